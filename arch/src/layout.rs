@@ -1,0 +1,82 @@
+//! Where things are in the guest's physical address space, its I/O ports and its interrupt lines.
+//!
+//! ```text
+//! 0x0000_0000  RAM: boot structures below 640 KiB, the kernel from 1 MiB
+//! 0x000E_0000  ACPI tables (RAM, reserved in the memory map)
+//! 0xC000_0000  PCI BARs
+//! 0xE000_0000  PCI configuration space (ECAM), bus 0
+//! 0xFEC0_0000  IOAPIC;  0xFEE0_0000 local APIC
+//! 0xFFFB_C000  KVM's own pages (identity map, TSS; VMX hosts without unrestricted guest need them)
+//! 0x1_0000_0000  the rest of RAM
+//! ```
+
+/// GDT used at entry.
+pub const BOOT_GDT: u64 = 0x500;
+/// PVH `hvm_start_info` with its module list and memory map.
+pub const PVH_START_INFO: u64 = 0x6000;
+/// Linux `boot_params`, "the zero page".
+pub const ZERO_PAGE: u64 = 0x7000;
+/// Initial stack pointer; the stack grows down from here.
+pub const BOOT_STACK: u64 = 0x8ff0;
+/// Initial page tables: PML4, then PDPT, then four page directories.
+pub const PML4: u64 = 0x9000;
+/// Kernel command line.
+pub const CMDLINE: u64 = 0x2_0000;
+/// Longest command line in bytes, its final NUL included; the loader also honours the kernel's own limit.
+pub const CMDLINE_MAX: usize = 0x1_0000;
+/// End of conventional memory.
+pub const LOW_RAM_END: u64 = 0xa_0000;
+/// ACPI tables, starting with the RSDP, where ACPI 6.5, "Finding the RSDP on IA-PC Systems" has the OS look.
+pub const ACPI_TABLES: u64 = 0xe_0000;
+/// Room for ACPI tables. Beyond that many vCPUs a MADT goes on below [`PCI_MMIO`]; see `acpi`.
+pub const ACPI_TABLES_LEN: u64 = 0x2_0000;
+/// Where kernels are loaded.
+pub const HIGH_RAM: u64 = 0x10_0000;
+
+/// End of RAM below 4 GiB, and start of the window for 32-bit BARs.
+pub const PCI_MMIO: u64 = 0xc000_0000;
+/// Length of the window for 32-bit BARs.
+pub const PCI_MMIO_LEN: u64 = ECAM - PCI_MMIO;
+/// PCI Express Enhanced Configuration Access Mechanism, bus 0.
+pub const ECAM: u64 = 0xe000_0000;
+/// One bus: 32 devices, 8 functions, 4 KiB each.
+pub const ECAM_LEN: u64 = 0x10_0000;
+/// IOAPIC registers.
+pub const IOAPIC: u64 = 0xfec0_0000;
+/// Local APIC registers.
+pub const LAPIC: u64 = 0xfee0_0000;
+/// `KVM_SET_IDENTITY_MAP_ADDR`: one page.
+pub const KVM_IDENTITY_MAP: u64 = 0xfffb_c000;
+/// `KVM_SET_TSS_ADDR`: three pages.
+pub const KVM_TSS: u64 = 0xfffb_d000;
+/// The rest of RAM.
+pub const RAM_ABOVE_4G: u64 = 0x1_0000_0000;
+
+/// COM1.
+pub const COM1: u16 = 0x3f8;
+/// COM1's interrupt line.
+pub const COM1_GSI: u32 = 4;
+/// Keyboard controller: data port; its command port is 4 above.
+pub const I8042: u16 = 0x60;
+/// PCI `CONFIG_ADDRESS`; `CONFIG_DATA` is 4 above.
+pub const PCI_CONFIG: u16 = 0xcf8;
+/// Reset control register: inside `CONFIG_ADDRESS`, told apart by being one byte wide.
+pub const RESET_CONTROL: u16 = 0xcf9;
+/// ACPI PM1a event block: status (2 bytes), enable (2 bytes).
+pub const PM1A_EVENT: u16 = 0x600;
+/// ACPI PM1a control block (2 bytes).
+pub const PM1A_CONTROL: u16 = 0x604;
+/// ACPI's interrupt (SCI), level, active low as on PCs.
+pub const SCI_GSI: u32 = 9;
+/// First of the eight IOAPIC inputs that PCI INTx pins share: device `n` uses `PCI_INTX_GSI + n % 8`.
+pub const PCI_INTX_GSI: u32 = 16;
+/// How many inputs PCI INTx pins share.
+pub const PCI_INTX_GSIS: u32 = 8;
+/// Inputs of the IOAPIC; MSI routes take the GSIs from here on.
+pub const IOAPIC_GSIS: u32 = 24;
+
+/// The IOAPIC input of the INTx pin of device `slot` on bus 0.
+#[must_use]
+pub fn pci_intx_gsi(slot: u8) -> u32 {
+    PCI_INTX_GSI + u32::from(slot) % PCI_INTX_GSIS
+}

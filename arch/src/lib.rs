@@ -1,0 +1,7 @@
+//! x86 as data: memory layout, CPUID and MSRs, VMX and SVM capabilities, boot state, ACPI.
+//!
+//! Pure functions over plain values: no file descriptor, no thread, no ioctl. The structs of `kvm-bindings` are data, and allowed.
+
+#![forbid(unsafe_code)]
+
+pub mod layout;

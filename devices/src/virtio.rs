@@ -1,0 +1,3 @@
+//! virtio 1.x devices and their transport, PCI.
+
+pub mod device;

@@ -1,0 +1,78 @@
+//! What a virtio device is to its transport.
+//!
+//! ```text
+//!            driver sets FEATURES_OK, DRIVER_OK
+//!   front ───────────── activate(Activation) ──────────▶ worker threads own queues and backend
+//!         ◀──────────── reset(): workers joined ────────
+//! ```
+
+use std::{fmt::Debug, sync::Arc};
+
+use virtio_queue::Queue;
+use vm_memory::GuestMemoryMmap;
+use vmm_sys_util::eventfd::EventFd;
+
+/// How a running device reaches its driver. The transport implements it; workers hold it.
+pub trait Notify: Send + Sync + Debug {
+    /// Buffers of `queue` were used: sends the queue's interrupt.
+    fn used(&self, queue: u16);
+
+    /// The device-specific configuration changed.
+    fn config_changed(&self);
+
+    /// The device met something it can't go on from, such as a ring that makes no sense: sets
+    /// `DEVICE_NEEDS_RESET` and sends the configuration interrupt.
+    fn needs_reset(&self);
+}
+
+/// A virtqueue that the driver has enabled, moved into the device.
+#[derive(Debug)]
+pub struct ActiveQueue {
+    /// Its number in the device.
+    pub index: u16,
+    /// The rings; sized, placed and enabled by the driver, and found to lie in guest memory.
+    pub queue: Queue,
+    /// Written when the driver has made buffers available.
+    pub kick: EventFd,
+}
+
+/// All that a device runs with between `DRIVER_OK` and reset.
+#[derive(Debug)]
+pub struct Activation {
+    /// Guest memory.
+    pub memory: GuestMemoryMmap,
+    /// Feature bits that both sides agreed on.
+    pub features: u64,
+    /// The queues that the driver enabled, in order.
+    pub queues: Vec<ActiveQueue>,
+    /// The way back to the driver.
+    pub notify: Arc<dyn Notify>,
+}
+
+/// A virtio device's front. Its back, made by [`VirtioDevice::activate`], is threads that own their queues.
+pub trait VirtioDevice: Send + Debug {
+    /// virtio 1.3, "Device Types".
+    fn device_type(&self) -> u16;
+
+    /// Feature bits offered. `VIRTIO_F_VERSION_1` is the transport's to add.
+    fn features(&self) -> u64;
+
+    /// The greatest size of each queue; its length is the number of queues.
+    fn queue_sizes(&self) -> &[u16];
+
+    /// Reads the device-specific configuration; bytes past its end read as zero.
+    fn read_config(&self, offset: u64, data: &mut [u8]);
+
+    /// Writes the device-specific configuration; what is not writable is ignored.
+    fn write_config(&mut self, offset: u64, data: &[u8]);
+
+    /// Starts working. On an error the transport sets `DEVICE_NEEDS_RESET`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the workers from starting.
+    fn activate(&mut self, activation: Activation) -> std::io::Result<()>;
+
+    /// Stops working: after it returns, no worker touches guest memory. Harmless on an idle device.
+    fn reset(&mut self);
+}

@@ -1,0 +1,2 @@
+//! nvmm
+fn main() {}
