@@ -28,7 +28,7 @@ pub const CMDLINE_MAX: usize = 0x1_0000;
 pub const LOW_RAM_END: u64 = 0xa_0000;
 /// ACPI tables, starting with the RSDP, where ACPI 6.5, "Finding the RSDP on IA-PC Systems" has the OS look.
 pub const ACPI_TABLES: u64 = 0xe_0000;
-/// Room for ACPI tables. Beyond that many vCPUs a MADT goes on below [`PCI_MMIO`]; see `acpi`.
+/// Room for ACPI tables: enough for the 4096 vCPUs that KVM allows at most.
 pub const ACPI_TABLES_LEN: u64 = 0x2_0000;
 /// Where kernels are loaded.
 pub const HIGH_RAM: u64 = 0x10_0000;
@@ -66,6 +66,10 @@ pub const RESET_CONTROL: u16 = 0xcf9;
 pub const PM1A_EVENT: u16 = 0x600;
 /// ACPI PM1a control block (2 bytes).
 pub const PM1A_CONTROL: u16 = 0x604;
+/// `SLP_TYP` in the PM1 control register that powers off.
+pub const SLP_TYP_S5: u8 = 5;
+/// The IOAPIC input that the PIT (ISA interrupt 0) is wired to, as on PCs.
+pub const PIT_GSI: u32 = 2;
 /// ACPI's interrupt (SCI), level, active low as on PCs.
 pub const SCI_GSI: u32 = 9;
 /// First of the eight IOAPIC inputs that PCI INTx pins share: device `n` uses `PCI_INTX_GSI + n % 8`.

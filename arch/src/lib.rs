@@ -4,4 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acpi;
+pub mod boot;
+pub mod cpu;
 pub mod layout;

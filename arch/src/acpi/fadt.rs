@@ -1,0 +1,68 @@
+//! ACPI 6.5, "Fixed ACPI Description Table (FADT)".
+
+use acpi_tables::{
+    fadt::{FADT, FADTBuilder, Flags},
+    gas::{AccessSize, AddressSpace, GAS},
+};
+use bitflags::bitflags;
+
+use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
+use crate::layout;
+
+const PM1_EVENT_LEN: u8 = 4;
+const PM1_CONTROL_LEN: u8 = 2;
+/// What is written to the reset register: a hard reset.
+const RESET_VALUE: u8 = 0x06;
+/// Worst latencies above these say that there is no C2 and no C3.
+const NO_C2: u16 = 101;
+const NO_C3: u16 = 1001;
+
+#[expect(clippy::cast_possible_truncation, reason = "an ISA interrupt")]
+const SCI: u16 = layout::SCI_GSI as u16;
+
+bitflags! {
+    /// ACPI 6.5, "IA-PC Boot Architecture Flags". What is absent here: an i8042, MSI trouble.
+    struct BootArch: u16 {
+        /// Devices on an ISA bus: COM1.
+        const LEGACY_DEVICES = 1 << 0;
+        const VGA_NOT_PRESENT = 1 << 2;
+        const CMOS_RTC_NOT_PRESENT = 1 << 5;
+    }
+}
+
+/// The FADT, given the addresses of the FACS and the DSDT.
+pub(super) fn fadt(facs: u32, dsdt: u32) -> FADT {
+    let mut fadt = FADTBuilder::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION)
+        // WBINVD works, as every x86-64 has to say.
+        .flag(Flags::Wbinvd)
+        .flag(Flags::ProcC1)
+        // The power button is a fixed one, which a clear PwrButton flag says; there is no sleep button and no RTC to wake up from.
+        .flag(Flags::SlpButton)
+        .flag(Flags::FixRtc)
+        .flag(Flags::ResetRegSup)
+        .flag(Flags::Headless);
+    fadt.firmware_ctrl = facs.into();
+    fadt.dsdt = dsdt.into();
+    fadt.x_dsdt = u64::from(dsdt).into();
+    fadt.sci_int = SCI.into();
+    fadt.pm1a_evt_blk = u32::from(layout::PM1A_EVENT).into();
+    fadt.pm1a_cnt_blk = u32::from(layout::PM1A_CONTROL).into();
+    fadt.pm1_evt_len = PM1_EVENT_LEN;
+    fadt.pm1_cnt_len = PM1_CONTROL_LEN;
+    fadt.x_pm1a_evt_blk = io(layout::PM1A_EVENT, PM1_EVENT_LEN, AccessSize::WordAccess);
+    fadt.x_pm1a_cnt_blk = io(layout::PM1A_CONTROL, PM1_CONTROL_LEN, AccessSize::WordAccess);
+    fadt.p_lvl2_lat = NO_C2.into();
+    fadt.p_lvl3_lat = NO_C3.into();
+    fadt.iapc_boot_arch =
+        (BootArch::LEGACY_DEVICES | BootArch::VGA_NOT_PRESENT | BootArch::CMOS_RTC_NOT_PRESENT)
+            .bits()
+            .into();
+    fadt.reset_reg = io(layout::RESET_CONTROL, 1, AccessSize::ByteAccess);
+    fadt.reset_value = RESET_VALUE;
+    fadt.hypervisor_vendor_identity = u64::from_le_bytes(OEM_TABLE_ID).into();
+    fadt.finalize()
+}
+
+fn io(port: u16, len: u8, access: AccessSize) -> GAS {
+    GAS::new(AddressSpace::SystemIo, len * 8, 0, access, port.into())
+}

@@ -1,0 +1,249 @@
+use kvm_bindings::{kvm_lapic_state, kvm_sregs};
+use linux_loader::loader::{
+    bootparam::{boot_params, setup_header},
+    elf::start_info::{hvm_memmap_table_entry, hvm_modlist_entry, hvm_start_info},
+};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+
+use super::*;
+use crate::layout;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+fn memory() -> GuestMemoryMmap {
+    GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap()
+}
+
+#[test]
+fn small_memory_is_one_range() {
+    let map = memory_map(128 * MIB).unwrap();
+    assert_eq!(map.ram, [(GuestAddress(0), 128 << 20)]);
+    let usable: u64 = usable(&map).map(|entry| entry.size).sum();
+    assert_eq!(usable, 128 * MIB - (layout::HIGH_RAM - layout::LOW_RAM_END));
+}
+
+#[test]
+fn memory_past_the_hole_goes_on_above_4_gib() {
+    let map = memory_map(8 * GIB).unwrap();
+    let low = usize::try_from(layout::PCI_MMIO).unwrap();
+    assert_eq!(
+        map.ram,
+        [(GuestAddress(0), low), (GuestAddress(4 * GIB), 5 << 30)]
+    );
+    assert_eq!(
+        map.e820.last().map(|entry| (entry.addr, entry.size)),
+        Some((4 * GIB, 5 * GIB))
+    );
+    assert_eq!(memory_map(3 * GIB).unwrap().ram.len(), 1);
+}
+
+#[test]
+fn map_is_sorted_and_usable_ranges_are_ram() {
+    for size in [2 * MIB, 3 * GIB, 3 * GIB + 4096, 100 * GIB] {
+        let map = memory_map(size).unwrap();
+        for pair in map.e820.windows(2) {
+            assert!(pair[0].addr + pair[0].size <= pair[1].addr, "{pair:x?}");
+        }
+        for entry in usable(&map) {
+            let inside = |(start, len): &(GuestAddress, usize)| {
+                start.0 <= entry.addr && entry.addr + entry.size <= start.0 + *len as u64
+            };
+            assert!(map.ram.iter().any(inside), "{entry:x?}");
+        }
+    }
+}
+
+#[test]
+fn impossible_sizes_are_refused() {
+    assert!(matches!(memory_map(0), Err(BootError::MemoryTooSmall(0))));
+    assert!(matches!(memory_map(MIB), Err(BootError::MemoryTooSmall(_))));
+    assert!(matches!(
+        memory_map(2 * MIB + 1),
+        Err(BootError::MemoryUnaligned(_))
+    ));
+    assert!(matches!(memory_map(!0xfff), Err(BootError::MemoryTooLarge(_))));
+}
+
+#[test]
+fn zero_page_keeps_the_setup_header() {
+    let memory = memory();
+    let map = memory_map(2 * MIB).unwrap();
+    let header = setup_header {
+        version: 0x020f,
+        init_size: 0x1234,
+        ..setup_header::default()
+    };
+    let info = BootInfo {
+        map: &map,
+        initrd: Some(0x1_2345_6000..0x1_2345_7001),
+        rsdp: layout::ACPI_TABLES,
+    };
+    linux64(&memory, Some(header), &info).unwrap();
+
+    let params: boot_params = memory.read_obj(GuestAddress(layout::ZERO_PAGE)).unwrap();
+    let hdr = params.hdr;
+    assert_eq!((hdr.version, hdr.init_size), (0x020f, 0x1234));
+    assert_eq!({ hdr.type_of_loader }, 0xff);
+    assert_eq!(u64::from(hdr.cmd_line_ptr), layout::CMDLINE);
+    assert_eq!((hdr.ramdisk_image, params.ext_ramdisk_image), (0x2345_6000, 1));
+    assert_eq!((hdr.ramdisk_size, params.ext_ramdisk_size), (0x1001, 0));
+    assert_eq!({ params.acpi_rsdp_addr }, layout::ACPI_TABLES);
+    assert_eq!(usize::from(params.e820_entries), map.e820.len());
+    let second = params.e820_table[1];
+    assert_eq!(
+        (second.addr, second.size, second.r#type),
+        (layout::ACPI_TABLES, layout::ACPI_TABLES_LEN, 3)
+    );
+}
+
+#[test]
+fn pvh_start_info_lists_memory_and_initrd() {
+    let memory = memory();
+    let map = memory_map(4 * GIB).unwrap();
+    let info = BootInfo {
+        map: &map,
+        initrd: Some(0x10_0000..0x10_8000),
+        rsdp: layout::ACPI_TABLES,
+    };
+    pvh(&memory, &info).unwrap();
+
+    let start: hvm_start_info = memory.read_obj(GuestAddress(layout::PVH_START_INFO)).unwrap();
+    assert_eq!(
+        (start.magic, start.version, start.nr_modules),
+        (0x336e_c578, 1, 1)
+    );
+    assert_eq!(
+        (start.cmdline_paddr, start.rsdp_paddr),
+        (layout::CMDLINE, layout::ACPI_TABLES)
+    );
+    let module: hvm_modlist_entry = memory.read_obj(GuestAddress(start.modlist_paddr)).unwrap();
+    assert_eq!((module.paddr, module.size), (0x10_0000, 0x8000));
+    assert_eq!(start.memmap_entries as usize, map.e820.len());
+    let entry_len = size_of::<hvm_memmap_table_entry>() as u64;
+    for (n, entry) in (0..).zip(&map.e820) {
+        let at = GuestAddress(start.memmap_paddr + n * entry_len);
+        let read: hvm_memmap_table_entry = memory.read_obj(at).unwrap();
+        assert_eq!(
+            (read.addr, read.size, read.type_),
+            (entry.addr, entry.size, entry.kind as u32)
+        );
+    }
+    let end = start.memmap_paddr + u64::from(start.memmap_entries) * entry_len;
+    assert!(end <= layout::ZERO_PAGE);
+}
+
+#[test]
+fn linux_is_entered_in_long_mode() {
+    let entry = Entry {
+        protocol: Protocol::Linux64,
+        rip: 0x10_0200,
+    };
+    // KVM's reset value.
+    let mut sregs = kvm_sregs {
+        cr0: 0x6000_0010,
+        apic_base: 0xfee0_0900,
+        ..kvm_sregs::default()
+    };
+    entry.set_sregs(&mut sregs);
+    assert_eq!((sregs.cr0, sregs.cr4, sregs.efer), (0x8000_0011, 0x20, 0x500));
+    assert_eq!(
+        (sregs.cs.selector, sregs.cs.l, sregs.cs.db, sregs.cs.type_),
+        (0x10, 1, 0, 0xb)
+    );
+    assert_eq!(
+        (sregs.ss.selector, sregs.ss.limit, sregs.ss.g),
+        (0x18, u32::MAX, 1)
+    );
+    assert_eq!(
+        (sregs.tr.type_, sregs.tr.limit, sregs.tr.s, sregs.tr.present),
+        (0xb, 0x67, 0, 1)
+    );
+    assert_eq!(sregs.apic_base, 0xfee0_0900);
+    let regs = entry.regs();
+    assert_eq!(
+        (regs.rip, regs.rsi, regs.rflags),
+        (0x10_0200, layout::ZERO_PAGE, 2)
+    );
+}
+
+#[test]
+fn page_tables_map_4_gib_to_itself() {
+    let memory = memory();
+    let entry = Entry {
+        protocol: Protocol::Linux64,
+        rip: 0,
+    };
+    entry.write_tables(&memory).unwrap();
+    let read = |at: u64| memory.read_obj::<u64>(GuestAddress(at)).unwrap();
+    let next = |entry: u64| {
+        assert_eq!(entry & 0xfff & !0x80, 0x3, "present, writable");
+        entry & !0xfff
+    };
+    for address in [0, 0x1f_ffff, 0x10_0000, 0xbfff_ffff, 0xffff_ffff_u64] {
+        let pdpt = next(read(layout::PML4 + (address >> 39 & 0x1ff) * 8));
+        let directory = next(read(pdpt + (address >> 30 & 0x1ff) * 8));
+        let page = read(directory + (address >> 21 & 0x1ff) * 8);
+        assert_eq!(page & 0x80, 0x80);
+        assert_eq!(next(page) + (address & 0x1f_ffff), address);
+    }
+    assert_eq!(read(layout::PML4 + 8), 0);
+    assert_eq!(read(layout::PML4 + 0x1000 + 4 * 8), 0);
+    // "64-bit Boot Protocol": __BOOT_CS is execute/read, __BOOT_DS read/write, both flat.
+    assert_eq!(read(layout::BOOT_GDT + 0x10), 0x00af_9b00_0000_ffff);
+    assert_eq!(read(layout::BOOT_GDT + 0x18), 0x00cf_9300_0000_ffff);
+}
+
+#[test]
+fn pvh_is_entered_in_protected_mode_without_paging() {
+    let entry = Entry {
+        protocol: Protocol::Pvh,
+        rip: 0x100_0000,
+    };
+    let mut sregs = kvm_sregs::default();
+    entry.set_sregs(&mut sregs);
+    assert_eq!((sregs.cr0, sregs.cr4, sregs.efer), (0x11, 0, 0));
+    assert_eq!((sregs.cs.l, sregs.cs.db), (0, 1));
+    assert_eq!(entry.regs().rbx, layout::PVH_START_INFO);
+    let memory = memory();
+    entry.write_tables(&memory).unwrap();
+    assert_eq!(
+        memory
+            .read_obj::<u64>(GuestAddress(layout::BOOT_GDT + 0x10))
+            .unwrap(),
+        0x00cf_9b00_0000_ffff
+    );
+    assert_eq!(memory.read_obj::<u64>(GuestAddress(layout::PML4)).unwrap(), 0);
+}
+
+#[test]
+fn lint_pins_keep_their_masks() {
+    let mut lapic = kvm_lapic_state::default();
+    // Masked, as after reset.
+    lapic.regs[0x352] = 1;
+    lapic.regs[0x361] = 0x50;
+    set_lint(&mut lapic);
+    assert_eq!(lapic.regs[0x350..0x354], [0, 7, 1, 0]);
+    assert_eq!(lapic.regs[0x360..0x364], [0, 0x54, 0, 0]);
+}
+
+#[test]
+fn structures_do_not_overlap() {
+    let mut ranges = [
+        (layout::BOOT_GDT, 6 * 8),
+        (layout::PVH_START_INFO, 0x1000),
+        (layout::ZERO_PAGE, 0x1000),
+        (layout::BOOT_STACK - 0xff0, 0xff0),
+        (layout::PML4, 6 * 0x1000),
+        (layout::CMDLINE, layout::CMDLINE_MAX as u64),
+        (layout::LOW_RAM_END, 0),
+    ];
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
+        assert!(pair[0].0 + pair[0].1 <= pair[1].0, "{pair:x?}");
+    }
+}
+
+fn usable(map: &MemoryMap) -> impl Iterator<Item = &E820Entry> {
+    map.e820.iter().filter(|entry| entry.kind == E820Type::Ram)
+}

@@ -1,0 +1,3 @@
+//! The CPU that a guest gets.
+
+pub mod msr;
