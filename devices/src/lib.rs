@@ -6,4 +6,8 @@
 
 pub mod bus;
 pub mod irq;
+pub mod platform;
+mod registers;
+#[cfg(test)]
+mod testing;
 pub mod virtio;

@@ -1,0 +1,133 @@
+use std::sync::Arc;
+
+use bitfield_struct::bitfield;
+use bitflags::bitflags;
+use zerocopy::{Immutable, IntoBytes};
+
+use crate::{
+    bus::{Device, Effect},
+    irq::Line,
+    registers,
+};
+
+bitflags! {
+    /// ACPI 6.5, "PM1 Status Registers" and "PM1 Enable Registers": what can be pending, and what may raise the SCI.
+    /// Only the power button exists here.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    struct Events: u16 {
+        /// `PWRBTN_STS`, `PWRBTN_EN`.
+        const POWER_BUTTON = 1 << 8;
+    }
+}
+
+/// ACPI 6.5, "PM1 Control Registers".
+#[bitfield(u16)]
+struct Control {
+    /// The power management events raise SCI, not SMI. Always set: there is no SMM to come from.
+    sci_enable: bool,
+    #[bits(9)]
+    __: u16,
+    #[bits(3)]
+    sleep_type: u8,
+    /// Goes to sleep; reads as zero.
+    sleep_enable: bool,
+    #[bits(2)]
+    __: u8,
+}
+
+/// The three registers, as they stand one after another.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+struct Registers {
+    status: [u8; 2],
+    enable: [u8; 2],
+    control: [u8; 2],
+}
+
+/// ACPI's fixed hardware: the PM1a event and control blocks, with a power button and the soft-off state.
+///
+/// ACPI 6.5, "Power Management Event Grouping", "Soft off"; no PM timer, no wake-up, no other sleep state.
+#[derive(Debug)]
+pub struct PowerManagement {
+    status: Events,
+    enable: Events,
+    sleep_type: u8,
+    sci: Arc<dyn Line>,
+}
+
+impl PowerManagement {
+    /// How many ports it takes: the event block (status, enable) and the control block, two bytes each.
+    pub const LEN: u64 = size_of::<Registers>() as u64;
+
+    /// `SLP_TYP` of S5, soft off: what the DSDT's `_S5` has to give.
+    pub const SLEEP_TYPE_S5: u8 = 5;
+
+    /// `sci` is level-triggered, and high as long as an enabled event is pending.
+    #[must_use]
+    pub fn new(sci: Arc<dyn Line>) -> Self {
+        Self {
+            status: Events::empty(),
+            enable: Events::empty(),
+            sleep_type: 0,
+            sci,
+        }
+    }
+
+    /// Presses the power button. A guest that has enabled it gets an interrupt, and is expected to power off.
+    pub fn press_power_button(&mut self) {
+        self.status |= Events::POWER_BUTTON;
+        self.drive_sci();
+    }
+
+    fn drive_sci(&self) {
+        self.sci.set(self.status.intersects(self.enable));
+    }
+
+    fn write_byte(&mut self, offset: u64, value: u8) -> Effect {
+        let bits = u16::from(value) << (8 * (offset % 2));
+        // The bits of the register's other byte.
+        let kept = !(0xff << (8 * (offset % 2)));
+        match offset {
+            0 | 1 => self.status -= Events::from_bits_truncate(bits),
+            2 | 3 => self.enable = Events::from_bits_truncate(self.enable.bits() & kept | bits),
+            5 => {
+                let control = Control::from(bits);
+                self.sleep_type = control.sleep_type();
+                if control.sleep_enable() && self.sleep_type == Self::SLEEP_TYPE_S5 {
+                    return Effect::PowerOff;
+                }
+            }
+            _ => {}
+        }
+        Effect::None
+    }
+}
+
+impl Device for PowerManagement {
+    fn read(&mut self, offset: u64, data: &mut [u8]) {
+        let control = Control::new()
+            .with_sci_enable(true)
+            .with_sleep_type(self.sleep_type);
+        let image = Registers {
+            status: self.status.bits().to_le_bytes(),
+            enable: self.enable.bits().to_le_bytes(),
+            control: u16::from(control).to_le_bytes(),
+        };
+        registers::read(image.as_bytes(), offset, data);
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) -> Effect {
+        let mut effect = Effect::None;
+        for (offset, &value) in (offset..Self::LEN).zip(data) {
+            if let Effect::PowerOff = self.write_byte(offset, value) {
+                effect = Effect::PowerOff;
+            }
+        }
+        self.drive_sci();
+        effect
+    }
+}
+
+#[cfg(test)]
+#[path = "power_test.rs"]
+mod tests;

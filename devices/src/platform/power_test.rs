@@ -1,0 +1,106 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::FakeLine;
+
+const STATUS: u64 = 0;
+const ENABLE: u64 = 2;
+const CONTROL: u64 = 4;
+const BUTTON: u16 = 0x100;
+
+fn new() -> (PowerManagement, Arc<FakeLine>) {
+    let sci = Arc::new(FakeLine::default());
+    (PowerManagement::new(sci.clone()), sci)
+}
+
+fn read(pm: &mut PowerManagement, offset: u64) -> u16 {
+    let mut data = [0; 2];
+    pm.read(offset, &mut data);
+    u16::from_le_bytes(data)
+}
+
+fn write(pm: &mut PowerManagement, offset: u64, value: u16) -> Effect {
+    pm.write(offset, &value.to_le_bytes())
+}
+
+#[test]
+fn the_power_button_raises_sci_until_acknowledged() {
+    let (mut pm, sci) = new();
+    assert_eq!(write(&mut pm, ENABLE, 0xffff), Effect::None);
+    assert_eq!(
+        read(&mut pm, ENABLE),
+        BUTTON,
+        "nothing else is there to be enabled"
+    );
+    assert!(!sci.high());
+    pm.press_power_button();
+    assert!(sci.high());
+    assert_eq!(read(&mut pm, STATUS), BUTTON);
+    assert_eq!(write(&mut pm, STATUS, !BUTTON), Effect::None);
+    assert!(sci.high(), "writing zero acknowledges nothing");
+    assert_eq!(write(&mut pm, STATUS, BUTTON), Effect::None);
+    assert!(!sci.high());
+    assert_eq!(read(&mut pm, STATUS), 0);
+}
+
+#[test]
+fn a_press_before_the_guest_listens_is_not_forgotten() {
+    let (mut pm, sci) = new();
+    pm.press_power_button();
+    assert!(!sci.high());
+    assert_eq!(pm.write(ENABLE + 1, &[1]), Effect::None, "the high byte alone");
+    assert!(sci.high());
+    assert_eq!(write(&mut pm, ENABLE, 0), Effect::None);
+    assert!(!sci.high());
+}
+
+#[test]
+fn soft_off_powers_off_and_other_sleeps_do_not() {
+    const SLP_EN: u16 = 1 << 13;
+    let (mut pm, _sci) = new();
+    for sleep_type in 0..8 {
+        let value = sleep_type << 10;
+        let expected = if sleep_type == 5 {
+            Effect::PowerOff
+        } else {
+            Effect::None
+        };
+        assert_eq!(write(&mut pm, CONTROL, value), Effect::None);
+        assert_eq!(write(&mut pm, CONTROL, value | SLP_EN), expected);
+        assert_eq!(
+            read(&mut pm, CONTROL),
+            value | 1,
+            "SLP_EN is write-only, SCI_EN always set"
+        );
+    }
+    assert_eq!(
+        pm.write(CONTROL + 1, &[5 << 2 | 1 << 5]),
+        Effect::PowerOff,
+        "the high byte alone"
+    );
+}
+
+#[test]
+fn a_wide_write_reaches_all_registers() {
+    let (mut pm, sci) = new();
+    pm.press_power_button();
+    assert_eq!(pm.write(0, &[0, 0, 0, 1, 0, 0x34]), Effect::PowerOff);
+    assert!(sci.high());
+}
+
+proptest! {
+    #[test]
+    fn the_line_follows_status_and_enable(
+        accesses in prop::collection::vec((0_u64..8, prop::collection::vec(any::<u8>(), 0..8), any::<bool>()), 0..50),
+    ) {
+        let (mut pm, sci) = new();
+        for (offset, data, press) in accesses {
+            let _effect = pm.write(offset, &data);
+            if press {
+                pm.press_power_button();
+            }
+            let pending = read(&mut pm, STATUS) & read(&mut pm, ENABLE);
+            prop_assert_eq!(sci.high(), pending != 0);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Reading register blocks, whatever the width of the access.
+
+/// Reads `data.len()` bytes at `offset` of the block that is `image` in bytes. Past its end are zeros.
+pub(crate) fn read(image: &[u8], offset: u64, data: &mut [u8]) {
+    data.fill(0);
+    let rest = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| image.get(offset..));
+    for (byte, &value) in data.iter_mut().zip(rest.unwrap_or_default()) {
+        *byte = value;
+    }
+}
+
+#[cfg(test)]
+#[path = "registers_test.rs"]
+mod tests;
