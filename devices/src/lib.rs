@@ -5,6 +5,7 @@
 //! machine by what a write returns ([`bus::Effect`]).
 
 pub mod bus;
+pub mod disk;
 pub mod irq;
 pub mod platform;
 mod registers;

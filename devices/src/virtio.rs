@@ -1,3 +1,5 @@
 //! virtio 1.x devices and their transport, PCI.
 
+pub mod block;
 pub mod device;
+pub mod queue;

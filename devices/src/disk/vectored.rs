@@ -1,0 +1,100 @@
+//! `preadv` and `pwritev` straight into and out of guest memory.
+
+#![expect(
+    unsafe_code,
+    reason = "the kernel reads and writes guest memory through raw pointers"
+)]
+
+use std::{fs::File, io, os::fd::AsRawFd};
+
+use libc::{c_int, iovec, off_t};
+use vm_memory::VolatileSlice;
+
+/// The most buffers that one call takes.
+const IOV_MAX: usize = libc::UIO_MAXIOV as usize;
+
+/// Reads at `offset` until `buffers` are full or the file ends. Returns the bytes read.
+pub(super) fn read(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<u64> {
+    transfer(buffers, offset, |iovecs, count, offset| {
+        // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel may write to.
+        unsafe { libc::preadv(file.as_raw_fd(), iovecs.as_ptr(), count, offset) }
+    })
+}
+
+/// Writes all of `buffers` at `offset`.
+pub(super) fn write(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
+    let written = transfer(buffers, offset, |iovecs, count, offset| {
+        // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel only reads.
+        unsafe { libc::pwritev(file.as_raw_fd(), iovecs.as_ptr(), count, offset) }
+    })?;
+    if written < total(buffers) {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    Ok(())
+}
+
+/// The bytes in `buffers`.
+pub(super) fn total(buffers: &[VolatileSlice<'_>]) -> u64 {
+    buffers.iter().map(|buffer| buffer.len() as u64).sum()
+}
+
+/// Repeats `call` until it has moved all of `buffers`, or moves nothing. Returns the bytes moved.
+fn transfer(
+    buffers: &[VolatileSlice<'_>],
+    offset: u64,
+    call: impl Fn(&[iovec], c_int, off_t) -> isize,
+) -> io::Result<u64> {
+    let mut iovecs: Vec<iovec> = buffers
+        .iter()
+        .map(|buffer| iovec {
+            iov_base: buffer.ptr_guard_mut().as_ptr().cast(),
+            iov_len: buffer.len(),
+        })
+        .collect();
+    let mut left = iovecs.as_mut_slice();
+    let mut done = 0;
+    loop {
+        left = skip_empty(left);
+        if left.is_empty() {
+            return Ok(done);
+        }
+        let at = offset.checked_add(done).and_then(|at| off_t::try_from(at).ok());
+        let at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        let batch = &left[..left.len().min(IOV_MAX)];
+        let count = c_int::try_from(batch.len()).map_err(io::Error::other)?;
+        match usize::try_from(call(batch, count, at)) {
+            Ok(0) => return Ok(done),
+            Ok(moved) => {
+                done += moved as u64;
+                advance(left, moved);
+            }
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+fn skip_empty(iovecs: &mut [iovec]) -> &mut [iovec] {
+    let first = iovecs
+        .iter()
+        .position(|iovec| iovec.iov_len > 0)
+        .unwrap_or(iovecs.len());
+    &mut iovecs[first..]
+}
+
+/// Takes `count` bytes from the front of `iovecs`.
+fn advance(iovecs: &mut [iovec], mut count: usize) {
+    for iovec in iovecs {
+        let part = count.min(iovec.iov_len);
+        iovec.iov_base = iovec.iov_base.wrapping_byte_add(part);
+        iovec.iov_len -= part;
+        count -= part;
+        if count == 0 {
+            return;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a descriptor chain asks of a disk.
+
+use virtio_bindings::virtio_blk::{
+    VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID,
+    VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+};
+use vm_memory::VolatileSlice;
+use zerocopy::{
+    FromBytes, Immutable, KnownLayout,
+    little_endian::{U32, U64},
+};
+
+use crate::virtio::queue::{Buffers, Chain};
+
+/// Why a chain is no request. There is no place for an answer then, or none that the driver would agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RequestError {
+    #[error("descriptor chain {0} is too short for a request header")]
+    NoHeader(u16),
+    #[error("descriptor chain {0} has no room for a status")]
+    NoStatus(u16),
+}
+
+/// The start of `struct virtio_blk_req`.
+#[derive(Debug, FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Header {
+    kind: U32,
+    _reserved: U32,
+    sector: U64,
+}
+
+/// virtio 1.3, "Block Device", "Device Operation": `struct virtio_blk_req`, wherever the driver cut it.
+#[derive(Debug)]
+pub(super) struct Request<'m> {
+    pub(super) operation: Operation,
+    /// Where it starts, in units of 512 bytes; only for [`Operation::In`] and [`Operation::Out`].
+    pub(super) sector: u64,
+    /// Data to the disk.
+    pub(super) data_out: Buffers<'m>,
+    /// Data from the disk.
+    pub(super) data_in: Buffers<'m>,
+    status: VolatileSlice<'m>,
+    head: u16,
+}
+
+/// The request types that are supported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Operation {
+    In,
+    Out,
+    Flush,
+    GetId,
+    Unknown(u32),
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    IoError,
+    Unsupported,
+}
+
+impl<'m> Request<'m> {
+    /// Reads the request in `chain`.
+    pub(super) fn parse(chain: Chain<'m>) -> Result<Self, RequestError> {
+        let Chain {
+            head,
+            mut readable,
+            mut writable,
+        } = chain;
+        let header: [u8; size_of::<Header>()] = readable.take_front().ok_or(RequestError::NoHeader(head))?;
+        let header: Header = zerocopy::transmute!(header);
+        let status = writable.take_last().ok_or(RequestError::NoStatus(head))?;
+        Ok(Self {
+            operation: header.kind.get().into(),
+            sector: header.sector.get(),
+            data_out: readable,
+            data_in: writable,
+            status,
+            head,
+        })
+    }
+
+    /// Writes the status of a request that put `result` bytes into `data_in`. Returns the chain's first descriptor and
+    /// its used length.
+    ///
+    /// The used length is of bytes from the front, which the driver may take as written. The status is the last one,
+    /// so it counts only if all before it were.
+    pub(super) fn complete(self, result: Result<usize, Refusal>) -> (u16, u32) {
+        let (status, written) = match result {
+            Ok(written) => (VIRTIO_BLK_S_OK, written),
+            Err(Refusal::IoError) => (VIRTIO_BLK_S_IOERR, 0),
+            Err(Refusal::Unsupported) => (VIRTIO_BLK_S_UNSUPP, 0),
+        };
+        self.status.copy_from(&status.to_le_bytes()[..1]);
+        let whole = written == self.data_in.len();
+        (
+            self.head,
+            u32::try_from(written).unwrap_or(u32::MAX) + u32::from(whole),
+        )
+    }
+}
+
+impl From<u32> for Operation {
+    fn from(kind: u32) -> Self {
+        match kind {
+            VIRTIO_BLK_T_IN => Self::In,
+            VIRTIO_BLK_T_OUT => Self::Out,
+            VIRTIO_BLK_T_FLUSH => Self::Flush,
+            VIRTIO_BLK_T_GET_ID => Self::GetId,
+            unknown => Self::Unknown(unknown),
+        }
+    }
+}

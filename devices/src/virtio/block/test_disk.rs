@@ -1,0 +1,95 @@
+//! A disk for tests that fails when told to.
+
+use std::{
+    io,
+    sync::{
+        Mutex,
+        atomic::{AtomicI32, AtomicUsize, Ordering},
+    },
+};
+
+use vm_memory::VolatileSlice;
+
+use crate::disk::{BlockSize, Disk};
+
+#[derive(Debug)]
+pub(crate) struct TestDisk {
+    pub(crate) bytes: Mutex<Vec<u8>>,
+    pub(crate) read_only: bool,
+    pub(crate) flushes: AtomicUsize,
+    /// The errno that everything fails with, unless 0.
+    pub(crate) errno: AtomicI32,
+}
+
+impl TestDisk {
+    /// A disk in which every sector differs.
+    pub(crate) fn new(sectors: u16) -> Self {
+        let bytes = (0..sectors)
+            .flat_map(|sector| sector.to_le_bytes().repeat(256))
+            .collect();
+        Self {
+            bytes: Mutex::new(bytes),
+            read_only: false,
+            flushes: AtomicUsize::new(0),
+            errno: AtomicI32::new(0),
+        }
+    }
+
+    fn fail(&self) -> io::Result<()> {
+        match self.errno.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
+impl Disk for TestDisk {
+    fn name(&self) -> &str {
+        "/images/test.img"
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.lock().unwrap().len() as u64
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize {
+            logical: 512,
+            physical: 4096,
+        }
+    }
+
+    fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
+        self.fail()?;
+        let bytes = self.bytes.lock().unwrap();
+        let mut bytes = &bytes[usize::try_from(offset).unwrap()..];
+        for buffer in buffers {
+            buffer.copy_from(&bytes[..buffer.len()]);
+            bytes = &bytes[buffer.len()..];
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
+        self.fail()?;
+        assert!(!self.read_only, "a write to a read-only disk");
+        let mut bytes = self.bytes.lock().unwrap();
+        let mut bytes = &mut bytes[usize::try_from(offset).unwrap()..];
+        for buffer in buffers {
+            let (part, rest) = bytes.split_at_mut(buffer.len());
+            buffer.copy_to(part);
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.fail()?;
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}

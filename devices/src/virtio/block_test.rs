@@ -1,0 +1,356 @@
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
+};
+
+use virtio_bindings::virtio_blk::{
+    VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use super::*;
+use crate::{
+    disk::raw::{DiskOptions, RawDisk},
+    virtio::{
+        block::test_disk::TestDisk,
+        device::{ActiveQueue, Notify},
+        queue::test_driver::{Driver, FREE, NEXT, WRITE},
+    },
+};
+
+const HEADER: u64 = FREE;
+const STATUS: u64 = FREE + 0x1000;
+const DATA: u64 = FREE + 0x2000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Used,
+    NeedsReset,
+}
+
+#[derive(Debug)]
+struct TestNotify(Mutex<Sender<Event>>);
+
+impl Notify for TestNotify {
+    fn used(&self, queue: u16) {
+        assert_eq!(queue, 0);
+        self.0.lock().unwrap().send(Event::Used).unwrap();
+    }
+
+    fn config_changed(&self) {
+        panic!("the configuration doesn't change");
+    }
+
+    fn needs_reset(&self) {
+        self.0.lock().unwrap().send(Event::NeedsReset).unwrap();
+    }
+}
+
+/// A device and its driver.
+struct Machine {
+    block: Block,
+    driver: Driver,
+    kick: EventFd,
+    events: Receiver<Event>,
+    notify: Arc<TestNotify>,
+}
+
+impl Machine {
+    fn new(disk: Arc<dyn Disk>) -> Self {
+        let serial = "nvmm-test-0123456789".parse().unwrap();
+        let (sender, events) = channel();
+        Self {
+            block: Block::new(disk, &BlockOptions { serial }),
+            driver: Driver::new(QUEUE_SIZE),
+            kick: EventFd::new(EFD_NONBLOCK).unwrap(),
+            events,
+            notify: Arc::new(TestNotify(Mutex::new(sender))),
+        }
+    }
+
+    fn activate(&mut self, features: u64) {
+        let kick = self.kick.try_clone().unwrap();
+        let queue = ActiveQueue {
+            index: 0,
+            queue: self.driver.queue(),
+            kick,
+        };
+        let notify = Arc::clone(&self.notify) as Arc<dyn Notify>;
+        let memory = self.driver.memory.clone();
+        self.block
+            .activate(Activation {
+                memory,
+                features,
+                queues: vec![queue],
+                notify,
+            })
+            .unwrap();
+    }
+
+    /// Starts over with a new driver, as after a reboot.
+    fn reboot(&mut self) {
+        self.block.reset();
+        self.driver = Driver::new(QUEUE_SIZE);
+    }
+
+    fn start(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) {
+        let mut header = [0; 16];
+        header[..4].copy_from_slice(&kind.to_le_bytes());
+        header[8..].copy_from_slice(&sector.to_le_bytes());
+        self.driver.write(HEADER, &header);
+        self.driver.write(STATUS, &[0xaa]);
+        let chain = [&[(HEADER, 16, 0)], data, &[(STATUS, 1, WRITE)]].concat();
+        self.driver.chain(&chain);
+        self.kick.write(1).unwrap();
+    }
+
+    fn event(&self) -> Option<Event> {
+        self.events.recv_timeout(Duration::from_secs(20)).ok()
+    }
+
+    /// Does one request and returns its status and used length.
+    fn request(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) -> (u32, u32) {
+        self.start(kind, sector, data);
+        assert_eq!(self.event(), Some(Event::Used));
+        let (_, len) = self.driver.used().unwrap();
+        (self.driver.read(STATUS, 1)[0].into(), len)
+    }
+}
+
+#[test]
+fn describes_itself() {
+    let mut block = Block::new(Arc::new(TestDisk::new(2048)), &BlockOptions::default());
+    assert_eq!(block.device_type(), 2);
+    assert_eq!(block.queue_sizes(), [256]);
+    assert_eq!(
+        block.features(),
+        1 << 2 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 28 | 1 << 29
+    );
+
+    let config = |block: &Block, offset: u64, len: usize| {
+        let mut data = vec![0xff; len];
+        block.read_config(offset, &mut data);
+        data
+    };
+    let expected = [
+        &2048_u64.to_le_bytes()[..],
+        &[0; 4],
+        &254_u32.to_le_bytes(),
+        &[0; 4],
+        &512_u32.to_le_bytes(),
+        &[3, 0],
+        &8_u16.to_le_bytes(),
+        &[0; 12],
+    ]
+    .concat();
+    assert_eq!(config(&block, 0, 40), expected);
+    for offset in 0..40 {
+        assert_eq!(
+            config(&block, offset, 1)[0],
+            expected[usize::try_from(offset).unwrap()]
+        );
+    }
+    assert_eq!(config(&block, 24, 12), expected[24..36]);
+    for offset in [32, 33, 1 << 32, u64::MAX] {
+        assert_eq!(config(&block, offset, 4), [0; 4]);
+    }
+    block.write_config(0, &[0xff; 64]);
+    assert_eq!(config(&block, 0, 40), expected);
+
+    let read_only = TestDisk {
+        read_only: true,
+        ..TestDisk::new(1)
+    };
+    let block = Block::new(Arc::new(read_only), &BlockOptions::default());
+    assert_ne!(block.features() & 1 << 5, 0);
+}
+
+#[test]
+fn serial_numbers() {
+    assert_eq!(
+        "0123456789 123456789".parse::<Serial>().unwrap().0,
+        *b"0123456789 123456789"
+    );
+    assert_eq!(
+        "a".parse::<Serial>().unwrap().0,
+        *b"a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    );
+    assert_eq!(
+        "0123456789 1234567890".parse::<Serial>(),
+        Err(SerialError::TooLong)
+    );
+    assert_eq!("\u{e9}".parse::<Serial>(), Err(SerialError::NotAscii));
+    assert_eq!("a\n".parse::<Serial>(), Err(SerialError::NotAscii));
+}
+
+#[test]
+fn reads_and_writes_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(1 << 20).unwrap();
+    let disk = Arc::new(RawDisk::open(file.path(), &DiskOptions::default()).unwrap());
+    let mut machine = Machine::new(disk);
+    machine.activate(machine.block.features());
+
+    let pattern: Vec<u8> = (0..=255).cycle().take(0x3000).collect();
+    machine.driver.write(DATA, &pattern);
+    let out = [(DATA, 0x1000, 0), (DATA + 0x1000, 0x2000, 0)];
+    assert_eq!(machine.request(VIRTIO_BLK_T_OUT, 16, &out), (VIRTIO_BLK_S_OK, 1));
+    machine.driver.set_used_event(1);
+    assert_eq!(machine.request(VIRTIO_BLK_T_FLUSH, 0, &[]), (VIRTIO_BLK_S_OK, 1));
+    machine.driver.set_used_event(2);
+    let back = [(DATA + 0x8000, 0x2000, WRITE), (DATA + 0xa000, 0x1000, WRITE)];
+    assert_eq!(
+        machine.request(VIRTIO_BLK_T_IN, 16, &back),
+        (VIRTIO_BLK_S_OK, 0x3001)
+    );
+    assert_eq!(machine.driver.read(DATA + 0x8000, 0x3000), pattern);
+    let image = std::fs::read(file.path()).unwrap();
+    assert_eq!(image[0x2000..0x5000], pattern);
+    assert!(
+        image[..0x2000]
+            .iter()
+            .chain(&image[0x5000..])
+            .all(|&byte| byte == 0)
+    );
+}
+
+#[test]
+fn goes_on_after_an_error_of_the_disk() {
+    let disk = Arc::new(TestDisk::new(64));
+    let mut machine = Machine::new(Arc::clone(&disk) as Arc<dyn Disk>);
+    machine.activate(bit(VIRTIO_BLK_F_FLUSH));
+    for errno in [libc::EIO, libc::ENOSPC] {
+        disk.errno.store(errno, Relaxed);
+        for kind in [VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH] {
+            assert_eq!(
+                machine.request(kind, 1, &[(DATA, 512, 0)]),
+                (VIRTIO_BLK_S_IOERR, 1)
+            );
+        }
+        assert_eq!(
+            machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]),
+            (VIRTIO_BLK_S_IOERR, 0)
+        );
+        disk.errno.store(0, Relaxed);
+        assert_eq!(
+            machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]),
+            (VIRTIO_BLK_S_OK, 513)
+        );
+    }
+}
+
+#[test]
+fn a_broken_ring_needs_a_reset_and_a_reset_mends_it() {
+    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
+    for _ in 0..3 {
+        machine.activate(machine.block.features());
+        assert_eq!(
+            machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]),
+            (VIRTIO_BLK_S_OK, 513)
+        );
+
+        machine.driver.describe_own(7, (DATA, 512, NEXT, 7));
+        machine.driver.offer(7);
+        machine.kick.write(1).unwrap();
+        assert_eq!(machine.event(), Some(Event::NeedsReset));
+        // Nothing more happens, whatever the driver does.
+        for _ in 0..100 {
+            machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(machine.driver.used(), None);
+        machine.reboot();
+        assert!(machine.events.try_recv().is_err());
+    }
+}
+
+#[test]
+fn starts_and_stops() {
+    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
+    machine.block.reset();
+    for round in 0..100 {
+        machine.activate(machine.block.features());
+        if round % 2 == 0 {
+            assert_eq!(
+                machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]),
+                (VIRTIO_BLK_S_OK, 513)
+            );
+        } else {
+            // Stopped at whatever point this is.
+            for _ in 0..50 {
+                machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+            }
+        }
+        machine.block.reset();
+        while machine.driver.used().is_some() {}
+        machine.driver.write(DATA, &[0x55; 512]);
+        machine.kick.write(1).unwrap();
+        assert_eq!(machine.driver.read(DATA, 512), [0x55; 512]);
+        machine.reboot();
+        while machine.events.try_recv().is_ok() {}
+    }
+    machine.block.reset();
+}
+
+/// What is available before the device is activated is served without a kick.
+#[test]
+fn serves_what_was_there_before() {
+    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
+    machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+    machine.kick.read().unwrap();
+    machine.activate(machine.block.features());
+    assert_eq!(machine.event(), Some(Event::Used));
+}
+
+/// With the event index, a driver that asks for one interrupt in a batch gets one.
+#[test]
+fn interrupts_only_when_asked() {
+    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
+    machine.driver.set_used_event(39);
+    for _ in 0..40 {
+        machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+    }
+    machine.activate(machine.block.features());
+    assert_eq!(machine.event(), Some(Event::Used));
+    assert_eq!(std::iter::from_fn(|| machine.driver.used()).count(), 40);
+    machine.block.reset();
+    assert!(machine.events.try_recv().is_err());
+}
+
+/// A driver that never stops making buffers available can't keep a reset from happening.
+#[test]
+fn stops_under_load() {
+    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
+    machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+    machine.activate(bit(VIRTIO_BLK_F_FLUSH));
+    let Machine {
+        block,
+        driver,
+        kick,
+        events,
+        ..
+    } = &mut machine;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                while driver.used().is_some() {
+                    driver.chain(&[(HEADER, 16, 0), (DATA, 512, WRITE), (STATUS, 1, WRITE)]);
+                    kick.write(1).unwrap();
+                }
+            }
+        });
+        let served = events
+            .iter()
+            .take_while(|&event| event == Event::Used)
+            .take(1000)
+            .count();
+        block.reset();
+        stop.store(true, Relaxed);
+        assert_eq!(served, 1000);
+    });
+}

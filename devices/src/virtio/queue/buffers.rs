@@ -1,0 +1,90 @@
+//! Buffers of a chain: one run of bytes to the device, however the driver cut it up.
+
+use vm_memory::{GuestAddress, GuestMemory, GuestMemoryMmap, Permissions, VolatileSlice};
+
+/// Pieces of guest memory, in order. Another processor may change them at any time.
+#[derive(Debug, Default)]
+pub struct Buffers<'m>(Vec<VolatileSlice<'m>>);
+
+impl<'m> Buffers<'m> {
+    /// Adds `len` bytes at `address`; `None` if not all of them are memory.
+    pub(super) fn push(
+        &mut self,
+        memory: &'m GuestMemoryMmap,
+        address: GuestAddress,
+        len: u32,
+        access: Permissions,
+    ) -> Option<()> {
+        for slice in memory
+            .get_slices(address, usize::try_from(len).ok()?, access)
+            .ok()?
+        {
+            self.0.push(slice.ok()?);
+        }
+        Some(())
+    }
+
+    /// The pieces.
+    pub fn as_slice(&self) -> &[VolatileSlice<'m>] {
+        &self.0
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The number of bytes, less than 4 GiB.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(VolatileSlice::len).sum()
+    }
+
+    /// Takes `N` bytes off the front; `None`, and nothing taken, if there are fewer.
+    pub fn take_front<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        let mut filled = 0;
+        let mut whole = 0;
+        let mut cut = None;
+        for slice in &self.0 {
+            if filled == N {
+                break;
+            }
+            let part = slice.copy_to(&mut bytes[filled..]);
+            filled += part;
+            if part < slice.len() {
+                cut = slice.offset(part).ok();
+                break;
+            }
+            whole += 1;
+        }
+        if filled < N {
+            return None;
+        }
+        self.0.drain(..whole);
+        if let (Some(rest), Some(first)) = (cut, self.0.first_mut()) {
+            *first = rest;
+        }
+        Some(bytes)
+    }
+
+    /// Takes the last byte off, as the place to write it to; `None` if there is none.
+    pub fn take_last(&mut self) -> Option<VolatileSlice<'m>> {
+        let slice = self.0.pop()?;
+        let (rest, last) = slice.split_at(slice.len().checked_sub(1)?).ok()?;
+        if !rest.is_empty() {
+            self.0.push(rest);
+        }
+        Some(last)
+    }
+
+    /// Writes `bytes` to the front, as many as there is room for, and returns how many.
+    pub fn write(&self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        for slice in &self.0 {
+            let part = slice.len().min(bytes.len() - written);
+            slice.copy_from(&bytes[written..written + part]);
+            written += part;
+        }
+        written
+    }
+}

@@ -1,0 +1,147 @@
+//! The driver's side of a virtqueue, for tests. It does what it is told, sense or not. (virtio-queue's mock places the
+//! used ring over the tail of the available ring.)
+
+use std::sync::atomic::Ordering;
+
+use virtio_queue::{
+    Queue, QueueT,
+    desc::{RawDescriptor, split::Descriptor},
+};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+
+/// Guest memory: two regions that touch, with a hole above.
+pub(crate) const MEMORY_SIZE: u64 = 0x40_0000;
+/// Where the two regions touch.
+pub(crate) const SEAM: u64 = 0x20_0000;
+/// Where tests may put what they like, up to [`MEMORY_SIZE`].
+pub(crate) const FREE: u64 = 0x10_0000;
+
+const TABLE: u64 = 0x1_0000;
+const AVAIL: u64 = 0x2_0000;
+const USED: u64 = 0x3_0000;
+
+/// `VIRTQ_DESC_F_NEXT`.
+pub(crate) const NEXT: u16 = 1;
+/// `VIRTQ_DESC_F_WRITE`.
+pub(crate) const WRITE: u16 = 2;
+/// `VIRTQ_DESC_F_INDIRECT`.
+pub(crate) const INDIRECT: u16 = 4;
+
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) memory: GuestMemoryMmap,
+    size: u16,
+    next_descriptor: u16,
+    avail: u16,
+    used: u16,
+}
+
+impl Driver {
+    pub(crate) fn new(size: u16) -> Self {
+        let ranges = [(GuestAddress(0), SEAM), (GuestAddress(SEAM), MEMORY_SIZE - SEAM)];
+        let ranges = ranges.map(|(base, len)| (base, usize::try_from(len).unwrap()));
+        let memory = GuestMemoryMmap::from_ranges(&ranges).unwrap();
+        Self {
+            memory,
+            size,
+            next_descriptor: 0,
+            avail: 0,
+            used: 0,
+        }
+    }
+
+    /// The queue as a transport hands it over.
+    pub(crate) fn queue(&self) -> Queue {
+        let mut queue = Queue::new(self.size).unwrap();
+        queue.try_set_desc_table_address(GuestAddress(TABLE)).unwrap();
+        queue.try_set_avail_ring_address(GuestAddress(AVAIL)).unwrap();
+        queue.try_set_used_ring_address(GuestAddress(USED)).unwrap();
+        queue.set_ready(true);
+        assert!(queue.is_valid(&self.memory));
+        queue
+    }
+
+    pub(crate) fn write(&self, address: u64, bytes: &[u8]) {
+        self.memory.write_slice(bytes, GuestAddress(address)).unwrap();
+    }
+
+    pub(crate) fn read(&self, address: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.memory.read_slice(&mut bytes, GuestAddress(address)).unwrap();
+        bytes
+    }
+
+    /// Writes one entry of a descriptor table.
+    pub(crate) fn describe(&self, table: u64, index: u16, (address, len, flags, next): (u64, u32, u16, u16)) {
+        let descriptor = RawDescriptor::from(Descriptor::new(address, len, flags, next));
+        self.memory
+            .write_obj(descriptor, GuestAddress(table + 16 * u64::from(index)))
+            .unwrap();
+    }
+
+    /// The same in the queue's own table.
+    pub(crate) fn describe_own(&self, index: u16, descriptor: (u64, u32, u16, u16)) {
+        self.describe(TABLE, index, descriptor);
+    }
+
+    /// Makes whatever starts at descriptor `head` available.
+    pub(crate) fn offer(&mut self, head: u16) {
+        let entry = AVAIL + 4 + 2 * u64::from(self.avail % self.size);
+        self.memory.write_obj(head, GuestAddress(entry)).unwrap();
+        self.set_avail_index(self.avail.wrapping_add(1));
+    }
+
+    pub(crate) fn set_avail_index(&mut self, index: u16) {
+        self.avail = index;
+        self.memory
+            .store(index, GuestAddress(AVAIL + 2), Ordering::Release)
+            .unwrap();
+    }
+
+    pub(crate) fn set_avail_flags(&self, flags: u16) {
+        self.memory.write_obj(flags, GuestAddress(AVAIL)).unwrap();
+    }
+
+    /// Asks for an interrupt when the used index passes `index`.
+    pub(crate) fn set_used_event(&self, index: u16) {
+        self.memory
+            .write_obj(index, GuestAddress(AVAIL + 4 + 2 * u64::from(self.size)))
+            .unwrap();
+    }
+
+    /// Offers a chain of `(address, len, flags)`, and returns its head. Uses descriptors round and round.
+    pub(crate) fn chain(&mut self, buffers: &[(u64, u32, u16)]) -> u16 {
+        let head = self.next_descriptor;
+        for (n, &(address, len, flags)) in buffers.iter().enumerate() {
+            let index = self.next_descriptor;
+            let next = (index + 1) % self.size;
+            let more = if n + 1 < buffers.len() { NEXT } else { 0 };
+            self.describe_own(index, (address, len, flags | more, next));
+            self.next_descriptor = next;
+        }
+        self.offer(head);
+        head
+    }
+
+    /// The same through an indirect table at `table`.
+    pub(crate) fn indirect_chain(&mut self, table: u64, buffers: &[(u64, u32, u16)]) -> u16 {
+        let count = u16::try_from(buffers.len()).unwrap();
+        for (n, &(address, len, flags)) in (0..).zip(buffers) {
+            let more = if n + 1 < count { NEXT } else { 0 };
+            self.describe(table, n, (address, len, flags | more, n + 1));
+        }
+        self.chain(&[(table, 16 * u32::from(count), INDIRECT)])
+    }
+
+    /// The next `(head, len)` that the device used.
+    pub(crate) fn used(&mut self) -> Option<(u32, u32)> {
+        let load = |address| self.memory.load::<u16>(address, Ordering::Acquire).unwrap();
+        if load(GuestAddress(USED + 2)) == self.used {
+            return None;
+        }
+        let entry = USED + 4 + 8 * u64::from(self.used % self.size);
+        self.used = self.used.wrapping_add(1);
+        let [id, len] = [0, 4].map(|n| self.memory.read_obj(GuestAddress(entry + n)).unwrap());
+        Some((id, len))
+    }
+}
