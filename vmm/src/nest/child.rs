@@ -1,0 +1,128 @@
+//! Child processes that don't outlive nvmm, and the lines that they print.
+#![expect(unsafe_code, reason = "Command::pre_exec")]
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+/// A line is cut here, so that a guest which never ends one can't fill memory.
+const LINE_MAX: usize = 4096;
+
+/// A child process. It is killed when this is dropped, and by the kernel should nvmm itself be killed.
+#[derive(Debug)]
+pub(super) struct Child {
+    process: process::Child,
+    output: io::PipeReader,
+    pending: Vec<u8>,
+}
+
+/// What [`Child::line`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// A line, without its end.
+    Line(Vec<u8>),
+    /// The child has closed its output.
+    End,
+    /// Nothing until the deadline.
+    Timeout,
+}
+
+impl Child {
+    /// Starts `command` with no input, and its output and errors to be read here.
+    ///
+    /// Call it on the main thread: the kernel ends the child when the *thread* that made it ends.
+    pub(super) fn spawn(command: Command) -> io::Result<Self> {
+        let (output, input) = io::pipe()?;
+        Self::start(command, output, input.try_clone()?.into(), input)
+    }
+
+    /// The same, but reads its errors alone.
+    pub(super) fn spawn_for_errors(command: Command) -> io::Result<Self> {
+        let (output, input) = io::pipe()?;
+        Self::start(command, output, Stdio::null(), input)
+    }
+
+    fn start(
+        mut command: Command,
+        output: io::PipeReader,
+        stdout: Stdio,
+        stderr: io::PipeWriter,
+    ) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        let hook = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+        // SAFETY: between fork and exec the hook makes one system call, which is async-signal-safe.
+        unsafe { command.pre_exec(hook) };
+        let process = command.spawn()?;
+        // Dropping `command` closes this process's copies of the pipe's other end, else it would never end.
+        drop(command);
+        Ok(Self {
+            process,
+            output,
+            pending: Vec::new(),
+        })
+    }
+
+    /// The next line of its output.
+    pub(super) fn line(&mut self, deadline: Option<Instant>) -> io::Result<Output> {
+        loop {
+            if let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
+                let mut line: Vec<u8> = self.pending.drain(..=end).collect();
+                line.pop();
+                return Ok(Output::Line(line));
+            }
+            if self.pending.len() >= LINE_MAX {
+                return Ok(Output::Line(std::mem::take(&mut self.pending)));
+            }
+            if !self.wait_readable(deadline)? {
+                return Ok(Output::Timeout);
+            }
+            let mut buffer = [0; 512];
+            match self.output.read(&mut buffer)? {
+                0 if self.pending.is_empty() => return Ok(Output::End),
+                0 => return Ok(Output::Line(std::mem::take(&mut self.pending))),
+                len => self.pending.extend_from_slice(&buffer[..len]),
+            }
+        }
+    }
+
+    /// Waits until there is output, or its end; false at the deadline.
+    fn wait_readable(&self, deadline: Option<Instant>) -> io::Result<bool> {
+        loop {
+            let timeout = match deadline {
+                Some(deadline) => Some(
+                    Timespec::try_from(deadline.saturating_duration_since(Instant::now()))
+                        .map_err(io::Error::other)?,
+                ),
+                None => None,
+            };
+            let mut fds = [PollFd::from_borrowed_fd(self.output.as_fd(), PollFlags::IN)];
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits for its end.
+    pub(super) fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.process.wait()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Both fail only when it has ended and been waited for.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+#[path = "child_test.rs"]
+mod tests;

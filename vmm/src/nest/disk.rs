@@ -1,0 +1,104 @@
+//! The disk check: what a level reads from its disk and writes to it is what the file outside holds.
+//!
+//! The level below fills the first [`AREA`] with a pattern. The level reads it, writes another pattern to the second area,
+//! flushes, and reads that back. The checksums it saw must be those of the file once it has powered off.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::image::Memfd;
+
+/// Bytes read, and bytes written.
+pub(super) const AREA: u64 = 16 << 20;
+/// Bytes in one request to the kernel.
+const CHUNK: usize = 1 << 20;
+
+/// Memory that direct I/O accepts.
+#[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(4096))]
+struct Page([u8; 4096]);
+
+/// A disk for `level`, its first area filled.
+pub(super) fn make(level: u32) -> io::Result<Memfd> {
+    let disk = Memfd::new(c"disk")?;
+    disk.0.set_len(2 * AREA)?;
+    write_pattern(&disk.0, u64::from(level))?;
+    Ok(disk)
+}
+
+/// The guest's part, on its disk at `path`: CRC-32 of what it read and of what it wrote.
+pub(super) fn check(path: &Path) -> io::Result<(u32, u32)> {
+    let direct = || {
+        let flags = OFlags::DIRECT.bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(path)
+    };
+    let read = checksum(direct()?)?;
+    // Buffered, so that writing back and flushing are the kernel's usual ones.
+    let mut disk = OpenOptions::new().write(true).open(path)?;
+    disk.seek(SeekFrom::Start(AREA))?;
+    let wrote = write_pattern(&disk, u64::from(read) << 32)?;
+    disk.sync_all()?;
+    let mut disk = direct()?;
+    disk.seek(SeekFrom::Start(AREA))?;
+    let back = checksum(disk)?;
+    if back != wrote {
+        return Err(io::Error::other(format!(
+            "wrote data with CRC {wrote:08x} and read back {back:08x}"
+        )));
+    }
+    Ok((read, wrote))
+}
+
+/// The checksums of the areas as they are outside.
+pub(super) fn outside(disk: &Memfd) -> io::Result<(u32, u32)> {
+    let mut file = &disk.0;
+    file.seek(SeekFrom::Start(0))?;
+    Ok((checksum(file)?, checksum(file)?))
+}
+
+/// CRC-32 of the next [`AREA`] of `from`.
+fn checksum(mut from: impl Read) -> io::Result<u32> {
+    let mut chunk = chunk();
+    let mut hash = crc32fast::Hasher::new();
+    for _ in 0..AREA / CHUNK as u64 {
+        from.read_exact(chunk.as_mut_bytes())?;
+        hash.update(chunk.as_bytes());
+    }
+    Ok(hash.finalize())
+}
+
+/// Writes an [`AREA`] of the pattern that `seed` gives, and says its CRC-32.
+fn write_pattern(mut to: impl Write, seed: u64) -> io::Result<u32> {
+    let mut chunk = chunk();
+    let mut hash = crc32fast::Hasher::new();
+    let mut state = seed;
+    for _ in 0..AREA / CHUNK as u64 {
+        for word in chunk.as_mut_bytes().chunks_exact_mut(8) {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            word.copy_from_slice(&mix(state).to_le_bytes());
+        }
+        hash.update(chunk.as_bytes());
+        to.write_all(chunk.as_bytes())?;
+    }
+    Ok(hash.finalize())
+}
+
+/// SplitMix64's output function.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn chunk() -> Vec<Page> {
+    vec![Page([0; 4096]); CHUNK / size_of::<Page>()]
+}
+
+#[cfg(test)]
+#[path = "disk_test.rs"]
+mod tests;

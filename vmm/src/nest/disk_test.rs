@@ -1,0 +1,31 @@
+use super::*;
+
+#[test]
+fn what_the_guest_sees_is_what_is_outside() {
+    let made = make(1).unwrap();
+    // A real file: direct I/O on memory files needs a newer kernel.
+    let file = tempfile::NamedTempFile::new_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    std::fs::copy(made.path(), file.path()).unwrap();
+    let inside = match check(file.path()) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            eprintln!("skipped: no direct I/O on this file system");
+            return;
+        }
+        inside => inside.unwrap(),
+    };
+    std::fs::copy(file.path(), made.path()).unwrap();
+    assert_eq!(outside(&made).unwrap(), inside);
+    assert_ne!(inside.0, inside.1);
+}
+
+#[test]
+fn levels_and_contents_differ_in_their_checksums() {
+    let [one, two] = [1, 2].map(|level| outside(&make(level).unwrap()).unwrap());
+    assert_ne!(one.0, two.0);
+    let disk = make(1).unwrap();
+    (&disk.0).seek(SeekFrom::Start(2 * AREA - 1)).unwrap();
+    (&disk.0).write_all(b"x").unwrap();
+    let changed = outside(&disk).unwrap();
+    assert_eq!(changed.0, one.0);
+    assert_ne!(changed.1, one.1);
+}

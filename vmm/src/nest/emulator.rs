@@ -1,0 +1,207 @@
+//! Emulated hosts: machines in software whose CPU has VMX or SVM, for where the real one has neither.
+//!
+//! Level 0 is then the emulated machine. It boots the same image as every other level.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+
+use super::child::Child;
+use super::facts::Virt;
+use super::image::{Manifest, Memfd};
+use super::level::{kernel_parameters, memory_mib};
+
+/// A running emulated machine; its output is its serial port.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) child: Child,
+    // Files that the emulator reads while it runs.
+    _files: Option<TempDir>,
+}
+
+/// What the emulator of a machine with `virt` is called.
+pub(super) fn name(virt: Virt) -> &'static str {
+    match virt {
+        Virt::Svm => "QEMU TCG",
+        Virt::Vmx => "Bochs",
+    }
+}
+
+/// Kernel parameters for every level where time is emulated.
+pub(super) fn parameters(virt: Virt) -> &'static str {
+    match virt {
+        // The early TSC frequency is far off there, and a kvm that keeps it stalls guests.
+        Virt::Svm => "mitigations=off nokaslr kvm.tsc_tolerance_ppm=100000",
+        // Bochs' PIT and TSC disagree.
+        Virt::Vmx => "mitigations=off nokaslr no_timer_check tsc=reliable",
+    }
+}
+
+/// Starts the machine.
+///
+/// # Errors
+///
+/// A missing emulator is named with the Debian packages that have it.
+pub(super) fn start(
+    virt: Virt,
+    kernel: &Path,
+    image: &Memfd,
+    manifest: &Manifest,
+) -> anyhow::Result<Machine> {
+    // `reboot=t`: after a panic, a triple fault, which ends the emulator, where other ways need a firmware's help.
+    let parameters = format!("{} reboot=t", kernel_parameters(0, manifest));
+    let memory = memory_mib(0, manifest.levels).max(1024);
+    match virt {
+        Virt::Svm => qemu(kernel, image, &parameters, memory),
+        Virt::Vmx => bochs(kernel, image, &parameters, memory),
+    }
+}
+
+fn qemu(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Machine> {
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args([
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-serial",
+        "stdio",
+    ]);
+    command.args([
+        "-accel",
+        "tcg,tb-size=512",
+        "-machine",
+        "q35",
+        "-cpu",
+        "EPYC,+vgif",
+        "-smp",
+        "1",
+    ]);
+    command.args(["-m", &memory.to_string(), "-append", parameters]);
+    command
+        .arg("-kernel")
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(image.path());
+    let child =
+        Child::spawn(command).map_err(|error| missing(error, "qemu-system-x86_64", "qemu-system-x86"))?;
+    Ok(Machine { child, _files: None })
+}
+
+const BOCHS_PACKAGES: &str = "bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso";
+
+/// What Bochs and the CD-ROM it boots need, as Debian's packages have them.
+const BOCHS_BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
+const BOCHS_VGABIOS: &str = "/usr/share/vgabios/vgabios.bin";
+const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
+const LDLINUX: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
+
+fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Machine> {
+    let files = tempfile::Builder::new()
+        .prefix("nvmm-nest-")
+        .tempdir()
+        .context("making a directory")?;
+    let iso = boot_iso(files.path(), kernel, image, parameters)?;
+    let config = files.path().join("bochsrc");
+    // The serial port is standard error, which is a pipe to here. `info: report` can deadlock.
+    let text = format!(
+        "display_library: term\n\
+         memory: guest={memory}, host={memory}\n\
+         romimage: file={BOCHS_BIOS}\n\
+         vgaromimage: file={BOCHS_VGABIOS}\n\
+         cpu: model=corei7_haswell_4770, count=1, ips=200000000, reset_on_triple_fault=0, ignore_bad_msrs=1\n\
+         clock: sync=none, time0=utc\n\
+         com1: enabled=1, mode=file, dev=/dev/fd/2\n\
+         log: /dev/null\n\
+         panic: action=fatal\nerror: action=ignore\ninfo: action=ignore\ndebug: action=ignore\n\
+         boot: cdrom\n\
+         ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14\n\
+         ata0-master: type=cdrom, path={}, status=inserted\n",
+        iso.display()
+    );
+    fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
+    let debugger = files.path().join("debugger");
+    fs::write(&debugger, "c\n").with_context(|| format!("writing {}", debugger.display()))?;
+    let mut command = Command::new("bochs");
+    command
+        .env("TERM", "xterm")
+        .arg("-q")
+        .arg("-f")
+        .arg(&config)
+        .arg("-rc")
+        .arg(&debugger);
+    // Its standard output is the machine's screen.
+    let child = Child::spawn_for_errors(command).map_err(|error| missing(error, "bochs", BOCHS_PACKAGES))?;
+    Ok(Machine {
+        child,
+        _files: Some(files),
+    })
+}
+
+/// A CD-ROM image in `dir` that boots the kernel.
+fn boot_iso(dir: &Path, kernel: &Path, image: &Memfd, parameters: &str) -> anyhow::Result<PathBuf> {
+    let tree = dir.join("tree");
+    fs::create_dir(&tree).with_context(|| format!("making {}", tree.display()))?;
+    let config =
+        format!("DEFAULT nest\nLABEL nest\n KERNEL /vmlinuz\n INITRD /initrd\n APPEND {parameters}\n");
+    let at = tree.join("isolinux.cfg");
+    fs::write(&at, config).with_context(|| format!("writing {}", at.display()))?;
+    for (from, to) in [
+        (Path::new(ISOLINUX), "isolinux.bin"),
+        (Path::new(LDLINUX), "ldlinux.c32"),
+        (kernel, "vmlinuz"),
+    ] {
+        copy(from, &tree.join(to))?;
+    }
+    copy(&image.path(), &tree.join("initrd"))?;
+    let iso = dir.join("boot.iso");
+    let mut command = Command::new("xorriso");
+    command.args([
+        "-as",
+        "mkisofs",
+        "-quiet",
+        "-b",
+        "isolinux.bin",
+        "-c",
+        "boot.cat",
+        "-no-emul-boot",
+    ]);
+    command
+        .args(["-boot-load-size", "4", "-boot-info-table", "-o"])
+        .arg(&iso)
+        .arg(&tree);
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| missing(error, "xorriso", BOCHS_PACKAGES))?;
+    if !output.status.success() {
+        bail!(
+            "xorriso {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
+    }
+    fs::remove_dir_all(&tree).with_context(|| format!("removing {}", tree.display()))?;
+    Ok(iso)
+}
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    match fs::copy(from, to) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("{} is missing: apt-get install {BOCHS_PACKAGES}", from.display())
+        }
+        Err(error) => Err(error).with_context(|| format!("copying {}", from.display())),
+    }
+}
+
+fn missing(error: io::Error, program: &str, packages: &str) -> anyhow::Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        anyhow::anyhow!("{program} is not installed: apt-get install {packages}")
+    } else {
+        anyhow::Error::new(error).context(format!("starting {program}"))
+    }
+}

@@ -1,0 +1,113 @@
+//! What a level is: kernel, CPU, and what its CPU offers for nesting, as the level itself sees it.
+
+use std::arch::x86_64::__cpuid;
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+/// What KVM's guests find at CPUID leaf 0x40000000. Linux, "KVM CPUID bits".
+pub(super) const KVM_SIGNATURE: &str = "KVMKVMKVM";
+
+/// A level's own view of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Facts {
+    /// Seconds since the kernel started.
+    pub(super) up: f64,
+    /// Kernel release.
+    pub(super) kernel: String,
+    /// CPU model name.
+    pub(super) cpu: String,
+    /// `VMX EPT`, `SVM NPT`, one of the two alone, or nothing.
+    pub(super) nesting: String,
+    /// The hypervisor's signature in CPUID; empty where CPUID tells of none.
+    pub(super) hypervisor: String,
+}
+
+impl Facts {
+    /// Looks at this machine; /proc must be mounted.
+    pub(super) fn gather() -> Self {
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        Self {
+            up: uptime
+                .split(' ')
+                .next()
+                .and_then(|seconds| seconds.parse().ok())
+                .unwrap_or_default(),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            cpu: field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
+            nesting: nesting(&cpuinfo),
+            hypervisor: hypervisor(),
+        }
+    }
+}
+
+/// Which of the two kinds of hardware virtualization a CPU has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Virt {
+    /// Intel's.
+    Vmx,
+    /// AMD's.
+    Svm,
+}
+
+impl Virt {
+    /// That of this machine's CPU, if it has one; /proc must be mounted.
+    pub(super) fn of_this_machine() -> Option<Self> {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let flags = field(&cpuinfo, "flags").unwrap_or_default();
+        let has = |flag| flags.split(' ').any(|each| each == flag);
+        if has("vmx") {
+            Some(Self::Vmx)
+        } else if has("svm") {
+            Some(Self::Svm)
+        } else {
+            None
+        }
+    }
+
+    /// The module that makes KVM work on it.
+    pub(super) fn module(self) -> &'static str {
+        match self {
+            Self::Vmx => "kvm_intel",
+            Self::Svm => "kvm_amd",
+        }
+    }
+}
+
+fn nesting(cpuinfo: &str) -> String {
+    // Kernels since 5.11 list what VMX can do in a line of its own; `ept` stays among the flags too.
+    let flags = field(cpuinfo, "flags").unwrap_or_default();
+    let found = [("vmx", "VMX"), ("ept", "EPT"), ("svm", "SVM"), ("npt", "NPT")]
+        .into_iter()
+        .filter(|(flag, _)| flags.split(' ').any(|each| each == *flag))
+        .map(|(_, name)| name);
+    found.collect::<Vec<_>>().join(" ")
+}
+
+/// The first CPU's value of `key`.
+fn field<'a>(cpuinfo: &'a str, key: &str) -> Option<&'a str> {
+    cpuinfo.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim_end() == key).then_some(value.trim())
+    })
+}
+
+fn hypervisor() -> String {
+    // CPUID.01H:ECX[31] is the hypervisor's bit; without it leaf 0x40000000 is whatever the CPU answers to any large leaf.
+    if __cpuid(1).ecx >> 31 == 0 {
+        return String::new();
+    }
+    let leaf = __cpuid(0x4000_0000);
+    let signature: Vec<u8> = [leaf.ebx, leaf.ecx, leaf.edx]
+        .iter()
+        .flat_map(|register| register.to_le_bytes())
+        .collect();
+    String::from_utf8_lossy(&signature)
+        .trim_end_matches('\0')
+        .to_owned()
+}
+
+#[cfg(test)]
+#[path = "facts_test.rs"]
+mod tests;

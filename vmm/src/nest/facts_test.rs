@@ -1,0 +1,18 @@
+use super::*;
+
+const INTEL: &str = "processor\t: 0\nmodel name\t: Intel(R) Core(TM) i7\nflags\t\t: fpu vmx ept vpid\nvmx flags\t: ept svm\n\nprocessor\t: 1\n";
+
+#[test]
+fn nesting_is_read_from_the_flags_alone() {
+    assert_eq!(nesting(INTEL), "VMX EPT");
+    assert_eq!(nesting("flags : fpu svm npt"), "SVM NPT");
+    assert_eq!(nesting("flags : fpu svm_lock nptx"), "");
+    assert_eq!(nesting(""), "");
+}
+
+#[test]
+fn fields_are_found_by_their_whole_name() {
+    assert_eq!(field(INTEL, "model name"), Some("Intel(R) Core(TM) i7"));
+    assert_eq!(field(INTEL, "vmx flags"), Some("ept svm"));
+    assert_eq!(field(INTEL, "model"), None);
+}

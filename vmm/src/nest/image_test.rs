@@ -1,0 +1,48 @@
+use std::io::{Read, Seek};
+
+use super::*;
+
+fn manifest() -> Manifest {
+    Manifest {
+        levels: 2,
+        cmdline: "mitigations=off".into(),
+        virtio: vec!["virtio".into(), "virtio_blk".into()],
+        kvm: vec!["kvm".into()],
+    }
+}
+
+#[test]
+fn the_image_holds_what_the_manifest_names() {
+    let mut asked = Vec::new();
+    let mut memfd = pack(&manifest(), |name| {
+        asked.push(name.to_owned());
+        Ok(format!("contents of {name}").into_bytes())
+    })
+    .unwrap();
+    let want = [
+        "init",
+        "vmlinuz",
+        "modules/virtio.ko",
+        "modules/virtio_blk.ko",
+        "modules/kvm.ko",
+    ];
+    assert_eq!(asked, want);
+    memfd.0.rewind().unwrap();
+    let mut image = Vec::new();
+    memfd.0.read_to_end(&mut image).unwrap();
+    let text = String::from_utf8_lossy(&image);
+    for name in want {
+        assert!(
+            text.contains(&format!("{name}\0")) && text.contains(&format!("contents of {name}")),
+            "{name}"
+        );
+    }
+    assert!(text.contains(&serde_json::to_string(&manifest()).unwrap()));
+    assert_eq!(std::fs::read(memfd.path()).unwrap(), image);
+}
+
+#[test]
+fn what_can_not_be_read_fails_the_image() {
+    let error = pack(&manifest(), |name| anyhow::bail!("no {name}")).unwrap_err();
+    assert_eq!(format!("{error:#}"), "making the initramfs: no init");
+}

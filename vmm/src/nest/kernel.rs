@@ -1,0 +1,86 @@
+//! The kernel to boot at every level, and where its modules are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// A kernel image.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub(super) path: PathBuf,
+    pub(super) image: Vec<u8>,
+    /// Its release, where the image is a bzImage, which tells it.
+    pub(super) release: Option<String>,
+}
+
+impl Kernel {
+    /// The kernel at `path`, by default the running one.
+    pub(super) fn find(path: Option<&Path>) -> anyhow::Result<Self> {
+        let path = match path {
+            Some(path) => path.to_owned(),
+            None => running()?,
+        };
+        let image = fs::read(&path).with_context(|| format!("reading the kernel {}", path.display()))?;
+        let release = release(&image).map(str::to_owned);
+        Ok(Self { path, image, release })
+    }
+
+    /// The directory of its modules: `boot/vmlinuz-R` has them in `lib/modules/R`, installed or unpacked anywhere.
+    pub(super) fn modules(&self) -> anyhow::Result<PathBuf> {
+        let Some(release) = &self.release else {
+            bail!(
+                "{} doesn't tell its release: say where its modules are (--modules DIR)",
+                self.path.display()
+            );
+        };
+        let path = fs::canonicalize(&self.path).context("finding the kernel's modules")?;
+        let above = path
+            .ancestors()
+            .skip(1)
+            .map(|dir| dir.join("lib/modules").join(release));
+        // `lib/modules/R/vmlinuz`, where some distributions keep it, has them beside it.
+        let beside = path.parent().map(Path::to_owned);
+        let candidates = above.chain(beside.filter(|dir| dir.ends_with(release)));
+        candidates.into_iter().find(|dir| dir.is_dir()).with_context(|| {
+            format!(
+                "no lib/modules/{release} near {}: say where they are (--modules DIR)",
+                self.path.display()
+            )
+        })
+    }
+}
+
+/// Where distributions keep the running kernel.
+fn running() -> anyhow::Result<PathBuf> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let places = [
+        format!("/boot/vmlinuz-{release}"),
+        format!("/lib/modules/{release}/vmlinuz"),
+    ];
+    let found = places.iter().map(PathBuf::from).find(|path| path.exists());
+    found.with_context(|| {
+        format!(
+            "neither {} is there: say which kernel (--kernel FILE)",
+            places.join(" nor ")
+        )
+    })
+}
+
+/// Linux, "The Linux/x86 Boot Protocol", `kernel_version`: 0x200 less than the offset of a string that begins with the
+/// release.
+fn release(image: &[u8]) -> Option<&str> {
+    if image.get(0x202..0x206)? != b"HdrS" {
+        return None;
+    }
+    let pointer: [u8; 2] = image.get(0x20e..0x210)?.try_into().ok()?;
+    let text = image.get(0x200 + usize::from(u16::from_le_bytes(pointer))..)?;
+    let end = text.iter().position(|&byte| byte == b' ' || byte == 0)?;
+    std::str::from_utf8(&text[..end])
+        .ok()
+        .filter(|release| !release.is_empty())
+}
+
+#[cfg(test)]
+#[path = "kernel_test.rs"]
+mod tests;

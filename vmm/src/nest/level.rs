@@ -1,0 +1,157 @@
+//! Starting the next level under nvmm, the same on the host as inside a guest.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Context;
+
+use super::child::{Child, Output};
+use super::disk;
+use super::image::{Manifest, Memfd};
+use super::report::{Line, Said};
+
+/// Memory for the last level; each level below has room for one more.
+const MEMORY_MIB: u32 = 256;
+
+/// Kernel parameters that tell /init its level.
+pub(super) const LEVEL_PARAMETER: &str = "nvmm.level=";
+
+/// A level to be started.
+#[derive(Debug)]
+pub(super) struct Level<'a> {
+    pub(super) number: u32,
+    pub(super) manifest: &'a Manifest,
+    /// nvmm, as this level can run it.
+    pub(super) nvmm: &'a Path,
+    pub(super) kernel: &'a Path,
+    pub(super) image: &'a Memfd,
+}
+
+impl Level<'_> {
+    /// Runs it until it powers off, passing on what it says, and compares its disk with what it said of it.
+    ///
+    /// What goes wrong at that level or above is said as [`Said::Fail`]. False at the deadline.
+    ///
+    /// # Errors
+    ///
+    /// What goes wrong at this level.
+    pub(super) fn run(&self, deadline: Option<Instant>, say: &mut dyn FnMut(&Line)) -> anyhow::Result<bool> {
+        let disk = disk::make(self.number).context("making the disk")?;
+        say(&self.says(Said::Start));
+        let mut child = Child::spawn(self.command(&disk)).context("starting nvmm")?;
+        let mut claimed = None;
+        let mut failed = false;
+        let ended = relay(&mut child, self.number, deadline, &mut |line| {
+            match line.said {
+                Said::Disk { read, wrote } if line.level == self.number => claimed = Some((read, wrote)),
+                Said::Fail(_) => failed = true,
+                _ => {}
+            }
+            say(line);
+        })?;
+        if !ended {
+            return Ok(false);
+        }
+        let status = child.wait().context("waiting for nvmm")?;
+        // The first failure is the cause, and has been told.
+        if !failed {
+            let verdict = if !status.success() {
+                Said::Fail(format!("nvmm ended with {status}"))
+            } else {
+                compare(claimed, disk::outside(&disk).context("reading the disk back")?)
+            };
+            say(&self.says(verdict));
+        }
+        Ok(true)
+    }
+
+    fn says(&self, said: Said) -> Line {
+        Line {
+            level: self.number,
+            said,
+        }
+    }
+
+    fn command(&self, disk: &Memfd) -> Command {
+        let mut disk_option = OsString::from("path=");
+        disk_option.push(disk.path());
+        let mut command = Command::new(self.nvmm);
+        command.args([
+            "--cpu",
+            "host-passthrough",
+            "--serial",
+            "stdio",
+            "--on-reboot",
+            "exit",
+        ]);
+        command.arg("--kernel").arg(self.kernel);
+        command.arg("--initramfs").arg(self.image.path());
+        command.args(["--cmdline", &kernel_parameters(self.number, self.manifest)]);
+        command.args([
+            "--memory",
+            &format!("{}M", memory_mib(self.number, self.manifest.levels)),
+        ]);
+        command.args(["--smp", if self.number == 1 { "2" } else { "1" }]);
+        command.arg("--disk").arg(disk_option);
+        command
+    }
+}
+
+/// Whether the disk is what the level said of it.
+fn compare(claimed: Option<(u32, u32)>, outside: (u32, u32)) -> Said {
+    match claimed {
+        None => Said::Fail("it ended before its disk check".to_owned()),
+        Some(claimed) if claimed == outside => Said::Done,
+        Some((read, wrote)) => Said::Fail(format!(
+            "its disk holds data with CRCs {:08x} and {:08x}, where it read {read:08x} and wrote {wrote:08x}",
+            outside.0, outside.1
+        )),
+    }
+}
+
+/// Passes on the lines of `level`'s console until it ends or says that it is off; false at the deadline.
+pub(super) fn relay(
+    child: &mut Child,
+    level: u32,
+    deadline: Option<Instant>,
+    say: &mut dyn FnMut(&Line),
+) -> anyhow::Result<bool> {
+    loop {
+        match child.line(deadline).context("reading the console")? {
+            Output::Line(line) => {
+                let line = Line::parse(&line, level);
+                say(&line);
+                if line.said == Said::Off {
+                    return Ok(true);
+                }
+            }
+            Output::End => return Ok(true),
+            Output::Timeout => return Ok(false),
+        }
+    }
+}
+
+/// The kernel command line of `level`.
+pub(super) fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
+    let parameters = format!(
+        "console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level} {}",
+        manifest.cmdline
+    );
+    parameters.trim_end().to_owned()
+}
+
+/// Memory of `level`.
+pub(super) fn memory_mib(level: u32, levels: u32) -> u32 {
+    MEMORY_MIB * (levels.saturating_sub(level) + 1)
+}
+
+/// The image's files as /init sees them.
+pub(super) fn in_root(name: &str) -> PathBuf {
+    Path::new("/").join(name)
+}
+
+#[cfg(test)]
+#[path = "level_test.rs"]
+mod tests;

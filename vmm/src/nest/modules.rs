@@ -1,0 +1,203 @@
+//! Kernel modules: which files hold them and what each needs, read from the modules themselves.
+//!
+//! depmod's `modules.dep` would say the same, but a distribution's package doesn't carry it: it is made when the package
+//! is installed. Each module's `.modinfo` section always names what it depends on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use object::{Object, ObjectSection};
+
+/// Why the modules can't be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("reading modules from {0}")]
+    Read(PathBuf, #[source] io::Error),
+    #[error("{0} is not a kernel module")]
+    Format(PathBuf),
+    #[error("no module {name} in {dir}, and its modules.builtin doesn't list it as built in")]
+    Missing { name: String, dir: PathBuf },
+    #[error("{path} is for kernel {module}, not for {kernel}")]
+    Release {
+        path: PathBuf,
+        module: String,
+        kernel: String,
+    },
+}
+
+/// The modules of one kernel: a directory like `/lib/modules/6.1.0-56-cloud-amd64`.
+#[derive(Debug)]
+pub(super) struct Modules {
+    dir: PathBuf,
+    files: BTreeMap<String, PathBuf>,
+    builtin: BTreeSet<String>,
+}
+
+/// A module ready to be loaded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Module {
+    /// As /proc/modules has it: `kvm_intel`.
+    pub(super) name: String,
+    /// The ELF file, decompressed.
+    pub(super) image: Vec<u8>,
+}
+
+impl Modules {
+    /// Finds the modules under `dir`.
+    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
+        let mut modules = Self {
+            dir: dir.to_owned(),
+            files: BTreeMap::new(),
+            builtin: BTreeSet::new(),
+        };
+        modules
+            .walk(dir)
+            .map_err(|error| Error::Read(dir.to_owned(), error))?;
+        let builtin = dir.join("modules.builtin");
+        let list = match fs::read_to_string(&builtin) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            list => list.map_err(|error| Error::Read(builtin, error))?,
+        };
+        modules.builtin = list
+            .lines()
+            .filter_map(|line| module_name(Path::new(line)))
+            .collect();
+        Ok(modules)
+    }
+
+    fn walk(&mut self, dir: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            // `build` and `source` are links to kernel sources, which are many and hold no modules of this kernel.
+            let file_type = path.symlink_metadata()?.file_type();
+            if file_type.is_dir() {
+                self.walk(&path)?;
+            } else if let Some(name) = module_name(&path) {
+                // Like depmod: what was added beside the distribution's own (updates/, extra/) wins.
+                let added = !path.starts_with(self.dir.join("kernel"));
+                if added || !self.files.contains_key(&name) {
+                    self.files.insert(name, path);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The modules `wanted` and all that they need, in an order in which they can be loaded, those built into the kernel
+    /// left out. `release` is the kernel's, if it is known.
+    pub(super) fn resolve(&self, wanted: &[&str], release: Option<&str>) -> Result<Vec<Module>, Error> {
+        let mut order = Vec::new();
+        let mut seen = BTreeSet::new();
+        for name in wanted {
+            self.visit(name, release, &mut seen, &mut order)?;
+        }
+        Ok(order)
+    }
+
+    fn visit(
+        &self,
+        name: &str,
+        release: Option<&str>,
+        seen: &mut BTreeSet<String>,
+        order: &mut Vec<Module>,
+    ) -> Result<(), Error> {
+        if self.builtin.contains(name) || !seen.insert(name.to_owned()) {
+            return Ok(());
+        }
+        let path = self.files.get(name).ok_or_else(|| Error::Missing {
+            name: name.to_owned(),
+            dir: self.dir.clone(),
+        })?;
+        let image = read(path).map_err(|error| Error::Read(path.clone(), error))?;
+        let info = ModInfo::parse(&image).ok_or_else(|| Error::Format(path.clone()))?;
+        if let Some(kernel) = release
+            && info.release != kernel
+        {
+            let kernel = kernel.to_owned();
+            return Err(Error::Release {
+                path: path.clone(),
+                module: info.release,
+                kernel,
+            });
+        }
+        for dependency in info.depends {
+            self.visit(&dependency, release, seen, order)?;
+        }
+        order.push(Module {
+            name: name.to_owned(),
+            image,
+        });
+        Ok(())
+    }
+}
+
+/// What a module says of itself.
+struct ModInfo {
+    depends: Vec<String>,
+    release: String,
+}
+
+impl ModInfo {
+    /// Linux, "include/linux/module.h", `MODULE_INFO`: NUL-terminated `key=value` strings in section `.modinfo`.
+    fn parse(image: &[u8]) -> Option<Self> {
+        let file = object::File::parse(image).ok()?;
+        let section = file.section_by_name(".modinfo")?.data().ok()?;
+        let mut info = Self {
+            depends: Vec::new(),
+            release: String::new(),
+        };
+        for entry in section
+            .split(|&byte| byte == 0)
+            .filter_map(|entry| std::str::from_utf8(entry).ok())
+        {
+            match entry.split_once('=') {
+                Some(("depends", list)) => {
+                    info.depends = list
+                        .split(',')
+                        .filter(|name| !name.is_empty())
+                        .map(canonical)
+                        .collect();
+                }
+                Some(("vermagic", magic)) => {
+                    info.release = magic.split(' ').next().unwrap_or_default().to_owned();
+                }
+                _ => {}
+            }
+        }
+        Some(info)
+    }
+}
+
+/// The name of the module in a file called `path`, if that is what the file is.
+fn module_name(path: &Path) -> Option<String> {
+    let file = path.file_name()?.to_str()?;
+    let stem = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"]
+        .iter()
+        .find_map(|suffix| file.strip_suffix(suffix))?;
+    Some(canonical(stem))
+}
+
+/// Files are called kvm-intel.ko as well as virtio_blk.ko: the kernel knows both by underscores.
+fn canonical(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let raw = fs::read(path)?;
+    let mut image = Vec::new();
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("xz") => lzma_rust2::XzReader::new(raw.as_slice(), true).read_to_end(&mut image)?,
+        Some("gz") => flate2::read::MultiGzDecoder::new(raw.as_slice()).read_to_end(&mut image)?,
+        Some("zst") => ruzstd::decoding::StreamingDecoder::new(raw.as_slice())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
+            .read_to_end(&mut image)?,
+        _ => return Ok(raw),
+    };
+    Ok(image)
+}
+
+#[cfg(test)]
+#[path = "modules_test.rs"]
+mod tests;

@@ -1,0 +1,83 @@
+//! What levels tell the one below them, and through it the host: lines on the serial console.
+//!
+//! A line is `@nest` and JSON when it is a report, and `@2|` and text when it is what else level 2 printed. Anything else
+//! is the console's own text, to which whoever relays it adds the level. Each byte on a serial port costs an exit at
+//! every level it goes through, so lines are short and few; kernels are started with `quiet`, so that text is trouble.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::Facts;
+
+const REPORT: &str = "@nest";
+
+/// One line: which level it is about, and what is said.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Line {
+    pub(super) level: u32,
+    pub(super) said: Said,
+}
+
+/// What is said of a level.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Said {
+    /// Its VMM is being started. Said by the level below.
+    Start,
+    /// Its /init runs.
+    Up(Facts),
+    /// Its disk check is done: CRC-32 of what it read, and of what it wrote and read back.
+    Disk { read: u32, wrote: u32 },
+    /// It powered off, and its disk holds what it said. Said by the level below.
+    Done,
+    /// What went wrong there.
+    Fail(String),
+    /// It has no more to say. An emulated machine may be ended now.
+    Off,
+    /// Text from its console.
+    #[serde(skip)]
+    Text(String),
+}
+
+impl Line {
+    /// Reads a line that came from the console of `level`, without its end of line.
+    pub(super) fn parse(line: &[u8], level: u32) -> Self {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end_matches('\r');
+        // Not only at the start of a line: a kernel message without an end may stand before it.
+        if let Some((_, json)) = text.split_once(REPORT)
+            && let Ok((level, said)) = serde_json::from_str(json)
+        {
+            return Self { level, said };
+        }
+        if let Some((above, text)) = text.strip_prefix('@').and_then(|rest| rest.split_once('|'))
+            && let Ok(level) = above.parse()
+        {
+            return Self {
+                level,
+                said: Said::Text(text.to_owned()),
+            };
+        }
+        Self {
+            level,
+            said: Said::Text(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.said {
+            Said::Text(text) => write!(f, "@{}|{text}", self.level),
+            said => {
+                let json = serde_json::to_string(&(self.level, said)).map_err(|_| fmt::Error)?;
+                write!(f, "{REPORT}{json}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "report_test.rs"]
+mod tests;
