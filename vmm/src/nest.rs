@@ -58,14 +58,14 @@ pub struct NestArgs {
     timeout: Option<u64>,
 }
 
-/// Runs the levels; true if all of them passed.
+/// Runs the levels; the exit status is 0 if all of them passed.
 ///
 /// Progress goes to stderr, the table to stdout.
 ///
 /// # Errors
 ///
 /// What keeps the first level from being started: no kernel, no modules, no emulator.
-pub fn run(args: &NestArgs) -> anyhow::Result<bool> {
+pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let limit = Duration::from_secs(args.timeout.unwrap_or(if args.emulated.is_some() { 1800 } else { 300 }));
     let kernel = Kernel::find(args.kernel.as_deref())?;
@@ -105,7 +105,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<bool> {
     }
     let verdict = if run.passed() { "passed" } else { "FAILED" };
     println!("nest: {} levels {verdict} in {:.1} s", args.levels, start.elapsed().as_secs_f64());
-    Ok(run.passed())
+    Ok(u8::from(!run.passed()))
 }
 
 /// Gathers what every level needs.
