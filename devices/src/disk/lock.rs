@@ -16,6 +16,7 @@ use std::{
     },
     path::Path,
     process,
+    str::FromStr,
 };
 
 use libc::{F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, c_int, c_short, flock, off_t};
@@ -60,21 +61,23 @@ pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
 /// Who else has locks on `file`, as `NAME (pid N)`, as far as /proc tells.
 pub(super) fn holder(file: &File) -> Option<String> {
     let wanted = file.metadata().ok()?;
-    let own = (process::id().to_string(), file.as_raw_fd());
-    let holds = |process: &Path, fd: RawFd| {
-        let same = fs::metadata(process.join(format!("fd/{fd}")))
-            .is_ok_and(|it| (it.dev(), it.ino()) == (wanted.dev(), wanted.ino()));
-        same && fs::read_to_string(process.join(format!("fdinfo/{fd}"))).is_ok_and(|it| it.contains("OFDLCK"))
+    let own = (process::id(), file.as_raw_fd());
+    let holds = |pid: u32, fd: RawFd| {
+        (pid, fd) != own
+            && fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).is_ok_and(|it| it.contains("OFDLCK"))
+            && fs::metadata(format!("/proc/{pid}/fd/{fd}"))
+                .is_ok_and(|it| (it.dev(), it.ino()) == (wanted.dev(), wanted.ino()))
     };
-    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let (process, pid) = (entry.path(), entry.file_name().into_string().ok()?);
-        let fds = fs::read_dir(process.join("fd")).ok()?.flatten();
-        fds.filter_map(|fd| fd.file_name().to_str()?.parse().ok())
-            .filter(|&fd| (pid.as_str(), fd) != (own.0.as_str(), own.1))
-            .find(|&fd| holds(&process, fd))?;
-        let name = fs::read_to_string(process.join("comm")).ok()?;
-        Some(format!("{} (pid {pid})", name.trim_end()))
-    })
+    let pid = numbers("/proc".as_ref())
+        .find(|&pid| numbers(format!("/proc/{pid}/fd").as_ref()).any(|fd| holds(pid, fd)))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(format!("{} (pid {pid})", name.trim_end()))
+}
+
+/// The entries of `dir` whose names are numbers.
+fn numbers<T: FromStr>(dir: &Path) -> impl Iterator<Item = T> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// One lock operation on one byte. Returns the lock type that the kernel left.
@@ -95,3 +98,7 @@ fn fcntl(file: &File, command: c_int, kind: c_int, byte: off_t) -> io::Result<c_
         Ok(lock.l_type.into())
     }
 }
+
+#[cfg(test)]
+#[path = "lock_test.rs"]
+mod tests;

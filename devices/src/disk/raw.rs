@@ -285,3 +285,7 @@ fn zero_from(buffers: &[VolatileSlice<'_>], skip: u64) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "raw_test.rs"]
+mod tests;

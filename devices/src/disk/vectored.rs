@@ -98,3 +98,7 @@ fn advance(iovecs: &mut [iovec], mut count: usize) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "vectored_test.rs"]
+mod tests;

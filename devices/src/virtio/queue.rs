@@ -136,3 +136,7 @@ fn interrupts_off(queue: &Queue, memory: &GuestMemoryMmap) -> bool {
         .unwrap_or(0);
     u32::from(u16::from_le(flags)) & VRING_AVAIL_F_NO_INTERRUPT != 0
 }
+
+#[cfg(test)]
+#[path = "queue_test.rs"]
+mod tests;

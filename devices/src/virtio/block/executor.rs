@@ -98,3 +98,7 @@ impl Executor {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "executor_test.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use proptest::prelude::*;
 use virtio_queue::{
     Queue, QueueT,
     desc::{RawDescriptor, split::Descriptor},
@@ -144,4 +145,18 @@ impl Driver {
         let [id, len] = [0, 4].map(|n| self.memory.read_obj(GuestAddress(entry + n)).unwrap());
         Some((id, len))
     }
+}
+
+/// Anything at all in a descriptor of a table of `size`: likely values often, so that chains are long.
+pub(crate) fn any_descriptor(size: u16) -> impl Strategy<Value = (u64, u32, u16, u16)> {
+    let address = prop_oneof![8 => FREE..MEMORY_SIZE, 2 => TABLE..TABLE + 0x400, 1 => any::<u64>()];
+    let len = prop_oneof![8 => 1..0x1000_u32, 2 => (1..64_u32).prop_map(|n| n * 16), 1 => any::<u32>()];
+    let flags = prop_oneof![
+        4 => Just(NEXT),
+        2 => Just(NEXT | WRITE),
+        1 => Just(WRITE),
+        1 => Just(INDIRECT),
+        1 => any::<u16>(),
+    ];
+    (address, len, flags, prop_oneof![8 => 0..size, 1 => any::<u16>()])
 }

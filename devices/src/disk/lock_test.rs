@@ -1,0 +1,81 @@
+use std::fs::OpenOptions;
+
+use super::*;
+
+fn open(path: &Path) -> File {
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+#[test]
+fn who_excludes_whom() {
+    for (first, second, both) in [
+        (false, false, true),
+        (false, true, false),
+        (true, false, false),
+        (true, true, false),
+    ] {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let files = [open(path.path()), open(path.path())];
+        assert!(lock(&files[0], first).unwrap());
+        assert_eq!(
+            lock(&files[1], second).unwrap(),
+            both,
+            "writing: {first}, then {second}"
+        );
+    }
+}
+
+#[test]
+fn closing_unlocks() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    for _ in 0..3 {
+        assert!(lock(&open(path.path()), true).unwrap());
+    }
+    // One that was refused leaves nothing behind either.
+    let reader = open(path.path());
+    assert!(lock(&reader, false).unwrap());
+    assert!(!lock(&open(path.path()), true).unwrap());
+    assert!(lock(&open(path.path()), false).unwrap());
+}
+
+/// The locks that QEMU 7.2 was seen to hold on the image of a virtio-blk disk, writable and read-only.
+#[test]
+fn excludes_qemu() {
+    let writable: &[off_t] = &[100, 101, 201];
+    let read_only: &[off_t] = &[100, 201];
+    for (qemu, writing, granted) in [
+        (writable, true, false),
+        (writable, false, false),
+        (read_only, true, false),
+        (read_only, false, true),
+    ] {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let theirs = open(path.path());
+        for &byte in qemu {
+            fcntl(&theirs, F_OFD_SETLK, F_RDLCK, byte).unwrap();
+        }
+        assert_eq!(
+            lock(&open(path.path()), writing).unwrap(),
+            granted,
+            "QEMU {qemu:?}, writing: {writing}"
+        );
+    }
+}
+
+#[test]
+fn names_the_holder() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let files = [open(path.path()), open(path.path())];
+    assert_eq!(holder(&files[1]), None);
+    assert!(lock(&files[0], true).unwrap());
+    assert!(!lock(&files[1], true).unwrap());
+    let name = holder(&files[1]).unwrap();
+    assert!(name.ends_with(&format!(" (pid {})", process::id())), "{name}");
+    // The one that was refused still holds what it got.
+    assert!(holder(&files[0]).is_some());
+    drop(files);
+    // It doesn't name itself.
+    let alone = open(path.path());
+    assert!(lock(&alone, true).unwrap());
+    assert_eq!(holder(&alone), None);
+}

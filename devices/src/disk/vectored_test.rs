@@ -1,0 +1,78 @@
+use std::{
+    fs,
+    io::{ErrorKind, Seek, Write},
+};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn slices(buffers: &mut [Vec<u8>]) -> Vec<VolatileSlice<'_>> {
+    buffers
+        .iter_mut()
+        .map(|buffer| VolatileSlice::from(buffer.as_mut_slice()))
+        .collect()
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|n| u8::try_from(n % 251).unwrap()).collect()
+}
+
+proptest! {
+    /// However memory is cut up, the bytes and their order are the same.
+    #[test]
+    fn buffers_of_any_size(lens in prop::collection::vec(0_usize..300, 0..40), offset in 0_u64..1000) {
+        let len = lens.iter().sum();
+        let bytes = pattern(len);
+        let mut rest = bytes.as_slice();
+        let mut buffers: Vec<_> = lens
+            .iter()
+            .map(|&len| rest.split_off(..len).unwrap().to_vec())
+            .collect();
+        let file = tempfile::tempfile().unwrap();
+        write(&file, &slices(&mut buffers), offset).unwrap();
+        prop_assert_eq!(file.metadata().unwrap().len(), if len == 0 { 0 } else { offset + len as u64 });
+
+        buffers.iter_mut().for_each(|buffer| buffer.fill(0));
+        prop_assert_eq!(read(&file, &slices(&mut buffers), offset).unwrap(), len as u64);
+        prop_assert_eq!(buffers.concat(), bytes);
+    }
+}
+
+/// More than one call takes, with a call ending at `IOV_MAX`.
+#[test]
+fn thousands_of_buffers() {
+    let bytes = pattern(5000 * 3);
+    let mut buffers: Vec<_> = bytes.chunks(3).map(<[u8]>::to_vec).collect();
+    let mut file = tempfile::tempfile().unwrap();
+    write(&file, &slices(&mut buffers), 7).unwrap();
+    buffers.iter_mut().for_each(|buffer| buffer.fill(0));
+    assert_eq!(read(&file, &slices(&mut buffers), 7).unwrap(), 15000);
+    assert_eq!(buffers.concat(), bytes);
+    assert_eq!(file.stream_position().unwrap(), 0);
+    file.write_all(b"0123456").unwrap();
+}
+
+#[test]
+fn reading_ends_with_the_file() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(100).unwrap();
+    let mut buffers = vec![vec![0xff; 40]; 4];
+    assert_eq!(read(&file, &slices(&mut buffers), 0).unwrap(), 100);
+    assert_eq!(buffers.concat(), [vec![0; 100], vec![0xff; 60]].concat());
+    assert_eq!(read(&file, &slices(&mut buffers), 100).unwrap(), 0);
+}
+
+#[test]
+fn errors_are_the_hosts() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let file = File::open(path.path()).unwrap();
+    let mut buffers = vec![vec![0; 8]];
+    let error = write(&file, &slices(&mut buffers), 0).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+    let error = read(&file, &slices(&mut buffers), u64::MAX).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let error = write(&full, &slices(&mut buffers), 0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
+}

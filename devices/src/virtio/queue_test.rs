@@ -1,0 +1,293 @@
+use proptest::prelude::*;
+
+use super::{
+    test_driver::{Driver, FREE, INDIRECT, MEMORY_SIZE, NEXT, SEAM, WRITE, any_descriptor},
+    *,
+};
+
+const SIZE: u16 = 16;
+
+fn bytes(buffers: &Buffers<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for slice in buffers.as_slice() {
+        let start = bytes.len();
+        bytes.resize(start + slice.len(), 0);
+        slice.copy_to(&mut bytes[start..]);
+    }
+    bytes
+}
+
+/// What `pop` makes of whatever `prepare` offers.
+fn pop_one(prepare: impl FnOnce(&mut Driver)) -> Result<Option<(usize, usize)>, QueueError> {
+    let mut driver = Driver::new(SIZE);
+    let mut queue = driver.queue();
+    prepare(&mut driver);
+    let chain = pop(&mut queue, &driver.memory)?;
+    Ok(chain.map(|chain| (chain.readable.len(), chain.writable.len())))
+}
+
+#[test]
+fn whole_chains() {
+    assert_eq!(pop_one(|_| ()).unwrap(), None);
+    let buffers = [
+        (FREE, 16, 0),
+        (FREE + 0x100, 1, 0),
+        (FREE + 0x1000, 512, WRITE),
+        (FREE + 0x2000, 1, WRITE),
+    ];
+    assert_eq!(pop_one(|it| _ = it.chain(&buffers)).unwrap(), Some((17, 513)));
+    assert_eq!(
+        pop_one(|it| _ = it.indirect_chain(0x8000, &buffers)).unwrap(),
+        Some((17, 513))
+    );
+    // All of a table, and an indirect one longer than the queue.
+    assert_eq!(
+        pop_one(|it| _ = it.chain(&[(FREE, 1, 0); 16])).unwrap(),
+        Some((16, 0))
+    );
+    assert_eq!(
+        pop_one(|it| _ = it.indirect_chain(0x8000, &[(FREE, 1, WRITE); 100])).unwrap(),
+        Some((0, 100))
+    );
+    // Some descriptors, then an indirect table for the others.
+    let prepare = |it: &mut Driver| {
+        it.describe(0x8000, 0, (FREE, 5, WRITE, 0));
+        it.chain(&[(FREE, 16, 0), (0x8000, 16, INDIRECT)]);
+    };
+    assert_eq!(pop_one(prepare).unwrap(), Some((16, 5)));
+    // A buffer over the seam of two regions is one of two pieces.
+    assert_eq!(
+        pop_one(|it| _ = it.chain(&[(SEAM - 1, 2, 0)])).unwrap(),
+        Some((2, 0))
+    );
+    assert_eq!(
+        pop_one(|it| _ = it.chain(&[(MEMORY_SIZE - 1, 1, 0)])).unwrap(),
+        Some((1, 0))
+    );
+}
+
+#[test]
+fn chains_without_an_end() {
+    let endless = |prepare: fn(&mut Driver)| match pop_one(prepare) {
+        Err(QueueError::Endless(head)) => head,
+        other => panic!("{other:?}"),
+    };
+    let loop_of_one: fn(&mut Driver) = |it| {
+        it.describe_own(3, (FREE, 1, NEXT, 3));
+        it.offer(3);
+    };
+    assert_eq!(endless(loop_of_one), 3);
+    let loop_of_two: fn(&mut Driver) = |it| {
+        it.describe_own(3, (FREE, 1, NEXT, 4));
+        it.describe_own(4, (FREE, 1, NEXT, 3));
+        it.offer(4);
+    };
+    assert_eq!(endless(loop_of_two), 4);
+    assert_eq!(endless(|it| it.offer(SIZE)), SIZE);
+    assert_eq!(endless(|it| it.offer(0xffff)), 0xffff);
+    let past_the_table: fn(&mut Driver) = |it| {
+        it.describe_own(0, (FREE, 1, NEXT, SIZE));
+        it.offer(0);
+    };
+    assert_eq!(endless(past_the_table), 0);
+    let four_gib: fn(&mut Driver) = |it| {
+        it.indirect_chain(0x8000, &[(0, 0x40_0000, 0); 1024]);
+    };
+    assert_eq!(endless(four_gib), 0);
+
+    // Indirect tables: none, odd, outside memory, in one another, looping.
+    for (address, len) in [
+        (0x8000, 0),
+        (0x8000, 15),
+        (0x8000, 24),
+        (MEMORY_SIZE, 16),
+        (u64::MAX - 7, 16),
+    ] {
+        let result = pop_one(|it| _ = it.chain(&[(FREE, 16, 0), (address, len, INDIRECT)]));
+        assert!(matches!(result, Err(QueueError::Endless(0))), "{result:?}");
+        let result = pop_one(|it| _ = it.chain(&[(address, len, INDIRECT)]));
+        assert!(matches!(result, Err(QueueError::Endless(0))), "{result:?}");
+    }
+    assert_eq!(
+        endless(|it| _ = it.indirect_chain(0x8000, &[(FREE, 1, 0), (0x8000, 32, INDIRECT)])),
+        0
+    );
+    assert_eq!(
+        endless(|it| _ = it.indirect_chain(0x8000, &[(0x8000, 16, INDIRECT)])),
+        0
+    );
+    let looping: fn(&mut Driver) = |it| {
+        it.describe(0x8000, 0, (FREE, 1, NEXT, 0));
+        it.chain(&[(0x8000, 16, INDIRECT)]);
+    };
+    assert_eq!(endless(looping), 0);
+}
+
+#[test]
+fn buffers_that_are_none() {
+    for buffers in [
+        &[(FREE, 0, 0)][..],
+        &[(FREE, 16, 0), (FREE, 0, WRITE)],
+        &[(u64::MAX, 0, 0), (FREE, 1, 0)],
+    ] {
+        let result = pop_one(|it| _ = it.chain(buffers));
+        assert!(matches!(result, Err(QueueError::Empty(0))), "{result:?}");
+    }
+    for (address, len) in [
+        (MEMORY_SIZE, 1),
+        (MEMORY_SIZE - 1, 2),
+        (FREE, u32::MAX),
+        (u64::MAX, 1),
+        (u64::MAX - 1, 4),
+        (1 << 63, 512),
+    ] {
+        for flags in [0, WRITE] {
+            let result = pop_one(|it| _ = it.chain(&[(address, len, flags)]));
+            match result {
+                Err(QueueError::OutsideMemory {
+                    head: 0,
+                    address: a,
+                    len: l,
+                }) => assert_eq!((a, l), (address, len)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let result = pop_one(|it| _ = it.chain(&[(FREE, 1, 0), (FREE, 1, WRITE), (FREE, 1, 0)]));
+    assert!(matches!(result, Err(QueueError::OutOfOrder(0))), "{result:?}");
+    let long = |count| pop_one(|it| _ = it.indirect_chain(0x8000, &vec![(FREE, 1, 0); count]));
+    assert_eq!(long(1024).unwrap(), Some((1024, 0)));
+    assert!(matches!(long(1025), Err(QueueError::TooLong(0))));
+}
+
+#[test]
+fn available_index_out_of_bounds() {
+    let mut driver = Driver::new(SIZE);
+    let mut queue = driver.queue();
+    driver.chain(&[(FREE, 1, 0)]);
+    for index in [SIZE + 1, 0x8000, 0xffff] {
+        driver.set_avail_index(index);
+        assert!(
+            matches!(pop(&mut queue, &driver.memory), Err(QueueError::Ring(_))),
+            "{index}"
+        );
+    }
+    driver.set_avail_index(1);
+    assert!(pop(&mut queue, &driver.memory).unwrap().is_some());
+    driver.set_avail_index(0);
+    assert!(matches!(
+        pop(&mut queue, &driver.memory),
+        Err(QueueError::Ring(_))
+    ));
+}
+
+/// The indices are counters that wrap at 65536, not at the queue's size.
+#[test]
+fn indices_wrap() {
+    let mut driver = Driver::new(SIZE);
+    let mut queue = driver.queue();
+    for n in 0_u32..70_000 {
+        let head = driver.chain(&[(FREE, 1 + n % 7, WRITE)]);
+        let chain = pop(&mut queue, &driver.memory).unwrap().unwrap();
+        assert_eq!(
+            (chain.head, chain.writable.len() as u64),
+            (head, u64::from(1 + n % 7))
+        );
+        assert!(push(&mut queue, &driver.memory, head, n).unwrap());
+        assert_eq!(driver.used(), Some((head.into(), n)));
+    }
+    assert!(pop(&mut queue, &driver.memory).unwrap().is_none());
+}
+
+#[test]
+fn interrupts_when_the_driver_wants_them() {
+    let mut driver = Driver::new(SIZE);
+    let mut queue = driver.queue();
+    let complete = |driver: &mut Driver, queue: &mut Queue| {
+        let head = driver.chain(&[(FREE, 1, WRITE)]);
+        pop(queue, &driver.memory).unwrap().unwrap();
+        push(queue, &driver.memory, head, 0).unwrap()
+    };
+    assert!(complete(&mut driver, &mut queue));
+    driver.set_avail_flags(1);
+    assert!(!complete(&mut driver, &mut queue));
+    // With the event index the flag means nothing, and `used_event` is what counts.
+    queue.set_event_idx(true);
+    driver.set_used_event(3);
+    assert_eq!(
+        [(); 4].map(|()| complete(&mut driver, &mut queue)),
+        [false, true, false, false]
+    );
+}
+
+#[test]
+fn takes_buffers_apart() {
+    let mut driver = Driver::new(SIZE);
+    let mut queue = driver.queue();
+    let content: Vec<u8> = (0..32).collect();
+    driver.write(FREE, &content);
+    driver.chain(&[
+        (FREE, 3, 0),
+        (FREE + 3, 10, 0),
+        (FREE + 13, 3, 0),
+        (FREE + 16, 1, WRITE),
+        (FREE + 17, 9, WRITE),
+    ]);
+    let Chain {
+        mut readable,
+        mut writable,
+        ..
+    } = pop(&mut queue, &driver.memory).unwrap().unwrap();
+
+    assert_eq!(readable.take_front::<17>(), None);
+    assert_eq!(bytes(&readable), content[..16]);
+    assert_eq!(readable.take_front::<0>(), Some([]));
+    assert_eq!(readable.take_front::<3>(), Some([0, 1, 2]));
+    assert_eq!(readable.take_front::<4>(), Some([3, 4, 5, 6]));
+    assert_eq!(bytes(&readable), content[7..16]);
+    assert_eq!(readable.take_front::<9>().unwrap(), content[7..16]);
+    assert!(readable.is_empty());
+    assert_eq!(readable.take_front::<1>(), None);
+    assert!(readable.take_last().is_none());
+
+    let last = writable.take_last().unwrap();
+    last.copy_from(&[0xff_u8]);
+    assert_eq!(writable.len(), 9);
+    assert_eq!(writable.write(&[1, 2, 3]), 3);
+    assert_eq!(
+        driver.read(FREE + 16, 10),
+        [1, 2, 3, 19, 20, 21, 22, 23, 24, 0xff]
+    );
+    assert_eq!(writable.write(&[7; 20]), 9);
+    for left in (0..9).rev() {
+        assert!(writable.take_last().is_some());
+        assert_eq!(writable.len(), left);
+    }
+    assert!(writable.is_empty());
+}
+
+proptest! {
+    /// Whatever the rings hold, each chain is whole and in memory or the queue has failed, and there is an end to it.
+    #[test]
+    fn hostile_rings(
+        table in prop::collection::vec(any_descriptor(SIZE), usize::from(SIZE)),
+        heads in prop::collection::vec(prop_oneof![16 => 0..SIZE, 1 => any::<u16>()], 1..40),
+    ) {
+        let mut driver = Driver::new(SIZE);
+        let mut queue = driver.queue();
+        for (index, &descriptor) in (0..).zip(&table) {
+            driver.describe_own(index, descriptor);
+        }
+        heads.iter().for_each(|&head| driver.offer(head));
+        for _ in 0..SIZE {
+            match pop(&mut queue, &driver.memory) {
+                Ok(Some(chain)) => {
+                    prop_assert!(chain.readable.as_slice().len() + chain.writable.as_slice().len() <= 2 * MAX_BUFFERS);
+                    prop_assert!(push(&mut queue, &driver.memory, chain.head, 0).is_ok());
+                }
+                Ok(None) | Err(_) => return Ok(()),
+            }
+        }
+        prop_assert!(!matches!(pop(&mut queue, &driver.memory), Ok(Some(_))));
+    }
+}
