@@ -7,6 +7,7 @@
 pub mod bus;
 pub mod disk;
 pub mod irq;
+pub mod pci;
 pub mod platform;
 mod registers;
 #[cfg(test)]

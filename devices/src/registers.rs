@@ -1,8 +1,8 @@
 //! Reading register blocks, whatever the width of the access.
 
-/// Reads `data.len()` bytes at `offset` of the block that is `image` in bytes. Past its end are zeros.
+/// Reads `data.len()` bytes at `offset` of the block that is `image` in bytes. `data` keeps what it held for those past
+/// the end.
 pub(crate) fn read(image: &[u8], offset: u64, data: &mut [u8]) {
-    data.fill(0);
     let rest = usize::try_from(offset)
         .ok()
         .and_then(|offset| image.get(offset..));

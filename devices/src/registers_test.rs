@@ -6,9 +6,9 @@ fn reads_are_clipped_to_the_block() {
     for (offset, len, expected) in [
         (0, 4, &[1, 2, 3, 4][..]),
         (1, 2, &[2, 3]),
-        (2, 4, &[3, 4, 0, 0]),
-        (4, 1, &[0]),
-        (u64::MAX, 8, &[0; 8]),
+        (2, 4, &[3, 4, 0xaa, 0xaa]),
+        (4, 1, &[0xaa]),
+        (u64::MAX, 8, &[0xaa; 8]),
         (0, 0, &[]),
     ] {
         let mut data = vec![0xaa; len];

@@ -113,6 +113,7 @@ impl Device for PowerManagement {
             enable: self.enable.bits().to_le_bytes(),
             control: u16::from(control).to_le_bytes(),
         };
+        data.fill(0);
         registers::read(image.as_bytes(), offset, data);
     }
 

@@ -1,0 +1,168 @@
+use std::sync::Arc;
+
+use arch::layout;
+use bitfield_struct::bitfield;
+
+use super::PciRoot;
+use crate::bus::{Device, Effect};
+
+/// `CONFIG_DATA`, as an offset from `CONFIG_ADDRESS`.
+const CONFIG_DATA: u64 = 4;
+/// The reset control register, as an offset from `CONFIG_ADDRESS`.
+const RESET_CONTROL: u64 = (layout::RESET_CONTROL - layout::PCI_CONFIG) as u64;
+
+/// PCI 3.0, "Software Generation of Configuration Transactions": `CONFIG_ADDRESS`.
+#[bitfield(u32)]
+struct ConfigAddress {
+    #[bits(2)]
+    __: u8,
+    /// In double words.
+    #[bits(6)]
+    register: u8,
+    #[bits(3)]
+    function: u8,
+    #[bits(5)]
+    device: u8,
+    bus: u8,
+    #[bits(7)]
+    __: u8,
+    enable: bool,
+}
+
+/// The reset control register of Intel's chipsets, at 0xcf9.
+#[bitfield(u8)]
+struct ResetControl {
+    __: bool,
+    /// The next reset is a hard one. All are.
+    system_reset: bool,
+    /// Resets.
+    reset_cpu: bool,
+    /// The next reset takes the power away for a moment.
+    full_reset: bool,
+    #[bits(4)]
+    __: u8,
+}
+
+/// `CONFIG_ADDRESS` and `CONFIG_DATA`, and in the midst of the former, told apart by being one byte wide, the reset
+/// control register.
+#[derive(Debug)]
+pub struct ConfigPorts {
+    root: Arc<PciRoot>,
+    address: ConfigAddress,
+    reset_control: ResetControl,
+}
+
+impl ConfigPorts {
+    /// How many ports it takes.
+    pub const LEN: u64 = 8;
+
+    /// The ports by which `root` is configured.
+    #[must_use]
+    pub fn new(root: Arc<PciRoot>) -> Self {
+        Self {
+            root,
+            address: ConfigAddress::new(),
+            reset_control: ResetControl::new(),
+        }
+    }
+
+    /// The slot, function and register that an access to `CONFIG_DATA` is for. It stays in its double word.
+    fn target(&self, offset: u64, len: usize) -> Option<(u8, u8, u16)> {
+        let byte = u16::try_from(offset.checked_sub(CONFIG_DATA)?).ok()?;
+        let fits = usize::from(byte).checked_add(len)? <= size_of::<ConfigAddress>();
+        (fits && self.address.enable() && self.address.bus() == 0).then(|| {
+            let register = u16::from(self.address.register()) * 4 + byte;
+            (self.address.device(), self.address.function(), register)
+        })
+    }
+}
+
+impl Device for ConfigPorts {
+    fn read(&mut self, offset: u64, data: &mut [u8]) {
+        match (offset, data.len()) {
+            (0, 4) => data.copy_from_slice(&u32::from(self.address).to_le_bytes()),
+            (RESET_CONTROL, 1) => data.fill(self.reset_control.into()),
+            (_, len) => match self.target(offset, len) {
+                Some((slot, function, register)) => self.root.read(slot, function, register, data),
+                None => data.fill(0xff),
+            },
+        }
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) -> Effect {
+        match (offset, data) {
+            (0, &[a, b, c, d]) => self.address = sanitized(u32::from_le_bytes([a, b, c, d])),
+            (RESET_CONTROL, &[value]) => {
+                let value = ResetControl::from(value);
+                self.reset_control = ResetControl::new()
+                    .with_system_reset(value.system_reset())
+                    .with_full_reset(value.full_reset());
+                if value.reset_cpu() {
+                    return Effect::Reset;
+                }
+            }
+            _ => {
+                if let Some((slot, function, register)) = self.target(offset, data.len()) {
+                    return self.root.write(slot, function, register, data);
+                }
+            }
+        }
+        Effect::None
+    }
+}
+
+/// `CONFIG_ADDRESS` with its reserved bits as they read: zero.
+fn sanitized(value: u32) -> ConfigAddress {
+    let value = ConfigAddress::from(value);
+    ConfigAddress::new()
+        .with_register(value.register())
+        .with_function(value.function())
+        .with_device(value.device())
+        .with_bus(value.bus())
+        .with_enable(value.enable())
+}
+
+/// PCI Express 5.0, "PCI Express Enhanced Configuration Access Mechanism (ECAM)": an offset into bus 0's window.
+#[bitfield(u32)]
+struct EcamOffset {
+    #[bits(12)]
+    register: u16,
+    #[bits(3)]
+    function: u8,
+    #[bits(5)]
+    device: u8,
+    #[bits(12)]
+    bus: u16,
+}
+
+/// Configuration space as memory.
+#[derive(Debug)]
+pub struct Ecam(Arc<PciRoot>);
+
+impl Ecam {
+    /// The window through which `root` is configured, [`layout::ECAM_LEN`] bytes.
+    #[must_use]
+    pub fn new(root: Arc<PciRoot>) -> Self {
+        Self(root)
+    }
+}
+
+impl Device for Ecam {
+    fn read(&mut self, offset: u64, data: &mut [u8]) {
+        match u32::try_from(offset).map(EcamOffset::from) {
+            Ok(at) if at.bus() == 0 => self.0.read(at.device(), at.function(), at.register(), data),
+            _ => data.fill(0xff),
+        }
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) -> Effect {
+        match u32::try_from(offset).map(EcamOffset::from) {
+            Ok(at) if at.bus() == 0 => self.0.write(at.device(), at.function(), at.register(), data),
+            _ => Effect::None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "front_test.rs"]
+mod tests;

@@ -1,0 +1,37 @@
+use super::{ClassCode, ConfigSpace, Identity, PciFunction};
+
+/// The bridge between CPU and bus 0, at 00:00.0: a header and no more, for those who look for one there. Linux, for
+/// one, trusts CF8/CFC only if it finds a bridge, and lists it.
+///
+/// It bears the identifiers of QEMU's generic PCI Express host bridge. A chipset's would bring its drivers and quirks
+/// for hardware that is not here.
+#[derive(Debug)]
+pub(super) struct HostBridge(ConfigSpace);
+
+impl HostBridge {
+    pub(super) fn new() -> Self {
+        Self(ConfigSpace::new(Identity {
+            name: "host bridge",
+            vendor_id: 0x1b36,
+            device_id: 0x0008,
+            revision_id: 0,
+            class: ClassCode {
+                base: 0x06,
+                sub: 0x00,
+                interface: 0x00,
+            },
+            subsystem_vendor_id: 0,
+            subsystem_id: 0,
+        }))
+    }
+}
+
+impl PciFunction for HostBridge {
+    fn config(&self) -> &ConfigSpace {
+        &self.0
+    }
+
+    fn config_mut(&mut self) -> &mut ConfigSpace {
+        &mut self.0
+    }
+}

@@ -1,0 +1,304 @@
+use std::{
+    mem::offset_of,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bitfield_struct::bitfield;
+use zerocopy::{FromZeros, Immutable, IntoBytes};
+
+use crate::{
+    irq::{Msi, MsiMessage},
+    registers,
+};
+
+/// PCI 3.0, "Message Control for MSI-X".
+#[bitfield(u16)]
+#[derive(PartialEq, Eq)]
+pub struct MessageControl {
+    /// How many vectors there are, less one.
+    #[bits(11)]
+    pub table_size_minus_one: u16,
+    #[bits(3)]
+    __: u8,
+    /// All vectors are masked.
+    pub function_mask: bool,
+    /// The function interrupts by MSI-X, not by INTx.
+    pub enable: bool,
+}
+
+/// PCI 3.0, "MSI-X Capability and Table Structures": the capability.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, IntoBytes, FromZeros, Immutable)]
+pub struct MsixCapability {
+    id: u8,
+    next: u8,
+    control: u16,
+    table: u32,
+    pending: u32,
+}
+
+impl MsixCapability {
+    /// Where `Message Control` is in it.
+    pub const CONTROL: usize = offset_of!(Self, control);
+
+    const ID: u8 = 0x11;
+
+    /// A table of `vectors` at offset `table` of BAR 0, and the pending bits at offset `pending`, both of them multiples
+    /// of 8.
+    #[must_use]
+    pub fn new(vectors: u16, table: u32, pending: u32) -> Self {
+        Self {
+            id: Self::ID,
+            next: 0,
+            control: MessageControl::new()
+                .with_table_size_minus_one(vectors.saturating_sub(1))
+                .into(),
+            // The low bits are the number of the BAR: 0.
+            table,
+            pending,
+        }
+    }
+
+    /// The bits of it that a guest may write.
+    #[must_use]
+    pub fn writable() -> Self {
+        let control = MessageControl::new().with_enable(true).with_function_mask(true);
+        Self {
+            control: control.into(),
+            ..Self::new_zeroed()
+        }
+    }
+}
+
+/// `Vector Control`'s mask bit.
+const MASKED: u32 = 1;
+
+/// An entry of the MSI-X table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
+struct Entry {
+    address_low: u32,
+    address_high: u32,
+    data: u32,
+    control: u32,
+}
+
+impl Entry {
+    const RESET: Self = Self {
+        address_low: 0,
+        address_high: 0,
+        data: 0,
+        control: MASKED,
+    };
+
+    fn message(&self) -> MsiMessage {
+        MsiMessage {
+            address: u64::from(self.address_high) << 32 | u64::from(self.address_low),
+            data: self.data,
+        }
+    }
+
+    fn write(&mut self, offset: usize, value: u32) {
+        const ADDRESS_LOW: usize = offset_of!(Entry, address_low);
+        const ADDRESS_HIGH: usize = offset_of!(Entry, address_high);
+        const DATA: usize = offset_of!(Entry, data);
+        const CONTROL: usize = offset_of!(Entry, control);
+        match offset {
+            ADDRESS_LOW => self.address_low = value & !3,
+            ADDRESS_HIGH => self.address_high = value,
+            DATA => self.data = value,
+            CONTROL => self.control = value & MASKED,
+            _ => {}
+        }
+    }
+}
+
+/// MSI-X as the guest programs it: the table and the pending bits.
+#[derive(Debug)]
+pub struct Msix {
+    control: MessageControl,
+    table: Vec<Entry>,
+    /// What each vector was last set to send. Setting it costs the machine a system call, so it happens when a vector is
+    /// unmasked, and only if the message is another.
+    sent: Vec<Option<MsiMessage>>,
+    vectors: Arc<MsixVectors>,
+}
+
+impl Msix {
+    /// Bytes in the table for each vector.
+    pub const ENTRY_LEN: usize = size_of::<Entry>();
+
+    /// A table of `vectors`, all masked, and MSI-X disabled.
+    #[must_use]
+    pub fn new(vectors: Vec<Arc<dyn Msi>>) -> Self {
+        Self {
+            control: MessageControl::new(),
+            table: vec![Entry::RESET; vectors.len()],
+            sent: vec![None; vectors.len()],
+            vectors: Arc::new(MsixVectors::new(vectors)),
+        }
+    }
+
+    /// The other side, for those who interrupt.
+    #[must_use]
+    pub fn vectors(&self) -> &Arc<MsixVectors> {
+        &self.vectors
+    }
+
+    /// Follows `Message Control` in configuration space.
+    pub fn set_control(&mut self, control: MessageControl) {
+        if control == self.control {
+            return;
+        }
+        self.control = control;
+        self.vectors.enabled.store(control.enable(), Ordering::SeqCst);
+        for vector in 0..self.table.len() {
+            self.update(vector);
+        }
+    }
+
+    /// Reads from the table.
+    pub fn read_table(&self, offset: u64, data: &mut [u8]) {
+        data.fill(0);
+        registers::read(self.table.as_bytes(), offset, data);
+    }
+
+    /// Writes to the table: an aligned double word or quad word. The specification leaves others undefined; they change
+    /// nothing.
+    pub fn write_table(&mut self, offset: u64, data: &[u8]) {
+        let Ok(offset) = usize::try_from(offset) else {
+            return;
+        };
+        if !matches!(data.len(), 4 | 8) || !offset.is_multiple_of(data.len()) {
+            return;
+        }
+        let vector = offset / Self::ENTRY_LEN;
+        let Some(entry) = self.table.get_mut(vector) else {
+            return;
+        };
+        let fields = (offset % Self::ENTRY_LEN..).step_by(4);
+        for (field, value) in fields.zip(data.chunks_exact(4)) {
+            let value = value
+                .iter()
+                .rev()
+                .fold(0, |value, &byte| value << 8 | u32::from(byte));
+            entry.write(field, value);
+        }
+        self.update(vector);
+    }
+
+    /// Reads the pending bits. They are not writable.
+    pub fn read_pending(&self, offset: u64, data: &mut [u8]) {
+        data.fill(0);
+        let mut image = vec![0; self.table.len().div_ceil(64) * 8];
+        for (index, vector) in self.vectors.vectors.iter().enumerate() {
+            image[index / 8] |= u8::from(vector.pending.load(Ordering::SeqCst)) << (index % 8);
+        }
+        registers::read(&image, offset, data);
+    }
+
+    /// Brings a vector in line with its entry and the control register.
+    fn update(&mut self, index: usize) {
+        let (entry, vector) = (&self.table[index], &self.vectors.vectors[index]);
+        if !self.control.enable() {
+            vector.close();
+            vector.pending.store(false, Ordering::SeqCst);
+        } else if self.control.function_mask() || entry.control & MASKED != 0 {
+            vector.close();
+        } else {
+            let message = entry.message();
+            if self.sent[index].replace(message) != Some(message) {
+                vector.msi.set_message(message);
+            }
+            vector.open();
+        }
+    }
+}
+
+/// MSI-X as a device's threads see it. Signalling takes no lock.
+#[derive(Debug)]
+pub struct MsixVectors {
+    enabled: AtomicBool,
+    vectors: Box<[Vector]>,
+}
+
+impl MsixVectors {
+    fn new(vectors: Vec<Arc<dyn Msi>>) -> Self {
+        let vectors = vectors.into_iter().map(Vector::new).collect();
+        Self {
+            enabled: AtomicBool::new(false),
+            vectors,
+        }
+    }
+
+    /// Whether MSI-X is enabled. If not, the function has its INTx pin.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.enabled.load(Ordering::SeqCst)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.vectors.len()
+    }
+
+    /// Sends a vector's message, or makes it pending if it is masked. A vector that is not there is ignored.
+    pub fn signal(&self, vector: u16) {
+        if let Some(vector) = self.vectors.get(usize::from(vector)) {
+            vector.signal();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Vector {
+    msi: Arc<dyn Msi>,
+    /// Neither masked nor disabled.
+    open: AtomicBool,
+    pending: AtomicBool,
+}
+
+impl Vector {
+    fn new(msi: Arc<dyn Msi>) -> Self {
+        Self {
+            msi,
+            open: AtomicBool::new(false),
+            pending: AtomicBool::new(false),
+        }
+    }
+
+    fn signal(&self) {
+        if self.open.load(Ordering::SeqCst) {
+            self.msi.signal();
+        } else {
+            self.pending.store(true, Ordering::SeqCst);
+            // If it was opened in between, either `open` saw that it was pending or this sees that it is open.
+            if self.open.load(Ordering::SeqCst) {
+                self.deliver();
+            }
+        }
+    }
+
+    fn open(&self) {
+        self.open.store(true, Ordering::SeqCst);
+        self.deliver();
+    }
+
+    fn close(&self) {
+        self.open.store(false, Ordering::SeqCst);
+    }
+
+    fn deliver(&self) {
+        if self.pending.swap(false, Ordering::SeqCst) {
+            self.msi.signal();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "msix_test.rs"]
+mod tests;
