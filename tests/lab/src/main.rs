@@ -1,2 +1,82 @@
-//! lab
-fn main() {}
+//! `cargo lab`: what it takes to see nvmm at work, and to test it, on a machine with Rust and apt.
+
+mod apt;
+mod build;
+mod host;
+mod kernel;
+mod nest;
+mod report;
+mod units;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use build::Nvmm;
+use host::Host;
+use kernel::Kernel;
+use report::Report;
+
+/// Runs nvmm's demonstration and tests, having installed what they need
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Boot Linux in Linux under nvmm: `nvmm nest --levels 2`
+    Demo {
+        /// What to run it on [default: this machine's KVM where that can nest, else svm]
+        #[arg(long)]
+        host: Option<Host>,
+    },
+    /// Run every test: format, lints, unit tests, tiny guests, nested boots on both emulated hosts
+    Test,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo { host } => demo(host),
+        Command::Test => test(),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(host: Option<Host>) -> Result<bool> {
+    let host = match host {
+        Some(host) => host,
+        None => match host::cannot_nest() {
+            None => Host::Kvm,
+            Some(reason) => {
+                eprintln!("lab: {reason}: taking an emulated host");
+                Host::Svm
+            }
+        },
+    };
+    apt::install(host.packages())?;
+    let kernel = Kernel::debian()?;
+    let nvmm = Nvmm::build()?;
+    let status = nest::command(&nvmm, &kernel, host, 2).status()?;
+    Ok(status.success())
+}
+
+fn test() -> Result<bool> {
+    let mut report = Report::new();
+    apt::install(&[Host::Svm.packages(), Host::Vmx.packages(), apt::UNIT_TESTS].concat())?;
+    units::run(&mut report);
+    let kernel = Kernel::debian()?;
+    let nvmm = Nvmm::build()?;
+    nest::run(&nvmm, &kernel, &mut report);
+    print!("{report}");
+    Ok(report.failed() == 0)
+}
