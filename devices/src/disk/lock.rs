@@ -39,17 +39,11 @@ pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     let used: &[off_t] = if writing { &[READ, WRITE] } else { &[READ] };
     let denied = &[WRITE, RESIZE];
 
-    let mine = used
-        .iter()
-        .map(|n| USED + n)
-        .chain(denied.iter().map(|n| DENIED + n));
+    let mine = used.iter().map(|n| USED + n).chain(denied.iter().map(|n| DENIED + n));
     for byte in mine {
         fcntl(file, F_OFD_SETLK, F_RDLCK, byte)?;
     }
-    let others = used
-        .iter()
-        .map(|n| DENIED + n)
-        .chain(denied.iter().map(|n| USED + n));
+    let others = used.iter().map(|n| DENIED + n).chain(denied.iter().map(|n| USED + n));
     for byte in others {
         if fcntl(file, F_OFD_GETLK, F_WRLCK, byte)? != F_UNLCK {
             return Ok(false);
@@ -83,20 +77,11 @@ fn numbers<T: FromStr>(dir: &Path) -> impl Iterator<Item = T> {
 /// One lock operation on one byte. Returns the lock type that the kernel left.
 fn fcntl(file: &File, command: c_int, kind: c_int, byte: off_t) -> io::Result<c_int> {
     let short = |value: c_int| c_short::try_from(value).map_err(io::Error::other);
-    let mut lock = flock {
-        l_type: short(kind)?,
-        l_whence: short(libc::SEEK_SET)?,
-        l_start: byte,
-        l_len: 1,
-        l_pid: 0,
-    };
+    let mut lock =
+        flock { l_type: short(kind)?, l_whence: short(libc::SEEK_SET)?, l_start: byte, l_len: 1, l_pid: 0 };
     // SAFETY: `lock` is what these commands take, and lives across the call.
     let status = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) };
-    if status < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(lock.l_type.into())
-    }
+    if status < 0 { Err(io::Error::last_os_error()) } else { Ok(lock.l_type.into()) }
 }
 
 #[cfg(test)]

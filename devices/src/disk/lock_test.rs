@@ -8,20 +8,13 @@ fn open(path: &Path) -> File {
 
 #[test]
 fn who_excludes_whom() {
-    for (first, second, both) in [
-        (false, false, true),
-        (false, true, false),
-        (true, false, false),
-        (true, true, false),
-    ] {
+    for (first, second, both) in
+        [(false, false, true), (false, true, false), (true, false, false), (true, true, false)]
+    {
         let path = tempfile::NamedTempFile::new().unwrap();
         let files = [open(path.path()), open(path.path())];
         assert!(lock(&files[0], first).unwrap());
-        assert_eq!(
-            lock(&files[1], second).unwrap(),
-            both,
-            "writing: {first}, then {second}"
-        );
+        assert_eq!(lock(&files[1], second).unwrap(), both, "writing: {first}, then {second}");
     }
 }
 
@@ -54,11 +47,7 @@ fn excludes_qemu() {
         for &byte in qemu {
             fcntl(&theirs, F_OFD_SETLK, F_RDLCK, byte).unwrap();
         }
-        assert_eq!(
-            lock(&open(path.path()), writing).unwrap(),
-            granted,
-            "QEMU {qemu:?}, writing: {writing}"
-        );
+        assert_eq!(lock(&open(path.path()), writing).unwrap(), granted, "QEMU {qemu:?}, writing: {writing}");
     }
 }
 

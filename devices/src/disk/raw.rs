@@ -5,24 +5,18 @@ use std::{
     io::{self, ErrorKind, Seek, SeekFrom},
     os::{
         fd::AsRawFd,
-        unix::fs::{FileTypeExt, OpenOptionsExt},
+        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::{AtFlags, StatxFlags, ioctl_blkpbszget, ioctl_blksszget, statx},
-    io::Errno,
-};
+use rustix::fs::{AtFlags, StatxFlags, ioctl_blkpbszget, ioctl_blksszget, statx};
 use vm_memory::VolatileSlice;
 
 use super::{BlockSize, Disk, SECTOR_SIZE, lock, vectored};
 
 /// The blocks of a disk that is a file: sectors that any partition table was made for, in pages of the page cache.
-const FILE_BLOCK_SIZE: BlockSize = BlockSize {
-    logical: 512,
-    physical: 4096,
-};
+const FILE_BLOCK_SIZE: BlockSize = BlockSize { logical: 512, physical: 4096 };
 
 /// Alignment for direct I/O where the kernel doesn't tell (before Linux 6.1): a page suits everything.
 const PAGE: u32 = 4096;
@@ -38,48 +32,49 @@ pub struct DiskOptions {
 
 /// Why a disk can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum DiskError {
+#[error("disk {} {problem}", path.display())]
+pub struct DiskError {
+    /// What the user gave.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: Problem,
+    /// What the host said, if it was asked.
+    pub source: Option<io::Error>,
+}
+
+/// What can be wrong with a disk, and the way out where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
     /// Nothing has that name.
-    #[error("disk {} does not exist", .0.display())]
-    Missing(PathBuf),
+    #[error("does not exist")]
+    Missing,
     /// A directory.
-    #[error("disk {} is a directory; give an image file or a block device", .0.display())]
-    Directory(PathBuf),
+    #[error("is a directory; give an image file or a block device")]
+    Directory,
     /// A terminal, a pipe, a socket.
-    #[error("disk {} is neither a file nor a block device", .0.display())]
-    NotADisk(PathBuf),
+    #[error("is neither a file nor a block device")]
+    NotADisk,
     /// A file of no bytes, or a drive with no medium.
-    #[error("disk {path} is empty; give it a size first: truncate -s 10G {path}", path = .0.display())]
-    Empty(PathBuf),
+    #[error("is empty; give it a size first, as truncate -s 10G does")]
+    Empty,
     /// Readable, but not writable.
-    #[error("disk {} can't be written to; change that, or add readonly=on", path.display())]
-    ReadOnly {
-        /// The disk.
-        path: PathBuf,
-        /// What the host said to writing.
-        source: io::Error,
-    },
+    #[error("can't be written to; change that, or add readonly=on")]
+    ReadOnly,
     /// Somebody else uses it.
-    #[error("disk {} is in use by {holder}; end that, or share the disk with readonly=on on both sides", path.display())]
-    Locked {
-        /// The disk.
-        path: PathBuf,
-        /// Who has it.
-        holder: String,
-    },
-    /// The file system has no direct I/O.
-    #[error("disk {} can't be read past the page cache; use direct=off", .0.display())]
-    NoDirect(PathBuf),
-    /// Anything else.
-    #[error("can't {action} disk {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The disk.
-        path: PathBuf,
-        /// What the host said.
-        source: io::Error,
-    },
+    #[error("is in use by {0}; end that, or use readonly=on on both sides")]
+    InUse(String),
+    /// Its file system has no direct I/O.
+    #[error("can't be used past the page cache; use direct=off")]
+    NoDirect,
+    /// It can't be opened.
+    #[error("can't be opened")]
+    Open,
+    /// It can't be locked.
+    #[error("can't be locked")]
+    Lock,
+    /// Its size is not known.
+    #[error("can't be measured")]
+    Measure,
 }
 
 /// An open raw image, locked until it is dropped.
@@ -110,49 +105,43 @@ impl RawDisk {
     /// It is missing, no disk, empty, in use by another, not writable although that was asked for, or not able to do
     /// direct I/O although that was asked for.
     pub fn open(path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
-        let failed = |action| {
+        Self::try_open(path, options).map_err(|Failure(problem, source)| {
             let path = path.to_path_buf();
-            move |source| DiskError::Io { action, path, source }
-        };
+            DiskError { path, problem, source }
+        })
+    }
+
+    fn try_open(path: &Path, options: &DiskOptions) -> Result<Self, Failure> {
         // Before opening, because that alone acts on some character devices and waits on a FIFO.
-        let kind = match fs::metadata(path) {
-            Ok(metadata) => metadata.file_type(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(DiskError::Missing(path.into())),
-            Err(error) => return Err(failed("open")(error)),
-        };
+        let kind = fs::metadata(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Problem::Missing.into(),
+            _ => Problem::Open.because()(error),
+        })?;
         if kind.is_dir() {
-            return Err(DiskError::Directory(path.into()));
+            return Err(Problem::Directory.into());
         }
-        if !kind.is_file() && !kind.is_block_device() {
-            return Err(DiskError::NotADisk(path.into()));
+        let is_device = kind.file_type().is_block_device();
+        if !is_device && !kind.is_file() {
+            return Err(Problem::NotADisk.into());
+        }
+
+        if is_device && !options.read_only && is_read_only_device(kind.rdev()) {
+            return Err(Problem::ReadOnly.into());
         }
 
         let mut file = open_file(path, options)?;
-        if !lock::lock(&file, !options.read_only).map_err(failed("lock"))? {
+        if !lock::lock(&file, !options.read_only).map_err(Problem::Lock.because())? {
             let holder = lock::holder(&file).unwrap_or_else(|| "another program".into());
-            return Err(DiskError::Locked {
-                path: path.into(),
-                holder,
-            });
+            return Err(Problem::InUse(holder).into());
         }
-        let len = file.seek(SeekFrom::End(0)).map_err(failed("measure"))?;
+        let len = file.seek(SeekFrom::End(0)).map_err(Problem::Measure.because())?;
         if len == 0 {
-            return Err(DiskError::Empty(path.into()));
+            return Err(Problem::Empty.into());
         }
-        let block_size = match kind.is_block_device() {
-            true => device_block_size(&file).map_err(|errno| failed("measure")(errno.into()))?,
-            false => FILE_BLOCK_SIZE,
-        };
-        let direct = match options.direct {
-            true => match Direct::open(&file, options).map_err(failed("open"))? {
-                Some(direct) => Some(direct),
-                None => return Err(DiskError::NoDirect(path.into())),
-            },
-            false => None,
-        };
-        let name = path.display().to_string();
+        let block_size = if is_device { device_block_size(&file)? } else { FILE_BLOCK_SIZE };
+        let direct = if options.direct { Some(Direct::open(&file, options)?) } else { None };
         Ok(Self {
-            name,
+            name: path.display().to_string(),
             file,
             direct,
             len,
@@ -213,34 +202,30 @@ impl Disk for RawDisk {
 }
 
 impl Direct {
-    /// Opens `file` once more with `O_DIRECT`; `None` if it can't do that.
-    fn open(file: &File, options: &DiskOptions) -> io::Result<Option<Self>> {
+    /// Opens `file` once more with `O_DIRECT`.
+    fn open(file: &File, options: &DiskOptions) -> Result<Self, Failure> {
         // By descriptor, so that it is the same file even if its path was given to another.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let opened = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(!options.read_only)
             .custom_flags(libc::O_DIRECT)
-            .open(path);
-        let file = match opened {
-            Err(error) if error.kind() == ErrorKind::InvalidInput => return Ok(None),
-            opened => opened?,
-        };
-        let statx = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
+            .open(path)
+            .map_err(|error| match error.kind() {
+                ErrorKind::InvalidInput => Problem::NoDirect.into(),
+                _ => Problem::Open.because()(error),
+            })?;
+        let statx = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)
+            .map_err(Problem::Measure.because())?;
         let known = statx.stx_mask & StatxFlags::DIOALIGN.bits() != 0;
-        let (memory, offset) = if known {
-            (statx.stx_dio_mem_align, statx.stx_dio_offset_align)
-        } else {
-            (PAGE, PAGE)
+        let (memory, offset) = match known {
+            true => (statx.stx_dio_mem_align, statx.stx_dio_offset_align),
+            false => (PAGE, PAGE),
         };
         if memory == 0 || offset == 0 {
-            return Ok(None);
+            return Err(Problem::NoDirect.into());
         }
-        Ok(Some(Self {
-            file,
-            memory_align: memory.into(),
-            offset_align: offset.into(),
-        }))
+        Ok(Self { file, memory_align: memory.into(), offset_align: offset.into() })
     }
 
     fn can(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> bool {
@@ -252,26 +237,40 @@ impl Direct {
     }
 }
 
-fn open_file(path: &Path, options: &DiskOptions) -> Result<File, DiskError> {
-    let open = |write| OpenOptions::new().read(true).write(write).open(path);
-    let path = path.to_path_buf();
-    match open(!options.read_only) {
-        Ok(file) => Ok(file),
-        Err(source) if !options.read_only && open(false).is_ok() => Err(DiskError::ReadOnly { path, source }),
-        Err(source) => Err(DiskError::Io {
-            action: "open",
-            path,
-            source,
-        }),
+/// A problem, and the host's word on it.
+struct Failure(Problem, Option<io::Error>);
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem, None)
     }
 }
 
-fn device_block_size(device: &File) -> Result<BlockSize, Errno> {
-    let logical = ioctl_blksszget(device)?;
-    Ok(BlockSize {
-        logical,
-        physical: ioctl_blkpbszget(device)?.max(logical),
+impl Problem {
+    fn because<E: Into<io::Error>>(self) -> impl FnOnce(E) -> Failure {
+        |error| Failure(self, Some(error.into()))
+    }
+}
+
+fn open_file(path: &Path, options: &DiskOptions) -> Result<File, Failure> {
+    let open = |write| OpenOptions::new().read(true).write(write).open(path);
+    open(!options.read_only).map_err(|error| {
+        let readable = !options.read_only && open(false).is_ok();
+        let problem = if readable { Problem::ReadOnly } else { Problem::Open };
+        problem.because()(error)
     })
+}
+
+/// Whether a block device takes no writes. Opening it for writing works all the same.
+fn is_read_only_device(device: u64) -> bool {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/ro")).is_ok_and(|it| it.trim_end() == "1")
+}
+
+fn device_block_size(device: &File) -> Result<BlockSize, Failure> {
+    let logical = ioctl_blksszget(device).map_err(Problem::Measure.because())?;
+    let physical = ioctl_blkpbszget(device).map_err(Problem::Measure.because())?;
+    Ok(BlockSize { logical, physical: physical.max(logical) })
 }
 
 /// Zeroes `buffers` but for their first `skip` bytes. What is left is less than a sector.

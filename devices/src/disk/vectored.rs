@@ -1,9 +1,6 @@
 //! `preadv` and `pwritev` straight into and out of guest memory.
 
-#![expect(
-    unsafe_code,
-    reason = "the kernel reads and writes guest memory through raw pointers"
-)]
+#![expect(unsafe_code, reason = "the kernel reads and writes guest memory through raw pointers")]
 
 use std::{fs::File, io, os::fd::AsRawFd};
 
@@ -46,10 +43,7 @@ fn transfer(
 ) -> io::Result<u64> {
     let mut iovecs: Vec<iovec> = buffers
         .iter()
-        .map(|buffer| iovec {
-            iov_base: buffer.ptr_guard_mut().as_ptr().cast(),
-            iov_len: buffer.len(),
-        })
+        .map(|buffer| iovec { iov_base: buffer.ptr_guard_mut().as_ptr().cast(), iov_len: buffer.len() })
         .collect();
     let mut left = iovecs.as_mut_slice();
     let mut done = 0;
@@ -79,10 +73,7 @@ fn transfer(
 }
 
 fn skip_empty(iovecs: &mut [iovec]) -> &mut [iovec] {
-    let first = iovecs
-        .iter()
-        .position(|iovec| iovec.iov_len > 0)
-        .unwrap_or(iovecs.len());
+    let first = iovecs.iter().position(|iovec| iovec.iov_len > 0).unwrap_or(iovecs.len());
     &mut iovecs[first..]
 }
 

@@ -8,10 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn slices(buffers: &mut [Vec<u8>]) -> Vec<VolatileSlice<'_>> {
-    buffers
-        .iter_mut()
-        .map(|buffer| VolatileSlice::from(buffer.as_mut_slice()))
-        .collect()
+    buffers.iter_mut().map(|buffer| VolatileSlice::from(buffer.as_mut_slice())).collect()
 }
 
 fn pattern(len: usize) -> Vec<u8> {

@@ -64,13 +64,7 @@ impl Block {
     /// Makes a device of `disk`, with one queue. It works once it is activated.
     pub fn new(disk: Arc<dyn Disk>, options: &BlockOptions) -> Self {
         let config = Config::new(disk.size(), disk.block_size(), QUEUE_SIZE);
-        Self {
-            disk,
-            serial: options.serial,
-            config,
-            faults: Arc::default(),
-            workers: Vec::new(),
-        }
+        Self { disk, serial: options.serial, config, faults: Arc::default(), workers: Vec::new() }
     }
 }
 
@@ -80,11 +74,7 @@ impl VirtioDevice for Block {
     }
 
     fn features(&self) -> u64 {
-        let read_only = if self.disk.is_read_only() {
-            bit(VIRTIO_BLK_F_RO)
-        } else {
-            0
-        };
+        let read_only = if self.disk.is_read_only() { bit(VIRTIO_BLK_F_RO) } else { 0 };
         read_only
             | bit(VIRTIO_BLK_F_SEG_MAX)
             | bit(VIRTIO_BLK_F_BLK_SIZE)
@@ -99,9 +89,7 @@ impl VirtioDevice for Block {
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
-        let config = usize::try_from(offset)
-            .ok()
-            .and_then(|offset| self.config.as_bytes().get(offset..));
+        let config = usize::try_from(offset).ok().and_then(|offset| self.config.as_bytes().get(offset..));
         let config = config.unwrap_or_default();
         let known = config.len().min(data.len());
         data[..known].copy_from_slice(&config[..known]);
@@ -112,12 +100,7 @@ impl VirtioDevice for Block {
 
     fn activate(&mut self, activation: Activation) -> io::Result<()> {
         self.reset();
-        let Activation {
-            memory,
-            features,
-            queues,
-            notify,
-        } = activation;
+        let Activation { memory, features, queues, notify } = activation;
         for queue in queues {
             let executor = Executor::new(
                 Arc::clone(&self.disk),
@@ -150,11 +133,7 @@ impl FromStr for Serial {
             return Err(SerialError::NotAscii);
         }
         let mut serial = Self::default();
-        serial
-            .0
-            .get_mut(..text.len())
-            .ok_or(SerialError::TooLong)?
-            .copy_from_slice(text.as_bytes());
+        serial.0.get_mut(..text.len()).ok_or(SerialError::TooLong)?.copy_from_slice(text.as_bytes());
         Ok(serial)
     }
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::{
-    test_driver::{Driver, FREE, INDIRECT, MEMORY_SIZE, NEXT, SEAM, WRITE, any_descriptor},
+    test_driver::{Driver, FREE, INDIRECT, MEMORY_SIZE, NEXT, SEAM, WRITE, any_table},
     *,
 };
 
@@ -29,22 +29,12 @@ fn pop_one(prepare: impl FnOnce(&mut Driver)) -> Result<Option<(usize, usize)>, 
 #[test]
 fn whole_chains() {
     assert_eq!(pop_one(|_| ()).unwrap(), None);
-    let buffers = [
-        (FREE, 16, 0),
-        (FREE + 0x100, 1, 0),
-        (FREE + 0x1000, 512, WRITE),
-        (FREE + 0x2000, 1, WRITE),
-    ];
+    let buffers =
+        [(FREE, 16, 0), (FREE + 0x100, 1, 0), (FREE + 0x1000, 512, WRITE), (FREE + 0x2000, 1, WRITE)];
     assert_eq!(pop_one(|it| _ = it.chain(&buffers)).unwrap(), Some((17, 513)));
-    assert_eq!(
-        pop_one(|it| _ = it.indirect_chain(0x8000, &buffers)).unwrap(),
-        Some((17, 513))
-    );
+    assert_eq!(pop_one(|it| _ = it.indirect_chain(0x8000, &buffers)).unwrap(), Some((17, 513)));
     // All of a table, and an indirect one longer than the queue.
-    assert_eq!(
-        pop_one(|it| _ = it.chain(&[(FREE, 1, 0); 16])).unwrap(),
-        Some((16, 0))
-    );
+    assert_eq!(pop_one(|it| _ = it.chain(&[(FREE, 1, 0); 16])).unwrap(), Some((16, 0)));
     assert_eq!(
         pop_one(|it| _ = it.indirect_chain(0x8000, &[(FREE, 1, WRITE); 100])).unwrap(),
         Some((0, 100))
@@ -56,14 +46,8 @@ fn whole_chains() {
     };
     assert_eq!(pop_one(prepare).unwrap(), Some((16, 5)));
     // A buffer over the seam of two regions is one of two pieces.
-    assert_eq!(
-        pop_one(|it| _ = it.chain(&[(SEAM - 1, 2, 0)])).unwrap(),
-        Some((2, 0))
-    );
-    assert_eq!(
-        pop_one(|it| _ = it.chain(&[(MEMORY_SIZE - 1, 1, 0)])).unwrap(),
-        Some((1, 0))
-    );
+    assert_eq!(pop_one(|it| _ = it.chain(&[(SEAM - 1, 2, 0)])).unwrap(), Some((2, 0)));
+    assert_eq!(pop_one(|it| _ = it.chain(&[(MEMORY_SIZE - 1, 1, 0)])).unwrap(), Some((1, 0)));
 }
 
 #[test]
@@ -96,26 +80,14 @@ fn chains_without_an_end() {
     assert_eq!(endless(four_gib), 0);
 
     // Indirect tables: none, odd, outside memory, in one another, looping.
-    for (address, len) in [
-        (0x8000, 0),
-        (0x8000, 15),
-        (0x8000, 24),
-        (MEMORY_SIZE, 16),
-        (u64::MAX - 7, 16),
-    ] {
+    for (address, len) in [(0x8000, 0), (0x8000, 15), (0x8000, 24), (MEMORY_SIZE, 16), (u64::MAX - 7, 16)] {
         let result = pop_one(|it| _ = it.chain(&[(FREE, 16, 0), (address, len, INDIRECT)]));
         assert!(matches!(result, Err(QueueError::Endless(0))), "{result:?}");
         let result = pop_one(|it| _ = it.chain(&[(address, len, INDIRECT)]));
         assert!(matches!(result, Err(QueueError::Endless(0))), "{result:?}");
     }
-    assert_eq!(
-        endless(|it| _ = it.indirect_chain(0x8000, &[(FREE, 1, 0), (0x8000, 32, INDIRECT)])),
-        0
-    );
-    assert_eq!(
-        endless(|it| _ = it.indirect_chain(0x8000, &[(0x8000, 16, INDIRECT)])),
-        0
-    );
+    assert_eq!(endless(|it| _ = it.indirect_chain(0x8000, &[(FREE, 1, 0), (0x8000, 32, INDIRECT)])), 0);
+    assert_eq!(endless(|it| _ = it.indirect_chain(0x8000, &[(0x8000, 16, INDIRECT)])), 0);
     let looping: fn(&mut Driver) = |it| {
         it.describe(0x8000, 0, (FREE, 1, NEXT, 0));
         it.chain(&[(0x8000, 16, INDIRECT)]);
@@ -125,11 +97,9 @@ fn chains_without_an_end() {
 
 #[test]
 fn buffers_that_are_none() {
-    for buffers in [
-        &[(FREE, 0, 0)][..],
-        &[(FREE, 16, 0), (FREE, 0, WRITE)],
-        &[(u64::MAX, 0, 0), (FREE, 1, 0)],
-    ] {
+    for buffers in
+        [&[(FREE, 0, 0)][..], &[(FREE, 16, 0), (FREE, 0, WRITE)], &[(u64::MAX, 0, 0), (FREE, 1, 0)]]
+    {
         let result = pop_one(|it| _ = it.chain(buffers));
         assert!(matches!(result, Err(QueueError::Empty(0))), "{result:?}");
     }
@@ -144,11 +114,9 @@ fn buffers_that_are_none() {
         for flags in [0, WRITE] {
             let result = pop_one(|it| _ = it.chain(&[(address, len, flags)]));
             match result {
-                Err(QueueError::OutsideMemory {
-                    head: 0,
-                    address: a,
-                    len: l,
-                }) => assert_eq!((a, l), (address, len)),
+                Err(QueueError::OutsideMemory { head: 0, address: a, len: l }) => {
+                    assert_eq!((a, l), (address, len));
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -167,18 +135,12 @@ fn available_index_out_of_bounds() {
     driver.chain(&[(FREE, 1, 0)]);
     for index in [SIZE + 1, 0x8000, 0xffff] {
         driver.set_avail_index(index);
-        assert!(
-            matches!(pop(&mut queue, &driver.memory), Err(QueueError::Ring(_))),
-            "{index}"
-        );
+        assert!(matches!(pop(&mut queue, &driver.memory), Err(QueueError::Ring(_))), "{index}");
     }
     driver.set_avail_index(1);
     assert!(pop(&mut queue, &driver.memory).unwrap().is_some());
     driver.set_avail_index(0);
-    assert!(matches!(
-        pop(&mut queue, &driver.memory),
-        Err(QueueError::Ring(_))
-    ));
+    assert!(matches!(pop(&mut queue, &driver.memory), Err(QueueError::Ring(_))));
 }
 
 /// The indices are counters that wrap at 65536, not at the queue's size.
@@ -189,10 +151,7 @@ fn indices_wrap() {
     for n in 0_u32..70_000 {
         let head = driver.chain(&[(FREE, 1 + n % 7, WRITE)]);
         let chain = pop(&mut queue, &driver.memory).unwrap().unwrap();
-        assert_eq!(
-            (chain.head, chain.writable.len() as u64),
-            (head, u64::from(1 + n % 7))
-        );
+        assert_eq!((chain.head, chain.writable.len() as u64), (head, u64::from(1 + n % 7)));
         assert!(push(&mut queue, &driver.memory, head, n).unwrap());
         assert_eq!(driver.used(), Some((head.into(), n)));
     }
@@ -214,10 +173,7 @@ fn interrupts_when_the_driver_wants_them() {
     // With the event index the flag means nothing, and `used_event` is what counts.
     queue.set_event_idx(true);
     driver.set_used_event(3);
-    assert_eq!(
-        [(); 4].map(|()| complete(&mut driver, &mut queue)),
-        [false, true, false, false]
-    );
+    assert_eq!([(); 4].map(|()| complete(&mut driver, &mut queue)), [false, true, false, false]);
 }
 
 #[test]
@@ -233,11 +189,7 @@ fn takes_buffers_apart() {
         (FREE + 16, 1, WRITE),
         (FREE + 17, 9, WRITE),
     ]);
-    let Chain {
-        mut readable,
-        mut writable,
-        ..
-    } = pop(&mut queue, &driver.memory).unwrap().unwrap();
+    let Chain { mut readable, mut writable, .. } = pop(&mut queue, &driver.memory).unwrap().unwrap();
 
     assert_eq!(readable.take_front::<17>(), None);
     assert_eq!(bytes(&readable), content[..16]);
@@ -254,10 +206,7 @@ fn takes_buffers_apart() {
     last.copy_from(&[0xff_u8]);
     assert_eq!(writable.len(), 9);
     assert_eq!(writable.write(&[1, 2, 3]), 3);
-    assert_eq!(
-        driver.read(FREE + 16, 10),
-        [1, 2, 3, 19, 20, 21, 22, 23, 24, 0xff]
-    );
+    assert_eq!(driver.read(FREE + 16, 10), [1, 2, 3, 19, 20, 21, 22, 23, 24, 0xff]);
     assert_eq!(writable.write(&[7; 20]), 9);
     for left in (0..9).rev() {
         assert!(writable.take_last().is_some());
@@ -270,7 +219,7 @@ proptest! {
     /// Whatever the rings hold, each chain is whole and in memory or the queue has failed, and there is an end to it.
     #[test]
     fn hostile_rings(
-        table in prop::collection::vec(any_descriptor(SIZE), usize::from(SIZE)),
+        table in any_table(SIZE),
         heads in prop::collection::vec(prop_oneof![16 => 0..SIZE, 1 => any::<u16>()], 1..40),
     ) {
         let mut driver = Driver::new(SIZE);

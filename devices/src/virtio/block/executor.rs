@@ -30,12 +30,7 @@ impl Executor {
         driver_flushes: bool,
         faults: Arc<Faults>,
     ) -> Self {
-        Self {
-            disk,
-            serial,
-            driver_flushes,
-            faults,
-        }
+        Self { disk, serial, driver_flushes, faults }
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -92,8 +87,7 @@ impl Executor {
     /// Reports an error of the disk.
     fn check(&self, request: &Request<'_>, result: io::Result<()>) -> Result<(), Refusal> {
         result.map_err(|error| {
-            self.faults
-                .disk(self.disk.name(), request.operation, request.sector, &error);
+            self.faults.disk(self.disk.name(), request.operation, request.sector, &error);
             Refusal::IoError
         })
     }

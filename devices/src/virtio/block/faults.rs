@@ -35,18 +35,12 @@ impl Faults {
     /// The driver broke its queue, and the device stopped until it is reset.
     pub(super) fn driver(&self, disk: &str, queue: u16, error: &dyn std::error::Error) {
         if self.is_new(Fault::Driver) {
-            let cause = error
-                .source()
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
             log::warn!("disk {disk}: queue {queue} stops until the guest resets the device: {error}{cause}");
         }
     }
 
     fn is_new(&self, fault: Fault) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(fault)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(fault)
     }
 }

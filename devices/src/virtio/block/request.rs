@@ -64,11 +64,7 @@ pub(super) enum Refusal {
 impl<'m> Request<'m> {
     /// Reads the request in `chain`.
     pub(super) fn parse(chain: Chain<'m>) -> Result<Self, RequestError> {
-        let Chain {
-            head,
-            mut readable,
-            mut writable,
-        } = chain;
+        let Chain { head, mut readable, mut writable } = chain;
         let header: [u8; size_of::<Header>()] = readable.take_front().ok_or(RequestError::NoHeader(head))?;
         let header: Header = zerocopy::transmute!(header);
         let status = writable.take_last().ok_or(RequestError::NoStatus(head))?;
@@ -95,10 +91,7 @@ impl<'m> Request<'m> {
         };
         self.status.copy_from(&status.to_le_bytes()[..1]);
         let whole = written == self.data_in.len();
-        (
-            self.head,
-            u32::try_from(written).unwrap_or(u32::MAX) + u32::from(whole),
-        )
+        (self.head, u32::try_from(written).unwrap_or(u32::MAX) + u32::from(whole))
     }
 }
 

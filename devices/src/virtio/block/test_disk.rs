@@ -24,9 +24,7 @@ pub(crate) struct TestDisk {
 impl TestDisk {
     /// A disk in which every sector differs.
     pub(crate) fn new(sectors: u16) -> Self {
-        let bytes = (0..sectors)
-            .flat_map(|sector| sector.to_le_bytes().repeat(256))
-            .collect();
+        let bytes = (0..sectors).flat_map(|sector| sector.to_le_bytes().repeat(256)).collect();
         Self {
             bytes: Mutex::new(bytes),
             read_only: false,
@@ -57,10 +55,7 @@ impl Disk for TestDisk {
     }
 
     fn block_size(&self) -> BlockSize {
-        BlockSize {
-            logical: 512,
-            physical: 4096,
-        }
+        BlockSize { logical: 512, physical: 4096 }
     }
 
     fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {

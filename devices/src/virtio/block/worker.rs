@@ -73,11 +73,7 @@ impl Worker {
         notify: Arc<dyn Notify>,
         executor: Executor,
     ) -> io::Result<Self> {
-        let ActiveQueue {
-            index,
-            mut queue,
-            kick,
-        } = queue;
+        let ActiveQueue { index, mut queue, kick } = queue;
         queue.set_event_idx(event_idx);
 
         // Edge-triggered: each kick wakes the thread, and the counter need not be read.
@@ -89,22 +85,10 @@ impl Worker {
         let file = Path::new(executor.disk().name()).file_name().unwrap_or_default();
         let name = format!("blk{index} {}", file.display());
         let worker_kick = kick.try_clone()?;
-        let work = Work {
-            index,
-            queue,
-            memory,
-            notify,
-            executor,
-            kicks,
-            stop: Arc::clone(&stop),
-            _kick: kick,
-        };
+        let work =
+            Work { index, queue, memory, notify, executor, kicks, stop: Arc::clone(&stop), _kick: kick };
         let thread = thread::Builder::new().name(name).spawn(move || work.run())?;
-        Ok(Self {
-            stop,
-            kick: worker_kick,
-            thread: Some(thread),
-        })
+        Ok(Self { stop, kick: worker_kick, thread: Some(thread) })
     }
 }
 
@@ -123,9 +107,7 @@ impl Drop for Worker {
 impl Work {
     fn run(mut self) {
         if let Err(error) = self.serve() {
-            self.executor
-                .faults()
-                .driver(self.executor.disk().name(), self.index, &error);
+            self.executor.faults().driver(self.executor.disk().name(), self.index, &error);
             self.notify.needs_reset();
         }
     }
@@ -142,9 +124,7 @@ impl Work {
     /// Serves what is available, until there is no more or told to stop.
     fn serve_available(&mut self) -> Result<(), WorkError> {
         loop {
-            self.queue
-                .disable_notification(&self.memory)
-                .map_err(QueueError::Ring)?;
+            self.queue.disable_notification(&self.memory).map_err(QueueError::Ring)?;
             while !self.stopped()
                 && let Some(chain) = queue::pop(&mut self.queue, &self.memory)?
             {
@@ -153,10 +133,7 @@ impl Work {
                     self.notify.used(self.index);
                 }
             }
-            let more = self
-                .queue
-                .enable_notification(&self.memory)
-                .map_err(QueueError::Ring)?;
+            let more = self.queue.enable_notification(&self.memory).map_err(QueueError::Ring)?;
             if !more || self.stopped() {
                 return Ok(());
             }

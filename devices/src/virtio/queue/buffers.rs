@@ -15,10 +15,7 @@ impl<'m> Buffers<'m> {
         len: u32,
         access: Permissions,
     ) -> Option<()> {
-        for slice in memory
-            .get_slices(address, usize::try_from(len).ok()?, access)
-            .ok()?
-        {
+        for slice in memory.get_slices(address, usize::try_from(len).ok()?, access).ok()? {
             self.0.push(slice.ok()?);
         }
         Some(())

@@ -42,13 +42,7 @@ impl Driver {
         let ranges = [(GuestAddress(0), SEAM), (GuestAddress(SEAM), MEMORY_SIZE - SEAM)];
         let ranges = ranges.map(|(base, len)| (base, usize::try_from(len).unwrap()));
         let memory = GuestMemoryMmap::from_ranges(&ranges).unwrap();
-        Self {
-            memory,
-            size,
-            next_descriptor: 0,
-            avail: 0,
-            used: 0,
-        }
+        Self { memory, size, next_descriptor: 0, avail: 0, used: 0 }
     }
 
     /// The queue as a transport hands it over.
@@ -75,9 +69,7 @@ impl Driver {
     /// Writes one entry of a descriptor table.
     pub(crate) fn describe(&self, table: u64, index: u16, (address, len, flags, next): (u64, u32, u16, u16)) {
         let descriptor = RawDescriptor::from(Descriptor::new(address, len, flags, next));
-        self.memory
-            .write_obj(descriptor, GuestAddress(table + 16 * u64::from(index)))
-            .unwrap();
+        self.memory.write_obj(descriptor, GuestAddress(table + 16 * u64::from(index))).unwrap();
     }
 
     /// The same in the queue's own table.
@@ -94,9 +86,7 @@ impl Driver {
 
     pub(crate) fn set_avail_index(&mut self, index: u16) {
         self.avail = index;
-        self.memory
-            .store(index, GuestAddress(AVAIL + 2), Ordering::Release)
-            .unwrap();
+        self.memory.store(index, GuestAddress(AVAIL + 2), Ordering::Release).unwrap();
     }
 
     pub(crate) fn set_avail_flags(&self, flags: u16) {
@@ -105,9 +95,7 @@ impl Driver {
 
     /// Asks for an interrupt when the used index passes `index`.
     pub(crate) fn set_used_event(&self, index: u16) {
-        self.memory
-            .write_obj(index, GuestAddress(AVAIL + 4 + 2 * u64::from(self.size)))
-            .unwrap();
+        self.memory.write_obj(index, GuestAddress(AVAIL + 4 + 2 * u64::from(self.size))).unwrap();
     }
 
     /// Offers a chain of `(address, len, flags)`, and returns its head. Uses descriptors round and round.
@@ -147,16 +135,27 @@ impl Driver {
     }
 }
 
-/// Anything at all in a descriptor of a table of `size`: likely values often, so that chains are long.
-pub(crate) fn any_descriptor(size: u16) -> impl Strategy<Value = (u64, u32, u16, u16)> {
-    let address = prop_oneof![8 => FREE..MEMORY_SIZE, 2 => TABLE..TABLE + 0x400, 1 => any::<u64>()];
-    let len = prop_oneof![8 => 1..0x1000_u32, 2 => (1..64_u32).prop_map(|n| n * 16), 1 => any::<u32>()];
+/// A table of `size` descriptors with anything at all in them: mostly what makes long chains and requests.
+pub(crate) fn any_table(size: u16) -> impl Strategy<Value = Vec<(u64, u32, u16, u16)>> {
+    let address = prop_oneof![
+        30 => (0..0x1000_u64).prop_map(|n| FREE + 16 * n),
+        3 => FREE..MEMORY_SIZE,
+        1 => TABLE..TABLE + 0x400,
+        1 => any::<u64>(),
+    ];
+    let len = prop_oneof![10 => Just(16_u32), 10 => Just(512), 5 => 1..0x1000_u32, 1 => any::<u32>()];
     let flags = prop_oneof![
-        4 => Just(NEXT),
-        2 => Just(NEXT | WRITE),
-        1 => Just(WRITE),
-        1 => Just(INDIRECT),
+        10 => Just(NEXT),
+        6 => Just(NEXT | WRITE),
+        6 => Just(WRITE),
+        2 => Just(INDIRECT),
         1 => any::<u16>(),
     ];
-    (address, len, flags, prop_oneof![8 => 0..size, 1 => any::<u16>()])
+    let skip = prop_oneof![10 => Just(1_u16), 1 => any::<u16>()];
+    prop::collection::vec((address, len, flags, skip), usize::from(size)).prop_map(|mut table| {
+        for (index, descriptor) in (0_u16..).zip(&mut table) {
+            descriptor.3 = descriptor.3.wrapping_add(index);
+        }
+        table
+    })
 }
