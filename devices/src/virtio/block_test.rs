@@ -74,21 +74,10 @@ impl Machine {
 
     fn activate(&mut self, features: u64) {
         let kick = self.kick.try_clone().unwrap();
-        let queue = ActiveQueue {
-            index: 0,
-            queue: self.driver.queue(),
-            kick,
-        };
+        let queue = ActiveQueue { index: 0, queue: self.driver.queue(), kick };
         let notify = Arc::clone(&self.notify) as Arc<dyn Notify>;
         let memory = self.driver.memory.clone();
-        self.block
-            .activate(Activation {
-                memory,
-                features,
-                queues: vec![queue],
-                notify,
-            })
-            .unwrap();
+        self.block.activate(Activation { memory, features, queues: vec![queue], notify }).unwrap();
     }
 
     /// Starts over with a new driver, as after a reboot.
@@ -126,10 +115,7 @@ fn describes_itself() {
     let mut block = Block::new(Arc::new(TestDisk::new(2048)), &BlockOptions::default());
     assert_eq!(block.device_type(), 2);
     assert_eq!(block.queue_sizes(), [256]);
-    assert_eq!(
-        block.features(),
-        1 << 2 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 28 | 1 << 29
-    );
+    assert_eq!(block.features(), 1 << 2 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 28 | 1 << 29);
 
     let config = |block: &Block, offset: u64, len: usize| {
         let mut data = vec![0xff; len];
@@ -149,10 +135,7 @@ fn describes_itself() {
     .concat();
     assert_eq!(config(&block, 0, 40), expected);
     for offset in 0..40 {
-        assert_eq!(
-            config(&block, offset, 1)[0],
-            expected[usize::try_from(offset).unwrap()]
-        );
+        assert_eq!(config(&block, offset, 1)[0], expected[usize::try_from(offset).unwrap()]);
     }
     assert_eq!(config(&block, 24, 12), expected[24..36]);
     for offset in [32, 33, 1 << 32, u64::MAX] {
@@ -161,28 +144,16 @@ fn describes_itself() {
     block.write_config(0, &[0xff; 64]);
     assert_eq!(config(&block, 0, 40), expected);
 
-    let read_only = TestDisk {
-        read_only: true,
-        ..TestDisk::new(1)
-    };
+    let read_only = TestDisk { read_only: true, ..TestDisk::new(1) };
     let block = Block::new(Arc::new(read_only), &BlockOptions::default());
     assert_ne!(block.features() & 1 << 5, 0);
 }
 
 #[test]
 fn serial_numbers() {
-    assert_eq!(
-        "0123456789 123456789".parse::<Serial>().unwrap().0,
-        *b"0123456789 123456789"
-    );
-    assert_eq!(
-        "a".parse::<Serial>().unwrap().0,
-        *b"a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-    );
-    assert_eq!(
-        "0123456789 1234567890".parse::<Serial>(),
-        Err(SerialError::TooLong)
-    );
+    assert_eq!("0123456789 123456789".parse::<Serial>().unwrap().0, *b"0123456789 123456789");
+    assert_eq!("a".parse::<Serial>().unwrap().0, *b"a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!("0123456789 1234567890".parse::<Serial>(), Err(SerialError::TooLong));
     assert_eq!("\u{e9}".parse::<Serial>(), Err(SerialError::NotAscii));
     assert_eq!("a\n".parse::<Serial>(), Err(SerialError::NotAscii));
 }
@@ -203,19 +174,11 @@ fn reads_and_writes_a_file() {
     assert_eq!(machine.request(VIRTIO_BLK_T_FLUSH, 0, &[]), (VIRTIO_BLK_S_OK, 1));
     machine.driver.set_used_event(2);
     let back = [(DATA + 0x8000, 0x2000, WRITE), (DATA + 0xa000, 0x1000, WRITE)];
-    assert_eq!(
-        machine.request(VIRTIO_BLK_T_IN, 16, &back),
-        (VIRTIO_BLK_S_OK, 0x3001)
-    );
+    assert_eq!(machine.request(VIRTIO_BLK_T_IN, 16, &back), (VIRTIO_BLK_S_OK, 0x3001));
     assert_eq!(machine.driver.read(DATA + 0x8000, 0x3000), pattern);
     let image = std::fs::read(file.path()).unwrap();
     assert_eq!(image[0x2000..0x5000], pattern);
-    assert!(
-        image[..0x2000]
-            .iter()
-            .chain(&image[0x5000..])
-            .all(|&byte| byte == 0)
-    );
+    assert!(image[..0x2000].iter().chain(&image[0x5000..]).all(|&byte| byte == 0));
 }
 
 #[test]
@@ -226,20 +189,11 @@ fn goes_on_after_an_error_of_the_disk() {
     for errno in [libc::EIO, libc::ENOSPC] {
         disk.errno.store(errno, Relaxed);
         for kind in [VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH] {
-            assert_eq!(
-                machine.request(kind, 1, &[(DATA, 512, 0)]),
-                (VIRTIO_BLK_S_IOERR, 1)
-            );
+            assert_eq!(machine.request(kind, 1, &[(DATA, 512, 0)]), (VIRTIO_BLK_S_IOERR, 1));
         }
-        assert_eq!(
-            machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]),
-            (VIRTIO_BLK_S_IOERR, 0)
-        );
+        assert_eq!(machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_IOERR, 0));
         disk.errno.store(0, Relaxed);
-        assert_eq!(
-            machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]),
-            (VIRTIO_BLK_S_OK, 513)
-        );
+        assert_eq!(machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_OK, 513));
     }
 }
 
@@ -248,10 +202,7 @@ fn a_broken_ring_needs_a_reset_and_a_reset_mends_it() {
     let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
     for _ in 0..3 {
         machine.activate(machine.block.features());
-        assert_eq!(
-            machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]),
-            (VIRTIO_BLK_S_OK, 513)
-        );
+        assert_eq!(machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_OK, 513));
 
         machine.driver.describe_own(7, (DATA, 512, NEXT, 7));
         machine.driver.offer(7);
@@ -275,10 +226,7 @@ fn starts_and_stops() {
     for round in 0..100 {
         machine.activate(machine.block.features());
         if round % 2 == 0 {
-            assert_eq!(
-                machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]),
-                (VIRTIO_BLK_S_OK, 513)
-            );
+            assert_eq!(machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_OK, 513));
         } else {
             // Stopped at whatever point this is.
             for _ in 0..50 {
@@ -327,13 +275,7 @@ fn stops_under_load() {
     let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
     machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
     machine.activate(bit(VIRTIO_BLK_F_FLUSH));
-    let Machine {
-        block,
-        driver,
-        kick,
-        events,
-        ..
-    } = &mut machine;
+    let Machine { block, driver, kick, events, .. } = &mut machine;
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -344,11 +286,7 @@ fn stops_under_load() {
                 }
             }
         });
-        let served = events
-            .iter()
-            .take_while(|&event| event == Event::Used)
-            .take(1000)
-            .count();
+        let served = events.iter().take_while(|&event| event == Event::Used).take(1000).count();
         block.reset();
         stop.store(true, Relaxed);
         assert_eq!(served, 1000);

@@ -29,7 +29,7 @@ pub enum QueueError {
     /// A loop, an index past the table, a bad indirect table, or 4 GiB and more.
     #[error("descriptor chain {0} has no end")]
     Endless(u16),
-    /// More than [`MAX_BUFFERS`].
+    /// More than 1024 buffers.
     #[error("descriptor chain {0} has too many buffers")]
     TooLong(u16),
     /// A buffer of no bytes.
@@ -67,9 +67,7 @@ pub struct Chain<'m> {
 ///
 /// The ring or the chain is broken: virtio 1.3, "Virtqueues", leaves nothing to do but to ask for a reset.
 pub fn pop<'m>(queue: &mut Queue, memory: &'m GuestMemoryMmap) -> Result<Option<Chain<'m>>, QueueError> {
-    let end = queue
-        .avail_idx(memory, Ordering::Acquire)
-        .map_err(QueueError::Ring)?;
+    let end = queue.avail_idx(memory, Ordering::Acquire).map_err(QueueError::Ring)?;
     if end.0 == queue.next_avail() {
         return Ok(None);
     }
@@ -77,11 +75,7 @@ pub fn pop<'m>(queue: &mut Queue, memory: &'m GuestMemoryMmap) -> Result<Option<
     let mut descriptors = chain.ok_or(QueueError::Ring(virtio_queue::Error::InvalidAvailRingIndex))?;
 
     let head = descriptors.head_index();
-    let mut chain = Chain {
-        head,
-        readable: Buffers::default(),
-        writable: Buffers::default(),
-    };
+    let mut chain = Chain { head, readable: Buffers::default(), writable: Buffers::default() };
     let mut ended = false;
     for (n, descriptor) in descriptors.by_ref().enumerate() {
         if n == MAX_BUFFERS {
@@ -97,19 +91,11 @@ pub fn pop<'m>(queue: &mut Queue, memory: &'m GuestMemoryMmap) -> Result<Option<
         };
         buffers
             .push(memory, descriptor.addr(), descriptor.len(), access)
-            .ok_or(QueueError::OutsideMemory {
-                head,
-                address: descriptor.addr().0,
-                len: descriptor.len(),
-            })?;
+            .ok_or(QueueError::OutsideMemory { head, address: descriptor.addr().0, len: descriptor.len() })?;
         ended = !descriptor.has_next();
     }
     // The iterator also ends at what it can't follow: only the last one's flags tell.
-    if ended {
-        Ok(Some(chain))
-    } else {
-        Err(QueueError::Endless(head))
-    }
+    if ended { Ok(Some(chain)) } else { Err(QueueError::Endless(head)) }
 }
 
 /// Gives the chain `head` back to the driver, with `written` bytes in its writable buffers. Returns whether the driver
@@ -131,9 +117,7 @@ pub fn push(
 
 /// Without the event index, `VIRTQ_AVAIL_F_NO_INTERRUPT` is how a driver that polls says so.
 fn interrupts_off(queue: &Queue, memory: &GuestMemoryMmap) -> bool {
-    let flags: u16 = memory
-        .load(GuestAddress(queue.avail_ring()), Ordering::Relaxed)
-        .unwrap_or(0);
+    let flags: u16 = memory.load(GuestAddress(queue.avail_ring()), Ordering::Relaxed).unwrap_or(0);
     u32::from(u16::from_le(flags)) & VRING_AVAIL_F_NO_INTERRUPT != 0
 }
 
