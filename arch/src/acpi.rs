@@ -45,14 +45,9 @@ pub enum AcpiError {
 pub fn write(memory: &GuestMemoryMmap, apic_ids: &[u32]) -> Result<u64, AcpiError> {
     let image = build(apic_ids);
     if image.len() as u64 > layout::ACPI_TABLES_LEN {
-        return Err(AcpiError::TooLong {
-            cpus: apic_ids.len(),
-            len: image.len(),
-        });
+        return Err(AcpiError::TooLong { cpus: apic_ids.len(), len: image.len() });
     }
-    memory
-        .write_slice(&image, GuestAddress(layout::ACPI_TABLES))
-        .map_err(AcpiError::Write)?;
+    memory.write_slice(&image, GuestAddress(layout::ACPI_TABLES)).map_err(AcpiError::Write)?;
     Ok(layout::ACPI_TABLES)
 }
 
@@ -64,11 +59,9 @@ fn build(apic_ids: &[u32]) -> Vec<u8> {
     let mut mcfg = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     mcfg.add_ecam(layout::ECAM, 0, 0, 0);
     let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    for table in [
-        image.append(&fadt::fadt(facs, dsdt)),
-        image.append(&madt::madt(apic_ids)),
-        image.append(&mcfg),
-    ] {
+    for table in
+        [image.append(&fadt::fadt(facs, dsdt)), image.append(&madt::madt(apic_ids)), image.append(&mcfg)]
+    {
         xsdt.add_entry(table.into());
     }
     let xsdt = image.append(&xsdt);

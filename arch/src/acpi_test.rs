@@ -82,14 +82,9 @@ fn the_most_vcpus_fit_and_more_are_refused() {
     let ids: Vec<u32> = (0..10_000).collect();
     assert_eq!(write(&memory, &ids[..4096]).unwrap(), layout::ACPI_TABLES);
     let mut signature = [0; 8];
-    memory
-        .read_slice(&mut signature, GuestAddress(layout::ACPI_TABLES))
-        .unwrap();
+    memory.read_slice(&mut signature, GuestAddress(layout::ACPI_TABLES)).unwrap();
     assert_eq!(&signature, b"RSD PTR ");
-    assert!(matches!(
-        write(&memory, &ids),
-        Err(AcpiError::TooLong { cpus: 10_000, .. })
-    ));
+    assert!(matches!(write(&memory, &ids), Err(AcpiError::TooLong { cpus: 10_000, .. })));
 }
 
 /// Has ACPICA's own disassembler and compiler read the tables.
@@ -102,11 +97,7 @@ fn iasl_accepts_the_tables() {
     let image = build(&[0, 1, 2, 1000]);
     let dir = tempfile::tempdir().unwrap();
     let iasl = |args: &[&str]| {
-        let output = Command::new("iasl")
-            .args(args)
-            .current_dir(dir.path())
-            .output()
-            .unwrap();
+        let output = Command::new("iasl").args(args).current_dir(dir.path()).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
         assert!(output.status.success(), "{text}");

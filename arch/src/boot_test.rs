@@ -27,14 +27,8 @@ fn small_memory_is_one_range() {
 fn memory_past_the_hole_goes_on_above_4_gib() {
     let map = memory_map(8 * GIB).unwrap();
     let low = usize::try_from(layout::PCI_MMIO).unwrap();
-    assert_eq!(
-        map.ram,
-        [(GuestAddress(0), low), (GuestAddress(4 * GIB), 5 << 30)]
-    );
-    assert_eq!(
-        map.e820.last().map(|entry| (entry.addr, entry.size)),
-        Some((4 * GIB, 5 * GIB))
-    );
+    assert_eq!(map.ram, [(GuestAddress(0), low), (GuestAddress(4 * GIB), 5 << 30)]);
+    assert_eq!(map.e820.last().map(|entry| (entry.addr, entry.size)), Some((4 * GIB, 5 * GIB)));
     assert_eq!(memory_map(3 * GIB).unwrap().ram.len(), 1);
 }
 
@@ -58,10 +52,7 @@ fn map_is_sorted_and_usable_ranges_are_ram() {
 fn impossible_sizes_are_refused() {
     assert!(matches!(memory_map(0), Err(BootError::MemoryTooSmall(0))));
     assert!(matches!(memory_map(MIB), Err(BootError::MemoryTooSmall(_))));
-    assert!(matches!(
-        memory_map(2 * MIB + 1),
-        Err(BootError::MemoryUnaligned(_))
-    ));
+    assert!(matches!(memory_map(2 * MIB + 1), Err(BootError::MemoryUnaligned(_))));
     assert!(matches!(memory_map(!0xfff), Err(BootError::MemoryTooLarge(_))));
 }
 
@@ -69,16 +60,8 @@ fn impossible_sizes_are_refused() {
 fn zero_page_keeps_the_setup_header() {
     let memory = memory();
     let map = memory_map(2 * MIB).unwrap();
-    let header = setup_header {
-        version: 0x020f,
-        init_size: 0x1234,
-        ..setup_header::default()
-    };
-    let info = BootInfo {
-        map: &map,
-        initrd: Some(0x1_2345_6000..0x1_2345_7001),
-        rsdp: layout::ACPI_TABLES,
-    };
+    let header = setup_header { version: 0x020f, init_size: 0x1234, ..setup_header::default() };
+    let info = BootInfo { map: &map, initrd: Some(0x1_2345_6000..0x1_2345_7001), rsdp: layout::ACPI_TABLES };
     linux64(&memory, Some(header), &info).unwrap();
 
     let params: boot_params = memory.read_obj(GuestAddress(layout::ZERO_PAGE)).unwrap();
@@ -91,32 +74,19 @@ fn zero_page_keeps_the_setup_header() {
     assert_eq!({ params.acpi_rsdp_addr }, layout::ACPI_TABLES);
     assert_eq!(usize::from(params.e820_entries), map.e820.len());
     let second = params.e820_table[1];
-    assert_eq!(
-        (second.addr, second.size, second.r#type),
-        (layout::ACPI_TABLES, layout::ACPI_TABLES_LEN, 3)
-    );
+    assert_eq!((second.addr, second.size, second.r#type), (layout::ACPI_TABLES, layout::ACPI_TABLES_LEN, 3));
 }
 
 #[test]
 fn pvh_start_info_lists_memory_and_initrd() {
     let memory = memory();
     let map = memory_map(4 * GIB).unwrap();
-    let info = BootInfo {
-        map: &map,
-        initrd: Some(0x10_0000..0x10_8000),
-        rsdp: layout::ACPI_TABLES,
-    };
+    let info = BootInfo { map: &map, initrd: Some(0x10_0000..0x10_8000), rsdp: layout::ACPI_TABLES };
     pvh(&memory, &info).unwrap();
 
     let start: hvm_start_info = memory.read_obj(GuestAddress(layout::PVH_START_INFO)).unwrap();
-    assert_eq!(
-        (start.magic, start.version, start.nr_modules),
-        (0x336e_c578, 1, 1)
-    );
-    assert_eq!(
-        (start.cmdline_paddr, start.rsdp_paddr),
-        (layout::CMDLINE, layout::ACPI_TABLES)
-    );
+    assert_eq!((start.magic, start.version, start.nr_modules), (0x336e_c578, 1, 1));
+    assert_eq!((start.cmdline_paddr, start.rsdp_paddr), (layout::CMDLINE, layout::ACPI_TABLES));
     let module: hvm_modlist_entry = memory.read_obj(GuestAddress(start.modlist_paddr)).unwrap();
     assert_eq!((module.paddr, module.size), (0x10_0000, 0x8000));
     assert_eq!(start.memmap_entries as usize, map.e820.len());
@@ -124,10 +94,7 @@ fn pvh_start_info_lists_memory_and_initrd() {
     for (n, entry) in (0..).zip(&map.e820) {
         let at = GuestAddress(start.memmap_paddr + n * entry_len);
         let read: hvm_memmap_table_entry = memory.read_obj(at).unwrap();
-        assert_eq!(
-            (read.addr, read.size, read.type_),
-            (entry.addr, entry.size, entry.kind as u32)
-        );
+        assert_eq!((read.addr, read.size, read.type_), (entry.addr, entry.size, entry.kind as u32));
     }
     let end = start.memmap_paddr + u64::from(start.memmap_entries) * entry_len;
     assert!(end <= layout::ZERO_PAGE);
@@ -135,45 +102,23 @@ fn pvh_start_info_lists_memory_and_initrd() {
 
 #[test]
 fn linux_is_entered_in_long_mode() {
-    let entry = Entry {
-        protocol: Protocol::Linux64,
-        rip: 0x10_0200,
-    };
+    let entry = Entry { protocol: Protocol::Linux64, rip: 0x10_0200 };
     // KVM's reset value.
-    let mut sregs = kvm_sregs {
-        cr0: 0x6000_0010,
-        apic_base: 0xfee0_0900,
-        ..kvm_sregs::default()
-    };
+    let mut sregs = kvm_sregs { cr0: 0x6000_0010, apic_base: 0xfee0_0900, ..kvm_sregs::default() };
     entry.set_sregs(&mut sregs);
     assert_eq!((sregs.cr0, sregs.cr4, sregs.efer), (0x8000_0011, 0x20, 0x500));
-    assert_eq!(
-        (sregs.cs.selector, sregs.cs.l, sregs.cs.db, sregs.cs.type_),
-        (0x10, 1, 0, 0xb)
-    );
-    assert_eq!(
-        (sregs.ss.selector, sregs.ss.limit, sregs.ss.g),
-        (0x18, u32::MAX, 1)
-    );
-    assert_eq!(
-        (sregs.tr.type_, sregs.tr.limit, sregs.tr.s, sregs.tr.present),
-        (0xb, 0x67, 0, 1)
-    );
+    assert_eq!((sregs.cs.selector, sregs.cs.l, sregs.cs.db, sregs.cs.type_), (0x10, 1, 0, 0xb));
+    assert_eq!((sregs.ss.selector, sregs.ss.limit, sregs.ss.g), (0x18, u32::MAX, 1));
+    assert_eq!((sregs.tr.type_, sregs.tr.limit, sregs.tr.s, sregs.tr.present), (0xb, 0x67, 0, 1));
     assert_eq!(sregs.apic_base, 0xfee0_0900);
     let regs = entry.regs();
-    assert_eq!(
-        (regs.rip, regs.rsi, regs.rflags),
-        (0x10_0200, layout::ZERO_PAGE, 2)
-    );
+    assert_eq!((regs.rip, regs.rsi, regs.rflags), (0x10_0200, layout::ZERO_PAGE, 2));
 }
 
 #[test]
 fn page_tables_map_4_gib_to_itself() {
     let memory = memory();
-    let entry = Entry {
-        protocol: Protocol::Linux64,
-        rip: 0,
-    };
+    let entry = Entry { protocol: Protocol::Linux64, rip: 0 };
     entry.write_tables(&memory).unwrap();
     let read = |at: u64| memory.read_obj::<u64>(GuestAddress(at)).unwrap();
     let next = |entry: u64| {
@@ -196,10 +141,7 @@ fn page_tables_map_4_gib_to_itself() {
 
 #[test]
 fn pvh_is_entered_in_protected_mode_without_paging() {
-    let entry = Entry {
-        protocol: Protocol::Pvh,
-        rip: 0x100_0000,
-    };
+    let entry = Entry { protocol: Protocol::Pvh, rip: 0x100_0000 };
     let mut sregs = kvm_sregs::default();
     entry.set_sregs(&mut sregs);
     assert_eq!((sregs.cr0, sregs.cr4, sregs.efer), (0x11, 0, 0));
@@ -207,12 +149,7 @@ fn pvh_is_entered_in_protected_mode_without_paging() {
     assert_eq!(entry.regs().rbx, layout::PVH_START_INFO);
     let memory = memory();
     entry.write_tables(&memory).unwrap();
-    assert_eq!(
-        memory
-            .read_obj::<u64>(GuestAddress(layout::BOOT_GDT + 0x10))
-            .unwrap(),
-        0x00cf_9b00_0000_ffff
-    );
+    assert_eq!(memory.read_obj::<u64>(GuestAddress(layout::BOOT_GDT + 0x10)).unwrap(), 0x00cf_9b00_0000_ffff);
     assert_eq!(memory.read_obj::<u64>(GuestAddress(layout::PML4)).unwrap(), 0);
 }
 

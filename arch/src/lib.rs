@@ -8,3 +8,4 @@ pub mod acpi;
 pub mod boot;
 pub mod cpu;
 pub mod layout;
+pub mod msi;

@@ -31,11 +31,8 @@ const ECAM_LEN: u32 = layout::ECAM_LEN as u32;
 pub(super) fn dsdt() -> Sdt {
     let mut aml = Vec::new();
     // "\_Sx (System States)": SLP_TYP for PM1a and PM1b.
-    Name::new(
-        "\\_S5_".into(),
-        &Package::new(vec![&layout::SLP_TYP_S5, &layout::SLP_TYP_S5, &ZERO, &ZERO]),
-    )
-    .to_aml_bytes(&mut aml);
+    Name::new("\\_S5_".into(), &Package::new(vec![&layout::SLP_TYP_S5, &layout::SLP_TYP_S5, &ZERO, &ZERO]))
+        .to_aml_bytes(&mut aml);
     Scope::new("\\_SB_".into(), vec![&HostBridge, &MotherboardResources, &Com1]).to_aml_bytes(&mut aml);
 
     let mut dsdt = Sdt::new(*b"DSDT", HEADER_LEN, REVISION, OEM_ID, OEM_TABLE_ID, OEM_REVISION);

@@ -54,9 +54,7 @@ pub(super) fn fadt(facs: u32, dsdt: u32) -> FADT {
     fadt.p_lvl2_lat = NO_C2.into();
     fadt.p_lvl3_lat = NO_C3.into();
     fadt.iapc_boot_arch =
-        (BootArch::LEGACY_DEVICES | BootArch::VGA_NOT_PRESENT | BootArch::CMOS_RTC_NOT_PRESENT)
-            .bits()
-            .into();
+        (BootArch::LEGACY_DEVICES | BootArch::VGA_NOT_PRESENT | BootArch::CMOS_RTC_NOT_PRESENT).bits().into();
     fadt.reset_reg = io(layout::RESET_CONTROL, 1, AccessSize::ByteAccess);
     fadt.reset_value = RESET_VALUE;
     fadt.hypervisor_vendor_identity = u64::from_le_bytes(OEM_TABLE_ID).into();

@@ -124,38 +124,18 @@ impl ProcessorLocalX2Apic {
 
 impl InterruptSourceOverride {
     fn new(source: u8, gsi: u32, flags: u16) -> Self {
-        Self {
-            type_: 2,
-            length: 10,
-            bus: 0,
-            source,
-            gsi,
-            flags,
-        }
+        Self { type_: 2, length: 10, bus: 0, source, gsi, flags }
     }
 }
 
 impl LocalApicNmi {
     fn all_processors() -> Self {
-        Self {
-            type_: 4,
-            length: 6,
-            processor_uid: u8::MAX,
-            flags: 0,
-            lint: LINT1,
-        }
+        Self { type_: 4, length: 6, processor_uid: u8::MAX, flags: 0, lint: LINT1 }
     }
 }
 
 impl LocalX2ApicNmi {
     fn all_processors() -> Self {
-        Self {
-            type_: 10,
-            length: 12,
-            flags: 0,
-            processor_uid: u32::MAX,
-            lint: LINT1,
-            reserved: [0; 3],
-        }
+        Self { type_: 10, length: 12, flags: 0, processor_uid: u32::MAX, lint: LINT1, reserved: [0; 3] }
     }
 }

@@ -78,9 +78,7 @@ impl Entry {
     /// They are not in guest memory.
     pub fn write_tables(&self, memory: &GuestMemoryMmap) -> Result<(), BootError> {
         for (at, descriptor) in (layout::BOOT_GDT..).step_by(8).zip(self.gdt()) {
-            memory
-                .write_obj(descriptor, GuestAddress(at))
-                .map_err(BootError::writing("GDT"))?;
+            memory.write_obj(descriptor, GuestAddress(at)).map_err(BootError::writing("GDT"))?;
         }
         match self.protocol {
             Protocol::Linux64 => memory
@@ -101,34 +99,18 @@ impl Entry {
             ..kvm_regs::default()
         };
         match self.protocol {
-            Protocol::Linux64 => kvm_regs {
-                rsi: layout::ZERO_PAGE,
-                ..regs
-            },
-            Protocol::Pvh => kvm_regs {
-                rbx: layout::PVH_START_INFO,
-                ..regs
-            },
+            Protocol::Linux64 => kvm_regs { rsi: layout::ZERO_PAGE, ..regs },
+            Protocol::Pvh => kvm_regs { rbx: layout::PVH_START_INFO, ..regs },
         }
     }
 
     /// Sets segment and control registers for entry; what has no part in it keeps its reset value.
     pub fn set_sregs(&self, sregs: &mut kvm_sregs) {
         let [_, _, code, data, task, _] = self.gdt().map(SegmentDescriptor::from_bits);
-        sregs.gdt = kvm_dtable {
-            base: layout::BOOT_GDT,
-            limit: 6 * 8 - 1,
-            ..kvm_dtable::default()
-        };
+        sregs.gdt = kvm_dtable { base: layout::BOOT_GDT, limit: 6 * 8 - 1, ..kvm_dtable::default() };
         sregs.idt = kvm_dtable::default();
         sregs.cs = code.segment(CODE_SELECTOR);
-        for segment in [
-            &mut sregs.ds,
-            &mut sregs.es,
-            &mut sregs.fs,
-            &mut sregs.gs,
-            &mut sregs.ss,
-        ] {
+        for segment in [&mut sregs.ds, &mut sregs.es, &mut sregs.fs, &mut sregs.gs, &mut sregs.ss] {
             *segment = data.segment(DATA_SELECTOR);
         }
         sregs.tr = task.segment(TASK_SELECTOR);
@@ -151,20 +133,14 @@ impl Entry {
     /// Two unused entries, code, data, and a TSS, whose descriptor takes two entries in long mode.
     fn gdt(&self) -> [u64; 6] {
         let long = self.protocol == Protocol::Linux64;
-        let flat = SegmentDescriptor::new()
-            .with_limit_low(0xffff)
-            .with_limit_high(0xf)
-            .with_g(true)
-            .with_p(true);
+        let flat =
+            SegmentDescriptor::new().with_limit_low(0xffff).with_limit_high(0xf).with_g(true).with_p(true);
         // Execute/read, accessed.
         let code = flat.with_kind(0xb).with_s(true).with_l(long).with_db(!long);
         // Read/write, accessed.
         let data = flat.with_kind(0x3).with_s(true).with_db(true);
         // VM entry demands a busy TSS of the least limit.
-        let task = SegmentDescriptor::new()
-            .with_kind(0xb)
-            .with_limit_low(0x67)
-            .with_p(true);
+        let task = SegmentDescriptor::new().with_kind(0xb).with_limit_low(0x67).with_p(true);
         [0, 0, code.into_bits(), data.into_bits(), task.into_bits(), 0]
     }
 }

@@ -30,11 +30,7 @@ pub fn linux64(
         loadflags: LOADED_HIGH,
         ..setup_header::default()
     });
-    let mut params = boot_params {
-        hdr,
-        acpi_rsdp_addr: info.rsdp,
-        ..boot_params::default()
-    };
+    let mut params = boot_params { hdr, acpi_rsdp_addr: info.rsdp, ..boot_params::default() };
     params.hdr.type_of_loader = LOADER_UNDEFINED;
     (params.hdr.cmd_line_ptr, params.ext_cmd_line_ptr) = halves(layout::CMDLINE);
     if let Some(initrd) = &info.initrd {
@@ -43,16 +39,10 @@ pub fn linux64(
     }
     // A map has at most six entries; the zero page has room for 128.
     for (slot, entry) in params.e820_table.iter_mut().zip(&info.map.e820) {
-        *slot = boot_e820_entry {
-            addr: entry.addr,
-            size: entry.size,
-            r#type: entry.kind as u32,
-        };
+        *slot = boot_e820_entry { addr: entry.addr, size: entry.size, r#type: entry.kind as u32 };
         params.e820_entries += 1;
     }
-    memory
-        .write_obj(params, GuestAddress(layout::ZERO_PAGE))
-        .map_err(BootError::writing("zero page"))
+    memory.write_obj(params, GuestAddress(layout::ZERO_PAGE)).map_err(BootError::writing("zero page"))
 }
 
 /// The low and the high 32 bits: the header has a field for each.

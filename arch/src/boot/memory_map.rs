@@ -67,27 +67,17 @@ pub fn memory_map(size: u64) -> Result<MemoryMap, BootError> {
         E820Entry::new(layout::HIGH_RAM..low, E820Type::Ram),
         // Linux uses ECAM only where firmware has reserved it.
         E820Entry::new(layout::ECAM..layout::ECAM + layout::ECAM_LEN, E820Type::Reserved),
-        E820Entry::new(
-            layout::KVM_IDENTITY_MAP..layout::KVM_TSS + 3 * PAGE,
-            E820Type::Reserved,
-        ),
+        E820Entry::new(layout::KVM_IDENTITY_MAP..layout::KVM_TSS + 3 * PAGE, E820Type::Reserved),
     ];
     if high > 0 {
         ram.push((GuestAddress(layout::RAM_ABOVE_4G), bytes(high)?));
-        e820.push(E820Entry::new(
-            layout::RAM_ABOVE_4G..layout::RAM_ABOVE_4G + high,
-            E820Type::Ram,
-        ));
+        e820.push(E820Entry::new(layout::RAM_ABOVE_4G..layout::RAM_ABOVE_4G + high, E820Type::Ram));
     }
     Ok(MemoryMap { ram, e820 })
 }
 
 impl E820Entry {
     fn new(range: std::ops::Range<u64>, kind: E820Type) -> Self {
-        Self {
-            addr: range.start,
-            size: range.end - range.start,
-            kind,
-        }
+        Self { addr: range.start, size: range.end - range.start, kind }
     }
 }

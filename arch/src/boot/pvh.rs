@@ -51,7 +51,5 @@ pub fn pvh(memory: &GuestMemoryMmap, info: &BootInfo<'_>) -> Result<(), BootErro
         memmap_entries: u32::try_from(info.map.e820.len()).unwrap_or(u32::MAX),
         ..hvm_start_info::default()
     };
-    memory
-        .write_obj(start_info, GuestAddress(layout::PVH_START_INFO))
-        .map_err(write)
+    memory.write_obj(start_info, GuestAddress(layout::PVH_START_INFO)).map_err(write)
 }

@@ -1,0 +1,119 @@
+//! What the host offers: all that the pipeline reads of it, so that a recorded host serves as well as a real one.
+
+use std::{
+    arch::x86_64::{__cpuid, __cpuid_count},
+    collections::BTreeMap,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    cpuid::{Cpuid, Leaf, Registers},
+    hex,
+};
+
+/// Functions that describe the host's CPU without being features, so that KVM may leave them blank.
+/// SDM 2A, "CPUID"; APM 3, "CPUID Feature Identifiers".
+const NATIVE: [u32; 8] = [
+    0x2,         // cache and TLB descriptors
+    0x4,         // caches
+    0x8000_0002, // brand string, three leaves
+    0x8000_0003,
+    0x8000_0004,
+    0x8000_0005, // L1 caches and TLBs
+    0x8000_0006, // L2 and L3 caches
+    0x8000_001d, // caches
+];
+/// Those of them that have a subleaf for each cache, ended by one of type 0 in EAX[4:0].
+const CACHES: [u32; 2] = [0x4, 0x8000_001d];
+/// More subleaves than any CPU has caches.
+const MAX_CACHES: u32 = 16;
+
+/// A host's CPU as KVM and the CPU itself describe it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostCpu {
+    /// `KVM_GET_SUPPORTED_CPUID`.
+    pub supported: Cpuid,
+    /// What the CPUID instruction says where KVM may say nothing: [`HostCpu::read_native`].
+    pub native: Cpuid,
+    /// `KVM_GET_MSRS` on /dev/kvm of what is in `KVM_GET_MSR_FEATURE_INDEX_LIST`.
+    #[serde(with = "hex::msrs")]
+    pub feature_msrs: BTreeMap<u32, u64>,
+    /// `KVM_CAP_TSC_DEADLINE_TIMER`.
+    pub tsc_deadline: bool,
+    /// `KVM_CAP_NESTED_STATE`.
+    pub nested_state: bool,
+}
+
+/// Whose manual describes a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vendor {
+    /// Intel, and those who follow it.
+    Intel,
+    /// AMD, and Hygon, who builds AMD's.
+    Amd,
+}
+
+impl HostCpu {
+    /// Reads the leaves for [`HostCpu::native`] from the CPU that this runs on.
+    #[must_use]
+    pub fn read_native() -> Cpuid {
+        let mut native = Cpuid::default();
+        for function in NATIVE {
+            if __cpuid(function & 0x8000_0000).eax < function {
+                continue;
+            }
+            if !CACHES.contains(&function) {
+                let registers = read(function, 0);
+                if !registers.is_zero() {
+                    native.0.insert(Leaf::new(function), registers);
+                }
+                continue;
+            }
+            for index in 0..MAX_CACHES {
+                let registers = read(function, index);
+                if registers.eax & 0x1f == 0 {
+                    break;
+                }
+                native.0.insert(Leaf::sub(function, index), registers);
+            }
+        }
+        native
+    }
+
+    /// Who made the CPU.
+    #[must_use]
+    pub fn vendor(&self) -> Vendor {
+        let Registers { ebx, ecx, edx, .. } = self.supported.get(Leaf::new(0));
+        let name = [ebx, edx, ecx].map(u32::to_le_bytes);
+        match name.as_flattened() {
+            b"AuthenticAMD" | b"HygonGenuine" => Vendor::Amd,
+            _ => Vendor::Intel,
+        }
+    }
+
+    /// All that the host has for a guest: KVM's leaves, and native ones for the functions that KVM left blank.
+    #[must_use]
+    pub fn offered(&self) -> Cpuid {
+        let mut offered = self.supported.clone();
+        for function in NATIVE {
+            let blank = offered.function(function).all(|(_, registers)| registers.is_zero());
+            let mut native = self.native.function(function).peekable();
+            if blank && offered.covers(function) && native.peek().is_some() {
+                offered.remove(function);
+                offered.0.extend(native);
+            }
+        }
+        offered
+    }
+}
+
+fn read(function: u32, index: u32) -> Registers {
+    let answer = __cpuid_count(function, index);
+    Registers { eax: answer.eax, ebx: answer.ebx, ecx: answer.ecx, edx: answer.edx }
+}
+
+#[cfg(test)]
+#[path = "host_test.rs"]
+mod tests;

@@ -1,0 +1,93 @@
+//! Changes to CPUID, each of which knows who wants it.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::cpuid::Cpuid;
+pub use super::field::Field;
+
+/// Who decided on a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The host's, as it is.
+    Host,
+    /// The machine's sockets, dies, cores and threads.
+    Topology,
+    /// What the hypervisor itself brings along.
+    Hypervisor,
+    /// It can't be granted, for this reason.
+    Restrict(&'static str),
+    /// This vCPU's own number.
+    Vcpu,
+}
+
+/// A value for a field of CPUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Where.
+    pub field: Field,
+    /// What.
+    pub value: u32,
+    /// Who wants it.
+    pub why: Why,
+}
+
+/// A value that is not simply KVM's, for a person to read: `CPUID.01H:ECX[31] hypervisor = 0x1 (hypervisor; KVM has 0x0)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// The CPUID field or the MSR.
+    pub place: String,
+    /// What the manual calls it.
+    pub name: &'static str,
+    /// What the guest gets.
+    pub value: u64,
+    /// What KVM would have given.
+    pub host: u64,
+    /// Who decided.
+    pub why: Why,
+}
+
+impl Patch {
+    /// Applies the patch, and says what was decided.
+    pub(super) fn apply(&self, cpuid: &mut Cpuid) -> Decision {
+        let host = self.field.get(cpuid);
+        self.field.set(cpuid, self.value);
+        Decision {
+            place: self.field.to_string(),
+            name: self.field.name,
+            value: self.value.into(),
+            host: host.into(),
+            why: self.why,
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, name, value, host, why } = self;
+        write!(f, "{place} {name} = {value:#x} ({why}")?;
+        if value != host {
+            write!(f, "; KVM has {host:#x}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "host",
+            Self::Topology => "topology",
+            Self::Hypervisor => "hypervisor",
+            Self::Restrict(reason) => reason,
+            Self::Vcpu => "vcpu",
+        })
+    }
+}
+
+impl Serialize for Why {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

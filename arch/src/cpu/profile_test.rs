@@ -1,0 +1,219 @@
+use super::*;
+use crate::cpu::{
+    cpuid::Registers,
+    svm::Features,
+    testing::{epyc, haswell},
+    vmx::SecondaryControls,
+};
+
+const ECX_VMX: u32 = 1 << 5;
+const ECX_SVM: u32 = 1 << 2;
+
+fn resolve(host: &HostCpu, vcpus: u32) -> CpuProfile {
+    CpuProfile::resolve(host, &CpuSpec::default(), &Topology::flat(vcpus).unwrap()).unwrap()
+}
+
+fn decided(profile: &CpuProfile) -> Vec<String> {
+    profile.decisions().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn passthrough_is_the_host_but_for_its_place() {
+    let host = haswell();
+    let profile = resolve(&host, 1);
+    let cpuid = Cpuid::from_entries(&profile.cpuid(0));
+    for function in [0x2, 0x6, 0x7, 0xa, 0xd, 0x8000_0001, 0x8000_0006, 0x8000_0008, 0x4000_0000, 0x4000_0001]
+    {
+        assert!(cpuid.function(function).eq(host.supported.function(function)), "{function:#x}");
+    }
+    assert_eq!(profile.brand(), "Intel(R) Core(TM) i7-4770 CPU @ 3.40GHz");
+    assert_eq!(resolve(&epyc(), 1).brand(), "AMD EPYC Processor");
+}
+
+#[test]
+fn vmx_comes_with_its_msrs() {
+    let profile = resolve(&haswell(), 2);
+    assert_eq!(
+        *profile.nesting(),
+        Nesting::Vmx(
+            SecondaryControls::EPT
+                | SecondaryControls::VPID
+                | SecondaryControls::UNRESTRICTED_GUEST
+                | SecondaryControls::APIC_REGISTER_VIRTUALIZATION
+                | SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY
+                | SecondaryControls::VMCS_SHADOWING
+        )
+    );
+    // Capability MSRs are left at KVM's own values.
+    assert_eq!(profile.msrs(), [(0x8b, 0x1_0000_0000), (0x3a, 5)]);
+    assert_eq!(Cpuid::from_entries(&profile.cpuid(1)).get(Leaf::new(1)).ecx & ECX_VMX, ECX_VMX);
+}
+
+#[test]
+fn vmx_without_its_msrs_is_taken_away() {
+    let mut host = haswell();
+    host.feature_msrs.retain(|index, _| !(0x480..=0x491).contains(index));
+    let profile = resolve(&host, 1);
+    assert_eq!(*profile.nesting(), Nesting::None);
+    assert_eq!(Cpuid::from_entries(&profile.cpuid(0)).get(Leaf::new(1)).ecx & ECX_VMX, 0);
+    assert!(!profile.msrs().iter().any(|&(index, _)| index == msr::FEATURE_CONTROL));
+    let line = "CPUID.01H:ECX[5] vmx = 0x0 (KVM has no VMX capability MSRs; KVM has 0x1)";
+    assert!(decided(&profile).contains(&line.to_owned()), "{:#?}", decided(&profile));
+}
+
+#[test]
+fn vmx_msrs_without_the_bit_are_not_touched() {
+    let mut host = haswell();
+    host.supported.0.get_mut(&Leaf::new(1)).unwrap().ecx &= !ECX_VMX;
+    let profile = resolve(&host, 1);
+    assert_eq!(*profile.nesting(), Nesting::None);
+    assert_eq!(profile.msrs(), [(0x8b, 0x1_0000_0000)]);
+}
+
+#[test]
+fn vmx_without_secondary_controls_has_no_ept() {
+    let mut host = haswell();
+    host.feature_msrs.insert(msr::VMX_PROCBASED_CTLS, 0x77f9_fffe_0401_e172);
+    assert_eq!(*resolve(&host, 1).nesting(), Nesting::Vmx(SecondaryControls::empty()));
+}
+
+#[test]
+fn svm_is_its_leaf() {
+    let host = epyc();
+    let profile = resolve(&host, 4);
+    assert_eq!(*profile.nesting(), Nesting::Svm(Features::NPT | Features::VGIF));
+    assert_eq!(profile.msrs(), [(0x8b, 0x0100_0065)]);
+    let cpuid = Cpuid::from_entries(&profile.cpuid(3));
+    assert_eq!(cpuid.get(Leaf::new(0x8000_000a)), host.supported.get(Leaf::new(0x8000_000a)));
+    assert_eq!(cpuid.get(Leaf::new(0x8000_0001)).ecx & ECX_SVM, ECX_SVM);
+}
+
+#[test]
+fn half_of_svm_is_taken_away() {
+    let mut host = epyc();
+    host.supported.remove(0x8000_000a);
+    let profile = resolve(&host, 1);
+    assert_eq!(*profile.nesting(), Nesting::None);
+    assert_eq!(Cpuid::from_entries(&profile.cpuid(0)).get(Leaf::new(0x8000_0001)).ecx & ECX_SVM, 0);
+
+    let mut host = epyc();
+    host.supported.0.get_mut(&Leaf::new(0x8000_0001)).unwrap().ecx &= !ECX_SVM;
+    let profile = resolve(&host, 1);
+    assert_eq!(*profile.nesting(), Nesting::None);
+    assert!(Cpuid::from_entries(&profile.cpuid(0)).get(Leaf::new(0x8000_000a)).is_zero());
+}
+
+#[test]
+fn nesting_reads_well() {
+    assert_eq!(resolve(&epyc(), 1).nesting().to_string(), "svm (npt, vgif)");
+    let text = resolve(&haswell(), 1).nesting().to_string();
+    assert!(text.starts_with("vmx (ept, vpid, unrestricted-guest, "), "{text}");
+    assert_eq!(Nesting::None.to_string(), "none");
+    let json = serde_json::to_string(resolve(&epyc(), 1).nesting()).unwrap();
+    assert_eq!(json, r#"{"kind":"svm","features":["npt","vgif"]}"#);
+}
+
+#[test]
+fn hypervisor_bits_follow_the_capabilities() {
+    let mut host = haswell();
+    for tsc_deadline in [false, true] {
+        host.tsc_deadline = tsc_deadline;
+        let ecx = Cpuid::from_entries(&resolve(&host, 1).cpuid(0)).get(Leaf::new(1)).ecx;
+        assert_eq!(ecx >> 24 & 1, u32::from(tsc_deadline));
+        assert_eq!((ecx >> 21 & 1, ecx >> 31), (1, 1));
+    }
+    let kvm_features =
+        |vcpus| Cpuid::from_entries(&resolve(&host, vcpus).cpuid(0)).get(Leaf::new(0x4000_0001)).eax;
+    assert_eq!(kvm_features(255), 0x0100_7efb);
+    assert_eq!(kvm_features(256), 0x0100_fefb);
+}
+
+#[test]
+fn decisions_name_every_change() {
+    let mut host = haswell();
+    host.supported.0.get_mut(&Leaf::new(1)).unwrap().ecx &= !(1 << 24);
+    assert_eq!(
+        decided(&resolve(&host, 2)),
+        [
+            "CPUID.01H:EDX[28] ht = 0x1 (topology; KVM has 0x0)",
+            "CPUID.(EAX=0BH,ECX=0):EBX[15:0] logical processors = 0x1 (topology; KVM has 0x0)",
+            "CPUID.(EAX=0BH,ECX=0):ECX[15:0] level type and number = 0x100 (topology; KVM has 0x0)",
+            "CPUID.(EAX=0BH,ECX=1):EAX[4:0] apic id shift = 0x1 (topology; KVM has 0x0)",
+            "CPUID.(EAX=0BH,ECX=1):EBX[15:0] logical processors = 0x2 (topology; KVM has 0x0)",
+            "CPUID.(EAX=0BH,ECX=1):ECX[15:0] level type and number = 0x201 (topology; KVM has 0x0)",
+            "CPUID.(EAX=0BH,ECX=2):ECX[15:0] level type and number = 0x2 (topology; KVM has 0x0)",
+            "CPUID.01H:EBX[23:16] logical processors per package = 0x2 (topology; KVM has 0x1)",
+            "CPUID.(EAX=04H,ECX=0):EAX[25:14] logical processors sharing cache, minus one = 0x0 (topology; KVM has 0x1)",
+            "CPUID.(EAX=04H,ECX=0):EAX[31:26] cores per package, minus one = 0x1 (topology; KVM has 0x7)",
+            "CPUID.(EAX=04H,ECX=1):EAX[25:14] logical processors sharing cache, minus one = 0x0 (topology; KVM has 0x1)",
+            "CPUID.(EAX=04H,ECX=1):EAX[31:26] cores per package, minus one = 0x1 (topology; KVM has 0x7)",
+            "CPUID.(EAX=04H,ECX=2):EAX[25:14] logical processors sharing cache, minus one = 0x0 (topology; KVM has 0x1)",
+            "CPUID.(EAX=04H,ECX=2):EAX[31:26] cores per package, minus one = 0x1 (topology; KVM has 0x7)",
+            "CPUID.(EAX=04H,ECX=3):EAX[25:14] logical processors sharing cache, minus one = 0x1 (topology; KVM has 0xf)",
+            "CPUID.(EAX=04H,ECX=3):EAX[31:26] cores per package, minus one = 0x1 (topology; KVM has 0x7)",
+            "CPUID.01H:ECX[24] tsc-deadline = 0x1 (hypervisor; KVM has 0x0)",
+            "MSR 0x8b microcode revision = 0x100000000 (host)",
+            "MSR 0x3a feature control: locked, VMX outside SMX = 0x5 (hypervisor; KVM has 0x0)",
+        ]
+    );
+    let json = serde_json::to_string(&resolve(&host, 1).decisions().last()).unwrap();
+    assert_eq!(
+        json,
+        r#"{"place":"MSR 0x3a","name":"feature control: locked, VMX outside SMX","value":5,"host":0,"why":"hypervisor"}"#
+    );
+}
+
+#[test]
+fn resolving_a_resolved_cpu_changes_nothing() {
+    for mut host in [haswell(), epyc()] {
+        let first = resolve(&host, 3).cpuid(0);
+        host.supported = Cpuid::from_entries(&first);
+        assert_eq!(resolve(&host, 3).cpuid(0), first);
+    }
+}
+
+#[test]
+fn unusable_hosts_are_refused() {
+    let resolve = |host: &HostCpu| {
+        let topology = Topology::flat(1).unwrap();
+        CpuProfile::resolve(host, &CpuSpec::default(), &topology).unwrap_err()
+    };
+    assert_eq!(resolve(&HostCpu::default()), CpuError::MissingLeaf(Leaf::new(0)));
+    let mut host = haswell();
+    let many = (0..256).map(|index| (Leaf::sub(0x20, index), Registers::default()));
+    host.supported.0.extend(many);
+    assert!(matches!(resolve(&host), CpuError::TooManyLeaves(_)));
+}
+
+#[test]
+fn read_back_may_differ_in_live_bits_only() {
+    let profile = resolve(&haswell(), 2);
+    let mut read = profile.cpuid(1);
+    assert_eq!(profile.verify(1, &read), []);
+    assert_ne!(profile.verify(0, &read), []);
+    let leaf = |entries: &mut Vec<kvm_cpuid_entry2>, function| {
+        entries.iter().position(|entry| entry.function == function).unwrap()
+    };
+    let features = leaf(&mut read, 1);
+    read[features].ecx ^= 1 << 27;
+    let xsave = leaf(&mut read, 0xd);
+    read[xsave].ebx = 576;
+    assert_eq!(profile.verify(1, &read), []);
+
+    read[features].ecx &= !ECX_VMX;
+    let gone = leaf(&mut read, 0xa);
+    read.remove(gone);
+    let lines: Vec<_> = profile.verify(1, &read).iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[0].starts_with("CPUID.01H:ECX is 0x"), "{}", lines[0]);
+    assert_eq!(lines[1], "CPUID.0AH:EAX is 0x0 and not 0x7300403");
+}
+
+#[test]
+fn cpu_is_named_on_the_command_line() {
+    for name in ["host-passthrough", "host", "max"] {
+        assert_eq!(name.parse::<CpuSpec>().unwrap().to_string(), "host-passthrough");
+    }
+    let error = "Haswell,+vmx".parse::<CpuSpec>().unwrap_err().to_string();
+    assert_eq!(error, r#"unknown CPU "Haswell,+vmx": give host-passthrough (or its aliases, host and max)"#);
+}

@@ -1,0 +1,70 @@
+//! Whether a vCPU has the CPUID that it was given.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::{
+    cpuid::{
+        Cpuid, Leaf,
+        Register::{self, Eax, Ebx, Ecx, Edx},
+    },
+    field::Field,
+};
+
+/// Bits that KVM keeps up to date while the vCPU runs (`kvm_update_cpuid_runtime`), so that they need not be as they were set.
+const LIVE: [Field; 7] = [
+    // Follows CR4.OSXSAVE.
+    Field::bit(0x1, Ecx, 27, "osxsave"),
+    // Follows the enable bit in IA32_APIC_BASE.
+    Field::bit(0x1, Edx, 9, "apic"),
+    // Follows IA32_MISC_ENABLE[18].
+    Field::bit(0x1, Ecx, 3, "monitor"),
+    // Follows CR4.PKE.
+    Field::bit(0x7, Ecx, 4, "ospke").at(Leaf::sub(0x7, 0)),
+    // Follow XCR0, and IA32_XSS.
+    Field::new(0xd, Ebx, 31, 0, "xsave area size").at(Leaf::sub(0xd, 0)),
+    Field::new(0xd, Ebx, 31, 0, "compacted xsave area size").at(Leaf::sub(0xd, 1)),
+    // Goes if HLT doesn't exit.
+    Field::bit(0x4000_0001, Eax, 7, "kvm-pv-unhalt"),
+];
+
+/// A register that KVM has otherwise than it was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The leaf.
+    pub leaf: Leaf,
+    /// The register.
+    pub register: Register,
+    /// What it was set to, 0 if it wasn't.
+    pub set: u32,
+    /// What KVM has, 0 if nothing.
+    pub read: u32,
+}
+
+/// `CPUID.01H:ECX is 0x0 and not 0x80000000`.
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { leaf, register, set, read } = self;
+        write!(f, "{leaf}:{register} is {read:#x} and not {set:#x}")
+    }
+}
+
+/// Every register that differs in other bits than [`LIVE`] ones. A leaf that isn't there reads as zero.
+pub(super) fn compare(set: &Cpuid, read: &Cpuid) -> Vec<Mismatch> {
+    let (mut set, mut read) = (set.clone(), read.clone());
+    for field in LIVE {
+        for cpuid in [&mut set, &mut read] {
+            field.set(cpuid, 0);
+        }
+    }
+    let leaves: BTreeSet<Leaf> = set.0.keys().chain(read.0.keys()).copied().collect();
+    let mut mismatches = Vec::new();
+    for leaf in leaves {
+        for register in Register::ALL {
+            let (set, read) = (set.get(leaf).get(register), read.get(leaf).get(register));
+            if set != read {
+                mismatches.push(Mismatch { leaf, register, set, read });
+            }
+        }
+    }
+    mismatches
+}

@@ -1,0 +1,67 @@
+//! VMX as its capability MSRs describe it: SDM 3D, "VMX Capability Reporting Facility".
+
+use std::collections::BTreeMap;
+
+use bitflags::bitflags;
+
+use super::msr;
+
+bitflags! {
+    /// SDM 3C, "Primary Processor-Based VM-Execution Controls", those that are asked for here.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct PrimaryControls: u32 {
+        /// Without it there are no secondary controls.
+        const ACTIVATE_SECONDARY_CONTROLS = 1 << 31;
+    }
+}
+
+bitflags! {
+    /// SDM 3C, "Secondary Processor-Based VM-Execution Controls", those that make a nested guest fast.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct SecondaryControls: u32 {
+        /// Two-dimensional paging.
+        const EPT = 1 << 1;
+        /// TLB entries tagged by guest.
+        const VPID = 1 << 5;
+        /// Real mode and unpaged protected mode run natively.
+        const UNRESTRICTED_GUEST = 1 << 7;
+        /// APICv.
+        const APIC_REGISTER_VIRTUALIZATION = 1 << 8;
+        /// APICv.
+        const VIRTUAL_INTERRUPT_DELIVERY = 1 << 9;
+        /// The nested hypervisor reads and writes its VMCS without exits.
+        const VMCS_SHADOWING = 1 << 14;
+        /// Page-modification logging.
+        const PML = 1 << 17;
+        /// A guest's TSC may run at another rate.
+        const TSC_SCALING = 1 << 25;
+    }
+}
+
+/// The value of a control MSR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Controls {
+    /// A control that is 1 here has to be 1.
+    pub must_be_one: u32,
+    /// A control that is 0 here has to be 0.
+    pub may_be_one: u32,
+}
+
+impl From<u64> for Controls {
+    fn from(value: u64) -> Self {
+        let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+        Self { must_be_one: u32::from_le_bytes([a, b, c, d]), may_be_one: u32::from_le_bytes([e, f, g, h]) }
+    }
+}
+
+/// The secondary controls that a hypervisor may switch on, or `None` if these MSRs describe no VMX at all.
+#[must_use]
+pub fn secondary_controls(msrs: &BTreeMap<u32, u64>) -> Option<SecondaryControls> {
+    msrs.get(&msr::VMX_BASIC)?;
+    let may = |index| msrs.get(&index).map_or(0, |&value| Controls::from(value).may_be_one);
+    let primary = PrimaryControls::from_bits_retain(may(msr::VMX_PROCBASED_CTLS));
+    if !primary.contains(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS) {
+        return Some(SecondaryControls::empty());
+    }
+    Some(SecondaryControls::from_bits_truncate(may(msr::VMX_PROCBASED_CTLS2)))
+}
