@@ -12,7 +12,8 @@ use std::{
 pub enum Effect {
     /// Nothing.
     None,
-    /// A PCI function's BAR is now decoded elsewhere.
+    /// A PCI function's BAR is now decoded elsewhere. For [`Bus::remap`], and if that could move it,
+    /// [`PciRoot::moved`](crate::pci::PciRoot::moved).
     Remap(Remap),
     /// Reset the whole machine.
     Reset,
@@ -111,10 +112,7 @@ impl Bus {
     pub fn read(&self, address: u64, data: &mut [u8]) {
         match self.find(address, data.len()) {
             Some((offset, device)) => {
-                device
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .read(offset, data);
+                device.lock().unwrap_or_else(PoisonError::into_inner).read(offset, data);
             }
             None => data.fill(0xff),
         }
@@ -123,10 +121,9 @@ impl Bus {
     /// Writes to the device at `address`, if there is one.
     pub fn write(&self, address: u64, data: &[u8]) -> Effect {
         match self.find(address, data.len()) {
-            Some((offset, device)) => device
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .write(offset, data),
+            Some((offset, device)) => {
+                device.lock().unwrap_or_else(PoisonError::into_inner).write(offset, data)
+            }
             None => Effect::None,
         }
     }

@@ -44,23 +44,10 @@ fn ranges_do_not_overlap() {
     bus.insert(0x10, 8, tag(1)).unwrap();
     for (base, len) in [(0x10, 8), (0xf, 2), (0x17, 1), (0, 0x100), (0x12, 2)] {
         let error = bus.insert(base, len, tag(2)).unwrap_err();
-        assert_eq!(
-            error,
-            BusError::Overlap {
-                base,
-                len,
-                other: 0x10
-            }
-        );
+        assert_eq!(error, BusError::Overlap { base, len, other: 0x10 });
     }
-    assert_eq!(
-        bus.insert(0x20, 0, tag(2)),
-        Err(BusError::BadRange { base: 0x20, len: 0 })
-    );
-    assert!(matches!(
-        bus.insert(u64::MAX, 2, tag(2)),
-        Err(BusError::BadRange { .. })
-    ));
+    assert_eq!(bus.insert(0x20, 0, tag(2)), Err(BusError::BadRange { base: 0x20, len: 0 }));
+    assert!(matches!(bus.insert(u64::MAX, 2, tag(2)), Err(BusError::BadRange { .. })));
     bus.insert(u64::MAX, 1, tag(3)).unwrap();
     assert_eq!(read(&bus, u64::MAX, 1), [3]);
 }
@@ -70,14 +57,8 @@ fn a_device_moves_or_stays() {
     let bus = Bus::default();
     bus.insert(0x10, 8, tag(1)).unwrap();
     bus.insert(0x20, 8, tag(2)).unwrap();
-    assert_eq!(
-        bus.remap(Remap { from: 0x11, to: 0x40 }),
-        Err(BusError::NotFound(0x11))
-    );
-    assert!(matches!(
-        bus.remap(Remap { from: 0x10, to: 0x1c }),
-        Err(BusError::Overlap { other: 0x20, .. })
-    ));
+    assert_eq!(bus.remap(Remap { from: 0x11, to: 0x40 }), Err(BusError::NotFound(0x11)));
+    assert!(matches!(bus.remap(Remap { from: 0x10, to: 0x1c }), Err(BusError::Overlap { other: 0x20, .. })));
     assert_eq!(read(&bus, 0x10, 1), [1]);
     bus.remap(Remap { from: 0x10, to: 0x14 }).unwrap();
     assert_eq!(read(&bus, 0x10, 1), [0xff]);

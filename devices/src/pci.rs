@@ -11,6 +11,7 @@ mod msix;
 mod root;
 
 pub use bar::Bar;
+pub(crate) use config::overlap;
 pub use config::{ClassCode, Command, ConfigSpace, Identity};
 pub use front::{ConfigPorts, Ecam};
 pub use msix::{MessageControl, Msix, MsixCapability, MsixVectors};

@@ -2,4 +2,5 @@
 
 pub mod block;
 pub mod device;
+pub mod pci;
 pub mod queue;

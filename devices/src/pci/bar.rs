@@ -41,10 +41,7 @@ impl Bar {
 
     /// What to do if the guest wants it at `address`.
     pub(super) fn remap_to(&self, address: u32) -> Option<Remap> {
-        (address != self.mapped).then(|| Remap {
-            from: u64::from(self.mapped),
-            to: u64::from(address),
-        })
+        (address != self.mapped).then(|| Remap { from: u64::from(self.mapped), to: u64::from(address) })
     }
 
     pub(super) fn moved(&mut self, Remap { from, to }: Remap) {

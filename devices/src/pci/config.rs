@@ -260,9 +260,7 @@ impl ConfigSpace {
 
     fn moved_to(&self) -> Option<Remap> {
         let address = u32::from_le_bytes(self.get(BAR0));
-        self.bar
-            .filter(|_| self.command().memory_space())?
-            .remap_to(address)
+        self.bar.filter(|_| self.command().memory_space())?.remap_to(address)
     }
 }
 

@@ -11,11 +11,7 @@ fn config() -> ConfigSpace {
         vendor_id: 0x1af4,
         device_id: 0x1042,
         revision_id: 1,
-        class: ClassCode {
-            base: 1,
-            sub: 0x80,
-            interface: 0,
-        },
+        class: ClassCode { base: 1, sub: 0x80, interface: 0 },
         subsystem_vendor_id: 0x1af4,
         subsystem_id: 0x40,
     });
@@ -77,32 +73,18 @@ fn a_bar_is_sized() {
 fn a_bar_moves_when_it_is_decoded_and_once_the_machine_has_moved_it() {
     let mut config = config();
     let to = 0xd000_0000;
-    let remap = Remap {
-        from: u64::from(BAR_ADDRESS),
-        to: u64::from(to),
-    };
+    let remap = Remap { from: u64::from(BAR_ADDRESS), to: u64::from(to) };
     assert_eq!(set_memory(&mut config, false), Effect::None);
     assert_eq!(write(&mut config, 0x10, to), Effect::None);
     assert_eq!(set_memory(&mut config, true), Effect::Remap(remap));
-    assert_eq!(
-        set_memory(&mut config, true),
-        Effect::Remap(remap),
-        "not moved yet"
-    );
+    assert_eq!(set_memory(&mut config, true), Effect::Remap(remap), "not moved yet");
     config.moved(Remap { from: 1, to: 2 });
-    assert_eq!(
-        set_memory(&mut config, true),
-        Effect::Remap(remap),
-        "that was another"
-    );
+    assert_eq!(set_memory(&mut config, true), Effect::Remap(remap), "that was another");
     config.moved(remap);
     assert_eq!(set_memory(&mut config, true), Effect::None);
     assert_eq!(config.bar().unwrap().mapped(), to);
     // With decode on, as Linux moves 32-bit bars.
-    let back = Remap {
-        from: remap.to,
-        to: remap.from,
-    };
+    let back = Remap { from: remap.to, to: remap.from };
     assert_eq!(write(&mut config, 0x10, BAR_ADDRESS), Effect::Remap(back));
     assert_eq!(config.write(0x3c, &[5]), Effect::None, "that is another register");
 }
@@ -126,28 +108,12 @@ fn capabilities_are_linked() {
     }
     let mut config = config();
     let first = config.add_capability(
-        &Capability {
-            id: 9,
-            next: 0,
-            body: [1; 3],
-        },
-        &Capability {
-            id: 0,
-            next: 0,
-            body: [0, 0xf0, 0],
-        },
+        &Capability { id: 9, next: 0, body: [1; 3] },
+        &Capability { id: 0, next: 0, body: [0, 0xf0, 0] },
     );
     let second = config.add_capability(
-        &Capability {
-            id: 0x11,
-            next: 0,
-            body: [2; 10],
-        },
-        &Capability {
-            id: 0,
-            next: 0,
-            body: [0; 10],
-        },
+        &Capability { id: 0x11, next: 0, body: [2; 10] },
+        &Capability { id: 0, next: 0, body: [0; 10] },
     );
     assert_eq!((first, second), (0x40, 0x48));
     assert_eq!(read(&config, 4) >> 20 & 1, 1, "status says there is a list");

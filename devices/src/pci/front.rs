@@ -59,11 +59,7 @@ impl ConfigPorts {
     /// The ports by which `root` is configured.
     #[must_use]
     pub fn new(root: Arc<PciRoot>) -> Self {
-        Self {
-            root,
-            address: ConfigAddress::new(),
-            reset_control: ResetControl::new(),
-        }
+        Self { root, address: ConfigAddress::new(), reset_control: ResetControl::new() }
     }
 
     /// The slot, function and register that an access to `CONFIG_DATA` is for. It stays in its double word.

@@ -74,11 +74,7 @@ fn the_reset_register_resets_when_told_to() {
     assert_eq!(read(&mut ports, 1, 1), 2);
     assert_eq!(ports.write(1, &[0x0e]), Effect::Reset);
     assert_eq!(read(&mut ports, 1, 1), 0xa);
-    assert_eq!(
-        ports.write(0, &[0, 6, 0, 0]),
-        Effect::None,
-        "that is CONFIG_ADDRESS"
-    );
+    assert_eq!(ports.write(0, &[0, 6, 0, 0]), Effect::None, "that is CONFIG_ADDRESS");
     assert_eq!(ports.write(1, &[6, 6]), Effect::None);
 }
 
@@ -96,10 +92,7 @@ fn ecam_and_ports_are_two_ways_to_the_same() {
     assert_eq!(ecam.write(5 << 15 | 4, &[0, 0]), Effect::None);
     assert_eq!(ports.write(0, &address(5, 0, 4)), Effect::None);
     assert_eq!(read(&mut ports, 4, 1), 0);
-    assert_eq!(
-        ecam.write(5 << 15 | 0x10, &0xc100_0fff_u32.to_le_bytes()),
-        Effect::None
-    );
+    assert_eq!(ecam.write(5 << 15 | 0x10, &0xc100_0fff_u32.to_le_bytes()), Effect::None);
     let Effect::Remap(remap) = ports.write(4, &[2]) else {
         panic!("decode was turned on at another address");
     };

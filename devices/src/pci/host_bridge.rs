@@ -15,11 +15,7 @@ impl HostBridge {
             vendor_id: 0x1b36,
             device_id: 0x0008,
             revision_id: 0,
-            class: ClassCode {
-                base: 0x06,
-                sub: 0x00,
-                interface: 0x00,
-            },
+            class: ClassCode { base: 0x06, sub: 0x00, interface: 0x00 },
             subsystem_vendor_id: 0,
             subsystem_id: 0,
         }))

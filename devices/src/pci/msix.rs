@@ -53,9 +53,7 @@ impl MsixCapability {
         Self {
             id: Self::ID,
             next: 0,
-            control: MessageControl::new()
-                .with_table_size_minus_one(vectors.saturating_sub(1))
-                .into(),
+            control: MessageControl::new().with_table_size_minus_one(vectors.saturating_sub(1)).into(),
             // The low bits are the number of the BAR: 0.
             table,
             pending,
@@ -66,10 +64,7 @@ impl MsixCapability {
     #[must_use]
     pub fn writable() -> Self {
         let control = MessageControl::new().with_enable(true).with_function_mask(true);
-        Self {
-            control: control.into(),
-            ..Self::new_zeroed()
-        }
+        Self { control: control.into(), ..Self::new_zeroed() }
     }
 }
 
@@ -87,12 +82,7 @@ struct Entry {
 }
 
 impl Entry {
-    const RESET: Self = Self {
-        address_low: 0,
-        address_high: 0,
-        data: 0,
-        control: MASKED,
-    };
+    const RESET: Self = Self { address_low: 0, address_high: 0, data: 0, control: MASKED };
 
     fn message(&self) -> MsiMessage {
         MsiMessage {
@@ -181,10 +171,7 @@ impl Msix {
         };
         let fields = (offset % Self::ENTRY_LEN..).step_by(4);
         for (field, value) in fields.zip(data.chunks_exact(4)) {
-            let value = value
-                .iter()
-                .rev()
-                .fold(0, |value, &byte| value << 8 | u32::from(byte));
+            let value = value.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte));
             entry.write(field, value);
         }
         self.update(vector);
@@ -228,10 +215,7 @@ pub struct MsixVectors {
 impl MsixVectors {
     fn new(vectors: Vec<Arc<dyn Msi>>) -> Self {
         let vectors = vectors.into_iter().map(Vector::new).collect();
-        Self {
-            enabled: AtomicBool::new(false),
-            vectors,
-        }
+        Self { enabled: AtomicBool::new(false), vectors }
     }
 
     /// Whether MSI-X is enabled. If not, the function has its INTx pin.
@@ -264,11 +248,7 @@ struct Vector {
 
 impl Vector {
     fn new(msi: Arc<dyn Msi>) -> Self {
-        Self {
-            msi,
-            open: AtomicBool::new(false),
-            pending: AtomicBool::new(false),
-        }
+        Self { msi, open: AtomicBool::new(false), pending: AtomicBool::new(false) }
     }
 
     fn signal(&self) {

@@ -41,13 +41,7 @@ fn a_message_is_set_once_when_it_is_unmasked() {
     assert_eq!(fakes[1].take_sets(), 0, "still masked");
     mask(&mut msix, 1, false);
     assert_eq!(fakes[1].take_sets(), 1);
-    assert_eq!(
-        fakes[1].message(),
-        MsiMessage {
-            address: 0xfee0_1000,
-            data: 0x41
-        }
-    );
+    assert_eq!(fakes[1].message(), MsiMessage { address: 0xfee0_1000, data: 0x41 });
     mask(&mut msix, 1, true);
     program(&mut msix, 1, 0x41);
     mask(&mut msix, 1, false);
@@ -131,16 +125,8 @@ fn the_table_reads_as_written_by_double_and_quad_words() {
     msix.write_table(20, &[0xff; 8]);
     let mut entry = [0; 16];
     msix.read_table(16, &mut entry);
-    assert_eq!(
-        entry[..8],
-        0x1122_3344_fee0_0ffc_u64.to_le_bytes(),
-        "double word aligned"
-    );
-    assert_eq!(
-        entry[8..],
-        0x5566_7788_u64.to_le_bytes(),
-        "reserved bits stay zero"
-    );
+    assert_eq!(entry[..8], 0x1122_3344_fee0_0ffc_u64.to_le_bytes(), "double word aligned");
+    assert_eq!(entry[8..], 0x5566_7788_u64.to_le_bytes(), "reserved bits stay zero");
     msix.read_table(0, &mut entry);
     assert_eq!(entry[12], 1, "masked at reset");
     msix.read_table(30, &mut entry);

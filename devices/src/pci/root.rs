@@ -89,11 +89,7 @@ impl PciRoot {
         (0..).zip(&self.slots).filter_map(|(slot, function)| {
             let function = lock(function.as_ref()?);
             let config = function.config();
-            Some(FunctionInfo {
-                slot,
-                identity: config.identity(),
-                bar: config.bar(),
-            })
+            Some(FunctionInfo { slot, identity: config.identity(), bar: config.bar() })
         })
     }
 
@@ -116,8 +112,7 @@ impl PciRoot {
 
     /// Writes to the function's configuration space.
     pub(super) fn write(&self, slot: u8, function: u8, register: u16, data: &[u8]) -> Effect {
-        self.find(slot, function)
-            .map_or(Effect::None, |mut function| function.config_write(register, data))
+        self.find(slot, function).map_or(Effect::None, |mut function| function.config_write(register, data))
     }
 
     fn find(&self, slot: u8, function: u8) -> Option<MutexGuard<'_, dyn PciFunction + 'static>> {

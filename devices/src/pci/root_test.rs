@@ -20,11 +20,7 @@ pub(in crate::pci) fn function(device_id: u16, bar: u32) -> SharedFunction {
         vendor_id: 0x1af4,
         device_id,
         revision_id: 0,
-        class: ClassCode {
-            base: 0xff,
-            sub: 0,
-            interface: 0,
-        },
+        class: ClassCode { base: 0xff, sub: 0, interface: 0 },
         subsystem_vendor_id: 0,
         subsystem_id: 0,
     });
@@ -41,10 +37,7 @@ fn slots_are_few_and_taken_once() {
         root.insert(slot, function(u16::from(slot), 0)).unwrap();
     }
     assert_eq!(root.insert(31, function(1, 0)), Err(SlotError::Taken(31)));
-    assert_eq!(
-        SlotError::NoSuchSlot(32).to_string(),
-        "pci bus 0 has no slot 32: its slots are 1 to 31"
-    );
+    assert_eq!(SlotError::NoSuchSlot(32).to_string(), "pci bus 0 has no slot 32: its slots are 1 to 31");
     let slots: Vec<_> = root.functions().map(|info| info.slot).collect();
     assert_eq!(slots, (0..32).collect::<Vec<_>>());
 }
@@ -69,10 +62,6 @@ fn the_function_that_was_moved_is_told() {
         panic!("decode is on");
     };
     root.moved(remap);
-    let bars: Vec<_> = root
-        .functions()
-        .filter_map(|info| info.bar)
-        .map(|bar| bar.mapped())
-        .collect();
+    let bars: Vec<_> = root.functions().filter_map(|info| info.bar).map(|bar| bar.mapped()).collect();
     assert_eq!(bars, [0x1000, 0x5000]);
 }

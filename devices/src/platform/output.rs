@@ -34,10 +34,7 @@ impl Output {
         Ok(Self {
             sink,
             batch: Vec::new(),
-            timer: timerfd_create(
-                TimerfdClockId::Monotonic,
-                TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
-            )?,
+            timer: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
             armed: false,
             failing: false,
         })
@@ -69,10 +66,7 @@ impl Output {
 
     /// Sets the timer; as it is set anew, it is not readable until then.
     fn wake_in(&mut self, time: Timespec) {
-        let once = Itimerspec {
-            it_interval: NEVER,
-            it_value: time,
-        };
+        let once = Itimerspec { it_interval: NEVER, it_value: time };
         self.armed = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once).is_ok() && time != NEVER;
     }
 

@@ -65,12 +65,7 @@ impl PowerManagement {
     /// `sci` is level-triggered, and high as long as an enabled event is pending.
     #[must_use]
     pub fn new(sci: Arc<dyn Line>) -> Self {
-        Self {
-            status: Events::empty(),
-            enable: Events::empty(),
-            sleep_type: 0,
-            sci,
-        }
+        Self { status: Events::empty(), enable: Events::empty(), sleep_type: 0, sci }
     }
 
     /// Presses the power button. A guest that has enabled it gets an interrupt, and is expected to power off.
@@ -105,9 +100,7 @@ impl PowerManagement {
 
 impl Device for PowerManagement {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
-        let control = Control::new()
-            .with_sci_enable(true)
-            .with_sleep_type(self.sleep_type);
+        let control = Control::new().with_sci_enable(true).with_sleep_type(self.sleep_type);
         let image = Registers {
             status: self.status.bits().to_le_bytes(),
             enable: self.enable.bits().to_le_bytes(),

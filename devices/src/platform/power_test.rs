@@ -27,11 +27,7 @@ fn write(pm: &mut PowerManagement, offset: u64, value: u16) -> Effect {
 fn the_power_button_raises_sci_until_acknowledged() {
     let (mut pm, sci) = new();
     assert_eq!(write(&mut pm, ENABLE, 0xffff), Effect::None);
-    assert_eq!(
-        read(&mut pm, ENABLE),
-        BUTTON,
-        "nothing else is there to be enabled"
-    );
+    assert_eq!(read(&mut pm, ENABLE), BUTTON, "nothing else is there to be enabled");
     assert!(!sci.high());
     pm.press_power_button();
     assert!(sci.high());
@@ -60,24 +56,12 @@ fn soft_off_powers_off_and_other_sleeps_do_not() {
     let (mut pm, _sci) = new();
     for sleep_type in 0..8 {
         let value = sleep_type << 10;
-        let expected = if sleep_type == 5 {
-            Effect::PowerOff
-        } else {
-            Effect::None
-        };
+        let expected = if sleep_type == 5 { Effect::PowerOff } else { Effect::None };
         assert_eq!(write(&mut pm, CONTROL, value), Effect::None);
         assert_eq!(write(&mut pm, CONTROL, value | SLP_EN), expected);
-        assert_eq!(
-            read(&mut pm, CONTROL),
-            value | 1,
-            "SLP_EN is write-only, SCI_EN always set"
-        );
+        assert_eq!(read(&mut pm, CONTROL), value | 1, "SLP_EN is write-only, SCI_EN always set");
     }
-    assert_eq!(
-        pm.write(CONTROL + 1, &[5 << 2 | 1 << 5]),
-        Effect::PowerOff,
-        "the high byte alone"
-    );
+    assert_eq!(pm.write(CONTROL + 1, &[5 << 2 | 1 << 5]), Effect::PowerOff, "the high byte alone");
 }
 
 #[test]

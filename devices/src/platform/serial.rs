@@ -46,10 +46,7 @@ impl Serial {
     ///
     /// The timer for flushing can't be made.
     pub fn new(irq: Arc<dyn Line>, sink: Box<dyn Write + Send>) -> io::Result<Self> {
-        Ok(Self {
-            uart: vm_superio::Serial::new(Edge(irq), Output::new(sink)?),
-            input_refused: false,
-        })
+        Ok(Self { uart: vm_superio::Serial::new(Edge(irq), Output::new(sink)?), input_refused: false })
     }
 
     /// Receives as much of `bytes` as fits, and says how much. If that is not all, [`Serial::wakeup`] tells when the guest

@@ -46,11 +46,7 @@ impl Write for Sink {
 
 fn new() -> (Serial, Arc<FakeLine>, Sink) {
     let (irq, sink) = (Arc::new(FakeLine::default()), Sink::default());
-    (
-        Serial::new(irq.clone(), Box::new(sink.clone())).unwrap(),
-        irq,
-        sink,
-    )
+    (Serial::new(irq.clone(), Box::new(sink.clone())).unwrap(), irq, sink)
 }
 
 fn print(serial: &mut Serial, text: &str) {
@@ -67,10 +63,7 @@ fn read(serial: &mut Serial, offset: u64) -> u8 {
 
 fn awake_within(serial: &Serial, milliseconds: i64) -> bool {
     let fd = serial.wakeup();
-    let timeout = Timespec {
-        tv_sec: 0,
-        tv_nsec: milliseconds * 1_000_000,
-    };
+    let timeout = Timespec { tv_sec: 0, tv_nsec: milliseconds * 1_000_000 };
     poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)).unwrap() > 0
 }
 
@@ -97,11 +90,7 @@ fn much_output_does_not_wait() {
     assert!(text.len() - sent <= 4096);
     assert!(sink.writes.load(Ordering::Relaxed) < 100);
     drop(serial);
-    assert_eq!(
-        sink.text(),
-        text,
-        "all of it, in order, nothing left when dropped"
-    );
+    assert_eq!(sink.text(), text, "all of it, in order, nothing left when dropped");
 }
 
 #[test]
@@ -138,22 +127,15 @@ fn interrupted_writes_are_repeated() {
     impl Write for Interrupted {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.1 = !self.1;
-            if self.1 {
-                Err(io::ErrorKind::Interrupted.into())
-            } else {
-                self.0.write(bytes)
-            }
+            if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { self.0.write(bytes) }
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
     let sink = Sink::default();
-    let mut serial = Serial::new(
-        Arc::new(FakeLine::default()),
-        Box::new(Interrupted(sink.clone(), false)),
-    )
-    .unwrap();
+    let mut serial =
+        Serial::new(Arc::new(FakeLine::default()), Box::new(Interrupted(sink.clone(), false))).unwrap();
     print(&mut serial, "hello");
     serial.flush();
     assert_eq!(sink.text(), "hello");

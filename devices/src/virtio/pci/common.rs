@@ -1,0 +1,305 @@
+use std::{io, mem::offset_of, sync::Arc};
+
+use log::{debug, error};
+use virtio_bindings::{virtio_config::VIRTIO_F_VERSION_1, virtio_ring::VIRTIO_RING_F_EVENT_IDX};
+use vm_memory::GuestMemoryMmap;
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use zerocopy::{Immutable, IntoBytes, transmute};
+
+use super::{
+    interrupt::{Interrupts, Status},
+    queue::{Area, Half, QueueRegisters},
+};
+use crate::{
+    registers,
+    virtio::device::{Activation, ActiveQueue, Notify, VirtioDevice},
+};
+
+/// virtio 1.3, "Common configuration structure layout", without what only exists with features that are not offered.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+pub(super) struct CommonConfig {
+    device_feature_select: u32,
+    device_feature: u32,
+    driver_feature_select: u32,
+    driver_feature: u32,
+    config_msix_vector: u16,
+    num_queues: u16,
+    device_status: u8,
+    config_generation: u8,
+    queue_select: u16,
+    queue_size: u16,
+    queue_msix_vector: u16,
+    queue_enable: u16,
+    queue_notify_off: u16,
+    queue_desc: u64,
+    queue_driver: u64,
+    queue_device: u64,
+}
+
+const DEVICE_FEATURE_SELECT: usize = offset_of!(CommonConfig, device_feature_select);
+const DRIVER_FEATURE_SELECT: usize = offset_of!(CommonConfig, driver_feature_select);
+const DRIVER_FEATURE: usize = offset_of!(CommonConfig, driver_feature);
+const CONFIG_MSIX_VECTOR: usize = offset_of!(CommonConfig, config_msix_vector);
+const DEVICE_STATUS: usize = offset_of!(CommonConfig, device_status);
+const QUEUE_SELECT: usize = offset_of!(CommonConfig, queue_select);
+const QUEUE_SIZE: usize = offset_of!(CommonConfig, queue_size);
+const QUEUE_MSIX_VECTOR: usize = offset_of!(CommonConfig, queue_msix_vector);
+const QUEUE_ENABLE: usize = offset_of!(CommonConfig, queue_enable);
+const QUEUE_DESC: usize = offset_of!(CommonConfig, queue_desc);
+const QUEUE_DESC_HIGH: usize = QUEUE_DESC + 4;
+const QUEUE_DRIVER: usize = offset_of!(CommonConfig, queue_driver);
+const QUEUE_DRIVER_HIGH: usize = QUEUE_DRIVER + 4;
+const QUEUE_DEVICE: usize = offset_of!(CommonConfig, queue_device);
+const QUEUE_DEVICE_HIGH: usize = QUEUE_DEVICE + 4;
+
+/// The common configuration, and with it the device's life:
+///
+/// ```text
+///  ┌─▶ reset ── ACKNOWLEDGE, DRIVER ──▶ features ── FEATURES_OK ──▶ queues ── DRIVER_OK ──▶ active
+///  │                                        │ not those offered         │ not in memory      │ a broken ring
+///  │                                        ▼                           ▼                    ▼
+///  │                               FEATURES_OK stays 0               DEVICE_NEEDS_RESET ◀────┘
+///  └──────────────────────────────── status := 0, the device's threads are gone ─────────────┘
+/// ```
+///
+/// What a driver writes out of its turn is ignored.
+#[derive(Debug)]
+pub(super) struct Common {
+    device: Box<dyn VirtioDevice>,
+    memory: GuestMemoryMmap,
+    interrupts: Arc<Interrupts>,
+    queues: Vec<QueueRegisters>,
+    kicks: Vec<EventFd>,
+    device_feature_select: u32,
+    driver_feature_select: u32,
+    driver_features: u64,
+    queue_select: u16,
+}
+
+impl Common {
+    /// # Errors
+    ///
+    /// An eventfd can't be made.
+    pub(super) fn new(
+        device: Box<dyn VirtioDevice>,
+        memory: GuestMemoryMmap,
+        interrupts: Arc<Interrupts>,
+    ) -> io::Result<Self> {
+        let queues: Vec<_> = device.queue_sizes().iter().copied().map(QueueRegisters::new).collect();
+        let kicks = queues.iter().map(|_| EventFd::new(EFD_NONBLOCK));
+        Ok(Self {
+            kicks: kicks.collect::<io::Result<_>>()?,
+            queues,
+            device,
+            memory,
+            interrupts,
+            device_feature_select: 0,
+            driver_feature_select: 0,
+            driver_features: 0,
+            queue_select: 0,
+        })
+    }
+
+    pub(super) fn device(&mut self) -> &mut dyn VirtioDevice {
+        &mut *self.device
+    }
+
+    pub(super) fn interrupts(&self) -> &Interrupts {
+        &self.interrupts
+    }
+
+    /// The eventfds of the queues, in order.
+    pub(super) fn kicks(&self) -> &[EventFd] {
+        &self.kicks
+    }
+
+    pub(super) fn read(&self, offset: u64, data: &mut [u8]) {
+        let queue = self.queues.get(usize::from(self.queue_select));
+        let area = |area| queue.map_or(0, |queue| queue.area(area));
+        let image = CommonConfig {
+            device_feature_select: self.device_feature_select,
+            device_feature: half(self.offered(), self.device_feature_select),
+            driver_feature_select: self.driver_feature_select,
+            driver_feature: half(self.driver_features, self.driver_feature_select),
+            config_msix_vector: self.interrupts.config_vector(),
+            num_queues: u16::try_from(self.queues.len()).unwrap_or(u16::MAX),
+            device_status: self.interrupts.status().bits(),
+            config_generation: self.interrupts.config_generation(),
+            queue_select: self.queue_select,
+            queue_size: queue.map_or(0, QueueRegisters::size),
+            queue_msix_vector: self.interrupts.queue_vector(self.queue_select),
+            queue_enable: queue.is_some_and(QueueRegisters::enabled).into(),
+            queue_notify_off: queue.map_or(0, |_| self.queue_select),
+            queue_desc: area(Area::Descriptor),
+            queue_driver: area(Area::Driver),
+            queue_device: area(Area::Device),
+        };
+        data.fill(0);
+        registers::read(image.as_bytes(), offset, data);
+    }
+
+    /// virtio 1.3 has drivers access each field by its width, and those of 64 bits by halves. What is not such an access
+    /// is ignored.
+    pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
+        let Ok(offset) = usize::try_from(offset) else { return };
+        match *data {
+            [value] => self.write_8(offset, value),
+            [a, b] => self.write_16(offset, u16::from_le_bytes([a, b])),
+            [a, b, c, d] => self.write_32(offset, u32::from_le_bytes([a, b, c, d])),
+            [a, b, c, d, e, f, g, h] if offset >= QUEUE_DESC => {
+                self.write_32(offset, u32::from_le_bytes([a, b, c, d]));
+                self.write_32(offset + 4, u32::from_le_bytes([e, f, g, h]));
+            }
+            _ => {}
+        }
+    }
+
+    fn write_8(&mut self, offset: usize, value: u8) {
+        if offset == DEVICE_STATUS {
+            self.write_status(value);
+        }
+    }
+
+    fn write_16(&mut self, offset: usize, value: u16) {
+        match offset {
+            CONFIG_MSIX_VECTOR => self.interrupts.set_config_vector(value),
+            QUEUE_SELECT => self.queue_select = value,
+            QUEUE_SIZE => self.set_up_queue(|queue| queue.set_size(value)),
+            QUEUE_MSIX_VECTOR => self.interrupts.set_queue_vector(self.queue_select, value),
+            QUEUE_ENABLE if value == 1 => self.enable_queue(),
+            _ => {}
+        }
+    }
+
+    fn write_32(&mut self, offset: usize, value: u32) {
+        let (area, part) = match offset {
+            DEVICE_FEATURE_SELECT => return self.device_feature_select = value,
+            DRIVER_FEATURE_SELECT => return self.driver_feature_select = value,
+            DRIVER_FEATURE => return self.write_driver_feature(value),
+            QUEUE_DESC => (Area::Descriptor, Half::Low),
+            QUEUE_DESC_HIGH => (Area::Descriptor, Half::High),
+            QUEUE_DRIVER => (Area::Driver, Half::Low),
+            QUEUE_DRIVER_HIGH => (Area::Driver, Half::High),
+            QUEUE_DEVICE => (Area::Device, Half::Low),
+            QUEUE_DEVICE_HIGH => (Area::Device, Half::High),
+            _ => return,
+        };
+        self.set_up_queue(|queue| queue.set_area(area, part, value));
+    }
+
+    fn offered(&self) -> u64 {
+        self.device.features() | 1 << VIRTIO_F_VERSION_1
+    }
+
+    fn write_driver_feature(&mut self, value: u32) {
+        if self.interrupts.status().contains(Status::FEATURES_OK) {
+            return;
+        }
+        let low = u64::from(u32::MAX);
+        match self.driver_feature_select {
+            0 => self.driver_features = self.driver_features & !low | u64::from(value),
+            1 => self.driver_features = self.driver_features & low | u64::from(value) << 32,
+            _ => {}
+        }
+    }
+
+    /// A driver only ever adds bits, until it resets the device by writing none.
+    fn write_status(&mut self, value: u8) {
+        if value == 0 {
+            return self.reset();
+        }
+        let status = self.interrupts.status();
+        let written = Status::from_bits_truncate(value) | Status::DEVICE_NEEDS_RESET;
+        if !written.contains(status) {
+            return;
+        }
+        let mut new = written - status - Status::DEVICE_NEEDS_RESET;
+        if !self.features_agreed() {
+            new -= Status::FEATURES_OK;
+        }
+        let ready =
+            (status | new).contains(Status::FEATURES_OK) && !status.contains(Status::DEVICE_NEEDS_RESET);
+        if !ready {
+            new -= Status::DRIVER_OK;
+        }
+        self.interrupts.add_status(new);
+        if new.contains(Status::DRIVER_OK) {
+            self.activate();
+        }
+    }
+
+    /// Whether the driver chose of what is offered, and knows this to be no legacy device.
+    fn features_agreed(&self) -> bool {
+        self.driver_features & !self.offered() == 0 && self.driver_features & 1 << VIRTIO_F_VERSION_1 != 0
+    }
+
+    fn set_up_queue(&mut self, change: impl FnOnce(&mut QueueRegisters)) {
+        if !self.interrupts.status().contains(Status::DRIVER_OK)
+            && let Some(queue) = self.queues.get_mut(usize::from(self.queue_select))
+        {
+            change(queue);
+        }
+    }
+
+    fn enable_queue(&mut self) {
+        let memory = self.memory.clone();
+        let mut enabled = true;
+        self.set_up_queue(|queue| enabled = queue.enable(&memory));
+        if !enabled {
+            let (queue, device) = (self.queue_select, self.device.device_type());
+            debug!("queue {queue} of a virtio device of type {device} can't be where its driver put it");
+            self.interrupts.needs_reset();
+        }
+    }
+
+    fn activate(&mut self) {
+        let event_idx = self.driver_features & 1 << VIRTIO_RING_F_EVENT_IDX != 0;
+        let enabled =
+            (0..).zip(self.queues.iter().zip(&self.kicks)).filter(|(_, (queue, _))| queue.enabled());
+        let queues = enabled.map(|(index, (queue, kick))| {
+            Ok(ActiveQueue { index, queue: queue.queue(event_idx)?, kick: kick.try_clone()? })
+        });
+        let activated = queues.collect::<io::Result<_>>().and_then(|queues| {
+            self.device.activate(Activation {
+                memory: self.memory.clone(),
+                features: self.driver_features,
+                queues,
+                notify: Arc::clone(&self.interrupts) as Arc<dyn Notify>,
+            })
+        });
+        if let Err(error) = activated {
+            error!("a virtio device of type {} can't start: {error}", self.device.device_type());
+            self.interrupts.needs_reset();
+        }
+    }
+
+    fn reset(&mut self) {
+        self.device.reset();
+        for queue in &mut self.queues {
+            queue.reset();
+        }
+        self.device_feature_select = 0;
+        self.driver_feature_select = 0;
+        self.driver_features = 0;
+        self.queue_select = 0;
+        self.interrupts.reset();
+    }
+}
+
+impl Drop for Common {
+    fn drop(&mut self) {
+        self.device.reset();
+    }
+}
+
+/// The half of `features` that is selected; there are no more than two.
+fn half(features: u64, select: u32) -> u32 {
+    let halves: [u32; 2] = transmute!(features);
+    let half = usize::try_from(select).ok().and_then(|select| halves.get(select));
+    half.copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "common_test.rs"]
+mod tests;

@@ -1,0 +1,180 @@
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU8, AtomicU16, Ordering},
+};
+
+use bitflags::bitflags;
+
+use crate::{irq::Line, pci::MsixVectors, virtio::device::Notify};
+
+/// `VIRTIO_MSI_NO_VECTOR`: the event interrupts nobody.
+pub(super) const NO_VECTOR: u16 = 0xffff;
+
+bitflags! {
+    /// virtio 1.3, "Device Status Field".
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(super) struct Status: u8 {
+        const ACKNOWLEDGE = 1;
+        const DRIVER = 2;
+        const DRIVER_OK = 4;
+        const FEATURES_OK = 8;
+        const DEVICE_NEEDS_RESET = 64;
+        const FAILED = 128;
+    }
+
+    /// virtio 1.3, "ISR status capability".
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    struct Isr: u8 {
+        const QUEUE = 1;
+        const CONFIGURATION = 2;
+    }
+}
+
+/// How a device reaches its driver, shared by the registers and the device's threads: MSI-X without a lock, or INTx.
+#[derive(Debug)]
+pub(super) struct Interrupts {
+    status: AtomicU8,
+    config_generation: AtomicU8,
+    config_vector: AtomicU16,
+    queue_vectors: Box<[AtomicU16]>,
+    msix: Arc<MsixVectors>,
+    intx: Mutex<Intx>,
+}
+
+impl Interrupts {
+    pub(super) fn new(queues: usize, msix: Arc<MsixVectors>, line: Arc<dyn Line>) -> Self {
+        Self {
+            status: AtomicU8::new(0),
+            config_generation: AtomicU8::new(0),
+            config_vector: AtomicU16::new(NO_VECTOR),
+            queue_vectors: (0..queues).map(|_| AtomicU16::new(NO_VECTOR)).collect(),
+            msix,
+            intx: Mutex::new(Intx { line, isr: Isr::empty(), enabled: true }),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        Status::from_bits_truncate(self.status.load(Ordering::SeqCst))
+    }
+
+    pub(super) fn add_status(&self, status: Status) {
+        self.status.fetch_or(status.bits(), Ordering::SeqCst);
+    }
+
+    /// As after power-on, but for what belongs to PCI. The device's threads are gone by now.
+    pub(super) fn reset(&self) {
+        self.config_vector.store(NO_VECTOR, Ordering::SeqCst);
+        for vector in &self.queue_vectors {
+            vector.store(NO_VECTOR, Ordering::SeqCst);
+        }
+        self.intx().update(|intx| intx.isr = Isr::empty());
+        self.status.store(0, Ordering::SeqCst);
+    }
+
+    pub(super) fn config_generation(&self) -> u8 {
+        self.config_generation.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn config_vector(&self) -> u16 {
+        self.config_vector.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn queue_vector(&self, queue: u16) -> u16 {
+        let vector = self.queue_vectors.get(usize::from(queue));
+        vector.map_or(NO_VECTOR, |vector| vector.load(Ordering::SeqCst))
+    }
+
+    pub(super) fn set_config_vector(&self, vector: u16) {
+        self.config_vector.store(self.existing(vector), Ordering::SeqCst);
+    }
+
+    pub(super) fn set_queue_vector(&self, queue: u16, vector: u16) {
+        if let Some(of_queue) = self.queue_vectors.get(usize::from(queue)) {
+            of_queue.store(self.existing(vector), Ordering::SeqCst);
+        }
+    }
+
+    /// The driver learns that a vector can't be had by reading back `NO_VECTOR`.
+    fn existing(&self, vector: u16) -> u16 {
+        if usize::from(vector) < self.msix.count() { vector } else { NO_VECTOR }
+    }
+
+    /// Reads the ISR status, which clears it.
+    pub(super) fn take_isr(&self) -> u8 {
+        let mut isr = Isr::empty();
+        self.intx().update(|intx| isr = std::mem::take(&mut intx.isr));
+        isr.bits()
+    }
+
+    /// Whether INTx would be asserted, were it enabled.
+    pub(super) fn intx_pending(&self) -> bool {
+        !self.intx().isr.is_empty()
+    }
+
+    /// INTx is silent while MSI-X is enabled, and if PCI's command register says so.
+    pub(super) fn enable_intx(&self, enabled: bool) {
+        self.intx().update(|intx| intx.enabled = enabled);
+    }
+
+    fn interrupt(&self, vector: u16, cause: Isr) {
+        if self.msix.enabled() {
+            // `NO_VECTOR` is past the end of every table.
+            self.msix.signal(vector);
+        } else {
+            self.intx().update(|intx| intx.isr |= cause);
+        }
+    }
+
+    fn intx(&self) -> MutexGuard<'_, Intx> {
+        self.intx.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Notify for Interrupts {
+    fn used(&self, queue: u16) {
+        self.interrupt(self.queue_vector(queue), Isr::QUEUE);
+    }
+
+    fn config_changed(&self) {
+        self.config_generation.fetch_add(1, Ordering::SeqCst);
+        if self.status().contains(Status::DRIVER_OK) {
+            self.interrupt(self.config_vector(), Isr::CONFIGURATION);
+        }
+    }
+
+    fn needs_reset(&self) {
+        let bit = Status::DEVICE_NEEDS_RESET;
+        let before = Status::from_bits_truncate(self.status.fetch_or(bit.bits(), Ordering::SeqCst));
+        if !before.contains(bit) && before.contains(Status::DRIVER_OK) {
+            self.interrupt(self.config_vector(), Isr::CONFIGURATION);
+        }
+    }
+}
+
+/// The INTx pin. Cause and level change together, under a lock: a thread that asserts the line as the driver reads the
+/// ISR status must not leave it high for nothing.
+#[derive(Debug)]
+struct Intx {
+    line: Arc<dyn Line>,
+    isr: Isr,
+    enabled: bool,
+}
+
+impl Intx {
+    fn asserted(&self) -> bool {
+        self.enabled && !self.isr.is_empty()
+    }
+
+    /// Changes something, and drives the line if its level is now another.
+    fn update(&mut self, change: impl FnOnce(&mut Self)) {
+        let before = self.asserted();
+        change(self);
+        if self.asserted() != before {
+            self.line.set(!before);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "interrupt_test.rs"]
+mod tests;

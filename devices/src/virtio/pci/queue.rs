@@ -1,0 +1,117 @@
+use std::io;
+
+use virtio_queue::{Queue, QueueT};
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+
+/// A virtqueue as the driver sets it up, before the device has it.
+#[derive(Debug)]
+pub(super) struct QueueRegisters {
+    max_size: u16,
+    size: u16,
+    enabled: bool,
+    descriptor_area: u64,
+    driver_area: u64,
+    device_area: u64,
+}
+
+/// One of a queue's three parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Area {
+    /// The descriptor table.
+    Descriptor,
+    /// The available ring.
+    Driver,
+    /// The used ring.
+    Device,
+}
+
+/// Half of a 64-bit register.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Half {
+    Low,
+    High,
+}
+
+impl QueueRegisters {
+    pub(super) fn new(max_size: u16) -> Self {
+        Self { max_size, size: max_size, enabled: false, descriptor_area: 0, driver_area: 0, device_area: 0 }
+    }
+
+    pub(super) fn reset(&mut self) {
+        *self = Self::new(self.max_size);
+    }
+
+    pub(super) fn size(&self) -> u16 {
+        self.size
+    }
+
+    pub(super) fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    pub(super) fn area(&self, area: Area) -> u64 {
+        match area {
+            Area::Descriptor => self.descriptor_area,
+            Area::Driver => self.driver_area,
+            Area::Device => self.device_area,
+        }
+    }
+
+    /// Takes the driver's choice of size. Whether it can be is seen when the queue is enabled; then it is fixed.
+    pub(super) fn set_size(&mut self, size: u16) {
+        if !self.enabled {
+            self.size = size;
+        }
+    }
+
+    /// Takes half of an area's address, as [`QueueRegisters::set_size`] does the size.
+    pub(super) fn set_area(&mut self, area: Area, half: Half, value: u32) {
+        if self.enabled {
+            return;
+        }
+        let address = match area {
+            Area::Descriptor => &mut self.descriptor_area,
+            Area::Driver => &mut self.driver_area,
+            Area::Device => &mut self.device_area,
+        };
+        let low_bits = u64::from(u32::MAX);
+        *address = match half {
+            Half::Low => *address & !low_bits | u64::from(value),
+            Half::High => *address & low_bits | u64::from(value) << 32,
+        };
+    }
+
+    /// Enables the queue, if its size is one and its areas are aligned and in `memory`. Says whether it did.
+    pub(super) fn enable(&mut self, memory: &GuestMemoryMmap) -> bool {
+        self.enabled = self.is_valid(memory);
+        self.enabled
+    }
+
+    /// virtio 1.3, "Split Virtqueues": the sizes and alignments of the areas.
+    fn is_valid(&self, memory: &GuestMemoryMmap) -> bool {
+        let size = usize::from(self.size);
+        let fits = |address: u64, align: u64, len: usize| {
+            address.is_multiple_of(align) && memory.check_range(GuestAddress(address), len)
+        };
+        self.size.is_power_of_two()
+            && self.size <= self.max_size
+            && fits(self.descriptor_area, 16, 16 * size)
+            && fits(self.driver_area, 2, 6 + 2 * size)
+            && fits(self.device_area, 4, 6 + 8 * size)
+    }
+
+    /// The queue as the device runs it.
+    pub(super) fn queue(&self, event_idx: bool) -> io::Result<Queue> {
+        let queue = || {
+            let mut queue = Queue::new(self.max_size)?;
+            queue.try_set_size(self.size)?;
+            queue.try_set_desc_table_address(GuestAddress(self.descriptor_area))?;
+            queue.try_set_avail_ring_address(GuestAddress(self.driver_area))?;
+            queue.try_set_used_ring_address(GuestAddress(self.device_area))?;
+            queue.set_event_idx(event_idx);
+            queue.set_ready(true);
+            Ok::<_, virtio_queue::Error>(queue)
+        };
+        queue().map_err(io::Error::other)
+    }
+}
