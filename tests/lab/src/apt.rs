@@ -10,11 +10,7 @@ pub(crate) const UNIT_TESTS: &[&str] = &["acpica-tools", "qemu-utils"];
 
 /// Installs those of `packages` that are missing.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
-    let missing: Vec<_> = packages
-        .iter()
-        .copied()
-        .filter(|package| !installed(package))
-        .collect();
+    let missing: Vec<_> = packages.iter().copied().filter(|package| !installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -36,10 +32,7 @@ pub(crate) fn dependency(meta: &str) -> Result<String> {
 }
 
 fn first_dependency(output: &str) -> Option<String> {
-    output
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Depends: "))
-        .map(str::to_owned)
+    output.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned)
 }
 
 /// Downloads `package` and unpacks it into `to`, which must not be there yet.
@@ -50,9 +43,7 @@ pub(crate) fn unpack(package: &str, to: &Path) -> Result<()> {
         std::fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
     }
     std::fs::create_dir_all(&part).with_context(|| format!("making {}", part.display()))?;
-    run(Command::new("apt-get")
-        .args(["download", "-qq", package])
-        .current_dir(&part))?;
+    run(Command::new("apt-get").args(["download", "-qq", package]).current_dir(&part))?;
     let archives = std::fs::read_dir(&part)?.collect::<Result<Vec<_>, _>>()?;
     let archive = archives
         .iter()
@@ -65,9 +56,8 @@ pub(crate) fn unpack(package: &str, to: &Path) -> Result<()> {
 }
 
 fn installed(package: &str) -> bool {
-    let query = Command::new("dpkg-query")
-        .args(["--show", "--showformat=${db:Status-Status}", package])
-        .output();
+    let query =
+        Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]).output();
     query.is_ok_and(|output| output.stdout == b"installed")
 }
 
@@ -84,17 +74,9 @@ fn run(command: &mut Command) -> Result<Output> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("starting {program}"))?;
     if !output.status.success() {
-        let arguments: Vec<_> = command
-            .get_args()
-            .map(|argument| argument.to_string_lossy())
-            .collect();
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
         let errors = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{program} {}: {}\n{}",
-            arguments.join(" "),
-            output.status,
-            errors.trim_end()
-        );
+        bail!("{program} {}: {}\n{}", arguments.join(" "), output.status, errors.trim_end());
     }
     Ok(output)
 }

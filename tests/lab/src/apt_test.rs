@@ -3,17 +3,12 @@ use super::*;
 #[test]
 fn a_meta_package_names_the_one_it_stands_for() {
     let output = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n";
-    assert_eq!(
-        first_dependency(output).as_deref(),
-        Some("linux-image-6.1.0-56-cloud-amd64")
-    );
+    assert_eq!(first_dependency(output).as_deref(), Some("linux-image-6.1.0-56-cloud-amd64"));
     assert_eq!(first_dependency(""), None);
 }
 
 #[test]
 fn a_failed_command_shows_itself_and_what_it_said() {
-    let error = run(Command::new("sh").args(["-c", "echo why >&2; exit 3"]))
-        .unwrap_err()
-        .to_string();
+    let error = run(Command::new("sh").args(["-c", "echo why >&2; exit 3"])).unwrap_err().to_string();
     assert_eq!(error, "sh -c echo why >&2; exit 3: exit status: 3\nwhy");
 }

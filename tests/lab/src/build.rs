@@ -19,15 +19,7 @@ impl Nvmm {
     pub(crate) fn build() -> Result<Self> {
         eprintln!("lab: building nvmm");
         let output = cargo()
-            .args([
-                "build",
-                "--release",
-                "--quiet",
-                "--package",
-                "vmm",
-                "--bin",
-                "nvmm",
-            ])
+            .args(["build", "--release", "--quiet", "--package", "vmm", "--bin", "nvmm"])
             .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()

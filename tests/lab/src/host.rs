@@ -28,15 +28,9 @@ impl Host {
         match self {
             Self::Kvm => &[],
             Self::Svm => &["qemu-system-x86"],
-            Self::Vmx => &[
-                "bochs",
-                "bochs-term",
-                "bochsbios",
-                "vgabios",
-                "isolinux",
-                "syslinux-common",
-                "xorriso",
-            ],
+            Self::Vmx => {
+                &["bochs", "bochs-term", "bochsbios", "vgabios", "isolinux", "syslinux-common", "xorriso"]
+            }
         }
     }
 }
@@ -47,12 +41,7 @@ pub(crate) fn cannot_nest() -> Option<&'static str> {
         .iter()
         .filter_map(|module| fs::read_to_string(format!("/sys/module/{module}/parameters/nested")).ok())
         .any(|value| matches!(value.trim(), "Y" | "1"));
-    if OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-        .is_err()
-    {
+    if OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
         Some("/dev/kvm can't be opened")
     } else if !nested {
         Some("this machine's KVM can't nest: neither kvm_intel nor kvm_amd is loaded with nested=1")

@@ -30,10 +30,7 @@ impl Kernel {
         let entries = fs::read_dir(&boot).with_context(|| format!("reading {}", boot.display()))?;
         let path = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| {
-                path.file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
-            })
+            .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-")))
             .with_context(|| format!("no vmlinuz in {}", boot.display()))?;
         Ok(Self { path })
     }

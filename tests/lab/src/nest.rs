@@ -16,9 +16,7 @@ const BOOTS: [(Host, &[u32]); 2] = [(Host::Svm, &[1, 2, 3]), (Host::Vmx, &[2])];
 /// `nvmm nest`.
 pub(crate) fn command(nvmm: &Nvmm, kernel: &Kernel, host: Host, levels: u32) -> Command {
     let mut command = Command::new(&nvmm.path);
-    command
-        .args(["nest", "--levels", &levels.to_string(), "--kernel"])
-        .arg(&kernel.path);
+    command.args(["nest", "--levels", &levels.to_string(), "--kernel"]).arg(&kernel.path);
     if let Some(virt) = host.emulated() {
         command.args(["--emulated", virt]);
     }
@@ -59,9 +57,7 @@ fn boot(nvmm: &Nvmm, kernel: &Kernel, host: Host, levels: u32) -> Outcome {
     match command(nvmm, kernel, host, levels).output() {
         Ok(output) if output.status.success() => Outcome::Passed,
         Ok(output) => Outcome::Failed(
-            [output.stderr, output.stdout]
-                .map(|text| String::from_utf8_lossy(&text).into_owned())
-                .concat(),
+            [output.stderr, output.stdout].map(|text| String::from_utf8_lossy(&text).into_owned()).concat(),
         ),
         Err(error) => Outcome::Failed(error.to_string()),
     }

@@ -15,15 +15,7 @@ pub(crate) fn run(report: &mut Report) {
     fmt.args(["fmt", "--all", "--check"]);
     check("format", fmt, report);
     let mut clippy = build::cargo();
-    clippy.args([
-        "clippy",
-        "--quiet",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]);
+    clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     check("clippy", clippy, report);
     tests(report);
 }
@@ -32,11 +24,7 @@ pub(crate) fn run(report: &mut Report) {
 fn check(name: &str, command: Command, report: &mut Report) {
     let start = Instant::now();
     let (passed, output) = output(command);
-    let outcome = if passed {
-        Outcome::Passed
-    } else {
-        Outcome::Failed(output)
-    };
+    let outcome = if passed { Outcome::Passed } else { Outcome::Failed(output) };
     report.show(name, start.elapsed(), outcome);
 }
 
@@ -46,18 +34,12 @@ fn tests(report: &mut Report) {
     cargo.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     let (passed, output) = output(cargo);
     let outcomes = parse(&output);
-    let failed = outcomes
-        .iter()
-        .any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)));
+    let failed = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)));
     for (name, outcome) in outcomes {
         report.add(name, outcome);
     }
     // What doesn't compile, or dies as a whole, shows in no test's line.
-    let whole = if passed || failed {
-        Outcome::Passed
-    } else {
-        Outcome::Failed(output)
-    };
+    let whole = if passed || failed { Outcome::Passed } else { Outcome::Failed(output) };
     report.show("cargo test", start.elapsed(), whole);
 }
 
@@ -82,9 +64,8 @@ fn parse(output: &str) -> Vec<(String, Outcome)> {
             // Names are unique in a binary only.
             binary = outcomes.len();
             printing = None;
-        } else if let Some((name, result)) = line
-            .strip_prefix("test ")
-            .and_then(|rest| rest.split_once(" ... "))
+        } else if let Some((name, result)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
         {
             let outcome = match result.split_once(", ").unwrap_or((result, "")) {
                 ("ok", _) => Outcome::Passed,
@@ -92,14 +73,10 @@ fn parse(output: &str) -> Vec<(String, Outcome)> {
                 _ => Outcome::Failed(String::new()),
             };
             outcomes.push((name.to_owned(), outcome));
-        } else if let Some(name) = line
-            .strip_prefix("---- ")
-            .and_then(|rest| rest.strip_suffix(" stdout ----"))
+        } else if let Some(name) =
+            line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"))
         {
-            printing = outcomes[binary..]
-                .iter()
-                .position(|(each, _)| each == name)
-                .map(|at| binary + at);
+            printing = outcomes[binary..].iter().position(|(each, _)| each == name).map(|at| binary + at);
         } else if matches!(line, "successes:" | "failures:") {
             printing = None;
         } else if let Some(at) = printing {

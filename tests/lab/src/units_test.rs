@@ -42,10 +42,7 @@ fn a_test_that_says_so_was_skipped() {
             named("fine", Outcome::Passed),
             named("absent", Outcome::Skipped("no /dev/kvm".into())),
             named("slow", Outcome::Skipped("takes an hour".into())),
-            named(
-                "broken",
-                Outcome::Failed("thread 'a::broken' panicked\nleft: 1\n\n\n".into())
-            ),
+            named("broken", Outcome::Failed("thread 'a::broken' panicked\nleft: 1\n\n\n".into())),
             named("absent", Outcome::Passed),
         ]
     );

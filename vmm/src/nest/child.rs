@@ -60,11 +60,7 @@ impl Child {
         let process = command.spawn()?;
         // Dropping `command` closes this process's copies of the pipe's other end, else it would never end.
         drop(command);
-        Ok(Self {
-            process,
-            output,
-            pending: Vec::new(),
-        })
+        Ok(Self { process, output, pending: Vec::new() })
     }
 
     /// The next line of its output.

@@ -36,9 +36,7 @@ fn a_line_without_end_is_cut() {
 #[test]
 fn the_deadline_ends_waiting_and_dropping_ends_the_child() {
     let mut child = shell("echo $$; exec sleep 1000");
-    let Output::Line(pid) = child.line(None).unwrap() else {
-        panic!("its pid")
-    };
+    let Output::Line(pid) = child.line(None).unwrap() else { panic!("its pid") };
     let deadline = Instant::now() + Duration::from_millis(50);
     assert_eq!(child.line(Some(deadline)).unwrap(), Output::Timeout);
     drop(child);

@@ -47,9 +47,7 @@ pub(super) fn check(path: &Path) -> io::Result<(u32, u32)> {
     disk.seek(SeekFrom::Start(AREA))?;
     let back = checksum(disk)?;
     if back != wrote {
-        return Err(io::Error::other(format!(
-            "wrote data with CRC {wrote:08x} and read back {back:08x}"
-        )));
+        return Err(io::Error::other(format!("wrote data with CRC {wrote:08x} and read back {back:08x}")));
     }
     Ok((read, wrote))
 }

@@ -63,31 +63,10 @@ pub(super) fn start(
 
 fn qemu(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Machine> {
     let mut command = Command::new("qemu-system-x86_64");
-    command.args([
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-        "-no-reboot",
-        "-serial",
-        "stdio",
-    ]);
-    command.args([
-        "-accel",
-        "tcg,tb-size=512",
-        "-machine",
-        "q35",
-        "-cpu",
-        "EPYC,+vgif",
-        "-smp",
-        "1",
-    ]);
+    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
+    command.args(["-accel", "tcg,tb-size=512", "-machine", "q35", "-cpu", "EPYC,+vgif", "-smp", "1"]);
     command.args(["-m", &memory.to_string(), "-append", parameters]);
-    command
-        .arg("-kernel")
-        .arg(kernel)
-        .arg("-initrd")
-        .arg(image.path());
+    command.arg("-kernel").arg(kernel).arg("-initrd").arg(image.path());
     let child =
         Child::spawn(command).map_err(|error| missing(error, "qemu-system-x86_64", "qemu-system-x86"))?;
     Ok(Machine { child, _files: None })
@@ -102,10 +81,7 @@ const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
 const LDLINUX: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
 
 fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Machine> {
-    let files = tempfile::Builder::new()
-        .prefix("nvmm-nest-")
-        .tempdir()
-        .context("making a directory")?;
+    let files = tempfile::Builder::new().prefix("nvmm-nest-").tempdir().context("making a directory")?;
     let iso = boot_iso(files.path(), kernel, image, parameters)?;
     let config = files.path().join("bochsrc");
     // The serial port is standard error, which is a pipe to here. `info: report` can deadlock.
@@ -128,19 +104,10 @@ fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow:
     let debugger = files.path().join("debugger");
     fs::write(&debugger, "c\n").with_context(|| format!("writing {}", debugger.display()))?;
     let mut command = Command::new("bochs");
-    command
-        .env("TERM", "xterm")
-        .arg("-q")
-        .arg("-f")
-        .arg(&config)
-        .arg("-rc")
-        .arg(&debugger);
+    command.env("TERM", "xterm").arg("-q").arg("-f").arg(&config).arg("-rc").arg(&debugger);
     // Its standard output is the machine's screen.
     let child = Child::spawn_for_errors(command).map_err(|error| missing(error, "bochs", BOCHS_PACKAGES))?;
-    Ok(Machine {
-        child,
-        _files: Some(files),
-    })
+    Ok(Machine { child, _files: Some(files) })
 }
 
 /// A CD-ROM image in `dir` that boots the kernel.
@@ -151,38 +118,20 @@ fn boot_iso(dir: &Path, kernel: &Path, image: &Memfd, parameters: &str) -> anyho
         format!("DEFAULT nest\nLABEL nest\n KERNEL /vmlinuz\n INITRD /initrd\n APPEND {parameters}\n");
     let at = tree.join("isolinux.cfg");
     fs::write(&at, config).with_context(|| format!("writing {}", at.display()))?;
-    for (from, to) in [
-        (Path::new(ISOLINUX), "isolinux.bin"),
-        (Path::new(LDLINUX), "ldlinux.c32"),
-        (kernel, "vmlinuz"),
-    ] {
+    for (from, to) in
+        [(Path::new(ISOLINUX), "isolinux.bin"), (Path::new(LDLINUX), "ldlinux.c32"), (kernel, "vmlinuz")]
+    {
         copy(from, &tree.join(to))?;
     }
     copy(&image.path(), &tree.join("initrd"))?;
     let iso = dir.join("boot.iso");
     let mut command = Command::new("xorriso");
-    command.args([
-        "-as",
-        "mkisofs",
-        "-quiet",
-        "-b",
-        "isolinux.bin",
-        "-c",
-        "boot.cat",
-        "-no-emul-boot",
-    ]);
-    command
-        .args(["-boot-load-size", "4", "-boot-info-table", "-o"])
-        .arg(&iso)
-        .arg(&tree);
+    command.args(["-as", "mkisofs", "-quiet", "-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot"]);
+    command.args(["-boot-load-size", "4", "-boot-info-table", "-o"]).arg(&iso).arg(&tree);
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| missing(error, "xorriso", BOCHS_PACKAGES))?;
     if !output.status.success() {
-        bail!(
-            "xorriso {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim_end()
-        );
+        bail!("xorriso {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim_end());
     }
     fs::remove_dir_all(&tree).with_context(|| format!("removing {}", tree.display()))?;
     Ok(iso)

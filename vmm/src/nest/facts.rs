@@ -29,11 +29,7 @@ impl Facts {
         let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Self {
-            up: uptime
-                .split(' ')
-                .next()
-                .and_then(|seconds| seconds.parse().ok())
-                .unwrap_or_default(),
+            up: uptime.split(' ').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default(),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             cpu: field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
             nesting: nesting(&cpuinfo),
@@ -99,13 +95,9 @@ fn hypervisor() -> String {
         return String::new();
     }
     let leaf = __cpuid(0x4000_0000);
-    let signature: Vec<u8> = [leaf.ebx, leaf.ecx, leaf.edx]
-        .iter()
-        .flat_map(|register| register.to_le_bytes())
-        .collect();
-    String::from_utf8_lossy(&signature)
-        .trim_end_matches('\0')
-        .to_owned()
+    let signature: Vec<u8> =
+        [leaf.ebx, leaf.ecx, leaf.edx].iter().flat_map(|register| register.to_le_bytes()).collect();
+    String::from_utf8_lossy(&signature).trim_end_matches('\0').to_owned()
 }
 
 #[cfg(test)]

@@ -61,10 +61,7 @@ pub(super) fn pack(
         Ok(())
     };
     write().context("making the initramfs")?;
-    archive
-        .finish()
-        .and_then(|mut out| out.flush())
-        .context("making the initramfs")?;
+    archive.finish().and_then(|mut out| out.flush()).context("making the initramfs")?;
     Ok(memfd)
 }
 

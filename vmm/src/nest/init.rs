@@ -21,10 +21,7 @@ use super::report::{Line, Said};
 
 /// True in the process that is to call [`main`].
 pub fn is_init() -> bool {
-    std::process::id() == 1
-        && std::env::args_os()
-            .next()
-            .is_some_and(|name| name == OsStr::new("/init"))
+    std::process::id() == 1 && std::env::args_os().next().is_some_and(|name| name == OsStr::new("/init"))
 }
 
 /// Does a level's work and powers the machine off.
@@ -61,10 +58,7 @@ impl Init {
                 Err(error) => return Err(error).with_context(|| format!("mounting {target}")),
             }
         }
-        let console = OpenOptions::new()
-            .write(true)
-            .open("/dev/console")
-            .context("opening /dev/console")?;
+        let console = OpenOptions::new().write(true).open("/dev/console").context("opening /dev/console")?;
         let parameters = fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
         let level = level_of(&parameters).context("the kernel command line has no nvmm.level=N")?;
         Ok(Self { level, console })
@@ -119,10 +113,7 @@ impl Init {
     }
 
     fn say(&mut self, said: Said) {
-        let line = Line {
-            level: self.level,
-            said,
-        };
+        let line = Line { level: self.level, said };
         self.print(&line);
     }
 
@@ -134,9 +125,7 @@ impl Init {
 
 /// The level in the kernel's command line.
 fn level_of(parameters: &str) -> Option<u32> {
-    parameters
-        .split_whitespace()
-        .find_map(|parameter| parameter.strip_prefix(LEVEL_PARAMETER)?.parse().ok())
+    parameters.split_whitespace().find_map(|parameter| parameter.strip_prefix(LEVEL_PARAMETER)?.parse().ok())
 }
 
 /// Loads modules in the order given.

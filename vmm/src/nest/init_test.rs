@@ -14,10 +14,7 @@ fn a_module_that_does_not_load_says_what_the_cpu_lacks() {
         error,
         "loading kvm_amd: Operation not supported (os error 95): no SVM in the CPU, or it is locked off"
     );
-    assert_eq!(
-        load_error("virtio", Errno::NOEXEC),
-        "loading virtio: Exec format error (os error 8)"
-    );
+    assert_eq!(load_error("virtio", Errno::NOEXEC), "loading virtio: Exec format error (os error 8)");
 }
 
 #[test]

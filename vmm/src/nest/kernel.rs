@@ -35,10 +35,7 @@ impl Kernel {
             );
         };
         let path = fs::canonicalize(&self.path).context("finding the kernel's modules")?;
-        let above = path
-            .ancestors()
-            .skip(1)
-            .map(|dir| dir.join("lib/modules").join(release));
+        let above = path.ancestors().skip(1).map(|dir| dir.join("lib/modules").join(release));
         // `lib/modules/R/vmlinuz`, where some distributions keep it, has them beside it.
         let beside = path.parent().map(Path::to_owned);
         let candidates = above.chain(beside.filter(|dir| dir.ends_with(release)));
@@ -54,16 +51,10 @@ impl Kernel {
 /// Where distributions keep the running kernel.
 fn running() -> anyhow::Result<PathBuf> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let places = [
-        format!("/boot/vmlinuz-{release}"),
-        format!("/lib/modules/{release}/vmlinuz"),
-    ];
+    let places = [format!("/boot/vmlinuz-{release}"), format!("/lib/modules/{release}/vmlinuz")];
     let found = places.iter().map(PathBuf::from).find(|path| path.exists());
     found.with_context(|| {
-        format!(
-            "neither {} is there: say which kernel (--kernel FILE)",
-            places.join(" nor ")
-        )
+        format!("neither {} is there: say which kernel (--kernel FILE)", places.join(" nor "))
     })
 }
 
@@ -76,9 +67,7 @@ fn release(image: &[u8]) -> Option<&str> {
     let pointer: [u8; 2] = image.get(0x20e..0x210)?.try_into().ok()?;
     let text = image.get(0x200 + usize::from(u16::from_le_bytes(pointer))..)?;
     let end = text.iter().position(|&byte| byte == b' ' || byte == 0)?;
-    std::str::from_utf8(&text[..end])
-        .ok()
-        .filter(|release| !release.is_empty())
+    std::str::from_utf8(&text[..end]).ok().filter(|release| !release.is_empty())
 }
 
 #[cfg(test)]

@@ -37,10 +37,7 @@ fn modules_are_found_beside_an_unpacked_kernel() {
     fs::write(&path, bzimage(b"6.6.0 x")).unwrap();
     let kernel = Kernel::find(Some(&path)).unwrap();
     let error = kernel.modules().unwrap_err().to_string();
-    assert!(
-        error.contains("lib/modules/6.6.0") && error.contains("--modules"),
-        "{error}"
-    );
+    assert!(error.contains("lib/modules/6.6.0") && error.contains("--modules"), "{error}");
 
     let dir = root.path().join("lib/modules/6.6.0");
     fs::create_dir_all(&dir).unwrap();
@@ -48,19 +45,12 @@ fn modules_are_found_beside_an_unpacked_kernel() {
 
     let inside = dir.join("vmlinuz");
     fs::copy(&path, &inside).unwrap();
-    assert_eq!(
-        Kernel::find(Some(&inside)).unwrap().modules().unwrap(),
-        fs::canonicalize(&dir).unwrap()
-    );
+    assert_eq!(Kernel::find(Some(&inside)).unwrap().modules().unwrap(), fs::canonicalize(&dir).unwrap());
 }
 
 #[test]
 fn a_kernel_without_release_needs_modules_to_be_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let error = Kernel::find(Some(file.path()))
-        .unwrap()
-        .modules()
-        .unwrap_err()
-        .to_string();
+    let error = Kernel::find(Some(file.path())).unwrap().modules().unwrap_err().to_string();
     assert!(error.contains("--modules DIR"), "{error}");
 }

@@ -68,31 +68,18 @@ impl Level<'_> {
     }
 
     fn says(&self, said: Said) -> Line {
-        Line {
-            level: self.number,
-            said,
-        }
+        Line { level: self.number, said }
     }
 
     fn command(&self, disk: &Memfd) -> Command {
         let mut disk_option = OsString::from("path=");
         disk_option.push(disk.path());
         let mut command = Command::new(self.nvmm);
-        command.args([
-            "--cpu",
-            "host-passthrough",
-            "--serial",
-            "stdio",
-            "--on-reboot",
-            "exit",
-        ]);
+        command.args(["--cpu", "host-passthrough", "--serial", "stdio", "--on-reboot", "exit"]);
         command.arg("--kernel").arg(self.kernel);
         command.arg("--initramfs").arg(self.image.path());
         command.args(["--cmdline", &kernel_parameters(self.number, self.manifest)]);
-        command.args([
-            "--memory",
-            &format!("{}M", memory_mib(self.number, self.manifest.levels)),
-        ]);
+        command.args(["--memory", &format!("{}M", memory_mib(self.number, self.manifest.levels))]);
         command.args(["--smp", if self.number == 1 { "2" } else { "1" }]);
         command.arg("--disk").arg(disk_option);
         command
@@ -135,10 +122,7 @@ pub(super) fn relay(
 
 /// The kernel command line of `level`.
 pub(super) fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
-    let parameters = format!(
-        "console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level} {}",
-        manifest.cmdline
-    );
+    let parameters = format!("console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level} {}", manifest.cmdline);
     parameters.trim_end().to_owned()
 }
 

@@ -20,11 +20,7 @@ pub(super) enum Error {
     #[error("no module {name} in {dir}, and its modules.builtin doesn't list it as built in")]
     Missing { name: String, dir: PathBuf },
     #[error("{path} is for kernel {module}, not for {kernel}")]
-    Release {
-        path: PathBuf,
-        module: String,
-        kernel: String,
-    },
+    Release { path: PathBuf, module: String, kernel: String },
 }
 
 /// The modules of one kernel: a directory like `/lib/modules/6.1.0-56-cloud-amd64`.
@@ -47,23 +43,14 @@ pub(super) struct Module {
 impl Modules {
     /// Finds the modules under `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
-        let mut modules = Self {
-            dir: dir.to_owned(),
-            files: BTreeMap::new(),
-            builtin: BTreeSet::new(),
-        };
-        modules
-            .walk(dir)
-            .map_err(|error| Error::Read(dir.to_owned(), error))?;
+        let mut modules = Self { dir: dir.to_owned(), files: BTreeMap::new(), builtin: BTreeSet::new() };
+        modules.walk(dir).map_err(|error| Error::Read(dir.to_owned(), error))?;
         let builtin = dir.join("modules.builtin");
         let list = match fs::read_to_string(&builtin) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             list => list.map_err(|error| Error::Read(builtin, error))?,
         };
-        modules.builtin = list
-            .lines()
-            .filter_map(|line| module_name(Path::new(line)))
-            .collect();
+        modules.builtin = list.lines().filter_map(|line| module_name(Path::new(line))).collect();
         Ok(modules)
     }
 
@@ -106,29 +93,22 @@ impl Modules {
         if self.builtin.contains(name) || !seen.insert(name.to_owned()) {
             return Ok(());
         }
-        let path = self.files.get(name).ok_or_else(|| Error::Missing {
-            name: name.to_owned(),
-            dir: self.dir.clone(),
-        })?;
+        let path = self
+            .files
+            .get(name)
+            .ok_or_else(|| Error::Missing { name: name.to_owned(), dir: self.dir.clone() })?;
         let image = read(path).map_err(|error| Error::Read(path.clone(), error))?;
         let info = ModInfo::parse(&image).ok_or_else(|| Error::Format(path.clone()))?;
         if let Some(kernel) = release
             && info.release != kernel
         {
             let kernel = kernel.to_owned();
-            return Err(Error::Release {
-                path: path.clone(),
-                module: info.release,
-                kernel,
-            });
+            return Err(Error::Release { path: path.clone(), module: info.release, kernel });
         }
         for dependency in info.depends {
             self.visit(&dependency, release, seen, order)?;
         }
-        order.push(Module {
-            name: name.to_owned(),
-            image,
-        });
+        order.push(Module { name: name.to_owned(), image });
         Ok(())
     }
 }
@@ -144,21 +124,11 @@ impl ModInfo {
     fn parse(image: &[u8]) -> Option<Self> {
         let file = object::File::parse(image).ok()?;
         let section = file.section_by_name(".modinfo")?.data().ok()?;
-        let mut info = Self {
-            depends: Vec::new(),
-            release: String::new(),
-        };
-        for entry in section
-            .split(|&byte| byte == 0)
-            .filter_map(|entry| std::str::from_utf8(entry).ok())
-        {
+        let mut info = Self { depends: Vec::new(), release: String::new() };
+        for entry in section.split(|&byte| byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok()) {
             match entry.split_once('=') {
                 Some(("depends", list)) => {
-                    info.depends = list
-                        .split(',')
-                        .filter(|name| !name.is_empty())
-                        .map(canonical)
-                        .collect();
+                    info.depends = list.split(',').filter(|name| !name.is_empty()).map(canonical).collect();
                 }
                 Some(("vermagic", magic)) => {
                     info.release = magic.split(' ').next().unwrap_or_default().to_owned();
@@ -173,9 +143,7 @@ impl ModInfo {
 /// The name of the module in a file called `path`, if that is what the file is.
 fn module_name(path: &Path) -> Option<String> {
     let file = path.file_name()?.to_str()?;
-    let stem = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"]
-        .iter()
-        .find_map(|suffix| file.strip_suffix(suffix))?;
+    let stem = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().find_map(|suffix| file.strip_suffix(suffix))?;
     Some(canonical(stem))
 }
 

@@ -56,36 +56,22 @@ fn names(modules: Vec<Module>) -> Vec<String> {
 fn dependencies_come_first_and_once_and_built_in_ones_not_at_all() {
     let dir = tree(
         &[
-            (
-                "kernel/kvm/kvm-intel.ko",
-                &module("depends=kvm\nvermagic=6.6 SMP"),
-            ),
-            (
-                "kernel/kvm/kvm.ko",
-                &module("depends=irqbypass,tsc-lib\nvermagic=6.6 SMP"),
-            ),
+            ("kernel/kvm/kvm-intel.ko", &module("depends=kvm\nvermagic=6.6 SMP")),
+            ("kernel/kvm/kvm.ko", &module("depends=irqbypass,tsc-lib\nvermagic=6.6 SMP")),
             ("kernel/lib/irqbypass.ko", &module("depends=\nvermagic=6.6 SMP")),
         ],
         "kernel/lib/tsc_lib.ko\nkernel/drivers/virtio-pci.ko\n",
     );
     let modules = Modules::open(dir.path()).unwrap();
-    let order = modules
-        .resolve(&["virtio_pci", "kvm_intel", "kvm"], Some("6.6"))
-        .unwrap();
+    let order = modules.resolve(&["virtio_pci", "kvm_intel", "kvm"], Some("6.6")).unwrap();
     assert_eq!(names(order), ["irqbypass", "kvm", "kvm_intel"]);
 }
 
 #[test]
 fn modules_that_need_each_other_do_not_loop() {
-    let files = [
-        ("kernel/a.ko", module("depends=b")),
-        ("kernel/b.ko", module("depends=a")),
-    ];
+    let files = [("kernel/a.ko", module("depends=b")), ("kernel/b.ko", module("depends=a"))];
     let dir = tree(&files.each_ref().map(|(path, data)| (*path, data.as_slice())), "");
-    assert_eq!(
-        names(Modules::open(dir.path()).unwrap().resolve(&["a"], None).unwrap()),
-        ["b", "a"]
-    );
+    assert_eq!(names(Modules::open(dir.path()).unwrap().resolve(&["a"], None).unwrap()), ["b", "a"]);
 }
 
 #[test]
@@ -99,14 +85,7 @@ fn every_compression_reads_the_same() {
     for (name, data) in [("m.ko", &plain), ("m.ko.gz", &gzip), ("m.ko.zst", &zstd)] {
         let dir = tree(&[(&format!("kernel/{name}"), data)], "");
         let modules = Modules::open(dir.path()).unwrap().resolve(&["m"], None).unwrap();
-        assert_eq!(
-            modules,
-            [Module {
-                name: "m".into(),
-                image: plain.clone()
-            }],
-            "{name}"
-        );
+        assert_eq!(modules, [Module { name: "m".into(), image: plain.clone() }], "{name}");
     }
 }
 
@@ -122,18 +101,8 @@ fn xz_as_kernels_use_it_is_read() {
 #[test]
 fn modules_added_by_the_user_win() {
     let (old, new) = (module("depends=\nold=1"), module("depends=\nnew=1"));
-    let dir = tree(
-        &[
-            ("kernel/z/m.ko", &old),
-            ("updates/m.ko", &new),
-            ("kernel/a/m.ko", &old),
-        ],
-        "",
-    );
-    assert_eq!(
-        Modules::open(dir.path()).unwrap().resolve(&["m"], None).unwrap()[0].image,
-        new
-    );
+    let dir = tree(&[("kernel/z/m.ko", &old), ("updates/m.ko", &new), ("kernel/a/m.ko", &old)], "");
+    assert_eq!(Modules::open(dir.path()).unwrap().resolve(&["m"], None).unwrap()[0].image, new);
 }
 
 #[test]
@@ -152,9 +121,6 @@ fn errors_name_the_module_and_the_place() {
     assert!(error("kvm").starts_with(&format!("no module kvm in {}", dir.path().display())));
     assert_eq!(error("text"), format!("{} is not a kernel module", at("text.ko")));
     assert_eq!(error("cut"), format!("reading modules from {}", at("cut.ko.xz")));
-    assert_eq!(
-        error("m"),
-        format!("{} is for kernel 6.7, not for 6.6", at("m.ko"))
-    );
+    assert_eq!(error("m"), format!("{} is for kernel 6.7, not for 6.6", at("m.ko")));
     assert!(Modules::open(&dir.path().join("nowhere")).is_err());
 }

@@ -54,15 +54,9 @@ impl Line {
         if let Some((above, text)) = text.strip_prefix('@').and_then(|rest| rest.split_once('|'))
             && let Ok(level) = above.parse()
         {
-            return Self {
-                level,
-                said: Said::Text(text.to_owned()),
-            };
+            return Self { level, said: Said::Text(text.to_owned()) };
         }
-        Self {
-            level,
-            said: Said::Text(text.to_owned()),
-        }
+        Self { level, said: Said::Text(text.to_owned()) }
     }
 }
 

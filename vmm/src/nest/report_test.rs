@@ -15,10 +15,7 @@ fn every_report_survives_the_console_of_a_lower_level() {
     for said in [
         Said::Start,
         Said::Up(facts()),
-        Said::Disk {
-            read: 1,
-            wrote: u32::MAX,
-        },
+        Said::Disk { read: 1, wrote: u32::MAX },
         Said::Done,
         Said::Fail("a \"quoted\"\nreason".into()),
         Said::Off,
@@ -34,36 +31,15 @@ fn every_report_survives_the_console_of_a_lower_level() {
 
 #[test]
 fn a_kernel_message_before_a_report_does_not_hide_it() {
-    let line = Line {
-        level: 2,
-        said: Said::Done,
-    };
-    assert_eq!(
-        Line::parse(format!("[    0.1] no end of line{line}").as_bytes(), 1),
-        line
-    );
+    let line = Line { level: 2, said: Said::Done };
+    assert_eq!(Line::parse(format!("[    0.1] no end of line{line}").as_bytes(), 1), line);
 }
 
 #[test]
 fn what_is_no_report_is_text_of_the_console_it_came_from() {
-    for text in [
-        "",
-        "login: ",
-        "@nest[2,{\"disk\":[1",
-        "@nest[2,\"nothing\"]",
-        "@x|y",
-        "@|",
-    ] {
-        assert_eq!(
-            Line::parse(text.as_bytes(), 4),
-            Line {
-                level: 4,
-                said: Said::Text(text.into())
-            }
-        );
+    for text in ["", "login: ", "@nest[2,{\"disk\":[1", "@nest[2,\"nothing\"]", "@x|y", "@|"] {
+        assert_eq!(Line::parse(text.as_bytes(), 4), Line { level: 4, said: Said::Text(text.into()) });
     }
-    let Said::Text(text) = Line::parse(b"\xff\xfe", 1).said else {
-        panic!("bytes are text")
-    };
+    let Said::Text(text) = Line::parse(b"\xff\xfe", 1).said else { panic!("bytes are text") };
     assert_eq!(text, "\u{fffd}\u{fffd}");
 }

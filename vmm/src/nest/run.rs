@@ -45,12 +45,7 @@ struct Failure {
 
 impl Run {
     pub(super) fn new(levels: u32, emulator: Option<&'static str>) -> Self {
-        Self {
-            levels,
-            emulator,
-            seen: BTreeMap::new(),
-            failure: None,
-        }
+        Self { levels, emulator, seen: BTreeMap::new(), failure: None }
     }
 
     /// Takes in a line; gives what to show of it, if it is progress.
@@ -110,10 +105,7 @@ impl Run {
     /// Notes that the time was up.
     pub(super) fn time_out(&mut self, limit: Duration) {
         let (level, doing) = self.whereabouts();
-        self.fail(
-            level,
-            format!("timed out {doing}, {} s after the start", limit.as_secs()),
-        );
+        self.fail(level, format!("timed out {doing}, {} s after the start", limit.as_secs()));
     }
 
     /// Notes that the first level has ended: if the last one did not pass, something failed.
@@ -130,9 +122,7 @@ impl Run {
     }
 
     fn last_passed(&self) -> bool {
-        self.seen
-            .get(&self.levels)
-            .is_some_and(|seen| seen.disk == Disk::Verified)
+        self.seen.get(&self.levels).is_some_and(|seen| seen.disk == Disk::Verified)
     }
 
     /// The highest level heard of, and what it was about to do.
@@ -169,13 +159,7 @@ impl Run {
                 self.ran_by(level).to_owned(),
                 of(|facts| facts.kernel.clone()),
                 of(|facts| facts.cpu.clone()),
-                of(|facts| {
-                    if facts.nesting.is_empty() {
-                        "none".into()
-                    } else {
-                        facts.nesting.clone()
-                    }
-                }),
+                of(|facts| if facts.nesting.is_empty() { "none".into() } else { facts.nesting.clone() }),
                 match seen.disk {
                     Disk::Verified => "ok".to_owned(),
                     _ if level == 0 => dash(),
@@ -190,19 +174,11 @@ impl Run {
             ]);
         }
         let widths: Vec<usize> = (0..rows[0].len())
-            .map(|column| {
-                rows.iter()
-                    .map(|row| row[column].chars().count())
-                    .max()
-                    .unwrap_or_default()
-            })
+            .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
             .collect();
         let mut table = String::new();
         for row in rows {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, &width)| format!("{cell:width$}"));
+            let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
             let line = cells.collect::<Vec<_>>().join("  ");
             table.push_str(line.trim_end());
             table.push('\n');

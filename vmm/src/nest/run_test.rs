@@ -48,18 +48,12 @@ fn the_first_failure_is_told_with_its_console() {
     for line in 0..TAIL + 1 {
         take(&mut run, 1, Said::Text(format!("line {line}\x1b[2J")));
     }
-    assert_eq!(
-        take(&mut run, 1, Said::Fail("no SVM".into())).unwrap(),
-        "level 1: failed: no SVM"
-    );
+    assert_eq!(take(&mut run, 1, Said::Fail("no SVM".into())).unwrap(), "level 1: failed: no SVM");
     take(&mut run, 0, Said::Fail("later".into()));
     run.end();
     let failure = run.failure().unwrap();
     assert!(failure.starts_with("level 1: no SVM\n"), "{failure}");
-    assert!(
-        failure.contains("| line 1[2J\n") && !failure.contains("| line 0"),
-        "{failure}"
-    );
+    assert!(failure.contains("| line 1[2J\n") && !failure.contains("| line 0"), "{failure}");
     assert!(!run.passed());
 }
 
@@ -80,16 +74,10 @@ fn ending_or_hanging_early_says_where() {
         failure(&|run| pass(run, 1)),
         "level 1: timed out before it started the next level, 9 s after the start"
     );
-    assert_eq!(
-        failure(&|run| run.end()),
-        "level 0: ended before it started the next level"
-    );
+    assert_eq!(failure(&|run| run.end()), "level 0: ended before it started the next level");
     let mut emulated = Run::new(2, Some("Bochs"));
     emulated.end();
-    assert_eq!(
-        emulated.failure().unwrap(),
-        "level 0: ended before its kernel ran /init"
-    );
+    assert_eq!(emulated.failure().unwrap(), "level 0: ended before its kernel ran /init");
 }
 
 #[test]
@@ -98,10 +86,7 @@ fn a_level_that_does_not_run_on_kvm_proves_nothing() {
     take(&mut run, 1, Said::Up(facts("TCGTCGTCGTCG")));
     take(&mut run, 1, Said::Done);
     assert!(!run.passed());
-    assert_eq!(
-        run.failure().unwrap(),
-        r#"level 1: it runs on "TCGTCGTCGTCG" by CPUID, not on KVM"#
-    );
+    assert_eq!(run.failure().unwrap(), r#"level 1: it runs on "TCGTCGTCGTCG" by CPUID, not on KVM"#);
 }
 
 #[test]
