@@ -1,1 +1,25 @@
-//! vmm
+//! The machine: KVM, memory, vCPUs and devices put together; the command line in front, and `nvmm nest`.
+//!
+//! ```text
+//! argv --clap--> cli::MachineArgs --> config::VmConfig --> machine::Machine::build --> run --> exit::Exit --> status
+//! ```
+
+mod buses;
+pub mod cli;
+pub mod config;
+pub mod console;
+pub mod crash;
+pub mod describe;
+pub mod exit;
+pub mod host;
+pub mod kernel;
+mod keys;
+mod kick;
+pub mod machine;
+pub mod memory;
+pub mod nest;
+mod signals;
+pub mod size;
+mod terminal;
+mod vcpu;
+mod vm;

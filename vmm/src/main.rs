@@ -1,2 +1,98 @@
-//! nvmm
-fn main() {}
+//! nvmm, a KVM hypervisor for nested virtualization.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use vmm::{
+    cli::{Cli, Command, MachineArgs, OnReboot},
+    config::{ConfigError, VmConfig},
+    console::Console,
+    describe::Description,
+    exit::{COULD_NOT, Exit, USAGE},
+    host::{self, Host},
+    machine::{Machine, OpenDisk},
+    nest,
+};
+
+fn main() -> ExitCode {
+    if nest::init::is_init() {
+        nest::init::main();
+    }
+    let cli = Cli::parse();
+    log_to_stderr(cli.machine.verbose);
+    let status = match &cli.command {
+        Some(Command::Nest(args)) => nest::run(args),
+        None => run(&cli.machine),
+    };
+    ExitCode::from(status.unwrap_or_else(|error| {
+        eprintln!("nvmm: {error:#}");
+        let usage = error.downcast_ref::<ConfigError>().is_some();
+        if usage { USAGE } else { COULD_NOT }
+    }))
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => log::LevelFilter::Warn,
+        1 => log::LevelFilter::Info,
+        2 => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    };
+    env_logger::Builder::new()
+        .filter_level(level)
+        .format(|out, record| writeln!(out, "nvmm: {}", record.args()))
+        .init();
+}
+
+/// Runs a machine, and again after each reset; the value is nvmm's exit status.
+fn run(args: &MachineArgs) -> Result<u8> {
+    let config = VmConfig::new(args)?;
+    let host = Host::open(&args.kvm)?;
+    let disks = config.disks.iter().map(OpenDisk::open).collect::<Result<Vec<_>, _>>()?;
+    if args.dry_run {
+        let machine = Machine::build(&host, &config, &disks, Box::new(io::sink()))?;
+        print(&Description::new(&config, &machine), args.json)?;
+        return Ok(0);
+    }
+    let mut console = Console::new(&config.serial).with_context(|| format!("--serial {}", args.serial))?;
+    loop {
+        let machine = Machine::build(&host, &config, &disks, console.sink()?)?;
+        log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
+        match machine.run(&mut console)? {
+            Exit::Reset if config.on_reboot == OnReboot::Reset => log::info!("the guest reboots"),
+            exit => {
+                drop(console);
+                return Ok(status(exit));
+            }
+        }
+    }
+}
+
+fn print(description: &Description, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, description)?;
+        return writeln!(out);
+    }
+    write!(out, "{description}")
+}
+
+fn status(exit: Exit) -> u8 {
+    match exit {
+        Exit::PowerOff | Exit::Reset | Exit::Quit => 0,
+        Exit::Debug(status) => status,
+        Exit::Signal(signal) => u8::try_from(signal).map_or(COULD_NOT, |signal| 128 + signal),
+        Exit::Crash(crash) => {
+            eprintln!("nvmm: {crash}");
+            crash.reason.status()
+        }
+        Exit::Failed(error) => {
+            eprintln!("nvmm: {error:#}");
+            COULD_NOT
+        }
+    }
+}

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Bits that KVM keeps up to date while the vCPU runs (`kvm_update_cpuid_runtime`), so that they need not be as they were set.
-const LIVE: [Field; 7] = [
+const LIVE: [Field; 8] = [
     // Follows CR4.OSXSAVE.
     Field::bit(0x1, Ecx, 27, "osxsave"),
     // Follows the enable bit in IA32_APIC_BASE.
@@ -23,6 +23,8 @@ const LIVE: [Field; 7] = [
     // Follow XCR0, and IA32_XSS.
     Field::new(0xd, Ebx, 31, 0, "xsave area size").at(Leaf::sub(0xd, 0)),
     Field::new(0xd, Ebx, 31, 0, "compacted xsave area size").at(Leaf::sub(0xd, 1)),
+    // Offered and then taken back by a KVM in software that has no 5-level page tables.
+    Field::bit(0x7, Ecx, 16, "la57").at(Leaf::sub(0x7, 0)),
     // Goes if HLT doesn't exit.
     Field::bit(0x4000_0001, Eax, 7, "kvm-pv-unhalt"),
 ];
@@ -38,6 +40,36 @@ pub struct Mismatch {
     pub set: u32,
     /// What KVM has, 0 if nothing.
     pub read: u32,
+}
+
+/// Registers whose every bit is a feature.
+const FEATURES: [(u32, Register); 8] = [
+    (0x1, Ecx),
+    (0x1, Edx),
+    (0x7, Ebx),
+    (0x7, Ecx),
+    (0x7, Edx),
+    (0xd, Eax),
+    (0x8000_0001, Ecx),
+    (0x8000_0001, Edx),
+];
+
+impl Mismatch {
+    /// Whether KVM has all that it was given and shows more features. A KVM in software does that: it runs the guest's code on the
+    /// processor as it is, and can't hide what that has. VMX and SVM, which it would have to emulate, are not for it to add.
+    #[must_use]
+    pub fn only_adds(&self) -> bool {
+        let Self { leaf, register, set, read } = *self;
+        let added = read & !set;
+        let nesting = match (leaf.function, register) {
+            (0x1, Ecx) => 1 << 5,
+            (0x8000_0001, Ecx) => 1 << 2,
+            _ => 0,
+        };
+        let features = FEATURES.contains(&(leaf.function, register))
+            || (leaf == Leaf::sub(0x7, 1) && register == Eax);
+        features && leaf != Leaf::sub(0xd, 0) && set & !read == 0 && added & nesting == 0
+    }
 }
 
 /// `CPUID.01H:ECX is 0x0 and not 0x80000000`.

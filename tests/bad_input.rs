@@ -1,0 +1,138 @@
+//! What can't be run ends before the guest starts: one line that names what was given and what to do, and a status.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{fs, path::Path};
+
+use support::{guest, nvmm};
+
+const USAGE: i32 = 2;
+const COULD_NOT: i32 = 1;
+
+/// Runs nvmm, and checks that it refuses with `status` and one line that has all of `parts`.
+#[track_caller]
+fn refused(options: &[&str], status: i32, parts: &[&str]) {
+    let output = nvmm().args(options).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{options:?}: {stderr}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{options:?}");
+    for part in parts {
+        assert!(stderr.contains(part), "{options:?}: no {part:?} in {stderr}");
+    }
+    if status == COULD_NOT {
+        assert_eq!(stderr.lines().count(), 1, "{options:?}: {stderr}");
+    }
+}
+
+fn with_kernel<'a>(kernel: &'a Path, options: &[&'a str]) -> Vec<&'a str> {
+    [&["--kernel", kernel.to_str().unwrap()], options].concat()
+}
+
+#[test]
+fn the_command_line() {
+    let kernel = guest("power_off");
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["--memory", "0"], &["--memory 0", "such as 512M"]),
+        (&["--memory", "lots"], &["--memory lots", "such as 2G"]),
+        (&["--memory", "size=1G,huge=on"], &["huge", "hugepages"]),
+        (&["--smp", "0"], &["--smp 0", "at least one"]),
+        (&["--smp", "many"], &["many", "--smp"]),
+        (&["--cpu", "Cray-1"], &["Cray-1", "host-passthrough"]),
+        (&["--disk", "path=x,colour=red"], &["colour", "readonly"]),
+        (&["--serial", "tty"], &["--serial tty", "stdio"]),
+        (&["--debug-exit", "0x10000"], &["0x10000", "0xffff"]),
+    ];
+    for (options, parts) in cases {
+        refused(&with_kernel(&kernel, options), USAGE, parts);
+    }
+    refused(&[], USAGE, &["--kernel"]);
+}
+
+#[test]
+fn kvm() {
+    let kernel = guest("power_off");
+    refused(
+        &with_kernel(&kernel, &["--kvm", "/dev/no-kvm"]),
+        COULD_NOT,
+        &["/dev/no-kvm is missing", "modprobe"],
+    );
+    refused(&with_kernel(&kernel, &["--kvm", "/dev/null"]), COULD_NOT, &["/dev/null is not KVM"]);
+    refused(&with_kernel(&kernel, &["--smp", "100000"]), COULD_NOT, &["--smp 100000", "at most"]);
+    refused(&with_kernel(&kernel, &["--memory", "60T"]), COULD_NOT, &["60 TiB", "give less"]);
+}
+
+#[test]
+fn kernels() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let good = fs::read(guest("power_off")).unwrap();
+    let mut elf32 = good.clone();
+    (elf32[4], elf32[18]) = (1, 3);
+    let cases = [
+        (folder.path().join("none"), "can't be read: No such file"),
+        (folder.path().to_owned(), "can't be read: Is a directory"),
+        (file("empty", b""), "the file is empty"),
+        (file("text", b"hello"), "no kernel"),
+        (file("half", &good[..good.len() / 2]), "truncated"),
+        (file("elf32", &elf32), "32-bit"),
+    ];
+    for (kernel, part) in cases {
+        refused(&with_kernel(&kernel, &[]), COULD_NOT, &[kernel.to_str().unwrap(), part]);
+    }
+    let kernel = guest("power_off");
+    refused(
+        &with_kernel(&kernel, &["--memory", "1028K"]),
+        COULD_NOT,
+        &["needs memory up to", "--memory at least"],
+    );
+    let initramfs = file("initramfs", &vec![0; 16 << 20]);
+    let options = ["--memory", "16M", "--initramfs", initramfs.to_str().unwrap()];
+    refused(&with_kernel(&kernel, &options), COULD_NOT, &["16777216 bytes do not fit", "more --memory"]);
+    let long = "x".repeat(5000);
+    refused(
+        &with_kernel(&kernel, &["--cmdline", &long]),
+        COULD_NOT,
+        &["--cmdline: 5000 bytes", "at most 2047"],
+    );
+}
+
+#[test]
+fn disks() {
+    let folder = tempfile::tempdir().unwrap();
+    let kernel = guest("echo");
+    let (empty, good) = (folder.path().join("empty"), folder.path().join("good"));
+    fs::write(&empty, b"").unwrap();
+    fs::write(&good, vec![0; 1 << 20]).unwrap();
+    for (disk, part) in [
+        (folder.path().join("none"), "does not exist"),
+        (folder.path().to_owned(), "is a directory"),
+        (empty, "is empty"),
+        ("/dev/null".into(), "neither a file nor a block device"),
+    ] {
+        let disk = disk.to_str().unwrap();
+        refused(&with_kernel(&kernel, &["--disk", disk]), COULD_NOT, &[disk, part]);
+    }
+    let good = good.to_str().unwrap();
+    let mut first = nvmm()
+        .args(with_kernel(&kernel, &["--disk", good]))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    std::io::Read::read_exact(first.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    refused(&with_kernel(&kernel, &["--disk", good]), COULD_NOT, &[good, "in use by"]);
+    refused(
+        &with_kernel(&kernel, &["--disk", &format!("{good},readonly=on")]),
+        COULD_NOT,
+        &[good, "in use by"],
+    );
+    first.kill().unwrap();
+    first.wait().unwrap();
+    refused(&with_kernel(&kernel, &["--disk", good, "--disk", good]), COULD_NOT, &[good, "in use"]);
+}

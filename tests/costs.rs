@@ -1,0 +1,156 @@
+//! What a machine costs beside the least that KVM asks for: `cargo bench -p vmm --bench costs`.
+//!
+//! Every row is nvmm and a bare KVM program, run in turn as whole processes on the same guest; the ratio is that of
+//! their medians. The bare program is this one, started again with `bare`.
+#![expect(unsafe_code, reason = "wait4 and the bare program's ioctls")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    fs::File,
+    mem::MaybeUninit,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use arch::boot::{self, Entry, Protocol};
+use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_pit_config, kvm_userspace_memory_region};
+use kvm_ioctls::{Kvm, VcpuExit};
+use linux_loader::loader::{Elf, KernelLoader};
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+
+const MEMORY: usize = 128 << 20;
+const RUNS: usize = 41;
+
+fn main() {
+    let args: Vec<_> = std::env::args().collect();
+    if let [_, mode, guest] = args.as_slice()
+        && mode == "bare"
+    {
+        bare(Path::new(guest));
+        return;
+    }
+    println!("{:<38} {:>10} {:>10} {:>7}", "", "nvmm", "bare KVM", "ratio");
+    start();
+    exits();
+}
+
+/// A guest that powers off at once.
+fn start() {
+    let rows = measure("power_off", RUNS);
+    let [nvmm, bare] = rows.map(|runs| median(runs.iter().map(|run| run.cpu.as_secs_f64() * 1e3)));
+    println!("{:<38} {nvmm:>7.2} ms {bare:>7.2} ms {:>7.2}", "start to power-off, user+system", nvmm / bare);
+    let rows = measure("power_off", RUNS);
+    let [nvmm, bare] = rows.map(|runs| median(runs.iter().map(|run| run.wall.as_secs_f64() * 1e3)));
+    println!("{:<38} {nvmm:>7.2} ms {bare:>7.2} ms {:>7.2}", "start to power-off, elapsed", nvmm / bare);
+    let rows = measure("power_off", 5);
+    let [nvmm, bare] = rows.map(|runs| median(runs.iter().map(|run| run.resident_kib / 1024.0)));
+    println!(
+        "{:<38} {nvmm:>6.2} MiB {bare:>6.2} MiB {:>7.2}",
+        "resident at most, guest's pages with it",
+        nvmm / bare
+    );
+}
+
+/// Port accesses, each an exit to user space and back.
+fn exits() {
+    const EXITS: f64 = 200_000.0;
+    let rows = measure("port_io", 7);
+    let [nvmm, bare] = rows.map(|runs| EXITS / median(runs.iter().map(|run| run.wall.as_secs_f64())));
+    println!("{:<38} {nvmm:>8.0}/s {bare:>8.0}/s {:>7.2}", "port round trips", nvmm / bare);
+}
+
+/// What one process took.
+struct Run {
+    cpu: Duration,
+    wall: Duration,
+    resident_kib: f64,
+}
+
+/// Runs nvmm and the bare program in turn, so that a machine that changes its speed does so for both.
+fn measure(guest: &str, runs: usize) -> [Vec<Run>; 2] {
+    let guest = support::guest(guest);
+    let mut rows = [Vec::new(), Vec::new()];
+    for n in 0..=runs {
+        let mut nvmm = support::nvmm();
+        nvmm.arg("--kernel").arg(&guest).args(["--memory", "128M", "--serial", "null"]);
+        let mut bare = Command::new(std::env::current_exe().unwrap());
+        bare.arg("bare").arg(&guest);
+        for (row, mut command) in rows.iter_mut().zip([nvmm, bare]) {
+            let run = time(&mut command);
+            // The first of each warms caches up.
+            if n > 0 {
+                row.push(run);
+            }
+        }
+    }
+    rows
+}
+
+fn time(command: &mut Command) -> Run {
+    let start = Instant::now();
+    let child = command.stdin(Stdio::null()).spawn().unwrap();
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    let pid = i32::try_from(child.id()).unwrap();
+    // SAFETY: the pointers are to locals, and the child is ours and not waited for by anything else.
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
+    assert_eq!((waited, status), (pid, 0), "{command:?} failed");
+    // SAFETY: zeroed is a valid value of it, and wait4 has filled it in.
+    let usage = unsafe { usage.assume_init() };
+    let duration = |time: libc::timeval| {
+        Duration::from_micros(u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap())
+    };
+    Run {
+        cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
+        wall: start.elapsed(),
+        resident_kib: usage.ru_maxrss as f64,
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The same VM with nothing around it: one thread, no devices, and the loop of `KVM_RUN`.
+fn bare(kernel: &Path) {
+    let kvm = Kvm::new().unwrap();
+    let vm = kvm.create_vm().unwrap();
+    vm.set_identity_map_address(arch::layout::KVM_IDENTITY_MAP).unwrap();
+    vm.set_tss_address(usize::try_from(arch::layout::KVM_TSS).unwrap()).unwrap();
+    vm.create_irq_chip().unwrap();
+    vm.create_pit2(kvm_pit_config::default()).unwrap();
+    let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), MEMORY)]).unwrap();
+    let region = kvm_userspace_memory_region {
+        slot: 0,
+        flags: 0,
+        guest_phys_addr: 0,
+        memory_size: MEMORY as u64,
+        userspace_addr: memory.get_host_address(GuestAddress(0)).unwrap() as u64,
+    };
+    // SAFETY: the memory lives to the end of this function, and so longer than the VM runs.
+    unsafe { vm.set_user_memory_region(region) }.unwrap();
+    let loaded: linux_loader::loader::KernelLoaderResult =
+        Elf::load(&memory, None, &mut File::open(kernel).unwrap(), None).unwrap();
+    let entry = Entry { protocol: Protocol::Linux64, rip: loaded.kernel_load.0 };
+    entry.write_tables(&memory).unwrap();
+    let mut vcpu = vm.create_vcpu(0).unwrap();
+    vcpu.set_cpuid2(&kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).unwrap()).unwrap();
+    let mut sregs = vcpu.get_sregs().unwrap();
+    entry.set_sregs(&mut sregs);
+    vcpu.set_sregs(&sregs).unwrap();
+    vcpu.set_regs(&entry.regs()).unwrap();
+    let mut scratch = 0;
+    loop {
+        match vcpu.run().unwrap() {
+            VcpuExit::IoOut(arch::layout::PM1A_CONTROL, _) => return,
+            VcpuExit::IoOut(_, data) => scratch = data[0],
+            VcpuExit::IoIn(_, data) => data[0] = scratch,
+            exit => panic!("{exit:?}"),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Says back what it is sent, until `q`; at `s` it shows that it goes on without input.
+#![no_std]
+#![no_main]
+
+mod rt;
+
+const LINE_STATUS: u16 = 0x3fd;
+const DATA: u16 = 0x3f8;
+
+extern "C" fn guest_main() -> u32 {
+    println!("ready");
+    loop {
+        if rt::inb(LINE_STATUS) & 1 == 0 {
+            continue;
+        }
+        match rt::inb(DATA) {
+            b'q' => return 0,
+            b's' => {
+                (0..1000).for_each(|_| {
+                    rt::inb(LINE_STATUS);
+                });
+                println!("still here");
+                rt::power_off();
+            }
+            byte => rt::outb(DATA, byte),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! 10,000 reads and writes of every size, all over the I/O ports, PCI configuration space, the BARs and nothing at all.
+#![no_std]
+#![no_main]
+
+mod rt;
+
+use rt::{Random, pci};
+
+const ACCESSES: u32 = 10_000;
+
+extern "C" fn guest_main() -> u32 {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..ACCESSES {
+        let (choice, place, value) = (random.next(), random.next(), random.next());
+        let write = choice & 1 != 0;
+        if choice & 0b110 == 0 {
+            port(place as u16, choice >> 8, value as u32, write);
+        } else {
+            memory(address(choice >> 16, place), choice >> 8, value, write);
+        }
+    }
+    println!("done {ACCESSES}");
+    0
+}
+
+/// Not the ports that rightly end the machine: debug exit, keyboard controller, PM1a control, reset control.
+fn port(port: u16, size: u64, value: u32, write: bool) {
+    let len = 1 << (size % 3);
+    for ends in [0xf4..0xf8, 0x64..0x65, 0x600..0x606, 0xcf8..0xcfa] {
+        if port < ends.end && port + len > ends.start {
+            return;
+        }
+    }
+    match (len, write) {
+        (1, false) => drop(rt::inb(port)),
+        (2, false) => drop(rt::inw(port)),
+        (_, false) => drop(rt::inl(port)),
+        (1, true) => rt::outb(port, value as u8),
+        (2, true) => rt::outw(port, value as u16),
+        (_, true) => rt::outl(port, value),
+    }
+}
+
+/// A BAR, configuration space of one of the first devices, or a hole.
+fn address(choice: u64, place: u64) -> u64 {
+    let slot = (choice >> 8) as u8 % 4;
+    match choice % 4 {
+        0 | 1 => {
+            // Wherever the guest's writes have moved it; not onto RAM or the interrupt controllers.
+            let bar = pci::bar(1 + slot % 2, 0);
+            let bar = if (0xc000_0000..0xe000_0000).contains(&bar) { bar } else { 0xc000_0000 };
+            bar + place % 0x8000
+        }
+        2 => pci::config(slot, place as u16 % 0x1000),
+        _ => 0xc000_0000 + place % 0x2000_0000,
+    }
+}
+
+fn memory(address: u64, size: u64, value: u64, write: bool) {
+    // Not across a page: the next one may be something else.
+    let len = 1 << (size % 4);
+    let address = if address % 0x1000 + len > 0x1000 { address & !0xfff } else { address };
+    match (len, write) {
+        (1, false) => drop(any::<u8>(address)),
+        (2, false) => drop(any::<u16>(address)),
+        (4, false) => drop(any::<u32>(address)),
+        (_, false) => drop(any::<u64>(address)),
+        (1, true) => rt::write(address, value as u8),
+        (2, true) => unsafe { (address as *mut u16).write_unaligned(value as u16) },
+        (4, true) => unsafe { (address as *mut u32).write_unaligned(value as u32) },
+        (_, true) => unsafe { (address as *mut u64).write_unaligned(value) },
+    }
+}
+
+/// A read that is made even though nobody wants the value.
+fn any<T>(address: u64) -> T {
+    core::hint::black_box(unsafe { (address as *const T).read_unaligned() })
+}

@@ -1,0 +1,109 @@
+//! A virtio-pci driver, as little as it takes to be rude to a device.
+
+use crate::rt::{pci, read, write};
+
+pub const QUEUE_SIZE: u16 = 8;
+const DESCRIPTORS: u64 = 0x40_0000;
+const AVAILABLE: u64 = 0x40_1000;
+const USED: u64 = 0x40_2000;
+
+pub const NEXT: u16 = 1;
+pub const WRITE: u16 = 2;
+pub const INDIRECT: u16 = 4;
+
+const ACKNOWLEDGE: u8 = 1;
+const DRIVER: u8 = 2;
+const DRIVER_OK: u8 = 4;
+const FEATURES_OK: u8 = 8;
+pub const NEEDS_RESET: u8 = 64;
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Descriptor {
+    pub address: u64,
+    pub len: u32,
+    pub flags: u16,
+    pub next: u16,
+}
+
+pub const fn descriptor(address: u64, len: u32, flags: u16, next: u16) -> Descriptor {
+    Descriptor { address, len, flags, next }
+}
+
+pub struct Device {
+    common: u64,
+    doorbell: u64,
+}
+
+impl Device {
+    /// Finds the register blocks by the capability list.
+    pub fn find(slot: u8) -> Self {
+        let bar = pci::bar(slot, 0);
+        let (mut common, mut notify, mut multiplier) = (0, 0, 0);
+        let mut at: u8 = read(pci::config(slot, 0x34));
+        while at != 0 {
+            let field = |offset: u8| pci::config(slot, u16::from(at + offset));
+            if read::<u8>(field(0)) == 9 {
+                let base = bar + u64::from(read::<u32>(field(8)));
+                match read::<u8>(field(3)) {
+                    1 => common = base,
+                    2 => (notify, multiplier) = (base, read::<u32>(field(16))),
+                    _ => {}
+                }
+            }
+            at = read(field(1));
+        }
+        write(common + 0x16, 0_u16);
+        let offset: u16 = read(common + 0x1e);
+        Self { common, doorbell: notify + u64::from(offset) * u64::from(multiplier) }
+    }
+
+    /// Resets the device and starts it with one queue, whose rings are empty.
+    pub fn start(&self) {
+        write(self.common + 0x14, 0_u8);
+        while self.status() != 0 {}
+        for status in [ACKNOWLEDGE, ACKNOWLEDGE | DRIVER] {
+            write(self.common + 0x14, status);
+        }
+        // Features 28, 29 (indirect descriptors, event index) and 32 (version 1).
+        for (select, bits) in [(0_u32, 3_u32 << 28), (1, 1)] {
+            write(self.common + 0x8, select);
+            write(self.common + 0xc, bits);
+        }
+        write(self.common + 0x14, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+        (DESCRIPTORS..USED + 0x1000).step_by(8).for_each(|at| write(at, 0_u64));
+        write(self.common + 0x16, 0_u16);
+        write(self.common + 0x18, QUEUE_SIZE);
+        for (offset, ring) in [(0x20, DESCRIPTORS), (0x28, AVAILABLE), (0x30, USED)] {
+            write(self.common + offset, ring as u32);
+            write(self.common + offset + 4, 0_u32);
+        }
+        write(self.common + 0x1c, 1_u16);
+        write(self.common + 0x14, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+    }
+
+    pub fn status(&self) -> u8 {
+        read(self.common + 0x14)
+    }
+
+    pub fn write_descriptors(&self, at: u64, descriptors: &[Descriptor]) {
+        for (at, descriptor) in (at..).step_by(16).zip(descriptors) {
+            write(at, *descriptor);
+        }
+    }
+
+    /// Puts `descriptors` into the table, makes `heads` available with this index, and rings.
+    pub fn submit(&self, descriptors: &[Descriptor], heads: &[u16], index: u16) {
+        self.write_descriptors(DESCRIPTORS, descriptors);
+        for (at, head) in (AVAILABLE + 4..).step_by(2).zip(heads) {
+            write(at, *head);
+        }
+        write(AVAILABLE + 2, index);
+        write(self.doorbell, 0_u16);
+    }
+
+    /// Waits for the device to use as many chains, or to need a reset; `false` if it does neither.
+    pub fn wait(&self, used: u16) -> bool {
+        (0..100_000).any(|_| read::<u16>(USED + 2) == used || self.status() & NEEDS_RESET != 0)
+    }
+}

@@ -1,0 +1,107 @@
+//! Tiny guests on any /dev/kvm: the whole VMM with a few instructions in it.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+
+use support::{guest, nvmm, run};
+
+fn stdout(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn power_off_is_status_0() {
+    let output = run("power_off", &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn port_accesses_keep_their_size_and_the_debug_exit_its_value() {
+    let output = run("hello", &[]);
+    assert_eq!(output.status.code(), Some(21 << 1 | 1), "{}", stderr(&output));
+    let expected = "string\nsingle\nscratch 3\nline status [60, 60, 60, 60]\nnothing ff ffff ffffffff\nno memory ffffffffffffffff\n";
+    assert_eq!(stdout(&output), expected);
+}
+
+#[test]
+fn serial_goes_where_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("serial");
+    let output = run("hello", &["--serial", &format!("file={}", file.display())]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(43), ""));
+    assert!(fs::read_to_string(file).unwrap().starts_with("string\nsingle\n"));
+    let output = run("hello", &["--serial", "null"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(43), ""));
+}
+
+#[test]
+fn a_triple_fault_is_reported() {
+    let output = run("triple_fault", &[]);
+    assert_eq!(output.status.code(), Some(4));
+    let report = stderr(&output);
+    assert!(
+        report.starts_with("nvmm: the guest met a triple fault (KVM_EXIT_SHUTDOWN)\n  vCPU 0   RIP 0x"),
+        "{report}"
+    );
+    for part in ["CR0 0x", "CR3 0x", "CR4 0x", "EFER 0x", "bytes at RIP:"] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+}
+
+#[test]
+fn reboot_resets_the_machine_or_ends_it() {
+    for way in ["acpi", "keyboard"] {
+        let output = run("reboot", &["--cmdline", way, "--on-reboot", "exit"]);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "boot\n"), "{way}");
+        let mut child = nvmm()
+            .arg("--kernel")
+            .arg(guest("reboot"))
+            .args(["--cmdline", way, "--memory", "16M"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines: Vec<_> =
+            BufReader::new(child.stdout.take().unwrap()).lines().take(5).map(Result::unwrap).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(lines, ["boot"; 5], "{way}");
+    }
+}
+
+#[test]
+fn random_accesses_never_stop_the_vmm() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    fs::write(&disk, vec![0; 1 << 20]).unwrap();
+    let disk = disk.to_str().unwrap();
+    let output = run(
+        "random_io",
+        &["--disk", &format!("{disk},readonly=on"), "--disk", &format!("{disk},readonly=on")],
+    );
+    assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).ends_with("done 10000\n"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_hostile_driver_only_breaks_its_own_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    let mut content = b"NVMMDISK".to_vec();
+    content.resize(1 << 20, 0);
+    fs::write(&disk, &content).unwrap();
+    let output = run("blk_hostile", &["--disk", disk.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(stdout(&output).matches(": needs reset").count(), 12, "{}", stdout(&output));
+    assert_eq!(fs::read(disk).unwrap(), content);
+}

@@ -1,0 +1,110 @@
+//! The command line: the user's words, not yet checked against each other or the host.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit;
+
+/// A KVM hypervisor for nested virtualization: its guests run KVM themselves.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nvmm",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = exit::HELP
+)]
+pub struct Cli {
+    /// What to do instead of running a machine.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The machine to run.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// What nvmm does besides running a machine.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Prove that nesting works: boot Linux, and in it Linux, each level by nvmm on KVM
+    Nest(crate::nest::NestArgs),
+}
+
+/// The options of a machine.
+#[derive(Args, Debug)]
+pub struct MachineArgs {
+    /// Kernel: a bzImage, or an ELF vmlinux (started by PVH if it has the note)
+    #[arg(long, value_name = "FILE", required = true)]
+    pub kernel: Option<PathBuf>,
+
+    /// Initial RAM disk
+    #[arg(long, value_name = "FILE", visible_alias = "initrd")]
+    pub initramfs: Option<PathBuf>,
+
+    /// Kernel command line
+    #[arg(long, value_name = "TEXT", visible_alias = "append", default_value = "console=ttyS0")]
+    pub cmdline: String,
+
+    /// CPU of the guest: host-passthrough (also: host, max)
+    #[arg(long, value_name = "SPEC", default_value = "host-passthrough")]
+    pub cpu: String,
+
+    /// Number of vCPUs
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub smp: u32,
+
+    /// Memory: SIZE, or size=SIZE[,hugepages=on][,prefault=on]; SIZE in MiB or with K, M, G, T
+    #[arg(long, short, value_name = "SIZE", default_value = "512M")]
+    pub memory: String,
+
+    /// Disk: PATH, or path=PATH[,readonly=on][,serial=TEXT][,direct=on]; repeatable, in order
+    #[arg(long, value_name = "DISK")]
+    pub disk: Vec<String>,
+
+    /// COM1: stdio, null, or file=PATH
+    #[arg(long, value_name = "WHERE", default_value = "stdio")]
+    pub serial: String,
+
+    /// What the guest's reboot does
+    #[arg(long, value_enum, default_value_t)]
+    pub on_reboot: OnReboot,
+
+    /// I/O port that ends nvmm with status (value << 1) | 1, as QEMU's isa-debug-exit [default: none]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
+    pub debug_exit: Option<u16>,
+
+    /// Print the machine that would run, and end
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// With --dry-run: print JSON
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
+
+    /// KVM's device node
+    #[arg(long, value_name = "PATH", default_value = "/dev/kvm")]
+    pub kvm: PathBuf,
+
+    /// Say more on stderr: -v what the guest gets, -vv what it does, -vvv everything
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do when the guest reboots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnReboot {
+    /// Reset the whole machine and boot again
+    #[default]
+    Reset,
+    /// End with status 0
+    Exit,
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u16::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "give an I/O port from 0 to 65535 or 0x0 to 0xffff, such as 0xf4".to_owned())
+}

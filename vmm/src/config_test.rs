@@ -1,0 +1,65 @@
+use clap::Parser;
+
+use super::*;
+use crate::cli::Cli;
+
+fn parse(options: &[&str]) -> Result<VmConfig, ConfigError> {
+    let words = ["nvmm", "--kernel", "k"].iter().chain(options);
+    VmConfig::new(&Cli::try_parse_from(words).unwrap().machine)
+}
+
+#[test]
+fn options_have_the_documented_defaults() {
+    let config = parse(&[]).unwrap();
+    assert_eq!(config.vcpus, 1);
+    assert_eq!(config.memory, MemoryConfig { size: Size(512 << 20), hugepages: false, prefault: false });
+    assert_eq!(config.serial, SerialConfig::Stdio);
+    assert_eq!(config.on_reboot, OnReboot::Reset);
+    assert_eq!(config.debug_exit, None);
+    assert!(config.disks.is_empty());
+}
+
+#[test]
+fn keys_and_bare_values_both_work() {
+    let memory = parse(&["--memory", "size=2G,hugepages=on,prefault=on"]).unwrap().memory;
+    assert_eq!(memory, MemoryConfig { size: Size(2 << 30), hugepages: true, prefault: true });
+    let disks = parse(&[
+        "--disk",
+        "a.img",
+        "--disk",
+        "path=b.img,readonly=on,serial=S1,direct=on",
+        "--disk",
+        "c,readonly=on",
+    ])
+    .unwrap()
+    .disks;
+    let paths: Vec<_> = disks.iter().map(|disk| disk.path.to_str().unwrap()).collect();
+    assert_eq!(paths, ["a.img", "b.img", "c"]);
+    assert_eq!(disks.iter().map(|disk| disk.readonly).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!((disks[1].serial, disks[1].direct), ("S1".parse().unwrap(), true));
+    assert_eq!(parse(&["--debug-exit", "0xf4"]).unwrap().debug_exit, Some(0xf4));
+    assert_eq!(parse(&["--serial", "file=x"]).unwrap().serial, SerialConfig::File("x".into()));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_what_would_do() {
+    let cases: [(&[&str], &str); 12] = [
+        (&["--smp", "0"], "at least one"),
+        (&["--memory", "0"], "needs memory"),
+        (&["--memory", "1K"], "multiple of 4 KiB"),
+        (&["--memory", "size=3M,hugepages=on"], "multiple of 2 MiB"),
+        (&["--memory", "size=2G,huge=on"], "unknown field `huge`, expected one of"),
+        (&["--memory", "size=2G,hugepages=maybe"], "on or off"),
+        (&["--memory", "lots"], "--memory lots"),
+        (&["--disk", "path=a,colour=red"], "unknown field `colour`"),
+        (&["--disk", "readonly=on"], "missing field `path`"),
+        (&["--disk", ""], "the path is missing"),
+        (&["--disk", "path=a,serial=123456789012345678901"], "at most 20 characters"),
+        (&["--serial", "tty"], "stdio, null or file=PATH"),
+    ];
+    for (options, expected) in cases {
+        let error = parse(options).unwrap_err().to_string();
+        assert!(error.contains(expected), "{options:?}: {error}");
+        assert!(options[1].is_empty() || error.contains(options[1]), "{options:?}: {error}");
+    }
+}

@@ -1,0 +1,190 @@
+//! The machine that would run, for `--dry-run`: read off the built machine, not off the options.
+
+use std::fmt;
+
+use arch::{
+    boot::{E820Type, Protocol},
+    cpu::patch::Decision,
+    layout,
+};
+use serde::Serialize;
+
+use crate::{
+    config::{SerialConfig, VmConfig},
+    host,
+    machine::Machine,
+    size::Size,
+};
+
+/// A machine in words.
+#[derive(Debug, Serialize)]
+pub struct Description {
+    kernel: Kernel,
+    memory: Vec<Range>,
+    devices: Vec<Device>,
+    cpu: Cpu,
+}
+
+#[derive(Debug, Serialize)]
+struct Kernel {
+    path: String,
+    protocol: &'static str,
+    entry: u64,
+    initramfs: Option<Range>,
+    cmdline: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Range {
+    start: u64,
+    size: u64,
+    kind: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Device {
+    name: String,
+    /// PCI address, or the first I/O port.
+    at: String,
+    bar: Option<Range>,
+    gsi: Option<u32>,
+    backend: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cpu {
+    spec: String,
+    brand: String,
+    vcpus: u32,
+    apic_ids: Vec<u32>,
+    nesting: String,
+    decisions: Vec<Decision>,
+}
+
+impl Description {
+    /// Describes `machine`, built from `config`.
+    #[must_use]
+    pub fn new(config: &VmConfig, machine: &Machine) -> Self {
+        let entry = &machine.kernel.entry;
+        Self {
+            kernel: Kernel {
+                path: config.kernel.display().to_string(),
+                protocol: match entry.protocol {
+                    Protocol::Linux64 => "Linux 64-bit",
+                    Protocol::Pvh => "PVH",
+                },
+                entry: entry.rip,
+                initramfs: machine.kernel.initramfs.as_ref().map(|range| Range {
+                    start: range.start,
+                    size: range.end - range.start,
+                    kind: "initramfs",
+                }),
+                cmdline: config.cmdline.clone(),
+            },
+            memory: memory(machine),
+            devices: devices(config, machine),
+            cpu: Cpu {
+                spec: config.cpu.to_string(),
+                brand: machine.cpu.brand(),
+                vcpus: config.vcpus,
+                apic_ids: (0..config.vcpus).map(|vcpu| machine.cpu.apic_id(vcpu)).collect(),
+                nesting: host::describe_nesting(machine.cpu.nesting()),
+                decisions: machine.cpu.decisions().to_vec(),
+            },
+        }
+    }
+}
+
+/// What the guest is told of memory, and where devices are in it.
+fn memory(machine: &Machine) -> Vec<Range> {
+    let told = machine.map.e820.iter().map(|entry| Range {
+        start: entry.addr,
+        size: entry.size,
+        kind: match entry.kind {
+            E820Type::Ram => "RAM",
+            E820Type::Reserved => "reserved",
+            E820Type::Acpi => "ACPI tables",
+        },
+    });
+    let mut ranges: Vec<_> = told
+        .chain([
+            Range { start: layout::PCI_MMIO, size: layout::PCI_MMIO_LEN, kind: "PCI BARs" },
+            Range { start: layout::IOAPIC, size: 0x1000, kind: "IOAPIC" },
+            Range { start: layout::LAPIC, size: 0x1000, kind: "local APIC" },
+        ])
+        .collect();
+    ranges.sort_by_key(|range| range.start);
+    ranges
+}
+
+fn devices(config: &VmConfig, machine: &Machine) -> Vec<Device> {
+    let port = |name: &str, port: u16, gsi, backend| Device {
+        name: name.to_owned(),
+        at: format!("port {port:#x}"),
+        bar: None,
+        gsi,
+        backend,
+    };
+    let serial = match &config.serial {
+        SerialConfig::Stdio => "stdio".to_owned(),
+        SerialConfig::Null => "null".to_owned(),
+        SerialConfig::File(path) => path.display().to_string(),
+    };
+    let mut devices = vec![
+        port("COM1", layout::COM1, Some(layout::COM1_GSI), Some(serial)),
+        port("ACPI power management", layout::PM1A_EVENT, Some(layout::SCI_GSI), None),
+        port("i8042 (reset only)", layout::I8042, None, None),
+    ];
+    if let Some(debug_exit) = config.debug_exit {
+        devices.push(port("debug exit", debug_exit, None, None));
+    }
+    devices.extend(machine.pci().functions().map(|function| {
+        let disk = function.slot.checked_sub(1).and_then(|disk| config.disks.get(usize::from(disk)));
+        Device {
+            name: function.identity.to_string(),
+            at: format!("00:{:02x}.0", function.slot),
+            bar: function.bar.map(|bar| Range {
+                start: bar.mapped().into(),
+                size: bar.size().into(),
+                kind: "BAR",
+            }),
+            gsi: function.bar.map(|_| layout::pci_intx_gsi(function.slot)),
+            backend: disk.map(|disk| disk.path.display().to_string()),
+        }
+    }));
+    devices
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = self.start + (self.size.max(1) - 1);
+        write!(f, "{:#014x}-{last:#014x}  {}  ({})", self.start, self.kind, Size(self.size))
+    }
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Kernel { path, protocol, entry, initramfs, cmdline } = &self.kernel;
+        writeln!(f, "Kernel\n  {path}\n  {protocol} protocol, entry at {entry:#x}")?;
+        if let Some(initramfs) = initramfs {
+            writeln!(f, "  {initramfs}")?;
+        }
+        writeln!(f, "  command line: {cmdline}\n\nMemory")?;
+        for range in &self.memory {
+            writeln!(f, "  {range}")?;
+        }
+        writeln!(f, "\nDevices")?;
+        for Device { name, at, bar, gsi, backend } in &self.devices {
+            let gsi = gsi.map_or(String::new(), |gsi| format!("GSI {gsi}"));
+            let bar = bar
+                .as_ref()
+                .map_or(String::new(), |bar| format!("BAR {:#x} ({})", bar.start, Size(bar.size)));
+            let line =
+                format!("  {at:<12} {name:<24} {gsi:<7} {bar} {}", backend.as_deref().unwrap_or_default());
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        let Cpu { spec, brand, vcpus, nesting, decisions, .. } = &self.cpu;
+        writeln!(f, "\nCPU\n  {vcpus} x {spec}: {brand}\n  nesting: {nesting}")?;
+        decisions.iter().try_for_each(|decision| writeln!(f, "  {decision}"))
+    }
+}

@@ -1,0 +1,42 @@
+//! How a run ends, and the status nvmm ends with.
+//!
+//! The statuses of a guest that broke are even, so that they can't be taken for a debug exit's, which are odd.
+
+use crate::crash::Crash;
+
+/// What `--help` says of exit statuses.
+pub const HELP: &str = "\
+Exit status:
+  0    the guest powered off (or rebooted, with --on-reboot exit), or Ctrl-A x was typed
+  1    nvmm could not run the machine
+  2    the command line is wrong
+  4    the guest met a triple fault
+  6    the processor refused to enter the guest
+  8    KVM could not emulate an instruction of the guest
+  10   KVM ended with another error of its own
+  130  SIGINT; 143: a second SIGTERM; 129: SIGHUP; 131: SIGQUIT
+  odd  --debug-exit: (value << 1) | 1";
+
+/// The status for what nvmm could not do.
+pub const COULD_NOT: u8 = 1;
+/// The status for a wrong command line.
+pub const USAGE: u8 = 2;
+
+/// Why a machine stopped.
+#[derive(Debug)]
+pub enum Exit {
+    /// The guest powered itself off.
+    PowerOff,
+    /// The guest asked for a reset.
+    Reset,
+    /// The guest wrote to the debug-exit port; this is the status.
+    Debug(u8),
+    /// The user typed the escape sequence.
+    Quit,
+    /// A signal asked nvmm to end.
+    Signal(i32),
+    /// The guest can't go on.
+    Crash(Box<Crash>),
+    /// nvmm can't go on.
+    Failed(anyhow::Error),
+}

@@ -1,0 +1,144 @@
+//! The host: its KVM, and what that KVM offers.
+
+use std::{
+    collections::BTreeMap,
+    ffi::CString,
+    fs, io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use arch::cpu::{cpuid::Cpuid, host::HostCpu, nesting::Nesting};
+use kvm_bindings::{KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_msr_entry};
+use kvm_ioctls::{Cap, Kvm};
+
+/// Why KVM can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// No such node.
+    #[error(
+        "{} is missing: load kvm_intel or kvm_amd (modprobe), switch VT-x or SVM on in the firmware, or give the device to the container",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    /// The node is there, but not for this user.
+    #[error("{} can't be opened: join its group (usermod -aG kvm $USER, then log in again) or change its mode", .0.display())]
+    NoAccess(PathBuf, #[source] io::Error),
+    /// The node can't be opened for another reason.
+    #[error("{} can't be opened", .0.display())]
+    Open(PathBuf, #[source] io::Error),
+    /// The node is something else.
+    #[error("{} is not KVM: it does not answer KVM_GET_API_VERSION", .0.display())]
+    NotKvm(PathBuf),
+    /// A KVM from before 2007, or after this.
+    #[error("KVM's API version is {0}, and nvmm needs {KVM_API_VERSION}")]
+    Version(i32),
+    /// KVM lacks something.
+    #[error("KVM has no {0:?}, which nvmm needs: use Linux 4.20 or later on x86")]
+    NoCapability(Cap),
+    /// KVM does not tell what it offers.
+    #[error("{0}")]
+    Ask(&'static str, #[source] kvm_ioctls::Error),
+}
+
+/// Without these no machine can be built.
+const NEEDED: [Cap; 9] = [
+    Cap::Irqchip,
+    Cap::UserMemory,
+    Cap::SetTssAddr,
+    Cap::SetIdentityMapAddr,
+    Cap::ExtCpuid,
+    Cap::Pit2,
+    Cap::Ioeventfd,
+    Cap::SignalMsi,
+    Cap::ImmediateExit,
+];
+
+/// An open KVM and what it can give to guests.
+#[derive(Debug)]
+pub struct Host {
+    /// The system file descriptor.
+    pub kvm: Kvm,
+    /// What the guest's CPU can be made of.
+    pub cpu: HostCpu,
+    /// The most vCPUs in a VM.
+    pub max_vcpus: usize,
+    /// One more than the greatest vCPU id, which is the APIC id.
+    pub max_vcpu_id: usize,
+}
+
+impl Host {
+    /// Opens KVM at `path` and asks what it offers.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, not for this user, not KVM, or too old.
+    pub fn open(path: &Path) -> Result<Self, HostError> {
+        let kvm = open(path)?;
+        match kvm.get_api_version() {
+            -1 => return Err(HostError::NotKvm(path.to_owned())),
+            version if u32::try_from(version) != Ok(KVM_API_VERSION) => {
+                return Err(HostError::Version(version));
+            }
+            _ => {}
+        }
+        if let Some(missing) = NEEDED.into_iter().find(|cap| !kvm.check_extension(*cap)) {
+            return Err(HostError::NoCapability(missing));
+        }
+        let supported = kvm
+            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+            .map_err(|error| HostError::Ask("KVM_GET_SUPPORTED_CPUID", error))?;
+        let supported = Cpuid::from_entries(supported.as_slice());
+        let cpu = HostCpu {
+            native: HostCpu::read_native(),
+            supported,
+            feature_msrs: feature_msrs(&kvm)?,
+            tsc_deadline: kvm.check_extension(Cap::TscDeadlineTimer),
+            nested_state: kvm.check_extension(Cap::NestedState),
+        };
+        Ok(Self { max_vcpus: kvm.get_max_vcpus(), max_vcpu_id: kvm.get_max_vcpu_id(), cpu, kvm })
+    }
+}
+
+fn open(path: &Path) -> Result<Kvm, HostError> {
+    let c_path =
+        CString::new(path.as_os_str().as_bytes()).map_err(|_| HostError::Missing(path.to_owned()))?;
+    Kvm::new_with_path(c_path).map_err(|error| {
+        let source = io::Error::from_raw_os_error(error.errno());
+        match source.kind() {
+            io::ErrorKind::NotFound => HostError::Missing(path.to_owned()),
+            io::ErrorKind::PermissionDenied => HostError::NoAccess(path.to_owned(), source),
+            _ => HostError::Open(path.to_owned(), source),
+        }
+    })
+}
+
+/// The values of KVM's feature MSRs. The VMX capability MSRs are among them only where KVM can nest.
+fn feature_msrs(kvm: &Kvm) -> Result<BTreeMap<u32, u64>, HostError> {
+    let ask = |what| move |error| HostError::Ask(what, error);
+    let list = kvm.get_msr_feature_index_list().map_err(ask("KVM_GET_MSR_FEATURE_INDEX_LIST"))?;
+    let entries: Vec<_> =
+        list.as_slice().iter().map(|&index| kvm_msr_entry { index, ..Default::default() }).collect();
+    let Ok(mut msrs) = Msrs::from_entries(&entries) else { return Ok(BTreeMap::new()) };
+    // KVM stops at the first MSR that it can't read, and says how many came before.
+    let read = kvm.get_msrs(&mut msrs).map_err(ask("KVM_GET_MSRS of feature MSRs"))?;
+    Ok(msrs.as_slice().iter().take(read).map(|msr| (msr.index, msr.data)).collect())
+}
+
+/// What the guest's nesting is, and where it has none, what the host's KVM module says: `none (kvm_intel.nested=N)`.
+#[must_use]
+pub fn describe_nesting(nesting: &Nesting) -> String {
+    let parameter = ["kvm_intel", "kvm_amd"].iter().find_map(|module| {
+        let value = fs::read_to_string(format!("/sys/module/{module}/parameters/nested")).ok()?;
+        Some(format!("{module}.nested={}", value.trim()))
+    });
+    match (nesting, parameter) {
+        (Nesting::None, Some(parameter)) => format!("none ({parameter})"),
+        (Nesting::None, None) => "none (neither kvm_intel nor kvm_amd is loaded)".to_owned(),
+        (nesting, _) => nesting.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[path = "host_test.rs"]
+mod tests;

@@ -1,0 +1,43 @@
+//! The keys that are nvmm's own: Ctrl-A and a letter, as in QEMU.
+
+/// What a user can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// Ctrl-A x.
+    Quit,
+    /// Ctrl-A h or ?.
+    Help,
+}
+
+/// What Ctrl-A h prints.
+pub(crate) const HELP: &str = "\r\n\
+    Ctrl-A x   end nvmm\r\n\
+    Ctrl-A a   send Ctrl-A to the guest\r\n\
+    Ctrl-A h   this help\r\n";
+
+const CTRL_A: u8 = 0x01;
+
+/// Takes the escape sequences out of what is typed.
+#[derive(Debug, Default)]
+pub(crate) struct Escapes {
+    after_ctrl_a: bool,
+}
+
+impl Escapes {
+    /// Gives one typed byte a meaning: bytes for the guest go to `guest`, and a key to the caller. An unknown sequence goes to the guest whole.
+    pub(crate) fn feed(&mut self, byte: u8, guest: &mut Vec<u8>) -> Option<Key> {
+        match (std::mem::take(&mut self.after_ctrl_a), byte) {
+            (false, CTRL_A) => self.after_ctrl_a = true,
+            (true, b'x' | b'X') => return Some(Key::Quit),
+            (true, b'h' | b'H' | b'?') => return Some(Key::Help),
+            (true, b'a' | b'A' | CTRL_A) => guest.push(CTRL_A),
+            (true, other) => guest.extend([CTRL_A, other]),
+            (false, other) => guest.push(other),
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+#[path = "keys_test.rs"]
+mod tests;

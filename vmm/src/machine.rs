@@ -1,0 +1,260 @@
+//! The whole machine: how it is put together, and how it runs.
+
+use std::{
+    io::{self, Write},
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use anyhow::Context;
+use arch::{
+    acpi,
+    boot::{self, BootInfo, MemoryMap, Protocol},
+    cpu::{profile::CpuProfile, topology::Topology},
+    layout,
+};
+use devices::{
+    bus::Bus,
+    disk::{
+        Disk,
+        raw::{DiskOptions, RawDisk},
+    },
+    pci::{ConfigPorts, Ecam, PciRoot},
+    platform::{DebugExit, I8042, PowerManagement, Serial},
+    virtio::{
+        block::{Block, BlockOptions},
+        device::VirtioDevice,
+        pci::VirtioPci,
+    },
+};
+use thiserror::Error;
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use crate::{
+    buses::{Buses, Doorbells},
+    config::{DiskConfig, VmConfig},
+    console::Console,
+    exit::Exit,
+    host::Host,
+    kernel::Kernel,
+    kick,
+    memory::Memory,
+    vcpu::Vcpu,
+    vm::Vm,
+};
+
+/// A limit of the host that the command line goes over.
+#[derive(Debug, Error)]
+pub enum LimitError {
+    /// `--smp`.
+    #[error("--smp {given}: this host's KVM takes at most {max} vCPUs")]
+    Vcpus {
+        /// How many were asked for.
+        given: u32,
+        /// How many there can be.
+        max: usize,
+    },
+}
+
+/// A disk's file, open and locked. It outlives the machine's resets.
+#[derive(Debug)]
+pub struct OpenDisk {
+    /// What was asked for.
+    pub config: DiskConfig,
+    disk: Arc<dyn Disk>,
+}
+
+impl OpenDisk {
+    /// Opens and locks the image.
+    ///
+    /// # Errors
+    ///
+    /// There is no such disk, or it can't be used as asked.
+    pub fn open(config: &DiskConfig) -> Result<Self, devices::disk::raw::DiskError> {
+        let options = DiskOptions { read_only: config.readonly, direct: config.direct };
+        let disk = Arc::new(RawDisk::open(&config.path, &options)?);
+        Ok(Self { config: config.clone(), disk })
+    }
+}
+
+/// A machine that is ready to run.
+///
+/// The fields are dropped in order: whatever reaches into guest memory goes before the memory.
+#[derive(Debug)]
+pub struct Machine {
+    vcpus: Vec<Vcpu>,
+    serial: Arc<Mutex<Serial>>,
+    power: Arc<Mutex<PowerManagement>>,
+    buses: Arc<Buses>,
+    /// The guest's CPU, and why it is as it is.
+    pub cpu: CpuProfile,
+    /// Where RAM is.
+    pub map: MemoryMap,
+    /// The kernel in it.
+    pub kernel: Kernel,
+    memory: Memory,
+}
+
+impl Machine {
+    /// Builds the machine.
+    ///
+    /// # Errors
+    ///
+    /// A limit of the host, a kernel that does not load, or an ioctl that KVM refuses.
+    ///
+    /// `sink` is where COM1 writes.
+    pub fn build(
+        host: &Host,
+        config: &VmConfig,
+        disks: &[OpenDisk],
+        sink: Box<dyn Write + Send>,
+    ) -> Result<Self, anyhow::Error> {
+        let topology = Topology::flat(config.vcpus)?;
+        let cpu = CpuProfile::resolve(&host.cpu, &config.cpu, &topology)?;
+        check_vcpus(host, config.vcpus, &cpu)?;
+        let map = boot::memory_map(config.memory.size.0)?;
+        let memory = Memory::new(&map, &config.memory)?;
+        let kernel =
+            Kernel::load(memory.guest(), &config.kernel, config.initramfs.as_deref(), &config.cmdline)?;
+
+        let apic_ids: Vec<_> = (0..config.vcpus).map(|vcpu| cpu.apic_id(vcpu)).collect();
+        let vm = Vm::new(host, memory.guest(), topology.max_apic_id())?;
+        let (pio, mmio, doorbells) = (Bus::default(), Bus::default(), Doorbells::new(Arc::clone(&vm.fd)));
+
+        let serial = shared(Serial::new(vm.line(layout::COM1_GSI), sink)?);
+        pio.insert(layout::COM1.into(), Serial::LEN, serial.clone())?;
+        let power = shared(PowerManagement::new(vm.line(layout::SCI_GSI)));
+        pio.insert(layout::PM1A_EVENT.into(), PowerManagement::LEN, power.clone())?;
+        pio.insert(layout::I8042.into(), I8042::LEN, shared(I8042))?;
+        if let Some(port) = config.debug_exit {
+            pio.insert(port.into(), DebugExit::LEN, shared(DebugExit))
+                .with_context(|| format!("--debug-exit {port:#x}"))?;
+        }
+
+        let mut pci = PciRoot::new();
+        for (slot, disk) in (1..).zip(disks) {
+            let bar = layout::PCI_MMIO + u64::from(slot - 1) * u64::from(VirtioPci::BAR_SIZE);
+            let function = shared(virtio_disk(slot, bar, disk, &vm, &memory)?);
+            doorbells.insert(bar, notifiers(&lock(&function))?)?;
+            mmio.insert(bar, VirtioPci::BAR_SIZE.into(), function.clone())?;
+            pci.insert(slot, function)?;
+        }
+        let pci = Arc::new(pci);
+        pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
+        mmio.insert(layout::ECAM, layout::ECAM_LEN, shared(Ecam::new(Arc::clone(&pci))))?;
+
+        let rsdp = acpi::write(memory.guest(), &apic_ids)?;
+        let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
+        match kernel.entry.protocol {
+            Protocol::Linux64 => boot::linux64(memory.guest(), kernel.header, &info)?,
+            Protocol::Pvh => boot::pvh(memory.guest(), &info)?,
+        }
+        kernel.entry.write_tables(memory.guest())?;
+
+        let vcpus =
+            (0..config.vcpus).map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry)).collect::<Result<_, _>>()?;
+        let buses = Arc::new(Buses { pio, mmio, pci, doorbells, stop: AtomicBool::new(false) });
+        Ok(Self { vcpus, serial, power, buses, cpu, map, kernel, memory })
+    }
+
+    /// What is on the PCI bus.
+    #[must_use]
+    pub fn pci(&self) -> &PciRoot {
+        &self.buses.pci
+    }
+
+    /// Runs the machine until it stops, and leaves no thread behind.
+    ///
+    /// # Errors
+    ///
+    /// A thread can't be made, or the console's events can't be waited for.
+    pub fn run(mut self, console: &mut Console) -> Result<Exit, anyhow::Error> {
+        kick::init()?;
+        let ended = Arc::new(Ended { event: EventFd::new(EFD_NONBLOCK)?, exit: OnceLock::new() });
+        let mut threads = Vec::new();
+        let served = self.start(&ended, &mut threads).map_err(anyhow::Error::from).and_then(|()| {
+            let outcome = console.serve(Arc::clone(&self.serial), Arc::clone(&self.power), &ended.event)?;
+            Ok(outcome)
+        });
+
+        self.buses.stop.store(true, Ordering::SeqCst);
+        threads.iter().for_each(kick::kick);
+        for thread in threads {
+            // Its panic was caught in it.
+            let _ = thread.join();
+        }
+        let exit = Arc::into_inner(ended).and_then(|ended| ended.exit.into_inner());
+        served?.or(exit).ok_or_else(|| anyhow::anyhow!("the machine ended without a reason"))
+    }
+
+    fn start(&mut self, ended: &Arc<Ended>, threads: &mut Vec<JoinHandle<()>>) -> io::Result<()> {
+        for vcpu in std::mem::take(&mut self.vcpus) {
+            let (ended, buses) = (Arc::clone(ended), Arc::clone(&self.buses));
+            let memory = self.memory.guest().clone();
+            let thread = thread::Builder::new().name(format!("vcpu{}", vcpu.id));
+            threads.push(thread.spawn(move || {
+                let id = vcpu.id;
+                let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses, &memory)));
+                let panicked = |_| Some(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked")));
+                if let Some(exit) = run.unwrap_or_else(panicked) {
+                    ended.tell(exit);
+                }
+            })?);
+        }
+        Ok(())
+    }
+}
+
+/// How the vCPU threads tell the main thread that it is over.
+#[derive(Debug)]
+struct Ended {
+    event: EventFd,
+    exit: OnceLock<Exit>,
+}
+
+impl Ended {
+    /// The first reason counts.
+    fn tell(&self, exit: Exit) {
+        if self.exit.set(exit).is_ok()
+            && let Err(error) = self.event.write(1)
+        {
+            log::error!("can't end the machine: {error}");
+        }
+    }
+}
+
+fn check_vcpus(host: &Host, vcpus: u32, cpu: &CpuProfile) -> Result<(), LimitError> {
+    let by_id = (0..vcpus).take_while(|vcpu| (cpu.apic_id(*vcpu) as usize) < host.max_vcpu_id).count();
+    let max = host.max_vcpus.min(by_id);
+    if vcpus as usize > max {
+        return Err(LimitError::Vcpus { given: vcpus, max });
+    }
+    Ok(())
+}
+
+fn shared<T>(device: T) -> Arc<Mutex<T>> {
+    Arc::new(Mutex::new(device))
+}
+
+fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
+    device.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A virtio-blk function with one MSI-X vector for each queue and one for its configuration.
+fn virtio_disk(slot: u8, bar: u64, disk: &OpenDisk, vm: &Vm, memory: &Memory) -> anyhow::Result<VirtioPci> {
+    let options = BlockOptions { serial: disk.config.serial };
+    let block = Block::new(Arc::clone(&disk.disk), &options);
+    let vectors = (0..=block.queue_sizes().len()).map(|_| vm.msi()).collect();
+    let line = vm.line(layout::pci_intx_gsi(slot));
+    let bar = u32::try_from(bar)?;
+    Ok(VirtioPci::new(slot, bar, Box::new(block), memory.guest().clone(), line, vectors)?)
+}
+
+/// The doorbells of a function's queues, as the kernel shall ring them.
+fn notifiers(function: &VirtioPci) -> io::Result<Vec<(u64, EventFd)>> {
+    function.notifiers().map(|(offset, event)| Ok((offset, event.try_clone()?))).collect()
+}

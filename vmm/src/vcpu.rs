@@ -1,0 +1,220 @@
+//! One virtual processor: its state at the start, and the loop that runs it.
+#![expect(unsafe_code, reason = "reads the union in the run page by the exit reason")]
+
+use std::{io, slice, sync::atomic::Ordering};
+
+use arch::{
+    boot::{self, Entry},
+    cpu::{profile::CpuProfile, verify::Mismatch},
+};
+use devices::bus::Effect;
+use kvm_bindings::{
+    CpuId, KVM_EXIT_INTERNAL_ERROR, KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN,
+    Msrs, kvm_msr_entry,
+};
+use kvm_ioctls::{VcpuExit, VcpuFd};
+use vm_memory::GuestMemoryMmap;
+
+use crate::{
+    buses::Buses,
+    crash::{Crash, Reason},
+    exit::Exit,
+    kick,
+    vm::{KvmError, Vm, kvm},
+};
+
+/// Why a vCPU can't be made as planned.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VcpuError {
+    /// KVM refused an ioctl.
+    #[error("vCPU {0}")]
+    Kvm(u32, #[source] KvmError),
+    /// KVM refused a value of an MSR.
+    #[error("vCPU {vcpu}: KVM refused {value:#x} for MSR {index:#x}")]
+    Msr {
+        /// The vCPU.
+        vcpu: u32,
+        /// The MSR.
+        index: u32,
+        /// The value.
+        value: u64,
+    },
+    /// KVM gave the vCPU another CPUID than it was told.
+    #[error("vCPU {vcpu}: KVM changed CPUID: {what}")]
+    Cpuid {
+        /// The vCPU.
+        vcpu: u32,
+        /// All the differences.
+        what: String,
+    },
+    /// Too many leaves.
+    #[error("vCPU {0}: more CPUID leaves than KVM takes")]
+    TooManyLeaves(u32),
+}
+
+/// A vCPU and where its exits go.
+#[derive(Debug)]
+pub(crate) struct Vcpu {
+    /// Its index, not its APIC id.
+    pub(crate) id: u32,
+    fd: VcpuFd,
+}
+
+impl Vcpu {
+    /// Makes vCPU `id` and gives it its CPU; the first one also its place to start.
+    ///
+    /// The order, and why:
+    /// 1. CPUID: KVM checks control registers and MSRs against it;
+    /// 2. MSRs: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in VMX operation;
+    /// 3. segment and control registers: they enable the local APIC;
+    /// 4. general registers;
+    /// 5. the local APIC's LINT pins, once it is there.
+    ///
+    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1, 2 and 5.
+    ///
+    /// # Errors
+    ///
+    /// KVM refuses a step, or does not keep the CPUID it was given.
+    pub(crate) fn new(vm: &Vm, id: u32, profile: &CpuProfile, entry: &Entry) -> Result<Self, VcpuError> {
+        let ask = |what| move |source| VcpuError::Kvm(id, kvm(what)(source));
+        let apic_id = profile.apic_id(id);
+        let fd = vm.fd.create_vcpu(u64::from(apic_id)).map_err(ask("KVM_CREATE_VCPU"))?;
+
+        let cpuid = CpuId::from_entries(&profile.cpuid(id)).map_err(|_| VcpuError::TooManyLeaves(id))?;
+        fd.set_cpuid2(&cpuid).map_err(ask("KVM_SET_CPUID2"))?;
+        set_msrs(&fd, id, profile.msrs().iter().chain(&boot::BOOT_MSRS))?;
+        if id == 0 {
+            let mut sregs = fd.get_sregs().map_err(ask("KVM_GET_SREGS"))?;
+            entry.set_sregs(&mut sregs);
+            fd.set_sregs(&sregs).map_err(ask("KVM_SET_SREGS"))?;
+            fd.set_regs(&entry.regs()).map_err(ask("KVM_SET_REGS"))?;
+        }
+        let mut lapic = fd.get_lapic().map_err(ask("KVM_GET_LAPIC"))?;
+        boot::set_lint(&mut lapic);
+        fd.set_lapic(&lapic).map_err(ask("KVM_SET_LAPIC"))?;
+
+        let got = fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(ask("KVM_GET_CPUID2"))?;
+        let (added, wrong): (Vec<_>, Vec<_>) =
+            profile.verify(id, got.as_slice()).into_iter().partition(Mismatch::only_adds);
+        if !added.is_empty() {
+            log::info!("vCPU {id}: KVM shows features that it does not offer: {}", list(&added));
+        }
+        if !wrong.is_empty() {
+            return Err(VcpuError::Cpuid { vcpu: id, what: list(&wrong) });
+        }
+        Ok(Self { id, fd })
+    }
+
+    /// Runs until the machine stops; the value is why, if this vCPU is the reason.
+    pub(crate) fn run(mut self, machine: &Buses, memory: &GuestMemoryMmap) -> Option<Exit> {
+        let target = kick::Target::new(&mut self.fd);
+        let exit = loop {
+            if machine.stop.load(Ordering::SeqCst) {
+                break None;
+            }
+            if let Some(exit) = self.run_once(machine, memory) {
+                break Some(exit);
+            }
+        };
+        drop(target);
+        exit
+    }
+
+    fn run_once(&mut self, machine: &Buses, memory: &GuestMemoryMmap) -> Option<Exit> {
+        let effect = match self.fd.run() {
+            Ok(VcpuExit::IoIn(port, data)) => {
+                let (data, len) = (data.as_mut_ptr(), data.len());
+                // SAFETY: KVM's data for this exit, which stays in the run page until the next `KVM_RUN`.
+                let data = unsafe { slice::from_raw_parts_mut(data, len) };
+                for element in data.chunks_exact_mut(self.io_size()) {
+                    machine.pio.read(port.into(), element);
+                }
+                Effect::None
+            }
+            Ok(VcpuExit::IoOut(port, data)) => {
+                let (data, len) = (data.as_ptr(), data.len());
+                // SAFETY: as for `IoIn`.
+                let data = unsafe { slice::from_raw_parts(data, len) };
+                let effects =
+                    data.chunks_exact(self.io_size()).map(|element| machine.pio.write(port.into(), element));
+                effects.fold(Effect::None, |first, next| if first == Effect::None { next } else { first })
+            }
+            Ok(VcpuExit::MmioRead(address, data)) => {
+                machine.mmio.read(address, data);
+                Effect::None
+            }
+            Ok(VcpuExit::MmioWrite(address, data)) => machine.mmio.write(address, data),
+            Ok(VcpuExit::Intr) => Effect::None,
+            Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN, _)) => Effect::PowerOff,
+            Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_RESET, _)) => Effect::Reset,
+            Ok(VcpuExit::Shutdown) => return Some(self.crash(Reason::TripleFault, memory)),
+            Ok(VcpuExit::FailEntry(reason, _)) => {
+                return Some(self.crash(Reason::FailEntry(reason), memory));
+            }
+            Ok(_) => {
+                let reason = self.unexpected();
+                return Some(self.crash(reason, memory));
+            }
+            Err(error) => match io::Error::from_raw_os_error(error.errno()).kind() {
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => Effect::None,
+                _ => {
+                    let error = VcpuError::Kvm(self.id, kvm("KVM_RUN")(error));
+                    return Some(Exit::Failed(error.into()));
+                }
+            },
+        };
+        match effect {
+            Effect::None => None,
+            Effect::Remap(remap) => {
+                machine.remap(remap);
+                None
+            }
+            Effect::Reset => Some(Exit::Reset),
+            Effect::PowerOff => Some(Exit::PowerOff),
+            Effect::Exit(status) => Some(Exit::Debug(status)),
+        }
+    }
+
+    /// Bytes of one element of a port access: a string instruction moves several at once.
+    fn io_size(&mut self) -> usize {
+        // SAFETY: only called after a `KVM_EXIT_IO`.
+        let io = unsafe { self.fd.get_kvm_run().__bindgen_anon_1.io };
+        usize::from(io.size).max(1)
+    }
+
+    fn unexpected(&mut self) -> Reason {
+        let run = self.fd.get_kvm_run();
+        match run.exit_reason {
+            KVM_EXIT_INTERNAL_ERROR => {
+                // SAFETY: the exit reason says that this is the union's field.
+                let internal = unsafe { run.__bindgen_anon_1.internal };
+                Reason::Internal(internal.suberror)
+            }
+            reason => Reason::Unexpected(reason),
+        }
+    }
+
+    fn crash(&self, reason: Reason, memory: &GuestMemoryMmap) -> Exit {
+        Exit::Crash(Box::new(Crash::new(reason, self.id, &self.fd, memory)))
+    }
+}
+
+fn list(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn set_msrs<'a>(
+    fd: &VcpuFd,
+    vcpu: u32,
+    values: impl Iterator<Item = &'a (u32, u64)>,
+) -> Result<(), VcpuError> {
+    let entries: Vec<_> =
+        values.map(|&(index, data)| kvm_msr_entry { index, data, ..Default::default() }).collect();
+    let msrs = Msrs::from_entries(&entries).map_err(|_| VcpuError::TooManyLeaves(vcpu))?;
+    let set = fd.set_msrs(&msrs).map_err(|source| VcpuError::Kvm(vcpu, kvm("KVM_SET_MSRS")(source)))?;
+    // KVM stops at the first that it refuses.
+    match entries.get(set) {
+        Some(refused) => Err(VcpuError::Msr { vcpu, index: refused.index, value: refused.data }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,151 @@
+//! The virtual machine as KVM has it: memory slots, interrupt controllers, and the ways into them.
+#![expect(unsafe_code, reason = "gives KVM guest memory to map")]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arch::{cpu::topology::FIRST_X2APIC_ID, layout};
+use devices::irq::{Line, Msi, MsiMessage};
+use kvm_bindings::{
+    KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+    KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi, kvm_pit_config, kvm_userspace_memory_region,
+};
+use kvm_ioctls::VmFd;
+use vm_memory::{Address, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
+
+use crate::host::Host;
+
+/// An ioctl that KVM refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct KvmError {
+    /// The ioctl, and what for.
+    pub(crate) what: &'static str,
+    /// KVM's answer.
+    pub(crate) source: kvm_ioctls::Error,
+}
+
+/// Names the ioctl that failed.
+pub(crate) fn kvm(what: &'static str) -> impl Fn(kvm_ioctls::Error) -> KvmError {
+    move |source| KvmError { what, source }
+}
+
+/// A KVM virtual machine without vCPUs.
+#[derive(Debug)]
+pub(crate) struct Vm {
+    /// The file descriptor; interrupts hold it too.
+    pub(crate) fd: Arc<VmFd>,
+    x2apic_ids: bool,
+}
+
+impl Vm {
+    /// Makes a VM with its memory and its in-kernel interrupt controllers.
+    ///
+    /// The order, and why:
+    /// 1. KVM's own pages, while there is no vCPU (VMX hosts refuse it later);
+    /// 2. 32-bit APIC ids, before an APIC exists that would be told 8-bit ones;
+    /// 3. PIC, IOAPIC and the promise of local APICs, before vCPUs, which get theirs when made;
+    /// 4. the PIT, whose interrupt goes to the controllers of step 3;
+    /// 5. memory, whenever.
+    ///
+    /// # Errors
+    ///
+    /// KVM refuses one of the steps.
+    pub(crate) fn new(host: &Host, memory: &GuestMemoryMmap, max_apic_id: u32) -> Result<Self, KvmError> {
+        let vm = host.kvm.create_vm().map_err(kvm("KVM_CREATE_VM"))?;
+        vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(kvm("KVM_SET_IDENTITY_MAP_ADDR"))?;
+        let tss = usize::try_from(layout::KVM_TSS).unwrap_or_default();
+        vm.set_tss_address(tss).map_err(kvm("KVM_SET_TSS_ADDR"))?;
+        let x2apic_ids = max_apic_id >= FIRST_X2APIC_ID;
+        if x2apic_ids {
+            let mut cap = kvm_enable_cap { cap: KVM_CAP_X2APIC_API, ..Default::default() };
+            cap.args[0] = u64::from(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+            vm.enable_cap(&cap).map_err(kvm("KVM_ENABLE_CAP of KVM_CAP_X2APIC_API (more than 254 vCPUs)"))?;
+        }
+        vm.create_irq_chip().map_err(kvm("KVM_CREATE_IRQCHIP"))?;
+        let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
+        vm.create_pit2(pit).map_err(kvm("KVM_CREATE_PIT2"))?;
+        for (slot, region) in (0..).zip(memory.iter()) {
+            let slot = kvm_userspace_memory_region {
+                slot,
+                flags: 0,
+                guest_phys_addr: region.start_addr().raw_value(),
+                memory_size: region.len(),
+                userspace_addr: region.as_ptr() as u64,
+            };
+            // SAFETY: the region is mapped for as long as the machine runs: `Machine` drops the memory last.
+            unsafe { vm.set_user_memory_region(slot) }.map_err(kvm("KVM_SET_USER_MEMORY_REGION"))?;
+        }
+        Ok(Self { fd: Arc::new(vm), x2apic_ids })
+    }
+
+    /// The input `gsi` of the PICs and the IOAPIC.
+    #[must_use]
+    pub(crate) fn line(&self, gsi: u32) -> Arc<dyn Line> {
+        Arc::new(KvmLine { vm: Arc::clone(&self.fd), gsi })
+    }
+
+    /// A new message-signalled interrupt.
+    #[must_use]
+    pub(crate) fn msi(&self) -> Arc<dyn Msi> {
+        Arc::new(KvmMsi { vm: Arc::clone(&self.fd), x2apic_ids: self.x2apic_ids, message: Mutex::default() })
+    }
+}
+
+/// An input of the interrupt controllers, by `KVM_IRQ_LINE`.
+#[derive(Debug)]
+struct KvmLine {
+    vm: Arc<VmFd>,
+    gsi: u32,
+}
+
+impl Line for KvmLine {
+    fn set(&self, high: bool) {
+        if let Err(error) = self.vm.set_irq_line(self.gsi, high) {
+            log::error!("KVM_IRQ_LINE of GSI {}: {error}", self.gsi);
+        }
+    }
+}
+
+/// A message-signalled interrupt by `KVM_SIGNAL_MSI`. An irqfd would save nothing on this path, and each message that
+/// the guest programs would cost a new routing table and the grace period that KVM waits for with it.
+#[derive(Debug)]
+struct KvmMsi {
+    vm: Arc<VmFd>,
+    x2apic_ids: bool,
+    message: Mutex<MsiMessage>,
+}
+
+impl Msi for KvmMsi {
+    fn set_message(&self, message: MsiMessage) {
+        *self.message.lock().unwrap_or_else(PoisonError::into_inner) = message;
+    }
+
+    fn signal(&self) {
+        let message = *self.message.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.vm.signal_msi(to_kvm(message, self.x2apic_ids)) {
+            log::debug!("KVM_SIGNAL_MSI of {message:x?}: {error}");
+        }
+    }
+}
+
+/// With 32-bit APIC ids KVM takes bits 31:8 of the destination from the upper address half. The guest puts bits 14:8 of it into
+/// bits 11:5 of the lower one (`KVM_FEATURE_MSI_EXT_DEST_ID`).
+fn to_kvm(message: MsiMessage, x2apic_ids: bool) -> kvm_msi {
+    const EXT_DEST_ID: u64 = 0xfe0;
+    let [low, high] = if x2apic_ids {
+        let destination = (message.address & EXT_DEST_ID) << 3;
+        [message.address & 0xffff_ffff & !EXT_DEST_ID, (message.address >> 32) | destination]
+    } else {
+        [message.address & 0xffff_ffff, message.address >> 32]
+    };
+    kvm_msi {
+        address_lo: u32::try_from(low).unwrap_or_default(),
+        address_hi: u32::try_from(high).unwrap_or_default(),
+        data: message.data,
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+#[path = "vm_test.rs"]
+mod tests;
