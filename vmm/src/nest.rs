@@ -8,17 +8,18 @@
 //!
 //! With an emulated host, level 0 is an emulator's machine whose /init is nvmm too, in the host's part.
 
-mod child;
+pub mod child;
 mod cpio;
 mod disk;
-mod emulator;
-mod facts;
-mod image;
+pub mod emulator;
+pub mod facts;
+pub mod image;
 pub mod init;
-mod kernel;
-mod level;
-mod modules;
-mod report;
+pub mod kernel;
+pub mod level;
+pub mod modules;
+pub mod pid1;
+pub mod report;
 mod run;
 
 use std::path::PathBuf;
@@ -123,6 +124,7 @@ fn prepare(args: &NestArgs, virt: Virt, kernel: &Kernel) -> anyhow::Result<(Mani
     let manifest = Manifest {
         levels: args.levels,
         cmdline: args.emulated.map(emulator::parameters).unwrap_or_default().to_owned(),
+        files: vec![],
         virtio: names(&virtio),
         kvm: names(&kvm),
     };

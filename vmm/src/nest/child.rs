@@ -15,7 +15,7 @@ const LINE_MAX: usize = 4096;
 
 /// A child process. It is killed when this is dropped, and by the kernel should nvmm itself be killed.
 #[derive(Debug)]
-pub(super) struct Child {
+pub struct Child {
     process: process::Child,
     output: io::PipeReader,
     pending: Vec<u8>,
@@ -23,7 +23,7 @@ pub(super) struct Child {
 
 /// What [`Child::line`] found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Output {
+pub enum Output {
     /// A line, without its end.
     Line(Vec<u8>),
     /// The child has closed its output.
@@ -36,13 +36,13 @@ impl Child {
     /// Starts `command` with no input, and its output and errors to be read here.
     ///
     /// Call it on the main thread: the kernel ends the child when the *thread* that made it ends.
-    pub(super) fn spawn(command: Command) -> io::Result<Self> {
+    pub fn spawn(command: Command) -> io::Result<Self> {
         let (output, input) = io::pipe()?;
         Self::start(command, output, input.try_clone()?.into(), input)
     }
 
     /// The same, but reads its errors alone.
-    pub(super) fn spawn_for_errors(command: Command) -> io::Result<Self> {
+    pub fn spawn_for_errors(command: Command) -> io::Result<Self> {
         let (output, input) = io::pipe()?;
         Self::start(command, output, Stdio::null(), input)
     }
@@ -64,7 +64,7 @@ impl Child {
     }
 
     /// The next line of its output.
-    pub(super) fn line(&mut self, deadline: Option<Instant>) -> io::Result<Output> {
+    pub fn line(&mut self, deadline: Option<Instant>) -> io::Result<Output> {
         loop {
             if let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
                 let mut line: Vec<u8> = self.pending.drain(..=end).collect();
@@ -106,7 +106,7 @@ impl Child {
     }
 
     /// Waits for its end.
-    pub(super) fn wait(&mut self) -> io::Result<ExitStatus> {
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.process.wait()
     }
 }

@@ -17,14 +17,15 @@ use super::level::{kernel_parameters, memory_mib};
 
 /// A running emulated machine; its output is its serial port.
 #[derive(Debug)]
-pub(super) struct Machine {
-    pub(super) child: Child,
+pub struct Machine {
+    /// The emulator.
+    pub child: Child,
     // Files that the emulator reads while it runs.
     _files: Option<TempDir>,
 }
 
 /// What the emulator of a machine with `virt` is called.
-pub(super) fn name(virt: Virt) -> &'static str {
+pub fn name(virt: Virt) -> &'static str {
     match virt {
         Virt::Svm => "QEMU TCG",
         Virt::Vmx => "Bochs",
@@ -32,7 +33,7 @@ pub(super) fn name(virt: Virt) -> &'static str {
 }
 
 /// Kernel parameters for every level where time is emulated.
-pub(super) fn parameters(virt: Virt) -> &'static str {
+pub fn parameters(virt: Virt) -> &'static str {
     match virt {
         // The early TSC frequency is far off there, and a kvm that keeps it stalls guests.
         Virt::Svm => "mitigations=off nokaslr kvm.tsc_tolerance_ppm=100000",
@@ -46,12 +47,7 @@ pub(super) fn parameters(virt: Virt) -> &'static str {
 /// # Errors
 ///
 /// A missing emulator is named with the Debian packages that have it.
-pub(super) fn start(
-    virt: Virt,
-    kernel: &Path,
-    image: &Memfd,
-    manifest: &Manifest,
-) -> anyhow::Result<Machine> {
+pub fn start(virt: Virt, kernel: &Path, image: &Memfd, manifest: &Manifest) -> anyhow::Result<Machine> {
     // `reboot=t`: after a panic, a triple fault, which ends the emulator, where other ways need a firmware's help.
     let parameters = format!("{} reboot=t", kernel_parameters(0, manifest));
     let memory = memory_mib(0, manifest.levels).max(1024);
@@ -95,6 +91,7 @@ fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow:
          com1: enabled=1, mode=file, dev=/dev/fd/2\n\
          log: /dev/null\n\
          panic: action=fatal\nerror: action=ignore\ninfo: action=ignore\ndebug: action=ignore\n\
+         sound: driver=dummy\n\
          boot: cdrom\n\
          ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14\n\
          ata0-master: type=cdrom, path={}, status=inserted\n",

@@ -6,26 +6,26 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 
 /// What KVM's guests find at CPUID leaf 0x40000000. Linux, "KVM CPUID bits".
-pub(super) const KVM_SIGNATURE: &str = "KVMKVMKVM";
+pub const KVM_SIGNATURE: &str = "KVMKVMKVM";
 
 /// A level's own view of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Facts {
+pub struct Facts {
     /// Seconds since the kernel started.
-    pub(super) up: f64,
+    pub up: f64,
     /// Kernel release.
-    pub(super) kernel: String,
+    pub kernel: String,
     /// CPU model name.
-    pub(super) cpu: String,
+    pub cpu: String,
     /// `VMX EPT`, `SVM NPT`, one of the two alone, or nothing.
-    pub(super) nesting: String,
+    pub nesting: String,
     /// The hypervisor's signature in CPUID; empty where CPUID tells of none.
-    pub(super) hypervisor: String,
+    pub hypervisor: String,
 }
 
 impl Facts {
     /// Looks at this machine; /proc must be mounted.
-    pub(super) fn gather() -> Self {
+    pub fn gather() -> Self {
         let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Self {
@@ -40,7 +40,7 @@ impl Facts {
 
 /// Which of the two kinds of hardware virtualization a CPU has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Virt {
+pub enum Virt {
     /// Intel's.
     Vmx,
     /// AMD's.
@@ -49,7 +49,7 @@ pub(super) enum Virt {
 
 impl Virt {
     /// That of this machine's CPU, if it has one; /proc must be mounted.
-    pub(super) fn of_this_machine() -> Option<Self> {
+    pub fn of_this_machine() -> Option<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let flags = field(&cpuinfo, "flags").unwrap_or_default();
         let has = |flag| flags.split(' ').any(|each| each == flag);
@@ -63,7 +63,7 @@ impl Virt {
     }
 
     /// The module that makes KVM work on it.
-    pub(super) fn module(self) -> &'static str {
+    pub fn module(self) -> &'static str {
         match self {
             Self::Vmx => "kvm_intel",
             Self::Svm => "kvm_amd",

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rustix::fs::MemfdFlags;
@@ -12,34 +12,51 @@ use serde::{Deserialize, Serialize};
 
 use super::cpio;
 
-/// Names in the image: [`Manifest`] as JSON, nvmm, and the kernel.
-pub(super) const MANIFEST: &str = "nest.json";
-pub(super) const INIT: &str = "init";
-pub(super) const KERNEL: &str = "vmlinuz";
+/// Where the image has its [`Manifest`], as JSON.
+pub const MANIFEST: &str = "nest.json";
+/// Where it has the program that the kernel starts.
+pub const INIT: &str = "init";
+/// Where it has the kernel for the next level.
+pub const KERNEL: &str = "vmlinuz";
 const MODULES: &str = "modules";
 
 /// What is the same at every level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Manifest {
+pub struct Manifest {
     /// The last level, which starts no other.
-    pub(super) levels: u32,
+    pub levels: u32,
     /// Kernel parameters for every level, beside those that each needs to work.
-    pub(super) cmdline: String,
+    pub cmdline: String,
+    /// Files in the image beside /init, the kernel and the modules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Modules that find a disk of nvmm's, in load order.
-    pub(super) virtio: Vec<String>,
+    pub virtio: Vec<String>,
     /// KVM's modules, in load order.
-    pub(super) kvm: Vec<String>,
+    pub kvm: Vec<String>,
 }
 
 impl Manifest {
+    /// The names of all files in the image but the manifest itself.
+    fn contents(&self) -> Vec<String> {
+        let modules = self.virtio.iter().chain(&self.kvm).map(|name| Self::module(name));
+        let files = [INIT, KERNEL].map(str::to_owned).into_iter().chain(self.files.iter().cloned());
+        files.chain(modules).collect()
+    }
+
     /// Where the image has the module `name`.
-    pub(super) fn module(name: &str) -> String {
+    pub fn module(name: &str) -> String {
         format!("{MODULES}/{name}.ko")
     }
 }
 
+/// The image's file `name` as /init sees it.
+pub fn in_root(name: &str) -> PathBuf {
+    Path::new("/").join(name)
+}
+
 /// Makes the image that `manifest` describes, from files which `read` gives by their name in the image.
-pub(super) fn pack(
+pub fn pack(
     manifest: &Manifest,
     mut read: impl FnMut(&str) -> anyhow::Result<Vec<u8>>,
 ) -> anyhow::Result<Memfd> {
@@ -51,11 +68,7 @@ pub(super) fn pack(
             archive.directory(directory)?;
         }
         archive.file(MANIFEST, &serde_json::to_vec(manifest)?)?;
-        for name in [INIT, KERNEL] {
-            archive.file(name, &read(name)?)?;
-        }
-        for name in manifest.virtio.iter().chain(&manifest.kvm) {
-            let name = Manifest::module(name);
+        for name in manifest.contents() {
             archive.file(&name, &read(&name)?)?;
         }
         Ok(())
@@ -67,17 +80,17 @@ pub(super) fn pack(
 
 /// A file in memory, that a child process opens by [`Memfd::path`].
 #[derive(Debug)]
-pub(super) struct Memfd(pub(super) File);
+pub struct Memfd(pub(super) File);
 
 impl Memfd {
     /// An empty file; `name` shows in /proc only.
-    pub(super) fn new(name: &CStr) -> io::Result<Self> {
+    pub fn new(name: &CStr) -> io::Result<Self> {
         // Not close-on-exec: the child is to have it.
         Ok(Self(rustix::fs::memfd_create(name, MemfdFlags::empty())?.into()))
     }
 
     /// Its name for this process and its children.
-    pub(super) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
     }
 }

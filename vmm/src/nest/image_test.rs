@@ -6,6 +6,7 @@ fn manifest() -> Manifest {
     Manifest {
         levels: 2,
         cmdline: "mitigations=off".into(),
+        files: vec!["tool".into()],
         virtio: vec!["virtio".into(), "virtio_blk".into()],
         kvm: vec!["kvm".into()],
     }
@@ -19,7 +20,7 @@ fn the_image_holds_what_the_manifest_names() {
         Ok(format!("contents of {name}").into_bytes())
     })
     .unwrap();
-    let want = ["init", "vmlinuz", "modules/virtio.ko", "modules/virtio_blk.ko", "modules/kvm.ko"];
+    let want = ["init", "vmlinuz", "tool", "modules/virtio.ko", "modules/virtio_blk.ko", "modules/kvm.ko"];
     assert_eq!(asked, want);
     memfd.0.rewind().unwrap();
     let mut image = Vec::new();

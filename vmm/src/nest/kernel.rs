@@ -7,16 +7,18 @@ use anyhow::{Context, bail};
 
 /// A kernel image.
 #[derive(Debug)]
-pub(super) struct Kernel {
-    pub(super) path: PathBuf,
-    pub(super) image: Vec<u8>,
+pub struct Kernel {
+    /// Its file.
+    pub path: PathBuf,
+    /// The file's contents.
+    pub image: Vec<u8>,
     /// Its release, where the image is a bzImage, which tells it.
-    pub(super) release: Option<String>,
+    pub release: Option<String>,
 }
 
 impl Kernel {
     /// The kernel at `path`, by default the running one.
-    pub(super) fn find(path: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn find(path: Option<&Path>) -> anyhow::Result<Self> {
         let path = match path {
             Some(path) => path.to_owned(),
             None => running()?,
@@ -27,7 +29,7 @@ impl Kernel {
     }
 
     /// The directory of its modules: `boot/vmlinuz-R` has them in `lib/modules/R`, installed or unpacked anywhere.
-    pub(super) fn modules(&self) -> anyhow::Result<PathBuf> {
+    pub fn modules(&self) -> anyhow::Result<PathBuf> {
         let Some(release) = &self.release else {
             bail!(
                 "{} doesn't tell its release: say where its modules are (--modules DIR)",

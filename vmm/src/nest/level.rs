@@ -1,7 +1,7 @@
 //! Starting the next level under nvmm, the same on the host as inside a guest.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -16,17 +16,21 @@ use super::report::{Line, Said};
 const MEMORY_MIB: u32 = 256;
 
 /// Kernel parameters that tell /init its level.
-pub(super) const LEVEL_PARAMETER: &str = "nvmm.level=";
+pub const LEVEL_PARAMETER: &str = "nvmm.level=";
 
 /// A level to be started.
 #[derive(Debug)]
-pub(super) struct Level<'a> {
-    pub(super) number: u32,
-    pub(super) manifest: &'a Manifest,
+pub struct Level<'a> {
+    /// From 1; 0 is the host.
+    pub number: u32,
+    /// What `image` was made for.
+    pub manifest: &'a Manifest,
     /// nvmm, as this level can run it.
-    pub(super) nvmm: &'a Path,
-    pub(super) kernel: &'a Path,
-    pub(super) image: &'a Memfd,
+    pub nvmm: &'a Path,
+    /// Its kernel.
+    pub kernel: &'a Path,
+    /// Its initramfs.
+    pub image: &'a Memfd,
 }
 
 impl Level<'_> {
@@ -37,7 +41,7 @@ impl Level<'_> {
     /// # Errors
     ///
     /// What goes wrong at this level.
-    pub(super) fn run(&self, deadline: Option<Instant>, say: &mut dyn FnMut(&Line)) -> anyhow::Result<bool> {
+    pub fn run(&self, deadline: Option<Instant>, say: &mut dyn FnMut(&Line)) -> anyhow::Result<bool> {
         let disk = disk::make(self.number).context("making the disk")?;
         say(&self.says(Said::Start));
         let mut child = Child::spawn(self.command(&disk)).context("starting nvmm")?;
@@ -99,7 +103,7 @@ fn compare(claimed: Option<(u32, u32)>, outside: (u32, u32)) -> Said {
 }
 
 /// Passes on the lines of `level`'s console until it ends or says that it is off; false at the deadline.
-pub(super) fn relay(
+pub fn relay(
     child: &mut Child,
     level: u32,
     deadline: Option<Instant>,
@@ -121,19 +125,14 @@ pub(super) fn relay(
 }
 
 /// The kernel command line of `level`.
-pub(super) fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
+pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
     let parameters = format!("console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level} {}", manifest.cmdline);
     parameters.trim_end().to_owned()
 }
 
 /// Memory of `level`.
-pub(super) fn memory_mib(level: u32, levels: u32) -> u32 {
+pub fn memory_mib(level: u32, levels: u32) -> u32 {
     MEMORY_MIB * (levels.saturating_sub(level) + 1)
-}
-
-/// The image's files as /init sees them.
-pub(super) fn in_root(name: &str) -> PathBuf {
-    Path::new("/").join(name)
 }
 
 #[cfg(test)]

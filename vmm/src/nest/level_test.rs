@@ -1,7 +1,7 @@
 use super::*;
 
 fn manifest() -> Manifest {
-    Manifest { levels: 3, cmdline: String::new(), virtio: vec![], kvm: vec![] }
+    Manifest { levels: 3, cmdline: String::new(), files: vec![], virtio: vec![], kvm: vec![] }
 }
 
 #[test]

@@ -12,20 +12,36 @@ use object::{Object, ObjectSection};
 
 /// Why the modules can't be had.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub enum Error {
+    /// A file or directory can't be read or decompressed.
     #[error("reading modules from {0}")]
     Read(PathBuf, #[source] io::Error),
+    /// A file is not what its name says.
     #[error("{0} is not a kernel module")]
     Format(PathBuf),
+    /// A module is nowhere.
     #[error("no module {name} in {dir}, and its modules.builtin doesn't list it as built in")]
-    Missing { name: String, dir: PathBuf },
+    Missing {
+        /// The module.
+        name: String,
+        /// Where it was looked for.
+        dir: PathBuf,
+    },
+    /// A module is another kernel's.
     #[error("{path} is for kernel {module}, not for {kernel}")]
-    Release { path: PathBuf, module: String, kernel: String },
+    Release {
+        /// The module's file.
+        path: PathBuf,
+        /// The release that it was made for.
+        module: String,
+        /// The release of the kernel that was to load it.
+        kernel: String,
+    },
 }
 
 /// The modules of one kernel: a directory like `/lib/modules/6.1.0-56-cloud-amd64`.
 #[derive(Debug)]
-pub(super) struct Modules {
+pub struct Modules {
     dir: PathBuf,
     files: BTreeMap<String, PathBuf>,
     builtin: BTreeSet<String>,
@@ -33,16 +49,16 @@ pub(super) struct Modules {
 
 /// A module ready to be loaded.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Module {
+pub struct Module {
     /// As /proc/modules has it: `kvm_intel`.
-    pub(super) name: String,
+    pub name: String,
     /// The ELF file, decompressed.
-    pub(super) image: Vec<u8>,
+    pub image: Vec<u8>,
 }
 
 impl Modules {
     /// Finds the modules under `dir`.
-    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
+    pub fn open(dir: &Path) -> Result<Self, Error> {
         let mut modules = Self { dir: dir.to_owned(), files: BTreeMap::new(), builtin: BTreeSet::new() };
         modules.walk(dir).map_err(|error| Error::Read(dir.to_owned(), error))?;
         let builtin = dir.join("modules.builtin");
@@ -74,7 +90,7 @@ impl Modules {
 
     /// The modules `wanted` and all that they need, in an order in which they can be loaded, those built into the kernel
     /// left out. `release` is the kernel's, if it is known.
-    pub(super) fn resolve(&self, wanted: &[&str], release: Option<&str>) -> Result<Vec<Module>, Error> {
+    pub fn resolve(&self, wanted: &[&str], release: Option<&str>) -> Result<Vec<Module>, Error> {
         let mut order = Vec::new();
         let mut seen = BTreeSet::new();
         for name in wanted {

@@ -14,21 +14,28 @@ const REPORT: &str = "@nest";
 
 /// One line: which level it is about, and what is said.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Line {
-    pub(super) level: u32,
-    pub(super) said: Said,
+pub struct Line {
+    /// The level it is about.
+    pub level: u32,
+    /// What is said of it.
+    pub said: Said,
 }
 
 /// What is said of a level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Said {
+pub enum Said {
     /// Its VMM is being started. Said by the level below.
     Start,
     /// Its /init runs.
     Up(Facts),
-    /// Its disk check is done: CRC-32 of what it read, and of what it wrote and read back.
-    Disk { read: u32, wrote: u32 },
+    /// Its disk check is done.
+    Disk {
+        /// CRC-32 of what it read.
+        read: u32,
+        /// CRC-32 of what it wrote and read back.
+        wrote: u32,
+    },
     /// It powered off, and its disk holds what it said. Said by the level below.
     Done,
     /// What went wrong there.
@@ -42,7 +49,7 @@ pub(super) enum Said {
 
 impl Line {
     /// Reads a line that came from the console of `level`, without its end of line.
-    pub(super) fn parse(line: &[u8], level: u32) -> Self {
+    pub fn parse(line: &[u8], level: u32) -> Self {
         let text = String::from_utf8_lossy(line);
         let text = text.trim_end_matches('\r');
         // Not only at the start of a line: a kernel message without an end may stand before it.

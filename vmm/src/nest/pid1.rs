@@ -1,0 +1,142 @@
+//! Being a level's only program: what PID 1 does before and after its work, whatever the work is.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use rustix::io::Errno;
+use rustix::mount::MountFlags;
+use rustix::system::RebootCommand;
+
+use super::image::{self, MANIFEST, Manifest};
+use super::level::LEVEL_PARAMETER;
+use super::report::{Line, Said};
+
+/// PID 1's view of its level.
+#[derive(Debug)]
+pub struct Pid1 {
+    /// Which level this is.
+    pub level: u32,
+    /// What the image was made for.
+    pub manifest: Manifest,
+    console: File,
+}
+
+/// Mounts what programs expect, does `work`, reports its failure if it fails, and powers the machine off.
+pub fn run(work: fn(&mut Pid1) -> anyhow::Result<()>) -> ! {
+    let outcome = panic::catch_unwind(|| {
+        let mut pid1 = Pid1::start()?;
+        // What panics has printed its message to stderr, which is the console.
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(&mut pid1)))
+            .unwrap_or_else(|_| Err(anyhow!("/init panicked")));
+        pid1.finish(outcome)
+    });
+    if let Ok(Err(error)) = outcome {
+        eprintln!("/init: {error:#}");
+    }
+    loop {
+        // It comes back only when refused, and PID 1 must never end.
+        let _ = rustix::system::reboot(RebootCommand::PowerOff);
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+impl Pid1 {
+    fn start() -> anyhow::Result<Self> {
+        for (source, target) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
+            match rustix::mount::mount(source, target, source, MountFlags::empty(), None) {
+                // The kernel mounts /dev itself where CONFIG_DEVTMPFS_MOUNT reaches the initramfs.
+                Ok(()) | Err(Errno::BUSY) => {}
+                Err(error) => return Err(error).with_context(|| format!("mounting {target}")),
+            }
+        }
+        let console = OpenOptions::new().write(true).open("/dev/console").context("opening /dev/console")?;
+        let level = parameter(LEVEL_PARAMETER)?.parse().context("in the kernel command line's nvmm.level")?;
+        let manifest = fs::read(image::in_root(MANIFEST)).context("reading the manifest")?;
+        let manifest = serde_json::from_slice(&manifest).context("reading the manifest")?;
+        Ok(Self { level, manifest, console })
+    }
+
+    /// Says something of this level.
+    pub fn say(&mut self, said: Said) {
+        let line = Line { level: self.level, said };
+        self.print(&line);
+    }
+
+    /// Passes on a line of a level above.
+    pub fn print(&mut self, line: &Line) {
+        // One write, so that the kernel's own messages stay outside the line. Without a console nobody can be told.
+        let _ = self.console.write_all(format!("{line}\n").as_bytes());
+    }
+
+    /// Tells how it went, and sees that the console has sent it all.
+    fn finish(&mut self, outcome: anyhow::Result<()>) -> anyhow::Result<()> {
+        if let Err(error) = outcome {
+            self.say(Said::Fail(format!("{error:#}")));
+        }
+        if self.level == 0 {
+            // An emulated machine may be slow to pass on its serial port, and loses the rest at power-off.
+            self.say(Said::Off);
+            thread::sleep(Duration::from_secs(2));
+        }
+        rustix::termios::tcdrain(&self.console).context("draining /dev/console")
+    }
+}
+
+/// The value of a kernel parameter; `key` ends in `=`.
+///
+/// # Errors
+///
+/// /proc/cmdline can't be read, or lacks it.
+pub fn parameter(key: &str) -> anyhow::Result<String> {
+    let line = fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
+    let value = find(&line, key).with_context(|| format!("the kernel command line has no {key}"))?;
+    Ok(value.to_owned())
+}
+
+fn find<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    line.split_whitespace().find_map(|parameter| parameter.strip_prefix(key))
+}
+
+/// Loads modules of the image in the order given.
+///
+/// # Errors
+///
+/// A module that doesn't load is named, and what its error says of the CPU.
+pub fn load(modules: &[String]) -> anyhow::Result<()> {
+    for name in modules {
+        let path = image::in_root(&Manifest::module(name));
+        let file = open(&path)?;
+        match rustix::system::finit_module(&file, c"", 0) {
+            // Built in after all, or loaded by the kernel itself.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(anyhow!(load_error(name, error))),
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path).with_context(|| format!("opening {}", path.display()))
+}
+
+fn load_error(module: &str, error: Errno) -> String {
+    let reason = match (module, error) {
+        ("kvm_intel", Errno::OPNOTSUPP | Errno::NODEV | Errno::IO) => {
+            ": no VMX in the CPU, or it is locked off"
+        }
+        ("kvm_amd", Errno::OPNOTSUPP | Errno::NODEV | Errno::IO) => {
+            ": no SVM in the CPU, or it is locked off"
+        }
+        _ => "",
+    };
+    format!("loading {module}: {}{reason}", io::Error::from(error))
+}
+
+#[cfg(test)]
+#[path = "pid1_test.rs"]
+mod tests;
