@@ -68,8 +68,6 @@ pub const PM1A_EVENT: u16 = 0x600;
 pub const PM1A_CONTROL: u16 = 0x604;
 /// `SLP_TYP` in the PM1 control register that powers off.
 pub const SLP_TYP_S5: u8 = 5;
-/// The IOAPIC input that the PIT (ISA interrupt 0) is wired to, as on PCs.
-pub const PIT_GSI: u32 = 2;
 /// ACPI's interrupt (SCI), level, active low as on PCs.
 pub const SCI_GSI: u32 = 9;
 /// First of the eight IOAPIC inputs that PCI INTx pins share: device `n` uses `PCI_INTX_GSI + n % 8`.

@@ -8,4 +8,3 @@ pub mod acpi;
 pub mod boot;
 pub mod cpu;
 pub mod layout;
-pub mod msi;

@@ -20,8 +20,6 @@ const PCAT_COMPAT: u32 = 1;
 /// From this APIC id on only an x2APIC entry will do: 255 is the broadcast id.
 const FIRST_X2APIC_ID: u32 = 255;
 const LINT1: u8 = 1;
-/// ISA's interrupt 0.
-const PIT_IRQ: u8 = 0;
 #[expect(clippy::cast_possible_truncation, reason = "an ISA interrupt")]
 const SCI_IRQ: u8 = layout::SCI_GSI as u8;
 #[expect(clippy::cast_possible_truncation, reason = "below 4 GiB")]
@@ -94,8 +92,8 @@ pub(super) fn madt(apic_ids: &[u32]) -> Sdt {
             }
         }
     }
+    // KVM's own routing wires the PIT to input 0, not 2 as on PCs, so that there is no override for it.
     add(IoApic::new(0, IOAPIC, 0).as_bytes());
-    add(InterruptSourceOverride::new(PIT_IRQ, layout::PIT_GSI, 0).as_bytes());
     add(InterruptSourceOverride::new(SCI_IRQ, layout::SCI_GSI, LEVEL_LOW).as_bytes());
     add(LocalApicNmi::all_processors().as_bytes());
     if any_x2apic {
