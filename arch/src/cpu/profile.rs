@@ -52,7 +52,7 @@ impl CpuProfile {
         let mut decisions = Vec::new();
         let patches = topology.rewrite(&mut cpuid, vendor);
         apply(&mut cpuid, &patches, &mut decisions);
-        apply(&mut cpuid, &hypervisor::patches(host.tsc_deadline, topology), &mut decisions);
+        apply(&mut cpuid, &hypervisor::patches(host, topology), &mut decisions);
         let (nesting, patches) = Nesting::decide(&cpuid, &host.feature_msrs);
         apply(&mut cpuid, &patches, &mut decisions);
         if cpuid.0.len() > MAX_ENTRIES {

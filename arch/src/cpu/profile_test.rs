@@ -129,6 +129,14 @@ fn hypervisor_bits_follow_the_capabilities() {
 }
 
 #[test]
+fn intel_msr_stays_away_from_amd() {
+    let host = epyc();
+    let edx = |cpuid: &Cpuid| cpuid.get(Leaf::sub(0x7, 0)).edx;
+    assert_eq!(edx(&host.supported) >> 29, 1);
+    assert_eq!(edx(&Cpuid::from_entries(&resolve(&host, 1).cpuid(0))), 0);
+}
+
+#[test]
 fn decisions_name_every_change() {
     let mut host = haswell();
     host.supported.0.get_mut(&Leaf::new(1)).unwrap().ecx &= !(1 << 24);
