@@ -15,6 +15,8 @@ bitflags! {
     /// Only the power button exists here.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     struct Events: u16 {
+        /// `GBL_STS`, `GBL_EN`. Nothing sets it, but Linux checks that it can be enabled.
+        const GLOBAL_LOCK = 1 << 5;
         /// `PWRBTN_STS`, `PWRBTN_EN`.
         const POWER_BUTTON = 1 << 8;
     }

@@ -7,6 +7,7 @@ const STATUS: u64 = 0;
 const ENABLE: u64 = 2;
 const CONTROL: u64 = 4;
 const BUTTON: u16 = 0x100;
+const GLOBAL_LOCK: u16 = 0x20;
 
 fn new() -> (PowerManagement, Arc<FakeLine>) {
     let sci = Arc::new(FakeLine::default());
@@ -27,7 +28,7 @@ fn write(pm: &mut PowerManagement, offset: u64, value: u16) -> Effect {
 fn the_power_button_raises_sci_until_acknowledged() {
     let (mut pm, sci) = new();
     assert_eq!(write(&mut pm, ENABLE, 0xffff), Effect::None);
-    assert_eq!(read(&mut pm, ENABLE), BUTTON, "nothing else is there to be enabled");
+    assert_eq!(read(&mut pm, ENABLE), BUTTON | GLOBAL_LOCK, "nothing else is there to be enabled");
     assert!(!sci.high());
     pm.press_power_button();
     assert!(sci.high());
