@@ -121,6 +121,9 @@ impl Msix {
     /// Bytes in the table for each vector.
     pub const ENTRY_LEN: usize = size_of::<Entry>();
 
+    /// What a table can have at most.
+    pub const MAX_VECTORS: usize = 1 << MessageControl::TABLE_SIZE_MINUS_ONE_BITS;
+
     /// A table of `vectors`, all masked, and MSI-X disabled.
     #[must_use]
     pub fn new(vectors: Vec<Arc<dyn Msi>>) -> Self {
@@ -180,8 +183,8 @@ impl Msix {
     /// Reads the pending bits. They are not writable.
     pub fn read_pending(&self, offset: u64, data: &mut [u8]) {
         data.fill(0);
-        let mut image = vec![0; self.table.len().div_ceil(64) * 8];
-        for (index, vector) in self.vectors.vectors.iter().enumerate() {
+        let mut image = [0; Self::MAX_VECTORS.div_ceil(8)];
+        for (index, vector) in self.vectors.vectors.iter().enumerate().take(Self::MAX_VECTORS) {
             image[index / 8] |= u8::from(vector.pending.load(Ordering::SeqCst)) << (index % 8);
         }
         registers::read(&image, offset, data);

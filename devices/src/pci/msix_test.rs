@@ -1,4 +1,8 @@
-use std::thread;
+use std::{
+    sync::atomic::AtomicU32,
+    thread,
+    time::{Duration, Instant},
+};
 
 use proptest::prelude::*;
 
@@ -152,16 +156,49 @@ fn pending_bits_are_packed() {
 
 #[test]
 fn no_interrupt_is_lost_to_a_race_with_unmasking() {
-    for _ in 0..500 {
-        let (mut msix, fakes) = new(1);
-        msix.set_control(ENABLED);
-        let vectors = msix.vectors().clone();
-        let signaller = thread::spawn(move || vectors.signal(0));
+    const END: u32 = u32::MAX;
+    let (mut msix, fakes) = new(1);
+    msix.set_control(ENABLED);
+    let vectors = msix.vectors().clone();
+    // Odd: the signaller's turn. Spinning, for the two to meet as closely as can be.
+    let turn = Arc::new(AtomicU32::new(0));
+    let wait = |turn: &AtomicU32, least| {
+        for spins in 0.. {
+            if turn.load(Ordering::SeqCst) >= least {
+                return;
+            }
+            if spins > 1000 {
+                thread::yield_now();
+            }
+        }
+    };
+    let signaller = {
+        let turn = Arc::clone(&turn);
+        thread::spawn(move || {
+            for round in 0.. {
+                wait(&turn, 2 * round + 1);
+                if turn.load(Ordering::SeqCst) == END {
+                    return;
+                }
+                vectors.signal(0);
+                turn.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    };
+    let begin = Instant::now();
+    for round in 0.. {
+        mask(&mut msix, 0, true);
+        if begin.elapsed() > Duration::from_millis(300) {
+            break;
+        }
+        turn.fetch_add(1, Ordering::SeqCst);
         mask(&mut msix, 0, false);
-        signaller.join().unwrap();
-        assert_eq!(fakes[0].take_signals(), 1);
+        wait(&turn, 2 * round + 2);
+        assert_eq!(fakes[0].take_signals(), 1, "round {round}");
         assert_eq!(pending(&msix), 0);
     }
+    turn.store(END, Ordering::SeqCst);
+    signaller.join().unwrap();
 }
 
 proptest! {

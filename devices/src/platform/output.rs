@@ -40,11 +40,16 @@ impl Output {
         })
     }
 
-    /// Sends the batch, as far as the sink takes it without blocking.
-    pub(super) fn send(&mut self) {
+    /// Sends the batch, as far as the sink takes it without blocking, and has the descriptor no longer readable.
+    pub(super) fn flush_and_rest(&mut self) {
         if self.armed {
             self.wake_in(NEVER);
         }
+        self.send();
+    }
+
+    /// The timer goes on: it may be there for [`Output::wake_now`].
+    fn send(&mut self) {
         while !self.batch.is_empty() {
             match self.sink.write(&self.batch) {
                 Ok(0) => self.fail(&ErrorKind::WriteZero.into()),

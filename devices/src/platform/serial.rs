@@ -16,9 +16,18 @@ use crate::{
 
 const REGISTERS: u8 = 8;
 const RECEIVER_BUFFER: u8 = 0;
+const INTERRUPT_ENABLE: u8 = 1;
+const INTERRUPT_IDENTIFICATION: u8 = 2;
 const MODEM_CONTROL: u8 = 4;
 const LINE_STATUS: u8 = 5;
-/// The line status bit that says there is a byte to read.
+
+/// Interrupt identification: the transmitter is empty.
+const TRANSMITTER_EMPTY: u8 = 0b010;
+/// Interrupt identification: there are bytes to read.
+const DATA_AVAILABLE: u8 = 0b100;
+/// Line control: registers 0 and 1 are the divisor.
+const DIVISOR_LATCH: u8 = 0x80;
+/// Line status: there is a byte to read.
 const DATA_READY: u8 = 1;
 
 /// A 16550A serial port.
@@ -60,7 +69,7 @@ impl Serial {
 
     /// Sends what waits for more.
     pub fn flush(&mut self) {
-        self.uart.writer_mut().send();
+        self.uart.writer_mut().flush_and_rest();
     }
 
     /// A descriptor that is readable when there is output to [`Serial::flush`], or room again for input that
@@ -68,6 +77,22 @@ impl Serial {
     #[must_use]
     pub fn wakeup(&self) -> BorrowedFd<'_> {
         self.uart.writer().as_fd()
+    }
+
+    /// Of two causes a 16550A shows the first, and the second when that is done. vm-superio shows both at once, which reads
+    /// as a third, and takes them for acknowledged.
+    fn read_interrupt_identification(&mut self) -> u8 {
+        let both = DATA_AVAILABLE | TRANSMITTER_EMPTY;
+        let causes = self.uart.read(INTERRUPT_IDENTIFICATION);
+        if causes & both != both {
+            return causes;
+        }
+        let state = self.uart.state();
+        if state.line_control & DIVISOR_LATCH == 0 {
+            // This raises what is enabled and so.
+            let _infallible = self.uart.write(INTERRUPT_ENABLE, state.interrupt_enable);
+        }
+        causes & !TRANSMITTER_EMPTY
     }
 
     /// Room for input comes with the last byte read, and with the end of loopback mode.
@@ -86,7 +111,10 @@ impl Device for Serial {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         data.fill(0xff);
         for (register, byte) in registers_from(offset).zip(data) {
-            *byte = self.uart.read(register);
+            *byte = match register {
+                INTERRUPT_IDENTIFICATION => self.read_interrupt_identification(),
+                _ => self.uart.read(register),
+            };
             self.wake_for_input(register);
         }
     }

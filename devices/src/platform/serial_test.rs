@@ -168,6 +168,35 @@ fn input_interrupts_and_asks_for_more_when_read() {
 }
 
 #[test]
+fn the_wish_for_input_outlasts_a_burst_of_output() {
+    let (mut serial, _irq, _sink) = new();
+    let accepted = serial.input(&[b'a'; 100]);
+    assert!(accepted < 100);
+    for _ in 0..accepted {
+        read(&mut serial, 0);
+    }
+    assert!(awake_within(&serial, 900));
+    print(&mut serial, &"x".repeat(10_000));
+    assert!(awake_within(&serial, 0), "sending a batch did not take it for seen");
+}
+
+#[test]
+fn of_two_interrupts_the_first_is_shown_first() {
+    let (mut serial, irq, _sink) = new();
+    assert_eq!(serial.write(IER, &[3]), Effect::None);
+    assert_eq!(read(&mut serial, IIR), 0xc2, "the transmitter is empty");
+    assert_eq!(read(&mut serial, IIR), 0xc1, "and that is acknowledged");
+    print(&mut serial, "x");
+    assert_eq!(serial.input(b"y"), 1);
+    irq.take_edges();
+    assert_eq!(read(&mut serial, IIR), 0xc4);
+    assert!(irq.take_edges() > 0, "the other is still to come");
+    assert_eq!(read(&mut serial, 0), b'y');
+    assert_eq!(read(&mut serial, IIR), 0xc2);
+    assert_eq!(read(&mut serial, IIR), 0xc1);
+}
+
+#[test]
 fn loopback_refuses_input_until_it_ends() {
     let (mut serial, _irq, sink) = new();
     assert_eq!(serial.write(4, &[0x10]), Effect::None);

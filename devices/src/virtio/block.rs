@@ -5,7 +5,7 @@ mod executor;
 mod faults;
 mod request;
 #[cfg(test)]
-mod test_disk;
+pub(crate) mod test_disk;
 mod worker;
 
 use std::{fmt, io, str::FromStr, sync::Arc};

@@ -297,3 +297,7 @@ fn identity(device_type: u16) -> Identity {
 #[cfg(test)]
 #[path = "pci_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "pci/block_test.rs"]
+mod block_tests;

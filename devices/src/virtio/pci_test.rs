@@ -180,7 +180,7 @@ fn configuration_space_has_a_window_to_the_bar() {
         (0, NOTIFY, 3),
         (0, NOTIFY, 8),
         (0, NOTIFY, u32::MAX),
-        (0, NOTIFY + 1, 2),
+        (0, DEVICE_STATUS - 1, 2),
         (0, u64::from(VirtioPci::BAR_SIZE), 4),
         (0, 0xffff_fffc, 4),
     ] {

@@ -210,11 +210,7 @@ impl Common {
             return self.reset();
         }
         let status = self.interrupts.status();
-        let written = Status::from_bits_truncate(value) | Status::DEVICE_NEEDS_RESET;
-        if !written.contains(status) {
-            return;
-        }
-        let mut new = written - status - Status::DEVICE_NEEDS_RESET;
+        let mut new = Status::from_bits_truncate(value) - status - Status::DEVICE_NEEDS_RESET;
         if !self.features_agreed() {
             new -= Status::FEATURES_OK;
         }

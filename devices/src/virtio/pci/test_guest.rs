@@ -122,23 +122,19 @@ pub(super) struct Guest {
 impl Guest {
     /// A guest with a device that does nothing, in slot 3.
     pub(super) fn new() -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::default();
         let len = usize::try_from(MEMORY_SIZE).unwrap();
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), len)]).unwrap();
-        Self::with_device(Box::new(FakeDevice(state.clone())), memory, state)
+        Self { state: Arc::clone(&state), ..Self::with_device(Box::new(FakeDevice(state)), memory) }
     }
 
     /// A guest with any device.
-    pub(super) fn with_device(
-        device: Box<dyn VirtioDevice>,
-        memory: GuestMemoryMmap,
-        state: Arc<Mutex<State>>,
-    ) -> Self {
+    pub(super) fn with_device(device: Box<dyn VirtioDevice>, memory: GuestMemoryMmap) -> Self {
         let line = Arc::new(FakeLine::default());
         let vectors: Vec<_> = (0..3).map(|_| Arc::new(FakeMsi::default())).collect();
         let msis = vectors.iter().map(|msi| msi.clone() as Arc<dyn Msi>).collect();
         let pci = VirtioPci::new(3, BAR, device, memory, line.clone(), msis).unwrap();
-        Self { pci, line, vectors, state }
+        Self { pci, line, vectors, state: Arc::default() }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

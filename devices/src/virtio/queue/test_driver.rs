@@ -45,6 +45,14 @@ impl Driver {
         Self { memory, size, next_descriptor: 0, avail: 0, used: 0 }
     }
 
+    /// Forgets what was, as a driver does that resets its device.
+    pub(crate) fn restart(&mut self) {
+        for ring in [AVAIL, USED] {
+            self.write(ring, &vec![0; 6 + 8 * usize::from(self.size)]);
+        }
+        (self.next_descriptor, self.avail, self.used) = (0, 0, 0);
+    }
+
     /// The queue as a transport hands it over.
     pub(crate) fn queue(&self) -> Queue {
         let mut queue = Queue::new(self.size).unwrap();
