@@ -46,6 +46,11 @@ impl Field {
         u32::MAX >> (32 - self.width)
     }
 
+    /// Its bits in the register.
+    pub(super) const fn mask(&self) -> u32 {
+        self.max() << self.shift
+    }
+
     /// The value in `cpuid`.
     pub(super) fn get(&self, cpuid: &Cpuid) -> u32 {
         cpuid.get(self.leaf).get(self.register) >> self.shift & self.max()
@@ -54,7 +59,7 @@ impl Field {
     /// Sets the value in `cpuid`, and no other bit.
     pub(super) fn set(&self, cpuid: &mut Cpuid, value: u32) {
         let register = cpuid.0.entry(self.leaf).or_default().get_mut(self.register);
-        let mask = self.max() << self.shift;
+        let mask = self.mask();
         *register = *register & !mask | value << self.shift & mask;
     }
 }

@@ -12,8 +12,8 @@ use super::{
     svm, vmx,
 };
 
-const VMX: Field = Field::bit(0x1, Register::Ecx, 5, "vmx");
-const SVM: Field = Field::bit(0x8000_0001, Register::Ecx, 2, "svm");
+pub(super) const VMX: Field = Field::bit(0x1, Register::Ecx, 5, "vmx");
+pub(super) const SVM: Field = Field::bit(0x8000_0001, Register::Ecx, 2, "svm");
 
 /// What the guest has for guests of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

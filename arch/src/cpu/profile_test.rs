@@ -218,6 +218,33 @@ fn read_back_may_differ_in_live_bits_only() {
 }
 
 #[test]
+fn added_features_are_told_apart() {
+    let profile = resolve(&epyc(), 1);
+    let mismatches = |change: fn(&mut kvm_cpuid_entry2)| {
+        let mut read = profile.cpuid(0);
+        read.iter_mut().for_each(change);
+        let added: Vec<_> = profile.verify(0, &read).iter().map(Mismatch::only_adds).collect();
+        added
+    };
+    let set = |entry: &mut kvm_cpuid_entry2| match entry.function {
+        // AVX-512 and PREFETCHWT1.
+        0x7 => (entry.ebx, entry.ecx) = (entry.ebx | 1 << 16, entry.ecx | 1),
+        // VMX, which is not for KVM to add.
+        0x1 => entry.ecx |= 1 << 5,
+        // NC is no feature.
+        0x8000_0008 => entry.ecx |= 1,
+        _ => {}
+    };
+    assert_eq!(mismatches(set), [false, true, true, false]);
+    let clear = |entry: &mut kvm_cpuid_entry2| {
+        if entry.function == 0x7 {
+            entry.ebx = 1 << 16;
+        }
+    };
+    assert_eq!(mismatches(clear), [false]);
+}
+
+#[test]
 fn cpu_is_named_on_the_command_line() {
     for name in ["host-passthrough", "host", "max"] {
         assert_eq!(name.parse::<CpuSpec>().unwrap().to_string(), "host-passthrough");

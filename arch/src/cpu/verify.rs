@@ -8,9 +8,10 @@ use super::{
         Register::{self, Eax, Ebx, Ecx, Edx},
     },
     field::Field,
+    nesting,
 };
 
-/// Bits that KVM keeps up to date while the vCPU runs (`kvm_update_cpuid_runtime`), so that they need not be as they were set.
+/// Bits that need not read back as they were set. Most follow what the vCPU does (`kvm_update_cpuid_runtime`).
 const LIVE: [Field; 8] = [
     // Follows CR4.OSXSAVE.
     Field::bit(0x1, Ecx, 27, "osxsave"),
@@ -23,10 +24,23 @@ const LIVE: [Field; 8] = [
     // Follow XCR0, and IA32_XSS.
     Field::new(0xd, Ebx, 31, 0, "xsave area size").at(Leaf::sub(0xd, 0)),
     Field::new(0xd, Ebx, 31, 0, "compacted xsave area size").at(Leaf::sub(0xd, 1)),
-    // Offered and then taken back by a KVM in software that has no 5-level page tables.
-    Field::bit(0x7, Ecx, 16, "la57").at(Leaf::sub(0x7, 0)),
     // Goes if HLT doesn't exit.
     Field::bit(0x4000_0001, Eax, 7, "kvm-pv-unhalt"),
+    // A KVM in software without 5-level page tables offers it all the same, and takes it back.
+    Field::bit(0x7, Ecx, 16, "la57").at(Leaf::sub(0x7, 0)),
+];
+
+/// Registers whose every bit is a feature.
+const FEATURES: [(Leaf, Register); 9] = [
+    (Leaf::new(0x1), Ecx),
+    (Leaf::new(0x1), Edx),
+    (Leaf::sub(0x7, 0), Ebx),
+    (Leaf::sub(0x7, 0), Ecx),
+    (Leaf::sub(0x7, 0), Edx),
+    (Leaf::sub(0x7, 1), Eax),
+    (Leaf::sub(0xd, 1), Eax),
+    (Leaf::new(0x8000_0001), Ecx),
+    (Leaf::new(0x8000_0001), Edx),
 ];
 
 /// A register that KVM has otherwise than it was set.
@@ -42,33 +56,15 @@ pub struct Mismatch {
     pub read: u32,
 }
 
-/// Registers whose every bit is a feature.
-const FEATURES: [(u32, Register); 8] = [
-    (0x1, Ecx),
-    (0x1, Edx),
-    (0x7, Ebx),
-    (0x7, Ecx),
-    (0x7, Edx),
-    (0xd, Eax),
-    (0x8000_0001, Ecx),
-    (0x8000_0001, Edx),
-];
-
 impl Mismatch {
     /// Whether KVM has all that it was given and shows more features. A KVM in software does that: it runs the guest's code on the
     /// processor as it is, and can't hide what that has. VMX and SVM, which it would have to emulate, are not for it to add.
     #[must_use]
     pub fn only_adds(&self) -> bool {
-        let Self { leaf, register, set, read } = *self;
-        let added = read & !set;
-        let nesting = match (leaf.function, register) {
-            (0x1, Ecx) => 1 << 5,
-            (0x8000_0001, Ecx) => 1 << 2,
-            _ => 0,
-        };
-        let features = FEATURES.contains(&(leaf.function, register))
-            || (leaf == Leaf::sub(0x7, 1) && register == Eax);
-        features && leaf != Leaf::sub(0xd, 0) && set & !read == 0 && added & nesting == 0
+        let place = (self.leaf, self.register);
+        let nesting = [nesting::VMX, nesting::SVM].iter().filter(|bit| (bit.leaf, bit.register) == place);
+        let may_add = !nesting.fold(0, |bits, bit| bits | bit.mask());
+        FEATURES.contains(&place) && self.set & !self.read == 0 && self.read & !self.set & !may_add == 0
     }
 }
 
