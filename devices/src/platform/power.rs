@@ -12,10 +12,10 @@ use crate::{
 
 bitflags! {
     /// ACPI 6.5, "PM1 Status Registers" and "PM1 Enable Registers": what can be pending, and what may raise the SCI.
-    /// Only the power button is ever pressed here, but an OS enables the global lock's event too, and expects it to stay enabled.
+    /// Only the power button's ever happens here.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     struct Events: u16 {
-        /// `GBL_STS`, `GBL_EN`. Nothing sets it, but Linux checks that it can be enabled.
+        /// `GBL_STS`, `GBL_EN`: the global lock. Linux checks that its event can be enabled.
         const GLOBAL_LOCK = 1 << 5;
         /// `PWRBTN_STS`, `PWRBTN_EN`.
         const POWER_BUTTON = 1 << 8;

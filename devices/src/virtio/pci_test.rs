@@ -250,7 +250,7 @@ fn accesses() -> impl Strategy<Value = Vec<(bool, u64, Vec<u8>)>> {
     let len = prop::sample::select(vec![1, 2, 4, 8, 3, 0, 16]);
     let value = prop_oneof![Just(0_u64), Just(1), 0..16_u64, Just(0x1000), Just(u64::MAX), any::<u64>()];
     let data = (len, value).prop_map(|(len, value)| value.to_le_bytes().repeat(2)[..len].to_vec());
-    prop::collection::vec((any::<bool>(), offset, data), 0..300)
+    prop::collection::vec((any::<bool>(), offset, data), 0..150)
 }
 
 proptest! {
