@@ -66,11 +66,10 @@ impl Vcpu {
     /// The order, and why:
     /// 1. CPUID: KVM checks control registers and MSRs against it;
     /// 2. MSRs: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in VMX operation;
-    /// 3. segment and control registers: they enable the local APIC;
-    /// 4. general registers;
-    /// 5. the local APIC's LINT pins, once it is there.
+    /// 3. general, segment and control registers, and with these the local APIC's mode, which CPUID has to allow;
+    /// 4. the local APIC's LINT pins, whose registers look otherwise in another mode.
     ///
-    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1, 2 and 5.
+    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1, 2, the local APIC's mode and 4.
     ///
     /// # Errors
     ///
@@ -83,12 +82,13 @@ impl Vcpu {
         let cpuid = CpuId::from_entries(&profile.cpuid(id)).map_err(|_| VcpuError::TooManyLeaves(id))?;
         fd.set_cpuid2(&cpuid).map_err(ask("KVM_SET_CPUID2"))?;
         set_msrs(&fd, id, profile.msrs().iter().chain(&boot::BOOT_MSRS))?;
+        let mut sregs = fd.get_sregs().map_err(ask("KVM_GET_SREGS"))?;
+        profile.set_apic_mode(&mut sregs);
         if id == 0 {
-            let mut sregs = fd.get_sregs().map_err(ask("KVM_GET_SREGS"))?;
             entry.set_sregs(&mut sregs);
-            fd.set_sregs(&sregs).map_err(ask("KVM_SET_SREGS"))?;
             fd.set_regs(&entry.regs()).map_err(ask("KVM_SET_REGS"))?;
         }
+        fd.set_sregs(&sregs).map_err(ask("KVM_SET_SREGS"))?;
         let mut lapic = fd.get_lapic().map_err(ask("KVM_GET_LAPIC"))?;
         boot::set_lint(&mut lapic);
         fd.set_lapic(&lapic).map_err(ask("KVM_SET_LAPIC"))?;

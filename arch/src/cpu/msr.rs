@@ -1,5 +1,8 @@
 //! Model-specific registers by name: SDM 4, "Architectural MSRs".
 
+/// IA32_APIC_BASE: the local APIC is in x2APIC mode.
+pub const APIC_BASE_EXTD: u64 = 1 << 10;
+
 /// IA32_FEATURE_CONTROL: whether VMXON works.
 pub const FEATURE_CONTROL: u32 = 0x3a;
 /// IA32_BIOS_SIGN_ID: the microcode's revision. AMD has its patch level there.

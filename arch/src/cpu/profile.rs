@@ -1,6 +1,6 @@
 //! The CPU of one machine, decided on: what each vCPU is given, and why.
 
-use kvm_bindings::kvm_cpuid_entry2;
+use kvm_bindings::{kvm_cpuid_entry2, kvm_sregs};
 
 use super::{
     CpuError,
@@ -10,7 +10,7 @@ use super::{
     nesting::Nesting,
     patch::{Decision, Patch, Why},
     spec::{CpuSpec, Model},
-    topology::Topology,
+    topology::{FIRST_X2APIC_ID, Topology},
     verify::{self, Mismatch},
 };
 
@@ -116,6 +116,13 @@ impl CpuProfile {
     #[must_use]
     pub fn apic_id(&self, vcpu: u32) -> u32 {
         self.topology.apic_id(vcpu)
+    }
+
+    /// Puts a vCPU's local APIC into x2APIC mode if ids need it, as firmware does: Linux drops the larger ids from the MADT when it isn't.
+    pub fn set_apic_mode(&self, sregs: &mut kvm_sregs) {
+        if self.topology.max_apic_id() >= FIRST_X2APIC_ID {
+            sregs.apic_base |= msr::APIC_BASE_EXTD;
+        }
     }
 
     /// The CPU's name, empty if it has none.

@@ -129,6 +129,17 @@ fn hypervisor_bits_follow_the_capabilities() {
 }
 
 #[test]
+fn large_ids_start_in_x2apic_mode() {
+    let apic_base = |vcpus| {
+        let mut sregs = kvm_sregs { apic_base: 0xfee0_0900, ..kvm_sregs::default() };
+        resolve(&haswell(), vcpus).set_apic_mode(&mut sregs);
+        sregs.apic_base
+    };
+    assert_eq!(apic_base(255), 0xfee0_0900);
+    assert_eq!(apic_base(256), 0xfee0_0d00);
+}
+
+#[test]
 fn intel_msr_stays_away_from_amd() {
     let host = epyc();
     let edx = |cpuid: &Cpuid| cpuid.get(Leaf::sub(0x7, 0)).edx;
