@@ -54,6 +54,14 @@ pub struct NestArgs {
     #[arg(long, value_name = "vmx|svm")]
     emulated: Option<Virt>,
 
+    /// Further kernel parameters for every level
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    cmdline: String,
+
+    /// Show what every level prints on its console
+    #[arg(long)]
+    console: bool,
+
     /// Give up after this many seconds [default: 300, emulated 1800]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
@@ -80,6 +88,8 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let mut say = |line: &Line| {
         if let Some(progress) = run.take(line) {
             eprintln!("{:7.1} s  {progress}", start.elapsed().as_secs_f64());
+        } else if let (true, Said::Text(text)) = (args.console, &line.said) {
+            eprintln!("{:7.1} s  {} | {}", start.elapsed().as_secs_f64(), line.level, run::printable(text));
         }
     };
     let deadline = Some(start + limit);
@@ -123,7 +133,9 @@ fn prepare(args: &NestArgs, virt: Virt, kernel: &Kernel) -> anyhow::Result<(Mani
     let names = |list: &[modules::Module]| list.iter().map(|module| module.name.clone()).collect();
     let manifest = Manifest {
         levels: args.levels,
-        cmdline: args.emulated.map(emulator::parameters).unwrap_or_default().to_owned(),
+        cmdline: format!("{} {}", args.emulated.map_or("", emulator::parameters), args.cmdline)
+            .trim()
+            .to_owned(),
         files: vec![],
         virtio: names(&virtio),
         kvm: names(&kvm),

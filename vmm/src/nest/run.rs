@@ -205,7 +205,7 @@ fn dash() -> String {
 }
 
 /// Without what could move a terminal's cursor or change its colours.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|&c| c == '\t' || !c.is_control()).collect()
 }
 
