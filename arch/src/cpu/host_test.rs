@@ -10,8 +10,10 @@ fn native_leaves_fill_what_kvm_left_blank() {
     assert_eq!(offered.function(0x4).count(), 5);
     assert_eq!(offered.get(Leaf::new(0x8000_0006)), host.supported.get(Leaf::new(0x8000_0006)));
 
-    let offered = testing::epyc().offered();
-    assert_eq!(offered.function(0x8000_001d).count(), 4);
+    // Subleaves come over together; the last one, which ends the list, is KVM's to answer.
+    let mut host = testing::epyc();
+    host.supported.remove(0x8000_001d);
+    assert_eq!(host.offered().function(0x8000_001d).count(), 4);
 }
 
 #[test]
@@ -37,13 +39,13 @@ fn this_machine_can_be_read() {
 
 #[test]
 fn recorded_host_is_loaded_again() {
-    for host in [testing::haswell(), testing::epyc()] {
+    for host in [testing::haswell(), testing::epyc(), testing::software()] {
         let json = serde_json::to_string_pretty(&host).unwrap();
         assert_eq!(serde_json::from_str::<HostCpu>(&json).unwrap(), host);
     }
     let json = serde_json::to_string(&testing::haswell()).unwrap();
-    assert!(json.contains(r#""0x00000480":"0x00d810000000002b""#), "{json}");
-    let wrong = json.replace("0x00d810000000002b", "many");
+    assert!(json.contains(r#""0x00000480":"0x00d8100011e57ed0""#), "{json}");
+    let wrong = json.replace("0x00d8100011e57ed0", "many");
     let error = serde_json::from_str::<HostCpu>(&wrong).unwrap_err().to_string();
     assert!(error.contains(r#""0x00000480": "many" is no MSR"#), "{error}");
 }

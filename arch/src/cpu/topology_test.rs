@@ -8,6 +8,8 @@ use crate::cpu::{
     testing,
 };
 
+const TOPOEXT: u32 = 1 << 22;
+
 /// A vCPU's leaves.
 fn leaves(mut cpuid: Cpuid, vendor: Vendor, topology: &Topology, vcpu: u32) -> Cpuid {
     for patch in topology.rewrite(&mut cpuid, vendor) {
@@ -22,7 +24,14 @@ fn intel(topology: &Topology, vcpu: u32) -> Cpuid {
 }
 
 fn amd(topology: &Topology, vcpu: u32) -> Cpuid {
-    leaves(testing::epyc().offered(), Vendor::Amd, topology, vcpu)
+    leaves(epyc(), Vendor::Amd, topology, vcpu)
+}
+
+/// With the topology extensions that QEMU TCG lacks.
+fn epyc() -> Cpuid {
+    let mut cpuid = testing::epyc().offered();
+    cpuid.0.get_mut(&Leaf::new(0x8000_0001)).unwrap().ecx |= TOPOEXT;
+    cpuid
 }
 
 fn registers(cpuid: &Cpuid, leaf: Leaf) -> [u32; 4] {
@@ -91,8 +100,7 @@ fn intel_dies_bring_leaf_1f() {
 
 #[test]
 fn host_with_leaf_1f_keeps_it() {
-    let mut cpuid = testing::haswell().offered();
-    cpuid.0.get_mut(&Leaf::new(0)).unwrap().eax = 0x20;
+    let cpuid = testing::software().offered();
     let cpuid = leaves(cpuid, Vendor::Intel, &Topology::flat(4).unwrap(), 3);
     assert_eq!(registers(&cpuid, Leaf::new(0))[0], 0x20);
     assert_eq!(registers(&cpuid, Leaf::sub(0x1f, 1)), [2, 4, 0x201, 3]);
@@ -129,8 +137,8 @@ fn amd_leaves_tell_cores_and_nodes() {
     let cpuid = amd(&topology, 11);
     assert_eq!(registers(&cpuid, Leaf::new(1))[1], 0x0b10_0800);
     assert_eq!(registers(&cpuid, Leaf::new(0x8000_0001))[2] & 2, 2);
-    assert_eq!(registers(&cpuid, Leaf::new(0x8000_0008)), [0x3028, 0x1000, 0x400f, 0]);
-    assert_eq!(registers(&cpuid, Leaf::sub(0x8000_001d, 2))[0], 1 << 14 | 0x143);
+    assert_eq!(registers(&cpuid, Leaf::new(0x8000_0008)), [0x3028, 0x0200_0000, 0x400f, 0]);
+    assert_eq!(registers(&cpuid, Leaf::sub(0x8000_001d, 2))[0], 1 << 14 | 0x43);
     assert_eq!(registers(&cpuid, Leaf::sub(0x8000_001d, 3))[0], 7 << 14 | 0x163);
     assert_eq!(registers(&cpuid, Leaf::new(0x8000_001e)), [11, 0x105, 0x101, 0]);
     assert_eq!(registers(&cpuid, Leaf::sub(0xb, 1)), [4, 16, 0x201, 11]);
@@ -139,15 +147,14 @@ fn amd_leaves_tell_cores_and_nodes() {
 
 #[test]
 fn amd_without_topology_extensions_has_no_leaf_1e() {
-    let mut cpuid = testing::epyc().offered();
-    cpuid.0.get_mut(&Leaf::new(0x8000_0001)).unwrap().ecx &= !(1 << 22);
+    let cpuid = testing::epyc().offered();
     let cpuid = leaves(cpuid, Vendor::Amd, &Topology::flat(2).unwrap(), 1);
     assert_eq!(cpuid.function(0x8000_001e).count(), 0);
 }
 
 #[test]
 fn newer_amd_has_domains() {
-    let mut cpuid = testing::epyc().offered();
+    let mut cpuid = epyc();
     cpuid.0.get_mut(&Leaf::new(0x8000_0000)).unwrap().eax = 0x8000_0028;
     let cpuid = leaves(cpuid, Vendor::Amd, &Topology::new(2, 2, 4, 2).unwrap(), 31);
     let domain = |index| registers(&cpuid, Leaf::sub(0x8000_0026, index));
