@@ -66,7 +66,7 @@ pub const RESET_CONTROL: u16 = 0xcf9;
 pub const PM1A_EVENT: u16 = 0x600;
 /// ACPI PM1a control block (2 bytes).
 pub const PM1A_CONTROL: u16 = 0x604;
-/// `SLP_TYP` in the PM1 control register that powers off.
+/// `SLP_TYP` that powers off, when written to the PM1a control block: what the DSDT's `_S5` gives.
 pub const SLP_TYP_S5: u8 = 5;
 /// ACPI's interrupt (SCI), level, active low as on PCs.
 pub const SCI_GSI: u32 = 9;

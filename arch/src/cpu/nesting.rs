@@ -82,7 +82,7 @@ impl Nesting {
     }
 }
 
-/// Spelled as on the command line.
+/// Spelled as QEMU does.
 fn names<F: Flags>(flags: &F) -> Vec<String> {
     flags.iter_names().map(|(name, _)| name.to_ascii_lowercase().replace('_', "-")).collect()
 }

@@ -39,9 +39,9 @@ fn vmx_comes_with_its_msrs() {
             SecondaryControls::EPT
                 | SecondaryControls::VPID
                 | SecondaryControls::UNRESTRICTED_GUEST
-                | SecondaryControls::APIC_REGISTER_VIRTUALIZATION
-                | SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY
-                | SecondaryControls::VMCS_SHADOWING
+                | SecondaryControls::APICV_REGISTER
+                | SecondaryControls::APICV_VID
+                | SecondaryControls::SHADOW_VMCS
                 | SecondaryControls::PML
         )
     );

@@ -6,7 +6,7 @@ use bitflags::bitflags;
 pub const FUNCTION: u32 = 0x8000_000a;
 
 bitflags! {
-    /// EDX, those that make a nested guest fast.
+    /// EDX, those that make a nested guest fast, by the names that QEMU gives them.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Features: u32 {
         /// Nested paging.

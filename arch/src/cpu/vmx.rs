@@ -16,7 +16,7 @@ bitflags! {
 }
 
 bitflags! {
-    /// SDM 3C, "Secondary Processor-Based VM-Execution Controls", those that make a nested guest fast.
+    /// SDM 3C, "Secondary Processor-Based VM-Execution Controls", those that make a nested guest fast, by the names that QEMU gives them.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct SecondaryControls: u32 {
         /// Two-dimensional paging.
@@ -25,12 +25,12 @@ bitflags! {
         const VPID = 1 << 5;
         /// Real mode and unpaged protected mode run natively.
         const UNRESTRICTED_GUEST = 1 << 7;
-        /// APICv.
-        const APIC_REGISTER_VIRTUALIZATION = 1 << 8;
-        /// APICv.
-        const VIRTUAL_INTERRUPT_DELIVERY = 1 << 9;
-        /// The nested hypervisor reads and writes its VMCS without exits.
-        const VMCS_SHADOWING = 1 << 14;
+        /// APIC-register virtualization.
+        const APICV_REGISTER = 1 << 8;
+        /// Virtual-interrupt delivery.
+        const APICV_VID = 1 << 9;
+        /// VMCS shadowing: a nested hypervisor reads and writes its VMCS without exits.
+        const SHADOW_VMCS = 1 << 14;
         /// Page-modification logging.
         const PML = 1 << 17;
         /// A guest's TSC may run at another rate.

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use arch::layout;
 use bitfield_struct::bitfield;
 use bitflags::bitflags;
 use zerocopy::{Immutable, IntoBytes};
@@ -61,9 +62,6 @@ impl PowerManagement {
     /// How many ports it takes: the event block (status, enable) and the control block, two bytes each.
     pub const LEN: u64 = size_of::<Registers>() as u64;
 
-    /// `SLP_TYP` of S5, soft off: what the DSDT's `_S5` has to give.
-    pub const SLEEP_TYPE_S5: u8 = 5;
-
     /// `sci` is level-triggered, and high as long as an enabled event is pending.
     #[must_use]
     pub fn new(sci: Arc<dyn Line>) -> Self {
@@ -90,7 +88,7 @@ impl PowerManagement {
             5 => {
                 let control = Control::from(bits);
                 self.sleep_type = control.sleep_type();
-                if control.sleep_enable() && self.sleep_type == Self::SLEEP_TYPE_S5 {
+                if control.sleep_enable() && self.sleep_type == layout::SLP_TYP_S5 {
                     return Effect::PowerOff;
                 }
             }
