@@ -58,9 +58,16 @@ impl Output {
                     self.failing = false;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return self.wake_in(SEND_AFTER),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return self.wake_soon(),
                 Err(error) => self.fail(&error),
             }
+        }
+    }
+
+    /// Makes the descriptor readable, unless it will be anyway.
+    fn wake_soon(&mut self) {
+        if !self.armed {
+            self.wake_in(SEND_AFTER);
         }
     }
 
@@ -93,9 +100,7 @@ impl Write for Output {
         // What a sink that would block leaves no room for is lost, as on a wire.
         let room = BATCH - self.batch.len();
         self.batch.extend(bytes.iter().take(room));
-        if !self.armed {
-            self.wake_in(SEND_AFTER);
-        }
+        self.wake_soon();
         Ok(bytes.len())
     }
 

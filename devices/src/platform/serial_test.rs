@@ -169,7 +169,7 @@ fn input_interrupts_and_asks_for_more_when_read() {
 
 #[test]
 fn the_wish_for_input_outlasts_a_burst_of_output() {
-    let (mut serial, _irq, _sink) = new();
+    let (mut serial, _irq, sink) = new();
     let accepted = serial.input(&[b'a'; 100]);
     assert!(accepted < 100);
     for _ in 0..accepted {
@@ -178,6 +178,9 @@ fn the_wish_for_input_outlasts_a_burst_of_output() {
     assert!(awake_within(&serial, 900));
     print(&mut serial, &"x".repeat(10_000));
     assert!(awake_within(&serial, 0), "sending a batch did not take it for seen");
+    sink.fail_with(Some(io::ErrorKind::WouldBlock));
+    print(&mut serial, &"x".repeat(10_000));
+    assert!(awake_within(&serial, 0), "nor did trying to");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod queue;
 #[cfg(test)]
 mod test_guest;
 
-use std::{io, sync::Arc};
+use std::{io, ops::Range, sync::Arc};
 
 use arch::layout;
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
@@ -195,18 +195,16 @@ impl VirtioPci {
         (reaches && offset < Self::BAR_SIZE).then_some((offset.into(), usize::try_from(length).ok()?))
     }
 
-    /// Whether an access to configuration space is one to the window, and so to the BAR.
-    fn reaches_window(&self, offset: u16, len: usize) -> bool {
-        let data = ConfigAccessCapability::DATA;
-        let offset = usize::from(offset);
-        overlap(
-            &(offset..offset.saturating_add(len)),
-            &(self.config_access + data.start..self.config_access + data.end),
-        )
+    /// Where in configuration space the window is.
+    fn window_data(&self) -> Range<usize> {
+        let Range { start, end } = ConfigAccessCapability::DATA;
+        self.config_access + start..self.config_access + end
     }
 
-    fn window_data(&self) -> usize {
-        self.config_access + ConfigAccessCapability::DATA.start
+    /// Whether an access to configuration space is one to the window, and so to the BAR.
+    fn reaches_window(&self, offset: u16, len: usize) -> bool {
+        let offset = usize::from(offset);
+        overlap(&(offset..offset.saturating_add(len)), &self.window_data())
     }
 
     /// Brings the interrupts in line with configuration space.
@@ -234,7 +232,7 @@ impl PciFunction for VirtioPci {
         {
             let mut value = [0; 4];
             self.bar_read(at, &mut value[..len]);
-            self.config.set(self.window_data(), &value[..len]);
+            self.config.set(self.window_data().start, &value[..len]);
         }
         self.config.set_interrupt_status(self.common.interrupts().intx_pending());
         self.config.read(offset, data);
@@ -245,7 +243,7 @@ impl PciFunction for VirtioPci {
         if self.reaches_window(offset, data.len())
             && let Some((at, len)) = self.window()
         {
-            let value: [u8; 4] = self.config.get(self.window_data());
+            let value: [u8; 4] = self.config.get(self.window_data().start);
             self.bar_write(at, &value[..len]);
         }
         self.follow_config();

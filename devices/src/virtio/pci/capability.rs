@@ -43,10 +43,7 @@ impl Capability {
         Self::with_len(size_of::<Self>(), structure, offset, length)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the three structures below are no longer than 20 bytes"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the longest of these structures has 20 bytes")]
     const fn with_len(len: usize, structure: Structure, offset: u32, length: u32) -> Self {
         Self {
             id: VENDOR_SPECIFIC,
