@@ -50,7 +50,7 @@ pub fn parameters(virt: Virt) -> &'static str {
 pub fn start(virt: Virt, kernel: &Path, image: &Memfd, manifest: &Manifest) -> anyhow::Result<Machine> {
     // `reboot=t`: after a panic, a triple fault, which ends the emulator, where other ways need a firmware's help.
     let parameters = format!("{} reboot=t", kernel_parameters(0, manifest));
-    let memory = memory_mib(0, manifest.levels).max(1024);
+    let memory = memory_mib(0, manifest.levels);
     match virt {
         Virt::Svm => qemu(kernel, image, &parameters, memory),
         Virt::Vmx => bochs(kernel, image, &parameters, memory),

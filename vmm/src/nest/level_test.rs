@@ -9,7 +9,7 @@ fn a_level_has_memory_for_those_it_starts() {
     for level in 0..3 {
         assert!(memory_mib(level, 3) > memory_mib(level + 1, 3));
     }
-    assert_eq!(memory_mib(3, 3), MEMORY_MIB);
+    assert_eq!(memory_mib(3, 3), LAST_MIB);
 }
 
 #[test]
