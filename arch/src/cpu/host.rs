@@ -24,7 +24,7 @@ const NATIVE: [u32; 8] = [
     0x8000_0006, // L2 and L3 caches
     0x8000_001d, // caches
 ];
-/// Those of them that have a subleaf for each cache, ended by one of type 0 in EAX[4:0].
+/// Those of them that have a subleaf for each cache, ended by one of type 0 in `EAX[4:0]`.
 const CACHES: [u32; 2] = [0x4, 0x8000_001d];
 /// More subleaves than any CPU has caches.
 const MAX_CACHES: u32 = 16;
