@@ -3,9 +3,9 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
-use support::{guest, nvmm};
+use support::{Running, expect, guest, nvmm};
 
 const USAGE: i32 = 2;
 const COULD_NOT: i32 = 1;
@@ -75,10 +75,10 @@ fn kernels() {
     (elf32[4], elf32[18]) = (1, 3);
     let cases = [
         (folder.path().join("none"), "can't be read: No such file"),
-        (folder.path().to_owned(), "can't be read: Is a directory"),
+        (folder.path().to_owned(), "can't be read: is a directory"),
         (file("empty", b""), "the file is empty"),
         (file("text", b"hello"), "no kernel"),
-        (file("half", &good[..good.len() / 2]), "truncated"),
+        (file("half", &good[..0x280]), "truncated"),
         (file("elf32", &elf32), "32-bit"),
     ];
     for (kernel, part) in cases {
@@ -118,21 +118,20 @@ fn disks() {
         refused(&with_kernel(&kernel, &["--disk", disk]), COULD_NOT, &[disk, part]);
     }
     let good = good.to_str().unwrap();
-    let mut first = nvmm()
-        .args(with_kernel(&kernel, &["--disk", good]))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = [0; 6];
-    std::io::Read::read_exact(first.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    let mut command = nvmm();
+    command.args(with_kernel(&kernel, &["--disk", good])).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut first = Running::start(&mut command);
+    expect(
+        first.0.stdout.as_mut().unwrap(),
+        "ready
+",
+    );
     refused(&with_kernel(&kernel, &["--disk", good]), COULD_NOT, &[good, "in use by"]);
     refused(
         &with_kernel(&kernel, &["--disk", &format!("{good},readonly=on")]),
         COULD_NOT,
         &[good, "in use by"],
     );
-    first.kill().unwrap();
-    first.wait().unwrap();
+    drop(first);
     refused(&with_kernel(&kernel, &["--disk", good, "--disk", good]), COULD_NOT, &[good, "in use"]);
 }

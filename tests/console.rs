@@ -6,12 +6,12 @@ mod support;
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::Write,
     os::{
         fd::{AsFd, OwnedFd},
         unix::process::CommandExt,
     },
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use rustix::{
@@ -19,7 +19,7 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, tcgetattr},
 };
-use support::{guest, nvmm};
+use support::{Running, expect, guest, nvmm};
 
 fn machine(name: &str) -> Command {
     let mut command = nvmm();
@@ -27,35 +27,22 @@ fn machine(name: &str) -> Command {
     command
 }
 
-/// Reads until `text` has come.
-fn expect(from: &mut impl Read, text: &str) -> String {
-    let mut seen = String::new();
-    let mut byte = [0];
-    while !seen.ends_with(text) {
-        match from.read(&mut byte) {
-            Ok(1) => seen.push(char::from(byte[0])),
-            end => panic!("{end:?} after {seen:?}, before {text:?}"),
-        }
-    }
-    seen
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
+fn signal(child: &Running, signal: Signal) {
+    kill_process(Pid::from_child(&child.0), signal).unwrap();
 }
 
 #[test]
 fn all_input_of_a_pipe_arrives_and_its_end_stops_nothing() {
-    let mut child = machine("echo").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Running::start(machine("echo").stdin(Stdio::piped()).stdout(Stdio::piped()));
     let text: String = (0..2000).map(|n| format!("{n} \x01x ")).collect();
-    let mut stdin = child.stdin.take().unwrap();
-    let mut stdout = child.stdout.take().unwrap();
+    let mut stdin = child.0.stdin.take().unwrap();
+    let mut stdout = child.0.stdout.take().unwrap();
     let sent = text.clone();
     let sender = std::thread::spawn(move || stdin.write_all(format!("{sent}s").as_bytes()).unwrap());
     let seen = expect(&mut stdout, "still here\n");
     sender.join().unwrap();
     assert_eq!(seen, format!("ready\n{text}still here\n"), "also Ctrl-A: a pipe is no keyboard");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.status(), Some(0));
 }
 
 #[test]
@@ -70,12 +57,12 @@ fn a_file_is_input_too() {
 
 #[test]
 fn sigterm_presses_the_power_button() {
-    let mut child = machine("button").stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdout = child.stdout.take().unwrap();
+    let mut child = Running::start(machine("button").stdout(Stdio::piped()));
+    let mut stdout = child.0.stdout.take().unwrap();
     expect(&mut stdout, "ready\n");
     signal(&child, Signal::TERM);
     expect(&mut stdout, "button\n");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.status(), Some(0));
 }
 
 #[test]
@@ -86,15 +73,15 @@ fn a_second_sigterm_and_other_signals_end_nvmm() {
         (&[Signal::HUP], 129),
         (&[Signal::QUIT], 131),
     ] {
-        let mut child = machine("echo").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = child.stdout.take().unwrap();
+        let mut child = Running::start(machine("echo").stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let mut stdout = child.0.stdout.take().unwrap();
         expect(&mut stdout, "ready\n");
         for one in signals {
             signal(&child, *one);
             // Signals of a kind that are pending are one.
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        assert_eq!(child.wait().unwrap().code(), Some(status), "{signals:?}");
+        assert_eq!(child.status(), Some(status), "{signals:?}");
     }
 }
 
@@ -103,7 +90,7 @@ struct Terminal {
     user: File,
     /// Held so that the terminal outlives nvmm.
     guest: OwnedFd,
-    nvmm: Child,
+    nvmm: Running,
 }
 
 impl Terminal {
@@ -125,7 +112,7 @@ impl Terminal {
         };
         // SAFETY: only system calls, between fork and exec.
         unsafe { command.pre_exec(become_session_leader) };
-        let nvmm = command.spawn().unwrap();
+        let nvmm = Running::start(&mut command);
         let mut terminal = Self { user: user.into(), guest: guest.into(), nvmm };
         expect(&mut terminal.user, "ready\r\n");
         terminal
@@ -144,7 +131,7 @@ fn a_terminal_is_raw_for_the_guest_and_ctrl_a_x_ends_it() {
     let seen = expect(&mut terminal.user, "this help\r\n");
     assert!(seen.contains("Ctrl-A x   end nvmm"), "{seen}");
     terminal.user.write_all(b"\x01x").unwrap();
-    assert_eq!(terminal.nvmm.wait().unwrap().code(), Some(0));
+    assert_eq!(terminal.nvmm.status(), Some(0));
     assert!(!terminal.is_raw());
 }
 
@@ -158,12 +145,12 @@ fn the_terminal_is_given_back_however_nvmm_ends() {
             std::thread::sleep(std::time::Duration::from_millis(50));
             signal(&terminal.nvmm, end);
         }
-        terminal.nvmm.wait().unwrap();
+        terminal.nvmm.status();
         assert!(!terminal.is_raw(), "after {end:?}");
     }
     // The guest ends by itself.
     let mut terminal = Terminal::start("echo");
     terminal.user.write_all(b"q").unwrap();
-    assert_eq!(terminal.nvmm.wait().unwrap().code(), Some(1));
+    assert_eq!(terminal.nvmm.status(), Some(1));
     assert!(!terminal.is_raw());
 }

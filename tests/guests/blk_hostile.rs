@@ -42,12 +42,12 @@ extern "C" fn guest_main() -> u32 {
         let answered = disk.wait(u16::MAX);
         let needs_reset = disk.status() & NEEDS_RESET != 0;
         if !answered || !needs_reset {
-            println!("{name}: not refused");
+            print!(name, ": not refused\n");
             return 1;
         }
-        println!("{name}: needs reset");
+        print!(name, ": needs reset\n");
         if !read_first_sector(&disk) {
-            println!("{name}: broken for good");
+            print!(name, ": broken for good\n");
             return 2;
         }
     }

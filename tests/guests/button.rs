@@ -10,8 +10,8 @@ const POWER_BUTTON: u16 = 1 << 8;
 
 extern "C" fn guest_main() -> u32 {
     rt::outw(PM1_ENABLE, POWER_BUTTON);
-    println!("ready");
+    print!("ready\n");
     while rt::inw(PM1_STATUS) & POWER_BUTTON == 0 {}
-    println!("button");
+    print!("button\n");
     rt::power_off()
 }

@@ -16,7 +16,7 @@ extern "C" fn guest_main() -> u32 {
             let subleaves = if WITH_SUBLEAVES.contains(&function) { 4 } else { 1 };
             for index in 0..subleaves {
                 let leaf = __cpuid_count(function, index);
-                println!("{function:x} {index:x} {:x} {:x} {:x} {:x}", leaf.eax, leaf.ebx, leaf.ecx, leaf.edx);
+                print!(function, " ", index, " ", leaf.eax, " ", leaf.ebx, " ", leaf.ecx, " ", leaf.edx, "\n");
             }
         }
     }

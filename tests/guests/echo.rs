@@ -8,7 +8,7 @@ const LINE_STATUS: u16 = 0x3fd;
 const DATA: u16 = 0x3f8;
 
 extern "C" fn guest_main() -> u32 {
-    println!("ready");
+    print!("ready\n");
     loop {
         if rt::inb(LINE_STATUS) & 1 == 0 {
             continue;
@@ -19,7 +19,7 @@ extern "C" fn guest_main() -> u32 {
                 (0..1000).for_each(|_| {
                     rt::inb(LINE_STATUS);
                 });
-                println!("still here");
+                print!("still here\n");
                 rt::power_off();
             }
             byte => rt::outb(DATA, byte),

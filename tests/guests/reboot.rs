@@ -7,7 +7,7 @@ mod rt;
 const CMDLINE: u64 = 0x2_0000;
 
 extern "C" fn guest_main() -> u32 {
-    println!("boot");
+    print!("boot\n");
     match rt::read::<u8>(CMDLINE) {
         b'a' => rt::outb(0xcf9, 6),
         b'k' => rt::outb(0x64, 0xfe),

@@ -3,7 +3,6 @@
 
 use core::{
     arch::{asm, global_asm},
-    fmt::{self, Write},
     panic::PanicInfo,
 };
 
@@ -12,14 +11,6 @@ global_asm!(
     ".global _start",
     "_start:",
     "lea rsp, [rip + stack_end]",
-    // SSE, which compiled code uses: CR0.EM off and MP on, CR4.OSFXSR and OSXMMEXCPT on.
-    "mov rax, cr0",
-    "and al, 0xfb",
-    "or al, 2",
-    "mov cr0, rax",
-    "mov rax, cr4",
-    "or ax, 0x600",
-    "mov cr4, rax",
     "call {main}",
     "mov edi, eax",
     "call {exit}",
@@ -84,24 +75,45 @@ pub fn write<T>(address: u64, value: T) {
     unsafe { (address as *mut T).write_volatile(value) }
 }
 
-/// COM1, one byte an instruction.
-pub struct Serial;
+/// Prints text, numbers in hexadecimal and byte strings, one byte an instruction. core's own formatting uses SSE, which a KVM that
+/// emulates the guest in software may lack.
+#[macro_export]
+macro_rules! print {
+    ($($part:expr),*) => {{ $($crate::rt::Print::print(&$part);)* }};
+}
 
-impl Write for Serial {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(|byte| outb(COM1, byte));
-        Ok(())
+pub trait Print {
+    fn print(&self);
+}
+
+impl Print for &str {
+    fn print(&self) {
+        for byte in self.bytes() {
+            outb(COM1, byte);
+        }
     }
 }
 
-#[macro_export]
-macro_rules! println {
-    ($($args:tt)*) => {{ use core::fmt::Write; let _ = writeln!($crate::rt::Serial, $($args)*); }};
+macro_rules! print_number {
+    ($($type:ty)*) => {$(
+        impl Print for $type {
+            fn print(&self) {
+                let value = u64::from(*self);
+                let digits = (64 - (value | 1).leading_zeros()).div_ceil(4);
+                for digit in (0..digits).rev() {
+                    let digit = (value >> (4 * digit)) as u8 & 0xf;
+                    outb(COM1, digit + if digit < 10 { b'0' } else { b'a' - 10 });
+                }
+            }
+        }
+    )*};
 }
 
+print_number!(u8 u16 u32 u64);
+
 #[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    println!("guest: {info}");
+fn panic(_: &PanicInfo<'_>) -> ! {
+    print!("guest: panic\n");
     exit(0x7f)
 }
 

@@ -2,20 +2,61 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
+    io::Read,
+    os::fd::AsFd,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{Mutex, PoisonError},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// The nvmm under test.
-pub fn nvmm() -> Command {
+pub(crate) fn nvmm() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nvmm"));
     command.stdin(Stdio::null());
     command
 }
 
-/// Compiles `tests/guests/NAME.rs` to an ELF kernel: Rust without std, at 1 MiB.
-pub fn guest(name: &str) -> PathBuf {
+/// A process that ends with the test.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// Waits for its end.
+    pub(crate) fn status(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Reads until `text` has come. What does not come in a minute never will.
+pub(crate) fn expect(from: &mut (impl Read + AsFd), text: &str) -> String {
+    let mut seen = String::new();
+    let mut byte = [0];
+    while !seen.ends_with(text) {
+        let mut input = [PollFd::new(&*from, PollFlags::IN)];
+        let minute = Timespec { tv_sec: 60, tv_nsec: 0 };
+        assert_eq!(poll(&mut input, Some(&minute)), Ok(1), "nothing after {seen:?}, before {text:?}");
+        match from.read(&mut byte) {
+            Ok(1) => seen.push(char::from(byte[0])),
+            end => panic!("{end:?} after {seen:?}, before {text:?}"),
+        }
+    }
+    seen
+}
+
+/// Compiles `tests/guests/NAME.rs` to an ELF kernel: Rust without std, at 1 MiB, and without SSE, which a KVM in software may not emulate.
+pub(crate) fn guest(name: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let source =
@@ -37,7 +78,7 @@ pub fn guest(name: &str) -> PathBuf {
                 "-C",
                 "relocation-model=static",
             ])
-            .args(["-C", "target-feature=+crt-static", "-C", "strip=symbols"])
+            .args(["-C", "target-feature=+crt-static,-sse,-sse2", "-C", "strip=symbols"])
             .args(
                 [
                     "-nostartfiles",
@@ -62,7 +103,7 @@ pub fn guest(name: &str) -> PathBuf {
 }
 
 /// Runs a tiny guest with a debug-exit port.
-pub fn run(name: &str, options: &[&str]) -> Output {
+pub(crate) fn run(name: &str, options: &[&str]) -> Output {
     nvmm()
         .arg("--kernel")
         .arg(guest(name))

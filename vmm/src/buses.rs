@@ -30,24 +30,31 @@ pub(crate) struct Buses {
 }
 
 impl Buses {
-    /// Moves a BAR and its doorbells. A guest that moves it onto another device keeps it where it was.
+    /// Moves a BAR, what is mapped there and its doorbells, one BAR at a time. A guest that moves it onto another device keeps it where it was.
     pub(crate) fn remap(&self, remap: Remap) {
+        let mut bars = self.doorbells.bars.lock().unwrap_or_else(PoisonError::into_inner);
         match self.mmio.remap(remap) {
             Ok(()) => {
-                self.doorbells.remap(remap);
+                self.doorbells.remap(&mut bars, remap);
                 self.pci.moved(remap);
             }
-            Err(error) => log::warn!("the guest can't move a BAR: {error}"),
+            Err(error) => log::debug!("the guest can't move a BAR: {error}"),
         }
     }
 }
+
+/// An offset in a BAR, and what a write there signals.
+type Doorbell = (u64, EventFd);
+
+/// The doorbells of each BAR, by where it is.
+type Bars = BTreeMap<u64, Vec<Doorbell>>;
 
 /// virtio queue notifications as ioeventfds: `KVM_IOEVENTFD` without length or data match, which KVM can serve from its fast MMIO bus
 /// without decoding the instruction.
 #[derive(Debug)]
 pub(crate) struct Doorbells {
     vm: Arc<VmFd>,
-    bars: Mutex<BTreeMap<u64, Vec<(u64, EventFd)>>>,
+    bars: Mutex<Bars>,
 }
 
 impl Doorbells {
@@ -56,27 +63,32 @@ impl Doorbells {
     }
 
     /// Registers the doorbells of the BAR at `base`, each with its offset.
-    pub(crate) fn insert(&self, base: u64, doorbells: Vec<(u64, EventFd)>) -> Result<(), KvmError> {
-        for (offset, event) in &doorbells {
-            let address = IoEventAddress::Mmio(base + offset);
-            self.vm.register_ioevent(event, &address, NoDatamatch).map_err(kvm("KVM_IOEVENTFD"))?;
-        }
+    pub(crate) fn insert(&self, base: u64, doorbells: Vec<Doorbell>) -> Result<(), KvmError> {
+        self.register(base, &doorbells)?;
         self.bars.lock().unwrap_or_else(PoisonError::into_inner).insert(base, doorbells);
         Ok(())
     }
 
     /// A doorbell that KVM can't move still works: the write exits, and the device rings it itself.
-    fn remap(&self, Remap { from, to }: Remap) {
-        let doorbells = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(&from);
-        let Some(doorbells) = doorbells else { return };
+    fn remap(&self, bars: &mut Bars, Remap { from, to }: Remap) {
+        let Some(doorbells) = bars.remove(&from) else { return };
         for (offset, event) in &doorbells {
             let address = IoEventAddress::Mmio(from + offset);
             if let Err(error) = self.vm.unregister_ioevent(event, &address, NoDatamatch) {
                 log::warn!("KVM_IOEVENTFD at {:#x}: {error}", from + offset);
             }
         }
-        if let Err(error) = self.insert(to, doorbells) {
+        if let Err(error) = self.register(to, &doorbells) {
             log::warn!("{error}: {}", error.source);
         }
+        bars.insert(to, doorbells);
+    }
+
+    fn register(&self, base: u64, doorbells: &[Doorbell]) -> Result<(), KvmError> {
+        for (offset, event) in doorbells {
+            let address = IoEventAddress::Mmio(base + offset);
+            self.vm.register_ioevent(event, &address, NoDatamatch).map_err(kvm("KVM_IOEVENTFD"))?;
+        }
+        Ok(())
     }
 }

@@ -10,10 +10,11 @@ pub(crate) enum Key {
 }
 
 /// What Ctrl-A h prints.
-pub(crate) const HELP: &str = "\r\n\
-    Ctrl-A x   end nvmm\r\n\
-    Ctrl-A a   send Ctrl-A to the guest\r\n\
-    Ctrl-A h   this help\r\n";
+pub(crate) const HELP: &str = "
+Ctrl-A x   end nvmm
+Ctrl-A a   send Ctrl-A to the guest
+Ctrl-A h   this help
+";
 
 const CTRL_A: u8 = 0x01;
 

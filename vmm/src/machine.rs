@@ -113,9 +113,8 @@ impl Machine {
         disks: &[OpenDisk],
         sink: Box<dyn Write + Send>,
     ) -> Result<Self, anyhow::Error> {
-        let topology = Topology::flat(config.vcpus)?;
+        let topology = topology(host, config.vcpus)?;
         let cpu = CpuProfile::resolve(&host.cpu, &config.cpu, &topology)?;
-        check_vcpus(host, config.vcpus, &cpu)?;
         let map = boot::memory_map(config.memory.size.0)?;
         let memory = Memory::new(&map, &config.memory)?;
         let kernel =
@@ -227,13 +226,17 @@ impl Ended {
     }
 }
 
-fn check_vcpus(host: &Host, vcpus: u32, cpu: &CpuProfile) -> Result<(), LimitError> {
-    let by_id = (0..vcpus).take_while(|vcpu| (cpu.apic_id(*vcpu) as usize) < host.max_vcpu_id).count();
-    let max = host.max_vcpus.min(by_id);
-    if vcpus as usize > max {
-        return Err(LimitError::Vcpus { given: vcpus, max });
+/// The vCPUs as one socket of single-threaded cores, if KVM takes as many and their APIC ids.
+fn topology(host: &Host, vcpus: u32) -> anyhow::Result<Topology> {
+    let too_many = LimitError::Vcpus { given: vcpus, max: host.max_vcpus };
+    if usize::try_from(vcpus)? > host.max_vcpus {
+        return Err(too_many.into());
     }
-    Ok(())
+    let topology = Topology::flat(vcpus)?;
+    if usize::try_from(topology.max_apic_id())? >= host.max_vcpu_id {
+        return Err(too_many.into());
+    }
+    Ok(topology)
 }
 
 fn shared<T>(device: T) -> Arc<Mutex<T>> {

@@ -30,7 +30,9 @@ impl RawTerminal {
     /// The terminal refuses.
     pub(crate) fn new() -> io::Result<Option<Self>> {
         let stdin = rustix::stdio::stdin();
-        if !isatty(stdin) || rustix::termios::tcgetpgrp(stdin)? != rustix::process::getpgrp() {
+        // A terminal that is not this session's, such as an init's console, has no foreground for us.
+        let foreground = rustix::termios::tcgetpgrp(stdin).ok();
+        if !isatty(stdin) || foreground != Some(rustix::process::getpgrp()) {
             return Ok(None);
         }
         let saved = tcgetattr(stdin)?;
