@@ -90,7 +90,7 @@ impl Host {
             .map_err(|error| HostError::Ask("KVM_GET_SUPPORTED_CPUID", error))?;
         let supported = Cpuid::from_entries(supported.as_slice());
         let cpu = HostCpu {
-            native: HostCpu::read_native(),
+            native: HostCpu::read_native(&supported),
             supported,
             feature_msrs: feature_msrs(&kvm)?,
             tsc_deadline: kvm.check_extension(Cap::TscDeadlineTimer),

@@ -103,6 +103,12 @@ impl Cpuid {
     pub fn covers(&self, function: u32) -> bool {
         self.get(Leaf::new(function & 0x8000_0000)).eax >= function
     }
+
+    /// Whether a function is covered, but says nothing.
+    #[must_use]
+    pub fn leaves_blank(&self, function: u32) -> bool {
+        self.covers(function) && self.function(function).all(|(_, registers)| registers.is_zero())
+    }
 }
 
 impl Leaf {

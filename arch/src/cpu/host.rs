@@ -56,12 +56,15 @@ pub enum Vendor {
 }
 
 impl HostCpu {
-    /// Reads the leaves for [`HostCpu::native`] from the CPU that this runs on.
+    /// Reads the leaves that `supported` leaves blank from the CPU that this runs on. No others: a CPUID instruction is an exit
+    /// where this machine is itself a guest, and costs a millisecond a few levels down.
     #[must_use]
-    pub fn read_native() -> Cpuid {
+    pub fn read_native(supported: &Cpuid) -> Cpuid {
         let mut native = Cpuid::default();
+        let last = [0, 0x8000_0000].map(|base| __cpuid(base).eax);
         for function in NATIVE {
-            if __cpuid(function & 0x8000_0000).eax < function {
+            let last = last[usize::from(function >= 0x8000_0000)];
+            if last < function || !supported.leaves_blank(function) {
                 continue;
             }
             if !CACHES.contains(&function) {
@@ -98,9 +101,8 @@ impl HostCpu {
     pub fn offered(&self) -> Cpuid {
         let mut offered = self.supported.clone();
         for function in NATIVE {
-            let blank = offered.function(function).all(|(_, registers)| registers.is_zero());
             let mut native = self.native.function(function).peekable();
-            if blank && offered.covers(function) && native.peek().is_some() {
+            if offered.leaves_blank(function) && native.peek().is_some() {
                 offered.remove(function);
                 offered.0.extend(native);
             }

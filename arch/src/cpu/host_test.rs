@@ -32,7 +32,12 @@ fn vendors_are_told_apart() {
 
 #[test]
 fn this_machine_can_be_read() {
-    let native = HostCpu::read_native();
+    let [basic, extended] = [(0, 0x1f), (0x8000_0000, 0x8000_0008)]
+        .map(|(base, eax)| (Leaf::new(base), Registers { eax, ..Registers::default() }));
+    let brand = (Leaf::new(0x8000_0002), Registers { eax: 1, ..Registers::default() });
+    let native = HostCpu::read_native(&Cpuid([basic, extended, brand].into()));
+    assert!(native.0.contains_key(&Leaf::new(0x8000_0003)));
+    assert!(!native.0.contains_key(&brand.0), "KVM has it");
     assert!(native.0.values().all(|registers| !registers.is_zero()));
     assert!(native.0.keys().all(|leaf| NATIVE.contains(&leaf.function)));
 }
