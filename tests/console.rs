@@ -1,4 +1,5 @@
 //! What a user has of a machine: its console, its keys, its signals.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(unsafe_code, reason = "a child process gets a terminal of its own before it starts")]
 
 #[path = "support/mod.rs"]

@@ -2,6 +2,7 @@
 //!
 //! Every row is nvmm and a bare KVM program, run in turn as whole processes on the same guest; the ratio is that of
 //! their medians. The bare program is this one, started again with `bare`.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(unsafe_code, reason = "wait4 and the bare program's ioctls")]
 
 #[path = "support/mod.rs"]
@@ -42,10 +43,13 @@ fn main() {
     }
 }
 
+/// Its name, its unit, and how it is read off a run.
+type Figure = (&'static str, &'static str, fn(&Run) -> f64);
+
 /// A guest that powers off at once.
 fn start() {
     let rows = measure("power_off", RUNS);
-    let figures: [(&str, &str, fn(&Run) -> f64); 3] = [
+    let figures: [Figure; 3] = [
         ("start to power-off, user+system", "ms", |run| run.cpu.as_secs_f64() * 1e3),
         ("start to power-off, elapsed", "ms", |run| run.wall.as_secs_f64() * 1e3),
         ("resident at most, guest's pages with it", "MiB", |run| run.resident_kib / 1024.0),
@@ -91,6 +95,7 @@ fn measure(guest: &str, runs: usize) -> [Vec<Run>; 2] {
     rows
 }
 
+#[expect(clippy::zombie_processes, reason = "wait4 waits, and says what it took")]
 fn time(command: &mut Command) -> Run {
     let start = Instant::now();
     let child = command.stdin(Stdio::null()).spawn().unwrap();

@@ -3,9 +3,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::{fs, process::Stdio};
+use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
+
+use arch::cpu::{profile::CpuProfile, spec::CpuSpec, topology::Topology};
 
 use support::{Running, expect, guest, nvmm, run};
+use vmm::host::Host;
 
 fn stdout(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -28,6 +31,46 @@ fn port_accesses_keep_their_size_and_the_debug_exit_its_value() {
     assert_eq!(output.status.code(), Some(21 << 1 | 1), "{}", stderr(&output));
     let expected = "string\nsingle\nscratch 3\nline status 60\nline status 60\nline status 60\nline status 60\nnothing ff ffff ffffffff\nno memory ffffffffffffffff\n";
     assert_eq!(stdout(&output), expected);
+}
+
+#[test]
+fn cpuid_is_as_planned() {
+    let output = run("cpuid", &["--smp", "3"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let host = Host::open(Path::new("/dev/kvm")).unwrap();
+    let topology = Topology::flat(3).unwrap();
+    let plan = CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &topology).unwrap();
+    let mut seen = BTreeSet::new();
+    for line in stdout(&output).lines() {
+        let words: Vec<_> = line.split(' ').map(|word| u32::from_str_radix(word, 16).unwrap()).collect();
+        let &[function, index, eax, ebx, ecx, edx] = words.as_slice() else { panic!("{line}") };
+        // KVM answers for functions that there are not with another's leaf; subleaves that are not planned are zero.
+        seen.insert(function);
+        let planned = plan
+            .cpuid(0)
+            .into_iter()
+            .find(|entry| entry.function == function && (entry.flags == 0 || entry.index == index));
+        let Some(planned) = planned else { continue };
+        // Leaf 0xD follows XCR0.
+        let live = function == 0xd;
+        for (name, planned, read) in [
+            ("EAX", planned.eax, eax),
+            ("EBX", planned.ebx, ebx),
+            ("ECX", planned.ecx, ecx),
+            ("EDX", planned.edx, edx),
+        ] {
+            // A KVM in software shows what the processor has beyond what it offers; it never takes away, but for 5-level paging.
+            let missing = planned & !read & !if function == 7 { 1 << 16 } else { 0 };
+            assert!(
+                live || missing == 0,
+                "CPUID.({function:#x},{index}):{name} is {read:#x}, planned {planned:#x}"
+            );
+        }
+    }
+    assert!(
+        [0, 1, 4, 7, 0xb, 0x4000_0000, 0x8000_0008].iter().all(|function| seen.contains(function)),
+        "{seen:x?}"
+    );
 }
 
 #[test]
