@@ -66,11 +66,11 @@ pub struct MachineArgs {
     #[arg(long, value_name = "WHERE", default_value = "stdio")]
     pub serial: String,
 
-    /// What the guest's reboot does
-    #[arg(long, value_enum, default_value_t)]
+    /// What the guest's reboot does: reset the whole machine, or exit
+    #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]
     pub on_reboot: OnReboot,
 
-    /// I/O port that ends nvmm with status (value << 1) | 1, as QEMU's isa-debug-exit [default: none]
+    /// I/O port that ends nvmm with status (value << 1) | 1, as QEMU's isa-debug-exit
     #[arg(long, value_name = "PORT", value_parser = parse_port)]
     pub debug_exit: Option<u16>,
 

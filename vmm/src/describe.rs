@@ -102,6 +102,8 @@ fn memory(machine: &Machine) -> Vec<Range> {
         size: entry.size,
         kind: match entry.kind {
             E820Type::Ram => "RAM",
+            E820Type::Reserved if entry.addr == layout::ECAM => "PCI configuration space (reserved)",
+            E820Type::Reserved if entry.addr == layout::KVM_IDENTITY_MAP => "KVM's own pages (reserved)",
             E820Type::Reserved => "reserved",
             E820Type::Acpi => "ACPI tables",
         },

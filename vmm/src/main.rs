@@ -72,13 +72,13 @@ fn run(args: &MachineArgs) -> Result<u8> {
     }
 }
 
+/// Prints the description; a reader that has seen enough is no error.
 fn print(description: &Description, json: bool) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    if json {
-        serde_json::to_writer_pretty(&mut out, description)?;
-        return writeln!(out);
+    let text = if json { serde_json::to_string_pretty(description)? + "\n" } else { description.to_string() };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
     }
-    write!(out, "{description}")
 }
 
 fn status(exit: Exit) -> u8 {
