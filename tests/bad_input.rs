@@ -61,6 +61,7 @@ fn kvm() {
     );
     refused(&with_kernel(&kernel, &["--kvm", "/dev/null"]), COULD_NOT, &["/dev/null is not KVM"]);
     refused(&with_kernel(&kernel, &["--smp", "100000"]), COULD_NOT, &["--smp 100000", "at most"]);
+    refused(&with_kernel(&kernel, &["--memory", "4000T"]), COULD_NOT, &["4000 TiB", "give less"]);
     refused(&with_kernel(&kernel, &["--memory", "60T"]), COULD_NOT, &["60 TiB", "give less"]);
 }
 

@@ -121,3 +121,7 @@ impl fmt::Display for Crash {
         self.code.iter().try_for_each(|byte| write!(f, " {byte:02x}"))
     }
 }
+
+#[cfg(test)]
+#[path = "crash_test.rs"]
+mod tests;

@@ -43,6 +43,7 @@ use crate::{
     kernel::Kernel,
     kick,
     memory::Memory,
+    size::Size,
     vcpu::Vcpu,
     vm::Vm,
 };
@@ -57,6 +58,14 @@ pub enum LimitError {
         given: u32,
         /// How many there can be.
         max: usize,
+    },
+    /// `--memory`.
+    #[error("--memory: {given} is more than this host's processors address, which is {} in all; give less", Size(1 << .width))]
+    Memory {
+        /// How much was asked for.
+        given: Size,
+        /// Bits of a physical address.
+        width: u32,
     },
 }
 
@@ -115,7 +124,7 @@ impl Machine {
     ) -> Result<Self, anyhow::Error> {
         let topology = topology(host, config.vcpus)?;
         let cpu = CpuProfile::resolve(&host.cpu, &config.cpu, &topology)?;
-        let map = boot::memory_map(config.memory.size.0)?;
+        let map = memory_map(host, config.memory.size)?;
         let memory = Memory::new(&map, &config.memory)?;
         let kernel =
             Kernel::load(memory.guest(), &config.kernel, config.initramfs.as_deref(), &config.cmdline)?;
@@ -237,6 +246,17 @@ fn topology(host: &Host, vcpus: u32) -> anyhow::Result<Topology> {
         return Err(too_many.into());
     }
     Ok(topology)
+}
+
+/// The memory map, if the host's processors have addresses for it.
+fn memory_map(host: &Host, size: Size) -> anyhow::Result<MemoryMap> {
+    let map = boot::memory_map(size.0).context("--memory")?;
+    let width = host.cpu.physical_address_width();
+    let end = map.e820.iter().map(|entry| entry.addr + entry.size).max().unwrap_or_default();
+    if end > 1 << width {
+        return Err(LimitError::Memory { given: size, width }.into());
+    }
+    Ok(map)
 }
 
 fn shared<T>(device: T) -> Arc<Mutex<T>> {

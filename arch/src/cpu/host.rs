@@ -96,6 +96,16 @@ impl HostCpu {
         }
     }
 
+    /// MAXPHYADDR: bits of a physical address, at most 52.
+    #[must_use]
+    pub fn physical_address_width(&self) -> u32 {
+        // A CPU without the leaf has 36 (SDM 3A, "Enumeration of Paging Features by CPUID").
+        match self.supported.get(Leaf::new(0x8000_0008)).eax & 0xff {
+            0 => 36,
+            width => width.min(52),
+        }
+    }
+
     /// All that the host has for a guest: KVM's leaves, and native ones for the functions that KVM left blank.
     #[must_use]
     pub fn offered(&self) -> Cpuid {
