@@ -20,7 +20,7 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, tcgetattr},
 };
-use support::{Running, expect, guest, nvmm};
+use support::{Running, expect, guest, no_kvm, nvmm};
 
 fn machine(name: &str) -> Command {
     let mut command = nvmm();
@@ -34,6 +34,9 @@ fn signal(child: &Running, signal: Signal) {
 
 #[test]
 fn all_input_of_a_pipe_arrives_and_its_end_stops_nothing() {
+    if no_kvm() {
+        return;
+    }
     let mut child = Running::start(machine("echo").stdin(Stdio::piped()).stdout(Stdio::piped()));
     let text: String = (0..2000).map(|n| format!("{n} \x01x ")).collect();
     let mut stdin = child.0.stdin.take().unwrap();
@@ -48,6 +51,9 @@ fn all_input_of_a_pipe_arrives_and_its_end_stops_nothing() {
 
 #[test]
 fn a_file_is_input_too() {
+    if no_kvm() {
+        return;
+    }
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"from a file q").unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
@@ -58,6 +64,9 @@ fn a_file_is_input_too() {
 
 #[test]
 fn sigterm_presses_the_power_button() {
+    if no_kvm() {
+        return;
+    }
     let mut child = Running::start(machine("button").stdout(Stdio::piped()));
     let mut stdout = child.0.stdout.take().unwrap();
     expect(&mut stdout, "ready\n");
@@ -68,6 +77,9 @@ fn sigterm_presses_the_power_button() {
 
 #[test]
 fn a_second_sigterm_and_other_signals_end_nvmm() {
+    if no_kvm() {
+        return;
+    }
     for (signals, status) in [
         (&[Signal::TERM, Signal::TERM][..], 143),
         (&[Signal::INT], 130),
@@ -126,6 +138,9 @@ impl Terminal {
 
 #[test]
 fn a_terminal_is_raw_for_the_guest_and_ctrl_a_x_ends_it() {
+    if no_kvm() {
+        return;
+    }
     let mut terminal = Terminal::start("echo");
     assert!(terminal.is_raw());
     terminal.user.write_all(b"abc\x01h").unwrap();
@@ -138,6 +153,9 @@ fn a_terminal_is_raw_for_the_guest_and_ctrl_a_x_ends_it() {
 
 #[test]
 fn the_terminal_is_given_back_however_nvmm_ends() {
+    if no_kvm() {
+        return;
+    }
     for end in [Signal::TERM, Signal::INT, Signal::SEGV, Signal::ABORT, Signal::BUS] {
         let mut terminal = Terminal::start("echo");
         assert!(terminal.is_raw());

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
 
 use arch::cpu::{profile::CpuProfile, spec::CpuSpec, topology::Topology};
 
-use support::{Running, expect, guest, nvmm, run};
+use support::{Running, expect, guest, no_kvm, nvmm, run};
 use vmm::host::Host;
 
 fn stdout(output: &std::process::Output) -> String {
@@ -20,6 +20,9 @@ fn stderr(output: &std::process::Output) -> String {
 
 #[test]
 fn power_off_is_status_0() {
+    if no_kvm() {
+        return;
+    }
     let output = run("power_off", &[]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(stderr(&output), "");
@@ -27,6 +30,9 @@ fn power_off_is_status_0() {
 
 #[test]
 fn port_accesses_keep_their_size_and_the_debug_exit_its_value() {
+    if no_kvm() {
+        return;
+    }
     let output = run("hello", &[]);
     assert_eq!(output.status.code(), Some(21 << 1 | 1), "{}", stderr(&output));
     let expected = "string\nsingle\nscratch 3\nline status 60\nline status 60\nline status 60\nline status 60\nnothing ff ffff ffffffff\nno memory ffffffffffffffff\n";
@@ -35,6 +41,9 @@ fn port_accesses_keep_their_size_and_the_debug_exit_its_value() {
 
 #[test]
 fn cpuid_is_as_planned() {
+    if no_kvm() {
+        return;
+    }
     let output = run("cpuid", &["--smp", "3"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let host = Host::open(Path::new("/dev/kvm")).unwrap();
@@ -75,6 +84,9 @@ fn cpuid_is_as_planned() {
 
 #[test]
 fn serial_goes_where_it_is_told() {
+    if no_kvm() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("serial");
     let output = run("hello", &["--serial", &format!("file={}", file.display())]);
@@ -86,6 +98,9 @@ fn serial_goes_where_it_is_told() {
 
 #[test]
 fn a_triple_fault_is_reported() {
+    if no_kvm() {
+        return;
+    }
     let output = run("triple_fault", &[]);
     assert_eq!(output.status.code(), Some(4));
     let report = stderr(&output);
@@ -100,6 +115,9 @@ fn a_triple_fault_is_reported() {
 
 #[test]
 fn reboot_resets_the_machine_or_ends_it() {
+    if no_kvm() {
+        return;
+    }
     for way in ["acpi", "keyboard"] {
         let output = run("reboot", &["--cmdline", way, "--on-reboot", "exit"]);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "boot\n"), "{way}");
@@ -115,6 +133,9 @@ fn reboot_resets_the_machine_or_ends_it() {
 
 #[test]
 fn random_accesses_never_stop_the_vmm() {
+    if no_kvm() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
     fs::write(&disk, vec![0; 1 << 20]).unwrap();
@@ -129,6 +150,9 @@ fn random_accesses_never_stop_the_vmm() {
 
 #[test]
 fn a_hostile_driver_only_breaks_its_own_device() {
+    if no_kvm() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
     let mut content = b"NVMMDISK".to_vec();

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
+    collections::BTreeSet,
     io::Read,
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -17,6 +18,15 @@ pub(crate) fn nvmm() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nvmm"));
     command.stdin(Stdio::null());
     command
+}
+
+/// Says that a test is skipped, and why, where there is no KVM to run it on.
+pub(crate) fn no_kvm() -> bool {
+    let host = vmm::host::Host::open(Path::new("/dev/kvm"));
+    if let Err(error) = &host {
+        println!("skipped: {error}");
+    }
+    host.is_err()
 }
 
 /// A process that ends with the test.
@@ -58,16 +68,16 @@ pub(crate) fn expect(from: &mut (impl Read + AsFd), text: &str) -> String {
 
 /// Compiles `tests/guests/NAME.rs` to an ELF kernel: Rust without std, at 1 MiB, and without SSE, which a KVM in software may not emulate.
 pub(crate) fn guest(name: &str) -> PathBuf {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    static COMPILED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let source =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests").join(name).with_extension("rs");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(std::process::id().to_string());
-    std::fs::create_dir_all(&folder).unwrap();
-    let output = folder.join(name);
-    if !output.exists() {
+    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if compiled.insert(name.to_owned()) {
+        // Other test programs may be running the one that is there.
+        let new = output.with_extension(std::process::id().to_string());
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let compiled = Command::new(rustc)
+        let rustc = Command::new(rustc)
             .args([
                 "--edition",
                 "2024",
@@ -94,11 +104,12 @@ pub(crate) fn guest(name: &str) -> PathBuf {
                 .map(|arg| format!("-Clink-arg={arg}")),
             )
             .arg("-o")
-            .arg(&output)
+            .arg(&new)
             .arg(&source)
             .output()
             .unwrap();
-        assert!(compiled.status.success(), "{name}: {}", String::from_utf8_lossy(&compiled.stderr));
+        assert!(rustc.status.success(), "{name}: {}", String::from_utf8_lossy(&rustc.stderr));
+        std::fs::rename(new, &output).unwrap();
     }
     output
 }
