@@ -5,7 +5,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::{fs, path::Path, process::Stdio};
+use std::{
+    fs,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::Path,
+    process::Stdio,
+};
 
 use support::{Running, expect, guest, no_kvm, nvmm};
 
@@ -66,6 +71,23 @@ fn kvm() {
     refused(&with_kernel(&kernel, &["--smp", "100000"]), COULD_NOT, &["--smp 100000", "at most"]);
     refused(&with_kernel(&kernel, &["--memory", "4000T"]), COULD_NOT, &["4000 TiB", "give less"]);
     refused(&with_kernel(&kernel, &["--memory", "60T"]), COULD_NOT, &["60 TiB", "give less"]);
+}
+
+#[test]
+fn kvm_that_is_not_for_this_user() {
+    const NOBODY: u32 = 65534;
+    let mode = fs::metadata("/dev/kvm").map(|node| node.mode());
+    if !rustix::process::getuid().is_root() || mode.is_ok_and(|mode| mode & 0o006 != 0) || no_kvm() {
+        println!("skipped: needs root, and a /dev/kvm that is not for everyone");
+        return;
+    }
+    let output = nvmm().args(["--kernel", "k"]).uid(NOBODY).gid(NOBODY).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(COULD_NOT), "{stderr}");
+    assert!(
+        stderr.starts_with("nvmm: /dev/kvm can't be opened: join its group (usermod -aG kvm $USER"),
+        "{stderr}"
+    );
 }
 
 #[test]
