@@ -1,12 +1,14 @@
 //! Tiny guests on any /dev/kvm: the whole VMM with a few instructions in it.
+#![expect(unsafe_code, reason = "a child process gets a limit of its own before it starts")]
 
 #[path = "support/mod.rs"]
 mod support;
 
-use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
+use std::{collections::BTreeSet, fs, os::unix::process::CommandExt, path::Path, process::Stdio};
 
 use arch::cpu::{profile::CpuProfile, spec::CpuSpec, topology::Topology};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use support::{Running, expect, guest, no_kvm, nvmm, run};
 use vmm::host::Host;
 
@@ -129,6 +131,35 @@ fn reboot_resets_the_machine_or_ends_it() {
             assert_eq!(expect(&mut stdout, "\n"), "boot\n", "{way}");
         }
     }
+}
+
+#[test]
+fn a_disk_that_fails_fails_the_request_and_nothing_else() {
+    if no_kvm() {
+        return;
+    }
+    const LIMIT: u64 = 512 * 512;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    fs::write(&disk, vec![0; 1 << 20]).unwrap();
+    let mut command = nvmm();
+    command.arg("--kernel").arg(guest("blk_write")).args(["--debug-exit", "0xf4", "--memory", "16M"]);
+    command.arg("--disk").arg(&disk);
+    // The host refuses to write past this: as good as a full or a broken one.
+    let limit = || {
+        let limit = Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) };
+        Ok(setrlimit(Resource::Fsize, limit)?)
+    };
+    // SAFETY: one system call between fork and exec.
+    unsafe { command.pre_exec(limit) };
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "near 0\nfar 1\nnear again 0\nflush 0\nread far 0\n");
+    let report = stderr(&output);
+    assert_eq!(report.lines().count(), 1, "{report}");
+    assert!(report.contains(disk.to_str().unwrap()) && report.contains("File too large"), "{report}");
+    let content = fs::read(&disk).unwrap();
+    assert_eq!((&content[512..520], &content[1024 * 512..1024 * 512 + 8]), (&b"written!"[..], &[0; 8][..]));
 }
 
 #[test]
