@@ -86,15 +86,17 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
 
     let mut run = Run::new(args.levels, args.emulated.map(emulator::name));
     let mut say = |line: &Line| {
-        if let Some(progress) = run.take(line) {
-            eprintln!("{:7.1} s  {progress}", start.elapsed().as_secs_f64());
+        let now = start.elapsed();
+        if let Some(progress) = run.take(line, now) {
+            eprintln!("{:7.1} s  {progress}", now.as_secs_f64());
         } else if let (true, Said::Text(text)) = (args.console, &line.said) {
-            eprintln!("{:7.1} s  {} | {}", start.elapsed().as_secs_f64(), line.level, run::printable(text));
+            eprintln!("{:7.1} s  {} | {}", now.as_secs_f64(), line.level, run::printable(text));
         }
     };
     let deadline = Some(start + limit);
     let ended = if args.emulated.is_some() {
         eprintln!("The host is emulated ({}): its speed is not that of a real one.", emulator::name(virt));
+        say(&Line { level: 0, said: Said::Start });
         let mut machine = emulator::start(virt, &kernel.path, &image, &manifest)?;
         level::relay(&mut machine.child, 0, deadline, &mut say)?
     } else {
@@ -136,6 +138,7 @@ fn prepare(args: &NestArgs, virt: Virt, kernel: &Kernel) -> anyhow::Result<(Mani
         cmdline: format!("{} {}", args.emulated.map_or("", emulator::parameters), args.cmdline)
             .trim()
             .to_owned(),
+        first_cmdline: args.emulated.map(emulator::first_parameters).unwrap_or_default().to_owned(),
         files: vec![],
         virtio: names(&virtio),
         kvm: names(&kvm),

@@ -11,8 +11,6 @@ pub const KVM_SIGNATURE: &str = "KVMKVMKVM";
 /// A level's own view of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
-    /// Seconds since the kernel started.
-    pub up: f64,
     /// Kernel release.
     pub kernel: String,
     /// CPU model name.
@@ -26,10 +24,8 @@ pub struct Facts {
 impl Facts {
     /// Looks at this machine; /proc must be mounted.
     pub fn gather() -> Self {
-        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Self {
-            up: uptime.split(' ').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default(),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             cpu: field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
             nesting: nesting(&cpuinfo),

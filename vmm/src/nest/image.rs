@@ -27,6 +27,9 @@ pub struct Manifest {
     pub levels: u32,
     /// Kernel parameters for every level, beside those that each needs to work.
     pub cmdline: String,
+    /// Kernel parameters for level 1 alone.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub first_cmdline: String,
     /// Files in the image beside /init, the kernel and the modules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,

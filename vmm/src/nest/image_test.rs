@@ -6,6 +6,7 @@ fn manifest() -> Manifest {
     Manifest {
         levels: 2,
         cmdline: "mitigations=off".into(),
+        first_cmdline: "tsc=reliable".into(),
         files: vec!["tool".into()],
         virtio: vec!["virtio".into(), "virtio_blk".into()],
         kvm: vec!["kvm".into()],

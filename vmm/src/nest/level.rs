@@ -129,8 +129,15 @@ pub fn relay(
 
 /// The kernel command line of `level`.
 pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
-    let parameters = format!("console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level} {}", manifest.cmdline);
-    parameters.trim_end().to_owned()
+    let mut parameters = format!("console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level}");
+    let first = if level == 1 { manifest.first_cmdline.as_str() } else { "" };
+    for more in [first, &manifest.cmdline] {
+        if !more.is_empty() {
+            parameters.push(' ');
+            parameters.push_str(more);
+        }
+    }
+    parameters
 }
 
 /// Memory of `level`.

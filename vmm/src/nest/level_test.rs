@@ -1,7 +1,14 @@
 use super::*;
 
 fn manifest() -> Manifest {
-    Manifest { levels: 3, cmdline: String::new(), files: vec![], virtio: vec![], kvm: vec![] }
+    Manifest {
+        levels: 3,
+        cmdline: String::new(),
+        first_cmdline: "first".into(),
+        files: vec![],
+        virtio: vec![],
+        kvm: vec![],
+    }
 }
 
 #[test]
@@ -15,6 +22,7 @@ fn a_level_has_memory_for_those_it_starts() {
 #[test]
 fn each_level_is_told_its_number() {
     assert_eq!(kernel_parameters(2, &manifest()), "console=ttyS0 quiet panic=-1 nvmm.level=2");
+    assert!(kernel_parameters(1, &manifest()).ends_with(" nvmm.level=1 first"));
     let manifest = Manifest { cmdline: "a=b".into(), ..manifest() };
     assert!(kernel_parameters(0, &manifest).ends_with(" nvmm.level=0 a=b"));
 }

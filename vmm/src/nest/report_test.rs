@@ -2,7 +2,6 @@ use super::*;
 
 fn facts() -> Facts {
     Facts {
-        up: 1.25,
         kernel: "6.1.0-56-cloud-amd64".into(),
         cpu: "AMD EPYC Processor".into(),
         nesting: "SVM NPT".into(),

@@ -23,6 +23,9 @@ pub(super) struct Run {
 /// What a level has shown of itself.
 #[derive(Debug, Default)]
 struct Seen {
+    /// When its VMM was started, and when its /init said so, from the start of the run.
+    started: Option<Duration>,
+    up: Option<Duration>,
     facts: Option<Facts>,
     disk: Disk,
     tail: VecDeque<String>,
@@ -48,8 +51,8 @@ impl Run {
         Self { levels, emulator, seen: BTreeMap::new(), failure: None }
     }
 
-    /// Takes in a line; gives what to show of it, if it is progress.
-    pub(super) fn take(&mut self, line: &Line) -> Option<String> {
+    /// Takes in a line that came `at` that time from the start; gives what to show of it, if it is progress.
+    pub(super) fn take(&mut self, line: &Line, at: Duration) -> Option<String> {
         let Line { level, said } = line;
         // A broken level may claim to be any other.
         if *level > self.levels {
@@ -58,7 +61,10 @@ impl Run {
         let ran_by = self.ran_by(*level);
         let seen = self.seen.entry(*level).or_default();
         let progress = match said {
-            Said::Start => "starting".to_owned(),
+            Said::Start => {
+                seen.started = Some(at);
+                "starting".to_owned()
+            }
             Said::Up(facts) => {
                 let mut progress = format!("Linux {} on {}", facts.kernel, facts.cpu);
                 if !facts.nesting.is_empty() {
@@ -67,6 +73,7 @@ impl Run {
                 let not_kvm = *level > 0 && facts.hypervisor != KVM_SIGNATURE;
                 let hypervisor = facts.hypervisor.clone();
                 seen.facts = Some(facts.clone());
+                seen.up = Some(at);
                 if not_kvm {
                     self.fail(*level, format!("it runs on {hypervisor:?} by CPUID, not on KVM"));
                 }
@@ -166,9 +173,9 @@ impl Run {
                     Disk::Claimed => "ok inside".to_owned(),
                     Disk::Unchecked => "not done".to_owned(),
                 },
-                // A real host came up long ago.
-                match &seen.facts {
-                    Some(facts) if level > 0 || self.emulator.is_some() => format!("{:.1} s", facts.up),
+                // The levels' own clocks are not to be trusted. A real host came up long ago, and was not started.
+                match (seen.started, seen.up) {
+                    (Some(started), Some(up)) => format!("{:.1} s", up.saturating_sub(started).as_secs_f64()),
                     _ => dash(),
                 },
             ]);
