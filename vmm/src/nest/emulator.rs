@@ -50,9 +50,9 @@ pub fn parameters(virt: Virt) -> &'static str {
 pub fn first_parameters(virt: Virt) -> &'static str {
     match virt {
         // QEMU's TSC is the host's.
-        Virt::Svm => "no-kvmclock tsc=reliable tsc_early_khz=20000000",
+        Virt::Svm => "clocksource=tsc tsc=reliable tsc_early_khz=20000000",
         // Bochs' TSC counts instructions, `ips` of them to the second.
-        Virt::Vmx => "no-kvmclock tsc_early_khz=2000000",
+        Virt::Vmx => "clocksource=tsc tsc_early_khz=2000000",
     }
 }
 
