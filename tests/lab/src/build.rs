@@ -7,36 +7,28 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// A release build of nvmm.
-#[derive(Debug)]
-pub(crate) struct Nvmm {
-    /// The binary.
-    pub(crate) path: PathBuf,
-}
-
-impl Nvmm {
-    /// Builds it.
-    pub(crate) fn build() -> Result<Self> {
-        eprintln!("lab: building nvmm");
-        let output = cargo()
-            .args(["build", "--release", "--quiet", "--package", "vmm", "--bin", "nvmm"])
-            .arg("--message-format=json-render-diagnostics")
-            .stderr(Stdio::inherit())
-            .output()
-            .context("starting cargo")?;
-        if !output.status.success() {
-            bail!("nvmm does not build");
-        }
-        let path = executable(&String::from_utf8_lossy(&output.stdout)).context("cargo built no nvmm")?;
-        Ok(Self { path })
+/// Builds `binary` of `package` as users have it, and says where it is.
+pub(crate) fn release(package: &str, binary: &str) -> Result<PathBuf> {
+    eprintln!("lab: building {binary}");
+    let output = cargo()
+        .args(["build", "--release", "--quiet", "--message-format=json-render-diagnostics"])
+        .args(["--package", package, "--bin", binary])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("starting cargo")?;
+    if !output.status.success() {
+        bail!("{binary} does not build");
     }
+    executable(&String::from_utf8_lossy(&output.stdout), binary)
+        .with_context(|| format!("cargo built no {binary}"))
 }
 
-/// The last executable in cargo's messages.
-fn executable(messages: &str) -> Option<PathBuf> {
-    messages.lines().rev().find_map(|line| {
+/// The executable of the binary `name` in cargo's messages.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    messages.lines().find_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
-        Some(message["executable"].as_str()?.into())
+        let path = message["executable"].as_str()?;
+        (message["target"]["name"] == name).then(|| path.into())
     })
 }
 

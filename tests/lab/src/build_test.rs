@@ -1,14 +1,15 @@
 use super::*;
 
 #[test]
-fn the_executable_is_found_among_cargos_messages() {
+fn executables_are_found_among_cargos_messages() {
     let messages = concat!(
-        r#"{"reason":"compiler-artifact","executable":null}"#,
+        r#"{"reason":"compiler-artifact","target":{"name":"vmm"},"executable":null}"#,
         "\n",
-        r#"{"reason":"compiler-artifact","executable":"/t/nvmm"}"#,
+        r#"{"reason":"compiler-artifact","target":{"name":"nvmm"},"executable":"/t/nvmm"}"#,
         "\n",
         r#"{"reason":"build-finished","success":true}"#,
     );
-    assert_eq!(executable(messages), Some("/t/nvmm".into()));
-    assert_eq!(executable("not json"), None);
+    assert_eq!(executable(messages, "nvmm"), Some("/t/nvmm".into()));
+    assert_eq!(executable(messages, "vmm"), None);
+    assert_eq!(executable("not json", "nvmm"), None);
 }

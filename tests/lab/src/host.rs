@@ -1,5 +1,6 @@
 //! What nested boots can run on.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 
 /// A host for nvmm.
@@ -32,6 +33,16 @@ impl Host {
                 &["bochs", "bochs-term", "bochsbios", "vgabios", "isolinux", "syslinux-common", "xorriso"]
             }
         }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "this machine's KVM",
+            Self::Svm => "an emulated SVM host",
+            Self::Vmx => "an emulated VMX host",
+        })
     }
 }
 

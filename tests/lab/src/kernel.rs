@@ -1,4 +1,4 @@
-//! Debian's cloud kernel, unpacked under target/lab and not installed.
+//! Debian's kernels, unpacked under target/lab and not installed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,22 +7,30 @@ use anyhow::{Context, Result};
 
 use crate::{apt, build};
 
-/// What stands for Debian's current cloud kernel.
-const META: &str = "linux-image-cloud-amd64";
-
 /// A kernel with its modules beside it, as `nvmm nest` expects them.
 #[derive(Debug)]
 pub(crate) struct Kernel {
+    /// What Debian calls it.
+    pub(crate) name: &'static str,
     /// The bzImage.
     pub(crate) path: PathBuf,
 }
 
 impl Kernel {
-    /// The one downloaded before, or now.
-    pub(crate) fn debian() -> Result<Self> {
-        let dir = build::lab_dir().join("debian-cloud");
+    /// The one for virtual machines, downloaded before or now.
+    pub(crate) fn cloud() -> Result<Self> {
+        Self::debian("cloud", "linux-image-cloud-amd64")
+    }
+
+    /// The one for any machine, with more of it in modules.
+    pub(crate) fn generic() -> Result<Self> {
+        Self::debian("generic", "linux-image-amd64")
+    }
+
+    fn debian(name: &'static str, meta: &str) -> Result<Self> {
+        let dir = build::lab_dir().join(meta);
         if !dir.exists() {
-            let package = apt::dependency(META)?;
+            let package = apt::dependency(meta)?;
             eprintln!("lab: downloading {package}");
             apt::unpack(&package, &dir)?;
         }
@@ -32,6 +40,6 @@ impl Kernel {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-")))
             .with_context(|| format!("no vmlinuz in {}", boot.display()))?;
-        Ok(Self { path })
+        Ok(Self { name, path })
     }
 }

@@ -4,7 +4,7 @@ mod apt;
 mod build;
 mod host;
 mod kernel;
-mod nest;
+mod nested;
 mod report;
 mod units;
 
@@ -13,9 +13,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use build::Nvmm;
 use host::Host;
 use kernel::Kernel;
+use nested::Lab;
 use report::Report;
 
 /// Runs nvmm's demonstration and tests, having installed what they need
@@ -64,9 +64,9 @@ fn demo(host: Option<Host>) -> Result<bool> {
         },
     };
     apt::install(host.packages())?;
-    let kernel = Kernel::debian()?;
-    let nvmm = Nvmm::build()?;
-    let status = nest::command(&nvmm, &kernel, host, 2).status()?;
+    let kernel = Kernel::cloud()?;
+    let nvmm = build::release("vmm", "nvmm")?;
+    let status = nested::nest(&nvmm, &kernel, host, 2).status()?;
     Ok(status.success())
 }
 
@@ -74,9 +74,13 @@ fn test() -> Result<bool> {
     let mut report = Report::new();
     apt::install(&[Host::Svm.packages(), Host::Vmx.packages(), apt::UNIT_TESTS].concat())?;
     units::run(&mut report);
-    let kernel = Kernel::debian()?;
-    let nvmm = Nvmm::build()?;
-    nest::run(&nvmm, &kernel, &mut report);
+    let lab = Lab {
+        cloud: Kernel::cloud()?,
+        generic: Kernel::generic()?,
+        nvmm: build::release("vmm", "nvmm")?,
+        guest: build::release("lab-guest", "lab-guest")?,
+    };
+    nested::run(&lab, &mut report);
     print!("{report}");
     Ok(report.failed() == 0)
 }
