@@ -98,7 +98,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
         eprintln!("The host is emulated ({}): its speed is not that of a real one.", emulator::name(virt));
         say(&Line { level: 0, said: Said::Start });
         let mut machine = emulator::start(virt, &kernel.path, &image, &manifest)?;
-        level::relay(&mut machine.child, 0, deadline, &mut say)?
+        level::relay(&mut machine, 0, deadline, &mut say)?
     } else {
         say(&Line { level: 0, said: Said::Up(Facts::gather()) });
         let nvmm = std::env::current_exe().context("finding nvmm itself")?;

@@ -3,26 +3,16 @@
 //! Level 0 is then the emulated machine. It boots the same image as every other level.
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{self, Command, Stdio};
 
 use anyhow::{Context, bail};
-use tempfile::TempDir;
 
 use super::child::Child;
 use super::facts::Virt;
 use super::image::{Manifest, Memfd};
 use super::level::{kernel_parameters, memory_mib};
-
-/// A running emulated machine; its output is its serial port.
-#[derive(Debug)]
-pub struct Machine {
-    /// The emulator.
-    pub child: Child,
-    // Files that the emulator reads while it runs.
-    _files: Option<TempDir>,
-}
 
 /// What the emulator of a machine with `virt` is called.
 pub fn name(virt: Virt) -> &'static str {
@@ -56,12 +46,12 @@ pub fn first_parameters(virt: Virt) -> &'static str {
     }
 }
 
-/// Starts the machine.
+/// Starts the machine; the child's output is its serial port.
 ///
 /// # Errors
 ///
 /// A missing emulator is named with the Debian packages that have it.
-pub fn start(virt: Virt, kernel: &Path, image: &Memfd, manifest: &Manifest) -> anyhow::Result<Machine> {
+pub fn start(virt: Virt, kernel: &Path, image: &Memfd, manifest: &Manifest) -> anyhow::Result<Child> {
     // `reboot=t`: after a panic, a triple fault, which ends the emulator, where other ways need a firmware's help.
     let parameters = format!("{} reboot=t", kernel_parameters(0, manifest));
     let memory = memory_mib(0, manifest.levels);
@@ -71,15 +61,13 @@ pub fn start(virt: Virt, kernel: &Path, image: &Memfd, manifest: &Manifest) -> a
     }
 }
 
-fn qemu(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Machine> {
+fn qemu(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Child> {
     let mut command = Command::new("qemu-system-x86_64");
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
     command.args(["-accel", "tcg,tb-size=512", "-machine", "q35", "-cpu", "EPYC,+vgif", "-smp", "1"]);
     command.args(["-m", &memory.to_string(), "-append", parameters]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(image.path());
-    let child =
-        Child::spawn(command).map_err(|error| missing(error, "qemu-system-x86_64", "qemu-system-x86"))?;
-    Ok(Machine { child, _files: None })
+    Child::spawn(command).map_err(|error| missing(error, "qemu-system-x86_64", "qemu-system-x86"))
 }
 
 const BOCHS_PACKAGES: &str = "bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso";
@@ -90,12 +78,11 @@ const BOCHS_VGABIOS: &str = "/usr/share/vgabios/vgabios.bin";
 const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
 const LDLINUX: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
 
-fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Machine> {
-    let files = tempfile::Builder::new().prefix("nvmm-nest-").tempdir().context("making a directory")?;
-    let iso = boot_iso(files.path(), kernel, image, parameters)?;
-    let config = files.path().join("bochsrc");
+fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Child> {
+    // Files in memory, which Bochs inherits: nothing is left behind, however this ends.
+    let iso = boot_iso(kernel, image, parameters)?;
     // The serial port is standard error, which is a pipe to here. `info: report` can deadlock.
-    let text = format!(
+    let config = text_file(&format!(
         "display_library: term\n\
          memory: guest={memory}, host={memory}\n\
          romimage: file={BOCHS_BIOS}\n\
@@ -109,42 +96,47 @@ fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow:
          boot: cdrom\n\
          ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14\n\
          ata0-master: type=cdrom, path={}, status=inserted\n",
-        iso.display()
-    );
-    fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
-    let debugger = files.path().join("debugger");
-    fs::write(&debugger, "c\n").with_context(|| format!("writing {}", debugger.display()))?;
+        iso.path().display()
+    ))?;
+    let debugger = text_file("c\n")?;
     let mut command = Command::new("bochs");
-    command.env("TERM", "xterm").arg("-q").arg("-f").arg(&config).arg("-rc").arg(&debugger);
+    command.env("TERM", "xterm").arg("-q").arg("-f").arg(config.path()).arg("-rc").arg(debugger.path());
     // Its standard output is the machine's screen.
-    let child = Child::spawn_for_errors(command).map_err(|error| missing(error, "bochs", BOCHS_PACKAGES))?;
-    Ok(Machine { child, _files: Some(files) })
+    Child::spawn_for_errors(command).map_err(|error| missing(error, "bochs", BOCHS_PACKAGES))
 }
 
-/// A CD-ROM image in `dir` that boots the kernel.
-fn boot_iso(dir: &Path, kernel: &Path, image: &Memfd, parameters: &str) -> anyhow::Result<PathBuf> {
-    let tree = dir.join("tree");
-    fs::create_dir(&tree).with_context(|| format!("making {}", tree.display()))?;
+fn text_file(text: &str) -> anyhow::Result<Memfd> {
+    let file = Memfd::new(c"bochs").context("making a file")?;
+    (&file.0).write_all(text.as_bytes()).context("writing a file")?;
+    Ok(file)
+}
+
+/// A CD-ROM image that boots the kernel.
+fn boot_iso(kernel: &Path, image: &Memfd, parameters: &str) -> anyhow::Result<Memfd> {
+    let tree = tempfile::Builder::new().prefix("nvmm-nest-").tempdir().context("making a directory")?;
     let config =
         format!("DEFAULT nest\nLABEL nest\n KERNEL /vmlinuz\n INITRD /initrd\n APPEND {parameters}\n");
-    let at = tree.join("isolinux.cfg");
+    let at = tree.path().join("isolinux.cfg");
     fs::write(&at, config).with_context(|| format!("writing {}", at.display()))?;
     for (from, to) in
         [(Path::new(ISOLINUX), "isolinux.bin"), (Path::new(LDLINUX), "ldlinux.c32"), (kernel, "vmlinuz")]
     {
-        copy(from, &tree.join(to))?;
+        copy(from, &tree.path().join(to))?;
     }
-    copy(&image.path(), &tree.join("initrd"))?;
-    let iso = dir.join("boot.iso");
+    copy(&image.path(), &tree.path().join("initrd"))?;
+    let iso = Memfd::new(c"iso").context("making a CD-ROM image")?;
     let mut command = Command::new("xorriso");
     command.args(["-as", "mkisofs", "-quiet", "-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot"]);
-    command.args(["-boot-load-size", "4", "-boot-info-table", "-o"]).arg(&iso).arg(&tree);
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| missing(error, "xorriso", BOCHS_PACKAGES))?;
+    command.args(["-boot-load-size", "4", "-boot-info-table"]).arg(tree.path());
+    // Without -o, it writes to standard output.
+    let stdout = iso.0.try_clone().context("making a CD-ROM image")?;
+    let done = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn();
+    let output = done
+        .and_then(process::Child::wait_with_output)
+        .map_err(|error| missing(error, "xorriso", BOCHS_PACKAGES))?;
     if !output.status.success() {
         bail!("xorriso {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim_end());
     }
-    fs::remove_dir_all(&tree).with_context(|| format!("removing {}", tree.display()))?;
     Ok(iso)
 }
 
