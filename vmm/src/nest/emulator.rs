@@ -61,10 +61,14 @@ pub fn start(virt: Virt, kernel: &Path, image: &Memfd, manifest: &Manifest) -> a
     }
 }
 
+/// Without what QEMU 7.2 lacks and would warn of: every version emulates the same machine.
+const QEMU_CPU: &str =
+    "EPYC,+vgif,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec";
+
 fn qemu(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Child> {
     let mut command = Command::new("qemu-system-x86_64");
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
-    command.args(["-accel", "tcg,tb-size=512", "-machine", "q35", "-cpu", "EPYC,+vgif", "-smp", "1"]);
+    command.args(["-accel", "tcg,tb-size=512", "-machine", "q35", "-cpu", QEMU_CPU, "-smp", "1"]);
     command.args(["-m", &memory.to_string(), "-append", parameters]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(image.path());
     Child::spawn(command).map_err(|error| missing(error, "qemu-system-x86_64", "qemu-system-x86"))

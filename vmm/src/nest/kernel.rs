@@ -18,6 +18,10 @@ pub struct Kernel {
 
 impl Kernel {
     /// The kernel at `path`, by default the running one.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it can't be read, or is something else.
     pub fn find(path: Option<&Path>) -> anyhow::Result<Self> {
         let path = match path {
             Some(path) => path.to_owned(),
@@ -25,10 +29,17 @@ impl Kernel {
         };
         let image = fs::read(&path).with_context(|| format!("reading the kernel {}", path.display()))?;
         let release = release(&image).map(str::to_owned);
+        if release.is_none() && !image.starts_with(b"\x7fELF") {
+            bail!("{} is not a kernel: neither a bzImage nor an ELF file", path.display());
+        }
         Ok(Self { path, image, release })
     }
 
     /// The directory of its modules: `boot/vmlinuz-R` has them in `lib/modules/R`, installed or unpacked anywhere.
+    ///
+    /// # Errors
+    ///
+    /// They are not there, or the image doesn't tell its release.
     pub fn modules(&self) -> anyhow::Result<PathBuf> {
         let Some(release) = &self.release else {
             bail!(

@@ -51,6 +51,18 @@ fn modules_are_found_beside_an_unpacked_kernel() {
 #[test]
 fn a_kernel_without_release_needs_modules_to_be_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), b"\x7fELF").unwrap();
     let error = Kernel::find(Some(file.path())).unwrap().modules().unwrap_err().to_string();
     assert!(error.contains("--modules DIR"), "{error}");
+}
+
+#[test]
+fn what_is_no_kernel_is_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = Kernel::find(Some(file.path())).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("{} is not a kernel: neither a bzImage nor an ELF file", file.path().display())
+    );
+    assert!(Kernel::find(Some(Path::new("/nowhere/vmlinuz"))).unwrap_err().to_string().contains("/nowhere"));
 }
