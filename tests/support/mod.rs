@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[path = "compile.rs"]
+mod compile;
+
 use std::{
     collections::BTreeSet,
     io::Read,
@@ -66,7 +69,7 @@ pub(crate) fn expect(from: &mut (impl Read + AsFd), text: &str) -> String {
     seen
 }
 
-/// Compiles `tests/guests/NAME.rs` to an ELF kernel: Rust without std, at 1 MiB, and without SSE, which a KVM in software may not emulate.
+/// Compiles `tests/guests/NAME.rs` to an ELF kernel.
 pub(crate) fn guest(name: &str) -> PathBuf {
     static COMPILED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,39 +79,7 @@ pub(crate) fn guest(name: &str) -> PathBuf {
     if compiled.insert(name.to_owned()) {
         // Other test programs may be running the one that is there.
         let new = output.with_extension(std::process::id().to_string());
-        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let rustc = Command::new(rustc)
-            .args([
-                "--edition",
-                "2024",
-                "--crate-type",
-                "bin",
-                "-O",
-                "-C",
-                "panic=abort",
-                "-C",
-                "relocation-model=static",
-            ])
-            .args(["-C", "target-feature=+crt-static,-sse,-sse2", "-C", "strip=symbols"])
-            .args(
-                [
-                    "-nostartfiles",
-                    "-nostdlib",
-                    "-static",
-                    "-no-pie",
-                    "-Wl,--image-base=0x100000",
-                    "-Wl,--build-id=none",
-                    "-Wl,-zmax-page-size=0x1000",
-                    "-Wl,-znorelro",
-                ]
-                .map(|arg| format!("-Clink-arg={arg}")),
-            )
-            .arg("-o")
-            .arg(&new)
-            .arg(&source)
-            .output()
-            .unwrap();
-        assert!(rustc.status.success(), "{name}: {}", String::from_utf8_lossy(&rustc.stderr));
+        compile::compile(&source, &new).unwrap();
         std::fs::rename(new, &output).unwrap();
     }
     output

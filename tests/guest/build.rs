@@ -1,0 +1,16 @@
+//! Compiles the tiny guests that L1 runs.
+
+#[path = "../support/compile.rs"]
+mod compile;
+
+use std::{env, path::Path};
+
+fn main() -> Result<(), String> {
+    let out = env::var("OUT_DIR").map_err(|error| error.to_string())?;
+    println!("cargo::rerun-if-changed=../guests");
+    for name in ["spin", "power_off"] {
+        let source = Path::new("../guests").join(name).with_extension("rs");
+        compile::compile(&source, &Path::new(&out).join(name))?;
+    }
+    Ok(())
+}

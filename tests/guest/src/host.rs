@@ -1,0 +1,111 @@
+//! The host's part: the image, the emulated machine, and what is told of the outcomes.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use vmm::nest::facts::Virt;
+use vmm::nest::image::{self, Manifest};
+use vmm::nest::kernel::Kernel;
+use vmm::nest::modules::Modules;
+use vmm::nest::report::Said;
+use vmm::nest::{emulator, level};
+
+use crate::level0::{NVMM, VMLINUX};
+use crate::outcome::{self, Outcome};
+use crate::vmlinux;
+
+/// Lines of all consoles to show with a failure.
+const TAIL: usize = 20;
+
+/// Run nvmm's scenarios in an emulated machine; prints a line of JSON for each outcome
+#[derive(Debug, clap::Parser)]
+pub(crate) struct Args {
+    /// The machine's kind of nesting
+    #[arg(long)]
+    emulated: Virt,
+
+    /// Kernel of every level
+    #[arg(long, value_name = "FILE")]
+    kernel: PathBuf,
+
+    /// The nvmm under test
+    #[arg(long, value_name = "FILE")]
+    nvmm: PathBuf,
+
+    /// Give up after this many seconds
+    #[arg(long, value_name = "S", default_value_t = 1200)]
+    timeout: u64,
+
+    /// Show what the consoles show
+    #[arg(long)]
+    console: bool,
+}
+
+/// Runs the scenarios. A failed one is an outcome, not an error.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let kernel = Kernel::find(Some(&args.kernel))?;
+    let modules = Modules::open(&kernel.modules()?)?;
+    let virtio = modules.resolve(&["virtio_pci", "virtio_blk"], kernel.release.as_deref())?;
+    let kvm = modules.resolve(&[args.emulated.module(), "msr"], kernel.release.as_deref())?;
+    let mut files = vec![NVMM.to_owned()];
+    // What a bzImage unpacks itself to can be tested on one host.
+    if args.emulated == Virt::Svm {
+        files.push(VMLINUX.to_owned());
+    }
+    let manifest = Manifest {
+        levels: 2,
+        cmdline: emulator::parameters(args.emulated).to_owned(),
+        first_cmdline: String::new(),
+        files,
+        virtio: virtio.iter().map(|module| module.name.clone()).collect(),
+        kvm: kvm.iter().map(|module| module.name.clone()).collect(),
+    };
+    let image = image::pack(&manifest, |name| match name {
+        image::INIT => fs::read("/proc/self/exe").context("reading /init"),
+        image::KERNEL => Ok(kernel.image.clone()),
+        NVMM => fs::read(&args.nvmm).with_context(|| format!("reading {}", args.nvmm.display())),
+        VMLINUX => vmlinux::extract(&kernel.image),
+        name => {
+            let module = virtio.iter().chain(&kvm).find(|module| Manifest::module(&module.name) == name);
+            Ok(module.with_context(|| format!("no {name}"))?.image.clone())
+        }
+    })?;
+
+    let mut missing: Vec<_> = outcome::planned(args.emulated).to_vec();
+    let mut tail = VecDeque::new();
+    let mut machine = emulator::start(args.emulated, &kernel.path, &image, &manifest)?;
+    let deadline = start + Duration::from_secs(args.timeout);
+    let ended = level::relay(&mut machine, 0, Some(deadline), &mut |line| {
+        if args.console {
+            eprintln!("{:7.1} s  {line}", start.elapsed().as_secs_f64());
+        }
+        let text = match &line.said {
+            Said::Text(text) => text.clone(),
+            said => format!("{said:?}"),
+        };
+        if let Some(outcome) = Outcome::from_line(&text) {
+            missing.retain(|name| *name != outcome.name);
+            tell(&outcome, start);
+        } else {
+            tail.push_back(format!("\n{text}"));
+            tail.drain(..tail.len().saturating_sub(TAIL));
+        }
+    })?;
+    for name in missing {
+        let why = if ended { "the machine ended before it" } else { "time was up before it" };
+        let tail: String = tail.iter().map(String::as_str).collect();
+        tell(&Outcome::new(name, Err(anyhow::anyhow!("{why}{tail}"))), start);
+    }
+    Ok(())
+}
+
+fn tell(outcome: &Outcome, start: Instant) {
+    println!(
+        "{}",
+        serde_json::json!({ "name": outcome.name, "failure": outcome.failure, "seconds": start.elapsed().as_secs_f64() })
+    );
+}

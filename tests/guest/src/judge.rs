@@ -1,0 +1,166 @@
+//! What level 1 must find, and why it may find something else.
+
+use std::collections::BTreeSet;
+
+use anyhow::ensure;
+use arch::cpu::cpuid::Leaf;
+use arch::cpu::svm;
+use vmm::host::Host;
+use vmm::nest::facts::Virt;
+
+use crate::facts::Facts;
+use crate::level1;
+use crate::scenario::Record;
+
+/// Flags of /proc/cpuinfo that L1 may lack on the VMX host.
+const LOST_WITH_VMX: &[&str] = &[
+    // Temperature, frequency and sleep are L0's to manage; KVM offers none of it.
+    "acpi aperfmperf dtherm epb est ida pbe pln pts tm tm2 xtpr",
+    // KVM lets a guest wait in MWAIT only where user space gives the CPU away for it.
+    "monitor",
+    // Bochs has no counters ("Failed to access perfctr msr"), without which KVM has none for L1; nor has it a debug store.
+    "arch_perfmon bts ds_cpl dtes64 dts pdcm pebs",
+];
+
+/// Those that L1 may have beyond L0's there.
+const GAINED_WITH_VMX: &[&str] = &[
+    // Bochs doesn't say that it is one.
+    "hypervisor",
+    // KVM has these on any CPU: it makes up the MSRs, and what UMIP needs it does by exits.
+    "arch_capabilities cpuid_fault umip",
+    // L0 drops it for an erratum that Linux doesn't look for in a virtual machine.
+    "tsc_deadline_timer",
+    // kvm-clock tells the frequency.
+    "tsc_known_freq",
+    // IA32_MISC_ENABLE's fast strings, which Bochs' BIOS leaves off.
+    "rep_good",
+    // Topology by leaf 0xB, which the host has with no cores in it.
+    "xtopology",
+];
+
+/// KVM doesn't nest PAUSE-loop exiting: its bit in MSR 0x48B is off in LAB.md's L1 too.
+const LOST_OF_VMX: &[&str] = &["ple"];
+
+/// KVM has it for L1 on any CPU with EPT: it logs by itself.
+const GAINED_OF_VMX: &[&str] = &["pml"];
+
+/// Flags that L1 may lack on the SVM host.
+const LOST_WITH_SVM: &[&str] = &[
+    // As above.
+    "monitor",
+    // QEMU TCG runs a guest's XSETBV without the exit that KVM asks for. KVM goes on to show CPUID for the XCR0 it knows,
+    // and L1's Linux finds sizes that don't match ("XSAVE consistency problem") and does without.
+    "avx avx2 fma xgetbv1 xsave xsaveopt",
+];
+
+/// Those that L1 may have beyond L0's there.
+const GAINED_WITH_SVM: &[&str] = &[
+    // L1 has two cores, L0 one.
+    "cmp_legacy ht",
+    // KVM makes them up.
+    "tsc_adjust tsc_deadline_timer vmcb_clean x2apic",
+    // KVM has it for guests of CPUs where L0 does the same by LS_CFG.
+    "virt_ssbd",
+    // kvm-clock tells the frequency.
+    "tsc_known_freq",
+];
+
+/// L1's flags are L0's, but for those listed.
+pub(crate) fn flags(virt: Virt, host: &Facts, guest: &Facts) -> anyhow::Result<()> {
+    let (lost, gained) = match virt {
+        Virt::Vmx => (LOST_WITH_VMX, GAINED_WITH_VMX),
+        Virt::Svm => (LOST_WITH_SVM, GAINED_WITH_SVM),
+    };
+    let found = [
+        ("lost", beyond(&host.flags, &guest.flags, lost)),
+        ("gained", beyond(&guest.flags, &host.flags, gained)),
+        ("lost of VMX", beyond(&host.vmx_flags, &guest.vmx_flags, LOST_OF_VMX)),
+        ("gained of VMX", beyond(&guest.vmx_flags, &host.vmx_flags, GAINED_OF_VMX)),
+    ];
+    let found = found.iter().filter(|(_, flags)| !flags.is_empty());
+    let found: Vec<_> = found.map(|(what, flags)| format!("{what}: {flags}")).collect();
+    ensure!(found.is_empty(), "{}", found.join("; "));
+    Ok(())
+}
+
+/// What `a` has beyond `b` and what is `known`.
+fn beyond(a: &BTreeSet<String>, b: &BTreeSet<String>, known: &[&str]) -> String {
+    let known: Vec<_> = known.iter().flat_map(|flags| flags.split(' ')).collect();
+    let flags = a.difference(b).map(String::as_str).filter(|flag| !known.contains(flag));
+    flags.collect::<Vec<_>>().join(" ")
+}
+
+/// An L1 given everything, on Bochs' haswell: LAB.md, "VMX host: Bochs".
+///
+/// But for MSR 0x482: LAB.md's has bit 59, the monitor trap flag, set. The host's own CPU lacks that control (0x482 is
+/// f7f9fffe0401e172 in L0 too, also in LAB.md), and KVM refuses it for a guest when 0x48E is written with it.
+const VMX_MSRS: [(u32, u64); 8] = [
+    (0x3a, 0x5),
+    (0x480, 0x00d8_1000_11e5_7ed0),
+    (0x481, 0x0000_007f_0000_0016),
+    (0x482, 0xf7f9_fffe_0401_e172),
+    (0x485, 0x2000_0165),
+    (0x48b, 0x0002_7bff_0000_0000),
+    (0x48c, 0x0000_0f01_0633_4041),
+    (0x491, 0x1),
+];
+
+/// The VMX capability MSRs are all that L0's KVM has to offer, and IA32_FEATURE_CONTROL lets VMXON work.
+pub(crate) fn vmx_msrs(kvm: &Host, guest: &Facts) -> anyhow::Result<()> {
+    let offered = kvm.cpu.feature_msrs.range(0x480..=0x491).map(|(&index, &value)| (index, value));
+    for (index, want) in VMX_MSRS.into_iter().chain(offered) {
+        let got = guest.vmx_msrs.get(&index);
+        ensure!(got == Some(&want), "MSR {index:#x} is {got:x?}, not {want:#x}");
+    }
+    Ok(())
+}
+
+/// On QEMU's EPYC with vgif: revision 1 and 8 ASIDs; NPT, VMCB clean bits, VGIF, and the check of SVM instructions' addresses.
+const SVM_LEAF: [u32; 4] = [1, 8, 0, 1 << 0 | 1 << 5 | 1 << 16 | 1 << 28];
+
+/// CPUID leaf 0x8000000A is all that L0's KVM has to offer, and lacks no feature that L0 has.
+pub(crate) fn svm_leaf(kvm: &Host, host: &Facts, guest: &Facts) -> anyhow::Result<()> {
+    let offered = kvm.cpu.supported.get(Leaf::new(svm::FUNCTION));
+    let offered = [offered.eax, offered.ebx, offered.ecx, offered.edx];
+    let leaf = guest.svm_leaf;
+    ensure!(leaf == offered, "{leaf:#x?}, where KVM offers {offered:#x?}");
+    ensure!(leaf == SVM_LEAF, "{leaf:#x?}, not {SVM_LEAF:#x?}");
+    let lost = host.svm_leaf[3] & !leaf[3];
+    ensure!(lost == 0, "EDX lacks {lost:#x}");
+    Ok(())
+}
+
+/// Two vCPUs are two cores of one package.
+pub(crate) fn two_cores(guest: &Facts) -> anyhow::Result<()> {
+    ensure!(guest.cpus == [(0, 0), (0, 1)], "packages and cores {:?}", guest.cpus);
+    Ok(())
+}
+
+/// All resets were made, each followed by one boot, and KVM still works.
+pub(crate) fn resets(record: &Record) -> anyhow::Result<()> {
+    let want = level1::RESETS.len();
+    ensure!(
+        record.resets == want && record.boots == want + 1 && record.ran_level_2,
+        "{} boots with {} resets, level 2 ran in the end: {}",
+        record.boots,
+        record.resets,
+        record.ran_level_2
+    );
+    Ok(())
+}
+
+/// Linux, "arch/x86/platform/pvh/enlighten.c": a kernel that came in by PVH gives its loader this number.
+const LOADER_PVH: u32 = 0xb0;
+
+/// The kernel came in by PVH.
+pub(crate) fn pvh(guest: &Facts) -> anyhow::Result<()> {
+    ensure!(guest.loader == LOADER_PVH, "the kernel's loader is {:#x}", guest.loader);
+    Ok(())
+}
+
+/// Of 5 GiB, 2 are above 4 GiB, and nearly all is the kernel's.
+pub(crate) fn high_memory(guest: &Facts) -> anyhow::Result<()> {
+    ensure!(guest.high_ram == 2 << 30, "RAM from 4 GiB on: {:#x}", guest.high_ram);
+    ensure!(guest.memory_kib > 9 << 19, "MemTotal: {} KiB", guest.memory_kib);
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Level 0: starts level 1 for each scenario, and judges what it left.
+
+use std::collections::VecDeque;
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use vmm::host::Host;
+use vmm::nest::child::Child;
+use vmm::nest::facts::Virt;
+use vmm::nest::image::{self, Manifest, Memfd};
+use vmm::nest::level::{kernel_parameters, relay};
+use vmm::nest::pid1::{self, Pid1};
+use vmm::nest::report::Said;
+
+use crate::facts::Facts;
+use crate::judge;
+use crate::outcome::{self, Outcome};
+use crate::scenario::{self, Record};
+
+/// Where the image has nvmm.
+pub(crate) const NVMM: &str = "nvmm";
+/// Where level 0's image has the ELF kernel.
+pub(crate) const VMLINUX: &str = "vmlinux";
+
+/// Lines of level 1's console to show with a failure.
+const TAIL: usize = 10;
+
+/// Runs the scenarios.
+pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
+    pid1::load(&pid1.manifest.kvm)?;
+    // A guest may have more memory than this machine, as long as it doesn't use it all.
+    fs::write("/proc/sys/vm/overcommit_memory", "1").context("allowing overcommitted memory")?;
+    let virt = Virt::of_this_machine().context("the CPU has neither VMX nor SVM")?;
+    let kvm = Host::open(Path::new("/dev/kvm"))?;
+    let host = Facts::gather()?;
+    let image = pack(&pid1.manifest)?;
+    // Enough memory for transparent huge pages.
+    let first = Guest { kernel: image::KERNEL, memory: "768M", scenario: scenario::RESETS };
+    match first.run(&pid1.manifest, &image) {
+        Ok((record, facts)) => {
+            say(pid1, outcome::FLAGS, judge::flags(virt, &host, &facts));
+            match virt {
+                Virt::Vmx => say(pid1, outcome::VMX_MSRS, judge::vmx_msrs(&kvm, &facts)),
+                Virt::Svm => say(pid1, outcome::SVM_LEAF, judge::svm_leaf(&kvm, &host, &facts)),
+            }
+            say(pid1, outcome::SMP, judge::two_cores(&facts));
+            say(pid1, outcome::RESETS, judge::resets(&record));
+        }
+        // What needs it too has no outcome.
+        Err(error) => say(pid1, outcome::RESETS, Err(error)),
+    }
+    if pid1.manifest.files.iter().any(|file| file == VMLINUX) {
+        let large = Guest { kernel: VMLINUX, memory: "5G", scenario: scenario::LOOK };
+        match large.run(&pid1.manifest, &image) {
+            Ok((_, facts)) => {
+                say(pid1, outcome::PVH, judge::pvh(&facts));
+                say(pid1, outcome::HIGH_MEMORY, judge::high_memory(&facts));
+            }
+            Err(error) => say(pid1, outcome::PVH, Err(error)),
+        }
+    }
+    Ok(())
+}
+
+fn say(pid1: &mut Pid1, name: &str, result: anyhow::Result<()>) {
+    pid1.say(Said::Text(Outcome::new(name, result).to_line()));
+}
+
+/// Level 1's image: it starts nothing that needs a kernel of its own.
+fn pack(manifest: &Manifest) -> anyhow::Result<Memfd> {
+    let manifest = Manifest { files: vec![NVMM.to_owned()], ..manifest.clone() };
+    image::pack(&manifest, |name| match name {
+        image::KERNEL => Ok(vec![]),
+        name => fs::read(image::in_root(name)).with_context(|| format!("reading /{name}")),
+    })
+}
+
+/// Level 1, as a scenario wants it.
+struct Guest {
+    kernel: &'static str,
+    memory: &'static str,
+    scenario: &'static str,
+}
+
+impl Guest {
+    /// Runs it until it powers off; gives what it left.
+    fn run(&self, manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record, Facts)> {
+        let disk = Memfd::new(c"disk").context("making the disk")?;
+        OpenOptions::new()
+            .write(true)
+            .open(disk.path())
+            .and_then(|disk| disk.set_len(scenario::DISK_LEN))
+            .context("making the disk")?;
+        let parameters =
+            format!("{} {}{}", kernel_parameters(1, manifest), scenario::PARAMETER, self.scenario);
+        let mut command = Command::new(image::in_root(NVMM));
+        command.arg("--kernel").arg(image::in_root(self.kernel));
+        command.arg("--initramfs").arg(image.path()).args(["--cmdline", &parameters]);
+        command.args(["--memory", self.memory, "--smp", "2"]).arg("--disk").arg(disk.path());
+        let mut child = Child::spawn(command).context("starting nvmm")?;
+
+        let mut failure = None;
+        let mut tail = VecDeque::new();
+        relay(&mut child, 1, None, &mut |line| match &line.said {
+            Said::Fail(why) => failure = Some(why.clone()),
+            Said::Text(text) => {
+                tail.push_back(format!("\n{text}"));
+                tail.drain(..tail.len().saturating_sub(TAIL));
+            }
+            _ => {}
+        })?;
+        let status = child.wait().context("waiting for nvmm")?;
+        if !status.success() {
+            failure.get_or_insert(format!("nvmm ended with {status}"));
+        }
+        if let Some(failure) = failure {
+            bail!("{failure}{}", tail.into_iter().collect::<String>());
+        }
+        let record = Record::read(&disk.path())?;
+        let facts = record.facts.clone().context("it left no facts on its disk")?;
+        Ok((record, facts))
+    }
+}

@@ -1,0 +1,52 @@
+//! Which tests there are, and how one ended.
+
+use serde::{Deserialize, Serialize};
+use vmm::nest::facts::Virt;
+
+const PREFIX: &str = "lab:";
+
+pub(crate) const FLAGS: &str = "L1 has L0's CPU flags";
+pub(crate) const VMX_MSRS: &str = "L1's VMX capability MSRs";
+pub(crate) const SVM_LEAF: &str = "L1's SVM feature leaf";
+pub(crate) const SMP: &str = "L1 has two cores";
+pub(crate) const RESETS: &str = "L1 works after five resets while an L2 ran";
+pub(crate) const PVH: &str = "L1 from a vmlinux, by PVH";
+pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
+
+/// The tests on a host with `virt`.
+pub(crate) fn planned(virt: Virt) -> &'static [&'static str] {
+    match virt {
+        Virt::Vmx => &[FLAGS, VMX_MSRS, SMP, RESETS],
+        Virt::Svm => &[FLAGS, SVM_LEAF, SMP, RESETS, PVH, HIGH_MEMORY],
+    }
+}
+
+/// How a test ended. On level 0's console, a line of text with a prefix and this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// Which test.
+    pub(crate) name: String,
+    /// What went wrong, if it failed.
+    pub(crate) failure: Option<String>,
+}
+
+impl Outcome {
+    /// Of the test `name`; an error is its failure.
+    pub(crate) fn new(name: &str, result: anyhow::Result<()>) -> Self {
+        Self { name: name.to_owned(), failure: result.err().map(|error| format!("{error:#}")) }
+    }
+
+    /// As a line.
+    pub(crate) fn to_line(&self) -> String {
+        format!("{PREFIX}{}", serde_json::json!(self))
+    }
+
+    /// From a line, if it is one.
+    pub(crate) fn from_line(line: &str) -> Option<Self> {
+        serde_json::from_str(line.strip_prefix(PREFIX)?).ok()
+    }
+}
+
+#[cfg(test)]
+#[path = "outcome_test.rs"]
+mod tests;

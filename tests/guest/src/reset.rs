@@ -1,0 +1,40 @@
+//! Ways to reset the machine that one is in.
+#![expect(unsafe_code, reason = "writes I/O ports")]
+
+use std::arch::asm;
+use std::io;
+
+use rustix::system::RebootCommand;
+
+/// One way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reset {
+    /// reboot(2): the kernel stops the other CPUs, and KVM ends VMX or SVM operation, before the reset.
+    Kernel,
+    /// The reset control register, behind the kernel's back: VMX or SVM operation is on, and so may other CPUs be, in a guest.
+    Port,
+    /// The keyboard controller's reset line, likewise.
+    KeyboardController,
+}
+
+impl Reset {
+    /// Resets; comes back only if that is refused.
+    pub(crate) fn now(self) -> io::Result<()> {
+        match self {
+            Self::Kernel => Ok(rustix::system::reboot(RebootCommand::Restart)?),
+            // Full reset, as firmware does it by way of the FADT.
+            Self::Port => write_port(0xcf9, 0x06),
+            Self::KeyboardController => write_port(0x64, 0xfe),
+        }
+    }
+}
+
+fn write_port(port: u16, value: u8) -> io::Result<()> {
+    // SAFETY: this lets the process use one port, as PID 1 of a machine of its own.
+    if unsafe { libc::ioperm(port.into(), 1, 1) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the port is this process' to write, and what it does, a reset, is what is wanted.
+    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) };
+    Ok(())
+}

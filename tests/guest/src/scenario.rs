@@ -1,0 +1,64 @@
+//! The scenarios: what level 1 is told to do, and what it leaves for level 0.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Facts;
+
+/// The kernel parameter that names level 1's scenario.
+pub(crate) const PARAMETER: &str = "lab.scenario=";
+/// It leaves its facts and powers off.
+pub(crate) const LOOK: &str = "look";
+/// It starts level 2 and resets itself while that runs, again and again.
+pub(crate) const RESETS: &str = "resets";
+
+/// Bytes of the disk.
+pub(crate) const DISK_LEN: u64 = 64 << 10;
+
+/// What level 1 keeps on its disk: for its own next boot, and for level 0.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// How often it came up.
+    pub(crate) boots: usize,
+    /// How often it reset itself while level 2 ran.
+    pub(crate) resets: usize,
+    /// Whether level 2 ran to its end after all that.
+    pub(crate) ran_level_2: bool,
+    /// What it was on its first boot.
+    pub(crate) facts: Option<Facts>,
+}
+
+impl Record {
+    /// The one on `disk`; an empty disk has that of a machine which never ran.
+    pub(crate) fn read(disk: &Path) -> anyhow::Result<Self> {
+        let mut text = String::new();
+        File::open(disk)
+            .and_then(|disk| disk.take(DISK_LEN).read_to_string(&mut text))
+            .with_context(|| format!("reading {}", disk.display()))?;
+        let text = text.trim_end_matches('\0');
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(text).context("in the record on the disk")
+    }
+
+    /// Leaves it there, safe from a reset.
+    pub(crate) fn write(&self, disk: &Path) -> anyhow::Result<()> {
+        let mut text = serde_json::to_vec(self).context("writing the record")?;
+        if text.len() > usize::try_from(DISK_LEN)? {
+            bail!("the record has {} bytes", text.len());
+        }
+        text.resize(usize::try_from(DISK_LEN)?, 0);
+        let write = || {
+            let disk = OpenOptions::new().write(true).open(disk)?;
+            disk.write_all_at(&text, 0)?;
+            disk.sync_all()
+        };
+        write().with_context(|| format!("writing {}", disk.display()))
+    }
+}
