@@ -38,7 +38,7 @@ const GAINED_WITH_VMX: &[&str] = &[
     "xtopology",
 ];
 
-/// KVM doesn't nest PAUSE-loop exiting: its bit in MSR 0x48B is off in LAB.md's L1 too.
+/// KVM doesn't nest PAUSE-loop exiting: its bit in MSR 0x48B is off in an L1 of QEMU's too.
 const LOST_OF_VMX: &[&str] = &["ple"];
 
 /// KVM has it for L1 on any CPU with EPT: it logs by itself.
@@ -90,10 +90,10 @@ fn beyond(a: &BTreeSet<String>, b: &BTreeSet<String>, known: &[&str]) -> String 
     flags.collect::<Vec<_>>().join(" ")
 }
 
-/// An L1 given everything, on Bochs' haswell: LAB.md, "VMX host: Bochs".
+/// What an L1 was found to have that QEMU gave everything, on Bochs' haswell.
 ///
-/// But for MSR 0x482: LAB.md's has bit 59, the monitor trap flag, set. The host's own CPU lacks that control (0x482 is
-/// f7f9fffe0401e172 in L0 too, also in LAB.md), and KVM refuses it for a guest when 0x48E is written with it.
+/// But for MSR 0x482: QEMU's has bit 59, the monitor trap flag, set. The host's own CPU lacks that control (0x482 is
+/// f7f9fffe0401e172 in L0 too), and KVM refuses it for a guest when 0x48E is written with it.
 const VMX_MSRS: [(u32, u64); 8] = [
     (0x3a, 0x5),
     (0x480, 0x00d8_1000_11e5_7ed0),
