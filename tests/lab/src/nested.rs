@@ -48,6 +48,7 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
         });
         scope.spawn(|| {
             boot(Host::Vmx, &lab.cloud, 2);
+            boot(Host::Vmx, &lab.cloud, 3);
             scenarios(Host::Vmx);
         });
     });
