@@ -59,6 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let manifest = Manifest {
         levels: 2,
         cmdline: emulator::parameters(args.emulated).to_owned(),
+        // Level 2 is tiny: level 1's clock may be right.
         first_cmdline: String::new(),
         files,
         virtio: virtio.iter().map(|module| module.name.clone()).collect(),

@@ -164,3 +164,7 @@ pub(crate) fn high_memory(guest: &Facts) -> anyhow::Result<()> {
     ensure!(guest.memory_kib > 9 << 19, "MemTotal: {} KiB", guest.memory_kib);
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "judge_test.rs"]
+mod tests;

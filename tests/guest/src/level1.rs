@@ -18,7 +18,7 @@ use crate::scenario::{self, Record};
 
 /// How level 1 resets itself, boot by boot.
 pub(crate) const RESETS: [Reset; 5] =
-    [Reset::Kernel, Reset::Port, Reset::Kernel, Reset::Port, Reset::KeyboardController];
+    [Reset::Kernel, Reset::Acpi, Reset::Kernel, Reset::Acpi, Reset::Keyboard];
 
 const SPIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/spin"));
 const POWER_OFF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/power_off"));

@@ -11,10 +11,10 @@ use rustix::system::RebootCommand;
 pub(crate) enum Reset {
     /// reboot(2): the kernel stops the other CPUs, and KVM ends VMX or SVM operation, before the reset.
     Kernel,
-    /// The reset control register, behind the kernel's back: VMX or SVM operation is on, and so may other CPUs be, in a guest.
-    Port,
+    /// The register that the FADT names, behind the kernel's back: VMX or SVM operation is on, and a CPU may be in level 2.
+    Acpi,
     /// The keyboard controller's reset line, likewise.
-    KeyboardController,
+    Keyboard,
 }
 
 impl Reset {
@@ -22,9 +22,8 @@ impl Reset {
     pub(crate) fn now(self) -> io::Result<()> {
         match self {
             Self::Kernel => Ok(rustix::system::reboot(RebootCommand::Restart)?),
-            // Full reset, as firmware does it by way of the FADT.
-            Self::Port => write_port(0xcf9, 0x06),
-            Self::KeyboardController => write_port(0x64, 0xfe),
+            Self::Acpi => write_port(0xcf9, 0x06),
+            Self::Keyboard => write_port(0x64, 0xfe),
         }
     }
 }

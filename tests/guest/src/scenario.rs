@@ -62,3 +62,7 @@ impl Record {
         write().with_context(|| format!("writing {}", disk.display()))
     }
 }
+
+#[cfg(test)]
+#[path = "scenario_test.rs"]
+mod tests;
