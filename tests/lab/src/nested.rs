@@ -48,7 +48,6 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
         });
         scope.spawn(|| {
             boot(Host::Vmx, &lab.cloud, 2);
-            boot(Host::Vmx, &lab.cloud, 3);
             scenarios(Host::Vmx);
         });
     });
