@@ -7,6 +7,8 @@ mod amd;
 mod common;
 mod intel;
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::{
@@ -112,9 +114,14 @@ impl Topology {
 
     /// What the leaves of a CPU by `vendor` say of this topology, the same for every vCPU.
     ///
-    /// Functions that are about nothing else are taken out of `cpuid`, and the patches write them anew.
+    /// Functions that are about nothing else are taken out of `cpuid`, and the patches write them anew. Where the leaves that a
+    /// CPU had before leaf 0BH can't tell the topology, it gets that leaf.
     pub(super) fn rewrite(&self, cpuid: &mut Cpuid, vendor: Vendor) -> Vec<Patch> {
-        let mut fields = common::fields(self, cpuid);
+        let told = match vendor {
+            Vendor::Intel => intel::tells(self, cpuid),
+            Vendor::Amd => amd::tells(self, cpuid),
+        };
+        let mut fields = common::fields(self, cpuid, told);
         match vendor {
             Vendor::Intel => fields.extend(intel::fields(self, cpuid)),
             Vendor::Amd => fields.extend(amd::fields(self, cpuid)),
@@ -135,6 +142,20 @@ impl Topology {
     }
 }
 
+/// `2 sockets x 1 die x 3 cores x 2 threads`.
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sockets, dies, cores, threads } = self;
+        let counts = [(sockets, "socket"), (dies, "die"), (cores, "core"), (threads, "thread")];
+        for (place, (count, name)) in counts.into_iter().enumerate() {
+            let times = if place == 0 { "" } else { " x " };
+            let plural = if *count == 1 { "" } else { "s" };
+            write!(f, "{times}{count} {name}{plural}")?;
+        }
+        Ok(())
+    }
+}
+
 /// A field and its value.
 type Fields = Vec<(Field, u32)>;
 
@@ -151,3 +172,7 @@ fn saturating(field: Field, value: u32) -> (Field, u32) {
 #[cfg(test)]
 #[path = "topology_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "topology/linux_test.rs"]
+mod linux_tests;

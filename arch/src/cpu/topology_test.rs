@@ -166,11 +166,12 @@ fn newer_amd_has_domains() {
 }
 
 /// What a topology may change: function, register, bits. All of it in functions that are about nothing else.
-const MINE: [(u32, Register, u32); 8] = [
+const MINE: [(u32, Register, u32); 9] = [
     (0x0, Register::Eax, !0),
     (0x1, Register::Ebx, 0xffff_0000),
     (0x1, Register::Edx, 1 << 28),
     (0x4, Register::Eax, 0xffff_c000),
+    (0x8000_0000, Register::Eax, !0),
     (0x8000_0001, Register::Ecx, 1 << 1),
     (0x8000_0008, Register::Ecx, 0xf0ff),
     (0x8000_001d, Register::Eax, 0x03ff_c000),

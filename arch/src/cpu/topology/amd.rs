@@ -13,15 +13,15 @@ use crate::cpu::{
     field::Field,
 };
 
-const CMP_LEGACY: Field = Field::bit(0x8000_0001, Ecx, 1, "cmp_legacy");
-const TOPOEXT: Field = Field::bit(0x8000_0001, Ecx, 22, "topoext");
-const NC: Field = Field::new(0x8000_0008, Ecx, 7, 0, "threads per package, minus one");
-const APIC_ID_SIZE: Field = Field::new(0x8000_0008, Ecx, 15, 12, "apic id bits per package");
+const FEATURES: u32 = 0x8000_0001;
+const CMP_LEGACY: Field = Field::bit(FEATURES, Ecx, 1, "cmp_legacy");
+const TOPOEXT: Field = Field::bit(FEATURES, Ecx, 22, "topoext");
+const SIZES: u32 = 0x8000_0008;
+const NC: Field = Field::new(SIZES, Ecx, 7, 0, "threads per package, minus one");
+const APIC_ID_SIZE: Field = Field::new(SIZES, Ecx, 15, 12, "apic id bits per package");
 
+const MAX_EXTENDED: Field = Field::new(0x8000_0000, Eax, 31, 0, "maximum extended function");
 const CACHES: u32 = 0x8000_001d;
-const CACHE_TYPE: Field = Field::new(CACHES, Eax, 4, 0, "cache type");
-const CACHE_LEVEL: Field = Field::new(CACHES, Eax, 7, 5, "cache level");
-const SHARING_CACHE: Field = Field::new(CACHES, Eax, 25, 14, "logical processors sharing cache, minus one");
 
 /// "Processor Topology Information", there if the topology extensions are.
 const PROCESSOR_TOPOLOGY: u32 = 0x8000_001e;
@@ -37,22 +37,30 @@ const COMPLEX: u32 = 2;
 const DIE: u32 = 3;
 const SOCKET: u32 = 4;
 
+/// Whether the functions that are AMD's own can tell it: 8000_0008H all of a package, and 8000_001EH what of it are threads.
+pub(super) fn tells(topology: &Topology, cpuid: &Cpuid) -> bool {
+    let package = topology.threads_per_package();
+    let threads = topology.threads == 1 || TOPOEXT.get(cpuid) == 1;
+    package == 1 || package <= NC.max() + 1 && threads && cpuid.covers(SIZES)
+}
+
 pub(super) fn fields(topology: &Topology, cpuid: &mut Cpuid) -> Fields {
     let package = topology.threads_per_package();
-    let mut fields = vec![
-        saturating(LOGICAL_PROCESSORS, package),
-        (CMP_LEGACY, u32::from(package > 1)),
-        saturating(NC, package - 1),
-        saturating(APIC_ID_SIZE, topology.package_shift()),
-    ];
-    for (leaf, _) in cpuid.function(CACHES) {
-        if CACHE_TYPE.at(leaf).get(cpuid) != 0 {
-            let sharing = topology.ids_sharing_cache(CACHE_LEVEL.at(leaf).get(cpuid));
-            fields.push(saturating(SHARING_CACHE.at(leaf), sharing - 1));
-        }
+    let mut fields = vec![saturating(LOGICAL_PROCESSORS, package)];
+    if cpuid.covers(FEATURES) {
+        fields.push((CMP_LEGACY, u32::from(package > 1)));
     }
+    if cpuid.covers(SIZES) {
+        fields.push(saturating(NC, package - 1));
+        fields.push(saturating(APIC_ID_SIZE, topology.package_shift()));
+    }
+    fields.extend(common::caches(topology, cpuid, CACHES).map(|(_, sharing)| sharing));
     cpuid.remove(PROCESSOR_TOPOLOGY);
     if TOPOEXT.get(cpuid) == 1 {
+        // Whoever sees the bit reads the function, whatever the maximum.
+        if !cpuid.covers(PROCESSOR_TOPOLOGY) {
+            fields.push((MAX_EXTENDED, PROCESSOR_TOPOLOGY));
+        }
         fields.push(saturating(THREADS_PER_CORE, topology.threads - 1));
         fields.push(saturating(NODES, topology.dies - 1));
     }

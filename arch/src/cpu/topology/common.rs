@@ -1,7 +1,10 @@
-//! What Intel's and AMD's leaves have in common: 01H, 0BH, and the form of 0BH that later leaves took over.
-//! SDM 2A, "CPUID"; APM 3, "Function Bh—Extended Topology Enumeration".
+//! What Intel's and AMD's leaves have in common: 01H, 0BH and 1FH, the form of 0BH that later leaves took over, and the form of
+//! leaf 04H that AMD took over. SDM 2A, "CPUID"; APM 3, "Function Bh—Extended Topology Enumeration".
+//!
+//! Leaf 1FH is Intel's alone, but dies are in it for AMD's guests too: Linux reads it whoever made the CPU, and nothing else
+//! tells every version of it about dies. QEMU does the same.
 
-use super::{FIRST_X2APIC_ID, Fields, Topology};
+use super::{FIRST_X2APIC_ID, Fields, Topology, saturating};
 use crate::cpu::{
     cpuid::{
         Cpuid, Leaf,
@@ -12,7 +15,7 @@ use crate::cpu::{
 
 /// Extended topology; V2 of it; AMD's, which has dies too.
 const EXTENDED: u32 = 0xb;
-pub(super) const EXTENDED_V2: u32 = 0x1f;
+const EXTENDED_V2: u32 = 0x1f;
 pub(super) const EXTENDED_AMD: u32 = 0x8000_0026;
 
 const MAX_LEAF: Field = Field::new(0x0, Eax, 31, 0, "maximum basic leaf");
@@ -20,6 +23,11 @@ const MAX_LEAF: Field = Field::new(0x0, Eax, 31, 0, "maximum basic leaf");
 pub(super) const LOGICAL_PROCESSORS: Field = Field::new(0x1, Ebx, 23, 16, "logical processors per package");
 const INITIAL_APIC_ID: Field = Field::new(0x1, Ebx, 31, 24, "initial apic id");
 const HTT: Field = Field::bit(0x1, Edx, 28, "ht");
+
+/// In leaf 04H and in function 8000_001DH.
+pub(super) const CACHE_TYPE: Field = Field::new(0x4, Eax, 4, 0, "cache type");
+const CACHE_LEVEL: Field = Field::new(0x4, Eax, 7, 5, "cache level");
+const SHARING_CACHE: Field = Field::new(0x4, Eax, 25, 14, "logical processors sharing cache, minus one");
 
 const SHIFT: Field = Field::new(EXTENDED, Eax, 4, 0, "apic id shift");
 const PROCESSORS: Field = Field::new(EXTENDED, Ebx, 15, 0, "logical processors");
@@ -37,21 +45,37 @@ pub(super) struct Level {
     pub(super) processors: u32,
 }
 
-/// Levels of leaf 0BH.
-pub(super) const SMT: u32 = 1;
-pub(super) const CORE: u32 = 2;
+/// Levels of leaves 0BH and 1FH.
+const SMT: u32 = 1;
+const CORE: u32 = 2;
+const DIE: u32 = 5;
 
-pub(super) fn fields(topology: &Topology, cpuid: &mut Cpuid) -> Fields {
+/// `told` says whether the vendor's older leaves can tell the topology.
+pub(super) fn fields(topology: &Topology, cpuid: &mut Cpuid, told: bool) -> Fields {
     let package = topology.threads_per_package();
     let mut fields = vec![(HTT, u32::from(package > 1))];
-    let needed = topology.max_apic_id() >= FIRST_X2APIC_ID;
-    if needed {
-        fields.extend(raise_max_leaf(cpuid, EXTENDED));
+    let needed = match topology.dies {
+        1 if told && topology.max_apic_id() < FIRST_X2APIC_ID => 0,
+        1 => EXTENDED,
+        _ => EXTENDED_V2,
+    };
+    let max_leaf = MAX_LEAF.get(cpuid);
+    if max_leaf < needed {
+        fields.push((MAX_LEAF, needed));
     }
-    if needed || cpuid.covers(EXTENDED) {
-        let smt = Level { kind: SMT, shift: topology.core_shift(), processors: topology.threads };
-        let core = Level { kind: CORE, shift: topology.package_shift(), processors: package };
-        fields.extend(levels(cpuid, EXTENDED, &[smt, core]));
+    let max_leaf = max_leaf.max(needed);
+
+    let smt = Level { kind: SMT, shift: topology.core_shift(), processors: topology.threads };
+    let die_of_cores =
+        Level { kind: CORE, shift: topology.die_shift(), processors: topology.threads_per_die() };
+    let package_of = |kind| Level { kind, shift: topology.package_shift(), processors: package };
+    if max_leaf >= EXTENDED {
+        fields.extend(levels(cpuid, EXTENDED, &[smt, package_of(CORE)]));
+    }
+    if max_leaf >= EXTENDED_V2 {
+        let all = [smt, die_of_cores, package_of(DIE)];
+        let levels_of = if topology.dies > 1 { &all[..] } else { &all[..2] };
+        fields.extend(levels(cpuid, EXTENDED_V2, levels_of));
     }
     fields
 }
@@ -66,9 +90,17 @@ pub(super) fn vcpu_fields(topology: &Topology, cpuid: &Cpuid, vcpu: u32) -> Fiel
     fields
 }
 
-/// Makes a function part of what leaf 0 says there is.
-pub(super) fn raise_max_leaf(cpuid: &Cpuid, function: u32) -> Option<(Field, u32)> {
-    (!cpuid.covers(function)).then_some((MAX_LEAF, function))
+/// The caches of a function, each with who shares it. APIC ids set aside count too: software rounds up to them.
+pub(super) fn caches(
+    topology: &Topology,
+    cpuid: &Cpuid,
+    function: u32,
+) -> impl Iterator<Item = (Leaf, (Field, u32))> {
+    let caches = cpuid.function(function).filter(|(leaf, _)| CACHE_TYPE.at(*leaf).get(cpuid) != 0);
+    caches.map(|(leaf, _)| {
+        let sharing = topology.ids_sharing_cache(CACHE_LEVEL.at(leaf).get(cpuid));
+        (leaf, saturating(SHARING_CACHE.at(leaf), sharing - 1))
+    })
 }
 
 /// The subleaves of a function, the last of which ends the list, in place of those that `cpuid` has.

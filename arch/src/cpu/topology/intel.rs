@@ -1,47 +1,41 @@
-//! SDM 2A, "CPUID": leaves 04H and 1FH.
+//! SDM 2A, "CPUID": leaves 01H and 04H.
 
 use super::{
     Fields, Topology,
-    common::{self, CORE, EXTENDED_V2, LOGICAL_PROCESSORS, Level, SMT},
+    common::{self, CACHE_TYPE, LOGICAL_PROCESSORS},
     saturating,
 };
 use crate::cpu::{
-    cpuid::{Cpuid, Register::Eax},
+    cpuid::{Cpuid, Leaf, Register::Eax},
     field::Field,
 };
 
 const CACHES: u32 = 0x4;
-const CACHE_TYPE: Field = Field::new(CACHES, Eax, 4, 0, "cache type");
-const CACHE_LEVEL: Field = Field::new(CACHES, Eax, 7, 5, "cache level");
-const SHARING_CACHE: Field = Field::new(CACHES, Eax, 25, 14, "logical processors sharing cache, minus one");
 const CORES: Field = Field::new(CACHES, Eax, 31, 26, "cores per package, minus one");
 
-/// A level of leaf 1FH.
-const DIE: u32 = 5;
+/// Whether leaves 01H and 04H can tell it: how many APIC ids a package has, and how many of those are cores. Without leaf 04H all
+/// are taken for threads of one core.
+pub(super) fn tells(topology: &Topology, cpuid: &Cpuid) -> bool {
+    let cores = core_ids(topology);
+    let leaf_4 = cpuid.covers(CACHES) && CACHE_TYPE.at(Leaf::sub(CACHES, 0)).get(cpuid) != 0;
+    package_ids(topology) <= LOGICAL_PROCESSORS.max() && cores <= if leaf_4 { CORES.max() + 1 } else { 1 }
+}
 
-pub(super) fn fields(topology: &Topology, cpuid: &mut Cpuid) -> Fields {
-    let package_ids = 1 << topology.package_shift();
-    let core_ids = 1 << (topology.package_shift() - topology.core_shift());
-    let mut fields = vec![saturating(LOGICAL_PROCESSORS, package_ids)];
-    for (leaf, _) in cpuid.function(CACHES) {
-        if CACHE_TYPE.at(leaf).get(cpuid) != 0 {
-            let sharing = topology.ids_sharing_cache(CACHE_LEVEL.at(leaf).get(cpuid));
-            fields.push(saturating(SHARING_CACHE.at(leaf), sharing - 1));
-            fields.push(saturating(CORES.at(leaf), core_ids - 1));
-        }
-    }
-
-    if topology.dies > 1 {
-        fields.extend(common::raise_max_leaf(cpuid, EXTENDED_V2));
-    }
-    if topology.dies > 1 || cpuid.covers(EXTENDED_V2) {
-        let smt = Level { kind: SMT, shift: topology.core_shift(), processors: topology.threads };
-        let core = Level { kind: CORE, shift: topology.die_shift(), processors: topology.threads_per_die() };
-        let die =
-            Level { kind: DIE, shift: topology.package_shift(), processors: topology.threads_per_package() };
-        let levels = [smt, core, die];
-        let levels = if topology.dies > 1 { &levels[..] } else { &levels[..2] };
-        fields.extend(common::levels(cpuid, EXTENDED_V2, levels));
+pub(super) fn fields(topology: &Topology, cpuid: &Cpuid) -> Fields {
+    let mut fields = vec![saturating(LOGICAL_PROCESSORS, package_ids(topology))];
+    for (leaf, sharing) in common::caches(topology, cpuid, CACHES) {
+        fields.push(sharing);
+        fields.push(saturating(CORES.at(leaf), core_ids(topology) - 1));
     }
     fields
+}
+
+/// APIC ids set aside for a package.
+fn package_ids(topology: &Topology) -> u32 {
+    1 << topology.package_shift()
+}
+
+/// Those for its cores.
+fn core_ids(topology: &Topology) -> u32 {
+    1 << (topology.package_shift() - topology.core_shift())
 }

@@ -1,0 +1,296 @@
+//! What Linux makes of the leaves, by the rules that its versions have had: `arch/x86/kernel/cpu/{topology,common,intel,amd,cacheinfo}.c`
+//! of 6.1, and `topology_{common,ext,amd}.c`, which took their place in 6.9.
+
+use std::{fs, path::Path};
+
+use proptest::{prelude::*, sample};
+
+use super::*;
+use crate::cpu::{
+    cpuid::{Leaf, Register, Registers},
+    host::HostCpu,
+};
+
+/// Which rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Linux {
+    /// 6.1, to which AMD's leaf 0BH is worth reading only beside the topology extensions.
+    First6_1,
+    /// 6.1 since 2025, which reads leaf 0BH on any CPU.
+    Late6_1,
+    /// Since 6.9.
+    Since6_9,
+}
+
+/// What it knows of one CPU.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    package: u32,
+    die: u32,
+    core: u32,
+    /// Threads of a core, or APIC ids set aside for them.
+    threads: u32,
+    /// Level, type, and what CPUs that share the cache have in common.
+    caches: Vec<(u32, u32, u32)>,
+}
+
+fn order(count: u32) -> u32 {
+    count.next_power_of_two().trailing_zeros()
+}
+
+/// Kinds of levels, and the lowest of the domains that they are taken for.
+const SMT: u32 = 1;
+const CORE: u32 = 2;
+const DIE: u32 = 5;
+
+struct Cpu<'a> {
+    cpuid: &'a Cpuid,
+    vendor: Vendor,
+}
+
+impl Cpu<'_> {
+    fn leaf(&self, function: u32) -> Registers {
+        self.cpuid.get(Leaf::new(function))
+    }
+
+    fn covers(&self, function: u32) -> bool {
+        self.leaf(function & 0x8000_0000).eax >= function
+    }
+
+    fn topoext(&self) -> bool {
+        self.vendor == Vendor::Amd && self.leaf(0x8000_0001).ecx >> 22 & 1 == 1
+    }
+
+    /// The levels of a leaf: kind, shift and processors.
+    fn levels(&self, function: u32) -> Option<Vec<(u32, u32, u32)>> {
+        let subleaves = (0..).map(|index| self.cpuid.get(Leaf::sub(function, index)));
+        let levels = subleaves.map(|leaf| (leaf.ecx >> 8 & 0xff, leaf.eax & 0x1f, leaf.ebx & 0xffff));
+        let levels: Vec<_> = levels.take_while(|&(kind, ..)| kind != 0).collect();
+        (self.covers(function)
+            && levels.first().is_some_and(|&(kind, _, processors)| kind == SMT && processors > 0))
+        .then_some(levels)
+    }
+
+    /// `detect_extended_topology`; 6.9 has one more leaf, and AMD's kinds in it are one number lower than Intel's.
+    fn extended(&self, leaves: &[u32]) -> Option<Seen> {
+        let (function, levels) =
+            leaves.iter().find_map(|&function| Some((function, self.levels(function)?)))?;
+        let id = self.cpuid.get(Leaf::sub(function, 0)).edx;
+        let shift = |kind| levels.iter().find(|level| level.0 == kind).map(|level| level.1);
+        let smt = shift(SMT).unwrap_or_default();
+        let die = shift(CORE).unwrap_or(smt);
+        let package = levels.last().map_or(0, |level| level.1);
+        let mask = |shift: u32| (1u32 << shift) - 1;
+        let has_dies = shift(DIE).is_some() || function == 0x8000_0026;
+        Some(Seen {
+            package: id >> package,
+            die: if has_dies { (id & mask(package)) >> die } else { 0 },
+            core: (id & mask(package)) >> smt,
+            threads: levels[0].2,
+            caches: vec![],
+        })
+    }
+
+    /// Leaves 01H and 04H: `detect_num_cpu_cores` and `detect_ht`, and `parse_legacy`.
+    fn intel(&self) -> Seen {
+        let Registers { ebx, edx, .. } = self.leaf(1);
+        let id = ebx >> 24;
+        let leaf_4 = self.cpuid.get(Leaf::sub(4, 0)).eax;
+        let cores = if self.covers(4) && leaf_4 & 0x1f != 0 { (leaf_4 >> 26) + 1 } else { 1 };
+        if edx >> 28 & 1 == 0 {
+            return Seen { package: id, die: 0, core: 0, threads: 1, caches: vec![] };
+        }
+        let siblings = ebx >> 16 & 0xff;
+        let threads = siblings / cores;
+        Seen {
+            package: id >> order(siblings),
+            die: 0,
+            core: id >> order(threads) & ((1 << order(cores)) - 1),
+            threads,
+            caches: vec![],
+        }
+    }
+
+    /// Function 8000_0008H, and 8000_001EH with the topology extensions: `amd_detect_cmp`, `amd_get_topology`, `parse_8000_001e`.
+    fn amd(&self) -> Seen {
+        let id = self.leaf(1).ebx >> 24;
+        let ecx = self.leaf(0x8000_0008).ecx;
+        let bits = match (self.covers(0x8000_0008), ecx >> 12 & 0xf) {
+            (false, _) => 0,
+            (true, 0) => order((ecx & 0xff) + 1),
+            (true, bits) => bits,
+        };
+        let mut seen =
+            Seen { package: id >> bits, die: 0, core: id & ((1 << bits) - 1), threads: 1, caches: vec![] };
+        if self.topoext() {
+            let Registers { ebx, ecx, .. } = self.leaf(0x8000_001e);
+            seen.threads = (ebx >> 8 & 0xff) + 1;
+            // Before family 17H these are the numbers of compute units, with the same effect.
+            seen.core = ebx & 0xff;
+            seen.die = ecx & 0xff;
+        }
+        seen
+    }
+
+    fn see(&self, linux: Linux) -> Seen {
+        let leaves: &[u32] = match linux {
+            Linux::Since6_9 => &[0x1f, 0x8000_0026, 0xb],
+            Linux::First6_1 if self.vendor == Vendor::Amd && !self.topoext() => &[],
+            _ => &[0x1f, 0xb],
+        };
+        let old = || if self.vendor == Vendor::Amd { self.amd() } else { self.intel() };
+        let mut seen = self.extended(leaves).unwrap_or_else(old);
+        seen.caches = self.caches();
+        seen
+    }
+
+    /// `__cache_cpumap_setup`, `__cache_amd_cpumap_setup`.
+    fn caches(&self) -> Vec<(u32, u32, u32)> {
+        let extended = self.cpuid.function(0xb).next().map(|(_, leaf)| leaf.edx);
+        let id = extended.unwrap_or(self.leaf(1).ebx >> 24);
+        let function = if self.vendor == Vendor::Amd { 0x8000_001d } else { 4 };
+        if self.vendor == Vendor::Amd && !self.topoext() || !self.covers(function) {
+            return vec![];
+        }
+        let caches = self.cpuid.function(function).map(|(_, leaf)| leaf.eax).filter(|eax| eax & 0x1f != 0);
+        caches
+            .map(|eax| {
+                let sharing = (eax >> 14 & 0xfff) + 1;
+                let same = if self.vendor == Vendor::Amd { id / sharing } else { id >> order(sharing) };
+                (eax >> 5 & 7, eax & 0x1f, same)
+            })
+            .collect()
+    }
+}
+
+/// Every recorded host's leaves.
+fn hosts() -> Vec<(String, Cpuid, Vendor)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/hosts");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let hosts =
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "json")).map(|path| {
+            let host: HostCpu = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+            (path.display().to_string(), host.offered(), host.vendor())
+        });
+    hosts.collect()
+}
+
+/// A CPU with these maxima, as a model may have them, and with the topology extensions or without.
+fn limited(mut cpuid: Cpuid, vendor: Vendor, level: u32, xlevel: u32, topoext: bool) -> Cpuid {
+    for (base, max) in [(0, level), (0x8000_0000, xlevel)] {
+        cpuid.0.get_mut(&Leaf::new(base)).unwrap().eax = max;
+    }
+    if vendor == Vendor::Amd {
+        let ecx = cpuid.0.get_mut(&Leaf::new(0x8000_0001)).unwrap().get_mut(Register::Ecx);
+        *ecx = *ecx & !(1 << 22) | u32::from(topoext) << 22;
+    }
+    cpuid.0.retain(|leaf, _| leaf.function <= if leaf.function < 0x8000_0000 { level } else { xlevel });
+    cpuid
+}
+
+/// Checks what Linux sees of `topology` against what was asked for.
+fn check(topology: &Topology, cpuid: &Cpuid, vendor: Vendor, linux: Linux, name: &str) {
+    let mut cpuid = cpuid.clone();
+    for patch in topology.rewrite(&mut cpuid, vendor) {
+        patch.apply(&mut cpuid);
+    }
+    let seen: Vec<_> = (0..topology.vcpus())
+        .map(|vcpu| {
+            let mut cpuid = cpuid.clone();
+            topology.personalize(&mut cpuid, vendor, vcpu);
+            Cpu { cpuid: &cpuid, vendor }.see(linux)
+        })
+        .collect();
+    // Nothing that the first 6.1 reads tells threads or dies of AMD's without the topology extensions.
+    let topoext = Cpu { cpuid: &cpuid, vendor }.topoext();
+    let blind = linux == Linux::First6_1 && vendor == Vendor::Amd && !topoext;
+    let (die, core) = match blind {
+        true => (topology.threads_per_package(), 1),
+        false => (topology.threads_per_die(), topology.threads),
+    };
+    for (a, a_seen) in (0..).zip(&seen) {
+        let threads = if blind { 1 } else { topology.threads };
+        let rounded = threads.next_power_of_two();
+        assert!([threads, rounded].contains(&a_seen.threads), "{name} {linux:?} {topology}: {a_seen:?}");
+        for (b, b_seen) in (0..).zip(&seen) {
+            let asked = [topology.threads_per_package(), die, core].map(|size| a / size == b / size);
+            let package = a_seen.package == b_seen.package;
+            let same_core = package && a_seen.core == b_seen.core;
+            let found = [package, package && a_seen.die == b_seen.die, same_core];
+            assert_eq!(found, asked, "{name} {linux:?} {topology}: {a} {a_seen:?}, {b} {b_seen:?}");
+            for (a_cache, b_cache) in a_seen.caches.iter().zip(&b_seen.caches) {
+                let asked = if a_cache.0 <= 2 { asked[2] } else { asked[1] };
+                assert_eq!(
+                    a_cache == b_cache,
+                    asked,
+                    "{name} {linux:?} {topology}: {a} {a_cache:?}, {b} {b_cache:?}"
+                );
+            }
+        }
+    }
+}
+
+fn small() -> impl Strategy<Value = Topology> {
+    (1u32..4, 1u32..4, 1u32..7, 1u32..4)
+        .prop_map(|(sockets, dies, cores, threads)| Topology::new(sockets, dies, cores, threads).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn linux_sees_what_was_asked(
+        topology in small(),
+        level in sample::select(vec![1u32, 4, 5, 0xa, 0xb, 0xd, 0x10, 0x16, 0x1f, 0x20]),
+        xlevel in sample::select(vec![0x8000_0004u32, 0x8000_0008, 0x8000_000a, 0x8000_001e, 0x8000_0022, 0x8000_0026]),
+        topoext in any::<bool>(),
+    ) {
+        for (name, cpuid, vendor) in hosts() {
+            let cpuid = limited(cpuid, vendor, level, xlevel, topoext);
+            // The first 6.1 knows of such a CPU's cores by function 8000_0008H, and of its id by the eight bits in leaf 01H.
+            let knows = xlevel >= 0x8000_0008 && topology.max_apic_id() < FIRST_X2APIC_ID;
+            let first = (vendor == Vendor::Intel || topoext || knows).then_some(Linux::First6_1);
+            for linux in first.into_iter().chain([Linux::Late6_1, Linux::Since6_9]) {
+                check(&topology, &cpuid, vendor, linux, &name);
+            }
+        }
+    }
+
+    #[test]
+    fn apic_ids_are_unique_and_packed(topology in small()) {
+        let ids: Vec<_> = (0..topology.vcpus()).map(|vcpu| topology.apic_id(vcpu)).collect();
+        prop_assert!(ids.is_sorted_by(|a, b| a < b), "{:?}", ids);
+        // A count of one takes no bit, and no count takes one more than it needs.
+        let counts = [topology.dies, topology.cores, topology.threads];
+        let set_aside: u32 = counts.map(u32::next_power_of_two).iter().product();
+        prop_assert_eq!(topology.max_apic_id() / set_aside, topology.sockets - 1);
+        prop_assert!(topology.max_apic_id() < set_aside * topology.sockets);
+    }
+}
+
+#[test]
+fn linux_sees_machines_with_more_than_255_vcpus() {
+    for (name, cpuid, vendor) in hosts() {
+        for (level, topoext) in [(4, false), (0xd, true), (0x20, false)] {
+            let cpuid = limited(cpuid.clone(), vendor, level, 0x8000_001e, topoext);
+            for topology in [[1, 1, 300, 1], [2, 1, 65, 2], [3, 3, 11, 3]] {
+                let [sockets, dies, cores, threads] = topology;
+                let topology = Topology::new(sockets, dies, cores, threads).unwrap();
+                for linux in [Linux::Late6_1, Linux::Since6_9] {
+                    check(&topology, &cpuid, vendor, linux, &name);
+                }
+            }
+        }
+    }
+}
+
+/// 128 cores are more than leaf 04H can tell, though their ids fit into eight bits.
+#[test]
+fn linux_sees_more_cores_than_leaf_4_holds() {
+    for (name, cpuid, vendor) in hosts() {
+        let cpuid = limited(cpuid, vendor, 0xa, 0x8000_0008, false);
+        for linux in [Linux::First6_1, Linux::Late6_1, Linux::Since6_9] {
+            check(&Topology::flat(128).unwrap(), &cpuid, vendor, linux, &name);
+        }
+    }
+}
