@@ -7,6 +7,7 @@
 //! ```
 
 pub mod cpuid;
+pub mod feature;
 pub mod host;
 pub mod msr;
 pub mod nesting;
@@ -21,6 +22,7 @@ pub mod vmx;
 mod field;
 mod hex;
 mod hypervisor;
+mod suggest;
 
 use cpuid::Leaf;
 

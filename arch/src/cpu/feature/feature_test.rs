@@ -1,0 +1,198 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::cpu::{host::HostCpu, testing, vmx::Controls};
+
+fn id(name: &str) -> FeatureId {
+    FeatureId::find(name).unwrap_or_else(|| panic!("no feature {name}"))
+}
+
+fn rows() -> impl Iterator<Item = &'static Feature> {
+    FeatureId::all().map(FeatureId::feature)
+}
+
+#[test]
+fn every_name_is_one_features() {
+    let mut owners = BTreeMap::new();
+    for row in rows() {
+        for name in row.aliases.iter().chain([&row.name]) {
+            assert_eq!(normal(name), *name, "names are in lower case, with dashes");
+            assert_eq!(owners.insert(name, row.name), None, "{name} is there twice");
+            assert_eq!(id(name).feature(), row);
+        }
+    }
+    assert!(rows().count() > 400);
+}
+
+#[test]
+fn every_bit_is_one_features() {
+    let mut owners = BTreeMap::new();
+    for row in rows() {
+        let width = if matches!(row.place, Place::Msr(..)) { 64 } else { 32 };
+        let (Place::Cpuid(_, _, bit) | Place::Msr(_, bit) | Place::Control(_, bit)) = row.place;
+        assert!(bit < width, "{row:?}");
+        assert_eq!(owners.insert(row.place.to_string(), row.name), None, "{} has two names", row.place);
+        assert!(!row.about.is_empty() && row.about.len() <= 60, "{row:?}");
+    }
+}
+
+#[test]
+fn controls_are_in_msrs_that_pair_their_bits() {
+    let pairs = [0x48b, 0x48d, 0x48e, 0x48f, 0x490];
+    for row in rows() {
+        match row.place {
+            Place::Control(index, _) => assert!(pairs.contains(&index), "{row:?}"),
+            Place::Msr(index, _) => assert!(!pairs.contains(&index), "{row:?}"),
+            Place::Cpuid(..) => {}
+        }
+    }
+}
+
+#[test]
+fn needs_are_features_and_have_an_end() {
+    for id in FeatureId::all() {
+        let row = id.feature();
+        assert_eq!(id.needs().len(), row.needs.len(), "{row:?} needs what isn't there");
+        assert_eq!(id.together().len(), 1 + u32::try_from(row.with.len()).unwrap(), "{row:?}");
+        assert!(id.needs().iter().all(|need| need.dependents().contains(id)));
+    }
+    // With what needs nothing first, each feature finds its place after those that it needs.
+    let mut placed = FeatureSet::default();
+    loop {
+        let next: FeatureSet = FeatureId::all()
+            .filter(|id| !placed.contains(*id) && id.needs().iter().all(|need| placed.contains(*need)))
+            .collect();
+        if next.is_empty() {
+            break;
+        }
+        placed = placed | next;
+    }
+    let round: FeatureSet = FeatureId::all().filter(|id| !placed.contains(*id)).collect();
+    assert!(round.is_empty(), "{round:?} need each other");
+}
+
+#[test]
+fn dependents_are_all_that_a_feature_carries() {
+    let avx = id("avx").dependents();
+    assert!(["avx2", "fma", "avx512f", "avx512vl", "vaes"].iter().all(|name| avx.contains(id(name))));
+    assert!(!avx.contains(id("avx")) && !avx.contains(id("aes")) && !avx.contains(id("xsave")));
+
+    let nested: FeatureSet =
+        rows().filter(|row| row.name.starts_with("vmx-")).map(|row| id(row.name)).collect();
+    assert_eq!(id("vmx").dependents(), nested);
+    let svm: FeatureSet = FeatureId::all()
+        .filter(|id| matches!(id.feature().place, Place::Cpuid(leaf, ..) if leaf.function == 0x8000_000a))
+        .collect();
+    assert_eq!(id("svm").dependents(), svm);
+    let ept = id("vmx-ept").dependents();
+    assert!(ept.contains(id("vmx-unrestricted-guest")) && !ept.contains(id("vmx-invvpid")));
+    assert!(id("mpx").dependents().contains(id("vmx-entry-load-bndcfgs")));
+}
+
+/// Else host-passthrough would lose features.
+#[test]
+fn no_recorded_host_lacks_what_its_features_need() {
+    for host in [testing::haswell(), testing::epyc(), testing::software()] {
+        let features: FeatureSet = FeatureId::all().filter(|id| has(&host, id.feature().place)).collect();
+        assert!(features.len() > 50, "{features:?}");
+        let lost: Vec<_> = features
+            .iter()
+            .flat_map(|id| id.needs().iter().map(move |need| (id, *need)))
+            .filter(|(_, need)| !features.contains(*need))
+            .map(|(id, need)| format!("{id} without {need}"))
+            .collect();
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+}
+
+fn has(host: &HostCpu, place: Place) -> bool {
+    let msr = |index| host.feature_msrs.get(&index).copied().unwrap_or_default();
+    match place {
+        Place::Cpuid(leaf, register, bit) => host.supported.get(leaf).get(register) >> bit & 1 == 1,
+        Place::Msr(index, bit) => msr(index) >> bit & 1 == 1,
+        Place::Control(index, bit) => {
+            let Controls { must_be_one, may_be_one } = msr(index).into();
+            (may_be_one & !must_be_one) >> bit & 1 == 1
+        }
+    }
+}
+
+#[test]
+fn names_are_found_however_they_are_spelled() {
+    let spellings = [
+        ("sse4.1", ["sse4_1", "sse4-1"]),
+        ("fxsr-opt", ["fxsr_opt", "ffxsr"]),
+        ("lahf-lm", ["lahf_lm", "LAHF_LM"]),
+        ("kvm-pv-eoi", ["kvm_pv_eoi", "kvm-pv-eoi"]),
+        ("pni", ["sse3", "SSE3"]),
+        ("pclmulqdq", ["pclmuldq", "PCLMULQDQ"]),
+        ("nx", ["xd", "NX"]),
+        ("lm", ["i64", "LM"]),
+    ];
+    for (name, others) in spellings {
+        assert!(others.iter().all(|other| FeatureId::find(other) == Some(id(name))), "{name}");
+        assert_eq!(id(name).to_string(), name);
+    }
+    for none in ["", "avx-2", "vmx-", "pmu", "hv-relaxed", "osxsave"] {
+        assert_eq!(FeatureId::find(none), None, "{none}");
+    }
+}
+
+#[test]
+fn names_that_do_not_exist_get_the_nearest() {
+    assert_eq!(FeatureId::suggest("avx512_vnni")[0], "avx512vnni");
+    assert_eq!(FeatureId::suggest("pclmul"), ["pclmulqdq", "vpclmulqdq"]);
+    assert_eq!(FeatureId::suggest("ept"), ["est", "npt", "vmx-ept"]);
+    assert_eq!(FeatureId::suggest("vmx-unrestricted")[0], "vmx-unrestricted-guest");
+    assert_eq!(FeatureId::suggest("sse42"), ["sse4.2", "sse4.1", "sse4a"]);
+    assert!(FeatureId::suggest("quantum").is_empty());
+}
+
+#[test]
+fn one_name_may_stand_for_two_bits() {
+    let clock: Vec<_> = id("kvmclock").together().iter().map(FeatureId::name).collect();
+    assert_eq!(clock, ["kvmclock", "kvmclock2"]);
+    assert_eq!(FeatureSet::parse("kvmclock"), id("kvmclock").together());
+    assert_eq!(id("avx").together(), FeatureSet::from_iter([id("avx")]));
+}
+
+#[test]
+fn places_read_as_in_the_manuals() {
+    let places = [
+        ("vmx", "CPUID.01H:ECX[5]", "SDM 2A, \"CPUID—CPU Identification\", leaf 01H"),
+        ("xsaves", "CPUID.(EAX=0DH,ECX=1):EAX[3]", "SDM 2A, \"CPUID—CPU Identification\", leaf 0DH"),
+        (
+            "npt",
+            "CPUID.8000000AH:EDX[0]",
+            "APM 3, \"Obtaining Processor Information Via the CPUID Instruction\", function 8000_000Ah",
+        ),
+        ("vmx-ept", "MSR(48BH)[1]", "SDM 3D, \"VMX Capability Reporting Facility\""),
+        ("vmx-true-ctls", "MSR(480H)[55]", "SDM 3D, \"VMX Capability Reporting Facility\""),
+        ("rdctl-no", "MSR(10AH)[0]", "SDM 4, \"Architectural MSRs\""),
+        ("kvm-steal-time", "CPUID.40000001H:EAX[5]", "Linux, Documentation/virt/kvm/x86/cpuid.rst"),
+        ("xcrypt", "CPUID.C0000001H:EDX[6]", "VIA PadLock Programming Guide"),
+    ];
+    for (name, place, citation) in places {
+        assert_eq!(id(name).feature().place.to_string(), place);
+        assert_eq!(id(name).feature().place.citation(), citation);
+    }
+}
+
+#[test]
+fn sets_are_sets() {
+    let mut set = FeatureSet::parse("avx  no-such-feature\n sse2 svm");
+    assert_eq!(set.iter().map(FeatureId::name).collect::<BTreeSet<_>>(), ["avx", "sse2", "svm"].into());
+    assert_eq!((set.len(), set.is_empty()), (3, false));
+    set.set(id("svm"), false);
+    set.set(id("vmx"), true);
+    assert_eq!(set, FeatureSet::parse("sse2 avx vmx"));
+    let other = FeatureSet::parse("avx lm");
+    assert_eq!(set & other, FeatureSet::parse("avx"));
+    assert_eq!(set | other, FeatureSet::parse("sse2 avx vmx lm"));
+    assert_eq!(set - other, FeatureSet::parse("sse2 vmx"));
+    assert!((set - set).is_empty());
+    assert_eq!(format!("{other:?}"), r#"{"avx", "lm"}"#);
+
+    let all: FeatureSet = FeatureId::all().collect();
+    assert_eq!(usize::try_from(all.len()).unwrap(), rows().count());
+}

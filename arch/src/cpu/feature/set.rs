@@ -1,0 +1,104 @@
+//! Sets of features.
+
+use std::{
+    fmt,
+    ops::{BitAnd, BitOr, Sub},
+};
+
+use super::{COUNT, FeatureId};
+
+const WORDS: usize = COUNT.div_ceil(64);
+
+/// Some of the features.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct FeatureSet([u64; WORDS]);
+
+impl FeatureSet {
+    /// Whether a feature is in it.
+    #[must_use]
+    pub fn contains(&self, id: FeatureId) -> bool {
+        self.0[id.index() / 64] >> (id.index() % 64) & 1 == 1
+    }
+
+    /// Puts a feature in.
+    pub fn insert(&mut self, id: FeatureId) {
+        self.0[id.index() / 64] |= 1 << (id.index() % 64);
+    }
+
+    /// Takes a feature out.
+    pub fn remove(&mut self, id: FeatureId) {
+        self.0[id.index() / 64] &= !(1 << (id.index() % 64));
+    }
+
+    /// Puts a feature in or takes it out.
+    pub fn set(&mut self, id: FeatureId, on: bool) {
+        if on { self.insert(id) } else { self.remove(id) }
+    }
+
+    /// Its features in the table's order.
+    pub fn iter(&self) -> impl Iterator<Item = FeatureId> + use<> {
+        let set = *self;
+        FeatureId::all().filter(move |&id| set.contains(id))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The features of a list of names with white space between, each with those that QEMU switches with it; names that
+    /// don't exist are left out.
+    #[must_use]
+    pub fn parse(names: &str) -> Self {
+        names.split_whitespace().filter_map(FeatureId::find).flat_map(|id| id.together().iter()).collect()
+    }
+}
+
+impl FromIterator<FeatureId> for FeatureSet {
+    fn from_iter<I: IntoIterator<Item = FeatureId>>(ids: I) -> Self {
+        let mut set = Self::default();
+        ids.into_iter().for_each(|id| set.insert(id));
+        set
+    }
+}
+
+impl BitAnd for FeatureSet {
+    type Output = Self;
+
+    fn bitand(mut self, other: Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word &= other);
+        self
+    }
+}
+
+impl BitOr for FeatureSet {
+    type Output = Self;
+
+    fn bitor(mut self, other: Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word |= other);
+        self
+    }
+}
+
+/// What is in the first and not in the second.
+impl Sub for FeatureSet {
+    type Output = Self;
+
+    fn sub(mut self, other: Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word &= !other);
+        self
+    }
+}
+
+impl fmt::Debug for FeatureSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(FeatureId::name)).finish()
+    }
+}
