@@ -50,9 +50,9 @@ pub struct MachineArgs {
     #[arg(long, value_name = "SPEC", default_value = "host-passthrough")]
     pub cpu: String,
 
-    /// Number of vCPUs
+    /// vCPUs: N, or [cpus=]N[,sockets=N][,dies=N][,cores=N][,threads=N]; missing numbers as in QEMU
     #[arg(long, value_name = "N", default_value = "1")]
-    pub smp: u32,
+    pub smp: String,
 
     /// Memory: SIZE, or size=SIZE[,hugepages=on][,prefault=on]; SIZE in MiB or with K, M, G, T
     #[arg(long, short, value_name = "SIZE", default_value = "512M")]

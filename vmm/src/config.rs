@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use arch::cpu::{CpuError, spec::CpuSpec};
+use arch::cpu::{CpuError, spec::CpuSpec, topology::Topology};
 use devices::virtio::block::Serial;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
     cli::{MachineArgs, OnReboot},
     size::{Size, SizeError},
+    smp::{Smp, SmpError},
 };
 
 /// A whole machine.
@@ -16,8 +17,8 @@ use crate::{
 pub struct VmConfig {
     /// What the guest's CPUs are.
     pub cpu: CpuSpec,
-    /// How many of them there are.
-    pub vcpus: u32,
+    /// How many of them there are, and how they are arranged.
+    pub topology: Topology,
     /// Guest RAM.
     pub memory: MemoryConfig,
     /// The kernel image.
@@ -84,9 +85,9 @@ pub enum ConfigError {
     /// `--cpu`.
     #[error("--cpu")]
     Cpu(#[source] CpuError),
-    /// `--smp 0`.
-    #[error("--smp 0: a machine needs at least one vCPU")]
-    NoVcpu,
+    /// `--smp`.
+    #[error("--smp {0}")]
+    Smp(String, #[source] SmpError),
     /// `--memory`, as a bare size.
     #[error("--memory {0}")]
     Size(String, #[source] SizeError),
@@ -119,12 +120,9 @@ impl VmConfig {
     /// A word that has none; the message repeats it and says what would do.
     pub fn new(args: &MachineArgs) -> Result<Self, ConfigError> {
         let cpu = args.cpu.parse().map_err(ConfigError::Cpu)?;
-        if args.smp == 0 {
-            return Err(ConfigError::NoVcpu);
-        }
         Ok(Self {
             cpu,
-            vcpus: args.smp,
+            topology: smp(&args.smp)?,
             memory: memory(&args.memory)?,
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
@@ -135,6 +133,13 @@ impl VmConfig {
             debug_exit: args.debug_exit,
         })
     }
+}
+
+fn smp(given: &str) -> Result<Topology, ConfigError> {
+    let bare = !given.split(',').next().unwrap_or_default().contains('=');
+    let smp: Smp =
+        if bare { keys("--smp", given, &format!("cpus={given}"))? } else { keys("--smp", given, given)? };
+    smp.topology().map_err(|error| ConfigError::Smp(given.to_owned(), error))
 }
 
 fn memory(given: &str) -> Result<MemoryConfig, ConfigError> {
@@ -182,6 +187,8 @@ fn keys<'a, T: Deserialize<'a>>(option: &'static str, given: &str, text: &'a str
     serde_aco::from_arg(text).map_err(|error| {
         let why = match error {
             Error::Message(message) => message,
+            Error::ExpectedInteger => "give a whole number".to_owned(),
+            Error::Overflow => "the number is too large".to_owned(),
             Error::ExpectedBool => "give on or off".to_owned(),
             Error::ExpectedMapEq => "give key=value, with commas between".to_owned(),
             Error::Trailing(rest) => format!("'{rest}' is left over"),

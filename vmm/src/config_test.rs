@@ -11,7 +11,7 @@ fn parse(options: &[&str]) -> Result<VmConfig, ConfigError> {
 #[test]
 fn options_have_the_documented_defaults() {
     let config = parse(&[]).unwrap();
-    assert_eq!(config.vcpus, 1);
+    assert_eq!(config.topology, Topology::flat(1).unwrap());
     assert_eq!(config.memory, MemoryConfig { size: Size(512 << 20), hugepages: false, prefault: false });
     assert_eq!(config.serial, SerialConfig::Stdio);
     assert_eq!(config.on_reboot, OnReboot::Reset);
@@ -37,14 +37,22 @@ fn keys_and_bare_values_both_work() {
     assert_eq!(paths, ["a.img", "b.img", "c"]);
     assert_eq!(disks.iter().map(|disk| disk.readonly).collect::<Vec<_>>(), [false, true, true]);
     assert_eq!((disks[1].serial, disks[1].direct), ("S1".parse().unwrap(), true));
+    for smp in ["6,sockets=2,threads=3", "cpus=6,cores=1,sockets=2,threads=3"] {
+        assert_eq!(parse(&["--smp", smp]).unwrap().topology, Topology::new(2, 1, 1, 3).unwrap());
+    }
     assert_eq!(parse(&["--debug-exit", "0xf4"]).unwrap().debug_exit, Some(0xf4));
     assert_eq!(parse(&["--serial", "file=x"]).unwrap().serial, SerialConfig::File("x".into()));
 }
 
 #[test]
 fn what_is_wrong_is_named_with_what_would_do() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 17] = [
         (&["--smp", "0"], "at least one"),
+        (&["--smp", "many"], "a whole number"),
+        (&["--smp", "99999999999"], "too large"),
+        (&["--smp", "4,core=2"], "unknown field `core`, expected one of"),
+        (&["--smp", "4,cores=1,cores=2"], "duplicate field `cores`"),
+        (&["--smp", "4,cores=3"], "make 3 vCPUs, not 4"),
         (&["--memory", "0"], "needs memory"),
         (&["--memory", "1K"], "multiple of 4 KiB"),
         (&["--memory", "size=3M,hugepages=on"], "multiple of 2 MiB"),
@@ -58,7 +66,7 @@ fn what_is_wrong_is_named_with_what_would_do() {
         (&["--serial", "tty"], "stdio, null or file=PATH"),
     ];
     for (options, expected) in cases {
-        let error = parse(options).unwrap_err().to_string();
+        let error = format!("{:#}", anyhow::Error::new(parse(options).unwrap_err()));
         assert!(error.contains(expected), "{options:?}: {error}");
         assert!(options[1].is_empty() || error.contains(options[1]), "{options:?}: {error}");
     }

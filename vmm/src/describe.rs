@@ -4,7 +4,7 @@ use std::fmt;
 
 use arch::{
     boot::{E820Type, Protocol},
-    cpu::patch::Decision,
+    cpu::{patch::Decision, topology::Topology},
     layout,
 };
 use serde::Serialize;
@@ -56,6 +56,7 @@ struct Cpu {
     spec: String,
     brand: String,
     vcpus: u32,
+    topology: Topology,
     apic_ids: Vec<u32>,
     nesting: String,
     decisions: Vec<Decision>,
@@ -86,8 +87,9 @@ impl Description {
             cpu: Cpu {
                 spec: config.cpu.to_string(),
                 brand: machine.cpu.brand(),
-                vcpus: config.vcpus,
-                apic_ids: (0..config.vcpus).map(|vcpu| machine.cpu.apic_id(vcpu)).collect(),
+                vcpus: config.topology.vcpus(),
+                topology: config.topology,
+                apic_ids: (0..config.topology.vcpus()).map(|vcpu| machine.cpu.apic_id(vcpu)).collect(),
                 nesting: host::describe_nesting(machine.cpu.nesting()),
                 decisions: machine.cpu.decisions().to_vec(),
             },
@@ -185,8 +187,8 @@ impl fmt::Display for Description {
                 format!("  {at:<12} {name:<24} {gsi:<7} {bar} {}", backend.as_deref().unwrap_or_default());
             writeln!(f, "{}", line.trim_end())?;
         }
-        let Cpu { spec, brand, vcpus, nesting, decisions, .. } = &self.cpu;
-        writeln!(f, "\nCPU\n  {vcpus} x {spec}: {brand}\n  nesting: {nesting}")?;
+        let Cpu { spec, brand, vcpus, topology, nesting, decisions, .. } = &self.cpu;
+        writeln!(f, "\nCPU\n  {vcpus} x {spec}: {brand}\n  {topology}\n  nesting: {nesting}")?;
         decisions.iter().try_for_each(|decision| writeln!(f, "  {decision}"))
     }
 }

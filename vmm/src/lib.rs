@@ -20,6 +20,7 @@ pub mod memory;
 pub mod nest;
 mod signals;
 pub mod size;
+pub mod smp;
 mod terminal;
 mod vcpu;
 mod vm;

@@ -59,6 +59,16 @@ pub enum LimitError {
         /// How many there can be.
         max: usize,
     },
+    /// `--smp`, where uneven counts leave APIC ids out.
+    #[error("--smp: the last APIC id of {given} would be {id}, and this host's KVM takes them up to {max}")]
+    ApicId {
+        /// What was asked for.
+        given: Topology,
+        /// Its greatest id.
+        id: usize,
+        /// KVM's.
+        max: usize,
+    },
     /// `--memory`.
     #[error("--memory: {given} is more than this host's processors address, which is {} in all; give less", Size(1 << .width))]
     Memory {
@@ -122,14 +132,15 @@ impl Machine {
         disks: &[OpenDisk],
         sink: Box<dyn Write + Send>,
     ) -> Result<Self, anyhow::Error> {
-        let topology = topology(host, config.vcpus)?;
+        let topology = config.topology;
+        check_vcpus(host, &topology)?;
         let cpu = CpuProfile::resolve(&host.cpu, &config.cpu, &topology)?;
         let map = memory_map(host, config.memory.size)?;
         let memory = Memory::new(&map, &config.memory)?;
         let kernel =
             Kernel::load(memory.guest(), &config.kernel, config.initramfs.as_deref(), &config.cmdline)?;
 
-        let apic_ids: Vec<_> = (0..config.vcpus).map(|vcpu| cpu.apic_id(vcpu)).collect();
+        let apic_ids: Vec<_> = (0..topology.vcpus()).map(|vcpu| cpu.apic_id(vcpu)).collect();
         let vm = Vm::new(host, memory.guest(), topology.max_apic_id())?;
         let (pio, mmio, doorbells) = (Bus::default(), Bus::default(), Doorbells::new(Arc::clone(&vm.fd)));
 
@@ -163,8 +174,9 @@ impl Machine {
         }
         kernel.entry.write_tables(memory.guest())?;
 
-        let vcpus =
-            (0..config.vcpus).map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry)).collect::<Result<_, _>>()?;
+        let vcpus = (0..topology.vcpus())
+            .map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry))
+            .collect::<Result<_, _>>()?;
         let buses = Arc::new(Buses { pio, mmio, pci, doorbells, stop: AtomicBool::new(false) });
         Ok(Self { vcpus, serial, power, buses, cpu, map, kernel, memory })
     }
@@ -235,17 +247,17 @@ impl Ended {
     }
 }
 
-/// The vCPUs as one socket of single-threaded cores, if KVM takes as many and their APIC ids.
-fn topology(host: &Host, vcpus: u32) -> anyhow::Result<Topology> {
-    let too_many = LimitError::Vcpus { given: vcpus, max: host.max_vcpus };
-    if usize::try_from(vcpus)? > host.max_vcpus {
-        return Err(too_many.into());
+/// Refuses more vCPUs than KVM takes, or greater APIC ids.
+fn check_vcpus(host: &Host, topology: &Topology) -> anyhow::Result<()> {
+    let vcpus = usize::try_from(topology.vcpus())?;
+    let id = usize::try_from(topology.max_apic_id())?;
+    if vcpus > host.max_vcpus {
+        return Err(LimitError::Vcpus { given: topology.vcpus(), max: host.max_vcpus }.into());
     }
-    let topology = Topology::flat(vcpus)?;
-    if usize::try_from(topology.max_apic_id())? >= host.max_vcpu_id {
-        return Err(too_many.into());
+    if id >= host.max_vcpu_id {
+        return Err(LimitError::ApicId { given: *topology, id, max: host.max_vcpu_id - 1 }.into());
     }
-    Ok(topology)
+    Ok(())
 }
 
 /// The memory map, if the host's processors have addresses for it.
