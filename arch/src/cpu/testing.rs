@@ -23,11 +23,14 @@ pub(super) fn servers() -> Vec<(&'static str, HostCpu)> {
     [
         ("broadwell-ep", include_str!("../../../resources/hosts/broadwell-ep.json")),
         ("cascade-lake", include_str!("../../../resources/hosts/cascade-lake.json")),
+        ("ice-lake", include_str!("../../../resources/hosts/ice-lake.json")),
         ("sapphire-rapids", include_str!("../../../resources/hosts/sapphire-rapids.json")),
         ("granite-rapids", include_str!("../../../resources/hosts/granite-rapids.json")),
         ("naples", include_str!("../../../resources/hosts/naples.json")),
+        ("rome", include_str!("../../../resources/hosts/rome.json")),
         ("milan", include_str!("../../../resources/hosts/milan.json")),
         ("genoa", include_str!("../../../resources/hosts/genoa.json")),
+        ("dhyana", include_str!("../../../resources/hosts/dhyana.json")),
     ]
     .map(server)
     .into()

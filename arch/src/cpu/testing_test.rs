@@ -44,11 +44,14 @@ fn servers_are_who_they_say() {
     let expected = [
         ("broadwell-ep", Vendor::Intel, 46, "Intel(R) Xeon(R) CPU E5-2650 v4 @ 2.20GHz"),
         ("cascade-lake", Vendor::Intel, 46, "Intel(R) Xeon(R) Silver 4214R CPU @ 2.40GHz"),
+        ("ice-lake", Vendor::Intel, 46, "Intel(R) Xeon(R) Processor @ 2.90GHz"),
         ("sapphire-rapids", Vendor::Intel, 46, "Intel(R) Xeon(R) Bronze 3408U"),
         ("granite-rapids", Vendor::Intel, 52, "Intel(R) Xeon(R) 6788P"),
         ("naples", Vendor::Amd, 48, "AMD EPYC 7601 32-Core Processor"),
+        ("rome", Vendor::Amd, 48, "AMD EPYC 7502 32-Core Processor"),
         ("milan", Vendor::Amd, 48, "AMD EPYC 7713 64-Core Processor"),
         ("genoa", Vendor::Amd, 52, "AMD EPYC 9334 32-Core Processor"),
+        ("dhyana", Vendor::Amd, 48, "Hygon C86 7185 32-core Processor"),
     ];
     assert_eq!(servers().len(), expected.len());
     for ((name, host), (same, vendor, width, brand)) in servers().into_iter().zip(expected) {
