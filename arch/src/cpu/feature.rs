@@ -65,7 +65,7 @@ pub enum Place {
 }
 
 /// A feature's number in the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeatureId(u16);
 
 struct Table {
@@ -227,6 +227,12 @@ impl fmt::Display for Place {
             Self::Cpuid(leaf, register, bit) => write!(f, "{leaf}:{register}[{bit}]"),
             Self::Msr(index, bit) | Self::Control(index, bit) => write!(f, "MSR({index:X}H)[{bit}]"),
         }
+    }
+}
+
+impl fmt::Debug for FeatureId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
