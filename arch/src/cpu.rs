@@ -1,14 +1,20 @@
 //! The CPU that a guest gets: from what the host offers and what the user asked for to CPUID leaves and MSRs.
 //!
 //! ```text
-//! HostCpu ──▶ base Cpuid ──▶ topology ──▶ hypervisor ──▶ restrict ──▶ CpuProfile ──▶ per vCPU ──▶ KVM_SET_CPUID2 ──▶ verify
-//!             (KVM's leaves,  └─────── a fold of Patches, each of which says why ──────┘
-//!              native ones where KVM has none)
+//! HostCpu ──▶ Offer ──┬──▶ Choice ──────▶ start ──▶ features ──▶ derived leaves ──▶ topology ──▶ CpuProfile ──▶ per vCPU
+//!  (KVM's leaves,     │    (base, +a, -b,   (the model's leaves,                                     │
+//!   and native ones)  │     needs, what the  or the host's)                                          ▼
+//! CpuSpec ────────────┘     host can give)                              KVM_SET_CPUID2, KVM_SET_MSRS ──▶ verify
 //! ```
+//!
+//! Whatever is not simply KVM's answer is a `Decision` that says who made it.
 
+pub mod capabilities;
+pub mod choice;
 pub mod cpuid;
 pub mod feature;
 pub mod host;
+pub mod model;
 pub mod msr;
 pub mod nesting;
 pub mod patch;
@@ -22,16 +28,49 @@ pub mod vmx;
 mod field;
 mod hex;
 mod hypervisor;
+mod leaves;
+mod offer;
 mod suggest;
+mod xsave;
 
+use choice::Unmet;
 use cpuid::Leaf;
+use host::Vendor;
 
 /// Why there is no CPU like that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CpuError {
-    /// `--cpu` names no CPU.
-    #[error("unknown CPU {0:?}: give host-passthrough (or its aliases, host and max)")]
-    UnknownModel(String),
+    /// `<vendor>`.
+    #[error("this host's processor is not made by {0}")]
+    Vendor(Vendor),
+    /// `host-model` on a processor by a maker without models.
+    #[error("no named model is like this host: use host-passthrough")]
+    NoModel,
+    /// `enforce`, and `require`.
+    #[error("this host cannot give {}", list(.0))]
+    Unmet(Vec<Unmet>),
+    /// `forbid`.
+    #[error("this host has what is forbidden: {0}")]
+    Forbidden(String),
+    /// `match='strict'`.
+    #[error("this host has more than what is described: {0}")]
+    Strict(String),
+    /// `force` where KVM has the last word.
+    #[error("{0} can't be forced: KVM keeps to what it offers")]
+    Force(&'static str),
+    /// `phys-bits`.
+    #[error("phys-bits={given}: this host's physical addresses have {host} bits, so give at most that")]
+    PhysicalBits {
+        /// What was given.
+        given: u32,
+        /// What the host has.
+        host: u32,
+    },
+    /// `--nested on`.
+    #[error(
+        "KVM offers guests neither CPUID.01H:ECX[5] (vmx) with its MSRs nor CPUID.80000001H:ECX[2] (svm) with its leaf"
+    )]
+    NoNesting,
     /// A topology with a zero in it.
     #[error("a machine needs at least one vCPU")]
     NoVcpus,
@@ -46,6 +85,15 @@ pub enum CpuError {
     TooManyLeaves(usize),
 }
 
+/// The features, with commas.
+fn list(unmet: &[Unmet]) -> String {
+    unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 #[path = "cpu/testing.rs"]
 mod testing;
+
+#[cfg(test)]
+#[path = "cpu/properties_test.rs"]
+mod properties;

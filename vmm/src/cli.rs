@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use arch::cpu::spec::Nested;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
@@ -46,13 +47,18 @@ pub struct MachineArgs {
     #[arg(long, value_name = "TEXT", visible_alias = "append", default_value = "console=ttyS0")]
     pub cmdline: String,
 
-    /// CPU of the guest: host-passthrough (also: host, max)
+    /// CPU: host-passthrough (also: host, max), host-model, or a model, each with [,+FEATURE|,-FEATURE|,FEATURE=on|off]...[,check|,enforce];
+    /// or file:PATH, libvirt's <cpu> element. `nvmm cpu list` shows models and features
     #[arg(long, value_name = "SPEC", default_value = "host-passthrough")]
     pub cpu: String,
 
-    /// vCPUs: N, or [cpus=]N[,sockets=N][,dies=N][,cores=N][,threads=N]; missing numbers as in QEMU
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub smp: String,
+    /// VMX or SVM in the guest: off (no trace of it), auto (as the CPU says), or on (added to any CPU, or nvmm refuses to start)
+    #[arg(long, value_name = "off|auto|on", default_value = "auto", value_parser = parse_nested)]
+    pub nested: Nested,
+
+    /// vCPUs: N, or [cpus=]N[,sockets=N][,dies=N][,cores=N][,threads=N]; missing numbers as in QEMU [default: 1]
+    #[arg(long, value_name = "N")]
+    pub smp: Option<String>,
 
     /// Memory: SIZE, or size=SIZE[,hugepages=on][,prefault=on]; SIZE in MiB or with K, M, G, T
     #[arg(long, short, value_name = "SIZE", default_value = "512M")]
@@ -99,6 +105,10 @@ pub enum OnReboot {
     Reset,
     /// End with status 0
     Exit,
+}
+
+fn parse_nested(text: &str) -> Result<Nested, String> {
+    text.parse().map_err(|()| "give off, auto or on".to_owned())
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {

@@ -1,13 +1,20 @@
 //! The machine to build: every option given a meaning, checked as far as it can be without the host.
 
-use std::path::PathBuf;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use arch::cpu::{CpuError, spec::CpuSpec, topology::Topology};
+use arch::cpu::{
+    spec::{CpuSpec, Nested, SpecError},
+    topology::Topology,
+};
 use devices::virtio::block::Serial;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
     cli::{MachineArgs, OnReboot},
+    libvirt::{self, CpuElement, XmlError},
     size::{Size, SizeError},
     smp::{Smp, SmpError},
 };
@@ -84,7 +91,18 @@ pub enum SerialConfig {
 pub enum ConfigError {
     /// `--cpu`.
     #[error("--cpu")]
-    Cpu(#[source] CpuError),
+    Cpu(#[source] SpecError),
+    /// `--cpu file:PATH`, with a file that can't be read.
+    #[error("--cpu file:{}", .0.display())]
+    CpuFile(PathBuf, #[source] io::Error),
+    /// `--cpu file:PATH`, with a file that says something else.
+    #[error("--cpu file:{}", .0.display())]
+    CpuXml(PathBuf, #[source] XmlError),
+    /// `--smp 4,cores=2` and `<topology>`.
+    #[error(
+        "--smp {0}: the file of --cpu has a <topology>; give only the number of vCPUs, or take the element out"
+    )]
+    TwoTopologies(String),
     /// `--smp`.
     #[error("--smp {0}")]
     Smp(String, #[source] SmpError),
@@ -119,10 +137,10 @@ impl VmConfig {
     ///
     /// A word that has none; the message repeats it and says what would do.
     pub fn new(args: &MachineArgs) -> Result<Self, ConfigError> {
-        let cpu = args.cpu.parse().map_err(ConfigError::Cpu)?;
+        let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
         Ok(Self {
             cpu,
-            topology: smp(&args.smp)?,
+            topology,
             memory: memory(&args.memory)?,
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
@@ -135,11 +153,41 @@ impl VmConfig {
     }
 }
 
-fn smp(given: &str) -> Result<Topology, ConfigError> {
+/// Gives `--cpu`, `--smp` and `--nested` a meaning.
+///
+/// # Errors
+///
+/// As [`VmConfig::new`].
+pub fn cpu(given: &str, smp: Option<&str>, nested: Nested) -> Result<(CpuSpec, Topology), ConfigError> {
+    let (spec, theirs) = match given.strip_prefix("file:").map(Path::new) {
+        None => (given.parse().map_err(ConfigError::Cpu)?, None),
+        Some(path) => cpu_file(path)?,
+    };
+    let ours = smp.map(self::smp).transpose()?;
+    let arranged = match (ours, theirs) {
+        (Some(ours), None) => ours,
+        (None, theirs) => theirs.unwrap_or_default(),
+        (Some(ours), Some(theirs)) if ours == (Smp { cpus: ours.cpus, ..Smp::default() }) => {
+            Smp { cpus: ours.cpus, ..theirs }
+        }
+        (Some(_), Some(_)) => return Err(ConfigError::TwoTopologies(smp.unwrap_or_default().to_owned())),
+    };
+    let topology =
+        arranged.topology().map_err(|error| ConfigError::Smp(smp.unwrap_or(given).to_owned(), error))?;
+    Ok((CpuSpec { nested, ..spec }, topology))
+}
+
+/// A CPU in libvirt's words, and its `<topology>`.
+fn cpu_file(path: &Path) -> Result<(CpuSpec, Option<Smp>), ConfigError> {
+    let text = fs::read_to_string(path).map_err(|error| ConfigError::CpuFile(path.to_owned(), error))?;
+    let CpuElement { spec, topology } =
+        libvirt::parse(&text).map_err(|error| ConfigError::CpuXml(path.to_owned(), error))?;
+    Ok((spec, topology))
+}
+
+fn smp(given: &str) -> Result<Smp, ConfigError> {
     let bare = !given.split(',').next().unwrap_or_default().contains('=');
-    let smp: Smp =
-        if bare { keys("--smp", given, &format!("cpus={given}"))? } else { keys("--smp", given, given)? };
-    smp.topology().map_err(|error| ConfigError::Smp(given.to_owned(), error))
+    if bare { keys("--smp", given, &format!("cpus={given}")) } else { keys("--smp", given, given) }
 }
 
 fn memory(given: &str) -> Result<MemoryConfig, ConfigError> {

@@ -1,4 +1,5 @@
 //! The host: its KVM, and what that KVM offers.
+#![expect(unsafe_code, reason = "a system call that no crate has")]
 
 use std::{
     collections::BTreeMap,
@@ -85,6 +86,7 @@ impl Host {
         if let Some(missing) = NEEDED.into_iter().find(|cap| !kvm.check_extension(*cap)) {
             return Err(HostError::NoCapability(missing));
         }
+        ask_for_tiles();
         let supported = kvm
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| HostError::Ask("KVM_GET_SUPPORTED_CPUID", error))?;
@@ -98,6 +100,15 @@ impl Host {
         };
         Ok(Self { max_vcpus: kvm.get_max_vcpus(), max_vcpu_id: kvm.get_max_vcpu_id(), cpu, kvm })
     }
+}
+
+/// Asks Linux to let guests use AMX's tiles: KVM leaves their state out of leaf 0DH until the process may (Linux,
+/// Documentation/arch/x86/xstate.rst). A processor without them, or an older Linux, says no, and KVM offers none.
+fn ask_for_tiles() {
+    const ARCH_REQ_XCOMP_GUEST_PERM: libc::c_long = 0x1025;
+    const XTILE_DATA: libc::c_long = 18;
+    // SAFETY: takes two numbers, and changes only what this process' guests may use.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_GUEST_PERM, XTILE_DATA) };
 }
 
 fn open(path: &Path) -> Result<Kvm, HostError> {

@@ -15,6 +15,7 @@ pub mod host;
 pub mod kernel;
 mod keys;
 mod kick;
+pub mod libvirt;
 pub mod machine;
 pub mod memory;
 pub mod nest;

@@ -14,7 +14,7 @@ use anyhow::Context;
 use arch::{
     acpi,
     boot::{self, BootInfo, MemoryMap, Protocol},
-    cpu::{profile::CpuProfile, topology::Topology},
+    cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
     layout,
 };
 use devices::{
@@ -39,7 +39,7 @@ use crate::{
     config::{DiskConfig, VmConfig},
     console::Console,
     exit::Exit,
-    host::Host,
+    host::{self, Host},
     kernel::Kernel,
     kick,
     memory::Memory,
@@ -70,7 +70,7 @@ pub enum LimitError {
         max: usize,
     },
     /// `--memory`.
-    #[error("--memory: {given} is more than this host's processors address, which is {} in all; give less", Size(1 << .width))]
+    #[error("--memory: {given} is more than the guest's processors address, which is {} in all; give less, or more of phys-bits in --cpu", Size(1 << .width))]
     Memory {
         /// How much was asked for.
         given: Size,
@@ -134,8 +134,9 @@ impl Machine {
     ) -> Result<Self, anyhow::Error> {
         let topology = config.topology;
         check_vcpus(host, &topology)?;
-        let cpu = CpuProfile::resolve(&host.cpu, &config.cpu, &topology)?;
-        let map = memory_map(host, config.memory.size)?;
+        let cpu =
+            CpuProfile::resolve(&host.cpu, &config.cpu, &topology).map_err(|error| refusal(config, error))?;
+        let map = memory_map(&cpu, config.memory.size)?;
         let memory = Memory::new(&map, &config.memory)?;
         let kernel =
             Kernel::load(memory.guest(), &config.kernel, config.initramfs.as_deref(), &config.cmdline)?;
@@ -260,10 +261,21 @@ fn check_vcpus(host: &Host, topology: &Topology) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The memory map, if the host's processors have addresses for it.
-fn memory_map(host: &Host, size: Size) -> anyhow::Result<MemoryMap> {
+/// Why there is no such CPU here, with the option that asked for it.
+fn refusal(config: &VmConfig, error: CpuError) -> anyhow::Error {
+    let why = anyhow::Error::from(error.clone());
+    match error {
+        CpuError::NoNesting => {
+            why.context(format!("--nested on: nesting is {}", host::describe_nesting(&Nesting::None)))
+        }
+        _ => why.context(format!("--cpu {}", config.cpu)),
+    }
+}
+
+/// The memory map, if the guest's processors have addresses for it.
+fn memory_map(cpu: &CpuProfile, size: Size) -> anyhow::Result<MemoryMap> {
     let map = boot::memory_map(size.0).context("--memory")?;
-    let width = host.cpu.physical_address_width();
+    let width = cpu.physical_address_width();
     let end = map.e820.iter().map(|entry| entry.addr + entry.size).max().unwrap_or_default();
     if end > 1 << width {
         return Err(LimitError::Memory { given: size, width }.into());

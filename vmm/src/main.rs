@@ -55,12 +55,17 @@ fn run(args: &MachineArgs) -> Result<u8> {
     let disks = config.disks.iter().map(OpenDisk::open).collect::<Result<Vec<_>, _>>()?;
     if args.dry_run {
         let machine = Machine::build(&host, &config, &disks, Box::new(io::sink()))?;
+        tell_unmet(&config, &machine);
         print(&Description::new(&config, &machine), args.json)?;
         return Ok(0);
     }
+    let mut told = false;
     let mut console = Console::new(&config.serial).with_context(|| format!("--serial {}", args.serial))?;
     loop {
         let machine = Machine::build(&host, &config, &disks, console.sink()?)?;
+        if !std::mem::replace(&mut told, true) {
+            tell_unmet(&config, &machine);
+        }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
         match machine.run(&mut console)? {
             Exit::Reset if config.on_reboot == OnReboot::Reset => log::info!("the guest reboots"),
@@ -69,6 +74,14 @@ fn run(args: &MachineArgs) -> Result<u8> {
                 return Ok(status(exit));
             }
         }
+    }
+}
+
+/// Names the features that the guest should have and has not.
+fn tell_unmet(config: &VmConfig, machine: &Machine) {
+    let unmet: Vec<_> = machine.cpu.unmet().iter().map(ToString::to_string).collect();
+    if !unmet.is_empty() {
+        log::warn!("--cpu {}: this host cannot give {}", config.cpu, unmet.join(", "));
     }
 }
 

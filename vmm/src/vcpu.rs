@@ -39,6 +39,18 @@ pub(crate) enum VcpuError {
         /// The value.
         value: u64,
     },
+    /// KVM took an MSR's value and shows another.
+    #[error("vCPU {vcpu}: KVM changed MSR {index:#x}: it is {read:#x} and not {value:#x}")]
+    MsrChanged {
+        /// The vCPU.
+        vcpu: u32,
+        /// The MSR.
+        index: u32,
+        /// The value that was written.
+        value: u64,
+        /// The value that was read back.
+        read: u64,
+    },
     /// KVM gave the vCPU another CPUID than it was told.
     #[error("vCPU {vcpu}: KVM changed CPUID: {what}")]
     Cpuid {
@@ -65,7 +77,8 @@ impl Vcpu {
     ///
     /// The order, and why:
     /// 1. CPUID: KVM checks control registers and MSRs against it;
-    /// 2. MSRs: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in VMX operation;
+    /// 2. MSRs, and reading capabilities back: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in
+    ///    VMX operation;
     /// 3. general, segment and control registers, and with these the local APIC's mode, which CPUID has to allow;
     /// 4. the local APIC's LINT pins, whose registers look otherwise in another mode.
     ///
@@ -82,6 +95,7 @@ impl Vcpu {
         let cpuid = CpuId::from_entries(&profile.cpuid(id)).map_err(|_| VcpuError::TooManyLeaves(id))?;
         fd.set_cpuid2(&cpuid).map_err(ask("KVM_SET_CPUID2"))?;
         set_msrs(&fd, id, profile.msrs().iter().chain(&boot::BOOT_MSRS))?;
+        verify_msrs(&fd, id, profile)?;
         let mut sregs = fd.get_sregs().map_err(ask("KVM_GET_SREGS"))?;
         profile.set_apic_mode(&mut sregs);
         if id == 0 {
@@ -201,6 +215,31 @@ impl Vcpu {
 
 fn list(mismatches: &[Mismatch]) -> String {
     mismatches.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Reads the capability MSRs back. One that was not written may differ: KVM leaves out by itself what CPUID takes away.
+fn verify_msrs(fd: &VcpuFd, vcpu: u32, profile: &CpuProfile) -> Result<(), VcpuError> {
+    let planned = profile.capability_msrs();
+    if planned.is_empty() {
+        return Ok(());
+    }
+    let entries: Vec<_> =
+        planned.keys().map(|&index| kvm_msr_entry { index, ..Default::default() }).collect();
+    let mut msrs = Msrs::from_entries(&entries).map_err(|_| VcpuError::TooManyLeaves(vcpu))?;
+    let count = fd.get_msrs(&mut msrs).map_err(|source| VcpuError::Kvm(vcpu, kvm("KVM_GET_MSRS")(source)))?;
+    if let Some(unread) = entries.get(count) {
+        log::info!("vCPU {vcpu}: KVM does not show MSR {:#x}", unread.index);
+    }
+    for (read, (&index, &value)) in msrs.as_slice().iter().take(count).zip(planned) {
+        if read.data == value {
+            continue;
+        }
+        if profile.msrs().contains(&(index, value)) {
+            return Err(VcpuError::MsrChanged { vcpu, index, value, read: read.data });
+        }
+        log::info!("vCPU {vcpu}: KVM has {:#x} for MSR {index:#x}, and not {value:#x}", read.data);
+    }
+    Ok(())
 }
 
 fn set_msrs<'a>(

@@ -3,6 +3,7 @@
 use std::{
     arch::x86_64::{__cpuid, __cpuid_count},
     collections::BTreeMap,
+    fmt,
 };
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,28 @@ pub enum Vendor {
     Amd,
 }
 
+impl Vendor {
+    /// By the name that CPUID has for it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "GenuineIntel" => Some(Self::Intel),
+            "AuthenticAMD" | "HygonGenuine" => Some(Self::Amd),
+            _ => None,
+        }
+    }
+}
+
+/// As people call it.
+impl fmt::Display for Vendor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Intel => "Intel",
+            Self::Amd => "AMD",
+        })
+    }
+}
+
 impl HostCpu {
     /// Reads the leaves that `supported` leaves blank from the CPU that this runs on. No others: a CPUID instruction is an exit
     /// where this machine is itself a guest, and costs a millisecond a few levels down.
@@ -90,10 +113,7 @@ impl HostCpu {
     pub fn vendor(&self) -> Vendor {
         let Registers { ebx, ecx, edx, .. } = self.supported.get(Leaf::new(0));
         let name = [ebx, edx, ecx].map(u32::to_le_bytes);
-        match name.as_flattened() {
-            b"AuthenticAMD" | b"HygonGenuine" => Vendor::Amd,
-            _ => Vendor::Intel,
-        }
+        Vendor::named(&String::from_utf8_lossy(name.as_flattened())).unwrap_or(Vendor::Intel)
     }
 
     /// MAXPHYADDR: bits of a physical address, at most 52.

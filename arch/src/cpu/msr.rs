@@ -11,12 +11,38 @@ pub const BIOS_SIGN_ID: u32 = 0x8b;
 pub const MISC_ENABLE: u32 = 0x1a0;
 /// IA32_MTRR_DEF_TYPE.
 pub const MTRR_DEF_TYPE: u32 = 0x2ff;
+/// IA32_CORE_CAPABILITIES.
+pub const CORE_CAPABILITIES: u32 = 0xcf;
+/// IA32_ARCH_CAPABILITIES.
+pub const ARCH_CAPABILITIES: u32 = 0x10a;
 /// IA32_VMX_BASIC, first of the VMX capability MSRs.
 pub const VMX_BASIC: u32 = 0x480;
 /// IA32_VMX_PROCBASED_CTLS: primary processor-based controls.
 pub const VMX_PROCBASED_CTLS: u32 = 0x482;
 /// IA32_VMX_PROCBASED_CTLS2: secondary processor-based controls.
 pub const VMX_PROCBASED_CTLS2: u32 = 0x48b;
+/// IA32_VMX_TRUE_PINBASED_CTLS, the first of four that say which of the controls that used to be 1 may be 0.
+pub const VMX_TRUE_PINBASED_CTLS: u32 = 0x48d;
+/// IA32_VMX_VMFUNC, last of the VMX capability MSRs.
+pub const VMX_VMFUNC: u32 = 0x491;
+/// The VMX capability MSRs.
+pub const VMX: std::ops::RangeInclusive<u32> = VMX_BASIC..=VMX_VMFUNC;
+
+/// The older control MSRs, each with the "true" one that says the same and more.
+pub const VMX_OLD_CONTROLS: [(u32, u32); 4] =
+    [(0x481, 0x48d), (0x482, 0x48e), (0x483, 0x48f), (0x484, 0x490)];
+
+/// The controls of a "true" control MSR that the older MSR has fixed at 1: SDM 3D, "Reserved Controls and Default Settings".
+#[must_use]
+pub const fn vmx_default1(index: u32) -> u32 {
+    match index {
+        0x48d => 0x0000_0016,
+        0x48e => 0x0401_e172,
+        0x48f => 0x0003_6dff,
+        0x490 => 0x0000_11ff,
+        _ => 0,
+    }
+}
 
 /// IA32_FEATURE_CONTROL: no further writes.
 pub const FEATURE_CONTROL_LOCKED: u64 = 1 << 0;

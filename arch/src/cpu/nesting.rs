@@ -6,6 +6,7 @@ use bitflags::Flags;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
+    capabilities::Capabilities,
     cpuid::{Cpuid, Leaf, Register},
     field::Field,
     patch::{Patch, Why},
@@ -27,38 +28,15 @@ pub enum Nesting {
 }
 
 impl Nesting {
-    /// What `cpuid` and `msrs` allow, and what must change in `cpuid` to say no more than that.
-    ///
-    /// Each of VMX and SVM is announced by a bit and described elsewhere. A guest that sees one half without the other crashes, so the two
-    /// are decided on together.
-    pub(super) fn decide(cpuid: &Cpuid, msrs: &BTreeMap<u32, u64>) -> (Self, Vec<Patch>) {
-        let mut nesting = Self::None;
-        let mut patches = Vec::new();
-        match (VMX.get(cpuid) == 1, vmx::secondary_controls(msrs)) {
-            (true, Some(controls)) => nesting = Self::Vmx(controls),
-            (true, None) => patches.push(Patch {
-                field: VMX,
-                value: 0,
-                why: Why::Restrict("KVM has no VMX capability MSRs"),
-            }),
-            (false, _) => {}
+    /// What a CPU's leaves and MSRs, which are [`whole`], amount to.
+    pub(super) fn of(cpu: &Capabilities) -> Self {
+        if VMX.get(&cpu.cpuid) == 1 {
+            Self::Vmx(vmx::secondary_controls(&cpu.msrs).unwrap_or(vmx::SecondaryControls::empty()))
+        } else if SVM.get(&cpu.cpuid) == 1 {
+            Self::Svm(svm::Features::from_bits_truncate(cpu.cpuid.get(Leaf::new(svm::FUNCTION)).edx))
+        } else {
+            Self::None
         }
-        let description = cpuid.get(Leaf::new(svm::FUNCTION));
-        match (SVM.get(cpuid) == 1, !description.is_zero()) {
-            (true, true) => nesting = Self::Svm(svm::Features::from_bits_truncate(description.edx)),
-            (true, false) => patches.push(Patch {
-                field: SVM,
-                value: 0,
-                why: Why::Restrict("KVM has no SVM feature leaf"),
-            }),
-            (false, true) => patches.extend(Register::ALL.map(|register| Patch {
-                field: Field::new(svm::FUNCTION, register, 31, 0, "svm features"),
-                value: 0,
-                why: Why::Restrict("KVM has no SVM"),
-            })),
-            (false, false) => {}
-        }
-        (nesting, patches)
     }
 
     /// `none`, `vmx` or `svm`.
@@ -80,6 +58,27 @@ impl Nesting {
             Self::Svm(features) => names(features),
         }
     }
+}
+
+/// What must change in `cpuid` so that it has either all of VMX or SVM, or nothing.
+///
+/// Each of the two is announced by a bit and described elsewhere. A guest that sees one half without the other crashes.
+pub(super) fn whole(cpuid: &Cpuid, msrs: &BTreeMap<u32, u64>) -> Vec<Patch> {
+    let mut patches = Vec::new();
+    let mut refuse = |field, reason| patches.push(Patch { field, value: 0, why: Why::Restrict(reason) });
+    if VMX.get(cpuid) == 1 && vmx::secondary_controls(msrs).is_none() {
+        refuse(VMX, "KVM has no VMX capability MSRs");
+    }
+    match (SVM.get(cpuid) == 1, cpuid.get(Leaf::new(svm::FUNCTION)).is_zero()) {
+        (true, true) => refuse(SVM, "KVM has no SVM feature leaf"),
+        (false, false) => {
+            for register in Register::ALL {
+                refuse(Field::new(svm::FUNCTION, register, 31, 0, "svm features"), "KVM has no SVM");
+            }
+        }
+        _ => {}
+    }
+    patches
 }
 
 /// Spelled as QEMU does.

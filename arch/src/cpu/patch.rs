@@ -12,6 +12,12 @@ pub use super::field::Field;
 pub enum Why {
     /// The host's, as it is.
     Host,
+    /// The named model's.
+    Model(&'static str),
+    /// The user's, by name.
+    Feature,
+    /// It makes no sense without this feature, which is not there.
+    Needs(&'static str),
     /// The machine's sockets, dies, cores and threads.
     Topology,
     /// What the hypervisor itself brings along.
@@ -63,6 +69,12 @@ impl Patch {
     }
 }
 
+/// Applies patches, and keeps those that changed something.
+pub(super) fn apply(cpuid: &mut Cpuid, patches: &[Patch], decisions: &mut Vec<Decision>) {
+    let made = patches.iter().map(|patch| patch.apply(cpuid));
+    decisions.extend(made.filter(|decision| decision.value != decision.host));
+}
+
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, name, value, host, why } = self;
@@ -78,6 +90,9 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Host => "host",
+            Self::Model(name) => name,
+            Self::Feature => "asked for",
+            Self::Needs(feature) => return write!(f, "needs {feature}"),
             Self::Topology => "topology",
             Self::Hypervisor => "hypervisor",
             Self::Restrict(reason) => reason,

@@ -1,33 +1,49 @@
 //! The CPU of one machine, decided on: what each vCPU is given, and why.
 
+use std::collections::BTreeMap;
+
 use kvm_bindings::{kvm_cpuid_entry2, kvm_sregs};
 
 use super::{
     CpuError,
-    cpuid::{Cpuid, Leaf},
+    capabilities::Capabilities,
+    choice::{Choice, TOPOLOGICAL, Unmet},
+    cpuid::{Cpuid, Leaf, Register},
+    feature::{FeatureId, FeatureSet},
+    field::Field,
     host::{HostCpu, Vendor},
-    hypervisor, msr,
+    hypervisor,
+    leaves::{self, BRAND, WIDTHS, WITH_FEATURES},
+    msr,
     nesting::Nesting,
-    patch::{Decision, Patch, Why},
-    spec::{CpuSpec, Model},
+    offer::Offer,
+    patch::{self, Decision, Why},
+    spec::{CacheMode, CpuSpec, Model, Nested, PhysicalBits},
     topology::{FIRST_X2APIC_ID, Topology},
     verify::{self, Mismatch},
+    xsave,
 };
 
 /// `KVM_MAX_CPUID_ENTRIES`.
 pub(super) const MAX_ENTRIES: usize = 256;
-/// The three leaves of the brand string.
-const BRAND: [u32; 3] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
+/// The functions that describe caches.
+const CACHES: [u32; 5] = [0x2, 0x4, 0x8000_0005, 0x8000_0006, 0x8000_001d];
+/// Bits of function 8000_0001h's EDX that AMD repeats from leaf 1.
+const AMD_ALIASES: u32 = 0x0183_f3ff;
+/// Revisions that QEMU shows with named models: such as need none of the workarounds for older ones.
+const MODEL_REVISIONS: [(Vendor, u64); 2] = [(Vendor::Intel, 1 << 32), (Vendor::Amd, 0x0100_0065)];
 
 /// A CPU, resolved: nothing is left to decide.
 #[derive(Clone, Debug)]
 pub struct CpuProfile {
     vendor: Vendor,
     topology: Topology,
-    /// The leaves, but for the vCPUs' own numbers.
-    cpuid: Cpuid,
+    /// The leaves, but for the vCPUs' own numbers, and the capability MSRs.
+    capabilities: Capabilities,
     msrs: Vec<(u32, u64)>,
     nesting: Nesting,
+    choice: Choice,
+    canonical: CpuSpec,
     decisions: Vec<Decision>,
 }
 
@@ -36,56 +52,45 @@ impl CpuProfile {
     ///
     /// # Errors
     ///
-    /// The host's leaves are unusable.
+    /// The host's leaves are unusable, or it has not what `spec` insists on.
     pub fn resolve(host: &HostCpu, spec: &CpuSpec, topology: &Topology) -> Result<Self, CpuError> {
-        for function in [0, 1] {
-            let leaf = Leaf::new(function);
-            if !host.supported.0.contains_key(&leaf) {
-                return Err(CpuError::MissingLeaf(leaf));
+        let offer = Offer::new(host)?;
+        let choice = Choice::new(&offer, spec)?;
+        check_width(host, spec)?;
+        let mut decisions = offer.decisions.clone();
+        decisions.extend(feature_decisions(&offer, &choice));
+
+        // Features first, since leaves and levels follow from them. The topology then knows which leaves there are.
+        let mut capabilities = start(&offer, &choice, spec);
+        for id in FeatureId::all().filter(|id| !TOPOLOGICAL.contains(*id)) {
+            let (place, on) = (id.feature().place, choice.granted.contains(id));
+            if capabilities.has(place) != on {
+                capabilities.set(place, on);
             }
         }
-        let vendor = host.vendor();
-        let mut cpuid = match spec.model {
-            Model::HostPassthrough => host.offered(),
-        };
-        // The topology knows which leaves there are, the hypervisor's bits are on any model, and what can be granted is judged last.
-        let mut decisions = Vec::new();
-        let patches = topology.rewrite(&mut cpuid, vendor);
-        apply(&mut cpuid, &patches, &mut decisions);
-        apply(&mut cpuid, &hypervisor::patches(host, topology), &mut decisions);
-        let (nesting, patches) = Nesting::decide(&cpuid, &host.feature_msrs);
-        apply(&mut cpuid, &patches, &mut decisions);
+        derive(&mut capabilities, &offer, &choice, spec);
+        let cpuid = &mut capabilities.cpuid;
+        let patches = topology.rewrite(cpuid, offer.vendor);
+        patch::apply(cpuid, &patches, &mut decisions);
+        patch::apply(cpuid, &hypervisor::large_ids(topology), &mut decisions);
         if cpuid.0.len() > MAX_ENTRIES {
             return Err(CpuError::TooManyLeaves(cpuid.0.len()));
         }
 
-        let mut msrs = Vec::new();
-        let mut write = |index, name, value, host: Option<u64>, why| {
-            msrs.push((index, value));
-            decisions.push(Decision {
-                place: format!("MSR {index:#x}"),
-                name,
-                value,
-                host: host.unwrap_or(0),
-                why,
-            });
+        let nesting = Nesting::of(&capabilities);
+        if spec.nested == Nested::On && nesting == Nesting::None {
+            return Err(CpuError::NoNesting);
+        }
+        let msrs = msrs(host, &offer, &choice, &capabilities, &mut decisions);
+        let canonical = CpuSpec {
+            model: choice.model.map_or(Model::HostPassthrough, Model::Named),
+            settings: choice.settings(&offer),
+            caches: spec.caches,
+            physical_bits: spec.physical_bits,
+            ..CpuSpec::default()
         };
-        // KVM would show a revision of its own, though the host's is a feature MSR.
-        if let Some(&revision) = host.feature_msrs.get(&msr::BIOS_SIGN_ID) {
-            write(msr::BIOS_SIGN_ID, "microcode revision", revision, Some(revision), Why::Host);
-        }
-        // The capability MSRs are KVM's own defaults: nothing to write. Firmware would have locked this one.
-        if let Nesting::Vmx(_) = nesting {
-            let value = msr::FEATURE_CONTROL_LOCKED | msr::FEATURE_CONTROL_VMX_OUTSIDE_SMX;
-            write(
-                msr::FEATURE_CONTROL,
-                "feature control: locked, VMX outside SMX",
-                value,
-                None,
-                Why::Hypervisor,
-            );
-        }
-        Ok(Self { vendor, topology: *topology, cpuid, msrs, nesting, decisions })
+        let (vendor, topology) = (offer.vendor, *topology);
+        Ok(Self { vendor, topology, capabilities, msrs, nesting, choice, canonical, decisions })
     }
 
     /// A vCPU's leaves, for `KVM_SET_CPUID2`.
@@ -94,16 +99,54 @@ impl CpuProfile {
         self.leaves(vcpu).to_entries()
     }
 
+    /// A vCPU's leaves.
+    #[must_use]
+    pub fn leaves(&self, vcpu: u32) -> Cpuid {
+        let mut cpuid = self.capabilities.cpuid.clone();
+        self.topology.personalize(&mut cpuid, self.vendor, vcpu);
+        cpuid
+    }
+
     /// Every vCPU's MSRs, in the order to write them, after `KVM_SET_CPUID2`: KVM refuses those of features that CPUID lacks.
     #[must_use]
     pub fn msrs(&self) -> &[(u32, u64)] {
         &self.msrs
     }
 
+    /// The MSRs that describe capabilities, with the values that the guest reads, whether KVM has to be told or not.
+    #[must_use]
+    pub fn capability_msrs(&self) -> &BTreeMap<u32, u64> {
+        &self.capabilities.msrs
+    }
+
     /// What there is for guests of the guest.
     #[must_use]
     pub fn nesting(&self) -> &Nesting {
         &self.nesting
+    }
+
+    /// The features that the guest has, but for those that follow from the topology.
+    #[must_use]
+    pub fn features(&self) -> FeatureSet {
+        self.choice.granted
+    }
+
+    /// Who decided whether the guest has a feature.
+    #[must_use]
+    pub fn why(&self, feature: FeatureId) -> Why {
+        if TOPOLOGICAL.contains(feature) { Why::Topology } else { self.choice.why(feature) }
+    }
+
+    /// What was asked for and could not be given, unless nobody wants to know.
+    #[must_use]
+    pub fn unmet(&self) -> &[Unmet] {
+        &self.choice.unmet
+    }
+
+    /// The CPU in as few words as give it again on this host, bit for bit.
+    #[must_use]
+    pub fn canonical(&self) -> &CpuSpec {
+        &self.canonical
     }
 
     /// All that is not simply KVM's answer, in order.
@@ -118,6 +161,15 @@ impl CpuProfile {
         self.topology.apic_id(vcpu)
     }
 
+    /// MAXPHYADDR: bits of a physical address.
+    #[must_use]
+    pub fn physical_address_width(&self) -> u32 {
+        match self.capabilities.cpuid.get(WIDTHS).eax & 0xff {
+            0 => 36,
+            width => width.min(52),
+        }
+    }
+
     /// Puts a vCPU's local APIC into x2APIC mode if ids need it, as firmware does: Linux drops the larger ids from the MADT when it isn't.
     pub fn set_apic_mode(&self, sregs: &mut kvm_sregs) {
         if self.topology.max_apic_id() >= FIRST_X2APIC_ID {
@@ -128,7 +180,7 @@ impl CpuProfile {
     /// The CPU's name, empty if it has none.
     #[must_use]
     pub fn brand(&self) -> String {
-        let leaf = |function| self.cpuid.get(Leaf::new(function));
+        let leaf = |function| self.capabilities.cpuid.get(Leaf::new(function));
         let registers = BRAND.map(leaf).map(|leaf| [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx]);
         let bytes: Vec<u8> = registers.into_iter().flatten().flat_map(u32::to_le_bytes).collect();
         let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
@@ -140,17 +192,159 @@ impl CpuProfile {
     pub fn verify(&self, vcpu: u32, read: &[kvm_cpuid_entry2]) -> Vec<Mismatch> {
         verify::compare(&self.leaves(vcpu), &Cpuid::from_entries(read))
     }
+}
 
-    fn leaves(&self, vcpu: u32) -> Cpuid {
-        let mut cpuid = self.cpuid.clone();
-        self.topology.personalize(&mut cpuid, self.vendor, vcpu);
-        cpuid
+/// Wider addresses than the processor's can't be translated.
+fn check_width(host: &HostCpu, spec: &CpuSpec) -> Result<(), CpuError> {
+    match spec.physical_bits {
+        PhysicalBits::Fixed(given) if given > host.physical_address_width() => {
+            Err(CpuError::PhysicalBits { given, host: host.physical_address_width() })
+        }
+        _ => Ok(()),
     }
 }
 
-fn apply(cpuid: &mut Cpuid, patches: &[Patch], decisions: &mut Vec<Decision>) {
-    let made = patches.iter().map(|patch| patch.apply(cpuid));
-    decisions.extend(made.filter(|decision| decision.value != decision.host));
+/// Each feature that the guest has and KVM would not have given, or the other way round.
+fn feature_decisions(offer: &Offer, choice: &Choice) -> impl Iterator<Item = Decision> {
+    let changed = (choice.granted - offer.features) | (offer.features - choice.granted);
+    changed
+        .iter()
+        .map(|id| Decision {
+            place: id.feature().place.to_string(),
+            name: id.name(),
+            value: choice.granted.contains(id).into(),
+            host: offer.features.contains(id).into(),
+            why: choice.why(id),
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// The model's CPU, or the host's, before features are set in it.
+fn start(offer: &Offer, choice: &Choice, spec: &CpuSpec) -> Capabilities {
+    let Some(model) = choice.model else { return offer.capabilities.clone() };
+    let cpuid = leaves::of(model, offer, choice.granted, spec.physical_bits);
+    // Of VMX, what has no name is the host's. Other capabilities have names, or are not there.
+    let vmx = |(&index, &value)| (index, if msr::VMX.contains(&index) { value } else { 0 });
+    Capabilities { cpuid, msrs: offer.capabilities.msrs.iter().map(vmx).collect() }
+}
+
+/// What follows from the features: leaves about absent ones go, and what repeats or counts others is made anew.
+fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spec: &CpuSpec) {
+    let has = |name: &str| leaves::has(choice.granted, name);
+    let lost = |name: &str| !has(name) && leaves::has(offer.features, name);
+    let cpuid = &mut cpu.cpuid;
+    for (function, feature) in WITH_FEATURES {
+        if lost(feature) {
+            cpuid.remove(function);
+        }
+    }
+    // A host may have state without its feature. It keeps what nobody took.
+    let whole = choice.model.is_none();
+    xsave::rewrite(cpuid, |name| if whole { lost(name) } else { !has(name) }, whole);
+    let basic = cpuid.get(Leaf::new(1)).edx;
+    if let Some(extended) = cpuid.0.get_mut(&Leaf::new(0x8000_0001))
+        && offer.vendor == Vendor::Amd
+    {
+        extended.edx = extended.edx & !AMD_ALIASES | basic & AMD_ALIASES;
+    }
+    if lost("la57")
+        && let Some(widths) = cpuid.0.get_mut(&WIDTHS)
+    {
+        widths.eax = widths.eax & !0xff00 | 48 << 8;
+    }
+    if choice.model.is_none()
+        && let PhysicalBits::Fixed(bits) = spec.physical_bits
+        && let Some(widths) = cpuid.0.get_mut(&WIDTHS)
+    {
+        widths.eax = widths.eax & !0xff | bits;
+    }
+    if choice.model.is_some() {
+        let subleaves =
+            cpuid.function(0x7).filter_map(|(leaf, registers)| leaf.index.filter(|_| !registers.is_zero()));
+        let last = subleaves.max().unwrap_or_default();
+        if cpuid.0.contains_key(&Leaf::sub(0x7, 0)) || last > 0 {
+            LAST_SUBLEAF.set(cpuid, last);
+        }
+    }
+    caches(cpuid, offer, spec.caches);
+
+    let msrs = &mut cpu.msrs;
+    msrs.retain(|index, _| match *index {
+        msr::ARCH_CAPABILITIES => has("arch-capabilities"),
+        msr::CORE_CAPABILITIES => has("core-capability"),
+        _ => has("vmx"),
+    });
+    // KVM makes the older control MSRs from these, and takes no other value.
+    for (old, new) in msr::VMX_OLD_CONTROLS {
+        if let Some(&value) = msrs.get(&new) {
+            let fixed = u64::from(msr::vmx_default1(new));
+            msrs.insert(old, value | fixed << 32 | fixed);
+        }
+    }
+}
+
+const LAST_SUBLEAF: Field = Field::new(0x7, Register::Eax, 31, 0, "last subleaf").at(Leaf::sub(0x7, 0));
+
+fn caches(cpuid: &mut Cpuid, offer: &Offer, mode: CacheMode) {
+    if mode == CacheMode::Model {
+        return;
+    }
+    for function in CACHES {
+        cpuid.remove(function);
+        if mode == CacheMode::Passthrough && cpuid.covers(function) {
+            cpuid.0.extend(offer.capabilities.cpuid.function(function));
+        }
+    }
+}
+
+/// The MSRs to write, in order.
+fn msrs(
+    host: &HostCpu,
+    offer: &Offer,
+    choice: &Choice,
+    cpu: &Capabilities,
+    decisions: &mut Vec<Decision>,
+) -> Vec<(u32, u64)> {
+    let mut msrs = Vec::new();
+    let mut write = |index, name, value, host: Option<u64>, why| {
+        msrs.push((index, value));
+        decisions.push(Decision {
+            place: format!("MSR {index:#x}"),
+            name,
+            value,
+            host: host.unwrap_or(0),
+            why,
+        });
+    };
+    // KVM would show a revision of its own, though the host's is a feature MSR.
+    let hosts = host.feature_msrs.get(&msr::BIOS_SIGN_ID).copied();
+    let of_model = MODEL_REVISIONS.into_iter().find(|(vendor, _)| *vendor == offer.vendor);
+    match (choice.model, hosts, of_model) {
+        (None, Some(revision), _) => {
+            write(msr::BIOS_SIGN_ID, "microcode revision", revision, hosts, Why::Host);
+        }
+        (Some(model), _, Some((_, revision))) => {
+            write(msr::BIOS_SIGN_ID, "microcode revision", revision, hosts, Why::Model(&model.name));
+        }
+        _ => {}
+    }
+    // Capabilities are KVM's own values where nothing was taken away: then there is nothing to write.
+    for (&index, &value) in &cpu.msrs {
+        let default = offer.capabilities.msrs.get(&index).copied();
+        let made = msr::VMX_OLD_CONTROLS.iter().any(|(old, _)| *old == index);
+        if default != Some(value) && !made {
+            let why = choice.model.map_or(Why::Feature, |model| Why::Model(&model.name));
+            write(index, "capabilities", value, default, why);
+        }
+    }
+    // Firmware would have locked this one.
+    if cpu.msrs.contains_key(&msr::VMX_BASIC) {
+        let value = msr::FEATURE_CONTROL_LOCKED | msr::FEATURE_CONTROL_VMX_OUTSIDE_SMX;
+        let name = "feature control: locked, VMX outside SMX";
+        write(msr::FEATURE_CONTROL, name, value, None, Why::Hypervisor);
+    }
+    msrs
 }
 
 #[cfg(test)]

@@ -54,6 +54,28 @@ impl From<u64> for Controls {
     }
 }
 
+impl From<Controls> for u64 {
+    fn from(controls: Controls) -> Self {
+        Self::from(controls.may_be_one) << 32 | Self::from(controls.must_be_one)
+    }
+}
+
+impl Controls {
+    /// The controls that can be either 0 or 1.
+    #[must_use]
+    pub fn free(&self) -> u32 {
+        self.may_be_one & !self.must_be_one
+    }
+
+    /// Makes a control one that can be either, or fixes it: at 1 if it is among the `default1` ones, else at 0.
+    pub fn set_free(&mut self, bit: u32, free: bool, default1: u32) {
+        let mask = 1 << bit;
+        let fixed_at_1 = !free && default1 & mask != 0;
+        self.must_be_one = self.must_be_one & !mask | if fixed_at_1 { mask } else { 0 };
+        self.may_be_one = self.may_be_one & !mask | if free || fixed_at_1 { mask } else { 0 };
+    }
+}
+
 /// The secondary controls that a hypervisor may switch on, or `None` if these MSRs describe no VMX at all.
 #[must_use]
 pub fn secondary_controls(msrs: &BTreeMap<u32, u64>) -> Option<SecondaryControls> {

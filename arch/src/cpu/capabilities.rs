@@ -1,0 +1,69 @@
+//! What a CPU can do, as leaves and capability MSRs, and as a set of features.
+
+use std::collections::BTreeMap;
+
+use super::{
+    cpuid::Cpuid,
+    feature::{FeatureId, FeatureSet, Place},
+    msr,
+    vmx::Controls,
+};
+
+/// CPUID's leaves, and the MSRs that describe further capabilities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The leaves.
+    pub cpuid: Cpuid,
+    /// VMX capabilities, IA32_ARCH_CAPABILITIES and IA32_CORE_CAPABILITIES.
+    pub msrs: BTreeMap<u32, u64>,
+}
+
+impl Capabilities {
+    /// Which of the known features it has.
+    #[must_use]
+    pub fn features(&self) -> FeatureSet {
+        FeatureId::all().filter(|id| self.has(id.feature().place)).collect()
+    }
+
+    /// Whether a feature's bit says that it is there.
+    #[must_use]
+    pub fn has(&self, place: Place) -> bool {
+        let msr = |index| self.msrs.get(&index).copied().unwrap_or_default();
+        match place {
+            Place::Cpuid(leaf, register, bit) => self.cpuid.get(leaf).get(register) >> bit & 1 == 1,
+            Place::Msr(index, bit) => msr(index) >> bit & 1 == 1,
+            Place::Control(index, bit) => Controls::from(msr(index)).free() >> bit & 1 == 1,
+        }
+    }
+
+    /// Sets or clears a feature's bit. A control that is not free has the value that it would have on a CPU without it.
+    pub fn set(&mut self, place: Place, on: bool) {
+        match place {
+            Place::Cpuid(leaf, register, bit) => {
+                if !on && !self.cpuid.0.contains_key(&leaf) {
+                    return;
+                }
+                let register = self.cpuid.0.entry(leaf).or_default().get_mut(register);
+                *register = *register & !(1 << bit) | u32::from(on) << bit;
+            }
+            Place::Msr(index, bit) => {
+                if on || self.msrs.contains_key(&index) {
+                    let value = self.msrs.entry(index).or_default();
+                    *value = *value & !(1 << bit) | u64::from(on) << bit;
+                }
+            }
+            Place::Control(index, bit) => {
+                if on || self.msrs.contains_key(&index) {
+                    let value = self.msrs.entry(index).or_default();
+                    let mut controls = Controls::from(*value);
+                    controls.set_free(bit, on, msr::vmx_default1(index));
+                    *value = controls.into();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "capabilities_test.rs"]
+mod tests;

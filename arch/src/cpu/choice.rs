@@ -1,0 +1,317 @@
+//! Which features the guest gets: what the base has, what the user says, what that entails, and what the host can give.
+
+use std::{cmp::Reverse, collections::BTreeMap, fmt, sync::LazyLock};
+
+use serde::{Serialize, Serializer};
+
+use super::{
+    CpuError,
+    feature::{FeatureId, FeatureSet, Place},
+    model::{self, NamedModel},
+    msr,
+    offer::Offer,
+    patch::Why,
+    spec::{CpuSpec, Match, Model, Nested, Policy, Setting, Want},
+    svm,
+};
+
+/// The features that the topology decides on.
+pub(super) static TOPOLOGICAL: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("ht cmp-legacy"));
+/// What QEMU takes from every named model on KVM: MWAIT and the thermal MSRs are not there, and nesting is asked for.
+static KVM_LACKS: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("monitor acpi svm"));
+/// What QEMU gives every named model on KVM.
+static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
+    FeatureSet::parse(
+        "hypervisor x2apic kvmclock kvmclock2 kvm-nopiodelay kvm-asyncpf kvm-steal-time kvm-pv-eoi kvmclock-stable-bit",
+    )
+});
+static VMX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("vmx"));
+static SVM: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("svm"));
+/// All of VMX that its capability MSRs tell.
+static VMX_PARTS: LazyLock<FeatureSet> = LazyLock::new(|| {
+    let parts = FeatureId::all().filter(|id| match id.feature().place {
+        Place::Msr(index, _) | Place::Control(index, _) => msr::VMX.contains(&index),
+        Place::Cpuid(..) => false,
+    });
+    parts.collect()
+});
+/// All of SVM that its leaf tells.
+static SVM_PARTS: LazyLock<FeatureSet> = LazyLock::new(|| {
+    let parts = FeatureId::all()
+        .filter(|id| matches!(id.feature().place, Place::Cpuid(leaf, ..) if leaf.function == svm::FUNCTION));
+    parts.collect()
+});
+
+/// The features of a guest.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    /// The model that the rest of the CPU is taken from; none for the host's own.
+    pub(super) model: Option<&'static NamedModel>,
+    /// What the guest gets.
+    pub(super) granted: FeatureSet,
+    /// What the guest should have got.
+    pub(super) unmet: Vec<Unmet>,
+    whys: BTreeMap<FeatureId, Why>,
+}
+
+/// A feature that was asked for and can't be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unmet {
+    /// The feature.
+    pub feature: FeatureId,
+    /// Why not.
+    pub reason: Reason,
+}
+
+/// Why a feature can't be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The host's KVM does not offer it.
+    Host,
+    /// It makes no sense without another, which is missing.
+    Needs(FeatureId),
+}
+
+impl Choice {
+    /// Decides on every feature.
+    pub(super) fn new(offer: &Offer, spec: &CpuSpec) -> Result<Self, CpuError> {
+        if let Some(vendor) = spec.vendor
+            && vendor != offer.vendor
+        {
+            return Err(CpuError::Vendor(vendor));
+        }
+        let settings = settings(offer, spec);
+        let model = match spec.model {
+            Model::HostPassthrough => None,
+            Model::HostModel => Some(nearest(offer)?),
+            Model::Named(model) => Some(model),
+        };
+        let mut choice =
+            Self { model, granted: FeatureSet::default(), unmet: Vec::new(), whys: BTreeMap::new() };
+        let host = |choice: &mut Self| choice.want(offer.features - choice.granted, Why::Host);
+        match (spec.model, model) {
+            (Model::Named(_), Some(model)) => {
+                choice.want_model(model, base(offer, Some(model), last(&settings)));
+                if spec.matching == Match::Minimum {
+                    host(&mut choice);
+                }
+            }
+            (_, model) => {
+                if let Some(model) = model {
+                    choice.want_model(model, base(offer, Some(model), offer.features) & offer.features);
+                }
+                host(&mut choice);
+            }
+        }
+        choice.apply(offer, &settings)?;
+        choice.judge(offer, spec, &settings)?;
+        Ok(choice)
+    }
+
+    /// Who decided whether the guest has a feature.
+    pub(super) fn why(&self, id: FeatureId) -> Why {
+        let absent = self.model.map_or(Why::Host, |model| Why::Model(&model.name));
+        self.whys.get(&id).copied().unwrap_or(absent)
+    }
+
+    /// The shortest settings that make this choice again from the same model, or the host.
+    pub(super) fn settings(&self, offer: &Offer) -> Vec<Setting> {
+        let nested =
+            [*VMX, *SVM].into_iter().fold(FeatureSet::default(), |set, bit| set | (bit & self.granted));
+        let base = base(offer, self.model, nested);
+        let added = (self.granted - base).iter().map(|feature| Setting { feature, want: Want::On });
+        // What goes by itself because something else went is not said again.
+        let missing = (base - self.granted).iter().filter(|id| self.violated(offer, *id).is_none());
+        let removed = missing.map(|feature| Setting { feature, want: Want::Off });
+        added.chain(removed).collect()
+    }
+
+    fn want(&mut self, features: FeatureSet, why: Why) {
+        self.granted = self.granted | features;
+        self.whys.extend(features.iter().map(|id| (id, why)));
+    }
+
+    fn want_model(&mut self, model: &'static NamedModel, base: FeatureSet) {
+        self.want(base, Why::Model(&model.name));
+        self.want(*KVM_BRINGS & base, Why::Hypervisor);
+    }
+
+    fn drop(&mut self, id: FeatureId, why: Why) {
+        self.granted.remove(id);
+        self.whys.insert(id, why);
+    }
+
+    /// Does what the user says, and takes away what no longer has what it needs.
+    fn apply(&mut self, offer: &Offer, settings: &[Setting]) -> Result<(), CpuError> {
+        for &Setting { feature, want } in settings {
+            match want {
+                Want::On | Want::Force | Want::Require | Want::Optional => {
+                    self.granted.insert(feature);
+                    self.whys.insert(feature, Why::Feature);
+                }
+                Want::Off | Want::Forbid => self.drop(feature, Why::Feature),
+            }
+        }
+        let forbidden: Vec<_> = asked(settings, |want| want == Want::Forbid).collect();
+        let present: Vec<_> = forbidden.into_iter().filter(|id| offer.features.contains(*id)).collect();
+        if !present.is_empty() {
+            return Err(CpuError::Forbidden(names(present)));
+        }
+        self.close(offer);
+        Ok(())
+    }
+
+    /// Takes away what the host can't give, and says so as loudly as the user wants.
+    fn judge(&mut self, offer: &Offer, spec: &CpuSpec, settings: &[Setting]) -> Result<(), CpuError> {
+        let explicit: FeatureSet = asked(settings, |want| matches!(want, Want::On | Want::Require)).collect();
+        let forced: FeatureSet = asked(settings, |want| want == Want::Force).collect();
+        let optional: FeatureSet = asked(settings, |want| want == Want::Optional).collect();
+        for id in (explicit - self.granted).iter() {
+            if let Some(need) = self.violated(offer, id) {
+                self.unmet.push(Unmet { feature: id, reason: Reason::Needs(need) });
+            }
+        }
+        for id in (self.granted - offer.features - forced).iter() {
+            self.drop(id, Why::Restrict("KVM does not offer it"));
+            self.unmet.push(Unmet { feature: id, reason: Reason::Host });
+        }
+        let lost = self.close(offer);
+        self.unmet.extend(lost);
+        self.unmet.retain(|unmet| !optional.contains(unmet.feature));
+        self.unmet.sort_by_key(|unmet| unmet.feature);
+
+        if let Some(id) = (forced & (self.granted - offer.features)).iter().find(|id| !is_leaf(*id)) {
+            return Err(CpuError::Force(id.name()));
+        }
+        let required: FeatureSet = asked(settings, |want| want == Want::Require).collect();
+        let refuse = |unmet: &&Unmet| spec.policy == Policy::Enforce || required.contains(unmet.feature);
+        let refused: Vec<_> = self.unmet.iter().filter(refuse).copied().collect();
+        if !refused.is_empty() {
+            return Err(CpuError::Unmet(refused));
+        }
+        if spec.policy == Policy::Ignore {
+            self.unmet.clear();
+        }
+        let beyond = offer.features - self.granted;
+        if spec.matching == Match::Strict && !beyond.is_empty() {
+            return Err(CpuError::Strict(names(beyond.iter())));
+        }
+        Ok(())
+    }
+
+    /// Takes away, again and again, what has not all that it needs.
+    fn close(&mut self, offer: &Offer) -> Vec<Unmet> {
+        let mut lost = Vec::new();
+        loop {
+            let violated: Vec<_> =
+                self.granted.iter().filter_map(|id| Some((id, self.violated(offer, id)?))).collect();
+            if violated.is_empty() {
+                return lost;
+            }
+            for (id, need) in violated {
+                self.drop(id, Why::Needs(need.name()));
+                lost.push(Unmet { feature: id, reason: Reason::Needs(need) });
+            }
+        }
+    }
+
+    /// What a feature needs and the guest has not. A host that has the one without the other may go on so.
+    fn violated(&self, offer: &Offer, id: FeatureId) -> Option<FeatureId> {
+        let host = |need| offer.features.contains(id) && !offer.features.contains(need);
+        id.needs().iter().copied().find(|&need| !self.granted.contains(need) && !host(need))
+    }
+}
+
+/// The user's settings, and what `--nested` makes of them.
+fn settings(offer: &Offer, spec: &CpuSpec) -> Vec<Setting> {
+    let set = |want| move |feature| Setting { feature, want };
+    let mut settings: Vec<_> = spec
+        .settings
+        .iter()
+        .flat_map(|setting| setting.feature.together().iter().map(set(setting.want)))
+        .collect();
+    match spec.nested {
+        Nested::Auto => {}
+        Nested::Off => settings.extend((*VMX | *SVM).iter().map(set(Want::Off))),
+        Nested::On => settings.extend(((*VMX | *SVM) & offer.features).iter().map(set(Want::On))),
+    }
+    settings.retain(|setting| !TOPOLOGICAL.contains(setting.feature));
+    settings
+}
+
+/// The features that are on after all settings.
+fn last(settings: &[Setting]) -> FeatureSet {
+    let mut on = FeatureSet::default();
+    for &Setting { feature, want } in settings {
+        on.set(feature, !matches!(want, Want::Off | Want::Forbid));
+    }
+    on
+}
+
+/// The features whose last setting is such a one.
+fn asked(settings: &[Setting], what: impl Fn(Want) -> bool) -> impl Iterator<Item = FeatureId> {
+    let last: BTreeMap<_, _> = settings.iter().map(|setting| (setting.feature, setting.want)).collect();
+    last.into_iter().filter(move |&(_, want)| what(want)).map(|(id, _)| id)
+}
+
+/// What a model has on KVM, or the host. A model that says nothing of the parts of VMX or SVM has the host's, once `nested` has the one or
+/// the other.
+fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> FeatureSet {
+    let Some(model) = model else { return offer.features };
+    let mut base = (model.features - *KVM_LACKS - *TOPOLOGICAL) | *KVM_BRINGS;
+    for (bit, parts) in [(*VMX, *VMX_PARTS), (*SVM, *SVM_PARTS)] {
+        if !(nested & bit).is_empty() && (model.features & parts).is_empty() {
+            base = base | (offer.features & parts);
+        }
+    }
+    base
+}
+
+/// The model with the most features of all that the host has the features of; if there is none, the one that lacks the fewest. Among
+/// equals, one that is as old as the host, and then the one with the plainest name.
+fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
+    let rank = |model: &&NamedModel| {
+        let features = model.features - *KVM_LACKS - *TOPOLOGICAL - *VMX_PARTS - *SVM_PARTS;
+        let missing = (features - offer.features).len();
+        let plain = (!is_version(&model.name), Reverse(model.name.len()));
+        (Reverse(missing), features.len(), model.signature == offer.signature, plain)
+    };
+    model::all()
+        .filter(|model| model.vendor() == Some(offer.vendor))
+        .max_by_key(rank)
+        .ok_or(CpuError::NoModel)
+}
+
+/// `Haswell-v2`: most such have a plainer name.
+fn is_version(name: &str) -> bool {
+    name.rsplit_once("-v").is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether it is a bit of CPUID, which KVM lets a VMM show whatever the host has.
+fn is_leaf(id: FeatureId) -> bool {
+    matches!(id.feature().place, Place::Cpuid(..)) && !(*VMX | *SVM).contains(id)
+}
+
+fn names(ids: impl IntoIterator<Item = FeatureId>) -> String {
+    ids.into_iter().map(FeatureId::name).collect::<Vec<_>>().join(", ")
+}
+
+/// `hle (CPUID.(EAX=07H,ECX=0):EBX[4])`, `vmx-ept (needs vmx)`.
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            Reason::Host => write!(f, "{} ({})", self.feature, self.feature.feature().place),
+            Reason::Needs(need) => write!(f, "{} (needs {need})", self.feature),
+        }
+    }
+}
+
+impl Serialize for Unmet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+#[path = "choice_test.rs"]
+mod tests;

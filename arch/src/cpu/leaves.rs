@@ -1,0 +1,139 @@
+//! The leaves of a named model, but for its features.
+
+use super::{
+    cpuid::{Cpuid, Leaf, Registers},
+    feature::{FeatureId, FeatureSet, Place},
+    model::{NamedModel, Signature},
+    offer::Offer,
+    spec::PhysicalBits,
+};
+
+/// The brand string's leaves.
+pub(super) const BRAND: [u32; 3] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
+/// Address widths.
+pub(super) const WIDTHS: Leaf = Leaf::new(0x8000_0008);
+const EXTENDED: u32 = 0x8000_0000;
+const HYPERVISOR: u32 = 0x4000_0000;
+const XSAVE: u32 = 0xd;
+/// AVX10, whose version is in `EBX[7:0]` of subleaf 0.
+const AVX10: u32 = 0x24;
+/// Bytes that CLFLUSH flushes, in units of 8.
+const CLFLUSH_SIZE: u32 = 8;
+/// What QEMU gives a model's physical addresses.
+const PHYSICAL_BITS: u32 = 40;
+
+/// The leaves of `model`, with room for `granted`, on this host.
+///
+/// What a leaf says besides features of what the CPU can do is the host's, and only there with the feature it is about: [`WITH_FEATURES`].
+pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, bits: PhysicalBits) -> Cpuid {
+    let host = &offer.capabilities.cpuid;
+    let mut cpuid = Cpuid::default();
+    let [level, xlevel] = levels(model, granted);
+    let vendor = host.get(Leaf::new(0));
+    let mut put = |leaf, registers: Registers| {
+        if !registers.is_zero() {
+            cpuid.0.insert(leaf, registers);
+        }
+    };
+    put(Leaf::new(0), Registers { eax: level, ..vendor });
+    let clflush = if has(granted, "clflush") { CLFLUSH_SIZE << 8 } else { 0 };
+    put(Leaf::new(1), Registers { eax: encode(model.signature), ebx: clflush, ..Registers::default() });
+    for function in [HYPERVISOR, HYPERVISOR + 1] {
+        put(Leaf::new(function), host.get(Leaf::new(function)));
+    }
+    if xlevel > EXTENDED {
+        put(Leaf::new(EXTENDED), Registers { eax: xlevel, ..vendor });
+        put(Leaf::new(EXTENDED + 1), Registers { eax: encode(model.signature), ..Registers::default() });
+    }
+    if xlevel >= BRAND[2] {
+        brand(model.brand).into_iter().for_each(|(leaf, registers)| put(leaf, registers));
+    }
+    if xlevel >= WIDTHS.function {
+        put(WIDTHS, Registers { eax: widths(granted, host, bits), ..Registers::default() });
+    }
+    let caches = model.caches.leaves(offer.vendor);
+    let covered = |leaf: &Leaf| leaf.function <= if leaf.function < EXTENDED { level } else { xlevel };
+    let topology_extensions = has(granted, "topoext");
+    let there = |leaf: &Leaf| covered(leaf) && (leaf.function != 0x8000_001d || topology_extensions);
+    caches.into_iter().filter(|(leaf, _)| there(leaf)).for_each(|(leaf, registers)| put(leaf, registers));
+    for (function, feature) in WITH_FEATURES {
+        if has(granted, feature) {
+            host.function(function).for_each(|(leaf, registers)| put(leaf, registers));
+        }
+    }
+    if let Some(avx10) = cpuid.0.get_mut(&Leaf::sub(AVX10, 0)) {
+        let version = (avx10.ebx & 0xff).min(model.avx10);
+        avx10.ebx = avx10.ebx & !0xff | version;
+    }
+    // Of SVM's leaf only the named features are wanted.
+    if let Some(svm) = cpuid.0.get_mut(&Leaf::new(super::svm::FUNCTION)) {
+        (svm.ecx, svm.edx) = (0, 0);
+    }
+    cpuid
+}
+
+/// Leaves that describe one feature further, and go with it.
+pub(super) const WITH_FEATURES: [(u32, &str); 7] = [
+    (XSAVE, "xsave"),
+    (0x12, "sgx"),
+    (0x14, "intel-pt"),
+    (0x1d, "amx-tile"),
+    (0x1e, "amx-tile"),
+    (AVX10, "avx10"),
+    (super::svm::FUNCTION, "svm"),
+];
+
+/// The last leaf of both ranges: what the model says, or more if its features need more.
+fn levels(model: &NamedModel, granted: FeatureSet) -> [u32; 2] {
+    let [mut level, mut xlevel] = [model.level, model.xlevel];
+    if has(granted, "xsave") {
+        level = level.max(XSAVE);
+    }
+    for id in granted.iter() {
+        match id.feature().place {
+            Place::Cpuid(leaf, ..) if leaf.function < HYPERVISOR => level = level.max(leaf.function),
+            Place::Cpuid(leaf, ..) if (EXTENDED..0xc000_0000).contains(&leaf.function) => {
+                xlevel = xlevel.max(leaf.function);
+            }
+            _ => {}
+        }
+    }
+    [level, xlevel]
+}
+
+pub(super) fn has(features: FeatureSet, name: &str) -> bool {
+    FeatureId::find(name).is_some_and(|id| features.contains(id))
+}
+
+/// SDM 2A, "Version Information".
+fn encode(Signature { family, model, stepping }: Signature) -> u32 {
+    let (family, extended) = if family > 15 { (15, family - 15) } else { (family, 0) };
+    stepping | (model & 0xf) << 4 | family << 8 | (model >> 4) << 16 | extended << 20
+}
+
+fn brand(text: &str) -> Vec<(Leaf, Registers)> {
+    let mut bytes = [0; 48];
+    bytes.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+    let (words, _) = bytes.as_chunks();
+    let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    let (leaves, _) = words.as_chunks();
+    BRAND
+        .into_iter()
+        .zip(leaves)
+        .map(|(function, &[eax, ebx, ecx, edx])| (Leaf::new(function), Registers { eax, ebx, ecx, edx }))
+        .collect()
+}
+
+/// Bits of physical addresses, and of linear ones.
+fn widths(granted: FeatureSet, host: &Cpuid, bits: PhysicalBits) -> u32 {
+    let hosts = host.get(WIDTHS).eax & 0xff;
+    if !has(granted, "lm") {
+        return if has(granted, "pse36") { 36 } else { 32 };
+    }
+    let physical = match bits {
+        PhysicalBits::Model => PHYSICAL_BITS.min(hosts),
+        PhysicalBits::Host => hosts,
+        PhysicalBits::Fixed(bits) => bits,
+    };
+    physical | if has(granted, "la57") { 57 } else { 48 } << 8
+}

@@ -1,0 +1,92 @@
+//! What a host has for guests, all told: KVM's features, what the hypervisor adds to them, and no half of anything.
+
+use super::{
+    CpuError,
+    capabilities::Capabilities,
+    choice::TOPOLOGICAL,
+    cpuid::{Cpuid, Leaf},
+    feature::{FeatureId, FeatureSet},
+    host::{HostCpu, Vendor},
+    hypervisor,
+    model::Signature,
+    msr, nesting,
+    patch::{self, Decision, Why},
+};
+
+/// What can be given to a guest.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    pub(super) vendor: Vendor,
+    pub(super) signature: Signature,
+    pub(super) capabilities: Capabilities,
+    pub(super) features: FeatureSet,
+    /// What is not simply KVM's answer.
+    pub(super) decisions: Vec<Decision>,
+}
+
+impl Offer {
+    /// What `host` has to offer.
+    pub(super) fn new(host: &HostCpu) -> Result<Self, CpuError> {
+        for function in [0, 1] {
+            let leaf = Leaf::new(function);
+            if !host.supported.0.contains_key(&leaf) {
+                return Err(CpuError::MissingLeaf(leaf));
+            }
+        }
+        let mut cpuid = host.offered();
+        let mut decisions = Vec::new();
+        patch::apply(&mut cpuid, &hypervisor::patches(host), &mut decisions);
+        let halves = nesting::whole(&cpuid, &host.feature_msrs);
+        patch::apply(&mut cpuid, &halves, &mut decisions);
+
+        let (vmx, arch) = (nesting::VMX.get(&cpuid) == 1, hypervisor::ARCH_CAPABILITIES.get(&cpuid) == 1);
+        let core = hypervisor::CORE_CAPABILITY.get(&cpuid) == 1;
+        let described = |index: &u32| match *index {
+            msr::ARCH_CAPABILITIES => arch,
+            msr::CORE_CAPABILITIES => core,
+            index => vmx && msr::VMX.contains(&index),
+        };
+        let msrs = host.feature_msrs.iter().filter(|(index, _)| described(index));
+        let msrs = msrs.map(|(&index, &value)| (index, value)).collect();
+        let mut capabilities = Capabilities { msrs, cpuid };
+        tiles(&mut capabilities, &mut decisions);
+        Ok(Self {
+            vendor: host.vendor(),
+            signature: signature(&capabilities.cpuid),
+            features: capabilities.features() - *TOPOLOGICAL,
+            capabilities,
+            decisions,
+        })
+    }
+}
+
+/// KVM lists AMX whether or not this process may use its state. Without the state it is half of a feature.
+fn tiles(capabilities: &mut Capabilities, decisions: &mut Vec<Decision>) {
+    const XCR0: Leaf = Leaf::sub(0xd, 0);
+    const TILES: u32 = 0b11 << 17;
+    if capabilities.cpuid.get(XCR0).eax & TILES == TILES {
+        return;
+    }
+    let Some(tile) = FeatureId::find("amx-tile") else { return };
+    for id in (tile.dependents() | FeatureSet::from_iter([tile])).iter() {
+        let place = id.feature().place;
+        if capabilities.has(place) {
+            capabilities.set(place, false);
+            let why = Why::Restrict("XCR0 has no tile state");
+            decisions.push(Decision { place: place.to_string(), name: id.name(), value: 0, host: 1, why });
+        }
+    }
+}
+
+/// SDM 2A, "Version Information": the extended family counts only beside family 15, the extended model beside 6 and 15.
+fn signature(cpuid: &Cpuid) -> Signature {
+    let eax = cpuid.get(Leaf::new(1)).eax;
+    let bits = |high: u32, low: u32| eax >> low & (u32::MAX >> (31 - (high - low)));
+    let family = bits(11, 8);
+    let extended = if family == 6 || family == 15 { bits(19, 16) << 4 } else { 0 };
+    Signature {
+        family: if family == 15 { family + bits(27, 20) } else { family },
+        model: extended | bits(7, 4),
+        stepping: bits(3, 0),
+    }
+}

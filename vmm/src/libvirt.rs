@@ -1,0 +1,297 @@
+//! `--cpu file:cpu.xml`: libvirt's `<cpu>` element, alone or inside a whole `<domain>`.
+//!
+//! libvirt, "Domain XML format", "CPU model and topology". What stands in the element and nvmm does not do is an error that names
+//! it: nothing is passed over. Where libvirt leaves the choice to the hypervisor:
+//!
+//! - without a `<model>`, or a mode that stands for one, the CPU is what no `--cpu` gives;
+//! - `fallback='allow'` means nothing more than the default, as every model is known: a name that isn't is an error;
+//! - `check` is about the model: `none`, `partial` and `full` are QEMU's `check=off`, `check` and `enforce`, and
+//!   `fallback='forbid'`, `match='minimum'` and `match='strict'` are the last of them. A `<feature>`'s policy holds with each.
+
+mod element;
+mod error;
+
+use arch::cpu::{
+    feature::FeatureId,
+    host::Vendor,
+    model,
+    spec::{
+        CacheMode, CpuSpec, MAX_PHYSICAL_BITS, MIN_PHYSICAL_BITS, Match, Model, PhysicalBits, Policy,
+        Setting, SpecError, Want,
+    },
+};
+use element::Element;
+pub use error::{Problem, XmlError};
+use roxmltree::Document;
+
+use crate::smp::Smp;
+
+/// What a `<cpu>` element asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuElement {
+    /// The CPU.
+    pub spec: CpuSpec,
+    /// `<topology>`, if it is there. The number of vCPUs is not in it.
+    pub topology: Option<Smp>,
+}
+
+/// `mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Custom,
+    HostModel,
+    /// `maximum` too: with KVM there is no difference.
+    HostPassthrough,
+}
+
+/// What `<cpu>` may hold.
+const CHILDREN: [&str; 6] = ["model", "vendor", "topology", "feature", "cache", "maxphysaddr"];
+/// Names of modes, which are none of models.
+const MODES: [&str; 5] = ["host-passthrough", "host-model", "maximum", "host", "max"];
+/// The one feature that QEMU takes from a CPU that is to be migratable: the guest would see the TSC's rate change.
+const UNMIGRATABLE: &str = "invtsc";
+
+/// Reads a `<cpu>` element, or a `<domain>` that has one.
+///
+/// # Errors
+///
+/// The text is no XML, has no such element, or asks for what libvirt or nvmm does not know or do. The error says where.
+pub fn parse(text: &str) -> Result<CpuElement, XmlError> {
+    let document = Document::parse(text).map_err(|error| XmlError::malformed(&error))?;
+    let root = Element::root(&document);
+    let cpu = match root.name() {
+        "cpu" => root,
+        "domain" => root.child("cpu")?.ok_or_else(|| root.wrong(Problem::NoCpu))?,
+        other => return Err(root.wrong(Problem::Root(other.to_owned()))),
+    };
+    read(cpu)
+}
+
+fn read(cpu: Element<'_>) -> Result<CpuElement, XmlError> {
+    cpu.allow(&["mode", "match", "check", "migratable"])?;
+    cpu.no_text()?;
+    for child in cpu.children() {
+        match child.name() {
+            "numa" => return Err(child.refuse("nvmm has no NUMA cells; take the element out")),
+            name if CHILDREN.contains(&name) && !child.is_foreign() => {}
+            _ => return Err(child.refuse("nvmm knows no such element; take it out")),
+        }
+    }
+    let modes = [
+        ("custom", Mode::Custom),
+        ("host-model", Mode::HostModel),
+        ("host-passthrough", Mode::HostPassthrough),
+        ("maximum", Mode::HostPassthrough),
+    ];
+    let mode = cpu.choice("mode", &modes)?.unwrap_or(Mode::Custom);
+    let (named, forbid_fallback) =
+        cpu.child("model")?.map_or(Ok((None, false)), |element| read_model(element, mode))?;
+    let chosen = match mode {
+        Mode::Custom => named.map(Model::Named),
+        Mode::HostModel => Some(Model::HostModel),
+        Mode::HostPassthrough => Some(Model::HostPassthrough),
+    };
+    let model = chosen.unwrap_or_default();
+    let settings = [read_migratable(cpu, mode)?, read_features(cpu, chosen)?].concat();
+    let matching = read_match(cpu, chosen)?;
+    let spec = CpuSpec {
+        model,
+        settings,
+        policy: read_policy(cpu, chosen, forbid_fallback || matching != Match::Exact)?,
+        caches: cpu.child("cache")?.map_or(Ok(CacheMode::Model), |element| read_cache(element, model))?,
+        physical_bits: cpu.child("maxphysaddr")?.map_or(Ok(PhysicalBits::Model), read_physical_bits)?,
+        vendor: cpu.child("vendor")?.map(read_vendor).transpose()?,
+        matching,
+        ..CpuSpec::default()
+    };
+    Ok(CpuElement { spec, topology: cpu.child("topology")?.map(read_topology).transpose()? })
+}
+
+/// `<model fallback=''>NAME</model>`: the model, and whether no other will do.
+fn read_model(
+    element: Element<'_>,
+    mode: Mode,
+) -> Result<(Option<&'static model::NamedModel>, bool), XmlError> {
+    element.allow(&["fallback", "vendor_id"])?;
+    if element.value("vendor_id").is_some() {
+        return Err(
+            element.refuse_attribute("vendor_id", "the guest's vendor is the host's; take the attribute out")
+        );
+    }
+    let forbid = element.choice("fallback", &[("allow", false), ("forbid", true)])?.unwrap_or(false);
+    let name = element.text()?;
+    let name = name.trim();
+    if name.is_empty() {
+        return Ok((None, forbid));
+    }
+    if mode != Mode::Custom {
+        return Err(element
+            .refuse_text(name, "the mode says what the CPU is; take the name out, or give mode='custom'"));
+    }
+    if MODES.contains(&name) {
+        return Err(element.refuse_text(
+            name,
+            "that is a mode; give <cpu mode='host-passthrough'/> or <cpu mode='host-model'/>",
+        ));
+    }
+    let unknown = || SpecError::Model { given: name.to_owned(), nearest: model::suggest(name) };
+    let named = model::find(name).ok_or_else(|| element.wrong(Problem::Name(unknown())))?;
+    Ok((Some(named), forbid))
+}
+
+/// `migratable='on'`: what that takes away, before any `<feature>` may bring it back.
+fn read_migratable(cpu: Element<'_>, mode: Mode) -> Result<Vec<Setting>, XmlError> {
+    let migratable = cpu.choice("migratable", &[("on", true), ("off", false)])?;
+    if migratable.is_some() && mode != Mode::HostPassthrough {
+        return Err(cpu
+            .refuse_attribute("migratable", "only modes host-passthrough and maximum have it; take it out"));
+    }
+    let lost = FeatureId::find(UNMIGRATABLE).filter(|_| migratable == Some(true));
+    Ok(lost.map(|feature| Setting { feature, want: Want::Off }).into_iter().collect())
+}
+
+/// All `<feature policy='' name=''/>`, in their order.
+fn read_features(cpu: Element<'_>, chosen: Option<Model>) -> Result<Vec<Setting>, XmlError> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for element in cpu.children().filter(|child| child.name() == "feature") {
+        if chosen.is_none() {
+            return Err(element.refuse("there is no <model> that it would change; give one, or a mode"));
+        }
+        let setting = read_feature(element)?;
+        if settings.iter().any(|before| before.feature == setting.feature) {
+            return Err(element.refuse_attribute("name", "the feature stands here twice; keep one"));
+        }
+        settings.push(setting);
+    }
+    Ok(settings)
+}
+
+fn read_feature(element: Element<'_>) -> Result<Setting, XmlError> {
+    element.allow(&["policy", "name"])?;
+    element.empty()?;
+    let policies = [
+        ("force", Want::Force),
+        ("require", Want::Require),
+        ("optional", Want::Optional),
+        ("disable", Want::Off),
+        ("forbid", Want::Forbid),
+    ];
+    let want = element.choice("policy", &policies)?.unwrap_or(Want::Require);
+    let name = element.required("name", element.value("name"))?;
+    let unknown = || SpecError::Feature { given: name.to_owned(), nearest: FeatureId::suggest(name) };
+    let feature =
+        FeatureId::find(name).ok_or_else(|| element.wrong_attribute("name", Problem::Name(unknown())))?;
+    Ok(Setting { feature, want })
+}
+
+/// `check`, and what else says how much the model has to be given whole.
+fn read_policy(cpu: Element<'_>, chosen: Option<Model>, whole: bool) -> Result<Policy, XmlError> {
+    let policies = [("none", Policy::Ignore), ("partial", Policy::Check), ("full", Policy::Enforce)];
+    let given = cpu.choice("check", &policies)?;
+    match (chosen, given) {
+        (None, Some(_)) => Err(cpu.refuse_attribute("check", "there is no <model> to check; take it out")),
+        _ if whole => Ok(Policy::Enforce),
+        (_, Some(policy)) => Ok(policy),
+        (Some(Model::HostPassthrough), None) => Ok(Policy::Ignore),
+        (_, None) => Ok(Policy::Check),
+    }
+}
+
+/// `match`.
+fn read_match(cpu: Element<'_>, chosen: Option<Model>) -> Result<Match, XmlError> {
+    let matches = [("exact", Match::Exact), ("minimum", Match::Minimum), ("strict", Match::Strict)];
+    let matching = cpu.choice("match", &matches)?.unwrap_or_default();
+    if matching != Match::Exact && !matches!(chosen, Some(Model::Named(_))) {
+        return Err(cpu.refuse_attribute("match", "only a CPU with a <model> can be matched so; take it out"));
+    }
+    Ok(matching)
+}
+
+/// `<vendor>`.
+fn read_vendor(element: Element<'_>) -> Result<Vendor, XmlError> {
+    element.allow(&[])?;
+    match element.text()?.trim() {
+        "Intel" => Ok(Vendor::Intel),
+        // Hygon builds AMD's: no difference is made between their hosts.
+        "AMD" | "Hygon" => Ok(Vendor::Amd),
+        other => Err(element.refuse_text(other, "give Intel, AMD or Hygon")),
+    }
+}
+
+/// `<topology sockets='' dies='' clusters='' cores='' threads=''/>`.
+fn read_topology(element: Element<'_>) -> Result<Smp, XmlError> {
+    element.allow(&["sockets", "dies", "clusters", "cores", "threads"])?;
+    element.empty()?;
+    if element.number("clusters", 1)?.is_some_and(|clusters| clusters != 1) {
+        return Err(element.refuse_attribute("clusters", "an x86 die has no clusters; take it out"));
+    }
+    let needed = |name| element.required(name, element.number(name, 1)?);
+    Ok(Smp {
+        sockets: Some(needed("sockets")?),
+        dies: Some(element.number("dies", 1)?.unwrap_or(1)),
+        cores: Some(needed("cores")?),
+        threads: Some(needed("threads")?),
+        ..Smp::default()
+    })
+}
+
+/// `<cache level='' mode=''/>`. A named model has all of its caches: `emulate`, of which libvirt has only level 3, asks for what is
+/// there.
+fn read_cache(element: Element<'_>, model: Model) -> Result<CacheMode, XmlError> {
+    element.allow(&["level", "mode"])?;
+    element.empty()?;
+    let modes = [
+        ("emulate", CacheMode::Model),
+        ("passthrough", CacheMode::Passthrough),
+        ("disable", CacheMode::Disable),
+    ];
+    let mode = element.required("mode", element.choice("mode", &modes)?)?;
+    let level = element.choice("level", &[("1", 1), ("2", 2), ("3", 3)])?;
+    match (mode, level) {
+        (CacheMode::Model, None | Some(3)) if model == Model::HostPassthrough => Err(element
+            .refuse_attribute("mode", "the host's CPU has the host's caches; give passthrough or disable")),
+        (CacheMode::Model, None | Some(3)) | (_, None) => Ok(mode),
+        (CacheMode::Model, Some(_)) => {
+            Err(element.refuse_attribute("level", "with mode='emulate', give level='3' or none"))
+        }
+        (_, Some(_)) => Err(element
+            .refuse_attribute("level", "that mode is about all the caches at once; take the level out")),
+    }
+}
+
+/// `<maxphysaddr mode='' bits='' limit=''/>`.
+fn read_physical_bits(element: Element<'_>) -> Result<PhysicalBits, XmlError> {
+    element.allow(&["mode", "bits", "limit"])?;
+    element.empty()?;
+    let modes = [("passthrough", true), ("emulate", false)];
+    let passthrough = element.required("mode", element.choice("mode", &modes)?)?;
+    let bits = element.number("bits", 0)?;
+    let limit = element.number("limit", 0)?;
+    match (passthrough, bits, limit) {
+        (true, Some(_), _) => {
+            Err(element.refuse_attribute("bits", "only mode='emulate' has it; take it out"))
+        }
+        (false, _, Some(_)) => {
+            Err(element.refuse_attribute("limit", "only mode='passthrough' has it; take it out"))
+        }
+        (true, None, limit) if limit.is_none_or(|limit| limit >= MAX_PHYSICAL_BITS) => Ok(PhysicalBits::Host),
+        (true, None, _) => {
+            Err(element.refuse_attribute("limit", "nvmm has no limit; give mode='emulate' and bits="))
+        }
+        (false, None, None) => Ok(PhysicalBits::Model),
+        (false, Some(bits), None) if (MIN_PHYSICAL_BITS..=MAX_PHYSICAL_BITS).contains(&bits) => {
+            Ok(PhysicalBits::Fixed(bits))
+        }
+        (false, Some(_), None) => {
+            let why = format!("give a number from {MIN_PHYSICAL_BITS} to {MAX_PHYSICAL_BITS}");
+            Err(element.refuse_attribute("bits", why))
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "libvirt/names_test.rs"]
+mod names;
+#[cfg(test)]
+#[path = "libvirt_test.rs"]
+mod tests;
