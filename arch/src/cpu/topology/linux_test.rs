@@ -1,26 +1,28 @@
 //! What Linux makes of the leaves, by the rules that its versions have had: `arch/x86/kernel/cpu/{topology,common,intel,amd,cacheinfo}.c`
 //! of 6.1, and `topology_{common,ext,amd}.c`, which took their place in 6.9.
 
-use std::{fs, path::Path};
+use std::collections::BTreeSet;
 
 use proptest::{prelude::*, sample};
 
 use super::*;
 use crate::cpu::{
     cpuid::{Leaf, Register, Registers},
-    host::HostCpu,
+    testing,
 };
 
 /// Which rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Linux {
-    /// 6.1, to which AMD's leaf 0BH is worth reading only beside the topology extensions.
-    First6_1,
-    /// 6.1 since 2025, which reads leaf 0BH on any CPU.
-    Late6_1,
-    /// Since 6.9.
-    Since6_9,
+    /// Up to 6.8.
+    Old,
+    /// From 6.9 on. As the old one, it reads AMD's leaf 0BH only beside the topology extensions.
+    Gated,
+    /// From 6.17 on, where leaf 0BH is worth reading on any CPU.
+    Free,
 }
+
+const ALL: [Linux; 3] = [Linux::Old, Linux::Gated, Linux::Free];
 
 /// What it knows of one CPU.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,9 +136,10 @@ impl Cpu<'_> {
 
     fn see(&self, linux: Linux) -> Seen {
         let leaves: &[u32] = match linux {
-            Linux::Since6_9 => &[0x1f, 0x8000_0026, 0xb],
-            Linux::First6_1 if self.vendor == Vendor::Amd && !self.topoext() => &[],
-            _ => &[0x1f, 0xb],
+            Linux::Free => &[0x1f, 0x8000_0026, 0xb],
+            _ if self.vendor == Vendor::Amd && !self.topoext() => &[],
+            Linux::Gated => &[0x1f, 0x8000_0026, 0xb],
+            Linux::Old => &[0x1f, 0xb],
         };
         let old = || if self.vendor == Vendor::Amd { self.amd() } else { self.intel() };
         let mut seen = self.extended(leaves).unwrap_or_else(old);
@@ -164,15 +167,8 @@ impl Cpu<'_> {
 }
 
 /// Every recorded host's leaves.
-fn hosts() -> Vec<(String, Cpuid, Vendor)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/hosts");
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let hosts =
-        files.filter(|path| path.extension().is_some_and(|extension| extension == "json")).map(|path| {
-            let host: HostCpu = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-            (path.display().to_string(), host.offered(), host.vendor())
-        });
-    hosts.collect()
+fn hosts() -> impl Iterator<Item = (&'static str, Cpuid, Vendor)> {
+    testing::all().into_iter().map(|(name, host)| (name, host.offered(), host.vendor()))
 }
 
 /// A CPU with these maxima, as a model may have them, and with the topology extensions or without.
@@ -201,33 +197,51 @@ fn check(topology: &Topology, cpuid: &Cpuid, vendor: Vendor, linux: Linux, name:
             Cpu { cpuid: &cpuid, vendor }.see(linux)
         })
         .collect();
-    // Nothing that the first 6.1 reads tells threads or dies of AMD's without the topology extensions.
+    // Without the topology extensions nothing that it read tells AMD's threads or dies.
     let topoext = Cpu { cpuid: &cpuid, vendor }.topoext();
-    let blind = linux == Linux::First6_1 && vendor == Vendor::Amd && !topoext;
+    let blind = linux != Linux::Free && vendor == Vendor::Amd && !topoext;
     let (die, core) = match blind {
         true => (topology.threads_per_package(), 1),
         false => (topology.threads_per_die(), topology.threads),
     };
-    for (a, a_seen) in (0..).zip(&seen) {
-        let threads = if blind { 1 } else { topology.threads };
+    let threads = if blind { 1 } else { topology.threads };
+    let mut groups = Groups::default();
+    for (vcpu, seen) in (0..).zip(&seen) {
+        let Seen { package, .. } = *seen;
         let rounded = threads.next_power_of_two();
-        assert!([threads, rounded].contains(&a_seen.threads), "{name} {linux:?} {topology}: {a_seen:?}");
-        for (b, b_seen) in (0..).zip(&seen) {
-            let asked = [topology.threads_per_package(), die, core].map(|size| a / size == b / size);
-            let package = a_seen.package == b_seen.package;
-            let same_core = package && a_seen.core == b_seen.core;
-            let found = [package, package && a_seen.die == b_seen.die, same_core];
-            assert_eq!(found, asked, "{name} {linux:?} {topology}: {a} {a_seen:?}, {b} {b_seen:?}");
-            for (a_cache, b_cache) in a_seen.caches.iter().zip(&b_seen.caches) {
-                let asked = if a_cache.0 <= 2 { asked[2] } else { asked[1] };
-                assert_eq!(
-                    a_cache == b_cache,
-                    asked,
-                    "{name} {linux:?} {topology}: {a} {a_cache:?}, {b} {b_cache:?}"
-                );
-            }
+        assert!([threads, rounded].contains(&seen.threads), "{name} {linux:?} {topology}: {vcpu} {seen:?}");
+        groups.add("package", vec![package], vcpu / topology.threads_per_package());
+        groups.add("die", vec![package, seen.die], vcpu / die);
+        groups.add("core", vec![package, seen.core], vcpu / core);
+        for &(level, kind, sharing) in &seen.caches {
+            let asked = vcpu / if level <= 2 { core } else { die };
+            groups.add("cache", vec![level, kind, sharing], asked);
         }
     }
+    groups.check(&format!("{name} {linux:?} {topology}"));
+}
+
+/// For each kind of thing, which one each vCPU was found in and which one it was asked to be in.
+#[derive(Debug, Default)]
+struct Groups(BTreeSet<(&'static str, Vec<u32>, u32)>);
+
+impl Groups {
+    fn add(&mut self, kind: &'static str, found: Vec<u32>, asked: u32) {
+        self.0.insert((kind, found, asked));
+    }
+
+    /// As many were found as were asked for, each in the place of one.
+    fn check(&self, what: &str) {
+        let found: BTreeSet<_> = self.0.iter().map(|(kind, found, _)| (kind, found)).collect();
+        // A cache's level and type are not for the topology to change.
+        let asked: BTreeSet<_> =
+            self.0.iter().map(|(kind, found, asked)| (kind, cache(kind, found), asked)).collect();
+        assert_eq!((found.len(), asked.len()), (self.0.len(), self.0.len()), "{what}: {self:?}");
+    }
+}
+
+fn cache<'a>(kind: &str, found: &'a [u32]) -> &'a [u32] {
+    if kind == "cache" { &found[..2] } else { &[] }
 }
 
 fn small() -> impl Strategy<Value = Topology> {
@@ -236,22 +250,20 @@ fn small() -> impl Strategy<Value = Topology> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
     #[test]
     fn linux_sees_what_was_asked(
         topology in small(),
+        (name, cpuid, vendor) in sample::select(hosts().collect::<Vec<_>>()),
         level in sample::select(vec![1u32, 4, 5, 0xa, 0xb, 0xd, 0x10, 0x16, 0x1f, 0x20]),
         xlevel in sample::select(vec![0x8000_0004u32, 0x8000_0008, 0x8000_000a, 0x8000_001e, 0x8000_0022, 0x8000_0026]),
         topoext in any::<bool>(),
     ) {
-        for (name, cpuid, vendor) in hosts() {
-            let cpuid = limited(cpuid, vendor, level, xlevel, topoext);
-            // The first 6.1 knows of such a CPU's cores by function 8000_0008H, and of its id by the eight bits in leaf 01H.
-            let knows = xlevel >= 0x8000_0008 && topology.max_apic_id() < FIRST_X2APIC_ID;
-            let first = (vendor == Vendor::Intel || topoext || knows).then_some(Linux::First6_1);
-            for linux in first.into_iter().chain([Linux::Late6_1, Linux::Since6_9]) {
-                check(&topology, &cpuid, vendor, linux, &name);
+        let cpuid = limited(cpuid, vendor, level, xlevel, topoext);
+        // Without leaf 0BH it knew of AMD's cores by function 8000_0008H, and of their ids by the eight bits in leaf 01H.
+        let knew = xlevel >= 0x8000_0008 && topology.max_apic_id() < FIRST_X2APIC_ID;
+        for linux in ALL {
+            if linux == Linux::Free || vendor == Vendor::Intel || topoext || knew {
+                check(&topology, &cpuid, vendor, linux, name);
             }
         }
     }
@@ -276,8 +288,10 @@ fn linux_sees_machines_with_more_than_255_vcpus() {
             for topology in [[1, 1, 300, 1], [2, 1, 65, 2], [3, 3, 11, 3]] {
                 let [sockets, dies, cores, threads] = topology;
                 let topology = Topology::new(sockets, dies, cores, threads).unwrap();
-                for linux in [Linux::Late6_1, Linux::Since6_9] {
-                    check(&topology, &cpuid, vendor, linux, &name);
+                for linux in ALL {
+                    if linux == Linux::Free || vendor == Vendor::Intel || topoext {
+                        check(&topology, &cpuid, vendor, linux, name);
+                    }
                 }
             }
         }
@@ -289,8 +303,8 @@ fn linux_sees_machines_with_more_than_255_vcpus() {
 fn linux_sees_more_cores_than_leaf_4_holds() {
     for (name, cpuid, vendor) in hosts() {
         let cpuid = limited(cpuid, vendor, 0xa, 0x8000_0008, false);
-        for linux in [Linux::First6_1, Linux::Late6_1, Linux::Since6_9] {
-            check(&Topology::flat(128).unwrap(), &cpuid, vendor, linux, &name);
+        for linux in ALL {
+            check(&Topology::flat(128).unwrap(), &cpuid, vendor, linux, name);
         }
     }
 }
