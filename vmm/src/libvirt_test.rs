@@ -172,7 +172,7 @@ fn a_name_that_is_no_models_is_an_error() {
     let unknown = error("<cpu>\n  <model fallback='allow'>Core2Dou</model>\n</cpu>");
     assert!(unknown.starts_with("line 2, column 3: unknown CPU \"Core2Dou\""), "{unknown}");
     let Problem::Name(SpecError::Model { given, .. }) =
-        parse("<cpu><model>x</model></cpu>").unwrap_err().problem
+        *parse("<cpu><model>x</model></cpu>").unwrap_err().problem
     else {
         panic!("another error");
     };

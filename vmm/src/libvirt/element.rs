@@ -152,7 +152,7 @@ impl<'a> Element<'a> {
 
     fn at(self, offset: usize, problem: Problem) -> XmlError {
         let at = self.0.document().text_pos_at(offset);
-        XmlError { line: at.row, column: at.col, problem }
+        XmlError { line: at.row, column: at.col, problem: Box::new(problem) }
     }
 
     fn texts(self) -> impl Iterator<Item = Node<'a, 'a>> {

@@ -13,8 +13,8 @@ pub struct XmlError {
     pub line: u32,
     /// The character in it, from 1.
     pub column: u32,
-    /// What is wrong there.
-    pub problem: Problem,
+    /// What is wrong there. Boxed, as most results are no errors.
+    pub problem: Box<Problem>,
 }
 
 /// What is wrong with a `<cpu>` element.
@@ -95,6 +95,6 @@ impl XmlError {
         let at = error.pos();
         // The position stands in front of the message already.
         let message = error.to_string().replacen(&format!(" at {at}"), "", 1);
-        Self { line: at.row, column: at.col, problem: Problem::Malformed(message) }
+        Self { line: at.row, column: at.col, problem: Box::new(Problem::Malformed(message)) }
     }
 }
