@@ -290,7 +290,3 @@ const fn zen(l1d: Cache, l1i: Cache, l2: Cache, l3_kib: u32) -> Set {
         Cache::unified(3, l3_kib, 16).with(NO_WBINVD).tagged(),
     ]
 }
-
-#[cfg(test)]
-#[path = "caches_test.rs"]
-mod tests;
