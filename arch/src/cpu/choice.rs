@@ -18,9 +18,9 @@ use super::{
 /// The features that the topology decides on.
 pub(super) static TOPOLOGICAL: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("ht cmp-legacy"));
 /// What QEMU takes from every named model on KVM: MWAIT and the thermal MSRs are not there, and nesting is asked for.
-static KVM_LACKS: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("monitor acpi svm"));
+pub static KVM_LACKS: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("monitor acpi svm"));
 /// What QEMU gives every named model on KVM.
-static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
+pub static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
     FeatureSet::parse(
         "hypervisor x2apic kvmclock kvmclock2 kvm-nopiodelay kvm-asyncpf kvm-steal-time kvm-pv-eoi kvmclock-stable-bit",
     )

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 
 /// What unit tests use where they find it.
-pub(crate) const UNIT_TESTS: &[&str] = &["acpica-tools", "qemu-utils"];
+pub(crate) const UNIT_TESTS: &[&str] = &["acpica-tools", "qemu-system-x86", "qemu-utils"];
 
 /// Installs those of `packages` that are missing.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
