@@ -12,7 +12,7 @@ mod zhaoxin;
 
 use std::{collections::HashMap, sync::LazyLock};
 
-pub use caches::{Cache, Caches};
+pub use caches::Caches;
 
 use self::vmx::Vmx;
 use super::{feature::FeatureSet, host::Vendor};

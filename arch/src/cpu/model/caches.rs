@@ -17,11 +17,11 @@ pub struct Caches {
 }
 
 /// L1 for data, L1 for instructions, L2, L3.
-type Set = [Cache; 4];
+pub(super) type Set = [Cache; 4];
 
 /// One cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cache {
+pub(super) struct Cache {
     /// "Cache type".
     kind: Kind,
     level: u32,
