@@ -263,13 +263,11 @@ fn check_vcpus(host: &Host, topology: &Topology) -> anyhow::Result<()> {
 
 /// Why there is no such CPU here, with the option that asked for it.
 fn refusal(config: &VmConfig, error: CpuError) -> anyhow::Error {
-    let why = anyhow::Error::from(error.clone());
-    match error {
-        CpuError::NoNesting => {
-            why.context(format!("--nested on: nesting is {}", host::describe_nesting(&Nesting::None)))
-        }
-        _ => why.context(format!("--cpu {}", config.cpu)),
-    }
+    let asked = match error {
+        CpuError::NoNesting => format!("--nested on: nesting is {}", host::describe_nesting(&Nesting::None)),
+        _ => format!("--cpu {}", config.cpu),
+    };
+    anyhow::Error::from(error).context(asked)
 }
 
 /// The memory map, if the guest's processors have addresses for it.

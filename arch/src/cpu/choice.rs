@@ -25,6 +25,8 @@ pub static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
         "hypervisor x2apic kvmclock kvmclock2 kvm-nopiodelay kvm-asyncpf kvm-steal-time kvm-pv-eoi kvmclock-stable-bit",
     )
 });
+/// What kernels switch off where it is vulnerable. Few models have a twin without it, and they fit all the same.
+static TSX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("hle rtm taa-no"));
 static VMX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("vmx"));
 static SVM: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("svm"));
 /// All of VMX that its capability MSRs tell.
@@ -171,9 +173,16 @@ impl Choice {
                 self.unmet.push(Unmet { feature: id, reason: Reason::Needs(need) });
             }
         }
-        for id in (self.granted - offer.features - forced).iter() {
+        let lacking = self.granted - offer.features - forced;
+        for id in lacking.iter() {
             self.drop(id, Why::Restrict("KVM does not offer it"));
             self.unmet.push(Unmet { feature: id, reason: Reason::Host });
+        }
+        // Without the one, its parts, which nobody asked for, are not worth a word.
+        for (bit, parts) in [(*VMX, *VMX_PARTS), (*SVM, *SVM_PARTS)] {
+            if !(lacking & bit).is_empty() {
+                self.unmet.retain(|unmet| explicit.contains(unmet.feature) || !parts.contains(unmet.feature));
+            }
         }
         let lost = self.close(offer);
         self.unmet.extend(lost);
@@ -267,14 +276,14 @@ fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> Featur
     base
 }
 
-/// The model with the most features of all that the host has the features of; if there is none, the one that lacks the fewest. Among
-/// equals, one that is as old as the host, and then the one with the plainest name.
+/// Of the models that the host has all features of, the one that shares the most with it. If there is none, the one that lacks the fewest
+/// counts. Among equals, one that is as old as the host comes first, and then the one with the plainest name.
 fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
     let rank = |model: &&NamedModel| {
         let features = model.features - *KVM_LACKS - *TOPOLOGICAL - *VMX_PARTS - *SVM_PARTS;
-        let missing = (features - offer.features).len();
-        let plain = (!is_version(&model.name), Reverse(model.name.len()));
-        (Reverse(missing), features.len(), model.signature == offer.signature, plain)
+        let missing = features - offer.features;
+        let alike = (model.signature == offer.signature, !is_version(&model.name), Reverse(model.name.len()));
+        (Reverse((missing - *TSX).len()), (features & offer.features).len(), Reverse(missing.len()), alike)
     };
     model::all()
         .filter(|model| model.vendor() == Some(offer.vendor))

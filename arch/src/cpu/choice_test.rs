@@ -1,1 +1,157 @@
+use super::*;
+use crate::cpu::{
+    host::{HostCpu, Vendor},
+    profile::CpuProfile,
+    testing::{self, epyc, haswell, software},
+    topology::Topology,
+};
 
+fn resolve(host: &HostCpu, spec: &str) -> Result<CpuProfile, CpuError> {
+    CpuProfile::resolve(host, &spec.parse().unwrap(), &Topology::flat(1).unwrap())
+}
+
+fn server(name: &str) -> HostCpu {
+    testing::servers().into_iter().find(|(server, _)| *server == name).unwrap().1
+}
+
+fn id(name: &str) -> FeatureId {
+    FeatureId::find(name).unwrap()
+}
+
+fn has(profile: &CpuProfile, name: &str) -> bool {
+    profile.features().contains(id(name))
+}
+
+fn unmet(profile: &CpuProfile) -> Vec<String> {
+    profile.unmet().iter().map(ToString::to_string).collect()
+}
+
+fn with(host: &HostCpu, model: &str, settings: &[(&str, Want)]) -> Result<CpuProfile, CpuError> {
+    let settings = settings.iter().map(|&(name, want)| Setting { feature: id(name), want }).collect();
+    let spec = CpuSpec { model: model.parse().unwrap(), settings, ..CpuSpec::default() };
+    CpuProfile::resolve(host, &spec, &Topology::flat(1).unwrap())
+}
+
+#[test]
+fn no_model_nests_unless_told() {
+    for (name, host) in testing::all() {
+        for model in model::all() {
+            let profile = resolve(&host, &model.name).unwrap();
+            assert!(!has(&profile, "vmx") && !has(&profile, "svm"), "{name}: {}", model.name);
+        }
+    }
+    assert!(has(&resolve(&haswell(), "qemu64,+vmx").unwrap(), "vmx"));
+    assert!(has(&resolve(&epyc(), "qemu64,+svm").unwrap(), "npt"));
+}
+
+#[test]
+fn what_a_model_says_of_vmx_counts() {
+    // Penryn has no EPT, and qemu64 says nothing.
+    let profile = resolve(&server("cascade-lake"), "core2duo,+vmx").unwrap();
+    assert!(has(&profile, "vmx-vnmi") && !has(&profile, "vmx-ept"), "{:?}", profile.features());
+    assert!(has(&resolve(&server("cascade-lake"), "qemu64,+vmx").unwrap(), "vmx-ept"));
+    assert!(has(&resolve(&server("cascade-lake"), "core2duo,+vmx,+vmx-ept").unwrap(), "vmx-ept"));
+}
+
+#[test]
+fn what_needs_another_goes_with_it() {
+    let host = server("cascade-lake");
+    let profile = resolve(&host, "host-passthrough,-avx").unwrap();
+    assert!(!has(&profile, "avx2") && !has(&profile, "avx512f") && has(&profile, "sse4.2"));
+    assert_eq!(profile.why(id("avx")), Why::Feature);
+    assert_eq!(profile.why(id("avx2")), Why::Needs("avx"));
+    assert_eq!(profile.unmet(), []);
+    // Asked for all the same.
+    assert_eq!(unmet(&resolve(&host, "host-passthrough,-avx,+avx2").unwrap()), ["avx2 (needs avx)"]);
+    let lonely = resolve(&host, "Haswell-noTSX,+vmx-ept").unwrap();
+    assert_eq!(unmet(&lonely), ["vmx-ept (needs vmx-secondary-ctls)"]);
+    assert!(has(&resolve(&host, "host-passthrough,-avx,+avx").unwrap(), "avx2"));
+}
+
+#[test]
+fn all_that_is_missing_is_said_at_once() {
+    let profile = resolve(&epyc(), "Opteron_G3,+vmx,+avx512f,check").unwrap();
+    let missing = unmet(&profile);
+    assert!(missing.contains(&"vmx (CPUID.01H:ECX[5])".to_owned()), "{missing:?}");
+    assert!(missing.iter().all(|line| !line.starts_with("vmx-")), "{missing:?}");
+    let Err(CpuError::Unmet(refused)) = resolve(&epyc(), "Opteron_G3,+vmx,+avx512f,enforce") else {
+        panic!()
+    };
+    assert_eq!(refused, profile.unmet());
+    assert_eq!(resolve(&epyc(), "Opteron_G3,+vmx,check=off").unwrap().unmet(), []);
+}
+
+#[test]
+fn policies_are_libvirts() {
+    let host = haswell();
+    let ok = |settings: &[_]| with(&host, "Nehalem", settings).unwrap();
+    let error = |settings: &[_]| with(&host, "Nehalem", settings).unwrap_err().to_string();
+    assert_eq!(error(&[("svm", Want::Require)]), "this host cannot give svm (CPUID.80000001H:ECX[2])");
+    assert_eq!(unmet(&ok(&[("svm", Want::Optional)])), [""; 0]);
+    assert!(has(
+        &ok(&[("avx2", Want::Optional), ("avx", Want::Optional), ("xsave", Want::Optional)]),
+        "avx2"
+    ));
+    assert_eq!(error(&[("avx2", Want::Forbid)]), "this host has what is forbidden: avx2");
+    assert!(!has(&ok(&[("avx512f", Want::Forbid)]), "avx512f"));
+    let forced = ok(&[("3dnow", Want::Force)]);
+    assert!(has(&forced, "3dnow") && forced.unmet().is_empty());
+    assert_eq!(error(&[("svm", Want::Force)]), "svm can't be forced: KVM keeps to what it offers");
+}
+
+#[test]
+fn cpus_may_be_better_or_not() {
+    let host = haswell();
+    let spec = |matching| CpuSpec { model: "Nehalem".parse().unwrap(), matching, ..CpuSpec::default() };
+    let resolve = |matching| CpuProfile::resolve(&host, &spec(matching), &Topology::flat(1).unwrap());
+    assert!(!has(&resolve(Match::Exact).unwrap(), "avx2"));
+    assert!(has(&resolve(Match::Minimum).unwrap(), "avx2"));
+    let error = resolve(Match::Strict).unwrap_err().to_string();
+    assert!(
+        error.starts_with("this host has more than what is described: ") && error.contains("avx2"),
+        "{error}"
+    );
+    let vendor = CpuSpec { vendor: Some(Vendor::Amd), ..CpuSpec::default() };
+    let error = CpuProfile::resolve(&host, &vendor, &Topology::flat(1).unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "this host's processor is not made by AMD");
+}
+
+#[test]
+fn nesting_is_one_switch() {
+    let resolve = |host: &HostCpu, model: &str, nested| {
+        let spec = CpuSpec { model: model.parse().unwrap(), nested, ..CpuSpec::default() };
+        CpuProfile::resolve(host, &spec, &Topology::flat(1).unwrap())
+    };
+    for host in [haswell(), epyc()] {
+        assert_eq!(resolve(&host, "host", Nested::Off).unwrap().nesting().name(), "none");
+        assert_eq!(resolve(&host, "qemu64", Nested::Auto).unwrap().nesting().name(), "none");
+        assert_ne!(resolve(&host, "qemu64", Nested::On).unwrap().nesting().name(), "none");
+    }
+    assert_eq!(resolve(&software(), "host", Nested::On).unwrap_err(), CpuError::NoNesting);
+}
+
+#[test]
+fn host_models_are_of_the_hosts_generation() {
+    let nearest = |host: &HostCpu| resolve(host, "host-model").unwrap().canonical().model.to_string();
+    let found = testing::all().into_iter().map(|(name, host)| format!("{name}: {}", nearest(&host)));
+    assert_eq!(
+        found.collect::<Vec<_>>(),
+        [
+            // Emulated ones lack what their models have.
+            "bochs-haswell: SandyBridge",
+            "qemu-tcg-epyc: cpu64-rhel6",
+            "software-kvm: pentium3",
+            "broadwell-ep: Broadwell",
+            "cascade-lake: Cascadelake-Server-v5",
+            "ice-lake: Icelake-Server-v9",
+            // This one has no AMX.
+            "sapphire-rapids: Icelake-Server-v6",
+            "granite-rapids: GraniteRapids-v7",
+            "naples: EPYC",
+            "rome: EPYC-Rome-v4",
+            "milan: EPYC-Milan-v2",
+            "genoa: EPYC-Genoa",
+            "dhyana: Dhyana",
+        ]
+    );
+}

@@ -37,8 +37,13 @@ impl FeatureSet {
 
     /// Its features in the table's order.
     pub fn iter(&self) -> impl Iterator<Item = FeatureId> + use<> {
-        let set = *self;
-        FeatureId::all().filter(move |&id| set.contains(id))
+        let words = (0_u16..).step_by(64).zip(self.0).filter(|(_, word)| *word != 0);
+        words.flat_map(|(first, word)| {
+            (first..first + 64)
+                .zip(0..64)
+                .filter(move |(_, bit)| word >> bit & 1 == 1)
+                .map(|(id, _)| FeatureId(id))
+        })
     }
 
     /// How many there are.
@@ -57,7 +62,8 @@ impl FeatureSet {
     /// don't exist are left out.
     #[must_use]
     pub fn parse(names: &str) -> Self {
-        names.split_whitespace().filter_map(FeatureId::find).flat_map(|id| id.together().iter()).collect()
+        let ids = names.split_whitespace().filter_map(FeatureId::find);
+        ids.fold(Self::default(), |set, id| set | id.together())
     }
 }
 
