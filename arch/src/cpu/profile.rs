@@ -41,6 +41,8 @@ pub struct CpuProfile {
     /// The leaves, but for the vCPUs' own numbers, and the capability MSRs.
     capabilities: Capabilities,
     msrs: Vec<(u32, u64)>,
+    /// The leaves that KVM would give.
+    offered: Cpuid,
     nesting: Nesting,
     choice: Choice,
     canonical: CpuSpec,
@@ -90,7 +92,8 @@ impl CpuProfile {
             ..CpuSpec::default()
         };
         let (vendor, topology) = (offer.vendor, *topology);
-        Ok(Self { vendor, topology, capabilities, msrs, nesting, choice, canonical, decisions })
+        let offered = offer.capabilities.cpuid;
+        Ok(Self { vendor, topology, capabilities, msrs, offered, nesting, choice, canonical, decisions })
     }
 
     /// A vCPU's leaves, for `KVM_SET_CPUID2`.
@@ -190,7 +193,7 @@ impl CpuProfile {
     /// Compares a vCPU's leaves as `KVM_GET_CPUID2` has them with those it was given.
     #[must_use]
     pub fn verify(&self, vcpu: u32, read: &[kvm_cpuid_entry2]) -> Vec<Mismatch> {
-        verify::compare(&self.leaves(vcpu), &Cpuid::from_entries(read))
+        verify::compare(&self.leaves(vcpu), &Cpuid::from_entries(read), &self.offered)
     }
 }
 

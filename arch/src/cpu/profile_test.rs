@@ -160,6 +160,18 @@ fn intel_msr_stays_away_from_amd() {
 }
 
 #[test]
+fn state_that_kvm_can_not_hide_is_told_apart() {
+    let host = haswell();
+    let spec = "host-passthrough,-xsave".parse().unwrap();
+    let profile = CpuProfile::resolve(&host, &spec, &Topology::flat(1).unwrap()).unwrap();
+    let mut read = profile.leaves(0);
+    read.0.extend(host.supported.function(0xd));
+    assert!(profile.verify(0, &read.to_entries()).iter().all(Mismatch::only_adds));
+    read.0.get_mut(&Leaf::sub(0xd, 2)).unwrap().eax += 1;
+    assert!(!profile.verify(0, &read.to_entries()).iter().all(Mismatch::only_adds));
+}
+
+#[test]
 fn tiles_without_their_state_are_taken_away() {
     let (_, mut host) = testing::servers().into_iter().find(|(name, _)| *name == "granite-rapids").unwrap();
     let amx =

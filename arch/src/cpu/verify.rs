@@ -43,6 +43,9 @@ const FEATURES: [(Leaf, Register); 9] = [
     (Leaf::new(0x8000_0001), Edx),
 ];
 
+/// Functions whose leaves may be KVM's own, whatever it was given.
+const OWN: [u32; 2] = [0x7, 0xd];
+
 /// A register that KVM has otherwise than it was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mismatch {
@@ -54,30 +57,36 @@ pub struct Mismatch {
     pub set: u32,
     /// What KVM has, 0 if nothing.
     pub read: u32,
+    /// What KVM offers.
+    pub offered: u32,
 }
 
 impl Mismatch {
-    /// Whether KVM has all that it was given and shows more features. A KVM in software does that: it runs the guest's code on the
-    /// processor as it is, and can't hide what that has. VMX and SVM, which it would have to emulate, are not for it to add.
+    /// Whether KVM has all that it was given and shows more. A KVM in software does that: it runs the guest's code on the processor as it is,
+    /// and can't hide its features, or the state that XSAVE has room for. VMX and SVM, which it would have to emulate, are not for it to
+    /// add.
     #[must_use]
     pub fn only_adds(&self) -> bool {
         let place = (self.leaf, self.register);
         let nesting = [nesting::VMX, nesting::SVM].iter().filter(|bit| (bit.leaf, bit.register) == place);
         let may_add = !nesting.fold(0, |bits, bit| bits | bit.mask());
-        FEATURES.contains(&place) && self.set & !self.read == 0 && self.read & !self.set & !may_add == 0
+        let own = self.read == self.offered && OWN.contains(&self.leaf.function);
+        own || FEATURES.contains(&place)
+            && self.set & !self.read == 0
+            && self.read & !self.set & !may_add == 0
     }
 }
 
 /// `CPUID.01H:ECX is 0x0 and not 0x80000000`.
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { leaf, register, set, read } = self;
+        let Self { leaf, register, set, read, .. } = self;
         write!(f, "{leaf}:{register} is {read:#x} and not {set:#x}")
     }
 }
 
 /// Every register that differs in other bits than [`LIVE`] ones. A leaf that isn't there reads as zero.
-pub(super) fn compare(set: &Cpuid, read: &Cpuid) -> Vec<Mismatch> {
+pub(super) fn compare(set: &Cpuid, read: &Cpuid, offered: &Cpuid) -> Vec<Mismatch> {
     let (mut set, mut read) = (set.clone(), read.clone());
     for field in LIVE {
         for cpuid in [&mut set, &mut read] {
@@ -90,7 +99,8 @@ pub(super) fn compare(set: &Cpuid, read: &Cpuid) -> Vec<Mismatch> {
         for register in Register::ALL {
             let (set, read) = (set.get(leaf).get(register), read.get(leaf).get(register));
             if set != read {
-                mismatches.push(Mismatch { leaf, register, set, read });
+                let offered = offered.get(leaf).get(register);
+                mismatches.push(Mismatch { leaf, register, set, read, offered });
             }
         }
     }
