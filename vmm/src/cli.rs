@@ -30,6 +30,8 @@ pub struct Cli {
 pub enum Command {
     /// Prove that nesting works: boot Linux, and in it Linux, each level by nvmm on KVM
     Nest(crate::nest::NestArgs),
+    /// Show CPU models and features, and the CPU that a guest would get
+    Cpu(crate::cpu::CpuArgs),
 }
 
 /// The options of a machine.

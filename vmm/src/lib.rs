@@ -1,4 +1,4 @@
-//! The machine: KVM, memory, vCPUs and devices put together; the command line in front, and `nvmm nest`.
+//! The machine: KVM, memory, vCPUs and devices put together; the command line in front, `nvmm nest` and `nvmm cpu`.
 //!
 //! ```text
 //! argv --clap--> cli::MachineArgs --> config::VmConfig --> machine::Machine::build --> run --> exit::Exit --> status
@@ -8,6 +8,7 @@ mod buses;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod cpu;
 pub mod crash;
 pub mod describe;
 pub mod exit;

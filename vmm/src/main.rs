@@ -11,6 +11,7 @@ use vmm::{
     cli::{Cli, Command, MachineArgs, OnReboot},
     config::{ConfigError, VmConfig},
     console::Console,
+    cpu,
     describe::Description,
     exit::{COULD_NOT, Exit, USAGE},
     host::{self, Host},
@@ -26,11 +27,12 @@ fn main() -> ExitCode {
     log_to_stderr(cli.machine.verbose);
     let status = match &cli.command {
         Some(Command::Nest(args)) => nest::run(args),
+        Some(Command::Cpu(args)) => cpu::run(args),
         None => run(&cli.machine),
     };
     ExitCode::from(status.unwrap_or_else(|error| {
         eprintln!("nvmm: {error:#}");
-        let usage = error.downcast_ref::<ConfigError>().is_some();
+        let usage = error.is::<ConfigError>() || error.is::<cpu::UsageError>();
         if usage { USAGE } else { COULD_NOT }
     }))
 }

@@ -1,0 +1,237 @@
+//! `nvmm cpu`, as people type it, on recorded hosts.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+};
+
+use arch::cpu::host::HostCpu;
+use support::{no_kvm, nvmm};
+
+const HOSTS: [&str; 4] = ["bochs-haswell", "milan", "sapphire-rapids", "software-kvm"];
+const SPECS: [&str; 8] = [
+    "host-passthrough",
+    "host-passthrough,-avx,+invtsc",
+    "host-model",
+    "qemu64",
+    "Haswell,-smep",
+    "EPYC,+svm,-npt",
+    "core2duo,+vmx,-vmx-ept",
+    "x86-64-v3",
+];
+
+fn hosts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/hosts")
+}
+
+fn host(name: &str) -> String {
+    hosts().join(name).with_extension("json").to_str().unwrap().to_owned()
+}
+
+fn cpu(words: &[&str]) -> Output {
+    nvmm().arg("cpu").args(words).output().unwrap()
+}
+
+/// What it prints, and nothing on stderr.
+#[track_caller]
+fn prints(words: &[&str]) -> String {
+    let output = cpu(words);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""), "{words:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Checks that it ends with `status` and one line that has all of `parts`.
+#[track_caller]
+fn refused(words: &[&str], status: i32, parts: &[&str]) {
+    let output = cpu(words);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{words:?}: {stderr}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{words:?}");
+    for part in parts {
+        assert!(stderr.contains(part), "{words:?}: no {part:?} in {stderr}");
+    }
+    assert_eq!(stderr.lines().count(), 1, "{words:?}: {stderr}");
+}
+
+#[test]
+fn list_marks_models_and_features() {
+    let host = host("milan");
+    let text = prints(&["list", "--host", &host]);
+    for part in ["AMD EPYC 7713", "EPYC-Milan", "runs\n", "lacks ", "CPUID.8000000AH:EDX\n  here      npt"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&prints(&["list", "--json", "--host", &host])).unwrap();
+    assert!(json["models"].as_array().unwrap().len() > 40);
+}
+
+#[test]
+fn list_and_explain_do_without_kvm() {
+    for words in [["list"].as_slice(), &["explain", "avx2"]] {
+        let output = nvmm().arg("cpu").args(words).args(["--kvm", "/dev/no-kvm"]).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(0), 1), "{stderr}");
+        assert!(stderr.contains("/dev/no-kvm is missing") && stderr.contains("--host FILE"), "{stderr}");
+        assert!(String::from_utf8(output.stdout).unwrap().contains("avx2"));
+    }
+}
+
+#[test]
+fn what_expand_prints_gives_the_same_cpu() {
+    for name in HOSTS {
+        let host = host(name);
+        for spec in SPECS {
+            for nested in ["off", "auto"] {
+                let options = ["--host", &host, "--nested", nested];
+                let output = cpu(&[&["expand", spec], options.as_slice()].concat());
+                assert_eq!(output.status.code(), Some(0), "{name} {spec}");
+                let expanded = String::from_utf8(output.stdout).unwrap();
+                assert_eq!(expanded.lines().count(), 1, "{expanded}");
+                let raw = |spec: &str, options: &[&str]| {
+                    let options = [options, &["--smp", "4,threads=2", "--vcpu", "3"]].concat();
+                    String::from_utf8(cpu(&[&["show", "--raw", spec], options.as_slice()].concat()).stdout)
+                        .unwrap()
+                };
+                let first = raw(spec, &options);
+                assert!(first.starts_with("0x00000000 0x00: eax=0x"), "{first}");
+                assert_eq!(
+                    raw(expanded.trim_end(), &["--host", &host]),
+                    first,
+                    "{name}: {spec} is {expanded}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn raw_lines_are_those_of_cpuid_r() {
+    let raw = prints(&["show", "host-passthrough", "--raw", "--host", &host("bochs-haswell")]);
+    let host: HostCpu = serde_json::from_str(&fs::read_to_string(host("bochs-haswell")).unwrap()).unwrap();
+    let leaf = arch::cpu::cpuid::Leaf::sub(7, 0);
+    let line = format!("0x00000007 0x00: {}", host.supported.get(leaf));
+    assert!(raw.lines().any(|other| other == line), "{line}\n{raw}");
+    assert!(raw.lines().any(|line| line == "MSR 0x3a: 0x0000000000000005"), "{raw}");
+    assert!(raw.lines().all(|line| line.starts_with("0x") || line.starts_with("MSR 0x")), "{raw}");
+}
+
+#[test]
+fn what_cannot_be_given_is_on_stderr() {
+    let host = host("bochs-haswell");
+    let output = cpu(&["expand", "SapphireRapids", "--host", &host]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(0), 1));
+    assert!(
+        stderr.starts_with("nvmm: this host cannot give ") && stderr.contains("avx512f (CPUID."),
+        "{stderr}"
+    );
+    refused(&["expand", "SapphireRapids,enforce", "--host", &host], 1, &["cannot give", "avx512f"]);
+    refused(&["show", "qemu64", "--nested", "on", "--host", &self::host("software-kvm")], 1, &["vmx", "svm"]);
+}
+
+#[test]
+fn show_names_bits_and_who_set_them() {
+    let host = host("bochs-haswell");
+    let text = prints(&["show", "host-passthrough,-vmx-ept", "--host", &host, "--smp", "2"]);
+    for part in [
+        "nesting       vmx (vpid, ",
+        "EBX[23:16]  topology    logical",
+        "IA32_VMX_TRUE_EXIT_CTLS",
+        "vmx-ept (asked for)",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains('\x1b'), "colour that nobody sees");
+    let json = prints(&["show", "host-passthrough", "--json", "--host", &host]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["nesting"]["kind"], "vmx");
+}
+
+#[test]
+fn diff_tells_equal_from_different() {
+    let (intel, amd) = (host("bochs-haswell"), host("milan"));
+    assert_eq!(prints(&["diff", "host", "host-passthrough", "--host", &intel]), "");
+    assert_eq!(prints(&["diff", &amd, "host", "--host", &amd]), "");
+    let output = cpu(&["diff", "host", "host,-movbe", "--host", &intel]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("CPUID.01H:ECX[22]  movbe") && text.ends_with("1 difference\n"), "{text}");
+    // Files need no host.
+    let output = cpu(&["diff", &intel, &amd, "--json", "--kvm", "/dev/no-kvm"]);
+    assert_eq!(output.status.code(), Some(1));
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let vendor = serde_json::json!(
+        {"place": "CPUID.00H", "name": "vendor", "a": "GenuineIntel", "b": "AuthenticAMD"}
+    );
+    assert!(rows.as_array().unwrap().contains(&vendor), "{rows:#}");
+}
+
+#[test]
+fn explain_says_where_and_who() {
+    let text = prints(&["explain", "vmx_ept", "--host", &host("bochs-haswell")]);
+    for part in ["vmx-ept: ", "MSR(48BH)[1]", "SDM 3D", "KVM offers it (Intel(R) Core(TM) i7-4770", "Haswell"]
+    {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn dump_is_what_host_reads() {
+    let host = host("milan");
+    let dump = prints(&["dump", "--host", &host]);
+    let read = |text: &str| serde_json::from_str::<HostCpu>(text).unwrap();
+    assert_eq!(read(&dump), read(&fs::read_to_string(&host).unwrap()));
+    if no_kvm() {
+        return;
+    }
+    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    fs::write(&file, prints(&["dump"])).unwrap();
+    assert_eq!(prints(&["diff", "host", file.path().to_str().unwrap()]), "");
+}
+
+#[test]
+fn a_reader_may_stop_early() {
+    let mut list = nvmm();
+    list.args(["cpu", "list", "--host", &host("milan")]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut list = list.spawn().unwrap();
+    drop(list.stdout.take());
+    let output = list.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
+fn wrong_words() {
+    let host = host("milan");
+    let with_host = |words: &[&'static str]| [words, &["--host"]].concat();
+    let wrong: [(&[&'static str], &[&str]); 6] = [
+        (&["show", "Haswel"], &["unknown CPU \"Haswel\"", "did you mean Haswell"]),
+        (&["expand", "Haswell,+avx3"], &["unknown CPU feature \"avx3\""]),
+        (&["show", "qemu64", "--smp", "4,cores=3"], &["--smp 4,cores=3", "not 4"]),
+        (&["show", "qemu64", "--vcpu", "4", "--smp", "4"], &["--vcpu 4", "0 to 3"]),
+        (&["diff", "host", "hots"], &["unknown CPU \"hots\"", "nvmm cpu list"]),
+        (&["explain", "vmxx"], &["unknown CPU feature \"vmxx\"", "vmx"]),
+    ];
+    for (words, parts) in wrong {
+        let words = with_host(words);
+        let words: Vec<&str> = words.into_iter().chain([host.as_str()]).collect();
+        refused(&words, 2, parts);
+    }
+    refused(&["show", "qemu64", "--host", "/nowhere.json"], 1, &["/nowhere.json", "No such file"]);
+    refused(&["diff", "/nowhere.json", "host", "--host", &host], 2, &["/nowhere.json"]);
+    let readme = hosts().join("README.md");
+    refused(&["list", "--host", readme.to_str().unwrap()], 1, &["README.md is no recorded host", "line 1"]);
+    // clap's own.
+    for words in
+        [["show"].as_slice(), &["show", "host", "--nested", "maybe"], &["show", "host", "--raw", "--json"]]
+    {
+        let output = cpu(words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(output.stdout.is_empty());
+    }
+}

@@ -1,0 +1,209 @@
+//! `nvmm cpu`: which CPUs there are, what a guest would get, and why.
+//!
+//! ```text
+//! --host FILE or KVM ──────▶ HostCpu ─┐                      ┌──▶ show, diff: leaves and MSRs, bit by bit
+//! SPEC, --nested, --smp ──▶ CpuSpec ──┴──▶ CpuProfile ───────┼──▶ expand
+//! every model ────────────▶ CpuSpec ─────────────────────────┴──▶ list, explain: what this host can run
+//! ```
+
+mod decode;
+mod diff;
+mod explain;
+mod fields;
+mod groups;
+mod list;
+mod models;
+mod msrs;
+mod raw;
+mod show;
+mod source;
+mod text;
+mod values;
+
+#[cfg(test)]
+#[path = "cpu/testing.rs"]
+mod testing;
+
+use std::path::Path;
+
+use arch::cpu::{choice::Unmet, spec::SpecError};
+use serde::Serialize;
+
+use crate::exit::USAGE;
+use explain::Explanation;
+use list::Listing;
+use show::Sheet;
+use source::{HostArgs, Seen, Shape};
+use text::{Paint, print};
+
+/// What `nvmm cpu diff --help` says of exit statuses.
+const DIFF_STATUS: &str = "\
+Exit status:
+  0  the two are equal
+  1  they differ
+  2  they can't be compared: wrong words, no host to ask, or a CPU that the host can't give";
+
+/// Show CPU models and features, and the CPU that a guest would get
+#[derive(Debug, clap::Args)]
+pub struct CpuArgs {
+    #[command(subcommand)]
+    command: CpuCommand,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum CpuCommand {
+    /// List models and features, and which of them this host can run
+    List {
+        /// Name every feature that keeps a model from running
+        #[arg(long)]
+        all: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the CPUID leaves and the MSRs that a guest would get, and who set what
+    Show {
+        /// The CPU, as --cpu has it
+        spec: String,
+        #[command(flatten)]
+        shape: Shape,
+        /// The vCPU to show
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        vcpu: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print a line for each leaf, as `cpuid -r` does, and for each MSR
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+    },
+    /// Print a CPU as MODEL,+feature,-feature, which gives the same CPU again on this host
+    Expand {
+        /// The CPU, as --cpu has it
+        spec: String,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Show by name what differs between two CPUs
+    #[command(after_help = DIFF_STATUS)]
+    Diff {
+        /// A CPU as --cpu has it, host, or the file of a recorded host (PATH.json)
+        a: String,
+        /// Another one
+        b: String,
+        #[command(flatten)]
+        shape: Shape,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say where a feature's bit is, what it needs, and who has it
+    Explain {
+        /// The feature, by any of its names
+        feature: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Record this host: print what --host reads
+    Dump,
+}
+
+/// Words that mean nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// Neither a CPU nor a feature.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// `--vcpu 4` of four.
+    #[error("--vcpu {given}: there are 0 to {last}; --smp makes more")]
+    Vcpu {
+        /// What was given.
+        given: u32,
+        /// The last one.
+        last: u32,
+    },
+}
+
+/// Does what was asked; the value is nvmm's exit status.
+///
+/// # Errors
+///
+/// What keeps it from being done: words that mean nothing, no host to ask, a CPU that the host can't give.
+pub fn run(args: &CpuArgs) -> anyhow::Result<u8> {
+    let (host, paint) = (&args.host, Paint::stdout());
+    match &args.command {
+        CpuCommand::List { all, json } => {
+            let host = host.ask("what can run here is not marked")?;
+            let listing = Listing::new(host.as_ref())?;
+            answer(*json, &listing, || listing.text(*all, paint))?;
+        }
+        CpuCommand::Show { spec, shape, vcpu, json, raw } => {
+            let (profile, topology) = shape.resolve(&host.open()?, spec)?;
+            if *vcpu >= topology.vcpus() {
+                return Err(UsageError::Vcpu { given: *vcpu, last: topology.vcpus() - 1 }.into());
+            }
+            if *raw {
+                warn(profile.unmet());
+                print(&raw::text(&Seen::new(&profile, *vcpu)))?;
+            } else {
+                let sheet = Sheet::new(spec, &profile, topology, *vcpu);
+                answer(*json, &sheet, || sheet.text(paint))?;
+            }
+        }
+        CpuCommand::Expand { spec, shape } => {
+            let (profile, _) = shape.resolve(&host.open()?, spec)?;
+            warn(profile.unmet());
+            print(&format!("{}\n", profile.canonical()))?;
+        }
+        CpuCommand::Diff { a, b, shape, json } => {
+            return compare(host, [a, b], shape, *json, paint).or_else(|error| {
+                eprintln!("nvmm: {error:#}");
+                Ok(USAGE)
+            });
+        }
+        CpuCommand::Explain { feature, json } => {
+            let host = host.ask("who has it here is not said")?;
+            let explanation = Explanation::new(feature, host.as_ref())?;
+            answer(*json, &explanation, || explanation.text(paint))?;
+        }
+        CpuCommand::Dump => print(&(serde_json::to_string_pretty(&host.open()?)? + "\n"))?,
+    }
+    Ok(0)
+}
+
+fn compare(host: &HostArgs, sides: [&str; 2], shape: &Shape, json: bool, paint: Paint) -> anyhow::Result<u8> {
+    let [a, b] = sides;
+    let (a, b) = (side(host, a, shape)?, side(host, b, shape)?);
+    let rows = diff::rows(&a, &b);
+    answer(json, &rows, || diff::text(sides, &rows, paint))?;
+    Ok(u8::from(!rows.is_empty()))
+}
+
+/// A specification on the host, or another host as it is. A file's name ends in `.json` or has a slash, which no model's has.
+fn side(host: &HostArgs, side: &str, shape: &Shape) -> anyhow::Result<Seen> {
+    let path = Path::new(side);
+    let is_host = path.extension().is_some_and(|extension| extension == "json") || side.contains('/');
+    let (profile, _) = if is_host && !side.starts_with("file:") {
+        shape.resolve(&source::recorded(path)?, "host-passthrough")?
+    } else {
+        shape.resolve(&host.open()?, side)?
+    };
+    Ok(Seen::new(&profile, 0))
+}
+
+/// Prints one of the two.
+fn answer(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    let text = if json { serde_json::to_string_pretty(value)? + "\n" } else { text() };
+    Ok(print(&text)?)
+}
+
+/// Says what was asked for and can't be given.
+fn warn(unmet: &[Unmet]) {
+    if !unmet.is_empty() {
+        let unmet = unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        eprintln!("nvmm: this host cannot give {unmet}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Leaves of CPUID, bit by bit: which are features, which are numbers, and which have no name.
+
+use arch::cpu::{
+    cpuid::{Cpuid, Leaf, Register},
+    feature::{FeatureId, Place},
+};
+
+use super::{
+    fields::{FIELDS, Owner},
+    groups,
+};
+
+/// A leaf, taken apart. Each bit is in one of the three.
+#[derive(Clone, Debug)]
+pub(super) struct Decoded {
+    /// What it says besides features.
+    pub(super) facts: Vec<Fact>,
+    /// The features that have a bit in it, whether set or not.
+    pub(super) features: Vec<(Register, u32, FeatureId)>,
+    /// What is left, by register.
+    pub(super) rest: [u32; 4],
+}
+
+/// A value in a leaf, or in several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fact {
+    /// Its bits in EAX, EBX, ECX and EDX.
+    pub(super) bits: [u32; 4],
+    /// What it is.
+    pub(super) name: &'static str,
+    /// Its value, in words.
+    pub(super) value: String,
+    /// Whose it is.
+    pub(super) owner: Owner,
+}
+
+impl Fact {
+    pub(super) fn new(bits: [u32; 4], name: &'static str, value: String, owner: Owner) -> Self {
+        Self { bits, name, value, owner }
+    }
+
+    /// `EAX[31:26]`, `EAX`, or nothing if it takes several registers.
+    pub(super) fn place(&self) -> String {
+        let mut registers = Register::ALL.into_iter().zip(self.bits).filter(|(_, bits)| *bits != 0);
+        match (registers.next(), registers.next()) {
+            (Some((register, bits)), None) => format!("{register}{}", range(bits)),
+            _ => String::new(),
+        }
+    }
+
+    /// Whether it takes several registers.
+    pub(super) fn is_group(&self) -> bool {
+        self.bits.iter().filter(|bits| **bits != 0).count() > 1
+    }
+
+    /// Whether there is anything but zeros in its bits.
+    pub(super) fn is_set(&self, cpuid: &Cpuid, leaf: Leaf) -> bool {
+        let registers = cpuid.get(leaf);
+        Register::ALL.into_iter().zip(self.bits).any(|(register, bits)| registers.get(register) & bits != 0)
+    }
+}
+
+impl Decoded {
+    /// Takes a leaf apart.
+    pub(super) fn new(cpuid: &Cpuid, leaf: Leaf) -> Self {
+        let registers = cpuid.get(leaf);
+        let mut facts: Vec<_> = groups::fact(cpuid, leaf).into_iter().collect();
+        let fields = FIELDS.iter().filter(|field| field.function == leaf.function);
+        facts.extend(fields.filter(|field| field.indexes.contains(leaf.index)).map(|field| {
+            let bits =
+                Register::ALL.map(|register| if register == field.register { field.mask() } else { 0 });
+            let value = (registers.get(field.register) & field.mask()) >> field.low;
+            Fact::new(bits, field.name, (field.show)(value), field.owner)
+        }));
+        let features: Vec<_> = features(leaf).collect();
+        let mut rest = [u32::MAX; 4];
+        for fact in &facts {
+            rest.iter_mut().zip(fact.bits).for_each(|(rest, bits)| *rest &= !bits);
+        }
+        for (rest, register) in rest.iter_mut().zip(Register::ALL) {
+            let bits = features.iter().filter(|(in_register, ..)| *in_register == register);
+            bits.for_each(|(_, bit, _)| *rest &= !(1 << bit));
+        }
+        Self { facts, features, rest }
+    }
+}
+
+/// The features of a leaf. A leaf without an index is its function's first.
+fn features(leaf: Leaf) -> impl Iterator<Item = (Register, u32, FeatureId)> {
+    let same = move |other: Leaf| {
+        other.function == leaf.function && other.index.unwrap_or(0) == leaf.index.unwrap_or(0)
+    };
+    FeatureId::all().filter_map(move |id| match id.feature().place {
+        Place::Cpuid(place, register, bit) if same(place) => Some((register, bit, id)),
+        _ => None,
+    })
+}
+
+/// `[31:26]`, `[5]`, or nothing for a whole register.
+pub(super) fn range(bits: u32) -> String {
+    match (bits.trailing_zeros(), 31 - bits.leading_zeros()) {
+        (0, 31) => String::new(),
+        (low, high) if low == high => format!("[{low}]"),
+        (low, high) => format!("[{high}:{low}]"),
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_test.rs"]
+mod tests;

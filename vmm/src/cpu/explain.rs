@@ -1,0 +1,186 @@
+//! `nvmm cpu explain`: one feature, and who has it.
+
+use arch::cpu::{
+    capabilities::Capabilities,
+    choice::{KVM_BRINGS, KVM_LACKS},
+    feature::{FeatureId, FeatureSet, Place},
+    host::HostCpu,
+    model, msr,
+    patch::Why,
+    profile::CpuProfile,
+    spec::{CpuSpec, SpecError},
+    topology::Topology,
+};
+use serde::Serialize;
+
+use super::{
+    UsageError, models,
+    text::{Paint, block, fill},
+};
+
+/// Columns of the words before what they are about.
+const LABEL: usize = 13;
+
+/// A feature, and who has it.
+#[derive(Debug, Serialize)]
+pub(super) struct Explanation {
+    name: &'static str,
+    about: &'static str,
+    aliases: &'static [&'static str],
+    place: String,
+    /// The bit is in both halves of a control MSR.
+    control: bool,
+    citation: String,
+    /// What it needs itself.
+    needs: Vec<&'static str>,
+    /// What that needs in turn.
+    needs_further: Vec<&'static str>,
+    needed_by: Vec<&'static str>,
+    /// What its name switches besides.
+    with: &'static [&'static str],
+    host: Option<Host>,
+    /// The models that have it, every version by name.
+    models: Vec<&'static str>,
+    /// The same in few words.
+    #[serde(skip)]
+    models_in_brief: Vec<String>,
+    /// What the models' tables don't say.
+    on_kvm: &'static str,
+}
+
+/// What a host makes of it.
+#[derive(Debug, Serialize)]
+struct Host {
+    brand: String,
+    /// KVM says that it can give it.
+    kvm: bool,
+    /// A guest that asks for all gets it.
+    guest: bool,
+    /// Who decided so.
+    by: Why,
+}
+
+impl Explanation {
+    /// Finds a feature, and whoever has it.
+    pub(super) fn new(given: &str, host: Option<&HostCpu>) -> anyhow::Result<Self> {
+        let id = FeatureId::find(given).ok_or_else(|| {
+            let nearest = FeatureId::suggest(given);
+            UsageError::Spec(SpecError::Feature { given: given.to_owned(), nearest })
+        })?;
+        let feature = id.feature();
+        let direct: FeatureSet = id.needs().iter().copied().collect();
+        let has = |model: &model::NamedModel| model.features.contains(id);
+        let versions = model::all().filter(|model| model.alias_of.is_none() && has(model));
+        Ok(Self {
+            name: feature.name,
+            about: feature.about,
+            aliases: feature.aliases,
+            place: feature.place.to_string(),
+            control: matches!(feature.place, Place::Control(..)),
+            citation: feature.place.citation(),
+            needs: names(direct),
+            needs_further: names(needs(id) - direct),
+            needed_by: names(id.dependents()),
+            with: feature.with,
+            host: host.map(|host| Host::new(host, id)).transpose()?,
+            models: versions.map(|model| model.name.as_str()).collect(),
+            models_in_brief: models::brief(has),
+            on_kvm: on_kvm(id),
+        })
+    }
+
+    /// For a terminal.
+    pub(super) fn text(&self, paint: Paint) -> String {
+        let mut text = format!("{}: {}\n", paint.bold(self.name), self.about);
+        let mut line = |label: &str, words: Vec<String>| text += &block(label, LABEL, &fill(words, LABEL));
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let halves = if self.control { " in both halves: it may be 0, and it may be 1" } else { "" };
+        line("place", words(&format!("{}{halves}", self.place)));
+        line("described", words(&self.citation));
+        line("aliases", owned(self.aliases));
+        line("switches", owned(self.with));
+        let mut needs = owned(&self.needs);
+        if !self.needs_further.is_empty() {
+            needs.push("(and".to_owned());
+            needs.extend(owned(&self.needs_further));
+            if let Some(last) = needs.last_mut() {
+                last.push(')');
+            }
+        }
+        line("needs", needs);
+        line("needed by", owned(&self.needed_by));
+        if let Some(host) = &self.host {
+            line("host", words(&format!("{} ({})", host.verdict(), host.brand)));
+        }
+        line("models", self.models_in_brief.clone());
+        line("", words(self.on_kvm));
+        text
+    }
+}
+
+impl Host {
+    fn new(host: &HostCpu, id: FeatureId) -> anyhow::Result<Self> {
+        let profile = CpuProfile::resolve(host, &CpuSpec::default(), &Topology::flat(1)?)?;
+        let mut offered = Capabilities { cpuid: host.offered(), msrs: host.feature_msrs.clone() };
+        offered.msrs.retain(|index, _| *index != msr::FEATURE_CONTROL);
+        let place = id.feature().place;
+        let decision = profile.decisions().iter().find(|decision| decision.place == place.to_string());
+        Ok(Self {
+            brand: profile.brand(),
+            kvm: offered.has(place),
+            guest: profile.features().contains(id),
+            by: decision.map_or_else(|| profile.why(id), |decision| decision.why),
+        })
+    }
+
+    fn verdict(&self) -> String {
+        match (self.kvm, self.guest, self.by) {
+            (_, _, Why::Topology) => "as the guest's topology needs".to_owned(),
+            (true, true, _) => "KVM offers it".to_owned(),
+            (false, true, by) => format!("KVM does not name it, but guests get it: {by}"),
+            (true, false, by) => format!("KVM offers it, but guests don't get it: {by}"),
+            (false, false, _) => "KVM does not offer it".to_owned(),
+        }
+    }
+}
+
+/// What becomes of a feature in every model on KVM.
+fn on_kvm(id: FeatureId) -> &'static str {
+    if id.name() == "vmx" {
+        "no model has it by itself: MODEL,+vmx, or --nested on"
+    } else if id.name() == "svm" {
+        "on KVM no model has it by itself: MODEL,+svm, or --nested on"
+    } else if KVM_LACKS.contains(id) {
+        "on KVM no model has it by itself: MODEL,+FEATURE"
+    } else if KVM_BRINGS.contains(id) {
+        "on KVM every model has it"
+    } else if id.needs().iter().any(|need| need.name().starts_with("vmx")) {
+        "which have it once they have vmx"
+    } else {
+        ""
+    }
+}
+
+/// All that a feature needs, directly or not.
+fn needs(id: FeatureId) -> FeatureSet {
+    let mut all = FeatureSet::default();
+    let mut open = vec![id];
+    while let Some(id) = open.pop() {
+        for &need in id.needs() {
+            if !all.contains(need) {
+                all.insert(need);
+                open.push(need);
+            }
+        }
+    }
+    all
+}
+
+fn names(features: FeatureSet) -> Vec<&'static str> {
+    features.iter().map(FeatureId::name).collect()
+}
+
+#[cfg(test)]
+#[path = "explain_test.rs"]
+mod tests;

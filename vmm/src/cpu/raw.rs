@@ -1,0 +1,11 @@
+//! A CPU as numbers alone, for other programs: CPUID as `cpuid -r` prints it, then MSRs.
+
+use super::source::Seen;
+
+/// A line for each leaf, `0x00000007 0x00: eax=0x... ebx=0x... ecx=0x... edx=0x...`, and for each MSR, `MSR 0x480: 0x...`.
+pub(super) fn text(Seen { cpuid, msrs }: &Seen) -> String {
+    let leaves = cpuid.0.iter().map(|(leaf, registers)| {
+        format!("{:#010x} {:#04x}: {registers}\n", leaf.function, leaf.index.unwrap_or(0))
+    });
+    leaves.chain(msrs.iter().map(|(index, value)| format!("MSR {index:#x}: {value:#018x}\n"))).collect()
+}

@@ -1,0 +1,100 @@
+//! Where CPUs come from: this host's KVM or a recorded one, and the CPU that a specification makes of it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use arch::cpu::{cpuid::Cpuid, host::HostCpu, profile::CpuProfile, spec::Nested, topology::Topology};
+
+use super::UsageError;
+use crate::{
+    config::{self, ConfigError},
+    host::Host,
+};
+
+/// Which host's CPU it is about.
+#[derive(Debug, clap::Args)]
+pub(super) struct HostArgs {
+    /// A recorded host, as `nvmm cpu dump` prints it, instead of this one
+    #[arg(long, value_name = "FILE", global = true)]
+    host: Option<PathBuf>,
+    /// KVM's device node
+    #[arg(long, value_name = "PATH", default_value = "/dev/kvm", global = true)]
+    kvm: PathBuf,
+}
+
+/// What else decides on a guest's CPU.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Shape {
+    /// vCPUs, as a machine's --smp has them [default: 1]
+    #[arg(long, value_name = "N")]
+    smp: Option<String>,
+    /// VMX or SVM, as a machine's --nested has them
+    #[arg(long, value_name = "off|auto|on", default_value = "auto", value_parser = parse_nested)]
+    nested: Nested,
+}
+
+/// What a guest reads of its CPU.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// A vCPU's leaves.
+    pub(super) cpuid: Cpuid,
+    /// The MSRs that nvmm knows the value of: capabilities, and what it writes.
+    pub(super) msrs: BTreeMap<u32, u64>,
+}
+
+impl HostArgs {
+    /// The host's CPU, if there is a host. Without KVM there may be an answer all the same, `without` what is said on stderr.
+    pub(super) fn ask(&self, without: &str) -> anyhow::Result<Option<HostCpu>> {
+        match self.open() {
+            Err(error) if self.host.is_none() => {
+                eprintln!("nvmm: {without}: {error:#}");
+                Ok(None)
+            }
+            host => host.map(Some),
+        }
+    }
+
+    /// The host's CPU.
+    pub(super) fn open(&self) -> anyhow::Result<HostCpu> {
+        match &self.host {
+            Some(path) => recorded(path),
+            None => {
+                Ok(Host::open(&self.kvm).context("no host to ask (--host FILE takes a recorded one)")?.cpu)
+            }
+        }
+    }
+}
+
+/// Reads a host's file.
+pub(super) fn recorded(path: &Path) -> anyhow::Result<HostCpu> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no recorded host", path.display()))
+}
+
+impl Shape {
+    /// What a specification means, and the CPU that it gives on this host.
+    pub(super) fn resolve(&self, host: &HostCpu, spec: &str) -> anyhow::Result<(CpuProfile, Topology)> {
+        let (spec, topology) = match config::cpu(spec, self.smp.as_deref(), self.nested) {
+            Err(ConfigError::Cpu(error)) => return Err(UsageError::Spec(error).into()),
+            parsed => parsed?,
+        };
+        Ok((CpuProfile::resolve(host, &spec, &topology)?, topology))
+    }
+}
+
+impl Seen {
+    /// What a vCPU with this CPU reads.
+    pub(super) fn new(profile: &CpuProfile, vcpu: u32) -> Self {
+        let mut msrs = profile.capability_msrs().clone();
+        msrs.extend(profile.msrs().iter().copied());
+        Self { cpuid: profile.leaves(vcpu), msrs }
+    }
+}
+
+fn parse_nested(text: &str) -> Result<Nested, String> {
+    text.parse().map_err(|()| "give off, auto or on".to_owned())
+}

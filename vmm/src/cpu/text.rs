@@ -1,0 +1,109 @@
+//! Text for a terminal: lines of at most 100 columns, and colour where it is wanted.
+
+use std::io::{self, IsTerminal, Write};
+
+/// Columns of a line.
+pub(super) const WIDTH: usize = 100;
+
+/// Whether to use colour.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paint(bool);
+
+impl Paint {
+    /// For stdout: colour on a terminal, unless `NO_COLOR` says otherwise (no-color.org).
+    pub(super) fn stdout() -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self(io::stdout().is_terminal() && !unwanted && !dumb)
+    }
+
+    /// For text that is not for a terminal.
+    #[cfg(test)]
+    pub(super) const PLAIN: Self = Self(false);
+    #[cfg(test)]
+    pub(super) const COLOURED: Self = Self(true);
+
+    pub(super) fn plain(self, text: &str) -> String {
+        self.with("", text)
+    }
+
+    pub(super) fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    pub(super) fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    pub(super) fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    pub(super) fn bad(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 && !code.is_empty() && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Lines of words, as many in each as fit after `indent` columns.
+pub(super) fn fill<T: AsRef<str>>(words: impl IntoIterator<Item = T>, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        let word = word.as_ref();
+        match lines.last_mut() {
+            Some(line) if indent + line.len() + 1 + word.len() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Each but the last with a comma.
+pub(super) fn comma(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut words: Vec<_> = words.into_iter().map(|word| word + ",").collect();
+    if let Some(last) = words.last_mut() {
+        last.pop();
+    }
+    words
+}
+
+/// A label, then words in lines below each other: `needs       avx xsave`.
+pub(super) fn block(label: &str, indent: usize, lines: &[String]) -> String {
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let label = if number == 0 { label } else { "" };
+        text.push_str(format!("{label:indent$}{line}").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Writes to stdout; a reader that has seen enough is no error.
+pub(super) fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+/// The text alone.
+#[cfg(test)]
+pub(super) fn without_colour(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, text)| text))
+}
+
+#[cfg(test)]
+#[path = "text_test.rs"]
+mod tests;

@@ -1,0 +1,23 @@
+use super::*;
+
+#[test]
+fn words_fill_lines() {
+    let lines = fill(vec!["abcd"; 30], 20);
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0].len(), 79);
+    assert_eq!(fill(vec!["x".repeat(200)], 10).len(), 1);
+    assert_eq!(fill(Vec::<String>::new(), 10), Vec::<String>::new());
+}
+
+#[test]
+fn labels_stand_once() {
+    assert_eq!(block("needs", 7, &["a".to_owned(), "b".to_owned()]), "needs  a\n       b\n");
+    assert_eq!(block("needs", 7, &[]), "");
+}
+
+#[test]
+fn colour_is_around_the_text() {
+    assert_eq!(Paint::COLOURED.good("runs"), "\x1b[32mruns\x1b[0m");
+    assert_eq!(Paint::COLOURED.good(""), "");
+    assert_eq!(Paint::PLAIN.good("runs"), "runs");
+}
