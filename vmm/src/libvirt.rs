@@ -274,9 +274,13 @@ fn read_physical_bits(element: Element<'_>) -> Result<PhysicalBits, XmlError> {
         (false, _, Some(_)) => {
             Err(element.refuse_attribute("limit", "only mode='passthrough' has it; take it out"))
         }
-        (true, None, limit) if limit.is_none_or(|limit| limit >= MAX_PHYSICAL_BITS) => Ok(PhysicalBits::Host),
-        (true, None, _) => {
-            Err(element.refuse_attribute("limit", "nvmm has no limit; give mode='emulate' and bits="))
+        (true, None, None) => Ok(PhysicalBits::Host),
+        (true, None, Some(limit)) if limit >= MIN_PHYSICAL_BITS => {
+            Ok(PhysicalBits::HostUpTo(limit.min(MAX_PHYSICAL_BITS)))
+        }
+        (true, None, Some(_)) => {
+            Err(element
+                .refuse_attribute("limit", format!("give {MIN_PHYSICAL_BITS} or more, or take it out")))
         }
         (false, None, None) => Ok(PhysicalBits::Model),
         (false, Some(bits), None) if (MIN_PHYSICAL_BITS..=MAX_PHYSICAL_BITS).contains(&bits) => {

@@ -126,7 +126,7 @@ fn the_hosts_model_is_taken_with_features_off() {
 fn the_model_that_libvirt_saw_in_a_host_is_read() {
     let spec = spec(HOST_MODEL);
     assert_eq!(spec.model, named("EPYC-Turin"));
-    assert_eq!((spec.vendor, spec.physical_bits), (Some(Vendor::Amd), PhysicalBits::Host));
+    assert_eq!((spec.vendor, spec.physical_bits), (Some(Vendor::Amd), PhysicalBits::HostUpTo(52)));
     assert_eq!(spec.settings.len(), 14);
     assert!(spec.settings.contains(&setting("tsc-adjust", Want::Require)));
     assert!(spec.settings.contains(&setting("pcid", Want::Off)));
@@ -347,7 +347,8 @@ fn caches_are_the_models_the_hosts_or_none() {
 fn physical_addresses_are_as_wide_as_asked() {
     for (attributes, bits) in [
         ("mode='passthrough'", PhysicalBits::Host),
-        ("mode='passthrough' limit='52'", PhysicalBits::Host),
+        ("mode='passthrough' limit='39'", PhysicalBits::HostUpTo(39)),
+        ("mode='passthrough' limit='64'", PhysicalBits::HostUpTo(52)),
         ("mode='emulate'", PhysicalBits::Model),
         ("mode='emulate' bits='32'", PhysicalBits::Fixed(32)),
         ("mode='emulate' bits='52'", PhysicalBits::Fixed(52)),
@@ -366,6 +367,7 @@ fn physical_addresses_are_as_wide_as_asked() {
             "mode='passthrough' bits='40'",
             "59: bits='40' of <maxphysaddr>: only mode='emulate' has it; take it out",
         ),
+        ("mode='passthrough' limit='31'", "59: limit='31' of <maxphysaddr>: give 32 or more, or take it out"),
         (
             "mode='emulate' limit='40'",
             "55: limit='40' of <maxphysaddr>: only mode='passthrough' has it; take it out",

@@ -121,11 +121,23 @@ impl Choice {
         let nested =
             [*VMX, *SVM].into_iter().fold(FeatureSet::default(), |set, bit| set | (bit & self.granted));
         let base = base(offer, self.model, nested);
-        let added = (self.granted - base).iter().map(|feature| Setting { feature, want: Want::On });
+        let set = |want| move |feature| Setting { feature, want };
+        let added = (self.granted - base).iter().map(set(Want::On));
         // What goes by itself because something else went is not said again.
         let missing = (base - self.granted).iter().filter(|id| self.violated(offer, *id).is_none());
-        let removed = missing.map(|feature| Setting { feature, want: Want::Off });
-        added.chain(removed).collect()
+        let mut settings: Vec<_> = added.chain(missing.map(set(Want::Off))).collect();
+        // A name that switches another feature too may have gone too far with it.
+        let switched = settings.iter().flat_map(|setting| {
+            let on = setting.want == Want::On;
+            let others = (setting.feature.together() - FeatureSet::from_iter([setting.feature])).iter();
+            others.filter(move |id| self.granted.contains(*id) != on)
+        });
+        let back: Vec<_> = switched.collect();
+        settings.extend(back.into_iter().map(|feature| {
+            let want = if self.granted.contains(feature) { Want::On } else { Want::Off };
+            Setting { feature, want }
+        }));
+        settings
     }
 
     fn want(&mut self, features: FeatureSet, why: Why) {

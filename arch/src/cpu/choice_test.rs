@@ -54,6 +54,15 @@ fn what_a_model_says_of_vmx_counts() {
 }
 
 #[test]
+fn nothing_is_said_of_ept_without_ept() {
+    let cap = |spec| resolve(&haswell(), spec).unwrap().capability_msrs()[&msr::VMX_EPT_VPID_CAP];
+    let whole = cap("host-passthrough");
+    assert_ne!(whole & 0xffff_ffff, 0);
+    assert_eq!(cap("host-passthrough,-vmx-ept"), whole & !0xffff_ffff);
+    assert_eq!(cap("host-passthrough,-vmx-vpid"), whole & 0xffff_ffff);
+}
+
+#[test]
 fn what_needs_another_goes_with_it() {
     let host = server("cascade-lake");
     let profile = resolve(&host, "host-passthrough,-avx").unwrap();

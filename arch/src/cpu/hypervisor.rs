@@ -11,6 +11,7 @@ use super::{
 const X2APIC: Field = Field::bit(0x1, Register::Ecx, 21, "x2apic");
 const TSC_DEADLINE: Field = Field::bit(0x1, Register::Ecx, 24, "tsc-deadline");
 const HYPERVISOR: Field = Field::bit(0x1, Register::Ecx, 31, "hypervisor");
+pub(super) const PDCM: Field = Field::bit(0x1, Register::Ecx, 15, "pdcm");
 pub(super) const CORE_CAPABILITY: Field =
     Field::bit(0x7, Register::Edx, 30, "core-capability").at(Leaf::sub(0x7, 0));
 pub(super) const ARCH_CAPABILITIES: Field =

@@ -133,6 +133,7 @@ fn widths(granted: FeatureSet, host: &Cpuid, bits: PhysicalBits) -> u32 {
     let physical = match bits {
         PhysicalBits::Model => PHYSICAL_BITS.min(hosts),
         PhysicalBits::Host => hosts,
+        PhysicalBits::HostUpTo(bits) => hosts.min(bits),
         PhysicalBits::Fixed(bits) => bits,
     };
     physical | if has(granted, "la57") { 57 } else { 48 } << 8

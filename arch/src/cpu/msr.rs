@@ -15,10 +15,16 @@ pub const MTRR_DEF_TYPE: u32 = 0x2ff;
 pub const CORE_CAPABILITIES: u32 = 0xcf;
 /// IA32_ARCH_CAPABILITIES.
 pub const ARCH_CAPABILITIES: u32 = 0x10a;
+/// IA32_PERF_CAPABILITIES.
+pub const PERF_CAPABILITIES: u32 = 0x345;
+/// IA32_VMX_EPT_VPID_CAP: EPT in the low half, VPID in the high one.
+pub const VMX_EPT_VPID_CAP: u32 = 0x48c;
 /// IA32_VMX_BASIC, first of the VMX capability MSRs.
 pub const VMX_BASIC: u32 = 0x480;
 /// IA32_VMX_PROCBASED_CTLS: primary processor-based controls.
 pub const VMX_PROCBASED_CTLS: u32 = 0x482;
+/// IA32_VMX_CR4_FIXED1: the bits of CR4 that may be 1 in VMX operation.
+pub const VMX_CR4_FIXED1: u32 = 0x489;
 /// IA32_VMX_PROCBASED_CTLS2: secondary processor-based controls.
 pub const VMX_PROCBASED_CTLS2: u32 = 0x48b;
 /// IA32_VMX_TRUE_PINBASED_CTLS, the first of four that say which of the controls that used to be 1 may be 0.

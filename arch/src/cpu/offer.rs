@@ -40,10 +40,12 @@ impl Offer {
         patch::apply(&mut cpuid, &halves, &mut decisions);
 
         let (vmx, arch) = (nesting::VMX.get(&cpuid) == 1, hypervisor::ARCH_CAPABILITIES.get(&cpuid) == 1);
-        let core = hypervisor::CORE_CAPABILITY.get(&cpuid) == 1;
+        let [core, pdcm] =
+            [hypervisor::CORE_CAPABILITY, hypervisor::PDCM].map(|field| field.get(&cpuid) == 1);
         let described = |index: &u32| match *index {
             msr::ARCH_CAPABILITIES => arch,
             msr::CORE_CAPABILITIES => core,
+            msr::PERF_CAPABILITIES => pdcm,
             index => vmx && msr::VMX.contains(&index),
         };
         let msrs = host.feature_msrs.iter().filter(|(index, _)| described(index));

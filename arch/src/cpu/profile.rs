@@ -21,7 +21,7 @@ use super::{
     spec::{CacheMode, CpuSpec, Model, Nested, PhysicalBits},
     topology::{FIRST_X2APIC_ID, Topology},
     verify::{self, Mismatch},
-    xsave,
+    vmx, xsave,
 };
 
 /// `KVM_MAX_CPUID_ENTRIES`.
@@ -256,10 +256,13 @@ fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spec: &CpuSpec
     {
         widths.eax = widths.eax & !0xff00 | 48 << 8;
     }
-    if choice.model.is_none()
-        && let PhysicalBits::Fixed(bits) = spec.physical_bits
-        && let Some(widths) = cpuid.0.get_mut(&WIDTHS)
-    {
+    if whole && let Some(widths) = cpuid.0.get_mut(&WIDTHS) {
+        let hosts = widths.eax & 0xff;
+        let bits = match spec.physical_bits {
+            PhysicalBits::Model | PhysicalBits::Host => hosts,
+            PhysicalBits::HostUpTo(bits) => hosts.min(bits),
+            PhysicalBits::Fixed(bits) => bits,
+        };
         widths.eax = widths.eax & !0xff | bits;
     }
     if choice.model.is_some() {
@@ -276,8 +279,17 @@ fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spec: &CpuSpec
     msrs.retain(|index, _| match *index {
         msr::ARCH_CAPABILITIES => has("arch-capabilities"),
         msr::CORE_CAPABILITIES => has("core-capability"),
+        msr::PERF_CAPABILITIES => has("pdcm"),
         _ => has("vmx"),
     });
+    // What has no name here, such as EPT's memory types, goes with what it is about.
+    if let Some(value) = msrs.get_mut(&msr::VMX_EPT_VPID_CAP) {
+        let keep = |name, half| if has(name) { half } else { 0 };
+        *value &= keep("vmx-ept", 0xffff_ffff) | keep("vmx-vpid", 0xffff_ffff << 32);
+    }
+    if let Some(value) = msrs.get_mut(&msr::VMX_CR4_FIXED1) {
+        *value = vmx::cr4_fixed1(has);
+    }
     // KVM makes the older control MSRs from these, and takes no other value.
     for (old, new) in msr::VMX_OLD_CONTROLS {
         if let Some(&value) = msrs.get(&new) {
@@ -335,7 +347,7 @@ fn msrs(
     // Capabilities are KVM's own values where nothing was taken away: then there is nothing to write.
     for (&index, &value) in &cpu.msrs {
         let default = offer.capabilities.msrs.get(&index).copied();
-        let made = msr::VMX_OLD_CONTROLS.iter().any(|(old, _)| *old == index);
+        let made = index == msr::VMX_CR4_FIXED1 || msr::VMX_OLD_CONTROLS.iter().any(|(old, _)| *old == index);
         if default != Some(value) && !made {
             let why = choice.model.map_or(Why::Feature, |model| Why::Model(&model.name));
             write(index, "capabilities", value, default, why);

@@ -111,6 +111,8 @@ pub enum PhysicalBits {
     Model,
     /// As wide as the host's.
     Host,
+    /// As wide as the host's, but no wider than this.
+    HostUpTo(u32),
     /// This wide.
     Fixed(u32),
 }
@@ -158,8 +160,13 @@ pub enum SpecError {
     #[error("{0:?}: give +{0} or -{0}, or {0}=on or {0}=off")]
     Sign(String),
     /// `phys-bits=100`.
-    #[error("phys-bits={0}: give a number from {MIN_PHYSICAL_BITS} to {MAX_PHYSICAL_BITS}")]
-    PhysicalBits(String),
+    #[error("{name}={value}: give a number from {MIN_PHYSICAL_BITS} to {MAX_PHYSICAL_BITS}")]
+    PhysicalBits {
+        /// The property.
+        name: String,
+        /// What was given.
+        value: String,
+    },
     /// Nothing between two commas.
     #[error("an empty part in {0:?}: give MODEL,+feature,-feature")]
     Empty(String),
@@ -221,11 +228,11 @@ impl CpuSpec {
                 self.physical_bits =
                     if switch(name, value)? { PhysicalBits::Host } else { PhysicalBits::Model };
             }
+            ("host-phys-bits-limit", Some(value)) => {
+                self.physical_bits = PhysicalBits::HostUpTo(physical_bits(name, value)?);
+            }
             ("phys-bits", Some(value)) => {
-                let bits =
-                    value.parse().ok().filter(|bits| (MIN_PHYSICAL_BITS..=MAX_PHYSICAL_BITS).contains(bits));
-                self.physical_bits =
-                    PhysicalBits::Fixed(bits.ok_or_else(|| SpecError::PhysicalBits(value.to_owned()))?);
+                self.physical_bits = PhysicalBits::Fixed(physical_bits(name, value)?);
             }
             (name, Some(value)) => {
                 let feature = feature(name)?;
@@ -243,6 +250,11 @@ impl CpuSpec {
 fn feature(given: &str) -> Result<FeatureId, SpecError> {
     FeatureId::find(given)
         .ok_or_else(|| SpecError::Feature { given: given.to_owned(), nearest: FeatureId::suggest(given) })
+}
+
+fn physical_bits(name: &str, value: &str) -> Result<u32, SpecError> {
+    let bits = value.parse().ok().filter(|bits| (MIN_PHYSICAL_BITS..=MAX_PHYSICAL_BITS).contains(bits));
+    bits.ok_or_else(|| SpecError::PhysicalBits { name: name.to_owned(), value: value.to_owned() })
 }
 
 fn switch(name: &str, value: &str) -> Result<bool, SpecError> {
@@ -293,6 +305,7 @@ impl fmt::Display for CpuSpec {
         match self.physical_bits {
             PhysicalBits::Model => {}
             PhysicalBits::Host => f.write_str(",host-phys-bits=on")?,
+            PhysicalBits::HostUpTo(bits) => write!(f, ",host-phys-bits-limit={bits}")?,
             PhysicalBits::Fixed(bits) => write!(f, ",phys-bits={bits}")?,
         }
         match self.caches {

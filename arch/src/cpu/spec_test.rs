@@ -20,6 +20,8 @@ fn settings_keep_their_order() {
     assert_eq!(spec.to_string().parse::<CpuSpec>().unwrap(), spec);
     assert_eq!("host,check=off".parse::<CpuSpec>().unwrap().policy, Policy::Ignore);
     assert_eq!("host,enforce,check".parse::<CpuSpec>().unwrap().policy, Policy::Check);
+    let limited: CpuSpec = "kvm64,host-phys-bits-limit=39".parse().unwrap();
+    assert_eq!(limited.to_string(), "kvm64,host-phys-bits-limit=39");
     let wide: CpuSpec = "kvm64,host-phys-bits=on".parse().unwrap();
     assert_eq!(
         (wide.physical_bits, wide.to_string()),

@@ -76,6 +76,40 @@ impl Controls {
     }
 }
 
+/// Bits of CR4, each with a feature that brings it.
+const CR4: [(u32, &str); 23] = [
+    (0, "vme"),
+    (1, "vme"),
+    (2, "tsc"),
+    (3, "de"),
+    (4, "pse"),
+    (5, "pae"),
+    (6, "mce"),
+    (7, "pge"),
+    (9, "fxsr"),
+    (10, "sse"),
+    (11, "umip"),
+    (12, "la57"),
+    (13, "vmx"),
+    (14, "smx"),
+    (16, "fsgsbase"),
+    (17, "pcid"),
+    (18, "xsave"),
+    (20, "smep"),
+    (21, "smap"),
+    (22, "pku"),
+    (23, "cet-ss"),
+    (23, "cet-ibt"),
+    (28, "lam"),
+];
+/// CR4.PCE, which every CPU with VMX has.
+const CR4_PCE: u64 = 1 << 8;
+
+/// IA32_VMX_CR4_FIXED1: the bits of CR4 that may be 1 in VMX operation. KVM makes it from the guest's CPUID, and takes no other value.
+pub(super) fn cr4_fixed1(has: impl Fn(&str) -> bool) -> u64 {
+    CR4.iter().filter(|(_, feature)| has(feature)).fold(CR4_PCE, |bits, (bit, _)| bits | 1 << bit)
+}
+
 /// The secondary controls that a hypervisor may switch on, or `None` if these MSRs describe no VMX at all.
 #[must_use]
 pub fn secondary_controls(msrs: &BTreeMap<u32, u64>) -> Option<SecondaryControls> {
@@ -87,3 +121,7 @@ pub fn secondary_controls(msrs: &BTreeMap<u32, u64>) -> Option<SecondaryControls
     }
     Some(SecondaryControls::from_bits_truncate(may(msr::VMX_PROCBASED_CTLS2)))
 }
+
+#[cfg(test)]
+#[path = "vmx_test.rs"]
+mod tests;
