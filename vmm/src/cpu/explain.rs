@@ -109,7 +109,7 @@ impl Explanation {
             }
         }
         line("needs", needs);
-        line("needed by", owned(&self.needed_by));
+        line("needed by", brief(&self.needed_by));
         if let Some(host) = &self.host {
             line("host", words(&format!("{} ({})", host.verdict(), host.brand)));
         }
@@ -175,6 +175,17 @@ fn needs(id: FeatureId) -> FeatureSet {
         }
     }
     all
+}
+
+/// Names, with all of VMX's as one word.
+fn brief(names: &[&str]) -> Vec<String> {
+    let of_vmx = |name: &&str| name.starts_with("vmx-");
+    let all = FeatureId::all().filter(|id| of_vmx(&id.name())).count();
+    if names.iter().filter(|name| of_vmx(name)).count() < all {
+        return names.iter().map(|name| (*name).to_owned()).collect();
+    }
+    let others = names.iter().filter(|name| !of_vmx(name)).map(|name| (*name).to_owned());
+    others.chain([format!("vmx-* (all {all})")]).collect()
 }
 
 fn names(features: FeatureSet) -> Vec<&'static str> {

@@ -30,6 +30,13 @@ fn a_control_has_its_needs() {
 }
 
 #[test]
+fn all_of_vmx_is_one_word() {
+    let all = FeatureId::all().filter(|id| id.name().starts_with("vmx-")).count();
+    has(&lines("vmx", None), &format!("needed by    vmx-* (all {all})"));
+    assert_eq!(Explanation::new("vmx", None).unwrap().needed_by.len(), all);
+}
+
+#[test]
 fn what_the_hypervisor_decides_is_told() {
     let amd = milan();
     let host =
