@@ -146,7 +146,8 @@ impl Choice {
     }
 
     fn want_model(&mut self, model: &'static NamedModel, base: FeatureSet) {
-        self.want(base, Why::Model(&model.name));
+        self.want(base & model.features, Why::Model(&model.name));
+        self.want(base - model.features, Why::Host);
         self.want(*KVM_BRINGS & base, Why::Hypervisor);
     }
 

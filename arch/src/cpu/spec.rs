@@ -6,6 +6,7 @@ use super::{
     feature::FeatureId,
     host::Vendor,
     model::{self, NamedModel},
+    suggest,
 };
 
 /// `--cpu` and `--nested`: all that a user can ask of a CPU.
@@ -277,8 +278,14 @@ impl FromStr for Model {
         }
         model::find(name)
             .map(Self::Named)
-            .ok_or_else(|| SpecError::Model { given: name.to_owned(), nearest: model::suggest(name) })
+            .ok_or_else(|| SpecError::Model { given: name.to_owned(), nearest: suggest(name) })
     }
+}
+
+/// CPUs with names like this one.
+fn suggest(name: &str) -> Vec<&'static str> {
+    let hosts = PASSTHROUGH.into_iter().chain([HOST_MODEL]);
+    suggest::nearest(name, hosts.chain(model::all().map(|model| model.name.as_str())))
 }
 
 impl fmt::Display for Model {

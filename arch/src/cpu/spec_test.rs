@@ -40,6 +40,7 @@ fn wrong_words_are_named() {
         "{}",
         error("host,+avx3")
     );
+    assert!(error("hots").contains("did you mean host"), "{}", error("hots"));
     assert_eq!(error("host,avx=maybe"), "avx=maybe: give on or off");
     assert_eq!(error("host,avx"), r#""avx": give +avx or -avx, or avx=on or avx=off"#);
     assert_eq!(error("host,"), r#"an empty part in "host,": give MODEL,+feature,-feature"#);
