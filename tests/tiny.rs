@@ -4,10 +4,16 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::{collections::BTreeSet, fs, os::unix::process::CommandExt, path::Path, process::Stdio};
+#[path = "support/cpuid.rs"]
+mod cpuid;
+#[path = "support/nesting.rs"]
+mod nesting;
 
-use arch::cpu::{profile::CpuProfile, spec::CpuSpec, topology::Topology};
+use std::{fs, os::unix::process::CommandExt, path::Path, process::Stdio};
 
+use arch::cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology};
+
+use cpuid::Cpu;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use support::{Running, expect, guest, no_kvm, nvmm, run};
 use vmm::host::Host;
@@ -41,47 +47,95 @@ fn port_accesses_keep_their_size_and_the_debug_exit_its_value() {
     assert_eq!(stdout(&output), expected);
 }
 
+/// Two sockets of a core of two threads: each CPU has leaves of its own.
+const SMP: &str = "4,sockets=2,cores=1,threads=2";
+
 #[test]
 fn cpuid_is_as_planned() {
     if no_kvm() {
         return;
     }
-    let output = run("cpuid", &["--smp", "3"]);
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let host = Host::open(Path::new("/dev/kvm")).unwrap();
-    let topology = Topology::flat(3).unwrap();
-    let plan = CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &topology).unwrap();
-    let mut seen = BTreeSet::new();
-    for line in stdout(&output).lines() {
-        let words: Vec<_> = line.split(' ').map(|word| u32::from_str_radix(word, 16).unwrap()).collect();
-        let &[function, index, eax, ebx, ecx, edx] = words.as_slice() else { panic!("{line}") };
-        // KVM answers for functions that there are not with another's leaf; subleaves that are not planned are zero.
-        seen.insert(function);
-        let planned = plan
-            .cpuid(0)
-            .into_iter()
-            .find(|entry| entry.function == function && (entry.flags == 0 || entry.index == index));
-        let Some(planned) = planned else { continue };
-        // Leaf 0xD follows XCR0.
-        let live = function == 0xd;
-        for (name, planned, read) in [
-            ("EAX", planned.eax, eax),
-            ("EBX", planned.ebx, ebx),
-            ("ECX", planned.ecx, ecx),
-            ("EDX", planned.edx, edx),
-        ] {
-            // A KVM in software shows what the processor has beyond what it offers; it never takes away, but for 5-level paging.
-            let missing = planned & !read & !if function == 7 { 1 << 16 } else { 0 };
-            assert!(
-                live || missing == 0,
-                "CPUID.({function:#x},{index}):{name} is {read:#x}, planned {planned:#x}"
-            );
+    let topology = Topology::new(2, 1, 1, 2).unwrap();
+    for cpu in [
+        "host-passthrough",
+        "host-passthrough,-avx",
+        "host-model",
+        "qemu64",
+        "Haswell,check=off",
+        "EPYC",
+        "486",
+    ] {
+        let output = run("cpuid", &["--cpu", cpu, "--smp", SMP, "--cmdline", "3"]);
+        assert_eq!(output.status.code(), Some(21 << 1 | 1), "{cpu}: {}", stderr(&output));
+        let spec: CpuSpec = cpu.parse().unwrap();
+        let plan = CpuProfile::resolve(&host.cpu, &spec, &topology).unwrap();
+        let cpus = Cpu::of_guest(&stdout(&output)).unwrap();
+        assert_eq!(cpus.len(), 4, "{cpu}");
+        for (vcpu, read) in (0..).zip(&cpus) {
+            let planned = Cpu::of_leaves(&plan.leaves(vcpu));
+            let mut differences = planned.leaf_differences(read, &host.cpu.supported);
+            if in_software() {
+                differences.retain(|difference| !difference.only_adds());
+            }
+            assert_eq!(differences, [], "{cpu}, vCPU {vcpu}");
         }
     }
-    assert!(
-        [0, 1, 4, 7, 0xb, 0x4000_0000, 0x8000_0008].iter().all(|function| seen.contains(function)),
-        "{seen:x?}"
-    );
+}
+
+/// Whether KVM is one in software, as it must be without VMX and SVM: it runs the guest's code on the processor as it is, and can't hide
+/// what that has.
+fn in_software() -> bool {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    !flags.split(' ').any(|flag| matches!(flag, "vmx" | "svm"))
+}
+
+#[test]
+fn without_nesting_there_is_no_part_of_it() {
+    if no_kvm() {
+        return;
+    }
+    for options in
+        [&["--nested", "off"][..], &["--cpu", "qemu64"], &["--cpu", "qemu64,+vmx,+svm", "--nested", "off"]]
+    {
+        let output = run("nesting", options);
+        let found = nesting::normal(&stdout(&output));
+        match output.status.code() {
+            Some(43) => assert_eq!(found, nesting::NOTHING, "{options:?}"),
+            // A KVM in software gives up where the guest comes to VMXON.
+            status => {
+                assert_eq!(status, Some(8), "{options:?}: {}", stderr(&output));
+                assert!(
+                    nesting::NOTHING.starts_with(&found) && found.ends_with("CR4.VMXE: #GP\n"),
+                    "{options:?}: {found}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nested_on_is_refused_where_kvm_cannot_nest() {
+    if no_kvm() {
+        return;
+    }
+    let host = Host::open(Path::new("/dev/kvm")).unwrap();
+    let topology = Topology::flat(1).unwrap();
+    let all = CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &topology).unwrap();
+    if *all.nesting() != Nesting::None {
+        println!("skipped: this machine's KVM can nest");
+        return;
+    }
+    for cpu in ["host-passthrough", "qemu64"] {
+        let output = run("power_off", &["--cpu", cpu, "--nested", "on"]);
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{cpu}: {message}");
+        assert_eq!((message.lines().count(), stdout(&output).as_str()), (1, ""), "{message}");
+        for part in ["vmx", "svm", "nested"] {
+            assert!(message.contains(part), "{cpu}: no {part:?} in {message}");
+        }
+    }
 }
 
 #[test]

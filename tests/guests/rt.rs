@@ -75,6 +75,76 @@ pub fn write<T>(address: u64, value: T) {
     unsafe { (address as *mut T).write_volatile(value) }
 }
 
+/// An exception that [`attempt`](crate::attempt) ended with.
+#[derive(Clone, Copy)]
+pub struct Fault(pub u32);
+
+impl Fault {
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            6 => "#UD",
+            _ => "#GP",
+        }
+    }
+}
+
+global_asm!(
+    // R10 is where to go on. Nothing else of the frame is needed: interrupts were off, and stay so.
+    "catch_ud:",
+    "mov r11d, 6",
+    "mov rsp, qword ptr [rsp + 24]",
+    "jmp r10",
+    "catch_gp:",
+    "mov r11d, 13",
+    "mov rsp, qword ptr [rsp + 32]",
+    "jmp r10",
+);
+
+unsafe extern "C" {
+    fn catch_ud();
+    fn catch_gp();
+}
+
+/// Makes [`attempt`](crate::attempt) work.
+pub fn catch_faults() {
+    static mut IDT: [[u64; 2]; 14] = [[0; 2]; 14];
+    let selector: u16;
+    unsafe { asm!("mov {0:x}, cs", out(reg) selector, options(nomem, nostack)) };
+    for (vector, handler) in [(6, catch_ud as *const () as u64), (13, catch_gp as *const () as u64)] {
+        // An interrupt gate, present.
+        let low =
+            handler & 0xffff | u64::from(selector) << 16 | 0x8e00 << 32 | (handler >> 16 & 0xffff) << 48;
+        unsafe { (&raw mut IDT[vector]).write_volatile([low, handler >> 32]) };
+    }
+    let address = &raw const IDT as u64;
+    let limit = size_of::<[[u64; 2]; 14]>() as u16 - 1;
+    let register =
+        [limit, address as u16, (address >> 16) as u16, (address >> 32) as u16, (address >> 48) as u16];
+    unsafe { asm!("lidt [{0}]", in(reg) &register, options(nostack)) };
+}
+
+/// Executes instructions, of which one may raise #UD or #GP.
+#[macro_export]
+macro_rules! attempt {
+    ($($instruction:literal),+; $($operand:tt)+) => {{
+        let vector: u32;
+        core::arch::asm!(
+            "lea r10, [rip + 2f]", "xor r11d, r11d", $($instruction),+, "2:", $($operand)+, out("r10") _, out("r11") vector
+        );
+        if vector == 0 { Ok(()) } else { Err($crate::rt::Fault(vector)) }
+    }};
+}
+
+pub fn rdmsr(index: u32) -> Result<u64, Fault> {
+    let (low, high): (u32, u32);
+    unsafe { attempt!("rdmsr"; in("ecx") index, lateout("eax") low, lateout("edx") high)? };
+    Ok(u64::from(high) << 32 | u64::from(low))
+}
+
+pub fn wrmsr(index: u32, value: u64) -> Result<(), Fault> {
+    unsafe { attempt!("wrmsr"; in("ecx") index, in("eax") value as u32, in("edx") (value >> 32) as u32) }
+}
+
 /// Prints text, numbers in hexadecimal and byte strings, one byte an instruction. core's own formatting uses SSE, which a KVM that
 /// emulates the guest in software may lack.
 #[macro_export]

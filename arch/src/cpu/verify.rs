@@ -85,8 +85,10 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Every register that differs in other bits than [`LIVE`] ones. A leaf that isn't there reads as zero.
-pub(super) fn compare(set: &Cpuid, read: &Cpuid, offered: &Cpuid) -> Vec<Mismatch> {
+/// Every register that differs in other bits than those which need not read back. A leaf that isn't there reads as zero. `offered` is what
+/// KVM offers.
+#[must_use]
+pub fn compare(set: &Cpuid, read: &Cpuid, offered: &Cpuid) -> Vec<Mismatch> {
     let (mut set, mut read) = (set.clone(), read.clone());
     for field in LIVE {
         for cpuid in [&mut set, &mut read] {
