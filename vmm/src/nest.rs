@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod level;
 pub mod modules;
 pub mod pid1;
+pub mod record;
 pub mod report;
 mod run;
 

@@ -19,6 +19,9 @@ pub struct Facts {
     pub nesting: String,
     /// The hypervisor's signature in CPUID; empty where CPUID tells of none.
     pub hypervisor: String,
+    /// Its CPU's flags in /proc/cpuinfo, and those of VMX with `vmx-` before them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
 }
 
 impl Facts {
@@ -30,6 +33,7 @@ impl Facts {
             cpu: field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
             nesting: nesting(&cpuinfo),
             hypervisor: hypervisor(),
+            features: features(&cpuinfo),
         }
     }
 }
@@ -75,6 +79,12 @@ fn nesting(cpuinfo: &str) -> String {
         .filter(|(flag, _)| flags.split(' ').any(|each| each == *flag))
         .map(|(_, name)| name);
     found.collect::<Vec<_>>().join(" ")
+}
+
+fn features(cpuinfo: &str) -> Vec<String> {
+    let flags = |key| field(cpuinfo, key).unwrap_or_default().split_whitespace();
+    let vmx = flags("vmx flags").map(|flag| format!("vmx-{flag}"));
+    flags("flags").map(str::to_owned).chain(vmx).collect()
 }
 
 /// The first CPU's value of `key`.

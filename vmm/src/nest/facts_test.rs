@@ -16,3 +16,10 @@ fn fields_are_found_by_their_whole_name() {
     assert_eq!(field(INTEL, "vmx flags"), Some("ept svm"));
     assert_eq!(field(INTEL, "model"), None);
 }
+
+#[test]
+fn features_are_the_flags_and_those_of_vmx() {
+    assert_eq!(features(INTEL), ["fpu", "vmx", "ept", "vpid", "vmx-ept", "vmx-svm"]);
+    assert_eq!(features("flags : fpu"), ["fpu"]);
+    assert!(features("").is_empty());
+}

@@ -6,6 +6,7 @@ fn facts() -> Facts {
         cpu: "AMD EPYC Processor".into(),
         nesting: "SVM NPT".into(),
         hypervisor: "KVMKVMKVM".into(),
+        features: vec!["fpu".into()],
     }
 }
 

@@ -6,6 +6,7 @@ fn facts(hypervisor: &str) -> Facts {
         cpu: "EPYC".into(),
         nesting: "SVM NPT".into(),
         hypervisor: hypervisor.into(),
+        features: vec!["fpu".into()],
     }
 }
 

@@ -1,0 +1,171 @@
+//! What a run of `nvmm nest` showed, for whoever tells it: the table, JSON, JUnit and HTML.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::Facts;
+
+/// A run of `nvmm nest`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// nvmm's version.
+    pub version: String,
+    /// How many levels of guests were to run.
+    pub wanted: u32,
+    /// What level 0 is: `this machine`, or the emulator's name.
+    pub host: String,
+    /// How long all of it took.
+    pub seconds: f64,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The levels, 0 first, as far as they were heard of, and then those that were not reached.
+    pub levels: Vec<LevelRecord>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every level did all that it should.
+    Passed,
+    /// One did not; the first that is known of is the cause.
+    Failed {
+        /// Which.
+        level: u32,
+        /// What it was.
+        kind: Kind,
+        /// The same in detail.
+        why: String,
+        /// The end of that level's console.
+        console: Vec<String>,
+    },
+    /// The host cannot nest.
+    Skipped {
+        /// What it lacks.
+        why: String,
+    },
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// /init never ran.
+    KernelDidNotStart,
+    /// KVM's modules, or /dev/kvm after them.
+    KvmDidNotLoad,
+    /// The CPU that it would get, or has, shows neither VMX nor SVM.
+    NoNesting,
+    /// Its processor could not run it: KVM or the guest's state gave up.
+    EntryFailed,
+    /// By CPUID it runs on something else.
+    NotOnKvm,
+    /// It reads another CPU than the one it was given.
+    CpuDiffers,
+    /// The disk check.
+    Disk,
+    /// nvmm could not do its work there.
+    Vmm,
+    /// It went on for too long.
+    TimedOut,
+    /// It was gone before its work was done.
+    Ended,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KernelDidNotStart => "the kernel did not start",
+            Self::KvmDidNotLoad => "KVM did not load",
+            Self::NoNesting => "no nesting",
+            Self::EntryFailed => "entry failed",
+            Self::NotOnKvm => "not on KVM",
+            Self::CpuDiffers => "the CPU differs",
+            Self::Disk => "the disk check failed",
+            Self::Vmm => "nvmm failed",
+            Self::TimedOut => "timed out",
+            Self::Ended => "ended early",
+        })
+    }
+}
+
+/// What is known of one level. Times are seconds from the start of the run, by the host's clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LevelRecord {
+    /// Which; 0 is the host.
+    pub level: u32,
+    /// What runs it: `this machine`, the emulator's name, or `nvmm on KVM`.
+    pub run_by: String,
+    /// Its VMM was started. A real host came up long ago.
+    pub started: Option<f64>,
+    /// Its /init ran.
+    pub up: Option<f64>,
+    /// Its KVM module was loaded.
+    pub kvm_loaded: Option<f64>,
+    /// Its KVM entered a guest for the first time: the level above began to run.
+    pub first_entry: Option<f64>,
+    /// It powered off, with its disk as it said.
+    pub passed: Option<f64>,
+    /// What it saw of itself.
+    pub facts: Option<Facts>,
+    /// Its disk check.
+    pub disk: Option<DiskRecord>,
+    /// KVM's statistics of the guest that this level ran: `exits`, `io_exits`, `mmio_exits`, `irq_exits`, `halt_exits` ...
+    #[serde(default)]
+    pub exits: BTreeMap<String, u64>,
+    /// How it went.
+    pub status: Status,
+}
+
+impl LevelRecord {
+    /// A level that nothing was heard of.
+    #[must_use]
+    pub fn not_reached(level: u32, run_by: &str) -> Self {
+        Self {
+            level,
+            run_by: run_by.to_owned(),
+            started: None,
+            up: None,
+            kvm_loaded: None,
+            first_entry: None,
+            passed: None,
+            facts: None,
+            disk: None,
+            exits: BTreeMap::new(),
+            status: Status::NotReached,
+        }
+    }
+}
+
+/// A disk check, as that level measured it: where the host is emulated, by a clock that is not to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DiskRecord {
+    /// Bytes read, and as many written.
+    pub bytes: u64,
+    /// How long reading took.
+    pub read_seconds: f64,
+    /// How long writing and flushing took.
+    pub write_seconds: f64,
+    /// The file outside holds what the level said of it.
+    pub verified: bool,
+}
+
+/// How a level went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// All that it should do is done.
+    Passed,
+    /// It is the one that failed, or one that could not end its work because of that.
+    Failed,
+    /// The host cannot nest.
+    Skipped,
+    /// It was never started.
+    NotReached,
+}
+
+#[cfg(test)]
+#[path = "record_test.rs"]
+mod tests;
