@@ -1,4 +1,4 @@
-//! Compiles the tiny guests that L1 runs.
+//! Compiles the tiny guests that L0 and L1 run.
 
 #[path = "../support/compile.rs"]
 mod compile;
@@ -8,7 +8,7 @@ use std::{env, path::Path};
 fn main() -> Result<(), String> {
     let out = env::var("OUT_DIR").map_err(|error| error.to_string())?;
     println!("cargo::rerun-if-changed=../guests");
-    for name in ["spin", "power_off"] {
+    for name in ["spin", "power_off", "cpuid", "nesting"] {
         let source = Path::new("../guests").join(name).with_extension("rs");
         compile::compile(&source, &Path::new(&out).join(name))?;
     }

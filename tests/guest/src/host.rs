@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let manifest = Manifest {
         levels: 2,
         cmdline: emulator::parameters(args.emulated).to_owned(),
-        // Level 2 is tiny: level 1's clock may be right.
+        // Level 2 is tiny, or short: level 1's clock may be right.
         first_cmdline: String::new(),
         files,
         virtio: virtio.iter().map(|module| module.name.clone()).collect(),
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
     })?;
 
-    let mut missing: Vec<_> = outcome::planned(args.emulated).to_vec();
+    let mut missing = outcome::planned(args.emulated);
     let mut tail = VecDeque::new();
     let mut machine = emulator::start(args.emulated, &kernel.path, &image, &manifest)?;
     let deadline = start + Duration::from_secs(args.timeout);
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for name in missing {
         let why = if ended { "the machine ended before it" } else { "time was up before it" };
         let tail: String = tail.iter().map(String::as_str).collect();
-        tell(&Outcome::new(name, Err(anyhow::anyhow!("{why}{tail}"))), start);
+        tell(&Outcome::new(&name, Err(anyhow::anyhow!("{why}{tail}"))), start);
     }
     Ok(())
 }

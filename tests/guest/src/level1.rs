@@ -1,18 +1,26 @@
 //! Level 1: what the scenarios do.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use arch::cpu::cpuid::Cpuid;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use vmm::nest::child::{Child, Output};
-use vmm::nest::image;
+use vmm::nest::facts::Virt;
+use vmm::nest::image::{self, Manifest};
+use vmm::nest::level::{kernel_parameters, relay};
 use vmm::nest::pid1::{self, Pid1};
+use vmm::nest::report::Said;
 
+use crate::cpuid::Cpu;
 use crate::facts::Facts;
 use crate::level0::NVMM;
+use crate::level2;
 use crate::reset::Reset;
 use crate::scenario::{self, Record};
 
@@ -29,28 +37,104 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Does what the kernel command line says.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     pid1::load(&pid1.manifest.virtio)?;
-    pid1::load(&pid1.manifest.kvm)?;
+    let kvm = pid1::load(&pid1.manifest.kvm);
     let disk = Path::new("/dev/vda");
     let mut record = Record::read(disk)?;
     record.boots += 1;
+    let scenario = pid1::parameter(scenario::PARAMETER)?;
     if record.facts.is_none() {
-        record.facts = Some(Facts::gather()?);
+        let facts = Facts::gather();
+        record.facts = Some(match &kvm {
+            Err(refusal) => facts.with_context(|| format!("{refusal:#}"))?,
+            Ok(()) => facts?,
+        });
+        if scenario != scenario::LOOK {
+            record.cpuid = cpuid_of_each()?;
+        }
     }
-    match pid1::parameter(scenario::PARAMETER)?.as_str() {
-        scenario::LOOK => {}
-        scenario::RESETS => match RESETS.get(record.resets) {
-            Some(way) => return reset_while_level_2_runs(*way, &mut record, disk),
-            None => {
-                let status = level_2(POWER_OFF)?.wait().context("waiting for level 2")?;
-                if !status.success() {
-                    bail!("level 2 on boot {}: nvmm ended with {status}", record.boots);
+    match scenario.as_str() {
+        scenario::LOOK => kvm?,
+        scenario::RESETS => {
+            kvm?;
+            match RESETS.get(record.resets) {
+                Some(way) => return reset_while_level_2_runs(*way, &mut record, disk),
+                None => end_level_2(level_2(POWER_OFF)?, record.boots)?,
+            }
+            record.ran_level_2 = true;
+        }
+        scenario::NEST | scenario::NEST_LINUX => match kvm {
+            Ok(()) => {
+                record.parameters = kvm_parameters()?;
+                if scenario == scenario::NEST {
+                    end_level_2(level_2(POWER_OFF)?, record.boots)?;
+                } else {
+                    linux_level_2(&pid1.manifest)?;
                 }
                 record.ran_level_2 = true;
             }
+            Err(refusal) => record.refusal = Some(format!("{refusal:#}")),
         },
         other => bail!("there is no scenario {other}"),
     }
     record.write(disk)
+}
+
+fn end_level_2(mut level_2: Child, boot: usize) -> anyhow::Result<()> {
+    let status = level_2.wait().context("waiting for level 2")?;
+    ensure!(status.success(), "level 2 on boot {boot}: nvmm ended with {status}");
+    Ok(())
+}
+
+/// Boots Linux, which is to say that it is up and to power off.
+fn linux_level_2(manifest: &Manifest) -> anyhow::Result<()> {
+    let manifest = Manifest { files: vec![], virtio: vec![], kvm: vec![], ..manifest.clone() };
+    let image = image::pack(&manifest, |name| match name {
+        image::KERNEL => Ok(vec![]),
+        name => fs::read(image::in_root(name)).with_context(|| format!("reading /{name}")),
+    })?;
+    let mut command = Command::new(image::in_root(NVMM));
+    command.arg("--kernel").arg(image::in_root(image::KERNEL));
+    command.arg("--initramfs").arg(image.path()).args(["--memory", "256M"]);
+    command.args(["--cmdline", &kernel_parameters(2, &manifest)]);
+    let mut child = Child::spawn(command).context("starting nvmm")?;
+    let mut said = String::new();
+    let ended = relay(&mut child, 2, Some(Instant::now() + PATIENCE), &mut |line| match &line.said {
+        Said::Text(text) => said = format!("{said}\n{text}"),
+        other => said = format!("{said}\n{other:?}"),
+    })?;
+    ensure!(ended, "level 2 takes more than {} s:{said}", PATIENCE.as_secs());
+    let status = child.wait().context("waiting for level 2")?;
+    ensure!(
+        status.success() && said.lines().any(|line| line == level2::UP),
+        "level 2 ended with {status}:{said}"
+    );
+    Ok(())
+}
+
+/// The leaves of each CPU, as the CPU itself reads them.
+fn cpuid_of_each() -> anyhow::Result<Vec<Cpuid>> {
+    let cpus = thread::available_parallelism().context("counting CPUs")?.get();
+    let leaves = (0..cpus).map(|cpu| {
+        let mut set = CpuSet::new();
+        set.set(cpu);
+        sched_setaffinity(None, &set).with_context(|| format!("moving to CPU {cpu}"))?;
+        Ok(Cpu::here().leaves)
+    });
+    leaves.collect()
+}
+
+/// The parameters of KVM's module for this machine.
+fn kvm_parameters() -> anyhow::Result<BTreeMap<String, String>> {
+    let virt = Virt::of_this_machine().context("the CPU has neither VMX nor SVM")?;
+    let folder = format!("/sys/module/{}/parameters", virt.module());
+    let entries = fs::read_dir(&folder).with_context(|| format!("reading {folder}"))?;
+    // Some are for root to write and for nobody to read.
+    let parameters = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let value = fs::read_to_string(entry.path()).ok()?;
+        Some((entry.file_name().into_string().ok()?, value.trim_end().to_owned()))
+    });
+    Ok(parameters.collect())
 }
 
 fn reset_while_level_2_runs(way: Reset, record: &mut Record, disk: &Path) -> anyhow::Result<()> {

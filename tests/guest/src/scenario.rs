@@ -1,11 +1,13 @@
 //! The scenarios: what level 1 is told to do, and what it leaves for level 0.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use arch::cpu::cpuid::Cpuid;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Facts;
@@ -16,6 +18,11 @@ pub(crate) const PARAMETER: &str = "lab.scenario=";
 pub(crate) const LOOK: &str = "look";
 /// It starts level 2 and resets itself while that runs, again and again.
 pub(crate) const RESETS: &str = "resets";
+
+/// It loads KVM, or not, and starts a tiny level 2.
+pub(crate) const NEST: &str = "nest";
+/// The same with Linux as level 2.
+pub(crate) const NEST_LINUX: &str = "nest-linux";
 
 /// Bytes of the disk.
 pub(crate) const DISK_LEN: u64 = 64 << 10;
@@ -31,6 +38,12 @@ pub(crate) struct Record {
     pub(crate) ran_level_2: bool,
     /// What it was on its first boot.
     pub(crate) facts: Option<Facts>,
+    /// What each of its CPUs had for CPUID then, where the scenario is about that.
+    pub(crate) cpuid: Vec<Cpuid>,
+    /// What KVM's module said instead of loading.
+    pub(crate) refusal: Option<String>,
+    /// The parameters of KVM's module.
+    pub(crate) parameters: BTreeMap<String, String>,
 }
 
 impl Record {

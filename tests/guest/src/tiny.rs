@@ -1,0 +1,140 @@
+//! What tiny guests find, which level 0 starts with one CPU after another: a second each, where Linux takes many.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use anyhow::{Context, anyhow, bail, ensure};
+use vmm::nest::facts::Virt;
+use vmm::nest::image;
+
+use crate::cpuid::Cpu;
+use crate::level0::NVMM;
+use crate::nesting;
+
+const CPUID: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cpuid"));
+const NESTING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nesting"));
+
+const NO_NESTING: &str = "a CPU without VMX and SVM has no part of them";
+const NESTING_ON: &str = "--nested on gives qemu64 all of VMX or SVM";
+
+/// The CPUs whose CPUID is looked at. The host is a Haswell with VMX, or a first EPYC with SVM.
+fn cpus(virt: Virt) -> &'static [&'static str] {
+    match virt {
+        Virt::Vmx => &[
+            "host-passthrough",
+            "host-model",
+            "qemu64",
+            "core2duo",
+            "Nehalem",
+            "SandyBridge",
+            "Haswell-noTSX",
+            "x86-64-v3",
+            "486",
+            "host-passthrough,-avx",
+            "core2duo,+vmx",
+            "Haswell-noTSX,+vmx,-vmx-ept",
+            "host-passthrough,-vmx-unrestricted-guest",
+        ],
+        Virt::Svm => &[
+            "host-passthrough",
+            "host-model",
+            "qemu64",
+            "kvm64",
+            "phenom",
+            "Opteron_G3",
+            "EPYC",
+            "x86-64-v2",
+            "486",
+            "host-passthrough,-avx",
+            "EPYC,+svm",
+            "host-passthrough,-npt",
+        ],
+    }
+}
+
+/// Two sockets of a core of two threads: each CPU has leaves of its own.
+const SMP: &str = "4,sockets=2,cores=1,threads=2";
+const FURTHER_CPUS: &str = "3";
+const CPUS: usize = 4;
+
+/// CPUs that have neither.
+const WITHOUT: [&[&str]; 3] =
+    [&["--nested", "off"], &["--cpu", "qemu64"], &["--cpu", "qemu64,+vmx,+svm", "--nested", "off"]];
+
+/// The names of these tests.
+pub(crate) fn planned(virt: Virt) -> impl Iterator<Item = String> {
+    let cpus = cpus(virt).iter().copied().map(name);
+    cpus.chain([NO_NESTING, NESTING_ON].map(str::to_owned))
+}
+
+fn name(cpu: &str) -> String {
+    format!("CPUID of {cpu} is as shown")
+}
+
+/// Runs them.
+pub(crate) fn run(virt: Virt, mut say: impl FnMut(&str, anyhow::Result<()>)) {
+    for cpu in cpus(virt) {
+        say(&name(cpu), as_shown(cpu));
+    }
+    say(NO_NESTING, WITHOUT.iter().try_for_each(|options| asks_for_nesting(options, nesting::NOTHING)));
+    let all = match virt {
+        Virt::Vmx => nesting::VMX,
+        Virt::Svm => nesting::SVM,
+    };
+    say(NESTING_ON, asks_for_nesting(&["--cpu", "qemu64", "--nested", "on"], all));
+}
+
+/// All CPUs of a guest have the leaves, and the VMX capabilities, that `nvmm cpu show` shows for them.
+fn as_shown(cpu: &str) -> anyhow::Result<()> {
+    let output = guest(CPUID, &["--cpu", cpu, "--smp", SMP, "--cmdline", FURTHER_CPUS])?;
+    let cpus = Cpu::of_guest(&output).map_err(|error| anyhow!(error))?;
+    ensure!(cpus.len() == CPUS, "{} CPUs: {output}", cpus.len());
+    for (vcpu, mut found) in cpus.into_iter().enumerate() {
+        let shown = shown(cpu, SMP, vcpu)?;
+        // The guest looks at the first one's MSRs.
+        if vcpu > 0 {
+            found.vmx = shown.vmx.clone();
+        }
+        same(vcpu, &shown, &found)?;
+    }
+    Ok(())
+}
+
+/// A CPU is as it was to be.
+pub(crate) fn same(vcpu: usize, shown: &Cpu, found: &Cpu) -> anyhow::Result<()> {
+    let differences = shown.differences(found);
+    ensure!(differences.is_empty(), "vCPU {vcpu}: {}", differences.join("; "));
+    Ok(())
+}
+
+/// The CPU that a guest is to have, in the words of `nvmm cpu show`.
+pub(crate) fn shown(cpu: &str, smp: &str, vcpu: usize) -> anyhow::Result<Cpu> {
+    let output = nvmm(&["cpu", "show", cpu, "--raw", "--smp", smp, "--vcpu", &vcpu.to_string()])?;
+    ensure!(output.status.success(), "nvmm cpu show: {}", String::from_utf8_lossy(&output.stderr));
+    Cpu::of_raw(&String::from_utf8_lossy(&output.stdout)).map_err(|error| anyhow!(error))
+}
+
+/// What comes of asking the CPU for VMX and SVM.
+fn asks_for_nesting(options: &[&str], want: &str) -> anyhow::Result<()> {
+    let found = guest(NESTING, options)?;
+    ensure!(nesting::normal(&found) == want, "{}:\n{found}where it should be\n{want}", options.join(" "));
+    Ok(())
+}
+
+/// Runs a guest that ends with 21, and gives what it printed.
+fn guest(kernel: &[u8], options: &[&str]) -> anyhow::Result<String> {
+    let path = Path::new("/tiny");
+    fs::write(path, kernel).context("writing the guest")?;
+    let machine = ["--kernel", "/tiny", "--memory", "16M", "--debug-exit", "0xf4"];
+    let output = nvmm(&[&machine, options].concat())?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.code() != Some(21 << 1 | 1) {
+        bail!("nvmm ended with {}: {}{printed}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(printed)
+}
+
+fn nvmm(arguments: &[&str]) -> anyhow::Result<Output> {
+    Command::new(image::in_root(NVMM)).args(arguments).output().context("starting nvmm")
+}
