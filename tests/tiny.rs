@@ -16,7 +16,7 @@ use arch::cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::
 use cpuid::Cpu;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use support::{Running, expect, guest, no_kvm, nvmm, run};
-use vmm::host::Host;
+use vmm::{host::Host, stats::Stats};
 
 fn stdout(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -247,4 +247,33 @@ fn a_hostile_driver_only_breaks_its_own_device() {
     assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
     assert_eq!(stdout(&output).matches(": needs reset").count(), 12, "{}", stdout(&output));
     assert_eq!(fs::read(disk).unwrap(), content);
+}
+
+#[test]
+fn what_kvm_counted_is_written_at_the_end() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stats.json");
+    let output = run("hello", &["--smp", "2", "--stats", file.to_str().unwrap(), "-v"]);
+    assert_eq!(output.status.code(), Some(43), "{}", stderr(&output));
+    let stats: Stats = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    if stats == Stats::default() {
+        return println!("skipped: this KVM has no KVM_CAP_BINARY_STATS_FD: {}", stderr(&output));
+    }
+    assert_eq!(stats.vcpus.len(), 2);
+    // The guest writes its text byte by byte, and reads once where there is no memory. A KVM in software counts no `io_exits`.
+    let total = stats.vcpu_total();
+    assert!(total["exits"] > 10 && total["mmio_exits"] > 0, "{total:?}");
+    assert!(
+        stderr(&output).contains(&format!("KVM counted {} exits", total["exits"])),
+        "{}",
+        stderr(&output)
+    );
+
+    let nowhere = folder.path().join("no/stats.json");
+    let output = run("hello", &["--stats", nowhere.to_str().unwrap()]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+    assert!(stderr(&output).contains(&format!("--stats {}", nowhere.display())), "{}", stderr(&output));
 }

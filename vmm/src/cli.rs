@@ -82,6 +82,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "PORT", value_parser = parse_port)]
     pub debug_exit: Option<u16>,
 
+    /// At the end write what KVM counted, such as exits by reason, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub stats: Option<PathBuf>,
+
     /// Print the machine that would run, and end
     #[arg(long)]
     pub dry_run: bool,

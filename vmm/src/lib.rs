@@ -23,6 +23,7 @@ pub mod nest;
 mod signals;
 pub mod size;
 pub mod smp;
+pub mod stats;
 mod terminal;
 mod vcpu;
 mod vm;

@@ -31,6 +31,7 @@ use devices::{
         pci::VirtioPci,
     },
 };
+use kvm_ioctls::VmFd;
 use thiserror::Error;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
@@ -44,6 +45,7 @@ use crate::{
     kick,
     memory::Memory,
     size::Size,
+    stats::{self, Counters, Stats},
     vcpu::Vcpu,
     vm::Vm,
 };
@@ -115,6 +117,7 @@ pub struct Machine {
     pub map: MemoryMap,
     /// The kernel in it.
     pub kernel: Kernel,
+    vm: Arc<VmFd>,
     memory: Memory,
 }
 
@@ -179,7 +182,7 @@ impl Machine {
             .map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry))
             .collect::<Result<_, _>>()?;
         let buses = Arc::new(Buses { pio, mmio, pci, doorbells, stop: AtomicBool::new(false) });
-        Ok(Self { vcpus, serial, power, buses, cpu, map, kernel, memory })
+        Ok(Self { vcpus, serial, power, buses, cpu, map, kernel, vm: vm.fd, memory })
     }
 
     /// What is on the PCI bus.
@@ -188,12 +191,12 @@ impl Machine {
         &self.buses.pci
     }
 
-    /// Runs the machine until it stops, and leaves no thread behind.
+    /// Runs the machine until it stops, and leaves no thread behind; tells why it stopped, and what KVM counted, if it counts.
     ///
     /// # Errors
     ///
     /// A thread can't be made, or the console's events can't be waited for.
-    pub fn run(mut self, console: &mut Console) -> Result<Exit, anyhow::Error> {
+    pub fn run(mut self, console: &mut Console) -> anyhow::Result<(Exit, Option<Stats>)> {
         kick::init()?;
         let ended = Arc::new(Ended { event: EventFd::new(EFD_NONBLOCK)?, exit: OnceLock::new() });
         let mut threads = Vec::new();
@@ -204,16 +207,16 @@ impl Machine {
 
         self.buses.stop.store(true, Ordering::SeqCst);
         threads.iter().for_each(kick::kick);
-        for thread in threads {
-            // Its panic was caught in it.
-            let _ = thread.join();
-        }
+        // A vCPU's panic was caught in its thread.
+        let vcpus = threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect();
+        let vm = stats::of(&*self.vm);
         let exit = Arc::into_inner(ended).and_then(|ended| ended.exit.into_inner());
-        served?.or(exit).ok_or_else(|| anyhow::anyhow!("the machine ended without a reason"))
+        let exit = served?.or(exit).context("the machine ended without a reason")?;
+        Ok((exit, vm.map(|vm| Stats { vm, vcpus })))
     }
 
-    fn start(&mut self, ended: &Arc<Ended>, threads: &mut Vec<JoinHandle<()>>) -> io::Result<()> {
-        for vcpu in std::mem::take(&mut self.vcpus) {
+    fn start(&mut self, ended: &Arc<Ended>, threads: &mut Vec<VcpuThread>) -> io::Result<()> {
+        for mut vcpu in std::mem::take(&mut self.vcpus) {
             let (ended, buses) = (Arc::clone(ended), Arc::clone(&self.buses));
             let memory = self.memory.guest().clone();
             let thread = thread::Builder::new().name(format!("vcpu{}", vcpu.id));
@@ -224,11 +227,15 @@ impl Machine {
                 if let Some(exit) = run.unwrap_or_else(panicked) {
                     ended.tell(exit);
                 }
+                vcpu.stats()
             })?);
         }
         Ok(())
     }
 }
+
+/// A vCPU's thread; at its end it has what KVM counted.
+type VcpuThread = JoinHandle<Option<Counters>>;
 
 /// How the vCPU threads tell the main thread that it is over.
 #[derive(Debug)]

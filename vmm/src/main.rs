@@ -1,7 +1,9 @@
 //! nvmm, a KVM hypervisor for nested virtualization.
 
 use std::{
+    fs::File,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -17,6 +19,7 @@ use vmm::{
     host::{self, Host},
     machine::{Machine, OpenDisk},
     nest,
+    stats::Stats,
 };
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn run(args: &MachineArgs) -> Result<u8> {
         return Ok(0);
     }
     let mut told = false;
+    let stats_file = args.stats.as_deref().map(create_stats).transpose()?;
     let mut console = Console::new(&config.serial).with_context(|| format!("--serial {}", args.serial))?;
     loop {
         let machine = Machine::build(&host, &config, &disks, console.sink()?)?;
@@ -69,11 +73,19 @@ fn run(args: &MachineArgs) -> Result<u8> {
             tell_unmet(&config, &machine);
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
-        match machine.run(&mut console)? {
+        let (exit, stats) = machine.run(&mut console)?;
+        if let Some(stats) = &stats {
+            log::info!("KVM counted {stats}");
+        }
+        match exit {
             Exit::Reset if config.on_reboot == OnReboot::Reset => log::info!("the guest reboots"),
             exit => {
                 drop(console);
-                return Ok(status(exit));
+                let status = status(exit);
+                if let (Some(file), Some(path)) = (stats_file, &args.stats) {
+                    write_stats(&file, stats).with_context(|| format!("--stats {}", path.display()))?;
+                }
+                return Ok(status);
             }
         }
     }
@@ -85,6 +97,19 @@ fn tell_unmet(config: &VmConfig, machine: &Machine) {
     if !unmet.is_empty() {
         log::warn!("--cpu {}: this host cannot give {}", config.cpu, unmet.join(", "));
     }
+}
+
+/// Makes the file before the guest runs, and not when all is over.
+fn create_stats(path: &Path) -> Result<File> {
+    File::create(path).with_context(|| format!("--stats {}", path.display()))
+}
+
+fn write_stats(mut file: &File, stats: Option<Stats>) -> io::Result<()> {
+    let stats = stats.unwrap_or_else(|| {
+        log::warn!("--stats: this KVM counts nothing; that of Linux 5.14 and later does");
+        Stats::default()
+    });
+    file.write_all((serde_json::to_string_pretty(&stats)? + "\n").as_bytes())
 }
 
 /// Prints the description; a reader that has seen enough is no error.

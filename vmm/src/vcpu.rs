@@ -20,6 +20,7 @@ use crate::{
     crash::{Crash, Reason},
     exit::Exit,
     kick,
+    stats::{self, Counters},
     vm::{KvmError, Vm, kvm},
 };
 
@@ -120,7 +121,7 @@ impl Vcpu {
     }
 
     /// Runs until the machine stops; the value is why, if this vCPU is the reason.
-    pub(crate) fn run(mut self, machine: &Buses, memory: &GuestMemoryMmap) -> Option<Exit> {
+    pub(crate) fn run(&mut self, machine: &Buses, memory: &GuestMemoryMmap) -> Option<Exit> {
         let target = kick::Target::new(&mut self.fd);
         let exit = loop {
             if machine.stop.load(Ordering::SeqCst) {
@@ -132,6 +133,11 @@ impl Vcpu {
         };
         drop(target);
         exit
+    }
+
+    /// What KVM counted for it.
+    pub(crate) fn stats(&self) -> Option<Counters> {
+        stats::of(&self.fd)
     }
 
     fn run_once(&mut self, machine: &Buses, memory: &GuestMemoryMmap) -> Option<Exit> {

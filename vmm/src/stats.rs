@@ -1,0 +1,141 @@
+//! What KVM counted while a machine ran: exits by reason, page faults, halts, entries of nested guests.
+#![expect(unsafe_code, reason = "an ioctl that no crate has, and the file that it makes")]
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io::{self, Read},
+    os::fd::{AsRawFd, FromRawFd},
+};
+
+use kvm_bindings::{
+    KVM_STATS_TYPE_CUMULATIVE, KVM_STATS_TYPE_INSTANT, KVM_STATS_TYPE_MASK, KVM_STATS_TYPE_PEAK, KVMIO,
+};
+use libc::c_ulong;
+use serde::{Deserialize, Serialize};
+use vmm_sys_util::ioctl::{_IOC_NONE, ioctl, ioctl_expr};
+
+/// `_IO(KVMIO, 0xce)`.
+const KVM_GET_STATS_FD: c_ulong = ioctl_expr(_IOC_NONE, KVMIO, 0xce, 0);
+
+/// Values by KVM's names for them.
+///
+/// Counts, values of the moment they were read, and peaks. Histograms are left out: their counts and sums are among the others.
+pub type Counters = BTreeMap<String, u64>;
+
+/// The statistics of a machine, from when it was built.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// What KVM counts for the machine as a whole.
+    pub vm: Counters,
+    /// What it counts for each vCPU.
+    pub vcpus: Vec<Counters>,
+}
+
+impl Stats {
+    /// The vCPUs' values, added up.
+    #[must_use]
+    pub fn vcpu_total(&self) -> Counters {
+        let mut total = Counters::new();
+        for (name, value) in self.vcpus.iter().flatten() {
+            let sum = total.entry(name.clone()).or_default();
+            *sum = value.saturating_add(*sum);
+        }
+        total
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = self.vcpu_total();
+        write!(f, "{} exits", total.get("exits").unwrap_or(&0))?;
+        for (reason, count) in by_reason(&total) {
+            write!(f, ", {reason} {count}")?;
+        }
+        match total.get("nested_run") {
+            Some(entries @ 1..) => write!(f, "; nested entries {entries}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The exits that KVM has a reason for, the most frequent first: `io` for its `io_exits`.
+///
+/// They don't add up to all `exits`: KVM counts some exits twice (an interrupt window's is an interrupt's), and others, such as page
+/// faults', elsewhere.
+pub fn by_reason(counters: &Counters) -> Vec<(&str, u64)> {
+    let mut reasons: Vec<_> = counters
+        .iter()
+        .filter(|&(_, &count)| count > 0)
+        .filter_map(|(name, &count)| Some((name.strip_suffix("_exits")?, count)))
+        .collect();
+    reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    reasons
+}
+
+/// The statistics of a VM or a vCPU; none where this KVM keeps none (`KVM_CAP_BINARY_STATS_FD`, since Linux 5.14).
+///
+/// The VM or vCPU is open while its statistics are read: kernels before 6.5 did not keep it alive for them.
+pub(crate) fn of(kvm: &impl AsRawFd) -> Option<Counters> {
+    read(kvm).unwrap_or_else(|error| {
+        log::warn!("can't read what KVM counted: {error}");
+        None
+    })
+}
+
+/// Linux, "KVM API", "KVM_GET_STATS_FD".
+fn read(kvm: &impl AsRawFd) -> io::Result<Option<Counters>> {
+    // SAFETY: takes no argument, and makes a file descriptor.
+    let fd = unsafe { ioctl(kvm, KVM_GET_STATS_FD) };
+    if fd < 0 {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::EINVAL | libc::ENOTTY) => Ok(None),
+            _ => Err(error),
+        };
+    }
+    // SAFETY: it was made above, and is nobody else's.
+    let mut file = unsafe { File::from_raw_fd(fd) };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    parse(&bytes).map(Some).ok_or_else(|| io::Error::other("KVM's statistics are not as their header says"))
+}
+
+/// Goes by the file's own layout alone: blocks, names' size and values' places are as header and descriptors say.
+///
+/// Linux, "KVM API", `struct kvm_stats_header` and `struct kvm_stats_desc`.
+fn parse(file: &[u8]) -> Option<Counters> {
+    const DESCRIPTOR: usize = 16;
+    let [name_size, descriptors, descriptor_block, data_block] =
+        [4, 8, 16, 20].map(|place| number(file, place));
+    let (name_size, descriptor_block, data_block) = (name_size?, descriptor_block?, data_block?);
+    let descriptor_size = name_size.checked_add(DESCRIPTOR)?;
+    let mut counters = Counters::new();
+    for index in 0..descriptors? {
+        let start = index.checked_mul(descriptor_size)?.checked_add(descriptor_block)?;
+        let descriptor = file.get(start..start.checked_add(descriptor_size)?)?;
+        let (flags, offset) = (u32::from_le_bytes(*descriptor.first_chunk()?), number(descriptor, 8)?);
+        // Histograms are the only ones with several values.
+        if !matches!(
+            flags & KVM_STATS_TYPE_MASK,
+            KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_TYPE_INSTANT | KVM_STATS_TYPE_PEAK
+        ) {
+            continue;
+        }
+        let name = descriptor.get(DESCRIPTOR..)?.split(|&byte| byte == 0).next()?;
+        let value = file.get(data_block.checked_add(offset)?..)?.first_chunk()?;
+        counters.insert(String::from_utf8_lossy(name).into_owned(), u64::from_le_bytes(*value));
+    }
+    Some(counters)
+}
+
+/// The 32-bit number at that place.
+fn number(bytes: &[u8], place: usize) -> Option<usize> {
+    let number = u32::from_le_bytes(*bytes.get(place..)?.first_chunk()?);
+    usize::try_from(number).ok()
+}
+
+#[cfg(test)]
+#[path = "stats_test.rs"]
+mod tests;
