@@ -85,12 +85,14 @@ const LDLINUX: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
 fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Child> {
     // Files in memory, which Bochs inherits: nothing is left behind, however this ends.
     let iso = boot_iso(kernel, image, parameters)?;
-    // The serial port is standard error, which is a pipe to here. `info: report` can deadlock.
+    // The serial port is standard error, which is a pipe to here. `info: report` can deadlock. So can the screen, a terminal
+    // that nobody reads: each update writes to it, so that they must be few, and by the machine's own slow clock.
     let config = text_file(&format!(
         "display_library: term\n\
          memory: guest={memory}, host={memory}\n\
          romimage: file={BOCHS_BIOS}\n\
          vgaromimage: file={BOCHS_VGABIOS}\n\
+         vga: extension=vbe, update_freq=1, realtime=0\n\
          cpu: model=corei7_haswell_4770, count=1, ips=200000000, reset_on_triple_fault=0, ignore_bad_msrs=1\n\
          clock: sync=none, time0=utc\n\
          com1: enabled=1, mode=file, dev=/dev/fd/2\n\
