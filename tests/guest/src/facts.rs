@@ -8,6 +8,8 @@ use std::os::unix::fs::FileExt;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::topology::Place;
+
 /// A machine, from inside.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Facts {
@@ -15,8 +17,8 @@ pub(crate) struct Facts {
     pub(crate) flags: BTreeSet<String>,
     /// Its `vmx flags`.
     pub(crate) vmx_flags: BTreeSet<String>,
-    /// Each CPU's package and core.
-    pub(crate) cpus: Vec<(u32, u32)>,
+    /// Where each CPU is.
+    pub(crate) cpus: Vec<Place>,
     /// IA32_FEATURE_CONTROL and the VMX capability MSRs, those that can be read.
     pub(crate) vmx_msrs: BTreeMap<u32, u64>,
     /// CPUID leaf 0x8000000A: EAX to EDX.
@@ -38,13 +40,12 @@ impl Facts {
         let cpuinfo = read("/proc/cpuinfo")?;
         let flags = flags(&cpuinfo, "flags")?;
         let vmx_msrs = if flags.contains("vmx") { vmx_msrs()? } else { BTreeMap::new() };
-        let cpu = numbers(&cpuinfo, "physical id").zip(numbers(&cpuinfo, "core id"));
         let meminfo = read("/proc/meminfo")?;
         let svm = __cpuid(0x8000_000a);
         Ok(Self {
             flags,
             vmx_flags: self::flags(&cpuinfo, "vmx flags")?,
-            cpus: cpu.collect(),
+            cpus: Place::all(&cpuinfo)?,
             vmx_msrs,
             svm_leaf: [svm.eax, svm.ebx, svm.ecx, svm.edx],
             memory_kib: values(&meminfo, "MemTotal")
@@ -67,10 +68,6 @@ fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
         let (name, value) = line.split_once(':')?;
         (name.trim_end() == key).then_some(value.trim())
     })
-}
-
-fn numbers<'a>(cpuinfo: &'a str, key: &'a str) -> impl Iterator<Item = u32> {
-    values(cpuinfo, key).filter_map(|value| value.parse().ok())
 }
 
 fn flags(cpuinfo: &str, key: &str) -> anyhow::Result<BTreeSet<String>> {

@@ -130,12 +130,6 @@ pub(crate) fn svm_leaf(kvm: &Host, host: &Facts, guest: &Facts) -> anyhow::Resul
     Ok(())
 }
 
-/// Two vCPUs are two cores of one package.
-pub(crate) fn two_cores(guest: &Facts) -> anyhow::Result<()> {
-    ensure!(guest.cpus == [(0, 0), (0, 1)], "packages and cores {:?}", guest.cpus);
-    Ok(())
-}
-
 /// All resets were made, each followed by one boot, and KVM still works.
 pub(crate) fn resets(record: &Record) -> anyhow::Result<()> {
     let want = level1::RESETS.len();
