@@ -70,7 +70,7 @@ pub struct FeatureId(u16);
 
 struct Table {
     features: Vec<&'static Feature>,
-    ids: HashMap<String, FeatureId>,
+    ids: HashMap<&'static str, FeatureId>,
     needs: Vec<Vec<FeatureId>>,
 }
 
@@ -79,9 +79,10 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let numbered = (0..).map(FeatureId).zip(&features);
     let names = numbered.flat_map(|(id, feature)| {
         let names = [feature.name].into_iter().chain(feature.aliases.iter().copied());
-        names.map(move |name| (normal(name), id))
+        names.map(move |name| (name, id))
     });
-    let ids: HashMap<_, _> = names.collect();
+    let mut ids = HashMap::with_capacity(2 * COUNT);
+    ids.extend(names);
     // A name that isn't there is a bug that a test finds.
     let needs =
         |feature: &&Feature| feature.needs.iter().filter_map(|&name| ids.get(name).copied()).collect();
@@ -98,7 +99,7 @@ impl FeatureId {
     /// The feature of this name or alias.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
-        TABLE.ids.get(name).or_else(|| TABLE.ids.get(&normal(name))).copied()
+        TABLE.ids.get(name).or_else(|| TABLE.ids.get(normal(name).as_str())).copied()
     }
 
     /// All of them, in the table's order.

@@ -10,7 +10,7 @@ use super::{
     hypervisor,
     model::Signature,
     msr, nesting,
-    patch::{self, Decision, Why},
+    patch::{self, At, Decision, Why},
 };
 
 /// What can be given to a guest.
@@ -75,7 +75,7 @@ fn tiles(capabilities: &mut Capabilities, decisions: &mut Vec<Decision>) {
         if capabilities.has(place) {
             capabilities.set(place, false);
             let why = Why::Restrict("XCR0 has no tile state");
-            decisions.push(Decision { place: place.to_string(), name: id.name(), value: 0, host: 1, why });
+            decisions.push(Decision { place: At::Feature(place), name: id.name(), value: 0, host: 1, why });
         }
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::cpuid::Cpuid;
 pub use super::field::Field;
+use super::{cpuid::Cpuid, feature::Place};
 
 /// Who decided on a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +42,8 @@ pub struct Patch {
 /// A value that is not simply KVM's, for a person to read: `CPUID.01H:ECX[31] hypervisor = 0x1 (hypervisor; KVM has 0x0)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {
-    /// The CPUID field or the MSR.
-    pub place: String,
+    /// Where it is.
+    pub place: At,
     /// What the manual calls it.
     pub name: &'static str,
     /// What the guest gets.
@@ -54,13 +54,24 @@ pub struct Decision {
     pub why: Why,
 }
 
+/// Where a decision shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// In bits of CPUID.
+    Bits(Field),
+    /// In a feature's bit.
+    Feature(Place),
+    /// In a whole MSR.
+    Msr(u32),
+}
+
 impl Patch {
     /// Applies the patch, and says what was decided.
     pub(super) fn apply(&self, cpuid: &mut Cpuid) -> Decision {
         let host = self.field.get(cpuid);
         self.field.set(cpuid, self.value);
         Decision {
-            place: self.field.to_string(),
+            place: At::Bits(self.field),
             name: self.field.name,
             value: self.value.into(),
             host: host.into(),
@@ -73,6 +84,22 @@ impl Patch {
 pub(super) fn apply(cpuid: &mut Cpuid, patches: &[Patch], decisions: &mut Vec<Decision>) {
     let made = patches.iter().map(|patch| patch.apply(cpuid));
     decisions.extend(made.filter(|decision| decision.value != decision.host));
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bits(field) => field.fmt(f),
+            Self::Feature(place) => place.fmt(f),
+            Self::Msr(index) => write!(f, "MSR {index:#x}"),
+        }
+    }
+}
+
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl fmt::Display for Decision {

@@ -17,7 +17,7 @@ use super::{
     msr,
     nesting::Nesting,
     offer::Offer,
-    patch::{self, Decision, Why},
+    patch::{self, At, Decision, Why},
     spec::{CacheMode, CpuSpec, Model, Nested, PhysicalBits},
     topology::{FIRST_X2APIC_ID, Topology},
     verify::{self, Mismatch},
@@ -64,11 +64,13 @@ impl CpuProfile {
 
         // Features first, since leaves and levels follow from them. The topology then knows which leaves there are.
         let mut capabilities = start(&offer, &choice, spec);
-        for id in FeatureId::all().filter(|id| !TOPOLOGICAL.contains(*id)) {
-            let (place, on) = (id.feature().place, choice.granted.contains(id));
-            if capabilities.has(place) != on {
-                capabilities.set(place, on);
-            }
+        // The host's CPU has its features already.
+        let unset = match choice.model {
+            Some(_) => FeatureId::all().collect::<FeatureSet>() - *TOPOLOGICAL,
+            None => (choice.granted - offer.features) | (offer.features - choice.granted),
+        };
+        for id in unset.iter() {
+            capabilities.set(id.feature().place, choice.granted.contains(id));
         }
         derive(&mut capabilities, &offer, &choice, spec);
         let cpuid = &mut capabilities.cpuid;
@@ -210,17 +212,13 @@ fn check_width(host: &HostCpu, spec: &CpuSpec) -> Result<(), CpuError> {
 /// Each feature that the guest has and KVM would not have given, or the other way round.
 fn feature_decisions(offer: &Offer, choice: &Choice) -> impl Iterator<Item = Decision> {
     let changed = (choice.granted - offer.features) | (offer.features - choice.granted);
-    changed
-        .iter()
-        .map(|id| Decision {
-            place: id.feature().place.to_string(),
-            name: id.name(),
-            value: choice.granted.contains(id).into(),
-            host: offer.features.contains(id).into(),
-            why: choice.why(id),
-        })
-        .collect::<Vec<_>>()
-        .into_iter()
+    changed.iter().map(|id| Decision {
+        place: At::Feature(id.feature().place),
+        name: id.name(),
+        value: choice.granted.contains(id).into(),
+        host: offer.features.contains(id).into(),
+        why: choice.why(id),
+    })
 }
 
 /// The model's CPU, or the host's, before features are set in it.
@@ -324,13 +322,7 @@ fn msrs(
     let mut msrs = Vec::new();
     let mut write = |index, name, value, host: Option<u64>, why| {
         msrs.push((index, value));
-        decisions.push(Decision {
-            place: format!("MSR {index:#x}"),
-            name,
-            value,
-            host: host.unwrap_or(0),
-            why,
-        });
+        decisions.push(Decision { place: At::Msr(index), name, value, host: host.unwrap_or(0), why });
     };
     // KVM would show a revision of its own, though the host's is a feature MSR.
     let hosts = host.feature_msrs.get(&msr::BIOS_SIGN_ID).copied();

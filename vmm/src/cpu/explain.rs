@@ -125,7 +125,8 @@ impl Host {
         let mut offered = Capabilities { cpuid: host.offered(), msrs: host.feature_msrs.clone() };
         offered.msrs.retain(|index, _| *index != msr::FEATURE_CONTROL);
         let place = id.feature().place;
-        let decision = profile.decisions().iter().find(|decision| decision.place == place.to_string());
+        let decision =
+            profile.decisions().iter().find(|decision| decision.place.to_string() == place.to_string());
         Ok(Self {
             brand: profile.brand(),
             kvm: offered.has(place),

@@ -302,7 +302,12 @@ fn base(profile: &CpuProfile, leaf: Leaf) -> Why {
 
 /// Who decided on a whole field or MSR.
 fn decided(profile: &CpuProfile, place: &str) -> Option<Why> {
-    profile.decisions().iter().rev().find(|decision| decision.place == place).map(|decision| decision.why)
+    profile
+        .decisions()
+        .iter()
+        .rev()
+        .find(|decision| decision.place.to_string() == place)
+        .map(|decision| decision.why)
 }
 
 fn hex<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
