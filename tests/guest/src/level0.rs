@@ -16,22 +16,21 @@ use vmm::nest::report::Said;
 
 use crate::facts::Facts;
 use crate::judge;
+use crate::models;
 use crate::outcome::{self, Outcome};
 use crate::scenario::{self, Record};
-use crate::topology::{self, Asked};
+use crate::tiny;
+use crate::topology;
 
 /// Where the image has nvmm.
 pub(crate) const NVMM: &str = "nvmm";
 /// Where level 0's image has the ELF kernel.
 pub(crate) const VMLINUX: &str = "vmlinux";
 
-/// Level 1's CPU where nothing else is asked for.
-const PASSTHROUGH: &str = "host-passthrough";
-
 /// Lines of level 1's console to show with a failure.
 const TAIL: usize = 10;
 
-/// Runs the scenarios.
+/// Runs the tests.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     pid1::load(&pid1.manifest.kvm)?;
     // A guest may have more memory than this machine, as long as it doesn't use it all.
@@ -39,15 +38,10 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     let virt = Virt::of_this_machine().context("the CPU has neither VMX nor SVM")?;
     let kvm = Host::open(Path::new("/dev/kvm"))?;
     let host = Facts::gather()?;
-    let image = pack(&pid1.manifest)?;
+    tiny::run(virt, |name, result| say(pid1, name, result));
+    let image = pack(&pid1.manifest, false)?;
     // Enough memory for transparent huge pages.
-    let first = Guest {
-        kernel: image::KERNEL,
-        memory: "768M",
-        cpu: PASSTHROUGH,
-        cpus: topology::TWO_CORES,
-        scenario: scenario::RESETS,
-    };
+    let first = Guest { scenario: scenario::RESETS, ..Guest::default() };
     match first.run(&pid1.manifest, &image) {
         Ok((record, facts)) => {
             say(pid1, outcome::FLAGS, judge::flags(virt, &host, &facts));
@@ -56,25 +50,18 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
                 Virt::Svm => say(pid1, outcome::SVM_LEAF, judge::svm_leaf(&kvm, &host, &facts)),
             }
             say(pid1, outcome::SMP, topology::judge(virt, topology::TWO_CORES, &facts.cpus));
+            say(pid1, outcome::CPUID, models::as_shown(&first, &record, &facts));
             say(pid1, outcome::RESETS, judge::resets(&record));
         }
         // What needs it too has no outcome.
         Err(error) => say(pid1, outcome::RESETS, Err(error)),
     }
-    // Twelve CPUs take the VMX host minutes.
-    let (cpu, topologies) = match virt {
-        Virt::Vmx => (PASSTHROUGH.to_owned(), &[(outcome::DIES, topology::DIES)][..]),
-        Virt::Svm => {
-            let cpu = topology::extended().context("writing the CPU's file")?;
-            (cpu, &[(outcome::THREADS, topology::THREADS), (outcome::DIES, topology::DIES)][..])
-        }
-    };
-    for &(name, cpus) in topologies {
-        let found = Guest { cpu: &cpu, cpus, scenario: scenario::LOOK, ..first }.run(&pid1.manifest, &image);
-        say(pid1, name, found.and_then(|(_, facts)| topology::judge(virt, cpus, &facts.cpus)));
+    for asked in topology::asked(virt)? {
+        let found = Guest { cpu: asked.cpu, smp: asked.smp, ..Guest::default() }.run(&pid1.manifest, &image);
+        say(pid1, asked.name, found.and_then(|(_, facts)| topology::judge(virt, asked.counts, &facts.cpus)));
     }
     if pid1.manifest.files.iter().any(|file| file == VMLINUX) {
-        let large = Guest { kernel: VMLINUX, memory: "5G", scenario: scenario::LOOK, ..first };
+        let large = Guest { kernel: VMLINUX, memory: "5G", ..Guest::default() };
         match large.run(&pid1.manifest, &image) {
             Ok((_, facts)) => {
                 say(pid1, outcome::PVH, judge::pvh(&facts));
@@ -83,6 +70,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             Err(error) => say(pid1, outcome::PVH, Err(error)),
         }
     }
+    models::run(virt, &pid1.manifest.clone(), |name, result| say(pid1, name, result));
     Ok(())
 }
 
@@ -90,27 +78,39 @@ fn say(pid1: &mut Pid1, name: &str, result: anyhow::Result<()>) {
     pid1.say(Said::Text(Outcome::new(name, result).to_line()));
 }
 
-/// Level 1's image: it starts nothing that needs a kernel of its own.
-fn pack(manifest: &Manifest) -> anyhow::Result<Memfd> {
+/// Level 1's image, with the kernel if it is to start a Linux.
+pub(crate) fn pack(manifest: &Manifest, with_kernel: bool) -> anyhow::Result<Memfd> {
     let manifest = Manifest { files: vec![NVMM.to_owned()], ..manifest.clone() };
     image::pack(&manifest, |name| match name {
-        image::KERNEL => Ok(vec![]),
+        image::KERNEL if !with_kernel => Ok(vec![]),
         name => fs::read(image::in_root(name)).with_context(|| format!("reading /{name}")),
     })
 }
 
 /// Level 1, as a scenario wants it.
-struct Guest<'a> {
-    kernel: &'static str,
-    memory: &'static str,
-    cpu: &'a str,
-    cpus: Asked,
-    scenario: &'static str,
+pub(crate) struct Guest {
+    pub(crate) kernel: &'static str,
+    pub(crate) memory: &'static str,
+    pub(crate) cpu: &'static str,
+    pub(crate) smp: &'static str,
+    pub(crate) scenario: &'static str,
 }
 
-impl Guest<'_> {
+impl Default for Guest {
+    fn default() -> Self {
+        Self {
+            kernel: image::KERNEL,
+            memory: "768M",
+            cpu: "host-passthrough",
+            smp: "2",
+            scenario: scenario::LOOK,
+        }
+    }
+}
+
+impl Guest {
     /// Runs it until it powers off; gives what it left.
-    fn run(&self, manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record, Facts)> {
+    pub(crate) fn run(&self, manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record, Facts)> {
         let disk = Memfd::new(c"disk").context("making the disk")?;
         OpenOptions::new()
             .write(true)
@@ -122,8 +122,10 @@ impl Guest<'_> {
         let mut command = Command::new(image::in_root(NVMM));
         command.arg("--kernel").arg(image::in_root(self.kernel));
         command.arg("--initramfs").arg(image.path()).args(["--cmdline", &parameters]);
-        command.args(["--memory", self.memory, "--cpu", self.cpu, "--smp", &self.cpus.smp()]);
-        command.arg("--disk").arg(disk.path());
+        command
+            .args(["--cpu", self.cpu, "--memory", self.memory, "--smp", self.smp])
+            .arg("--disk")
+            .arg(disk.path());
         let mut child = Child::spawn(command).context("starting nvmm")?;
 
         let mut failure = None;

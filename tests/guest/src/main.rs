@@ -2,18 +2,26 @@
 //!
 //! ```text
 //! host:     lab-guest      makes the image, starts the emulated machine, prints an outcome for each test
-//! level 0:  its /init      starts level 1 by nvmm for each scenario, and judges what level 1 left on its disk
-//! level 1:  its /init      does as its scenario says, a tiny level 2 by nvmm included
+//! level 0:  its /init      starts tiny guests, and level 1 by nvmm for each scenario, and judges what level 1 left on its disk
+//! level 1:  its /init      does as its scenario says, and starts level 2 by nvmm: a tiny guest, or Linux
+//! level 2:  its /init      says that it is up
 //! ```
 
+#[path = "../../support/cpuid.rs"]
+mod cpuid;
 mod facts;
 mod host;
 mod judge;
 mod level0;
 mod level1;
+mod level2;
+mod models;
+#[path = "../../support/nesting.rs"]
+mod nesting;
 mod outcome;
 mod reset;
 mod scenario;
+mod tiny;
 mod topology;
 mod vmlinux;
 
@@ -25,7 +33,11 @@ use vmm::nest::pid1;
 
 fn main() -> ExitCode {
     if init::is_init() {
-        pid1::run(|pid1| if pid1.level == 0 { level0::run(pid1) } else { level1::run(pid1) });
+        pid1::run(|pid1| match pid1.level {
+            0 => level0::run(pid1),
+            1 => level1::run(pid1),
+            _ => level2::run(pid1),
+        });
     }
     match host::run(&host::Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,

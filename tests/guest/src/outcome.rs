@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 use vmm::nest::facts::Virt;
 
+use crate::{models, tiny};
+
 const PREFIX: &str = "lab:";
 
 pub(crate) const FLAGS: &str = "L1 has L0's CPU flags";
+pub(crate) const CPUID: &str = "L1's CPUID is as shown";
 pub(crate) const VMX_MSRS: &str = "L1's VMX capability MSRs";
 pub(crate) const SVM_LEAF: &str = "L1's SVM feature leaf";
 pub(crate) const SMP: &str = "L1 has two cores";
@@ -16,11 +19,13 @@ pub(crate) const PVH: &str = "L1 from a vmlinux, by PVH";
 pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
 
 /// The tests on a host with `virt`.
-pub(crate) fn planned(virt: Virt) -> &'static [&'static str] {
-    match virt {
-        Virt::Vmx => &[FLAGS, VMX_MSRS, SMP, RESETS, DIES],
-        Virt::Svm => &[FLAGS, SVM_LEAF, SMP, RESETS, THREADS, DIES, PVH, HIGH_MEMORY],
-    }
+pub(crate) fn planned(virt: Virt) -> Vec<String> {
+    let first: &[&str] = match virt {
+        Virt::Vmx => &[FLAGS, CPUID, VMX_MSRS, SMP, RESETS, DIES],
+        Virt::Svm => &[FLAGS, CPUID, SVM_LEAF, SMP, RESETS, THREADS, DIES, PVH, HIGH_MEMORY],
+    };
+    let first = first.iter().copied().map(str::to_owned);
+    tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()
 }
 
 /// How a test ended. On level 0's console, a line of text with a prefix and this.

@@ -1,7 +1,6 @@
 //! Sockets, dies, cores and threads: what level 0 asks for, and what Linux in level 1 finds.
 
 use std::fs;
-use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -9,38 +8,62 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use vmm::nest::facts::Virt;
 
-/// What `--smp` asks for.
+use crate::outcome;
+
+/// A level 1 to start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
-    pub(crate) sockets: usize,
-    pub(crate) dies: usize,
-    pub(crate) cores: usize,
-    pub(crate) threads: usize,
+    /// The test.
+    pub(crate) name: &'static str,
+    /// `--cpu`.
+    pub(crate) cpu: &'static str,
+    /// `--smp`.
+    pub(crate) smp: &'static str,
+    /// What it says.
+    pub(crate) counts: Counts,
 }
 
-pub(crate) const TWO_CORES: Asked = Asked { sockets: 1, dies: 1, cores: 2, threads: 1 };
-/// Three cores leave APIC ids out between the sockets.
-pub(crate) const THREADS: Asked = Asked { sockets: 2, dies: 1, cores: 3, threads: 2 };
-pub(crate) const DIES: Asked = Asked { sockets: 1, dies: 3, cores: 1, threads: 2 };
+/// How many sockets, dies in each, cores in each, and threads in each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    sockets: usize,
+    dies: usize,
+    cores: usize,
+    threads: usize,
+}
+
+pub(crate) const TWO_CORES: Counts = Counts { sockets: 1, dies: 1, cores: 2, threads: 1 };
 
 /// Linux 6.1 knows AMD's threads and dies by the topology extensions, which the SVM host lacks. They are leaves and nothing
 /// else, so that a guest can have them all the same.
 const EXTENDED: &str = "<cpu mode='host-passthrough'><feature policy='force' name='topoext'/></cpu>";
+const EXTENDED_PATH: &str = "/extended.xml";
 
-/// `--cpu` for that.
-pub(crate) fn extended() -> io::Result<String> {
-    let path = "/extended.xml";
-    fs::write(path, EXTENDED)?;
-    Ok(format!("file:{path}"))
+/// What to ask for on a host with `virt`.
+pub(crate) fn asked(virt: Virt) -> anyhow::Result<Vec<Asked>> {
+    fs::write(EXTENDED_PATH, EXTENDED).with_context(|| format!("writing {EXTENDED_PATH}"))?;
+    let cpu = match virt {
+        Virt::Vmx => "host-passthrough",
+        Virt::Svm => "file:/extended.xml",
+    };
+    // Three cores leave APIC ids out between the sockets.
+    let threads = Asked {
+        name: outcome::THREADS,
+        cpu,
+        smp: "12,sockets=2,cores=3,threads=2",
+        counts: Counts { sockets: 2, dies: 1, cores: 3, threads: 2 },
+    };
+    let dies = Asked {
+        name: outcome::DIES,
+        cpu,
+        smp: "6,dies=3,threads=2",
+        counts: Counts { sockets: 1, dies: 3, cores: 1, threads: 2 },
+    };
+    // Twelve CPUs take the VMX host minutes.
+    Ok(if virt == Virt::Vmx { vec![dies] } else { vec![threads, dies] })
 }
 
-impl Asked {
-    /// On the command line.
-    pub(crate) fn smp(&self) -> String {
-        let Self { sockets, dies, cores, threads } = self;
-        format!("{},sockets={sockets},dies={dies},cores={cores},threads={threads}", self.cpus())
-    }
-
+impl Counts {
     fn cpus(&self) -> usize {
         self.sockets * self.package()
     }
@@ -120,7 +143,7 @@ fn read(folder: &Path, name: &str) -> anyhow::Result<String> {
 }
 
 /// The CPUs are where they were asked to be.
-pub(crate) fn judge(virt: Virt, asked: Asked, found: &[Place]) -> anyhow::Result<()> {
+pub(crate) fn judge(virt: Virt, asked: Counts, found: &[Place]) -> anyhow::Result<()> {
     // On the SVM host's model Linux takes eight APIC ids for those that share the last cache, whatever the leaves say.
     let last_judged = if virt == Virt::Vmx { 3 } else { 2 };
     ensure!(found.len() == asked.cpus(), "{} CPUs, not {}", found.len(), asked.cpus());

@@ -1,7 +1,7 @@
 use super::*;
 
 /// Two sockets of a core of two threads.
-const SMALL: Asked = Asked { sockets: 2, dies: 1, cores: 1, threads: 2 };
+const SMALL: Counts = Counts { sockets: 2, dies: 1, cores: 1, threads: 2 };
 
 fn good() -> Vec<Place> {
     let place = |number: usize| {
@@ -20,11 +20,6 @@ fn good() -> Vec<Place> {
         }
     };
     (0..4).map(place).collect()
-}
-
-#[test]
-fn the_option_has_all_numbers() {
-    assert_eq!(THREADS.smp(), "12,sockets=2,dies=1,cores=3,threads=2");
 }
 
 #[test]
