@@ -22,6 +22,7 @@ pub mod pid1;
 pub mod record;
 pub mod report;
 mod run;
+pub mod show;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

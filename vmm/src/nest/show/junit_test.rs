@@ -1,0 +1,102 @@
+use roxmltree::{Document, Node};
+
+use super::super::tests::{failed, passed, skipped};
+use super::*;
+
+type Names = &'static [&'static str];
+
+/// What the schema that CI systems go by has: element, those it stands in, attributes it must have and may have.
+const SCHEMA: [(&str, Names, Names, Names); 8] = [
+    ("testsuites", &[], &[], &["name", "tests", "failures", "errors", "skipped", "time"]),
+    ("testsuite", &["testsuites"], &["name", "tests"], &["failures", "errors", "skipped", "time"]),
+    ("properties", &["testsuite"], &[], &[]),
+    ("property", &["properties"], &["name", "value"], &[]),
+    ("testcase", &["testsuite"], &["name", "classname"], &["time"]),
+    ("failure", &["testcase"], &["type", "message"], &[]),
+    ("skipped", &["testcase"], &["message"], &[]),
+    ("system-out", &["testcase"], &[], &[]),
+];
+
+fn check(node: Node<'_, '_>) {
+    let name = node.tag_name().name();
+    let (_, parents, must, may) =
+        *SCHEMA.iter().find(|rule| rule.0 == name).unwrap_or_else(|| panic!("<{name}>"));
+    let parent = node.parent_element().map(|parent| parent.tag_name().name());
+    assert!(parent.map_or(parents.is_empty(), |parent| parents.contains(&parent)), "<{name}> in {parent:?}");
+    assert!(must.iter().all(|&must| node.has_attribute(must)), "{node:?}");
+    for attribute in node.attributes() {
+        assert!(must.iter().chain(may).any(|&known| known == attribute.name()), "{attribute:?} of <{name}>");
+    }
+    node.children().filter(Node::is_element).for_each(check);
+}
+
+/// Each case's name, and the element that says how it ended.
+fn outcomes(text: &str) -> Vec<(String, String)> {
+    let document = Document::parse(text).unwrap();
+    check(document.root_element());
+    let suite = document.descendants().find(|node| node.has_tag_name("testsuite")).unwrap();
+    for (attribute, tag) in [("tests", "testcase"), ("failures", "failure"), ("skipped", "skipped")] {
+        let count = suite.descendants().filter(|node| node.has_tag_name(tag)).count();
+        assert_eq!(suite.attribute(attribute), Some(count.to_string().as_str()), "{attribute}");
+    }
+    let cases = suite.children().filter(|node| node.has_tag_name("testcase"));
+    let outcome = |case: Node<'_, '_>| {
+        let ends = case.children().find(|node| ["failure", "skipped"].contains(&node.tag_name().name()));
+        ends.map_or_else(
+            || "passed".to_owned(),
+            |node| format!("{} {}", node.tag_name().name(), node.attribute("message").unwrap()),
+        )
+    };
+    cases.map(|case| (case.attribute("name").unwrap().to_owned(), outcome(case))).collect()
+}
+
+fn expect(record: &Record, expected: &[(&str, &str)]) {
+    let outcomes = outcomes(&junit(record));
+    let outcomes: Vec<_> = outcomes.iter().map(|(name, end)| (name.as_str(), end.as_str())).collect();
+    assert_eq!(outcomes, expected);
+}
+
+#[test]
+fn a_run_that_passed_is_a_passed_case_a_level() {
+    expect(&passed(), &[("level 0", "passed"), ("level 1", "passed"), ("level 2", "passed")]);
+    let text = junit(&passed());
+    assert!(text.contains(r#"name="level 1" time="4.300""#), "{text}");
+    assert!(text.contains("CPU: Intel Xeon Platinum 8375C"), "{text}");
+}
+
+#[test]
+fn only_the_level_to_blame_fails() {
+    let why = "the kernel did not start: timed out before its kernel ran /init <\"&'>";
+    expect(
+        &failed(),
+        &[
+            ("level 0", "skipped level 2 failed"),
+            ("level 1", "skipped level 2 failed"),
+            ("level 2", &format!("failure {why}")),
+            ("level 3", "skipped level 2 failed"),
+        ],
+    );
+    let text = junit(&failed());
+    let document = Document::parse(&text).unwrap();
+    let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
+    assert_eq!(failure.attribute("type"), Some("kernel_did_not_start"));
+    let expected = format!(
+        "{why}\nthe end of level 2's console:\n[    1.0] Kernel panic - not syncing: \u{fffd}[31m<no> init & \"so\"\n]]>"
+    );
+    assert_eq!(failure.text(), Some(expected.as_str()));
+}
+
+#[test]
+fn a_level_that_nothing_was_heard_of_still_fails() {
+    let mut record = failed();
+    record.levels.truncate(1);
+    let outcomes = outcomes(&junit(&record));
+    assert_eq!(outcomes.len(), 4);
+    assert!(outcomes[2].1.starts_with("failure "), "{outcomes:?}");
+}
+
+#[test]
+fn a_host_that_cannot_nest_skips_every_level() {
+    let why = "skipped kvm_intel.nested is N";
+    expect(&skipped(), &[("level 0", why), ("level 1", why), ("level 2", why)]);
+}

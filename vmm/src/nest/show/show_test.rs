@@ -1,0 +1,204 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::nest::facts::Facts;
+use crate::nest::record::Kind;
+
+fn facts(nesting: &str, features: &str) -> Facts {
+    Facts {
+        kernel: "6.1.0-56-cloud-amd64".into(),
+        cpu: "Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz".into(),
+        nesting: nesting.into(),
+        hypervisor: "KVMKVMKVM".into(),
+        features: features.split(' ').map(str::to_owned).collect(),
+    }
+}
+
+fn exits(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    counts.iter().map(|&(name, count)| (name.to_owned(), count)).collect()
+}
+
+/// Two levels on a real host; the second passed.
+pub(super) fn passed() -> Record {
+    let host = LevelRecord {
+        up: Some(0.0),
+        first_entry: Some(0.4),
+        facts: Some(facts("VMX EPT", "ept fpu vmx vmx-ept vmx-pml vmx-vpid")),
+        exits: exits(&[
+            ("exits", 146_200),
+            ("io_exits", 80_000),
+            ("mmio_exits", 900),
+            ("halt_exits", 3000),
+            ("irq_exits", 0),
+            ("nested_run", 51_234),
+        ]),
+        status: Status::Passed,
+        ..LevelRecord::not_reached(0, "this machine")
+    };
+    let first = LevelRecord {
+        started: Some(0.2),
+        up: Some(1.4),
+        kvm_loaded: Some(1.6),
+        first_entry: Some(2.1),
+        passed: Some(4.5),
+        facts: Some(facts("VMX EPT", "ept fpu hypervisor vmx vmx-ept vmx-vpid")),
+        disk: Some(DiskRecord { bytes: 8 << 20, read_seconds: 0.01, write_seconds: 0.02, verified: true }),
+        exits: exits(&[("exits", 90_001), ("io_exits", 70_000), ("halt_exits", 12)]),
+        status: Status::Passed,
+        ..LevelRecord::not_reached(1, "nvmm on KVM")
+    };
+    let second = LevelRecord {
+        started: Some(1.9),
+        up: Some(3.5),
+        passed: Some(4.1),
+        facts: Some(facts("", "ept fpu hypervisor vmx vmx-ept vmx-vpid")),
+        disk: Some(DiskRecord { bytes: 8 << 20, read_seconds: 0.02, write_seconds: 0.0, verified: true }),
+        status: Status::Passed,
+        ..LevelRecord::not_reached(2, "nvmm on KVM")
+    };
+    Record {
+        version: "0.1.0".into(),
+        wanted: 2,
+        host: THIS_MACHINE.into(),
+        seconds: 4.6,
+        verdict: Verdict::Passed,
+        levels: vec![host, first, second],
+    }
+}
+
+/// Three levels on an emulated host; the second's kernel panicked.
+pub(super) fn failed() -> Record {
+    let mut record = passed();
+    record.wanted = 3;
+    record.host = "QEMU TCG".into();
+    record.seconds = 60.0;
+    record.verdict = Verdict::Failed {
+        level: 2,
+        kind: Kind::KernelDidNotStart,
+        why: "timed out before its kernel ran /init <\"&'>".into(),
+        console: vec![
+            "[    1.0] Kernel panic - not syncing: \x1b[31m<no> init & \"so\"".into(),
+            "]]>".into(),
+        ],
+    };
+    let [host, first, second] = record.levels.as_mut_slice() else { panic!("three levels") };
+    host.run_by = "QEMU TCG".into();
+    host.started = Some(0.0);
+    host.up = Some(0.3);
+    (host.status, host.passed) = (Status::Failed, None);
+    (first.status, first.passed) = (Status::Failed, None);
+    *second = LevelRecord {
+        started: Some(2.0),
+        status: Status::Failed,
+        ..LevelRecord::not_reached(2, "nvmm on KVM")
+    };
+    record.levels.push(LevelRecord::not_reached(3, "nvmm on KVM"));
+    record
+}
+
+/// A host that can't nest.
+pub(super) fn skipped() -> Record {
+    let mut record = passed();
+    record.seconds = 0.1;
+    record.verdict = Verdict::Skipped { why: "kvm_intel.nested is N".into() };
+    record.levels.truncate(1);
+    for level in &mut record.levels {
+        (level.status, level.first_entry, level.exits) = (Status::Skipped, None, BTreeMap::new());
+    }
+    record
+}
+
+#[test]
+fn a_run_in_a_line() {
+    assert_eq!(summary(&passed()), "2 levels passed in 4.6 s");
+    assert_eq!(summary(&failed()), "level 2 of 3 failed after 60.0 s: the kernel did not start");
+    assert_eq!(summary(&skipped()), "2 levels skipped: kvm_intel.nested is N");
+}
+
+#[test]
+fn rates_are_told_only_where_the_clock_is_real() {
+    let mut record = passed();
+    let check = DiskRecord { bytes: 8_000_000, read_seconds: 0.01, write_seconds: 0.02, verified: true };
+    assert_eq!(disk(&record, &check), "800/400 MB/s");
+    assert_eq!(disk(&record, &DiskRecord { write_seconds: 0.0, ..check }), "ok");
+    assert_eq!(disk(&record, &DiskRecord { verified: false, ..check }), "only inside");
+    record.host = "Bochs".into();
+    assert_eq!(disk(&record, &check), "ok");
+}
+
+#[test]
+fn numbers_and_names_are_short() {
+    let numbers = [0, 999, 1000, 123_456, 1_234_567, u64::MAX].map(thousands);
+    assert_eq!(numbers, ["0", "999", "1,000", "123,456", "1,234,567", "18,446,744,073,709,551,615"]);
+    let names = [
+        ("Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz", "Intel Xeon Platinum 8375C"),
+        ("AMD EPYC 7763 64-Core Processor", "AMD EPYC 7763"),
+        ("Intel(R) Core(TM) i7-4770K CPU @ 3.50GHz", "Intel Core i7-4770K"),
+        ("QEMU Virtual CPU version 2.5+", "QEMU Virtual version 2.5+"),
+        (" ", "-"),
+    ];
+    for (name, short) in names {
+        assert_eq!(short_cpu(name), short);
+    }
+    assert_eq!(shortened("abcdef", 4), "abc…");
+    assert_eq!(shortened("abcd", 4), "abcd");
+}
+
+#[test]
+fn what_a_level_says_can_break_neither_terminal_nor_markup() {
+    assert_eq!(plain("a\x1b[2J\nb"), "a [2J b");
+    assert_eq!(plain(&"x".repeat(1000)).chars().count(), LONGEST);
+    assert_eq!(
+        escape("<a href=\"'&\">\u{1b}\u{ffff}\u{0}\n"),
+        "&lt;a href=&quot;&#39;&amp;&quot;&gt;\u{fffd}\u{fffd}\u{fffd}\n"
+    );
+}
+
+/// Every key's path in a JSON value, without what is below `exits`, whose keys are KVM's.
+fn paths(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) if !path.ends_with("exits") => {
+            for (key, value) in object {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                found.insert(path.clone());
+                paths(value, &path, found);
+            }
+        }
+        serde_json::Value::Array(list) => {
+            list.iter().for_each(|value| paths(value, &format!("{path}[]"), found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_readme_knows_every_key_of_the_json() {
+    let readme = include_str!("../../../../README.md");
+    let (_, table) = readme.split_once("| key of a run | value |\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|')).skip(1);
+    let keys = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    let told: BTreeSet<_> = keys.map(str::to_owned).collect();
+    let mut found = BTreeSet::new();
+    for record in [passed(), failed(), skipped()] {
+        paths(&serde_json::to_value(record).unwrap(), "", &mut found);
+    }
+    // What has keys of its own is told by them.
+    found.retain(|path| !["verdict", "levels", "levels[].facts", "levels[].disk"].contains(&path.as_str()));
+    assert_eq!(told, found);
+
+    for kind in [
+        Kind::KernelDidNotStart,
+        Kind::KvmDidNotLoad,
+        Kind::NoNesting,
+        Kind::EntryFailed,
+        Kind::NotOnKvm,
+        Kind::CpuDiffers,
+        Kind::Disk,
+        Kind::Vmm,
+        Kind::TimedOut,
+        Kind::Ended,
+    ] {
+        let word = serde_json::to_string(&kind).unwrap().replace('"', "`");
+        assert!(table.contains(&word), "{word}");
+    }
+}

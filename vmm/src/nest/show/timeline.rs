@@ -1,0 +1,108 @@
+//! What each level did when.
+
+use super::is_to_blame;
+use crate::nest::record::{LevelRecord, Record, Status};
+
+/// What a level does for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// Its kernel boots, until /init runs.
+    Boot,
+    /// It loads KVM.
+    Kvm,
+    /// It prepares its guest, until that runs.
+    Entry,
+    /// Its guest works.
+    Guest,
+    /// The last level's own work, until it has powered off.
+    Work,
+    /// It does not get any further.
+    Stuck,
+    /// It is ended because another one is stuck.
+    Cut,
+}
+
+impl Doing {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Boot, Self::Kvm, Self::Entry, Self::Guest, Self::Work, Self::Stuck, Self::Cut];
+
+    /// Its class in the page's style.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Kvm => "kvm",
+            Self::Entry => "entry",
+            Self::Guest => "guest",
+            Self::Work => "work",
+            Self::Stuck => "stuck",
+            Self::Cut => "cut",
+        }
+    }
+
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Boot => "boots to /init",
+            Self::Kvm => "loads KVM",
+            Self::Entry => "starts its guest",
+            Self::Guest => "its guest runs",
+            Self::Work => "checks its disk, powers off",
+            Self::Stuck => "gets no further",
+            Self::Cut => "ended because of that",
+        }
+    }
+}
+
+/// A part of a level's time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    pub(super) doing: Doing,
+    /// Seconds from the start of the run.
+    pub(super) from: f64,
+    pub(super) to: f64,
+}
+
+/// A level's time, in parts that follow each other.
+pub(super) fn spans(record: &Record, level: &LevelRecord) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut at = level.started.or(level.up);
+    let mut until = |doing, to: Option<f64>| {
+        // A level that tells of a time before the last has a broken report, not a negative length.
+        if let (Some(from), Some(to)) = (at, to)
+            && to >= from
+        {
+            spans.push(Span { doing, from, to });
+            at = Some(to);
+        }
+    };
+    until(Doing::Boot, level.started.and(level.up));
+    until(Doing::Kvm, level.kvm_loaded);
+    until(Doing::Entry, level.first_entry);
+    until(if level.first_entry.is_some() { Doing::Guest } else { Doing::Work }, level.passed);
+    if level.passed.is_none() && level.status == Status::Failed {
+        let doing = if is_to_blame(record, level.level) { Doing::Stuck } else { Doing::Cut };
+        until(doing, Some(record.seconds));
+    } else if level.passed.is_none() && level.first_entry.is_some() {
+        // A real host: it goes on when the run is over.
+        until(Doing::Guest, Some(record.seconds));
+    }
+    spans
+}
+
+/// Round times for an axis from 0 to `end`, at most nine of them.
+pub(super) fn ticks(end: f64) -> Vec<f64> {
+    if !(end > 0.0 && end.is_finite()) {
+        return vec![0.0];
+    }
+    let mut step = 10_f64.powf((end / 8.0).log10().floor());
+    for factor in [2.0, 2.5, 2.0] {
+        if end / step <= 8.0 {
+            break;
+        }
+        step *= factor;
+    }
+    (0..=8_u8).map(|tick| f64::from(tick) * step).take_while(|&tick| tick <= end).collect()
+}
+
+#[cfg(test)]
+#[path = "timeline_test.rs"]
+mod tests;
