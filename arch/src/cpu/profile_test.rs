@@ -167,6 +167,10 @@ fn state_that_kvm_can_not_hide_is_told_apart() {
     let mut read = profile.leaves(0);
     read.0.extend(host.supported.function(0xd));
     assert!(profile.verify(0, &read.to_entries()).iter().all(Mismatch::only_adds));
+    // Features that were given are another thing.
+    read.0.get_mut(&Leaf::sub(0x7, 0)).unwrap().ebx = 0;
+    assert!(!profile.verify(0, &read.to_entries()).iter().all(Mismatch::only_adds));
+    read.0.insert(Leaf::sub(0x7, 0), profile.leaves(0).get(Leaf::sub(0x7, 0)));
     read.0.get_mut(&Leaf::sub(0xd, 2)).unwrap().eax += 1;
     assert!(!profile.verify(0, &read.to_entries()).iter().all(Mismatch::only_adds));
 }

@@ -43,9 +43,6 @@ const FEATURES: [(Leaf, Register); 9] = [
     (Leaf::new(0x8000_0001), Edx),
 ];
 
-/// Functions whose leaves may be KVM's own, whatever it was given.
-const OWN: [u32; 2] = [0x7, 0xd];
-
 /// A register that KVM has otherwise than it was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mismatch {
@@ -70,7 +67,9 @@ impl Mismatch {
         let place = (self.leaf, self.register);
         let nesting = [nesting::VMX, nesting::SVM].iter().filter(|bit| (bit.leaf, bit.register) == place);
         let may_add = !nesting.fold(0, |bits, bit| bits | bit.mask());
-        let own = self.read == self.offered && OWN.contains(&self.leaf.function);
+        // Leaf 0DH, and how many subleaves leaf 7 has.
+        let state = self.leaf.function == 0xd || place == (Leaf::sub(0x7, 0), Eax);
+        let own = state && self.read == self.offered;
         own || FEATURES.contains(&place)
             && self.set & !self.read == 0
             && self.read & !self.set & !may_add == 0
