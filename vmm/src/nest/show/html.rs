@@ -181,11 +181,9 @@ fn features(record: &Record) -> String {
     for difference in differences {
         let (below, level, same) = (difference.below, difference.level, difference.same);
         if difference.lacks.is_empty() && difference.gains.is_empty() {
-            let _ =
-                writeln!(text, "<h3>Level {level} has what level {below} has</h3>\n<p>{same} features.</p>");
+            let _ = writeln!(text, "<h3>Level {level} has what level {below} has ({same})</h3>");
             continue;
         }
-        let _ = writeln!(text, "<p class=\"faint\">Levels {below} and {level} share {same} features.</p>");
         let lacks = format!("What level {level} lacks that level {below} has");
         let gains = format!("What level {level} has that level {below} lacks");
         for (title, features) in [(lacks, &difference.lacks), (gains, &difference.gains)] {
@@ -194,6 +192,7 @@ fn features(record: &Record) -> String {
                 text.push_str(&chips(features));
             }
         }
+        let _ = writeln!(text, "<p class=\"faint\">Both have {same} more.</p>");
     }
     text
 }

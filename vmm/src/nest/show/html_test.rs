@@ -49,7 +49,8 @@ fn a_run_that_passed_shows_times_and_differences() {
         "vmx-pml",
         "What level 1 has that level 0 lacks (1)",
         "hypervisor",
-        "Level 2 has what level 1 has",
+        "Both have 5 more.",
+        "Level 2 has what level 1 has (6)",
         "146,200",
         "nested entries",
     ] {

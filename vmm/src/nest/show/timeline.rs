@@ -100,7 +100,9 @@ pub(super) fn ticks(end: f64) -> Vec<f64> {
         }
         step *= factor;
     }
-    (0..=8_u8).map(|tick| f64::from(tick) * step).take_while(|&tick| tick <= end).collect()
+    // As the nearest number to its decimals: 3 times 0.1 is more than 0.3.
+    let ticks = (0..=8_u8).map(|tick| (f64::from(tick) * step * 1000.0).round() / 1000.0);
+    ticks.take_while(|&tick| tick <= end).collect()
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ fn times_in_a_wrong_order_make_no_negative_span() {
 #[test]
 fn ticks_are_round_and_few() {
     assert_eq!(ticks(4.6), [0.0, 1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(ticks(0.7), [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]);
     assert_eq!(ticks(59.1), [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]);
     assert_eq!(ticks(1800.0), [0.0, 500.0, 1000.0, 1500.0]);
     for end in [0.013, 0.08, 0.8, 1.0, 8.0, 8.1, 79.9, 123_456.0] {
