@@ -17,7 +17,7 @@ mod msrs;
 mod raw;
 mod show;
 mod source;
-mod text;
+pub(crate) mod text;
 mod values;
 
 #[cfg(test)]

@@ -3,15 +3,15 @@
 use std::io::{self, IsTerminal, Write};
 
 /// Columns of a line.
-pub(super) const WIDTH: usize = 100;
+pub(crate) const WIDTH: usize = 100;
 
 /// Whether to use colour.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paint(bool);
+pub(crate) struct Paint(bool);
 
 impl Paint {
     /// For stdout: colour on a terminal, unless `NO_COLOR` says otherwise (no-color.org).
-    pub(super) fn stdout() -> Self {
+    pub(crate) fn stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self(io::stdout().is_terminal() && !unwanted && !dumb)
@@ -19,27 +19,27 @@ impl Paint {
 
     /// For text that is not for a terminal.
     #[cfg(test)]
-    pub(super) const PLAIN: Self = Self(false);
+    pub(crate) const PLAIN: Self = Self(false);
     #[cfg(test)]
-    pub(super) const COLOURED: Self = Self(true);
+    pub(crate) const COLOURED: Self = Self(true);
 
-    pub(super) fn plain(self, text: &str) -> String {
+    pub(crate) fn plain(self, text: &str) -> String {
         self.with("", text)
     }
 
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
 
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.with("2", text)
     }
 
-    pub(super) fn good(self, text: &str) -> String {
+    pub(crate) fn good(self, text: &str) -> String {
         self.with("32", text)
     }
 
-    pub(super) fn bad(self, text: &str) -> String {
+    pub(crate) fn bad(self, text: &str) -> String {
         self.with("33", text)
     }
 
@@ -53,7 +53,7 @@ impl Paint {
 }
 
 /// Lines of words, as many in each as fit after `indent` columns.
-pub(super) fn fill<T: AsRef<str>>(words: impl IntoIterator<Item = T>, indent: usize) -> Vec<String> {
+pub(crate) fn fill<T: AsRef<str>>(words: impl IntoIterator<Item = T>, indent: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
         let word = word.as_ref();
@@ -69,7 +69,7 @@ pub(super) fn fill<T: AsRef<str>>(words: impl IntoIterator<Item = T>, indent: us
 }
 
 /// Each but the last with a comma.
-pub(super) fn comma(words: impl IntoIterator<Item = String>) -> Vec<String> {
+pub(crate) fn comma(words: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut words: Vec<_> = words.into_iter().map(|word| word + ",").collect();
     if let Some(last) = words.last_mut() {
         last.pop();
@@ -78,7 +78,7 @@ pub(super) fn comma(words: impl IntoIterator<Item = String>) -> Vec<String> {
 }
 
 /// A label, then words in lines below each other: `needs       avx xsave`.
-pub(super) fn block(label: &str, indent: usize, lines: &[String]) -> String {
+pub(crate) fn block(label: &str, indent: usize, lines: &[String]) -> String {
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
         let label = if number == 0 { label } else { "" };
@@ -89,7 +89,7 @@ pub(super) fn block(label: &str, indent: usize, lines: &[String]) -> String {
 }
 
 /// Writes to stdout; a reader that has seen enough is no error.
-pub(super) fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
@@ -98,7 +98,7 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 
 /// The text alone.
 #[cfg(test)]
-pub(super) fn without_colour(text: &str) -> String {
+pub(crate) fn without_colour(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, text)| text))
