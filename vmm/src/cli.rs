@@ -32,6 +32,8 @@ pub enum Command {
     Nest(crate::nest::NestArgs),
     /// Show CPU models and features, and the CPU that a guest would get
     Cpu(crate::cpu::CpuArgs),
+    /// Say whether guests, and guests of guests, can run here, and if not, why and what to do
+    Check(crate::check::CheckArgs),
 }
 
 /// The options of a machine.

@@ -43,7 +43,7 @@ pub enum HostError {
 }
 
 /// Without these no machine can be built.
-const NEEDED: [Cap; 9] = [
+pub(crate) const NEEDED: [Cap; 9] = [
     Cap::Irqchip,
     Cap::UserMemory,
     Cap::SetTssAddr,

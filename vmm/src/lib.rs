@@ -1,10 +1,11 @@
-//! The machine: KVM, memory, vCPUs and devices put together; the command line in front, `nvmm nest` and `nvmm cpu`.
+//! The machine: KVM, memory, vCPUs and devices put together; the command line in front, `nvmm nest`, `nvmm cpu` and `nvmm check`.
 //!
 //! ```text
 //! argv --clap--> cli::MachineArgs --> config::VmConfig --> machine::Machine::build --> run --> exit::Exit --> status
 //! ```
 
 mod buses;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod console;

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use vmm::{
+    check,
     cli::{Cli, Command, MachineArgs, OnReboot},
     config::{ConfigError, VmConfig},
     console::Console,
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let status = match &cli.command {
         Some(Command::Nest(args)) => nest::run(args),
         Some(Command::Cpu(args)) => cpu::run(args),
+        Some(Command::Check(args)) => check::run(args),
         None => run(&cli.machine),
     };
     ExitCode::from(status.unwrap_or_else(|error| {

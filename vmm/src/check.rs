@@ -1,0 +1,118 @@
+//! `nvmm check`: whether this host can run guests, whether these can run guests of their own, why not, and what to do.
+//!
+//! ```text
+//! files, CPUID, KVM, the proof ──▶ Facts ──judge──▶ Report ──▶ text, JSON (with the facts), exit status
+//!                recorded facts ──▶ ┘
+//! ```
+
+pub mod facts;
+mod gather;
+pub mod judge;
+pub mod proof;
+pub mod report;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::{
+    cpu::text::{Paint, print},
+    exit::USAGE,
+};
+use facts::Facts;
+use judge::judge;
+use report::{Report, Verdict};
+
+/// What `nvmm check --help` says of exit statuses.
+const STATUS: &str = "\
+Exit status:
+  0   what is required is there
+  1   it is not; the findings marked with a cross say why, and what to do
+  2   the command line is wrong, or the recorded host
+  77  it can't be told from here, such as without access to KVM";
+
+/// It can't be told: the status by which test programs skip.
+const CANNOT_TELL: u8 = 77;
+
+/// Say whether guests, and guests of guests, can run here, and if not, why and what to do
+#[derive(Debug, clap::Args)]
+#[command(after_help = STATUS)]
+pub struct CheckArgs {
+    /// Print JSON, with all that it was judged by
+    #[arg(long)]
+    json: bool,
+
+    /// What the exit status is about: running guests, or running guests that run guests
+    #[arg(long, value_name = "kvm|nested", value_enum, default_value_t, hide_possible_values = true)]
+    require: Require,
+
+    /// Judge a recorded host instead: what --json printed there
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+
+    /// KVM's device node
+    #[arg(long, value_name = "PATH", default_value = "/dev/kvm")]
+    kvm: PathBuf,
+}
+
+/// What has to be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Require {
+    /// KVM, usable by nvmm
+    #[default]
+    Kvm,
+    /// A KVM whose guests can use KVM
+    Nested,
+}
+
+/// Looks, judges and prints; the value is nvmm's exit status.
+///
+/// # Errors
+///
+/// Standard output can't be written to.
+pub fn run(args: &CheckArgs) -> anyhow::Result<u8> {
+    let facts = match args.facts.as_deref().map(recorded) {
+        None => Facts::gather(&args.kvm),
+        Some(Ok(facts)) => facts,
+        Some(Err(error)) => {
+            // Not the status of what isn't there.
+            eprintln!("nvmm: {error:#}");
+            return Ok(USAGE);
+        }
+    };
+    let report = judge(&facts);
+    let text =
+        if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text(Paint::stdout()) };
+    print(&text)?;
+    Ok(status(&report, args.require))
+}
+
+fn status(report: &Report, require: Require) -> u8 {
+    let verdict = match require {
+        Require::Kvm => report.kvm,
+        Require::Nested => report.nested,
+    };
+    match verdict {
+        Verdict::Yes => 0,
+        Verdict::No => 1,
+        Verdict::Unknown => CANNOT_TELL,
+    }
+}
+
+/// Reads facts, alone or in a report.
+fn recorded(path: &Path) -> anyhow::Result<Facts> {
+    let parse = || -> anyhow::Result<Facts> {
+        let mut value: serde_json::Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+        let facts = value.get_mut("facts").map(serde_json::Value::take);
+        Ok(serde_json::from_value(facts.unwrap_or(value))?)
+    };
+    parse().with_context(|| format!("--facts {}", path.display()))
+}
+
+#[cfg(test)]
+#[path = "check/status_test.rs"]
+mod tests;

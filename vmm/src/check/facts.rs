@@ -1,0 +1,186 @@
+//! What a host says of itself. Nothing here judges, and [`super::judge`] reads nothing else, so that a recorded host is as good as a real one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use arch::cpu::{
+    cpuid::{Leaf, Register},
+    host::HostCpu,
+    msr, svm,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use super::proof::Proof;
+
+/// All that is looked at. In files, what a host doesn't have can be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Facts {
+    /// `uname -r`.
+    pub kernel: String,
+    /// `uname -v`, where Debian tells which of Linux's versions it is.
+    pub build: String,
+    /// The processor.
+    pub cpu: Cpu,
+    /// KVM's device node.
+    pub device: Device,
+    /// What is behind it, if it could be opened.
+    pub kvm: Option<Kvm>,
+    /// The modules of /sys/module whose names begin with `kvm`.
+    pub modules: BTreeMap<String, Module>,
+    /// Such modules in /lib/modules, by modules.dep; nothing if that can't be read.
+    pub installed: Option<BTreeSet<String>>,
+    /// Those in the kernel itself, by modules.builtin.
+    pub builtin: BTreeSet<String>,
+    /// Kernel parameters for KVM.
+    pub parameters: Vec<String>,
+    /// The firmware's names for the machine: /sys/class/dmi/id.
+    pub dmi: BTreeMap<String, String>,
+    /// The sign by which this is a container.
+    pub container: Option<String>,
+    /// MSRs that /dev/cpu/0/msr shows: `IA32_FEATURE_CONTROL`, `VM_CR`.
+    pub msrs: BTreeMap<Hex, Hex>,
+    /// What a guest of its own could do.
+    pub proof: Proof,
+}
+
+/// The processor, as this machine sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cpu {
+    /// /proc/cpuinfo's `model name`.
+    pub model: String,
+    /// CPUID's vendor, as in `GenuineIntel`.
+    pub vendor: String,
+    /// Those of /proc/cpuinfo's flags that are about virtualization.
+    pub flags: BTreeSet<String>,
+    /// CPUID.01H:ECX[5], which the kernel's flag need not follow.
+    pub vmx: bool,
+    /// CPUID.80000001H:ECX[2].
+    pub svm: bool,
+    /// The signature in CPUID.40000000H; empty without a hypervisor.
+    pub hypervisor: String,
+}
+
+/// The device node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Device {
+    /// Its path.
+    pub path: String,
+    /// The error of opening it; none if it opens.
+    pub errno: Option<i32>,
+    /// The group that it belongs to.
+    pub group: Option<String>,
+}
+
+/// KVM's answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kvm {
+    /// `KVM_GET_API_VERSION`; -1 if it does not know that.
+    pub api_version: i32,
+    /// Capabilities that nvmm needs and KVM has not.
+    pub missing: Vec<String>,
+    /// What it offers to guests for guests of their own.
+    pub offered: Option<Offered>,
+    /// Why it does not tell what it offers.
+    pub error: Option<String>,
+}
+
+/// The part of what KVM offers that nesting is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Offered {
+    /// CPUID.01H:ECX[5].
+    pub vmx: bool,
+    /// CPUID.80000001H:ECX[2].
+    pub svm: bool,
+    /// The VMX capability MSRs, 480H to 491H.
+    pub vmx_msrs: BTreeMap<Hex, Hex>,
+    /// CPUID.8000000AH:EDX.
+    pub svm_features: Hex,
+    /// `KVM_CAP_NESTED_STATE`.
+    pub nested_state: bool,
+}
+
+/// A module in the running kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Module {
+    /// It is a part of the kernel and can't be loaded again.
+    pub builtin: bool,
+    /// Its parameters.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// A number that files have as `"0x1f"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hex(pub u64);
+
+impl Facts {
+    /// A parameter of a module, such as `nested` of `kvm_intel`.
+    #[must_use]
+    pub fn parameter(&self, module: &str, name: &str) -> Option<&str> {
+        self.modules.get(module)?.parameters.get(name).map(String::as_str)
+    }
+
+    /// Whether the kernel lists a CPU flag.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        self.cpu.flags.contains(name)
+    }
+
+    /// An MSR.
+    #[must_use]
+    pub fn msr(&self, index: u32) -> Option<u64> {
+        self.msrs.get(&Hex(index.into())).map(|value| value.0)
+    }
+
+    /// What the firmware says.
+    #[must_use]
+    pub fn dmi(&self, name: &str) -> &str {
+        self.dmi.get(name).map_or("", String::as_str)
+    }
+}
+
+/// What matters here of a host's CPU.
+impl From<&HostCpu> for Offered {
+    fn from(cpu: &HostCpu) -> Self {
+        let bit = |leaf, bit: u32| cpu.supported.get(Leaf::new(leaf)).get(Register::Ecx) >> bit & 1 == 1;
+        let msrs = cpu.feature_msrs.range(msr::VMX);
+        Self {
+            vmx: bit(1, 5),
+            svm: bit(0x8000_0001, 2),
+            vmx_msrs: msrs.map(|(&index, &value)| (Hex(index.into()), Hex(value))).collect(),
+            svm_features: Hex(cpu.supported.get(Leaf::new(svm::FUNCTION)).edx.into()),
+            nested_state: cpu.nested_state,
+        }
+    }
+}
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        digits.map(Self).ok_or_else(|| D::Error::custom(format!("{text:?} is not a number such as 0x1f")))
+    }
+}
+
+#[cfg(test)]
+#[path = "facts_test.rs"]
+mod tests;

@@ -1,0 +1,239 @@
+//! Looking at the host: files below a root, CPUID, and KVM.
+
+use std::{
+    arch::x86_64::__cpuid,
+    collections::{BTreeMap, BTreeSet},
+    ffi::CString,
+    fs::{self, File},
+    io,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use arch::cpu::msr;
+use kvm_ioctls::{Cap, Kvm as KvmFd};
+
+use super::{
+    facts::{Cpu, Device, Facts, Hex, Kvm, Module, Offered},
+    proof,
+};
+use crate::host::{Host, NEEDED};
+
+/// `VM_CR`, whose bit 4 switches SVM off: APM 2, "VM_CR MSR (C001_0114h)".
+pub(super) const VM_CR: u32 = 0xc001_0114;
+/// Flags of /proc/cpuinfo that matter here.
+const FLAGS: [&str; 3] = ["hypervisor", "svm", "vmx"];
+/// What to read of the firmware's tables; nothing that tells one machine from its like.
+const DMI: [&str; 5] = ["bios_vendor", "chassis_asset_tag", "product_family", "product_name", "sys_vendor"];
+
+impl Facts {
+    /// Looks at this machine. With `kvm`, its device node, a scratch machine is made to prove that nesting works.
+    #[must_use]
+    pub fn gather(kvm: &Path) -> Self {
+        let facts = Self::from_files(Path::new("/"));
+        let (device, answers, proof) = ask(kvm);
+        Self { cpu: native(facts.cpu), device, kvm: answers, proof, ..facts }
+    }
+
+    /// What files below `root` tell.
+    fn from_files(root: &Path) -> Self {
+        let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+        let kernel = read("proc/sys/kernel/osrelease").trim().to_owned();
+        let modules = root.join("lib/modules").join(&kernel);
+        Self {
+            build: read("proc/sys/kernel/version").trim().to_owned(),
+            cpu: cpu(&read("proc/cpuinfo")),
+            modules: loaded(&root.join("sys/module")),
+            installed: fs::read_to_string(modules.join("modules.dep")).ok().map(|text| names(&text)),
+            builtin: names(&fs::read_to_string(modules.join("modules.builtin")).unwrap_or_default()),
+            parameters: parameters(&read("proc/cmdline")),
+            dmi: dmi(&root.join("sys/class/dmi/id")),
+            container: container(root),
+            msrs: msrs(&root.join("dev/cpu/0/msr")),
+            kernel,
+            ..Self::default()
+        }
+    }
+}
+
+fn cpu(cpuinfo: &str) -> Cpu {
+    let field = |key: &str| {
+        cpuinfo.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            (name.trim_end() == key).then_some(value.trim())
+        })
+    };
+    let flags = field("flags").unwrap_or_default().split(' ').filter(|flag| FLAGS.contains(flag));
+    Cpu {
+        model: field("model name").unwrap_or_default().to_owned(),
+        vendor: field("vendor_id").unwrap_or_default().to_owned(),
+        flags: flags.map(str::to_owned).collect(),
+        ..Cpu::default()
+    }
+}
+
+/// Adds what CPUID says, which the kernel's flags may hide.
+fn native(cpu: Cpu) -> Cpu {
+    let extended = __cpuid(0x8000_0000).eax;
+    let hypervisor = if __cpuid(1).ecx >> 31 == 1 { signature() } else { String::new() };
+    Cpu {
+        vmx: __cpuid(1).ecx >> 5 & 1 == 1,
+        svm: extended > 0x8000_0000 && __cpuid(0x8000_0001).ecx >> 2 & 1 == 1,
+        hypervisor,
+        ..cpu
+    }
+}
+
+fn signature() -> String {
+    let leaf = __cpuid(0x4000_0000);
+    let bytes = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes);
+    String::from_utf8_lossy(bytes.as_flattened()).trim_end_matches('\0').to_owned()
+}
+
+/// Opens KVM, asks it, and tries it.
+fn ask(path: &Path) -> (Device, Option<Kvm>, proof::Proof) {
+    let mut device = Device {
+        path: path.display().to_string(),
+        group: fs::metadata(path).ok().as_ref().and_then(group),
+        errno: None,
+    };
+    let opened = CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| libc::ENOENT)
+        .and_then(|path| KvmFd::new_with_path(path).map_err(|error| error.errno()));
+    let kvm = match opened {
+        Ok(kvm) => kvm,
+        Err(errno) => {
+            device.errno = Some(errno);
+            return (device, None, proof::Proof::NotTried);
+        }
+    };
+    let mut answers = Kvm { api_version: kvm.get_api_version(), ..Kvm::default() };
+    if answers.api_version >= 0 {
+        let missing = NEEDED.into_iter().filter(|cap| !kvm.check_extension(*cap));
+        answers.missing = missing.map(name).collect();
+    }
+    let proof = match Host::open(path) {
+        Ok(host) => {
+            answers.offered = Some(Offered::from(&host.cpu));
+            proof::run(&host)
+        }
+        Err(error) => {
+            answers.error = Some(format!("{:#}", anyhow::Error::from(error)));
+            proof::Proof::NotTried
+        }
+    };
+    (device, Some(answers), proof)
+}
+
+/// `KVM_CAP_IMMEDIATE_EXIT`, as the kernel spells it.
+fn name(cap: Cap) -> String {
+    let mut name = "KVM_CAP".to_owned();
+    for letter in format!("{cap:?}").chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+/// The name of a file's group.
+fn group(file: &fs::Metadata) -> Option<String> {
+    let groups = fs::read_to_string("/etc/group").ok()?;
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(file.gid())).then(|| name.to_owned())
+    })
+}
+
+/// KVM's modules in the running kernel. Only one that was loaded has an `initstate`.
+fn loaded(modules: &Path) -> BTreeMap<String, Module> {
+    let module = |path: &PathBuf| Module {
+        builtin: !path.join("initstate").exists(),
+        parameters: values(&path.join("parameters")),
+    };
+    entries(modules)
+        .into_iter()
+        .filter_map(|path| Some((is_kvm(path.file_name()?.to_str()?)?, module(&path))))
+        .collect()
+}
+
+fn is_kvm(name: &str) -> Option<String> {
+    let name = name.replace('-', "_");
+    (name == "kvm" || name.starts_with("kvm_")).then_some(name)
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+/// The files of a directory, each with what it says.
+fn values(dir: &Path) -> BTreeMap<String, String> {
+    let value = |path: PathBuf| {
+        let value = fs::read_to_string(&path).ok()?;
+        Some((path.file_name()?.to_str()?.to_owned(), value.trim().to_owned()))
+    };
+    entries(dir).into_iter().filter_map(value).collect()
+}
+
+/// KVM's modules in modules.dep or modules.builtin: `kernel/arch/x86/kvm/kvm-intel.ko.xz: ...`.
+fn names(list: &str) -> BTreeSet<String> {
+    let files = list.lines().filter_map(|line| line.split(':').next()?.rsplit('/').next());
+    files.filter_map(|file| is_kvm(file.split_once(".ko")?.0)).collect()
+}
+
+fn parameters(cmdline: &str) -> Vec<String> {
+    let words = cmdline.split_whitespace().filter(|word| word.starts_with("kvm"));
+    words.map(str::to_owned).collect()
+}
+
+fn dmi(dir: &Path) -> BTreeMap<String, String> {
+    let value = |name: &str| {
+        let value = fs::read_to_string(dir.join(name)).ok()?.trim().to_owned();
+        (!value.is_empty()).then(|| (name.to_owned(), value))
+    };
+    DMI.into_iter().filter_map(value).collect()
+}
+
+/// By what the container's manager leaves for those who look.
+fn container(root: &Path) -> Option<String> {
+    for (sign, file) in
+        [("podman (/run/.containerenv)", "run/.containerenv"), ("docker (/.dockerenv)", ".dockerenv")]
+    {
+        if root.join(file).exists() {
+            return Some(sign.to_owned());
+        }
+    }
+    if let Ok(manager) = fs::read_to_string(root.join("run/systemd/container")) {
+        return Some(format!("{} (/run/systemd/container)", manager.trim()));
+    }
+    let environment = fs::read(root.join("proc/1/environ")).unwrap_or_default();
+    if let Some(manager) =
+        environment.split(|byte| *byte == 0).find_map(|each| each.strip_prefix(b"container="))
+    {
+        return Some(format!("{} (PID 1's environment)", String::from_utf8_lossy(manager)));
+    }
+    let cgroups = fs::read_to_string(root.join("proc/1/cgroup")).unwrap_or_default();
+    let found = ["kubepods", "docker", "lxc", "libpod"].into_iter().find(|name| cgroups.contains(name))?;
+    Some(format!("{found} (/proc/1/cgroup)"))
+}
+
+/// Those that can be read. One that isn't there is an error of the read.
+fn msrs(file: &Path) -> BTreeMap<Hex, Hex> {
+    let Ok(file) = File::open(file) else { return BTreeMap::new() };
+    let read = |index: u32| -> io::Result<(Hex, Hex)> {
+        let mut value = [0; 8];
+        file.read_exact_at(&mut value, index.into())?;
+        Ok((Hex(index.into()), Hex(u64::from_le_bytes(value))))
+    };
+    [msr::FEATURE_CONTROL, VM_CR].into_iter().filter_map(|index| read(index).ok()).collect()
+}
+
+#[cfg(test)]
+#[path = "gather_test.rs"]
+mod tests;

@@ -1,0 +1,207 @@
+//! Whether KVM nests: its parameter, what it offers, and the proof.
+
+use std::collections::BTreeMap;
+
+use arch::cpu::{msr, svm, vmx};
+
+use super::{Facts, Finding, Kind, info, ok, outer, problem, processor, warning};
+use crate::check::{facts::Offered, proof::Proof};
+
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(switch(facts));
+    if let Some(offered) = facts.kvm.as_ref().and_then(|kvm| kvm.offered.as_ref()) {
+        findings.push(offer(offered));
+        findings.extend(disagreement(facts, offered));
+        findings.extend(features(facts, offered));
+        findings.extend(state(offered));
+    }
+    findings.push(proof(facts));
+    findings
+}
+
+/// The module's parameter `nested`. It is a bool in some kernels and a number in others; absent is neither on nor off.
+pub(super) fn parameter(facts: &Facts) -> Option<bool> {
+    on(facts.parameter(super::module(super::kind(facts)?), "nested")?)
+}
+
+fn on(value: &str) -> Option<bool> {
+    match value {
+        "Y" | "y" | "1" => Some(true),
+        "N" | "n" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn switch(facts: &Facts) -> Option<Finding> {
+    let module = super::module(super::kind(facts)?);
+    if !facts.modules.contains_key(module) {
+        return None;
+    }
+    let Some(value) = facts.parameter(module, "nested") else {
+        return Some(info("nesting.parameter-absent", format!("{module} has no parameter nested here")));
+    };
+    Some(match on(value) {
+        Some(true) => ok("nesting.parameter", format!("{module}.nested={value}")),
+        Some(false) => {
+            let off = problem(
+                "nesting.parameter-off",
+                format!("{module}.nested={value}: KVM keeps nesting from its guests"),
+            );
+            set(facts, off, module, "nested=1")
+        }
+        None => warning("nesting.parameter-unknown", format!("{module}.nested={value}: neither Y nor N")),
+    })
+}
+
+/// How to set a module's parameter, now and for good.
+fn set(facts: &Facts, finding: Finding, module: &str, setting: &str) -> Finding {
+    let dashed = module.replace('_', "-");
+    let name = setting.split('=').next().unwrap_or_default();
+    let overrides = [module, &dashed].map(|module| format!("{module}.{name}="));
+    let finding =
+        match facts.parameters.iter().find(|word| overrides.iter().any(|each| word.starts_with(each))) {
+            Some(word) => finding.fix(
+                format!("The kernel's command line has {word}: take it away first"),
+                [format!("sudo sed -i 's/{word}//' /etc/default/grub && sudo update-grub")],
+            ),
+            None => finding,
+        };
+    if facts.modules.get(module).is_some_and(|module| module.builtin) || facts.builtin.contains(module) {
+        return finding.fix(
+            format!(
+                "{module} is built into the kernel: add {module}.{setting} to its command line, with GRUB by"
+            ),
+            [
+                format!("sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&{module}.{setting} /' /etc/default/grub"),
+                "sudo update-grub    # Fedora, RHEL: sudo grub2-mkconfig -o /boot/grub2/grub.cfg".to_owned(),
+                "sudo reboot".to_owned(),
+            ],
+        );
+    }
+    finding
+        .fix(
+            "Load the module again, while no guest runs",
+            [format!("sudo modprobe -r {module}"), format!("sudo modprobe {module} {setting}")],
+        )
+        .fix(
+            "Keep it so",
+            [format!("echo 'options {module} {setting}' | sudo tee /etc/modprobe.d/kvm-{name}.conf")],
+        )
+}
+
+/// What KVM says that a guest's CPU can have: CPUID's bit, and what describes it.
+fn offer(offered: &Offered) -> Finding {
+    let described = offered.vmx_msrs.len();
+    match (offered.vmx, offered.svm) {
+        (true, _) if described == 0 => problem(
+            "nesting.msrs-missing",
+            "KVM offers VMX without its capability MSRs 480H to 491H: a guest's KVM can't load",
+        ),
+        (true, _) => {
+            ok("nesting.offered", format!("KVM offers VMX to guests, and {described} VMX capability MSRs"))
+        }
+        (false, true) if offered.svm_features.0 == 0 => warning(
+            "nesting.svm-bare",
+            "KVM offers SVM to guests, without any feature in CPUID.8000000AH:EDX",
+        ),
+        (false, true) => ok("nesting.offered", "KVM offers SVM to guests"),
+        (false, false) => problem("nesting.not-offered", "KVM offers neither VMX nor SVM to guests"),
+    }
+}
+
+/// Where what is said doesn't fit together.
+fn disagreement(facts: &Facts, offered: &Offered) -> Option<Finding> {
+    let bit = offered.vmx || offered.svm;
+    let found = match (parameter(facts), bit, &facts.proof) {
+        (Some(true), false, _) => "the module's parameter says that KVM nests, and KVM offers nothing of it",
+        (Some(false), true, _) => "the module's parameter says that KVM does not nest, and KVM offers it",
+        (_, true, Proof::NoBit) => "KVM offers it, and a guest's CPU made of that offer has none",
+        (_, true, Proof::Failed { .. }) => "KVM offers it, and a guest that uses it fails",
+        (_, false, _) if !offered.vmx_msrs.is_empty() => "KVM has VMX capability MSRs for guests without VMX",
+        _ => return None,
+    };
+    Some(warning("nesting.disagreement", found))
+}
+
+/// What makes nested guests fast, as level 1 will see it.
+fn features(facts: &Facts, offered: &Offered) -> Vec<Finding> {
+    let (names, paging, module) = if offered.vmx {
+        let msrs: BTreeMap<u32, u64> = offered
+            .vmx_msrs
+            .iter()
+            .filter_map(|(index, value)| Some((u32::try_from(index.0).ok()?, value.0)))
+            .collect();
+        let Some(controls) = vmx::secondary_controls(&msrs).filter(|_| msrs.contains_key(&msr::VMX_BASIC))
+        else {
+            return Vec::new();
+        };
+        (names(controls.iter_names().map(|(name, _)| name)), "ept", super::module(Kind::Vmx))
+    } else if offered.svm {
+        let features =
+            svm::Features::from_bits_truncate(u32::try_from(offered.svm_features.0).unwrap_or_default());
+        (names(features.iter_names().map(|(name, _)| name)), "npt", super::module(Kind::Svm))
+    } else {
+        return Vec::new();
+    };
+    let mut findings = vec![info("nesting.features", format!("for guests: {}", names.join(", ")))];
+    if !names.iter().any(|name| name == paging) {
+        let slow = warning(
+            "nesting.no-paging",
+            format!("guests have no {paging}: every page fault of a nested guest exits, which is slow"),
+        );
+        findings.push(match facts.parameter(module, paging).and_then(on) {
+            Some(false) => set(facts, slow, module, &format!("{paging}=1")),
+            _ => slow,
+        });
+    }
+    findings
+}
+
+/// As QEMU spells them.
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    names.map(|name| name.to_ascii_lowercase().replace('_', "-")).collect()
+}
+
+fn state(offered: &Offered) -> Option<Finding> {
+    if !offered.vmx && !offered.svm {
+        return None;
+    }
+    Some(if offered.nested_state {
+        ok("nesting.state", "KVM_CAP_NESTED_STATE: a guest that nests can be saved")
+    } else {
+        warning(
+            "nesting.state-missing",
+            "no KVM_CAP_NESTED_STATE: a guest that nests can't be saved (VMX: Linux 4.20, SVM: 5.8)",
+        )
+    })
+}
+
+fn proof(facts: &Facts) -> Finding {
+    match &facts.proof {
+        Proof::Executed { kind } => ok(
+            "proof.executed",
+            format!("L1 can enter {kind} operation: yes (a guest executed {})", kind.instruction()),
+        ),
+        Proof::NoBit => info("proof.no-bit", "not executed: a guest's CPU has neither VMX nor SVM"),
+        Proof::Failed { kind, step, how } => {
+            let failed =
+                problem("proof.failed", format!("L1 can enter {kind} operation: no ({step}: {how})"));
+            if outer::is_guest(facts) && processor::usable(facts) {
+                outer::switch(facts, failed)
+            } else {
+                failed
+            }
+        }
+        Proof::Refused { why } => {
+            let refused = warning("proof.refused", format!("not executed: {why}"));
+            if why.contains("Device or resource busy") || why.contains("(os error 16)") {
+                return refused.fix("Another hypervisor (VirtualBox, VMware) holds the processor: end its guests, or take its module away", [
+                    "sudo modprobe -r vboxnetadp vboxnetflt vboxdrv    # VMware: sudo modprobe -r vmmon",
+                ]);
+            }
+            refused
+        }
+        Proof::NotTried => info("proof.not-tried", "not executed: no KVM could be opened to try it on"),
+    }
+}

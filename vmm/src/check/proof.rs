@@ -1,0 +1,202 @@
+//! The proof: a scratch machine whose guest enters VMX or SVM operation.
+//!
+//! CPUID and module parameters say what should work. Here a guest of a few instructions does it: VMXON with a region of its own, or
+//! VMRUN of a guest that halts.
+
+mod code;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc::channel,
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context;
+use arch::{
+    boot::{Entry, Protocol},
+    cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology},
+};
+use devices::{bus::Bus, pci::PciRoot, platform::DebugExit};
+use serde::{Deserialize, Serialize};
+use vm_memory::{GuestAddress, GuestMemoryMmap};
+
+use crate::{
+    buses::{Buses, Doorbells},
+    exit::Exit,
+    host::Host,
+    kick,
+    vcpu::Vcpu,
+    vm::Vm,
+};
+
+/// What takes longer than this never ends, on an emulated host either.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whose virtualization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Intel's.
+    Vmx,
+    /// AMD's.
+    Svm,
+}
+
+/// How the proof went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Proof {
+    /// There was no KVM to try it on.
+    #[default]
+    NotTried,
+    /// Not executed: a guest's CPU has neither VMX nor SVM.
+    NoBit,
+    /// The guest did it.
+    Executed {
+        /// VMXON or VMRUN.
+        kind: Kind,
+    },
+    /// The guest came as far as this step, and no further.
+    Failed {
+        /// VMXON or VMRUN.
+        kind: Kind,
+        /// Where it failed.
+        step: String,
+        /// How: an exception, a flag, a triple fault ...
+        how: String,
+    },
+    /// The machine can't be made, which says nothing about nesting.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Kind {
+    /// The instruction that enters the operation.
+    #[must_use]
+    pub fn instruction(self) -> &'static str {
+        match self {
+            Self::Vmx => "VMXON",
+            Self::Svm => "VMRUN",
+        }
+    }
+
+    /// What the guest is at when it left this number.
+    fn step(self, step: u64) -> &'static str {
+        match (self, step) {
+            (_, 0) => "the first instruction",
+            (Self::Vmx, 1) => "setting CR4.VMXE",
+            (Self::Vmx, 2) => "reading IA32_VMX_BASIC",
+            (Self::Svm, 1) => "setting EFER.SVME",
+            (Self::Svm, 2) => "writing VM_HSAVE_PA",
+            (kind, _) => kind.instruction(),
+        }
+    }
+}
+
+/// `VMX` or `SVM`.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vmx => "VMX",
+            Self::Svm => "SVM",
+        })
+    }
+}
+
+/// Tries what the host says a guest can do.
+#[must_use]
+pub fn run(host: &Host) -> Proof {
+    let proof = profile(host).and_then(|profile| match profile.nesting() {
+        Nesting::None => Ok(Proof::NoBit),
+        Nesting::Vmx(_) => try_it(host, &profile, Kind::Vmx),
+        Nesting::Svm(_) => try_it(host, &profile, Kind::Svm),
+    });
+    proof.unwrap_or_else(|error| Proof::Refused { why: format!("{error:#}") })
+}
+
+/// The CPU of `--cpu host-passthrough`.
+fn profile(host: &Host) -> anyhow::Result<CpuProfile> {
+    Ok(CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &Topology::flat(1)?)?)
+}
+
+/// Lets a guest with this CPU try it, whether it should be able to or not.
+fn try_it(host: &Host, profile: &CpuProfile, kind: Kind) -> anyhow::Result<Proof> {
+    // Dropped last: KVM maps it.
+    let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), code::MEMORY)]).context("guest memory")?;
+    let rip = code::write(&memory, kind).context("writing the guest")?;
+    let entry = Entry { protocol: Protocol::Linux64, rip };
+    entry.write_tables(&memory)?;
+    let vm = Vm::new(host, &memory, 0)?;
+    let vcpu = Vcpu::new(&vm, 0, profile, &entry)?;
+    let pio = Bus::default();
+    pio.insert(code::DONE.into(), DebugExit::LEN, Arc::new(Mutex::new(DebugExit)))?;
+    let buses = Arc::new(Buses {
+        pio,
+        mmio: Bus::default(),
+        pci: Arc::new(PciRoot::new()),
+        doorbells: Doorbells::new(Arc::clone(&vm.fd)),
+        stop: AtomicBool::new(false),
+    });
+    let exit = finish(vcpu, &buses, &memory)?;
+    let outcome = code::outcome(&memory).context("reading the outcome")?;
+    Ok(judge(kind, &outcome, exit))
+}
+
+/// Runs the vCPU to its end, or until patience is over.
+fn finish(mut vcpu: Vcpu, buses: &Arc<Buses>, memory: &GuestMemoryMmap) -> anyhow::Result<Option<Exit>> {
+    kick::init().context("handling the signal that stops vCPUs")?;
+    let (tell, told) = channel();
+    let (theirs, memory) = (Arc::clone(buses), memory.clone());
+    let thread = thread::Builder::new().name("proof".to_owned()).spawn(move || {
+        // The receiver is there until the thread is joined.
+        let _ = tell.send(vcpu.run(&theirs, &memory));
+    })?;
+    // Nothing came of it if time was up.
+    let exit = told.recv_timeout(PATIENCE).unwrap_or_default();
+    buses.stop.store(true, Ordering::SeqCst);
+    kick::kick(&thread);
+    let _ = thread.join();
+    Ok(exit)
+}
+
+/// What the outcome means. The guest writes to its port whatever happened; another end is KVM's.
+fn judge(kind: Kind, outcome: &code::Outcome, exit: Option<Exit>) -> Proof {
+    let failed = |how| Proof::Failed { kind, step: kind.step(outcome.step).to_owned(), how };
+    match (exit, outcome.vector) {
+        (None, _) => failed(format!("it did not end in {} s", PATIENCE.as_secs())),
+        (Some(Exit::Debug(_)), Some(vector)) => failed(exception(vector)),
+        (Some(Exit::Debug(_)), None) if outcome.step < 4 => {
+            failed("it failed without an exception".to_owned())
+        }
+        (Some(Exit::Debug(_)), None) => match (kind, outcome.exit_code) {
+            (Kind::Vmx, _) | (Kind::Svm, EXIT_HLT) => Proof::Executed { kind },
+            (Kind::Svm, code) => failed(format!("exit code {code:#x}, where HLT's is {EXIT_HLT:#x}")),
+        },
+        (Some(Exit::Crash(crash)), _) => failed(crash.reason.to_string()),
+        (Some(Exit::Failed(error)), _) => failed(format!("{error:#}")),
+        (Some(exit), _) => failed(format!("{exit:?}")),
+    }
+}
+
+/// `VMEXIT_HLT`: APM 2, "SVM Intercept Exit Codes".
+const EXIT_HLT: u64 = 0x78;
+
+fn exception(vector: u8) -> String {
+    match vector {
+        6 => "#UD, invalid opcode".to_owned(),
+        13 => "#GP, general protection".to_owned(),
+        14 => "#PF, page fault".to_owned(),
+        vector => format!("exception {vector}"),
+    }
+}
+
+#[cfg(test)]
+#[path = "proof_test.rs"]
+mod tests;

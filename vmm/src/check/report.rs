@@ -1,0 +1,169 @@
+//! What was found, for people and for machines.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::facts::Facts;
+use crate::cpu::text::{Paint, fill};
+
+/// The version of the JSON; another one when a member's meaning changes.
+pub const SCHEMA: u32 = 1;
+
+/// Whether something is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+    /// It can't be told from here.
+    Unknown,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// Good to know.
+    Info,
+    /// It works, but slowly, partly, or not for long.
+    Warning,
+    /// It keeps something from working.
+    Problem,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its name, which stays.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is there.
+    pub found: String,
+    /// What helps: any one of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fixes: Vec<Fix>,
+    /// Where more is written about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'static str>,
+}
+
+/// A way out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fix {
+    /// What it does, and what to know before.
+    pub what: String,
+    /// Commands to paste, or lines for a file that `what` names.
+    pub commands: Vec<String>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// nvmm's version.
+    pub nvmm: &'static str,
+    /// Whether nvmm can run guests here.
+    pub kvm: Verdict,
+    /// Whether these can run guests of their own.
+    pub nested: Verdict,
+    /// What was looked at, in the order of a diagnosis.
+    pub findings: Vec<Finding>,
+    /// What all of it was judged by.
+    pub facts: Facts,
+}
+
+impl Finding {
+    /// A finding without a way out.
+    pub(super) fn new(id: &'static str, severity: Severity, found: impl Into<String>) -> Self {
+        Self { id, severity, found: found.into(), fixes: Vec::new(), source: None }
+    }
+
+    /// With a way out.
+    pub(super) fn fix<C: Into<String>>(
+        mut self,
+        what: impl Into<String>,
+        commands: impl IntoIterator<Item = C>,
+    ) -> Self {
+        let commands = commands.into_iter().map(Into::into).collect();
+        self.fixes.push(Fix { what: what.into(), commands });
+        self
+    }
+}
+
+impl Report {
+    /// For a terminal: a line for each finding, its ways out below it, the verdicts last.
+    pub(super) fn text(&self, paint: Paint) -> String {
+        const INDENT: usize = 31;
+        let mut text = String::new();
+        for finding in &self.findings {
+            let mark = finding.severity.mark(paint);
+            for (number, line) in fill(finding.found.split(' '), INDENT).iter().enumerate() {
+                match number {
+                    0 => text.push_str(&format!("{mark} {:28} {line}\n", finding.id)),
+                    _ => text.push_str(&format!("{:INDENT$}{line}\n", "")),
+                }
+            }
+            if let Some(source) = finding.source {
+                text.push_str(&format!("{:INDENT$}{source}\n", ""));
+            }
+            for fix in &finding.fixes {
+                for (number, line) in fill(fix.what.split(' '), 6).iter().enumerate() {
+                    let bullet = if number == 0 { "-" } else { " " };
+                    text.push_str(&format!("    {bullet} {line}\n"));
+                }
+                for command in &fix.commands {
+                    text.push_str(&format!("          {}\n", paint.bold(command)));
+                }
+            }
+        }
+        text.push_str(&format!(
+            "\nguests: {}, nested guests: {}\n",
+            self.kvm.word(paint),
+            self.nested.word(paint)
+        ));
+        text
+    }
+}
+
+impl Verdict {
+    fn word(self, paint: Paint) -> String {
+        let word = self.to_string();
+        match self {
+            Self::Yes => paint.good(&word),
+            Self::No | Self::Unknown => paint.bad(&word),
+        }
+    }
+}
+
+/// `yes`, `no`, `can't tell`.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "can't tell",
+        })
+    }
+}
+
+impl Severity {
+    fn mark(self, paint: Paint) -> String {
+        match self {
+            Self::Ok => paint.good("✓"),
+            Self::Info => paint.plain("·"),
+            Self::Warning => paint.bad("!"),
+            Self::Problem => paint.bad("✗"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "report_test.rs"]
+mod tests;
