@@ -22,6 +22,18 @@ pub const COULD_NOT: u8 = 1;
 /// The status for a wrong command line.
 pub const USAGE: u8 = 2;
 
+/// What a status says of a guest that can't go on, if it does.
+#[must_use]
+pub fn crash(status: i32) -> Option<&'static str> {
+    match status {
+        4 => Some("the guest met a triple fault"),
+        6 => Some("the processor refused to enter the guest"),
+        8 => Some("KVM could not emulate an instruction of the guest"),
+        10 => Some("KVM ended with another error of its own"),
+        _ => None,
+    }
+}
+
 /// Why a machine stopped.
 #[derive(Debug)]
 pub enum Exit {

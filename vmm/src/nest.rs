@@ -1,13 +1,14 @@
 //! `nvmm nest`: boots Linux under nvmm, and in it nvmm and Linux again, and shows that each level works.
 //!
 //! ```text
-//! host:     nvmm nest          makes the image and the disk, starts level 1, compares its disk, prints the table
-//! level 1:  Linux, /init=nvmm  checks its disk, loads KVM, makes the image and the disk, starts level 2, ...
-//! level 2:  Linux, /init=nvmm  checks its disk, powers off
+//! host:     nvmm nest          makes the image and the disk, starts level 1, compares its disk, tells how it went
+//! level 1:  Linux, /init=nvmm  compares its CPU, checks its disk, loads KVM, makes image and disk, starts level 2, ...
+//! level 2:  Linux, /init=nvmm  compares its CPU, checks its disk, powers off
 //! ```
 //!
 //! With an emulated host, level 0 is an emulator's machine whose /init is nvmm too, in the host's part.
 
+mod breakage;
 pub mod child;
 mod cpio;
 mod disk;
@@ -19,26 +20,55 @@ pub mod kernel;
 pub mod level;
 pub mod modules;
 pub mod pid1;
+mod progress;
+mod promise;
 pub mod record;
 pub mod report;
 mod run;
 pub mod show;
+mod watch;
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use std::{env, fs};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use arch::cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology};
 
+use crate::host::{self, Host};
 use facts::{Facts, Virt};
-use image::{Manifest, Memfd};
+use image::{First, Manifest, Memfd, Pace};
 use kernel::Kernel;
 use level::Level;
 use modules::Modules;
+use progress::Progress;
+use record::{Kind, Record, Verdict};
 use report::{Line, Said};
 use run::Run;
+use watch::Watch;
+
+/// What `nvmm nest --help` says of exit statuses.
+const STATUS: &str = "\
+Exit status:
+  0     every level passed
+  1     nvmm could not do it: no kernel, no modules, no emulator
+  2     the command line is wrong
+  10+N  level N failed; 10 is the host
+  77    this host can't nest";
+
+/// The status of a level's failure is this and its number.
+const LEVEL_FAILED: u32 = 10;
+/// The status for a host that can't nest, as test runners take it for a skip.
+const SKIPPED: u8 = 77;
+
+/// Where the image has the file of `--cpu file:`.
+const CPU_FILE: &str = "cpu.xml";
 
 /// Boot Linux in Linux under nvmm, and check every level
 #[derive(Debug, clap::Args)]
+#[command(after_help = STATUS)]
 pub struct NestArgs {
     /// How many levels of guests to boot, each in the one before
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
@@ -52,6 +82,22 @@ pub struct NestArgs {
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
 
+    /// CPU of level 1, as a machine's --cpu has it; those above have all that theirs offers [default: host-passthrough]
+    #[arg(long, value_name = "SPEC")]
+    cpu: Option<String>,
+
+    /// vCPUs of level 1, as a machine's --smp has them; those above have one [default: 2]
+    #[arg(long, value_name = "N")]
+    smp: Option<String>,
+
+    /// Memory of level 1, as a machine's --memory has it [default: what the levels above it need]
+    #[arg(long, short, value_name = "SIZE")]
+    memory: Option<String>,
+
+    /// A further disk for level 1, as a machine's --disk has it; repeatable. It is not written to
+    #[arg(long, value_name = "DISK", conflicts_with = "emulated")]
+    disk: Vec<String>,
+
     /// Run all of it in an emulated machine with this kind of nesting: Bochs for vmx, QEMU TCG for svm
     #[arg(long, value_name = "vmx|svm")]
     emulated: Option<Virt>,
@@ -64,94 +110,217 @@ pub struct NestArgs {
     #[arg(long)]
     console: bool,
 
-    /// Give up after this many seconds [default: 300, emulated 1800]
+    /// Give a level up when it has taken this many seconds to start the next one, or to end [default: 120, emulated svm 300, vmx 1800]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
+
+    /// Write all that the run showed, as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write a JUnit report, for CI; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// Write a page that shows the levels as a timeline, and what each lacks that the one below has
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
-/// Runs the levels; the exit status is 0 if all of them passed.
+/// Runs the levels, and tells how it went; the value is nvmm's exit status.
 ///
-/// Progress goes to stderr, the table to stdout.
+/// Progress goes to stderr, the table to stdout, if nothing else does.
 ///
 /// # Errors
 ///
-/// What keeps the first level from being started: no kernel, no modules, no emulator.
+/// What keeps the first level from being started: words that mean nothing, no kernel, no modules, no emulator.
 pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
-    let limit = Duration::from_secs(args.timeout.unwrap_or(if args.emulated.is_some() { 1800 } else { 300 }));
-    let kernel = Kernel::find(args.kernel.as_deref())?;
-    let virt = match args.emulated.or_else(Virt::of_this_machine) {
-        Some(virt) => virt,
-        None => bail!("this machine's CPU shows neither VMX nor SVM: use --emulated svm, or vmx"),
-    };
-    let (manifest, image) = prepare(args, virt, &kernel)?;
-
+    let mut manifest = args.manifest();
+    level::config(1, &manifest)?;
     let mut run = Run::new(args.levels, args.emulated.map(emulator::name));
+    let host = match args.emulated {
+        Some(_) => None,
+        None => match nesting_host(args.levels) {
+            Ok(host) => Some(host),
+            Err(why) => {
+                run.skip(why);
+                return args.tell(&run.record(start.elapsed()));
+            }
+        },
+    };
+    let kernel = Kernel::find(args.kernel.as_deref())?;
+    let virt = args.emulated.or_else(Virt::of_this_machine);
+    let image = prepare(args, virt, &kernel, &mut manifest)?;
+
+    let progress = Progress::new(start);
     let mut say = |line: &Line| {
-        let now = start.elapsed();
-        if let Some(progress) = run.take(line, now) {
-            eprintln!("{:7.1} s  {progress}", now.as_secs_f64());
+        let doing = run.take(line, start.elapsed());
+        if let Some(doing) = doing {
+            progress.level(line.level, doing);
         } else if let (true, Said::Text(text)) = (args.console, &line.said) {
-            eprintln!("{:7.1} s  {} | {}", now.as_secs_f64(), line.level, run::printable(text));
+            progress.text(format!("{} | {}", line.level, run::printable(text)));
         }
     };
-    let deadline = Some(start + limit);
-    let ended = if args.emulated.is_some() {
-        eprintln!("The host is emulated ({}): its speed is not that of a real one.", emulator::name(virt));
-        say(&Line { level: 0, said: Said::Start });
-        let mut machine = emulator::start(virt, &kernel.path, &image, &manifest)?;
-        level::relay(&mut machine, 0, deadline, &mut say)?
-    } else {
-        say(&Line { level: 0, said: Said::Up(Facts::gather()) });
-        let nvmm = std::env::current_exe().context("finding nvmm itself")?;
-        let first =
-            Level { number: 1, manifest: &manifest, nvmm: &nvmm, kernel: &kernel.path, image: &image };
-        first.run(deadline, &mut say)?
-    };
-    if ended {
-        run.end();
-    } else {
-        run.time_out(limit);
+    match (host, args.emulated) {
+        (Some(host), _) => {
+            let facts = Facts::gather();
+            let below = facts.features.clone();
+            say(&Line { level: 0, said: Said::Up(facts) });
+            let nvmm = env::current_exe().context("finding nvmm itself")?;
+            let first =
+                Level { number: 1, manifest: &manifest, nvmm: &nvmm, kernel: &kernel.path, image: &image };
+            first.run(&host, below, &mut say)?;
+        }
+        (None, Some(virt)) => {
+            let name = emulator::name(virt);
+            progress.text(format!("The host is emulated ({name}): its speed is not that of a real one."));
+            say(&Line { level: 0, said: Said::Start });
+            let mut machine = emulator::start(virt, &kernel.path, &image, &manifest)?;
+            let mut watch = Watch::new(0, &manifest.pace, Instant::now());
+            if !level::supervise(&mut machine, 0, &mut watch, &mut say)? {
+                say(&Line { level: 0, said: Said::Fail(Kind::TimedOut, watch.verdict()) });
+            }
+        }
+        (None, None) => {}
+    }
+    run.end(start.elapsed());
+    drop(progress);
+    args.tell(&run.record(start.elapsed()))
+}
+
+/// This machine's KVM, if it lets guests have what `levels` need, or what it lacks.
+fn nesting_host(levels: u32) -> Result<Host, String> {
+    let error = |error: anyhow::Error| format!("{error:#}");
+    let host = Host::open(Path::new("/dev/kvm")).map_err(|cause| error(cause.into()))?;
+    let all = Topology::flat(1).and_then(|one| CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &one));
+    let nesting = *all.map_err(|cause| error(cause.into()))?.nesting();
+    if levels > 1 && nesting == Nesting::None {
+        return Err(format!(
+            "this machine's KVM can't nest: {}; --emulated svm, or vmx, makes a machine that can",
+            host::describe_nesting(&nesting)
+        ));
+    }
+    Ok(host)
+}
+
+impl NestArgs {
+    /// What every level is told, but for modules and the files beside the kernel.
+    fn manifest(&self) -> Manifest {
+        let pace = match self.emulated {
+            Some(virt) => emulator::pace(virt, self.timeout),
+            None => Pace { limit: self.timeout.unwrap_or(Pace::default().limit), ..Pace::default() },
+        };
+        let cmdline = format!("{} {}", self.emulated.map_or("", emulator::parameters), self.cmdline);
+        Manifest {
+            levels: self.levels,
+            cmdline: cmdline.trim().to_owned(),
+            first_cmdline: self.emulated.map(emulator::first_parameters).unwrap_or_default().to_owned(),
+            first: First {
+                cpu: self.cpu.clone(),
+                smp: self.smp.clone(),
+                memory: self.memory.clone(),
+                disks: self.disk.clone(),
+            },
+            pace,
+            ..Manifest::default()
+        }
     }
 
-    print!("{}", run.table());
-    if let Some(failure) = run.failure() {
-        eprintln!("{failure}");
+    /// Tells how it went, wherever it is to be told; the value is nvmm's exit status.
+    fn tell(&self, record: &Record) -> anyhow::Result<u8> {
+        type Render = fn(&Record) -> String;
+        let json: Render = |record| serde_json::to_string_pretty(record).unwrap_or_default() + "\n";
+        let reports = [
+            ("--json", &self.json, json),
+            ("--junit", &self.junit, show::junit as Render),
+            ("--html", &self.html, show::html as Render),
+        ];
+        let reports: Vec<_> = reports
+            .iter()
+            .filter_map(|(option, path, render)| Some((option, path.as_deref()?, render)))
+            .collect();
+        let taken = reports.iter().any(|(_, path, _)| *path == Path::new("-"));
+        if let Verdict::Failed { level, kind, why, console } = &record.verdict {
+            eprintln!("level {level}: {kind}: {}", run::printable(why));
+            if !console.is_empty() {
+                eprintln!("the end of level {level}'s console:\n  | {}", console.join("\n  | "));
+            }
+        }
+        if taken {
+            eprint!("{}", told(record, &io::stderr()));
+        } else {
+            print!("{}", told(record, &io::stdout()));
+        }
+        for (option, path, render) in reports {
+            write(option, path, &render(record))?;
+        }
+        Ok(match record.verdict {
+            Verdict::Passed => 0,
+            Verdict::Skipped { .. } => SKIPPED,
+            Verdict::Failed { level, .. } => u8::try_from(LEVEL_FAILED + level).unwrap_or(u8::MAX),
+        })
     }
-    let verdict = if run.passed() { "passed" } else { "FAILED" };
-    println!("nest: {} levels {verdict} in {:.1} s", args.levels, start.elapsed().as_secs_f64());
-    Ok(u8::from(!run.passed()))
+}
+
+/// The table, if there is anything in it, and the run in a line.
+fn told(record: &Record, to: &(impl IsTerminal + AsFd)) -> String {
+    let terminal = to.is_terminal();
+    let width = terminal.then(|| rustix::termios::tcgetwinsize(to).ok()).flatten();
+    let width = width.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0);
+    let colour = terminal && env::var_os("NO_COLOR").is_none();
+    let table = match record.verdict {
+        Verdict::Skipped { .. } => String::new(),
+        _ => show::table(record, width, colour),
+    };
+    format!("{table}nest: {}\n", show::summary(record))
+}
+
+/// Writes to a file, or to standard output.
+fn write(option: &str, path: &Path, text: &str) -> anyhow::Result<()> {
+    if path == Path::new("-") {
+        print!("{text}");
+        return Ok(());
+    }
+    fs::write(path, text).with_context(|| format!("{option} {}", path.display()))
 }
 
 /// Gathers what every level needs.
-fn prepare(args: &NestArgs, virt: Virt, kernel: &Kernel) -> anyhow::Result<(Manifest, Memfd)> {
-    let [virtio, kvm] = match &args.modules {
-        Some(none) if none.as_os_str() == "none" => [vec![], vec![]],
+fn prepare(
+    args: &NestArgs,
+    virt: Option<Virt>,
+    kernel: &Kernel,
+    manifest: &mut Manifest,
+) -> anyhow::Result<Memfd> {
+    let [virtio, kvm, msr] = match &args.modules {
+        Some(none) if none.as_os_str() == "none" => [vec![], vec![], vec![]],
         dir => {
             let dir = dir.clone().map_or_else(|| kernel.modules(), Ok)?;
             let modules = Modules::open(&dir)?;
             let resolve = |wanted: &[&str]| modules.resolve(wanted, kernel.release.as_deref());
-            [resolve(&["virtio_pci", "virtio_blk"])?, resolve(&[virt.module()])?]
+            let kvm: Vec<_> = virt.map(Virt::module).into_iter().collect();
+            // Without it MSRs are not compared.
+            let msr = resolve(&["msr"]).unwrap_or_default();
+            [resolve(&["virtio_pci", "virtio_blk"])?, resolve(&kvm)?, msr]
         }
     };
     let names = |list: &[modules::Module]| list.iter().map(|module| module.name.clone()).collect();
-    let manifest = Manifest {
-        levels: args.levels,
-        cmdline: format!("{} {}", args.emulated.map_or("", emulator::parameters), args.cmdline)
-            .trim()
-            .to_owned(),
-        first_cmdline: args.emulated.map(emulator::first_parameters).unwrap_or_default().to_owned(),
-        files: vec![],
-        virtio: names(&virtio),
-        kvm: names(&kvm),
-    };
-    let image = image::pack(&manifest, |name| match name {
-        image::INIT => std::fs::read("/proc/self/exe").context("reading nvmm itself"),
+    (manifest.virtio, manifest.kvm, manifest.msr) = (names(&virtio), names(&kvm), names(&msr));
+    // The host's files are not there in an emulated level 0.
+    let cpu_file = args.cpu.as_deref().and_then(|cpu| cpu.strip_prefix("file:"));
+    let cpu_file = cpu_file.filter(|_| args.emulated.is_some());
+    if cpu_file.is_some() {
+        manifest.files.push(CPU_FILE.to_owned());
+        manifest.first.cpu = Some(format!("file:{}", image::in_root(CPU_FILE).display()));
+    }
+    image::pack(manifest, |name| match name {
+        image::INIT => fs::read("/proc/self/exe").context("reading nvmm itself"),
         image::KERNEL => Ok(kernel.image.clone()),
+        CPU_FILE => fs::read(cpu_file.unwrap_or_default()).context("reading the file of --cpu"),
         name => {
-            let module = virtio.iter().chain(&kvm).find(|module| Manifest::module(&module.name) == name);
+            let module =
+                virtio.iter().chain(&kvm).chain(&msr).find(|module| Manifest::module(&module.name) == name);
             Ok(module.with_context(|| format!("no {name}"))?.image.clone())
         }
-    })?;
-    Ok((manifest, image))
+    })
 }

@@ -9,8 +9,8 @@ use arch::{
 };
 use devices::bus::Effect;
 use kvm_bindings::{
-    CpuId, KVM_EXIT_INTERNAL_ERROR, KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN,
-    Msrs, kvm_msr_entry,
+    CpuId, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_UNKNOWN,
+    KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN, Msrs, kvm_msr_entry,
 };
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use vm_memory::GuestMemoryMmap;
@@ -23,6 +23,9 @@ use crate::{
     stats::{self, Counters},
     vm::{KvmError, Vm, kvm},
 };
+
+/// What `-v` says when the first vCPU has run guest code. `nvmm nest` waits for it.
+pub(crate) const ENTERED: &str = "KVM entered the guest";
 
 /// Why a vCPU can't be made as planned.
 #[derive(Debug, thiserror::Error)]
@@ -123,12 +126,20 @@ impl Vcpu {
     /// Runs until the machine stops; the value is why, if this vCPU is the reason.
     pub(crate) fn run(&mut self, machine: &Buses, memory: &GuestMemoryMmap) -> Option<Exit> {
         let target = kick::Target::new(&mut self.fd);
+        let mut entered = false;
         let exit = loop {
             if machine.stop.load(Ordering::SeqCst) {
                 break None;
             }
-            if let Some(exit) = self.run_once(machine, memory) {
-                break Some(exit);
+            let exit = self.run_once(machine, memory);
+            if !entered && self.left_guest() {
+                entered = true;
+                if self.id == 0 {
+                    log::info!("{ENTERED}");
+                }
+            }
+            if exit.is_some() {
+                break exit;
             }
         };
         drop(target);
@@ -193,6 +204,12 @@ impl Vcpu {
             Effect::PowerOff => Some(Exit::PowerOff),
             Effect::Exit(status) => Some(Exit::Debug(status)),
         }
+    }
+
+    /// Whether the last exit shows that guest code ran.
+    fn left_guest(&mut self) -> bool {
+        let not_run = [KVM_EXIT_UNKNOWN, KVM_EXIT_INTR, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR];
+        !not_run.contains(&self.fd.get_kvm_run().exit_reason)
     }
 
     /// Bytes of one element of a port access: a string instruction moves several at once.

@@ -64,6 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         files,
         virtio: virtio.iter().map(|module| module.name.clone()).collect(),
         kvm: kvm.iter().map(|module| module.name.clone()).collect(),
+        ..Manifest::default()
     };
     let image = image::pack(&manifest, |name| match name {
         image::INIT => fs::read("/proc/self/exe").context("reading /init"),

@@ -131,7 +131,7 @@ impl Guest {
         let mut failure = None;
         let mut tail = VecDeque::new();
         relay(&mut child, 1, None, &mut |line| match &line.said {
-            Said::Fail(why) => failure = Some(why.clone()),
+            Said::Fail(_, why) => failure = Some(why.clone()),
             Said::Text(text) => {
                 tail.push_back(format!("\n{text}"));
                 tail.drain(..tail.len().saturating_sub(TAIL));

@@ -7,11 +7,13 @@ use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Instant;
 
 use rustix::fs::OFlags;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::image::Memfd;
+use super::report::Said;
 
 /// Bytes read, and bytes written.
 pub(super) const AREA: u64 = 16 << 20;
@@ -31,25 +33,33 @@ pub(super) fn make(level: u32) -> io::Result<Memfd> {
     Ok(disk)
 }
 
-/// The guest's part, on its disk at `path`: CRC-32 of what it read and of what it wrote.
-pub(super) fn check(path: &Path) -> io::Result<(u32, u32)> {
+/// The guest's part, on its disk at `path`: what it is to say of it.
+pub(super) fn check(path: &Path) -> io::Result<Said> {
+    let start = Instant::now();
     let direct = || {
         let flags = OFlags::DIRECT.bits().cast_signed();
         OpenOptions::new().read(true).custom_flags(flags).open(path)
     };
     let read = checksum(direct()?)?;
+    let read_ms = milliseconds(start);
+    let start = Instant::now();
     // Buffered, so that writing back and flushing are the kernel's usual ones.
     let mut disk = OpenOptions::new().write(true).open(path)?;
     disk.seek(SeekFrom::Start(AREA))?;
     let wrote = write_pattern(&disk, u64::from(read) << 32)?;
     disk.sync_all()?;
+    let write_ms = milliseconds(start);
     let mut disk = direct()?;
     disk.seek(SeekFrom::Start(AREA))?;
     let back = checksum(disk)?;
     if back != wrote {
         return Err(io::Error::other(format!("wrote data with CRC {wrote:08x} and read back {back:08x}")));
     }
-    Ok((read, wrote))
+    Ok(Said::Disk { read, wrote, read_ms, write_ms })
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The checksums of the areas as they are outside.

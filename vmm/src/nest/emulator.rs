@@ -11,8 +11,8 @@ use anyhow::{Context, bail};
 
 use super::child::Child;
 use super::facts::Virt;
-use super::image::{Manifest, Memfd};
-use super::level::{kernel_parameters, memory_mib};
+use super::image::{Manifest, Memfd, Pace};
+use super::level::{host_memory_mib, kernel_parameters};
 
 /// What the emulator of a machine with `virt` is called.
 pub fn name(virt: Virt) -> &'static str {
@@ -46,6 +46,17 @@ pub fn first_parameters(virt: Virt) -> &'static str {
     }
 }
 
+/// How long levels may take. Their clocks run slower than the host's by [`first_parameters`], and Bochs' level 0 as much
+/// as Bochs is slower than its `ips`. Where that varies, a level is given up early rather than late: those below wait
+/// for it.
+#[must_use]
+pub fn pace(virt: Virt, limit: Option<u64>) -> Pace {
+    match virt {
+        Virt::Svm => Pace { limit: limit.unwrap_or(300), slower: [1, 10] },
+        Virt::Vmx => Pace { limit: limit.unwrap_or(1800), slower: [6, 60] },
+    }
+}
+
 /// Starts the machine; the child's output is its serial port.
 ///
 /// # Errors
@@ -54,7 +65,7 @@ pub fn first_parameters(virt: Virt) -> &'static str {
 pub fn start(virt: Virt, kernel: &Path, image: &Memfd, manifest: &Manifest) -> anyhow::Result<Child> {
     // `reboot=t`: after a panic, a triple fault, which ends the emulator, where other ways need a firmware's help.
     let parameters = format!("{} reboot=t", kernel_parameters(0, manifest));
-    let memory = memory_mib(0, manifest.levels);
+    let memory = host_memory_mib(manifest);
     match virt {
         Virt::Svm => qemu(kernel, image, &parameters, memory),
         Virt::Vmx => bochs(kernel, image, &parameters, memory),

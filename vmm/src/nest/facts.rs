@@ -20,6 +20,7 @@ pub struct Facts {
     /// The hypervisor's signature in CPUID; empty where CPUID tells of none.
     pub hypervisor: String,
     /// Its CPU's flags in /proc/cpuinfo, and those of VMX with `vmx-` before them.
+    /// On their way to the host, [`difference`]s from the level below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
 }
@@ -93,6 +94,25 @@ fn field<'a>(cpuinfo: &'a str, key: &str) -> Option<&'a str> {
         let (name, value) = line.split_once(':')?;
         (name.trim_end() == key).then_some(value.trim())
     })
+}
+
+/// What `features` have beyond those of the level below, `+name`, and what they lack, `-name`: a few words for the
+/// consoles of every level below instead of a hundred.
+pub fn difference(below: &[String], features: &[String]) -> Vec<String> {
+    let lost = below.iter().filter(|name| !features.contains(name)).map(|name| format!("-{name}"));
+    let gained = features.iter().filter(|name| !below.contains(name)).map(|name| format!("+{name}"));
+    lost.chain(gained).collect()
+}
+
+/// Undoes [`difference`]. A full list, which has no signs, stays as it is.
+pub fn whole(below: &[String], said: Vec<String>) -> Vec<String> {
+    if !said.iter().all(|name| name.starts_with(['+', '-'])) {
+        return said;
+    }
+    let lost = |name: &str| said.iter().any(|each| each.strip_prefix('-') == Some(name));
+    let kept = below.iter().filter(|name| !lost(name)).cloned();
+    let gained = said.iter().filter_map(|name| name.strip_prefix('+')).map(str::to_owned);
+    kept.chain(gained).collect()
 }
 
 fn hypervisor() -> String {

@@ -23,3 +23,14 @@ fn features_are_the_flags_and_those_of_vmx() {
     assert_eq!(features("flags : fpu"), ["fpu"]);
     assert!(features("").is_empty());
 }
+
+#[test]
+fn differences_of_features_give_them_back() {
+    let list = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let (below, above) = (list("fpu vmx monitor ept"), list("fpu vmx ept hypervisor"));
+    let said = difference(&below, &above);
+    assert_eq!(said, ["-monitor", "+hypervisor"]);
+    assert_eq!(whole(&below, said), above);
+    assert_eq!(whole(&below, difference(&below, &below)), below);
+    assert_eq!(whole(&below, above.clone()), above);
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub const KERNEL: &str = "vmlinuz";
 const MODULES: &str = "modules";
 
 /// What is the same at every level.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The last level, which starts no other.
     pub levels: u32,
@@ -37,12 +37,49 @@ pub struct Manifest {
     pub virtio: Vec<String>,
     /// KVM's modules, in load order.
     pub kvm: Vec<String>,
+    /// The modules that show MSRs, if the kernel has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub msr: Vec<String>,
+    /// What level 1 gets otherwise than the levels above.
+    #[serde(default)]
+    pub first: First,
+    /// How long levels may take.
+    #[serde(default)]
+    pub pace: Pace,
+}
+
+/// Level 1's own options, as nvmm's command line has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct First {
+    /// `--cpu`, if not host-passthrough.
+    pub cpu: Option<String>,
+    /// `--smp`, if not two vCPUs.
+    pub smp: Option<String>,
+    /// `--memory`, if not what the levels above need.
+    pub memory: Option<String>,
+    /// `--disk`, after the one of the disk check.
+    pub disks: Vec<String>,
+}
+
+/// How long a level may take, and how far the clock of the level that measures it can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Seconds from a level's start to the next level's, or to its end.
+    pub limit: u64,
+    /// How many times slower than the host's the clock of level 0 is, and those above; 0 for a level 0 that is the host.
+    pub slower: [u32; 2],
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { limit: 120, slower: [0, 1] }
+    }
 }
 
 impl Manifest {
     /// The names of all files in the image but the manifest itself.
     fn contents(&self) -> Vec<String> {
-        let modules = self.virtio.iter().chain(&self.kvm).map(|name| Self::module(name));
+        let modules = self.virtio.iter().chain(&self.kvm).chain(&self.msr).map(|name| Self::module(name));
         let files = [INIT, KERNEL].map(str::to_owned).into_iter().chain(self.files.iter().cloned());
         files.chain(modules).collect()
     }
@@ -79,6 +116,16 @@ pub fn pack(
     write().context("making the initramfs")?;
     archive.finish().and_then(|mut out| out.flush()).context("making the initramfs")?;
     Ok(memfd)
+}
+
+/// Puts a file beside those of `image`: the kernel unpacks one archive after the other. Linux, "initramfs buffer format".
+pub fn append(image: &Memfd, name: &str, data: &[u8]) -> io::Result<()> {
+    let mut file = &image.0;
+    let end = file.seek(SeekFrom::End(0))?;
+    file.write_all(&[0; 4][..usize::try_from(end.wrapping_neg() % 4).unwrap_or_default()])?;
+    let mut archive = cpio::Writer::new(BufWriter::new(file));
+    archive.file(name, data)?;
+    archive.finish()?.flush()
 }
 
 /// A file in memory, that a child process opens by [`Memfd::path`].

@@ -10,6 +10,7 @@ fn manifest() -> Manifest {
         files: vec!["tool".into()],
         virtio: vec!["virtio".into(), "virtio_blk".into()],
         kvm: vec!["kvm".into()],
+        ..Manifest::default()
     }
 }
 
@@ -41,4 +42,18 @@ fn the_image_holds_what_the_manifest_names() {
 fn what_can_not_be_read_fails_the_image() {
     let error = pack(&manifest(), |name| anyhow::bail!("no {name}")).unwrap_err();
     assert_eq!(format!("{error:#}"), "making the initramfs: no init");
+}
+
+#[test]
+fn a_file_can_come_after_the_archive() {
+    for padding in 0..4 {
+        let image = Memfd::new(c"test").unwrap();
+        (&image.0).write_all(&vec![b'x'; 4 + padding]).unwrap();
+        append(&image, "promise", b"kept").unwrap();
+        let data = std::fs::read(image.path()).unwrap();
+        let start = (4 + padding).next_multiple_of(4);
+        assert!(data[start..].starts_with(b"070701"), "{padding}");
+        let text = String::from_utf8_lossy(&data);
+        assert!(text.contains("promise\0") && text.contains("kept") && text.contains("TRAILER!!!"));
+    }
 }

@@ -1,17 +1,20 @@
 //! nvmm as /init: the whole user space of a level.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::Path;
+use std::{fs, thread};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 
-use super::disk;
-use super::facts::{Facts, Virt};
+use super::facts::{self, Facts, Virt};
 use super::image;
 use super::level::Level;
 use super::pid1::{self, Pid1};
+use super::promise::Promise;
+use super::record::Kind;
 use super::report::Said;
+use super::{breakage, disk};
+use crate::host::Host;
 
 /// True in the process that is to call [`main`]. PID 1 alone is not enough: in a container that may be anyone.
 #[must_use]
@@ -22,24 +25,42 @@ pub fn is_init() -> bool {
 /// Does a level's work and powers the machine off.
 pub fn main() -> ! {
     pid1::run(|pid1| {
-        pid1.say(Said::Up(Facts::gather()));
+        let promise = Promise::read()?;
+        let facts = Facts::gather();
+        let features = facts.features.clone();
+        let below = promise.as_ref().map(|promise| promise.below.as_slice()).unwrap_or_default();
+        pid1.say(Said::Up(Facts { features: facts::difference(below, &features), ..facts }));
+        if breakage::hangs(pid1.level, &pid1.manifest) {
+            loop {
+                thread::park();
+            }
+        }
+        if let Some(promise) = promise {
+            let _ = pid1::load(&pid1.manifest.msr);
+            let broken = promise.broken()?;
+            if !broken.is_empty() {
+                return Err(anyhow!(broken.join("; ")).context(Kind::CpuDiffers));
+            }
+        }
         // Level 0 is an emulated host's, with no disk from nvmm.
         if pid1.level > 0 {
-            pid1::load(&pid1.manifest.virtio)?;
-            let (read, wrote) = disk::check(Path::new("/dev/vda")).context("disk check on /dev/vda")?;
-            pid1.say(Said::Disk { read, wrote });
+            pid1::load(&pid1.manifest.virtio).context(Kind::Disk)?;
+            let said = disk::check(Path::new("/dev/vda")).context("on /dev/vda").context(Kind::Disk)?;
+            pid1.say(said);
         }
-        if pid1.level < pid1.manifest.levels { start_next(pid1) } else { Ok(()) }
+        if pid1.level < pid1.manifest.levels { start_next(pid1, features) } else { Ok(()) }
     })
 }
 
-fn start_next(pid1: &mut Pid1) -> anyhow::Result<()> {
+fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     let manifest = pid1.manifest.clone();
-    pid1::load(&manifest.kvm)?;
+    pid1::load(&manifest.kvm).context(Kind::KvmDidNotLoad)?;
     // KVM may be built in, and then nothing has failed.
     if Virt::of_this_machine().is_none() {
-        bail!("the CPU has neither VMX nor SVM");
+        return Err(anyhow!("the CPU has neither VMX nor SVM").context(Kind::NoNesting));
     }
+    let host = Host::open(Path::new("/dev/kvm")).context(Kind::KvmDidNotLoad)?;
+    pid1.say(Said::Kvm);
     let image = image::pack(&manifest, |name| {
         fs::read(image::in_root(name)).with_context(|| format!("reading /{name}"))
     })?;
@@ -50,6 +71,5 @@ fn start_next(pid1: &mut Pid1) -> anyhow::Result<()> {
         kernel: &image::in_root(image::KERNEL),
         image: &image,
     };
-    next.run(None, &mut |line| pid1.print(line))?;
-    Ok(())
+    next.run(&host, features, &mut |line| pid1.print(line))
 }

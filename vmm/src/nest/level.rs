@@ -1,16 +1,30 @@
 //! Starting the next level under nvmm, the same on the host as inside a guest.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Instant;
 
 use anyhow::Context;
+use arch::cpu::nesting::Nesting;
+use arch::cpu::profile::CpuProfile;
+use clap::Parser;
 
 use super::child::{Child, Output};
-use super::disk;
-use super::image::{Manifest, Memfd};
+use super::image::{self, First, Manifest, Memfd};
+use super::promise::{PROMISE, Promise};
+use super::record::Kind;
 use super::report::{Line, Said};
+use super::watch::Watch;
+use super::{breakage, disk};
+use crate::cli::Cli;
+use crate::config::VmConfig;
+use crate::exit;
+use crate::host::Host;
+use crate::stats::Stats;
+use crate::vcpu::ENTERED;
 
 /// Memory of the last level.
 const LAST_MIB: u32 = 256;
@@ -36,72 +50,210 @@ pub struct Level<'a> {
     pub image: &'a Memfd,
 }
 
+/// What is wrong at a level, as [`Said::Fail`] has it.
+type Failure = (Kind, String);
+
 impl Level<'_> {
-    /// Runs it until it powers off, passing on what it says, and compares its disk with what it said of it.
+    /// Runs it until it powers off, passing on what it says, and compares its disk with what it said of it. `below` is
+    /// this level, by its flags, and `host` its KVM.
     ///
-    /// What goes wrong at that level or above is said as [`Said::Fail`]. False at the deadline.
+    /// What goes wrong at that level or above is said as [`Said::Fail`].
     ///
     /// # Errors
     ///
     /// What goes wrong at this level.
-    pub fn run(&self, deadline: Option<Instant>, say: &mut dyn FnMut(&Line)) -> anyhow::Result<bool> {
-        let disk = disk::make(self.number).context("making the disk")?;
-        say(&self.says(Said::Start));
-        let mut child = Child::spawn(self.command(&disk)).context("starting nvmm")?;
-        let mut claimed = None;
-        let mut failed = false;
-        let ended = relay(&mut child, self.number, deadline, &mut |line| {
-            match line.said {
-                Said::Disk { read, wrote } if line.level == self.number => claimed = Some((read, wrote)),
-                Said::Fail(_) => failed = true,
-                _ => {}
+    pub fn run(&self, host: &Host, below: Vec<String>, say: &mut dyn FnMut(&Line)) -> anyhow::Result<()> {
+        let mut config = config(self.number, self.manifest)?;
+        breakage::change(&mut config.cpu, self.number, self.manifest);
+        let promise = match self.promise(host, &config, below) {
+            Ok(promise) => promise,
+            Err((kind, why)) => {
+                say(&self.says(Said::Fail(kind, why)));
+                return Ok(());
             }
-            say(line);
+        };
+        let promise = serde_json::to_vec(&promise).context("writing the promise")?;
+        image::append(self.image, PROMISE, &promise).context("adding to the initramfs")?;
+        let disk = disk::make(self.number).context("making the disk")?;
+        let stats = Memfd::new(c"stats").context("making the file for statistics")?;
+        let mut command = Command::new(self.nvmm);
+        command.args(arguments(self.number, self.manifest)).arg("-v").arg("--stats").arg(stats.path());
+        command.arg("--kernel").arg(self.kernel).arg("--initramfs").arg(self.image.path());
+        // The user's own disks come after.
+        command.arg("--disk").arg(with_path(&disk));
+        let first = first(self.number, self.manifest).map(|first| first.disks.as_slice());
+        command.args(first.unwrap_or_default().iter().flat_map(|disk| ["--disk", disk]));
+
+        say(&self.says(Said::Start));
+        let mut child = Child::spawn(command).context("starting nvmm")?;
+        let mut heard = Heard::default();
+        let pace = &self.manifest.pace;
+        let mut watch = Watch::new(self.number, pace, Instant::now());
+        let ended = supervise(&mut child, self.number, &mut watch, &mut |line| {
+            if let Some(line) = heard.listen(self.number, line) {
+                say(&line);
+            }
         })?;
         if !ended {
-            return Ok(false);
+            // It is killed right here, not when this level ends.
+            drop(child);
+            say(&self.says(Said::Fail(Kind::TimedOut, watch.verdict())));
+            return Ok(());
         }
         let status = child.wait().context("waiting for nvmm")?;
-        // The first failure is the cause, and has been told.
-        if !failed {
-            let verdict = if !status.success() {
-                Said::Fail(format!("nvmm ended with {status}"))
-            } else {
-                compare(claimed, disk::outside(&disk).context("reading the disk back")?)
-            };
-            say(&self.says(verdict));
+        if let Some(exits) = exits(&stats) {
+            say(&Line { level: self.number - 1, said: Said::Exits(exits) });
         }
-        Ok(true)
+        // The first failure is the cause, and has been told.
+        if !heard.failed {
+            let verdict = heard.judge(status, disk::outside(&disk).context("reading the disk back")?);
+            say(&self.says(verdict.map_or_else(|(kind, why)| Said::Fail(kind, why), |()| Said::Done)));
+        }
+        Ok(())
+    }
+
+    /// The CPU that it is to find.
+    fn promise(&self, host: &Host, config: &VmConfig, below: Vec<String>) -> Result<Promise, Failure> {
+        let profile = CpuProfile::resolve(&host.cpu, &config.cpu, &config.topology)
+            .map_err(|error| (Kind::Vmm, format!("{:#}", anyhow::Error::new(error))))?;
+        if self.number < self.manifest.levels && *profile.nesting() == Nesting::None {
+            let why = match first(self.number, self.manifest).and_then(|first| first.cpu.as_ref()) {
+                Some(cpu) => format!("no SVM/VMX in the CPU model: --cpu {cpu}"),
+                None => format!("no SVM/VMX in what level {}'s KVM offers", self.number - 1),
+            };
+            return Err((Kind::NoNesting, why));
+        }
+        Ok(Promise::new(&profile, below))
     }
 
     fn says(&self, said: Said) -> Line {
         Line { level: self.number, said }
     }
+}
 
-    fn command(&self, disk: &Memfd) -> Command {
-        let mut disk_option = OsString::from("path=");
-        disk_option.push(disk.path());
-        let mut command = Command::new(self.nvmm);
-        command.args(["--cpu", "host-passthrough", "--serial", "stdio", "--on-reboot", "exit"]);
-        command.arg("--kernel").arg(self.kernel);
-        command.arg("--initramfs").arg(self.image.path());
-        command.args(["--cmdline", &kernel_parameters(self.number, self.manifest)]);
-        command.args(["--memory", &format!("{}M", memory_mib(self.number, self.manifest.levels))]);
-        command.args(["--smp", if self.number == 1 { "2" } else { "1" }]);
-        command.arg("--disk").arg(disk_option);
-        command
+/// The user's options for level 1, if this is it.
+fn first(level: u32, manifest: &Manifest) -> Option<&First> {
+    (level == 1).then_some(&manifest.first)
+}
+
+/// What `level` is as a machine, but for its kernel and disks.
+///
+/// # Errors
+///
+/// Options of level 1 that mean nothing.
+pub fn config(level: u32, manifest: &Manifest) -> anyhow::Result<VmConfig> {
+    let words = ["nvmm", "--kernel", image::KERNEL].map(str::to_owned).into_iter();
+    let disks = first(level, manifest).map(|first| first.disks.clone()).unwrap_or_default();
+    let disks = disks.into_iter().flat_map(|disk| ["--disk".to_owned(), disk]);
+    let words = words.chain(arguments(level, manifest)).chain(disks);
+    let cli = Cli::try_parse_from(words).with_context(|| format!("the options of level {level}"))?;
+    Ok(VmConfig::new(&cli.machine)?)
+}
+
+/// nvmm's options for `level`, but for files.
+fn arguments(level: u32, manifest: &Manifest) -> Vec<String> {
+    let First { cpu, smp, memory, .. } = first(level, manifest).cloned().unwrap_or_default();
+    let vcpus = if level == 1 { "2" } else { "1" };
+    let options = [
+        ("--cpu", cpu.unwrap_or_else(|| "host-passthrough".to_owned())),
+        ("--smp", smp.unwrap_or_else(|| vcpus.to_owned())),
+        ("--memory", memory.unwrap_or_else(|| format!("{}M", memory_mib(level, manifest.levels)))),
+        ("--cmdline", kernel_parameters(level, manifest)),
+        ("--serial", "stdio".to_owned()),
+        ("--on-reboot", "exit".to_owned()),
+    ];
+    options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+}
+
+/// What was heard from a level.
+#[derive(Debug, Default)]
+struct Heard {
+    up: bool,
+    claimed: Option<(u32, u32)>,
+    failed: bool,
+}
+
+impl Heard {
+    /// Takes in a line, and gives what to pass on of it.
+    fn listen(&mut self, level: u32, line: &Line) -> Option<Line> {
+        if let Said::Fail(..) = line.said {
+            self.failed = true;
+        }
+        if line.level == level {
+            match &line.said {
+                Said::Up(_) => self.up = true,
+                Said::Disk { read, wrote, .. } => self.claimed = Some((*read, *wrote)),
+                Said::Text(text) if text.ends_with(ENTERED) => {
+                    return Some(Line { level, said: Said::Entered });
+                }
+                // It comes as numbers, too.
+                Said::Text(text) if text.starts_with("nvmm: KVM counted") => return None,
+                _ => {}
+            }
+        }
+        Some(line.clone())
+    }
+
+    /// Whether the level did what it should, once nvmm has ended.
+    fn judge(&self, status: ExitStatus, outside: (u32, u32)) -> Result<(), Failure> {
+        match (status.code(), self.claimed) {
+            (Some(0), None) if !self.up => {
+                Err((Kind::KernelDidNotStart, "it ended before it ran /init".to_owned()))
+            }
+            (Some(0), None) => Err((Kind::Ended, "before its disk check".to_owned())),
+            (Some(0), Some(claimed)) if claimed == outside => Ok(()),
+            (Some(0), Some((read, wrote))) => Err((
+                Kind::Disk,
+                format!(
+                    "its disk holds data with CRCs {:08x} and {:08x}, where it read {read:08x} and wrote {wrote:08x}",
+                    outside.0, outside.1
+                ),
+            )),
+            (Some(code), _) => match exit::crash(code) {
+                Some(crash) => Err((Kind::EntryFailed, format!("{crash} (nvmm's exit status {code})"))),
+                None => Err((Kind::Vmm, format!("nvmm ended with {status}"))),
+            },
+            (None, _) => Err((Kind::Vmm, format!("nvmm ended with {status}"))),
+        }
     }
 }
 
-/// Whether the disk is what the level said of it.
-fn compare(claimed: Option<(u32, u32)>, outside: (u32, u32)) -> Said {
-    match claimed {
-        None => Said::Fail("it ended before its disk check".to_owned()),
-        Some(claimed) if claimed == outside => Said::Done,
-        Some((read, wrote)) => Said::Fail(format!(
-            "its disk holds data with CRCs {:08x} and {:08x}, where it read {read:08x} and wrote {wrote:08x}",
-            outside.0, outside.1
-        )),
+fn with_path(disk: &Memfd) -> OsString {
+    let mut option = OsString::from("path=");
+    option.push(disk.path());
+    option
+}
+
+/// Exits in all and by reason, and entries of guests above, if KVM counted.
+fn exits(stats: &Memfd) -> Option<BTreeMap<String, u64>> {
+    let stats: Stats = serde_json::from_slice(&fs::read(stats.path()).ok()?).ok()?;
+    let mut total = stats.vcpu_total();
+    total.retain(|name, count| {
+        *count > 0 && (name == "exits" || name == "nested_run" || name.ends_with("_exits"))
+    });
+    (!total.is_empty()).then_some(total)
+}
+
+/// Passes on the lines of `level`'s console until it ends or says that it is off; false when `watch` gives up.
+pub(super) fn supervise(
+    child: &mut Child,
+    level: u32,
+    watch: &mut Watch,
+    say: &mut dyn FnMut(&Line),
+) -> anyhow::Result<bool> {
+    loop {
+        match child.line(Some(watch.deadline())).context("reading the console")? {
+            Output::Line(line) => {
+                let line = Line::parse(&line, level);
+                watch.see(&line, Instant::now());
+                say(&line);
+                if line.said == Said::Off {
+                    return Ok(true);
+                }
+            }
+            Output::End => return Ok(true),
+            Output::Timeout => return Ok(false),
+        }
     }
 }
 
@@ -131,7 +283,7 @@ pub fn relay(
 pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
     let mut parameters = format!("console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level}");
     let first = if level == 1 { manifest.first_cmdline.as_str() } else { "" };
-    for more in [first, &manifest.cmdline] {
+    for more in [first, &manifest.cmdline, breakage::parameters(level, manifest)] {
         if !more.is_empty() {
             parameters.push(' ');
             parameters.push_str(more);
@@ -143,6 +295,12 @@ pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
 /// Memory of `level`.
 pub fn memory_mib(level: u32, levels: u32) -> u32 {
     LAST_MIB + MORE_MIB * levels.saturating_sub(level)
+}
+
+/// Memory of an emulated level 0: enough for level 1, whatever the user gives that.
+pub fn host_memory_mib(manifest: &Manifest) -> u32 {
+    let first = config(1, manifest).map_or(0, |config| config.memory.size.0 >> 20);
+    memory_mib(0, manifest.levels).max(u32::try_from(first).unwrap_or(u32::MAX).saturating_add(MORE_MIB))
 }
 
 #[cfg(test)]

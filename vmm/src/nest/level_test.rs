@@ -1,4 +1,7 @@
+use std::os::unix::process::ExitStatusExt;
+
 use super::*;
+use crate::nest::image::Pace;
 
 fn manifest() -> Manifest {
     Manifest {
@@ -8,6 +11,7 @@ fn manifest() -> Manifest {
         files: vec![],
         virtio: vec![],
         kvm: vec![],
+        ..Manifest::default()
     }
 }
 
@@ -27,51 +31,77 @@ fn each_level_is_told_its_number() {
     assert!(kernel_parameters(0, &manifest).ends_with(" nvmm.level=0 a=b"));
 }
 
-/// Runs a level by a shell script in place of nvmm. The script finds its disk in `$disk`.
-fn run(script: &str) -> Vec<String> {
-    let dir = tempfile::tempdir().unwrap();
-    let nvmm = dir.path().join("nvmm");
-    let script = format!("#!/bin/sh\nfor disk; do :; done\ndisk=${{disk#path=}}\n{script}\n");
-    // Not written by this process: while another thread forks, a file open for writing can't be executed.
-    let mut write = Command::new("sh");
-    write.args(["-c", r#"printf %s "$1" > "$0" && chmod +x "$0""#]).arg(&nvmm).arg(&script);
-    assert!(write.status().unwrap().success());
-    let image = Memfd::new(c"test").unwrap();
-    let level =
-        Level { number: 1, manifest: &manifest(), nvmm: &nvmm, kernel: Path::new("/vmlinuz"), image: &image };
-    let mut said = Vec::new();
-    level.run(None, &mut |line| said.push(line.to_string())).unwrap();
-    assert_eq!(said.remove(0), r#"@nest[1,"start"]"#);
-    said
+/// What a level with these lines on its console comes to.
+fn judge(console: &[Line], status: i32, outside: (u32, u32)) -> Result<(), Failure> {
+    let mut heard = Heard::default();
+    for line in console {
+        heard.listen(1, line);
+    }
+    heard.judge(ExitStatus::from_raw(status << 8), outside)
 }
 
-fn claim(outside: (u32, u32)) -> String {
-    format!(r#"@nest[1,{{"disk":{{"read":{},"wrote":{}}}}}]"#, outside.0, outside.1)
+fn up() -> Line {
+    Line { level: 1, said: Said::Up(crate::nest::facts::Facts::gather()) }
+}
+
+fn disk_check() -> Line {
+    Line { level: 1, said: Said::Disk { read: 1, wrote: 2, read_ms: 0, write_ms: 0 } }
 }
 
 #[test]
 fn a_level_whose_disk_is_as_it_says_is_done() {
-    let outside = disk::outside(&disk::make(1).unwrap()).unwrap();
-    assert_eq!(run(&format!("echo '{}'", claim(outside))), [claim(outside), r#"@nest[1,"done"]"#.into()]);
-}
-
-#[test]
-fn a_level_whose_disk_is_not_as_it_says_fails() {
-    let outside = disk::outside(&disk::make(1).unwrap()).unwrap();
-    let said = run(&format!("echo '{}'; printf x | dd of=$disk conv=notrunc 2>/dev/null", claim(outside)));
-    assert!(said[1].starts_with(r#"@nest[1,{"fail":"its disk holds data with CRCs "#), "{said:?}");
+    judge(&[up(), disk_check()], 0, (1, 2)).unwrap();
+    let (kind, why) = judge(&[up(), disk_check()], 0, (1, 3)).unwrap_err();
+    assert_eq!(kind, Kind::Disk);
+    assert!(why.starts_with("its disk holds data with CRCs 00000001 and 00000003, "), "{why}");
 }
 
 #[test]
 fn each_way_to_end_early_is_told_apart() {
-    assert_eq!(run("exit 0"), [r#"@nest[1,{"fail":"it ended before its disk check"}]"#]);
-    assert_eq!(
-        run("echo oops >&2; exit 3"),
-        ["@1|oops", r#"@nest[1,{"fail":"nvmm ended with exit status: 3"}]"#]
-    );
-    // The first failure is the cause.
-    let cause = r#"@nest[2,{"fail":"no KVM"}]"#;
-    assert_eq!(run(&format!("echo '{cause}'; exit 1")), [cause]);
+    let kind = |console: &[Line], status| judge(console, status, (1, 2)).unwrap_err().0;
+    assert_eq!(kind(&[], 0), Kind::KernelDidNotStart);
+    assert_eq!(kind(&[up()], 0), Kind::Ended);
+    assert_eq!(kind(&[up()], 3), Kind::Vmm);
+    for status in [4, 6, 8, 10] {
+        assert_eq!(kind(&[up(), disk_check()], status), Kind::EntryFailed, "{status}");
+    }
+    let (_, why) = judge(&[], 6, (1, 2)).unwrap_err();
+    assert_eq!(why, "the processor refused to enter the guest (nvmm's exit status 6)");
+    let killed = Heard::default().judge(ExitStatus::from_raw(9), (1, 2)).unwrap_err();
+    assert_eq!(killed.0, Kind::Vmm);
+}
+
+#[test]
+fn the_first_entry_is_heard_and_numbers_are_not_said_twice() {
+    let mut heard = Heard::default();
+    let mut listen = |text: &str| heard.listen(1, &Line { level: 1, said: Said::Text(text.into()) });
+    assert_eq!(listen(&format!("nvmm: {ENTERED}")).unwrap().said, Said::Entered);
+    assert_eq!(listen("nvmm: KVM counted 5 exits"), None);
+    assert_eq!(listen("login:").unwrap().said, Said::Text("login:".into()));
+    assert!(!heard.failed);
+    heard.listen(1, &Line { level: 2, said: Said::Fail(Kind::TimedOut, "hung".into()) });
+    assert!(heard.failed);
+}
+
+#[test]
+fn level_1_alone_has_options_of_its_own() {
+    let first = First {
+        cpu: Some("qemu64".into()),
+        smp: Some("4".into()),
+        memory: Some("3G".into()),
+        disks: vec!["more.img".into()],
+    };
+    let manifest = Manifest { first, ..manifest() };
+    let one = config(1, &manifest).unwrap();
+    assert_eq!((one.cpu.to_string().as_str(), one.topology.vcpus()), ("qemu64", 4));
+    assert_eq!((one.memory.size.0, one.disks.len()), (3 << 30, 1));
+    let two = config(2, &manifest).unwrap();
+    assert_eq!((two.cpu.to_string().as_str(), two.topology.vcpus()), ("host-passthrough", 1));
+    assert_eq!((two.memory.size.0 >> 20, two.disks.len()), (memory_mib(2, 3).into(), 0));
+    assert_eq!(host_memory_mib(&manifest), (3 << 10) + MORE_MIB);
+    let wrong = First { cpu: Some("qemu65".into()), ..First::default() };
+    let error = config(1, &Manifest { first: wrong, ..manifest }).unwrap_err();
+    assert!(error.is::<crate::config::ConfigError>(), "{error:#}");
 }
 
 #[test]
@@ -80,4 +110,7 @@ fn a_level_past_its_deadline_is_ended() {
     command.arg("1000");
     let mut child = Child::spawn(command).unwrap();
     assert!(!relay(&mut child, 1, Some(Instant::now()), &mut |_| {}).unwrap());
+    let pace = Pace { limit: 0, ..Pace::default() };
+    let mut watch = Watch::new(1, &pace, Instant::now());
+    assert!(!supervise(&mut child, 1, &mut watch, &mut |_| {}).unwrap());
 }

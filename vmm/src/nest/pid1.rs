@@ -14,6 +14,7 @@ use rustix::system::RebootCommand;
 
 use super::image::{self, MANIFEST, Manifest};
 use super::level::LEVEL_PARAMETER;
+use super::record::Kind;
 use super::report::{Line, Said};
 
 /// PID 1's view of its level.
@@ -76,7 +77,8 @@ impl Pid1 {
     /// Tells how it went, and sees that the console has sent it all.
     fn finish(&mut self, outcome: anyhow::Result<()>) -> anyhow::Result<()> {
         if let Err(error) = outcome {
-            self.say(Said::Fail(format!("{error:#}")));
+            let (kind, why) = explain(&error);
+            self.say(Said::Fail(kind, why));
         }
         if self.level == 0 {
             // An emulated machine may be slow to pass on its serial port, and loses the rest at power-off.
@@ -85,6 +87,14 @@ impl Pid1 {
         }
         rustix::termios::tcdrain(&self.console).context("draining /dev/console")
     }
+}
+
+/// What kind of failure it is, if it says so, and the rest of what it says.
+fn explain(error: &anyhow::Error) -> (Kind, String) {
+    let kind = error.downcast_ref::<Kind>().copied();
+    let said = kind.map(|kind| kind.to_string());
+    let causes = error.chain().map(ToString::to_string).filter(|cause| Some(cause) != said.as_ref());
+    (kind.unwrap_or(Kind::Vmm), causes.collect::<Vec<_>>().join(": "))
 }
 
 /// The value of a kernel parameter; `key` ends in `=`.

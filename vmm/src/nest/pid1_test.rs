@@ -15,3 +15,10 @@ fn a_module_that_does_not_load_says_what_the_cpu_lacks() {
     );
     assert_eq!(load_error("virtio", Errno::NOEXEC), "loading virtio: Exec format error (os error 8)");
 }
+
+#[test]
+fn an_error_says_what_kind_of_failure_it_is() {
+    let error = anyhow!("no such file").context("opening kvm.ko").context(Kind::KvmDidNotLoad);
+    assert_eq!(explain(&error), (Kind::KvmDidNotLoad, "opening kvm.ko: no such file".into()));
+    assert_eq!(explain(&anyhow!("oops")), (Kind::Vmm, "oops".into()));
+}

@@ -4,11 +4,13 @@
 //! is the console's own text, to which whoever relays it adds the level. Each byte on a serial port costs an exit at
 //! every level it goes through, so lines are short and few; kernels are started with `quiet`, so that text is trouble.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
+use super::record::Kind;
 
 const REPORT: &str = "@nest";
 
@@ -27,19 +29,31 @@ pub struct Line {
 pub enum Said {
     /// Its VMM is being started. Said by the level below.
     Start,
-    /// Its /init runs.
+    /// Its guest code ran: `KVM_RUN` came back from it. Said by the level below.
+    Entered,
+    /// Its /init runs. Of its features, those that differ from the level below: [`super::facts::difference`].
     Up(Facts),
+    /// Its KVM is there.
+    Kvm,
     /// Its disk check is done.
     Disk {
         /// CRC-32 of what it read.
         read: u32,
         /// CRC-32 of what it wrote and read back.
         wrote: u32,
+        /// How long reading took, in milliseconds by its own clock.
+        #[serde(default)]
+        read_ms: u64,
+        /// How long writing and flushing took.
+        #[serde(default)]
+        write_ms: u64,
     },
+    /// What KVM counted of the guest that it ran: exits in all, and by reason.
+    Exits(BTreeMap<String, u64>),
     /// It powered off, and its disk holds what it said. Said by the level below.
     Done,
     /// What went wrong there.
-    Fail(String),
+    Fail(Kind, String),
     /// It has no more to say. An emulated machine may be ended now.
     Off,
     /// Text from its console.

@@ -14,10 +14,13 @@ fn facts() -> Facts {
 fn every_report_survives_the_console_of_a_lower_level() {
     for said in [
         Said::Start,
+        Said::Entered,
+        Said::Kvm,
+        Said::Exits([("io_exits".into(), 9)].into()),
         Said::Up(facts()),
-        Said::Disk { read: 1, wrote: u32::MAX },
+        Said::Disk { read: 1, wrote: u32::MAX, read_ms: 2, write_ms: 3 },
         Said::Done,
-        Said::Fail("a \"quoted\"\nreason".into()),
+        Said::Fail(Kind::KvmDidNotLoad, "a \"quoted\"\nreason".into()),
         Said::Off,
         Said::Text("[    1.0] Kernel panic | not syncing".into()),
     ] {

@@ -1,214 +1,196 @@
-//! What is known of a run so far, level by level, and what is shown of it.
+//! What is known of a run so far, level by level.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::facts::{Facts, KVM_SIGNATURE};
+use super::disk::AREA;
+use super::facts::{self, Facts, KVM_SIGNATURE};
+use super::record::{DiskRecord, Kind, LevelRecord, Record, Status, Verdict};
 use super::report::{Line, Said};
 
 /// Lines of each level's console to keep.
 const TAIL: usize = 30;
 
-/// A run of levels up to `levels`.
+/// A run while it goes on.
 #[derive(Debug)]
 pub(super) struct Run {
-    levels: u32,
-    /// The emulator's name, if the host is one.
-    emulator: Option<&'static str>,
-    seen: BTreeMap<u32, Seen>,
-    failure: Option<Failure>,
-}
-
-/// What a level has shown of itself.
-#[derive(Debug, Default)]
-struct Seen {
-    /// When its VMM was started, and when its /init said so, from the start of the run.
-    started: Option<Duration>,
-    up: Option<Duration>,
-    facts: Option<Facts>,
-    disk: Disk,
-    tail: VecDeque<String>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Disk {
-    #[default]
-    Unchecked,
-    Claimed,
-    Verified,
-}
-
-/// Where it went wrong first, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Failure {
-    level: u32,
-    why: String,
+    host: &'static str,
+    levels: Vec<LevelRecord>,
+    /// The end of each level's console.
+    tails: Vec<VecDeque<String>>,
+    /// Where it went wrong first, and how.
+    failure: Option<(u32, Kind, String)>,
+    skipped: Option<String>,
 }
 
 impl Run {
-    pub(super) fn new(levels: u32, emulator: Option<&'static str>) -> Self {
-        Self { levels, emulator, seen: BTreeMap::new(), failure: None }
+    /// A run of levels up to `wanted`, on this machine or in an emulated one.
+    pub(super) fn new(wanted: u32, emulator: Option<&'static str>) -> Self {
+        let host = emulator.unwrap_or("this machine");
+        let run_by = |level| if level == 0 { host } else { "nvmm on KVM" };
+        Self {
+            host,
+            levels: (0..=wanted).map(|level| LevelRecord::not_reached(level, run_by(level))).collect(),
+            tails: (0..=wanted).map(|_| VecDeque::new()).collect(),
+            failure: None,
+            skipped: None,
+        }
     }
 
     /// Takes in a line that came `at` that time from the start; gives what to show of it, if it is progress.
     pub(super) fn take(&mut self, line: &Line, at: Duration) -> Option<String> {
-        let Line { level, said } = line;
+        let at = at.as_secs_f64();
+        let number = usize::try_from(line.level).ok()?;
+        let below = number.checked_sub(1).and_then(|below| self.levels.get(below));
+        let base = below.and_then(|below| below.facts.as_ref()).map(|facts| facts.features.clone());
         // A broken level may claim to be any other.
-        if *level > self.levels {
-            return None;
-        }
-        let ran_by = self.ran_by(*level);
-        let seen = self.seen.entry(*level).or_default();
-        let progress = match said {
+        let level = self.levels.get_mut(number)?;
+        match &line.said {
             Said::Start => {
-                seen.started = Some(at);
-                "starting".to_owned()
+                level.started = Some(at);
+                Some("starting".to_owned())
+            }
+            Said::Entered => {
+                let below = self.levels.get_mut(number.checked_sub(1)?)?;
+                below.first_entry.get_or_insert(at);
+                Some("KVM entered it".to_owned())
             }
             Said::Up(facts) => {
+                level.up = Some(at);
+                let features = facts::whole(&base.unwrap_or_default(), facts.features.clone());
+                level.facts = Some(Facts { features, ..facts.clone() });
                 let mut progress = format!("Linux {} on {}", facts.kernel, facts.cpu);
                 if !facts.nesting.is_empty() {
                     let _ = write!(progress, " with {}", facts.nesting);
                 }
-                let not_kvm = *level > 0 && facts.hypervisor != KVM_SIGNATURE;
-                let hypervisor = facts.hypervisor.clone();
-                seen.facts = Some(facts.clone());
-                seen.up = Some(at);
-                if not_kvm {
-                    self.fail(*level, format!("it runs on {hypervisor:?} by CPUID, not on KVM"));
+                let _ = write!(progress, ", {}", level.run_by);
+                if line.level > 0 && facts.hypervisor != KVM_SIGNATURE {
+                    let why = format!("it runs on {:?} by CPUID", facts.hypervisor);
+                    self.fail(line.level, Kind::NotOnKvm, why);
                 }
-                let _ = write!(progress, ", {ran_by}");
-                progress
+                Some(progress)
             }
-            Said::Disk { .. } => {
-                seen.disk = Disk::Claimed;
-                "disk read, written and read back".to_owned()
+            Said::Kvm => {
+                level.kvm_loaded = Some(at);
+                Some("KVM loaded".to_owned())
+            }
+            Said::Disk { read_ms, write_ms, .. } => {
+                let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
+                level.disk = Some(DiskRecord {
+                    bytes: AREA,
+                    read_seconds: seconds(*read_ms),
+                    write_seconds: seconds(*write_ms),
+                    verified: false,
+                });
+                Some("disk read, written and read back".to_owned())
+            }
+            Said::Exits(exits) => {
+                level.exits.clone_from(exits);
+                None
             }
             Said::Done => {
-                seen.disk = Disk::Verified;
-                "powered off; its disk is the same from outside".to_owned()
-            }
-            Said::Fail(why) => {
-                self.fail(*level, why.clone());
-                format!("failed: {why}")
-            }
-            Said::Off => return None,
-            Said::Text(text) => {
-                if seen.tail.len() == TAIL {
-                    seen.tail.pop_front();
+                level.passed = Some(at);
+                if let Some(disk) = &mut level.disk {
+                    disk.verified = true;
                 }
-                seen.tail.push_back(printable(text));
-                return None;
+                Some("powered off; its disk is the same from outside".to_owned())
             }
-        };
-        Some(format!("level {level}: {progress}"))
+            Said::Fail(kind, why) => {
+                self.fail(line.level, *kind, why.clone());
+                Some(format!("{kind}: {why}"))
+            }
+            Said::Off => None,
+            Said::Text(text) => {
+                let tail = self.tails.get_mut(number)?;
+                if tail.len() == TAIL {
+                    tail.pop_front();
+                }
+                tail.push_back(printable(text));
+                None
+            }
+        }
     }
 
     /// Notes a failure of `level`; only the first one counts.
-    pub(super) fn fail(&mut self, level: u32, why: String) {
-        self.failure.get_or_insert(Failure { level, why });
+    pub(super) fn fail(&mut self, level: u32, kind: Kind, why: String) {
+        self.failure.get_or_insert((level, kind, why));
     }
 
-    /// Notes that the time was up.
-    pub(super) fn time_out(&mut self, limit: Duration) {
-        let (level, doing) = self.whereabouts();
-        self.fail(level, format!("timed out {doing}, {} s after the start", limit.as_secs()));
+    /// Notes that the host cannot nest.
+    pub(super) fn skip(&mut self, why: String) {
+        self.skipped = Some(why);
     }
 
-    /// Notes that the first level has ended: if the last one did not pass, something failed.
-    pub(super) fn end(&mut self) {
-        if !self.last_passed() {
-            let (level, doing) = self.whereabouts();
-            self.fail(level, format!("ended {doing}"));
+    /// Notes that it is over `at` that time: if a level has not passed, something failed.
+    pub(super) fn end(&mut self, at: Duration) {
+        let heard = |level: &LevelRecord| level.started.or(level.up).is_some();
+        let unfinished =
+            self.levels.iter().skip(1).rev().find(|level| heard(level) && level.passed.is_none());
+        let unentered = self.levels.iter().zip(self.levels.iter().skip(1));
+        let unentered =
+            unentered.filter(|(below, _)| below.first_entry.is_none()).map(|(_, level)| level.level);
+        if let Some(level) = unfinished {
+            let (number, kind, why) = ended(level);
+            self.fail(number, kind, why);
+        } else if let Some(next) = self.levels.iter().skip(1).position(|level| level.passed.is_none()) {
+            // The one below it should have started it.
+            let (number, kind, why) = ended(&self.levels[next]);
+            self.fail(number, kind, why);
+        } else if let Some(level) = unentered.min() {
+            let why = "no KVM_RUN of it came back from guest code".to_owned();
+            self.fail(level, Kind::NotOnKvm, why);
+        } else {
+            self.levels[0].passed = Some(at.as_secs_f64());
         }
     }
 
-    /// Whether the run shows what it was to show.
-    pub(super) fn passed(&self) -> bool {
-        self.failure.is_none() && self.last_passed()
-    }
-
-    fn last_passed(&self) -> bool {
-        self.seen.get(&self.levels).is_some_and(|seen| seen.disk == Disk::Verified)
-    }
-
-    /// The highest level heard of, and what it was about to do.
-    fn whereabouts(&self) -> (u32, &'static str) {
-        let Some((&level, seen)) = self.seen.last_key_value() else {
-            return (u32::from(self.emulator.is_none()), "before its kernel ran /init");
-        };
-        let doing = match (&seen.facts, seen.disk) {
-            (None, _) => "before its kernel ran /init",
-            (Some(_), Disk::Unchecked) if level > 0 => "before its disk check",
-            (Some(_), Disk::Claimed) if level == self.levels => "before it powered off",
-            (Some(_), Disk::Verified) => "after it powered off",
-            (Some(_), _) => "before it started the next level",
-        };
-        (level, doing)
-    }
-
-    fn ran_by(&self, level: u32) -> &'static str {
-        match (level, self.emulator) {
-            (0, Some(emulator)) => emulator,
-            (0, None) => "this machine",
-            _ => "nvmm on KVM",
-        }
-    }
-
-    /// The table of levels.
-    pub(super) fn table(&self) -> String {
-        let header = ["level", "run by", "kernel", "CPU", "nesting", "disk", "to /init"].map(str::to_owned);
-        let mut rows = vec![header];
-        for (&level, seen) in &self.seen {
-            let of = |part: fn(&Facts) -> String| seen.facts.as_ref().map_or_else(dash, part);
-            rows.push([
-                level.to_string(),
-                self.ran_by(level).to_owned(),
-                of(|facts| facts.kernel.clone()),
-                of(|facts| facts.cpu.clone()),
-                of(|facts| if facts.nesting.is_empty() { "none".into() } else { facts.nesting.clone() }),
-                match seen.disk {
-                    Disk::Verified => "ok".to_owned(),
-                    _ if level == 0 => dash(),
-                    Disk::Claimed => "ok inside".to_owned(),
-                    Disk::Unchecked => "not done".to_owned(),
-                },
-                // The levels' own clocks are not to be trusted. A real host came up long ago, and was not started.
-                match (seen.started, seen.up) {
-                    (Some(started), Some(up)) => format!("{:.1} s", up.saturating_sub(started).as_secs_f64()),
-                    _ => dash(),
-                },
-            ]);
-        }
-        let widths: Vec<usize> = (0..rows[0].len())
-            .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
-            .collect();
-        let mut table = String::new();
-        for row in rows {
-            let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
-            let line = cells.collect::<Vec<_>>().join("  ");
-            table.push_str(line.trim_end());
-            table.push('\n');
-        }
-        table
-    }
-
-    /// What failed, and the end of that level's console.
-    pub(super) fn failure(&self) -> Option<String> {
-        let Failure { level, why } = self.failure.as_ref()?;
-        let mut text = format!("level {level}: {why}");
-        if let Some(seen) = self.seen.get(level).filter(|seen| !seen.tail.is_empty()) {
-            let _ = write!(text, "\nthe end of level {level}'s console:");
-            for line in &seen.tail {
-                let _ = write!(text, "\n  | {line}");
+    /// All that it showed.
+    pub(super) fn record(mut self, took: Duration) -> Record {
+        let verdict = match (self.skipped, self.failure) {
+            (Some(why), _) => Verdict::Skipped { why },
+            (None, None) => Verdict::Passed,
+            (None, Some((level, kind, why))) => {
+                let tail = usize::try_from(level).ok().and_then(|level| self.tails.get_mut(level));
+                let console = tail.map(|tail| tail.drain(..).collect()).unwrap_or_default();
+                Verdict::Failed { level, kind, why, console }
             }
+        };
+        for level in &mut self.levels {
+            level.status = status(level, &verdict);
         }
-        Some(text)
+        Record {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            wanted: self.levels.iter().map(|level| level.level).max().unwrap_or_default(),
+            host: self.host.to_owned(),
+            seconds: took.as_secs_f64(),
+            verdict,
+            levels: self.levels,
+        }
     }
 }
 
-fn dash() -> String {
-    "-".to_owned()
+/// How a level failed that ended without a word.
+fn ended(level: &LevelRecord) -> (u32, Kind, String) {
+    let (kind, why) = match (&level.facts, level.disk) {
+        (None, _) => (Kind::KernelDidNotStart, "it ended before it ran /init"),
+        (Some(_), None) if level.level > 0 => (Kind::Ended, "before its disk check"),
+        (Some(_), _) => (Kind::Ended, "before all of its work was done"),
+    };
+    (level.level, kind, why.to_owned())
+}
+
+fn status(level: &LevelRecord, verdict: &Verdict) -> Status {
+    match verdict {
+        Verdict::Skipped { .. } => Status::Skipped,
+        Verdict::Passed => Status::Passed,
+        // Those below did what they should: they got that far, and told.
+        Verdict::Failed { level: failed, .. } if level.level < *failed => Status::Passed,
+        Verdict::Failed { level: failed, .. } if level.level == *failed => Status::Failed,
+        Verdict::Failed { .. } if level.passed.is_some() => Status::Passed,
+        Verdict::Failed { .. } if level.started.is_some() => Status::Failed,
+        Verdict::Failed { .. } => Status::NotReached,
+    }
 }
 
 /// Without what could move a terminal's cursor or change its colours.

@@ -6,7 +6,7 @@ fn facts(hypervisor: &str) -> Facts {
         cpu: "EPYC".into(),
         nesting: "SVM NPT".into(),
         hypervisor: hypervisor.into(),
-        features: vec!["fpu".into()],
+        features: vec![],
     }
 }
 
@@ -15,85 +15,135 @@ fn take(run: &mut Run, level: u32, said: Said) -> Option<String> {
     run.take(&Line { level, said }, at)
 }
 
-/// A level that does all that it should.
-fn pass(run: &mut Run, level: u32) {
-    take(run, level, Said::Start);
-    take(run, level, Said::Up(facts(KVM_SIGNATURE)));
-    take(run, level, Said::Disk { read: 1, wrote: 2 });
+/// A level that comes as far as its own work goes.
+fn work(run: &mut Run, level: u32) {
+    for said in [
+        Said::Start,
+        Said::Entered,
+        Said::Up(facts(KVM_SIGNATURE)),
+        Said::Disk { read: 1, wrote: 2, read_ms: 500, write_ms: 2000 },
+        Said::Kvm,
+    ] {
+        take(run, level, said);
+    }
+}
+
+/// A run of two levels in an emulated machine, and what happens in it.
+fn run(steps: impl FnOnce(&mut Run)) -> Record {
+    let mut run = Run::new(2, Some("QEMU TCG"));
+    take(&mut run, 0, Said::Start);
+    let features = vec!["fpu".into(), "svm".into()];
+    take(&mut run, 0, Said::Up(Facts { features, ..facts("TCGTCGTCGTCG") }));
+    take(&mut run, 0, Said::Kvm);
+    steps(&mut run);
+    run.end(Duration::from_secs(9));
+    run.record(Duration::from_secs(10))
+}
+
+fn statuses(record: &Record) -> Vec<Status> {
+    record.levels.iter().map(|level| level.status).collect()
+}
+
+fn failure(record: Record) -> (u32, Kind, String) {
+    match record.verdict {
+        Verdict::Failed { level, kind, why, .. } => (level, kind, why),
+        verdict => panic!("{verdict:?}"),
+    }
 }
 
 #[test]
-fn a_run_passes_when_the_last_level_was_verified() {
-    let mut run = Run::new(2, Some("QEMU TCG"));
-    take(&mut run, 0, Said::Start);
-    take(&mut run, 0, Said::Up(facts("TCGTCGTCGTCG")));
-    pass(&mut run, 1);
-    pass(&mut run, 2);
-    assert!(!run.passed());
-    take(&mut run, 2, Said::Done);
-    take(&mut run, 1, Said::Done);
-    run.end();
-    assert!(run.passed());
-    assert_eq!(run.failure(), None);
-    insta::assert_snapshot!(run.table(), @r"
-    level  run by       kernel  CPU   nesting  disk  to /init
-    0      QEMU TCG     6.1.0   EPYC  SVM NPT  -     3.2 s
-    1      nvmm on KVM  6.1.0   EPYC  SVM NPT  ok    3.2 s
-    2      nvmm on KVM  6.1.0   EPYC  SVM NPT  ok    3.2 s
-    ");
+fn a_run_passes_when_every_level_was_verified() {
+    let record = run(|run| {
+        work(run, 1);
+        work(run, 2);
+        take(run, 1, Said::Exits([("io_exits".into(), 7)].into()));
+        take(run, 2, Said::Done);
+        take(run, 1, Said::Done);
+    });
+    assert_eq!(record.verdict, Verdict::Passed);
+    assert_eq!(statuses(&record), [Status::Passed; 3]);
+    let [host, one, _] = record.levels.try_into().unwrap();
+    assert_eq!((host.started, host.first_entry, host.passed), (Some(1.0), Some(4.24), Some(9.0)));
+    assert_eq!((one.started, one.kvm_loaded, one.exits["io_exits"]), (Some(1.0), Some(4.24), 7));
+    let disk = DiskRecord { bytes: AREA, read_seconds: 0.5, write_seconds: 2.0, verified: true };
+    assert_eq!(one.disk, Some(disk));
+}
+
+#[test]
+fn features_are_made_whole_from_the_level_below() {
+    let record = run(|run| {
+        let features = vec!["-svm".into(), "+hypervisor".into()];
+        take(run, 1, Said::Up(Facts { features, ..facts(KVM_SIGNATURE) }));
+    });
+    assert_eq!(record.levels[1].facts.as_ref().unwrap().features, ["fpu", "hypervisor"]);
 }
 
 #[test]
 fn the_first_failure_is_told_with_its_console() {
-    let mut run = Run::new(2, None);
-    take(&mut run, 1, Said::Start);
-    for line in 0..TAIL + 1 {
-        take(&mut run, 1, Said::Text(format!("line {line}\x1b[2J")));
-    }
-    assert_eq!(take(&mut run, 1, Said::Fail("no SVM".into())).unwrap(), "level 1: failed: no SVM");
-    take(&mut run, 0, Said::Fail("later".into()));
-    run.end();
-    let failure = run.failure().unwrap();
-    assert!(failure.starts_with("level 1: no SVM\n"), "{failure}");
-    assert!(failure.contains("| line 1[2J\n") && !failure.contains("| line 0"), "{failure}");
-    assert!(!run.passed());
+    let record = run(|run| {
+        work(run, 1);
+        take(run, 2, Said::Start);
+        for line in 0..TAIL + 1 {
+            take(run, 2, Said::Text(format!("line {line}\x1b[2J")));
+        }
+        let said = take(run, 2, Said::Fail(Kind::NoNesting, "no SVM".into()));
+        assert_eq!(said.unwrap(), "no nesting: no SVM");
+        take(run, 0, Said::Fail(Kind::Vmm, "later".into()));
+    });
+    assert_eq!(statuses(&record), [Status::Passed, Status::Passed, Status::Failed]);
+    let Verdict::Failed { level, kind, why, console } = record.verdict else { panic!("it failed") };
+    assert_eq!((level, kind, why.as_str()), (2, Kind::NoNesting, "no SVM"));
+    assert_eq!((console.len(), console[0].as_str()), (TAIL, "line 1[2J"));
 }
 
 #[test]
-fn ending_or_hanging_early_says_where() {
-    let failure = |steps: &dyn Fn(&mut Run)| {
-        let mut run = Run::new(2, None);
-        take(&mut run, 0, Said::Up(facts("")));
-        steps(&mut run);
-        run.time_out(Duration::from_secs(9));
-        run.failure().unwrap()
-    };
+fn ending_without_a_word_says_where() {
+    let kernel = |level| (level, Kind::KernelDidNotStart, "it ended before it ran /init".to_owned());
+    assert_eq!(failure(run(|run| drop(take(run, 1, Said::Start)))), kernel(1));
     assert_eq!(
-        failure(&|run| drop(take(run, 1, Said::Start))),
-        "level 1: timed out before its kernel ran /init, 9 s after the start"
+        failure(run(|run| work(run, 1))),
+        (1, Kind::Ended, "before all of its work was done".to_owned())
     );
-    assert_eq!(
-        failure(&|run| pass(run, 1)),
-        "level 1: timed out before it started the next level, 9 s after the start"
-    );
-    assert_eq!(failure(&|run| run.end()), "level 0: ended before it started the next level");
-    let mut emulated = Run::new(2, Some("Bochs"));
-    emulated.end();
-    assert_eq!(emulated.failure().unwrap(), "level 0: ended before its kernel ran /init");
+    assert_eq!(failure(run(|_| {})), (0, Kind::Ended, "before all of its work was done".to_owned()));
+    let mut silent = Run::new(2, Some("Bochs"));
+    silent.end(Duration::ZERO);
+    let record = silent.record(Duration::ZERO);
+    assert_eq!(statuses(&record), [Status::Failed, Status::NotReached, Status::NotReached]);
+    assert_eq!(failure(record), kernel(0));
 }
 
 #[test]
 fn a_level_that_does_not_run_on_kvm_proves_nothing() {
     let mut run = Run::new(1, None);
+    work(&mut run, 1);
     take(&mut run, 1, Said::Up(facts("TCGTCGTCGTCG")));
     take(&mut run, 1, Said::Done);
-    assert!(!run.passed());
-    assert_eq!(run.failure().unwrap(), r#"level 1: it runs on "TCGTCGTCGTCG" by CPUID, not on KVM"#);
+    run.end(Duration::ZERO);
+    let why = r#"it runs on "TCGTCGTCGTCG" by CPUID"#.to_owned();
+    assert_eq!(failure(run.record(Duration::ZERO)), (1, Kind::NotOnKvm, why));
+}
+
+#[test]
+fn a_level_that_kvm_never_entered_proves_nothing() {
+    let mut run = Run::new(1, None);
+    for said in [Said::Start, Said::Up(facts(KVM_SIGNATURE)), Said::Done] {
+        take(&mut run, 1, said);
+    }
+    run.end(Duration::ZERO);
+    assert_eq!(failure(run.record(Duration::ZERO)).1, Kind::NotOnKvm);
+}
+
+#[test]
+fn a_host_that_can_not_nest_is_a_skip() {
+    let mut run = Run::new(1, None);
+    run.skip("no SVM".into());
+    let record = run.record(Duration::ZERO);
+    assert_eq!(statuses(&record), [Status::Skipped; 2]);
+    assert_eq!(record.verdict, Verdict::Skipped { why: "no SVM".into() });
 }
 
 #[test]
 fn levels_beyond_the_last_are_not_believed() {
     let mut run = Run::new(1, None);
     assert_eq!(take(&mut run, 2, Said::Done), None);
-    assert!(!run.passed());
 }

@@ -1,0 +1,156 @@
+//! What is shown while a run goes on: a line for each event, or on a terminal a line for each level, the last one alive.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+const TICK: Duration = Duration::from_millis(100);
+const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+/// Columns of a terminal that doesn't say.
+const COLUMNS: usize = 80;
+
+/// Shows progress on stderr, from the start of a run until it is dropped.
+#[derive(Debug)]
+pub(super) struct Progress {
+    start: Instant,
+    live: Option<Live>,
+}
+
+/// The thread that redraws a terminal's last line.
+#[derive(Debug)]
+struct Live {
+    events: Option<Sender<Event>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Event {
+    Level(u32, String),
+    Text(String),
+}
+
+impl Progress {
+    pub(super) fn new(start: Instant) -> Self {
+        let live = io::stderr().is_terminal().then(|| {
+            let (events, received) = mpsc::channel();
+            let thread = thread::spawn(move || {
+                let mut screen = Screen::new(start, columns());
+                loop {
+                    let drawn = match received.recv_timeout(TICK) {
+                        Ok(event) => screen.take(event, Instant::now()),
+                        Err(RecvTimeoutError::Timeout) => screen.draw(Instant::now()),
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    };
+                    // Nobody can be told if this fails.
+                    let _ = io::stderr().write_all(drawn.as_bytes());
+                }
+                let _ = io::stderr().write_all(screen.settle(Instant::now()).as_bytes());
+            });
+            Live { events: Some(events), thread: Some(thread) }
+        });
+        Self { start, live }
+    }
+
+    /// Shows what `level` does now.
+    pub(super) fn level(&self, level: u32, doing: String) {
+        self.send(Event::Level(level, doing));
+    }
+
+    /// Shows a line of text.
+    pub(super) fn text(&self, text: String) {
+        self.send(Event::Text(text));
+    }
+
+    fn send(&self, event: Event) {
+        match &self.live {
+            Some(Live { events: Some(events), .. }) => {
+                let _ = events.send(event);
+            }
+            _ => eprintln!("{}", plain(&event, self.start.elapsed())),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.events = None;
+            let _ = live.thread.take().map(JoinHandle::join);
+        }
+    }
+}
+
+fn plain(event: &Event, at: Duration) -> String {
+    match event {
+        Event::Level(level, doing) => format!("{:7.1} s  level {level}: {doing}", at.as_secs_f64()),
+        Event::Text(text) => format!("{:7.1} s  {text}", at.as_secs_f64()),
+    }
+}
+
+/// A terminal: lines that stay, and the last one, which is redrawn.
+#[derive(Debug)]
+struct Screen {
+    columns: usize,
+    turn: usize,
+    current: Option<(u32, String, Instant)>,
+    start: Instant,
+}
+
+impl Screen {
+    fn new(start: Instant, columns: usize) -> Self {
+        Self { columns, turn: 0, current: None, start }
+    }
+
+    /// What to write for an event.
+    fn take(&mut self, event: Event, now: Instant) -> String {
+        let mut out = String::new();
+        match event {
+            Event::Level(level, doing) => {
+                let same = matches!(&self.current, Some((current, ..)) if *current == level);
+                if same {
+                    self.current = self.current.take().map(|(level, _, since)| (level, doing, since));
+                } else {
+                    out = self.settle(now);
+                    self.current = Some((level, doing, now));
+                }
+            }
+            Event::Text(text) => {
+                let at = now.saturating_duration_since(self.start);
+                out = format!("\r\x1b[K{}\n", plain(&Event::Text(text), at));
+            }
+        }
+        out + &self.draw(now)
+    }
+
+    /// The last line with its spinner, without an end.
+    fn draw(&mut self, now: Instant) -> String {
+        self.turn += 1;
+        let spinner = SPINNER[self.turn % SPINNER.len()];
+        self.line(spinner, now).map(|line| format!("\r\x1b[K{line}")).unwrap_or_default()
+    }
+
+    /// The last line as it stays.
+    fn settle(&mut self, now: Instant) -> String {
+        let line = self.line('·', now).map(|line| format!("\r\x1b[K{line}\n")).unwrap_or_default();
+        self.current = None;
+        line
+    }
+
+    /// It must not wrap, or it would not be overwritten.
+    fn line(&self, mark: char, now: Instant) -> Option<String> {
+        let (level, doing, since) = self.current.as_ref()?;
+        let seconds = now.saturating_duration_since(*since).as_secs_f64();
+        let line = format!("{mark} {seconds:6.1} s  level {level}: {doing}");
+        Some(line.chars().take(self.columns.saturating_sub(1)).collect())
+    }
+}
+
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    size.map(|size| usize::from(size.ws_col)).ok().filter(|&columns| columns > 0).unwrap_or(COLUMNS)
+}
+
+#[cfg(test)]
+#[path = "progress_test.rs"]
+mod tests;

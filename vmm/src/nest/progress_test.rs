@@ -1,0 +1,36 @@
+use super::*;
+
+#[test]
+fn a_terminal_has_one_line_a_level() {
+    let start = Instant::now();
+    let after = |seconds| start + Duration::from_secs(seconds);
+    let mut screen = Screen::new(start, 40);
+    assert_eq!(
+        screen.take(Event::Level(0, "starting".into()), start),
+        "\r\x1b[K⠙    0.0 s  level 0: starting"
+    );
+    assert_eq!(screen.draw(after(1)), "\r\x1b[K⠹    1.0 s  level 0: starting");
+    let up = screen.take(Event::Level(0, "up".into()), after(2));
+    assert_eq!(up, "\r\x1b[K⠸    2.0 s  level 0: up");
+    // The old one stays, and the next one has seconds of its own.
+    let next = screen.take(Event::Level(1, "starting".into()), after(3));
+    assert_eq!(next, "\r\x1b[K·    3.0 s  level 0: up\n\r\x1b[K⠼    0.0 s  level 1: starting");
+    assert_eq!(screen.settle(after(5)), "\r\x1b[K·    2.0 s  level 1: starting\n");
+    assert_eq!(screen.draw(after(6)), "");
+}
+
+#[test]
+fn long_lines_do_not_wrap_and_text_stands_above() {
+    let start = Instant::now();
+    let mut screen = Screen::new(start, 24);
+    let line = screen.take(Event::Level(0, "a long tale".into()), start);
+    assert_eq!(line.trim_start_matches("\r\x1b[K").chars().count(), 23);
+    let text = screen.take(Event::Text("0 | panic".into()), start);
+    assert!(text.starts_with("\r\x1b[K    0.0 s  0 | panic\n\r\x1b[K"), "{text:?}");
+}
+
+#[test]
+fn elsewhere_each_event_is_a_line() {
+    let event = Event::Level(2, "KVM loaded".into());
+    assert_eq!(plain(&event, Duration::from_millis(12_340)), "   12.3 s  level 2: KVM loaded");
+}
