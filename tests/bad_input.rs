@@ -51,7 +51,7 @@ fn the_command_line() {
         ),
         (&["--smp", "2,maxcpus=4"], &["--smp 2,maxcpus=4: maxcpus=4", "make it 2"]),
         (&["--smp", "100000"], &["100000 vCPUs are too many"]),
-        (&["--cpu", "Cray-1"], &["Cray-1", "host-passthrough"]),
+        (&["--cpu", "Cray-1"], &["Cray-1", "nvmm cpu list"]),
         (&["--disk", "path=x,colour=red"], &["colour", "readonly"]),
         (&["--serial", "tty"], &["--serial tty", "stdio"]),
         (&["--debug-exit", "0x10000"], &["0x10000", "0xffff"]),

@@ -99,6 +99,9 @@ fn tell_unmet(config: &VmConfig, machine: &Machine) {
     if !unmet.is_empty() {
         log::warn!("--cpu {}: this host cannot give {}", config.cpu, unmet.join(", "));
     }
+    if machine.cpu.hides_topology() {
+        log::warn!("--smp: Linux finds threads and dies of AMD's CPUs by topoext alone; add +topoext to --cpu");
+    }
 }
 
 /// Makes the file before the guest runs, and not when all is over.

@@ -31,8 +31,9 @@ impl RawTerminal {
     pub(crate) fn new() -> io::Result<Option<Self>> {
         let stdin = rustix::stdio::stdin();
         // A terminal that is not this session's, such as an init's console, has no foreground for us.
-        let foreground = rustix::termios::tcgetpgrp(stdin).ok();
-        if !isatty(stdin) || foreground != Some(rustix::process::getpgrp()) {
+        // Asked first: an init's own group may be 0, which rustix takes for impossible.
+        let Ok(foreground) = rustix::termios::tcgetpgrp(stdin) else { return Ok(None) };
+        if !isatty(stdin) || foreground != rustix::process::getpgrp() {
             return Ok(None);
         }
         let saved = tcgetattr(stdin)?;

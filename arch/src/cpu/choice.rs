@@ -186,7 +186,7 @@ impl Choice {
                 self.unmet.push(Unmet { feature: id, reason: Reason::Needs(need) });
             }
         }
-        let lacking = self.granted - offer.features - forced;
+        let lacking = self.granted - offer.features - offer.emulated - forced;
         for id in lacking.iter() {
             self.drop(id, Why::Restrict("KVM does not offer it"));
             self.unmet.push(Unmet { feature: id, reason: Reason::Host });
@@ -294,7 +294,7 @@ fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> Featur
 fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
     let rank = |model: &&NamedModel| {
         let features = model.features - *KVM_LACKS - *TOPOLOGICAL - *VMX_PARTS - *SVM_PARTS;
-        let missing = features - offer.features;
+        let missing = features - offer.features - offer.emulated;
         let alike = (model.signature == offer.signature, !is_version(&model.name), Reverse(model.name.len()));
         (Reverse((missing - *TSX).len()), (features & offer.features).len(), Reverse(missing.len()), alike)
     };

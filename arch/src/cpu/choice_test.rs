@@ -1,5 +1,6 @@
 use super::*;
 use crate::cpu::{
+    cpuid::Leaf,
     host::{HostCpu, Vendor},
     profile::CpuProfile,
     testing::{self, epyc, haswell, software},
@@ -60,6 +61,21 @@ fn nothing_is_said_of_ept_without_ept() {
     assert_ne!(whole & 0xffff_ffff, 0);
     assert_eq!(cap("host-passthrough,-vmx-ept"), whole & !0xffff_ffff);
     assert_eq!(cap("host-passthrough,-vmx-vpid"), whole & 0xffff_ffff);
+}
+
+#[test]
+fn topology_can_be_told_on_any_amd() {
+    let profile = |spec: &str, threads| {
+        let topology = Topology::new(1, 1, 2, threads).unwrap();
+        CpuProfile::resolve(&epyc(), &spec.parse().unwrap(), &topology).unwrap()
+    };
+    assert!(!has(&profile("host-passthrough", 1), "topoext"));
+    assert!(profile("host-passthrough", 2).hides_topology());
+    assert!(!profile("host-passthrough", 1).hides_topology());
+    let told = profile("host-passthrough,+topoext,enforce", 2);
+    assert!(has(&told, "topoext") && !told.hides_topology());
+    assert_eq!(told.leaves(3).get(Leaf::new(0x8000_001e)).eax, 3);
+    assert_eq!(unmet(&resolve(&haswell(), "host,+topoext").unwrap()), ["topoext (CPUID.80000001H:ECX[22])"]);
 }
 
 #[test]

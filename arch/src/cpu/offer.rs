@@ -20,6 +20,8 @@ pub(super) struct Offer {
     pub(super) signature: Signature,
     pub(super) capabilities: Capabilities,
     pub(super) features: FeatureSet,
+    /// What takes nothing but CPUID, so that KVM need not offer it.
+    pub(super) emulated: FeatureSet,
     /// What is not simply KVM's answer.
     pub(super) decisions: Vec<Decision>,
 }
@@ -52,8 +54,13 @@ impl Offer {
         let msrs = msrs.map(|(&index, &value)| (index, value)).collect();
         let mut capabilities = Capabilities { msrs, cpuid };
         tiles(&mut capabilities, &mut decisions);
+        let vendor = host.vendor();
+        // QEMU gives it on any AMD host too: Linux finds threads and dies only with it.
+        let emulated =
+            if vendor == Vendor::Amd { FeatureSet::parse("topoext") } else { FeatureSet::default() };
         Ok(Self {
-            vendor: host.vendor(),
+            vendor,
+            emulated,
             signature: signature(&capabilities.cpuid),
             features: capabilities.features() - *TOPOLOGICAL,
             capabilities,

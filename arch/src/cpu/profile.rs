@@ -175,6 +175,13 @@ impl CpuProfile {
         }
     }
 
+    /// Whether Linux can't find the threads or dies that there are: on AMD's CPUs it looks for them only with `topoext`.
+    #[must_use]
+    pub fn hides_topology(&self) -> bool {
+        let seen = self.vendor == Vendor::Intel || leaves::has(self.choice.granted, "topoext");
+        !seen && !self.topology.has_only_cores()
+    }
+
     /// Puts a vCPU's local APIC into x2APIC mode if ids need it, as firmware does: Linux drops the larger ids from the MADT when it isn't.
     pub fn set_apic_mode(&self, sregs: &mut kvm_sregs) {
         if self.topology.max_apic_id() >= FIRST_X2APIC_ID {

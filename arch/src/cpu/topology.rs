@@ -66,6 +66,12 @@ impl Topology {
         self.sockets * self.threads_per_package()
     }
 
+    /// Whether there is but one thread in a core and one die in a socket.
+    #[must_use]
+    pub fn has_only_cores(&self) -> bool {
+        self.threads == 1 && self.dies == 1
+    }
+
     /// The APIC id of a vCPU. vCPUs fill a core, then a die, then a socket.
     #[must_use]
     pub fn apic_id(&self, vcpu: u32) -> u32 {

@@ -36,7 +36,7 @@ pub(crate) const TWO_CORES: Counts = Counts { sockets: 1, dies: 1, cores: 2, thr
 
 /// Linux 6.1 knows AMD's threads and dies by the topology extensions, which the SVM host lacks. They are leaves and nothing
 /// else, so that a guest can have them all the same.
-const EXTENDED: &str = "<cpu mode='host-passthrough'><feature policy='force' name='topoext'/></cpu>";
+const EXTENDED: &str = "<cpu mode='host-passthrough'><feature policy='require' name='topoext'/></cpu>";
 const EXTENDED_PATH: &str = "/extended.xml";
 
 /// What to ask for on a host with `virt`.
