@@ -5,7 +5,7 @@ use super::*;
 /// A recorded host, its verdicts, what isn't right with it, and words of the way out.
 type Case = (&'static str, Verdict, Verdict, &'static [&'static str], &'static [&'static str]);
 
-const CASES: [Case; 24] = {
+const CASES: [Case; 28] = {
     use Verdict::{No, Unknown, Yes};
     const OUTSIDE: &[&str] = &["cpu.no-virtualization", "kvm.device-missing"];
     const CONTAINER: &[&str] = &["kvm.device-in-container"];
@@ -13,6 +13,10 @@ const CASES: [Case; 24] = {
         ("intel-l0", Yes, Yes, &[], &[]),
         ("amd-l0", Yes, Yes, &[], &[]),
         ("aws-metal", Yes, Yes, &[], &[]),
+        ("amd-emulated", Yes, Yes, &[], &[]),
+        ("amd-l1", Yes, Yes, &[], &[]),
+        ("intel-emulated", Yes, Yes, &[], &[]),
+        ("intel-l1", Yes, Yes, &[], &[]),
         (
             "intel-nested-off",
             Yes,
@@ -140,6 +144,9 @@ fn the_level_is_named() {
         ("guest-of-hyper-v", "guest of Hyper-V"),
         ("guest-of-virtualbox", "guest of VirtualBox"),
         ("software-kvm", "guest of KVM"),
+        ("amd-emulated", "guest of QEMU's emulator (QEMU Standard PC"),
+        ("amd-l1", "guest of KVM"),
+        ("intel-l1", "guest of KVM"),
     ] {
         assert!(has(&judge(&facts(name)), "level.guest", outer), "{name}");
     }
