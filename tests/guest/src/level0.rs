@@ -14,6 +14,7 @@ use vmm::nest::level::{kernel_parameters, relay};
 use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 
+use crate::check;
 use crate::facts::Facts;
 use crate::judge;
 use crate::models;
@@ -39,6 +40,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     let kvm = Host::open(Path::new("/dev/kvm"))?;
     let host = Facts::gather()?;
     tiny::run(virt, |name, result| say(pid1, name, result));
+    say(pid1, outcome::CHECK_HOST, check::run().and_then(|check| check::judge(virt, &check)));
     let image = pack(&pid1.manifest, false)?;
     // Enough memory for transparent huge pages.
     let first = Guest { scenario: scenario::RESETS, ..Guest::default() };
@@ -52,6 +54,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             say(pid1, outcome::SMP, topology::judge(virt, topology::TWO_CORES, &facts.cpus));
             say(pid1, outcome::CPUID, models::as_shown(&first, &record, &facts));
             say(pid1, outcome::RESETS, judge::resets(&record));
+            say(pid1, outcome::CHECK_GUEST, check::judge_guest(virt, record.check.as_ref()));
         }
         // What needs it too has no outcome.
         Err(error) => say(pid1, outcome::RESETS, Err(error)),

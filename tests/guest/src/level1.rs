@@ -17,6 +17,7 @@ use vmm::nest::level::{kernel_parameters, relay};
 use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 
+use crate::check;
 use crate::cpuid::Cpu;
 use crate::facts::Facts;
 use crate::level0::NVMM;
@@ -61,6 +62,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
                 None => end_level_2(level_2(POWER_OFF)?, record.boots)?,
             }
             record.ran_level_2 = true;
+            record.check = Some(check::run()?);
         }
         scenario::NEST | scenario::NEST_LINUX => match kvm {
             Ok(()) => {

@@ -7,6 +7,7 @@
 //! level 2:  its /init      says that it is up
 //! ```
 
+mod check;
 #[path = "../../support/cpuid.rs"]
 mod cpuid;
 mod facts;

@@ -7,6 +7,8 @@ use crate::{models, tiny};
 
 const PREFIX: &str = "lab:";
 
+pub(crate) const CHECK_HOST: &str = "L0 is judged fit to nest";
+pub(crate) const CHECK_GUEST: &str = "L1 is judged fit to nest";
 pub(crate) const FLAGS: &str = "L1 has L0's CPU flags";
 pub(crate) const CPUID: &str = "L1's CPUID is as shown";
 pub(crate) const VMX_MSRS: &str = "L1's VMX capability MSRs";
@@ -21,8 +23,10 @@ pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
 /// The tests on a host with `virt`.
 pub(crate) fn planned(virt: Virt) -> Vec<String> {
     let first: &[&str] = match virt {
-        Virt::Vmx => &[FLAGS, CPUID, VMX_MSRS, SMP, RESETS, DIES],
-        Virt::Svm => &[FLAGS, CPUID, SVM_LEAF, SMP, RESETS, THREADS, DIES, PVH, HIGH_MEMORY],
+        Virt::Vmx => &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, RESETS, DIES],
+        Virt::Svm => {
+            &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, SVM_LEAF, SMP, RESETS, THREADS, DIES, PVH, HIGH_MEMORY]
+        }
     };
     let first = first.iter().copied().map(str::to_owned);
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use arch::cpu::cpuid::Cpuid;
 use serde::{Deserialize, Serialize};
 
+use crate::check::Check;
 use crate::facts::Facts;
 
 /// The kernel parameter that names level 1's scenario.
@@ -40,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) facts: Option<Facts>,
     /// What each of its CPUs had for CPUID then, where the scenario is about that.
     pub(crate) cpuid: Vec<Cpuid>,
+    /// What `nvmm check` said after all that.
+    pub(crate) check: Option<Check>,
     /// What KVM's module said instead of loading.
     pub(crate) refusal: Option<String>,
     /// The parameters of KVM's module.

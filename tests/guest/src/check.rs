@@ -1,0 +1,86 @@
+//! `nvmm check`, as levels 0 and 1 run it.
+
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+use vmm::nest::facts::Virt;
+use vmm::nest::image;
+
+use crate::level0::NVMM;
+
+/// What it said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Check {
+    /// Its exit status, with nesting required.
+    pub(crate) status: Option<i32>,
+    /// What is there, by verdict.
+    pub(crate) kvm: String,
+    pub(crate) nested: String,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// One of its findings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    pub(crate) id: String,
+    pub(crate) severity: String,
+    pub(crate) found: String,
+}
+
+/// Its JSON, as far as it matters here.
+#[derive(Deserialize)]
+struct Report {
+    kvm: String,
+    nested: String,
+    findings: Vec<Finding>,
+}
+
+/// Runs it on this level. KVM must be loaded.
+pub(crate) fn run() -> anyhow::Result<Check> {
+    let output = Command::new(image::in_root(NVMM))
+        .args(["check", "--json", "--require", "nested"])
+        .output()
+        .context("starting nvmm check")?;
+    let Report { kvm, nested, findings } = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!("nvmm check ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr))
+    })?;
+    Ok(Check { status: output.status.code(), kvm, nested, findings })
+}
+
+/// All is there, nothing is wrong, and the instruction was executed.
+pub(crate) fn judge(virt: Virt, check: &Check) -> anyhow::Result<()> {
+    let wrong =
+        check.findings.iter().filter(|finding| matches!(finding.severity.as_str(), "warning" | "problem"));
+    let wrong: Vec<_> = wrong.map(|finding| format!("{}: {}", finding.id, finding.found)).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("; "));
+    let verdicts = [check.kvm.as_str(), check.nested.as_str()];
+    ensure!(
+        (check.status, verdicts) == (Some(0), ["yes", "yes"]),
+        "status {:?}, verdicts {verdicts:?}",
+        check.status
+    );
+    let instruction = match virt {
+        Virt::Vmx => "VMXON",
+        Virt::Svm => "VMRUN",
+    };
+    has(check, "proof.executed", instruction)
+}
+
+/// As [`judge`], and level 1 knows whose guest it is.
+pub(crate) fn judge_guest(virt: Virt, check: Option<&Check>) -> anyhow::Result<()> {
+    let check = check.context("level 1 left no check")?;
+    judge(virt, check)?;
+    has(check, "level.guest", "a guest of KVM")
+}
+
+fn has(check: &Check, id: &str, words: &str) -> anyhow::Result<()> {
+    let finding = check.findings.iter().find(|finding| finding.id == id);
+    let found = finding.with_context(|| format!("no {id}"))?;
+    ensure!(found.found.contains(words), "{id} is {:?}", found.found);
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "check_test.rs"]
+mod tests;
