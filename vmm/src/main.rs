@@ -100,7 +100,9 @@ fn tell_unmet(config: &VmConfig, machine: &Machine) {
         log::warn!("--cpu {}: this host cannot give {}", config.cpu, unmet.join(", "));
     }
     if machine.cpu.hides_topology() {
-        log::warn!("--smp: Linux finds threads and dies of AMD's CPUs by topoext alone; add +topoext to --cpu");
+        log::warn!(
+            "--smp: Linux finds threads and dies of AMD's CPUs by topoext alone; add +topoext to --cpu"
+        );
     }
 }
 
