@@ -6,6 +6,7 @@
 mod lock;
 pub mod raw;
 mod vectored;
+pub mod vmdk;
 
 use std::{fmt::Debug, io};
 

@@ -1,0 +1,242 @@
+//! Links: which files a vmdk is made of, and whether they belong together.
+
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    super::SECTOR_SIZE,
+    Failure, Problem, VmdkError,
+    cache::Caches,
+    descriptor::{self, Descriptor, ExtentKind, ExtentLine, Parent},
+    extent::{Extent, Place, Span},
+    grains::SparseExtent,
+    header::{COWD_MAGIC, MAGIC, SparseExtentHeader},
+    image::{Image, missing_or},
+};
+
+/// The most links of a chain.
+pub(super) const MAX_LINKS: usize = 64;
+
+/// One member of a chain.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Their ends in bytes, and they, in order.
+    extents: Vec<(u64, Extent)>,
+}
+
+/// Opens the link at `path` and all of its ancestors, the child first. Their files may be in the folder of `path`, in
+/// `root`, or below.
+pub(super) fn open(path: &Path, root: Option<&Path>) -> Result<Vec<Link>, VmdkError> {
+    let top = canonical(path)?;
+    let mut opener = Opener::new(&top, root)?;
+    let (link, descriptor) = opener.link(&top).map_err(|mut error| {
+        // As the user calls it.
+        if error.path == top {
+            error.path = path.to_path_buf();
+        }
+        error
+    })?;
+    let mut links = vec![link];
+    let mut child = top;
+    let mut next = descriptor.parent;
+    while let Some(parent) = next {
+        let (path, link, grandparent) =
+            opener.parent(&child, &parent, links.len()).map_err(|error| named_by(error, &child))?;
+        links.push(link);
+        child = path;
+        next = grandparent;
+    }
+    Ok(links)
+}
+
+impl Link {
+    /// Its size in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.extents.last().map_or(0, |(end, _)| *end)
+    }
+
+    /// Finds what is at `offset`, for at most `len` bytes. Past the end of a parent that is smaller than its child are
+    /// zeros.
+    pub(super) fn locate(&self, offset: u64, len: u64, caches: &Caches) -> io::Result<Span<'_>> {
+        let index = self.extents.partition_point(|(end, _)| *end <= offset);
+        let Some((end, extent)) = self.extents.get(index) else {
+            return Ok(Span { len, place: Place::Zeros });
+        };
+        let start =
+            index.checked_sub(1).and_then(|before| self.extents.get(before)).map_or(0, |(end, _)| *end);
+        extent.locate(offset - start, len.min(end - offset), caches)
+    }
+
+    fn push(&mut self, sectors: u64, extent: Extent) -> Result<(), Failure> {
+        let end = sectors
+            .checked_mul(SECTOR_SIZE)
+            .and_then(|len| len.checked_add(self.size()))
+            .filter(|&end| i64::try_from(end).is_ok())
+            .ok_or_else(|| Failure::bad("extent size", "the disk is larger than 2^63 bytes"))?;
+        self.extents.push((end, extent));
+        Ok(())
+    }
+}
+
+/// What there is to know while a chain is opened.
+struct Opener {
+    /// The folders that files may be in.
+    folders: Vec<PathBuf>,
+    /// The links and sparse extents that were opened, by what tells files apart.
+    seen: HashSet<(u64, u64)>,
+    /// The sparse extents that were opened.
+    extents: usize,
+}
+
+impl Opener {
+    fn new(top: &Path, root: Option<&Path>) -> Result<Self, VmdkError> {
+        let own = top.parent().unwrap_or(top).to_path_buf();
+        let mut folders = vec![own];
+        if let Some(root) = root {
+            folders.push(canonical(root)?);
+        }
+        Ok(Self { folders, seen: HashSet::new(), extents: 0 })
+    }
+
+    /// Where the file is that the one at `from` calls `name`.
+    fn resolve(&self, from: &Path, name: &str) -> Result<PathBuf, VmdkError> {
+        let path = from.parent().unwrap_or(from).join(name);
+        let found = canonical(&path)?;
+        if self.folders.iter().any(|folder| found.starts_with(folder)) {
+            return Ok(found);
+        }
+        let own = self.folders.first().cloned().unwrap_or_default();
+        Err(Failure::from(Problem::Outside(own)).of(&found))
+    }
+
+    /// Opens the parent of the link at `child`, which is the `depth`th of its chain.
+    fn parent(
+        &mut self,
+        child: &Path,
+        parent: &Parent,
+        depth: usize,
+    ) -> Result<(PathBuf, Link, Option<Parent>), VmdkError> {
+        let path = self.resolve(child, &parent.file_name)?;
+        if depth >= MAX_LINKS {
+            return Err(Failure::from(Problem::TooDeep).of(&path));
+        }
+        let (link, descriptor) = self.link(&path)?;
+        if descriptor.cid != parent.cid {
+            let problem = Problem::Changed { expected: parent.cid, found: descriptor.cid };
+            return Err(Failure::from(problem).of(&path));
+        }
+        Ok((path, link, descriptor.parent))
+    }
+
+    /// Opens one link.
+    fn link(&mut self, path: &Path) -> Result<(Link, Descriptor), VmdkError> {
+        let image = Image::open(path).map_err(|failure| failure.of(path))?;
+        self.enter(&image).map_err(|failure| failure.of(path))?;
+        let start =
+            image.bytes(0, image.len.min(SECTOR_SIZE)).map_err(Problem::Read("first sector").because());
+        let start = start.map_err(|failure| failure.of(path))?;
+        if start.starts_with(&MAGIC) || start.starts_with(&COWD_MAGIC) {
+            self.monolithic(image).map_err(|failure| failure.of(path))
+        } else {
+            let descriptor = text(&image, &start).and_then(|text| Descriptor::parse(&text));
+            let descriptor = descriptor.map_err(|failure| failure.of(path))?;
+            Ok((self.described(path, &descriptor)?, descriptor))
+        }
+    }
+
+    /// Notes a file, and refuses one that was there before.
+    fn enter(&mut self, image: &Image) -> Result<(), Failure> {
+        let identity = image.identity().map_err(Problem::Open.because())?;
+        if self.seen.insert(identity) { Ok(()) } else { Err(Problem::Repeated.into()) }
+    }
+
+    /// A link that is one sparse extent, with its descriptor inside.
+    fn monolithic(&mut self, image: Image) -> Result<(Link, Descriptor), Failure> {
+        let header = SparseExtentHeader::read(&image, 0)?;
+        if header.magic == COWD_MAGIC {
+            return Err(Problem::Unsupported("a sparse extent of ESX (COWD)".into()).into());
+        }
+        let text = header.descriptor(&image)?.ok_or(Problem::NoDescriptor)?;
+        let descriptor = Descriptor::parse(&text)?;
+        let extent = self.sparse(image)?;
+        let mut link = Link { extents: Vec::new() };
+        link.push(extent.capacity(), Extent::Sparse(extent))?;
+        Ok((link, descriptor))
+    }
+
+    /// A link whose descriptor is the file at `path`.
+    fn described(&mut self, path: &Path, descriptor: &Descriptor) -> Result<Link, VmdkError> {
+        let mut link = Link { extents: Vec::new() };
+        for line in &descriptor.extents {
+            let extent = self.extent(path, line).map_err(|error| named_by(error, path))?;
+            link.push(line.sectors, extent).map_err(|failure| failure.of(path))?;
+        }
+        if link.extents.is_empty() {
+            return Err(Failure::bad("descriptor", "it names no extents").of(path));
+        }
+        Ok(link)
+    }
+
+    /// The extent that a line of the descriptor at `from` names.
+    fn extent(&mut self, from: &Path, line: &ExtentLine) -> Result<Extent, VmdkError> {
+        let open = |file_name| {
+            let path = self.resolve(from, file_name)?;
+            Image::open(&path).map_err(|failure| failure.of(&path))
+        };
+        match &line.kind {
+            ExtentKind::Zero => Ok(Extent::Zero),
+            ExtentKind::Flat { file_name, offset } => {
+                let image = open(file_name)?;
+                let path = image.path.clone();
+                Extent::flat(image, *offset, line.sectors).map_err(|failure| failure.of(&path))
+            }
+            ExtentKind::Sparse { file_name } => {
+                let image = open(file_name)?;
+                let path = image.path.clone();
+                let extent = self.enter(&image).and_then(|()| self.sparse(image)).and_then(|extent| {
+                    match extent.capacity() {
+                        capacity if capacity < line.sectors => {
+                            let why =
+                                format!("{capacity} sectors, of which the descriptor wants {}", line.sectors);
+                            Err(Failure::bad("capacity", why))
+                        }
+                        _ => Ok(extent),
+                    }
+                });
+                extent.map(Extent::Sparse).map_err(|failure| failure.of(&path))
+            }
+        }
+    }
+
+    fn sparse(&mut self, image: Image) -> Result<SparseExtent, Failure> {
+        self.extents += 1;
+        SparseExtent::new(image, self.extents)
+    }
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, VmdkError> {
+    path.canonicalize().map_err(|error| missing_or(Problem::Open)(error).of(path))
+}
+
+/// All of a file that begins with `start` and shall be a descriptor.
+fn text(image: &Image, start: &[u8]) -> Result<Vec<u8>, Failure> {
+    if !descriptor::is_descriptor(start) {
+        return Err(Problem::NotAVmdk.into());
+    }
+    if image.len > descriptor::MAX_LEN {
+        let why = format!("{} bytes, at most {} are read", image.len, descriptor::MAX_LEN);
+        return Err(Failure::bad("descriptor", why));
+    }
+    image.bytes(0, image.len).map_err(Problem::Read("descriptor").because())
+}
+
+/// Says that the file of `error` was named by the one at `from`, unless that is it.
+fn named_by(mut error: VmdkError, from: &Path) -> VmdkError {
+    if error.named_by.is_none() && error.path != from {
+        error.named_by = Some(from.to_path_buf());
+    }
+    error
+}

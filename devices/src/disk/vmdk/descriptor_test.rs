@@ -1,0 +1,104 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// As VMware Workstation writes it, with the ends of lines of Windows.
+const CHILD: &str = "# Disk DescriptorFile\r\nversion=1\r\nencoding=\"windows-1252\"\r\nCID=FFFFFFFE\r\n\
+    parentCID=1b2c3d4e\r\nisNativeSnapshot=\"no\"\r\ncreateType=\"twoGbMaxExtentSparse\"\r\n\
+    parentFileNameHint=\"Base disk.vmdk\"\r\n# Extent description\r\n\
+    RW 4192256 SPARSE \"Child disk-s001.vmdk\"\r\nRW 2097152 SPARSE \"Child disk-s002.vmdk\"\r\n\r\n\
+    # The Disk Data Base \r\n#DDB\r\n\r\nddb.comment = \"a=b\"\r\nddb.longContentID = \"0\"\r\n";
+
+fn refusal(text: impl AsRef<[u8]>) -> String {
+    Descriptor::parse(text.as_ref()).unwrap_err().0.to_string()
+}
+
+/// Why a descriptor with `line` besides what has to be there is refused.
+fn line_refusal(line: &str) -> String {
+    refusal(format!("# Disk DescriptorFile\nCID=1\ncreateType=\"custom\"\n{line}\n"))
+}
+
+#[test]
+fn a_child_in_pieces() {
+    let sparse =
+        |sectors, name: &str| ExtentLine { sectors, kind: ExtentKind::Sparse { file_name: name.into() } };
+    let expected = Descriptor {
+        cid: 0xffff_fffe,
+        parent: Some(Parent { cid: 0x1b2c_3d4e, file_name: "Base disk.vmdk".into() }),
+        extents: vec![sparse(4_192_256, "Child disk-s001.vmdk"), sparse(2_097_152, "Child disk-s002.vmdk")],
+    };
+    assert_eq!(Descriptor::parse(CHILD.as_bytes()).unwrap(), expected);
+    // Case matters in names of files alone, and what follows a zero doesn't at all.
+    let shouted = CHILD.replace("CID", "cid").replace("SPARSE", "Sparse").replace("RW", "rw") + "\0garbage";
+    assert_eq!(Descriptor::parse(shouted.as_bytes()).unwrap(), expected);
+}
+
+#[test]
+fn extents_of_each_type() {
+    let text = "# disk descriptorfile\ncid = 0\nparentCID=ffffffff\nparentFileNameHint=\"\"\ncreateType=vmfs\n\
+                RW 1 FLAT \"a b\" 77\nRDONLY 2 VMFS \"c\"\n RW\t3  VMFS \"c\"  4 \nRW 5 ZERO";
+    let flat = |name: &str, offset| ExtentKind::Flat { file_name: name.into(), offset };
+    let kinds = [(1, flat("a b", 77)), (2, flat("c", 0)), (3, flat("c", 4)), (5, ExtentKind::Zero)];
+    let expected = Descriptor {
+        cid: 0,
+        parent: None,
+        extents: kinds.map(|(sectors, kind)| ExtentLine { sectors, kind }).to_vec(),
+    };
+    assert_eq!(Descriptor::parse(text.as_bytes()).unwrap(), expected);
+}
+
+#[test]
+fn what_is_refused() {
+    assert_eq!(refusal("CID=1"), "has a bad descriptor: it doesn't begin with # Disk DescriptorFile");
+    assert_eq!(refusal(""), "has a bad descriptor: it doesn't begin with # Disk DescriptorFile");
+    assert_eq!(refusal("# Disk DescriptorFile"), "has a bad createType: it is missing");
+    assert_eq!(refusal("# Disk DescriptorFile\ncreateType=\"custom\""), "has a bad CID: it is missing");
+    for kind in ["fullDevice", "vmfsSparse", "seSparse", "partitionedDevice", ""] {
+        let text = format!("# Disk DescriptorFile\nCID=1\ncreateType=\"{kind}\"");
+        assert_eq!(refusal(text), format!("has createType {kind:?}, which nvmm does not read"));
+    }
+    assert_eq!(line_refusal("parentCID=2"), "has a bad parentFileNameHint: it is missing");
+    assert_eq!(
+        line_refusal("parentFileNameHint=\"a\""),
+        "has a bad parentCID: it names no parent, parentFileNameHint \"a\""
+    );
+    for id in ["", "x", "123456789", "-1"] {
+        assert_eq!(
+            line_refusal(&format!("CID={id}")),
+            format!("has a bad CID: {id:?} is no hexadecimal number of 32 bits")
+        );
+    }
+    assert_eq!(line_refusal("RX 1 ZERO"), "has a bad descriptor: \"RX 1 ZERO\" is no line of one");
+    assert_eq!(line_refusal("NOACCESS 1 ZERO"), "has an extent of access NOACCESS, which nvmm does not read");
+    assert_eq!(
+        line_refusal("RW 1 SESPARSE \"a\""),
+        "has an extent of type SESPARSE, which nvmm does not read"
+    );
+    for (line, why) in [
+        ("RW 0 ZERO", "its size is 0"),
+        ("RW", "its size is no number of sectors"),
+        ("RW -1 ZERO", "its size is no number of sectors"),
+        ("RW 18446744073709551616 ZERO", "its size is no number of sectors"),
+        ("RW 1 SPARSE", "it names no file"),
+        ("RW 1 SPARSE a", "it names no file"),
+        ("RW 1 SPARSE \"\"", "it names no file"),
+        ("RW 1 SPARSE \"a", "it names no file"),
+        ("RW 1 FLAT \"a\"", "it has no offset"),
+        ("RW 1 FLAT \"a\" -1", "its offset is no number of sectors"),
+        ("RW 1 SPARSE \"a\" 1", "there is more than belongs to it"),
+        ("RW 1 ZERO \"a\"", "there is more than belongs to it"),
+    ] {
+        assert_eq!(line_refusal(line), format!("has a bad extent: {line:?}: {why}"));
+    }
+    let many = "RW 1 ZERO\n".repeat(MAX_EXTENTS + 1);
+    assert_eq!(line_refusal(&many), "has a bad descriptor: more than 8192 extents");
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_descriptor_or_an_error(text: Vec<u8>, line in "[\\PC\\n\" =]{0,60}", at in 0..CHILD.len()) {
+        let _: Result<_, _> = Descriptor::parse(&text);
+        let text = [&CHILD.as_bytes()[..at], line.as_bytes(), &CHILD.as_bytes()[at..]].concat();
+        let _: Result<_, _> = Descriptor::parse(&text);
+    }
+}

@@ -1,0 +1,73 @@
+//! One file of a vmdk.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    super::{SECTOR_SIZE, lock},
+    Failure, Problem,
+};
+
+/// A file, open for reading and share-locked.
+#[derive(Debug)]
+pub(super) struct Image {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    /// Its length in bytes when it was opened.
+    pub(super) len: u64,
+}
+
+impl Image {
+    /// Opens and locks the file at `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        // Before opening, because that alone acts on some devices and waits on a FIFO.
+        let kind = fs::metadata(path).map_err(missing_or(Problem::Open))?;
+        if !kind.is_file() {
+            return Err(Problem::NotAFile.into());
+        }
+        let file = File::open(path).map_err(missing_or(Problem::Open))?;
+        if !lock::lock(&file, false).map_err(Problem::Lock.because())? {
+            let holder = lock::holder(&file).unwrap_or_else(|| "another program".into());
+            return Err(Problem::InUse(holder).into());
+        }
+        let len = file.metadata().map_err(Problem::Open.because())?.len();
+        Ok(Self { path: path.to_path_buf(), file, len })
+    }
+
+    /// What tells this file from all others, however it is named.
+    pub(super) fn identity(&self) -> io::Result<(u64, u64)> {
+        self.file.metadata().map(|it| (it.dev(), it.ino()))
+    }
+
+    /// Its whole sectors.
+    pub(super) fn sectors(&self) -> u64 {
+        self.len / SECTOR_SIZE
+    }
+
+    /// Whether all of `len` bytes at `offset` are within it.
+    pub(super) fn holds(&self, offset: u64, len: u64) -> bool {
+        offset.checked_add(len).is_some_and(|end| end <= self.len)
+    }
+
+    /// Reads `len` bytes at `offset`, which the caller has bounded.
+    pub(super) fn bytes(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        if !self.holds(offset, len) {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+}
+
+/// [`Problem::Missing`] where there is no such file, else `problem`.
+pub(super) fn missing_or(problem: Problem) -> impl FnOnce(io::Error) -> Failure {
+    |error| match error.kind() {
+        ErrorKind::NotFound => Problem::Missing.into(),
+        _ => problem.because()(error),
+    }
+}
