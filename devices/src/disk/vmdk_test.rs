@@ -85,8 +85,7 @@ fn sparse_and_streams() {
 /// Grains that are larger or smaller than usual, tables that are shorter, and a capacity that ends within a grain.
 #[test]
 fn odd_geometries() {
-    for (grain_size, gtes_per_gt, capacity) in [(1, 1, 7), (8, 3, 1001), (128, 512, 70_000), (2048, 2, 8200)]
-    {
+    for (grain_size, gtes_per_gt, capacity) in [(1, 1, 7), (8, 3, 1001), (32, 512, 17_000), (2048, 2, 8200)] {
         let mut sparse = Sparse { grain_size, gtes_per_gt, ..Sparse::new(capacity) };
         sparse.descriptor = Some(descriptor("monolithicSparse", 1, None, ""));
         let len = usize::try_from(grain_size * 512).unwrap();
