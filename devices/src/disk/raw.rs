@@ -89,6 +89,15 @@ pub struct RawDisk {
     read_only: bool,
 }
 
+/// A file that disks are made of, open and locked until it is dropped.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    /// Its length in bytes.
+    pub(super) len: u64,
+    is_device: bool,
+}
+
 /// The same file past the page cache, and what its I/O has to be multiples of.
 #[derive(Debug)]
 struct Direct {
@@ -97,18 +106,14 @@ struct Direct {
     offset_align: u64,
 }
 
-impl RawDisk {
-    /// Opens and locks the image at `path`.
+impl Opened {
+    /// Opens and locks the file at `path`.
     ///
     /// # Errors
     ///
-    /// It is missing, no disk, empty, in use by another, not writable although that was asked for, or not able to do
-    /// direct I/O although that was asked for.
-    pub fn open(path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
-        Self::try_open(path, options).map_err(|Failure(problem, source)| {
-            let path = path.to_path_buf();
-            DiskError { path, problem, source }
-        })
+    /// Those of [`RawDisk::open`], but for direct I/O.
+    pub(super) fn open(path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
+        Self::try_open(path, options).map_err(Failure::of(path))
     }
 
     fn try_open(path: &Path, options: &DiskOptions) -> Result<Self, Failure> {
@@ -138,14 +143,37 @@ impl RawDisk {
         if len == 0 {
             return Err(Problem::Empty.into());
         }
-        let block_size = if is_device { device_block_size(&file)? } else { FILE_BLOCK_SIZE };
-        let direct = if options.direct { Some(Direct::open(&file, options)?) } else { None };
+        Ok(Self { file, len, is_device })
+    }
+
+    /// The same file past the page cache.
+    pub(super) fn reopen_direct(&self, path: &Path, options: &DiskOptions) -> Result<File, DiskError> {
+        reopen_direct(&self.file, options).map_err(Failure::of(path))
+    }
+}
+
+impl RawDisk {
+    /// Opens and locks the image at `path`.
+    ///
+    /// # Errors
+    ///
+    /// It is missing, no disk, empty, in use by another, not writable although that was asked for, or not able to do
+    /// direct I/O although that was asked for.
+    pub fn open(path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
+        Self::new(Opened::open(path, options)?, path, options)
+    }
+
+    /// Uses a file that was opened with the same `path` and `options`.
+    pub(super) fn new(opened: Opened, path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
+        let Opened { file, len, is_device } = opened;
+        let block_size = if is_device { device_block_size(&file) } else { Ok(FILE_BLOCK_SIZE) };
+        let direct = if options.direct { Direct::open(&file, options).map(Some) } else { Ok(None) };
         Ok(Self {
             name: path.display().to_string(),
+            block_size: block_size.map_err(Failure::of(path))?,
+            direct: direct.map_err(Failure::of(path))?,
             file,
-            direct,
             len,
-            block_size,
             read_only: options.read_only,
         })
     }
@@ -204,17 +232,7 @@ impl Disk for RawDisk {
 impl Direct {
     /// Opens `file` once more with `O_DIRECT`.
     fn open(file: &File, options: &DiskOptions) -> Result<Self, Failure> {
-        // By descriptor, so that it is the same file even if its path was given to another.
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let file = OpenOptions::new()
-            .read(true)
-            .write(!options.read_only)
-            .custom_flags(libc::O_DIRECT)
-            .open(path)
-            .map_err(|error| match error.kind() {
-                ErrorKind::InvalidInput => Problem::NoDirect.into(),
-                _ => Problem::Open.because()(error),
-            })?;
+        let file = reopen_direct(file, options)?;
         let statx = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)
             .map_err(Problem::Measure.because())?;
         let known = statx.stx_mask & StatxFlags::DIOALIGN.bits() != 0;
@@ -246,7 +264,17 @@ impl From<Problem> for Failure {
     }
 }
 
+impl Failure {
+    fn of(path: &Path) -> impl FnOnce(Self) -> DiskError {
+        |Self(problem, source)| DiskError { path: path.to_path_buf(), problem, source }
+    }
+}
+
 impl Problem {
+    pub(super) fn at(self, path: &Path) -> DiskError {
+        Failure::of(path)(self.into())
+    }
+
     fn because<E: Into<io::Error>>(self) -> impl FnOnce(E) -> Failure {
         |error| Failure(self, Some(error.into()))
     }
@@ -258,6 +286,17 @@ fn open_file(path: &Path, options: &DiskOptions) -> Result<File, Failure> {
         let readable = !options.read_only && open(false).is_ok();
         let problem = if readable { Problem::ReadOnly } else { Problem::Open };
         problem.because()(error)
+    })
+}
+
+/// Opens `file` once more with `O_DIRECT`. By descriptor, so that it is the same file even if its path was given to another.
+fn reopen_direct(file: &File, options: &DiskOptions) -> Result<File, Failure> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let mut open = OpenOptions::new();
+    let open = open.read(true).write(!options.read_only).custom_flags(libc::O_DIRECT).open(path);
+    open.map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => Problem::NoDirect.into(),
+        _ => Problem::Open.because()(error),
     })
 }
 

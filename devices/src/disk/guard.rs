@@ -1,0 +1,363 @@
+//! The header of a qcow2 image, read before anything else acts on it.
+//!
+//! imago trusts what a header says: it reads an encrypted image as if it were plain, and takes memory for tables as long
+//! as they claim to be. So a header is checked here first, and what can't be read rightly is refused by name. QEMU's
+//! `docs/interop/qcow2.txt` is the specification; the limits on lengths are those of its `block/qcow2.h`.
+
+use std::{fs::File, io, os::unix::fs::FileExt};
+
+use zerocopy::{
+    FromBytes, Immutable, KnownLayout,
+    big_endian::{U32, U64},
+};
+
+use super::SECTOR_SIZE;
+
+/// What every version of the format begins with.
+pub(super) const MAGIC: [u8; 4] = *b"QFI\xfb";
+
+/// Lengths of the header's parts: version 2 ends after the first.
+const V2_LEN: usize = size_of::<Fields>();
+const V3_LEN: usize = V2_LEN + size_of::<MoreFields>();
+
+const MIN_CLUSTER_BITS: u32 = 9;
+const MAX_CLUSTER_BITS: u32 = 21;
+const MAX_REFCOUNT_ORDER: u32 = 6;
+const MAX_L1_ENTRIES: u64 = 4 << 20;
+const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
+const MAX_NAME: u64 = 1023;
+
+/// Types of header extensions.
+const END: u32 = 0;
+const BACKING_FORMAT: u32 = 0xe279_2aca;
+const FEATURE_NAMES: u32 = 0x6803_f857;
+const BITMAPS: u32 = 0x2385_2875;
+
+/// An entry of the feature name table: type, bit, and 46 bytes of name.
+const FEATURE_NAME_LEN: usize = 48;
+
+/// The part of the header that version 2 has.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Fields {
+    magic: [u8; 4],
+    version: U32,
+    backing_file_offset: U64,
+    backing_file_size: U32,
+    cluster_bits: U32,
+    size: U64,
+    crypt_method: U32,
+    l1_size: U32,
+    l1_table_offset: U64,
+    refcount_table_offset: U64,
+    refcount_table_clusters: U32,
+    nb_snapshots: U32,
+    snapshots_offset: U64,
+}
+
+/// What version 3 adds.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct MoreFields {
+    incompatible_features: U64,
+    compatible_features: U64,
+    autoclear_features: U64,
+    refcount_order: U32,
+    header_length: U32,
+}
+
+/// What opening an image takes from its header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The disk's size in bytes.
+    pub(super) size: u64,
+    /// What the image is a difference to.
+    pub(super) backing: Option<Backing>,
+    /// It has dirty bitmaps, which nobody keeps up to date here.
+    pub(super) has_bitmaps: bool,
+}
+
+/// A backing file as the header names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Backing {
+    pub(super) name: String,
+    pub(super) format: Option<String>,
+}
+
+/// Why an image can't be used, and the way out where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// Another format.
+    #[error("the file doesn't begin as qcow2 images do; give the format that it has, as format=raw does")]
+    Magic,
+    /// The file is too short.
+    #[error("the file ends within its header, after {0} bytes")]
+    Truncated(u64),
+    /// Versions 1 and above 3.
+    #[error("the image is of version {0}, and only 2 and 3 can be read; {CONVERT}")]
+    Version(u32),
+    /// An encrypted image.
+    #[error(
+        "the image is encrypted ({0}), which can't be read; {CONVERT}, with --object secret for the old one"
+    )]
+    Encrypted(&'static str),
+    /// `compression_type`.
+    #[error("the image is compressed by {0}, which can't be read; {CONVERT}")]
+    Compression(&'static str),
+    /// Incompatible feature 4.
+    #[error("the image has extended L2 entries (subclusters), which can't be read; {CONVERT}")]
+    ExtendedL2,
+    /// Incompatible feature 2.
+    #[error("the image keeps its data in another file, which can't be read; {CONVERT}")]
+    DataFile,
+    /// Incompatible features 0 and 1.
+    #[error("the image is marked as {0}; repair it with qemu-img check -r all")]
+    Broken(&'static str),
+    /// An incompatible feature that is not specified.
+    #[error("the image needs a feature that can't be known, incompatible feature {0}")]
+    Feature(u32),
+    /// Bitmaps would be out of date after a write.
+    #[error(
+        "the image has dirty bitmaps, which writing would make useless; \
+         add readonly=on, or remove them with qemu-img bitmap --remove"
+    )]
+    Bitmaps,
+    /// A value that no image has.
+    #[error("the header's {field} is {value}: {why}")]
+    Field {
+        /// Its name in the specification.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// What is wrong with that.
+        why: &'static str,
+    },
+    /// A header extension that no image has.
+    #[error("the header extension {kind:#010x} of {len} bytes {why}")]
+    Extension {
+        /// Its type.
+        kind: u32,
+        /// Its length.
+        len: u64,
+        /// What is wrong with that.
+        why: &'static str,
+    },
+    /// A name in the header is not text.
+    #[error("the header's {0} is not UTF-8")]
+    NotText(&'static str),
+}
+
+/// The way out of all that another program can read.
+const CONVERT: &str = "qemu-img convert -O qcow2 OLD NEW makes one that can";
+
+impl Header {
+    /// Reads and checks the header of the image in `file`, which has `len` bytes, for use with or without `writing`.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read; or the inner one: the image can't be.
+    pub(super) fn read(file: &File, len: u64, writing: bool) -> io::Result<Result<Self, HeaderError>> {
+        // Nothing outside of the first cluster belongs to the header, and no cluster is larger.
+        let most = len.min(1 << MAX_CLUSTER_BITS);
+        let mut start = vec![0; usize::try_from(most.min(V3_LEN as u64)).map_err(io::Error::other)?];
+        file.read_exact_at(&mut start, 0)?;
+        let cluster = match Fields::read_from_prefix(&start) {
+            Ok((fields, _)) if fields.magic == MAGIC => 1 << fields.cluster_bits.get().min(MAX_CLUSTER_BITS),
+            _ => 0,
+        };
+        let mut bytes =
+            vec![0; usize::try_from(most.min(cluster)).map_err(io::Error::other)?.max(start.len())];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(Self::parse(&bytes, len, writing))
+    }
+
+    /// Checks a header. `bytes` is the image's first cluster, or all of it; `len` is the length of the file.
+    pub(super) fn parse(bytes: &[u8], len: u64, writing: bool) -> Result<Self, HeaderError> {
+        let truncated = || HeaderError::Truncated(len);
+        if !bytes.starts_with(&MAGIC) {
+            return Err(HeaderError::Magic);
+        }
+        let (fields, rest) = Fields::read_from_prefix(bytes).map_err(|_| truncated())?;
+        let more = match fields.version.get() {
+            2 => None,
+            3 => Some(MoreFields::read_from_prefix(rest).map_err(|_| truncated())?.0),
+            version => return Err(HeaderError::Version(version)),
+        };
+        // What says that all else may mean something different comes first.
+        match fields.crypt_method.get() {
+            0 => {}
+            1 => return Err(HeaderError::Encrypted("AES")),
+            2 => return Err(HeaderError::Encrypted("LUKS")),
+            _ => return Err(HeaderError::Encrypted("in an unknown way")),
+        }
+        if let Some(more) = &more {
+            check_features(more, bytes)?;
+        }
+        let cluster_size = check_clusters(&fields, more.as_ref())?;
+        check_size(&fields, cluster_size)?;
+        check_tables(&fields, cluster_size, len)?;
+
+        let name = backing_name(&fields, bytes, cluster_size)?;
+        let header_len = more.map_or(V2_LEN, |more| more.header_length.get() as usize);
+        // In version 2 they may end where a name begins; in 3 an extension ends them.
+        let end = usize::try_from(fields.backing_file_offset.get()).ok();
+        let end = end.filter(|&offset| offset > 0 && more.is_none());
+        let extensions = Extensions::parse(bytes, header_len, end)?;
+        let clean = more.is_some_and(|more| more.autoclear_features.get() & 1 != 0);
+        let has_bitmaps = extensions.bitmaps && clean;
+        if has_bitmaps && writing {
+            return Err(HeaderError::Bitmaps);
+        }
+        let backing = name.map(|name| Backing { name, format: extensions.backing_format });
+        Ok(Self { size: fields.size.get(), backing, has_bitmaps })
+    }
+}
+
+fn check_features(more: &MoreFields, bytes: &[u8]) -> Result<(), HeaderError> {
+    let features = more.incompatible_features.get();
+    let compression = bytes.get(V3_LEN).filter(|_| more.header_length.get() as usize > V3_LEN).copied();
+    if features != 0 {
+        return Err(match features.trailing_zeros() {
+            0 => HeaderError::Broken("dirty"),
+            1 => HeaderError::Broken("corrupt"),
+            2 => HeaderError::DataFile,
+            3 if compression == Some(1) => HeaderError::Compression("zstd"),
+            3 => HeaderError::Compression("something unknown"),
+            4 => HeaderError::ExtendedL2,
+            unknown => HeaderError::Feature(unknown),
+        });
+    }
+    match compression {
+        None | Some(0) => Ok(()),
+        Some(value) => Err(field("compression_type", value, "feature bit 3 is missing")),
+    }
+}
+
+/// Checks what lengths are in units of, and returns the size of a cluster.
+fn check_clusters(fields: &Fields, more: Option<&MoreFields>) -> Result<u64, HeaderError> {
+    let bits = fields.cluster_bits.get();
+    if !(MIN_CLUSTER_BITS..=MAX_CLUSTER_BITS).contains(&bits) {
+        return Err(field("cluster_bits", bits, "it must be 9 to 21"));
+    }
+    let cluster_size = 1_u64 << bits;
+    if let Some(more) = more {
+        let (order, len) = (more.refcount_order.get(), more.header_length.get());
+        if order > MAX_REFCOUNT_ORDER {
+            return Err(field("refcount_order", order, "it must be at most 6"));
+        }
+        if (len as usize) < V3_LEN || !len.is_multiple_of(8) || u64::from(len) > cluster_size {
+            return Err(field(
+                "header_length",
+                len,
+                "it must be at least 104, a multiple of 8, and within a cluster",
+            ));
+        }
+    }
+    Ok(cluster_size)
+}
+
+fn check_size(fields: &Fields, cluster_size: u64) -> Result<(), HeaderError> {
+    let (size, entries) = (fields.size.get(), u64::from(fields.l1_size.get()));
+    if size == 0 {
+        return Err(field("size", size, "there is no disk in it; give it a size with qemu-img resize"));
+    }
+    if !size.is_multiple_of(SECTOR_SIZE) {
+        return Err(field("size", size, "it must be whole sectors of 512 bytes"));
+    }
+    if entries > MAX_L1_ENTRIES {
+        return Err(field("l1_size", entries, "it must be at most 4194304"));
+    }
+    // An L2 table is a cluster of eight-byte entries, one for a cluster.
+    let covered = cluster_size * (cluster_size / 8);
+    if size.div_ceil(covered) > entries {
+        return Err(field("l1_size", entries, "it is too small for the size"));
+    }
+    Ok(())
+}
+
+/// Checks that the tables lie in the file, behind the header.
+fn check_tables(fields: &Fields, cluster_size: u64, len: u64) -> Result<(), HeaderError> {
+    let check = |name, offset: u64, bytes: u64| {
+        if offset == 0 || !offset.is_multiple_of(cluster_size) {
+            return Err(field(name, offset, "it must be a multiple of the cluster size"));
+        }
+        match offset.checked_add(bytes) {
+            Some(end) if end <= len => Ok(()),
+            _ => Err(field(name, offset, "the table ends past the end of the file")),
+        }
+    };
+    check("l1_table_offset", fields.l1_table_offset.get(), u64::from(fields.l1_size.get()) * 8)?;
+    let clusters = fields.refcount_table_clusters.get();
+    let table = u64::from(clusters) * cluster_size;
+    if clusters == 0 || table > MAX_REFCOUNT_TABLE {
+        return Err(field("refcount_table_clusters", clusters, "it must be 1 to 8 MiB"));
+    }
+    check("refcount_table_offset", fields.refcount_table_offset.get(), table)
+}
+
+fn backing_name(fields: &Fields, bytes: &[u8], cluster_size: u64) -> Result<Option<String>, HeaderError> {
+    let (offset, len) = (fields.backing_file_offset.get(), u64::from(fields.backing_file_size.get()));
+    if offset == 0 || len == 0 {
+        return Ok(None);
+    }
+    if len > MAX_NAME {
+        return Err(field("backing_file_size", len, "it must be at most 1023"));
+    }
+    let end = offset.checked_add(len).filter(|&end| end <= cluster_size);
+    let name = end.and_then(|end| bytes.get(usize::try_from(offset).ok()?..usize::try_from(end).ok()?));
+    let Some(name) = name.filter(|_| offset >= V2_LEN as u64) else {
+        return Err(field(
+            "backing_file_offset",
+            offset,
+            "the name must lie in the first cluster, behind the header",
+        ));
+    };
+    text("backing file name", name).map(Some)
+}
+
+/// What is of interest in the header extensions.
+#[derive(Debug, Default)]
+struct Extensions {
+    backing_format: Option<String>,
+    bitmaps: bool,
+}
+
+impl Extensions {
+    /// Reads the extensions from `offset` on, up to the one that ends them, or `end`.
+    fn parse(bytes: &[u8], offset: usize, end: Option<usize>) -> Result<Self, HeaderError> {
+        let mut found = Self::default();
+        let all = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes);
+        let mut rest = all.get(offset..).unwrap_or_default();
+        while let Ok((&[kind, len], data)) = <[U32; 2]>::ref_from_prefix(rest) {
+            let (kind, len) = (kind.get(), len.get() as usize);
+            if kind == END {
+                break;
+            }
+            let wrong = |why| HeaderError::Extension { kind, len: len as u64, why };
+            let contents = data.get(..len).ok_or_else(|| wrong("ends past the header"))?;
+            match kind {
+                BACKING_FORMAT => found.backing_format = Some(text("backing file format", contents)?),
+                // imago takes the table apart in entries of this length without looking whether they are whole.
+                FEATURE_NAMES if !len.is_multiple_of(FEATURE_NAME_LEN) => {
+                    return Err(wrong("is no table of feature names"));
+                }
+                BITMAPS => found.bitmaps = true,
+                _ => {}
+            }
+            rest = data.get(len.next_multiple_of(8)..).unwrap_or_default();
+        }
+        Ok(found)
+    }
+}
+
+fn field(field: &'static str, value: impl Into<u64>, why: &'static str) -> HeaderError {
+    HeaderError::Field { field, value: value.into(), why }
+}
+
+fn text(what: &'static str, bytes: &[u8]) -> Result<String, HeaderError> {
+    str::from_utf8(bytes).map(str::to_owned).map_err(|_| HeaderError::NotText(what))
+}
+
+#[cfg(test)]
+#[path = "guard_test.rs"]
+mod tests;
