@@ -3,6 +3,7 @@
 //! A [`Disk`] is opened, checked and locked once, before the guest starts, and outlives resets of the machine. Guest
 //! memory is handed down as it is, so that a transfer is copied once: by the kernel.
 
+pub mod format;
 pub mod guard;
 mod lock;
 pub mod qcow2;

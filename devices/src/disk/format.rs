@@ -1,0 +1,218 @@
+//! Which format a disk has, and how not to be misled about it.
+//!
+//! A guest owns every byte of a raw disk. If it writes what another format begins with, whoever guesses the format next
+//! opens whatever file of the host those bytes name. So a disk that was taken for raw because it looked like nothing
+//! else stays one: the write that would change its looks is refused.
+
+use std::{
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use vm_memory::VolatileSlice;
+
+use super::{
+    BlockSize, Disk, SECTOR_SIZE, guard,
+    qcow2::{Qcow2Disk, Qcow2Error, Qcow2Options},
+    raw::{DiskError, DiskOptions, Opened, RawDisk},
+    vmdk::{Vmdk, VmdkError, VmdkOptions},
+};
+
+/// The part of a disk that gives it its looks: a sector.
+const SECTOR_LEN: usize = 512;
+
+/// A format of disk images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The file's bytes are the disk's.
+    Raw,
+    /// QEMU's.
+    Qcow2,
+    /// VMware's.
+    Vmdk,
+}
+
+/// How to open an image of any format.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// How to open its file.
+    pub disk: DiskOptions,
+    /// Its format; without, what it looks like.
+    pub format: Option<Format>,
+    /// Where files that the image names may be, besides its own folder and what is below it.
+    pub backing_root: Option<PathBuf>,
+}
+
+/// Why an image can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its file can't be.
+    #[error(transparent)]
+    File(#[from] DiskError),
+    /// It is no good qcow2 image.
+    #[error(transparent)]
+    Qcow2(#[from] Qcow2Error),
+    /// It can't be read.
+    #[error("disk {} can't be read", path.display())]
+    Read {
+        /// The image.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// It is no good vmdk image.
+    #[error(transparent)]
+    Vmdk(#[from] VmdkError),
+}
+
+/// Opens and locks the image at `path`.
+///
+/// # Errors
+///
+/// Those of its format: [`RawDisk::open`], [`Qcow2Disk::open`], [`Vmdk::open`].
+pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Disk>, OpenError> {
+    // A vmdk is never written to, so it need not be writable.
+    let disk = match options.format {
+        Some(Format::Vmdk) => DiskOptions { read_only: true, ..options.disk },
+        _ => options.disk,
+    };
+    let opened = Opened::open(path, &disk)?;
+    let format = match options.format {
+        Some(format) => Some(format),
+        None => looks(&opened).map_err(|source| OpenError::Read { path: path.to_owned(), source })?,
+    };
+    Ok(match format {
+        Some(Format::Raw) => Arc::new(RawDisk::new(opened, path, &disk)?),
+        Some(Format::Qcow2) => {
+            let options = Qcow2Options { disk, backing_root: options.backing_root.clone() };
+            Arc::new(Qcow2Disk::new(opened, path, &options)?)
+        }
+        Some(Format::Vmdk) => {
+            // It locks its files in its own way.
+            drop(opened);
+            Arc::new(Vmdk::open(path, &VmdkOptions { backing_root: options.backing_root.clone() })?)
+        }
+        None => Arc::new(GuessedRaw(RawDisk::new(opened, path, &disk)?)),
+    })
+}
+
+/// What the file looks like; `None`: nothing special.
+fn looks(opened: &Opened) -> io::Result<Option<Format>> {
+    let mut start = [0; SECTOR_LEN];
+    let len = opened.len.min(SECTOR_SIZE);
+    opened.file.read_exact_at(&mut start[..usize::try_from(len).map_err(io::Error::other)?], 0)?;
+    Ok(Magic::of(&start).and_then(Magic::format))
+}
+
+/// A disk that was taken for raw by its looks.
+#[derive(Debug)]
+struct GuessedRaw(RawDisk);
+
+/// The formats whose images can name other files, and that a program would know by their first sector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Magic {
+    Qcow,
+    Qed,
+    Vmdk,
+}
+
+impl Magic {
+    /// What begins with `sector`.
+    fn of(sector: &[u8]) -> Option<Self> {
+        match sector {
+            _ if sector.starts_with(&guard::MAGIC) => Some(Self::Qcow),
+            _ if sector.starts_with(b"QED\0") => Some(Self::Qed),
+            _ => Vmdk::is_vmdk(sector).then_some(Self::Vmdk),
+        }
+    }
+
+    /// The format that such a file is taken for here.
+    fn format(self) -> Option<Format> {
+        match self {
+            Self::Qcow => Some(Format::Qcow2),
+            Self::Vmdk => Some(Format::Vmdk),
+            Self::Qed => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Qcow => "qcow2",
+            Self::Qed => "qed",
+            Self::Vmdk => "vmdk",
+        }
+    }
+}
+
+impl GuessedRaw {
+    /// Writes to the first sector what is in `buffers` for it, from `offset` on, unless the disk would look like another
+    /// format's image then, and does not already. What was looked at is what is written: the guest can change its memory
+    /// at any time.
+    fn write_first(&self, buffers: &[VolatileSlice<'_>], offset: usize) -> io::Result<()> {
+        let mut before = [0; SECTOR_LEN];
+        self.0.read_at(&[VolatileSlice::from(&mut before[..])], 0)?;
+        let mut after = before;
+        let mut rest = &mut after[offset..];
+        for buffer in buffers {
+            let copied = buffer.copy_to(rest);
+            rest = &mut rest[copied..];
+        }
+        if let Some(magic) = Magic::of(&after)
+            && Magic::of(&before) != Some(magic)
+        {
+            return Err(io::Error::other(format!(
+                "it would make the disk look like a {} image, and no format was given; add format=raw to allow that",
+                magic.name()
+            )));
+        }
+        self.0.write_at(&[VolatileSlice::from(&mut after[..])], 0)
+    }
+}
+
+impl Disk for GuessedRaw {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.0.is_read_only()
+    }
+
+    fn block_size(&self) -> BlockSize {
+        self.0.block_size()
+    }
+
+    fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
+        self.0.read_at(buffers, offset)
+    }
+
+    fn write_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
+        let offset_in_first = usize::try_from(offset).ok().filter(|&offset| offset < SECTOR_LEN);
+        let Some(offset_in_first) = offset_in_first else {
+            return self.0.write_at(buffers, offset);
+        };
+        self.write_first(buffers, offset_in_first)?;
+        let mut skip = SECTOR_LEN - offset_in_first;
+        let mut rest = Vec::new();
+        for buffer in buffers {
+            let skipped = skip.min(buffer.len());
+            skip -= skipped;
+            rest.push(buffer.offset(skipped).map_err(io::Error::other)?);
+        }
+        self.0.write_at(&rest, SECTOR_SIZE)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+#[path = "format_test.rs"]
+mod tests;
