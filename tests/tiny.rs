@@ -217,6 +217,39 @@ fn a_disk_that_fails_fails_the_request_and_nothing_else() {
 }
 
 #[test]
+fn a_guest_writes_to_qcow2() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let qemu_img = |words: &[&str]| {
+        std::process::Command::new("qemu-img").args(words).current_dir(folder.path()).output()
+    };
+    let created = qemu_img(&["create", "-q", "-f", "qcow2", "base", "1M"])
+        .and_then(|_| qemu_img(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "base", "disk"]));
+    match created {
+        Ok(created) => assert!(created.status.success(), "{}", stderr(&created)),
+        Err(error) => return println!("skipped: qemu-img: {error}"),
+    }
+    let base = fs::read(folder.path().join("base")).unwrap();
+    let disk = folder.path().join("disk");
+    let output = run("blk_write", &["--disk", disk.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "near 0\nfar 0\nnear again 0\nflush 0\nread far 0\n");
+    assert_eq!(stderr(&output), "");
+    let checked = qemu_img(&["check", "-f", "qcow2", "disk"]).unwrap();
+    assert!(checked.status.success(), "{}{}", stdout(&checked), stderr(&checked));
+    let converted = qemu_img(&["convert", "-f", "qcow2", "-O", "raw", "disk", "raw"]).unwrap();
+    assert!(converted.status.success(), "{}", stderr(&converted));
+    let mut expected = vec![0; 1 << 20];
+    for sector in [1, 2, 1024] {
+        expected[sector * 512..sector * 512 + 8].copy_from_slice(b"written!");
+    }
+    assert!(fs::read(folder.path().join("raw")).unwrap() == expected);
+    assert!(fs::read(folder.path().join("base")).unwrap() == base);
+}
+
+#[test]
 fn random_accesses_never_stop_the_vmm() {
     if no_kvm() {
         return;

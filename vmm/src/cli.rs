@@ -68,7 +68,7 @@ pub struct MachineArgs {
     #[arg(long, short, value_name = "SIZE", default_value = "512M")]
     pub memory: String,
 
-    /// Disk: PATH, or path=PATH[,readonly=on][,serial=TEXT][,direct=on]; repeatable, in order
+    /// Disk: PATH, or path=PATH[,format=raw|qcow2|vmdk][,backing-root=DIR][,readonly=on][,serial=TEXT][,direct=on]; repeatable, in order
     #[arg(long, value_name = "DISK")]
     pub disk: Vec<String>,
 

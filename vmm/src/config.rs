@@ -9,7 +9,7 @@ use arch::cpu::{
     spec::{CpuSpec, Nested, SpecError},
     topology::Topology,
 };
-use devices::virtio::block::Serial;
+use devices::{disk::format::Format, virtio::block::Serial};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
@@ -73,6 +73,34 @@ pub struct DiskConfig {
     /// Go around the host's page cache.
     #[serde(default)]
     pub direct: bool,
+    /// The image's format; without, it is looked at.
+    #[serde(default)]
+    pub format: Option<FormatName>,
+    /// Where files that the image names may be, besides its own folder.
+    #[serde(default, rename = "backing-root")]
+    pub backing_root: Option<PathBuf>,
+}
+
+/// `format=` of `--disk`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum FormatName {
+    /// The file's bytes are the disk's.
+    Raw,
+    /// QEMU's.
+    Qcow2,
+    /// VMware's; read-only.
+    Vmdk,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Raw => Self::Raw,
+            FormatName::Qcow2 => Self::Qcow2,
+            FormatName::Vmdk => Self::Vmdk,
+        }
+    }
 }
 
 /// `--serial`.

@@ -37,6 +37,9 @@ fn keys_and_bare_values_both_work() {
     assert_eq!(paths, ["a.img", "b.img", "c"]);
     assert_eq!(disks.iter().map(|disk| disk.readonly).collect::<Vec<_>>(), [false, true, true]);
     assert_eq!((disks[1].serial, disks[1].direct), ("S1".parse().unwrap(), true));
+    let disk = &parse(&["--disk", "vm.img,format=qcow2,backing-root=/images"]).unwrap().disks[0];
+    assert_eq!((disk.format, &disk.backing_root), (Some(FormatName::Qcow2), &Some("/images".into())));
+    assert_eq!((disks[1].format, &disks[1].backing_root), (None, &None));
     for smp in ["6,sockets=2,threads=3", "cpus=6,cores=1,sockets=2,threads=3"] {
         assert_eq!(parse(&["--smp", smp]).unwrap().topology, Topology::new(2, 1, 1, 3).unwrap());
     }
@@ -46,7 +49,7 @@ fn keys_and_bare_values_both_work() {
 
 #[test]
 fn what_is_wrong_is_named_with_what_would_do() {
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["--smp", "0"], "at least one"),
         (&["--smp", "many"], "a whole number"),
         (&["--smp", "99999999999"], "too large"),
@@ -60,6 +63,7 @@ fn what_is_wrong_is_named_with_what_would_do() {
         (&["--memory", "size=2G,hugepages=maybe"], "on or off"),
         (&["--memory", "lots"], "--memory lots"),
         (&["--disk", "path=a,colour=red"], "unknown field `colour`"),
+        (&["--disk", "path=a,format=vdi"], "unknown variant `vdi`, expected one of"),
         (&["--disk", "readonly=on"], "missing field `path`"),
         (&["--disk", ""], "the path is missing"),
         (&["--disk", "path=a,serial=123456789012345678901"], "at most 20 characters"),

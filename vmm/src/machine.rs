@@ -21,7 +21,8 @@ use devices::{
     bus::Bus,
     disk::{
         Disk,
-        raw::{DiskOptions, RawDisk},
+        format::{self, OpenError, OpenOptions},
+        raw::DiskOptions,
     },
     pci::{ConfigPorts, Ecam, PciRoot},
     platform::{DebugExit, I8042, PowerManagement, Serial},
@@ -95,9 +96,16 @@ impl OpenDisk {
     /// # Errors
     ///
     /// There is no such disk, or it can't be used as asked.
-    pub fn open(config: &DiskConfig) -> Result<Self, devices::disk::raw::DiskError> {
-        let options = DiskOptions { read_only: config.readonly, direct: config.direct };
-        let disk = Arc::new(RawDisk::open(&config.path, &options)?);
+    pub fn open(config: &DiskConfig) -> Result<Self, OpenError> {
+        let options = OpenOptions {
+            disk: DiskOptions { read_only: config.readonly, direct: config.direct },
+            format: config.format.map(Into::into),
+            backing_root: config.backing_root.clone(),
+        };
+        let disk = format::open(&config.path, &options)?;
+        if disk.is_read_only() && !config.readonly {
+            log::warn!("disk {}: images of its format are never written to, so it is read-only", disk.name());
+        }
         Ok(Self { config: config.clone(), disk })
     }
 }
