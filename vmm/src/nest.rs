@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! host:     nvmm nest          makes the image and the disk, starts level 1, compares its disk, tells how it went
-//! level 1:  Linux, /init=nvmm  compares its CPU, checks its disk, loads KVM, makes image and disk, starts level 2, ...
+//! level 1:  Linux, /init=nvmm  compares its CPU, checks its disk, loads KVM, runs the check, starts level 2, ...
 //! level 2:  Linux, /init=nvmm  compares its CPU, checks its disk, powers off
 //! ```
 //!
 //! With an emulated host, level 0 is an emulator's machine whose /init is nvmm too, in the host's part.
 
 mod breakage;
+mod checked;
 pub mod child;
 mod cpio;
 mod disk;
@@ -167,6 +168,9 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
             let facts = Facts::gather();
             let below = facts.features.clone();
             say(&Line { level: 0, said: Said::Up(facts) });
+            // What it lacks for this run was seen before.
+            let (check, _) = checked::run(args.levels > 1);
+            say(&Line { level: 0, said: Said::Check(check) });
             let nvmm = env::current_exe().context("finding nvmm itself")?;
             let first =
                 Level { number: 1, manifest: &manifest, nvmm: &nvmm, kernel: &kernel.path, image: &image };
@@ -299,8 +303,11 @@ fn prepare(
             let modules = Modules::open(&dir)?;
             let resolve = |wanted: &[&str]| modules.resolve(wanted, kernel.release.as_deref());
             let kvm: Vec<_> = virt.map(Virt::module).into_iter().collect();
-            // Without it MSRs are not compared.
-            let msr = resolve(&["msr"]).unwrap_or_default();
+            // SVM has no MSRs to compare, and without the module VMX's are not.
+            let msr = match virt {
+                Some(Virt::Vmx) => resolve(&["msr"]).unwrap_or_default(),
+                _ => vec![],
+            };
             [resolve(&["virtio_pci", "virtio_blk"])?, resolve(&kvm)?, msr]
         }
     };

@@ -13,7 +13,7 @@ use super::pid1::{self, Pid1};
 use super::promise::Promise;
 use super::record::Kind;
 use super::report::Said;
-use super::{breakage, disk};
+use super::{breakage, checked, disk};
 use crate::host::Host;
 
 /// True in the process that is to call [`main`]. PID 1 alone is not enough: in a container that may be anyone.
@@ -61,6 +61,9 @@ fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     }
     let host = Host::open(Path::new("/dev/kvm")).context(Kind::KvmDidNotLoad)?;
     pid1.say(Said::Kvm);
+    let (check, outcome) = checked::run(pid1.level + 1 < manifest.levels);
+    pid1.say(Said::Check(check));
+    outcome?;
     let image = image::pack(&manifest, |name| {
         fs::read(image::in_root(name)).with_context(|| format!("reading /{name}"))
     })?;

@@ -112,6 +112,8 @@ pub struct LevelRecord {
     pub facts: Option<Facts>,
     /// Its disk check.
     pub disk: Option<DiskRecord>,
+    /// What `nvmm check` says there, once its KVM is loaded.
+    pub check: Option<CheckRecord>,
     /// KVM's statistics of the guest that this level ran: `exits`, `io_exits`, `mmio_exits`, `irq_exits`, `halt_exits` ...
     #[serde(default)]
     pub exits: BTreeMap<String, u64>,
@@ -133,6 +135,7 @@ impl LevelRecord {
             passed: None,
             facts: None,
             disk: None,
+            check: None,
             exits: BTreeMap::new(),
             status: Status::NotReached,
         }
@@ -150,6 +153,17 @@ pub struct DiskRecord {
     pub write_seconds: f64,
     /// The file outside holds what the level said of it.
     pub verified: bool,
+}
+
+/// What `nvmm check` says on a level; where it can't tell, nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRecord {
+    /// Whether nvmm can run guests.
+    pub kvm: Option<bool>,
+    /// Whether these can run guests of their own: the proof was run.
+    pub nested: Option<bool>,
+    /// The ids of what it warns of.
+    pub warnings: Vec<String>,
 }
 
 /// How a level went.

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
-use super::record::Kind;
+use super::record::{CheckRecord, Kind};
 
 const REPORT: &str = "@nest";
 
@@ -35,6 +35,8 @@ pub enum Said {
     Up(Facts),
     /// Its KVM is there.
     Kvm,
+    /// `nvmm check` says this of it.
+    Check(CheckRecord),
     /// Its disk check is done.
     Disk {
         /// CRC-32 of what it read.

@@ -16,6 +16,7 @@ fn every_report_survives_the_console_of_a_lower_level() {
         Said::Start,
         Said::Entered,
         Said::Kvm,
+        Said::Check(CheckRecord { kvm: Some(true), nested: None, warnings: vec!["kernel-old".into()] }),
         Said::Exits([("io_exits".into(), 9)].into()),
         Said::Up(facts()),
         Said::Disk { read: 1, wrote: u32::MAX, read_ms: 2, write_ms: 3 },

@@ -75,6 +75,10 @@ impl Run {
                 level.kvm_loaded = Some(at);
                 Some("KVM loaded".to_owned())
             }
+            Said::Check(check) => {
+                level.check = Some(check.clone());
+                None
+            }
             Said::Disk { read_ms, write_ms, .. } => {
                 let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
                 level.disk = Some(DiskRecord {

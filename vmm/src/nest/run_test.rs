@@ -1,4 +1,5 @@
 use super::*;
+use crate::nest::record::CheckRecord;
 
 fn facts(hypervisor: &str) -> Facts {
     Facts {
@@ -57,6 +58,7 @@ fn a_run_passes_when_every_level_was_verified() {
         work(run, 1);
         work(run, 2);
         take(run, 1, Said::Exits([("io_exits".into(), 7)].into()));
+        take(run, 1, Said::Check(CheckRecord { kvm: Some(true), nested: Some(true), warnings: vec![] }));
         take(run, 2, Said::Done);
         take(run, 1, Said::Done);
     });
@@ -67,6 +69,7 @@ fn a_run_passes_when_every_level_was_verified() {
     assert_eq!((one.started, one.kvm_loaded, one.exits["io_exits"]), (Some(1.0), Some(4.24), 7));
     let disk = DiskRecord { bytes: AREA, read_seconds: 0.5, write_seconds: 2.0, verified: true };
     assert_eq!(one.disk, Some(disk));
+    assert_eq!(one.check.unwrap().nested, Some(true));
 }
 
 #[test]
