@@ -22,6 +22,65 @@ pub(crate) struct Lab {
     pub(crate) generic: Kernel,
 }
 
+/// What is broken on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
+#[derive(Debug)]
+struct Broken {
+    what: &'static str,
+    options: &'static [&'static str],
+    status: i32,
+    says: &'static str,
+}
+
+const BROKEN: [Broken; 5] = [
+    Broken {
+        what: "an initramfs without KVM's module",
+        options: &["--modules", "none"],
+        status: 10,
+        says: "level 0: KVM did not load",
+    },
+    Broken {
+        what: "a CPU model that can't nest",
+        options: &["--cpu", "qemu64"],
+        status: 11,
+        says: "level 1: no nesting: no SVM/VMX in the CPU model",
+    },
+    Broken {
+        what: "a kernel that panics",
+        options: &["--cmdline", "nvmm.test=panic@1"],
+        status: 11,
+        says: "level 1: the kernel did not start",
+    },
+    Broken {
+        what: "a CPU other than promised",
+        options: &["--cmdline", "nvmm.test=cpu@1"],
+        status: 11,
+        says: "level 1: the CPU differs: CPUID.01H:ECX",
+    },
+    Broken {
+        what: "a level that hangs",
+        options: &["--cmdline", "nvmm.test=hang@1", "--timeout", "25"],
+        status: 11,
+        says: "level 1: timed out",
+    },
+];
+
+impl Broken {
+    fn run(&self, lab: &Lab) -> Outcome {
+        match nest(&lab.nvmm, &lab.cloud, Host::Svm, 2).args(self.options).output() {
+            Ok(output) => self.judge(output.status.code(), &everything(&output)),
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+
+    fn judge(&self, status: Option<i32>, said: &str) -> Outcome {
+        if status == Some(self.status) && said.contains(self.says) {
+            Outcome::Passed
+        } else {
+            Outcome::Failed(format!("not {} and {:?}, but {status:?}:\n{said}", self.status, self.says))
+        }
+    }
+}
+
 /// Runs them all.
 pub(crate) fn run(lab: &Lab, report: &mut Report) {
     let report = Mutex::new(report);
@@ -38,12 +97,18 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
             show(&name, took, outcome);
         }
     };
+    let broken = |broken: &Broken| {
+        let start = Instant::now();
+        let outcome = broken.run(lab);
+        show(&format!("{} is told as that", broken.what), start.elapsed(), outcome);
+    };
     boot(Host::Kvm, &lab.cloud, 2);
     thread::scope(|scope| {
         scope.spawn(|| {
             boot(Host::Svm, &lab.cloud, 2);
             boot(Host::Svm, &lab.cloud, 3);
             boot(Host::Svm, &lab.generic, 2);
+            BROKEN.iter().for_each(broken);
             scenarios(Host::Svm);
         });
         scope.spawn(|| {
