@@ -1,10 +1,18 @@
-use std::{error::Error, fs, process::Command};
+use std::{error::Error, fs, process::Command, thread, time::Duration};
 
 use tempfile::TempDir;
 
 use super::*;
 
+/// Opens a disk that nobody else has. A child that another test has just forked holds a lock that was dropped here until it
+/// runs its program.
 fn open_as(path: &Path, format: Option<Format>) -> Result<Arc<dyn Disk>, OpenError> {
+    for _ in 0..100 {
+        match open(path, &OpenOptions { format, ..OpenOptions::default() }) {
+            Err(error) if format!("{error:?}").contains("InUse") => thread::sleep(Duration::from_millis(20)),
+            opened => return opened,
+        }
+    }
     open(path, &OpenOptions { format, ..OpenOptions::default() })
 }
 
