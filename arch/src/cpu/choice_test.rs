@@ -55,6 +55,13 @@ fn what_a_model_says_of_vmx_counts() {
 }
 
 #[test]
+fn svm_without_any_of_its_parts_has_its_leaf() {
+    let parts: Vec<_> = SVM_PARTS.iter().map(|id| format!(",-{id}")).collect();
+    let profile = resolve(&epyc(), &format!("Opteron_G1,+svm{}", parts.concat())).unwrap();
+    assert!(has(&profile, "svm") && profile.leaves(0).covers(svm::FUNCTION));
+}
+
+#[test]
 fn nothing_is_said_of_ept_without_ept() {
     let cap = |spec| resolve(&haswell(), spec).unwrap().capability_msrs()[&msr::VMX_EPT_VPID_CAP];
     let whole = cap("host-passthrough");

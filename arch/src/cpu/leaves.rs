@@ -86,8 +86,9 @@ pub(super) const WITH_FEATURES: [(u32, &str); 7] = [
 /// The last leaf of both ranges: what the model says, or more if its features need more.
 fn levels(model: &NamedModel, granted: FeatureSet) -> [u32; 2] {
     let [mut level, mut xlevel] = [model.level, model.xlevel];
-    if has(granted, "xsave") {
-        level = level.max(XSAVE);
+    for (function, _) in WITH_FEATURES.iter().filter(|(_, feature)| has(granted, feature)) {
+        let last = if *function < HYPERVISOR { &mut level } else { &mut xlevel };
+        *last = (*last).max(*function);
     }
     for id in granted.iter() {
         match id.feature().place {
