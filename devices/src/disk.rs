@@ -11,20 +11,42 @@ pub mod raw;
 mod vectored;
 pub mod vmdk;
 
-use std::{fmt::Debug, io};
+use std::{fmt::Debug, fs::File, io, ops::Range};
 
 use vm_memory::VolatileSlice;
 
 /// The unit of virtio-blk's addresses and lengths, whatever a disk's block size is.
 pub const SECTOR_SIZE: u64 = 512;
 
-/// Blocks as the driver should use them: powers of two, in bytes.
+/// Blocks as the driver should use them, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSize {
-    /// The least unit that can be addressed.
+    /// The least unit that can be addressed: a power of two.
     pub logical: u32,
-    /// The least unit that is written without reading first. At least `logical`.
+    /// The least unit that is written without reading first: a power of two, at least `logical`.
     pub physical: u32,
+    /// What a transfer is best made of: a multiple of `physical`, or 0 where nothing is better than another.
+    pub optimal: u32,
+    /// The least unit whose space can be given back: a multiple of `logical`.
+    pub discard: u32,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the disk into memory.
+    Read,
+    /// From memory onto the disk.
+    Write,
+}
+
+/// A run of a disk that is all alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Its length in bytes, more than 0.
+    pub len: u64,
+    /// It is known to be zeros, without reading it.
+    pub is_zero: bool,
 }
 
 /// An open disk. Any number of threads may use it at the same time.
@@ -32,10 +54,19 @@ pub trait Disk: Send + Sync + Debug {
     /// What messages call it: its path.
     fn name(&self) -> &str;
 
-    /// Its size in bytes, a multiple of [`SECTOR_SIZE`].
+    /// Its size in bytes, a multiple of [`SECTOR_SIZE`]. Only [`Disk::measure`] changes it.
     fn size(&self) -> u64;
 
-    /// Whether [`Disk::write_at`] is refused.
+    /// Looks whether the disk has grown, and returns its size from now on. It never shrinks.
+    ///
+    /// # Errors
+    ///
+    /// The host can't tell.
+    fn measure(&self) -> io::Result<u64> {
+        Ok(self.size())
+    }
+
+    /// Whether everything that would change it is refused.
     fn is_read_only(&self) -> bool;
 
     /// Its blocks.
@@ -55,10 +86,46 @@ pub trait Disk: Send + Sync + Debug {
     /// The host's. What the disk holds in that place is then unknown.
     fn write_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()>;
 
+    /// Makes `range` zeros, its ends multiples of [`SECTOR_SIZE`]; with `unmap`, its space may be given back. The caller
+    /// has checked that it lies within the disk.
+    ///
+    /// # Errors
+    ///
+    /// The host's. What the disk holds in that place is then unknown.
+    fn write_zeroes(&self, range: Range<u64>, unmap: bool) -> io::Result<()>;
+
+    /// Gives back the space of `range`, as far as that is possible, which need not be at all; its ends are multiples of
+    /// [`SECTOR_SIZE`]. What it reads as afterwards is not specified, but never what the guest has not written. The caller
+    /// has checked that it lies within the disk.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn discard(&self, range: Range<u64>) -> io::Result<()>;
+
     /// Returns once every write that has returned is on stable storage.
     ///
     /// # Errors
     ///
     /// The host's.
     fn flush(&self) -> io::Result<()>;
+
+    /// What is at `offset`, and for how many bytes, at most `len`, which is more than 0. The caller has checked that all of
+    /// it lies within the disk.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent>;
+
+    /// The files that hold the disk's bytes where the guest sees them, for [`Disk::file_for`].
+    fn files(&self) -> Vec<&File> {
+        Vec::new()
+    }
+
+    /// Which of [`Disk::files`] a transfer is to be done on, if the kernel can do all of it by itself. If not, it is for
+    /// [`Disk::read_at`] or [`Disk::write_at`].
+    fn file_for(&self, _direction: Direction, _buffers: &[VolatileSlice<'_>], _offset: u64) -> Option<usize> {
+        None
+    }
 }

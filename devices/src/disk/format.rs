@@ -5,7 +5,9 @@
 //! else stays one: the write that would change its looks is refused.
 
 use std::{
+    fs::File,
     io,
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,7 +16,7 @@ use std::{
 use vm_memory::VolatileSlice;
 
 use super::{
-    BlockSize, Disk, SECTOR_SIZE, guard,
+    BlockSize, Direction, Disk, Extent, SECTOR_SIZE, guard,
     qcow2::{Qcow2Disk, Qcow2Error, Qcow2Options},
     raw::{DiskError, DiskOptions, Opened, RawDisk},
     vmdk::{Vmdk, VmdkError, VmdkOptions},
@@ -180,6 +182,10 @@ impl Disk for GuessedRaw {
         self.0.size()
     }
 
+    fn measure(&self) -> io::Result<u64> {
+        self.0.measure()
+    }
+
     fn is_read_only(&self) -> bool {
         self.0.is_read_only()
     }
@@ -208,8 +214,29 @@ impl Disk for GuessedRaw {
         self.0.write_at(&rest, SECTOR_SIZE)
     }
 
+    fn write_zeroes(&self, range: Range<u64>, unmap: bool) -> io::Result<()> {
+        self.0.write_zeroes(range, unmap)
+    }
+
+    fn discard(&self, range: Range<u64>) -> io::Result<()> {
+        self.0.discard(range)
+    }
+
     fn flush(&self) -> io::Result<()> {
         self.0.flush()
+    }
+
+    fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
+        self.0.extent_at(offset, len)
+    }
+
+    fn files(&self) -> Vec<&File> {
+        self.0.files()
+    }
+
+    fn file_for(&self, direction: Direction, buffers: &[VolatileSlice<'_>], offset: u64) -> Option<usize> {
+        let looked_at = direction == Direction::Write && offset < SECTOR_SIZE;
+        if looked_at { None } else { self.0.file_for(direction, buffers, offset) }
     }
 }
 

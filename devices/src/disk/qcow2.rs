@@ -8,6 +8,7 @@ mod chain;
 use std::{
     fs::File,
     io, mem,
+    ops::Range,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
@@ -25,15 +26,12 @@ use imago::{
 use vm_memory::VolatileSlice;
 
 use super::{
-    BlockSize, Disk,
+    BlockSize, Disk, Extent,
     guard::HeaderError,
-    raw::{DiskError, DiskOptions, Opened},
+    raw::{DiskError, DiskOptions, FILE_BLOCK_SIZE, Opened},
     vectored,
 };
 use chain::{Chain, Link};
-
-/// Sectors that any partition table was made for. A smaller write than a page has no use of being smaller.
-const BLOCK_SIZE: BlockSize = BlockSize { logical: 512, physical: 4096 };
 
 /// How to open a qcow2 image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -237,7 +235,7 @@ impl Disk for Qcow2Disk {
     }
 
     fn block_size(&self) -> BlockSize {
-        BLOCK_SIZE
+        FILE_BLOCK_SIZE
     }
 
     fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
@@ -254,12 +252,24 @@ impl Disk for Qcow2Disk {
         })
     }
 
+    fn write_zeroes(&self, range: Range<u64>, _unmap: bool) -> io::Result<()> {
+        self.attempt(|| self.image.write_zeroes(range.start, range.end - range.start))
+    }
+
+    fn discard(&self, _range: Range<u64>) -> io::Result<()> {
+        Ok(())
+    }
+
     fn flush(&self) -> io::Result<()> {
         if self.read_only {
             return Ok(());
         }
         // The tables go to the file, and then all of it to the medium.
         self.attempt(|| self.image.flush().and_then(|()| self.image.sync()))
+    }
+
+    fn extent_at(&self, _offset: u64, len: u64) -> io::Result<Extent> {
+        Ok(Extent { len, is_zero: false })
     }
 }
 

@@ -3,20 +3,33 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Seek, SeekFrom},
+    iter,
+    ops::Range,
     os::{
         fd::AsRawFd,
         unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use rustix::fs::{AtFlags, StatxFlags, ioctl_blkpbszget, ioctl_blksszget, statx};
+use rustix::{
+    fs::{
+        AtFlags, FallocateFlags, SeekFrom as SeekTo, StatxFlags, fallocate, ioctl_blkpbszget,
+        ioctl_blksszget, seek, statx,
+    },
+    io::Errno,
+};
 use vm_memory::VolatileSlice;
 
-use super::{BlockSize, Disk, SECTOR_SIZE, lock, vectored};
+use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE, lock, vectored};
 
 /// The blocks of a disk that is a file: sectors that any partition table was made for, in pages of the page cache.
-const FILE_BLOCK_SIZE: BlockSize = BlockSize { logical: 512, physical: 4096 };
+pub(super) const FILE_BLOCK_SIZE: BlockSize =
+    BlockSize { logical: 512, physical: 4096, optimal: 0, discard: 4096 };
+
+/// Zeros that are written where the file can't make them, a part at a time.
+const ZEROES: usize = 256 << 10;
 
 /// Alignment for direct I/O where the kernel doesn't tell (before Linux 6.1): a page suits everything.
 const PAGE: u32 = 4096;
@@ -84,7 +97,7 @@ pub struct RawDisk {
     file: File,
     direct: Option<Direct>,
     /// Length of the file, which need not be whole sectors.
-    len: u64,
+    len: AtomicU64,
     block_size: BlockSize,
     read_only: bool,
 }
@@ -173,19 +186,50 @@ impl RawDisk {
             block_size: block_size.map_err(Failure::of(path))?,
             direct: direct.map_err(Failure::of(path))?,
             file,
-            len,
+            len: len.into(),
             read_only: options.read_only,
         })
     }
 
     /// The file to use for a transfer. What direct I/O can't do goes through the page cache, which the kernel keeps
     /// coherent with it: the odd sector, the odd address, and the part of a sector at the end of a file.
-    fn file_for(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> &File {
+    fn suitable(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> &File {
         match &self.direct {
-            Some(direct) if direct.can(buffers, offset) && offset + vectored::total(buffers) <= self.len => {
+            Some(direct)
+                if direct.can(buffers, offset) && offset + vectored::total(buffers) <= self.len() =>
+            {
                 &direct.file
             }
             _ => &self.file,
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Changes how `range` is stored; `false`: its file system can't.
+    fn allocate(&self, range: &Range<u64>, flags: FallocateFlags) -> io::Result<bool> {
+        loop {
+            match fallocate(
+                &self.file,
+                flags | FallocateFlags::KEEP_SIZE,
+                range.start,
+                range.end - range.start,
+            ) {
+                Ok(()) => return Ok(true),
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Where in the file what `whence` says begins, from `offset` on: its end, if nowhere.
+    fn seek(&self, whence: fn(u64) -> SeekTo, offset: u64) -> io::Result<u64> {
+        match seek(&self.file, whence(offset)) {
+            Err(Errno::NXIO) => Ok(u64::MAX),
+            found => Ok(found?),
         }
     }
 }
@@ -196,7 +240,13 @@ impl Disk for RawDisk {
     }
 
     fn size(&self) -> u64 {
-        self.len.next_multiple_of(SECTOR_SIZE)
+        self.len().next_multiple_of(SECTOR_SIZE)
+    }
+
+    fn measure(&self) -> io::Result<u64> {
+        let len = (&self.file).seek(SeekFrom::End(0))?;
+        self.len.fetch_max(len, Ordering::Relaxed);
+        Ok(self.size())
     }
 
     fn is_read_only(&self) -> bool {
@@ -208,12 +258,12 @@ impl Disk for RawDisk {
     }
 
     fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
-        let read = vectored::read(self.file_for(buffers, offset), buffers, offset)?;
+        let read = vectored::read(self.suitable(buffers, offset), buffers, offset)?;
         if read == vectored::total(buffers) {
             return Ok(());
         }
         // Past the end of a file that is not whole sectors are zeros. Short of its end, somebody truncated it.
-        if offset + read < self.len {
+        if offset + read < self.len() {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         zero_from(buffers, read);
@@ -221,11 +271,53 @@ impl Disk for RawDisk {
     }
 
     fn write_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
-        vectored::write(self.file_for(buffers, offset), buffers, offset)
+        vectored::write(self.suitable(buffers, offset), buffers, offset)
+    }
+
+    fn write_zeroes(&self, range: Range<u64>, unmap: bool) -> io::Result<()> {
+        if unmap && self.allocate(&range, FallocateFlags::PUNCH_HOLE)? {
+            return Ok(());
+        }
+        if self.allocate(&range, FallocateFlags::ZERO_RANGE)? {
+            return Ok(());
+        }
+        let mut zeroes = vec![0; ZEROES];
+        let mut offset = range.start;
+        while offset < range.end {
+            let part = usize::try_from(range.end - offset).unwrap_or(ZEROES).min(ZEROES);
+            self.write_at(&[VolatileSlice::from(&mut zeroes[..part])], offset)?;
+            offset += part as u64;
+        }
+        Ok(())
+    }
+
+    fn discard(&self, range: Range<u64>) -> io::Result<()> {
+        self.allocate(&range, FallocateFlags::PUNCH_HOLE).map(drop)
     }
 
     fn flush(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
+        // A device tells nothing, and has no end to seek from.
+        let Ok(data) = self.seek(SeekTo::Data, offset) else {
+            return Ok(Extent { len, is_zero: false });
+        };
+        let is_zero = data > offset;
+        let end = if is_zero { data } else { self.seek(SeekTo::Hole, offset)? };
+        Ok(Extent { len: len.min(end - offset), is_zero })
+    }
+
+    fn files(&self) -> Vec<&File> {
+        iter::once(&self.file).chain(self.direct.as_ref().map(|direct| &direct.file)).collect()
+    }
+
+    fn file_for(&self, _: Direction, buffers: &[VolatileSlice<'_>], offset: u64) -> Option<usize> {
+        // The part of a sector at the end of a file is not the kernel's to fill.
+        let whole = offset + vectored::total(buffers) <= self.len();
+        let direct = || self.direct.as_ref().is_some_and(|direct| direct.can(buffers, offset));
+        whole.then(|| usize::from(direct()))
     }
 }
 
@@ -309,7 +401,8 @@ fn is_read_only_device(device: u64) -> bool {
 fn device_block_size(device: &File) -> Result<BlockSize, Failure> {
     let logical = ioctl_blksszget(device).map_err(Problem::Measure.because())?;
     let physical = ioctl_blkpbszget(device).map_err(Problem::Measure.because())?;
-    Ok(BlockSize { logical, physical: physical.max(logical) })
+    let physical = physical.max(logical);
+    Ok(BlockSize { logical, physical, optimal: 0, discard: physical })
 }
 
 /// Zeroes `buffers` but for their first `skip` bytes. What is left is less than a sector.

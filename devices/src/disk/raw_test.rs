@@ -195,3 +195,73 @@ fn direct_with_any_alignment() {
     file.as_file().read_exact_at(&mut now, 0).unwrap();
     assert_eq!(now, expected);
 }
+
+/// A disk of 1 MiB of ones in a file of its own, and the file.
+fn ones() -> (NamedTempFile, RawDisk) {
+    let image = image(&vec![1; 1 << 20]);
+    let disk = RawDisk::open(image.path(), &DiskOptions::default()).unwrap();
+    (image, disk)
+}
+
+#[test]
+fn zeroes_are_where_they_were_asked_for() {
+    for unmap in [false, true] {
+        let (image, disk) = ones();
+        disk.write_zeroes(4608..512 << 10, unmap).unwrap();
+        let mut expected = vec![1; 1 << 20];
+        expected[4608..512 << 10].fill(0);
+        assert_eq!(fs::read(image.path()).unwrap(), expected, "unmap: {unmap}");
+    }
+}
+
+#[test]
+fn space_is_given_back() {
+    let (image, disk) = ones();
+    let allocated = || image.as_file().metadata().unwrap().blocks() * 512;
+    disk.write_zeroes(0..512 << 10, false).unwrap();
+    assert_eq!(allocated(), 1 << 20, "without leave to give it back");
+    disk.write_zeroes(0..256 << 10, true).unwrap();
+    assert_eq!(allocated(), 768 << 10);
+    disk.discard(256 << 10..512 << 10).unwrap();
+    assert_eq!(allocated(), 512 << 10);
+    assert_eq!(image.as_file().metadata().unwrap().len(), 1 << 20);
+}
+
+#[test]
+fn holes_are_found_without_reading() {
+    let (_image, disk) = ones();
+    disk.discard(256 << 10..512 << 10).unwrap();
+    let kib = |offset: u64, len: u64| {
+        let extent = disk.extent_at(offset << 10, len << 10).unwrap();
+        (extent.len >> 10, extent.is_zero)
+    };
+    assert_eq!(kib(0, 1024), (256, false));
+    assert_eq!(kib(256, 768), (256, true));
+    assert_eq!(kib(300, 100), (100, true));
+    assert_eq!(kib(512, 512), (512, false));
+    disk.discard(512 << 10..1 << 20).unwrap();
+    assert_eq!(kib(256, 768), (768, true), "a hole at the end");
+}
+
+#[test]
+fn growth_is_seen_when_it_is_looked_for() {
+    let (image, disk) = ones();
+    image.as_file().set_len(2 << 20).unwrap();
+    assert_eq!(disk.size(), 1 << 20);
+    assert_eq!(disk.measure().unwrap(), 2 << 20);
+    assert_eq!(disk.size(), 2 << 20);
+    image.as_file().set_len(1 << 20).unwrap();
+    assert_eq!(disk.measure().unwrap(), 2 << 20, "a disk never shrinks");
+}
+
+#[test]
+fn the_kernel_is_given_whole_transfers_only() {
+    let image = NamedTempFile::new().unwrap();
+    image.as_file().set_len(1000).unwrap();
+    let disk = RawDisk::open(image.path(), &DiskOptions::default()).unwrap();
+    let mut memory = [0; 512];
+    let buffers = [VolatileSlice::from(&mut memory[..])];
+    assert_eq!(disk.file_for(Direction::Read, &buffers, 0), Some(0));
+    assert_eq!(disk.file_for(Direction::Read, &buffers, 512), None, "the file ends within it");
+    assert_eq!(disk.files().len(), 1);
+}

@@ -19,6 +19,7 @@ mod testing;
 use std::{
     fmt::{self, Display, Formatter},
     io::{self, ErrorKind},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -29,10 +30,7 @@ use self::{
     chain::Link,
     extent::{Place, Span},
 };
-use super::{BlockSize, Disk, vectored};
-
-/// Sectors that any partition table was made for, in pages of the page cache.
-const BLOCK_SIZE: BlockSize = BlockSize { logical: 512, physical: 4096 };
+use super::{BlockSize, Disk, Extent, raw::FILE_BLOCK_SIZE, vectored};
 
 /// How to open a vmdk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -172,7 +170,7 @@ impl Disk for Vmdk {
     }
 
     fn block_size(&self) -> BlockSize {
-        BLOCK_SIZE
+        FILE_BLOCK_SIZE
     }
 
     fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
@@ -189,11 +187,24 @@ impl Disk for Vmdk {
     }
 
     fn write_at(&self, _: &[VolatileSlice<'_>], _: u64) -> io::Result<()> {
-        Err(io::Error::new(ErrorKind::PermissionDenied, "a vmdk is never written to"))
+        Err(never_written())
+    }
+
+    fn write_zeroes(&self, _: Range<u64>, _: bool) -> io::Result<()> {
+        Err(never_written())
+    }
+
+    fn discard(&self, _: Range<u64>) -> io::Result<()> {
+        Err(never_written())
     }
 
     fn flush(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
+        let span = self.locate(offset, len)?;
+        Ok(Extent { len: span.len, is_zero: matches!(span.place, Place::Zeros) })
     }
 }
 
@@ -259,6 +270,10 @@ impl Problem {
     fn because<E: Into<io::Error>>(self) -> impl FnOnce(E) -> Failure {
         |error| Failure(self, Some(error.into()))
     }
+}
+
+fn never_written() -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, "a vmdk is never written to")
 }
 
 /// An image that turned out to be wrong while it was read.

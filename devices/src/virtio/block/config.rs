@@ -30,7 +30,7 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn new(size: u64, block_size: BlockSize, queue_size: u16) -> Self {
-        let BlockSize { logical, physical } = block_size;
+        let BlockSize { logical, physical, .. } = block_size;
         let ratio = (physical / logical.max(1)).max(1);
         Self {
             capacity: (size / SECTOR_SIZE).into(),

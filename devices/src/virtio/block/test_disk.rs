@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     sync::{
         Mutex,
         atomic::{AtomicI32, AtomicUsize, Ordering},
@@ -10,13 +11,15 @@ use std::{
 
 use vm_memory::VolatileSlice;
 
-use crate::disk::{BlockSize, Disk};
+use crate::disk::{BlockSize, Disk, Extent};
 
 #[derive(Debug)]
 pub(crate) struct TestDisk {
     pub(crate) bytes: Mutex<Vec<u8>>,
     pub(crate) read_only: bool,
     pub(crate) flushes: AtomicUsize,
+    /// What was discarded, and what zeroed with leave to do so.
+    pub(crate) unmapped: Mutex<Vec<Range<u64>>>,
     /// The errno that everything fails with, unless 0.
     pub(crate) errno: AtomicI32,
 }
@@ -29,6 +32,7 @@ impl TestDisk {
             bytes: Mutex::new(bytes),
             read_only: false,
             flushes: AtomicUsize::new(0),
+            unmapped: Mutex::default(),
             errno: AtomicI32::new(0),
         }
     }
@@ -55,7 +59,7 @@ impl Disk for TestDisk {
     }
 
     fn block_size(&self) -> BlockSize {
-        BlockSize { logical: 512, physical: 4096 }
+        BlockSize { logical: 512, physical: 4096, optimal: 0, discard: 4096 }
     }
 
     fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
@@ -80,6 +84,28 @@ impl Disk for TestDisk {
             bytes = rest;
         }
         Ok(())
+    }
+
+    fn write_zeroes(&self, range: Range<u64>, unmap: bool) -> io::Result<()> {
+        self.fail()?;
+        assert!(!self.read_only, "a write to a read-only disk");
+        let at = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+        self.bytes.lock().unwrap()[at].fill(0);
+        if unmap {
+            self.unmapped.lock().unwrap().push(range);
+        }
+        Ok(())
+    }
+
+    fn discard(&self, range: Range<u64>) -> io::Result<()> {
+        self.fail()?;
+        assert!(!self.read_only, "a write to a read-only disk");
+        self.unmapped.lock().unwrap().push(range);
+        Ok(())
+    }
+
+    fn extent_at(&self, _: u64, len: u64) -> io::Result<Extent> {
+        Ok(Extent { len, is_zero: false })
     }
 
     fn flush(&self) -> io::Result<()> {
