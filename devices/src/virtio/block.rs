@@ -1,8 +1,10 @@
 //! virtio 1.3, "Block Device": a disk of the guest.
 
 mod config;
+mod counters;
 mod executor;
 mod faults;
+mod limit;
 mod request;
 #[cfg(test)]
 pub(crate) mod test_disk;
@@ -20,6 +22,10 @@ use virtio_bindings::{
 use zerocopy::IntoBytes;
 
 use self::{config::Config, executor::Executor, faults::Faults, worker::Worker};
+pub use self::{
+    counters::{Counters, Kind, QueueCounters, Total, Totals},
+    limit::Limiter,
+};
 use super::device::{Activation, VirtioDevice};
 use crate::disk::Disk;
 

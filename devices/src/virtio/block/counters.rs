@@ -1,0 +1,169 @@
+//! What a disk has done so far.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// A kind of request, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `VIRTIO_BLK_T_IN`.
+    Read,
+    /// `VIRTIO_BLK_T_OUT`.
+    Write,
+    /// `VIRTIO_BLK_T_FLUSH`. It has no bytes.
+    Flush,
+    /// `VIRTIO_BLK_T_DISCARD`.
+    Discard,
+    /// `VIRTIO_BLK_T_WRITE_ZEROES`.
+    WriteZeroes,
+}
+
+/// What a disk has done, a set for each of its queues. It outlives resets of the machine.
+#[derive(Debug)]
+pub struct Counters {
+    queues: Box<[QueueCounters]>,
+}
+
+/// What one queue has done. Queues share no cache line, nor a pair of them, which processors fetch together.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct QueueCounters {
+    read: Tally,
+    written: Tally,
+    flushes: Tally,
+    discarded: Tally,
+    zeroed: Tally,
+    errors: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// What all queues of a disk have done. Shown, it is a line for a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Reads that the guest got.
+    pub read: Total,
+    /// Writes that were done.
+    pub written: Total,
+    /// Flushes that were done.
+    pub flushes: u64,
+    /// Discards that were done, and how much they named.
+    pub discarded: Total,
+    /// Writes of zeros that were done, and how much they named.
+    pub zeroed: Total,
+    /// Requests of whatever kind that failed. They are counted nowhere else.
+    pub errors: u64,
+}
+
+/// Requests of a kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// How many.
+    pub requests: u64,
+    /// How much they moved or named.
+    pub bytes: u64,
+}
+
+impl Counters {
+    /// Counts from 0 for `queues` queues, at least one.
+    #[must_use]
+    pub fn new(queues: u16) -> Self {
+        Self { queues: (0..queues.max(1)).map(|_| QueueCounters::default()).collect() }
+    }
+
+    /// Where queue `index` is counted. One that there is no place for shares that of another.
+    #[must_use]
+    pub fn queue(&self, index: u16) -> &QueueCounters {
+        &self.queues[usize::from(index) % self.queues.len()]
+    }
+
+    /// The sum of all queues. What is being counted meanwhile may be missing.
+    #[must_use]
+    pub fn total(&self) -> Totals {
+        self.queues.iter().fold(Totals::default(), |sum, queue| Totals {
+            read: queue.read.add_to(sum.read),
+            written: queue.written.add_to(sum.written),
+            flushes: queue.flushes.add_to(Total { requests: sum.flushes, bytes: 0 }).requests,
+            discarded: queue.discarded.add_to(sum.discarded),
+            zeroed: queue.zeroed.add_to(sum.zeroed),
+            errors: sum.errors.wrapping_add(queue.errors.load(Ordering::Relaxed)),
+        })
+    }
+}
+
+/// Of one queue.
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl QueueCounters {
+    /// Counts a request that moved or named `bytes`, or failed.
+    pub fn record(&self, kind: Kind, bytes: u64, ok: bool) {
+        if !ok {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let tally = match kind {
+            Kind::Read => &self.read,
+            Kind::Write => &self.written,
+            Kind::Flush => &self.flushes,
+            Kind::Discard => &self.discarded,
+            Kind::WriteZeroes => &self.zeroed,
+        };
+        tally.requests.fetch_add(1, Ordering::Relaxed);
+        tally.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Tally {
+    fn add_to(&self, sum: Total) -> Total {
+        Total {
+            requests: sum.requests.wrapping_add(self.requests.load(Ordering::Relaxed)),
+            bytes: sum.bytes.wrapping_add(self.bytes.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { read, written, flushes, discarded, zeroed, errors } = self;
+        write!(
+            f,
+            "read {read}; written {written}; {flushes} flush{}",
+            if *flushes == 1 { "" } else { "es" }
+        )?;
+        write!(f, "; discarded {discarded}; zeroed {zeroed}; {errors} error{}", plural(*errors))
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, bytes } = *self;
+        write!(f, "{requests} request{}, ", plural(requests))?;
+        let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+        match units.into_iter().find(|(_, shift)| bytes >> shift != 0) {
+            Some((unit, shift)) => {
+                // Cut off, not rounded: 1023.9 KiB, not 1024.0.
+                let tenths = (((bytes >> (shift - 10)) & 1023) * 10) >> 10;
+                write!(f, "{}.{tenths} {unit}", bytes >> shift)
+            }
+            None => write!(f, "{bytes} byte{}", plural(bytes)),
+        }
+    }
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+#[cfg(test)]
+#[path = "counters_test.rs"]
+mod tests;
