@@ -306,7 +306,7 @@ fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A virtio-blk function with one MSI-X vector for each queue and one for its configuration.
 fn virtio_disk(slot: u8, bar: u64, disk: &OpenDisk, vm: &Vm, memory: &Memory) -> anyhow::Result<VirtioPci> {
-    let options = BlockOptions { serial: disk.config.serial };
+    let options = BlockOptions { serial: disk.config.serial, ..BlockOptions::default() };
     let block = Block::new(Arc::clone(&disk.disk), &options);
     let vectors = (0..=block.queue_sizes().len()).map(|_| vm.msi()).collect();
     let line = vm.line(layout::pci_intx_gsi(slot));

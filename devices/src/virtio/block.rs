@@ -14,7 +14,7 @@ use std::{fmt, io, str::FromStr, sync::Arc};
 
 use virtio_bindings::{
     virtio_blk::{
-        VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX,
+        VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX,
         VIRTIO_BLK_F_TOPOLOGY,
     },
     virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC},
@@ -32,13 +32,45 @@ use crate::disk::Disk;
 /// virtio 1.3, "Device Types": block device.
 const DEVICE_TYPE: u16 = 2;
 
-const QUEUE_SIZE: u16 = 256;
-
-/// What the driver is told about a disk beyond what the disk itself knows.
-#[derive(Clone, Copy, Debug, Default)]
+/// What is up to the user about a disk's device.
+#[derive(Clone, Debug)]
 pub struct BlockOptions {
     /// The answer to `VIRTIO_BLK_T_GET_ID`.
     pub serial: Serial,
+    /// How many queues there are, each with a thread of its own: 1 to [`BlockOptions::MAX_QUEUES`].
+    pub queues: u16,
+    /// How many descriptors a queue has: a power of two, from 2 to [`BlockOptions::MAX_QUEUE_SIZE`].
+    pub queue_size: u16,
+    /// When writes are on stable storage.
+    pub cache: CacheMode,
+    /// The driver can give space back.
+    pub discard: bool,
+    /// How transfers are done.
+    pub engine: Engine,
+}
+
+/// When writes are on stable storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Once the driver has flushed.
+    #[default]
+    Writeback,
+    /// Once they are complete, until the driver asks for a write cache.
+    Writethrough,
+    /// When the host likes: a flush does nothing.
+    Unsafe,
+}
+
+/// How transfers are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// By io_uring where it is allowed and the disk is made for it, else by threads.
+    #[default]
+    Auto,
+    /// By io_uring.
+    IoUring,
+    /// By the queue's thread, one after the other.
+    Threads,
 }
 
 /// A disk's serial number: up to 20 printable ASCII characters.
@@ -60,17 +92,44 @@ pub enum SerialError {
 #[derive(Debug)]
 pub struct Block {
     disk: Arc<dyn Disk>,
-    serial: Serial,
+    options: BlockOptions,
+    queue_sizes: Vec<u16>,
     config: Config,
     faults: Arc<Faults>,
     workers: Vec<Worker>,
 }
 
+impl BlockOptions {
+    /// The most queues.
+    pub const MAX_QUEUES: u16 = 64;
+    /// The most descriptors in a queue.
+    pub const MAX_QUEUE_SIZE: u16 = 1024;
+}
+
+impl Default for BlockOptions {
+    fn default() -> Self {
+        Self {
+            serial: Serial::default(),
+            queues: 1,
+            queue_size: 256,
+            cache: CacheMode::default(),
+            discard: true,
+            engine: Engine::default(),
+        }
+    }
+}
+
 impl Block {
-    /// Makes a device of `disk`, with one queue. It works once it is activated.
+    /// Makes a device of `disk`. It works once it is activated.
     pub fn new(disk: Arc<dyn Disk>, options: &BlockOptions) -> Self {
-        let config = Config::new(disk.size(), disk.block_size(), QUEUE_SIZE);
-        Self { disk, serial: options.serial, config, faults: Arc::default(), workers: Vec::new() }
+        Self {
+            config: Config::new(disk.size(), disk.block_size(), options),
+            queue_sizes: vec![options.queue_size; options.queues.into()],
+            options: options.clone(),
+            disk,
+            faults: Arc::default(),
+            workers: Vec::new(),
+        }
     }
 }
 
@@ -81,7 +140,9 @@ impl VirtioDevice for Block {
 
     fn features(&self) -> u64 {
         let read_only = if self.disk.is_read_only() { bit(VIRTIO_BLK_F_RO) } else { 0 };
+        let multi_queue = if self.queue_sizes.len() > 1 { bit(VIRTIO_BLK_F_MQ) } else { 0 };
         read_only
+            | multi_queue
             | bit(VIRTIO_BLK_F_SEG_MAX)
             | bit(VIRTIO_BLK_F_BLK_SIZE)
             | bit(VIRTIO_BLK_F_FLUSH)
@@ -91,7 +152,7 @@ impl VirtioDevice for Block {
     }
 
     fn queue_sizes(&self) -> &[u16] {
-        &[QUEUE_SIZE]
+        &self.queue_sizes
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
@@ -110,7 +171,7 @@ impl VirtioDevice for Block {
         for queue in queues {
             let executor = Executor::new(
                 Arc::clone(&self.disk),
-                self.serial,
+                self.options.serial,
                 features & bit(VIRTIO_BLK_F_FLUSH) != 0,
                 Arc::clone(&self.faults),
             );

@@ -14,7 +14,10 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::*;
 use crate::{
-    disk::raw::{DiskOptions, RawDisk},
+    disk::{
+        BlockSize,
+        raw::{DiskOptions, RawDisk},
+    },
     virtio::{
         block::test_disk::TestDisk,
         device::{ActiveQueue, Notify},
@@ -22,13 +25,15 @@ use crate::{
     },
 };
 
+const QUEUE_SIZE: u16 = 256;
+
 const HEADER: u64 = FREE;
 const STATUS: u64 = FREE + 0x1000;
 const DATA: u64 = FREE + 0x2000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Used,
+    Used(u16),
     NeedsReset,
 }
 
@@ -37,8 +42,7 @@ struct TestNotify(Mutex<Sender<Event>>);
 
 impl Notify for TestNotify {
     fn used(&self, queue: u16) {
-        assert_eq!(queue, 0);
-        self.0.lock().unwrap().send(Event::Used).unwrap();
+        self.0.lock().unwrap().send(Event::Used(queue)).unwrap();
     }
 
     fn config_changed(&self) {
@@ -64,7 +68,7 @@ impl Machine {
         let serial = "nvmm-test-0123456789".parse().unwrap();
         let (sender, events) = channel();
         Self {
-            block: Block::new(disk, &BlockOptions { serial }),
+            block: Block::new(disk, &BlockOptions { serial, ..BlockOptions::default() }),
             driver: Driver::new(QUEUE_SIZE),
             kick: EventFd::new(EFD_NONBLOCK).unwrap(),
             events,
@@ -104,10 +108,17 @@ impl Machine {
     /// Does one request and returns its status and used length.
     fn request(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) -> (u32, u32) {
         self.start(kind, sector, data);
-        assert_eq!(self.event(), Some(Event::Used));
+        assert_eq!(self.event(), Some(Event::Used(0)));
         let (_, len) = self.driver.used().unwrap();
         (self.driver.read(STATUS, 1)[0].into(), len)
     }
+}
+
+/// Reads `N` bytes of the configuration.
+fn read<const N: usize>(block: &Block, offset: u64) -> [u8; N] {
+    let mut data = [0xff; N];
+    block.read_config(offset, &mut data);
+    data
 }
 
 #[test]
@@ -130,7 +141,10 @@ fn describes_itself() {
         &512_u32.to_le_bytes(),
         &[3, 0],
         &8_u16.to_le_bytes(),
-        &[0; 12],
+        &[0; 4],
+        &[0, 0],
+        &1_u16.to_le_bytes(),
+        &[0; 4],
     ]
     .concat();
     assert_eq!(config(&block, 0, 40), expected);
@@ -138,7 +152,7 @@ fn describes_itself() {
         assert_eq!(config(&block, offset, 1)[0], expected[usize::try_from(offset).unwrap()]);
     }
     assert_eq!(config(&block, 24, 12), expected[24..36]);
-    for offset in [32, 33, 1 << 32, u64::MAX] {
+    for offset in [60, 61, 1 << 32, u64::MAX] {
         assert_eq!(config(&block, offset, 4), [0; 4]);
     }
     block.write_config(0, &[0xff; 64]);
@@ -147,6 +161,39 @@ fn describes_itself() {
     let read_only = TestDisk { read_only: true, ..TestDisk::new(1) };
     let block = Block::new(Arc::new(read_only), &BlockOptions::default());
     assert_ne!(block.features() & 1 << 5, 0);
+}
+
+#[test]
+fn has_as_many_queues_as_asked() {
+    let disk = || Arc::new(TestDisk::new(1));
+    for queues in [1, 2, BlockOptions::MAX_QUEUES] {
+        let block = Block::new(disk(), &BlockOptions { queues, ..BlockOptions::default() });
+        assert_eq!(block.queue_sizes(), vec![256; queues.into()]);
+        assert_eq!(block.features() & 1 << 12 != 0, queues > 1);
+        assert_eq!(read::<2>(&block, 34), queues.to_le_bytes());
+    }
+    for (queue_size, segments) in [(2, 1_u32), (4, 2), (128, 126), (BlockOptions::MAX_QUEUE_SIZE, 1022)] {
+        let block = Block::new(disk(), &BlockOptions { queue_size, ..BlockOptions::default() });
+        assert_eq!(block.queue_sizes(), [queue_size]);
+        assert_eq!(read::<4>(&block, 12), segments.to_le_bytes());
+    }
+}
+
+#[test]
+fn tells_the_blocks_of_its_disk() {
+    for (block_size, expected) in [
+        (BlockSize { logical: 512, physical: 512, optimal: 0, discard: 512 }, (512, 0, 1, 0)),
+        (BlockSize { logical: 512, physical: 4096, optimal: 65536, discard: 4096 }, (512, 3, 8, 128)),
+        (BlockSize { logical: 4096, physical: 4096, optimal: 1 << 20, discard: 4096 }, (4096, 0, 1, 256)),
+    ] {
+        let disk = TestDisk { block_size, ..TestDisk::new(8) };
+        let block = Block::new(Arc::new(disk), &BlockOptions::default());
+        let (size, exponent, min, opt): (u32, u8, u16, u32) = expected;
+        assert_eq!(read::<4>(&block, 20), size.to_le_bytes());
+        assert_eq!(read::<2>(&block, 24), [exponent, 0]);
+        assert_eq!(read::<2>(&block, 26), min.to_le_bytes());
+        assert_eq!(read::<4>(&block, 28), opt.to_le_bytes());
+    }
 }
 
 #[test]
@@ -251,7 +298,7 @@ fn serves_what_was_there_before() {
     machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
     machine.kick.read().unwrap();
     machine.activate(machine.block.features());
-    assert_eq!(machine.event(), Some(Event::Used));
+    assert_eq!(machine.event(), Some(Event::Used(0)));
 }
 
 /// With the event index, a driver that asks for one interrupt in a batch gets one.
@@ -263,7 +310,7 @@ fn interrupts_only_when_asked() {
         machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
     }
     machine.activate(machine.block.features());
-    assert_eq!(machine.event(), Some(Event::Used));
+    assert_eq!(machine.event(), Some(Event::Used(0)));
     assert_eq!(std::iter::from_fn(|| machine.driver.used()).count(), 40);
     machine.block.reset();
     assert!(machine.events.try_recv().is_err());
@@ -286,9 +333,51 @@ fn stops_under_load() {
                 }
             }
         });
-        let served = events.iter().take_while(|&event| event == Event::Used).take(1000).count();
+        let served = events.iter().take_while(|&event| event == Event::Used(0)).take(1000).count();
         block.reset();
         stop.store(true, Relaxed);
         assert_eq!(served, 1000);
     });
+}
+
+/// Each queue that the driver enabled is served by itself, the others not at all.
+#[test]
+fn serves_every_queue_that_is_enabled() {
+    let options = BlockOptions { queues: 4, ..BlockOptions::default() };
+    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
+    machine.block = Block::new(Arc::new(TestDisk::new(64)), &options);
+    let mut drivers = [0, 1, 3].map(|index| (index, machine.driver.of_queue(index)));
+    let kicks = drivers.each_ref().map(|_| EventFd::new(EFD_NONBLOCK).unwrap());
+    let queues = drivers.iter().zip(&kicks).map(|(&(index, ref driver), kick)| ActiveQueue {
+        index,
+        queue: driver.queue(),
+        kick: kick.try_clone().unwrap(),
+    });
+    let notify = Arc::clone(&machine.notify) as Arc<dyn Notify>;
+    let memory = machine.driver.memory.clone();
+    let features = bit(VIRTIO_BLK_F_MQ) | bit(VIRTIO_BLK_F_FLUSH);
+    machine.block.activate(Activation { memory, features, queues: queues.collect(), notify }).unwrap();
+    for round in 0..50 {
+        for ((index, driver), kick) in drivers.iter_mut().zip(&kicks) {
+            let sector = u64::from(*index + round % 8);
+            let own = 0x1_0000 * u64::from(*index);
+            let header = [&[0; 8][..], &sector.to_le_bytes()].concat();
+            driver.write(HEADER + own, &header);
+            driver.write(STATUS + own, &[0xaa]);
+            driver.chain(&[(HEADER + own, 16, 0), (DATA + own, 512, WRITE), (STATUS + own, 1, WRITE)]);
+            kick.write(1).unwrap();
+        }
+        let mut served: Vec<_> = drivers.iter().map(|_| machine.event().unwrap()).collect();
+        served.sort();
+        assert_eq!(served, [0, 1, 3].map(Event::Used));
+        for (index, driver) in &mut drivers {
+            let own = 0x1_0000 * u64::from(*index);
+            assert_eq!(driver.used().unwrap().1, 513);
+            assert_eq!(driver.read(STATUS + own, 1), [0]);
+            let sector = *index + round % 8;
+            assert_eq!(driver.read(DATA + own, 512), sector.to_le_bytes().repeat(256));
+        }
+    }
+    machine.block.reset();
+    assert!(machine.events.try_recv().is_err());
 }

@@ -17,6 +17,7 @@ use crate::disk::{BlockSize, Disk, Extent};
 pub(crate) struct TestDisk {
     pub(crate) bytes: Mutex<Vec<u8>>,
     pub(crate) read_only: bool,
+    pub(crate) block_size: BlockSize,
     pub(crate) flushes: AtomicUsize,
     /// What was discarded, and what zeroed with leave to do so.
     pub(crate) unmapped: Mutex<Vec<Range<u64>>>,
@@ -31,6 +32,7 @@ impl TestDisk {
         Self {
             bytes: Mutex::new(bytes),
             read_only: false,
+            block_size: BlockSize { logical: 512, physical: 4096, optimal: 0, discard: 4096 },
             flushes: AtomicUsize::new(0),
             unmapped: Mutex::default(),
             errno: AtomicI32::new(0),
@@ -59,7 +61,7 @@ impl Disk for TestDisk {
     }
 
     fn block_size(&self) -> BlockSize {
-        BlockSize { logical: 512, physical: 4096, optimal: 0, discard: 4096 }
+        self.block_size
     }
 
     fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {

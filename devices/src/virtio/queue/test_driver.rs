@@ -20,6 +20,8 @@ pub(crate) const FREE: u64 = 0x10_0000;
 const TABLE: u64 = 0x1_0000;
 const AVAIL: u64 = 0x2_0000;
 const USED: u64 = 0x3_0000;
+/// The next queue's are as far behind.
+const RINGS: u64 = 0x4_0000;
 
 /// `VIRTQ_DESC_F_NEXT`.
 pub(crate) const NEXT: u16 = 1;
@@ -31,6 +33,8 @@ pub(crate) const INDIRECT: u16 = 4;
 #[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) memory: GuestMemoryMmap,
+    /// Where its rings are, and the table.
+    rings: u64,
     size: u16,
     next_descriptor: u16,
     avail: u16,
@@ -42,13 +46,20 @@ impl Driver {
         let ranges = [(GuestAddress(0), SEAM), (GuestAddress(SEAM), MEMORY_SIZE - SEAM)];
         let ranges = ranges.map(|(base, len)| (base, usize::try_from(len).unwrap()));
         let memory = GuestMemoryMmap::from_ranges(&ranges).unwrap();
-        Self { memory, size, next_descriptor: 0, avail: 0, used: 0 }
+        Self { memory, rings: 0, size, next_descriptor: 0, avail: 0, used: 0 }
+    }
+
+    /// The driver of another queue in the same memory: there is room for up to number 3.
+    pub(crate) fn of_queue(&self, number: u16) -> Self {
+        let rings = RINGS * u64::from(number);
+        assert!(rings + RINGS <= FREE);
+        Self { memory: self.memory.clone(), rings, next_descriptor: 0, avail: 0, used: 0, ..*self }
     }
 
     /// Forgets what was, as a driver does that resets its device.
     pub(crate) fn restart(&mut self) {
         for ring in [AVAIL, USED] {
-            self.write(ring, &vec![0; 6 + 8 * usize::from(self.size)]);
+            self.write(self.rings + ring, &vec![0; 6 + 8 * usize::from(self.size)]);
         }
         (self.next_descriptor, self.avail, self.used) = (0, 0, 0);
     }
@@ -56,9 +67,9 @@ impl Driver {
     /// The queue as a transport hands it over.
     pub(crate) fn queue(&self) -> Queue {
         let mut queue = Queue::new(self.size).unwrap();
-        queue.try_set_desc_table_address(GuestAddress(TABLE)).unwrap();
-        queue.try_set_avail_ring_address(GuestAddress(AVAIL)).unwrap();
-        queue.try_set_used_ring_address(GuestAddress(USED)).unwrap();
+        queue.try_set_desc_table_address(GuestAddress(self.rings + TABLE)).unwrap();
+        queue.try_set_avail_ring_address(GuestAddress(self.rings + AVAIL)).unwrap();
+        queue.try_set_used_ring_address(GuestAddress(self.rings + USED)).unwrap();
         queue.set_ready(true);
         assert!(queue.is_valid(&self.memory));
         queue
@@ -82,28 +93,30 @@ impl Driver {
 
     /// The same in the queue's own table.
     pub(crate) fn describe_own(&self, index: u16, descriptor: (u64, u32, u16, u16)) {
-        self.describe(TABLE, index, descriptor);
+        self.describe(self.rings + TABLE, index, descriptor);
     }
 
     /// Makes whatever starts at descriptor `head` available.
     pub(crate) fn offer(&mut self, head: u16) {
-        let entry = AVAIL + 4 + 2 * u64::from(self.avail % self.size);
+        let entry = self.rings + AVAIL + 4 + 2 * u64::from(self.avail % self.size);
         self.memory.write_obj(head, GuestAddress(entry)).unwrap();
         self.set_avail_index(self.avail.wrapping_add(1));
     }
 
     pub(crate) fn set_avail_index(&mut self, index: u16) {
         self.avail = index;
-        self.memory.store(index, GuestAddress(AVAIL + 2), Ordering::Release).unwrap();
+        self.memory.store(index, GuestAddress(self.rings + AVAIL + 2), Ordering::Release).unwrap();
     }
 
     pub(crate) fn set_avail_flags(&self, flags: u16) {
-        self.memory.write_obj(flags, GuestAddress(AVAIL)).unwrap();
+        self.memory.write_obj(flags, GuestAddress(self.rings + AVAIL)).unwrap();
     }
 
     /// Asks for an interrupt when the used index passes `index`.
     pub(crate) fn set_used_event(&self, index: u16) {
-        self.memory.write_obj(index, GuestAddress(AVAIL + 4 + 2 * u64::from(self.size))).unwrap();
+        self.memory
+            .write_obj(index, GuestAddress(self.rings + AVAIL + 4 + 2 * u64::from(self.size)))
+            .unwrap();
     }
 
     /// Offers a chain of `(address, len, flags)`, and returns its head. Uses descriptors round and round.
@@ -133,10 +146,10 @@ impl Driver {
     /// The next `(head, len)` that the device used.
     pub(crate) fn used(&mut self) -> Option<(u32, u32)> {
         let load = |address| self.memory.load::<u16>(address, Ordering::Acquire).unwrap();
-        if load(GuestAddress(USED + 2)) == self.used {
+        if load(GuestAddress(self.rings + USED + 2)) == self.used {
             return None;
         }
-        let entry = USED + 4 + 8 * u64::from(self.used % self.size);
+        let entry = self.rings + USED + 4 + 8 * u64::from(self.used % self.size);
         self.used = self.used.wrapping_add(1);
         let [id, len] = [0, 4].map(|n| self.memory.read_obj(GuestAddress(entry + n)).unwrap());
         Some((id, len))
