@@ -8,7 +8,7 @@ pub mod guard;
 mod lock;
 pub mod qcow2;
 pub mod raw;
-mod vectored;
+pub(crate) mod vectored;
 pub mod vmdk;
 
 use std::{fmt::Debug, fs::File, io, ops::Range};

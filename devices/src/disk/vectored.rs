@@ -8,7 +8,7 @@ use libc::{c_int, iovec, off_t};
 use vm_memory::VolatileSlice;
 
 /// The most buffers that one call takes.
-pub(super) const IOV_MAX: usize = libc::UIO_MAXIOV as usize;
+pub(crate) const IOV_MAX: usize = libc::UIO_MAXIOV as usize;
 
 /// Reads at `offset` until `buffers` are full or the file ends. Returns the bytes read.
 pub(super) fn read(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<u64> {

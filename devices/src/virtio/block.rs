@@ -6,6 +6,7 @@ mod executor;
 mod faults;
 mod limit;
 mod request;
+mod ring;
 #[cfg(test)]
 pub(crate) mod test_disk;
 mod worker;
@@ -25,6 +26,7 @@ use self::{config::Config, executor::Executor, faults::Faults, worker::Worker};
 pub use self::{
     counters::{Counters, Kind, QueueCounters, Total, Totals},
     limit::Limiter,
+    ring::check_io_uring,
 };
 use super::device::{Activation, VirtioDevice};
 use crate::disk::Disk;
@@ -47,6 +49,10 @@ pub struct BlockOptions {
     pub discard: bool,
     /// How transfers are done.
     pub engine: Engine,
+    /// How much may be done in a second.
+    pub limits: Option<Arc<Limiter>>,
+    /// Where it is counted what was done.
+    pub counters: Arc<Counters>,
 }
 
 /// When writes are on stable storage.
@@ -115,6 +121,8 @@ impl Default for BlockOptions {
             cache: CacheMode::default(),
             discard: true,
             engine: Engine::default(),
+            limits: None,
+            counters: Arc::new(Counters::new(1)),
         }
     }
 }
@@ -182,6 +190,8 @@ impl VirtioDevice for Block {
                 memory.clone(),
                 Arc::clone(&notify),
                 executor,
+                self.options.engine,
+                self.options.limits.clone(),
             )?);
         }
         Ok(())

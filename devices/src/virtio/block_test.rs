@@ -1,10 +1,12 @@
 use std::{
+    io::Write,
+    num::NonZeroU64,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{Receiver, Sender, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use virtio_bindings::virtio_blk::{
@@ -52,6 +54,14 @@ impl Notify for TestNotify {
     fn needs_reset(&self) {
         self.0.lock().unwrap().send(Event::NeedsReset).unwrap();
     }
+}
+
+/// The same disk, served one request at a time and, where the kernel allows it, by a ring.
+fn disks() -> [Arc<dyn Disk>; 2] {
+    let disk = TestDisk::new(64);
+    let mut image = tempfile::NamedTempFile::new().unwrap();
+    image.write_all(&disk.bytes.lock().unwrap()).unwrap();
+    [Arc::new(disk), Arc::new(RawDisk::open(image.path(), &DiskOptions::default()).unwrap())]
 }
 
 /// A device and its driver.
@@ -246,98 +256,111 @@ fn goes_on_after_an_error_of_the_disk() {
 
 #[test]
 fn a_broken_ring_needs_a_reset_and_a_reset_mends_it() {
-    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
-    for _ in 0..3 {
-        machine.activate(machine.block.features());
-        assert_eq!(machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_OK, 513));
+    for disk in disks() {
+        let mut machine = Machine::new(disk);
+        for _ in 0..3 {
+            machine.activate(machine.block.features());
+            assert_eq!(machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_OK, 513));
 
-        machine.driver.describe_own(7, (DATA, 512, NEXT, 7));
-        machine.driver.offer(7);
-        machine.kick.write(1).unwrap();
-        assert_eq!(machine.event(), Some(Event::NeedsReset));
-        // Nothing more happens, whatever the driver does.
-        for _ in 0..100 {
-            machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+            machine.driver.describe_own(7, (DATA, 512, NEXT, 7));
+            machine.driver.offer(7);
+            machine.kick.write(1).unwrap();
+            assert_eq!(machine.event(), Some(Event::NeedsReset));
+            // Nothing more happens, whatever the driver does.
+            for _ in 0..100 {
+                machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            assert_eq!(machine.driver.used(), None);
+            machine.reboot();
+            assert!(machine.events.try_recv().is_err());
         }
-        std::thread::sleep(Duration::from_millis(5));
-        assert_eq!(machine.driver.used(), None);
-        machine.reboot();
-        assert!(machine.events.try_recv().is_err());
     }
 }
 
 #[test]
 fn starts_and_stops() {
-    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
-    machine.block.reset();
-    for round in 0..100 {
-        machine.activate(machine.block.features());
-        if round % 2 == 0 {
-            assert_eq!(machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_OK, 513));
-        } else {
-            // Stopped at whatever point this is.
-            for _ in 0..50 {
-                machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+    for disk in disks() {
+        let mut machine = Machine::new(disk);
+        machine.block.reset();
+        for round in 0..100 {
+            machine.activate(machine.block.features());
+            if round % 2 == 0 {
+                assert_eq!(
+                    machine.request(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]),
+                    (VIRTIO_BLK_S_OK, 513)
+                );
+            } else {
+                // Stopped at whatever point this is.
+                for _ in 0..50 {
+                    machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+                }
             }
+            machine.block.reset();
+            while machine.driver.used().is_some() {}
+            machine.driver.write(DATA, &[0x55; 512]);
+            machine.kick.write(1).unwrap();
+            assert_eq!(machine.driver.read(DATA, 512), [0x55; 512]);
+            machine.reboot();
+            while machine.events.try_recv().is_ok() {}
         }
         machine.block.reset();
-        while machine.driver.used().is_some() {}
-        machine.driver.write(DATA, &[0x55; 512]);
-        machine.kick.write(1).unwrap();
-        assert_eq!(machine.driver.read(DATA, 512), [0x55; 512]);
-        machine.reboot();
-        while machine.events.try_recv().is_ok() {}
     }
-    machine.block.reset();
 }
 
 /// What is available before the device is activated is served without a kick.
 #[test]
 fn serves_what_was_there_before() {
-    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
-    machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
-    machine.kick.read().unwrap();
-    machine.activate(machine.block.features());
-    assert_eq!(machine.event(), Some(Event::Used(0)));
+    for disk in disks() {
+        let mut machine = Machine::new(disk);
+        machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+        machine.kick.read().unwrap();
+        machine.activate(machine.block.features());
+        assert_eq!(machine.event(), Some(Event::Used(0)));
+    }
 }
 
 /// With the event index, a driver that asks for one interrupt in a batch gets one.
 #[test]
 fn interrupts_only_when_asked() {
-    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
-    machine.driver.set_used_event(39);
-    for _ in 0..40 {
-        machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+    for disk in disks() {
+        let mut machine = Machine::new(disk);
+        machine.driver.set_used_event(39);
+        for _ in 0..40 {
+            machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+        }
+        machine.activate(machine.block.features());
+        assert_eq!(machine.event(), Some(Event::Used(0)));
+        assert_eq!(std::iter::from_fn(|| machine.driver.used()).count(), 40);
+        machine.block.reset();
+        assert!(machine.events.try_recv().is_err());
     }
-    machine.activate(machine.block.features());
-    assert_eq!(machine.event(), Some(Event::Used(0)));
-    assert_eq!(std::iter::from_fn(|| machine.driver.used()).count(), 40);
-    machine.block.reset();
-    assert!(machine.events.try_recv().is_err());
 }
 
 /// A driver that never stops making buffers available can't keep a reset from happening.
 #[test]
 fn stops_under_load() {
-    let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
-    machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
-    machine.activate(bit(VIRTIO_BLK_F_FLUSH));
-    let Machine { block, driver, kick, events, .. } = &mut machine;
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Relaxed) {
-                while driver.used().is_some() {
-                    driver.chain(&[(HEADER, 16, 0), (DATA, 512, WRITE), (STATUS, 1, WRITE)]);
-                    kick.write(1).unwrap();
+    for disk in disks() {
+        let mut machine = Machine::new(disk);
+        machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+        machine.activate(bit(VIRTIO_BLK_F_FLUSH));
+        let Machine { block, driver, kick, events, .. } = &mut machine;
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Relaxed) {
+                    while driver.used().is_some() {
+                        driver.chain(&[(HEADER, 16, 0), (DATA, 512, WRITE), (STATUS, 1, WRITE)]);
+                        kick.write(1).unwrap();
+                    }
                 }
-            }
+            });
+            let served = events.iter().take_while(|&event| event == Event::Used(0)).take(1000).count();
+            block.reset();
+            stop.store(true, Relaxed);
+            assert_eq!(served, 1000);
         });
-        let served = events.iter().take_while(|&event| event == Event::Used(0)).take(1000).count();
-        block.reset();
-        stop.store(true, Relaxed);
-        assert_eq!(served, 1000);
-    });
+    }
 }
 
 /// Each queue that the driver enabled is served by itself, the others not at all.
@@ -380,4 +403,64 @@ fn serves_every_queue_that_is_enabled() {
     }
     machine.block.reset();
     assert!(machine.events.try_recv().is_err());
+}
+
+/// Whichever way a request is carried out, the driver gets the same, in whatever order.
+#[test]
+fn the_engines_are_alike() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (engine, direct) in [Engine::Threads, Engine::IoUring].into_iter().zip([false, true]) {
+        // Not whole sectors: the last one is no job for the kernel alone.
+        file.as_file().set_len((64 << 10) - 100).unwrap();
+        let disk = RawDisk::open(file.path(), &DiskOptions { read_only: false, direct }).unwrap();
+        let mut machine = Machine::new(Arc::new(TestDisk::new(1)));
+        machine.block = Block::new(Arc::new(disk), &BlockOptions { engine, ..BlockOptions::default() });
+        machine.activate(bit(VIRTIO_BLK_F_FLUSH));
+
+        let pattern: Vec<u8> = (0..=250).cycle().take(0x3000).collect();
+        machine.driver.write(DATA, &pattern);
+        let pieces = [(DATA, 0x1000, 0), (DATA + 0x1000, 0x1200, 0), (DATA + 0x2200, 0xe00, 0)];
+        assert_eq!(machine.request(VIRTIO_BLK_T_OUT, 104, &pieces), (VIRTIO_BLK_S_OK, 1));
+        assert_eq!(machine.request(VIRTIO_BLK_T_FLUSH, 0, &[]), (VIRTIO_BLK_S_OK, 1));
+        let back = [(DATA + 0x8000, 0x3000, WRITE)];
+        assert_eq!(machine.request(VIRTIO_BLK_T_IN, 104, &back), (VIRTIO_BLK_S_OK, 0x3001));
+        assert_eq!(machine.driver.read(DATA + 0x8000, 0x3000), pattern);
+
+        machine.driver.write(DATA, &[0x77; 512]);
+        assert_eq!(machine.request(VIRTIO_BLK_T_OUT, 127, &[(DATA, 512, 0)]), (VIRTIO_BLK_S_OK, 1));
+        assert_eq!(machine.request(VIRTIO_BLK_T_IN, 127, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_OK, 513));
+        assert_eq!(machine.driver.read(DATA, 512), [0x77; 512]);
+
+        let past_the_end = machine.request(VIRTIO_BLK_T_IN, 128, &[(DATA, 512, WRITE)]);
+        assert_eq!(past_the_end, (VIRTIO_BLK_S_IOERR, 0));
+        // Somebody truncates the file: an error, and no stall.
+        file.as_file().set_len(0).unwrap();
+        assert_eq!(machine.request(VIRTIO_BLK_T_IN, 0, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_IOERR, 0));
+    }
+}
+
+/// What the limits hold back is served in time, and doesn't keep a reset from happening.
+#[test]
+fn limits_are_held() {
+    for disk in disks() {
+        let mut machine = Machine::new(Arc::clone(&disk));
+        let limits = Some(Arc::new(Limiter::new(NonZeroU64::new(100), None)));
+        machine.block = Block::new(disk, &BlockOptions { limits, ..BlockOptions::default() });
+        machine.activate(bit(VIRTIO_BLK_F_FLUSH));
+        let start = Instant::now();
+        for _ in 0..20 {
+            machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+        }
+        let mut served = 0;
+        while served < 20 {
+            assert_eq!(machine.event(), Some(Event::Used(0)));
+            served += std::iter::from_fn(|| machine.driver.used()).count();
+        }
+        // Ten are let through at once, and the others at 10 ms each.
+        assert!(start.elapsed() >= Duration::from_millis(90), "{:?}", start.elapsed());
+        for _ in 0..200 {
+            machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
+        }
+        machine.block.reset();
+    }
 }

@@ -98,19 +98,21 @@ pub fn pop<'m>(queue: &mut Queue, memory: &'m GuestMemoryMmap) -> Result<Option<
     if ended { Ok(Some(chain)) } else { Err(QueueError::Endless(head)) }
 }
 
-/// Gives the chain `head` back to the driver, with `written` bytes in its writable buffers. Returns whether the driver
-/// wants an interrupt for it.
+/// Gives the chain `head` back to the driver, with `written` bytes in its writable buffers.
 ///
 /// # Errors
 ///
 /// The rings are not in memory.
-pub fn push(
-    queue: &mut Queue,
-    memory: &GuestMemoryMmap,
-    head: u16,
-    written: u32,
-) -> Result<bool, QueueError> {
-    queue.add_used(memory, head, written).map_err(QueueError::Ring)?;
+pub fn push(queue: &mut Queue, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<(), QueueError> {
+    queue.add_used(memory, head, written).map_err(QueueError::Ring)
+}
+
+/// Whether the driver wants an interrupt for the chains that were given back since this was asked last.
+///
+/// # Errors
+///
+/// The rings are not in memory.
+pub fn wants_interrupt(queue: &mut Queue, memory: &GuestMemoryMmap) -> Result<bool, QueueError> {
     let wanted = queue.needs_notification(memory).map_err(QueueError::Ring)?;
     Ok(wanted && (queue.event_idx_enabled() || !interrupts_off(queue, memory)))
 }

@@ -152,7 +152,8 @@ fn indices_wrap() {
         let head = driver.chain(&[(FREE, 1 + n % 7, WRITE)]);
         let chain = pop(&mut queue, &driver.memory).unwrap().unwrap();
         assert_eq!((chain.head, chain.writable.len() as u64), (head, u64::from(1 + n % 7)));
-        assert!(push(&mut queue, &driver.memory, head, n).unwrap());
+        push(&mut queue, &driver.memory, head, n).unwrap();
+        assert!(wants_interrupt(&mut queue, &driver.memory).unwrap());
         assert_eq!(driver.used(), Some((head.into(), n)));
     }
     assert!(pop(&mut queue, &driver.memory).unwrap().is_none());
@@ -165,7 +166,8 @@ fn interrupts_when_the_driver_wants_them() {
     let complete = |driver: &mut Driver, queue: &mut Queue| {
         let head = driver.chain(&[(FREE, 1, WRITE)]);
         pop(queue, &driver.memory).unwrap().unwrap();
-        push(queue, &driver.memory, head, 0).unwrap()
+        push(queue, &driver.memory, head, 0).unwrap();
+        wants_interrupt(queue, &driver.memory).unwrap()
     };
     assert!(complete(&mut driver, &mut queue));
     driver.set_avail_flags(1);

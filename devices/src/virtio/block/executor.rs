@@ -1,6 +1,9 @@
 //! Carries out requests on a disk.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, ErrorKind},
+    sync::Arc,
+};
 
 use super::{
     Serial,
@@ -8,9 +11,24 @@ use super::{
     request::{Operation, Refusal, Request},
 };
 use crate::{
-    disk::{Disk, SECTOR_SIZE},
+    disk::{Direction, Disk, SECTOR_SIZE, vectored::IOV_MAX},
     virtio::queue::Buffers,
 };
+
+/// What the kernel can do for a request by itself, on one of [`Disk::files`], while the worker goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// All of the request's data, which was found to lie within the disk.
+    Transfer {
+        direction: Direction,
+        file: usize,
+        offset: u64,
+        /// The write is to be on stable storage when it is done.
+        stable: bool,
+    },
+    /// What was written so far, to stable storage.
+    Sync,
+}
 
 /// A disk and how it is used between one activation and the next reset.
 #[derive(Debug)]
@@ -39,6 +57,43 @@ impl Executor {
 
     pub(super) fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// The kernel's job for `request`, if it can do all of it. If not, it is for [`Executor::execute`].
+    pub(super) fn job(&self, request: &Request<'_>) -> Option<Job> {
+        let (direction, data) = match request.operation {
+            Operation::In => (Direction::Read, &request.data_in),
+            Operation::Out if !self.disk.is_read_only() => (Direction::Write, &request.data_out),
+            Operation::Flush => return Some(Job::Sync),
+            _ => return None,
+        };
+        if data.is_empty() || data.as_slice().len() > IOV_MAX {
+            return None;
+        }
+        let offset = self.offset(request.sector, data).ok()?;
+        let file = self.disk.file_for(direction, data.as_slice(), offset)?;
+        let stable = direction == Direction::Write && !self.driver_flushes;
+        Some(Job::Transfer { direction, file, offset, stable })
+    }
+
+    /// Answers a `request` whose [`Job`] the kernel has ended: so many bytes were moved, or it failed. Returns the chain's
+    /// first descriptor and its used length.
+    pub(super) fn finish(&self, request: Request<'_>, done: io::Result<usize>) -> (u16, u32) {
+        let (len, written) = match request.operation {
+            Operation::In => (request.data_in.len(), request.data_in.len()),
+            Operation::Out => (request.data_out.len(), 0),
+            _ => (0, 0),
+        };
+        match done {
+            Ok(moved) if moved >= len => request.complete(Ok(written)),
+            // The kernel may stop early for many reasons; only what goes on from there meets the real one.
+            Ok(_) => self.execute(request),
+            Err(error) if is_no_answer(&error) => self.execute(request),
+            Err(error) => {
+                let refusal = self.check(&request, Err(error)).err().unwrap_or(Refusal::IoError);
+                request.complete(Err(refusal))
+            }
+        }
     }
 
     /// Carries out `request` and answers it. Returns the chain's first descriptor and its used length.
@@ -91,6 +146,11 @@ impl Executor {
             Refusal::IoError
         })
     }
+}
+
+/// Whether the kernel only said that it did not do it.
+fn is_no_answer(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub(super) struct Faults(Mutex<BTreeSet<Fault>>);
 enum Fault {
     Disk(Operation, Option<i32>),
     Driver,
+    Ring,
 }
 
 impl Faults {
@@ -37,6 +38,15 @@ impl Faults {
         if self.is_new(Fault::Driver) {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
             log::warn!("disk {disk}: queue {queue} stops until the guest resets the device: {error}{cause}");
+        }
+    }
+
+    /// `io_uring` can't be used.
+    pub(super) fn no_ring(&self, disk: &str, error: &io::Error) {
+        if self.is_new(Fault::Ring) {
+            log::info!(
+                "disk {disk}: io_uring can't be used here ({error}); a thread for each queue does the I/O"
+            );
         }
     }
 

@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use virtio_queue::{Queue, QueueT};
@@ -19,12 +20,15 @@ use vmm_sys_util::{
 };
 
 use super::{
+    Engine,
     executor::Executor,
+    limit::Limiter,
     request::{Request, RequestError},
+    ring::Ring,
 };
 use crate::virtio::{
     device::{ActiveQueue, Notify},
-    queue::{self, QueueError},
+    queue::{self, Chain, QueueError},
 };
 
 /// A running thread that owns a queue. Dropping it stops the thread and waits for it.
@@ -40,13 +44,23 @@ pub(super) struct Worker {
 struct Work {
     index: u16,
     queue: Queue,
-    memory: GuestMemoryMmap,
     notify: Arc<dyn Notify>,
     executor: Executor,
-    kicks: Epoll,
+    engine: Engine,
+    limits: Option<Arc<Limiter>>,
+    kick: EventFd,
+    /// The driver was told to kick when it makes something available.
+    kicks_wanted: bool,
     stop: Arc<AtomicBool>,
-    /// Keeps what `kicks` waits for open.
-    _kick: EventFd,
+}
+
+/// What a worker does next.
+enum Next<'m> {
+    Request(Request<'m>),
+    /// Something, after a while.
+    Later(Duration),
+    /// Wait for the driver.
+    Nothing,
 }
 
 /// Why a queue stops before it is told to.
@@ -58,6 +72,8 @@ enum WorkError {
     Request(#[from] RequestError),
     #[error("can't wait for the driver")]
     Wait(#[source] io::Error),
+    #[error("can't start a request")]
+    Start(#[source] io::Error),
 }
 
 impl Worker {
@@ -72,22 +88,28 @@ impl Worker {
         memory: GuestMemoryMmap,
         notify: Arc<dyn Notify>,
         executor: Executor,
+        engine: Engine,
+        limits: Option<Arc<Limiter>>,
     ) -> io::Result<Self> {
         let ActiveQueue { index, mut queue, kick } = queue;
         queue.set_event_idx(event_idx);
-
-        // Edge-triggered: each kick wakes the thread, and the counter need not be read.
-        let kicks = Epoll::new()?;
-        let event = EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, 0);
-        kicks.ctl(ControlOperation::Add, kick.as_raw_fd(), event)?;
 
         let stop = Arc::new(AtomicBool::new(false));
         let file = Path::new(executor.disk().name()).file_name().unwrap_or_default();
         let name = format!("blk{index} {}", file.display());
         let worker_kick = kick.try_clone()?;
-        let work =
-            Work { index, queue, memory, notify, executor, kicks, stop: Arc::clone(&stop), _kick: kick };
-        let thread = thread::Builder::new().name(name).spawn(move || work.run())?;
+        let work = Work {
+            index,
+            queue,
+            notify,
+            executor,
+            engine,
+            limits,
+            kick,
+            kicks_wanted: true,
+            stop: Arc::clone(&stop),
+        };
+        let thread = thread::Builder::new().name(name).spawn(move || work.run(&memory))?;
         Ok(Self { stop, kick: worker_kick, thread: Some(thread) })
     }
 }
@@ -105,49 +127,164 @@ impl Drop for Worker {
 }
 
 impl Work {
-    fn run(mut self) {
-        if let Err(error) = self.serve() {
+    fn run(mut self, memory: &GuestMemoryMmap) {
+        let served = match self.ring() {
+            Some(mut ring) => self.serve_by(&mut ring, memory),
+            None => self.serve(memory),
+        };
+        if let Err(error) = served {
             self.executor.faults().driver(self.executor.disk().name(), self.index, &error);
             self.notify.needs_reset();
         }
     }
 
-    /// Serves the queue until told to stop.
-    fn serve(&mut self) -> Result<(), WorkError> {
-        while !self.stopped() {
-            self.serve_available()?;
-            self.wait()?;
+    /// The ring to serve by, where the engine and the disk's format allow it.
+    fn ring<'m>(&self) -> Option<Ring<'m>> {
+        let files = self.executor.disk().files();
+        if self.engine == Engine::Threads || files.is_empty() {
+            return None;
         }
-        Ok(())
+        let ring = Ring::new(self.queue.size(), &files, &self.kick);
+        ring.inspect_err(|error| self.executor.faults().no_ring(self.executor.disk().name(), error)).ok()
     }
 
-    /// Serves what is available, until there is no more or told to stop.
-    fn serve_available(&mut self) -> Result<(), WorkError> {
+    /// Serves the queue, one request at a time, until told to stop.
+    fn serve(&mut self, memory: &GuestMemoryMmap) -> Result<(), WorkError> {
+        // Edge-triggered: each kick wakes the thread, and the counter need not be read.
+        let kicks = Epoll::new().map_err(WorkError::Wait)?;
+        let event = EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, 0);
+        kicks.ctl(ControlOperation::Add, self.kick.as_raw_fd(), event).map_err(WorkError::Wait)?;
+        let mut held = None;
         loop {
-            self.queue.disable_notification(&self.memory).map_err(QueueError::Ring)?;
-            while !self.stopped()
-                && let Some(chain) = queue::pop(&mut self.queue, &self.memory)?
-            {
-                let (head, written) = self.executor.execute(Request::parse(chain)?);
-                if queue::push(&mut self.queue, &self.memory, head, written)? {
-                    self.notify.used(self.index);
+            let pause = loop {
+                match self.next(&mut held, memory)? {
+                    Next::Request(request) => {
+                        let answer = self.executor.execute(request);
+                        self.answer(memory, answer)?;
+                        self.interrupt(memory)?;
+                    }
+                    Next::Later(pause) => break Some(pause),
+                    Next::Nothing => break None,
                 }
-            }
-            let more = self.queue.enable_notification(&self.memory).map_err(QueueError::Ring)?;
-            if !more || self.stopped() {
+            };
+            if self.stopped() {
                 return Ok(());
             }
+            match kicks.wait(millis(pause), &mut [EpollEvent::default()]) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(WorkError::Wait(error));
+                }
+                _ => {}
+            }
         }
     }
 
-    fn wait(&self) -> Result<(), WorkError> {
-        match self.kicks.wait(-1, &mut [EpollEvent::default()]) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(WorkError::Wait(error)),
-            _ => Ok(()),
+    /// Serves the queue, with as many requests at a time as it holds, until told to stop.
+    fn serve_by<'m>(&mut self, ring: &mut Ring<'m>, memory: &'m GuestMemoryMmap) -> Result<(), WorkError> {
+        let mut held = None;
+        loop {
+            let mut answered = false;
+            let pause = loop {
+                // A full ring needs no kick to go on: a completion will come.
+                if !ring.has_room() {
+                    break None;
+                }
+                match self.next(&mut held, memory)? {
+                    Next::Request(request) => match self.executor.job(&request) {
+                        Some(job) => ring.start(request, job).map_err(WorkError::Start)?,
+                        None => {
+                            let answer = self.executor.execute(request);
+                            self.answer(memory, answer)?;
+                            answered = true;
+                        }
+                    },
+                    Next::Later(pause) => break Some(pause),
+                    Next::Nothing => break None,
+                }
+            };
+            if answered {
+                self.interrupt(memory)?;
+            }
+            if self.stopped() {
+                return Ok(());
+            }
+            ring.wait(pause).map_err(WorkError::Wait)?;
+            answered = false;
+            while let Some((request, done)) = ring.next_done() {
+                let answer = self.executor.finish(request, done);
+                self.answer(memory, answer)?;
+                answered = true;
+            }
+            if answered {
+                self.interrupt(memory)?;
+            }
         }
+    }
+
+    /// What there is to do next. The driver is told not to kick as long as there are requests. One that the limits don't
+    /// let through yet is `held`.
+    fn next<'m>(
+        &mut self,
+        held: &mut Option<Request<'m>>,
+        memory: &'m GuestMemoryMmap,
+    ) -> Result<Next<'m>, WorkError> {
+        if self.stopped() {
+            return Ok(Next::Nothing);
+        }
+        let request = match held.take() {
+            Some(request) => request,
+            None => match self.pop(memory)? {
+                Some(chain) => Request::parse(chain)?,
+                None => return Ok(Next::Nothing),
+            },
+        };
+        let bytes = (request.data_in.len() + request.data_out.len()) as u64;
+        match self.limits.as_ref().map(|limits| limits.take(Instant::now(), bytes)) {
+            Some(Err(pause)) => {
+                *held = Some(request);
+                Ok(Next::Later(pause))
+            }
+            _ => Ok(Next::Request(request)),
+        }
+    }
+
+    /// Takes the next chain off the queue. If there is none, the driver will kick.
+    fn pop<'m>(&mut self, memory: &'m GuestMemoryMmap) -> Result<Option<Chain<'m>>, QueueError> {
+        loop {
+            if let Some(chain) = queue::pop(&mut self.queue, memory)? {
+                if self.kicks_wanted {
+                    self.queue.disable_notification(memory).map_err(QueueError::Ring)?;
+                    self.kicks_wanted = false;
+                }
+                return Ok(Some(chain));
+            }
+            if self.kicks_wanted {
+                return Ok(None);
+            }
+            // What came before the driver can know that is still to be seen.
+            self.queue.enable_notification(memory).map_err(QueueError::Ring)?;
+            self.kicks_wanted = true;
+        }
+    }
+
+    fn answer(&mut self, memory: &GuestMemoryMmap, (head, written): (u16, u32)) -> Result<(), QueueError> {
+        queue::push(&mut self.queue, memory, head, written)
+    }
+
+    /// Interrupts the driver for what was answered, if it wants that.
+    fn interrupt(&mut self, memory: &GuestMemoryMmap) -> Result<(), QueueError> {
+        if queue::wants_interrupt(&mut self.queue, memory)? {
+            self.notify.used(self.index);
+        }
+        Ok(())
     }
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
+}
+
+/// What epoll takes for `pause`: whole milliseconds, no shorter, or for ever.
+fn millis(pause: Option<Duration>) -> i32 {
+    pause.map_or(-1, |pause| i32::try_from(pause.as_micros().div_ceil(1000)).unwrap_or(i32::MAX))
 }

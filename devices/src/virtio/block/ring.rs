@@ -1,0 +1,252 @@
+//! Requests that the kernel carries out while the worker goes on: `io_uring`.
+//!
+//! The queue's doorbell is one more request on the same ring, so that a worker waits in one place and for both.
+
+#![expect(unsafe_code, reason = "the kernel uses guest memory for as long as a request is on its way")]
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    os::fd::AsRawFd,
+    time::Duration,
+};
+
+use io_uring::{
+    Builder, IoUring, cqueue, opcode,
+    squeue::Entry,
+    types::{Fixed, FsyncFlags, SubmitArgs, Timespec},
+};
+use libc::iovec;
+use vm_memory::VolatileSlice;
+use vmm_sys_util::eventfd::EventFd;
+
+use super::{executor::Job, request::Request};
+use crate::disk::Direction;
+
+/// The doorbell's `user_data`; a request's is the number of its slot.
+const DOORBELL: u64 = u64::MAX;
+
+/// The most entries that are made known to the kernel at a time.
+const MAX_ENTRIES: u16 = 256;
+
+/// A ring, and the requests that are on it.
+pub(super) struct Ring<'m> {
+    uring: IoUring,
+    slots: Vec<Slot<'m>>,
+    free: Vec<usize>,
+    /// Behind the disk's files.
+    doorbell: Fixed,
+    /// The doorbell is being waited for.
+    listening: bool,
+}
+
+/// Where a request is kept while the kernel works on it.
+#[derive(Default)]
+struct Slot<'m> {
+    request: Option<Request<'m>>,
+    /// The kernel reads it when the request is submitted.
+    iovecs: Vec<iovec>,
+}
+
+/// Whether `io_uring` can be used here.
+///
+/// # Errors
+///
+/// What the kernel says: it is too old, or it doesn't allow it (`kernel.io_uring_disabled`, seccomp).
+pub fn check_io_uring() -> io::Result<()> {
+    set_up(1).map(drop)
+}
+
+impl<'m> Ring<'m> {
+    /// Makes a ring for at most `depth` requests on `files`, and `doorbell`. It is for the calling thread alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check_io_uring`].
+    pub(super) fn new(depth: u16, files: &[&File], doorbell: &EventFd) -> io::Result<Self> {
+        let uring = set_up(depth)?;
+        let mut descriptors: Vec<_> = files.iter().map(|file| file.as_raw_fd()).collect();
+        let doorbell_at = fixed(descriptors.len())?;
+        descriptors.push(doorbell.as_raw_fd());
+        uring.submitter().register_files(&descriptors)?;
+        let slots = (0..depth).map(|_| Slot::default()).collect();
+        let free = (0..depth.into()).rev().collect();
+        Ok(Self { uring, slots, free, doorbell: doorbell_at, listening: false })
+    }
+
+    /// Whether one more request can be started.
+    pub(super) fn has_room(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// Starts `job` for `request`; [`Ring::has_room`]. The kernel hears of it in [`Ring::wait`], if not before.
+    pub(super) fn start(&mut self, request: Request<'m>, job: Job) -> io::Result<()> {
+        let number = *self.free.last().ok_or(ErrorKind::QuotaExceeded)?;
+        let slot = &mut self.slots[number];
+        let entry = match job {
+            Job::Sync => opcode::Fsync::new(Fixed(0)).flags(FsyncFlags::DATASYNC).build(),
+            Job::Transfer { direction, file, offset, stable } => {
+                let buffers = match direction {
+                    Direction::Read => request.data_in.as_slice(),
+                    Direction::Write => request.data_out.as_slice(),
+                };
+                slot.transfer(direction, fixed(file)?, buffers, offset, stable)?
+            }
+        };
+        // SAFETY: what the entry points to is guest memory, which outlives the ring, and the slot's vector, which stays as
+        // it is until the request's completion empties the slot. Dropping the ring waits for all completions.
+        unsafe { self.push(&entry.user_data(number as u64))? };
+        self.slots[number].request = Some(request);
+        self.free.pop();
+        Ok(())
+    }
+
+    /// Tells the kernel of what was started, and waits for a completion, the doorbell, or the end of `timeout`.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        if !self.listening {
+            let events = u32::try_from(libc::POLLIN).map_err(io::Error::other)?;
+            // Again and again, and the counter need not be read: each kick is an event.
+            let entry = opcode::PollAdd::new(self.doorbell, events).multi(true).build().user_data(DOORBELL);
+            // SAFETY: the entry points to nothing.
+            unsafe { self.push(&entry)? };
+            self.listening = true;
+        }
+        let submitter = self.uring.submitter();
+        let waited = match timeout.map(Timespec::from) {
+            None => submitter.submit_and_wait(1),
+            Some(timeout) => submitter.submit_with_args(1, &SubmitArgs::new().timespec(&timeout)),
+        };
+        match waited {
+            // ETIME: the timeout; EBUSY, EAGAIN: there are completions to take first.
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
+                ) =>
+            {
+                Ok(())
+            }
+            waited => waited.map(drop),
+        }
+    }
+
+    /// A request that the kernel has ended, and how: bytes moved, or an error.
+    pub(super) fn next_done(&mut self) -> Option<(Request<'m>, io::Result<usize>)> {
+        loop {
+            let done = self.uring.completion().next()?;
+            if done.user_data() == DOORBELL {
+                self.listening = cqueue::more(done.flags());
+                continue;
+            }
+            let number = usize::try_from(done.user_data()).ok()?;
+            let request = self.slots.get_mut(number)?.request.take()?;
+            self.free.push(number);
+            let moved = usize::try_from(done.result());
+            return Some((request, moved.map_err(|_| io::Error::from_raw_os_error(-done.result()))));
+        }
+    }
+
+    /// Whether the kernel works on something.
+    fn is_busy(&self) -> bool {
+        self.free.len() < self.slots.len()
+    }
+
+    /// Puts `entry` on the ring.
+    ///
+    /// # Safety
+    ///
+    /// What it points to stays valid until its completion was taken.
+    unsafe fn push(&mut self, entry: &Entry) -> io::Result<()> {
+        loop {
+            // SAFETY: as this function's.
+            if unsafe { self.uring.submission().push(entry) }.is_ok() {
+                return Ok(());
+            }
+            self.uring.submit()?;
+        }
+    }
+}
+
+impl Drop for Ring<'_> {
+    /// Waits until the kernel is done with guest memory.
+    fn drop(&mut self) {
+        while self.is_busy() {
+            if let Err(error) = self.wait(None) {
+                // Nobody may use the memory for something else now, and nobody can tell when.
+                log::error!("can't wait for a disk's requests: {error}");
+                std::process::abort();
+            }
+            while self.next_done().is_some() {}
+        }
+    }
+}
+
+impl Slot<'_> {
+    fn transfer(
+        &mut self,
+        direction: Direction,
+        file: Fixed,
+        buffers: &[VolatileSlice<'_>],
+        offset: u64,
+        stable: bool,
+    ) -> io::Result<Entry> {
+        let flags = if stable { libc::RWF_DSYNC } else { 0 };
+        if let [buffer] = buffers {
+            let (address, len) =
+                (buffer.ptr_guard_mut().as_ptr(), u32::try_from(buffer.len()).map_err(io::Error::other)?);
+            return Ok(match direction {
+                Direction::Read => opcode::Read::new(file, address, len).offset(offset).build(),
+                Direction::Write => {
+                    opcode::Write::new(file, address, len).offset(offset).rw_flags(flags).build()
+                }
+            });
+        }
+        self.iovecs.clear();
+        self.iovecs.extend(
+            buffers
+                .iter()
+                .map(|it| iovec { iov_base: it.ptr_guard_mut().as_ptr().cast(), iov_len: it.len() }),
+        );
+        let count = u32::try_from(self.iovecs.len()).map_err(io::Error::other)?;
+        let iovecs = self.iovecs.as_ptr();
+        Ok(match direction {
+            Direction::Read => opcode::Readv::new(file, iovecs, count).offset(offset).build(),
+            Direction::Write => {
+                opcode::Writev::new(file, iovecs, count).offset(offset).rw_flags(flags).build()
+            }
+        })
+    }
+}
+
+/// A ring with the flags that this kernel knows: the more of them, the fewer interruptions of the thread.
+fn set_up(depth: u16) -> io::Result<IoUring> {
+    let entries = u32::from(depth.clamp(1, MAX_ENTRIES));
+    let flags: [fn(&mut Builder); 3] = [
+        |ring| {
+            // Linux 6.1: completions are worked on when the thread asks for them.
+            ring.setup_single_issuer().setup_defer_taskrun();
+        },
+        |ring| {
+            // Linux 5.19: they don't interrupt it.
+            ring.setup_coop_taskrun();
+        },
+        |_| {},
+    ];
+    let mut refused = io::Error::from(ErrorKind::Unsupported);
+    for flags in flags {
+        let mut builder = IoUring::builder();
+        // Room for all requests and some ringing of the doorbell.
+        flags(builder.setup_cqsize(2 * u32::from(depth.max(MAX_ENTRIES))));
+        match builder.build(entries) {
+            // Linux 5.13 has this, and polls that go on.
+            Ok(ring) if ring.params().is_feature_resource_tagging() => return Ok(ring),
+            Ok(_) => return Err(ErrorKind::Unsupported.into()),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+fn fixed(index: usize) -> io::Result<Fixed> {
+    u32::try_from(index).map(Fixed).map_err(io::Error::other)
+}
