@@ -1,5 +1,7 @@
 //! The machine to build: every option given a meaning, checked as far as it can be without the host.
 
+mod disk;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -9,9 +11,9 @@ use arch::cpu::{
     spec::{CpuSpec, Nested, SpecError},
     topology::Topology,
 };
-use devices::{disk::format::Format, virtio::block::Serial};
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
+pub use self::disk::{Discard, DiskConfig, FormatName};
 use crate::{
     cli::{MachineArgs, OnReboot},
     libvirt::{self, CpuElement, XmlError},
@@ -56,51 +58,6 @@ pub struct MemoryConfig {
     /// Allocate all of it before the guest starts.
     #[serde(default)]
     pub prefault: bool,
-}
-
-/// `--disk`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct DiskConfig {
-    /// The image or block device.
-    pub path: PathBuf,
-    /// Refuse the guest's writes.
-    #[serde(default)]
-    pub readonly: bool,
-    /// What the guest reads as the disk's serial number.
-    #[serde(default, deserialize_with = "serial_number")]
-    pub serial: Serial,
-    /// Go around the host's page cache.
-    #[serde(default)]
-    pub direct: bool,
-    /// The image's format; without, it is looked at.
-    #[serde(default)]
-    pub format: Option<FormatName>,
-    /// Where files that the image names may be, besides its own folder.
-    #[serde(default, rename = "backing-root")]
-    pub backing_root: Option<PathBuf>,
-}
-
-/// `format=` of `--disk`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum FormatName {
-    /// The file's bytes are the disk's.
-    Raw,
-    /// QEMU's.
-    Qcow2,
-    /// VMware's; read-only.
-    Vmdk,
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Raw => Self::Raw,
-            FormatName::Qcow2 => Self::Qcow2,
-            FormatName::Vmdk => Self::Vmdk,
-        }
-    }
 }
 
 /// `--serial`.
@@ -166,6 +123,8 @@ impl VmConfig {
     /// A word that has none; the message repeats it and says what would do.
     pub fn new(args: &MachineArgs) -> Result<Self, ConfigError> {
         let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
+        let disks: Vec<_> = args.disk.iter().map(|disk| DiskConfig::parse(disk)).collect::<Result<_, _>>()?;
+        disk::check_ids(&disks, &args.disk)?;
         Ok(Self {
             cpu,
             topology,
@@ -173,7 +132,7 @@ impl VmConfig {
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
             cmdline: args.cmdline.clone(),
-            disks: args.disk.iter().map(|disk| self::disk(disk)).collect::<Result<_, _>>()?,
+            disks,
             serial: serial(&args.serial)?,
             on_reboot: args.on_reboot,
             debug_exit: args.debug_exit,
@@ -231,22 +190,6 @@ fn memory(given: &str) -> Result<MemoryConfig, ConfigError> {
         size if !size.is_multiple_of(unit) => Err(ConfigError::OddMemory(given.to_owned(), unit)),
         _ => Ok(config),
     }
-}
-
-fn disk(given: &str) -> Result<DiskConfig, ConfigError> {
-    let first = given.split(',').next().unwrap_or_default();
-    let bare = !first.contains('=');
-    let config: DiskConfig =
-        if bare { keys("--disk", given, &format!("path={given}"))? } else { keys("--disk", given, given)? };
-    if config.path.as_os_str().is_empty() {
-        let why = "the path is missing".to_owned();
-        return Err(ConfigError::Keys { option: "--disk", given: given.to_owned(), why });
-    }
-    Ok(config)
-}
-
-fn serial_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Serial, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
 }
 
 fn serial(given: &str) -> Result<SerialConfig, ConfigError> {

@@ -1,5 +1,7 @@
 //! The whole machine: how it is put together, and how it runs.
 
+mod disks;
+
 use std::{
     io::{self, Write},
     panic::{self, AssertUnwindSafe},
@@ -19,26 +21,18 @@ use arch::{
 };
 use devices::{
     bus::Bus,
-    disk::{
-        Disk,
-        format::{self, OpenError, OpenOptions},
-        raw::DiskOptions,
-    },
     pci::{ConfigPorts, Ecam, PciRoot},
     platform::{DebugExit, I8042, PowerManagement, Serial},
-    virtio::{
-        block::{Block, BlockOptions},
-        device::VirtioDevice,
-        pci::VirtioPci,
-    },
+    virtio::{device::VirtioDevice, pci::VirtioPci},
 };
 use kvm_ioctls::VmFd;
 use thiserror::Error;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
+pub use self::disks::OpenDisk;
 use crate::{
     buses::{Buses, Doorbells},
-    config::{DiskConfig, VmConfig},
+    config::VmConfig,
     console::Console,
     exit::Exit,
     host::{self, Host},
@@ -80,34 +74,6 @@ pub enum LimitError {
         /// Bits of a physical address.
         width: u32,
     },
-}
-
-/// A disk's file, open and locked. It outlives the machine's resets.
-#[derive(Debug)]
-pub struct OpenDisk {
-    /// What was asked for.
-    pub config: DiskConfig,
-    disk: Arc<dyn Disk>,
-}
-
-impl OpenDisk {
-    /// Opens and locks the image.
-    ///
-    /// # Errors
-    ///
-    /// There is no such disk, or it can't be used as asked.
-    pub fn open(config: &DiskConfig) -> Result<Self, OpenError> {
-        let options = OpenOptions {
-            disk: DiskOptions { read_only: config.readonly, direct: config.direct },
-            format: config.format.map(Into::into),
-            backing_root: config.backing_root.clone(),
-        };
-        let disk = format::open(&config.path, &options)?;
-        if disk.is_read_only() && !config.readonly {
-            log::warn!("disk {}: images of its format are never written to, so it is read-only", disk.name());
-        }
-        Ok(Self { config: config.clone(), disk })
-    }
 }
 
 /// A machine that is ready to run.
@@ -306,8 +272,7 @@ fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A virtio-blk function with one MSI-X vector for each queue and one for its configuration.
 fn virtio_disk(slot: u8, bar: u64, disk: &OpenDisk, vm: &Vm, memory: &Memory) -> anyhow::Result<VirtioPci> {
-    let options = BlockOptions { serial: disk.config.serial, ..BlockOptions::default() };
-    let block = Block::new(Arc::clone(&disk.disk), &options);
+    let block = disk.device();
     let vectors = (0..=block.queue_sizes().len()).map(|_| vm.msi()).collect();
     let line = vm.line(layout::pci_intx_gsi(slot));
     let bar = u32::try_from(bar)?;

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
     check,
     cli::{Cli, Command, MachineArgs, OnReboot},
@@ -58,8 +59,10 @@ fn log_to_stderr(verbose: u8) {
 /// Runs a machine, and again after each reset; the value is nvmm's exit status.
 fn run(args: &MachineArgs) -> Result<u8> {
     let config = VmConfig::new(args)?;
+    raise_descriptor_limit();
     let host = Host::open(&args.kvm)?;
-    let disks = config.disks.iter().map(OpenDisk::open).collect::<Result<Vec<_>, _>>()?;
+    let vcpus = config.topology.vcpus();
+    let disks = config.disks.iter().map(|disk| OpenDisk::open(disk, vcpus)).collect::<Result<Vec<_>, _>>()?;
     if args.dry_run {
         let machine = Machine::build(&host, &config, &disks, Box::new(io::sink()))?;
         tell_unmet(&config, &machine);
@@ -90,6 +93,14 @@ fn run(args: &MachineArgs) -> Result<u8> {
                 return Ok(status);
             }
         }
+    }
+}
+
+/// The usual limit of 1024 is made for `select`. Vcpus and the queues of disks may need more.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        log::info!("the limit of open files stays as it is: {error}");
     }
 }
 

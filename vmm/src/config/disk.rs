@@ -1,0 +1,235 @@
+//! `--disk`.
+
+use std::{
+    collections::BTreeSet,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+};
+
+use devices::{
+    disk::format::Format,
+    virtio::block::{BlockOptions, CacheMode, Engine, Serial},
+};
+use serde::{Deserialize, Deserializer, de};
+
+use super::{ConfigError, keys};
+use crate::size::Size;
+
+const OPTION: &str = "--disk";
+
+/// A disk as it was asked for.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct DiskConfig {
+    /// The image or block device.
+    #[serde(alias = "file")]
+    pub path: PathBuf,
+    /// The image's format; without, it is looked at.
+    #[serde(default)]
+    pub format: Option<FormatName>,
+    /// Where files that the image names may be, besides its own folder.
+    #[serde(default, rename = "backing-root")]
+    pub backing_root: Option<PathBuf>,
+    /// Refuse the guest's writes.
+    #[serde(default, alias = "read-only")]
+    pub readonly: bool,
+    /// Go around the host's page cache.
+    #[serde(default)]
+    pub direct: bool,
+    /// When writes are on stable storage.
+    #[serde(default, deserialize_with = "CacheName::deserialize")]
+    pub cache: CacheMode,
+    /// Take back the space that the guest says it no longer needs.
+    #[serde(default)]
+    pub discard: Discard,
+    /// How transfers are done.
+    #[serde(default, deserialize_with = "EngineName::deserialize")]
+    pub aio: Engine,
+    /// How many queues the disk has; without, one for each vCPU.
+    #[serde(default, alias = "num-queues")]
+    pub queues: Option<u16>,
+    /// How many descriptors each queue has.
+    #[serde(default = "default_queue_size", rename = "queue-size")]
+    pub queue_size: u16,
+    /// At most so many requests a second.
+    #[serde(default, deserialize_with = "iops")]
+    pub iops: Option<NonZeroU64>,
+    /// At most so many bytes a second.
+    #[serde(default, deserialize_with = "bandwidth")]
+    pub bw: Option<NonZeroU64>,
+    /// What the guest reads as the disk's serial number.
+    #[serde(default, deserialize_with = "serial_number")]
+    pub serial: Serial,
+    /// What nvmm's messages call the disk; without, its path.
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// `format=`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum FormatName {
+    /// The file's bytes are the disk's.
+    Raw,
+    /// QEMU's.
+    Qcow2,
+    /// VMware's; read-only.
+    Vmdk,
+}
+
+/// `discard=`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Discard {
+    /// The file shrinks.
+    #[default]
+    #[serde(alias = "unmap")]
+    On,
+    /// The guest can't discard.
+    #[serde(alias = "ignore")]
+    Off,
+}
+
+/// `cache=`.
+#[derive(Deserialize)]
+#[serde(remote = "CacheMode", rename_all = "lowercase")]
+enum CacheName {
+    Writeback,
+    Writethrough,
+    Unsafe,
+}
+
+/// `aio=`.
+#[derive(Deserialize)]
+#[serde(remote = "Engine", rename_all = "snake_case")]
+enum EngineName {
+    Auto,
+    IoUring,
+    Threads,
+}
+
+impl DiskConfig {
+    /// Gives a `--disk` a meaning.
+    ///
+    /// # Errors
+    ///
+    /// A word that has none, or words that contradict each other.
+    pub(super) fn parse(given: &str) -> Result<Self, ConfigError> {
+        let bare = !given.split(',').next().unwrap_or_default().contains('=');
+        let config: Self =
+            if bare { keys(OPTION, given, &format!("path={given}"))? } else { keys(OPTION, given, given)? };
+        match config.contradiction() {
+            Some(why) => Err(error(given, why)),
+            None => Ok(config),
+        }
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.id.clone().unwrap_or_else(|| self.path.display().to_string())
+    }
+
+    /// How many queues it has in a machine of `vcpus`.
+    #[must_use]
+    pub fn queues(&self, vcpus: u32) -> u16 {
+        let most = BlockOptions::MAX_QUEUES;
+        self.queues.unwrap_or_else(|| u16::try_from(vcpus).map_or(most, |vcpus| vcpus.clamp(1, most)))
+    }
+
+    /// What can't be, or makes no sense.
+    fn contradiction(&self) -> Option<String> {
+        let max_queues = BlockOptions::MAX_QUEUES;
+        let max_size = BlockOptions::MAX_QUEUE_SIZE;
+        let is_empty = |path: &Path| path.as_os_str().is_empty();
+        if is_empty(&self.path) {
+            return Some("the path is missing".to_owned());
+        }
+        if let Some(queues) = self.queues
+            && !(1..=max_queues).contains(&queues)
+        {
+            return Some(format!("queues={queues}: give a number from 1 to {max_queues}"));
+        }
+        let size = self.queue_size;
+        if !(2..=max_size).contains(&size) || !size.is_power_of_two() {
+            return Some(format!("queue-size={size}: give a power of two from 2 to {max_size}"));
+        }
+        if self.id.as_ref().is_some_and(String::is_empty) {
+            return Some("id= needs a name; leave it out, and the disk is called by its path".to_owned());
+        }
+        if self.direct && self.format == Some(FormatName::Vmdk) {
+            return Some("vmdk images are read through the page cache; leave direct=on out".to_owned());
+        }
+        if self.backing_root.is_some() && self.format == Some(FormatName::Raw) {
+            return Some(
+                "a raw image names no other files; leave backing-root out, or give the format that it has"
+                    .to_owned(),
+            );
+        }
+        None
+    }
+}
+
+/// Refuses two disks of the same name.
+pub(super) fn check_ids(disks: &[DiskConfig], given: &[String]) -> Result<(), ConfigError> {
+    let mut seen = BTreeSet::new();
+    for (disk, given) in disks.iter().zip(given) {
+        if let Some(id) = &disk.id
+            && !seen.insert(id)
+        {
+            return Err(error(given, format!("another disk has the id '{id}'; give each its own")));
+        }
+    }
+    Ok(())
+}
+
+impl Discard {
+    /// Whether the guest can discard.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Raw => Self::Raw,
+            FormatName::Qcow2 => Self::Qcow2,
+            FormatName::Vmdk => Self::Vmdk,
+        }
+    }
+}
+
+fn default_queue_size() -> u16 {
+    BlockOptions::default().queue_size
+}
+
+fn serial_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Serial, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+fn iops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU64>, D::Error> {
+    let iops = NonZeroU64::new(u64::deserialize(deserializer)?);
+    iops.map(Some).ok_or_else(|| de::Error::custom("iops=0 lets nothing through; leave it out for no limit"))
+}
+
+/// A number without a unit is refused: some mean bytes by it, and [`Size`] takes it for MiB.
+fn bandwidth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let size = text.parse().ok().filter(|_| !text.ends_with(|last: char| last.is_ascii_digit()));
+    let Some(Size(bytes)) = size else {
+        let why = format!("bw={text}: give bytes a second with K, M, G or T, such as 100M");
+        return Err(de::Error::custom(why));
+    };
+    let bytes = NonZeroU64::new(bytes);
+    bytes.map(Some).ok_or_else(|| de::Error::custom("bw=0 lets nothing through; leave it out for no limit"))
+}
+
+fn error(given: &str, why: String) -> ConfigError {
+    ConfigError::Keys { option: OPTION, given: given.to_owned(), why }
+}
+
+#[cfg(test)]
+#[path = "disk_test.rs"]
+mod tests;

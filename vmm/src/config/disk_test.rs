@@ -1,0 +1,106 @@
+use super::*;
+
+fn parse(given: &str) -> DiskConfig {
+    DiskConfig::parse(given).unwrap()
+}
+
+#[track_caller]
+fn refused(given: &str) -> String {
+    DiskConfig::parse(given).unwrap_err().to_string()
+}
+
+#[test]
+fn a_path_alone_has_the_documented_defaults() {
+    let disk = parse("vm.img");
+    assert_eq!(
+        disk,
+        DiskConfig {
+            path: "vm.img".into(),
+            format: None,
+            backing_root: None,
+            readonly: false,
+            direct: false,
+            cache: CacheMode::Writeback,
+            discard: Discard::On,
+            aio: Engine::Auto,
+            queues: None,
+            queue_size: 256,
+            iops: None,
+            bw: None,
+            serial: Serial::default(),
+            id: None,
+        }
+    );
+    assert_eq!(disk.name(), "vm.img");
+}
+
+#[test]
+fn every_key() {
+    let disk = parse(
+        "path=a.img,format=raw,readonly=on,direct=on,cache=unsafe,discard=off,aio=io_uring,queues=3,\
+         queue-size=1024,iops=500,bw=20M,serial=S1,id=root",
+    );
+    assert_eq!((disk.format, disk.readonly, disk.direct), (Some(FormatName::Raw), true, true));
+    assert_eq!((disk.cache, disk.discard, disk.aio), (CacheMode::Unsafe, Discard::Off, Engine::IoUring));
+    assert_eq!((disk.queues, disk.queue_size), (Some(3), 1024));
+    assert_eq!((disk.iops, disk.bw), (NonZeroU64::new(500), NonZeroU64::new(20 << 20)));
+    assert_eq!((disk.serial, disk.name()), ("S1".parse().unwrap(), "root".to_owned()));
+    let disk = parse("path=a,format=qcow2,backing-root=/images,cache=writethrough,aio=threads");
+    assert_eq!((disk.format, disk.backing_root), (Some(FormatName::Qcow2), Some("/images".into())));
+    assert_eq!((disk.cache, disk.aio), (CacheMode::Writethrough, Engine::Threads));
+    assert_eq!(parse("path=a,bw=1GiB").bw, NonZeroU64::new(1 << 30));
+}
+
+#[test]
+fn words_of_qemu() {
+    let disk = parse("file=a,read-only=on,discard=unmap,num-queues=2");
+    assert_eq!((disk.path.to_str(), disk.readonly, disk.queues), (Some("a"), true, Some(2)));
+    assert_eq!(disk.discard, Discard::On);
+    assert_eq!(parse("a,discard=ignore").discard, Discard::Off);
+}
+
+#[test]
+fn as_many_queues_as_vcpus() {
+    let queues = [1, 4, 64, 65, 100_000].map(|vcpus| parse("a").queues(vcpus));
+    assert_eq!(queues, [1, 4, 64, 64, 64]);
+    assert_eq!(parse("a,queues=2").queues(8), 2);
+}
+
+#[test]
+fn what_can_not_be_is_named_with_what_would_do() {
+    let cases = [
+        ("path=", "the path is missing"),
+        ("a,queues=0", "queues=0: give a number from 1 to 64"),
+        ("a,queues=65", "queues=65: give a number from 1 to 64"),
+        ("a,queues=many", "a whole number"),
+        ("a,queues=99999", "too large"),
+        ("a,queue-size=1", "queue-size=1: give a power of two from 2 to 1024"),
+        ("a,queue-size=100", "queue-size=100: give a power of two"),
+        ("a,queue-size=2048", "queue-size=2048: give a power of two"),
+        ("a,iops=0", "iops=0 lets nothing through; leave it out"),
+        ("a,bw=0K", "bw=0 lets nothing through; leave it out"),
+        ("a,bw=1000", "bw=1000: give bytes a second with K, M, G or T, such as 100M"),
+        ("a,bw=fast", "bw=fast: give bytes a second"),
+        ("a,bw=", "bw=: give bytes a second"),
+        ("a,cache=none", "unknown variant `none`, expected one of `writeback`, `writethrough`, `unsafe`"),
+        ("a,aio=native", "unknown variant `native`, expected one of `auto`, `io_uring`, `threads`"),
+        ("a,discard=maybe", "unknown variant `maybe`"),
+        ("a,id=", "id= needs a name"),
+        ("a,format=vmdk,direct=on", "vmdk images are read through the page cache; leave direct=on out"),
+        ("a,format=raw,backing-root=/b", "a raw image names no other files; leave backing-root out"),
+    ];
+    for (given, why) in cases {
+        let error = refused(given);
+        assert!(error.contains(why), "{given}: {error}");
+        assert!(error.starts_with(&format!("--disk {given}: ")), "{given}: {error}");
+    }
+}
+
+#[test]
+fn two_disks_have_two_names() {
+    let given = ["a,id=x", "b", "a,id=y", "c,id=x"].map(str::to_owned);
+    let disks: Vec<_> = given.iter().map(|given| parse(given)).collect();
+    check_ids(&disks[..3], &given).unwrap();
+    let error = check_ids(&disks, &given).unwrap_err().to_string();
+    assert_eq!(error, "--disk c,id=x: another disk has the id 'x'; give each its own");
+}
