@@ -5,6 +5,7 @@
 
 pub mod format;
 pub mod guard;
+pub mod info;
 mod lock;
 pub mod qcow2;
 pub mod raw;

@@ -101,7 +101,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Disk>, OpenErr
 }
 
 /// What the file looks like; `None`: nothing special.
-fn looks(opened: &Opened) -> io::Result<Option<Format>> {
+pub(super) fn looks(opened: &Opened) -> io::Result<Option<Format>> {
     let mut start = [0; SECTOR_LEN];
     let len = opened.len.min(SECTOR_SIZE);
     opened.file.read_exact_at(&mut start[..usize::try_from(len).map_err(io::Error::other)?], 0)?;

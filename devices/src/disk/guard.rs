@@ -4,6 +4,8 @@
 //! as they claim to be. So a header is checked here first, and what can't be read rightly is refused by name. QEMU's
 //! `docs/interop/qcow2.txt` is the specification; the limits on lengths are those of its `block/qcow2.h`.
 
+pub(super) mod facts;
+
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 use zerocopy::{

@@ -52,6 +52,12 @@ pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Who writes to `file`, or may at any time, as far as locks and /proc tell. Takes no lock.
+pub(super) fn writer(file: &File) -> Option<String> {
+    let is_unlocked = fcntl(file, F_OFD_GETLK, F_WRLCK, USED + WRITE).ok()? == F_UNLCK;
+    (!is_unlocked).then(|| holder(file).unwrap_or_else(|| "another program".into()))
+}
+
 /// Who else has locks on `file`, as `NAME (pid N)`, as far as /proc tells.
 pub(super) fn holder(file: &File) -> Option<String> {
     let wanted = file.metadata().ok()?;

@@ -4,6 +4,7 @@
 //! it works on was opened, locked and allowed here ([`chain`]).
 
 mod chain;
+pub(super) mod look;
 
 use std::{
     fs::File,

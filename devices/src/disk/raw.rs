@@ -126,10 +126,20 @@ impl Opened {
     ///
     /// Those of [`RawDisk::open`], but for direct I/O.
     pub(super) fn open(path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
-        Self::try_open(path, options).map_err(Failure::of(path))
+        Self::try_open(path, options, true).map_err(Failure::of(path))
     }
 
-    fn try_open(path: &Path, options: &DiskOptions) -> Result<Self, Failure> {
+    /// Opens the file at `path` to look at it, whoever uses it: read-only and without a lock.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RawDisk::open`], but for locks and direct I/O.
+    pub(super) fn look(path: &Path) -> Result<Self, DiskError> {
+        let options = DiskOptions { read_only: true, direct: false };
+        Self::try_open(path, &options, false).map_err(Failure::of(path))
+    }
+
+    fn try_open(path: &Path, options: &DiskOptions, locked: bool) -> Result<Self, Failure> {
         // Before opening, because that alone acts on some character devices and waits on a FIFO.
         let kind = fs::metadata(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Problem::Missing.into(),
@@ -148,7 +158,7 @@ impl Opened {
         }
 
         let mut file = open_file(path, options)?;
-        if !lock::lock(&file, !options.read_only).map_err(Problem::Lock.because())? {
+        if locked && !lock::lock(&file, !options.read_only).map_err(Problem::Lock.because())? {
             let holder = lock::holder(&file).unwrap_or_else(|| "another program".into());
             return Err(Problem::InUse(holder).into());
         }

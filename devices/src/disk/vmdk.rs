@@ -12,6 +12,7 @@ mod extent;
 mod grains;
 mod header;
 mod image;
+pub(super) mod look;
 mod stream;
 #[cfg(test)]
 mod testing;

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The most backing files below an image.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// All images of a chain, locked.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Link {
 }
 
 /// Where backing files may be.
-struct Roots(Vec<PathBuf>);
+pub(super) struct Roots(Vec<PathBuf>);
 
 /// Opens and locks the image at `path`, which is `opened`, and what is below it; from the top on.
 pub(super) fn open(path: &Path, opened: Opened, options: &Qcow2Options) -> Result<Chain, Qcow2Error> {
@@ -81,10 +81,10 @@ impl Link {
 }
 
 /// A backing file that may be opened.
-struct Found {
-    path: PathBuf,
-    real: PathBuf,
-    is_qcow2: bool,
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) real: PathBuf,
+    pub(super) is_qcow2: bool,
 }
 
 impl Found {
@@ -99,7 +99,7 @@ impl Found {
 }
 
 impl Roots {
-    fn new(image: &Path, given: Option<&Path>) -> Result<Self, Qcow2Error> {
+    pub(super) fn new(image: &Path, given: Option<&Path>) -> Result<Self, Qcow2Error> {
         let real = |folder: &Path| {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
             fs::canonicalize(folder).map_err(|source| Qcow2Error::Root { path: folder.to_owned(), source })
@@ -109,7 +109,7 @@ impl Roots {
     }
 
     /// Finds the backing file that the image at `above` names.
-    fn find(&self, above: &Path, backing: &Backing) -> Result<Found, Qcow2Error> {
+    pub(super) fn find(&self, above: &Path, backing: &Backing) -> Result<Found, Qcow2Error> {
         let (path, name) = (above.to_owned(), backing.name.clone());
         let is_qcow2 = match backing.format.as_deref() {
             Some("qcow2") => true,
@@ -148,7 +148,7 @@ fn file_name(name: &str) -> Option<&Path> {
 }
 
 /// What tells a file from all others.
-fn identity(file: io::Result<fs::Metadata>, path: &Path) -> Result<(u64, u64), Qcow2Error> {
+pub(super) fn identity(file: io::Result<fs::Metadata>, path: &Path) -> Result<(u64, u64), Qcow2Error> {
     let file = file.map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })?;
     Ok((file.dev(), file.ino()))
 }

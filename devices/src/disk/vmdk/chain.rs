@@ -82,7 +82,7 @@ impl Link {
 }
 
 /// What there is to know while a chain is opened.
-struct Opener {
+pub(super) struct Opener {
     /// The folders that files may be in.
     folders: Vec<PathBuf>,
     /// The links and sparse extents that were opened, by what tells files apart.
@@ -92,7 +92,7 @@ struct Opener {
 }
 
 impl Opener {
-    fn new(top: &Path, root: Option<&Path>) -> Result<Self, VmdkError> {
+    pub(super) fn new(top: &Path, root: Option<&Path>) -> Result<Self, VmdkError> {
         let own = top.parent().unwrap_or(top).to_path_buf();
         let mut folders = vec![own];
         if let Some(root) = root {
@@ -102,7 +102,7 @@ impl Opener {
     }
 
     /// Where the file is that the one at `from` calls `name`.
-    fn resolve(&self, from: &Path, name: &str) -> Result<PathBuf, VmdkError> {
+    pub(super) fn resolve(&self, from: &Path, name: &str) -> Result<PathBuf, VmdkError> {
         let path = from.parent().unwrap_or(from).join(name);
         let found = canonical(&path)?;
         if self.folders.iter().any(|folder| found.starts_with(folder)) {
@@ -217,12 +217,12 @@ impl Opener {
     }
 }
 
-fn canonical(path: &Path) -> Result<PathBuf, VmdkError> {
+pub(super) fn canonical(path: &Path) -> Result<PathBuf, VmdkError> {
     path.canonicalize().map_err(|error| missing_or(Problem::Open)(error).of(path))
 }
 
 /// All of a file that begins with `start` and shall be a descriptor.
-fn text(image: &Image, start: &[u8]) -> Result<Vec<u8>, Failure> {
+pub(super) fn text(image: &Image, start: &[u8]) -> Result<Vec<u8>, Failure> {
     if !descriptor::is_descriptor(start) {
         return Err(Problem::NotAVmdk.into());
     }
@@ -234,7 +234,7 @@ fn text(image: &Image, start: &[u8]) -> Result<Vec<u8>, Failure> {
 }
 
 /// Says that the file of `error` was named by the one at `from`, unless that is it.
-fn named_by(mut error: VmdkError, from: &Path) -> VmdkError {
+pub(super) fn named_by(mut error: VmdkError, from: &Path) -> VmdkError {
     if error.named_by.is_none() && error.path != from {
         error.named_by = Some(from.to_path_buf());
     }

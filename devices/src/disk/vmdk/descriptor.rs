@@ -30,6 +30,8 @@ const CREATE_TYPES: [&str; 7] = [
 pub(super) struct Descriptor {
     /// `CID`: changes when the content first changes after it was opened.
     pub(super) cid: u32,
+    /// `createType`, as it is written.
+    pub(super) create_type: String,
     pub(super) parent: Option<Parent>,
     /// In their order. Those of a descriptor inside an extent say nothing: the extent may have been renamed.
     pub(super) extents: Vec<ExtentLine>,
@@ -146,7 +148,7 @@ impl Fields {
                 ));
             }
         };
-        Ok(Descriptor { cid, parent, extents })
+        Ok(Descriptor { cid, create_type, parent, extents })
     }
 }
 

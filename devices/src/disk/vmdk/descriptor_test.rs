@@ -24,6 +24,7 @@ fn a_child_in_pieces() {
         |sectors, name: &str| ExtentLine { sectors, kind: ExtentKind::Sparse { file_name: name.into() } };
     let expected = Descriptor {
         cid: 0xffff_fffe,
+        create_type: "twoGbMaxExtentSparse".into(),
         parent: Some(Parent { cid: 0x1b2c_3d4e, file_name: "Base disk.vmdk".into() }),
         extents: vec![sparse(4_192_256, "Child disk-s001.vmdk"), sparse(2_097_152, "Child disk-s002.vmdk")],
     };
@@ -41,6 +42,7 @@ fn extents_of_each_type() {
     let kinds = [(1, flat("a b", 77)), (2, flat("c", 0)), (3, flat("c", 4)), (5, ExtentKind::Zero)];
     let expected = Descriptor {
         cid: 0,
+        create_type: "vmfs".into(),
         parent: None,
         extents: kinds.map(|(sectors, kind)| ExtentLine { sectors, kind }).to_vec(),
     };

@@ -24,16 +24,22 @@ pub(super) struct Image {
 impl Image {
     /// Opens and locks the file at `path`.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let image = Self::look(path)?;
+        if !lock::lock(&image.file, false).map_err(Problem::Lock.because())? {
+            let holder = lock::holder(&image.file).unwrap_or_else(|| "another program".into());
+            return Err(Problem::InUse(holder).into());
+        }
+        Ok(image)
+    }
+
+    /// Opens the file at `path`, whoever uses it.
+    pub(super) fn look(path: &Path) -> Result<Self, Failure> {
         // Before opening, because that alone acts on some devices and waits on a FIFO.
         let kind = fs::metadata(path).map_err(missing_or(Problem::Open))?;
         if !kind.is_file() {
             return Err(Problem::NotAFile.into());
         }
         let file = File::open(path).map_err(missing_or(Problem::Open))?;
-        if !lock::lock(&file, false).map_err(Problem::Lock.because())? {
-            let holder = lock::holder(&file).unwrap_or_else(|| "another program".into());
-            return Err(Problem::InUse(holder).into());
-        }
         let len = file.metadata().map_err(Problem::Open.because())?.len();
         Ok(Self { path: path.to_path_buf(), file, len })
     }

@@ -1,0 +1,67 @@
+//! What a qcow2 image and those below it say, without locks.
+
+use std::{fs, path::Path};
+
+use super::{
+    super::{
+        guard::{Header, facts::Qcow2Facts},
+        info::{Details, LinkInfo},
+        raw::Opened,
+    },
+    Qcow2Error,
+    chain::{MAX_DEPTH, Roots, identity},
+};
+
+/// Looks at the image at `path`, which is `opened`, and at those below it until one can't be used.
+pub(in super::super) fn look(
+    path: &Path,
+    opened: &Opened,
+    root: Option<&Path>,
+) -> (Vec<LinkInfo>, Option<Qcow2Error>) {
+    let mut links = Vec::new();
+    let wrong = follow(path, opened, root, &mut links).err();
+    (links, wrong)
+}
+
+fn follow(
+    path: &Path,
+    opened: &Opened,
+    root: Option<&Path>,
+    links: &mut Vec<LinkInfo>,
+) -> Result<(), Qcow2Error> {
+    let mut header = link(path, opened, links)?;
+    let roots = Roots::new(path, root)?;
+    let mut seen = vec![identity(opened.file.metadata(), path)?];
+    let mut above = path.to_owned();
+    while let Some(backing) = header.backing {
+        if links.len() > MAX_DEPTH {
+            return Err(Qcow2Error::TooDeep { path: path.to_owned(), most: MAX_DEPTH });
+        }
+        let found = roots.find(&above, &backing)?;
+        let identity = identity(fs::metadata(&found.real), &found.path)?;
+        if seen.contains(&identity) {
+            return Err(Qcow2Error::Loop { path: above, name: backing.name });
+        }
+        seen.push(identity);
+        let opened = Opened::look(&found.real)?;
+        if !found.is_qcow2 {
+            links.push(LinkInfo::raw(&found.path, &opened, false));
+            break;
+        }
+        header = link(&found.path, &opened, links)?;
+        above = found.path;
+    }
+    Ok(())
+}
+
+/// Looks at one image, and adds it to `links`.
+fn link(path: &Path, opened: &Opened, links: &mut Vec<LinkInfo>) -> Result<Header, Qcow2Error> {
+    let unreadable = |source| Qcow2Error::Read { path: path.to_owned(), source };
+    let facts = Qcow2Facts::read(&opened.file, opened.len).map_err(unreadable)?;
+    let size = facts.as_ref().filter(|facts| facts.cluster_size.is_some()).map(|facts| facts.size);
+    let mut link = LinkInfo { size, ..LinkInfo::new(path, Details::Qcow2(facts)) };
+    link.add(&opened.file, opened.len);
+    links.push(link);
+    let header = Header::read(&opened.file, opened.len, false).map_err(unreadable)?;
+    header.map_err(|source| Qcow2Error::Header { path: path.to_owned(), source })
+}
