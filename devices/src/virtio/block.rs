@@ -1,5 +1,6 @@
 //! virtio 1.3, "Block Device": a disk of the guest.
 
+mod cache;
 mod config;
 mod counters;
 mod executor;
@@ -7,6 +8,7 @@ mod faults;
 mod limit;
 mod request;
 mod ring;
+mod segments;
 #[cfg(test)]
 pub(crate) mod test_disk;
 mod worker;
@@ -15,21 +17,22 @@ use std::{fmt, io, str::FromStr, sync::Arc};
 
 use virtio_bindings::{
     virtio_blk::{
-        VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX,
-        VIRTIO_BLK_F_TOPOLOGY,
+        VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH,
+        VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_TOPOLOGY,
+        VIRTIO_BLK_F_WRITE_ZEROES,
     },
     virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC},
 };
 use zerocopy::IntoBytes;
 
-use self::{config::Config, executor::Executor, faults::Faults, worker::Worker};
+use self::{cache::WriteCache, config::Config, executor::Executor, faults::Faults, worker::Worker};
 pub use self::{
     counters::{Counters, Kind, QueueCounters, Total, Totals},
     limit::Limiter,
     ring::check_io_uring,
 };
 use super::device::{Activation, VirtioDevice};
-use crate::disk::Disk;
+use crate::{disk::Disk, registers};
 
 /// virtio 1.3, "Device Types": block device.
 const DEVICE_TYPE: u16 = 2;
@@ -99,8 +102,13 @@ pub enum SerialError {
 pub struct Block {
     disk: Arc<dyn Disk>,
     options: BlockOptions,
+    /// Those offered.
+    features: u64,
     queue_sizes: Vec<u16>,
     config: Config,
+    cache: Arc<WriteCache>,
+    /// The features that were agreed on, once they are.
+    agreed: Option<u64>,
     faults: Arc<Faults>,
     workers: Vec<Worker>,
 }
@@ -130,8 +138,12 @@ impl Default for BlockOptions {
 impl Block {
     /// Makes a device of `disk`. It works once it is activated.
     pub fn new(disk: Arc<dyn Disk>, options: &BlockOptions) -> Self {
+        let features = offered(&*disk, options);
         Self {
-            config: Config::new(disk.size(), disk.block_size(), options),
+            features,
+            config: Config::new(disk.size(), disk.block_size(), options, features),
+            cache: Arc::new(WriteCache::new(options.cache)),
+            agreed: None,
             queue_sizes: vec![options.queue_size; options.queues.into()],
             options: options.clone(),
             disk,
@@ -147,16 +159,7 @@ impl VirtioDevice for Block {
     }
 
     fn features(&self) -> u64 {
-        let read_only = if self.disk.is_read_only() { bit(VIRTIO_BLK_F_RO) } else { 0 };
-        let multi_queue = if self.queue_sizes.len() > 1 { bit(VIRTIO_BLK_F_MQ) } else { 0 };
-        read_only
-            | multi_queue
-            | bit(VIRTIO_BLK_F_SEG_MAX)
-            | bit(VIRTIO_BLK_F_BLK_SIZE)
-            | bit(VIRTIO_BLK_F_FLUSH)
-            | bit(VIRTIO_BLK_F_TOPOLOGY)
-            | bit(VIRTIO_RING_F_INDIRECT_DESC)
-            | bit(VIRTIO_RING_F_EVENT_IDX)
+        self.features
     }
 
     fn queue_sizes(&self) -> &[u16] {
@@ -164,23 +167,39 @@ impl VirtioDevice for Block {
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
-        let config = usize::try_from(offset).ok().and_then(|offset| self.config.as_bytes().get(offset..));
-        let config = config.unwrap_or_default();
-        let known = config.len().min(data.len());
-        data[..known].copy_from_slice(&config[..known]);
-        data[known..].fill(0);
+        let mut config = self.config.clone();
+        if WriteCache::is_writable(self.features) {
+            config.writeback = self.cache.writeback().into();
+        }
+        data.fill(0);
+        registers::read(config.as_bytes(), offset, data);
     }
 
-    fn write_config(&mut self, _offset: u64, _data: &[u8]) {}
+    /// The driver writes each field by its width, and only that of the write cache.
+    fn write_config(&mut self, offset: u64, data: &[u8]) {
+        let writable = self.agreed.is_some_and(WriteCache::is_writable);
+        if let (Ok(Config::WRITEBACK), &[value @ (0 | 1)], true) = (usize::try_from(offset), data, writable) {
+            self.cache.set_writeback(value == 1);
+        }
+    }
+
+    fn features_agreed(&mut self, features: u64) {
+        self.cache.agree(features);
+        self.agreed = Some(features);
+    }
 
     fn activate(&mut self, activation: Activation) -> io::Result<()> {
-        self.reset();
+        self.workers.clear();
         let Activation { memory, features, queues, notify } = activation;
+        if self.agreed != Some(features) {
+            self.features_agreed(features);
+        }
         for queue in queues {
             let executor = Executor::new(
                 Arc::clone(&self.disk),
-                self.options.serial,
-                features & bit(VIRTIO_BLK_F_FLUSH) != 0,
+                self.options.clone(),
+                features,
+                Arc::clone(&self.cache),
                 Arc::clone(&self.faults),
             );
             let event_idx = features & bit(VIRTIO_RING_F_EVENT_IDX) != 0;
@@ -199,6 +218,8 @@ impl VirtioDevice for Block {
 
     fn reset(&mut self) {
         self.workers.clear();
+        self.agreed = None;
+        self.cache.reset();
     }
 }
 
@@ -219,6 +240,22 @@ impl fmt::Debug for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0.escape_ascii())
     }
+}
+
+/// The features that a device of `disk` offers.
+fn offered(disk: &dyn Disk, options: &BlockOptions) -> u64 {
+    let only = |condition: bool, features| if condition { features } else { 0 };
+    let writable = bit(VIRTIO_BLK_F_CONFIG_WCE) | bit(VIRTIO_BLK_F_WRITE_ZEROES);
+    bit(VIRTIO_BLK_F_SEG_MAX)
+        | bit(VIRTIO_BLK_F_BLK_SIZE)
+        | bit(VIRTIO_BLK_F_FLUSH)
+        | bit(VIRTIO_BLK_F_TOPOLOGY)
+        | bit(VIRTIO_RING_F_INDIRECT_DESC)
+        | bit(VIRTIO_RING_F_EVENT_IDX)
+        | only(options.queues > 1, bit(VIRTIO_BLK_F_MQ))
+        | only(disk.is_read_only(), bit(VIRTIO_BLK_F_RO))
+        | only(!disk.is_read_only(), writable)
+        | only(!disk.is_read_only() && options.discard, bit(VIRTIO_BLK_F_DISCARD))
 }
 
 fn bit(feature: u32) -> u64 {

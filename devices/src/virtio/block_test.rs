@@ -29,6 +29,9 @@ use crate::{
 
 const QUEUE_SIZE: u16 = 256;
 
+/// Where the field is in the configuration.
+const WRITEBACK: u64 = 32;
+
 const HEADER: u64 = FREE;
 const STATUS: u64 = FREE + 0x1000;
 const DATA: u64 = FREE + 0x2000;
@@ -136,7 +139,8 @@ fn describes_itself() {
     let mut block = Block::new(Arc::new(TestDisk::new(2048)), &BlockOptions::default());
     assert_eq!(block.device_type(), 2);
     assert_eq!(block.queue_sizes(), [256]);
-    assert_eq!(block.features(), 1 << 2 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 28 | 1 << 29);
+    let always = 1 << 2 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 28 | 1 << 29;
+    assert_eq!(block.features(), always | 1 << 11 | 1 << 13 | 1 << 14);
 
     let config = |block: &Block, offset: u64, len: usize| {
         let mut data = vec![0xff; len];
@@ -152,25 +156,106 @@ fn describes_itself() {
         &[3, 0],
         &8_u16.to_le_bytes(),
         &[0; 4],
-        &[0, 0],
+        &[1, 0],
         &1_u16.to_le_bytes(),
+        &[0x20_0000, 32, 8].map(u32::to_le_bytes).concat(),
+        &[0x2_0000, 32].map(u32::to_le_bytes).concat(),
+        &[1, 0, 0, 0],
         &[0; 4],
     ]
     .concat();
-    assert_eq!(config(&block, 0, 40), expected);
-    for offset in 0..40 {
+    assert_eq!(config(&block, 0, 64), expected);
+    for offset in 0..64 {
         assert_eq!(config(&block, offset, 1)[0], expected[usize::try_from(offset).unwrap()]);
     }
     assert_eq!(config(&block, 24, 12), expected[24..36]);
     for offset in [60, 61, 1 << 32, u64::MAX] {
         assert_eq!(config(&block, offset, 4), [0; 4]);
     }
+    block.features_agreed(block.features());
     block.write_config(0, &[0xff; 64]);
-    assert_eq!(config(&block, 0, 40), expected);
+    block.write_config(0, &[0; 64]);
+    for offset in (0..64).filter(|&offset| offset != WRITEBACK) {
+        block.write_config(offset, &[0]);
+        block.write_config(offset, &[1]);
+    }
+    assert_eq!(config(&block, 0, 64), expected);
+
+    let options = BlockOptions { discard: false, ..BlockOptions::default() };
+    let block = Block::new(Arc::new(TestDisk::new(2048)), &options);
+    assert_eq!(block.features(), always | 1 << 11 | 1 << 14);
+    assert_eq!(config(&block, 36, 12), [0; 12]);
+    assert_eq!(config(&block, 48, 8), expected[48..56]);
+    assert_eq!(config(&block, 56, 4), [0; 4]);
 
     let read_only = TestDisk { read_only: true, ..TestDisk::new(1) };
     let block = Block::new(Arc::new(read_only), &BlockOptions::default());
-    assert_ne!(block.features() & 1 << 5, 0);
+    assert_eq!(block.features(), always | 1 << 5);
+    assert_eq!(config(&block, 32, 28), [&[0, 0, 1, 0][..], &[0; 24]].concat());
+}
+
+/// virtio 1.3, "Block Device", "Device Initialization" and "Device Operation".
+#[test]
+fn the_driver_switches_the_write_cache() {
+    let wce = bit(VIRTIO_BLK_F_CONFIG_WCE);
+    let flush = bit(VIRTIO_BLK_F_FLUSH);
+    for (cache, before, initial) in [
+        (CacheMode::Writeback, 1, [0, 1]),
+        (CacheMode::Writethrough, 0, [0, 0]),
+        (CacheMode::Unsafe, 1, [0, 1]),
+    ] {
+        let options = BlockOptions { cache, ..BlockOptions::default() };
+        let mut block = Block::new(Arc::new(TestDisk::new(1)), &options);
+        for features in [flush | wce, wce, flush, 0] {
+            assert_eq!(read(&block, WRITEBACK), [before]);
+            block.write_config(WRITEBACK, &[1 - before]);
+            assert_eq!(read(&block, WRITEBACK), [before], "too early");
+
+            block.features_agreed(features);
+            let mut now = initial[usize::from(features & flush != 0)];
+            assert_eq!(read(&block, WRITEBACK), [now], "{cache:?} {features:#x}");
+            for (offset, data, taken) in [
+                (WRITEBACK, &[0][..], true),
+                (WRITEBACK, &[1], true),
+                (WRITEBACK, &[0], true),
+                (WRITEBACK, &[2], false),
+                (WRITEBACK, &[0xff], false),
+                (WRITEBACK, &[1, 0], false),
+                (WRITEBACK, &[1, 0, 0, 0], false),
+                (WRITEBACK - 1, &[1, 1], false),
+                (WRITEBACK + 1, &[1], false),
+                (WRITEBACK | 1 << 32, &[1], false),
+                (WRITEBACK, &[], false),
+                (WRITEBACK, &[1], true),
+            ] {
+                block.write_config(offset, data);
+                if taken && features & wce != 0 {
+                    now = data[0];
+                }
+                assert_eq!(read(&block, WRITEBACK), [now], "{cache:?} {features:#x} {offset} {data:?}");
+            }
+            block.reset();
+        }
+    }
+}
+
+/// What the driver switches before it starts the device still holds once it is started.
+#[test]
+fn queues_follow_the_write_cache() {
+    let disk = Arc::new(TestDisk::new(64));
+    let mut machine = Machine::new(Arc::clone(&disk) as Arc<dyn Disk>);
+    let features = bit(VIRTIO_BLK_F_CONFIG_WCE) | bit(VIRTIO_BLK_F_FLUSH);
+    machine.block.features_agreed(features);
+    machine.block.write_config(WRITEBACK, &[0]);
+    machine.activate(features);
+    assert_eq!(read(&machine.block, WRITEBACK), [0]);
+    for (writeback, flushes) in [(0, 1), (1, 0), (0, 1)] {
+        machine.block.write_config(WRITEBACK, &[writeback]);
+        assert_eq!(machine.request(VIRTIO_BLK_T_OUT, 1, &[(DATA, 512, 0)]), (VIRTIO_BLK_S_OK, 1));
+        assert_eq!(disk.flushes.swap(0, Relaxed), flushes);
+    }
+    machine.block.reset();
+    assert_eq!(read(&machine.block, WRITEBACK), [1]);
 }
 
 #[test]

@@ -66,6 +66,10 @@ pub trait VirtioDevice: Send + Debug {
     /// Writes the device-specific configuration; what is not writable is ignored.
     fn write_config(&mut self, offset: u64, data: &[u8]);
 
+    /// The driver has chosen `features` of those offered: the configuration that depends on them is now as they say.
+    /// [`VirtioDevice::activate`] follows, or a reset.
+    fn features_agreed(&mut self, _features: u64) {}
+
     /// Starts working. On an error the transport sets `DEVICE_NEEDS_RESET`.
     ///
     /// # Errors

@@ -1,19 +1,28 @@
 //! The configuration that the driver reads.
 
+use std::mem::offset_of;
+
+use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES};
 use zerocopy::{
-    Immutable, IntoBytes,
+    FromZeros, Immutable, IntoBytes,
     little_endian::{U16, U32, U64},
 };
 
-use super::BlockOptions;
+use super::{
+    BlockOptions, bit,
+    segments::{self, Limits},
+};
 use crate::disk::{BlockSize, SECTOR_SIZE};
+
+/// [`SECTOR_SIZE`], for lengths of 32 bits.
+const SECTOR_LEN: u32 = 512;
 
 /// The most segments in a request: with header and status, it is a chain of 1024 buffers.
 const MAX_SEGMENTS: u16 = 1022;
 
 /// virtio 1.3, "Block Device", "Device configuration layout": `struct virtio_blk_config`, as far as the features
 /// offered reach.
-#[derive(Debug, Immutable, IntoBytes)]
+#[derive(Clone, Debug, FromZeros, Immutable, IntoBytes)]
 #[repr(C)]
 pub(super) struct Config {
     /// In sectors of 512 bytes.
@@ -30,32 +39,59 @@ pub(super) struct Config {
     /// In logical blocks.
     min_io_size: U16,
     opt_io_size: U32,
-    writeback: u8,
+    /// Whether there is a write cache.
+    pub(super) writeback: u8,
     unused0: u8,
     num_queues: U16,
+    /// In sectors of 512 bytes, in each segment.
+    max_discard_sectors: U32,
+    max_discard_seg: U32,
+    /// In sectors of 512 bytes.
+    discard_sector_alignment: U32,
+    /// As for discards.
+    max_write_zeroes_sectors: U32,
+    max_write_zeroes_seg: U32,
+    write_zeroes_may_unmap: u8,
+    unused1: [u8; 3],
 }
 
 impl Config {
-    pub(super) fn new(size: u64, block_size: BlockSize, options: &BlockOptions) -> Self {
+    /// Where the one field is that the driver writes.
+    pub(super) const WRITEBACK: usize = offset_of!(Self, writeback);
+
+    /// What a disk of `size` bytes is to be told of. What belongs to none of `features` is left zero.
+    pub(super) fn new(size: u64, block_size: BlockSize, options: &BlockOptions, features: u64) -> Self {
         let logical = block_size.logical.max(1);
         let physical = (block_size.physical / logical).max(1);
         // All of the queue but the header and the status.
         let segments = options.queue_size.saturating_sub(2).clamp(1, MAX_SEGMENTS);
-        Self {
-            capacity: (size / SECTOR_SIZE).into(),
-            size_max: 0.into(),
+        let mut config = Self {
             seg_max: u32::from(segments).into(),
-            cylinders: 0.into(),
-            heads: 0,
-            sectors: 0,
             blk_size: logical.into(),
             physical_block_exp: u8::try_from(physical.ilog2()).unwrap_or(0),
-            alignment_offset: 0,
             min_io_size: u16::try_from(physical).unwrap_or(1).into(),
             opt_io_size: (block_size.optimal / logical).into(),
-            writeback: 0,
-            unused0: 0,
             num_queues: options.queues.into(),
+            ..Self::new_zeroed()
+        };
+        config.set_size(size);
+        if features & bit(VIRTIO_BLK_F_DISCARD) != 0 {
+            let Limits { sectors, segments, .. } = segments::DISCARD;
+            config.max_discard_sectors = sectors.into();
+            config.max_discard_seg = segments.into();
+            config.discard_sector_alignment = (block_size.discard / SECTOR_LEN).into();
         }
+        if features & bit(VIRTIO_BLK_F_WRITE_ZEROES) != 0 {
+            let Limits { sectors, segments, .. } = segments::WRITE_ZEROES;
+            config.max_write_zeroes_sectors = sectors.into();
+            config.max_write_zeroes_seg = segments.into();
+            config.write_zeroes_may_unmap = options.discard.into();
+        }
+        config
+    }
+
+    /// Takes the disk's size in bytes.
+    pub(super) fn set_size(&mut self, size: u64) {
+        self.capacity = (size / SECTOR_SIZE).into();
     }
 }

@@ -5,10 +5,14 @@ use std::{
     sync::Arc,
 };
 
+use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES};
+
 use super::{
-    Serial,
+    BlockOptions, bit,
+    cache::WriteCache,
     faults::Faults,
     request::{Operation, Refusal, Request},
+    segments::{self, Segment},
 };
 use crate::{
     disk::{Direction, Disk, SECTOR_SIZE, vectored::IOV_MAX},
@@ -34,21 +38,22 @@ pub(super) enum Job {
 #[derive(Debug)]
 pub(super) struct Executor {
     disk: Arc<dyn Disk>,
-    serial: Serial,
-    /// The driver said that it flushes. If it didn't, a write is only complete when it is stable (virtio 1.3,
-    /// "Block Device", "Device Requirements: Device Operation").
-    driver_flushes: bool,
+    options: BlockOptions,
+    /// What was agreed on.
+    features: u64,
+    cache: Arc<WriteCache>,
     faults: Arc<Faults>,
 }
 
 impl Executor {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
-        serial: Serial,
-        driver_flushes: bool,
+        options: BlockOptions,
+        features: u64,
+        cache: Arc<WriteCache>,
         faults: Arc<Faults>,
     ) -> Self {
-        Self { disk, serial, driver_flushes, faults }
+        Self { disk, options, features, cache, faults }
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -59,12 +64,23 @@ impl Executor {
         &self.faults
     }
 
+    /// Whether a write is to be on stable storage when it is answered: virtio 1.3, "Block Device", "Device Requirements:
+    /// Device Operation".
+    pub(super) fn write_is_stable(&self) -> bool {
+        self.cache.write_is_stable()
+    }
+
+    /// Whether a flush is more than an answer.
+    pub(super) fn flush_is_needed(&self) -> bool {
+        self.cache.flush_is_needed()
+    }
+
     /// The kernel's job for `request`, if it can do all of it. If not, it is for [`Executor::execute`].
     pub(super) fn job(&self, request: &Request<'_>) -> Option<Job> {
         let (direction, data) = match request.operation {
             Operation::In => (Direction::Read, &request.data_in),
             Operation::Out if !self.disk.is_read_only() => (Direction::Write, &request.data_out),
-            Operation::Flush => return Some(Job::Sync),
+            Operation::Flush if self.flush_is_needed() => return Some(Job::Sync),
             _ => return None,
         };
         if data.is_empty() || data.as_slice().len() > IOV_MAX {
@@ -72,7 +88,7 @@ impl Executor {
         }
         let offset = self.offset(request.sector, data).ok()?;
         let file = self.disk.file_for(direction, data.as_slice(), offset)?;
-        let stable = direction == Direction::Write && !self.driver_flushes;
+        let stable = direction == Direction::Write && self.write_is_stable();
         Some(Job::Transfer { direction, file, offset, stable })
     }
 
@@ -97,12 +113,15 @@ impl Executor {
     }
 
     /// Carries out `request` and answers it. Returns the chain's first descriptor and its used length.
-    pub(super) fn execute(&self, request: Request<'_>) -> (u16, u32) {
+    pub(super) fn execute(&self, mut request: Request<'_>) -> (u16, u32) {
         let result = match request.operation {
             Operation::In => self.read(&request),
             Operation::Out => self.write(&request),
-            Operation::Flush => self.check(&request, self.disk.flush()).map(|()| 0),
-            Operation::GetId => Ok(request.data_in.write(&self.serial.0)),
+            Operation::Flush if self.flush_is_needed() => self.flush(&request).map(|()| 0),
+            Operation::Flush => Ok(0),
+            Operation::GetId => Ok(request.data_in.write(&self.options.serial.0)),
+            Operation::Discard => self.discard(&mut request),
+            Operation::WriteZeroes => self.write_zeroes(&mut request),
             Operation::Unknown(_) => Err(Refusal::Unsupported),
         };
         request.complete(result)
@@ -120,10 +139,46 @@ impl Executor {
         }
         let offset = self.offset(request.sector, &request.data_out)?;
         self.check(request, self.disk.write_at(request.data_out.as_slice(), offset))?;
-        if !self.driver_flushes {
-            self.check(request, self.disk.flush())?;
+        self.settle(request)?;
+        Ok(0)
+    }
+
+    fn flush(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        self.check(request, self.disk.flush())
+    }
+
+    /// Makes what was written stable, if there is no write cache.
+    fn settle(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        if self.write_is_stable() { self.flush(request) } else { Ok(()) }
+    }
+
+    /// Gives space back. What it held is not written to, so that there is nothing to be made stable.
+    fn discard(&self, request: &mut Request<'_>) -> Result<usize, Refusal> {
+        self.agreed(VIRTIO_BLK_F_DISCARD)?;
+        for Segment { range, .. } in
+            Segment::take(&mut request.data_out, &segments::DISCARD, self.disk.size())?
+        {
+            request.sector = range.start / SECTOR_SIZE;
+            self.check(request, self.disk.discard(range))?;
         }
         Ok(0)
+    }
+
+    /// Writes zeros. That the driver lets the space be given back is no order: where that was not wished for, it is kept.
+    fn write_zeroes(&self, request: &mut Request<'_>) -> Result<usize, Refusal> {
+        self.agreed(VIRTIO_BLK_F_WRITE_ZEROES)?;
+        let segments = Segment::take(&mut request.data_out, &segments::WRITE_ZEROES, self.disk.size())?;
+        for Segment { range, unmap } in segments {
+            request.sector = range.start / SECTOR_SIZE;
+            self.check(request, self.disk.write_zeroes(range, unmap && self.options.discard))?;
+        }
+        self.settle(request)?;
+        Ok(0)
+    }
+
+    /// Whether the driver may ask for what `feature` stands for. It is not offered for a disk that is only read.
+    fn agreed(&self, feature: u32) -> Result<(), Refusal> {
+        if self.features & bit(feature) != 0 { Ok(()) } else { Err(Refusal::Unsupported) }
     }
 
     /// Where `sector` is, in bytes, if `data` is whole sectors that all lie within the disk.

@@ -2,12 +2,13 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 use virtio_bindings::virtio_blk::{
-    VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+    VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN,
+    VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES,
 };
 
 use super::*;
 use crate::virtio::{
-    block::{request::RequestError, test_disk::TestDisk},
+    block::{CacheMode, request::RequestError, test_disk::TestDisk},
     queue::{
         self,
         test_driver::{Driver, FREE, SEAM, WRITE, any_table},
@@ -22,9 +23,18 @@ const UNTOUCHED: u8 = 0xcc;
 
 const SERIAL: &[u8; 20] = b"serial number 1\0\0\0\0\0";
 
+/// For a driver that knows everything, but perhaps not that it has to flush.
 fn executor(disk: &Arc<TestDisk>, driver_flushes: bool) -> Executor {
-    let serial = "serial number 1".parse().unwrap();
-    Executor::new(Arc::clone(disk) as Arc<dyn Disk>, serial, driver_flushes, Arc::default())
+    let flush = if driver_flushes { bit(VIRTIO_BLK_F_FLUSH) } else { 0 };
+    let features = flush | bit(VIRTIO_BLK_F_DISCARD) | bit(VIRTIO_BLK_F_WRITE_ZEROES);
+    executor_with(disk, features, &BlockOptions::default())
+}
+
+fn executor_with(disk: &Arc<TestDisk>, features: u64, options: &BlockOptions) -> Executor {
+    let cache = WriteCache::new(options.cache);
+    cache.agree(features);
+    let options = BlockOptions { serial: "serial number 1".parse().unwrap(), ..options.clone() };
+    Executor::new(Arc::clone(disk) as Arc<dyn Disk>, options, features, Arc::new(cache), Arc::default())
 }
 
 /// How a driver lays a request out.
@@ -161,6 +171,91 @@ fn flushes() {
     assert_eq!(flushes(), 2);
     request(&executor(&disk, false), VIRTIO_BLK_T_IN, 0, &[], 512);
     assert_eq!(flushes(), 2);
+    let zeroes = segment((0, 1, 0));
+    assert_eq!(request(&executor(&disk, false), VIRTIO_BLK_T_WRITE_ZEROES, 0, &zeroes, 0).1, OK);
+    assert_eq!(flushes(), 3);
+    // What is discarded is not written.
+    assert_eq!(request(&executor(&disk, false), VIRTIO_BLK_T_DISCARD, 0, &zeroes, 0).1, OK);
+    assert_eq!(flushes(), 3);
+}
+
+/// The driver turns the write cache off and on while the device works.
+#[test]
+fn writes_are_stable_while_there_is_no_cache() {
+    let disk = Arc::new(TestDisk::new(8));
+    let executor = executor(&disk, true);
+    let flushes = || disk.flushes.swap(0, Ordering::Relaxed);
+    for (writeback, expected) in [(true, 0), (false, 1), (false, 1), (true, 0)] {
+        executor.cache.set_writeback(writeback);
+        assert_eq!(request(&executor, VIRTIO_BLK_T_OUT, 0, &[1; 512], 0).1, OK);
+        assert_eq!(flushes(), expected);
+        assert_eq!(request(&executor, VIRTIO_BLK_T_FLUSH, 0, &[], 0).1, OK);
+        assert_eq!(flushes(), 1);
+    }
+    // A write that can't be made stable has failed.
+    executor.cache.set_writeback(false);
+    disk.flush_errno.store(libc::EIO, Ordering::Relaxed);
+    assert_eq!(request(&executor, VIRTIO_BLK_T_OUT, 0, &[1; 512], 0).1, IOERR);
+    assert_eq!(request(&executor, VIRTIO_BLK_T_WRITE_ZEROES, 0, &segment((0, 1, 0)), 0).1, IOERR);
+}
+
+#[test]
+fn unsafe_is_never_stable() {
+    for features in [0, bit(VIRTIO_BLK_F_FLUSH)] {
+        let disk = Arc::new(TestDisk::new(8));
+        let options = BlockOptions { cache: CacheMode::Unsafe, ..BlockOptions::default() };
+        let executor = executor_with(&disk, features, &options);
+        disk.flush_errno.store(libc::EIO, Ordering::Relaxed);
+        for writeback in [true, false] {
+            executor.cache.set_writeback(writeback);
+            assert_eq!(request(&executor, VIRTIO_BLK_T_OUT, 3, &[1; 512], 0).1, OK);
+            assert_eq!(request(&executor, VIRTIO_BLK_T_FLUSH, 0, &[], 0), (vec![], OK, 1));
+        }
+        assert_eq!(disk.flushes.load(Ordering::Relaxed), 0);
+        assert_eq!(disk.bytes.lock().unwrap()[3 * 512..4 * 512], [1; 512]);
+    }
+}
+
+/// As a driver writes it.
+fn segment((sector, num_sectors, flags): (u64, u32, u32)) -> Vec<u8> {
+    [&sector.to_le_bytes()[..], &num_sectors.to_le_bytes(), &flags.to_le_bytes()].concat()
+}
+
+#[test]
+fn discards_and_writes_zeroes() {
+    let disk = Arc::new(TestDisk::new(8));
+    let executor = executor(&disk, true);
+    let before = disk.bytes.lock().unwrap().clone();
+    let segments = [(6, 2, 0), (8, 0, 0), (1, 1, 0)].map(segment).concat();
+    assert_eq!(request(&executor, VIRTIO_BLK_T_DISCARD, 0, &segments, 0), (vec![], OK, 1));
+    assert_eq!(*disk.bytes.lock().unwrap(), before);
+    assert_eq!(*disk.unmapped.lock().unwrap(), [0xc00..0x1000, 0x200..0x400]);
+    disk.unmapped.lock().unwrap().clear();
+
+    let segments = [(5, 2, 0), (0, 1, 1), (4, 1, 1)].map(segment).concat();
+    assert_eq!(request(&executor, VIRTIO_BLK_T_WRITE_ZEROES, 0, &segments, 0), (vec![], OK, 1));
+    let bytes = disk.bytes.lock().unwrap().clone();
+    assert!(bytes[..512].iter().chain(&bytes[4 * 512..7 * 512]).all(|&byte| byte == 0));
+    assert_eq!(bytes[512..4 * 512], before[512..4 * 512]);
+    assert_eq!(bytes[7 * 512..], before[7 * 512..]);
+    assert_eq!(*disk.unmapped.lock().unwrap(), [0..512, 0x800..0xa00]);
+
+    disk.errno.store(libc::EIO, Ordering::Relaxed);
+    for kind in [VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES] {
+        assert_eq!(request(&executor, kind, 0, &segment((1, 1, 0)), 0).1, IOERR);
+    }
+}
+
+/// With discards off, nothing is given back; that the driver would let it is no error.
+#[test]
+fn keeps_its_space_if_so_wished() {
+    let disk = Arc::new(TestDisk::new(8));
+    let options = BlockOptions { discard: false, ..BlockOptions::default() };
+    let executor = executor_with(&disk, bit(VIRTIO_BLK_F_WRITE_ZEROES), &options);
+    assert_eq!(request(&executor, VIRTIO_BLK_T_WRITE_ZEROES, 0, &segment((1, 1, 1)), 0).1, OK);
+    assert_eq!(disk.bytes.lock().unwrap()[512..1024], [0; 512]);
+    assert_eq!(request(&executor, VIRTIO_BLK_T_DISCARD, 0, &segment((1, 1, 0)), 0).1, UNSUPP);
+    assert_eq!(*disk.unmapped.lock().unwrap(), []);
 }
 
 #[test]
@@ -175,9 +270,14 @@ fn tells_its_serial_number() {
 #[test]
 fn does_not_support_everything() {
     let executor = executor(&Arc::new(TestDisk::new(8)), true);
-    for kind in [2, 3, 5, 9, 10, VIRTIO_BLK_T_DISCARD, 13, 14, 1 << 31, u32::MAX] {
+    for kind in [2, 3, 5, 9, 10, 12, 14, 1 << 31, u32::MAX] {
         assert_eq!(request(&executor, kind, 0, &[0; 16], 0), (vec![], UNSUPP, 1));
         assert_eq!(request(&executor, kind, 0, &[], 512), (vec![UNTOUCHED; 512], UNSUPP, 0));
+    }
+    // Nor what the driver has not said it would use.
+    let executor = executor_with(&Arc::new(TestDisk::new(8)), 0, &BlockOptions::default());
+    for kind in [VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES] {
+        assert_eq!(request(&executor, kind, 0, &segment((0, 1, 0)), 0), (vec![], UNSUPP, 1));
     }
 }
 
@@ -201,7 +301,7 @@ proptest! {
     /// virtio 1.x, "Message Framing": how the driver cuts a request up means nothing.
     #[test]
     fn framing_means_nothing(
-        kind in prop_oneof![Just(0_u32), Just(1), Just(4), Just(8), Just(11)],
+        kind in prop_oneof![Just(0_u32), Just(1), Just(4), Just(8), Just(11), Just(13)],
         sector in 0_u64..10,
         out in prop_oneof![Just(0_usize), Just(512), Just(1024), 0..1500_usize],
         room in prop_oneof![Just(0_usize), Just(512), Just(1024), 0..1500_usize],
@@ -219,6 +319,68 @@ proptest! {
     }
 }
 
+/// One request names a few segments, mostly good ones.
+fn any_segments() -> impl Strategy<Value = Vec<(u64, u32, u32)>> {
+    let sector = prop_oneof![30 => 0..8_u64, 1 => 8..10_u64, 1 => any::<u64>()];
+    let num_sectors = prop_oneof![30 => 0..2_u32, 10 => 0..9_u32, 1 => any::<u32>()];
+    let flags = prop_oneof![30 => Just(0_u32), 10 => Just(1), 1 => any::<u32>()];
+    let count = prop_oneof![20 => 0..4_usize, 1 => 30..40_usize];
+    count.prop_flat_map(move |count| {
+        prop::collection::vec((sector.clone(), num_sectors.clone(), flags.clone()), count)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// A disk is touched in no place that a good request doesn't name, and every request is answered.
+    #[test]
+    fn segments_are_all_good_or_nothing_is_done(
+        kind in prop_oneof![Just(VIRTIO_BLK_T_DISCARD), Just(VIRTIO_BLK_T_WRITE_ZEROES)],
+        (discard, agreed, read_only) in any::<(bool, bool, bool)>(),
+        sector in any::<u64>(),
+        segments in any_segments(),
+        tail in prop_oneof![20 => Just(0_usize), 1 => 1..16_usize],
+        layout in any_layout(),
+    ) {
+        let disk = Arc::new(TestDisk { read_only, ..TestDisk::new(8) });
+        let options = BlockOptions { discard, ..BlockOptions::default() };
+        let offered = super::super::offered(&*disk, &options);
+        let executor = executor_with(&disk, if agreed { offered } else { bit(VIRTIO_BLK_F_FLUSH) }, &options);
+        let before = disk.bytes.lock().unwrap().clone();
+        let data: Vec<u8> = segments.iter().copied().flat_map(segment).collect();
+        let request = [&header(kind, sector), &data[..], &vec![0; tail]].concat();
+        let (room, used) = execute(&executor, &request, 1, &layout).unwrap();
+
+        let discards = kind == VIRTIO_BLK_T_DISCARD;
+        let known = u32::from(!discards);
+        let expected = if !agreed || read_only || discards && !discard {
+            UNSUPP
+        } else if tail > 0 || !(1..=32).contains(&segments.len()) {
+            IOERR
+        } else if segments.iter().any(|&(_, _, flags)| flags > known) {
+            UNSUPP
+        } else if segments.iter().any(|&(sector, count, _)| sector > 8 || u64::from(count) > 8 - sector) {
+            IOERR
+        } else {
+            OK
+        };
+        prop_assert_eq!((room, used), (vec![expected], 1));
+        let (mut bytes, mut unmapped) = (before, Vec::new());
+        for &(sector, count, flags) in segments.iter().filter(|_| expected == OK) {
+            let range = sector * 512..(sector + u64::from(count)) * 512;
+            if !discards {
+                bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()].fill(0);
+            }
+            if count > 0 && discard && (discards || flags == 1) {
+                unmapped.push(range);
+            }
+        }
+        prop_assert_eq!(&*disk.bytes.lock().unwrap(), &bytes);
+        prop_assert_eq!(&*disk.unmapped.lock().unwrap(), &unmapped);
+    }
+}
+
 proptest! {
     // One in five is good enough to be served.
     #![proptest_config(ProptestConfig::with_cases(1000))]
@@ -228,12 +390,14 @@ proptest! {
     fn hostile_drivers(
         table in any_table(16),
         heads in prop::collection::vec(0_u16..16, 16),
-        kind in 0_u8..12,
+        kind in 0_u8..15,
     ) {
         let executor = executor(&Arc::new(TestDisk::new(8)), false);
         let mut driver = Driver::new(16);
         let mut queue = driver.queue();
-        let headers: Vec<u8> = (0..16).flat_map(|sector| header(kind.into(), sector)).collect();
+        // Each second one is also a good segment, if it is taken for one.
+        let both = |n: u64| [header(kind.into(), n), segment((n % 8, 1, u32::from(kind) % 2))].concat();
+        let headers: Vec<u8> = (0..8).flat_map(both).collect();
         driver.write(FREE, &headers.repeat(0x100));
         for (index, &descriptor) in (0..).zip(&table) {
             driver.describe_own(index, descriptor);

@@ -28,6 +28,8 @@ impl Faults {
         let what = match operation {
             Operation::In => format!("read at sector {sector}"),
             Operation::Out => format!("write at sector {sector}"),
+            Operation::Discard => format!("discard at sector {sector}"),
+            Operation::WriteZeroes => format!("write of zeros at sector {sector}"),
             _ => "flush".into(),
         };
         log::error!("disk {disk}: {what} failed: {error}; the guest gets an I/O error (said once per error)");

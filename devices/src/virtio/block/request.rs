@@ -1,8 +1,8 @@
 //! What a descriptor chain asks of a disk.
 
 use virtio_bindings::virtio_blk::{
-    VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID,
-    VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+    VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH,
+    VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES,
 };
 use vm_memory::VolatileSlice;
 use zerocopy::{
@@ -51,6 +51,8 @@ pub(super) enum Operation {
     Out,
     Flush,
     GetId,
+    Discard,
+    WriteZeroes,
     Unknown(u32),
 }
 
@@ -102,6 +104,8 @@ impl From<u32> for Operation {
             VIRTIO_BLK_T_OUT => Self::Out,
             VIRTIO_BLK_T_FLUSH => Self::Flush,
             VIRTIO_BLK_T_GET_ID => Self::GetId,
+            VIRTIO_BLK_T_DISCARD => Self::Discard,
+            VIRTIO_BLK_T_WRITE_ZEROES => Self::WriteZeroes,
             unknown => Self::Unknown(unknown),
         }
     }

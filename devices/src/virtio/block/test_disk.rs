@@ -23,6 +23,8 @@ pub(crate) struct TestDisk {
     pub(crate) unmapped: Mutex<Vec<Range<u64>>>,
     /// The errno that everything fails with, unless 0.
     pub(crate) errno: AtomicI32,
+    /// The same for flushes alone.
+    pub(crate) flush_errno: AtomicI32,
 }
 
 impl TestDisk {
@@ -36,14 +38,19 @@ impl TestDisk {
             flushes: AtomicUsize::new(0),
             unmapped: Mutex::default(),
             errno: AtomicI32::new(0),
+            flush_errno: AtomicI32::new(0),
         }
     }
 
     fn fail(&self) -> io::Result<()> {
-        match self.errno.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            errno => Err(io::Error::from_raw_os_error(errno)),
-        }
+        fail(&self.errno)
+    }
+}
+
+fn fail(errno: &AtomicI32) -> io::Result<()> {
+    match errno.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
     }
 }
 
@@ -112,6 +119,7 @@ impl Disk for TestDisk {
 
     fn flush(&self) -> io::Result<()> {
         self.fail()?;
+        fail(&self.flush_errno)?;
         self.flushes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

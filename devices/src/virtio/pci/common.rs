@@ -220,6 +220,9 @@ impl Common {
             new -= Status::DRIVER_OK;
         }
         self.interrupts.add_status(new);
+        if new.contains(Status::FEATURES_OK) {
+            self.device.features_agreed(self.driver_features);
+        }
         if new.contains(Status::DRIVER_OK) {
             self.activate();
         }

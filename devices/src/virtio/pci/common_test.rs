@@ -60,11 +60,13 @@ fn features_must_be_of_those_offered_and_modern() {
         assert_eq!(guest.status(), ACKNOWLEDGE | DRIVER, "{wrong:#x}");
         guest.add_status(DRIVER_OK);
         assert_eq!(guest.status(), ACKNOWLEDGE | DRIVER, "{wrong:#x}");
+        assert_eq!(guest.state().agreed, None);
     }
     assert!(guest.state().active.is_none());
 
     guest.negotiate(VERSION_1);
     assert_eq!(guest.status(), READY);
+    assert_eq!(guest.state().agreed, Some(VERSION_1), "before anything is started");
     guest.set_features(u64::MAX);
     guest.write(DRIVER_FEATURE_SELECT, 0, 4);
     assert_eq!(guest.read(DRIVER_FEATURE, 4), 0, "settled");

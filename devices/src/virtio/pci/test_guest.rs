@@ -57,6 +57,7 @@ pub(super) const FAILED: u8 = 128;
 /// What the device was asked.
 #[derive(Debug, Default)]
 pub(super) struct State {
+    pub(super) agreed: Option<u64>,
     pub(super) active: Option<Activation>,
     pub(super) resets: u32,
     pub(super) config: [u8; 8],
@@ -91,8 +92,14 @@ impl VirtioDevice for FakeDevice {
         }
     }
 
+    fn features_agreed(&mut self, features: u64) {
+        let before = self.0.lock().unwrap().agreed.replace(features);
+        assert_eq!(before, None, "agreed twice");
+    }
+
     fn activate(&mut self, activation: Activation) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
+        assert_eq!(state.agreed, Some(activation.features));
         assert!(state.active.is_none(), "activated twice");
         for active in &activation.queues {
             assert!(active.queue.is_valid(&activation.memory), "{active:?}");
@@ -107,6 +114,7 @@ impl VirtioDevice for FakeDevice {
     fn reset(&mut self) {
         let mut state = self.0.lock().unwrap();
         state.active = None;
+        state.agreed = None;
         state.resets += 1;
     }
 }

@@ -1,0 +1,90 @@
+//! What a discard or a write of zeros names.
+
+use std::ops::Range;
+
+use virtio_bindings::virtio_blk::VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+use zerocopy::{
+    FromBytes, Immutable, KnownLayout,
+    little_endian::{U32, U64},
+};
+
+use super::request::Refusal;
+use crate::{disk::SECTOR_SIZE, virtio::queue::Buffers};
+
+/// What a request may name. It keeps a queue from being busy with one for long: nothing can end it early.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub(super) segments: u32,
+    /// In each segment.
+    pub(super) sectors: u32,
+    /// Flags that are known.
+    flags: u32,
+}
+
+/// Of `VIRTIO_BLK_T_DISCARD`: 32 GiB, of which only the host's notes change. "The unmap bit MUST be zero."
+pub(super) const DISCARD: Limits = Limits { segments: 32, sectors: 1 << 21, flags: 0 };
+
+/// Of `VIRTIO_BLK_T_WRITE_ZEROES`: 2 GiB, which some hosts have to write.
+pub(super) const WRITE_ZEROES: Limits =
+    Limits { segments: 32, sectors: 1 << 17, flags: VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP };
+
+/// virtio 1.3, "Block Device", "Device Operation": `struct virtio_blk_discard_write_zeroes`.
+#[derive(Debug, FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct RawSegment {
+    sector: U64,
+    num_sectors: U32,
+    flags: U32,
+}
+
+/// A part of the disk.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// In bytes, and not empty.
+    pub(super) range: Range<u64>,
+    /// Its space may be given back.
+    pub(super) unmap: bool,
+}
+
+impl Segment {
+    /// Takes the segments out of `data`, at once and for all: the driver may change them meanwhile. All of them are good
+    /// for a disk of `size` bytes, and those of no sectors are left out.
+    ///
+    /// # Errors
+    ///
+    /// They are none, too many, or not whole; then, one has a flag that is not known; then, one is too long, or not
+    /// within the disk.
+    pub(super) fn take(data: &mut Buffers<'_>, limits: &Limits, size: u64) -> Result<Vec<Self>, Refusal> {
+        let len = data.len();
+        let count = len / size_of::<RawSegment>();
+        let whole = len.is_multiple_of(size_of::<RawSegment>());
+        if !whole || !(1..=limits.segments).contains(&u32::try_from(count).unwrap_or(u32::MAX)) {
+            return Err(Refusal::IoError);
+        }
+        let raw: Vec<RawSegment> = (0..count)
+            .map_while(|_| data.take_front::<{ size_of::<RawSegment>() }>())
+            .map(|segment| zerocopy::transmute!(segment))
+            .collect();
+        if raw.iter().any(|segment| segment.flags.get() & !limits.flags != 0) {
+            return Err(Refusal::Unsupported);
+        }
+        let segments = raw.iter().map(|raw| raw.check(limits, size).ok_or(Refusal::IoError));
+        let mut segments: Vec<_> = segments.collect::<Result<_, _>>()?;
+        segments.retain(|segment| !segment.range.is_empty());
+        Ok(segments)
+    }
+}
+
+impl RawSegment {
+    fn check(&self, limits: &Limits, size: u64) -> Option<Segment> {
+        let sectors = self.num_sectors.get();
+        let start = self.sector.get().checked_mul(SECTOR_SIZE)?;
+        let end = start.checked_add(u64::from(sectors) * SECTOR_SIZE)?;
+        let unmap = self.flags.get() & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP != 0;
+        (sectors <= limits.sectors && end <= size).then_some(Segment { range: start..end, unmap })
+    }
+}
+
+#[cfg(test)]
+#[path = "segments_test.rs"]
+mod tests;
