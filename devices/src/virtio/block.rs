@@ -183,6 +183,10 @@ impl VirtioDevice for Block {
         }
     }
 
+    fn measure(&mut self) -> io::Result<bool> {
+        Ok(self.config.set_size(self.disk.measure()?))
+    }
+
     fn features_agreed(&mut self, features: u64) {
         self.cache.agree(features);
         self.agreed = Some(features);

@@ -6,7 +6,7 @@
 //!         ◀──────────── reset(): workers joined ────────
 //! ```
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, io, sync::Arc};
 
 use virtio_queue::Queue;
 use vm_memory::GuestMemoryMmap;
@@ -66,6 +66,16 @@ pub trait VirtioDevice: Send + Debug {
     /// Writes the device-specific configuration; what is not writable is ignored.
     fn write_config(&mut self, offset: u64, data: &[u8]);
 
+    /// Looks whether what is behind the device has changed, and with it the configuration; `true` if so. It is for the
+    /// transport to tell the driver.
+    ///
+    /// # Errors
+    ///
+    /// The host can't tell. The configuration stays as it is.
+    fn measure(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// The driver has chosen `features` of those offered: the configuration that depends on them is now as they say.
     /// [`VirtioDevice::activate`] follows, or a reset.
     fn features_agreed(&mut self, _features: u64) {}
@@ -75,7 +85,7 @@ pub trait VirtioDevice: Send + Debug {
     /// # Errors
     ///
     /// Whatever keeps the workers from starting.
-    fn activate(&mut self, activation: Activation) -> std::io::Result<()>;
+    fn activate(&mut self, activation: Activation) -> io::Result<()>;
 
     /// Stops working: after it returns, no worker touches guest memory. Harmless on an idle device.
     fn reset(&mut self);

@@ -20,7 +20,7 @@ use self::{
     common::{Common, CommonConfig},
     interrupt::Interrupts,
 };
-use super::device::VirtioDevice;
+use super::device::{Notify, VirtioDevice};
 use crate::{
     bus::{Device, Effect},
     irq::{Line, Msi},
@@ -145,6 +145,20 @@ impl VirtioPci {
     pub fn notifiers(&self) -> impl Iterator<Item = (u64, &EventFd)> {
         let offsets = (u64::from(NOTIFY)..).step_by(NOTIFY_STRIDE as usize);
         offsets.zip(self.common.kicks())
+    }
+
+    /// Has the device look whether what is behind it has changed, such as a disk's size, and tells the driver if so. Returns
+    /// whether it has.
+    ///
+    /// # Errors
+    ///
+    /// The host can't tell, and the driver hears nothing.
+    pub fn measure(&mut self) -> io::Result<bool> {
+        let changed = self.common.device().measure()?;
+        if changed {
+            self.common.interrupts().config_changed();
+        }
+        Ok(changed)
     }
 
     fn bar_read(&mut self, offset: u64, data: &mut [u8]) {

@@ -90,8 +90,9 @@ impl Config {
         config
     }
 
-    /// Takes the disk's size in bytes.
-    pub(super) fn set_size(&mut self, size: u64) {
-        self.capacity = (size / SECTOR_SIZE).into();
+    /// Takes the disk's size in bytes, and says whether it is another than before.
+    pub(super) fn set_size(&mut self, size: u64) -> bool {
+        let capacity = (size / SECTOR_SIZE).into();
+        std::mem::replace(&mut self.capacity, capacity) != capacity
     }
 }

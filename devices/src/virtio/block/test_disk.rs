@@ -19,6 +19,8 @@ pub(crate) struct TestDisk {
     pub(crate) read_only: bool,
     pub(crate) block_size: BlockSize,
     pub(crate) flushes: AtomicUsize,
+    /// How many sectors it has got that nobody has measured yet.
+    pub(crate) growth: AtomicUsize,
     /// What was discarded, and what zeroed with leave to do so.
     pub(crate) unmapped: Mutex<Vec<Range<u64>>>,
     /// The errno that everything fails with, unless 0.
@@ -36,6 +38,7 @@ impl TestDisk {
             read_only: false,
             block_size: BlockSize { logical: 512, physical: 4096, optimal: 0, discard: 4096 },
             flushes: AtomicUsize::new(0),
+            growth: AtomicUsize::new(0),
             unmapped: Mutex::default(),
             errno: AtomicI32::new(0),
             flush_errno: AtomicI32::new(0),
@@ -61,6 +64,14 @@ impl Disk for TestDisk {
 
     fn size(&self) -> u64 {
         self.bytes.lock().unwrap().len() as u64
+    }
+
+    fn measure(&self) -> io::Result<u64> {
+        self.fail()?;
+        let mut bytes = self.bytes.lock().unwrap();
+        let len = bytes.len() + 512 * self.growth.swap(0, Ordering::Relaxed);
+        bytes.resize(len, 0);
+        Ok(len as u64)
     }
 
     fn is_read_only(&self) -> bool {

@@ -168,3 +168,51 @@ fn a_ring_that_breaks_needs_a_reset_and_a_reset_mends_it() {
         assert_eq!(machine.request(FLUSH, 0, &[]), 0);
     }
 }
+
+#[test]
+fn a_disk_that_grew_is_announced() {
+    for interrupt in [Interrupt::Intx, Interrupt::Msix] {
+        let mut machine = Machine::new(interrupt, BLK_FLUSH);
+        let generation = |machine: &mut Machine| machine.guest.read(CONFIG_GENERATION, 1);
+        // Whether there was a configuration interrupt, and no other.
+        let told = |machine: &mut Machine| match interrupt {
+            Interrupt::Intx => {
+                let (high, isr) = (machine.guest.line.high(), machine.guest.read(ISR, 1));
+                assert!(matches!((high, isr), (true, 2) | (false, 0)), "{high} {isr:#x}");
+                high
+            }
+            Interrupt::Msix => {
+                let signals = machine.guest.take_signals();
+                assert!(matches!(signals[..], [0 | 1, 0, 0]), "{signals:?}");
+                signals[0] == 1
+            }
+        };
+        let before = generation(&mut machine);
+        assert!(!machine.guest.pci.measure().unwrap());
+        assert!(!told(&mut machine));
+        assert_eq!(machine.request(IN, 2048, &[(DATA, 512, WRITE)]), 1, "not there yet");
+
+        machine.disk.growth.store(1000, Relaxed);
+        machine.disk.errno.store(libc::EIO, Relaxed);
+        assert_eq!(machine.guest.pci.measure().unwrap_err().raw_os_error(), Some(libc::EIO));
+        assert!(!told(&mut machine));
+        assert_eq!(generation(&mut machine), before);
+        machine.disk.errno.store(0, Relaxed);
+
+        assert!(machine.guest.pci.measure().unwrap());
+        assert_ne!(generation(&mut machine), before);
+        assert!(told(&mut machine));
+        assert_eq!(machine.guest.read(DEVICE, 8), 3048, "capacity");
+        assert_eq!(machine.request(IN, 3047, &[(DATA, 512, WRITE)]), 0);
+        assert!(!machine.guest.pci.measure().unwrap());
+        assert!(!told(&mut machine));
+
+        // A driver that has not started the device hears nothing, and reads the capacity anyway.
+        machine.guest.set_status(0);
+        machine.disk.growth.store(1, Relaxed);
+        assert!(machine.guest.pci.measure().unwrap());
+        assert!(!told(&mut machine));
+        machine.start(BLK_FLUSH);
+        assert_eq!(machine.guest.read(DEVICE, 8), 3049, "capacity");
+    }
+}
