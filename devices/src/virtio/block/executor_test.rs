@@ -7,11 +7,14 @@ use virtio_bindings::virtio_blk::{
 };
 
 use super::*;
-use crate::virtio::{
-    block::{CacheMode, request::RequestError, test_disk::TestDisk},
-    queue::{
-        self,
-        test_driver::{Driver, FREE, SEAM, WRITE, any_table},
+use crate::{
+    disk::raw::{DiskOptions, RawDisk},
+    virtio::{
+        block::{CacheMode, request::RequestError, test_disk::TestDisk},
+        queue::{
+            self,
+            test_driver::{Driver, FREE, SEAM, WRITE, any_table},
+        },
     },
 };
 
@@ -30,11 +33,11 @@ fn executor(disk: &Arc<TestDisk>, driver_flushes: bool) -> Executor {
     executor_with(disk, features, &BlockOptions::default())
 }
 
-fn executor_with(disk: &Arc<TestDisk>, features: u64, options: &BlockOptions) -> Executor {
+fn executor_with<D: Disk + 'static>(disk: &Arc<D>, features: u64, options: &BlockOptions) -> Executor {
     let cache = WriteCache::new(options.cache);
     cache.agree(features);
     let options = BlockOptions { serial: "serial number 1".parse().unwrap(), ..options.clone() };
-    Executor::new(Arc::clone(disk) as Arc<dyn Disk>, options, features, Arc::new(cache), Arc::default())
+    Executor::new(Arc::<D>::clone(disk), options, features, Arc::new(cache), Arc::default())
 }
 
 /// How a driver lays a request out.
@@ -213,6 +216,40 @@ fn unsafe_is_never_stable() {
         }
         assert_eq!(disk.flushes.load(Ordering::Relaxed), 0);
         assert_eq!(disk.bytes.lock().unwrap()[3 * 512..4 * 512], [1; 512]);
+    }
+}
+
+/// What the kernel does follows the write cache just as well.
+#[test]
+fn jobs_follow_the_write_cache() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(4096).unwrap();
+    let disk = Arc::new(RawDisk::open(file.path(), &DiskOptions::default()).unwrap());
+    let job = |executor: &Executor, kind, data: &[(u64, u32, u16)]| {
+        let mut driver = Driver::new(16);
+        driver.write(FREE, &header(kind, 0));
+        driver.chain(&[&[(FREE, 16, 0)], data, &[(FREE + 0x1000, 1, WRITE)]].concat());
+        let chain = queue::pop(&mut driver.queue(), &driver.memory).unwrap().unwrap();
+        executor.job(&Request::parse(chain).unwrap())
+    };
+    for cache in [CacheMode::Writeback, CacheMode::Writethrough, CacheMode::Unsafe] {
+        let options = BlockOptions { cache, ..BlockOptions::default() };
+        let features = bit(VIRTIO_BLK_F_FLUSH) | bit(VIRTIO_BLK_F_DISCARD) | bit(VIRTIO_BLK_F_WRITE_ZEROES);
+        let executor = executor_with(&disk, features, &options);
+        for writeback in [true, false] {
+            executor.cache.set_writeback(writeback);
+            let transfer = |direction, stable| Job::Transfer { direction, file: 0, offset: 0, stable };
+            let stable = !writeback && cache != CacheMode::Unsafe;
+            let write = transfer(Direction::Write, stable);
+            assert_eq!(job(&executor, VIRTIO_BLK_T_OUT, &[(FREE, 512, 0)]), Some(write));
+            let read = transfer(Direction::Read, false);
+            assert_eq!(job(&executor, VIRTIO_BLK_T_IN, &[(FREE, 512, WRITE)]), Some(read));
+            let flush = (cache != CacheMode::Unsafe).then_some(Job::Sync);
+            assert_eq!(job(&executor, VIRTIO_BLK_T_FLUSH, &[]), flush);
+            for kind in [VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES] {
+                assert_eq!(job(&executor, kind, &[(FREE, 16, 0)]), None);
+            }
+        }
     }
 }
 
