@@ -269,3 +269,7 @@ fn bit(feature: u32) -> u64 {
 #[cfg(test)]
 #[path = "block_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "block/config_test.rs"]
+mod config_tests;

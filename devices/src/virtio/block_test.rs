@@ -10,16 +10,14 @@ use std::{
 };
 
 use virtio_bindings::virtio_blk::{
-    VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+    VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH,
+    VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES,
 };
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::*;
 use crate::{
-    disk::{
-        BlockSize,
-        raw::{DiskOptions, RawDisk},
-    },
+    disk::raw::{DiskOptions, RawDisk},
     virtio::{
         block::test_disk::TestDisk,
         device::{ActiveQueue, Notify},
@@ -127,168 +125,28 @@ impl Machine {
     }
 }
 
-/// Reads `N` bytes of the configuration.
-fn read<const N: usize>(block: &Block, offset: u64) -> [u8; N] {
-    let mut data = [0xff; N];
-    block.read_config(offset, &mut data);
-    data
-}
-
-#[test]
-fn describes_itself() {
-    let mut block = Block::new(Arc::new(TestDisk::new(2048)), &BlockOptions::default());
-    assert_eq!(block.device_type(), 2);
-    assert_eq!(block.queue_sizes(), [256]);
-    let always = 1 << 2 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 28 | 1 << 29;
-    assert_eq!(block.features(), always | 1 << 11 | 1 << 13 | 1 << 14);
-
-    let config = |block: &Block, offset: u64, len: usize| {
-        let mut data = vec![0xff; len];
-        block.read_config(offset, &mut data);
-        data
-    };
-    let expected = [
-        &2048_u64.to_le_bytes()[..],
-        &[0; 4],
-        &254_u32.to_le_bytes(),
-        &[0; 4],
-        &512_u32.to_le_bytes(),
-        &[3, 0],
-        &8_u16.to_le_bytes(),
-        &[0; 4],
-        &[1, 0],
-        &1_u16.to_le_bytes(),
-        &[0x20_0000, 32, 8].map(u32::to_le_bytes).concat(),
-        &[0x2_0000, 32].map(u32::to_le_bytes).concat(),
-        &[1, 0, 0, 0],
-        &[0; 4],
-    ]
-    .concat();
-    assert_eq!(config(&block, 0, 64), expected);
-    for offset in 0..64 {
-        assert_eq!(config(&block, offset, 1)[0], expected[usize::try_from(offset).unwrap()]);
-    }
-    assert_eq!(config(&block, 24, 12), expected[24..36]);
-    for offset in [60, 61, 1 << 32, u64::MAX] {
-        assert_eq!(config(&block, offset, 4), [0; 4]);
-    }
-    block.features_agreed(block.features());
-    block.write_config(0, &[0xff; 64]);
-    block.write_config(0, &[0; 64]);
-    for offset in (0..64).filter(|&offset| offset != WRITEBACK) {
-        block.write_config(offset, &[0]);
-        block.write_config(offset, &[1]);
-    }
-    assert_eq!(config(&block, 0, 64), expected);
-
-    let options = BlockOptions { discard: false, ..BlockOptions::default() };
-    let block = Block::new(Arc::new(TestDisk::new(2048)), &options);
-    assert_eq!(block.features(), always | 1 << 11 | 1 << 14);
-    assert_eq!(config(&block, 36, 12), [0; 12]);
-    assert_eq!(config(&block, 48, 8), expected[48..56]);
-    assert_eq!(config(&block, 56, 4), [0; 4]);
-
-    let read_only = TestDisk { read_only: true, ..TestDisk::new(1) };
-    let block = Block::new(Arc::new(read_only), &BlockOptions::default());
-    assert_eq!(block.features(), always | 1 << 5);
-    assert_eq!(config(&block, 32, 28), [&[0, 0, 1, 0][..], &[0; 24]].concat());
-}
-
-/// virtio 1.3, "Block Device", "Device Initialization" and "Device Operation".
-#[test]
-fn the_driver_switches_the_write_cache() {
-    let wce = bit(VIRTIO_BLK_F_CONFIG_WCE);
-    let flush = bit(VIRTIO_BLK_F_FLUSH);
-    for (cache, before, initial) in [
-        (CacheMode::Writeback, 1, [0, 1]),
-        (CacheMode::Writethrough, 0, [0, 0]),
-        (CacheMode::Unsafe, 1, [0, 1]),
-    ] {
-        let options = BlockOptions { cache, ..BlockOptions::default() };
-        let mut block = Block::new(Arc::new(TestDisk::new(1)), &options);
-        for features in [flush | wce, wce, flush, 0] {
-            assert_eq!(read(&block, WRITEBACK), [before]);
-            block.write_config(WRITEBACK, &[1 - before]);
-            assert_eq!(read(&block, WRITEBACK), [before], "too early");
-
-            block.features_agreed(features);
-            let mut now = initial[usize::from(features & flush != 0)];
-            assert_eq!(read(&block, WRITEBACK), [now], "{cache:?} {features:#x}");
-            for (offset, data, taken) in [
-                (WRITEBACK, &[0][..], true),
-                (WRITEBACK, &[1], true),
-                (WRITEBACK, &[0], true),
-                (WRITEBACK, &[2], false),
-                (WRITEBACK, &[0xff], false),
-                (WRITEBACK, &[1, 0], false),
-                (WRITEBACK, &[1, 0, 0, 0], false),
-                (WRITEBACK - 1, &[1, 1], false),
-                (WRITEBACK + 1, &[1], false),
-                (WRITEBACK | 1 << 32, &[1], false),
-                (WRITEBACK, &[], false),
-                (WRITEBACK, &[1], true),
-            ] {
-                block.write_config(offset, data);
-                if taken && features & wce != 0 {
-                    now = data[0];
-                }
-                assert_eq!(read(&block, WRITEBACK), [now], "{cache:?} {features:#x} {offset} {data:?}");
-            }
-            block.reset();
-        }
-    }
-}
-
 /// What the driver switches before it starts the device still holds once it is started.
 #[test]
 fn queues_follow_the_write_cache() {
     let disk = Arc::new(TestDisk::new(64));
     let mut machine = Machine::new(Arc::clone(&disk) as Arc<dyn Disk>);
+    let writeback = |machine: &Machine| {
+        let mut data = [0xff];
+        machine.block.read_config(WRITEBACK, &mut data);
+        data[0]
+    };
     let features = bit(VIRTIO_BLK_F_CONFIG_WCE) | bit(VIRTIO_BLK_F_FLUSH);
     machine.block.features_agreed(features);
     machine.block.write_config(WRITEBACK, &[0]);
     machine.activate(features);
-    assert_eq!(read(&machine.block, WRITEBACK), [0]);
+    assert_eq!(writeback(&machine), 0);
     for (writeback, flushes) in [(0, 1), (1, 0), (0, 1)] {
         machine.block.write_config(WRITEBACK, &[writeback]);
         assert_eq!(machine.request(VIRTIO_BLK_T_OUT, 1, &[(DATA, 512, 0)]), (VIRTIO_BLK_S_OK, 1));
         assert_eq!(disk.flushes.swap(0, Relaxed), flushes);
     }
     machine.block.reset();
-    assert_eq!(read(&machine.block, WRITEBACK), [1]);
-}
-
-#[test]
-fn has_as_many_queues_as_asked() {
-    let disk = || Arc::new(TestDisk::new(1));
-    for queues in [1, 2, BlockOptions::MAX_QUEUES] {
-        let block = Block::new(disk(), &BlockOptions { queues, ..BlockOptions::default() });
-        assert_eq!(block.queue_sizes(), vec![256; queues.into()]);
-        assert_eq!(block.features() & 1 << 12 != 0, queues > 1);
-        assert_eq!(read::<2>(&block, 34), queues.to_le_bytes());
-    }
-    for (queue_size, segments) in [(2, 1_u32), (4, 2), (128, 126), (BlockOptions::MAX_QUEUE_SIZE, 1022)] {
-        let block = Block::new(disk(), &BlockOptions { queue_size, ..BlockOptions::default() });
-        assert_eq!(block.queue_sizes(), [queue_size]);
-        assert_eq!(read::<4>(&block, 12), segments.to_le_bytes());
-    }
-}
-
-#[test]
-fn tells_the_blocks_of_its_disk() {
-    for (block_size, expected) in [
-        (BlockSize { logical: 512, physical: 512, optimal: 0, discard: 512 }, (512, 0, 1, 0)),
-        (BlockSize { logical: 512, physical: 4096, optimal: 65536, discard: 4096 }, (512, 3, 8, 128)),
-        (BlockSize { logical: 4096, physical: 4096, optimal: 1 << 20, discard: 4096 }, (4096, 0, 1, 256)),
-    ] {
-        let disk = TestDisk { block_size, ..TestDisk::new(8) };
-        let block = Block::new(Arc::new(disk), &BlockOptions::default());
-        let (size, exponent, min, opt): (u32, u8, u16, u32) = expected;
-        assert_eq!(read::<4>(&block, 20), size.to_le_bytes());
-        assert_eq!(read::<2>(&block, 24), [exponent, 0]);
-        assert_eq!(read::<2>(&block, 26), min.to_le_bytes());
-        assert_eq!(read::<4>(&block, 28), opt.to_le_bytes());
-    }
+    assert_eq!(writeback(&machine), 1);
 }
 
 #[test]
@@ -321,6 +179,35 @@ fn reads_and_writes_a_file() {
     let image = std::fs::read(file.path()).unwrap();
     assert_eq!(image[0x2000..0x5000], pattern);
     assert!(image[..0x2000].iter().chain(&image[0x5000..]).all(|&byte| byte == 0));
+}
+
+#[test]
+fn discards_and_writes_zeroes_in_a_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&[0x77; 1 << 20]).unwrap();
+    let mut machine = Machine::new(Arc::new(RawDisk::open(file.path(), &DiskOptions::default()).unwrap()));
+    machine.activate(machine.block.features() & !bit(VIRTIO_RING_F_EVENT_IDX));
+    let mut request = |kind, (sector, num_sectors, flags): (u64, u32, u32)| {
+        let segment = [&sector.to_le_bytes()[..], &num_sectors.to_le_bytes(), &flags.to_le_bytes()].concat();
+        machine.driver.write(DATA, &segment);
+        machine.request(kind, 0, &[(DATA, 16, 0)])
+    };
+    assert_eq!(request(VIRTIO_BLK_T_WRITE_ZEROES, (1, 3, 0)), (VIRTIO_BLK_S_OK, 1));
+    assert_eq!(request(VIRTIO_BLK_T_WRITE_ZEROES, (16, 1000, 1)), (VIRTIO_BLK_S_OK, 1));
+    assert_eq!(request(VIRTIO_BLK_T_DISCARD, (1024, 512, 0)), (VIRTIO_BLK_S_OK, 1));
+    assert_eq!(request(VIRTIO_BLK_T_DISCARD, (2047, 2, 0)), (VIRTIO_BLK_S_IOERR, 1));
+    assert_eq!(request(VIRTIO_BLK_T_DISCARD, (2000, 8, 1)), (VIRTIO_BLK_S_UNSUPP, 1));
+    assert_eq!(request(VIRTIO_BLK_T_FLUSH, (0, 0, 0)), (VIRTIO_BLK_S_OK, 1));
+    let image = std::fs::read(file.path()).unwrap();
+    assert_eq!(image.len(), 1 << 20);
+    for (sector, bytes) in image.chunks(512).enumerate() {
+        match sector {
+            1..4 | 16..1016 => assert_eq!(bytes, [0; 512], "sector {sector}"),
+            // What was discarded may still be there.
+            1024..1536 => assert!(bytes == [0; 512] || bytes == [0x77; 512], "sector {sector}"),
+            _ => assert_eq!(bytes, [0x77; 512], "sector {sector}"),
+        }
+    }
 }
 
 #[test]
