@@ -3,9 +3,9 @@
 use crate::rt::{pci, read, write};
 
 pub const QUEUE_SIZE: u16 = 8;
-const DESCRIPTORS: u64 = 0x40_0000;
-const AVAILABLE: u64 = 0x40_1000;
-const USED: u64 = 0x40_2000;
+/// Where the rings of a device are, and those of the one in the next slot.
+const RINGS: u64 = 0x40_0000;
+const RINGS_LEN: u64 = 0x3000;
 
 pub const NEXT: u16 = 1;
 pub const WRITE: u16 = 2;
@@ -33,6 +33,9 @@ pub const fn descriptor(address: u64, len: u32, flags: u16, next: u16) -> Descri
 pub struct Device {
     common: u64,
     doorbell: u64,
+    descriptors: u64,
+    available: u64,
+    used: u64,
 }
 
 impl Device {
@@ -55,26 +58,33 @@ impl Device {
         }
         write(common + 0x16, 0_u16);
         let offset: u16 = read(common + 0x1e);
-        Self { common, doorbell: notify + u64::from(offset) * u64::from(multiplier) }
+        let doorbell = notify + u64::from(offset) * u64::from(multiplier);
+        let rings = RINGS + u64::from(slot) * RINGS_LEN;
+        Self { common, doorbell, descriptors: rings, available: rings + 0x1000, used: rings + 0x2000 }
     }
 
     /// Resets the device and starts it with one queue, whose rings are empty.
     pub fn start(&self) {
+        self.start_with(0);
+    }
+
+    /// [`Device::start`], with the device's own `features` besides those of its queue.
+    pub fn start_with(&self, features: u32) {
         write(self.common + 0x14, 0_u8);
         while self.status() != 0 {}
         for status in [ACKNOWLEDGE, ACKNOWLEDGE | DRIVER] {
             write(self.common + 0x14, status);
         }
         // Features 28, 29 (indirect descriptors, event index) and 32 (version 1).
-        for (select, bits) in [(0_u32, 3_u32 << 28), (1, 1)] {
+        for (select, bits) in [(0_u32, features | 3 << 28), (1, 1)] {
             write(self.common + 0x8, select);
             write(self.common + 0xc, bits);
         }
         write(self.common + 0x14, ACKNOWLEDGE | DRIVER | FEATURES_OK);
-        (DESCRIPTORS..USED + 0x1000).step_by(8).for_each(|at| write(at, 0_u64));
+        (self.descriptors..self.used + 0x1000).step_by(8).for_each(|at| write(at, 0_u64));
         write(self.common + 0x16, 0_u16);
         write(self.common + 0x18, QUEUE_SIZE);
-        for (offset, ring) in [(0x20, DESCRIPTORS), (0x28, AVAILABLE), (0x30, USED)] {
+        for (offset, ring) in [(0x20, self.descriptors), (0x28, self.available), (0x30, self.used)] {
             write(self.common + offset, ring as u32);
             write(self.common + offset + 4, 0_u32);
         }
@@ -94,16 +104,25 @@ impl Device {
 
     /// Puts `descriptors` into the table, makes `heads` available with this index, and rings.
     pub fn submit(&self, descriptors: &[Descriptor], heads: &[u16], index: u16) {
-        self.write_descriptors(DESCRIPTORS, descriptors);
-        for (at, head) in (AVAILABLE + 4..).step_by(2).zip(heads) {
+        self.write_descriptors(self.descriptors, descriptors);
+        for (at, head) in (self.available + 4..).step_by(2).zip(heads) {
             write(at, *head);
         }
-        write(AVAILABLE + 2, index);
+        write(self.available + 2, index);
+        write(self.doorbell, 0_u16);
+    }
+
+    /// Makes `descriptor`, a chain by itself, available as the one before `index`, and rings.
+    pub fn push(&self, descriptor: Descriptor, index: u16) {
+        let slot = u64::from(index.wrapping_sub(1) % QUEUE_SIZE);
+        self.write_descriptors(self.descriptors + 16 * slot, &[descriptor]);
+        write(self.available + 4 + 2 * slot, slot as u16);
+        write(self.available + 2, index);
         write(self.doorbell, 0_u16);
     }
 
     /// Waits for the device to use as many chains, or to need a reset; `false` if it does neither.
     pub fn wait(&self, used: u16) -> bool {
-        (0..100_000).any(|_| read::<u16>(USED + 2) == used || self.status() & NEEDS_RESET != 0)
+        (0..100_000).any(|_| read::<u16>(self.used + 2) == used || self.status() & NEEDS_RESET != 0)
     }
 }

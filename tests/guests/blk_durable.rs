@@ -1,0 +1,187 @@
+//! Writes to its disk round by round, as `blk_plan` says, and tells of each round when a flush has confirmed it.
+//!
+//! Its command line is the number of the first round, and letters:
+//! - `j`: the last confirmed round's number is written to a second disk, which unlike the serial port holds nothing back;
+//! - `s`: there is a round for each `s` that comes by the serial port, and `q` ends it;
+//! - `r`: what the round before has written is read first, and with either letter no round begins before that is over;
+//! - `t`: there are no flushes, so a write that is answered is confirmed.
+//!
+//! A line of output is a round, and what failed in it: which of its writes, the flush, which of the reads before; and which
+//! of those read something else.
+#![no_std]
+#![no_main]
+
+mod blk_plan;
+mod rt;
+mod virtio;
+
+use core::ops::Range;
+
+use blk_plan::{MOST_BLOCKS, Place, Round, SECTOR, SECTORS_OF_BLOCK};
+use virtio::{Device, INDIRECT, NEXT, WRITE, descriptor};
+
+const CMDLINE: u64 = 0x2_0000;
+const LINE_STATUS: u16 = 0x3fd;
+const DATA: u16 = 0x3f8;
+
+const IN: u32 = 0;
+const OUT: u32 = 1;
+const FLUSH: u32 = 4;
+/// The feature of that name.
+const F_FLUSH: u32 = 1 << 9;
+
+const BLOCK: u64 = SECTOR * SECTORS_OF_BLOCK;
+
+extern "C" fn guest_main() -> u32 {
+    let (mut round, options) = command_line();
+    let [journaled, stepped, reading, through] = b"jsrt".map(|letter| options & 1 << (letter & 31) != 0);
+    let mut disk = Disk::start(1, if through { 0 } else { F_FLUSH });
+    // It is never flushed, as only a killed process is to find it.
+    let mut journal = if journaled { Some(Disk::start(2, F_FLUSH)) } else { None };
+    print!("ready\n");
+    let (mut written, mut failed) = (0, 0);
+    loop {
+        if stepped && !is_asked_for_more() {
+            return 0;
+        }
+        let (unread, differing) = if reading { disk.read(Round(round - 1)) } else { (0, 0) };
+        disk.offer_writes(Round(round), written..Round(round).writes());
+        failed |= disk.wait() << written;
+        let next = Round(round + 1);
+        written = if stepped || reading { 0 } else { next.early() };
+        if !through {
+            disk.offer(FLUSH, 0, 0);
+        }
+        disk.offer_writes(next, 0..written);
+        let answers = disk.wait();
+        let (unflushed, next_failed) = if through { (0, answers) } else { (answers & 1, answers >> 1) };
+        if let Some(journal) = &mut journal {
+            journal.offer_content(0, 1, round);
+            if journal.wait() != 0 {
+                print!("the journal failed\n");
+                return 1;
+            }
+        }
+        print!(round, " ", failed, " ", unflushed, " ", unread, " ", differing, "\n");
+        failed = next_failed;
+        round += 1;
+    }
+}
+
+/// The number that the command line starts with, and a bit for each letter after it.
+fn command_line() -> (u64, u32) {
+    let (mut number, mut letters) = (0, 0);
+    for at in CMDLINE.. {
+        match rt::read::<u8>(at) {
+            0 => break,
+            digit @ b'0'..=b'9' => number = 10 * number + u64::from(digit - b'0'),
+            letter => letters |= 1 << (letter & 31),
+        }
+    }
+    (number, letters)
+}
+
+/// Waits for a byte by the serial port.
+fn is_asked_for_more() -> bool {
+    while rt::inb(LINE_STATUS) & 1 == 0 {}
+    rt::inb(DATA) == b's'
+}
+
+/// A disk, and up to eight requests to it at a time.
+struct Disk {
+    device: Device,
+    memory: u64,
+    /// The available ring's index.
+    index: u16,
+    under_way: u64,
+}
+
+impl Disk {
+    const HEADER: u64 = 0;
+    const STATUS: u64 = 0x10;
+    const TABLE: u64 = 0x20;
+    /// Of a request.
+    const LEN: u64 = 0x1000 + MOST_BLOCKS * BLOCK;
+    const BUFFER: u64 = 0x1000;
+
+    fn start(slot: u8, features: u32) -> Self {
+        let device = Device::find(slot);
+        device.start_with(features);
+        Self { device, memory: 0x50_0000 + u64::from(slot) * 8 * Self::LEN, index: 0, under_way: 0 }
+    }
+
+    /// Where a request is.
+    fn request(&self, number: u64) -> u64 {
+        self.memory + number * Self::LEN
+    }
+
+    /// Makes one more request. What it writes is in its buffer.
+    fn offer(&mut self, kind: u32, sector: u64, len: u64) {
+        let request = self.request(self.under_way);
+        rt::write(request + Self::HEADER, u64::from(kind));
+        rt::write(request + Self::HEADER + 8, sector);
+        rt::write(request + Self::STATUS, 0xff_u8);
+        let header = descriptor(request + Self::HEADER, 16, NEXT, 1);
+        let status = descriptor(request + Self::STATUS, 1, WRITE, 0);
+        let table = request + Self::TABLE;
+        let table_len = if len == 0 {
+            self.device.write_descriptors(table, &[header, status]);
+            32
+        } else {
+            let flags = if kind == IN { NEXT | WRITE } else { NEXT };
+            let data = descriptor(request + Self::BUFFER, len as u32, flags, 2);
+            self.device.write_descriptors(table, &[header, data, status]);
+            48
+        };
+        self.under_way += 1;
+        self.index = self.index.wrapping_add(1);
+        self.device.push(descriptor(table, table_len, INDIRECT, 0), self.index);
+    }
+
+    fn offer_content(&mut self, sector: u64, sectors: u64, round: u64) {
+        let buffer = self.request(self.under_way) + Self::BUFFER;
+        for number in 0..sectors {
+            for (at, word) in blk_plan::content(round, sector + number) {
+                rt::write(buffer + number * SECTOR + at, word);
+            }
+        }
+        self.offer(OUT, sector, sectors * SECTOR);
+    }
+
+    fn offer_writes(&mut self, round: Round, writes: Range<u64>) {
+        for write in writes {
+            let Place { block, blocks } = round.place(write);
+            self.offer_content(block * SECTORS_OF_BLOCK, blocks * SECTORS_OF_BLOCK, round.0);
+        }
+    }
+
+    /// Waits for all that is under way, and says which of it failed, the first in bit 0.
+    fn wait(&mut self) -> u64 {
+        while !self.device.wait(self.index) {}
+        let under_way = 0..core::mem::take(&mut self.under_way);
+        under_way
+            .filter(|&number| rt::read::<u8>(self.request(number) + Self::STATUS) != 0)
+            .fold(0, |failed, number| failed | 1 << number)
+    }
+
+    /// Reads what `round` has written, and says which reads failed, and which of the others read something else.
+    fn read(&mut self, round: Round) -> (u64, u64) {
+        let writes = if round.0 == 0 { 0 } else { round.writes() };
+        for write in 0..writes {
+            let Place { block, blocks } = round.place(write);
+            self.offer(IN, block * SECTORS_OF_BLOCK, blocks * BLOCK);
+        }
+        let failed = self.wait();
+        let differing = (0..writes).filter(|&write| failed & 1 << write == 0 && self.differs(round, write));
+        (failed, differing.fold(0, |all, write| all | 1 << write))
+    }
+
+    fn differs(&self, round: Round, write: u64) -> bool {
+        let Place { block, blocks } = round.place(write);
+        let buffer = self.request(write) + Self::BUFFER;
+        (0..blocks * SECTORS_OF_BLOCK).any(|number| {
+            let content = blk_plan::content(round.0, block * SECTORS_OF_BLOCK + number);
+            content.iter().any(|&(at, word)| rt::read::<u64>(buffer + number * SECTOR + at) != word)
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! Images for `blk_durable`, and what somebody else says of them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    blk_plan::{BLOCKS, SECTOR, SECTORS_OF_BLOCK},
+    model::Model,
+};
+
+const SIZE: u64 = BLOCKS * SECTORS_OF_BLOCK * SECTOR;
+
+/// What a disk is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Raw,
+    Qcow2,
+    /// A qcow2 image over a raw one.
+    OverlayOfRaw,
+}
+
+/// A disk that a test made.
+pub(crate) struct Image {
+    kind: Kind,
+    folder: PathBuf,
+}
+
+impl Image {
+    /// Makes one in `folder`, in place of any that is there.
+    pub(crate) fn new(kind: Kind, folder: &Path, cluster_size: &str) -> Self {
+        let image = Self { kind, folder: folder.to_owned() };
+        let options = format!("cluster_size={cluster_size}");
+        let create = ["create", "-q", "-f", "qcow2", "-o", &options];
+        match kind {
+            Kind::Raw => {
+                // An empty one first, because its space is to be given back.
+                let file = fs::File::create(image.path()).unwrap();
+                file.set_len(SIZE).unwrap();
+            }
+            Kind::Qcow2 => {
+                image.qemu_img(&[&create[..], &["disk", &SIZE.to_string()]].concat());
+            }
+            Kind::OverlayOfRaw => {
+                fs::write(folder.join("base"), Model::base(true)).unwrap();
+                image.qemu_img(&[&create[..], &["-F", "raw", "-b", "base", "disk"]].concat());
+            }
+        }
+        image
+    }
+
+    /// Whether it holds something from the start.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.kind == Kind::OverlayOfRaw
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join("disk")
+    }
+
+    /// `--disk`.
+    pub(crate) fn option(&self) -> String {
+        let format = if self.kind == Kind::Raw { "raw" } else { "qcow2" };
+        format!("path={},format={format}", self.path().display())
+    }
+
+    /// The disk in it, once qemu-img has no objections to the image but, perhaps, `leaks`.
+    pub(crate) fn read(&self, leaks: bool) -> Vec<u8> {
+        if self.kind == Kind::Raw {
+            return fs::read(self.path()).unwrap();
+        }
+        let (status, said) = self.run(&["check", "-f", "qcow2", "disk"]);
+        // 3: there are leaks, and nothing else.
+        assert!(status == Some(0) || (leaks && status == Some(3)), "qemu-img check: {status:?}: {said}");
+        self.qemu_img(&["convert", "-t", "unsafe", "-f", "qcow2", "-O", "raw", "disk", "raw"]);
+        fs::read(self.folder.join("raw")).unwrap()
+    }
+
+    fn qemu_img(&self, words: &[&str]) {
+        let (status, said) = self.run(words);
+        assert_eq!(status, Some(0), "qemu-img {words:?}: {said}");
+    }
+
+    fn run(&self, words: &[&str]) -> (Option<i32>, String) {
+        let output = Command::new("qemu-img").args(words).current_dir(&self.folder).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), said.into_owned())
+    }
+}
+
+/// Says that a test is skipped, and why, where there is no qemu-img for the kind.
+pub(crate) fn no_qemu_img(kind: Kind) -> bool {
+    let found = Command::new("qemu-img").arg("--version").output();
+    match found {
+        Err(error) if kind != Kind::Raw => {
+            println!("skipped: qemu-img: {error}");
+            true
+        }
+        _ => false,
+    }
+}
