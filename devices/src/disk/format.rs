@@ -17,7 +17,7 @@ use vm_memory::VolatileSlice;
 
 use super::{
     BlockSize, Direction, Disk, Extent, SECTOR_SIZE, guard,
-    qcow2::{Qcow2Disk, Qcow2Error, Qcow2Options},
+    qcow2::{Overlay, Qcow2Disk, Qcow2Error, Qcow2Options},
     raw::{DiskError, DiskOptions, Opened, RawDisk},
     vmdk::{Vmdk, VmdkError, VmdkOptions},
 };
@@ -36,6 +36,28 @@ pub enum Format {
     Vmdk,
 }
 
+impl Format {
+    /// What QEMU calls it, and everybody else.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+        }
+    }
+
+    /// What an image means by `name`, as the format of its backing file.
+    pub(super) fn recorded(name: &str) -> Option<Self> {
+        match name {
+            "raw" | "file" | "host_device" => Some(Self::Raw),
+            "qcow2" => Some(Self::Qcow2),
+            "vmdk" => Some(Self::Vmdk),
+            _ => None,
+        }
+    }
+}
+
 /// How to open an image of any format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
@@ -45,6 +67,8 @@ pub struct OpenOptions {
     pub format: Option<Format>,
     /// Where files that the image names may be, besides its own folder and what is below it.
     pub backing_root: Option<PathBuf>,
+    /// Where what is written goes; without, into the image. With it, the image is only read.
+    pub overlay: Option<Overlay>,
 }
 
 /// Why an image can't be used.
@@ -73,24 +97,26 @@ pub enum OpenError {
 ///
 /// # Errors
 ///
-/// Those of its format: [`RawDisk::open`], [`Qcow2Disk::open`], [`Vmdk::open`].
+/// Those of its format: [`RawDisk::open`], [`Qcow2Disk::open`], [`Vmdk::open`]. With an overlay: that can't be made, or is
+/// there and not one of this image.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Disk>, OpenError> {
     // A vmdk is never written to, so it need not be writable.
-    let disk = match options.format {
-        Some(Format::Vmdk) => DiskOptions { read_only: true, ..options.disk },
-        _ => options.disk,
-    };
+    let read_only =
+        options.disk.read_only || options.overlay.is_some() || options.format == Some(Format::Vmdk);
+    let disk = DiskOptions { read_only, ..options.disk };
     let opened = Opened::open(path, &disk)?;
     let format = match options.format {
         Some(format) => Some(format),
         None => looks(&opened).map_err(|source| OpenError::Read { path: path.to_owned(), source })?,
     };
+    let qcow2 = |disk| Qcow2Options { disk, backing_root: options.backing_root.clone() };
+    if let Some(overlay) = &options.overlay {
+        let format = format.unwrap_or(Format::Raw);
+        return Ok(Arc::new(Qcow2Disk::over(path, format, overlay, &qcow2(options.disk))?));
+    }
     Ok(match format {
         Some(Format::Raw) => Arc::new(RawDisk::new(opened, path, &disk)?),
-        Some(Format::Qcow2) => {
-            let options = Qcow2Options { disk, backing_root: options.backing_root.clone() };
-            Arc::new(Qcow2Disk::new(opened, path, &options)?)
-        }
+        Some(Format::Qcow2) => Arc::new(Qcow2Disk::new(opened, path, &qcow2(disk))?),
         Some(Format::Vmdk) => {
             // It locks its files in its own way.
             drop(opened);

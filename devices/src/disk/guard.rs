@@ -75,6 +75,8 @@ pub(super) struct Header {
     pub(super) size: u64,
     /// What the image is a difference to.
     pub(super) backing: Option<Backing>,
+    /// The unit that its space is given out in, in bytes.
+    pub(super) cluster_size: u32,
     /// It has dirty bitmaps, which nobody keeps up to date here.
     pub(super) has_bitmaps: bool,
 }
@@ -211,7 +213,12 @@ impl Header {
             return Err(HeaderError::Bitmaps);
         }
         let backing = name.map(|name| Backing { name, format: extensions.backing_format });
-        Ok(Self { size: fields.size.get(), backing, has_bitmaps })
+        Ok(Self {
+            size: fields.size.get(),
+            backing,
+            cluster_size: 1 << fields.cluster_bits.get(),
+            has_bitmaps,
+        })
     }
 }
 

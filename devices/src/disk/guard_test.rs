@@ -87,7 +87,8 @@ fn changed64(at: usize, value: u64) -> String {
 
 #[test]
 fn a_plain_image() {
-    assert_eq!(parse(&image()).unwrap(), Header { size: 1 << 30, backing: None, has_bitmaps: false });
+    let header = Header { size: 1 << 30, backing: None, cluster_size: 65536, has_bitmaps: false };
+    assert_eq!(parse(&image()).unwrap(), header);
 }
 
 #[test]

@@ -112,7 +112,7 @@ pub fn look(path: &Path, options: &OpenOptions) -> Result<Info, OpenError> {
             (links, wrong.map(OpenError::from))
         }
         Some(Format::Vmdk) => {
-            let (links, wrong) = vmdk::look::look(path, root);
+            let (links, wrong) = vmdk::look::look(path, options.backing_root.as_slice());
             (links, wrong.map(OpenError::from))
         }
         None | Some(Format::Raw) => (vec![LinkInfo::raw(path, &opened, format.is_none())], None),

@@ -4,7 +4,14 @@
 //! it works on was opened, locked and allowed here ([`chain`]).
 
 mod chain;
+pub mod create;
 pub(super) mod look;
+mod overlay;
+mod storage;
+#[cfg(test)]
+mod testing;
+
+pub use overlay::Overlay;
 
 use std::{
     fs::File,
@@ -26,13 +33,20 @@ use imago::{
 };
 use vm_memory::VolatileSlice;
 
+use self::{
+    chain::{Chain, Link},
+    create::CreateError,
+    overlay::OpenOverlay,
+    storage::Store,
+};
 use super::{
-    BlockSize, Disk, Extent,
+    BlockSize, Disk, Extent, SECTOR_SIZE,
+    format::Format,
     guard::HeaderError,
     raw::{DiskError, DiskOptions, FILE_BLOCK_SIZE, Opened},
     vectored,
+    vmdk::VmdkError,
 };
-use chain::{Chain, Link};
 
 /// How to open a qcow2 image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +116,7 @@ pub enum Qcow2Error {
         name: String,
     },
     /// The backing file's format can't be read.
-    #[error("the backing file {name} of disk {} is {format}; only qcow2 and raw can be read", path.display())]
+    #[error("the backing file {name} of disk {} is {format}; only qcow2, raw and vmdk can be read", path.display())]
     Format {
         /// The image.
         path: PathBuf,
@@ -146,10 +160,64 @@ pub enum Qcow2Error {
         /// The limit.
         most: usize,
     },
+    /// The backing file is a vmdk, and no good one.
+    #[error(transparent)]
+    Vmdk(#[from] VmdkError),
+    /// There is no place for a temporary overlay.
+    #[error(
+        "a temporary overlay can't be made in {}; name a folder that has space by the environment's TMPDIR",
+        path.display()
+    )]
+    Temp {
+        /// The folder.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// An overlay can't be made.
+    #[error("an overlay can't be made")]
+    Create(#[from] CreateError),
+    /// A file whose name an overlay can't hold.
+    #[error("an overlay can't name {}, which is not UTF-8", path.display())]
+    NotAName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What was given as an overlay is a whole disk.
+    #[error("overlay {} is none, but a disk by itself, and is not overwritten; name another file", path.display())]
+    NoOverlay {
+        /// The image.
+        path: PathBuf,
+    },
+    /// What was given as an overlay is one of something else.
+    #[error("overlay {} is one of {name}, not of {}; name another file", path.display(), base.display())]
+    OtherOverlay {
+        /// The image.
+        path: PathBuf,
+        /// Its backing file.
+        name: String,
+        /// The disk.
+        base: PathBuf,
+    },
+    /// The overlay takes the disk for something else.
+    #[error(
+        "overlay {} takes {} for {recorded}, but it is opened as {format}; add format={recorded}, or name another file",
+        path.display(), base.display()
+    )]
+    OverlayFormat {
+        /// The image.
+        path: PathBuf,
+        /// The format that it says.
+        recorded: String,
+        /// The disk.
+        base: PathBuf,
+        /// The format of that.
+        format: &'static str,
+    },
 }
 
 /// imago's side of an image.
-type Image = FormatAccess<imago::file::File>;
+type Image = FormatAccess<Store>;
 
 /// An open qcow2 image. It and all below it are locked until it is dropped.
 #[derive(Debug)]
@@ -160,6 +228,8 @@ pub struct Qcow2Disk {
     _locked: Vec<File>,
     size: u64,
     read_only: bool,
+    /// Nothing of it will be there after it is dropped.
+    is_temp: bool,
     broken: AtomicBool,
 }
 
@@ -177,21 +247,41 @@ impl Qcow2Disk {
     /// Uses a file that was opened with the same `path` and `options`.
     pub(super) fn new(opened: Opened, path: &Path, options: &Qcow2Options) -> Result<Self, Qcow2Error> {
         let Chain { top, below } = chain::open(path, opened, options)?;
-        let (mut image, mut locked) = (None, Vec::new());
-        for link in below.into_iter().rev() {
-            image = Some(open_image(&link, image, &DiskOptions { read_only: true, ..options.disk })?);
-            locked.push(link.opened.file);
-        }
-        let image = open_image(&top, image, &options.disk)?;
-        locked.push(top.opened.file);
-        Ok(Self {
+        let mut locked = Vec::new();
+        let below = open_images(below, options, &mut locked)?;
+        let image = open_image(top, below, &options.disk, &mut locked)?;
+        Ok(Self::of(image, path, options.disk.read_only, locked))
+    }
+
+    /// Opens and locks the disk at `path`, of any format, and all below it, to be read; and puts an overlay over it.
+    pub(super) fn over(
+        path: &Path,
+        format: Format,
+        overlay: &Overlay,
+        options: &Qcow2Options,
+    ) -> Result<Self, Qcow2Error> {
+        let mut locked = Vec::new();
+        let base = open_images(chain::open_base(path, format, options)?, options, &mut locked)?;
+        let size = base.as_ref().map_or(0, Image::size).next_multiple_of(SECTOR_SIZE);
+        let overlay = OpenOverlay::open(overlay, path, format, size, &options.disk)?;
+        let is_temp = overlay.is_temp;
+        let disk = DiskOptions { direct: options.disk.direct && !is_temp, ..options.disk };
+        let image = overlay.open_by(|link| open_image(link, base, &disk, &mut locked))?;
+        let mut disk = Self::of(image, path, options.disk.read_only, locked);
+        disk.is_temp = is_temp;
+        Ok(disk)
+    }
+
+    fn of(image: Image, path: &Path, read_only: bool, locked: Vec<File>) -> Self {
+        Self {
             name: path.display().to_string(),
             size: image.size(),
             image: Arc::new(image),
             broken: AtomicBool::new(false),
-            read_only: options.disk.read_only,
+            read_only,
+            is_temp: false,
             _locked: locked,
-        })
+        }
     }
 
     /// Does `call`, unless a panic has ended an earlier one: imago asserts what tables say, and an image can say anything.
@@ -262,7 +352,7 @@ impl Disk for Qcow2Disk {
     }
 
     fn flush(&self) -> io::Result<()> {
-        if self.read_only {
+        if self.read_only || self.is_temp {
             return Ok(());
         }
         // The tables go to the file, and then all of it to the medium.
@@ -286,25 +376,49 @@ impl Drop for Qcow2Disk {
     }
 }
 
-/// Opens one image of a chain, over the one below.
-fn open_image(link: &Link, below: Option<Image>, options: &DiskOptions) -> Result<Image, Qcow2Error> {
-    let file = match options.direct {
-        true => Ok(link.opened.reopen_direct(&link.path, options)?),
-        false => link.opened.file.try_clone(),
+/// Opens the images below another, which come from the top on, to be read. Puts their files into `locked`.
+fn open_images(
+    links: Vec<Link>,
+    options: &Qcow2Options,
+    locked: &mut Vec<File>,
+) -> Result<Option<Image>, Qcow2Error> {
+    let options = DiskOptions { read_only: true, ..options.disk };
+    links.into_iter().rev().try_fold(None, |below, link| open_image(link, below, &options, locked).map(Some))
+}
+
+/// Opens one image of a chain, over the one below. Puts its file into `locked`.
+fn open_image(
+    link: Link,
+    below: Option<Image>,
+    options: &DiskOptions,
+    locked: &mut Vec<File>,
+) -> Result<Image, Qcow2Error> {
+    let path = link.path;
+    let failed = |source| Qcow2Error::Tables { path: path.clone(), source };
+    let mut file = |opened: Opened| {
+        let file = match options.direct {
+            true => Ok(opened.reopen_direct(&path, options)?),
+            false => opened.file.try_clone(),
+        };
+        locked.push(opened.file);
+        let file = file.and_then(imago::file::File::try_from).map_err(failed)?;
+        Ok::<Store, Qcow2Error>(file.into())
     };
-    let open = |file| match &link.header {
-        // What it names it must not open by itself.
-        Some(_) => Qcow2::builder(file)
-            .write(!options.read_only)
-            .backing(below)
-            .data_file(None)
-            .open(DenyImplicitOpenGate::default())
-            .map(FormatAccess::new),
-        None => Raw::builder(file).open(DenyImplicitOpenGate::default()).map(FormatAccess::new),
+    let raw = |store| Raw::builder(store).open(DenyImplicitOpenGate::default()).map(FormatAccess::new);
+    let image = match link.image {
+        chain::Image::Qcow2(opened, _) => {
+            let builder = Qcow2::builder(file(opened)?).write(!options.read_only);
+            // What it names it must not open by itself.
+            let builder = builder.backing(below).data_file(None);
+            no_panic(|| builder.open(DenyImplicitOpenGate::default()).map(FormatAccess::new))
+        }
+        chain::Image::Raw(opened) => {
+            let store = file(opened)?;
+            no_panic(|| raw(store))
+        }
+        chain::Image::Vmdk(vmdk) => no_panic(|| raw(vmdk.into())),
     };
-    file.and_then(imago::file::File::try_from)
-        .and_then(|file| no_panic(|| open(file)).unwrap_or_else(|| Err(contradiction())))
-        .map_err(|source| Qcow2Error::Tables { path: link.path.clone(), source })
+    image.unwrap_or_else(|| Err(contradiction())).map_err(failed)
 }
 
 /// The result of `call`, unless it panics.

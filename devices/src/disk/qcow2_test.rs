@@ -1,178 +1,9 @@
-use std::{fs, process::Command, thread, time::Duration};
+use std::{fs, thread};
 
 use proptest::{prelude::*, test_runner::TestRng};
 use tempfile::TempDir;
 
-use super::*;
-
-const READ_ONLY: Qcow2Options =
-    Qcow2Options { disk: DiskOptions { read_only: true, direct: false }, backing_root: None };
-
-/// A folder of images, in which qemu-img works.
-struct Images(TempDir);
-
-impl Images {
-    /// Says that a test is skipped, and why, where there is no qemu-img.
-    fn new() -> Option<Self> {
-        match Command::new("qemu-img").arg("--version").output() {
-            Ok(_) => Some(Self(TempDir::new().unwrap())),
-            Err(error) => {
-                eprintln!("skipped: qemu-img: {error}");
-                None
-            }
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// The disk in an image, as qemu-img reads it.
-    #[track_caller]
-    fn raw(&self, image: &str) -> Vec<u8> {
-        self.qemu_img(&format!("convert -t unsafe -f qcow2 -O raw {image} raw-of-{image}"));
-        fs::read(self.path(&format!("raw-of-{image}"))).unwrap()
-    }
-
-    #[track_caller]
-    fn open(&self, image: &str, options: &Qcow2Options) -> Qcow2Disk {
-        let open = || Qcow2Disk::open(&self.path(image), options).map_err(|error| format!("{error:?}"));
-        when_unlocked(open).unwrap()
-    }
-
-    /// The whole of what is said when an image is refused.
-    #[track_caller]
-    fn refusal(&self, image: &str, options: &Qcow2Options) -> String {
-        let error = Qcow2Disk::open(&self.path(image), options).unwrap_err();
-        let mut error: &dyn std::error::Error = &error;
-        let mut said = error.to_string();
-        while let Some(source) = error.source() {
-            said = format!("{said}: {source}");
-            error = source;
-        }
-        said.replace(&format!("{}/", self.0.path().display()), "")
-    }
-
-    /// Runs qemu-img with `words` between blanks.
-    #[track_caller]
-    fn qemu_img(&self, words: &str) -> String {
-        when_unlocked(|| {
-            let output = Command::new("qemu-img").args(words.split(' ')).current_dir(self.0.path()).output();
-            let output = output.unwrap();
-            let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-            if output.status.success() {
-                Ok(said.into_owned())
-            } else {
-                Err(format!("qemu-img {words}: {said}"))
-            }
-        })
-        .unwrap()
-    }
-
-    /// Writes `len` times the byte `value` into an image.
-    #[track_caller]
-    fn qemu_write(&self, image: &str, value: usize, at: usize, len: usize) {
-        let write = format!("write -P {value} {at} {len}");
-        let qemu_io = Command::new("qemu-io")
-            .args(["-f", "qcow2", "-c", &write, image])
-            .current_dir(self.0.path())
-            .output();
-        assert!(qemu_io.unwrap().status.success(), "{write} to {image}");
-    }
-
-    /// qemu-img's opinion of an image that was written to, and of what is in it.
-    #[track_caller]
-    fn check(&self, image: &str, contents: &[u8]) {
-        let said = self.qemu_img(&format!("check -f qcow2 {image}"));
-        assert!(said.contains("No errors were found on the image"), "{said}");
-        fs::write(self.path("twin"), contents).unwrap();
-        self.qemu_img(&format!("compare -f qcow2 -F raw {image} twin"));
-    }
-}
-
-/// Does `call` until no lock is in its way: a process that another test is about to start has, until it runs, all files
-/// open that this one had.
-fn when_unlocked<T>(call: impl Fn() -> Result<T, String>) -> Result<T, String> {
-    for _ in 0..100 {
-        match call() {
-            Err(error) if error.contains("lock") || error.contains("InUse") => {
-                thread::sleep(Duration::from_millis(20));
-            }
-            result => return result,
-        }
-    }
-    call()
-}
-
-/// Data that compresses, data that does not, and holes.
-fn contents(len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    let mut state = 1_u32;
-    for (number, part) in bytes.chunks_mut(24 << 10).enumerate() {
-        for byte in part {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            *byte = match number % 4 {
-                0 => 0,
-                1 => state.to_le_bytes()[0],
-                _ => state.to_le_bytes()[0] & 1,
-            };
-        }
-    }
-    bytes
-}
-
-fn read(disk: &Qcow2Disk, offset: usize, len: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0xee; len];
-    disk.read_at(&[VolatileSlice::from(bytes.as_mut_slice())], offset as u64)?;
-    Ok(bytes)
-}
-
-fn write(disk: &Qcow2Disk, offset: usize, bytes: &[u8]) -> io::Result<()> {
-    disk.write_at(&[VolatileSlice::from(bytes.to_vec().as_mut_slice())], offset as u64)
-}
-
-/// Some sectors of a disk of `len` bytes: where they begin, and how many bytes.
-fn sectors(random: &mut TestRng, len: usize, most: usize) -> (usize, usize) {
-    let all = len / 512;
-    let first = random.random_range(0..all);
-    (first * 512, random.random_range(1..=most.min(all - first)) * 512)
-}
-
-#[track_caller]
-fn assert_reads(disk: &Qcow2Disk, wanted: &[u8]) {
-    assert_eq!(disk.size(), wanted.len() as u64);
-    assert!(read(disk, 0, wanted.len()).unwrap() == wanted, "{}", disk.name());
-    let mut random = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
-    for _ in 0..40 {
-        let (offset, len) = sectors(&mut random, wanted.len(), 600);
-        // In three parts of any length.
-        let cuts = [random.random_range(0..len), random.random_range(0..len)];
-        let (low, high) = (cuts[0].min(cuts[1]), cuts[0].max(cuts[1]));
-        let mut parts = [vec![1; low], vec![1; high - low], vec![1; len - high]];
-        let slices: Vec<_> = parts.iter_mut().map(|part| VolatileSlice::from(part.as_mut_slice())).collect();
-        disk.read_at(&slices, offset as u64).unwrap();
-        assert!(parts.concat() == wanted[offset..offset + len], "{}: {len} at {offset}", disk.name());
-    }
-}
-
-/// Writes at random to an image and to `twin`, with a flush now and then.
-fn write_at_random(disk: &Qcow2Disk, twin: &mut [u8], seed: u8) {
-    let mut random = TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &[seed; 32]);
-    for round in 0..60 {
-        let (offset, len) = sectors(&mut random, twin.len(), if round % 10 == 0 { 3000 } else { 40 });
-        let mut bytes = vec![0; len];
-        bytes.chunks_mut(512).for_each(|sector| sector.fill(random.random()));
-        write(disk, offset, &bytes).unwrap();
-        twin[offset..offset + len].copy_from_slice(&bytes);
-        if round % 20 == 0 {
-            disk.flush().unwrap();
-        }
-        let (offset, len) = sectors(&mut random, twin.len(), 600);
-        assert!(read(disk, offset, len).unwrap() == twin[offset..offset + len], "{len} at {offset}");
-    }
-}
+use super::{testing::*, *};
 
 /// Both versions, each size of cluster, compressed and not.
 #[test]
@@ -228,6 +59,52 @@ fn reads_chains() {
             }
         }
     }
+}
+
+/// Over vmdks of each kind, in folders below. What they are made of must be where backing files may be.
+#[test]
+fn reads_chains_that_end_in_a_vmdk() {
+    let Some(images) = Images::new() else { return };
+    fs::create_dir(images.path("bases")).unwrap();
+    fs::write(images.path("bases/in"), contents((1 << 20) + 512)).unwrap();
+    for subformat in [
+        "monolithicSparse",
+        "monolithicFlat",
+        "twoGbMaxExtentSparse",
+        "twoGbMaxExtentFlat",
+        "streamOptimized",
+    ] {
+        let base = format!("bases/{subformat}.vmdk");
+        images.qemu_img(&format!("convert -f raw -O vmdk -o subformat={subformat} bases/in {base}"));
+        let mut below = format!("-b {base} -F vmdk");
+        for height in 1..=8 {
+            let image = height.to_string();
+            images.qemu_img(&format!("create -f qcow2 {below} {image} {}", (1 << 20) + height * 1536));
+            images.qemu_write(&image, height, height * 111_616, 70000);
+            below = format!("-b {image} -F qcow2");
+            if matches!(height, 1 | 2 | 8) {
+                let mut twin = images.raw(&image);
+                assert_reads(&images.open(&image, &READ_ONLY), &twin);
+                let disk = images.open(&image, &Qcow2Options::default());
+                write_at_random(&disk, &mut twin, 1);
+                drop(disk);
+                images.check(&image, &twin);
+            }
+        }
+    }
+    // The extent of a descriptor that names it where it is not allowed.
+    let elsewhere = TempDir::new().unwrap();
+    let text = fs::read_to_string(images.path("bases/monolithicFlat.vmdk")).unwrap();
+    let flat = elsewhere.path().join("monolithicFlat-flat.vmdk");
+    fs::rename(images.path("bases/monolithicFlat-flat.vmdk"), &flat).unwrap();
+    let text = text.replace("monolithicFlat-flat.vmdk", &flat.display().to_string());
+    fs::write(images.path("bases/monolithicFlat.vmdk"), text).unwrap();
+    images.qemu_img("create -f qcow2 -b bases/monolithicFlat.vmdk -F vmdk image");
+    let said = images.refusal("image", &READ_ONLY);
+    assert!(said.starts_with("disk image needs others: vmdk "), "{said}");
+    assert!(said.contains("is outside of") && said.contains("backing-root="), "{said}");
+    let root = Some(elsewhere.path().to_owned());
+    images.open("image", &Qcow2Options { backing_root: root, ..READ_ONLY });
 }
 
 /// What was written is what QEMU reads, and the image is in order.
@@ -363,7 +240,7 @@ fn backing_files_that_are_not_opened() {
         ("-F raw -b none".to_owned(), "disk image needs others: disk none does not exist"),
         ("-F raw -b nbd://localhost/x".to_owned(), "nbd://localhost/x of disk image is no local file"),
         ("-F raw -b json:{\"driver\":\"null-co\"}".to_owned(), "is no local file"),
-        ("-F vdi -b base".to_owned(), "is vdi; only qcow2 and raw"),
+        ("-F vdi -b base".to_owned(), "is vdi; only qcow2, raw and vmdk can"),
         ("-F qcow2 -b base".to_owned(), "needs others: disk base: the file doesn't begin as qcow2"),
     ] {
         create(&backing);

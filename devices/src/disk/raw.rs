@@ -169,6 +169,12 @@ impl Opened {
         Ok(Self { file, len, is_device })
     }
 
+    /// Uses a file that nobody else can open.
+    pub(super) fn from_file(file: File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { file, len, is_device: false })
+    }
+
     /// The same file past the page cache.
     pub(super) fn reopen_direct(&self, path: &Path, options: &DiskOptions) -> Result<File, DiskError> {
         reopen_direct(&self.file, options).map_err(Failure::of(path))

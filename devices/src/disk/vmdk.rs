@@ -139,7 +139,12 @@ impl Vmdk {
     /// One of the files is missing, in use by a writer, of a variant that is not known, or contradicts itself, its
     /// length, or its child; it is where it may not be; or there are too many of them.
     pub fn open(path: &Path, options: &VmdkOptions) -> Result<Self, VmdkError> {
-        let links = chain::open(path, options.backing_root.as_deref())?;
+        Self::open_within(path, options.backing_root.as_slice())
+    }
+
+    /// Does the same, with extents and parents also from any of `roots`.
+    pub(super) fn open_within(path: &Path, roots: &[PathBuf]) -> Result<Self, VmdkError> {
+        let links = chain::open(path, roots)?;
         Ok(Self { name: path.display().to_string(), links, caches: Caches::new() })
     }
 

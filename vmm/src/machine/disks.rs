@@ -33,6 +33,7 @@ impl OpenDisk {
             disk: DiskOptions { read_only: config.readonly, direct: config.direct },
             format: config.format.map(Into::into),
             backing_root: config.backing_root.clone(),
+            overlay: None,
         };
         let disk = format::open(&config.path, &open)?;
         let queues = config.queues(vcpus);

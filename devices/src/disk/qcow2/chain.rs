@@ -11,8 +11,10 @@ use std::{
 
 use super::{
     super::{
+        format::Format,
         guard::{Backing, Header},
         raw::{DiskOptions, Opened, Problem},
+        vmdk::Vmdk,
     },
     Qcow2Error, Qcow2Options,
 };
@@ -33,21 +35,49 @@ pub(super) struct Chain {
 pub(super) struct Link {
     /// As the header above it names it, below that one's folder.
     pub(super) path: PathBuf,
-    pub(super) opened: Opened,
-    /// None: a raw image, the end of the chain.
-    pub(super) header: Option<Header>,
+    pub(super) image: Image,
+}
+
+/// An image by its format. Only a qcow2 image can be a difference to what another file holds.
+#[derive(Debug)]
+pub(super) enum Image {
+    Qcow2(Opened, Header),
+    Raw(Opened),
+    Vmdk(Box<Vmdk>),
 }
 
 /// Where backing files may be.
-pub(super) struct Roots(Vec<PathBuf>);
+pub(super) struct Roots(pub(super) Vec<PathBuf>);
 
 /// Opens and locks the image at `path`, which is `opened`, and what is below it; from the top on.
 pub(super) fn open(path: &Path, opened: Opened, options: &Qcow2Options) -> Result<Chain, Qcow2Error> {
+    let top = Link::qcow2(path.to_owned(), opened, !options.disk.read_only)?;
+    let below = below(&top, options)?;
+    Ok(Chain { top, below })
+}
+
+/// Opens and locks the image at `path`, whatever its format, to be read, and what is below it; from the top on.
+pub(super) fn open_base(
+    path: &Path,
+    format: Format,
+    options: &Qcow2Options,
+) -> Result<Vec<Link>, Qcow2Error> {
+    let roots = Roots::new(path, options.backing_root.as_deref())?;
+    let found = Found { path: path.to_owned(), real: path.to_owned(), format };
+    let base = found.open(&roots, &DiskOptions { read_only: true, ..options.disk })?;
+    let mut links = below(&base, options)?;
+    links.insert(0, base);
+    Ok(links)
+}
+
+/// Opens and locks what is below `top`.
+fn below(top: &Link, options: &Qcow2Options) -> Result<Vec<Link>, Qcow2Error> {
+    let path = &top.path;
+    let Image::Qcow2(opened, _) = &top.image else { return Ok(Vec::new()) };
     let roots = Roots::new(path, options.backing_root.as_deref())?;
     let mut seen = vec![identity(opened.file.metadata(), path)?];
-    let top = Link::qcow2(path.to_owned(), opened, !options.disk.read_only)?;
     let mut below: Vec<Link> = Vec::new();
-    while let Some((above, backing)) = below.last().unwrap_or(&top).backing() {
+    while let Some((above, backing)) = below.last().unwrap_or(top).backing() {
         if below.len() == MAX_DEPTH {
             return Err(Qcow2Error::TooDeep { path: path.to_owned(), most: MAX_DEPTH });
         }
@@ -57,26 +87,29 @@ pub(super) fn open(path: &Path, opened: Opened, options: &Qcow2Options) -> Resul
                 return Err(Qcow2Error::Loop { path: above.to_owned(), name: backing.name.clone() });
             }
             seen.push(identity);
-            found.open(&DiskOptions { read_only: true, ..options.disk })
+            found.open(&roots, &DiskOptions { read_only: true, ..options.disk })
         });
         let below_it = |error| Qcow2Error::Below { path: path.to_owned(), source: Box::new(error) };
         below.push(link.map_err(below_it)?);
     }
-    Ok(Chain { top, below })
+    Ok(below)
 }
 
 impl Link {
-    fn qcow2(path: PathBuf, opened: Opened, writing: bool) -> Result<Self, Qcow2Error> {
+    pub(super) fn qcow2(path: PathBuf, opened: Opened, writing: bool) -> Result<Self, Qcow2Error> {
         match Header::read(&opened.file, opened.len, writing) {
-            Ok(Ok(header)) => Ok(Self { path, opened, header: Some(header) }),
+            Ok(Ok(header)) => Ok(Self { path, image: Image::Qcow2(opened, header) }),
             Ok(Err(source)) => Err(Qcow2Error::Header { path, source }),
             Err(source) => Err(Qcow2Error::Read { path, source }),
         }
     }
 
     /// What it is a difference to, and its own path.
-    fn backing(&self) -> Option<(&Path, &Backing)> {
-        Some((&self.path, self.header.as_ref()?.backing.as_ref()?))
+    pub(super) fn backing(&self) -> Option<(&Path, &Backing)> {
+        match &self.image {
+            Image::Qcow2(_, header) => Some((&self.path, header.backing.as_ref()?)),
+            Image::Raw(_) | Image::Vmdk(_) => None,
+        }
     }
 }
 
@@ -84,17 +117,19 @@ impl Link {
 pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) real: PathBuf,
-    pub(super) is_qcow2: bool,
+    pub(super) format: Format,
 }
 
 impl Found {
-    fn open(self, options: &DiskOptions) -> Result<Link, Qcow2Error> {
-        let opened = Opened::open(&self.real, options)?;
-        if self.is_qcow2 {
-            Link::qcow2(self.path, opened, false)
-        } else {
-            Ok(Link { path: self.path, opened, header: None })
-        }
+    fn open(self, roots: &Roots, options: &DiskOptions) -> Result<Link, Qcow2Error> {
+        let path = self.path;
+        Ok(match self.format {
+            Format::Qcow2 => Link::qcow2(path, Opened::open(&self.real, options)?, false)?,
+            Format::Raw => Link { path, image: Image::Raw(Opened::open(&self.real, options)?) },
+            Format::Vmdk => {
+                Link { path, image: Image::Vmdk(Vmdk::open_within(&self.real, &roots.0)?.into()) }
+            }
+        })
     }
 }
 
@@ -111,11 +146,11 @@ impl Roots {
     /// Finds the backing file that the image at `above` names.
     pub(super) fn find(&self, above: &Path, backing: &Backing) -> Result<Found, Qcow2Error> {
         let (path, name) = (above.to_owned(), backing.name.clone());
-        let is_qcow2 = match backing.format.as_deref() {
-            Some("qcow2") => true,
-            Some("raw" | "file" | "host_device") => false,
-            Some(format) => return Err(Qcow2Error::Format { path, name, format: format.to_owned() }),
-            None => return Err(Qcow2Error::NoFormat { path, name }),
+        let Some(format) = backing.format.as_deref() else {
+            return Err(Qcow2Error::NoFormat { path, name });
+        };
+        let Some(format) = Format::recorded(format) else {
+            return Err(Qcow2Error::Format { path, name, format: format.to_owned() });
         };
         let Some(file) = file_name(&name) else {
             return Err(Qcow2Error::NotAFile { path, name });
@@ -131,12 +166,12 @@ impl Roots {
         if !self.0.iter().any(|root| real.starts_with(root)) {
             return Err(Qcow2Error::Outside { path, name });
         }
-        Ok(Found { path: found, real, is_qcow2 })
+        Ok(Found { path: found, real, format })
     }
 }
 
 /// The file that QEMU takes `name` for, unless it is a network address or an object in JSON.
-fn file_name(name: &str) -> Option<&Path> {
+pub(super) fn file_name(name: &str) -> Option<&Path> {
     let is_scheme = |text: &str| {
         !text.is_empty() && text.chars().all(|it| it.is_ascii_alphanumeric() || matches!(it, '+' | '-' | '.'))
     };

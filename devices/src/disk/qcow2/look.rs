@@ -4,9 +4,11 @@ use std::{fs, path::Path};
 
 use super::{
     super::{
+        format::Format,
         guard::{Header, facts::Qcow2Facts},
         info::{Details, LinkInfo},
         raw::Opened,
+        vmdk,
     },
     Qcow2Error,
     chain::{MAX_DEPTH, Roots, identity},
@@ -43,8 +45,13 @@ fn follow(
             return Err(Qcow2Error::Loop { path: above, name: backing.name });
         }
         seen.push(identity);
+        if found.format == Format::Vmdk {
+            let (below, wrong) = vmdk::look::look(&found.real, &roots.0);
+            links.extend(below);
+            return wrong.map_or(Ok(()), |wrong| Err(wrong.into()));
+        }
         let opened = Opened::look(&found.real)?;
-        if !found.is_qcow2 {
+        if found.format == Format::Raw {
             links.push(LinkInfo::raw(&found.path, &opened, false));
             break;
         }

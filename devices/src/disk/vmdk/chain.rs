@@ -28,10 +28,10 @@ pub(super) struct Link {
 }
 
 /// Opens the link at `path` and all of its ancestors, the child first. Their files may be in the folder of `path`, in
-/// `root`, or below.
-pub(super) fn open(path: &Path, root: Option<&Path>) -> Result<Vec<Link>, VmdkError> {
+/// any of `roots`, or below.
+pub(super) fn open(path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, VmdkError> {
     let top = canonical(path)?;
-    let mut opener = Opener::new(&top, root)?;
+    let mut opener = Opener::new(&top, roots)?;
     let (link, descriptor) = opener.link(&top).map_err(|mut error| {
         // As the user calls it.
         if error.path == top {
@@ -92,10 +92,10 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    pub(super) fn new(top: &Path, root: Option<&Path>) -> Result<Self, VmdkError> {
+    pub(super) fn new(top: &Path, roots: &[PathBuf]) -> Result<Self, VmdkError> {
         let own = top.parent().unwrap_or(top).to_path_buf();
         let mut folders = vec![own];
-        if let Some(root) = root {
+        for root in roots {
             folders.push(canonical(root)?);
         }
         Ok(Self { folders, seen: HashSet::new(), extents: 0 })

@@ -48,15 +48,15 @@ pub struct VmdkExtent {
 }
 
 /// Looks at the vmdk at `path` and at its parents until one can't be used.
-pub(in super::super) fn look(path: &Path, root: Option<&Path>) -> (Vec<LinkInfo>, Option<VmdkError>) {
+pub(in super::super) fn look(path: &Path, roots: &[PathBuf]) -> (Vec<LinkInfo>, Option<VmdkError>) {
     let mut links = Vec::new();
-    let wrong = follow(path, root, &mut links).err();
+    let wrong = follow(path, roots, &mut links).err();
     (links, wrong)
 }
 
-fn follow(path: &Path, root: Option<&Path>, links: &mut Vec<LinkInfo>) -> Result<(), VmdkError> {
+fn follow(path: &Path, roots: &[PathBuf], links: &mut Vec<LinkInfo>) -> Result<(), VmdkError> {
     let top = canonical(path)?;
-    let opener = Opener::new(&top, root)?;
+    let opener = Opener::new(&top, roots)?;
     let mut next = link(&opener, path, &top, links)?;
     let mut child = top;
     while let Some(parent) = next {

@@ -1,0 +1,167 @@
+//! New qcow2 images, and larger ones.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use imago::{
+    FormatCreateBuilder,
+    qcow2::{Qcow2, Qcow2CreateBuilder},
+};
+
+use super::{
+    super::{SECTOR_SIZE, format::Format, lock},
+    Store,
+};
+
+/// The size of a cluster if none is asked for, which is QEMU's too.
+const CLUSTER_SIZE: u32 = 64 << 10;
+/// The largest table of the first level, in bytes; QEMU takes no larger one.
+const MAX_L1_LEN: u64 = 32 << 20;
+/// The longest name of a backing file, in bytes.
+const MAX_NAME: usize = 1023;
+
+/// How to make an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateOptions {
+    /// The unit that space is given out in, in bytes: a power of two from 512 to 2 MiB.
+    pub cluster_size: u32,
+    /// What the image is a difference to, as it calls that file from where it is itself, and its format. Whether there is
+    /// such a file is not looked at.
+    pub backing: Option<(String, Format)>,
+    /// Put it in the place of a file that is there already.
+    pub overwrite: bool,
+}
+
+impl Default for CreateOptions {
+    fn default() -> Self {
+        Self { cluster_size: CLUSTER_SIZE, backing: None, overwrite: false }
+    }
+}
+
+/// Why an image can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// There is a file already.
+    #[error("{} exists, and is not overwritten", .0.display())]
+    Exists(PathBuf),
+    /// Somebody uses the file that is to be overwritten.
+    #[error("{} is in use by {holder}, and is not overwritten", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// Who.
+        holder: String,
+    },
+    /// A size that no disk has.
+    #[error("a disk can't have {0} bytes; give it a multiple of 512, of 512 at least")]
+    Size(u64),
+    /// A size that the tables can't cover.
+    #[error("a disk of {size} bytes is too large for clusters of {cluster_size} bytes; at most {most} fit")]
+    TooLarge {
+        /// What was asked for.
+        size: u64,
+        /// The size of a cluster.
+        cluster_size: u32,
+        /// The largest size.
+        most: u64,
+    },
+    /// A cluster that can't be.
+    #[error("a cluster can't have {0} bytes; give it a power of two from 512 to 2097152")]
+    ClusterSize(u32),
+    /// A name that doesn't fit into the header.
+    #[error("the name of a backing file can have 1 to {MAX_NAME} bytes, and this has {0}")]
+    Name(usize),
+    /// The host failed.
+    #[error("{} can't be written", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+}
+
+/// Makes an image at `path` for a disk of `size` bytes that has not been written to. It is on stable storage when this
+/// returns.
+///
+/// # Errors
+///
+/// There is a file already, which is not to be overwritten or is in use; an option or the size is impossible; the host
+/// failed. What was made by then is removed again.
+pub fn create(path: &Path, size: u64, options: &CreateOptions) -> Result<(), CreateError> {
+    options.check(size)?;
+    let write = |source| CreateError::Write { path: path.to_owned(), source };
+    let new = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+    let (file, is_new) = match new {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if !options.overwrite {
+                return Err(CreateError::Exists(path.to_owned()));
+            }
+            (OpenOptions::new().read(true).write(true).open(path).map_err(write)?, false)
+        }
+        opened => (opened.map_err(write)?, true),
+    };
+    if !lock::lock(&file, true).map_err(write)? {
+        let holder = lock::holder(&file).unwrap_or_else(|| "another program".into());
+        return Err(CreateError::InUse { path: path.to_owned(), holder });
+    }
+    let made = file.set_len(0).and_then(|()| file.try_clone()).and_then(|file| format(file, size, options));
+    let made = made.and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
+    if made.is_err() && is_new {
+        // The error that is told is the first.
+        let _ = fs::remove_file(path);
+    }
+    made.map_err(write)
+}
+
+/// Makes an image in `file`, which is empty.
+pub(super) fn format(file: File, size: u64, options: &CreateOptions) -> io::Result<()> {
+    let cluster_size = usize::try_from(options.cluster_size).map_err(io::Error::other)?;
+    let image: Qcow2CreateBuilder<Store> = Qcow2::create_builder(imago::file::File::try_from(file)?.into())
+        .size(size)
+        .cluster_size(cluster_size);
+    match options.backing.clone() {
+        Some((name, format)) => image.backing(name, format.name().to_owned()),
+        None => image,
+    }
+    .create()
+}
+
+impl CreateOptions {
+    /// Whether there can be such an image.
+    fn check(&self, size: u64) -> Result<(), CreateError> {
+        let cluster_size = self.cluster_size;
+        if !cluster_size.is_power_of_two() || !(512..=2 << 20).contains(&cluster_size) {
+            return Err(CreateError::ClusterSize(cluster_size));
+        }
+        if size == 0 || !size.is_multiple_of(SECTOR_SIZE) {
+            return Err(CreateError::Size(size));
+        }
+        check_size(size, cluster_size)?;
+        match &self.backing {
+            Some((name, _)) if name.is_empty() || name.len() > MAX_NAME => Err(CreateError::Name(name.len())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a disk of `size` bytes has few enough clusters.
+fn check_size(size: u64, cluster_size: u32) -> Result<(), CreateError> {
+    let cluster = u64::from(cluster_size);
+    // A table of the second level is a cluster of eight-byte entries, and so has one of the first.
+    let most = (MAX_L1_LEN / 8 * (cluster / 8)).saturating_mul(cluster).min(i64::MAX.unsigned_abs());
+    if size > most { Err(CreateError::TooLarge { size, cluster_size, most }) } else { Ok(()) }
+}
+
+/// Puts the name of the file at `path` on stable storage.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+#[path = "create_test.rs"]
+mod tests;

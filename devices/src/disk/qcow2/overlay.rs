@@ -1,0 +1,183 @@
+//! Overlays: qcow2 images that take what is written to a disk, so that the disk stays as it is.
+
+use std::{
+    env, fs,
+    fs::{File, OpenOptions},
+    io::{self, ErrorKind},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use super::{
+    super::{
+        format::Format,
+        guard::Backing,
+        raw::{DiskOptions, Opened},
+    },
+    Qcow2Error,
+    chain::{self, Link},
+    create::{self, CreateOptions},
+};
+
+/// Where what is written to a disk goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// Into a file without a name, in `$TMPDIR` or `/var/tmp`, which is gone with the disk.
+    Temp,
+    /// Into the image at this path, which is made if there is none.
+    File(PathBuf),
+}
+
+/// The overlay of a disk, open.
+#[derive(Debug)]
+pub(super) struct OpenOverlay {
+    pub(super) link: Link,
+    /// Nobody can open it once the disk is gone.
+    pub(super) is_temp: bool,
+    made: Made,
+}
+
+/// What was made for this disk, and goes again if that can't be opened.
+#[derive(Debug, Default)]
+struct Made(Option<PathBuf>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0
+            && let Err(error) = fs::remove_file(path)
+        {
+            log::warn!("overlay {}: it was made in vain, and can't be removed: {error}", path.display());
+        }
+    }
+}
+
+impl OpenOverlay {
+    /// Opens or makes an overlay of `size` bytes for the disk at `base`, which has the given format.
+    pub(super) fn open(
+        overlay: &Overlay,
+        base: &Path,
+        format: Format,
+        size: u64,
+        options: &DiskOptions,
+    ) -> Result<Self, Qcow2Error> {
+        match overlay {
+            Overlay::Temp => Self::temp(size),
+            Overlay::File(path) => Self::file(path, base, format, size, options),
+        }
+    }
+
+    /// Uses the overlay by `open`. If that fails, it goes again if it was made for this.
+    pub(super) fn open_by<T>(
+        self,
+        open: impl FnOnce(Link) -> Result<T, Qcow2Error>,
+    ) -> Result<T, Qcow2Error> {
+        let Self { link, mut made, .. } = self;
+        let opened = open(link)?;
+        made.0 = None;
+        Ok(opened)
+    }
+
+    fn temp(size: u64) -> Result<Self, Qcow2Error> {
+        let folder = env::var_os("TMPDIR").filter(|folder| !folder.is_empty());
+        let folder = folder.map_or_else(|| "/var/tmp".into(), PathBuf::from);
+        let failed = |source| Qcow2Error::Temp { path: folder.clone(), source };
+        let file = unnamed_file(&folder).map_err(failed)?;
+        let make = |file| create::format(file, size, &CreateOptions::default());
+        file.try_clone().and_then(make).map_err(failed)?;
+        let path = folder.join("(temporary overlay)");
+        let opened = Opened::from_file(file).map_err(failed)?;
+        Ok(Self { link: Link::qcow2(path, opened, true)?, is_temp: true, made: Made::default() })
+    }
+
+    fn file(
+        path: &Path,
+        base: &Path,
+        format: Format,
+        size: u64,
+        options: &DiskOptions,
+    ) -> Result<Self, Qcow2Error> {
+        let mut made = Made::default();
+        if !path.try_exists().map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })? {
+            let name = name_from(path, base)?;
+            let backing = Some((name, format));
+            create::create(path, size, &CreateOptions { backing, ..CreateOptions::default() })?;
+            made.0 = Some(path.to_owned());
+        }
+        let opened = Opened::open(path, options)?;
+        let link = Link::qcow2(path.to_owned(), opened, !options.read_only)?;
+        match link.backing() {
+            Some((_, backing)) => check(path, backing, base, format)?,
+            None => return Err(Qcow2Error::NoOverlay { path: path.to_owned() }),
+        }
+        Ok(Self { link, is_temp: false, made })
+    }
+}
+
+/// Checks that an overlay is one of the disk at `base`.
+fn check(overlay: &Path, backing: &Backing, base: &Path, format: Format) -> Result<(), Qcow2Error> {
+    let (path, name) = (overlay.to_owned(), backing.name.clone());
+    let Some(recorded) = backing.format.clone() else {
+        return Err(Qcow2Error::NoFormat { path, name });
+    };
+    let file = chain::file_name(&name).map(|file| overlay.parent().unwrap_or(Path::new("")).join(file));
+    let identity = |file: &Path| chain::identity(fs::metadata(file), file);
+    let is_base = match file {
+        Some(file) => file.exists() && identity(&file)? == identity(base)?,
+        None => false,
+    };
+    if !is_base {
+        return Err(Qcow2Error::OtherOverlay { path, name, base: base.to_owned() });
+    }
+    if Format::recorded(&recorded) != Some(format) {
+        return Err(Qcow2Error::OverlayFormat {
+            path,
+            recorded,
+            base: base.to_owned(),
+            format: format.name(),
+        });
+    }
+    Ok(())
+}
+
+/// What an overlay calls its base: from its own folder on if the base is there or below, so that both can be moved.
+fn name_from(overlay: &Path, base: &Path) -> Result<String, Qcow2Error> {
+    let real = |path: &Path| {
+        fs::canonicalize(path).map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })
+    };
+    let folder = overlay.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (folder, base) = (real(folder)?, real(base)?);
+    let name = base.strip_prefix(&folder).unwrap_or(&base);
+    let Some(name) = name.to_str() else {
+        return Err(Qcow2Error::NotAName { path: base });
+    };
+    // A colon would make the part before it a protocol.
+    Ok(if name.contains(':') && !name.starts_with('/') { format!("./{name}") } else { name.to_owned() })
+}
+
+/// A file in `folder` that has no name there.
+fn unnamed_file(folder: &Path) -> io::Result<File> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    match options.clone().custom_flags(libc::O_TMPFILE).open(folder) {
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {}
+        opened => return opened,
+    }
+    // Not all file systems can do that.
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".nvmm-overlay-{}-{count}", process::id()));
+        match options.clone().create_new(true).open(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Ok(file) => return fs::remove_file(&path).map(|()| file),
+            failed => return failed,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "overlay_test.rs"]
+mod tests;

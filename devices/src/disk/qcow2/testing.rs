@@ -1,0 +1,196 @@
+//! What the tests of qcow2 images share: a folder in which qemu-img works, and disks that are written at random.
+
+use std::{error::Error, fs, io, path::PathBuf, process::Command, sync::Arc, thread, time::Duration};
+
+use proptest::{prelude::*, test_runner::TestRng};
+use tempfile::TempDir;
+use vm_memory::VolatileSlice;
+
+use super::{
+    super::{
+        Disk,
+        format::{self, OpenOptions},
+        raw::DiskOptions,
+    },
+    Qcow2Disk, Qcow2Options,
+};
+
+pub(super) const READ_ONLY: Qcow2Options =
+    Qcow2Options { disk: DiskOptions { read_only: true, direct: false }, backing_root: None };
+
+/// A folder of images, in which qemu-img works.
+pub(super) struct Images(pub(super) TempDir);
+
+impl Images {
+    /// Says that a test is skipped, and why, where there is no qemu-img.
+    pub(super) fn new() -> Option<Self> {
+        match Command::new("qemu-img").arg("--version").output() {
+            Ok(_) => Some(Self(TempDir::new().unwrap())),
+            Err(error) => {
+                eprintln!("skipped: qemu-img: {error}");
+                None
+            }
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The disk in an image, as qemu-img reads it.
+    #[track_caller]
+    pub(super) fn raw(&self, image: &str) -> Vec<u8> {
+        self.qemu_img(&format!("convert -t unsafe -f qcow2 -O raw {image} raw-of-{image}"));
+        fs::read(self.path(&format!("raw-of-{image}"))).unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn open(&self, image: &str, options: &Qcow2Options) -> Qcow2Disk {
+        let open = || Qcow2Disk::open(&self.path(image), options).map_err(|error| format!("{error:?}"));
+        when_unlocked(open).unwrap()
+    }
+
+    /// Opens a disk of any format.
+    #[track_caller]
+    pub(super) fn disk(&self, image: &str, options: &OpenOptions) -> Arc<dyn Disk> {
+        let open = || format::open(&self.path(image), options).map_err(|error| format!("{error:?}"));
+        when_unlocked(open).unwrap()
+    }
+
+    /// The whole of what is said when an image is refused.
+    #[track_caller]
+    pub(super) fn refusal(&self, image: &str, options: &Qcow2Options) -> String {
+        self.said(&Qcow2Disk::open(&self.path(image), options).unwrap_err())
+    }
+
+    /// The whole of what an error says.
+    pub(super) fn said(&self, error: &dyn Error) -> String {
+        let mut error = error;
+        let mut said = error.to_string();
+        while let Some(source) = error.source() {
+            said = format!("{said}: {source}");
+            error = source;
+        }
+        said.replace(&format!("{}/", self.0.path().display()), "")
+    }
+
+    /// Runs qemu-img with `words` between blanks.
+    #[track_caller]
+    pub(super) fn qemu_img(&self, words: &str) -> String {
+        when_unlocked(|| {
+            let output = Command::new("qemu-img").args(words.split(' ')).current_dir(self.0.path()).output();
+            let output = output.unwrap();
+            let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            if output.status.success() {
+                Ok(said.into_owned())
+            } else {
+                Err(format!("qemu-img {words}: {said}"))
+            }
+        })
+        .unwrap()
+    }
+
+    /// Writes `len` times the byte `value` into an image.
+    #[track_caller]
+    pub(super) fn qemu_write(&self, image: &str, value: usize, at: usize, len: usize) {
+        let write = format!("write -P {value} {at} {len}");
+        let qemu_io = Command::new("qemu-io")
+            .args(["-f", "qcow2", "-c", &write, image])
+            .current_dir(self.0.path())
+            .output();
+        assert!(qemu_io.unwrap().status.success(), "{write} to {image}");
+    }
+
+    /// qemu-img's opinion of an image that was written to, and of what is in it.
+    #[track_caller]
+    pub(super) fn check(&self, image: &str, contents: &[u8]) {
+        let said = self.qemu_img(&format!("check -f qcow2 {image}"));
+        assert!(said.contains("No errors were found on the image"), "{said}");
+        fs::write(self.path("twin"), contents).unwrap();
+        self.qemu_img(&format!("compare -f qcow2 -F raw {image} twin"));
+    }
+}
+
+/// Does `call` until no lock is in its way: a process that another test is about to start has, until it runs, all files
+/// open that this one had.
+pub(super) fn when_unlocked<T>(call: impl Fn() -> Result<T, String>) -> Result<T, String> {
+    for _ in 0..100 {
+        match call() {
+            Err(error) if error.contains("lock") || error.contains("InUse") => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
+        }
+    }
+    call()
+}
+
+/// Data that compresses, data that does not, and holes.
+pub(super) fn contents(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    let mut state = 1_u32;
+    for (number, part) in bytes.chunks_mut(24 << 10).enumerate() {
+        for byte in part {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            *byte = match number % 4 {
+                0 => 0,
+                1 => state.to_le_bytes()[0],
+                _ => state.to_le_bytes()[0] & 1,
+            };
+        }
+    }
+    bytes
+}
+
+pub(super) fn read(disk: &dyn Disk, offset: usize, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0xee; len];
+    disk.read_at(&[VolatileSlice::from(bytes.as_mut_slice())], offset as u64)?;
+    Ok(bytes)
+}
+
+pub(super) fn write(disk: &dyn Disk, offset: usize, bytes: &[u8]) -> io::Result<()> {
+    disk.write_at(&[VolatileSlice::from(bytes.to_vec().as_mut_slice())], offset as u64)
+}
+
+/// Some sectors of a disk of `len` bytes: where they begin, and how many bytes.
+pub(super) fn sectors(random: &mut TestRng, len: usize, most: usize) -> (usize, usize) {
+    let all = len / 512;
+    let first = random.random_range(0..all);
+    (first * 512, random.random_range(1..=most.min(all - first)) * 512)
+}
+
+#[track_caller]
+pub(super) fn assert_reads(disk: &dyn Disk, wanted: &[u8]) {
+    assert_eq!(disk.size(), wanted.len() as u64);
+    assert!(read(disk, 0, wanted.len()).unwrap() == wanted, "{}", disk.name());
+    let mut random = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    for _ in 0..40 {
+        let (offset, len) = sectors(&mut random, wanted.len(), 600);
+        // In three parts of any length.
+        let cuts = [random.random_range(0..len), random.random_range(0..len)];
+        let (low, high) = (cuts[0].min(cuts[1]), cuts[0].max(cuts[1]));
+        let mut parts = [vec![1; low], vec![1; high - low], vec![1; len - high]];
+        let slices: Vec<_> = parts.iter_mut().map(|part| VolatileSlice::from(part.as_mut_slice())).collect();
+        disk.read_at(&slices, offset as u64).unwrap();
+        assert!(parts.concat() == wanted[offset..offset + len], "{}: {len} at {offset}", disk.name());
+    }
+}
+
+/// Writes at random to an image and to `twin`, with a flush now and then.
+pub(super) fn write_at_random(disk: &dyn Disk, twin: &mut [u8], seed: u8) {
+    let mut random = TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &[seed; 32]);
+    for round in 0..60 {
+        let (offset, len) = sectors(&mut random, twin.len(), if round % 10 == 0 { 3000 } else { 40 });
+        let mut bytes = vec![0; len];
+        bytes.chunks_mut(512).for_each(|sector| sector.fill(random.random()));
+        write(disk, offset, &bytes).unwrap();
+        twin[offset..offset + len].copy_from_slice(&bytes);
+        if round % 20 == 0 {
+            disk.flush().unwrap();
+        }
+        let (offset, len) = sectors(&mut random, twin.len(), 600);
+        assert!(read(disk, offset, len).unwrap() == twin[offset..offset + len], "{len} at {offset}");
+    }
+}
