@@ -308,7 +308,13 @@ impl Disk for RawDisk {
     }
 
     fn discard(&self, range: Range<u64>) -> io::Result<()> {
-        self.allocate(&range, FallocateFlags::PUNCH_HOLE).map(drop)
+        // A device takes nothing less than a block.
+        let unit = u64::from(self.block_size.logical);
+        let (start, end) = (range.start.next_multiple_of(unit), range.end - range.end % unit);
+        if start >= end {
+            return Ok(());
+        }
+        self.allocate(&(start..end), FallocateFlags::PUNCH_HOLE).map(drop)
     }
 
     fn flush(&self) -> io::Result<()> {

@@ -200,6 +200,7 @@ impl VirtioDevice for Block {
         }
         for queue in queues {
             let executor = Executor::new(
+                queue.index,
                 Arc::clone(&self.disk),
                 self.options.clone(),
                 features,
@@ -213,8 +214,7 @@ impl VirtioDevice for Block {
                 memory.clone(),
                 Arc::clone(&notify),
                 executor,
-                self.options.engine,
-                self.options.limits.clone(),
+                &self.options,
             )?);
         }
         Ok(())

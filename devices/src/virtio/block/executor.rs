@@ -8,7 +8,7 @@ use std::{
 use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES};
 
 use super::{
-    BlockOptions, bit,
+    BlockOptions, Kind, bit,
     cache::WriteCache,
     faults::Faults,
     request::{Operation, Refusal, Request},
@@ -37,6 +37,8 @@ pub(super) enum Job {
 /// A disk and how it is used between one activation and the next reset.
 #[derive(Debug)]
 pub(super) struct Executor {
+    /// The queue that it is for.
+    queue: u16,
     disk: Arc<dyn Disk>,
     options: BlockOptions,
     /// What was agreed on.
@@ -47,13 +49,14 @@ pub(super) struct Executor {
 
 impl Executor {
     pub(super) fn new(
+        queue: u16,
         disk: Arc<dyn Disk>,
         options: BlockOptions,
         features: u64,
         cache: Arc<WriteCache>,
         faults: Arc<Faults>,
     ) -> Self {
-        Self { disk, options, features, cache, faults }
+        Self { queue, disk, options, features, cache, faults }
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -95,19 +98,19 @@ impl Executor {
     /// Answers a `request` whose [`Job`] the kernel has ended: so many bytes were moved, or it failed. Returns the chain's
     /// first descriptor and its used length.
     pub(super) fn finish(&self, request: Request<'_>, done: io::Result<usize>) -> (u16, u32) {
-        let (len, written) = match request.operation {
-            Operation::In => (request.data_in.len(), request.data_in.len()),
-            Operation::Out => (request.data_out.len(), 0),
-            _ => (0, 0),
+        let len = match request.operation {
+            Operation::In => request.data_in.len(),
+            Operation::Out => request.data_out.len(),
+            _ => 0,
         };
         match done {
-            Ok(moved) if moved >= len => request.complete(Ok(written)),
+            Ok(moved) if moved >= len => self.answer(request, Ok(len)),
             // The kernel may stop early for many reasons; only what goes on from there meets the real one.
             Ok(_) => self.execute(request),
             Err(error) if is_no_answer(&error) => self.execute(request),
             Err(error) => {
-                let refusal = self.check(&request, Err(error)).err().unwrap_or(Refusal::IoError);
-                request.complete(Err(refusal))
+                let failed = self.check(&request, Err(error));
+                self.answer(request, failed.map(|()| 0))
             }
         }
     }
@@ -124,7 +127,26 @@ impl Executor {
             Operation::WriteZeroes => self.write_zeroes(&mut request),
             Operation::Unknown(_) => Err(Refusal::Unsupported),
         };
-        request.complete(result)
+        self.answer(request, result)
+    }
+
+    /// Counts and answers a request that moved or named so many bytes, or was not carried out.
+    fn answer(&self, request: Request<'_>, result: Result<usize, Refusal>) -> (u16, u32) {
+        let operation = request.operation;
+        let kind = match operation {
+            Operation::In => Some(Kind::Read),
+            Operation::Out => Some(Kind::Write),
+            Operation::Flush => Some(Kind::Flush),
+            Operation::Discard => Some(Kind::Discard),
+            Operation::WriteZeroes => Some(Kind::WriteZeroes),
+            Operation::GetId | Operation::Unknown(_) => None,
+        };
+        if let Some(kind) = kind {
+            let bytes = result.unwrap_or(0) as u64;
+            self.options.counters.queue(self.queue).record(kind, bytes, result.is_ok());
+        }
+        let is_answer = matches!(operation, Operation::In | Operation::GetId);
+        request.complete(result.map(|bytes| if is_answer { bytes } else { 0 }))
     }
 
     fn read(&self, request: &Request<'_>) -> Result<usize, Refusal> {
@@ -140,7 +162,7 @@ impl Executor {
         let offset = self.offset(request.sector, &request.data_out)?;
         self.check(request, self.disk.write_at(request.data_out.as_slice(), offset))?;
         self.settle(request)?;
-        Ok(0)
+        Ok(request.data_out.len())
     }
 
     fn flush(&self, request: &Request<'_>) -> Result<(), Refusal> {
@@ -155,25 +177,26 @@ impl Executor {
     /// Gives space back. What it held is not written to, so that there is nothing to be made stable.
     fn discard(&self, request: &mut Request<'_>) -> Result<usize, Refusal> {
         self.agreed(VIRTIO_BLK_F_DISCARD)?;
-        for Segment { range, .. } in
-            Segment::take(&mut request.data_out, &segments::DISCARD, self.disk.size())?
-        {
+        let segments = Segment::take(&mut request.data_out, &segments::DISCARD, self.disk.size())?;
+        let bytes = segments::total(&segments);
+        for Segment { range, .. } in segments {
             request.sector = range.start / SECTOR_SIZE;
             self.check(request, self.disk.discard(range))?;
         }
-        Ok(0)
+        Ok(bytes)
     }
 
     /// Writes zeros. That the driver lets the space be given back is no order: where that was not wished for, it is kept.
     fn write_zeroes(&self, request: &mut Request<'_>) -> Result<usize, Refusal> {
         self.agreed(VIRTIO_BLK_F_WRITE_ZEROES)?;
         let segments = Segment::take(&mut request.data_out, &segments::WRITE_ZEROES, self.disk.size())?;
+        let bytes = segments::total(&segments);
         for Segment { range, unmap } in segments {
             request.sector = range.start / SECTOR_SIZE;
             self.check(request, self.disk.write_zeroes(range, unmap && self.options.discard))?;
         }
         self.settle(request)?;
-        Ok(0)
+        Ok(bytes)
     }
 
     /// Whether the driver may ask for what `feature` stands for. It is not offered for a disk that is only read.

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     disk::raw::{DiskOptions, RawDisk},
     virtio::{
-        block::{CacheMode, request::RequestError, test_disk::TestDisk},
+        block::{CacheMode, Counters, Total, Totals, request::RequestError, test_disk::TestDisk},
         queue::{
             self,
             test_driver::{Driver, FREE, SEAM, WRITE, any_table},
@@ -37,7 +37,7 @@ fn executor_with<D: Disk + 'static>(disk: &Arc<D>, features: u64, options: &Bloc
     let cache = WriteCache::new(options.cache);
     cache.agree(features);
     let options = BlockOptions { serial: "serial number 1".parse().unwrap(), ..options.clone() };
-    Executor::new(Arc::<D>::clone(disk), options, features, Arc::new(cache), Arc::default())
+    Executor::new(0, Arc::<D>::clone(disk), options, features, Arc::new(cache), Arc::default())
 }
 
 /// How a driver lays a request out.
@@ -451,4 +451,37 @@ proptest! {
         }
         prop_assert!(served <= 16);
     }
+}
+
+/// Each request is counted once, by its kind, with what it moved or named.
+#[test]
+fn counts_what_was_done() {
+    let disk = Arc::new(TestDisk::new(64));
+    let counters = Arc::new(Counters::new(1));
+    let options = BlockOptions { counters: Arc::clone(&counters), ..BlockOptions::default() };
+    let features = bit(VIRTIO_BLK_F_DISCARD) | bit(VIRTIO_BLK_F_WRITE_ZEROES);
+    let executor = executor_with(&disk, features, &options);
+    let layout = Layout::default();
+    let request = |kind: u32, sector: u64, data: &[u8], writable: usize| {
+        let header = [&kind.to_le_bytes()[..], &[0; 4], &sector.to_le_bytes(), data].concat();
+        execute(&executor, &header, writable, &layout).unwrap();
+    };
+    request(VIRTIO_BLK_T_IN, 0, &[], 1025);
+    request(VIRTIO_BLK_T_OUT, 0, &[1; 512], 1);
+    request(VIRTIO_BLK_T_OUT, 64, &[1; 512], 1);
+    request(VIRTIO_BLK_T_FLUSH, 0, &[], 1);
+    request(VIRTIO_BLK_T_GET_ID, 0, &[], 21);
+    let segment = |sectors: u32| [&8_u64.to_le_bytes()[..], &sectors.to_le_bytes(), &[0; 4]].concat();
+    request(VIRTIO_BLK_T_DISCARD, 0, &[segment(8), segment(16)].concat(), 1);
+    request(VIRTIO_BLK_T_WRITE_ZEROES, 0, &segment(4), 1);
+    let total = |requests, bytes| Total { requests, bytes };
+    let expected = Totals {
+        read: total(1, 1024),
+        written: total(1, 512),
+        flushes: 1,
+        discarded: total(1, 24 * 512),
+        zeroed: total(1, 4 * 512),
+        errors: 1,
+    };
+    assert_eq!(counters.total(), expected);
 }

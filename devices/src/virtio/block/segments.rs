@@ -75,6 +75,12 @@ impl Segment {
     }
 }
 
+/// The bytes in `segments`.
+pub(super) fn total(segments: &[Segment]) -> usize {
+    let bytes = segments.iter().map(|segment| segment.range.end - segment.range.start).sum::<u64>();
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 impl RawSegment {
     fn check(&self, limits: &Limits, size: u64) -> Option<Segment> {
         let sectors = self.num_sectors.get();

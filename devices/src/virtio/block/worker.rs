@@ -20,7 +20,7 @@ use vmm_sys_util::{
 };
 
 use super::{
-    Engine,
+    BlockOptions, Engine,
     executor::Executor,
     limit::Limiter,
     request::{Request, RequestError},
@@ -88,8 +88,7 @@ impl Worker {
         memory: GuestMemoryMmap,
         notify: Arc<dyn Notify>,
         executor: Executor,
-        engine: Engine,
-        limits: Option<Arc<Limiter>>,
+        options: &BlockOptions,
     ) -> io::Result<Self> {
         let ActiveQueue { index, mut queue, kick } = queue;
         queue.set_event_idx(event_idx);
@@ -103,8 +102,8 @@ impl Worker {
             queue,
             notify,
             executor,
-            engine,
-            limits,
+            engine: options.engine,
+            limits: options.limits.clone(),
             kick,
             kicks_wanted: true,
             stop: Arc::clone(&stop),
