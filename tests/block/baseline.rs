@@ -1,0 +1,91 @@
+//! The plain loop: one thread a queue, one ring a thread, transfers of one buffer each on a registered file.
+#![expect(unsafe_code, reason = "the kernel uses the buffers while transfers are on their way")]
+
+use std::{
+    fs::OpenOptions,
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    path::Path,
+    sync::Barrier,
+    thread,
+    time::Instant,
+};
+
+use io_uring::{IoUring, opcode, squeue::Entry, types::Fixed};
+use vm_memory::{MmapRegion, mmap::MmapRegionBuilder};
+
+use super::{DEPTH, Load, Places, ROUND};
+
+/// Transfers a second.
+pub(super) fn rate(path: &Path, direct: bool, queues: u16, load: &Load) -> f64 {
+    let flags = if direct { libc::O_DIRECT } else { 0 };
+    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap();
+    let ready = Barrier::new(usize::from(queues) + 1);
+    let mut start = Instant::now();
+    let done: u64 = thread::scope(|scope| {
+        let run = |queue| one(file.as_raw_fd(), load, &ready, queue);
+        let threads: Vec<_> = (0..queues).map(|queue| scope.spawn(move || run(queue.into()))).collect();
+        ready.wait();
+        start = Instant::now();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    rate_of(done, start)
+}
+
+pub(super) fn rate_of(done: u64, start: Instant) -> f64 {
+    f64::from(u32::try_from(done).unwrap()) / start.elapsed().as_secs_f64()
+}
+
+fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
+    let mut ring: IoUring = IoUring::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .build(DEPTH.into())
+        .or_else(|_| IoUring::new(DEPTH.into()))
+        .unwrap();
+    ring.submitter().register_files(&[file]).unwrap();
+    let len = usize::try_from(load.len).unwrap();
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let memory: MmapRegion = MmapRegionBuilder::new(usize::from(DEPTH) * len)
+        .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+        .with_mmap_flags(flags)
+        .build()
+        .unwrap();
+    for page in (0..memory.size()).step_by(4096) {
+        // SAFETY: within the mapping, which nobody else has.
+        unsafe { memory.as_ptr().add(page).write_volatile(0) };
+    }
+    let mut places = Places::new(load, seed + 1);
+    let mut transfer = |slot: usize| -> Entry {
+        let buffer = memory.as_ptr().wrapping_add(slot * len);
+        let offset = places.next();
+        let entry = if load.write {
+            opcode::Write::new(Fixed(0), buffer, load.len).offset(offset).build()
+        } else {
+            opcode::Read::new(Fixed(0), buffer, load.len).offset(offset).build()
+        };
+        entry.user_data(slot as u64)
+    };
+    ready.wait();
+    let start = Instant::now();
+    let mut done = 0;
+    let mut idle: Vec<_> = (0..usize::from(DEPTH)).collect();
+    let mut busy = 0;
+    loop {
+        let running = start.elapsed() < ROUND;
+        for slot in idle.drain(..).filter(|_| running) {
+            // SAFETY: the buffer is this slot's alone until its completion.
+            unsafe { ring.submission().push(&transfer(slot)).unwrap() };
+            busy += 1;
+        }
+        if busy == 0 {
+            return done;
+        }
+        ring.submit_and_wait(1).unwrap();
+        for completion in ring.completion() {
+            assert_eq!(u32::try_from(completion.result()), Ok(load.len));
+            idle.push(usize::try_from(completion.user_data()).unwrap());
+            busy -= 1;
+            done += 1;
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The path of a block request without a guest: `cargo bench -p devices --bench block [WORD]...`, with words of the rows wanted.
+//!
+//! Each row drives a device as a guest's driver does, its queue always half full at least, and next to it a plain
+//! io_uring loop over the same file, with as many transfers at a time and one thread for each queue. Both run in turn,
+//! and the ratio is that of their medians.
+#![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
+
+mod baseline;
+mod driver;
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+use devices::{
+    disk::{
+        Disk,
+        format::{self, Format, OpenOptions},
+        raw::DiskOptions,
+    },
+    virtio::block::Engine,
+};
+use tempfile::TempDir;
+
+/// Requests that a queue holds.
+const DEPTH: u16 = 128;
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_millis(250);
+const SIZE: u64 = 512 << 20;
+
+/// What is asked of a disk.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    name: &'static str,
+    write: bool,
+    random: bool,
+    len: u32,
+    /// Bytes that transfers are in.
+    span: u64,
+}
+
+const LOADS: [Load; 4] = [
+    Load { name: "4 KiB random read", write: false, random: true, len: 4 << 10, span: SIZE },
+    Load { name: "4 KiB random write", write: true, random: true, len: 4 << 10, span: SIZE },
+    Load { name: "1 MiB sequential read", write: false, random: false, len: 1 << 20, span: SIZE },
+    Load { name: "1 MiB sequential write", write: true, random: false, len: 1 << 20, span: SIZE },
+];
+
+/// A way to keep and to reach a disk.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    name: &'static str,
+    format: Format,
+    engine: Engine,
+}
+
+const WAYS: [Way; 3] = [
+    Way { name: "raw, io_uring", format: Format::Raw, engine: Engine::IoUring },
+    Way { name: "raw, threads", format: Format::Raw, engine: Engine::Threads },
+    Way { name: "qcow2", format: Format::Qcow2, engine: Engine::Auto },
+];
+
+fn main() {
+    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    println!("{:<62} {:>12} {:>12} {:>6}", "", "nvmm", "plain loop", "ratio");
+    for (medium, folder, direct) in
+        [("tmpfs", "/dev/shm", false), ("file", "/var/tmp", false), ("file, direct", "/var/tmp", true)]
+    {
+        let images = match Images::new(Path::new(folder)) {
+            Ok(images) => images,
+            Err(error) => {
+                println!("{medium}: skipped: {folder}: {error}");
+                continue;
+            }
+        };
+        for queues in [1, 4] {
+            for load in LOADS {
+                for way in WAYS {
+                    let name = format!(
+                        "{medium}, {}, {queues} queue{}, {}",
+                        load.name,
+                        if queues == 1 { "" } else { "s" },
+                        way.name
+                    );
+                    if words.iter().all(|word| name.contains(word.as_str())) {
+                        row(&name, &images, direct, queues, &load, &way);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(name: &str, images: &Images, direct: bool, queues: u16, load: &Load, way: &Way) {
+    let disk = images.open(way.format, direct);
+    let (mut ours, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(driver::rate(&disk, way.engine, queues, load));
+        plain.push(baseline::rate(&images.raw, direct, queues, load));
+    }
+    let [ours, plain] = [ours, plain].map(median);
+    let unit = |rate: f64| match load.len {
+        0..0x10_0000 => format!("{:.0} k/s", rate / 1e3),
+        len => format!("{:.0} MiB/s", rate * f64::from(len) / f64::from(1 << 20)),
+    };
+    println!("{name:<62} {:>12} {:>12} {:>6.2}", unit(ours), unit(plain), ours / plain);
+}
+
+/// The same disk in each format.
+struct Images {
+    raw: PathBuf,
+    qcow2: PathBuf,
+    _folder: TempDir,
+}
+
+impl Images {
+    fn new(folder: &Path) -> std::io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("nvmm-bench").tempdir_in(folder)?;
+        let (raw, qcow2) = (folder.path().join("disk.raw"), folder.path().join("disk.qcow2"));
+        let piece = vec![0x5a; 1 << 20];
+        let mut file = File::create(&raw)?;
+        for _ in 0..SIZE >> 20 {
+            std::io::Write::write_all(&mut file, &piece)?;
+        }
+        file.sync_all()?;
+        let mut convert = Command::new("qemu-img");
+        convert.args(["convert", "-f", "raw", "-O", "qcow2"]).args([&raw, &qcow2]);
+        if !convert.status()?.success() {
+            return Err(std::io::Error::other("qemu-img failed"));
+        }
+        // Warm.
+        fs::read(&raw)?;
+        fs::read(&qcow2)?;
+        Ok(Self { raw, qcow2, _folder: folder })
+    }
+
+    fn open(&self, format: Format, direct: bool) -> Arc<dyn Disk> {
+        let path = if format == Format::Raw { &self.raw } else { &self.qcow2 };
+        let options = OpenOptions {
+            disk: DiskOptions { read_only: false, direct },
+            format: Some(format),
+            ..OpenOptions::default()
+        };
+        format::open(path, &options).unwrap()
+    }
+}
+
+/// Where transfers go, one after the other.
+struct Places {
+    load: Load,
+    next: u64,
+}
+
+impl Places {
+    fn new(load: &Load, seed: u64) -> Self {
+        Self { load: *load, next: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+    }
+
+    /// The offset of the next transfer.
+    fn next(&mut self) -> u64 {
+        let len = u64::from(self.load.len);
+        let slots = self.load.span / len;
+        if self.load.random {
+            // Marsaglia's xorshift64.
+            self.next ^= self.next << 13;
+            self.next ^= self.next >> 7;
+            self.next ^= self.next << 17;
+        } else {
+            self.next = self.next.wrapping_add(1);
+        }
+        self.next % slots * len
+    }
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
