@@ -12,6 +12,7 @@ pub mod console;
 pub mod cpu;
 pub mod crash;
 pub mod describe;
+pub mod disk;
 pub mod exit;
 pub mod host;
 pub mod kernel;

@@ -17,6 +17,7 @@ use vmm::{
     console::Console,
     cpu,
     describe::Description,
+    disk,
     exit::{COULD_NOT, Exit, USAGE},
     host::{self, Host},
     machine::{Machine, OpenDisk},
@@ -34,11 +35,13 @@ fn main() -> ExitCode {
         Some(Command::Nest(args)) => nest::run(args),
         Some(Command::Cpu(args)) => cpu::run(args),
         Some(Command::Check(args)) => check::run(args),
+        Some(Command::Disk(args)) => disk::run(args),
         None => run(&cli.machine),
     };
     ExitCode::from(status.unwrap_or_else(|error| {
         eprintln!("nvmm: {error:#}");
-        let usage = error.is::<ConfigError>() || error.is::<cpu::UsageError>();
+        let usage =
+            error.is::<ConfigError>() || error.is::<cpu::UsageError>() || error.is::<disk::UsageError>();
         if usage { USAGE } else { COULD_NOT }
     }))
 }

@@ -18,6 +18,9 @@ static RAW: AtomicBool = AtomicBool::new(false);
 const FATAL: [c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS];
 
+/// Columns of a terminal that doesn't say.
+const COLUMNS: usize = 80;
+
 /// A terminal on stdin in raw mode, until dropped.
 #[derive(Debug)]
 pub(crate) struct RawTerminal(());
@@ -61,6 +64,12 @@ impl Drop for RawTerminal {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// The columns of the terminal on stderr.
+pub(crate) fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    size.map(|size| usize::from(size.ws_col)).ok().filter(|&columns| columns > 0).unwrap_or(COLUMNS)
 }
 
 /// Gives the terminal back. It is async-signal-safe: two atomics and an ioctl.

@@ -5,10 +5,10 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::terminal;
+
 const TICK: Duration = Duration::from_millis(100);
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-/// Columns of a terminal that doesn't say.
-const COLUMNS: usize = 80;
 
 /// Shows progress on stderr, from the start of a run until it is dropped.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Progress {
         let live = io::stderr().is_terminal().then(|| {
             let (events, received) = mpsc::channel();
             let thread = thread::spawn(move || {
-                let mut screen = Screen::new(start, columns());
+                let mut screen = Screen::new(start, terminal::columns());
                 loop {
                     let drawn = match received.recv_timeout(TICK) {
                         Ok(event) => screen.take(event, Instant::now()),
@@ -144,11 +144,6 @@ impl Screen {
         let line = format!("{mark} {seconds:6.1} s  level {level}: {doing}");
         Some(line.chars().take(self.columns.saturating_sub(1)).collect())
     }
-}
-
-fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stderr());
-    size.map(|size| usize::from(size.ws_col)).ok().filter(|&columns| columns > 0).unwrap_or(COLUMNS)
 }
 
 #[cfg(test)]

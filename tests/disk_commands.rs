@@ -1,0 +1,352 @@
+//! `nvmm disk`, as people type it, on images that qemu-img makes.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Running, nvmm};
+use tempfile::TempDir;
+
+const MIB: u64 = 1 << 20;
+
+/// A folder of images, in which both programs work.
+struct Images(TempDir);
+
+impl Images {
+    /// Says that a test is skipped, and why, where there is no qemu-img.
+    fn new() -> Option<Self> {
+        match Command::new("qemu-img").arg("--version").output() {
+            Ok(_) => Some(Self(TempDir::new().unwrap())),
+            Err(error) => {
+                eprintln!("skipped: qemu-img: {error}");
+                None
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = nvmm();
+        command.arg("disk").args(words.split_whitespace()).current_dir(&self.0);
+        command
+    }
+
+    fn disk(&self, words: &str) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    /// What it prints, and nothing on stderr.
+    #[track_caller]
+    fn prints(&self, words: &str) -> String {
+        let output = self.disk(words);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""), "{words}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Checks that it ends with `status` and one line that has all of `parts`, and makes nothing.
+    #[track_caller]
+    fn refused(&self, words: &str, status: i32, parts: &[&str]) {
+        let before = self.names();
+        let output = self.disk(words);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{words}: {stderr}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{words}");
+        for part in parts {
+            assert!(stderr.contains(part), "{words}: no {part:?} in {stderr}");
+        }
+        assert_eq!(stderr.lines().count(), 1, "{words}: {stderr}");
+        assert_eq!(self.names(), before, "{words}");
+    }
+
+    #[track_caller]
+    fn qemu_img(&self, words: &str) -> String {
+        let output =
+            Command::new("qemu-img").args(words.split_whitespace()).current_dir(&self.0).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "qemu-img {words}: {said}");
+        said.into_owned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// A raw file with data at some places, zeros that were written, and holes.
+    fn raw(&self, name: &str, size: u64) {
+        let file = File::create(self.path(name)).unwrap();
+        file.set_len(size).unwrap();
+        let mut state = 1_u32;
+        for (place, len) in [(0, 700_000), (5 * MIB + 512, 512), (9 * MIB, 65_536), (size - 70_000, 70_000)] {
+            let bytes: Vec<u8> = (0..len)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    state.to_be_bytes()[0] & 0x1f
+                })
+                .collect();
+            file.write_all_at(&bytes, place).unwrap();
+        }
+        file.write_all_at(&vec![0; 3 << 20], 12 * MIB).unwrap();
+    }
+
+    fn allocated(&self, name: &str) -> u64 {
+        fs::metadata(self.path(name)).unwrap().blocks() * 512
+    }
+
+    /// Checks that the raw image `name` is what qemu-img makes of `from`.
+    #[track_caller]
+    fn same_as_qemu_img(&self, from: &str, name: &str) {
+        self.qemu_img(&format!("convert -t unsafe -O raw {from} theirs"));
+        assert!(fs::read(self.path(name)).unwrap() == fs::read(self.path("theirs")).unwrap(), "{from}");
+        let (ours, theirs) = (self.allocated(name), self.allocated("theirs"));
+        // Zeros are looked for in larger pieces.
+        assert!(ours <= theirs + MIB, "{from}: {ours} bytes taken, and not {theirs}");
+    }
+
+    /// Images of every kind that qemu-img makes of the raw file `from`.
+    fn of_every_kind(&self, from: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut make = |name: &str, format: &str, options: &str| {
+            self.qemu_img(&format!("convert -t unsafe -f raw -O {format} {options} {from} {name}"));
+            names.push(name.to_owned());
+        };
+        for kind in [
+            "monolithicSparse",
+            "monolithicFlat",
+            "twoGbMaxExtentSparse",
+            "twoGbMaxExtentFlat",
+            "streamOptimized",
+        ] {
+            make(&format!("{kind}.vmdk"), "vmdk", &format!("-o subformat={kind}"));
+        }
+        for (name, options) in [
+            ("v2.qcow2", "-o compat=0.10"),
+            ("v3.qcow2", "-o compat=1.1"),
+            ("small.qcow2", "-o cluster_size=4k"),
+            ("large.qcow2", "-o cluster_size=2M"),
+            ("compressed.qcow2", "-c"),
+        ] {
+            make(name, "qcow2", options);
+        }
+        self.qemu_img("create -f qcow2 -b v2.qcow2 -F qcow2 middle.qcow2");
+        self.qemu_img("create -f qcow2 -b middle.qcow2 -F qcow2 top.qcow2");
+        for (image, write) in [("middle.qcow2", "write -P 7 3M 100k"), ("top.qcow2", "write -z 100k 300k")] {
+            let mut qemu_io = Command::new("qemu-io");
+            let qemu_io = qemu_io.args(["-f", "qcow2", "-c", write, image]);
+            assert!(qemu_io.current_dir(&self.0).output().unwrap().status.success(), "{write}");
+        }
+        names.extend([from.to_owned(), "middle.qcow2".to_owned(), "top.qcow2".to_owned()]);
+        names
+    }
+}
+
+#[test]
+fn raw_copies_are_those_of_qemu_img() {
+    let Some(images) = Images::new() else { return };
+    images.raw("disk", 48 * MIB + 512);
+    for from in images.of_every_kind("disk") {
+        assert_eq!(images.prints(&format!("convert {from} copy")), "");
+        images.same_as_qemu_img(&from, "copy");
+        fs::remove_file(images.path("copy")).unwrap();
+    }
+}
+
+#[test]
+fn info_says_what_an_image_is() {
+    let Some(images) = Images::new() else { return };
+    images.raw("disk", 48 * MIB);
+    images.of_every_kind("disk");
+    let text = images.prints("info top.qcow2");
+    let chain: Vec<_> = text.lines().skip_while(|line| !line.starts_with("chain")).collect();
+    assert_eq!(chain.len(), 3, "{text}");
+    for (line, name) in chain.iter().zip(["top.qcow2", "middle.qcow2", "v2.qcow2"]) {
+        assert!(line.contains(name) && line.contains("48 MiB"), "{text}");
+    }
+    for part in ["format        qcow2, version 3\n", "(50331648 bytes)", "clusters      64 KiB"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let text = images.prints("info streamOptimized.vmdk");
+    for part in ["vmdk, streamOptimized", "sparse, 48 MiB in grains of 64 KiB, compressed"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&images.prints(&format!("info --json {name}"))).unwrap()
+    };
+    let v2 = json("v2.qcow2");
+    assert_eq!((&v2["problem"], &v2["chain"][0]["qcow2"]["version"]), (&serde_json::Value::Null, &2.into()));
+    assert_eq!(json("disk")["chain"][0]["format_guessed"], true);
+    assert_eq!(json("-f raw v2.qcow2")["chain"][0]["format"], "raw");
+}
+
+#[test]
+fn info_says_what_is_wrong() {
+    let Some(images) = Images::new() else { return };
+    images.qemu_img("create -f qcow2 base.qcow2 3M");
+    images.qemu_img("create -f qcow2 -b base.qcow2 -F qcow2 guess.qcow2");
+    // qemu-img makes none without the format any more, so its header extension is given another type.
+    let guess = images.path("guess.qcow2");
+    let extension = [0xe2, 0x79, 0x2a, 0xca];
+    let place = fs::read(&guess).unwrap().windows(4).position(|bytes| *bytes == extension).unwrap();
+    File::options().write(true).open(&guess).unwrap().write_all_at(&[1], place as u64).unwrap();
+    images.qemu_img("create -f qcow2 -b base.qcow2 -F qcow2 top.qcow2");
+    images.qemu_img("create -f qcow2 -o compression_type=zstd zstd.qcow2 3M");
+    fs::remove_file(images.path("base.qcow2")).unwrap();
+    for (name, parts) in [
+        (
+            "guess.qcow2",
+            ["base          base.qcow2, a format that is not recorded", "qemu-img rebase -u -F FORMAT"],
+        ),
+        ("top.qcow2", ["base          base.qcow2, qcow2", "base.qcow2 does not exist"]),
+        ("zstd.qcow2", ["compression   zstd", "compressed by zstd"]),
+    ] {
+        let output = images.disk(&format!("info {name}"));
+        let (text, stderr) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!((output.status.code(), stderr.as_str()), (Some(1), ""), "{text}");
+        for part in parts.iter().chain(&["\n✗ disk ", "size          3 MiB"]) {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        let output = images.disk(&format!("info --json {name}"));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(json["problem"].as_str().is_some_and(|problem| problem.contains(parts[1])), "{json:#}");
+    }
+    images.refused("info none", 1, &["disk none does not exist"]);
+    images.refused("info .", 1, &["is a directory"]);
+}
+
+#[test]
+fn info_works_on_an_image_in_use() {
+    let Some(images) = Images::new() else { return };
+    images.qemu_img("create -f qcow2 disk.qcow2 3M");
+    // It writes to the image for as long as its input is open.
+    let mut qemu_io = Command::new("qemu-io");
+    qemu_io.args(["-f", "qcow2", "disk.qcow2"]).current_dir(&images.0);
+    let mut qemu_io = Running::start(qemu_io.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    support::expect(qemu_io.0.stdout.as_mut().unwrap(), "qemu-io> ");
+    let text = images.prints("info disk.qcow2");
+    let line = format!("in use        by qemu-io (pid {}), which writes to it\n", qemu_io.0.id());
+    assert!(text.contains(&line), "{text}");
+    images.refused("convert disk.qcow2 copy", 1, &["is in use by qemu-io"]);
+    fs::write(images.path("copy"), "old").unwrap();
+    drop(qemu_io);
+}
+
+/// A vmdk of 8 TiB of zeros that have to be read: one flat file again and again.
+fn endless(images: &Images) {
+    File::create(images.path("zeros")).unwrap().set_len(2 << 30).unwrap();
+    let line = "RW 4194304 FLAT \"zeros\" 0\n";
+    let text = format!(
+        "# Disk DescriptorFile\nCID=1\nparentCID=ffffffff\ncreateType=\"custom\"\n{}",
+        line.repeat(4096)
+    );
+    fs::write(images.path("endless.vmdk"), text).unwrap();
+}
+
+#[test]
+fn an_interrupted_copy_leaves_nothing() {
+    let images = Images(TempDir::new().unwrap());
+    endless(&images);
+    let before = images.names();
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut convert = images.command("convert endless.vmdk copy");
+        let mut convert = Running::start(convert.stderr(Stdio::piped()));
+        let start = Instant::now();
+        while images.names() == before {
+            assert!(start.elapsed() < Duration::from_secs(60), "nothing was begun");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!images.names().contains(&"copy".to_owned()));
+        kill_process(Pid::from_child(&convert.0), signal).unwrap();
+        assert_eq!(convert.status(), Some(status));
+        let mut stderr = String::new();
+        convert.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!(stderr, "nvmm: interrupted; copy was not made\n");
+        assert_eq!(images.names(), before);
+    }
+}
+
+#[test]
+fn progress_is_told_where_it_is_wanted() {
+    let images = Images(TempDir::new().unwrap());
+    File::create(images.path("disk")).unwrap().write_all_at(&vec![1; 20 << 20], 0).unwrap();
+    let tenths: String = (1..=10).map(|tenth| format!("{:3} %\n", tenth * 10)).collect();
+    for (options, expected) in [("", ""), ("-q", ""), ("-p", tenths.as_str())] {
+        let output = images.disk(&format!("convert {options} disk copy{options}"));
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected, "{options}");
+    }
+}
+
+#[test]
+fn a_copy_that_fails_leaves_nothing() {
+    let images = Images(TempDir::new().unwrap());
+    images.raw("disk", 48 * MIB);
+    // The most that a file may have, in blocks of 1024 bytes: less than the copy, and more than its data.
+    let limited = |blocks: &str, words: &str| {
+        let program = nvmm().get_program().to_owned();
+        let mut sh = Command::new("sh");
+        sh.args(["-c", "ulimit -f $1; shift; exec \"$@\"", "sh", blocks]).arg(program).arg("disk");
+        sh.args(words.split(' ')).current_dir(&images.0).stdin(Stdio::null()).output().unwrap()
+    };
+    let output = limited("1000", "convert disk copy");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+    assert!(stderr.contains("copy can't have 48 MiB: File too large"), "{stderr}");
+    assert_eq!(images.names(), ["disk"]);
+}
+
+#[test]
+fn what_is_there_is_not_replaced_unawares() {
+    let images = Images(TempDir::new().unwrap());
+    images.raw("disk", 20 * MIB);
+    fs::write(images.path("copy"), "old").unwrap();
+    images.refused("convert disk copy", 1, &["copy is there already", "--force"]);
+    assert_eq!(fs::read(images.path("copy")).unwrap(), b"old");
+    images.prints("convert --force disk copy");
+    assert!(fs::read(images.path("copy")).unwrap() == fs::read(images.path("disk")).unwrap());
+    images.refused("convert --force disk disk", 1, &["disk is what the copy is made from"]);
+    images.refused("convert --force disk .", 1, &["is no file"]);
+    images.refused("convert disk nowhere/copy", 1, &["no file can be made in nowhere: No such file"]);
+}
+
+#[test]
+fn wrong_words() {
+    let images = Images(TempDir::new().unwrap());
+    images.raw("disk", 20 * MIB);
+    images.refused("convert disk copy.qcow2", 2, &["copy.qcow2 is named as a qcow2 image", "-O qcow2"]);
+    images.refused("convert none copy", 1, &["disk none does not exist"]);
+    images.refused("convert -f qcow2 disk copy", 1, &["doesn't begin as qcow2 images do"]);
+    images.refused("convert -f vmdk disk copy", 1, &["is not a vmdk"]);
+    for words in [
+        "",
+        "info",
+        "convert disk",
+        "convert -O vmdk disk copy",
+        "convert -p -q disk copy",
+        "info -f vdi disk",
+    ] {
+        let output = images.disk(words);
+        assert_eq!((output.status.code(), output.stdout), (Some(2), Vec::new()), "{words}");
+    }
+    assert_eq!(images.names(), ["disk"]);
+}

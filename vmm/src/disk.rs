@@ -1,0 +1,187 @@
+//! `nvmm disk`: what a disk image is, and images made, copied and grown.
+//!
+//! The words are qemu-img's, and mean the same. What differs: a file that is there is not written over, and a format is
+//! not guessed where the guess could be wrong.
+
+mod amount;
+mod bar;
+mod convert;
+mod copy;
+mod info;
+mod target;
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use devices::disk::{
+    format::{Format, OpenOptions},
+    info::look,
+    raw::DiskOptions,
+};
+
+use crate::{
+    cpu::text::{Paint, print},
+    exit::COULD_NOT,
+};
+use bar::Shown;
+use convert::{Conversion, Converted};
+use info::Report;
+
+/// What `nvmm disk info --help` says of exit statuses.
+const INFO_STATUS: &str = "\
+Exit status:
+  0  nothing keeps the image from being used
+  1  something does, and is said; or there is no such image
+  2  the command line is wrong";
+
+/// What `nvmm disk convert --help` says of exit statuses.
+const CONVERT_STATUS: &str = "\
+Exit status:
+  0    DST is whole and on the medium
+  1    it could not be made, and is not there
+  2    the command line is wrong
+  130  SIGINT came, and DST is not there; 143: SIGTERM; 129: SIGHUP; 131: SIGQUIT";
+
+/// Words that contradict each other.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// `disk.qcow2` without `-O qcow2`.
+    #[error("{} is named as a qcow2 image, but would be raw: add -O qcow2, or -O raw if that is meant", .0.display())]
+    Name(PathBuf),
+}
+
+/// Show and convert disk images
+#[derive(Debug, clap::Args)]
+pub struct DiskArgs {
+    #[command(subcommand)]
+    command: DiskCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum DiskCommand {
+    /// Say what an image is, what it is a difference to, and what is wrong with it
+    #[command(after_help = INFO_STATUS)]
+    Info {
+        /// The image; others may be using it
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        #[command(flatten)]
+        source: SourceArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a copy of an image, whole by itself, in another format; what is zeros stays unallocated
+    #[command(after_help = CONVERT_STATUS)]
+    Convert {
+        /// The image; it is only read
+        #[arg(value_name = "SRC")]
+        source_path: PathBuf,
+        /// The copy
+        #[arg(value_name = "DST")]
+        path: PathBuf,
+        #[command(flatten)]
+        source: SourceArgs,
+        /// The copy's format [default: raw]
+        #[arg(short = 'O', long = "target-format", value_name = "raw", hide_possible_values = true)]
+        output: Option<Made>,
+        /// Replace a file that is there, once the copy is whole
+        #[arg(long)]
+        force: bool,
+        /// Tell of every tenth of the work; on a terminal it is shown anyway
+        #[arg(long, short)]
+        progress: bool,
+        /// Show no progress
+        #[arg(long, short, conflicts_with = "progress")]
+        quiet: bool,
+    },
+}
+
+/// How to open an image that is only read.
+#[derive(Debug, clap::Args)]
+struct SourceArgs {
+    /// Its format [default: by its first bytes, raw if they are nothing else's]
+    #[arg(short, long, value_name = "raw|qcow2|vmdk", hide_possible_values = true)]
+    format: Option<Known>,
+    /// Where the files that it names may be, besides its own folder
+    #[arg(long, value_name = "DIR")]
+    backing_root: Option<PathBuf>,
+}
+
+/// A format that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Known {
+    Raw,
+    Qcow2,
+    Vmdk,
+}
+
+/// A format that can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Made {
+    Raw,
+}
+
+/// Does what was asked; the value is nvmm's exit status.
+///
+/// # Errors
+///
+/// An image that can't be used, or can't be made.
+pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
+    match &args.command {
+        DiskCommand::Info { path, source, json } => {
+            let report = Report::new(look(path, &source.options())?);
+            let text = if *json {
+                serde_json::to_string_pretty(&report)? + "\n"
+            } else {
+                report.text(Paint::stdout())
+            };
+            print(&text)?;
+            Ok(if report.is_good() { 0 } else { COULD_NOT })
+        }
+        DiskCommand::Convert { source_path, path, source, output, force, progress, quiet } => {
+            let conversion = Conversion {
+                from: source_path,
+                options: source.options(),
+                to: path,
+                format: made(path, *output)?,
+                replaces: *force,
+                shown: Shown::on_stderr(*quiet, *progress),
+            };
+            match conversion.run()? {
+                Converted::Whole => Ok(0),
+                Converted::Interrupted(signal) => {
+                    eprintln!("nvmm: interrupted; {} was not made", path.display());
+                    Ok(u8::try_from(signal).map_or(COULD_NOT, |signal| 128 + signal))
+                }
+            }
+        }
+    }
+}
+
+/// The format to make: raw, unless another was given, or the file's name says that this is a mistake.
+fn made(path: &Path, given: Option<Made>) -> Result<Made, UsageError> {
+    let is_qcow2 = path.extension().is_some_and(|extension| extension == "qcow2");
+    match given {
+        None if is_qcow2 => Err(UsageError::Name(path.to_owned())),
+        given => Ok(given.unwrap_or(Made::Raw)),
+    }
+}
+
+impl SourceArgs {
+    fn options(&self) -> OpenOptions {
+        let disk = DiskOptions { read_only: true, direct: false };
+        let format = self.format.map(Format::from);
+        OpenOptions { disk, format, backing_root: self.backing_root.clone(), overlay: None }
+    }
+}
+
+impl From<Known> for Format {
+    fn from(format: Known) -> Self {
+        match format {
+            Known::Raw => Self::Raw,
+            Known::Qcow2 => Self::Qcow2,
+            Known::Vmdk => Self::Vmdk,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! How far a long piece of work is: a line that is drawn again on a terminal, or a line for every tenth.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use super::amount::Amount;
+use crate::terminal;
+
+/// How often a terminal's line is drawn.
+const TICK: Duration = Duration::from_millis(100);
+/// The parts of the bar.
+const PARTS: usize = 24;
+
+/// How to show progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// As a line that is drawn again, this many columns at most.
+    Line(usize),
+    /// As a line for every tenth.
+    Tenths,
+    /// Not at all.
+    Not,
+}
+
+/// Work on a disk from its start to its end, as shown on stderr until it is dropped.
+#[derive(Debug)]
+pub(super) struct Bar {
+    shown: Shown,
+    size: u64,
+    start: Instant,
+    /// When a line was drawn last.
+    drawn: Option<Instant>,
+    /// Tenths that were told.
+    tenths: u64,
+}
+
+impl Shown {
+    /// On a terminal a line, unless it is to be quiet; elsewhere nothing, unless it was `wanted`.
+    pub(super) fn on_stderr(quiet: bool, wanted: bool) -> Self {
+        match io::stderr().is_terminal() {
+            _ if quiet => Self::Not,
+            true => Self::Line(terminal::columns()),
+            false if wanted => Self::Tenths,
+            false => Self::Not,
+        }
+    }
+}
+
+impl Bar {
+    /// Begins to work on `size` bytes.
+    pub(super) fn new(shown: Shown, size: u64, now: Instant) -> Self {
+        Self { shown, size, start: now, drawn: None, tenths: 0 }
+    }
+
+    /// Shows that the first `done` bytes are done, for which `copied` bytes were copied.
+    pub(super) fn tell(&mut self, done: u64, copied: u64) {
+        if let Some(text) = self.draw(done, copied, Instant::now()) {
+            // Nobody can be told if this fails.
+            let _ = io::stderr().write_all(text.as_bytes());
+        }
+    }
+
+    /// What to write, if there is anything new.
+    fn draw(&mut self, done: u64, copied: u64, now: Instant) -> Option<String> {
+        let parts_of =
+            |parts: u64| u64::try_from(u128::from(done) * u128::from(parts) / u128::from(self.size.max(1)));
+        match self.shown {
+            Shown::Not => None,
+            Shown::Tenths => {
+                let tenths = parts_of(10).ok()?;
+                if tenths <= self.tenths {
+                    return None;
+                }
+                self.tenths = tenths;
+                Some(format!("{:3} %\n", tenths * 10))
+            }
+            Shown::Line(columns) => {
+                let is_due = self.drawn.is_none_or(|drawn| now.saturating_duration_since(drawn) >= TICK);
+                if !is_due {
+                    return None;
+                }
+                self.drawn = Some(now);
+                let percent = parts_of(100).ok()?;
+                let full = usize::try_from(parts_of(PARTS as u64).ok()?).ok()?.min(PARTS);
+                let taken = now.saturating_duration_since(self.start);
+                let line = format!(
+                    "{percent:3} % [{}{}] {}{}",
+                    "#".repeat(full),
+                    ".".repeat(PARTS - full),
+                    rate(copied, taken).unwrap_or_default(),
+                    left(done, self.size, taken).unwrap_or_default(),
+                );
+                // It must not wrap, or it would not be drawn over.
+                let line: String = line.trim_end().chars().take(columns.saturating_sub(1)).collect();
+                Some(format!("\r\x1b[K{line}"))
+            }
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if self.drawn.is_some() {
+            let _ = io::stderr().write_all(b"\r\x1b[K");
+        }
+    }
+}
+
+/// `812 MiB/s`.
+fn rate(copied: u64, taken: Duration) -> Option<String> {
+    let a_second = u128::from(copied) * 1000 / Some(taken.as_millis()).filter(|&millis| millis > 0)?;
+    Some(format!("{}/s", Amount(u64::try_from(a_second).ok()?)))
+}
+
+/// `, 12 s left`: as long as it took so far, for each byte.
+fn left(done: u64, size: u64, taken: Duration) -> Option<String> {
+    let rest = u128::from(size.checked_sub(done)?);
+    let seconds = taken.as_millis() * rest / Some(u128::from(done)).filter(|&done| done > 0)? / 1000;
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    Some(if minutes > 0 {
+        format!(", {minutes} min {seconds} s left")
+    } else {
+        format!(", {seconds} s left")
+    })
+}
+
+#[cfg(test)]
+#[path = "bar_test.rs"]
+mod tests;

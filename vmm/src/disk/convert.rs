@@ -1,0 +1,134 @@
+//! `nvmm disk convert`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use devices::disk::format::{self, Format, OpenError, OpenOptions};
+
+use super::{
+    Made,
+    amount::Amount,
+    bar::{Bar, Shown},
+    copy::{CopyError, copy},
+    target::{Target, TargetError},
+};
+use crate::signals::Signals;
+
+/// A copy to make.
+#[derive(Debug)]
+pub(super) struct Conversion<'a> {
+    pub(super) from: &'a Path,
+    pub(super) options: OpenOptions,
+    pub(super) to: &'a Path,
+    pub(super) format: Made,
+    /// Replace a file that is there.
+    pub(super) replaces: bool,
+    pub(super) shown: Shown,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Converted {
+    /// The copy is whole.
+    Whole,
+    /// This signal came, and there is no copy.
+    Interrupted(i32),
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConvertError {
+    /// The original can't be used.
+    #[error(transparent)]
+    From(OpenError),
+    /// The copy can't have its name.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The copy can't be opened.
+    #[error("the copy can't be made")]
+    To(#[source] OpenError),
+    /// Its file system has no files of that size.
+    #[error("{} can't have {}", path.display(), Amount(*size))]
+    Size {
+        /// The copy.
+        path: PathBuf,
+        /// Its size.
+        size: u64,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// The original is damaged, or its medium.
+    #[error("disk {} can't be read at byte {offset}", path.display())]
+    Read {
+        /// The original.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// No space is left, or worse.
+    #[error("{} can't be written to at byte {offset}", path.display())]
+    Write {
+        /// The copy.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// Signals can't be waited for.
+    #[error("signals can't be waited for")]
+    Signals(#[source] io::Error),
+}
+
+impl Conversion<'_> {
+    /// Makes the copy.
+    pub(super) fn run(self) -> Result<Converted, ConvertError> {
+        let mut signals = Signals::new().map_err(ConvertError::Signals)?;
+        let from = format::open(self.from, &self.options).map_err(ConvertError::From)?;
+        let target = Target::new(self.to, self.replaces)?;
+        let size = from.size();
+        let format = match self.format {
+            Made::Raw => {
+                let sized = target.file().set_len(size);
+                sized.map_err(|source| ConvertError::Size { path: self.to.to_owned(), size, source })?;
+                Format::Raw
+            }
+        };
+        let options = OpenOptions { format: Some(format), ..OpenOptions::default() };
+        let to = format::open(target.path(), &options).map_err(ConvertError::To)?;
+
+        let mut bar = Bar::new(self.shown, size, Instant::now());
+        let copied = copy(&*from, &*to, |done, copied| {
+            bar.tell(done, copied);
+            signals.next().filter(|&signal| !is_ignored(signal)).map_or(Ok(()), Err)
+        });
+        let path = || self.to.to_owned();
+        match copied {
+            Ok(()) => {}
+            Err(CopyError::Watcher(signal)) => return Ok(Converted::Interrupted(signal)),
+            Err(CopyError::Read(offset, source)) => {
+                return Err(ConvertError::Read { path: self.from.to_owned(), offset, source });
+            }
+            Err(CopyError::Write(offset, source)) => {
+                return Err(ConvertError::Write { path: path(), offset, source });
+            }
+        }
+        to.flush().map_err(|source| TargetError::Finish { path: path(), source })?;
+        drop(to);
+        target.keep()?;
+        Ok(Converted::Whole)
+    }
+}
+
+/// Whether who started nvmm wants this signal to do nothing, as nohup does.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.zip(u32::try_from(signal - 1).ok()).is_some_and(|(ignored, bit)| ignored >> bit & 1 != 0)
+}

@@ -1,0 +1,75 @@
+use std::{io::Write, os::unix::fs::symlink};
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// The names in a folder.
+fn names(folder: &TempDir) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn it_has_its_name_once_it_is_whole() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("disk");
+    let target = Target::new(&path, false).unwrap();
+    (&mut target.file()).write_all(b"whole").unwrap();
+    assert_eq!(target.path().parent(), Some(folder.path()));
+    let [name] = &names(&folder)[..] else { panic!("{:?}", names(&folder)) };
+    assert!(name.starts_with("disk.") && name.ends_with(".partial"), "{name}");
+    target.keep().unwrap();
+    assert_eq!(names(&folder), ["disk"]);
+    assert_eq!(fs::read(&path).unwrap(), b"whole");
+    drop(Target::new(&folder.path().join("other"), false).unwrap());
+    assert_eq!(names(&folder), ["disk"]);
+}
+
+#[test]
+fn what_is_there_stays_unless_it_is_to_be_replaced() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("disk");
+    fs::write(&path, "old").unwrap();
+    assert!(matches!(Target::new(&path, false), Err(TargetError::Exists(_))));
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+
+    let link = folder.path().join("link");
+    symlink("disk", &link).unwrap();
+    let target = Target::new(&link, true).unwrap();
+    (&mut target.file()).write_all(b"new").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    target.keep().unwrap();
+    assert_eq!(
+        (fs::read(&path).unwrap(), names(&folder)),
+        (b"new".to_vec(), vec!["disk".into(), "link".into()])
+    );
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    assert!(link.is_symlink());
+
+    // One that came in the meantime.
+    let late = folder.path().join("late");
+    let target = Target::new(&late, false).unwrap();
+    fs::write(&late, "theirs").unwrap();
+    assert!(matches!(target.keep(), Err(TargetError::Exists(_))));
+    assert_eq!((fs::read(&late).unwrap(), names(&folder).len()), (b"theirs".to_vec(), 3));
+}
+
+#[test]
+fn what_is_no_file_or_in_use_is_refused() {
+    let folder = TempDir::new().unwrap();
+    assert!(matches!(Target::new(folder.path(), true), Err(TargetError::NotAFile(_))));
+    assert!(matches!(Target::new("/dev/null".as_ref(), true), Err(TargetError::NotAFile(_))));
+    let none = folder.path().join("none/disk");
+    assert!(matches!(Target::new(&none, false), Err(TargetError::Folder { .. })));
+    let path = folder.path().join("disk");
+    fs::write(&path, "used").unwrap();
+    let user = RawDisk::open(&path, &DiskOptions { read_only: true, direct: false }).unwrap();
+    assert!(matches!(Target::new(&path, true), Err(TargetError::Needed(_))));
+    drop(user);
+    assert_eq!(names(&folder), ["disk"]);
+}
