@@ -38,13 +38,11 @@ fn killed_on_raw_by_threads() {
 }
 
 #[test]
-#[ignore = "imago refers to new tables before their refcounts are in the file"]
 fn killed_on_qcow2() {
     kill_often(Kind::Qcow2, "");
 }
 
 #[test]
-#[ignore = "imago refers to new tables before their refcounts are in the file"]
 fn killed_on_an_overlay_of_raw() {
     kill_often(Kind::OverlayOfRaw, "");
 }

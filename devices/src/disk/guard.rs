@@ -41,18 +41,18 @@ const FEATURE_NAME_LEN: usize = 48;
 /// The part of the header that version 2 has.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
-struct Fields {
+pub(super) struct Fields {
     magic: [u8; 4],
-    version: U32,
+    pub(super) version: U32,
     backing_file_offset: U64,
     backing_file_size: U32,
-    cluster_bits: U32,
+    pub(super) cluster_bits: U32,
     size: U64,
     crypt_method: U32,
-    l1_size: U32,
-    l1_table_offset: U64,
-    refcount_table_offset: U64,
-    refcount_table_clusters: U32,
+    pub(super) l1_size: U32,
+    pub(super) l1_table_offset: U64,
+    pub(super) refcount_table_offset: U64,
+    pub(super) refcount_table_clusters: U32,
     nb_snapshots: U32,
     snapshots_offset: U64,
 }
@@ -60,11 +60,11 @@ struct Fields {
 /// What version 3 adds.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
-struct MoreFields {
+pub(super) struct MoreFields {
     incompatible_features: U64,
     compatible_features: U64,
     autoclear_features: U64,
-    refcount_order: U32,
+    pub(super) refcount_order: U32,
     header_length: U32,
 }
 

@@ -7,7 +7,9 @@ mod chain;
 pub mod create;
 pub(super) mod look;
 mod overlay;
+mod references;
 mod storage;
+mod tables;
 #[cfg(test)]
 mod testing;
 
@@ -37,6 +39,7 @@ use self::{
     chain::{Chain, Link},
     create::CreateError,
     overlay::OpenOverlay,
+    references::References,
     storage::Store,
 };
 use super::{
@@ -395,14 +398,19 @@ fn open_image(
 ) -> Result<Image, Qcow2Error> {
     let path = link.path;
     let failed = |source| Qcow2Error::Tables { path: path.clone(), source };
+    let is_qcow2 = matches!(link.image, chain::Image::Qcow2(..));
     let mut file = |opened: Opened| {
         let file = match options.direct {
             true => Ok(opened.reopen_direct(&path, options)?),
             false => opened.file.try_clone(),
         };
-        locked.push(opened.file);
         let file = file.and_then(imago::file::File::try_from).map_err(failed)?;
-        Ok::<Store, Qcow2Error>(file.into())
+        let references = (is_qcow2 && !options.read_only).then(|| opened.file.try_clone());
+        locked.push(opened.file);
+        Ok::<Store, Qcow2Error>(match references {
+            Some(file_again) => Store::Image(file, file_again.and_then(References::new).map_err(failed)?),
+            None => file.into(),
+        })
     };
     let raw = |store| Raw::builder(store).open(DenyImplicitOpenGate::default()).map(FormatAccess::new);
     let image = match link.image {
