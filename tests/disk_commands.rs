@@ -83,6 +83,13 @@ impl Images {
         said.into_owned()
     }
 
+    /// Checks that qemu-img finds neither a leak nor an error in a qcow2 image.
+    #[track_caller]
+    fn sound(&self, name: &str) {
+        let said = self.qemu_img(&format!("check -f qcow2 {name}"));
+        assert!(said.contains("No errors were found on the image"), "{name}: {said}");
+    }
+
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap();
         let mut names: Vec<_> =
@@ -168,6 +175,82 @@ fn raw_copies_are_those_of_qemu_img() {
         images.same_as_qemu_img(&from, "copy");
         fs::remove_file(images.path("copy")).unwrap();
     }
+}
+
+#[test]
+fn qcow2_copies_are_sound_and_equal() {
+    let Some(images) = Images::new() else { return };
+    images.raw("disk", 48 * MIB + 512);
+    for from in images.of_every_kind("disk") {
+        assert_eq!(images.prints(&format!("convert -O qcow2 {from} copy.qcow2")), "");
+        images.sound("copy.qcow2");
+        let kind = if from.ends_with("vmdk") {
+            "vmdk"
+        } else if from == "disk" {
+            "raw"
+        } else {
+            "qcow2"
+        };
+        images.qemu_img(&format!("compare -f {kind} -F qcow2 {from} copy.qcow2"));
+        images.qemu_img(&format!("convert -t unsafe -f {kind} -O qcow2 {from} theirs.qcow2"));
+        let (ours, theirs) = (images.allocated("copy.qcow2"), images.allocated("theirs.qcow2"));
+        assert!(ours <= theirs + MIB, "{from}: {ours} bytes taken, and not {theirs}");
+        fs::remove_file(images.path("copy.qcow2")).unwrap();
+    }
+}
+
+#[test]
+fn created_images_hold_zeros_or_their_base() {
+    let Some(images) = Images::new() else { return };
+    images.prints("create raw 10M");
+    assert_eq!((fs::read(images.path("raw")).unwrap(), images.allocated("raw")), (vec![0; 10 << 20], 0));
+    images.prints("create -f qcow2 --cluster-size 4K small.qcow2 1G");
+    images.sound("small.qcow2");
+    let said = images.qemu_img("info small.qcow2");
+    assert!(said.contains("cluster_size: 4096") && said.contains("(1073741824 bytes)"), "{said}");
+
+    images.raw("disk", 48 * MIB + 512);
+    for base in images.of_every_kind("disk") {
+        let format = if base.ends_with("vmdk") {
+            "vmdk"
+        } else if base == "disk" {
+            "raw"
+        } else {
+            "qcow2"
+        };
+        images.prints(&format!("create -f qcow2 -b {base} -F {format} over.qcow2"));
+        images.sound("over.qcow2");
+        images.qemu_img(&format!("compare -f {format} -F qcow2 {base} over.qcow2"));
+        let text = images.prints("info over.qcow2");
+        assert!(text.contains(&format!("base          {base}, {format}\n")), "{text}");
+        fs::remove_file(images.path("over.qcow2")).unwrap();
+    }
+    // Larger than its base.
+    images.prints("create -f qcow2 -b disk -F raw larger.qcow2 1G");
+    images.prints("convert larger.qcow2 whole");
+    images.same_as_qemu_img("larger.qcow2", "whole");
+}
+
+#[test]
+fn bases_elsewhere() {
+    let Some(images) = Images::new() else { return };
+    for folder in ["bases", "tops"] {
+        fs::create_dir(images.path(folder)).unwrap();
+    }
+    images.prints("create bases/base 10M");
+    let missing = "create -f qcow2 -b bases/base -F raw tops/top.qcow2";
+    images.refused(missing, 1, &["the base bases/base is not in tops", "a whole path"]);
+    let output = images.disk("create -f qcow2 -b ../bases/base -F raw tops/top.qcow2");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(0), 1), "{stderr}");
+    let folder = fs::canonicalize(images.path("bases")).unwrap();
+    assert!(stderr.ends_with(&format!("with backing-root={}\n", folder.display())), "{stderr}");
+    assert_eq!(images.disk("info tops/top.qcow2").status.code(), Some(1));
+    images.prints("info --backing-root bases tops/top.qcow2");
+    images.refused("convert tops/top.qcow2 copy", 1, &["outside of the disk's folder"]);
+    images.prints("convert --backing-root bases tops/top.qcow2 copy");
+    // And one below is near.
+    images.prints("create -f qcow2 -b bases/base -F raw top.qcow2");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod amount;
 mod bar;
 mod convert;
 mod copy;
+mod create;
 mod info;
 mod target;
 
@@ -23,8 +24,10 @@ use crate::{
     cpu::text::{Paint, print},
     exit::COULD_NOT,
 };
+use amount::Amount;
 use bar::Shown;
 use convert::{Conversion, Converted};
+use create::{Base, Created, Creation, Kind};
 use info::Report;
 
 /// What `nvmm disk info --help` says of exit statuses.
@@ -46,11 +49,27 @@ Exit status:
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// `disk.qcow2` without `-O qcow2`.
-    #[error("{} is named as a qcow2 image, but would be raw: add -O qcow2, or -O raw if that is meant", .0.display())]
-    Name(PathBuf),
+    #[error(
+        "{} is named as a qcow2 image, but would be raw: add {option} qcow2, or {option} raw if that is meant",
+        path.display()
+    )]
+    Name {
+        /// The image.
+        path: PathBuf,
+        /// What names the format.
+        option: &'static str,
+    },
+    /// `-f raw` with what only qcow2 has.
+    #[error("{option} is for qcow2 images, and {} would be raw: add -f qcow2", path.display())]
+    Raw {
+        /// What a raw image doesn't have.
+        option: &'static str,
+        /// The image.
+        path: PathBuf,
+    },
 }
 
-/// Show and convert disk images
+/// Show, convert and create disk images
 #[derive(Debug, clap::Args)]
 pub struct DiskArgs {
     #[command(subcommand)]
@@ -83,7 +102,7 @@ enum DiskCommand {
         #[command(flatten)]
         source: SourceArgs,
         /// The copy's format [default: raw]
-        #[arg(short = 'O', long = "target-format", value_name = "raw", hide_possible_values = true)]
+        #[arg(short = 'O', long = "target-format", value_name = "raw|qcow2", hide_possible_values = true)]
         output: Option<Made>,
         /// Replace a file that is there, once the copy is whole
         #[arg(long)]
@@ -94,6 +113,36 @@ enum DiskCommand {
         /// Show no progress
         #[arg(long, short, conflicts_with = "progress")]
         quiet: bool,
+    },
+    /// Make an image that holds zeros, or what another one does
+    Create {
+        /// The image; it must not be there
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        /// Its size: bytes, or a number with K, M, G, T [default: its base's]
+        #[arg(value_name = "SIZE", required_unless_present = "backing")]
+        size: Option<Amount>,
+        /// Its format [default: raw]
+        #[arg(short, long, value_name = "raw|qcow2", hide_possible_values = true)]
+        format: Option<Made>,
+        /// Its base, for qcow2: what is not written to it reads as that; a relative name begins at the image's folder
+        #[arg(short, long, value_name = "BASE", requires = "backing_format")]
+        backing: Option<String>,
+        /// The base's format
+        #[arg(
+            short = 'F',
+            long,
+            value_name = "raw|qcow2|vmdk",
+            requires = "backing",
+            hide_possible_values = true
+        )]
+        backing_format: Option<Known>,
+        /// Where the files that the base names may be, besides its own folder
+        #[arg(long, value_name = "DIR", requires = "backing")]
+        backing_root: Option<PathBuf>,
+        /// Size of a cluster, for qcow2: a power of two from 512 to 2M [default: 64K]
+        #[arg(long, value_name = "N")]
+        cluster_size: Option<Amount>,
     },
 }
 
@@ -120,6 +169,7 @@ enum Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Made {
     Raw,
+    Qcow2,
 }
 
 /// Does what was asked; the value is nvmm's exit status.
@@ -144,7 +194,7 @@ pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
                 from: source_path,
                 options: source.options(),
                 to: path,
-                format: made(path, *output)?,
+                format: made(path, *output, "-O")?,
                 replaces: *force,
                 shown: Shown::on_stderr(*quiet, *progress),
             };
@@ -156,14 +206,39 @@ pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
                 }
             }
         }
+        DiskCommand::Create { path, size, format, backing, backing_format, backing_root, cluster_size } => {
+            let base = backing.as_deref().zip(*backing_format).map(|(name, format)| Base {
+                name,
+                format: format.into(),
+                root: backing_root.clone(),
+            });
+            let kind = match made(path, *format, "-f")? {
+                Made::Qcow2 => Kind::Qcow2 { base, cluster_size: *cluster_size },
+                Made::Raw if base.is_some() => {
+                    return Err(UsageError::Raw { option: "-b", path: path.clone() }.into());
+                }
+                Made::Raw if cluster_size.is_some() => {
+                    return Err(UsageError::Raw { option: "--cluster-size", path: path.clone() }.into());
+                }
+                Made::Raw => Kind::Raw,
+            };
+            let Created { needs } = Creation { path, size: *size, kind }.run()?;
+            if let Some(folder) = needs {
+                let (path, folder) = (path.display(), folder.display());
+                eprintln!(
+                    "nvmm: {path} is made; its base is elsewhere, so it opens with backing-root={folder}"
+                );
+            }
+            Ok(0)
+        }
     }
 }
 
 /// The format to make: raw, unless another was given, or the file's name says that this is a mistake.
-fn made(path: &Path, given: Option<Made>) -> Result<Made, UsageError> {
+fn made(path: &Path, given: Option<Made>, option: &'static str) -> Result<Made, UsageError> {
     let is_qcow2 = path.extension().is_some_and(|extension| extension == "qcow2");
     match given {
-        None if is_qcow2 => Err(UsageError::Name(path.to_owned())),
+        None if is_qcow2 => Err(UsageError::Name { path: path.to_owned(), option }),
         given => Ok(given.unwrap_or(Made::Raw)),
     }
 }

@@ -6,7 +6,10 @@ use std::{
     time::Instant,
 };
 
-use devices::disk::format::{self, Format, OpenError, OpenOptions};
+use devices::disk::{
+    format::{self, Format, OpenError, OpenOptions},
+    qcow2::create::{CreateError, CreateOptions, create},
+};
 
 use super::{
     Made,
@@ -47,6 +50,12 @@ pub(super) enum ConvertError {
     /// The copy can't have its name.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// It would replace a file.
+    #[error("{} is there already; give another name, or --force to replace it", .0.display())]
+    Exists(PathBuf),
+    /// It can't be a qcow2 image.
+    #[error(transparent)]
+    Qcow2(CreateError),
     /// The copy can't be opened.
     #[error("the copy can't be made")]
     To(#[source] OpenError),
@@ -90,13 +99,22 @@ impl Conversion<'_> {
     pub(super) fn run(self) -> Result<Converted, ConvertError> {
         let mut signals = Signals::new().map_err(ConvertError::Signals)?;
         let from = format::open(self.from, &self.options).map_err(ConvertError::From)?;
-        let target = Target::new(self.to, self.replaces)?;
+        let target = Target::new(self.to, self.replaces).map_err(|error| match error {
+            TargetError::Exists(path) => ConvertError::Exists(path),
+            error => error.into(),
+        })?;
         let size = from.size();
         let format = match self.format {
             Made::Raw => {
                 let sized = target.file().set_len(size);
                 sized.map_err(|source| ConvertError::Size { path: self.to.to_owned(), size, source })?;
                 Format::Raw
+            }
+            Made::Qcow2 => {
+                // The file is there, and empty.
+                let options = CreateOptions { overwrite: true, ..CreateOptions::default() };
+                create(target.path(), size, &options).map_err(ConvertError::Qcow2)?;
+                Format::Qcow2
             }
         };
         let options = OpenOptions { format: Some(format), ..OpenOptions::default() };

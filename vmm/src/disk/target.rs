@@ -23,7 +23,7 @@ pub(super) struct Target {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TargetError {
     /// It would be written over.
-    #[error("{} is there already; give another name, or --force to replace it", .0.display())]
+    #[error("{} is there already; give another name", .0.display())]
     Exists(PathBuf),
     /// A directory, a device.
     #[error("{} is no file, and only files can be replaced", .0.display())]
@@ -72,7 +72,7 @@ impl Target {
         if mode.is_some() {
             check_unused(&path)?;
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder(&path);
         let mut prefix = path.file_name().unwrap_or_default().to_owned();
         prefix.push(".");
         let made = Builder::new()
@@ -106,15 +106,19 @@ impl Target {
         let Self { file, path, replaces } = self;
         let finish = |source| TargetError::Finish { path: path.clone(), source };
         file.as_file().sync_all().map_err(finish)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let kept = if replaces { file.persist(&path) } else { file.persist_noclobber(&path) };
         kept.map_err(|error| match error.error.kind() {
             io::ErrorKind::AlreadyExists => TargetError::Exists(path.clone()),
             _ => finish(error.error),
         })?;
         // Its name too.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(finish)
+        File::open(folder(&path)).and_then(|folder| folder.sync_all()).map_err(finish)
     }
+}
+
+/// The folder that a file is in.
+pub(super) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Refuses a file that somebody uses, be it this process.

@@ -1,0 +1,171 @@
+//! `nvmm disk create`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use devices::disk::{
+    SECTOR_SIZE,
+    format::{self, Format, OpenError, OpenOptions},
+    qcow2::create::{self, CreateOptions},
+    raw::DiskOptions,
+};
+
+use super::{
+    amount::Amount,
+    target::{Target, TargetError, folder},
+};
+
+/// An image to make.
+#[derive(Debug)]
+pub(super) struct Creation<'a> {
+    pub(super) path: &'a Path,
+    /// None: its base's.
+    pub(super) size: Option<Amount>,
+    pub(super) kind: Kind<'a>,
+}
+
+/// What kind of image, and what only that kind has.
+#[derive(Debug)]
+pub(super) enum Kind<'a> {
+    Raw,
+    Qcow2 { base: Option<Base<'a>>, cluster_size: Option<Amount> },
+}
+
+/// What an image is a difference to.
+#[derive(Debug)]
+pub(super) struct Base<'a> {
+    /// As the image calls it, from where that is.
+    pub(super) name: &'a str,
+    pub(super) format: Format,
+    /// Where files that it names may be.
+    pub(super) root: Option<PathBuf>,
+}
+
+/// What to know of an image that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Created {
+    /// The folder without which it does not open: its base's, if that is elsewhere.
+    pub(super) needs: Option<PathBuf>,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CreateError {
+    /// The file can't be.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// qcow2 can't do it, or the host.
+    #[error(transparent)]
+    Qcow2(#[from] create::CreateError),
+    /// Its file system has no files of that size.
+    #[error("{} can't have {}", path.display(), Amount(*size))]
+    Size {
+        /// The image.
+        path: PathBuf,
+        /// Its size.
+        size: u64,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// The base can't be used.
+    #[error("the base {name}")]
+    Base {
+        /// As it was given.
+        name: String,
+        /// What is wrong.
+        source: Box<OpenError>,
+    },
+    /// The base is where it would be if its name began here.
+    #[error(
+        "the base {name} is not in {}, where the image's names begin; give its name from there, or a whole path",
+        folder.display()
+    )]
+    Elsewhere {
+        /// As it was given.
+        name: String,
+        /// The image's folder.
+        folder: PathBuf,
+    },
+    /// `SIZE` is missing, and there is no base.
+    #[error("{} needs a size, such as 10G", .0.display())]
+    NoSize(PathBuf),
+}
+
+impl Creation<'_> {
+    /// Makes the image.
+    pub(super) fn run(self) -> Result<Created, CreateError> {
+        if fs::symlink_metadata(self.path).is_ok() {
+            return Err(TargetError::Exists(self.path.to_owned()).into());
+        }
+        match &self.kind {
+            Kind::Raw => {
+                let size = self.size.ok_or_else(|| CreateError::NoSize(self.path.to_owned()))?.0;
+                raw(self.path, size)?;
+                Ok(Created { needs: None })
+            }
+            Kind::Qcow2 { base, cluster_size } => {
+                let base_size = base.as_ref().map(|base| base.size(self.path)).transpose()?;
+                let size = self.size.map(|size| size.0).or(base_size);
+                let size = size.ok_or_else(|| CreateError::NoSize(self.path.to_owned()))?;
+                let mut options = CreateOptions {
+                    backing: base.as_ref().map(|base| (base.name.to_owned(), base.format)),
+                    ..CreateOptions::default()
+                };
+                if let Some(Amount(cluster_size)) = *cluster_size {
+                    // What does not fit is too large anyhow.
+                    options.cluster_size = u32::try_from(cluster_size).unwrap_or(u32::MAX);
+                }
+                create::create(self.path, size, &options)?;
+                Ok(Created { needs: base.as_ref().and_then(|base| base.far_folder(self.path)) })
+            }
+        }
+    }
+}
+
+/// Makes a file of `size` zeros that takes no space.
+fn raw(path: &Path, size: u64) -> Result<(), CreateError> {
+    if size == 0 || !size.is_multiple_of(SECTOR_SIZE) {
+        return Err(create::CreateError::Size(size).into());
+    }
+    let target = Target::new(path, false)?;
+    let sized = target.file().set_len(size);
+    sized.map_err(|source| CreateError::Size { path: path.to_owned(), size, source })?;
+    Ok(target.keep()?)
+}
+
+impl Base<'_> {
+    /// Where it is, for an image at `image`.
+    fn path(&self, image: &Path) -> PathBuf {
+        folder(image).join(self.name)
+    }
+
+    /// Its size; it has to open.
+    fn size(&self, image: &Path) -> Result<u64, CreateError> {
+        let path = self.path(image);
+        if !path.exists() && Path::new(self.name).exists() {
+            return Err(CreateError::Elsewhere {
+                name: self.name.to_owned(),
+                folder: folder(image).to_owned(),
+            });
+        }
+        let options = OpenOptions {
+            disk: DiskOptions { read_only: true, direct: false },
+            format: Some(self.format),
+            backing_root: self.root.clone(),
+            overlay: None,
+        };
+        match format::open(&path, &options) {
+            Ok(disk) => Ok(disk.size()),
+            Err(source) => Err(CreateError::Base { name: self.name.to_owned(), source: source.into() }),
+        }
+    }
+
+    /// Its folder, if it is neither in that of `image` nor below.
+    fn far_folder(&self, image: &Path) -> Option<PathBuf> {
+        let real = fs::canonicalize(self.path(image)).ok()?;
+        let is_near = real.starts_with(fs::canonicalize(folder(image)).ok()?);
+        real.parent().filter(|_| !is_near).map(Path::to_path_buf)
+    }
+}
