@@ -17,6 +17,8 @@ use std::{
     path::Path,
     process,
     str::FromStr,
+    thread,
+    time::{Duration, Instant},
 };
 
 use libc::{F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, c_int, c_short, flock, off_t};
@@ -32,6 +34,23 @@ const READ: off_t = 0;
 const WRITE: off_t = 1;
 /// `BLK_PERM_RESIZE`.
 const RESIZE: off_t = 3;
+
+/// How long a lock is waited for that nobody is found to have, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// [`lock`]s `file`, or returns who is in the way. A file that was registered with an io_uring stays open, and locked, for
+/// a moment after its process has ended, so a lock that no process is found to have is waited for.
+pub(super) fn lock_or_blame(file: &File, writing: bool) -> io::Result<Option<String>> {
+    let start = Instant::now();
+    while !lock(file, writing)? {
+        match holder(file) {
+            None if start.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            holder => return Ok(Some(holder.unwrap_or_else(|| "another program".into()))),
+        }
+    }
+    Ok(None)
+}
 
 /// Locks `file` until it is closed: against writers, and if `writing` against readers too. `false` says that
 /// another user is in the way.

@@ -68,3 +68,27 @@ fn names_the_holder() {
     assert!(lock(&alone, true).unwrap());
     assert_eq!(holder(&alone), None);
 }
+
+#[test]
+fn a_lock_that_nobody_has_goes_away() {
+    let ring = match io_uring::IoUring::new(1) {
+        Ok(ring) => ring,
+        Err(error) => return println!("skipped: io_uring: {error}"),
+    };
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let registered = open(path.path());
+    assert!(lock(&registered, true).unwrap());
+    ring.submitter().register_files(&[registered.as_raw_fd()]).unwrap();
+    drop(registered);
+    let waiting = open(path.path());
+    assert!(!lock(&waiting, true).unwrap(), "the ring still has it");
+    assert_eq!(holder(&waiting), None);
+    let ring = thread::spawn(move || {
+        thread::sleep(5 * PAUSE);
+        drop(ring);
+    });
+    assert_eq!(lock_or_blame(&waiting, true).unwrap(), None);
+    ring.join().unwrap();
+    let refused = lock_or_blame(&open(path.path()), true).unwrap().unwrap();
+    assert!(refused.ends_with(&format!(" (pid {})", process::id())), "{refused}");
+}

@@ -158,8 +158,10 @@ impl Opened {
         }
 
         let mut file = open_file(path, options)?;
-        if locked && !lock::lock(&file, !options.read_only).map_err(Problem::Lock.because())? {
-            let holder = lock::holder(&file).unwrap_or_else(|| "another program".into());
+        if locked
+            && let Some(holder) =
+                lock::lock_or_blame(&file, !options.read_only).map_err(Problem::Lock.because())?
+        {
             return Err(Problem::InUse(holder).into());
         }
         let len = file.seek(SeekFrom::End(0)).map_err(Problem::Measure.because())?;
