@@ -80,12 +80,9 @@ fn a_second_sigterm_and_other_signals_end_nvmm() {
     if no_kvm() {
         return;
     }
-    for (signals, status) in [
-        (&[Signal::TERM, Signal::TERM][..], 143),
-        (&[Signal::INT], 130),
-        (&[Signal::HUP], 129),
-        (&[Signal::QUIT], 131),
-    ] {
+    for (signals, status) in
+        [(&[Signal::TERM, Signal::TERM][..], 143), (&[Signal::INT], 130), (&[Signal::QUIT], 131)]
+    {
         let mut child = Running::start(machine("echo").stdin(Stdio::piped()).stdout(Stdio::piped()));
         let mut stdout = child.0.stdout.take().unwrap();
         expect(&mut stdout, "ready\n");
@@ -108,7 +105,7 @@ struct Terminal {
 
 impl Terminal {
     fn start(name: &str) -> Self {
-        let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&user).unwrap();
         unlockpt(&user).unwrap();
         let path = ptsname(&user, Vec::new()).unwrap();
@@ -149,6 +146,23 @@ fn a_terminal_is_raw_for_the_guest_and_ctrl_a_x_ends_it() {
     terminal.user.write_all(b"\x01x").unwrap();
     assert_eq!(terminal.nvmm.status(), Some(0));
     assert!(!terminal.is_raw());
+}
+
+#[test]
+fn nvmm_ends_with_its_terminal() {
+    if no_kvm() {
+        return;
+    }
+    let Terminal { user, guest, mut nvmm } = Terminal::start("echo");
+    // Somebody asks for something; that is not the end.
+    signal(&nvmm, Signal::HUP);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let mut user = user;
+    user.write_all(b"abc").unwrap();
+    expect(&mut user, "abc");
+    drop(user);
+    assert_eq!(nvmm.status(), Some(129));
+    drop(guest);
 }
 
 #[test]

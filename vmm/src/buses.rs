@@ -62,21 +62,14 @@ impl Doorbells {
         Self { vm, bars: Mutex::default() }
     }
 
-    /// Registers the doorbells of the BAR at `base`, each with its offset, as far as KVM has room: 1000 (`NR_IOBUS_DEVS`). A
-    /// doorbell that is not registered works too: the write exits, and the device rings it itself.
-    pub(crate) fn insert(&self, base: u64, mut doorbells: Vec<Doorbell>) -> Result<(), KvmError> {
-        match self.register(base, &doorbells) {
-            Err((registered, error)) if error.source.errno() == libc::ENOSPC => {
-                log::info!("KVM has no room for more doorbells: some queues of disks are slower than others");
-                doorbells.truncate(registered);
-            }
-            registered => registered.map_err(|(_, error)| error)?,
-        }
+    /// Registers the doorbells of the BAR at `base`, each with its offset.
+    pub(crate) fn insert(&self, base: u64, doorbells: Vec<Doorbell>) -> Result<(), KvmError> {
+        self.register(base, &doorbells)?;
         self.bars.lock().unwrap_or_else(PoisonError::into_inner).insert(base, doorbells);
         Ok(())
     }
 
-    /// A doorbell that KVM can't move still works, as one that is not registered.
+    /// A doorbell that KVM can't move still works: the write exits, and the device rings it itself.
     fn remap(&self, bars: &mut Bars, Remap { from, to }: Remap) {
         let Some(doorbells) = bars.remove(&from) else { return };
         for (offset, event) in &doorbells {
@@ -85,18 +78,16 @@ impl Doorbells {
                 log::warn!("KVM_IOEVENTFD at {:#x}: {error}", from + offset);
             }
         }
-        if let Err((_, error)) = self.register(to, &doorbells) {
+        if let Err(error) = self.register(to, &doorbells) {
             log::warn!("{error}: {}", error.source);
         }
         bars.insert(to, doorbells);
     }
 
-    /// An error comes with how many were registered before it.
-    fn register(&self, base: u64, doorbells: &[Doorbell]) -> Result<(), (usize, KvmError)> {
-        for (registered, (offset, event)) in doorbells.iter().enumerate() {
+    fn register(&self, base: u64, doorbells: &[Doorbell]) -> Result<(), KvmError> {
+        for (offset, event) in doorbells {
             let address = IoEventAddress::Mmio(base + offset);
-            let result = self.vm.register_ioevent(event, &address, NoDatamatch);
-            result.map_err(|error| (registered, kvm("KVM_IOEVENTFD")(error)))?;
+            self.vm.register_ioevent(event, &address, NoDatamatch).map_err(kvm("KVM_IOEVENTFD"))?;
         }
         Ok(())
     }

@@ -16,8 +16,9 @@ use crate::{
     config::SerialConfig,
     exit::Exit,
     keys::{self, Escapes, Key},
-    signals::Signals,
-    terminal::RawTerminal,
+    machine::Disks,
+    signals::{Signal, Signals},
+    terminal::{self, RawTerminal},
 };
 
 /// What of the outside world COM1 is connected to. It outlives the machine's resets.
@@ -26,6 +27,8 @@ pub struct Console {
     output: Option<File>,
     input: Option<Input>,
     signals: Signals,
+    /// nvmm was started on a terminal, whatever stdin is.
+    had_terminal: bool,
     /// Given back when the console is dropped.
     _terminal: Option<RawTerminal>,
 }
@@ -56,7 +59,8 @@ impl Console {
                 (output, Input::stdin(terminal.is_some()), terminal)
             }
         };
-        Ok(Self { output, input, signals, _terminal: terminal })
+        let had_terminal = terminal::is_there();
+        Ok(Self { output, input, signals, had_terminal, _terminal: terminal })
     }
 
     /// What COM1 writes to.
@@ -80,6 +84,7 @@ impl Console {
         &mut self,
         serial: Arc<Mutex<Serial>>,
         power: Arc<Mutex<PowerManagement>>,
+        disks: &Disks,
         ended: &EventFd,
     ) -> Result<Option<Exit>, event_manager::Error> {
         let mut manager = EventManager::new()?;
@@ -87,6 +92,7 @@ impl Console {
             console: self,
             serial,
             power,
+            disks,
             ended,
             asked_to_power_off: false,
             input_waits: false,
@@ -148,6 +154,7 @@ struct Session<'a> {
     console: &'a mut Console,
     serial: Arc<Mutex<Serial>>,
     power: Arc<Mutex<PowerManagement>>,
+    disks: &'a Disks,
     ended: &'a EventFd,
     asked_to_power_off: bool,
     /// Input is not watched until the guest has read what came before.
@@ -162,15 +169,22 @@ impl Session<'_> {
     }
 
     fn on_signal(&mut self) {
-        match self.console.signals.next() {
-            Some(libc::SIGTERM) if !self.asked_to_power_off => {
+        let Some(signal) = self.console.signals.next() else { return };
+        match signal.number {
+            libc::SIGTERM if !self.asked_to_power_off => {
                 self.asked_to_power_off = true;
                 log::info!("SIGTERM: pressing the guest's power button; a second one ends nvmm");
                 self.power.lock().unwrap_or_else(PoisonError::into_inner).press_power_button();
             }
-            Some(signal) => self.outcome = Some(Some(Exit::Signal(signal))),
-            None => {}
+            libc::SIGUSR1 => self.disks.print_totals(),
+            libc::SIGHUP if !self.terminal_closed(signal) => self.disks.measure(),
+            number => self.outcome = Some(Some(Exit::Signal(number))),
         }
+    }
+
+    /// Whether a SIGHUP says that the terminal is gone. A shell that is told so passes it on to its jobs in its own name.
+    fn terminal_closed(&self, signal: Signal) -> bool {
+        signal.from_kernel || self.console.had_terminal && !terminal::is_there()
     }
 
     fn on_input(&mut self, ops: &mut EventOps) {

@@ -14,7 +14,7 @@ Exit status:
   6    the processor refused to enter the guest
   8    KVM could not emulate an instruction of the guest
   10   KVM ended with another error of its own
-  130  SIGINT; 143: a second SIGTERM; 129: SIGHUP; 131: SIGQUIT
+  130  SIGINT; 143: a second SIGTERM; 129: its terminal closed; 131: SIGQUIT
   odd  --debug-exit: (value << 1) | 1";
 
 /// The status for what nvmm could not do.

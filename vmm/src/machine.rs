@@ -29,7 +29,7 @@ use kvm_ioctls::VmFd;
 use thiserror::Error;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-pub use self::disks::OpenDisk;
+pub use self::disks::{Disks, OpenDisk};
 use crate::{
     buses::{Buses, Doorbells},
     config::VmConfig,
@@ -84,6 +84,7 @@ pub struct Machine {
     vcpus: Vec<Vcpu>,
     serial: Arc<Mutex<Serial>>,
     power: Arc<Mutex<PowerManagement>>,
+    disks: Disks,
     buses: Arc<Buses>,
     /// The guest's CPU, and why it is as it is.
     pub cpu: CpuProfile,
@@ -133,12 +134,14 @@ impl Machine {
         }
 
         let mut pci = PciRoot::new();
+        let mut attached = Disks::default();
         for (slot, disk) in (1..).zip(disks) {
             let bar = layout::PCI_MMIO + u64::from(slot - 1) * u64::from(VirtioPci::BAR_SIZE);
             let function = shared(virtio_disk(slot, bar, disk, &vm, &memory)?);
             doorbells.insert(bar, notifiers(&lock(&function))?)?;
             mmio.insert(bar, VirtioPci::BAR_SIZE.into(), function.clone())?;
-            pci.insert(slot, function)?;
+            pci.insert(slot, function.clone())?;
+            attached.push(disk, function);
         }
         let pci = Arc::new(pci);
         pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
@@ -156,7 +159,7 @@ impl Machine {
             .map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry))
             .collect::<Result<_, _>>()?;
         let buses = Arc::new(Buses { pio, mmio, pci, doorbells, stop: AtomicBool::new(false) });
-        Ok(Self { vcpus, serial, power, buses, cpu, map, kernel, vm: vm.fd, memory })
+        Ok(Self { vcpus, serial, power, disks: attached, buses, cpu, map, kernel, vm: vm.fd, memory })
     }
 
     /// What is on the PCI bus.
@@ -175,8 +178,8 @@ impl Machine {
         let ended = Arc::new(Ended { event: EventFd::new(EFD_NONBLOCK)?, exit: OnceLock::new() });
         let mut threads = Vec::new();
         let served = self.start(&ended, &mut threads).map_err(anyhow::Error::from).and_then(|()| {
-            let outcome = console.serve(Arc::clone(&self.serial), Arc::clone(&self.power), &ended.event)?;
-            Ok(outcome)
+            let (serial, power) = (Arc::clone(&self.serial), Arc::clone(&self.power));
+            Ok(console.serve(serial, power, &self.disks, &ended.event)?)
         });
 
         self.buses.stop.store(true, Ordering::SeqCst);

@@ -89,6 +89,9 @@ fn run(args: &MachineArgs) -> Result<u8> {
             Exit::Reset if config.on_reboot == OnReboot::Reset => log::info!("the guest reboots"),
             exit => {
                 drop(console);
+                for disk in &disks {
+                    log::info!("disk {}: {}", disk.name(), disk.totals());
+                }
                 let status = status(exit);
                 if let (Some(file), Some(path)) = (stats_file, &args.stats) {
                     write_stats(&file, stats).with_context(|| format!("--stats {}", path.display()))?;

@@ -4,13 +4,23 @@
 use std::{
     fs::File,
     io::{self, Read},
+    mem::offset_of,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use vmm_sys_util::signal::{block_signal, create_sigset};
 
-/// The signals that ask nvmm to end, and nothing else does.
-const SIGNALS: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+/// The signals that ask something of nvmm.
+const SIGNALS: [i32; 5] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1];
+
+/// A signal that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Signal {
+    /// Its number.
+    pub(crate) number: i32,
+    /// The kernel sent it for a reason of its own, such as a terminal that hung up; nobody else can say so.
+    pub(crate) from_kernel: bool,
+}
 
 /// The signals that nvmm acts on, taken from their default actions.
 #[derive(Debug)]
@@ -38,11 +48,14 @@ impl Signals {
     }
 
     /// The next signal that has come, if any.
-    pub(crate) fn next(&mut self) -> Option<i32> {
+    pub(crate) fn next(&mut self) -> Option<Signal> {
         let mut info = [0; size_of::<libc::signalfd_siginfo>()];
         self.0.read_exact(&mut info).ok()?;
-        // `ssi_signo` is the first field.
-        info.first_chunk().and_then(|bytes| i32::try_from(u32::from_ne_bytes(*bytes)).ok())
+        let field = |offset: usize| info[offset..].first_chunk().copied().map(i32::from_ne_bytes);
+        Some(Signal {
+            number: field(offset_of!(libc::signalfd_siginfo, ssi_signo))?,
+            from_kernel: field(offset_of!(libc::signalfd_siginfo, ssi_code))? == libc::SI_KERNEL,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "signal handlers that give the terminal back before the process dies")]
 
 use std::{
+    fs::File,
     io, panic,
     sync::OnceLock,
     sync::atomic::{AtomicBool, Ordering},
@@ -70,6 +71,11 @@ impl Drop for RawTerminal {
 pub(crate) fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stderr());
     size.map(|size| usize::from(size.ws_col)).ok().filter(|&columns| columns > 0).unwrap_or(COLUMNS)
+}
+
+/// Whether this process has a controlling terminal. One that hung up is none.
+pub(crate) fn is_there() -> bool {
+    File::open("/dev/tty").is_ok()
 }
 
 /// Gives the terminal back. It is async-signal-safe: two atomics and an ioctl.

@@ -123,7 +123,11 @@ impl Conversion<'_> {
         let mut bar = Bar::new(self.shown, size, Instant::now());
         let copied = copy(&*from, &*to, |done, copied| {
             bar.tell(done, copied);
-            signals.next().filter(|&signal| !is_ignored(signal)).map_or(Ok(()), Err)
+            signals
+                .next()
+                .map(|signal| signal.number)
+                .filter(|&signal| !is_ignored(signal))
+                .map_or(Ok(()), Err)
         });
         let path = || self.to.to_owned();
         match copied {

@@ -1,6 +1,9 @@
-//! The disks of a machine: their files, which outlive its resets.
+//! The disks of a machine: their files, which outlive its resets, and what is asked of them from outside.
 
-use std::sync::Arc;
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
 
 use devices::{
     disk::{
@@ -9,18 +12,24 @@ use devices::{
         raw::DiskOptions,
     },
     virtio::block::{Block, BlockOptions, CacheMode, Counters, Limiter, Totals},
+    virtio::pci::VirtioPci,
 };
 
-use crate::config::DiskConfig;
+use super::lock;
+use crate::{config::DiskConfig, size::Size};
 
 /// A disk's file, open and locked, and what was done with it. It outlives the machine's resets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct OpenDisk {
     /// What was asked for.
     pub config: DiskConfig,
     disk: Arc<dyn Disk>,
     options: BlockOptions,
 }
+
+/// The disks of a machine that is built, with their functions.
+#[derive(Debug, Default)]
+pub struct Disks(Vec<(OpenDisk, Arc<Mutex<VirtioPci>>)>);
 
 impl OpenDisk {
     /// Opens and locks the image for a machine of `vcpus`.
@@ -77,6 +86,46 @@ impl OpenDisk {
         }
         if self.options.cache == CacheMode::Unsafe && !self.disk.is_read_only() {
             log::warn!("disk {name}: cache=unsafe: if this host stops, what the guest has written is lost");
+        }
+    }
+}
+
+impl Disks {
+    /// Adds a disk.
+    pub(super) fn push(&mut self, disk: &OpenDisk, function: Arc<Mutex<VirtioPci>>) {
+        self.0.push((disk.clone(), function));
+    }
+
+    /// Says on stderr what was done with each of them.
+    pub(crate) fn print_totals(&self) {
+        let mut text = String::new();
+        for (disk, _) in &self.0 {
+            text += &format!("nvmm: disk {}: {}\n", disk.name(), disk.totals());
+        }
+        if self.0.is_empty() {
+            text += "nvmm: there are no disks\n";
+        }
+        // Who closed stderr does not want it.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    /// Looks which of them have grown, and tells the guest.
+    pub(crate) fn measure(&self) {
+        let mut grown = false;
+        for (disk, function) in &self.0 {
+            let before = disk.disk.size();
+            if let Err(error) = lock(function).measure() {
+                log::warn!("disk {}: it can't be measured: {error}", disk.name());
+                continue;
+            }
+            let after = disk.disk.size();
+            if after != before {
+                grown = true;
+                log::info!("disk {}: it has grown from {} to {}", disk.name(), Size(before), Size(after));
+            }
+        }
+        if !grown {
+            log::info!("SIGHUP: no disk has grown");
         }
     }
 }
