@@ -7,32 +7,27 @@ use std::{
     path::Path,
     sync::Barrier,
     thread,
-    time::Instant,
 };
 
 use io_uring::{IoUring, opcode, squeue::Entry, types::Fixed};
 use vm_memory::{MmapRegion, mmap::MmapRegionBuilder};
 
-use super::{DEPTH, Load, Places, ROUND};
+use super::{DEPTH, Load, Places, Run, Watch};
 
-/// Transfers a second.
-pub(super) fn rate(path: &Path, direct: bool, queues: u16, load: &Load) -> f64 {
+/// Does a round.
+pub(super) fn run(path: &Path, direct: bool, queues: u16, load: &Load) -> Run {
     let flags = if direct { libc::O_DIRECT } else { 0 };
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap();
     let ready = Barrier::new(usize::from(queues) + 1);
-    let mut start = Instant::now();
+    let mut watch = Watch::start();
     let done: u64 = thread::scope(|scope| {
         let run = |queue| one(file.as_raw_fd(), load, &ready, queue);
         let threads: Vec<_> = (0..queues).map(|queue| scope.spawn(move || run(queue.into()))).collect();
         ready.wait();
-        start = Instant::now();
+        watch = Watch::start();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    rate_of(done, start)
-}
-
-pub(super) fn rate_of(done: u64, start: Instant) -> f64 {
-    f64::from(u32::try_from(done).unwrap()) / start.elapsed().as_secs_f64()
+    watch.stop(done)
 }
 
 fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
@@ -66,12 +61,12 @@ fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
         entry.user_data(slot as u64)
     };
     ready.wait();
-    let start = Instant::now();
+    let watch = Watch::start();
     let mut done = 0;
     let mut idle: Vec<_> = (0..usize::from(DEPTH)).collect();
     let mut busy = 0;
     loop {
-        let running = start.elapsed() < ROUND;
+        let running = watch.runs();
         for slot in idle.drain(..).filter(|_| running) {
             // SAFETY: the buffer is this slot's alone until its completion.
             unsafe { ring.submission().push(&transfer(slot)).unwrap() };

@@ -6,7 +6,6 @@ use std::{
         atomic::{Ordering, fence},
     },
     thread,
-    time::Instant,
 };
 
 use devices::{
@@ -20,7 +19,7 @@ use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::{DEPTH, Load, Places, ROUND, baseline::rate_of};
+use super::{DEPTH, Load, Places, Run, Watch};
 
 const FEATURE_FLUSH: u64 = 1 << 9;
 const FEATURE_EVENT_IDX: u64 = 1 << 29;
@@ -51,8 +50,8 @@ impl Notify for Interrupts {
     }
 }
 
-/// Transfers a second.
-pub(super) fn rate(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load) -> f64 {
+/// Does a round.
+pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load) -> Run {
     let per_queue = (DATA + u64::from(DEPTH) * u64::from(load.len)).next_multiple_of(2 << 20);
     let len = usize::try_from(per_queue * u64::from(queues)).unwrap();
     let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), len)]).unwrap();
@@ -82,18 +81,18 @@ pub(super) fn rate(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Loa
         })
         .unwrap();
 
-    let start = Instant::now();
+    let watch = Watch::start();
     let done = thread::scope(|scope| {
         let threads: Vec<_> = drivers
             .into_iter()
             .zip(kicks.iter().zip(&interrupts.0))
-            .map(|(driver, (kick, interrupt))| scope.spawn(move || driver.run(start, kick, interrupt)))
+            .map(|(driver, (kick, interrupt))| scope.spawn(|| driver.run(&watch, kick, interrupt)))
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    let rate = rate_of(done, start);
+    let run = watch.stop(done);
     block.reset();
-    rate
+    run
 }
 
 /// One queue.
@@ -140,13 +139,13 @@ impl<'m> Driver<'m> {
     }
 
     /// Keeps the queue half full at least for a round, and empties it.
-    fn run(mut self, start: Instant, kick: &EventFd, interrupt: &EventFd) -> u64 {
+    fn run(mut self, watch: &Watch, kick: &EventFd, interrupt: &EventFd) -> u64 {
         let half = DEPTH / 2;
         self.offer(half, kick);
         let mut done: u16 = 0;
         let mut total = 0;
         loop {
-            let running = start.elapsed() < ROUND;
+            let running = watch.runs();
             if running {
                 self.offer(half, kick);
             }

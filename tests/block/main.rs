@@ -2,7 +2,8 @@
 //!
 //! Each row drives a device as a guest's driver does, its queue always half full at least, and next to it a plain
 //! io_uring loop over the same file, with as many transfers at a time and one thread for each queue. Both run in turn,
-//! and the ratio is that of their medians.
+//! and the ratio is that of their medians. The processor's time for a transfer is that of the whole process, the driver's
+//! included; it tells more than the rate where the machine does other things too.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
 mod baseline;
@@ -13,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use devices::{
@@ -24,6 +25,7 @@ use devices::{
     },
     virtio::block::Engine,
 };
+use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
 /// Requests that a queue holds.
@@ -66,7 +68,10 @@ const WAYS: [Way; 3] = [
 
 fn main() {
     let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    println!("{:<62} {:>12} {:>12} {:>6}", "", "nvmm", "plain loop", "ratio");
+    println!(
+        "{:<62} {:>12} {:>12} {:>6}   {:>8} {:>8} {:>6}",
+        "", "nvmm", "plain loop", "ratio", "CPU", "plain", "ratio"
+    );
     for (medium, folder, direct) in
         [("tmpfs", "/dev/shm", false), ("file", "/var/tmp", false), ("file, direct", "/var/tmp", true)]
     {
@@ -99,15 +104,62 @@ fn row(name: &str, images: &Images, direct: bool, queues: u16, load: &Load, way:
     let disk = images.open(way.format, direct);
     let (mut ours, mut plain) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours.push(driver::rate(&disk, way.engine, queues, load));
-        plain.push(baseline::rate(&images.raw, direct, queues, load));
+        ours.push(driver::run(&disk, way.engine, queues, load));
+        plain.push(baseline::run(&images.raw, direct, queues, load));
     }
-    let [ours, plain] = [ours, plain].map(median);
-    let unit = |rate: f64| match load.len {
+    let figures =
+        |runs: &[Run]| [median(runs.iter().map(|run| run.rate)), median(runs.iter().map(|run| run.cpu))];
+    let ([ours, our_cpu], [plain, plain_cpu]) = (figures(&ours), figures(&plain));
+    let rate = |rate: f64| match load.len {
         0..0x10_0000 => format!("{:.0} k/s", rate / 1e3),
         len => format!("{:.0} MiB/s", rate * f64::from(len) / f64::from(1 << 20)),
     };
-    println!("{name:<62} {:>12} {:>12} {:>6.2}", unit(ours), unit(plain), ours / plain);
+    let cpu = |seconds: f64| format!("{:.2} us", seconds * 1e6);
+    println!(
+        "{name:<62} {:>12} {:>12} {:>6.2}   {:>8} {:>8} {:>6.2}",
+        rate(ours),
+        rate(plain),
+        ours / plain,
+        cpu(our_cpu),
+        cpu(plain_cpu),
+        our_cpu / plain_cpu
+    );
+}
+
+/// What a round came to.
+struct Run {
+    /// Transfers a second.
+    rate: f64,
+    /// Seconds of processor time for a transfer.
+    cpu: f64,
+}
+
+/// Takes the time of a round.
+struct Watch {
+    start: Instant,
+    cpu: Duration,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { start: Instant::now(), cpu: process_time() }
+    }
+
+    /// The round is not over.
+    fn runs(&self) -> bool {
+        self.start.elapsed() < ROUND
+    }
+
+    /// The round was of `done` transfers.
+    fn stop(&self, done: u64) -> Run {
+        let done = f64::from(u32::try_from(done).unwrap());
+        let (elapsed, cpu) = (self.start.elapsed(), process_time() - self.cpu);
+        Run { rate: done / elapsed.as_secs_f64(), cpu: cpu.as_secs_f64() / done }
+    }
+}
+
+fn process_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
 }
 
 /// The same disk in each format.
@@ -176,7 +228,8 @@ impl Places {
     }
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+fn median(rates: impl Iterator<Item = f64>) -> f64 {
+    let mut rates: Vec<_> = rates.collect();
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use virtio_bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::{Queue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, Permissions};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 pub use self::buffers::Buffers;
 
@@ -67,12 +67,16 @@ pub struct Chain<'m> {
 ///
 /// The ring or the chain is broken: virtio 1.3, "Virtqueues", leaves nothing to do but to ask for a reset.
 pub fn pop<'m>(queue: &mut Queue, memory: &'m GuestMemoryMmap) -> Result<Option<Chain<'m>>, QueueError> {
-    let end = queue.avail_idx(memory, Ordering::Acquire).map_err(QueueError::Ring)?;
-    if end.0 == queue.next_avail() {
-        return Ok(None);
+    let mut next = queue.iter(memory).map_err(QueueError::Ring)?.next();
+    if next.is_none() {
+        let end = queue.avail_idx(memory, Ordering::Acquire).map_err(QueueError::Ring)?;
+        if end.0 == queue.next_avail() {
+            return Ok(None);
+        }
+        // It has come meanwhile, or can't be read.
+        next = queue.iter(memory).map_err(QueueError::Ring)?.next();
     }
-    let chain = queue.iter(memory).map_err(QueueError::Ring)?.next();
-    let mut descriptors = chain.ok_or(QueueError::Ring(virtio_queue::Error::InvalidAvailRingIndex))?;
+    let mut descriptors = next.ok_or(QueueError::Ring(virtio_queue::Error::InvalidAvailRingIndex))?;
 
     let head = descriptors.head_index();
     let mut chain = Chain { head, readable: Buffers::default(), writable: Buffers::default() };
@@ -84,14 +88,16 @@ pub fn pop<'m>(queue: &mut Queue, memory: &'m GuestMemoryMmap) -> Result<Option<
         if descriptor.len() == 0 {
             return Err(QueueError::Empty(head));
         }
-        let (buffers, access) = match descriptor.is_write_only() {
-            true => (&mut chain.writable, Permissions::Write),
-            false if chain.writable.is_empty() => (&mut chain.readable, Permissions::Read),
+        let buffers = match descriptor.is_write_only() {
+            true => &mut chain.writable,
+            false if chain.writable.is_empty() => &mut chain.readable,
             false => return Err(QueueError::OutOfOrder(head)),
         };
-        buffers
-            .push(memory, descriptor.addr(), descriptor.len(), access)
-            .ok_or(QueueError::OutsideMemory { head, address: descriptor.addr().0, len: descriptor.len() })?;
+        buffers.push(memory, descriptor.addr(), descriptor.len()).ok_or(QueueError::OutsideMemory {
+            head,
+            address: descriptor.addr().0,
+            len: descriptor.len(),
+        })?;
         ended = !descriptor.has_next();
     }
     // The iterator also ends at what it can't follow: only the last one's flags tell.

@@ -1,6 +1,6 @@
 //! Buffers of a chain: one run of bytes to the device, however the driver cut it up.
 
-use vm_memory::{GuestAddress, GuestMemory, GuestMemoryMmap, Permissions, VolatileSlice};
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileSlice};
 
 /// Pieces of guest memory, in order. Another processor may change them at any time.
 #[derive(Debug, Default)]
@@ -13,9 +13,14 @@ impl<'m> Buffers<'m> {
         memory: &'m GuestMemoryMmap,
         address: GuestAddress,
         len: u32,
-        access: Permissions,
     ) -> Option<()> {
-        for slice in memory.get_slices(address, usize::try_from(len).ok()?, access).ok()? {
+        let len = usize::try_from(len).ok()?;
+        // Nearly always it is in one region, whatever lies behind that.
+        if let Ok(slice) = memory.get_slice(address, len) {
+            self.0.push(slice);
+            return Some(());
+        }
+        for slice in memory.get_slices(address, len) {
             self.0.push(slice.ok()?);
         }
         Some(())
