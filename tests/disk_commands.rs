@@ -334,13 +334,13 @@ fn info_works_on_an_image_in_use() {
     drop(qemu_io);
 }
 
-/// A vmdk of 8 TiB of zeros that have to be read: one flat file again and again.
+/// A vmdk of 1 TiB of zeros that have to be read: one flat file again and again.
 fn endless(images: &Images) {
     File::create(images.path("zeros")).unwrap().set_len(2 << 30).unwrap();
     let line = "RW 4194304 FLAT \"zeros\" 0\n";
     let text = format!(
         "# Disk DescriptorFile\nCID=1\nparentCID=ffffffff\ncreateType=\"custom\"\n{}",
-        line.repeat(4096)
+        line.repeat(512)
     );
     fs::write(images.path("endless.vmdk"), text).unwrap();
 }
