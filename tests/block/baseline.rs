@@ -47,7 +47,7 @@ fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
         .unwrap();
     for page in (0..memory.size()).step_by(4096) {
         // SAFETY: within the mapping, which nobody else has.
-        unsafe { memory.as_ptr().add(page).write_volatile(0) };
+        unsafe { memory.as_ptr().wrapping_add(page).write_volatile(0) };
     }
     let mut places = Places::new(load, seed + 1);
     let mut transfer = |slot: usize| -> Entry {
