@@ -3,7 +3,7 @@
 //! imago enters a new L2 table, L1 table or refcount block where it belongs as soon as it has one, but holds back that
 //! the table's clusters are in use. After a kill in between, they would be given away again, table and all. So what
 //! refers to a cluster waits here until the file says that the cluster is in use. And what imago can't enter for lack of
-//! room, it takes for entered. So that is tried again before anything else is written.
+//! room, it takes for entered. So that is tried again until it succeeds, and no flush succeeds before.
 //!
 //! Names are those of QEMU's `docs/interop/qcow2.txt`.
 
@@ -69,8 +69,12 @@ impl References {
         let bytes = owned.as_mut().into_slice();
         state.keep_counted(&range, bytes);
         let tables = state.tables.after(bytes, offset);
-        let written = self
-            .settle_all(&mut state)
+        let settled = match self.settle_all(&mut state) {
+            // Without its block a refcount is nowhere. Of a table below the L1 table, only a flush says that it is there.
+            Err(error) if state.owes_refcounts() => Err(error),
+            _ => Ok(()),
+        };
+        let written = settled
             .and_then(|()| self.count_all(&mut state, &tables, offset, bytes))
             .and_then(|()| write((&owned).into()));
         match &written {
@@ -165,6 +169,11 @@ impl State {
             || range.start < Tables::HEADER_LEN
             || self.tables.entries(range).next().is_some()
             || self.counted.range(range.clone()).next().is_some()
+    }
+
+    fn owes_refcounts(&self) -> bool {
+        let table = &self.tables.refcounts;
+        self.owed.iter().any(|(at, bytes)| *at < table.end && table.start < at + bytes.len() as u64)
     }
 
     /// Keeps `bytes`, which are to be written to `range`, from taking back a refcount that imago has not written yet.

@@ -123,7 +123,7 @@ fn what_imago_wrote_before_takes_nothing_back() {
 }
 
 #[test]
-fn what_can_not_be_entered_is_entered_before_anything_else() {
+fn what_can_not_be_entered_is_entered_later() {
     let Some((_images, references, tables)) = image() else { return };
     let entry = || references.entry(tables.l1.start, &[], 0).unwrap();
     write_entry(&references, tables.l1.start, false).unwrap_err();
@@ -139,6 +139,21 @@ fn what_can_not_be_entered_is_entered_before_anything_else() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn what_is_owed_holds_up_flushes_and_what_needs_it() {
+    let Some((images, _, tables)) = image() else { return };
+    let references = References::new(File::open(images.path("image")).unwrap()).unwrap();
+    let data = || references.write((&vec![0; 512]).into(), 1 << 20, 512, |_| Ok(()));
+    write_entry(&references, tables.l1.start, true).unwrap_err();
+    references.settle().unwrap_err();
+    data().unwrap();
+    // A block whose own refcount is there.
+    let entry = tables.refcounts.start.to_be_bytes().to_vec();
+    let full = |_: IoVector<'_>| Err(ErrorKind::StorageFull.into());
+    references.write((&entry).into(), tables.refcounts.start + 8, 512, full).unwrap_err();
+    data().unwrap_err();
 }
 
 #[test]
