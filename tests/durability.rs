@@ -1,7 +1,8 @@
-//! No write is lost that a flush has confirmed, when nvmm is killed.
+//! No write is lost that a flush has confirmed: not when nvmm is killed, and not when its host fails it for a while.
 //!
 //! `NVMM_KILLS` is how often nvmm is killed for each kind of disk (50), `NVMM_SEED` what its moments are taken from (1).
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+#![expect(unsafe_code, reason = "a thread gets mounts of its own")]
 
 #[path = "guests/blk_plan.rs"]
 mod blk_plan;
@@ -9,11 +10,13 @@ mod blk_plan;
 mod images;
 #[path = "support/model.rs"]
 mod model;
+#[path = "support/stepped.rs"]
+mod stepped;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Read,
     path::Path,
     process::{Command, Stdio},
@@ -24,6 +27,13 @@ use std::{
 use blk_plan::Round;
 use images::{Image, Kind, no_qemu_img};
 use model::Model;
+use rustix::{
+    fs::{FallocateFlags, fallocate, statvfs},
+    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+    process::{Resource, Rlimit, prlimit},
+    thread::{UnshareFlags, unshare_unsafe},
+};
+use stepped::{Line, Stepped};
 use support::{Running, expect, guest, no_kvm, nvmm};
 use tempfile::TempDir;
 
@@ -45,6 +55,11 @@ fn killed_on_qcow2() {
 #[test]
 fn killed_on_an_overlay_of_raw() {
     kill_often(Kind::OverlayOfRaw, "");
+}
+
+#[test]
+fn killed_on_an_overlay_of_a_vmdk() {
+    kill_often(Kind::OverlayOfVmdk, "");
 }
 
 /// How the image is made, and how the guest uses it, one set for every ten kills.
@@ -101,6 +116,168 @@ fn kill_often(kind: Kind, options: &str) {
     assert_ne!(flushes, 0);
 }
 
+/// The most lines that nvmm says on an image that fails: for writes and flushes, or for reads.
+const SAID: usize = 2;
+
+#[test]
+fn a_full_host_on_raw() {
+    full_host(Kind::Raw, "64k", 6, |random| random.below(40));
+}
+
+#[test]
+fn a_full_host_on_qcow2() {
+    for cluster_size in ["512", "64k"] {
+        full_host(Kind::Qcow2, cluster_size, 6, |random| random.below(40));
+    }
+}
+
+#[test]
+fn a_full_host_on_an_overlay_of_raw() {
+    full_host(Kind::OverlayOfRaw, "4k", 6, |random| random.below(40));
+}
+
+/// An image of holes, whose first write is one to each of its tables too.
+#[test]
+fn a_host_that_gets_full_at_each_of_the_first_pages() {
+    for left in 0..8 {
+        full_host(Kind::Qcow2, "4k", 1, |_| left);
+    }
+}
+
+#[test]
+fn a_limit_on_raw() {
+    limited(Kind::Raw, "64k", |random, _| (1 << 20) + random.below(30 << 20));
+}
+
+#[test]
+fn a_limit_on_qcow2() {
+    for cluster_size in ["512", "64k"] {
+        limited(Kind::Qcow2, cluster_size, |random, len| len + random.below(1 << 18));
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_fails_what_reads_past_its_end() {
+    if no_kvm() {
+        return;
+    }
+    for options in [",aio=io_uring", ",aio=threads"] {
+        let folder = folder(false);
+        let image = Image::new(Kind::Raw, folder.path(), "");
+        let mut guest = Stepped::start(&mut machine(&image, options), Model::new(false));
+        let mut last = guest.step();
+        for _ in 0..3 {
+            let file = File::options().write(true).open(image.path()).unwrap();
+            file.set_len(0).unwrap();
+            let line = guest.step();
+            assert_eq!((line.reads, line.writes, line.flush), ((1 << Round(last.round).writes()) - 1, 0, 0));
+            last = guest.step();
+            assert!(last.is_good(), "{last:?}");
+        }
+        let (_, said) = guest.quit();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains(image.path().to_str().unwrap()) && said.contains("read at sector"), "{said}");
+    }
+}
+
+/// A guest writes while the file system of its image has only so many pages `left` now and then.
+fn full_host(kind: Kind, cluster_size: &str, times: u64, left: impl Fn(&mut Random) -> u64 + Sync) {
+    if no_kvm() || no_qemu_img(kind) {
+        return;
+    }
+    let folder = folder(false);
+    let test = || {
+        if let Err(error) = own_tmpfs(folder.path()) {
+            return println!("skipped: a tmpfs can't be mounted: {error}");
+        }
+        let filler = folder.path().join("filler");
+        let image = Image::new(kind, folder.path(), cluster_size);
+        image.dig_holes();
+        let mut model = fail_at_times(
+            &image,
+            times,
+            |random, _| {
+                let free = statvfs(folder.path()).unwrap();
+                let left = left(random).min(free.f_bavail);
+                let filler = File::create(&filler).unwrap();
+                if free.f_bavail > left {
+                    let len = (free.f_bavail - left) * free.f_bsize;
+                    fallocate(&filler, FallocateFlags::empty(), 0, len).unwrap();
+                }
+            },
+            |_| fs::remove_file(&filler).unwrap(),
+        );
+        // What imago wants to give back takes room too, where the image has holes.
+        model.verify(&image.read(true)).unwrap();
+    };
+    // What mounts a thread has of its own, those that it starts have too. They are gone with it.
+    thread::scope(|scope| scope.spawn(test).join().unwrap());
+}
+
+/// Mounts a tmpfs that nobody sees but this thread, and what it starts.
+fn own_tmpfs(folder: &Path) -> rustix::io::Result<()> {
+    // SAFETY: The thread keeps its file descriptors.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS)? };
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount("tmpfs", folder, "tmpfs", MountFlags::empty(), c"size=96M")
+}
+
+/// A guest writes while the image must not be longer than `limit` says, by its present length, now and then.
+fn limited(kind: Kind, cluster_size: &str, limit: impl Fn(&mut Random, u64) -> u64) {
+    if no_kvm() || no_qemu_img(kind) {
+        return;
+    }
+    let folder = folder(false);
+    let image = Image::new(kind, folder.path(), cluster_size);
+    let set = |guest: &Stepped, current| {
+        prlimit(Some(guest.pid()), Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+    };
+    let mut model = fail_at_times(
+        &image,
+        6,
+        |random, guest| set(guest, Some(limit(random, fs::metadata(image.path()).unwrap().len()))),
+        |guest| set(guest, None),
+    );
+    model.verify(&image.read(false)).unwrap();
+}
+
+/// A guest writes, and so many times, from `begin` to `end`, fails to. Returns what the disk holds.
+fn fail_at_times(
+    image: &Image,
+    times: u64,
+    begin: impl Fn(&mut Random, &Stepped),
+    end: impl Fn(&Stepped),
+) -> Model {
+    let mut random = Random(number("NVMM_SEED", 1));
+    let mut guest = Stepped::start(&mut machine(image, ""), Model::new(image.is_filled()));
+    let (mut good, mut bad) = (0, 0);
+    for _ in 0..times {
+        begin(&mut random, &guest);
+        let failing = 1 + random.below(5);
+        let until = bad + failing;
+        for _ in 0..300 {
+            let line = guest.step();
+            assert_eq!(line.reads, 0);
+            *if line.is_good() { &mut good } else { &mut bad } += 1;
+            if bad == until {
+                break;
+            }
+        }
+        assert_eq!(bad, until, "the host did not fail");
+        end(&guest);
+        for _ in 0..5 {
+            let line = guest.step();
+            assert!(line.is_good(), "{line:?}");
+            good += 1;
+        }
+    }
+    let (model, said) = guest.quit();
+    assert!((1..=SAID).contains(&said.lines().count()), "{said}");
+    assert!(said.lines().all(|line| line.contains(image.path().to_str().unwrap())), "{said}");
+    println!("{:?}: {good} rounds were confirmed, {bad} failed", image.kind());
+    model
+}
+
 /// A folder for images: on a disk, or in memory, where much more happens in the time.
 fn folder(in_memory: bool) -> TempDir {
     let memory = Path::new("/dev/shm");
@@ -149,27 +326,6 @@ fn last_confirmed(journal: &Path) -> u64 {
         assert_eq!(content.map(|(at, _)| word(usize::try_from(at).unwrap())), content.map(|(_, word)| word));
     }
     round
-}
-
-/// What the guest says of a round: which of its writes, its flush and its reads failed, and which of the others read
-/// something else than was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Line {
-    round: u64,
-    writes: u64,
-    flush: u64,
-    reads: u64,
-    differing: u64,
-}
-
-impl Line {
-    fn parse(line: &str) -> Self {
-        let numbers: Vec<_> = line.split(' ').map(|number| u64::from_str_radix(number, 16)).collect();
-        let [Ok(round), Ok(writes), Ok(flush), Ok(reads), Ok(differing)] = numbers[..] else {
-            panic!("the guest says {line:?}");
-        };
-        Self { round, writes, flush, reads, differing }
-    }
 }
 
 /// Numbers that are the same in every run.

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Qcow2,
     /// A qcow2 image over a raw one.
     OverlayOfRaw,
+    /// A qcow2 image over a vmdk.
+    OverlayOfVmdk,
 }
 
 /// A disk that a test made.
@@ -47,13 +49,22 @@ impl Image {
                 fs::write(folder.join("base"), Model::base(true)).unwrap();
                 image.qemu_img(&[&create[..], &["-F", "raw", "-b", "base", "disk"]].concat());
             }
+            Kind::OverlayOfVmdk => {
+                fs::write(folder.join("raw"), Model::base(true)).unwrap();
+                image.qemu_img(&["convert", "-t", "unsafe", "-f", "raw", "-O", "vmdk", "raw", "base"]);
+                image.qemu_img(&[&create[..], &["-F", "vmdk", "-b", "base", "disk"]].concat());
+            }
         }
         image
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Whether it holds something from the start.
     pub(crate) fn is_filled(&self) -> bool {
-        self.kind == Kind::OverlayOfRaw
+        matches!(self.kind, Kind::OverlayOfRaw | Kind::OverlayOfVmdk)
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -64,6 +75,14 @@ impl Image {
     pub(crate) fn option(&self) -> String {
         let format = if self.kind == Kind::Raw { "raw" } else { "qcow2" };
         format!("path={},format={format}", self.path().display())
+    }
+
+    /// Gives back the space of zeros.
+    pub(crate) fn dig_holes(&self) {
+        let copy = self.folder.join("copy");
+        let copied = Command::new("cp").arg("--sparse=always").arg(self.path()).arg(&copy).status();
+        assert!(copied.unwrap().success());
+        fs::rename(copy, self.path()).unwrap();
     }
 
     /// The disk in it, once qemu-img has no objections to the image but, perhaps, `leaks`.
