@@ -131,3 +131,88 @@ fn unsafe_caching_is_said_aloud() {
         "nvmm: disk scratch: cache=unsafe: if this host stops, what the guest has written is lost\n"
     );
 }
+
+#[test]
+fn a_dry_run_says_what_the_disks_are_and_makes_nothing() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (raw, over) = (disk(folder.path(), "raw"), folder.path().join("over"));
+    let first =
+        format!("path={},overlay={},id=root,queues=2,iops=50,bw=1G,serial=S1", path(&raw), path(&over));
+    let second = disk(folder.path(), "second");
+    let options =
+        ["--dry-run", "--smp", "3", "--disk", &first, "--disk", &format!("{},readonly=on", path(&second))];
+    let output = run("hello", &options);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let disks = text.split("\nDisks\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let expected = format!(
+        "  root ({}): raw, 1 MiB, written to {}\n    \
+         2 queues of 256, aio=auto, cache=writeback, discard=on, direct=off, blocks of 512 (physical 4096), \
+         at most 50 requests/s, at most 1 GiB/s, serial 'S1'\n  \
+         {}: raw, 1 MiB, read-only\n    \
+         3 queues of 256, aio=auto, cache=writeback, discard=on, direct=off, blocks of 512 (physical 4096)",
+        path(&raw),
+        path(&over),
+        path(&second)
+    );
+    assert_eq!(disks, expected);
+    assert!(!over.exists());
+
+    let output = run("hello", &[&options[..], &["--json"]].concat());
+    let machine: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let disks = &machine["disks"];
+    assert_eq!((&disks[0]["format"], &disks[0]["size"]), (&"raw".into(), &(1 << 20).into()));
+    assert_eq!((&disks[0]["name"], &disks[0]["overlay"]), (&"root".into(), &path(&over).into()));
+    assert_eq!((&disks[1]["queues"], &disks[1]["read_only"]), (&3.into(), &true.into()));
+}
+
+#[test]
+fn an_overlay_takes_what_is_written() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (image, over) = (disk(folder.path(), "image"), folder.path().join("over"));
+    let before = std::fs::read(&image).unwrap();
+    for overlay in ["temp", path(&over)] {
+        let output = run("blk_write", &["--disk", &format!("path={},overlay={overlay}", path(&image))]);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let written = "near 0\nfar 0\nnear again 0\nflush 0\nread far 0\n";
+        assert_eq!(String::from_utf8_lossy(&output.stdout), written);
+        assert!(std::fs::read(&image).unwrap() == before);
+    }
+    assert!(over.exists());
+}
+
+#[test]
+fn what_can_only_be_known_of_an_open_disk() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let vmdk = folder.path().join("disk.vmdk");
+    let created = Command::new("qemu-img").args(["create", "-q", "-f", "vmdk", path(&vmdk), "1M"]).status();
+    if !created.as_ref().is_ok_and(std::process::ExitStatus::success) {
+        return println!("skipped: qemu-img: {created:?}");
+    }
+    let output = run("hello", &["--disk", &format!("{},direct=on", path(&vmdk))]);
+    assert_eq!(output.status.code(), Some(1));
+    let why = "vmdk images are read through the page cache; leave direct=on out";
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(stderr, format!("nvmm: disk {}: {why}\n", path(&vmdk)));
+
+    let output = run("hello", &["--disk", &format!("{},id=old", path(&vmdk))]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.starts_with("nvmm: disk old: vmdk images are never written to"), "{stderr}");
+
+    let raw = disk(folder.path(), "raw");
+    let output = run("hello", &["--disk", &format!("{},backing-root=/nowhere", path(&raw))]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.ends_with("a raw image names no other files; backing-root means nothing to it\n"),
+        "{stderr}"
+    );
+}

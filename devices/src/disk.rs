@@ -7,6 +7,7 @@ pub mod format;
 pub mod guard;
 pub mod info;
 mod lock;
+pub mod named;
 pub mod qcow2;
 pub mod raw;
 pub(crate) mod vectored;

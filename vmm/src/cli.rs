@@ -70,7 +70,7 @@ pub struct MachineArgs {
     #[arg(long, short, value_name = "SIZE", default_value = "512M")]
     pub memory: String,
 
-    /// Disk: PATH, or path=PATH[,KEY=VALUE]...; repeatable, in order. Keys: format=raw|qcow2|vmdk, backing-root=DIR, readonly=on, direct=on,
+    /// Disk: PATH, or path=PATH[,KEY=VALUE]...; repeatable, in order. Keys: format=raw|qcow2|vmdk, overlay=PATH|temp, backing-root=DIR, readonly=on, direct=on,
     /// cache=writeback|writethrough|unsafe, discard=on|off, aio=io_uring|threads, queues=N, queue-size=N, iops=N, bw=SIZE, serial=TEXT, id=NAME
     #[arg(long, value_name = "DISK")]
     pub disk: Vec<String>,

@@ -1,5 +1,7 @@
 //! The machine that would run, for `--dry-run`: read off the built machine, not off the options.
 
+mod disk;
+
 use std::fmt;
 
 use arch::{
@@ -9,10 +11,11 @@ use arch::{
 };
 use serde::Serialize;
 
+use self::disk::Disk;
 use crate::{
     config::{SerialConfig, VmConfig},
     host,
-    machine::Machine,
+    machine::{Machine, OpenDisk},
     size::Size,
 };
 
@@ -22,6 +25,7 @@ pub struct Description {
     kernel: Kernel,
     memory: Vec<Range>,
     devices: Vec<Device>,
+    disks: Vec<Disk>,
     cpu: Cpu,
 }
 
@@ -63,9 +67,9 @@ struct Cpu {
 }
 
 impl Description {
-    /// Describes `machine`, built from `config`.
+    /// Describes `machine`, built from `config` with `disks`.
     #[must_use]
-    pub fn new(config: &VmConfig, machine: &Machine) -> Self {
+    pub fn new(config: &VmConfig, machine: &Machine, disks: &[OpenDisk]) -> Self {
         let entry = &machine.kernel.entry;
         Self {
             kernel: Kernel {
@@ -84,6 +88,7 @@ impl Description {
             },
             memory: memory(machine),
             devices: devices(config, machine),
+            disks: disks.iter().map(Disk::new).collect(),
             cpu: Cpu {
                 spec: config.cpu.to_string(),
                 brand: machine.cpu.brand(),
@@ -186,6 +191,10 @@ impl fmt::Display for Description {
             let line =
                 format!("  {at:<12} {name:<24} {gsi:<7} {bar} {}", backend.as_deref().unwrap_or_default());
             writeln!(f, "{}", line.trim_end())?;
+        }
+        if !self.disks.is_empty() {
+            writeln!(f, "\nDisks")?;
+            self.disks.iter().try_for_each(|disk| write!(f, "{disk}"))?;
         }
         let Cpu { spec, brand, vcpus, topology, nesting, decisions, .. } = &self.cpu;
         writeln!(f, "\nCPU\n  {vcpus} x {spec}: {brand}\n  {topology}\n  nesting: {nesting}")?;

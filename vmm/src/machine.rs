@@ -29,7 +29,7 @@ use kvm_ioctls::VmFd;
 use thiserror::Error;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-pub use self::disks::{Disks, OpenDisk};
+pub use self::disks::{Disks, OpenDisk, OpenDiskError};
 use crate::{
     buses::{Buses, Doorbells},
     config::VmConfig,

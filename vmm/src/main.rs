@@ -65,11 +65,12 @@ fn run(args: &MachineArgs) -> Result<u8> {
     raise_descriptor_limit();
     let host = Host::open(&args.kvm)?;
     let vcpus = config.topology.vcpus();
-    let disks = config.disks.iter().map(|disk| OpenDisk::open(disk, vcpus)).collect::<Result<Vec<_>, _>>()?;
+    let open = if args.dry_run { OpenDisk::try_out } else { OpenDisk::open };
+    let disks = config.disks.iter().map(|disk| open(disk, vcpus)).collect::<Result<Vec<_>, _>>()?;
     if args.dry_run {
         let machine = Machine::build(&host, &config, &disks, Box::new(io::sink()))?;
         tell_unmet(&config, &machine);
-        print(&Description::new(&config, &machine), args.json)?;
+        print(&Description::new(&config, &machine, &disks), args.json)?;
         return Ok(0);
     }
     let mut told = false;

@@ -126,6 +126,17 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Disk>, OpenErr
     })
 }
 
+/// The format that [`open`] takes the image at `path` for, unless told one. Nothing is locked.
+///
+/// # Errors
+///
+/// There is no such file, or it can't be read.
+pub fn of(path: &Path) -> Result<Format, OpenError> {
+    let looks = looks(&Opened::look(path)?);
+    let looks = looks.map_err(|source| OpenError::Read { path: path.to_owned(), source })?;
+    Ok(looks.unwrap_or(Format::Raw))
+}
+
 /// What the file looks like; `None`: nothing special.
 pub(super) fn looks(opened: &Opened) -> io::Result<Option<Format>> {
     let mut start = [0; SECTOR_LEN];

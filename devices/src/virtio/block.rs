@@ -240,6 +240,14 @@ impl FromStr for Serial {
     }
 }
 
+/// As it was given.
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.split(|&byte| byte == 0).next().unwrap_or_default();
+        f.write_str(&String::from_utf8_lossy(bytes))
+    }
+}
+
 impl fmt::Debug for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0.escape_ascii())

@@ -153,6 +153,9 @@ fn queues_follow_the_write_cache() {
 fn serial_numbers() {
     assert_eq!("0123456789 123456789".parse::<Serial>().unwrap().0, *b"0123456789 123456789");
     assert_eq!("a".parse::<Serial>().unwrap().0, *b"a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    for text in ["", "a b", "0123456789 123456789"] {
+        assert_eq!(text.parse::<Serial>().unwrap().to_string(), text);
+    }
     assert_eq!("0123456789 1234567890".parse::<Serial>(), Err(SerialError::TooLong));
     assert_eq!("\u{e9}".parse::<Serial>(), Err(SerialError::NotAscii));
     assert_eq!("a\n".parse::<Serial>(), Err(SerialError::NotAscii));

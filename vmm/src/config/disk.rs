@@ -7,7 +7,11 @@ use std::{
 };
 
 use devices::{
-    disk::format::Format,
+    disk::{
+        format::{Format, OpenOptions},
+        qcow2::Overlay,
+        raw::DiskOptions,
+    },
     virtio::block::{BlockOptions, CacheMode, Engine, Serial},
 };
 use serde::{Deserialize, Deserializer, de};
@@ -27,6 +31,9 @@ pub struct DiskConfig {
     /// The image's format; without, it is looked at.
     #[serde(default)]
     pub format: Option<FormatName>,
+    /// Where what the guest writes goes; without, into the image.
+    #[serde(default, deserialize_with = "overlay")]
+    pub overlay: Option<Overlay>,
     /// Where files that the image names may be, besides its own folder.
     #[serde(default, rename = "backing-root")]
     pub backing_root: Option<PathBuf>,
@@ -130,6 +137,17 @@ impl DiskConfig {
         self.id.clone().unwrap_or_else(|| self.path.display().to_string())
     }
 
+    /// How its image is opened.
+    #[must_use]
+    pub fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            disk: DiskOptions { read_only: self.readonly, direct: self.direct },
+            format: self.format.map(Into::into),
+            backing_root: self.backing_root.clone(),
+            overlay: self.overlay.clone(),
+        }
+    }
+
     /// How many queues it has in a machine of `vcpus`.
     #[must_use]
     pub fn queues(&self, vcpus: u32) -> u16 {
@@ -156,6 +174,15 @@ impl DiskConfig {
         }
         if self.id.as_ref().is_some_and(String::is_empty) {
             return Some("id= needs a name; leave it out, and the disk is called by its path".to_owned());
+        }
+        if self.overlay.is_some() && self.readonly {
+            return Some(
+                "nothing is written to the overlay of a disk with readonly=on; leave one of them out"
+                    .to_owned(),
+            );
+        }
+        if self.overlay == Some(Overlay::File(self.path.clone())) {
+            return Some("the overlay is the disk itself; give a file that is there for it alone".to_owned());
         }
         if self.direct && self.format == Some(FormatName::Vmdk) {
             return Some("vmdk images are read through the page cache; leave direct=on out".to_owned());
@@ -207,6 +234,15 @@ fn default_queue_size() -> u16 {
 
 fn serial_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Serial, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+/// A file that is really called `temp` is `./temp`.
+fn overlay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Overlay>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "" => Err(de::Error::custom("overlay= needs a file, or temp for one that is gone at the end")),
+        "temp" => Ok(Some(Overlay::Temp)),
+        path => Ok(Some(Overlay::File(path.into()))),
+    }
 }
 
 fn iops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU64>, D::Error> {

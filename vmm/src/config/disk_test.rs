@@ -17,6 +17,7 @@ fn a_path_alone_has_the_documented_defaults() {
         DiskConfig {
             path: "vm.img".into(),
             format: None,
+            overlay: None,
             backing_root: None,
             readonly: false,
             direct: false,
@@ -48,6 +49,8 @@ fn every_key() {
     let disk = parse("path=a,format=qcow2,backing-root=/images,cache=writethrough,aio=threads");
     assert_eq!((disk.format, disk.backing_root), (Some(FormatName::Qcow2), Some("/images".into())));
     assert_eq!((disk.cache, disk.aio), (CacheMode::Writethrough, Engine::Threads));
+    assert_eq!(parse("a,overlay=temp").overlay, Some(Overlay::Temp));
+    assert_eq!(parse("a,overlay=./temp").overlay, Some(Overlay::File("./temp".into())));
     assert_eq!(parse("path=a,bw=1GiB").bw, NonZeroU64::new(1 << 30));
 }
 
@@ -86,6 +89,9 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("a,aio=native", "unknown variant `native`, expected one of `auto`, `io_uring`, `threads`"),
         ("a,discard=maybe", "unknown variant `maybe`"),
         ("a,id=", "id= needs a name"),
+        ("a,overlay=", "overlay= needs a file, or temp"),
+        ("a,overlay=temp,readonly=on", "nothing is written to the overlay of a disk with readonly=on"),
+        ("a,overlay=a", "the overlay is the disk itself"),
         ("a,format=vmdk,direct=on", "vmdk images are read through the page cache; leave direct=on out"),
         ("a,format=raw,backing-root=/b", "a raw image names no other files; leave backing-root out"),
     ];

@@ -8,15 +8,30 @@ use std::{
 use devices::{
     disk::{
         Disk,
-        format::{self, OpenError, OpenOptions},
-        raw::DiskOptions,
+        format::{self, Format, OpenError, OpenOptions},
+        named::Named,
+        qcow2::Overlay,
     },
-    virtio::block::{Block, BlockOptions, CacheMode, Counters, Limiter, Totals},
-    virtio::pci::VirtioPci,
+    virtio::{
+        block::{Block, BlockOptions, CacheMode, Counters, Limiter, Totals},
+        pci::VirtioPci,
+    },
 };
+use thiserror::Error;
 
 use super::lock;
 use crate::{config::DiskConfig, size::Size};
+
+/// Why a disk can't be used as asked.
+#[derive(Debug, Error)]
+pub enum OpenDiskError {
+    /// The image can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// `direct=on` for what was found to be a vmdk.
+    #[error("disk {0}: vmdk images are read through the page cache; leave direct=on out")]
+    DirectVmdk(String),
+}
 
 /// A disk's file, open and locked, and what was done with it. It outlives the machine's resets.
 #[derive(Clone, Debug)]
@@ -24,6 +39,7 @@ pub struct OpenDisk {
     /// What was asked for.
     pub config: DiskConfig,
     disk: Arc<dyn Disk>,
+    format: Format,
     options: BlockOptions,
 }
 
@@ -37,14 +53,37 @@ impl OpenDisk {
     /// # Errors
     ///
     /// There is no such disk, or it can't be used as asked.
-    pub fn open(config: &DiskConfig, vcpus: u32) -> Result<Self, OpenError> {
-        let open = OpenOptions {
-            disk: DiskOptions { read_only: config.readonly, direct: config.direct },
-            format: config.format.map(Into::into),
-            backing_root: config.backing_root.clone(),
-            overlay: None,
+    pub fn open(config: &DiskConfig, vcpus: u32) -> Result<Self, OpenDiskError> {
+        Self::open_by(&config.open_options(), config, vcpus)
+    }
+
+    /// Opens and locks the image for a machine that will not run: an overlay is not made.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenDisk::open`].
+    pub fn try_out(config: &DiskConfig, vcpus: u32) -> Result<Self, OpenDiskError> {
+        let mut options = config.open_options();
+        if let Some(Overlay::File(path)) = &options.overlay
+            && !path.exists()
+        {
+            options.overlay = Some(Overlay::Temp);
+        }
+        Self::open_by(&options, config, vcpus)
+    }
+
+    fn open_by(open: &OpenOptions, config: &DiskConfig, vcpus: u32) -> Result<Self, OpenDiskError> {
+        let mut disk = format::open(&config.path, open)?;
+        let format = match config.format {
+            Some(format) => format.into(),
+            None => format::of(&config.path)?,
         };
-        let disk = format::open(&config.path, &open)?;
+        if format == Format::Vmdk && config.direct {
+            return Err(OpenDiskError::DirectVmdk(config.name()));
+        }
+        if let Some(id) = &config.id {
+            disk = Arc::new(Named::new(id.clone(), disk));
+        }
         let queues = config.queues(vcpus);
         let limited = config.iops.is_some() || config.bw.is_some();
         let options = BlockOptions {
@@ -57,7 +96,7 @@ impl OpenDisk {
             limits: limited.then(|| Arc::new(Limiter::new(config.iops, config.bw))),
             counters: Arc::new(Counters::new(queues)),
         };
-        let opened = Self { config: config.clone(), disk, options };
+        let opened = Self { config: config.clone(), disk, format, options };
         opened.tell_surprises();
         Ok(opened)
     }
@@ -74,6 +113,21 @@ impl OpenDisk {
         self.options.counters.total()
     }
 
+    /// The image's format, as it was given or found.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The image.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// How it is a device.
+    pub(crate) fn options(&self) -> &BlockOptions {
+        &self.options
+    }
+
     /// A device of it.
     pub(super) fn device(&self) -> Block {
         Block::new(Arc::clone(&self.disk), &self.options)
@@ -82,7 +136,13 @@ impl OpenDisk {
     fn tell_surprises(&self) {
         let name = self.name();
         if self.disk.is_read_only() && !self.config.readonly {
-            log::warn!("disk {name}: images of its format are never written to, so it is read-only");
+            log::warn!(
+                "disk {name}: {} images are never written to, so it is read-only; overlay=PATH or overlay=temp takes what is written",
+                self.format.name()
+            );
+        }
+        if self.format == Format::Raw && self.config.backing_root.is_some() {
+            log::warn!("disk {name}: a raw image names no other files; backing-root means nothing to it");
         }
         if self.options.cache == CacheMode::Unsafe && !self.disk.is_read_only() {
             log::warn!("disk {name}: cache=unsafe: if this host stops, what the guest has written is lost");
@@ -113,12 +173,12 @@ impl Disks {
     pub(crate) fn measure(&self) {
         let mut grown = false;
         for (disk, function) in &self.0 {
-            let before = disk.disk.size();
+            let before = disk.disk().size();
             if let Err(error) = lock(function).measure() {
                 log::warn!("disk {}: it can't be measured: {error}", disk.name());
                 continue;
             }
-            let after = disk.disk.size();
+            let after = disk.disk().size();
             if after != before {
                 grown = true;
                 log::info!("disk {}: it has grown from {} to {}", disk.name(), Size(before), Size(after));

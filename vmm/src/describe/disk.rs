@@ -1,0 +1,123 @@
+//! A disk that the machine would have, for `--dry-run`.
+
+use std::{fmt, path::PathBuf};
+
+use devices::{
+    disk::{format::OpenOptions, info, qcow2::Overlay},
+    virtio::block::{CacheMode, Engine},
+};
+use serde::Serialize;
+
+use crate::{machine::OpenDisk, size::Size};
+
+/// A disk in words.
+#[derive(Debug, Serialize)]
+pub(super) struct Disk {
+    /// What messages call it.
+    name: String,
+    path: PathBuf,
+    /// As it was given, or found.
+    format: &'static str,
+    /// Where what is written goes: a file, or `temp`.
+    overlay: Option<PathBuf>,
+    /// What it is a difference to, and so on.
+    over: Vec<PathBuf>,
+    size: u64,
+    logical_block_size: u32,
+    physical_block_size: u32,
+    read_only: bool,
+    direct: bool,
+    cache: &'static str,
+    discard: bool,
+    aio: &'static str,
+    queues: u16,
+    queue_size: u16,
+    /// Requests a second.
+    iops: Option<u64>,
+    /// Bytes a second.
+    bw: Option<u64>,
+    serial: String,
+}
+
+impl Disk {
+    pub(super) fn new(open: &OpenDisk) -> Self {
+        let (config, options, disk) = (&open.config, open.options(), open.disk());
+        let image = OpenOptions { overlay: None, ..config.open_options() };
+        let chain = info::look(&config.path, &image).map(|info| info.links);
+        let over = chain.unwrap_or_default().into_iter().skip(1).map(|link| link.path);
+        let block = disk.block_size();
+        Self {
+            name: open.name(),
+            path: config.path.clone(),
+            format: open.format().name(),
+            overlay: config.overlay.as_ref().map(|overlay| match overlay {
+                Overlay::Temp => "temp".into(),
+                Overlay::File(path) => path.clone(),
+            }),
+            over: over.collect(),
+            size: disk.size(),
+            logical_block_size: block.logical,
+            physical_block_size: block.physical,
+            read_only: disk.is_read_only(),
+            direct: config.direct,
+            cache: match options.cache {
+                CacheMode::Writeback => "writeback",
+                CacheMode::Writethrough => "writethrough",
+                CacheMode::Unsafe => "unsafe",
+            },
+            discard: options.discard,
+            aio: match options.engine {
+                Engine::Auto => "auto",
+                Engine::IoUring => "io_uring",
+                Engine::Threads => "threads",
+            },
+            queues: options.queues,
+            queue_size: options.queue_size,
+            iops: config.iops.map(Into::into),
+            bw: config.bw.map(Into::into),
+            serial: options.serial.to_string(),
+        }
+    }
+}
+
+/// Two lines: the image, and the device that it is.
+impl fmt::Display for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, path, format, overlay, over, size, read_only, direct, cache, discard, aio, .. } =
+            self;
+        let Self { logical_block_size, physical_block_size, queues, queue_size, iops, bw, serial, .. } = self;
+        match path.display().to_string() {
+            path if path == *name => write!(f, "  {path}")?,
+            path => write!(f, "  {name} ({path})")?,
+        }
+        write!(f, ": {format}, {}", Size(*size))?;
+        if *read_only {
+            write!(f, ", read-only")?;
+        }
+        for path in over {
+            write!(f, ", over {}", path.display())?;
+        }
+        if let Some(overlay) = overlay {
+            write!(f, ", written to {}", overlay.display())?;
+        }
+        let plural = if *queues == 1 { "" } else { "s" };
+        write!(f, "\n    {queues} queue{plural} of {queue_size}, aio={aio}, cache={cache}")?;
+        let (discard, direct) = (on(*discard), on(*direct));
+        write!(f, ", discard={discard}, direct={direct}")?;
+        write!(f, ", blocks of {logical_block_size} (physical {physical_block_size})")?;
+        if let Some(iops) = iops {
+            write!(f, ", at most {iops} requests/s")?;
+        }
+        if let Some(bw) = bw {
+            write!(f, ", at most {}/s", Size(*bw))?;
+        }
+        if !serial.is_empty() {
+            write!(f, ", serial '{serial}'")?;
+        }
+        writeln!(f)
+    }
+}
+
+fn on(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
