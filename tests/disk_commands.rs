@@ -359,6 +359,8 @@ fn an_interrupted_copy_leaves_nothing() {
             thread::sleep(Duration::from_millis(10));
         }
         assert!(!images.names().contains(&"copy".to_owned()));
+        kill_process(Pid::from_child(&convert.0), Signal::USR1).unwrap();
+        support::expect(convert.0.stderr.as_mut().unwrap(), " % of it is done\n");
         kill_process(Pid::from_child(&convert.0), signal).unwrap();
         assert_eq!(convert.status(), Some(status));
         let mut stderr = String::new();

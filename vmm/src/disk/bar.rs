@@ -12,6 +12,8 @@ use crate::terminal;
 const TICK: Duration = Duration::from_millis(100);
 /// The parts of the bar.
 const PARTS: usize = 24;
+/// Takes away what the line shows.
+const CLEAR: &str = "\r\x1b[K";
 
 /// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +64,28 @@ impl Bar {
         }
     }
 
+    /// Says how many bytes are done, to somebody who asks, however it is shown.
+    pub(super) fn answer(&self, done: u64) {
+        let percent = self.parts(done, 100);
+        let _ = writeln!(
+            io::stderr(),
+            "{}nvmm: {percent} % of it is done",
+            if self.drawn.is_some() { CLEAR } else { "" }
+        );
+    }
+
+    /// How many of so many parts are done with the first `done` bytes.
+    fn parts(&self, done: u64, parts: u64) -> u64 {
+        let parts_done = u128::from(done) * u128::from(parts) / u128::from(self.size.max(1));
+        u64::try_from(parts_done).unwrap_or(parts)
+    }
+
     /// What to write, if there is anything new.
     fn draw(&mut self, done: u64, copied: u64, now: Instant) -> Option<String> {
-        let parts_of =
-            |parts: u64| u64::try_from(u128::from(done) * u128::from(parts) / u128::from(self.size.max(1)));
         match self.shown {
             Shown::Not => None,
             Shown::Tenths => {
-                let tenths = parts_of(10).ok()?;
+                let tenths = self.parts(done, 10);
                 if tenths <= self.tenths {
                     return None;
                 }
@@ -82,8 +98,8 @@ impl Bar {
                     return None;
                 }
                 self.drawn = Some(now);
-                let percent = parts_of(100).ok()?;
-                let full = usize::try_from(parts_of(PARTS as u64).ok()?).ok()?.min(PARTS);
+                let percent = self.parts(done, 100);
+                let full = usize::try_from(self.parts(done, PARTS as u64)).unwrap_or(PARTS).min(PARTS);
                 let taken = now.saturating_duration_since(self.start);
                 let line = format!(
                     "{percent:3} % [{}{}] {}{}",
@@ -94,7 +110,7 @@ impl Bar {
                 );
                 // It must not wrap, or it would not be drawn over.
                 let line: String = line.trim_end().chars().take(columns.saturating_sub(1)).collect();
-                Some(format!("\r\x1b[K{line}"))
+                Some(format!("{CLEAR}{line}"))
             }
         }
     }
@@ -103,7 +119,7 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         if self.drawn.is_some() {
-            let _ = io::stderr().write_all(b"\r\x1b[K");
+            let _ = io::stderr().write_all(CLEAR.as_bytes());
         }
     }
 }

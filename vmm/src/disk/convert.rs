@@ -123,11 +123,12 @@ impl Conversion<'_> {
         let mut bar = Bar::new(self.shown, size, Instant::now());
         let copied = copy(&*from, &*to, |done, copied| {
             bar.tell(done, copied);
-            signals
-                .next()
-                .map(|signal| signal.number)
-                .filter(|&signal| !is_ignored(signal))
-                .map_or(Ok(()), Err)
+            match signals.next().map(|signal| signal.number) {
+                Some(libc::SIGUSR1) => bar.answer(done),
+                Some(signal) if !is_ignored(signal) => return Err(signal),
+                _ => {}
+            }
+            Ok(())
         });
         let path = || self.to.to_owned();
         match copied {
