@@ -107,7 +107,7 @@ enum DiskCommand {
         /// Replace a file that is there, once the copy is whole
         #[arg(long)]
         force: bool,
-        /// Tell of every tenth of the work; on a terminal it is shown anyway
+        /// Tell of every tenth of the work; on a terminal it is shown anyway, and SIGUSR1 always asks
         #[arg(long, short)]
         progress: bool,
         /// Show no progress

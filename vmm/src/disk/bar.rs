@@ -94,7 +94,8 @@ impl Bar {
             }
             Shown::Line(columns) => {
                 let is_due = self.drawn.is_none_or(|drawn| now.saturating_duration_since(drawn) >= TICK);
-                if !is_due {
+                // The end stays while all of it goes to the medium.
+                if !is_due && done < self.size {
                     return None;
                 }
                 self.drawn = Some(now);

@@ -22,6 +22,7 @@ fn a_terminal_has_one_line() {
         bar.draw(GIB, GIB / 4, after(8000)).unwrap(),
         "\r\x1b[K100 % [########################] 32 MiB/s, 0 s left"
     );
+    assert!(bar.draw(GIB, GIB / 4, after(8001)).is_some(), "the end is always shown");
     let mut narrow = Bar::new(Shown::Line(20), GIB, start);
     let line = narrow.draw(GIB, GIB, after(1000)).unwrap();
     assert_eq!(line.trim_start_matches("\r\x1b[K").chars().count(), 19);
