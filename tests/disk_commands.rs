@@ -232,6 +232,47 @@ fn created_images_hold_zeros_or_their_base() {
 }
 
 #[test]
+fn images_grow_with_zeros() {
+    let Some(images) = Images::new() else { return };
+    images.raw("raw", 48 * MIB + 512);
+    images.qemu_img("convert -t unsafe -f raw -O qcow2 -o compat=0.10 raw v2.qcow2");
+    images.qemu_img("convert -t unsafe -f raw -O qcow2 raw v3.qcow2");
+    images.qemu_img("create -f qcow2 -b v3.qcow2 -F qcow2 over.qcow2 20M");
+    let mut over = fs::read(images.path("raw")).unwrap();
+    over.truncate(20 << 20);
+    over.resize(100 << 20, 0);
+    for (size, bytes) in [("99M", 99 * MIB), ("100M", 100 * MIB)] {
+        for name in ["raw", "v2.qcow2", "v3.qcow2", "over.qcow2"] {
+            images.prints(&format!("resize {name} {size}"));
+        }
+        assert_eq!(fs::metadata(images.path("raw")).unwrap().len(), bytes);
+    }
+    for name in ["v2.qcow2", "v3.qcow2"] {
+        images.sound(name);
+        images.qemu_img(&format!("compare -f raw -F qcow2 raw {name}"));
+    }
+    images.sound("over.qcow2");
+    images.prints("convert over.qcow2 whole");
+    assert!(fs::read(images.path("whole")).unwrap() == over);
+
+    images.prints("resize raw +1M");
+    assert_eq!(fs::metadata(images.path("raw")).unwrap().len(), 101 * MIB);
+    for name in ["raw", "v3.qcow2"] {
+        images.refused(
+            &format!("resize {name} 10M"),
+            1,
+            &["would cut off its end", "qemu-img resize --shrink"],
+        );
+        images.refused(&format!("resize {name} +5"), 1, &["a multiple of 512"]);
+    }
+    images.qemu_img("create -f vmdk disk.vmdk 10M");
+    images.refused("resize disk.vmdk 20M", 1, &["disk.vmdk is a vmdk", "nvmm disk convert"]);
+    images.refused("resize -f qcow2 raw 200M", 1, &["doesn't begin as qcow2 images do"]);
+    images.refused("resize none 200M", 1, &["disk none does not exist"]);
+    images.refused("resize /dev/null 200M", 1, &["/dev/null is neither a file nor a block device"]);
+}
+
+#[test]
 fn bases_elsewhere() {
     let Some(images) = Images::new() else { return };
     for folder in ["bases", "tops"] {

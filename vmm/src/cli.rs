@@ -34,7 +34,7 @@ pub enum Command {
     Cpu(crate::cpu::CpuArgs),
     /// Say whether guests, and guests of guests, can run here, and if not, why and what to do
     Check(crate::check::CheckArgs),
-    /// Show, convert and create disk images
+    /// Show, convert, create and resize disk images
     Disk(crate::disk::DiskArgs),
 }
 

@@ -9,6 +9,7 @@ mod convert;
 mod copy;
 mod create;
 mod info;
+mod resize;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use bar::Shown;
 use convert::{Conversion, Converted};
 use create::{Base, Created, Creation, Kind};
 use info::Report;
+use resize::{Growth, resize};
 
 /// What `nvmm disk info --help` says of exit statuses.
 const INFO_STATUS: &str = "\
@@ -69,7 +71,7 @@ pub enum UsageError {
     },
 }
 
-/// Show, convert and create disk images
+/// Show, convert, create and resize disk images
 #[derive(Debug, clap::Args)]
 pub struct DiskArgs {
     #[command(subcommand)]
@@ -144,9 +146,20 @@ enum DiskCommand {
         #[arg(long, value_name = "N")]
         cluster_size: Option<Amount>,
     },
+    /// Make an image larger; what is added reads as zeros
+    Resize {
+        /// The image; nobody may be using it
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        /// Its new size: bytes, or a number with K, M, G, T; +SIZE is so much more
+        #[arg(value_name = "SIZE")]
+        size: Growth,
+        #[command(flatten)]
+        source: SourceArgs,
+    },
 }
 
-/// How to open an image that is only read.
+/// How to open an image.
 #[derive(Debug, clap::Args)]
 struct SourceArgs {
     /// Its format [default: by its first bytes, raw if they are nothing else's]
@@ -229,6 +242,10 @@ pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
                     "nvmm: {path} is made; its base is elsewhere, so it opens with backing-root={folder}"
                 );
             }
+            Ok(0)
+        }
+        DiskCommand::Resize { path, size, source } => {
+            resize(path, source.format.map(Format::from), source.backing_root.as_deref(), *size)?;
             Ok(0)
         }
     }

@@ -5,6 +5,7 @@
 
 mod chain;
 pub mod create;
+pub mod grow;
 pub(super) mod look;
 mod overlay;
 mod references;

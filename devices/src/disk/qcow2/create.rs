@@ -149,7 +149,7 @@ impl CreateOptions {
 }
 
 /// Whether a disk of `size` bytes has few enough clusters.
-fn check_size(size: u64, cluster_size: u32) -> Result<(), CreateError> {
+pub(super) fn check_size(size: u64, cluster_size: u32) -> Result<(), CreateError> {
     let cluster = u64::from(cluster_size);
     // A table of the second level is a cluster of eight-byte entries, and so has one of the first.
     let most = (MAX_L1_LEN / 8 * (cluster / 8)).saturating_mul(cluster).min(i64::MAX.unsigned_abs());

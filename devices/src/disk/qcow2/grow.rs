@@ -1,0 +1,122 @@
+//! Making an image larger.
+
+use std::{
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use imago::format::PreallocateMode;
+use vm_memory::VolatileSlice;
+
+use super::{
+    super::{Disk, guard::facts::Qcow2Facts, info::Details, raw::Opened},
+    Qcow2Disk, Qcow2Error, Qcow2Options,
+    create::{self, CreateError},
+    look,
+};
+
+/// Why an image keeps its size.
+#[derive(Debug, thiserror::Error)]
+pub enum GrowError {
+    /// It can't be opened, or not for writing.
+    #[error(transparent)]
+    Open(#[from] Qcow2Error),
+    /// No disk can have this size.
+    #[error(transparent)]
+    Size(#[from] CreateError),
+    /// It would lose its end.
+    #[error("disk {} has {from} bytes, and {to} are less", path.display())]
+    Smaller {
+        /// The image.
+        path: PathBuf,
+        /// Its size.
+        from: u64,
+        /// The size that was asked for.
+        to: u64,
+    },
+    /// A snapshot of version 2 has the size of the image, whatever that is later.
+    #[error(
+        "disk {path} has snapshots, which in version 2 don't record their size; \
+         make it version 3 first: qemu-img amend -o compat=1.1 {path}",
+        path = .0.display()
+    )]
+    Snapshots(PathBuf),
+    /// What is below would come to light, and version 2 has no way to say that it is zeros.
+    #[error(
+        "disk {path} is less than the one below, whose end would show; \
+         make it version 3 first: qemu-img amend -o compat=1.1 {path}",
+        path = .0.display()
+    )]
+    Hidden(PathBuf),
+    /// The host failed.
+    #[error("disk {} can't be written", path.display())]
+    Write {
+        /// The image.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+}
+
+/// Gives the image at `path` `size` bytes, of which those that it did not have are zeros, whatever is below it. It is on
+/// stable storage when this returns.
+///
+/// # Errors
+///
+/// It can't be opened for writing, by [`Qcow2Disk::open`]; the size is impossible, or less than it has; the host failed.
+/// It has its old size then, or one between the two.
+pub fn grow(path: &Path, size: u64, backing_root: Option<&Path>) -> Result<(), GrowError> {
+    let options =
+        Qcow2Options { backing_root: backing_root.map(Path::to_path_buf), ..Qcow2Options::default() };
+    let disk = Qcow2Disk::open(path, &options)?;
+    let (facts, below) = below(path, backing_root)?;
+    let from = disk.size();
+    if size < from {
+        return Err(GrowError::Smaller { path: path.to_owned(), from, to: size });
+    }
+    if facts.version == 2 && facts.snapshots > 0 {
+        return Err(GrowError::Snapshots(path.to_owned()));
+    }
+    let cluster_size = facts.cluster_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(1);
+    create::check_size(size, cluster_size)?;
+
+    // What was behind the end may hold anything: the rest of its cluster, and what is below and was out of sight.
+    let tail = from.next_multiple_of(cluster_size.into()).min(size);
+    let grow = |to, mode| disk.attempt(|| disk.image.resize_grow(to, mode));
+    let grown = match facts.version {
+        // It has no clusters of zeros.
+        2 if below > from => return Err(GrowError::Hidden(path.to_owned())),
+        2 => grow(size, PreallocateMode::None).and_then(|()| write_zeros(&disk, from..tail)),
+        _ => grow(tail.max(below).min(size), PreallocateMode::Zero)
+            // Or what the first step takes and the second gives back would never be seen as given back.
+            .and_then(|()| disk.flush())
+            .and_then(|()| grow(size, PreallocateMode::None)),
+    };
+    grown.and_then(|()| disk.flush()).map_err(|source| GrowError::Write { path: path.to_owned(), source })
+}
+
+/// Writes zeros, at most a cluster of them.
+fn write_zeros(disk: &Qcow2Disk, range: Range<u64>) -> io::Result<()> {
+    let mut zeros = vec![0; usize::try_from(range.end - range.start).map_err(io::Error::other)?];
+    disk.write_at(&[VolatileSlice::from(&mut zeros[..])], range.start)
+}
+
+/// What the header of the image at `path` says, and the size of what is below it.
+fn below(path: &Path, root: Option<&Path>) -> Result<(Qcow2Facts, u64), GrowError> {
+    let opened = Opened::look(path).map_err(Qcow2Error::from)?;
+    let (links, wrong) = look::look(path, &opened, root);
+    wrong.map_or(Ok(()), Err)?;
+    let mut links = links.into_iter();
+    match links.next().map(|link| link.details) {
+        Some(Details::Qcow2(Some(facts))) => {
+            Ok((facts, links.next().and_then(|link| link.size).unwrap_or(0)))
+        }
+        // It opened, so it has a header.
+        _ => Ok((Qcow2Facts::default(), 0)),
+    }
+}
+
+#[cfg(test)]
+#[path = "grow_test.rs"]
+mod tests;

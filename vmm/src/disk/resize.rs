@@ -1,0 +1,149 @@
+//! `nvmm disk resize`.
+
+use std::{
+    fs, io,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use devices::disk::{
+    SECTOR_SIZE,
+    format::{self, Format, OpenError, OpenOptions},
+    info::{LinkInfo, look},
+    qcow2::grow::{GrowError, grow},
+    raw::DiskOptions,
+};
+
+use super::amount::{Amount, AmountError};
+
+/// A size to come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// `10G`.
+    To(Amount),
+    /// `+10G`.
+    By(Amount),
+}
+
+/// Why an image keeps its size.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ResizeError {
+    /// It can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It is qcow2, and can't be larger.
+    #[error(transparent)]
+    Qcow2(#[from] GrowError),
+    /// A vmdk.
+    #[error("{} is a vmdk, which nvmm only reads; nvmm disk convert makes an image that can be resized", .0.display())]
+    Vmdk(PathBuf),
+    /// A device.
+    #[error("{} is a device; only files can be resized", .0.display())]
+    Device(PathBuf),
+    /// Smaller than it is.
+    #[error(
+        "{} has {from} bytes, and {to} would cut off its end, which nvmm does not do; qemu-img resize --shrink does",
+        path.display()
+    )]
+    Smaller {
+        /// The image.
+        path: PathBuf,
+        /// Its size.
+        from: u64,
+        /// The size that was asked for.
+        to: u64,
+    },
+    /// No whole sectors, or no number.
+    #[error("a disk can't have {0} bytes; give it a multiple of 512")]
+    Size(u128),
+    /// The host failed.
+    #[error("{} can't have {}", path.display(), Amount(*size))]
+    Host {
+        /// The image.
+        path: PathBuf,
+        /// The size that was asked for.
+        size: u64,
+        /// What the host said.
+        source: io::Error,
+    },
+}
+
+impl FromStr for Growth {
+    type Err = AmountError;
+
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        match text.strip_prefix('+') {
+            Some(more) => more.parse().map(Self::By),
+            None => text.parse().map(Self::To),
+        }
+    }
+}
+
+impl Growth {
+    /// The size that one of `from` comes to.
+    fn from(self, from: u64) -> Result<u64, ResizeError> {
+        let to = match self {
+            Self::To(Amount(to)) => u128::from(to),
+            Self::By(Amount(more)) => u128::from(from) + u128::from(more),
+        };
+        let size = u64::try_from(to).ok().filter(|size| size.is_multiple_of(SECTOR_SIZE));
+        size.filter(|&size| i64::try_from(size).is_ok()).ok_or(ResizeError::Size(to))
+    }
+}
+
+/// Makes the image at `path` larger.
+pub(super) fn resize(
+    path: &Path,
+    format: Option<Format>,
+    root: Option<&Path>,
+    growth: Growth,
+) -> Result<(), ResizeError> {
+    let format = match format {
+        Some(format) => format,
+        None => look(path, &OpenOptions::default())?.links.first().map_or(Format::Raw, LinkInfo::format),
+    };
+    match format {
+        Format::Raw => resize_raw(path, growth),
+        Format::Qcow2 => resize_qcow2(path, root, growth),
+        Format::Vmdk => Err(ResizeError::Vmdk(path.to_owned())),
+    }
+}
+
+fn resize_raw(path: &Path, growth: Growth) -> Result<(), ResizeError> {
+    let disk = format::open(path, &OpenOptions { format: Some(Format::Raw), ..OpenOptions::default() })?;
+    if fs::metadata(path).is_ok_and(|it| it.file_type().is_block_device()) {
+        return Err(ResizeError::Device(path.to_owned()));
+    }
+    let (from, to) = (disk.size(), growth.from(disk.size())?);
+    check(path, from, to)?;
+    let failed = |source| ResizeError::Host { path: path.to_owned(), size: to, source };
+    for file in disk.files() {
+        file.set_len(to).and_then(|()| file.sync_all()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn resize_qcow2(path: &Path, root: Option<&Path>, growth: Growth) -> Result<(), ResizeError> {
+    let from = {
+        let options = OpenOptions {
+            disk: DiskOptions { read_only: true, direct: false },
+            format: Some(Format::Qcow2),
+            backing_root: root.map(Path::to_path_buf),
+            overlay: None,
+        };
+        format::open(path, &options)?.size()
+    };
+    let to = growth.from(from)?;
+    check(path, from, to)?;
+    Ok(grow(path, to, root)?)
+}
+
+fn check(path: &Path, from: u64, to: u64) -> Result<(), ResizeError> {
+    let path = path.to_owned();
+    if to < from { Err(ResizeError::Smaller { path, from, to }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+#[path = "resize_test.rs"]
+mod tests;
