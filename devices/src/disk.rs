@@ -120,7 +120,8 @@ pub trait Disk: Send + Sync + Debug {
     /// The host's.
     fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent>;
 
-    /// The files that hold the disk's bytes where the guest sees them, for [`Disk::file_for`].
+    /// The files that hold the disk's bytes where the guest sees them, for [`Disk::file_for`]. They are one file, opened
+    /// more than once perhaps: to sync the first of them is to flush the disk.
     fn files(&self) -> Vec<&File> {
         Vec::new()
     }

@@ -15,6 +15,7 @@ use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 
 use crate::check;
+use crate::disks;
 use crate::facts::Facts;
 use crate::judge;
 use crate::models;
@@ -59,6 +60,10 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         // What needs it too has no outcome.
         Err(error) => say(pid1, outcome::RESETS, Err(error)),
     }
+    // It is the same with both, and quicker with SVM.
+    if virt == Virt::Svm {
+        say(pid1, outcome::DISKS, disks::run(&pid1.manifest, &image));
+    }
     for asked in topology::asked(virt)? {
         let found = Guest { cpu: asked.cpu, smp: asked.smp, ..Guest::default() }.run(&pid1.manifest, &image);
         say(pid1, asked.name, found.and_then(|(_, facts)| topology::judge(virt, asked.counts, &facts.cpus)));
@@ -97,6 +102,8 @@ pub(crate) struct Guest {
     pub(crate) cpu: &'static str,
     pub(crate) smp: &'static str,
     pub(crate) scenario: &'static str,
+    /// Options of its other disks.
+    pub(crate) disks: Vec<String>,
 }
 
 impl Default for Guest {
@@ -107,6 +114,7 @@ impl Default for Guest {
             cpu: "host-passthrough",
             smp: "2",
             scenario: scenario::LOOK,
+            disks: Vec::new(),
         }
     }
 }
@@ -114,6 +122,16 @@ impl Default for Guest {
 impl Guest {
     /// Runs it until it powers off; gives what it left.
     pub(crate) fn run(&self, manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record, Facts)> {
+        self.run_and_hear(manifest, image, &mut |_, _| Ok(()))
+    }
+
+    /// The same, and has each line of text heard, with the process id of its nvmm.
+    pub(crate) fn run_and_hear(
+        &self,
+        manifest: &Manifest,
+        image: &Memfd,
+        hear: &mut dyn FnMut(&str, u32) -> anyhow::Result<()>,
+    ) -> anyhow::Result<(Record, Facts)> {
         let disk = Memfd::new(c"disk").context("making the disk")?;
         OpenOptions::new()
             .write(true)
@@ -129,13 +147,20 @@ impl Guest {
             .args(["--cpu", self.cpu, "--memory", self.memory, "--smp", self.smp])
             .arg("--disk")
             .arg(disk.path());
+        for disk in &self.disks {
+            command.args(["--disk", disk]);
+        }
         let mut child = Child::spawn(command).context("starting nvmm")?;
+        let nvmm = child.id();
 
         let mut failure = None;
         let mut tail = VecDeque::new();
         relay(&mut child, 1, None, &mut |line| match &line.said {
             Said::Fail(_, why) => failure = Some(why.clone()),
             Said::Text(text) => {
+                if let Err(error) = hear(text, nvmm) {
+                    failure.get_or_insert(format!("{error:#}"));
+                }
                 tail.push_back(format!("\n{text}"));
                 tail.drain(..tail.len().saturating_sub(TAIL));
             }

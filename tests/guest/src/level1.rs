@@ -19,6 +19,7 @@ use vmm::nest::report::Said;
 
 use crate::check;
 use crate::cpuid::Cpu;
+use crate::disks;
 use crate::facts::Facts;
 use crate::level0::NVMM;
 use crate::level2;
@@ -33,7 +34,7 @@ const SPIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/spin"));
 const POWER_OFF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/power_off"));
 
 /// What does not come in this time never will, even on a slow emulator.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Does what the kernel command line says.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
@@ -64,6 +65,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             record.ran_level_2 = true;
             record.check = Some(check::run()?);
         }
+        scenario::DISKS => record.disks = disks::use_them(pid1)?,
         scenario::NEST | scenario::NEST_LINUX => match kvm {
             Ok(()) => {
                 record.parameters = kvm_parameters()?;

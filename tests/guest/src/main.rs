@@ -10,6 +10,7 @@
 mod check;
 #[path = "../../support/cpuid.rs"]
 mod cpuid;
+mod disks;
 mod facts;
 mod host;
 mod judge;

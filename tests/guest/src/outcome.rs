@@ -18,15 +18,27 @@ pub(crate) const THREADS: &str = "L1 has two sockets of three cores of two threa
 pub(crate) const DIES: &str = "L1 has three dies of a core of two threads";
 pub(crate) const RESETS: &str = "L1 works after five resets while an L2 ran";
 pub(crate) const PVH: &str = "L1 from a vmlinux, by PVH";
+pub(crate) const DISKS: &str = "L1's Linux uses disks of every kind";
 pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
 
 /// The tests on a host with `virt`.
 pub(crate) fn planned(virt: Virt) -> Vec<String> {
     let first: &[&str] = match virt {
         Virt::Vmx => &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, RESETS, DIES],
-        Virt::Svm => {
-            &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, SVM_LEAF, SMP, RESETS, THREADS, DIES, PVH, HIGH_MEMORY]
-        }
+        Virt::Svm => &[
+            CHECK_HOST,
+            CHECK_GUEST,
+            FLAGS,
+            CPUID,
+            SVM_LEAF,
+            SMP,
+            RESETS,
+            DISKS,
+            THREADS,
+            DIES,
+            PVH,
+            HIGH_MEMORY,
+        ],
     };
     let first = first.iter().copied().map(str::to_owned);
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()

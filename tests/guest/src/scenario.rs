@@ -11,6 +11,7 @@ use arch::cpu::cpuid::Cpuid;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
+use crate::disks::DiskFacts;
 use crate::facts::Facts;
 
 /// The kernel parameter that names level 1's scenario.
@@ -24,6 +25,9 @@ pub(crate) const RESETS: &str = "resets";
 pub(crate) const NEST: &str = "nest";
 /// The same with Linux as level 2.
 pub(crate) const NEST_LINUX: &str = "nest-linux";
+
+/// It uses the disks that it was given besides its own.
+pub(crate) const DISKS: &str = "disks";
 
 /// Bytes of the disk.
 pub(crate) const DISK_LEN: u64 = 64 << 10;
@@ -45,6 +49,8 @@ pub(crate) struct Record {
     pub(crate) check: Option<Check>,
     /// What KVM's module said instead of loading.
     pub(crate) refusal: Option<String>,
+    /// What it knew of its other disks.
+    pub(crate) disks: Vec<DiskFacts>,
     /// The parameters of KVM's module.
     pub(crate) parameters: BTreeMap<String, String>,
 }

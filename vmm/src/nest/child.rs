@@ -63,6 +63,11 @@ impl Child {
         Ok(Self { process, output, pending: Vec::new() })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The next line of its output.
     pub fn line(&mut self, deadline: Option<Instant>) -> io::Result<Output> {
         loop {
