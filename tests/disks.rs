@@ -132,6 +132,20 @@ fn unsafe_caching_is_said_aloud() {
     );
 }
 
+/// The ring is for disks whose bytes are in one file as the guest sees them.
+#[test]
+fn an_engine_that_does_not_fit_is_said() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let image = disk(folder.path(), "image");
+    let option = format!("path={},overlay=temp,aio=io_uring,id=top", path(&image));
+    let output = run("blk_write", &["--disk", &option]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(stderr, "nvmm: disk top: io_uring is for raw disks; on others threads do the I/O\n");
+}
+
 #[test]
 fn a_dry_run_says_what_the_disks_are_and_makes_nothing() {
     if no_kvm() {

@@ -13,7 +13,7 @@ use devices::{
         qcow2::Overlay,
     },
     virtio::{
-        block::{Block, BlockOptions, CacheMode, Counters, Limiter, Totals},
+        block::{Block, BlockOptions, CacheMode, Counters, Engine, Limiter, Totals, check_io_uring},
         pci::VirtioPci,
     },
 };
@@ -31,6 +31,9 @@ pub enum OpenDiskError {
     /// `direct=on` for what was found to be a vmdk.
     #[error("disk {0}: vmdk images are read through the page cache; leave direct=on out")]
     DirectVmdk(String),
+    /// `aio=io_uring`, where there is none.
+    #[error("disk {0}: aio=io_uring: this host has no io_uring for nvmm; use aio=threads, or leave it out")]
+    NoIoUring(String, #[source] io::Error),
 }
 
 /// A disk's file, open and locked, and what was done with it. It outlives the machine's resets.
@@ -80,6 +83,9 @@ impl OpenDisk {
         };
         if format == Format::Vmdk && config.direct {
             return Err(OpenDiskError::DirectVmdk(config.name()));
+        }
+        if config.aio == Engine::IoUring {
+            check_io_uring().map_err(|error| OpenDiskError::NoIoUring(config.name(), error))?;
         }
         if let Some(id) = &config.id {
             disk = Arc::new(Named::new(id.clone(), disk));
@@ -143,6 +149,9 @@ impl OpenDisk {
         }
         if self.format == Format::Raw && self.config.backing_root.is_some() {
             log::warn!("disk {name}: a raw image names no other files; backing-root means nothing to it");
+        }
+        if self.options.engine == Engine::IoUring && self.disk.files().is_empty() {
+            log::warn!("disk {name}: io_uring is for raw disks; on others threads do the I/O");
         }
         if self.options.cache == CacheMode::Unsafe && !self.disk.is_read_only() {
             log::warn!("disk {name}: cache=unsafe: if this host stops, what the guest has written is lost");
