@@ -25,6 +25,7 @@ const V3_LEN: usize = V2_LEN + size_of::<MoreFields>();
 const MIN_CLUSTER_BITS: u32 = 9;
 const MAX_CLUSTER_BITS: u32 = 21;
 const MAX_REFCOUNT_ORDER: u32 = 6;
+const V2_REFCOUNT_ORDER: u32 = 4;
 const MAX_L1_ENTRIES: u64 = 4 << 20;
 const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
 const MAX_NAME: u64 = 1023;
@@ -34,6 +35,10 @@ const END: u32 = 0;
 const BACKING_FORMAT: u32 = 0xe279_2aca;
 const FEATURE_NAMES: u32 = 0x6803_f857;
 const BITMAPS: u32 = 0x2385_2875;
+const DATA_FILE_NAME: u32 = 0x4441_5441;
+
+/// The incompatible feature that the disk's clusters are in another file.
+const DATA_FILE: u64 = 1 << 2;
 
 /// An entry of the feature name table: type, bit, and 46 bytes of name.
 const FEATURE_NAME_LEN: usize = 48;
@@ -41,18 +46,18 @@ const FEATURE_NAME_LEN: usize = 48;
 /// The part of the header that version 2 has.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub(super) struct Fields {
+struct Fields {
     magic: [u8; 4],
-    pub(super) version: U32,
+    version: U32,
     backing_file_offset: U64,
     backing_file_size: U32,
-    pub(super) cluster_bits: U32,
+    cluster_bits: U32,
     size: U64,
     crypt_method: U32,
-    pub(super) l1_size: U32,
-    pub(super) l1_table_offset: U64,
-    pub(super) refcount_table_offset: U64,
-    pub(super) refcount_table_clusters: U32,
+    l1_size: U32,
+    l1_table_offset: U64,
+    refcount_table_offset: U64,
+    refcount_table_clusters: U32,
     nb_snapshots: U32,
     snapshots_offset: U64,
 }
@@ -60,11 +65,11 @@ pub(super) struct Fields {
 /// What version 3 adds.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub(super) struct MoreFields {
+struct MoreFields {
     incompatible_features: U64,
     compatible_features: U64,
     autoclear_features: U64,
-    pub(super) refcount_order: U32,
+    refcount_order: U32,
     header_length: U32,
 }
 
@@ -75,10 +80,66 @@ pub(super) struct Header {
     pub(super) size: u64,
     /// What the image is a difference to.
     pub(super) backing: Option<Backing>,
-    /// The unit that its space is given out in, in bytes.
-    pub(super) cluster_size: u32,
+    /// The file that has the disk's clusters, as the header names it.
+    pub(super) data_file: Option<String>,
+    /// Its version has clusters that are zeros and take no space.
+    pub(super) can_zero: bool,
+    /// Where its tables are.
+    pub(super) layout: Layout,
     /// It has dirty bitmaps, which nobody keeps up to date here.
     pub(super) has_bitmaps: bool,
+}
+
+/// Where an image has its tables, and in what units it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// The unit that its space is given out in has two to this power bytes.
+    pub(super) cluster_bits: u32,
+    /// A count of the uses of a cluster has two to this power bits.
+    pub(super) refcount_order: u32,
+    /// Where the table of the first level is in the file.
+    pub(super) l1_offset: u64,
+    /// How many tables of the second level it can name.
+    pub(super) l1_entries: u32,
+    /// Where the table of blocks of counts is in the file.
+    pub(super) refcount_table_offset: u64,
+    /// How many clusters that has.
+    pub(super) refcount_table_clusters: u32,
+}
+
+impl Layout {
+    /// What it becomes if the header begins with `bytes` then. No image changes its units.
+    pub(super) fn updated(self, bytes: &[u8]) -> Self {
+        match Fields::read_from_prefix(bytes) {
+            Ok((fields, _)) => Self {
+                cluster_bits: self.cluster_bits,
+                refcount_order: self.refcount_order,
+                ..Self::of(&fields, None)
+            },
+            Err(_) => self,
+        }
+    }
+
+    fn of(fields: &Fields, more: Option<&MoreFields>) -> Self {
+        Self {
+            cluster_bits: fields.cluster_bits.get(),
+            refcount_order: more.map_or(V2_REFCOUNT_ORDER, |more| more.refcount_order.get()),
+            l1_offset: fields.l1_table_offset.get(),
+            l1_entries: fields.l1_size.get(),
+            refcount_table_offset: fields.refcount_table_offset.get(),
+            refcount_table_clusters: fields.refcount_table_clusters.get(),
+        }
+    }
+
+    /// The unit that the image's space is given out in, in bytes.
+    pub(super) fn cluster_size(&self) -> u64 {
+        1 << self.cluster_bits
+    }
+
+    /// The bytes of the disk that a table of the second level covers: it is a cluster of entries of eight bytes.
+    pub(super) fn l2_covers(&self) -> u64 {
+        self.cluster_size() * (self.cluster_size() / 8)
+    }
 }
 
 /// A backing file as the header names it.
@@ -111,8 +172,8 @@ pub enum HeaderError {
     /// Incompatible feature 4.
     #[error("the image has extended L2 entries (subclusters), which can't be read; {CONVERT}")]
     ExtendedL2,
-    /// Incompatible feature 2.
-    #[error("the image keeps its data in another file, which can't be read; {CONVERT}")]
+    /// Incompatible feature 2, without a name.
+    #[error("the image keeps its data in another file, but doesn't name it; {CONVERT}")]
     DataFile,
     /// Incompatible features 0 and 1.
     #[error("the image is marked as {0}; repair it with qemu-img check -r all")]
@@ -213,23 +274,29 @@ impl Header {
             return Err(HeaderError::Bitmaps);
         }
         let backing = name.map(|name| Backing { name, format: extensions.backing_format });
+        let has_data_file = more.is_some_and(|more| more.incompatible_features.get() & DATA_FILE != 0);
+        let data_file = extensions.data_file.filter(|_| has_data_file);
+        if has_data_file && data_file.is_none() {
+            return Err(HeaderError::DataFile);
+        }
         Ok(Self {
             size: fields.size.get(),
             backing,
-            cluster_size: 1 << fields.cluster_bits.get(),
+            data_file,
+            can_zero: more.is_some(),
+            layout: Layout::of(&fields, more.as_ref()),
             has_bitmaps,
         })
     }
 }
 
 fn check_features(more: &MoreFields, bytes: &[u8]) -> Result<(), HeaderError> {
-    let features = more.incompatible_features.get();
+    let features = more.incompatible_features.get() & !DATA_FILE;
     let compression = bytes.get(V3_LEN).filter(|_| more.header_length.get() as usize > V3_LEN).copied();
     if features != 0 {
         return Err(match features.trailing_zeros() {
             0 => HeaderError::Broken("dirty"),
             1 => HeaderError::Broken("corrupt"),
-            2 => HeaderError::DataFile,
             3 if compression == Some(1) => HeaderError::Compression("zstd"),
             3 => HeaderError::Compression("something unknown"),
             4 => HeaderError::ExtendedL2,
@@ -328,6 +395,7 @@ fn backing_name(fields: &Fields, bytes: &[u8], cluster_size: u64) -> Result<Opti
 #[derive(Debug, Default)]
 struct Extensions {
     backing_format: Option<String>,
+    data_file: Option<String>,
     bitmaps: bool,
 }
 
@@ -346,6 +414,7 @@ impl Extensions {
             let contents = data.get(..len).ok_or_else(|| wrong("ends past the header"))?;
             match kind {
                 BACKING_FORMAT => found.backing_format = Some(text("backing file format", contents)?),
+                DATA_FILE_NAME => found.data_file = Some(text("data file name", contents)?),
                 // imago takes the table apart in entries of this length without looking whether they are whole.
                 FEATURE_NAMES if !len.is_multiple_of(FEATURE_NAME_LEN) => {
                     return Err(wrong("is no table of feature names"));

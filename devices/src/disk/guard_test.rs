@@ -87,7 +87,16 @@ fn changed64(at: usize, value: u64) -> String {
 
 #[test]
 fn a_plain_image() {
-    let header = Header { size: 1 << 30, backing: None, cluster_size: 65536, has_bitmaps: false };
+    let layout = Layout {
+        cluster_bits: 16,
+        refcount_order: 4,
+        l1_offset: 3 << 16,
+        l1_entries: 2,
+        refcount_table_offset: 1 << 16,
+        refcount_table_clusters: 1,
+    };
+    let header =
+        Header { size: 1 << 30, backing: None, data_file: None, can_zero: true, layout, has_bitmaps: false };
     assert_eq!(parse(&image()).unwrap(), header);
 }
 
@@ -121,7 +130,7 @@ fn what_is_refused_by_name() {
     for (bit, part) in [
         (0, "dirty; repair it with qemu-img check -r all"),
         (1, "corrupt; repair it with qemu-img check -r all"),
-        (2, "in another file"),
+        (2, "in another file, but doesn't name it"),
         (3, "something unknown"),
         (4, "extended L2 entries"),
         (5, "incompatible feature 5"),
@@ -139,6 +148,19 @@ fn what_is_refused_by_name() {
         assert_eq!(changed32(at::VERSION, version), HeaderError::Version(version).to_string());
     }
     assert_eq!(parse(&[0; 512]), Err(HeaderError::Magic));
+}
+
+#[test]
+fn a_data_file_is_named() {
+    let mut bytes = image();
+    extend(&mut bytes, at::EXTENSIONS, DATA_FILE_NAME, b"image.data");
+    // A name without the feature means nothing.
+    assert_eq!(parse(&bytes).unwrap().data_file, None);
+    put64(&mut bytes, at::INCOMPATIBLE, DATA_FILE);
+    assert_eq!(parse(&bytes).unwrap().data_file.as_deref(), Some("image.data"));
+    // It hides no other feature.
+    put64(&mut bytes, at::INCOMPATIBLE, DATA_FILE | 1 << 4);
+    assert_eq!(parse(&bytes), Err(HeaderError::ExtendedL2));
 }
 
 #[test]

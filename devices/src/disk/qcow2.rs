@@ -1,19 +1,22 @@
 //! qcow2 images, with all that they are differences to.
 //!
-//! imago knows the format. What it must not be asked to read is refused before ([`super::guard`]), and every file that
-//! it works on was opened, locked and allowed here ([`chain`]).
+//! imago knows the format. What it must not be asked to read is refused before ([`super::guard`]), every file that it
+//! works on was opened, locked and allowed here ([`chain`]), and what it writes is made to outlive the host ([`order`]).
 
 mod chain;
 pub mod create;
+mod error;
 pub mod grow;
 pub(super) mod look;
+mod order;
 mod overlay;
-mod references;
+mod release;
 mod storage;
 mod tables;
 #[cfg(test)]
 mod testing;
 
+pub use error::Qcow2Error;
 pub use overlay::Overlay;
 
 use std::{
@@ -23,13 +26,13 @@ use std::{
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use imago::{
-    DenyImplicitOpenGate, FormatAccess, FormatDriverBuilder,
+    DenyImplicitOpenGate, FormatAccess, FormatDriverBuilder, Mapping,
     io_buffers::{IoVector, IoVectorMut},
     qcow2::Qcow2,
     raw::Raw,
@@ -37,19 +40,17 @@ use imago::{
 use vm_memory::VolatileSlice;
 
 use self::{
-    chain::{Chain, Link},
-    create::CreateError,
+    chain::{Chain, Link, Parts},
+    order::Order,
     overlay::OpenOverlay,
-    references::References,
     storage::Store,
 };
 use super::{
     BlockSize, Disk, Extent, SECTOR_SIZE,
     format::Format,
-    guard::HeaderError,
-    raw::{DiskError, DiskOptions, FILE_BLOCK_SIZE, Opened},
+    guard::Layout,
+    raw::{DiskOptions, FILE_BLOCK_SIZE, Opened},
     vectored,
-    vmdk::VmdkError,
 };
 
 /// How to open a qcow2 image.
@@ -61,165 +62,6 @@ pub struct Qcow2Options {
     pub backing_root: Option<PathBuf>,
 }
 
-/// Why a qcow2 image can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Qcow2Error {
-    /// A file of it can't be.
-    #[error(transparent)]
-    File(#[from] DiskError),
-    /// Its header says so.
-    #[error("disk {}", path.display())]
-    Header {
-        /// The image.
-        path: PathBuf,
-        /// What its header says.
-        source: HeaderError,
-    },
-    /// The host failed to read it.
-    #[error("disk {} can't be read", path.display())]
-    Read {
-        /// The image.
-        path: PathBuf,
-        /// What the host said.
-        source: io::Error,
-    },
-    /// imago can't read it.
-    #[error("disk {} can't be used as qcow2; qemu-img check tells more", path.display())]
-    Tables {
-        /// The image.
-        path: PathBuf,
-        /// What imago said.
-        source: io::Error,
-    },
-    /// The folder with backing files can't be used.
-    #[error("backing-root={} can't be used", path.display())]
-    Root {
-        /// The folder.
-        path: PathBuf,
-        /// What the host said.
-        source: io::Error,
-    },
-    /// Something is wrong further down the chain.
-    #[error("disk {} needs others", path.display())]
-    Below {
-        /// What the user gave.
-        path: PathBuf,
-        /// What is wrong.
-        source: Box<Qcow2Error>,
-    },
-    /// The backing file's format is not recorded.
-    #[error(
-        "disk {path} doesn't record the format of its backing file {name}, and to guess is unsafe; \
-         record it: qemu-img rebase -u -F FORMAT -b {name} {path}",
-        path = path.display()
-    )]
-    NoFormat {
-        /// The image.
-        path: PathBuf,
-        /// The backing file.
-        name: String,
-    },
-    /// The backing file's format can't be read.
-    #[error("the backing file {name} of disk {} is {format}; only qcow2, raw and vmdk can be read", path.display())]
-    Format {
-        /// The image.
-        path: PathBuf,
-        /// The backing file.
-        name: String,
-        /// What it is said to be.
-        format: String,
-    },
-    /// The backing file is none.
-    #[error("the backing file {name} of disk {} is no local file", path.display())]
-    NotAFile {
-        /// The image.
-        path: PathBuf,
-        /// The backing file.
-        name: String,
-    },
-    /// The backing file is elsewhere.
-    #[error(
-        "the backing file {name} of disk {} is outside of the disk's folder; allow its own with backing-root=DIR",
-        path.display()
-    )]
-    Outside {
-        /// The image.
-        path: PathBuf,
-        /// The backing file.
-        name: String,
-    },
-    /// An image is its own backing file, at whatever distance.
-    #[error("the backing file {name} of disk {} is above it too: the chain never ends", path.display())]
-    Loop {
-        /// The image.
-        path: PathBuf,
-        /// The backing file.
-        name: String,
-    },
-    /// More backing files than anybody has.
-    #[error("disk {} has more than {most} backing files, one below the other; merge some with qemu-img rebase", path.display())]
-    TooDeep {
-        /// The image.
-        path: PathBuf,
-        /// The limit.
-        most: usize,
-    },
-    /// The backing file is a vmdk, and no good one.
-    #[error(transparent)]
-    Vmdk(#[from] VmdkError),
-    /// There is no place for a temporary overlay.
-    #[error(
-        "a temporary overlay can't be made in {}; name a folder that has space by the environment's TMPDIR",
-        path.display()
-    )]
-    Temp {
-        /// The folder.
-        path: PathBuf,
-        /// What the host said.
-        source: io::Error,
-    },
-    /// An overlay can't be made.
-    #[error("an overlay can't be made")]
-    Create(#[from] CreateError),
-    /// A file whose name an overlay can't hold.
-    #[error("an overlay can't name {}, which is not UTF-8", path.display())]
-    NotAName {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What was given as an overlay is a whole disk.
-    #[error("overlay {} is none, but a disk by itself, and is not overwritten; name another file", path.display())]
-    NoOverlay {
-        /// The image.
-        path: PathBuf,
-    },
-    /// What was given as an overlay is one of something else.
-    #[error("overlay {} is one of {name}, not of {}; name another file", path.display(), base.display())]
-    OtherOverlay {
-        /// The image.
-        path: PathBuf,
-        /// Its backing file.
-        name: String,
-        /// The disk.
-        base: PathBuf,
-    },
-    /// The overlay takes the disk for something else.
-    #[error(
-        "overlay {} takes {} for {recorded}, but it is opened as {format}; add format={recorded}, or name another file",
-        path.display(), base.display()
-    )]
-    OverlayFormat {
-        /// The image.
-        path: PathBuf,
-        /// The format that it says.
-        recorded: String,
-        /// The disk.
-        base: PathBuf,
-        /// The format of that.
-        format: &'static str,
-    },
-}
-
 /// imago's side of an image.
 type Image = FormatAccess<Store>;
 
@@ -227,14 +69,28 @@ type Image = FormatAccess<Store>;
 #[derive(Debug)]
 pub struct Qcow2Disk {
     name: String,
-    // Before the files, because dropping it writes what it holds back.
-    image: Arc<Image>,
+    /// Held alone by what takes the place of clusters away, which others must not be using. Before the files, because
+    /// dropping it writes what it holds back; none is left once that is not to be trusted.
+    image: RwLock<Option<Image>>,
+    top: Top,
     _locked: Vec<File>,
     size: u64,
     read_only: bool,
-    /// Nothing of it will be there after it is dropped.
-    is_temp: bool,
     broken: AtomicBool,
+}
+
+/// What there is to know of the image that is written to.
+#[derive(Debug)]
+struct Top {
+    layout: Layout,
+    /// It can say that clusters are zeros.
+    can_zero: bool,
+    /// Clusters that it doesn't have are in another.
+    has_backing: bool,
+    /// The file with the disk's clusters, through the page cache.
+    data: Option<File>,
+    /// None: it is only read, or nobody will read it again.
+    order: Option<Arc<Order>>,
 }
 
 impl Qcow2Disk {
@@ -253,8 +109,8 @@ impl Qcow2Disk {
         let Chain { top, below } = chain::open(path, opened, options)?;
         let mut locked = Vec::new();
         let below = open_images(below, options, &mut locked)?;
-        let image = open_image(top, below, &options.disk, &mut locked)?;
-        Ok(Self::of(image, path, options.disk.read_only, locked))
+        let (image, top) = open_image(top, below, &options.disk, false, &mut locked)?;
+        Ok(Self::of(image, top, path, options, locked))
     }
 
     /// Opens and locks the disk at `path`, of any format, and all below it, to be read; and puts an overlay over it.
@@ -267,25 +123,40 @@ impl Qcow2Disk {
         let mut locked = Vec::new();
         let base = open_images(chain::open_base(path, format, options)?, options, &mut locked)?;
         let size = base.as_ref().map_or(0, Image::size).next_multiple_of(SECTOR_SIZE);
-        let overlay = OpenOverlay::open(overlay, path, format, size, &options.disk)?;
+        let overlay = OpenOverlay::open(overlay, path, format, size, options)?;
         let is_temp = overlay.is_temp;
         let disk = DiskOptions { direct: options.disk.direct && !is_temp, ..options.disk };
-        let image = overlay.open_by(|link| open_image(link, base, &disk, &mut locked))?;
-        let mut disk = Self::of(image, path, options.disk.read_only, locked);
-        disk.is_temp = is_temp;
-        Ok(disk)
+        let (image, top) = overlay.open_by(|parts| open_image(parts, base, &disk, is_temp, &mut locked))?;
+        Ok(Self::of(image, top, path, options, locked))
     }
 
-    fn of(image: Image, path: &Path, read_only: bool, locked: Vec<File>) -> Self {
+    fn of(image: Image, top: Top, path: &Path, options: &Qcow2Options, locked: Vec<File>) -> Self {
         Self {
             name: path.display().to_string(),
             size: image.size(),
-            image: Arc::new(image),
-            broken: AtomicBool::new(false),
-            read_only,
-            is_temp: false,
+            image: RwLock::new(Some(image)),
+            top,
             _locked: locked,
+            read_only: options.disk.read_only,
+            broken: AtomicBool::new(false),
         }
+    }
+
+    /// Does `call` with the image, beside others.
+    fn shared(&self, call: impl FnOnce(&Image) -> io::Result<()>) -> io::Result<()> {
+        let image = self.image.read().unwrap_or_else(PoisonError::into_inner);
+        let image = image.as_ref().ok_or_else(contradiction)?;
+        self.attempt(|| call(image))
+    }
+
+    /// Does `call` with the image, while nobody else uses it.
+    fn alone(&self, call: impl FnOnce(&mut Image) -> io::Result<()>) -> io::Result<()> {
+        let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
+        let image = image.as_mut().ok_or_else(contradiction)?;
+        if let Some(order) = &self.top.order {
+            order.at_rest();
+        }
+        self.attempt(|| call(image))
     }
 
     /// Does `call`, unless a panic has ended an earlier one: imago asserts what tables say, and an image can say anything.
@@ -309,10 +180,31 @@ impl Qcow2Disk {
     ) -> io::Result<()> {
         let buffers: Vec<_> = buffers.iter().filter(|buffer| !buffer.is_empty()).collect();
         for part in buffers.chunks(vectored::IOV_MAX) {
-            self.attempt(|| call(part, offset))?;
+            call(part, offset)?;
             offset += part.iter().map(|buffer| buffer.len() as u64).sum::<u64>();
         }
         Ok(())
+    }
+
+    /// Writes what lies within one L2 table.
+    fn write_part(&self, buffers: IoVector<'_>, offset: u64) -> io::Result<()> {
+        let range = offset..offset + buffers.len();
+        match &self.top.order {
+            // imago takes a cluster for a new table without writing back first what says that it is free.
+            Some(order) if !order.maps(&range) => self.alone(|image| {
+                self.make_room(image, &range)?;
+                image.writev(buffers, offset)
+            }),
+            _ => self.shared(|image| image.writev(buffers, offset)),
+        }
+    }
+
+    /// Sees to it that new tables for a `range` of the disk can be put where the file has room.
+    fn make_room(&self, image: &Image, range: &Range<u64>) -> io::Result<()> {
+        match &self.top.order {
+            Some(order) if order.has_freed() && !order.maps(range) => order.sync(|| image.flush()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -330,41 +222,60 @@ impl Disk for Qcow2Disk {
     }
 
     fn block_size(&self) -> BlockSize {
-        FILE_BLOCK_SIZE
+        let cluster = 1 << self.top.layout.cluster_bits;
+        BlockSize { optimal: cluster.max(FILE_BLOCK_SIZE.physical), discard: cluster, ..FILE_BLOCK_SIZE }
     }
 
     fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
         self.in_parts(buffers, offset, |part, offset| {
             let (buffers, _guard) = IoVectorMut::from_volatile_slice(part);
-            self.image.readv(buffers, offset)
+            self.shared(|image| image.readv(buffers, offset))
         })
     }
 
     fn write_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
-        self.in_parts(buffers, offset, |part, offset| {
-            let (buffers, _guard) = IoVector::from_volatile_slice(part);
-            self.image.writev(buffers, offset)
+        let covered = self.top.layout.l2_covers();
+        self.in_parts(buffers, offset, |part, mut offset| {
+            let (mut rest, _guard) = IoVector::from_volatile_slice(part);
+            while !rest.is_empty() {
+                let len = rest.len().min(covered - offset % covered);
+                let (part, behind) = rest.split_at(len);
+                self.write_part(part, offset)?;
+                offset += len;
+                rest = behind;
+            }
+            Ok(())
         })
     }
 
-    fn write_zeroes(&self, range: Range<u64>, _unmap: bool) -> io::Result<()> {
-        self.attempt(|| self.image.write_zeroes(range.start, range.end - range.start))
+    fn write_zeroes(&self, range: Range<u64>, unmap: bool) -> io::Result<()> {
+        self.zero(range, unmap)
     }
 
-    fn discard(&self, _range: Range<u64>) -> io::Result<()> {
-        Ok(())
+    fn discard(&self, range: Range<u64>) -> io::Result<()> {
+        self.release(range)
     }
 
     fn flush(&self) -> io::Result<()> {
-        if self.read_only || self.is_temp {
-            return Ok(());
+        match &self.top.order {
+            Some(order) => self.shared(|image| order.sync(|| image.flush())),
+            None => Ok(()),
         }
-        // The tables go to the file, and then all of it to the medium.
-        self.attempt(|| self.image.flush().and_then(|()| self.image.sync()))
     }
 
-    fn extent_at(&self, _offset: u64, len: u64) -> io::Result<Extent> {
-        Ok(Extent { len, is_zero: false })
+    fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
+        let mut extent = Extent { len, is_zero: false };
+        self.shared(|image| {
+            let (mapping, len) = image.get_mapping(offset, len)?;
+            extent = match mapping {
+                Mapping::Zero { .. } => Extent { len, is_zero: true },
+                Mapping::Raw { storage, offset, .. } => storage.extent_at(offset, len)?,
+                _ => Extent { len, is_zero: false },
+            };
+            extent.len = extent.len.min(len);
+            Ok(())
+        })?;
+        Ok(extent)
     }
 }
 
@@ -375,7 +286,7 @@ impl Drop for Qcow2Disk {
         }
         // To drop an image is to flush it, which must not be done to a broken one.
         if self.broken.load(Ordering::Acquire) {
-            mem::forget(Arc::clone(&self.image));
+            mem::forget(self.image.get_mut().unwrap_or_else(PoisonError::into_inner).take());
         }
     }
 }
@@ -387,47 +298,79 @@ fn open_images(
     locked: &mut Vec<File>,
 ) -> Result<Option<Image>, Qcow2Error> {
     let options = DiskOptions { read_only: true, ..options.disk };
-    links.into_iter().rev().try_fold(None, |below, link| open_image(link, below, &options, locked).map(Some))
+    let raw = |store| Raw::builder(store).open(DenyImplicitOpenGate::default()).map(FormatAccess::new);
+    links.into_iter().rev().try_fold(None, |below, link| {
+        let (path, image) = match link {
+            Link::Qcow2(parts) => {
+                let (image, _) = open_image(*parts, below, &options, false, locked)?;
+                return Ok(Some(image));
+            }
+            Link::Raw(path, opened) => {
+                let file = imago_file(&opened, &path, &options)?;
+                locked.push(opened.file);
+                (path, no_panic(|| raw(file.into())))
+            }
+            Link::Vmdk(path, vmdk) => (path, no_panic(|| raw(vmdk.into()))),
+        };
+        let image = image.unwrap_or_else(|| Err(contradiction()));
+        image.map(Some).map_err(|source| Qcow2Error::Tables { path, source })
+    })
 }
 
-/// Opens one image of a chain, over the one below. Puts its file into `locked`.
+/// Opens a qcow2 image over the one below. Puts its files into `locked`.
 fn open_image(
-    link: Link,
+    parts: Parts,
     below: Option<Image>,
     options: &DiskOptions,
+    is_temp: bool,
     locked: &mut Vec<File>,
-) -> Result<Image, Qcow2Error> {
-    let path = link.path;
+) -> Result<(Image, Top), Qcow2Error> {
+    let Parts { path, header, opened, data } = parts;
     let failed = |source| Qcow2Error::Tables { path: path.clone(), source };
-    let is_qcow2 = matches!(link.image, chain::Image::Qcow2(..));
-    let mut file = |opened: Opened| {
-        let file = match options.direct {
-            true => Ok(opened.reopen_direct(&path, options)?),
-            false => opened.file.try_clone(),
-        };
-        let file = file.and_then(imago::file::File::try_from).map_err(failed)?;
-        let references = (is_qcow2 && !options.read_only).then(|| opened.file.try_clone());
+    let order = match options.read_only || is_temp {
+        true => None,
+        false => {
+            let files = opened.file.try_clone().and_then(|file| Ok((file, copy(data.as_ref())?)));
+            let order = files.and_then(|(file, data)| Order::new(file, data, header.layout));
+            Some(Arc::new(order.map_err(failed)?))
+        }
+    };
+    let data_file = copy(data.as_ref().or(Some(&opened))).map_err(failed)?;
+    let top = Top {
+        layout: header.layout,
+        can_zero: header.can_zero,
+        has_backing: below.is_some(),
+        data: data_file,
+        order: order.clone(),
+    };
+    let mut store = |opened: Opened, of: fn(imago::file::File, Arc<Order>) -> Store| {
+        let file = imago_file(&opened, &path, options)?;
         locked.push(opened.file);
-        Ok::<Store, Qcow2Error>(match references {
-            Some(file_again) => Store::Image(file, file_again.and_then(References::new).map_err(failed)?),
+        Ok::<_, Qcow2Error>(match &order {
+            Some(order) => of(file, Arc::clone(order)),
             None => file.into(),
         })
     };
-    let raw = |store| Raw::builder(store).open(DenyImplicitOpenGate::default()).map(FormatAccess::new);
-    let image = match link.image {
-        chain::Image::Qcow2(opened, _) => {
-            let builder = Qcow2::builder(file(opened)?).write(!options.read_only);
-            // What it names it must not open by itself.
-            let builder = builder.backing(below).data_file(None);
-            no_panic(|| builder.open(DenyImplicitOpenGate::default()).map(FormatAccess::new))
-        }
-        chain::Image::Raw(opened) => {
-            let store = file(opened)?;
-            no_panic(|| raw(store))
-        }
-        chain::Image::Vmdk(vmdk) => no_panic(|| raw(vmdk.into())),
+    let data = data.map(|opened| store(opened, Store::Data)).transpose()?;
+    let image = store(opened, Store::Ordered)?;
+    // What it names it must not open by itself.
+    let builder = Qcow2::builder(image).write(!options.read_only).backing(below).data_file(data);
+    let image = no_panic(|| builder.open(DenyImplicitOpenGate::default()).map(FormatAccess::new));
+    Ok((image.unwrap_or_else(|| Err(contradiction())).map_err(failed)?, top))
+}
+
+/// A file for imago to use.
+fn imago_file(opened: &Opened, path: &Path, options: &DiskOptions) -> Result<imago::file::File, Qcow2Error> {
+    let file = match options.direct {
+        true => Ok(opened.reopen_direct(path, options)?),
+        false => opened.file.try_clone(),
     };
-    image.unwrap_or_else(|| Err(contradiction())).map_err(failed)
+    file.and_then(TryInto::try_into).map_err(|source| Qcow2Error::Tables { path: path.to_owned(), source })
+}
+
+/// The same file once more.
+fn copy(opened: Option<&Opened>) -> io::Result<Option<File>> {
+    opened.map(|opened| opened.file.try_clone()).transpose()
 }
 
 /// The result of `call`, unless it panics.

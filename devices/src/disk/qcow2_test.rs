@@ -189,6 +189,82 @@ fn several_threads() {
     images.check("image", &twin);
 }
 
+/// The disk's clusters are in a file of their own, raw or in any order.
+#[test]
+fn reads_and_writes_data_files() {
+    let Some(images) = Images::new() else { return };
+    let wanted = contents((1 << 20) + 1536);
+    fs::write(images.path("in"), &wanted).unwrap();
+    for (seed, how) in (0..).zip(["", ",data_file_raw=on", ",cluster_size=4k"]) {
+        images.qemu_img(&format!("convert -f raw -O qcow2 -o data_file=data{how} in image"));
+        let mut twin = wanted.clone();
+        assert_reads(&images.open("image", &READ_ONLY), &twin);
+        for reopened in 0..2 {
+            let disk = images.open("image", &Qcow2Options::default());
+            assert_reads(&disk, &twin);
+            write_at_random(&disk, &mut twin, seed * 2 + reopened);
+            disk.discard(65536..131_072).unwrap();
+            disk.write_zeroes(262_144..263_168, true).unwrap();
+            twin[65536..131_072].fill(0);
+            twin[262_144..263_168].fill(0);
+            assert_reads(&disk, &twin);
+            drop(disk);
+            images.check("image", &twin);
+        }
+        // With another image below, and below another.
+        images.qemu_img("create -f qcow2 -F qcow2 -b image above");
+        assert_reads(&images.open("above", &READ_ONLY), &twin);
+        images.qemu_img("create -f qcow2 -F qcow2 -b image -o data_file=other above");
+        let mut above = twin.clone();
+        let disk = images.open("above", &Qcow2Options::default());
+        write_at_random(&disk, &mut above, 100 + seed);
+        drop(disk);
+        images.check("above", &above);
+        images.check("image", &twin);
+    }
+}
+
+#[test]
+fn data_files_that_are_not_opened() {
+    let Some(images) = Images::new() else { return };
+    let elsewhere = TempDir::new().unwrap();
+    fs::write(images.path("base"), [7; 4096]).unwrap();
+    fs::create_dir(images.path("folder")).unwrap();
+    let outside = elsewhere.path().join("data").display().to_string();
+    images.qemu_img("create -f qcow2 -o data_file=data image 1M");
+    let good = fs::read(images.path("image")).unwrap();
+    let renamed = |name: &str| {
+        let mut bytes = good.clone();
+        let at = bytes.windows(8).position(|it| it == [0x44, 0x41, 0x54, 0x41, 0, 0, 0, 4]).unwrap();
+        bytes[at + 7] = u8::try_from(name.len()).unwrap();
+        bytes[at + 8..at + 136].fill(0);
+        bytes[at + 8..at + 8 + name.len()].copy_from_slice(name.as_bytes());
+        fs::write(images.path("image"), bytes).unwrap();
+    };
+    fs::write(&outside, [0; 4096]).unwrap();
+    for (name, part) in [
+        (&outside[..], "is outside of the disk's folder; allow its own with backing-root=DIR"),
+        ("../data", "does not exist"),
+        ("image", "the data file image of disk image is another part of it too"),
+        ("folder", "the data file folder of disk image is no local file"),
+        ("nbd://localhost/x", "is no local file"),
+    ] {
+        renamed(name);
+        let said = images.refusal("image", &Qcow2Options::default());
+        assert!(said.contains(part), "{name}: {said}");
+    }
+    renamed(&outside);
+    let root = Some(elsewhere.path().to_owned());
+    images.open("image", &Qcow2Options { backing_root: root, ..Qcow2Options::default() });
+    // Others must not write to it, and if it is written to, not read it either.
+    renamed("data");
+    let writing = images.open("image", &Qcow2Options::default());
+    let said =
+        images.said(&super::super::raw::RawDisk::open(&images.path("data"), &READ_ONLY.disk).unwrap_err());
+    assert!(said.contains("data is in use by"), "{said}");
+    drop(writing);
+}
+
 #[test]
 fn what_is_not_read_is_said() {
     let Some(images) = Images::new() else { return };
@@ -200,7 +276,6 @@ fn what_is_not_read_is_said() {
         ),
         ("-o compression_type=zstd".to_owned(), "compressed by zstd"),
         ("-o extended_l2=on".to_owned(), "extended L2 entries"),
-        ("-o data_file=data".to_owned(), "in another file"),
     ] {
         images.qemu_img(&format!("create -f qcow2 {how} image 1M"));
         for options in [Qcow2Options::default(), READ_ONLY] {

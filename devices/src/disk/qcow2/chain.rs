@@ -25,35 +25,52 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// All images of a chain, locked.
 #[derive(Debug)]
 pub(super) struct Chain {
-    pub(super) top: Link,
+    pub(super) top: Parts,
     /// In the order of reading.
     pub(super) below: Vec<Link>,
 }
 
-/// One image of a chain.
+/// One image of a chain, by its format. Only a qcow2 image can be a difference to what another file holds.
 #[derive(Debug)]
-pub(super) struct Link {
-    /// As the header above it names it, below that one's folder.
-    pub(super) path: PathBuf,
-    pub(super) image: Image,
+pub(super) enum Link {
+    Qcow2(Box<Parts>),
+    Raw(PathBuf, Opened),
+    Vmdk(PathBuf, Box<Vmdk>),
 }
 
-/// An image by its format. Only a qcow2 image can be a difference to what another file holds.
+/// What a qcow2 image is made of.
 #[derive(Debug)]
-pub(super) enum Image {
-    Qcow2(Opened, Header),
-    Raw(Opened),
-    Vmdk(Box<Vmdk>),
+pub(super) struct Parts {
+    /// As the header above it names it, below that one's folder.
+    pub(super) path: PathBuf,
+    pub(super) header: Header,
+    pub(super) opened: Opened,
+    /// The file with the disk's clusters, if not that one.
+    pub(super) data: Option<Opened>,
 }
 
 /// Where backing files may be.
 pub(super) struct Roots(pub(super) Vec<PathBuf>);
 
+/// What there is to know while a chain is opened.
+struct Walk<'a> {
+    roots: Roots,
+    /// The files that are open, by what tells them apart.
+    seen: Vec<(u64, u64)>,
+    options: &'a DiskOptions,
+}
+
 /// Opens and locks the image at `path`, which is `opened`, and what is below it; from the top on.
 pub(super) fn open(path: &Path, opened: Opened, options: &Qcow2Options) -> Result<Chain, Qcow2Error> {
-    let top = Link::qcow2(path.to_owned(), opened, !options.disk.read_only)?;
-    let below = below(&top, options)?;
+    let mut walk = Walk::new(path, options)?;
+    let top = walk.qcow2(path, opened, &options.disk)?;
+    let below = walk.below(&top.path, top.backing())?;
     Ok(Chain { top, below })
+}
+
+/// Opens and locks the image at `path`, which is `opened`, without what is below it.
+pub(super) fn open_top(path: &Path, opened: Opened, options: &Qcow2Options) -> Result<Parts, Qcow2Error> {
+    Walk::new(path, options)?.qcow2(path, opened, &options.disk)
 }
 
 /// Opens and locks the image at `path`, whatever its format, to be read, and what is below it; from the top on.
@@ -62,53 +79,96 @@ pub(super) fn open_base(
     format: Format,
     options: &Qcow2Options,
 ) -> Result<Vec<Link>, Qcow2Error> {
-    let roots = Roots::new(path, options.backing_root.as_deref())?;
-    let found = Found { path: path.to_owned(), real: path.to_owned(), format };
-    let base = found.open(&roots, &DiskOptions { read_only: true, ..options.disk })?;
-    let mut links = below(&base, options)?;
+    let mut walk = Walk::new(path, options)?;
+    let base = walk.open(Found { path: path.to_owned(), real: path.to_owned(), format })?;
+    let mut links = walk.below(path, base.backing())?;
     links.insert(0, base);
     Ok(links)
 }
 
-/// Opens and locks what is below `top`.
-fn below(top: &Link, options: &Qcow2Options) -> Result<Vec<Link>, Qcow2Error> {
-    let path = &top.path;
-    let Image::Qcow2(opened, _) = &top.image else { return Ok(Vec::new()) };
-    let roots = Roots::new(path, options.backing_root.as_deref())?;
-    let mut seen = vec![identity(opened.file.metadata(), path)?];
-    let mut below: Vec<Link> = Vec::new();
-    while let Some((above, backing)) = below.last().unwrap_or(top).backing() {
-        if below.len() == MAX_DEPTH {
-            return Err(Qcow2Error::TooDeep { path: path.to_owned(), most: MAX_DEPTH });
-        }
-        let link = roots.find(above, backing).and_then(|found| {
-            let identity = identity(fs::metadata(&found.real), &found.path)?;
-            if seen.contains(&identity) {
-                return Err(Qcow2Error::Loop { path: above.to_owned(), name: backing.name.clone() });
-            }
-            seen.push(identity);
-            found.open(&roots, &DiskOptions { read_only: true, ..options.disk })
-        });
-        let below_it = |error| Qcow2Error::Below { path: path.to_owned(), source: Box::new(error) };
-        below.push(link.map_err(below_it)?);
+impl<'a> Walk<'a> {
+    fn new(top: &Path, options: &'a Qcow2Options) -> Result<Self, Qcow2Error> {
+        let roots = Roots::new(top, options.backing_root.as_deref())?;
+        Ok(Self { roots, seen: Vec::new(), options: &options.disk })
     }
-    Ok(below)
+
+    /// Opens and locks what is below the image at `path`, which is `first`.
+    fn below(&mut self, path: &Path, first: Option<(&Path, &Backing)>) -> Result<Vec<Link>, Qcow2Error> {
+        let mut below: Vec<Link> = Vec::new();
+        while let Some((above, backing)) = below.last().map_or(first, Link::backing) {
+            if below.len() == MAX_DEPTH {
+                return Err(Qcow2Error::TooDeep { path: path.to_owned(), most: MAX_DEPTH });
+            }
+            let link = self.roots.find(above, backing).and_then(|found| {
+                let identity = identity(fs::metadata(&found.real), &found.path)?;
+                if self.seen.contains(&identity) {
+                    return Err(Qcow2Error::Loop { path: above.to_owned(), name: backing.name.clone() });
+                }
+                self.open(found)
+            });
+            let below_it = |error| Qcow2Error::Below { path: path.to_owned(), source: Box::new(error) };
+            below.push(link.map_err(below_it)?);
+        }
+        Ok(below)
+    }
+
+    /// Opens and locks an image, to be read.
+    fn open(&mut self, found: Found) -> Result<Link, Qcow2Error> {
+        let options = DiskOptions { read_only: true, ..*self.options };
+        let Found { path, real, format } = found;
+        if format == Format::Vmdk {
+            let vmdk = Vmdk::open_within(&real, &self.roots.0)?;
+            return Ok(Link::Vmdk(path, vmdk.into()));
+        }
+        let opened = Opened::open(&real, &options)?;
+        if format == Format::Qcow2 {
+            return Ok(Link::Qcow2(self.qcow2(&path, opened, &options)?.into()));
+        }
+        Ok(Link::Raw(path, opened))
+    }
+
+    /// Reads the header of the image at `path`, and opens and locks what is part of it.
+    fn qcow2(&mut self, path: &Path, opened: Opened, options: &DiskOptions) -> Result<Parts, Qcow2Error> {
+        let path = path.to_owned();
+        let header = match Header::read(&opened.file, opened.len, !options.read_only) {
+            Ok(Ok(header)) => header,
+            Ok(Err(source)) => return Err(Qcow2Error::Header { path, source }),
+            Err(source) => return Err(Qcow2Error::Read { path, source }),
+        };
+        self.seen.push(identity(opened.file.metadata(), &path)?);
+        let data = header.data_file.as_ref().map(|name| self.data(&path, name, options)).transpose()?;
+        Ok(Parts { path, header, opened, data })
+    }
+
+    /// Opens and locks the data file of the image at `image`.
+    fn data(&mut self, image: &Path, name: &str, options: &DiskOptions) -> Result<Opened, Qcow2Error> {
+        let (path, real) = self.roots.locate(image, name, "data file")?;
+        let is_plain = fs::metadata(&real).is_ok_and(|file| file.is_file());
+        let (image, name) = (image.to_owned(), name.to_owned());
+        if !is_plain {
+            return Err(Qcow2Error::NotAFile { path: image, what: "data file", name });
+        }
+        let identity = identity(fs::metadata(&real), &path)?;
+        if self.seen.contains(&identity) {
+            return Err(Qcow2Error::SharedData { path: image, name });
+        }
+        self.seen.push(identity);
+        Ok(Opened::open(&real, options)?)
+    }
+}
+
+impl Parts {
+    /// What it is a difference to, and its own path.
+    pub(super) fn backing(&self) -> Option<(&Path, &Backing)> {
+        Some((&self.path, self.header.backing.as_ref()?))
+    }
 }
 
 impl Link {
-    pub(super) fn qcow2(path: PathBuf, opened: Opened, writing: bool) -> Result<Self, Qcow2Error> {
-        match Header::read(&opened.file, opened.len, writing) {
-            Ok(Ok(header)) => Ok(Self { path, image: Image::Qcow2(opened, header) }),
-            Ok(Err(source)) => Err(Qcow2Error::Header { path, source }),
-            Err(source) => Err(Qcow2Error::Read { path, source }),
-        }
-    }
-
-    /// What it is a difference to, and its own path.
-    pub(super) fn backing(&self) -> Option<(&Path, &Backing)> {
-        match &self.image {
-            Image::Qcow2(_, header) => Some((&self.path, header.backing.as_ref()?)),
-            Image::Raw(_) | Image::Vmdk(_) => None,
+    fn backing(&self) -> Option<(&Path, &Backing)> {
+        match self {
+            Self::Qcow2(parts) => parts.backing(),
+            Self::Raw(..) | Self::Vmdk(..) => None,
         }
     }
 }
@@ -118,19 +178,6 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) real: PathBuf,
     pub(super) format: Format,
-}
-
-impl Found {
-    fn open(self, roots: &Roots, options: &DiskOptions) -> Result<Link, Qcow2Error> {
-        let path = self.path;
-        Ok(match self.format {
-            Format::Qcow2 => Link::qcow2(path, Opened::open(&self.real, options)?, false)?,
-            Format::Raw => Link { path, image: Image::Raw(Opened::open(&self.real, options)?) },
-            Format::Vmdk => {
-                Link { path, image: Image::Vmdk(Vmdk::open_within(&self.real, &roots.0)?.into()) }
-            }
-        })
-    }
 }
 
 impl Roots {
@@ -152,8 +199,15 @@ impl Roots {
         let Some(format) = Format::recorded(format) else {
             return Err(Qcow2Error::Format { path, name, format: format.to_owned() });
         };
+        let (path, real) = self.locate(above, &name, "backing file")?;
+        Ok(Found { path, real, format })
+    }
+
+    /// Finds the file that the image at `above` names, and its path without links.
+    fn locate(&self, above: &Path, name: &str, what: &'static str) -> Result<(PathBuf, PathBuf), Qcow2Error> {
+        let (path, name) = (above.to_owned(), name.to_owned());
         let Some(file) = file_name(&name) else {
-            return Err(Qcow2Error::NotAFile { path, name });
+            return Err(Qcow2Error::NotAFile { path, what, name });
         };
         let found = above.parent().unwrap_or(Path::new("")).join(file);
         let real = match fs::canonicalize(&found) {
@@ -164,9 +218,9 @@ impl Roots {
             Err(source) => return Err(Qcow2Error::Read { path: found, source }),
         };
         if !self.0.iter().any(|root| real.starts_with(root)) {
-            return Err(Qcow2Error::Outside { path, name });
+            return Err(Qcow2Error::Outside { path, what, name });
         }
-        Ok(Found { path: found, real, format })
+        Ok((found, real))
     }
 }
 

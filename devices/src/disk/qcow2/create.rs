@@ -104,8 +104,7 @@ pub fn create(path: &Path, size: u64, options: &CreateOptions) -> Result<(), Cre
         }
         opened => (opened.map_err(write)?, true),
     };
-    if !lock::lock(&file, true).map_err(write)? {
-        let holder = lock::holder(&file).unwrap_or_else(|| "another program".into());
+    if let Some(holder) = lock::lock_or_blame(&file, true).map_err(write)? {
         return Err(CreateError::InUse { path: path.to_owned(), holder });
     }
     let made = file.set_len(0).and_then(|()| file.try_clone()).and_then(|file| format(file, size, options));

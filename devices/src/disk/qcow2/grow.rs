@@ -83,7 +83,7 @@ pub fn grow(path: &Path, size: u64, backing_root: Option<&Path>) -> Result<(), G
 
     // What was behind the end may hold anything: the rest of its cluster, and what is below and was out of sight.
     let tail = from.next_multiple_of(cluster_size.into()).min(size);
-    let grow = |to, mode| disk.attempt(|| disk.image.resize_grow(to, mode));
+    let grow = |to, mode| disk.alone(|image| image.resize_grow(to, mode));
     let grown = match facts.version {
         // It has no clusters of zeros.
         2 if below > from => return Err(GrowError::Hidden(path.to_owned())),

@@ -11,13 +11,9 @@ use std::{
 };
 
 use super::{
-    super::{
-        format::Format,
-        guard::Backing,
-        raw::{DiskOptions, Opened},
-    },
-    Qcow2Error,
-    chain::{self, Link},
+    super::{format::Format, guard::Backing, raw::Opened},
+    Qcow2Error, Qcow2Options,
+    chain::{self, Parts},
     create::{self, CreateOptions},
 };
 
@@ -33,7 +29,7 @@ pub enum Overlay {
 /// The overlay of a disk, open.
 #[derive(Debug)]
 pub(super) struct OpenOverlay {
-    pub(super) link: Link,
+    pub(super) parts: Parts,
     /// Nobody can open it once the disk is gone.
     pub(super) is_temp: bool,
     made: Made,
@@ -60,7 +56,7 @@ impl OpenOverlay {
         base: &Path,
         format: Format,
         size: u64,
-        options: &DiskOptions,
+        options: &Qcow2Options,
     ) -> Result<Self, Qcow2Error> {
         match overlay {
             Overlay::Temp => Self::temp(size),
@@ -71,10 +67,10 @@ impl OpenOverlay {
     /// Uses the overlay by `open`. If that fails, it goes again if it was made for this.
     pub(super) fn open_by<T>(
         self,
-        open: impl FnOnce(Link) -> Result<T, Qcow2Error>,
+        open: impl FnOnce(Parts) -> Result<T, Qcow2Error>,
     ) -> Result<T, Qcow2Error> {
-        let Self { link, mut made, .. } = self;
-        let opened = open(link)?;
+        let Self { parts, mut made, .. } = self;
+        let opened = open(parts)?;
         made.0 = None;
         Ok(opened)
     }
@@ -88,7 +84,8 @@ impl OpenOverlay {
         file.try_clone().and_then(make).map_err(failed)?;
         let path = folder.join("(temporary overlay)");
         let opened = Opened::from_file(file).map_err(failed)?;
-        Ok(Self { link: Link::qcow2(path, opened, true)?, is_temp: true, made: Made::default() })
+        let parts = chain::open_top(&path, opened, &Qcow2Options::default())?;
+        Ok(Self { parts, is_temp: true, made: Made::default() })
     }
 
     fn file(
@@ -96,7 +93,7 @@ impl OpenOverlay {
         base: &Path,
         format: Format,
         size: u64,
-        options: &DiskOptions,
+        options: &Qcow2Options,
     ) -> Result<Self, Qcow2Error> {
         let mut made = Made::default();
         if !path.try_exists().map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })? {
@@ -105,13 +102,12 @@ impl OpenOverlay {
             create::create(path, size, &CreateOptions { backing, ..CreateOptions::default() })?;
             made.0 = Some(path.to_owned());
         }
-        let opened = Opened::open(path, options)?;
-        let link = Link::qcow2(path.to_owned(), opened, !options.read_only)?;
-        match link.backing() {
+        let parts = chain::open_top(path, Opened::open(path, &options.disk)?, options)?;
+        match parts.backing() {
             Some((_, backing)) => check(path, backing, base, format)?,
             None => return Err(Qcow2Error::NoOverlay { path: path.to_owned() }),
         }
-        Ok(Self { link, is_temp: false, made })
+        Ok(Self { parts, is_temp: false, made })
     }
 }
 

@@ -187,12 +187,12 @@ fn an_overlay_made_in_vain_goes_again() {
     fs::write(images.path("base"), [7; 4096]).unwrap();
     let (base, path) = (images.path("base"), images.path("overlay"));
     let open = |fails| {
-        let disk = DiskOptions::default();
+        let disk = Qcow2Options::default();
         let overlay =
             OpenOverlay::open(&Overlay::File(path.clone()), &base, Format::Raw, 4096, &disk).unwrap();
-        let done = overlay.open_by(|link| {
-            assert!(link.path.exists());
-            if fails { Err(Qcow2Error::NoOverlay { path: link.path }) } else { Ok(()) }
+        let done = overlay.open_by(|parts| {
+            assert!(parts.path.exists());
+            if fails { Err(Qcow2Error::NoOverlay { path: parts.path }) } else { Ok(()) }
         });
         assert_eq!(done.is_err(), fails);
     };

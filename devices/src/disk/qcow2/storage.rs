@@ -5,30 +5,66 @@
 use std::{
     fmt::{self, Display, Formatter},
     io,
+    sync::Arc,
 };
 
 use imago::{
     Storage,
     file::File,
-    io_buffers::{IoVector, IoVectorMut},
+    io_buffers::{IoBuffer, IoVector, IoVectorMut},
     storage::{PreallocateMode, drivers::CommonStorageHelper},
 };
 use vm_memory::VolatileSlice;
 
 use super::{
-    super::{Disk, vmdk::Vmdk},
-    references::References,
+    super::{Disk, Extent, vmdk::Vmdk},
+    order::Order,
 };
 
 /// The storage of one image.
 #[derive(Debug)]
 pub(super) enum Store {
-    /// A file.
+    /// A file that is read, or whose order of writes matters to nobody.
     File(File),
-    /// A qcow2 image's file that is written to.
-    Image(File, References),
+    /// A file that is written to.
+    Ordered(File, Arc<Order>),
+    /// The file with the data of an image in another.
+    Data(File, Arc<Order>),
     /// A disk that is only read.
     Vmdk(Box<Vmdk>, CommonStorageHelper),
+}
+
+impl Store {
+    /// What of `len` bytes at `offset` is known to be zeros.
+    pub(super) fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
+        match self {
+            Self::Vmdk(vmdk, _) if offset < vmdk.size() => {
+                vmdk.extent_at(offset, len.min(vmdk.size() - offset))
+            }
+            _ => Ok(Extent { len, is_zero: false }),
+        }
+    }
+
+    /// The file that it is.
+    fn file(&self) -> Option<&File> {
+        match self {
+            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => Some(file),
+            Self::Vmdk(..) => None,
+        }
+    }
+
+    fn writable(&self) -> io::Result<&File> {
+        self.file()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "a vmdk is never written to"))
+    }
+
+    /// Does `write`, which is not to tables that are known, when it is right.
+    fn in_order(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        match self {
+            Self::Ordered(_, order) | Self::Data(_, order) => order.write_data(write),
+            Self::File(_) | Self::Vmdk(..) => write(),
+        }
+    }
 }
 
 impl From<File> for Store {
@@ -45,44 +81,34 @@ impl From<Box<Vmdk>> for Store {
 
 impl Storage for Store {
     fn mem_align(&self) -> usize {
-        match self {
-            Self::File(file) | Self::Image(file, _) => file.mem_align(),
-            Self::Vmdk(..) => 1,
-        }
+        self.file().map_or(1, Storage::mem_align)
     }
 
     fn req_align(&self) -> usize {
-        match self {
-            Self::File(file) | Self::Image(file, _) => file.req_align(),
-            Self::Vmdk(..) => 1,
-        }
+        self.file().map_or(1, Storage::req_align)
     }
 
     fn zero_align(&self) -> usize {
-        match self {
-            Self::File(file) | Self::Image(file, _) => file.zero_align(),
-            Self::Vmdk(..) => 1,
-        }
+        self.file().map_or(1, Storage::zero_align)
     }
 
     fn discard_align(&self) -> usize {
-        match self {
-            Self::File(file) | Self::Image(file, _) => file.discard_align(),
-            Self::Vmdk(..) => 1,
-        }
+        self.file().map_or(1, Storage::discard_align)
     }
 
     fn size(&self) -> io::Result<u64> {
         match self {
-            Self::File(file) | Self::Image(file, _) => file.size(),
+            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => file.size(),
             Self::Vmdk(vmdk, _) => Ok(vmdk.size()),
         }
     }
 
     unsafe fn pure_readv(&self, buffers: IoVectorMut<'_>, offset: u64) -> io::Result<()> {
         match self {
-            // SAFETY: What it asks of its caller is what was asked of ours.
-            Self::File(file) | Self::Image(file, _) => unsafe { file.pure_readv(buffers, offset) },
+            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => {
+                // SAFETY: What it asks of its caller is what was asked of ours.
+                unsafe { file.pure_readv(buffers, offset) }
+            }
             Self::Vmdk(vmdk, _) => {
                 let (inside, mut past) = buffers.split_at(vmdk.size().saturating_sub(offset));
                 past.fill(0);
@@ -95,92 +121,109 @@ impl Storage for Store {
     }
 
     unsafe fn pure_writev(&self, buffers: IoVector<'_>, offset: u64) -> io::Result<()> {
-        match self {
-            // SAFETY: What it asks of its caller is what was asked of ours.
-            Self::File(file) => unsafe { file.pure_writev(buffers, offset) },
-            Self::Image(file, references) => {
-                references.write(buffers, offset, file.mem_align().max(file.req_align()), |buffers| {
-                    // SAFETY: These are the same bytes for the same place, aligned as imago aligns its own.
-                    unsafe { file.pure_writev(buffers, offset) }
-                })
+        let file = self.writable()?;
+        #[cfg(test)]
+        let bytes = gather(&buffers)?;
+        let written = match self {
+            Self::Ordered(_, order) => {
+                let touched = order.touched(offset, buffers.len());
+                if touched.is_data() {
+                    // SAFETY: What it asks of its caller is what was asked of ours.
+                    order.write_data(|| unsafe { file.pure_writev(buffers, offset) })
+                } else {
+                    let bytes = buffers.try_into_owned(file.mem_align())?;
+                    // SAFETY: The same, and the copy is as aligned as it asks.
+                    let write = |bytes: &IoBuffer| unsafe { file.pure_writev(bytes.into(), offset) };
+                    order.write_tables(&touched, offset, bytes, write)
+                }
             }
-            Self::Vmdk(..) => Err(never_written()),
+            // SAFETY: What it asks of its caller is what was asked of ours.
+            _ => self.in_order(|| unsafe { file.pure_writev(buffers, offset) }),
+        };
+        #[cfg(test)]
+        if let (Self::Ordered(_, order), Ok(())) = (self, &written) {
+            order.log.write(offset, &bytes);
         }
+        written
     }
 
     unsafe fn pure_write_zeroes(&self, offset: u64, length: u64) -> io::Result<()> {
-        match self {
-            // SAFETY: What it asks of its caller is what was asked of ours.
-            Self::File(file) | Self::Image(file, _) => unsafe { file.pure_write_zeroes(offset, length) },
-            Self::Vmdk(..) => Err(never_written()),
+        let file = self.writable()?;
+        // SAFETY: What it asks of its caller is what was asked of ours.
+        self.in_order(|| unsafe { file.pure_write_zeroes(offset, length) })?;
+        #[cfg(test)]
+        if let Self::Ordered(_, order) = self {
+            order.log.zero(offset, length);
         }
+        Ok(())
     }
 
     unsafe fn pure_write_allocated_zeroes(&self, offset: u64, length: u64) -> io::Result<()> {
-        match self {
-            // SAFETY: What it asks of its caller is what was asked of ours.
-            Self::File(file) | Self::Image(file, _) => unsafe {
-                file.pure_write_allocated_zeroes(offset, length)
-            },
-            Self::Vmdk(..) => Err(never_written()),
-        }
+        let file = self.writable()?;
+        // SAFETY: What it asks of its caller is what was asked of ours.
+        self.in_order(|| unsafe { file.pure_write_allocated_zeroes(offset, length) })
     }
 
     unsafe fn pure_discard(&self, offset: u64, length: u64) -> io::Result<()> {
-        match self {
-            // SAFETY: What it asks of its caller is what was asked of ours.
-            Self::File(file) | Self::Image(file, _) => unsafe { file.pure_discard(offset, length) },
-            Self::Vmdk(..) => Err(never_written()),
-        }
+        let file = self.writable()?;
+        // SAFETY: What it asks of its caller is what was asked of ours.
+        self.in_order(|| unsafe { file.pure_discard(offset, length) })
     }
 
     fn flush(&self) -> io::Result<()> {
         match self {
-            Self::File(file) => file.flush(),
-            Self::Image(file, references) => references.settle().and_then(|()| file.flush()),
-            Self::Vmdk(..) => Ok(()),
+            Self::Ordered(_, order) => order.flush(),
+            Self::File(_) | Self::Data(..) | Self::Vmdk(..) => Ok(()),
         }
     }
 
     fn sync(&self) -> io::Result<()> {
         match self {
-            Self::File(file) | Self::Image(file, _) => file.sync(),
+            Self::File(file) => file.sync(),
+            Self::Ordered(_, order) | Self::Data(_, order) => order.sync(|| Ok(())),
             Self::Vmdk(..) => Ok(()),
         }
     }
 
-    unsafe fn invalidate_cache(&self) -> io::Result<()> {
-        match self {
-            // SAFETY: What it asks of its caller is what was asked of ours.
-            Self::File(file) | Self::Image(file, _) => unsafe { file.invalidate_cache() },
-            Self::Vmdk(..) => Ok(()),
+    // imago calls this when clusters become free.
+    fn settle_writes(&self) -> io::Result<()> {
+        if let Self::Ordered(_, order) = self {
+            order.freeing();
         }
+        Ok(())
+    }
+
+    unsafe fn invalidate_cache(&self) -> io::Result<()> {
+        // Nothing is held back here.
+        Ok(())
     }
 
     fn get_storage_helper(&self) -> &CommonStorageHelper {
         match self {
-            Self::File(file) | Self::Image(file, _) => file.get_storage_helper(),
+            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => file.get_storage_helper(),
             Self::Vmdk(_, helper) => helper,
         }
     }
 
     fn resize(&self, new_size: u64, mode: PreallocateMode) -> io::Result<()> {
-        match self {
-            Self::File(file) | Self::Image(file, _) => file.resize(new_size, mode),
-            Self::Vmdk(..) => Err(never_written()),
-        }
+        let file = self.writable()?;
+        self.in_order(|| file.resize(new_size, mode))
     }
 }
 
 impl Display for Store {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(file) | Self::Image(file, _) => file.fmt(f),
+            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => file.fmt(f),
             Self::Vmdk(vmdk, _) => f.write_str(vmdk.name()),
         }
     }
 }
 
-fn never_written() -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, "a vmdk is never written to")
+/// The bytes of `buffers`.
+#[cfg(test)]
+fn gather(buffers: &IoVector<'_>) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(buffers.len()).map_err(io::Error::other)?];
+    buffers.copy_into_slice(&mut bytes);
+    Ok(bytes)
 }

@@ -1,142 +1,243 @@
-//! Where the tables of an image are that its references and refcounts are in.
+//! The tables of an image that is written to: which parts of its file they are, and what they name.
 //!
-//! Names are those of QEMU's `docs/interop/qcow2.txt`.
+//! QEMU's `docs/interop/qcow2.txt`, "Host cluster management" and "Cluster mapping", specifies them. There are two trees.
+//! The refcount table names refcount blocks, which count the uses of each cluster of the file. The L1 table names L2
+//! tables, which say in which cluster each cluster of the disk is.
 
-use std::{
-    fs::File,
-    io::{self, ErrorKind},
-    ops::Range,
-    os::unix::fs::FileExt,
-};
+use std::{collections::HashMap, fs::File, io, ops::Range, os::unix::fs::FileExt};
 
-use zerocopy::FromBytes;
+use super::super::guard::Layout;
 
-use super::super::guard::{Fields, MoreFields};
-
-/// The length of an entry of the L1 table and of the refcount table.
+/// Length of an entry of any table but a refcount block.
 const ENTRY: u64 = 8;
-/// The `refcount_order` of version 2.
-const V2_REFCOUNT_ORDER: u32 = 4;
+/// The bits of an entry that are an offset in the file.
+const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+/// The bit of an entry that says that nothing else names what it names.
+const COPIED: u64 = 1 << 63;
+/// The bit of an entry of an L2 table that makes the others mean something else.
+const COMPRESSED: u64 = 1 << 62;
 
-/// Where the L1 table and the refcount table are, and what it takes to find a refcount.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is known of an image's tables.
+#[derive(Debug)]
 pub(super) struct Tables {
-    pub(super) cluster_bits: u32,
-    refcount_order: u32,
-    pub(super) l1: Range<u64>,
-    pub(super) refcounts: Range<u64>,
+    layout: Layout,
+    l1: Vec<u64>,
+    refcount_table: Vec<u64>,
+    /// Which clusters the two name.
+    blocks: HashMap<u64, Block>,
+    /// The clusters of the disk are in another file, where none is counted.
+    has_data_file: bool,
 }
 
-/// Where the refcount of a cluster is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refcount {
-    pub(super) bytes: Range<u64>,
-    /// Its bits in the last of them.
-    mask: u8,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Block {
+    Mappings,
+    Counts,
+}
+
+/// What a write is to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Touched {
+    pub(super) header: bool,
+    pub(super) l1: bool,
+    pub(super) refcount_table: bool,
+    /// Clusters that are L2 tables.
+    pub(super) l2: Vec<u64>,
+    /// Clusters that are refcount blocks.
+    pub(super) refcounts: Vec<u64>,
+}
+
+impl Touched {
+    /// No table: data, or what becomes a table when something names it.
+    pub(super) fn is_data(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Tables {
-    /// The part of the header that says where they are.
-    pub(super) const HEADER_LEN: u64 = size_of::<Fields>() as u64;
-
-    /// Reads the header, which was found to be a good one.
-    pub(super) fn read(file: &File) -> io::Result<Self> {
-        let mut header = [0; size_of::<Fields>() + size_of::<MoreFields>()];
-        read_at(file, &mut header, 0)?;
-        let (fields, more) = Fields::read_from_prefix(&header).map_err(|_| ErrorKind::InvalidData)?;
-        let (more, _) = MoreFields::read_from_prefix(more).map_err(|_| ErrorKind::InvalidData)?;
-        let refcount_order =
-            if fields.version.get() == 2 { V2_REFCOUNT_ORDER } else { more.refcount_order.get() };
-        Ok(Self::new(&fields, refcount_order))
-    }
-
-    fn new(fields: &Fields, refcount_order: u32) -> Self {
-        let cluster_bits = fields.cluster_bits.get();
-        let (l1, refcounts) = (fields.l1_table_offset.get(), fields.refcount_table_offset.get());
-        let refcounts_len = u64::from(fields.refcount_table_clusters.get()) << cluster_bits;
-        Self {
-            cluster_bits,
-            refcount_order,
-            l1: l1..l1.saturating_add(u64::from(fields.l1_size.get()) * ENTRY),
-            refcounts: refcounts..refcounts.saturating_add(refcounts_len),
-        }
-    }
-
-    /// Where they are once `bytes` are at `offset`.
-    pub(super) fn after(&self, bytes: &[u8], offset: u64) -> Self {
-        match Fields::read_from_prefix(bytes) {
-            Ok((fields, _)) if offset == 0 => Self::new(&fields, self.refcount_order),
-            _ => self.clone(),
-        }
-    }
-
-    /// The entries of both tables that lie in `range`, by their places.
-    pub(super) fn entries(&self, range: &Range<u64>) -> impl Iterator<Item = u64> + use<> {
-        let within = |table: &Range<u64>| {
-            let start = range.start.max(table.start).next_multiple_of(ENTRY);
-            let end = range.end.min(table.end);
-            (start..end.max(start)).step_by(8).filter(move |at| at + ENTRY <= end)
+    /// Reads the tables of the image in `file`.
+    pub(super) fn read(file: &File, layout: Layout, has_data_file: bool) -> io::Result<Self> {
+        let l1 = read_entries(file, layout.l1_offset, layout.l1_entries.into())?;
+        let entries = u64::from(layout.refcount_table_clusters) * layout.cluster_size() / ENTRY;
+        let refcount_table = read_entries(file, layout.refcount_table_offset, entries)?;
+        let mut tables = Self { layout, l1, refcount_table, blocks: HashMap::new(), has_data_file };
+        let named = |entries: &[u64], block| {
+            let clusters = entries.iter().filter_map(|&entry| tables.cluster(entry));
+            clusters.map(|cluster| (cluster, block)).collect::<Vec<_>>()
         };
-        within(&self.l1).chain(within(&self.refcounts))
+        let blocks =
+            [named(&tables.l1, Block::Mappings), named(&tables.refcount_table, Block::Counts)].concat();
+        tables.blocks = blocks.into_iter().collect();
+        Ok(tables)
     }
 
-    /// Where the refcount table says in which refcount block the refcount of `cluster` is, and which it is there.
-    pub(super) fn refcount_of(&self, cluster: u64) -> (u64, u64) {
-        let index = cluster >> self.cluster_bits;
-        // A block is a cluster of bits.
-        let bits = self.cluster_bits + 3 - self.refcount_order;
-        (self.refcounts.start.saturating_add((index >> bits) * ENTRY), index & ((1 << bits) - 1))
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
     }
 
-    /// The refcount of that index in the block at `block`.
-    pub(super) fn refcount(&self, block: u64, index: u64) -> Refcount {
-        // The first ones of a byte are in its low bits.
-        let (bit, width) = (index << self.refcount_order, 1_u64 << self.refcount_order);
-        let start = block + bit / 8;
-        let mask = if width < 8 { ((1_u8 << width) - 1) << (bit % 8) } else { u8::MAX };
-        Refcount { bytes: start..start + width.div_ceil(8), mask }
+    /// Whether there is an L2 table of its own for each part of a `range` of the disk.
+    pub(super) fn maps(&self, range: &Range<u64>) -> bool {
+        let covered = self.layout.l2_covers();
+        let indexes = range.start / covered..range.end.div_ceil(covered);
+        indexes.into_iter().all(|index| {
+            let entry = usize::try_from(index).ok().and_then(|index| self.l1.get(index));
+            entry.is_some_and(|&entry| entry & COPIED != 0 && entry & OFFSET != 0)
+        })
+    }
+
+    /// What a write of `len` bytes at `offset` is to.
+    pub(super) fn touched(&self, offset: u64, len: u64) -> Touched {
+        let range = offset..offset.saturating_add(len);
+        let overlaps = |other: Range<u64>| range.start < other.end && other.start < range.end;
+        let mut touched = Touched {
+            header: overlaps(0..self.layout.cluster_size()),
+            l1: overlaps(self.l1_range()),
+            refcount_table: overlaps(self.refcount_table_range()),
+            ..Touched::default()
+        };
+        for cluster in
+            offset >> self.layout.cluster_bits..=range.end.saturating_sub(1) >> self.layout.cluster_bits
+        {
+            match self.blocks.get(&cluster) {
+                Some(Block::Mappings) => touched.l2.push(cluster),
+                Some(Block::Counts) => touched.refcounts.push(cluster),
+                None => {}
+            }
+        }
+        touched
+    }
+
+    /// The clusters that the tables name once `bytes` are written at `offset`, and may not have named before, in order.
+    pub(super) fn named(&self, touched: &Touched, offset: u64, bytes: &[u8]) -> Vec<u64> {
+        let mut clusters = Vec::new();
+        if touched.header {
+            let (old, new) = (self.layout, self.updated_layout(offset, bytes));
+            if new.l1_offset != old.l1_offset {
+                let first = new.l1_offset >> new.cluster_bits;
+                let count = (u64::from(new.l1_entries) * ENTRY).div_ceil(new.cluster_size());
+                clusters.extend(first..first.saturating_add(count));
+            }
+        }
+        for (_, old, new) in changes(&self.l1, self.layout.l1_offset, offset, bytes) {
+            clusters.extend(self.cluster(new).filter(|_| new != old));
+        }
+        for (index, old, new) in
+            changes(&self.refcount_table, self.layout.refcount_table_offset, offset, bytes)
+        {
+            // A block that counts itself says so itself.
+            let is_counted_above = |cluster: &u64| self.count(*cluster).0 != index as u64;
+            clusters.extend(self.cluster(new).filter(is_counted_above).filter(|_| new != old));
+        }
+        if !self.has_data_file {
+            for cluster in &touched.l2 {
+                let table = (cluster << self.layout.cluster_bits).checked_sub(offset);
+                let entries = table.and_then(|start| bytes.get(usize::try_from(start).ok()?..));
+                let (entries, _) = entries.unwrap_or_default().as_chunks::<8>();
+                let count = usize::try_from(self.layout.cluster_size() / ENTRY).unwrap_or(usize::MAX);
+                let entries = entries.iter().take(count).map(|entry| u64::from_be_bytes(*entry));
+                entries.for_each(|entry| self.mapped(entry, &mut clusters));
+            }
+        }
+        clusters.sort_unstable();
+        clusters.dedup();
+        clusters
+    }
+
+    /// Notes that `bytes` are at `offset`. The header is [`Tables::updated_layout`]'s.
+    pub(super) fn written(&mut self, offset: u64, bytes: &[u8]) {
+        let l1: Vec<_> = changes(&self.l1, self.layout.l1_offset, offset, bytes).collect();
+        let refcounts: Vec<_> =
+            changes(&self.refcount_table, self.layout.refcount_table_offset, offset, bytes).collect();
+        for (index, _, new) in l1 {
+            self.l1[index] = new;
+            self.blocks.extend(self.cluster(new).map(|cluster| (cluster, Block::Mappings)));
+        }
+        for (index, _, new) in refcounts {
+            self.refcount_table[index] = new;
+            self.blocks.extend(self.cluster(new).map(|cluster| (cluster, Block::Counts)));
+        }
+    }
+
+    /// Where the tables are once `bytes` are at `offset`.
+    pub(super) fn updated_layout(&self, offset: u64, bytes: &[u8]) -> Layout {
+        // Nobody writes a part of what it is in.
+        if offset == 0 { self.layout.updated(bytes) } else { self.layout }
+    }
+
+    /// The index of the refcount block that counts `cluster`, and the index of the count there.
+    pub(super) fn count(&self, cluster: u64) -> (u64, u64) {
+        let bits = self.layout.cluster_bits + 3 - self.layout.refcount_order;
+        (cluster >> bits, cluster & ((1 << bits) - 1))
+    }
+
+    /// Where the refcount block with that index is in the file.
+    pub(super) fn refcounts(&self, index: u64) -> Option<u64> {
+        let entry = usize::try_from(index).ok().and_then(|index| self.refcount_table.get(index));
+        entry.map(|entry| entry & OFFSET).filter(|&offset| offset != 0)
+    }
+
+    fn l1_range(&self) -> Range<u64> {
+        self.layout.l1_offset..self.layout.l1_offset.saturating_add(self.l1.len() as u64 * ENTRY)
+    }
+
+    fn refcount_table_range(&self) -> Range<u64> {
+        let start = self.layout.refcount_table_offset;
+        start..start.saturating_add(self.refcount_table.len() as u64 * ENTRY)
+    }
+
+    /// The cluster that an entry names, if it names one.
+    fn cluster(&self, entry: u64) -> Option<u64> {
+        Some((entry & OFFSET) >> self.layout.cluster_bits).filter(|_| entry & OFFSET != 0)
+    }
+
+    /// Adds the clusters that an entry of an L2 table names.
+    fn mapped(&self, entry: u64, clusters: &mut Vec<u64>) {
+        if entry & COMPRESSED == 0 {
+            clusters.extend(self.cluster(entry));
+            return;
+        }
+        // "Compressed Clusters Descriptor": an offset, and the number of sectors after the one that it is in.
+        let bits = 62 - (self.layout.cluster_bits - 8);
+        let start = entry & ((1 << bits) - 1);
+        let sectors = (entry & (COMPRESSED - 1)) >> bits;
+        let last = (start & !511) + (sectors + 1) * 512 - 1;
+        clusters.extend(start >> self.layout.cluster_bits..=last >> self.layout.cluster_bits);
     }
 }
 
-impl Refcount {
-    pub(super) fn len(&self) -> usize {
-        usize::try_from(self.bytes.end - self.bytes.start).unwrap_or(1)
-    }
-
-    /// Whether nothing refers to the cluster, by `bytes` of the file.
-    pub(super) fn is_zero(&self, bytes: &[u8]) -> bool {
-        match bytes {
-            [byte] => byte & self.mask == 0,
-            bytes => bytes.iter().all(|byte| *byte == 0),
-        }
-    }
-
-    /// Makes it 1, where it is 0.
-    pub(super) fn set(&self, bytes: &mut [u8]) {
-        if let Some(last) = bytes.last_mut() {
-            // The lowest bit.
-            *last |= self.mask & self.mask.wrapping_neg();
-        }
-    }
+/// The entries of a table at `start` that `bytes` at `offset` have all of: their indexes, and they before and after.
+fn changes<'a>(
+    table: &'a [u64],
+    start: u64,
+    offset: u64,
+    bytes: &'a [u8],
+) -> impl Iterator<Item = (usize, u64, u64)> + use<'a> {
+    // Both are whole entries from their start, or the table lies within what is written.
+    let (skip, first) = match offset.checked_sub(start) {
+        Some(behind) => (0, behind / ENTRY),
+        None => (start - offset, 0),
+    };
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    let first = usize::try_from(first).unwrap_or(usize::MAX);
+    let (entries, _) = bytes.get(skip..).unwrap_or_default().as_chunks::<8>();
+    let old = table.get(first..).unwrap_or_default();
+    old.iter()
+        .zip(entries)
+        .enumerate()
+        .map(move |(index, (&old, new))| (first + index, old, u64::from_be_bytes(*new)))
 }
 
-/// Fills `bytes` with what is at `offset`: zeros, past the end.
-pub(super) fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match file.read_at(bytes, offset) {
-            Ok(0) => {
-                bytes.fill(0);
-                break;
-            }
-            Ok(read) => {
-                bytes = &mut bytes[read..];
-                offset += read as u64;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+fn read_entries(file: &File, offset: u64, count: u64) -> io::Result<Vec<u64>> {
+    // Before memory is taken for it.
+    if offset.checked_add(count * ENTRY).is_none_or(|end| end > file.metadata().map_or(0, |file| file.len()))
+    {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(())
+    let len = usize::try_from(count * ENTRY).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, offset)?;
+    let (entries, _) = bytes.as_chunks::<8>();
+    Ok(entries.iter().map(|entry| u64::from_be_bytes(*entry)).collect())
 }
 
 #[cfg(test)]

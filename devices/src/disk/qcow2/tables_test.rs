@@ -1,49 +1,77 @@
+use std::{fs::File, os::unix::fs::FileExt};
+
 use super::*;
 
-/// A version 3 image of 64 KiB clusters with refcounts of so many bits (as a power of two): one cluster each of header,
-/// L1 table of four entries, and refcount table.
-fn tables(refcount_order: u32) -> Tables {
-    Tables { cluster_bits: 16, refcount_order, l1: 0x1_0000..0x1_0020, refcounts: 0x2_0000..0x3_0000 }
+const LAYOUT: Layout = Layout {
+    cluster_bits: 9,
+    refcount_order: 4,
+    l1_offset: 512,
+    l1_entries: 100,
+    refcount_table_offset: 2048,
+    refcount_table_clusters: 1,
+};
+
+/// An image of clusters of 512 bytes: an L1 table in 1 and 2, a refcount table in 4, a refcount block in 5, and an L2 table
+/// in 6, which covers 32 KiB.
+fn tables() -> Tables {
+    let file: File = tempfile::tempfile().unwrap();
+    file.set_len(1 << 20).unwrap();
+    file.write_all_at(&(COPIED | (6 * 512)).to_be_bytes(), 512).unwrap();
+    file.write_all_at(&(5_u64 * 512).to_be_bytes(), 2048).unwrap();
+    Tables::read(&file, LAYOUT, false).unwrap()
+}
+
+fn entries(entries: &[u64]) -> Vec<u8> {
+    entries.iter().flat_map(|entry| entry.to_be_bytes()).collect()
 }
 
 #[test]
-fn entries_are_whole_and_in_a_table() {
-    let entries = |range| tables(4).entries(&range).collect::<Vec<_>>();
-    assert_eq!(entries(0x1_0008..0x1_0010), [0x1_0008]);
-    assert_eq!(entries(0x1_0004..0x1_0017), [0x1_0008]);
-    assert_eq!(entries(0x1_0010..0x1_1000), [0x1_0010, 0x1_0018]);
-    assert_eq!(entries(0..0x2_0009), [0x1_0000, 0x1_0008, 0x1_0010, 0x1_0018, 0x2_0000]);
-    assert!(entries(0x3_0000..0x4_0000).is_empty());
-}
-
-#[test]
-fn refcounts_of_every_width_are_found() {
-    let found = |order, cluster: u64| {
-        let tables = tables(order);
-        let (entry, index) = tables.refcount_of(cluster << 16);
-        let refcount = tables.refcount(0x5_0000, index);
-        (entry, refcount.bytes, refcount.mask)
-    };
-    assert_eq!(found(4, 3), (0x2_0000, 0x5_0006..0x5_0008, 0xff));
-    assert_eq!(found(4, 0x8001), (0x2_0008, 0x5_0002..0x5_0004, 0xff));
-    assert_eq!(found(0, 13), (0x2_0000, 0x5_0001..0x5_0002, 0x20));
-    assert_eq!(found(2, 3), (0x2_0000, 0x5_0001..0x5_0002, 0xf0));
-    assert_eq!(found(3, 3), (0x2_0000, 0x5_0003..0x5_0004, 0xff));
-    assert_eq!(found(6, 0x2001), (0x2_0008, 0x5_0008..0x5_0010, 0xff));
-}
-
-#[test]
-fn a_refcount_of_0_becomes_1() {
-    for (order, cluster, zero, one) in [
-        (1, 2, vec![0b1100_1111], vec![0b1101_1111]),
-        (0, 7, vec![0b0111_1111], vec![0b1111_1111]),
-        (5, 0, vec![0; 4], vec![0, 0, 0, 1]),
+fn each_part_of_the_file() {
+    let tables = tables();
+    let none = Touched::default;
+    for (offset, len, wanted) in [
+        (0, 72, Touched { header: true, ..none() }),
+        (512, 8, Touched { l1: true, ..none() }),
+        (512 + 792, 8, Touched { l1: true, ..none() }),
+        (512 + 800, 8, none()),
+        (1536, 512, none()),
+        (2048 + 504, 8, Touched { refcount_table: true, ..none() }),
+        (2560, 512, Touched { refcounts: vec![5], ..none() }),
+        (3072, 512, Touched { l2: vec![6], ..none() }),
+        (3584, 1 << 20, none()),
+        (u64::MAX - 511, 511, none()),
+        // As much as direct I/O writes at least.
+        (0, 4096, Touched { header: true, l1: true, refcount_table: true, l2: vec![6], refcounts: vec![5] }),
     ] {
-        let refcount = tables(order).refcount(0, cluster);
-        let mut bytes = zero;
-        assert!(refcount.is_zero(&bytes), "{order}");
-        refcount.set(&mut bytes);
-        assert_eq!(bytes, one, "{order}");
-        assert!(!refcount.is_zero(&bytes), "{order}");
+        let touched = tables.touched(offset, len);
+        assert_eq!(touched.is_data(), touched == none());
+        assert_eq!(touched, wanted, "{len} at {offset}");
     }
+}
+
+#[test]
+fn what_tables_name() {
+    let mut tables = tables();
+    assert!(tables.maps(&(0..32768)) && tables.maps(&(512..1024)));
+    assert!(!tables.maps(&(0..32769)) && !tables.maps(&(32768..33280)) && !tables.maps(&(1 << 60..1 << 61)));
+
+    // Only what is new, and what another block counts.
+    let l1 = entries(&[COPIED | (6 * 512), COPIED | (9 * 512)]);
+    assert_eq!(tables.named(&tables.touched(512, 16), 512, &l1), [9]);
+    let refcounts = entries(&[5 * 512, 256 * 512, 300 * 512]);
+    assert_eq!(tables.named(&tables.touched(2048, 24), 2048, &refcounts), [300]);
+    // A cluster, zeros in one, none, and a compressed one in the last sector of one and the first of the next.
+    let compressed = COMPRESSED | (1 << 61) | (20 * 512 - 1);
+    let l2 = entries(&[COPIED | (8 * 512), (7 * 512) | 1, 0, 1, compressed]);
+    assert_eq!(tables.named(&tables.touched(3072, 40), 3072, &l2), [7, 8, 19, 20]);
+    let named = tables.named(&tables.touched(0, 72), 0, &[0; 72]);
+    assert_eq!(named, [0; 0]);
+
+    tables.written(512, &l1);
+    tables.written(2048, &refcounts);
+    assert!(tables.maps(&(0..65536)));
+    assert_eq!(tables.touched(9 * 512, 512).l2, [9]);
+    assert_eq!(tables.touched(256 * 512, 512).refcounts, [256]);
+    assert_eq!(tables.count(300), (1, 44));
+    assert_eq!((tables.refcounts(1), tables.refcounts(3)), (Some(256 * 512), None));
 }

@@ -1,6 +1,14 @@
 //! What the tests of qcow2 images share: a folder in which qemu-img works, and disks that are written at random.
 
-use std::{error::Error, fs, io, path::PathBuf, process::Command, sync::Arc, thread, time::Duration};
+use std::{
+    error::Error,
+    fs, io,
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
 use proptest::{prelude::*, test_runner::TestRng};
 use tempfile::TempDir;
@@ -108,6 +116,46 @@ impl Images {
         assert!(said.contains("No errors were found on the image"), "{said}");
         fs::write(self.path("twin"), contents).unwrap();
         self.qemu_img(&format!("compare -f qcow2 -F raw {image} twin"));
+    }
+}
+
+/// What happened to a file, since somebody wants to know.
+#[derive(Debug, Default)]
+pub(super) struct Log(Mutex<Option<Vec<Event>>>);
+
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Write(u64, Vec<u8>),
+    /// All before is on the medium.
+    Sync,
+}
+
+impl Log {
+    pub(super) fn start(&self) {
+        *self.0.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// What happened since [`Log::start`].
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.0.lock().unwrap().clone().unwrap()
+    }
+
+    pub(super) fn write(&self, offset: u64, bytes: &[u8]) {
+        self.push(|| Event::Write(offset, bytes.to_vec()));
+    }
+
+    pub(super) fn zero(&self, offset: u64, len: u64) {
+        self.push(|| Event::Write(offset, vec![0; usize::try_from(len).unwrap()]));
+    }
+
+    pub(super) fn sync(&self) {
+        self.push(|| Event::Sync);
+    }
+
+    fn push(&self, event: impl FnOnce() -> Event) {
+        if let Some(events) = &mut *self.0.lock().unwrap() {
+            events.push(event());
+        }
     }
 }
 

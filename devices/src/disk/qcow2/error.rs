@@ -1,0 +1,179 @@
+//! What can be wrong with a qcow2 image, and the way out where there is one.
+
+use std::{io, path::PathBuf};
+
+use super::{
+    super::{guard::HeaderError, raw::DiskError, vmdk::VmdkError},
+    create::CreateError,
+};
+
+/// Why a qcow2 image can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Qcow2Error {
+    /// A file of it can't be.
+    #[error(transparent)]
+    File(#[from] DiskError),
+    /// Its header says so.
+    #[error("disk {}", path.display())]
+    Header {
+        /// The image.
+        path: PathBuf,
+        /// What its header says.
+        source: HeaderError,
+    },
+    /// The host failed to read it.
+    #[error("disk {} can't be read", path.display())]
+    Read {
+        /// The image.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// imago can't read it.
+    #[error("disk {} can't be used as qcow2; qemu-img check tells more", path.display())]
+    Tables {
+        /// The image.
+        path: PathBuf,
+        /// What imago said.
+        source: io::Error,
+    },
+    /// The folder with backing files can't be used.
+    #[error("backing-root={} can't be used", path.display())]
+    Root {
+        /// The folder.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// Something is wrong further down the chain.
+    #[error("disk {} needs others", path.display())]
+    Below {
+        /// What the user gave.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<Qcow2Error>,
+    },
+    /// The backing file's format is not recorded.
+    #[error(
+        "disk {path} doesn't record the format of its backing file {name}, and to guess is unsafe; \
+         record it: qemu-img rebase -u -F FORMAT -b {name} {path}",
+        path = path.display()
+    )]
+    NoFormat {
+        /// The image.
+        path: PathBuf,
+        /// The backing file.
+        name: String,
+    },
+    /// The backing file's format can't be read.
+    #[error("the backing file {name} of disk {} is {format}; only qcow2, raw and vmdk can be read", path.display())]
+    Format {
+        /// The image.
+        path: PathBuf,
+        /// The backing file.
+        name: String,
+        /// What it is said to be.
+        format: String,
+    },
+    /// What an image names is none.
+    #[error("the {what} {name} of disk {} is no local file", path.display())]
+    NotAFile {
+        /// The image.
+        path: PathBuf,
+        /// What it names it as.
+        what: &'static str,
+        /// The file.
+        name: String,
+    },
+    /// What an image names is elsewhere.
+    #[error(
+        "the {what} {name} of disk {} is outside of the disk's folder; allow its own with backing-root=DIR",
+        path.display()
+    )]
+    Outside {
+        /// The image.
+        path: PathBuf,
+        /// What it names it as.
+        what: &'static str,
+        /// The file.
+        name: String,
+    },
+    /// The data file is something else already.
+    #[error("the data file {name} of disk {} is another part of it too", path.display())]
+    SharedData {
+        /// The image.
+        path: PathBuf,
+        /// The data file.
+        name: String,
+    },
+    /// An image is its own backing file, at whatever distance.
+    #[error("the backing file {name} of disk {} is above it too: the chain never ends", path.display())]
+    Loop {
+        /// The image.
+        path: PathBuf,
+        /// The backing file.
+        name: String,
+    },
+    /// More backing files than anybody has.
+    #[error("disk {} has more than {most} backing files, one below the other; merge some with qemu-img rebase", path.display())]
+    TooDeep {
+        /// The image.
+        path: PathBuf,
+        /// The limit.
+        most: usize,
+    },
+    /// The backing file is a vmdk, and no good one.
+    #[error(transparent)]
+    Vmdk(#[from] VmdkError),
+    /// There is no place for a temporary overlay.
+    #[error(
+        "a temporary overlay can't be made in {}; name a folder that has space by the environment's TMPDIR",
+        path.display()
+    )]
+    Temp {
+        /// The folder.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// An overlay can't be made.
+    #[error("an overlay can't be made")]
+    Create(#[from] CreateError),
+    /// A file whose name an overlay can't hold.
+    #[error("an overlay can't name {}, which is not UTF-8", path.display())]
+    NotAName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What was given as an overlay is a whole disk.
+    #[error("overlay {} is none, but a disk by itself, and is not overwritten; name another file", path.display())]
+    NoOverlay {
+        /// The image.
+        path: PathBuf,
+    },
+    /// What was given as an overlay is one of something else.
+    #[error("overlay {} is one of {name}, not of {}; name another file", path.display(), base.display())]
+    OtherOverlay {
+        /// The image.
+        path: PathBuf,
+        /// Its backing file.
+        name: String,
+        /// The disk.
+        base: PathBuf,
+    },
+    /// The overlay takes the disk for something else.
+    #[error(
+        "overlay {} takes {} for {recorded}, but it is opened as {format}; add format={recorded}, or name another file",
+        path.display(), base.display()
+    )]
+    OverlayFormat {
+        /// The image.
+        path: PathBuf,
+        /// The format that it says.
+        recorded: String,
+        /// The disk.
+        base: PathBuf,
+        /// The format of that.
+        format: &'static str,
+    },
+}

@@ -1,0 +1,355 @@
+//! The order in which the parts of an image reach its file, so that it is whole whenever the host stops.
+//!
+//! Between two barriers, a medium keeps writes in any order or not at all. imago writes its tables back in an order that
+//! is right for a process that is killed, in most places, but without barriers between them. So this looks at each write
+//! on its way to the file, and sees to three rules:
+//!
+//! 1. Nothing is named before it is there and counted: data and counts come before the L2 table that names them, an L2
+//!    table comes before its entry in the L1 table, and a refcount block before its entry in the refcount table. imago
+//!    names a new table at once, and counts it when it next writes its counts back. So a cluster that is named is counted
+//!    here, if the file doesn't do that yet; imago's count is the same, and follows.
+//! 2. Nothing is counted as free while it may still be named: L2 tables come before refcount blocks, too.
+//! 3. Nothing is used again while the medium may still say that it is something else.
+//!
+//! What breaks between two writes is then never more than space that is counted and not used.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    ops::Range,
+    os::unix::fs::FileExt,
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use imago::io_buffers::IoBuffer;
+
+use super::{
+    super::guard::Layout,
+    tables::{Tables, Touched},
+};
+
+/// The order of writes to one image, by any number of threads.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// The image, through the page cache.
+    file: File,
+    /// Where the disk's clusters are, if not there.
+    data_file: Option<File>,
+    tables: RwLock<Tables>,
+    /// Held for whatever must not happen in between.
+    state: Mutex<State>,
+    /// Data was written since the last barrier.
+    data: AtomicBool,
+    /// What names clusters was written since the last barrier.
+    names: AtomicBool,
+    /// How often clusters became free, and how many of those times the medium is known to know.
+    freed: AtomicU64,
+    settled: AtomicU64,
+    #[cfg(test)]
+    pub(super) log: super::testing::Log,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Counts were written since the last barrier.
+    counts: bool,
+    /// Clusters that were counted here, and that a write of imago's which began before may take that from.
+    counted: BTreeSet<u64>,
+    /// Entries of the L1 and the refcount table that imago takes for written, but that could not be.
+    owed: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Order {
+    /// For the image in `file`, with its data in another if there is a `data_file`.
+    pub(super) fn new(file: File, data_file: Option<File>, layout: Layout) -> io::Result<Self> {
+        let tables = RwLock::new(Tables::read(&file, layout, data_file.is_some())?);
+        Ok(Self {
+            file,
+            data_file,
+            tables,
+            state: Mutex::default(),
+            data: AtomicBool::new(false),
+            names: AtomicBool::new(false),
+            freed: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+            #[cfg(test)]
+            log: super::testing::Log::default(),
+        })
+    }
+
+    /// What a write of `len` bytes at `offset` of the image is to.
+    pub(super) fn touched(&self, offset: u64, len: u64) -> Touched {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).touched(offset, len)
+    }
+
+    /// Writes data by `write`.
+    pub(super) fn write_data(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if self.has_freed() && self.names.load(Ordering::Acquire) {
+            self.barrier(&mut self.lock())?;
+        }
+        let written = write();
+        // Afterwards: what a barrier in between has not seen needs another.
+        self.data.store(true, Ordering::Release);
+        written
+    }
+
+    /// Writes `bytes` at `offset`, which are to tables, by `write`.
+    pub(super) fn write_tables(
+        &self,
+        touched: &Touched,
+        offset: u64,
+        mut bytes: IoBuffer,
+        write: impl FnOnce(&IoBuffer) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut state = self.lock();
+        let range = offset..offset.saturating_add(bytes.len() as u64);
+        // A flush fails while something is owed. What else needs it, does without.
+        let _ = self.pay(&mut state, |at| !range.contains(&at));
+        self.keep_counted(&mut state, touched, offset, bytes.as_mut().into_slice());
+        let contents = bytes.as_ref().into_slice();
+        let written = self.write_in_order(&mut state, touched, offset, contents, || write(&bytes));
+        if touched.l1 || touched.refcount_table {
+            state.owed.retain(|at, _| !range.contains(at));
+            if written.is_err() {
+                state.owed.insert(offset, contents.to_vec());
+            }
+        }
+        written
+    }
+
+    /// Clusters are about to become free.
+    pub(super) fn freeing(&self) {
+        self.freed.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether there are clusters that are free, but that the medium may take for used.
+    pub(super) fn has_freed(&self) -> bool {
+        self.freed.load(Ordering::Acquire) > self.settled.load(Ordering::Acquire)
+    }
+
+    /// Writes what is owed.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.pay(&mut self.lock(), |_| true)
+    }
+
+    /// Does `write_back`, which has imago write all that it holds back, and returns once all of it is on the medium.
+    pub(super) fn sync(&self, write_back: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let freed = self.freed.load(Ordering::Acquire);
+        write_back()?;
+        let mut state = self.lock();
+        self.pay(&mut state, |_| true)?;
+        self.barrier(&mut state)?;
+        self.settled.fetch_max(freed, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// No call into imago goes on: no write of counts is on its way that began before something was counted here.
+    pub(super) fn at_rest(&self) {
+        self.lock().counted.clear();
+    }
+
+    /// Whether there is an L2 table for each part of a `range` of the disk.
+    pub(super) fn maps(&self, range: &Range<u64>) -> bool {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).maps(range)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_in_order(
+        &self,
+        state: &mut State,
+        touched: &Touched,
+        offset: u64,
+        bytes: &[u8],
+        write: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let named = self.tables.read().unwrap_or_else(PoisonError::into_inner).named(touched, offset, bytes);
+        self.count(state, &named)?;
+
+        let names = touched.l1 || !touched.l2.is_empty();
+        let (data, counts) = (self.data.load(Ordering::Acquire), state.counts);
+        let needs_barrier = (names && (data || counts))
+            || (!touched.refcounts.is_empty() && self.names.load(Ordering::Acquire))
+            || ((touched.header || touched.refcount_table)
+                && (data || counts || self.names.load(Ordering::Acquire)));
+        if needs_barrier {
+            self.barrier(state)?;
+        }
+
+        // Before, because nobody knows how much of a write that fails is done.
+        state.counts |= !touched.refcounts.is_empty() || touched.refcount_table || touched.header;
+        if names || touched.header {
+            self.names.store(true, Ordering::Release);
+        }
+        write()?;
+        self.note(touched, offset, bytes)
+    }
+
+    /// Notes what `bytes` at `offset` have changed.
+    fn note(&self, touched: &Touched, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.written(offset, bytes);
+        let layout = tables.updated_layout(offset, bytes);
+        if touched.header && layout != tables.layout() {
+            *tables = Tables::read(&self.file, layout, self.data_file.is_some())?;
+        }
+        Ok(())
+    }
+
+    /// Counts those of `clusters`, which are in order, that the file counts as free.
+    fn count(&self, state: &mut State, clusters: &[u64]) -> io::Result<()> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let order = tables.layout().refcount_order;
+        let mut block: Option<(u64, Vec<u8>)> = None;
+        for &cluster in clusters {
+            let (index, count) = tables.count(cluster);
+            let Some(offset) = tables.refcounts(index) else {
+                return Err(io::Error::other(format!("nothing counts the uses of cluster {cluster}")));
+            };
+            let bytes = match &mut block {
+                Some((at, bytes)) if *at == offset => bytes,
+                other => {
+                    let bytes = self.read_cluster(offset, tables.layout().cluster_size())?;
+                    &mut other.insert((offset, bytes)).1
+                }
+            };
+            let counter = Counter::new(count, order);
+            if counter.is_zero(bytes) {
+                counter.set_to_one(bytes);
+                let changed = bytes.get(counter.bytes.clone()).unwrap_or_default();
+                let at = offset + counter.bytes.start as u64;
+                self.file.write_all_at(changed, at)?;
+                #[cfg(test)]
+                self.log.write(at, changed);
+                state.counts = true;
+                state.counted.insert(cluster);
+            }
+        }
+        Ok(())
+    }
+
+    /// A cluster of the file. What is past its end are zeros.
+    fn read_cluster(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.file.read_at(&mut bytes[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Keeps `bytes`, which are to be written at `offset`, from taking back what was counted here. What imago counts by
+    /// then is its own.
+    fn keep_counted(&self, state: &mut State, touched: &Touched, offset: u64, bytes: &mut [u8]) {
+        if touched.refcounts.is_empty() || state.counted.is_empty() {
+            return;
+        }
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        state.counted.retain(|&cluster| {
+            let (block, count) = tables.count(cluster);
+            let start = tables.refcounts(block).and_then(|block| block.checked_sub(offset));
+            let block = start.and_then(|start| bytes.get_mut(usize::try_from(start).ok()?..));
+            let Some(block) = block else { return true };
+            let counter = Counter::new(count, tables.layout().refcount_order);
+            let is_zero = counter.is_zero(block);
+            if is_zero {
+                counter.set_to_one(block);
+            }
+            // Past its end it is another's.
+            is_zero || counter.bytes.end > block.len()
+        });
+    }
+
+    /// Writes those entries that are owed whose offsets are `wanted`.
+    fn pay(&self, state: &mut State, wanted: impl Fn(u64) -> bool) -> io::Result<()> {
+        let offsets: Vec<_> = state.owed.keys().copied().filter(|&offset| wanted(offset)).collect();
+        for offset in offsets {
+            let Some(bytes) = state.owed.get(&offset).cloned() else { continue };
+            let touched = self.touched(offset, bytes.len() as u64);
+            let write = || self.file.write_all_at(&bytes, offset);
+            self.write_in_order(state, &touched, offset, &bytes, write)?;
+            #[cfg(test)]
+            self.log.write(offset, &bytes);
+            state.owed.remove(&offset);
+        }
+        Ok(())
+    }
+
+    /// Returns once all that was written is on the medium.
+    fn barrier(&self, state: &mut State) -> io::Result<()> {
+        let data = self.data.swap(false, Ordering::AcqRel);
+        let result = self.sync_files(data, state.counts || self.names.load(Ordering::Acquire));
+        match &result {
+            Ok(()) => {
+                state.counts = false;
+                self.names.store(false, Ordering::Release);
+            }
+            Err(_) if data => self.data.store(true, Ordering::Release),
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn sync_files(&self, data: bool, tables: bool) -> io::Result<()> {
+        if let Some(data_file) = self.data_file.as_ref().filter(|_| data) {
+            data_file.sync_data()?;
+        }
+        if data || tables {
+            self.file.sync_data()?;
+            #[cfg(test)]
+            self.log.sync();
+        }
+        Ok(())
+    }
+}
+
+/// A count in a refcount block.
+#[derive(Clone, Debug)]
+struct Counter {
+    bytes: Range<usize>,
+    /// Its bits in each of those.
+    mask: u8,
+    /// The value that is one, in the last of them.
+    one: u8,
+}
+
+impl Counter {
+    /// The count with that index, of two to the power of `order` bits.
+    fn new(index: u64, order: u32) -> Self {
+        let bit = index << order;
+        let start = usize::try_from(bit / 8).unwrap_or(usize::MAX);
+        match order {
+            0..3 => {
+                let (shift, bits) = (bit % 8, 1_u32 << order);
+                Self { bytes: start..start + 1, mask: ((1 << bits) - 1) << shift, one: 1 << shift }
+            }
+            _ => Self { bytes: start..start + (1 << (order - 3)), mask: u8::MAX, one: 1 },
+        }
+    }
+
+    fn is_zero(&self, block: &[u8]) -> bool {
+        block.get(self.bytes.clone()).unwrap_or_default().iter().all(|byte| byte & self.mask == 0)
+    }
+
+    /// It is zero.
+    fn set_to_one(&self, block: &mut [u8]) {
+        if let Some(last) = block.get_mut(self.bytes.clone()).and_then(<[u8]>::last_mut) {
+            *last |= self.one;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "order_test.rs"]
+mod tests;
