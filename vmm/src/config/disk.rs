@@ -44,7 +44,7 @@ pub struct DiskConfig {
     #[serde(default)]
     pub direct: bool,
     /// When writes are on stable storage.
-    #[serde(default, deserialize_with = "CacheName::deserialize")]
+    #[serde(default, deserialize_with = "cache")]
     pub cache: CacheMode,
     /// Take back the space that the guest says it no longer needs.
     #[serde(default)]
@@ -95,15 +95,6 @@ pub enum Discard {
     /// The guest can't discard.
     #[serde(alias = "ignore")]
     Off,
-}
-
-/// `cache=`.
-#[derive(Deserialize)]
-#[serde(remote = "CacheMode", rename_all = "lowercase")]
-enum CacheName {
-    Writeback,
-    Writethrough,
-    Unsafe,
 }
 
 /// `aio=`.
@@ -225,6 +216,18 @@ impl From<FormatName> for Format {
             FormatName::Qcow2 => Self::Qcow2,
             FormatName::Vmdk => Self::Vmdk,
         }
+    }
+}
+
+/// `cache=`. What QEMU calls so besides is two things here.
+fn cache<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheMode, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "writeback" => Ok(CacheMode::Writeback),
+        "writethrough" => Ok(CacheMode::Writethrough),
+        "unsafe" => Ok(CacheMode::Unsafe),
+        "none" => Err(de::Error::custom("cache=none is direct=on here")),
+        "directsync" => Err(de::Error::custom("cache=directsync is direct=on,cache=writethrough here")),
+        other => Err(de::Error::custom(format!("cache={other}: give writeback, writethrough or unsafe"))),
     }
 }
 
