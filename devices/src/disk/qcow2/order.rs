@@ -65,9 +65,14 @@ struct State {
 
 impl Order {
     /// For the image in `file`, with its data in another if there is a `data_file`.
+    ///
+    /// # Errors
+    ///
+    /// The tables can't be read; or the cluster that the header is in may be given away, which imago would do over and
+    /// over, until its stack is used up.
     pub(super) fn new(file: File, data_file: Option<File>, layout: Layout) -> io::Result<Self> {
         let tables = RwLock::new(Tables::read(&file, layout, data_file.is_some())?);
-        Ok(Self {
+        let order = Self {
             file,
             data_file,
             tables,
@@ -78,7 +83,11 @@ impl Order {
             settled: AtomicU64::new(0),
             #[cfg(test)]
             log: super::testing::Log::default(),
-        })
+        };
+        if !order.counts_header()? {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its header counts as free"));
+        }
+        Ok(order)
     }
 
     /// What a write of `len` bytes at `offset` of the image is to.
@@ -232,6 +241,16 @@ impl Order {
             }
         }
         Ok(())
+    }
+
+    /// Whether the file says that the header's cluster is in use.
+    fn counts_header(&self) -> io::Result<bool> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let layout = tables.layout();
+        let (index, count) = tables.count(0);
+        let Some(offset) = tables.refcounts(index) else { return Ok(false) };
+        let block = self.read_cluster(offset, layout.cluster_size())?;
+        Ok(!Counter::new(count, layout.refcount_order).is_zero(&block))
     }
 
     /// A cluster of the file. What is past its end are zeros.

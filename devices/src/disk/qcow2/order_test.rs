@@ -371,3 +371,21 @@ fn counts_of_any_width() {
     Counter::new(70, 0).set_to_one(&mut block);
     assert_eq!(block[8], 1 << 6);
 }
+
+#[test]
+fn a_header_that_counts_as_free_is_not_written_near() {
+    let Some(images) = Images::new() else { return };
+    images.qemu_img("create -q -f qcow2 -o cluster_size=4k image 1M");
+    let file = File::options().read(true).write(true).open(images.path("image")).unwrap();
+    let layout = Header::read(&file, 1 << 20, true).unwrap().unwrap().layout;
+    let table = layout.refcount_table_offset;
+    let block = Tables::read(&file, layout, false).unwrap().refcounts(0).unwrap();
+    for (at, len) in [(block, 2), (table, 8)] {
+        file.write_all_at(&vec![0; len], at).unwrap();
+        assert_eq!(
+            images.refusal("image", &Qcow2Options::default()),
+            "disk image can't be used as qcow2; qemu-img check tells more: its header counts as free"
+        );
+        images.open("image", &READ_ONLY);
+    }
+}
