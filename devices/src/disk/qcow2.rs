@@ -5,6 +5,7 @@
 
 mod chain;
 pub mod create;
+mod driver;
 mod error;
 pub mod grow;
 pub(super) mod look;
@@ -41,6 +42,7 @@ use vm_memory::VolatileSlice;
 
 use self::{
     chain::{Chain, Link, Parts},
+    driver::Driver,
     order::Order,
     overlay::OpenOverlay,
     storage::Store,
@@ -355,7 +357,10 @@ fn open_image(
     let image = store(opened, Store::Ordered)?;
     // What it names it must not open by itself.
     let builder = Qcow2::builder(image).write(!options.read_only).backing(below).data_file(data);
-    let image = no_panic(|| builder.open(DenyImplicitOpenGate::default()).map(FormatAccess::new));
+    let image = no_panic(|| {
+        let imago = builder.open(DenyImplicitOpenGate::default())?;
+        Ok(FormatAccess::new(Driver::new(imago, header.layout.cluster_size())))
+    });
     Ok((image.unwrap_or_else(|| Err(contradiction())).map_err(failed)?, top))
 }
 
