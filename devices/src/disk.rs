@@ -4,6 +4,8 @@
 //! memory is handed down as it is, so that a transfer is copied once: by the kernel.
 
 pub mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod guard;
 pub mod info;
 mod lock;

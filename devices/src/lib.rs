@@ -6,6 +6,8 @@
 
 pub mod bus;
 pub mod disk;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod irq;
 pub mod pci;
 pub mod platform;

@@ -9,6 +9,8 @@ mod cache;
 mod chain;
 mod descriptor;
 mod extent;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod grains;
 mod header;
 mod image;

@@ -5,6 +5,8 @@ mod config;
 mod counters;
 mod executor;
 mod faults;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod limit;
 mod request;
 mod ring;

@@ -5,6 +5,8 @@
 //! which the queue can't be used: the driver and the device no longer agree on what it holds.
 
 mod buffers;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 pub(crate) mod test_driver;
 

@@ -53,6 +53,13 @@ pub(super) fn open(path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, VmdkErro
 }
 
 impl Link {
+    /// A link that is one extent.
+    pub(super) fn of(sectors: u64, extent: Extent) -> Result<Self, Failure> {
+        let mut link = Self { extents: Vec::new() };
+        link.push(sectors, extent)?;
+        Ok(link)
+    }
+
     /// Its size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.extents.last().map_or(0, |(end, _)| *end)
@@ -132,7 +139,7 @@ impl Opener {
     }
 
     /// Opens one link.
-    fn link(&mut self, path: &Path) -> Result<(Link, Descriptor), VmdkError> {
+    pub(super) fn link(&mut self, path: &Path) -> Result<(Link, Descriptor), VmdkError> {
         let image = Image::open(path).map_err(|failure| failure.of(path))?;
         self.enter(&image).map_err(|failure| failure.of(path))?;
         let start =
@@ -162,9 +169,7 @@ impl Opener {
         let text = header.descriptor(&image)?.ok_or(Problem::NoDescriptor)?;
         let descriptor = Descriptor::parse(&text)?;
         let extent = self.sparse(image)?;
-        let mut link = Link { extents: Vec::new() };
-        link.push(extent.capacity(), Extent::Sparse(extent))?;
-        Ok((link, descriptor))
+        Ok((Link::of(extent.capacity(), Extent::Sparse(extent))?, descriptor))
     }
 
     /// A link whose descriptor is the file at `path`.

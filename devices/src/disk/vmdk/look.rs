@@ -71,7 +71,7 @@ fn follow(path: &Path, roots: &[PathBuf], links: &mut Vec<LinkInfo>) -> Result<(
 }
 
 /// Looks at one link, which is at `path` and called `name`, and adds it to `links`.
-fn link(
+pub(super) fn link(
     opener: &Opener,
     name: &Path,
     path: &Path,

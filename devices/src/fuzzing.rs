@@ -1,0 +1,15 @@
+//! What `tests/fuzz` calls, and only that: parsers of what an image or a guest says, with any bytes at all.
+//!
+//! Each function returns, whatever the bytes are: a panic is a bug, and so is an answer that takes long or much memory.
+
+pub use crate::{
+    disk::{
+        fuzzing::{qcow2_header, qcow2_image},
+        vmdk::fuzzing::{vmdk_descriptor, vmdk_sparse, vmdk_stream},
+    },
+    virtio::{block::fuzzing::block_request, queue::fuzzing::queue},
+};
+
+#[cfg(test)]
+#[path = "fuzzing_test.rs"]
+mod tests;

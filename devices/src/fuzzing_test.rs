@@ -1,0 +1,53 @@
+//! What fuzzing has found or tried stays right.
+
+use std::{fs, path::Path};
+
+use super::*;
+
+/// Gives all files of a corpus to its target.
+fn replay(corpus: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(corpus);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{corpus}");
+    for file in files {
+        // Which one it was, if it fails.
+        println!("{}", file.display());
+        target(&fs::read(file).unwrap());
+    }
+}
+
+#[test]
+fn block_requests() {
+    replay("block_request", block_request);
+}
+
+#[test]
+fn qcow2_headers() {
+    replay("qcow2_header", qcow2_header);
+}
+
+#[test]
+fn qcow2_images() {
+    replay("qcow2_image", qcow2_image);
+}
+
+#[test]
+fn queues() {
+    replay("queue", queue);
+}
+
+#[test]
+fn vmdk_descriptors() {
+    replay("vmdk_descriptor", vmdk_descriptor);
+}
+
+#[test]
+fn vmdk_sparse_extents() {
+    replay("vmdk_sparse", vmdk_sparse);
+}
+
+#[test]
+fn vmdk_streams() {
+    replay("vmdk_stream", vmdk_stream);
+}

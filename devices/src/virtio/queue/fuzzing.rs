@@ -1,0 +1,79 @@
+//! Rings of any bytes.
+
+use virtio_queue::{Queue, QueueT};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+
+use super::{Chain, pop, push, wants_interrupt};
+
+/// Each of the two regions of memory, which touch. There is nothing behind them.
+const REGION: usize = 0x2000;
+/// Bytes of memory.
+pub(in super::super) const MEMORY: usize = 2 * REGION;
+
+/// Where the rings are, each with room for 32 entries, and the table: close together, so that little input fills them. For
+/// virtio-queue, address 0 is none.
+pub(in super::super) const AVAIL: u64 = 0x10;
+pub(in super::super) const TABLE: u64 = 0x80;
+const USED: u64 = 0x280;
+/// What is behind them.
+pub(in super::super) const FREE: u64 = 0x400;
+
+/// A queue in a memory that has `data` from the available ring on, but for the first byte, which says what the queue is like.
+pub fn queue(data: &[u8]) {
+    let Some((&how, data)) = data.split_first() else { return };
+    let memory = memory();
+    let most = MEMORY - usize::try_from(AVAIL).expect("it is in memory");
+    memory.write_slice(&data[..data.len().min(most)], GuestAddress(AVAIL)).expect("it is memory");
+    let mut queue = new_queue(1 << (how & 7).min(5));
+    queue.set_event_idx(how & 8 != 0);
+    let written = u32::from(how >> 4);
+
+    // What the device writes may make more available, without an end.
+    for _ in 0..256 {
+        let Ok(Some(chain)) = pop(&mut queue, &memory) else { break };
+        let head = chain.head;
+        assert!(head < queue.size());
+        take_apart(chain);
+        if push(&mut queue, &memory, head, written).is_err()
+            || wants_interrupt(&mut queue, &memory).is_err()
+            || queue.disable_notification(&memory).is_err()
+            || queue.enable_notification(&memory).is_err()
+        {
+            break;
+        }
+    }
+}
+
+/// Memory of two regions that touch, with nothing above.
+pub(in super::super) fn memory() -> GuestMemoryMmap {
+    let regions = [0, REGION].map(|start| (GuestAddress(start as u64), REGION));
+    GuestMemoryMmap::from_ranges(&regions).expect("a few pages")
+}
+
+/// A queue whose rings are at the start of [`memory`].
+pub(in super::super) fn new_queue(size: u16) -> Queue {
+    let mut queue = Queue::new(size).expect("a size of queues");
+    queue.try_set_desc_table_address(GuestAddress(TABLE)).expect("it is aligned");
+    queue.try_set_avail_ring_address(GuestAddress(AVAIL)).expect("it is aligned");
+    queue.try_set_used_ring_address(GuestAddress(USED)).expect("it is aligned");
+    queue.set_ready(true);
+    queue
+}
+
+/// Takes from a chain's buffers what a device takes, and writes to them.
+fn take_apart(chain: Chain<'_>) {
+    let Chain { mut readable, mut writable, .. } = chain;
+    let len = readable.len();
+    assert!(len as u64 + writable.len() as u64 <= u64::from(u32::MAX));
+    let taken = readable.take_front::<16>().map_or(0, |bytes| bytes.len());
+    assert_eq!((taken, readable.len()), if len < 16 { (0, len) } else { (16, len - 16) });
+
+    let len = writable.len();
+    let last = writable.take_last();
+    assert_eq!((last.is_some(), writable.len()), (len > 0, len.saturating_sub(1)));
+    assert_eq!(writable.write(&[0x5a; 20]), writable.len().min(20));
+    if let Some(last) = last {
+        assert_eq!(last.len(), 1);
+        last.copy_from(&[1_u8]);
+    }
+}

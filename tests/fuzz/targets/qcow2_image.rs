@@ -1,0 +1,3 @@
+#![no_main]
+
+fuzz::target!(qcow2_image, catches);
