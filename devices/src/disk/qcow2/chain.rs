@@ -204,7 +204,12 @@ impl Roots {
     }
 
     /// Finds the file that the image at `above` names, and its path without links.
-    fn locate(&self, above: &Path, name: &str, what: &'static str) -> Result<(PathBuf, PathBuf), Qcow2Error> {
+    pub(super) fn locate(
+        &self,
+        above: &Path,
+        name: &str,
+        what: &'static str,
+    ) -> Result<(PathBuf, PathBuf), Qcow2Error> {
         let (path, name) = (above.to_owned(), name.to_owned());
         let Some(file) = file_name(&name) else {
             return Err(Qcow2Error::NotAFile { path, what, name });

@@ -33,6 +33,7 @@ fn follow(
 ) -> Result<(), Qcow2Error> {
     let mut header = link(path, opened, links)?;
     let roots = Roots::new(path, root)?;
+    add_data(path, &header, &roots, links)?;
     let mut seen = vec![identity(opened.file.metadata(), path)?];
     let mut above = path.to_owned();
     while let Some(backing) = header.backing {
@@ -57,6 +58,7 @@ fn follow(
         }
         header = link(&found.path, &opened, links)?;
         above = found.path;
+        add_data(&above, &header, &roots, links)?;
     }
     Ok(())
 }
@@ -71,4 +73,14 @@ fn link(path: &Path, opened: &Opened, links: &mut Vec<LinkInfo>) -> Result<Heade
     links.push(link);
     let header = Header::read(&opened.file, opened.len, false).map_err(unreadable)?;
     header.map_err(|source| Qcow2Error::Header { path: path.to_owned(), source })
+}
+
+/// Adds the data file of the image at `path`, which was added last, if it has one.
+fn add_data(path: &Path, header: &Header, roots: &Roots, links: &mut [LinkInfo]) -> Result<(), Qcow2Error> {
+    if let (Some(name), Some(link)) = (&header.data_file, links.last_mut()) {
+        let (_, real) = roots.locate(path, name, "data file")?;
+        let data = Opened::look(&real)?;
+        link.add(&data.file, data.len);
+    }
+    Ok(())
 }

@@ -100,6 +100,8 @@ impl Order {
         if self.has_freed() && self.names.load(Ordering::Acquire) {
             self.barrier(&mut self.lock())?;
         }
+        #[cfg(test)]
+        self.log.try_write()?;
         let written = write();
         // Afterwards: what a barrier in between has not seen needs another.
         self.data.store(true, Ordering::Release);
@@ -196,6 +198,8 @@ impl Order {
         if names || touched.header {
             self.names.store(true, Ordering::Release);
         }
+        #[cfg(test)]
+        self.log.try_write()?;
         write()?;
         self.note(touched, offset, bytes)
     }
@@ -233,6 +237,8 @@ impl Order {
                 counter.set_to_one(bytes);
                 let changed = bytes.get(counter.bytes.clone()).unwrap_or_default();
                 let at = offset + counter.bytes.start as u64;
+                #[cfg(test)]
+                self.log.try_write()?;
                 self.file.write_all_at(changed, at)?;
                 #[cfg(test)]
                 self.log.write(at, changed);

@@ -83,10 +83,9 @@ impl History {
         history
     }
 
-    /// What a medium may hold if the host stops after so many events.
-    fn crash(&self, count: usize, random: &mut TestRng) -> Vec<u8> {
+    /// What a medium may hold if the host stops after so many events, and of what was not synced only a part is `kept`.
+    fn crash(&self, count: usize, kept: f64, random: &mut TestRng) -> Vec<u8> {
         let synced = self.events[..count].iter().rposition(|event| matches!(event, Event::Sync)).unwrap_or(0);
-        let kept = [0.0, 0.1, 0.5, 0.9, 1.0][random.random_range(0..5)];
         let mut file = self.before.clone();
         for (number, event) in self.events[..count].iter().enumerate() {
             let Event::Write(offset, bytes) = event else { continue };
@@ -134,8 +133,14 @@ impl History {
     #[track_caller]
     fn check_crashes(&self, images: &Images, random: &mut TestRng, crashes: usize) {
         for _ in 0..crashes {
-            let count = random.random_range(0..=self.events.len());
-            fs::write(images.path("crashed"), self.crash(count, random)).unwrap();
+            let mut count = random.random_range(0..=self.events.len());
+            if random.random() {
+                // Just before a barrier, when most can be lost.
+                let next = self.events[count..].iter().position(|event| matches!(event, Event::Sync));
+                count = next.map_or(self.events.len(), |next| count + next);
+            }
+            let kept = [0.0, 0.1, 0.5, 0.9, 1.0][random.random_range(0..5)];
+            fs::write(images.path("crashed"), self.crash(count, kept, random)).unwrap();
             images.assert_sound("crashed", &format!("after {count} events"));
             self.check(count, &images.open("crashed", &READ_ONLY));
         }
@@ -170,9 +175,43 @@ fn an_image_outlives_the_host() {
         }
         let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
         let mut twin = if how.join(" ").contains("base") { before.clone() } else { vec![0; len] };
-        let history = History::of(&images, "image", &mut twin, &mut random, 100);
+        let history = History::of(&images, "image", &mut twin, &mut random, 110);
         images.check("image", &twin);
-        history.check_crashes(&images, &mut random, 25);
+        history.check_crashes(&images, &mut random, 24);
+    }
+}
+
+/// A new table takes the place of clusters that were just given back, while the file may still say that they are data.
+#[test]
+fn a_table_comes_after_what_made_room_for_it() {
+    let Some(images) = Images::new() else { return };
+    for how in ["", ",compat=0.10", ",refcount_bits=1"] {
+        images.qemu_img(&format!("create -f qcow2 -o cluster_size=4k{how} image 8M"));
+        let disk = images.open("image", &Qcow2Options::default());
+        let log = &disk.top.order.as_ref().unwrap().log;
+        write(&disk, 0, &[1; 65536]).unwrap();
+        disk.flush().unwrap();
+        let before = fs::read(images.path("image")).unwrap();
+        log.start();
+        disk.discard(0..65536).unwrap();
+        for table in 1..4 {
+            write(&disk, table << 21, &[2; 4096]).unwrap();
+        }
+        let mut history = History { before, events: log.events(), ..History::default() };
+        history.flushes.push((0, [vec![1; 65536], vec![0; (8 << 20) - 65536]].concat()));
+        history.changes.push(Change { after: 0, offset: 0, bytes: vec![0; 65536] });
+        for table in 1..4 {
+            history.changes.push(Change { after: 0, offset: table << 21, bytes: vec![2; 4096] });
+        }
+        // Killed at any time, and stopped with all that is not synced.
+        for count in 0..=history.events.len() {
+            for kept in [0.0, 1.0] {
+                let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[0; 32]);
+                fs::write(images.path("crashed"), history.crash(count, kept, &mut random)).unwrap();
+                images.assert_sound("crashed", &format!("after {count} events"));
+                history.check(count, &images.open("crashed", &READ_ONLY));
+            }
+        }
     }
 }
 
@@ -196,6 +235,74 @@ fn writing_in_place_needs_one_barrier() {
     write(&disk, 2 << 20, &[3; 4096]).unwrap();
     disk.flush().unwrap();
     assert_eq!(barriers(), 3);
+}
+
+/// Whichever writes the host fails, and for however long, the guest sees it, and can do the same again once that is over.
+#[test]
+fn a_failed_write_breaks_nothing() {
+    let Some(images) = Images::new() else { return };
+    let len = 3 << 20;
+    let before = contents(len);
+    fs::write(images.path("base"), &before).unwrap();
+    for (seed, how) in (0..).zip([
+        // It grows past what its refcount table covers.
+        "create -f qcow2 -o cluster_size=512,refcount_bits=64 image {len}",
+        "create -f qcow2 -o cluster_size=4k -b base -F raw image",
+        "convert -f raw -O qcow2 -c -o cluster_size=4k base image",
+    ]) {
+        images.qemu_img(&how.replace("{len}", &len.to_string()));
+        let mut twin = if how.contains("base") { before.clone() } else { vec![0; len] };
+        if how.contains("=64") {
+            images.qemu_write("image", 7, 0, 1_900_000);
+            twin[..1_900_000].fill(7);
+        }
+        let first = (fs::read(images.path("image")).unwrap(), twin);
+        for after in 0.. {
+            let count = [1, 5][after % 2];
+            let mut twin = first.1.clone();
+            fs::write(images.path("image"), &first.0).unwrap();
+            let disk = images.open("image", &Qcow2Options::default());
+            let log = &disk.top.order.as_ref().unwrap().log;
+            log.fail(after, count);
+            let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+            for round in 0..6 {
+                let (offset, len) = sectors(&mut random, len, 100);
+                let bytes = vec![random.random(); len];
+                let range = offset as u64..(offset + len) as u64;
+                until_done(|| write(&disk, offset, &bytes));
+                twin[offset..offset + len].copy_from_slice(&bytes);
+                if round % 4 == 1 {
+                    until_done(|| disk.write_zeroes(range.clone(), true));
+                    twin[offset..offset + len].fill(0);
+                }
+                if round % 4 == 2 {
+                    until_done(|| disk.flush());
+                }
+            }
+            let is_over = log.has_failures_left();
+            log.fail(0, 0);
+            assert!(read(&disk, 0, len).unwrap() == twin, "{how}: {count} after {after}");
+            drop(disk);
+            images.assert_sound("image", &format!("{how}: {count} after {after}"));
+            assert!(
+                read(&images.open("image", &READ_ONLY), 0, len).unwrap() == twin,
+                "{how}: {count} after {after}"
+            );
+            if is_over {
+                break;
+            }
+        }
+    }
+}
+
+fn until_done(call: impl Fn() -> io::Result<()>) {
+    for _ in 0..100 {
+        match call() {
+            Err(error) => assert!(error.to_string().contains("no storage space"), "{error}"),
+            Ok(()) => return,
+        }
+    }
+    panic!("still not done");
 }
 
 /// How images differ in what of them is written when.

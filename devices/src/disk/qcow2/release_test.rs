@@ -51,7 +51,7 @@ fn zeros(disk: &dyn Disk) -> u64 {
 fn space_comes_back() {
     let Some(images) = Images::new() else { return };
     let holes = images.have_holes();
-    let before = contents((4 << 20) + 1536);
+    let before = contents((2 << 20) + 1536);
     fs::write(images.path("base"), &before).unwrap();
     for (seed, how) in (0..).zip([
         &["create -f qcow2 -o cluster_size=4k image {len}"][..],
@@ -70,7 +70,7 @@ fn space_comes_back() {
         let how = how.join(" ");
         let mut twin = if how.contains("base") { before.clone() } else { vec![0; before.len()] };
         let disk = images.open("image", &Qcow2Options::default());
-        for round in 0..150 {
+        for round in 0..80 {
             let (offset, len) = sectors(&mut random, twin.len(), 300);
             let range = offset as u64..(offset + len) as u64;
             let zeroes = round % 5 == 1;

@@ -4,7 +4,13 @@
 //! The refcount table names refcount blocks, which count the uses of each cluster of the file. The L1 table names L2
 //! tables, which say in which cluster each cluster of the disk is.
 
-use std::{collections::HashMap, fs::File, io, ops::Range, os::unix::fs::FileExt};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Seek, SeekFrom},
+    ops::Range,
+    os::unix::fs::FileExt,
+};
 
 use super::super::guard::Layout;
 
@@ -228,9 +234,10 @@ fn changes<'a>(
 }
 
 fn read_entries(file: &File, offset: u64, count: u64) -> io::Result<Vec<u64>> {
-    // Before memory is taken for it.
-    if offset.checked_add(count * ENTRY).is_none_or(|end| end > file.metadata().map_or(0, |file| file.len()))
-    {
+    // Before memory is taken for it. A device has no length, but an end.
+    let mut seeking = file;
+    let end = seeking.seek(SeekFrom::End(0))?;
+    if offset.checked_add(count * ENTRY).is_none_or(|table| table > end) {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let len = usize::try_from(count * ENTRY).map_err(io::Error::other)?;

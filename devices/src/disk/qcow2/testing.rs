@@ -121,7 +121,11 @@ impl Images {
 
 /// What happened to a file, since somebody wants to know.
 #[derive(Debug, Default)]
-pub(super) struct Log(Mutex<Option<Vec<Event>>>);
+pub(super) struct Log {
+    events: Mutex<Option<Vec<Event>>>,
+    /// How many writes succeed, and how many fail then.
+    failures: Mutex<(usize, usize)>,
+}
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
@@ -132,12 +136,38 @@ pub(super) enum Event {
 
 impl Log {
     pub(super) fn start(&self) {
-        *self.0.lock().unwrap() = Some(Vec::new());
+        *self.events.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// Has `count` writes fail after the next `after`.
+    pub(super) fn fail(&self, after: usize, count: usize) {
+        *self.failures.lock().unwrap() = (after, count);
+    }
+
+    /// Whether there was no need for all of them.
+    pub(super) fn has_failures_left(&self) -> bool {
+        self.failures.lock().unwrap().1 > 0
+    }
+
+    /// Fails if the next write is to.
+    pub(super) fn try_write(&self) -> io::Result<()> {
+        let mut failures = self.failures.lock().unwrap();
+        match *failures {
+            (_, 0) => Ok(()),
+            (0, ref mut count) => {
+                *count -= 1;
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            (ref mut after, _) => {
+                *after -= 1;
+                Ok(())
+            }
+        }
     }
 
     /// What happened since [`Log::start`].
     pub(super) fn events(&self) -> Vec<Event> {
-        self.0.lock().unwrap().clone().unwrap()
+        self.events.lock().unwrap().clone().unwrap()
     }
 
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) {
@@ -153,7 +183,7 @@ impl Log {
     }
 
     fn push(&self, event: impl FnOnce() -> Event) {
-        if let Some(events) = &mut *self.0.lock().unwrap() {
+        if let Some(events) = &mut *self.events.lock().unwrap() {
             events.push(event());
         }
     }
