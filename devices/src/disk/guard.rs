@@ -6,7 +6,7 @@
 
 pub(super) mod facts;
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fs::File, io, mem::offset_of, os::unix::fs::FileExt};
 
 use zerocopy::{
     FromBytes, Immutable, KnownLayout,
@@ -288,6 +288,25 @@ impl Header {
             has_bitmaps,
         })
     }
+}
+
+/// Whether the header `new` is `old`, both of a whole cluster, but for what changes as an image grows: its size, and where
+/// its tables are.
+pub(super) fn is_same_image(old: &[u8], new: &[u8]) -> bool {
+    let mut restored = new.to_vec();
+    for changing in [
+        offset_of!(Fields, size)..offset_of!(Fields, crypt_method),
+        offset_of!(Fields, l1_size)..offset_of!(Fields, nb_snapshots),
+    ] {
+        if let (Some(restored), Some(old)) = (restored.get_mut(changing.clone()), old.get(changing)) {
+            restored.copy_from_slice(old);
+        }
+    }
+    restored == old
+        && Fields::read_from_prefix(new).is_ok_and(|(fields, _)| {
+            let refcount_table = u64::from(fields.refcount_table_clusters.get()) * old.len() as u64;
+            u64::from(fields.l1_size.get()) <= MAX_L1_ENTRIES && refcount_table <= MAX_REFCOUNT_TABLE
+        })
 }
 
 fn check_features(more: &MoreFields, bytes: &[u8]) -> Result<(), HeaderError> {

@@ -361,7 +361,11 @@ fn open_image(
         let imago = builder.open(DenyImplicitOpenGate::default())?;
         Ok(FormatAccess::new(Driver::new(imago, header.layout.cluster_size())))
     });
-    Ok((image.unwrap_or_else(|| Err(contradiction())).map_err(failed)?, top))
+    let image = image.unwrap_or_else(|| Err(contradiction())).map_err(failed)?;
+    if let Some(order) = &order {
+        order.opened();
+    }
+    Ok((image, top))
 }
 
 /// A file for imago to use.

@@ -28,7 +28,7 @@ use std::{
 use imago::io_buffers::IoBuffer;
 
 use super::{
-    super::guard::Layout,
+    super::guard::{self, Layout},
     tables::{Tables, Touched},
 };
 
@@ -42,6 +42,8 @@ pub(super) struct Order {
     tables: RwLock<Tables>,
     /// Held for whatever must not happen in between.
     state: Mutex<State>,
+    /// Its header is what it is.
+    opened: AtomicBool,
     /// Data was written since the last barrier.
     data: AtomicBool,
     /// What names clusters was written since the last barrier.
@@ -77,6 +79,7 @@ impl Order {
             data_file,
             tables,
             state: Mutex::default(),
+            opened: AtomicBool::new(false),
             data: AtomicBool::new(false),
             names: AtomicBool::new(false),
             freed: AtomicU64::new(0),
@@ -88,6 +91,11 @@ impl Order {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "its header counts as free"));
         }
         Ok(order)
+    }
+
+    /// imago has opened the image. It changes nothing of the header from now on but what grows with the image.
+    pub(super) fn opened(&self) {
+        self.opened.store(true, Ordering::Release);
     }
 
     /// What a write of `len` bytes at `offset` of the image is to.
@@ -117,6 +125,9 @@ impl Order {
         write: impl FnOnce(&IoBuffer) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut state = self.lock();
+        if touched.header {
+            self.check_header(offset, bytes.as_ref().into_slice())?;
+        }
         let range = offset..offset.saturating_add(bytes.len() as u64);
         // A flush fails while something is owed. What else needs it, does without.
         let _ = self.pay(&mut state, |at| !range.contains(&at));
@@ -247,6 +258,28 @@ impl Order {
             }
         }
         Ok(())
+    }
+
+    /// Checks that `bytes` at `offset` are a header for the image, and not what tables that are wrong put there: a guest
+    /// could name any file of the host in it.
+    fn check_header(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if !self.opened.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let cluster_size = self.tables.read().unwrap_or_else(PoisonError::into_inner).layout().cluster_size();
+        let old = self.read_cluster(0, cluster_size)?;
+        let mut new = old.clone();
+        let place = usize::try_from(offset).ok().and_then(|offset| new.get_mut(offset..)).unwrap_or_default();
+        for (new, byte) in place.iter_mut().zip(bytes) {
+            *new = *byte;
+        }
+        if guard::is_same_image(&old, &new) {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a cluster of the disk is where the image's header is",
+        ))
     }
 
     /// Whether the file says that the header's cluster is in use.

@@ -496,3 +496,28 @@ fn a_header_that_counts_as_free_is_not_written_near() {
         images.open("image", &READ_ONLY);
     }
 }
+
+#[test]
+fn what_a_guest_writes_is_no_header() {
+    let Some(images) = Images::new() else { return };
+    images.qemu_img("create -q -f qcow2 -o cluster_size=4k image 1M");
+    images.qemu_write("image", 1, 0, 8192);
+    let file = File::options().read(true).write(true).open(images.path("image")).unwrap();
+    let layout = Header::read(&file, 1 << 20, true).unwrap().unwrap().layout;
+    let mut entry = [0; 8];
+    file.read_exact_at(&mut entry, layout.l1_offset).unwrap();
+    let l2 = u64::from_be_bytes(entry) & 0x00ff_ffff_ffff_fe00;
+    // The second cluster of the disk is said to be compressed, in a part of the header's cluster. So that becomes free.
+    file.write_all_at(&(1_u64 << 62 | 256).to_be_bytes(), l2 + 8).unwrap();
+    let before = fs::read(images.path("image")).unwrap();
+
+    let disk = images.open("image", &Qcow2Options::default());
+    write(&disk, 4096, &[2; 4096]).unwrap();
+    disk.flush().unwrap();
+    let mut header = before[..4096].to_vec();
+    header[8..20].copy_from_slice(&[0, 0, 0, 0, 0, 0, 15, 0, 0, 0, 0, 11]);
+    let error = write(&disk, 8192, &header).unwrap_err();
+    assert_eq!(error.to_string(), "a cluster of the disk is where the image's header is");
+    drop(disk);
+    assert!(fs::read(images.path("image")).unwrap()[..4096] == before[..4096]);
+}
