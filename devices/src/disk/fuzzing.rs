@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The most bytes of a disk that are read or written at a time.
-const MOST: u64 = 128 << 10;
+const MOST: u64 = 32 << 10;
 
 /// The longest that a file is made, as a power of two.
 const MAX_LEN_BITS: u8 = 25;
@@ -131,7 +131,7 @@ impl Numbers {
 pub(super) fn read(disk: &dyn Disk, numbers: &mut Numbers) {
     let size = disk.size();
     assert!(size.is_multiple_of(SECTOR_SIZE));
-    for round in 0..if size > 0 { 12 } else { 0 } {
+    for round in 0..if size > 0 { 10 } else { 0 } {
         let (offset, len) = numbers.sectors(round, size);
         let cuts = [numbers.below(len), len];
         let (whole, parts) = (read_at(disk, offset, &[len]), read_at(disk, offset, &cuts));
@@ -150,7 +150,7 @@ pub(super) fn read(disk: &dyn Disk, numbers: &mut Numbers) {
 /// Writes here and there, in all ways. If the image is `sane`, that changes what was written to, and nothing else.
 fn write(disk: &dyn Disk, numbers: &mut Numbers, sane: bool) {
     let size = disk.size();
-    for round in 0..if size > 0 { 8 } else { 0 } {
+    for round in 0..if size > 0 { 7 } else { 0 } {
         let (offset, len) = numbers.sectors(round, size);
         // With what is around it.
         let start = offset - SECTOR_SIZE * numbers.below((offset.min(MOST)) / SECTOR_SIZE + 1);
@@ -203,7 +203,7 @@ fn read_at(disk: &dyn Disk, offset: u64, ends: &[u64]) -> io::Result<Vec<u8>> {
 }
 
 fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| byte == 0)
+    bytes == vec![0; bytes.len()]
 }
 
 fn index(len: u64) -> usize {
