@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Write},
-    os::fd::AsRawFd,
+    os::{fd::AsRawFd, unix::fs::FileExt},
     path::{Path, PathBuf},
 };
 
@@ -67,7 +67,7 @@ pub fn qcow2_image(data: &[u8]) {
     if read_only || overlay {
         assert_eq!(image.file.metadata().expect("it is open").len(), len);
         let mut bytes_now = vec![0; bytes.len()];
-        std::os::unix::fs::FileExt::read_exact_at(&image.file, &mut bytes_now, 0).expect("it is as long");
+        image.file.read_exact_at(&mut bytes_now, 0).expect("it is as long");
         assert!(bytes_now == bytes, "it was only to be read");
     }
 }
