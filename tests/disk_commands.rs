@@ -46,6 +46,14 @@ impl Images {
         command
     }
 
+    /// With no signal ignored, as those of a background job are which ran this test.
+    fn heeding_signals(&self, words: &str) -> Command {
+        let command = self.command(words);
+        let mut env = Command::new("env");
+        env.arg("--default-signal").arg(command.get_program()).args(command.get_args()).current_dir(&self.0);
+        env
+    }
+
     fn disk(&self, words: &str) -> Output {
         self.command(words).output().unwrap()
     }
@@ -392,7 +400,7 @@ fn an_interrupted_copy_leaves_nothing() {
     endless(&images);
     let before = images.names();
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let mut convert = images.command("convert endless.vmdk copy");
+        let mut convert = images.heeding_signals("convert endless.vmdk copy");
         let mut convert = Running::start(convert.stderr(Stdio::piped()));
         let start = Instant::now();
         while images.names() == before {
