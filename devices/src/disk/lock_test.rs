@@ -1,4 +1,4 @@
-use std::fs::OpenOptions;
+use std::{fs::OpenOptions, iter};
 
 use super::*;
 
@@ -82,13 +82,21 @@ fn a_lock_that_nobody_has_goes_away() {
     drop(registered);
     let waiting = open(path.path());
     assert!(!lock(&waiting, true).unwrap(), "the ring still has it");
-    assert_eq!(holder(&waiting), None);
+    // A child of another test has all files, until it is the program that it shall be.
+    let soon = |is_so: &dyn Fn() -> bool| iter::repeat_with(is_so).take(100).any(|so| so || pause());
+    assert!(soon(&|| holder(&waiting).is_none()));
     let ring = thread::spawn(move || {
         thread::sleep(5 * PAUSE);
         drop(ring);
     });
-    assert_eq!(lock_or_blame(&waiting, true).unwrap(), None);
+    assert!(soon(&|| lock_or_blame(&waiting, true).unwrap().is_none()));
     ring.join().unwrap();
     let refused = lock_or_blame(&open(path.path()), true).unwrap().unwrap();
     assert!(refused.ends_with(&format!(" (pid {})", process::id())), "{refused}");
+}
+
+/// Time goes by, and nothing else.
+fn pause() -> bool {
+    thread::sleep(PAUSE);
+    false
 }
