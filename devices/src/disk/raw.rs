@@ -29,7 +29,7 @@ pub(super) const FILE_BLOCK_SIZE: BlockSize =
     BlockSize { logical: 512, physical: 4096, optimal: 0, discard: 4096 };
 
 /// Zeros that are written where the file can't make them, a part at a time.
-const ZEROES: usize = 256 << 10;
+pub(super) const ZEROES: usize = 256 << 10;
 
 /// Alignment for direct I/O where the kernel doesn't tell (before Linux 6.1): a page suits everything.
 const PAGE: u32 = 4096;
@@ -226,23 +226,6 @@ impl RawDisk {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Changes how `range` is stored; `false`: its file system can't.
-    fn allocate(&self, range: &Range<u64>, flags: FallocateFlags) -> io::Result<bool> {
-        loop {
-            match fallocate(
-                &self.file,
-                flags | FallocateFlags::KEEP_SIZE,
-                range.start,
-                range.end - range.start,
-            ) {
-                Ok(()) => return Ok(true),
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => return Ok(false),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
     /// Where in the file what `whence` says begins, from `offset` on: its end, if nowhere.
     fn seek(&self, whence: fn(u64) -> SeekTo, offset: u64) -> io::Result<u64> {
         match seek(&self.file, whence(offset)) {
@@ -293,10 +276,10 @@ impl Disk for RawDisk {
     }
 
     fn write_zeroes(&self, range: Range<u64>, unmap: bool) -> io::Result<()> {
-        if unmap && self.allocate(&range, FallocateFlags::PUNCH_HOLE)? {
+        if unmap && allocate(&self.file, &range, FallocateFlags::PUNCH_HOLE)? {
             return Ok(());
         }
-        if self.allocate(&range, FallocateFlags::ZERO_RANGE)? {
+        if allocate(&self.file, &range, FallocateFlags::ZERO_RANGE)? {
             return Ok(());
         }
         let mut zeroes = vec![0; ZEROES];
@@ -316,7 +299,7 @@ impl Disk for RawDisk {
         if start >= end {
             return Ok(());
         }
-        self.allocate(&(start..end), FallocateFlags::PUNCH_HOLE).map(drop)
+        allocate(&self.file, &(start..end), FallocateFlags::PUNCH_HOLE).map(drop)
     }
 
     fn flush(&self) -> io::Result<()> {
@@ -414,6 +397,18 @@ fn reopen_direct(file: &File, options: &DiskOptions) -> Result<File, Failure> {
         ErrorKind::InvalidInput => Problem::NoDirect.into(),
         _ => Problem::Open.because()(error),
     })
+}
+
+/// Changes how `range` of `file` is stored, and nothing behind its end; `false`: its file system can't.
+pub(super) fn allocate(file: &File, range: &Range<u64>, flags: FallocateFlags) -> io::Result<bool> {
+    loop {
+        match fallocate(file, flags | FallocateFlags::KEEP_SIZE, range.start, range.end - range.start) {
+            Ok(()) => return Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => return Ok(false),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Whether a block device takes no writes. Opening it for writing works all the same.

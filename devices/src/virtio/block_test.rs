@@ -13,6 +13,7 @@ use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH,
     VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES,
 };
+use vm_memory::Bytes;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::*;
@@ -292,6 +293,22 @@ fn serves_what_was_there_before() {
         machine.kick.read().unwrap();
         machine.activate(machine.block.features());
         assert_eq!(machine.event(), Some(Event::Used(0)));
+    }
+}
+
+/// A driver need not clean up the field of the used ring that says when to kick.
+#[test]
+fn wants_kicks_from_the_start() {
+    for disk in disks() {
+        let mut machine = Machine::new(disk);
+        let event = machine.driver.avail_event();
+        machine.driver.memory.write_obj(0x7000_u16, event).unwrap();
+        machine.activate(machine.block.features());
+        let start = Instant::now();
+        while machine.driver.memory.read_obj::<u16>(event).unwrap() != 0 {
+            assert!(start.elapsed() < Duration::from_secs(20), "it never says so");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

@@ -6,15 +6,12 @@
 use std::{io, ops::Range};
 
 use imago::ShallowMapping;
-use rustix::{
-    fs::{FallocateFlags, fallocate},
-    io::Errno,
+use rustix::fs::FallocateFlags;
+
+use super::{
+    super::raw::{self, ZEROES},
+    Image, Qcow2Disk, Top,
 };
-
-use super::{Image, Qcow2Disk, Top};
-
-/// Zeros that are written where there is no other way, a part at a time.
-const ZEROES: usize = 256 << 10;
 
 impl Qcow2Disk {
     /// Makes `range` zeros.
@@ -116,14 +113,7 @@ impl Qcow2Disk {
     /// Gives back space of the file, if its file system can do that.
     fn punch_file(&self, space: Option<Range<u64>>) -> io::Result<()> {
         let (Some(range), Some(file)) = (space, &self.top.data) else { return Ok(()) };
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let punch = || loop {
-            match fallocate(file, flags, range.start, range.end - range.start) {
-                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        };
+        let punch = || raw::allocate(file, &range, FallocateFlags::PUNCH_HOLE).map(drop);
         match &self.top.order {
             Some(order) => order.write_data(punch)?,
             None => punch()?,

@@ -105,7 +105,8 @@ impl Worker {
             engine: options.engine,
             limits: options.limits.clone(),
             kick,
-            kicks_wanted: true,
+            // What the ring says of that by now is not the device's.
+            kicks_wanted: false,
             stop: Arc::clone(&stop),
         };
         let thread = thread::Builder::new().name(name).spawn(move || work.run(&memory))?;

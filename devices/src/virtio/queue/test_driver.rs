@@ -119,6 +119,11 @@ impl Driver {
             .unwrap();
     }
 
+    /// Where the device says from which available index on it wants kicks.
+    pub(crate) fn avail_event(&self) -> GuestAddress {
+        GuestAddress(self.rings + USED + 4 + 8 * u64::from(self.size))
+    }
+
     /// Offers a chain of `(address, len, flags)`, and returns its head. Uses descriptors round and round.
     pub(crate) fn chain(&mut self, buffers: &[(u64, u32, u16)]) -> u16 {
         let head = self.next_descriptor;
