@@ -212,9 +212,13 @@ fn read_vendor(element: Element<'_>) -> Result<Vendor, XmlError> {
     element.allow(&[])?;
     match element.text()?.trim() {
         "Intel" => Ok(Vendor::Intel),
-        // Hygon builds AMD's: no difference is made between their hosts.
-        "AMD" | "Hygon" => Ok(Vendor::Amd),
-        other => Err(element.refuse_text(other, "give Intel, AMD or Hygon")),
+        "AMD" => Ok(Vendor::Amd),
+        "Hygon" => Ok(Vendor::Hygon),
+        "Zhaoxin CentaurHauls" | "Zhaoxin Shanghai" => Ok(Vendor::Zhaoxin),
+        other => {
+            Err(element
+                .refuse_text(other, "give Intel, AMD, Hygon, Zhaoxin CentaurHauls or Zhaoxin Shanghai"))
+        }
     }
 }
 

@@ -278,11 +278,14 @@ fn what_cannot_migrate_goes_unless_it_is_asked_for() {
 
 #[test]
 fn the_makers_of_hosts_are_told_apart() {
-    for (name, vendor) in [("Intel", Vendor::Intel), ("AMD", Vendor::Amd), ("Hygon", Vendor::Amd)] {
+    for (name, vendor) in [("Intel", Vendor::Intel), ("AMD", Vendor::Amd), ("Hygon", Vendor::Hygon)] {
         assert_eq!(spec(&qemu64(&format!("<vendor>{name}</vendor>"))).vendor, Some(vendor));
     }
     let error = error(&qemu64("<vendor>GenuineIntel</vendor>"));
-    assert_eq!(error, "line 1, column 27: <vendor>GenuineIntel</vendor>: give Intel, AMD or Hygon");
+    assert_eq!(
+        error,
+        "line 1, column 27: <vendor>GenuineIntel</vendor>: give Intel, AMD, Hygon, Zhaoxin CentaurHauls or Zhaoxin Shanghai"
+    );
 }
 
 #[test]

@@ -1,16 +1,12 @@
 //! What the host offers: all that the pipeline reads of it, so that a recorded host serves as well as a real one.
 
-use std::{
-    arch::x86_64::{__cpuid, __cpuid_count},
-    collections::BTreeMap,
-    fmt,
-};
+use std::{arch::x86_64::__cpuid_count, collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     cpuid::{Cpuid, Leaf, Registers},
-    hex,
+    hex, leaves,
 };
 
 /// Functions that describe the host's CPU without being features, so that KVM may leave them blank.
@@ -27,6 +23,8 @@ const NATIVE: [u32; 8] = [
 ];
 /// Those of them that have a subleaf for each cache, ended by one of type 0 in `EAX[4:0]`.
 const CACHES: [u32; 2] = [0x4, 0x8000_001d];
+/// SVM and the topology extensions, in ECX of function 8000_0001h.
+const AMDS_OWN: u32 = 1 << 2 | 1 << 22;
 /// More subleaves than any CPU has caches.
 const MAX_CACHES: u32 = 16;
 
@@ -47,23 +45,40 @@ pub struct HostCpu {
     pub nested_state: bool,
 }
 
-/// Whose manual describes a CPU.
+/// Who made a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vendor {
-    /// Intel, and those who follow it.
+    /// Intel.
     Intel,
-    /// AMD, and Hygon, who builds AMD's.
+    /// AMD.
+    Amd,
+    /// Hygon, who builds AMD's Zen under a family of its own.
+    Hygon,
+    /// Zhaoxin, and Centaur before it.
+    Zhaoxin,
+    /// Somebody else. No named model is theirs.
+    Other,
+}
+
+/// Whose manual tells how the leaves of a CPU are laid out, and what its features need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manual {
+    /// The SDM.
+    Intel,
+    /// The APM.
     Amd,
 }
 
 impl Vendor {
-    /// By the name that CPUID has for it.
+    /// By the twelve letters that CPUID has for it.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Self {
         match name {
-            "GenuineIntel" => Some(Self::Intel),
-            "AuthenticAMD" | "HygonGenuine" => Some(Self::Amd),
-            _ => None,
+            "GenuineIntel" => Self::Intel,
+            "AuthenticAMD" => Self::Amd,
+            "HygonGenuine" => Self::Hygon,
+            "CentaurHauls" | "  Shanghai  " => Self::Zhaoxin,
+            _ => Self::Other,
         }
     }
 }
@@ -74,6 +89,9 @@ impl fmt::Display for Vendor {
         f.write_str(match self {
             Self::Intel => "Intel",
             Self::Amd => "AMD",
+            Self::Hygon => "Hygon",
+            Self::Zhaoxin => "Zhaoxin",
+            Self::Other => "an unknown maker",
         })
     }
 }
@@ -83,29 +101,10 @@ impl HostCpu {
     /// where this machine is itself a guest, and costs a millisecond a few levels down.
     #[must_use]
     pub fn read_native(supported: &Cpuid) -> Cpuid {
-        let mut native = Cpuid::default();
-        let last = [0, 0x8000_0000].map(|base| __cpuid(base).eax);
-        for function in NATIVE {
-            let last = last[usize::from(function >= 0x8000_0000)];
-            if last < function || !supported.leaves_blank(function) {
-                continue;
-            }
-            if !CACHES.contains(&function) {
-                let registers = read(function, 0);
-                if !registers.is_zero() {
-                    native.0.insert(Leaf::new(function), registers);
-                }
-                continue;
-            }
-            for index in 0..MAX_CACHES {
-                let registers = read(function, index);
-                if registers.eax & 0x1f == 0 {
-                    break;
-                }
-                native.0.insert(Leaf::sub(function, index), registers);
-            }
-        }
-        native
+        fill_blanks(supported, |function, index| {
+            let answer = __cpuid_count(function, index);
+            Registers { eax: answer.eax, ebx: answer.ebx, ecx: answer.ecx, edx: answer.edx }
+        })
     }
 
     /// Who made the CPU.
@@ -113,17 +112,25 @@ impl HostCpu {
     pub fn vendor(&self) -> Vendor {
         let Registers { ebx, ecx, edx, .. } = self.supported.get(Leaf::new(0));
         let name = [ebx, edx, ecx].map(u32::to_le_bytes);
-        Vendor::named(&String::from_utf8_lossy(name.as_flattened())).unwrap_or(Vendor::Intel)
+        Vendor::named(&String::from_utf8_lossy(name.as_flattened()))
+    }
+
+    /// Whose manual describes it, as KVM groups the makers. An unknown maker's CPU that has SVM or the topology extensions, which are
+    /// AMD's, follows AMD; any other follows Intel.
+    #[must_use]
+    pub fn manual(&self) -> Manual {
+        match self.vendor() {
+            Vendor::Intel | Vendor::Zhaoxin => Manual::Intel,
+            Vendor::Amd | Vendor::Hygon => Manual::Amd,
+            Vendor::Other if self.supported.get(Leaf::new(0x8000_0001)).ecx & AMDS_OWN != 0 => Manual::Amd,
+            Vendor::Other => Manual::Intel,
+        }
     }
 
     /// MAXPHYADDR: bits of a physical address, at most 52.
     #[must_use]
     pub fn physical_address_width(&self) -> u32 {
-        // A CPU without the leaf has 36 (SDM 3A, "Enumeration of Paging Features by CPUID").
-        match self.supported.get(Leaf::new(0x8000_0008)).eax & 0xff {
-            0 => 36,
-            width => width.min(52),
-        }
+        leaves::physical_address_width(&self.supported)
     }
 
     /// All that the host has for a guest: KVM's leaves, and native ones for the functions that KVM left blank.
@@ -141,9 +148,31 @@ impl HostCpu {
     }
 }
 
-fn read(function: u32, index: u32) -> Registers {
-    let answer = __cpuid_count(function, index);
-    Registers { eax: answer.eax, ebx: answer.ebx, ecx: answer.ecx, edx: answer.edx }
+/// The leaves that `supported` leaves blank, as `read`, a CPUID instruction, answers for a function and a subleaf.
+fn fill_blanks(supported: &Cpuid, read: impl Fn(u32, u32) -> Registers) -> Cpuid {
+    let mut native = Cpuid::default();
+    let last = [0, 0x8000_0000].map(|base| read(base, 0).eax);
+    for function in NATIVE {
+        let last = last[usize::from(function >= 0x8000_0000)];
+        if last < function || !supported.leaves_blank(function) {
+            continue;
+        }
+        if !CACHES.contains(&function) {
+            let registers = read(function, 0);
+            if !registers.is_zero() {
+                native.0.insert(Leaf::new(function), registers);
+            }
+            continue;
+        }
+        for index in 0..MAX_CACHES {
+            let registers = read(function, index);
+            if registers.eax & 0x1f == 0 {
+                break;
+            }
+            native.0.insert(Leaf::sub(function, index), registers);
+        }
+    }
+    native
 }
 
 #[cfg(test)]

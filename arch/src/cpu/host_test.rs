@@ -26,18 +26,61 @@ fn native_leaves_past_the_greatest_function_stay_out() {
 
 #[test]
 fn vendors_are_told_apart() {
-    assert_eq!(testing::haswell().vendor(), Vendor::Intel);
-    assert_eq!(testing::epyc().vendor(), Vendor::Amd);
+    let made_by = |host, maker| {
+        let host = testing::made_by(host, maker);
+        (host.vendor(), host.manual())
+    };
+    for (maker, vendor, manual) in [
+        ("GenuineIntel", Vendor::Intel, Manual::Intel),
+        ("CentaurHauls", Vendor::Zhaoxin, Manual::Intel),
+        ("  Shanghai  ", Vendor::Zhaoxin, Manual::Intel),
+        ("AuthenticAMD", Vendor::Amd, Manual::Amd),
+        ("HygonGenuine", Vendor::Hygon, Manual::Amd),
+    ] {
+        assert_eq!(made_by(testing::software(), maker), (vendor, manual), "{maker}");
+    }
+    // Somebody new is nobody known. What SVM needs is in AMD's manual.
+    assert_eq!(made_by(testing::haswell(), "GenuineThird"), (Vendor::Other, Manual::Intel));
+    assert_eq!(made_by(testing::epyc(), "GenuineThird"), (Vendor::Other, Manual::Amd));
+}
+
+#[test]
+fn addresses_without_a_leaf_are_as_wide_as_pae_is() {
+    let mut host = testing::haswell();
+    host.supported.remove(0x8000_0008);
+    assert_eq!(host.physical_address_width(), 36);
+    host.supported.0.get_mut(&Leaf::new(1)).unwrap().edx &= !(1 << 6);
+    assert_eq!(host.physical_address_width(), 32);
+}
+
+#[test]
+fn blanks_are_filled_from_the_instruction() {
+    for (name, host) in testing::all() {
+        let all = host.offered();
+        let read = |function, index| match all.function(function).next() {
+            Some((Leaf { index: None, .. }, registers)) => registers,
+            _ => all.get(Leaf::sub(function, index)),
+        };
+        let mut supported = host.supported.clone();
+        NATIVE.into_iter().for_each(|function| supported.remove(function));
+        let again = HostCpu { native: fill_blanks(&supported, read), supported, ..host };
+        for function in NATIVE {
+            let described = |cpuid: &Cpuid| {
+                let some = cpuid.function(function).filter(|(_, registers)| !registers.is_zero());
+                // The end of a list of caches has nothing but its number.
+                some.filter(|(_, registers)| !CACHES.contains(&function) || registers.eax & 0x1f != 0)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(described(&again.offered()), described(&all), "{name}: {function:#x}");
+        }
+        // KVM answers first.
+        assert!(fill_blanks(&again.offered(), read).0.keys().all(|leaf| all.leaves_blank(leaf.function)));
+    }
 }
 
 #[test]
 fn this_machine_can_be_read() {
-    let [basic, extended] = [(0, 0x1f), (0x8000_0000, 0x8000_0008)]
-        .map(|(base, eax)| (Leaf::new(base), Registers { eax, ..Registers::default() }));
-    let brand = (Leaf::new(0x8000_0002), Registers { eax: 1, ..Registers::default() });
-    let native = HostCpu::read_native(&Cpuid([basic, extended, brand].into()));
-    assert!(native.0.contains_key(&Leaf::new(0x8000_0003)));
-    assert!(!native.0.contains_key(&brand.0), "KVM has it");
+    let native = HostCpu::read_native(&Cpuid::default());
     assert!(native.0.values().all(|registers| !registers.is_zero()));
     assert!(native.0.keys().all(|leaf| NATIVE.contains(&leaf.function)));
 }

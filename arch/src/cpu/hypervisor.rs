@@ -3,7 +3,7 @@
 use super::{
     cpuid::{Leaf, Register},
     field::Field,
-    host::{HostCpu, Vendor},
+    host::{HostCpu, Manual},
     patch::{Patch, Why},
     topology::{FIRST_X2APIC_ID, Topology},
 };
@@ -25,7 +25,7 @@ pub(super) fn patches(host: &HostCpu) -> Vec<Patch> {
         patch(TSC_DEADLINE, host.tsc_deadline, Why::Hypervisor),
         patch(HYPERVISOR, true, Why::Hypervisor),
     ];
-    if host.vendor() == Vendor::Amd && ARCH_CAPABILITIES.get(&host.supported) == 1 {
+    if host.manual() == Manual::Amd && ARCH_CAPABILITIES.get(&host.supported) == 1 {
         // KVM emulates Intel's MSR on any processor. Systems that know AMD's stumble over it.
         patches.push(patch(ARCH_CAPABILITIES, false, Why::Restrict("not on AMD processors")));
     }

@@ -51,7 +51,7 @@ pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, bits: P
     if xlevel >= WIDTHS.function {
         put(WIDTHS, Registers { eax: widths(granted, host, bits), ..Registers::default() });
     }
-    let caches = model.caches.leaves(offer.vendor);
+    let caches = model.caches.leaves(offer.manual);
     let covered = |leaf: &Leaf| leaf.function <= if leaf.function < EXTENDED { level } else { xlevel };
     let topology_extensions = has(granted, "topoext");
     let there = |leaf: &Leaf| covered(leaf) && (leaf.function != 0x8000_001d || topology_extensions);
@@ -107,7 +107,7 @@ pub(super) fn has(features: FeatureSet, name: &str) -> bool {
 }
 
 /// SDM 2A, "Version Information".
-fn encode(Signature { family, model, stepping }: Signature) -> u32 {
+pub(super) fn encode(Signature { family, model, stepping }: Signature) -> u32 {
     let (family, extended) = if family > 15 { (15, family - 15) } else { (family, 0) };
     stepping | (model & 0xf) << 4 | family << 8 | (model >> 4) << 16 | extended << 20
 }
@@ -125,11 +125,21 @@ fn brand(text: &str) -> Vec<(Leaf, Registers)> {
         .collect()
 }
 
+/// MAXPHYADDR, at most 52: SDM 3A, "Enumeration of Paging Features by CPUID".
+pub(super) fn physical_address_width(cpuid: &Cpuid) -> u32 {
+    let has_pae = cpuid.get(Leaf::new(1)).edx >> 6 & 1 == 1;
+    match cpuid.get(WIDTHS).eax & 0xff {
+        0 if has_pae => 36,
+        0 => 32,
+        width => width.min(52),
+    }
+}
+
 /// Bits of physical addresses, and of linear ones.
 fn widths(granted: FeatureSet, host: &Cpuid, bits: PhysicalBits) -> u32 {
     let hosts = host.get(WIDTHS).eax & 0xff;
     if !has(granted, "lm") {
-        return if has(granted, "pse36") { 36 } else { 32 };
+        return if has(granted, "pae") || has(granted, "pse36") { 36 } else { 32 };
     }
     let physical = match bits {
         PhysicalBits::Model => PHYSICAL_BITS.min(hosts),

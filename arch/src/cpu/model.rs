@@ -135,11 +135,7 @@ impl NamedModel {
     /// Whose CPUs these are; `None` if nobody's in particular.
     #[must_use]
     pub fn vendor(&self) -> Option<Vendor> {
-        match self.maker {
-            "" => None,
-            "AuthenticAMD" | "HygonGenuine" => Some(Vendor::Amd),
-            _ => Some(Vendor::Intel),
-        }
+        Some(self.maker).filter(|maker| !maker.is_empty()).map(Vendor::named)
     }
 
     fn next(&mut self, change: &Version) {

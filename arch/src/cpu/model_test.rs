@@ -6,6 +6,7 @@ use super::*;
 use crate::cpu::{
     cpuid::{Cpuid, Leaf},
     feature::{FeatureId, Place},
+    host::Manual,
 };
 
 /// What QEMU says: resources/qemu.
@@ -126,11 +127,11 @@ fn caches_are_qemus() {
         let age = leaves.0.remove(&Leaf::new(1)).unwrap().eax;
         for name in models {
             let model = find(&name).unwrap();
-            let vendor = if maker == "AuthenticAMD" { Vendor::Amd } else { Vendor::Intel };
+            let manual = if maker == "AuthenticAMD" { Manual::Amd } else { Manual::Intel };
             let [level, xlevel] = raised(model);
             let last = |leaf: Leaf| if leaf.function < 0x8000_0000 { level } else { xlevel };
             let ours =
-                model.caches.leaves(vendor).into_iter().filter(|(leaf, _)| leaf.function <= last(*leaf));
+                model.caches.leaves(manual).into_iter().filter(|(leaf, _)| leaf.function <= last(*leaf));
             assert_eq!(Cpuid(ours.collect()), leaves, "{name} of {maker}");
             // What the age is made of is said in one more way.
             let [stepping, low, family, high, more] =

@@ -6,7 +6,7 @@ use super::{
     choice::TOPOLOGICAL,
     cpuid::{Cpuid, Leaf},
     feature::{FeatureId, FeatureSet},
-    host::{HostCpu, Vendor},
+    host::{HostCpu, Manual, Vendor},
     hypervisor,
     model::Signature,
     msr, nesting,
@@ -17,6 +17,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct Offer {
     pub(super) vendor: Vendor,
+    pub(super) manual: Manual,
     pub(super) signature: Signature,
     pub(super) capabilities: Capabilities,
     pub(super) features: FeatureSet,
@@ -54,12 +55,13 @@ impl Offer {
         let msrs = msrs.map(|(&index, &value)| (index, value)).collect();
         let mut capabilities = Capabilities { msrs, cpuid };
         tiles(&mut capabilities, &mut decisions);
-        let vendor = host.vendor();
+        let manual = host.manual();
         // QEMU gives it on any AMD host too: Linux finds threads and dies only with it.
         let emulated =
-            if vendor == Vendor::Amd { FeatureSet::parse("topoext") } else { FeatureSet::default() };
+            if manual == Manual::Amd { FeatureSet::parse("topoext") } else { FeatureSet::default() };
         Ok(Self {
-            vendor,
+            vendor: host.vendor(),
+            manual,
             emulated,
             signature: signature(&capabilities.cpuid),
             features: capabilities.features() - *TOPOLOGICAL,
@@ -87,12 +89,13 @@ fn tiles(capabilities: &mut Capabilities, decisions: &mut Vec<Decision>) {
     }
 }
 
-/// SDM 2A, "Version Information": the extended family counts only beside family 15, the extended model beside 6 and 15.
+/// SDM 2A, "Version Information": the extended family counts only beside family 15, and the extended model beside 6 and 15. Zhaoxin
+/// has it beside family 7 too, so it counts from 6 on, as Linux has it.
 fn signature(cpuid: &Cpuid) -> Signature {
     let eax = cpuid.get(Leaf::new(1)).eax;
     let bits = |high: u32, low: u32| eax >> low & (u32::MAX >> (31 - (high - low)));
     let family = bits(11, 8);
-    let extended = if family == 6 || family == 15 { bits(19, 16) << 4 } else { 0 };
+    let extended = if family >= 6 { bits(19, 16) << 4 } else { 0 };
     Signature {
         family: if family == 15 { family + bits(27, 20) } else { family },
         model: extended | bits(7, 4),

@@ -11,7 +11,7 @@ use super::{
     cpuid::{Cpuid, Leaf, Register},
     feature::{FeatureId, FeatureSet},
     field::Field,
-    host::{HostCpu, Vendor},
+    host::{HostCpu, Manual},
     hypervisor,
     leaves::{self, BRAND, WIDTHS, WITH_FEATURES},
     msr,
@@ -31,12 +31,12 @@ const CACHES: [u32; 5] = [0x2, 0x4, 0x8000_0005, 0x8000_0006, 0x8000_001d];
 /// Bits of function 8000_0001h's EDX that AMD repeats from leaf 1.
 const AMD_ALIASES: u32 = 0x0183_f3ff;
 /// Revisions that QEMU shows with named models: such as need none of the workarounds for older ones.
-const MODEL_REVISIONS: [(Vendor, u64); 2] = [(Vendor::Intel, 1 << 32), (Vendor::Amd, 0x0100_0065)];
+const MODEL_REVISIONS: [(Manual, u64); 2] = [(Manual::Intel, 1 << 32), (Manual::Amd, 0x0100_0065)];
 
 /// A CPU, resolved: nothing is left to decide.
 #[derive(Clone, Debug)]
 pub struct CpuProfile {
-    vendor: Vendor,
+    manual: Manual,
     topology: Topology,
     /// The leaves, but for the vCPUs' own numbers, and the capability MSRs.
     capabilities: Capabilities,
@@ -74,7 +74,7 @@ impl CpuProfile {
         }
         derive(&mut capabilities, &offer, &choice, spec);
         let cpuid = &mut capabilities.cpuid;
-        let patches = topology.rewrite(cpuid, offer.vendor);
+        let patches = topology.rewrite(cpuid, offer.manual);
         patch::apply(cpuid, &patches, &mut decisions);
         patch::apply(cpuid, &hypervisor::large_ids(topology), &mut decisions);
         if cpuid.0.len() > MAX_ENTRIES {
@@ -93,9 +93,9 @@ impl CpuProfile {
             physical_bits: spec.physical_bits,
             ..CpuSpec::default()
         };
-        let (vendor, topology) = (offer.vendor, *topology);
+        let (manual, topology) = (offer.manual, *topology);
         let offered = offer.capabilities.cpuid;
-        Ok(Self { vendor, topology, capabilities, msrs, offered, nesting, choice, canonical, decisions })
+        Ok(Self { manual, topology, capabilities, msrs, offered, nesting, choice, canonical, decisions })
     }
 
     /// A vCPU's leaves, for `KVM_SET_CPUID2`.
@@ -108,7 +108,7 @@ impl CpuProfile {
     #[must_use]
     pub fn leaves(&self, vcpu: u32) -> Cpuid {
         let mut cpuid = self.capabilities.cpuid.clone();
-        self.topology.personalize(&mut cpuid, self.vendor, vcpu);
+        self.topology.personalize(&mut cpuid, self.manual, vcpu);
         cpuid
     }
 
@@ -169,16 +169,13 @@ impl CpuProfile {
     /// MAXPHYADDR: bits of a physical address.
     #[must_use]
     pub fn physical_address_width(&self) -> u32 {
-        match self.capabilities.cpuid.get(WIDTHS).eax & 0xff {
-            0 => 36,
-            width => width.min(52),
-        }
+        leaves::physical_address_width(&self.capabilities.cpuid)
     }
 
     /// Whether Linux can't find the threads or dies that there are: on AMD's CPUs it looks for them only with `topoext`.
     #[must_use]
     pub fn hides_topology(&self) -> bool {
-        let seen = self.vendor == Vendor::Intel || leaves::has(self.choice.granted, "topoext");
+        let seen = self.manual == Manual::Intel || leaves::has(self.choice.granted, "topoext");
         !seen && !self.topology.has_only_cores()
     }
 
@@ -252,7 +249,7 @@ fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spec: &CpuSpec
     xsave::rewrite(cpuid, |name| if whole { lost(name) } else { !has(name) }, whole);
     let basic = cpuid.get(Leaf::new(1)).edx;
     if let Some(extended) = cpuid.0.get_mut(&Leaf::new(0x8000_0001))
-        && offer.vendor == Vendor::Amd
+        && offer.manual == Manual::Amd
     {
         extended.edx = extended.edx & !AMD_ALIASES | basic & AMD_ALIASES;
     }
@@ -333,7 +330,7 @@ fn msrs(
     };
     // KVM would show a revision of its own, though the host's is a feature MSR.
     let hosts = host.feature_msrs.get(&msr::BIOS_SIGN_ID).copied();
-    let of_model = MODEL_REVISIONS.into_iter().find(|(vendor, _)| *vendor == offer.vendor);
+    let of_model = MODEL_REVISIONS.into_iter().find(|(manual, _)| *manual == offer.manual);
     match (choice.model, hosts, of_model) {
         (None, Some(revision), _) => {
             write(msr::BIOS_SIGN_ID, "microcode revision", revision, hosts, Why::Host);

@@ -1,6 +1,13 @@
 //! Recorded hosts to test with: resources/hosts/README.md says where each is from.
 
-use super::host::HostCpu;
+use super::{
+    capabilities::Capabilities,
+    cpuid::{Leaf, Registers},
+    feature::FeatureSet,
+    host::HostCpu,
+    leaves,
+    model::Signature,
+};
 
 /// VMX, all of it.
 pub(super) fn haswell() -> HostCpu {
@@ -40,6 +47,33 @@ pub(super) fn servers() -> Vec<(&'static str, HostCpu)> {
 pub(super) fn all() -> Vec<(&'static str, HostCpu)> {
     let lab = [("bochs-haswell", haswell()), ("qemu-tcg-epyc", epyc()), ("software-kvm", software())];
     lab.into_iter().chain(servers()).collect()
+}
+
+/// Some features taken from a host.
+pub(super) fn without(mut host: HostCpu, features: FeatureSet) -> HostCpu {
+    let mut capabilities = Capabilities { cpuid: host.supported, msrs: host.feature_msrs };
+    features.iter().for_each(|id| capabilities.set(id.feature().place, false));
+    (host.supported, host.feature_msrs) = (capabilities.cpuid, capabilities.msrs);
+    host
+}
+
+/// A host by another maker, in the twelve letters of leaf 0.
+pub(super) fn made_by(mut host: HostCpu, maker: &str) -> HostCpu {
+    let (words, _) = maker.as_bytes().as_chunks();
+    let &[ebx, edx, ecx] = words else { panic!("{maker:?} has not twelve letters") };
+    let [ebx, edx, ecx] = [ebx, edx, ecx].map(u32::from_le_bytes);
+    for function in [0, 0x8000_0000] {
+        let leaf = host.supported.0.get_mut(&Leaf::new(function)).unwrap();
+        *leaf = Registers { eax: leaf.eax, ebx, ecx, edx };
+    }
+    host
+}
+
+/// A host with another family, model and stepping.
+pub(super) fn aged(mut host: HostCpu, (family, model, stepping): (u32, u32, u32)) -> HostCpu {
+    let signature = Signature { family, model, stepping };
+    host.supported.0.get_mut(&Leaf::new(1)).unwrap().eax = leaves::encode(signature);
+    host
 }
 
 fn load(json: &str) -> HostCpu {

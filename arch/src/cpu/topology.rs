@@ -15,7 +15,7 @@ use super::{
     CpuError,
     cpuid::Cpuid,
     field::Field,
-    host::Vendor,
+    host::Manual,
     patch::{Patch, Why},
 };
 
@@ -118,28 +118,28 @@ impl Topology {
         1 << if level <= 2 { self.core_shift() } else { self.die_shift() }
     }
 
-    /// What the leaves of a CPU by `vendor` say of this topology, the same for every vCPU.
+    /// What the leaves of a CPU that follows `manual` say of this topology, the same for every vCPU.
     ///
     /// Functions that are about nothing else are taken out of `cpuid`, and the patches write them anew. Where the leaves that a
     /// CPU had before leaf 0BH can't tell the topology, it gets that leaf.
-    pub(super) fn rewrite(&self, cpuid: &mut Cpuid, vendor: Vendor) -> Vec<Patch> {
-        let told = match vendor {
-            Vendor::Intel => intel::tells(self, cpuid),
-            Vendor::Amd => amd::tells(self, cpuid),
+    pub(super) fn rewrite(&self, cpuid: &mut Cpuid, manual: Manual) -> Vec<Patch> {
+        let told = match manual {
+            Manual::Intel => intel::tells(self, cpuid),
+            Manual::Amd => amd::tells(self, cpuid),
         };
         let mut fields = common::fields(self, cpuid, told);
-        match vendor {
-            Vendor::Intel => fields.extend(intel::fields(self, cpuid)),
-            Vendor::Amd => fields.extend(amd::fields(self, cpuid)),
+        match manual {
+            Manual::Intel => fields.extend(intel::fields(self, cpuid)),
+            Manual::Amd => fields.extend(amd::fields(self, cpuid)),
         }
         let patch = |(field, value)| Patch { field, value, why: Why::Topology };
         fields.into_iter().map(patch).collect()
     }
 
     /// What a vCPU's leaves say of itself. `cpuid` has been through [`Topology::rewrite`].
-    pub(super) fn personalize(&self, cpuid: &mut Cpuid, vendor: Vendor, vcpu: u32) {
+    pub(super) fn personalize(&self, cpuid: &mut Cpuid, manual: Manual, vcpu: u32) {
         let mut fields = common::vcpu_fields(self, cpuid, vcpu);
-        if vendor == Vendor::Amd {
+        if manual == Manual::Amd {
             fields.extend(amd::vcpu_fields(self, cpuid, vcpu));
         }
         for (field, value) in fields {

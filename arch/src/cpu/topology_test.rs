@@ -11,20 +11,20 @@ use crate::cpu::{
 const TOPOEXT: u32 = 1 << 22;
 
 /// A vCPU's leaves.
-fn leaves(mut cpuid: Cpuid, vendor: Vendor, topology: &Topology, vcpu: u32) -> Cpuid {
-    for patch in topology.rewrite(&mut cpuid, vendor) {
+fn leaves(mut cpuid: Cpuid, manual: Manual, topology: &Topology, vcpu: u32) -> Cpuid {
+    for patch in topology.rewrite(&mut cpuid, manual) {
         patch.apply(&mut cpuid);
     }
-    topology.personalize(&mut cpuid, vendor, vcpu);
+    topology.personalize(&mut cpuid, manual, vcpu);
     cpuid
 }
 
 fn intel(topology: &Topology, vcpu: u32) -> Cpuid {
-    leaves(testing::haswell().offered(), Vendor::Intel, topology, vcpu)
+    leaves(testing::haswell().offered(), Manual::Intel, topology, vcpu)
 }
 
 fn amd(topology: &Topology, vcpu: u32) -> Cpuid {
-    leaves(epyc(), Vendor::Amd, topology, vcpu)
+    leaves(epyc(), Manual::Amd, topology, vcpu)
 }
 
 /// With the topology extensions that QEMU TCG lacks.
@@ -101,7 +101,7 @@ fn intel_dies_bring_leaf_1f() {
 #[test]
 fn host_with_leaf_1f_keeps_it() {
     let cpuid = testing::software().offered();
-    let cpuid = leaves(cpuid, Vendor::Intel, &Topology::flat(4).unwrap(), 3);
+    let cpuid = leaves(cpuid, Manual::Intel, &Topology::flat(4).unwrap(), 3);
     assert_eq!(registers(&cpuid, Leaf::new(0))[0], 0x20);
     assert_eq!(registers(&cpuid, Leaf::sub(0x1f, 1)), [2, 4, 0x201, 3]);
     assert_eq!(registers(&cpuid, Leaf::sub(0x1f, 2)), [0, 0, 2, 3]);
@@ -124,9 +124,9 @@ fn large_ids_bring_leaf_0b_to_an_old_cpu() {
     let mut old = testing::haswell().offered();
     old.0.get_mut(&Leaf::new(0)).unwrap().eax = 0xa;
     old.remove(0xb);
-    let few = leaves(old.clone(), Vendor::Intel, &Topology::flat(8).unwrap(), 7);
+    let few = leaves(old.clone(), Manual::Intel, &Topology::flat(8).unwrap(), 7);
     assert_eq!((registers(&few, Leaf::new(0))[0], few.function(0xb).count()), (0xa, 0));
-    let many = leaves(old, Vendor::Intel, &Topology::flat(256).unwrap(), 255);
+    let many = leaves(old, Manual::Intel, &Topology::flat(256).unwrap(), 255);
     assert_eq!(registers(&many, Leaf::new(0))[0], 0xb);
     assert_eq!(registers(&many, Leaf::sub(0xb, 1)), [8, 256, 0x201, 255]);
 }
@@ -148,7 +148,7 @@ fn amd_leaves_tell_cores_and_nodes() {
 #[test]
 fn amd_without_topology_extensions_has_no_leaf_1e() {
     let cpuid = testing::epyc().offered();
-    let cpuid = leaves(cpuid, Vendor::Amd, &Topology::flat(2).unwrap(), 1);
+    let cpuid = leaves(cpuid, Manual::Amd, &Topology::flat(2).unwrap(), 1);
     assert_eq!(cpuid.function(0x8000_001e).count(), 0);
 }
 
@@ -156,7 +156,7 @@ fn amd_without_topology_extensions_has_no_leaf_1e() {
 fn newer_amd_has_domains() {
     let mut cpuid = epyc();
     cpuid.0.get_mut(&Leaf::new(0x8000_0000)).unwrap().eax = 0x8000_0028;
-    let cpuid = leaves(cpuid, Vendor::Amd, &Topology::new(2, 2, 4, 2).unwrap(), 31);
+    let cpuid = leaves(cpuid, Manual::Amd, &Topology::new(2, 2, 4, 2).unwrap(), 31);
     let domain = |index| registers(&cpuid, Leaf::sub(0x8000_0026, index));
     assert_eq!(domain(0), [1, 2, 0x100, 31]);
     assert_eq!(domain(1), [3, 8, 0x201, 31]);
@@ -211,9 +211,9 @@ proptest! {
 
     #[test]
     fn no_other_bit_changes(cpuid in any_cpuid(), topology in any_topology(), amd_host in any::<bool>()) {
-        let vendor = if amd_host { Vendor::Amd } else { Vendor::Intel };
+        let manual = if amd_host { Manual::Amd } else { Manual::Intel };
         let vcpu = topology.vcpus() - 1;
-        let mut after = leaves(cpuid.clone(), vendor, &topology, vcpu);
+        let mut after = leaves(cpuid.clone(), manual, &topology, vcpu);
         let mut before = cpuid;
         let mine = BTreeMap::from(MINE.map(|(function, register, mask)| ((function, register as u32), mask)));
         for cpuid in [&mut before, &mut after] {

@@ -2,7 +2,7 @@
 
 use crate::cpu::{
     cpuid::{Leaf, Registers},
-    host::Vendor,
+    host::Manual,
 };
 
 /// A model's caches.
@@ -80,18 +80,18 @@ impl Caches {
         Self { intel: set, amd: set, descriptors: false }
     }
 
-    /// What a CPU of `vendor` says of them, but for who shares them. Some of the leaves may be beyond the model's last.
+    /// What a CPU that follows `manual` says of them, except for who shares them. Some of the leaves may be beyond the model's last.
     #[must_use]
-    pub fn leaves(&self, vendor: Vendor) -> Vec<(Leaf, Registers)> {
-        let set = match vendor {
-            Vendor::Intel => self.intel,
-            Vendor::Amd => self.amd,
+    pub fn leaves(&self, manual: Manual) -> Vec<(Leaf, Registers)> {
+        let set = match manual {
+            Manual::Intel => self.intel,
+            Manual::Amd => self.amd,
         };
-        let mut leaves = match vendor {
-            Vendor::Intel => self.basic(),
-            Vendor::Amd => vec![amd_l1(set)],
+        let mut leaves = match manual {
+            Manual::Intel => self.basic(),
+            Manual::Amd => vec![amd_l1(set)],
         };
-        leaves.push((Leaf::new(0x8000_0006), l2_and_l3(set, vendor)));
+        leaves.push((Leaf::new(0x8000_0006), l2_and_l3(set, manual)));
         for (index, cache) in (0..).zip(set) {
             // Here hashing isn't told.
             let parameters = cache.parameters();
@@ -123,12 +123,12 @@ fn amd_l1(&[l1d, l1i, ..]: &Set) -> (Leaf, Registers) {
 }
 
 /// Intel has the L2 cache here and nothing else.
-fn l2_and_l3(&[.., l2, l3]: &Set, vendor: Vendor) -> Registers {
+fn l2_and_l3(&[.., l2, l3]: &Set, manual: Manual) -> Registers {
     let associativity = |cache: Cache| encode_ways(cache.ways) << 12 | cache.lines_per_tag << 8 | LINE;
     let ecx = l2.kib << 16 | associativity(l2);
-    match vendor {
-        Vendor::Intel => Registers { ecx, ..Registers::default() },
-        Vendor::Amd => Registers { eax: 0, ebx: L2_TLBS, ecx, edx: (l3.kib / 512) << 18 | associativity(l3) },
+    match manual {
+        Manual::Intel => Registers { ecx, ..Registers::default() },
+        Manual::Amd => Registers { eax: 0, ebx: L2_TLBS, ecx, edx: (l3.kib / 512) << 18 | associativity(l3) },
     }
 }
 

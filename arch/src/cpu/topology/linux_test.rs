@@ -47,7 +47,7 @@ const DIE: u32 = 5;
 
 struct Cpu<'a> {
     cpuid: &'a Cpuid,
-    vendor: Vendor,
+    manual: Manual,
 }
 
 impl Cpu<'_> {
@@ -60,7 +60,7 @@ impl Cpu<'_> {
     }
 
     fn topoext(&self) -> bool {
-        self.vendor == Vendor::Amd && self.leaf(0x8000_0001).ecx >> 22 & 1 == 1
+        self.manual == Manual::Amd && self.leaf(0x8000_0001).ecx >> 22 & 1 == 1
     }
 
     /// The levels of a leaf: kind, shift and processors.
@@ -137,11 +137,11 @@ impl Cpu<'_> {
     fn see(&self, linux: Linux) -> Seen {
         let leaves: &[u32] = match linux {
             Linux::Free => &[0x1f, 0x8000_0026, 0xb],
-            _ if self.vendor == Vendor::Amd && !self.topoext() => &[],
+            _ if self.manual == Manual::Amd && !self.topoext() => &[],
             Linux::Gated => &[0x1f, 0x8000_0026, 0xb],
             Linux::Old => &[0x1f, 0xb],
         };
-        let old = || if self.vendor == Vendor::Amd { self.amd() } else { self.intel() };
+        let old = || if self.manual == Manual::Amd { self.amd() } else { self.intel() };
         let mut seen = self.extended(leaves).unwrap_or_else(old);
         seen.caches = self.caches();
         seen
@@ -151,15 +151,15 @@ impl Cpu<'_> {
     fn caches(&self) -> Vec<(u32, u32, u32)> {
         let extended = self.cpuid.function(0xb).next().map(|(_, leaf)| leaf.edx);
         let id = extended.unwrap_or(self.leaf(1).ebx >> 24);
-        let function = if self.vendor == Vendor::Amd { 0x8000_001d } else { 4 };
-        if self.vendor == Vendor::Amd && !self.topoext() || !self.covers(function) {
+        let function = if self.manual == Manual::Amd { 0x8000_001d } else { 4 };
+        if self.manual == Manual::Amd && !self.topoext() || !self.covers(function) {
             return vec![];
         }
         let caches = self.cpuid.function(function).map(|(_, leaf)| leaf.eax).filter(|eax| eax & 0x1f != 0);
         caches
             .map(|eax| {
                 let sharing = (eax >> 14 & 0xfff) + 1;
-                let same = if self.vendor == Vendor::Amd { id / sharing } else { id >> order(sharing) };
+                let same = if self.manual == Manual::Amd { id / sharing } else { id >> order(sharing) };
                 (eax >> 5 & 7, eax & 0x1f, same)
             })
             .collect()
@@ -167,16 +167,16 @@ impl Cpu<'_> {
 }
 
 /// Every recorded host's leaves.
-fn hosts() -> impl Iterator<Item = (&'static str, Cpuid, Vendor)> {
-    testing::all().into_iter().map(|(name, host)| (name, host.offered(), host.vendor()))
+fn hosts() -> impl Iterator<Item = (&'static str, Cpuid, Manual)> {
+    testing::all().into_iter().map(|(name, host)| (name, host.offered(), host.manual()))
 }
 
 /// A CPU with these maxima, as a model may have them, and with the topology extensions or without.
-fn limited(mut cpuid: Cpuid, vendor: Vendor, level: u32, xlevel: u32, topoext: bool) -> Cpuid {
+fn limited(mut cpuid: Cpuid, manual: Manual, level: u32, xlevel: u32, topoext: bool) -> Cpuid {
     for (base, max) in [(0, level), (0x8000_0000, xlevel)] {
         cpuid.0.get_mut(&Leaf::new(base)).unwrap().eax = max;
     }
-    if vendor == Vendor::Amd {
+    if manual == Manual::Amd {
         let ecx = cpuid.0.get_mut(&Leaf::new(0x8000_0001)).unwrap().get_mut(Register::Ecx);
         *ecx = *ecx & !(1 << 22) | u32::from(topoext) << 22;
     }
@@ -185,21 +185,21 @@ fn limited(mut cpuid: Cpuid, vendor: Vendor, level: u32, xlevel: u32, topoext: b
 }
 
 /// Checks what Linux sees of `topology` against what was asked for.
-fn check(topology: &Topology, cpuid: &Cpuid, vendor: Vendor, linux: Linux, name: &str) {
+fn check(topology: &Topology, cpuid: &Cpuid, manual: Manual, linux: Linux, name: &str) {
     let mut cpuid = cpuid.clone();
-    for patch in topology.rewrite(&mut cpuid, vendor) {
+    for patch in topology.rewrite(&mut cpuid, manual) {
         patch.apply(&mut cpuid);
     }
     let seen: Vec<_> = (0..topology.vcpus())
         .map(|vcpu| {
             let mut cpuid = cpuid.clone();
-            topology.personalize(&mut cpuid, vendor, vcpu);
-            Cpu { cpuid: &cpuid, vendor }.see(linux)
+            topology.personalize(&mut cpuid, manual, vcpu);
+            Cpu { cpuid: &cpuid, manual }.see(linux)
         })
         .collect();
     // Without the topology extensions nothing that it read tells AMD's threads or dies.
-    let topoext = Cpu { cpuid: &cpuid, vendor }.topoext();
-    let blind = linux != Linux::Free && vendor == Vendor::Amd && !topoext;
+    let topoext = Cpu { cpuid: &cpuid, manual }.topoext();
+    let blind = linux != Linux::Free && manual == Manual::Amd && !topoext;
     let (die, core) = match blind {
         true => (topology.threads_per_package(), 1),
         false => (topology.threads_per_die(), topology.threads),
@@ -253,17 +253,17 @@ proptest! {
     #[test]
     fn linux_sees_what_was_asked(
         topology in small(),
-        (name, cpuid, vendor) in sample::select(hosts().collect::<Vec<_>>()),
+        (name, cpuid, manual) in sample::select(hosts().collect::<Vec<_>>()),
         level in sample::select(vec![1u32, 4, 5, 0xa, 0xb, 0xd, 0x10, 0x16, 0x1f, 0x20]),
         xlevel in sample::select(vec![0x8000_0004u32, 0x8000_0008, 0x8000_000a, 0x8000_001e, 0x8000_0022, 0x8000_0026]),
         topoext in any::<bool>(),
     ) {
-        let cpuid = limited(cpuid, vendor, level, xlevel, topoext);
+        let cpuid = limited(cpuid, manual, level, xlevel, topoext);
         // Without leaf 0BH it knew of AMD's cores by function 8000_0008H, and of their ids by the eight bits in leaf 01H.
         let knew = xlevel >= 0x8000_0008 && topology.max_apic_id() < FIRST_X2APIC_ID;
         for linux in ALL {
-            if linux == Linux::Free || vendor == Vendor::Intel || topoext || knew {
-                check(&topology, &cpuid, vendor, linux, name);
+            if linux == Linux::Free || manual == Manual::Intel || topoext || knew {
+                check(&topology, &cpuid, manual, linux, name);
             }
         }
     }
@@ -282,15 +282,15 @@ proptest! {
 
 #[test]
 fn linux_sees_machines_with_more_than_255_vcpus() {
-    for (name, cpuid, vendor) in hosts() {
+    for (name, cpuid, manual) in hosts() {
         for (level, topoext) in [(4, false), (0xd, true), (0x20, false)] {
-            let cpuid = limited(cpuid.clone(), vendor, level, 0x8000_001e, topoext);
+            let cpuid = limited(cpuid.clone(), manual, level, 0x8000_001e, topoext);
             for topology in [[1, 1, 300, 1], [2, 1, 65, 2], [3, 3, 11, 3]] {
                 let [sockets, dies, cores, threads] = topology;
                 let topology = Topology::new(sockets, dies, cores, threads).unwrap();
                 for linux in ALL {
-                    if linux == Linux::Free || vendor == Vendor::Intel || topoext {
-                        check(&topology, &cpuid, vendor, linux, name);
+                    if linux == Linux::Free || manual == Manual::Intel || topoext {
+                        check(&topology, &cpuid, manual, linux, name);
                     }
                 }
             }
@@ -301,10 +301,10 @@ fn linux_sees_machines_with_more_than_255_vcpus() {
 /// 128 cores are more than leaf 04H can tell, though their ids fit into eight bits.
 #[test]
 fn linux_sees_more_cores_than_leaf_4_holds() {
-    for (name, cpuid, vendor) in hosts() {
-        let cpuid = limited(cpuid, vendor, 0xa, 0x8000_0008, false);
+    for (name, cpuid, manual) in hosts() {
+        let cpuid = limited(cpuid, manual, 0xa, 0x8000_0008, false);
         for linux in ALL {
-            check(&Topology::flat(128).unwrap(), &cpuid, vendor, linux, name);
+            check(&Topology::flat(128).unwrap(), &cpuid, manual, linux, name);
         }
     }
 }
