@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 use super::{
     CpuError,
     feature::{FeatureId, FeatureSet, Place},
-    model::{self, NamedModel},
+    host::Vendor,
+    model::{self, NamedModel, Signature},
     msr,
     offer::Offer,
     patch::Why,
@@ -25,8 +26,9 @@ pub static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
         "hypervisor x2apic kvmclock kvmclock2 kvm-nopiodelay kvm-asyncpf kvm-steal-time kvm-pv-eoi kvmclock-stable-bit",
     )
 });
-/// What kernels switch off where it is vulnerable. Few models have a twin without it, and they fit all the same.
-static TSX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("hle rtm taa-no"));
+/// A guest that counts on one TSC rate can't be migrated to another host.
+static NOT_MIGRATABLE: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("invtsc"));
+static TSX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("hle rtm"));
 static VMX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("vmx"));
 static SVM: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("svm"));
 /// All of VMX that its capability MSRs tell.
@@ -98,12 +100,14 @@ impl Choice {
                     host(&mut choice);
                 }
             }
-            (_, model) => {
-                if let Some(model) = model {
-                    choice.want_model(model, base(offer, Some(model), offer.features) & offer.features);
-                }
+            (_, Some(model)) => {
+                choice.want_model(model, base(offer, Some(model), offer.features) & offer.features);
                 host(&mut choice);
+                for (features, reason) in left_out(offer) {
+                    (features & choice.granted).iter().for_each(|id| choice.drop(id, Why::Restrict(reason)));
+                }
             }
+            (_, None) => host(&mut choice),
         }
         choice.apply(offer, &settings)?;
         choice.judge(offer, spec, &settings)?;
@@ -289,24 +293,48 @@ fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> Featur
     base
 }
 
-/// Of the models that the host has all features of, the one that shares the most with it. If there is none, the one that lacks the fewest
-/// counts. Among equals, one that is as old as the host comes first, and then the one with the plainest name.
+/// The model to describe the host by, as libvirt finds it (`x86DecodeUseCandidate` of src/cpu/cpu_x86.c): one of the host's generation,
+/// and of those the one with the fewest features to change. No feature that the host lacks makes it one of another generation. If the
+/// host's generation has no model, one of the host's family comes before others of its maker. A maker without models has nobody's.
+///
+/// The plain names are asked, not the versions, as any other QEMU or libvirt knows them.
 fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
+    let uncounted = *KVM_LACKS | *TOPOLOGICAL | *VMX_PARTS | *SVM_PARTS;
+    let host = left_out(offer).into_iter().fold(offer.features - uncounted, |host, (out, _)| host - out);
     let rank = |model: &&NamedModel| {
-        let features = model.features - *KVM_LACKS - *TOPOLOGICAL - *VMX_PARTS - *SVM_PARTS;
-        let missing = features - offer.features - offer.emulated;
-        let alike = (model.signature == offer.signature, !is_version(&model.name), Reverse(model.name.len()));
-        (Reverse((missing - *TSX).len()), (features & offer.features).len(), Reverse(missing.len()), alike)
+        let kinship = match model.vendor() {
+            None => 0,
+            Some(_) if model.is_of(offer.signature) => 3,
+            Some(_) if model.signature.family == offer.signature.family => 2,
+            Some(_) => 1,
+        };
+        let features = model.features - uncounted;
+        let disabled = (features - host - offer.emulated).len();
+        let cost = cost((host - features).len(), disabled);
+        (Reverse(kinship), cost, disabled, model.name.len())
     };
-    model::all()
-        .filter(|model| model.vendor() == Some(offer.vendor))
-        .max_by_key(rank)
-        .ok_or(CpuError::NoModel)
+    let candidates = model::all().filter(|model| match model.vendor() {
+        None => true,
+        vendor => vendor == Some(offer.vendor) && model.alias_of.is_some(),
+    });
+    candidates.min_by_key(rank).ok_or(CpuError::NoModel)
 }
 
-/// `Haswell-v2`: most such have a plainer name.
-fn is_version(name: &str) -> bool {
-    name.rsplit_once("-v").is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()))
+/// What host-model leaves out, and why: as libvirt does.
+fn left_out(offer: &Offer) -> [(FeatureSet, &'static str); 2] {
+    let Signature { family, model, stepping } = offer.signature;
+    let broken = matches!((family, model, stepping), (6, 60 | 69 | 70, _) | (6, 63, 0..4));
+    let broken = if offer.vendor == Vendor::Intel && broken { *TSX } else { FeatureSet::default() };
+    [
+        (*NOT_MIGRATABLE, "left out of host-model: it can't be migrated"),
+        // Intel's microcode switches it off, on hosts that have that microcode.
+        (broken, "left out of host-model: this Haswell's transactions are not reliable"),
+    ]
+}
+
+/// libvirt's measure of how far a model is from the host: 1 for each feature to add, and 2, 3, 4 and so on for those to take away.
+fn cost(added: u32, disabled: u32) -> u32 {
+    added + disabled * (disabled + 3) / 2
 }
 
 /// Whether it is a bit of CPUID, which KVM lets a VMM show whatever the host has.

@@ -7,6 +7,7 @@ mod intel_atom;
 mod intel_client;
 mod intel_server;
 mod psabi;
+mod signatures;
 mod vmx;
 mod zhaoxin;
 
@@ -136,6 +137,20 @@ impl NamedModel {
     #[must_use]
     pub fn vendor(&self) -> Option<Vendor> {
         Some(self.maker).filter(|maker| !maker.is_empty()).map(Vendor::named)
+    }
+
+    /// Its name without a version, or without what its versions are called: `Haswell` for `Haswell-noTSX`.
+    #[must_use]
+    pub fn generation(&self) -> &str {
+        let versioned = self.alias_of.as_ref().unwrap_or(&self.name);
+        versioned.rsplit_once("-v").map_or(versioned, |(generation, _)| generation)
+    }
+
+    /// Whether a processor with this signature is of this model's generation.
+    #[must_use]
+    pub fn is_of(&self, signature: Signature) -> bool {
+        let mut rows = signatures::PROCESSORS.iter().filter(|row| row.generation == self.generation());
+        self.signature == signature || rows.any(|row| row.contain(signature))
     }
 
     fn next(&mut self, change: &Version) {

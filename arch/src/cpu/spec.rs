@@ -36,7 +36,7 @@ pub enum Model {
     /// All that KVM offers on this host.
     #[default]
     HostPassthrough,
-    /// The named model nearest to the host, and what the host has beyond it.
+    /// The named model of the host's generation, with the features that the host has.
     HostModel,
     /// A named model.
     Named(&'static NamedModel),
