@@ -241,10 +241,14 @@ impl Choice {
         }
     }
 
-    /// What a feature needs and the guest has not. A host that has the one without the other may go on so.
+    /// A feature that this one needs and the guest has not. A host or a model that has the one without the other may go on so, but
+    /// the parts of VMX are a model's only with VMX.
     fn violated(&self, offer: &Offer, id: FeatureId) -> Option<FeatureId> {
-        let host = |need| offer.features.contains(id) && !offer.features.contains(need);
-        id.needs().iter().copied().find(|&need| !self.granted.contains(need) && !host(need))
+        let without =
+            |features: FeatureSet, need: FeatureId| features.contains(id) && !features.contains(need);
+        let model = self.model.map(|model| model.features | *VMX).unwrap_or_default();
+        let excused = |need| without(offer.features, need) || without(model, need);
+        id.needs().iter().copied().find(|&need| !self.granted.contains(need) && !excused(need))
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     model::Signature,
     msr, nesting,
     patch::{self, At, Decision, Why},
+    xsave,
 };
 
 /// What can be given to a guest.
@@ -54,7 +55,7 @@ impl Offer {
         let msrs = host.feature_msrs.iter().filter(|(index, _)| described(index));
         let msrs = msrs.map(|(&index, &value)| (index, value)).collect();
         let mut capabilities = Capabilities { msrs, cpuid };
-        tiles(&mut capabilities, &mut decisions);
+        states(&mut capabilities, &mut decisions);
         let manual = host.manual();
         // QEMU gives it on any AMD host too: Linux finds threads and dies only with it.
         let emulated =
@@ -71,19 +72,18 @@ impl Offer {
     }
 }
 
-/// KVM lists AMX whether or not this process may use its state. Without the state it is half of a feature.
-fn tiles(capabilities: &mut Capabilities, decisions: &mut Vec<Decision>) {
-    const XCR0: Leaf = Leaf::sub(0xd, 0);
-    const TILES: u32 = 0b11 << 17;
-    if capabilities.cpuid.get(XCR0).eax & TILES == TILES {
-        return;
-    }
-    let Some(tile) = FeatureId::find("amx-tile") else { return };
-    for id in (tile.dependents() | FeatureSet::from_iter([tile])).iter() {
+/// Takes away what has no state in leaf 0DH: it is half of a feature. KVM lists AMX, for one, whether or not this process may use its
+/// state.
+fn states(capabilities: &mut Capabilities, decisions: &mut Vec<Decision>) {
+    let half = xsave::half(&capabilities.cpuid).filter_map(FeatureId::find);
+    let half: Vec<_> = half.filter(|id| capabilities.has(id.feature().place)).collect();
+    let lost =
+        half.into_iter().fold(FeatureSet::default(), |lost, id| lost | id.dependents() | id.together());
+    for id in lost.iter() {
         let place = id.feature().place;
         if capabilities.has(place) {
             capabilities.set(place, false);
-            let why = Why::Restrict("XCR0 has no tile state");
+            let why = Why::Restrict("leaf 0DH has no state for it");
             decisions.push(Decision { place: At::Feature(place), name: id.name(), value: 0, host: 1, why });
         }
     }

@@ -183,8 +183,65 @@ fn tiles_without_their_state_are_taken_away() {
     assert_eq!(amx(&host), 4);
     host.supported.0.get_mut(&Leaf::sub(0xd, 0)).unwrap().eax &= !(0b11 << 17);
     assert_eq!(amx(&host), 0);
-    let line = "CPUID.(EAX=07H,ECX=0):EDX[24] amx-tile = 0x0 (XCR0 has no tile state; KVM has 0x1)";
+    let line = "CPUID.(EAX=07H,ECX=0):EDX[24] amx-tile = 0x0 (leaf 0DH has no state for it; KVM has 0x1)";
     assert!(decided(&resolve(&host, 1)).contains(&line.to_owned()));
+}
+
+#[test]
+fn no_feature_is_offered_without_its_state() {
+    let (_, host) = testing::servers().into_iter().find(|(name, _)| *name == "granite-rapids").unwrap();
+    let states = [
+        (0, 2, "avx"),
+        (0, 6, "avx512f"),
+        (0, 9, "pku"),
+        (0, 18, "amx-tile"),
+        (1, 11, "cet-ss"),
+        (1, 12, "cet-ibt"),
+    ];
+    for (subleaf, bit, feature) in states {
+        let mut host = host.clone();
+        let leaf = host.supported.0.get_mut(&Leaf::sub(0xd, subleaf)).unwrap();
+        let mask = if subleaf == 0 { &mut leaf.eax } else { &mut leaf.ecx };
+        assert_ne!(*mask & 1 << bit, 0, "{feature}");
+        *mask &= !(1 << bit);
+        let id = FeatureId::find(feature).unwrap();
+        let lost = id.dependents() | FeatureSet::from_iter([id]);
+        for spec in ["host-passthrough", "host-model", "GraniteRapids-v7,check=off"] {
+            let profile =
+                CpuProfile::resolve(&host, &spec.parse().unwrap(), &Topology::flat(1).unwrap()).unwrap();
+            assert!((profile.features() & lost).is_empty(), "{spec} without the state of {feature}");
+        }
+    }
+}
+
+#[test]
+fn without_512_bits_there_is_no_avx10() {
+    let (_, host) = testing::servers().into_iter().find(|(name, _)| *name == "granite-rapids").unwrap();
+    for model in ["host-passthrough", "host-model", "GraniteRapids-v7,check=off"] {
+        let leaves = |spec: &str| {
+            let profile = CpuProfile::resolve(&host, &spec.parse().unwrap(), &Topology::flat(1).unwrap());
+            profile.unwrap().leaves(0)
+        };
+        let avx10 = |cpuid: &Cpuid| cpuid.get(Leaf::sub(0x7, 1)).edx >> 19 & 1;
+        let whole = leaves(model);
+        assert_eq!((avx10(&whole), whole.function(0x24).count() > 0), (1, true), "{model}");
+        let less = leaves(&format!("{model},-avx512f"));
+        assert_eq!((avx10(&less), less.function(0x24).count()), (0, 0), "{model}");
+    }
+}
+
+#[test]
+fn addresses_of_models_are_as_wide_as_qemus() {
+    for (model, bits) in
+        [("coreduo", 36), ("486", 32), ("pentium", 32), ("pentium2", 36), ("kvm32", 36), ("qemu64", 40)]
+    {
+        let spec = format!("{model},check=off").parse().unwrap();
+        for host in [haswell(), testing::servers().pop().unwrap().1] {
+            let profile = CpuProfile::resolve(&host, &spec, &Topology::flat(1).unwrap()).unwrap();
+            let host = host.physical_address_width();
+            assert_eq!(profile.physical_address_width(), bits.min(host), "{model}");
+        }
+    }
 }
 
 #[test]

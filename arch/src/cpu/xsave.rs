@@ -13,7 +13,7 @@ const XSAVES: u32 = 1 << 3;
 const MIN_SIZE: u32 = 576;
 
 /// The state that each feature brings, by its bit in XCR0 or IA32_XSS.
-const COMPONENTS: [(u32, &str); 14] = [
+const COMPONENTS: [(u32, &str); 17] = [
     (2, "avx"),
     (3, "mpx"),
     (4, "mpx"),
@@ -23,12 +23,25 @@ const COMPONENTS: [(u32, &str); 14] = [
     (8, "intel-pt"),
     (9, "pku"),
     (11, "cet-ss"),
+    (11, "cet-ibt"),
     (12, "cet-ss"),
+    (12, "cet-ibt"),
     (15, "arch-lbr"),
     (17, "amx-tile"),
     (18, "amx-tile"),
     (19, "apxf"),
+    (62, "lwp"),
 ];
+/// Features that work without state of their own: SDM 3A, "Enumeration and Enabling of XSAVE-Supported Features" of each.
+const STATELESS: [&str; 2] = ["intel-pt", "arch-lbr"];
+
+/// The features that can't be used without state in leaf 0DH, and have none, or not all of it.
+pub(super) fn half(cpuid: &Cpuid) -> impl Iterator<Item = &'static str> {
+    let (main, more) = (cpuid.get(Leaf::sub(FUNCTION, 0)), cpuid.get(Leaf::sub(FUNCTION, 1)));
+    let there = join(main.eax, main.edx) | join(more.ecx, more.edx);
+    let missing = COMPONENTS.iter().filter(move |(bit, _)| there >> bit & 1 == 0);
+    missing.map(|(_, name)| *name).filter(|name| !STATELESS.contains(name))
+}
 
 /// Leaves out the state of features that are `gone`. Of state that no known feature brings, `unknown` says whether it stays.
 pub(super) fn rewrite(cpuid: &mut Cpuid, gone: impl Fn(&str) -> bool, unknown: bool) {

@@ -47,9 +47,27 @@ fn state_goes_with_its_feature() {
 fn compacted_state_is_packed() {
     let mut cpuid = cpuid();
     // AVX ends at 832; PKU starts at the next multiple of 64, which that is.
-    without(&mut cpuid, &["avx512f", "cet-ss"]);
+    without(&mut cpuid, &["avx512f", "cet-ss", "cet-ibt"]);
     assert_eq!(cpuid.get(Leaf::sub(FUNCTION, 1)), Registers { eax: 0xf, ebx: 832 + 8, ecx: 0, edx: 0 });
     assert!(!cpuid.0.contains_key(&Leaf::sub(FUNCTION, 11)));
+}
+
+#[test]
+fn state_of_two_features_goes_with_the_last() {
+    let mut cpuid = cpuid();
+    for gone in [["cet-ss"], ["cet-ibt"]] {
+        without(&mut cpuid, &gone);
+        assert!(cpuid.0.contains_key(&Leaf::sub(FUNCTION, 11)), "without {gone:?}");
+    }
+    without(&mut cpuid, &["cet-ss", "cet-ibt"]);
+    assert!(!cpuid.0.contains_key(&Leaf::sub(FUNCTION, 11)));
+}
+
+#[test]
+fn features_without_all_their_state_are_half() {
+    let half: Vec<_> = half(&cpuid()).collect();
+    // Shadow stacks have two parts, of which one is there.
+    assert_eq!(half, ["mpx", "mpx", "cet-ss", "cet-ibt", "amx-tile", "amx-tile", "apxf", "lwp"]);
 }
 
 #[test]

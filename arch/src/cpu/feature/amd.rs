@@ -89,7 +89,8 @@ pub(super) const FEATURES: &[Feature] = &[
         0,
         "perfmon-v2",
         "performance counters, global control",
-    ),
+    )
+    .needs(&["perfctr-core"]),
     // Function C000_0001h, EDX: VIA PadLock, each unit there and switched on.
     centaur_edx(2, "xstore", "random numbers of VIA"),
     centaur_edx(3, "xstore-en", "random numbers of VIA, enabled").needs(&["xstore"]),

@@ -89,6 +89,118 @@ fn dependents_are_all_that_a_feature_carries() {
     assert!(id("mpx").dependents().contains(id("vmx-entry-load-bndcfgs")));
 }
 
+/// Linux's arch/x86/kernel/cpu/cpuid-deps.c: what Linux itself no longer uses once the second is gone.
+const LINUX: [(&str, &str); 72] = [
+    ("fxsr", "fpu"),
+    ("xsaveopt", "xsave"),
+    ("xsavec", "xsave"),
+    ("xsaves", "xsave"),
+    ("avx", "xsave"),
+    ("pku", "xsave"),
+    ("mpx", "xsave"),
+    ("xgetbv1", "xsave"),
+    ("cmov", "fxsr"),
+    ("mmx", "fxsr"),
+    ("mmxext", "mmx"),
+    ("fxsr-opt", "fxsr"),
+    ("xsave", "fxsr"),
+    ("sse", "fxsr"),
+    ("sse2", "sse"),
+    ("sse3", "sse2"),
+    ("sse4.1", "sse2"),
+    ("sse4.2", "sse2"),
+    ("pclmulqdq", "sse2"),
+    ("ssse3", "sse2"),
+    ("f16c", "sse2"),
+    ("aes", "sse2"),
+    ("sha-ni", "sse2"),
+    ("gfni", "sse2"),
+    ("fma", "avx"),
+    ("vaes", "avx"),
+    ("vpclmulqdq", "avx"),
+    ("avx2", "avx"),
+    ("avx512f", "avx"),
+    ("avx512ifma", "avx512f"),
+    ("avx512pf", "avx512f"),
+    ("avx512er", "avx512f"),
+    ("avx512cd", "avx512f"),
+    ("avx512dq", "avx512f"),
+    ("avx512bw", "avx512f"),
+    ("avx512vl", "avx512f"),
+    ("avx512vbmi", "avx512f"),
+    ("avx512vbmi2", "avx512vl"),
+    ("avx512vnni", "avx512vl"),
+    ("avx512bitalg", "avx512vl"),
+    ("avx512-4vnniw", "avx512f"),
+    ("avx512-4fmaps", "avx512f"),
+    ("avx512-vpopcntdq", "avx512f"),
+    ("avx512-vp2intersect", "avx512vl"),
+    ("cqm-occup-llc", "cqm-llc"),
+    ("cqm-mbm-total", "cqm-llc"),
+    ("cqm-mbm-local", "cqm-llc"),
+    ("bmec", "cqm-mbm-total"),
+    ("bmec", "cqm-mbm-local"),
+    ("avx512-bf16", "avx512vl"),
+    ("avx512-fp16", "avx512bw"),
+    ("enqcmd", "xsaves"),
+    ("per-thread-mba", "mba"),
+    ("sgxlc", "sgx"),
+    ("sgx1", "sgx"),
+    ("sgx2", "sgx1"),
+    ("sgx-edeccssa", "sgx1"),
+    ("xfd", "xsaves"),
+    ("xfd", "xgetbv1"),
+    ("amx-tile", "xfd"),
+    ("amx-fp16", "amx-tile"),
+    ("amx-bf16", "amx-tile"),
+    ("amx-int8", "amx-tile"),
+    ("cet-ss", "xsaves"),
+    ("fred", "lkgs"),
+    ("ssbd", "spec-ctrl"),
+    ("lass", "smap"),
+    ("invlpgb", "pcid"),
+    // What QEMU switches off too (`feature_dependencies` of target/i386/cpu.c), except of VMX and SVM.
+    ("fred", "wrmsrns"),
+    ("perfmon-v2", "perfctr-core"),
+    ("avx10-512", "avx10"),
+    ("intel-pt-lip", "intel-pt"),
+];
+/// Those of them that have no name here: KVM offers them to no guest.
+const UNNAMED: [&str; 8] = [
+    "cqm-occup-llc",
+    "cqm-mbm-total",
+    "cqm-mbm-local",
+    "bmec",
+    "enqcmd",
+    "per-thread-mba",
+    "lass",
+    "invlpgb",
+];
+
+#[test]
+fn features_need_what_linux_says() {
+    for (feature, need) in LINUX {
+        if UNNAMED.contains(&feature) {
+            assert_eq!(FeatureId::find(feature), None, "{feature} has a name by now, and needs {need}");
+        } else {
+            assert!(id(need).dependents().contains(id(feature)), "{feature} does not need {need}");
+        }
+    }
+}
+
+#[test]
+fn what_shares_an_msr_or_a_version_goes_together() {
+    let lost = |name: &str, others: &str| {
+        let kept = FeatureSet::parse(others) - id(name).dependents();
+        assert!(kept.is_empty(), "without {name} there is {kept:?}");
+    };
+    lost("avx512f", "avx10 avx10-128 avx10-256 avx10-512 avx10-vnni-int amx-avx512");
+    lost("avx512-fp16", "avx10");
+    // KVM has IA32_SPEC_CTRL for a guest with spec-ctrl, and these are bits of it.
+    lost("spec-ctrl", "stibp ssbd intel-psfd ipred-ctrl rrsba-ctrl bhi-ctrl ddpd-u");
+    lost("xsaves", "cet-ss cet-ibt xfd amx-tile amx-int8 vmx-xsaves");
+}
+
 /// Else host-passthrough would lose features.
 #[test]
 fn no_recorded_host_lacks_what_its_features_need() {
