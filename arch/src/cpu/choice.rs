@@ -246,8 +246,8 @@ impl Choice {
     fn violated(&self, offer: &Offer, id: FeatureId) -> Option<FeatureId> {
         let without =
             |features: FeatureSet, need: FeatureId| features.contains(id) && !features.contains(need);
-        let model = self.model.map(|model| model.features | *VMX).unwrap_or_default();
-        let excused = |need| without(offer.features, need) || without(model, need);
+        let model = |need| self.model.is_some_and(|model| without(model.features | *VMX, need));
+        let excused = |need| without(offer.features, need) || model(need);
         id.needs().iter().copied().find(|&need| !self.granted.contains(need) && !excused(need))
     }
 }

@@ -140,8 +140,9 @@ impl Listing {
         }
         text += "host-passthrough (host, max)      all that KVM offers here\n";
         let model = self.host.as_ref().and_then(|host| host.model.as_deref());
-        let nearest = model.unwrap_or("the nearest model");
-        text += &format!("host-model                        {nearest}, and what the host has beyond it\n");
+        let nearest = model.unwrap_or("the model of the host's generation");
+        text +=
+            &format!("host-model                        {nearest}, with the features that this host has\n");
         for family in &self.models {
             let Family { name, vendor, family: number, model, brand, .. } = family;
             let age = format!("{vendor} {number}/{model}");
