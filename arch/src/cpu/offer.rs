@@ -4,7 +4,7 @@ use super::{
     CpuError,
     capabilities::Capabilities,
     choice::TOPOLOGICAL,
-    cpuid::{Cpuid, Leaf},
+    cpuid::Leaf,
     feature::{FeatureId, FeatureSet},
     host::{HostCpu, Manual, Vendor},
     hypervisor,
@@ -64,7 +64,7 @@ impl Offer {
             vendor: host.vendor(),
             manual,
             emulated,
-            signature: signature(&capabilities.cpuid),
+            signature: Signature::decode(capabilities.cpuid.get(Leaf::new(1)).eax),
             features: capabilities.features() - *TOPOLOGICAL,
             capabilities,
             decisions,
@@ -86,19 +86,5 @@ fn states(capabilities: &mut Capabilities, decisions: &mut Vec<Decision>) {
             let why = Why::Restrict("leaf 0DH has no state for it");
             decisions.push(Decision { place: At::Feature(place), name: id.name(), value: 0, host: 1, why });
         }
-    }
-}
-
-/// SDM 2A, "Version Information": the extended family counts only beside family 15, and the extended model beside 6 and 15. Zhaoxin
-/// has it beside family 7 too, so it counts from 6 on, as Linux has it.
-fn signature(cpuid: &Cpuid) -> Signature {
-    let eax = cpuid.get(Leaf::new(1)).eax;
-    let bits = |high: u32, low: u32| eax >> low & (u32::MAX >> (31 - (high - low)));
-    let family = bits(11, 8);
-    let extended = if family >= 6 { bits(19, 16) << 4 } else { 0 };
-    Signature {
-        family: if family == 15 { family + bits(27, 20) } else { family },
-        model: extended | bits(7, 4),
-        stepping: bits(3, 0),
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Each function gives different texts for different numbers, so that what reads the same is the same.
 
+use arch::cpu::model::Signature;
+
 use crate::size::Size;
 
 /// `0x1f`.
@@ -43,16 +45,13 @@ pub(super) fn binary_exponent(value: u32) -> String {
     format!("2^{value} bytes")
 }
 
-/// `family 6, model 60, stepping 3 (0x306c3)`. SDM 2A, "Version Information Returned by CPUID in EAX".
+/// `family 6, model 60, stepping 3 (0x306c3)`.
 pub(super) fn signature(value: u32) -> String {
     if value == 0 {
         return "none".to_owned();
     }
-    let bits = |high: u32, low: u32| value >> low & (u32::MAX >> (31 - (high - low)));
-    let base = bits(11, 8);
-    let family = if base == 15 { base + bits(27, 20) } else { base };
-    let model = if base == 6 || base == 15 { bits(19, 16) << 4 | bits(7, 4) } else { bits(7, 4) };
-    format!("family {family}, model {model}, stepping {} ({value:#x})", bits(3, 0))
+    let Signature { family, model, stepping } = Signature::decode(value);
+    format!("family {family}, model {model}, stepping {stepping} ({value:#x})")
 }
 
 /// `01 5a 03 76`: SDM 2A, "Encoding of CPUID Leaf 2 Descriptors".

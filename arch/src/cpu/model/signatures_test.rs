@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::cpu::model;
+use crate::cpu::{leaves, model};
 
 /// Models whose signature is another generation's processor, and why.
 const NOT_THEIRS: [(&str, &str); 1] = [("Icelake-Server", "QEMU has the number of Snow Ridge in it")];
@@ -65,4 +65,20 @@ fn processors_are_of_the_generations_that_they_are_sold_as() {
     }
     // Alder Lake, with cores of two kinds, is none of them.
     assert!(generations(6, 151, 2).is_empty());
+}
+
+#[test]
+fn signatures_are_read_as_they_are_written() {
+    for model in model::all() {
+        assert_eq!(Signature::decode(leaves::encode(model.signature)), model.signature, "{}", model.name);
+    }
+    let known = [
+        (0x0006_07b1, (7, 107, 1)),
+        (0x0090_0f22, (24, 2, 2)),
+        (0x00a2_0f10, (25, 33, 0)),
+        (0x0003_0543, (5, 4, 3)),
+    ];
+    for (eax, (family, model, stepping)) in known {
+        assert_eq!(Signature::decode(eax), Signature::new(family, model, stepping), "{eax:#x}");
+    }
 }
