@@ -298,14 +298,14 @@ fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> Featur
 }
 
 /// The model to describe the host by, as libvirt finds it (`x86DecodeUseCandidate` of src/cpu/cpu_x86.c): one of the host's generation,
-/// and of those the one with the fewest features to change. No feature that the host lacks makes it one of another generation. If the
+/// and of those the one with the fewest features to change, or the newest of such. No feature that the host lacks makes it one of another generation. If the
 /// host's generation has no model, one of the host's family comes before others of its maker. A maker without models has nobody's.
 ///
 /// The plain names are asked, not the versions, as any other QEMU or libvirt knows them.
 fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
     let uncounted = *KVM_LACKS | *TOPOLOGICAL | *VMX_PARTS | *SVM_PARTS;
     let host = left_out(offer).into_iter().fold(offer.features - uncounted, |host, (out, _)| host - out);
-    let rank = |model: &&NamedModel| {
+    let rank = |&(number, model): &(usize, &NamedModel)| {
         let kinship = match model.vendor() {
             None => 0,
             Some(_) if model.is_of(offer.signature) => 3,
@@ -315,13 +315,13 @@ fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
         let features = model.features - uncounted;
         let disabled = (features - host - offer.emulated).len();
         let cost = cost((host - features).len(), disabled);
-        (Reverse(kinship), cost, disabled, model.name.len())
+        (Reverse(kinship), cost, disabled, Reverse(number))
     };
-    let candidates = model::all().filter(|model| match model.vendor() {
+    let candidates = (0..).zip(model::all()).filter(|(_, model)| match model.vendor() {
         None => true,
         vendor => vendor == Some(offer.vendor) && model.alias_of.is_some(),
     });
-    candidates.min_by_key(rank).ok_or(CpuError::NoModel)
+    candidates.min_by_key(rank).map(|(_, model)| model).ok_or(CpuError::NoModel)
 }
 
 /// What host-model leaves out, and why: as libvirt does.

@@ -146,11 +146,12 @@ impl NamedModel {
         versioned.rsplit_once("-v").map_or(versioned, |(generation, _)| generation)
     }
 
-    /// Whether a processor with this signature is of this model's generation.
+    /// Whether a processor with this signature is of this model's generation. A virtual one with the model's own signature is too: that of
+    /// `Icelake-Server` is Snow Ridge's.
     #[must_use]
     pub fn is_of(&self, signature: Signature) -> bool {
-        let mut rows = signatures::PROCESSORS.iter().filter(|row| row.generation == self.generation());
-        self.signature == signature || rows.any(|row| row.contain(signature))
+        let row = signatures::PROCESSORS.iter().find(|row| row.generation == self.generation());
+        row.is_some_and(|row| self.signature == signature || row.contain(signature))
     }
 
     fn next(&mut self, change: &Version) {

@@ -50,6 +50,8 @@ pub(super) const PROCESSORS: &[Processors] = &[
     listed("Snowridge", 6, &[134]),
     listed("SierraForest", 6, &[175]),
     listed("ClearwaterForest", 6, &[221]),
+    // K10.
+    listed("Opteron_G3", 16, &[2, 4, 5, 6, 8, 9, 10]),
     listed("Opteron_G4", 21, &[1]),
     listed("Opteron_G5", 21, &[2]),
     // Zen and Zen+.

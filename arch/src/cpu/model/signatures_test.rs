@@ -51,6 +51,8 @@ fn processors_are_of_the_generations_that_they_are_sold_as() {
         ("Core i9-9900K", (6, 158, 12), "Skylake-Client"),
         ("Core i9-10900K", (6, 165, 5), "Skylake-Client"),
         ("Xeon Platinum 8592+", (6, 207, 2), "SapphireRapids"),
+        ("Core 2 Duo E6850", (6, 15, 11), "Conroe"),
+        ("Phenom II X4 B95", (16, 4, 2), "Opteron_G3"),
         ("Ryzen 7 2700X", (23, 8, 2), "EPYC"),
         ("Ryzen 5 3400G", (23, 24, 1), "EPYC"),
         ("Ryzen 9 3900X", (23, 113, 0), "EPYC-Rome"),
