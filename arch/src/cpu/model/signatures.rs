@@ -2,7 +2,8 @@
 //! has to know the others.
 //!
 //! libvirt's src/cpu_map; where a generation has processors that libvirt does not list, Linux's arch/x86/include/asm/intel-family.h (cores
-//! of the same name) and `bsp_init_amd` of arch/x86/kernel/cpu/amd.c (which models of a family are which Zen).
+//! of the same name) and `bsp_init_amd` of arch/x86/kernel/cpu/amd.c (which models of a family are which Zen), and the titles of AMD's
+//! guides to family 15h.
 
 use std::ops::RangeInclusive;
 
@@ -46,14 +47,21 @@ pub(super) const PROCESSORS: &[Processors] = &[
     listed("GraniteRapids", 6, &[173, 174]),
     listed("DiamondRapids", 19, &[1]),
     listed("KnightsMill", 6, &[133]),
-    listed("Denverton", 6, &[95]),
-    listed("Snowridge", 6, &[134]),
-    listed("SierraForest", 6, &[175]),
+    // Bonnell.
+    listed("n270", 6, &[28, 38]),
+    // Goldmont.
+    listed("Denverton", 6, &[92, 95]),
+    // Tremont.
+    listed("Snowridge", 6, &[134, 150, 156]),
+    // Crestmont.
+    listed("SierraForest", 6, &[175, 182]),
     listed("ClearwaterForest", 6, &[221]),
     // K10.
     listed("Opteron_G3", 16, &[2, 4, 5, 6, 8, 9, 10]),
+    // Bulldozer.
     listed("Opteron_G4", 21, &[1]),
-    listed("Opteron_G5", 21, &[2]),
+    // Piledriver, in servers and in models 10h to 1Fh.
+    ranges("Opteron_G5", 21, &[0x02..=0x02, 0x10..=0x1f]),
     // Zen and Zen+.
     ranges("EPYC", 23, &[0x00..=0x2f, 0x50..=0x5f]),
     // Zen 2.
