@@ -28,6 +28,13 @@ pub static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
 });
 /// A guest that counts on one TSC rate can't be migrated to another host.
 static NOT_MIGRATABLE: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("invtsc"));
+/// Models that libvirt gives no guest by itself: a microcode update switches TSX off, and the host would be another model after it.
+const NOT_FOR_HOST_MODEL: [&str; 4] = [
+    "Skylake-Client-noTSX-IBRS",
+    "Skylake-Server-noTSX-IBRS",
+    "Cascadelake-Server-noTSX",
+    "Icelake-Server-noTSX",
+];
 static TSX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("hle rtm"));
 static VMX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("vmx"));
 static SVM: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("svm"));
@@ -319,7 +326,10 @@ fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
     };
     let candidates = (0..).zip(model::all()).filter(|(_, model)| match model.vendor() {
         None => true,
-        vendor => vendor == Some(offer.vendor) && model.alias_of.is_some(),
+        vendor => {
+            let listed = model.alias_of.is_some() && !NOT_FOR_HOST_MODEL.contains(&model.name.as_str());
+            vendor == Some(offer.vendor) && listed
+        }
     });
     candidates.min_by_key(rank).map(|(_, model)| model).ok_or(CpuError::NoModel)
 }
