@@ -108,15 +108,16 @@ fn kernels() {
         path
     };
     let good = fs::read(guest("power_off")).unwrap();
-    let mut elf32 = good.clone();
-    (elf32[4], elf32[18]) = (1, 3);
+    let mut arm = good.clone();
+    arm[18] = 183;
     let cases = [
         (folder.path().join("none"), "can't be read: No such file"),
         (folder.path().to_owned(), "can't be read: is a directory"),
         (file("empty", b""), "the file is empty"),
         (file("text", b"hello"), "no kernel"),
         (file("half", &good[..0x180]), "truncated"),
-        (file("elf32", &elf32), "32-bit"),
+        (file("arm", &arm), "not for x86"),
+        ("/dev/null".into(), "can't be read: it is a character device; give a file or a pipe"),
     ];
     for (kernel, part) in cases {
         refused(&with_kernel(&kernel, &[]), COULD_NOT, &[kernel.to_str().unwrap(), part]);
@@ -129,7 +130,14 @@ fn kernels() {
     );
     let initramfs = file("initramfs", &vec![0; 16 << 20]);
     let options = ["--memory", "16M", "--initramfs", initramfs.to_str().unwrap()];
-    refused(&with_kernel(&kernel, &options), COULD_NOT, &["16777216 bytes do not fit", "more --memory"]);
+    refused(&with_kernel(&kernel, &options), COULD_NOT, &["16777216 bytes do not fit", "--memory at least"]);
+    let empty = file("no-initramfs", b"");
+    let options = ["--initramfs", empty.to_str().unwrap()];
+    refused(
+        &with_kernel(&kernel, &options),
+        COULD_NOT,
+        &["--initramfs", "the file is empty", "leave the option out"],
+    );
     let long = "x".repeat(5000);
     refused(
         &with_kernel(&kernel, &["--cmdline", &long]),

@@ -166,18 +166,24 @@ fn lint_pins_keep_their_masks() {
 
 #[test]
 fn structures_do_not_overlap() {
-    let mut ranges = [
-        (layout::BOOT_GDT, 6 * 8),
-        (layout::PVH_START_INFO, 0x1000),
-        (layout::ZERO_PAGE, 0x1000),
-        (layout::BOOT_STACK - 0xff0, 0xff0),
-        (layout::PML4, 6 * 0x1000),
-        (layout::CMDLINE, layout::CMDLINE_MAX as u64),
-        (layout::LOW_RAM_END, 0),
-    ];
-    ranges.sort_unstable();
-    for pair in ranges.windows(2) {
-        assert!(pair[0].0 + pair[0].1 <= pair[1].0, "{pair:x?}");
+    for pair in layout::BOOT_STRUCTURES.windows(2) {
+        assert!(pair[0].1.end <= pair[1].1.start, "{pair:x?}");
+    }
+}
+
+#[test]
+fn nothing_is_written_beside_the_structures() {
+    let memory = memory();
+    let map = memory_map(4 * GIB).unwrap();
+    let info = BootInfo { map: &map, initrd: Some(0x10_0000..0x10_8000), rsdp: layout::ACPI_TABLES };
+    linux64(&memory, None, &info).unwrap();
+    pvh(&memory, &info).unwrap();
+    Entry { protocol: Protocol::Linux64, rip: 0x10_0000 }.write_tables(&memory).unwrap();
+    let mut low = vec![0; usize::try_from(layout::HIGH_RAM).unwrap()];
+    memory.read_slice(&mut low, GuestAddress(0)).unwrap();
+    let written = (0..).zip(&low).filter(|(_, byte)| **byte != 0);
+    for (at, _) in written {
+        assert!(layout::BOOT_STRUCTURES.iter().any(|(_, range)| range.contains(&at)), "{at:#x}");
     }
 }
 

@@ -10,6 +10,8 @@
 //! 0x1_0000_0000  the rest of RAM
 //! ```
 
+use std::ops::Range;
+
 /// GDT used at entry.
 pub const BOOT_GDT: u64 = 0x500;
 /// PVH `hvm_start_info` with its module list and memory map.
@@ -32,6 +34,17 @@ pub const ACPI_TABLES: u64 = 0xe_0000;
 pub const ACPI_TABLES_LEN: u64 = 0x2_0000;
 /// Where kernels are loaded.
 pub const HIGH_RAM: u64 = 0x10_0000;
+
+/// What lies below [`HIGH_RAM`] when a kernel is entered, and where.
+pub const BOOT_STRUCTURES: [(&str, Range<u64>); 7] = [
+    ("GDT", BOOT_GDT..BOOT_GDT + 0x30),
+    ("PVH start info", PVH_START_INFO..PVH_START_INFO + 0x1000),
+    ("zero page", ZERO_PAGE..ZERO_PAGE + 0x1000),
+    ("stack", BOOT_STACK - 0xff0..BOOT_STACK),
+    ("page tables", PML4..PML4 + 0x6000),
+    ("command line", CMDLINE..CMDLINE + CMDLINE_MAX as u64),
+    ("video memory and the ACPI tables", LOW_RAM_END..HIGH_RAM),
+];
 
 /// End of RAM below 4 GiB, and start of the window for 32-bit BARs.
 pub const PCI_MMIO: u64 = 0xc000_0000;

@@ -1,10 +1,11 @@
-use std::io::Write;
-
-use arch::boot;
+use arch::boot::{self, Protocol};
+use proptest::prelude::*;
 use tempfile::NamedTempFile;
-use vm_memory::GuestMemoryMmap;
 
-use super::*;
+use super::{
+    testing::{Elf, Header, bzimage, file, message, pvh_note},
+    *,
+};
 
 const MEMORY: u64 = 64 << 20;
 
@@ -12,10 +13,17 @@ fn memory(size: u64) -> GuestMemoryMmap {
     GuestMemoryMmap::from_ranges(&boot::memory_map(size).unwrap().ram).unwrap()
 }
 
-fn file(bytes: &[u8]) -> NamedTempFile {
-    let mut file = NamedTempFile::new().unwrap();
-    file.write_all(bytes).unwrap();
-    file
+/// Loads into a machine with `size` bytes of memory.
+fn load_into(
+    size: u64,
+    image: &[u8],
+    initramfs: Option<&[u8]>,
+    cmdline: &str,
+) -> Result<(Kernel, GuestMemoryMmap), KernelError> {
+    let (kernel, initramfs, memory) = (file(image), initramfs.map(file), memory(size));
+    let initramfs = initramfs.as_ref().map(NamedTempFile::path);
+    let payload = Payload::open(kernel.path(), initramfs, Size(size))?;
+    payload.load(&memory, cmdline).map(|kernel| (kernel, memory))
 }
 
 fn load(
@@ -23,61 +31,11 @@ fn load(
     initramfs: Option<&[u8]>,
     cmdline: &str,
 ) -> Result<(Kernel, GuestMemoryMmap), KernelError> {
-    let (kernel, initramfs, memory) = (file(image), initramfs.map(file), memory(MEMORY));
-    let initramfs = initramfs.as_ref().map(NamedTempFile::path);
-    Kernel::load(&memory, kernel.path(), initramfs, cmdline).map(|kernel| (kernel, memory))
-}
-
-/// A bzImage of `payload` bytes after one setup sector beside the boot sector.
-fn bzimage(payload: usize, change: impl Fn(&mut setup_header)) -> Vec<u8> {
-    let mut header = setup_header {
-        setup_sects: 1,
-        boot_flag: 0xaa55,
-        header: u32::from_le_bytes(BZIMAGE_MAGIC.try_into().unwrap()),
-        version: 0x020f,
-        loadflags: 1,
-        code32_start: 0x10_0000,
-        syssize: u32::try_from(payload / 16).unwrap(),
-        initrd_addr_max: 0x7fff_ffff,
-        xloadflags: XLF_KERNEL_64,
-        cmdline_size: 255,
-        pref_address: 0x100_0000,
-        init_size: 0x10_0000,
-        ..Default::default()
-    };
-    change(&mut header);
-    let mut image = vec![0; 1024];
-    let bytes = vm_memory::ByteValued::as_slice(&header);
-    image[BZIMAGE_HEADER..BZIMAGE_HEADER + bytes.len()].copy_from_slice(bytes);
-    image.extend((0..payload).map(|n| n.to_le_bytes()[0]));
-    image
-}
-
-/// An ELF executable of one segment.
-fn elf(machine: u16, class: u8, paddr: u64, len: u64) -> Vec<u8> {
-    let mut image = b"\x7fELF".to_vec();
-    image.extend([class, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0]);
-    image.extend(machine.to_le_bytes());
-    image.extend(1_u32.to_le_bytes());
-    for word in [paddr, 64, 0] {
-        image.extend(word.to_le_bytes());
-    }
-    image.extend(0_u32.to_le_bytes());
-    for half in [64_u16, 56, 1, 0, 0, 0] {
-        image.extend(half.to_le_bytes());
-    }
-    image.extend(1_u32.to_le_bytes());
-    image.extend(5_u32.to_le_bytes());
-    for word in [0x1000, paddr, paddr, len, len, 0x1000] {
-        image.extend(word.to_le_bytes());
-    }
-    image.resize(0x1000, 0);
-    image.resize(0x1000 + usize::try_from(len).unwrap_or_default().min(0x1000), 0xf4);
-    image
+    load_into(MEMORY, image, initramfs, cmdline)
 }
 
 fn error(image: &[u8]) -> String {
-    load(image, None, "").unwrap_err().to_string()
+    message(load(image, None, "").unwrap_err())
 }
 
 #[test]
@@ -97,23 +55,67 @@ fn a_bzimage_starts_at_its_64_bit_entry() {
 
 #[test]
 fn an_elf_starts_at_its_entry() {
-    let (kernel, memory) = load(&elf(ELF_MACHINE_X86_64, ELF_CLASS_64, 0x10_0000, 16), None, "").unwrap();
+    let (kernel, memory) = load(&Elf::new().bytes(), None, "").unwrap();
     assert_eq!(kernel.entry, Entry { protocol: Protocol::Linux64, rip: 0x10_0000 });
-    assert_eq!(memory.read_obj::<u8>(GuestAddress(0x10_000f)).unwrap(), 0xf4);
+    assert_eq!(memory.read_obj::<u8>(GuestAddress(0x10_0fff)).unwrap(), 0xf4);
+    assert_eq!(memory.read_obj::<u8>(GuestAddress(0x10_1000)).unwrap(), 0);
 }
 
 #[test]
-fn what_is_no_64_bit_kernel_is_refused_by_what_it_is() {
-    let cases: [(&[u8], &str); 9] = [
+fn each_segment_goes_where_it_belongs() {
+    let elf = Elf::new()
+        .with(Header::load(0x1ff8, 0x300_0000, 8, 0x1000))
+        .with(Header::load(0x2000, 0x1_0000, 8, 8))
+        .with_notes(&pvh_note(0x10_0000), 4);
+    let (kernel, memory) = load(&elf.bytes(), None, "").unwrap();
+    assert_eq!(kernel.entry.protocol, Protocol::Pvh);
+    let word = |at| memory.read_obj::<u64>(GuestAddress(at)).unwrap();
+    assert_eq!((word(0x300_0000), word(0x300_0008)), (0xf4f4_f4f4_f4f4_f4f4, 0));
+    assert_eq!((word(0x1_0000), word(0x1_0008)), (0x0000_0004_0000_0004, 0));
+}
+
+#[test]
+fn the_initramfs_does_not_lie_over_the_bss() {
+    let bss = Elf::new().with(Header::load(0, 0x110_0000, 0, 0x200_0000)).bytes();
+    let (kernel, _) = load(&bss, Some(&[1; 0xf0_0000]), "").unwrap();
+    assert_eq!(kernel.initramfs.unwrap().start, 0x310_0000);
+    let error = message(load(&bss, Some(&[1; 0xf0_0001]), "").unwrap_err());
+    let expected =
+        "15728641 bytes do not fit above the kernel, which ends at 0x3100000; give --memory at least 65 MiB";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+#[test]
+fn above_4_gib_is_for_kernels_that_say_so() {
+    // It leaves a page below the hole.
+    let large = |xloadflags| {
+        bzimage(4096, move |header| {
+            header.xloadflags = xloadflags;
+            header.init_size = u32::try_from(layout::PCI_MMIO - 0x100_0000 - 0x1000).unwrap();
+        })
+    };
+    let size = layout::PCI_MMIO + (64 << 10);
+    let (kernel, memory) = load_into(size, &large(3), Some(&[7; 0x1001]), "").unwrap();
+    let initramfs = kernel.initramfs.unwrap();
+    assert_eq!(initramfs, 0x1_0000_e000..0x1_0000_f001);
+    assert_eq!(memory.read_obj::<u8>(GuestAddress(initramfs.end - 1)).unwrap(), 7);
+
+    let error = message(load_into(size, &large(1), Some(&[7; 0x1001]), "").unwrap_err());
+    let expected = "4097 bytes do not fit above the kernel, which ends at 0xbffff000, and below 0x80000000, where its initramfs has to end by its header's initrd_addr_max; make it smaller";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+#[test]
+fn what_is_no_kernel_is_refused_by_what_it_is() {
+    let cases: [(&[u8], &str); 8] = [
         (b"", "the file is empty"),
         (b"#!/bin/sh\n", "no kernel that nvmm knows"),
         (b"\x1f\x8b\x08", "a gzip file"),
+        (b"\xfd7zXZ\0", "an xz file"),
+        (b"\x28\xb5\x2f\xfd\x24", "a zstd file"),
+        (b"MZ\x90", "an EFI program"),
+        (b"070701000", "an initramfs"),
         (b"\x7fELF", "truncated"),
-        (&elf(ELF_MACHINE_386, 1, 0x10_0000, 16), "32-bit"),
-        (&elf(183, ELF_CLASS_64, 0x10_0000, 16), "not for x86-64"),
-        (&elf(ELF_MACHINE_X86_64, ELF_CLASS_64, 0x1000, 16), "below 1 MiB"),
-        (&bzimage(4096, |header| header.xloadflags = 0), "32-bit"),
-        (&bzimage(4096, |header| header.version = 0x0204), "32-bit"),
     ];
     for (image, expected) in cases {
         let error = error(image);
@@ -122,39 +124,59 @@ fn what_is_no_64_bit_kernel_is_refused_by_what_it_is() {
 }
 
 #[test]
-fn truncated_kernels_are_named_so_at_every_length() {
-    let (bz, elf) = (bzimage(4096, |_| {}), elf(ELF_MACHINE_X86_64, ELF_CLASS_64, 0x10_0000, 0x1000));
-    for len in [0x210, 0x268, 1024, 1040, bz.len() - 16] {
-        let error = error(&bz[..len]);
-        assert!(error.contains("truncated"), "bzImage of {len}: {error}");
-    }
-    for len in [40, 64, 100, 0x1000, elf.len() - 1] {
-        let error = error(&elf[..len]);
-        assert!(error.contains("truncated"), "ELF of {len}: {error}");
-    }
-}
-
-#[test]
 fn what_does_not_fit_is_refused_with_the_numbers() {
-    let error = error(&bzimage(4096, |header| header.init_size = 0x1000_0000));
-    assert!(error.contains("needs memory up to 0x11000000, and the guest's ends at 0x4000000"), "{error}");
-    assert!(error.contains("--memory at least 272 MiB"), "{error}");
-    let large = elf(ELF_MACHINE_X86_64, ELF_CLASS_64, 0x10_0000, 1 << 62);
-    assert!(self::error(&large).contains("needs memory"));
+    let large = error(&bzimage(4096, |header| header.init_size = 0x1000_0000));
+    assert!(large.contains("needs memory up to 0x11000000, and the guest's ends at 0x4000000"), "{large}");
+    assert!(large.contains("--memory at least 272 MiB"), "{large}");
+    for need in [layout::PCI_MMIO + 1, 1 << 32, u64::MAX - 1, u64::MAX] {
+        let elf = Elf::new().with(Header::load(0, 0x20_0000, 0, need - 0x20_0000));
+        let hopeless = error(&elf.bytes());
+        let expected = format!("up to {need:#x}, and the guest's ends at 0x4000000; no amount will do");
+        assert!(hopeless.contains(&expected), "{hopeless}");
+    }
 
-    let error = load(&bzimage(4096, |_| {}), Some(&vec![0; 60 << 20]), "").unwrap_err().to_string();
-    assert!(error.contains("62914560 bytes do not fit between"), "{error}");
+    let error = message(load(&bzimage(4096, |_| {}), Some(&vec![1; 60 << 20]), "").unwrap_err());
+    assert!(error.contains("62914560 bytes do not fit above the kernel"), "{error}");
     let error = load(&bzimage(4096, |_| {}), None, &"x".repeat(256)).unwrap_err().to_string();
     assert_eq!(error, "--cmdline: 256 bytes, and this kernel takes at most 255");
     assert!(load(&bzimage(4096, |_| {}), None, &"x".repeat(255)).is_ok());
 }
 
 #[test]
+fn an_initramfs_has_something_in_it() {
+    let error = message(load(&Elf::new().bytes(), Some(b""), "").unwrap_err());
+    assert!(error.ends_with("the file is empty; leave the option out to boot without"), "{error}");
+}
+
+#[test]
 fn files_that_can_not_be_read_are_named_with_their_option() {
-    let memory = memory(MEMORY);
-    let error = Kernel::load(&memory, Path::new("/no/kernel"), None, "").unwrap_err().to_string();
-    assert_eq!(error, "--kernel /no/kernel: can't be read");
-    let kernel = file(&bzimage(4096, |_| {}));
-    let error = Kernel::load(&memory, kernel.path(), Some(Path::new("/")), "").unwrap_err().to_string();
-    assert_eq!(error, "--initramfs /: can't be read");
+    let open = |kernel, initramfs| Payload::open(kernel, initramfs, Size(MEMORY)).unwrap_err().to_string();
+    assert_eq!(open(Path::new("/no/kernel"), None), "--kernel /no/kernel: can't be read");
+    let kernel = file(&Elf::new().bytes());
+    assert_eq!(open(kernel.path(), Some(Path::new("/"))), "--initramfs /: can't be read");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What was accepted loads, or does not fit: it never runs into the end of memory or of the file.
+    #[test]
+    fn whatever_is_accepted_loads_or_does_not_fit(
+        paddr in prop::sample::select(vec![0x1_0000, 0x20_0000, MEMORY - 0x1000, MEMORY, layout::PCI_MMIO, 1 << 32, 1 << 52]),
+        memsz in prop::sample::select(vec![0x10, 0x1000, 0x1001, MEMORY, 1 << 40]),
+        more in prop::sample::select(vec![0, 1, 0x1000, 1 << 32]),
+        initramfs in 1_usize..0x3000,
+    ) {
+        let elf = Elf::new().with(Header::load(0x1000, paddr + more, 0x10, memsz));
+        match load(&elf.bytes(), Some(&vec![1; initramfs]), "") {
+            Ok((kernel, _)) => {
+                let initramfs = kernel.initramfs.unwrap();
+                prop_assert!(initramfs.start >= (paddr + more + memsz).max(0x10_1000));
+                prop_assert!(initramfs.end <= MEMORY);
+            }
+            Err(KernelError::TooLarge { need, .. }) => prop_assert_eq!(need, paddr + more + memsz),
+            Err(KernelError::Initramfs { .. } | KernelError::Image { .. }) => {}
+            Err(other) => prop_assert!(false, "{}", message(other)),
+        }
+    }
 }

@@ -36,7 +36,7 @@ use crate::{
     console::Console,
     exit::Exit,
     host::{self, Host},
-    kernel::Kernel,
+    kernel::{Kernel, Payload},
     kick,
     memory::Memory,
     size::Size,
@@ -107,6 +107,7 @@ impl Machine {
     pub fn build(
         host: &Host,
         config: &VmConfig,
+        payload: &Payload,
         disks: &[OpenDisk],
         sink: Box<dyn Write + Send>,
     ) -> Result<Self, anyhow::Error> {
@@ -116,8 +117,7 @@ impl Machine {
             CpuProfile::resolve(&host.cpu, &config.cpu, &topology).map_err(|error| refusal(config, error))?;
         let map = memory_map(&cpu, config.memory.size)?;
         let memory = Memory::new(&map, &config.memory)?;
-        let kernel =
-            Kernel::load(memory.guest(), &config.kernel, config.initramfs.as_deref(), &config.cmdline)?;
+        let kernel = payload.load(memory.guest(), &config.cmdline)?;
 
         let apic_ids: Vec<_> = (0..topology.vcpus()).map(|vcpu| cpu.apic_id(vcpu)).collect();
         let vm = Vm::new(host, memory.guest(), topology.max_apic_id())?;

@@ -20,6 +20,7 @@ use vmm::{
     disk,
     exit::{COULD_NOT, Exit, USAGE},
     host::{self, Host},
+    kernel::Payload,
     machine::{Machine, OpenDisk},
     nest,
     stats::Stats,
@@ -64,11 +65,12 @@ fn run(args: &MachineArgs) -> Result<u8> {
     let config = VmConfig::new(args)?;
     raise_descriptor_limit();
     let host = Host::open(&args.kvm)?;
+    let payload = Payload::open(&config.kernel, config.initramfs.as_deref(), config.memory.size)?;
     let vcpus = config.topology.vcpus();
     let open = if args.dry_run { OpenDisk::try_out } else { OpenDisk::open };
     let disks = config.disks.iter().map(|disk| open(disk, vcpus)).collect::<Result<Vec<_>, _>>()?;
     if args.dry_run {
-        let machine = Machine::build(&host, &config, &disks, Box::new(io::sink()))?;
+        let machine = Machine::build(&host, &config, &payload, &disks, Box::new(io::sink()))?;
         tell_unmet(&config, &machine);
         print(&Description::new(&config, &machine, &disks), args.json)?;
         return Ok(0);
@@ -77,7 +79,7 @@ fn run(args: &MachineArgs) -> Result<u8> {
     let stats_file = args.stats.as_deref().map(create_stats).transpose()?;
     let mut console = Console::new(&config.serial).with_context(|| format!("--serial {}", args.serial))?;
     loop {
-        let machine = Machine::build(&host, &config, &disks, console.sink()?)?;
+        let machine = Machine::build(&host, &config, &payload, &disks, console.sink()?)?;
         if !std::mem::replace(&mut told, true) {
             tell_unmet(&config, &machine);
         }

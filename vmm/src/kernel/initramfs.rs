@@ -1,0 +1,55 @@
+//! The place of an initramfs.
+
+use std::ops::Range;
+
+use arch::layout;
+
+use super::Ram;
+
+const PAGE: u64 = 4096;
+
+/// A kernel's limit for the place of its initramfs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    /// It ends below this address.
+    pub(super) below: u64,
+    /// It can also be anywhere else in memory; the place below is only tried first, for it suits every kernel.
+    pub(super) above_4g: bool,
+    /// Who says so.
+    pub(super) why: &'static str,
+}
+
+impl Limit {
+    /// The place for `len` bytes: as high as it can be, for kernels unpack themselves upwards, and not below `start`, where the
+    /// kernel ends.
+    pub(super) fn place(&self, len: u64, start: u64, ram: &Ram) -> Option<Range<u64>> {
+        let best = start..ram.low_end.min(self.below);
+        let others = [start..ram.low_end, ram.high.clone()];
+        let others = others.into_iter().take(if self.above_4g { 2 } else { 0 });
+        std::iter::once(best).chain(others).find_map(|room| {
+            let place = room.end.checked_sub(len)? & !(PAGE - 1);
+            (place >= room.start).then_some(place..place + len)
+        })
+    }
+
+    /// The least memory of a machine that has such a place, if any has.
+    pub(super) fn memory_for(&self, len: u64, start: u64) -> Option<u64> {
+        let end = start.checked_next_multiple_of(PAGE)?.checked_add(len)?.checked_next_multiple_of(PAGE)?;
+        if end <= self.end() {
+            Some(end)
+        } else if self.above_4g {
+            len.checked_next_multiple_of(PAGE)?.checked_add(layout::PCI_MMIO)
+        } else {
+            None
+        }
+    }
+
+    /// The highest end below 4 GiB, in a machine with memory to spare.
+    pub(super) fn end(&self) -> u64 {
+        if self.above_4g { layout::PCI_MMIO } else { self.below.min(layout::PCI_MMIO) }
+    }
+}
+
+#[cfg(test)]
+#[path = "initramfs_test.rs"]
+mod tests;
