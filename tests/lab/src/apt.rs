@@ -23,10 +23,10 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The package that `meta` stands for: the first that it depends on.
-pub(crate) fn dependency(meta: &str) -> Result<String> {
-    run(as_root("apt-get").args(["update", "-qq"]))?;
-    let output = run(Command::new("apt-cache").args(["depends", meta]))?;
+/// The package that `meta` stands for in `sources`: the first that it depends on.
+pub(crate) fn dependency(meta: &str, sources: &Sources) -> Result<String> {
+    run(sources.updater().args(&sources.options).args(["update", "-qq"]))?;
+    let output = run(Command::new("apt-cache").args(&sources.options).args(["depends", meta]))?;
     first_dependency(&String::from_utf8_lossy(&output.stdout))
         .with_context(|| format!("apt-cache knows no {meta}: this needs Debian's packages"))
 }
@@ -35,15 +35,18 @@ fn first_dependency(output: &str) -> Option<String> {
     output.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned)
 }
 
-/// Downloads `package` and unpacks it into `to`, which must not be there yet.
-pub(crate) fn unpack(package: &str, to: &Path) -> Result<()> {
+/// Downloads `package` from `sources` and unpacks it into `to`, which must not be there yet.
+pub(crate) fn unpack(package: &str, sources: &Sources, to: &Path) -> Result<()> {
     // Unpacked beside and renamed, so that `to` is whole if it is there.
     let part = to.with_extension("part");
     if part.exists() {
         std::fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
     }
     std::fs::create_dir_all(&part).with_context(|| format!("making {}", part.display()))?;
-    run(Command::new("apt-get").args(["download", "-qq", package]).current_dir(&part))?;
+    run(Command::new("apt-get")
+        .args(&sources.options)
+        .args(["download", "-qq", package])
+        .current_dir(&part))?;
     let archives = std::fs::read_dir(&part)?.collect::<Result<Vec<_>, _>>()?;
     let archive = archives
         .iter()
@@ -79,6 +82,53 @@ fn run(command: &mut Command) -> Result<Output> {
         bail!("{program} {}: {}\n{}", arguments.join(" "), output.status, errors.trim_end());
     }
     Ok(output)
+}
+
+/// Where packages come from.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// apt's options; without any, it takes what the machine is set up for.
+    options: Vec<String>,
+}
+
+impl Sources {
+    /// The backports for this machine's release of Debian, from the mirror that it uses. apt's files for that are in `dir`: the machine's
+    /// own stay as they are.
+    pub(crate) fn backports(dir: &Path) -> Result<Self> {
+        let format = "--format=$(ORIGIN) $(CODENAME) $(REPO_URI)";
+        let targets = run(Command::new("apt-get").args(["indextargets", format, "Created-By: Packages"]))?;
+        let targets = String::from_utf8_lossy(&targets.stdout);
+        let (release, mirror) =
+            release(&targets).context("this is no Debian release: it has no backports")?;
+        for part in ["lists/partial", "cache/archives/partial"] {
+            std::fs::create_dir_all(dir.join(part)).with_context(|| format!("making {}", dir.display()))?;
+        }
+        let list = dir.join("sources.list");
+        let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
+        std::fs::write(&list, format!("deb [signed-by={keys}] {mirror} {release}-backports main\n"))
+            .with_context(|| format!("writing {}", list.display()))?;
+        let setting = |name: &str, value: &Path| format!("--option={name}={}", value.display());
+        Ok(Self {
+            options: vec![
+                setting("Dir::Etc::SourceList", &list),
+                setting("Dir::Etc::SourceParts", Path::new("-")),
+                setting("Dir::State::Lists", &dir.join("lists")),
+                setting("Dir::Cache", &dir.join("cache")),
+            ],
+        })
+    }
+
+    /// apt-get as the one who may write the lists.
+    fn updater(&self) -> Command {
+        if self.options.is_empty() { as_root("apt-get") } else { Command::new("apt-get") }
+    }
+}
+
+/// The codename of the machine's release and the mirror that has it, of all that apt has indexes of: origin, codename, address.
+fn release(targets: &str) -> Option<(&str, &str)> {
+    let mut debian = targets.lines().filter_map(|line| line.strip_prefix("Debian ")?.split_once(' '));
+    // Updates and security fixes have the release's name and more.
+    debian.find(|(codename, _)| !codename.contains('-'))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::{apt, build};
+use crate::apt::{self, Sources};
+use crate::build;
 
 /// A kernel with its modules beside it, as `nvmm nest` expects them.
 #[derive(Debug)]
@@ -19,20 +20,33 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The one for virtual machines, downloaded before or now.
     pub(crate) fn cloud() -> Result<Self> {
-        Self::debian("cloud", "linux-image-cloud-amd64")
+        Self::debian("cloud", "linux-image-cloud-amd64", "linux-image-cloud-amd64", || Ok(Sources::default()))
     }
 
     /// The one for any machine, with more of it in modules.
     pub(crate) fn generic() -> Result<Self> {
-        Self::debian("generic", "linux-image-amd64")
+        Self::debian("generic", "linux-image-amd64", "linux-image-amd64", || Ok(Sources::default()))
     }
 
-    fn debian(name: &'static str, meta: &str) -> Result<Self> {
-        let dir = build::lab_dir().join(meta);
+    /// A newer one for virtual machines.
+    pub(crate) fn backports() -> Result<Self> {
+        let sources = || Sources::backports(&build::lab_dir().join("backports"));
+        Self::debian("backports", "linux-image-cloud-amd64", "linux-image-cloud-amd64-backports", sources)
+    }
+
+    /// The kernel of the package that `meta` stands for, unpacked into `folder` if it is not yet.
+    fn debian(
+        name: &'static str,
+        meta: &str,
+        folder: &str,
+        sources: impl Fn() -> Result<Sources>,
+    ) -> Result<Self> {
+        let dir = build::lab_dir().join(folder);
         if !dir.exists() {
-            let package = apt::dependency(meta)?;
+            let sources = sources()?;
+            let package = apt::dependency(meta, &sources)?;
             eprintln!("lab: downloading {package}");
-            apt::unpack(&package, &dir)?;
+            apt::unpack(&package, &sources, &dir)?;
         }
         let boot = dir.join("boot");
         let entries = fs::read_dir(&boot).with_context(|| format!("reading {}", boot.display()))?;

@@ -77,6 +77,7 @@ fn test() -> Result<bool> {
     let lab = Lab {
         cloud: Kernel::cloud()?,
         generic: Kernel::generic()?,
+        backports: Kernel::backports(),
         nvmm: build::release("vmm", "nvmm")?,
         guest: build::release("lab-guest", "lab-guest")?,
     };

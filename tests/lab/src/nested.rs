@@ -20,7 +20,12 @@ pub(crate) struct Lab {
     pub(crate) guest: PathBuf,
     pub(crate) cloud: Kernel,
     pub(crate) generic: Kernel,
+    /// Or why there is none: not every release has backports.
+    pub(crate) backports: anyhow::Result<Kernel>,
 }
+
+/// What is shown for the kernel of backports where there is none.
+const BACKPORTS: &str = "2 levels of Debian's backports kernel";
 
 /// What is broken on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
 #[derive(Debug)]
@@ -108,6 +113,10 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
             boot(Host::Svm, &lab.cloud, 2);
             boot(Host::Svm, &lab.cloud, 3);
             boot(Host::Svm, &lab.generic, 2);
+            match &lab.backports {
+                Ok(kernel) => boot(Host::Svm, kernel, 2),
+                Err(error) => show(BACKPORTS, Duration::ZERO, Outcome::Skipped(format!("{error:#}"))),
+            }
             BROKEN.iter().for_each(broken);
             scenarios(Host::Svm);
         });

@@ -72,9 +72,9 @@ pub fn start(virt: Virt, kernel: &Path, image: &Memfd, manifest: &Manifest) -> a
     }
 }
 
-/// Without what QEMU 7.2 lacks and would warn of: every version emulates the same machine.
-const QEMU_CPU: &str =
-    "EPYC,+vgif,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec";
+/// Without what QEMU 7.2 lacks and would warn of: every version emulates the same machine. And without `cx16`: 7.2's CMPXCHG16B
+/// now and then leaves junk in RFLAGS, TF included, and Linux 6.12 dies of that at any level.
+const QEMU_CPU: &str = "EPYC,+vgif,-cx16,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec";
 
 fn qemu(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Child> {
     let mut command = Command::new("qemu-system-x86_64");
