@@ -10,6 +10,7 @@ pub mod guard;
 pub mod info;
 mod lock;
 pub mod named;
+pub mod probe;
 pub mod qcow2;
 pub mod raw;
 pub(crate) mod vectored;

@@ -11,6 +11,7 @@ pub mod fuzzing;
 pub mod irq;
 pub mod pci;
 pub mod platform;
+pub mod printable;
 mod registers;
 #[cfg(test)]
 mod testing;

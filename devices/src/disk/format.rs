@@ -16,7 +16,8 @@ use std::{
 use vm_memory::VolatileSlice;
 
 use super::{
-    BlockSize, Direction, Disk, Extent, SECTOR_SIZE, guard,
+    BlockSize, Direction, Disk, Extent, SECTOR_SIZE,
+    probe::Looks,
     qcow2::{Overlay, Qcow2Disk, Qcow2Error, Qcow2Options},
     raw::{DiskError, DiskOptions, Opened, RawDisk},
     vmdk::{Vmdk, VmdkError, VmdkOptions},
@@ -91,6 +92,19 @@ pub enum OpenError {
     /// It is no good vmdk image.
     #[error(transparent)]
     Vmdk(#[from] VmdkError),
+    /// qemu-img would take it for a format that nvmm doesn't read.
+    #[error(
+        "disk {path} {} {name} image, which nvmm doesn't read; qemu-img convert -f {name} -O qcow2 {path} NEW makes one \
+         that it does, and format=raw gives the guest the file's bytes as they are",
+        if *looks == Looks::Dmg { "has the name of a" } else { "begins as a" },
+        path = path.display(), name = looks.name()
+    )]
+    Foreign {
+        /// The image.
+        path: PathBuf,
+        /// What it looks like.
+        looks: Looks,
+    },
 }
 
 /// Opens and locks the image at `path`.
@@ -107,7 +121,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Disk>, OpenErr
     let opened = Opened::open(path, &disk)?;
     let format = match options.format {
         Some(format) => Some(format),
-        None => looks(&opened).map_err(|source| OpenError::Read { path: path.to_owned(), source })?,
+        None => looks(&opened, path)?,
     };
     let qcow2 = |disk| Qcow2Options { disk, backing_root: options.backing_root.clone() };
     if let Some(overlay) = &options.overlay {
@@ -130,80 +144,49 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Disk>, OpenErr
 ///
 /// # Errors
 ///
-/// There is no such file, or it can't be read.
+/// There is no such file, it can't be read, or it is of a format that nvmm doesn't read.
 pub fn of(path: &Path) -> Result<Format, OpenError> {
-    let looks = looks(&Opened::look(path)?);
-    let looks = looks.map_err(|source| OpenError::Read { path: path.to_owned(), source })?;
-    Ok(looks.unwrap_or(Format::Raw))
+    Ok(looks(&Opened::look(path)?, path)?.unwrap_or(Format::Raw))
 }
 
-/// What the file looks like; `None`: nothing special.
-pub(super) fn looks(opened: &Opened) -> io::Result<Option<Format>> {
+/// The format that the file looks like; `None`: none, so it is raw.
+pub(super) fn looks(opened: &Opened, path: &Path) -> Result<Option<Format>, OpenError> {
+    let looks = first_sector(opened).map_err(|source| OpenError::Read { path: path.to_owned(), source })?;
+    let looks = Looks::of(&looks).or_else(|| Looks::named(path));
+    match looks.map(|looks| (looks, looks.format())) {
+        Some((looks, None)) => Err(OpenError::Foreign { path: path.to_owned(), looks }),
+        Some((_, format)) => Ok(format),
+        None => Ok(None),
+    }
+}
+
+/// The first sector, with zeros behind the end of a shorter file.
+fn first_sector(opened: &Opened) -> io::Result<[u8; SECTOR_LEN]> {
     let mut start = [0; SECTOR_LEN];
     let len = opened.len.min(SECTOR_SIZE);
     opened.file.read_exact_at(&mut start[..usize::try_from(len).map_err(io::Error::other)?], 0)?;
-    Ok(Magic::of(&start).and_then(Magic::format))
+    Ok(start)
 }
 
 /// A disk that was taken for raw by its looks.
 #[derive(Debug)]
 struct GuessedRaw(RawDisk);
 
-/// The formats whose images can name other files, and that a program would know by their first sector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Magic {
-    Qcow,
-    Qed,
-    Vmdk,
-}
-
-impl Magic {
-    /// What begins with `sector`.
-    fn of(sector: &[u8]) -> Option<Self> {
-        match sector {
-            _ if sector.starts_with(&guard::MAGIC) => Some(Self::Qcow),
-            _ if sector.starts_with(b"QED\0") => Some(Self::Qed),
-            _ => Vmdk::is_vmdk(sector).then_some(Self::Vmdk),
-        }
-    }
-
-    /// The format that such a file is taken for here.
-    fn format(self) -> Option<Format> {
-        match self {
-            Self::Qcow => Some(Format::Qcow2),
-            Self::Vmdk => Some(Format::Vmdk),
-            Self::Qed => None,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Qcow => "qcow2",
-            Self::Qed => "qed",
-            Self::Vmdk => "vmdk",
-        }
-    }
-}
-
 impl GuessedRaw {
     /// Writes to the first sector what is in `buffers` for it, from `offset` on, unless the disk would look like another
-    /// format's image then, and does not already. What was looked at is what is written: the guest can change its memory
-    /// at any time.
+    /// format's image then. What was looked at is what is written: the guest can change its memory at any time.
     fn write_first(&self, buffers: &[VolatileSlice<'_>], offset: usize) -> io::Result<()> {
-        let mut before = [0; SECTOR_LEN];
-        self.0.read_at(&[VolatileSlice::from(&mut before[..])], 0)?;
-        let mut after = before;
+        let mut after = [0; SECTOR_LEN];
+        self.0.read_at(&[VolatileSlice::from(&mut after[..])], 0)?;
         let mut rest = &mut after[offset..];
         for buffer in buffers {
             let copied = buffer.copy_to(rest);
             rest = &mut rest[copied..];
         }
-        if let Some(magic) = Magic::of(&after)
-            && Magic::of(&before) != Some(magic)
-        {
+        if let Some(looks) = Looks::of(&after) {
             return Err(io::Error::other(format!(
                 "it would make the disk look like a {} image, and no format was given; add format=raw to allow that",
-                magic.name()
+                looks.name()
             )));
         }
         self.0.write_at(&[VolatileSlice::from(&mut after[..])], 0)

@@ -2,7 +2,7 @@ use std::{error::Error, fs, process::Command, thread, time::Duration};
 
 use tempfile::TempDir;
 
-use super::*;
+use super::{super::info, *};
 
 /// Opens a disk that nobody else has. A child that another test has just forked holds a lock that was dropped here until it
 /// runs its program.
@@ -29,7 +29,28 @@ fn sector(start: &[u8]) -> Vec<u8> {
     bytes
 }
 
-const MAGICS: [&[u8]; 5] = [b"QFI\xfb", b"QED\0", b"KDMV", b"COWD", b"# Disk DescriptorFile"];
+const MAGICS: [&[u8]; 13] = [
+    b"QFI\xfb",
+    b"QED\0",
+    b"KDMV",
+    b"COWD",
+    b"# Disk DescriptorFile",
+    // The others are told apart in the tests of `probe`.
+    b"version=1\n",
+    b"#\n \nversion=3\r\n",
+    b"vhdxfile",
+    b"conectix",
+    b"WithouFreSpacExt\x02\0\0\0",
+    b"LUKS\xba\xbe\0\x01",
+    b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n",
+    &VDI,
+];
+
+const VDI: [u8; 68] = {
+    let mut start = [b' '; 68];
+    [start[64], start[65], start[66], start[67]] = [0x7f, 0x10, 0xda, 0xbe];
+    start
+};
 
 /// A disk that was guessed to be raw never looks like another.
 #[test]
@@ -68,16 +89,29 @@ fn a_guess_stays_right() {
     }
 }
 
+/// A format that is known and can't be read: what it is, and both ways out.
 #[test]
-fn a_disk_keeps_the_looks_that_it_has() {
+fn a_foreign_image_is_not_taken_for_raw() {
     let folder = TempDir::new().unwrap();
-    let path = folder.path().join("disk");
-    fs::write(&path, sector(b"QED\0").repeat(8)).unwrap();
-    let disk = open_as(&path, None).unwrap();
-    write(&*disk, 0, &[&sector(b"QED\0...")]).unwrap();
-    assert!(write(&*disk, 0, &[&sector(b"QFI\xfb")]).is_err());
-    write(&*disk, 0, &[&[0; 512]]).unwrap();
-    assert!(write(&*disk, 0, &[&sector(b"QED\0")]).is_err());
+    for (name, start, looks) in [
+        ("disk", &b"QED\0"[..], "begins as a qed image"),
+        ("disk", &VDI, "begins as a vdi image"),
+        ("disk", b"vhdxfile", "begins as a vhdx image"),
+        ("disk", b"LUKS\xba\xbe\0\x01", "begins as a luks image"),
+        ("disk.dmg", b"", "has the name of a dmg image"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, sector(start).repeat(8)).unwrap();
+        let error = open_as(&path, None).unwrap_err().to_string();
+        assert!(error.contains(looks) && error.contains("qemu-img convert -f "), "{error}");
+        assert!(error.contains("format=raw"), "{error}");
+        assert!(matches!(of(&path), Err(OpenError::Foreign { .. })));
+        assert!(info::look(&path, &OpenOptions::default()).is_err());
+
+        // The user knows better: then the guest can change it, too.
+        let disk = open_as(&path, Some(Format::Raw)).unwrap();
+        write(&*disk, 0, &[&sector(b"QFI\xfb")]).unwrap();
+    }
 }
 
 #[test]

@@ -103,8 +103,10 @@ impl LinkInfo {
 /// There is no such file, or it can't be read.
 pub fn look(path: &Path, options: &OpenOptions) -> Result<Info, OpenError> {
     let opened = Opened::look(path)?;
-    let looks = || format::looks(&opened).map_err(|source| OpenError::Read { path: path.to_owned(), source });
-    let format = options.format.map_or_else(looks, |format| Ok(Some(format)))?;
+    let format = match options.format {
+        None => format::looks(&opened, path)?,
+        given => given,
+    };
     let root = options.backing_root.as_deref();
     let (links, wrong) = match format {
         Some(Format::Qcow2) => {

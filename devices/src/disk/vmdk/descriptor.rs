@@ -65,9 +65,22 @@ pub(super) enum ExtentKind {
     Zero,
 }
 
-/// Whether a file that begins with `start` is a descriptor.
+/// Whether a file that begins with `start` is a descriptor: it has the title; or, as QEMU knows one, comments and blank
+/// lines, and then a version.
 pub(super) fn is_descriptor(start: &[u8]) -> bool {
-    start.get(..TITLE.len()).is_some_and(|it| it.eq_ignore_ascii_case(TITLE))
+    start.get(..TITLE.len()).is_some_and(|it| it.eq_ignore_ascii_case(TITLE)) || has_version(start)
+}
+
+/// QEMU's `vmdk_probe`: a blank line is one of blanks, not an empty one.
+fn has_version(start: &[u8]) -> bool {
+    let mut lines = start.split_inclusive(|&byte| byte == b'\n');
+    let version = lines.find(|line| {
+        let content = line.iter().position(|&byte| byte != b' ').unwrap_or(line.len());
+        let is_blank = content > 0 && matches!(&line[content..], b"\n" | b"\r\n");
+        !line.starts_with(b"#") && !is_blank
+    });
+    let version = version.and_then(|line| line.strip_prefix(b"version="));
+    matches!(version, Some(b"1\n" | b"2\n" | b"3\n" | b"1\r\n" | b"2\r\n" | b"3\r\n"))
 }
 
 impl Descriptor {

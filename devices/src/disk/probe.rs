@@ -1,0 +1,98 @@
+//! Formats as qemu-img knows them by an image's first sector.
+//!
+//! What a file is taken for matters beyond nvmm: sooner or later somebody gives it to qemu-img without a format. So the
+//! rules are those of the `bdrv_probe` functions of QEMU's block drivers, and a test compares the two.
+
+use std::path::Path;
+
+use super::{format::Format, guard, vmdk::Vmdk};
+
+/// A format that is known by its first sector, or by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    /// QEMU's first format, and its second.
+    Qcow,
+    /// QEMU's enhanced disk.
+    Qed,
+    /// VMware's.
+    Vmdk,
+    /// VirtualBox's.
+    Vdi,
+    /// Hyper-V's.
+    Vhdx,
+    /// Virtual PC's, also called VHD.
+    Vpc,
+    /// Parallels'.
+    Parallels,
+    /// Bochs's growing disk.
+    Bochs,
+    /// The compressed loop device's.
+    Cloop,
+    /// Apple's, known by its name alone.
+    Dmg,
+    /// A disk encrypted by LUKS, version 1.
+    Luks,
+}
+
+/// What a cloop image begins with.
+const CLOOP: &[u8] =
+    b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n";
+
+impl Looks {
+    /// What begins with `sector`; `None`: nothing special.
+    pub(super) fn of(sector: &[u8]) -> Option<Self> {
+        let at = |offset: usize, bytes: &[u8]| sector.get(offset..).is_some_and(|it| it.starts_with(bytes));
+        let is_parallels = at(0, b"WithoutFreeSpace") || at(0, b"WithouFreSpacExt");
+        let is_bochs = at(0, b"Bochs Virtual HD Image\0") && at(32, b"Redolog\0") && at(48, b"Growing\0");
+        match () {
+            () if at(0, &guard::MAGIC) => Some(Self::Qcow),
+            () if at(0, b"QED\0") => Some(Self::Qed),
+            () if Vmdk::is_vmdk(sector) => Some(Self::Vmdk),
+            () if at(64, &0xbeda_107f_u32.to_le_bytes()) => Some(Self::Vdi),
+            () if at(0, b"vhdxfile") => Some(Self::Vhdx),
+            () if at(0, b"conectix") => Some(Self::Vpc),
+            () if is_parallels && at(16, &2_u32.to_le_bytes()) => Some(Self::Parallels),
+            () if is_bochs && (at(64, &[0, 0, 2, 0]) || at(64, &[0, 0, 1, 0])) => Some(Self::Bochs),
+            () if at(0, CLOOP) => Some(Self::Cloop),
+            () if at(0, b"LUKS\xba\xbe\0\x01") => Some(Self::Luks),
+            () => None,
+        }
+    }
+
+    /// What has this name, whatever is in it.
+    pub(super) fn named(path: &Path) -> Option<Self> {
+        let name = path.as_os_str().as_encoded_bytes();
+        (name.len() > 4 && name.ends_with(b".dmg")).then_some(Self::Dmg)
+    }
+
+    /// The format that such a file is taken for, if it is one that nvmm reads.
+    pub(super) fn format(self) -> Option<Format> {
+        match self {
+            Self::Qcow => Some(Format::Qcow2),
+            Self::Vmdk => Some(Format::Vmdk),
+            _ => None,
+        }
+    }
+
+    /// QEMU's name for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Qcow => "qcow2",
+            Self::Qed => "qed",
+            Self::Vmdk => "vmdk",
+            Self::Vdi => "vdi",
+            Self::Vhdx => "vhdx",
+            Self::Vpc => "vpc",
+            Self::Parallels => "parallels",
+            Self::Bochs => "bochs",
+            Self::Cloop => "cloop",
+            Self::Dmg => "dmg",
+            Self::Luks => "luks",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "probe_test.rs"]
+mod tests;

@@ -1,0 +1,166 @@
+//! Text of images, guests and files' names, made safe to print.
+//!
+//! Whoever made an image chose the names in it, and a terminal acts on what it is sent: an escape sequence in a name can
+//! repaint an error message, a line feed can forge a second one, and a change of direction can make a name read as
+//! another. So what nvmm did not write itself is shown through [`Printable`]. It keeps all bytes: [`Untrusted`] is the
+//! text as it was found.
+
+use std::{
+    ffi::OsStr,
+    fmt::{self, Debug, Display, Formatter, Write},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
+
+/// Shows text in one line. What a terminal would act on, and what is not UTF-8, is shown as an escape: `\x1b`, `\u{202e}`.
+#[derive(Clone, Copy)]
+pub struct Printable<'a>(&'a [u8]);
+
+/// Shows text in as many lines as it has, and otherwise as [`Printable`] does.
+#[derive(Clone, Copy, Debug)]
+pub struct PrintableLines<'a>(pub &'a str);
+
+/// Gives a text its [`Printable`] form.
+pub trait ToPrintable {
+    /// Its printable form.
+    fn printable(&self) -> Printable<'_>;
+}
+
+/// Text that nvmm did not choose. It can be any bytes; its `Display` and `Debug` are [`Printable`].
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Untrusted(Vec<u8>);
+
+/// Whether a terminal just shows `c`: it is no control character (C0, DEL, C1), does not change the direction of what
+/// follows, ends no line and takes a place of its own.
+#[must_use]
+pub fn is_plain(c: char) -> bool {
+    let is_invisible = matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    !c.is_control() && !is_invisible
+}
+
+impl ToPrintable for [u8] {
+    fn printable(&self) -> Printable<'_> {
+        Printable(self)
+    }
+}
+
+impl ToPrintable for str {
+    fn printable(&self) -> Printable<'_> {
+        Printable(self.as_bytes())
+    }
+}
+
+impl ToPrintable for OsStr {
+    fn printable(&self) -> Printable<'_> {
+        Printable(self.as_bytes())
+    }
+}
+
+impl ToPrintable for Path {
+    fn printable(&self) -> Printable<'_> {
+        self.as_os_str().printable()
+    }
+}
+
+impl Display for Printable<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            chunk.valid().chars().try_for_each(|c| show(c, f))?;
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// In quotes.
+impl Debug for Printable<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl Display for PrintableLines<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| if c == '\n' { f.write_char(c) } else { show(c, f) })
+    }
+}
+
+fn show(c: char, f: &mut Formatter<'_>) -> fmt::Result {
+    match c {
+        c if is_plain(c) => f.write_char(c),
+        '\n' | '\r' | '\t' => write!(f, "{}", c.escape_default()),
+        c if c.is_ascii() => write!(f, "\\x{:02x}", u32::from(c)),
+        c => write!(f, "{}", c.escape_unicode()),
+    }
+}
+
+impl Untrusted {
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The file that the bytes name.
+    #[must_use]
+    pub fn as_path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.0))
+    }
+
+    /// The text, if it is UTF-8.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        str::from_utf8(&self.0).ok()
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text with U+FFFD for what is not UTF-8, for JSON.
+    #[must_use]
+    pub fn to_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
+impl<T: AsRef<[u8]> + ?Sized> From<&T> for Untrusted {
+    fn from(bytes: &T) -> Self {
+        Self(bytes.as_ref().to_vec())
+    }
+}
+
+impl From<String> for Untrusted {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes())
+    }
+}
+
+impl Display for Untrusted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Display::fmt(&Printable(&self.0), f)
+    }
+}
+
+impl Debug for Untrusted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Debug::fmt(&Printable(&self.0), f)
+    }
+}
+
+#[cfg(test)]
+#[path = "printable_test.rs"]
+mod tests;
