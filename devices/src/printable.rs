@@ -83,10 +83,17 @@ impl Display for Printable<'_> {
     }
 }
 
-/// In quotes.
+/// In quotes, with a backslash before those within.
 impl Debug for Printable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self}\"")
+        f.write_char('"')?;
+        for (index, part) in self.0.split(|&byte| byte == b'"').enumerate() {
+            if index > 0 {
+                f.write_str("\\\"")?;
+            }
+            Display::fmt(&Printable(part), f)?;
+        }
+        f.write_char('"')
     }
 }
 
@@ -140,6 +147,12 @@ impl Untrusted {
 impl<T: AsRef<[u8]> + ?Sized> From<&T> for Untrusted {
     fn from(bytes: &T) -> Self {
         Self(bytes.as_ref().to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Untrusted {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
     }
 }
 

@@ -19,7 +19,7 @@ fn what_a_terminal_acts_on_is_escaped() {
         assert_eq!(bytes.printable().to_string(), expected);
         assert_eq!(OsStr::from_bytes(bytes).printable().to_string(), expected);
         assert_eq!(Untrusted::from(bytes).to_string(), expected);
-        assert_eq!(format!("{:?}", Untrusted::from(bytes)), format!("\"{expected}\""));
+        assert_eq!(format!("{:?}", Untrusted::from(bytes)), format!("\"{}\"", expected.replace('"', "\\\"")));
     }
     assert_eq!(PrintableLines("one\n\x1btwo\r\n").to_string(), "one\n\\x1btwo\\r\n");
 }

@@ -12,7 +12,10 @@ mod info;
 mod resize;
 mod target;
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::ValueEnum;
 use devices::disk::{
@@ -20,6 +23,7 @@ use devices::disk::{
     info::look,
     raw::DiskOptions,
 };
+use devices::printable::ToPrintable;
 
 use crate::{
     cpu::text::{Paint, print},
@@ -53,7 +57,7 @@ pub enum UsageError {
     /// `disk.qcow2` without `-O qcow2`.
     #[error(
         "{} is named as a qcow2 image, but would be raw: add {option} qcow2, or {option} raw if that is meant",
-        path.display()
+        path.printable()
     )]
     Name {
         /// The image.
@@ -62,7 +66,7 @@ pub enum UsageError {
         option: &'static str,
     },
     /// `-f raw` with what only qcow2 has.
-    #[error("{option} is for qcow2 images, and {} would be raw: add -f qcow2", path.display())]
+    #[error("{option} is for qcow2 images, and {} would be raw: add -f qcow2", path.printable())]
     Raw {
         /// What a raw image doesn't have.
         option: &'static str,
@@ -129,7 +133,7 @@ enum DiskCommand {
         format: Option<Made>,
         /// Its base, for qcow2: what is not written to it reads as that; a relative name begins at the image's folder
         #[arg(short, long, value_name = "BASE", requires = "backing_format")]
-        backing: Option<String>,
+        backing: Option<OsString>,
         /// The base's format
         #[arg(
             short = 'F',
@@ -214,7 +218,7 @@ pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
             match conversion.run()? {
                 Converted::Whole => Ok(0),
                 Converted::Interrupted(signal) => {
-                    eprintln!("nvmm: interrupted; {} was not made", path.display());
+                    eprintln!("nvmm: interrupted; {} was not made", path.printable());
                     Ok(u8::try_from(signal).map_or(COULD_NOT, |signal| 128 + signal))
                 }
             }
@@ -237,7 +241,7 @@ pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
             };
             let Created { needs } = Creation { path, size: *size, kind }.run()?;
             if let Some(folder) = needs {
-                let (path, folder) = (path.display(), folder.display());
+                let (path, folder) = (path.printable(), folder.printable());
                 eprintln!(
                     "nvmm: {path} is made; its base is elsewhere, so it opens with backing-root={folder}"
                 );

@@ -19,6 +19,7 @@ pub mod kernel;
 mod keys;
 mod kick;
 pub mod libvirt;
+mod lossy;
 pub mod machine;
 pub mod memory;
 pub mod nest;

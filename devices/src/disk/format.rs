@@ -20,8 +20,9 @@ use super::{
     probe::Looks,
     qcow2::{Overlay, Qcow2Disk, Qcow2Error, Qcow2Options},
     raw::{DiskError, DiskOptions, Opened, RawDisk},
-    vmdk::{Vmdk, VmdkError, VmdkOptions},
+    vmdk::{Vmdk, VmdkError, VmdkOptions, piece},
 };
+use crate::printable::ToPrintable;
 
 /// The part of a disk that gives it its looks: a sector.
 const SECTOR_LEN: usize = 512;
@@ -82,7 +83,7 @@ pub enum OpenError {
     #[error(transparent)]
     Qcow2(#[from] Qcow2Error),
     /// It can't be read.
-    #[error("disk {} can't be read", path.display())]
+    #[error("disk {} can't be read", path.printable())]
     Read {
         /// The image.
         path: PathBuf,
@@ -97,7 +98,7 @@ pub enum OpenError {
         "disk {path} {} {name} image, which nvmm doesn't read; qemu-img convert -f {name} -O qcow2 {path} NEW makes one \
          that it does, and format=raw gives the guest the file's bytes as they are",
         if *looks == Looks::Dmg { "has the name of a" } else { "begins as a" },
-        path = path.display(), name = looks.name()
+        path = path.printable(), name = looks.name()
     )]
     Foreign {
         /// The image.
@@ -136,7 +137,15 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Disk>, OpenErr
             drop(opened);
             Arc::new(Vmdk::open(path, &VmdkOptions { backing_root: options.backing_root.clone() })?)
         }
-        None => Arc::new(GuessedRaw(RawDisk::new(opened, path, &disk)?)),
+        None => {
+            if let Some(whole) = piece::descriptor_of(path) {
+                let (path, whole) = (path.printable(), whole.printable());
+                log::warn!(
+                    "disk {path} is a piece of {whole}, by its name, and used as a disk by itself; give {whole} instead"
+                );
+            }
+            Arc::new(GuessedRaw(RawDisk::new(opened, path, &disk)?))
+        }
     })
 }
 

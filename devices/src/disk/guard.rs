@@ -4,7 +4,13 @@
 //! as they claim to be. So a header is checked here first, and what can't be read rightly is refused by name. QEMU's
 //! `docs/interop/qcow2.txt` is the specification; the limits on lengths are those of its `block/qcow2.h`.
 
+mod error;
+mod extensions;
 pub(super) mod facts;
+mod view;
+
+pub(super) use error::Flaw;
+pub use error::HeaderError;
 
 use std::{fs::File, io, mem::offset_of, os::unix::fs::FileExt};
 
@@ -13,7 +19,10 @@ use zerocopy::{
     big_endian::{U32, U64},
 };
 
+pub(super) use self::view::View;
+use self::{error::field, extensions::Extensions};
 use super::SECTOR_SIZE;
+use crate::printable::Untrusted;
 
 /// What every version of the format begins with.
 pub(super) const MAGIC: [u8; 4] = *b"QFI\xfb";
@@ -30,18 +39,11 @@ const MAX_L1_ENTRIES: u64 = 4 << 20;
 const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
 const MAX_NAME: u64 = 1023;
 
-/// Types of header extensions.
-const END: u32 = 0;
-const BACKING_FORMAT: u32 = 0xe279_2aca;
-const FEATURE_NAMES: u32 = 0x6803_f857;
-const BITMAPS: u32 = 0x2385_2875;
-const DATA_FILE_NAME: u32 = 0x4441_5441;
-
-/// The incompatible feature that the disk's clusters are in another file.
+/// Incompatible features: the image was not closed after it was written to, it contradicts itself, the disk's clusters are
+/// in another file.
+const DIRTY: u64 = 1 << 0;
+const CORRUPT: u64 = 1 << 1;
 const DATA_FILE: u64 = 1 << 2;
-
-/// An entry of the feature name table: type, bit, and 46 bytes of name.
-const FEATURE_NAME_LEN: usize = 48;
 
 /// The part of the header that version 2 has.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
@@ -81,13 +83,17 @@ pub(super) struct Header {
     /// What the image is a difference to.
     pub(super) backing: Option<Backing>,
     /// The file that has the disk's clusters, as the header names it.
-    pub(super) data_file: Option<String>,
+    pub(super) data_file: Option<Untrusted>,
     /// Its version has clusters that are zeros and take no space.
     pub(super) can_zero: bool,
     /// Where its tables are.
     pub(super) layout: Layout,
     /// It has dirty bitmaps, which nobody keeps up to date here.
     pub(super) has_bitmaps: bool,
+    /// What is wrong with it that does not keep it from being read.
+    pub(super) flaws: Vec<Flaw>,
+    /// What imago is to see of it.
+    pub(super) view: View,
 }
 
 /// Where an image has its tables, and in what units it counts.
@@ -145,75 +151,9 @@ impl Layout {
 /// A backing file as the header names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Backing {
-    pub(super) name: String,
-    pub(super) format: Option<String>,
+    pub(super) name: Untrusted,
+    pub(super) format: Option<Untrusted>,
 }
-
-/// Why an image can't be used, and the way out where there is one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HeaderError {
-    /// Another format.
-    #[error("the file doesn't begin as qcow2 images do; give the format that it has, as format=raw does")]
-    Magic,
-    /// The file is too short.
-    #[error("the file ends within its header, after {0} bytes")]
-    Truncated(u64),
-    /// Versions 1 and above 3.
-    #[error("the image is of version {0}, and only 2 and 3 can be read; {CONVERT}")]
-    Version(u32),
-    /// An encrypted image.
-    #[error(
-        "the image is encrypted ({0}), which can't be read; {CONVERT}, with --object secret for the old one"
-    )]
-    Encrypted(&'static str),
-    /// `compression_type`.
-    #[error("the image is compressed by {0}, which can't be read; {CONVERT}")]
-    Compression(&'static str),
-    /// Incompatible feature 4.
-    #[error("the image has extended L2 entries (subclusters), which can't be read; {CONVERT}")]
-    ExtendedL2,
-    /// Incompatible feature 2, without a name.
-    #[error("the image keeps its data in another file, but doesn't name it; {CONVERT}")]
-    DataFile,
-    /// Incompatible features 0 and 1.
-    #[error("the image is marked as {0}; repair it with qemu-img check -r all")]
-    Broken(&'static str),
-    /// An incompatible feature that is not specified.
-    #[error("the image needs a feature that can't be known, incompatible feature {0}")]
-    Feature(u32),
-    /// Bitmaps would be out of date after a write.
-    #[error(
-        "the image has dirty bitmaps, which writing would make useless; \
-         add readonly=on, or remove them with qemu-img bitmap --remove"
-    )]
-    Bitmaps,
-    /// A value that no image has.
-    #[error("the header's {field} is {value}: {why}")]
-    Field {
-        /// Its name in the specification.
-        field: &'static str,
-        /// Its value.
-        value: u64,
-        /// What is wrong with that.
-        why: &'static str,
-    },
-    /// A header extension that no image has.
-    #[error("the header extension {kind:#010x} of {len} bytes {why}")]
-    Extension {
-        /// Its type.
-        kind: u32,
-        /// Its length.
-        len: u64,
-        /// What is wrong with that.
-        why: &'static str,
-    },
-    /// A name in the header is not text.
-    #[error("the header's {0} is not UTF-8")]
-    NotText(&'static str),
-}
-
-/// The way out of all that another program can read.
-const CONVERT: &str = "qemu-img convert -O qcow2 OLD NEW makes one that can";
 
 impl Header {
     /// Reads and checks the header of the image in `file`, which has `len` bytes, for use with or without `writing`.
@@ -255,11 +195,20 @@ impl Header {
             2 => return Err(HeaderError::Encrypted("LUKS")),
             _ => return Err(HeaderError::Encrypted("in an unknown way")),
         }
+        let mut view = View::default();
+        let mut flaws = Vec::new();
         if let Some(more) = &more {
-            check_features(more, bytes)?;
+            flaws = check_features(more, bytes, writing)?;
+            if !flaws.is_empty() {
+                view.incompatible_features(more.incompatible_features.get() & !(DIRTY | CORRUPT));
+            }
         }
         let cluster_size = check_clusters(&fields, more.as_ref())?;
-        check_size(&fields, cluster_size)?;
+        let size = check_size(&fields, cluster_size, writing)?;
+        if size != fields.size.get() {
+            flaws.push(Flaw::Size(fields.size.get()));
+            view.size(size);
+        }
         check_tables(&fields, cluster_size, len)?;
 
         let name = backing_name(&fields, bytes, cluster_size)?;
@@ -273,6 +222,16 @@ impl Header {
         if has_bitmaps && writing {
             return Err(HeaderError::Bitmaps);
         }
+        if let Some(name) = &name {
+            view.name(fields.backing_file_offset.get(), name);
+        }
+        if let Some(name) = &extensions.data_file {
+            view.name(extensions.data_file_at as u64, name);
+        }
+        // imago would write all of the header.
+        if writing && !view.is_plain() && more.is_some_and(|more| more.autoclear_features.get() != 0) {
+            return Err(HeaderError::Name);
+        }
         let backing = name.map(|name| Backing { name, format: extensions.backing_format });
         let has_data_file = more.is_some_and(|more| more.incompatible_features.get() & DATA_FILE != 0);
         let data_file = extensions.data_file.filter(|_| has_data_file);
@@ -280,14 +239,25 @@ impl Header {
             return Err(HeaderError::DataFile);
         }
         Ok(Self {
-            size: fields.size.get(),
+            size,
             backing,
             data_file,
             can_zero: more.is_some(),
             layout: Layout::of(&fields, more.as_ref()),
             has_bitmaps,
+            flaws,
+            view,
         })
     }
+}
+
+/// Where in an image that was just made the name of its backing file is.
+pub(super) fn backing_name_at(file: &File) -> io::Result<u64> {
+    let mut start = [0; V2_LEN];
+    file.read_exact_at(&mut start, 0)?;
+    Fields::read_from_bytes(&start)
+        .map(|fields| fields.backing_file_offset.get())
+        .map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// Whether the header `new` is `old`, both of a whole cluster, but for what changes as an image grows: its size, and where
@@ -309,8 +279,11 @@ pub(super) fn is_same_image(old: &[u8], new: &[u8]) -> bool {
         })
 }
 
-fn check_features(more: &MoreFields, bytes: &[u8]) -> Result<(), HeaderError> {
-    let features = more.incompatible_features.get() & !DATA_FILE;
+/// Refuses features that are not known here. To be dirty or corrupt only keeps an image from being written to.
+fn check_features(more: &MoreFields, bytes: &[u8], writing: bool) -> Result<Vec<Flaw>, HeaderError> {
+    let all = more.incompatible_features.get();
+    let harmless = if writing { DATA_FILE } else { DATA_FILE | DIRTY | CORRUPT };
+    let features = all & !harmless;
     let compression = bytes.get(V3_LEN).filter(|_| more.header_length.get() as usize > V3_LEN).copied();
     if features != 0 {
         return Err(match features.trailing_zeros() {
@@ -323,7 +296,10 @@ fn check_features(more: &MoreFields, bytes: &[u8]) -> Result<(), HeaderError> {
         });
     }
     match compression {
-        None | Some(0) => Ok(()),
+        None | Some(0) => {
+            let flaws = [(DIRTY, Flaw::Dirty), (CORRUPT, Flaw::Corrupt)].into_iter();
+            Ok(flaws.filter_map(|(bit, flaw)| (all & bit != 0).then_some(flaw)).collect())
+        }
         Some(value) => Err(field("compression_type", value, "feature bit 3 is missing")),
     }
 }
@@ -351,13 +327,17 @@ fn check_clusters(fields: &Fields, more: Option<&MoreFields>) -> Result<u64, Hea
     Ok(cluster_size)
 }
 
-fn check_size(fields: &Fields, cluster_size: u64) -> Result<(), HeaderError> {
-    let (size, entries) = (fields.size.get(), u64::from(fields.l1_size.get()));
+/// Returns the size that the disk has: of one that is only read, whole sectors alone, as QEMU takes it.
+fn check_size(fields: &Fields, cluster_size: u64, writing: bool) -> Result<u64, HeaderError> {
+    let (mut size, entries) = (fields.size.get(), u64::from(fields.l1_size.get()));
+    if !writing {
+        size -= size % SECTOR_SIZE;
+    }
     if size == 0 {
         return Err(field("size", size, "there is no disk in it; give it a size with qemu-img resize"));
     }
     if !size.is_multiple_of(SECTOR_SIZE) {
-        return Err(field("size", size, "it must be whole sectors of 512 bytes"));
+        return Err(field("size", size, "it must be whole sectors of 512 bytes to be written to"));
     }
     if entries > MAX_L1_ENTRIES {
         return Err(field("l1_size", entries, "it must be at most 4194304"));
@@ -367,7 +347,7 @@ fn check_size(fields: &Fields, cluster_size: u64) -> Result<(), HeaderError> {
     if size.div_ceil(covered) > entries {
         return Err(field("l1_size", entries, "it is too small for the size"));
     }
-    Ok(())
+    Ok(size)
 }
 
 /// Checks that the tables lie in the file, behind the header.
@@ -390,7 +370,7 @@ fn check_tables(fields: &Fields, cluster_size: u64, len: u64) -> Result<(), Head
     check("refcount_table_offset", fields.refcount_table_offset.get(), table)
 }
 
-fn backing_name(fields: &Fields, bytes: &[u8], cluster_size: u64) -> Result<Option<String>, HeaderError> {
+fn backing_name(fields: &Fields, bytes: &[u8], cluster_size: u64) -> Result<Option<Untrusted>, HeaderError> {
     let (offset, len) = (fields.backing_file_offset.get(), u64::from(fields.backing_file_size.get()));
     if offset == 0 || len == 0 {
         return Ok(None);
@@ -407,52 +387,7 @@ fn backing_name(fields: &Fields, bytes: &[u8], cluster_size: u64) -> Result<Opti
             "the name must lie in the first cluster, behind the header",
         ));
     };
-    text("backing file name", name).map(Some)
-}
-
-/// What is of interest in the header extensions.
-#[derive(Debug, Default)]
-struct Extensions {
-    backing_format: Option<String>,
-    data_file: Option<String>,
-    bitmaps: bool,
-}
-
-impl Extensions {
-    /// Reads the extensions from `offset` on, up to the one that ends them, or `end`.
-    fn parse(bytes: &[u8], offset: usize, end: Option<usize>) -> Result<Self, HeaderError> {
-        let mut found = Self::default();
-        let all = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes);
-        let mut rest = all.get(offset..).unwrap_or_default();
-        while let Ok((&[kind, len], data)) = <[U32; 2]>::ref_from_prefix(rest) {
-            let (kind, len) = (kind.get(), len.get() as usize);
-            if kind == END {
-                break;
-            }
-            let wrong = |why| HeaderError::Extension { kind, len: len as u64, why };
-            let contents = data.get(..len).ok_or_else(|| wrong("ends past the header"))?;
-            match kind {
-                BACKING_FORMAT => found.backing_format = Some(text("backing file format", contents)?),
-                DATA_FILE_NAME => found.data_file = Some(text("data file name", contents)?),
-                // imago takes the table apart in entries of this length without looking whether they are whole.
-                FEATURE_NAMES if !len.is_multiple_of(FEATURE_NAME_LEN) => {
-                    return Err(wrong("is no table of feature names"));
-                }
-                BITMAPS => found.bitmaps = true,
-                _ => {}
-            }
-            rest = data.get(len.next_multiple_of(8)..).unwrap_or_default();
-        }
-        Ok(found)
-    }
-}
-
-fn field(field: &'static str, value: impl Into<u64>, why: &'static str) -> HeaderError {
-    HeaderError::Field { field, value: value.into(), why }
-}
-
-fn text(what: &'static str, bytes: &[u8]) -> Result<String, HeaderError> {
-    str::from_utf8(bytes).map(str::to_owned).map_err(|_| HeaderError::NotText(what))
+    Ok(Some(name.into()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    extensions::{BACKING_FORMAT, BITMAPS, DATA_FILE_NAME, FEATURE_NAMES},
+    *,
+};
 
 const CLUSTER: usize = 1 << 16;
 /// A file of a few clusters: header, refcount table, refcount block, L1 table.
@@ -95,8 +98,16 @@ fn a_plain_image() {
         refcount_table_offset: 1 << 16,
         refcount_table_clusters: 1,
     };
-    let header =
-        Header { size: 1 << 30, backing: None, data_file: None, can_zero: true, layout, has_bitmaps: false };
+    let header = Header {
+        size: 1 << 30,
+        backing: None,
+        data_file: None,
+        can_zero: true,
+        layout,
+        has_bitmaps: false,
+        flaws: Vec::new(),
+        view: View::default(),
+    };
     assert_eq!(parse(&image()).unwrap(), header);
 }
 
@@ -150,6 +161,29 @@ fn what_is_refused_by_name() {
     assert_eq!(parse(&[0; 512]), Err(HeaderError::Magic));
 }
 
+/// Reading is not writing: as qemu-img, with a word about it.
+#[test]
+fn what_only_keeps_from_writing() {
+    for (bit, flaw) in [(0, Flaw::Dirty), (1, Flaw::Corrupt)] {
+        let mut bytes = image();
+        put64(&mut bytes, at::INCOMPATIBLE, 1 << bit);
+        assert!(matches!(parse(&bytes), Err(HeaderError::Broken(_))));
+        let header = Header::parse(&bytes, LEN, false).unwrap();
+        assert_eq!(header.flaws, [flaw]);
+        assert_eq!(header.view.within(0, 512).collect::<Vec<_>>(), [(72, &[0; 8][..])]);
+        // They hide no other feature.
+        put64(&mut bytes, at::INCOMPATIBLE, 1 << bit | 1 << 4);
+        assert_eq!(Header::parse(&bytes, LEN, false), Err(HeaderError::ExtendedL2));
+    }
+    let mut bytes = image();
+    put64(&mut bytes, at::SIZE, (1 << 30) - 100);
+    let header = Header::parse(&bytes, LEN, false).unwrap();
+    assert_eq!((header.size, header.flaws), ((1 << 30) - 512, vec![Flaw::Size((1 << 30) - 100)]));
+    put64(&mut bytes, at::SIZE, 511);
+    let error = Header::parse(&bytes, LEN, false).unwrap_err().to_string();
+    assert!(error.contains("there is no disk in it"), "{error}");
+}
+
 #[test]
 fn a_data_file_is_named() {
     let mut bytes = image();
@@ -157,7 +191,7 @@ fn a_data_file_is_named() {
     // A name without the feature means nothing.
     assert_eq!(parse(&bytes).unwrap().data_file, None);
     put64(&mut bytes, at::INCOMPATIBLE, DATA_FILE);
-    assert_eq!(parse(&bytes).unwrap().data_file.as_deref(), Some("image.data"));
+    assert_eq!(parse(&bytes).unwrap().data_file, Some("image.data".into()));
     // It hides no other feature.
     put64(&mut bytes, at::INCOMPATIBLE, DATA_FILE | 1 << 4);
     assert_eq!(parse(&bytes), Err(HeaderError::ExtendedL2));
@@ -221,9 +255,15 @@ fn hostile_names_and_extensions() {
         let error = parse(&bytes).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
+    // Any bytes are a name; imago is shown others, and may not write these.
     let mut bytes = image();
-    name_backing(&mut bytes, 512, b"\xff\xfe");
-    assert_eq!(parse(&bytes), Err(HeaderError::NotText("backing file name")));
+    name_backing(&mut bytes, 512, b"b\xffse");
+    let header = parse(&bytes).unwrap();
+    assert_eq!(header.backing.unwrap().name, b"b\xffse".into());
+    assert_eq!(header.view.within(0, 1024).collect::<Vec<_>>(), [(512, &b"b_se"[..])]);
+    put64(&mut bytes, at::AUTOCLEAR, 2);
+    assert_eq!(parse(&bytes), Err(HeaderError::Name));
+    assert!(Header::parse(&bytes, LEN, false).is_ok());
 
     let mut bytes = image();
     extend(&mut bytes, at::EXTENSIONS, FEATURE_NAMES, &[0; 49]);

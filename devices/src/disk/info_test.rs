@@ -129,7 +129,7 @@ fn a_chain_is_followed_until_it_breaks() {
     let info = images.look("top.qcow2");
     assert!(info.wrong.is_none(), "{info:?}");
     assert_eq!(info.links[2].details, Details::Raw { guessed: false });
-    assert_eq!(qcow2(&info.links[1]).backing_format.as_deref(), Some("raw"));
+    assert_eq!(qcow2(&info.links[1]).backing_format, Some("raw".into()));
 
     fs::rename(images.path("base"), images.path("away")).unwrap();
     assert_eq!(names(), ["top.qcow2", "middle.qcow2"]);
@@ -166,7 +166,7 @@ fn what_vmdks_are_made_of() {
     assert!(child.wrong.is_none(), "{child:?}");
     let [link, parent] = &child.links[..] else { panic!("{child:?}") };
     assert_eq!(vmdk(link).parent_cid, vmdk(parent).cid);
-    assert_eq!(vmdk(link).parent_file.as_deref(), Some("flat.vmdk"));
+    assert_eq!(vmdk(link).parent_file, Some("flat.vmdk".into()));
     assert_eq!((vmdk(parent).extents[0].kind, parent.size), ("flat", Some(3 << 20)));
     // The descriptor and the extent.
     assert!(parent.len > 3 << 20, "{parent:?}");

@@ -9,6 +9,7 @@ mod driver;
 mod error;
 pub mod grow;
 pub(super) mod look;
+mod name;
 mod order;
 mod overlay;
 mod release;
@@ -54,6 +55,7 @@ use super::{
     raw::{DiskOptions, FILE_BLOCK_SIZE, Opened},
     vectored,
 };
+use crate::printable::ToPrintable;
 
 /// How to open a qcow2 image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,7 +136,7 @@ impl Qcow2Disk {
 
     fn of(image: Image, top: Top, path: &Path, options: &Qcow2Options, locked: Vec<File>) -> Self {
         Self {
-            name: path.display().to_string(),
+            name: path.printable().to_string(),
             size: image.size(),
             image: RwLock::new(Some(image)),
             top,
@@ -345,16 +347,19 @@ fn open_image(
         data: data_file,
         order: order.clone(),
     };
-    let mut store = |opened: Opened, of: fn(imago::file::File, Arc<Order>) -> Store| {
+    let mut imago_file = |opened: Opened| {
         let file = imago_file(&opened, &path, options)?;
         locked.push(opened.file);
-        Ok::<_, Qcow2Error>(match &order {
-            Some(order) => of(file, Arc::clone(order)),
-            None => file.into(),
-        })
+        Ok::<_, Qcow2Error>((file, order.clone()))
     };
-    let data = data.map(|opened| store(opened, Store::Data)).transpose()?;
-    let image = store(opened, Store::Ordered)?;
+    let data = data.map(&mut imago_file).transpose()?.map(|opened| match opened {
+        (file, Some(order)) => Store::Data(file, order),
+        (file, None) => file.into(),
+    });
+    let image = match imago_file(opened)? {
+        (file, Some(order)) => Store::Ordered(file, order, header.view),
+        (file, None) => Store::File(file, header.view),
+    };
     // What it names it must not open by itself.
     let builder = Qcow2::builder(image).write(!options.read_only).backing(below).data_file(data);
     let image = no_panic(|| {

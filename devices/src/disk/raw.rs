@@ -23,6 +23,7 @@ use rustix::{
 use vm_memory::VolatileSlice;
 
 use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE, lock, vectored};
+use crate::printable::ToPrintable;
 
 /// The blocks of a disk that is a file: sectors that any partition table was made for, in pages of the page cache.
 pub(super) const FILE_BLOCK_SIZE: BlockSize =
@@ -45,7 +46,7 @@ pub struct DiskOptions {
 
 /// Why a disk can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("disk {} {problem}", path.display())]
+#[error("disk {} {problem}", path.printable())]
 pub struct DiskError {
     /// What the user gave.
     pub path: PathBuf,
@@ -200,7 +201,7 @@ impl RawDisk {
         let block_size = if is_device { device_block_size(&file) } else { Ok(FILE_BLOCK_SIZE) };
         let direct = if options.direct { Direct::open(&file, options).map(Some) } else { Ok(None) };
         Ok(Self {
-            name: path.display().to_string(),
+            name: path.printable().to_string(),
             block_size: block_size.map_err(Failure::of(path))?,
             direct: direct.map_err(Failure::of(path))?,
             file,

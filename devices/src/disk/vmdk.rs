@@ -15,6 +15,8 @@ mod grains;
 mod header;
 mod image;
 pub(super) mod look;
+mod name;
+pub(super) mod piece;
 mod stream;
 #[cfg(test)]
 mod testing;
@@ -34,6 +36,7 @@ use self::{
     extent::{Place, Span},
 };
 use super::{BlockSize, Disk, Extent, raw::FILE_BLOCK_SIZE, vectored};
+use crate::printable::ToPrintable;
 
 /// How to open a vmdk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub struct VmdkOptions {
 
 /// Why a vmdk can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("vmdk {}{} {problem}", path.display(), NamedBy(named_by.as_deref()))]
+#[error("vmdk {}{} {problem}", path.printable(), NamedBy(named_by.as_deref()))]
 pub struct VmdkError {
     /// The file that is wrong.
     pub path: PathBuf,
@@ -81,8 +84,11 @@ pub enum Problem {
     #[error("is not a vmdk")]
     NotAVmdk,
     /// An extent by itself.
-    #[error("is an extent without a descriptor; give the file that names it")]
-    NoDescriptor,
+    #[error(
+        "is an extent without a descriptor, a piece of a disk; give the file that names it{}",
+        .0.as_ref().map(|path| format!(", {}", path.printable())).unwrap_or_default()
+    )]
+    NoDescriptor(Option<PathBuf>),
     /// A field that contradicts the format or the file.
     #[error("has a bad {field}: {why}")]
     Bad {
@@ -95,7 +101,7 @@ pub enum Problem {
     #[error("has {0}, which nvmm does not read")]
     Unsupported(String),
     /// In none of the folders that files may be taken from.
-    #[error("is outside of {}; if it is meant, name its folder with backing-root=", .0.display())]
+    #[error("is outside of {}; if it is meant, name its folder with backing-root=", .0.printable())]
     Outside(PathBuf),
     /// Its content is not what its child was made from.
     #[error(
@@ -147,7 +153,7 @@ impl Vmdk {
     /// Does the same, with extents and parents also from any of `roots`.
     pub(super) fn open_within(path: &Path, roots: &[PathBuf]) -> Result<Self, VmdkError> {
         let links = chain::open(path, roots)?;
-        Ok(Self { name: path.display().to_string(), links, caches: Caches::new() })
+        Ok(Self { name: path.printable().to_string(), links, caches: Caches::new() })
     }
 
     /// Finds what is at `offset`, for at most `len` bytes.
@@ -248,7 +254,7 @@ struct NamedBy<'a>(Option<&'a Path>);
 
 impl Display for NamedBy<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |path| write!(f, " (named by {})", path.display()))
+        self.0.map_or(Ok(()), |path| write!(f, " (named by {})", path.printable()))
     }
 }
 
@@ -286,7 +292,7 @@ fn never_written() -> io::Error {
 
 /// An image that turned out to be wrong while it was read.
 fn damage(path: &Path, what: impl Display) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, format!("vmdk {}: {what}", path.display()))
+    io::Error::new(ErrorKind::InvalidData, format!("vmdk {}: {what}", path.printable()))
 }
 
 #[cfg(test)]

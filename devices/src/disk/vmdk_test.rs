@@ -241,8 +241,12 @@ fn what_is_no_vmdk() {
     folder.put("s.vmdk", Sparse::new(128).plain());
     assert_eq!(
         folder.refusal("s.vmdk"),
-        "vmdk s.vmdk is an extent without a descriptor; give the file that names it"
+        "vmdk s.vmdk is an extent without a descriptor, a piece of a disk; give the file that names it"
     );
+    folder.put("a-s001.vmdk", Sparse::new(128).plain());
+    folder.put("a.vmdk", "# Disk DescriptorFile");
+    let said = folder.refusal("a-s001.vmdk");
+    assert!(said.ends_with("give the file that names it, a.vmdk"), "{said}");
     folder.put("esx.vmdk", [&b"COWD"[..], &[0; 2044]].concat());
     assert_eq!(
         folder.refusal("esx.vmdk"),

@@ -4,23 +4,27 @@ use std::{fmt, path::PathBuf};
 
 use devices::{
     disk::{format::OpenOptions, info, qcow2::Overlay},
+    printable::ToPrintable,
     virtio::block::{CacheMode, Engine},
 };
 use serde::Serialize;
 
-use crate::{machine::OpenDisk, size::Size};
+use crate::{lossy, machine::OpenDisk, size::Size};
 
 /// A disk in words.
 #[derive(Debug, Serialize)]
 pub(super) struct Disk {
     /// What messages call it.
     name: String,
+    #[serde(serialize_with = "lossy::name")]
     path: PathBuf,
     /// As it was given, or found.
     format: &'static str,
     /// Where what is written goes: a file, or `temp`.
+    #[serde(serialize_with = "lossy::option")]
     overlay: Option<PathBuf>,
     /// What it is a difference to, and so on.
+    #[serde(serialize_with = "lossy::list")]
     over: Vec<PathBuf>,
     size: u64,
     logical_block_size: u32,
@@ -86,19 +90,19 @@ impl fmt::Display for Disk {
         let Self { name, path, format, overlay, over, size, read_only, direct, cache, discard, aio, .. } =
             self;
         let Self { logical_block_size, physical_block_size, queues, queue_size, iops, bw, serial, .. } = self;
-        match path.display().to_string() {
+        match path.printable().to_string() {
             path if path == *name => write!(f, "  {path}")?,
-            path => write!(f, "  {name} ({path})")?,
+            path => write!(f, "  {} ({path})", name.printable())?,
         }
         write!(f, ": {format}, {}", Size(*size))?;
         if *read_only {
             write!(f, ", read-only")?;
         }
         for path in over {
-            write!(f, ", over {}", path.display())?;
+            write!(f, ", over {}", path.printable())?;
         }
         if let Some(overlay) = overlay {
-            write!(f, ", written to {}", overlay.display())?;
+            write!(f, ", written to {}", overlay.printable())?;
         }
         let plural = if *queues == 1 { "" } else { "s" };
         write!(f, "\n    {queues} queue{plural} of {queue_size}, aio={aio}, cache={cache}")?;
@@ -112,7 +116,7 @@ impl fmt::Display for Disk {
             write!(f, ", at most {}/s", Size(*bw))?;
         }
         if !serial.is_empty() {
-            write!(f, ", serial '{serial}'")?;
+            write!(f, ", serial '{}'", serial.printable())?;
         }
         writeln!(f)
     }

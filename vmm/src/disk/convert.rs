@@ -10,6 +10,7 @@ use devices::disk::{
     format::{self, Format, OpenError, OpenOptions},
     qcow2::create::{CreateError, CreateOptions, create},
 };
+use devices::printable::ToPrintable;
 
 use super::{
     Made,
@@ -51,7 +52,7 @@ pub(super) enum ConvertError {
     #[error(transparent)]
     Target(#[from] TargetError),
     /// It would replace a file.
-    #[error("{} is there already; give another name, or --force to replace it", .0.display())]
+    #[error("{} is there already; give another name, or --force to replace it", .0.printable())]
     Exists(PathBuf),
     /// It can't be a qcow2 image.
     #[error(transparent)]
@@ -60,7 +61,7 @@ pub(super) enum ConvertError {
     #[error("the copy can't be made")]
     To(#[source] OpenError),
     /// Its file system has no files of that size.
-    #[error("{} can't have {}", path.display(), Amount(*size))]
+    #[error("{} can't have {}", path.printable(), Amount(*size))]
     Size {
         /// The copy.
         path: PathBuf,
@@ -70,7 +71,7 @@ pub(super) enum ConvertError {
         source: io::Error,
     },
     /// The original is damaged, or its medium.
-    #[error("disk {} can't be read at byte {offset}", path.display())]
+    #[error("disk {} can't be read at byte {offset}", path.printable())]
     Read {
         /// The original.
         path: PathBuf,
@@ -80,7 +81,7 @@ pub(super) enum ConvertError {
         source: io::Error,
     },
     /// No space is left, or worse.
-    #[error("{} can't be written to at byte {offset}", path.display())]
+    #[error("{} can't be written to at byte {offset}", path.printable())]
     Write {
         /// The copy.
         path: PathBuf,

@@ -1,7 +1,9 @@
 //! `nvmm disk create`.
 
 use std::{
+    ffi::OsStr,
     fs, io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +13,7 @@ use devices::disk::{
     qcow2::create::{self, CreateOptions},
     raw::DiskOptions,
 };
+use devices::printable::{ToPrintable, Untrusted};
 
 use super::{
     amount::Amount,
@@ -37,7 +40,7 @@ pub(super) enum Kind<'a> {
 #[derive(Debug)]
 pub(super) struct Base<'a> {
     /// As the image calls it, from where that is.
-    pub(super) name: &'a str,
+    pub(super) name: &'a OsStr,
     pub(super) format: Format,
     /// Where files that it names may be.
     pub(super) root: Option<PathBuf>,
@@ -60,7 +63,7 @@ pub(super) enum CreateError {
     #[error(transparent)]
     Qcow2(#[from] create::CreateError),
     /// Its file system has no files of that size.
-    #[error("{} can't have {}", path.display(), Amount(*size))]
+    #[error("{} can't have {}", path.printable(), Amount(*size))]
     Size {
         /// The image.
         path: PathBuf,
@@ -73,23 +76,23 @@ pub(super) enum CreateError {
     #[error("the base {name}")]
     Base {
         /// As it was given.
-        name: String,
+        name: Untrusted,
         /// What is wrong.
         source: Box<OpenError>,
     },
     /// The base is where it would be if its name began here.
     #[error(
         "the base {name} is not in {}, where the image's names begin; give its name from there, or a whole path",
-        folder.display()
+        folder.printable()
     )]
     Elsewhere {
         /// As it was given.
-        name: String,
+        name: Untrusted,
         /// The image's folder.
         folder: PathBuf,
     },
     /// `SIZE` is missing, and there is no base.
-    #[error("{} needs a size, such as 10G", .0.display())]
+    #[error("{} needs a size, such as 10G", .0.printable())]
     NoSize(PathBuf),
 }
 
@@ -110,7 +113,7 @@ impl Creation<'_> {
                 let size = self.size.map(|size| size.0).or(base_size);
                 let size = size.ok_or_else(|| CreateError::NoSize(self.path.to_owned()))?;
                 let mut options = CreateOptions {
-                    backing: base.as_ref().map(|base| (base.name.to_owned(), base.format)),
+                    backing: base.as_ref().map(|base| (base.name.as_bytes().into(), base.format)),
                     ..CreateOptions::default()
                 };
                 if let Some(Amount(cluster_size)) = *cluster_size {
@@ -146,7 +149,7 @@ impl Base<'_> {
         let path = self.path(image);
         if !path.exists() && Path::new(self.name).exists() {
             return Err(CreateError::Elsewhere {
-                name: self.name.to_owned(),
+                name: self.name.as_bytes().into(),
                 folder: folder(image).to_owned(),
             });
         }
@@ -158,7 +161,9 @@ impl Base<'_> {
         };
         match format::open(&path, &options) {
             Ok(disk) => Ok(disk.size()),
-            Err(source) => Err(CreateError::Base { name: self.name.to_owned(), source: source.into() }),
+            Err(source) => {
+                Err(CreateError::Base { name: self.name.as_bytes().into(), source: source.into() })
+            }
         }
     }
 

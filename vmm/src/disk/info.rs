@@ -2,14 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use devices::disk::{
-    format::Format,
-    info::{Details, Info, LinkInfo, Qcow2Facts, VmdkExtent, VmdkFacts},
+use devices::{
+    disk::{
+        format::Format,
+        info::{Details, Info, LinkInfo, Qcow2Facts, VmdkExtent, VmdkFacts},
+    },
+    printable::{PrintableLines, ToPrintable, Untrusted},
 };
 use serde::Serialize;
 
 use super::amount::Amount;
-use crate::cpu::text::{Paint, block};
+use crate::{
+    cpu::text::{Paint, block},
+    lossy,
+};
 
 /// The version of the JSON; another one when a member's meaning changes.
 const SCHEMA: u32 = 1;
@@ -32,6 +38,7 @@ pub(super) struct Report {
 /// One image of a chain. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Image {
+    #[serde(serialize_with = "lossy::name")]
     path: PathBuf,
     format: &'static str,
     /// The format is what it looks like, and not what anybody said.
@@ -57,8 +64,10 @@ struct Qcow2 {
     encryption: Option<&'static str>,
     snapshots: u32,
     features: Vec<&'static str>,
-    backing_file: Option<String>,
-    backing_format: Option<String>,
+    #[serde(serialize_with = "lossy::option")]
+    backing_file: Option<Untrusted>,
+    #[serde(serialize_with = "lossy::option")]
+    backing_format: Option<Untrusted>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -66,13 +75,15 @@ struct Vmdk {
     create_type: Option<String>,
     cid: Option<String>,
     parent_cid: Option<String>,
-    parent_file: Option<String>,
+    #[serde(serialize_with = "lossy::option")]
+    parent_file: Option<Untrusted>,
     extents: Vec<Extent>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Extent {
     kind: &'static str,
+    #[serde(serialize_with = "lossy::option")]
     path: Option<PathBuf>,
     size: u64,
     grain_size: Option<u64>,
@@ -102,7 +113,7 @@ impl Report {
             text.push_str(&block("chain", INDENT, &chain(&self.chain)));
         }
         if let Some(problem) = &self.problem {
-            text.push_str(&format!("\n{} {problem}\n", paint.bad("✗")));
+            text.push_str(&format!("\n{} {}\n", paint.bad("✗"), PrintableLines(problem)));
         }
         text
     }
@@ -137,20 +148,22 @@ impl Image {
     /// What there is to say of it, each with its label.
     fn lines(&self) -> Vec<(&'static str, Vec<String>)> {
         let mut lines = vec![
-            ("image", vec![self.path.display().to_string()]),
+            ("image", vec![self.path.printable().to_string()]),
             ("format", vec![self.format_line()]),
             ("size", vec![self.virtual_size.map_or_else(|| "not known".into(), exactly)]),
             ("on the host", vec![self.space()]),
         ];
         let mut add = |label, line: Option<String>| lines.extend(line.map(|line| (label, vec![line])));
-        add("in use", self.in_use_by.as_ref().map(|who| format!("by {who}, which writes to it")));
+        let user = self.in_use_by.as_ref();
+        add("in use", user.map(|who| format!("by {}, which writes to it", who.printable())));
         if let Some(qcow2) = &self.qcow2 {
             add("clusters", qcow2.cluster_size.map(|size| Amount(size).to_string()));
             add("compression", qcow2.compression.map(str::to_owned));
             add("encryption", qcow2.encryption.map(str::to_owned));
             add("snapshots", Some(qcow2.snapshots).filter(|&it| it > 0).map(|it| format!("{it}, inside")));
             add("features", Some(qcow2.features.join(", ")).filter(|it| !it.is_empty()));
-            let format = qcow2.backing_format.as_deref().unwrap_or("a format that is not recorded");
+            let format = qcow2.backing_format.clone();
+            let format = format.unwrap_or_else(|| "a format that is not recorded".into());
             add("base", qcow2.backing_file.as_ref().map(|name| format!("{name}, {format}")));
         }
         if let Some(vmdk) = &self.vmdk {
@@ -228,7 +241,8 @@ impl Extent {
     fn line(&self) -> String {
         let grains = self.grain_size.map(|size| format!(" in grains of {}", Amount(size)));
         let compressed = if self.compressed { ", compressed" } else { "" };
-        let name = self.path.as_deref().and_then(Path::file_name).map(|name| format!(", {}", name.display()));
+        let name =
+            self.path.as_deref().and_then(Path::file_name).map(|name| format!(", {}", name.printable()));
         let (grains, name) = (grains.unwrap_or_default(), name.unwrap_or_default());
         format!("{}, {}{grains}{compressed}{name}", self.kind, Amount(self.size))
     }
@@ -250,7 +264,7 @@ fn chain(images: &[Image]) -> Vec<String> {
             let size = image.virtual_size.map_or_else(|| "?".into(), |size| Amount(size).to_string());
             let space =
                 image.allocated_size.map_or_else(|| "device".into(), |size| format!("{} used", Amount(size)));
-            [image.path.display().to_string(), image.format.to_owned(), size, space]
+            [image.path.printable().to_string(), image.format.to_owned(), size, space]
         })
         .collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();

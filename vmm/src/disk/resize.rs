@@ -14,6 +14,7 @@ use devices::disk::{
     qcow2::grow::{GrowError, grow},
     raw::DiskOptions,
 };
+use devices::printable::ToPrintable;
 
 use super::amount::{Amount, AmountError};
 
@@ -36,15 +37,15 @@ pub(super) enum ResizeError {
     #[error(transparent)]
     Qcow2(#[from] GrowError),
     /// A vmdk.
-    #[error("{} is a vmdk, which nvmm only reads; nvmm disk convert makes an image that can be resized", .0.display())]
+    #[error("{} is a vmdk, which nvmm only reads; nvmm disk convert makes an image that can be resized", .0.printable())]
     Vmdk(PathBuf),
     /// A device.
-    #[error("{} is a device; only files can be resized", .0.display())]
+    #[error("{} is a device; only files can be resized", .0.printable())]
     Device(PathBuf),
     /// Smaller than it is.
     #[error(
         "{} has {from} bytes, and {to} would cut off its end, which nvmm does not do; qemu-img resize --shrink does",
-        path.display()
+        path.printable()
     )]
     Smaller {
         /// The image.
@@ -58,7 +59,7 @@ pub(super) enum ResizeError {
     #[error("a disk can't have {0} bytes; give it a multiple of 512")]
     Size(u128),
     /// The host failed.
-    #[error("{} can't have {}", path.display(), Amount(*size))]
+    #[error("{} can't have {}", path.printable(), Amount(*size))]
     Host {
         /// The image.
         path: PathBuf,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use devices::disk::raw::{DiskError, DiskOptions, Problem, RawDisk};
+use devices::printable::ToPrintable;
 use tempfile::{Builder, NamedTempFile};
 
 /// A file under another name in the same folder, removed again unless it is kept.
@@ -23,16 +24,16 @@ pub(super) struct Target {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TargetError {
     /// It would be written over.
-    #[error("{} is there already; give another name", .0.display())]
+    #[error("{} is there already; give another name", .0.printable())]
     Exists(PathBuf),
     /// A directory, a device.
-    #[error("{} is no file, and only files can be replaced", .0.display())]
+    #[error("{} is no file, and only files can be replaced", .0.printable())]
     NotAFile(PathBuf),
     /// It is what is to be read.
-    #[error("{} is what the copy is made from; give another name", .0.display())]
+    #[error("{} is what the copy is made from; give another name", .0.printable())]
     Needed(PathBuf),
     /// Somebody uses it.
-    #[error("{} is in use by {holder}; end that, or give another name", path.display())]
+    #[error("{} is in use by {holder}; end that, or give another name", path.printable())]
     InUse {
         /// The file.
         path: PathBuf,
@@ -40,7 +41,7 @@ pub(super) enum TargetError {
         holder: String,
     },
     /// Nothing can be written there.
-    #[error("no file can be made in {}", folder.display())]
+    #[error("no file can be made in {}", folder.printable())]
     Folder {
         /// Where.
         folder: PathBuf,
@@ -48,7 +49,7 @@ pub(super) enum TargetError {
         source: io::Error,
     },
     /// It was written, but the last step failed.
-    #[error("{} can't be finished", path.display())]
+    #[error("{} can't be finished", path.printable())]
     Finish {
         /// The file.
         path: PathBuf,

@@ -8,6 +8,7 @@ use super::{
     Extensions, Fields, MAGIC, MAX_CLUSTER_BITS, MAX_REFCOUNT_ORDER, MIN_CLUSTER_BITS, MoreFields, V2_LEN,
     V3_LEN, backing_name,
 };
+use crate::printable::Untrusted;
 
 /// What the header of a qcow2 image says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,9 +30,9 @@ pub struct Qcow2Facts {
     /// What else is special about it, by the specification's names.
     pub features: Vec<&'static str>,
     /// What it is a difference to, as it is written.
-    pub backing_file: Option<String>,
+    pub backing_file: Option<Untrusted>,
     /// That one's format, if it is recorded.
-    pub backing_format: Option<String>,
+    pub backing_format: Option<Untrusted>,
 }
 
 impl Qcow2Facts {

@@ -17,7 +17,9 @@ use super::{
         vmdk::Vmdk,
     },
     Qcow2Error, Qcow2Options,
+    name::{NotAFile, file_name},
 };
+use crate::printable::{ToPrintable, Untrusted};
 
 /// The most backing files below an image.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -135,18 +137,21 @@ impl<'a> Walk<'a> {
             Ok(Err(source)) => return Err(Qcow2Error::Header { path, source }),
             Err(source) => return Err(Qcow2Error::Read { path, source }),
         };
+        for flaw in &header.flaws {
+            log::warn!("disk {}: {flaw}", path.printable());
+        }
         self.seen.push(identity(opened.file.metadata(), &path)?);
         let data = header.data_file.as_ref().map(|name| self.data(&path, name, options)).transpose()?;
         Ok(Parts { path, header, opened, data })
     }
 
     /// Opens and locks the data file of the image at `image`.
-    fn data(&mut self, image: &Path, name: &str, options: &DiskOptions) -> Result<Opened, Qcow2Error> {
+    fn data(&mut self, image: &Path, name: &Untrusted, options: &DiskOptions) -> Result<Opened, Qcow2Error> {
         let (path, real) = self.roots.locate(image, name, "data file")?;
         let is_plain = fs::metadata(&real).is_ok_and(|file| file.is_file());
-        let (image, name) = (image.to_owned(), name.to_owned());
+        let (image, name) = (image.to_owned(), name.clone());
         if !is_plain {
-            return Err(Qcow2Error::NotAFile { path: image, what: "data file", name });
+            return Err(Qcow2Error::NotAFile { path: image, what: "data file", name, why: NotAFile::Kind });
         }
         let identity = identity(fs::metadata(&real), &path)?;
         if self.seen.contains(&identity) {
@@ -193,11 +198,11 @@ impl Roots {
     /// Finds the backing file that the image at `above` names.
     pub(super) fn find(&self, above: &Path, backing: &Backing) -> Result<Found, Qcow2Error> {
         let (path, name) = (above.to_owned(), backing.name.clone());
-        let Some(format) = backing.format.as_deref() else {
+        let Some(format) = backing.format() else {
             return Err(Qcow2Error::NoFormat { path, name });
         };
-        let Some(format) = Format::recorded(format) else {
-            return Err(Qcow2Error::Format { path, name, format: format.to_owned() });
+        let Some(format) = format.as_str().and_then(Format::recorded) else {
+            return Err(Qcow2Error::Format { path, name, format });
         };
         let (path, real) = self.locate(above, &name, "backing file")?;
         Ok(Found { path, real, format })
@@ -207,14 +212,14 @@ impl Roots {
     pub(super) fn locate(
         &self,
         above: &Path,
-        name: &str,
+        name: &Untrusted,
         what: &'static str,
     ) -> Result<(PathBuf, PathBuf), Qcow2Error> {
-        let (path, name) = (above.to_owned(), name.to_owned());
-        let Some(file) = file_name(&name) else {
-            return Err(Qcow2Error::NotAFile { path, what, name });
+        let (path, name) = (above.to_owned(), name.clone());
+        let found = match file_name(&name) {
+            Ok(file) => above.parent().unwrap_or(Path::new("")).join(file.as_path()),
+            Err(why) => return Err(Qcow2Error::NotAFile { path, what, name, why }),
         };
-        let found = above.parent().unwrap_or(Path::new("")).join(file);
         let real = match fs::canonicalize(&found) {
             Ok(real) => real,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -229,20 +234,12 @@ impl Roots {
     }
 }
 
-/// The file that QEMU takes `name` for, unless it is a network address or an object in JSON.
-pub(super) fn file_name(name: &str) -> Option<&Path> {
-    let is_scheme = |text: &str| {
-        !text.is_empty() && text.chars().all(|it| it.is_ascii_alphanumeric() || matches!(it, '+' | '-' | '.'))
-    };
-    let name = name.strip_prefix("file:").unwrap_or(name);
-    match name.split_once(':') {
-        Some((scheme, _)) if is_scheme(scheme) => None,
-        _ => Some(Path::new(name)),
-    }
-}
-
 /// What tells a file from all others.
 pub(super) fn identity(file: io::Result<fs::Metadata>, path: &Path) -> Result<(u64, u64), Qcow2Error> {
     let file = file.map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })?;
     Ok((file.dev(), file.ino()))
 }
+
+#[cfg(test)]
+#[path = "chain_test.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -12,9 +13,10 @@ use imago::{
 };
 
 use super::{
-    super::{SECTOR_SIZE, format::Format, lock},
+    super::{SECTOR_SIZE, format::Format, guard, lock},
     Store,
 };
+use crate::printable::{ToPrintable, Untrusted};
 
 /// The size of a cluster if none is asked for, which is QEMU's too.
 const CLUSTER_SIZE: u32 = 64 << 10;
@@ -30,7 +32,7 @@ pub struct CreateOptions {
     pub cluster_size: u32,
     /// What the image is a difference to, as it calls that file from where it is itself, and its format. Whether there is
     /// such a file is not looked at.
-    pub backing: Option<(String, Format)>,
+    pub backing: Option<(Untrusted, Format)>,
     /// Put it in the place of a file that is there already.
     pub overwrite: bool,
 }
@@ -45,10 +47,10 @@ impl Default for CreateOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// There is a file already.
-    #[error("{} exists, and is not overwritten", .0.display())]
+    #[error("{} exists, and is not overwritten", .0.printable())]
     Exists(PathBuf),
     /// Somebody uses the file that is to be overwritten.
-    #[error("{} is in use by {holder}, and is not overwritten", path.display())]
+    #[error("{} is in use by {holder}, and is not overwritten", path.printable())]
     InUse {
         /// The file.
         path: PathBuf,
@@ -75,7 +77,7 @@ pub enum CreateError {
     #[error("the name of a backing file can have 1 to {MAX_NAME} bytes, and this has {0}")]
     Name(usize),
     /// The host failed.
-    #[error("{} can't be written", path.display())]
+    #[error("{} can't be written", path.printable())]
     Write {
         /// The file.
         path: PathBuf,
@@ -107,7 +109,7 @@ pub fn create(path: &Path, size: u64, options: &CreateOptions) -> Result<(), Cre
     if let Some(holder) = lock::lock_or_blame(&file, true).map_err(write)? {
         return Err(CreateError::InUse { path: path.to_owned(), holder });
     }
-    let made = file.set_len(0).and_then(|()| file.try_clone()).and_then(|file| format(file, size, options));
+    let made = file.set_len(0).and_then(|()| format(&file, size, options));
     let made = made.and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
     if made.is_err() && is_new {
         // The error that is told is the first.
@@ -117,16 +119,18 @@ pub fn create(path: &Path, size: u64, options: &CreateOptions) -> Result<(), Cre
 }
 
 /// Makes an image in `file`, which is empty.
-pub(super) fn format(file: File, size: u64, options: &CreateOptions) -> io::Result<()> {
+pub(super) fn format(file: &File, size: u64, options: &CreateOptions) -> io::Result<()> {
     let cluster_size = usize::try_from(options.cluster_size).map_err(io::Error::other)?;
-    let image: Qcow2CreateBuilder<Store> = Qcow2::create_builder(imago::file::File::try_from(file)?.into())
-        .size(size)
-        .cluster_size(cluster_size);
-    match options.backing.clone() {
-        Some((name, format)) => image.backing(name, format.name().to_owned()),
-        None => image,
+    let store = imago::file::File::try_from(file.try_clone()?)?.into();
+    let image: Qcow2CreateBuilder<Store> = Qcow2::create_builder(store).size(size).cluster_size(cluster_size);
+    let Some((name, format)) = &options.backing else { return image.create() };
+    // imago takes text alone. What is not gets its place by one of the same length.
+    let text = name.as_str().map_or_else(|| "_".repeat(name.as_bytes().len()), str::to_owned);
+    image.backing(text, format.name().to_owned()).create()?;
+    if name.as_str().is_none() {
+        file.write_all_at(name.as_bytes(), guard::backing_name_at(file)?)?;
     }
-    .create()
+    Ok(())
 }
 
 impl CreateOptions {
@@ -141,7 +145,9 @@ impl CreateOptions {
         }
         check_size(size, cluster_size)?;
         match &self.backing {
-            Some((name, _)) if name.is_empty() || name.len() > MAX_NAME => Err(CreateError::Name(name.len())),
+            Some((name, _)) if name.is_empty() || name.as_bytes().len() > MAX_NAME => {
+                Err(CreateError::Name(name.as_bytes().len()))
+            }
             _ => Ok(()),
         }
     }

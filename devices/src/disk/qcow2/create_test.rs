@@ -61,7 +61,7 @@ fn what_can_not_be_made_is_said() {
     let said = refused(u64::MAX - 511, CreateOptions::default());
     assert!(said.contains("is too large for clusters of 65536 bytes"), "{said}");
     for len in [0, 1024] {
-        let backing = Some(("x".repeat(len), Format::Raw));
+        let backing = Some(("x".repeat(len).into(), Format::Raw));
         let said = refused(1 << 20, CreateOptions { backing, ..CreateOptions::default() });
         assert!(said.contains("1 to 1023 bytes"), "{said}");
     }

@@ -5,7 +5,9 @@ use std::{io, path::PathBuf};
 use super::{
     super::{guard::HeaderError, raw::DiskError, vmdk::VmdkError},
     create::CreateError,
+    name::NotAFile,
 };
+use crate::printable::{ToPrintable, Untrusted};
 
 /// Why a qcow2 image can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +16,7 @@ pub enum Qcow2Error {
     #[error(transparent)]
     File(#[from] DiskError),
     /// Its header says so.
-    #[error("disk {}", path.display())]
+    #[error("disk {}", path.printable())]
     Header {
         /// The image.
         path: PathBuf,
@@ -22,7 +24,7 @@ pub enum Qcow2Error {
         source: HeaderError,
     },
     /// The host failed to read it.
-    #[error("disk {} can't be read", path.display())]
+    #[error("disk {} can't be read", path.printable())]
     Read {
         /// The image.
         path: PathBuf,
@@ -30,7 +32,7 @@ pub enum Qcow2Error {
         source: io::Error,
     },
     /// imago can't read it.
-    #[error("disk {} can't be used as qcow2; qemu-img check tells more", path.display())]
+    #[error("disk {} can't be used as qcow2; qemu-img check tells more", path.printable())]
     Tables {
         /// The image.
         path: PathBuf,
@@ -38,7 +40,7 @@ pub enum Qcow2Error {
         source: io::Error,
     },
     /// The folder with backing files can't be used.
-    #[error("backing-root={} can't be used", path.display())]
+    #[error("backing-root={} can't be used", path.printable())]
     Root {
         /// The folder.
         path: PathBuf,
@@ -46,7 +48,7 @@ pub enum Qcow2Error {
         source: io::Error,
     },
     /// Something is wrong further down the chain.
-    #[error("disk {} needs others", path.display())]
+    #[error("disk {} needs others", path.printable())]
     Below {
         /// What the user gave.
         path: PathBuf,
@@ -57,38 +59,40 @@ pub enum Qcow2Error {
     #[error(
         "disk {path} doesn't record the format of its backing file {name}, and to guess is unsafe; \
          record it: qemu-img rebase -u -F FORMAT -b {name} {path}",
-        path = path.display()
+        path = path.printable()
     )]
     NoFormat {
         /// The image.
         path: PathBuf,
         /// The backing file.
-        name: String,
+        name: Untrusted,
     },
     /// The backing file's format can't be read.
-    #[error("the backing file {name} of disk {} is {format}; only qcow2, raw and vmdk can be read", path.display())]
+    #[error("the backing file {name} of disk {} is {format}; only qcow2, raw and vmdk can be read", path.printable())]
     Format {
         /// The image.
         path: PathBuf,
         /// The backing file.
-        name: String,
+        name: Untrusted,
         /// What it is said to be.
-        format: String,
+        format: Untrusted,
     },
     /// What an image names is none.
-    #[error("the {what} {name} of disk {} is no local file", path.display())]
+    #[error("the {what} {name} of disk {} {why}", path.printable())]
     NotAFile {
         /// The image.
         path: PathBuf,
         /// What it names it as.
         what: &'static str,
         /// The file.
-        name: String,
+        name: Untrusted,
+        /// What it is instead.
+        why: NotAFile,
     },
     /// What an image names is elsewhere.
     #[error(
         "the {what} {name} of disk {} is outside of the disk's folder; allow its own with backing-root=DIR",
-        path.display()
+        path.printable()
     )]
     Outside {
         /// The image.
@@ -96,26 +100,26 @@ pub enum Qcow2Error {
         /// What it names it as.
         what: &'static str,
         /// The file.
-        name: String,
+        name: Untrusted,
     },
     /// The data file is something else already.
-    #[error("the data file {name} of disk {} is another part of it too", path.display())]
+    #[error("the data file {name} of disk {} is another part of it too", path.printable())]
     SharedData {
         /// The image.
         path: PathBuf,
         /// The data file.
-        name: String,
+        name: Untrusted,
     },
     /// An image is its own backing file, at whatever distance.
-    #[error("the backing file {name} of disk {} is above it too: the chain never ends", path.display())]
+    #[error("the backing file {name} of disk {} is above it too: the chain never ends", path.printable())]
     Loop {
         /// The image.
         path: PathBuf,
         /// The backing file.
-        name: String,
+        name: Untrusted,
     },
     /// More backing files than anybody has.
-    #[error("disk {} has more than {most} backing files, one below the other; merge some with qemu-img rebase", path.display())]
+    #[error("disk {} has more than {most} backing files, one below the other; merge some with qemu-img rebase", path.printable())]
     TooDeep {
         /// The image.
         path: PathBuf,
@@ -128,7 +132,7 @@ pub enum Qcow2Error {
     /// There is no place for a temporary overlay.
     #[error(
         "a temporary overlay can't be made in {}; name a folder that has space by the environment's TMPDIR",
-        path.display()
+        path.printable()
     )]
     Temp {
         /// The folder.
@@ -139,38 +143,32 @@ pub enum Qcow2Error {
     /// An overlay can't be made.
     #[error("an overlay can't be made")]
     Create(#[from] CreateError),
-    /// A file whose name an overlay can't hold.
-    #[error("an overlay can't name {}, which is not UTF-8", path.display())]
-    NotAName {
-        /// The file.
-        path: PathBuf,
-    },
     /// What was given as an overlay is a whole disk.
-    #[error("overlay {} is none, but a disk by itself, and is not overwritten; name another file", path.display())]
+    #[error("overlay {} is none, but a disk by itself, and is not overwritten; name another file", path.printable())]
     NoOverlay {
         /// The image.
         path: PathBuf,
     },
     /// What was given as an overlay is one of something else.
-    #[error("overlay {} is one of {name}, not of {}; name another file", path.display(), base.display())]
+    #[error("overlay {} is one of {name}, not of {}; name another file", path.printable(), base.printable())]
     OtherOverlay {
         /// The image.
         path: PathBuf,
         /// Its backing file.
-        name: String,
+        name: Untrusted,
         /// The disk.
         base: PathBuf,
     },
     /// The overlay takes the disk for something else.
     #[error(
         "overlay {} takes {} for {recorded}, but it is opened as {format}; add format={recorded}, or name another file",
-        path.display(), base.display()
+        path.printable(), base.printable()
     )]
     OverlayFormat {
         /// The image.
         path: PathBuf,
         /// The format that it says.
-        recorded: String,
+        recorded: Untrusted,
         /// The disk.
         base: PathBuf,
         /// The format of that.

@@ -15,6 +15,7 @@ use super::{
     create::{self, CreateError},
     look,
 };
+use crate::printable::ToPrintable;
 
 /// Why an image keeps its size.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,7 @@ pub enum GrowError {
     #[error(transparent)]
     Size(#[from] CreateError),
     /// It would lose its end.
-    #[error("disk {} has {from} bytes, and {to} are less", path.display())]
+    #[error("disk {} has {from} bytes, and {to} are less", path.printable())]
     Smaller {
         /// The image.
         path: PathBuf,
@@ -39,18 +40,18 @@ pub enum GrowError {
     #[error(
         "disk {path} has snapshots, which in version 2 don't record their size; \
          make it version 3 first: qemu-img amend -o compat=1.1 {path}",
-        path = .0.display()
+        path = .0.printable()
     )]
     Snapshots(PathBuf),
     /// What is below would come to light, and version 2 has no way to say that it is zeros.
     #[error(
         "disk {path} is less than the one below, whose end would show; \
          make it version 3 first: qemu-img amend -o compat=1.1 {path}",
-        path = .0.display()
+        path = .0.printable()
     )]
     Hidden(PathBuf),
     /// The host failed.
-    #[error("disk {} can't be written", path.display())]
+    #[error("disk {} can't be written", path.printable())]
     Write {
         /// The image.
         path: PathBuf,

@@ -4,7 +4,7 @@ use std::{
     env, fs,
     fs::{File, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
@@ -15,7 +15,9 @@ use super::{
     Qcow2Error, Qcow2Options,
     chain::{self, Parts},
     create::{self, CreateOptions},
+    name::file_name,
 };
+use crate::printable::{ToPrintable, Untrusted};
 
 /// Where what is written to a disk goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl Drop for Made {
         if let Some(path) = &self.0
             && let Err(error) = fs::remove_file(path)
         {
-            log::warn!("overlay {}: it was made in vain, and can't be removed: {error}", path.display());
+            log::warn!("overlay {}: it was made in vain, and can't be removed: {error}", path.printable());
         }
     }
 }
@@ -80,8 +82,7 @@ impl OpenOverlay {
         let folder = folder.map_or_else(|| "/var/tmp".into(), PathBuf::from);
         let failed = |source| Qcow2Error::Temp { path: folder.clone(), source };
         let file = unnamed_file(&folder).map_err(failed)?;
-        let make = |file| create::format(file, size, &CreateOptions::default());
-        file.try_clone().and_then(make).map_err(failed)?;
+        create::format(&file, size, &CreateOptions::default()).map_err(failed)?;
         let path = folder.join("(temporary overlay)");
         let opened = Opened::from_file(file).map_err(failed)?;
         let parts = chain::open_top(&path, opened, &Qcow2Options::default())?;
@@ -114,10 +115,11 @@ impl OpenOverlay {
 /// Checks that an overlay is one of the disk at `base`.
 fn check(overlay: &Path, backing: &Backing, base: &Path, format: Format) -> Result<(), Qcow2Error> {
     let (path, name) = (overlay.to_owned(), backing.name.clone());
-    let Some(recorded) = backing.format.clone() else {
+    let Some(recorded) = backing.format() else {
         return Err(Qcow2Error::NoFormat { path, name });
     };
-    let file = chain::file_name(&name).map(|file| overlay.parent().unwrap_or(Path::new("")).join(file));
+    let file = file_name(&name).ok();
+    let file = file.map(|file| overlay.parent().unwrap_or(Path::new("")).join(file.as_path()));
     let identity = |file: &Path| chain::identity(fs::metadata(file), file);
     let is_base = match file {
         Some(file) => file.exists() && identity(&file)? == identity(base)?,
@@ -126,7 +128,7 @@ fn check(overlay: &Path, backing: &Backing, base: &Path, format: Format) -> Resu
     if !is_base {
         return Err(Qcow2Error::OtherOverlay { path, name, base: base.to_owned() });
     }
-    if Format::recorded(&recorded) != Some(format) {
+    if recorded.as_str().and_then(Format::recorded) != Some(format) {
         return Err(Qcow2Error::OverlayFormat {
             path,
             recorded,
@@ -138,18 +140,17 @@ fn check(overlay: &Path, backing: &Backing, base: &Path, format: Format) -> Resu
 }
 
 /// What an overlay calls its base: from its own folder on if the base is there or below, so that both can be moved.
-fn name_from(overlay: &Path, base: &Path) -> Result<String, Qcow2Error> {
+fn name_from(overlay: &Path, base: &Path) -> Result<Untrusted, Qcow2Error> {
     let real = |path: &Path| {
         fs::canonicalize(path).map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })
     };
     let folder = overlay.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (folder, base) = (real(folder)?, real(base)?);
     let name = base.strip_prefix(&folder).unwrap_or(&base);
-    let Some(name) = name.to_str() else {
-        return Err(Qcow2Error::NotAName { path: base });
-    };
+    let name = name.as_os_str().as_bytes();
     // A colon would make the part before it a protocol.
-    Ok(if name.contains(':') && !name.starts_with('/') { format!("./{name}") } else { name.to_owned() })
+    Ok(if name.contains(&b':') && !name.starts_with(b"/") { [b"./", name].concat() } else { name.to_vec() }
+        .into())
 }
 
 /// A file in `folder` that has no name there.

@@ -4,7 +4,7 @@
 
 use std::{
     fmt::{self, Display, Formatter},
-    io,
+    io::{self, IoSliceMut},
     sync::Arc,
 };
 
@@ -17,17 +17,17 @@ use imago::{
 use vm_memory::VolatileSlice;
 
 use super::{
-    super::{Disk, Extent, vmdk::Vmdk},
+    super::{Disk, Extent, guard::View, vmdk::Vmdk},
     order::Order,
 };
 
 /// The storage of one image.
 #[derive(Debug)]
 pub(super) enum Store {
-    /// A file that is read, or whose order of writes matters to nobody.
-    File(File),
-    /// A file that is written to.
-    Ordered(File, Arc<Order>),
+    /// A file that is read, or whose order of writes matters to nobody; the header is shown as the view says.
+    File(File, View),
+    /// A file that is written to, with a view of its header.
+    Ordered(File, Arc<Order>, View),
     /// The file with the data of an image in another.
     Data(File, Arc<Order>),
     /// A disk that is only read.
@@ -48,8 +48,16 @@ impl Store {
     /// The file that it is.
     fn file(&self) -> Option<&File> {
         match self {
-            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => Some(file),
+            Self::File(file, _) | Self::Ordered(file, ..) | Self::Data(file, _) => Some(file),
             Self::Vmdk(..) => None,
+        }
+    }
+
+    /// What is shown of its header.
+    fn view(&self) -> Option<&View> {
+        match self {
+            Self::File(_, view) | Self::Ordered(_, _, view) => Some(view),
+            Self::Data(..) | Self::Vmdk(..) => None,
         }
     }
 
@@ -61,15 +69,15 @@ impl Store {
     /// Does `write`, which is not to tables that are known, when it is right.
     fn in_order(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         match self {
-            Self::Ordered(_, order) | Self::Data(_, order) => order.write_data(write),
-            Self::File(_) | Self::Vmdk(..) => write(),
+            Self::Ordered(_, order, _) | Self::Data(_, order) => order.write_data(write),
+            Self::File(..) | Self::Vmdk(..) => write(),
         }
     }
 }
 
 impl From<File> for Store {
     fn from(file: File) -> Self {
-        Self::File(file)
+        Self::File(file, View::default())
     }
 }
 
@@ -98,16 +106,20 @@ impl Storage for Store {
 
     fn size(&self) -> io::Result<u64> {
         match self {
-            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => file.size(),
+            Self::File(file, _) | Self::Ordered(file, ..) | Self::Data(file, _) => file.size(),
             Self::Vmdk(vmdk, _) => Ok(vmdk.size()),
         }
     }
 
     unsafe fn pure_readv(&self, buffers: IoVectorMut<'_>, offset: u64) -> io::Result<()> {
         match self {
-            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => {
+            Self::File(file, _) | Self::Ordered(file, ..) | Self::Data(file, _) => {
                 // SAFETY: What it asks of its caller is what was asked of ours.
-                unsafe { file.pure_readv(buffers, offset) }
+                let read = |buffers: IoVectorMut<'_>| unsafe { file.pure_readv(buffers, offset) };
+                match self.view().filter(|view| view.covers(offset)) {
+                    Some(view) => view.read(buffers, offset, read),
+                    None => read(buffers),
+                }
             }
             Self::Vmdk(vmdk, _) => {
                 let (inside, mut past) = buffers.split_at(vmdk.size().saturating_sub(offset));
@@ -125,7 +137,7 @@ impl Storage for Store {
         #[cfg(test)]
         let bytes = gather(&buffers)?;
         let written = match self {
-            Self::Ordered(_, order) => {
+            Self::Ordered(_, order, _) => {
                 let touched = order.touched(offset, buffers.len());
                 if touched.is_data() {
                     // SAFETY: What it asks of its caller is what was asked of ours.
@@ -141,7 +153,7 @@ impl Storage for Store {
             _ => self.in_order(|| unsafe { file.pure_writev(buffers, offset) }),
         };
         #[cfg(test)]
-        if let (Self::Ordered(_, order), Ok(())) = (self, &written) {
+        if let (Self::Ordered(_, order, _), Ok(())) = (self, &written) {
             order.log.write(offset, &bytes);
         }
         written
@@ -152,7 +164,7 @@ impl Storage for Store {
         // SAFETY: What it asks of its caller is what was asked of ours.
         self.in_order(|| unsafe { file.pure_write_zeroes(offset, length) })?;
         #[cfg(test)]
-        if let Self::Ordered(_, order) = self {
+        if let Self::Ordered(_, order, _) = self {
             order.log.zero(offset, length);
         }
         Ok(())
@@ -172,22 +184,22 @@ impl Storage for Store {
 
     fn flush(&self) -> io::Result<()> {
         match self {
-            Self::Ordered(_, order) => order.flush(),
-            Self::File(_) | Self::Data(..) | Self::Vmdk(..) => Ok(()),
+            Self::Ordered(_, order, _) => order.flush(),
+            Self::File(..) | Self::Data(..) | Self::Vmdk(..) => Ok(()),
         }
     }
 
     fn sync(&self) -> io::Result<()> {
         match self {
-            Self::File(file) => file.sync(),
-            Self::Ordered(_, order) | Self::Data(_, order) => order.sync(|| Ok(())),
+            Self::File(file, _) => file.sync(),
+            Self::Ordered(_, order, _) | Self::Data(_, order) => order.sync(|| Ok(())),
             Self::Vmdk(..) => Ok(()),
         }
     }
 
     // imago calls this when clusters become free.
     fn settle_writes(&self) -> io::Result<()> {
-        if let Self::Ordered(_, order) = self {
+        if let Self::Ordered(_, order, _) = self {
             order.freeing();
         }
         Ok(())
@@ -200,7 +212,7 @@ impl Storage for Store {
 
     fn get_storage_helper(&self) -> &CommonStorageHelper {
         match self {
-            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => file.get_storage_helper(),
+            Self::File(file, _) | Self::Ordered(file, ..) | Self::Data(file, _) => file.get_storage_helper(),
             Self::Vmdk(_, helper) => helper,
         }
     }
@@ -214,9 +226,33 @@ impl Storage for Store {
 impl Display for Store {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(file) | Self::Ordered(file, _) | Self::Data(file, _) => file.fmt(f),
+            Self::File(file, _) | Self::Ordered(file, ..) | Self::Data(file, _) => file.fmt(f),
             Self::Vmdk(vmdk, _) => f.write_str(vmdk.name()),
         }
+    }
+}
+
+impl View {
+    /// Does `read`, which fills `buffers` with what is at `offset` of the file, and puts what is shown instead into them.
+    fn read(
+        &self,
+        buffers: IoVectorMut<'_>,
+        offset: u64,
+        read: impl FnOnce(IoVectorMut<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut buffers = buffers.into_inner();
+        let same: Vec<_> = buffers.iter_mut().map(|buffer| IoSliceMut::new(&mut buffer[..])).collect();
+        read(same.into())?;
+        let mut start = offset;
+        for buffer in &mut buffers {
+            let end = start + buffer.len() as u64;
+            for (at, bytes) in self.within(start, end) {
+                let at = usize::try_from(at).map_err(io::Error::other)?;
+                buffer[at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            start = end;
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,8 @@ use super::{
     grains::SparseExtent,
     header::{COWD_MAGIC, MAGIC, SparseExtentHeader},
     image::{Image, missing_or},
+    name::Name,
+    piece,
 };
 
 /// The most links of a chain.
@@ -109,9 +111,11 @@ impl Opener {
     }
 
     /// Where the file is that the one at `from` calls `name`.
-    pub(super) fn resolve(&self, from: &Path, name: &str) -> Result<PathBuf, VmdkError> {
-        let path = from.parent().unwrap_or(from).join(name);
-        let found = canonical(&path)?;
+    pub(super) fn resolve(&self, from: &Path, name: &Name) -> Result<PathBuf, VmdkError> {
+        let folder = from.parent().unwrap_or(from);
+        let paths: Vec<_> = name.spellings().map(|name| folder.join(name.as_path())).collect();
+        let there = paths.iter().find(|path| path.exists()).or(paths.last());
+        let found = canonical(there.map_or(folder, PathBuf::as_path))?;
         if self.folders.iter().any(|folder| found.starts_with(folder)) {
             return Ok(found);
         }
@@ -166,7 +170,8 @@ impl Opener {
         if header.magic == COWD_MAGIC {
             return Err(Problem::Unsupported("a sparse extent of ESX (COWD)".into()).into());
         }
-        let text = header.descriptor(&image)?.ok_or(Problem::NoDescriptor)?;
+        let text = header.descriptor(&image)?;
+        let text = text.ok_or_else(|| Problem::NoDescriptor(piece::descriptor_of(&image.path)))?;
         let descriptor = Descriptor::parse(&text)?;
         let extent = self.sparse(image)?;
         Ok((Link::of(extent.capacity(), Extent::Sparse(extent))?, descriptor))
@@ -187,7 +192,7 @@ impl Opener {
 
     /// The extent that a line of the descriptor at `from` names.
     fn extent(&mut self, from: &Path, line: &ExtentLine) -> Result<Extent, VmdkError> {
-        let open = |file_name| {
+        let open = |file_name: &Name| {
             let path = self.resolve(from, file_name)?;
             Image::open(&path).map_err(|failure| failure.of(&path))
         };
@@ -228,14 +233,14 @@ pub(super) fn canonical(path: &Path) -> Result<PathBuf, VmdkError> {
 
 /// All of a file that begins with `start` and shall be a descriptor.
 pub(super) fn text(image: &Image, start: &[u8]) -> Result<Vec<u8>, Failure> {
-    if !descriptor::is_descriptor(start) {
-        return Err(Problem::NotAVmdk.into());
-    }
+    let begins_well = descriptor::is_descriptor(start);
     if image.len > descriptor::MAX_LEN {
         let why = format!("{} bytes, at most {} are read", image.len, descriptor::MAX_LEN);
-        return Err(Failure::bad("descriptor", why));
+        let bad = Failure::bad("descriptor", why);
+        return Err(if begins_well { bad } else { Problem::NotAVmdk.into() });
     }
-    image.bytes(0, image.len).map_err(Problem::Read("descriptor").because())
+    let text = image.bytes(0, image.len).map_err(Problem::Read("descriptor").because())?;
+    if begins_well || descriptor::is_readable(&text) { Ok(text) } else { Err(Problem::NotAVmdk.into()) }
 }
 
 /// Says that the file of `error` was named by the one at `from`, unless that is it.

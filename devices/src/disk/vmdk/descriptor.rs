@@ -1,15 +1,21 @@
 //! Descriptors: the text that says what a link is made of and whose child it is.
 
-use std::iter;
+use std::{iter, str::FromStr};
 
-use super::{Failure, Problem};
+use encoding_rs::Encoding;
+
+use super::{
+    Failure, Problem,
+    name::{self, Name},
+};
+use crate::printable::ToPrintable;
 
 /// The longest descriptor that is read, in bytes: some 10,000 extents.
 pub(super) const MAX_LEN: u64 = 1 << 20;
 /// The most extents of a link: 16 TiB in pieces of 2 GiB.
 pub(super) const MAX_EXTENTS: usize = 8192;
 
-/// What every descriptor begins with.
+/// What VMware's descriptors begin with.
 const TITLE: &[u8] = b"# Disk DescriptorFile";
 /// `parentCID` of a link that has no parent.
 const NO_PARENT: u32 = 0xffff_ffff;
@@ -43,7 +49,7 @@ pub(super) struct Parent {
     /// `parentCID`: what its CID has to be.
     pub(super) cid: u32,
     /// `parentFileNameHint`.
-    pub(super) file_name: String,
+    pub(super) file_name: Name,
 }
 
 /// A line of the extent section.
@@ -58,9 +64,9 @@ pub(super) struct ExtentLine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ExtentKind {
     /// A stretch of a file, from sector `offset` on.
-    Flat { file_name: String, offset: u64 },
+    Flat { file_name: Name, offset: u64 },
     /// A sparse extent.
-    Sparse { file_name: String },
+    Sparse { file_name: Name },
     /// No file, all zeros.
     Zero,
 }
@@ -83,62 +89,71 @@ fn has_version(start: &[u8]) -> bool {
     matches!(version, Some(b"1\n" | b"2\n" | b"3\n" | b"1\r\n" | b"2\r\n" | b"3\r\n"))
 }
 
+/// Whether `text` could be a descriptor that begins with something else, such as a byte order mark or an empty line. QEMU
+/// reads these when it is told that they are.
+pub(super) fn is_readable(text: &[u8]) -> bool {
+    const FIELD: &[u8] = b"createType";
+    text.windows(FIELD.len()).any(|it| it.eq_ignore_ascii_case(FIELD))
+}
+
 impl Descriptor {
-    /// Parses `text`, which ends at its first zero.
+    /// Parses `text`, which ends at its first zero. Lines that are neither extents nor `key=value` say nothing, as they
+    /// do to QEMU.
     pub(super) fn parse(text: &[u8]) -> Result<Self, Failure> {
         let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
-        if !is_descriptor(text) {
-            return Err(Failure::bad("descriptor", "it doesn't begin with # Disk DescriptorFile"));
-        }
-        // Its encoding matters for names of files alone, and those are shown when they are not found.
-        let text = String::from_utf8_lossy(text);
-
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let lines = text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
         let mut fields = Fields::default();
         let mut extents = Vec::new();
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
             let (access, rest) = word(line);
-            let is = |names: &[&str]| names.iter().any(|name| access.eq_ignore_ascii_case(name));
+            let is = |names: &[&str]| names.iter().any(|name| is_word(access, name));
             if is(&["RW", "RDONLY"]) {
                 if extents.len() == MAX_EXTENTS {
                     return Err(Failure::bad("descriptor", format!("more than {MAX_EXTENTS} extents")));
                 }
-                extents.push(ExtentLine::parse(line, rest)?);
+                extents.push((line, rest));
             } else if is(&["NOACCESS"]) {
                 return Err(Problem::Unsupported("an extent of access NOACCESS".into()).into());
-            } else if let Some((key, value)) = line.split_once('=') {
-                fields.set(key.trim(), unquoted(value.trim()))?;
-            } else {
-                return Err(Failure::bad("descriptor", format!("{line:?} is no line of one")));
+            } else if let Some(equals) = line.iter().position(|&byte| byte == b'=') {
+                let (key, value) = (line[..equals].trim_ascii(), line[equals + 1..].trim_ascii());
+                fields.set(key, unquoted(value))?;
             }
         }
+        let extents = extents.iter().map(|(line, rest)| ExtentLine::parse(line, rest, fields.encoding));
+        let extents = extents.collect::<Result<_, _>>()?;
         fields.descriptor(extents)
     }
 }
 
 /// The fields that matter here.
 #[derive(Default)]
-struct Fields {
+struct Fields<'a> {
+    encoding: Option<&'static Encoding>,
     cid: Option<u32>,
     parent_cid: Option<u32>,
-    create_type: Option<String>,
-    parent_file_name: Option<String>,
+    create_type: Option<&'a [u8]>,
+    parent_file_name: Option<&'a [u8]>,
 }
 
-impl Fields {
-    fn set(&mut self, key: &str, value: &str) -> Result<(), Failure> {
-        let is = |name: &str| key.eq_ignore_ascii_case(name);
+impl<'a> Fields<'a> {
+    fn set(&mut self, key: &[u8], value: &'a [u8]) -> Result<(), Failure> {
+        let is = |name: &str| is_word(key, name);
         let id = |field| {
-            let id = u32::from_str_radix(value, 16);
-            id.map_err(|_| Failure::bad(field, format!("{value:?} is no hexadecimal number of 32 bits")))
+            let id = str::from_utf8(value).ok().and_then(|id| u32::from_str_radix(id, 16).ok());
+            let why = || format!("{:?} is no hexadecimal number of 32 bits", value.printable());
+            id.ok_or_else(|| Failure::bad(field, why()))
         };
-        if is("CID") {
+        if is("encoding") {
+            self.encoding = name::encoding(value);
+        } else if is("CID") {
             self.cid = Some(id("CID")?);
         } else if is("parentCID") {
             self.parent_cid = Some(id("parentCID")?);
         } else if is("createType") {
-            self.create_type = Some(value.to_owned());
+            self.create_type = Some(value);
         } else if is("parentFileNameHint") {
-            self.parent_file_name = Some(value.to_owned()).filter(|name| !name.is_empty());
+            self.parent_file_name = Some(value).filter(|name| !name.is_empty());
         }
         Ok(())
     }
@@ -146,11 +161,15 @@ impl Fields {
     fn descriptor(self, extents: Vec<ExtentLine>) -> Result<Descriptor, Failure> {
         let missing = |field| Failure::bad(field, "it is missing");
         let create_type = self.create_type.ok_or_else(|| missing("createType"))?;
-        if !CREATE_TYPES.iter().any(|known| known.eq_ignore_ascii_case(&create_type)) {
-            return Err(Problem::Unsupported(format!("createType {create_type:?}")).into());
-        }
-        let cid = self.cid.ok_or_else(|| missing("CID"))?;
-        let parent = match (self.parent_cid.filter(|&cid| cid != NO_PARENT), self.parent_file_name) {
+        let known = CREATE_TYPES.iter().any(|known| is_word(create_type, known));
+        let Some(create_type) = str::from_utf8(create_type).ok().filter(|_| known) else {
+            let given = create_type.printable();
+            return Err(Problem::Unsupported(format!("createType {given:?}")).into());
+        };
+        // QEMU looks for the letters CID, and finds those of parentCID if there are no others.
+        let cid = self.cid.or(self.parent_cid).unwrap_or(NO_PARENT);
+        let parent_file_name = self.parent_file_name.map(|name| Name::new(name, self.encoding));
+        let parent = match (self.parent_cid.filter(|&cid| cid != NO_PARENT), parent_file_name) {
             (None, None) => None,
             (Some(cid), Some(file_name)) => Some(Parent { cid, file_name }),
             (Some(_), None) => return Err(missing("parentFileNameHint")),
@@ -161,42 +180,42 @@ impl Fields {
                 ));
             }
         };
-        Ok(Descriptor { cid, create_type, parent, extents })
+        Ok(Descriptor { cid, create_type: create_type.to_owned(), parent, extents })
     }
 }
 
 impl ExtentLine {
     /// Parses what follows the access of `line`: `SECTORS KIND ["FILE" [OFFSET]]`.
-    fn parse(line: &str, rest: &str) -> Result<Self, Failure> {
-        let bad = |why: &str| Failure::bad("extent", format!("{line:?}: {why}"));
+    fn parse(line: &[u8], rest: &[u8], encoding: Option<&'static Encoding>) -> Result<Self, Failure> {
+        let bad = |why: &str| Failure::bad("extent", format!("{:?}: {why}", line.printable()));
         let (sectors, rest) = word(rest);
-        let sectors = sectors.parse().map_err(|_| bad("its size is no number of sectors"))?;
+        let sectors = number(sectors).ok_or_else(|| bad("its size is no number of sectors"))?;
         if sectors == 0 {
             return Err(bad("its size is 0"));
         }
         let (kind, rest) = word(rest);
-        let is = |names: &[&str]| names.iter().any(|name| kind.eq_ignore_ascii_case(name));
+        let is = |names: &[&str]| names.iter().any(|name| is_word(kind, name));
 
         let known = is(&["FLAT", "VMFS", "SPARSE"]);
         let file =
-            if known { file_name(rest).ok_or_else(|| bad("it names no file")) } else { Ok(("", rest)) };
+            if known { file_name(rest).ok_or_else(|| bad("it names no file")) } else { Ok((&b""[..], rest)) };
         let (file_name, rest) = file?;
-        let file_name = file_name.to_owned();
+        let file_name = Name::new(file_name, encoding);
         let mut words = iter::successors(Some(word(rest)), |(_, rest)| Some(word(rest)))
             .map(|(word, _)| word)
             .take_while(|word| !word.is_empty());
         let kind = if is(&["FLAT", "VMFS"]) {
             // VMFS is flat on ESX, where a file has no more than one extent.
-            let offset = words.next().or(is(&["VMFS"]).then_some("0"));
+            let offset = words.next().or(is(&["VMFS"]).then_some(b"0"));
             let offset = offset.ok_or_else(|| bad("it has no offset"))?;
-            let offset = offset.parse().map_err(|_| bad("its offset is no number of sectors"))?;
+            let offset = number(offset).ok_or_else(|| bad("its offset is no number of sectors"))?;
             ExtentKind::Flat { file_name, offset }
         } else if is(&["SPARSE"]) {
             ExtentKind::Sparse { file_name }
         } else if is(&["ZERO"]) {
             ExtentKind::Zero
         } else {
-            return Err(Problem::Unsupported(format!("an extent of type {kind}")).into());
+            return Err(Problem::Unsupported(format!("an extent of type {}", kind.printable())).into());
         };
         if words.next().is_some() {
             return Err(bad("there is more than belongs to it"));
@@ -205,20 +224,31 @@ impl ExtentLine {
     }
 }
 
+/// Whether `word` is `name`, in any case.
+fn is_word(word: &[u8], name: &str) -> bool {
+    word.eq_ignore_ascii_case(name.as_bytes())
+}
+
 /// The first word of `text`, and what follows it.
-fn word(text: &str) -> (&str, &str) {
-    let text = text.trim_start();
-    text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()))
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let text = text.trim_ascii_start();
+    text.split_at(text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len()))
+}
+
+fn number<T: FromStr>(word: &[u8]) -> Option<T> {
+    str::from_utf8(word).ok()?.parse().ok()
 }
 
 /// The file name in quotes that `text` begins with, and what follows it.
-fn file_name(text: &str) -> Option<(&str, &str)> {
-    text.trim_start().strip_prefix('"')?.split_once('"').filter(|(name, _)| !name.is_empty())
+fn file_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = text.trim_ascii_start().strip_prefix(b"\"")?;
+    let end = text.iter().position(|&byte| byte == b'"').filter(|&end| end > 0)?;
+    Some((&text[..end], &text[end + 1..]))
 }
 
 /// `value` without quotes around it.
-fn unquoted(value: &str) -> &str {
-    value.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(value)
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(value)
 }
 
 #[cfg(test)]

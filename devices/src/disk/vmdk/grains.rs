@@ -14,6 +14,7 @@ use super::{
     image::Image,
     stream,
 };
+use crate::printable::ToPrintable;
 
 /// Bytes of an entry of a grain directory and of a grain table.
 const ENTRY_LEN: u64 = 4;
@@ -50,7 +51,7 @@ impl SparseExtent {
         let extent = Self { image, geometry, number };
         extent.check_directory()?;
         if header.unclean_shutdown != 0 {
-            log::warn!("vmdk {} was not closed by who last wrote to it", extent.image.path.display());
+            log::warn!("vmdk {} was not closed by who last wrote to it", extent.image.path.printable());
         }
         Ok(extent)
     }

@@ -15,7 +15,10 @@ use super::{
     descriptor::{Descriptor, ExtentKind, Parent},
     header::{COWD_MAGIC, Flags, MAGIC, SparseExtentHeader},
     image::Image,
+    name::Name,
+    piece,
 };
+use crate::printable::Untrusted;
 
 /// What the descriptor and the extents of a vmdk say, as far as they can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub struct VmdkFacts {
     /// `parentCID`, of a child.
     pub parent_cid: Option<u32>,
     /// `parentFileNameHint`, of a child.
-    pub parent_file: Option<String>,
+    pub parent_file: Option<Untrusted>,
     /// What it is made of.
     pub extents: Vec<VmdkExtent>,
 }
@@ -105,7 +108,9 @@ fn fill(
             return Err(of(Problem::Unsupported("a sparse extent of ESX (COWD)".into()).into()));
         }
         facts.extents.push(sparse(path, &header));
-        header.descriptor(&image).and_then(|text| text.ok_or(Problem::NoDescriptor.into()))
+        header
+            .descriptor(&image)
+            .and_then(|text| text.ok_or_else(|| Problem::NoDescriptor(piece::descriptor_of(path)).into()))
     } else {
         text(&image, &start)
     };
@@ -113,7 +118,7 @@ fn fill(
     facts.create_type = Some(descriptor.create_type.clone());
     facts.cid = Some(descriptor.cid);
     facts.parent_cid = descriptor.parent.as_ref().map(|parent| parent.cid);
-    facts.parent_file = descriptor.parent.as_ref().map(|parent| parent.file_name.clone());
+    facts.parent_file = descriptor.parent.as_ref().map(|parent| parent.file_name.text().clone());
     if !is_sparse {
         extents(opener, path, &descriptor, link, facts)?;
     }
@@ -137,7 +142,7 @@ fn extents(
             ExtentKind::Sparse { file_name } => ("sparse", Some(file_name)),
         };
         let mut extent = VmdkExtent { kind, path: None, size, grain_size: None, compressed: false };
-        let mut look = |file_name: &String| {
+        let mut look = |file_name: &Name| {
             let path = opener.resolve(from, file_name)?;
             let image = Image::look(&path).map_err(|failure| failure.of(&path))?;
             if files.insert(path.clone()) {

@@ -1,0 +1,48 @@
+//! Names in JSON, whose strings are Unicode: what of a name is not UTF-8 becomes U+FFFD.
+
+use std::path::{Path, PathBuf};
+
+use devices::printable::Untrusted;
+use serde::Serializer;
+
+/// What can be a name.
+pub(crate) trait Name {
+    /// It as Unicode.
+    fn to_unicode(&self) -> String;
+}
+
+impl Name for Path {
+    fn to_unicode(&self) -> String {
+        self.to_string_lossy().into_owned()
+    }
+}
+
+impl Name for PathBuf {
+    fn to_unicode(&self) -> String {
+        self.as_path().to_unicode()
+    }
+}
+
+impl Name for Untrusted {
+    fn to_unicode(&self) -> String {
+        self.to_lossy()
+    }
+}
+
+/// Writes a name.
+pub(crate) fn name<N: Name, S: Serializer>(name: &N, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&name.to_unicode())
+}
+
+/// Writes a name that need not be there.
+pub(crate) fn option<N: Name, S: Serializer>(name: &Option<N>, serializer: S) -> Result<S::Ok, S::Error> {
+    match name {
+        Some(name) => serializer.serialize_some(&name.to_unicode()),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Writes a list of names.
+pub(crate) fn list<N: Name, S: Serializer>(names: &[N], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(names.iter().map(Name::to_unicode))
+}
