@@ -1,6 +1,6 @@
 //! The command line: the user's words, not yet checked against each other or the host.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use arch::cpu::spec::Nested;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -70,14 +70,14 @@ pub struct MachineArgs {
     #[arg(long, short, value_name = "SIZE", default_value = "512M")]
     pub memory: String,
 
-    /// Disk: PATH, or path=PATH[,KEY=VALUE]...; repeatable, in order. Keys: format=raw|qcow2|vmdk, overlay=PATH|temp, backing-root=DIR, readonly=on, direct=on,
+    /// Disk: PATH, or path=PATH[,KEY=VALUE]...; repeatable, in order. A comma in PATH is written twice. Keys: format=raw|qcow2|vmdk, overlay=PATH|temp, backing-root=DIR, readonly=on, direct=on,
     /// cache=writeback|writethrough|unsafe, discard=on|off, aio=io_uring|threads, queues=N, queue-size=N, iops=N, bw=SIZE, serial=TEXT, id=NAME
     #[arg(long, value_name = "DISK")]
-    pub disk: Vec<String>,
+    pub disk: Vec<OsString>,
 
     /// COM1: stdio, null, or file=PATH
     #[arg(long, value_name = "WHERE", default_value = "stdio")]
-    pub serial: String,
+    pub serial: OsString,
 
     /// What the guest's reboot does: reset the whole machine, or exit
     #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]

@@ -1,9 +1,12 @@
 //! The machine to build: every option given a meaning, checked as far as it can be without the host.
 
 mod disk;
+mod words;
 
 use std::{
+    ffi::OsStr,
     fs, io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +14,7 @@ use arch::cpu::{
     spec::{CpuSpec, Nested, SpecError},
     topology::Topology,
 };
+use devices::printable::ToPrintable;
 use serde::Deserialize;
 
 pub use self::disk::{Discard, DiskConfig, FormatName};
@@ -115,6 +119,22 @@ pub enum ConfigError {
     Serial(String),
 }
 
+impl ConfigError {
+    /// Adds to an error about an unknown key that `first`, which it is in, may be a name as a whole.
+    fn with_hint(self, first: &str) -> Self {
+        let shown = words::decode(first).printable().to_string();
+        let key = shown.split('=').next().unwrap_or_default();
+        match self {
+            Self::Keys { option, given, why } if why.contains(&format!("unknown field `{key}`")) => {
+                let name = shown.replace(',', ",,");
+                let why = format!("{why}; if '{name}' is a file's name, write path={name}");
+                Self::Keys { option, given, why }
+            }
+            other => other,
+        }
+    }
+}
+
 impl VmConfig {
     /// Gives the user's words a meaning.
     ///
@@ -192,12 +212,14 @@ fn memory(given: &str) -> Result<MemoryConfig, ConfigError> {
     }
 }
 
-fn serial(given: &str) -> Result<SerialConfig, ConfigError> {
-    match given.split_once('=') {
-        None if given == "stdio" => Ok(SerialConfig::Stdio),
-        None if given == "null" => Ok(SerialConfig::Null),
-        Some(("file", path)) if !path.is_empty() => Ok(SerialConfig::File(path.into())),
-        _ => Err(ConfigError::Serial(given.to_owned())),
+fn serial(given: &OsStr) -> Result<SerialConfig, ConfigError> {
+    match given.as_bytes() {
+        b"stdio" => Ok(SerialConfig::Stdio),
+        b"null" => Ok(SerialConfig::Null),
+        bytes => match bytes.strip_prefix(b"file=").filter(|path| !path.is_empty()) {
+            Some(path) => Ok(SerialConfig::File(OsStr::from_bytes(path).into())),
+            None => Err(ConfigError::Serial(given.printable().to_string())),
+        },
     }
 }
 
@@ -213,7 +235,11 @@ fn keys<'a, T: Deserialize<'a>>(option: &'static str, given: &str, text: &'a str
             Error::Trailing(rest) => format!("'{rest}' is left over"),
             other => other.to_string(),
         };
-        ConfigError::Keys { option, given: given.to_owned(), why }
+        ConfigError::Keys {
+            option,
+            given: given.to_owned(),
+            why: words::decode(&why).printable().to_string(),
+        }
     })
 }
 

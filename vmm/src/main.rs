@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use devices::printable::{PrintableLines, ToPrintable};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
     check,
@@ -36,11 +37,14 @@ fn main() -> ExitCode {
         Some(Command::Nest(args)) => nest::run(args),
         Some(Command::Cpu(args)) => cpu::run(args),
         Some(Command::Check(args)) => check::run(args),
-        Some(Command::Disk(args)) => disk::run(args),
+        Some(Command::Disk(args)) => {
+            raise_descriptor_limit();
+            disk::run(args)
+        }
         None => run(&cli.machine),
     };
     ExitCode::from(status.unwrap_or_else(|error| {
-        eprintln!("nvmm: {error:#}");
+        tell(&format!("{error:#}"));
         let usage =
             error.is::<ConfigError>() || error.is::<cpu::UsageError>() || error.is::<disk::UsageError>();
         if usage { USAGE } else { COULD_NOT }
@@ -56,7 +60,7 @@ fn log_to_stderr(verbose: u8) {
     };
     env_logger::Builder::new()
         .filter_level(level)
-        .format(|out, record| writeln!(out, "nvmm: {}", record.args()))
+        .format(|out, record| writeln!(out, "nvmm: {}", PrintableLines(&record.args().to_string())))
         .init();
 }
 
@@ -77,7 +81,8 @@ fn run(args: &MachineArgs) -> Result<u8> {
     }
     let mut told = false;
     let stats_file = args.stats.as_deref().map(create_stats).transpose()?;
-    let mut console = Console::new(&config.serial).with_context(|| format!("--serial {}", args.serial))?;
+    let mut console =
+        Console::new(&config.serial).with_context(|| format!("--serial {}", args.serial.printable()))?;
     loop {
         let machine = Machine::build(&host, &config, &payload, &disks, console.sink()?)?;
         if !std::mem::replace(&mut told, true) {
@@ -105,7 +110,7 @@ fn run(args: &MachineArgs) -> Result<u8> {
     }
 }
 
-/// The usual limit of 1024 is made for `select`. Vcpus and the queues of disks may need more.
+/// The usual limit of 1024 is made for `select`. vCPUs, the queues of disks, and images of many files may need more.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
@@ -154,12 +159,17 @@ fn status(exit: Exit) -> u8 {
         Exit::Debug(status) => status,
         Exit::Signal(signal) => u8::try_from(signal).map_or(COULD_NOT, |signal| 128 + signal),
         Exit::Crash(crash) => {
-            eprintln!("nvmm: {crash}");
+            tell(&crash.to_string());
             crash.reason.status()
         }
         Exit::Failed(error) => {
-            eprintln!("nvmm: {error:#}");
+            tell(&format!("{error:#}"));
             COULD_NOT
         }
     }
+}
+
+/// Says on stderr what went wrong. Parts of it may be a guest's or an image's.
+fn tell(what: &str) {
+    eprintln!("nvmm: {}", PrintableLines(what));
 }

@@ -29,6 +29,7 @@ mod run;
 pub mod show;
 mod watch;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ use std::{env, fs};
 
 use anyhow::Context;
 use arch::cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology};
+use devices::printable::ToPrintable;
 
 use crate::host::{self, Host};
 use facts::{Facts, Virt};
@@ -97,7 +99,7 @@ pub struct NestArgs {
 
     /// A further disk for level 1, as a machine's --disk has it; repeatable. It is not written to
     #[arg(long, value_name = "DISK", conflicts_with = "emulated")]
-    disk: Vec<String>,
+    disk: Vec<OsString>,
 
     /// Run all of it in an emulated machine with this kind of nesting: Bochs for vmx, QEMU TCG for svm
     #[arg(long, value_name = "vmx|svm")]
@@ -158,7 +160,8 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let mut say = |line: &Line| {
         let doing = run.take(line, start.elapsed());
         if let Some(doing) = doing {
-            progress.level(line.level, doing);
+            // A level says its facts itself.
+            progress.level(line.level, doing.printable().to_string());
         } else if let (true, Said::Text(text)) = (args.console, &line.said) {
             progress.text(format!("{} | {}", line.level, run::printable(text)));
         }

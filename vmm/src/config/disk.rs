@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::{OsStr, OsString},
     num::NonZeroU64,
     path::{Path, PathBuf},
 };
@@ -12,11 +13,12 @@ use devices::{
         qcow2::Overlay,
         raw::DiskOptions,
     },
+    printable::ToPrintable,
     virtio::block::{BlockOptions, CacheMode, Engine, Serial},
 };
 use serde::{Deserialize, Deserializer, de};
 
-use super::{ConfigError, keys};
+use super::{ConfigError, keys, words};
 use crate::size::Size;
 
 const OPTION: &str = "--disk";
@@ -26,7 +28,7 @@ const OPTION: &str = "--disk";
 #[serde(deny_unknown_fields)]
 pub struct DiskConfig {
     /// The image or block device.
-    #[serde(alias = "file")]
+    #[serde(alias = "file", deserialize_with = "path")]
     pub path: PathBuf,
     /// The image's format; without, it is looked at.
     #[serde(default)]
@@ -35,7 +37,7 @@ pub struct DiskConfig {
     #[serde(default, deserialize_with = "overlay")]
     pub overlay: Option<Overlay>,
     /// Where files that the image names may be, besides its own folder.
-    #[serde(default, rename = "backing-root")]
+    #[serde(default, rename = "backing-root", deserialize_with = "optional_path")]
     pub backing_root: Option<PathBuf>,
     /// Refuse the guest's writes.
     #[serde(default, alias = "read-only")]
@@ -68,7 +70,7 @@ pub struct DiskConfig {
     #[serde(default, deserialize_with = "serial_number")]
     pub serial: Serial,
     /// What nvmm's messages call the disk; without, its path.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id")]
     pub id: Option<String>,
 }
 
@@ -112,10 +114,14 @@ impl DiskConfig {
     /// # Errors
     ///
     /// A word that has none, or words that contradict each other.
-    pub(super) fn parse(given: &str) -> Result<Self, ConfigError> {
-        let bare = !given.split(',').next().unwrap_or_default().contains('=');
-        let config: Self =
-            if bare { keys(OPTION, given, &format!("path={given}"))? } else { keys(OPTION, given, given)? };
+    pub(super) fn parse(given: &OsStr) -> Result<Self, ConfigError> {
+        let text = words::encode(given);
+        let first = text.split(',').next().unwrap_or_default();
+        let shown = given.printable().to_string();
+        let config: Self = match first.contains('=') {
+            false => keys(OPTION, &shown, &format!("path={text}"))?,
+            true => keys(OPTION, &shown, &text).map_err(|error| error.with_hint(first))?,
+        };
         match config.contradiction() {
             Some(why) => Err(error(given, why)),
             None => Ok(config),
@@ -125,7 +131,7 @@ impl DiskConfig {
     /// What messages call it.
     #[must_use]
     pub fn name(&self) -> String {
-        self.id.clone().unwrap_or_else(|| self.path.display().to_string())
+        self.id.clone().unwrap_or_else(|| self.path.printable().to_string())
     }
 
     /// How its image is opened.
@@ -189,7 +195,7 @@ impl DiskConfig {
 }
 
 /// Refuses two disks of the same name.
-pub(super) fn check_ids(disks: &[DiskConfig], given: &[String]) -> Result<(), ConfigError> {
+pub(super) fn check_ids(disks: &[DiskConfig], given: &[OsString]) -> Result<(), ConfigError> {
     let mut seen = BTreeSet::new();
     for (disk, given) in disks.iter().zip(given) {
         if let Some(id) = &disk.id
@@ -236,15 +242,39 @@ fn default_queue_size() -> u16 {
 }
 
 fn serial_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Serial, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    text(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+/// A value that can be any bytes.
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OsString, D::Error> {
+    Ok(words::decode(&String::deserialize(deserializer)?))
+}
+
+/// A value that is text, with commas perhaps.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = bytes(deserializer)?.into_string();
+    text.map_err(|text| de::Error::custom(format!("{} is not UTF-8", text.printable())))
+}
+
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    bytes(deserializer).map(PathBuf::from)
+}
+
+fn optional_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    path(deserializer).map(Some)
+}
+
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    text(deserializer).map(Some)
 }
 
 /// A file that is really called `temp` is `./temp`.
 fn overlay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Overlay>, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
-        "" => Err(de::Error::custom("overlay= needs a file, or temp for one that is gone at the end")),
-        "temp" => Ok(Some(Overlay::Temp)),
-        path => Ok(Some(Overlay::File(path.into()))),
+    let given = path(deserializer)?;
+    match given.as_os_str().as_encoded_bytes() {
+        b"" => Err(de::Error::custom("overlay= needs a file, or temp for one that is gone at the end")),
+        b"temp" => Ok(Some(Overlay::Temp)),
+        _ => Ok(Some(Overlay::File(given))),
     }
 }
 
@@ -265,8 +295,8 @@ fn bandwidth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZer
     bytes.map(Some).ok_or_else(|| de::Error::custom("bw=0 lets nothing through; leave it out for no limit"))
 }
 
-fn error(given: &str, why: String) -> ConfigError {
-    ConfigError::Keys { option: OPTION, given: given.to_owned(), why }
+fn error(given: &OsStr, why: String) -> ConfigError {
+    ConfigError::Keys { option: OPTION, given: given.printable().to_string(), why }
 }
 
 #[cfg(test)]

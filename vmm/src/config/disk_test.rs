@@ -1,12 +1,14 @@
+use std::os::unix::ffi::OsStrExt;
+
 use super::*;
 
 fn parse(given: &str) -> DiskConfig {
-    DiskConfig::parse(given).unwrap()
+    DiskConfig::parse(given.as_ref()).unwrap()
 }
 
 #[track_caller]
 fn refused(given: &str) -> String {
-    DiskConfig::parse(given).unwrap_err().to_string()
+    DiskConfig::parse(given.as_ref()).unwrap_err().to_string()
 }
 
 #[test]
@@ -106,9 +108,41 @@ fn what_can_not_be_is_named_with_what_would_do() {
 
 #[test]
 fn two_disks_have_two_names() {
-    let given = ["a,id=x", "b", "a,id=y", "c,id=x"].map(str::to_owned);
-    let disks: Vec<_> = given.iter().map(|given| parse(given)).collect();
+    let given = ["a,id=x", "b", "a,id=y", "c,id=x"].map(OsString::from);
+    let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given).unwrap()).collect();
     check_ids(&disks[..3], &given).unwrap();
     let error = check_ids(&disks, &given).unwrap_err().to_string();
     assert_eq!(error, "--disk c,id=x: another disk has the id 'x'; give each its own");
+}
+
+/// As in QEMU's words, a comma is doubled. All else is the file's name as it is.
+#[test]
+fn names_of_files_can_be_anything() {
+    for (given, path) in [
+        (&b"a,,b.img,readonly=on"[..], &b"a,b.img"[..]),
+        (b"path=a=b.img,readonly=on", b"a=b.img"),
+        (b"path=,,a,,,,b,,,readonly=on", b",a,,b,"),
+        (b"b\xe4se.img,readonly=on", b"b\xe4se.img"),
+        (b"path=\x1b[2J\n,readonly=on", b"\x1b[2J\n"),
+    ] {
+        let disk = DiskConfig::parse(OsStr::from_bytes(given)).unwrap();
+        assert_eq!((disk.path.as_os_str().as_bytes(), disk.readonly), (path, true));
+        assert_eq!(disk.name(), path.printable().to_string());
+    }
+    let disk = parse("a,overlay=b,,c,backing-root=d,,e,id=f,,g,serial=h,,i");
+    assert_eq!((disk.overlay, disk.backing_root), (Some(Overlay::File("b,c".into())), Some("d,e".into())));
+    assert_eq!((disk.id.as_deref(), disk.serial), (Some("f,g"), "h,i".parse().unwrap()));
+    let error = DiskConfig::parse(OsStr::from_bytes(b"a,id=\xff")).unwrap_err().to_string();
+    assert_eq!(error, "--disk a,id=\\xff: \\xff is not UTF-8");
+}
+
+#[test]
+fn a_name_with_an_equals_sign_gets_a_hint() {
+    let error = refused("a=b.img");
+    assert!(error.ends_with("; if 'a=b.img' is a file's name, write path=a=b.img"), "{error}");
+    let error = refused("my,,disk=1.img,readonly=on");
+    assert!(error.ends_with("; if 'my,,disk=1.img' is a file's name, write path=my,,disk=1.img"), "{error}");
+    // It was a key, though a wrong value.
+    assert!(!refused("path=a,colour=red").contains("file's name"));
+    assert!(!refused("readonly=maybe").contains("file's name"));
 }

@@ -1,6 +1,6 @@
 //! The initramfs that every level boots: nvmm as /init, the kernel for the level above, and the modules.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsString};
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
@@ -58,7 +58,7 @@ pub struct First {
     /// `--memory`, if not what the levels above need.
     pub memory: Option<String>,
     /// `--disk`, after the one of the disk check.
-    pub disks: Vec<String>,
+    pub disks: Vec<OsString>,
 }
 
 /// How long a level may take, and how far the clock of the level that measures it can be trusted.

@@ -1,7 +1,7 @@
 //! Starting the next level under nvmm, the same on the host as inside a guest.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -82,7 +82,7 @@ impl Level<'_> {
         // The user's own disks come after.
         command.arg("--disk").arg(with_path(&disk));
         let first = first(self.number, self.manifest).map(|first| first.disks.as_slice());
-        command.args(first.unwrap_or_default().iter().flat_map(|disk| ["--disk", disk]));
+        command.args(first.unwrap_or_default().iter().flat_map(|disk| [OsStr::new("--disk"), disk]));
 
         say(&self.says(Said::Start));
         let mut child = Child::spawn(command).context("starting nvmm")?;
@@ -144,8 +144,8 @@ fn first(level: u32, manifest: &Manifest) -> Option<&First> {
 pub fn config(level: u32, manifest: &Manifest) -> anyhow::Result<VmConfig> {
     let words = ["nvmm", "--kernel", image::KERNEL].map(str::to_owned).into_iter();
     let disks = first(level, manifest).map(|first| first.disks.clone()).unwrap_or_default();
-    let disks = disks.into_iter().flat_map(|disk| ["--disk".to_owned(), disk]);
-    let words = words.chain(arguments(level, manifest)).chain(disks);
+    let disks = disks.into_iter().flat_map(|disk| ["--disk".into(), disk]);
+    let words = words.chain(arguments(level, manifest)).map(OsString::from).chain(disks);
     let cli = Cli::try_parse_from(words).with_context(|| format!("the options of level {level}"))?;
     Ok(VmConfig::new(&cli.machine)?)
 }

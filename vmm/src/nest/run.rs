@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::time::Duration;
 
+use devices::printable::is_plain;
+
 use super::disk::AREA;
 use super::facts::{self, Facts, KVM_SIGNATURE};
 use super::record::{DiskRecord, Kind, LevelRecord, Record, Status, Verdict};
@@ -199,7 +201,7 @@ fn status(level: &LevelRecord, verdict: &Verdict) -> Status {
 
 /// Without what could move a terminal's cursor or change its colours.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|&c| c == '\t' || !c.is_control()).collect()
+    text.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|&c| is_plain(c)).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod junit;
 mod table;
 mod timeline;
 
+use devices::printable::is_plain;
+
 use super::record::{DiskRecord, LevelRecord, Record, Status, Verdict};
 use crate::stats;
 
@@ -154,7 +156,7 @@ fn short_cpu(name: &str) -> String {
 
 /// At most [`LONGEST`] characters, and none that moves a terminal's cursor or ends a line.
 fn plain(text: &str) -> String {
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let printable = |c: char| if is_plain(c) { c } else { ' ' };
     shortened(&text.chars().map(printable).collect::<String>(), LONGEST)
 }
 
@@ -180,7 +182,7 @@ fn escape(text: &str) -> String {
             '\'' => escaped.push_str("&#39;"),
             '\n' | '\t' => escaped.push(c),
             '\u{fffe}' | '\u{ffff}' => escaped.push(char::REPLACEMENT_CHARACTER),
-            c if c.is_control() => escaped.push(char::REPLACEMENT_CHARACTER),
+            c if !is_plain(c) => escaped.push(char::REPLACEMENT_CHARACTER),
             c => escaped.push(c),
         }
     }

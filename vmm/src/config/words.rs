@@ -1,0 +1,51 @@
+//! Words of an option that can be any bytes, for a parser that takes text.
+//!
+//! A path need not be UTF-8, and can have commas in it, which QEMU's words double (`,,`). Such bytes are parsed as
+//! characters at the end of Unicode's private use, and become bytes again in the values that are names.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt, OsStringExt},
+};
+
+/// The character that stands for byte 0.
+const FIRST: u32 = 0x10_ff00;
+
+/// The text to parse for what was given.
+pub(super) fn encode(given: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in given.as_bytes().utf8_chunks() {
+        let mut chars = chunk.valid().chars().peekable();
+        while let Some(c) = chars.next() {
+            if c == ',' && chars.next_if_eq(&',').is_some() {
+                text.extend(stand_in(b','));
+            } else if u32::from(c) >= FIRST {
+                text.extend(c.encode_utf8(&mut [0; 4]).bytes().filter_map(stand_in));
+            } else {
+                text.push(c);
+            }
+        }
+        text.extend(chunk.invalid().iter().copied().filter_map(stand_in));
+    }
+    text
+}
+
+/// The bytes that text stands for, a part of what [`encode`] made.
+pub(super) fn decode(text: &str) -> OsString {
+    let mut bytes = Vec::new();
+    for c in text.chars() {
+        match u32::from(c).checked_sub(FIRST).and_then(|byte| u8::try_from(byte).ok()) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend(c.encode_utf8(&mut [0; 4]).bytes()),
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+fn stand_in(byte: u8) -> Option<char> {
+    char::from_u32(FIRST + u32::from(byte))
+}
+
+#[cfg(test)]
+#[path = "words_test.rs"]
+mod tests;

@@ -1,0 +1,28 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn commas_and_other_bytes() {
+    let separators = |given: &[u8]| encode(OsStr::from_bytes(given)).matches(',').count();
+    assert_eq!(separators(b"a,b"), 1);
+    assert_eq!(separators(b"a,,b"), 0);
+    assert_eq!(separators(b"a,,,b"), 1);
+    assert_eq!(separators(b"b\xe4se,\xff"), 1);
+    assert_eq!(decode(&encode(OsStr::from_bytes(b"a,,b\xe4"))), OsStr::from_bytes(b"a,b\xe4"));
+    // What stands for bytes can be in a name, too.
+    for c in ['\u{10ff00}', '\u{10ff2c}', '\u{10ffff}', '\u{10feff}'] {
+        assert_eq!(decode(&encode(OsStr::new(&c.to_string()))), OsStr::new(&c.to_string()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn names_come_back(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        let given: Vec<u8> = bytes.iter().flat_map(|&byte| vec![byte; if byte == b',' { 2 } else { 1 }]).collect();
+        let text = encode(OsStr::from_bytes(&given));
+        prop_assert!(!text.contains(','));
+        let decoded = decode(&text);
+        prop_assert_eq!(decoded.as_bytes(), &bytes[..]);
+    }
+}
