@@ -13,8 +13,12 @@ pub mod named;
 pub mod probe;
 pub mod qcow2;
 pub mod raw;
+mod unnamed;
 pub(crate) mod vectored;
 pub mod vmdk;
+
+pub use lock::user;
+pub use unnamed::unnamed_file;
 
 use std::{fmt::Debug, fs::File, io, ops::Range};
 

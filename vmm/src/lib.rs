@@ -23,6 +23,7 @@ mod lossy;
 pub mod machine;
 pub mod memory;
 pub mod nest;
+pub mod output;
 mod signals;
 pub mod size;
 pub mod smp;

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
@@ -23,7 +22,7 @@ use vmm::{
     host::{self, Host},
     kernel::Payload,
     machine::{Machine, OpenDisk},
-    nest,
+    nest, output,
     stats::Stats,
 };
 
@@ -80,7 +79,8 @@ fn run(args: &MachineArgs) -> Result<u8> {
         return Ok(0);
     }
     let mut told = false;
-    let stats_file = args.stats.as_deref().map(create_stats).transpose()?;
+    // Before the guest runs, and not when all is over.
+    let stats_file = output::open(&config, args.stats.as_deref())?;
     let mut console =
         Console::new(&config.serial).with_context(|| format!("--serial {}", args.serial.printable()))?;
     loop {
@@ -129,11 +129,6 @@ fn tell_unmet(config: &VmConfig, machine: &Machine) {
             "--smp: Linux finds threads and dies of AMD's CPUs by topoext alone; add +topoext to --cpu"
         );
     }
-}
-
-/// Makes the file before the guest runs, and not when all is over.
-fn create_stats(path: &Path) -> Result<File> {
-    File::create(path).with_context(|| format!("--stats {}", path.display()))
 }
 
 fn write_stats(mut file: &File, stats: Option<Stats>) -> io::Result<()> {

@@ -40,7 +40,9 @@ use anyhow::Context;
 use arch::cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology};
 use devices::printable::ToPrintable;
 
+use crate::config::VmConfig;
 use crate::host::{self, Host};
+use crate::output::Taken;
 use facts::{Facts, Virt};
 use image::{First, Manifest, Memfd, Pace};
 use kernel::Kernel;
@@ -140,7 +142,7 @@ pub struct NestArgs {
 pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let mut manifest = args.manifest();
-    level::config(1, &manifest)?;
+    args.check_outputs(level::config(1, &manifest)?)?;
     let mut run = Run::new(args.levels, args.emulated.map(emulator::name));
     let host = match args.emulated {
         Some(_) => None,
@@ -232,6 +234,22 @@ impl NestArgs {
             pace,
             ..Manifest::default()
         }
+    }
+
+    /// Refuses reports that would be written over what the levels are made of, or over each other.
+    fn check_outputs(&self, first: VmConfig) -> anyhow::Result<()> {
+        let mut taken = Taken::by_disks(first.disks);
+        if let Some(kernel) = &self.kernel {
+            taken.add("--kernel", kernel);
+        }
+        let reports = [("--json", &self.json), ("--junit", &self.junit), ("--html", &self.html)];
+        for (option, path) in reports {
+            if let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) {
+                taken.check(option, path)?;
+                taken.add(option, path);
+            }
+        }
+        Ok(())
     }
 
     /// Tells how it went, wherever it is to be told; the value is nvmm's exit status.

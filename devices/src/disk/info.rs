@@ -41,6 +41,8 @@ pub struct LinkInfo {
     pub len: u64,
     /// The space that they take, in bytes; a device has no such number.
     pub allocated: Option<u64>,
+    /// What tells each of its files from all others: device and inode.
+    pub files: Vec<(u64, u64)>,
     /// Who writes to it, or may at any time: `NAME (pid N)`.
     pub writer: Option<String>,
     /// What its format adds.
@@ -74,7 +76,8 @@ impl LinkInfo {
 
     /// A link without files.
     pub(super) fn new(path: &Path, details: Details) -> Self {
-        Self { path: path.to_path_buf(), size: None, len: 0, allocated: Some(0), writer: None, details }
+        let path = path.to_path_buf();
+        Self { path, size: None, len: 0, allocated: Some(0), files: Vec::new(), writer: None, details }
     }
 
     /// A link that is one raw file.
@@ -91,6 +94,7 @@ impl LinkInfo {
         let space = space.and_then(|it| it.blocks().checked_mul(BLOCK));
         self.len = self.len.saturating_add(len);
         self.allocated = self.allocated.zip(space).map(|(all, space)| all.saturating_add(space));
+        self.files.extend(file.metadata().ok().map(|it| (it.dev(), it.ino())));
         self.writer = self.writer.take().or_else(|| lock::writer(file));
     }
 }
@@ -102,6 +106,22 @@ impl LinkInfo {
 ///
 /// There is no such file, or it can't be read.
 pub fn look(path: &Path, options: &OpenOptions) -> Result<Info, OpenError> {
+    let Info { links, wrong } = follow(path, options)?;
+    let is_written = links.iter().any(|link| link.writer.is_some());
+    if is_written {
+        return Ok(Info { links, wrong });
+    }
+    let disk = DiskOptions { read_only: true, direct: false };
+    let opened = format::open(path, &OpenOptions { disk, ..options.clone() });
+    Ok(Info { links, wrong: opened.err() })
+}
+
+/// Looks at the image at `path` and what it names, without locking anything.
+///
+/// # Errors
+///
+/// There is no such file, or it can't be read.
+pub fn follow(path: &Path, options: &OpenOptions) -> Result<Info, OpenError> {
     let opened = Opened::look(path)?;
     let format = match options.format {
         None => format::looks(&opened, path)?,
@@ -119,13 +139,7 @@ pub fn look(path: &Path, options: &OpenOptions) -> Result<Info, OpenError> {
         }
         None | Some(Format::Raw) => (vec![LinkInfo::raw(path, &opened, format.is_none())], None),
     };
-    let is_written = links.iter().any(|link| link.writer.is_some());
-    if is_written {
-        return Ok(Info { links, wrong });
-    }
-    let disk = DiskOptions { read_only: true, direct: false };
-    let opened = format::open(path, &OpenOptions { disk, ..options.clone() });
-    Ok(Info { links, wrong: opened.err() })
+    Ok(Info { links, wrong })
 }
 
 #[cfg(test)]

@@ -77,6 +77,17 @@ pub(super) fn writer(file: &File) -> Option<String> {
     (!is_unlocked).then(|| holder(file).unwrap_or_else(|| "another program".into()))
 }
 
+/// Who uses `file` as an image, this process included: reads it, writes to it, or keeps others from that.
+///
+/// # Errors
+///
+/// Its file system has no locks.
+pub fn user(file: &File) -> io::Result<Option<String>> {
+    // All permissions, in use and denied.
+    let is_unlocked = fcntl_range(file, F_OFD_GETLK, F_WRLCK, USED, 2 * (DENIED - USED))? == F_UNLCK;
+    Ok((!is_unlocked).then(|| holder(file).unwrap_or_else(|| "another program".into())))
+}
+
 /// Who else has locks on `file`, as `NAME (pid N)`, as far as /proc tells.
 pub(super) fn holder(file: &File) -> Option<String> {
     let wanted = file.metadata().ok()?;
@@ -101,9 +112,14 @@ fn numbers<T: FromStr>(dir: &Path) -> impl Iterator<Item = T> {
 
 /// One lock operation on one byte. Returns the lock type that the kernel left.
 fn fcntl(file: &File, command: c_int, kind: c_int, byte: off_t) -> io::Result<c_int> {
+    fcntl_range(file, command, kind, byte, 1)
+}
+
+/// One lock operation on `len` bytes from `byte` on.
+fn fcntl_range(file: &File, command: c_int, kind: c_int, byte: off_t, len: off_t) -> io::Result<c_int> {
     let short = |value: c_int| c_short::try_from(value).map_err(io::Error::other);
     let mut lock =
-        flock { l_type: short(kind)?, l_whence: short(libc::SEEK_SET)?, l_start: byte, l_len: 1, l_pid: 0 };
+        flock { l_type: short(kind)?, l_whence: short(libc::SEEK_SET)?, l_start: byte, l_len: len, l_pid: 0 };
     // SAFETY: `lock` is what these commands take, and lives across the call.
     let status = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) };
     if status < 0 { Err(io::Error::last_os_error()) } else { Ok(lock.l_type.into()) }

@@ -8,7 +8,7 @@ use std::{
 
 use devices::disk::{
     format::{self, Format, OpenError, OpenOptions},
-    qcow2::create::{CreateError, CreateOptions, create},
+    qcow2::create::{CreateError, CreateOptions, fill},
 };
 use devices::printable::ToPrintable;
 
@@ -112,14 +112,13 @@ impl Conversion<'_> {
                 Format::Raw
             }
             Made::Qcow2 => {
-                // The file is there, and empty.
-                let options = CreateOptions { overwrite: true, ..CreateOptions::default() };
-                create(target.path(), size, &options).map_err(ConvertError::Qcow2)?;
+                let filled = fill(target.file(), self.to, size, &CreateOptions::default());
+                filled.map_err(ConvertError::Qcow2)?;
                 Format::Qcow2
             }
         };
         let options = OpenOptions { format: Some(format), ..OpenOptions::default() };
-        let to = format::open(target.path(), &options).map_err(ConvertError::To)?;
+        let to = format::open(&target.path(), &options).map_err(ConvertError::To)?;
 
         let mut bar = Bar::new(self.shown, size, Instant::now());
         let copied = copy(&*from, &*to, |done, copied| {

@@ -9,6 +9,7 @@ fn link(path: &str, size: u64, details: Details) -> LinkInfo {
         len: 196_616,
         allocated: Some(200_704),
         writer: None,
+        files: vec![],
         details,
     }
 }

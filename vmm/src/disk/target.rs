@@ -3,21 +3,32 @@
 use std::{
     fs::{self, File, Permissions},
     io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     process,
 };
 
-use devices::disk::raw::{DiskError, DiskOptions, Problem, RawDisk};
+use devices::disk::{unnamed_file, user};
 use devices::printable::ToPrintable;
+use rustix::fs::{AtFlags, CWD, linkat};
 use tempfile::{Builder, NamedTempFile};
 
-/// A file under another name in the same folder, removed again unless it is kept.
+/// A file without a name, or where the file system has no such files, under another name in the same folder. It is gone
+/// again unless it is kept.
 #[derive(Debug)]
 pub(super) struct Target {
-    file: NamedTempFile,
+    file: Made,
     path: PathBuf,
     replaces: bool,
+}
+
+#[derive(Debug)]
+enum Made {
+    Unnamed(File),
+    Named(NamedTempFile),
 }
 
 /// Why a file can't be made.
@@ -73,48 +84,96 @@ impl Target {
         if mode.is_some() {
             check_unused(&path)?;
         }
-        let folder = folder(&path);
-        let mut prefix = path.file_name().unwrap_or_default().to_owned();
-        prefix.push(".");
-        let made = Builder::new()
-            .prefix(&prefix)
-            .suffix(".partial")
-            // Less what the umask takes, as of any file.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .and_then(|file| match mode {
-                Some(mode) => file.as_file().set_permissions(Permissions::from_mode(mode)).map(|()| file),
-                None => Ok(file),
-            });
+        let made = Made::new(&path).and_then(|made| match mode {
+            Some(mode) => made.file().set_permissions(Permissions::from_mode(mode)).map(|()| made),
+            None => Ok(made),
+        });
         match made {
             Ok(file) => Ok(Self { file, path, replaces }),
-            Err(source) => Err(TargetError::Folder { folder: folder.to_owned(), source }),
+            Err(source) => Err(TargetError::Folder { folder: folder(&path).to_owned(), source }),
         }
     }
 
-    /// Where it is until it is kept.
-    pub(super) fn path(&self) -> &Path {
-        self.file.path()
+    /// By which it can be opened until it is kept.
+    pub(super) fn path(&self) -> PathBuf {
+        match &self.file {
+            Made::Unnamed(file) => by_descriptor(file),
+            Made::Named(file) => file.path().to_owned(),
+        }
     }
 
     /// The file.
     pub(super) fn file(&self) -> &File {
-        self.file.as_file()
+        self.file.file()
     }
 
     /// Gives it its name, once all of it is on stable storage.
     pub(super) fn keep(self) -> Result<(), TargetError> {
         let Self { file, path, replaces } = self;
         let finish = |source| TargetError::Finish { path: path.clone(), source };
-        file.as_file().sync_all().map_err(finish)?;
-        let kept = if replaces { file.persist(&path) } else { file.persist_noclobber(&path) };
-        kept.map_err(|error| match error.error.kind() {
+        file.file().sync_all().map_err(finish)?;
+        file.keep(&path, replaces).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => TargetError::Exists(path.clone()),
-            _ => finish(error.error),
+            _ => finish(error),
         })?;
         // Its name too.
         File::open(folder(&path)).and_then(|folder| folder.sync_all()).map_err(finish)
     }
+}
+
+impl Made {
+    /// A file for `path`, with all permissions that the umask leaves.
+    fn new(path: &Path) -> io::Result<Self> {
+        const MODE: u32 = 0o666;
+        // It gets its name by way of /proc.
+        match unnamed_file(folder(path), MODE)?.filter(|file| by_descriptor(file).exists()) {
+            Some(file) => Ok(Self::Unnamed(file)),
+            None => {
+                let permissions = Permissions::from_mode(MODE);
+                in_the_meantime(path, |names| names.permissions(permissions).tempfile_in(folder(path)))
+                    .map(Self::Named)
+            }
+        }
+    }
+
+    fn file(&self) -> &File {
+        match self {
+            Self::Unnamed(file) => file,
+            Self::Named(file) => file.as_file(),
+        }
+    }
+
+    /// Names it `path`, in the place of what is there only if it `replaces` that.
+    fn keep(self, path: &Path, replaces: bool) -> io::Result<()> {
+        match self {
+            Self::Named(file) if replaces => file.persist(path).map(drop).map_err(|error| error.error),
+            Self::Named(file) => file.persist_noclobber(path).map(drop).map_err(|error| error.error),
+            Self::Unnamed(file) if replaces => {
+                // To replace is to rename, and what is renamed has a name.
+                let name = in_the_meantime(path, |names| {
+                    names.make_in(folder(path), |name| link(&file, name)).map(NamedTempFile::into_temp_path)
+                })?;
+                name.persist(path).map_err(|error| error.error)
+            }
+            Self::Unnamed(file) => link(&file, path),
+        }
+    }
+}
+
+/// Names a file that has no name.
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    Ok(linkat(CWD, by_descriptor(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+fn by_descriptor(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
+/// Does `make` with the names that a file for `path` has before it has its own.
+fn in_the_meantime<T>(path: &Path, make: impl FnOnce(&mut Builder<'_, '_>) -> T) -> T {
+    let mut prefix = path.file_name().unwrap_or_default().to_owned();
+    prefix.push(".");
+    make(Builder::new().prefix(&prefix).suffix(".partial"))
 }
 
 /// The folder that a file is in.
@@ -122,16 +181,12 @@ pub(super) fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Refuses a file that somebody uses, be it this process.
+/// Refuses a file that somebody uses, be it this process. That it can't be looked at is no obstacle: it is not written to.
 fn check_unused(path: &Path) -> Result<(), TargetError> {
-    match RawDisk::open(path, &DiskOptions::default()) {
-        Err(DiskError { problem: Problem::InUse(holder), .. }) => {
-            let path = path.to_owned();
-            let is_own = holder.ends_with(&format!("(pid {})", process::id()));
-            Err(if is_own { TargetError::Needed(path) } else { TargetError::InUse { path, holder } })
-        }
-        _ => Ok(()),
-    }
+    let Some(holder) = File::open(path).and_then(|file| user(&file)).ok().flatten() else { return Ok(()) };
+    let path = path.to_owned();
+    let is_own = holder.ends_with(&format!("(pid {})", process::id()));
+    Err(if is_own { TargetError::Needed(path) } else { TargetError::InUse { path, holder } })
 }
 
 #[cfg(test)]

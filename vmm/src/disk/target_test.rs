@@ -2,6 +2,8 @@ use std::{io::Write, os::unix::fs::symlink};
 
 use tempfile::TempDir;
 
+use devices::disk::raw::{DiskOptions, RawDisk};
+
 use super::*;
 
 /// The names in a folder.
@@ -20,9 +22,14 @@ fn it_has_its_name_once_it_is_whole() {
     let path = folder.path().join("disk");
     let target = Target::new(&path, false).unwrap();
     (&mut target.file()).write_all(b"whole").unwrap();
-    assert_eq!(target.path().parent(), Some(folder.path()));
-    let [name] = &names(&folder)[..] else { panic!("{:?}", names(&folder)) };
-    assert!(name.starts_with("disk.") && name.ends_with(".partial"), "{name}");
+    assert_eq!(fs::read(target.path()).unwrap(), b"whole");
+    match (&target.file, &names(&folder)[..]) {
+        (Made::Unnamed(_), []) => {}
+        (Made::Named(_), [name]) => {
+            assert!(name.starts_with("disk.") && name.ends_with(".partial"), "{name}");
+        }
+        other => panic!("{other:?}"),
+    }
     target.keep().unwrap();
     assert_eq!(names(&folder), ["disk"]);
     assert_eq!(fs::read(&path).unwrap(), b"whole");
@@ -57,6 +64,24 @@ fn what_is_there_stays_unless_it_is_to_be_replaced() {
     fs::write(&late, "theirs").unwrap();
     assert!(matches!(target.keep(), Err(TargetError::Exists(_))));
     assert_eq!((fs::read(&late).unwrap(), names(&folder).len()), (b"theirs".to_vec(), 3));
+}
+
+/// File systems that have no files without a name.
+#[test]
+fn a_file_under_another_name_is_kept_as_well() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("disk");
+    for (replaces, contents) in [(false, "first"), (true, "second")] {
+        let mut file = in_the_meantime(&path, |names| names.tempfile_in(&folder)).unwrap();
+        file.write_all(contents.as_bytes()).unwrap();
+        let target = Target { file: Made::Named(file), path: path.clone(), replaces };
+        assert!(target.path().extension().is_some_and(|it| it == "partial"));
+        target.keep().unwrap();
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap().as_str(), &names(&folder)[..]),
+            (contents, &["disk".to_owned()][..])
+        );
+    }
 }
 
 #[test]

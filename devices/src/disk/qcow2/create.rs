@@ -118,6 +118,16 @@ pub fn create(path: &Path, size: u64, options: &CreateOptions) -> Result<(), Cre
     made.map_err(write)
 }
 
+/// Makes an image in `file`, which is empty and will be at `path`, for a disk of `size` bytes that has not been written to.
+///
+/// # Errors
+///
+/// An option or the size is impossible; the host failed.
+pub fn fill(file: &File, path: &Path, size: u64, options: &CreateOptions) -> Result<(), CreateError> {
+    options.check(size)?;
+    format(file, size, options).map_err(|source| CreateError::Write { path: path.to_owned(), source })
+}
+
 /// Makes an image in `file`, which is empty.
 pub(super) fn format(file: &File, size: u64, options: &CreateOptions) -> io::Result<()> {
     let cluster_size = usize::try_from(options.cluster_size).map_err(io::Error::other)?;

@@ -156,13 +156,11 @@ fn name_from(overlay: &Path, base: &Path) -> Result<Untrusted, Qcow2Error> {
 /// A file in `folder` that has no name there.
 fn unnamed_file(folder: &Path) -> io::Result<File> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
+    if let Some(file) = super::super::unnamed_file(folder, 0o600)? {
+        return Ok(file);
+    }
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
-    match options.clone().custom_flags(libc::O_TMPFILE).open(folder) {
-        Err(error)
-            if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {}
-        opened => return opened,
-    }
     // Not all file systems can do that.
     loop {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);

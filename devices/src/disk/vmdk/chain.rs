@@ -27,6 +27,8 @@ pub(super) const MAX_LINKS: usize = 64;
 pub(super) struct Link {
     /// Their ends in bytes, and they, in order.
     extents: Vec<(u64, Extent)>,
+    /// The file with the descriptor, if that is one by itself. It stays locked as long as it is used.
+    _descriptor: Option<Image>,
 }
 
 /// Opens the link at `path` and all of its ancestors, the child first. Their files may be in the folder of `path`, in
@@ -57,7 +59,7 @@ pub(super) fn open(path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, VmdkErro
 impl Link {
     /// A link that is one extent.
     pub(super) fn of(sectors: u64, extent: Extent) -> Result<Self, Failure> {
-        let mut link = Self { extents: Vec::new() };
+        let mut link = Self { extents: Vec::new(), _descriptor: None };
         link.push(sectors, extent)?;
         Ok(link)
     }
@@ -154,7 +156,8 @@ impl Opener {
         } else {
             let descriptor = text(&image, &start).and_then(|text| Descriptor::parse(&text));
             let descriptor = descriptor.map_err(|failure| failure.of(path))?;
-            Ok((self.described(path, &descriptor)?, descriptor))
+            let link = Link { _descriptor: Some(image), ..self.described(path, &descriptor)? };
+            Ok((link, descriptor))
         }
     }
 
@@ -179,7 +182,7 @@ impl Opener {
 
     /// A link whose descriptor is the file at `path`.
     fn described(&mut self, path: &Path, descriptor: &Descriptor) -> Result<Link, VmdkError> {
-        let mut link = Link { extents: Vec::new() };
+        let mut link = Link { extents: Vec::new(), _descriptor: None };
         for line in &descriptor.extents {
             let extent = self.extent(path, line).map_err(|error| named_by(error, path))?;
             link.push(line.sectors, extent).map_err(|failure| failure.of(path))?;

@@ -1,0 +1,215 @@
+//! Files that nvmm writes for the user besides disks: statistics, the console, reports. One that is something else already,
+//! a disk above all, would be lost, and is refused before anything is written to it.
+
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::fs::{FileTypeExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use devices::{
+    disk::{
+        format::{Format, OpenOptions},
+        info,
+        qcow2::Overlay,
+        user,
+    },
+    printable::ToPrintable,
+};
+use thiserror::Error;
+
+use crate::config::{DiskConfig, SerialConfig, VmConfig};
+
+/// Why a file is not written to.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// Another option names it.
+    #[error("{option} {}: that is a file of {other} too, which would be overwritten; give another", path.printable())]
+    Taken {
+        /// The option.
+        option: &'static str,
+        /// What it names.
+        path: PathBuf,
+        /// The other option, and what it names.
+        other: String,
+    },
+    /// Somebody else's disk.
+    #[error("{option} {}: that is a disk image in use by {holder}, which would be overwritten; give another file", path.printable())]
+    InUse {
+        /// The option.
+        option: &'static str,
+        /// What it names.
+        path: PathBuf,
+        /// Who uses it.
+        holder: String,
+    },
+    /// A block device.
+    #[error("{option} {}: that is a block device, which would be overwritten; give a file", path.printable())]
+    Device {
+        /// The option.
+        option: &'static str,
+        /// What it names.
+        path: PathBuf,
+    },
+    /// It can't be made.
+    #[error("{option} {}", path.printable())]
+    Open {
+        /// The option.
+        option: &'static str,
+        /// What it names.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+}
+
+/// What options of a machine name, which is not to be written over.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// Each with its option.
+    files: Vec<(String, PathBuf)>,
+    disks: Vec<DiskConfig>,
+    /// The disks are not open yet, so that no lock tells which files are theirs.
+    before_disks: bool,
+}
+
+impl Taken {
+    /// The files of a machine whose disks are open: kernel, initramfs, and the disks with all files that these name.
+    #[must_use]
+    pub fn by(config: &VmConfig) -> Self {
+        let mut taken = Self { disks: config.disks.clone(), ..Self::default() };
+        taken.add("--kernel", &config.kernel);
+        if let Some(path) = &config.initramfs {
+            taken.add("--initramfs", path);
+        }
+        taken
+    }
+
+    /// The files of disks that are not open yet.
+    #[must_use]
+    pub fn by_disks(disks: Vec<DiskConfig>) -> Self {
+        Self { disks, before_disks: true, ..Self::default() }
+    }
+
+    /// Adds the file that an option names.
+    pub fn add(&mut self, option: &str, path: &Path) {
+        self.files.push((option_of(option, path), path.to_owned()));
+    }
+
+    /// Checks that `option` may write over what is at `path`, if anything is: no file that is taken, no disk image that
+    /// anybody uses, no block device.
+    ///
+    /// # Errors
+    ///
+    /// It may not.
+    pub fn check(&self, option: &'static str, path: &Path) -> Result<(), OutputError> {
+        // What is not there is made; other errors come when it is opened.
+        let Ok(found) = fs::metadata(path) else { return Ok(()) };
+        let path = || path.to_owned();
+        if found.file_type().is_block_device() {
+            return Err(OutputError::Device { option, path: path() });
+        }
+        // A terminal or a pipe can be many things at once, and opening a pipe waits.
+        if !found.is_file() {
+            return Ok(());
+        }
+        let file = File::open(path()).or_else(|_| File::options().append(true).open(path()));
+        self.check_file(option, &path(), &found, file.ok())
+    }
+
+    /// Checks the standard outputs, which a shell may have connected to anything.
+    ///
+    /// # Errors
+    ///
+    /// One of them goes into a file of the machine, or a disk image.
+    pub fn check_standard(&self) -> Result<(), OutputError> {
+        self.check_open("standard output,", io::stdout().as_fd())?;
+        self.check_open("standard error,", io::stderr().as_fd())
+    }
+
+    fn check_open(&self, option: &'static str, output: BorrowedFd<'_>) -> Result<(), OutputError> {
+        let Ok(file) = output.try_clone_to_owned().map(File::from) else { return Ok(()) };
+        let found = file.metadata().ok().filter(Metadata::is_file);
+        let Some(found) = found else { return Ok(()) };
+        let name = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        self.check_file(option, &name.unwrap_or_else(|_| "a file".into()), &found, Some(file))
+    }
+
+    fn check_file(
+        &self,
+        option: &'static str,
+        path: &Path,
+        found: &Metadata,
+        file: Option<File>,
+    ) -> Result<(), OutputError> {
+        let identity = (found.dev(), found.ino());
+        let path = path.to_owned();
+        let is_same = |taken: &Path| fs::metadata(taken).is_ok_and(|it| (it.dev(), it.ino()) == identity);
+        if let Some((other, _)) = self.files.iter().find(|(_, taken)| is_same(taken)) {
+            return Err(OutputError::Taken { option, path, other: other.clone() });
+        }
+        let holder = file.and_then(|file| user(&file).ok()).flatten();
+        if holder.is_some() || self.before_disks {
+            let disk = self.disks.iter().find(|disk| is_of(disk, identity));
+            if let Some(disk) = disk {
+                return Err(OutputError::Taken { option, path, other: option_of("--disk", &disk.path) });
+            }
+        }
+        match holder {
+            Some(holder) => Err(OutputError::InUse { option, path, holder }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes or empties the file at `path` for `option`, unless it is one that is taken.
+    ///
+    /// # Errors
+    ///
+    /// It is, or it can't be made.
+    pub fn create(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
+        self.check(option, path)?;
+        File::create(path).map_err(|source| OutputError::Open { option, path: path.to_owned(), source })
+    }
+}
+
+fn option_of(option: &str, path: &Path) -> String {
+    format!("{option} {}", path.printable())
+}
+
+/// Whether a disk has this file, at whatever depth.
+fn is_of(disk: &DiskConfig, identity: (u64, u64)) -> bool {
+    let overlay = match &disk.overlay {
+        Some(Overlay::File(path)) => Some((path, Some(Format::Qcow2))),
+        _ => None,
+    };
+    [Some((&disk.path, disk.format.map(Format::from))), overlay].into_iter().flatten().any(
+        |(path, format)| {
+            let options = OpenOptions { format, ..disk.open_options() };
+            let links = info::follow(path, &options).map(|info| info.links).unwrap_or_default();
+            links.iter().any(|link| link.files.contains(&identity))
+        },
+    )
+}
+
+/// Checks what a machine writes besides its disks, and makes the file of `--stats`, if there is one.
+///
+/// # Errors
+///
+/// One of the files is something else already, or can't be made.
+pub fn open(config: &VmConfig, stats: Option<&Path>) -> Result<Option<File>, OutputError> {
+    let mut taken = Taken::by(config);
+    taken.check_standard()?;
+    if let SerialConfig::File(path) = &config.serial {
+        taken.check("--serial file", path)?;
+        taken.add("--serial", path);
+    }
+    stats.map(|path| taken.create("--stats", path)).transpose()
+}
+
+#[cfg(test)]
+#[path = "output_test.rs"]
+mod tests;

@@ -1,0 +1,132 @@
+use std::os::unix::fs::symlink;
+
+use clap::Parser;
+use devices::disk::{
+    qcow2::create::{CreateOptions, create},
+    raw::{DiskOptions, RawDisk},
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{cli::Cli, machine::OpenDisk};
+
+/// A folder with a kernel, an initramfs, and disks: raw, a qcow2 image over another, one under an overlay, and a vmdk.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(TempDir::new().unwrap());
+        for name in ["kernel", "initrd", "raw", "base", "low", "disk-flat.vmdk", "free"] {
+            fs::write(folder.at(name), [7; 4096]).unwrap();
+        }
+        for (image, base) in [("top", "base"), ("over", "low")] {
+            let backing = Some((base.into(), Format::Raw));
+            create(&folder.at(image), 4096, &CreateOptions { backing, ..CreateOptions::default() }).unwrap();
+        }
+        let text = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n\
+                    RW 8 FLAT \"disk-flat.vmdk\" 0\n";
+        fs::write(folder.at("disk.vmdk"), text).unwrap();
+        folder
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn config(&self) -> VmConfig {
+        let path = |name: &str| self.at(name).to_str().unwrap().to_owned();
+        let over = format!("path={},overlay={}", path("low"), path("over"));
+        let words = [
+            ["--kernel", &path("kernel")],
+            ["--initramfs", &path("initrd")],
+            ["--disk", &path("raw")],
+            ["--disk", &path("top")],
+            ["--disk", &over],
+            ["--disk", &path("disk.vmdk")],
+        ];
+        let words = ["nvmm"].into_iter().chain(words.iter().flatten().copied());
+        VmConfig::new(&Cli::parse_from(words).machine).unwrap()
+    }
+
+    fn refused(&self, taken: &Taken, name: &str) -> String {
+        let before = fs::read(self.at(name)).unwrap();
+        let error = taken.create("--stats", &self.at(name)).unwrap_err().to_string();
+        assert!(fs::read(self.at(name)).unwrap() == before, "{name}");
+        error.replace(&format!("{}/", self.0.path().display()), "")
+    }
+}
+
+/// Every file of a machine, by whatever name, before its disks are open and while they are.
+#[test]
+fn a_file_of_the_machine_is_not_written_over() {
+    let folder = Folder::new();
+    let config = folder.config();
+    symlink("base", folder.at("link")).unwrap();
+    fs::hard_link(folder.at("disk-flat.vmdk"), folder.at("hard link")).unwrap();
+    let files = [
+        ("raw", "raw"),
+        ("top", "top"),
+        ("base", "top"),
+        ("link", "top"),
+        ("low", "low"),
+        ("over", "low"),
+        ("disk.vmdk", "disk.vmdk"),
+        ("disk-flat.vmdk", "disk.vmdk"),
+        ("hard link", "disk.vmdk"),
+    ];
+    let check = |taken: &Taken| {
+        for (file, disk) in files {
+            let expected = format!(
+                "--stats {file}: that is a file of --disk {disk} too, which would be overwritten; give another"
+            );
+            assert_eq!(folder.refused(taken, file), expected);
+        }
+    };
+    check(&Taken::by_disks(config.disks.clone()));
+    let open: Vec<_> = config.disks.iter().map(|disk| OpenDisk::open(disk, 1).unwrap()).collect();
+    let taken = Taken::by(&config);
+    check(&taken);
+    for (file, option) in [("kernel", "--kernel kernel"), ("initrd", "--initramfs initrd")] {
+        assert!(folder.refused(&taken, file).contains(&format!("a file of {option} too")), "{file}");
+    }
+    drop(open);
+}
+
+#[test]
+fn what_is_nobodys_is_written_over() {
+    let folder = Folder::new();
+    let taken = Taken::by(&folder.config());
+    for name in ["free", "new"] {
+        taken.create("--stats", &folder.at(name)).unwrap();
+        assert_eq!(fs::read(folder.at(name)).unwrap(), b"");
+    }
+    taken.check("--serial file", Path::new("/dev/null")).unwrap();
+    taken.check_standard().unwrap();
+    let none = taken.create("--stats", &folder.at("none/x")).unwrap_err();
+    assert!(matches!(none, OutputError::Open { .. }));
+}
+
+/// Whoever uses it, be it only to read.
+#[test]
+fn a_disk_of_somebody_else_is_not_written_over() {
+    let folder = Folder::new();
+    for read_only in [false, true] {
+        let user = RawDisk::open(&folder.at("free"), &DiskOptions { read_only, direct: false }).unwrap();
+        let error = folder.refused(&Taken::by(&folder.config()), "free");
+        assert!(error.starts_with("--stats free: that is a disk image in use by "), "{error}");
+        drop(user);
+    }
+}
+
+#[test]
+fn two_outputs_are_two_files() {
+    let folder = Folder::new();
+    let mut config = folder.config();
+    config.serial = SerialConfig::File(folder.at("free"));
+    let error = open(&config, Some(&folder.at("free"))).unwrap_err().to_string();
+    assert!(error.contains("that is a file of --serial "), "{error}");
+    assert_eq!(fs::read(folder.at("free")).unwrap(), [7; 4096]);
+    open(&config, Some(&folder.at("other"))).unwrap();
+    config.serial = SerialConfig::File(folder.at("kernel"));
+    assert!(matches!(open(&config, None), Err(OutputError::Taken { option: "--serial file", .. })));
+}
