@@ -183,3 +183,23 @@ fn disks() {
     drop(first);
     refused(&with_kernel(&kernel, &["--disk", good, "--disk", good]), COULD_NOT, &[good, "in use"]);
 }
+
+/// Reports of `nest` go over nothing that its levels are made of.
+#[test]
+fn reports_over_other_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["disk", "base", "kernel"] {
+        fs::write(at(name), [0; 4096]).unwrap();
+    }
+    let over = format!("path={},overlay={}", at("base"), at("top"));
+    let nest = ["nest", "--disk", &at("disk"), "--disk", &over, "--kernel", &at("kernel")];
+    for option in ["--json", "--junit", "--html"] {
+        for (file, other) in [("disk", "--disk"), ("base", "--disk"), ("kernel", "--kernel")] {
+            let path = at(file);
+            let taken = format!("{option} {path}: that is a file of {other} {path} too");
+            refused(&[&nest[..], &[option, &path]].concat(), COULD_NOT, &[&taken]);
+            assert_eq!(fs::read(&path).unwrap(), [0; 4096]);
+        }
+    }
+}

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use devices::printable::is_plain;
 use rustix::process::{Pid, Signal, kill_process};
 use support::{Running, nvmm};
 use tempfile::TempDir;
@@ -412,6 +413,94 @@ fn endless(images: &Images) {
         line.repeat(512)
     );
     fs::write(images.path("endless.vmdk"), text).unwrap();
+}
+
+/// Whatever an image says of itself, a terminal just shows it.
+#[test]
+fn what_an_image_says_is_printed_safely() {
+    let Some(images) = Images::new() else { return };
+    const EVIL: &str = "\x1b]0;x\x07\x1b[2J\r\u{9b}31m\u{202e}\tfdmv";
+    let descriptor = |lines: &str| format!("# Disk DescriptorFile\nversion=1\nCID=1\n{lines}\n");
+    for (name, text) in [
+        ("type", descriptor(&format!("createType=\"{EVIL}\""))),
+        ("cid", descriptor(&format!("CID={EVIL}\ncreateType=\"custom\"\nRW 1 ZERO"))),
+        (
+            "parent",
+            descriptor(&format!(
+                "parentCID=2\nparentFileNameHint=\"{EVIL}\"\ncreateType=\"custom\"\nRW 1 ZERO"
+            )),
+        ),
+        ("orphan", descriptor(&format!("parentFileNameHint=\"{EVIL}\"\ncreateType=\"custom\"\nRW 1 ZERO"))),
+        (
+            "extent",
+            descriptor(&format!("createType=\"custom\"\nRW 1 {}x \"a\"", EVIL.replace(['\r', '\t'], ""))),
+        ),
+        ("name", descriptor(&format!("createType=\"custom\"\nRW 1 FLAT \"{EVIL}\" 0"))),
+        ("size", descriptor(&format!("createType=\"custom\"\nRW {EVIL} FLAT \"a\" 0"))),
+    ] {
+        fs::write(images.path(name), text).unwrap();
+    }
+    // A name, and a format, and both with a line of nvmm's in it.
+    let long = "x".repeat(EVIL.len());
+    for (name, evil) in [("backing", EVIL.to_owned()), ("forged", EVIL.replace("\t", "\n"))] {
+        images.qemu_img(&format!("create -q -u -f qcow2 -F raw -b {long} {name} 1M"));
+        let image = fs::read(images.path(name)).unwrap();
+        let at = image.windows(long.len()).position(|it| it == long.as_bytes()).unwrap();
+        let file = File::options().write(true).open(images.path(name)).unwrap();
+        file.write_all_at(evil.as_bytes(), at as u64).unwrap();
+    }
+    fs::copy(images.path("backing"), images.path("format")).unwrap();
+    let image = fs::read(images.path("format")).unwrap();
+    let at = image.windows(4).position(|it| it == [0xe2, 0x79, 0x2a, 0xca]).unwrap() as u64;
+    let format = File::options().write(true).open(images.path("format")).unwrap();
+    format.write_all_at(b"\x1b[A", at + 8).unwrap();
+    // A file of such a name.
+    fs::write(images.path(EVIL), [0; 4096]).unwrap();
+    fs::write(images.path("there"), descriptor(&format!("createType=\"custom\"\nRW 8 FLAT \"{EVIL}\" 0")))
+        .unwrap();
+
+    let names = images.names();
+    let mut said = 0;
+    for name in names.iter().map(String::as_str) {
+        for words in [&["info"][..], &["info", "--json"], &["convert", "--force"], &["resize"]] {
+            let mut command = images.command("");
+            command.args(words).arg(name);
+            match words[0] {
+                "convert" => command.arg("copy"),
+                "resize" => command.arg("16M"),
+                _ => &mut command,
+            };
+            let output = command.output().unwrap();
+            for text in [output.stdout, output.stderr] {
+                let text = String::from_utf8(text).unwrap();
+                let is_json = words.len() > 1 && words[1] == "--json";
+                let plain = |c: char| c == '\n' || if is_json { !c.is_ascii_control() } else { is_plain(c) };
+                assert!(text.chars().all(plain), "{words:?} {name}: {text:?}");
+                said += usize::from(text.contains("\\x1b[") || text.contains("\\u001b["));
+                // Each message is one line, but that of what is said to be written and not.
+                assert!(words[0] == "info" || text.lines().count() <= 1, "{words:?} {name}: {text:?}");
+            }
+        }
+    }
+    assert!(said >= 2 * names.len(), "{said} of {} say what is in the image", names.len());
+}
+
+/// As many files as an image has, whatever the soft limit is.
+#[test]
+fn an_image_of_many_files() {
+    let images = Images(TempDir::new().unwrap());
+    let mut text = "# Disk DescriptorFile\nversion=1\nCID=1\ncreateType=\"custom\"\n".to_owned();
+    for number in 0..100 {
+        fs::write(images.path(&format!("part{number}")), [7; 512]).unwrap();
+        text += &format!("RW 1 FLAT \"part{number}\" 0\n");
+    }
+    fs::write(images.path("many.vmdk"), text).unwrap();
+    let convert = images.command("convert many.vmdk copy");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -Sn 64; exec \"$@\"", "sh"]).arg(convert.get_program());
+    let output = limited.args(convert.get_args()).current_dir(&images.0).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read(images.path("copy")).unwrap(), [7; 51200]);
 }
 
 /// Not even SIGKILL leaves anything, where the file system has files without a name.

@@ -5,11 +5,14 @@
 mod support;
 
 use std::{
+    ffi::OsStr,
     fs::File,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::{ChildStderr, ChildStdout, Command, Stdio},
 };
 
+use devices::disk::raw::{DiskOptions, RawDisk};
 use rustix::process::{Pid, Signal, kill_process};
 use support::{Running, expect, guest, no_kvm, nvmm, run};
 
@@ -229,4 +232,79 @@ fn what_can_only_be_known_of_an_open_disk() {
         stderr.ends_with("a raw image names no other files; backing-root means nothing to it\n"),
         "{stderr}"
     );
+}
+
+/// Its own disk, its disk's base, its kernel: what a machine reads is not what it writes its statistics to.
+#[test]
+fn an_output_is_written_over_no_disk() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (raw, base, free) =
+        (disk(folder.path(), "raw"), disk(folder.path(), "base"), disk(folder.path(), "free"));
+    let over = format!("path={},overlay={}", path(&base), path(&folder.path().join("top")));
+    for output in [&raw, &base, &folder.path().join("top")] {
+        let serial = format!("file={}", path(output));
+        for option in [["--stats", path(output)], ["--serial", &serial]] {
+            let disks = ["--disk", path(&raw), "--disk", &over];
+            let said = run("power_off", &[&disks[..], &option[..]].concat());
+            let stderr = String::from_utf8(said.stderr).unwrap();
+            assert_eq!(said.status.code(), Some(1), "{stderr}");
+            let named = format!("{}: that is a file of --disk {}", path(output), path(folder.path()));
+            assert!(
+                stderr.contains(&named) && stderr.starts_with(&format!("nvmm: {}", option[0])),
+                "{stderr}"
+            );
+            assert!(output.metadata().unwrap().len() > 0);
+        }
+    }
+    // Another program's, and a log that a shell appends to a disk.
+    let user = RawDisk::open(&free, &DiskOptions { read_only: true, direct: false }).unwrap();
+    let said = run("power_off", &["--stats", path(&free)]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("is a disk image in use by "));
+    assert_eq!((said.status.code(), free.metadata().unwrap().len()), (Some(1), 1 << 20));
+    drop(user);
+    let log = File::options().append(true).open(&raw).unwrap();
+    let mut command = nvmm();
+    command
+        .arg("--kernel")
+        .arg(guest("power_off"))
+        .args(["--memory", "16M", "--disk", path(&raw)])
+        .stdout(log);
+    let said = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    assert!(stderr.starts_with("nvmm: standard output, ") && stderr.contains("a file of --disk"), "{stderr}");
+    assert_eq!((said.status.code(), raw.metadata().unwrap().len()), (Some(1), 1 << 20));
+    // What is nobody's.
+    let said = run("power_off", &["--disk", path(&raw), "--stats", path(&free), "--serial", "null"]);
+    assert_eq!(said.status.code(), Some(0), "{}", String::from_utf8_lossy(&said.stderr));
+    assert!(std::fs::read_to_string(&free).unwrap().contains("exits"));
+}
+
+/// Not UTF-8, with a comma and what a terminal would act on.
+#[test]
+fn a_path_is_any_bytes() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let name = OsStr::from_bytes(b"b\xe4se,\x1b[31m.img");
+    File::create(folder.path().join(name)).unwrap().set_len(1 << 20).unwrap();
+    for (json, part) in [(false, "b\\xe4se,\\x1b[31m.img"), (true, "b\u{fffd}se,\\u001b[31m.img")] {
+        let mut command = nvmm();
+        command.current_dir(&folder).arg("--kernel").arg(guest("power_off")).args([
+            "--memory",
+            "16M",
+            "--dry-run",
+        ]);
+        command
+            .args(json.then_some("--json"))
+            .arg("--disk")
+            .arg(OsStr::from_bytes(b"b\xe4se,,\x1b[31m.img,readonly=on"));
+        let said = command.output().unwrap();
+        let stdout = String::from_utf8(said.stdout).unwrap();
+        assert!(stdout.contains(part), "{stdout}{}", String::from_utf8_lossy(&said.stderr));
+        assert!(stdout.bytes().all(|byte| byte == b'\n' || byte >= b' '), "{stdout:?}");
+    }
 }

@@ -9,6 +9,7 @@ use arch::{
     cpu::{patch::Decision, topology::Topology},
     layout,
 };
+use devices::printable::ToPrintable;
 use serde::Serialize;
 
 use self::disk::Disk;
@@ -73,7 +74,7 @@ impl Description {
         let entry = &machine.kernel.entry;
         Self {
             kernel: Kernel {
-                path: config.kernel.display().to_string(),
+                path: config.kernel.to_string_lossy().into_owned(),
                 protocol: match entry.protocol {
                     Protocol::Linux64 => "Linux 64-bit",
                     Protocol::Pvh => "PVH",
@@ -137,7 +138,7 @@ fn devices(config: &VmConfig, machine: &Machine) -> Vec<Device> {
     let serial = match &config.serial {
         SerialConfig::Stdio => "stdio".to_owned(),
         SerialConfig::Null => "null".to_owned(),
-        SerialConfig::File(path) => path.display().to_string(),
+        SerialConfig::File(path) => path.to_string_lossy().into_owned(),
     };
     let mut devices = vec![
         port("COM1", layout::COM1, Some(layout::COM1_GSI), Some(serial)),
@@ -158,7 +159,7 @@ fn devices(config: &VmConfig, machine: &Machine) -> Vec<Device> {
                 kind: "BAR",
             }),
             gsi: function.bar.map(|_| layout::pci_intx_gsi(function.slot)),
-            backend: disk.map(|disk| disk.path.display().to_string()),
+            backend: disk.map(|disk| disk.path.to_string_lossy().into_owned()),
         }
     }));
     devices
@@ -174,6 +175,7 @@ impl fmt::Display for Range {
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Kernel { path, protocol, entry, initramfs, cmdline } = &self.kernel;
+        let (path, cmdline) = (path.printable(), cmdline.printable());
         writeln!(f, "Kernel\n  {path}\n  {protocol} protocol, entry at {entry:#x}")?;
         if let Some(initramfs) = initramfs {
             writeln!(f, "  {initramfs}")?;
@@ -188,8 +190,10 @@ impl fmt::Display for Description {
             let bar = bar
                 .as_ref()
                 .map_or(String::new(), |bar| format!("BAR {:#x} ({})", bar.start, Size(bar.size)));
-            let line =
-                format!("  {at:<12} {name:<24} {gsi:<7} {bar} {}", backend.as_deref().unwrap_or_default());
+            let line = format!(
+                "  {at:<12} {name:<24} {gsi:<7} {bar} {}",
+                backend.as_deref().unwrap_or_default().printable()
+            );
             writeln!(f, "{}", line.trim_end())?;
         }
         if !self.disks.is_empty() {
@@ -197,6 +201,7 @@ impl fmt::Display for Description {
             self.disks.iter().try_for_each(|disk| write!(f, "{disk}"))?;
         }
         let Cpu { spec, brand, vcpus, topology, nesting, decisions, .. } = &self.cpu;
+        let brand = brand.printable();
         writeln!(f, "\nCPU\n  {vcpus} x {spec}: {brand}\n  {topology}\n  nesting: {nesting}")?;
         decisions.iter().try_for_each(|decision| writeln!(f, "  {decision}"))
     }

@@ -316,8 +316,8 @@ fn open_images(
             }
             Link::Vmdk(path, vmdk) => (path, no_panic(|| raw(vmdk.into()))),
         };
-        let image = image.unwrap_or_else(|| Err(contradiction()));
-        image.map(Some).map_err(|source| Qcow2Error::Tables { path, source })
+        let image = image.unwrap_or_else(|| Err(contradiction())).map(Some);
+        image.map_err(|source| Qcow2Error::Tables { path, source })
     })
 }
 
@@ -339,12 +339,11 @@ fn open_image(
             Some(Arc::new(order.map_err(failed)?))
         }
     };
-    let data_file = copy(data.as_ref().or(Some(&opened))).map_err(failed)?;
     let top = Top {
         layout: header.layout,
         can_zero: header.can_zero,
         has_backing: below.is_some(),
-        data: data_file,
+        data: copy(data.as_ref().or(Some(&opened))).map_err(failed)?,
         order: order.clone(),
     };
     let mut imago_file = |opened: Opened| {
@@ -373,7 +372,7 @@ fn open_image(
     Ok((image, top))
 }
 
-/// A file for imago to use.
+/// A file for imago.
 fn imago_file(opened: &Opened, path: &Path, options: &DiskOptions) -> Result<imago::file::File, Qcow2Error> {
     let file = match options.direct {
         true => Ok(opened.reopen_direct(path, options)?),

@@ -1,27 +1,24 @@
 //! Raw images: files and block devices whose bytes are the disk's.
 
+mod direct;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Seek, SeekFrom},
     iter,
     ops::Range,
-    os::{
-        fd::AsRawFd,
-        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
-    },
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use rustix::{
-    fs::{
-        AtFlags, FallocateFlags, SeekFrom as SeekTo, StatxFlags, fallocate, ioctl_blkpbszget,
-        ioctl_blksszget, seek, statx,
-    },
+    fs::{FallocateFlags, SeekFrom as SeekTo, fallocate, ioctl_blkpbszget, ioctl_blksszget, seek},
     io::Errno,
 };
 use vm_memory::VolatileSlice;
 
+use self::direct::Direct;
 use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE, lock, vectored};
 use crate::printable::ToPrintable;
 
@@ -31,9 +28,6 @@ pub(super) const FILE_BLOCK_SIZE: BlockSize =
 
 /// Zeros that are written where the file can't make them, a part at a time.
 pub(super) const ZEROES: usize = 256 << 10;
-
-/// Alignment for direct I/O where the kernel doesn't tell (before Linux 6.1): a page suits everything.
-const PAGE: u32 = 4096;
 
 /// How to open a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +74,9 @@ pub enum Problem {
     /// Its file system has no direct I/O.
     #[error("can't be used past the page cache; use direct=off")]
     NoDirect,
+    /// What direct I/O is had by is missing.
+    #[error("can't be used past the page cache without /proc; mount it, or use direct=off")]
+    NoProc,
     /// It can't be opened.
     #[error("can't be opened")]
     Open,
@@ -110,14 +107,6 @@ pub(super) struct Opened {
     /// Its length in bytes.
     pub(super) len: u64,
     is_device: bool,
-}
-
-/// The same file past the page cache, and what its I/O has to be multiples of.
-#[derive(Debug)]
-struct Direct {
-    file: File,
-    memory_align: u64,
-    offset_align: u64,
 }
 
 impl Opened {
@@ -180,7 +169,7 @@ impl Opened {
 
     /// The same file past the page cache.
     pub(super) fn reopen_direct(&self, path: &Path, options: &DiskOptions) -> Result<File, DiskError> {
-        reopen_direct(&self.file, options).map_err(Failure::of(path))
+        direct::reopen(&self.file, options).map_err(Failure::of(path))
     }
 }
 
@@ -329,33 +318,8 @@ impl Disk for RawDisk {
     }
 }
 
-impl Direct {
-    /// Opens `file` once more with `O_DIRECT`.
-    fn open(file: &File, options: &DiskOptions) -> Result<Self, Failure> {
-        let file = reopen_direct(file, options)?;
-        let statx = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)
-            .map_err(Problem::Measure.because())?;
-        let known = statx.stx_mask & StatxFlags::DIOALIGN.bits() != 0;
-        let (memory, offset) = match known {
-            true => (statx.stx_dio_mem_align, statx.stx_dio_offset_align),
-            false => (PAGE, PAGE),
-        };
-        if memory == 0 || offset == 0 {
-            return Err(Problem::NoDirect.into());
-        }
-        Ok(Self { file, memory_align: memory.into(), offset_align: offset.into() })
-    }
-
-    fn can(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> bool {
-        offset.is_multiple_of(self.offset_align)
-            && buffers.iter().all(|buffer| {
-                (buffer.ptr_guard().as_ptr().addr() as u64).is_multiple_of(self.memory_align)
-                    && (buffer.len() as u64).is_multiple_of(self.offset_align)
-            })
-    }
-}
-
 /// A problem, and the host's word on it.
+#[derive(Debug)]
 struct Failure(Problem, Option<io::Error>);
 
 impl From<Problem> for Failure {
@@ -386,17 +350,6 @@ fn open_file(path: &Path, options: &DiskOptions) -> Result<File, Failure> {
         let readable = !options.read_only && open(false).is_ok();
         let problem = if readable { Problem::ReadOnly } else { Problem::Open };
         problem.because()(error)
-    })
-}
-
-/// Opens `file` once more with `O_DIRECT`. By descriptor, so that it is the same file even if its path was given to another.
-fn reopen_direct(file: &File, options: &DiskOptions) -> Result<File, Failure> {
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let mut open = OpenOptions::new();
-    let open = open.read(true).write(!options.read_only).custom_flags(libc::O_DIRECT).open(path);
-    open.map_err(|error| match error.kind() {
-        ErrorKind::InvalidInput => Problem::NoDirect.into(),
-        _ => Problem::Open.because()(error),
     })
 }
 
