@@ -6,9 +6,13 @@
 mod support;
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::Read,
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, MetadataExt},
+    },
     path::PathBuf,
     process::{Command, Output, Stdio},
     thread,
@@ -483,6 +487,56 @@ fn what_an_image_says_is_printed_safely() {
         }
     }
     assert!(said >= 2 * names.len(), "{said} of {} say what is in the image", names.len());
+}
+
+/// An extent that is raw looks like a disk, and is a piece of one.
+#[test]
+fn a_piece_of_a_disk_is_told_whose_it_is() {
+    let Some(images) = Images::new() else { return };
+    images.qemu_img("create -q -f vmdk -o subformat=monolithicFlat flat.vmdk 1M");
+    images.qemu_img("create -q -f vmdk -o subformat=twoGbMaxExtentSparse split.vmdk 1M");
+    let output = images.disk("info flat-flat.vmdk");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("flat-flat.vmdk is a piece of flat.vmdk, by its name"), "{stderr}");
+    let output = images.disk("info split-s001.vmdk");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    let told = "a piece of a disk; give the file that names it, ";
+    assert!(stdout.contains(told) && stdout.ends_with("/split.vmdk\n"), "{stdout}");
+}
+
+/// What is only read can be converted, with a warning, to what qemu-img makes of it.
+#[test]
+fn a_dirty_image_is_converted() {
+    let Some(images) = Images::new() else { return };
+    images.raw("in", MIB);
+    images.qemu_img("convert -f raw -O qcow2 in dirty.qcow2");
+    File::options().write(true).open(images.path("dirty.qcow2")).unwrap().write_all_at(&[3], 79).unwrap();
+    let output = images.disk("convert dirty.qcow2 out");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    for mark in ["dirty.qcow2: it is marked as dirty", "dirty.qcow2: it is marked as corrupt"] {
+        assert!(stderr.contains(mark), "{stderr}");
+    }
+    assert!(fs::read(images.path("out")).unwrap() == fs::read(images.path("in")).unwrap());
+    images.refused("resize dirty.qcow2 1G", 1, &["is marked as dirty; repair it"]);
+}
+
+/// Names on the command line and in the image are bytes.
+#[test]
+fn a_base_whose_name_is_not_utf8() {
+    let Some(images) = Images::new() else { return };
+    let name = OsStr::from_bytes(b"b\xe4se.img");
+    fs::write(images.0.path().join(name), [7; 512]).unwrap();
+    let output = images.command("create -f qcow2 top -F raw -b").arg(name).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = images.prints("info top");
+    assert!(said.contains("base          b\\xe4se.img, raw\n"), "{said}");
+    images.qemu_img("convert -f qcow2 -O raw top out");
+    assert_eq!(fs::read(images.path("out")).unwrap(), [7; 512]);
+    let json: serde_json::Value = serde_json::from_str(&images.prints("info --json top")).unwrap();
+    assert_eq!(json["chain"][0]["qcow2"]["backing_file"], "b\u{fffd}se.img");
 }
 
 /// As many files as an image has, whatever the soft limit is.

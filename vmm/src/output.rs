@@ -117,8 +117,10 @@ impl Taken {
         if !found.is_file() {
             return Ok(());
         }
-        let file = File::open(path()).or_else(|_| File::options().append(true).open(path()));
-        self.check_file(option, &path(), &found, file.ok())
+        match File::open(path()).or_else(|_| File::options().append(true).open(path())) {
+            Ok(file) => self.check_file(option, &path(), &found, &file),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Checks the standard outputs, which a shell may have connected to anything.
@@ -136,7 +138,7 @@ impl Taken {
         let found = file.metadata().ok().filter(Metadata::is_file);
         let Some(found) = found else { return Ok(()) };
         let name = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        self.check_file(option, &name.unwrap_or_else(|_| "a file".into()), &found, Some(file))
+        self.check_file(option, &name.unwrap_or_else(|_| "a file".into()), &found, &file)
     }
 
     fn check_file(
@@ -144,7 +146,7 @@ impl Taken {
         option: &'static str,
         path: &Path,
         found: &Metadata,
-        file: Option<File>,
+        file: &File,
     ) -> Result<(), OutputError> {
         let identity = (found.dev(), found.ino());
         let path = path.to_owned();
@@ -152,7 +154,7 @@ impl Taken {
         if let Some((other, _)) = self.files.iter().find(|(_, taken)| is_same(taken)) {
             return Err(OutputError::Taken { option, path, other: other.clone() });
         }
-        let holder = file.and_then(|file| user(&file).ok()).flatten();
+        let holder = user(file).ok().flatten();
         if holder.is_some() || self.before_disks {
             let disk = self.disks.iter().find(|disk| is_of(disk, identity));
             if let Some(disk) = disk {
@@ -171,8 +173,18 @@ impl Taken {
     ///
     /// It is, or it can't be made.
     pub fn create(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
-        self.check(option, path)?;
-        File::create(path).map_err(|source| OutputError::Open { option, path: path.to_owned(), source })
+        let failed = |source| OutputError::Open { option, path: path.to_owned(), source };
+        if fs::metadata(path).is_ok_and(|it| it.file_type().is_block_device()) {
+            return Err(OutputError::Device { option, path: path.to_owned() });
+        }
+        // What was looked at is what is emptied, whatever happens to its name.
+        let file = File::options().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        let found = file.metadata().map_err(failed)?;
+        if found.is_file() {
+            self.check_file(option, path, &found, &file)?;
+            file.set_len(0).map_err(failed)?;
+        }
+        Ok(file)
     }
 }
 

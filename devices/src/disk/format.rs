@@ -94,12 +94,7 @@ pub enum OpenError {
     #[error(transparent)]
     Vmdk(#[from] VmdkError),
     /// qemu-img would take it for a format that nvmm doesn't read.
-    #[error(
-        "disk {path} {} {name} image, which nvmm doesn't read; qemu-img convert -f {name} -O qcow2 {path} NEW makes one \
-         that it does, and format=raw gives the guest the file's bytes as they are",
-        if *looks == Looks::Dmg { "has the name of a" } else { "begins as a" },
-        path = path.printable(), name = looks.name()
-    )]
+    #[error("disk {} {}", path.printable(), looks.way_out(path))]
     Foreign {
         /// The image.
         path: PathBuf,

@@ -103,8 +103,8 @@ fn a_foreign_image_is_not_taken_for_raw() {
         let path = folder.path().join(name);
         fs::write(&path, sector(start).repeat(8)).unwrap();
         let error = open_as(&path, None).unwrap_err().to_string();
-        assert!(error.contains(looks) && error.contains("qemu-img convert -f "), "{error}");
-        assert!(error.contains("format=raw"), "{error}");
+        assert!(error.contains(looks) && error.contains("format=raw"), "{error}");
+        assert!(error.contains("qemu-img convert -f ") || looks.contains("luks"), "{error}");
         assert!(matches!(of(&path), Err(OpenError::Foreign { .. })));
         assert!(info::look(&path, &OpenOptions::default()).is_err());
 

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use super::{format::Format, guard, vmdk::Vmdk};
+use crate::printable::ToPrintable;
 
 /// A format that is known by its first sector, or by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,21 @@ impl Looks {
             Self::Qcow => Some(Format::Qcow2),
             Self::Vmdk => Some(Format::Vmdk),
             _ => None,
+        }
+    }
+
+    /// Why an image at `path` that looks so can't be used, and what to do.
+    pub(super) fn way_out(self, path: &Path) -> String {
+        let (name, path) = (self.name(), path.printable());
+        let looks = if self == Self::Dmg { "has the name of a" } else { "begins as a" };
+        match self {
+            Self::Luks => format!(
+                "{looks} luks image, which nvmm doesn't open; with format=raw the guest can, by its own means"
+            ),
+            _ => format!(
+                "{looks} {name} image, which nvmm doesn't read; qemu-img convert -f {name} -O qcow2 {path} NEW makes \
+                 one that it does, and format=raw gives the guest the file's bytes as they are"
+            ),
         }
     }
 

@@ -10,9 +10,8 @@ use std::{
 use devices::disk::{
     SECTOR_SIZE,
     format::{self, Format, OpenError, OpenOptions},
-    info::{LinkInfo, look},
+    info::follow,
     qcow2::grow::{GrowError, grow},
-    raw::DiskOptions,
 };
 use devices::printable::ToPrintable;
 
@@ -102,7 +101,7 @@ pub(super) fn resize(
 ) -> Result<(), ResizeError> {
     let format = match format {
         Some(format) => format,
-        None => look(path, &OpenOptions::default())?.links.first().map_or(Format::Raw, LinkInfo::format),
+        None => format::of(path)?,
     };
     match format {
         Format::Raw => resize_raw(path, growth),
@@ -126,15 +125,9 @@ fn resize_raw(path: &Path, growth: Growth) -> Result<(), ResizeError> {
 }
 
 fn resize_qcow2(path: &Path, root: Option<&Path>, growth: Growth) -> Result<(), ResizeError> {
-    let from = {
-        let options = OpenOptions {
-            disk: DiskOptions { read_only: true, direct: false },
-            format: Some(Format::Qcow2),
-            backing_root: root.map(Path::to_path_buf),
-            overlay: None,
-        };
-        format::open(path, &options)?.size()
-    };
+    let options = OpenOptions { format: Some(Format::Qcow2), ..OpenOptions::default() };
+    // What is wrong with it is said when it is opened to be written to.
+    let from = follow(path, &options)?.links.first().and_then(|image| image.size).unwrap_or(0);
     let to = growth.from(from)?;
     check(path, from, to)?;
     Ok(grow(path, to, root)?)

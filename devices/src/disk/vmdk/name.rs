@@ -57,3 +57,7 @@ impl From<&str> for Name {
 pub(super) fn encoding(name: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(name)
 }
+
+#[cfg(test)]
+#[path = "name_test.rs"]
+mod tests;
