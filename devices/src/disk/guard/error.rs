@@ -74,7 +74,7 @@ pub enum HeaderError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in super::super) enum Flaw {
     /// Incompatible feature 0.
-    #[error("it is marked as dirty: who wrote to it did not come to an end; it is only read")]
+    #[error("it is marked as dirty, as it was not closed after it was last written to; it is only read")]
     Dirty,
     /// Incompatible feature 1.
     #[error("it is marked as corrupt, so what is read may be wrong; it is only read")]
