@@ -14,6 +14,7 @@ pub mod choice;
 pub mod cpuid;
 pub mod feature;
 pub mod host;
+pub mod identity;
 pub mod model;
 pub mod msr;
 pub mod nesting;
@@ -25,11 +26,14 @@ pub mod topology;
 pub mod verify;
 pub mod vmx;
 
+mod clock;
 mod field;
 mod hex;
 mod hypervisor;
+mod l3;
 mod leaves;
 mod offer;
+mod pmu;
 mod suggest;
 mod xsave;
 
@@ -66,6 +70,21 @@ pub enum CpuError {
         /// What the host has.
         host: u32,
     },
+    /// `guest-phys-bits`.
+    #[error(
+        "guest-phys-bits={given}: the guest's physical addresses have {width} bits, so give at most that"
+    )]
+    GuestPhysicalBits {
+        /// What was given.
+        given: u32,
+        /// What the guest has.
+        width: u32,
+    },
+    /// `kvm=off` with APIC ids that a guest reaches only by a feature of KVM's.
+    #[error(
+        "kvm=off: without KVM's leaf Linux starts no CPU whose APIC id is above 254; give fewer vCPUs, or kvm=on"
+    )]
+    HiddenKvm,
     /// `--nested on`.
     #[error(
         "KVM offers guests neither CPUID.01H:ECX[5] (vmx) with its MSRs nor CPUID.80000001H:ECX[2] (svm) with its leaf"

@@ -8,10 +8,12 @@ use super::{
     CpuError,
     feature::{FeatureId, FeatureSet, Place},
     host::Vendor,
+    hypervisor, leaves,
     model::{self, NamedModel, Signature},
     msr,
     offer::Offer,
     patch::Why,
+    pmu,
     spec::{CpuSpec, Match, Model, Nested, Policy, Setting, Want},
     svm,
 };
@@ -36,6 +38,8 @@ const NOT_FOR_HOST_MODEL: [&str; 4] = [
     "Icelake-Server-noTSX",
 ];
 static TSX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("hle rtm"));
+/// The function that a guest with `topoext` reads.
+const TOPOLOGY_EXTENSIONS: u32 = 0x8000_001e;
 static VMX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("vmx"));
 static SVM: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("svm"));
 /// All of VMX that its capability MSRs tell.
@@ -62,6 +66,8 @@ pub(super) struct Choice {
     pub(super) granted: FeatureSet,
     /// What the guest should have got.
     pub(super) unmet: Vec<Unmet>,
+    /// What words hide, whatever else asks for it.
+    hidden: Vec<(&'static str, FeatureSet)>,
     whys: BTreeMap<FeatureId, Why>,
 }
 
@@ -81,6 +87,8 @@ pub enum Reason {
     Host,
     /// It makes no sense without another, which is missing.
     Needs(FeatureId),
+    /// Another word of `--cpu` hides it.
+    Hidden(&'static str),
 }
 
 impl Choice {
@@ -95,26 +103,26 @@ impl Choice {
         let model = match spec.model {
             Model::HostPassthrough => None,
             Model::HostModel => Some(nearest(offer)?),
+            Model::Named(_) if spec.matching == Match::Minimum => Some(nearest(offer)?),
             Model::Named(model) => Some(model),
         };
-        let mut choice =
-            Self { model, granted: FeatureSet::default(), unmet: Vec::new(), whys: BTreeMap::new() };
-        let host = |choice: &mut Self| choice.want(offer.features - choice.granted, Why::Host);
+        let mut choice = Self {
+            model,
+            granted: FeatureSet::default(),
+            unmet: Vec::new(),
+            hidden: hidden(spec, model.is_some()),
+            whys: BTreeMap::new(),
+        };
+        let minimum = spec.matching == Match::Minimum;
         match (spec.model, model) {
-            (Model::Named(_), Some(model)) => {
+            (Model::Named(_), Some(model)) if !minimum => {
                 choice.want_model(model, base(offer, Some(model), last(&settings)));
-                if spec.matching == Match::Minimum {
-                    host(&mut choice);
-                }
             }
-            (_, Some(model)) => {
-                choice.want_model(model, base(offer, Some(model), offer.features) & offer.features);
-                host(&mut choice);
-                for (features, reason) in left_out(offer) {
-                    (features & choice.granted).iter().for_each(|id| choice.drop(id, Why::Restrict(reason)));
-                }
-            }
-            (_, None) => host(&mut choice),
+            (_, model) => choice.want_host(offer, model, spec.migratable),
+        }
+        if let (Model::Named(least), true) = (spec.model, minimum) {
+            let lacking = base(offer, Some(least), last(&settings)) - offer.features - offer.emulated;
+            choice.want(lacking, Why::Model(&least.name));
         }
         choice.apply(offer, &settings)?;
         choice.judge(offer, spec, &settings)?;
@@ -131,7 +139,7 @@ impl Choice {
     pub(super) fn settings(&self, offer: &Offer) -> Vec<Setting> {
         let nested =
             [*VMX, *SVM].into_iter().fold(FeatureSet::default(), |set, bit| set | (bit & self.granted));
-        let base = base(offer, self.model, nested);
+        let base = base(offer, self.model, nested) - self.hidden();
         let set = |want| move |feature| Setting { feature, want };
         let added = (self.granted - base).iter().map(set(Want::On));
         // What goes by itself because something else went is not said again.
@@ -151,9 +159,32 @@ impl Choice {
         settings
     }
 
+    /// All that words hide.
+    fn hidden(&self) -> FeatureSet {
+        self.hidden.iter().fold(FeatureSet::default(), |all, (_, hidden)| all | *hidden)
+    }
+
     fn want(&mut self, features: FeatureSet, why: Why) {
         self.granted = self.granted | features;
         self.whys.extend(features.iter().map(|id| (id, why)));
+    }
+
+    /// All that the host has: described by a model, or as it is.
+    fn want_host(&mut self, offer: &Offer, model: Option<&'static NamedModel>, migratable: bool) {
+        if let Some(model) = model {
+            self.want_model(model, base(offer, Some(model), offer.features) & offer.features);
+        }
+        self.want(offer.features - self.granted, Why::Host);
+        let left_out = left_out(offer).map(|(features, reason)| (features, Why::Restrict(reason)));
+        let unmigratable = [(*NOT_MIGRATABLE, Why::Word("migratable=on"))];
+        let gone = match (model, migratable) {
+            (Some(_), _) => &left_out[..],
+            (None, true) => &unmigratable[..],
+            (None, false) => &[],
+        };
+        for &(features, why) in gone {
+            (features & self.granted).iter().for_each(|id| self.drop(id, why));
+        }
     }
 
     fn want_model(&mut self, model: &'static NamedModel, base: FeatureSet) {
@@ -183,6 +214,11 @@ impl Choice {
         if !present.is_empty() {
             return Err(CpuError::Forbidden(names(present)));
         }
+        for (word, hidden) in self.hidden.clone() {
+            for id in (self.granted & hidden).iter() {
+                self.drop(id, Why::Word(word));
+            }
+        }
         self.close(offer);
         Ok(())
     }
@@ -192,7 +228,11 @@ impl Choice {
         let explicit: FeatureSet = asked(settings, |want| matches!(want, Want::On | Want::Require)).collect();
         let forced: FeatureSet = asked(settings, |want| want == Want::Force).collect();
         let optional: FeatureSet = asked(settings, |want| want == Want::Optional).collect();
-        for id in (explicit - self.granted).iter() {
+        for &(word, hidden) in &self.hidden {
+            let reason = Reason::Hidden(word);
+            self.unmet.extend((explicit & hidden).iter().map(|feature| Unmet { feature, reason }));
+        }
+        for id in (explicit - self.granted - self.hidden()).iter() {
             if let Some(need) = self.violated(offer, id) {
                 self.unmet.push(Unmet { feature: id, reason: Reason::Needs(need) });
             }
@@ -217,7 +257,15 @@ impl Choice {
             return Err(CpuError::Force(id.name()));
         }
         let required: FeatureSet = asked(settings, |want| want == Want::Require).collect();
-        let refuse = |unmet: &&Unmet| spec.policy == Policy::Enforce || required.contains(unmet.feature);
+        let models = match spec.model {
+            Model::Named(model) => model.features,
+            Model::HostPassthrough | Model::HostModel => FeatureSet::default(),
+        };
+        let refuse = |unmet: &&Unmet| match spec.policy {
+            Policy::Enforce | Policy::Full => true,
+            Policy::Partial => (models | explicit | required).contains(unmet.feature),
+            Policy::Ignore | Policy::Check => required.contains(unmet.feature),
+        };
         let refused: Vec<_> = self.unmet.iter().filter(refuse).copied().collect();
         if !refused.is_empty() {
             return Err(CpuError::Unmet(refused));
@@ -225,7 +273,7 @@ impl Choice {
         if spec.policy == Policy::Ignore {
             self.unmet.clear();
         }
-        let beyond = offer.features - self.granted;
+        let beyond = offer.features - self.granted - *hypervisor::FEATURES - self.hidden();
         if spec.matching == Match::Strict && !beyond.is_empty() {
             return Err(CpuError::Strict(names(beyond.iter())));
         }
@@ -274,6 +322,34 @@ fn settings(offer: &Offer, spec: &CpuSpec) -> Vec<Setting> {
     }
     settings.retain(|setting| !TOPOLOGICAL.contains(setting.feature));
     settings
+}
+
+/// What the words of `spec` hide, each with the word.
+fn hidden(spec: &CpuSpec, is_model: bool) -> Vec<(&'static str, FeatureSet)> {
+    let mut hidden = Vec::new();
+    if spec.hide_kvm {
+        hidden.push((hypervisor::OFF, *hypervisor::FEATURES));
+    }
+    if !pmu::wanted(spec, is_model) {
+        hidden.push((pmu::OFF, *pmu::FEATURES));
+    }
+    let of_leaf = |id: FeatureId| match id.feature().place {
+        Place::Cpuid(leaf, ..) => spec.identity.hides(leaf.function),
+        Place::Msr(..) | Place::Control(..) => None,
+    };
+    // A feature goes too if the leaf that describes it further does.
+    let described = leaves::WITH_FEATURES.into_iter().chain([(TOPOLOGY_EXTENSIONS, "topoext")]);
+    let described: Vec<_> =
+        described.filter_map(|(function, name)| Some((spec.identity.hides(function)?, name))).collect();
+    for word in ["level", "xlevel"] {
+        let names =
+            described.iter().filter(|(of, _)| *of == word).filter_map(|(_, name)| FeatureId::find(name));
+        let set: FeatureSet = FeatureId::all().filter(|id| of_leaf(*id) == Some(word)).chain(names).collect();
+        if !set.is_empty() {
+            hidden.push((word, set));
+        }
+    }
+    hidden
 }
 
 /// The features that are on after all settings.
@@ -366,6 +442,7 @@ impl fmt::Display for Unmet {
         match self.reason {
             Reason::Host => write!(f, "{} ({})", self.feature, self.feature.feature().place),
             Reason::Needs(need) => write!(f, "{} (needs {need})", self.feature),
+            Reason::Hidden(word) => write!(f, "{} (hidden by {word})", self.feature),
         }
     }
 }

@@ -43,6 +43,9 @@ pub struct HostCpu {
     pub tsc_deadline: bool,
     /// `KVM_CAP_NESTED_STATE`.
     pub nested_state: bool,
+    /// `KVM_GET_TSC_KHZ`, if it was asked for: that takes a VM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tsc_khz: Option<u32>,
 }
 
 /// Who made a CPU.

@@ -1,10 +1,14 @@
 //! What the hypervisor adds to any CPU: Linux, Documentation/virt/kvm/x86/cpuid.rst.
 
+use std::sync::LazyLock;
+
 use super::{
-    cpuid::{Leaf, Register},
+    cpuid::{Cpuid, Leaf, Register},
+    feature::{FeatureId, FeatureSet, Place},
     field::Field,
     host::{HostCpu, Manual},
-    patch::{Patch, Why},
+    leaves,
+    patch::{Decision, Patch, Why},
     topology::{FIRST_X2APIC_ID, Topology},
 };
 
@@ -40,6 +44,26 @@ pub(super) fn large_ids(topology: &Topology) -> Vec<Patch> {
     [MSI_EXT_DEST_ID, X2APIC].map(|field| patch(field, true, Why::Hypervisor)).into()
 }
 
+/// KVM's leaves: who it is, and what it does for guests.
+const LEAVES: [u32; 2] = [0x4000_0000, 0x4000_0001];
+/// The word that hides them.
+pub(super) const OFF: &str = "kvm=off";
+
+/// The features of KVM's leaf.
+pub(super) static FEATURES: LazyLock<FeatureSet> = LazyLock::new(|| {
+    let of_kvm = |id: &FeatureId| matches!(id.feature().place, Place::Cpuid(leaf, ..) if LEAVES.contains(&leaf.function));
+    FeatureId::all().filter(of_kvm).collect()
+});
+
+/// Takes KVM's leaves out. The guest still knows that it is one, by the hypervisor bit, as in QEMU.
+pub(super) fn hide(cpuid: &mut Cpuid, decisions: &mut Vec<Decision>) {
+    leaves::hide(cpuid, &LEAVES, ("KVM's leaves", OFF), decisions);
+}
+
 fn patch(field: Field, value: bool, why: Why) -> Patch {
     Patch { field, value: value.into(), why }
 }
+
+#[cfg(test)]
+#[path = "hypervisor_test.rs"]
+mod tests;

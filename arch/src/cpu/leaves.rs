@@ -1,18 +1,22 @@
 //! The leaves of a named model, but for its features.
 
 use super::{
-    cpuid::{Cpuid, Leaf, Registers},
+    cpuid::{Cpuid, Leaf, Register, Registers},
     feature::{FeatureId, FeatureSet, Place},
+    field::Field,
+    identity::brand_leaves,
     model::{NamedModel, Signature},
     offer::Offer,
-    spec::PhysicalBits,
+    patch::{self, Decision, Patch, Why},
+    spec::{CpuSpec, PhysicalBits},
 };
 
 /// The brand string's leaves.
 pub(super) const BRAND: [u32; 3] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
 /// Address widths.
 pub(super) const WIDTHS: Leaf = Leaf::new(0x8000_0008);
-const EXTENDED: u32 = 0x8000_0000;
+/// The first function of the extended range, which says how far that goes.
+pub(super) const EXTENDED: u32 = 0x8000_0000;
 const HYPERVISOR: u32 = 0x4000_0000;
 const XSAVE: u32 = 0xd;
 /// AVX10, whose version is in `EBX[7:0]` of subleaf 0.
@@ -25,10 +29,11 @@ const PHYSICAL_BITS: u32 = 40;
 /// The leaves of `model`, with room for `granted`, on this host.
 ///
 /// What a leaf says besides features of what the CPU can do is the host's, and only there with the feature it is about: [`WITH_FEATURES`].
-pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, bits: PhysicalBits) -> Cpuid {
+pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, spec: &CpuSpec) -> Cpuid {
     let host = &offer.capabilities.cpuid;
     let mut cpuid = Cpuid::default();
-    let [level, xlevel] = levels(model, granted);
+    let [level, xlevel] = spec.identity.levels(levels(model, granted));
+    let manual = spec.identity.manual(offer.manual);
     let vendor = host.get(Leaf::new(0));
     let mut put = |leaf, registers: Registers| {
         if !registers.is_zero() {
@@ -46,12 +51,12 @@ pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, bits: P
         put(Leaf::new(EXTENDED + 1), Registers { eax: encode(model.signature), ..Registers::default() });
     }
     if xlevel >= BRAND[2] {
-        brand(model.brand).into_iter().for_each(|(leaf, registers)| put(leaf, registers));
+        brand_leaves(model.brand).for_each(|(leaf, registers)| put(leaf, registers));
     }
     if xlevel >= WIDTHS.function {
-        put(WIDTHS, Registers { eax: widths(granted, host, bits), ..Registers::default() });
+        put(WIDTHS, Registers { eax: widths(granted, host, spec.physical_bits), ..Registers::default() });
     }
-    let caches = model.caches.leaves(offer.manual);
+    let caches = model.caches.leaves(manual);
     let covered = |leaf: &Leaf| leaf.function <= if leaf.function < EXTENDED { level } else { xlevel };
     let topology_extensions = has(granted, "topoext");
     let there = |leaf: &Leaf| covered(leaf) && (leaf.function != 0x8000_001d || topology_extensions);
@@ -73,7 +78,7 @@ pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, bits: P
 }
 
 /// Leaves that describe one feature further, and go with it.
-pub(super) const WITH_FEATURES: [(u32, &str); 7] = [
+pub(super) const WITH_FEATURES: [(u32, &str); 8] = [
     (XSAVE, "xsave"),
     (0x12, "sgx"),
     (0x14, "intel-pt"),
@@ -81,6 +86,7 @@ pub(super) const WITH_FEATURES: [(u32, &str); 7] = [
     (0x1e, "amx-tile"),
     (AVX10, "avx10"),
     (super::svm::FUNCTION, "svm"),
+    (0x8000_0022, "perfmon-v2"),
 ];
 
 /// The last leaf of both ranges: what the model says, or more if its features need more.
@@ -112,17 +118,22 @@ pub(super) fn encode(Signature { family, model, stepping }: Signature) -> u32 {
     stepping | (model & 0xf) << 4 | family << 8 | (model >> 4) << 16 | extended << 20
 }
 
-fn brand(text: &str) -> Vec<(Leaf, Registers)> {
-    let mut bytes = [0; 48];
-    bytes.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
-    let (words, _) = bytes.as_chunks();
-    let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
-    let (leaves, _) = words.as_chunks();
-    BRAND
-        .into_iter()
-        .zip(leaves)
-        .map(|(function, &[eax, ebx, ecx, edx])| (Leaf::new(function), Registers { eax, ebx, ecx, edx }))
-        .collect()
+/// Takes functions out, and says of each register what it was and which word hides it.
+pub(super) fn hide(
+    cpuid: &mut Cpuid,
+    functions: &[u32],
+    (name, word): (&'static str, &'static str),
+    decisions: &mut Vec<Decision>,
+) {
+    for &function in functions {
+        let patch = |(leaf, _): (Leaf, Registers)| {
+            let field = move |register| Field { leaf, ..Field::new(0, register, 31, 0, name) };
+            Register::ALL.map(|register| Patch { field: field(register), value: 0, why: Why::Word(word) })
+        };
+        let patches: Vec<_> = cpuid.function(function).flat_map(patch).collect();
+        patch::apply(cpuid, &patches, decisions);
+        cpuid.remove(function);
+    }
 }
 
 /// MAXPHYADDR, at most 52: SDM 3A, "Enumeration of Paging Features by CPUID".

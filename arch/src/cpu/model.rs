@@ -16,7 +16,11 @@ use std::{collections::HashMap, sync::LazyLock};
 pub use caches::Caches;
 
 use self::vmx::Vmx;
-use super::{feature::FeatureSet, host::Vendor};
+use super::{
+    cpuid::{Leaf, Registers},
+    feature::FeatureSet,
+    host::{Manual, Vendor},
+};
 
 /// The table, in parts.
 const PARTS: [&[Model]; 7] = [
@@ -124,6 +128,11 @@ pub fn find(name: &str) -> Option<&'static NamedModel> {
 /// Every name once: models, their versions, and aliases.
 pub fn all() -> impl Iterator<Item = &'static NamedModel> {
     TABLE.models.iter()
+}
+
+/// QEMU's own caches, for a CPU that has no model.
+pub(super) fn generic_caches(manual: Manual) -> Vec<(Leaf, Registers)> {
+    Caches::LEGACY.leaves(manual)
 }
 
 /// The names most like one that doesn't exist, the best first.

@@ -16,6 +16,8 @@ pub enum Why {
     Model(&'static str),
     /// The user's, by name.
     Feature,
+    /// A word of `--cpu` hides it: `kvm=off`, `pmu=off`, `level`.
+    Word(&'static str),
     /// It makes no sense without this feature, which is not there.
     Needs(&'static str),
     /// The machine's sockets, dies, cores and threads.
@@ -117,7 +119,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Host => "host",
-            Self::Model(name) => name,
+            Self::Model(name) | Self::Word(name) => name,
             Self::Feature => "asked for",
             Self::Needs(feature) => return write!(f, "needs {feature}"),
             Self::Topology => "topology",

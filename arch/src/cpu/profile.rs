@@ -8,17 +8,19 @@ use super::{
     CpuError,
     capabilities::Capabilities,
     choice::{Choice, TOPOLOGICAL, Unmet},
+    clock,
     cpuid::{Cpuid, Leaf, Register},
     feature::{FeatureId, FeatureSet},
     field::Field,
     host::{HostCpu, Manual},
-    hypervisor,
+    hypervisor, l3,
     leaves::{self, BRAND, WIDTHS, WITH_FEATURES},
-    msr,
+    model, msr,
     nesting::Nesting,
     offer::Offer,
-    patch::{self, At, Decision, Why},
-    spec::{CacheMode, CpuSpec, Model, Nested, PhysicalBits},
+    patch::{self, At, Decision, Patch, Why},
+    pmu,
+    spec::{CacheMode, CpuSpec, Match, Model, Nested, PhysicalBits, Policy},
     topology::{FIRST_X2APIC_ID, Topology},
     verify::{self, Mismatch},
     vmx, xsave,
@@ -46,6 +48,7 @@ pub struct CpuProfile {
     nesting: Nesting,
     choice: Choice,
     canonical: CpuSpec,
+    exact: bool,
     decisions: Vec<Decision>,
 }
 
@@ -74,9 +77,17 @@ impl CpuProfile {
         }
         derive(&mut capabilities, &offer, &choice, spec);
         let cpuid = &mut capabilities.cpuid;
-        let patches = topology.rewrite(cpuid, offer.manual);
+        describe(cpuid, host, &offer, &choice, spec, &mut decisions)?;
+        let manual = spec.identity.manual(offer.manual);
+        let patches = topology.rewrite(cpuid, manual);
         patch::apply(cpuid, &patches, &mut decisions);
-        patch::apply(cpuid, &hypervisor::large_ids(topology), &mut decisions);
+        // The topology may ask for more leaves than the user allows.
+        spec.identity.limit(cpuid, &mut decisions);
+        let large_ids = hypervisor::large_ids(topology);
+        if spec.hide_kvm && !large_ids.is_empty() {
+            return Err(CpuError::HiddenKvm);
+        }
+        patch::apply(cpuid, &large_ids, &mut decisions);
         if cpuid.0.len() > MAX_ENTRIES {
             return Err(CpuError::TooManyLeaves(cpuid.0.len()));
         }
@@ -89,13 +100,30 @@ impl CpuProfile {
         let canonical = CpuSpec {
             model: choice.model.map_or(Model::HostPassthrough, Model::Named),
             settings: choice.settings(&offer),
-            caches: spec.caches,
-            physical_bits: spec.physical_bits,
-            ..CpuSpec::default()
+            // The rest is about no feature, or is one of `settings` by now.
+            nested: Nested::default(),
+            policy: Policy::default(),
+            vendor: None,
+            matching: Match::default(),
+            migratable: false,
+            pmu: spec.pmu.filter(|pmu| *pmu != choice.model.is_none()),
+            ..spec.clone()
         };
-        let (manual, topology) = (offer.manual, *topology);
+        let topology = *topology;
+        let exact = spec.policy == Policy::Full;
         let offered = offer.capabilities.cpuid;
-        Ok(Self { manual, topology, capabilities, msrs, offered, nesting, choice, canonical, decisions })
+        Ok(Self {
+            manual,
+            topology,
+            capabilities,
+            msrs,
+            offered,
+            nesting,
+            choice,
+            canonical,
+            exact,
+            decisions,
+        })
     }
 
     /// A vCPU's leaves, for `KVM_SET_CPUID2`.
@@ -140,6 +168,30 @@ impl CpuProfile {
     #[must_use]
     pub fn why(&self, feature: FeatureId) -> Why {
         if TOPOLOGICAL.contains(feature) { Why::Topology } else { self.choice.why(feature) }
+    }
+
+    /// Whether the guest has performance counters. If not, KVM has to be told before it makes vCPUs.
+    #[must_use]
+    pub fn pmu(&self) -> bool {
+        pmu::wanted(&self.canonical, self.choice.model.is_some())
+    }
+
+    /// The TSC's rate in kHz, if it is not to be the host's.
+    #[must_use]
+    pub fn tsc_khz(&self) -> Option<u32> {
+        self.canonical.tsc_khz
+    }
+
+    /// Whether KVM shall keep a guest from what of KVM its leaf does not offer.
+    #[must_use]
+    pub fn enforces_pv(&self) -> bool {
+        self.canonical.enforce_pv
+    }
+
+    /// Whether a CPU that shows more than this one does not do: libvirt's `check='full'`.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.exact
     }
 
     /// What was asked for and could not be given, unless nobody wants to know.
@@ -228,7 +280,7 @@ fn feature_decisions(offer: &Offer, choice: &Choice) -> impl Iterator<Item = Dec
 /// The model's CPU, or the host's, before features are set in it.
 fn start(offer: &Offer, choice: &Choice, spec: &CpuSpec) -> Capabilities {
     let Some(model) = choice.model else { return offer.capabilities.clone() };
-    let cpuid = leaves::of(model, offer, choice.granted, spec.physical_bits);
+    let cpuid = leaves::of(model, offer, choice.granted, spec);
     // Of VMX, what has no name is the host's. Other capabilities have names, or are not there.
     let vmx = |(&index, &value)| (index, if msr::VMX.contains(&index) { value } else { 0 });
     Capabilities { cpuid, msrs: offer.capabilities.msrs.iter().map(vmx).collect() }
@@ -249,7 +301,7 @@ fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spec: &CpuSpec
     xsave::rewrite(cpuid, |name| if whole { lost(name) } else { !has(name) }, whole);
     let basic = cpuid.get(Leaf::new(1)).edx;
     if let Some(extended) = cpuid.0.get_mut(&Leaf::new(0x8000_0001))
-        && offer.manual == Manual::Amd
+        && spec.identity.manual(offer.manual) == Manual::Amd
     {
         extended.edx = extended.edx & !AMD_ALIASES | basic & AMD_ALIASES;
     }
@@ -275,7 +327,7 @@ fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spec: &CpuSpec
             LAST_SUBLEAF.set(cpuid, last);
         }
     }
-    caches(cpuid, offer, spec.caches);
+    caches(cpuid, offer, spec, whole);
 
     let msrs = &mut cpu.msrs;
     msrs.retain(|index, _| match *index {
@@ -303,17 +355,71 @@ fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spec: &CpuSpec
 
 const LAST_SUBLEAF: Field = Field::new(0x7, Register::Eax, 31, 0, "last subleaf").at(Leaf::sub(0x7, 0));
 
-fn caches(cpuid: &mut Cpuid, offer: &Offer, mode: CacheMode) {
-    if mode == CacheMode::Model {
+/// The caches that `spec` asks for; `whole` says that the CPU is the host's.
+fn caches(cpuid: &mut Cpuid, offer: &Offer, spec: &CpuSpec, whole: bool) {
+    let mode = spec.caches;
+    if mode == CacheMode::Model || mode == CacheMode::Emulate && !whole {
         return;
     }
+    let per_cache = cpuid.function(PER_CACHE).next().is_some();
     for function in CACHES {
         cpuid.remove(function);
         if mode == CacheMode::Passthrough && cpuid.covers(function) {
             cpuid.0.extend(offer.capabilities.cpuid.function(function));
         }
     }
+    if mode == CacheMode::Emulate {
+        let caches = model::generic_caches(spec.identity.manual(offer.manual)).into_iter();
+        let told = |leaf: &Leaf| leaf.function != PER_CACHE || per_cache;
+        let there: Vec<_> = caches.filter(|(leaf, _)| cpuid.covers(leaf.function) && told(leaf)).collect();
+        cpuid.0.extend(there);
+    }
 }
+
+/// Writes what words other than features say.
+fn describe(
+    cpuid: &mut Cpuid,
+    host: &HostCpu,
+    offer: &Offer,
+    choice: &Choice,
+    spec: &CpuSpec,
+    decisions: &mut Vec<Decision>,
+) -> Result<(), CpuError> {
+    pmu::write(cpuid, offer, pmu::wanted(spec, choice.model.is_some()), decisions);
+    clock::write(cpuid, host, spec, leaves::has(choice.granted, "invtsc"), decisions);
+    if spec.hide_l3 {
+        l3::hide(cpuid, decisions);
+    }
+    if spec.hide_kvm {
+        hypervisor::hide(cpuid, decisions);
+    }
+    if cpuid.0.contains_key(&WIDTHS) {
+        guest_width(cpuid, spec, decisions)?;
+    }
+    spec.identity.limit(cpuid, decisions);
+    spec.identity.write(cpuid, decisions);
+    Ok(())
+}
+
+/// How much of a physical address the guest should use: no more than there is.
+fn guest_width(cpuid: &mut Cpuid, spec: &CpuSpec, decisions: &mut Vec<Decision>) -> Result<(), CpuError> {
+    let width = PHYSICAL_WIDTH.get(cpuid);
+    let (value, why) = match spec.guest_physical_bits {
+        Some(given) if given > width => return Err(CpuError::GuestPhysicalBits { given, width }),
+        Some(given) => (given, Why::Feature),
+        None => {
+            (GUEST_PHYSICAL_WIDTH.get(cpuid).min(width), Why::Restrict("no more than a physical address has"))
+        }
+    };
+    patch::apply(cpuid, &[Patch { field: GUEST_PHYSICAL_WIDTH, value, why }], decisions);
+    Ok(())
+}
+
+/// The extended function with a subleaf for each cache.
+const PER_CACHE: u32 = 0x8000_001d;
+const PHYSICAL_WIDTH: Field = Field::new(0x8000_0008, Register::Eax, 7, 0, "physical address bits");
+const GUEST_PHYSICAL_WIDTH: Field =
+    Field::new(0x8000_0008, Register::Eax, 23, 16, "guest physical address bits");
 
 /// The MSRs to write, in order.
 fn msrs(

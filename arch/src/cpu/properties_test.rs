@@ -1,6 +1,6 @@
 //! What holds for every CPU on every host.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::prelude::*;
 
@@ -11,6 +11,7 @@ use super::{
     host::HostCpu,
     model,
     offer::Offer,
+    pmu,
     profile::CpuProfile,
     spec::{CpuSpec, Model, Nested, Setting, Want},
     testing,
@@ -52,6 +53,18 @@ fn specs() -> impl Strategy<Value = CpuSpec> {
     let nested = proptest::sample::select(vec![Nested::Auto, Nested::Auto, Nested::Off]);
     (models(), proptest::collection::vec(setting, 0..6), nested)
         .prop_map(|(model, settings, nested)| CpuSpec { model, settings, nested, ..CpuSpec::default() })
+}
+
+/// Properties, in any order, each with what may contradict it.
+fn words() -> impl Strategy<Value = Vec<&'static str>> {
+    const WORDS: &str = "migratable=on migratable=off kvm=off kvm=on pmu=on pmu=off l3-cache=off host-cache-info=on \
+        host-cache-info=off caches=off guest-phys-bits=32 phys-bits=36 host-phys-bits vendor=GenuineIntel \
+        vendor=AuthenticAMD vendor=SomebodyElse family=6 family=25 model=0 model=151 stepping=15 model-id=Mine level=1 \
+        level=4 level=13 level=31 min-level=2 min-level=36 xlevel=0x80000000 xlevel=0x80000008 xlevel=0x8000001d \
+        min-xlevel=0x80000022 tsc-frequency=2G vmware-cpuid-freq=on kvm-pv-enforce-cpuid=on +perfmon-v2 +pdcm -hypervisor";
+    let words: Vec<_> = WORDS.split_whitespace().collect();
+    let count = words.len();
+    proptest::sample::subsequence(words, 0..count).prop_shuffle()
 }
 
 proptest! {
@@ -98,6 +111,33 @@ proptest! {
     }
 
     #[test]
+    fn an_expansion_of_any_words_gives_the_same_cpu((name, mut host) in hosts(), spec in specs(), words in words()) {
+        host.tsc_khz = Some(2_100_000);
+        let text = [spec.to_string()].into_iter().chain(words.into_iter().map(str::to_owned)).collect::<Vec<_>>().join(",");
+        let profile = match resolve(&host, &text.parse().unwrap()) {
+            // More than the address has.
+            Err(CpuError::GuestPhysicalBits { .. }) => return Ok(()),
+            profile => profile.unwrap(),
+        };
+        let expanded = profile.canonical().to_string();
+        let again = resolve(&host, &expanded.parse().unwrap()).unwrap();
+        prop_assert_eq!(given(&again), given(&profile), "{}: {} as {}", name, text, expanded);
+        prop_assert_eq!(again.unmet(), [], "{}: {}", name, expanded);
+        prop_assert_eq!(again.canonical().to_string(), expanded);
+        prop_assert_eq!((again.pmu(), again.tsc_khz()), (profile.pmu(), profile.tsc_khz()));
+    }
+
+    #[test]
+    fn no_leaf_is_behind_the_last((name, host) in hosts(), spec in specs(), words in words()) {
+        let text = [spec.to_string()].into_iter().chain(words.into_iter().map(str::to_owned)).collect::<Vec<_>>().join(",");
+        let Ok(profile) = resolve(&host, &text.parse().unwrap()) else { return Ok(()) };
+        let limits = profile.canonical().identity.clone();
+        for (leaf, _) in profile.leaves(5).0 {
+            prop_assert_eq!(limits.hides(leaf.function), None, "{}: {}: {}", name, text, leaf);
+        }
+    }
+
+    #[test]
     fn the_last_word_counts((name, host) in hosts(), spec in specs(), feature in features()) {
         let with = |wants: &[Want]| {
             let mut spec = spec.clone();
@@ -120,6 +160,7 @@ proptest! {
             feature_msrs,
             tsc_deadline: has("tsc-deadline"),
             nested_state: host.nested_state,
+            tsc_khz: None,
         };
         prop_assume!(has("x2apic") && has("hypervisor"));
         // Without AMD's features nobody can tell that an unknown maker follows AMD.
@@ -142,11 +183,17 @@ proptest! {
     }
 }
 
+/// What needs one of the features of counters.
+static WITH_COUNTERS: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("full-width-write"));
+
 #[test]
 fn host_model_has_all_that_the_host_has_and_can_be_migrated() {
     for (name, host) in testing::all() {
         let offered = Offer::new(&host).unwrap().features - FeatureSet::parse("invtsc");
         let profile = resolve(&host, &"host-model".parse().unwrap()).unwrap();
+        // Models have no performance counters unless they are asked for.
+        assert_eq!(profile.features(), offered - *pmu::FEATURES - *WITH_COUNTERS, "{name}");
+        let profile = resolve(&host, &"host-model,pmu=on".parse().unwrap()).unwrap();
         assert_eq!(profile.features(), offered, "{name}");
         assert_eq!(profile.unmet(), [], "{name}");
     }

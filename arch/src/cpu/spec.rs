@@ -1,10 +1,16 @@
-//! The CPU in the user's words, which are QEMU's: `MODEL[,+feature|,-feature|,feature=on|off]...[,check|,enforce]`.
+//! The CPU in the user's words, which are QEMU's: `MODEL[,+feature|,-feature|,feature[=on|off]|,property=value]...`.
+
+mod error;
+mod words;
 
 use std::{fmt, str::FromStr};
+
+pub use error::SpecError;
 
 use super::{
     feature::FeatureId,
     host::Vendor,
+    identity::Identity,
     model::{self, NamedModel},
     suggest,
 };
@@ -28,6 +34,24 @@ pub struct CpuSpec {
     pub vendor: Option<Vendor>,
     /// How far the CPU may differ from the one described.
     pub matching: Match,
+    /// Who the CPU says it is, and how many leaves it has.
+    pub identity: Identity,
+    /// `migratable=on`: without what a guest could not keep on another host.
+    pub migratable: bool,
+    /// `kvm=off`: without the leaves that tell a guest of KVM.
+    pub hide_kvm: bool,
+    /// `pmu`: whether there are performance counters. Without the word, the host's CPU has them and models don't, as in QEMU.
+    pub pmu: Option<bool>,
+    /// `l3-cache=off`.
+    pub hide_l3: bool,
+    /// `guest-phys-bits`: how much of a physical address a guest should use.
+    pub guest_physical_bits: Option<u32>,
+    /// `tsc-frequency`, in kHz.
+    pub tsc_khz: Option<u32>,
+    /// `vmware-cpuid-freq`: whether a leaf tells the TSC's rate.
+    pub tsc_leaf: bool,
+    /// `kvm-pv-enforce-cpuid`: a guest can't use what of KVM its leaf does not offer.
+    pub enforce_pv: bool,
 }
 
 /// A CPU to start from.
@@ -76,8 +100,12 @@ pub enum Policy {
     /// `check`: say which.
     #[default]
     Check,
+    /// libvirt's `check='partial'`: refuse if it is the model's or was asked for; say which of KVM's own.
+    Partial,
     /// `enforce`: refuse, and say which.
     Enforce,
+    /// libvirt's `check='full'`: the same, and nothing beyond what was asked for may be there either.
+    Full,
 }
 
 /// `--nested`.
@@ -98,6 +126,8 @@ pub enum CacheMode {
     /// The model's, or the host's if the CPU is the host's.
     #[default]
     Model,
+    /// The model's, or QEMU's own if the CPU is the host's.
+    Emulate,
     /// The host's.
     Passthrough,
     /// None.
@@ -130,49 +160,6 @@ pub enum Match {
     Strict,
 }
 
-/// What is wrong with the words of `--cpu`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// The first word names no CPU.
-    #[error("unknown CPU {given:?}{}: `nvmm cpu list` shows all", suggestion(.nearest))]
-    Model {
-        /// What was given.
-        given: String,
-        /// What may have been meant.
-        nearest: Vec<&'static str>,
-    },
-    /// A further word names no feature.
-    #[error("unknown CPU feature {given:?}{}: `nvmm cpu list` shows all", suggestion(.nearest))]
-    Feature {
-        /// What was given.
-        given: String,
-        /// What may have been meant.
-        nearest: Vec<&'static str>,
-    },
-    /// `feature=maybe`.
-    #[error("{name}={value}: give on or off")]
-    Switch {
-        /// The feature or property.
-        name: String,
-        /// What was given.
-        value: String,
-    },
-    /// A feature without a sign.
-    #[error("{0:?}: give +{0} or -{0}, or {0}=on or {0}=off")]
-    Sign(String),
-    /// `phys-bits=100`.
-    #[error("{name}={value}: give a number from {MIN_PHYSICAL_BITS} to {MAX_PHYSICAL_BITS}")]
-    PhysicalBits {
-        /// The property.
-        name: String,
-        /// What was given.
-        value: String,
-    },
-    /// Nothing between two commas.
-    #[error("an empty part in {0:?}: give MODEL,+feature,-feature")]
-    Empty(String),
-}
-
 /// A 32-bit CPU with PAE has 36 bits, one without 32.
 pub const MIN_PHYSICAL_BITS: u32 = 32;
 /// What page tables have room for.
@@ -181,90 +168,6 @@ pub const MAX_PHYSICAL_BITS: u32 = 52;
 /// Names for the host's CPU as it is.
 const PASSTHROUGH: [&str; 3] = ["host-passthrough", "host", "max"];
 const HOST_MODEL: &str = "host-model";
-
-impl FromStr for CpuSpec {
-    type Err = SpecError;
-
-    fn from_str(text: &str) -> Result<Self, SpecError> {
-        let mut words = text.split(',');
-        let mut spec = Self { model: words.next().unwrap_or_default().parse()?, ..Self::default() };
-        for word in words {
-            spec.add(word, text)?;
-        }
-        Ok(spec)
-    }
-}
-
-impl CpuSpec {
-    fn add(&mut self, word: &str, whole: &str) -> Result<(), SpecError> {
-        let (signed, name) = match word.split_at_checked(1) {
-            Some(("+", name)) => (Some(Want::On), name),
-            Some(("-", name)) => (Some(Want::Off), name),
-            _ => (None, word),
-        };
-        if name.is_empty() {
-            return Err(SpecError::Empty(whole.to_owned()));
-        }
-        if let Some(want) = signed {
-            self.settings.push(Setting { feature: feature(name)?, want });
-            return Ok(());
-        }
-        let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-        match (name, value) {
-            ("check", value) => {
-                self.policy =
-                    if switch(name, value.unwrap_or("on"))? { Policy::Check } else { Policy::Ignore };
-            }
-            ("enforce", value) => {
-                self.policy =
-                    if switch(name, value.unwrap_or("on"))? { Policy::Enforce } else { Policy::Check };
-            }
-            ("host-cache-info", Some(value)) => {
-                self.caches = if switch(name, value)? { CacheMode::Passthrough } else { CacheMode::Model };
-            }
-            ("caches", Some(value)) => {
-                self.caches = if switch(name, value)? { CacheMode::Model } else { CacheMode::Disable };
-            }
-            ("host-phys-bits", Some(value)) => {
-                self.physical_bits =
-                    if switch(name, value)? { PhysicalBits::Host } else { PhysicalBits::Model };
-            }
-            ("host-phys-bits-limit", Some(value)) => {
-                self.physical_bits = PhysicalBits::HostUpTo(physical_bits(name, value)?);
-            }
-            ("phys-bits", Some(value)) => {
-                self.physical_bits = PhysicalBits::Fixed(physical_bits(name, value)?);
-            }
-            (name, Some(value)) => {
-                let feature = feature(name)?;
-                let want = if switch(name, value)? { Want::On } else { Want::Off };
-                self.settings.push(Setting { feature, want });
-            }
-            (name, None) => {
-                return Err(feature(name).map_or_else(|error| error, |_| SpecError::Sign(name.to_owned())));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn feature(given: &str) -> Result<FeatureId, SpecError> {
-    FeatureId::find(given)
-        .ok_or_else(|| SpecError::Feature { given: given.to_owned(), nearest: FeatureId::suggest(given) })
-}
-
-fn physical_bits(name: &str, value: &str) -> Result<u32, SpecError> {
-    let bits = value.parse().ok().filter(|bits| (MIN_PHYSICAL_BITS..=MAX_PHYSICAL_BITS).contains(bits));
-    bits.ok_or_else(|| SpecError::PhysicalBits { name: name.to_owned(), value: value.to_owned() })
-}
-
-fn switch(name: &str, value: &str) -> Result<bool, SpecError> {
-    match value {
-        "on" | "yes" | "true" | "y" => Ok(true),
-        "off" | "no" | "false" | "n" => Ok(false),
-        _ => Err(SpecError::Switch { name: name.to_owned(), value: value.to_owned() }),
-    }
-}
 
 impl FromStr for Model {
     type Err = SpecError;
@@ -315,16 +218,31 @@ impl fmt::Display for CpuSpec {
             PhysicalBits::HostUpTo(bits) => write!(f, ",host-phys-bits-limit={bits}")?,
             PhysicalBits::Fixed(bits) => write!(f, ",phys-bits={bits}")?,
         }
-        match self.caches {
-            CacheMode::Model => {}
-            CacheMode::Passthrough => f.write_str(",host-cache-info=on")?,
-            CacheMode::Disable => f.write_str(",caches=off")?,
+        if let Some(bits) = self.guest_physical_bits {
+            write!(f, ",guest-phys-bits={bits}")?;
         }
-        match self.policy {
-            Policy::Ignore => f.write_str(",check=off"),
-            Policy::Check => Ok(()),
-            Policy::Enforce => f.write_str(",enforce"),
+        f.write_str(match self.caches {
+            CacheMode::Model => "",
+            CacheMode::Emulate => ",host-cache-info=off",
+            CacheMode::Passthrough => ",host-cache-info=on",
+            CacheMode::Disable => ",caches=off",
+        })?;
+        let word = |on: bool, word| if on { word } else { "" };
+        f.write_str(word(self.hide_l3, ",l3-cache=off"))?;
+        write!(f, "{}", self.identity)?;
+        f.write_str(word(self.migratable, ",migratable=on"))?;
+        f.write_str(word(self.hide_kvm, ",kvm=off"))?;
+        f.write_str(word(self.enforce_pv, ",kvm-pv-enforce-cpuid=on"))?;
+        f.write_str(self.pmu.map_or("", |pmu| if pmu { ",pmu=on" } else { ",pmu=off" }))?;
+        if let Some(khz) = self.tsc_khz {
+            write!(f, ",tsc-frequency={}", u64::from(khz) * 1000)?;
         }
+        f.write_str(word(self.tsc_leaf, ",vmware-cpuid-freq=on"))?;
+        f.write_str(match self.policy {
+            Policy::Ignore => ",check=off",
+            Policy::Check => "",
+            Policy::Partial | Policy::Enforce | Policy::Full => ",enforce",
+        })
     }
 }
 
@@ -338,15 +256,6 @@ impl FromStr for Nested {
             "on" => Ok(Self::On),
             _ => Err(()),
         }
-    }
-}
-
-/// ` (did you mean a, b or c?)`, or nothing.
-fn suggestion(nearest: &[&str]) -> String {
-    match nearest {
-        [] => String::new(),
-        [one] => format!(" (did you mean {one}?)"),
-        [some @ .., last] => format!(" (did you mean {} or {last}?)", some.join(", ")),
     }
 }
 

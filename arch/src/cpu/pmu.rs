@@ -1,0 +1,49 @@
+//! Performance counters, and whether a guest has them: QEMU's `pmu`.
+//!
+//! Where they are off, no leaf and no feature tells of them, and the machine tells KVM (`KVM_CAP_PMU_CAPABILITY`): an AMD guest
+//! would find four counters without being told. SDM 3B, "Architectural Performance Monitoring"; APM 2, "Performance Monitoring Counters".
+
+use std::sync::LazyLock;
+
+use super::{
+    cpuid::{Cpuid, Leaf},
+    feature::FeatureSet,
+    leaves,
+    offer::Offer,
+    patch::Decision,
+    spec::CpuSpec,
+};
+
+/// The architectural counters.
+const COUNTERS: u32 = 0xa;
+/// The functions about counters: Intel's two, and AMD's.
+const FUNCTIONS: [u32; 3] = [COUNTERS, 0x23, 0x8000_0022];
+/// The word that hides them.
+pub(super) const OFF: &str = "pmu=off";
+
+/// The features that make no sense without counters.
+pub(super) static FEATURES: LazyLock<FeatureSet> =
+    LazyLock::new(|| FeatureSet::parse("pdcm arch-lbr perfctr-core perfctr-nb perfmon-v2"));
+
+/// Whether the guest has counters. QEMU gives them with the host's CPU, and with a model only if they are asked for: how many there
+/// are is the host's, and so they can't be part of a model.
+pub(super) fn wanted(spec: &CpuSpec, is_model: bool) -> bool {
+    spec.pmu.unwrap_or(!is_model)
+}
+
+/// Gives a model's leaves the host's counters, or takes a host's away.
+pub(super) fn write(cpuid: &mut Cpuid, offer: &Offer, on: bool, decisions: &mut Vec<Decision>) {
+    if !on {
+        leaves::hide(cpuid, &FUNCTIONS, ("performance counters", OFF), decisions);
+    } else if cpuid.covers(COUNTERS) {
+        let leaf = Leaf::new(COUNTERS);
+        let hosts = offer.capabilities.cpuid.get(leaf);
+        if !hosts.is_zero() {
+            cpuid.0.insert(leaf, hosts);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "pmu_test.rs"]
+mod tests;
