@@ -15,7 +15,7 @@ use arch::cpu::host::HostCpu;
 use support::{no_kvm, nvmm};
 
 const HOSTS: [&str; 4] = ["bochs-haswell", "milan", "sapphire-rapids", "software-kvm"];
-const SPECS: [&str; 8] = [
+const SPECS: [&str; 12] = [
     "host-passthrough",
     "host-passthrough,-avx,+invtsc",
     "host-model",
@@ -24,6 +24,10 @@ const SPECS: [&str; 8] = [
     "EPYC,+svm,-npt",
     "core2duo,+vmx,-vmx-ept",
     "x86-64-v3",
+    "host,kvm=off,pmu=off,l3-cache=off,migratable=on",
+    "EPYC,vendor=SomebodyElse,family=6,model=0x5e,stepping=3,level=0xd,model-id=One of mine",
+    "host-model,pmu=on,host-phys-bits,min-xlevel=0x80000022,topoext",
+    "Haswell,tsc-frequency=2.5G,vmware-cpuid-freq,kvm-pv-enforce-cpuid,guest-phys-bits=32,host-cache-info=off",
 ];
 
 fn hosts() -> PathBuf {
@@ -70,6 +74,45 @@ fn list_marks_models_and_features() {
     let json: serde_json::Value =
         serde_json::from_str(&prints(&["list", "--json", "--host", &host])).unwrap();
     assert!(json["models"].as_array().unwrap().len() > 40);
+}
+
+#[test]
+fn cpu_help_lists_what_cpu_takes() {
+    for word in ["help", "?"] {
+        let output = nvmm().args(["--cpu", word, "--kvm", "/dev/no-kvm"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{word}");
+        assert!(
+            text.contains("host-passthrough (host, max)") && text.contains("EPYC-Milan"),
+            "{word}: {text}"
+        );
+        assert!(text.contains("sse4.2") && text.contains("vmx-ept"), "{word}: {text}");
+    }
+    // Any other machine has a kernel.
+    let output = nvmm().args(["--cpu", "host"]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr.contains("not provided:\n  --kernel <FILE>")
+            && stderr.contains("nvmm [OPTIONS] --kernel <FILE>"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn values_that_mean_nothing_are_one_line() {
+    let host = host("milan");
+    for (spec, part) in [
+        ("host,family=271", "family=271: give a number from 0 to 270"),
+        ("host,vendor=Intel", "vendor=Intel: give 12 letters"),
+        ("host,hv_relaxed,hv_time", "hv-relaxed: nvmm has no Hyper-V enlightenments"),
+        ("host,guest-phys-bits=64", "guest-phys-bits=64: give a number from 32 to 52"),
+    ] {
+        refused(&["show", spec, "--host", &host], 2, &[part]);
+        refused(&["diff", "host", spec, "--host", &host], 2, &[part]);
+    }
+    refused(&["show", "host,guest-phys-bits=52", "--host", &host], 1, &["guest-phys-bits=52", "48 bits"]);
+    refused(&["show", "host,kvm=off", "--smp", "300", "--host", &host], 1, &["kvm=off", "above 254"]);
 }
 
 #[test]

@@ -14,8 +14,11 @@ use arch::cpu::{
     choice,
     feature::{FeatureId, FeatureSet, Place},
     model::{self, NamedModel},
+    spec::{CpuSpec, SpecError},
 };
 use definitions::{Definition, Definitions};
+use qmp::Qemu;
+use serde_json::json;
 
 /// What QEMU's models have that is no feature of a CPU.
 const NO_FEATURES: [(&str, &str); 1] = [("x-force-cpuid-0x1f", "whether leaf 1FH tells the topology")];
@@ -51,6 +54,77 @@ fn the_installed_qemu_has_the_same_models_on_kvm() {
     });
     println!("{} of QEMU {}", qemu.models.len(), qemu.version);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Values of properties, and whether they can be given. The last that can and the first that can't stand side by side.
+const VALUES: [(&str, &str, bool); 22] = [
+    ("vendor", "GenuineIntel", true),
+    ("vendor", "GenuineInte", false),
+    ("vendor", "GenuineIntel1", false),
+    ("family", "270", true),
+    ("family", "271", false),
+    ("model", "255", true),
+    ("model", "256", false),
+    ("stepping", "15", true),
+    ("stepping", "16", false),
+    ("stepping", "-1", false),
+    ("model-id", "One of mine", true),
+    ("level", "13", true),
+    ("min-level", "13", true),
+    ("xlevel", "2147483656", true),
+    ("min-xlevel", "2147483656", true),
+    ("tsc-frequency", "2500000000", true),
+    ("tsc-frequency", "-1", false),
+    ("kvm", "off", true),
+    ("kvm", "maybe", false),
+    ("pmu", "on", true),
+    ("l3-cache", "off", true),
+    ("migratable", "on", true),
+];
+/// Those with a number as value, and not a text.
+const NUMBERS: [&str; 8] =
+    ["family", "model", "stepping", "level", "min-level", "xlevel", "min-xlevel", "tsc-frequency"];
+
+#[test]
+fn the_installed_qemu_takes_the_same_values() {
+    let mut qemu = match Qemu::start(&["-machine", "none", "-accel", "tcg"]) {
+        Ok(qemu) => qemu,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    for (name, value, good) in VALUES {
+        let typed = match value {
+            _ if NUMBERS.contains(&name) => json!(value.parse::<i64>().unwrap()),
+            "on" => json!(true),
+            "off" => json!(false),
+            text => json!(text),
+        };
+        let question = json!({"type": "full", "model": {"name": "max", "props": {name: typed}}});
+        let theirs = qemu.ask("query-cpu-model-expansion", &question);
+        assert_eq!(theirs.is_ok(), good, "QEMU: {name}={value}: {theirs:?}");
+        let ours = format!("max,{name}={value}").parse::<CpuSpec>();
+        assert_eq!(ours.is_ok(), good, "nvmm: {name}={value}: {ours:?}");
+    }
+}
+
+/// QEMU's properties that are no features of a CPU and that nvmm has not. A line that has one is told so.
+#[test]
+fn every_property_of_the_installed_qemu_is_known_or_named() {
+    let mut qemu = match Qemu::start(&["-machine", "none", "-accel", "tcg"]) {
+        Ok(qemu) => qemu,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let question = json!({"typename": "max-x86_64-cpu"});
+    let properties = qemu.ask("device-list-properties", &question).unwrap();
+    for property in properties.as_array().unwrap() {
+        let name = property["name"].as_str().unwrap();
+        let error = match format!("max,{name}").parse::<CpuSpec>() {
+            Ok(_) | Err(SpecError::NoValue { .. } | SpecError::HyperV(_) | SpecError::QemuOnly(_)) => {
+                continue;
+            }
+            Err(error) => error,
+        };
+        assert!(matches!(error, SpecError::PhysicalBits { .. }), "{name}: {error}");
+    }
 }
 
 /// Writes resources/qemu/expansions.json anew, from the first qemu-system-x86_64 of the path.

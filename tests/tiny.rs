@@ -65,6 +65,10 @@ fn cpuid_is_as_planned() {
         "Haswell,check=off",
         "EPYC",
         "486",
+        "host-passthrough,kvm=off,pmu=off,l3-cache=off",
+        "host-passthrough,pmu=on,kvm-pv-enforce-cpuid,min-level=0x20,model-id=One of mine",
+        "Haswell,vendor=SomebodyElse,family=6,model=94,stepping=3,guest-phys-bits=36,vmware-cpuid-freq,check=off",
+        "qemu64,-hypervisor,level=4,xlevel=0x80000008",
     ] {
         let output = run("cpuid", &["--cpu", cpu, "--smp", SMP, "--cmdline", "3"]);
         assert_eq!(output.status.code(), Some(21 << 1 | 1), "{cpu}: {}", stderr(&output));
@@ -80,6 +84,34 @@ fn cpuid_is_as_planned() {
             }
             assert_eq!(differences, [], "{cpu}, vCPU {vcpu}");
         }
+    }
+}
+
+#[test]
+fn the_tsc_runs_at_the_hosts_rate_or_one_that_kvm_can_scale_to() {
+    if no_kvm() {
+        return;
+    }
+    let mut host = Host::open(Path::new("/dev/kvm")).unwrap();
+    host.read_tsc_khz();
+    let Some(khz) = host.cpu.tsc_khz.filter(|khz| *khz > 2000) else {
+        println!("skipped: this KVM does not tell its TSC's rate");
+        return;
+    };
+    let started =
+        |khz: u32| run("power_off", &["--cpu", &format!("host,tsc-frequency={khz}K"), "--smp", "2"]);
+    let output = started(khz);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = started(khz / 2);
+    if host.kvm.check_extension(kvm_ioctls::Cap::TscControl) {
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    } else {
+        let message = stderr(&output);
+        assert_eq!((output.status.code(), message.lines().count()), (Some(1), 1), "{message}");
+        assert!(
+            message.contains(&format!("TSC runs at {khz}000 Hz")) && message.contains("scale"),
+            "{message}"
+        );
     }
 }
 

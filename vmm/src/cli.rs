@@ -13,7 +13,6 @@ use crate::exit;
     name = "nvmm",
     version,
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     after_help = exit::HELP
 )]
 pub struct Cli {
@@ -42,7 +41,7 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct MachineArgs {
     /// Kernel: a bzImage, or an ELF vmlinux (started by PVH if it has the note)
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
 
     /// Initial RAM disk
@@ -53,8 +52,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "TEXT", visible_alias = "append", default_value = "console=ttyS0")]
     pub cmdline: String,
 
-    /// CPU: host-passthrough (also: host, max), host-model, or a model, each with [,+FEATURE|,-FEATURE|,FEATURE=on|off]...[,check|,enforce];
-    /// or file:PATH, libvirt's <cpu> element. `nvmm cpu list` shows models and features
+    /// CPU: host-passthrough (also: host, max), host-model, or a model, each with [,+FEATURE|,-FEATURE|,FEATURE[=on|off]|,PROPERTY=VALUE]...[,check|,enforce];
+    /// or file:PATH, libvirt's <cpu> element; or help, to list models and features. Properties: pmu, kvm, migratable, vendor, family, model, stepping, model-id, level,
+    /// min-level, xlevel, min-xlevel, phys-bits, host-phys-bits, host-phys-bits-limit, guest-phys-bits, host-cache-info, l3-cache, caches, tsc-frequency, vmware-cpuid-freq,
+    /// kvm-pv-enforce-cpuid
     #[arg(long, value_name = "SPEC", default_value = "host-passthrough")]
     pub cpu: String,
 

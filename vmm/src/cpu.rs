@@ -127,6 +127,22 @@ pub enum UsageError {
     },
 }
 
+/// What `--cpu` takes for a list of what it takes, as QEMU's `-cpu` does.
+#[must_use]
+pub fn is_help(spec: &str) -> bool {
+    ["help", "?"].contains(&spec)
+}
+
+/// Answers `--cpu help`.
+///
+/// # Errors
+///
+/// The answer can't be printed.
+pub fn help(kvm: &Path) -> anyhow::Result<u8> {
+    let command = CpuCommand::List { all: false, json: false };
+    run(&CpuArgs { command, host: HostArgs::of_kvm(kvm) })
+}
+
 /// Does what was asked; the value is nvmm's exit status.
 ///
 /// # Errors

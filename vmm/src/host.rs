@@ -97,8 +97,20 @@ impl Host {
             feature_msrs: feature_msrs(&kvm)?,
             tsc_deadline: kvm.check_extension(Cap::TscDeadlineTimer),
             nested_state: kvm.check_extension(Cap::NestedState),
+            tsc_khz: None,
         };
         Ok(Self { max_vcpus: kvm.get_max_vcpus(), max_vcpu_id: kvm.get_max_vcpu_id(), cpu, kvm })
+    }
+}
+
+impl Host {
+    /// Asks for the TSC's rate, by a VM made for that: few guests are told of it.
+    pub fn read_tsc_khz(&mut self) {
+        let vcpu = self.kvm.create_vm().and_then(|vm| vm.create_vcpu(0));
+        match vcpu.and_then(|vcpu| vcpu.get_tsc_khz()) {
+            Ok(khz) => self.cpu.tsc_khz = Some(khz),
+            Err(error) => log::info!("KVM does not tell the TSC's rate: {error}"),
+        }
     }
 }
 

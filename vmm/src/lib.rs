@@ -29,5 +29,6 @@ pub mod size;
 pub mod smp;
 pub mod stats;
 mod terminal;
+mod tsc;
 mod vcpu;
 mod vm;

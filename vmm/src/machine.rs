@@ -121,6 +121,9 @@ impl Machine {
 
         let apic_ids: Vec<_> = (0..topology.vcpus()).map(|vcpu| cpu.apic_id(vcpu)).collect();
         let vm = Vm::new(host, memory.guest(), topology.max_apic_id())?;
+        if !cpu.pmu() {
+            vm.disable_pmu()?;
+        }
         let (pio, mmio, doorbells) = (Bus::default(), Bus::default(), Doorbells::new(Arc::clone(&vm.fd)));
 
         let serial = shared(Serial::new(vm.line(layout::COM1_GSI), sink)?);

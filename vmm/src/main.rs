@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use devices::printable::{PrintableLines, ToPrintable};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
@@ -40,6 +40,8 @@ fn main() -> ExitCode {
             raise_descriptor_limit();
             disk::run(args)
         }
+        None if cpu::is_help(&cli.machine.cpu) => cpu::help(&cli.machine.kvm),
+        None if cli.machine.kernel.is_none() => no_kernel(),
         None => run(&cli.machine),
     };
     ExitCode::from(status.unwrap_or_else(|error| {
@@ -48,6 +50,13 @@ fn main() -> ExitCode {
             error.is::<ConfigError>() || error.is::<cpu::UsageError>() || error.is::<disk::UsageError>();
         if usage { USAGE } else { COULD_NOT }
     }))
+}
+
+/// Says that a machine needs a kernel, in clap's words. `--cpu help` needs none, so that clap can't ask for it.
+fn no_kernel() -> ! {
+    let mut command = Cli::command().override_usage("nvmm [OPTIONS] --kernel <FILE>\n       nvmm <COMMAND>");
+    let what = "the following required arguments were not provided:\n  --kernel <FILE>";
+    command.error(ErrorKind::MissingRequiredArgument, what).exit()
 }
 
 fn log_to_stderr(verbose: u8) {
@@ -67,7 +76,10 @@ fn log_to_stderr(verbose: u8) {
 fn run(args: &MachineArgs) -> Result<u8> {
     let config = VmConfig::new(args)?;
     raise_descriptor_limit();
-    let host = Host::open(&args.kvm)?;
+    let mut host = Host::open(&args.kvm)?;
+    if config.cpu.tsc_leaf {
+        host.read_tsc_khz();
+    }
     let payload = Payload::open(&config.kernel, config.initramfs.as_deref(), config.memory.size)?;
     let vcpus = config.topology.vcpus();
     let open = if args.dry_run { OpenDisk::try_out } else { OpenDisk::open };

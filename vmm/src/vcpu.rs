@@ -9,8 +9,9 @@ use arch::{
 };
 use devices::bus::Effect;
 use kvm_bindings::{
-    CpuId, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_UNKNOWN,
-    KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN, Msrs, kvm_msr_entry,
+    CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
+    KVM_EXIT_UNKNOWN, KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN, Msrs,
+    kvm_enable_cap, kvm_msr_entry,
 };
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use vm_memory::GuestMemoryMmap;
@@ -21,6 +22,7 @@ use crate::{
     exit::Exit,
     kick,
     stats::{self, Counters},
+    tsc::{self, TscError},
     vm::{KvmError, Vm, kvm},
 };
 
@@ -63,6 +65,9 @@ pub(crate) enum VcpuError {
         /// All the differences.
         what: String,
     },
+    /// `tsc-frequency` that can't be had.
+    #[error("vCPU {0}")]
+    Tsc(u32, #[source] TscError),
     /// Too many leaves.
     #[error("vCPU {0}: more CPUID leaves than KVM takes")]
     TooManyLeaves(u32),
@@ -80,13 +85,14 @@ impl Vcpu {
     /// Makes vCPU `id` and gives it its CPU; the first one also its place to start.
     ///
     /// The order, and why:
-    /// 1. CPUID: KVM checks control registers and MSRs against it;
-    /// 2. MSRs, and reading capabilities back: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in
+    /// 1. the TSC's rate, and the zero that all TSCs start from with it;
+    /// 2. CPUID: KVM checks control registers and MSRs against it;
+    /// 3. MSRs, and reading capabilities back: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in
     ///    VMX operation;
-    /// 3. general, segment and control registers, and with these the local APIC's mode, which CPUID has to allow;
-    /// 4. the local APIC's LINT pins, whose registers look otherwise in another mode.
+    /// 4. general, segment and control registers, and with these the local APIC's mode, which CPUID has to allow;
+    /// 5. the local APIC's LINT pins, whose registers look otherwise in another mode.
     ///
-    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1, 2, the local APIC's mode and 4.
+    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1, 2, 3, the local APIC's mode and 5.
     ///
     /// # Errors
     ///
@@ -95,6 +101,17 @@ impl Vcpu {
         let ask = |what| move |source| VcpuError::Kvm(id, kvm(what)(source));
         let apic_id = profile.apic_id(id);
         let fd = vm.fd.create_vcpu(u64::from(apic_id)).map_err(ask("KVM_CREATE_VCPU"))?;
+        if let Some(khz) = profile.tsc_khz() {
+            tsc::set_rate(&vm.fd, &fd, khz).map_err(|source| VcpuError::Tsc(id, source))?;
+            set_msrs(&fd, id, [(tsc::TIME_STAMP_COUNTER, 0)].iter())?;
+        }
+        if profile.enforces_pv() {
+            let mut cap = kvm_enable_cap { cap: KVM_CAP_ENFORCE_PV_FEATURE_CPUID, ..Default::default() };
+            cap.args[0] = 1;
+            fd.enable_cap(&cap).map_err(ask(
+                "KVM_ENABLE_CAP of KVM_CAP_ENFORCE_PV_FEATURE_CPUID (kvm-pv-enforce-cpuid=on)",
+            ))?;
+        }
 
         let cpuid = CpuId::from_entries(&profile.cpuid(id)).map_err(|_| VcpuError::TooManyLeaves(id))?;
         fd.set_cpuid2(&cpuid).map_err(ask("KVM_SET_CPUID2"))?;
@@ -112,8 +129,9 @@ impl Vcpu {
         fd.set_lapic(&lapic).map_err(ask("KVM_SET_LAPIC"))?;
 
         let got = fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(ask("KVM_GET_CPUID2"))?;
+        let may_add = |mismatch: &Mismatch| mismatch.only_adds() && !profile.is_exact();
         let (added, wrong): (Vec<_>, Vec<_>) =
-            profile.verify(id, got.as_slice()).into_iter().partition(Mismatch::only_adds);
+            profile.verify(id, got.as_slice()).into_iter().partition(may_add);
         if !added.is_empty() {
             log::info!("vCPU {id}: KVM shows features that it does not offer: {}", list(&added));
         }

@@ -135,6 +135,14 @@ impl Identity {
             patches.push(asked(XLEVEL, xlevel));
         }
         patch::apply(cpuid, &patches, decisions);
+        // A model has them already.
+        let given = [self.level, self.xlevel].map(|level| level != Level::Model);
+        for (patch, _) in patches.iter().zip(given).filter(|(_, given)| *given) {
+            let decision = patch.apply(cpuid);
+            if !decisions.iter().any(|other| other.place == decision.place) {
+                decisions.push(decision);
+            }
+        }
         cpuid.0.retain(|leaf, _| self.hides(leaf.function).is_none());
     }
 

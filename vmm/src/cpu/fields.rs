@@ -4,8 +4,8 @@
 use arch::cpu::cpuid::Register::{self, Eax, Ebx, Ecx, Edx};
 
 use super::values::{
-    amd_l1, amd_l2, amd_l3, binary_exponent, bytes, descriptors, eights, hertz, hex, megahertz, minus_one,
-    number, palette, signature, state, yes,
+    amd_l1, amd_l2, amd_l3, binary_exponent, bytes, descriptors, eights, hertz, hex, kilohertz, megahertz,
+    minus_one, number, palette, signature, state, yes,
 };
 
 /// Some bits of a register that are a number together.
@@ -188,6 +188,8 @@ pub(super) const FIELDS: &[Field] = &[
     whole(0x24, Eax, "last subleaf", number).at(0),
     bits(0x24, Ebx, 7, 0, "AVX10 version", number).at(0),
     whole(0x4000_0000, Eax, "last hypervisor leaf", hex).of_host(),
+    whole(0x4000_0010, Eax, "TSC frequency", kilohertz),
+    whole(0x4000_0010, Ebx, "APIC bus frequency", kilohertz),
     whole(0x8000_0000, Eax, "last extended function", hex),
     whole(0x8000_0001, Eax, "signature", signature),
     // L1 and L2 caches, and TLBs.

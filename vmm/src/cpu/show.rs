@@ -8,7 +8,7 @@ use arch::cpu::{
     feature::FeatureId,
     msr,
     nesting::Nesting,
-    patch::Why,
+    patch::{At, Field, Why},
     profile::CpuProfile,
     spec::{CacheMode, Model, PhysicalBits},
     topology::Topology,
@@ -91,7 +91,8 @@ impl Sheet {
     /// Takes the CPU of a vCPU apart.
     pub(super) fn new(spec: &str, profile: &CpuProfile, topology: Topology, vcpu: u32) -> Self {
         let seen = Seen::new(profile, vcpu);
-        let absent = |why: &Why| matches!(why, Why::Feature | Why::Needs(_) | Why::Restrict(_));
+        let absent =
+            |why: &Why| matches!(why, Why::Feature | Why::Word(_) | Why::Needs(_) | Why::Restrict(_));
         let removed = profile.decisions().iter().filter(|decision| {
             decision.value == 0 && absent(&decision.why) && FeatureId::find(decision.name).is_some()
         });
@@ -204,12 +205,12 @@ fn leaf_entries(profile: &CpuProfile, seen: &Seen, leaf: Leaf) -> Vec<Entry> {
     for fact in facts.into_iter().filter(told) {
         let place = fact.place();
         let full = if place.is_empty() { leaf.to_string() } else { format!("{leaf}:{place}") };
-        let by = match fact.owner {
+        let by = asked(profile, leaf, fact.bits).unwrap_or(match fact.owner {
             Owner::Topology => Why::Topology,
             Owner::Vcpu => Why::Vcpu,
             Owner::Host => Why::Host,
             Owner::Leaf => decided(profile, &full).unwrap_or(base),
-        };
+        });
         entries.push(Entry {
             place: full,
             label: place,
@@ -298,6 +299,21 @@ fn base(profile: &CpuProfile, leaf: Leaf) -> Why {
         }
         _ => Why::Host,
     }
+}
+
+/// Whether a word of the user's decided on some of these bits, and not on a feature's.
+fn asked(profile: &CpuProfile, leaf: Leaf, bits: [u32; 4]) -> Option<Why> {
+    let overlaps = |field: &Field| {
+        let mask = u32::MAX >> (u32::BITS - field.width) << field.shift;
+        let of_register =
+            Register::ALL.into_iter().zip(bits).find(|(register, _)| *register == field.register);
+        field.leaf == leaf && of_register.is_some_and(|(_, bits)| bits & mask != 0)
+    };
+    let decided = profile.decisions().iter().rev().find(|decision| match &decision.place {
+        At::Bits(field) => matches!(decision.why, Why::Feature | Why::Word(_)) && overlaps(field),
+        At::Feature(_) | At::Msr(_) => false,
+    });
+    decided.map(|decision| decision.why)
 }
 
 /// Who decided on a whole field or MSR.

@@ -142,3 +142,31 @@ fn json_has_all_of_it() {
     assert!(says.contains(&id), "{says:#?}");
     assert_eq!(json["msrs"]["0x3a"]["value"], "0x0000000000000005");
 }
+
+#[test]
+fn words_set_fields_that_are_no_features() {
+    let text = text(
+        &milan(),
+        "EPYC,vendor=GenuineIntel,family=6,level=0xd,model-id=One of mine,tsc-frequency=2G,vmware-cpuid-freq",
+        0,
+    );
+    for line in [
+        "              asked for   vendor: GenuineIntel",
+        "  EAX         asked for   last leaf: 0xd",
+        "  EAX         asked for   signature: family 6, model 1, stepping 2 (0x612)",
+        "              asked for   brand: One of mine",
+        "  EAX         asked for   TSC frequency: 2000000 kHz",
+        "  EBX         asked for   APIC bus frequency: 1000000 kHz",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn what_a_word_hides_is_taken_away_by_it() {
+    let text = text(&milan(), "host,kvm=off,pmu=off,migratable=on,level=7", 0);
+    let words: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["kvmclock (kvm=off)", "perfctr-core (pmu=off)", "invtsc (migratable=on)", "xsave (level)"] {
+        assert!(words.contains(part), "{part}\n{text}");
+    }
+}

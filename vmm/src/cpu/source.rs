@@ -47,6 +47,11 @@ pub(super) struct Seen {
 }
 
 impl HostArgs {
+    /// This host, by its KVM.
+    pub(super) fn of_kvm(kvm: &Path) -> Self {
+        Self { host: None, kvm: kvm.to_owned() }
+    }
+
     /// The host's CPU, if there is a host. Without KVM there may be an answer all the same, `without` what is said on stderr.
     pub(super) fn ask(&self, without: &str) -> anyhow::Result<Option<HostCpu>> {
         match self.open() {
@@ -63,7 +68,10 @@ impl HostArgs {
         match &self.host {
             Some(path) => recorded(path),
             None => {
-                Ok(Host::open(&self.kvm).context("no host to ask (--host FILE takes a recorded one)")?.cpu)
+                let host = Host::open(&self.kvm);
+                let mut host = host.context("no host to ask (--host FILE takes a recorded one)")?;
+                host.read_tsc_khz();
+                Ok(host.cpu)
             }
         }
     }

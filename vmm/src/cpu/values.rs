@@ -37,6 +37,10 @@ pub(super) fn hertz(value: u32) -> String {
     format!("{value} Hz")
 }
 
+pub(super) fn kilohertz(value: u32) -> String {
+    format!("{value} kHz")
+}
+
 pub(super) fn megahertz(value: u32) -> String {
     format!("{value} MHz")
 }

@@ -9,20 +9,35 @@ use crate::cpu::{feature::FeatureId, identity::Identity};
 
 /// How QEMU's enlightenments for Windows begin.
 const HYPER_V: &str = "hv-";
-/// Further properties of QEMU's x86 CPUs that are no features. nvmm says so, rather than that it knows no such feature.
-const QEMU_ONLY: [&str; 12] = [
+/// Further properties of QEMU's x86 CPUs that are no features, down to those that only QEMU itself sets. nvmm says so, rather than
+/// that it knows no such feature.
+const QEMU_ONLY: [&str; 26] = [
+    "apic-id",
+    "core-id",
     "cpuid-0xb",
+    "crash-information",
+    "die-id",
+    "feature-words",
     "fill-mtrr-mask",
+    "filtered-features",
     "full-cpuid-auto-level",
-    "legacy-cache",
-    "lmce",
+    "kvm-no-smi-migration",
     "lbr-fmt",
+    "legacy-cache",
+    "level-func7",
+    "lmce",
+    "memory",
     "min-xlevel2",
+    "module-id",
+    "node-id",
+    "socket-id",
+    "start-powered-off",
     "tcg-cpuid",
+    "thread-id",
     "ucode-rev",
+    "unavailable-features",
     "xen-vapic",
     "xlevel2",
-    "memory",
 ];
 /// What `tsc-frequency` takes.
 const FREQUENCIES: &str = "1M to 4294G, in Hz or with K, M or G";
