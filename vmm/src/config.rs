@@ -187,8 +187,11 @@ pub fn cpu(given: &str, smp: Option<&str>, nested: Nested) -> Result<(CpuSpec, T
 /// A CPU in libvirt's words, and its `<topology>`.
 fn cpu_file(path: &Path) -> Result<(CpuSpec, Option<Smp>), ConfigError> {
     let text = fs::read_to_string(path).map_err(|error| ConfigError::CpuFile(path.to_owned(), error))?;
-    let CpuElement { spec, topology } =
+    let CpuElement { spec, topology, ignored } =
         libvirt::parse(&text).map_err(|error| ConfigError::CpuXml(path.to_owned(), error))?;
+    for ignored in ignored {
+        log::warn!("--cpu file:{}: {ignored}", path.display());
+    }
     Ok((spec, topology))
 }
 

@@ -1,25 +1,33 @@
 //! `--cpu file:cpu.xml`: libvirt's `<cpu>` element, alone or inside a whole `<domain>`.
 //!
 //! libvirt, "Domain XML format", "CPU model and topology". What stands in the element and nvmm does not do is an error that names
-//! it: nothing is passed over. Where libvirt leaves the choice to the hypervisor:
+//! it: nothing is passed over. Words mean what they mean to libvirt's QEMU driver on KVM:
 //!
-//! - without a `<model>`, or a mode that stands for one, the CPU is what no `--cpu` gives;
-//! - `fallback='allow'` means nothing more than the default, as every model is known: a name that isn't is an error;
-//! - `check` is about the model: `none`, `partial` and `full` are QEMU's `check=off`, `check` and `enforce`, and
-//!   `fallback='forbid'`, `match='minimum'` and `match='strict'` are the last of them. A `<feature>`'s policy holds with each.
+//! - without a `<model>`, or a mode that stands for one, the CPU is `qemu64`, checked by nobody;
+//! - `check='none'` starts on any host and leaves it to QEMU to warn: no feature, vendor or match is insisted on. `partial`, the
+//!   default of all but the host's own CPU, refuses a host that lacks a feature of the model or of the list; `full` refuses
+//!   whatever is not as described once KVM has made the vCPUs;
+//! - `fallback` is about models that the hypervisor does not know. nvmm knows each of libvirt's but four, and has nothing that would do
+//!   for those: an unknown name is an error with either;
+//! - `match='minimum'` is the host's model, if that has all of the model's features;
+//! - the host's own CPU is migratable unless `migratable='off'` says that it is not;
+//! - features that QEMU never had are dropped: [`DROPPED`].
 
+mod domain;
 mod element;
 mod error;
 
 use arch::cpu::{
     feature::FeatureId,
     host::Vendor,
+    identity::{Identity, MakerName},
     model,
     spec::{
         CacheMode, CpuSpec, MAX_PHYSICAL_BITS, MIN_PHYSICAL_BITS, Match, Model, PhysicalBits, Policy,
         Setting, SpecError, Want,
     },
 };
+use domain::Domain;
 use element::Element;
 pub use error::{Problem, XmlError};
 use roxmltree::Document;
@@ -33,6 +41,16 @@ pub struct CpuElement {
     pub spec: CpuSpec,
     /// `<topology>`, if it is there. The number of vCPUs is not in it.
     pub topology: Option<Smp>,
+    /// What the domain asks for besides and does not get, to warn of.
+    pub ignored: Vec<XmlError>,
+}
+
+/// `check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    None,
+    Partial,
+    Full,
 }
 
 /// `mode`.
@@ -48,8 +66,10 @@ enum Mode {
 const CHILDREN: [&str; 6] = ["model", "vendor", "topology", "feature", "cache", "maxphysaddr"];
 /// Names of modes, which are none of models.
 const MODES: [&str; 5] = ["host-passthrough", "host-model", "maximum", "host", "max"];
-/// The one feature that QEMU takes from a CPU that is to be migratable: the guest would see the TSC's rate change.
-const UNMIGRATABLE: &str = "invtsc";
+/// Features that libvirt knows and never gives QEMU: the guest sets them, or KVM has none of it.
+const DROPPED: [&str; 6] = ["osxsave", "ospke", "cmt", "cqm", "mbm_total", "mbm_local"];
+/// The CPU of QEMU's machines.
+const DEFAULT: &str = "qemu64";
 
 /// Reads a `<cpu>` element, or a `<domain>` that has one.
 ///
@@ -59,15 +79,23 @@ const UNMIGRATABLE: &str = "invtsc";
 pub fn parse(text: &str) -> Result<CpuElement, XmlError> {
     let document = Document::parse(text).map_err(|error| XmlError::malformed(&error))?;
     let root = Element::root(&document);
-    let cpu = match root.name() {
-        "cpu" => root,
-        "domain" => root.child("cpu")?.ok_or_else(|| root.wrong(Problem::NoCpu))?,
+    let (cpu, domain) = match root.name() {
+        "cpu" => (Some(root), Domain::default()),
+        "domain" => (root.child("cpu")?, domain::read(root)?),
         other => return Err(root.wrong(Problem::Root(other.to_owned()))),
     };
-    read(cpu)
+    let default = || CpuSpec { model: default_model(), ..CpuSpec::default() };
+    let (mut spec, topology) = cpu.map_or_else(|| Ok((default(), None)), read)?;
+    spec.settings.extend(domain.settings);
+    (spec.hide_kvm, spec.pmu, spec.tsc_khz) = (domain.hide_kvm, domain.pmu, domain.tsc_khz);
+    Ok(CpuElement { spec, topology, ignored: domain.ignored })
 }
 
-fn read(cpu: Element<'_>) -> Result<CpuElement, XmlError> {
+fn default_model() -> Model {
+    model::find(DEFAULT).map(Model::Named).unwrap_or_default()
+}
+
+fn read(cpu: Element<'_>) -> Result<(CpuSpec, Option<Smp>), XmlError> {
     cpu.allow(&["mode", "match", "check", "migratable"])?;
     cpu.no_text()?;
     for child in cpu.children() {
@@ -84,45 +112,62 @@ fn read(cpu: Element<'_>) -> Result<CpuElement, XmlError> {
         ("maximum", Mode::HostPassthrough),
     ];
     let mode = cpu.choice("mode", &modes)?.unwrap_or(Mode::Custom);
-    let (named, forbid_fallback) =
-        cpu.child("model")?.map_or(Ok((None, false)), |element| read_model(element, mode))?;
+    let (named, maker) = cpu.child("model")?.map_or(Ok((None, None)), |element| read_model(element, mode))?;
     let chosen = match mode {
         Mode::Custom => named.map(Model::Named),
         Mode::HostModel => Some(Model::HostModel),
         Mode::HostPassthrough => Some(Model::HostPassthrough),
     };
-    let model = chosen.unwrap_or_default();
-    let settings = [read_migratable(cpu, mode)?, read_features(cpu, chosen)?].concat();
+    let model = chosen.unwrap_or_else(default_model);
+    let check = read_check(cpu, chosen)?;
     let matching = read_match(cpu, chosen)?;
+    let vendor = cpu.child("vendor")?.map(read_vendor).transpose()?;
+    let mut settings = read_features(cpu, chosen)?;
+    if check == Check::None {
+        for setting in &mut settings {
+            setting.want = match setting.want {
+                Want::Require => Want::On,
+                Want::Forbid => Want::Off,
+                want => want,
+            };
+        }
+    }
     let spec = CpuSpec {
         model,
         settings,
-        policy: read_policy(cpu, chosen, forbid_fallback || matching != Match::Exact)?,
+        policy: match check {
+            Check::None => Policy::Check,
+            Check::Partial => Policy::Partial,
+            Check::Full => Policy::Full,
+        },
+        migratable: read_migratable(cpu, mode)?,
         caches: cpu.child("cache")?.map_or(Ok(CacheMode::Model), |element| read_cache(element, model))?,
         physical_bits: cpu.child("maxphysaddr")?.map_or(Ok(PhysicalBits::Model), read_physical_bits)?,
-        vendor: cpu.child("vendor")?.map(read_vendor).transpose()?,
-        matching,
+        vendor: vendor.filter(|_| check != Check::None),
+        matching: if check == Check::None && matching == Match::Strict { Match::Exact } else { matching },
+        identity: Identity { vendor: maker, ..Identity::default() },
         ..CpuSpec::default()
     };
-    Ok(CpuElement { spec, topology: cpu.child("topology")?.map(read_topology).transpose()? })
+    Ok((spec, cpu.child("topology")?.map(read_topology).transpose()?))
 }
 
-/// `<model fallback=''>NAME</model>`: the model, and whether no other will do.
+/// `<model fallback='' vendor_id=''>NAME</model>`: the model, and the maker that the guest is told of.
 fn read_model(
     element: Element<'_>,
     mode: Mode,
-) -> Result<(Option<&'static model::NamedModel>, bool), XmlError> {
+) -> Result<(Option<&'static model::NamedModel>, Option<MakerName>), XmlError> {
     element.allow(&["fallback", "vendor_id"])?;
-    if element.value("vendor_id").is_some() {
-        return Err(
-            element.refuse_attribute("vendor_id", "the guest's vendor is the host's; take the attribute out")
-        );
-    }
-    let forbid = element.choice("fallback", &[("allow", false), ("forbid", true)])?.unwrap_or(false);
+    let maker = element.value("vendor_id").map(|name| {
+        let name = MakerName::new(name).filter(|_| !name.contains(','));
+        let why = "give 12 letters without a comma, such as GenuineIntel or AuthenticAMD";
+        name.ok_or_else(|| element.refuse_attribute("vendor_id", why))
+    });
+    let maker = maker.transpose()?;
+    element.choice("fallback", &[("allow", ()), ("forbid", ())])?;
     let name = element.text()?;
     let name = name.trim();
     if name.is_empty() {
-        return Ok((None, forbid));
+        return Ok((None, maker));
     }
     if mode != Mode::Custom {
         return Err(element
@@ -136,18 +181,17 @@ fn read_model(
     }
     let unknown = || SpecError::Model { given: name.to_owned(), nearest: model::suggest(name) };
     let named = model::find(name).ok_or_else(|| element.wrong(Problem::Name(unknown())))?;
-    Ok((Some(named), forbid))
+    Ok((Some(named), maker))
 }
 
-/// `migratable='on'`: what that takes away, before any `<feature>` may bring it back.
-fn read_migratable(cpu: Element<'_>, mode: Mode) -> Result<Vec<Setting>, XmlError> {
+/// `migratable`, without which a host's CPU is.
+fn read_migratable(cpu: Element<'_>, mode: Mode) -> Result<bool, XmlError> {
     let migratable = cpu.choice("migratable", &[("on", true), ("off", false)])?;
     if migratable.is_some() && mode != Mode::HostPassthrough {
         return Err(cpu
             .refuse_attribute("migratable", "only modes host-passthrough and maximum have it; take it out"));
     }
-    let lost = FeatureId::find(UNMIGRATABLE).filter(|_| migratable == Some(true));
-    Ok(lost.map(|feature| Setting { feature, want: Want::Off }).into_iter().collect())
+    Ok(migratable.unwrap_or(mode == Mode::HostPassthrough))
 }
 
 /// All `<feature policy='' name=''/>`, in their order.
@@ -157,7 +201,7 @@ fn read_features(cpu: Element<'_>, chosen: Option<Model>) -> Result<Vec<Setting>
         if chosen.is_none() {
             return Err(element.refuse("there is no <model> that it would change; give one, or a mode"));
         }
-        let setting = read_feature(element)?;
+        let Some(setting) = read_feature(element)? else { continue };
         if settings.iter().any(|before| before.feature == setting.feature) {
             return Err(element.refuse_attribute("name", "the feature stands here twice; keep one"));
         }
@@ -166,7 +210,8 @@ fn read_features(cpu: Element<'_>, chosen: Option<Model>) -> Result<Vec<Setting>
     Ok(settings)
 }
 
-fn read_feature(element: Element<'_>) -> Result<Setting, XmlError> {
+/// A `<feature>`, unless it is one that libvirt drops.
+fn read_feature(element: Element<'_>) -> Result<Option<Setting>, XmlError> {
     element.allow(&["policy", "name"])?;
     element.empty()?;
     let policies = [
@@ -178,23 +223,23 @@ fn read_feature(element: Element<'_>) -> Result<Setting, XmlError> {
     ];
     let want = element.choice("policy", &policies)?.unwrap_or(Want::Require);
     let name = element.required("name", element.value("name"))?;
+    if DROPPED.contains(&name) {
+        return Ok(None);
+    }
     let unknown = || SpecError::Feature { given: name.to_owned(), nearest: FeatureId::suggest(name) };
     let feature =
         FeatureId::find(name).ok_or_else(|| element.wrong_attribute("name", Problem::Name(unknown())))?;
-    Ok(Setting { feature, want })
+    Ok(Some(Setting { feature, want }))
 }
 
-/// `check`, and what else says how much the model has to be given whole.
-fn read_policy(cpu: Element<'_>, chosen: Option<Model>, whole: bool) -> Result<Policy, XmlError> {
-    let policies = [("none", Policy::Ignore), ("partial", Policy::Check), ("full", Policy::Enforce)];
-    let given = cpu.choice("check", &policies)?;
-    match (chosen, given) {
-        (None, Some(_)) => Err(cpu.refuse_attribute("check", "there is no <model> to check; take it out")),
-        _ if whole => Ok(Policy::Enforce),
-        (_, Some(policy)) => Ok(policy),
-        (Some(Model::HostPassthrough), None) => Ok(Policy::Ignore),
-        (_, None) => Ok(Policy::Check),
-    }
+/// `check`; the host's own CPU and the default one are checked by nobody.
+fn read_check(cpu: Element<'_>, chosen: Option<Model>) -> Result<Check, XmlError> {
+    let checks = [("none", Check::None), ("partial", Check::Partial), ("full", Check::Full)];
+    let default = match chosen {
+        None | Some(Model::HostPassthrough) => Check::None,
+        Some(Model::HostModel | Model::Named(_)) => Check::Partial,
+    };
+    Ok(cpu.choice("check", &checks)?.unwrap_or(default))
 }
 
 /// `match`.
@@ -240,7 +285,7 @@ fn read_topology(element: Element<'_>) -> Result<Smp, XmlError> {
 }
 
 /// `<cache level='' mode=''/>`. A named model has all of its caches: `emulate`, of which libvirt has only level 3, asks for what is
-/// there.
+/// there. The host's CPU gets QEMU's.
 fn read_cache(element: Element<'_>, model: Model) -> Result<CacheMode, XmlError> {
     element.allow(&["level", "mode"])?;
     element.empty()?;
@@ -252,8 +297,7 @@ fn read_cache(element: Element<'_>, model: Model) -> Result<CacheMode, XmlError>
     let mode = element.required("mode", element.choice("mode", &modes)?)?;
     let level = element.choice("level", &[("1", 1), ("2", 2), ("3", 3)])?;
     match (mode, level) {
-        (CacheMode::Model, None | Some(3)) if model == Model::HostPassthrough => Err(element
-            .refuse_attribute("mode", "the host's CPU has the host's caches; give passthrough or disable")),
+        (CacheMode::Model, None | Some(3)) if model == Model::HostPassthrough => Ok(CacheMode::Emulate),
         (CacheMode::Model, None | Some(3)) | (_, None) => Ok(mode),
         (CacheMode::Model, Some(_)) => {
             Err(element.refuse_attribute("level", "with mode='emulate', give level='3' or none"))

@@ -26,9 +26,6 @@ pub enum Problem {
     /// The outermost element is another.
     #[error("<{0}>: give libvirt's <cpu>, alone or inside a <domain>")]
     Root(String),
-    /// A domain that doesn't describe its CPU.
-    #[error("<domain> has no <cpu>")]
-    NoCpu,
     /// What can stand once stands twice.
     #[error("a second <{element}> in <{parent}>; keep one")]
     Second {
