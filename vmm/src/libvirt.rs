@@ -342,6 +342,9 @@ fn read_physical_bits(element: Element<'_>) -> Result<PhysicalBits, XmlError> {
 }
 
 #[cfg(test)]
+#[path = "libvirt/cases_test.rs"]
+mod cases;
+#[cfg(test)]
 #[path = "libvirt/names_test.rs"]
 mod names;
 #[cfg(test)]

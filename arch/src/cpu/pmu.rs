@@ -23,7 +23,7 @@ pub(super) const OFF: &str = "pmu=off";
 
 /// The features that make no sense without counters.
 pub(super) static FEATURES: LazyLock<FeatureSet> =
-    LazyLock::new(|| FeatureSet::parse("pdcm arch-lbr perfctr-core perfctr-nb perfmon-v2"));
+    LazyLock::new(|| FeatureSet::parse("pdcm full-width-write arch-lbr perfctr-core perfctr-nb perfmon-v2"));
 
 /// Whether the guest has counters. QEMU gives them with the host's CPU, and with a model only if they are asked for: how many there
 /// are is the host's, and so they can't be part of a model.

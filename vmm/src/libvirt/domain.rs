@@ -100,7 +100,7 @@ impl Domain {
                 }
             }
             "hypervclock" if wanted => {
-                self.ignore(timer, "nvmm has no Hyper-V clock; the guest runs without it")
+                self.ignore(timer, "nvmm has no Hyper-V clock; the guest runs without it");
             }
             "rtc" if wanted => self.ignore(timer, "nvmm has no real-time clock; the guest runs without it"),
             "hpet" if wanted => self.ignore(timer, "nvmm has no HPET; the guest runs without it"),
@@ -109,7 +109,10 @@ impl Domain {
             // KVM's PIT delivers ticks late rather than not at all.
             "pit" if timer.value("tickpolicy").is_none_or(|policy| policy == "delay") => {}
             "pit" => {
-                self.ignore(timer, "KVM's PIT makes up for lost ticks with a delay; the guest runs with that")
+                self.ignore(
+                    timer,
+                    "KVM's PIT makes up for lost ticks with a delay; the guest runs with that",
+                );
             }
             _ if wanted => self.ignore(timer, "nvmm has no such timer; the guest runs without it"),
             _ => {}
