@@ -100,6 +100,32 @@ fn cpu_help_lists_what_cpu_takes() {
 }
 
 #[test]
+fn what_a_domain_asks_for_and_cannot_have_is_on_stderr() {
+    let file = tempfile::Builder::new().suffix(".xml").tempfile().unwrap();
+    let domain = "<domain type='kvm'>
+        <features>
+          <kvm><hidden state='on'/></kvm><pmu state='off'/>
+          <hyperv><relaxed state='on'/></hyperv>
+        </features>
+        <cpu mode='host-passthrough' migratable='off'/>
+        <clock offset='utc'><timer name='hpet' present='no'/><timer name='rtc' tickpolicy='catchup'/></clock>
+        </domain>";
+    fs::write(&file, domain).unwrap();
+    let path = format!("file:{}", file.path().display());
+    let output = cpu(&["expand", &path, "--host", &host("milan")]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "host-passthrough,kvm=off,pmu=off\n");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{stderr}");
+    assert!(
+        lines[0].contains(&format!("--cpu {path}: line 4, column 11: <hyperv> in <features>: ")),
+        "{stderr}"
+    );
+    assert!(lines[1].contains("<timer> in <clock>: nvmm has no real-time clock"), "{stderr}");
+}
+
+#[test]
 fn values_that_mean_nothing_are_one_line() {
     let host = host("milan");
     for (spec, part) in [

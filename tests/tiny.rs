@@ -88,6 +88,23 @@ fn cpuid_is_as_planned() {
 }
 
 #[test]
+fn a_full_check_refuses_what_kvm_adds() {
+    if no_kvm() {
+        return;
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "<cpu mode='host-passthrough' check='full'/>").unwrap();
+    let output = run("power_off", &["--cpu", &format!("file:{}", file.path().display())]);
+    if in_software() {
+        let message = stderr(&output);
+        assert_eq!((output.status.code(), message.lines().count()), (Some(1), 1), "{message}");
+        assert!(message.contains("KVM changed CPUID: CPUID."), "{message}");
+    } else {
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn the_tsc_runs_at_the_hosts_rate_or_one_that_kvm_can_scale_to() {
     if no_kvm() {
         return;

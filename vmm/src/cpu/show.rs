@@ -25,8 +25,8 @@ use super::{
 };
 
 /// Leaves that a named model has from the host: what KVM is, sizes of state, and what describes a feature further.
-const HOSTS: [u32; 9] =
-    [0xd, 0x12, 0x14, 0x1d, 0x1e, 0x24, 0x4000_0000, 0x4000_0001, arch::cpu::svm::FUNCTION];
+const HOSTS: [u32; 11] =
+    [0xa, 0xd, 0x12, 0x14, 0x1d, 0x1e, 0x24, 0x4000_0000, 0x4000_0001, arch::cpu::svm::FUNCTION, 0x8000_0022];
 /// Where the functions of caches are.
 const CACHES: [u32; 5] = [0x2, 0x4, 0x8000_0005, 0x8000_0006, 0x8000_001d];
 const WIDTHS: u32 = 0x8000_0008;

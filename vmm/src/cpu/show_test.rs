@@ -1,6 +1,6 @@
 use super::*;
 use crate::cpu::{
-    testing::{haswell, hosts, milan, resolve},
+    testing::{haswell, hosts, milan, resolve, sapphire_rapids},
     text::WIDTH,
 };
 
@@ -169,4 +169,11 @@ fn what_a_word_hides_is_taken_away_by_it() {
     for part in ["kvmclock (kvm=off)", "perfctr-core (pmu=off)", "invtsc (migratable=on)", "xsave (level)"] {
         assert!(words.contains(part), "{part}\n{text}");
     }
+}
+
+#[test]
+fn a_models_counters_are_the_hosts() {
+    let text = text(&sapphire_rapids(), "Haswell,pmu=on", 0);
+    let counters = part(&text, "CPUID.0AH ");
+    assert!(counters.iter().any(|line| line.starts_with("  EAX[7:0]    host  ")), "{counters:?}");
 }
