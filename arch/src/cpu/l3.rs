@@ -13,8 +13,8 @@ const CACHES: [u32; 2] = [0x4, 0x8000_001d];
 const LEVEL: u32 = 5;
 /// Size, ways and line of the L3 cache.
 const L3: Field = Field::new(0x8000_0006, Register::Edx, 31, 0, "l3 cache");
-/// "No L2 cache or, if the processor contains a valid L2 cache, no L3 cache".
-const NO_L3: u8 = 0x40;
+/// "Null descriptor", which QEMU has in the place of an L3 cache's.
+const NULL: u8 = 0;
 
 /// Takes the L3 cache out of all leaves that describe caches.
 pub(super) fn hide(cpuid: &mut Cpuid, decisions: &mut Vec<Decision>) {
@@ -66,7 +66,7 @@ fn without_descriptors(register: Register, value: u32) -> u32 {
             0x22 | 0x23 | 0x25 | 0x29 | 0x46 | 0x47 | 0x4a..=0x4d | 0xd0..=0xd2 | 0xd6..=0xd8 | 0xdc..=0xde | 0xe2..=0xe4 | 0xea..=0xec
         );
         if l3 {
-            *byte = NO_L3;
+            *byte = NULL;
         }
     }
     u32::from_le_bytes(bytes)

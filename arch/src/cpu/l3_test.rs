@@ -44,10 +44,10 @@ fn a_cache_behind_the_l3_moves_up() {
 }
 
 #[test]
-fn descriptors_of_l3_caches_become_the_one_of_none() {
+fn descriptors_of_l3_caches_become_null() {
     // The count in the lowest byte of EAX stays, and what is no descriptor at all.
-    assert_eq!(without_descriptors(Register::Eax, 0x004d_2c4d), 0x0040_2c4d);
-    assert_eq!(without_descriptors(Register::Edx, 0x00eb_7d22), 0x0040_7d40);
+    assert_eq!(without_descriptors(Register::Eax, 0x004d_2c4d), 0x0000_2c4d);
+    assert_eq!(without_descriptors(Register::Edx, 0x00eb_7d22), 0x0000_7d00);
     assert_eq!(without_descriptors(Register::Ecx, 0x8000_004d), 0x8000_004d);
     assert_eq!(without_descriptors(Register::Edx, 0xff), 0xff);
 }
