@@ -53,6 +53,9 @@ pub enum CpuError {
     /// `enforce`, and `require`.
     #[error("this host cannot give {}", list(.0))]
     Unmet(Vec<Unmet>),
+    /// libvirt's `check`.
+    #[error("this host cannot give {}; with check='none' the guest would start without", list(.0))]
+    Checked(Vec<Unmet>),
     /// `forbid`.
     #[error("this host has what is forbidden: {0}")]
     Forbidden(String),

@@ -520,7 +520,10 @@ fn a_hosts_features_answer_the_policies() {
     assert!(resolve(&milan, DOMAIN).is_ok());
     for (text, message) in [
         (DOMAIN, "this host's processor is not made by AMD"),
-        (&qemu64("<feature name='svm'/>"), "this host cannot give svm (CPUID.80000001H:ECX[2])"),
+        (
+            &qemu64("<feature name='svm'/>"),
+            "this host cannot give svm (CPUID.80000001H:ECX[2]); with check='none' the guest would start without",
+        ),
         (&qemu64("<feature policy='forbid' name='vmx'/>"), "this host has what is forbidden: vmx"),
     ] {
         assert_eq!(resolve(&broadwell, text).map(|_| ()).unwrap_err().to_string(), message);
@@ -561,7 +564,8 @@ fn a_cpu_starts_where_libvirt_starts_it() {
         })
     };
     let refused = |what: &str| Err(what.to_owned());
-    let movbe = "this host cannot give movbe (CPUID.01H:ECX[22])";
+    let movbe =
+        "this host cannot give movbe (CPUID.01H:ECX[22]); with check='none' the guest would start without";
     let haswell = |check: &str| HASWELL.replace("CHECK", check);
     assert_eq!(started(&haswell(" check='none'")), [Ok(0), Ok(1), Ok(0)]);
     for check in ["", " check='partial'", " check='full'"] {
@@ -571,7 +575,8 @@ fn a_cpu_starts_where_libvirt_starts_it() {
     let forbid = haswell(" check='none'").replace("allow", "forbid");
     assert_eq!(started(&forbid), [Ok(0), Ok(1), Ok(0)]);
     // The list counts as the model does, and what it forbids.
-    let amd = "this host cannot give svm (CPUID.80000001H:ECX[2])";
+    let amd =
+        "this host cannot give svm (CPUID.80000001H:ECX[2]); with check='none' the guest would start without";
     let feature = |policy: &str, name: &str| {
         haswell("").replace("</cpu>", &format!("<feature policy='{policy}' name='{name}'/></cpu>"))
     };
@@ -617,7 +622,10 @@ fn a_minimum_is_the_hosts_model_if_that_has_as_much() {
     assert_eq!(least.leaves(1), hosts.leaves(1));
     let old = without(milan.clone(), "sse4.2");
     let error = resolve(&old, minimum).map(|_| ()).unwrap_err().to_string();
-    assert_eq!(error, "this host cannot give sse4.2 (CPUID.01H:ECX[20])");
+    assert_eq!(
+        error,
+        "this host cannot give sse4.2 (CPUID.01H:ECX[20]); with check='none' the guest would start without"
+    );
     let disabled = minimum.replace("</cpu>", "<feature policy='disable' name='avx2'/></cpu>");
     assert!(!resolve(&milan, &disabled).unwrap().features().contains(FeatureId::find("avx2").unwrap()));
 }

@@ -268,14 +268,19 @@ impl Choice {
         };
         let refused: Vec<_> = self.unmet.iter().filter(refuse).copied().collect();
         if !refused.is_empty() {
-            return Err(CpuError::Unmet(refused));
+            return Err(match spec.policy {
+                Policy::Partial | Policy::Full => CpuError::Checked(refused),
+                Policy::Ignore | Policy::Check | Policy::Enforce => CpuError::Unmet(refused),
+            });
         }
         if spec.policy == Policy::Ignore {
             self.unmet.clear();
         }
-        let beyond = offer.features - self.granted - *hypervisor::FEATURES - self.hidden();
-        if spec.matching == Match::Strict && !beyond.is_empty() {
-            return Err(CpuError::Strict(names(beyond.iter())));
+        if spec.matching == Match::Strict {
+            let beyond = offer.features - self.granted - *hypervisor::FEATURES - self.hidden();
+            if !beyond.is_empty() {
+                return Err(CpuError::Strict(names(beyond.iter())));
+            }
         }
         Ok(())
     }
@@ -332,6 +337,9 @@ fn hidden(spec: &CpuSpec, is_model: bool) -> Vec<(&'static str, FeatureSet)> {
     }
     if !pmu::wanted(spec, is_model) {
         hidden.push((pmu::OFF, *pmu::FEATURES));
+    }
+    if !spec.identity.ends_a_range() {
+        return hidden;
     }
     let of_leaf = |id: FeatureId| match id.feature().place {
         Place::Cpuid(leaf, ..) => spec.identity.hides(leaf.function),

@@ -110,6 +110,11 @@ impl Identity {
         }
     }
 
+    /// Whether the user says where one of the ranges ends.
+    pub(super) fn ends_a_range(&self) -> bool {
+        [self.level, self.xlevel].iter().any(|level| matches!(level, Level::Exactly(_)))
+    }
+
     /// Whether a leaf is behind the last that the user allows.
     pub(super) fn hides(&self, function: u32) -> Option<&'static str> {
         let (level, word) = match function {
@@ -143,7 +148,9 @@ impl Identity {
                 decisions.push(decision);
             }
         }
-        cpuid.0.retain(|leaf, _| self.hides(leaf.function).is_none());
+        if self.ends_a_range() {
+            cpuid.0.retain(|leaf, _| self.hides(leaf.function).is_none());
+        }
     }
 
     /// Writes who the CPU is.

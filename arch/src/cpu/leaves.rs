@@ -131,8 +131,10 @@ pub(super) fn hide(
             Register::ALL.map(|register| Patch { field: field(register), value: 0, why: Why::Word(word) })
         };
         let patches: Vec<_> = cpuid.function(function).flat_map(patch).collect();
-        patch::apply(cpuid, &patches, decisions);
-        cpuid.remove(function);
+        if !patches.is_empty() {
+            patch::apply(cpuid, &patches, decisions);
+            cpuid.remove(function);
+        }
     }
 }
 

@@ -240,8 +240,9 @@ impl fmt::Display for CpuSpec {
         f.write_str(word(self.tsc_leaf, ",vmware-cpuid-freq=on"))?;
         f.write_str(match self.policy {
             Policy::Ignore => ",check=off",
-            Policy::Check => "",
-            Policy::Partial | Policy::Enforce | Policy::Full => ",enforce",
+            // Of libvirt's checks there is no word here.
+            Policy::Check | Policy::Partial | Policy::Full => "",
+            Policy::Enforce => ",enforce",
         })
     }
 }
