@@ -127,7 +127,7 @@ pub enum UsageError {
     },
 }
 
-/// What `--cpu` takes for a list of what it takes, as QEMU's `-cpu` does.
+/// Whether the value of `--cpu` asks for the list of models and features, in QEMU's words.
 #[must_use]
 pub fn is_help(spec: &str) -> bool {
     ["help", "?"].contains(&spec)

@@ -184,7 +184,7 @@ fn read_model(
     Ok((Some(named), maker))
 }
 
-/// `migratable`, without which a host's CPU is.
+/// `migratable`. A host's CPU is migratable by default.
 fn read_migratable(cpu: Element<'_>, mode: Mode) -> Result<bool, XmlError> {
     let migratable = cpu.choice("migratable", &[("on", true), ("off", false)])?;
     if migratable.is_some() && mode != Mode::HostPassthrough {

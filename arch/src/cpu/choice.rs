@@ -66,7 +66,7 @@ pub(super) struct Choice {
     pub(super) granted: FeatureSet,
     /// What the guest should have got.
     pub(super) unmet: Vec<Unmet>,
-    /// What words hide, whatever else asks for it.
+    /// The features that words hide, each set with its word. Nothing brings these back.
     hidden: Vec<(&'static str, FeatureSet)>,
     whys: BTreeMap<FeatureId, Why>,
 }
@@ -329,7 +329,7 @@ fn settings(offer: &Offer, spec: &CpuSpec) -> Vec<Setting> {
     settings
 }
 
-/// What the words of `spec` hide, each with the word.
+/// The features that words of `spec` hide, each set with its word.
 fn hidden(spec: &CpuSpec, is_model: bool) -> Vec<(&'static str, FeatureSet)> {
     let mut hidden = Vec::new();
     if spec.hide_kvm {

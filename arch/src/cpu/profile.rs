@@ -182,13 +182,13 @@ impl CpuProfile {
         self.canonical.tsc_khz
     }
 
-    /// Whether KVM shall keep a guest from what of KVM its leaf does not offer.
+    /// Whether the guest may use only those of KVM's features that its leaf lists: `kvm-pv-enforce-cpuid`.
     #[must_use]
     pub fn enforces_pv(&self) -> bool {
         self.canonical.enforce_pv
     }
 
-    /// Whether a CPU that shows more than this one does not do: libvirt's `check='full'`.
+    /// Whether it is an error if KVM shows the guest more than this CPU has: libvirt's `check='full'`.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.exact
@@ -376,7 +376,7 @@ fn caches(cpuid: &mut Cpuid, offer: &Offer, spec: &CpuSpec, whole: bool) {
     }
 }
 
-/// Writes what words other than features say.
+/// Writes what the properties of `spec` say, which are about no single feature.
 fn describe(
     cpuid: &mut Cpuid,
     host: &HostCpu,

@@ -50,7 +50,7 @@ pub struct CpuSpec {
     pub tsc_khz: Option<u32>,
     /// `vmware-cpuid-freq`: whether a leaf tells the TSC's rate.
     pub tsc_leaf: bool,
-    /// `kvm-pv-enforce-cpuid`: a guest can't use what of KVM its leaf does not offer.
+    /// `kvm-pv-enforce-cpuid`: the guest may use only those of KVM's features that its leaf lists.
     pub enforce_pv: bool,
 }
 
@@ -100,11 +100,11 @@ pub enum Policy {
     /// `check`: say which.
     #[default]
     Check,
-    /// libvirt's `check='partial'`: refuse if it is the model's or was asked for; say which of KVM's own.
+    /// libvirt's `check='partial'`: refuse if it is a feature of the model or of the list; say which of KVM's own are missing.
     Partial,
     /// `enforce`: refuse, and say which.
     Enforce,
-    /// libvirt's `check='full'`: the same, and nothing beyond what was asked for may be there either.
+    /// libvirt's `check='full'`: the same, and refuse if KVM shows the guest more than was asked for.
     Full,
 }
 
