@@ -129,8 +129,6 @@ fn bare(kernel: &Path) {
     let vm = kvm.create_vm().unwrap();
     vm.set_identity_map_address(arch::layout::KVM_IDENTITY_MAP).unwrap();
     vm.set_tss_address(usize::try_from(arch::layout::KVM_TSS).unwrap()).unwrap();
-    vm.create_irq_chip().unwrap();
-    vm.create_pit2(kvm_pit_config::default()).unwrap();
     let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), MEMORY)]).unwrap();
     let region = kvm_userspace_memory_region {
         slot: 0,
@@ -141,6 +139,8 @@ fn bare(kernel: &Path) {
     };
     // SAFETY: the memory lives to the end of this function, and so longer than the VM runs.
     unsafe { vm.set_user_memory_region(region) }.unwrap();
+    vm.create_irq_chip().unwrap();
+    vm.create_pit2(kvm_pit_config::default()).unwrap();
     let loaded: linux_loader::loader::KernelLoaderResult =
         Elf::load(&memory, None, &mut File::open(kernel).unwrap(), None).unwrap();
     let entry = Entry { protocol: Protocol::Linux64, rip: loaded.kernel_load.0 };
