@@ -15,6 +15,7 @@ pub mod describe;
 pub mod disk;
 pub mod exit;
 pub mod host;
+mod ioctls;
 pub mod kernel;
 mod keys;
 mod kick;

@@ -85,14 +85,14 @@ impl Vcpu {
     /// Makes vCPU `id` and gives it its CPU; the first one also its place to start.
     ///
     /// The order, and why:
-    /// 1. the TSC's rate, and the zero that all TSCs start from with it;
+    /// 1. the TSC's rate, and with one that was asked for the zero that all TSCs start from;
     /// 2. CPUID: KVM checks control registers and MSRs against it;
     /// 3. MSRs, and reading capabilities back: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in
     ///    VMX operation;
     /// 4. general, segment and control registers, and with these the local APIC's mode, which CPUID has to allow;
     /// 5. the local APIC's LINT pins, whose registers look otherwise in another mode.
     ///
-    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1, 2, 3, the local APIC's mode and 5.
+    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1 to 3, the local APIC's mode and 5.
     ///
     /// # Errors
     ///
@@ -104,6 +104,10 @@ impl Vcpu {
         if let Some(khz) = profile.tsc_khz() {
             tsc::set_rate(&vm.fd, &fd, khz).map_err(|source| VcpuError::Tsc(id, source))?;
             set_msrs(&fd, id, [(tsc::TIME_STAMP_COUNTER, 0)].iter())?;
+        } else if !vm.has_tsc_rate
+            && let Err(error) = fd.set_tsc_khz(0)
+        {
+            log::debug!("vCPU {id}: KVM_SET_TSC_KHZ: {error}");
         }
         if profile.enforces_pv() {
             let mut cap = kvm_enable_cap { cap: KVM_CAP_ENFORCE_PV_FEATURE_CPUID, ..Default::default() };

@@ -13,7 +13,7 @@ use kvm_bindings::{
 use kvm_ioctls::VmFd;
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
 
-use crate::host::Host;
+use crate::{host::Host, ioctls};
 
 /// An ioctl that KVM refused.
 #[derive(Debug, thiserror::Error)]
@@ -36,24 +36,28 @@ pub(crate) struct Vm {
     /// The file descriptor; interrupts hold it too.
     pub(crate) fd: Arc<VmFd>,
     x2apic_ids: bool,
+    /// Whether its vCPUs get the host's TSC rate of now when they are made.
+    pub(crate) has_tsc_rate: bool,
 }
 
 impl Vm {
     /// Makes a VM with its memory and its in-kernel interrupt controllers.
     ///
     /// The order, and why:
-    /// 1. KVM's own pages, while there is no vCPU (VMX hosts refuse it later);
-    /// 2. memory, before the controllers and the PIT: KVM waits for an SRCU grace period when it changes the slots, and one that
+    /// 1. the rate of the TSC, which vCPUs take over when they are made;
+    /// 2. KVM's own pages, while there is no vCPU (VMX hosts refuse it later);
+    /// 3. memory, before the controllers and the PIT: KVM waits for an SRCU grace period when it changes the slots, and one that
     ///    follows theirs takes 4 to 11 ms instead of microseconds;
-    /// 3. 32-bit APIC ids, before an APIC exists that would be told 8-bit ones;
-    /// 4. PIC, IOAPIC and the promise of local APICs, before vCPUs, which get theirs when made;
-    /// 5. the PIT, whose interrupt goes to the controllers of step 4.
+    /// 4. 32-bit APIC ids, before an APIC exists that would be told 8-bit ones;
+    /// 5. PIC, IOAPIC and the promise of local APICs, before vCPUs, which get theirs when made;
+    /// 6. the PIT, whose interrupt goes to the controllers of step 5.
     ///
     /// # Errors
     ///
     /// KVM refuses one of the steps.
     pub(crate) fn new(host: &Host, memory: &GuestMemoryMmap, max_apic_id: u32) -> Result<Self, KvmError> {
         let vm = host.kvm.create_vm().map_err(kvm("KVM_CREATE_VM"))?;
+        let has_tsc_rate = set_tsc_rate(&vm);
         vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(kvm("KVM_SET_IDENTITY_MAP_ADDR"))?;
         let tss = usize::try_from(layout::KVM_TSS).unwrap_or_default();
         vm.set_tss_address(tss).map_err(kvm("KVM_SET_TSS_ADDR"))?;
@@ -77,7 +81,7 @@ impl Vm {
         vm.create_irq_chip().map_err(kvm("KVM_CREATE_IRQCHIP"))?;
         let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
         vm.create_pit2(pit).map_err(kvm("KVM_CREATE_PIT2"))?;
-        Ok(Self { fd: Arc::new(vm), x2apic_ids })
+        Ok(Self { fd: Arc::new(vm), x2apic_ids, has_tsc_rate })
     }
 
     /// Switches performance counters off, before there is a vCPU. A KVM of before Linux 5.18 can't: on Intel's processors a guest whose
@@ -108,6 +112,23 @@ impl Vm {
     pub(crate) fn msi(&self) -> Arc<dyn Msi> {
         Arc::new(KvmMsi { vm: Arc::clone(&self.fd), x2apic_ids: self.x2apic_ids, message: Mutex::default() })
     }
+}
+
+/// Tells KVM to take the host's TSC rate as it is now; `false` if it has to be told for each vCPU.
+///
+/// KVM without TSC scaling gives a vCPU the rate that the host's kernel had when its module was loaded. If the kernel refined that rate
+/// later by more than 250 ppm, as after a bad early calibration, KVM takes it for a rate that only scaling could give, and makes the vCPU
+/// all the same, with a scaling ratio of 0. It then reads the guest's TSC as 0: each TSC-deadline timer fires at about twice the guest's
+/// uptime, and the guest stalls. The host's log has "user requested TSC rate below hardware speed".
+///
+/// The capability is not asked for: `KVM_CAP_VM_TSC_CONTROL` is absent where there is no scaling, though the ioctl is there. Nothing
+/// depends on it on other hosts, so an error is no reason to stop.
+fn set_tsc_rate(vm: &VmFd) -> bool {
+    let set = ioctls::set_tsc_khz(vm, 0);
+    if let Err(error) = set {
+        log::debug!("KVM_SET_TSC_KHZ of the VM: {error}");
+    }
+    set.is_ok()
 }
 
 /// An input of the interrupt controllers, by `KVM_IRQ_LINE`.
