@@ -11,7 +11,10 @@ mod nesting;
 
 use std::{fs, os::unix::process::CommandExt, path::Path, process::Stdio};
 
-use arch::cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology};
+use arch::{
+    boot,
+    cpu::{msr, nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology},
+};
 
 use cpuid::Cpu;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -129,6 +132,38 @@ fn the_tsc_runs_at_the_hosts_rate_or_one_that_kvm_can_scale_to() {
             message.contains(&format!("TSC runs at {khz}000 Hz")) && message.contains("scale"),
             "{message}"
         );
+    }
+}
+
+#[test]
+fn firmwares_msrs_are_as_planned() {
+    if no_kvm() {
+        return;
+    }
+    let host = Host::open(Path::new("/dev/kvm")).unwrap();
+    let topology = Topology::flat(1).unwrap();
+    for cpu in ["host-passthrough", "host-model", "qemu64"] {
+        let output = run("firmware", &["--cpu", cpu, "-v"]);
+        assert_eq!(output.status.code(), Some(43), "{cpu}: {}", stderr(&output));
+        let plan = CpuProfile::resolve(&host.cpu, &cpu.parse().unwrap(), &topology).unwrap();
+        let mut planned = boot::msrs(&plan);
+        planned.extend(plan.msrs());
+        planned.extend(plan.mcg_cap().map(|cap| (msr::MCG_CAP, cap)));
+        for line in stdout(&output).lines() {
+            let (index, value) = line.split_once(' ').unwrap();
+            let index = u32::from_str_radix(index, 16).unwrap();
+            if stderr(&output).contains(&format!("for MSR {index:#x}, which stays")) {
+                println!("skipped: {cpu}: this KVM has its own MSR {index:#x}");
+                continue;
+            }
+            let want = planned.iter().find(|(planned, _)| *planned == index).map(|&(_, value)| value);
+            match u64::from_str_radix(value, 16) {
+                Ok(value) => assert!(want.is_none_or(|want| want == value), "{cpu}: {line}, not {want:x?}"),
+                Err(_) => assert_eq!(want, None, "{cpu}: {line}"),
+            }
+            assert!(index != msr::BIOS_SIGN_ID || value != "0", "{cpu}: {line}");
+        }
+        assert_eq!(stdout(&output).lines().count(), 6);
     }
 }
 

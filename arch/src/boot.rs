@@ -6,6 +6,7 @@ mod entry;
 mod lapic;
 mod linux;
 mod memory_map;
+mod mtrr;
 mod pvh;
 
 use std::ops::Range;
@@ -19,13 +20,17 @@ pub use self::{
     memory_map::{E820Entry, E820Type, MemoryMap, memory_map},
     pvh::pvh,
 };
-use crate::cpu::msr;
+use crate::cpu::{feature::FeatureId, msr, profile::CpuProfile};
 
-/// MSRs that firmware would have set, for every vCPU.
+/// MSRs that firmware would have set, the same for every vCPU. A system does without them, if not as well.
 ///
-/// - IA32_MISC_ENABLE: fast strings, without which Linux drops `rep_good` and `erms`.
-/// - IA32_MTRR_DEF_TYPE: MTRRs on, write-back by default, fixed ranges off (they read as uncacheable). With MTRRs off Linux gives up its PAT.
-pub const BOOT_MSRS: [(u32, u64); 2] = [(msr::MISC_ENABLE, 1), (msr::MTRR_DEF_TYPE, 1 << 11 | 6)];
+/// IA32_MISC_ENABLE has fast strings, without which Linux drops `rep_good` and `erms`. The rest is about memory types.
+#[must_use]
+pub fn msrs(cpu: &CpuProfile) -> Vec<(u32, u64)> {
+    let has_mtrrs = FeatureId::find("mtrr").is_some_and(|mtrr| cpu.features().contains(mtrr));
+    let mtrrs = if has_mtrrs { mtrr::msrs(cpu.physical_address_width()) } else { Vec::new() };
+    [(msr::MISC_ENABLE, 1)].into_iter().chain(mtrrs).collect()
+}
 
 /// What both boot protocols tell the kernel. Command line and initramfs are in memory already.
 #[derive(Clone, Debug)]

@@ -6,7 +6,10 @@ use linux_loader::loader::{
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 use super::*;
-use crate::layout;
+use crate::{
+    cpu::{testing, topology::Topology},
+    layout,
+};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -189,4 +192,91 @@ fn nothing_is_written_beside_the_structures() {
 
 fn usable(map: &MemoryMap) -> impl Iterator<Item = &E820Entry> {
     map.e820.iter().filter(|entry| entry.kind == E820Type::Ram)
+}
+
+/// The memory type of an address, by SDM 3A, "MTRR Precedence".
+fn memory_type(msrs: &[(u32, u64)], address: u64) -> u8 {
+    let read = |index| msrs.iter().find(|(of, _)| *of == index).map_or(0, |&(_, value)| value);
+    let default = read(msr::MTRR_DEF_TYPE);
+    if default >> 11 & 1 == 0 {
+        return 0;
+    }
+    if address < MIB && default >> 10 & 1 == 1 {
+        // 64 KiB ranges to 512 KiB, 16 KiB ranges to 768 KiB, then 4 KiB ranges; eight to a register.
+        let (first, start, granule) = match address {
+            0..0x8_0000 => (0x250, 0, 0x1_0000),
+            0x8_0000..0xc_0000 => (0x258, 0x8_0000, 0x4000),
+            _ => (0x268, 0xc_0000, 0x1000),
+        };
+        let range = (address - start) / granule;
+        let (register, byte) = (u32::try_from(range / 8).unwrap(), usize::try_from(range % 8).unwrap());
+        return read(first + register).to_le_bytes()[byte];
+    }
+    for range in (0x200..0x210).step_by(2) {
+        let (base, mask) = (read(range), read(range + 1));
+        let bits = mask & !0xfff;
+        if mask >> 11 & 1 == 1 && address & bits == base & bits {
+            return base.to_le_bytes()[0];
+        }
+    }
+    default.to_le_bytes()[0]
+}
+
+#[test]
+fn devices_are_uncacheable_and_memory_is_write_back() {
+    let host = testing::haswell();
+    for width in [36, 39] {
+        let spec = format!("host,host-phys-bits=off,phys-bits={width}");
+        let cpu = CpuProfile::resolve(&host, &spec.parse().unwrap(), &Topology::flat(1).unwrap()).unwrap();
+        assert_eq!(cpu.physical_address_width(), width);
+        let all = msrs(&cpu);
+        assert_eq!(all.last().unwrap().0, msr::MTRR_DEF_TYPE, "on when the ranges are set");
+        assert_eq!(
+            all.iter().find(|(index, _)| *index == msr::MTRR_PHYSMASK0).unwrap().1,
+            (1 << width) - GIB + 0x800
+        );
+        for address in [
+            0,
+            0x7_ffff,
+            0x8_0000,
+            0x9_ffff,
+            0xc_0000,
+            layout::ACPI_TABLES,
+            MIB - 1,
+            MIB,
+            layout::PCI_MMIO - 1,
+            layout::RAM_ABOVE_4G,
+            (1 << width) - 1,
+        ] {
+            assert_eq!(memory_type(&all, address), 6, "{address:#x}");
+        }
+        for address in [
+            0xa_0000,
+            0xb_ffff,
+            layout::PCI_MMIO,
+            layout::ECAM,
+            layout::IOAPIC,
+            layout::LAPIC,
+            layout::RAM_ABOVE_4G - 1,
+        ] {
+            assert_eq!(memory_type(&all, address), 0, "{address:#x}");
+        }
+    }
+}
+
+/// KVM refuses a mask that has other bits than these, and Linux "fixes up" one that lacks some of them.
+#[test]
+fn mtrr_masks_are_as_wide_as_addresses() {
+    for (width, mask) in
+        [(32, 0xc000_0800), (36, 0xf_c000_0800), (46, 0x3fff_c000_0800), (52, 0xf_ffff_c000_0800)]
+    {
+        assert!(mtrr::msrs(width).contains(&(msr::MTRR_PHYSMASK0, mask)), "{width}");
+    }
+}
+
+#[test]
+fn a_cpu_without_mtrrs_has_none_to_set() {
+    let cpu = CpuProfile::resolve(&testing::haswell(), &"486".parse().unwrap(), &Topology::flat(1).unwrap())
+        .unwrap();
+    assert_eq!(msrs(&cpu), [(msr::MISC_ENABLE, 1)]);
 }

@@ -32,6 +32,7 @@ mod hex;
 mod hypervisor;
 mod l3;
 mod leaves;
+mod machine_check;
 mod offer;
 mod pmu;
 mod suggest;
@@ -114,7 +115,7 @@ fn list(unmet: &[Unmet]) -> String {
 
 #[cfg(test)]
 #[path = "cpu/testing.rs"]
-mod testing;
+pub(crate) mod testing;
 
 #[cfg(test)]
 #[path = "cpu/properties_test.rs"]

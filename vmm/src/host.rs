@@ -13,6 +13,8 @@ use arch::cpu::{cpuid::Cpuid, host::HostCpu, nesting::Nesting};
 use kvm_bindings::{KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_msr_entry};
 use kvm_ioctls::{Cap, Kvm};
 
+use crate::ioctls;
+
 /// Why KVM can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -98,6 +100,7 @@ impl Host {
             tsc_deadline: kvm.check_extension(Cap::TscDeadlineTimer),
             nested_state: kvm.check_extension(Cap::NestedState),
             tsc_khz: None,
+            mcg_cap: mcg_cap(&kvm),
         };
         Ok(Self { max_vcpus: kvm.get_max_vcpus(), max_vcpu_id: kvm.get_max_vcpu_id(), cpu, kvm })
     }
@@ -146,6 +149,16 @@ fn feature_msrs(kvm: &Kvm) -> Result<BTreeMap<u32, u64>, HostError> {
     // KVM stops at the first MSR that it can't read, and says how many came before.
     let read = kvm.get_msrs(&mut msrs).map_err(ask("KVM_GET_MSRS of feature MSRs"))?;
     Ok(msrs.as_slice().iter().take(read).map(|msr| (msr.index, msr.data)).collect())
+}
+
+/// The most that KVM takes for IA32_MCG_CAP; 0 if it does not tell, which costs guests their machine checks and nothing else.
+fn mcg_cap(kvm: &Kvm) -> u64 {
+    let bits = ioctls::supported_mcg_cap(kvm).unwrap_or_else(|error| {
+        log::info!("guests have no machine checks: KVM_X86_GET_MCE_CAP_SUPPORTED: {error}");
+        0
+    });
+    let banks = u8::try_from(kvm.check_extension_int(Cap::Mce)).unwrap_or(0);
+    bits & !u64::from(u8::MAX) | u64::from(banks)
 }
 
 /// What the guest's nesting is, and where it has none, what the host's KVM module says: `none (kvm_intel.nested=N)`.

@@ -20,7 +20,7 @@ use crate::{
     buses::Buses,
     crash::{Crash, Reason},
     exit::Exit,
-    kick,
+    ioctls, kick,
     stats::{self, Counters},
     tsc::{self, TscError},
     vm::{KvmError, Vm, kvm},
@@ -87,12 +87,13 @@ impl Vcpu {
     /// The order, and why:
     /// 1. the TSC's rate, and with one that was asked for the zero that all TSCs start from;
     /// 2. CPUID: KVM checks control registers and MSRs against it;
-    /// 3. MSRs, and reading capabilities back: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in
+    /// 3. machine checks, which IA32_FEATURE_CONTROL has a bit about;
+    /// 4. MSRs, and reading capabilities back: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in
     ///    VMX operation;
-    /// 4. general, segment and control registers, and with these the local APIC's mode, which CPUID has to allow;
-    /// 5. the local APIC's LINT pins, whose registers look otherwise in another mode.
+    /// 5. general, segment and control registers, and with these the local APIC's mode, which CPUID has to allow;
+    /// 6. the local APIC's LINT pins, whose registers look otherwise in another mode.
     ///
-    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1 to 3, the local APIC's mode and 5.
+    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1 to 4, the local APIC's mode and 6.
     ///
     /// # Errors
     ///
@@ -103,7 +104,7 @@ impl Vcpu {
         let fd = vm.fd.create_vcpu(u64::from(apic_id)).map_err(ask("KVM_CREATE_VCPU"))?;
         if let Some(khz) = profile.tsc_khz() {
             tsc::set_rate(&vm.fd, &fd, khz).map_err(|source| VcpuError::Tsc(id, source))?;
-            set_msrs(&fd, id, [(tsc::TIME_STAMP_COUNTER, 0)].iter())?;
+            set_msrs(&fd, id, &[(tsc::TIME_STAMP_COUNTER, 0)])?;
         } else if !vm.has_tsc_rate
             && let Err(error) = fd.set_tsc_khz(0)
         {
@@ -119,7 +120,13 @@ impl Vcpu {
 
         let cpuid = CpuId::from_entries(&profile.cpuid(id)).map_err(|_| VcpuError::TooManyLeaves(id))?;
         fd.set_cpuid2(&cpuid).map_err(ask("KVM_SET_CPUID2"))?;
-        set_msrs(&fd, id, profile.msrs().iter().chain(&boot::BOOT_MSRS))?;
+        if let Some(cap) = profile.mcg_cap()
+            && let Err(error) = ioctls::setup_mce(&fd, cap)
+        {
+            log::info!("vCPU {id}: its machine checks are KVM's: KVM_X86_SETUP_MCE of {cap:#x}: {error}");
+        }
+        set_msrs(&fd, id, profile.msrs())?;
+        offer_msrs(&fd, id, &boot::msrs(profile))?;
         verify_msrs(&fd, id, profile)?;
         let mut sregs = fd.get_sregs().map_err(ask("KVM_GET_SREGS"))?;
         profile.set_apic_mode(&mut sregs);
@@ -287,18 +294,28 @@ fn verify_msrs(fd: &VcpuFd, vcpu: u32, profile: &CpuProfile) -> Result<(), VcpuE
     Ok(())
 }
 
-fn set_msrs<'a>(
-    fd: &VcpuFd,
-    vcpu: u32,
-    values: impl Iterator<Item = &'a (u32, u64)>,
-) -> Result<(), VcpuError> {
-    let entries: Vec<_> =
-        values.map(|&(index, data)| kvm_msr_entry { index, data, ..Default::default() }).collect();
-    let msrs = Msrs::from_entries(&entries).map_err(|_| VcpuError::TooManyLeaves(vcpu))?;
-    let set = fd.set_msrs(&msrs).map_err(|source| VcpuError::Kvm(vcpu, kvm("KVM_SET_MSRS")(source)))?;
-    // KVM stops at the first that it refuses.
-    match entries.get(set) {
-        Some(refused) => Err(VcpuError::Msr { vcpu, index: refused.index, value: refused.data }),
+/// Writes MSRs that the guest's CPU can't be without.
+fn set_msrs(fd: &VcpuFd, vcpu: u32, values: &[(u32, u64)]) -> Result<(), VcpuError> {
+    match values.get(write_msrs(fd, vcpu, values)?) {
+        Some(&(index, value)) => Err(VcpuError::Msr { vcpu, index, value }),
         None => Ok(()),
     }
+}
+
+/// Writes MSRs that a KVM may refuse.
+fn offer_msrs(fd: &VcpuFd, vcpu: u32, mut values: &[(u32, u64)]) -> Result<(), VcpuError> {
+    while let Some((&(index, value), rest)) = values.split_at(write_msrs(fd, vcpu, values)?).1.split_first() {
+        log::info!("vCPU {vcpu}: KVM refused {value:#x} for MSR {index:#x}, which stays as it is");
+        values = rest;
+    }
+    Ok(())
+}
+
+/// Writes MSRs, and returns how many were written: KVM stops at the first that it refuses.
+fn write_msrs(fd: &VcpuFd, vcpu: u32, values: &[(u32, u64)]) -> Result<usize, VcpuError> {
+    let entries: Vec<_> =
+        values.iter().map(|&(index, data)| kvm_msr_entry { index, data, ..Default::default() }).collect();
+    let msrs = Msrs::from_entries(&entries).map_err(|_| VcpuError::TooManyLeaves(vcpu))?;
+    let set = fd.set_msrs(&msrs).map_err(|source| VcpuError::Kvm(vcpu, kvm("KVM_SET_MSRS")(source)))?;
+    Ok(set.min(values.len()))
 }

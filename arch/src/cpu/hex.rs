@@ -10,6 +10,23 @@ pub(super) fn parse_u32(text: &str) -> Option<u32> {
     parse(text)?.try_into().ok()
 }
 
+/// A number of 64 bits, for `#[serde(with = "hex::number")]`.
+pub(super) mod number {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::parse;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(in crate::cpu) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{number:#x}"))
+    }
+
+    pub(in crate::cpu) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).ok_or_else(|| D::Error::custom(format!("\"{text}\" is no number such as 0x1f")))
+    }
+}
+
 /// MSRs by index, for `#[serde(with = "hex::msrs")]`.
 pub(super) mod msrs {
     use std::collections::BTreeMap;

@@ -46,6 +46,10 @@ pub struct HostCpu {
     /// `KVM_GET_TSC_KHZ`, if it was asked for: that takes a VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tsc_khz: Option<u32>,
+    /// The most that KVM takes for IA32_MCG_CAP: `KVM_X86_GET_MCE_CAP_SUPPORTED`, with the number of banks that `KVM_CAP_MCE` gives. 0, also
+    /// in recordings that lack it, means no machine checks.
+    #[serde(default, with = "hex::number")]
+    pub mcg_cap: u64,
 }
 
 /// Who made a CPU.

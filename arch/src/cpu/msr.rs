@@ -7,8 +7,16 @@ pub const APIC_BASE_EXTD: u64 = 1 << 10;
 pub const FEATURE_CONTROL: u32 = 0x3a;
 /// IA32_BIOS_SIGN_ID: the microcode's revision. AMD has its patch level there.
 pub const BIOS_SIGN_ID: u32 = 0x8b;
+/// IA32_MCG_CAP: what machine checks can do.
+pub const MCG_CAP: u32 = 0x179;
 /// IA32_MISC_ENABLE.
 pub const MISC_ENABLE: u32 = 0x1a0;
+/// IA32_MTRR_PHYSBASE0.
+pub const MTRR_PHYSBASE0: u32 = 0x200;
+/// IA32_MTRR_PHYSMASK0.
+pub const MTRR_PHYSMASK0: u32 = 0x201;
+/// The fixed-range MTRRs, in the order of addresses.
+pub const MTRR_FIX: [u32; 11] = [0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f];
 /// IA32_MTRR_DEF_TYPE.
 pub const MTRR_DEF_TYPE: u32 = 0x2ff;
 /// IA32_CORE_CAPABILITIES.
@@ -50,6 +58,8 @@ pub const fn vmx_default1(index: u32) -> u32 {
     }
 }
 
+/// IA32_FEATURE_CONTROL: machine checks may be delivered to one logical processor alone.
+pub const FEATURE_CONTROL_LMCE: u64 = 1 << 20;
 /// IA32_FEATURE_CONTROL: no further writes.
 pub const FEATURE_CONTROL_LOCKED: u64 = 1 << 0;
 /// IA32_FEATURE_CONTROL: VMXON works outside SMX operation.

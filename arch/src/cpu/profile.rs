@@ -15,6 +15,7 @@ use super::{
     host::{HostCpu, Manual},
     hypervisor, l3,
     leaves::{self, BRAND, WIDTHS, WITH_FEATURES},
+    machine_check::{self, McgCap},
     model, msr,
     nesting::Nesting,
     offer::Offer,
@@ -30,10 +31,10 @@ use super::{
 pub(super) const MAX_ENTRIES: usize = 256;
 /// The functions that describe caches.
 const CACHES: [u32; 5] = [0x2, 0x4, 0x8000_0005, 0x8000_0006, 0x8000_001d];
+/// IA32_MCG_CAP of a vCPU that no one has set up: 32 banks, and nothing else.
+const KVM_MCG_CAP: u64 = 32;
 /// Bits of function 8000_0001h's EDX that AMD repeats from leaf 1.
 const AMD_ALIASES: u32 = 0x0183_f3ff;
-/// Revisions that QEMU shows with named models: such as need none of the workarounds for older ones.
-const MODEL_REVISIONS: [(Manual, u64); 2] = [(Manual::Intel, 1 << 32), (Manual::Amd, 0x0100_0065)];
 
 /// A CPU, resolved: nothing is left to decide.
 #[derive(Clone, Debug)]
@@ -43,6 +44,7 @@ pub struct CpuProfile {
     /// The leaves, but for the vCPUs' own numbers, and the capability MSRs.
     capabilities: Capabilities,
     msrs: Vec<(u32, u64)>,
+    mcg_cap: Option<McgCap>,
     /// The leaves that KVM would give.
     offered: Cpuid,
     nesting: Nesting,
@@ -96,7 +98,8 @@ impl CpuProfile {
         if spec.nested == Nested::On && nesting == Nesting::None {
             return Err(CpuError::NoNesting);
         }
-        let msrs = msrs(host, &offer, &choice, &capabilities, &mut decisions);
+        let mcg_cap = machine_check::mcg_cap(host, &capabilities.cpuid, choice.model.is_none());
+        let msrs = msrs(host, &offer, &choice, &capabilities, mcg_cap, &mut decisions);
         let canonical = CpuSpec {
             model: choice.model.map_or(Model::HostPassthrough, Model::Named),
             settings: choice.settings(&offer),
@@ -117,6 +120,7 @@ impl CpuProfile {
             topology,
             capabilities,
             msrs,
+            mcg_cap,
             offered,
             nesting,
             choice,
@@ -144,6 +148,13 @@ impl CpuProfile {
     #[must_use]
     pub fn msrs(&self) -> &[(u32, u64)] {
         &self.msrs
+    }
+
+    /// IA32_MCG_CAP, for `KVM_X86_SETUP_MCE`, if the CPU has machine checks. It goes before the other MSRs: KVM takes
+    /// IA32_FEATURE_CONTROL's bit for local machine checks only from a CPU that has them.
+    #[must_use]
+    pub fn mcg_cap(&self) -> Option<u64> {
+        self.mcg_cap.map(McgCap::into_bits)
     }
 
     /// The MSRs that describe capabilities, with the values that the guest reads, whether KVM has to be told or not.
@@ -427,8 +438,18 @@ fn msrs(
     offer: &Offer,
     choice: &Choice,
     cpu: &Capabilities,
+    mcg_cap: Option<McgCap>,
     decisions: &mut Vec<Decision>,
 ) -> Vec<(u32, u64)> {
+    if let Some(cap) = mcg_cap {
+        decisions.push(Decision {
+            place: At::Msr(msr::MCG_CAP),
+            name: "machine-check capabilities",
+            value: cap.into_bits(),
+            host: KVM_MCG_CAP,
+            why: Why::Hypervisor,
+        });
+    }
     let mut msrs = Vec::new();
     let mut write = |index, name, value, host: Option<u64>, why| {
         msrs.push((index, value));
@@ -436,16 +457,12 @@ fn msrs(
     };
     // KVM would show a revision of its own, though the host's is a feature MSR.
     let hosts = host.feature_msrs.get(&msr::BIOS_SIGN_ID).copied();
-    let of_model = MODEL_REVISIONS.into_iter().find(|(manual, _)| *manual == offer.manual);
-    match (choice.model, hosts, of_model) {
-        (None, Some(revision), _) => {
-            write(msr::BIOS_SIGN_ID, "microcode revision", revision, hosts, Why::Host);
-        }
-        (Some(model), _, Some((_, revision))) => {
-            write(msr::BIOS_SIGN_ID, "microcode revision", revision, hosts, Why::Model(&model.name));
-        }
-        _ => {}
-    }
+    let (revision, why) = match (choice.model, hosts) {
+        (None, Some(revision @ 1..)) => (revision, Why::Host),
+        (None, _) => (revision(offer.manual), Why::Hypervisor),
+        (Some(model), _) => (revision(offer.manual), Why::Model(&model.name)),
+    };
+    write(msr::BIOS_SIGN_ID, "microcode revision", revision, hosts, why);
     // Capabilities are KVM's own values where nothing was taken away: then there is nothing to write.
     for (&index, &value) in &cpu.msrs {
         let default = offer.capabilities.msrs.get(&index).copied();
@@ -456,12 +473,26 @@ fn msrs(
         }
     }
     // Firmware would have locked this one.
-    if cpu.msrs.contains_key(&msr::VMX_BASIC) {
-        let value = msr::FEATURE_CONTROL_LOCKED | msr::FEATURE_CONTROL_VMX_OUTSIDE_SMX;
-        let name = "feature control: locked, VMX outside SMX";
-        write(msr::FEATURE_CONTROL, name, value, None, Why::Hypervisor);
-    }
+    let vmx = (msr::FEATURE_CONTROL_VMX_OUTSIDE_SMX, cpu.msrs.contains_key(&msr::VMX_BASIC));
+    let lmce = (msr::FEATURE_CONTROL_LMCE, mcg_cap.is_some_and(|cap| cap.mcg_lmce_p()));
+    let name = match (vmx.1, lmce.1) {
+        (true, true) => "feature control: locked, VMX outside SMX, local machine checks",
+        (true, false) => "feature control: locked, VMX outside SMX",
+        (false, true) => "feature control: locked, local machine checks",
+        (false, false) => return msrs,
+    };
+    let allowed: u64 = [vmx, lmce].iter().map(|&(bit, on)| if on { bit } else { 0 }).sum();
+    write(msr::FEATURE_CONTROL, name, msr::FEATURE_CONTROL_LOCKED | allowed, None, Why::Hypervisor);
     msrs
+}
+
+/// The microcode revision that QEMU shows where it does not have the host's: high enough that systems need none of the workarounds for
+/// older ones. 0 would be microcode that failed to load.
+fn revision(manual: Manual) -> u64 {
+    match manual {
+        Manual::Intel => 1 << 32,
+        Manual::Amd => 0x0100_0065,
+    }
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn vmx_comes_with_its_msrs() {
         )
     );
     // Capability MSRs are left at KVM's own values.
-    assert_eq!(profile.msrs(), [(0x8b, 0), (0x3a, 5)]);
+    assert_eq!(profile.msrs(), [(0x8b, 1 << 32), (0x3a, 5)]);
     assert_eq!(Cpuid::from_entries(&profile.cpuid(1)).get(Leaf::new(1)).ecx & ECX_VMX, ECX_VMX);
 }
 
@@ -68,7 +68,7 @@ fn vmx_msrs_without_the_bit_are_not_touched() {
     host.supported.0.get_mut(&Leaf::new(1)).unwrap().ecx &= !ECX_VMX;
     let profile = resolve(&host, 1);
     assert_eq!(*profile.nesting(), Nesting::None);
-    assert_eq!(profile.msrs(), [(0x8b, 0)]);
+    assert_eq!(profile.msrs(), [(0x8b, 1 << 32)]);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn decisions_name_every_change() {
             "CPUID.(EAX=04H,ECX=2):EAX[31:26] cores per package, minus one = 0x1 (topology; KVM has 0x7)",
             "CPUID.(EAX=04H,ECX=3):EAX[25:14] logical processors sharing cache, minus one = 0x1 (topology; KVM has 0xf)",
             "CPUID.(EAX=04H,ECX=3):EAX[31:26] cores per package, minus one = 0x1 (topology; KVM has 0x7)",
-            "MSR 0x8b microcode revision = 0x0 (host)",
+            "MSR 0x8b microcode revision = 0x100000000 (hypervisor; KVM has 0x0)",
             "MSR 0x3a feature control: locked, VMX outside SMX = 0x5 (hypervisor; KVM has 0x0)",
         ]
     );
@@ -350,4 +350,29 @@ fn added_features_are_told_apart() {
         }
     };
     assert_eq!(mismatches(clear), [false]);
+}
+
+#[test]
+fn the_microcode_revision_is_never_0() {
+    for (name, mut host) in testing::all() {
+        let own = host.feature_msrs.get(&msr::BIOS_SIGN_ID).copied();
+        let usual = if host.manual() == Manual::Amd { 0x0100_0065 } else { 1 << 32 };
+        for hosts in [own, Some(0), None] {
+            match hosts {
+                Some(revision) => host.feature_msrs.insert(msr::BIOS_SIGN_ID, revision),
+                None => host.feature_msrs.remove(&msr::BIOS_SIGN_ID),
+            };
+            for (cpu, want) in
+                [("host", hosts.filter(|&revision| revision > 0).unwrap_or(usual)), ("qemu64", usual)]
+            {
+                let profile =
+                    CpuProfile::resolve(&host, &cpu.parse().unwrap(), &Topology::flat(1).unwrap()).unwrap();
+                assert_eq!(
+                    profile.msrs().first(),
+                    Some(&(msr::BIOS_SIGN_ID, want)),
+                    "{name}, which has {hosts:x?}: {cpu}"
+                );
+            }
+        }
+    }
 }

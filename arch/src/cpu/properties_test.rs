@@ -161,6 +161,7 @@ proptest! {
             tsc_deadline: has("tsc-deadline"),
             nested_state: host.nested_state,
             tsc_khz: None,
+            mcg_cap: host.mcg_cap,
         };
         prop_assume!(has("x2apic") && has("hypervisor"));
         // Without AMD's features nobody can tell that an unknown maker follows AMD.

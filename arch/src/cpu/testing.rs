@@ -10,7 +10,7 @@ use super::{
 };
 
 /// VMX, all of it.
-pub(super) fn haswell() -> HostCpu {
+pub(crate) fn haswell() -> HostCpu {
     load(include_str!("../../../resources/hosts/bochs-haswell.json"))
 }
 

@@ -95,7 +95,8 @@ fn beyond(a: &BTreeSet<String>, b: &BTreeSet<String>, known: &[&str]) -> String 
 /// But for MSR 0x482: QEMU's has bit 59, the monitor trap flag, set. The host's own CPU lacks that control (0x482 is
 /// f7f9fffe0401e172 in L0 too), and KVM refuses it for a guest when 0x48E is written with it.
 const VMX_MSRS: [(u32, u64); 8] = [
-    (0x3a, 0x5),
+    // Locked, VMX outside SMX, local machine checks.
+    (0x3a, 0x10_0005),
     (0x480, 0x00d8_1000_11e5_7ed0),
     (0x481, 0x0000_007f_0000_0016),
     (0x482, 0xf7f9_fffe_0401_e172),

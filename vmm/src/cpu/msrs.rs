@@ -7,11 +7,12 @@ use arch::cpu::{
 };
 
 /// The MSRs' names, but for `IA32_`.
-const NAMES: [(u32, &str); 22] = [
+const NAMES: [(u32, &str); 23] = [
     (msr::FEATURE_CONTROL, "FEATURE_CONTROL"),
     (msr::BIOS_SIGN_ID, "BIOS_SIGN_ID"),
     (msr::CORE_CAPABILITIES, "CORE_CAPABILITIES"),
     (msr::ARCH_CAPABILITIES, "ARCH_CAPABILITIES"),
+    (msr::MCG_CAP, "MCG_CAP"),
     (0x480, "VMX_BASIC"),
     (0x481, "VMX_PINBASED_CTLS"),
     (0x482, "VMX_PROCBASED_CTLS"),
@@ -45,7 +46,12 @@ struct Field {
 const FIELDS: &[Field] = &[
     field(0x3a, 0, 0, "locked", yes),
     field(0x3a, 2, 2, "VMX outside SMX", yes),
+    field(0x3a, 20, 20, "local machine checks", yes),
     field(0x8b, 63, 0, "microcode revision", hex),
+    field(0x179, 7, 0, "machine-check banks", number),
+    field(0x179, 8, 8, "IA32_MCG_CTL", yes),
+    field(0x179, 24, 24, "software error recovery", yes),
+    field(0x179, 27, 27, "local machine checks", yes),
     field(0x480, 30, 0, "VMCS revision", hex),
     field(0x480, 44, 32, "VMCS region", bytes),
     field(0x480, 48, 48, "32-bit addresses", yes),

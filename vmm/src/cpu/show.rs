@@ -249,7 +249,7 @@ fn msr_entries(profile: &CpuProfile, index: u32, value: u64) -> Vec<Entry> {
     // What a capability MSR says besides features is the host's.
     let decided = decided(profile, &format!("MSR {index:#x}"));
     let base = match index {
-        msr::FEATURE_CONTROL | msr::BIOS_SIGN_ID => decided.unwrap_or(Why::Host),
+        msr::FEATURE_CONTROL | msr::BIOS_SIGN_ID | msr::MCG_CAP => decided.unwrap_or(Why::Host),
         _ => Why::Host,
     };
     let mut entries = Vec::new();

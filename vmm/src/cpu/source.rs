@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use arch::cpu::{cpuid::Cpuid, host::HostCpu, profile::CpuProfile, spec::Nested, topology::Topology};
+use arch::cpu::{cpuid::Cpuid, host::HostCpu, msr, profile::CpuProfile, spec::Nested, topology::Topology};
 
 use super::UsageError;
 use crate::{
@@ -99,6 +99,7 @@ impl Seen {
     pub(super) fn new(profile: &CpuProfile, vcpu: u32) -> Self {
         let mut msrs = profile.capability_msrs().clone();
         msrs.extend(profile.msrs().iter().copied());
+        msrs.extend(profile.mcg_cap().map(|cap| (msr::MCG_CAP, cap)));
         Self { cpuid: profile.leaves(vcpu), msrs }
     }
 }
