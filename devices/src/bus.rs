@@ -1,9 +1,11 @@
 //! Address ranges and the devices behind them: port I/O is one bus, MMIO another.
 
 use std::{
-    collections::BTreeMap,
     fmt::Debug,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// What a write asks of the machine. Devices have no handle to it: they answer, and the caller acts.
@@ -72,6 +74,7 @@ pub enum BusError {
 
 #[derive(Clone, Debug)]
 struct Entry {
+    base: u64,
     len: u64,
     device: SharedDevice,
 }
@@ -79,7 +82,22 @@ struct Entry {
 /// A bus. An access that no device claims, or that crosses a device's end, reads all ones and writes nothing.
 #[derive(Debug, Default)]
 pub struct Bus {
-    entries: RwLock<BTreeMap<u64, Entry>>,
+    /// By base, without overlaps. A change replaces it.
+    entries: Mutex<Arc<[Entry]>>,
+    /// Counts the changes.
+    changes: AtomicU64,
+}
+
+/// A bus as one thread accesses it: it keeps the map until that changes, which is rare, so that an access takes no lock but the device's
+/// and writes nothing that other threads read.
+#[derive(Debug)]
+pub struct View<'a> {
+    bus: &'a Bus,
+    entries: Arc<[Entry]>,
+    /// Of [`Bus::changes`], those that `entries` has.
+    changes: u64,
+    /// The place in `entries` that was accessed last, where the next access most often goes too.
+    last: usize,
 }
 
 impl Bus {
@@ -89,10 +107,7 @@ impl Bus {
     ///
     /// The range is empty, wraps, or is taken.
     pub fn insert(&self, base: u64, len: u64, device: SharedDevice) -> Result<(), BusError> {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        check_free(&entries, base, len)?;
-        entries.insert(base, Entry { len, device });
-        Ok(())
+        self.change(|entries| put(entries, Entry { base, len, device }))
     }
 
     /// Moves the device that starts at `from` to `to`. On an error nothing has changed.
@@ -101,15 +116,34 @@ impl Bus {
     ///
     /// No device starts at `from`, or the range at `to` wraps or is taken by another.
     pub fn remap(&self, Remap { from, to }: Remap) -> Result<(), BusError> {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.remove(&from).ok_or(BusError::NotFound(from))?;
-        let free = check_free(&entries, to, entry.len);
-        entries.insert(if free.is_ok() { to } else { from }, entry);
-        free
+        self.change(|entries| {
+            let place = entries.iter().position(|entry| entry.base == from);
+            let entry = entries.remove(place.ok_or(BusError::NotFound(from))?);
+            put(entries, Entry { base: to, ..entry })
+        })
     }
 
+    /// The bus for one thread.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        let mut view = View { bus: self, entries: Arc::default(), changes: 0, last: 0 };
+        view.refresh();
+        view
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Entry>) -> Result<(), BusError>) -> Result<(), BusError> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = entries.to_vec();
+        change(&mut changed)?;
+        *entries = changed.into();
+        self.changes.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl View<'_> {
     /// Reads from the device at `address`, or all ones.
-    pub fn read(&self, address: u64, data: &mut [u8]) {
+    pub fn read(&mut self, address: u64, data: &mut [u8]) {
         match self.find(address, data.len()) {
             Some((offset, device)) => {
                 device.lock().unwrap_or_else(PoisonError::into_inner).read(offset, data);
@@ -119,7 +153,7 @@ impl Bus {
     }
 
     /// Writes to the device at `address`, if there is one.
-    pub fn write(&self, address: u64, data: &[u8]) -> Effect {
+    pub fn write(&mut self, address: u64, data: &[u8]) -> Effect {
         match self.find(address, data.len()) {
             Some((offset, device)) => {
                 device.lock().unwrap_or_else(PoisonError::into_inner).write(offset, data)
@@ -128,23 +162,49 @@ impl Bus {
         }
     }
 
-    fn find(&self, address: u64, len: usize) -> Option<(u64, SharedDevice)> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        let (base, entry) = entries.range(..=address).next_back()?;
-        let offset = address - base;
-        let end = offset.checked_add(u64::try_from(len).ok()?)?;
-        (end <= entry.len).then(|| (offset, Arc::clone(&entry.device)))
+    fn find(&mut self, address: u64, len: usize) -> Option<(u64, &SharedDevice)> {
+        if self.bus.changes.load(Ordering::Acquire) != self.changes {
+            self.refresh();
+        }
+        if self.entries.get(self.last).and_then(|entry| entry.offset(address, len)).is_none() {
+            self.last = self.entries.partition_point(|entry| entry.base <= address).checked_sub(1)?;
+        }
+        let entry = self.entries.get(self.last)?;
+        Some((entry.offset(address, len)?, &entry.device))
+    }
+
+    #[cold]
+    fn refresh(&mut self) {
+        let entries = self.bus.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        self.entries = Arc::clone(&entries);
+        self.changes = self.bus.changes.load(Ordering::Acquire);
     }
 }
 
-fn check_free(entries: &BTreeMap<u64, Entry>, base: u64, len: u64) -> Result<(), BusError> {
+impl Entry {
+    /// The offset of an access that lies wholly in the range.
+    fn offset(&self, address: u64, len: usize) -> Option<u64> {
+        let offset = address.checked_sub(self.base)?;
+        let end = offset.checked_add(u64::try_from(len).ok()?)?;
+        (end <= self.len).then_some(offset)
+    }
+}
+
+/// Adds an entry in its place, if there is room.
+fn put(entries: &mut Vec<Entry>, entry: Entry) -> Result<(), BusError> {
+    let Entry { base, len, .. } = entry;
     let last = len.checked_sub(1).and_then(|less| base.checked_add(less));
     let last = last.ok_or(BusError::BadRange { base, len })?;
-    match entries.range(..=last).next_back() {
-        Some((&other, entry)) if other + (entry.len - 1) >= base => {
-            Err(BusError::Overlap { base, len, other })
+    let place = entries.partition_point(|entry| entry.base <= last);
+    let before = place.checked_sub(1).and_then(|before| entries.get(before));
+    match before {
+        Some(other) if other.base + (other.len - 1) >= base => {
+            Err(BusError::Overlap { base, len, other: other.base })
         }
-        _ => Ok(()),
+        _ => {
+            entries.insert(place, entry);
+            Ok(())
+        }
     }
 }
 

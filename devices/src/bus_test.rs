@@ -1,3 +1,5 @@
+use proptest::{collection::vec, prelude::*};
+
 use super::*;
 
 /// Answers reads with its tag, and writes with an exit of the offset.
@@ -20,7 +22,7 @@ fn tag(tag: u8) -> SharedDevice {
 
 fn read(bus: &Bus, address: u64, len: usize) -> Vec<u8> {
     let mut data = vec![0; len];
-    bus.read(address, &mut data);
+    bus.view().read(address, &mut data);
     data
 }
 
@@ -34,8 +36,8 @@ fn accesses_reach_the_device_that_claims_all_of_them() {
     assert_eq!(read(&bus, 0xf, 1), [0xff]);
     assert_eq!(read(&bus, 0x16, 4), [0xff; 4], "crosses the end of a device");
     assert_eq!(read(&bus, u64::MAX, 8), [0xff; 8]);
-    assert_eq!(bus.write(0x1a, &[0]), Effect::Exit(2));
-    assert_eq!(bus.write(0x20, &[0]), Effect::None);
+    assert_eq!(bus.view().write(0x1a, &[0]), Effect::Exit(2));
+    assert_eq!(bus.view().write(0x20, &[0]), Effect::None);
 }
 
 #[test]
@@ -63,4 +65,48 @@ fn a_device_moves_or_stays() {
     bus.remap(Remap { from: 0x10, to: 0x14 }).unwrap();
     assert_eq!(read(&bus, 0x10, 1), [0xff]);
     assert_eq!(read(&bus, 0x1b, 1), [1]);
+}
+
+#[test]
+fn a_view_follows_every_change() {
+    let bus = Bus::default();
+    let mut view = bus.view();
+    let mut read = |address| {
+        let mut data = [0];
+        view.read(address, &mut data);
+        data[0]
+    };
+    assert_eq!(read(0x10), 0xff);
+    bus.insert(0x20, 8, tag(2)).unwrap();
+    assert_eq!([read(0x20), read(0x10)], [2, 0xff]);
+    bus.insert(0x10, 8, tag(1)).unwrap();
+    assert_eq!([read(0x20), read(0x27), read(0x10), read(0x17)], [2, 2, 1, 1]);
+    bus.remap(Remap { from: 0x10, to: 0x40 }).unwrap();
+    assert_eq!([read(0x10), read(0x40), read(0x20), read(0x28)], [0xff, 1, 2, 0xff]);
+    bus.remap(Remap { from: 0x40, to: 0x24 }).unwrap_err();
+    assert_eq!([read(0x40), read(0x24)], [1, 2]);
+}
+
+proptest! {
+    #[test]
+    fn a_view_finds_what_a_search_finds(
+        ranges in vec((0..200_u64, 1..20_u64), 0..12),
+        accesses in vec((0..230_u64, 1..8_usize), 1..40),
+    ) {
+        let bus = Bus::default();
+        let mut kept = Vec::new();
+        for (tag_of, (base, len)) in (1..).zip(ranges) {
+            if bus.insert(base, len, tag(tag_of)).is_ok() {
+                kept.push((base, len, tag_of));
+            }
+        }
+        let mut view = bus.view();
+        for (address, len) in accesses {
+            let end = address + u64::try_from(len).unwrap();
+            let claimed = kept.iter().find(|&&(base, of, _)| base <= address && end <= base + of);
+            let mut data = vec![0; len];
+            view.read(address, &mut data);
+            prop_assert_eq!(data, vec![claimed.map_or(0xff, |&(_, _, tag)| tag); len]);
+        }
+    }
 }

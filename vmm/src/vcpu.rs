@@ -7,7 +7,7 @@ use arch::{
     boot::{self, Entry},
     cpu::{profile::CpuProfile, verify::Mismatch},
 };
-use devices::bus::Effect;
+use devices::bus::{Effect, View};
 use kvm_bindings::{
     CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
     KVM_EXIT_UNKNOWN, KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN, Msrs,
@@ -155,12 +155,13 @@ impl Vcpu {
     /// Runs until the machine stops; the value is why, if this vCPU is the reason.
     pub(crate) fn run(&mut self, machine: &Buses, memory: &GuestMemoryMmap) -> Option<Exit> {
         let target = kick::Target::new(&mut self.fd);
+        let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
         let mut entered = false;
         let exit = loop {
             if machine.stop.load(Ordering::SeqCst) {
                 break None;
             }
-            let exit = self.run_once(machine, memory);
+            let exit = self.run_once(machine, &mut pio, &mut mmio, memory);
             if !entered && self.left_guest() {
                 entered = true;
                 if self.id == 0 {
@@ -180,14 +181,20 @@ impl Vcpu {
         stats::of(&self.fd)
     }
 
-    fn run_once(&mut self, machine: &Buses, memory: &GuestMemoryMmap) -> Option<Exit> {
+    fn run_once(
+        &mut self,
+        machine: &Buses,
+        pio: &mut View<'_>,
+        mmio: &mut View<'_>,
+        memory: &GuestMemoryMmap,
+    ) -> Option<Exit> {
         let effect = match self.fd.run() {
             Ok(VcpuExit::IoIn(port, data)) => {
                 let (data, len) = (data.as_mut_ptr(), data.len());
                 // SAFETY: KVM's data for this exit, which stays in the run page until the next `KVM_RUN`.
                 let data = unsafe { slice::from_raw_parts_mut(data, len) };
                 for element in data.chunks_exact_mut(self.io_size()) {
-                    machine.pio.read(port.into(), element);
+                    pio.read(port.into(), element);
                 }
                 Effect::None
             }
@@ -196,14 +203,14 @@ impl Vcpu {
                 // SAFETY: as for `IoIn`.
                 let data = unsafe { slice::from_raw_parts(data, len) };
                 let effects =
-                    data.chunks_exact(self.io_size()).map(|element| machine.pio.write(port.into(), element));
+                    data.chunks_exact(self.io_size()).map(|element| pio.write(port.into(), element));
                 effects.fold(Effect::None, |first, next| if first == Effect::None { next } else { first })
             }
             Ok(VcpuExit::MmioRead(address, data)) => {
-                machine.mmio.read(address, data);
+                mmio.read(address, data);
                 Effect::None
             }
-            Ok(VcpuExit::MmioWrite(address, data)) => machine.mmio.write(address, data),
+            Ok(VcpuExit::MmioWrite(address, data)) => mmio.write(address, data),
             Ok(VcpuExit::Intr) => Effect::None,
             Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN, _)) => Effect::PowerOff,
             Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_RESET, _)) => Effect::Reset,
