@@ -5,12 +5,13 @@
 mod amd;
 mod basic;
 mod kvm;
+mod names;
 mod set;
 mod speculation;
 mod structured;
 mod vmx;
 
-use std::{collections::HashMap, fmt, sync::LazyLock};
+use std::fmt;
 
 pub use set::FeatureSet;
 
@@ -27,14 +28,10 @@ const PARTS: [&[Feature]; 6] = [
 ];
 
 /// How many features there are.
-const COUNT: usize = {
-    let (mut count, mut part) = (0, 0);
-    while part < PARTS.len() {
-        count += PARTS[part].len();
-        part += 1;
-    }
-    count
-};
+const COUNT: usize = names::count(&PARTS);
+
+/// The rows of all parts.
+static FEATURES: [&Feature; COUNT] = names::FEATURES;
 
 /// A bit that a CPU has or has not.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,28 +65,6 @@ pub enum Place {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeatureId(u16);
 
-struct Table {
-    features: Vec<&'static Feature>,
-    ids: HashMap<&'static str, FeatureId>,
-    needs: Vec<Vec<FeatureId>>,
-}
-
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let features: Vec<_> = PARTS.into_iter().flatten().collect();
-    let numbered = (0..).map(FeatureId).zip(&features);
-    let names = numbered.flat_map(|(id, feature)| {
-        let names = [feature.name].into_iter().chain(feature.aliases.iter().copied());
-        names.map(move |name| (name, id))
-    });
-    let mut ids = HashMap::with_capacity(2 * COUNT);
-    ids.extend(names);
-    // A name that isn't there is a bug that a test finds.
-    let needs =
-        |feature: &&Feature| feature.needs.iter().filter_map(|&name| ids.get(name).copied()).collect();
-    let needs = features.iter().map(needs).collect();
-    Table { features, ids, needs }
-});
-
 /// QEMU takes `_` for `-` in names.
 fn normal(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
@@ -99,13 +74,12 @@ impl FeatureId {
     /// The feature of this name or alias.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
-        TABLE.ids.get(name).or_else(|| TABLE.ids.get(normal(name).as_str())).copied()
+        names::find(name).or_else(|| names::find(&normal(name)))
     }
 
     /// All of them, in the table's order.
     pub fn all() -> impl Iterator<Item = Self> {
-        let count = u16::try_from(TABLE.features.len()).unwrap_or(u16::MAX);
-        (0..count).map(Self)
+        (0..).map(Self).take(COUNT)
     }
 
     /// The names most like one that doesn't exist, the best first; at most three.
@@ -117,7 +91,7 @@ impl FeatureId {
     /// Its row in the table.
     #[must_use]
     pub fn feature(self) -> &'static Feature {
-        TABLE.features[self.index()]
+        FEATURES[self.index()]
     }
 
     /// QEMU's name.
@@ -129,7 +103,7 @@ impl FeatureId {
     /// What it needs.
     #[must_use]
     pub fn needs(self) -> &'static [Self] {
-        &TABLE.needs[self.index()]
+        names::needs(self)
     }
 
     /// All that its name stands for: it and the features that QEMU switches with it.

@@ -1,0 +1,185 @@
+//! The features' names, sorted when nvmm is compiled: a start looks up hundreds.
+
+use std::cmp::Ordering;
+
+use super::{COUNT, Feature, FeatureId, PARTS};
+
+/// The rows of all parts.
+pub(super) const FEATURES: [&Feature; COUNT] = flatten(&PARTS);
+
+/// Each feature's name and its aliases, in the order of their bytes.
+static NAMES: [(&str, FeatureId); NAME_COUNT] = SORTED;
+const SORTED: [(&str, FeatureId); NAME_COUNT] = sort(names());
+const NAME_COUNT: usize = {
+    let (mut count, mut id) = (COUNT, 0);
+    while id < COUNT {
+        count += FEATURES[id].aliases.len();
+        id += 1;
+    }
+    count
+};
+
+/// What all features need, one after the other.
+static NEEDS: [FeatureId; NEED_COUNT] = resolve();
+/// Where a feature's needs start in it; they end where the next one's start.
+static STARTS: [usize; COUNT + 1] = starts();
+const NEED_COUNT: usize = starts()[COUNT];
+
+/// The feature of exactly this name.
+pub(super) fn find(name: &str) -> Option<FeatureId> {
+    let place = NAMES.binary_search_by(|(other, _)| (*other).cmp(name)).ok()?;
+    Some(NAMES[place].1)
+}
+
+/// What a feature needs.
+pub(super) fn needs(id: FeatureId) -> &'static [FeatureId] {
+    &NEEDS[STARTS[id.index()]..STARTS[id.index() + 1]]
+}
+
+/// How many features there are.
+pub(super) const fn count(parts: &[&[Feature]]) -> usize {
+    let (mut count, mut part) = (0, 0);
+    while part < parts.len() {
+        count += parts[part].len();
+        part += 1;
+    }
+    count
+}
+
+/// The features of all parts.
+pub(super) const fn flatten<const COUNT: usize>(parts: &[&'static [Feature]]) -> [&'static Feature; COUNT] {
+    let mut features = [&parts[0][0]; COUNT];
+    let (mut id, mut part) = (0, 0);
+    while part < parts.len() {
+        let mut row = 0;
+        while row < parts[part].len() {
+            features[id] = &parts[part][row];
+            id += 1;
+            row += 1;
+        }
+        part += 1;
+    }
+    features
+}
+
+const fn names() -> [(&'static str, FeatureId); NAME_COUNT] {
+    let mut names = [("", FeatureId(0)); NAME_COUNT];
+    let (mut name, mut id) = (0, 0);
+    while id < COUNT {
+        let number = FeatureId(number(id));
+        names[name] = (FEATURES[id].name, number);
+        name += 1;
+        let mut alias = 0;
+        while alias < FEATURES[id].aliases.len() {
+            names[name] = (FEATURES[id].aliases[alias], number);
+            name += 1;
+            alias += 1;
+        }
+        id += 1;
+    }
+    names
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "checked")]
+const fn number(id: usize) -> u16 {
+    assert!(id <= u16::MAX as usize);
+    id as u16
+}
+
+/// Heapsort, as the standard library's sorting is not for constants.
+const fn sort<const LEN: usize>(
+    mut names: [(&'static str, FeatureId); LEN],
+) -> [(&'static str, FeatureId); LEN] {
+    let mut root = LEN / 2;
+    while root > 0 {
+        root -= 1;
+        sift(&mut names, root, LEN);
+    }
+    let mut end = LEN;
+    while end > 1 {
+        end -= 1;
+        names.swap(0, end);
+        sift(&mut names, 0, end);
+    }
+    names
+}
+
+/// Lets the name at `root` sink to its place in the heap that ends at `end`.
+const fn sift(names: &mut [(&'static str, FeatureId)], mut root: usize, end: usize) {
+    loop {
+        let mut child = 2 * root + 1;
+        if child >= end {
+            return;
+        }
+        if child + 1 < end && compare(names[child].0, names[child + 1].0).is_lt() {
+            child += 1;
+        }
+        if compare(names[root].0, names[child].0).is_ge() {
+            return;
+        }
+        names.swap(root, child);
+        root = child;
+    }
+}
+
+/// As `str::cmp`.
+const fn compare(left: &str, right: &str) -> Ordering {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut place = 0;
+    while place < left.len() && place < right.len() {
+        if left[place] != right[place] {
+            return if left[place] < right[place] { Ordering::Less } else { Ordering::Greater };
+        }
+        place += 1;
+    }
+    if left.len() < right.len() {
+        Ordering::Less
+    } else if left.len() > right.len() {
+        Ordering::Greater
+    } else {
+        Ordering::Equal
+    }
+}
+
+const fn starts() -> [usize; COUNT + 1] {
+    let mut starts = [0; COUNT + 1];
+    let mut id = 0;
+    while id < COUNT {
+        starts[id + 1] = starts[id] + FEATURES[id].needs.len();
+        id += 1;
+    }
+    starts
+}
+
+const fn resolve() -> [FeatureId; NEED_COUNT] {
+    let mut needs = [FeatureId(0); NEED_COUNT];
+    let (mut place, mut id) = (0, 0);
+    while id < COUNT {
+        let mut need = 0;
+        while need < FEATURES[id].needs.len() {
+            needs[place] = existing(FEATURES[id].needs[need]);
+            place += 1;
+            need += 1;
+        }
+        id += 1;
+    }
+    needs
+}
+
+/// A feature that another one needs. The compiler shows a name that does not exist.
+const fn existing(name: &str) -> FeatureId {
+    let (mut low, mut high) = (0, NAME_COUNT);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match compare(SORTED[middle].0, name) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
+            Ordering::Equal => return SORTED[middle].1,
+        }
+    }
+    panic!("{}", name)
+}
+
+#[cfg(test)]
+#[path = "names_test.rs"]
+mod tests;
