@@ -24,6 +24,31 @@ pub struct Cli {
     pub machine: MachineArgs,
 }
 
+/// The command line of a machine alone. The tree of all commands costs several times as much to build.
+#[derive(Debug, Parser)]
+#[command(disable_help_flag = true)]
+struct MachineAlone {
+    #[command(flatten)]
+    machine: MachineArgs,
+}
+
+impl Cli {
+    /// Parses a command line, whose first word is the program's name.
+    ///
+    /// # Errors
+    ///
+    /// It is wrong, or asks for help or the version.
+    pub fn of(words: &[OsString]) -> Result<Self, clap::Error> {
+        // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
+        if words.get(1).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"))
+            && let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(words)
+        {
+            return Ok(Self { command: None, machine });
+        }
+        Self::try_parse_from(words)
+    }
+}
+
 /// What nvmm does besides running a machine.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -130,3 +155,7 @@ fn parse_port(text: &str) -> Result<u16, String> {
     };
     parsed.map_err(|_| "give an I/O port from 0 to 65535 or 0x0 to 0xffff, such as 0xf4".to_owned())
 }
+
+#[cfg(test)]
+#[path = "cli_test.rs"]
+mod tests;

@@ -171,16 +171,17 @@ impl Machine {
         &self.buses.pci
     }
 
-    /// Runs the machine until it stops, and leaves no thread behind; tells why it stopped, and what KVM counted, if it counts.
+    /// Runs the machine until it stops, and leaves no thread behind; tells why it stopped and, with `count`, what KVM counted.
+    /// Reading that costs a few system calls for each vCPU.
     ///
     /// # Errors
     ///
     /// A thread can't be made, or the console's events can't be waited for.
-    pub fn run(mut self, console: &mut Console) -> anyhow::Result<(Exit, Option<Stats>)> {
+    pub fn run(mut self, console: &mut Console, count: bool) -> anyhow::Result<(Exit, Option<Stats>)> {
         kick::init()?;
         let ended = Arc::new(Ended { event: EventFd::new(EFD_NONBLOCK)?, exit: OnceLock::new() });
         let mut threads = Vec::new();
-        let served = self.start(&ended, &mut threads).map_err(anyhow::Error::from).and_then(|()| {
+        let served = self.start(&ended, count, &mut threads).map_err(anyhow::Error::from).and_then(|()| {
             let (serial, power) = (Arc::clone(&self.serial), Arc::clone(&self.power));
             Ok(console.serve(serial, power, &self.disks, &ended.event)?)
         });
@@ -189,13 +190,13 @@ impl Machine {
         threads.iter().for_each(kick::kick);
         // A vCPU's panic was caught in its thread.
         let vcpus = threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect();
-        let vm = stats::of(&*self.vm);
+        let vm = if count { stats::of(&*self.vm) } else { None };
         let exit = Arc::into_inner(ended).and_then(|ended| ended.exit.into_inner());
         let exit = served?.or(exit).context("the machine ended without a reason")?;
         Ok((exit, vm.map(|vm| Stats { vm, vcpus })))
     }
 
-    fn start(&mut self, ended: &Arc<Ended>, threads: &mut Vec<VcpuThread>) -> io::Result<()> {
+    fn start(&mut self, ended: &Arc<Ended>, count: bool, threads: &mut Vec<VcpuThread>) -> io::Result<()> {
         for mut vcpu in std::mem::take(&mut self.vcpus) {
             let (ended, buses) = (Arc::clone(ended), Arc::clone(&self.buses));
             let memory = self.memory.guest().clone();
@@ -207,14 +208,14 @@ impl Machine {
                 if let Some(exit) = run.unwrap_or_else(panicked) {
                     ended.tell(exit);
                 }
-                vcpu.stats()
+                if count { vcpu.stats() } else { None }
             })?);
         }
         Ok(())
     }
 }
 
-/// A vCPU's thread; at its end it has what KVM counted.
+/// A vCPU's thread; at its end it has what KVM counted, if that was asked for.
 type VcpuThread = JoinHandle<Option<Counters>>;
 
 /// How the vCPU threads tell the main thread that it is over.

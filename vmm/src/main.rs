@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::{CommandFactory, error::ErrorKind};
 use devices::printable::{PrintableLines, ToPrintable};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
@@ -30,7 +30,8 @@ fn main() -> ExitCode {
     if nest::init::is_init() {
         nest::init::main();
     }
-    let cli = Cli::parse();
+    let words: Vec<_> = std::env::args_os().collect();
+    let cli = Cli::of(&words).unwrap_or_else(|error| error.exit());
     log_to_stderr(cli.machine.verbose);
     let status = match &cli.command {
         Some(Command::Nest(args)) => nest::run(args),
@@ -91,6 +92,7 @@ fn run(args: &MachineArgs) -> Result<u8> {
         return Ok(0);
     }
     let mut told = false;
+    let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
     // Before the guest runs, and not when all is over.
     let stats_file = output::open(&config, args.stats.as_deref())?;
     let mut console =
@@ -101,7 +103,7 @@ fn run(args: &MachineArgs) -> Result<u8> {
             tell_unmet(&config, &machine);
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
-        let (exit, stats) = machine.run(&mut console)?;
+        let (exit, stats) = machine.run(&mut console, count)?;
         if let Some(stats) = &stats {
             log::info!("KVM counted {stats}");
         }

@@ -1,0 +1,92 @@
+use clap::CommandFactory;
+
+use super::*;
+
+fn words(line: &str) -> Vec<OsString> {
+    ["nvmm"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
+}
+
+/// Lines that are right, with every option of a machine in one of them.
+const RIGHT: [&str; 6] = [
+    "--kernel k",
+    "--kernel k --initrd i --append quiet -m 1G -vv",
+    "--kernel k --initramfs i --cmdline quiet --cpu max,-avx --nested off --smp 4,cores=2 --memory 2G --disk a --disk b,readonly=on",
+    "--kernel k --serial null --on-reboot exit --debug-exit 0xf4 --stats s --dry-run --json --kvm /dev/null --verbose",
+    "--kernel=--help",
+    "--kernel k --memory -1",
+];
+
+#[test]
+fn a_machine_is_the_same_without_the_other_commands() {
+    for line in RIGHT {
+        let whole = Cli::try_parse_from(words(line)).map(|cli| format!("{cli:?}"));
+        let quick = Cli::of(&words(line)).map(|cli| format!("{cli:?}"));
+        assert_eq!(
+            quick.map_err(|error| error.to_string()),
+            whole.map_err(|error| error.to_string()),
+            "{line}"
+        );
+    }
+    for argument in MachineArgs::augment_args(clap::Command::new("")).get_arguments() {
+        let long = format!("--{}", argument.get_long().unwrap());
+        assert!(
+            RIGHT.iter().any(|line| line.split_whitespace().any(|word| word == long)),
+            "{long} is not tried"
+        );
+    }
+}
+
+#[test]
+fn errors_and_help_are_those_of_the_whole() {
+    for line in [
+        "",
+        "--help",
+        "-h",
+        "-V",
+        "--version",
+        "help",
+        "help cpu",
+        "--kernal k",
+        "--kernel k --help",
+        "--kernel k --version",
+        "--kernel k --json",
+        "--kernel k --nested maybe",
+        "--kernel k check",
+        "--kernel k disk info x",
+        "--memory 1G",
+        "-v check",
+        "chek",
+        "k",
+        "-- k",
+        "--kernel k -- k",
+    ] {
+        let whole = Cli::try_parse_from(words(line)).map(|cli| format!("{cli:?}"));
+        let quick = Cli::of(&words(line)).map(|cli| format!("{cli:?}"));
+        assert_eq!(
+            quick.map_err(|error| error.to_string()),
+            whole.map_err(|error| error.to_string()),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn every_command_is_reached_and_listed() {
+    let help = Cli::of(&words("--help")).unwrap_err().to_string();
+    let mut seen = 0;
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let about = command.get_about().unwrap().to_string();
+        let start: String = about.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
+        assert!(
+            help.lines().any(|line| line.trim().starts_with(name) && line.contains(&start)),
+            "{name}: {help}"
+        );
+        let of_command = Cli::of(&words(&format!("{name} --help"))).unwrap_err();
+        assert_eq!(of_command.kind(), clap::error::ErrorKind::DisplayHelp, "{name}");
+        assert!(of_command.to_string().contains(&format!("Usage: nvmm {name}")), "{name}: {of_command}");
+        seen += 1;
+    }
+    assert!(seen >= 4);
+    assert!(matches!(Cli::of(&words("check")).unwrap().command, Some(Command::Check(_))));
+}
