@@ -166,11 +166,18 @@ impl View<'_> {
         if self.bus.changes.load(Ordering::Acquire) != self.changes {
             self.refresh();
         }
-        if self.entries.get(self.last).and_then(|entry| entry.offset(address, len)).is_none() {
-            self.last = self.entries.partition_point(|entry| entry.base <= address).checked_sub(1)?;
-        }
-        let entry = self.entries.get(self.last)?;
-        Some((entry.offset(address, len)?, &entry.device))
+        let offset = match self.entries.get(self.last).and_then(|entry| entry.offset(address, len)) {
+            Some(offset) => offset,
+            None => self.search(address, len)?,
+        };
+        Some((offset, &self.entries.get(self.last)?.device))
+    }
+
+    fn search(&mut self, address: u64, len: usize) -> Option<u64> {
+        let place = self.entries.partition_point(|entry| entry.base <= address).checked_sub(1)?;
+        let offset = self.entries.get(place)?.offset(address, len)?;
+        self.last = place;
+        Some(offset)
     }
 
     #[cold]

@@ -193,8 +193,11 @@ impl Vcpu {
                 let (data, len) = (data.as_mut_ptr(), data.len());
                 // SAFETY: KVM's data for this exit, which stays in the run page until the next `KVM_RUN`.
                 let data = unsafe { slice::from_raw_parts_mut(data, len) };
-                for element in data.chunks_exact_mut(self.io_size()) {
-                    pio.read(port.into(), element);
+                let size = self.io_size();
+                if data.len() == size {
+                    pio.read(port.into(), data);
+                } else {
+                    data.chunks_exact_mut(size).for_each(|element| pio.read(port.into(), element));
                 }
                 Effect::None
             }
@@ -202,9 +205,13 @@ impl Vcpu {
                 let (data, len) = (data.as_ptr(), data.len());
                 // SAFETY: as for `IoIn`.
                 let data = unsafe { slice::from_raw_parts(data, len) };
-                let effects =
-                    data.chunks_exact(self.io_size()).map(|element| pio.write(port.into(), element));
-                effects.fold(Effect::None, |first, next| if first == Effect::None { next } else { first })
+                let size = self.io_size();
+                if data.len() == size {
+                    pio.write(port.into(), data)
+                } else {
+                    let effects = data.chunks_exact(size).map(|element| pio.write(port.into(), element));
+                    effects.fold(Effect::None, |first, next| if first == Effect::None { next } else { first })
+                }
             }
             Ok(VcpuExit::MmioRead(address, data)) => {
                 mmio.read(address, data);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    cpuid::Cpuid,
+    cpuid::{Cpuid, Registers},
     feature::{FeatureId, FeatureSet, Place},
     msr,
     vmx::Controls,
@@ -22,7 +22,18 @@ impl Capabilities {
     /// Which of the known features it has.
     #[must_use]
     pub fn features(&self) -> FeatureSet {
-        FeatureId::all().filter(|id| self.has(id.feature().place)).collect()
+        // The table has a leaf's features together.
+        let mut last = (None, Registers::default());
+        let mut has = |place| match place {
+            Place::Cpuid(leaf, register, bit) => {
+                if last.0 != Some(leaf) {
+                    last = (Some(leaf), self.cpuid.get(leaf));
+                }
+                last.1.get(register) >> bit & 1 == 1
+            }
+            Place::Msr(..) | Place::Control(..) => self.has(place),
+        };
+        FeatureId::all().filter(|id| has(id.feature().place)).collect()
     }
 
     /// Whether a feature's bit says that it is there.

@@ -1,6 +1,6 @@
 //! Whether a vCPU has the CPUID that it was given.
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use super::{
     cpuid::{
@@ -88,22 +88,23 @@ impl fmt::Display for Mismatch {
 /// KVM offers.
 #[must_use]
 pub fn compare(set: &Cpuid, read: &Cpuid, offered: &Cpuid) -> Vec<Mismatch> {
-    let (mut set, mut read) = (set.clone(), read.clone());
-    for field in LIVE {
-        for cpuid in [&mut set, &mut read] {
-            field.set(cpuid, 0);
-        }
-    }
-    let leaves: BTreeSet<Leaf> = set.0.keys().chain(read.0.keys()).copied().collect();
+    let unset = read.0.keys().filter(|leaf| !set.0.contains_key(leaf));
     let mut mismatches = Vec::new();
-    for leaf in leaves {
+    for &leaf in set.0.keys().chain(unset) {
+        let (set, read) = (set.get(leaf), read.get(leaf));
+        if set == read {
+            continue;
+        }
         for register in Register::ALL {
-            let (set, read) = (set.get(leaf).get(register), read.get(leaf).get(register));
+            let live = LIVE.iter().filter(|field| (field.leaf, field.register) == (leaf, register));
+            let fixed = live.fold(u32::MAX, |bits, field| bits & !field.mask());
+            let (set, read) = (set.get(register) & fixed, read.get(register) & fixed);
             if set != read {
                 let offered = offered.get(leaf).get(register);
                 mismatches.push(Mismatch { leaf, register, set, read, offered });
             }
         }
     }
+    mismatches.sort_by_key(|mismatch| (mismatch.leaf, mismatch.register));
     mismatches
 }

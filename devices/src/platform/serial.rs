@@ -109,8 +109,12 @@ impl Serial {
 
 impl Device for Serial {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
-        data.fill(0xff);
-        for (register, byte) in registers_from(offset).zip(data) {
+        let mut registers = registers_from(offset);
+        for byte in data {
+            let Some(register) = registers.next() else {
+                *byte = 0xff;
+                continue;
+            };
             *byte = match register {
                 INTERRUPT_IDENTIFICATION => self.read_interrupt_identification(),
                 _ => self.uart.read(register),
