@@ -162,6 +162,7 @@ impl View<'_> {
         }
     }
 
+    #[inline]
     fn find(&mut self, address: u64, len: usize) -> Option<(u64, &SharedDevice)> {
         if self.bus.changes.load(Ordering::Acquire) != self.changes {
             self.refresh();
@@ -173,6 +174,7 @@ impl View<'_> {
         Some((offset, &self.entries.get(self.last)?.device))
     }
 
+    #[inline(never)]
     fn search(&mut self, address: u64, len: usize) -> Option<u64> {
         let place = self.entries.partition_point(|entry| entry.base <= address).checked_sub(1)?;
         let offset = self.entries.get(place)?.offset(address, len)?;
@@ -181,6 +183,7 @@ impl View<'_> {
     }
 
     #[cold]
+    #[inline(never)]
     fn refresh(&mut self) {
         let entries = self.bus.entries.lock().unwrap_or_else(PoisonError::into_inner);
         self.entries = Arc::clone(&entries);
