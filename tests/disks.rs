@@ -14,7 +14,7 @@ use std::{
 
 use devices::disk::raw::{DiskOptions, RawDisk};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Running, expect, guest, no_kvm, nvmm, run};
+use support::{Running, expect, expect_end, guest, no_kvm, nvmm, run};
 
 const IDLE: &str = "read 0 requests, 0 bytes; written 0 requests, 0 bytes; 0 flushes; discarded 0 requests, 0 bytes; \
                     zeroed 0 requests, 0 bytes; 0 errors";
@@ -306,5 +306,37 @@ fn a_path_is_any_bytes() {
         let stdout = String::from_utf8(said.stdout).unwrap();
         assert!(stdout.contains(part), "{stdout}{}", String::from_utf8_lossy(&said.stderr));
         assert!(stdout.bytes().all(|byte| byte == b'\n' || byte >= b' '), "{stdout:?}");
+    }
+}
+
+/// 1 TiB is on its way: whoever waits for it waits for minutes.
+#[test]
+fn much_in_flight_holds_up_neither_a_reset_nor_the_end() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    // The guest sees by the first byte of the data that a request is being carried out.
+    std::fs::write(&image, [1; 512]).unwrap();
+    File::options().write(true).open(&image).unwrap().set_len(4 << 30).unwrap();
+    for aio in ["io_uring", "threads"] {
+        if aio == "io_uring" && devices::virtio::block::check_io_uring().is_err() {
+            println!("skipped: no io_uring");
+            continue;
+        }
+        let mut command: Command = nvmm();
+        command.arg("--kernel").arg(guest("blk_flood")).args(["--memory", "16M"]);
+        command.arg("--disk").arg(format!("path={},aio={aio}", path(&image)));
+        let mut nvmm = Running::start(command.stdout(Stdio::piped()));
+        let mut stdout = nvmm.0.stdout.take().unwrap();
+        assert_eq!(expect(&mut stdout, "flooded again\n"), "flooded\nreset\nflooded again\n");
+        // With a pause in between: the second is no mistake.
+        for _ in 0..2 {
+            kill_process(Pid::from_child(&nvmm.0), Signal::TERM).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(1200));
+        }
+        assert_eq!(expect_end(&mut stdout), "", "{aio}");
+        assert_eq!(nvmm.status(), Some(143), "{aio}");
     }
 }

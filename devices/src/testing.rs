@@ -1,8 +1,11 @@
 //! What the tests of several modules stand in for the machine with.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
 };
 
 use crate::irq::{Line, Msi, MsiMessage};
@@ -66,4 +69,35 @@ impl Msi for FakeMsi {
     fn signal(&self) {
         self.signals.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+thread_local! {
+    static SAID: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Debug)]
+struct Log;
+
+impl log::Log for Log {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            SAID.with_borrow_mut(|said| said.push(record.args().to_string()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// What this thread says by default, in warnings and errors, while it does `work`.
+pub(crate) fn said_by(work: impl FnOnce()) -> Vec<String> {
+    // Set by another test, it is the same.
+    let _set = log::set_logger(&Log);
+    log::set_max_level(log::LevelFilter::Warn);
+    SAID.take();
+    work();
+    SAID.take()
 }

@@ -4,3 +4,4 @@ pub mod block;
 pub mod device;
 pub mod pci;
 pub mod queue;
+mod worker;

@@ -70,8 +70,18 @@ impl Device {
 
     /// [`Device::start`], with the device's own `features` besides those of its queue.
     pub fn start_with(&self, features: u32) {
+        self.start_sized(features, QUEUE_SIZE);
+    }
+
+    /// Resets the device, and waits until that is done.
+    pub fn reset(&self) {
         write(self.common + 0x14, 0_u8);
         while self.status() != 0 {}
+    }
+
+    /// [`Device::start_with`], with a queue of up to 256 descriptors.
+    pub fn start_sized(&self, features: u32, size: u16) {
+        self.reset();
         for status in [ACKNOWLEDGE, ACKNOWLEDGE | DRIVER] {
             write(self.common + 0x14, status);
         }
@@ -83,7 +93,7 @@ impl Device {
         write(self.common + 0x14, ACKNOWLEDGE | DRIVER | FEATURES_OK);
         (self.descriptors..self.used + 0x1000).step_by(8).for_each(|at| write(at, 0_u64));
         write(self.common + 0x16, 0_u16);
-        write(self.common + 0x18, QUEUE_SIZE);
+        write(self.common + 0x18, size);
         for (offset, ring) in [(0x20, self.descriptors), (0x28, self.available), (0x30, self.used)] {
             write(self.common + offset, ring as u32);
             write(self.common + offset + 4, 0_u32);

@@ -69,6 +69,24 @@ pub(crate) fn expect(from: &mut (impl Read + AsFd), text: &str) -> String {
     seen
 }
 
+/// Reads until the other side is closed. What does not end in a minute never will.
+pub(crate) fn expect_end(from: &mut (impl Read + AsFd)) -> String {
+    let mut seen = Vec::new();
+    loop {
+        let mut input = [PollFd::new(&*from, PollFlags::empty())];
+        let minute = Timespec { tv_sec: 60, tv_nsec: 0 };
+        assert_eq!(
+            poll(&mut input, Some(&minute)),
+            Ok(1),
+            "no end after {:?}",
+            String::from_utf8_lossy(&seen)
+        );
+        if from.read_to_end(&mut seen).is_ok() {
+            return String::from_utf8(seen).unwrap();
+        }
+    }
+}
+
 /// Compiles `tests/guests/NAME.rs` to an ELF kernel.
 pub(crate) fn guest(name: &str) -> PathBuf {
     static COMPILED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

@@ -4,15 +4,17 @@ mod disks;
 
 use std::{
     io::{self, Write},
+    mem,
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use arch::{
     acpi,
     boot::{self, BootInfo, MemoryMap, Protocol},
@@ -39,11 +41,17 @@ use crate::{
     kernel::{Kernel, Payload},
     kick,
     memory::Memory,
+    signals,
     size::Size,
     stats::{self, Counters, Stats},
     vcpu::Vcpu,
     vm::Vm,
 };
+
+/// How long nvmm's end waits for requests that the host does not end, as on network storage that is away.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the machine's reset waits for them.
+const RESET_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A limit of the host that the command line goes over.
 #[derive(Debug, Error)]
@@ -192,12 +200,40 @@ impl Machine {
         let vcpus = threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect();
         let vm = if count { stats::of(&*self.vm) } else { None };
         let exit = Arc::into_inner(ended).and_then(|ended| ended.exit.into_inner());
-        let exit = served?.or(exit).context("the machine ended without a reason")?;
+        let exit = served.map(|asked| asked.or(exit));
+        let busy = self.stop_disks(matches!(exit, Ok(Some(Exit::Reset))));
+        if !busy.is_empty() {
+            // What they are at may still reach into guest memory, which has to stay.
+            mem::forget(self);
+        }
+        let exit = exit?.context("the machine ended without a reason")?;
+        match busy.first() {
+            Some(disk) if matches!(exit, Exit::Reset) => {
+                bail!(
+                    "the machine can't be reset: disk {disk} is still busy with a request; see to its storage"
+                )
+            }
+            Some(disk) => log::warn!("disk {disk}: its last requests did not end, and are not waited for"),
+            None => {}
+        }
         Ok((exit, vm.map(|vm| Stats { vm, vcpus })))
     }
 
+    /// Stops the disks. Returns the names of those that are still busy after all patience: more of it before a reset,
+    /// which a slow disk should survive, unless a signal asks for the end.
+    fn stop_disks(&self, resets: bool) -> Vec<String> {
+        let asked = Instant::now();
+        let patience = if resets { RESET_PATIENCE } else { END_PATIENCE };
+        loop {
+            let busy = self.disks.stop(Duration::from_millis(100));
+            if busy.is_empty() || asked.elapsed() >= patience || resets && signals::end_is_asked() {
+                return busy;
+            }
+        }
+    }
+
     fn start(&mut self, ended: &Arc<Ended>, count: bool, threads: &mut Vec<VcpuThread>) -> io::Result<()> {
-        for mut vcpu in std::mem::take(&mut self.vcpus) {
+        for mut vcpu in mem::take(&mut self.vcpus) {
             let (ended, buses) = (Arc::clone(ended), Arc::clone(&self.buses));
             let memory = self.memory.guest().clone();
             let thread = thread::Builder::new().name(format!("vcpu{}", vcpu.id));

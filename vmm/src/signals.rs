@@ -59,6 +59,19 @@ impl Signals {
     }
 }
 
+/// Returns whether a signal waits that asks nvmm to end. It is not taken.
+pub(crate) fn end_is_asked() -> bool {
+    let Ok(mut pending) = create_sigset(&[]) else { return false };
+    // SAFETY: `pending` is a valid set, which is overwritten.
+    if unsafe { libc::sigpending(&raw mut pending) } != 0 {
+        return false;
+    }
+    [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT].into_iter().any(|signal| {
+        // SAFETY: `pending` is a valid set, and the number is a signal's.
+        unsafe { libc::sigismember(&raw const pending, signal) == 1 }
+    })
+}
+
 impl AsRawFd for Signals {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()

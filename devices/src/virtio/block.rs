@@ -15,7 +15,12 @@ mod segments;
 pub(crate) mod test_disk;
 mod worker;
 
-use std::{fmt, io, str::FromStr, sync::Arc};
+use std::{
+    fmt, io,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use virtio_bindings::{
     virtio_blk::{
@@ -25,19 +30,28 @@ use virtio_bindings::{
     },
     virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC},
 };
+use virtio_queue::Queue;
 use zerocopy::IntoBytes;
 
-use self::{cache::WriteCache, config::Config, executor::Executor, faults::Faults, worker::Worker};
+use self::{cache::WriteCache, config::Config, executor::Executor};
 pub use self::{
     counters::{Counters, Kind, QueueCounters, Total, Totals},
+    faults::Faults,
     limit::Limiter,
     ring::check_io_uring,
 };
-use super::device::{Activation, VirtioDevice};
+use super::{
+    device::{Activation, VirtioDevice},
+    worker::{Stop, Worker},
+};
 use crate::{disk::Disk, registers};
 
 /// virtio 1.3, "Device Types": block device.
 const DEVICE_TYPE: u16 = 2;
+
+/// The most bytes of a request that are moved at a time. A request may be of nearly 4 GiB; a reset waits for no more of
+/// each than this.
+const SLICE: usize = 1 << 20;
 
 /// What is up to the user about a disk's device.
 #[derive(Clone, Debug)]
@@ -58,6 +72,8 @@ pub struct BlockOptions {
     pub limits: Option<Arc<Limiter>>,
     /// Where it is counted what was done.
     pub counters: Arc<Counters>,
+    /// What was said of the disk's faults.
+    pub faults: Arc<Faults>,
 }
 
 /// When writes are on stable storage.
@@ -111,8 +127,8 @@ pub struct Block {
     cache: Arc<WriteCache>,
     /// The features that were agreed on, once they are.
     agreed: Option<u64>,
-    faults: Arc<Faults>,
-    workers: Vec<Worker>,
+    /// With the numbers of their queues.
+    workers: Vec<(u16, Worker<Queue>)>,
 }
 
 impl BlockOptions {
@@ -133,6 +149,7 @@ impl Default for BlockOptions {
             engine: Engine::default(),
             limits: None,
             counters: Arc::new(Counters::new(1)),
+            faults: Arc::default(),
         }
     }
 }
@@ -149,7 +166,6 @@ impl Block {
             queue_sizes: vec![options.queue_size; options.queues.into()],
             options: options.clone(),
             disk,
-            faults: Arc::default(),
             workers: Vec::new(),
         }
     }
@@ -201,25 +217,34 @@ impl VirtioDevice for Block {
             self.features_agreed(features);
         }
         for queue in queues {
+            let index = queue.index;
+            let stop = Stop::default();
             let executor = Executor::new(
-                queue.index,
+                index,
                 Arc::clone(&self.disk),
                 self.options.clone(),
                 features,
                 Arc::clone(&self.cache),
-                Arc::clone(&self.faults),
+                stop.clone(),
             );
             let event_idx = features & bit(VIRTIO_RING_F_EVENT_IDX) != 0;
-            self.workers.push(Worker::spawn(
-                queue,
-                event_idx,
-                memory.clone(),
-                Arc::clone(&notify),
-                executor,
-                &self.options,
-            )?);
+            let notify = Arc::clone(&notify);
+            let worker =
+                worker::spawn(queue, event_idx, memory.clone(), notify, executor, &self.options, stop)?;
+            self.workers.push((index, worker));
         }
         Ok(())
+    }
+
+    fn stop(&mut self, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        self.workers.iter().for_each(|(_, worker)| worker.stop());
+        let asked = Instant::now();
+        let mut workers = self.workers.iter();
+        let ended = workers.all(|(_, worker)| worker.has_ended(patience.saturating_sub(asked.elapsed())));
+        ended.then(|| {
+            let workers = self.workers.drain(..);
+            workers.filter_map(|(index, worker)| Some((index, worker.join()?))).collect()
+        })
     }
 
     fn reset(&mut self) {
@@ -279,6 +304,10 @@ fn bit(feature: u32) -> u64 {
 #[cfg(test)]
 #[path = "block_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "block/stop_test.rs"]
+mod stop_tests;
 
 #[cfg(test)]
 #[path = "block/config_test.rs"]

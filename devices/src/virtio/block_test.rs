@@ -33,10 +33,10 @@ const WRITEBACK: u64 = 32;
 
 const HEADER: u64 = FREE;
 const STATUS: u64 = FREE + 0x1000;
-const DATA: u64 = FREE + 0x2000;
+pub(super) const DATA: u64 = FREE + 0x2000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+pub(super) enum Event {
     Used(u16),
     NeedsReset,
 }
@@ -67,16 +67,16 @@ fn disks() -> [Arc<dyn Disk>; 2] {
 }
 
 /// A device and its driver.
-struct Machine {
-    block: Block,
-    driver: Driver,
+pub(super) struct Machine {
+    pub(super) block: Block,
+    pub(super) driver: Driver,
     kick: EventFd,
     events: Receiver<Event>,
     notify: Arc<TestNotify>,
 }
 
 impl Machine {
-    fn new(disk: Arc<dyn Disk>) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
         let serial = "nvmm-test-0123456789".parse().unwrap();
         let (sender, events) = channel();
         Self {
@@ -88,7 +88,7 @@ impl Machine {
         }
     }
 
-    fn activate(&mut self, features: u64) {
+    pub(super) fn activate(&mut self, features: u64) {
         let kick = self.kick.try_clone().unwrap();
         let queue = ActiveQueue { index: 0, queue: self.driver.queue(), kick };
         let notify = Arc::clone(&self.notify) as Arc<dyn Notify>;
@@ -97,12 +97,12 @@ impl Machine {
     }
 
     /// Starts over with a new driver, as after a reboot.
-    fn reboot(&mut self) {
+    pub(super) fn reboot(&mut self) {
         self.block.reset();
         self.driver = Driver::new(QUEUE_SIZE);
     }
 
-    fn start(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) {
+    pub(super) fn start(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) {
         let mut header = [0; 16];
         header[..4].copy_from_slice(&kind.to_le_bytes());
         header[8..].copy_from_slice(&sector.to_le_bytes());
@@ -113,12 +113,12 @@ impl Machine {
         self.kick.write(1).unwrap();
     }
 
-    fn event(&self) -> Option<Event> {
+    pub(super) fn event(&self) -> Option<Event> {
         self.events.recv_timeout(Duration::from_secs(20)).ok()
     }
 
     /// Does one request and returns its status and used length.
-    fn request(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) -> (u32, u32) {
+    pub(super) fn request(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) -> (u32, u32) {
         self.start(kind, sector, data);
         assert_eq!(self.event(), Some(Event::Used(0)));
         let (_, len) = self.driver.used().unwrap();

@@ -3,10 +3,11 @@
 //! ```text
 //!            driver sets FEATURES_OK, DRIVER_OK
 //!   front ───────────── activate(Activation) ──────────▶ worker threads own queues and backend
-//!         ◀──────────── reset(): workers joined ────────
+//!         ◀──────────── stop(): their queues ───────────
+//!         reset(): as if no driver had ever been there
 //! ```
 
-use std::{fmt::Debug, io, sync::Arc};
+use std::{fmt::Debug, io, sync::Arc, time::Duration};
 
 use virtio_queue::Queue;
 use vm_memory::GuestMemoryMmap;
@@ -87,6 +88,14 @@ pub trait VirtioDevice: Send + Debug {
     /// Whatever keeps the workers from starting.
     fn activate(&mut self, activation: Activation) -> io::Result<()>;
 
-    /// Stops working: after it returns, no worker touches guest memory. Harmless on an idle device.
+    /// Tells the workers to stop, and waits for at most `patience`. Returns their queues, with the positions where they
+    /// stopped, once no worker touches guest memory any more: none from an idle device.
+    ///
+    /// `None`: a worker waits for the host, such as for a disk that doesn't answer. It stops as soon as it can, and this is
+    /// to be called again.
+    fn stop(&mut self, patience: Duration) -> Option<Vec<(u16, Queue)>>;
+
+    /// Forgets the driver and what was agreed with it. It waits for workers that [`VirtioDevice::stop`] has not seen end,
+    /// however long that takes.
     fn reset(&mut self);
 }

@@ -7,7 +7,7 @@ mod queue;
 #[cfg(test)]
 mod test_guest;
 
-use std::{io, ops::Range, sync::Arc};
+use std::{io, ops::Range, sync::Arc, time::Duration};
 
 use arch::layout;
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
@@ -159,6 +159,12 @@ impl VirtioPci {
             self.common.interrupts().config_changed();
         }
         Ok(changed)
+    }
+
+    /// Stops the device for good, at the machine's end, and waits for at most `patience`. Returns whether nothing of it
+    /// touches guest memory any more; if not, this may be called again.
+    pub fn stop(&mut self, patience: Duration) -> bool {
+        self.common.stop(patience)
     }
 
     fn bar_read(&mut self, offset: u64, data: &mut [u8]) {

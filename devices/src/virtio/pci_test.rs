@@ -1,6 +1,7 @@
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
+use virtio_queue::Queue;
 use vm_memory::GuestMemoryMmap;
 
 use super::{VirtioPci, identity, test_guest::*};
@@ -211,6 +212,9 @@ fn what_does_not_fit_the_bar_is_refused() {
         fn write_config(&mut self, _offset: u64, _data: &[u8]) {}
         fn activate(&mut self, _activation: Activation) -> io::Result<()> {
             Ok(())
+        }
+        fn stop(&mut self, _patience: Duration) -> Option<Vec<(u16, Queue)>> {
+            Some(Vec::new())
         }
         fn reset(&mut self) {}
     }

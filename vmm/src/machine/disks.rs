@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use devices::{
@@ -101,6 +102,7 @@ impl OpenDisk {
             engine: config.aio,
             limits: limited.then(|| Arc::new(Limiter::new(config.iops, config.bw))),
             counters: Arc::new(Counters::new(queues)),
+            faults: Arc::default(),
         };
         let opened = Self { config: config.clone(), disk, format, options };
         opened.tell_surprises();
@@ -163,6 +165,21 @@ impl Disks {
     /// Adds a disk.
     pub(super) fn push(&mut self, disk: &OpenDisk, function: Arc<Mutex<VirtioPci>>) {
         self.0.push((disk.clone(), function));
+    }
+
+    /// Stops them for good, and waits for at most `patience`. Returns the names of those that still touch guest memory,
+    /// because the host has not ended what they were at; then this may be called again.
+    pub(super) fn stop(&self, patience: Duration) -> Vec<String> {
+        let asked = Instant::now();
+        // All of them are told before any is waited for.
+        for (_, function) in &self.0 {
+            lock(function).stop(Duration::ZERO);
+        }
+        let busy = self.0.iter().filter(|(_, function)| {
+            let left = patience.saturating_sub(asked.elapsed());
+            !lock(function).stop(left)
+        });
+        busy.map(|(disk, _)| disk.name()).collect()
     }
 
     /// Says on stderr what was done with each of them.

@@ -6,9 +6,10 @@ use std::{
 };
 
 use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES};
+use vm_memory::VolatileSlice;
 
 use super::{
-    BlockOptions, Kind, bit,
+    BlockOptions, Kind, SLICE, bit,
     cache::WriteCache,
     faults::Faults,
     request::{Operation, Refusal, Request},
@@ -16,11 +17,11 @@ use super::{
 };
 use crate::{
     disk::{Direction, Disk, SECTOR_SIZE, vectored::IOV_MAX},
-    virtio::queue::Buffers,
+    virtio::{queue::Buffers, worker::Stop},
 };
 
 /// What the kernel can do for a request by itself, on one of [`Disk::files`], while the worker goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Job {
     /// All of the request's data, which was found to lie within the disk.
     Transfer {
@@ -31,6 +32,7 @@ pub(super) enum Job {
         stable: bool,
     },
     /// What was written so far, to stable storage.
+    #[default]
     Sync,
 }
 
@@ -44,7 +46,7 @@ pub(super) struct Executor {
     /// What was agreed on.
     features: u64,
     cache: Arc<WriteCache>,
-    faults: Arc<Faults>,
+    stop: Stop,
 }
 
 impl Executor {
@@ -54,9 +56,9 @@ impl Executor {
         options: BlockOptions,
         features: u64,
         cache: Arc<WriteCache>,
-        faults: Arc<Faults>,
+        stop: Stop,
     ) -> Self {
-        Self { queue, disk, options, features, cache, faults }
+        Self { queue, disk, options, features, cache, stop }
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -64,7 +66,7 @@ impl Executor {
     }
 
     pub(super) fn faults(&self) -> &Faults {
-        &self.faults
+        &self.options.faults
     }
 
     /// Whether a write is to be on stable storage when it is answered: virtio 1.3, "Block Device", "Device Requirements:
@@ -96,8 +98,8 @@ impl Executor {
     }
 
     /// Answers a `request` whose [`Job`] the kernel has ended: so many bytes were moved, or it failed. Returns the chain's
-    /// first descriptor and its used length.
-    pub(super) fn finish(&self, request: Request<'_>, done: io::Result<usize>) -> (u16, u32) {
+    /// first descriptor and its used length, unless told to stop.
+    pub(super) fn finish(&self, request: Request<'_>, done: io::Result<usize>) -> Option<(u16, u32)> {
         let len = match request.operation {
             Operation::In => request.data_in.len(),
             Operation::Out => request.data_out.len(),
@@ -115,8 +117,9 @@ impl Executor {
         }
     }
 
-    /// Carries out `request` and answers it. Returns the chain's first descriptor and its used length.
-    pub(super) fn execute(&self, mut request: Request<'_>) -> (u16, u32) {
+    /// Carries out `request` and answers it. Returns the chain's first descriptor and its used length, unless told to stop
+    /// in the middle.
+    pub(super) fn execute(&self, mut request: Request<'_>) -> Option<(u16, u32)> {
         let result = match request.operation {
             Operation::In => self.read(&request),
             Operation::Out => self.write(&request),
@@ -131,7 +134,10 @@ impl Executor {
     }
 
     /// Counts and answers a request that moved or named so many bytes, or was not carried out.
-    fn answer(&self, request: Request<'_>, result: Result<usize, Refusal>) -> (u16, u32) {
+    fn answer(&self, request: Request<'_>, result: Result<usize, Refusal>) -> Option<(u16, u32)> {
+        if result == Err(Refusal::Stopped) {
+            return None;
+        }
         let operation = request.operation;
         let kind = match operation {
             Operation::In => Some(Kind::Read),
@@ -146,12 +152,12 @@ impl Executor {
             self.options.counters.queue(self.queue).record(kind, bytes, result.is_ok());
         }
         let is_answer = matches!(operation, Operation::In | Operation::GetId);
-        request.complete(result.map(|bytes| if is_answer { bytes } else { 0 }))
+        Some(request.complete(result.map(|bytes| if is_answer { bytes } else { 0 })))
     }
 
     fn read(&self, request: &Request<'_>) -> Result<usize, Refusal> {
         let offset = self.offset(request.sector, &request.data_in)?;
-        self.check(request, self.disk.read_at(request.data_in.as_slice(), offset))?;
+        self.by_slices(request, &request.data_in, offset, |data, offset| self.disk.read_at(data, offset))?;
         Ok(request.data_in.len())
     }
 
@@ -160,9 +166,34 @@ impl Executor {
             return Err(Refusal::IoError);
         }
         let offset = self.offset(request.sector, &request.data_out)?;
-        self.check(request, self.disk.write_at(request.data_out.as_slice(), offset))?;
+        self.by_slices(request, &request.data_out, offset, |data, offset| self.disk.write_at(data, offset))?;
         self.settle(request)?;
         Ok(request.data_out.len())
+    }
+
+    /// Has `transfer` move `data` from or to `offset`, a part at a time, until told to stop.
+    fn by_slices(
+        &self,
+        request: &Request<'_>,
+        data: &Buffers<'_>,
+        offset: u64,
+        transfer: impl Fn(&[VolatileSlice<'_>], u64) -> io::Result<()>,
+    ) -> Result<(), Refusal> {
+        let len = data.len();
+        if len <= SLICE {
+            return self.check(request, transfer(data.as_slice(), offset));
+        }
+        for done in (0..len).step_by(SLICE) {
+            self.go_on()?;
+            let part: Vec<_> = data.range(done, SLICE).collect();
+            self.check(request, transfer(&part, offset + done as u64))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to go on once told to stop.
+    fn go_on(&self) -> Result<(), Refusal> {
+        if self.stop.is_set() { Err(Refusal::Stopped) } else { Ok(()) }
     }
 
     fn flush(&self, request: &Request<'_>) -> Result<(), Refusal> {
@@ -181,6 +212,7 @@ impl Executor {
         let bytes = segments::total(&segments);
         for Segment { range, .. } in segments {
             request.sector = range.start / SECTOR_SIZE;
+            self.go_on()?;
             self.check(request, self.disk.discard(range))?;
         }
         Ok(bytes)
@@ -193,6 +225,7 @@ impl Executor {
         let bytes = segments::total(&segments);
         for Segment { range, unmap } in segments {
             request.sector = range.start / SECTOR_SIZE;
+            self.go_on()?;
             self.check(request, self.disk.write_zeroes(range, unmap && self.options.discard))?;
         }
         self.settle(request)?;
@@ -220,7 +253,7 @@ impl Executor {
     /// Reports an error of the disk.
     fn check(&self, request: &Request<'_>, result: io::Result<()>) -> Result<(), Refusal> {
         result.map_err(|error| {
-            self.faults.disk(self.disk.name(), request.operation, request.sector, &error);
+            self.options.faults.disk(self.disk.name(), request.operation, request.sector, &error);
             Refusal::IoError
         })
     }

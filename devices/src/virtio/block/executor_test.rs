@@ -9,6 +9,7 @@ use virtio_bindings::virtio_blk::{
 use super::*;
 use crate::{
     disk::raw::{DiskOptions, RawDisk},
+    testing::said_by,
     virtio::{
         block::{CacheMode, Counters, Total, Totals, request::RequestError, test_disk::TestDisk},
         queue::{
@@ -37,7 +38,8 @@ fn executor_with<D: Disk + 'static>(disk: &Arc<D>, features: u64, options: &Bloc
     let cache = WriteCache::new(options.cache);
     cache.agree(features);
     let options = BlockOptions { serial: "serial number 1".parse().unwrap(), ..options.clone() };
-    Executor::new(0, Arc::<D>::clone(disk), options, features, Arc::new(cache), Arc::default())
+    let (disk, cache) = (Arc::<D>::clone(disk), Arc::new(cache));
+    Executor::new(0, disk, options, features, cache, Stop::default())
 }
 
 /// How a driver lays a request out.
@@ -82,7 +84,7 @@ fn execute(
     let head = if layout.indirect { driver.indirect_chain(FREE, &chain) } else { driver.chain(&chain) };
 
     let chain = queue::pop(&mut queue, &driver.memory).unwrap().unwrap();
-    let (used, len) = executor.execute(Request::parse(chain)?);
+    let (used, len) = executor.execute(Request::parse(chain)?).unwrap();
     assert_eq!(used, head);
     let room = room.iter().flat_map(|&(address, len, _)| driver.read(address, usize::try_from(len).unwrap()));
     Ok((room.collect(), len))
@@ -443,7 +445,7 @@ proptest! {
         let mut served = 0;
         while let Ok(Some(chain)) = queue::pop(&mut queue, &driver.memory) {
             let Ok(request) = Request::parse(chain) else { break };
-            let (head, len) = executor.execute(request);
+            let (head, len) = executor.execute(request).unwrap();
             if queue::push(&mut queue, &driver.memory, head, len).is_err() {
                 break;
             }
@@ -484,4 +486,23 @@ fn counts_what_was_done() {
         errors: 1,
     };
     assert_eq!(counters.total(), expected);
+}
+
+/// A guest that reboots for ever, and fails the same way each time, does not flood the log.
+#[test]
+fn an_error_is_said_once_however_often_the_machine_is_reset() {
+    let disk = Arc::new(TestDisk::new(8));
+    disk.errno.store(libc::EIO, Ordering::Relaxed);
+    let options = BlockOptions::default();
+    let said = said_by(|| {
+        for _ in 0..10 {
+            // The options are what the machines have in common.
+            let executor = executor_with(&disk, 0, &options.clone());
+            let (_, len) = execute(&executor, &[0; 16], 513, &Layout::default()).unwrap();
+            assert_eq!(len, 0);
+        }
+    });
+    let once = "disk /images/test.img: read at sector 0 failed: Input/output error (os error 5); \
+                the guest gets an I/O error (said once per error)";
+    assert_eq!(said, [once]);
 }

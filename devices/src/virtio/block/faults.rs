@@ -8,9 +8,10 @@ use std::{
 
 use super::request::Operation;
 
-/// What was already said about a device. It outlives resets, which a guest can do as often as it likes.
+/// What was already said about a disk. It outlives resets, of the device and of the machine, which a guest can do as often
+/// as it likes.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Mutex<BTreeSet<Fault>>);
+pub struct Faults(Mutex<BTreeSet<Fault>>);
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {

@@ -22,9 +22,12 @@ use super::{
 };
 use crate::{
     disk::{BlockSize, Disk, Extent, SECTOR_SIZE},
-    virtio::queue::{
-        self, Chain,
-        fuzzing::{AVAIL, FREE, MEMORY, TABLE, memory, new_queue},
+    virtio::{
+        queue::{
+            self, Chain,
+            fuzzing::{AVAIL, FREE, MEMORY, TABLE, memory, new_queue},
+        },
+        worker::Stop,
     },
 };
 
@@ -99,7 +102,8 @@ fn executor(disk: &Arc<MemoryDisk>, setup: Setup) -> Executor {
         BlockOptions { cache, discard: !setup.contains(Setup::KEEPS_SPACE), ..BlockOptions::default() };
     let cache = WriteCache::new(cache);
     cache.agree(features);
-    Executor::new(0, Arc::<MemoryDisk>::clone(disk), options, features, Arc::new(cache), Arc::default())
+    let (disk, cache) = (Arc::<MemoryDisk>::clone(disk), Arc::new(cache));
+    Executor::new(0, disk, options, features, cache, Stop::default())
 }
 
 /// Writes the descriptors, the available ring and the rest of `data` to memory.
@@ -147,7 +151,7 @@ fn carry_out(
     let request = Request::parse(chain).ok()?;
     let operation = request.operation;
     assert!(matches!(executor.job(&request), None | Some(Job::Sync)), "the kernel can't reach this disk");
-    let (used, written) = executor.execute(request);
+    let (used, written) = executor.execute(request).expect("nobody tells it to stop");
 
     assert_eq!(used, head);
     assert!(written as usize <= room, "{written} bytes in room for {room}");

@@ -10,7 +10,10 @@ use zerocopy::{
     little_endian::{U32, U64},
 };
 
-use crate::virtio::queue::{Buffers, Chain};
+use crate::{
+    disk::Direction,
+    virtio::queue::{Buffers, Chain},
+};
 
 /// Why a chain is no request. There is no place for an answer then, or none that the driver would agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +64,8 @@ pub(super) enum Operation {
 pub(super) enum Refusal {
     IoError,
     Unsupported,
+    /// The queue is to stop: nobody is told of the request any more.
+    Stopped,
 }
 
 impl<'m> Request<'m> {
@@ -80,6 +85,14 @@ impl<'m> Request<'m> {
         })
     }
 
+    /// Data that goes this way.
+    pub(super) fn data(&self, direction: Direction) -> &Buffers<'m> {
+        match direction {
+            Direction::Read => &self.data_in,
+            Direction::Write => &self.data_out,
+        }
+    }
+
     /// Writes the status of a request that put `result` bytes into `data_in`. Returns the chain's first descriptor and
     /// its used length.
     ///
@@ -88,7 +101,7 @@ impl<'m> Request<'m> {
     pub(super) fn complete(self, result: Result<usize, Refusal>) -> (u16, u32) {
         let (status, written) = match result {
             Ok(written) => (VIRTIO_BLK_S_OK, written),
-            Err(Refusal::IoError) => (VIRTIO_BLK_S_IOERR, 0),
+            Err(Refusal::IoError | Refusal::Stopped) => (VIRTIO_BLK_S_IOERR, 0),
             Err(Refusal::Unsupported) => (VIRTIO_BLK_S_UNSUPP, 0),
         };
         self.status.copy_from(&status.to_le_bytes()[..1]);

@@ -17,14 +17,16 @@ use io_uring::{
     types::{Fixed, FsyncFlags, SubmitArgs, Timespec},
 };
 use libc::iovec;
-use vm_memory::VolatileSlice;
 use vmm_sys_util::eventfd::EventFd;
 
-use super::{executor::Job, request::Request};
+use super::{SLICE, executor::Job, request::Request};
 use crate::disk::Direction;
 
 /// The doorbell's `user_data`; a request's is the number of its slot.
 const DOORBELL: u64 = u64::MAX;
+
+/// The `user_data` of whatever cancels a request.
+const CANCEL: u64 = u64::MAX - 1;
 
 /// The most entries that are made known to the kernel at a time.
 const MAX_ENTRIES: u16 = 256;
@@ -38,13 +40,18 @@ pub(super) struct Ring<'m> {
     doorbell: Fixed,
     /// The doorbell is being waited for.
     listening: bool,
+    /// Requests were cancelled: none of them goes on.
+    cancelled: bool,
 }
 
 /// Where a request is kept while the kernel works on it.
 #[derive(Default)]
 struct Slot<'m> {
     request: Option<Request<'m>>,
-    /// The kernel reads it when the request is submitted.
+    job: Job,
+    /// Bytes that were moved before the part that is on its way.
+    moved: usize,
+    /// The kernel reads it when the part is submitted.
     iovecs: Vec<iovec>,
 }
 
@@ -71,7 +78,7 @@ impl<'m> Ring<'m> {
         uring.submitter().register_files(&descriptors)?;
         let slots = (0..depth).map(|_| Slot::default()).collect();
         let free = (0..depth.into()).rev().collect();
-        Ok(Self { uring, slots, free, doorbell: doorbell_at, listening: false })
+        Ok(Self { uring, slots, free, doorbell: doorbell_at, listening: false, cancelled: false })
     }
 
     /// Whether one more request can be started.
@@ -83,22 +90,18 @@ impl<'m> Ring<'m> {
     pub(super) fn start(&mut self, request: Request<'m>, job: Job) -> io::Result<()> {
         let number = *self.free.last().ok_or(ErrorKind::QuotaExceeded)?;
         let slot = &mut self.slots[number];
-        let entry = match job {
-            Job::Sync => opcode::Fsync::new(Fixed(0)).flags(FsyncFlags::DATASYNC).build(),
-            Job::Transfer { direction, file, offset, stable } => {
-                let buffers = match direction {
-                    Direction::Read => request.data_in.as_slice(),
-                    Direction::Write => request.data_out.as_slice(),
-                };
-                slot.transfer(direction, fixed(file)?, buffers, offset, stable)?
-            }
-        };
-        // SAFETY: what the entry points to is guest memory, which outlives the ring, and the slot's vector, which stays as
-        // it is until the request's completion empties the slot. Dropping the ring waits for all completions.
-        unsafe { self.push(&entry.user_data(number as u64))? };
-        self.slots[number].request = Some(request);
+        (slot.request, slot.job, slot.moved) = (Some(request), job, 0);
+        self.start_part(number)?;
         self.free.pop();
         Ok(())
+    }
+
+    /// Starts the next part of what is in a slot.
+    fn start_part(&mut self, number: usize) -> io::Result<()> {
+        let entry = self.slots[number].entry()?;
+        // SAFETY: what the entry points to is guest memory, which outlives the ring, and the slot's vector, which stays as
+        // it is until the part's completion was taken. Dropping the ring waits for all completions.
+        unsafe { self.push(&entry.user_data(number as u64)) }
     }
 
     /// Tells the kernel of what was started, and waits for a completion, the doorbell, or the end of `timeout`.
@@ -138,11 +141,41 @@ impl<'m> Ring<'m> {
                 self.listening = cqueue::more(done.flags());
                 continue;
             }
+            if done.user_data() == CANCEL {
+                continue;
+            }
             let number = usize::try_from(done.user_data()).ok()?;
-            let request = self.slots.get_mut(number)?.request.take()?;
-            self.free.push(number);
+            let slot = self.slots.get_mut(number)?;
             let moved = usize::try_from(done.result());
-            return Some((request, moved.map_err(|_| io::Error::from_raw_os_error(-done.result()))));
+            let mut ended = moved.map_err(|_| io::Error::from_raw_os_error(-done.result()));
+            if let Ok(moved) = &mut ended {
+                slot.moved += *moved;
+                let goes_on = *moved == SLICE && slot.moved < slot.len() && !self.cancelled;
+                *moved = slot.moved;
+                if goes_on {
+                    match self.start_part(number) {
+                        Ok(()) => continue,
+                        Err(error) => ended = Err(error),
+                    }
+                }
+            }
+            self.free.push(number);
+            return Some((self.slots[number].request.take()?, ended));
+        }
+    }
+
+    /// Has the kernel end what it can end: all that it has not begun, and what waits. None of it goes on.
+    fn cancel(&mut self) {
+        self.cancelled = true;
+        let busy = self.slots.iter().enumerate().filter(|(_, slot)| slot.request.is_some());
+        let busy: Vec<_> = busy.map(|(number, _)| number as u64).collect();
+        for number in busy {
+            let entry = opcode::AsyncCancel::new(number).build().user_data(CANCEL);
+            // SAFETY: the entry points to nothing.
+            if let Err(error) = unsafe { self.push(&entry) } {
+                // It ends by itself, if later.
+                log::debug!("can't cancel a disk's request: {error}");
+            }
         }
     }
 
@@ -170,6 +203,7 @@ impl<'m> Ring<'m> {
 impl Drop for Ring<'_> {
     /// Waits until the kernel is done with guest memory.
     fn drop(&mut self) {
+        self.cancel();
         while self.is_busy() {
             if let Err(error) = self.wait(None) {
                 // Nobody may use the memory for something else now, and nobody can tell when.
@@ -182,18 +216,28 @@ impl Drop for Ring<'_> {
 }
 
 impl Slot<'_> {
-    fn transfer(
-        &mut self,
-        direction: Direction,
-        file: Fixed,
-        buffers: &[VolatileSlice<'_>],
-        offset: u64,
-        stable: bool,
-    ) -> io::Result<Entry> {
+    /// The bytes that its request moves.
+    fn len(&self) -> usize {
+        match (&self.request, self.job) {
+            (Some(request), Job::Transfer { direction, .. }) => request.data(direction).len(),
+            _ => 0,
+        }
+    }
+
+    /// What the kernel is to do next for the request.
+    fn entry(&mut self) -> io::Result<Entry> {
+        let (Some(request), Job::Transfer { direction, file, offset, stable }) = (&self.request, self.job)
+        else {
+            return Ok(opcode::Fsync::new(Fixed(0)).flags(FsyncFlags::DATASYNC).build());
+        };
+        let (file, offset) = (fixed(file)?, offset + self.moved as u64);
         let flags = if stable { libc::RWF_DSYNC } else { 0 };
-        if let [buffer] = buffers {
+        let buffers = request.data(direction);
+        if let [buffer] = buffers.as_slice() {
+            let left = buffer.subslice(self.moved, buffer.len().saturating_sub(self.moved).min(SLICE));
+            let left = left.map_err(io::Error::other)?;
             let (address, len) =
-                (buffer.ptr_guard_mut().as_ptr(), u32::try_from(buffer.len()).map_err(io::Error::other)?);
+                (left.ptr_guard_mut().as_ptr(), u32::try_from(left.len()).map_err(io::Error::other)?);
             return Ok(match direction {
                 Direction::Read => opcode::Read::new(file, address, len).offset(offset).build(),
                 Direction::Write => {
@@ -204,7 +248,7 @@ impl Slot<'_> {
         self.iovecs.clear();
         self.iovecs.extend(
             buffers
-                .iter()
+                .range(self.moved, SLICE)
                 .map(|it| iovec { iov_base: it.ptr_guard_mut().as_ptr().cast(), iov_len: it.len() }),
         );
         let count = u32::try_from(self.iovecs.len()).map_err(io::Error::other)?;

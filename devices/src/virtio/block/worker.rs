@@ -1,14 +1,10 @@
-//! The thread behind a queue.
+//! What the thread behind a queue does.
 
 use std::{
     io,
     os::fd::AsRawFd,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -29,15 +25,8 @@ use super::{
 use crate::virtio::{
     device::{ActiveQueue, Notify},
     queue::{self, Chain, QueueError},
+    worker::{Stop, Worker},
 };
-
-/// A running thread that owns a queue. Dropping it stops the thread and waits for it.
-#[derive(Debug)]
-pub(super) struct Worker {
-    stop: Arc<AtomicBool>,
-    kick: EventFd,
-    thread: Option<JoinHandle<()>>,
-}
 
 /// What the thread owns.
 #[derive(Debug)]
@@ -51,7 +40,7 @@ struct Work {
     kick: EventFd,
     /// The driver was told to kick when it makes something available.
     kicks_wanted: bool,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
 }
 
 /// What a worker does next.
@@ -76,58 +65,42 @@ enum WorkError {
     Start(#[source] io::Error),
 }
 
-impl Worker {
-    /// Starts a thread that serves `queue` with `executor`.
-    ///
-    /// # Errors
-    ///
-    /// No descriptor or no thread is to be had.
-    pub(super) fn spawn(
-        queue: ActiveQueue,
-        event_idx: bool,
-        memory: GuestMemoryMmap,
-        notify: Arc<dyn Notify>,
-        executor: Executor,
-        options: &BlockOptions,
-    ) -> io::Result<Self> {
-        let ActiveQueue { index, mut queue, kick } = queue;
-        queue.set_event_idx(event_idx);
-
-        let stop = Arc::new(AtomicBool::new(false));
-        let file = Path::new(executor.disk().name()).file_name().unwrap_or_default();
-        let name = format!("blk{index} {}", file.display());
-        let worker_kick = kick.try_clone()?;
-        let work = Work {
-            index,
-            queue,
-            notify,
-            executor,
-            engine: options.engine,
-            limits: options.limits.clone(),
-            kick,
-            // What the ring says of that by now is not the device's.
-            kicks_wanted: false,
-            stop: Arc::clone(&stop),
-        };
-        let thread = thread::Builder::new().name(name).spawn(move || work.run(&memory))?;
-        Ok(Self { stop, kick: worker_kick, thread: Some(thread) })
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Err(error) = self.kick.write(1) {
-            log::error!("can't wake a disk's worker: {error}");
-        }
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            log::error!("a disk's worker panicked");
-        }
-    }
+/// Starts a thread that serves `queue` with `executor` until `stop` is set; then it gives the queue back.
+///
+/// # Errors
+///
+/// No descriptor or no thread is to be had.
+pub(super) fn spawn(
+    queue: ActiveQueue,
+    event_idx: bool,
+    memory: GuestMemoryMmap,
+    notify: Arc<dyn Notify>,
+    executor: Executor,
+    options: &BlockOptions,
+    stop: Stop,
+) -> io::Result<Worker<Queue>> {
+    let ActiveQueue { index, mut queue, kick } = queue;
+    queue.set_event_idx(event_idx);
+    let file = Path::new(executor.disk().name()).file_name().unwrap_or_default();
+    let name = format!("blk{index} {}", file.display());
+    let wake = kick.try_clone()?;
+    let work = Work {
+        index,
+        queue,
+        notify: Arc::clone(&notify),
+        executor,
+        engine: options.engine,
+        limits: options.limits.clone(),
+        kick,
+        // What the ring says of that by now is not the device's.
+        kicks_wanted: false,
+        stop: stop.clone(),
+    };
+    Worker::spawn(name, stop, &wake, notify, move || work.run(&memory))
 }
 
 impl Work {
-    fn run(mut self, memory: &GuestMemoryMmap) {
+    fn run(mut self, memory: &GuestMemoryMmap) -> Queue {
         let served = match self.ring() {
             Some(mut ring) => self.serve_by(&mut ring, memory),
             None => self.serve(memory),
@@ -136,6 +109,7 @@ impl Work {
             self.executor.faults().driver(self.executor.disk().name(), self.index, &error);
             self.notify.needs_reset();
         }
+        self.queue
     }
 
     /// The ring to serve by, where the engine and the disk's format allow it.
@@ -159,9 +133,10 @@ impl Work {
             let pause = loop {
                 match self.next(&mut held, memory)? {
                     Next::Request(request) => {
-                        let answer = self.executor.execute(request);
-                        self.answer(memory, answer)?;
-                        self.interrupt(memory)?;
+                        if let Some(answer) = self.executor.execute(request) {
+                            self.answer(memory, answer)?;
+                            self.interrupt(memory)?;
+                        }
                     }
                     Next::Later(pause) => break Some(pause),
                     Next::Nothing => break None,
@@ -193,9 +168,10 @@ impl Work {
                     Next::Request(request) => match self.executor.job(&request) {
                         Some(job) => ring.start(request, job).map_err(WorkError::Start)?,
                         None => {
-                            let answer = self.executor.execute(request);
-                            self.answer(memory, answer)?;
-                            answered = true;
+                            if let Some(answer) = self.executor.execute(request) {
+                                self.answer(memory, answer)?;
+                                answered = true;
+                            }
                         }
                     },
                     Next::Later(pause) => break Some(pause),
@@ -211,9 +187,10 @@ impl Work {
             ring.wait(pause).map_err(WorkError::Wait)?;
             answered = false;
             while let Some((request, done)) = ring.next_done() {
-                let answer = self.executor.finish(request, done);
-                self.answer(memory, answer)?;
-                answered = true;
+                if let Some(answer) = self.executor.finish(request, done) {
+                    self.answer(memory, answer)?;
+                    answered = true;
+                }
             }
             if answered {
                 self.interrupt(memory)?;
@@ -280,7 +257,7 @@ impl Work {
     }
 
     fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
+        self.stop.is_set()
     }
 }
 

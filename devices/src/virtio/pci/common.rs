@@ -1,6 +1,6 @@
-use std::{io, mem::offset_of, sync::Arc};
+use std::{io, mem::offset_of, sync::Arc, time::Duration};
 
-use log::{debug, error};
+use log::{Level, debug, log};
 use virtio_bindings::{virtio_config::VIRTIO_F_VERSION_1, virtio_ring::VIRTIO_RING_F_EVENT_IDX};
 use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
@@ -53,6 +53,10 @@ const QUEUE_DRIVER_HIGH: usize = QUEUE_DRIVER + 4;
 const QUEUE_DEVICE: usize = offset_of!(CommonConfig, queue_device);
 const QUEUE_DEVICE_HIGH: usize = QUEUE_DEVICE + 4;
 
+/// How long a vCPU is held up by a reset. A worker that only has to wake up has stopped by then, so that drivers which don't
+/// read the status again are served as well.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 /// The common configuration, and with it the device's life:
 ///
 /// ```text
@@ -60,10 +64,12 @@ const QUEUE_DEVICE_HIGH: usize = QUEUE_DEVICE + 4;
 ///  │                                        │ not those offered         │ not in memory      │ a broken ring
 ///  │                                        ▼                           ▼                    ▼
 ///  │                               FEATURES_OK stays 0               DEVICE_NEEDS_RESET ◀────┘
-///  └──────────────────────────────── status := 0, the device's threads are gone ─────────────┘
+///  └─────────── resetting ◀────────────────── status := 0 ───────────────────────────────────┘
+///    the device's threads are gone
 /// ```
 ///
-/// What a driver writes out of its turn is ignored.
+/// What a driver writes out of its turn is ignored. virtio 1.3, "Device Reset": the driver waits until the status reads 0.
+/// It does so at once, unless the host is slow to end what was on its way.
 #[derive(Debug)]
 pub(super) struct Common {
     device: Box<dyn VirtioDevice>,
@@ -75,6 +81,10 @@ pub(super) struct Common {
     driver_feature_select: u32,
     driver_features: u64,
     queue_select: u16,
+    /// The driver has reset the device, which has not stopped yet.
+    resetting: bool,
+    /// It was said that the device can't start. A driver may try as often as it likes.
+    said_failed: bool,
 }
 
 impl Common {
@@ -98,6 +108,8 @@ impl Common {
             driver_feature_select: 0,
             driver_features: 0,
             queue_select: 0,
+            resetting: false,
+            said_failed: false,
         })
     }
 
@@ -114,7 +126,14 @@ impl Common {
         &self.kicks
     }
 
-    pub(super) fn read(&self, offset: u64, data: &mut [u8]) {
+    /// Stops the device for good, and waits for at most `patience`. Returns whether nothing of it touches guest memory any
+    /// more.
+    pub(super) fn stop(&mut self, patience: Duration) -> bool {
+        self.device.stop(patience).is_some()
+    }
+
+    pub(super) fn read(&mut self, offset: u64, data: &mut [u8]) {
+        self.go_on_resetting(Duration::ZERO);
         let queue = self.queues.get(usize::from(self.queue_select));
         let area = |area| queue.map_or(0, |queue| queue.area(area));
         let image = CommonConfig {
@@ -142,7 +161,11 @@ impl Common {
     /// virtio 1.3 has drivers access each field by its width, and those of 64 bits by halves. What is not such an access
     /// is ignored.
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
+        self.go_on_resetting(Duration::ZERO);
         let Ok(offset) = usize::try_from(offset) else { return };
+        if self.resetting {
+            return;
+        }
         match *data {
             [value] => self.write_8(offset, value),
             [a, b] => self.write_16(offset, u16::from_le_bytes([a, b])),
@@ -207,7 +230,8 @@ impl Common {
     /// A driver only ever adds bits, until it resets the device by writing none.
     fn write_status(&mut self, value: u8) {
         if value == 0 {
-            return self.reset();
+            self.resetting = true;
+            return self.go_on_resetting(PATIENCE);
         }
         let status = self.interrupts.status();
         let mut new = Status::from_bits_truncate(value) - status - Status::DEVICE_NEEDS_RESET;
@@ -268,8 +292,18 @@ impl Common {
             })
         });
         if let Err(error) = activated {
-            error!("a virtio device of type {} can't start: {error}", self.device.device_type());
+            let level =
+                if std::mem::replace(&mut self.said_failed, true) { Level::Debug } else { Level::Error };
+            log!(level, "a virtio device of type {} can't start: {error}", self.device.device_type());
             self.interrupts.needs_reset();
+        }
+    }
+
+    /// Ends the reset that the driver has begun, if there is one and the device has stopped after `patience`.
+    fn go_on_resetting(&mut self, patience: Duration) {
+        if self.resetting && self.device.stop(patience).is_some() {
+            self.resetting = false;
+            self.reset();
         }
     }
 

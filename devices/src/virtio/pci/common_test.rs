@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use virtio_queue::QueueT;
 
 use super::super::test_guest::*;
-use crate::virtio::device::Notify;
+use crate::{testing::said_by, virtio::device::Notify};
 
 const READY: u8 = ACKNOWLEDGE | DRIVER | FEATURES_OK;
 
@@ -217,6 +217,21 @@ fn a_device_that_can_not_start_needs_a_reset() {
     assert!(guest.state().active.is_some());
 }
 
+/// A driver may try as often as it likes.
+#[test]
+fn that_a_device_can_not_start_is_said_once() {
+    let mut guest = Guest::new();
+    guest.state().fail = true;
+    let said = said_by(|| {
+        for _ in 0..100 {
+            guest.negotiate(VERSION_1);
+            guest.add_status(DRIVER_OK);
+            assert_eq!(guest.status() & NEEDS_RESET, NEEDS_RESET);
+        }
+    });
+    assert_eq!(said, ["a virtio device of type 2 can't start: out of memory"]);
+}
+
 #[test]
 fn fields_are_read_in_any_width_and_written_in_theirs() {
     let mut guest = Guest::new();
@@ -269,4 +284,37 @@ fn the_device_reaches_its_driver() {
     assert_eq!(guest.status() & NEEDS_RESET, NEEDS_RESET, "not the driver's to clear");
     guest.set_status(READY | DRIVER_OK | FAILED);
     assert_eq!(guest.status() & NEEDS_RESET, NEEDS_RESET, "a write that leaves it out is no mistake");
+}
+
+/// virtio 1.3, "Device Reset": the driver waits until the status reads 0. Nothing else happens meanwhile.
+#[test]
+fn a_reset_that_takes_its_time_holds_nobody_up() {
+    let mut guest = Guest::new();
+    guest.enable_msix();
+    guest.start();
+    guest.state().hangs = true;
+    let resets = guest.state().resets;
+    guest.set_status(0);
+    assert_eq!(guest.status(), READY | DRIVER_OK, "not yet");
+    // Who does not wait is not heard.
+    guest.set_status(0);
+    guest.set_status(ACKNOWLEDGE);
+    guest.write(QUEUE_SELECT, 1, 2);
+    assert_eq!(guest.read(QUEUE_SELECT, 2), 1, "as the driver left it");
+    guest.write(QUEUE_SELECT, 0, 2);
+    assert_eq!(guest.read(QUEUE_SELECT, 2), 1, "as the driver left it");
+    assert_eq!(guest.status(), READY | DRIVER_OK);
+    assert!(guest.state().active.is_some());
+    assert_eq!(guest.state().resets, resets);
+    assert!(!guest.pci.stop(Duration::ZERO));
+
+    guest.state().hangs = false;
+    assert_eq!(guest.status(), 0);
+    assert!(guest.state().active.is_none());
+    assert_eq!(guest.state().resets, resets + 1);
+    assert_eq!(guest.read(QUEUE_SELECT, 2), 0);
+    guest.start();
+    assert!(guest.state().active.is_some());
+    assert!(guest.pci.stop(Duration::ZERO));
+    assert!(guest.state().active.is_none());
 }

@@ -3,9 +3,10 @@
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
-use virtio_queue::QueueT;
+use virtio_queue::{Queue, QueueT};
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 use super::VirtioPci;
@@ -62,6 +63,8 @@ pub(super) struct State {
     pub(super) resets: u32,
     pub(super) config: [u8; 8],
     pub(super) fail: bool,
+    /// It can't be stopped.
+    pub(super) hangs: bool,
 }
 
 #[derive(Debug)]
@@ -109,6 +112,15 @@ impl VirtioDevice for FakeDevice {
         }
         state.active = Some(activation);
         Ok(())
+    }
+
+    fn stop(&mut self, _: Duration) -> Option<Vec<(u16, Queue)>> {
+        let mut state = self.0.lock().unwrap();
+        if state.hangs {
+            return None;
+        }
+        let queues = state.active.take().into_iter().flat_map(|active| active.queues);
+        Some(queues.map(|active| (active.index, active.queue)).collect())
     }
 
     fn reset(&mut self) {

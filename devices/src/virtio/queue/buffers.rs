@@ -41,6 +41,18 @@ impl<'m> Buffers<'m> {
         self.0.iter().map(VolatileSlice::len).sum()
     }
 
+    /// The pieces of at most `len` bytes from the byte `from` on: fewer at the end.
+    pub fn range(&self, from: usize, len: usize) -> impl Iterator<Item = VolatileSlice<'m>> {
+        let (mut skip, mut left) = (from, len);
+        self.0.iter().filter_map(move |slice| {
+            let start = skip.min(slice.len());
+            skip -= start;
+            let part = left.min(slice.len() - start);
+            left -= part;
+            if part == 0 { None } else { slice.subslice(start, part).ok() }
+        })
+    }
+
     /// Takes `N` bytes off the front; `None`, and nothing taken, if there are fewer.
     pub fn take_front<const N: usize>(&mut self) -> Option<[u8; N]> {
         let mut bytes = [0; N];

@@ -1,0 +1,247 @@
+//! Resets of a device that has much on its way, or a disk that doesn't answer.
+
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    os::fd::OwnedFd,
+    sync::{Condvar, Mutex, MutexGuard},
+};
+
+use virtio_bindings::virtio_blk::{VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT};
+use virtio_queue::QueueT;
+use vm_memory::VolatileSlice;
+
+use super::{
+    tests::{DATA, Event, Machine},
+    *,
+};
+use crate::{
+    disk::{
+        BlockSize, Direction, Extent,
+        raw::{DiskOptions, RawDisk},
+    },
+    virtio::queue::test_driver::WRITE,
+};
+
+/// Long enough for a thread to be scheduled on any machine.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Where the calls of a disk are held up.
+#[derive(Debug, Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    open: bool,
+    calls: Vec<(u64, usize)>,
+}
+
+/// A disk of 8 GiB whose transfers wait at a gate, or panic, or are the kernel's on a pipe that nobody writes to.
+#[derive(Debug, Default)]
+struct SlowDisk {
+    gate: Gate,
+    panics: bool,
+    pipe: Option<(File, OwnedFd)>,
+}
+
+impl SlowDisk {
+    /// A disk on which the kernel waits until it is told not to.
+    fn on_a_pipe() -> Self {
+        let (reader, writer) = io::pipe().unwrap();
+        Self { pipe: Some((File::from(OwnedFd::from(reader)), writer.into())), ..Self::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, GateState> {
+        self.gate.state.lock().unwrap()
+    }
+
+    /// Waits until so many transfers have come.
+    fn wait_for(&self, calls: usize) {
+        let waited =
+            self.gate.changed.wait_timeout_while(self.state(), LONG, |state| state.calls.len() < calls);
+        assert!(!waited.unwrap().1.timed_out());
+    }
+
+    fn open_gate(&self) {
+        self.state().open = true;
+        self.gate.changed.notify_all();
+    }
+
+    fn transfer(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
+        assert!(!self.panics, "a disk that panics, in a test");
+        let mut state = self.state();
+        state.calls.push((offset, buffers.iter().map(VolatileSlice::len).sum()));
+        self.gate.changed.notify_all();
+        drop(self.gate.changed.wait_while(state, |state| !state.open).unwrap());
+        Ok(())
+    }
+}
+
+impl Disk for SlowDisk {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn size(&self) -> u64 {
+        8 << 30
+    }
+
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize { logical: 512, physical: 4096, optimal: 0, discard: 4096 }
+    }
+
+    fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
+        self.transfer(buffers, offset)
+    }
+
+    fn write_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
+        self.transfer(buffers, offset)
+    }
+
+    fn write_zeroes(&self, range: Range<u64>, _: bool) -> io::Result<()> {
+        self.discard(range)
+    }
+
+    fn discard(&self, range: Range<u64>) -> io::Result<()> {
+        let len = usize::try_from(range.end - range.start).unwrap();
+        self.state().calls.push((range.start, len));
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn extent_at(&self, _: u64, len: u64) -> io::Result<Extent> {
+        Ok(Extent { len, is_zero: false })
+    }
+
+    fn files(&self) -> Vec<&File> {
+        self.pipe.iter().map(|(reader, _)| reader).collect()
+    }
+
+    fn file_for(&self, _: Direction, _: &[VolatileSlice<'_>], _: u64) -> Option<usize> {
+        self.pipe.as_ref().map(|_| 0)
+    }
+}
+
+fn start(disk: &Arc<SlowDisk>) -> Machine {
+    let mut machine = Machine::new(Arc::clone(disk) as Arc<dyn Disk>);
+    machine.activate(bit(VIRTIO_BLK_F_FLUSH));
+    machine
+}
+
+/// As large a request as the driver's memory and descriptors make: 250 buffers that all are the same MiB.
+fn huge(flags: u16) -> Vec<(u64, u32, u16)> {
+    vec![(DATA, 1 << 20, flags); 250]
+}
+
+#[test]
+fn a_reset_cancels_what_the_kernel_waits_for() {
+    let disk = Arc::new(SlowDisk::on_a_pipe());
+    for _ in 0..20 {
+        let mut machine = start(&disk);
+        for _ in 0..80 {
+            machine.start(VIRTIO_BLK_T_IN, 0, &[(DATA, 512, WRITE)]);
+        }
+        // Some of them are on their way, and some are not yet.
+        std::thread::yield_now();
+        let queues = machine.block.stop(LONG).expect("all of them were cancelled");
+        assert_eq!(queues.len(), 1);
+        assert_eq!(machine.driver.used(), None, "nobody hears of them");
+    }
+}
+
+#[test]
+fn a_stopped_request_is_left_in_the_middle() {
+    for (kind, flags) in [(VIRTIO_BLK_T_IN, WRITE), (VIRTIO_BLK_T_OUT, 0)] {
+        let disk = Arc::new(SlowDisk::default());
+        let mut machine = start(&disk);
+        machine.start(kind, 8, &huge(flags));
+        disk.wait_for(1);
+        assert!(machine.block.stop(Duration::ZERO).is_none(), "the disk doesn't answer");
+        assert!(machine.block.stop(Duration::from_millis(1)).is_none());
+        disk.open_gate();
+        let queues = machine.block.stop(LONG).expect("it ends after what it was at");
+        assert_eq!(disk.state().calls, [(4096, SLICE)]);
+        assert_eq!(
+            queues.iter().map(|(index, queue)| (*index, queue.next_avail())).collect::<Vec<_>>(),
+            [(0, 1)]
+        );
+        assert_eq!(machine.driver.used(), None, "nobody hears of it");
+        assert_eq!(machine.block.stop(Duration::ZERO).map(|queues| queues.len()), Some(0));
+
+        machine.reboot();
+        machine.activate(bit(VIRTIO_BLK_F_FLUSH));
+        assert_eq!(machine.request(kind, 0, &[(DATA, 512, flags)]).0, VIRTIO_BLK_S_OK);
+    }
+}
+
+#[test]
+fn a_huge_request_is_done_in_slices() {
+    let disk = Arc::new(SlowDisk::default());
+    disk.open_gate();
+    let mut machine = start(&disk);
+    let odd = [&huge(WRITE)[..3], &[(DATA + 512, 1024, WRITE), (DATA, 512, WRITE)]].concat();
+    assert_eq!(machine.request(VIRTIO_BLK_T_IN, 1, &odd), (VIRTIO_BLK_S_OK, (3 << 20) + 1537));
+    let slices = [(512, SLICE), (512 + (1 << 20), SLICE), (512 + (2 << 20), SLICE), (512 + (3 << 20), 1536)];
+    assert_eq!(disk.state().calls, slices);
+}
+
+/// Whoever does it, each byte is where it belongs.
+#[test]
+fn slices_make_the_whole() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let pattern: Vec<u8> = (0..=250).cycle().take(5 << 19).collect();
+    for engine in [Engine::Threads, Engine::IoUring] {
+        file.as_file().set_len(0).unwrap();
+        file.as_file().set_len(4 << 20).unwrap();
+        let disk = RawDisk::open(file.path(), &DiskOptions::default()).unwrap();
+        let mut machine = start(&Arc::default());
+        machine.block = Block::new(Arc::new(disk), &BlockOptions { engine, ..BlockOptions::default() });
+        machine.activate(bit(VIRTIO_BLK_F_FLUSH));
+        machine.driver.write(DATA, &pattern);
+        // One buffer, and several that are cut where no slice is.
+        let pieces = |flags| {
+            [(0, 0x300), (0x300, 0xf_ff00), (0x10_0200, 0x7_fe00), (0x18_0000, 0x10_0000)]
+                .map(|(at, len)| (DATA + at, len, flags))
+        };
+        for data in [vec![(DATA, 5 << 19, 0)], pieces(0).to_vec()] {
+            assert_eq!(machine.request(VIRTIO_BLK_T_OUT, 3, &data), (VIRTIO_BLK_S_OK, 1));
+            let mut image = vec![0; 1536];
+            image.extend_from_slice(&pattern);
+            image.resize(4 << 20, 0);
+            assert!(std::fs::read(file.path()).unwrap() == image, "{engine:?}");
+            file.as_file().set_len(0).unwrap();
+            file.as_file().set_len(4 << 20).unwrap();
+        }
+        std::fs::write(file.path(), [&[0; 1536][..], &pattern, &[0; 0x20_0000]].concat()).unwrap();
+        for data in [vec![(DATA, 5 << 19, WRITE)], pieces(WRITE).to_vec()] {
+            machine.driver.write(DATA, &vec![0; 5 << 19]);
+            assert_eq!(machine.request(VIRTIO_BLK_T_IN, 3, &data), (VIRTIO_BLK_S_OK, (5 << 19) + 1));
+            assert!(machine.driver.read(DATA, 5 << 19) == pattern, "{engine:?}");
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_panics_needs_a_reset_and_a_reset_mends_it() {
+    let disk = Arc::new(SlowDisk { panics: true, ..SlowDisk::default() });
+    let mut machine = start(&disk);
+    for _ in 0..3 {
+        machine.start(VIRTIO_BLK_T_IN, 0, &[(DATA, 512, WRITE)]);
+        assert_eq!(machine.event(), Some(Event::NeedsReset));
+        assert_eq!(machine.driver.used(), None);
+        assert_eq!(machine.block.stop(LONG).map(|queues| queues.len()), Some(0), "the queue is lost");
+        machine.reboot();
+        machine.activate(bit(VIRTIO_BLK_F_FLUSH));
+    }
+}

@@ -1,0 +1,116 @@
+//! A thread behind a virtqueue, which can be told to stop and then gives back what it owned.
+
+use std::{
+    convert::Infallible,
+    fmt, io,
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use vmm_sys_util::eventfd::EventFd;
+
+use super::device::Notify;
+
+/// The wish that a worker ends, shared by the worker and whoever has it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Returns whether the worker is to end: it begins nothing more, and leaves what it can.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// A running thread that owns a `T`, mostly a queue. Dropping it stops the thread and waits for it, however long that
+/// takes: until then guest memory must stay mapped.
+pub(super) struct Worker<T> {
+    stop: Stop,
+    wake: EventFd,
+    /// Nothing is ever sent: it is disconnected when the thread has let go of everything.
+    alive: Receiver<Infallible>,
+    thread: Option<JoinHandle<Option<T>>>,
+}
+
+impl<T: Send + 'static> Worker<T> {
+    /// Starts a thread that does `work`, which ends soon once `stop` is set and `wake` written.
+    ///
+    /// If `work` panics, the device needs a reset, and the machine goes on.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor or no thread is to be had.
+    pub(super) fn spawn(
+        name: String,
+        stop: Stop,
+        wake: &EventFd,
+        notify: Arc<dyn Notify>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<Self> {
+        let wake = wake.try_clone()?;
+        let (dropped_last, alive) = channel();
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            let _dropped_last = dropped_last;
+            // The panic itself was printed with the thread's name. What it left of `work`'s state is dropped, not used.
+            let worked = panic::catch_unwind(AssertUnwindSafe(work));
+            if worked.is_err() {
+                notify.needs_reset();
+            }
+            worked.ok()
+        })?;
+        Ok(Self { stop, wake, alive, thread: Some(thread) })
+    }
+}
+
+impl<T> Worker<T> {
+    /// Tells the thread to end, and does not wait for it.
+    pub(super) fn stop(&self) {
+        self.stop.set();
+        if let Err(error) = self.wake.write(1) {
+            log::error!("can't wake a device's worker: {error}");
+        }
+    }
+
+    /// Waits for at most `patience`, and returns whether the thread has ended.
+    pub(super) fn has_ended(&self, patience: Duration) -> bool {
+        matches!(self.alive.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
+    }
+
+    /// Waits for the thread's end, and returns what its work came to, unless it panicked.
+    pub(super) fn join(mut self) -> Option<T> {
+        self.thread.take()?.join().ok().flatten()
+    }
+}
+
+impl<T> Drop for Worker<T> {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.stop();
+            // A panic was caught, and the driver was told.
+            let _ended = thread.join();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Worker<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("stop", &self.stop)
+            .field("thread", &self.thread)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "worker_test.rs"]
+mod tests;
