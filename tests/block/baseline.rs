@@ -12,7 +12,7 @@ use std::{
 use io_uring::{IoUring, opcode, squeue::Entry, types::Fixed};
 use vm_memory::{MmapRegion, mmap::MmapRegionBuilder};
 
-use super::{DEPTH, Load, Places, Run, Watch};
+use super::{Load, Places, Run, Watch};
 
 /// Does a round.
 pub(super) fn run(path: &Path, direct: bool, queues: u16, load: &Load) -> Run {
@@ -34,13 +34,13 @@ fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
     let mut ring: IoUring = IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
-        .build(DEPTH.into())
-        .or_else(|_| IoUring::new(DEPTH.into()))
+        .build(load.depth.into())
+        .or_else(|_| IoUring::new(load.depth.into()))
         .unwrap();
     ring.submitter().register_files(&[file]).unwrap();
     let len = usize::try_from(load.len).unwrap();
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let memory: MmapRegion = MmapRegionBuilder::new(usize::from(DEPTH) * len)
+    let memory: MmapRegion = MmapRegionBuilder::new(usize::from(load.depth) * len)
         .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
         .with_mmap_flags(flags)
         .build()
@@ -63,7 +63,7 @@ fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
     ready.wait();
     let watch = Watch::start();
     let mut done = 0;
-    let mut idle: Vec<_> = (0..usize::from(DEPTH)).collect();
+    let mut idle: Vec<_> = (0..usize::from(load.depth)).collect();
     let mut busy = 0;
     loop {
         let running = watch.runs();

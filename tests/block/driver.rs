@@ -19,7 +19,7 @@ use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::{DEPTH, Load, Places, Run, Watch};
+use super::{Load, Places, Run, Watch};
 
 const FEATURE_FLUSH: u64 = 1 << 9;
 const FEATURE_EVENT_IDX: u64 = 1 << 29;
@@ -52,7 +52,7 @@ impl Notify for Interrupts {
 
 /// Does a round.
 pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load) -> Run {
-    let per_queue = (DATA + u64::from(DEPTH) * u64::from(load.len)).next_multiple_of(2 << 20);
+    let per_queue = (DATA + u64::from(load.depth) * u64::from(load.len)).next_multiple_of(2 << 20);
     let len = usize::try_from(per_queue * u64::from(queues)).unwrap();
     let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), len)]).unwrap();
     // What a guest has used before costs no page fault.
@@ -65,7 +65,8 @@ pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load
         .collect();
     let kicks: Vec<_> = (0..queues).map(|_| EventFd::new(libc::EFD_NONBLOCK).unwrap()).collect();
 
-    let options = BlockOptions { queues, queue_size: ring_size(), engine, ..BlockOptions::default() };
+    let options =
+        BlockOptions { queues, queue_size: ring_size(load.depth), engine, ..BlockOptions::default() };
     let mut block = Block::new(Arc::clone(disk), &options);
     let active = (0..).zip(drivers.iter().zip(&kicks)).map(|(index, (driver, kick))| ActiveQueue {
         index,
@@ -99,6 +100,7 @@ pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load
 struct Driver<'m> {
     memory: &'m GuestMemoryMmap,
     base: u64,
+    depth: u16,
     places: Places,
     available: u16,
     /// Chains that the device does not have.
@@ -106,16 +108,17 @@ struct Driver<'m> {
 }
 
 impl<'m> Driver<'m> {
-    /// Lays out `DEPTH` chains: header, data, status.
+    /// Lays out the chains: header, data, status.
     fn new(memory: &'m GuestMemoryMmap, base: u64, load: &Load, seed: u64) -> Self {
         let driver = Self {
             memory,
             base,
+            depth: load.depth,
             places: Places::new(load, seed + 1),
             available: 0,
-            free: (0..DEPTH).collect(),
+            free: (0..load.depth).collect(),
         };
-        for chain in 0..DEPTH {
+        for chain in 0..load.depth {
             let n = u64::from(chain);
             let data = if load.write { NEXT } else { NEXT | WRITE };
             let first = CHAIN * chain;
@@ -127,9 +130,13 @@ impl<'m> Driver<'m> {
         driver
     }
 
+    fn ring_size(&self) -> u16 {
+        ring_size(self.depth)
+    }
+
     fn queue(&self) -> Queue {
-        let mut queue = Queue::new(ring_size()).unwrap();
-        queue.try_set_size(ring_size()).unwrap();
+        let mut queue = Queue::new(self.ring_size()).unwrap();
+        queue.try_set_size(self.ring_size()).unwrap();
         queue.try_set_desc_table_address(GuestAddress(self.base + DESCRIPTORS)).unwrap();
         queue.try_set_avail_ring_address(GuestAddress(self.base + AVAILABLE)).unwrap();
         queue.try_set_used_ring_address(GuestAddress(self.base + USED)).unwrap();
@@ -140,34 +147,35 @@ impl<'m> Driver<'m> {
 
     /// Keeps the queue half full at least for a round, and empties it.
     fn run(mut self, watch: &Watch, kick: &EventFd, interrupt: &EventFd) -> u64 {
-        let half = DEPTH / 2;
-        self.offer(half, kick);
+        let half = (self.depth / 2).max(1);
+        if self.depth > 1 {
+            self.offer(half, kick);
+        }
         let mut done: u16 = 0;
         let mut total = 0;
         loop {
             let running = watch.runs();
             if running {
                 self.offer(half, kick);
+            } else if done == self.available {
+                return total;
             }
             // The half that was offered before.
             let until = done.wrapping_add(half);
             self.wait_for(until, interrupt);
             for index in 0..half {
-                let at = USED + 4 + 8 * u64::from(done.wrapping_add(index) % ring_size());
+                let at = USED + 4 + 8 * u64::from(done.wrapping_add(index) % self.ring_size());
                 let head: u32 = self.read(at);
                 self.free.push(u16::try_from(head).unwrap() / CHAIN);
             }
             done = until;
             total += u64::from(half);
-            if !running && done == self.available {
-                return total;
-            }
         }
     }
 
     /// Makes `count` chains available.
     fn offer(&mut self, count: u16, kick: &EventFd) {
-        let size = ring_size();
+        let size = self.ring_size();
         for n in 0..count {
             let index = self.available.wrapping_add(n);
             let chain = self.free.pop().unwrap();
@@ -192,7 +200,7 @@ impl<'m> Driver<'m> {
             let used: u16 = self.read(USED + 2);
             used.wrapping_sub(until) < 1 << 15
         };
-        self.write(AVAILABLE + 4 + 2 * u64::from(ring_size()), until.wrapping_sub(1));
+        self.write(AVAILABLE + 4 + 2 * u64::from(self.ring_size()), until.wrapping_sub(1));
         fence(Ordering::SeqCst);
         while !is_there() {
             interrupt.read().unwrap();
@@ -217,6 +225,6 @@ impl<'m> Driver<'m> {
 }
 
 /// Entries of the rings: each chain has three descriptors.
-fn ring_size() -> u16 {
-    (CHAIN * DEPTH).next_power_of_two()
+fn ring_size(depth: u16) -> u16 {
+    (CHAIN * depth).next_power_of_two()
 }

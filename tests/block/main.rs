@@ -1,7 +1,7 @@
 //! The path of a block request without a guest: `cargo bench -p devices --bench block [WORD]...`, with words of the rows wanted.
 //!
-//! Each row drives a device as a guest's driver does, its queue always half full at least, and next to it a plain
-//! io_uring loop over the same file, with as many transfers at a time and one thread for each queue. Both run in turn,
+//! Each row drives a device as a guest's driver does, its queue of 128 requests always half full at least unless the row says
+//! otherwise, and next to it a plain io_uring loop over the same file, with as many transfers at a time and one thread for each queue. Both run in turn,
 //! and the ratio is that of their medians. The processor's time for a transfer is that of the whole process, the driver's
 //! included; it tells more than the rate where the machine does other things too.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
@@ -28,8 +28,6 @@ use devices::{
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
-/// Requests that a queue holds.
-const DEPTH: u16 = 128;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(250);
 const SIZE: u64 = 512 << 20;
@@ -41,15 +39,17 @@ struct Load {
     write: bool,
     random: bool,
     len: u32,
-    /// Bytes that transfers are in.
-    span: u64,
+    /// Requests that a queue holds.
+    depth: u16,
 }
 
-const LOADS: [Load; 4] = [
-    Load { name: "4 KiB random read", write: false, random: true, len: 4 << 10, span: SIZE },
-    Load { name: "4 KiB random write", write: true, random: true, len: 4 << 10, span: SIZE },
-    Load { name: "1 MiB sequential read", write: false, random: false, len: 1 << 20, span: SIZE },
-    Load { name: "1 MiB sequential write", write: true, random: false, len: 1 << 20, span: SIZE },
+const LOADS: [Load; 6] = [
+    Load { name: "4 KiB random read", write: false, random: true, len: 4 << 10, depth: 128 },
+    Load { name: "4 KiB random read, depth 1", write: false, random: true, len: 4 << 10, depth: 1 },
+    Load { name: "4 KiB random write", write: true, random: true, len: 4 << 10, depth: 128 },
+    Load { name: "4 KiB random write, depth 1", write: true, random: true, len: 4 << 10, depth: 1 },
+    Load { name: "1 MiB sequential read", write: false, random: false, len: 1 << 20, depth: 128 },
+    Load { name: "1 MiB sequential write", write: true, random: false, len: 1 << 20, depth: 128 },
 ];
 
 /// A way to keep and to reach a disk.
@@ -215,7 +215,7 @@ impl Places {
     /// The offset of the next transfer.
     fn next(&mut self) -> u64 {
         let len = u64::from(self.load.len);
-        let slots = self.load.span / len;
+        let slots = SIZE / len;
         if self.load.random {
             // Marsaglia's xorshift64.
             self.next ^= self.next << 13;
