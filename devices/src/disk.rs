@@ -138,4 +138,18 @@ pub trait Disk: Send + Sync + Debug {
     fn file_for(&self, _direction: Direction, _buffers: &[VolatileSlice<'_>], _offset: u64) -> Option<usize> {
         None
     }
+
+    /// Whether its bytes are in the host's memory, so that no transfer waits for storage.
+    fn is_in_memory(&self) -> bool {
+        false
+    }
+
+    /// Moves what can be moved at once, as what the page cache has. Returns the bytes moved from the front of `buffers`.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`: nothing of it can. `Unsupported`: nothing ever can.
+    fn transfer_now(&self, _: Direction, _: &[VolatileSlice<'_>], _offset: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }

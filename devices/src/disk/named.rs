@@ -73,4 +73,17 @@ impl Disk for Named {
     fn file_for(&self, direction: Direction, buffers: &[VolatileSlice<'_>], offset: u64) -> Option<usize> {
         self.disk.file_for(direction, buffers, offset)
     }
+
+    fn is_in_memory(&self) -> bool {
+        self.disk.is_in_memory()
+    }
+
+    fn transfer_now(
+        &self,
+        direction: Direction,
+        buffers: &[VolatileSlice<'_>],
+        offset: u64,
+    ) -> io::Result<usize> {
+        self.disk.transfer_now(direction, buffers, offset)
+    }
 }

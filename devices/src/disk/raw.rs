@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FallocateFlags, SeekFrom as SeekTo, fallocate, ioctl_blkpbszget, ioctl_blksszget, seek},
+    fs::{FallocateFlags, SeekFrom as SeekTo, fallocate, fstatfs, ioctl_blkpbszget, ioctl_blksszget, seek},
     io::Errno,
 };
 use vm_memory::VolatileSlice;
@@ -98,6 +98,7 @@ pub struct RawDisk {
     len: AtomicU64,
     block_size: BlockSize,
     read_only: bool,
+    in_memory: bool,
 }
 
 /// A file that disks are made of, open and locked until it is dropped.
@@ -193,6 +194,7 @@ impl RawDisk {
             name: path.printable().to_string(),
             block_size: block_size.map_err(Failure::of(path))?,
             direct: direct.map_err(Failure::of(path))?,
+            in_memory: is_in_memory(&file),
             file,
             len: len.into(),
             read_only: options.read_only,
@@ -316,6 +318,30 @@ impl Disk for RawDisk {
         let direct = || self.direct.as_ref().is_some_and(|direct| direct.can(buffers, offset));
         whole.then(|| usize::from(direct()))
     }
+
+    fn is_in_memory(&self) -> bool {
+        self.in_memory
+    }
+
+    fn transfer_now(
+        &self,
+        direction: Direction,
+        buffers: &[VolatileSlice<'_>],
+        offset: u64,
+    ) -> io::Result<usize> {
+        if self.direct.is_some() {
+            // Past the page cache there is nothing at once.
+            return Err(ErrorKind::Unsupported.into());
+        }
+        vectored::now(&self.file, direction, buffers, offset)
+    }
+}
+
+/// Whether the file is on a file system whose files are in memory, and nowhere else. It may be swapped out.
+fn is_in_memory(file: &File) -> bool {
+    // linux/magic.h: TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC.
+    const IN_MEMORY: [i64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
+    fstatfs(file).is_ok_and(|facts| IN_MEMORY.contains(&facts.f_type))
 }
 
 /// A problem, and the host's word on it.

@@ -5,7 +5,10 @@
 use std::{fs::File, io, os::fd::AsRawFd};
 
 use libc::{c_int, iovec, off_t};
+use smallvec::SmallVec;
 use vm_memory::VolatileSlice;
+
+use super::Direction;
 
 /// The most buffers that one call takes.
 pub(crate) const IOV_MAX: usize = libc::UIO_MAXIOV as usize;
@@ -13,6 +16,10 @@ pub(crate) const IOV_MAX: usize = libc::UIO_MAXIOV as usize;
 /// Reads at `offset` until `buffers` are full or the file ends. Returns the bytes read.
 pub(super) fn read(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<u64> {
     transfer(buffers, offset, |iovecs, count, offset| {
+        if let [iovec] = iovecs {
+            // SAFETY: the buffer is mapped guest memory, which the kernel may write to.
+            return unsafe { libc::pread(file.as_raw_fd(), iovec.iov_base, iovec.iov_len, offset) };
+        }
         // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel may write to.
         unsafe { libc::preadv(file.as_raw_fd(), iovecs.as_ptr(), count, offset) }
     })
@@ -21,6 +28,10 @@ pub(super) fn read(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> i
 /// Writes all of `buffers` at `offset`.
 pub(super) fn write(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
     let written = transfer(buffers, offset, |iovecs, count, offset| {
+        if let [iovec] = iovecs {
+            // SAFETY: the buffer is mapped guest memory, which the kernel only reads.
+            return unsafe { libc::pwrite(file.as_raw_fd(), iovec.iov_base, iovec.iov_len, offset) };
+        }
         // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel only reads.
         unsafe { libc::pwritev(file.as_raw_fd(), iovecs.as_ptr(), count, offset) }
     })?;
@@ -28,6 +39,30 @@ pub(super) fn write(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> 
         return Err(io::ErrorKind::WriteZero.into());
     }
     Ok(())
+}
+
+/// Moves what can be moved at `offset` without waiting for storage. Returns the bytes moved.
+///
+/// # Errors
+///
+/// `WouldBlock`: nothing of it can. `Unsupported`: the file system never says so.
+pub(super) fn now(
+    file: &File,
+    direction: Direction,
+    buffers: &[VolatileSlice<'_>],
+    offset: u64,
+) -> io::Result<usize> {
+    let iovecs = iovecs(buffers);
+    let count = c_int::try_from(iovecs.len().min(IOV_MAX)).map_err(io::Error::other)?;
+    let offset = off_t::try_from(offset).map_err(io::Error::other)?;
+    let (fd, iovecs) = (file.as_raw_fd(), iovecs.as_ptr());
+    let moved = match direction {
+        // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel may write to.
+        Direction::Read => unsafe { libc::preadv2(fd, iovecs, count, offset, libc::RWF_NOWAIT) },
+        // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel only reads.
+        Direction::Write => unsafe { libc::pwritev2(fd, iovecs, count, offset, libc::RWF_NOWAIT) },
+    };
+    usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
 /// The bytes in `buffers`.
@@ -41,10 +76,7 @@ fn transfer(
     offset: u64,
     call: impl Fn(&[iovec], c_int, off_t) -> isize,
 ) -> io::Result<u64> {
-    let mut iovecs: Vec<iovec> = buffers
-        .iter()
-        .map(|buffer| iovec { iov_base: buffer.ptr_guard_mut().as_ptr().cast(), iov_len: buffer.len() })
-        .collect();
+    let mut iovecs = iovecs(buffers);
     let mut left = iovecs.as_mut_slice();
     let mut done = 0;
     loop {
@@ -70,6 +102,15 @@ fn transfer(
             }
         }
     }
+}
+
+/// `buffers` as the kernel takes them: mostly few, for which nothing is allocated.
+fn iovecs(buffers: &[VolatileSlice<'_>]) -> SmallVec<[iovec; 4]> {
+    let iovec = |buffer: &VolatileSlice<'_>| iovec {
+        iov_base: buffer.ptr_guard_mut().as_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    buffers.iter().map(iovec).collect()
 }
 
 fn skip_empty(iovecs: &mut [iovec]) -> &mut [iovec] {

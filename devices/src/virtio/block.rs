@@ -8,6 +8,7 @@ mod faults;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod limit;
+mod now;
 mod request;
 mod ring;
 mod segments;
@@ -128,7 +129,7 @@ pub struct Block {
     /// The features that were agreed on, once they are.
     agreed: Option<u64>,
     /// With the numbers of their queues.
-    workers: Vec<(u16, Worker<Queue>)>,
+    workers: Vec<(u16, Worker<Option<Queue>>)>,
 }
 
 impl BlockOptions {
@@ -243,7 +244,7 @@ impl VirtioDevice for Block {
         let ended = workers.all(|(_, worker)| worker.has_ended(patience.saturating_sub(asked.elapsed())));
         ended.then(|| {
             let workers = self.workers.drain(..);
-            workers.filter_map(|(index, worker)| Some((index, worker.join()?))).collect()
+            workers.filter_map(|(index, worker)| Some((index, worker.join()??))).collect()
         })
     }
 

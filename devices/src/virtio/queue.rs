@@ -1,33 +1,59 @@
 //! Taking requests off a virtqueue whose driver may be broken or hostile.
 //!
-//! virtio-queue ends a chain early, without a word, where it can't be followed, and has one `None` for a ring that is
-//! empty and one that makes no sense. Here a chain is either whole, in guest memory and in order, or an error after
-//! which the queue can't be used: the driver and the device no longer agree on what it holds.
+//! The rings are found in memory once, when a worker begins to serve them; after that an access is a comparison with their
+//! length. A chain is either whole, in guest memory and in order, or an error after which the queue can't be used: the
+//! driver and the device no longer agree on what it holds.
 
 mod buffers;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod memory;
 #[cfg(test)]
 pub(crate) mod test_driver;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
-use virtio_bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
-use virtio_queue::{Queue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use virtio_bindings::virtio_ring::{VRING_AVAIL_F_NO_INTERRUPT, VRING_USED_F_NO_NOTIFY};
+use virtio_queue::{
+    Queue, QueueT,
+    desc::{RawDescriptor, split::Descriptor},
+};
+use vm_memory::{AtomicAccess, Bytes, GuestMemoryMmap, VolatileMemory, VolatileSlice};
 
 pub use self::buffers::Buffers;
+use self::memory::Regions;
 
 /// The most buffers in a chain. The specification says the queue's size, but drivers that use indirect tables go past
 /// small ones, and QEMU lets them go up to this.
 const MAX_BUFFERS: usize = 1024;
 
+/// virtio 1.3, "The Virtqueue Descriptor Table": `struct virtq_desc`, its length.
+const DESCRIPTOR: usize = 16;
+
+/// virtio 1.3, "The Virtqueue Available Ring" and "The Virtqueue Used Ring": where the fields are.
+const FLAGS: usize = 0;
+const INDEX: usize = 2;
+const RING: usize = 4;
+const AVAILABLE_ENTRY: usize = 2;
+const USED_ENTRY: usize = 8;
+
 /// Why a queue can't go on.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// An available index out of bounds, or a ring that is not in memory.
-    #[error("its rings make no sense")]
-    Ring(#[source] virtio_queue::Error),
+    /// The rings are not where a queue's can be.
+    #[error("its rings are not in memory")]
+    NoRings,
+    /// More was made available than the queue holds.
+    #[error("its available index makes no sense: {available}, after {taken} chains were taken")]
+    Available {
+        /// What the driver says.
+        available: u16,
+        /// The index of the next chain to take.
+        taken: u16,
+    },
+    /// A chain that is given back is none of the queue's.
+    #[error("descriptor chain {0} is not of this queue")]
+    NoChain(u16),
     /// A loop, an index past the table, a bad indirect table, or 4 GiB and more.
     #[error("descriptor chain {0} has no end")]
     Endless(u16),
@@ -63,72 +89,236 @@ pub struct Chain<'m> {
     pub writable: Buffers<'m>,
 }
 
-/// Takes the next chain off `queue`; `None` if there is none.
-///
-/// # Errors
-///
-/// The ring or the chain is broken: virtio 1.3, "Virtqueues", leaves nothing to do but to ask for a reset.
-pub fn pop<'m>(queue: &mut Queue, memory: &'m GuestMemoryMmap) -> Result<Option<Chain<'m>>, QueueError> {
-    let mut next = queue.iter(memory).map_err(QueueError::Ring)?.next();
-    if next.is_none() {
-        let end = queue.avail_idx(memory, Ordering::Acquire).map_err(QueueError::Ring)?;
-        if end.0 == queue.next_avail() {
-            return Ok(None);
-        }
-        // It has come meanwhile, or can't be read.
-        next = queue.iter(memory).map_err(QueueError::Ring)?.next();
-    }
-    let mut descriptors = next.ok_or(QueueError::Ring(virtio_queue::Error::InvalidAvailRingIndex))?;
+/// A split virtqueue as the device serves it.
+#[derive(Debug)]
+pub struct Rings<'m> {
+    /// As it was given, and is given back.
+    queue: Queue,
+    regions: Regions<'m>,
+    descriptors: VolatileSlice<'m>,
+    available: VolatileSlice<'m>,
+    used: VolatileSlice<'m>,
+    size: u16,
+    event_idx: bool,
+    /// The index of the next chain to take.
+    next_avail: u16,
+    /// The driver's index, when it was last looked at.
+    avail_end: u16,
+    /// The index of the next entry of the used ring.
+    next_used: u16,
+    /// Chains given back since [`Rings::wants_interrupt`] was last asked.
+    given_back: u16,
+}
 
-    let head = descriptors.head_index();
-    let mut chain = Chain { head, readable: Buffers::default(), writable: Buffers::default() };
-    let mut ended = false;
-    for (n, descriptor) in descriptors.by_ref().enumerate() {
-        if n == MAX_BUFFERS {
-            return Err(QueueError::TooLong(head));
-        }
-        if descriptor.len() == 0 {
-            return Err(QueueError::Empty(head));
-        }
-        let buffers = match descriptor.is_write_only() {
-            true => &mut chain.writable,
-            false if chain.writable.is_empty() => &mut chain.readable,
-            false => return Err(QueueError::OutOfOrder(head)),
+impl<'m> Rings<'m> {
+    /// Finds the rings of `queue` in `memory`.
+    ///
+    /// # Errors
+    ///
+    /// They are not aligned, or not each in one region of it.
+    pub fn new(queue: Queue, memory: &'m GuestMemoryMmap) -> Result<Self, QueueError> {
+        let regions = Regions::new(memory);
+        let size = queue.size();
+        let find = |address: u64, align: u64, len: usize| {
+            let found = address.is_multiple_of(align).then(|| regions.slice(address, len)).flatten();
+            found.ok_or(QueueError::NoRings)
         };
-        buffers.push(memory, descriptor.addr(), descriptor.len()).ok_or(QueueError::OutsideMemory {
-            head,
-            address: descriptor.addr().0,
-            len: descriptor.len(),
-        })?;
-        ended = !descriptor.has_next();
+        let entries = usize::from(size);
+        if !queue.ready() || !size.is_power_of_two() {
+            return Err(QueueError::NoRings);
+        }
+        Ok(Self {
+            descriptors: find(queue.desc_table(), 16, DESCRIPTOR * entries)?,
+            // Behind each ring is a field for the event index.
+            available: find(queue.avail_ring(), 2, RING + AVAILABLE_ENTRY * entries + 2)?,
+            used: find(queue.used_ring(), 4, RING + USED_ENTRY * entries + 2)?,
+            size,
+            event_idx: queue.event_idx_enabled(),
+            next_avail: queue.next_avail(),
+            avail_end: queue.next_avail(),
+            next_used: queue.next_used(),
+            given_back: 0,
+            regions,
+            queue,
+        })
     }
-    // The iterator also ends at what it can't follow: only the last one's flags tell.
-    if ended { Ok(Some(chain)) } else { Err(QueueError::Endless(head)) }
+
+    /// The queue, with the positions where this stopped.
+    #[must_use]
+    pub fn into_queue(mut self) -> Queue {
+        self.queue.set_next_avail(self.next_avail);
+        self.queue.set_next_used(self.next_used);
+        self.queue
+    }
+
+    /// How many descriptors it has.
+    #[must_use]
+    pub fn size(&self) -> u16 {
+        self.size
+    }
+
+    /// Takes the next chain off the queue; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The ring or the chain is broken: virtio 1.3, "Virtqueues", leaves nothing to do but to ask for a reset.
+    pub fn pop(&mut self) -> Result<Option<Chain<'m>>, QueueError> {
+        if self.next_avail == self.avail_end {
+            // What the driver has written to the ring before the index is seen after it.
+            let available = load(&self.available, INDEX, Ordering::Acquire)?;
+            if available.wrapping_sub(self.next_avail) > self.size {
+                return Err(QueueError::Available { available, taken: self.next_avail });
+            }
+            self.avail_end = available;
+            if available == self.next_avail {
+                return Ok(None);
+            }
+        }
+        let entry = RING + AVAILABLE_ENTRY * self.place(self.next_avail);
+        let head = load(&self.available, entry, Ordering::Relaxed)?;
+        self.next_avail = self.next_avail.wrapping_add(1);
+        self.chain(head).map(Some)
+    }
+
+    /// How many chains can be taken, as far as is known without looking.
+    #[must_use]
+    pub fn seen(&self) -> u16 {
+        self.avail_end.wrapping_sub(self.next_avail)
+    }
+
+    /// Gives the chain `head` back to the driver, with `written` bytes in its writable buffers.
+    ///
+    /// # Errors
+    ///
+    /// It is no descriptor of the queue.
+    pub fn push(&mut self, head: u16, written: u32) -> Result<(), QueueError> {
+        if head >= self.size {
+            return Err(QueueError::NoChain(head));
+        }
+        let entry = RING + USED_ENTRY * self.place(self.next_used);
+        store(&self.used, entry, u32::from(head).to_le(), Ordering::Relaxed)?;
+        store(&self.used, entry + 4, written.to_le(), Ordering::Relaxed)?;
+        self.next_used = self.next_used.wrapping_add(1);
+        self.given_back = self.given_back.wrapping_add(1);
+        // The driver sees the entry, and what was written to the buffers, before the index.
+        store(&self.used, INDEX, self.next_used.to_le(), Ordering::Release)
+    }
+
+    /// Whether the driver wants an interrupt for the chains that were given back since this was asked last.
+    ///
+    /// # Errors
+    ///
+    /// None that a queue has which was served.
+    pub fn wants_interrupt(&mut self) -> Result<bool, QueueError> {
+        // The driver sees the used index before this looks for what the driver wants, or the other way round.
+        fence(Ordering::SeqCst);
+        let given_back = std::mem::take(&mut self.given_back);
+        if self.event_idx {
+            let event =
+                load(&self.available, RING + AVAILABLE_ENTRY * usize::from(self.size), Ordering::Relaxed)?;
+            return Ok(self.next_used.wrapping_sub(event).wrapping_sub(1) < given_back);
+        }
+        let flags = load(&self.available, FLAGS, Ordering::Relaxed)?;
+        Ok(u32::from(flags) & VRING_AVAIL_F_NO_INTERRUPT == 0)
+    }
+
+    /// Has the driver kick when it makes something available. What it did before it can know is still to be looked for.
+    ///
+    /// # Errors
+    ///
+    /// None that a queue has which was served.
+    pub fn enable_kicks(&mut self) -> Result<(), QueueError> {
+        let (at, value) = if self.event_idx {
+            (RING + USED_ENTRY * usize::from(self.size), self.next_avail)
+        } else {
+            (FLAGS, 0)
+        };
+        store(&self.used, at, value.to_le(), Ordering::Relaxed)?;
+        // The driver sees this before its index is looked at again.
+        fence(Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Lets the driver do without kicks. With the event index it does so by itself after each.
+    ///
+    /// # Errors
+    ///
+    /// None that a queue has which was served.
+    pub fn disable_kicks(&mut self) -> Result<(), QueueError> {
+        if self.event_idx {
+            return Ok(());
+        }
+        let no_notify = u16::try_from(VRING_USED_F_NO_NOTIFY).unwrap_or(1);
+        store(&self.used, FLAGS, no_notify.to_le(), Ordering::Relaxed)
+    }
+
+    /// Where in a ring an index is.
+    fn place(&self, index: u16) -> usize {
+        usize::from(index & (self.size - 1))
+    }
+
+    /// Follows the chain that starts at descriptor `head`.
+    fn chain(&self, head: u16) -> Result<Chain<'m>, QueueError> {
+        let mut chain = Chain { head, readable: Buffers::default(), writable: Buffers::default() };
+        let (mut table, mut is_indirect) = (self.descriptors, false);
+        let (mut index, mut count, mut bytes) = (head, 0, 0_u32);
+        // No chain is longer than its table, unless it loops.
+        let mut left = table.len() / DESCRIPTOR;
+        loop {
+            if left == 0 {
+                return Err(QueueError::Endless(head));
+            }
+            let descriptor = table.get_ref::<RawDescriptor>(DESCRIPTOR * usize::from(index));
+            let descriptor = Descriptor::from(descriptor.map_err(|_| QueueError::Endless(head))?.load());
+            let (address, len) = (descriptor.addr().0, descriptor.len());
+            if descriptor.refers_to_indirect_table() {
+                let table_len = usize::try_from(len).unwrap_or(usize::MAX);
+                let is_table = !is_indirect
+                    && table_len.is_multiple_of(DESCRIPTOR)
+                    && table_len / DESCRIPTOR <= usize::from(u16::MAX);
+                let found = is_table.then(|| self.regions.slice(address, table_len)).flatten();
+                table = found.ok_or(QueueError::Endless(head))?;
+                (is_indirect, index, left) = (true, 0, table_len / DESCRIPTOR);
+                continue;
+            }
+            bytes = bytes.checked_add(len).ok_or(QueueError::Endless(head))?;
+            if count == MAX_BUFFERS {
+                return Err(QueueError::TooLong(head));
+            }
+            if len == 0 {
+                return Err(QueueError::Empty(head));
+            }
+            let buffers = match descriptor.is_write_only() {
+                true => &mut chain.writable,
+                false if chain.writable.is_empty() => &mut chain.readable,
+                false => return Err(QueueError::OutOfOrder(head)),
+            };
+            buffers.push(&self.regions, address, len).ok_or(QueueError::OutsideMemory {
+                head,
+                address,
+                len,
+            })?;
+            if !descriptor.has_next() {
+                return Ok(chain);
+            }
+            (index, left, count) = (descriptor.next(), left - 1, count + 1);
+        }
+    }
 }
 
-/// Gives the chain `head` back to the driver, with `written` bytes in its writable buffers.
-///
-/// # Errors
-///
-/// The rings are not in memory.
-pub fn push(queue: &mut Queue, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<(), QueueError> {
-    queue.add_used(memory, head, written).map_err(QueueError::Ring)
+/// Reads a field of a ring, which lies in it.
+fn load(ring: &VolatileSlice<'_>, at: usize, order: Ordering) -> Result<u16, QueueError> {
+    ring.load(at, order).map(u16::from_le).map_err(|_| QueueError::NoRings)
 }
 
-/// Whether the driver wants an interrupt for the chains that were given back since this was asked last.
-///
-/// # Errors
-///
-/// The rings are not in memory.
-pub fn wants_interrupt(queue: &mut Queue, memory: &GuestMemoryMmap) -> Result<bool, QueueError> {
-    let wanted = queue.needs_notification(memory).map_err(QueueError::Ring)?;
-    Ok(wanted && (queue.event_idx_enabled() || !interrupts_off(queue, memory)))
-}
-
-/// Without the event index, `VIRTQ_AVAIL_F_NO_INTERRUPT` is how a driver that polls says so.
-fn interrupts_off(queue: &Queue, memory: &GuestMemoryMmap) -> bool {
-    let flags: u16 = memory.load(GuestAddress(queue.avail_ring()), Ordering::Relaxed).unwrap_or(0);
-    u32::from(u16::from_le(flags)) & VRING_AVAIL_F_NO_INTERRUPT != 0
+/// Writes a field of a ring, in the guest's byte order.
+fn store<T: AtomicAccess>(
+    ring: &VolatileSlice<'_>,
+    at: usize,
+    value: T,
+    order: Ordering,
+) -> Result<(), QueueError> {
+    ring.store(value, at, order).map_err(|_| QueueError::NoRings)
 }
 
 #[cfg(test)]

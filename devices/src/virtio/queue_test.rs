@@ -20,9 +20,10 @@ fn bytes(buffers: &Buffers<'_>) -> Vec<u8> {
 /// What `pop` makes of whatever `prepare` offers.
 fn pop_one(prepare: impl FnOnce(&mut Driver)) -> Result<Option<(usize, usize)>, QueueError> {
     let mut driver = Driver::new(SIZE);
-    let mut queue = driver.queue();
+    let memory = driver.memory.clone();
+    let mut rings = driver.rings(&memory);
     prepare(&mut driver);
-    let chain = pop(&mut queue, &driver.memory)?;
+    let chain = rings.pop()?;
     Ok(chain.map(|chain| (chain.readable.len(), chain.writable.len())))
 }
 
@@ -131,57 +132,63 @@ fn buffers_that_are_none() {
 #[test]
 fn available_index_out_of_bounds() {
     let mut driver = Driver::new(SIZE);
-    let mut queue = driver.queue();
+    let memory = driver.memory.clone();
+    let mut rings = driver.rings(&memory);
     driver.chain(&[(FREE, 1, 0)]);
     for index in [SIZE + 1, 0x8000, 0xffff] {
         driver.set_avail_index(index);
-        assert!(matches!(pop(&mut queue, &driver.memory), Err(QueueError::Ring(_))), "{index}");
+        assert!(matches!(rings.pop(), Err(QueueError::Available { .. })), "{index}");
     }
     driver.set_avail_index(1);
-    assert!(pop(&mut queue, &driver.memory).unwrap().is_some());
+    assert!(rings.pop().unwrap().is_some());
     driver.set_avail_index(0);
-    assert!(matches!(pop(&mut queue, &driver.memory), Err(QueueError::Ring(_))));
+    assert!(matches!(rings.pop(), Err(QueueError::Available { .. })));
 }
 
 /// The indices are counters that wrap at 65536, not at the queue's size.
 #[test]
 fn indices_wrap() {
     let mut driver = Driver::new(SIZE);
-    let mut queue = driver.queue();
+    let memory = driver.memory.clone();
+    let mut rings = driver.rings(&memory);
     for n in 0_u32..70_000 {
         let head = driver.chain(&[(FREE, 1 + n % 7, WRITE)]);
-        let chain = pop(&mut queue, &driver.memory).unwrap().unwrap();
+        let chain = rings.pop().unwrap().unwrap();
         assert_eq!((chain.head, chain.writable.len() as u64), (head, u64::from(1 + n % 7)));
-        push(&mut queue, &driver.memory, head, n).unwrap();
-        assert!(wants_interrupt(&mut queue, &driver.memory).unwrap());
+        rings.push(head, n).unwrap();
+        assert!(rings.wants_interrupt().unwrap());
         assert_eq!(driver.used(), Some((head.into(), n)));
     }
-    assert!(pop(&mut queue, &driver.memory).unwrap().is_none());
+    assert!(rings.pop().unwrap().is_none());
 }
 
 #[test]
 fn interrupts_when_the_driver_wants_them() {
     let mut driver = Driver::new(SIZE);
-    let mut queue = driver.queue();
-    let complete = |driver: &mut Driver, queue: &mut Queue| {
+    let memory = driver.memory.clone();
+    let mut rings = driver.rings(&memory);
+    let complete = |driver: &mut Driver, rings: &mut Rings<'_>| {
         let head = driver.chain(&[(FREE, 1, WRITE)]);
-        pop(queue, &driver.memory).unwrap().unwrap();
-        push(queue, &driver.memory, head, 0).unwrap();
-        wants_interrupt(queue, &driver.memory).unwrap()
+        rings.pop().unwrap().unwrap();
+        rings.push(head, 0).unwrap();
+        rings.wants_interrupt().unwrap()
     };
-    assert!(complete(&mut driver, &mut queue));
+    assert!(complete(&mut driver, &mut rings));
     driver.set_avail_flags(1);
-    assert!(!complete(&mut driver, &mut queue));
+    assert!(!complete(&mut driver, &mut rings));
     // With the event index the flag means nothing, and `used_event` is what counts.
+    let mut queue = rings.into_queue();
     queue.set_event_idx(true);
+    let mut rings = Rings::new(queue, &memory).unwrap();
     driver.set_used_event(3);
-    assert_eq!([(); 4].map(|()| complete(&mut driver, &mut queue)), [false, true, false, false]);
+    assert_eq!([(); 4].map(|()| complete(&mut driver, &mut rings)), [false, true, false, false]);
 }
 
 #[test]
 fn takes_buffers_apart() {
     let mut driver = Driver::new(SIZE);
-    let mut queue = driver.queue();
+    let memory = driver.memory.clone();
+    let mut rings = driver.rings(&memory);
     let content: Vec<u8> = (0..32).collect();
     driver.write(FREE, &content);
     driver.chain(&[
@@ -191,7 +198,7 @@ fn takes_buffers_apart() {
         (FREE + 16, 1, WRITE),
         (FREE + 17, 9, WRITE),
     ]);
-    let Chain { mut readable, mut writable, .. } = pop(&mut queue, &driver.memory).unwrap().unwrap();
+    let Chain { mut readable, mut writable, .. } = rings.pop().unwrap().unwrap();
 
     assert_eq!(readable.take_front::<17>(), None);
     assert_eq!(bytes(&readable), content[..16]);
@@ -225,20 +232,21 @@ proptest! {
         heads in prop::collection::vec(prop_oneof![16 => 0..SIZE, 1 => any::<u16>()], 1..40),
     ) {
         let mut driver = Driver::new(SIZE);
-        let mut queue = driver.queue();
+        let memory = driver.memory.clone();
+        let mut rings = driver.rings(&memory);
         for (index, &descriptor) in (0..).zip(&table) {
             driver.describe_own(index, descriptor);
         }
         heads.iter().for_each(|&head| driver.offer(head));
         for _ in 0..SIZE {
-            match pop(&mut queue, &driver.memory) {
+            match rings.pop() {
                 Ok(Some(chain)) => {
                     prop_assert!(chain.readable.as_slice().len() + chain.writable.as_slice().len() <= 2 * MAX_BUFFERS);
-                    prop_assert!(push(&mut queue, &driver.memory, chain.head, 0).is_ok());
+                    prop_assert!(rings.push(chain.head, 0).is_ok());
                 }
                 Ok(None) | Err(_) => return Ok(()),
             }
         }
-        prop_assert!(!matches!(pop(&mut queue, &driver.memory), Ok(Some(_))));
+        prop_assert!(!matches!(rings.pop(), Ok(Some(_))));
     }
 }

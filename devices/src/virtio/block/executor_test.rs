@@ -12,10 +12,7 @@ use crate::{
     testing::said_by,
     virtio::{
         block::{CacheMode, Counters, Total, Totals, request::RequestError, test_disk::TestDisk},
-        queue::{
-            self,
-            test_driver::{Driver, FREE, SEAM, WRITE, any_table},
-        },
+        queue::test_driver::{Driver, FREE, SEAM, WRITE, any_table},
     },
 };
 
@@ -59,7 +56,6 @@ fn execute(
     layout: &Layout,
 ) -> Result<(Vec<u8>, u32), RequestError> {
     let mut driver = Driver::new(256);
-    let mut queue = driver.queue();
     let mut sizes = layout.pieces.iter().copied();
     let mut address = SEAM - 100;
     let mut cut = |mut len: usize, flags| {
@@ -83,7 +79,7 @@ fn execute(
     let chain = [out, room.clone()].concat();
     let head = if layout.indirect { driver.indirect_chain(FREE, &chain) } else { driver.chain(&chain) };
 
-    let chain = queue::pop(&mut queue, &driver.memory).unwrap().unwrap();
+    let chain = driver.rings(&driver.memory).pop().unwrap().unwrap();
     let (used, len) = executor.execute(Request::parse(chain)?).unwrap();
     assert_eq!(used, head);
     let room = room.iter().flat_map(|&(address, len, _)| driver.read(address, usize::try_from(len).unwrap()));
@@ -231,7 +227,7 @@ fn jobs_follow_the_write_cache() {
         let mut driver = Driver::new(16);
         driver.write(FREE, &header(kind, 0));
         driver.chain(&[&[(FREE, 16, 0)], data, &[(FREE + 0x1000, 1, WRITE)]].concat());
-        let chain = queue::pop(&mut driver.queue(), &driver.memory).unwrap().unwrap();
+        let chain = driver.rings(&driver.memory).pop().unwrap().unwrap();
         executor.job(&Request::parse(chain).unwrap())
     };
     for cache in [CacheMode::Writeback, CacheMode::Writethrough, CacheMode::Unsafe] {
@@ -433,7 +429,6 @@ proptest! {
     ) {
         let executor = executor(&Arc::new(TestDisk::new(8)), false);
         let mut driver = Driver::new(16);
-        let mut queue = driver.queue();
         // Each second one is also a good segment, if it is taken for one.
         let both = |n: u64| [header(kind.into(), n), segment((n % 8, 1, u32::from(kind) % 2))].concat();
         let headers: Vec<u8> = (0..8).flat_map(both).collect();
@@ -443,10 +438,11 @@ proptest! {
         }
         heads.iter().for_each(|&head| driver.offer(head));
         let mut served = 0;
-        while let Ok(Some(chain)) = queue::pop(&mut queue, &driver.memory) {
+        let mut rings = driver.rings(&driver.memory);
+        while let Ok(Some(chain)) = rings.pop() {
             let Ok(request) = Request::parse(chain) else { break };
             let (head, len) = executor.execute(request).unwrap();
-            if queue::push(&mut queue, &driver.memory, head, len).is_err() {
+            if rings.push(head, len).is_err() {
                 break;
             }
             served += 1;

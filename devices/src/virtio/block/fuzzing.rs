@@ -24,7 +24,7 @@ use crate::{
     disk::{BlockSize, Disk, Extent, SECTOR_SIZE},
     virtio::{
         queue::{
-            self, Chain,
+            Chain, Rings,
             fuzzing::{AVAIL, FREE, MEMORY, TABLE, memory, new_queue},
         },
         worker::Stop,
@@ -73,10 +73,10 @@ pub fn block_request(data: &[u8]) {
     let executor = executor(&disk, setup);
     let memory = memory();
     lay_out(&memory, data);
-    let mut queue = new_queue(QUEUE_SIZE);
-    while let Ok(Some(chain)) = queue::pop(&mut queue, &memory) {
+    let mut rings = Rings::new(new_queue(QUEUE_SIZE), &memory).expect("the rings are in memory");
+    while let Ok(Some(chain)) = rings.pop() {
         let Some((head, written)) = carry_out(&executor, chain, &memory, &disk) else { break };
-        if queue::push(&mut queue, &memory, head, written).is_err() {
+        if rings.push(head, written).is_err() {
             break;
         }
     }

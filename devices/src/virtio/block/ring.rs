@@ -180,7 +180,7 @@ impl<'m> Ring<'m> {
     }
 
     /// Whether the kernel works on something.
-    fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.free.len() < self.slots.len()
     }
 

@@ -1,8 +1,5 @@
 use super::*;
-use crate::virtio::queue::{
-    self,
-    test_driver::{Driver, FREE},
-};
+use crate::virtio::queue::test_driver::{Driver, FREE};
 
 const SIZE: u64 = 1 << 40;
 
@@ -15,7 +12,7 @@ fn take(data: &[u8], piece: usize, limits: &Limits, size: u64) -> Result<Vec<Seg
     // A chain has a descriptor at least.
     let pieces: Vec<_> = std::iter::once((FREE, 1, 0)).chain(pieces).collect();
     driver.chain(&pieces);
-    let mut chain = queue::pop(&mut driver.queue(), &driver.memory).unwrap().unwrap();
+    let mut chain = driver.rings(&driver.memory).pop().unwrap().unwrap();
     chain.readable.take_front::<1>().unwrap();
     Segment::take(&mut chain.readable, limits, size)
 }

@@ -11,7 +11,7 @@ use std::{
 
 use vm_memory::VolatileSlice;
 
-use crate::disk::{BlockSize, Disk, Extent};
+use crate::disk::{BlockSize, Direction, Disk, Extent};
 
 #[derive(Debug)]
 pub(crate) struct TestDisk {
@@ -27,6 +27,11 @@ pub(crate) struct TestDisk {
     pub(crate) errno: AtomicI32,
     /// The same for flushes alone.
     pub(crate) flush_errno: AtomicI32,
+    pub(crate) in_memory: bool,
+    /// What can be moved at once: so many bytes, or an error.
+    pub(crate) at_once: Mutex<Result<usize, io::ErrorKind>>,
+    /// How often that was tried.
+    pub(crate) tries: AtomicUsize,
 }
 
 impl TestDisk {
@@ -42,6 +47,9 @@ impl TestDisk {
             unmapped: Mutex::default(),
             errno: AtomicI32::new(0),
             flush_errno: AtomicI32::new(0),
+            in_memory: false,
+            at_once: Mutex::new(Err(io::ErrorKind::Unsupported)),
+            tries: AtomicUsize::new(0),
         }
     }
 
@@ -126,6 +134,15 @@ impl Disk for TestDisk {
 
     fn extent_at(&self, _: u64, len: u64) -> io::Result<Extent> {
         Ok(Extent { len, is_zero: false })
+    }
+
+    fn is_in_memory(&self) -> bool {
+        self.in_memory
+    }
+
+    fn transfer_now(&self, _: Direction, _: &[VolatileSlice<'_>], _: u64) -> io::Result<usize> {
+        self.tries.fetch_add(1, Ordering::Relaxed);
+        self.at_once.lock().unwrap().map_err(io::Error::from)
     }
 
     fn flush(&self) -> io::Result<()> {

@@ -19,23 +19,26 @@ use super::{
     BlockOptions, Engine,
     executor::Executor,
     limit::Limiter,
+    now::Now,
     request::{Request, RequestError},
     ring::Ring,
 };
 use crate::virtio::{
     device::{ActiveQueue, Notify},
-    queue::{self, Chain, QueueError},
+    queue::{Chain, QueueError, Rings},
     worker::{Stop, Worker},
 };
 
+/// How many requests are answered, each at once, before the driver is told.
+const MOST_UNHEARD_OF: u32 = 32;
+
 /// What the thread owns.
 #[derive(Debug)]
-struct Work {
+struct Work<'m> {
     index: u16,
-    queue: Queue,
+    rings: Rings<'m>,
     notify: Arc<dyn Notify>,
     executor: Executor,
-    engine: Engine,
     limits: Option<Arc<Limiter>>,
     kick: EventFd,
     /// The driver was told to kick when it makes something available.
@@ -78,71 +81,87 @@ pub(super) fn spawn(
     executor: Executor,
     options: &BlockOptions,
     stop: Stop,
-) -> io::Result<Worker<Queue>> {
+) -> io::Result<Worker<Option<Queue>>> {
     let ActiveQueue { index, mut queue, kick } = queue;
     queue.set_event_idx(event_idx);
     let file = Path::new(executor.disk().name()).file_name().unwrap_or_default();
     let name = format!("blk{index} {}", file.display());
-    let wake = kick.try_clone()?;
-    let work = Work {
-        index,
-        queue,
-        notify: Arc::clone(&notify),
-        executor,
-        engine: options.engine,
-        limits: options.limits.clone(),
-        kick,
-        // What the ring says of that by now is not the device's.
-        kicks_wanted: false,
-        stop: stop.clone(),
+    let (engine, limits) = (options.engine, options.limits.clone());
+    let (wake, for_panics, stops) = (kick.try_clone()?, Arc::clone(&notify), stop.clone());
+    let work = move || {
+        // The transport has found the rings in memory, or the queue would not be there.
+        let rings = Rings::new(queue, &memory).inspect_err(|_| notify.needs_reset()).ok()?;
+        // What the ring says of kicks by now is not the device's.
+        let work = Work { index, rings, notify, executor, limits, kick, kicks_wanted: false, stop: stops };
+        Some(work.run(engine))
     };
-    Worker::spawn(name, stop, &wake, notify, move || work.run(&memory))
+    Worker::spawn(name, stop, &wake, for_panics, work)
 }
 
-impl Work {
-    fn run(mut self, memory: &GuestMemoryMmap) -> Queue {
-        let served = match self.ring() {
-            Some(mut ring) => self.serve_by(&mut ring, memory),
-            None => self.serve(memory),
+impl<'m> Work<'m> {
+    fn run(mut self, engine: Engine) -> Queue {
+        let served = match self.ring(engine) {
+            Some(mut ring) => self.serve_by(&mut ring),
+            None => self.serve(),
         };
         if let Err(error) = served {
             self.executor.faults().driver(self.executor.disk().name(), self.index, &error);
             self.notify.needs_reset();
         }
-        self.queue
+        self.rings.into_queue()
     }
 
     /// The ring to serve by, where the engine and the disk's format allow it.
-    fn ring<'m>(&self) -> Option<Ring<'m>> {
+    fn ring(&self, engine: Engine) -> Option<Ring<'m>> {
         let files = self.executor.disk().files();
-        if self.engine == Engine::Threads || files.is_empty() {
+        if engine == Engine::Threads || files.is_empty() {
             return None;
         }
-        let ring = Ring::new(self.queue.size(), &files, &self.kick);
+        let ring = Ring::new(self.rings.size(), &files, &self.kick);
         ring.inspect_err(|error| self.executor.faults().no_ring(self.executor.disk().name(), error)).ok()
     }
 
     /// Serves the queue, one request at a time, until told to stop.
-    fn serve(&mut self, memory: &GuestMemoryMmap) -> Result<(), WorkError> {
+    fn serve(&mut self) -> Result<(), WorkError> {
         // Edge-triggered: each kick wakes the thread, and the counter need not be read.
         let kicks = Epoll::new().map_err(WorkError::Wait)?;
         let event = EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, 0);
         kicks.ctl(ControlOperation::Add, self.kick.as_raw_fd(), event).map_err(WorkError::Wait)?;
-        let mut held = None;
+        let (mut held, mut now) = (None, Now::default());
+        // The driver has not heard of these.
+        let mut answered = 0;
         loop {
             let pause = loop {
-                match self.next(&mut held, memory)? {
-                    Next::Request(request) => {
-                        if let Some(answer) = self.executor.execute(request) {
-                            self.answer(memory, answer)?;
-                            self.interrupt(memory)?;
-                        }
-                    }
+                let request = match self.next(&mut held)? {
+                    Next::Request(request) => request,
                     Next::Later(pause) => break Some(pause),
                     Next::Nothing => break None,
+                };
+                let job = self.executor.job(&request);
+                let done = job.and_then(|job| now.transfer(&self.executor, &request, job, true));
+                let waits = done.is_none();
+                if waits && answered > 0 {
+                    self.interrupt()?;
+                    answered = 0;
+                }
+                let answer = match done {
+                    Some(done) => self.executor.finish(request, done),
+                    None => self.executor.execute(request),
+                };
+                if let Some((head, written)) = answer {
+                    self.rings.push(head, written)?;
+                    answered += 1;
+                }
+                if waits && answered > 0 || answered == MOST_UNHEARD_OF {
+                    self.interrupt()?;
+                    answered = 0;
                 }
             };
-            if self.stopped() {
+            if answered > 0 {
+                self.interrupt()?;
+                answered = 0;
+            }
+            if self.stop.is_set() {
                 return Ok(());
             }
             match kicks.wait(millis(pause), &mut [EpollEvent::default()]) {
@@ -155,8 +174,9 @@ impl Work {
     }
 
     /// Serves the queue, with as many requests at a time as it holds, until told to stop.
-    fn serve_by<'m>(&mut self, ring: &mut Ring<'m>, memory: &'m GuestMemoryMmap) -> Result<(), WorkError> {
+    fn serve_by(&mut self, ring: &mut Ring<'m>) -> Result<(), WorkError> {
         let mut held = None;
+        let mut now = Now::default();
         loop {
             let mut answered = false;
             let pause = loop {
@@ -164,73 +184,77 @@ impl Work {
                 if !ring.has_room() {
                     break None;
                 }
-                match self.next(&mut held, memory)? {
-                    Next::Request(request) => match self.executor.job(&request) {
-                        Some(job) => ring.start(request, job).map_err(WorkError::Start)?,
-                        None => {
-                            if let Some(answer) = self.executor.execute(request) {
-                                self.answer(memory, answer)?;
-                                answered = true;
-                            }
-                        }
-                    },
+                let request = match self.next(&mut held)? {
+                    Next::Request(request) => request,
                     Next::Later(pause) => break Some(pause),
                     Next::Nothing => break None,
+                };
+                let alone = self.rings.seen() == 0 && !ring.is_busy();
+                let answer = match self.executor.job(&request) {
+                    None => self.executor.execute(request),
+                    Some(job) => match now.transfer(&self.executor, &request, job, alone) {
+                        Some(done) => self.executor.finish(request, done),
+                        None => {
+                            ring.start(request, job).map_err(WorkError::Start)?;
+                            None
+                        }
+                    },
+                };
+                if let Some((head, written)) = answer {
+                    self.rings.push(head, written)?;
+                    answered = true;
                 }
             };
             if answered {
-                self.interrupt(memory)?;
+                self.interrupt()?;
             }
-            if self.stopped() {
+            if self.stop.is_set() {
                 return Ok(());
             }
             ring.wait(pause).map_err(WorkError::Wait)?;
             answered = false;
             while let Some((request, done)) = ring.next_done() {
-                if let Some(answer) = self.executor.finish(request, done) {
-                    self.answer(memory, answer)?;
+                if let Some((head, written)) = self.executor.finish(request, done) {
+                    self.rings.push(head, written)?;
                     answered = true;
                 }
             }
             if answered {
-                self.interrupt(memory)?;
+                self.interrupt()?;
             }
         }
     }
 
     /// What there is to do next. The driver is told not to kick as long as there are requests. One that the limits don't
     /// let through yet is `held`.
-    fn next<'m>(
-        &mut self,
-        held: &mut Option<Request<'m>>,
-        memory: &'m GuestMemoryMmap,
-    ) -> Result<Next<'m>, WorkError> {
-        if self.stopped() {
+    fn next(&mut self, held: &mut Option<Request<'m>>) -> Result<Next<'m>, WorkError> {
+        if self.stop.is_set() {
             return Ok(Next::Nothing);
         }
         let request = match held.take() {
             Some(request) => request,
-            None => match self.pop(memory)? {
+            None => match self.pop()? {
                 Some(chain) => Request::parse(chain)?,
                 None => return Ok(Next::Nothing),
             },
         };
+        let Some(limits) = &self.limits else { return Ok(Next::Request(request)) };
         let bytes = (request.data_in.len() + request.data_out.len()) as u64;
-        match self.limits.as_ref().map(|limits| limits.take(Instant::now(), bytes)) {
-            Some(Err(pause)) => {
+        match limits.take(Instant::now(), bytes) {
+            Err(pause) => {
                 *held = Some(request);
                 Ok(Next::Later(pause))
             }
-            _ => Ok(Next::Request(request)),
+            Ok(()) => Ok(Next::Request(request)),
         }
     }
 
     /// Takes the next chain off the queue. If there is none, the driver will kick.
-    fn pop<'m>(&mut self, memory: &'m GuestMemoryMmap) -> Result<Option<Chain<'m>>, QueueError> {
+    fn pop(&mut self) -> Result<Option<Chain<'m>>, QueueError> {
         loop {
-            if let Some(chain) = queue::pop(&mut self.queue, memory)? {
+            if let Some(chain) = self.rings.pop()? {
                 if self.kicks_wanted {
-                    self.queue.disable_notification(memory).map_err(QueueError::Ring)?;
+                    self.rings.disable_kicks()?;
                     self.kicks_wanted = false;
                 }
                 return Ok(Some(chain));
@@ -239,25 +263,17 @@ impl Work {
                 return Ok(None);
             }
             // What came before the driver can know that is still to be seen.
-            self.queue.enable_notification(memory).map_err(QueueError::Ring)?;
+            self.rings.enable_kicks()?;
             self.kicks_wanted = true;
         }
     }
 
-    fn answer(&mut self, memory: &GuestMemoryMmap, (head, written): (u16, u32)) -> Result<(), QueueError> {
-        queue::push(&mut self.queue, memory, head, written)
-    }
-
     /// Interrupts the driver for what was answered, if it wants that.
-    fn interrupt(&mut self, memory: &GuestMemoryMmap) -> Result<(), QueueError> {
-        if queue::wants_interrupt(&mut self.queue, memory)? {
+    fn interrupt(&mut self) -> Result<(), QueueError> {
+        if self.rings.wants_interrupt()? {
             self.notify.used(self.index);
         }
         Ok(())
-    }
-
-    fn stopped(&self) -> bool {
-        self.stop.is_set()
     }
 }
 

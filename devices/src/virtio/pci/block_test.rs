@@ -140,8 +140,7 @@ fn after_a_reset_nothing_touches_memory() {
         if round % 2 == 0 {
             thread::sleep(Duration::from_micros(100));
         }
-        machine.guest.set_status(0);
-        assert_eq!(machine.guest.status(), 0);
+        machine.guest.reset();
         machine.driver.write(DATA, &vec![round; 2048 * 512]);
         thread::sleep(Duration::from_millis(1));
         assert!(machine.driver.read(DATA, 2048 * 512).iter().all(|&byte| byte == round));
@@ -208,7 +207,7 @@ fn a_disk_that_grew_is_announced() {
         assert!(!told(&mut machine));
 
         // A driver that has not started the device hears nothing, and reads the capacity anyway.
-        machine.guest.set_status(0);
+        machine.guest.reset();
         machine.disk.growth.store(1, Relaxed);
         assert!(machine.guest.pci.measure().unwrap());
         assert!(!told(&mut machine));

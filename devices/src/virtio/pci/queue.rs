@@ -81,7 +81,7 @@ impl QueueRegisters {
         };
     }
 
-    /// Enables the queue, if its size is one and its areas are aligned and in `memory`. Says whether it did.
+    /// Enables the queue, if its size is one and its areas are aligned and each in a region of `memory`. Says whether it did.
     pub(super) fn enable(&mut self, memory: &GuestMemoryMmap) -> bool {
         self.enabled = self.is_valid(memory);
         self.enabled
@@ -91,7 +91,7 @@ impl QueueRegisters {
     fn is_valid(&self, memory: &GuestMemoryMmap) -> bool {
         let size = usize::from(self.size);
         let fits = |address: u64, align: u64, len: usize| {
-            address.is_multiple_of(align) && memory.check_range(GuestAddress(address), len)
+            address.is_multiple_of(align) && memory.get_slice(GuestAddress(address), len).is_ok()
         };
         self.size.is_power_of_two()
             && self.size <= self.max_size

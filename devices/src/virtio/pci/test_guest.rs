@@ -3,7 +3,8 @@
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use virtio_queue::{Queue, QueueT};
@@ -193,6 +194,16 @@ impl Guest {
         self.write(DEVICE_STATUS, status.into(), 1);
     }
 
+    /// Resets the device, and waits for that as Linux does.
+    pub(super) fn reset(&mut self) {
+        self.set_status(0);
+        let start = Instant::now();
+        while self.status() != 0 {
+            assert!(start.elapsed() < Duration::from_secs(60), "a reset without an end");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Adds to the status as Linux does.
     pub(super) fn add_status(&mut self, status: u8) {
         let before = self.status();
@@ -218,7 +229,7 @@ impl Guest {
 
     /// Up to the point where features are agreed on.
     pub(super) fn negotiate(&mut self, features: u64) {
-        self.set_status(0);
+        self.reset();
         self.add_status(ACKNOWLEDGE);
         self.add_status(DRIVER);
         self.set_features(features);

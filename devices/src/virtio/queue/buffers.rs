@@ -1,27 +1,27 @@
 //! Buffers of a chain: one run of bytes to the device, however the driver cut it up.
 
-use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileSlice};
+use smallvec::SmallVec;
+use vm_memory::VolatileSlice;
+
+use super::memory::Regions;
 
 /// Pieces of guest memory, in order. Another processor may change them at any time.
+///
+/// Most are one or two, for which nothing is allocated.
 #[derive(Debug, Default)]
-pub struct Buffers<'m>(Vec<VolatileSlice<'m>>);
+pub struct Buffers<'m>(SmallVec<[VolatileSlice<'m>; 2]>);
 
 impl<'m> Buffers<'m> {
     /// Adds `len` bytes at `address`; `None` if not all of them are memory.
-    pub(super) fn push(
-        &mut self,
-        memory: &'m GuestMemoryMmap,
-        address: GuestAddress,
-        len: u32,
-    ) -> Option<()> {
+    pub(super) fn push(&mut self, regions: &Regions<'m>, address: u64, len: u32) -> Option<()> {
         let len = usize::try_from(len).ok()?;
         // Nearly always it is in one region, whatever lies behind that.
-        if let Ok(slice) = memory.get_slice(address, len) {
+        if let Some(slice) = regions.slice(address, len) {
             self.0.push(slice);
             return Some(());
         }
-        for slice in memory.get_slices(address, len) {
-            self.0.push(slice.ok()?);
+        for slice in regions.slices(address, len) {
+            self.0.push(slice?);
         }
         Some(())
     }

@@ -3,7 +3,7 @@
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-use super::{Chain, pop, push, wants_interrupt};
+use super::{Chain, Rings};
 
 /// Each of the two regions of memory, which touch. There is nothing behind them.
 const REGION: usize = 0x2000;
@@ -27,17 +27,18 @@ pub fn queue(data: &[u8]) {
     let mut queue = new_queue(1 << (how & 7).min(5));
     queue.set_event_idx(how & 8 != 0);
     let written = u32::from(how >> 4);
+    let mut rings = Rings::new(queue, &memory).expect("the rings are in memory");
 
     // What the device writes may make more available, without an end.
     for _ in 0..256 {
-        let Ok(Some(chain)) = pop(&mut queue, &memory) else { break };
+        let Ok(Some(chain)) = rings.pop() else { break };
         let head = chain.head;
-        assert!(head < queue.size());
+        assert!(head < rings.size());
         take_apart(chain);
-        if push(&mut queue, &memory, head, written).is_err()
-            || wants_interrupt(&mut queue, &memory).is_err()
-            || queue.disable_notification(&memory).is_err()
-            || queue.enable_notification(&memory).is_err()
+        if rings.push(head, written).is_err()
+            || rings.wants_interrupt().is_err()
+            || rings.disable_kicks().is_err()
+            || rings.enable_kicks().is_err()
         {
             break;
         }

@@ -10,6 +10,8 @@ use virtio_queue::{
 };
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
+use super::Rings;
+
 /// Guest memory: two regions that touch, with a hole above.
 pub(crate) const MEMORY_SIZE: u64 = 0x40_0000;
 /// Where the two regions touch.
@@ -73,6 +75,11 @@ impl Driver {
         queue.set_ready(true);
         assert!(queue.is_valid(&self.memory));
         queue
+    }
+
+    /// The same as a worker serves it, in `memory`, which is the driver's.
+    pub(crate) fn rings<'m>(&self, memory: &'m GuestMemoryMmap) -> Rings<'m> {
+        Rings::new(self.queue(), memory).unwrap()
     }
 
     pub(crate) fn write(&self, address: u64, bytes: &[u8]) {

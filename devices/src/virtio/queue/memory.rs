@@ -1,0 +1,41 @@
+//! Guest memory as a queue's worker looks things up in it.
+
+use vm_memory::{
+    GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MemoryRegionAddress, VolatileSlice,
+};
+
+/// The regions of guest memory, resolved once. There are few: a look-up is a comparison or two.
+#[derive(Debug)]
+pub(super) struct Regions<'m> {
+    memory: &'m GuestMemoryMmap,
+    /// By their guest-physical addresses.
+    regions: Vec<(u64, VolatileSlice<'m>)>,
+}
+
+impl<'m> Regions<'m> {
+    pub(super) fn new(memory: &'m GuestMemoryMmap) -> Self {
+        let whole = |region: &'m _| {
+            let len = usize::try_from(GuestMemoryRegion::len(region)).ok()?;
+            let slice = GuestMemoryRegion::get_slice(region, MemoryRegionAddress(0), len).ok()?;
+            Some((GuestMemoryRegion::start_addr(region).0, slice))
+        };
+        Self { memory, regions: memory.iter().filter_map(whole).collect() }
+    }
+
+    /// The `len` bytes at `address`; `None` if they are not all in one region.
+    pub(super) fn slice(&self, address: u64, len: usize) -> Option<VolatileSlice<'m>> {
+        for (start, region) in &self.regions {
+            if let Some(offset) = address.checked_sub(*start)
+                && offset < region.len() as u64
+            {
+                return region.subslice(usize::try_from(offset).ok()?, len).ok();
+            }
+        }
+        None
+    }
+
+    /// The `len` bytes at `address`, which may be in regions that touch; they end early where memory does.
+    pub(super) fn slices(&self, address: u64, len: usize) -> impl Iterator<Item = Option<VolatileSlice<'m>>> {
+        self.memory.get_slices(GuestAddress(address), len).map(Result::ok)
+    }
+}
