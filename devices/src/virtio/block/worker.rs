@@ -178,7 +178,7 @@ impl<'m> Work<'m> {
         let mut held = None;
         let mut now = Now::default();
         loop {
-            let mut answered = false;
+            let mut answered = 0;
             let pause = loop {
                 // A full ring needs no kick to go on: a completion will come.
                 if !ring.has_room() {
@@ -202,24 +202,28 @@ impl<'m> Work<'m> {
                 };
                 if let Some((head, written)) = answer {
                     self.rings.push(head, written)?;
-                    answered = true;
+                    answered += 1;
+                }
+                if answered == MOST_UNHEARD_OF {
+                    self.interrupt()?;
+                    answered = 0;
                 }
             };
-            if answered {
+            if answered > 0 {
                 self.interrupt()?;
             }
             if self.stop.is_set() {
                 return Ok(());
             }
             ring.wait(pause).map_err(WorkError::Wait)?;
-            answered = false;
+            let mut finished = false;
             while let Some((request, done)) = ring.next_done() {
                 if let Some((head, written)) = self.executor.finish(request, done) {
                     self.rings.push(head, written)?;
-                    answered = true;
+                    finished = true;
                 }
             }
-            if answered {
+            if finished {
                 self.interrupt()?;
             }
         }
