@@ -15,6 +15,7 @@ pub mod describe;
 pub mod disk;
 pub mod exit;
 pub mod host;
+mod hypervisor;
 mod ioctls;
 pub mod kernel;
 mod keys;

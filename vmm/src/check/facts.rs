@@ -36,6 +36,10 @@ pub struct Facts {
     pub builtin: BTreeSet<String>,
     /// Kernel parameters for KVM.
     pub parameters: Vec<String>,
+    /// Which distribution this is: `ID` and `ID_LIKE` of /etc/os-release.
+    pub os: BTreeMap<String, String>,
+    /// The system is an image that OSTree keeps: /run/ostree-booted.
+    pub ostree: bool,
     /// The firmware's names for the machine: /sys/class/dmi/id.
     pub dmi: BTreeMap<String, String>,
     /// The sign by which this is a container.
@@ -60,8 +64,10 @@ pub struct Cpu {
     pub vmx: bool,
     /// CPUID.80000001H:ECX[2].
     pub svm: bool,
-    /// The signature in CPUID.40000000H; empty without a hypervisor.
+    /// The hypervisor's signature in CPUID.40000000H; empty without a hypervisor.
     pub hypervisor: String,
+    /// Signatures in later leaves, 40000100H and on: a hypervisor's own, where it shows Hyper-V's first.
+    pub more_hypervisors: Vec<String>,
 }
 
 /// The device node.
@@ -127,6 +133,12 @@ impl Facts {
         self.modules.get(module)?.parameters.get(name).map(String::as_str)
     }
 
+    /// Whether CPUID has a hypervisor's signature.
+    #[must_use]
+    pub fn signed(&self, signature: &str) -> bool {
+        self.cpu.hypervisor == signature || self.cpu.more_hypervisors.iter().any(|more| more == signature)
+    }
+
     /// Whether the kernel lists a CPU flag.
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
@@ -137,6 +149,11 @@ impl Facts {
     #[must_use]
     pub fn msr(&self, index: u32) -> Option<u64> {
         self.msrs.get(&Hex(index.into())).map(|value| value.0)
+    }
+
+    /// The words of `ID` or `ID_LIKE` in /etc/os-release.
+    pub fn os(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.os.get(name).map_or("", String::as_str).split_whitespace()
     }
 
     /// What the firmware says.

@@ -21,11 +21,14 @@ use super::{
     proof,
 };
 use crate::host::{Host, NEEDED};
+use crate::hypervisor;
 
 /// `VM_CR`, whose bit 4 switches SVM off: APM 2, "VM_CR MSR (C001_0114h)".
 pub(super) const VM_CR: u32 = 0xc001_0114;
 /// Flags of /proc/cpuinfo that matter here.
 const FLAGS: [&str; 3] = ["hypervisor", "svm", "vmx"];
+/// What to read of os-release.
+const OS: [&str; 2] = ["ID", "ID_LIKE"];
 /// What to read of the firmware's tables; nothing that tells one machine from its like.
 const DMI: [&str; 5] = ["bios_vendor", "chassis_asset_tag", "product_family", "product_name", "sys_vendor"];
 
@@ -50,6 +53,8 @@ impl Facts {
             installed: fs::read_to_string(modules.join("modules.dep")).ok().map(|text| names(&text)),
             builtin: names(&fs::read_to_string(modules.join("modules.builtin")).unwrap_or_default()),
             parameters: parameters(&read("proc/cmdline")),
+            os: os(root),
+            ostree: root.join("run/ostree-booted").exists(),
             dmi: dmi(&root.join("sys/class/dmi/id")),
             container: container(root),
             msrs: msrs(&root.join("dev/cpu/0/msr")),
@@ -78,19 +83,14 @@ fn cpu(cpuinfo: &str) -> Cpu {
 /// Adds what CPUID says, which the kernel's flags may hide.
 fn native(cpu: Cpu) -> Cpu {
     let extended = __cpuid(0x8000_0000).eax;
-    let hypervisor = if __cpuid(1).ecx >> 31 == 1 { signature() } else { String::new() };
+    let mut signatures = hypervisor::signatures();
     Cpu {
         vmx: __cpuid(1).ecx >> 5 & 1 == 1,
         svm: extended > 0x8000_0000 && __cpuid(0x8000_0001).ecx >> 2 & 1 == 1,
-        hypervisor,
+        hypervisor: signatures.next().unwrap_or_default(),
+        more_hypervisors: signatures.collect(),
         ..cpu
     }
-}
-
-fn signature() -> String {
-    let leaf = __cpuid(0x4000_0000);
-    let bytes = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes);
-    String::from_utf8_lossy(bytes.as_flattened()).trim_end_matches('\0').to_owned()
 }
 
 /// Opens KVM, asks it, and tries it.
@@ -190,6 +190,16 @@ fn names(list: &str) -> BTreeSet<String> {
 fn parameters(cmdline: &str) -> Vec<String> {
     let words = cmdline.split_whitespace().filter(|word| word.starts_with("kvm"));
     words.map(str::to_owned).collect()
+}
+
+/// os-release(5): shell assignments, in /etc or else in /usr/lib.
+fn os(root: &Path) -> BTreeMap<String, String> {
+    let text =
+        ["etc/os-release", "usr/lib/os-release"].iter().find_map(|at| fs::read_to_string(root.join(at)).ok());
+    let text = text.unwrap_or_default();
+    let assignments = text.lines().filter_map(|line| line.trim().split_once('='));
+    let wanted = assignments.filter(|(name, _)| OS.contains(name));
+    wanted.map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned())).collect()
 }
 
 fn dmi(dir: &Path) -> BTreeMap<String, String> {

@@ -25,6 +25,8 @@ fn a_host_is_read_from_its_files() {
         ("sys/module/kvm_intel/initstate", "live\n"),
         ("sys/module/kvm_intel/parameters/nested", "Y\n"),
         ("sys/module/kvmalloc/initstate", "live\n"),
+        ("etc/os-release", "PRETTY_NAME=\"Alma\"\nID=\"almalinux\"\nID_LIKE='rhel centos fedora'\n"),
+        ("run/ostree-booted", ""),
         ("sys/class/dmi/id/sys_vendor", "Dell Inc.\n"),
         ("sys/class/dmi/id/product_serial", "SECRET\n"),
         (
@@ -45,6 +47,9 @@ fn a_host_is_read_from_its_files() {
     assert!(facts.modules["kvm"].builtin && !facts.modules["kvm_intel"].builtin);
     assert_eq!(facts.parameter("kvm_intel", "nested"), Some("Y"));
     assert_eq!(facts.dmi, BTreeMap::from([("sys_vendor".to_owned(), "Dell Inc.".to_owned())]));
+    assert_eq!(facts.os("ID").collect::<Vec<_>>(), ["almalinux"]);
+    assert_eq!(facts.os("ID_LIKE").collect::<Vec<_>>(), ["rhel", "centos", "fedora"]);
+    assert!(facts.ostree);
     assert_eq!(facts.installed, Some(BTreeSet::from(["kvm_intel".to_owned()])));
     assert_eq!(facts.builtin, BTreeSet::from(["kvm".to_owned()]));
     assert_eq!(facts.container, None);

@@ -5,6 +5,7 @@ mod device;
 mod nesting;
 mod outer;
 mod processor;
+mod system;
 
 use super::{
     facts::Facts,

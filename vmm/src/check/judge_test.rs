@@ -5,7 +5,7 @@ use super::*;
 /// A recorded host, its verdicts, what isn't right with it, and words of the way out.
 type Case = (&'static str, Verdict, Verdict, &'static [&'static str], &'static [&'static str]);
 
-const CASES: [Case; 28] = {
+const CASES: [Case; 29] = {
     use Verdict::{No, Unknown, Yes};
     const OUTSIDE: &[&str] = &["cpu.no-virtualization", "kvm.device-missing"];
     const CONTAINER: &[&str] = &["kvm.device-in-container"];
@@ -74,6 +74,13 @@ const CASES: [Case; 28] = {
         ),
         ("container", No, Unknown, CONTAINER, &["docker run --device /dev/kvm"]),
         ("container-denied", No, Unknown, CONTAINER, &["docker run --device /dev/kvm"]),
+        (
+            "wsl-nested-off",
+            Yes,
+            No,
+            &["nesting.parameter-off", "nesting.not-offered"],
+            &["[wsl2]\nkernelCommandLine=kvm_intel.nested=1\n"],
+        ),
         ("guest-of-hyper-v", No, No, OUTSIDE, &["-ExposeVirtualizationExtensions $true"]),
         ("guest-of-azure", No, No, OUTSIDE, &["--security-type Standard"]),
         ("guest-of-wsl", No, No, OUTSIDE, &["nestedVirtualization=true"]),
@@ -149,6 +156,66 @@ fn the_level_is_named() {
         ("intel-l1", "guest of KVM"),
     ] {
         assert!(has(&judge(&facts(name)), "level.guest", outer), "{name}");
+    }
+}
+
+/// A guest that sees Hyper-V's interface: its first signature is Hyper-V's.
+fn enlightened(name: &str) -> Facts {
+    let mut facts = facts(name);
+    let own = std::mem::replace(&mut facts.cpu.hypervisor, "Microsoft Hv".to_owned());
+    if own != "Microsoft Hv" {
+        facts.cpu.more_hypervisors = vec![own];
+    }
+    facts
+}
+
+#[test]
+fn hyper_v_s_interface_does_not_make_a_guest_of_hyper_v() {
+    let facts_of = |name: &str, keep: fn(&mut Facts)| {
+        let mut facts = enlightened(name);
+        keep(&mut facts);
+        facts
+    };
+    for (name, by_firmware, by_signatures) in [
+        ("guest-of-kvm", None, "guest of KVM"),
+        ("guest-of-xen", Some("guest of Xen"), "guest of Xen"),
+        ("guest-of-vmware", Some("guest of VMware"), "guest of VMware"),
+        // It shows KVM's interface to Linux.
+        ("guest-of-virtualbox", Some("guest of VirtualBox"), "guest of KVM"),
+        ("guest-of-hyper-v", Some("guest of Hyper-V"), "guest of Hyper-V"),
+        ("guest-of-azure", Some("guest of Microsoft Azure"), "guest of Hyper-V"),
+    ] {
+        let signatures = judge(&facts_of(name, |facts| facts.dmi.clear()));
+        assert!(has(&signatures, "level.guest", by_signatures), "{name}: {:?}", signatures.findings[0]);
+        if let Some(outer) = by_firmware {
+            for report in [
+                judge(&enlightened(name)),
+                judge(&facts_of(name, |facts| facts.cpu.more_hypervisors.clear())),
+            ] {
+                assert!(has(&report, "level.guest", outer), "{name}: {:?}", report.findings[0]);
+                let recorded = judge(&facts(name));
+                assert_eq!(commands(&report), commands(&recorded), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn firmware_outranks_hyper_v_s_signature() {
+    for (vendor, product, outer) in [
+        ("QEMU", "Standard PC (Q35 + ICH9, 2009)", "guest of KVM"),
+        ("Red Hat", "KVM", "guest of KVM"),
+        ("OpenStack Foundation", "OpenStack Nova", "guest of OpenStack"),
+        ("VMware, Inc.", "VMware20,1", "guest of VMware"),
+        ("Xen", "HVM domU", "guest of Xen"),
+        ("Some Cloud", "A Server", "guest of an unknown hypervisor"),
+        ("Microsoft Corporation", "Virtual Machine", "guest of Hyper-V"),
+    ] {
+        let mut facts = enlightened("guest-of-hyper-v");
+        let names = [("sys_vendor", vendor), ("product_name", product)];
+        facts.dmi = names.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let report = judge(&facts);
+        assert!(has(&report, "level.guest", outer), "{vendor}: {:?}", report.findings[0]);
     }
 }
 

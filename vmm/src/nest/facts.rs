@@ -1,12 +1,10 @@
 //! What a level is: kernel, CPU, and what its CPU offers for nesting, as the level itself sees it.
 
-use std::arch::x86_64::__cpuid;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// What KVM's guests find at CPUID leaf 0x40000000. Linux, "KVM CPUID bits".
-pub const KVM_SIGNATURE: &str = "KVMKVMKVM";
+use crate::hypervisor;
 
 /// A level's own view of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,7 +15,7 @@ pub struct Facts {
     pub cpu: String,
     /// `VMX EPT`, `SVM NPT`, one of the two alone, or nothing.
     pub nesting: String,
-    /// The hypervisor's signature in CPUID; empty where CPUID tells of none.
+    /// The hypervisor's signature in CPUID, KVM's if there are several; empty where CPUID tells of none.
     pub hypervisor: String,
     /// Its CPU's flags in /proc/cpuinfo, and those of VMX with `vmx-` before them.
     /// On their way to the host, [`difference`]s from the level below.
@@ -33,7 +31,7 @@ impl Facts {
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             cpu: field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
             nesting: nesting(&cpuinfo),
-            hypervisor: hypervisor(),
+            hypervisor: hypervisor::signature(),
             features: features(&cpuinfo),
         }
     }
@@ -113,17 +111,6 @@ pub fn whole(below: &[String], said: Vec<String>) -> Vec<String> {
     let kept = below.iter().filter(|name| !lost(name)).cloned();
     let gained = said.iter().filter_map(|name| name.strip_prefix('+')).map(str::to_owned);
     kept.chain(gained).collect()
-}
-
-fn hypervisor() -> String {
-    // CPUID.01H:ECX[31] is the hypervisor's bit; without it leaf 0x40000000 is whatever the CPU answers to any large leaf.
-    if __cpuid(1).ecx >> 31 == 0 {
-        return String::new();
-    }
-    let leaf = __cpuid(0x4000_0000);
-    let signature: Vec<u8> =
-        [leaf.ebx, leaf.ecx, leaf.edx].iter().flat_map(|register| register.to_le_bytes()).collect();
-    String::from_utf8_lossy(&signature).trim_end_matches('\0').to_owned()
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use std::time::Duration;
 use devices::printable::is_plain;
 
 use super::disk::AREA;
-use super::facts::{self, Facts, KVM_SIGNATURE};
+use super::facts::{self, Facts};
 use super::record::{DiskRecord, Kind, LevelRecord, Record, Status, Verdict};
 use super::report::{Line, Said};
+use crate::hypervisor;
 
 /// Lines of each level's console to keep.
 const TAIL: usize = 30;
@@ -67,7 +68,7 @@ impl Run {
                     let _ = write!(progress, " with {}", facts.nesting);
                 }
                 let _ = write!(progress, ", {}", level.run_by);
-                if line.level > 0 && facts.hypervisor != KVM_SIGNATURE {
+                if line.level > 0 && facts.hypervisor != hypervisor::KVM {
                     let why = format!("it runs on {:?} by CPUID", facts.hypervisor);
                     self.fail(line.level, Kind::NotOnKvm, why);
                 }

@@ -21,7 +21,7 @@ fn work(run: &mut Run, level: u32) {
     for said in [
         Said::Start,
         Said::Entered,
-        Said::Up(facts(KVM_SIGNATURE)),
+        Said::Up(facts(hypervisor::KVM)),
         Said::Disk { read: 1, wrote: 2, read_ms: 500, write_ms: 2000 },
         Said::Kvm,
     ] {
@@ -76,7 +76,7 @@ fn a_run_passes_when_every_level_was_verified() {
 fn features_are_made_whole_from_the_level_below() {
     let record = run(|run| {
         let features = vec!["-svm".into(), "+hypervisor".into()];
-        take(run, 1, Said::Up(Facts { features, ..facts(KVM_SIGNATURE) }));
+        take(run, 1, Said::Up(Facts { features, ..facts(hypervisor::KVM) }));
     });
     assert_eq!(record.levels[1].facts.as_ref().unwrap().features, ["fpu", "hypervisor"]);
 }
@@ -129,7 +129,7 @@ fn a_level_that_does_not_run_on_kvm_proves_nothing() {
 #[test]
 fn a_level_that_kvm_never_entered_proves_nothing() {
     let mut run = Run::new(1, None);
-    for said in [Said::Start, Said::Up(facts(KVM_SIGNATURE)), Said::Done] {
+    for said in [Said::Start, Said::Up(facts(hypervisor::KVM)), Said::Done] {
         take(&mut run, 1, said);
     }
     run.end(Duration::ZERO);

@@ -1,6 +1,6 @@
 //! The device node, and the module behind it.
 
-use super::{API, Facts, Finding, info, ok, problem, processor, warning};
+use super::{API, Facts, Finding, info, ok, problem, processor, system, warning};
 
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![device(facts)];
@@ -70,16 +70,22 @@ fn missing(facts: &Facts) -> Finding {
         );
     }
     let absent = facts.installed.as_ref().is_some_and(|installed| !installed.contains(module));
-    if absent && !facts.builtin.contains(module) {
-        return problem("kvm.module-missing", format!("{path} is missing, and Linux {} has no module {module}", facts.kernel))
-            .fix("Install a kernel with KVM and boot it, on Debian or Ubuntu with", [
-                "sudo apt-get install linux-image-amd64    # Ubuntu: linux-image-generic, linux-modules-extra-$(uname -r)",
-            ]);
+    if facts.builtin.contains(module) {
+        return problem(
+            "kvm.module-not-started",
+            format!("{path} is missing: {module} is built into the kernel, and did not start"),
+        )
+        .fix("The kernel's log says why", ["sudo dmesg | grep -i kvm"]);
     }
-    let wherever = if facts.container.is_some() { " (on the host of this container)" } else { "" };
-    problem("kvm.module-not-loaded", format!("{path} is missing: {module} is not loaded"))
-        .fix(format!("Load it now{wherever}"), [format!("sudo modprobe {module}")])
-        .fix("Load it at every boot", [format!("echo {module} | sudo tee /etc/modules-load.d/kvm.conf")])
+    if absent {
+        let missing = problem(
+            "kvm.module-missing",
+            format!("{path} is missing, and Linux {} has no module {module}", facts.kernel),
+        );
+        return system::kernel_with_kvm(facts, missing);
+    }
+    let unloaded = problem("kvm.module-not-loaded", format!("{path} is missing: {module} is not loaded"));
+    system::load(facts, unloaded, module)
 }
 
 fn in_container(facts: &Facts, what: &str) -> Finding {
@@ -103,24 +109,10 @@ fn in_container(facts: &Facts, what: &str) -> Finding {
 
 fn no_access(facts: &Facts) -> Finding {
     let path = &facts.device.path;
-    let group = facts.device.group.as_deref();
-    let finding = problem(
-        "kvm.no-access",
-        format!("{path} is there, but not for this user (its group is {})", group.unwrap_or("unknown")),
-    );
-    let finding = match group {
-        Some(group) if group != "root" => finding.fix(
-            format!("Join group {group}, then log in again"),
-            [format!("sudo usermod -aG {group} \"$USER\"")],
-        ),
-        _ => finding,
-    };
-    finding
-        .fix("Let udev open it to everyone, as in CI", [
-            "echo 'KERNEL==\"kvm\", GROUP=\"kvm\", MODE=\"0666\", OPTIONS+=\"static_node=kvm\"' | sudo tee /etc/udev/rules.d/99-kvm.rules",
-            "sudo udevadm control --reload-rules",
-            "sudo udevadm trigger --name-match=kvm",
-        ])
+    let group = facts.device.group.as_deref().unwrap_or("unknown");
+    let barred =
+        problem("kvm.no-access", format!("{path} is there, but not for this user (its group is {group})"));
+    system::open_to_users(facts, barred)
 }
 
 /// Which module serves KVM.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arch::cpu::{msr, svm, vmx};
 
-use super::{Facts, Finding, Kind, info, ok, outer, problem, processor, warning};
+use super::{Facts, Finding, Kind, info, ok, outer, problem, processor, system, warning};
 use crate::check::{facts::Offered, proof::Proof};
 
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
@@ -48,46 +48,10 @@ fn switch(facts: &Facts) -> Option<Finding> {
                 "nesting.parameter-off",
                 format!("{module}.nested={value}: KVM keeps nesting from its guests"),
             );
-            set(facts, off, module, "nested=1")
+            system::set(facts, off, module, "nested=1")
         }
         None => warning("nesting.parameter-unknown", format!("{module}.nested={value}: neither Y nor N")),
     })
-}
-
-/// How to set a module's parameter, now and for good.
-fn set(facts: &Facts, finding: Finding, module: &str, setting: &str) -> Finding {
-    let dashed = module.replace('_', "-");
-    let name = setting.split('=').next().unwrap_or_default();
-    let overrides = [module, &dashed].map(|module| format!("{module}.{name}="));
-    let finding =
-        match facts.parameters.iter().find(|word| overrides.iter().any(|each| word.starts_with(each))) {
-            Some(word) => finding.fix(
-                format!("The kernel's command line has {word}: take it away first"),
-                [format!("sudo sed -i 's/{word}//' /etc/default/grub && sudo update-grub")],
-            ),
-            None => finding,
-        };
-    if facts.modules.get(module).is_some_and(|module| module.builtin) || facts.builtin.contains(module) {
-        return finding.fix(
-            format!(
-                "{module} is built into the kernel: add {module}.{setting} to its command line, with GRUB by"
-            ),
-            [
-                format!("sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&{module}.{setting} /' /etc/default/grub"),
-                "sudo update-grub    # Fedora, RHEL: sudo grub2-mkconfig -o /boot/grub2/grub.cfg".to_owned(),
-                "sudo reboot".to_owned(),
-            ],
-        );
-    }
-    finding
-        .fix(
-            "Load the module again, while no guest runs",
-            [format!("sudo modprobe -r {module}"), format!("sudo modprobe {module} {setting}")],
-        )
-        .fix(
-            "Keep it so",
-            [format!("echo 'options {module} {setting}' | sudo tee /etc/modprobe.d/kvm-{name}.conf")],
-        )
 }
 
 /// What KVM says that a guest's CPU can have: CPUID's bit, and what describes it.
@@ -151,7 +115,7 @@ fn features(facts: &Facts, offered: &Offered) -> Vec<Finding> {
             format!("guests have no {paging}: every page fault of a nested guest exits, which is slow"),
         );
         findings.push(match facts.parameter(module, paging).and_then(on) {
-            Some(false) => set(facts, slow, module, &format!("{paging}=1")),
+            Some(false) => system::set(facts, slow, module, &format!("{paging}=1")),
             _ => slow,
         });
     }

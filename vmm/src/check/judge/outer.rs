@@ -1,13 +1,16 @@
 //! The level: whether this machine is a guest, whose, and which switch of the outer hypervisor gives it VMX or SVM.
 
-use super::{Facts, Finding, info};
+use super::{Facts, Finding, info, system};
+use crate::hypervisor::{HYPER_V, KVM};
 
 /// An outer hypervisor, or the cloud that runs it.
 struct Outer {
     /// What it is called.
     name: &'static str,
-    /// Whether the machine is its guest.
-    is: fn(&Facts) -> bool,
+    /// Whether what the machine's owner named says so: the firmware, or the kernel.
+    named: fn(&Facts) -> bool,
+    /// Its signature in CPUID, if it is not the one of another on this list.
+    signature: Option<&'static str>,
     /// What to do there.
     switches: &'static [Switch],
 }
@@ -15,14 +18,21 @@ struct Outer {
 /// What to do, and the commands or lines for it.
 type Switch = (&'static str, &'static [&'static str]);
 
+/// Hyper-V's firmware has this for a vendor.
+const MICROSOFT: &str = "Microsoft Corporation";
 /// Azure writes this into every machine's asset tag.
 const AZURE_TAG: &str = "7783-7084-3265-9085-8269-3286-77";
 
-/// Clouds first: below them is a hypervisor of this list, and its switch is the cloud's.
-const OUTERS: [Outer; 12] = [
+/// Vendors whose virtual machines run on KVM, as the firmware names them.
+const KVM_VENDORS: [&str; 5] = ["QEMU", "Red Hat", "oVirt", "KubeVirt", "Nutanix"];
+
+/// In order of belief. Names come before signatures, since KVM, Xen and others show Hyper-V's signature to guests that
+/// are to see Hyper-V's interface. Clouds come before the hypervisors below them: the switch is the cloud's.
+const OUTERS: [Outer; 11] = [
     Outer {
         name: "Amazon EC2",
-        is: |facts| facts.dmi("sys_vendor") == "Amazon EC2",
+        named: |facts| facts.dmi("sys_vendor") == "Amazon EC2",
+        signature: None,
         switches: &[
             (
                 "Stop the instance and start it with nested virtualization (8th generation Intel types: C8i, M8i, R8i and their -flex), or launch one so",
@@ -38,7 +48,8 @@ const OUTERS: [Outer; 12] = [
     },
     Outer {
         name: "Google Compute Engine",
-        is: |facts| facts.dmi("product_name") == "Google Compute Engine",
+        named: |facts| facts.dmi("product_name") == "Google Compute Engine",
+        signature: None,
         switches: &[(
             "Create the instance with nested virtualization, on an Intel machine type other than E2",
             &[
@@ -48,7 +59,8 @@ const OUTERS: [Outer; 12] = [
     },
     Outer {
         name: "Microsoft Azure",
-        is: |facts| facts.dmi("chassis_asset_tag") == AZURE_TAG,
+        named: |facts| facts.dmi("chassis_asset_tag") == AZURE_TAG,
+        signature: None,
         switches: &[(
             "Take a size with nested virtualization (such as the D and E series from v3 on), with security type Standard",
             &["az vm create --size Standard_D4s_v5 --security-type Standard ..."],
@@ -56,23 +68,17 @@ const OUTERS: [Outer; 12] = [
     },
     Outer {
         name: "WSL 2",
-        is: |facts| facts.kernel.to_ascii_lowercase().contains("microsoft-standard-wsl2"),
+        named: system::is_wsl,
+        signature: None,
         switches: &[(
             "In %UserProfile%\\.wslconfig have these two lines, then run wsl --shutdown",
             &["[wsl2]", "nestedVirtualization=true"],
         )],
     },
     Outer {
-        name: "Hyper-V",
-        is: |facts| facts.cpu.hypervisor == "Microsoft Hv",
-        switches: &[(
-            "On the Hyper-V host, while the guest is off (PowerShell)",
-            &["Set-VMProcessor -VMName NAME -ExposeVirtualizationExtensions $true"],
-        )],
-    },
-    Outer {
         name: "VMware",
-        is: |facts| facts.cpu.hypervisor == "VMwareVMware" || facts.dmi("sys_vendor").starts_with("VMware"),
+        named: |facts| facts.dmi("sys_vendor").starts_with("VMware"),
+        signature: Some("VMwareVMware"),
         switches: &[(
             "Expose hardware-assisted virtualization to the guest (vSphere: CPU settings; Workstation: Virtualize Intel VT-x/EPT or AMD-V/RVI), which is this line of the .vmx file",
             &["vhv.enable = \"TRUE\""],
@@ -80,7 +86,8 @@ const OUTERS: [Outer; 12] = [
     },
     Outer {
         name: "VirtualBox",
-        is: |facts| facts.cpu.hypervisor == "VBoxVBoxVBox" || facts.dmi("product_name") == "VirtualBox",
+        named: |facts| facts.dmi("product_name") == "VirtualBox",
+        signature: Some("VBoxVBoxVBox"),
         switches: &[(
             "On the host, while the guest is off",
             &["VBoxManage modifyvm NAME --nested-hw-virt on"],
@@ -88,12 +95,17 @@ const OUTERS: [Outer; 12] = [
     },
     Outer {
         name: "Xen",
-        is: |facts| facts.cpu.hypervisor == "XenVMMXenVMM" || facts.dmi("sys_vendor") == "Xen",
+        named: |facts| facts.dmi("sys_vendor") == "Xen",
+        signature: Some("XenVMMXenVMM"),
         switches: &[("In the guest's configuration (HVM with HAP)", &["hap = 1", "nestedhvm = 1"])],
     },
     Outer {
         name: "OpenStack",
-        is: |facts| facts.dmi("product_name").starts_with("OpenStack"),
+        named: |facts| {
+            facts.dmi("sys_vendor").starts_with("OpenStack")
+                || facts.dmi("product_name").starts_with("OpenStack")
+        },
+        signature: None,
         switches: &[
             ("In nova.conf of the compute nodes", &["[libvirt]", "cpu_mode = host-passthrough"]),
             KVM_NESTED,
@@ -101,7 +113,9 @@ const OUTERS: [Outer; 12] = [
     },
     Outer {
         name: "KVM",
-        is: |facts| facts.cpu.hypervisor == "KVMKVMKVM",
+        // QEMU has the same firmware where it emulates.
+        named: |facts| KVM_VENDORS.contains(&facts.dmi("sys_vendor")) && facts.signed(HYPER_V),
+        signature: Some(KVM),
         switches: &[
             (
                 "Start this guest with the host's CPU: nvmm, QEMU, libvirt (in <domain>), Proxmox",
@@ -117,20 +131,31 @@ const OUTERS: [Outer; 12] = [
     },
     Outer {
         name: "QEMU's emulator",
-        is: |facts| facts.cpu.hypervisor == "TCGTCGTCGTCG",
+        named: |_| false,
+        signature: Some("TCGTCGTCGTCG"),
         switches: &[(
             "Give the emulated machine a CPU with SVM (it emulates no VMX)",
             &["qemu-system-x86_64 -cpu EPYC ..."],
         )],
     },
     Outer {
-        name: "an unknown hypervisor",
-        is: |facts| {
-            !facts.cpu.hypervisor.is_empty() || facts.flag("hypervisor") || facts.dmi("sys_vendor") == "QEMU"
-        },
-        switches: &[("Have its nested virtualization switched on for this guest", &[])],
+        name: "Hyper-V",
+        named: |facts| facts.dmi("sys_vendor") == MICROSOFT && facts.dmi("product_name") == "Virtual Machine",
+        signature: Some(HYPER_V),
+        switches: &[(
+            "On the Hyper-V host, while the guest is off (PowerShell)",
+            &["Set-VMProcessor -VMName NAME -ExposeVirtualizationExtensions $true"],
+        )],
     },
 ];
+
+/// What shows that it is there, and not its name.
+const UNKNOWN: Outer = Outer {
+    name: "an unknown hypervisor",
+    named: |_| false,
+    signature: None,
+    switches: &[("Have its nested virtualization switched on for this guest", &[])],
+};
 
 const KVM_NESTED: Switch = (
     "On the KVM host see that its module nests (kvm_intel, or kvm_amd)",
@@ -145,7 +170,17 @@ fn outer(facts: &Facts) -> Option<&'static Outer> {
     if bare && metal {
         return None;
     }
-    OUTERS.iter().find(|outer| (outer.is)(facts))
+    let named = OUTERS.iter().find(|outer| (outer.named)(facts));
+    let signed = || OUTERS.iter().find(|outer| outer.signature.is_some_and(|name| signed(facts, name)));
+    let any =
+        !facts.cpu.hypervisor.is_empty() || facts.flag("hypervisor") || facts.dmi("sys_vendor") == "QEMU";
+    named.or_else(signed).or(any.then_some(&UNKNOWN))
+}
+
+/// Whether a signature tells whose guest this is. Hyper-V's does so only where no firmware contradicts it.
+fn signed(facts: &Facts, signature: &str) -> bool {
+    let others = signature == HYPER_V && !matches!(facts.dmi("sys_vendor"), "" | MICROSOFT);
+    facts.signed(signature) && !others
 }
 
 /// Whether this machine is a virtual one.
