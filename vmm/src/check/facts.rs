@@ -94,6 +94,20 @@ pub struct Kvm {
     pub offered: Option<Offered>,
     /// Why it does not tell what it offers.
     pub error: Option<String>,
+    /// The rates of guests' TSCs, if it tells them.
+    pub tsc: Option<Tsc>,
+}
+
+/// What KVM takes for the rate of a new guest's TSC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tsc {
+    /// Without being told: on some CPUs the kernel's rate from when KVM was loaded. In kHz.
+    pub guest_khz: u32,
+    /// The kernel's rate now, in kHz.
+    pub host_khz: u32,
+    /// The CPU can run a guest's TSC at another rate than its own: `KVM_CAP_TSC_CONTROL`.
+    pub scaling: bool,
 }
 
 /// The part of what KVM offers that nesting is made of.

@@ -17,7 +17,7 @@ use arch::cpu::msr;
 use kvm_ioctls::{Cap, Kvm as KvmFd};
 
 use super::{
-    facts::{Cpu, Device, Facts, Hex, Kvm, Module, Offered},
+    facts::{Cpu, Device, Facts, Hex, Kvm, Module, Offered, Tsc},
     proof,
 };
 use crate::host::{Host, NEEDED};
@@ -118,6 +118,7 @@ fn ask(path: &Path) -> (Device, Option<Kvm>, proof::Proof) {
     let proof = match Host::open(path) {
         Ok(host) => {
             answers.offered = Some(Offered::from(&host.cpu));
+            answers.tsc = tsc(&kvm).ok();
             proof::run(&host)
         }
         Err(error) => {
@@ -126,6 +127,15 @@ fn ask(path: &Path) -> (Device, Option<Kvm>, proof::Proof) {
         }
     };
     (device, Some(answers), proof)
+}
+
+/// Asks a scratch guest for its TSC's rate, before and after it was given the host's.
+fn tsc(kvm: &KvmFd) -> Result<Tsc, kvm_ioctls::Error> {
+    let vcpu = kvm.create_vm()?.create_vcpu(0)?;
+    let guest_khz = vcpu.get_tsc_khz()?;
+    // 0 is the host's rate.
+    vcpu.set_tsc_khz(0)?;
+    Ok(Tsc { guest_khz, host_khz: vcpu.get_tsc_khz()?, scaling: kvm.check_extension(Cap::TscControl) })
 }
 
 /// `KVM_CAP_IMMEDIATE_EXIT`, as the kernel spells it.

@@ -270,6 +270,27 @@ fn what_kvm_lacks_is_named() {
 }
 
 #[test]
+fn a_tsc_rate_that_kvm_took_too_early_is_told() {
+    let judged = |host: &str, guest_khz, scaling| {
+        let mut facts = facts(host);
+        let tsc = crate::check::facts::Tsc { guest_khz, host_khz: 2_400_000, scaling };
+        facts.kvm.as_mut().unwrap().tsc = Some(tsc);
+        judge(&facts)
+    };
+    let early = judged("amd-l0", 2_394_240, false);
+    assert_eq!((wrong(&early), early.nested), (vec!["kvm.tsc-rate"], Verdict::Yes));
+    assert!(has(&early, "kvm.tsc-rate", "2394240 kHz") && has(&early, "kvm.tsc-rate", "2400000 kHz"));
+    assert_eq!(commands(&early), "sudo modprobe -r kvm_amd\nsudo modprobe kvm_amd\n");
+    let builtin = commands(&judged("intel-built-in", 2_394_240, false));
+    assert!(builtin.contains("&kvm.tsc_tolerance_ppm=10000 /' /etc/default/grub"), "{builtin}");
+    // 250 millionths are tolerated, and a CPU that scales serves any rate.
+    for (guest_khz, scaling) in [(2_399_400, false), (2_400_600, false), (2_394_240, true)] {
+        assert_eq!(wrong(&judged("amd-l0", guest_khz, scaling)), [""; 0], "{guest_khz}");
+    }
+    assert_eq!(wrong(&judged("amd-l0", 2_399_300, false)), ["kvm.tsc-rate"]);
+}
+
+#[test]
 fn a_proof_that_could_not_run_proves_nothing() {
     let mut facts = facts("intel-l0");
     facts.proof = Proof::Refused { why: "KVM_CREATE_VM: Device or resource busy (os error 16)".to_owned() };

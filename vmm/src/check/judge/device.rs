@@ -5,6 +5,7 @@ use super::{API, Facts, Finding, info, ok, problem, processor, system, warning};
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![device(facts)];
     findings.extend(served_by(facts));
+    findings.extend(tsc(facts));
     findings
 }
 
@@ -137,4 +138,31 @@ fn served_by(facts: &Facts) -> Option<Finding> {
             format!("{} serves KVM: a KVM in software, without VMX or SVM for guests", other.join(", ")),
         ),
     })
+}
+
+/// How far the rate of a guest's TSC may be off before KVM scales it, in millionths: `kvm.tsc_tolerance_ppm`.
+const TOLERANCE: u64 = 250;
+
+/// Guests whose TSC has another rate than the host's, on a CPU that can't scale it.
+///
+/// KVM keeps the rate from when it was loaded. If that was before the kernel had measured it well, a new vCPU's rate can't
+/// be set, which only the kernel's log tells ("user requested TSC rate below hardware speed"): the guest's TSC and its
+/// deadline timers stop making sense, and it stalls now and then.
+fn tsc(facts: &Facts) -> Option<Finding> {
+    let rates = facts.kvm.as_ref()?.tsc?;
+    let (guest, host) = (u64::from(rates.guest_khz), u64::from(rates.host_khz));
+    let tolerance =
+        facts.parameter("kvm", "tsc_tolerance_ppm").and_then(|ppm| ppm.parse().ok()).unwrap_or(TOLERANCE);
+    let off = guest.abs_diff(host).saturating_mul(1_000_000) / host.max(1);
+    if rates.scaling || off <= tolerance {
+        return None;
+    }
+    let found = warning(
+        "kvm.tsc-rate",
+        format!(
+            "KVM gives guests a TSC of {guest} kHz, from when it was loaded, and the host's has {host} kHz: guests of VMMs that don't set it stall now and then (nvmm sets it)"
+        ),
+    );
+    let module = super::kind(facts).map(super::module)?;
+    Some(system::reload(facts, found, module, "kvm", "tsc_tolerance_ppm=10000"))
 }

@@ -55,9 +55,7 @@ pub(super) fn set(facts: &Facts, finding: Finding, module: &str, setting: &str) 
     let name = setting.split('=').next().unwrap_or_default();
     let overrides = [module, &module.replace('_', "-")].map(|module| format!("{module}.{name}="));
     let given = facts.parameters.iter().find(|word| overrides.iter().any(|each| word.starts_with(each)));
-    let builtin =
-        facts.modules.get(module).is_some_and(|module| module.builtin) || facts.builtin.contains(module);
-    if builtin {
+    if builtin(facts, module) {
         return boot(facts, finding, module, setting, given.map(String::as_str));
     }
     let finding = match given {
@@ -83,6 +81,22 @@ pub(super) fn set(facts: &Facts, finding: Finding, module: &str, setting: &str) 
             [format!("echo 'options {module} {setting}' | sudo tee /etc/modprobe.d/kvm-{name}.conf")],
         ),
     }
+}
+
+/// How to load a module again. If it can't be, a kernel parameter has to help: `setting` of `of`.
+pub(super) fn reload(facts: &Facts, finding: Finding, module: &str, of: &str, setting: &str) -> Finding {
+    if builtin(facts, module) {
+        return boot(facts, finding, of, setting, None);
+    }
+    finding.fix(
+        on_host(facts, "Load the module again, while no guest runs".to_owned()),
+        [format!("sudo modprobe -r {module}"), format!("sudo modprobe {module}")],
+    )
+}
+
+/// Whether a module is a part of the kernel, and can't be loaded again.
+fn builtin(facts: &Facts, module: &str) -> bool {
+    facts.modules.get(module).is_some_and(|module| module.builtin) || facts.builtin.contains(module)
 }
 
 /// Sets a parameter of what is built in: only the kernel's command line can. `given` is the word that sets it otherwise.
