@@ -11,6 +11,7 @@
 mod breakage;
 mod checked;
 pub mod child;
+pub mod clock;
 mod cpio;
 mod disk;
 pub mod emulator;
@@ -27,6 +28,7 @@ pub mod record;
 pub mod report;
 mod run;
 pub mod show;
+mod tsc;
 mod watch;
 
 use std::ffi::OsString;
@@ -43,6 +45,7 @@ use devices::printable::ToPrintable;
 use crate::config::VmConfig;
 use crate::host::{self, Host};
 use crate::output::Taken;
+use clock::Clock;
 use facts::{Facts, Virt};
 use image::{First, Manifest, Memfd, Pace};
 use kernel::Kernel;
@@ -91,7 +94,7 @@ pub struct NestArgs {
     #[arg(long, value_name = "SPEC")]
     cpu: Option<String>,
 
-    /// vCPUs of level 1, as a machine's --smp has them; those above have one [default: 2]
+    /// vCPUs of level 1, as a machine's --smp has them; those above have one [default: 2, emulated 1]
     #[arg(long, value_name = "N")]
     smp: Option<String>,
 
@@ -115,7 +118,8 @@ pub struct NestArgs {
     #[arg(long)]
     console: bool,
 
-    /// Give a level up when it has taken this many seconds to start the next one, or to end [default: 120, emulated svm 300, vmx 1800]
+    /// Give a level up when it has taken this many seconds to start the next one, or to end; emulated, without those in
+    /// which the emulator waited for a processor [default: 120, emulated svm 300, vmx 1800]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
 
@@ -186,9 +190,12 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
             progress.text(format!("The host is emulated ({name}): its speed is not that of a real one."));
             say(&Line { level: 0, said: Said::Start });
             let mut machine = emulator::start(virt, &kernel.path, &image, &manifest)?;
-            let mut watch = Watch::new(0, &manifest.pace, Instant::now());
-            if !level::supervise(&mut machine, 0, &mut watch, &mut say)? {
-                say(&Line { level: 0, said: Said::Fail(Kind::TimedOut, watch.verdict()) });
+            let mut clock = Clock::of(machine.id(), name);
+            let mut watch = Watch::new(0, args.levels, &manifest.pace, clock.now());
+            if !level::supervise(&mut machine, &mut clock, &mut watch, &mut say)? {
+                let (level, doing) = watch.verdict();
+                let idle = clock.is_idle().map(|idle| format!(" ({idle})")).unwrap_or_default();
+                say(&Line { level, said: Said::Fail(Kind::TimedOut, format!("{doing}{idle}")) });
             }
         }
         (None, None) => {}
@@ -227,7 +234,8 @@ impl NestArgs {
             first_cmdline: self.emulated.map(emulator::first_parameters).unwrap_or_default().to_owned(),
             first: First {
                 cpu: self.cpu.clone(),
-                smp: self.smp.clone(),
+                // Emulated, a second vCPU takes more time than it gives.
+                smp: self.smp.clone().or_else(|| self.emulated.map(|_| "1".to_owned())),
                 memory: self.memory.clone(),
                 disks: self.disk.clone(),
             },
@@ -352,3 +360,7 @@ fn prepare(
         }
     })
 }
+
+#[cfg(test)]
+#[path = "nest_test.rs"]
+mod tests;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use vmm::nest::clock::Clock;
 use vmm::nest::facts::Virt;
 use vmm::nest::image::{self, Manifest};
 use vmm::nest::kernel::Kernel;
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     nvmm: PathBuf,
 
-    /// Give up after this many seconds
+    /// Give up after this many seconds, without those in which the emulator waited for a processor
     #[arg(long, value_name = "S", default_value_t = 1200)]
     timeout: u64,
 
@@ -80,8 +81,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut missing = outcome::planned(args.emulated);
     let mut tail = VecDeque::new();
     let mut machine = emulator::start(args.emulated, &kernel.path, &image, &manifest)?;
-    let deadline = start + Duration::from_secs(args.timeout);
-    let ended = level::relay(&mut machine, 0, Some(deadline), &mut |line| {
+    let mut clock = Clock::of(machine.id(), emulator::name(args.emulated));
+    let limit = Duration::from_secs(args.timeout);
+    let ended = level::relay(&mut machine, 0, manifest.levels, &mut |line| {
+        let over = clock.now() >= limit;
+        if let Some(idle) = clock.idle() {
+            tail.push_back(format!("\n{idle}"));
+        }
+        let Some(line) = line else { return !over };
         if args.console {
             eprintln!("{:7.1} s  {line}", start.elapsed().as_secs_f64());
         }
@@ -96,6 +103,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             tail.push_back(format!("\n{text}"));
             tail.drain(..tail.len().saturating_sub(TAIL));
         }
+        !over
     })?;
     for name in missing {
         let why = if ended { "the machine ended before it" } else { "time was up before it" };

@@ -34,7 +34,7 @@ const TAIL: usize = 10;
 
 /// Runs the tests.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
-    pid1::load(&pid1.manifest.kvm)?;
+    pid1::load_kvm(pid1.level, &pid1.manifest)?;
     // A guest may have more memory than this machine, as long as it doesn't use it all.
     fs::write("/proc/sys/vm/overcommit_memory", "1").context("allowing overcommitted memory")?;
     let virt = Virt::of_this_machine().context("the CPU has neither VMX nor SVM")?;
@@ -155,16 +155,20 @@ impl Guest {
 
         let mut failure = None;
         let mut tail = VecDeque::new();
-        relay(&mut child, 1, None, &mut |line| match &line.said {
-            Said::Fail(_, why) => failure = Some(why.clone()),
-            Said::Text(text) => {
-                if let Err(error) = hear(text, nvmm) {
-                    failure.get_or_insert(format!("{error:#}"));
+        relay(&mut child, 1, manifest.levels, &mut |line| {
+            match line.map(|line| &line.said) {
+                Some(Said::Fail(_, why)) => failure = Some(why.clone()),
+                Some(Said::Text(text)) => {
+                    if let Err(error) = hear(text, nvmm) {
+                        failure.get_or_insert(format!("{error:#}"));
+                    }
+                    tail.push_back(format!("\n{text}"));
+                    tail.drain(..tail.len().saturating_sub(TAIL));
                 }
-                tail.push_back(format!("\n{text}"));
-                tail.drain(..tail.len().saturating_sub(TAIL));
+                _ => {}
             }
-            _ => {}
+            // The host watches.
+            true
         })?;
         let status = child.wait().context("waiting for nvmm")?;
         if !status.success() {

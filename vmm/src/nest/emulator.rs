@@ -46,14 +46,13 @@ pub fn first_parameters(virt: Virt) -> &'static str {
     }
 }
 
-/// How long levels may take. Their clocks run slower than the host's by [`first_parameters`], and Bochs' level 0 as much
-/// as Bochs is slower than its `ips`. Where that varies, a level is given up early rather than late: those below wait
-/// for it.
+/// How long levels may take, by the emulator's time. Their own clocks run slower than the host's by [`first_parameters`],
+/// and Bochs' level 0 as much as Bochs is slower than its `ips`.
 #[must_use]
 pub fn pace(virt: Virt, limit: Option<u64>) -> Pace {
     match virt {
-        Virt::Svm => Pace { limit: limit.unwrap_or(300), slower: [1, 10] },
-        Virt::Vmx => Pace { limit: limit.unwrap_or(1800), slower: [6, 60] },
+        Virt::Svm => Pace { limit: limit.unwrap_or(300), alone: true },
+        Virt::Vmx => Pace { limit: limit.unwrap_or(1800), alone: true },
     }
 }
 

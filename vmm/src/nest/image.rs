@@ -61,18 +61,18 @@ pub struct First {
     pub disks: Vec<OsString>,
 }
 
-/// How long a level may take, and how far the clock of the level that measures it can be trusted.
+/// How long a level may take, and who sees to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
     /// Seconds from a level's start to the next level's, or to its end.
     pub limit: u64,
-    /// How many times slower than the host's the clock of level 0 is, and those above; 0 for a level 0 that is the host.
-    pub slower: [u32; 2],
+    /// Only the host watches, by its emulator's time; else each level watches the next, by its own clock.
+    pub alone: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { limit: 120, slower: [0, 1] }
+        Self { limit: 120, alone: false }
     }
 }
 

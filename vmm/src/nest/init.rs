@@ -54,7 +54,7 @@ pub fn main() -> ! {
 
 fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     let manifest = pid1.manifest.clone();
-    pid1::load(&manifest.kvm).context(Kind::KvmDidNotLoad)?;
+    pid1::load_kvm(pid1.level, &manifest).context(Kind::KvmDidNotLoad)?;
     // KVM may be built in, and then nothing has failed.
     if Virt::of_this_machine().is_none() {
         return Err(anyhow!("the CPU has neither VMX nor SVM").context(Kind::NoNesting));

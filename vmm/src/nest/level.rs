@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arch::cpu::nesting::Nesting;
@@ -13,6 +13,7 @@ use arch::cpu::profile::CpuProfile;
 use clap::Parser;
 
 use super::child::{Child, Output};
+use super::clock::Clock;
 use super::image::{self, First, Manifest, Memfd};
 use super::promise::{PROMISE, Promise};
 use super::record::Kind;
@@ -87,9 +88,9 @@ impl Level<'_> {
         say(&self.says(Said::Start));
         let mut child = Child::spawn(command).context("starting nvmm")?;
         let mut heard = Heard::default();
-        let pace = &self.manifest.pace;
-        let mut watch = Watch::new(self.number, pace, Instant::now());
-        let ended = supervise(&mut child, self.number, &mut watch, &mut |line| {
+        let mut clock = Clock::wall();
+        let mut watch = Watch::new(self.number, self.manifest.levels, &self.manifest.pace, clock.now());
+        let ended = supervise(&mut child, &mut clock, &mut watch, &mut |line| {
             if let Some(line) = heard.listen(self.number, line) {
                 say(&line);
             }
@@ -97,7 +98,7 @@ impl Level<'_> {
         if !ended {
             // It is killed right here, not when this level ends.
             drop(child);
-            say(&self.says(Said::Fail(Kind::TimedOut, watch.verdict())));
+            say(&self.says(Said::Fail(Kind::TimedOut, watch.verdict().1)));
             return Ok(());
         }
         let status = child.wait().context("waiting for nvmm")?;
@@ -234,47 +235,48 @@ fn exits(stats: &Memfd) -> Option<BTreeMap<String, u64>> {
     (!total.is_empty()).then_some(total)
 }
 
-/// Passes on the lines of `level`'s console until it ends or says that it is off; false when `watch` gives up.
+/// Passes on the lines of a level's console until it ends or says that it is off; false when `watch` gives up.
 pub(super) fn supervise(
     child: &mut Child,
-    level: u32,
+    clock: &mut Clock,
     watch: &mut Watch,
     say: &mut dyn FnMut(&Line),
 ) -> anyhow::Result<bool> {
-    loop {
-        match child.line(Some(watch.deadline())).context("reading the console")? {
-            Output::Line(line) => {
-                let line = Line::parse(&line, level);
-                watch.see(&line, Instant::now());
-                say(&line);
-                if line.said == Said::Off {
-                    return Ok(true);
-                }
-            }
-            Output::End => return Ok(true),
-            Output::Timeout => return Ok(false),
+    let (level, last) = watch.levels();
+    relay(child, level, last, &mut |line| {
+        if let Some(line) = line {
+            watch.see(line, clock.now());
+            say(line);
         }
-    }
+        if let Some(idle) = clock.idle() {
+            say(&Line { level: watch.verdict().0, said: Said::Idle(idle) });
+        }
+        !watch.is_over(clock.now())
+    })
 }
 
-/// Passes on the lines of `level`'s console until it ends or says that it is off; false at the deadline.
+/// How often time is looked at while nothing is heard.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Has the lines of `level`'s console heard until it ends or says that it is off; false once `hear` has had enough. It is
+/// asked after each line too, or a level that never stops talking would never be ended. `last` is the last level.
 pub fn relay(
     child: &mut Child,
     level: u32,
-    deadline: Option<Instant>,
-    say: &mut dyn FnMut(&Line),
+    last: u32,
+    hear: &mut dyn FnMut(Option<&Line>) -> bool,
 ) -> anyhow::Result<bool> {
     loop {
-        match child.line(deadline).context("reading the console")? {
-            Output::Line(line) => {
-                let line = Line::parse(&line, level);
-                say(&line);
-                if line.said == Said::Off {
-                    return Ok(true);
-                }
-            }
+        let line = match child.line(Some(Instant::now() + TICK)).context("reading the console")? {
+            Output::Line(line) => Some(Line::parse(&line, level, last)),
             Output::End => return Ok(true),
-            Output::Timeout => return Ok(false),
+            Output::Timeout => None,
+        };
+        if !hear(line.as_ref()) {
+            return Ok(false);
+        }
+        if line.is_some_and(|line| line.said == Said::Off) {
+            return Ok(true);
         }
     }
 }
@@ -283,7 +285,8 @@ pub fn relay(
 pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
     let mut parameters = format!("console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level}");
     let first = if level == 1 { manifest.first_cmdline.as_str() } else { "" };
-    for more in [first, &manifest.cmdline, breakage::parameters(level, manifest)] {
+    let broken = breakage::parameters(level, manifest);
+    for more in [first, &manifest.cmdline, &broken] {
         if !more.is_empty() {
             parameters.push(' ');
             parameters.push_str(more);

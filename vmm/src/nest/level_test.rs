@@ -104,13 +104,28 @@ fn level_1_alone_has_options_of_its_own() {
     assert!(error.is::<crate::config::ConfigError>(), "{error:#}");
 }
 
+fn supervised(program: &str, arguments: &[&str], limit: u64) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let mut child = Child::spawn(command).unwrap();
+    let pace = Pace { limit, ..Pace::default() };
+    let mut watch = Watch::new(1, 2, &pace, Duration::ZERO);
+    supervise(&mut child, &mut Clock::wall(), &mut watch, &mut |_| {}).unwrap()
+}
+
 #[test]
 fn a_level_past_its_deadline_is_ended() {
-    let mut command = Command::new("sleep");
-    command.arg("1000");
-    let mut child = Child::spawn(command).unwrap();
-    assert!(!relay(&mut child, 1, Some(Instant::now()), &mut |_| {}).unwrap());
-    let pace = Pace { limit: 0, ..Pace::default() };
-    let mut watch = Watch::new(1, &pace, Instant::now());
-    assert!(!supervise(&mut child, 1, &mut watch, &mut |_| {}).unwrap());
+    assert!(!supervised("sleep", &["1000"], 0));
+    assert!(supervised("true", &[], 1000));
+}
+
+#[test]
+fn a_level_that_never_stops_talking_is_ended_too() {
+    assert!(!supervised("yes", &["still here"], 0));
+    assert!(!supervised("yes", &[r#"@nest[4294967295,"start"]"#], 0));
+}
+
+#[test]
+fn a_level_of_nvmm_s_is_not_off_because_it_says_so() {
+    assert!(!supervised("sh", &["-c", r#"echo '@nest[1,"off"]'; exec sleep 1000"#], 2));
 }

@@ -16,6 +16,7 @@ use super::image::{self, MANIFEST, Manifest};
 use super::level::LEVEL_PARAMETER;
 use super::record::Kind;
 use super::report::{Line, Said};
+use super::{breakage, tsc};
 
 /// PID 1's view of its level.
 #[derive(Debug)]
@@ -110,6 +111,18 @@ pub fn parameter(key: &str) -> anyhow::Result<String> {
 
 fn find<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     line.split_whitespace().find_map(|parameter| parameter.strip_prefix(key))
+}
+
+/// Loads KVM's modules, once the rate of the TSC is known that KVM takes for its guests.
+///
+/// # Errors
+///
+/// A module that doesn't load is named, and what its error says of the CPU.
+pub fn load_kvm(level: u32, manifest: &Manifest) -> anyhow::Result<()> {
+    if !breakage::hurries(level, manifest) {
+        tsc::settle();
+    }
+    load(&manifest.kvm)
 }
 
 /// Loads modules of the image in the order given.

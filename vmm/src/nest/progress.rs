@@ -1,13 +1,15 @@
 //! What is shown while a run goes on: a line for each event, or on a terminal a line for each level, the last one alive.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::terminal;
 
 const TICK: Duration = Duration::from_millis(100);
+/// Events that may wait to be shown.
+const EVENTS: usize = 256;
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 /// Shows progress on stderr, from the start of a run until it is dropped.
@@ -20,7 +22,7 @@ pub(super) struct Progress {
 /// The thread that redraws a terminal's last line.
 #[derive(Debug)]
 struct Live {
-    events: Option<Sender<Event>>,
+    events: Option<SyncSender<Event>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -33,7 +35,8 @@ enum Event {
 impl Progress {
     pub(super) fn new(start: Instant) -> Self {
         let live = io::stderr().is_terminal().then(|| {
-            let (events, received) = mpsc::channel();
+            // Bounded: whoever says more than a terminal can show has to wait for it.
+            let (events, received) = mpsc::sync_channel(EVENTS);
             let thread = thread::spawn(move || {
                 let mut screen = Screen::new(start, terminal::columns());
                 loop {

@@ -58,28 +58,50 @@ pub enum Said {
     Fail(Kind, String),
     /// It has no more to say. An emulated machine may be ended now.
     Off,
+    /// Its emulator has nothing to do while this level waits. Said by the host.
+    #[serde(skip)]
+    Idle(String),
     /// Text from its console.
     #[serde(skip)]
     Text(String),
 }
 
+impl Said {
+    /// Whether the console of level `own` can say this of `level`.
+    fn can_be_of(&self, level: u32, own: u32, last: u32) -> bool {
+        let from_below = match self {
+            Self::Start | Self::Entered | Self::Done => level > own,
+            // A machine of nvmm's ends by itself.
+            Self::Off => level == own && own == 0,
+            _ => level >= own,
+        };
+        from_below && level <= last
+    }
+}
+
 impl Line {
-    /// Reads a line that came from the console of `level`, without its end of line.
-    pub fn parse(line: &[u8], level: u32) -> Self {
+    /// Reads a line that came from the console of level `own`, without its end of line; `last` is the last level.
+    ///
+    /// A level, which can print anything, can speak for itself and for those above it. A report of another level is text,
+    /// as is one that only the level below can give.
+    pub fn parse(line: &[u8], own: u32, last: u32) -> Self {
         let text = String::from_utf8_lossy(line);
         let text = text.trim_end_matches('\r');
         // Not only at the start of a line: a kernel message without an end may stand before it.
         if let Some((_, json)) = text.split_once(REPORT)
-            && let Ok((level, said)) = serde_json::from_str(json)
+            && let Ok((level, said)) = serde_json::from_str::<(u32, Said)>(json)
+            && said.can_be_of(level, own, last)
         {
             return Self { level, said };
         }
         if let Some((above, text)) = text.strip_prefix('@').and_then(|rest| rest.split_once('|'))
             && let Ok(level) = above.parse()
+            && level >= own
+            && level <= last
         {
             return Self { level, said: Said::Text(text.to_owned()) };
         }
-        Self { level, said: Said::Text(text.to_owned()) }
+        Self { level: own, said: Said::Text(text.to_owned()) }
     }
 }
 

@@ -25,25 +25,66 @@ fn every_report_survives_the_console_of_a_lower_level() {
         Said::Off,
         Said::Text("[    1.0] Kernel panic | not syncing".into()),
     ] {
-        let line = Line { level: 3, said };
+        // Only level 0 says that it is off.
+        let level = if said == Said::Off { 0 } else { 3 };
+        let line = Line { level, said };
         let wire = line.to_string();
         assert!(!wire.contains('\n'), "{wire}");
-        assert_eq!(Line::parse(wire.as_bytes(), 1), line);
-        assert_eq!(Line::parse(format!("{wire}\r").as_bytes(), 1), line);
+        let own = if line.said == Said::Off { 0 } else { 1 };
+        assert_eq!(Line::parse(wire.as_bytes(), own, 3), line);
+        assert_eq!(Line::parse(format!("{wire}\r").as_bytes(), own, 3), line);
     }
 }
 
 #[test]
 fn a_kernel_message_before_a_report_does_not_hide_it() {
     let line = Line { level: 2, said: Said::Done };
-    assert_eq!(Line::parse(format!("[    0.1] no end of line{line}").as_bytes(), 1), line);
+    assert_eq!(Line::parse(format!("[    0.1] no end of line{line}").as_bytes(), 1, 2), line);
 }
 
 #[test]
 fn what_is_no_report_is_text_of_the_console_it_came_from() {
     for text in ["", "login: ", "@nest[2,{\"disk\":[1", "@nest[2,\"nothing\"]", "@x|y", "@|"] {
-        assert_eq!(Line::parse(text.as_bytes(), 4), Line { level: 4, said: Said::Text(text.into()) });
+        assert_eq!(Line::parse(text.as_bytes(), 4, 8), Line { level: 4, said: Said::Text(text.into()) });
     }
-    let Said::Text(text) = Line::parse(b"\xff\xfe", 1).said else { panic!("bytes are text") };
+    let Said::Text(text) = Line::parse(b"\xff\xfe", 1, 2).said else { panic!("bytes are text") };
     assert_eq!(text, "\u{fffd}\u{fffd}");
+}
+
+/// What level 2's console of three levels says.
+fn of_level_2(text: &str) -> Line {
+    Line::parse(text.as_bytes(), 2, 3)
+}
+
+#[test]
+fn a_level_speaks_for_itself_and_those_above_it_alone() {
+    for text in [
+        r#"@nest[4294967295,"start"]"#,
+        r#"@nest[4,"start"]"#,
+        r#"@nest[1,"kvm"]"#,
+        r#"@nest[1,{"fail":["disk","no"]}]"#,
+        r#"@nest[-1,"start"]"#,
+        r#"@nest[1e300,"start"]"#,
+        r#"@nest[3,{"disk":{"read":NaN,"wrote":1}}]"#,
+        r#"@nest[3,{"exits":{"io_exits":-1}}]"#,
+        r#"@nest[2,{"idle":"x"}]"#,
+        "@1|text of a level below",
+        "@4|text of none",
+        "@99999999999999999999|text of none",
+    ] {
+        assert_eq!(of_level_2(text), Line { level: 2, said: Said::Text(text.into()) });
+    }
+    assert_eq!(of_level_2(r#"@nest[3,"start"]"#), Line { level: 3, said: Said::Start });
+    assert_eq!(of_level_2("@2|text"), Line { level: 2, said: Said::Text("text".into()) });
+    assert_eq!(of_level_2("@3|text"), Line { level: 3, said: Said::Text("text".into()) });
+}
+
+#[test]
+fn what_the_level_below_says_of_a_level_it_can_not_say_itself() {
+    for said in ["start", "entered", "done", "off"] {
+        let text = format!(r#"@nest[2,"{said}"]"#);
+        assert_eq!(of_level_2(&text), Line { level: 2, said: Said::Text(text) });
+    }
+    let off = |level| Line::parse(format!(r#"@nest[{level},"off"]"#).as_bytes(), 0, 3).said == Said::Off;
+    assert!(off(0) && !off(1));
 }

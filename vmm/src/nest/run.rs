@@ -108,6 +108,7 @@ impl Run {
                 Some(format!("{kind}: {why}"))
             }
             Said::Off => None,
+            Said::Idle(what) => Some(format!("{what} while this level waits")),
             Said::Text(text) => {
                 let tail = self.tails.get_mut(number)?;
                 if tail.len() == TAIL {

@@ -146,6 +146,13 @@ fn a_host_that_can_not_nest_is_a_skip() {
 }
 
 #[test]
+fn an_idle_emulator_is_named() {
+    let mut run = Run::new(1, Some("QEMU TCG"));
+    let said = take(&mut run, 1, Said::Idle("QEMU TCG (process 7) is idle".into()));
+    assert_eq!(said.as_deref(), Some("QEMU TCG (process 7) is idle while this level waits"));
+}
+
+#[test]
 fn levels_beyond_the_last_are_not_believed() {
     let mut run = Run::new(1, None);
     assert_eq!(take(&mut run, 2, Said::Done), None);

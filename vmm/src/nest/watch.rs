@@ -2,8 +2,11 @@
 //!
 //! Each level that runs another watches it. What hangs at the top is to be noticed right below, where it can be ended and
 //! named, and not first where nothing but silence is seen. So whoever is further below waits longer.
+//!
+//! In an emulated machine no clock can be trusted: the host alone watches, by the emulator's time, and names the level that
+//! hangs by what was said.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::image::Pace;
 use super::report::{Line, Said};
@@ -12,38 +15,55 @@ use super::report::{Line, Said};
 #[derive(Debug)]
 pub(super) struct Watch {
     own: u32,
-    limit: Duration,
+    last: u32,
+    /// None where another watches.
+    limit: Option<Duration>,
+    alone: bool,
+    /// The highest level that was ever started: each is started once.
+    started: u32,
     /// The highest level that runs, what it does, and since when it may.
     top: u32,
     doing: &'static str,
-    since: Instant,
+    since: Duration,
 }
 
 impl Watch {
-    /// Begins to watch level `own`, which starts now, by the clock of the level below it.
+    /// Begins to watch level `own`, which starts now, and those above it up to `last`.
     #[must_use]
-    pub(super) fn new(own: u32, pace: &Pace, now: Instant) -> Self {
-        let slower = match own {
-            // Whoever watches level 0 is the host.
-            0 => 1,
-            1 => pace.slower[0],
-            _ => pace.slower[1],
-        };
-        let limit = Duration::from_secs(pace.limit) / slower.max(1);
-        Self { own, limit, top: own, doing: "before its kernel ran /init", since: now }
+    pub(super) fn new(own: u32, last: u32, pace: &Pace, now: Duration) -> Self {
+        // Whoever watches level 0 is the host.
+        let watches = own == 0 || !pace.alone;
+        Self {
+            own,
+            last,
+            limit: watches.then(|| Duration::from_secs(pace.limit)),
+            alone: pace.alone,
+            started: own,
+            top: own,
+            doing: "before its kernel ran /init",
+            since: now,
+        }
     }
 
-    /// Takes in what was said.
-    pub(super) fn see(&mut self, line: &Line, now: Instant) {
+    /// The level that is watched, and the last one above it.
+    #[must_use]
+    pub(super) fn levels(&self) -> (u32, u32) {
+        (self.own, self.last)
+    }
+
+    /// Takes in what was said. Only the next level can start, and each level can start and end once: whoever says more than
+    /// that gains no time by it.
+    pub(super) fn see(&mut self, line: &Line, now: Duration) {
         let Line { level, said } = line;
         match said {
-            Said::Start if *level > self.top => {
+            Said::Start if *level == self.started + 1 && self.top == self.started && *level <= self.last => {
+                self.started = *level;
                 self.top = *level;
                 self.since = now;
                 self.doing = "before its kernel ran /init";
             }
-            Said::Done | Said::Fail(..) if *level > self.own => {
-                self.top = self.top.min(level - 1);
+            Said::Done | Said::Fail(..) if *level > self.own && *level <= self.top => {
+                self.top = level - 1;
                 self.since = now;
                 self.doing = "before it powered off";
             }
@@ -54,19 +74,29 @@ impl Watch {
         }
     }
 
-    /// When to give up: later, the more levels there are that should have done so before.
+    /// Whether it is time to give up.
     #[must_use]
-    pub(super) fn deadline(&self) -> Instant {
-        self.since + self.limit + self.limit / 4 * (self.top - self.own)
+    pub(super) fn is_over(&self, now: Duration) -> bool {
+        self.deadline().is_some_and(|deadline| now >= deadline)
     }
 
-    /// What is to be said of level `own` when the time is up.
+    /// When to give up: later, the more levels there are that should have done so before.
+    fn deadline(&self) -> Option<Duration> {
+        let limit = self.limit?;
+        let others = if self.alone { 0 } else { self.top - self.own };
+        Some(self.since + limit + limit / 4 * others)
+    }
+
+    /// The level that failed when the time is up, and what is to be said of it.
     #[must_use]
-    pub(super) fn verdict(&self) -> String {
-        if self.top > self.own {
-            format!("it ran level {}, which gave no sign of life, and did not end it", self.top)
+    pub(super) fn verdict(&self) -> (u32, String) {
+        if self.alone {
+            (self.top, self.doing.to_owned())
+        } else if self.top > self.own {
+            let why = format!("it ran level {}, which gave no sign of life, and did not end it", self.top);
+            (self.own, why)
         } else {
-            self.doing.to_owned()
+            (self.own, self.doing.to_owned())
         }
     }
 }

@@ -1,48 +1,84 @@
 use super::*;
 use crate::nest::record::Kind;
 
+const LAST: u32 = 3;
+
 fn pace(limit: u64) -> Pace {
-    Pace { limit, slower: [2, 10] }
+    Pace { limit, alone: false }
 }
 
-fn see(watches: &mut [Watch], level: u32, said: Said, now: Instant) {
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn see(watches: &mut [Watch], level: u32, said: Said, now: Duration) {
     let line = Line { level, said };
     watches.iter_mut().for_each(|watch| watch.see(&line, now));
 }
 
 #[test]
 fn the_one_right_below_gives_up_first() {
-    let start = Instant::now();
-    let after = |seconds| start + Duration::from_secs(seconds);
-    // Those of the host, of level 0 and of level 1, by one clock.
-    let right = Pace { slower: [1; 2], ..pace(100) };
-    let begun = [(0, 0), (1, 10), (2, 50)];
-    let mut watches = begun.map(|(own, seconds)| Watch::new(own, &right, after(seconds)));
-    see(&mut watches, 1, Said::Start, after(10));
-    see(&mut watches, 2, Said::Start, after(50));
-    assert_eq!(watches.each_ref().map(Watch::deadline), [after(200), after(175), after(150)]);
-    assert_eq!(watches[2].verdict(), "before its kernel ran /init");
-    assert_eq!(watches[0].verdict(), "it ran level 2, which gave no sign of life, and did not end it");
+    // Those of the host, of level 1 and of level 2, by one clock.
+    let begun = [(1, 0), (2, 10), (3, 50)];
+    let mut watches = begun.map(|(own, seconds)| Watch::new(own, LAST, &pace(100), at(seconds)));
+    see(&mut watches, 2, Said::Start, at(10));
+    see(&mut watches, 3, Said::Start, at(50));
+    assert_eq!(watches.each_ref().map(|watch| watch.deadline().unwrap()), [at(200), at(175), at(150)]);
+    assert!(watches[2].is_over(at(150)) && !watches[1].is_over(at(150)));
+    assert_eq!(watches[2].verdict(), (3, "before its kernel ran /init".to_owned()));
+    let silent = "it ran level 3, which gave no sign of life, and did not end it".to_owned();
+    assert_eq!(watches[0].verdict(), (1, silent));
     // Once it is said, the others wait for the level below to end.
-    see(&mut watches, 2, Said::Fail(Kind::TimedOut, String::new()), after(151));
-    assert_eq!(watches[1].deadline(), after(251));
-    assert_eq!(watches[1].verdict(), "before it powered off");
+    see(&mut watches, 3, Said::Fail(Kind::TimedOut, String::new()), at(151));
+    assert_eq!(watches[1].deadline(), Some(at(251)));
+    assert_eq!(watches[1].verdict(), (2, "before it powered off".to_owned()));
+}
+
+#[test]
+fn the_host_alone_watches_an_emulated_machine() {
+    let emulated = Pace { alone: true, ..pace(100) };
+    let [mut host, mut inside] = [0, 1].map(|own| Watch::new(own, LAST, &emulated, at(0)));
+    for watch in [&mut host, &mut inside] {
+        watch.see(&Line { level: 1, said: Said::Start }, at(50));
+        watch.see(&Line { level: 2, said: Said::Start }, at(90));
+    }
+    assert_eq!((host.deadline(), inside.deadline()), (Some(at(190)), None));
+    assert!(!inside.is_over(Duration::MAX));
+    assert_eq!(host.verdict(), (2, "before its kernel ran /init".to_owned()));
 }
 
 #[test]
 fn chatting_gains_no_time() {
-    let start = Instant::now();
-    let mut watch = Watch::new(1, &Pace { limit: 100, ..Pace::default() }, start);
+    let mut watch = Watch::new(1, LAST, &pace(100), at(0));
     for said in [Said::Text("still here".into()), Said::Kvm, Said::Start] {
-        watch.see(&Line { level: 1, said }, start + Duration::from_secs(50));
-        assert_eq!(watch.deadline(), start + Duration::from_secs(100));
+        watch.see(&Line { level: 1, said }, at(50));
+        assert_eq!(watch.deadline(), Some(at(100)));
     }
 }
 
 #[test]
-fn slow_clocks_are_made_up_for() {
-    let start = Instant::now();
-    let limit = |own, pace: &Pace| (Watch::new(own, pace, start).deadline() - start).as_secs();
-    assert_eq!([0, 1, 2, 3].map(|own| limit(own, &pace(100))), [100, 50, 10, 10]);
-    assert_eq!([1, 2].map(|own| limit(own, &Pace::default())), [120, 120]);
+fn no_level_is_believed_to_start_but_the_next() {
+    let mut watch = Watch::new(1, LAST, &pace(100), at(0));
+    for level in [0, 1, 3, 4, u32::MAX] {
+        watch.see(&Line { level, said: Said::Start }, at(50));
+        watch.see(&Line { level, said: Said::Done }, at(60));
+        assert_eq!((watch.deadline(), watch.verdict().0), (Some(at(100)), 1), "{level}");
+    }
+    // None is above the last.
+    let mut last = Watch::new(LAST, LAST, &pace(100), at(0));
+    last.see(&Line { level: LAST + 1, said: Said::Start }, at(50));
+    assert_eq!(last.deadline(), Some(at(100)));
+}
+
+#[test]
+fn starting_and_ending_over_and_over_gains_no_time() {
+    let mut watch = Watch::new(1, LAST, &pace(100), at(0));
+    for round in 0..100 {
+        for level in [2, 3, 2, 3] {
+            watch.see(&Line { level, said: Said::Start }, at(round));
+            watch.see(&Line { level, said: Said::Done }, at(round));
+            watch.see(&Line { level, said: Said::Fail(Kind::Vmm, String::new()) }, at(round));
+        }
+    }
+    assert_eq!(watch.deadline(), Some(at(100)));
 }

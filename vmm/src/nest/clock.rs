@@ -1,0 +1,127 @@
+//! The time by which a level is judged: the clock on the wall or, if the host is emulated, the emulator's time.
+//!
+//! An emulated machine is as slow as its host is busy, and nothing is wrong with it. So what counts is the emulator's CPU
+//! time, and time in which it has nothing to do, as when its guest hangs; not that in which it waits for a processor.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Time since a start.
+#[derive(Debug)]
+pub struct Clock {
+    start: Instant,
+    emulator: Option<Emulator>,
+}
+
+/// The process whose time counts.
+#[derive(Debug)]
+struct Emulator {
+    name: &'static str,
+    process: u32,
+    used: Used,
+    /// When [`Clock::idle`] looked, and what had been used by then.
+    looked: (Instant, Used),
+    idle: bool,
+}
+
+/// What the scheduler counted of a thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Used {
+    ran: Duration,
+    /// It could have run, and others did.
+    waited: Duration,
+}
+
+/// How long an emulator is looked at before it is called idle.
+const WINDOW: Duration = Duration::from_secs(20);
+/// An emulator whose guest only waits runs for less than one part in this many: for timer interrupts.
+const IDLE: u32 = 20;
+
+impl Clock {
+    /// The clock on the wall.
+    #[must_use]
+    pub fn wall() -> Self {
+        Self { start: Instant::now(), emulator: None }
+    }
+
+    /// The clock of an emulator, called `name` in messages.
+    #[must_use]
+    pub fn of(process: u32, name: &'static str) -> Self {
+        let start = Instant::now();
+        let used = Used::default();
+        let emulator = Emulator { name, process, used, looked: (start, used), idle: false };
+        Self { start, emulator: Some(emulator) }
+    }
+
+    /// The time since its start that counts.
+    pub fn now(&mut self) -> Duration {
+        let waited = self.emulator.as_mut().map_or(Duration::ZERO, |emulator| emulator.look().waited);
+        self.start.elapsed().saturating_sub(waited)
+    }
+
+    /// Says so once when the emulator has come to do nothing, and again if it has worked in between.
+    pub fn idle(&mut self) -> Option<String> {
+        self.emulator.as_mut()?.idle(Instant::now())
+    }
+
+    /// Whether the emulator does nothing, by the last look.
+    pub fn is_idle(&self) -> Option<String> {
+        let emulator = self.emulator.as_ref().filter(|emulator| emulator.idle)?;
+        Some(emulator.to_string())
+    }
+}
+
+impl Emulator {
+    fn look(&mut self) -> Used {
+        let tasks = format!("/proc/{}/task", self.process);
+        // Of a process that has ended nothing more is known, and its time ends with it.
+        if let Some(used) = busiest(Path::new(&tasks)) {
+            self.used = Used { ran: self.used.ran.max(used.ran), waited: self.used.waited.max(used.waited) };
+        }
+        self.used
+    }
+
+    fn idle(&mut self, now: Instant) -> Option<String> {
+        let (then, before) = self.looked;
+        let window = now.saturating_duration_since(then);
+        if window < WINDOW {
+            return None;
+        }
+        let used = self.look();
+        self.looked = (now, used);
+        if used.ran.is_zero() {
+            // This kernel doesn't count: CONFIG_SCHED_INFO.
+            return None;
+        }
+        let busy = (used.ran - before.ran) + (used.waited - before.waited);
+        let was_idle = std::mem::replace(&mut self.idle, busy < window / IDLE);
+        (self.idle && !was_idle).then(|| self.to_string())
+    }
+}
+
+/// `QEMU TCG (process 4711) is idle`.
+impl std::fmt::Display for Emulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (process {}) is idle", self.name, self.process)
+    }
+}
+
+/// The thread that ran longest, which is the one that emulates. `tasks` is a directory such as /proc/1/task.
+fn busiest(tasks: &Path) -> Option<Used> {
+    let each = fs::read_dir(tasks).ok()?.filter_map(|task| {
+        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        parse(&text)
+    });
+    each.max()
+}
+
+/// Linux, "Scheduler Statistics", /proc/PID/schedstat: nanoseconds on a processor, nanoseconds in a run queue, time slices.
+fn parse(schedstat: &str) -> Option<Used> {
+    let mut numbers = schedstat.split_whitespace().map(|number| number.parse().map(Duration::from_nanos));
+    Some(Used { ran: numbers.next()?.ok()?, waited: numbers.next()?.ok()? })
+}
+
+#[cfg(test)]
+#[path = "clock_test.rs"]
+mod tests;
