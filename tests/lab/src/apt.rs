@@ -2,11 +2,19 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 /// What unit tests use where they find it.
 pub(crate) const UNIT_TESTS: &[&str] = &["acpica-tools", "qemu-system-x86", "qemu-utils"];
+
+/// Waits for dpkg's lock, which a cloud machine's own updates hold in its first minutes, and tries a mirror again.
+const OPTIONS: [&str; 4] = ["-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"];
+/// apt waits for no other lock than dpkg's: not for that of its lists, nor for that of its archives.
+const PATIENCE: Duration = Duration::from_secs(600);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Installs those of `packages` that are missing.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
@@ -15,17 +23,16 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         return Ok(());
     }
     eprintln!("lab: installing {}", missing.join(" "));
-    run(as_root("apt-get").args(["update", "-qq"]))?;
-    run(as_root("apt-get")
-        .args(["install", "-qq", "--yes", "--no-install-recommends"])
-        .args(missing)
-        .env("DEBIAN_FRONTEND", "noninteractive"))?;
+    update(as_root("apt-get"), &[])?;
+    let mut apt = apt_get(as_root("apt-get"));
+    apt.args(["install", "-qq", "--yes", "--no-install-recommends"]).args(missing);
+    run_unlocked(apt.env("DEBIAN_FRONTEND", "noninteractive"))?;
     Ok(())
 }
 
 /// The package that `meta` stands for in `sources`: the first that it depends on.
 pub(crate) fn dependency(meta: &str, sources: &Sources) -> Result<String> {
-    run(sources.updater().args(&sources.options).args(["update", "-qq"]))?;
+    update(sources.updater(), &sources.options)?;
     let output = run(Command::new("apt-cache").args(&sources.options).args(["depends", meta]))?;
     first_dependency(&String::from_utf8_lossy(&output.stdout))
         .with_context(|| format!("apt-cache knows no {meta}: this needs Debian's packages"))
@@ -43,10 +50,8 @@ pub(crate) fn unpack(package: &str, sources: &Sources, to: &Path) -> Result<()> 
         std::fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
     }
     std::fs::create_dir_all(&part).with_context(|| format!("making {}", part.display()))?;
-    run(Command::new("apt-get")
-        .args(&sources.options)
-        .args(["download", "-qq", package])
-        .current_dir(&part))?;
+    let mut apt = apt_get(Command::new("apt-get"));
+    run_unlocked(apt.args(&sources.options).args(["download", "-qq", package]).current_dir(&part))?;
     let archives = std::fs::read_dir(&part)?.collect::<Result<Vec<_>, _>>()?;
     let archive = archives
         .iter()
@@ -56,6 +61,16 @@ pub(crate) fn unpack(package: &str, sources: &Sources, to: &Path) -> Result<()> 
     run(Command::new("dpkg").arg("--extract").arg(&archive).arg(&part))?;
     std::fs::remove_file(&archive).with_context(|| format!("removing {}", archive.display()))?;
     std::fs::rename(&part, to).with_context(|| format!("making {}", to.display()))
+}
+
+fn update(apt: Command, options: &[String]) -> Result<Output> {
+    run_unlocked(apt_get(apt).args(options).args(["update", "-qq"]))
+}
+
+/// With the options for a machine that isn't ours alone, and messages that [`is_locked`] knows.
+fn apt_get(mut command: Command) -> Command {
+    command.env("LC_ALL", "C").args(OPTIONS);
+    command
 }
 
 fn installed(package: &str) -> bool {
@@ -71,6 +86,29 @@ fn as_root(program: &str) -> Command {
     let mut command = Command::new("sudo");
     command.arg(program);
     command
+}
+
+/// Runs apt-get again while another process holds a lock that it needs.
+fn run_unlocked(command: &mut Command) -> Result<Output> {
+    let start = Instant::now();
+    let mut told = false;
+    loop {
+        match run(command) {
+            Err(error) if is_locked(&error.to_string()) && start.elapsed() < PATIENCE => {
+                if !told {
+                    eprintln!("lab: waiting for another process that uses apt");
+                    told = true;
+                }
+                thread::sleep(PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// `E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)`.
+fn is_locked(message: &str) -> bool {
+    message.contains("Could not get lock")
 }
 
 fn run(command: &mut Command) -> Result<Output> {

@@ -22,3 +22,25 @@ fn a_failed_command_shows_itself_and_what_it_said() {
     let error = run(Command::new("sh").args(["-c", "echo why >&2; exit 3"])).unwrap_err().to_string();
     assert_eq!(error, "sh -c echo why >&2; exit 3: exit status: 3\nwhy");
 }
+
+#[test]
+fn a_lock_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    // It fails once, by the lock, and works then.
+    let script = "test -e tried && exit; touch tried; echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)' >&2; exit 100";
+    command.args(["-c", script]).current_dir(&dir);
+    run_unlocked(&mut command).unwrap();
+    // What fails otherwise fails at once.
+    let start = Instant::now();
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo 'E: Unable to locate package nvmm' >&2; exit 100"]);
+    assert!(run_unlocked(&mut command).is_err() && start.elapsed() < PATIENCE);
+}
+
+#[test]
+fn every_apt_get_waits_and_tries_again() {
+    let command = apt_get(Command::new("apt-get"));
+    let arguments: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();
+    assert_eq!(arguments, ["-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"]);
+}
