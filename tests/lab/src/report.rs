@@ -36,7 +36,7 @@ impl Report {
             Outcome::Failed(_) => "FAILED".to_owned(),
             Outcome::Skipped(reason) => format!("skipped: {reason}"),
         };
-        eprintln!("lab: {:6.1} s  {name}: {word}", took.as_secs_f64());
+        line(name, took, &word);
         self.add(name.to_owned(), outcome);
     }
 
@@ -47,6 +47,11 @@ impl Report {
     fn count(&self, of: impl Fn(&Outcome) -> bool) -> usize {
         self.outcomes.iter().filter(|(_, outcome)| of(outcome)).count()
     }
+}
+
+/// Shows how something went that took a while.
+pub(crate) fn line(name: &str, took: Duration, word: &str) {
+    eprintln!("lab: {:6.1} s  {name}: {word}", took.as_secs_f64());
 }
 
 /// Skips with their reasons, failures with their output, and the counts on the last line.

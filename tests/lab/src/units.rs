@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::build;
-use crate::report::{Outcome, Report};
+use crate::report::{self, Outcome, Report};
 
 /// What a test that can't run prints before it returns.
 const SKIPPED: &str = "skipped: ";
@@ -34,13 +34,29 @@ fn tests(report: &mut Report) {
     cargo.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     let (passed, output) = output(cargo);
     let outcomes = parse(&output);
+    let count = counts(&outcomes);
     let failed = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)));
     for (name, outcome) in outcomes {
         report.add(name, outcome);
     }
-    // What doesn't compile, or dies as a whole, shows in no test's line.
-    let whole = if passed || failed { Outcome::Passed } else { Outcome::Failed(output) };
-    report.show("cargo test", start.elapsed(), whole);
+    if passed || failed {
+        report::line("cargo test", start.elapsed(), &count);
+    } else {
+        // What doesn't compile, or dies as a whole, shows in no test's line.
+        report.show("cargo test", start.elapsed(), Outcome::Failed(output));
+    }
+}
+
+/// `769 passed of 771, 1 FAILED, 1 skipped`.
+fn counts(outcomes: &[(String, Outcome)]) -> String {
+    let count = |of: fn(&Outcome) -> bool| outcomes.iter().filter(|(_, outcome)| of(outcome)).count();
+    let passed = count(|outcome| *outcome == Outcome::Passed);
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let skipped = count(|outcome| matches!(outcome, Outcome::Skipped(_)));
+    let others = [(failed, "FAILED"), (skipped, "skipped")];
+    let others =
+        others.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}"));
+    format!("{passed} passed of {}{}", outcomes.len(), others.collect::<String>())
 }
 
 fn output(mut command: Command) -> (bool, String) {

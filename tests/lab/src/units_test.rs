@@ -47,3 +47,9 @@ fn a_test_that_says_so_was_skipped() {
         ]
     );
 }
+
+#[test]
+fn the_counts_tell_how_many_passed_of_how_many() {
+    assert_eq!(counts(&parse(OUTPUT)), "2 passed of 5, 1 FAILED, 2 skipped");
+    assert_eq!(counts(&parse("running 1 test\ntest a ... ok\n")), "1 passed of 1");
+}
