@@ -33,6 +33,12 @@ enum Command {
         #[arg(long)]
         host: Option<Host>,
     },
+    /// Boot Linux in Linux time after time on an emulated SVM host that misjudges its TSC, where guests of KVM tend to stall
+    Stalls {
+        /// How often
+        #[arg(long, default_value_t = 30)]
+        times: u32,
+    },
     /// Run every test: format, lints, unit tests, tiny guests, nested boots on both emulated hosts
     Test,
 }
@@ -40,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo { host } => demo(host),
+        Command::Stalls { times } => stalls(times),
         Command::Test => test(),
     };
     match outcome {
@@ -68,6 +75,13 @@ fn demo(host: Option<Host>) -> Result<bool> {
     let nvmm = build::release("vmm", "nvmm")?;
     let status = nested::nest(&nvmm, &kernel, host, 2).status()?;
     Ok(status.success())
+}
+
+fn stalls(times: u32) -> Result<bool> {
+    apt::install(Host::Svm.packages())?;
+    let kernel = Kernel::cloud()?;
+    let nvmm = build::release("vmm", "nvmm")?;
+    Ok(nested::repeat(&nvmm, &kernel, times) == 0)
 }
 
 fn test() -> Result<bool> {

@@ -14,21 +14,14 @@ fn wanted(level: u32, cmdline: &str) -> Option<&str> {
     parts.find(|(_, at)| at.parse() == Ok(level)).map(|(what, _)| what)
 }
 
-/// With a number of kHz: `level` takes that for the rate of its TSC until it has measured it, and loads KVM before.
-const TSC: &str = "tsc=";
-
-/// Kernel parameters by which `level` breaks. It panics where there is no such /init, and no disk with another.
-pub(super) fn parameters(level: u32, manifest: &Manifest) -> String {
-    match wanted(level, &manifest.cmdline) {
-        Some("panic") => "rdinit=/none".to_owned(),
-        Some(what) => what.strip_prefix(TSC).map(|khz| format!("tsc_early_khz={khz}")).unwrap_or_default(),
-        None => String::new(),
-    }
+/// Kernel parameters with which `level` panics, if it is to: there is no such /init, and no disk with another.
+pub(super) fn parameters(level: u32, manifest: &Manifest) -> &'static str {
+    if wanted(level, &manifest.cmdline) == Some("panic") { "rdinit=/none" } else { "" }
 }
 
-/// Whether `level` is to load KVM before the rate of its TSC is known.
-pub(super) fn hurries(level: u32, manifest: &Manifest) -> bool {
-    wanted(level, &manifest.cmdline).is_some_and(|what| what.starts_with(TSC))
+/// Whether `level` is to load KVM while it is wrong about the rate of its TSC, and to go on once it knows better.
+pub(super) fn misjudges_tsc(level: u32, manifest: &Manifest) -> bool {
+    wanted(level, &manifest.cmdline) == Some("tsc")
 }
 
 /// Whether `level` is to hang in its /init.

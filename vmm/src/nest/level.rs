@@ -285,8 +285,7 @@ pub fn relay(
 pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
     let mut parameters = format!("console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level}");
     let first = if level == 1 { manifest.first_cmdline.as_str() } else { "" };
-    let broken = breakage::parameters(level, manifest);
-    for more in [first, &manifest.cmdline, &broken] {
+    for more in [first, &manifest.cmdline, breakage::parameters(level, manifest)] {
         if !more.is_empty() {
             parameters.push(' ');
             parameters.push_str(more);
