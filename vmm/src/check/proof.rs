@@ -34,8 +34,8 @@ use crate::{
     vm::Vm,
 };
 
-/// What takes longer than this never ends, on an emulated host either.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What takes longer than this never ends, on a busy emulated host either, whose clock runs on while its emulator waits.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Whose virtualization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ fn only_the_last_step_is_a_proof() {
     );
     let invalid = failure(&done(Kind::Svm, outcome(4, None, u64::MAX)));
     assert_eq!(invalid, "VMRUN: exit code 0xffffffffffffffff, where HLT's is 0x78");
-    assert_eq!(failure(&judge(Kind::Svm, &outcome(3, None, 0), None)), "VMRUN: it did not end in 60 s");
+    assert_eq!(failure(&judge(Kind::Svm, &outcome(3, None, 0), None)), "VMRUN: it did not end in 180 s");
 }
 
 #[test]
