@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// What unit tests use where they find it.
 pub(crate) const UNIT_TESTS: &[&str] = &["acpica-tools", "qemu-system-x86", "qemu-utils"];
@@ -18,15 +18,22 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// Installs those of `packages` that are missing.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
-    let missing: Vec<_> = packages.iter().copied().filter(|package| !installed(package)).collect();
-    if missing.is_empty() {
-        return Ok(());
+    let missing = || packages.iter().copied().filter(|package| !installed(package)).collect::<Vec<_>>();
+    // Twice: apt removes what doesn't go with a new package, such as a qemu-utils of backports beside the release's qemu-system-x86,
+    // and the release has one that does.
+    for _ in 0..2 {
+        let missing = missing();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        eprintln!("lab: installing {}", missing.join(" "));
+        update(as_root("apt-get"), &[])?;
+        let mut apt = apt_get(as_root("apt-get"));
+        apt.args(["install", "-qq", "--yes", "--no-install-recommends"]).args(missing);
+        run_unlocked(apt.env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
-    eprintln!("lab: installing {}", missing.join(" "));
-    update(as_root("apt-get"), &[])?;
-    let mut apt = apt_get(as_root("apt-get"));
-    apt.args(["install", "-qq", "--yes", "--no-install-recommends"]).args(missing);
-    run_unlocked(apt.env("DEBIAN_FRONTEND", "noninteractive"))?;
+    let missing = missing();
+    ensure!(missing.is_empty(), "apt-get did not leave these installed: {}", missing.join(" "));
     Ok(())
 }
 
