@@ -1,10 +1,16 @@
 //! Taking a vCPU thread out of `KVM_RUN`.
 //!
 //! A signal interrupts `KVM_RUN` only while the thread is in it. One that comes just before would be lost, so its handler sets
-//! `immediate_exit` in the vCPU's run page, and the next `KVM_RUN` returns at once.
+//! `immediate_exit` in the vCPU's run page, and the next `KVM_RUN` returns at once. The vCPU's loop clears it: anybody can send
+//! the signal.
 #![expect(unsafe_code, reason = "a signal handler writes to the run page of its thread's vCPU")]
 
-use std::{cell::Cell, ptr, thread::JoinHandle};
+use std::{
+    cell::Cell,
+    ptr,
+    sync::atomic::{Ordering, compiler_fence},
+    thread::JoinHandle,
+};
 
 use kvm_bindings::kvm_run;
 use kvm_ioctls::VcpuFd;
@@ -32,6 +38,14 @@ extern "C" fn handle(_: c_int, _: *mut siginfo_t, _: *mut c_void) {
 /// The signal can't be handled.
 pub(crate) fn init() -> Result<(), vmm_sys_util::errno::Error> {
     register_signal_handler(SIGRTMIN(), handle)
+}
+
+/// Undoes a kick, so that `KVM_RUN` runs again. Whether the machine stops is to be looked at after this: a kick for that reason comes
+/// after the reason.
+pub(crate) fn clear(vcpu: &mut VcpuFd) {
+    vcpu.set_kvm_immediate_exit(0);
+    // The handler runs on this thread, so only the compiler could put the store after what follows.
+    compiler_fence(Ordering::SeqCst);
 }
 
 /// While it lives, [`kick`] stops this thread's `KVM_RUN`s.

@@ -230,7 +230,10 @@ impl Vcpu {
                 return Some(self.crash(reason, memory));
             }
             Err(error) => match io::Error::from_raw_os_error(error.errno()).kind() {
-                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => Effect::None,
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {
+                    kick::clear(&mut self.fd);
+                    Effect::None
+                }
                 _ => {
                     let error = VcpuError::Kvm(self.id, kvm("KVM_RUN")(error));
                     return Some(Exit::Failed(error.into()));
