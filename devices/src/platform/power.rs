@@ -55,6 +55,8 @@ pub struct PowerManagement {
     status: Events,
     enable: Events,
     sleep_type: u8,
+    /// The button is pressed as soon as the guest enables it.
+    press_when_enabled: bool,
     sci: Arc<dyn Line>,
 }
 
@@ -65,13 +67,35 @@ impl PowerManagement {
     /// `sci` is level-triggered, and high as long as an enabled event is pending.
     #[must_use]
     pub fn new(sci: Arc<dyn Line>) -> Self {
-        Self { status: Events::empty(), enable: Events::empty(), sleep_type: 0, sci }
+        Self {
+            status: Events::empty(),
+            enable: Events::empty(),
+            sleep_type: 0,
+            press_when_enabled: false,
+            sci,
+        }
+    }
+
+    /// Whether the guest listens to the power button.
+    #[must_use]
+    pub fn is_power_button_enabled(&self) -> bool {
+        self.enable.contains(Events::POWER_BUTTON)
     }
 
     /// Presses the power button. A guest that has enabled it gets an interrupt, and is expected to power off.
     pub fn press_power_button(&mut self) {
         self.status |= Events::POWER_BUTTON;
         self.drive_sci();
+    }
+
+    /// Presses the power button once the guest has enabled it. An operating system that starts takes an earlier press for an old
+    /// one, and clears it.
+    pub fn press_power_button_when_enabled(&mut self) {
+        if self.is_power_button_enabled() {
+            self.press_power_button();
+        } else {
+            self.press_when_enabled = true;
+        }
     }
 
     fn drive_sci(&self) {
@@ -84,7 +108,12 @@ impl PowerManagement {
         let kept = !(0xff << (8 * (offset % 2)));
         match offset {
             0 | 1 => self.status -= Events::from_bits_truncate(bits),
-            2 | 3 => self.enable = Events::from_bits_truncate(self.enable.bits() & kept | bits),
+            2 | 3 => {
+                self.enable = Events::from_bits_truncate(self.enable.bits() & kept | bits);
+                if self.is_power_button_enabled() && std::mem::take(&mut self.press_when_enabled) {
+                    self.status |= Events::POWER_BUTTON;
+                }
+            }
             5 => {
                 let control = Control::from(bits);
                 self.sleep_type = control.sleep_type();

@@ -52,6 +52,26 @@ fn a_press_before_the_guest_listens_is_not_forgotten() {
 }
 
 #[test]
+fn a_press_can_wait_for_the_guest_to_enable_the_button() {
+    let (mut pm, sci) = new();
+    assert!(!pm.is_power_button_enabled());
+    pm.press_power_button_when_enabled();
+    // As an operating system starts: all that is old goes.
+    assert_eq!(write(&mut pm, STATUS, 0xffff), Effect::None);
+    assert_eq!(write(&mut pm, ENABLE, GLOBAL_LOCK), Effect::None);
+    assert!(!sci.high());
+    assert_eq!(read(&mut pm, STATUS), 0);
+    assert_eq!(write(&mut pm, ENABLE, GLOBAL_LOCK | BUTTON), Effect::None);
+    assert!(pm.is_power_button_enabled() && sci.high());
+    assert_eq!(write(&mut pm, STATUS, BUTTON), Effect::None);
+    assert_eq!(write(&mut pm, ENABLE, 0), Effect::None);
+    assert_eq!(write(&mut pm, ENABLE, BUTTON), Effect::None);
+    assert!(!sci.high(), "it is pressed once");
+    pm.press_power_button_when_enabled();
+    assert!(sci.high(), "it is enabled");
+}
+
+#[test]
 fn soft_off_powers_off_and_other_sleeps_do_not() {
     const SLP_EN: u16 = 1 << 13;
     let (mut pm, _sci) = new();
