@@ -9,6 +9,7 @@ pub mod disk;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod irq;
+pub mod output;
 pub mod pci;
 pub mod platform;
 pub mod printable;

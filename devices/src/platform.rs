@@ -3,7 +3,6 @@
 
 mod debug_exit;
 mod i8042;
-mod output;
 mod power;
 mod serial;
 

@@ -40,6 +40,12 @@ pub fn power_off() -> ! {
     }
 }
 
+/// An exception without an IDT.
+pub fn triple_fault() -> ! {
+    let no_table = [0_u16; 5];
+    unsafe { asm!("lidt [{}]", "ud2", in(reg) &no_table, options(noreturn)) }
+}
+
 macro_rules! port {
     ($in:ident, $out:ident, $type:ty, $register:tt) => {
         pub fn $in(port: u16) -> $type {

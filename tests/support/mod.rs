@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -43,6 +44,18 @@ impl Running {
     /// Waits for its end.
     pub(crate) fn status(&mut self) -> Option<i32> {
         self.0.wait().unwrap().code()
+    }
+
+    /// The same, for what may never end: it has a minute.
+    pub(crate) fn status_in_time(&mut self) -> Option<i32> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(60) {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("it has not ended");
     }
 }
 

@@ -109,6 +109,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]
     pub on_reboot: OnReboot,
 
+    /// How long the guest has to power off after SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub grace: u32,
+
     /// I/O port that ends nvmm with status (value << 1) | 1, as QEMU's isa-debug-exit
     #[arg(long, value_name = "PORT", value_parser = parse_port)]
     pub debug_exit: Option<u16>,

@@ -8,6 +8,7 @@ use std::{
     fs, io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use arch::cpu::{
@@ -46,6 +47,8 @@ pub struct VmConfig {
     pub serial: SerialConfig,
     /// What the guest's reboot does.
     pub on_reboot: OnReboot,
+    /// How long the guest has to power off after SIGTERM.
+    pub grace: Duration,
     /// The debug-exit port.
     pub debug_exit: Option<u16>,
 }
@@ -155,6 +158,7 @@ impl VmConfig {
             disks,
             serial: serial(&args.serial)?,
             on_reboot: args.on_reboot,
+            grace: Duration::from_secs(args.grace.into()),
             debug_exit: args.debug_exit,
         })
     }

@@ -8,19 +8,22 @@ use crate::crash::Crash;
 pub const HELP: &str = "\
 Exit status:
   0    the guest powered off (or rebooted, with --on-reboot exit), or Ctrl-A x was typed
-  1    nvmm could not run the machine
+  1    nvmm could not run the machine, and says why on stderr (without a word: a debug exit of 0)
   2    the command line is wrong
   4    the guest met a triple fault
   6    the processor refused to enter the guest
   8    KVM could not emulate an instruction of the guest
   10   KVM ended with another error of its own
-  130  SIGINT; 143: a second SIGTERM; 129: its terminal closed; 131: SIGQUIT
+  143  SIGTERM, if the guest did not power off; 130: SIGINT; 131: SIGQUIT; 129: its terminal closed
   odd  --debug-exit: (value << 1) | 1";
 
 /// The status for what nvmm could not do.
 pub const COULD_NOT: u8 = 1;
 /// The status for a wrong command line.
 pub const USAGE: u8 = 2;
+
+/// The status for signal 0; the others follow.
+pub const SIGNAL: u8 = 128;
 
 /// What a status says of a guest that can't go on, if it does.
 #[must_use]

@@ -5,16 +5,17 @@ mod disks;
 use std::{
     io::{self, Write},
     mem,
+    os::fd::AsRawFd,
     panic::{self, AssertUnwindSafe},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use arch::{
     acpi,
     boot::{self, BootInfo, MemoryMap, Protocol},
@@ -29,19 +30,18 @@ use devices::{
 };
 use kvm_ioctls::VmFd;
 use thiserror::Error;
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::EventFd;
 
 pub use self::disks::{Disks, OpenDisk, OpenDiskError};
 use crate::{
     buses::{Buses, Doorbells},
     config::VmConfig,
-    console::Console,
     exit::Exit,
     host::{self, Host},
     kernel::{Kernel, Payload},
     kick,
+    link::{Attached, Command, Event, Link},
     memory::Memory,
-    signals,
     size::Size,
     stats::{self, Counters, Stats},
     vcpu::Vcpu,
@@ -184,57 +184,70 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// A thread can't be made, or the console's events can't be waited for.
-    pub fn run(mut self, console: &mut Console, count: bool) -> anyhow::Result<(Exit, Option<Stats>)> {
+    /// A thread can't be made.
+    pub fn run(mut self, link: &Link, count: bool) -> anyhow::Result<(Exit, Option<Stats>)> {
         kick::init()?;
-        let ended = Arc::new(Ended { event: EventFd::new(EFD_NONBLOCK)?, exit: OnceLock::new() });
         let mut threads = Vec::new();
-        let served = self.start(&ended, count, &mut threads).map_err(anyhow::Error::from).and_then(|()| {
-            let (serial, power) = (Arc::clone(&self.serial), Arc::clone(&self.power));
-            Ok(console.serve(serial, power, &self.disks, &ended.event)?)
-        });
+        let wakeup = lock(&self.serial).wakeup().as_raw_fd();
+        let started = self.start(link, count, &mut threads);
+        link.runs(Attached { serial: Arc::clone(&self.serial), wakeup, power: Arc::clone(&self.power) });
+        let exit = started.map(|()| self.obey(link));
+        link.stops();
 
         self.buses.stop.store(true, Ordering::SeqCst);
         threads.iter().for_each(kick::kick);
         // A vCPU's panic was caught in its thread.
         let vcpus = threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect();
         let vm = if count { stats::of(&*self.vm) } else { None };
-        let exit = Arc::into_inner(ended).and_then(|ended| ended.exit.into_inner());
-        let exit = served.map(|asked| asked.or(exit));
-        let busy = self.stop_disks(matches!(exit, Ok(Some(Exit::Reset))));
+        let resets = matches!(exit, Ok(Some(Exit::Reset)));
+        let busy = self.stop_disks(resets, link);
         if !busy.is_empty() {
             // What they are at may still reach into guest memory, which has to stay.
             mem::forget(self);
         }
         let exit = exit?.context("the machine ended without a reason")?;
-        match busy.first() {
-            Some(disk) if matches!(exit, Exit::Reset) => {
-                bail!(
+        let exit = match busy.first() {
+            Some(disk) if resets => link.gone().with_context(|| {
+                format!(
                     "the machine can't be reset: disk {disk} is still busy with a request; see to its storage"
                 )
+            })?,
+            Some(disk) => {
+                log::warn!("disk {disk}: its last requests did not end, and are not waited for");
+                exit
             }
-            Some(disk) => log::warn!("disk {disk}: its last requests did not end, and are not waited for"),
-            None => {}
-        }
+            None => exit,
+        };
         Ok((exit, vm.map(|vm| Stats { vm, vcpus })))
     }
 
+    /// Does what the main thread asks for until a vCPU or the user ends the machine; the first reason counts.
+    fn obey(&self, link: &Link) -> Option<Exit> {
+        loop {
+            match link.next()? {
+                Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Some(exit),
+                Event::Command(Command::Totals) => self.disks.print_totals(),
+                Event::Command(Command::Measure) => self.disks.measure(),
+            }
+        }
+    }
+
     /// Stops the disks. Returns the names of those that are still busy after all patience: more of it before a reset,
-    /// which a slow disk should survive, unless a signal asks for the end.
-    fn stop_disks(&self, resets: bool) -> Vec<String> {
+    /// which a slow disk should survive, unless the user asks for the end.
+    fn stop_disks(&self, resets: bool, link: &Link) -> Vec<String> {
         let asked = Instant::now();
         let patience = if resets { RESET_PATIENCE } else { END_PATIENCE };
         loop {
             let busy = self.disks.stop(Duration::from_millis(100));
-            if busy.is_empty() || asked.elapsed() >= patience || resets && signals::end_is_asked() {
+            if busy.is_empty() || asked.elapsed() >= patience || resets && link.end_is_asked() {
                 return busy;
             }
         }
     }
 
-    fn start(&mut self, ended: &Arc<Ended>, count: bool, threads: &mut Vec<VcpuThread>) -> io::Result<()> {
+    fn start(&mut self, link: &Link, count: bool, threads: &mut Vec<VcpuThread>) -> io::Result<()> {
         for mut vcpu in mem::take(&mut self.vcpus) {
-            let (ended, buses) = (Arc::clone(ended), Arc::clone(&self.buses));
+            let (exits, buses) = (link.exits(), Arc::clone(&self.buses));
             let memory = self.memory.guest().clone();
             let thread = thread::Builder::new().name(format!("vcpu{}", vcpu.id));
             threads.push(thread.spawn(move || {
@@ -242,7 +255,8 @@ impl Machine {
                 let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses, &memory)));
                 let panicked = |_| Some(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked")));
                 if let Some(exit) = run.unwrap_or_else(panicked) {
-                    ended.tell(exit);
+                    // Nobody waits for it: the machine stops for another reason.
+                    let _ = exits.send(Event::Exit(exit));
                 }
                 if count { vcpu.stats() } else { None }
             })?);
@@ -253,24 +267,6 @@ impl Machine {
 
 /// A vCPU's thread; at its end it has what KVM counted, if that was asked for.
 type VcpuThread = JoinHandle<Option<Counters>>;
-
-/// How the vCPU threads tell the main thread that it is over.
-#[derive(Debug)]
-struct Ended {
-    event: EventFd,
-    exit: OnceLock<Exit>,
-}
-
-impl Ended {
-    /// The first reason counts.
-    fn tell(&self, exit: Exit) {
-        if self.exit.set(exit).is_ok()
-            && let Err(error) = self.event.write(1)
-        {
-            log::error!("can't end the machine: {error}");
-        }
-    }
-}
 
 /// Refuses more vCPUs than KVM takes, or greater APIC ids.
 fn check_vcpus(host: &Host, topology: &Topology) -> anyhow::Result<()> {

@@ -8,21 +8,25 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, error::ErrorKind};
-use devices::printable::{PrintableLines, ToPrintable};
+use devices::{
+    output::Output,
+    printable::{PrintableLines, ToPrintable},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
     check,
     cli::{Cli, Command, MachineArgs, OnReboot},
-    config::{ConfigError, VmConfig},
-    console::Console,
+    config::{ConfigError, DiskConfig, VmConfig},
+    console::{self, Console},
     cpu,
     describe::Description,
     disk,
-    exit::{COULD_NOT, Exit, USAGE},
+    exit::{COULD_NOT, Exit, SIGNAL, USAGE},
     host::{self, Host},
     kernel::Payload,
-    machine::{Machine, OpenDisk},
-    nest, output,
+    link::Link,
+    machine::{Machine, OpenDisk, OpenDiskError},
+    messages, nest, output,
     stats::Stats,
 };
 
@@ -31,9 +35,12 @@ fn main() -> ExitCode {
         nest::init::main();
     }
     let words: Vec<_> = std::env::args_os().collect();
-    let cli = Cli::of(&words).unwrap_or_else(|error| error.exit());
-    log_to_stderr(cli.machine.verbose);
-    let status = match &cli.command {
+    let Cli { command, machine } = Cli::of(&words).unwrap_or_else(|error| error.exit());
+    // A machine has its own way.
+    if command.is_some() || machine.dry_run {
+        messages::to_stderr(machine.verbose);
+    }
+    let status = match &command {
         Some(Command::Nest(args)) => nest::run(args),
         Some(Command::Cpu(args)) => cpu::run(args),
         Some(Command::Check(args)) => check::run(args),
@@ -41,15 +48,15 @@ fn main() -> ExitCode {
             raise_descriptor_limit();
             disk::run(args)
         }
-        None if cpu::is_help(&cli.machine.cpu) => cpu::help(&cli.machine.kvm),
-        None if cli.machine.kernel.is_none() => no_kernel(),
-        None => run(&cli.machine),
+        None if cpu::is_help(&machine.cpu) => cpu::help(&machine.kvm),
+        None if machine.kernel.is_none() => no_kernel(),
+        None if machine.dry_run => dry_run(&machine),
+        None => run(machine),
     };
     ExitCode::from(status.unwrap_or_else(|error| {
-        tell(&format!("{error:#}"));
-        let usage =
-            error.is::<ConfigError>() || error.is::<cpu::UsageError>() || error.is::<disk::UsageError>();
-        if usage { USAGE } else { COULD_NOT }
+        // Parts of it may be a guest's or an image's.
+        eprintln!("nvmm: {}", PrintableLines(&format!("{error:#}")));
+        status_of(&error)
     }))
 }
 
@@ -60,22 +67,47 @@ fn no_kernel() -> ! {
     command.error(ErrorKind::MissingRequiredArgument, what).exit()
 }
 
-fn log_to_stderr(verbose: u8) {
-    let level = match verbose {
-        0 => log::LevelFilter::Warn,
-        1 => log::LevelFilter::Info,
-        2 => log::LevelFilter::Debug,
-        _ => log::LevelFilter::Trace,
-    };
-    env_logger::Builder::new()
-        .filter_level(level)
-        .format(|out, record| writeln!(out, "nvmm: {}", PrintableLines(&record.args().to_string())))
-        .init();
+fn status_of(error: &anyhow::Error) -> u8 {
+    let usage = error.is::<ConfigError>() || error.is::<cpu::UsageError>() || error.is::<disk::UsageError>();
+    if usage { USAGE } else { COULD_NOT }
 }
 
-/// Runs a machine, and again after each reset; the value is nvmm's exit status.
-fn run(args: &MachineArgs) -> Result<u8> {
+/// Prints the machine that would run.
+fn dry_run(args: &MachineArgs) -> Result<u8> {
     let config = VmConfig::new(args)?;
+    let (host, payload, disks) = open(args, &config, OpenDisk::try_out)?;
+    let machine = Machine::build(&host, &config, &payload, &disks, Box::new(io::sink()))?;
+    tell_unmet(&config, &machine);
+    print(&Description::new(&config, &machine, &disks), args.json)?;
+    Ok(0)
+}
+
+/// Runs a machine; the value is nvmm's exit status.
+fn run(args: MachineArgs) -> Result<u8> {
+    let messages = messages::to_stderr_without_waiting(args.verbose);
+    let prepared = VmConfig::new(&args).map_err(anyhow::Error::from).and_then(|config| {
+        let console = Console::new(&config.serial, config.grace, messages.clone())
+            .with_context(|| format!("--serial {}", args.serial.printable()))?;
+        Ok((config, console))
+    });
+    let (config, console) = prepared.inspect_err(|_| {
+        // What was said before is not to be lost.
+        messages.inspect(Output::wait);
+    })?;
+    console.serve(move |link| {
+        live(&args, &config, link).unwrap_or_else(|error| {
+            log::error!("{error:#}");
+            status_of(&error)
+        })
+    })
+}
+
+/// Opens what outlives the machine's resets.
+fn open(
+    args: &MachineArgs,
+    config: &VmConfig,
+    open_disk: fn(&DiskConfig, u32) -> Result<OpenDisk, OpenDiskError>,
+) -> Result<(Host, Payload, Vec<OpenDisk>)> {
     raise_descriptor_limit();
     let mut host = Host::open(&args.kvm)?;
     if config.cpu.tsc_leaf {
@@ -83,44 +115,49 @@ fn run(args: &MachineArgs) -> Result<u8> {
     }
     let payload = Payload::open(&config.kernel, config.initramfs.as_deref(), config.memory.size)?;
     let vcpus = config.topology.vcpus();
-    let open = if args.dry_run { OpenDisk::try_out } else { OpenDisk::open };
-    let disks = config.disks.iter().map(|disk| open(disk, vcpus)).collect::<Result<Vec<_>, _>>()?;
-    if args.dry_run {
-        let machine = Machine::build(&host, &config, &payload, &disks, Box::new(io::sink()))?;
-        tell_unmet(&config, &machine);
-        print(&Description::new(&config, &machine, &disks), args.json)?;
-        return Ok(0);
-    }
-    let mut told = false;
-    let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
+    let disks = config.disks.iter().map(|disk| open_disk(disk, vcpus)).collect::<Result<_, _>>()?;
+    Ok((host, payload, disks))
+}
+
+/// The machine's thread: builds the machine and runs it, and again after each reset. All that may wait for something is here.
+fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
+    let (host, payload, disks) = open(args, config, OpenDisk::open)?;
     // Before the guest runs, and not when all is over.
-    let stats_file = output::open(&config, args.stats.as_deref())?;
-    let mut console =
-        Console::new(&config.serial).with_context(|| format!("--serial {}", args.serial.printable()))?;
+    let stats_file = output::open(config, args.stats.as_deref())?;
+    let output = console::output(&config.serial, link)
+        .with_context(|| format!("--serial {}", args.serial.printable()))?;
+    let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
+    let mut told = false;
     loop {
-        let machine = Machine::build(&host, &config, &payload, &disks, console.sink()?)?;
+        let sink: Box<dyn Write + Send> = match &output {
+            Some(output) => Box::new(output.clone()),
+            None => Box::new(io::sink()),
+        };
+        let machine = Machine::build(&host, config, &payload, &disks, sink)?;
         if !std::mem::replace(&mut told, true) {
-            tell_unmet(&config, &machine);
+            tell_unmet(config, &machine);
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
-        let (exit, stats) = machine.run(&mut console, count)?;
+        let (exit, stats) = machine.run(link, count)?;
         if let Some(stats) = &stats {
             log::info!("KVM counted {stats}");
         }
-        match exit {
-            Exit::Reset if config.on_reboot == OnReboot::Reset => log::info!("the guest reboots"),
-            exit => {
-                drop(console);
-                for disk in &disks {
-                    log::info!("disk {}: {}", disk.name(), disk.totals());
-                }
-                let status = status(exit);
-                if let (Some(file), Some(path)) = (stats_file, &args.stats) {
-                    write_stats(&file, stats).with_context(|| format!("--stats {}", path.display()))?;
-                }
-                return Ok(status);
+        let exit = match exit {
+            Exit::Reset if config.on_reboot == OnReboot::Reset => {
+                log::info!("the guest reboots");
+                let Some(exit) = link.gone() else { continue };
+                exit
             }
+            exit => exit,
+        };
+        for disk in &disks {
+            log::info!("disk {}: {}", disk.name(), disk.totals());
         }
+        let status = status(exit);
+        if let (Some(file), Some(path)) = (stats_file, &args.stats) {
+            write_stats(&file, stats).with_context(|| format!("--stats {}", path.display()))?;
+        }
+        return Ok(status);
     }
 }
 
@@ -166,19 +203,14 @@ fn status(exit: Exit) -> u8 {
     match exit {
         Exit::PowerOff | Exit::Reset | Exit::Quit => 0,
         Exit::Debug(status) => status,
-        Exit::Signal(signal) => u8::try_from(signal).map_or(COULD_NOT, |signal| 128 + signal),
+        Exit::Signal(signal) => u8::try_from(signal).map_or(COULD_NOT, |signal| SIGNAL + signal),
         Exit::Crash(crash) => {
-            tell(&crash.to_string());
+            log::error!("{crash}");
             crash.reason.status()
         }
         Exit::Failed(error) => {
-            tell(&format!("{error:#}"));
+            log::error!("{error:#}");
             COULD_NOT
         }
     }
-}
-
-/// Says on stderr what went wrong. Parts of it may be a guest's or an image's.
-fn tell(what: &str) {
-    eprintln!("nvmm: {}", PrintableLines(what));
 }

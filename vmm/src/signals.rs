@@ -8,10 +8,19 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
-use vmm_sys_util::signal::{block_signal, create_sigset};
+use vmm_sys_util::signal::{Error, block_signal, create_sigset, unblock_signal};
 
 /// The signals that ask something of nvmm.
-const SIGNALS: [i32; 5] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1];
+const SIGNALS: [i32; 7] = [
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGTSTP,
+    // It continues a process even so.
+    libc::SIGCONT,
+];
 
 /// A signal that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +44,11 @@ impl Signals {
     pub(crate) fn new() -> io::Result<Self> {
         // A file-size limit is an I/O error, not the end.
         for signal in SIGNALS.into_iter().chain([libc::SIGXFSZ]) {
-            block_signal(signal).map_err(|error| io::Error::other(error.to_string()))?;
+            match block_signal(signal) {
+                // By whoever started nvmm.
+                Ok(()) | Err(Error::SignalAlreadyBlocked(_)) => {}
+                Err(error) => return Err(io::Error::other(error.to_string())),
+            }
         }
         let set = create_sigset(&SIGNALS).map_err(io::Error::from)?;
         // SAFETY: `set` is a valid set, and -1 asks for a new descriptor.
@@ -59,17 +72,14 @@ impl Signals {
     }
 }
 
-/// Returns whether a signal waits that asks nvmm to end. It is not taken.
-pub(crate) fn end_is_asked() -> bool {
-    let Ok(mut pending) = create_sigset(&[]) else { return false };
-    // SAFETY: `pending` is a valid set, which is overwritten.
-    if unsafe { libc::sigpending(&raw mut pending) } != 0 {
-        return false;
+/// Stops this process as SIGTSTP does when nobody waits for it; returns when it continues, or at once if no shell could have it
+/// continue.
+pub(crate) fn stop() {
+    if unblock_signal(libc::SIGTSTP).is_ok() {
+        // SAFETY: sends this thread a signal that it has not changed the action of.
+        unsafe { libc::raise(libc::SIGTSTP) };
+        let _ = block_signal(libc::SIGTSTP);
     }
-    [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT].into_iter().any(|signal| {
-        // SAFETY: `pending` is a valid set, and the number is a signal's.
-        unsafe { libc::sigismember(&raw const pending, signal) == 1 }
-    })
 }
 
 impl AsRawFd for Signals {

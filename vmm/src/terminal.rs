@@ -3,65 +3,109 @@
 
 use std::{
     fs::File,
-    io, panic,
-    sync::OnceLock,
-    sync::atomic::{AtomicBool, Ordering},
+    io, mem, panic, ptr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use libc::{c_int, c_void, siginfo_t};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
-use vmm_sys_util::signal::register_signal_handler;
+use vmm_sys_util::signal::{SIGRTMAX, SIGRTMIN, register_signal_handler};
 
 static SAVED: OnceLock<Termios> = OnceLock::new();
 static RAW: AtomicBool = AtomicBool::new(false);
 
-/// Signals of a process that broke; nothing else runs after them.
-const FATAL: [c_int; 6] =
-    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS];
+/// Signals that end a process and that nvmm does not wait for, except for real-time ones.
+const DEADLY: [c_int; 15] = [
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGABRT,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGSEGV,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGSTKFLT,
+    libc::SIGXCPU,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGSYS,
+];
+
+/// Those of them that a bug of nvmm's raises. Rust's own handler of some of them has nothing to say that is worth more.
+const FAULTS: [c_int; 6] =
+    [libc::SIGILL, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
 
 /// Columns of a terminal that doesn't say.
 const COLUMNS: usize = 80;
 
-/// A terminal on stdin in raw mode, until dropped.
+/// The terminal on stdin, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct RawTerminal(());
+pub(crate) struct Terminal(());
 
-impl RawTerminal {
-    /// Makes stdin raw, if it is a terminal that this process is in the foreground of.
+impl Terminal {
+    /// The terminal on stdin, if there is one and it is this session's.
+    ///
+    /// # Errors
+    ///
+    /// The signal handlers that give it back can't be set.
+    pub(crate) fn new() -> io::Result<Option<Self>> {
+        let stdin = rustix::stdio::stdin();
+        // One of another session, such as an init's console, has no foreground for us.
+        if !isatty(stdin) || rustix::termios::tcgetpgrp(stdin).is_err() {
+            return Ok(None);
+        }
+        for signal in DEADLY.into_iter().chain(SIGRTMIN()..=SIGRTMAX()) {
+            if FAULTS.contains(&signal) || is_default(signal) {
+                register_signal_handler(signal, restore_and_die)?;
+            }
+        }
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            restore();
+            report(info);
+        }));
+        Ok(Some(Self(())))
+    }
+
+    /// Makes it raw if this process is in its foreground, and says whether it is. Reading it would stop a process that is not.
     ///
     /// # Errors
     ///
     /// The terminal refuses.
-    pub(crate) fn new() -> io::Result<Option<Self>> {
-        let stdin = rustix::stdio::stdin();
-        // A terminal that is not this session's, such as an init's console, has no foreground for us.
-        // Asked first: an init's own group may be 0, which rustix takes for impossible.
-        let Ok(foreground) = rustix::termios::tcgetpgrp(stdin) else { return Ok(None) };
-        if !isatty(stdin) || foreground != rustix::process::getpgrp() {
-            return Ok(None);
+    pub(crate) fn take(&self) -> io::Result<bool> {
+        if !in_foreground() {
+            RAW.store(false, Ordering::SeqCst);
+            return Ok(false);
         }
-        let saved = tcgetattr(stdin)?;
+        let stdin = rustix::stdio::stdin();
+        let now = tcgetattr(stdin)?;
+        let saved = SAVED.get_or_init(|| now);
         let mut raw = saved.clone();
         raw.make_raw();
         // What the guest prints has its own carriage returns, but nvmm's own lines have not.
         raw.output_modes |= saved.output_modes & rustix::termios::OutputModes::OPOST;
-        if SAVED.set(saved).is_ok() {
-            for signal in FATAL {
-                register_signal_handler(signal, restore_and_die)?;
-            }
-            let report = panic::take_hook();
-            panic::set_hook(Box::new(move |info| {
-                restore();
-                report(info);
-            }));
-        }
         RAW.store(true, Ordering::SeqCst);
         tcsetattr(stdin, OptionalActions::Now, &raw)?;
-        Ok(Some(Self(())))
+        Ok(true)
+    }
+
+    /// Whether this process is in its foreground.
+    pub(crate) fn is_ours(&self) -> bool {
+        in_foreground()
+    }
+
+    /// Gives it back until [`Terminal::take`].
+    pub(crate) fn give_back(&self) {
+        restore();
     }
 }
 
-impl Drop for RawTerminal {
+impl Drop for Terminal {
     fn drop(&mut self) {
         restore();
     }
@@ -78,11 +122,38 @@ pub(crate) fn is_there() -> bool {
     File::open("/dev/tty").is_ok()
 }
 
-/// Gives the terminal back. It is async-signal-safe: two atomics and an ioctl.
+/// Async-signal-safe: two system calls. An init's own group may be 0, which rustix takes for impossible; but it has no terminal.
+fn in_foreground() -> bool {
+    rustix::termios::tcgetpgrp(rustix::stdio::stdin())
+        .is_ok_and(|foreground| foreground == rustix::process::getpgrp())
+}
+
+/// Gives the terminal back, unless it is another's: changing that would stop this process. It is async-signal-safe: atomics and
+/// system calls.
 fn restore() {
-    if let (true, Some(saved)) = (RAW.swap(false, Ordering::SeqCst), SAVED.get()) {
+    if let (true, Some(saved)) = (RAW.swap(false, Ordering::SeqCst), SAVED.get())
+        && in_foreground()
+    {
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, saved);
     }
+}
+
+/// Whether nobody, such as the one who started nvmm, has said otherwise.
+fn is_default(signal: c_int) -> bool {
+    disposition(signal) == Some(libc::SIG_DFL)
+}
+
+/// Whether the one who started nvmm wants it to ignore the signal.
+pub(crate) fn is_ignored(signal: c_int) -> bool {
+    disposition(signal) == Some(libc::SIG_IGN)
+}
+
+fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
+    // SAFETY: zeroed is a valid value of it.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: asks only, into a local.
+    let asked = unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
+    (asked == 0).then_some(action.sa_sigaction)
 }
 
 extern "C" fn restore_and_die(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {

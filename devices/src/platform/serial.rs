@@ -1,61 +1,108 @@
 use std::{
     convert::Infallible,
+    fmt,
     io::{self, Write},
     ops::Range,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
+use bitflags::bitflags;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 use vm_superio::{Trigger, serial::NoEvents};
 
-use super::output::Output;
 use crate::{
     bus::{Device, Effect},
     irq::Line,
 };
 
 const REGISTERS: u8 = 8;
-const RECEIVER_BUFFER: u8 = 0;
+/// Receiver buffer and transmitter holding register.
+const DATA: u8 = 0;
 const INTERRUPT_ENABLE: u8 = 1;
 const INTERRUPT_IDENTIFICATION: u8 = 2;
+const LINE_CONTROL: u8 = 3;
 const MODEM_CONTROL: u8 = 4;
 const LINE_STATUS: u8 = 5;
 
-/// Interrupt identification: the transmitter is empty.
-const TRANSMITTER_EMPTY: u8 = 0b010;
-/// Interrupt identification: there are bytes to read.
-const DATA_AVAILABLE: u8 = 0b100;
 /// Line control: registers 0 and 1 are the divisor.
 const DIVISOR_LATCH: u8 = 0x80;
 /// Line status: there is a byte to read.
 const DATA_READY: u8 = 1;
+/// Interrupt identification: the FIFOs are on.
+const FIFOS: u8 = 0xc0;
+
+bitflags! {
+    /// The causes of interrupts, by their bits in the interrupt enable register. Line and modem status never change here.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    struct Causes: u8 {
+        const DATA_AVAILABLE = 1 << 0;
+        const TRANSMITTER_EMPTY = 1 << 1;
+        const LINE_STATUS = 1 << 2;
+        const MODEM_STATUS = 1 << 3;
+    }
+}
+
+/// Wakes the one who waits now; no time at all would disarm the timer.
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1 };
+/// So long after a read, the guest has stopped reading. 16550D, "FIFO interrupt mode operation": four characters, but of a much
+/// slower line than those that KVM's users know.
+const TIME_OUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// A 16550A serial port.
 ///
-/// Bytes leave in batches, as a nested guest's console would otherwise cost its host a system call, and that host's host
-/// several exits, for each. A batch goes out when it is large or has waited for 10 ms, by the machine's main loop: when
-/// [`Serial::wakeup`] is readable it calls [`Serial::flush`], and then offers input that was refused again.
-/// What is left goes out when the port is dropped.
+/// vm-superio has the registers and the FIFO of received bytes. What interrupts, and how that is shown, is decided here, by the
+/// 16550D's data sheet: received data interrupts as long as there is some, an empty transmitter once; the interrupt
+/// identification register shows the first of both, and reading it acknowledges only the second. As on a FIFO with a trigger
+/// level of one byte, data that is left lying after some was read interrupts again after a time-out.
 ///
-/// A sink that fails loses output, and the guest goes on. A sink that would block is asked again later.
+/// Its user calls [`Serial::on_wakeup`] when [`Serial::wakeup`] is readable, and then offers input that was refused again.
 #[derive(Debug)]
 pub struct Serial {
-    uart: vm_superio::Serial<Edge, NoEvents, Output>,
+    uart: vm_superio::Serial<Unheard, NoEvents, Sink>,
+    irq: Arc<dyn Line>,
+    enabled: Causes,
+    /// Of an empty transmitter, which is all that lasts by itself.
+    latched: Causes,
+    divisor_latch: bool,
+    /// Those of which the guest was told.
+    told: Causes,
     input_refused: bool,
+    /// The guest has read some of the data, and left some, since it was interrupted for data.
+    left_some: bool,
+    /// It has read since the timer was set.
+    reading: bool,
+    timer: OwnedFd,
+    timing: bool,
 }
 
 impl Serial {
     /// How many ports it takes.
     pub const LEN: u64 = REGISTERS as u64;
 
-    /// Makes a port that interrupts through `irq`, edge-triggered as ISA's lines are, and sends to `sink`,
-    /// which should have no buffer of its own.
+    /// Makes a port that interrupts through `irq`, edge-triggered as ISA's lines are, and sends to `sink`, one byte at a time. The
+    /// sink should never block: a vCPU would.
     ///
     /// # Errors
     ///
-    /// The timer for flushing can't be made.
+    /// The timer can't be made.
     pub fn new(irq: Arc<dyn Line>, sink: Box<dyn Write + Send>) -> io::Result<Self> {
-        Ok(Self { uart: vm_superio::Serial::new(Edge(irq), Output::new(sink)?), input_refused: false })
+        Ok(Self {
+            uart: vm_superio::Serial::new(Unheard, Sink(sink)),
+            irq,
+            enabled: Causes::empty(),
+            latched: Causes::empty(),
+            divisor_latch: false,
+            told: Causes::empty(),
+            input_refused: false,
+            left_some: false,
+            reading: false,
+            timer: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
+            timing: false,
+        })
     }
 
     /// Receives as much of `bytes` as fits, and says how much. If that is not all, [`Serial::wakeup`] tells when the guest
@@ -64,57 +111,128 @@ impl Serial {
         // The one error is a full FIFO.
         let accepted = self.uart.enqueue_raw_bytes(bytes).unwrap_or(0);
         self.input_refused = accepted < bytes.len();
+        if accepted > 0 {
+            self.interrupt_again();
+        }
         accepted
     }
 
-    /// Sends what waits for more.
-    pub fn flush(&mut self) {
-        self.uart.writer_mut().flush_and_rest();
-    }
-
-    /// A descriptor that is readable when there is output to [`Serial::flush`], or room again for input that
-    /// [`Serial::input`] refused. Flushing makes it unreadable.
+    /// A descriptor that is readable when [`Serial::on_wakeup`] is to be called.
     #[must_use]
     pub fn wakeup(&self) -> BorrowedFd<'_> {
-        self.uart.writer().as_fd()
+        self.timer.as_fd()
+    }
+
+    /// Sees to it that a guest which has stopped reading is interrupted again. Then there may be room for input that
+    /// [`Serial::input`] refused.
+    pub fn on_wakeup(&mut self) {
+        // Also makes it unreadable.
+        self.wake_in(NEVER);
+        if std::mem::take(&mut self.reading) {
+            self.wake_in(TIME_OUT);
+        } else if std::mem::take(&mut self.left_some) {
+            self.interrupt_again();
+        }
+    }
+
+    fn data_ready(&mut self) -> bool {
+        self.uart.read(LINE_STATUS) & DATA_READY != 0
+    }
+
+    /// What interrupts now.
+    fn pending(&mut self) -> Causes {
+        let data = if self.data_ready() { Causes::DATA_AVAILABLE } else { Causes::empty() };
+        (data | self.latched) & self.enabled
+    }
+
+    /// Interrupts for what has become pending since the guest was told.
+    fn interrupt(&mut self) {
+        let pending = self.pending();
+        let new = pending - self.told;
+        self.told = pending;
+        if !new.is_empty() {
+            self.irq.pulse();
+        }
+    }
+
+    /// Interrupts for data, as if there had been none.
+    fn interrupt_again(&mut self) {
+        self.told -= Causes::DATA_AVAILABLE;
+        self.left_some = false;
+        self.interrupt();
+    }
+
+    fn read_interrupt_identification(&mut self) -> u8 {
+        let pending = self.pending();
+        FIFOS
+            | if pending.contains(Causes::DATA_AVAILABLE) {
+                0b100
+            } else if pending.contains(Causes::TRANSMITTER_EMPTY) {
+                self.latched -= Causes::TRANSMITTER_EMPTY;
+                0b010
+            } else {
+                0b001
+            }
     }
 
     /// Not inlined: for the sake of a wide access, which no driver makes, each access would load all of the UART's state.
     #[inline(never)]
     fn read_register(&mut self, register: u8) -> u8 {
-        let byte = match register {
-            INTERRUPT_IDENTIFICATION => self.read_interrupt_identification(),
+        match register {
+            DATA if !self.divisor_latch => {
+                let byte = self.uart.read(register);
+                self.after_reading();
+                self.interrupt();
+                byte
+            }
+            INTERRUPT_IDENTIFICATION => {
+                let causes = self.read_interrupt_identification();
+                self.interrupt();
+                causes
+            }
             _ => self.uart.read(register),
-        };
-        self.wake_for_input(register);
-        byte
+        }
     }
 
-    /// Of two causes a 16550A shows the first, and the second when that is done. vm-superio shows both at once, which reads
-    /// as a third, and takes them for acknowledged.
-    fn read_interrupt_identification(&mut self) -> u8 {
-        let both = DATA_AVAILABLE | TRANSMITTER_EMPTY;
-        let causes = self.uart.read(INTERRUPT_IDENTIFICATION);
-        if causes & both != both {
-            return causes;
+    fn write_register(&mut self, register: u8, value: u8) {
+        // Neither the trigger nor the sink can fail.
+        let _infallible = self.uart.write(register, value);
+        match register {
+            DATA if !self.divisor_latch => self.latched |= Causes::TRANSMITTER_EMPTY,
+            INTERRUPT_ENABLE if !self.divisor_latch => {
+                let enabled = Causes::from_bits_truncate(value);
+                if (enabled - self.enabled).contains(Causes::TRANSMITTER_EMPTY) {
+                    // It always is.
+                    self.latched |= Causes::TRANSMITTER_EMPTY;
+                }
+                self.enabled = enabled;
+            }
+            LINE_CONTROL => self.divisor_latch = value & DIVISOR_LATCH != 0,
+            _ => {}
         }
-        let state = self.uart.state();
-        if state.line_control & DIVISOR_LATCH == 0 {
-            // This raises what is enabled and so.
-            let _infallible = self.uart.write(INTERRUPT_ENABLE, state.interrupt_enable);
-        }
-        causes & !TRANSMITTER_EMPTY
     }
 
-    /// Room for input comes with the last byte read, and with the end of loopback mode.
-    fn wake_for_input(&mut self, register: u8) {
-        if self.input_refused
-            && matches!(register, RECEIVER_BUFFER | MODEM_CONTROL)
-            && self.uart.read(LINE_STATUS) & DATA_READY == 0
-        {
-            self.input_refused = false;
-            self.uart.writer_mut().wake_now();
+    /// Sets the timer if the guest has read some of the data, and wakes who waits for room: that comes with the last byte read,
+    /// and with the end of loopback mode.
+    fn after_reading(&mut self) {
+        if self.data_ready() {
+            self.left_some = true;
+            self.reading = true;
+            if !self.timing {
+                self.wake_in(TIME_OUT);
+            }
+            return;
         }
+        (self.left_some, self.reading) = (false, false);
+        if std::mem::take(&mut self.input_refused) {
+            self.wake_in(AT_ONCE);
+        }
+    }
+
+    fn wake_in(&mut self, time: Timespec) {
+        let once = Itimerspec { it_interval: NEVER, it_value: time };
+        self.timing =
+            timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once).is_ok() && time != NEVER;
     }
 }
 
@@ -128,9 +246,12 @@ impl Device for Serial {
 
     fn write(&mut self, offset: u64, data: &[u8]) -> Effect {
         for (register, &byte) in registers_from(offset).zip(data) {
-            // Neither the line nor the output can fail.
-            let _infallible = self.uart.write(register, byte);
-            self.wake_for_input(register);
+            self.write_register(register, byte);
+            match register {
+                MODEM_CONTROL if self.input_refused => self.after_reading(),
+                DATA | INTERRUPT_ENABLE => self.interrupt(),
+                _ => {}
+            }
         }
         Effect::None
     }
@@ -141,15 +262,33 @@ fn registers_from(offset: u64) -> Range<u8> {
     u8::try_from(offset).unwrap_or(REGISTERS)..REGISTERS
 }
 
-/// An interrupt of the 16550A, which vm-superio raises when its cause appears.
-#[derive(Debug)]
-struct Edge(Arc<dyn Line>);
+/// Where bytes go.
+struct Sink(Box<dyn Write + Send>);
 
-impl Trigger for Edge {
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sink").finish_non_exhaustive()
+    }
+}
+
+/// vm-superio's interrupts, which come and go otherwise than a 16550A's.
+#[derive(Debug)]
+struct Unheard;
+
+impl Trigger for Unheard {
     type E = Infallible;
 
     fn trigger(&self) -> Result<(), Infallible> {
-        self.0.pulse();
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The disks of a machine: their files, which outlive its resets, and what is asked of them from outside.
 
 use std::{
-    io::{self, Write},
+    io,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -182,17 +182,14 @@ impl Disks {
         busy.map(|(disk, _)| disk.name()).collect()
     }
 
-    /// Says on stderr what was done with each of them.
+    /// Says on stderr what was done with each of them: at the level that is always said.
     pub(crate) fn print_totals(&self) {
-        let mut text = String::new();
         for (disk, _) in &self.0 {
-            text += &format!("nvmm: disk {}: {}\n", disk.name(), disk.totals());
+            log::error!("disk {}: {}", disk.name(), disk.totals());
         }
         if self.0.is_empty() {
-            text += "nvmm: there are no disks\n";
+            log::error!("there are no disks");
         }
-        // Who closed stderr does not want it.
-        let _ = io::stderr().write_all(text.as_bytes());
     }
 
     /// Looks which of them have grown, and tells the guest.

@@ -1,0 +1,63 @@
+//! A terminal with a program in its foreground.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+#![expect(unsafe_code, reason = "a child process gets a terminal of its own before it starts")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::{
+    fs::File,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
+};
+
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr},
+};
+
+use crate::support::Running;
+
+/// The terminal, and the program, whose session it is.
+pub(crate) struct Terminal {
+    /// The user's side.
+    pub(crate) user: File,
+    /// The program's side, held so that the terminal outlives it.
+    pub(crate) guest: OwnedFd,
+    pub(crate) program: Running,
+}
+
+impl Terminal {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&user).unwrap();
+        unlockpt(&user).unwrap();
+        let path = ptsname(&user, Vec::new()).unwrap();
+        let guest = File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
+        command
+            .stdin(guest.try_clone().unwrap())
+            .stdout(guest.try_clone().unwrap())
+            .stderr(guest.try_clone().unwrap());
+        let become_session_leader = || {
+            rustix::process::setsid()?;
+            rustix::process::ioctl_tiocsctty(std::io::stdin().as_fd())?;
+            Ok(())
+        };
+        // SAFETY: only system calls, between fork and exec.
+        unsafe { command.pre_exec(become_session_leader) };
+        Self { user: user.into(), guest: guest.into(), program: Running::start(&mut command) }
+    }
+
+    pub(crate) fn modes(&self) -> Termios {
+        tcgetattr(&self.guest).unwrap()
+    }
+
+    pub(crate) fn set_modes(&self, modes: &Termios) {
+        tcsetattr(&self.guest, OptionalActions::Now, modes).unwrap();
+    }
+
+    pub(crate) fn is_raw(&self) -> bool {
+        !self.modes().local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO)
+    }
+}

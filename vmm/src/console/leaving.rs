@@ -1,0 +1,76 @@
+//! The last of nvmm: output that is still on its way to whoever reads it.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use devices::output::Output;
+use vmm_sys_util::eventfd::EventFd;
+
+/// A reader that takes nothing for so long holds nvmm up no longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same, when the user has asked for the end.
+const USERS_PATIENCE: Duration = Duration::from_secs(1);
+/// How often to look whether somebody reads.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Output on its way, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    status: u8,
+    outputs: Vec<(Output, EventFd)>,
+    patience: Duration,
+    /// How much was out when it was last seen to move, and when that was.
+    seen: (u64, Instant),
+}
+
+impl Leaving {
+    /// Sends what waits. The user may be in a `hurry`.
+    pub(super) fn new(status: u8, outputs: Vec<Output>, hurry: bool) -> io::Result<Self> {
+        for output in &outputs {
+            output.tell_losses();
+        }
+        let outputs = outputs
+            .into_iter()
+            .map(|output| output.finish().map(|event| (output, event)))
+            .collect::<io::Result<_>>()?;
+        let patience = if hurry { USERS_PATIENCE } else { PATIENCE };
+        Ok(Self { status, outputs, patience, seen: (0, Instant::now()) })
+    }
+
+    /// The status that nvmm will end with.
+    pub(super) fn status(&self) -> u8 {
+        self.status
+    }
+
+    /// The user asks for the end now.
+    pub(super) fn hurry(&mut self) {
+        self.patience = USERS_PATIENCE;
+    }
+
+    /// Readable when an output is out.
+    pub(super) fn events(&self) -> impl Iterator<Item = &EventFd> {
+        self.outputs.iter().map(|(_, event)| event)
+    }
+
+    /// When to look again, if no event comes.
+    pub(super) fn next_look(&self) -> Instant {
+        Instant::now() + LOOK
+    }
+
+    /// The status, when all is out or nobody reads.
+    pub(super) fn look(&mut self) -> Option<u8> {
+        for (_, event) in &self.outputs {
+            // So that it is not readable any longer.
+            let _ = event.read();
+        }
+        let now = Instant::now();
+        let gone = self.outputs.iter().map(|(output, _)| output.gone()).sum();
+        if gone != self.seen.0 {
+            self.seen = (gone, now);
+        }
+        let all = self.outputs.iter().all(|(output, _)| output.is_gone());
+        (all || now.saturating_duration_since(self.seen.1) >= self.patience).then_some(self.status)
+    }
+}

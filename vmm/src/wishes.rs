@@ -1,0 +1,64 @@
+//! What signals say together about the end: one wish, another, or the power button first.
+
+use std::time::{Duration, Instant};
+
+/// GNU timeout and some shells send a signal to a process, and again to its group.
+const SAME_WISH: Duration = Duration::from_secs(1);
+
+/// What a signal that can end nvmm asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Nothing that was not asked for already.
+    Same,
+    /// That the guest powers off.
+    PowerOff,
+    /// That nvmm ends.
+    End,
+}
+
+/// The signals so far.
+#[derive(Debug)]
+pub(crate) struct Wishes {
+    grace: Duration,
+    /// When the guest was asked to power off.
+    asked: Option<Instant>,
+    /// The first of the last signals that were one wish.
+    last: Option<(i32, Instant)>,
+}
+
+impl Wishes {
+    /// The guest has `grace` to power off.
+    pub(crate) fn new(grace: Duration) -> Self {
+        Self { grace, asked: None, last: None }
+    }
+
+    /// Takes a signal that came `now`. `listens`: the guest would see the power button.
+    pub(crate) fn signal(&mut self, number: i32, now: Instant, listens: bool) -> Wish {
+        if let Some((last, at)) = self.last
+            && last == number
+            && now.saturating_duration_since(at) < SAME_WISH
+        {
+            return Wish::Same;
+        }
+        self.last = Some((number, now));
+        if number == libc::SIGTERM && self.asked.is_none() && listens && !self.grace.is_zero() {
+            self.asked = Some(now);
+            return Wish::PowerOff;
+        }
+        Wish::End
+    }
+
+    /// Whether the guest was asked to power off.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// When the guest has had its time; none if it was not asked, or has for ever.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.asked?.checked_add(self.grace)
+    }
+}
+
+#[cfg(test)]
+#[path = "wishes_test.rs"]
+mod tests;
