@@ -9,7 +9,7 @@ mod cpuid;
 #[path = "support/nesting.rs"]
 mod nesting;
 
-use std::{fs, os::unix::process::CommandExt, path::Path, process::Stdio};
+use std::{fs, io::Write, os::unix::process::CommandExt, path::Path, process::Stdio};
 
 use arch::{
     boot,
@@ -241,7 +241,7 @@ fn a_triple_fault_is_reported() {
     if no_kvm() {
         return;
     }
-    let output = run("triple_fault", &[]);
+    let output = run("triple_fault", &["--on-reboot", "exit"]);
     assert_eq!(output.status.code(), Some(4));
     let report = stderr(&output);
     assert!(
@@ -251,6 +251,29 @@ fn a_triple_fault_is_reported() {
     for part in ["CR0 0x", "CR3 0x", "CR4 0x", "EFER 0x", "bytes at RIP:"] {
         assert!(report.contains(part), "{part}: {report}");
     }
+}
+
+#[test]
+fn a_triple_fault_resets_the_machine_unless_it_does_nothing_else() {
+    if no_kvm() {
+        return;
+    }
+    let output = run("triple_fault", &[]);
+    assert_eq!(output.status.code(), Some(4), "at the third");
+    let report = stderr(&output);
+    assert_eq!(report.matches("the guest met a triple fault (KVM_EXIT_SHUTDOWN)").count(), 3, "{report}");
+
+    let mut command = nvmm();
+    command.arg("--kernel").arg(guest("echo")).args(["--debug-exit", "0xf4", "--memory", "16M"]);
+    let mut child =
+        Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let (mut stdin, mut stdout) = (child.0.stdin.take().unwrap(), child.0.stdout.take().unwrap());
+    expect(&mut stdout, "ready\n");
+    stdin.write_all(b"T").unwrap();
+    expect(child.0.stderr.as_mut().unwrap(), "the guest met a triple fault");
+    expect(&mut stdout, "ready\n");
+    stdin.write_all(b"q").unwrap();
+    assert_eq!(child.status(), Some(1));
 }
 
 #[test]

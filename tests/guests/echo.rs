@@ -1,4 +1,4 @@
-//! Says back what it is sent, until `q`; at `s` it shows that it goes on without input.
+//! Says back what it is sent, until `q`; at `s` it shows that it goes on without input, and `T` is a triple fault.
 #![no_std]
 #![no_main]
 
@@ -15,6 +15,7 @@ extern "C" fn guest_main() -> u32 {
         }
         match rt::inb(DATA) {
             b'q' => return 0,
+            b'T' => rt::triple_fault(),
             b's' => {
                 (0..1000).for_each(|_| {
                     rt::inb(LINE_STATUS);

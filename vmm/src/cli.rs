@@ -105,7 +105,8 @@ pub struct MachineArgs {
     #[arg(long, value_name = "WHERE", default_value = "stdio")]
     pub serial: OsString,
 
-    /// What the guest's reboot does: reset the whole machine, or exit
+    /// What the guest's reboot or triple fault does: reset the whole machine, or exit. The third triple fault in ten seconds
+    /// always ends nvmm
     #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]
     pub on_reboot: OnReboot,
 
@@ -144,7 +145,7 @@ pub enum OnReboot {
     /// Reset the whole machine and boot again
     #[default]
     Reset,
-    /// End with status 0
+    /// End, with status 0, or 4 for a triple fault
     Exit,
 }
 

@@ -91,6 +91,14 @@ impl Crash {
     }
 }
 
+#[cfg(test)]
+impl Crash {
+    /// A crash of which no more is known.
+    pub(crate) fn without_state(reason: Reason) -> Self {
+        Self { reason, vcpu: 0, registers: None, code: Vec::new() }
+    }
+}
+
 /// Up to 15 bytes, the longest instruction, at a linear address; fewer at the end of a page.
 fn code_at(linear: u64, fd: &VcpuFd, memory: &GuestMemoryMmap) -> Vec<u8> {
     let Some(translation) = fd.translate_gva(linear).ok().filter(|translation| translation.valid != 0) else {

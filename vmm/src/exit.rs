@@ -10,7 +10,7 @@ Exit status:
   0    the guest powered off (or rebooted, with --on-reboot exit), or Ctrl-A x was typed
   1    nvmm could not run the machine, and says why on stderr (without a word: a debug exit of 0)
   2    the command line is wrong
-  4    the guest met a triple fault
+  4    the guest met a triple fault: with --on-reboot reset, three in ten seconds
   6    the processor refused to enter the guest
   8    KVM could not emulate an instruction of the guest
   10   KVM ended with another error of its own

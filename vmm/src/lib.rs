@@ -28,6 +28,7 @@ pub mod memory;
 pub mod messages;
 pub mod nest;
 pub mod output;
+pub mod reboots;
 mod signals;
 pub mod size;
 pub mod smp;

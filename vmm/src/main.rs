@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Write},
     process::ExitCode,
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
@@ -15,7 +16,7 @@ use devices::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
     check,
-    cli::{Cli, Command, MachineArgs, OnReboot},
+    cli::{Cli, Command, MachineArgs},
     config::{ConfigError, DiskConfig, VmConfig},
     console::{self, Console},
     cpu,
@@ -27,6 +28,7 @@ use vmm::{
     link::Link,
     machine::{Machine, OpenDisk, OpenDiskError},
     messages, nest, output,
+    reboots::Reboots,
     stats::Stats,
 };
 
@@ -128,6 +130,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
         .with_context(|| format!("--serial {}", args.serial.printable()))?;
     let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
     let mut told = false;
+    let mut reboots = Reboots::new(config.on_reboot);
     loop {
         let sink: Box<dyn Write + Send> = match &output {
             Some(output) => Box::new(output.clone()),
@@ -138,18 +141,12 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
             tell_unmet(config, &machine);
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
+        let start = Instant::now();
         let (exit, stats) = machine.run(link, count)?;
         if let Some(stats) = &stats {
             log::info!("KVM counted {stats}");
         }
-        let exit = match exit {
-            Exit::Reset if config.on_reboot == OnReboot::Reset => {
-                log::info!("the guest reboots");
-                let Some(exit) = link.gone() else { continue };
-                exit
-            }
-            exit => exit,
-        };
+        let Some(exit) = reboots.after(exit, start.elapsed()).or_else(|| link.gone()) else { continue };
         for disk in &disks {
             log::info!("disk {}: {}", disk.name(), disk.totals());
         }

@@ -1,0 +1,60 @@
+//! What follows the end of a machine's run: another one, or nvmm's end.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{cli::OnReboot, crash::Reason, exit::Exit};
+
+/// A guest that meets as many triple faults in [`WITHIN`] does nothing else.
+const TOO_MANY: usize = 3;
+/// Of the guest's running: building the machine does not count.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Decides about resets.
+#[derive(Debug)]
+pub struct Reboots {
+    on_reboot: OnReboot,
+    /// How long all the machines ran.
+    ran: Duration,
+    /// Where in that time the last triple faults were.
+    faults: VecDeque<Duration>,
+}
+
+impl Reboots {
+    /// For a machine that is reset as `on_reboot` says.
+    #[must_use]
+    pub fn new(on_reboot: OnReboot) -> Self {
+        Self { on_reboot, ran: Duration::ZERO, faults: VecDeque::new() }
+    }
+
+    /// Takes the end of a machine that ran for `ran`. Returns it if nvmm ends with it; otherwise the machine is to be built again.
+    ///
+    /// A triple fault resets a machine, as on hardware; Linux reboots that way when it is told to (`reboot=t`). One that happens
+    /// again and again is a guest that can't start.
+    pub fn after(&mut self, exit: Exit, ran: Duration) -> Option<Exit> {
+        self.ran += ran;
+        match exit {
+            Exit::Reset if self.on_reboot == OnReboot::Reset => {
+                log::info!("the guest reboots");
+                None
+            }
+            Exit::Crash(crash)
+                if crash.reason == Reason::TripleFault && self.on_reboot == OnReboot::Reset =>
+            {
+                self.faults.push_back(self.ran);
+                let first = self.ran.saturating_sub(WITHIN);
+                self.faults.retain(|&fault| fault >= first);
+                if self.faults.len() >= TOO_MANY {
+                    log::warn!("the third triple fault in {} seconds: no further reset", WITHIN.as_secs());
+                    return Some(Exit::Crash(crash));
+                }
+                log::warn!("{crash}\nThe machine is reset.");
+                None
+            }
+            exit => Some(exit),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "reboots_test.rs"]
+mod tests;
