@@ -42,6 +42,7 @@ use crate::{
     kick,
     link::{Attached, Command, Event, Link},
     memory::Memory,
+    reboots::Reboots,
     size::Size,
     stats::{self, Counters, Stats},
     vcpu::Vcpu,
@@ -179,14 +180,20 @@ impl Machine {
         &self.buses.pci
     }
 
-    /// Runs the machine until it stops, and leaves no thread behind; tells why it stopped and, with `count`, what KVM counted.
-    /// Reading that costs a few system calls for each vCPU.
+    /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if `reboots` has it built again,
+    /// and, with `count`, what KVM counted: reading that costs a few system calls for each vCPU.
     ///
     /// # Errors
     ///
-    /// A thread can't be made.
-    pub fn run(mut self, link: &Link, count: bool) -> anyhow::Result<(Exit, Option<Stats>)> {
+    /// A thread can't be made, or a disk that does not answer is in the way of a reset.
+    pub fn run(
+        mut self,
+        link: &Link,
+        reboots: &mut Reboots,
+        count: bool,
+    ) -> anyhow::Result<(Option<Exit>, Option<Stats>)> {
         kick::init()?;
+        let start = Instant::now();
         let mut threads = Vec::new();
         let wakeup = lock(&self.serial).wakeup().as_raw_fd();
         let started = self.start(link, count, &mut threads);
@@ -199,24 +206,25 @@ impl Machine {
         // A vCPU's panic was caught in its thread.
         let vcpus = threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect();
         let vm = if count { stats::of(&*self.vm) } else { None };
-        let resets = matches!(exit, Ok(Some(Exit::Reset)));
-        let busy = self.stop_disks(resets, link);
+        let exit = exit.map_err(anyhow::Error::from);
+        let exit = exit.and_then(|exit| exit.context("the machine ended without a reason"));
+        let exit = exit.map(|exit| reboots.after(exit, start.elapsed()));
+        let busy = self.stop_disks(matches!(exit, Ok(None)), link);
         if !busy.is_empty() {
             // What they are at may still reach into guest memory, which has to stay.
             mem::forget(self);
         }
-        let exit = exit?.context("the machine ended without a reason")?;
-        let exit = match busy.first() {
-            Some(disk) if resets => link.gone().with_context(|| {
+        let exit = match (exit?, busy.first()) {
+            (None, Some(disk)) => Some(link.gone().with_context(|| {
                 format!(
                     "the machine can't be reset: disk {disk} is still busy with a request; see to its storage"
                 )
-            })?,
-            Some(disk) => {
+            })?),
+            (exit, Some(disk)) => {
                 log::warn!("disk {disk}: its last requests did not end, and are not waited for");
                 exit
             }
-            None => exit,
+            (exit, None) => exit,
         };
         Ok((exit, vm.map(|vm| Stats { vm, vcpus })))
     }

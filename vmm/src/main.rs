@@ -4,7 +4,6 @@ use std::{
     fs::File,
     io::{self, Write},
     process::ExitCode,
-    time::Instant,
 };
 
 use anyhow::{Context, Result};
@@ -141,12 +140,11 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
             tell_unmet(config, &machine);
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
-        let start = Instant::now();
-        let (exit, stats) = machine.run(link, count)?;
+        let (exit, stats) = machine.run(link, &mut reboots, count)?;
         if let Some(stats) = &stats {
             log::info!("KVM counted {stats}");
         }
-        let Some(exit) = reboots.after(exit, start.elapsed()).or_else(|| link.gone()) else { continue };
+        let Some(exit) = exit.or_else(|| link.gone()) else { continue };
         for disk in &disks {
             log::info!("disk {}: {}", disk.name(), disk.totals());
         }
