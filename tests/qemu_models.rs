@@ -11,9 +11,9 @@ mod record;
 use std::{collections::BTreeSet, path::Path};
 
 use arch::cpu::{
-    choice,
     feature::{FeatureId, FeatureSet, Place},
     model::{self, NamedModel},
+    sets,
     spec::{CpuSpec, SpecError},
 };
 use definitions::{Definition, Definitions};
@@ -46,11 +46,9 @@ fn the_installed_qemu_has_the_same_models_on_kvm() {
         Err(why) => return println!("skipped: {why}"),
     };
     let differences = compare(&qemu, |model| {
-        let lost: FeatureSet = choice::KVM_LACKS
-            .iter()
-            .map(FeatureId::dependents)
-            .fold(*choice::KVM_LACKS, |all, lost| all | lost);
-        (model.features - lost) | *choice::KVM_BRINGS
+        let lost: FeatureSet =
+            sets::KVM_LACKS.iter().map(FeatureId::dependents).fold(*sets::KVM_LACKS, |all, lost| all | lost);
+        (model.features - lost) | *sets::KVM_BRINGS
     });
     println!("{} of QEMU {}", qemu.models.len(), qemu.version);
     assert!(differences.is_empty(), "{}", differences.join("\n"));

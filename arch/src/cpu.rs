@@ -20,6 +20,7 @@ pub mod msr;
 pub mod nesting;
 pub mod patch;
 pub mod profile;
+pub mod sets;
 pub mod spec;
 pub mod svm;
 pub mod topology;
@@ -27,8 +28,10 @@ pub mod verify;
 pub mod vmx;
 
 mod clock;
+mod derive;
 mod field;
 mod hex;
+mod host_model;
 mod hypervisor;
 mod l3;
 mod leaves;
@@ -36,6 +39,7 @@ mod machine_check;
 mod offer;
 mod pmu;
 mod suggest;
+mod vcpu_msrs;
 mod xsave;
 
 use choice::Unmet;

@@ -1,62 +1,24 @@
 //! Which features the guest gets: what the base has, what the user says, what that entails, and what the host can give.
 
-use std::{cmp::Reverse, collections::BTreeMap, fmt, sync::LazyLock};
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Serialize, Serializer};
 
 use super::{
     CpuError,
     feature::{FeatureId, FeatureSet, Place},
-    host::Vendor,
+    host_model::{left_out, nearest},
     hypervisor, leaves,
-    model::{self, NamedModel, Signature},
-    msr,
+    model::NamedModel,
     offer::Offer,
     patch::Why,
     pmu,
+    sets::{KVM_BRINGS, KVM_LACKS, NOT_MIGRATABLE, SVM, SVM_PARTS, TOPOLOGICAL, VMX, VMX_PARTS},
     spec::{CpuSpec, Match, Model, Nested, Policy, Setting, Want},
-    svm,
 };
 
-/// The features that the topology decides on.
-pub(super) static TOPOLOGICAL: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("ht cmp-legacy"));
-/// What QEMU takes from every named model on KVM: MWAIT and the thermal MSRs are not there, and nesting is asked for.
-pub static KVM_LACKS: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("monitor acpi svm"));
-/// What QEMU gives every named model on KVM.
-pub static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
-    FeatureSet::parse(
-        "hypervisor x2apic kvmclock kvmclock2 kvm-nopiodelay kvm-asyncpf kvm-steal-time kvm-pv-eoi kvmclock-stable-bit",
-    )
-});
-/// A guest that counts on one TSC rate can't be migrated to another host.
-static NOT_MIGRATABLE: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("invtsc"));
-/// Models that libvirt gives no guest by itself: a microcode update switches TSX off, and the host would be another model after it.
-const NOT_FOR_HOST_MODEL: [&str; 4] = [
-    "Skylake-Client-noTSX-IBRS",
-    "Skylake-Server-noTSX-IBRS",
-    "Cascadelake-Server-noTSX",
-    "Icelake-Server-noTSX",
-];
-static TSX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("hle rtm"));
 /// The function that a guest with `topoext` reads.
 const TOPOLOGY_EXTENSIONS: u32 = 0x8000_001e;
-static VMX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("vmx"));
-static SVM: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("svm"));
-/// All of VMX that its capability MSRs tell.
-static VMX_PARTS: LazyLock<FeatureSet> = LazyLock::new(|| {
-    let parts = FeatureId::all().filter(|id| match id.feature().place {
-        Place::Msr(index, _) | Place::Control(index, _) => msr::VMX.contains(&index),
-        Place::Cpuid(..) => false,
-    });
-    parts.collect()
-});
-/// All of SVM that its leaf tells.
-static SVM_PARTS: LazyLock<FeatureSet> = LazyLock::new(|| {
-    let parts = FeatureId::all()
-        .filter(|id| matches!(id.feature().place, Place::Cpuid(leaf, ..) if leaf.function == svm::FUNCTION));
-    parts.collect()
-});
-
 /// The features of a guest.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
@@ -386,53 +348,6 @@ fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> Featur
         }
     }
     base
-}
-
-/// The model to describe the host by, as libvirt finds it (`x86DecodeUseCandidate` of src/cpu/cpu_x86.c): one of the host's generation,
-/// and of those the one with the fewest features to change, or the newest of such. No feature that the host lacks makes it one of another generation. If the
-/// host's generation has no model, one of the host's family comes before others of its maker. A maker without models has nobody's.
-///
-/// The plain names are asked, not the versions, as any other QEMU or libvirt knows them.
-fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
-    let uncounted = *KVM_LACKS | *TOPOLOGICAL | *VMX_PARTS | *SVM_PARTS;
-    let host = left_out(offer).into_iter().fold(offer.features - uncounted, |host, (out, _)| host - out);
-    let rank = |&(number, model): &(usize, &NamedModel)| {
-        let kinship = match model.vendor() {
-            None => 0,
-            Some(_) if model.is_of(offer.signature) => 3,
-            Some(_) if model.signature.family == offer.signature.family => 2,
-            Some(_) => 1,
-        };
-        let features = model.features - uncounted;
-        let disabled = (features - host - offer.emulated).len();
-        let cost = cost((host - features).len(), disabled);
-        (Reverse(kinship), cost, disabled, Reverse(number))
-    };
-    let candidates = (0..).zip(model::all()).filter(|(_, model)| match model.vendor() {
-        None => true,
-        vendor => {
-            let listed = model.alias_of.is_some() && !NOT_FOR_HOST_MODEL.contains(&model.name.as_str());
-            vendor == Some(offer.vendor) && listed
-        }
-    });
-    candidates.min_by_key(rank).map(|(_, model)| model).ok_or(CpuError::NoModel)
-}
-
-/// What host-model leaves out, and why: as libvirt does.
-fn left_out(offer: &Offer) -> [(FeatureSet, &'static str); 2] {
-    let Signature { family, model, stepping } = offer.signature;
-    let broken = matches!((family, model, stepping), (6, 60 | 69 | 70, _) | (6, 63, 0..4));
-    let broken = if offer.vendor == Vendor::Intel && broken { *TSX } else { FeatureSet::default() };
-    [
-        (*NOT_MIGRATABLE, "left out of host-model: it can't be migrated"),
-        // Intel's microcode switches it off, on hosts that have that microcode.
-        (broken, "left out of host-model: this Haswell's transactions are not reliable"),
-    ]
-}
-
-/// libvirt's measure of how far a model is from the host: 1 for each feature to add, and 2, 3, 4 and so on for those to take away.
-fn cost(added: u32, disabled: u32) -> u32 {
-    added + disabled * (disabled + 3) / 2
 }
 
 /// Whether it is a bit of CPUID, which KVM lets a VMM show whatever the host has.

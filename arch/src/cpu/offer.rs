@@ -3,7 +3,6 @@
 use super::{
     CpuError,
     capabilities::Capabilities,
-    choice::TOPOLOGICAL,
     cpuid::Leaf,
     feature::{FeatureId, FeatureSet},
     host::{HostCpu, Manual, Vendor},
@@ -11,6 +10,7 @@ use super::{
     model::Signature,
     msr, nesting,
     patch::{self, At, Decision, Why},
+    sets::TOPOLOGICAL,
     xsave,
 };
 

@@ -2,12 +2,12 @@
 
 use arch::cpu::{
     capabilities::Capabilities,
-    choice::{KVM_BRINGS, KVM_LACKS},
     feature::{FeatureId, FeatureSet, Place},
     host::HostCpu,
     model, msr,
     patch::Why,
     profile::CpuProfile,
+    sets::{KVM_BRINGS, KVM_LACKS},
     spec::{CpuSpec, SpecError},
     topology::Topology,
 };

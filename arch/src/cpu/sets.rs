@@ -1,0 +1,39 @@
+//! Sets of features that more than one step of the pipeline treats in its own way.
+
+use std::sync::LazyLock;
+
+use super::{
+    feature::{FeatureId, FeatureSet, Place},
+    msr, svm,
+};
+
+/// The features that the topology decides on.
+pub static TOPOLOGICAL: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("ht cmp-legacy"));
+/// What QEMU takes from every named model on KVM: MWAIT and the thermal MSRs are not there, and nesting is asked for.
+pub static KVM_LACKS: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("monitor acpi svm"));
+/// What QEMU gives every named model on KVM.
+pub static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
+    FeatureSet::parse(
+        "hypervisor x2apic kvmclock kvmclock2 kvm-nopiodelay kvm-asyncpf kvm-steal-time kvm-pv-eoi kvmclock-stable-bit",
+    )
+});
+/// A guest that counts on one TSC rate can't be migrated to another host.
+pub static NOT_MIGRATABLE: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("invtsc"));
+/// VMX itself.
+pub static VMX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("vmx"));
+/// SVM itself.
+pub static SVM: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("svm"));
+/// All of VMX that its capability MSRs tell.
+pub static VMX_PARTS: LazyLock<FeatureSet> = LazyLock::new(|| {
+    let parts = FeatureId::all().filter(|id| match id.feature().place {
+        Place::Msr(index, _) | Place::Control(index, _) => msr::VMX.contains(&index),
+        Place::Cpuid(..) => false,
+    });
+    parts.collect()
+});
+/// All of SVM that its leaf tells.
+pub static SVM_PARTS: LazyLock<FeatureSet> = LazyLock::new(|| {
+    let parts = FeatureId::all()
+        .filter(|id| matches!(id.feature().place, Place::Cpuid(leaf, ..) if leaf.function == svm::FUNCTION));
+    parts.collect()
+});
