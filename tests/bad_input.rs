@@ -6,7 +6,7 @@
 mod support;
 
 use std::{
-    fs,
+    fs, io,
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::Path,
     process::Stdio,
@@ -202,4 +202,25 @@ fn reports_over_other_files() {
             assert_eq!(fs::read(&path).unwrap(), [0; 4096]);
         }
     }
+}
+
+/// The status of `nest` says how it went, to a script that has read enough (`nvmm nest | head -1`), too.
+#[test]
+fn nest_without_a_reader() {
+    const SKIPPED: i32 = 77;
+    let nest = ["nest", "--kernel", "/nowhere"];
+    if nvmm().args(nest).output().unwrap().status.code() != Some(SKIPPED) {
+        return println!("skipped: this machine's KVM can nest");
+    }
+    let closed = || {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    let output = nvmm().args(nest).stdout(closed()).output().unwrap();
+    assert_eq!(output.status.code(), Some(SKIPPED), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stderr, b"");
+    // The report goes to stdout, and the line to stderr.
+    let status = nvmm().args(nest).args(["--json", "-"]).stdout(closed()).stderr(closed()).status().unwrap();
+    assert_eq!(status.code(), Some(SKIPPED));
 }

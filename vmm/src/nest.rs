@@ -32,7 +32,7 @@ mod tsc;
 mod watch;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -43,6 +43,7 @@ use arch::cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::
 use devices::printable::ToPrintable;
 
 use crate::config::VmConfig;
+use crate::cpu::text;
 use crate::host::{self, Host};
 use crate::output::Taken;
 use clock::Clock;
@@ -275,15 +276,15 @@ impl NestArgs {
             .collect();
         let taken = reports.iter().any(|(_, path, _)| *path == Path::new("-"));
         if let Verdict::Failed { level, kind, why, console } = &record.verdict {
-            eprintln!("level {level}: {kind}: {}", run::printable(why));
+            say(&format!("level {level}: {kind}: {}\n", run::printable(why)));
             if !console.is_empty() {
-                eprintln!("the end of level {level}'s console:\n  | {}", console.join("\n  | "));
+                say(&format!("the end of level {level}'s console:\n  | {}\n", console.join("\n  | ")));
             }
         }
         if taken {
-            eprint!("{}", told(record, &io::stderr()));
+            say(&told(record, &io::stderr()));
         } else {
-            print!("{}", told(record, &io::stdout()));
+            text::print(&told(record, &io::stdout()))?;
         }
         for (option, path, render) in reports {
             write(option, path, &render(record))?;
@@ -309,11 +310,15 @@ fn told(record: &Record, to: &(impl IsTerminal + AsFd)) -> String {
     format!("{table}nest: {}\n", show::summary(record))
 }
 
+/// Writes to stderr. Nobody can be told if this fails, and the run goes on.
+fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
 /// Writes to a file, or to standard output.
 fn write(option: &str, path: &Path, text: &str) -> anyhow::Result<()> {
     if path == Path::new("-") {
-        print!("{text}");
-        return Ok(());
+        return text::print(text).context("standard output");
     }
     fs::write(path, text).with_context(|| format!("{option} {}", path.display()))
 }

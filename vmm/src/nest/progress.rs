@@ -70,7 +70,11 @@ impl Progress {
             Some(Live { events: Some(events), .. }) => {
                 let _ = events.send(event);
             }
-            _ => eprintln!("{}", plain(&event, self.start.elapsed())),
+            // Nobody can be told if this fails.
+            _ => {
+                let line = plain(&event, self.start.elapsed()) + "\n";
+                let _ = io::stderr().write_all(line.as_bytes());
+            }
         }
     }
 }
