@@ -30,7 +30,7 @@ pub fn summary(record: &Record) -> String {
         Verdict::Failed { level, kind, .. } => {
             format!("level {level} of {} failed after {}: {kind}", record.wanted, seconds(record.seconds))
         }
-        Verdict::Skipped { why } => format!("{levels} skipped: {}", plain(why)),
+        Verdict::Skipped { why } => format!("{levels} skipped: {}", one_line(why)),
     }
 }
 
@@ -156,8 +156,12 @@ fn short_cpu(name: &str) -> String {
 
 /// At most [`LONGEST`] characters, and none that moves a terminal's cursor or ends a line.
 fn plain(text: &str) -> String {
-    let printable = |c: char| if is_plain(c) { c } else { ' ' };
-    shortened(&text.chars().map(printable).collect::<String>(), LONGEST)
+    shortened(&one_line(text), LONGEST)
+}
+
+/// The text without characters that move a terminal's cursor or end a line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect()
 }
 
 fn shortened(text: &str, width: usize) -> String {
