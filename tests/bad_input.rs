@@ -91,7 +91,9 @@ fn kvm_that_is_not_for_this_user() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(COULD_NOT), "{stderr}");
     assert!(
-        stderr.starts_with("nvmm: /dev/kvm can't be opened: join its group (usermod -aG kvm $USER"),
+        stderr.starts_with(
+            "nvmm: /dev/kvm can't be opened by this user: join its group (mostly usermod -aG kvm $USER"
+        ),
         "{stderr}"
     );
 }
@@ -201,7 +203,24 @@ fn reports_over_other_files() {
             refused(&[&nest[..], &[option, &path]].concat(), COULD_NOT, &[&taken]);
             assert_eq!(fs::read(&path).unwrap(), [0; 4096]);
         }
+        // Found out before a level runs.
+        let nowhere = at("no/such/report");
+        refused(
+            &["nest", "--kernel", &at("kernel"), option, &nowhere],
+            COULD_NOT,
+            &[option, &nowhere, "No such file"],
+        );
     }
+}
+
+#[test]
+fn a_disk_given_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let [kernel, disk] = ["kernel", "disk"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    fs::copy(support::guest("power_off"), &kernel).unwrap();
+    fs::write(&disk, [0; 4096]).unwrap();
+    let args = ["--kernel", &kernel, "--serial", "null", "--disk", &disk, "--disk", &disk];
+    refused(&args, COULD_NOT, &[&disk, "is in use by another disk of this machine"]);
 }
 
 /// The status of `nest` says how it went, to a script that has read enough (`nvmm nest | head -1`), too.

@@ -31,9 +31,9 @@ use report::{Report, Verdict};
 const STATUS: &str = "\
 Exit status:
   0   what is required is there
-  1   it is not; the findings marked with a cross say why, and what to do
+  1   it is not, as when KVM can't be opened; the findings marked with a cross say why, and what to do
   2   the command line is wrong, or the recorded host
-  77  it can't be told from here, such as without access to KVM";
+  77  with --require nested: it can't be told from here";
 
 /// It can't be told: the status by which test programs skip.
 const CANNOT_TELL: u8 = 77;

@@ -25,7 +25,7 @@ pub enum HostError {
     )]
     Missing(PathBuf),
     /// The node is there, but not for this user.
-    #[error("{} can't be opened: join its group (usermod -aG kvm $USER, then log in again) or change its mode", .0.display())]
+    #[error("{} can't be opened by this user: join its group (mostly usermod -aG kvm $USER, then log in again) or change its mode; nvmm check says more", .0.display())]
     NoAccess(PathBuf, #[source] io::Error),
     /// The node can't be opened for another reason.
     #[error("{} can't be opened", .0.display())]

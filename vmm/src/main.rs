@@ -168,7 +168,11 @@ fn raise_descriptor_limit() {
 fn tell_unmet(config: &VmConfig, machine: &Machine) {
     let unmet: Vec<_> = machine.cpu.unmet().iter().map(ToString::to_string).collect();
     if !unmet.is_empty() {
-        log::warn!("--cpu {}: this host cannot give {}", config.cpu, unmet.join(", "));
+        log::warn!(
+            "--cpu {}: the guest starts without what this host cannot give: {}",
+            config.cpu,
+            unmet.join(", ")
+        );
     }
     if machine.cpu.hides_topology() {
         log::warn!(

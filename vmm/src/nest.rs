@@ -147,7 +147,7 @@ pub struct NestArgs {
 pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let mut manifest = args.manifest();
-    args.check_outputs(level::config(1, &manifest)?)?;
+    args.make_outputs(level::config(1, &manifest)?)?;
     let mut run = Run::new(args.levels, args.emulated.map(emulator::name));
     let host = match args.emulated {
         Some(_) => None,
@@ -245,8 +245,8 @@ impl NestArgs {
         }
     }
 
-    /// Refuses reports that would be written over what the levels are made of, or over each other.
-    fn check_outputs(&self, first: VmConfig) -> anyhow::Result<()> {
+    /// Makes the reports' files. Refuses those that would be written over what the levels are made of, or over each other.
+    fn make_outputs(&self, first: VmConfig) -> anyhow::Result<()> {
         let mut taken = Taken::by_disks(first.disks);
         if let Some(kernel) = &self.kernel {
             taken.add("--kernel", kernel);
@@ -254,7 +254,8 @@ impl NestArgs {
         let reports = [("--json", &self.json), ("--junit", &self.junit), ("--html", &self.html)];
         for (option, path) in reports {
             if let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) {
-                taken.check(option, path)?;
+                // Made now: a run of minutes should not end with a report that can't be.
+                taken.create(option, path)?;
                 taken.add(option, path);
             }
         }

@@ -88,7 +88,7 @@ pub fn user(file: &File) -> io::Result<Option<String>> {
     Ok((!is_unlocked).then(|| holder(file).unwrap_or_else(|| "another program".into())))
 }
 
-/// Who else has locks on `file`, as `NAME (pid N)`, as far as /proc tells.
+/// The other user of `file`, as `NAME (pid N)`, as far as /proc tells.
 pub(super) fn holder(file: &File) -> Option<String> {
     let wanted = file.metadata().ok()?;
     let own = (process::id(), file.as_raw_fd());
@@ -100,6 +100,9 @@ pub(super) fn holder(file: &File) -> Option<String> {
     };
     let pid = numbers("/proc".as_ref())
         .find(|&pid| numbers(format!("/proc/{pid}/fd").as_ref()).any(|fd| holds(pid, fd)))?;
+    if pid == process::id() {
+        return Some("another disk of this machine".to_owned());
+    }
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(format!("{} (pid {pid})", name.trim_end()))
 }

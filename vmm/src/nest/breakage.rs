@@ -32,7 +32,7 @@ pub(super) fn hangs(level: u32, manifest: &Manifest) -> bool {
 /// Takes a feature out of the CPU that `level` is promised, if it is to find another one.
 pub(super) fn change(cpu: &mut CpuSpec, level: u32, manifest: &Manifest) {
     if wanted(level, &manifest.cmdline) == Some("cpu")
-        && let Some(feature) = FeatureId::find("cx16")
+        && let Some(feature) = FeatureId::find("popcnt")
     {
         cpu.settings.push(Setting { feature, want: Want::Off });
     }

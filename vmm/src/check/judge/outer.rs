@@ -159,7 +159,7 @@ const UNKNOWN: Outer = Outer {
 
 const KVM_NESTED: Switch = (
     "On the KVM host see that its module nests (kvm_intel, or kvm_amd)",
-    &["cat /sys/module/kvm_intel/parameters/nested"],
+    &["cat /sys/module/kvm_*/parameters/nested"],
 );
 
 fn outer(facts: &Facts) -> Option<&'static Outer> {
