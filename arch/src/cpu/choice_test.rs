@@ -73,6 +73,14 @@ fn nothing_is_said_of_ept_without_ept() {
 }
 
 #[test]
+fn a_hint_needs_nothing_of_kvm() {
+    for host in [epyc(), haswell()] {
+        assert!(!has(&resolve(&host, "host-model").unwrap(), "kvm-hint-dedicated"));
+        assert!(has(&resolve(&host, "qemu64,+kvm-hint-dedicated,enforce").unwrap(), "kvm-hint-dedicated"));
+    }
+}
+
+#[test]
 fn topology_can_be_told_on_any_amd() {
     let profile = |spec: &str, threads| {
         let topology = Topology::new(1, 1, 2, threads).unwrap();

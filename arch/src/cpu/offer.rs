@@ -57,9 +57,10 @@ impl Offer {
         let mut capabilities = Capabilities { msrs, cpuid };
         states(&mut capabilities, &mut decisions);
         let manual = host.manual();
-        // QEMU gives it on any AMD host too: Linux finds threads and dies only with it.
+        // QEMU gives it on any AMD host too: Linux finds threads and dies only with it. A hint is the user's promise, and KVM lists none.
         let emulated =
-            if manual == Manual::Amd { FeatureSet::parse("topoext") } else { FeatureSet::default() };
+            if manual == Manual::Amd { "topoext kvm-hint-dedicated" } else { "kvm-hint-dedicated" };
+        let emulated = FeatureSet::parse(emulated);
         Ok(Self {
             vendor: host.vendor(),
             manual,
