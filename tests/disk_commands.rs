@@ -539,6 +539,23 @@ fn a_base_whose_name_is_not_utf8() {
     assert_eq!(json["chain"][0]["qcow2"]["backing_file"], "b\u{fffd}se.img");
 }
 
+/// A colon is not the end of a protocol's name, and what follows it is not another file.
+#[test]
+fn a_base_with_a_colon_in_its_name() {
+    let Some(images) = Images::new() else { return };
+    fs::write(images.path("base"), [1; 512]).unwrap();
+    for (number, name) in ["file:base", "a:b", "json:{}"].into_iter().enumerate() {
+        fs::write(images.path(name), [7; 512]).unwrap();
+        let (top, out) = (format!("top{number}"), format!("out{number}"));
+        images.prints(&format!("create -f qcow2 {top} -F raw -b {name}"));
+        images.qemu_img(&format!("convert -f qcow2 -O raw {top} {out}.qemu"));
+        images.prints(&format!("convert {top} {out}"));
+        for copy in [out.clone(), format!("{out}.qemu")] {
+            assert_eq!(fs::read(images.path(&copy)).unwrap(), [7; 512], "{name}");
+        }
+    }
+}
+
 /// As many files as an image has, whatever the soft limit is.
 #[test]
 fn an_image_of_many_files() {

@@ -113,7 +113,7 @@ impl Creation<'_> {
                 let size = self.size.map(|size| size.0).or(base_size);
                 let size = size.ok_or_else(|| CreateError::NoSize(self.path.to_owned()))?;
                 let mut options = CreateOptions {
-                    backing: base.as_ref().map(|base| (base.name.as_bytes().into(), base.format)),
+                    backing: base.as_ref().map(|base| (base.recorded(), base.format)),
                     ..CreateOptions::default()
                 };
                 if let Some(Amount(cluster_size)) = *cluster_size {
@@ -142,6 +142,15 @@ impl Base<'_> {
     /// Where it is, for an image at `image`.
     fn path(&self, image: &Path) -> PathBuf {
         folder(image).join(self.name)
+    }
+
+    /// Its name for the image's header, where a colon before any slash would end the name of a protocol: `./a:b`.
+    fn recorded(&self) -> Untrusted {
+        let name = self.name.as_bytes();
+        match name.iter().find(|byte| matches!(byte, b':' | b'/')) {
+            Some(b':') => [b"./", name].concat().into(),
+            _ => name.into(),
+        }
     }
 
     /// Its size; it has to open.
