@@ -13,13 +13,22 @@ fn hosts_go_by_several_names() {
 }
 
 #[test]
+fn nothing_but_itself_takes_enforce_back() {
+    let policy = |words: &str| format!("qemu64,{words}").parse::<CpuSpec>().unwrap().policy;
+    for words in ["enforce,check", "enforce,check=off", "check=off,enforce"] {
+        assert_eq!(policy(words), Policy::Enforce, "{words}");
+    }
+    assert_eq!(policy("check=off,enforce=off"), Policy::Ignore);
+    assert_eq!(policy("enforce,enforce=off"), Policy::Check);
+}
+
+#[test]
 fn settings_keep_their_order() {
     let spec: CpuSpec = "Haswell-noTSX,+vmx,-avx,avx=on,sse4_1=off,phys-bits=39,enforce".parse().unwrap();
     assert_eq!(spec.to_string(), "Haswell-noTSX,+vmx,-avx,+avx,-sse4.1,phys-bits=39,enforce");
     assert_eq!(spec.policy, Policy::Enforce);
     assert_eq!(spec.to_string().parse::<CpuSpec>().unwrap(), spec);
     assert_eq!("host,check=off".parse::<CpuSpec>().unwrap().policy, Policy::Ignore);
-    assert_eq!("host,enforce,check".parse::<CpuSpec>().unwrap().policy, Policy::Check);
     let limited: CpuSpec = "kvm64,host-phys-bits-limit=39".parse().unwrap();
     assert_eq!(limited.to_string(), "kvm64,host-phys-bits-limit=39");
     let wide: CpuSpec = "kvm64,host-phys-bits=on".parse().unwrap();

@@ -96,8 +96,17 @@ impl CpuSpec {
     fn set(&mut self, name: &str, value: Option<&str>) -> Result<bool, SpecError> {
         let on = || switch(name, value.unwrap_or("on"));
         match name {
-            "check" => self.policy = if on()? { Policy::Check } else { Policy::Ignore },
-            "enforce" => self.policy = if on()? { Policy::Enforce } else { Policy::Check },
+            // Two switches, and with enforce on QEMU does not ask the other.
+            "check" => match (self.policy, on()?) {
+                (Policy::Enforce, _) => {}
+                (_, true) => self.policy = Policy::Check,
+                (_, false) => self.policy = Policy::Ignore,
+            },
+            "enforce" => match (self.policy, on()?) {
+                (_, true) => self.policy = Policy::Enforce,
+                (Policy::Enforce, false) => self.policy = Policy::Check,
+                (_, false) => {}
+            },
             "host-cache-info" => {
                 self.caches = if on()? { CacheMode::Passthrough } else { CacheMode::Emulate };
             }
