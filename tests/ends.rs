@@ -434,6 +434,56 @@ fn a_stopped_nvmm_lets_go_of_the_terminal_and_takes_it_again() {
     }
 }
 
+/// As the leader of its session, which nobody can continue.
+#[test]
+fn an_nvmm_that_can_not_be_stopped_keeps_the_terminal() {
+    if no_kvm() {
+        return;
+    }
+    let mut terminal = Terminal::start(machine("echo"));
+    expect(&mut terminal.user, "ready\r\n");
+    assert!(terminal.is_raw());
+    signal(&terminal.program.0, Signal::TSTP);
+    terminal.user.write_all(b"abc").unwrap();
+    expect(&mut terminal.user, "abc");
+    wait_until(|| terminal.is_raw());
+    terminal.user.write_all(b"\x01x").unwrap();
+    assert_eq!(terminal.program.status_in_time(), Some(0));
+}
+
+/// The warning is about what the file asks for and can't be had, and it comes before anything else.
+#[test]
+fn a_warning_before_the_start_takes_no_signal_away() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("domain.xml");
+    let hyperv = "<features><hyperv><relaxed state='on'/></hyperv></features>";
+    fs::write(&file, format!("<domain>{hyperv}<cpu mode='host-passthrough'/></domain>")).unwrap();
+    let mut child = Running::start(
+        machine("late")
+            .args(["--cpu", &format!("file:{}", file.display())])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    let mut messages = child.0.stderr.take().unwrap();
+    expect(&mut messages, "Hyper-V");
+    let mut stdout = child.0.stdout.take().unwrap();
+    expect(&mut stdout, "ready\n");
+    // Each may go to any thread that does not block it.
+    for _ in 0..20 {
+        signal(&child.0, Signal::USR1);
+        signal(&child.0, Signal::HUP);
+        thread::sleep(Duration::from_millis(5));
+    }
+    signal(&child.0, Signal::TERM);
+    expect(&mut stdout, "button\n");
+    signal(&child.0, Signal::INT);
+    assert_eq!(child.status_in_time(), Some(130));
+}
+
 #[test]
 fn nvmm_in_the_background_waits_for_its_terminal() {
     if no_kvm() {

@@ -13,12 +13,16 @@ use std::{
 
 use rustix::{
     fs::FileType,
+    io::ioctl_fionread,
     time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
         timerfd_settime,
     },
 };
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::{
+    eventfd::{EFD_NONBLOCK, EventFd},
+    signal::{block_signal, unblock_signal},
+};
 
 /// At this many bytes output does not wait for more: a write that a pipe takes whole (`PIPE_BUF`).
 const BATCH: usize = 4096;
@@ -55,6 +59,7 @@ struct Shared {
     file: File,
     /// The file takes all in the end, so its writer waits.
     lossless: bool,
+    is_pipe: bool,
     /// Has the thread look at what waits.
     timer: OwnedFd,
     state: Mutex<State>,
@@ -90,7 +95,9 @@ impl Output {
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
         let lossless = options.waits && kind == FileType::RegularFile;
-        let shared = Shared { options, file, lossless, timer, state: Mutex::default(), room: Condvar::new() };
+        let is_pipe = kind == FileType::Fifo;
+        let (state, room) = (Mutex::default(), Condvar::new());
+        let shared = Shared { options, file, lossless, is_pipe, timer, state, room };
         Ok(Self(Arc::new(shared)))
     }
 
@@ -155,6 +162,20 @@ impl Output {
     #[must_use]
     pub fn gone(&self) -> u64 {
         self.0.state().gone
+    }
+
+    /// How many bytes were read, as far as can be told: a number that changes as long as somebody reads.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        // What is in a pipe is not read yet. Others than pipes don't say.
+        let unread = if self.0.is_pipe { ioctl_fionread(&self.0.file).unwrap_or(0) } else { 0 };
+        self.gone().saturating_sub(unread)
+    }
+
+    /// Whether it takes all in the end, as a regular file does.
+    #[must_use]
+    pub fn is_lossless(&self) -> bool {
+        self.0.lossless
     }
 
     /// How many bytes were lost because nobody read.
@@ -234,7 +255,7 @@ impl Shared {
     fn start(self: &Arc<Self>, state: &mut State) {
         let shared = Arc::clone(self);
         let thread = thread::Builder::new().name(self.options.name.to_owned());
-        match thread.spawn(move || shared.send_all()) {
+        match without_signals(|| thread.spawn(move || shared.send_all())) {
             Ok(_) => state.started = true,
             // The next byte tries again.
             Err(_) => state.lost += state.waiting.drain(..).count() as u64,
@@ -271,7 +292,9 @@ impl Shared {
 
     fn next_batch(&self) -> Option<Vec<u8>> {
         let mut state = self.state();
-        let len = state.waiting.len().min(BATCH);
+        // At the end, so that a slow terminal is seen to read.
+        let most = if state.finishing.is_some() && !self.lossless { BATCH / 16 } else { BATCH };
+        let len = state.waiting.len().min(most);
         if len == 0 {
             return None;
         }
@@ -280,6 +303,27 @@ impl Shared {
         self.room.notify_all();
         Some(batch)
     }
+}
+
+/// Does what makes a thread, which then leaves the signals that a program may wait for to the others. One that took such a signal would
+/// end the process by its default action.
+fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+    const WAITED_FOR: [i32; 7] = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGUSR1,
+        libc::SIGTERM,
+        libc::SIGCONT,
+        libc::SIGTSTP,
+    ];
+    // An error: it is blocked already.
+    let blocked: Vec<i32> = WAITED_FOR.into_iter().filter(|&signal| block_signal(signal).is_ok()).collect();
+    let value = work();
+    for signal in blocked {
+        let _ = unblock_signal(signal);
+    }
+    value
 }
 
 /// Writes it all, however long that takes.

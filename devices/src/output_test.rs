@@ -87,6 +87,23 @@ fn a_slow_reader_misses_nothing() {
     assert_eq!(output.lost(), 0);
 }
 
+/// However slowly: it is no reason to give a reader up.
+#[test]
+fn each_byte_that_is_read_of_a_pipe_counts() {
+    let (mut reader, mut output) = pipe();
+    output.write_all(&[b'.'; CAPACITY]).unwrap();
+    let _event = output.finish().unwrap();
+    let mut before = output.read();
+    // Until the pipe is full.
+    until(|| {
+        thread::sleep(Duration::from_millis(20));
+        before == std::mem::replace(&mut before, output.read())
+    });
+    assert!(!output.is_gone());
+    reader.read_exact(&mut [0]).unwrap();
+    until(|| output.read() != before);
+}
+
 #[test]
 fn an_end_can_wait_for_the_reader() {
     let (mut reader, mut output) = pipe();

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use arch::{
     acpi,
     boot::{self, BootInfo, MemoryMap, Protocol},
@@ -140,11 +140,6 @@ impl Machine {
         let power = shared(PowerManagement::new(vm.line(layout::SCI_GSI)));
         pio.insert(layout::PM1A_EVENT.into(), PowerManagement::LEN, power.clone())?;
         pio.insert(layout::I8042.into(), I8042::LEN, shared(I8042))?;
-        if let Some(port) = config.debug_exit {
-            pio.insert(port.into(), DebugExit::LEN, shared(DebugExit))
-                .with_context(|| format!("--debug-exit {port:#x}"))?;
-        }
-
         let mut pci = PciRoot::new();
         let mut attached = Disks::default();
         for (slot, disk) in (1..).zip(disks) {
@@ -158,6 +153,10 @@ impl Machine {
         let pci = Arc::new(pci);
         pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
         mmio.insert(layout::ECAM, layout::ECAM_LEN, shared(Ecam::new(Arc::clone(&pci))))?;
+        // The last, so that it is the one in the way.
+        if let Some(port) = config.debug_exit {
+            insert_debug_exit(&pio, port).with_context(|| format!("--debug-exit {port:#x}"))?;
+        }
 
         let rsdp = acpi::write(memory.guest(), &apic_ids)?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
@@ -197,7 +196,8 @@ impl Machine {
         let start = Instant::now();
         let mut threads = Vec::new();
         let wakeup = lock(&self.serial).wakeup().as_raw_fd();
-        let started = self.start(link, count, &mut threads);
+        // The user may have asked for the end while it was built: then `obey` hears of it.
+        let started = if link.end_is_asked() { Ok(()) } else { self.start(link, count, &mut threads) };
         link.runs(Attached { serial: Arc::clone(&self.serial), wakeup, power: Arc::clone(&self.power) });
         let exit = started.map(|()| self.obey(link));
         link.stops();
@@ -281,6 +281,14 @@ impl Machine {
 
 /// A vCPU's thread; at its end it has what KVM counted, if that was asked for.
 type VcpuThread = JoinHandle<Option<Counters>>;
+
+fn insert_debug_exit(pio: &Bus, port: u16) -> anyhow::Result<()> {
+    let ports = port..port.saturating_add(u16::try_from(DebugExit::LEN)?);
+    if layout::KVM_PORTS.iter().any(|kvms| kvms.start < ports.end && ports.start < kvms.end) {
+        bail!("KVM's own interrupt controllers and timer are there; give another port, such as 0xf4");
+    }
+    Ok(pio.insert(port.into(), DebugExit::LEN, shared(DebugExit))?)
+}
 
 /// Refuses more vCPUs than KVM takes, or greater APIC ids.
 fn check_vcpus(host: &Host, topology: &Topology) -> anyhow::Result<()> {

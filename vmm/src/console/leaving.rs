@@ -21,6 +21,8 @@ pub(super) struct Leaving {
     status: u8,
     outputs: Vec<(Output, EventFd)>,
     patience: Duration,
+    /// The user waits for the end.
+    hurry: bool,
     /// How much was out when it was last seen to move, and when that was.
     seen: (u64, Instant),
 }
@@ -36,7 +38,7 @@ impl Leaving {
             .map(|output| output.finish().map(|event| (output, event)))
             .collect::<io::Result<_>>()?;
         let patience = if hurry { USERS_PATIENCE } else { PATIENCE };
-        Ok(Self { status, outputs, patience, seen: (0, Instant::now()) })
+        Ok(Self { status, outputs, patience, hurry, seen: (0, Instant::now()) })
     }
 
     /// The status that nvmm will end with.
@@ -46,6 +48,7 @@ impl Leaving {
 
     /// The user asks for the end now.
     pub(super) fn hurry(&mut self) {
+        self.hurry = true;
         self.patience = USERS_PATIENCE;
     }
 
@@ -66,11 +69,17 @@ impl Leaving {
             let _ = event.read();
         }
         let now = Instant::now();
-        let gone = self.outputs.iter().map(|(output, _)| output.gone()).sum();
-        if gone != self.seen.0 {
-            self.seen = (gone, now);
+        let read = self.outputs.iter().map(|(output, _)| output.read()).sum();
+        if read != self.seen.0 {
+            self.seen = (read, now);
         }
-        let all = self.outputs.iter().all(|(output, _)| output.is_gone());
-        (all || now.saturating_duration_since(self.seen.1) >= self.patience).then_some(self.status)
+        let mut left = self.outputs.iter().filter(|(output, _)| !output.is_gone()).peekable();
+        if left.peek().is_none() {
+            return Some(self.status);
+        }
+        // A file takes all in the end.
+        let may_give_up = self.hurry || !left.any(|(output, _)| output.is_lossless());
+        let waited = now.saturating_duration_since(self.seen.1);
+        (may_give_up && waited >= self.patience).then_some(self.status)
     }
 }

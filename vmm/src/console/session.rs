@@ -82,6 +82,8 @@ pub(super) struct Session {
     input_watched: bool,
     /// A vCPU had the serial port.
     serial_busy: bool,
+    /// Its descriptor is not watched until the port can be had.
+    serial_unwatched: bool,
 }
 
 impl Session {
@@ -103,6 +105,7 @@ impl Session {
             over: None,
             input_watched: false,
             serial_busy: false,
+            serial_unwatched: false,
         })
     }
 
@@ -120,7 +123,9 @@ impl Session {
                 News::Runs(attached) => self.on_runs(attached, ops),
                 // The machine's thread waits until what it sent is dropped.
                 News::Stops(_held) => {
-                    if let Some(serial) = self.serial_events() {
+                    if let Some(serial) = self.serial_events()
+                        && !std::mem::take(&mut self.serial_unwatched)
+                    {
                         watch(ops.remove(serial));
                     }
                     self.attached = None;
@@ -149,11 +154,15 @@ impl Session {
             libc::SIGUSR1 => self.controls.send(Command::Totals),
             libc::SIGHUP if !self.terminal_closed(signal) => self.controls.send(Command::Measure),
             libc::SIGHUP if self.console.survives_hang_up => {}
+            // What is about to end is not stopped.
+            libc::SIGTSTP if self.quitting.is_some() || self.leaving.is_some() => {}
             libc::SIGTSTP => {
                 if let Some(terminal) = &self.console.terminal {
                     terminal.give_back();
                 }
                 signals::stop();
+                // Also where nobody could stop nvmm, as in a session of its own.
+                self.take_terminal();
             }
             libc::SIGCONT => self.take_terminal(),
             number => self.on_wish(number, ops),
@@ -189,8 +198,13 @@ impl Session {
         self.quitting = Some(quit);
         match &mut self.leaving {
             Some(leaving) => leaving.hurry(),
-            None if self.builds => self.leave(quit.status(), ops),
-            None => self.controls.send(Command::Quit(quit.exit())),
+            None => {
+                // A machine that is being built is not to run, either.
+                self.controls.send(Command::Quit(quit.exit()));
+                if self.builds {
+                    self.leave(quit.status(), ops);
+                }
+            }
         }
         if let Some(output) = &self.output {
             // No vCPU waits for a file from here on.
@@ -262,12 +276,25 @@ impl Session {
         }
     }
 
-    fn on_serial(&mut self) {
+    fn on_serial(&mut self, ops: &mut EventOps) {
         let Some(attached) = &self.attached else { return };
         match serial(attached) {
             Some(mut serial) => serial.on_wakeup(),
-            // Its descriptor stays readable.
-            None => return,
+            None => {
+                // Its descriptor stays readable.
+                if let Some(serial) = self.serial_events()
+                    && !std::mem::replace(&mut self.serial_unwatched, true)
+                {
+                    watch(ops.remove(serial));
+                }
+                self.serial_busy = true;
+                return;
+            }
+        }
+        if let Some(serial) = self.serial_events()
+            && std::mem::take(&mut self.serial_unwatched)
+        {
+            watch(ops.add(serial));
         }
         self.deliver();
     }
@@ -281,7 +308,11 @@ impl Session {
             self.quit(Quit::Signal(libc::SIGTERM), ops);
         }
         if std::mem::take(&mut self.serial_busy) {
-            self.deliver();
+            if self.serial_unwatched {
+                self.on_serial(ops);
+            } else {
+                self.deliver();
+            }
         }
         if self.reads_later() && self.may_read() {
             self.take_terminal();
@@ -360,7 +391,7 @@ impl MutEventSubscriber for Session {
             NEWS => self.on_news(ops),
             SIGNALS => self.on_signal(ops),
             TIMER => self.on_time(ops),
-            SERIAL => self.on_serial(),
+            SERIAL => self.on_serial(ops),
             INPUT => self.on_input(ops),
             _ => {}
         }
