@@ -214,10 +214,27 @@ fn reports_over_other_files() {
 }
 
 #[test]
+fn debug_exits_where_others_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let kernel = folder.path().join("kernel").to_str().unwrap().to_owned();
+    fs::copy(guest("power_off"), &kernel).unwrap();
+    for (port, why) in [
+        ("0x40", "KVM's own"),
+        ("0x1e", "KVM's own"),
+        ("0x4d1", "KVM's own"),
+        ("0xcf8", "overlaps the device at 0xcf8"),
+        ("0x3f8", "overlaps the device at 0x3f8"),
+    ] {
+        let args = ["--kernel", &kernel, "--serial", "null", "--debug-exit", port];
+        refused(&args, COULD_NOT, &[&format!("--debug-exit {port}"), why]);
+    }
+}
+
+#[test]
 fn a_disk_given_twice() {
     let folder = tempfile::tempdir().unwrap();
     let [kernel, disk] = ["kernel", "disk"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
-    fs::copy(support::guest("power_off"), &kernel).unwrap();
+    fs::copy(guest("power_off"), &kernel).unwrap();
     fs::write(&disk, [0; 4096]).unwrap();
     let args = ["--kernel", &kernel, "--serial", "null", "--disk", &disk, "--disk", &disk];
     refused(&args, COULD_NOT, &[&disk, "is in use by another disk of this machine"]);

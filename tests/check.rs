@@ -66,6 +66,34 @@ fn what_json_prints_can_be_judged_again() {
     assert_eq!(check(&["--facts", file.to_str().unwrap(), "--json"]).1, json);
 }
 
+/// A recording may come from anybody.
+#[test]
+fn what_a_recording_says_is_printed_safely() {
+    let text = fs::read_to_string(host("intel-l0")).unwrap();
+    let mut recording: Value = serde_json::from_str(&text).unwrap();
+    for place in ["/kernel", "/cpu/model", "/device/path"] {
+        *recording.pointer_mut(place).unwrap() = "\x1b]0;title\x07\n✓ fake".into();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a\x1b[2Jb");
+    fs::write(&file, recording.to_string()).unwrap();
+    let output = nvmm().args(["check", "--facts"]).arg(&file).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains(r"\x1b]0;title\x07\n") && !text.contains('\x1b') && !text.contains("\n✓ fake"),
+        "{text}"
+    );
+    for (nothing, why) in
+        [("{}", "no facts"), ("[]", "no facts"), (r#"{"schema": 9, "facts": {}}"#, "schema is 9")]
+    {
+        fs::write(&file, nothing).unwrap();
+        let output = nvmm().args(["check", "--facts"]).arg(&file).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{nothing}");
+        assert!(said.contains(why) && said.contains(r"a\x1b[2Jb") && !said.contains('\x1b'), "{said}");
+    }
+}
+
 #[test]
 fn a_file_of_something_else_is_refused_by_name() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/hosts/milan.json");

@@ -294,7 +294,11 @@ fn wrong_words() {
     refused(&["show", "qemu64", "--host", "/nowhere.json"], 1, &["/nowhere.json", "No such file"]);
     refused(&["diff", "/nowhere.json", "host", "--host", &host], 2, &["/nowhere.json"]);
     let readme = hosts().join("README.md");
-    refused(&["list", "--host", readme.to_str().unwrap()], 1, &["README.md is no recorded host", "line 1"]);
+    refused(
+        &["list", "--host", readme.to_str().unwrap()],
+        1,
+        &["README.md is not a recorded host", "line 1"],
+    );
     // clap's own.
     for words in
         [["show"].as_slice(), &["show", "host", "--nested", "maybe"], &["show", "host", "--raw", "--json"]]

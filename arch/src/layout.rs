@@ -46,6 +46,9 @@ pub const BOOT_STRUCTURES: [(&str, Range<u64>); 7] = [
     ("video memory and the ACPI tables", LOW_RAM_END..HIGH_RAM),
 ];
 
+/// I/O ports of the PICs, the PIT and its speaker, which are KVM's own: no other device sees an access to them.
+pub const KVM_PORTS: [Range<u16>; 5] = [0x20..0x22, 0x40..0x44, 0x61..0x62, 0xa0..0xa2, 0x4d0..0x4d2];
+
 /// End of RAM below 4 GiB, and start of the window for 32-bit BARs.
 pub const PCI_MMIO: u64 = 0xc000_0000;
 /// Length of the window for 32-bit BARs.

@@ -11,21 +11,20 @@ pub mod judge;
 pub mod proof;
 pub mod report;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
+use devices::printable::ToPrintable;
 
 use crate::{
     cpu::text::{Paint, print},
     exit::USAGE,
+    small_file,
 };
 use facts::Facts;
 use judge::judge;
-use report::{Report, Verdict};
+use report::{Report, SCHEMA, Verdict};
 
 /// What `nvmm check --help` says of exit statuses.
 const STATUS: &str = "\
@@ -80,7 +79,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<u8> {
         Some(Ok(facts)) => facts,
         Some(Err(error)) => {
             // Not the status of what isn't there.
-            eprintln!("nvmm: {error:#}");
+            eprintln!("nvmm: {}", format!("{error:#}").printable());
             return Ok(USAGE);
         }
     };
@@ -106,11 +105,20 @@ fn status(report: &Report, require: Require) -> u8 {
 /// Reads facts, alone or in a report.
 fn recorded(path: &Path) -> anyhow::Result<Facts> {
     let parse = || -> anyhow::Result<Facts> {
-        let mut value: serde_json::Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+        let mut value: serde_json::Value = serde_json::from_str(&small_file::read(path)?)?;
+        if let Some(schema) = value.get("schema")
+            && *schema != SCHEMA
+        {
+            bail!("its schema is {schema}, and this nvmm reads {SCHEMA}");
+        }
         let facts = value.get_mut("facts").map(serde_json::Value::take);
-        Ok(serde_json::from_value(facts.unwrap_or(value))?)
+        let facts = facts.unwrap_or(value);
+        if facts.as_object().is_none_or(serde_json::Map::is_empty) {
+            bail!("there are no facts in it; nvmm check --json prints some");
+        }
+        Ok(serde_json::from_value(facts)?)
     };
-    parse().with_context(|| format!("--facts {}", path.display()))
+    parse().with_context(|| format!("--facts {}", path.printable()))
 }
 
 #[cfg(test)]

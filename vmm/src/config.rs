@@ -5,7 +5,7 @@ mod words;
 
 use std::{
     ffi::OsStr,
-    fs, io,
+    io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -23,6 +23,7 @@ use crate::{
     cli::{MachineArgs, OnReboot},
     libvirt::{self, CpuElement, XmlError},
     size::{Size, SizeError},
+    small_file,
     smp::{Smp, SmpError},
 };
 
@@ -190,7 +191,7 @@ pub fn cpu(given: &str, smp: Option<&str>, nested: Nested) -> Result<(CpuSpec, T
 
 /// A CPU in libvirt's words, and its `<topology>`.
 fn cpu_file(path: &Path) -> Result<(CpuSpec, Option<Smp>), ConfigError> {
-    let text = fs::read_to_string(path).map_err(|error| ConfigError::CpuFile(path.to_owned(), error))?;
+    let text = small_file::read(path).map_err(|error| ConfigError::CpuFile(path.to_owned(), error))?;
     let CpuElement { spec, topology, ignored } =
         libvirt::parse(&text).map_err(|error| ConfigError::CpuXml(path.to_owned(), error))?;
     for ignored in ignored {

@@ -243,14 +243,14 @@ impl CpuProfile {
         }
     }
 
-    /// The CPU's name, empty if it has none.
+    /// The CPU's name, empty if it has none. What is no letter, digit or sign is escaped.
     #[must_use]
     pub fn brand(&self) -> String {
         let leaf = |function| self.capabilities.cpuid.get(Leaf::new(function));
         let registers = BRAND.map(leaf).map(|leaf| [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx]);
         let bytes: Vec<u8> = registers.into_iter().flatten().flat_map(u32::to_le_bytes).collect();
         let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(text).trim().to_owned()
+        text.trim_ascii().escape_ascii().to_string()
     }
 
     /// Compares a vCPU's leaves as `KVM_GET_CPUID2` has them with those it was given.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use devices::printable::ToPrintable;
 use serde::Serialize;
 
 use super::facts::Facts;
@@ -104,7 +105,9 @@ impl Report {
         let mut text = String::new();
         for finding in &self.findings {
             let mark = finding.severity.mark(paint);
-            for (number, line) in fill(finding.found.split(' '), INDENT).iter().enumerate() {
+            for (number, line) in
+                fill(finding.found.printable().to_string().split(' '), INDENT).iter().enumerate()
+            {
                 match number {
                     0 => text.push_str(&format!("{mark} {:28} {line}\n", finding.id)),
                     _ => text.push_str(&format!("{:INDENT$}{line}\n", "")),
@@ -114,12 +117,13 @@ impl Report {
                 text.push_str(&format!("{:INDENT$}{source}\n", ""));
             }
             for fix in &finding.fixes {
-                for (number, line) in fill(fix.what.split(' '), 6).iter().enumerate() {
+                for (number, line) in fill(fix.what.printable().to_string().split(' '), 6).iter().enumerate()
+                {
                     let bullet = if number == 0 { "-" } else { " " };
                     text.push_str(&format!("    {bullet} {line}\n"));
                 }
                 for command in &fix.commands {
-                    text.push_str(&format!("          {}\n", paint.bold(command)));
+                    text.push_str(&format!("          {}\n", paint.bold(&command.printable().to_string())));
                 }
             }
         }

@@ -2,17 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use arch::cpu::{cpuid::Cpuid, host::HostCpu, msr, profile::CpuProfile, spec::Nested, topology::Topology};
 
+use devices::printable::ToPrintable;
+
 use super::UsageError;
 use crate::{
     config::{self, ConfigError},
     host::Host,
+    small_file,
 };
 
 /// Which host's CPU it is about.
@@ -79,8 +81,8 @@ impl HostArgs {
 
 /// Reads a host's file.
 pub(super) fn recorded(path: &Path) -> anyhow::Result<HostCpu> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no recorded host", path.display()))
+    let text = small_file::read(path).with_context(|| path.printable().to_string())?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not a recorded host", path.printable()))
 }
 
 impl Shape {

@@ -40,6 +40,10 @@ pub(super) fn read(domain: Element<'_>) -> Result<Domain, XmlError> {
             read.timer(timer)?;
         }
     }
+    if read.hide_kvm {
+        // They are hidden with the rest, as in QEMU.
+        read.settings.retain(|setting| setting.want == Want::Off);
+    }
     Ok(read)
 }
 

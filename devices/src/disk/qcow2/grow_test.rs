@@ -5,9 +5,14 @@ use super::{super::testing::*, *};
 /// Grows an image whose disk holds `twin`, and checks it.
 #[track_caller]
 fn grown(images: &Images, image: &str, twin: &mut Vec<u8>, size: usize) {
-    grow(&images.path(image), size as u64, None).unwrap();
+    grow_unlocked(images, image, size as u64);
     twin.resize(size, 0);
     images.check(image, twin);
+}
+
+#[track_caller]
+fn grow_unlocked(images: &Images, image: &str, size: u64) {
+    when_unlocked(|| grow(&images.path(image), size, None).map_err(|error| format!("{error:?}"))).unwrap();
 }
 
 #[test]
@@ -57,16 +62,22 @@ fn what_was_hidden_stays_so() {
 fn what_can_not_grow_says_why() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -f qcow2 -o cluster_size=512,compat=0.10 image 1M");
-    let said = |size| images.said(&grow(&images.path("image"), size, None).unwrap_err());
-    assert_eq!(said(512), "disk image has 1048576 bytes, and 512 are less");
-    assert!(said(1 << 40).contains("at most 137438953472 fit"), "{}", said(1 << 40));
+    let said = |image: &str, size| {
+        when_unlocked(|| {
+            let said = images.said(&grow(&images.path(image), size, None).unwrap_err());
+            if said.contains("in use by") { Err("locked".to_owned()) } else { Ok(said) }
+        })
+        .unwrap()
+    };
+    assert_eq!(said("image", 512), "disk image has 1048576 bytes, and 512 are less");
+    assert!(said("image", 1 << 40).contains("at most 137438953472 fit"), "{}", said("image", 1 << 40));
     images.qemu_img("snapshot -c first image");
-    assert!(said(2 << 20).contains("qemu-img amend -o compat=1.1"), "{}", said(2 << 20));
+    assert!(said("image", 2 << 20).contains("qemu-img amend -o compat=1.1"), "{}", said("image", 2 << 20));
     images.qemu_img("amend -f qcow2 -o compat=1.1 image");
-    grow(&images.path("image"), 2 << 20, None).unwrap();
+    grow_unlocked(&images, "image", 2 << 20);
     images.check("image", &vec![0; 2 << 20]);
     images.qemu_img("create -f qcow2 -b image -F qcow2 -o compat=0.10 top 1M");
-    let said_of_top = images.said(&grow(&images.path("top"), 3 << 20, None).unwrap_err());
+    let said_of_top = said("top", 3 << 20);
     assert!(said_of_top.contains("whose end would show"), "{said_of_top}");
     images.qemu_img("create -f qcow2 -u -b none -F raw over 1M");
     assert!(
