@@ -30,7 +30,8 @@ use report::{Report, SCHEMA, Verdict};
 const STATUS: &str = "\
 Exit status:
   0   what is required is there
-  1   it is not, as when KVM can't be opened; the findings marked with a cross say why, and what to do
+  1   it is not, as when KVM can't be opened; the findings marked with a
+      cross say why, and what to do
   2   the command line is wrong, or the recorded host
   77  with --require nested: it can't be told from here";
 

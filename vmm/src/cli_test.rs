@@ -90,3 +90,28 @@ fn every_command_is_reached_and_listed() {
     assert!(seen >= 4);
     assert!(matches!(Cli::of(&words("check")).unwrap().command, Some(Command::Check(_))));
 }
+
+#[test]
+fn help_fits_a_terminal_of_80_columns() {
+    fn look_at(command: &mut clap::Command, seen: &mut usize) {
+        // clap breaks longer lines without their indentation.
+        for line in command.get_after_help().map(ToString::to_string).unwrap_or_default().lines() {
+            assert!(line.len() <= 80, "{}: {line}", command.get_name());
+            *seen += 1;
+        }
+        let help = command.render_long_help().to_string();
+        assert!(!help.contains("[default: \"\"]"), "{help}");
+        for command in command.get_subcommands_mut() {
+            look_at(command, seen);
+        }
+    }
+    let mut seen = 0;
+    look_at(&mut Cli::command(), &mut seen);
+    assert!(seen > 20);
+
+    let help = Cli::command().term_width(80).render_help().to_string();
+    for line in help.lines() {
+        // A word that is too long stays whole.
+        assert!(line.len() <= 80 || !line.trim().contains(' '), "{line}");
+    }
+}

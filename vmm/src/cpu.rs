@@ -41,7 +41,8 @@ const DIFF_STATUS: &str = "\
 Exit status:
   0  the two are equal
   1  they differ
-  2  they can't be compared: wrong words, no host to ask, or a CPU that the host can't give";
+  2  they can't be compared: wrong words, no host to ask, or a CPU that the host
+     can't give";
 
 /// Show CPU models and features, and the CPU that a guest would get
 #[derive(Debug, clap::Args)]

@@ -49,7 +49,8 @@ Exit status:
   0    DST is whole and on the medium
   1    it could not be made, and is not there
   2    the command line is wrong
-  130  SIGINT came, and DST is not there; 143: SIGTERM; 129: SIGHUP; 131: SIGQUIT";
+  130  SIGINT came, and DST is not there; 143: SIGTERM; 129: SIGHUP;
+       131: SIGQUIT";
 
 /// Words that contradict each other.
 #[derive(Debug, thiserror::Error)]

@@ -7,14 +7,18 @@ use crate::crash::Crash;
 /// What `--help` says of exit statuses.
 pub const HELP: &str = "\
 Exit status:
-  0    the guest powered off (or rebooted, with --on-reboot exit), or Ctrl-A x was typed
-  1    nvmm could not run the machine, and says why on stderr (without a word: a debug exit of 0)
+  0    the guest powered off (or rebooted, with --on-reboot exit), or Ctrl-A x
+       was typed
+  1    nvmm could not run the machine, and says why on stderr (without a word:
+       a debug exit of 0)
   2    the command line is wrong
-  4    the guest met a triple fault: with --on-reboot reset, three in ten seconds
+  4    the guest met a triple fault: with --on-reboot reset, three in ten
+       seconds
   6    the processor refused to enter the guest
   8    KVM could not emulate an instruction of the guest
   10   KVM ended with another error of its own
-  143  SIGTERM, if the guest did not power off; 130: SIGINT; 131: SIGQUIT; 129: its terminal closed
+  143  SIGTERM, if the guest did not power off; 130: SIGINT; 131: SIGQUIT;
+       129: its terminal closed
   odd  --debug-exit: (value << 1) | 1";
 
 /// The status for what nvmm could not do.

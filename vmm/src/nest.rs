@@ -112,7 +112,7 @@ pub struct NestArgs {
     emulated: Option<Virt>,
 
     /// Further kernel parameters for every level
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     cmdline: String,
 
     /// Show what every level prints on its console
