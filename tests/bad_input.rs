@@ -39,7 +39,7 @@ fn with_kernel<'a>(kernel: &'a Path, options: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn the_command_line() {
     let kernel = guest("power_off");
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 16] = [
         (&["--memory", "0"], &["--memory 0", "such as 512M"]),
         (&["--memory", "lots"], &["--memory lots", "such as 2G"]),
         (&["--memory", "size=1G,huge=on"], &["huge", "hugepages"]),
@@ -55,11 +55,16 @@ fn the_command_line() {
         (&["--disk", "path=x,colour=red"], &["colour", "readonly"]),
         (&["--serial", "tty"], &["--serial tty", "stdio"]),
         (&["--debug-exit", "0x10000"], &["0x10000", "0xffff"]),
+        (&["-smp", "0"], &["--smp 0", "at least one"]),
+        (&["-hda", "x.raw"], &["-hda is QEMU's", "--disk PATH"]),
+        (&["--netdev", "user"], &["-netdev is QEMU's", "no network yet"]),
+        (&["x.raw"], &["'x.raw'", "--disk x.raw"]),
     ];
     for (options, parts) in cases {
         refused(&with_kernel(&kernel, options), USAGE, parts);
     }
     refused(&[], USAGE, &["--kernel"]);
+    refused(&["-hda", "x.raw"], USAGE, &["-hda is QEMU's", "--disk PATH"]);
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! The command line: the user's words, not yet checked against each other or the host.
 
+mod qemu;
+
 use std::{ffi::OsString, path::PathBuf};
 
 use arch::cpu::spec::Nested;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::exit;
 
@@ -39,13 +44,50 @@ impl Cli {
     ///
     /// It is wrong, or asks for help or the version.
     pub fn of(words: &[OsString]) -> Result<Self, clap::Error> {
+        if !words.get(1).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-")) {
+            return Self::try_parse_from(words).map_err(|error| explain_stray_word(error, words));
+        }
+        let words = qemu::with_two_dashes(words);
         // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
-        if words.get(1).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"))
-            && let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(words)
-        {
+        if let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(&*words) {
             return Ok(Self { command: None, machine });
         }
-        Self::try_parse_from(words)
+        if let Some(error) = qemu::refuse(&words) {
+            return Err(error);
+        }
+        Self::try_parse_from(&*words).map_err(|error| explain_stray_word(error, &words))
+    }
+}
+
+/// Adds the way out to clap's error about a word that is neither an option nor a command: QEMU takes one for a disk.
+fn explain_stray_word(mut error: clap::Error, words: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let word = word.clone();
+    let mut command = Cli::command();
+    command.build();
+    // The machine's options are not those of a command, such as `nvmm disk x.raw`.
+    if words.iter().skip(1).any(|word| command.find_subcommand(word).is_some()) {
+        return error;
+    }
+    let like_a_path = word.contains(['.', '/']) && !word.contains('=');
+    let disk = format!("a disk is given with '--disk {word}'");
+    match error.kind() {
+        // clap takes each word after a machine's options for a command.
+        ErrorKind::ArgumentConflict => {
+            let tip = if like_a_path { disk } else { "a value with spaces needs quotes".to_owned() };
+            let mut stray = clap::Error::new(ErrorKind::UnknownArgument).with_cmd(&command);
+            stray.insert(ContextKind::InvalidArg, ContextValue::String(word));
+            stray.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+            if let Some(usage) = error.remove(ContextKind::Usage) {
+                stray.insert(ContextKind::Usage, usage);
+            }
+            stray
+        }
+        ErrorKind::InvalidSubcommand if like_a_path => {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![disk.into()]));
+            error
+        }
+        _ => error,
     }
 }
 

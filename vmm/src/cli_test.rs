@@ -58,7 +58,17 @@ fn errors_and_help_are_those_of_the_whole() {
         "chek",
         "k",
         "-- k",
-        "--kernel k -- k",
+        "--kernel k help",
+        "-kernal k",
+        "disk x.raw",
+        "cpu x.xml",
+        "help x.raw",
+        "-v disk x.raw",
+        "nest -h",
+        "nest -machine q35",
+        "nest -cpu host",
+        "disk convert -f raw -O qcow2 -p a b",
+        "disk create -f raw -s x 1G",
     ] {
         let whole = Cli::try_parse_from(words(line)).map(|cli| format!("{cli:?}"));
         let quick = Cli::of(&words(line)).map(|cli| format!("{cli:?}"));
@@ -66,6 +76,52 @@ fn errors_and_help_are_those_of_the_whole() {
             quick.map_err(|error| error.to_string()),
             whole.map_err(|error| error.to_string()),
             "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn a_machine_is_the_same_with_one_dash() {
+    for line in RIGHT {
+        let one: Vec<_> = line
+            .split_whitespace()
+            .map(|word| word.strip_prefix('-').filter(|one| one.starts_with('-')).unwrap_or(word))
+            .collect();
+        let with_one = Cli::of(&words(&one.join(" "))).map(|cli| format!("{cli:?}"));
+        let with_two = Cli::of(&words(line)).map(|cli| format!("{cli:?}"));
+        assert_eq!(
+            with_one.map_err(|error| error.to_string()),
+            with_two.map_err(|error| error.to_string()),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_stray_word_is_told_with_the_way_out() {
+    for (line, message, tip) in [
+        ("--kernel k x.raw", "unexpected argument 'x.raw' found", "a disk is given with '--disk x.raw'"),
+        ("--kernel k -- x.raw", "unexpected argument 'x.raw' found", "a disk is given with '--disk x.raw'"),
+        ("-m 1G /dev/sdb", "unexpected argument '/dev/sdb' found", "a disk is given with '--disk /dev/sdb'"),
+        ("x.raw --kernel k", "unrecognized subcommand 'x.raw'", "a disk is given with '--disk x.raw'"),
+        ("-- x.raw", "unrecognized subcommand 'x.raw'", "a disk is given with '--disk x.raw'"),
+        (
+            "--kernel k -append quiet root=/dev/vda",
+            "unexpected argument 'root=/dev/vda' found",
+            "a value with spaces needs quotes",
+        ),
+        (
+            "--kernel k --append quiet splash",
+            "unexpected argument 'splash' found",
+            "a value with spaces needs quotes",
+        ),
+    ] {
+        let error = Cli::of(&words(line)).expect_err(line);
+        assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{line}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!("error: {message}\n\n  tip: {tip}\n\nUsage: nvmm ")),
+            "{line}: {text}"
         );
     }
 }
@@ -83,7 +139,7 @@ fn every_command_is_reached_and_listed() {
             "{name}: {help}"
         );
         let of_command = Cli::of(&words(&format!("{name} --help"))).unwrap_err();
-        assert_eq!(of_command.kind(), clap::error::ErrorKind::DisplayHelp, "{name}");
+        assert_eq!(of_command.kind(), ErrorKind::DisplayHelp, "{name}");
         assert!(of_command.to_string().contains(&format!("Usage: nvmm {name}")), "{name}: {of_command}");
         seen += 1;
     }

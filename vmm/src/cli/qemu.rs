@@ -1,0 +1,155 @@
+//! QEMU's words: options with one dash, and those that nvmm gives in another way or does not have.
+
+use std::{borrow::Cow, ffi::OsString};
+
+use clap::{CommandFactory, error::ErrorKind};
+
+use super::{Cli, MachineAlone};
+
+// Sentences of several rows.
+const NO_SCREEN: &str =
+    "leave it out; nvmm has no screen yet, and the guest's console is COM1, which --serial places";
+const NO_NETWORK: &str = "leave it out; nvmm has no network yet";
+const DISK: &str = "give each disk with --disk PATH, or --disk path=PATH,KEY=VALUE,...";
+const DEBUG_EXIT: &str = "say --debug-exit PORT, with the port that iobase= names";
+
+/// QEMU's options that nvmm does not take, without their dashes, and what to do instead.
+const OPTIONS: &[(&[&str], &str)] = &[
+    (&["drive", "hda", "hdb", "hdc", "hdd", "blockdev", "sd", "mtdblock"], DISK),
+    (&["cdrom"], "give the image with --disk path=PATH,readonly=on"),
+    (&["fda", "fdb"], "nvmm has no floppy drive; give the image with --disk PATH"),
+    (&["snapshot"], "add overlay=temp to each disk: --disk path=PATH,overlay=temp"),
+    (&["nographic"], "leave it out; COM1 is on the terminal unless --serial says otherwise"),
+    (&["no-reboot"], "say --on-reboot exit"),
+    (&["no-shutdown"], "leave it out; nvmm always ends when the guest powers off"),
+    (&["action"], "say --on-reboot exit for reboot=shutdown; nvmm has no other actions"),
+    (&["enable-kvm", "accel"], "leave it out; nvmm always runs its guests on KVM"),
+    (&["machine", "M"], "leave it out; nvmm has one machine only"),
+    (&["no-acpi"], "leave it out; nvmm's machine always has ACPI"),
+    (
+        &["nodefaults", "no-user-config"],
+        "leave it out; nvmm's machine has only COM1 and what the options add",
+    ),
+    (&["net", "netdev", "nic"], NO_NETWORK),
+    (&["display", "vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
+    (
+        &["monitor", "qmp", "qmp-pretty", "mon"],
+        "leave it out; nvmm has no monitor; Ctrl-A h lists the terminal's keys",
+    ),
+    (
+        &["chardev", "parallel", "debugcon"],
+        "say where COM1 goes: --serial stdio, --serial null or --serial file=PATH",
+    ),
+    (
+        &["bios", "pflash", "boot", "option-rom", "L"],
+        "nvmm has no firmware yet; give the guest's kernel with --kernel FILE",
+    ),
+    (
+        &["daemonize", "pidfile"],
+        "leave it out; nvmm stays in the foreground, and a service manager can keep it",
+    ),
+    (&["D", "d", "trace", "msg"], "say -v, -vv or -vvv for more on stderr"),
+    (&["s", "S", "gdb"], "leave it out; nvmm has no debugging stub yet"),
+    (&["name", "uuid", "smbios"], "leave it out; nvmm's machines have no name, and no SMBIOS tables"),
+    (&["rtc"], "leave it out; nvmm has no real-time clock yet"),
+    (&["usb", "usbdevice"], "leave it out; nvmm has no USB"),
+    (&["fw_cfg"], "leave it out; nvmm has no fw_cfg device"),
+    (
+        &["object"],
+        "leave it out; nvmm has no objects; --memory size=SIZE,hugepages=on sets how memory is backed",
+    ),
+    (&["mem-path"], "say --memory size=SIZE,hugepages=on"),
+    (&["mem-prealloc"], "say --memory size=SIZE,prefault=on"),
+    (&["numa"], "leave it out; nvmm has no NUMA yet"),
+    (
+        &["incoming", "loadvm"],
+        "nvmm can neither migrate nor restore a guest yet; start it with --kernel FILE",
+    ),
+    (&["virtfs", "fsdev"], "leave it out; nvmm shares no folders yet; --disk gives the guest an image"),
+    (&["audio", "audiodev"], "leave it out; nvmm has no sound"),
+    (
+        &["device"],
+        "leave it out; nvmm's only devices are COM1, the disks that --disk gives, and --debug-exit",
+    ),
+];
+
+/// How the values of `-device` begin that have a sentence of their own.
+const DEVICES: &[(&[&str], &str)] = &[
+    (&["isa-debug-exit"], DEBUG_EXIT),
+    (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
+    (&["virtio-net", "e1000", "rtl8139"], NO_NETWORK),
+    (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),
+];
+
+/// The command line with two dashes where a long option, a machine's or one of QEMU's, has only one.
+pub(super) fn with_two_dashes(words: &[OsString]) -> Cow<'_, [OsString]> {
+    let mut respelled = Cow::Borrowed(words);
+    let mut longs = None;
+    for (at, word) in words.iter().enumerate().skip(1) {
+        let bytes = word.as_encoded_bytes();
+        if bytes == b"--" {
+            break;
+        }
+        if bytes.len() <= 2 || bytes[0] != b'-' || bytes[1] == b'-' {
+            continue;
+        }
+        let Some(name) = word.to_str().and_then(name) else { continue };
+        let longs = longs.get_or_insert_with(long_options);
+        if longs.iter().any(|long| long == name) || instead_of(name, None).is_some() {
+            let mut two = OsString::from("-");
+            two.push(word);
+            respelled.to_mut()[at] = two;
+        }
+    }
+    respelled
+}
+
+/// The error for the options of QEMU's that nvmm does not take, all of them at once, if there are any.
+pub(super) fn refuse(words: &[OsString]) -> Option<clap::Error> {
+    let mut lines: Vec<String> = Vec::new();
+    let options = words.iter().enumerate().skip(1).take_while(|(_, word)| *word != "--");
+    for (at, word) in options {
+        let Some(name) = word.to_str().and_then(name) else { continue };
+        let value = words.get(at + 1).and_then(|value| value.to_str());
+        if let Some((option, instead)) = instead_of(name, value) {
+            let line = format!("{option} is QEMU's: {instead}");
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    // Under each other, after clap's "error: ".
+    (!lines.is_empty()).then(|| Cli::command().error(ErrorKind::UnknownArgument, lines.join("\n       ")))
+}
+
+/// The name of an option: without its dashes, and without `=VALUE`.
+fn name(word: &str) -> Option<&str> {
+    let one = word.strip_prefix('-')?;
+    one.strip_prefix('-').unwrap_or(one).split('=').next()
+}
+
+/// The names and aliases of the options with two dashes.
+fn long_options() -> Vec<String> {
+    let machine = MachineAlone::command();
+    let of_machine = machine.get_arguments().flat_map(|option| {
+        let aliases = option.get_all_aliases().unwrap_or_default();
+        option.get_long().into_iter().chain(aliases).map(str::to_owned).collect::<Vec<_>>()
+    });
+    of_machine.chain(["help".to_owned(), "version".to_owned()]).collect()
+}
+
+/// QEMU's option as QEMU spells it, and what to do instead, unless nvmm has it.
+fn instead_of(name: &str, value: Option<&str>) -> Option<(String, &'static str)> {
+    let (_, instead) = OPTIONS.iter().find(|(names, _)| names.contains(&name))?;
+    let of_device = value.filter(|_| name == "device").and_then(|value| {
+        DEVICES.iter().find_map(|(starts, instead)| {
+            let start = starts.iter().find(|start| value.starts_with(**start))?;
+            Some((format!("-device {start}"), *instead))
+        })
+    });
+    Some(of_device.unwrap_or_else(|| (format!("-{name}"), instead)))
+}
+
+#[cfg(test)]
+#[path = "qemu_test.rs"]
+mod tests;

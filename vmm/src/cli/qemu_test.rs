@@ -1,0 +1,135 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn words(line: &str) -> Vec<OsString> {
+    ["nvmm"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
+}
+
+fn respelled(line: &str) -> String {
+    let words = words(line);
+    let respelled: Vec<_> =
+        with_two_dashes(&words)[1..].iter().map(|word| word.to_str().unwrap().to_owned()).collect();
+    respelled.join(" ")
+}
+
+/// The first line or lines of clap's text, without the usage.
+fn refused(line: &str) -> String {
+    let error = Cli::of(&words(line)).expect_err(line);
+    assert_eq!(error.exit_code(), i32::from(crate::exit::USAGE), "{line}: {error}");
+    error.to_string().split("\n\n").next().unwrap().to_owned()
+}
+
+#[test]
+fn long_options_take_two_dashes() {
+    for (line, expected) in [
+        ("-cpu host -smp 2", "--cpu host --smp 2"),
+        ("-kernel k -initrd i -append quiet", "--kernel k --initrd i --append quiet"),
+        ("-cpu=host", "--cpu=host"),
+        ("-memory 2G", "--memory 2G"),
+        ("-version", "--version"),
+        ("-help", "--help"),
+        ("-mem-prealloc", "--mem-prealloc"),
+        ("-kernel k -- -cpu", "--kernel k -- -cpu"),
+    ] {
+        assert_eq!(respelled(line), expected);
+    }
+}
+
+#[test]
+fn other_words_stay_as_they_are() {
+    for line in [
+        "-m 2G",
+        "-m2G",
+        "-m=2G",
+        "-v",
+        "-vv",
+        "-vvv",
+        "-h",
+        "-V",
+        "-",
+        "-1",
+        "-kernal k",
+        "--cpu host",
+        "cpu",
+        "-é",
+    ] {
+        assert!(matches!(with_two_dashes(&words(line)), Cow::Borrowed(_)), "{line}");
+        assert!(refuse(&words(line)).is_none(), "{line}");
+    }
+}
+
+#[test]
+fn words_that_are_no_text_are_left_to_clap() {
+    use std::os::unix::ffi::OsStringExt;
+    let words = ["nvmm".into(), OsString::from_vec(b"-\xff\xfe".into())];
+    assert!(matches!(with_two_dashes(&words), Cow::Borrowed(_)));
+    assert!(refuse(&words).is_none());
+    Cli::of(&words).unwrap_err();
+}
+
+#[test]
+fn every_option_of_the_table_is_a_usage_error_with_its_sentence() {
+    for (names, instead) in OPTIONS {
+        for name in *names {
+            for dashes in ["-", "--"] {
+                for rest in ["", " x.raw", "=x.raw"] {
+                    let line = format!("{dashes}{name}{rest}");
+                    assert_eq!(refused(&line), format!("error: -{name} is QEMU's: {instead}"), "{line}");
+                    let line = format!("--kernel k {line}");
+                    assert_eq!(refused(&line), format!("error: -{name} is QEMU's: {instead}"), "{line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_table_names_no_option_twice_and_none_that_nvmm_has() {
+    let longs = long_options();
+    let mut seen = BTreeSet::new();
+    for name in OPTIONS.iter().flat_map(|(names, _)| *names) {
+        assert!(seen.insert(name), "{name} is there twice");
+        assert!(!longs.iter().any(|long| long == name), "nvmm has --{name}");
+        assert!(!["m", "v", "h", "V"].contains(name), "nvmm has -{name}");
+    }
+}
+
+#[test]
+fn the_sentences_name_options_that_nvmm_has() {
+    let longs = long_options();
+    let mut seen = 0;
+    for (_, instead) in OPTIONS.iter().chain(DEVICES) {
+        for word in instead.split(|letter: char| letter != '-' && !letter.is_alphanumeric()) {
+            if let Some(name) = word.strip_prefix("--") {
+                assert!(longs.iter().any(|long| long == name), "{instead}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 10);
+}
+
+#[test]
+fn all_are_told_at_once_and_each_once() {
+    let text = refused("-enable-kvm -m 2G -hda a.raw -kernel k --drive file=b.raw -hda c.raw -nographic");
+    let options: Vec<_> = text.lines().map(|line| line.trim_start_matches("error:").trim()).collect();
+    assert_eq!(options.len(), 4, "{text}");
+    for (line, option) in options.iter().zip(["-enable-kvm", "-hda", "-drive", "-nographic"]) {
+        assert!(line.starts_with(&format!("{option} is QEMU's: ")), "{text}");
+    }
+}
+
+#[test]
+fn devices_have_ways_of_their_own() {
+    for (value, part) in [
+        ("isa-debug-exit,iobase=0xf4", "-device isa-debug-exit is QEMU's: say --debug-exit PORT"),
+        ("virtio-blk-pci,drive=d", "-device virtio-blk is QEMU's: give each disk with --disk"),
+        ("e1000,netdev=n", "no network yet"),
+        ("intel-hda", "-device is QEMU's: leave it out"),
+        ("", "-device is QEMU's: leave it out"),
+    ] {
+        let text = refused(&format!("-device {value}"));
+        assert!(text.contains(part), "{value}: {text}");
+    }
+}
