@@ -94,7 +94,7 @@ pub struct Bus {
 pub struct View<'a> {
     bus: &'a Bus,
     entries: Arc<[Entry]>,
-    /// Of [`Bus::changes`], those that `entries` has.
+    /// The value of [`Bus::changes`] at which `entries` was copied.
     changes: u64,
     /// The place in `entries` that was accessed last, where the next access most often goes too.
     last: usize,

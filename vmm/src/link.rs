@@ -63,7 +63,7 @@ pub(crate) enum News {
     Output(Output),
     /// A machine runs.
     Runs(Attached),
-    /// It is stopped. Dropping the sender says that nothing of it is held any longer.
+    /// The machine has stopped. The receiver drops the sender once it holds none of it.
     Stops(Sender<()>),
     /// All of it is gone, and another one may be built. As for [`News::Stops`].
     Gone(Sender<()>),

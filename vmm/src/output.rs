@@ -127,7 +127,7 @@ impl Taken {
     ///
     /// # Errors
     ///
-    /// One of them goes into a file of the machine, or a disk image.
+    /// stdout or stderr is redirected into a disk, a kernel or another file of the machine.
     pub fn check_standard(&self) -> Result<(), OutputError> {
         self.check_open("standard output,", io::stdout().as_fd())?;
         self.check_open("standard error,", io::stderr().as_fd())

@@ -6,7 +6,7 @@ use crate::{cli::OnReboot, crash::Reason, exit::Exit};
 
 /// A guest that meets as many triple faults in [`WITHIN`] does nothing else.
 const TOO_MANY: usize = 3;
-/// Of the guest's running: building the machine does not count.
+/// The time of the guest's running in which triple faults are counted; building the machine does not count.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Decides about resets.
@@ -15,7 +15,7 @@ pub struct Reboots {
     on_reboot: OnReboot,
     /// How long all the machines ran.
     ran: Duration,
-    /// Where in that time the last triple faults were.
+    /// The running time at each recent triple fault.
     faults: VecDeque<Duration>,
 }
 

@@ -8,7 +8,7 @@ const SAME_WISH: Duration = Duration::from_secs(1);
 /// What a signal that can end nvmm asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// Nothing that was not asked for already.
+    /// No new request: a repeat of the last one.
     Same,
     /// That the guest powers off.
     PowerOff,
@@ -53,7 +53,7 @@ impl Wishes {
         self.asked.is_some()
     }
 
-    /// When the guest has had its time; none if it was not asked, or has for ever.
+    /// The time when the guest's grace is over; none before SIGTERM, or if it never is.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.asked?.checked_add(self.grace)
     }

@@ -204,7 +204,7 @@ impl Choice {
             self.drop(id, Why::Restrict("KVM does not offer it"));
             self.unmet.push(Unmet { feature: id, reason: Reason::Host });
         }
-        // Without the one, its parts, which nobody asked for, are not worth a word.
+        // If VMX or SVM is missing, don't also warn about its parts, which nobody asked for.
         for (bit, parts) in [(*VMX, *VMX_PARTS), (*SVM, *SVM_PARTS)] {
             if !(lacking & bit).is_empty() {
                 self.unmet.retain(|unmet| explicit.contains(unmet.feature) || !parts.contains(unmet.feature));
@@ -247,7 +247,7 @@ impl Choice {
         Ok(())
     }
 
-    /// Takes away, again and again, what has not all that it needs.
+    /// Takes away features whose needs are missing, until none is left.
     fn close(&mut self, offer: &Offer) -> Vec<Unmet> {
         let mut lost = Vec::new();
         loop {
@@ -263,7 +263,7 @@ impl Choice {
         }
     }
 
-    /// A feature that this one needs and the guest has not. A host or a model that has the one without the other may go on so, but
+    /// Returns a needed feature that the guest lacks. A host or a model that has the one without the other may go on so, but
     /// the parts of VMX are a model's only with VMX.
     fn violated(&self, offer: &Offer, id: FeatureId) -> Option<FeatureId> {
         let without =

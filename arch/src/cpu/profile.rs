@@ -53,7 +53,7 @@ impl CpuProfile {
     ///
     /// # Errors
     ///
-    /// The host's leaves are unusable, or it has not what `spec` insists on.
+    /// The host's leaves are unusable, or the host lacks what `spec` insists on.
     pub fn resolve(host: &HostCpu, spec: &CpuSpec, topology: &Topology) -> Result<Self, CpuError> {
         let offer = Offer::new(host)?;
         let choice = Choice::new(&offer, spec)?;

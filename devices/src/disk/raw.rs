@@ -74,7 +74,7 @@ pub enum Problem {
     /// Its file system has no direct I/O.
     #[error("can't be used past the page cache; use direct=off")]
     NoDirect,
-    /// What direct I/O is had by is missing.
+    /// /proc is not mounted, and reopening with `O_DIRECT` needs it.
     #[error("can't be used past the page cache without /proc; mount it, or use direct=off")]
     NoProc,
     /// It can't be opened.

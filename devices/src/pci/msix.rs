@@ -135,7 +135,7 @@ impl Msix {
         }
     }
 
-    /// The other side, for those who interrupt.
+    /// The handle through which device threads signal vectors.
     #[must_use]
     pub fn vectors(&self) -> &Arc<MsixVectors> {
         &self.vectors

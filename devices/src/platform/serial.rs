@@ -65,7 +65,7 @@ pub struct Serial {
     uart: vm_superio::Serial<Unheard, NoEvents, Sink>,
     irq: Arc<dyn Line>,
     enabled: Causes,
-    /// Of an empty transmitter, which is all that lasts by itself.
+    /// The transmitter-empty interrupt, latched until IIR is read.
     latched: Causes,
     divisor_latch: bool,
     /// Those of which the guest was told.

@@ -208,7 +208,7 @@ impl<'m> Rings<'m> {
     ///
     /// # Errors
     ///
-    /// None that a queue has which was served.
+    /// Never for a queue that has been served.
     pub fn wants_interrupt(&mut self) -> Result<bool, QueueError> {
         // The driver sees the used index before this looks for what the driver wants, or the other way round.
         fence(Ordering::SeqCst);
@@ -226,7 +226,7 @@ impl<'m> Rings<'m> {
     ///
     /// # Errors
     ///
-    /// None that a queue has which was served.
+    /// Never for a queue that has been served.
     pub fn enable_kicks(&mut self) -> Result<(), QueueError> {
         let (at, value) = if self.event_idx {
             (RING + USED_ENTRY * usize::from(self.size), self.next_avail)
@@ -243,7 +243,7 @@ impl<'m> Rings<'m> {
     ///
     /// # Errors
     ///
-    /// None that a queue has which was served.
+    /// Never for a queue that has been served.
     pub fn disable_kicks(&mut self) -> Result<(), QueueError> {
         if self.event_idx {
             return Ok(());

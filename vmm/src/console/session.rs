@@ -319,7 +319,7 @@ impl Session {
         }
     }
 
-    /// What is to be looked at next without anybody telling, and when.
+    /// The next deadline of the loop; none if only events matter.
     fn next_time(&self, now: Instant) -> Option<Instant> {
         let grace = self.console.wishes.deadline().filter(|_| self.quitting.is_none());
         let foreground = self.reads_later() && !self.may_read();

@@ -144,7 +144,7 @@ pub enum Qcow2Error {
     #[error("an overlay can't be made")]
     Create(#[from] CreateError),
     /// What was given as an overlay is a whole disk.
-    #[error("overlay {} is none, but a disk by itself, and is not overwritten; name another file", path.printable())]
+    #[error("{} is a standalone image, not an overlay, and was not overwritten; name another file", path.printable())]
     NoOverlay {
         /// The image.
         path: PathBuf,

@@ -42,7 +42,7 @@ pub(super) struct Order {
     tables: RwLock<Tables>,
     /// Held for whatever must not happen in between.
     state: Mutex<State>,
-    /// Its header is what it is.
+    /// Opened: from here on only growth may change the header.
     opened: AtomicBool,
     /// Data was written since the last barrier.
     data: AtomicBool,

@@ -158,7 +158,7 @@ fn what_is_no_overlay_of_the_disk_is_refused() {
         (
             "base",
             "other",
-            "overlay other is none, but a disk by itself, and is not overwritten; name another file",
+            "other is a standalone image, not an overlay, and was not overwritten; name another file",
         ),
         ("base", "file", "disk file: the file doesn't begin as qcow2 images do"),
         ("copy", "overlay", "overlay overlay is one of base, not of copy; name another file"),

@@ -26,7 +26,7 @@ pub(super) struct Now {
 struct Luck {
     /// The file system knows no transfers that don't wait.
     never: bool,
-    /// How many are not to be tried after the last miss, and how many of them are left.
+    /// The back-off after a miss: its length in requests, and how many of them are left.
     skipped: u32,
     left: u32,
 }

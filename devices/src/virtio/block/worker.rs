@@ -49,7 +49,7 @@ struct Work<'m> {
 /// What a worker does next.
 enum Next<'m> {
     Request(Request<'m>),
-    /// Something, after a while.
+    /// Throttled: try again after this long.
     Later(Duration),
     /// Wait for the driver.
     Nothing,

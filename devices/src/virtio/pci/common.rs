@@ -83,7 +83,7 @@ pub(super) struct Common {
     queue_select: u16,
     /// The driver has reset the device, which has not stopped yet.
     resetting: bool,
-    /// It was said that the device can't start. A driver may try as often as it likes.
+    /// Set after the first message that the device can't start, so that a driver that tries again and again doesn't fill the log.
     said_failed: bool,
 }
 

@@ -7,7 +7,7 @@ use crate::hypervisor::{HYPER_V, KVM};
 struct Outer {
     /// What it is called.
     name: &'static str,
-    /// Whether what the machine's owner named says so: the firmware, or the kernel.
+    /// Returns if the names of the firmware or of the kernel show this hypervisor.
     named: fn(&Facts) -> bool,
     /// Its signature in CPUID, if it is not the one of another on this list.
     signature: Option<&'static str>,
