@@ -81,7 +81,7 @@ const QEMU_CPU: &str = "EPYC,+vgif,-cx16,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,
 
 /// A clock that counts instructions, one a nanosecond: the TSC has exactly 1 GHz, and however busy the host is, /init runs
 /// before Linux has measured that, which takes it a second.
-const COUNTED: [&str; 2] = ["-icount", "shift=0"];
+const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 /// The same TSC taken for 0.24% slower. KVM tolerates 0.025%, and Linux believes no measurement that is off by 1%.
 const MISJUDGED: &str = "tsc_early_khz=997600";
 
