@@ -242,7 +242,7 @@ fn a_disk_given_twice() {
     fs::copy(guest("power_off"), &kernel).unwrap();
     fs::write(&disk, [0; 4096]).unwrap();
     let args = ["--kernel", &kernel, "--serial", "null", "--disk", &disk, "--disk", &disk];
-    refused(&args, COULD_NOT, &[&disk, "is in use by another disk of this machine"]);
+    refused(&args, USAGE, &[&disk, "the image is given twice"]);
 }
 
 /// The status of `nest` says how it went, to a script that has read enough (`nvmm nest | head -1`), too.

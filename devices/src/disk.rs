@@ -17,7 +17,7 @@ mod unnamed;
 pub(crate) mod vectored;
 pub mod vmdk;
 
-pub use lock::{OWN, user};
+pub use lock::user;
 pub use unnamed::unnamed_file;
 
 use std::{fmt::Debug, fs::File, io, ops::Range};

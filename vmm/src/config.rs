@@ -148,7 +148,7 @@ impl VmConfig {
     pub fn new(args: &MachineArgs) -> Result<Self, ConfigError> {
         let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
         let disks: Vec<_> = args.disk.iter().map(|disk| DiskConfig::parse(disk)).collect::<Result<_, _>>()?;
-        disk::check_ids(&disks, &args.disk)?;
+        disk::check_several(&disks, &args.disk)?;
         Ok(Self {
             cpu,
             topology,

@@ -88,10 +88,7 @@ pub fn user(file: &File) -> io::Result<Option<String>> {
     Ok((!is_unlocked).then(|| holder(file).unwrap_or_else(|| "another program".into())))
 }
 
-/// The user of a file that is this process.
-pub const OWN: &str = "another disk of this machine";
-
-/// The other user of `file`, as `NAME (pid N)` or [`OWN`], as far as /proc tells.
+/// The other user of `file`, as `NAME (pid N)`, as far as /proc tells.
 pub(super) fn holder(file: &File) -> Option<String> {
     let wanted = file.metadata().ok()?;
     let own = (process::id(), file.as_raw_fd());
@@ -103,9 +100,6 @@ pub(super) fn holder(file: &File) -> Option<String> {
     };
     let pid = numbers("/proc".as_ref())
         .find(|&pid| numbers(format!("/proc/{pid}/fd").as_ref()).any(|fd| holds(pid, fd)))?;
-    if pid == process::id() {
-        return Some(OWN.to_owned());
-    }
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(format!("{} (pid {pid})", name.trim_end()))
 }

@@ -194,14 +194,22 @@ impl DiskConfig {
     }
 }
 
-/// Refuses two disks of the same name.
-pub(super) fn check_ids(disks: &[DiskConfig], given: &[OsString]) -> Result<(), ConfigError> {
+/// Refuses two disks of the same name, and an image that is given twice and written to.
+pub(super) fn check_several(disks: &[DiskConfig], given: &[OsString]) -> Result<(), ConfigError> {
     let mut seen = BTreeSet::new();
     for (disk, given) in disks.iter().zip(given) {
         if let Some(id) = &disk.id
             && !seen.insert(id)
         {
             return Err(error(given, format!("another disk has the id '{id}'; give each its own")));
+        }
+        let writes = |disk: &DiskConfig| disk.overlay.is_none() && !disk.readonly;
+        let same = |other: &&DiskConfig| other.path == disk.path && (writes(other) || writes(disk));
+        if disks.iter().filter(same).count() > 1 {
+            return Err(error(
+                given,
+                "the image is given twice; leave one out, or give both readonly=on".to_owned(),
+            ));
         }
     }
     Ok(())

@@ -110,8 +110,8 @@ fn what_can_not_be_is_named_with_what_would_do() {
 fn two_disks_have_two_names() {
     let given = ["a,id=x", "b", "a,id=y", "c,id=x"].map(OsString::from);
     let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given).unwrap()).collect();
-    check_ids(&disks[..3], &given).unwrap();
-    let error = check_ids(&disks, &given).unwrap_err().to_string();
+    check_several(&disks[..3], &given).unwrap();
+    let error = check_several(&disks, &given).unwrap_err().to_string();
     assert_eq!(error, "--disk c,id=x: another disk has the id 'x'; give each its own");
 }
 

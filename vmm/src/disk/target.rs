@@ -8,9 +8,10 @@ use std::{
         unix::fs::{MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
+    process,
 };
 
-use devices::disk::{OWN, unnamed_file, user};
+use devices::disk::{unnamed_file, user};
 use devices::printable::ToPrintable;
 use rustix::fs::{AtFlags, CWD, linkat};
 use tempfile::{Builder, NamedTempFile};
@@ -184,7 +185,8 @@ pub(super) fn folder(path: &Path) -> &Path {
 fn check_unused(path: &Path) -> Result<(), TargetError> {
     let Some(holder) = File::open(path).and_then(|file| user(&file)).ok().flatten() else { return Ok(()) };
     let path = path.to_owned();
-    Err(if holder == OWN { TargetError::Needed(path) } else { TargetError::InUse { path, holder } })
+    let is_own = holder.ends_with(&format!("(pid {})", process::id()));
+    Err(if is_own { TargetError::Needed(path) } else { TargetError::InUse { path, holder } })
 }
 
 #[cfg(test)]
