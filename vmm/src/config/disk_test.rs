@@ -108,11 +108,26 @@ fn what_can_not_be_is_named_with_what_would_do() {
 
 #[test]
 fn two_disks_have_two_names() {
-    let given = ["a,id=x", "b", "a,id=y", "c,id=x"].map(OsString::from);
+    let given = ["a,id=x", "b", "d,id=y", "c,id=x"].map(OsString::from);
     let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given).unwrap()).collect();
     check_several(&disks[..3], &given).unwrap();
     let error = check_several(&disks, &given).unwrap_err().to_string();
     assert_eq!(error, "--disk c,id=x: another disk has the id 'x'; give each its own");
+}
+
+#[test]
+fn an_image_is_written_to_once() {
+    let check = |given: [&str; 2]| {
+        let given = given.map(OsString::from);
+        let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given).unwrap()).collect();
+        check_several(&disks, &given).map_err(|error| error.to_string())
+    };
+    for twice in [["a", "a"], ["a", "a,readonly=on"]] {
+        assert!(check(twice).unwrap_err().contains("given twice"), "{twice:?}");
+    }
+    for fine in [["a", "b"], ["a,readonly=on", "a,readonly=on"], ["a,overlay=x", "a,overlay=temp"]] {
+        check(fine).unwrap();
+    }
 }
 
 /// As in QEMU's words, a comma is doubled. All else is the file's name as it is.
