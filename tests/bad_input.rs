@@ -188,7 +188,6 @@ fn disks() {
         &[good, "in use by"],
     );
     drop(first);
-    refused(&with_kernel(&kernel, &["--disk", good, "--disk", good]), COULD_NOT, &[good, "in use"]);
 }
 
 /// Reports of `nest` go over nothing that its levels are made of.
