@@ -51,6 +51,11 @@ impl Input {
         self.file.as_raw_fd()
     }
 
+    /// Whether it is typed, so that some keys are nvmm's own.
+    pub(super) fn is_typed(&self) -> bool {
+        self.escapes.is_some()
+    }
+
     /// Whether it takes more.
     pub(super) fn has_room(&self) -> bool {
         !self.ended && (self.escapes.is_some() || self.pending.len() < PIPED)

@@ -247,6 +247,12 @@ impl Session {
         self.deliver();
     }
 
+    /// Whether to read input. What is not typed waits for a machine: it may be the kernel, which another thread reads from there.
+    fn wants_input(&self) -> bool {
+        let wanted = |input: &Input| input.has_room() && (input.is_typed() || self.attached.is_some());
+        self.console.input.as_ref().is_some_and(wanted) && self.may_read()
+    }
+
     /// Reading a terminal in the background would stop nvmm.
     fn may_read(&self) -> bool {
         self.console.terminal.as_ref().is_none_or(Terminal::is_ours)
@@ -381,7 +387,7 @@ impl MutEventSubscriber for Session {
         watch(ops.add(Events::with_data(&*self.controls.wake, NEWS, EventSet::IN)));
         watch(ops.add(Events::with_data(&self.console.signals, SIGNALS, EventSet::IN)));
         watch(ops.add(Events::with_data(&self.timer, TIMER, EventSet::IN)));
-        let watched = self.may_read();
+        let watched = self.wants_input();
         self.watch_input(watched, ops);
         self.set_timer();
     }
@@ -398,7 +404,7 @@ impl MutEventSubscriber for Session {
         if self.over.is_none() {
             self.over = self.leaving.as_mut().and_then(Leaving::look);
         }
-        let watched = self.console.input.as_ref().is_some_and(Input::has_room) && self.may_read();
+        let watched = self.wants_input();
         self.watch_input(watched, ops);
         self.set_timer();
     }
