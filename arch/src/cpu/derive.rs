@@ -39,7 +39,7 @@ pub(super) fn start(offer: &Offer, choice: &Choice, spec: &CpuSpec) -> Capabilit
     Capabilities { cpuid, msrs: offer.capabilities.msrs.iter().map(vmx).collect() }
 }
 
-/// What follows from the features: leaves about absent ones go, and what repeats or counts others is made anew.
+/// Removes leaves about absent features, and makes anew the fields that repeat or count others.
 pub(super) fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spec: &CpuSpec) {
     let has = |name: &str| leaves::has(choice.granted, name);
     let lost = |name: &str| !has(name) && leaves::has(offer.features, name);

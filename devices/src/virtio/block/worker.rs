@@ -91,7 +91,7 @@ pub(super) fn spawn(
     let work = move || {
         // The transport has found the rings in memory, or the queue would not be there.
         let rings = Rings::new(queue, &memory).inspect_err(|_| notify.needs_reset()).ok()?;
-        // What the ring says of kicks by now is not the device's.
+        // Ignore notification flags left by a previous owner.
         let work = Work { index, rings, notify, executor, limits, kick, kicks_wanted: false, stop: stops };
         Some(work.run(engine))
     };
