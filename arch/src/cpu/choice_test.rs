@@ -5,29 +5,9 @@ use crate::cpu::{
     model, msr,
     profile::CpuProfile,
     svm,
-    testing::{self, epyc, haswell, software},
+    testing::{self, epyc, has, haswell, id, resolve, server, software, unmet},
     topology::Topology,
 };
-
-fn resolve(host: &HostCpu, spec: &str) -> Result<CpuProfile, CpuError> {
-    CpuProfile::resolve(host, &spec.parse().unwrap(), &Topology::flat(1).unwrap())
-}
-
-fn server(name: &str) -> HostCpu {
-    testing::servers().into_iter().find(|(server, _)| *server == name).unwrap().1
-}
-
-fn id(name: &str) -> FeatureId {
-    FeatureId::find(name).unwrap()
-}
-
-fn has(profile: &CpuProfile, name: &str) -> bool {
-    profile.features().contains(id(name))
-}
-
-fn unmet(profile: &CpuProfile) -> Vec<String> {
-    profile.unmet().iter().map(ToString::to_string).collect()
-}
 
 fn with(host: &HostCpu, model: &str, settings: &[(&str, Want)]) -> Result<CpuProfile, CpuError> {
     let settings = settings.iter().map(|&(name, want)| Setting { feature: id(name), want }).collect();

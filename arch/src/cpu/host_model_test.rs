@@ -1,34 +1,13 @@
 use super::*;
 use crate::cpu::{
     cpuid::Leaf,
-    feature::FeatureId,
     host::HostCpu,
     patch::Why,
     profile::CpuProfile,
     spec::{CpuSpec, Want},
-    testing,
+    testing::{self, has, id, resolve, server, unmet},
     topology::Topology,
 };
-
-fn resolve(host: &HostCpu, spec: &str) -> Result<CpuProfile, CpuError> {
-    CpuProfile::resolve(host, &spec.parse().unwrap(), &Topology::flat(1).unwrap())
-}
-
-fn server(name: &str) -> HostCpu {
-    testing::servers().into_iter().find(|(server, _)| *server == name).unwrap().1
-}
-
-fn id(name: &str) -> FeatureId {
-    FeatureId::find(name).unwrap()
-}
-
-fn has(profile: &CpuProfile, name: &str) -> bool {
-    profile.features().contains(id(name))
-}
-
-fn unmet(profile: &CpuProfile) -> Vec<String> {
-    profile.unmet().iter().map(ToString::to_string).collect()
-}
 
 fn host_model(host: &HostCpu) -> &'static NamedModel {
     nearest(&Offer::new(host).unwrap()).unwrap()

@@ -1,12 +1,15 @@
 //! Recorded hosts to test with: resources/hosts/README.md says where each is from.
 
 use super::{
+    CpuError,
     capabilities::Capabilities,
     cpuid::{Leaf, Registers},
-    feature::FeatureSet,
+    feature::{FeatureId, FeatureSet},
     host::HostCpu,
     leaves,
     model::Signature,
+    profile::CpuProfile,
+    topology::Topology,
 };
 
 /// VMX, all of it.
@@ -94,3 +97,28 @@ fn load(json: &str) -> HostCpu {
 
 #[path = "testing_test.rs"]
 mod tests;
+
+/// The CPU of one vCPU that `spec` asks for.
+pub(super) fn resolve(host: &HostCpu, spec: &str) -> Result<CpuProfile, CpuError> {
+    CpuProfile::resolve(host, &spec.parse().unwrap(), &Topology::flat(1).unwrap())
+}
+
+/// The recorded server of this name.
+pub(super) fn server(name: &str) -> HostCpu {
+    servers().into_iter().find(|(server, _)| *server == name).unwrap().1
+}
+
+/// The feature of this name.
+pub(super) fn id(name: &str) -> FeatureId {
+    FeatureId::find(name).unwrap()
+}
+
+/// Whether a CPU has the feature of this name.
+pub(super) fn has(profile: &CpuProfile, name: &str) -> bool {
+    profile.features().contains(id(name))
+}
+
+/// Messages about what a CPU should have and lacks.
+pub(super) fn unmet(profile: &CpuProfile) -> Vec<String> {
+    profile.unmet().iter().map(ToString::to_string).collect()
+}
