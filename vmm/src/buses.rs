@@ -30,6 +30,11 @@ pub(crate) struct Buses {
 }
 
 impl Buses {
+    /// The buses of a machine whose vCPUs may run.
+    pub(crate) fn new(pio: Bus, mmio: Bus, pci: Arc<PciRoot>, doorbells: Doorbells) -> Self {
+        Self { pio, mmio, pci, doorbells, stop: AtomicBool::new(false) }
+    }
+
     /// Moves a BAR, what is mapped there and its doorbells, one BAR at a time. A guest that moves it onto another device keeps it where it was.
     pub(crate) fn remap(&self, remap: Remap) {
         let mut bars = self.doorbells.bars.lock().unwrap_or_else(PoisonError::into_inner);

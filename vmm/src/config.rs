@@ -5,7 +5,7 @@ mod words;
 
 use std::{
     ffi::OsStr,
-    io,
+    fmt, io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 pub use self::disk::{Discard, DiskConfig, FormatName};
 use crate::{
+    board::DeviceConfig,
     cli::{MachineArgs, OnReboot},
     libvirt::{self, CpuElement, XmlError},
     size::{Size, SizeError},
@@ -42,16 +43,13 @@ pub struct VmConfig {
     pub initramfs: Option<PathBuf>,
     /// The kernel's command line.
     pub cmdline: String,
-    /// Disks, in the order of their PCI addresses.
-    pub disks: Vec<DiskConfig>,
-    /// Where COM1 goes.
-    pub serial: SerialConfig,
+    /// The devices that options ask for, in the order in which they are opened and plugged in: disks before all that is written
+    /// to, whose files might be theirs.
+    pub devices: Vec<DeviceConfig>,
     /// What the guest's reboot does.
     pub on_reboot: OnReboot,
     /// How long the guest has to power off after SIGTERM.
     pub grace: Duration,
-    /// The debug-exit port.
-    pub debug_exit: Option<u16>,
 }
 
 /// `--memory`.
@@ -149,6 +147,10 @@ impl VmConfig {
         let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
         let disks: Vec<_> = args.disk.iter().map(|disk| DiskConfig::parse(disk)).collect::<Result<_, _>>()?;
         disk::check_several(&disks, &args.disk)?;
+        let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
+        let serial = DeviceConfig::Serial(serial(&args.serial)?);
+        // The last, so that it is the one in the way.
+        let debug_exit = args.debug_exit.map(DeviceConfig::DebugExit);
         Ok(Self {
             cpu,
             topology,
@@ -156,12 +158,39 @@ impl VmConfig {
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
             cmdline: args.cmdline.clone(),
-            disks,
-            serial: serial(&args.serial)?,
+            devices: disks.chain([serial]).chain(debug_exit).collect(),
             on_reboot: args.on_reboot,
             grace: Duration::from_secs(args.grace.into()),
-            debug_exit: args.debug_exit,
         })
+    }
+
+    /// The disks among the devices, in the order of their PCI addresses.
+    pub fn disks(&self) -> impl Iterator<Item = &DiskConfig> {
+        self.devices.iter().filter_map(|device| match device {
+            DeviceConfig::Disk(disk) => Some(&**disk),
+            _ => None,
+        })
+    }
+
+    /// The back end of COM1.
+    #[must_use]
+    pub fn serial(&self) -> &SerialConfig {
+        let serial = self.devices.iter().find_map(|device| match device {
+            DeviceConfig::Serial(serial) => Some(serial),
+            _ => None,
+        });
+        serial.unwrap_or(&SerialConfig::Null)
+    }
+}
+
+/// As it was given.
+impl fmt::Display for SerialConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdio => f.write_str("stdio"),
+            Self::Null => f.write_str("null"),
+            Self::File(path) => write!(f, "file={}", path.printable()),
+        }
     }
 }
 

@@ -13,17 +13,16 @@ fn options_have_the_documented_defaults() {
     let config = parse(&[]).unwrap();
     assert_eq!(config.topology, Topology::flat(1).unwrap());
     assert_eq!(config.memory, MemoryConfig { size: Size(512 << 20), hugepages: false, prefault: false });
-    assert_eq!(config.serial, SerialConfig::Stdio);
+    assert_eq!(*config.serial(), SerialConfig::Stdio);
     assert_eq!(config.on_reboot, OnReboot::Reset);
-    assert_eq!(config.debug_exit, None);
-    assert!(config.disks.is_empty());
+    assert!(matches!(config.devices.as_slice(), [DeviceConfig::Serial(SerialConfig::Stdio)]));
 }
 
 #[test]
 fn keys_and_bare_values_both_work() {
     let memory = parse(&["--memory", "size=2G,hugepages=on,prefault=on"]).unwrap().memory;
     assert_eq!(memory, MemoryConfig { size: Size(2 << 30), hugepages: true, prefault: true });
-    let disks = parse(&[
+    let config = parse(&[
         "--disk",
         "a.img",
         "--disk",
@@ -31,20 +30,22 @@ fn keys_and_bare_values_both_work() {
         "--disk",
         "c,readonly=on",
     ])
-    .unwrap()
-    .disks;
+    .unwrap();
+    let disks: Vec<_> = config.disks().collect();
     let paths: Vec<_> = disks.iter().map(|disk| disk.path.to_str().unwrap()).collect();
     assert_eq!(paths, ["a.img", "b.img", "c"]);
     assert_eq!(disks.iter().map(|disk| disk.readonly).collect::<Vec<_>>(), [false, true, true]);
     assert_eq!((disks[1].serial, disks[1].direct), ("S1".parse().unwrap(), true));
-    let disk = &parse(&["--disk", "vm.img,format=qcow2,backing-root=/images"]).unwrap().disks[0];
+    let config = parse(&["--disk", "vm.img,format=qcow2,backing-root=/images"]).unwrap();
+    let disk = config.disks().next().unwrap();
     assert_eq!((disk.format, &disk.backing_root), (Some(FormatName::Qcow2), &Some("/images".into())));
     assert_eq!((disks[1].format, &disks[1].backing_root), (None, &None));
     for smp in ["6,sockets=2,threads=3", "cpus=6,cores=1,sockets=2,threads=3"] {
         assert_eq!(parse(&["--smp", smp]).unwrap().topology, Topology::new(2, 1, 1, 3).unwrap());
     }
-    assert_eq!(parse(&["--debug-exit", "0xf4"]).unwrap().debug_exit, Some(0xf4));
-    assert_eq!(parse(&["--serial", "file=x"]).unwrap().serial, SerialConfig::File("x".into()));
+    let config = parse(&["--debug-exit", "0xf4"]).unwrap();
+    assert!(matches!(config.devices.last(), Some(DeviceConfig::DebugExit(0xf4))));
+    assert_eq!(*parse(&["--serial", "file=x"]).unwrap().serial(), SerialConfig::File("x".into()));
 }
 
 #[test]

@@ -12,11 +12,12 @@ use arch::{
 use devices::printable::ToPrintable;
 use serde::Serialize;
 
-use self::disk::Disk;
+pub use self::disk::DiskDescription;
 use crate::{
-    config::{SerialConfig, VmConfig},
+    board::{self, At, Placed},
+    config::VmConfig,
     host,
-    machine::{Machine, OpenDisk},
+    machine::Machine,
     size::Size,
 };
 
@@ -26,7 +27,7 @@ pub struct Description {
     kernel: Kernel,
     memory: Vec<Range>,
     devices: Vec<Device>,
-    disks: Vec<Disk>,
+    disks: Vec<DiskDescription>,
     cpu: Cpu,
 }
 
@@ -68,9 +69,9 @@ struct Cpu {
 }
 
 impl Description {
-    /// Describes `machine`, built from `config` with `disks`.
+    /// Describes `machine`, built from `config` with `devices`.
     #[must_use]
-    pub fn new(config: &VmConfig, machine: &Machine, disks: &[OpenDisk]) -> Self {
+    pub fn new(config: &VmConfig, machine: &Machine, devices: &[Box<dyn board::Device>]) -> Self {
         let entry = &machine.kernel.entry;
         Self {
             kernel: Kernel {
@@ -88,8 +89,8 @@ impl Description {
                 cmdline: config.cmdline.clone(),
             },
             memory: memory(machine),
-            devices: devices(config, machine),
-            disks: disks.iter().map(Disk::new).collect(),
+            devices: self::devices(machine),
+            disks: devices.iter().filter_map(|device| device.disk()).collect(),
             cpu: Cpu {
                 spec: config.cpu.to_string(),
                 brand: machine.cpu.brand(),
@@ -127,42 +128,21 @@ fn memory(machine: &Machine) -> Vec<Range> {
     ranges
 }
 
-fn devices(config: &VmConfig, machine: &Machine) -> Vec<Device> {
-    let port = |name: &str, port: u16, gsi, backend| Device {
-        name: name.to_owned(),
-        at: format!("port {port:#x}"),
-        bar: None,
+fn devices(machine: &Machine) -> Vec<Device> {
+    let inventory = machine.devices.inventory().into_iter();
+    let device = inventory.map(|Placed { name, at, gsi, backend }| Device {
+        name,
+        bar: match &at {
+            At::Pci { bar: Some(bar), .. } => {
+                Some(Range { start: bar.mapped().into(), size: bar.size().into(), kind: "BAR" })
+            }
+            _ => None,
+        },
+        at: at.to_string(),
         gsi,
         backend,
-    };
-    let serial = match &config.serial {
-        SerialConfig::Stdio => "stdio".to_owned(),
-        SerialConfig::Null => "null".to_owned(),
-        SerialConfig::File(path) => path.to_string_lossy().into_owned(),
-    };
-    let mut devices = vec![
-        port("COM1", layout::COM1, Some(layout::COM1_GSI), Some(serial)),
-        port("ACPI power management", layout::PM1A_EVENT, Some(layout::SCI_GSI), None),
-        port("i8042 (reset only)", layout::I8042, None, None),
-    ];
-    if let Some(debug_exit) = config.debug_exit {
-        devices.push(port("debug exit", debug_exit, None, None));
-    }
-    devices.extend(machine.pci().functions().map(|function| {
-        let disk = function.slot.checked_sub(1).and_then(|disk| config.disks.get(usize::from(disk)));
-        Device {
-            name: function.identity.to_string(),
-            at: format!("00:{:02x}.0", function.slot),
-            bar: function.bar.map(|bar| Range {
-                start: bar.mapped().into(),
-                size: bar.size().into(),
-                kind: "BAR",
-            }),
-            gsi: function.bar.map(|_| layout::pci_intx_gsi(function.slot)),
-            backend: disk.map(|disk| disk.path.to_string_lossy().into_owned()),
-        }
-    }));
-    devices
+    });
+    device.collect()
 }
 
 impl fmt::Display for Range {

@@ -4,6 +4,7 @@
 //! argv --clap--> cli::MachineArgs --> config::VmConfig --> machine::Machine::build --> run --> exit::Exit --> status
 //! ```
 
+pub mod board;
 mod buses;
 pub mod check;
 pub mod cli;

@@ -7,10 +7,10 @@
 
 use std::{
     io,
-    os::fd::RawFd,
+    os::fd::{AsRawFd, RawFd},
     panic::{self, AssertUnwindSafe},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender, TryRecvError},
     },
@@ -48,12 +48,27 @@ pub(crate) enum Event {
 /// What the main thread reaches of a machine that runs.
 #[derive(Debug)]
 pub(crate) struct Attached {
-    /// COM1.
-    pub(crate) serial: Arc<Mutex<Serial>>,
-    /// The serial port's [`Serial::wakeup`], which is open as long as that is there.
-    pub(crate) wakeup: RawFd,
+    /// The serial ports.
+    pub(crate) ports: Vec<Port>,
     /// The power button.
     pub(crate) power: Arc<Mutex<PowerManagement>>,
+}
+
+/// A serial port that the main thread serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    /// The port.
+    pub(crate) serial: Arc<Mutex<Serial>>,
+    /// Its [`Serial::wakeup`], which is open as long as the port is there.
+    pub(crate) wakeup: RawFd,
+}
+
+impl Port {
+    /// A port that is just made.
+    pub(crate) fn new(serial: Arc<Mutex<Serial>>) -> Self {
+        let wakeup = serial.lock().unwrap_or_else(PoisonError::into_inner).wakeup().as_raw_fd();
+        Self { serial, wakeup }
+    }
 }
 
 /// What the machine's thread tells.

@@ -1,40 +1,26 @@
 //! The whole machine: how it is put together, and how it runs.
 
-mod disks;
-
 use std::{
-    io::{self, Write},
-    mem,
-    os::fd::AsRawFd,
+    io, mem,
     panic::{self, AssertUnwindSafe},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use arch::{
     acpi,
     boot::{self, BootInfo, MemoryMap, Protocol},
     cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
     layout,
 };
-use devices::{
-    bus::Bus,
-    pci::{ConfigPorts, Ecam, PciRoot},
-    platform::{DebugExit, I8042, PowerManagement, Serial},
-    virtio::{device::VirtioDevice, pci::VirtioPci},
-};
+use devices::platform::{I8042, PowerManagement};
 use kvm_ioctls::VmFd;
 use thiserror::Error;
-use vmm_sys_util::eventfd::EventFd;
 
-pub use self::disks::{Disks, OpenDisk, OpenDiskError};
 use crate::{
-    buses::{Buses, Doorbells},
+    board::{Board, Device, Devices, IsaSpec},
     config::VmConfig,
     exit::Exit,
     host::{self, Host},
@@ -44,7 +30,7 @@ use crate::{
     memory::Memory,
     reboots::Reboots,
     size::Size,
-    stats::{self, Counters, Stats},
+    stats::{self, Stats},
     vcpu::Vcpu,
     vm::Vm,
 };
@@ -53,6 +39,15 @@ use crate::{
 const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the machine's reset waits for them.
 const RESET_PATIENCE: Duration = Duration::from_secs(60);
+
+const POWER_MANAGEMENT: IsaSpec = IsaSpec {
+    name: "ACPI power management",
+    ports: (layout::PM1A_EVENT, PowerManagement::LEN),
+    gsi: Some(layout::SCI_GSI),
+    backend: None,
+};
+const KEYBOARD_CONTROLLER: IsaSpec =
+    IsaSpec { name: "i8042 (reset only)", ports: (layout::I8042, I8042::LEN), gsi: None, backend: None };
 
 /// A limit of the host that the command line goes over.
 #[derive(Debug, Error)]
@@ -90,11 +85,11 @@ pub enum LimitError {
 /// The fields are dropped in order: whatever reaches into guest memory goes before the memory.
 #[derive(Debug)]
 pub struct Machine {
+    /// Those that do not run.
     vcpus: Vec<Vcpu>,
-    serial: Arc<Mutex<Serial>>,
     power: Arc<Mutex<PowerManagement>>,
-    disks: Disks,
-    buses: Arc<Buses>,
+    /// The devices, in their places.
+    pub devices: Devices,
     /// The guest's CPU, and why it is as it is.
     pub cpu: CpuProfile,
     /// Where RAM is.
@@ -110,15 +105,12 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// A limit of the host, a kernel that does not load, or an ioctl that KVM refuses.
-    ///
-    /// `sink` is where COM1 writes.
+    /// A limit of the host, a kernel that does not load, a device without a place, or an ioctl that KVM refuses.
     pub fn build(
         host: &Host,
         config: &VmConfig,
         payload: &Payload,
-        disks: &[OpenDisk],
-        sink: Box<dyn Write + Send>,
+        devices: &[Box<dyn Device>],
     ) -> Result<Self, anyhow::Error> {
         let topology = config.topology;
         check_vcpus(host, &topology)?;
@@ -133,30 +125,11 @@ impl Machine {
         if !cpu.pmu() {
             vm.disable_pmu()?;
         }
-        let (pio, mmio, doorbells) = (Bus::default(), Bus::default(), Doorbells::new(Arc::clone(&vm.fd)));
-
-        let serial = shared(Serial::new(vm.line(layout::COM1_GSI), sink)?);
-        pio.insert(layout::COM1.into(), Serial::LEN, serial.clone())?;
-        let power = shared(PowerManagement::new(vm.line(layout::SCI_GSI)));
-        pio.insert(layout::PM1A_EVENT.into(), PowerManagement::LEN, power.clone())?;
-        pio.insert(layout::I8042.into(), I8042::LEN, shared(I8042))?;
-        let mut pci = PciRoot::new();
-        let mut attached = Disks::default();
-        for (slot, disk) in (1..).zip(disks) {
-            let bar = layout::PCI_MMIO + u64::from(slot - 1) * u64::from(VirtioPci::BAR_SIZE);
-            let function = shared(virtio_disk(slot, bar, disk, &vm, &memory)?);
-            doorbells.insert(bar, notifiers(&lock(&function))?)?;
-            mmio.insert(bar, VirtioPci::BAR_SIZE.into(), function.clone())?;
-            pci.insert(slot, function.clone())?;
-            attached.push(disk, function);
-        }
-        let pci = Arc::new(pci);
-        pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
-        mmio.insert(layout::ECAM, layout::ECAM_LEN, shared(Ecam::new(Arc::clone(&pci))))?;
-        // The last, so that it is the one in the way.
-        if let Some(port) = config.debug_exit {
-            insert_debug_exit(&pio, port).with_context(|| format!("--debug-exit {port:#x}"))?;
-        }
+        let mut board = Board::new(vm, memory.guest())?;
+        let power = board.isa(POWER_MANAGEMENT, |line| Ok(PowerManagement::new(line)))?;
+        board.isa(KEYBOARD_CONTROLLER, |_| Ok(I8042))?;
+        devices.iter().try_for_each(|device| device.plug(&mut board))?;
+        let (vm, devices) = board.close();
 
         let rsdp = acpi::write(memory.guest(), &apic_ids)?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
@@ -169,14 +142,7 @@ impl Machine {
         let vcpus = (0..topology.vcpus())
             .map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry))
             .collect::<Result<_, _>>()?;
-        let buses = Arc::new(Buses { pio, mmio, pci, doorbells, stop: AtomicBool::new(false) });
-        Ok(Self { vcpus, serial, power, disks: attached, buses, cpu, map, kernel, vm: vm.fd, memory })
-    }
-
-    /// What is on the PCI bus.
-    #[must_use]
-    pub fn pci(&self) -> &PciRoot {
-        &self.buses.pci
+        Ok(Self { vcpus, power, devices, cpu, map, kernel, vm: vm.fd, memory })
     }
 
     /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if `reboots` has it built again,
@@ -194,24 +160,22 @@ impl Machine {
     ) -> anyhow::Result<(Option<Exit>, Option<Stats>)> {
         kick::init()?;
         let start = Instant::now();
-        let mut threads = Vec::new();
-        let wakeup = lock(&self.serial).wakeup().as_raw_fd();
+        let mut running = Running::default();
         // The user may have asked for the end while it was built: then `obey` hears of it.
-        let started = if link.end_is_asked() { Ok(()) } else { self.start(link, count, &mut threads) };
-        link.runs(Attached { serial: Arc::clone(&self.serial), wakeup, power: Arc::clone(&self.power) });
+        let started = if link.end_is_asked() { Ok(()) } else { self.start(link, &mut running) };
+        link.runs(Attached { ports: self.devices.ports().to_vec(), power: Arc::clone(&self.power) });
         let exit = started.map(|()| self.obey(link));
         link.stops();
 
-        self.buses.stop.store(true, Ordering::SeqCst);
-        threads.iter().for_each(kick::kick);
-        // A vCPU's panic was caught in its thread.
-        let vcpus = threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect();
-        let vm = if count { stats::of(&*self.vm) } else { None };
-        let exit = exit.map_err(anyhow::Error::from);
-        let exit = exit.and_then(|exit| exit.context("the machine ended without a reason"));
+        self.halt(&mut running);
+        let counted = if count { stats::of(&*self.vm) } else { None };
+        let vcpus = self.vcpus.iter().filter(|_| count).filter_map(Vcpu::stats).collect();
+        let exit = exit
+            .map_err(anyhow::Error::from)
+            .and_then(|exit| exit.context("the machine ended without a reason"));
         let exit = exit.map(|exit| reboots.after(exit, start.elapsed()));
         let resets = matches!(exit, Ok(None));
-        let busy = self.stop_disks(resets, link);
+        let busy = self.stop_devices(resets, link);
         if !resets {
             // nvmm ends: with the process, the kernel takes both down at once, at half the cost of one after the other.
             mem::forget((Arc::clone(&self.vm), self.memory.guest().clone()));
@@ -221,18 +185,18 @@ impl Machine {
             mem::forget(self);
         }
         let exit = match (exit?, busy.first()) {
-            (None, Some(disk)) => Some(link.gone().with_context(|| {
+            (None, Some(device)) => Some(link.gone().with_context(|| {
                 format!(
-                    "the machine can't be reset: disk {disk} is still busy with a request; see to its storage"
+                    "the machine can't be reset: {device} is still busy with a request; see to its storage"
                 )
             })?),
-            (exit, Some(disk)) => {
-                log::warn!("disk {disk}: its last requests did not end, and are not waited for");
+            (exit, Some(device)) => {
+                log::warn!("{device}: its last requests did not end, and are not waited for");
                 exit
             }
             (exit, None) => exit,
         };
-        Ok((exit, vm.map(|vm| Stats { vm, vcpus })))
+        Ok((exit, counted.map(|vm| Stats { vm, vcpus })))
     }
 
     /// Does what the main thread asks for until a vCPU or the user ends the machine; the first reason counts.
@@ -240,31 +204,33 @@ impl Machine {
         loop {
             match link.next()? {
                 Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Some(exit),
-                Event::Command(Command::Totals) => self.disks.print_totals(),
-                Event::Command(Command::Measure) => self.disks.measure(),
+                Event::Command(Command::Totals) => self.devices.print_totals(),
+                Event::Command(Command::Measure) => self.devices.measure(),
             }
         }
     }
 
     /// Stops the disks. Returns the names of those that are still busy after all patience: more of it before a reset,
     /// which a slow disk should survive, unless the user asks for the end.
-    fn stop_disks(&self, resets: bool, link: &Link) -> Vec<String> {
+    fn stop_devices(&self, resets: bool, link: &Link) -> Vec<String> {
         let asked = Instant::now();
         let patience = if resets { RESET_PATIENCE } else { END_PATIENCE };
         loop {
-            let busy = self.disks.stop(Duration::from_millis(100));
+            let busy = self.devices.stop(Duration::from_millis(100));
             if busy.is_empty() || asked.elapsed() >= patience || resets && link.end_is_asked() {
                 return busy;
             }
         }
     }
 
-    fn start(&mut self, link: &Link, count: bool, threads: &mut Vec<VcpuThread>) -> io::Result<()> {
+    /// Lets every vCPU run, in a thread of its own.
+    fn start(&mut self, link: &Link, running: &mut Running) -> io::Result<()> {
+        self.devices.buses().stop.store(false, Ordering::SeqCst);
         for mut vcpu in mem::take(&mut self.vcpus) {
-            let (exits, buses) = (link.exits(), Arc::clone(&self.buses));
+            let (exits, buses) = (link.exits(), Arc::clone(self.devices.buses()));
             let memory = self.memory.guest().clone();
             let thread = thread::Builder::new().name(format!("vcpu{}", vcpu.id));
-            threads.push(thread.spawn(move || {
+            running.threads.push(thread.spawn(move || {
                 let id = vcpu.id;
                 let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses, &memory)));
                 let panicked = |_| Some(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked")));
@@ -272,22 +238,25 @@ impl Machine {
                     // Nobody waits for it: the machine stops for another reason.
                     let _ = exits.send(Event::Exit(exit));
                 }
-                if count { vcpu.stats() } else { None }
+                vcpu
             })?);
         }
         Ok(())
     }
+
+    /// Stops the vCPUs, and takes them back from their threads.
+    fn halt(&mut self, running: &mut Running) {
+        self.devices.buses().stop.store(true, Ordering::SeqCst);
+        running.threads.iter().for_each(kick::kick);
+        // A vCPU's panic was caught in its thread.
+        self.vcpus.extend(running.threads.drain(..).filter_map(|thread| thread.join().ok()));
+    }
 }
 
-/// A vCPU's thread; at its end it has what KVM counted, if that was asked for.
-type VcpuThread = JoinHandle<Option<Counters>>;
-
-fn insert_debug_exit(pio: &Bus, port: u16) -> anyhow::Result<()> {
-    let ports = port..port.saturating_add(u16::try_from(DebugExit::LEN)?);
-    if layout::KVM_PORTS.iter().any(|kvms| kvms.start < ports.end && ports.start < kvms.end) {
-        bail!("KVM's own interrupt controllers and timer are there; give another port, such as 0xf4");
-    }
-    Ok(pio.insert(port.into(), DebugExit::LEN, shared(DebugExit))?)
+/// The threads of the vCPUs that run: none while the machine is paused. Each gives its vCPU back.
+#[derive(Debug, Default)]
+struct Running {
+    threads: Vec<JoinHandle<Vcpu>>,
 }
 
 /// Refuses more vCPUs than KVM takes, or greater APIC ids.
@@ -321,26 +290,4 @@ fn memory_map(cpu: &CpuProfile, size: Size) -> anyhow::Result<MemoryMap> {
         return Err(LimitError::Memory { given: size, width }.into());
     }
     Ok(map)
-}
-
-fn shared<T>(device: T) -> Arc<Mutex<T>> {
-    Arc::new(Mutex::new(device))
-}
-
-fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
-    device.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A virtio-blk function with one MSI-X vector for each queue and one for its configuration.
-fn virtio_disk(slot: u8, bar: u64, disk: &OpenDisk, vm: &Vm, memory: &Memory) -> anyhow::Result<VirtioPci> {
-    let block = disk.device();
-    let vectors = (0..=block.queue_sizes().len()).map(|_| vm.msi()).collect();
-    let line = vm.line(layout::pci_intx_gsi(slot));
-    let bar = u32::try_from(bar)?;
-    Ok(VirtioPci::new(slot, bar, Box::new(block), memory.guest().clone(), line, vectors)?)
-}
-
-/// The doorbells of a function's queues, as the kernel shall ring them.
-fn notifiers(function: &VirtioPci) -> io::Result<Vec<(u64, EventFd)>> {
-    function.notifiers().map(|(offset, event)| Ok((offset, event.try_clone()?))).collect()
 }

@@ -14,10 +14,11 @@ use devices::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
+    board::{Device, Opening},
     check,
     cli::{Cli, Command, MachineArgs},
-    config::{ConfigError, DiskConfig, VmConfig},
-    console::{self, Console},
+    config::{ConfigError, VmConfig},
+    console::Console,
     cpu,
     describe::Description,
     disk,
@@ -25,8 +26,9 @@ use vmm::{
     host::{self, Host},
     kernel::Payload,
     link::Link,
-    machine::{Machine, OpenDisk, OpenDiskError},
-    messages, nest, output,
+    machine::Machine,
+    messages, nest,
+    output::Taken,
     reboots::Reboots,
     stats::Stats,
 };
@@ -76,10 +78,10 @@ fn status_of(error: &anyhow::Error) -> u8 {
 /// Prints the machine that would run.
 fn dry_run(args: &MachineArgs) -> Result<u8> {
     let config = VmConfig::new(args)?;
-    let (host, payload, disks) = open(args, &config, OpenDisk::try_out)?;
-    let machine = Machine::build(&host, &config, &payload, &disks, Box::new(io::sink()))?;
+    let Open { host, payload, devices, .. } = open(args, &config, None)?;
+    let machine = Machine::build(&host, &config, &payload, &devices)?;
     tell_unmet(&config, &machine);
-    print(&Description::new(&config, &machine, &disks), args.json)?;
+    print(&Description::new(&config, &machine, &devices), args.json)?;
     Ok(0)
 }
 
@@ -87,7 +89,7 @@ fn dry_run(args: &MachineArgs) -> Result<u8> {
 fn run(args: MachineArgs) -> Result<u8> {
     let messages = messages::to_stderr_without_waiting(args.verbose);
     let prepared = VmConfig::new(&args).map_err(anyhow::Error::from).and_then(|config| {
-        let console = Console::new(&config.serial, config.grace, messages.clone())
+        let console = Console::new(config.serial(), config.grace, messages.clone())
             .with_context(|| format!("--serial {}", args.serial.printable()))?;
         Ok((config, console))
     });
@@ -103,39 +105,39 @@ fn run(args: MachineArgs) -> Result<u8> {
     })
 }
 
-/// Opens what outlives the machine's resets.
-fn open(
-    args: &MachineArgs,
-    config: &VmConfig,
-    open_disk: fn(&DiskConfig, u32) -> Result<OpenDisk, OpenDiskError>,
-) -> Result<(Host, Payload, Vec<OpenDisk>)> {
+/// What outlives the machine's resets.
+struct Open {
+    host: Host,
+    payload: Payload,
+    devices: Vec<Box<dyn Device>>,
+    /// The files that are not to be written over.
+    taken: Taken,
+}
+
+/// Opens what outlives the machine's resets; without `link`, for a machine that will not run.
+fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Open> {
     raise_descriptor_limit();
     let mut host = Host::open(&args.kvm)?;
     if config.cpu.tsc_leaf {
         host.read_tsc_khz();
     }
     let payload = Payload::open(&config.kernel, config.initramfs.as_deref(), config.memory.size)?;
-    let vcpus = config.topology.vcpus();
-    let disks = config.disks.iter().map(|disk| open_disk(disk, vcpus)).collect::<Result<_, _>>()?;
-    Ok((host, payload, disks))
+    let mut opening = Opening { vcpus: config.topology.vcpus(), link, taken: Taken::by(config) };
+    let devices = config.devices.iter().map(|device| device.open(&mut opening)).collect::<Result<_>>()?;
+    Ok(Open { host, payload, devices, taken: opening.taken })
 }
 
 /// The machine's thread: builds the machine and runs it, and again after each reset. All that may wait for something is here.
 fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
-    let (host, payload, disks) = open(args, config, OpenDisk::open)?;
+    let Open { host, payload, devices, taken } = open(args, config, Some(link))?;
+    taken.check_standard()?;
     // Before the guest runs, and not when all is over.
-    let stats_file = output::open(config, args.stats.as_deref())?;
-    let output = console::output(&config.serial, link)
-        .with_context(|| format!("--serial {}", args.serial.printable()))?;
+    let stats_file = args.stats.as_deref().map(|path| taken.create("--stats", path)).transpose()?;
     let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
     let mut told = false;
     let mut reboots = Reboots::new(config.on_reboot);
     loop {
-        let sink: Box<dyn Write + Send> = match &output {
-            Some(output) => Box::new(output.clone()),
-            None => Box::new(io::sink()),
-        };
-        let machine = Machine::build(&host, config, &payload, &disks, sink)?;
+        let machine = Machine::build(&host, config, &payload, &devices)?;
         if !std::mem::replace(&mut told, true) {
             tell_unmet(config, &machine);
         }
@@ -145,9 +147,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
             log::info!("KVM counted {stats}");
         }
         let Some(exit) = exit.or_else(|| link.gone()) else { continue };
-        for disk in &disks {
-            log::info!("disk {}: {}", disk.name(), disk.totals());
-        }
+        devices.iter().filter_map(|device| device.totals()).for_each(|totals| log::info!("{totals}"));
         let status = status(exit);
         if let (Some(file), Some(path)) = (stats_file, &args.stats) {
             write_stats(&file, stats).with_context(|| format!("--stats {}", path.display()))?;

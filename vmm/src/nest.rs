@@ -147,7 +147,7 @@ pub struct NestArgs {
 pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let mut manifest = args.manifest();
-    args.make_outputs(level::config(1, &manifest)?)?;
+    args.make_outputs(&level::config(1, &manifest)?)?;
     let mut run = Run::new(args.levels, args.emulated.map(emulator::name));
     let host = match args.emulated {
         Some(_) => None,
@@ -246,8 +246,8 @@ impl NestArgs {
     }
 
     /// Makes the reports' files. Refuses those that would be written over what the levels are made of, or over each other.
-    fn make_outputs(&self, first: VmConfig) -> anyhow::Result<()> {
-        let mut taken = Taken::by_disks(first.disks);
+    fn make_outputs(&self, first: &VmConfig) -> anyhow::Result<()> {
+        let mut taken = Taken::by_disks(first.disks().cloned().collect());
         if let Some(kernel) = &self.kernel {
             taken.add("--kernel", kernel);
         }

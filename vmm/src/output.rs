@@ -22,7 +22,7 @@ use devices::{
 };
 use thiserror::Error;
 
-use crate::config::{DiskConfig, SerialConfig, VmConfig};
+use crate::config::{DiskConfig, VmConfig};
 
 /// Why a file is not written to.
 #[derive(Debug, Error)]
@@ -81,7 +81,7 @@ impl Taken {
     /// The files of a machine whose disks are open: kernel, initramfs, and the disks with all files that these name.
     #[must_use]
     pub fn by(config: &VmConfig) -> Self {
-        let mut taken = Self { disks: config.disks.clone(), ..Self::default() };
+        let mut taken = Self { disks: config.disks().cloned().collect(), ..Self::default() };
         taken.add("--kernel", &config.kernel);
         if let Some(path) = &config.initramfs {
             taken.add("--initramfs", path);
@@ -205,21 +205,6 @@ fn is_of(disk: &DiskConfig, identity: (u64, u64)) -> bool {
             links.iter().any(|link| link.files.contains(&identity))
         },
     )
-}
-
-/// Checks what a machine writes besides its disks, and makes the file of `--stats`, if there is one.
-///
-/// # Errors
-///
-/// One of the files is something else already, or can't be made.
-pub fn open(config: &VmConfig, stats: Option<&Path>) -> Result<Option<File>, OutputError> {
-    let mut taken = Taken::by(config);
-    taken.check_standard()?;
-    if let SerialConfig::File(path) = &config.serial {
-        taken.check("--serial file", path)?;
-        taken.add("--serial", path);
-    }
-    stats.map(|path| taken.create("--stats", path)).transpose()
 }
 
 #[cfg(test)]

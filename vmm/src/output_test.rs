@@ -8,7 +8,7 @@ use devices::disk::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::{cli::Cli, machine::OpenDisk};
+use crate::{board::disk::OpenDisk, cli::Cli};
 
 /// A folder with a kernel, an initramfs, and disks: raw, a qcow2 image over another, one under an overlay, and a vmdk.
 struct Folder(TempDir);
@@ -82,8 +82,8 @@ fn a_file_of_the_machine_is_not_written_over() {
             assert_eq!(folder.refused(taken, file), expected);
         }
     };
-    check(&Taken::by_disks(config.disks.clone()));
-    let open: Vec<_> = config.disks.iter().map(|disk| OpenDisk::open(disk, 1).unwrap()).collect();
+    check(&Taken::by_disks(config.disks().cloned().collect()));
+    let open: Vec<_> = config.disks().map(|disk| OpenDisk::open(disk, 1).unwrap()).collect();
     let taken = Taken::by(&config);
     check(&taken);
     for (file, option) in [("kernel", "--kernel kernel"), ("initrd", "--initramfs initrd")] {
@@ -121,12 +121,11 @@ fn a_disk_of_somebody_else_is_not_written_over() {
 #[test]
 fn two_outputs_are_two_files() {
     let folder = Folder::new();
-    let mut config = folder.config();
-    config.serial = SerialConfig::File(folder.at("free"));
-    let error = open(&config, Some(&folder.at("free"))).unwrap_err().to_string();
-    assert!(error.contains("that is a file of --serial "), "{error}");
-    assert_eq!(fs::read(folder.at("free")).unwrap(), [7; 4096]);
-    open(&config, Some(&folder.at("other"))).unwrap();
-    config.serial = SerialConfig::File(folder.at("kernel"));
-    assert!(matches!(open(&config, None), Err(OutputError::Taken { option: "--serial file", .. })));
+    let (mut taken, free) = (Taken::by(&folder.config()), folder.at("free"));
+    taken.check("--serial file", &free).unwrap();
+    taken.add("--serial", &free);
+    assert!(folder.refused(&taken, "free").contains("that is a file of --serial "));
+    taken.create("--stats", &folder.at("other")).unwrap();
+    let kernel = taken.check("--serial file", &folder.at("kernel"));
+    assert!(matches!(kernel, Err(OutputError::Taken { option: "--serial file", .. })));
 }

@@ -1,6 +1,6 @@
 use std::{
     fmt::Debug,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use super::{Bar, ConfigSpace, Identity, host_bridge::HostBridge};
@@ -50,10 +50,10 @@ pub struct FunctionInfo {
     pub bar: Option<Bar>,
 }
 
-/// Bus 0. It is put together, and then shared by [`ConfigPorts`](super::ConfigPorts) and [`Ecam`](super::Ecam).
+/// Bus 0, shared by [`ConfigPorts`](super::ConfigPorts), [`Ecam`](super::Ecam) and whoever adds functions. What is added stays.
 #[derive(Debug)]
 pub struct PciRoot {
-    slots: [Option<SharedFunction>; Self::SLOTS],
+    slots: [OnceLock<SharedFunction>; Self::SLOTS],
 }
 
 impl PciRoot {
@@ -63,8 +63,8 @@ impl PciRoot {
     /// A bus with a host bridge in slot 0.
     #[must_use]
     pub fn new() -> Self {
-        let mut slots = [const { None }; Self::SLOTS];
-        slots[0] = Some(Arc::new(Mutex::new(HostBridge::new())) as SharedFunction);
+        let slots: [OnceLock<SharedFunction>; Self::SLOTS] = [const { OnceLock::new() }; Self::SLOTS];
+        slots[0].get_or_init(|| Arc::new(Mutex::new(HostBridge::new())));
         Self { slots }
     }
 
@@ -73,21 +73,15 @@ impl PciRoot {
     /// # Errors
     ///
     /// There is no such slot, or it is taken.
-    pub fn insert(&mut self, slot: u8, function: SharedFunction) -> Result<(), SlotError> {
-        match self.slots.get_mut(usize::from(slot)) {
-            None => Err(SlotError::NoSuchSlot(slot)),
-            Some(Some(_)) => Err(SlotError::Taken(slot)),
-            Some(free) => {
-                *free = Some(function);
-                Ok(())
-            }
-        }
+    pub fn insert(&self, slot: u8, function: SharedFunction) -> Result<(), SlotError> {
+        let place = self.slots.get(usize::from(slot)).ok_or(SlotError::NoSuchSlot(slot))?;
+        place.set(function).map_err(|_| SlotError::Taken(slot))
     }
 
     /// What is on the bus, in order.
     pub fn functions(&self) -> impl Iterator<Item = FunctionInfo> {
         (0..).zip(&self.slots).filter_map(|(slot, function)| {
-            let function = lock(function.as_ref()?);
+            let function = lock(function.get()?);
             let config = function.config();
             Some(FunctionInfo { slot, identity: config.identity(), bar: config.bar() })
         })
@@ -97,7 +91,7 @@ impl PciRoot {
     /// [`Bus::remap`](crate::bus::Bus::remap). Without it, as when another device is in the way, the function is still
     /// where it was.
     pub fn moved(&self, remap: Remap) {
-        for function in self.slots.iter().flatten() {
+        for function in self.slots.iter().filter_map(OnceLock::get) {
             lock(function).config_mut().moved(remap);
         }
     }
@@ -116,7 +110,7 @@ impl PciRoot {
     }
 
     fn find(&self, slot: u8, function: u8) -> Option<MutexGuard<'_, dyn PciFunction + 'static>> {
-        let device = self.slots.get(usize::from(slot))?.as_ref()?;
+        let device = self.slots.get(usize::from(slot))?.get()?;
         (function == 0).then(|| lock(device))
     }
 }

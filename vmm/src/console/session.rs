@@ -356,7 +356,7 @@ impl Session {
     }
 
     fn serial_events(&self) -> Option<Events> {
-        let wakeup = self.attached.as_ref()?.wakeup;
+        let wakeup = self.attached.as_ref()?.ports.first()?.wakeup;
         Some(Events::with_data_raw(wakeup, SERIAL, EventSet::IN))
     }
 
@@ -413,7 +413,7 @@ impl MutEventSubscriber for Session {
 /// The serial port, unless a vCPU has it for longer than a moment: one that waits for a file has.
 fn serial(attached: &Attached) -> Option<MutexGuard<'_, Serial>> {
     for _ in 0..100 {
-        match attached.serial.try_lock() {
+        match attached.ports.first()?.serial.try_lock() {
             Ok(serial) => return Some(serial),
             Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => thread::yield_now(),

@@ -9,11 +9,11 @@ use devices::{
 };
 use serde::Serialize;
 
-use crate::{lossy, machine::OpenDisk, size::Size};
+use crate::{board::disk::OpenDisk, lossy, size::Size};
 
 /// A disk in words.
 #[derive(Debug, Serialize)]
-pub(super) struct Disk {
+pub struct DiskDescription {
     /// What messages call it.
     name: String,
     #[serde(serialize_with = "lossy::name")]
@@ -43,8 +43,8 @@ pub(super) struct Disk {
     serial: String,
 }
 
-impl Disk {
-    pub(super) fn new(open: &OpenDisk) -> Self {
+impl DiskDescription {
+    pub(crate) fn new(open: &OpenDisk) -> Self {
         let (config, options, disk) = (&open.config, open.options(), open.disk());
         let image = OpenOptions { overlay: None, ..config.open_options() };
         let chain = info::look(&config.path, &image).map(|info| info.links);
@@ -85,7 +85,7 @@ impl Disk {
 }
 
 /// Two lines: the image, and the device that it is.
-impl fmt::Display for Disk {
+impl fmt::Display for DiskDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, path, format, overlay, over, size, read_only, direct, cache, discard, aio, .. } =
             self;

@@ -94,10 +94,10 @@ fn level_1_alone_has_options_of_its_own() {
     let manifest = Manifest { first, ..manifest() };
     let one = config(1, &manifest).unwrap();
     assert_eq!((one.cpu.to_string().as_str(), one.topology.vcpus()), ("qemu64", 4));
-    assert_eq!((one.memory.size.0, one.disks.len()), (3 << 30, 1));
+    assert_eq!((one.memory.size.0, one.disks().count()), (3 << 30, 1));
     let two = config(2, &manifest).unwrap();
     assert_eq!((two.cpu.to_string().as_str(), two.topology.vcpus()), ("host-passthrough", 1));
-    assert_eq!((two.memory.size.0 >> 20, two.disks.len()), (memory_mib(2, 3).into(), 0));
+    assert_eq!((two.memory.size.0 >> 20, two.disks().count()), (memory_mib(2, 3).into(), 0));
     assert_eq!(host_memory_mib(&manifest), (3 << 10) + MORE_MIB);
     let wrong = First { cpu: Some("qemu65".into()), ..First::default() };
     let error = config(1, &Manifest { first: wrong, ..manifest }).unwrap_err();

@@ -1,10 +1,6 @@
-//! The disks of a machine: their files, which outlive its resets, and what is asked of them from outside.
+//! `--disk`: a disk's file, which outlives the machine's resets.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc};
 
 use devices::{
     disk::{
@@ -13,15 +9,12 @@ use devices::{
         named::Named,
         qcow2::Overlay,
     },
-    virtio::{
-        block::{Block, BlockOptions, CacheMode, Counters, Engine, Limiter, Totals, check_io_uring},
-        pci::VirtioPci,
-    },
+    virtio::block::{Block, BlockOptions, CacheMode, Counters, Engine, Limiter, check_io_uring},
 };
 use thiserror::Error;
 
-use super::lock;
-use crate::{config::DiskConfig, size::Size};
+use super::{Board, Device, Host};
+use crate::{config::DiskConfig, describe::DiskDescription};
 
 /// Why a disk can't be used as asked.
 #[derive(Debug, Error)]
@@ -46,10 +39,6 @@ pub struct OpenDisk {
     format: Format,
     options: BlockOptions,
 }
-
-/// The disks of a machine that is built, with their functions.
-#[derive(Debug, Default)]
-pub struct Disks(Vec<(OpenDisk, Arc<Mutex<VirtioPci>>)>);
 
 impl OpenDisk {
     /// Opens and locks the image for a machine of `vcpus`.
@@ -115,12 +104,6 @@ impl OpenDisk {
         self.config.name()
     }
 
-    /// What was done with it since it was opened.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        self.options.counters.total()
-    }
-
     /// The image's format, as it was given or found.
     pub(crate) fn format(&self) -> Format {
         self.format
@@ -134,11 +117,6 @@ impl OpenDisk {
     /// How it is a device.
     pub(crate) fn options(&self) -> &BlockOptions {
         &self.options
-    }
-
-    /// A device of it.
-    pub(super) fn device(&self) -> Block {
-        Block::new(Arc::clone(&self.disk), &self.options)
     }
 
     fn tell_surprises(&self) {
@@ -161,54 +139,35 @@ impl OpenDisk {
     }
 }
 
-impl Disks {
-    /// Adds a disk.
-    pub(super) fn push(&mut self, disk: &OpenDisk, function: Arc<Mutex<VirtioPci>>) {
-        self.0.push((disk.clone(), function));
+impl Device for OpenDisk {
+    fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
+        let block = Block::new(Arc::clone(&self.disk), &self.options);
+        Ok(board.virtio(Box::new(block), Arc::new(self.clone()))?)
     }
 
-    /// Stops them for good, and waits for at most `patience`. Returns the names of those that still touch guest memory,
-    /// because the host has not ended what they were at; then this may be called again.
-    pub(super) fn stop(&self, patience: Duration) -> Vec<String> {
-        let asked = Instant::now();
-        // All of them are told before any is waited for.
-        for (_, function) in &self.0 {
-            lock(function).stop(Duration::ZERO);
-        }
-        let busy = self.0.iter().filter(|(_, function)| {
-            let left = patience.saturating_sub(asked.elapsed());
-            !lock(function).stop(left)
-        });
-        busy.map(|(disk, _)| disk.name()).collect()
+    fn totals(&self) -> Option<String> {
+        Some(format!("{}: {}", Host::name(self), self.options.counters.total()))
     }
 
-    /// Says on stderr what was done with each of them: at the level that is always said.
-    pub(crate) fn print_totals(&self) {
-        for (disk, _) in &self.0 {
-            log::error!("disk {}: {}", disk.name(), disk.totals());
-        }
-        if self.0.is_empty() {
-            log::error!("there are no disks");
-        }
+    fn disk(&self) -> Option<DiskDescription> {
+        Some(DiskDescription::new(self))
+    }
+}
+
+impl Host for OpenDisk {
+    fn name(&self) -> String {
+        format!("disk {}", self.config.name())
     }
 
-    /// Looks which of them have grown, and tells the guest.
-    pub(crate) fn measure(&self) {
-        let mut grown = false;
-        for (disk, function) in &self.0 {
-            let before = disk.disk().size();
-            if let Err(error) = lock(function).measure() {
-                log::warn!("disk {}: it can't be measured: {error}", disk.name());
-                continue;
-            }
-            let after = disk.disk().size();
-            if after != before {
-                grown = true;
-                log::info!("disk {}: it has grown from {} to {}", disk.name(), Size(before), Size(after));
-            }
-        }
-        if !grown {
-            log::info!("SIGHUP: no disk has grown");
-        }
+    fn backend(&self) -> Option<String> {
+        Some(self.config.path.to_string_lossy().into_owned())
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.disk.size())
+    }
+
+    fn totals(&self) -> Option<String> {
+        Some(self.options.counters.total().to_string())
     }
 }

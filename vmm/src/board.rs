@@ -1,0 +1,234 @@
+//! The board: the one place where devices are plugged in.
+//!
+//! ```text
+//! option --> DeviceConfig --open--> dyn Device --plug--> Board --close--> Devices
+//!                                   (outlives resets)    (built anew at each reset)
+//! ```
+//!
+//! A device is a file below this module, a variant of [`DeviceConfig`] and the option that makes it. Whatever lists devices (ACPI,
+//! `--dry-run`) reads the [inventory](Devices::inventory) instead of knowing them by name.
+
+mod debug_exit;
+mod device;
+mod devices;
+pub mod disk;
+mod serial;
+
+use std::{
+    fmt, io,
+    ops::Range,
+    sync::{Arc, Mutex},
+};
+
+use ::devices::{
+    bus::{self, Bus, BusError},
+    irq::Line,
+    pci::{Bar, ConfigPorts, Ecam, PciRoot, SlotError},
+    virtio::{
+        device::VirtioDevice,
+        pci::{VirtioPci, VirtioPciError},
+    },
+};
+use arch::layout;
+use thiserror::Error;
+use vm_memory::GuestMemoryMmap;
+use vmm_sys_util::eventfd::EventFd;
+
+use self::devices::Function;
+pub use self::{
+    device::{Device, DeviceConfig, Opening},
+    devices::{Devices, Host},
+};
+use crate::{
+    buses::{Buses, Doorbells},
+    link::Port,
+    vm::{KvmError, Vm},
+};
+
+/// Why a device can't be plugged in.
+#[derive(Debug, Error)]
+pub(crate) enum BoardError {
+    /// Its addresses are taken.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// There is no slot for it.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// The window for BARs is full.
+    #[error("there is no room for the registers of another pci device")]
+    Window,
+    /// It does not fit its transport.
+    #[error(transparent)]
+    Transport(#[from] VirtioPciError),
+    /// A descriptor or a thread is not to be had.
+    #[error("can't make {0}")]
+    Make(&'static str, #[source] io::Error),
+    /// KVM refused something.
+    #[error(transparent)]
+    Kvm(#[from] KvmError),
+}
+
+/// A device with fixed ports.
+#[derive(Clone, Debug)]
+pub(crate) struct IsaSpec {
+    /// Its name, for people.
+    pub(crate) name: &'static str,
+    /// Its first port, and how many follow.
+    pub(crate) ports: (u16, u64),
+    /// The interrupt line it drives.
+    pub(crate) gsi: Option<u32>,
+    /// What is behind it on the host.
+    pub(crate) backend: Option<String>,
+}
+
+/// A device in its place.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Its name, for people.
+    pub name: String,
+    /// Where it is reached.
+    pub at: At,
+    /// Its interrupt line.
+    pub gsi: Option<u32>,
+    /// What is behind it on the host.
+    pub backend: Option<String>,
+}
+
+/// Where a device is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum At {
+    /// I/O ports.
+    Ports(Range<u32>),
+    /// A slot of PCI bus 0.
+    Pci {
+        /// Its number.
+        slot: u8,
+        /// Its registers.
+        bar: Option<Bar>,
+    },
+}
+
+/// A machine's devices while they are plugged in.
+#[derive(Debug)]
+pub struct Board {
+    vm: Vm,
+    memory: GuestMemoryMmap,
+    pio: Bus,
+    mmio: Bus,
+    pci: Arc<PciRoot>,
+    doorbells: Doorbells,
+    /// The next free slot, and the next free address in the window for BARs.
+    slot: u8,
+    bar: u64,
+    placed: Vec<Placed>,
+    functions: Vec<Function>,
+    ports: Vec<Port>,
+}
+
+impl Board {
+    /// A board of `vm` with nothing but an empty PCI bus.
+    ///
+    /// # Errors
+    ///
+    /// None that depends on the machine.
+    pub(crate) fn new(vm: Vm, memory: &GuestMemoryMmap) -> Result<Self, BoardError> {
+        let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(PciRoot::new()));
+        pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
+        mmio.insert(layout::ECAM, layout::ECAM_LEN, shared(Ecam::new(Arc::clone(&pci))))?;
+        Ok(Self {
+            memory: memory.clone(),
+            pio,
+            mmio,
+            pci,
+            doorbells: Doorbells::new(Arc::clone(&vm.fd)),
+            slot: 1,
+            bar: layout::PCI_MMIO,
+            placed: Vec::new(),
+            functions: Vec::new(),
+            ports: Vec::new(),
+            vm,
+        })
+    }
+
+    /// Plugs in a device with fixed ports. `make` gets the line of its GSI, or one that leads nowhere.
+    ///
+    /// # Errors
+    ///
+    /// It can't be made, or its ports are taken.
+    pub(crate) fn isa<D: bus::Device + 'static>(
+        &mut self,
+        spec: IsaSpec,
+        make: impl FnOnce(Arc<dyn Line>) -> io::Result<D>,
+    ) -> Result<Arc<Mutex<D>>, BoardError> {
+        let IsaSpec { name, ports: (first, len), gsi, backend } = spec;
+        let line = gsi.map_or_else(|| Arc::new(Unwired) as Arc<dyn Line>, |gsi| self.vm.line(gsi));
+        let device = shared(make(line).map_err(|error| BoardError::Make(name, error))?);
+        self.pio.insert(first.into(), len, device.clone())?;
+        let end = u32::from(first).saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        let at = At::Ports(first.into()..end);
+        self.placed.push(Placed { name: name.to_owned(), at, gsi, backend });
+        Ok(device)
+    }
+
+    /// Plugs in a virtio device, in the next slot of the PCI bus, with one MSI-X vector for each queue and one for its configuration.
+    /// `host` is what is behind it.
+    ///
+    /// # Errors
+    ///
+    /// There is no slot, no room, or no descriptor left.
+    pub(crate) fn virtio(
+        &mut self,
+        device: Box<dyn VirtioDevice>,
+        host: Arc<dyn Host>,
+    ) -> Result<(), BoardError> {
+        let (slot, bar) = (self.slot, self.bar);
+        let room = layout::PCI_MMIO + layout::PCI_MMIO_LEN;
+        let next = bar + u64::from(VirtioPci::BAR_SIZE);
+        let register = u32::try_from(bar).ok().filter(|_| next <= room).ok_or(BoardError::Window)?;
+        let vectors = (0..=device.queue_sizes().len()).map(|_| self.vm.msi()).collect();
+        let line = self.vm.line(layout::pci_intx_gsi(slot));
+        let function = VirtioPci::new(slot, register, device, self.memory.clone(), line, vectors)?;
+        let doorbells = function.notifiers().map(|(offset, event)| Ok((offset, event.try_clone()?)));
+        let doorbells: Vec<(u64, EventFd)> =
+            doorbells.collect::<io::Result<_>>().map_err(|error| BoardError::Make("an eventfd", error))?;
+        let function = shared(function);
+        self.pci.insert(slot, function.clone())?;
+        self.doorbells.insert(bar, doorbells)?;
+        self.mmio.insert(bar, VirtioPci::BAR_SIZE.into(), function.clone())?;
+        self.functions.push(Function { slot, host, function });
+        (self.slot, self.bar) = (slot.saturating_add(1), next);
+        Ok(())
+    }
+
+    /// Has the main thread serve a serial port while the machine runs.
+    pub(crate) fn serve(&mut self, port: Port) {
+        self.ports.push(port);
+    }
+
+    /// Ends the plugging.
+    pub(crate) fn close(self) -> (Vm, Devices) {
+        let buses = Buses::new(self.pio, self.mmio, self.pci, self.doorbells);
+        (self.vm, Devices::new(buses, self.placed, self.functions, self.ports))
+    }
+}
+
+/// The line of a device that interrupts nobody.
+#[derive(Debug)]
+struct Unwired;
+
+impl Line for Unwired {
+    fn set(&self, _high: bool) {}
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ports(ports) => write!(f, "port {:#x}", ports.start),
+            Self::Pci { slot, .. } => write!(f, "00:{slot:02x}.0"),
+        }
+    }
+}
+
+fn shared<T>(device: T) -> Arc<Mutex<T>> {
+    Arc::new(Mutex::new(device))
+}

@@ -1,0 +1,127 @@
+//! The devices of a machine that is built.
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use devices::virtio::pci::VirtioPci;
+
+use super::{At, Placed};
+use crate::{buses::Buses, link::Port, size::Size};
+
+/// What is behind a virtio device on the host.
+pub trait Host: Debug + Send + Sync {
+    /// Its name in messages, such as `disk a.img`.
+    fn name(&self) -> String;
+
+    /// The file or the like, for the inventory.
+    fn backend(&self) -> Option<String>;
+
+    /// Its size in bytes, if it has one that may change.
+    fn size(&self) -> Option<u64> {
+        None
+    }
+
+    /// The work that it did since nvmm started, if that is counted.
+    fn totals(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A virtio device in its slot.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) slot: u8,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) function: Arc<Mutex<VirtioPci>>,
+}
+
+/// The devices of a machine, and the buses that its vCPUs reach them by.
+#[derive(Debug)]
+pub struct Devices {
+    buses: Arc<Buses>,
+    placed: Vec<Placed>,
+    functions: Vec<Function>,
+    ports: Vec<Port>,
+}
+
+impl Devices {
+    pub(super) fn new(buses: Buses, placed: Vec<Placed>, functions: Vec<Function>, ports: Vec<Port>) -> Self {
+        Self { buses: Arc::new(buses), placed, functions, ports }
+    }
+
+    /// Returns every device with its place: those on the ISA bus in the order in which they were plugged in, then the PCI functions by slot.
+    #[must_use]
+    pub fn inventory(&self) -> Vec<Placed> {
+        let functions = self.buses.pci.functions().map(|info| {
+            let host = self.functions.iter().find(|function| function.slot == info.slot);
+            Placed {
+                name: info.identity.to_string(),
+                at: At::Pci { slot: info.slot, bar: info.bar },
+                gsi: info.bar.map(|_| arch::layout::pci_intx_gsi(info.slot)),
+                backend: host.and_then(|function| function.host.backend()),
+            }
+        });
+        self.placed.iter().cloned().chain(functions).collect()
+    }
+
+    /// The buses, for a vCPU.
+    pub(crate) fn buses(&self) -> &Arc<Buses> {
+        &self.buses
+    }
+
+    /// The serial ports, for the main thread.
+    pub(crate) fn ports(&self) -> &[Port] {
+        &self.ports
+    }
+
+    /// Stops the virtio devices for good, and waits for at most `patience`. Returns the names of those that still touch guest memory,
+    /// because the host has not ended what they were at; then this may be called again.
+    pub(crate) fn stop(&self, patience: Duration) -> Vec<String> {
+        let asked = Instant::now();
+        // All of them are told before any is waited for.
+        for Function { function, .. } in &self.functions {
+            lock(function).stop(Duration::ZERO);
+        }
+        let busy = self.functions.iter().filter(|Function { function, .. }| {
+            let left = patience.saturating_sub(asked.elapsed());
+            !lock(function).stop(left)
+        });
+        busy.map(|function| function.host.name()).collect()
+    }
+
+    /// Says on stderr what each of them did: at the level that is always said.
+    pub(crate) fn print_totals(&self) {
+        let totals = |Function { host, .. }: &Function| Some(format!("{}: {}", host.name(), host.totals()?));
+        let all: Vec<_> = self.functions.iter().filter_map(totals).collect();
+        all.iter().for_each(|line| log::error!("{line}"));
+        if all.is_empty() {
+            log::error!("there are no disks");
+        }
+    }
+
+    /// Looks which of them have grown, and tells the guest.
+    pub(crate) fn measure(&self) {
+        let mut grown = false;
+        for Function { host, function, .. } in &self.functions {
+            let before = host.size();
+            if let Err(error) = lock(function).measure() {
+                log::warn!("{}: it can't be measured: {error}", host.name());
+            } else if let (Some(before), Some(after)) = (before, host.size())
+                && before != after
+            {
+                grown = true;
+                log::info!("{}: it has grown from {} to {}", host.name(), Size(before), Size(after));
+            }
+        }
+        if !grown {
+            log::info!("SIGHUP: no disk has grown");
+        }
+    }
+}
+
+fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
+    device.lock().unwrap_or_else(PoisonError::into_inner)
+}
