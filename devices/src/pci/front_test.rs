@@ -4,7 +4,7 @@ use super::*;
 use crate::pci::root::tests::function;
 
 fn root() -> Arc<PciRoot> {
-    let mut root = PciRoot::new();
+    let root = PciRoot::new();
     root.insert(5, function(0x1042, 0xc000_0000)).unwrap();
     Arc::new(root)
 }

@@ -30,7 +30,7 @@ pub(in crate::pci) fn function(device_id: u16, bar: u32) -> SharedFunction {
 
 #[test]
 fn slots_are_few_and_taken_once() {
-    let mut root = PciRoot::new();
+    let root = PciRoot::new();
     assert_eq!(root.insert(0, function(1, 0)), Err(SlotError::Taken(0)));
     assert_eq!(root.insert(32, function(1, 0)), Err(SlotError::NoSuchSlot(32)));
     for slot in 1..32 {
@@ -44,7 +44,7 @@ fn slots_are_few_and_taken_once() {
 
 #[test]
 fn what_is_there_can_be_listed() {
-    let mut root = PciRoot::new();
+    let root = PciRoot::new();
     root.insert(3, function(0x1042, 0xc000_0000)).unwrap();
     let functions: Vec<_> = root.functions().collect();
     assert_eq!(functions[0].identity.to_string(), "host bridge [1b36:0008]");
@@ -55,7 +55,7 @@ fn what_is_there_can_be_listed() {
 
 #[test]
 fn the_function_that_was_moved_is_told() {
-    let mut root = PciRoot::new();
+    let root = PciRoot::new();
     root.insert(1, function(1, 0x1000)).unwrap();
     root.insert(2, function(2, 0x2000)).unwrap();
     let Effect::Remap(remap) = root.write(2, 0, 0x10, &0x5000_u32.to_le_bytes()) else {
