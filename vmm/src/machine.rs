@@ -21,6 +21,7 @@ use arch::{
     boot::{self, BootInfo, MemoryMap, Protocol},
     cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
     layout,
+    memory::GuestRam,
 };
 use devices::{
     bus::Bus,
@@ -41,7 +42,7 @@ use crate::{
     kernel::{Kernel, Payload},
     kick,
     link::{Attached, Command, Event, Link},
-    memory::Memory,
+    memory,
     reboots::Reboots,
     size::Size,
     stats::{self, Counters, Stats},
@@ -86,8 +87,6 @@ pub enum LimitError {
 }
 
 /// A machine that is ready to run.
-///
-/// The fields are dropped in order: whatever reaches into guest memory goes before the memory.
 #[derive(Debug)]
 pub struct Machine {
     vcpus: Vec<Vcpu>,
@@ -102,7 +101,7 @@ pub struct Machine {
     /// The kernel in it.
     pub kernel: Kernel,
     vm: Arc<VmFd>,
-    memory: Memory,
+    memory: GuestRam,
 }
 
 impl Machine {
@@ -125,11 +124,11 @@ impl Machine {
         let cpu =
             CpuProfile::resolve(&host.cpu, &config.cpu, &topology).map_err(|error| refusal(config, error))?;
         let map = memory_map(&cpu, config.memory.size)?;
-        let memory = Memory::new(&map, &config.memory)?;
-        let kernel = payload.load(memory.guest(), &config.cmdline)?;
+        let memory = memory::map(&map, &config.memory)?;
+        let kernel = payload.load(&memory, &config.cmdline)?;
 
         let apic_ids: Vec<_> = (0..topology.vcpus()).map(|vcpu| cpu.apic_id(vcpu)).collect();
-        let vm = Vm::new(host, memory.guest(), topology.max_apic_id())?;
+        let vm = Vm::new(host, &memory, topology.max_apic_id())?;
         if !cpu.pmu() {
             vm.disable_pmu()?;
         }
@@ -158,13 +157,13 @@ impl Machine {
             insert_debug_exit(&pio, port).with_context(|| format!("--debug-exit {port:#x}"))?;
         }
 
-        let rsdp = acpi::write(memory.guest(), &apic_ids)?;
+        let rsdp = acpi::write(&memory, &apic_ids)?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
         match kernel.entry.protocol {
-            Protocol::Linux64 => boot::linux64(memory.guest(), kernel.header, &info)?,
-            Protocol::Pvh => boot::pvh(memory.guest(), &info)?,
+            Protocol::Linux64 => boot::linux64(&memory, kernel.header, &info)?,
+            Protocol::Pvh => boot::pvh(&memory, &info)?,
         }
-        kernel.entry.write_tables(memory.guest())?;
+        kernel.entry.write_tables(&memory)?;
 
         let vcpus = (0..topology.vcpus())
             .map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry))
@@ -214,10 +213,10 @@ impl Machine {
         let busy = self.stop_disks(resets, link);
         if !resets {
             // nvmm ends: with the process, the kernel takes both down at once, at half the cost of one after the other.
-            mem::forget((Arc::clone(&self.vm), self.memory.guest().clone()));
+            mem::forget((Arc::clone(&self.vm), self.memory.clone()));
         }
         if !busy.is_empty() {
-            // What they are at may still reach into guest memory, which has to stay.
+            // Dropping them would wait for their workers, which keep guest memory.
             mem::forget(self);
         }
         let exit = match (exit?, busy.first()) {
@@ -262,11 +261,10 @@ impl Machine {
     fn start(&mut self, link: &Link, count: bool, threads: &mut Vec<VcpuThread>) -> io::Result<()> {
         for mut vcpu in mem::take(&mut self.vcpus) {
             let (exits, buses) = (link.exits(), Arc::clone(&self.buses));
-            let memory = self.memory.guest().clone();
             let thread = thread::Builder::new().name(format!("vcpu{}", vcpu.id));
             threads.push(thread.spawn(move || {
                 let id = vcpu.id;
-                let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses, &memory)));
+                let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses)));
                 let panicked = |_| Some(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked")));
                 if let Some(exit) = run.unwrap_or_else(panicked) {
                     // Nobody waits for it: the machine stops for another reason.
@@ -332,12 +330,12 @@ fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A virtio-blk function with one MSI-X vector for each queue and one for its configuration.
-fn virtio_disk(slot: u8, bar: u64, disk: &OpenDisk, vm: &Vm, memory: &Memory) -> anyhow::Result<VirtioPci> {
+fn virtio_disk(slot: u8, bar: u64, disk: &OpenDisk, vm: &Vm, memory: &GuestRam) -> anyhow::Result<VirtioPci> {
     let block = disk.device();
     let vectors = (0..=block.queue_sizes().len()).map(|_| vm.msi()).collect();
     let line = vm.line(layout::pci_intx_gsi(slot));
     let bar = u32::try_from(bar)?;
-    Ok(VirtioPci::new(slot, bar, Box::new(block), memory.guest().clone(), line, vectors)?)
+    Ok(VirtioPci::new(slot, bar, Box::new(block), memory.clone(), line, vectors)?)
 }
 
 /// The doorbells of a function's queues, as the kernel shall ring them.
