@@ -16,11 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arch::boot::{Entry, Protocol};
+use arch::{
+    boot::{Entry, Protocol},
+    memory::GuestRam,
+};
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_pit_config, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit};
 use linux_loader::loader::{Elf, KernelLoader};
-use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 const MEMORY: usize = 128 << 20;
 const RUNS: usize = 41;
@@ -129,7 +132,7 @@ fn bare(kernel: &Path) {
     let vm = kvm.create_vm().unwrap();
     vm.set_identity_map_address(arch::layout::KVM_IDENTITY_MAP).unwrap();
     vm.set_tss_address(usize::try_from(arch::layout::KVM_TSS).unwrap()).unwrap();
-    let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), MEMORY)]).unwrap();
+    let memory = GuestRam::from_ranges(&[(GuestAddress(0), MEMORY)]).unwrap();
     let region = kvm_userspace_memory_region {
         slot: 0,
         flags: 0,

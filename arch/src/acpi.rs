@@ -8,9 +8,9 @@ mod fadt;
 mod madt;
 
 use acpi_tables::{Aml, facs::FACS, mcfg::MCFG, rsdp::Rsdp, xsdt::XSDT};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
-use crate::layout;
+use crate::{layout, memory::GuestRam};
 
 const OEM_ID: [u8; 6] = *b"NVMM  ";
 const OEM_TABLE_ID: [u8; 8] = *b"NVMM    ";
@@ -42,7 +42,7 @@ pub enum AcpiError {
 /// # Errors
 ///
 /// They don't fit, or are not in guest memory.
-pub fn write(memory: &GuestMemoryMmap, apic_ids: &[u32]) -> Result<u64, AcpiError> {
+pub fn write(memory: &GuestRam, apic_ids: &[u32]) -> Result<u64, AcpiError> {
     let image = build(apic_ids);
     if image.len() as u64 > layout::ACPI_TABLES_LEN {
         return Err(AcpiError::TooLong { cpus: apic_ids.len(), len: image.len() });

@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
 
@@ -78,7 +78,7 @@ fn large_apic_ids_get_x2apic_entries() {
 
 #[test]
 fn the_most_vcpus_fit_and_more_are_refused() {
-    let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap();
+    let memory = GuestRam::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap();
     let ids: Vec<u32> = (0..10_000).collect();
     assert_eq!(write(&memory, &ids[..4096]).unwrap(), layout::ACPI_TABLES);
     let mut signature = [0; 8];

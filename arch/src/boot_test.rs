@@ -3,19 +3,20 @@ use linux_loader::loader::{
     bootparam::{boot_params, setup_header},
     elf::start_info::{hvm_memmap_table_entry, hvm_modlist_entry, hvm_start_info},
 };
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
 use crate::{
     cpu::{testing, topology::Topology},
     layout,
+    memory::GuestRam,
 };
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-fn memory() -> GuestMemoryMmap {
-    GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap()
+fn memory() -> GuestRam {
+    GuestRam::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap()
 }
 
 #[test]

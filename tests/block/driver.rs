@@ -8,6 +8,7 @@ use std::{
     thread,
 };
 
+use arch::memory::GuestRam;
 use devices::{
     disk::Disk,
     virtio::{
@@ -16,7 +17,7 @@ use devices::{
     },
 };
 use virtio_queue::{Queue, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::{Load, Places, Run, Watch};
@@ -54,7 +55,7 @@ impl Notify for Interrupts {
 pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load) -> Run {
     let per_queue = (DATA + u64::from(load.depth) * u64::from(load.len)).next_multiple_of(2 << 20);
     let len = usize::try_from(per_queue * u64::from(queues)).unwrap();
-    let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), len)]).unwrap();
+    let memory = GuestRam::from_ranges(&[(GuestAddress(0), len)]).unwrap();
     // What a guest has used before costs no page fault.
     for page in (0..len as u64).step_by(4096) {
         memory.write_obj(0_u8, GuestAddress(page)).unwrap();
@@ -98,7 +99,7 @@ pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load
 
 /// One queue.
 struct Driver<'m> {
-    memory: &'m GuestMemoryMmap,
+    memory: &'m GuestRam,
     base: u64,
     depth: u16,
     places: Places,
@@ -109,7 +110,7 @@ struct Driver<'m> {
 
 impl<'m> Driver<'m> {
     /// Lays out the chains: header, data, status.
-    fn new(memory: &'m GuestMemoryMmap, base: u64, load: &Load, seed: u64) -> Self {
+    fn new(memory: &'m GuestRam, base: u64, load: &Load, seed: u64) -> Self {
         let driver = Self {
             memory,
             base,

@@ -29,9 +29,8 @@ use ::devices::{
         pci::{VirtioPci, VirtioPciError},
     },
 };
-use arch::layout;
+use arch::{layout, memory::GuestRam};
 use thiserror::Error;
-use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::EventFd;
 
 use self::devices::Function;
@@ -112,7 +111,7 @@ pub enum At {
 #[derive(Debug)]
 pub struct Board {
     vm: Vm,
-    memory: GuestMemoryMmap,
+    memory: GuestRam,
     pio: Bus,
     mmio: Bus,
     pci: Arc<PciRoot>,
@@ -131,7 +130,7 @@ impl Board {
     /// # Errors
     ///
     /// None that depends on the machine.
-    pub(crate) fn new(vm: Vm, memory: &GuestMemoryMmap) -> Result<Self, BoardError> {
+    pub(crate) fn new(vm: Vm, memory: &GuestRam) -> Result<Self, BoardError> {
         let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(PciRoot::new()));
         pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
         mmio.insert(layout::ECAM, layout::ECAM_LEN, shared(Ecam::new(Arc::clone(&pci))))?;

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use arch::memory::GuestRam;
 use kvm_bindings::{KVM_INTERNAL_ERROR_EMULATION, kvm_regs, kvm_sregs};
 use kvm_ioctls::VcpuFd;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub struct Crash {
 impl Crash {
     /// Reads the state of `vcpu`, as far as KVM gives it.
     #[must_use]
-    pub fn new(reason: Reason, vcpu: u32, fd: &VcpuFd, memory: &GuestMemoryMmap) -> Self {
+    pub fn new(reason: Reason, vcpu: u32, fd: &VcpuFd, memory: &GuestRam) -> Self {
         let registers = fd.get_regs().ok().zip(fd.get_sregs().ok());
         let code = registers.map(|(regs, sregs)| code_at(sregs.cs.base.wrapping_add(regs.rip), fd, memory));
         Self { reason, vcpu, registers, code: code.unwrap_or_default() }
@@ -100,7 +101,7 @@ impl Crash {
 }
 
 /// Up to 15 bytes, the longest instruction, at a linear address; fewer at the end of a page.
-fn code_at(linear: u64, fd: &VcpuFd, memory: &GuestMemoryMmap) -> Vec<u8> {
+fn code_at(linear: u64, fd: &VcpuFd, memory: &GuestRam) -> Vec<u8> {
     let Some(translation) = fd.translate_gva(linear).ok().filter(|translation| translation.valid != 0) else {
         return Vec::new();
     };

@@ -14,9 +14,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arch::{boot::Entry, layout};
+use arch::{boot::Entry, layout, memory::GuestRam};
 use linux_loader::loader::bootparam::setup_header;
-use vm_memory::{Address, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
+use vm_memory::{Address, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
 pub use self::image::ImageError;
 use self::{image::Image, source::Source};
@@ -173,7 +173,7 @@ impl Payload {
     /// # Errors
     ///
     /// One of them can't be read any more, was changed, or does not fit.
-    pub fn load(&self, memory: &GuestMemoryMmap, cmdline: &str) -> Result<Kernel, KernelError> {
+    pub fn load(&self, memory: &GuestRam, cmdline: &str) -> Result<Kernel, KernelError> {
         let ram = Ram::of(memory);
         let Image { entry, header, ref segments, end, cmdline_max, .. } = self.image;
         if end > ram.low_end {
@@ -207,7 +207,7 @@ impl Payload {
 }
 
 impl Ram {
-    fn of(memory: &GuestMemoryMmap) -> Self {
+    fn of(memory: &GuestRam) -> Self {
         let mut ram = Self::default();
         for region in memory.iter() {
             let (start, end) = (region.start_addr().0, region.last_addr().unchecked_add(1).0);
@@ -221,7 +221,7 @@ impl Ram {
     }
 }
 
-fn write_cmdline(memory: &GuestMemoryMmap, cmdline: &str, kernel_max: usize) -> Result<(), KernelError> {
+fn write_cmdline(memory: &GuestRam, cmdline: &str, kernel_max: usize) -> Result<(), KernelError> {
     let max = kernel_max.min(layout::CMDLINE_MAX - 1);
     if cmdline.contains('\0') {
         return Err(KernelError::CmdlineNul);

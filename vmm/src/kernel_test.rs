@@ -9,8 +9,8 @@ use super::{
 
 const MEMORY: u64 = 64 << 20;
 
-fn memory(size: u64) -> GuestMemoryMmap {
-    GuestMemoryMmap::from_ranges(&boot::memory_map(size).unwrap().ram).unwrap()
+fn memory(size: u64) -> GuestRam {
+    GuestRam::from_ranges(&boot::memory_map(size).unwrap().ram).unwrap()
 }
 
 /// Loads into a machine with `size` bytes of memory.
@@ -19,18 +19,14 @@ fn load_into(
     image: &[u8],
     initramfs: Option<&[u8]>,
     cmdline: &str,
-) -> Result<(Kernel, GuestMemoryMmap), KernelError> {
+) -> Result<(Kernel, GuestRam), KernelError> {
     let (kernel, initramfs, memory) = (file(image), initramfs.map(file), memory(size));
     let initramfs = initramfs.as_ref().map(NamedTempFile::path);
     let payload = Payload::open(kernel.path(), initramfs, Size(size))?;
     payload.load(&memory, cmdline).map(|kernel| (kernel, memory))
 }
 
-fn load(
-    image: &[u8],
-    initramfs: Option<&[u8]>,
-    cmdline: &str,
-) -> Result<(Kernel, GuestMemoryMmap), KernelError> {
+fn load(image: &[u8], initramfs: Option<&[u8]>, cmdline: &str) -> Result<(Kernel, GuestRam), KernelError> {
     load_into(MEMORY, image, initramfs, cmdline)
 }
 

@@ -14,6 +14,7 @@ use arch::{
     boot::{self, BootInfo, MemoryMap, Protocol},
     cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
     layout,
+    memory::GuestRam,
 };
 use devices::platform::{I8042, PowerManagement};
 use kvm_ioctls::VmFd;
@@ -27,7 +28,7 @@ use crate::{
     kernel::{Kernel, Payload},
     kick,
     link::{Attached, Command, Event, Link},
-    memory::Memory,
+    memory,
     reboots::Reboots,
     size::Size,
     stats::{self, Stats},
@@ -81,8 +82,6 @@ pub enum LimitError {
 }
 
 /// A machine that is ready to run.
-///
-/// The fields are dropped in order: whatever reaches into guest memory goes before the memory.
 #[derive(Debug)]
 pub struct Machine {
     /// Those that do not run.
@@ -97,7 +96,7 @@ pub struct Machine {
     /// The kernel in it.
     pub kernel: Kernel,
     vm: Arc<VmFd>,
-    memory: Memory,
+    memory: GuestRam,
 }
 
 impl Machine {
@@ -117,27 +116,27 @@ impl Machine {
         let cpu =
             CpuProfile::resolve(&host.cpu, &config.cpu, &topology).map_err(|error| refusal(config, error))?;
         let map = memory_map(&cpu, config.memory.size)?;
-        let memory = Memory::new(&map, &config.memory)?;
-        let kernel = payload.load(memory.guest(), &config.cmdline)?;
+        let memory = memory::map(&map, &config.memory)?;
+        let kernel = payload.load(&memory, &config.cmdline)?;
 
         let apic_ids: Vec<_> = (0..topology.vcpus()).map(|vcpu| cpu.apic_id(vcpu)).collect();
-        let vm = Vm::new(host, memory.guest(), topology.max_apic_id())?;
+        let vm = Vm::new(host, &memory, topology.max_apic_id())?;
         if !cpu.pmu() {
             vm.disable_pmu()?;
         }
-        let mut board = Board::new(vm, memory.guest())?;
+        let mut board = Board::new(vm, &memory)?;
         let power = board.isa(POWER_MANAGEMENT, |line| Ok(PowerManagement::new(line)))?;
         board.isa(KEYBOARD_CONTROLLER, |_| Ok(I8042))?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close();
 
-        let rsdp = acpi::write(memory.guest(), &apic_ids)?;
+        let rsdp = acpi::write(&memory, &apic_ids)?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
         match kernel.entry.protocol {
-            Protocol::Linux64 => boot::linux64(memory.guest(), kernel.header, &info)?,
-            Protocol::Pvh => boot::pvh(memory.guest(), &info)?,
+            Protocol::Linux64 => boot::linux64(&memory, kernel.header, &info)?,
+            Protocol::Pvh => boot::pvh(&memory, &info)?,
         }
-        kernel.entry.write_tables(memory.guest())?;
+        kernel.entry.write_tables(&memory)?;
 
         let vcpus = (0..topology.vcpus())
             .map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry))
@@ -178,10 +177,10 @@ impl Machine {
         let busy = self.stop_devices(resets, link);
         if !resets {
             // nvmm ends: with the process, the kernel takes both down at once, at half the cost of one after the other.
-            mem::forget((Arc::clone(&self.vm), self.memory.guest().clone()));
+            mem::forget((Arc::clone(&self.vm), self.memory.clone()));
         }
         if !busy.is_empty() {
-            // What they are at may still reach into guest memory, which has to stay.
+            // Dropping them would wait for their workers, which keep guest memory.
             mem::forget(self);
         }
         let exit = match (exit?, busy.first()) {
@@ -228,11 +227,10 @@ impl Machine {
         self.devices.buses().stop.store(false, Ordering::SeqCst);
         for mut vcpu in mem::take(&mut self.vcpus) {
             let (exits, buses) = (link.exits(), Arc::clone(self.devices.buses()));
-            let memory = self.memory.guest().clone();
             let thread = thread::Builder::new().name(format!("vcpu{}", vcpu.id));
             running.threads.push(thread.spawn(move || {
                 let id = vcpu.id;
-                let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses, &memory)));
+                let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses)));
                 let panicked = |_| Some(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked")));
                 if let Some(exit) = run.unwrap_or_else(panicked) {
                     // Nobody waits for it: the machine stops for another reason.

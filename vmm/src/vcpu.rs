@@ -6,6 +6,7 @@ use std::{io, slice, sync::atomic::Ordering};
 use arch::{
     boot::{self, Entry},
     cpu::{profile::CpuProfile, verify::Mismatch},
+    memory::GuestRam,
 };
 use devices::bus::{Effect, View};
 use kvm_bindings::{
@@ -14,7 +15,6 @@ use kvm_bindings::{
     kvm_enable_cap, kvm_msr_entry,
 };
 use kvm_ioctls::{VcpuExit, VcpuFd};
-use vm_memory::GuestMemoryMmap;
 
 use crate::{
     buses::Buses,
@@ -79,6 +79,7 @@ pub(crate) struct Vcpu {
     /// Its index, not its APIC id.
     pub(crate) id: u32,
     fd: VcpuFd,
+    memory: GuestRam,
 }
 
 impl Vcpu {
@@ -149,11 +150,11 @@ impl Vcpu {
         if !wrong.is_empty() {
             return Err(VcpuError::Cpuid { vcpu: id, what: list(&wrong) });
         }
-        Ok(Self { id, fd })
+        Ok(Self { id, fd, memory: vm.memory.clone() })
     }
 
     /// Runs until the machine stops; the value is why, if this vCPU is the reason.
-    pub(crate) fn run(&mut self, machine: &Buses, memory: &GuestMemoryMmap) -> Option<Exit> {
+    pub(crate) fn run(&mut self, machine: &Buses) -> Option<Exit> {
         let target = kick::Target::new(&mut self.fd);
         let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
         let mut entered = false;
@@ -161,7 +162,7 @@ impl Vcpu {
             if machine.stop.load(Ordering::SeqCst) {
                 break None;
             }
-            let exit = self.run_once(machine, &mut pio, &mut mmio, memory);
+            let exit = self.run_once(machine, &mut pio, &mut mmio);
             if !entered && self.left_guest() {
                 entered = true;
                 if self.id == 0 {
@@ -181,13 +182,7 @@ impl Vcpu {
         stats::of(&self.fd)
     }
 
-    fn run_once(
-        &mut self,
-        machine: &Buses,
-        pio: &mut View<'_>,
-        mmio: &mut View<'_>,
-        memory: &GuestMemoryMmap,
-    ) -> Option<Exit> {
+    fn run_once(&mut self, machine: &Buses, pio: &mut View<'_>, mmio: &mut View<'_>) -> Option<Exit> {
         let effect = match self.fd.run() {
             Ok(VcpuExit::IoIn(port, data)) => {
                 let (data, len) = (data.as_mut_ptr(), data.len());
@@ -221,13 +216,13 @@ impl Vcpu {
             Ok(VcpuExit::Intr) => Effect::None,
             Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN, _)) => Effect::PowerOff,
             Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_RESET, _)) => Effect::Reset,
-            Ok(VcpuExit::Shutdown) => return Some(self.crash(Reason::TripleFault, memory)),
+            Ok(VcpuExit::Shutdown) => return Some(self.crash(Reason::TripleFault)),
             Ok(VcpuExit::FailEntry(reason, _)) => {
-                return Some(self.crash(Reason::FailEntry(reason), memory));
+                return Some(self.crash(Reason::FailEntry(reason)));
             }
             Ok(_) => {
                 let reason = self.unexpected();
-                return Some(self.crash(reason, memory));
+                return Some(self.crash(reason));
             }
             Err(error) => match io::Error::from_raw_os_error(error.errno()).kind() {
                 io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {
@@ -277,8 +272,8 @@ impl Vcpu {
         }
     }
 
-    fn crash(&self, reason: Reason, memory: &GuestMemoryMmap) -> Exit {
-        Exit::Crash(Box::new(Crash::new(reason, self.id, &self.fd, memory)))
+    fn crash(&self, reason: Reason) -> Exit {
+        Exit::Crash(Box::new(Crash::new(reason, self.id, &self.fd, &self.memory)))
     }
 }
 

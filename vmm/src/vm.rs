@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arch::{cpu::topology::FIRST_X2APIC_ID, layout};
+use arch::{cpu::topology::FIRST_X2APIC_ID, layout, memory::GuestRam};
 use devices::irq::{Line, Msi, MsiMessage};
 use kvm_bindings::{
     KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
@@ -11,7 +11,7 @@ use kvm_bindings::{
     kvm_pit_config, kvm_userspace_memory_region,
 };
 use kvm_ioctls::VmFd;
-use vm_memory::{Address, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
+use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
 use crate::{host::Host, ioctls};
 
@@ -35,6 +35,8 @@ pub(crate) fn kvm(what: &'static str) -> impl Fn(kvm_ioctls::Error) -> KvmError 
 pub(crate) struct Vm {
     /// The file descriptor; interrupts hold it too.
     pub(crate) fd: Arc<VmFd>,
+    /// Each vCPU gets a view of it: KVM reaches guest memory only while a vCPU runs.
+    pub(crate) memory: GuestRam,
     x2apic_ids: bool,
     /// Whether its vCPUs get the host's TSC rate of now when they are made.
     pub(crate) has_tsc_rate: bool,
@@ -55,7 +57,7 @@ impl Vm {
     /// # Errors
     ///
     /// KVM refuses one of the steps.
-    pub(crate) fn new(host: &Host, memory: &GuestMemoryMmap, max_apic_id: u32) -> Result<Self, KvmError> {
+    pub(crate) fn new(host: &Host, memory: &GuestRam, max_apic_id: u32) -> Result<Self, KvmError> {
         let vm = host.kvm.create_vm().map_err(kvm("KVM_CREATE_VM"))?;
         let has_tsc_rate = set_tsc_rate(&vm);
         vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(kvm("KVM_SET_IDENTITY_MAP_ADDR"))?;
@@ -67,9 +69,9 @@ impl Vm {
                 flags: 0,
                 guest_phys_addr: region.start_addr().raw_value(),
                 memory_size: region.len(),
-                userspace_addr: region.as_ptr() as u64,
+                userspace_addr: region.userspace_addr() as u64,
             };
-            // SAFETY: the region is mapped for as long as the machine runs: `Machine` drops the memory last.
+            // SAFETY: no vCPU runs without the region: each `Vcpu` has a view of it.
             unsafe { vm.set_user_memory_region(slot) }.map_err(kvm("KVM_SET_USER_MEMORY_REGION"))?;
         }
         let x2apic_ids = max_apic_id >= FIRST_X2APIC_ID;
@@ -81,7 +83,7 @@ impl Vm {
         vm.create_irq_chip().map_err(kvm("KVM_CREATE_IRQCHIP"))?;
         let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
         vm.create_pit2(pit).map_err(kvm("KVM_CREATE_PIT2"))?;
-        Ok(Self { fd: Arc::new(vm), x2apic_ids, has_tsc_rate })
+        Ok(Self { fd: Arc::new(vm), memory: memory.clone(), x2apic_ids, has_tsc_rate })
     }
 
     /// Switches performance counters off, before there is a vCPU. A KVM of before Linux 5.18 can't: on Intel's processors a guest whose

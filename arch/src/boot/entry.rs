@@ -2,10 +2,10 @@
 
 use bitfield_struct::bitfield;
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress};
 
 use super::BootError;
-use crate::layout;
+use crate::{layout, memory::GuestRam};
 
 const CR0_PE: u64 = 1 << 0;
 const CR0_ET: u64 = 1 << 4;
@@ -76,7 +76,7 @@ impl Entry {
     /// # Errors
     ///
     /// They are not in guest memory.
-    pub fn write_tables(&self, memory: &GuestMemoryMmap) -> Result<(), BootError> {
+    pub fn write_tables(&self, memory: &GuestRam) -> Result<(), BootError> {
         for (at, descriptor) in (layout::BOOT_GDT..).step_by(8).zip(self.gdt()) {
             memory.write_obj(descriptor, GuestAddress(at)).map_err(BootError::writing("GDT"))?;
         }

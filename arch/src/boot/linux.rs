@@ -1,10 +1,10 @@
 //! The Linux 64-bit boot protocol: Documentation/arch/x86/boot.rst, "64-bit Boot Protocol".
 
 use linux_loader::loader::bootparam::{LOADED_HIGH, boot_e820_entry, boot_params, setup_header};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress};
 
 use super::{BootError, BootInfo};
-use crate::layout;
+use crate::{layout, memory::GuestRam};
 
 const BOOT_FLAG: u16 = 0xaa55;
 /// "HdrS".
@@ -20,7 +20,7 @@ const LOADER_UNDEFINED: u8 = 0xff;
 ///
 /// The zero page is not in guest memory.
 pub fn linux64(
-    memory: &GuestMemoryMmap,
+    memory: &GuestRam,
     header: Option<setup_header>,
     info: &BootInfo<'_>,
 ) -> Result<(), BootError> {

@@ -1,10 +1,10 @@
 //! The PVH boot protocol: Xen, docs/misc/pvh.pandoc, "x86/HVM direct boot ABI".
 
 use linux_loader::loader::elf::start_info::{hvm_memmap_table_entry, hvm_modlist_entry, hvm_start_info};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress};
 
 use super::{BootError, BootInfo};
-use crate::layout;
+use crate::{layout, memory::GuestRam};
 
 /// "xEn3", with the high bit of "E" set.
 const START_MAGIC: u32 = 0x336e_c578;
@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 /// # Errors
 ///
 /// They are not in guest memory.
-pub fn pvh(memory: &GuestMemoryMmap, info: &BootInfo<'_>) -> Result<(), BootError> {
+pub fn pvh(memory: &GuestRam, info: &BootInfo<'_>) -> Result<(), BootError> {
     let write = BootError::writing("PVH start info");
     let modules = layout::PVH_START_INFO + size_of::<hvm_start_info>() as u64;
     let memmap = modules + size_of::<hvm_modlist_entry>() as u64;

@@ -9,8 +9,8 @@
 
 use std::{fmt::Debug, io, sync::Arc, time::Duration};
 
+use arch::memory::GuestRam;
 use virtio_queue::Queue;
-use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::EventFd;
 
 /// How a running device reaches its driver. The transport implements it; workers hold it.
@@ -41,7 +41,7 @@ pub struct ActiveQueue {
 #[derive(Debug)]
 pub struct Activation {
     /// Guest memory.
-    pub memory: GuestMemoryMmap,
+    pub memory: GuestRam,
     /// Feature bits that both sides agreed on.
     pub features: u64,
     /// The queues that the driver enabled, in order.

@@ -9,9 +9,8 @@ mod test_guest;
 
 use std::{io, ops::Range, sync::Arc, time::Duration};
 
-use arch::layout;
+use arch::{layout, memory::GuestRam};
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
-use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::EventFd;
 use zerocopy::FromZeros;
 
@@ -95,7 +94,7 @@ impl VirtioPci {
         slot: u8,
         bar: u32,
         device: Box<dyn VirtioDevice>,
-        memory: GuestMemoryMmap,
+        memory: GuestRam,
         line: Arc<dyn Line>,
         vectors: Vec<Arc<dyn Msi>>,
     ) -> Result<Self, VirtioPciError> {

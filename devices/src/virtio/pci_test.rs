@@ -1,8 +1,8 @@
 use std::{io, sync::Arc, time::Duration};
 
+use arch::memory::GuestRam;
 use proptest::prelude::*;
 use virtio_queue::Queue;
-use vm_memory::GuestMemoryMmap;
 
 use super::{VirtioPci, identity, test_guest::*};
 use crate::{
@@ -223,7 +223,7 @@ fn what_does_not_fit_the_bar_is_refused() {
             1,
             bar,
             Box::new(Wide(vec![16; queues])),
-            GuestMemoryMmap::default(),
+            GuestRam::default(),
             Arc::new(FakeLine::default()),
             (0..vectors).map(|_| Arc::new(FakeMsi::default()) as Arc<dyn Msi>).collect(),
         )

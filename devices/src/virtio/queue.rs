@@ -13,12 +13,13 @@ pub(crate) mod test_driver;
 
 use std::sync::atomic::{Ordering, fence};
 
+use arch::memory::GuestRam;
 use virtio_bindings::virtio_ring::{VRING_AVAIL_F_NO_INTERRUPT, VRING_USED_F_NO_NOTIFY};
 use virtio_queue::{
     Queue, QueueT,
     desc::{RawDescriptor, split::Descriptor},
 };
-use vm_memory::{AtomicAccess, Bytes, GuestMemoryMmap, VolatileMemory, VolatileSlice};
+use vm_memory::{AtomicAccess, Bytes, VolatileMemory, VolatileSlice};
 
 pub use self::buffers::Buffers;
 use self::memory::Regions;
@@ -116,7 +117,7 @@ impl<'m> Rings<'m> {
     /// # Errors
     ///
     /// They are not aligned, or not each in one region of it.
-    pub fn new(queue: Queue, memory: &'m GuestMemoryMmap) -> Result<Self, QueueError> {
+    pub fn new(queue: Queue, memory: &'m GuestRam) -> Result<Self, QueueError> {
         let regions = Regions::new(memory);
         let size = queue.size();
         let find = |address: u64, align: u64, len: usize| {

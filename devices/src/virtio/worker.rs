@@ -33,7 +33,7 @@ impl Stop {
 }
 
 /// A running thread that owns a `T`, mostly a queue. Dropping it stops the thread and waits for it, however long that
-/// takes: until then guest memory must stay mapped.
+/// takes.
 pub(super) struct Worker<T> {
     stop: Stop,
     wake: EventFd,

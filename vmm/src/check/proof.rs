@@ -20,10 +20,11 @@ use anyhow::Context;
 use arch::{
     boot::{Entry, Protocol},
     cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology},
+    memory::GuestRam,
 };
 use devices::{bus::Bus, pci::PciRoot, platform::DebugExit};
 use serde::{Deserialize, Serialize};
-use vm_memory::{GuestAddress, GuestMemoryMmap};
+use vm_memory::GuestAddress;
 
 use crate::{
     buses::{Buses, Doorbells},
@@ -129,7 +130,7 @@ fn profile(host: &Host) -> anyhow::Result<CpuProfile> {
 /// Lets a guest with this CPU try it, whether it should be able to or not.
 fn try_it(host: &Host, profile: &CpuProfile, kind: Kind) -> anyhow::Result<Proof> {
     // Dropped last: KVM maps it.
-    let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), code::MEMORY)]).context("guest memory")?;
+    let memory = GuestRam::from_ranges(&[(GuestAddress(0), code::MEMORY)]).context("guest memory")?;
     let rip = code::write(&memory, kind).context("writing the guest")?;
     let entry = Entry { protocol: Protocol::Linux64, rip };
     entry.write_tables(&memory)?;
@@ -144,19 +145,19 @@ fn try_it(host: &Host, profile: &CpuProfile, kind: Kind) -> anyhow::Result<Proof
         doorbells: Doorbells::new(Arc::clone(&vm.fd)),
         stop: AtomicBool::new(false),
     });
-    let exit = finish(vcpu, &buses, &memory)?;
+    let exit = finish(vcpu, &buses)?;
     let outcome = code::outcome(&memory).context("reading the outcome")?;
     Ok(judge(kind, &outcome, exit))
 }
 
 /// Runs the vCPU to its end, or until patience is over.
-fn finish(mut vcpu: Vcpu, buses: &Arc<Buses>, memory: &GuestMemoryMmap) -> anyhow::Result<Option<Exit>> {
+fn finish(mut vcpu: Vcpu, buses: &Arc<Buses>) -> anyhow::Result<Option<Exit>> {
     kick::init().context("handling the signal that stops vCPUs")?;
     let (tell, told) = channel();
-    let (theirs, memory) = (Arc::clone(buses), memory.clone());
+    let theirs = Arc::clone(buses);
     let thread = thread::Builder::new().name("proof".to_owned()).spawn(move || {
         // The receiver is there until the thread is joined.
-        let _ = tell.send(vcpu.run(&theirs, &memory));
+        let _ = tell.send(vcpu.run(&theirs));
     })?;
     // Nothing came of it if time was up.
     let exit = told.recv_timeout(PATIENCE).unwrap_or_default();

@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use arch::memory::GuestRam;
 use rustix::fs::MemfdFlags;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 use super::KernelError;
 use crate::size::Size;
@@ -77,7 +78,7 @@ impl Source {
         &self,
         offset: u64,
         len: u64,
-        memory: &GuestMemoryMmap,
+        memory: &GuestRam,
         address: u64,
     ) -> Result<(), KernelError> {
         let mut file = &self.file;

@@ -12,8 +12,8 @@ use super::{super::testing::message, *};
 
 const MAX: Size = Size(0x1000);
 
-fn memory() -> GuestMemoryMmap {
-    GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x4000)]).unwrap()
+fn memory() -> GuestRam {
+    GuestRam::from_ranges(&[(GuestAddress(0), 0x4000)]).unwrap()
 }
 
 /// A file of `bytes` that was last written long ago.

@@ -6,9 +6,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use arch::memory::GuestRam;
 use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_WRITE_ZEROES};
 use virtio_queue::desc::{RawDescriptor, split::Descriptor};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, VolatileSlice};
+use vm_memory::{Bytes, GuestAddress, VolatileSlice};
 use zerocopy::{
     FromBytes, Immutable, KnownLayout, Unaligned,
     little_endian::{U16, U32},
@@ -107,7 +108,7 @@ fn executor(disk: &Arc<MemoryDisk>, setup: Setup) -> Executor {
 }
 
 /// Writes the descriptors, the available ring and the rest of `data` to memory.
-fn lay_out(memory: &GuestMemoryMmap, data: &[u8]) {
+fn lay_out(memory: &GuestRam, data: &[u8]) {
     let mut rest = data;
     let mut available = Vec::new();
     for index in 0..QUEUE_SIZE {
@@ -140,7 +141,7 @@ fn lay_out(memory: &GuestMemoryMmap, data: &[u8]) {
 fn carry_out(
     executor: &Executor,
     chain: Chain<'_>,
-    memory: &GuestMemoryMmap,
+    memory: &GuestRam,
     disk: &MemoryDisk,
 ) -> Option<(u16, u32)> {
     let (head, room) = (chain.head, chain.writable.len());
@@ -177,7 +178,7 @@ fn bytes(buffer: &VolatileSlice<'_>) -> Vec<u8> {
     bytes
 }
 
-fn everything(memory: &GuestMemoryMmap) -> Vec<u8> {
+fn everything(memory: &GuestRam) -> Vec<u8> {
     let mut bytes = vec![0; MEMORY];
     memory.read_slice(&mut bytes, GuestAddress(0)).expect("it is memory");
     bytes

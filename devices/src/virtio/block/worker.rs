@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arch::memory::GuestRam;
 use virtio_queue::{Queue, QueueT};
-use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::{
     epoll::{ControlOperation, Epoll, EpollEvent, EventSet},
     eventfd::EventFd,
@@ -76,7 +76,7 @@ enum WorkError {
 pub(super) fn spawn(
     queue: ActiveQueue,
     event_idx: bool,
-    memory: GuestMemoryMmap,
+    memory: GuestRam,
     notify: Arc<dyn Notify>,
     executor: Executor,
     options: &BlockOptions,

@@ -1,8 +1,8 @@
 use std::{io, mem::offset_of, sync::Arc, time::Duration};
 
+use arch::memory::GuestRam;
 use log::{Level, debug, log};
 use virtio_bindings::{virtio_config::VIRTIO_F_VERSION_1, virtio_ring::VIRTIO_RING_F_EVENT_IDX};
-use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use zerocopy::{Immutable, IntoBytes, transmute};
 
@@ -73,7 +73,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Common {
     device: Box<dyn VirtioDevice>,
-    memory: GuestMemoryMmap,
+    memory: GuestRam,
     interrupts: Arc<Interrupts>,
     queues: Vec<QueueRegisters>,
     kicks: Vec<EventFd>,
@@ -93,7 +93,7 @@ impl Common {
     /// An eventfd can't be made.
     pub(super) fn new(
         device: Box<dyn VirtioDevice>,
-        memory: GuestMemoryMmap,
+        memory: GuestRam,
         interrupts: Arc<Interrupts>,
     ) -> io::Result<Self> {
         let queues: Vec<_> = device.queue_sizes().iter().copied().map(QueueRegisters::new).collect();

@@ -1,7 +1,8 @@
 use std::io;
 
+use arch::memory::GuestRam;
 use virtio_queue::{Queue, QueueT};
-use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 /// A virtqueue as the driver sets it up, before the device has it.
 #[derive(Debug)]
@@ -82,13 +83,13 @@ impl QueueRegisters {
     }
 
     /// Enables the queue, if its size is one and its areas are aligned and each in a region of `memory`. Says whether it did.
-    pub(super) fn enable(&mut self, memory: &GuestMemoryMmap) -> bool {
+    pub(super) fn enable(&mut self, memory: &GuestRam) -> bool {
         self.enabled = self.is_valid(memory);
         self.enabled
     }
 
     /// virtio 1.3, "Split Virtqueues": the sizes and alignments of the areas.
-    fn is_valid(&self, memory: &GuestMemoryMmap) -> bool {
+    fn is_valid(&self, memory: &GuestRam) -> bool {
         let size = usize::from(self.size);
         let fits = |address: u64, align: u64, len: usize| {
             address.is_multiple_of(align) && memory.get_slice(GuestAddress(address), len).is_ok()

@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arch::memory::GuestRam;
 use virtio_queue::{Queue, QueueT};
-use vm_memory::{GuestAddress, GuestMemoryMmap};
+use vm_memory::GuestAddress;
 
 use super::VirtioPci;
 use crate::{
@@ -145,12 +146,12 @@ impl Guest {
     pub(super) fn new() -> Self {
         let state = Arc::default();
         let len = usize::try_from(MEMORY_SIZE).unwrap();
-        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), len)]).unwrap();
+        let memory = GuestRam::from_ranges(&[(GuestAddress(0), len)]).unwrap();
         Self { state: Arc::clone(&state), ..Self::with_device(Box::new(FakeDevice(state)), memory) }
     }
 
     /// A guest with any device.
-    pub(super) fn with_device(device: Box<dyn VirtioDevice>, memory: GuestMemoryMmap) -> Self {
+    pub(super) fn with_device(device: Box<dyn VirtioDevice>, memory: GuestRam) -> Self {
         let line = Arc::new(FakeLine::default());
         let vectors: Vec<_> = (0..3).map(|_| Arc::new(FakeMsi::default())).collect();
         let msis = vectors.iter().map(|msi| msi.clone() as Arc<dyn Msi>).collect();

@@ -1,7 +1,8 @@
 //! Rings of any bytes.
 
+use arch::memory::GuestRam;
 use virtio_queue::{Queue, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress};
 
 use super::{Chain, Rings};
 
@@ -46,9 +47,9 @@ pub fn queue(data: &[u8]) {
 }
 
 /// Memory of two regions that touch, with nothing above.
-pub(in super::super) fn memory() -> GuestMemoryMmap {
+pub(in super::super) fn memory() -> GuestRam {
     let regions = [0, REGION].map(|start| (GuestAddress(start as u64), REGION));
-    GuestMemoryMmap::from_ranges(&regions).expect("a few pages")
+    GuestRam::from_ranges(&regions).expect("a few pages")
 }
 
 /// A queue whose rings are at the start of [`memory`].

@@ -1,19 +1,18 @@
 //! Guest memory as a queue's worker looks things up in it.
 
-use vm_memory::{
-    GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MemoryRegionAddress, VolatileSlice,
-};
+use arch::memory::GuestRam;
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion, MemoryRegionAddress, VolatileSlice};
 
 /// The regions of guest memory, resolved once. There are few: a look-up is a comparison or two.
 #[derive(Debug)]
 pub(super) struct Regions<'m> {
-    memory: &'m GuestMemoryMmap,
+    memory: &'m GuestRam,
     /// By their guest-physical addresses.
     regions: Vec<(u64, VolatileSlice<'m>)>,
 }
 
 impl<'m> Regions<'m> {
-    pub(super) fn new(memory: &'m GuestMemoryMmap) -> Self {
+    pub(super) fn new(memory: &'m GuestRam) -> Self {
         let whole = |region: &'m _| {
             let len = usize::try_from(GuestMemoryRegion::len(region)).ok()?;
             let slice = GuestMemoryRegion::get_slice(region, MemoryRegionAddress(0), len).ok()?;

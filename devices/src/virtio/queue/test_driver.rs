@@ -3,12 +3,13 @@
 
 use std::sync::atomic::Ordering;
 
+use arch::memory::GuestRam;
 use proptest::prelude::*;
 use virtio_queue::{
     Queue, QueueT,
     desc::{RawDescriptor, split::Descriptor},
 };
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress};
 
 use super::Rings;
 
@@ -34,7 +35,7 @@ pub(crate) const INDIRECT: u16 = 4;
 
 #[derive(Debug)]
 pub(crate) struct Driver {
-    pub(crate) memory: GuestMemoryMmap,
+    pub(crate) memory: GuestRam,
     /// Where its rings are, and the table.
     rings: u64,
     size: u16,
@@ -47,7 +48,7 @@ impl Driver {
     pub(crate) fn new(size: u16) -> Self {
         let ranges = [(GuestAddress(0), SEAM), (GuestAddress(SEAM), MEMORY_SIZE - SEAM)];
         let ranges = ranges.map(|(base, len)| (base, usize::try_from(len).unwrap()));
-        let memory = GuestMemoryMmap::from_ranges(&ranges).unwrap();
+        let memory = GuestRam::from_ranges(&ranges).unwrap();
         Self { memory, rings: 0, size, next_descriptor: 0, avail: 0, used: 0 }
     }
 
@@ -78,7 +79,7 @@ impl Driver {
     }
 
     /// The same as a worker serves it, in `memory`, which is the driver's.
-    pub(crate) fn rings<'m>(&self, memory: &'m GuestMemoryMmap) -> Rings<'m> {
+    pub(crate) fn rings<'m>(&self, memory: &'m GuestRam) -> Rings<'m> {
         Rings::new(self.queue(), memory).unwrap()
     }
 

@@ -3,7 +3,8 @@
 
 use std::{arch::global_asm, slice};
 
-use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
+use arch::memory::GuestRam;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 use super::Kind;
 
@@ -125,7 +126,7 @@ unsafe extern "C" {
 }
 
 /// Writes all that the guest needs; the value is the address of its first instruction.
-pub(super) fn write(memory: &GuestMemoryMmap, kind: Kind) -> Result<u64, GuestMemoryError> {
+pub(super) fn write(memory: &GuestRam, kind: Kind) -> Result<u64, GuestMemoryError> {
     let start = &raw const nvmm_proof_code;
     let len = (&raw const nvmm_proof_end).addr() - start.addr();
     // SAFETY: the bytes between the two labels are this program's own, and never written.
@@ -148,7 +149,7 @@ pub(super) fn write(memory: &GuestMemoryMmap, kind: Kind) -> Result<u64, GuestMe
 }
 
 /// Reads what the guest left.
-pub(super) fn outcome(memory: &GuestMemoryMmap) -> Result<Outcome, GuestMemoryError> {
+pub(super) fn outcome(memory: &GuestRam) -> Result<Outcome, GuestMemoryError> {
     let read = |offset| memory.read_obj::<u64>(GuestAddress(OUTCOME + offset));
     let vector = read(8)?.checked_sub(1).and_then(|vector| u8::try_from(vector).ok());
     Ok(Outcome { step: read(0)?, vector, exit_code: read(16)? })
@@ -166,7 +167,7 @@ fn gate(handler: u64) -> u128 {
 }
 
 /// A guest in real mode whose one instruction, HLT, is intercepted: APM 2, "VMCB Layout".
-fn write_vmcb(memory: &GuestMemoryMmap) -> Result<(), GuestMemoryError> {
+fn write_vmcb(memory: &GuestRam) -> Result<(), GuestMemoryError> {
     const INTERCEPT_HLT_SHUTDOWN: u32 = 1 << 24 | 1 << 31;
     const INTERCEPT_VMRUN: u32 = 1 << 0;
     const SAVE: u64 = 0x400;

@@ -1,0 +1,128 @@
+//! Guest RAM as all crates name it: [`GuestRam`].
+//!
+//! ```text
+//! GuestRam, GuestRam, ... --Arc--> Region --owns--> MmapRegion: unmapped with the last GuestRam
+//!     VolatileSlice<'a> ---borrows---^
+//! ```
+
+use std::ops::Range;
+
+use vm_memory::{
+    GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion, GuestMemoryRegionBytes,
+    GuestRegionCollection, GuestRegionCollectionError, GuestUsize, MemoryRegionAddress, MmapRegion,
+    VolatileMemory, VolatileSlice,
+    mmap::{FromRangesError, MmapRegionError},
+};
+
+/// RAM by guest-physical address. A clone shares it, and the last one that is dropped unmaps it: whoever can reach
+/// guest memory keeps it.
+#[derive(Clone, Debug, Default)]
+pub struct GuestRam(GuestRegionCollection<Region>);
+
+impl GuestRam {
+    /// Puts `regions` together, which are in the order of their addresses.
+    ///
+    /// # Errors
+    ///
+    /// There are none, they overlap, or they are not in order.
+    pub fn new(regions: Vec<Region>) -> Result<Self, GuestRegionCollectionError> {
+        GuestRegionCollection::from_regions(regions).map(Self)
+    }
+
+    /// Maps zeroed RAM in pages of whatever size the host gives: enough for a small guest and for tests.
+    ///
+    /// # Errors
+    ///
+    /// The host has no memory, or [`GuestRam::new`] refuses the ranges.
+    pub fn from_ranges(ranges: &[(GuestAddress, usize)]) -> Result<Self, FromRangesError> {
+        let region = |&(base, len)| Region::new(MmapRegion::new(len)?, 0..len, base);
+        let regions = ranges.iter().map(region).collect::<Result<_, FromRangesError>>()?;
+        Ok(Self::new(regions)?)
+    }
+}
+
+impl GuestMemoryBackend for GuestRam {
+    type R = Region;
+
+    fn num_regions(&self) -> usize {
+        self.0.num_regions()
+    }
+
+    fn find_region(&self, address: GuestAddress) -> Option<&Region> {
+        self.0.find_region(address)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Region> {
+        self.0.iter()
+    }
+}
+
+/// A range of guest-physical addresses, and the memory behind it, which it owns.
+///
+/// It is a window of its mapping, so that it can begin on the boundary of a huge page, wherever the kernel has put the mapping.
+#[derive(Debug)]
+pub struct Region {
+    mapping: MmapRegion,
+    offset: usize,
+    len: usize,
+    base: GuestAddress,
+}
+
+impl Region {
+    /// Puts `window`, a range of offsets in `mapping`, at `base`.
+    ///
+    /// # Errors
+    ///
+    /// The window is not in the mapping or empty, or it would go past the last address.
+    pub fn new(
+        mapping: MmapRegion,
+        window: Range<usize>,
+        base: GuestAddress,
+    ) -> Result<Self, FromRangesError> {
+        let (offset, len) = (window.start, window.len());
+        if len == 0 || window.end > mapping.size() {
+            return Err(MmapRegionError::InvalidOffsetLength.into());
+        }
+        base.0.checked_add(len as u64).ok_or(FromRangesError::InvalidGuestRegion)?;
+        Ok(Self { mapping, offset, len, base })
+    }
+
+    /// Where in this process the region begins: for KVM, which uses it no longer than someone has a view of it.
+    #[must_use]
+    pub fn userspace_addr(&self) -> usize {
+        self.mapping.as_ptr().expose_provenance() + self.offset
+    }
+}
+
+impl GuestMemoryRegion for Region {
+    type B = ();
+
+    fn len(&self) -> GuestUsize {
+        self.len as u64
+    }
+
+    fn start_addr(&self) -> GuestAddress {
+        self.base
+    }
+
+    fn bitmap(&self) {}
+
+    fn get_host_address(&self, address: MemoryRegionAddress) -> Result<*mut u8, GuestMemoryError> {
+        Ok(self.get_slice(address, 1)?.ptr_guard_mut().as_ptr())
+    }
+
+    fn get_slice(
+        &self,
+        offset: MemoryRegionAddress,
+        count: usize,
+    ) -> Result<VolatileSlice<'_>, GuestMemoryError> {
+        let offset = usize::try_from(offset.0).map_err(|_| GuestMemoryError::InvalidBackendAddress)?;
+        Ok(self.mapping.get_slice(self.offset, self.len)?.subslice(offset, count)?)
+    }
+}
+
+impl GuestMemoryRegionBytes for Region {}
+
+#[cfg(test)]
+#[path = "memory_test.rs"]
+mod tests;
