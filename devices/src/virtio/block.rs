@@ -42,13 +42,17 @@ pub use self::{
     ring::check_io_uring,
 };
 use super::{
-    device::{Activation, VirtioDevice},
+    device::{self, Activation, Halt, VirtioDevice},
     worker::{Stop, Worker},
 };
-use crate::{disk::Disk, registers};
+use crate::{disk::Disk, pci::ClassCode, registers};
 
-/// virtio 1.3, "Device Types": block device.
-const DEVICE_TYPE: u16 = 2;
+/// A block device; for PCI, mass storage that is none of the named sorts.
+const KIND: device::Kind = device::Kind {
+    device_type: 2,
+    class: ClassCode { base: 0x01, sub: 0x80, interface: 0 },
+    name: "virtio-blk",
+};
 
 /// The most bytes of a request that are moved at a time. A request may be of nearly 4 GiB; a reset waits for no more of
 /// each than this.
@@ -173,8 +177,8 @@ impl Block {
 }
 
 impl VirtioDevice for Block {
-    fn device_type(&self) -> u16 {
-        DEVICE_TYPE
+    fn kind(&self) -> device::Kind {
+        KIND
     }
 
     fn features(&self) -> u64 {
@@ -237,8 +241,8 @@ impl VirtioDevice for Block {
         Ok(())
     }
 
-    fn stop(&mut self, patience: Duration) -> Option<Vec<(u16, Queue)>> {
-        self.workers.iter().for_each(|(_, worker)| worker.stop());
+    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        self.workers.iter().for_each(|(_, worker)| worker.stop(halt));
         let asked = Instant::now();
         let mut workers = self.workers.iter();
         let ended = workers.all(|(_, worker)| worker.has_ended(patience.saturating_sub(asked.elapsed())));
@@ -309,6 +313,10 @@ mod tests;
 #[cfg(test)]
 #[path = "block/stop_test.rs"]
 mod stop_tests;
+
+#[cfg(test)]
+#[path = "block/pause_test.rs"]
+mod pause_tests;
 
 #[cfg(test)]
 #[path = "block/config_test.rs"]

@@ -31,8 +31,8 @@ const QUEUE_SIZE: u16 = 256;
 /// Where the field is in the configuration.
 const WRITEBACK: u64 = 32;
 
-const HEADER: u64 = FREE;
-const STATUS: u64 = FREE + 0x1000;
+pub(super) const HEADER: u64 = FREE;
+pub(super) const STATUS: u64 = FREE + 0x1000;
 pub(super) const DATA: u64 = FREE + 0x2000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,7 @@ impl Notify for TestNotify {
 }
 
 /// The same disk, served one request at a time and, where the kernel allows it, by a ring.
-fn disks() -> [Arc<dyn Disk>; 2] {
+pub(super) fn disks() -> [Arc<dyn Disk>; 2] {
     let disk = TestDisk::new(64);
     let mut image = tempfile::NamedTempFile::new().unwrap();
     image.write_all(&disk.bytes.lock().unwrap()).unwrap();
@@ -70,7 +70,7 @@ fn disks() -> [Arc<dyn Disk>; 2] {
 pub(super) struct Machine {
     pub(super) block: Block,
     pub(super) driver: Driver,
-    kick: EventFd,
+    pub(super) kick: EventFd,
     events: Receiver<Event>,
     notify: Arc<TestNotify>,
 }
@@ -89,8 +89,13 @@ impl Machine {
     }
 
     pub(super) fn activate(&mut self, features: u64) {
+        self.activate_on(self.driver.queue(), features);
+    }
+
+    /// Starts the device on a queue where it stopped before.
+    pub(super) fn activate_on(&mut self, queue: Queue, features: u64) {
         let kick = self.kick.try_clone().unwrap();
-        let queue = ActiveQueue { index: 0, queue: self.driver.queue(), kick };
+        let queue = ActiveQueue { index: 0, queue, kick };
         let notify = Arc::clone(&self.notify) as Arc<dyn Notify>;
         let memory = self.driver.memory.clone();
         self.block.activate(Activation { memory, features, queues: vec![queue], notify }).unwrap();

@@ -1,9 +1,10 @@
 //! What a virtio device is to its transport.
 //!
 //! ```text
-//!            driver sets FEATURES_OK, DRIVER_OK
+//!            driver sets FEATURES_OK, DRIVER_OK; or the machine resumes
 //!   front ───────────── activate(Activation) ──────────▶ worker threads own queues and backend
-//!         ◀──────────── stop(): their queues ───────────
+//!         ◀───────── stop(Halt): their queues ──────────
+//!            driver resets the device; or the machine pauses
 //!         reset(): as if no driver had ever been there
 //! ```
 
@@ -12,6 +13,19 @@ use std::{fmt::Debug, io, sync::Arc, time::Duration};
 use arch::memory::GuestRam;
 use virtio_queue::Queue;
 use vmm_sys_util::eventfd::EventFd;
+
+use crate::pci::ClassCode;
+
+/// A sort of device, as a transport shows it to drivers and people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// virtio 1.3, "Device Types".
+    pub device_type: u16,
+    /// PCI's class for it.
+    pub class: ClassCode,
+    /// The name that QEMU has for it, such as `virtio-blk`.
+    pub name: &'static str,
+}
 
 /// How a running device reaches its driver. The transport implements it; workers hold it.
 pub trait Notify: Send + Sync + Debug {
@@ -37,7 +51,7 @@ pub struct ActiveQueue {
     pub kick: EventFd,
 }
 
-/// All that a device runs with between `DRIVER_OK` and reset.
+/// All that a device runs with until it is stopped.
 #[derive(Debug)]
 pub struct Activation {
     /// Guest memory.
@@ -50,10 +64,19 @@ pub struct Activation {
     pub notify: Arc<dyn Notify>,
 }
 
+/// How a device is stopped, and what becomes of requests that were begun. The later one here is the stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Halt {
+    /// For a while: they are finished and answered.
+    Pause,
+    /// For good, or until a driver begins anew: they are left.
+    Reset,
+}
+
 /// A virtio device's front. Its back, made by [`VirtioDevice::activate`], is threads that own their queues.
 pub trait VirtioDevice: Send + Debug {
-    /// virtio 1.3, "Device Types".
-    fn device_type(&self) -> u16;
+    /// The sort of device this is. It never changes.
+    fn kind(&self) -> Kind;
 
     /// Feature bits offered. `VIRTIO_F_VERSION_1` is the transport's to add.
     fn features(&self) -> u64;
@@ -81,7 +104,8 @@ pub trait VirtioDevice: Send + Debug {
     /// [`VirtioDevice::activate`] follows, or a reset.
     fn features_agreed(&mut self, _features: u64) {}
 
-    /// Starts working. On an error the transport sets `DEVICE_NEEDS_RESET`.
+    /// Starts working: on queues as the driver set them up, or where [`VirtioDevice::stop`] left them. What is available by
+    /// then is served without a kick. On an error the transport sets `DEVICE_NEEDS_RESET`.
     ///
     /// # Errors
     ///
@@ -89,11 +113,12 @@ pub trait VirtioDevice: Send + Debug {
     fn activate(&mut self, activation: Activation) -> io::Result<()>;
 
     /// Tells the workers to stop, and waits for at most `patience`. Returns their queues, with the positions where they
-    /// stopped, once no worker touches guest memory any more: none from an idle device.
+    /// stopped, once no worker touches guest memory any more: none from an idle device, nor those that can't be served
+    /// further.
     ///
     /// `None`: a worker waits for the host, such as for a disk that doesn't answer. It stops as soon as it can, and this is
-    /// to be called again.
-    fn stop(&mut self, patience: Duration) -> Option<Vec<(u16, Queue)>>;
+    /// to be called again; after [`Halt::Pause`], also with [`Halt::Reset`].
+    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>>;
 
     /// Forgets the driver and what was agreed with it. It waits for workers that [`VirtioDevice::stop`] has not seen end,
     /// however long that takes.

@@ -10,7 +10,6 @@ mod test_guest;
 use std::{io, ops::Range, sync::Arc, time::Duration};
 
 use arch::{layout, memory::GuestRam};
-use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
 use vmm_sys_util::eventfd::EventFd;
 use zerocopy::FromZeros;
 
@@ -19,13 +18,11 @@ use self::{
     common::{Common, CommonConfig},
     interrupt::Interrupts,
 };
-use super::device::{Notify, VirtioDevice};
+use super::device::{Kind, Notify, VirtioDevice};
 use crate::{
     bus::{Device, Effect},
     irq::{Line, Msi},
-    pci::{
-        Bar, ClassCode, ConfigSpace, Identity, MessageControl, Msix, MsixCapability, PciFunction, overlap,
-    },
+    pci::{Bar, ConfigSpace, Identity, MessageControl, Msix, MsixCapability, PciFunction, overlap},
 };
 
 /// Who assigned virtio's device IDs: Red Hat.
@@ -106,7 +103,7 @@ impl VirtioPci {
         let vector_count = vector_count.filter(|&count| (1..=Self::MAX_VECTORS).contains(&count.into()));
         let vector_count = vector_count.ok_or(VirtioPciError::Vectors(vectors.len()))?;
 
-        let mut config = ConfigSpace::new(identity(device.device_type()));
+        let mut config = ConfigSpace::new(identity(device.kind()));
         config.set_bar(Bar::new(bar, Self::BAR_SIZE).ok_or(VirtioPciError::BarAddress(bar))?);
         config.set_interrupt(u8::try_from(layout::pci_intx_gsi(slot)).unwrap_or(u8::MAX));
         let msix_capability = config.add_capability(
@@ -164,6 +161,24 @@ impl VirtioPci {
     /// touches guest memory any more; if not, this may be called again.
     pub fn stop(&mut self, patience: Duration) -> bool {
         self.common.stop(patience)
+    }
+
+    /// Stops the device until [`VirtioPci::resume`], and waits for at most `patience`. Returns whether it has stopped: no
+    /// request is on its way then, and nothing touches guest memory. If not, it still will, and this is to be called again.
+    ///
+    /// The machine's vCPUs have stopped before, so that no driver finds its device paused.
+    pub fn pause(&mut self, patience: Duration) -> bool {
+        self.common.pause(patience)
+    }
+
+    /// Has a device that is paused go on where it was. It looks at each queue for what came meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// It has not stopped yet ([`io::ErrorKind::WouldBlock`]), or it can't start again, and the driver learns that it needs
+    /// a reset.
+    pub fn resume(&mut self) -> io::Result<()> {
+        self.common.resume()
     }
 
     fn bar_read(&mut self, offset: u64, data: &mut [u8]) {
@@ -294,18 +309,13 @@ fn split(offset: u64) -> (u32, u64) {
     (u32::try_from(offset - in_page).unwrap_or(u32::MAX), in_page)
 }
 
-fn identity(device_type: u16) -> Identity {
-    // Mass storage, other; or a class that fits none.
-    let (name, base, sub) = match u32::from(device_type) {
-        VIRTIO_ID_BLOCK => ("virtio-blk", 0x01, 0x80),
-        _ => ("virtio", 0xff, 0x00),
-    };
+fn identity(Kind { device_type, class, name }: Kind) -> Identity {
     Identity {
         name,
         vendor_id: VENDOR_ID,
         device_id: DEVICE_ID_BASE.saturating_add(device_type),
         revision_id: MODERN_REVISION_ID,
-        class: ClassCode { base, sub, interface: 0 },
+        class,
         subsystem_vendor_id: VENDOR_ID,
         subsystem_id: MODERN_SUBSYSTEM_ID,
     }

@@ -181,6 +181,11 @@ impl<'m> Rings<'m> {
         self.chain(head).map(Some)
     }
 
+    /// Puts the chain that was taken last back on the queue, to be taken again. It must not have been given to the driver.
+    pub fn put_back(&mut self) {
+        self.next_avail = self.next_avail.wrapping_sub(1);
+    }
+
     /// How many chains can be taken, as far as is known without looking.
     #[must_use]
     pub fn seen(&self) -> u16 {

@@ -6,7 +6,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
         mpsc::{Receiver, RecvTimeoutError, channel},
     },
     thread::{self, JoinHandle},
@@ -15,20 +15,33 @@ use std::{
 
 use vmm_sys_util::eventfd::EventFd;
 
-use super::device::Notify;
+use super::device::{Halt, Notify};
 
 /// The wish that a worker ends, shared by the worker and whoever has it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
+pub(super) struct Stop(Arc<AtomicU8>);
 
 impl Stop {
-    /// Returns whether the worker is to end: it begins nothing more, and leaves what it can.
+    const PAUSE: u8 = 1;
+    const RESET: u8 = 2;
+
+    /// Returns whether the worker is to end: it begins nothing more.
     pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire) != 0
     }
 
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Release);
+    /// Returns whether it is to leave what it has begun.
+    pub(super) fn leaves_requests(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::RESET
+    }
+
+    /// Wishes for the end; the strongest wish counts.
+    pub(super) fn set(&self, halt: Halt) {
+        let wish = match halt {
+            Halt::Pause => Self::PAUSE,
+            Halt::Reset => Self::RESET,
+        };
+        self.0.fetch_max(wish, Ordering::AcqRel);
     }
 }
 
@@ -74,8 +87,8 @@ impl<T: Send + 'static> Worker<T> {
 
 impl<T> Worker<T> {
     /// Tells the thread to end, and does not wait for it.
-    pub(super) fn stop(&self) {
-        self.stop.set();
+    pub(super) fn stop(&self, halt: Halt) {
+        self.stop.set(halt);
         if let Err(error) = self.wake.write(1) {
             log::error!("can't wake a device's worker: {error}");
         }
@@ -95,7 +108,7 @@ impl<T> Worker<T> {
 impl<T> Drop for Worker<T> {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            self.stop();
+            self.stop(Halt::Reset);
             // A panic was caught, and the driver was told.
             let _ended = thread.join();
         }

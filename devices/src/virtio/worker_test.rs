@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn a_worker_is_told_to_stop_and_gives_back_what_it_owned() {
         "the queue"
     });
     assert!(!worker.has_ended(Duration::ZERO));
-    worker.stop();
+    worker.stop(Halt::Pause);
     assert!(worker.has_ended(LONG));
     assert!(worker.has_ended(Duration::ZERO), "it stays so");
     assert_eq!(worker.join(), Some("the queue"));
@@ -70,4 +70,17 @@ fn a_worker_that_panics_needs_a_reset() {
     assert!(worker.has_ended(LONG));
     assert_eq!(resets.0.load(Ordering::SeqCst), 1);
     assert_eq!(worker.join(), None);
+}
+
+#[test]
+fn the_strongest_wish_counts() {
+    let stop = Stop::default();
+    let seen = || (stop.is_set(), stop.leaves_requests());
+    assert_eq!(seen(), (false, false));
+    for (halt, expected) in
+        [(Halt::Pause, (true, false)), (Halt::Reset, (true, true)), (Halt::Pause, (true, true))]
+    {
+        stop.set(halt);
+        assert_eq!(seen(), expected, "{halt:?}");
+    }
 }

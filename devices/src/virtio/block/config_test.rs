@@ -18,7 +18,7 @@ fn read<const N: usize>(block: &Block, offset: u64) -> [u8; N] {
 #[test]
 fn describes_itself() {
     let mut block = Block::new(Arc::new(TestDisk::new(2048)), &BlockOptions::default());
-    assert_eq!(block.device_type(), 2);
+    assert_eq!(block.kind().device_type, 2);
     assert_eq!(block.queue_sizes(), [256]);
     let always = 1 << 2 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 28 | 1 << 29;
     assert_eq!(block.features(), always | 1 << 11 | 1 << 13 | 1 << 14);

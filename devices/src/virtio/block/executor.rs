@@ -98,7 +98,7 @@ impl Executor {
     }
 
     /// Answers a `request` whose [`Job`] the kernel has ended: so many bytes were moved, or it failed. Returns the chain's
-    /// first descriptor and its used length, unless told to stop.
+    /// first descriptor and its used length, unless told to leave it.
     pub(super) fn finish(&self, request: Request<'_>, done: io::Result<usize>) -> Option<(u16, u32)> {
         let len = match request.operation {
             Operation::In => request.data_in.len(),
@@ -117,8 +117,8 @@ impl Executor {
         }
     }
 
-    /// Carries out `request` and answers it. Returns the chain's first descriptor and its used length, unless told to stop
-    /// in the middle.
+    /// Carries out `request` and answers it. Returns the chain's first descriptor and its used length, unless told to leave
+    /// it in the middle.
     pub(super) fn execute(&self, mut request: Request<'_>) -> Option<(u16, u32)> {
         let result = match request.operation {
             Operation::In => self.read(&request),
@@ -171,7 +171,7 @@ impl Executor {
         Ok(request.data_out.len())
     }
 
-    /// Has `transfer` move `data` from or to `offset`, a part at a time, until told to stop.
+    /// Has `transfer` move `data` from or to `offset`, a part at a time, until told to leave it.
     fn by_slices(
         &self,
         request: &Request<'_>,
@@ -191,9 +191,9 @@ impl Executor {
         Ok(())
     }
 
-    /// Refuses to go on once told to stop.
+    /// Refuses to go on once told to leave requests.
     fn go_on(&self) -> Result<(), Refusal> {
-        if self.stop.is_set() { Err(Refusal::Stopped) } else { Ok(()) }
+        if self.stop.leaves_requests() { Err(Refusal::Stopped) } else { Ok(()) }
     }
 
     fn flush(&self, request: &Request<'_>) -> Result<(), Refusal> {

@@ -64,7 +64,7 @@ pub(super) enum Operation {
 pub(super) enum Refusal {
     IoError,
     Unsupported,
-    /// The queue is to stop: nobody is told of the request any more.
+    /// The device is reset: nobody is told of the request any more.
     Stopped,
 }
 

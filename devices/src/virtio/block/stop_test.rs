@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Long enough for a thread to be scheduled on any machine.
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// Where the calls of a disk are held up.
 #[derive(Debug, Default)]
@@ -35,38 +35,38 @@ struct Gate {
 }
 
 #[derive(Debug, Default)]
-struct GateState {
+pub(super) struct GateState {
     open: bool,
-    calls: Vec<(u64, usize)>,
+    pub(super) calls: Vec<(u64, usize)>,
 }
 
 /// A disk of 8 GiB whose transfers wait at a gate, or panic, or are the kernel's on a pipe that nobody writes to.
 #[derive(Debug, Default)]
-struct SlowDisk {
+pub(super) struct SlowDisk {
     gate: Gate,
     panics: bool,
-    pipe: Option<(File, OwnedFd)>,
+    pub(super) pipe: Option<(File, OwnedFd)>,
 }
 
 impl SlowDisk {
     /// A disk on which the kernel waits until it is told not to.
-    fn on_a_pipe() -> Self {
+    pub(super) fn on_a_pipe() -> Self {
         let (reader, writer) = io::pipe().unwrap();
         Self { pipe: Some((File::from(OwnedFd::from(reader)), writer.into())), ..Self::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, GateState> {
+    pub(super) fn state(&self) -> MutexGuard<'_, GateState> {
         self.gate.state.lock().unwrap()
     }
 
     /// Waits until so many transfers have come.
-    fn wait_for(&self, calls: usize) {
+    pub(super) fn wait_for(&self, calls: usize) {
         let waited =
             self.gate.changed.wait_timeout_while(self.state(), LONG, |state| state.calls.len() < calls);
         assert!(!waited.unwrap().1.timed_out());
     }
 
-    fn open_gate(&self) {
+    pub(super) fn open_gate(&self) {
         self.state().open = true;
         self.gate.changed.notify_all();
     }
@@ -128,19 +128,22 @@ impl Disk for SlowDisk {
         self.pipe.iter().map(|(reader, _)| reader).collect()
     }
 
-    fn file_for(&self, _: Direction, _: &[VolatileSlice<'_>], _: u64) -> Option<usize> {
-        self.pipe.as_ref().map(|_| 0)
+    fn file_for(&self, _: Direction, buffers: &[VolatileSlice<'_>], offset: u64) -> Option<usize> {
+        self.pipe.as_ref()?;
+        self.state().calls.push((offset, buffers.iter().map(VolatileSlice::len).sum()));
+        self.gate.changed.notify_all();
+        Some(0)
     }
 }
 
-fn start(disk: &Arc<SlowDisk>) -> Machine {
+pub(super) fn start(disk: &Arc<SlowDisk>) -> Machine {
     let mut machine = Machine::new(Arc::clone(disk) as Arc<dyn Disk>);
     machine.activate(bit(VIRTIO_BLK_F_FLUSH));
     machine
 }
 
 /// As large a request as the driver's memory and descriptors make: 250 buffers that all are the same MiB.
-fn huge(flags: u16) -> Vec<(u64, u32, u16)> {
+pub(super) fn huge(flags: u16) -> Vec<(u64, u32, u16)> {
     vec![(DATA, 1 << 20, flags); 250]
 }
 
@@ -154,7 +157,7 @@ fn a_reset_cancels_what_the_kernel_waits_for() {
         }
         // Some of them are on their way, and some are not yet.
         std::thread::yield_now();
-        let queues = machine.block.stop(LONG).expect("all of them were cancelled");
+        let queues = machine.block.stop(Halt::Reset, LONG).expect("all of them were cancelled");
         assert_eq!(queues.len(), 1);
         assert_eq!(machine.driver.used(), None, "nobody hears of them");
     }
@@ -167,17 +170,17 @@ fn a_stopped_request_is_left_in_the_middle() {
         let mut machine = start(&disk);
         machine.start(kind, 8, &huge(flags));
         disk.wait_for(1);
-        assert!(machine.block.stop(Duration::ZERO).is_none(), "the disk doesn't answer");
-        assert!(machine.block.stop(Duration::from_millis(1)).is_none());
+        assert!(machine.block.stop(Halt::Reset, Duration::ZERO).is_none(), "the disk doesn't answer");
+        assert!(machine.block.stop(Halt::Reset, Duration::from_millis(1)).is_none());
         disk.open_gate();
-        let queues = machine.block.stop(LONG).expect("it ends after what it was at");
+        let queues = machine.block.stop(Halt::Reset, LONG).expect("it ends after what it was at");
         assert_eq!(disk.state().calls, [(4096, SLICE)]);
         assert_eq!(
             queues.iter().map(|(index, queue)| (*index, queue.next_avail())).collect::<Vec<_>>(),
             [(0, 1)]
         );
         assert_eq!(machine.driver.used(), None, "nobody hears of it");
-        assert_eq!(machine.block.stop(Duration::ZERO).map(|queues| queues.len()), Some(0));
+        assert_eq!(machine.block.stop(Halt::Reset, Duration::ZERO).map(|queues| queues.len()), Some(0));
 
         machine.reboot();
         machine.activate(bit(VIRTIO_BLK_F_FLUSH));
@@ -240,7 +243,11 @@ fn a_disk_that_panics_needs_a_reset_and_a_reset_mends_it() {
         machine.start(VIRTIO_BLK_T_IN, 0, &[(DATA, 512, WRITE)]);
         assert_eq!(machine.event(), Some(Event::NeedsReset));
         assert_eq!(machine.driver.used(), None);
-        assert_eq!(machine.block.stop(LONG).map(|queues| queues.len()), Some(0), "the queue is lost");
+        assert_eq!(
+            machine.block.stop(Halt::Reset, LONG).map(|queues| queues.len()),
+            Some(0),
+            "the queue is lost"
+        );
         machine.reboot();
         machine.activate(bit(VIRTIO_BLK_F_FLUSH));
     }

@@ -68,7 +68,8 @@ enum WorkError {
     Start(#[source] io::Error),
 }
 
-/// Starts a thread that serves `queue` with `executor` until `stop` is set; then it gives the queue back.
+/// Starts a thread that serves `queue` with `executor` until `stop` is set; then it gives the queue back, unless its driver
+/// has broken it.
 ///
 /// # Errors
 ///
@@ -93,13 +94,13 @@ pub(super) fn spawn(
         let rings = Rings::new(queue, &memory).inspect_err(|_| notify.needs_reset()).ok()?;
         // Ignore notification flags left by a previous owner.
         let work = Work { index, rings, notify, executor, limits, kick, kicks_wanted: false, stop: stops };
-        Some(work.run(engine))
+        work.run(engine)
     };
     Worker::spawn(name, stop, &wake, for_panics, work)
 }
 
 impl<'m> Work<'m> {
-    fn run(mut self, engine: Engine) -> Queue {
+    fn run(mut self, engine: Engine) -> Option<Queue> {
         let served = match self.ring(engine) {
             Some(mut ring) => self.serve_by(&mut ring),
             None => self.serve(),
@@ -107,8 +108,9 @@ impl<'m> Work<'m> {
         if let Err(error) = served {
             self.executor.faults().driver(self.executor.disk().name(), self.index, &error);
             self.notify.needs_reset();
+            return None;
         }
-        self.rings.into_queue()
+        Some(self.rings.into_queue())
     }
 
     /// The ring to serve by, where the engine and the disk's format allow it.
@@ -127,12 +129,12 @@ impl<'m> Work<'m> {
         let kicks = Epoll::new().map_err(WorkError::Wait)?;
         let event = EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, 0);
         kicks.ctl(ControlOperation::Add, self.kick.as_raw_fd(), event).map_err(WorkError::Wait)?;
-        let (mut held, mut now) = (None, Now::default());
+        let mut now = Now::default();
         // The driver has not heard of these.
         let mut answered = 0;
         loop {
             let pause = loop {
-                let request = match self.next(&mut held)? {
+                let request = match self.next()? {
                     Next::Request(request) => request,
                     Next::Later(pause) => break Some(pause),
                     Next::Nothing => break None,
@@ -175,7 +177,6 @@ impl<'m> Work<'m> {
 
     /// Serves the queue, with as many requests at a time as it holds, until told to stop.
     fn serve_by(&mut self, ring: &mut Ring<'m>) -> Result<(), WorkError> {
-        let mut held = None;
         let mut now = Now::default();
         loop {
             let mut answered = 0;
@@ -184,7 +185,7 @@ impl<'m> Work<'m> {
                 if !ring.has_room() {
                     break None;
                 }
-                let request = match self.next(&mut held)? {
+                let request = match self.next()? {
                     Next::Request(request) => request,
                     Next::Later(pause) => break Some(pause),
                     Next::Nothing => break None,
@@ -212,7 +213,7 @@ impl<'m> Work<'m> {
             if answered > 0 {
                 self.interrupt()?;
             }
-            if self.stop.is_set() {
+            if self.stop.leaves_requests() || self.stop.is_set() && !ring.is_busy() {
                 return Ok(());
             }
             ring.wait(pause).map_err(WorkError::Wait)?;
@@ -230,23 +231,18 @@ impl<'m> Work<'m> {
     }
 
     /// What there is to do next. The driver is told not to kick as long as there are requests. One that the limits don't
-    /// let through yet is `held`.
-    fn next(&mut self, held: &mut Option<Request<'m>>) -> Result<Next<'m>, WorkError> {
+    /// let through yet stays on the queue.
+    fn next(&mut self) -> Result<Next<'m>, WorkError> {
         if self.stop.is_set() {
             return Ok(Next::Nothing);
         }
-        let request = match held.take() {
-            Some(request) => request,
-            None => match self.pop()? {
-                Some(chain) => Request::parse(chain)?,
-                None => return Ok(Next::Nothing),
-            },
-        };
+        let Some(chain) = self.pop()? else { return Ok(Next::Nothing) };
+        let request = Request::parse(chain)?;
         let Some(limits) = &self.limits else { return Ok(Next::Request(request)) };
         let bytes = (request.data_in.len() + request.data_out.len()) as u64;
         match limits.take(Instant::now(), bytes) {
             Err(pause) => {
-                *held = Some(request);
+                self.rings.put_back();
                 Ok(Next::Later(pause))
             }
             Ok(()) => Ok(Next::Request(request)),

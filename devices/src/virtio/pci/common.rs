@@ -1,8 +1,14 @@
-use std::{io, mem::offset_of, sync::Arc, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    mem::offset_of,
+    sync::Arc,
+    time::Duration,
+};
 
 use arch::memory::GuestRam;
 use log::{Level, debug, log};
 use virtio_bindings::{virtio_config::VIRTIO_F_VERSION_1, virtio_ring::VIRTIO_RING_F_EVENT_IDX};
+use virtio_queue::Queue;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use zerocopy::{Immutable, IntoBytes, transmute};
 
@@ -12,7 +18,7 @@ use super::{
 };
 use crate::{
     registers,
-    virtio::device::{Activation, ActiveQueue, Notify, VirtioDevice},
+    virtio::device::{Activation, ActiveQueue, Halt, Notify, VirtioDevice},
 };
 
 /// virtio 1.3, "Common configuration structure layout", without what only exists with features that are not offered.
@@ -70,6 +76,9 @@ const PATIENCE: Duration = Duration::from_millis(20);
 ///
 /// What a driver writes out of its turn is ignored. virtio 1.3, "Device Reset": the driver waits until the status reads 0.
 /// It does so at once, unless the host is slow to end what was on its way.
+///
+/// In each state the machine can pause: an active device then gives its queues back, and gets them again when the machine
+/// resumes. The driver, which does not run meanwhile, sees nothing of it.
 #[derive(Debug)]
 pub(super) struct Common {
     device: Box<dyn VirtioDevice>,
@@ -83,6 +92,8 @@ pub(super) struct Common {
     queue_select: u16,
     /// The driver has reset the device, which has not stopped yet.
     resetting: bool,
+    /// What a device that is paused was serving.
+    paused: Option<Vec<(u16, Queue)>>,
     /// Set after the first message that the device can't start, so that a driver that tries again and again doesn't fill the log.
     said_failed: bool,
 }
@@ -109,6 +120,7 @@ impl Common {
             driver_features: 0,
             queue_select: 0,
             resetting: false,
+            paused: None,
             said_failed: false,
         })
     }
@@ -129,7 +141,25 @@ impl Common {
     /// Stops the device for good, and waits for at most `patience`. Returns whether nothing of it touches guest memory any
     /// more.
     pub(super) fn stop(&mut self, patience: Duration) -> bool {
-        self.device.stop(patience).is_some()
+        self.device.stop(Halt::Reset, patience).is_some()
+    }
+
+    /// Stops the device until [`Common::resume`], and waits for at most `patience`. Returns whether it has stopped.
+    pub(super) fn pause(&mut self, patience: Duration) -> bool {
+        self.go_on_resetting(patience);
+        if self.paused.is_none() && !self.resetting {
+            self.paused = self.device.stop(Halt::Pause, patience);
+        }
+        self.paused.is_some()
+    }
+
+    /// Has a device that is paused go on.
+    pub(super) fn resume(&mut self) -> io::Result<()> {
+        match self.paused.take() {
+            Some(queues) if queues.is_empty() => Ok(()),
+            Some(queues) => self.run(queues).inspect_err(|_| self.interrupts.needs_reset()),
+            None => Err(io::Error::new(ErrorKind::WouldBlock, "it has not stopped yet")),
+        }
     }
 
     pub(super) fn read(&mut self, offset: u64, data: &mut [u8]) {
@@ -270,38 +300,42 @@ impl Common {
         let mut enabled = true;
         self.set_up_queue(|queue| enabled = queue.enable(&memory));
         if !enabled {
-            let (queue, device) = (self.queue_select, self.device.device_type());
-            debug!("queue {queue} of a virtio device of type {device} can't be where its driver put it");
+            let (queue, device) = (self.queue_select, self.device.kind().name);
+            debug!("{device}: queue {queue} can't be where its driver put it");
             self.interrupts.needs_reset();
         }
     }
 
     fn activate(&mut self) {
         let event_idx = self.driver_features & 1 << VIRTIO_RING_F_EVENT_IDX != 0;
-        let enabled =
-            (0..).zip(self.queues.iter().zip(&self.kicks)).filter(|(_, (queue, _))| queue.enabled());
-        let queues = enabled.map(|(index, (queue, kick))| {
-            Ok(ActiveQueue { index, queue: queue.queue(event_idx)?, kick: kick.try_clone()? })
-        });
-        let activated = queues.collect::<io::Result<_>>().and_then(|queues| {
-            self.device.activate(Activation {
-                memory: self.memory.clone(),
-                features: self.driver_features,
-                queues,
-                notify: Arc::clone(&self.interrupts) as Arc<dyn Notify>,
-            })
-        });
-        if let Err(error) = activated {
+        let enabled = (0..).zip(&self.queues).filter(|(_, queue)| queue.enabled());
+        let queues = enabled.map(|(index, queue)| Ok((index, queue.queue(event_idx)?)));
+        let queues = queues.collect::<io::Result<_>>();
+        if let Err(error) = queues.and_then(|queues| self.run(queues)) {
             let level =
                 if std::mem::replace(&mut self.said_failed, true) { Level::Debug } else { Level::Error };
-            log!(level, "a virtio device of type {} can't start: {error}", self.device.device_type());
+            log!(level, "{}: can't start: {error}", self.device.kind().name);
             self.interrupts.needs_reset();
         }
     }
 
+    /// Has the device serve `queues`.
+    fn run(&mut self, queues: Vec<(u16, Queue)>) -> io::Result<()> {
+        let queues = queues.into_iter().map(|(index, queue)| {
+            let kick = self.kicks.get(usize::from(index)).ok_or(ErrorKind::NotFound)?;
+            Ok(ActiveQueue { index, queue, kick: kick.try_clone()? })
+        });
+        self.device.activate(Activation {
+            memory: self.memory.clone(),
+            features: self.driver_features,
+            queues: queues.collect::<io::Result<_>>()?,
+            notify: Arc::clone(&self.interrupts) as Arc<dyn Notify>,
+        })
+    }
+
     /// Ends the reset that the driver has begun, if there is one and the device has stopped after `patience`.
     fn go_on_resetting(&mut self, patience: Duration) {
-        if self.resetting && self.device.stop(patience).is_some() {
+        if self.resetting && self.device.stop(Halt::Reset, patience).is_some() {
             self.resetting = false;
             self.reset();
         }
@@ -309,6 +343,9 @@ impl Common {
 
     fn reset(&mut self) {
         self.device.reset();
+        if let Some(queues) = &mut self.paused {
+            queues.clear();
+        }
         for queue in &mut self.queues {
             queue.reset();
         }

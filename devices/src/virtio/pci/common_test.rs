@@ -1,9 +1,12 @@
-use std::{sync::Arc, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
-use virtio_queue::QueueT;
+use virtio_queue::{Queue, QueueT};
 
 use super::super::test_guest::*;
-use crate::{testing::said_by, virtio::device::Notify};
+use crate::{
+    testing::said_by,
+    virtio::device::{Halt, Notify},
+};
 
 const READY: u8 = ACKNOWLEDGE | DRIVER | FEATURES_OK;
 
@@ -229,7 +232,7 @@ fn that_a_device_can_not_start_is_said_once() {
             assert_eq!(guest.status() & NEEDS_RESET, NEEDS_RESET);
         }
     });
-    assert_eq!(said, ["a virtio device of type 2 can't start: out of memory"]);
+    assert_eq!(said, ["virtio-fake: can't start: out of memory"]);
 }
 
 #[test]
@@ -317,4 +320,97 @@ fn a_reset_that_takes_its_time_holds_nobody_up() {
     assert!(guest.state().active.is_some());
     assert!(guest.pci.stop(Duration::ZERO));
     assert!(guest.state().active.is_none());
+}
+
+#[test]
+fn a_paused_device_goes_on_where_it_was() {
+    let mut guest = Guest::new();
+    guest.start();
+    guest.enable_msix();
+    let queue_1 = |guest: &mut Guest, change: fn(&mut Queue)| {
+        let mut state = guest.state();
+        let queue = &mut state.active.as_mut().unwrap().queues[1].queue;
+        change(queue);
+        (queue.next_avail(), queue.next_used(), queue.size(), queue.event_idx_enabled())
+    };
+    let advanced = queue_1(&mut guest, |queue| {
+        queue.set_next_avail(5);
+        queue.set_next_used(3);
+    });
+    assert_eq!(advanced, (5, 3, 64, true));
+    let (status, resets) = (guest.status(), guest.state().resets);
+    for _ in 0..100 {
+        assert!(guest.pci.pause(Duration::ZERO));
+        assert!(guest.pci.pause(Duration::ZERO), "it stays so");
+        assert!(guest.state().active.is_none());
+        assert_eq!(guest.state().halt, Some(Halt::Pause));
+        guest.pci.resume().unwrap();
+        assert_eq!(queue_1(&mut guest, |_| {}), advanced);
+    }
+    guest.write(NOTIFY + 4, 1, 2);
+    assert_eq!(guest.state().active.as_ref().unwrap().queues[1].kick.read().unwrap(), 1);
+    guest.state().active.as_ref().unwrap().notify.used(0);
+    assert_eq!(guest.take_signals(), [0, 1, 0]);
+    assert_eq!((guest.status(), guest.state().resets), (status, resets), "the driver sees nothing of it");
+    guest.set_status(0);
+    assert_eq!(guest.state().halt, Some(Halt::Reset));
+    guest.start();
+    assert_eq!(queue_1(&mut guest, |_| {}), (0, 0, 64, true));
+}
+
+#[test]
+fn a_device_that_does_nothing_is_paused_as_well() {
+    let mut guest = Guest::new();
+    for status in [0, ACKNOWLEDGE | DRIVER, READY] {
+        guest.negotiate(VERSION_1);
+        if status != READY {
+            guest.set_status(0);
+            guest.set_status(status);
+        }
+        assert!(guest.pci.pause(Duration::ZERO));
+        guest.pci.resume().unwrap();
+        assert!(guest.state().active.is_none());
+        assert_eq!(guest.status(), status);
+    }
+    guest.start();
+    assert!(guest.state().active.is_some());
+}
+
+#[test]
+fn a_pause_that_takes_its_time_is_asked_for_again() {
+    let mut guest = Guest::new();
+    guest.start();
+    guest.state().hangs = true;
+    for _ in 0..3 {
+        assert!(!guest.pci.pause(Duration::ZERO));
+        assert_eq!(guest.pci.resume().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+    guest.state().hangs = false;
+    assert!(guest.pci.pause(Duration::ZERO));
+    guest.pci.resume().unwrap();
+    assert!(guest.state().active.is_some());
+
+    // The driver resets it, and it pauses before that is done.
+    guest.state().hangs = true;
+    guest.set_status(0);
+    assert!(!guest.pci.pause(Duration::ZERO));
+    assert_eq!(guest.state().halt, Some(Halt::Reset));
+    guest.state().hangs = false;
+    assert!(guest.pci.pause(Duration::ZERO));
+    guest.pci.resume().unwrap();
+    assert_eq!(guest.status(), 0);
+    assert!(guest.state().active.is_none());
+}
+
+#[test]
+fn a_device_that_can_not_resume_needs_a_reset() {
+    let mut guest = Guest::new();
+    guest.start();
+    assert!(guest.pci.pause(Duration::ZERO));
+    guest.state().fail = true;
+    assert_eq!(guest.pci.resume().unwrap_err().kind(), ErrorKind::OutOfMemory);
+    assert_eq!(guest.status() & NEEDS_RESET, NEEDS_RESET);
+    guest.state().fail = false;
+    guest.start();
+    assert!(guest.state().active.is_some());
 }

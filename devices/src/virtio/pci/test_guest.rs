@@ -15,9 +15,9 @@ use super::VirtioPci;
 use crate::{
     bus::{Device, Effect},
     irq::Msi,
-    pci::PciFunction,
+    pci::{ClassCode, PciFunction},
     testing::{FakeLine, FakeMsi},
-    virtio::device::{Activation, VirtioDevice},
+    virtio::device::{Activation, Halt, Kind, VirtioDevice},
 };
 
 pub(super) const MEMORY_SIZE: u64 = 0x10_0000;
@@ -65,6 +65,8 @@ pub(super) struct State {
     pub(super) resets: u32,
     pub(super) config: [u8; 8],
     pub(super) fail: bool,
+    /// How it was last told to stop.
+    pub(super) halt: Option<Halt>,
     /// It can't be stopped.
     pub(super) hangs: bool,
 }
@@ -73,8 +75,8 @@ pub(super) struct State {
 struct FakeDevice(Arc<Mutex<State>>);
 
 impl VirtioDevice for FakeDevice {
-    fn device_type(&self) -> u16 {
-        2
+    fn kind(&self) -> Kind {
+        Kind { device_type: 2, class: ClassCode { base: 1, sub: 0x80, interface: 0 }, name: "virtio-fake" }
     }
 
     fn features(&self) -> u64 {
@@ -116,8 +118,9 @@ impl VirtioDevice for FakeDevice {
         Ok(())
     }
 
-    fn stop(&mut self, _: Duration) -> Option<Vec<(u16, Queue)>> {
+    fn stop(&mut self, halt: Halt, _: Duration) -> Option<Vec<(u16, Queue)>> {
         let mut state = self.0.lock().unwrap();
+        state.halt = Some(halt);
         if state.hangs {
             return None;
         }
