@@ -158,7 +158,15 @@ impl Machine {
             insert_debug_exit(&pio, port).with_context(|| format!("--debug-exit {port:#x}"))?;
         }
 
-        let rsdp = acpi::write(memory.guest(), &apic_ids)?;
+        let com1 = acpi::IsaDevice {
+            name: *b"COM1",
+            hid: acpi::HardwareId::Eisa("PNP0501"),
+            uid: 0,
+            ports: layout::COM1..layout::COM1 + 8,
+            gsi: Some(layout::COM1_GSI),
+        };
+        let hardware = acpi::Hardware { apic_ids, isa: vec![com1], pm_timer: false };
+        let rsdp = acpi::write(memory.guest(), &hardware)?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
         match kernel.entry.protocol {
             Protocol::Linux64 => boot::linux64(memory.guest(), kernel.header, &info)?,
