@@ -1,15 +1,17 @@
 //! ACPI tables: the machine as the kernel is told of it.
 //!
-//! Fixed hardware (PM1 event and control blocks, power button, reset register), always in ACPI mode, without PM timer, GPEs, SMI, RTC, VGA and
-//! i8042. CPUs are in the MADT only.
+//! Fixed hardware (PM1 event and control blocks, power button, reset register), always in ACPI mode, without GPEs, SMI, VGA and i8042; a PM
+//! timer, an RTC and other devices with fixed ports if [`Hardware`] has them. CPUs are in the MADT only.
 
 mod dsdt;
 mod fadt;
+mod hardware;
 mod madt;
 
 use acpi_tables::{Aml, facs::FACS, mcfg::MCFG, rsdp::Rsdp, xsdt::XSDT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
+pub use self::hardware::{Hardware, HardwareId, IsaDevice};
 use crate::{layout, memory::GuestRam};
 
 const OEM_ID: [u8; 6] = *b"NVMM  ";
@@ -37,31 +39,31 @@ pub enum AcpiError {
     Write(#[source] GuestMemoryError),
 }
 
-/// Writes the tables of a machine whose vCPUs have these APIC ids, and returns the address of the RSDP.
+/// Writes the tables that describe `hardware`, and returns the address of the RSDP.
 ///
 /// # Errors
 ///
 /// They don't fit, or are not in guest memory.
-pub fn write(memory: &GuestRam, apic_ids: &[u32]) -> Result<u64, AcpiError> {
-    let image = build(apic_ids);
+pub fn write(memory: &GuestRam, hardware: &Hardware) -> Result<u64, AcpiError> {
+    let image = build(hardware);
     if image.len() as u64 > layout::ACPI_TABLES_LEN {
-        return Err(AcpiError::TooLong { cpus: apic_ids.len(), len: image.len() });
+        return Err(AcpiError::TooLong { cpus: hardware.apic_ids.len(), len: image.len() });
     }
     memory.write_slice(&image, GuestAddress(layout::ACPI_TABLES)).map_err(AcpiError::Write)?;
     Ok(layout::ACPI_TABLES)
 }
 
 /// The bytes that belong at [`layout::ACPI_TABLES`], the RSDP first.
-fn build(apic_ids: &[u32]) -> Vec<u8> {
+fn build(hardware: &Hardware) -> Vec<u8> {
     let mut image = Image(vec![0; Rsdp::len()]);
     let facs = image.append(&FACS::new());
-    let dsdt = image.append(&dsdt::dsdt());
+    let dsdt = image.append(&dsdt::dsdt(&hardware.isa));
     let mut mcfg = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     mcfg.add_ecam(layout::ECAM, 0, 0, 0);
     let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    for table in
-        [image.append(&fadt::fadt(facs, dsdt)), image.append(&madt::madt(apic_ids)), image.append(&mcfg)]
-    {
+    let fadt = image.append(&fadt::fadt(facs, dsdt, hardware));
+    let madt = image.append(&madt::madt(&hardware.apic_ids));
+    for table in [fadt, madt, image.append(&mcfg)] {
         xsdt.add_entry(table.into());
     }
     let xsdt = image.append(&xsdt);

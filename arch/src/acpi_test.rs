@@ -4,6 +4,33 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
 
+const COM1: IsaDevice = IsaDevice {
+    name: *b"COM1",
+    hid: HardwareId::Eisa("PNP0501"),
+    uid: 0,
+    ports: layout::COM1..layout::COM1 + 8,
+    gsi: Some(layout::COM1_GSI),
+};
+const RTC: IsaDevice = IsaDevice {
+    name: *b"RTC_",
+    hid: HardwareId::Eisa("PNP0B00"),
+    uid: 0,
+    ports: layout::CMOS..layout::CMOS + 2,
+    gsi: Some(layout::RTC_GSI),
+};
+const PVPANIC: IsaDevice = IsaDevice {
+    name: *b"PEVT",
+    hid: HardwareId::Acpi("QEMU0001"),
+    uid: 7,
+    ports: layout::PVPANIC..layout::PVPANIC + 1,
+    gsi: None,
+};
+
+/// A machine with all that there can be.
+fn full(apic_ids: &[u32]) -> Hardware {
+    Hardware { apic_ids: apic_ids.to_vec(), isa: vec![COM1, RTC, PVPANIC], pm_timer: true }
+}
+
 /// The tables that the RSDP leads to, the RSDP's XSDT first.
 fn tables(image: &[u8]) -> Vec<&[u8]> {
     let table = |at: u64| {
@@ -31,7 +58,7 @@ fn sum(bytes: &[u8]) -> u8 {
 
 #[test]
 fn every_table_is_there_and_adds_up() {
-    let image = build(&[0, 1]);
+    let image = build(&full(&[0, 1]));
     assert_eq!((sum(&image[..20]), sum(&image[..36])), (0, 0));
     let tables = tables(&image);
     let signatures: Vec<_> = tables.iter().map(|table| &table[..4]).collect();
@@ -43,7 +70,7 @@ fn every_table_is_there_and_adds_up() {
 
 #[test]
 fn facs_is_aligned() {
-    let image = build(&[0]);
+    let image = build(&full(&[0]));
     let tables = tables(&image);
     let facs = u32::from_le_bytes(find(&tables, b"FACP")[36..40].try_into().unwrap());
     assert_eq!(facs % 64, 0);
@@ -54,7 +81,7 @@ fn facs_is_aligned() {
 #[test]
 fn large_apic_ids_get_x2apic_entries() {
     let ids: Vec<u32> = (0..300).collect();
-    let image = build(&ids);
+    let image = build(&full(&ids));
     let tables = tables(&image);
     let mut entries = &find(&tables, b"APIC")[44..];
     let (mut local, mut x2apic, mut nmi) = (Vec::new(), Vec::new(), Vec::new());
@@ -80,11 +107,60 @@ fn large_apic_ids_get_x2apic_entries() {
 fn the_most_vcpus_fit_and_more_are_refused() {
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap();
     let ids: Vec<u32> = (0..10_000).collect();
-    assert_eq!(write(&memory, &ids[..4096]).unwrap(), layout::ACPI_TABLES);
+    assert_eq!(write(&memory, &full(&ids[..4096])).unwrap(), layout::ACPI_TABLES);
     let mut signature = [0; 8];
     memory.read_slice(&mut signature, GuestAddress(layout::ACPI_TABLES)).unwrap();
     assert_eq!(&signature, b"RSD PTR ");
-    assert!(matches!(write(&memory, &ids), Err(AcpiError::TooLong { cpus: 10_000, .. })));
+    assert!(matches!(write(&memory, &full(&ids)), Err(AcpiError::TooLong { cpus: 10_000, .. })));
+}
+
+#[test]
+fn the_fadt_follows_from_the_devices() {
+    const LEGACY_DEVICES: u16 = 1 << 0;
+    const CMOS_RTC_NOT_PRESENT: u16 = 1 << 5;
+    const TMR_VAL_EXT: u32 = 1 << 8;
+    // IAPC_BOOT_ARCH; CENTURY; TMR_VAL_EXT; PM_TMR_BLK, PM_TMR_LEN; X_PM_TMR_BLK.
+    let facts = |isa: &[IsaDevice], pm_timer| {
+        let image = build(&Hardware { apic_ids: vec![0], isa: isa.to_vec(), pm_timer });
+        let tables = tables(&image);
+        let fadt = find(&tables, b"FACP");
+        let word = |at: usize| u16::from_le_bytes(fadt[at..at + 2].try_into().unwrap());
+        let dword = |at: usize| u32::from_le_bytes(fadt[at..at + 4].try_into().unwrap());
+        let gas: [u8; 12] = fadt[208..220].try_into().unwrap();
+        let boot_arch = word(109) & (LEGACY_DEVICES | CMOS_RTC_NOT_PRESENT);
+        (boot_arch, fadt[108], dword(112) & TMR_VAL_EXT, (dword(76), fadt[91]), gas)
+    };
+    assert_eq!(facts(&[], false), (CMOS_RTC_NOT_PRESENT, 0, 0, (0, 0), [0; 12]));
+    assert_eq!(facts(&[COM1], false).0, LEGACY_DEVICES | CMOS_RTC_NOT_PRESENT);
+    let (boot_arch, century, ..) = facts(&[RTC], false);
+    assert_eq!((boot_arch, century), (0, 0x32));
+    // System I/O, 32 bits wide, at bit 0, accessed as a doubleword.
+    let timer = [1, 32, 0, 3, 0x08, 0x06, 0, 0, 0, 0, 0, 0];
+    assert_eq!(facts(&[COM1, RTC], true), (LEGACY_DEVICES, 0x32, TMR_VAL_EXT, (0x608, 4), timer));
+}
+
+#[test]
+fn each_device_has_a_node_in_the_dsdt() {
+    let image = build(&full(&[0]));
+    let tables = tables(&image);
+    let dsdt = find(&tables, b"DSDT");
+    let count = |aml: &[u8]| dsdt.windows(aml.len()).filter(|window| *window == aml).count();
+    // _HID by a DWordPrefix, with the EISA id's bytes; _UID 0; _CRS with I/O 3F8H to 3FFH and the interrupt, a consumer's edge.
+    let com1 = b"COM1\x08_HID\x0c\x41\xd0\x05\x01\x08_UID\x00\x08_CRS";
+    assert_eq!(count(com1), 1);
+    assert_eq!(count(b"\x47\x01\xf8\x03\xf8\x03\x01\x08\x89\x06\x00\x03\x01\x04\x00\x00\x00\x79"), 1);
+    assert_eq!(count(b"RTC_\x08_HID\x0c\x41\xd0\x0b\x00\x08_UID\x00"), 1);
+    assert_eq!(count(b"\x47\x01\x70\x00\x70\x00\x01\x02\x89\x06\x00\x03\x01\x08\x00\x00\x00\x79"), 1);
+    // _HID by a StringPrefix; no interrupt before the end tag.
+    assert_eq!(count(b"PEVT\x08_HID\x0dQEMU0001\x00\x08_UID\x0a\x07"), 1);
+    assert_eq!(count(b"\x47\x01\x05\x05\x05\x05\x01\x01\x79"), 1);
+
+    let bare = build(&Hardware { apic_ids: vec![0], ..Hardware::default() });
+    let tables = self::tables(&bare);
+    let dsdt = find(&tables, b"DSDT");
+    for name in [COM1.name, RTC.name, PVPANIC.name] {
+        assert!(!dsdt.windows(4).any(|window| window == name), "{name:?}");
+    }
 }
 
 /// Has ACPICA's own disassembler and compiler read the tables.
@@ -94,7 +170,6 @@ fn iasl_accepts_the_tables() {
         eprintln!("skipped: iasl (acpica-tools) is not installed");
         return;
     }
-    let image = build(&[0, 1, 2, 1000]);
     let dir = tempfile::tempdir().unwrap();
     let iasl = |args: &[&str]| {
         let output = Command::new("iasl").args(args).current_dir(dir.path()).output().unwrap();
@@ -103,18 +178,21 @@ fn iasl_accepts_the_tables() {
         assert!(output.status.success(), "{text}");
         text
     };
-    for table in tables(&image) {
-        let name = String::from_utf8_lossy(&table[..4]).to_lowercase();
-        let (binary, source) = (format!("{name}.dat"), format!("{name}.dsl"));
-        std::fs::write(dir.path().join(&binary), table).unwrap();
-        let said = iasl(&["-d", &binary]);
-        let disassembly = std::fs::read_to_string(dir.path().join(&source)).unwrap();
-        for text in [said, disassembly] {
-            for complaint in ["rror", "arning", "nknown", "nvalid"] {
-                assert!(!text.contains(complaint), "{text}");
+    for hardware in [full(&[0, 1, 2, 1000]), Hardware { apic_ids: vec![0], ..Hardware::default() }] {
+        let image = build(&hardware);
+        for table in tables(&image) {
+            let name = String::from_utf8_lossy(&table[..4]).to_lowercase();
+            let (binary, source) = (format!("{name}.dat"), format!("{name}.dsl"));
+            std::fs::write(dir.path().join(&binary), table).unwrap();
+            let said = iasl(&["-d", &binary]);
+            let disassembly = std::fs::read_to_string(dir.path().join(&source)).unwrap();
+            for text in [said, disassembly] {
+                for complaint in ["rror", "arning", "nknown", "nvalid"] {
+                    assert!(!text.contains(complaint), "{text}");
+                }
             }
+            let said = iasl(&[&source]);
+            assert!(said.contains("0 Errors, 0 Warnings"), "{said}");
         }
-        let said = iasl(&[&source]);
-        assert!(said.contains("0 Errors, 0 Warnings"), "{said}");
     }
 }

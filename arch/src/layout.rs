@@ -74,6 +74,16 @@ pub const COM1: u16 = 0x3f8;
 pub const COM1_GSI: u32 = 4;
 /// Keyboard controller: data port; its command port is 4 above.
 pub const I8042: u16 = 0x60;
+/// CMOS memory with its real-time clock: index port; its data port is the next.
+pub const CMOS: u16 = 0x70;
+/// The real-time clock's interrupt line.
+pub const RTC_GSI: u32 = 8;
+/// The byte of CMOS memory that has the century.
+pub const CMOS_CENTURY: u8 = 0x32;
+/// System control port A: fast A20 gate, INIT.
+pub const SYSTEM_CONTROL_A: u16 = 0x92;
+/// pvpanic, where QEMU has it.
+pub const PVPANIC: u16 = 0x505;
 /// PCI `CONFIG_ADDRESS`; `CONFIG_DATA` is 4 above.
 pub const PCI_CONFIG: u16 = 0xcf8;
 /// Reset control register: inside `CONFIG_ADDRESS`, told apart by being one byte wide.
@@ -82,6 +92,8 @@ pub const RESET_CONTROL: u16 = 0xcf9;
 pub const PM1A_EVENT: u16 = 0x600;
 /// ACPI PM1a control block (2 bytes).
 pub const PM1A_CONTROL: u16 = 0x604;
+/// ACPI PM timer (4 bytes).
+pub const PM_TIMER: u16 = 0x608;
 /// `SLP_TYP` that powers off, when written to the PM1a control block: what the DSDT's `_S5` gives.
 pub const SLP_TYP_S5: u8 = 5;
 /// ACPI's interrupt (SCI), level, active low as on PCs.

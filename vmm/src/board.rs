@@ -29,7 +29,7 @@ use ::devices::{
         pci::{VirtioPci, VirtioPciError},
     },
 };
-use arch::{layout, memory::GuestRam};
+use arch::{acpi::HardwareId, layout, memory::GuestRam};
 use thiserror::Error;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -76,8 +76,21 @@ pub(crate) struct IsaSpec {
     pub(crate) ports: (u16, u64),
     /// The interrupt line it drives.
     pub(crate) gsi: Option<u32>,
+    /// Its name in ACPI; none if ACPI knows it otherwise, or not at all.
+    pub(crate) acpi: Option<AcpiName>,
     /// What is behind it on the host.
     pub(crate) backend: Option<String>,
+}
+
+/// A device with fixed ports in ACPI's namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct AcpiName {
+    /// Capital letters and digits, such as `COM1`.
+    pub name: [u8; 4],
+    /// Its kind.
+    pub hid: HardwareId,
+    /// Tells it from others of its kind.
+    pub uid: u8,
 }
 
 /// A device in its place.
@@ -89,6 +102,8 @@ pub struct Placed {
     pub at: At,
     /// Its interrupt line.
     pub gsi: Option<u32>,
+    /// Its name in ACPI, if it has one.
+    pub acpi: Option<AcpiName>,
     /// What is behind it on the host.
     pub backend: Option<String>,
 }
@@ -97,7 +112,7 @@ pub struct Placed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum At {
     /// I/O ports.
-    Ports(Range<u32>),
+    Ports(Range<u16>),
     /// A slot of PCI bus 0.
     Pci {
         /// Its number.
@@ -159,13 +174,12 @@ impl Board {
         spec: IsaSpec,
         make: impl FnOnce(Arc<dyn Line>) -> io::Result<D>,
     ) -> Result<Arc<Mutex<D>>, BoardError> {
-        let IsaSpec { name, ports: (first, len), gsi, backend } = spec;
+        let IsaSpec { name, ports: (first, len), gsi, acpi, backend } = spec;
         let line = gsi.map_or_else(|| Arc::new(Unwired) as Arc<dyn Line>, |gsi| self.vm.line(gsi));
         let device = shared(make(line).map_err(|error| BoardError::Make(name, error))?);
         self.pio.insert(first.into(), len, device.clone())?;
-        let end = u32::from(first).saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-        let at = At::Ports(first.into()..end);
-        self.placed.push(Placed { name: name.to_owned(), at, gsi, backend });
+        let at = At::Ports(first..first.saturating_add(u16::try_from(len).unwrap_or(u16::MAX)));
+        self.placed.push(Placed { name: name.to_owned(), at, gsi, acpi, backend });
         Ok(device)
     }
 

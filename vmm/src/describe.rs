@@ -130,7 +130,7 @@ fn memory(machine: &Machine) -> Vec<Range> {
 
 fn devices(machine: &Machine) -> Vec<Device> {
     let inventory = machine.devices.inventory().into_iter();
-    let device = inventory.map(|Placed { name, at, gsi, backend }| Device {
+    let device = inventory.map(|Placed { name, at, gsi, backend, .. }| Device {
         name,
         bar: match &at {
             At::Pci { bar: Some(bar), .. } => {

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use arch::{
-    acpi,
+    acpi::{self, Hardware},
     boot::{self, BootInfo, MemoryMap, Protocol},
     cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
     layout,
@@ -45,10 +45,16 @@ const POWER_MANAGEMENT: IsaSpec = IsaSpec {
     name: "ACPI power management",
     ports: (layout::PM1A_EVENT, PowerManagement::LEN),
     gsi: Some(layout::SCI_GSI),
+    acpi: None,
     backend: None,
 };
-const KEYBOARD_CONTROLLER: IsaSpec =
-    IsaSpec { name: "i8042 (reset only)", ports: (layout::I8042, I8042::LEN), gsi: None, backend: None };
+const KEYBOARD_CONTROLLER: IsaSpec = IsaSpec {
+    name: "i8042 (reset only)",
+    ports: (layout::I8042, I8042::LEN),
+    gsi: None,
+    acpi: None,
+    backend: None,
+};
 
 /// A limit of the host that the command line goes over.
 #[derive(Debug, Error)]
@@ -130,7 +136,8 @@ impl Machine {
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close();
 
-        let rsdp = acpi::write(&memory, &apic_ids)?;
+        let hardware = Hardware { apic_ids, isa: devices.acpi(), pm_timer: false };
+        let rsdp = acpi::write(&memory, &hardware)?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
         match kernel.entry.protocol {
             Protocol::Linux64 => boot::linux64(&memory, kernel.header, &info)?,

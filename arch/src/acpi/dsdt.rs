@@ -3,13 +3,13 @@
 use acpi_tables::{
     Aml, AmlSink,
     aml::{
-        AddressSpace, AddressSpaceCacheable, Device, EISAName, IO, Interrupt, Memory32Fixed, Name, Package,
+        AddressSpace, AddressSpaceCacheable, Device, EISAName, IO, Memory32Fixed, Name, Package,
         PackageBuilder, ResourceTemplate, Scope, ZERO,
     },
     sdt::Sdt,
 };
 
-use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
+use super::{IsaDevice, OEM_ID, OEM_REVISION, OEM_TABLE_ID};
 use crate::layout;
 
 const REVISION: u8 = 2;
@@ -18,7 +18,6 @@ const HEADER_LEN: u32 = 36;
 const PCI_SLOTS: u8 = 32;
 /// CONFIG_ADDRESS and CONFIG_DATA.
 const PCI_CONFIG_LEN: u8 = 8;
-const UART_LEN: u8 = 8;
 
 #[expect(clippy::cast_possible_truncation, reason = "below 4 GiB")]
 const PCI_MMIO: u32 = layout::PCI_MMIO as u32;
@@ -27,13 +26,15 @@ const ECAM: u32 = layout::ECAM as u32;
 #[expect(clippy::cast_possible_truncation, reason = "below 4 GiB")]
 const ECAM_LEN: u32 = layout::ECAM_LEN as u32;
 
-/// The DSDT.
-pub(super) fn dsdt() -> Sdt {
+/// The DSDT of a machine that has these devices beside its PCI bus.
+pub(super) fn dsdt(isa: &[IsaDevice]) -> Sdt {
     let mut aml = Vec::new();
     // "\_Sx (System States)": SLP_TYP for PM1a and PM1b.
     Name::new("\\_S5_".into(), &Package::new(vec![&layout::SLP_TYP_S5, &layout::SLP_TYP_S5, &ZERO, &ZERO]))
         .to_aml_bytes(&mut aml);
-    Scope::new("\\_SB_".into(), vec![&HostBridge, &MotherboardResources, &Com1]).to_aml_bytes(&mut aml);
+    let mut devices: Vec<&dyn Aml> = vec![&HostBridge, &MotherboardResources];
+    devices.extend(isa.iter().map(|device| device as &dyn Aml));
+    Scope::new("\\_SB_".into(), devices).to_aml_bytes(&mut aml);
 
     let mut dsdt = Sdt::new(*b"DSDT", HEADER_LEN, REVISION, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     dsdt.append_slice(&aml);
@@ -103,29 +104,6 @@ impl Aml for MotherboardResources {
                 &Name::new(
                     "_CRS".into(),
                     &ResourceTemplate::new(vec![&Memory32Fixed::new(true, ECAM, ECAM_LEN)]),
-                ),
-            ],
-        )
-        .to_aml_bytes(sink);
-    }
-}
-
-/// A 16550A.
-struct Com1;
-
-impl Aml for Com1 {
-    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
-        Device::new(
-            "COM1".into(),
-            vec![
-                &Name::new("_HID".into(), &EISAName::new("PNP0501")),
-                &Name::new("_UID".into(), &ZERO),
-                &Name::new(
-                    "_CRS".into(),
-                    &ResourceTemplate::new(vec![
-                        &IO::new(layout::COM1, layout::COM1, 1, UART_LEN),
-                        &Interrupt::new(true, true, false, false, layout::COM1_GSI),
-                    ]),
                 ),
             ],
         )

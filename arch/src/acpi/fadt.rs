@@ -6,11 +6,12 @@ use acpi_tables::{
 };
 use bitflags::bitflags;
 
-use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
+use super::{Hardware, OEM_ID, OEM_REVISION, OEM_TABLE_ID};
 use crate::layout;
 
 const PM1_EVENT_LEN: u8 = 4;
 const PM1_CONTROL_LEN: u8 = 2;
+const PM_TIMER_LEN: u8 = 4;
 /// What is written to the reset register: a hard reset.
 const RESET_VALUE: u8 = 0x06;
 /// Worst latencies above these say that there is no C2 and no C3.
@@ -23,20 +24,21 @@ const SCI: u16 = layout::SCI_GSI as u16;
 bitflags! {
     /// ACPI 6.5, "IA-PC Boot Architecture Flags". What is absent here: an i8042, MSI trouble.
     struct BootArch: u16 {
-        /// Devices on an ISA bus: COM1.
+        /// Devices on an ISA bus that users see, such as serial ports.
         const LEGACY_DEVICES = 1 << 0;
         const VGA_NOT_PRESENT = 1 << 2;
         const CMOS_RTC_NOT_PRESENT = 1 << 5;
     }
 }
 
-/// The FADT, given the addresses of the FACS and the DSDT.
-pub(super) fn fadt(facs: u32, dsdt: u32) -> FADT {
+/// The FADT of a machine, given the addresses of the FACS and the DSDT.
+pub(super) fn fadt(facs: u32, dsdt: u32, hardware: &Hardware) -> FADT {
     let mut fadt = FADTBuilder::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION)
         // WBINVD works, as every x86-64 has to say.
         .flag(Flags::Wbinvd)
         .flag(Flags::ProcC1)
-        // The power button is a fixed one, which a clear PwrButton flag says; there is no sleep button and no RTC to wake up from.
+        // The power button is a fixed one, which a clear PwrButton flag says; there is no sleep button, and no sleep that an RTC's
+        // alarm could end.
         .flag(Flags::SlpButton)
         .flag(Flags::FixRtc)
         .flag(Flags::ResetRegSup)
@@ -53,8 +55,20 @@ pub(super) fn fadt(facs: u32, dsdt: u32) -> FADT {
     fadt.x_pm1a_cnt_blk = io(layout::PM1A_CONTROL, PM1_CONTROL_LEN, AccessSize::WordAccess);
     fadt.p_lvl2_lat = NO_C2.into();
     fadt.p_lvl3_lat = NO_C3.into();
-    fadt.iapc_boot_arch =
-        (BootArch::LEGACY_DEVICES | BootArch::VGA_NOT_PRESENT | BootArch::CMOS_RTC_NOT_PRESENT).bits().into();
+    if hardware.pm_timer {
+        fadt = fadt.flag(Flags::TmrValExt);
+        fadt.pm_tmr_blk = u32::from(layout::PM_TIMER).into();
+        fadt.pm_tmr_len = PM_TIMER_LEN;
+        fadt.x_pm_tmr_blk = io(layout::PM_TIMER, PM_TIMER_LEN, AccessSize::DwordAccess);
+    }
+    let mut boot_arch = BootArch::VGA_NOT_PRESENT;
+    boot_arch.set(BootArch::LEGACY_DEVICES, hardware.has_legacy_devices());
+    if hardware.has_rtc() {
+        fadt.century = layout::CMOS_CENTURY;
+    } else {
+        boot_arch |= BootArch::CMOS_RTC_NOT_PRESENT;
+    }
+    fadt.iapc_boot_arch = boot_arch.bits().into();
     fadt.reset_reg = io(layout::RESET_CONTROL, 1, AccessSize::ByteAccess);
     fadt.reset_value = RESET_VALUE;
     fadt.hypervisor_vendor_identity = u64::from_le_bytes(OEM_TABLE_ID).into();

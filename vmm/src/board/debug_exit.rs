@@ -13,7 +13,13 @@ pub(super) struct DebugExitPort(pub(super) u16);
 impl Device for DebugExitPort {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let Self(port) = *self;
-        let spec = IsaSpec { name: "debug exit", ports: (port, DebugExit::LEN), gsi: None, backend: None };
+        let spec = IsaSpec {
+            name: "debug exit",
+            ports: (port, DebugExit::LEN),
+            gsi: None,
+            acpi: None,
+            backend: None,
+        };
         plug(board, spec).with_context(|| format!("--debug-exit {port:#x}"))
     }
 }

@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arch::acpi::IsaDevice;
 use devices::virtio::pci::VirtioPci;
 
-use super::{At, Placed};
+use super::{AcpiName, At, Placed};
 use crate::{buses::Buses, link::Port, size::Size};
 
 /// What is behind a virtio device on the host.
@@ -61,10 +62,22 @@ impl Devices {
                 name: info.identity.to_string(),
                 at: At::Pci { slot: info.slot, bar: info.bar },
                 gsi: info.bar.map(|_| arch::layout::pci_intx_gsi(info.slot)),
+                acpi: None,
                 backend: host.and_then(|function| function.host.backend()),
             }
         });
         self.placed.iter().cloned().chain(functions).collect()
+    }
+
+    /// Returns the devices with fixed ports as ACPI describes them.
+    pub(crate) fn acpi(&self) -> Vec<IsaDevice> {
+        let isa = self.placed.iter().filter_map(|device| {
+            let (AcpiName { name, hid, uid }, At::Ports(ports)) = (device.acpi?, &device.at) else {
+                return None;
+            };
+            Some(IsaDevice { name, hid, uid, ports: ports.clone(), gsi: device.gsi })
+        });
+        isa.collect()
     }
 
     /// The buses, for a vCPU.

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use anyhow::Context;
-use arch::layout;
+use arch::{acpi::HardwareId, layout};
 use devices::{output::Output, platform::Serial};
 
-use super::{Board, Device, IsaSpec, Opening};
+use super::{AcpiName, Board, Device, IsaSpec, Opening};
 use crate::{config::SerialConfig, console, link::Port};
 
 /// COM1, with what it writes to.
@@ -44,6 +44,7 @@ impl Device for SerialPort {
             name: "COM1",
             ports: (layout::COM1, Serial::LEN),
             gsi: Some(layout::COM1_GSI),
+            acpi: Some(AcpiName { name: *b"COM1", hid: HardwareId::Eisa("PNP0501"), uid: 0 }),
             backend: Some(self.backend.clone()),
         };
         let sink: Box<dyn Write + Send> = match &self.output {

@@ -1,0 +1,89 @@
+//! The devices that the tables describe, as data.
+
+use std::ops::Range;
+
+use acpi_tables::{
+    Aml, AmlSink,
+    aml::{Device, EISAName, IO, Interrupt, Name, Path, ResourceTemplate},
+};
+
+/// The MC146818A and its successors, by their EISA id.
+const RTC: HardwareId = HardwareId::Eisa("PNP0B00");
+
+/// The parts of a machine that differ from one to the next. What every machine has (PM1 registers, reset register, PCI bus, IOAPIC) is
+/// not here.
+#[derive(Clone, Debug, Default)]
+pub struct Hardware {
+    /// The APIC id of each vCPU.
+    pub apic_ids: Vec<u32>,
+    /// Devices with fixed ports. One whose id is PNP0B00 is the CMOS RTC, which the FADT knows of too.
+    pub isa: Vec<IsaDevice>,
+    /// There is a PM timer of 32 bits at [`PM_TIMER`](crate::layout::PM_TIMER).
+    pub pm_timer: bool,
+}
+
+/// A device with fixed ports, and at most one interrupt line, edge-triggered and active high as ISA's are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IsaDevice {
+    /// Its name in the namespace: capital letters, digits and underscores, such as `COM1`. No two may have the same.
+    pub name: [u8; 4],
+    /// Its kind, which drivers know it by.
+    pub hid: HardwareId,
+    /// Tells it from others of its kind.
+    pub uid: u8,
+    /// Its I/O ports, 255 at most.
+    pub ports: Range<u16>,
+    /// Its interrupt line.
+    pub gsi: Option<u32>,
+}
+
+/// ACPI 6.5, "_HID (Hardware ID)".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HardwareId {
+    /// Three capital letters and four hexadecimal digits, such as `PNP0501`.
+    Eisa(&'static str),
+    /// A string, such as `QEMU0001`.
+    Acpi(&'static str),
+}
+
+impl Hardware {
+    pub(super) fn has_rtc(&self) -> bool {
+        self.isa.iter().any(|device| device.hid == RTC)
+    }
+
+    /// ACPI 6.5, "IA-PC Boot Architecture Flags": devices on an ISA bus that users see. The RTC has a flag of its own.
+    pub(super) fn has_legacy_devices(&self) -> bool {
+        self.isa.iter().any(|device| device.hid != RTC)
+    }
+}
+
+impl Aml for IsaDevice {
+    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
+        let first = self.ports.start;
+        let len = u8::try_from(self.ports.len()).unwrap_or(u8::MAX);
+        let ports = IO::new(first, first, 1, len);
+        let interrupt = self.gsi.map(|gsi| Interrupt::new(true, true, false, false, gsi));
+        let mut resources: Vec<&dyn Aml> = vec![&ports];
+        if let Some(interrupt) = &interrupt {
+            resources.push(interrupt);
+        }
+        Device::new(
+            Path::new(&String::from_utf8_lossy(&self.name)),
+            vec![
+                &Name::new("_HID".into(), &self.hid),
+                &Name::new("_UID".into(), &self.uid),
+                &Name::new("_CRS".into(), &ResourceTemplate::new(resources)),
+            ],
+        )
+        .to_aml_bytes(sink);
+    }
+}
+
+impl Aml for HardwareId {
+    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
+        match *self {
+            Self::Eisa(id) => EISAName::new(id).to_aml_bytes(sink),
+            Self::Acpi(id) => id.to_aml_bytes(sink),
+        }
+    }
+}
