@@ -5,6 +5,7 @@
 //! machine by what a write returns ([`bus::Effect`]).
 
 pub mod bus;
+pub mod chars;
 pub mod disk;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

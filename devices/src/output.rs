@@ -1,19 +1,21 @@
 //! Output to whoever reads it, or does not.
 
+mod reader;
+
 use std::{
     collections::VecDeque,
     fmt,
     fs::File,
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     os::fd::OwnedFd,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
+pub use self::reader::Reader;
 use rustix::{
     fs::FileType,
-    io::ioctl_fionread,
     time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
         timerfd_settime,
@@ -38,6 +40,9 @@ pub const CAPACITY: usize = 1 << 20;
 /// system call, and that host's host several exits, for each. The thread is started by the first byte.
 ///
 /// An error loses what was to be sent, and is said once until the file works again.
+///
+/// The output of a serial port on a socket has [`Reader`]s that come and go: what waits then waits for the next one, and an error is
+/// the end of the reader, not of the bytes.
 #[derive(Clone)]
 pub struct Output(Arc<Shared>);
 
@@ -56,10 +61,12 @@ pub struct OutputOptions {
 
 struct Shared {
     options: OutputOptions,
-    file: File,
     /// The file takes all in the end, so its writer waits.
     lossless: bool,
-    is_pipe: bool,
+    /// Readers come and go.
+    changes_readers: bool,
+    /// Gets all that is written, too.
+    log: OnceLock<Output>,
     /// Has the thread look at what waits.
     timer: OwnedFd,
     state: Mutex<State>,
@@ -69,6 +76,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
+    reader: Option<Arc<Reader>>,
     waiting: VecDeque<u8>,
     /// The thread is there.
     started: bool,
@@ -93,12 +101,63 @@ impl Output {
     /// No file descriptor is left, or the file can't be looked at.
     pub fn new(file: File, options: OutputOptions) -> io::Result<Self> {
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
         let lossless = options.waits && kind == FileType::RegularFile;
-        let is_pipe = kind == FileType::Fifo;
-        let (state, room) = (Mutex::default(), Condvar::new());
-        let shared = Shared { options, file, lossless, is_pipe, timer, state, room };
-        Ok(Self(Arc::new(shared)))
+        let reader = if kind == FileType::Fifo { Reader::pipe(file) } else { Reader::other(file) };
+        Self::with(options, lossless, Some(reader))
+    }
+
+    /// Makes an output to readers that come and go. None is there yet.
+    ///
+    /// # Errors
+    ///
+    /// No file descriptor is left.
+    pub fn to_readers(options: OutputOptions) -> io::Result<Self> {
+        Self::with(options, false, None)
+    }
+
+    fn with(options: OutputOptions, lossless: bool, reader: Option<Reader>) -> io::Result<Self> {
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+        let changes_readers = reader.is_none();
+        let state = Mutex::new(State { reader: reader.map(Arc::new), ..State::default() });
+        let (log, room) = (OnceLock::new(), Condvar::new());
+        Ok(Self(Arc::new(Shared { options, lossless, changes_readers, log, timer, state, room })))
+    }
+
+    /// Has all that is written from now on written to `log` as well. The first log counts.
+    pub fn log_to(&self, log: Self) {
+        let _ = self.0.log.set(log);
+    }
+
+    /// The output that gets all that is written here, too.
+    #[must_use]
+    pub fn log(&self) -> Option<&Self> {
+        self.0.log.get()
+    }
+
+    /// Sends what waits, and what comes, to `reader`. It takes the place of the one before.
+    pub fn connect(&self, reader: Reader) {
+        let mut state = self.0.state();
+        let before = state.reader.replace(Arc::new(reader));
+        if !state.waiting.is_empty() {
+            self.0.arm(&mut state, Duration::ZERO);
+        }
+        drop(state);
+        before.iter().for_each(|reader| reader.hang_up());
+    }
+
+    /// Ends the connection to the reader. What waits waits for the next one.
+    pub fn disconnect(&self) {
+        let mut state = self.0.state();
+        let reader = state.reader.take();
+        state.tell_if_gone();
+        drop(state);
+        reader.iter().for_each(|reader| reader.hang_up());
+    }
+
+    /// Whether a reader is there, as far as the last bytes told.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.state().reader.is_some()
     }
 
     /// Writes without ever waiting.
@@ -106,10 +165,11 @@ impl Output {
         self.0.push(bytes, false);
     }
 
-    /// Has nobody wait for room from now on.
+    /// Has nobody wait for room from now on, neither here nor in the log.
     pub fn abandon(&self) {
         self.0.state().abandoned = true;
         self.0.room.notify_all();
+        self.0.log.get().iter().for_each(|log| log.abandon());
     }
 
     /// Warns if something was lost, and says how much.
@@ -128,11 +188,9 @@ impl Output {
     pub fn finish(&self) -> io::Result<EventFd> {
         let event = EventFd::new(EFD_NONBLOCK)?;
         let mut state = self.0.state();
-        if state.is_gone() {
-            event.write(1)?;
-        }
         state.finishing = Some(event.try_clone()?);
         state.abandoned = true;
+        state.tell_if_gone();
         self.0.arm(&mut state, Duration::ZERO);
         self.0.room.notify_all();
         Ok(event)
@@ -167,9 +225,9 @@ impl Output {
     /// How many bytes were read, as far as can be told: a number that changes as long as somebody reads.
     #[must_use]
     pub fn read(&self) -> u64 {
-        // What is in a pipe is not read yet. Others than pipes don't say.
-        let unread = if self.0.is_pipe { ioctl_fionread(&self.0.file).unwrap_or(0) } else { 0 };
-        self.gone().saturating_sub(unread)
+        let state = self.0.state();
+        let unread = state.reader.as_ref().map_or(0, |reader| reader.unread());
+        state.gone.saturating_sub(unread)
     }
 
     /// Whether it takes all in the end, as a regular file does.
@@ -187,6 +245,9 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(log) = self.0.log.get() {
+            log.0.push(bytes, true);
+        }
         self.0.push(bytes, true);
         Ok(bytes.len())
     }
@@ -198,7 +259,26 @@ impl Write for Output {
 
 impl State {
     fn is_gone(&self) -> bool {
-        self.waiting.is_empty() && !self.sending
+        let gone = self.waiting.is_empty() && !self.sending;
+        match &self.reader {
+            Some(reader) => gone && (self.finishing.is_none() || reader.has_all()),
+            // At the end nobody comes any more.
+            None => gone || self.finishing.is_some(),
+        }
+    }
+
+    fn tell_if_gone(&self) {
+        if let (true, Some(event)) = (self.is_gone(), &self.finishing) {
+            let _ = event.write(1);
+        }
+    }
+
+    /// Puts back what a reader that went away did not take.
+    fn put_back(&mut self, bytes: &[u8]) {
+        bytes.iter().rev().for_each(|&byte| self.waiting.push_front(byte));
+        let excess = self.waiting.len().saturating_sub(CAPACITY);
+        self.waiting.drain(..excess);
+        self.lost += excess as u64;
     }
 }
 
@@ -233,19 +313,23 @@ impl Shared {
         state.waiting.drain(..excess);
         let first_loss = excess > 0 && state.lost == 0;
         state.lost += excess as u64;
+        let is_read = state.reader.is_some();
         if !state.started {
             self.start(&mut state);
         }
         let enough = before < BATCH && state.waiting.len() >= BATCH;
-        if enough || state.finishing.is_some() {
+        if !is_read {
+            // The next reader has it sent.
+        } else if enough || state.finishing.is_some() {
             self.arm(&mut state, Duration::ZERO);
         } else if !state.armed {
             self.arm(&mut state, self.options.delay);
         }
         drop(state);
         if first_loss && self.options.tell {
+            let who = if is_read { "its reader does not read" } else { "nobody is connected" };
             log::warn!(
-                "{}: its reader does not read; of what waits for it, more than {} KiB, the oldest is lost",
+                "{}: {who}; of what waits, more than {} KiB, the oldest is lost",
                 self.options.name,
                 CAPACITY >> 10
             );
@@ -269,18 +353,28 @@ impl Shared {
             // Until the timer rings. An error could only be that of a signal.
             let _ = rustix::io::read(&self.timer, &mut [0_u8; 8]);
             self.state().armed = false;
-            while let Some(batch) = self.next_batch() {
-                let sent = send(&self.file, &batch);
+            while let Some((reader, batch)) = self.next_batch() {
+                let mut left = &batch[..];
+                let sent = reader.send(&mut left);
                 let mut state = self.state();
-                state.gone += batch.len() as u64;
                 state.sending = false;
-                if let (true, Some(event)) = (state.is_gone(), &state.finishing) {
-                    let _ = event.write(1);
+                if self.changes_readers {
+                    state.gone += (batch.len() - left.len()) as u64;
+                    if sent.is_err() {
+                        state.put_back(left);
+                        state.reader.take_if(|it| Arc::ptr_eq(it, &reader));
+                    }
+                } else {
+                    state.gone += batch.len() as u64;
                 }
+                state.tell_if_gone();
                 self.room.notify_all();
                 drop(state);
                 match sent {
                     Ok(()) => failing = false,
+                    Err(error) if self.changes_readers => {
+                        log::debug!("{}: the reader has gone: {error}", self.options.name);
+                    }
                     Err(error) if !std::mem::replace(&mut failing, true) && self.options.tell => {
                         log::warn!("{} is lost: {error}", self.options.name);
                     }
@@ -290,8 +384,9 @@ impl Shared {
         }
     }
 
-    fn next_batch(&self) -> Option<Vec<u8>> {
+    fn next_batch(&self) -> Option<(Arc<Reader>, Vec<u8>)> {
         let mut state = self.state();
+        let reader = Arc::clone(state.reader.as_ref()?);
         // At the end, so that a slow terminal is seen to read.
         let most = if state.finishing.is_some() && !self.lossless { BATCH / 16 } else { BATCH };
         let len = state.waiting.len().min(most);
@@ -301,7 +396,7 @@ impl Shared {
         state.sending = true;
         let batch = state.waiting.drain(..len).collect();
         self.room.notify_all();
-        Some(batch)
+        Some((reader, batch))
     }
 }
 
@@ -324,29 +419,6 @@ fn without_signals<T>(work: impl FnOnce() -> T) -> T {
         let _ = unblock_signal(signal);
     }
     value
-}
-
-/// Writes it all, however long that takes.
-fn send(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match file.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(sent) => bytes = &bytes[sent..],
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Somebody else who has the file wants it so.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wait_for_room(file)?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn wait_for_room(file: &File) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    match poll(&mut [PollFd::new(file, PollFlags::OUT)], None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 impl fmt::Debug for Output {

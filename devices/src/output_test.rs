@@ -16,12 +16,12 @@ fn pipe() -> (PipeReader, Output) {
     (reader, Output::new(File::from(OwnedFd::from(writer)), options()).unwrap())
 }
 
-fn wait(event: &EventFd) {
+pub(super) fn wait(event: &EventFd) {
     until(|| event.read().is_ok());
 }
 
 /// Waits until it is so.
-fn until(mut condition: impl FnMut() -> bool) {
+pub(super) fn until(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(60));

@@ -1,0 +1,62 @@
+//! Input on its way from a peer to the guest.
+
+use std::collections::VecDeque;
+
+/// Bytes that were read from a peer, and that the guest has not taken yet. There is room for only so many, so that a peer waits for a
+/// guest that does not read.
+#[derive(Debug)]
+pub struct Input {
+    bytes: VecDeque<u8>,
+    capacity: usize,
+}
+
+impl Input {
+    /// The capacity that suffices where the rest waits with the peer: what a pipe takes at once (`PIPE_BUF`).
+    pub const CAPACITY: usize = 4096;
+
+    /// Makes one with room for `capacity` bytes.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self { bytes: VecDeque::new(), capacity }
+    }
+
+    /// The number of bytes that [`Input::push`] takes now.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.bytes.len())
+    }
+
+    /// Adds as much of `bytes` as there is room for, and returns how much that was.
+    pub fn push(&mut self, bytes: &[u8]) -> usize {
+        let len = bytes.len().min(self.room());
+        self.bytes.extend(&bytes[..len]);
+        len
+    }
+
+    /// Whether the guest has taken all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Gives the oldest bytes to `give`, which returns how many of them it took. Returns whether that made room in a full one: call
+    /// [`serve`](super::Backend::serve) then.
+    pub fn deliver(&mut self, give: impl FnOnce(&[u8]) -> usize) -> bool {
+        let was_full = self.room() == 0;
+        if !self.bytes.is_empty() {
+            let taken = give(self.bytes.make_contiguous());
+            self.bytes.drain(..taken.min(self.bytes.len()));
+        }
+        was_full && self.room() > 0
+    }
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self::new(Self::CAPACITY)
+    }
+}
+
+#[cfg(test)]
+#[path = "input_test.rs"]
+mod tests;

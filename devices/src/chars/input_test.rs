@@ -1,0 +1,31 @@
+use super::*;
+
+#[test]
+fn input_is_taken_in_order_and_as_far_as_there_is_room() {
+    let mut input = Input::new(8);
+    assert_eq!(input.push(b"0123456789"), 8);
+    assert_eq!((input.room(), input.push(b"x")), (0, 0));
+    assert!(!input.deliver(|_| 0), "still full");
+    assert!(input.deliver(|bytes| bytes.iter().take(3).count()), "there is room again");
+    assert_eq!(input.push(b"89ab"), 3);
+    assert!(input.deliver(|_| 1));
+    assert!(!input.deliver(|_| 1), "there was room before");
+    let mut seen: Vec<u8> = Vec::new();
+    input.deliver(|bytes| {
+        seen.extend(bytes);
+        bytes.len()
+    });
+    assert_eq!(seen, b"56789a");
+    assert!(input.is_empty());
+    input.deliver(|_| panic!("nothing is there"));
+}
+
+/// A device that claims to have taken more than there was is no reason to panic.
+#[test]
+fn nobody_takes_more_than_there_is() {
+    let mut input = Input::default();
+    input.push(b"abc");
+    input.deliver(|_| 4);
+    assert!(input.is_empty());
+    assert_eq!(input.room(), Input::CAPACITY);
+}
