@@ -33,6 +33,18 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn an_interrupt_line_is_high_until_all_who_share_it_are_acknowledged() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_with("intx", &disks(folder.path(), 9));
+    let expected = "idle low\nboth high\nslot 1 isr 1 then high\nslot 9 isr 1 then low\n";
+    assert_eq!(text(&output.stdout), expected);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+}
+
+#[test]
 fn bars_move_and_overlap_without_taking_what_is_not_theirs() {
     if no_kvm() {
         return;
