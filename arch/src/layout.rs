@@ -98,15 +98,25 @@ pub const PM_TIMER: u16 = 0x608;
 pub const SLP_TYP_S5: u8 = 5;
 /// ACPI's interrupt (SCI), level, active low as on PCs.
 pub const SCI_GSI: u32 = 9;
-/// First of the eight IOAPIC inputs that PCI INTx pins share: device `n` uses `PCI_INTX_GSI + n % 8`.
+/// First of the eight IOAPIC inputs that PCI INTx pins share: see [`pci_intx_gsi`].
 pub const PCI_INTX_GSI: u32 = 16;
 /// How many inputs PCI INTx pins share.
 pub const PCI_INTX_GSIS: u32 = 8;
 /// Inputs of the IOAPIC; MSI routes take the GSIs from here on.
 pub const IOAPIC_GSIS: u32 = 24;
 
-/// The IOAPIC input of the INTx pin of device `slot` on bus 0.
+/// INTA# to INTD#.
+pub const PCI_INTX_PINS: u8 = 4;
+
+/// The INTx pin of a function, of which 0 is INTA#: a device's functions have different ones, as far as there are any.
 #[must_use]
-pub fn pci_intx_gsi(slot: u8) -> u32 {
-    PCI_INTX_GSI + u32::from(slot) % PCI_INTX_GSIS
+pub fn pci_intx_pin(function: u8) -> u8 {
+    function % PCI_INTX_PINS
+}
+
+/// The IOAPIC input of the INTx pin `pin`, of which 0 is INTA#, of a device on bus 0. Each device begins with another input, so
+/// that the first functions of devices share as few as can be.
+#[must_use]
+pub fn pci_intx_gsi(device: u8, pin: u8) -> u32 {
+    PCI_INTX_GSI + (u32::from(device) + u32::from(pin)) % PCI_INTX_GSIS
 }

@@ -1,9 +1,10 @@
 //! Address ranges and the devices behind them: port I/O is one bus, MMIO another.
 
 use std::{
+    collections::BTreeMap,
     fmt::Debug,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -14,24 +15,14 @@ use std::{
 pub enum Effect {
     /// Nothing.
     None,
-    /// A PCI function's BAR is now decoded elsewhere. For [`Bus::remap`], and if that could move it,
-    /// [`PciRoot::moved`](crate::pci::PciRoot::moved).
-    Remap(Remap),
+    /// The BARs that a PCI function decodes have changed, or its doorbells: the buses have to follow.
+    Decode,
     /// Reset the whole machine.
     Reset,
     /// Power off.
     PowerOff,
     /// End the VMM with this status.
     Exit(u8),
-}
-
-/// A BAR that moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remap {
-    /// Where it is mapped now.
-    pub from: u64,
-    /// Where it belongs.
-    pub to: u64,
 }
 
 /// Registers behind a range of addresses.
@@ -43,8 +34,25 @@ pub trait Device: Send + Debug {
     fn write(&mut self, offset: u64, data: &[u8]) -> Effect;
 }
 
-/// A device as the bus and the machine share it. Only register accesses take the lock.
-pub type SharedDevice = Arc<Mutex<dyn Device>>;
+/// A device as vCPUs share it on a bus.
+pub trait Target: Send + Sync + Debug {
+    /// Reads `data.len()` bytes at `offset` into the range.
+    fn read(&self, offset: u64, data: &mut [u8]);
+
+    /// Writes `data` at `offset` into the range.
+    fn write(&self, offset: u64, data: &[u8]) -> Effect;
+}
+
+/// A device behind a lock, which only register accesses take.
+impl<D: Device> Target for Mutex<D> {
+    fn read(&self, offset: u64, data: &mut [u8]) {
+        self.lock().unwrap_or_else(PoisonError::into_inner).read(offset, data);
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Effect {
+        self.lock().unwrap_or_else(PoisonError::into_inner).write(offset, data)
+    }
+}
 
 /// Why a range can't be on the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,25 +75,58 @@ pub enum BusError {
         /// The start of the range in the way.
         other: u64,
     },
-    /// No device starts there.
-    #[error("no device at {0:#x}")]
-    NotFound(u64),
+}
+
+/// A range that PCI decodes, and the registers behind it.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Its start.
+    pub base: u64,
+    /// Its length.
+    pub len: u64,
+    /// What answers there.
+    pub target: Arc<dyn Target>,
+}
+
+/// A part of a window that nothing covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The window's place in the list.
+    pub window: usize,
+    /// The first address of the part.
+    pub first: u64,
+    /// Its last.
+    pub last: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
+    first: u64,
+    last: u64,
+    /// The address of the target's first register, which something else may cover.
     base: u64,
-    len: u64,
-    device: SharedDevice,
+    target: Arc<dyn Target>,
 }
 
-/// A bus. An access that no device claims, or that crosses a device's end, reads all ones and writes nothing.
+/// A bus. An access that nothing claims, or that crosses the end of what does, reads all ones and writes nothing.
+///
+/// Devices are where they were put, and never overlap. Windows lie under them: a guest can put one anywhere, and it answers where
+/// no device, reserved range or earlier window is.
 #[derive(Debug, Default)]
 pub struct Bus {
-    /// By base, without overlaps. A change replaces it.
-    entries: Mutex<Arc<[Entry]>>,
+    map: Mutex<Map>,
     /// Counts the changes.
     changes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Map {
+    devices: Vec<Entry>,
+    /// First and last addresses.
+    reserved: Vec<(u64, u64)>,
+    windows: Vec<Window>,
+    /// All that answers, by address and without overlaps. A change replaces it.
+    entries: Arc<[Entry]>,
 }
 
 /// A bus as one thread accesses it: it keeps the map until that changes, which is rare, so that an access takes no lock but the device's
@@ -101,26 +142,70 @@ pub struct View<'a> {
 }
 
 impl Bus {
-    /// Puts `device` at `base..base + len`.
+    /// Puts `device` at `base..base + len`, over any window.
     ///
     /// # Errors
     ///
-    /// The range is empty, wraps, or is taken.
-    pub fn insert(&self, base: u64, len: u64, device: SharedDevice) -> Result<(), BusError> {
-        self.change(|entries| put(entries, Entry { base, len, device }))
+    /// The range is empty, wraps, or is taken by another device.
+    pub fn insert(&self, base: u64, len: u64, device: Arc<dyn Target>) -> Result<(), BusError> {
+        let mut map = self.lock();
+        let last = last(base, len).ok_or(BusError::BadRange { base, len })?;
+        let place = map.devices.partition_point(|device| device.first <= last);
+        let before = place.checked_sub(1).and_then(|before| map.devices.get(before));
+        if let Some(other) = before.filter(|other| other.last >= base) {
+            return Err(BusError::Overlap { base, len, other: other.first });
+        }
+        map.devices.insert(place, Entry { first: base, last, base, target: device });
+        self.lay_out(&mut map);
+        Ok(())
     }
 
-    /// Moves the device that starts at `from` to `to`. On an error nothing has changed.
+    /// Keeps windows away from `base..base + len`, where something answers that is not on this bus, such as RAM.
     ///
     /// # Errors
     ///
-    /// No device starts at `from`, or the range at `to` wraps or is taken by another.
-    pub fn remap(&self, Remap { from, to }: Remap) -> Result<(), BusError> {
-        self.change(|entries| {
-            let place = entries.iter().position(|entry| entry.base == from);
-            let entry = entries.remove(place.ok_or(BusError::NotFound(from))?);
-            put(entries, Entry { base: to, ..entry })
-        })
+    /// The range is empty or wraps.
+    pub fn reserve(&self, base: u64, len: u64) -> Result<(), BusError> {
+        let last = last(base, len).ok_or(BusError::BadRange { base, len })?;
+        let mut map = self.lock();
+        map.reserved.push((base, last));
+        self.lay_out(&mut map);
+        Ok(())
+    }
+
+    /// Replaces all windows in one step. Returns the parts of them that answer, by window and address.
+    pub fn set_windows(&self, windows: Vec<Window>) -> Vec<Part> {
+        let mut map = self.lock();
+        map.windows = windows;
+        self.lay_out(&mut map)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Map> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works out what answers where, and has the views see it.
+    fn lay_out(&self, map: &mut Map) -> Vec<Part> {
+        let mut taken: BTreeMap<_, _> =
+            map.devices.iter().map(|device| (device.first, device.last)).collect();
+        for &(first, last) in &map.reserved {
+            let gaps = gaps(&taken, first, last);
+            taken.extend(gaps);
+        }
+        let mut entries = map.devices.clone();
+        let mut parts = Vec::new();
+        for (index, window) in map.windows.iter().enumerate() {
+            let Some(last) = last(window.base, window.len) else { continue };
+            for (first, last) in gaps(&taken, window.base, last) {
+                taken.insert(first, last);
+                parts.push(Part { window: index, first, last });
+                entries.push(Entry { first, last, base: window.base, target: Arc::clone(&window.target) });
+            }
+        }
+        entries.sort_by_key(|entry| entry.first);
+        map.entries = entries.into();
+        self.changes.fetch_add(1, Ordering::Release);
+        parts
     }
 
     /// The bus for one thread.
@@ -130,24 +215,13 @@ impl Bus {
         view.refresh();
         view
     }
-
-    fn change(&self, change: impl FnOnce(&mut Vec<Entry>) -> Result<(), BusError>) -> Result<(), BusError> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = entries.to_vec();
-        change(&mut changed)?;
-        *entries = changed.into();
-        self.changes.fetch_add(1, Ordering::Release);
-        Ok(())
-    }
 }
 
 impl View<'_> {
     /// Reads from the device at `address`, or all ones.
     pub fn read(&mut self, address: u64, data: &mut [u8]) {
         match self.find(address, data.len()) {
-            Some((offset, device)) => {
-                device.lock().unwrap_or_else(PoisonError::into_inner).read(offset, data);
-            }
+            Some((offset, target)) => target.read(offset, data),
             None => data.fill(0xff),
         }
     }
@@ -155,15 +229,13 @@ impl View<'_> {
     /// Writes to the device at `address`, if there is one.
     pub fn write(&mut self, address: u64, data: &[u8]) -> Effect {
         match self.find(address, data.len()) {
-            Some((offset, device)) => {
-                device.lock().unwrap_or_else(PoisonError::into_inner).write(offset, data)
-            }
+            Some((offset, target)) => target.write(offset, data),
             None => Effect::None,
         }
     }
 
     #[inline]
-    fn find(&mut self, address: u64, len: usize) -> Option<(u64, &SharedDevice)> {
+    fn find(&mut self, address: u64, len: usize) -> Option<(u64, &dyn Target)> {
         if self.bus.changes.load(Ordering::Acquire) != self.changes {
             self.refresh();
         }
@@ -171,12 +243,12 @@ impl View<'_> {
             Some(offset) => offset,
             None => self.search(address, len)?,
         };
-        Some((offset, &self.entries.get(self.last)?.device))
+        Some((offset, &*self.entries.get(self.last)?.target))
     }
 
     #[inline(never)]
     fn search(&mut self, address: u64, len: usize) -> Option<u64> {
-        let place = self.entries.partition_point(|entry| entry.base <= address).checked_sub(1)?;
+        let place = self.entries.partition_point(|entry| entry.first <= address).checked_sub(1)?;
         let offset = self.entries.get(place)?.offset(address, len)?;
         self.last = place;
         Some(offset)
@@ -185,37 +257,43 @@ impl View<'_> {
     #[cold]
     #[inline(never)]
     fn refresh(&mut self) {
-        let entries = self.bus.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        self.entries = Arc::clone(&entries);
+        let map = self.bus.lock();
+        self.entries = Arc::clone(&map.entries);
         self.changes = self.bus.changes.load(Ordering::Acquire);
     }
 }
 
 impl Entry {
     /// The offset of an access that lies wholly in the range.
+    #[inline]
     fn offset(&self, address: u64, len: usize) -> Option<u64> {
-        let offset = address.checked_sub(self.base)?;
-        let end = offset.checked_add(u64::try_from(len).ok()?)?;
-        (end <= self.len).then_some(offset)
+        let more = u64::try_from(len).ok()?.checked_sub(1)?;
+        let end = address.checked_add(more)?;
+        (self.first <= address && end <= self.last).then(|| address - self.base)
     }
 }
 
-/// Adds an entry in its place, if there is room.
-fn put(entries: &mut Vec<Entry>, entry: Entry) -> Result<(), BusError> {
-    let Entry { base, len, .. } = entry;
-    let last = len.checked_sub(1).and_then(|less| base.checked_add(less));
-    let last = last.ok_or(BusError::BadRange { base, len })?;
-    let place = entries.partition_point(|entry| entry.base <= last);
-    let before = place.checked_sub(1).and_then(|before| entries.get(before));
-    match before {
-        Some(other) if other.base + (other.len - 1) >= base => {
-            Err(BusError::Overlap { base, len, other: other.base })
+/// The last address of a range, if it is one.
+fn last(base: u64, len: u64) -> Option<u64> {
+    base.checked_add(len.checked_sub(1)?)
+}
+
+/// The parts of `first..=last` that no range in `taken` covers, by address.
+fn gaps(taken: &BTreeMap<u64, u64>, first: u64, last: u64) -> Vec<(u64, u64)> {
+    // The range that begins before `first` may reach into it.
+    let reaches_in = taken.range(..first).next_back().filter(|&(_, &end)| end >= first);
+    let mut gaps = Vec::new();
+    let mut next = Some(first);
+    for (&start, &end) in reaches_in.into_iter().chain(taken.range(first..=last)) {
+        if let Some(free) = next.filter(|&free| free < start) {
+            gaps.push((free, start - 1));
         }
-        _ => {
-            entries.insert(place, entry);
-            Ok(())
-        }
+        next = end.checked_add(1);
     }
+    if let Some(free) = next.filter(|&free| free <= last) {
+        gaps.push((free, last));
+    }
+    gaps
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 //! The two ways a device interrupts: a line, and a message. Only the machine knows what is behind them.
 
-use std::fmt::Debug;
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// A level-triggered or edge-triggered input of the interrupt controller (ISA, PCI INTx, SCI).
 pub trait Line: Send + Sync + Debug {
@@ -31,3 +37,57 @@ pub trait Msi: Send + Sync + Debug {
     /// Sends the message. Never blocks.
     fn signal(&self);
 }
+
+/// A line that several devices drive through inputs of their own: high while any of them is.
+#[derive(Debug)]
+pub struct SharedLine {
+    line: Arc<dyn Line>,
+    /// How many inputs are high.
+    raised: Mutex<usize>,
+}
+
+impl SharedLine {
+    /// The line that drives `line`, which nobody else does.
+    #[must_use]
+    pub fn new(line: Arc<dyn Line>) -> Arc<Self> {
+        Arc::new(Self { line, raised: Mutex::new(0) })
+    }
+
+    /// One more input, low. Dropping it lowers it.
+    #[must_use]
+    pub fn input(self: &Arc<Self>) -> Arc<dyn Line> {
+        Arc::new(Input { shared: Arc::clone(self), high: AtomicBool::new(false) })
+    }
+}
+
+#[derive(Debug)]
+struct Input {
+    shared: Arc<SharedLine>,
+    /// Changes only under the lock of [`SharedLine::raised`].
+    high: AtomicBool,
+}
+
+impl Line for Input {
+    fn set(&self, high: bool) {
+        // Held while the line is driven, so that the last to change it is the last to drive it.
+        let mut raised = self.shared.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.high.swap(high, Ordering::Relaxed) == high {
+            return;
+        }
+        let before = *raised;
+        *raised = if high { before + 1 } else { before - 1 };
+        if before == 0 || *raised == 0 {
+            self.shared.line.set(high);
+        }
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+#[cfg(test)]
+#[path = "irq_test.rs"]
+mod tests;

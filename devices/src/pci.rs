@@ -1,8 +1,9 @@
 //! One PCI bus: configuration space, the two ways to reach it, and MSI-X.
 //!
-//! Bus 0 has a host bridge and up to 31 functions, each the only one of its device. A function has at most one memory
-//! BAR. Nothing is behind a bridge, nothing comes or goes.
+//! Bus 0 has a host bridge and up to 248 functions, 8 of each of 31 devices. A function has up to six BARs, which decode as
+//! its command register says. Nothing is behind a bridge, nothing comes or goes.
 
+mod address;
 mod bar;
 mod config;
 mod front;
@@ -10,9 +11,10 @@ mod host_bridge;
 mod msix;
 mod root;
 
-pub use bar::Bar;
+pub use address::PciAddress;
+pub use bar::{Bar, BarError, BarSpace};
 pub(crate) use config::overlap;
-pub use config::{ClassCode, Command, ConfigSpace, Identity};
+pub use config::{ClassCode, Command, ConfigSpace, Decoded, Identity};
 pub use front::{ConfigPorts, Ecam};
 pub use msix::{MessageControl, Msix, MsixCapability, MsixVectors};
-pub use root::{FunctionInfo, PciFunction, PciRoot, SharedFunction, SlotError};
+pub use root::{BarTarget, Doorbell, FunctionInfo, PciFunction, PciRoot, SharedFunction, SlotError};

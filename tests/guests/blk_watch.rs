@@ -6,7 +6,6 @@
 mod rt;
 mod virtio;
 
-use rt::pci;
 use virtio::{Device, NEXT, WRITE, descriptor};
 
 const SLOT: u8 = 1;
@@ -27,7 +26,7 @@ const CONFIG_CHANGED: u8 = 2;
 
 extern "C" fn guest_main() -> u32 {
     let disk = Device::find(SLOT);
-    let (isr, config) = (structure(ISR), structure(DEVICE));
+    let (isr, config) = (virtio::structure(SLOT, ISR), virtio::structure(SLOT, DEVICE));
     for kind in [OUT, IN, FLUSH] {
         request(&disk, kind);
         print!(rt::read::<u8>(STATUS), "\n");
@@ -53,17 +52,4 @@ fn request(disk: &Device, kind: u32) {
         _ => disk.submit(&[header, data, status], &[0], 1),
     }
     disk.wait(1);
-}
-
-/// Where a structure of the device is.
-fn structure(kind: u8) -> u64 {
-    let mut at: u8 = rt::read(pci::config(SLOT, 0x34));
-    while at != 0 {
-        let field = |offset: u8| pci::config(SLOT, u16::from(at + offset));
-        if rt::read::<u8>(field(0)) == 9 && rt::read::<u8>(field(3)) == kind {
-            return pci::bar(SLOT, 0) + u64::from(rt::read::<u32>(field(8)));
-        }
-        at = rt::read(field(1));
-    }
-    panic!()
 }

@@ -213,14 +213,36 @@ impl Random {
 pub mod pci {
     const ECAM: u64 = 0xe000_0000;
 
-    pub fn config(slot: u8, offset: u16) -> u64 {
-        ECAM | u64::from(slot) << 15 | u64::from(offset)
+    /// A function on bus 0.
+    #[derive(Clone, Copy)]
+    pub struct Function {
+        pub device: u8,
+        pub number: u8,
+    }
+
+    impl Function {
+        pub fn new(device: u8, number: u8) -> Self {
+            Self { device, number }
+        }
+    }
+
+    /// Function 0 of a device.
+    impl From<u8> for Function {
+        fn from(device: u8) -> Self {
+            Self::new(device, 0)
+        }
+    }
+
+    pub fn config(function: impl Into<Function>, offset: u16) -> u64 {
+        let Function { device, number } = function.into();
+        ECAM | u64::from(device) << 15 | u64::from(number) << 12 | u64::from(offset)
     }
 
     /// The address of BAR `n`, 64-bit or not.
-    pub fn bar(slot: u8, n: u16) -> u64 {
-        let low: u32 = super::read(config(slot, 0x10 + 4 * n));
-        let high: u32 = if low & 0b110 == 0b100 { super::read(config(slot, 0x14 + 4 * n)) } else { 0 };
+    pub fn bar(function: impl Into<Function>, n: u16) -> u64 {
+        let function = function.into();
+        let low: u32 = super::read(config(function, 0x10 + 4 * n));
+        let high: u32 = if low & 0b110 == 0b100 { super::read(config(function, 0x14 + 4 * n)) } else { 0 };
         u64::from(high) << 32 | u64::from(low & !0xf)
     }
 }

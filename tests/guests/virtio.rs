@@ -1,11 +1,19 @@
 //! A virtio-pci driver, as little as it takes to be rude to a device.
+#![allow(dead_code, reason = "no guest needs all of it")]
 
-use crate::rt::{pci, read, write};
+use crate::rt::{
+    inb,
+    pci::{self, Function},
+    read, write,
+};
 
 pub const QUEUE_SIZE: u16 = 8;
-/// Where the rings of a device are, and those of the one in the next slot.
+/// Where the rings of a function are, and those of the next device's.
 const RINGS: u64 = 0x40_0000;
 const RINGS_LEN: u64 = 0x3000;
+
+/// Nothing is there: an access takes its time.
+const UNUSED_PORT: u16 = 0x80;
 
 pub const NEXT: u16 = 1;
 pub const WRITE: u16 = 2;
@@ -40,12 +48,13 @@ pub struct Device {
 
 impl Device {
     /// Finds the register blocks by the capability list.
-    pub fn find(slot: u8) -> Self {
-        let bar = pci::bar(slot, 0);
+    pub fn find(function: impl Into<Function>) -> Self {
+        let function = function.into();
+        let bar = pci::bar(function, 0);
         let (mut common, mut notify, mut multiplier) = (0, 0, 0);
-        let mut at: u8 = read(pci::config(slot, 0x34));
+        let mut at: u8 = read(pci::config(function, 0x34));
         while at != 0 {
-            let field = |offset: u8| pci::config(slot, u16::from(at + offset));
+            let field = |offset: u8| pci::config(function, u16::from(at + offset));
             if read::<u8>(field(0)) == 9 {
                 let base = bar + u64::from(read::<u32>(field(8)));
                 match read::<u8>(field(3)) {
@@ -59,7 +68,7 @@ impl Device {
         write(common + 0x16, 0_u16);
         let offset: u16 = read(common + 0x1e);
         let doorbell = notify + u64::from(offset) * u64::from(multiplier);
-        let rings = RINGS + u64::from(slot) * RINGS_LEN;
+        let rings = RINGS + (u64::from(function.number) << 5 | u64::from(function.device)) * RINGS_LEN;
         Self { common, doorbell, descriptors: rings, available: rings + 0x1000, used: rings + 0x2000 }
     }
 
@@ -114,11 +123,20 @@ impl Device {
 
     /// Puts `descriptors` into the table, makes `heads` available with this index, and rings.
     pub fn submit(&self, descriptors: &[Descriptor], heads: &[u16], index: u16) {
+        self.offer(descriptors, heads, index);
+        self.ring();
+    }
+
+    /// [`Device::submit`] without ringing.
+    pub fn offer(&self, descriptors: &[Descriptor], heads: &[u16], index: u16) {
         self.write_descriptors(self.descriptors, descriptors);
         for (at, head) in (self.available + 4..).step_by(2).zip(heads) {
             write(at, *head);
         }
         write(self.available + 2, index);
+    }
+
+    pub fn ring(&self) {
         write(self.doorbell, 0_u16);
     }
 
@@ -128,11 +146,33 @@ impl Device {
         self.write_descriptors(self.descriptors + 16 * slot, &[descriptor]);
         write(self.available + 4 + 2 * slot, slot as u16);
         write(self.available + 2, index);
-        write(self.doorbell, 0_u16);
+        self.ring();
     }
 
     /// Waits for the device to use as many chains, or to need a reset; `false` if it does neither.
     pub fn wait(&self, used: u16) -> bool {
         (0..100_000).any(|_| read::<u16>(self.used + 2) == used || self.status() & NEEDS_RESET != 0)
     }
+
+    /// Whether the device has used as many chains after a while, its registers left alone.
+    pub fn has_used(&self, used: u16) -> bool {
+        (0..1000).any(|_| {
+            inb(UNUSED_PORT);
+            read::<u16>(self.used + 2) == used
+        })
+    }
+}
+
+/// Where a function's structure of this type is.
+pub fn structure(function: impl Into<Function>, kind: u8) -> u64 {
+    let function = function.into();
+    let mut at: u8 = read(pci::config(function, 0x34));
+    while at != 0 {
+        let field = |offset: u8| pci::config(function, u16::from(at + offset));
+        if read::<u8>(field(0)) == 9 && read::<u8>(field(3)) == kind {
+            return pci::bar(function, 0) + u64::from(read::<u32>(field(8)));
+        }
+        at = read(field(1));
+    }
+    panic!()
 }

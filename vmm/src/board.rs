@@ -23,7 +23,7 @@ use std::{
 use ::devices::{
     bus::{self, Bus, BusError},
     irq::Line,
-    pci::{Bar, ConfigPorts, Ecam, PciRoot, SlotError},
+    pci::{ConfigPorts, Decoded, Ecam, PciAddress, PciRoot, SlotError},
     virtio::{
         device::VirtioDevice,
         pci::{VirtioPci, VirtioPciError},
@@ -31,7 +31,6 @@ use ::devices::{
 };
 use arch::{acpi::HardwareId, layout, memory::GuestRam};
 use thiserror::Error;
-use vmm_sys_util::eventfd::EventFd;
 
 use self::devices::Function;
 pub use self::{
@@ -39,9 +38,9 @@ pub use self::{
     devices::{Devices, Host},
 };
 use crate::{
-    buses::{Buses, Doorbells},
+    buses::{self, Buses},
     link::Port,
-    vm::{KvmError, Vm},
+    vm::Vm,
 };
 
 /// Why a device can't be plugged in.
@@ -62,9 +61,6 @@ pub(crate) enum BoardError {
     /// A descriptor or a thread is not to be had.
     #[error("can't make {0}")]
     Make(&'static str, #[source] io::Error),
-    /// KVM refused something.
-    #[error(transparent)]
-    Kvm(#[from] KvmError),
 }
 
 /// A device with fixed ports.
@@ -113,12 +109,12 @@ pub struct Placed {
 pub enum At {
     /// I/O ports.
     Ports(Range<u16>),
-    /// A slot of PCI bus 0.
+    /// A function of PCI bus 0.
     Pci {
-        /// Its number.
-        slot: u8,
-        /// Its registers.
-        bar: Option<Bar>,
+        /// Its address.
+        address: PciAddress,
+        /// Its BARs, and where they are.
+        bars: Vec<Decoded>,
     },
 }
 
@@ -130,9 +126,7 @@ pub struct Board {
     pio: Bus,
     mmio: Bus,
     pci: Arc<PciRoot>,
-    doorbells: Doorbells,
-    /// The next free slot, and the next free address in the window for BARs.
-    slot: u8,
+    /// The next free address in the window for BARs.
     bar: u64,
     placed: Vec<Placed>,
     functions: Vec<Function>,
@@ -147,6 +141,7 @@ impl Board {
     /// None that depends on the machine.
     pub(crate) fn new(vm: Vm, memory: &GuestRam) -> Result<Self, BoardError> {
         let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(PciRoot::new()));
+        buses::reserve(&pio, &mmio, memory)?;
         pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
         mmio.insert(layout::ECAM, layout::ECAM_LEN, shared(Ecam::new(Arc::clone(&pci))))?;
         Ok(Self {
@@ -154,8 +149,6 @@ impl Board {
             pio,
             mmio,
             pci,
-            doorbells: Doorbells::new(Arc::clone(&vm.fd)),
-            slot: 1,
             bar: layout::PCI_MMIO,
             placed: Vec::new(),
             functions: Vec::new(),
@@ -183,33 +176,29 @@ impl Board {
         Ok(device)
     }
 
-    /// Plugs in a virtio device, in the next slot of the PCI bus, with one MSI-X vector for each queue and one for its configuration.
-    /// `host` is what is behind it.
+    /// Plugs in a virtio device, at the next address of the PCI bus, with one MSI-X vector for each queue and one for its
+    /// configuration. `host` is what is behind it.
     ///
     /// # Errors
     ///
-    /// There is no slot, no room, or no descriptor left.
+    /// There is no address, no room, or no descriptor left.
     pub(crate) fn virtio(
         &mut self,
         device: Box<dyn VirtioDevice>,
         host: Arc<dyn Host>,
     ) -> Result<(), BoardError> {
-        let (slot, bar) = (self.slot, self.bar);
-        let room = layout::PCI_MMIO + layout::PCI_MMIO_LEN;
-        let next = bar + u64::from(VirtioPci::BAR_SIZE);
-        let register = u32::try_from(bar).ok().filter(|_| next <= room).ok_or(BoardError::Window)?;
+        let (address, bar) = (self.pci.next_address()?, self.bar);
+        let next = bar + VirtioPci::BAR_SIZE;
+        if next > layout::PCI_MMIO + layout::PCI_MMIO_LEN {
+            return Err(BoardError::Window);
+        }
         let vectors = (0..=device.queue_sizes().len()).map(|_| self.vm.msi()).collect();
-        let line = self.vm.line(layout::pci_intx_gsi(slot));
-        let function = VirtioPci::new(slot, register, device, self.memory.clone(), line, vectors)?;
-        let doorbells = function.notifiers().map(|(offset, event)| Ok((offset, event.try_clone()?)));
-        let doorbells: Vec<(u64, EventFd)> =
-            doorbells.collect::<io::Result<_>>().map_err(|error| BoardError::Make("an eventfd", error))?;
-        let function = shared(function);
-        self.pci.insert(slot, function.clone())?;
-        self.doorbells.insert(bar, doorbells)?;
-        self.mmio.insert(bar, VirtioPci::BAR_SIZE.into(), function.clone())?;
-        self.functions.push(Function { slot, host, function });
-        (self.slot, self.bar) = (slot.saturating_add(1), next);
+        let pin = layout::pci_intx_pin(address.function());
+        let line = self.vm.line(layout::pci_intx_gsi(address.device(), pin));
+        let function = shared(VirtioPci::new(address, bar, device, self.memory.clone(), line, vectors)?);
+        self.pci.insert(address, function.clone())?;
+        self.functions.push(Function { address, host, function });
+        self.bar = next;
         Ok(())
     }
 
@@ -220,7 +209,7 @@ impl Board {
 
     /// Ends the plugging.
     pub(crate) fn close(self) -> (Vm, Devices) {
-        let buses = Buses::new(self.pio, self.mmio, self.pci, self.doorbells);
+        let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone());
         (self.vm, Devices::new(buses, self.placed, self.functions, self.ports))
     }
 }
@@ -237,7 +226,7 @@ impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ports(ports) => write!(f, "port {:#x}", ports.start),
-            Self::Pci { slot, .. } => write!(f, "00:{slot:02x}.0"),
+            Self::Pci { address, .. } => address.fmt(f),
         }
     }
 }

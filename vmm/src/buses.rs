@@ -2,17 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    fmt::Debug,
+    io, mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
+use arch::{layout, memory::GuestRam};
 use devices::{
-    bus::{Bus, Remap},
-    pci::PciRoot,
+    bus::{Bus, BusError, Part, Window},
+    pci::{BarSpace, BarTarget, Decoded, PciAddress, PciRoot},
 };
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
+use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
-
-use crate::vm::{KvmError, kvm};
 
 /// The address spaces of a running machine, shared by its vCPUs.
 #[derive(Debug)]
@@ -21,79 +23,190 @@ pub(crate) struct Buses {
     pub(crate) pio: Bus,
     /// Memory-mapped registers.
     pub(crate) mmio: Bus,
-    /// The PCI functions, whose BARs are in the latter.
+    /// The PCI functions, whose BARs are on both.
     pub(crate) pci: Arc<PciRoot>,
-    /// Doorbells in them that never leave the kernel.
-    pub(crate) doorbells: Doorbells,
     /// Set when the vCPUs shall stop.
     pub(crate) stop: AtomicBool,
+    doorbells: Arc<dyn IoEvents>,
+    followed: Mutex<Followed>,
+}
+
+/// Writes that the kernel turns into eventfds, without an exit.
+pub(crate) trait IoEvents: Send + Sync + Debug {
+    /// Signals `event` for any write at `address`.
+    fn register(&self, address: u64, event: &EventFd) -> io::Result<()>;
+
+    /// Ends that.
+    fn unregister(&self, address: u64, event: &EventFd) -> io::Result<()>;
+}
+
+/// `KVM_IOEVENTFD` without length or data match, which KVM can serve from its fast MMIO bus without decoding the instruction.
+impl IoEvents for VmFd {
+    fn register(&self, address: u64, event: &EventFd) -> io::Result<()> {
+        Ok(self.register_ioevent(event, &IoEventAddress::Mmio(address), NoDatamatch)?)
+    }
+
+    fn unregister(&self, address: u64, event: &EventFd) -> io::Result<()> {
+        Ok(self.unregister_ioevent(event, &IoEventAddress::Mmio(address), NoDatamatch)?)
+    }
+}
+
+/// A BAR of a function.
+type FunctionBar = (PciAddress, u8);
+
+/// What the buses know of PCI.
+#[derive(Debug, Default)]
+struct Followed {
+    /// What decodes, and from where.
+    bars: Vec<(PciAddress, Decoded)>,
+    /// The memory BARs among them, and the parts that nothing covers.
+    memory: BTreeMap<FunctionBar, Placed>,
+    /// Writes that KVM turns into eventfds, by address.
+    doorbells: BTreeMap<u64, Registered>,
+    /// Set after the first message that KVM takes no more of them.
+    said_full: bool,
+}
+
+/// A memory BAR that decodes.
+#[derive(Debug)]
+struct Placed {
+    base: u64,
+    parts: Vec<Part>,
+}
+
+/// A registered doorbell.
+#[derive(Debug)]
+struct Registered {
+    bar: FunctionBar,
+    offset: u64,
+    event: EventFd,
 }
 
 impl Buses {
-    /// The buses of a machine whose vCPUs may run.
-    pub(crate) fn new(pio: Bus, mmio: Bus, pci: Arc<PciRoot>, doorbells: Doorbells) -> Self {
-        Self { pio, mmio, pci, doorbells, stop: AtomicBool::new(false) }
+    /// The buses of a machine, with what PCI decodes on them.
+    pub(crate) fn new(pio: Bus, mmio: Bus, pci: Arc<PciRoot>, doorbells: Arc<dyn IoEvents>) -> Self {
+        let buses =
+            Self { pio, mmio, pci, stop: AtomicBool::new(false), doorbells, followed: Mutex::default() };
+        buses.follow_pci();
+        buses
     }
 
-    /// Moves a BAR, what is mapped there and its doorbells, one BAR at a time. A guest that moves it onto another device keeps it where it was.
-    pub(crate) fn remap(&self, remap: Remap) {
-        let mut bars = self.doorbells.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.mmio.remap(remap) {
-            Ok(()) => {
-                self.doorbells.remap(&mut bars, remap);
-                self.pci.moved(remap);
-            }
-            Err(error) => log::debug!("the guest can't move a BAR: {error}"),
-        }
-    }
-}
-
-/// An offset in a BAR, and what a write there signals.
-type Doorbell = (u64, EventFd);
-
-/// The doorbells of each BAR, by where it is.
-type Bars = BTreeMap<u64, Vec<Doorbell>>;
-
-/// virtio queue notifications as ioeventfds: `KVM_IOEVENTFD` without length or data match, which KVM can serve from its fast MMIO bus
-/// without decoding the instruction.
-#[derive(Debug)]
-pub(crate) struct Doorbells {
-    vm: Arc<VmFd>,
-    bars: Mutex<Bars>,
-}
-
-impl Doorbells {
-    pub(crate) fn new(vm: Arc<VmFd>) -> Self {
-        Self { vm, bars: Mutex::default() }
+    /// Brings the buses and the doorbells in line with what PCI functions decode. Several vCPUs may do this at once; each reads what
+    /// decodes after its own write.
+    pub(crate) fn follow_pci(&self) {
+        let mut followed = lock(&self.followed);
+        self.follow_bars(&mut followed);
+        self.follow_doorbells(&mut followed);
     }
 
-    /// Registers the doorbells of the BAR at `base`, each with its offset.
-    pub(crate) fn insert(&self, base: u64, doorbells: Vec<Doorbell>) -> Result<(), KvmError> {
-        self.register(base, &doorbells)?;
-        self.bars.lock().unwrap_or_else(PoisonError::into_inner).insert(base, doorbells);
-        Ok(())
-    }
-
-    /// A doorbell that KVM can't move still works: the write exits, and the device rings it itself.
-    fn remap(&self, bars: &mut Bars, Remap { from, to }: Remap) {
-        let Some(doorbells) = bars.remove(&from) else { return };
-        for (offset, event) in &doorbells {
-            let address = IoEventAddress::Mmio(from + offset);
-            if let Err(error) = self.vm.unregister_ioevent(event, &address, NoDatamatch) {
-                log::warn!("KVM_IOEVENTFD at {:#x}: {error}", from + offset);
+    fn follow_bars(&self, followed: &mut Followed) {
+        let (mut bars, mut functions) = (Vec::new(), Vec::new());
+        for (address, function) in self.pci.iter() {
+            for decoded in lock(function).config().decoded() {
+                bars.push((address, decoded));
+                functions.push(function);
             }
         }
-        if let Err(error) = self.register(to, &doorbells) {
-            log::warn!("{error}: {}", error.source);
+        if bars == followed.bars {
+            return;
         }
-        bars.insert(to, doorbells);
+        let (mut pio, mut mmio, mut of_mmio) = (Vec::new(), Vec::new(), Vec::new());
+        for (&(address, Decoded { bar, base }), function) in bars.iter().zip(functions) {
+            let target = Arc::new(BarTarget::new(Arc::clone(function), bar.index()));
+            let window = Window { base, len: bar.size(), target };
+            match bar.space() {
+                BarSpace::Io => pio.push(window),
+                BarSpace::Memory32 | BarSpace::Memory64 => {
+                    mmio.push(window);
+                    of_mmio.push(((address, bar.index()), base));
+                }
+            }
+        }
+        self.pio.set_windows(pio);
+        followed.memory.clear();
+        for part in self.mmio.set_windows(mmio) {
+            if let Some(&(bar, base)) = of_mmio.get(part.window) {
+                let placed = followed.memory.entry(bar).or_insert(Placed { base, parts: Vec::new() });
+                placed.parts.push(part);
+            }
+        }
+        followed.bars = bars;
     }
 
-    fn register(&self, base: u64, doorbells: &[Doorbell]) -> Result<(), KvmError> {
-        for (offset, event) in doorbells {
-            let address = IoEventAddress::Mmio(base + offset);
-            self.vm.register_ioevent(event, &address, NoDatamatch).map_err(kvm("KVM_IOEVENTFD"))?;
+    fn follow_doorbells(&self, followed: &mut Followed) {
+        let mut wanted = BTreeMap::new();
+        let mut new = Vec::new();
+        for (address, function) in self.pci.iter() {
+            for doorbell in lock(function).doorbells() {
+                let (bar, offset) = ((address, doorbell.bar), doorbell.offset);
+                let Some(at) = followed.visible(bar, offset) else { continue };
+                wanted.insert(at, (bar, offset));
+                let old = followed.doorbells.get(&at);
+                if old.is_none_or(|old| (old.bar, old.offset) != (bar, offset)) {
+                    new.push((at, bar, offset, doorbell.event.try_clone()));
+                }
+            }
         }
-        Ok(())
+        let Followed { doorbells, said_full, .. } = followed;
+        doorbells.retain(|&at, old| {
+            let keep = wanted.get(&at) == Some(&(old.bar, old.offset));
+            if !keep && let Err(error) = self.doorbells.unregister(at, &old.event) {
+                log::warn!("the doorbell at {at:#x} can't be taken away: {error}");
+            }
+            keep
+        });
+        for (at, bar, offset, event) in new {
+            let registered = event.and_then(|event| {
+                self.doorbells.register(at, &event)?;
+                Ok(Registered { bar, offset, event })
+            });
+            match registered {
+                Ok(registered) => {
+                    doorbells.insert(at, registered);
+                }
+                // It works all the same: the write exits, and the device rings it itself.
+                Err(error) if !mem::replace(said_full, true) => {
+                    log::info!(
+                        "after {} doorbells KVM takes no more, and each of the others costs an exit: {error}",
+                        doorbells.len()
+                    );
+                }
+                Err(_) => {}
+            }
+        }
     }
 }
+
+impl Followed {
+    /// The address of an offset in a BAR, if it decodes there and nothing covers it.
+    fn visible(&self, bar: FunctionBar, offset: u64) -> Option<u64> {
+        let placed = self.memory.get(&bar)?;
+        let at = placed.base.checked_add(offset)?;
+        placed.parts.iter().any(|part| part.first <= at && at <= part.last).then_some(at)
+    }
+}
+
+/// Keeps BARs away from what answers without being on the buses: RAM, and what KVM has there.
+pub(crate) fn reserve(pio: &Bus, mmio: &Bus, memory: &GuestRam) -> Result<(), BusError> {
+    const PAGE: u64 = 0x1000;
+    for region in memory.iter() {
+        mmio.reserve(region.start_addr().raw_value(), region.len())?;
+    }
+    for (base, pages) in
+        [(layout::IOAPIC, 1), (layout::LAPIC, 1), (layout::KVM_IDENTITY_MAP, 1), (layout::KVM_TSS, 3)]
+    {
+        mmio.reserve(base, pages * PAGE)?;
+    }
+    for ports in layout::KVM_PORTS {
+        pio.reserve(ports.start.into(), (ports.end - ports.start).into())?;
+    }
+    Ok(())
+}
+
+fn lock<T: ?Sized>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "buses_test.rs"]
+mod tests;

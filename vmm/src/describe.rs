@@ -9,7 +9,7 @@ use arch::{
     cpu::{patch::Decision, topology::Topology},
     layout,
 };
-use devices::printable::ToPrintable;
+use devices::{pci::Decoded, printable::ToPrintable};
 use serde::Serialize;
 
 pub use self::disk::DiskDescription;
@@ -52,9 +52,18 @@ struct Device {
     name: String,
     /// PCI address, or the first I/O port.
     at: String,
-    bar: Option<Range>,
+    bars: Vec<Bar>,
     gsi: Option<u32>,
     backend: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Bar {
+    /// The number of its register.
+    index: u8,
+    start: u64,
+    size: u64,
+    kind: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -132,17 +141,21 @@ fn devices(machine: &Machine) -> Vec<Device> {
     let inventory = machine.devices.inventory().into_iter();
     let device = inventory.map(|Placed { name, at, gsi, backend, .. }| Device {
         name,
-        bar: match &at {
-            At::Pci { bar: Some(bar), .. } => {
-                Some(Range { start: bar.mapped().into(), size: bar.size().into(), kind: "BAR" })
-            }
-            _ => None,
+        bars: match &at {
+            At::Pci { bars, .. } => bars.iter().map(Bar::new).collect(),
+            At::Ports(_) => Vec::new(),
         },
         at: at.to_string(),
         gsi,
         backend,
     });
     device.collect()
+}
+
+impl Bar {
+    fn new(Decoded { bar, base }: &Decoded) -> Self {
+        Self { index: bar.index(), start: *base, size: bar.size(), kind: bar.space().to_string() }
+    }
 }
 
 impl fmt::Display for Range {
@@ -165,13 +178,14 @@ impl fmt::Display for Description {
             writeln!(f, "  {range}")?;
         }
         writeln!(f, "\nDevices")?;
-        for Device { name, at, bar, gsi, backend } in &self.devices {
+        for Device { name, at, bars, gsi, backend } in &self.devices {
             let gsi = gsi.map_or(String::new(), |gsi| format!("GSI {gsi}"));
-            let bar = bar
-                .as_ref()
-                .map_or(String::new(), |bar| format!("BAR {:#x} ({})", bar.start, Size(bar.size)));
+            let bars: String = bars
+                .iter()
+                .map(|bar| format!("BAR {} {:#x} ({}) ", bar.index, bar.start, Size(bar.size)))
+                .collect();
             let line = format!(
-                "  {at:<12} {name:<24} {gsi:<7} {bar} {}",
+                "  {at:<12} {name:<24} {gsi:<7} {bars}{}",
                 backend.as_deref().unwrap_or_default().printable()
             );
             writeln!(f, "{}", line.trim_end())?;

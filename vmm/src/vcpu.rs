@@ -237,8 +237,8 @@ impl Vcpu {
         };
         match effect {
             Effect::None => None,
-            Effect::Remap(remap) => {
-                machine.remap(remap);
+            Effect::Decode => {
+                machine.follow_pci();
                 None
             }
             Effect::Reset => Some(Exit::Reset),

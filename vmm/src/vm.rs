@@ -1,10 +1,13 @@
 //! The virtual machine as KVM has it: memory slots, interrupt controllers, and the ways into them.
 #![expect(unsafe_code, reason = "gives KVM guest memory to map")]
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arch::{cpu::topology::FIRST_X2APIC_ID, layout, memory::GuestRam};
-use devices::irq::{Line, Msi, MsiMessage};
+use devices::irq::{Line, Msi, MsiMessage, SharedLine};
 use kvm_bindings::{
     KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
     KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi,
@@ -38,6 +41,8 @@ pub(crate) struct Vm {
     /// Each vCPU gets a view of it: KVM reaches guest memory only while a vCPU runs.
     pub(crate) memory: GuestRam,
     x2apic_ids: bool,
+    /// The lines that devices drive, by GSI.
+    lines: Mutex<BTreeMap<u32, Arc<SharedLine>>>,
     /// Whether its vCPUs get the host's TSC rate of now when they are made.
     pub(crate) has_tsc_rate: bool,
 }
@@ -83,7 +88,13 @@ impl Vm {
         vm.create_irq_chip().map_err(kvm("KVM_CREATE_IRQCHIP"))?;
         let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
         vm.create_pit2(pit).map_err(kvm("KVM_CREATE_PIT2"))?;
-        Ok(Self { fd: Arc::new(vm), memory: memory.clone(), x2apic_ids, has_tsc_rate })
+        Ok(Self {
+            fd: Arc::new(vm),
+            memory: memory.clone(),
+            x2apic_ids,
+            lines: Mutex::default(),
+            has_tsc_rate,
+        })
     }
 
     /// Switches performance counters off, before there is a vCPU. A KVM of before Linux 5.18 can't: on Intel's processors a guest whose
@@ -103,10 +114,12 @@ impl Vm {
         self.fd.enable_cap(&cap).map_err(kvm("KVM_ENABLE_CAP of KVM_CAP_PMU_CAPABILITY (pmu=off)"))
     }
 
-    /// The input `gsi` of the PICs and the IOAPIC.
+    /// A line to the input `gsi` of the PICs and the IOAPIC, which is high while any such line is.
     #[must_use]
     pub(crate) fn line(&self, gsi: u32) -> Arc<dyn Line> {
-        Arc::new(KvmLine { vm: Arc::clone(&self.fd), gsi })
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || SharedLine::new(Arc::new(KvmLine { vm: Arc::clone(&self.fd), gsi }));
+        lines.entry(gsi).or_insert_with(new).input()
     }
 
     /// A new message-signalled interrupt.

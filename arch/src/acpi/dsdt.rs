@@ -15,7 +15,7 @@ use crate::layout;
 const REVISION: u8 = 2;
 const HEADER_LEN: u32 = 36;
 /// Devices on a PCI bus.
-const PCI_SLOTS: u8 = 32;
+const PCI_DEVICES: u8 = 32;
 /// CONFIG_ADDRESS and CONFIG_DATA.
 const PCI_CONFIG_LEN: u8 = 8;
 
@@ -78,15 +78,16 @@ impl Aml for HostBridge {
     }
 }
 
-/// ACPI 6.5, "_PRT (PCI Routing Table)": INTA of every device, wired to the IOAPIC.
+/// ACPI 6.5, "_PRT (PCI Routing Table)": the four pins of every device, wired to the IOAPIC.
 fn interrupt_routing() -> PackageBuilder {
     const ANY_FUNCTION: u32 = 0xffff;
-    const INTA: u8 = 0;
     let mut routes = PackageBuilder::new();
-    for slot in 0..PCI_SLOTS {
-        let address = u32::from(slot) << 16 | ANY_FUNCTION;
-        let gsi = layout::pci_intx_gsi(slot);
-        routes.add_element(&Package::new(vec![&address, &INTA, &ZERO, &gsi]));
+    for device in 0..PCI_DEVICES {
+        let address = u32::from(device) << 16 | ANY_FUNCTION;
+        for pin in 0..layout::PCI_INTX_PINS {
+            let gsi = layout::pci_intx_gsi(device, pin);
+            routes.add_element(&Package::new(vec![&address, &pin, &ZERO, &gsi]));
+        }
     }
     routes
 }

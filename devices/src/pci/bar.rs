@@ -1,52 +1,153 @@
-use crate::bus::Remap;
-
-/// A 32-bit memory BAR, not prefetchable.
-///
-/// 32 bits because all BARs are below 4 GiB anyway ([`arch::layout::PCI_MMIO`]), and a guest moves such a BAR in one
-/// write. Its type bits are then all zero, and its register is the address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bar {
-    mapped: u32,
-    size: u32,
+/// Why a function can't have a BAR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BarError {
+    /// PCI 3.0, "Base Addresses": memory takes at least 16 bytes, I/O 4 to 256.
+    #[error("a {space} BAR of {size:#x} bytes")]
+    Size {
+        /// Where it would be.
+        space: BarSpace,
+        /// The size that it can't have.
+        size: u64,
+    },
+    /// The header has six registers, and a 64-bit BAR takes two.
+    #[error("a {space} BAR in register {index}, which is no free one")]
+    Register {
+        /// Where it would be.
+        space: BarSpace,
+        /// The register.
+        index: u8,
+    },
+    /// Out of its space, or no multiple of its size.
+    #[error("a {space} BAR of {size:#x} bytes at {address:#x}, where none can be")]
+    Address {
+        /// Where it would be.
+        space: BarSpace,
+        /// Its size.
+        size: u64,
+        /// The address.
+        address: u64,
+    },
 }
 
-impl Bar {
-    /// A BAR of `size` bytes at `address`, or `None` if `size` is no power of two, less than a BAR can be, or `address` no
-    /// multiple of it.
-    #[must_use]
-    pub const fn new(address: u32, size: u32) -> Option<Self> {
-        if size.is_power_of_two() && size >= 16 && address.is_multiple_of(size) {
-            Some(Self { mapped: address, size })
-        } else {
-            None
+/// The address space that a BAR decodes, and how many bits its address has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BarSpace {
+    /// Memory below 4 GiB.
+    Memory32,
+    /// Memory anywhere.
+    Memory64,
+    /// I/O ports.
+    Io,
+}
+
+impl BarSpace {
+    /// How many of the header's BAR registers it takes.
+    pub(super) const fn registers(self) -> u8 {
+        match self {
+            Self::Memory64 => 2,
+            Self::Memory32 | Self::Io => 1,
         }
     }
 
-    /// Where the machine has mapped it.
+    /// The last address that there is.
+    const fn last_address(self) -> u64 {
+        match self {
+            Self::Memory32 => u32::MAX as u64,
+            Self::Memory64 => u64::MAX,
+            Self::Io => u16::MAX as u64,
+        }
+    }
+}
+
+impl std::fmt::Display for BarSpace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Memory32 => "32-bit memory",
+            Self::Memory64 => "64-bit memory",
+            Self::Io => "I/O",
+        })
+    }
+}
+
+/// A base address register: its place in the header, and what it can decode. The address is in configuration space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    index: u8,
+    space: BarSpace,
+    size: u64,
+    prefetchable: bool,
+}
+
+impl Bar {
+    /// How many registers a header has.
+    pub const COUNT: usize = 6;
+
+    /// A BAR of `size` bytes in the register `index` of the header, not prefetchable.
+    ///
+    /// # Errors
+    ///
+    /// The size is no power of two or not one of its space, or the header has no such register.
+    pub const fn new(index: u8, space: BarSpace, size: u64) -> Result<Self, BarError> {
+        let fits = match space {
+            BarSpace::Memory32 => size >= 16 && size <= 1 << 31,
+            BarSpace::Memory64 => size >= 16,
+            BarSpace::Io => size >= 4 && size <= 256,
+        };
+        if !size.is_power_of_two() || !fits {
+            return Err(BarError::Size { space, size });
+        }
+        if index as usize + space.registers() as usize > Self::COUNT {
+            return Err(BarError::Register { space, index });
+        }
+        Ok(Self { index, space, size, prefetchable: false })
+    }
+
+    /// The same, prefetchable: reads have no effect, and writes may be merged.
     #[must_use]
-    pub const fn mapped(&self) -> u32 {
-        self.mapped
+    pub const fn prefetchable(self) -> Self {
+        Self { prefetchable: true, ..self }
+    }
+
+    /// Its register's number; a 64-bit one takes the next as well.
+    #[must_use]
+    pub const fn index(&self) -> u8 {
+        self.index
+    }
+
+    /// The address space that it decodes.
+    #[must_use]
+    pub const fn space(&self) -> BarSpace {
+        self.space
     }
 
     /// Its size in bytes, a power of two.
     #[must_use]
-    pub const fn size(&self) -> u32 {
+    pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// The bits of its register that are an address. The others read as zero, which is how a guest learns its size.
-    pub(super) const fn address_mask(&self) -> u32 {
+    /// The low bits of its register, which tell its kind: PCI 3.0, "Address Maps".
+    pub(super) const fn kind_bits(&self) -> u64 {
+        let prefetchable = (self.prefetchable as u64) << 3;
+        match self.space {
+            BarSpace::Memory32 => prefetchable,
+            BarSpace::Memory64 => 0b100 | prefetchable,
+            BarSpace::Io => 0b01,
+        }
+    }
+
+    /// The bits of its registers that are an address. The others are fixed, which is how a guest learns its size.
+    pub(super) const fn address_mask(&self) -> u64 {
         !(self.size - 1)
     }
 
-    /// What to do if the guest wants it at `address`.
-    pub(super) fn remap_to(&self, address: u32) -> Option<Remap> {
-        (address != self.mapped).then(|| Remap { from: u64::from(self.mapped), to: u64::from(address) })
-    }
-
-    pub(super) fn moved(&mut self, Remap { from, to }: Remap) {
-        if let (true, Ok(to)) = (from == u64::from(self.mapped), u32::try_from(to)) {
-            self.mapped = to;
-        }
+    /// Whether it can decode its whole size from `address` on.
+    pub(super) const fn can_be_at(&self, address: u64) -> bool {
+        // Both are multiples of the size, so this is the last byte's.
+        address.is_multiple_of(self.size) && address | (self.size - 1) <= self.space.last_address()
     }
 }
+
+#[cfg(test)]
+#[path = "bar_test.rs"]
+mod tests;

@@ -3,11 +3,8 @@ use std::{fmt, mem::offset_of, ops::Range};
 use bitfield_struct::bitfield;
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
-use super::Bar;
-use crate::{
-    bus::{Effect, Remap},
-    registers,
-};
+use super::{Bar, BarError, BarSpace};
+use crate::{bus::Effect, registers};
 
 /// PCI 3.0, "Class Code".
 #[repr(C)]
@@ -50,8 +47,9 @@ impl fmt::Display for Identity {
 #[bitfield(u16)]
 #[derive(PartialEq, Eq)]
 pub struct Command {
-    __: bool,
-    /// The BAR answers.
+    /// I/O BARs decode.
+    pub io_space: bool,
+    /// Memory BARs decode.
     pub memory_space: bool,
     /// The function may access memory.
     pub bus_master: bool,
@@ -105,13 +103,23 @@ struct Header {
 
 const COMMAND: usize = offset_of!(Header, command);
 const STATUS: usize = offset_of!(Header, status);
-const BAR0: usize = offset_of!(Header, bar);
+const HEADER_TYPE: usize = offset_of!(Header, header_type);
+const BARS: usize = offset_of!(Header, bar);
 const CAPABILITIES_POINTER: usize = offset_of!(Header, capabilities_pointer);
 const INTERRUPT_LINE: usize = offset_of!(Header, interrupt_line);
 const INTERRUPT_PIN: usize = offset_of!(Header, interrupt_pin);
 
-/// `Interrupt Pin` of INTA#.
-const INTA: u8 = 1;
+/// PCI 3.0, "Header Type": the device has functions besides this one.
+const MULTI_FUNCTION: u8 = 1 << 7;
+
+/// A BAR that decodes, and the address that it decodes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// The BAR.
+    pub bar: Bar,
+    /// Where it begins.
+    pub base: u64,
+}
 
 /// A function's configuration space: 256 bytes, and for each bit whether the guest can write it.
 ///
@@ -121,7 +129,8 @@ pub struct ConfigSpace {
     identity: Identity,
     bytes: [u8; Self::LEN],
     writable: [u8; Self::LEN],
-    bar: Option<Bar>,
+    /// By register; a 64-bit BAR is in that of its lower half.
+    bars: [Option<Bar>; Bar::COUNT],
     /// Where the next capability goes, and where the link to it is.
     next_capability: u8,
     link: usize,
@@ -130,14 +139,14 @@ pub struct ConfigSpace {
 impl ConfigSpace {
     const LEN: usize = 256;
 
-    /// A function with neither BAR nor interrupt nor capabilities.
+    /// A function without BARs, interrupt and capabilities.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
         let mut config = Self {
             identity,
             bytes: [0; Self::LEN],
             writable: [0; Self::LEN],
-            bar: None,
+            bars: [None; Bar::COUNT],
             next_capability: u8::try_from(size_of::<Header>()).unwrap_or(u8::MAX),
             link: CAPABILITIES_POINTER,
         };
@@ -158,23 +167,50 @@ impl ConfigSpace {
         config
     }
 
-    /// Gives the function a BAR, mapped and decoding.
-    pub fn set_bar(&mut self, bar: Bar) {
-        self.bar = Some(bar);
-        self.set(BAR0, &bar.mapped().to_le_bytes());
-        self.writable[BAR0..BAR0 + 4].copy_from_slice(&bar.address_mask().to_le_bytes());
-        let memory_space = u16::from(Command::new().with_memory_space(true));
-        self.set(COMMAND, &memory_space.to_le_bytes());
-        self.writable[COMMAND] |= memory_space.to_le_bytes()[0];
+    /// Gives the function `bar`, which decodes from `address`.
+    ///
+    /// # Errors
+    ///
+    /// Its register belongs to another, or it can't be at that address.
+    pub fn add_bar(&mut self, bar: Bar, address: u64) -> Result<(), BarError> {
+        let (space, index) = (bar.space(), bar.index());
+        let registers =
+            |bar: &Bar| usize::from(bar.index())..usize::from(bar.index() + bar.space().registers());
+        if self.bars.iter().flatten().any(|other| overlap(&registers(other), &registers(&bar))) {
+            return Err(BarError::Register { space, index });
+        }
+        if !bar.can_be_at(address) {
+            return Err(BarError::Address { space, size: bar.size(), address });
+        }
+        self.bars[usize::from(index)] = Some(bar);
+        let bytes = bar_bytes(&bar);
+        let len = bytes.len();
+        self.set(bytes.start, &(address | bar.kind_bits()).to_le_bytes()[..len]);
+        self.writable[bytes].copy_from_slice(&bar.address_mask().to_le_bytes()[..len]);
+
+        let decodes = match space {
+            BarSpace::Io => Command::new().with_io_space(true),
+            BarSpace::Memory32 | BarSpace::Memory64 => Command::new().with_memory_space(true),
+        };
+        for (at, bits) in (COMMAND..).zip(u16::from(decodes).to_le_bytes()) {
+            self.bytes[at] |= bits;
+            self.writable[at] |= bits;
+        }
+        Ok(())
     }
 
-    /// Gives the function an INTx pin, connected to interrupt `line`.
-    pub fn set_interrupt(&mut self, line: u8) {
-        self.bytes[INTERRUPT_PIN] = INTA;
+    /// Gives the function the INTx pin `pin`, of which 1 is INTA#, and tells the guest that it leads to the interrupt `line`.
+    pub fn set_interrupt(&mut self, pin: u8, line: u8) {
+        self.bytes[INTERRUPT_PIN] = pin;
         self.bytes[INTERRUPT_LINE] = line;
         self.writable[INTERRUPT_LINE] = 0xff;
         let disable = u16::from(Command::new().with_interrupt_disable(true));
         self.writable[COMMAND + 1] |= disable.to_le_bytes()[1];
+    }
+
+    /// Shows that the device has functions besides this one, its function 0.
+    pub fn set_multi_function(&mut self) {
+        self.bytes[HEADER_TYPE] |= MULTI_FUNCTION;
     }
 
     /// Appends a capability, and says where it is. `capability` begins with its identifier and the byte for the link to
@@ -199,10 +235,31 @@ impl ConfigSpace {
         self.identity
     }
 
-    /// The function's BAR.
+    /// The function's BARs by register, each with the address that its registers hold, whether it decodes or not.
+    pub fn bars(&self) -> impl Iterator<Item = Decoded> {
+        self.bars.iter().flatten().map(|&bar| {
+            let bytes = &self.bytes[bar_bytes(&bar)];
+            let registers = bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
+            Decoded { bar, base: registers & bar.address_mask() }
+        })
+    }
+
+    /// The BARs that decode by the command register.
+    pub fn decoded(&self) -> impl Iterator<Item = Decoded> {
+        let command = self.command();
+        self.bars().filter(move |Decoded { bar, base }| {
+            let enabled = match bar.space() {
+                BarSpace::Io => command.io_space(),
+                BarSpace::Memory32 | BarSpace::Memory64 => command.memory_space(),
+            };
+            enabled && bar.can_be_at(*base)
+        })
+    }
+
+    /// The function's INTx pin, of which 1 is INTA#.
     #[must_use]
-    pub fn bar(&self) -> Option<Bar> {
-        self.bar
+    pub fn interrupt_pin(&self) -> Option<u8> {
+        Some(self.bytes[INTERRUPT_PIN]).filter(|&pin| pin != 0)
     }
 
     /// The command register.
@@ -236,32 +293,36 @@ impl ConfigSpace {
         registers::read(&self.bytes, u64::from(offset), data);
     }
 
-    /// Writes as the guest does. If that decodes the BAR elsewhere, it is for the machine to move it.
+    /// Writes as the guest does.
     pub fn write(&mut self, offset: u16, data: &[u8]) -> Effect {
         let offset = usize::from(offset);
+        let written = offset..offset.saturating_add(data.len());
+        let may_decode = [COMMAND..COMMAND + 2, BARS..BARS + 4 * Bar::COUNT];
+        let before = may_decode.iter().any(|range| overlap(&written, range)).then(|| self.decoded_bases());
         for (index, &value) in (offset..Self::LEN).zip(data) {
             let mask = self.writable[index];
             self.bytes[index] = self.bytes[index] & !mask | value & mask;
         }
-        let written = offset..offset.saturating_add(data.len());
-        if overlap(&written, &(COMMAND..COMMAND + 2)) || overlap(&written, &(BAR0..BAR0 + 4)) {
-            self.moved_to().map_or(Effect::None, Effect::Remap)
+        if before.is_some_and(|before| before != self.decoded_bases()) {
+            Effect::Decode
         } else {
             Effect::None
         }
     }
 
-    /// Tells the function that the machine has moved its BAR.
-    pub fn moved(&mut self, remap: Remap) {
-        if let Some(bar) = &mut self.bar {
-            bar.moved(remap);
+    fn decoded_bases(&self) -> [Option<u64>; Bar::COUNT] {
+        let mut bases = [None; Bar::COUNT];
+        for Decoded { bar, base } in self.decoded() {
+            bases[usize::from(bar.index())] = Some(base);
         }
+        bases
     }
+}
 
-    fn moved_to(&self) -> Option<Remap> {
-        let address = u32::from_le_bytes(self.get(BAR0));
-        self.bar.filter(|_| self.command().memory_space())?.remap_to(address)
-    }
+/// The registers of `bar`.
+fn bar_bytes(bar: &Bar) -> Range<usize> {
+    let start = BARS + 4 * usize::from(bar.index());
+    start..start + 4 * usize::from(bar.space().registers())
 }
 
 /// Whether an access to `a` touches `b`.

@@ -4,6 +4,10 @@ use super::*;
 
 const BAR_ADDRESS: u32 = 0xc001_0000;
 const BAR_LEN: u32 = 0x8000;
+/// Where the 64-bit BAR of [`wide`] is, its size, and where its I/O BAR is.
+const WIDE: u64 = 0x12_0000_0000;
+const WIDE_LEN: u64 = 1 << 33;
+const IO: u32 = 0xc100;
 
 fn config() -> ConfigSpace {
     let mut config = ConfigSpace::new(Identity {
@@ -15,9 +19,21 @@ fn config() -> ConfigSpace {
         subsystem_vendor_id: 0x1af4,
         subsystem_id: 0x40,
     });
-    config.set_bar(Bar::new(BAR_ADDRESS, BAR_LEN).unwrap());
-    config.set_interrupt(17);
+    config.add_bar(Bar::new(0, BarSpace::Memory32, BAR_LEN.into()).unwrap(), BAR_ADDRESS.into()).unwrap();
+    config.set_interrupt(1, 17);
     config
+}
+
+/// A function with a BAR of each kind: 32-bit in register 0, I/O in 1, 64-bit and prefetchable in 2 and 3.
+fn wide() -> ConfigSpace {
+    let mut config = config();
+    config.add_bar(Bar::new(1, BarSpace::Io, 0x20).unwrap(), IO.into()).unwrap();
+    config.add_bar(Bar::new(2, BarSpace::Memory64, WIDE_LEN).unwrap().prefetchable(), WIDE).unwrap();
+    config
+}
+
+fn decoded(config: &ConfigSpace) -> Vec<(u8, u64)> {
+    config.decoded().map(|decoded| (decoded.bar.index(), decoded.base)).collect()
 }
 
 fn read(config: &ConfigSpace, offset: u16) -> u32 {
@@ -30,8 +46,9 @@ fn write(config: &mut ConfigSpace, offset: u16, value: u32) -> Effect {
     config.write(offset, &value.to_le_bytes())
 }
 
-fn set_memory(config: &mut ConfigSpace, on: bool) -> Effect {
-    config.write(4, &u16::from(Command::new().with_memory_space(on)).to_le_bytes())
+fn set_command(config: &mut ConfigSpace, io: bool, memory: bool) -> Effect {
+    let command = Command::new().with_io_space(io).with_memory_space(memory);
+    config.write(4, &u16::from(command).to_le_bytes())
 }
 
 #[test]
@@ -56,11 +73,11 @@ fn the_header_is_where_it_belongs() {
 fn a_bar_is_sized() {
     let mut config = config();
     // As Linux does: decode off, ones, read, back, decode on.
-    assert_eq!(set_memory(&mut config, false), Effect::None);
+    assert_eq!(set_command(&mut config, false, false), Effect::Decode);
     assert_eq!(write(&mut config, 0x10, u32::MAX), Effect::None);
     assert_eq!(read(&config, 0x10), !(BAR_LEN - 1));
     assert_eq!(write(&mut config, 0x10, BAR_ADDRESS), Effect::None);
-    assert_eq!(set_memory(&mut config, true), Effect::None);
+    assert_eq!(set_command(&mut config, false, true), Effect::Decode);
     for other in 1..6 {
         assert_eq!(write(&mut config, 0x10 + 4 * other, u32::MAX), Effect::None);
         assert_eq!(read(&config, 0x10 + 4 * other), 0, "no other bar");
@@ -70,31 +87,77 @@ fn a_bar_is_sized() {
 }
 
 #[test]
-fn a_bar_moves_when_it_is_decoded_and_once_the_machine_has_moved_it() {
-    let mut config = config();
-    let to = 0xd000_0000;
-    let remap = Remap { from: u64::from(BAR_ADDRESS), to: u64::from(to) };
-    assert_eq!(set_memory(&mut config, false), Effect::None);
-    assert_eq!(write(&mut config, 0x10, to), Effect::None);
-    assert_eq!(set_memory(&mut config, true), Effect::Remap(remap));
-    assert_eq!(set_memory(&mut config, true), Effect::Remap(remap), "not moved yet");
-    config.moved(Remap { from: 1, to: 2 });
-    assert_eq!(set_memory(&mut config, true), Effect::Remap(remap), "that was another");
-    config.moved(remap);
-    assert_eq!(set_memory(&mut config, true), Effect::None);
-    assert_eq!(config.bar().unwrap().mapped(), to);
-    // With decode on, as Linux moves 32-bit bars.
-    let back = Remap { from: remap.to, to: remap.from };
-    assert_eq!(write(&mut config, 0x10, BAR_ADDRESS), Effect::Remap(back));
-    assert_eq!(config.write(0x3c, &[5]), Effect::None, "that is another register");
+fn each_kind_of_bar_is_sized() {
+    let mut config = wide();
+    assert_eq!(read(&config, 4) & 3, 3, "both spaces decode");
+    assert_eq!([0x14, 0x18, 0x1c, 0x20].map(|at| read(&config, at)), [IO | 1, 0xc, 0x12, 0]);
+    assert_eq!(set_command(&mut config, false, false), Effect::Decode);
+    for at in [0x10, 0x14, 0x18, 0x1c, 0x20] {
+        assert_eq!(write(&mut config, at, u32::MAX), Effect::None);
+    }
+    assert_eq!(
+        [0x10, 0x14, 0x18, 0x1c, 0x20].map(|at| read(&config, at)),
+        [0xffff_8000, 0xffff_ffe1, 0xc, 0xffff_fffe, 0]
+    );
+    for at in [0x10, 0x14, 0x18, 0x1c] {
+        assert_eq!(write(&mut config, at, 0), Effect::None);
+    }
+    assert_eq!([0x10, 0x14, 0x18, 0x1c].map(|at| read(&config, at)), [0, 1, 0xc, 0]);
 }
 
 #[test]
-fn a_bar_must_be_one() {
-    assert_eq!(Bar::new(0, 8), None);
-    assert_eq!(Bar::new(0, 24), None);
-    assert_eq!(Bar::new(0x8000, 0x1_0000), None);
-    assert!(Bar::new(0x8000_0000, 0x8000_0000).is_some());
+fn the_command_register_says_what_decodes() {
+    let mut config = wide();
+    let (memory, io, memory64) = ((0, u64::from(BAR_ADDRESS)), (1, u64::from(IO)), (2, WIDE));
+    assert_eq!(decoded(&config), [memory, io, memory64]);
+    assert_eq!(set_command(&mut config, false, true), Effect::Decode);
+    assert_eq!(decoded(&config), [memory, memory64]);
+    assert_eq!(set_command(&mut config, true, false), Effect::Decode);
+    assert_eq!(decoded(&config), [io]);
+    assert_eq!(set_command(&mut config, true, false), Effect::None, "nothing changed");
+    assert_eq!(set_command(&mut config, false, false), Effect::Decode);
+    assert_eq!(decoded(&config), []);
+    let all: Vec<_> = config.bars().map(|decoded| decoded.base).collect();
+    assert_eq!(all, [memory.1, io.1, memory64.1], "they are still where they were");
+}
+
+#[test]
+fn a_bar_moves_with_its_register() {
+    let mut config = wide();
+    assert_eq!(write(&mut config, 0x10, 0xd000_0000), Effect::Decode, "as Linux moves 32-bit bars");
+    assert_eq!(write(&mut config, 0x10, 0xd000_0fff), Effect::None, "the low bits are fixed");
+    assert_eq!(config.write(0x13, &[0xd1]), Effect::Decode, "one byte of it");
+    assert_eq!(write(&mut config, 0x1c, 0x16), Effect::Decode, "the upper half");
+    assert_eq!(write(&mut config, 0x14, 0xc200), Effect::Decode);
+    assert_eq!(decoded(&config), [(0, 0xd100_0000), (1, 0xc200), (2, 0x16_0000_0000)]);
+    assert_eq!(write(&mut config, 0x14, 0x1_0000), Effect::Decode, "no such port");
+    assert_eq!(decoded(&config).len(), 2);
+    assert_eq!(config.write(0x3c, &[5]), Effect::None, "that is another register");
+    assert_eq!(set_command(&mut config, false, false), Effect::Decode);
+    assert_eq!(write(&mut config, 0x10, 0xd000_0000), Effect::None, "not decoded");
+}
+
+#[test]
+fn registers_are_taken_once() {
+    let mut config = wide();
+    let bar = |index, space| Bar::new(index, space, 0x100).unwrap();
+    for (index, space) in [
+        (0, BarSpace::Memory32),
+        (0, BarSpace::Memory64),
+        (1, BarSpace::Memory64),
+        (2, BarSpace::Io),
+        (3, BarSpace::Memory32),
+    ] {
+        assert_eq!(config.add_bar(bar(index, space), 0), Err(BarError::Register { space, index }));
+    }
+    let space = BarSpace::Memory32;
+    for address in [0x80, 0x1_0000_0000] {
+        assert_eq!(
+            config.add_bar(bar(4, space), address),
+            Err(BarError::Address { space, size: 0x100, address })
+        );
+    }
+    config.add_bar(bar(4, BarSpace::Memory64), 0xd000_0000).unwrap();
 }
 
 #[test]
@@ -140,25 +203,26 @@ proptest! {
     fn only_writable_bits_change(
         writes in prop::collection::vec((0_u16..0x1000, prop::collection::vec(any::<u8>(), 0..16)), 0..40),
     ) {
-        let mut config = config();
+        let mut config = wide();
         let before = config.bytes;
         for (offset, data) in writes {
-            match config.write(offset, &data) {
-                Effect::Remap(remap) => {
-                    prop_assert!(config.command().memory_space());
-                    prop_assert_eq!(remap.to % u64::from(BAR_LEN), 0);
-                    config.moved(remap);
-                    prop_assert_eq!(u64::from(config.bar().unwrap().mapped()), remap.to);
+            let decoding = decoded(&config);
+            let changed = match config.write(offset, &data) {
+                Effect::Decode => true,
+                effect => {
+                    prop_assert_eq!(effect, Effect::None);
+                    false
                 }
-                effect => prop_assert_eq!(effect, Effect::None),
-            }
+            };
+            prop_assert_eq!(changed, decoding != decoded(&config));
         }
         for (index, (old, new)) in before.iter().zip(config.bytes).enumerate() {
             prop_assert_eq!((old ^ new) & !config.writable[index], 0, "byte {:#x}", index);
         }
         prop_assert_eq!(config.identity().device_id, 0x1042);
-        if config.command().memory_space() {
-            prop_assert_eq!(config.bar().unwrap().mapped().to_le_bytes(), config.get::<4>(0x10));
+        for Decoded { bar, base } in config.decoded() {
+            prop_assert!(base.is_multiple_of(bar.size()));
+            prop_assert!(base.checked_add(bar.size() - 1).is_some());
         }
     }
 }

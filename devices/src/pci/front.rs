@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arch::layout;
 use bitfield_struct::bitfield;
 
-use super::PciRoot;
+use super::{PciAddress, PciRoot};
 use crate::bus::{Device, Effect};
 
 /// `CONFIG_DATA`, as an offset from `CONFIG_ADDRESS`.
@@ -62,14 +62,15 @@ impl ConfigPorts {
         Self { root, address: ConfigAddress::new(), reset_control: ResetControl::new() }
     }
 
-    /// The slot, function and register that an access to `CONFIG_DATA` is for. It stays in its double word.
-    fn target(&self, offset: u64, len: usize) -> Option<(u8, u8, u16)> {
+    /// The function and the register that an access to `CONFIG_DATA` is for. It stays in its double word.
+    fn target(&self, offset: u64, len: usize) -> Option<(PciAddress, u16)> {
         let byte = u16::try_from(offset.checked_sub(CONFIG_DATA)?).ok()?;
         let fits = usize::from(byte).checked_add(len)? <= size_of::<ConfigAddress>();
-        (fits && self.address.enable() && self.address.bus() == 0).then(|| {
-            let register = u16::from(self.address.register()) * 4 + byte;
-            (self.address.device(), self.address.function(), register)
-        })
+        if !fits || !self.address.enable() || self.address.bus() != 0 {
+            return None;
+        }
+        let function = PciAddress::new(self.address.device(), self.address.function())?;
+        Some((function, u16::from(self.address.register()) * 4 + byte))
     }
 }
 
@@ -79,7 +80,7 @@ impl Device for ConfigPorts {
             (0, 4) => data.copy_from_slice(&u32::from(self.address).to_le_bytes()),
             (RESET_CONTROL, 1) => data.fill(self.reset_control.into()),
             (_, len) => match self.target(offset, len) {
-                Some((slot, function, register)) => self.root.read(slot, function, register, data),
+                Some((function, register)) => self.root.read(function, register, data),
                 None => data.fill(0xff),
             },
         }
@@ -98,8 +99,8 @@ impl Device for ConfigPorts {
                 }
             }
             _ => {
-                if let Some((slot, function, register)) = self.target(offset, data.len()) {
-                    return self.root.write(slot, function, register, data);
+                if let Some((function, register)) = self.target(offset, data.len()) {
+                    return self.root.write(function, register, data);
                 }
             }
         }
@@ -143,19 +144,26 @@ impl Ecam {
     }
 }
 
+impl Ecam {
+    /// The function and the register at `offset`.
+    fn target(offset: u64) -> Option<(PciAddress, u16)> {
+        let at = EcamOffset::from(u32::try_from(offset).ok()?);
+        let function = PciAddress::new(at.device(), at.function())?;
+        (at.bus() == 0).then_some((function, at.register()))
+    }
+}
+
 impl Device for Ecam {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
-        match u32::try_from(offset).map(EcamOffset::from) {
-            Ok(at) if at.bus() == 0 => self.0.read(at.device(), at.function(), at.register(), data),
-            _ => data.fill(0xff),
+        match Self::target(offset) {
+            Some((function, register)) => self.0.read(function, register, data),
+            None => data.fill(0xff),
         }
     }
 
     fn write(&mut self, offset: u64, data: &[u8]) -> Effect {
-        match u32::try_from(offset).map(EcamOffset::from) {
-            Ok(at) if at.bus() == 0 => self.0.write(at.device(), at.function(), at.register(), data),
-            _ => Effect::None,
-        }
+        let target = Self::target(offset);
+        target.map_or(Effect::None, |(function, register)| self.0.write(function, register, data))
     }
 }
 

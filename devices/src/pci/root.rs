@@ -3,10 +3,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use super::{Bar, ConfigSpace, Identity, host_bridge::HostBridge};
-use crate::bus::{Effect, Remap};
+use vmm_sys_util::eventfd::EventFd;
 
-/// A PCI function as its configuration space is reached.
+use super::{ConfigSpace, Decoded, Identity, PciAddress, host_bridge::HostBridge};
+use crate::bus::{Effect, Target};
+
+/// A PCI function: its configuration space, and what is behind its BARs.
 pub trait PciFunction: Send + Debug {
     /// Its configuration space.
     fn config(&self) -> &ConfigSpace;
@@ -23,95 +25,173 @@ pub trait PciFunction: Send + Debug {
     fn config_write(&mut self, offset: u16, data: &[u8]) -> Effect {
         self.config_mut().write(offset, data)
     }
+
+    /// Reads from a BAR that decodes, by the number of its register.
+    fn bar_read(&mut self, _bar: u8, _offset: u64, data: &mut [u8]) {
+        data.fill(0xff);
+    }
+
+    /// Writes to a BAR that decodes, by the number of its register.
+    fn bar_write(&mut self, _bar: u8, _offset: u64, _data: &[u8]) -> Effect {
+        Effect::None
+    }
+
+    /// The places in BARs where the machine may signal an eventfd instead of writing. A write that changes them answers
+    /// [`Effect::Decode`]; the eventfd of a place stays the same.
+    fn doorbells(&self) -> Vec<Doorbell<'_>> {
+        Vec::new()
+    }
+}
+
+/// A place in a memory BAR where any write means the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Doorbell<'a> {
+    /// The BAR, by the number of its register.
+    pub bar: u8,
+    /// The offset in it.
+    pub offset: u64,
+    /// Signalled for each write.
+    pub event: &'a EventFd,
 }
 
 /// A function as the bus and the machine share it.
 pub type SharedFunction = Arc<Mutex<dyn PciFunction>>;
 
-/// Why a function can't be in a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SlotError {
-    /// The bus has 32.
-    #[error("pci bus 0 has no slot {0}: its slots are 1 to {last}", last = PciRoot::SLOTS - 1)]
-    NoSuchSlot(u8),
-    /// Something is there.
-    #[error("pci slot {0} is taken")]
-    Taken(u8),
+/// The registers behind a function's BAR, as a [`Bus`](crate::bus::Bus) reaches them.
+#[derive(Debug)]
+pub struct BarTarget {
+    function: SharedFunction,
+    bar: u8,
 }
 
-/// What is at a slot, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl BarTarget {
+    /// The BAR of `function` in the register `bar`.
+    #[must_use]
+    pub fn new(function: SharedFunction, bar: u8) -> Self {
+        Self { function, bar }
+    }
+}
+
+impl Target for BarTarget {
+    fn read(&self, offset: u64, data: &mut [u8]) {
+        lock(&self.function).bar_read(self.bar, offset, data);
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Effect {
+        lock(&self.function).bar_write(self.bar, offset, data)
+    }
+}
+
+/// Why a function can't be put on the bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// Something is there.
+    #[error("pci address {0} is taken")]
+    Taken(PciAddress),
+    /// Nobody would find it: a guest looks for other functions where it finds function 0.
+    #[error("pci address {0} needs a function at {first}", first = .0.first_function())]
+    NoFirstFunction(PciAddress),
+    /// Every address is taken.
+    #[error(
+        "pci bus 0 is full: it has room for {max} devices",
+        max = PciRoot::MAX_FUNCTIONS
+    )]
+    Full,
+}
+
+/// What is at an address, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionInfo {
-    /// Its device number on bus 0.
-    pub slot: u8,
+    /// Where it is.
+    pub address: PciAddress,
     /// What it is.
     pub identity: Identity,
-    /// Its BAR.
-    pub bar: Option<Bar>,
+    /// Its BARs, and where they are.
+    pub bars: Vec<Decoded>,
+    /// Its INTx pin, of which 1 is INTA#.
+    pub interrupt_pin: Option<u8>,
 }
 
 /// Bus 0, shared by [`ConfigPorts`](super::ConfigPorts), [`Ecam`](super::Ecam) and whoever adds functions. What is added stays.
 #[derive(Debug)]
 pub struct PciRoot {
-    slots: [OnceLock<SharedFunction>; Self::SLOTS],
+    /// By address.
+    functions: [OnceLock<SharedFunction>; PciAddress::COUNT],
 }
 
 impl PciRoot {
-    /// How many devices a bus has.
-    pub const SLOTS: usize = 32;
+    /// How many functions it takes besides the host bridge: 8 in each of 31 devices.
+    pub const MAX_FUNCTIONS: usize = (PciAddress::DEVICES as usize - 1) * PciAddress::FUNCTIONS as usize;
 
-    /// A bus with a host bridge in slot 0.
+    /// A bus with a host bridge at 00:00.0.
     #[must_use]
     pub fn new() -> Self {
-        let slots: [OnceLock<SharedFunction>; Self::SLOTS] = [const { OnceLock::new() }; Self::SLOTS];
-        slots[0].get_or_init(|| Arc::new(Mutex::new(HostBridge::new())));
-        Self { slots }
+        let functions: [OnceLock<SharedFunction>; PciAddress::COUNT] =
+            [const { OnceLock::new() }; PciAddress::COUNT];
+        functions[PciAddress::HOST_BRIDGE.index()].get_or_init(|| Arc::new(Mutex::new(HostBridge::new())));
+        Self { functions }
     }
 
-    /// Puts `function` in `slot`.
+    /// The address for the next function: function 0 of each device comes before function 1 of any.
     ///
     /// # Errors
     ///
-    /// There is no such slot, or it is taken.
-    pub fn insert(&self, slot: u8, function: SharedFunction) -> Result<(), SlotError> {
-        let place = self.slots.get(usize::from(slot)).ok_or(SlotError::NoSuchSlot(slot))?;
-        place.set(function).map_err(|_| SlotError::Taken(slot))
+    /// There is none left.
+    pub fn next_address(&self) -> Result<PciAddress, SlotError> {
+        PciAddress::in_order().find(|address| self.find(*address).is_none()).ok_or(SlotError::Full)
     }
 
-    /// What is on the bus, in order.
+    /// Puts `function` at `address`.
+    ///
+    /// # Errors
+    ///
+    /// The address is taken, or its device has no function 0.
+    pub fn insert(&self, address: PciAddress, function: SharedFunction) -> Result<(), SlotError> {
+        let first = self.find(address.first_function());
+        if address.function() != 0 && first.is_none() {
+            return Err(SlotError::NoFirstFunction(address));
+        }
+        self.functions[address.index()].set(function).map_err(|_| SlotError::Taken(address))?;
+        if let Some(first) = first {
+            lock(first).config_mut().set_multi_function();
+        }
+        Ok(())
+    }
+
+    /// The functions by address.
+    pub fn iter(&self) -> impl Iterator<Item = (PciAddress, &SharedFunction)> {
+        PciAddress::all().filter_map(|address| Some((address, self.find(address)?)))
+    }
+
+    /// What is on the bus, by address.
     pub fn functions(&self) -> impl Iterator<Item = FunctionInfo> {
-        (0..).zip(&self.slots).filter_map(|(slot, function)| {
-            let function = lock(function.get()?);
+        self.iter().map(|(address, function)| {
+            let function = lock(function);
             let config = function.config();
-            Some(FunctionInfo { slot, identity: config.identity(), bar: config.bar() })
+            FunctionInfo {
+                address,
+                identity: config.identity(),
+                bars: config.bars().collect(),
+                interrupt_pin: config.interrupt_pin(),
+            }
         })
     }
 
-    /// Tells the function whose BAR the machine has moved, after [`Effect::Remap`] and a successful
-    /// [`Bus::remap`](crate::bus::Bus::remap). Without it, as when another device is in the way, the function is still
-    /// where it was.
-    pub fn moved(&self, remap: Remap) {
-        for function in self.slots.iter().filter_map(OnceLock::get) {
-            lock(function).config_mut().moved(remap);
-        }
-    }
-
     /// Reads from the function's configuration space. What is not there reads all ones.
-    pub(super) fn read(&self, slot: u8, function: u8, register: u16, data: &mut [u8]) {
-        match self.find(slot, function) {
-            Some(mut function) => function.config_read(register, data),
+    pub(super) fn read(&self, address: PciAddress, register: u16, data: &mut [u8]) {
+        match self.find(address) {
+            Some(function) => lock(function).config_read(register, data),
             None => data.fill(0xff),
         }
     }
 
     /// Writes to the function's configuration space.
-    pub(super) fn write(&self, slot: u8, function: u8, register: u16, data: &[u8]) -> Effect {
-        self.find(slot, function).map_or(Effect::None, |mut function| function.config_write(register, data))
+    pub(super) fn write(&self, address: PciAddress, register: u16, data: &[u8]) -> Effect {
+        self.find(address).map_or(Effect::None, |function| lock(function).config_write(register, data))
     }
 
-    fn find(&self, slot: u8, function: u8) -> Option<MutexGuard<'_, dyn PciFunction + 'static>> {
-        let device = self.slots.get(usize::from(slot))?.get()?;
-        (function == 0).then(|| lock(device))
+    fn find(&self, address: PciAddress) -> Option<&SharedFunction> {
+        self.functions[address.index()].get()
     }
 }
 

@@ -10,19 +10,21 @@ mod test_guest;
 use std::{io, ops::Range, sync::Arc, time::Duration};
 
 use arch::{layout, memory::GuestRam};
-use vmm_sys_util::eventfd::EventFd;
 use zerocopy::FromZeros;
 
 use self::{
     capability::{Capability, ConfigAccessCapability, NotifyCapability, Structure},
     common::{Common, CommonConfig},
-    interrupt::Interrupts,
+    interrupt::{Interrupts, Status},
 };
 use super::device::{Kind, Notify, VirtioDevice};
 use crate::{
-    bus::{Device, Effect},
+    bus::Effect,
     irq::{Line, Msi},
-    pci::{Bar, ConfigSpace, Identity, MessageControl, Msix, MsixCapability, PciFunction, overlap},
+    pci::{
+        Bar, BarError, BarSpace, ConfigSpace, Doorbell, Identity, MessageControl, Msix, MsixCapability,
+        PciAddress, PciFunction, overlap,
+    },
 };
 
 /// Who assigned virtio's device IDs: Red Hat.
@@ -33,6 +35,8 @@ const DEVICE_ID_BASE: u16 = 0x1040;
 const MODERN_REVISION_ID: u8 = 1;
 const MODERN_SUBSYSTEM_ID: u16 = 0x40;
 
+/// The register of the one BAR.
+const BAR: u8 = 0;
 /// Each structure has a page of the BAR.
 const PAGE: u32 = 0x1000;
 const COMMON: u32 = 0;
@@ -55,14 +59,14 @@ pub enum VirtioPciError {
     #[error("a virtio device with {0} interrupt vectors: 1 to {max} are possible", max = VirtioPci::MAX_VECTORS)]
     Vectors(usize),
     /// The BAR can't be there.
-    #[error("a virtio device's bar at {0:#x}, which is no multiple of {size:#x}", size = VirtioPci::BAR_SIZE)]
-    BarAddress(u32),
+    #[error("a virtio device")]
+    Bar(#[from] BarError),
     /// A queue has nothing to be notified by.
     #[error("can't make an eventfd")]
     EventFd(#[source] io::Error),
 }
 
-/// A virtio device as a PCI function: its configuration space ([`PciFunction`]) and what is in its BAR ([`Device`]).
+/// A virtio device as a PCI function. All its structures are in BAR 0.
 #[derive(Debug)]
 pub struct VirtioPci {
     config: ConfigSpace,
@@ -75,21 +79,21 @@ pub struct VirtioPci {
 
 impl VirtioPci {
     /// Size of the BAR.
-    pub const BAR_SIZE: u32 = 8 * PAGE;
+    pub const BAR_SIZE: u64 = 8 * PAGE as u64;
     /// The greatest number of queues: their notifications are in one page.
     pub const MAX_QUEUES: usize = (PAGE / NOTIFY_STRIDE) as usize;
     /// The greatest number of MSI-X vectors: the table is in one page.
     pub const MAX_VECTORS: usize = PAGE as usize / Msix::ENTRY_LEN;
 
-    /// Puts `device` in `slot`, its BAR at `bar`, mapped and decoding. It interrupts by `line`, that of the slot's INTx
-    /// pin, until the driver enables `vectors`: best one for each queue and one for the configuration.
+    /// Makes `device` the function at `address`, whose BAR decodes from `bar`. It interrupts by `line`, an input of its own where
+    /// the function's INTx pin leads, until the driver enables `vectors`: best one for each queue and one for the configuration.
     ///
     /// # Errors
     ///
     /// There are too many queues or vectors, the address is not aligned, or an eventfd can't be made.
     pub fn new(
-        slot: u8,
-        bar: u32,
+        address: PciAddress,
+        bar: u64,
         device: Box<dyn VirtioDevice>,
         memory: GuestRam,
         line: Arc<dyn Line>,
@@ -104,8 +108,10 @@ impl VirtioPci {
         let vector_count = vector_count.ok_or(VirtioPciError::Vectors(vectors.len()))?;
 
         let mut config = ConfigSpace::new(identity(device.kind()));
-        config.set_bar(Bar::new(bar, Self::BAR_SIZE).ok_or(VirtioPciError::BarAddress(bar))?);
-        config.set_interrupt(u8::try_from(layout::pci_intx_gsi(slot)).unwrap_or(u8::MAX));
+        config.add_bar(Bar::new(BAR, BarSpace::Memory32, Self::BAR_SIZE)?, bar)?;
+        let pin = layout::pci_intx_pin(address.function());
+        let gsi = layout::pci_intx_gsi(address.device(), pin);
+        config.set_interrupt(pin + 1, u8::try_from(gsi).unwrap_or(u8::MAX));
         let msix_capability = config.add_capability(
             &MsixCapability::new(vector_count, MSIX_TABLE, MSIX_PENDING),
             &MsixCapability::writable(),
@@ -134,13 +140,6 @@ impl VirtioPci {
             msix,
             common: Common::new(device, memory, interrupts).map_err(VirtioPciError::EventFd)?,
         })
-    }
-
-    /// The offset in the BAR of each queue's notification, and what to signal for a write there: for ioeventfds, which
-    /// have to move with the BAR.
-    pub fn notifiers(&self) -> impl Iterator<Item = (u64, &EventFd)> {
-        let offsets = (u64::from(NOTIFY)..).step_by(NOTIFY_STRIDE as usize);
-        offsets.zip(self.common.kicks())
     }
 
     /// Has the device look whether what is behind it has changed, such as a disk's size, and tells the driver if so. Returns
@@ -181,7 +180,7 @@ impl VirtioPci {
         self.common.resume()
     }
 
-    fn bar_read(&mut self, offset: u64, data: &mut [u8]) {
+    fn read(&mut self, offset: u64, data: &mut [u8]) {
         let (page, offset) = split(offset);
         match page {
             COMMON => self.common.read(offset, data),
@@ -198,10 +197,16 @@ impl VirtioPci {
         }
     }
 
-    fn bar_write(&mut self, offset: u64, data: &[u8]) {
+    fn write(&mut self, offset: u64, data: &[u8]) -> Effect {
         let (page, offset) = split(offset);
         match page {
-            COMMON => self.common.write(offset, data),
+            COMMON => {
+                let before = self.driver_ok();
+                self.common.write(offset, data);
+                if before != self.driver_ok() {
+                    return Effect::Decode;
+                }
+            }
             DEVICE => self.common.device().write_config(offset, data),
             NOTIFY if offset.is_multiple_of(NOTIFY_STRIDE.into()) => {
                 self.kick(offset / u64::from(NOTIFY_STRIDE));
@@ -209,6 +214,11 @@ impl VirtioPci {
             MSIX_TABLE => self.msix.write_table(offset, data),
             _ => {}
         }
+        Effect::None
+    }
+
+    fn driver_ok(&self) -> bool {
+        self.common.interrupts().status().contains(Status::DRIVER_OK)
     }
 
     fn kick(&self, queue: u64) {
@@ -225,8 +235,9 @@ impl VirtioPci {
         let [bar] = self.config.get(self.config_access + ConfigAccessCapability::BAR);
         let offset = field(ConfigAccessCapability::OFFSET);
         let length = field(ConfigAccessCapability::LENGTH);
-        let reaches = bar == 0 && matches!(length, 1 | 2 | 4) && offset.is_multiple_of(length);
-        (reaches && offset < Self::BAR_SIZE).then_some((offset.into(), usize::try_from(length).ok()?))
+        let reaches = bar == BAR && matches!(length, 1 | 2 | 4) && offset.is_multiple_of(length);
+        let offset = u64::from(offset);
+        (reaches && offset < Self::BAR_SIZE).then_some((offset, usize::try_from(length).ok()?))
     }
 
     /// Where in configuration space the window is.
@@ -265,7 +276,7 @@ impl PciFunction for VirtioPci {
             && let Some((at, len)) = self.window()
         {
             let mut value = [0; 4];
-            self.bar_read(at, &mut value[..len]);
+            self.read(at, &mut value[..len]);
             self.config.set(self.window_data().start, &value[..len]);
         }
         self.config.set_interrupt_status(self.common.interrupts().intx_pending());
@@ -273,33 +284,35 @@ impl PciFunction for VirtioPci {
     }
 
     fn config_write(&mut self, offset: u16, data: &[u8]) -> Effect {
-        let effect = self.config.write(offset, data);
+        let mut effect = self.config.write(offset, data);
         if self.reaches_window(offset, data.len())
             && let Some((at, len)) = self.window()
         {
             let value: [u8; 4] = self.config.get(self.window_data().start);
-            self.bar_write(at, &value[..len]);
+            let there = self.write(at, &value[..len]);
+            effect = if effect == Effect::None { there } else { effect };
         }
         self.follow_config();
         effect
     }
-}
 
-/// The BAR.
-impl Device for VirtioPci {
-    fn read(&mut self, offset: u64, data: &mut [u8]) {
-        if self.config.command().memory_space() {
-            self.bar_read(offset, data);
-        } else {
-            data.fill(0xff);
-        }
+    fn bar_read(&mut self, _bar: u8, offset: u64, data: &mut [u8]) {
+        self.read(offset, data);
     }
 
-    fn write(&mut self, offset: u64, data: &[u8]) -> Effect {
-        if self.config.command().memory_space() {
-            self.bar_write(offset, data);
+    fn bar_write(&mut self, _bar: u8, offset: u64, data: &[u8]) -> Effect {
+        self.write(offset, data)
+    }
+
+    /// The queues' notifications, while a driver uses the device: as it is found and set up, its BAR comes and goes often, and moving
+    /// them costs the host more than the BAR.
+    fn doorbells(&self) -> Vec<Doorbell<'_>> {
+        if !self.driver_ok() {
+            return Vec::new();
         }
-        Effect::None
+        let offsets = (u64::from(NOTIFY)..).step_by(NOTIFY_STRIDE as usize);
+        let notifications = offsets.zip(self.common.kicks());
+        notifications.map(|(offset, event)| Doorbell { bar: BAR, offset, event }).collect()
     }
 }
 

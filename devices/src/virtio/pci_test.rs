@@ -1,4 +1,4 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use arch::memory::GuestRam;
 use proptest::prelude::*;
@@ -6,9 +6,9 @@ use virtio_queue::Queue;
 
 use super::{VirtioPci, test_guest::*};
 use crate::{
-    bus::{Device, Effect, Remap},
+    bus::Effect,
     irq::Msi,
-    pci::{ClassCode, PciFunction},
+    pci::{ClassCode, PciAddress, PciFunction},
     testing::{FakeLine, FakeMsi},
     virtio::device::{Activation, Halt, Kind, VirtioDevice},
 };
@@ -19,7 +19,7 @@ const MSIX: u32 = 0x11;
 const CONFIG_ACCESS: Option<u32> = Some(5);
 
 fn kicked(guest: &Guest) -> Vec<u64> {
-    guest.pci.notifiers().map(|(_, kick)| kick.read().unwrap_or(0)).collect()
+    guest.pci.common.kicks().iter().map(|kick| kick.read().unwrap_or(0)).collect()
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn the_function_is_a_modern_virtio_device() {
     assert_eq!(guest.config_read(0, 4), 0x1042_1af4);
     assert_eq!(guest.config_read(8, 4), 0x0180_0001);
     assert_eq!(guest.config_read(0xe, 1), 0, "one function, not a bridge");
-    assert_eq!(guest.config_read(0x10, 4), BAR);
+    assert_eq!(u64::from(guest.config_read(0x10, 4)), BAR);
     assert_eq!(guest.config_read(0x2c, 4), 0x0040_1af4);
     assert_eq!(guest.config_read(0x3c, 2), 0x0113, "INTA, at input 16 + 3");
     assert_eq!(guest.pci.config().identity().to_string(), "virtio-fake [1af4:1042]");
@@ -58,8 +58,6 @@ fn capabilities_lead_to_the_structures() {
 #[test]
 fn notifications_kick_the_queue() {
     let mut guest = Guest::new();
-    let offsets: Vec<_> = guest.pci.notifiers().map(|(offset, _)| offset).collect();
-    assert_eq!(offsets, [NOTIFY, NOTIFY + 4]);
     guest.write(NOTIFY + 4, 1, 2);
     assert_eq!(kicked(&guest), [0, 1]);
     guest.write(NOTIFY, 0, 4);
@@ -140,19 +138,33 @@ fn the_msix_table_is_behind_the_bar() {
 }
 
 #[test]
-fn a_bar_that_is_not_decoded_answers_nobody() {
+fn there_are_doorbells_while_a_driver_uses_the_device() {
     let mut guest = Guest::new();
-    assert_eq!(guest.config_write(COMMAND, 0, 2), Effect::None);
-    assert_eq!(guest.read(NUM_QUEUES, 2), 0xffff);
-    guest.write(DEVICE_STATUS, 1, 1);
-    guest.write(NOTIFY, 0, 2);
-    assert_eq!(kicked(&guest), [0, 0]);
-    let to = 0xc100_0000;
-    assert_eq!(guest.config_write(0x10, to, 4), Effect::None);
-    let remap = Remap { from: BAR.into(), to: to.into() };
-    assert_eq!(guest.config_write(COMMAND, 6, 2), Effect::Remap(remap));
-    assert_eq!(guest.status(), 0);
-    assert_eq!(guest.read(NUM_QUEUES, 2), 2);
+    let offsets = |guest: &Guest| {
+        let doorbells = guest.pci.doorbells().into_iter();
+        doorbells.map(|doorbell| (doorbell.bar, doorbell.offset)).collect::<Vec<_>>()
+    };
+    let none: Vec<(u8, u64)> = Vec::new();
+    assert_eq!(offsets(&guest), none);
+    guest.start();
+    assert_eq!(offsets(&guest), [(0, NOTIFY), (0, NOTIFY + 4)]);
+    for (doorbell, kick) in guest.pci.doorbells().iter().zip([[1, 0], [0, 1]]) {
+        doorbell.event.write(1).unwrap();
+        assert_eq!(kicked(&guest), kick);
+    }
+    let status = |guest: &mut Guest, value| guest.pci.bar_write(0, DEVICE_STATUS, &[value]);
+    assert_eq!(status(&mut guest, 0xf), Effect::None, "it is as before");
+    assert_eq!(status(&mut guest, 0), Effect::Decode);
+    assert_eq!(offsets(&guest), none);
+    guest.negotiate(FEATURES | VERSION_1);
+    assert_eq!(status(&mut guest, 0xf), Effect::Decode);
+    assert_eq!(guest.pci.doorbells().len(), 2);
+    // By the window as well.
+    let window = guest.capability(VENDOR, CONFIG_ACCESS);
+    assert_eq!(guest.config_write(window + 8, u32::try_from(DEVICE_STATUS).unwrap(), 4), Effect::None);
+    assert_eq!(guest.config_write(window + 12, 1, 4), Effect::None);
+    assert_eq!(guest.config_write(window + 16, 0, 1), Effect::Decode);
+    assert_eq!(offsets(&guest), none);
 }
 
 #[test]
@@ -165,7 +177,7 @@ fn configuration_space_has_a_window_to_the_bar() {
         assert_eq!(guest.config_write(window + 12, length, 4), Effect::None);
     };
     // Also while the BAR is not decoded: early firmware has none.
-    assert_eq!(guest.config_write(COMMAND, 0, 2), Effect::None);
+    assert_eq!(guest.config_write(COMMAND, 0, 2), Effect::Decode);
     aim(&mut guest, 0, NUM_QUEUES, 2);
     assert_eq!(guest.config_read(window + 16, 2), 2);
     aim(&mut guest, 0, DEVICE_STATUS, 1);
@@ -181,7 +193,7 @@ fn configuration_space_has_a_window_to_the_bar() {
         (0, NOTIFY, 8),
         (0, NOTIFY, u32::MAX),
         (0, DEVICE_STATUS - 1, 2),
-        (0, u64::from(VirtioPci::BAR_SIZE), 4),
+        (0, VirtioPci::BAR_SIZE, 4),
         (0, 0xffff_fffc, 4),
     ] {
         aim(&mut guest, bar, offset, length);
@@ -189,7 +201,7 @@ fn configuration_space_has_a_window_to_the_bar() {
         assert_eq!(guest.config_read(window + 16, 4), 0, "{bar} {offset:#x} {length}");
     }
     assert_eq!(kicked(&guest), [0, 0]);
-    assert_eq!(guest.config_write(COMMAND, 2, 2), Effect::None);
+    assert_eq!(guest.config_write(COMMAND, 2, 2), Effect::Decode);
     assert_eq!(guest.status(), 3);
 }
 
@@ -219,7 +231,7 @@ fn what_does_not_fit_the_bar_is_refused() {
     }
     let new = |queues: usize, vectors: usize, bar| {
         VirtioPci::new(
-            1,
+            PciAddress::new(1, 0).unwrap(),
             bar,
             Box::new(Wide(vec![16; queues])),
             GuestRam::default(),
@@ -233,9 +245,10 @@ fn what_does_not_fit_the_bar_is_refused() {
         let expected = format!("a virtio device with {vectors} interrupt vectors: 1 to 256 are possible");
         assert_eq!(error(1, vectors, BAR), expected);
     }
+    let source = new(1, 2, 0xc000_4000).unwrap_err().source().map(ToString::to_string);
     assert_eq!(
-        error(1, 2, 0xc000_4000),
-        "a virtio device's bar at 0xc0004000, which is no multiple of 0x8000"
+        source.as_deref(),
+        Some("a 32-bit memory BAR of 0x8000 bytes at 0xc0004000, where none can be")
     );
     let widest = new(1, 256, BAR).unwrap();
     assert_eq!(widest.msix.vectors().count(), 256);
@@ -276,14 +289,10 @@ proptest! {
                 guest.pci.config_read(offset, &mut back);
                 guest.pci.config_write(offset, &data)
             } else {
-                guest.pci.read(offset, &mut back);
-                guest.pci.write(offset, &data)
+                guest.pci.bar_read(0, offset, &mut back);
+                guest.pci.bar_write(0, offset, &data)
             };
-            match effect {
-                Effect::None => {}
-                Effect::Remap(remap) => guest.pci.config_mut().moved(remap),
-                effect => prop_assert!(false, "{:?}", effect),
-            }
+            prop_assert!(matches!(effect, Effect::None | Effect::Decode), "{:?}", effect);
             if let Some(active) = &guest.state().active {
                 active.notify.used(0);
                 active.notify.config_changed();

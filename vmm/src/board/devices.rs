@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arch::acpi::IsaDevice;
-use devices::virtio::pci::VirtioPci;
+use arch::{acpi::IsaDevice, layout};
+use devices::{
+    pci::{FunctionInfo, PciAddress},
+    virtio::pci::VirtioPci,
+};
 
 use super::{AcpiName, At, Placed};
 use crate::{buses::Buses, link::Port, size::Size};
@@ -31,10 +34,10 @@ pub trait Host: Debug + Send + Sync {
     }
 }
 
-/// A virtio device in its slot.
+/// A virtio device at its address.
 #[derive(Debug)]
 pub(super) struct Function {
-    pub(super) slot: u8,
+    pub(super) address: PciAddress,
     pub(super) host: Arc<dyn Host>,
     pub(super) function: Arc<Mutex<VirtioPci>>,
 }
@@ -53,15 +56,16 @@ impl Devices {
         Self { buses: Arc::new(buses), placed, functions, ports }
     }
 
-    /// Returns every device with its place: those on the ISA bus in the order in which they were plugged in, then the PCI functions by slot.
+    /// Returns every device with its place: those on the ISA bus in the order in which they were plugged in, then the PCI functions by address.
     #[must_use]
     pub fn inventory(&self) -> Vec<Placed> {
-        let functions = self.buses.pci.functions().map(|info| {
-            let host = self.functions.iter().find(|function| function.slot == info.slot);
+        let functions = self.buses.pci.functions();
+        let functions = functions.map(|FunctionInfo { address, identity, bars, interrupt_pin }| {
+            let host = self.functions.iter().find(|function| function.address == address);
             Placed {
-                name: info.identity.to_string(),
-                at: At::Pci { slot: info.slot, bar: info.bar },
-                gsi: info.bar.map(|_| arch::layout::pci_intx_gsi(info.slot)),
+                name: identity.to_string(),
+                at: At::Pci { address, bars },
+                gsi: interrupt_pin.map(|pin| layout::pci_intx_gsi(address.device(), pin - 1)),
                 acpi: None,
                 backend: host.and_then(|function| function.host.backend()),
             }

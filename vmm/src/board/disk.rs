@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc};
 
+use anyhow::Context;
 use devices::{
     disk::{
         Disk,
@@ -142,7 +143,8 @@ impl OpenDisk {
 impl Device for OpenDisk {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let block = Block::new(Arc::clone(&self.disk), &self.options);
-        Ok(board.virtio(Box::new(block), Arc::new(self.clone()))?)
+        let plugged = board.virtio(Box::new(block), Arc::new(self.clone()));
+        plugged.with_context(|| Host::name(self))
     }
 
     fn totals(&self) -> Option<String> {

@@ -7,11 +7,7 @@ mod code;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-        mpsc::channel,
-    },
+    sync::{Arc, Mutex, atomic::Ordering, mpsc::channel},
     thread,
     time::Duration,
 };
@@ -26,14 +22,7 @@ use devices::{bus::Bus, pci::PciRoot, platform::DebugExit};
 use serde::{Deserialize, Serialize};
 use vm_memory::GuestAddress;
 
-use crate::{
-    buses::{Buses, Doorbells},
-    exit::Exit,
-    host::Host,
-    kick,
-    vcpu::Vcpu,
-    vm::Vm,
-};
+use crate::{buses::Buses, exit::Exit, host::Host, kick, vcpu::Vcpu, vm::Vm};
 
 /// What takes longer than this never ends, on a busy emulated host either, whose clock runs on while its emulator waits.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -138,13 +127,8 @@ fn try_it(host: &Host, profile: &CpuProfile, kind: Kind) -> anyhow::Result<Proof
     let vcpu = Vcpu::new(&vm, 0, profile, &entry)?;
     let pio = Bus::default();
     pio.insert(code::DONE.into(), DebugExit::LEN, Arc::new(Mutex::new(DebugExit)))?;
-    let buses = Arc::new(Buses {
-        pio,
-        mmio: Bus::default(),
-        pci: Arc::new(PciRoot::new()),
-        doorbells: Doorbells::new(Arc::clone(&vm.fd)),
-        stop: AtomicBool::new(false),
-    });
+    let buses = Buses::new(pio, Bus::default(), Arc::new(PciRoot::new()), vm.fd.clone());
+    let buses = Arc::new(buses);
     let exit = finish(vcpu, &buses)?;
     let outcome = code::outcome(&memory).context("reading the outcome")?;
     Ok(judge(kind, &outcome, exit))
