@@ -4,4 +4,7 @@ pub mod block;
 pub mod device;
 pub mod pci;
 pub mod queue;
+mod serve;
+#[cfg(test)]
+mod test_machine;
 mod worker;
