@@ -14,5 +14,5 @@ pub use bar::Bar;
 pub(crate) use config::overlap;
 pub use config::{ClassCode, Command, ConfigSpace, Identity};
 pub use front::{ConfigPorts, Ecam};
-pub use msix::{MessageControl, Msix, MsixCapability, MsixVectors};
+pub use msix::{MessageControl, Msix, MsixCapability, MsixState, MsixVectors};
 pub use root::{FunctionInfo, PciFunction, PciRoot, SharedFunction, SlotError};

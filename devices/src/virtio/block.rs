@@ -18,6 +18,8 @@ mod worker;
 
 use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use virtio_bindings::{
     virtio_blk::{
         VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH,
@@ -130,6 +132,13 @@ pub struct Block {
     workers: Workers,
 }
 
+/// A disk's own state: what its driver has set.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    writeback: bool,
+}
+
 impl BlockOptions {
     /// The most queues.
     pub const MAX_QUEUES: u16 = 64;
@@ -223,6 +232,16 @@ impl VirtioDevice for Block {
 
     fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
         self.workers.stop(halt, patience)
+    }
+
+    fn save(&self) -> serde_json::Value {
+        json!(State { writeback: self.cache.writeback() })
+    }
+
+    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
+        let State { writeback } = State::deserialize(state)?;
+        self.cache.set_writeback(writeback);
+        Ok(())
     }
 
     fn reset(&mut self) {

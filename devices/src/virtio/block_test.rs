@@ -29,7 +29,7 @@ use crate::{
 const QUEUE_SIZE: u16 = 256;
 
 /// Where the field is in the configuration.
-const WRITEBACK: u64 = 32;
+pub(super) const WRITEBACK: u64 = 32;
 
 pub(super) const HEADER: u64 = FREE;
 pub(super) const STATUS: u64 = FREE + 0x1000;
