@@ -20,13 +20,9 @@ use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use virtio_bindings::{
-    virtio_blk::{
-        VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH,
-        VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_TOPOLOGY,
-        VIRTIO_BLK_F_WRITE_ZEROES,
-    },
-    virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC},
+use virtio_bindings::virtio_blk::{
+    VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH,
+    VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_TOPOLOGY, VIRTIO_BLK_F_WRITE_ZEROES,
 };
 use virtio_queue::Queue;
 use zerocopy::IntoBytes;
@@ -40,7 +36,7 @@ pub use self::{
 };
 use super::{
     device::{self, Activation, Halt, VirtioDevice},
-    serve::Workers,
+    serve::{RING_FEATURES, Workers},
 };
 use crate::{disk::Disk, pci::ClassCode, registers};
 
@@ -286,8 +282,7 @@ fn offered(disk: &dyn Disk, options: &BlockOptions) -> u64 {
         | bit(VIRTIO_BLK_F_BLK_SIZE)
         | bit(VIRTIO_BLK_F_FLUSH)
         | bit(VIRTIO_BLK_F_TOPOLOGY)
-        | bit(VIRTIO_RING_F_INDIRECT_DESC)
-        | bit(VIRTIO_RING_F_EVENT_IDX)
+        | RING_FEATURES
         | only(options.queues > 1, bit(VIRTIO_BLK_F_MQ))
         | only(disk.is_read_only(), bit(VIRTIO_BLK_F_RO))
         | only(!disk.is_read_only(), writable)

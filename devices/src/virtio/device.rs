@@ -85,11 +85,13 @@ pub trait VirtioDevice: Send + Debug {
     /// The greatest size of each queue; its length is the number of queues.
     fn queue_sizes(&self) -> &[u16];
 
-    /// Reads the device-specific configuration; bytes past its end read as zero.
-    fn read_config(&self, offset: u64, data: &mut [u8]);
+    /// Reads the device-specific configuration; bytes past its end read as zero. There is none, unless it says so.
+    fn read_config(&self, _offset: u64, data: &mut [u8]) {
+        data.fill(0);
+    }
 
     /// Writes the device-specific configuration; what is not writable is ignored.
-    fn write_config(&mut self, offset: u64, data: &[u8]);
+    fn write_config(&mut self, _offset: u64, _data: &[u8]) {}
 
     /// Looks whether what is behind the device has changed, and with it the configuration; `true` if so. It is for the
     /// transport to tell the driver.

@@ -15,7 +15,7 @@ use std::{
 };
 
 use arch::memory::GuestRam;
-use virtio_bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
+use virtio_bindings::virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC};
 use virtio_queue::{Queue, QueueT};
 
 use vmm_sys_util::{
@@ -28,6 +28,9 @@ use super::{
     queue::{Chain, QueueError, Rings},
     worker::{Stop, Worker},
 };
+
+/// The features of queues that workers know, for each device to offer.
+pub(super) const RING_FEATURES: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
 
 /// How many chains are given back before the driver is told.
 const MOST_UNHEARD_OF: u32 = 32;

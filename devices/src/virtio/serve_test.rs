@@ -78,16 +78,12 @@ impl VirtioDevice for TestDevice {
     }
 
     fn features(&self) -> u64 {
-        0
+        RING_FEATURES
     }
 
     fn queue_sizes(&self) -> &[u16] {
         &[64, 64]
     }
-
-    fn read_config(&self, _: u64, _: &mut [u8]) {}
-
-    fn write_config(&mut self, _: u64, _: &[u8]) {}
 
     fn activate(&mut self, activation: Activation) -> io::Result<()> {
         self.workers.start(activation, |_, _| self.handling.clone())
