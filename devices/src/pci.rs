@@ -16,5 +16,5 @@ pub use bar::{Bar, BarError, BarSpace};
 pub(crate) use config::overlap;
 pub use config::{ClassCode, Command, ConfigSpace, Decoded, Identity};
 pub use front::{ConfigPorts, Ecam};
-pub use msix::{MessageControl, Msix, MsixCapability, MsixVectors};
+pub use msix::{MessageControl, Msix, MsixCapability, MsixState, MsixVectors};
 pub use root::{BarTarget, Doorbell, FunctionInfo, PciFunction, PciRoot, SharedFunction, SlotError};

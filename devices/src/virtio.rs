@@ -2,6 +2,11 @@
 
 pub mod block;
 pub mod device;
+mod once;
 pub mod pci;
 pub mod queue;
+pub mod rng;
+mod serve;
+#[cfg(test)]
+mod test_machine;
 mod worker;

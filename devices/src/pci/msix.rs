@@ -7,6 +7,7 @@ use std::{
 };
 
 use bitfield_struct::bitfield;
+use serde::{Deserialize, Serialize};
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
 use crate::{
@@ -106,6 +107,23 @@ impl Entry {
     }
 }
 
+/// The table and the pending bits, and `Message Control`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MsixState {
+    control: u16,
+    vectors: Vec<VectorState>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VectorState {
+    address: u64,
+    data: u32,
+    masked: bool,
+    pending: bool,
+}
+
 /// MSI-X as the guest programs it: the table and the pending bits.
 #[derive(Debug)]
 pub struct Msix {
@@ -188,6 +206,35 @@ impl Msix {
             image[index / 8] |= u8::from(vector.pending.load(Ordering::SeqCst)) << (index % 8);
         }
         registers::read(&image, offset, data);
+    }
+
+    /// The state while no device thread signals.
+    #[must_use]
+    pub fn save(&self) -> MsixState {
+        let vectors = self.table.iter().zip(&self.vectors.vectors).map(|(entry, vector)| {
+            let MsiMessage { address, data } = entry.message();
+            let masked = entry.control & MASKED != 0;
+            VectorState { address, data, masked, pending: vector.pending.load(Ordering::SeqCst) }
+        });
+        MsixState { control: self.control.into(), vectors: vectors.collect() }
+    }
+
+    /// Takes up the table and the pending bits of `state`, of another with as many vectors. Returns its `Message Control`,
+    /// which follows by [`Msix::set_control`]; `None`: there are more or fewer.
+    pub fn load(&mut self, state: &MsixState) -> Option<MessageControl> {
+        if state.vectors.len() != self.table.len() {
+            return None;
+        }
+        for (index, saved) in state.vectors.iter().enumerate() {
+            let entry = &mut self.table[index];
+            let [low, high]: [u32; 2] = zerocopy::transmute!(saved.address);
+            entry.write(offset_of!(Entry, address_low), low);
+            entry.write(offset_of!(Entry, address_high), high);
+            entry.write(offset_of!(Entry, data), saved.data);
+            entry.write(offset_of!(Entry, control), saved.masked.into());
+            self.vectors.vectors[index].pending.store(saved.pending, Ordering::SeqCst);
+        }
+        Some(MessageControl::from(state.control))
     }
 
     /// Brings a vector in line with its entry and the control register.

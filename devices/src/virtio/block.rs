@@ -16,25 +16,18 @@ mod segments;
 pub(crate) mod test_disk;
 mod worker;
 
-use std::{
-    fmt, io,
-    str::FromStr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
-use virtio_bindings::{
-    virtio_blk::{
-        VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH,
-        VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_TOPOLOGY,
-        VIRTIO_BLK_F_WRITE_ZEROES,
-    },
-    virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC},
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use virtio_bindings::virtio_blk::{
+    VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH,
+    VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_TOPOLOGY, VIRTIO_BLK_F_WRITE_ZEROES,
 };
 use virtio_queue::Queue;
 use zerocopy::IntoBytes;
 
-use self::{cache::WriteCache, config::Config, executor::Executor};
+use self::{cache::WriteCache, config::Config, executor::Executor, worker::Work};
 pub use self::{
     counters::{Counters, Kind, QueueCounters, Total, Totals},
     faults::Faults,
@@ -43,7 +36,7 @@ pub use self::{
 };
 use super::{
     device::{self, Activation, Halt, VirtioDevice},
-    worker::{Stop, Worker},
+    serve::{RING_FEATURES, Workers},
 };
 use crate::{disk::Disk, pci::ClassCode, registers};
 
@@ -132,8 +125,14 @@ pub struct Block {
     cache: Arc<WriteCache>,
     /// The features that were agreed on, once they are.
     agreed: Option<u64>,
-    /// With the numbers of their queues.
-    workers: Vec<(u16, Worker<Option<Queue>>)>,
+    workers: Workers,
+}
+
+/// A disk's own state: what its driver has set.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    writeback: bool,
 }
 
 impl BlockOptions {
@@ -171,7 +170,7 @@ impl Block {
             queue_sizes: vec![options.queue_size; options.queues.into()],
             options: options.clone(),
             disk,
-            workers: Vec::new(),
+            workers: Workers::default(),
         }
     }
 }
@@ -216,44 +215,33 @@ impl VirtioDevice for Block {
     }
 
     fn activate(&mut self, activation: Activation) -> io::Result<()> {
-        self.workers.clear();
-        let Activation { memory, features, queues, notify } = activation;
+        let features = activation.features;
         if self.agreed != Some(features) {
             self.features_agreed(features);
         }
-        for queue in queues {
-            let index = queue.index;
-            let stop = Stop::default();
-            let executor = Executor::new(
-                index,
-                Arc::clone(&self.disk),
-                self.options.clone(),
-                features,
-                Arc::clone(&self.cache),
-                stop.clone(),
-            );
-            let event_idx = features & bit(VIRTIO_RING_F_EVENT_IDX) != 0;
-            let notify = Arc::clone(&notify);
-            let worker =
-                worker::spawn(queue, event_idx, memory.clone(), notify, executor, &self.options, stop)?;
-            self.workers.push((index, worker));
-        }
-        Ok(())
-    }
-
-    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
-        self.workers.iter().for_each(|(_, worker)| worker.stop(halt));
-        let asked = Instant::now();
-        let mut workers = self.workers.iter();
-        let ended = workers.all(|(_, worker)| worker.has_ended(patience.saturating_sub(asked.elapsed())));
-        ended.then(|| {
-            let workers = self.workers.drain(..);
-            workers.filter_map(|(index, worker)| Some((index, worker.join()??))).collect()
+        let Self { disk, options, cache, workers, .. } = self;
+        workers.start(activation, |queue, stop| {
+            let (disk, cache, stop) = (Arc::clone(disk), Arc::clone(cache), stop.clone());
+            Work::new(Executor::new(queue, disk, options.clone(), features, cache, stop), options)
         })
     }
 
+    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        self.workers.stop(halt, patience)
+    }
+
+    fn save(&self) -> serde_json::Value {
+        json!(State { writeback: self.cache.writeback() })
+    }
+
+    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
+        let State { writeback } = State::deserialize(state)?;
+        self.cache.set_writeback(writeback);
+        Ok(())
+    }
+
     fn reset(&mut self) {
-        self.workers.clear();
+        self.workers.end();
         self.agreed = None;
         self.cache.reset();
     }
@@ -294,8 +282,7 @@ fn offered(disk: &dyn Disk, options: &BlockOptions) -> u64 {
         | bit(VIRTIO_BLK_F_BLK_SIZE)
         | bit(VIRTIO_BLK_F_FLUSH)
         | bit(VIRTIO_BLK_F_TOPOLOGY)
-        | bit(VIRTIO_RING_F_INDIRECT_DESC)
-        | bit(VIRTIO_RING_F_EVENT_IDX)
+        | RING_FEATURES
         | only(options.queues > 1, bit(VIRTIO_BLK_F_MQ))
         | only(disk.is_read_only(), bit(VIRTIO_BLK_F_RO))
         | only(!disk.is_read_only(), writable)

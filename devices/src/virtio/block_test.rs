@@ -29,7 +29,7 @@ use crate::{
 const QUEUE_SIZE: u16 = 256;
 
 /// Where the field is in the configuration.
-const WRITEBACK: u64 = 32;
+pub(super) const WRITEBACK: u64 = 32;
 
 pub(super) const HEADER: u64 = FREE;
 pub(super) const STATUS: u64 = FREE + 0x1000;
@@ -195,7 +195,7 @@ fn discards_and_writes_zeroes_in_a_file() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&[0x77; 1 << 20]).unwrap();
     let mut machine = Machine::new(Arc::new(RawDisk::open(file.path(), &DiskOptions::default()).unwrap()));
-    machine.activate(machine.block.features() & !bit(VIRTIO_RING_F_EVENT_IDX));
+    machine.activate(machine.block.features() & !RING_FEATURES);
     let mut request = |kind, (sector, num_sectors, flags): (u64, u32, u32)| {
         let segment = [&sector.to_le_bytes()[..], &num_sectors.to_le_bytes(), &flags.to_le_bytes()].concat();
         machine.driver.write(DATA, &segment);

@@ -11,6 +11,7 @@
 use std::{fmt::Debug, io, sync::Arc, time::Duration};
 
 use arch::memory::GuestRam;
+use serde::Deserialize;
 use virtio_queue::Queue;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -84,11 +85,13 @@ pub trait VirtioDevice: Send + Debug {
     /// The greatest size of each queue; its length is the number of queues.
     fn queue_sizes(&self) -> &[u16];
 
-    /// Reads the device-specific configuration; bytes past its end read as zero.
-    fn read_config(&self, offset: u64, data: &mut [u8]);
+    /// Reads the device-specific configuration; bytes past its end read as zero. There is none, unless it says so.
+    fn read_config(&self, _offset: u64, data: &mut [u8]) {
+        data.fill(0);
+    }
 
     /// Writes the device-specific configuration; what is not writable is ignored.
-    fn write_config(&mut self, offset: u64, data: &[u8]);
+    fn write_config(&mut self, _offset: u64, _data: &[u8]) {}
 
     /// Looks whether what is behind the device has changed, and with it the configuration; `true` if so. It is for the
     /// transport to tell the driver.
@@ -119,6 +122,20 @@ pub trait VirtioDevice: Send + Debug {
     /// `None`: a worker waits for the host, such as for a disk that doesn't answer. It stops as soon as it can, and this is
     /// to be called again; after [`Halt::Pause`], also with [`Halt::Reset`].
     fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>>;
+
+    /// The device's own state while it is stopped, beside its queues and what it was made of: none, unless it says so.
+    fn save(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    /// Takes up what [`VirtioDevice::save`] gave. [`VirtioDevice::features_agreed`] was called before, if they were.
+    ///
+    /// # Errors
+    ///
+    /// It is something else.
+    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
+        Deserialize::deserialize(state)
+    }
 
     /// Forgets the driver and what was agreed with it. It waits for workers that [`VirtioDevice::stop`] has not seen end,
     /// however long that takes.

@@ -219,8 +219,6 @@ fn what_does_not_fit_the_bar_is_refused() {
         fn queue_sizes(&self) -> &[u16] {
             &self.0
         }
-        fn read_config(&self, _offset: u64, _data: &mut [u8]) {}
-        fn write_config(&mut self, _offset: u64, _data: &[u8]) {}
         fn activate(&mut self, _activation: Activation) -> io::Result<()> {
             Ok(())
         }

@@ -7,7 +7,8 @@ use virtio_queue::QueueT;
 
 use super::{
     stop_tests::{LONG, SlowDisk, huge, start},
-    tests::{DATA, Event, HEADER, Machine, STATUS, disks},
+    test_disk::TestDisk,
+    tests::{DATA, Event, HEADER, Machine, STATUS, WRITEBACK, disks},
     *,
 };
 use crate::virtio::queue::test_driver::WRITE;
@@ -122,5 +123,23 @@ fn pauses_lose_nothing() {
             }
             machine.block.reset();
         }
+    }
+}
+
+#[test]
+fn the_write_cache_is_the_devices_own_state() {
+    let features = bit(VIRTIO_BLK_F_CONFIG_WCE) | bit(VIRTIO_BLK_F_FLUSH);
+    for writeback in [0, 1] {
+        let mut machines = [(); 2].map(|()| Machine::new(Arc::new(TestDisk::new(64))));
+        let [first, second] = &mut machines;
+        first.block.features_agreed(features);
+        first.block.write_config(WRITEBACK, &[writeback]);
+        let state = first.block.save();
+        second.block.features_agreed(features);
+        second.block.load(&state).unwrap();
+        let mut data = [0xff];
+        second.block.read_config(WRITEBACK, &mut data);
+        assert_eq!(data, [writeback]);
+        assert!(second.block.load(&serde_json::Value::Null).is_err());
     }
 }

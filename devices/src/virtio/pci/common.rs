@@ -1,3 +1,5 @@
+mod state;
+
 use std::{
     io::{self, ErrorKind},
     mem::offset_of,
@@ -12,6 +14,8 @@ use virtio_queue::Queue;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use zerocopy::{Immutable, IntoBytes, transmute};
 
+pub(super) use self::state::CommonState;
+pub use self::state::LoadError;
 use super::{
     interrupt::{Interrupts, Status},
     queue::{Area, Half, QueueRegisters},
@@ -307,7 +311,7 @@ impl Common {
     }
 
     fn activate(&mut self) {
-        let event_idx = self.driver_features & 1 << VIRTIO_RING_F_EVENT_IDX != 0;
+        let event_idx = self.event_idx();
         let enabled = (0..).zip(&self.queues).filter(|(_, queue)| queue.enabled());
         let queues = enabled.map(|(index, queue)| Ok((index, queue.queue(event_idx)?)));
         let queues = queues.collect::<io::Result<_>>();
@@ -317,6 +321,10 @@ impl Common {
             log!(level, "{}: can't start: {error}", self.device.kind().name);
             self.interrupts.needs_reset();
         }
+    }
+
+    fn event_idx(&self) -> bool {
+        self.driver_features & 1 << VIRTIO_RING_F_EVENT_IDX != 0
     }
 
     /// Has the device serve `queues`.

@@ -4,6 +4,7 @@ use std::sync::{
 };
 
 use bitflags::bitflags;
+use serde::{Deserialize, Serialize};
 
 use crate::{irq::Line, pci::MsixVectors, virtio::device::Notify};
 
@@ -41,6 +42,17 @@ pub(super) struct Interrupts {
     intx: Mutex<Intx>,
 }
 
+/// What there is to [`Interrupts`] beside the PCI function's part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InterruptState {
+    status: u8,
+    isr: u8,
+    config_generation: u8,
+    config_vector: u16,
+    queue_vectors: Vec<u16>,
+}
+
 impl Interrupts {
     pub(super) fn new(queues: usize, msix: Arc<MsixVectors>, line: Arc<dyn Line>) -> Self {
         Self {
@@ -69,6 +81,41 @@ impl Interrupts {
         }
         self.intx().update(|intx| intx.isr = Isr::empty());
         self.status.store(0, Ordering::SeqCst);
+    }
+
+    /// The state of a device that is paused.
+    pub(super) fn save(&self) -> InterruptState {
+        InterruptState {
+            status: self.status().bits(),
+            isr: self.intx().isr.bits(),
+            config_generation: self.config_generation(),
+            config_vector: self.config_vector(),
+            queue_vectors: (0..)
+                .take(self.queue_vectors.len())
+                .map(|queue| self.queue_vector(queue))
+                .collect(),
+        }
+    }
+
+    /// Takes up `state`, and says whether it can be: vectors or bits that don't exist here can't.
+    pub(super) fn load(&self, state: &InterruptState) -> bool {
+        let (Some(status), Some(isr)) = (Status::from_bits(state.status), Isr::from_bits(state.isr)) else {
+            return false;
+        };
+        let mut vectors = state.queue_vectors.iter().chain([&state.config_vector]);
+        if state.queue_vectors.len() != self.queue_vectors.len()
+            || vectors.any(|&vector| self.existing(vector) != vector)
+        {
+            return false;
+        }
+        for (queue, &vector) in (0..).zip(&state.queue_vectors) {
+            self.set_queue_vector(queue, vector);
+        }
+        self.set_config_vector(state.config_vector);
+        self.config_generation.store(state.config_generation, Ordering::SeqCst);
+        self.status.store(status.bits(), Ordering::SeqCst);
+        self.intx().update(|intx| intx.isr = isr);
+        true
     }
 
     pub(super) fn config_generation(&self) -> u8 {

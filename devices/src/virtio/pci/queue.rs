@@ -1,11 +1,13 @@
 use std::io;
 
 use arch::memory::GuestRam;
+use serde::{Deserialize, Serialize};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 /// A virtqueue as the driver sets it up, before the device has it.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct QueueRegisters {
     max_size: u16,
     size: u16,
@@ -40,6 +42,10 @@ impl QueueRegisters {
 
     pub(super) fn reset(&mut self) {
         *self = Self::new(self.max_size);
+    }
+
+    pub(super) fn max_size(&self) -> u16 {
+        self.max_size
     }
 
     pub(super) fn size(&self) -> u16 {
@@ -89,7 +95,7 @@ impl QueueRegisters {
     }
 
     /// virtio 1.3, "Split Virtqueues": the sizes and alignments of the areas.
-    fn is_valid(&self, memory: &GuestRam) -> bool {
+    pub(super) fn is_valid(&self, memory: &GuestRam) -> bool {
         let size = usize::from(self.size);
         let fits = |address: u64, align: u64, len: usize| {
             address.is_multiple_of(align) && memory.get_slice(GuestAddress(address), len).is_ok()

@@ -8,6 +8,7 @@ use std::{
 };
 
 use arch::memory::GuestRam;
+use serde::Deserialize;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
 
@@ -126,6 +127,15 @@ impl VirtioDevice for FakeDevice {
         }
         let queues = state.active.take().into_iter().flat_map(|active| active.queues);
         Some(queues.map(|active| (active.index, active.queue)).collect())
+    }
+
+    fn save(&self) -> serde_json::Value {
+        self.0.lock().unwrap().config.as_slice().into()
+    }
+
+    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
+        self.0.lock().unwrap().config = Deserialize::deserialize(state)?;
+        Ok(())
     }
 
     fn reset(&mut self) {

@@ -1,0 +1,287 @@
+//! The worker behind a queue: a thread that takes chains off it, and has the device's [`Handler`] serve them.
+//!
+//! ```text
+//!   kick ──▶ next() ──▶ Handler::serve(chain) ──▶ give_back(head, written) ──▶ tell(): an interrupt, if it is wanted
+//!    ▲          │ no more: the driver shall kick                                  │
+//!    └──────────┴────────────────────────────── wait ◀────────────────────────────┘
+//! ```
+
+use std::{
+    error::Error,
+    io,
+    os::fd::AsRawFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arch::memory::GuestRam;
+use virtio_bindings::virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC};
+use virtio_queue::{Queue, QueueT};
+
+use vmm_sys_util::{
+    epoll::{ControlOperation, Epoll, EpollEvent, EventSet},
+    eventfd::EventFd,
+};
+
+use super::{
+    device::{Activation, ActiveQueue, Halt, Notify},
+    queue::{Chain, QueueError, Rings},
+    worker::{Stop, Worker},
+};
+
+/// The features of queues that workers know, for each device to offer.
+pub(super) const RING_FEATURES: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
+
+/// How many chains are given back before the driver is told.
+const MOST_UNHEARD_OF: u32 = 32;
+
+/// A device's part in serving a queue.
+pub(super) trait Handler: Send + 'static {
+    /// The name of the thread that serves queue `queue`.
+    fn thread_name(&self, queue: u16) -> String;
+
+    /// Carries out the request in `chain`, and gives it back to `queue`.
+    ///
+    /// # Errors
+    ///
+    /// The chain is no request, and no more is to be had from this driver: the device needs a reset.
+    fn serve<'m>(&mut self, chain: Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError>;
+
+    /// Serves `queue` until told to stop. A device that has several requests on their way at a time has a loop of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Handler::serve`], and of waiting.
+    fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError>
+    where
+        Self: Sized,
+    {
+        queue.serve_with(self)
+    }
+
+    /// Tells the user that queue `queue` stops until its driver resets the device. A guest can have this happen as often as
+    /// it likes.
+    fn failed(&self, queue: u16, error: &ServeError);
+}
+
+/// How a worker goes on after [`Handler::serve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// With the next chain.
+    Chain,
+    /// With this one, which was not served: after so long, or sooner.
+    Again(Duration),
+}
+
+/// Why a queue stops before it is told to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The chain is none of the device's requests.
+    #[error(transparent)]
+    Request(Box<dyn Error + Send + Sync>),
+    #[error("can't wait for the driver")]
+    Wait(#[source] io::Error),
+    #[error("can't start a request")]
+    Start(#[source] io::Error),
+}
+
+/// A queue that is being served.
+#[derive(Debug)]
+pub(super) struct Served<'m> {
+    index: u16,
+    rings: Rings<'m>,
+    notify: Arc<dyn Notify>,
+    kick: EventFd,
+    /// The driver was told to kick when it makes something available.
+    kicks_wanted: bool,
+    /// The driver has not heard of so many chains that were given back.
+    unheard: u32,
+    stop: Stop,
+}
+
+impl<'m> Served<'m> {
+    /// Takes the next chain off the queue: none once the worker is told to stop. As long as there are some, the driver is
+    /// told not to kick; if there is none, it will.
+    pub(super) fn next(&mut self) -> Result<Option<Chain<'m>>, QueueError> {
+        if self.stop.is_set() {
+            return Ok(None);
+        }
+        loop {
+            if let Some(chain) = self.rings.pop()? {
+                if self.kicks_wanted {
+                    self.rings.disable_kicks()?;
+                    self.kicks_wanted = false;
+                }
+                return Ok(Some(chain));
+            }
+            if self.kicks_wanted {
+                return Ok(None);
+            }
+            // What came before the driver can know that is still to be seen.
+            self.rings.enable_kicks()?;
+            self.kicks_wanted = true;
+        }
+    }
+
+    /// Puts the chain that was taken last back: it is the next again.
+    pub(super) fn put_back(&mut self) {
+        self.rings.put_back();
+    }
+
+    /// Gives the chain `head` back to the driver, with `written` bytes in its writable buffers. The driver is told later, by
+    /// [`Served::tell`].
+    pub(super) fn give_back(&mut self, head: u16, written: u32) -> Result<(), QueueError> {
+        self.rings.push(head, written)?;
+        self.unheard += 1;
+        Ok(())
+    }
+
+    /// Interrupts the driver for what was given back, if there is anything and it wants that.
+    pub(super) fn tell(&mut self) -> Result<(), QueueError> {
+        if self.unheard > 0 {
+            self.unheard = 0;
+            if self.rings.wants_interrupt()? {
+                self.notify.used(self.index);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does so if it is much.
+    pub(super) fn tell_of_many(&mut self) -> Result<(), QueueError> {
+        if self.unheard >= MOST_UNHEARD_OF { self.tell() } else { Ok(()) }
+    }
+
+    /// How many chains can be taken, as far as is known without looking.
+    pub(super) fn seen(&self) -> u16 {
+        self.rings.seen()
+    }
+
+    /// How many descriptors the queue has.
+    pub(super) fn size(&self) -> u16 {
+        self.rings.size()
+    }
+
+    /// Written when the driver has made something available, or the worker is to stop.
+    pub(super) fn kick(&self) -> &EventFd {
+        &self.kick
+    }
+
+    /// The wish that it is no longer served.
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Has `handler` serve one chain after the other until told to stop.
+    pub(super) fn serve_with(&mut self, handler: &mut impl Handler) -> Result<(), ServeError> {
+        // Edge-triggered: each kick wakes the thread, and the counter need not be read.
+        let kicks = Epoll::new().map_err(ServeError::Wait)?;
+        let event = EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, 0);
+        kicks.ctl(ControlOperation::Add, self.kick.as_raw_fd(), event).map_err(ServeError::Wait)?;
+        loop {
+            let pause = loop {
+                let Some(chain) = self.next()? else { break None };
+                if let Next::Again(pause) = handler.serve(chain, self)? {
+                    self.put_back();
+                    break Some(pause);
+                }
+                self.tell_of_many()?;
+            };
+            self.tell()?;
+            if self.stop.is_set() {
+                return Ok(());
+            }
+            match kicks.wait(millis(pause), &mut [EpollEvent::default()]) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(ServeError::Wait(error));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The workers of a device, one for each queue that its driver enabled.
+#[derive(Debug, Default)]
+pub(super) struct Workers(Vec<(u16, Worker<Option<Queue>>)>);
+
+impl Workers {
+    /// Starts them, each with the handler that `make` makes for its queue; it hears of the end by the [`Stop`].
+    ///
+    /// # Errors
+    ///
+    /// No descriptor or no thread is to be had.
+    pub(super) fn start<H: Handler>(
+        &mut self,
+        activation: Activation,
+        mut make: impl FnMut(u16, &Stop) -> H,
+    ) -> io::Result<()> {
+        self.end();
+        let Activation { memory, features, queues, notify } = activation;
+        for active in queues {
+            let (index, stop) = (active.index, Stop::default());
+            let handler = make(index, &stop);
+            let event_idx = features & 1 << VIRTIO_RING_F_EVENT_IDX != 0;
+            let worker = spawn(active, event_idx, memory.clone(), Arc::clone(&notify), handler, stop)?;
+            self.0.push((index, worker));
+        }
+        Ok(())
+    }
+
+    /// Stops them as [`VirtioDevice::stop`](super::device::VirtioDevice::stop) does.
+    pub(super) fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        self.0.iter().for_each(|(_, worker)| worker.stop(halt));
+        let asked = Instant::now();
+        let mut workers = self.0.iter();
+        let ended = workers.all(|(_, worker)| worker.has_ended(patience.saturating_sub(asked.elapsed())));
+        ended.then(|| {
+            let workers = self.0.drain(..);
+            workers.filter_map(|(index, worker)| Some((index, worker.join()??))).collect()
+        })
+    }
+
+    /// Ends them, however long that takes.
+    pub(super) fn end(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Starts a thread that serves a queue by `handler` until `stop` is set; then it gives the queue back, unless the queue is
+/// broken.
+fn spawn(
+    active: ActiveQueue,
+    event_idx: bool,
+    memory: GuestRam,
+    notify: Arc<dyn Notify>,
+    mut handler: impl Handler,
+    stop: Stop,
+) -> io::Result<Worker<Option<Queue>>> {
+    let ActiveQueue { index, mut queue, kick } = active;
+    queue.set_event_idx(event_idx);
+    let (name, stops, wake) = (handler.thread_name(index), stop.clone(), kick.try_clone()?);
+    let for_panics = Arc::clone(&notify);
+    let work = move || {
+        // The transport has found the rings in memory, or the queue would not be there.
+        let rings = Rings::new(queue, &memory).inspect_err(|_| notify.needs_reset()).ok()?;
+        // Ignore notification flags left by a previous owner.
+        let mut served = Served { index, rings, notify, kick, kicks_wanted: false, unheard: 0, stop: stops };
+        if let Err(error) = handler.run(&mut served) {
+            handler.failed(index, &error);
+            served.notify.needs_reset();
+            return None;
+        }
+        Some(served.rings.into_queue())
+    };
+    Worker::spawn(name, stop, &wake, for_panics, work)
+}
+
+/// What epoll takes for `pause`: whole milliseconds, no shorter, or for ever.
+fn millis(pause: Option<Duration>) -> i32 {
+    pause.map_or(-1, |pause| i32::try_from(pause.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX))
+}
+
+#[cfg(test)]
+#[path = "serve_test.rs"]
+mod tests;

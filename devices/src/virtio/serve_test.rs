@@ -1,0 +1,220 @@
+use std::{
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::*;
+use crate::{
+    pci::ClassCode,
+    virtio::{
+        device::{Kind, VirtioDevice},
+        queue::test_driver::{FREE, NEXT, WRITE},
+        test_machine::{Event, LONG, TestMachine},
+    },
+};
+
+/// Where chains are written that are answered.
+const DATA: u64 = FREE;
+
+/// How the test's handler serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    /// Answers with the number of bytes that are writable.
+    Works,
+    /// Is not ready; asks to be asked again after this long.
+    Waits(Duration),
+    /// Takes no chain for a request.
+    Refuses,
+    Panics,
+}
+
+#[derive(Clone, Debug)]
+struct Handling {
+    mood: Arc<Mutex<Mood>>,
+    /// How often it was asked, and what was said to have failed.
+    asked: Arc<Mutex<u32>>,
+    failed: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("that is none")]
+struct NoRequest;
+
+impl Handler for Handling {
+    fn thread_name(&self, queue: u16) -> String {
+        format!("test{queue}")
+    }
+
+    fn serve<'m>(&mut self, chain: Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
+        *self.asked.lock().unwrap() += 1;
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Works => {
+                let written = u32::try_from(chain.writable.len()).unwrap();
+                queue.give_back(chain.head, written)?;
+                Ok(Next::Chain)
+            }
+            Mood::Waits(pause) => Ok(Next::Again(pause)),
+            Mood::Refuses => Err(ServeError::Request(NoRequest.into())),
+            Mood::Panics => panic!("a handler that panics, in a test"),
+        }
+    }
+
+    fn failed(&self, queue: u16, error: &ServeError) {
+        self.failed.lock().unwrap().push(format!("queue {queue}: {error}"));
+    }
+}
+
+#[derive(Debug)]
+struct TestDevice {
+    handling: Handling,
+    workers: Workers,
+}
+
+impl VirtioDevice for TestDevice {
+    fn kind(&self) -> Kind {
+        Kind { device_type: 42, class: ClassCode { base: 0xff, sub: 0, interface: 0 }, name: "virtio-test" }
+    }
+
+    fn features(&self) -> u64 {
+        RING_FEATURES
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &[64, 64]
+    }
+
+    fn activate(&mut self, activation: Activation) -> io::Result<()> {
+        self.workers.start(activation, |_, _| self.handling.clone())
+    }
+
+    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        self.workers.stop(halt, patience)
+    }
+
+    fn reset(&mut self) {
+        self.workers.end();
+    }
+}
+
+fn machine(mood: Mood) -> TestMachine<TestDevice> {
+    let handling =
+        Handling { mood: Arc::new(Mutex::new(mood)), asked: Arc::default(), failed: Arc::default() };
+    TestMachine::new(TestDevice { handling, workers: Workers::default() }, 2)
+}
+
+fn set_mood(machine: &TestMachine<TestDevice>, mood: Mood) {
+    *machine.device.handling.mood.lock().unwrap() = mood;
+}
+
+fn wait_for_call(machine: &TestMachine<TestDevice>, count: u32) {
+    let start = Instant::now();
+    while *machine.device.handling.asked.lock().unwrap() < count {
+        assert!(start.elapsed() < LONG, "it is not asked");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn each_queue_is_served_and_told_of() {
+    let mut machine = machine(Mood::Works);
+    for features in [0, 1 << VIRTIO_RING_F_EVENT_IDX] {
+        machine.activate(features);
+        for round in 0..100 {
+            for queue in [0, 1] {
+                machine.drivers[usize::from(queue)].set_used_event(round);
+                assert_eq!(
+                    machine.request(queue, &[(DATA, 7, 0), (DATA, 100 + u32::from(queue), WRITE)]),
+                    100 + u32::from(queue)
+                );
+            }
+            machine.pause_and_resume(features);
+        }
+        machine.device.reset();
+    }
+}
+
+/// It need not be answered before the driver hears of those before it.
+#[test]
+fn the_driver_hears_of_many_at_a_time() {
+    let mut machine = machine(Mood::Works);
+    machine.activate(0);
+    let queues = machine.device.stop(Halt::Pause, LONG).unwrap();
+    for _ in 0..60 {
+        machine.offer(0, &[(DATA, 1, WRITE)]);
+    }
+    machine.activate_on(queues, 0);
+    assert_eq!([machine.event(), machine.event()], [Event::Used(0); 2]);
+    assert_eq!(std::iter::from_fn(|| machine.drivers[0].used()).count(), 60);
+}
+
+#[test]
+fn a_chain_that_has_to_wait_is_tried_again() {
+    let mut machine = machine(Mood::Waits(Duration::from_millis(1)));
+    machine.activate(0);
+    machine.offer(0, &[(DATA, 5, WRITE)]);
+    wait_for_call(&machine, 3);
+    set_mood(&machine, Mood::Works);
+    assert_eq!(machine.event(), Event::Used(0));
+    assert_eq!(machine.drivers[0].used().unwrap().1, 5);
+
+    // Long before the time is over, where there is a kick.
+    set_mood(&machine, Mood::Waits(Duration::MAX));
+    let asked = *machine.device.handling.asked.lock().unwrap();
+    machine.offer(0, &[(DATA, 6, WRITE)]);
+    wait_for_call(&machine, asked + 1);
+    set_mood(&machine, Mood::Works);
+    machine.offer(0, &[(DATA, 7, WRITE)]);
+    assert_eq!(machine.event(), Event::Used(0));
+    assert_eq!([0; 2].map(|_| machine.drivers[0].used().unwrap().1), [6, 7]);
+
+    // A pause does not lose it, nor wait for it.
+    set_mood(&machine, Mood::Waits(Duration::MAX));
+    let asked = *machine.device.handling.asked.lock().unwrap();
+    machine.offer(0, &[(DATA, 8, WRITE)]);
+    wait_for_call(&machine, asked + 1);
+    let queues = machine.device.stop(Halt::Pause, LONG).unwrap();
+    assert_eq!((queues[0].1.next_avail(), queues[0].1.next_used()), (3, 3));
+    set_mood(&machine, Mood::Works);
+    machine.activate_on(queues, 0);
+    assert_eq!(machine.event(), Event::Used(0));
+    assert_eq!(machine.drivers[0].used().unwrap().1, 8);
+}
+
+#[test]
+fn a_queue_that_can_not_be_served_needs_a_reset() {
+    let broken_ring: fn(&mut TestMachine<TestDevice>) = |machine| {
+        machine.drivers[1].describe_own(3, (DATA, 1, NEXT, 3));
+        machine.drivers[1].offer(3);
+        machine.kick(1);
+    };
+    let any_chain: fn(&mut TestMachine<TestDevice>) = |machine| machine.offer(1, &[(DATA, 1, 0)]);
+    for (mood, prepare, said) in [
+        (Mood::Works, broken_ring, &["queue 1: descriptor chain 3 has no end"][..]),
+        (Mood::Refuses, any_chain, &["queue 1: that is none"]),
+        (Mood::Panics, any_chain, &[]),
+    ] {
+        let mut machine = machine(mood);
+        machine.activate(0);
+        prepare(&mut machine);
+        assert_eq!(machine.event(), Event::NeedsReset, "{mood:?}");
+        set_mood(&machine, Mood::Works);
+        assert_eq!(machine.request(0, &[(DATA, 9, WRITE)]), 9, "the other queue is served");
+        let queues = machine.device.stop(Halt::Pause, LONG).unwrap();
+        assert_eq!(queues.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0], "{mood:?}");
+        assert_eq!(*machine.device.handling.failed.lock().unwrap(), said);
+        machine.device.reset();
+        machine.activate(0);
+        assert_eq!(machine.request(1, &[(DATA, 10, WRITE)]), 10, "a reset mends it");
+    }
+}
+
+#[test]
+fn pauses_are_rounded_up() {
+    let expected = [(None, -1), (Some(0), 0), (Some(1), 1), (Some(1_000_000), 1), (Some(1_000_001), 2)];
+    for (nanos, expected) in expected {
+        assert_eq!(millis(nanos.map(Duration::from_nanos)), expected, "{nanos:?}");
+    }
+    assert_eq!(millis(Some(Duration::MAX)), i32::MAX);
+}
