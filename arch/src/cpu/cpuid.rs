@@ -7,6 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::hex;
 
+/// The first function of the hypervisor's range, which says how far that goes, and who the hypervisor is.
+pub const HYPERVISOR: u32 = 0x4000_0000;
+/// The first function of the extended range, which says how far that goes.
+pub const EXTENDED: u32 = 0x8000_0000;
+/// KVM's limit for `KVM_SET_CPUID2` (`KVM_MAX_CPUID_ENTRIES`).
+pub(super) const MAX_ENTRIES: usize = 256;
+
 /// One answer of the CPUID instruction: the function asked for in EAX and, where it matters, the index in ECX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Leaf {

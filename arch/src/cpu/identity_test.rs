@@ -1,5 +1,7 @@
 use super::*;
-use crate::cpu::{CpuError, host::HostCpu, profile::CpuProfile, testing, topology::Topology};
+use crate::cpu::{
+    CpuError, cpuid::Registers, host::HostCpu, profile::CpuProfile, testing, topology::Topology,
+};
 
 fn resolve(host: &HostCpu, spec: &str) -> CpuProfile {
     CpuProfile::resolve(host, &spec.parse().unwrap(), &Topology::new(1, 1, 2, 2).unwrap()).unwrap()
