@@ -4,6 +4,7 @@
 //! works on was opened, locked and allowed here ([`chain`]), and what it writes is made to outlive the host ([`order`]).
 
 mod chain;
+mod counter;
 pub mod create;
 mod driver;
 mod error;
