@@ -12,12 +12,7 @@ use std::{
 };
 
 use devices::{
-    disk::{
-        format::{Format, OpenOptions},
-        info,
-        qcow2::Overlay,
-        user,
-    },
+    disk::{format::Format, image::OpenOptions, info, qcow2::Overlay, user},
     printable::ToPrintable,
 };
 use thiserror::Error;

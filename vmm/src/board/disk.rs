@@ -5,7 +5,8 @@ use std::{io, sync::Arc};
 use devices::{
     disk::{
         Disk,
-        format::{self, Format, OpenError, OpenOptions},
+        format::Format,
+        image::{self, Image, OpenError, OpenOptions},
         named::Named,
         qcow2::Overlay,
     },
@@ -66,11 +67,7 @@ impl OpenDisk {
     }
 
     fn open_by(open: &OpenOptions, config: &DiskConfig, vcpus: u32) -> Result<Self, OpenDiskError> {
-        let mut disk = format::open(&config.path, open)?;
-        let format = match config.format {
-            Some(format) => format.into(),
-            None => format::of(&config.path)?,
-        };
+        let Image { mut disk, format } = image::open(&config.path, open)?;
         if format == Format::Vmdk && config.direct {
             return Err(OpenDiskError::DirectVmdk(config.name()));
         }

@@ -8,11 +8,7 @@ use std::{
 };
 
 use devices::{
-    disk::{
-        format::{Format, OpenOptions},
-        qcow2::Overlay,
-        raw::DiskOptions,
-    },
+    disk::{format::Format, image::OpenOptions, qcow2::Overlay, raw::DiskOptions},
     printable::ToPrintable,
     virtio::block::{BlockOptions, CacheMode, Engine, Serial},
 };
