@@ -11,6 +11,7 @@
 
 pub mod address_width;
 pub mod apic_id;
+pub mod brand;
 pub mod capabilities;
 pub mod choice;
 pub mod cpuid;
@@ -31,7 +32,6 @@ pub mod vendor;
 pub mod verify;
 pub mod vmx;
 
-mod brand;
 mod clock;
 mod derive;
 mod error;

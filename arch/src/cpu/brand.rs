@@ -3,7 +3,7 @@
 use super::cpuid::{Leaf, Registers};
 
 /// Its three leaves.
-pub(super) const BRAND: [u32; 3] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
+pub const BRAND: [u32; 3] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
 /// The bytes that they have room for.
 pub(super) const MAX_LEN: usize = 48;
 

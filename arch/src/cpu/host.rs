@@ -68,9 +68,7 @@ impl HostCpu {
     /// Who made the CPU.
     #[must_use]
     pub fn vendor(&self) -> Vendor {
-        let Registers { ebx, ecx, edx, .. } = self.supported.get(Leaf::new(0));
-        let name = [ebx, edx, ecx].map(u32::to_le_bytes);
-        Vendor::named(&String::from_utf8_lossy(name.as_flattened()))
+        Vendor::named(&String::from_utf8_lossy(&self.supported.get(Leaf::new(0)).maker()))
     }
 
     /// Whose manual describes it, as KVM groups the makers. An unknown maker's CPU that has SVM or the topology extensions, which are

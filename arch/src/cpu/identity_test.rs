@@ -16,8 +16,7 @@ fn unmet(host: &HostCpu, spec: &str) -> Vec<String> {
 }
 
 fn maker(registers: Registers) -> String {
-    let Registers { ebx, ecx, edx, .. } = registers;
-    String::from_utf8_lossy([ebx, edx, ecx].map(u32::to_le_bytes).as_flattened()).into_owned()
+    String::from_utf8_lossy(&registers.maker()).into_owned()
 }
 
 #[test]
