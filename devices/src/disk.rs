@@ -7,9 +7,13 @@ pub mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub mod guard;
+mod guessed;
+pub mod image;
 pub mod info;
+mod link;
 mod lock;
 pub mod named;
+mod options;
 pub mod probe;
 pub mod qcow2;
 pub mod raw;

@@ -20,7 +20,8 @@ use std::{
 use devices::{
     disk::{
         Disk,
-        format::{self, Format, OpenOptions},
+        format::Format,
+        image::{self, OpenOptions},
         raw::DiskOptions,
     },
     virtio::block::Engine,
@@ -197,7 +198,7 @@ impl Images {
             format: Some(format),
             ..OpenOptions::default()
         };
-        format::open(path, &options).unwrap()
+        image::open(path, &options).unwrap().disk
     }
 }
 

@@ -18,7 +18,7 @@ use arch::cpu::{
 use devices::printable::ToPrintable;
 use serde::Deserialize;
 
-pub use self::disk::{Discard, DiskConfig, FormatName};
+pub use self::disk::{Discard, DiskConfig};
 use crate::{
     board::DeviceConfig,
     cli::{MachineArgs, OnReboot},

@@ -1,4 +1,5 @@
 use clap::Parser;
+use devices::disk::format::Format;
 
 use super::*;
 use crate::cli::Cli;
@@ -38,7 +39,7 @@ fn keys_and_bare_values_both_work() {
     assert_eq!((disks[1].serial, disks[1].direct), ("S1".parse().unwrap(), true));
     let config = parse(&["--disk", "vm.img,format=qcow2,backing-root=/images"]).unwrap();
     let disk = config.disks().next().unwrap();
-    assert_eq!((disk.format, &disk.backing_root), (Some(FormatName::Qcow2), &Some("/images".into())));
+    assert_eq!((disk.format, &disk.backing_root), (Some(Format::Qcow2), &Some("/images".into())));
     assert_eq!((disks[1].format, &disks[1].backing_root), (None, &None));
     for smp in ["6,sockets=2,threads=3", "cpus=6,cores=1,sockets=2,threads=3"] {
         assert_eq!(parse(&["--smp", smp]).unwrap().topology, Topology::new(2, 1, 1, 3).unwrap());

@@ -18,11 +18,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use devices::disk::{
-    format::{Format, OpenOptions},
-    info::look,
-    raw::DiskOptions,
-};
+use devices::disk::{format::Format, image::OpenOptions, info::look, raw::DiskOptions};
 use devices::printable::ToPrintable;
 
 use crate::{

@@ -9,7 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arch::cpu::{cpuid::Cpuid, host::HostCpu, nesting::Nesting};
+use arch::cpu::{
+    cpuid::Cpuid,
+    host::HostCpu,
+    nesting::{Nesting, Virtualization},
+};
 use kvm_bindings::{KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_msr_entry};
 use kvm_ioctls::{Cap, Kvm};
 
@@ -164,7 +168,7 @@ fn mcg_cap(kvm: &Kvm) -> u64 {
 /// What the guest's nesting is, and where it has none, what the host's KVM module says: `none (kvm_intel.nested=N)`.
 #[must_use]
 pub fn describe_nesting(nesting: &Nesting) -> String {
-    let parameter = ["kvm_intel", "kvm_amd"].iter().find_map(|module| {
+    let parameter = Virtualization::ALL.into_iter().map(Virtualization::module).find_map(|module| {
         let value = fs::read_to_string(format!("/sys/module/{module}/parameters/nested")).ok()?;
         Some(format!("{module}.nested={}", value.trim()))
     });

@@ -2,7 +2,7 @@
 
 use std::{arch::x86_64::__cpuid, iter};
 
-use arch::cpu::cpuid::Registers;
+use arch::cpu::cpuid::{HYPERVISOR, Registers};
 
 /// KVM's signature. Linux, "KVM CPUID bits".
 pub(crate) const KVM: &str = "KVMKVMKVM";
@@ -10,8 +10,7 @@ pub(crate) const KVM: &str = "KVMKVMKVM";
 /// their own signature moves on to 40000100H.
 pub(crate) const HYPER_V: &str = "Microsoft Hv";
 
-/// Each signature is at the first leaf of a block. Linux looks for them in these blocks too.
-const FIRST: u32 = 0x4000_0000;
+/// Each signature is at the first leaf of a block. Linux looks for them in the blocks behind the first too.
 const BLOCK: u32 = 0x100;
 const BLOCKS: u32 = 0x100;
 
@@ -41,7 +40,7 @@ pub(crate) fn signature() -> String {
 }
 
 fn scan(blocks: u32, cpuid: impl Fn(u32) -> Registers) -> impl Iterator<Item = String> {
-    let mut leaves = (0..blocks).map(|block| FIRST + block * BLOCK);
+    let mut leaves = (0..blocks).map(|block| HYPERVISOR + block * BLOCK);
     let mut seen = Vec::new();
     iter::from_fn(move || {
         let new = leaves.find_map(|leaf| read(leaf, cpuid(leaf)).filter(|name| !seen.contains(name)))?;
@@ -55,8 +54,8 @@ fn read(leaf: u32, answer: Registers) -> Option<String> {
     // EAX is the block's last leaf, or 0 in old versions of KVM. A block that no hypervisor uses answers with zeros, or
     // with the CPU's last basic leaf.
     let in_block = answer.eax == 0 || (leaf..leaf + BLOCK).contains(&answer.eax);
-    let bytes = [answer.ebx, answer.ecx, answer.edx].map(u32::to_le_bytes);
-    let name = std::str::from_utf8(bytes.as_flattened()).ok()?.trim_end_matches('\0');
+    let bytes = answer.signature();
+    let name = std::str::from_utf8(&bytes).ok()?.trim_end_matches('\0');
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
     (in_block && is_name).then(|| name.to_owned())
 }

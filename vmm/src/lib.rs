@@ -28,6 +28,7 @@ pub mod machine;
 pub mod memory;
 pub mod messages;
 pub mod nest;
+mod one_of;
 pub mod output;
 pub mod reboots;
 mod signals;

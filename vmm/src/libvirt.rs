@@ -18,14 +18,12 @@ mod element;
 mod error;
 
 use arch::cpu::{
+    address_width::{MAX_PHYSICAL_BITS, MIN_PHYSICAL_BITS},
     feature::FeatureId,
-    host::Vendor,
     identity::{Identity, MakerName},
     model,
-    spec::{
-        CacheMode, CpuSpec, MAX_PHYSICAL_BITS, MIN_PHYSICAL_BITS, Match, Model, PhysicalBits, Policy,
-        Setting, SpecError, Want,
-    },
+    spec::{CacheMode, CpuSpec, Match, Model, PhysicalBits, Policy, Setting, SpecError, Want},
+    vendor::Vendor,
 };
 use domain::Domain;
 use element::Element;

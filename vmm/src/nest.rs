@@ -39,15 +39,21 @@ use std::time::Instant;
 use std::{env, fs};
 
 use anyhow::Context;
-use arch::cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology};
+use arch::cpu::{
+    nesting::{Nesting, Virtualization},
+    profile::CpuProfile,
+    spec::CpuSpec,
+    topology::Topology,
+};
 use devices::printable::ToPrintable;
 
 use crate::config::VmConfig;
 use crate::cpu::text;
 use crate::host::{self, Host};
+use crate::one_of::one_of;
 use crate::output::Taken;
 use clock::Clock;
-use facts::{Facts, Virt};
+use facts::Facts;
 use image::{First, Manifest, Memfd, Pace};
 use kernel::Kernel;
 use level::Level;
@@ -108,8 +114,8 @@ pub struct NestArgs {
     disk: Vec<OsString>,
 
     /// Run all of it in an emulated machine with this kind of nesting: Bochs for vmx, QEMU TCG for svm
-    #[arg(long, value_name = "vmx|svm")]
-    emulated: Option<Virt>,
+    #[arg(long, value_name = "vmx|svm", value_parser = one_of::<Virtualization, _>(Virtualization::ALL.map(Virtualization::name)))]
+    emulated: Option<Virtualization>,
 
     /// Further kernel parameters for every level
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -160,7 +166,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
         },
     };
     let kernel = Kernel::find(args.kernel.as_deref())?;
-    let virt = args.emulated.or_else(Virt::of_this_machine);
+    let virt = args.emulated.or_else(facts::virtualization);
     let image = prepare(args, virt, &kernel, &mut manifest)?;
 
     let progress = Progress::new(start);
@@ -327,7 +333,7 @@ fn write(option: &str, path: &Path, text: &str) -> anyhow::Result<()> {
 /// Gathers what every level needs.
 fn prepare(
     args: &NestArgs,
-    virt: Option<Virt>,
+    virt: Option<Virtualization>,
     kernel: &Kernel,
     manifest: &mut Manifest,
 ) -> anyhow::Result<Memfd> {
@@ -337,10 +343,10 @@ fn prepare(
             let dir = dir.clone().map_or_else(|| kernel.modules(), Ok)?;
             let modules = Modules::open(&dir)?;
             let resolve = |wanted: &[&str]| modules.resolve(wanted, kernel.release.as_deref());
-            let kvm: Vec<_> = virt.map(Virt::module).into_iter().collect();
+            let kvm: Vec<_> = virt.map(Virtualization::module).into_iter().collect();
             // SVM has no MSRs to compare, and without the module VMX's are not.
             let msr = match virt {
-                Some(Virt::Vmx) => resolve(&["msr"]).unwrap_or_default(),
+                Some(Virtualization::Vmx) => resolve(&["msr"]).unwrap_or_default(),
                 _ => vec![],
             };
             [resolve(&["virtio_pci", "virtio_blk"])?, resolve(&kvm)?, msr]

@@ -12,12 +12,7 @@ use std::{
 };
 
 use devices::{
-    disk::{
-        format::{Format, OpenOptions},
-        info,
-        qcow2::Overlay,
-        user,
-    },
+    disk::{format::Format, image::OpenOptions, info, qcow2::Overlay, user},
     printable::ToPrintable,
 };
 use thiserror::Error;
@@ -198,13 +193,11 @@ fn is_of(disk: &DiskConfig, identity: (u64, u64)) -> bool {
         Some(Overlay::File(path)) => Some((path, Some(Format::Qcow2))),
         _ => None,
     };
-    [Some((&disk.path, disk.format.map(Format::from))), overlay].into_iter().flatten().any(
-        |(path, format)| {
-            let options = OpenOptions { format, ..disk.open_options() };
-            let links = info::follow(path, &options).map(|info| info.links).unwrap_or_default();
-            links.iter().any(|link| link.files.contains(&identity))
-        },
-    )
+    [Some((&disk.path, disk.format)), overlay].into_iter().flatten().any(|(path, format)| {
+        let options = OpenOptions { format, ..disk.open_options() };
+        let links = info::follow(path, &options).map(|info| info.links).unwrap_or_default();
+        links.iter().any(|link| link.files.contains(&identity))
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use arch::{cpu::topology::FIRST_X2APIC_ID, layout, memory::GuestRam};
+use arch::{cpu::apic_id::FIRST_X2APIC_ID, layout, memory::GuestRam};
 use devices::irq::{Line, Msi, MsiMessage, SharedLine};
 use kvm_bindings::{
     KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,

@@ -7,7 +7,7 @@ use acpi_tables::{
 use zerocopy::{Immutable, IntoBytes};
 
 use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
-use crate::layout;
+use crate::{cpu::apic_id::FIRST_X2APIC_ID, layout};
 
 const REVISION: u8 = 5;
 /// Table header, address of the local APIC, flags.
@@ -17,8 +17,6 @@ const FLAGS: usize = 40;
 /// There is a pair of 8259 PICs too.
 const PCAT_COMPAT: u32 = 1;
 
-/// From this APIC id on only an x2APIC entry will do: 255 is the broadcast id.
-const FIRST_X2APIC_ID: u32 = 255;
 const LINT1: u8 = 1;
 #[expect(clippy::cast_possible_truncation, reason = "an ISA interrupt")]
 const SCI_IRQ: u8 = layout::SCI_GSI as u8;

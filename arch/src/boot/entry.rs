@@ -4,7 +4,7 @@ use bitfield_struct::bitfield;
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 use vm_memory::{Bytes, GuestAddress};
 
-use super::BootError;
+use super::error::BootError;
 use crate::{layout, memory::GuestRam};
 
 const CR0_PE: u64 = 1 << 0;

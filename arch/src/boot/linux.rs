@@ -3,7 +3,7 @@
 use linux_loader::loader::bootparam::{LOADED_HIGH, boot_e820_entry, boot_params, setup_header};
 use vm_memory::{Bytes, GuestAddress};
 
-use super::{BootError, BootInfo};
+use super::{error::BootError, info::BootInfo};
 use crate::{layout, memory::GuestRam};
 
 const BOOT_FLAG: u16 = 0xaa55;

@@ -2,12 +2,12 @@
 
 use vm_memory::GuestAddress;
 
-use super::BootError;
-use crate::layout;
+use super::error::BootError;
+use crate::{cpu::address_width::MAX_PHYSICAL_BITS, layout};
 
 const PAGE: u64 = 4096;
-/// The physical address width of x86-64, at most.
-const MAX_PHYSICAL_ADDRESS: u64 = 1 << 52;
+/// The end of what addresses can say.
+const MAX_PHYSICAL_ADDRESS: u64 = 1 << MAX_PHYSICAL_BITS;
 
 /// Guest memory, as the VMM maps it and as the kernel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,13 @@
 
 use bitfield_struct::bitfield;
 
-use crate::{cpu::msr, layout};
+use crate::{
+    cpu::{
+        address_width::{MAX_PHYSICAL_BITS, MIN_PHYSICAL_BITS},
+        msr,
+    },
+    layout,
+};
 
 const UNCACHEABLE: u8 = 0;
 const WRITE_BACK: u8 = 6;
@@ -33,7 +39,7 @@ struct DefType {
 /// MTRRs go on last. With MTRRs off Linux gives up its PAT.
 pub(super) fn msrs(width: u32) -> Vec<(u32, u64)> {
     const VALID: u64 = 1 << 11;
-    let addresses = u64::MAX >> (64 - width.clamp(32, 52));
+    let addresses = u64::MAX >> (64 - width.clamp(MIN_PHYSICAL_BITS, MAX_PHYSICAL_BITS));
     let fixed = msr::MTRR_FIX.into_iter().map(|index| {
         let kind = if index == FIX16K_A0000 { UNCACHEABLE } else { WRITE_BACK };
         (index, u64::from_le_bytes([kind; 8]))

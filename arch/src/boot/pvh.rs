@@ -3,7 +3,7 @@
 use linux_loader::loader::elf::start_info::{hvm_memmap_table_entry, hvm_modlist_entry, hvm_start_info};
 use vm_memory::{Bytes, GuestAddress};
 
-use super::{BootError, BootInfo};
+use super::{error::BootError, info::BootInfo};
 use crate::{layout, memory::GuestRam};
 
 /// "xEn3", with the high bit of "E" set.

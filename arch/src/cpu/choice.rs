@@ -1,9 +1,8 @@
 //! Which features the guest gets: what the base has, what the user says, what that entails, and what the host can give.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
-
+pub use super::unmet::{Reason, Unmet};
 use super::{
     CpuError,
     feature::{FeatureId, FeatureSet, Place},
@@ -19,6 +18,7 @@ use super::{
 
 /// The function that a guest with `topoext` reads.
 const TOPOLOGY_EXTENSIONS: u32 = 0x8000_001e;
+
 /// The features of a guest.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
@@ -31,26 +31,6 @@ pub(super) struct Choice {
     /// The features that words hide, each set with its word. Nothing brings these back.
     hidden: Vec<(&'static str, FeatureSet)>,
     whys: BTreeMap<FeatureId, Why>,
-}
-
-/// A feature that was asked for and can't be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unmet {
-    /// The feature.
-    pub feature: FeatureId,
-    /// Why not.
-    pub reason: Reason,
-}
-
-/// Why a feature can't be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The host's KVM does not offer it.
-    Host,
-    /// It makes no sense without another, which is missing.
-    Needs(FeatureId),
-    /// Another word of `--cpu` hides it.
-    Hidden(&'static str),
 }
 
 impl Choice {
@@ -360,22 +340,6 @@ fn names(ids: impl IntoIterator<Item = FeatureId>) -> String {
 }
 
 /// `hle (CPUID.(EAX=07H,ECX=0):EBX[4])`, `vmx-ept (needs vmx)`.
-impl fmt::Display for Unmet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason {
-            Reason::Host => write!(f, "{} ({})", self.feature, self.feature.feature().place),
-            Reason::Needs(need) => write!(f, "{} (needs {need})", self.feature),
-            Reason::Hidden(word) => write!(f, "{} (hidden by {word})", self.feature),
-        }
-    }
-}
-
-impl Serialize for Unmet {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 #[cfg(test)]
 #[path = "choice_test.rs"]
 mod tests;

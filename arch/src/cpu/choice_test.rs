@@ -1,12 +1,13 @@
 use super::*;
 use crate::cpu::{
     cpuid::Leaf,
-    host::{HostCpu, Vendor},
+    host::HostCpu,
     model, msr,
     profile::CpuProfile,
     svm,
     testing::{self, epyc, has, haswell, id, resolve, server, software, unmet},
     topology::Topology,
+    vendor::Vendor,
 };
 
 fn with(host: &HostCpu, model: &str, settings: &[(&str, Want)]) -> Result<CpuProfile, CpuError> {

@@ -1,17 +1,16 @@
 //! The rate of the TSC: QEMU's `tsc-frequency` and `vmware-cpuid-freq`.
 
 use super::{
-    cpuid::{Cpuid, Register},
+    cpuid::{self, Cpuid, Register},
     field::Field,
     host::HostCpu,
-    leaves,
     patch::{self, Decision, Patch, Why},
     spec::CpuSpec,
 };
 
 /// SDM 2A, "Time Stamp Counter and Core Crystal Clock Information Leaf" and "Processor Frequency Information Leaf". QEMU shows neither.
 const HOSTS_RATES: [u32; 2] = [0x15, 0x16];
-const LAST: Field = Field::new(0x4000_0000, Register::Eax, 31, 0, "maximum hypervisor leaf");
+const LAST: Field = Field::new(cpuid::HYPERVISOR, Register::Eax, 31, 0, "maximum hypervisor leaf");
 /// VMware's leaf of frequencies, which FreeBSD and macOS read from KVM too.
 const TSC: Field = Field::new(0x4000_0010, Register::Eax, 31, 0, "tsc kHz");
 const APIC_BUS: Field = Field::new(0x4000_0010, Register::Ebx, 31, 0, "apic bus kHz");
@@ -27,7 +26,7 @@ pub(super) fn write(
     decisions: &mut Vec<Decision>,
 ) {
     if spec.tsc_khz.is_some() {
-        leaves::hide(cpuid, &HOSTS_RATES, ("the host's rates", "tsc-frequency"), decisions);
+        patch::hide(cpuid, &HOSTS_RATES, ("the host's rates", "tsc-frequency"), decisions);
     }
     let rate = spec.tsc_khz.or(host.tsc_khz.filter(|_| invariant));
     if let Some(khz) = rate

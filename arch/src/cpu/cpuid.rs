@@ -7,6 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::hex;
 
+/// The first function of the hypervisor's range, which says how far that goes, and who the hypervisor is.
+pub const HYPERVISOR: u32 = 0x4000_0000;
+/// The first function of the extended range, which says how far that goes.
+pub const EXTENDED: u32 = 0x8000_0000;
+/// KVM's limit for `KVM_SET_CPUID2` (`KVM_MAX_CPUID_ENTRIES`).
+pub(super) const MAX_ENTRIES: usize = 256;
+
 /// One answer of the CPUID instruction: the function asked for in EAX and, where it matters, the index in ECX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Leaf {
@@ -173,11 +180,32 @@ impl Registers {
         }
     }
 
+    /// The maker's name, if these are leaf 0's or [`EXTENDED`]'s.
+    #[must_use]
+    pub fn maker(&self) -> [u8; 12] {
+        text([self.ebx, self.edx, self.ecx])
+    }
+
+    /// The hypervisor's signature, if these are the first leaf's of a hypervisor's block, such as [`HYPERVISOR`]'s. A shorter
+    /// name ends with zeros.
+    #[must_use]
+    pub fn signature(&self) -> [u8; 12] {
+        text([self.ebx, self.ecx, self.edx])
+    }
+
     /// Whether all are zero, as in a leaf that isn't there.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// The letters in three registers.
+fn text(registers: [u32; 3]) -> [u8; 12] {
+    let mut text = [0; 12];
+    let (letters, _) = text.as_chunks_mut();
+    letters.iter_mut().zip(registers).for_each(|(letters, register)| *letters = register.to_le_bytes());
+    text
 }
 
 impl fmt::Display for Registers {

@@ -67,3 +67,14 @@ fn bad_lines_are_quoted() {
     assert!(parse(&format!(r#"{{"0x100000000": "{registers}"}}"#)).contains("is no CPUID leaf"));
     assert!(parse(&format!(r#"{{"0x4.x": "{registers}"}}"#)).contains("is no CPUID leaf"));
 }
+
+#[test]
+fn names_in_registers() {
+    let registers = |name: &[u8; 12], order: [usize; 3]| {
+        let (words, _) = name.as_chunks();
+        let [ebx, ecx, edx] = order.map(|place| u32::from_le_bytes(words[place]));
+        Registers { eax: 0, ebx, ecx, edx }
+    };
+    assert_eq!(&registers(b"GenuineIntel", [0, 2, 1]).maker(), b"GenuineIntel");
+    assert_eq!(&registers(b"KVMKVMKVM\0\0\0", [0, 1, 2]).signature(), b"KVMKVMKVM\0\0\0");
+}

@@ -3,19 +3,21 @@
 
 use super::{
     CpuError,
+    address_width::WIDTHS,
     capabilities::Capabilities,
     choice::Choice,
     clock,
     cpuid::{Cpuid, Leaf, Register},
     field::Field,
-    host::{HostCpu, Manual},
+    host::HostCpu,
     hypervisor, l3,
-    leaves::{self, WIDTHS, WITH_FEATURES},
+    leaves::{self, WITH_FEATURES},
     model, msr,
     offer::Offer,
     patch::{self, Decision, Patch, Why},
     pmu,
     spec::{CacheMode, CpuSpec, PhysicalBits},
+    vendor::Manual,
     vmx, xsave,
 };
 
@@ -23,9 +25,9 @@ use super::{
 const CACHES: [u32; 5] = [0x2, 0x4, 0x8000_0005, 0x8000_0006, 0x8000_001d];
 /// The extended function with a subleaf for each cache.
 const PER_CACHE: u32 = 0x8000_001d;
-const PHYSICAL_WIDTH: Field = Field::new(0x8000_0008, Register::Eax, 7, 0, "physical address bits");
+const PHYSICAL_WIDTH: Field = Field::new(WIDTHS.function, Register::Eax, 7, 0, "physical address bits");
 const GUEST_PHYSICAL_WIDTH: Field =
-    Field::new(0x8000_0008, Register::Eax, 23, 16, "guest physical address bits");
+    Field::new(WIDTHS.function, Register::Eax, 23, 16, "guest physical address bits");
 const LAST_SUBLEAF: Field = Field::new(0x7, Register::Eax, 31, 0, "last subleaf").at(Leaf::sub(0x7, 0));
 /// Bits of function 8000_0001h's EDX that AMD repeats from leaf 1.
 const AMD_ALIASES: u32 = 0x0183_f3ff;

@@ -4,66 +4,21 @@
 
 mod amd;
 mod basic;
+mod id;
 mod kvm;
 mod names;
+mod row;
 mod set;
 mod speculation;
 mod structured;
+mod table;
 mod vmx;
 
-use std::fmt;
-
+pub use id::FeatureId;
+pub use row::{Feature, Place};
 pub use set::FeatureSet;
 
-use super::cpuid::{Leaf, Register};
-
-/// The table, in parts: each is about one manual's chapter.
-const PARTS: [&[Feature]; 6] = [
-    basic::FEATURES,
-    structured::FEATURES,
-    amd::FEATURES,
-    speculation::FEATURES,
-    kvm::FEATURES,
-    vmx::FEATURES,
-];
-
-/// How many features there are.
-const COUNT: usize = names::count(&PARTS);
-
-/// The rows of all parts.
-static FEATURES: [&Feature; COUNT] = names::FEATURES;
-
-/// A bit that a CPU has or has not.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Feature {
-    /// QEMU's name.
-    pub name: &'static str,
-    /// What else QEMU and libvirt call it, beyond `_` for `-`.
-    pub aliases: &'static [&'static str],
-    /// Where its bit lives.
-    pub place: Place,
-    /// The features that make no sense to have it without, by name: if one is missing, so is this.
-    pub needs: &'static [&'static str],
-    /// The features that QEMU switches with it, as it has one name for all of them.
-    pub with: &'static [&'static str],
-    /// What it is, in a few words.
-    pub about: &'static str,
-}
-
-/// Where a feature's bit lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A bit of a CPUID register.
-    Cpuid(Leaf, Register, u32),
-    /// A bit of a capability MSR.
-    Msr(u32, u32),
-    /// A control of VMX, with a bit in both halves of its MSR: the feature is that it can be either 0 or 1.
-    Control(u32, u32),
-}
-
-/// A feature's number in the table.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FeatureId(u16);
+use self::table::COUNT;
 
 /// QEMU takes `_` for `-` in names.
 fn normal(name: &str) -> String {
@@ -86,18 +41,6 @@ impl FeatureId {
     #[must_use]
     pub fn suggest(name: &str) -> Vec<&'static str> {
         super::suggest::nearest(&normal(name), Self::all().map(|id| id.feature().name))
-    }
-
-    /// Its row in the table.
-    #[must_use]
-    pub fn feature(self) -> &'static Feature {
-        FEATURES[self.index()]
-    }
-
-    /// QEMU's name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.feature().name
     }
 
     /// What it needs.
@@ -128,92 +71,15 @@ impl FeatureId {
             lost = next;
         }
     }
-
-    fn index(self) -> usize {
-        usize::from(self.0)
-    }
 }
 
-impl Feature {
-    /// A feature of a CPUID register, for the table's rows.
-    pub(super) const fn cpuid(
-        leaf: Leaf,
-        register: Register,
-        bit: u32,
-        name: &'static str,
-        about: &'static str,
-    ) -> Self {
-        Self { name, aliases: &[], place: Place::Cpuid(leaf, register, bit), needs: &[], with: &[], about }
-    }
-
-    /// A bit of a capability MSR.
-    pub(super) const fn msr(index: u32, bit: u32, name: &'static str, about: &'static str) -> Self {
-        Self { name, aliases: &[], place: Place::Msr(index, bit), needs: &[], with: &[], about }
-    }
-
-    /// A control of VMX.
-    pub(super) const fn control(index: u32, bit: u32, name: &'static str, about: &'static str) -> Self {
-        Self { name, aliases: &[], place: Place::Control(index, bit), needs: &[], with: &[], about }
-    }
-
-    /// The same by other names too.
-    pub(super) const fn alias(self, aliases: &'static [&'static str]) -> Self {
-        Self { aliases, ..self }
-    }
-
-    /// The same, together with these.
-    pub(super) const fn with(self, with: &'static [&'static str]) -> Self {
-        Self { with, ..self }
-    }
-
-    /// The same, but not without these.
-    pub(super) const fn needs(self, needs: &'static [&'static str]) -> Self {
-        Self { needs, ..self }
-    }
-}
-
-impl Place {
-    /// The manual and the chapter that describe it.
+impl FeatureSet {
+    /// The features of a list of names with white space between, each with those that QEMU switches with it; names that
+    /// don't exist are left out.
     #[must_use]
-    pub fn citation(&self) -> String {
-        match self {
-            Self::Cpuid(leaf, ..) => match leaf.function {
-                0x4000_0000..=0x4fff_ffff => "Linux, Documentation/virt/kvm/x86/cpuid.rst".to_owned(),
-                0x8000_0000..=0x8fff_ffff => {
-                    let function = leaf.function;
-                    let title = "Obtaining Processor Information Via the CPUID Instruction";
-                    format!("APM 3, \"{title}\", function {:04X}_{:04X}h", function >> 16, function & 0xffff)
-                }
-                0xc000_0000.. => "VIA PadLock Programming Guide".to_owned(),
-                function => format!("SDM 2A, \"CPUID—CPU Identification\", leaf {function:02X}H"),
-            },
-            Self::Msr(0x480..=0x491, _) | Self::Control(..) => {
-                "SDM 3D, \"VMX Capability Reporting Facility\"".to_owned()
-            }
-            Self::Msr(..) => "SDM 4, \"Architectural MSRs\"".to_owned(),
-        }
-    }
-}
-
-/// As QEMU's warnings write it: `CPUID.01H:ECX[5]`, `MSR(48BH)[1]`.
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cpuid(leaf, register, bit) => write!(f, "{leaf}:{register}[{bit}]"),
-            Self::Msr(index, bit) | Self::Control(index, bit) => write!(f, "MSR({index:X}H)[{bit}]"),
-        }
-    }
-}
-
-impl fmt::Debug for FeatureId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for FeatureId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+    pub fn parse(names: &str) -> Self {
+        let ids = names.split_whitespace().filter_map(FeatureId::find);
+        ids.fold(Self::default(), |set, id| set | id.together())
     }
 }
 

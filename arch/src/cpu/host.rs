@@ -1,12 +1,14 @@
 //! What the host offers: all that the pipeline reads of it, so that a recorded host serves as well as a real one.
 
-use std::{arch::x86_64::__cpuid_count, collections::BTreeMap, fmt};
+use std::{arch::x86_64::__cpuid_count, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    cpuid::{Cpuid, Leaf, Registers},
-    hex, leaves,
+    address_width,
+    cpuid::{Cpuid, EXTENDED, Leaf, Registers},
+    hex,
+    vendor::{Manual, Vendor},
 };
 
 /// Functions that describe the host's CPU without being features, so that KVM may leave them blank.
@@ -52,57 +54,6 @@ pub struct HostCpu {
     pub mcg_cap: u64,
 }
 
-/// Who made a CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vendor {
-    /// Intel.
-    Intel,
-    /// AMD.
-    Amd,
-    /// Hygon, who builds AMD's Zen under a family of its own.
-    Hygon,
-    /// Zhaoxin, and Centaur before it.
-    Zhaoxin,
-    /// Somebody else. No named model is theirs.
-    Other,
-}
-
-/// Whose manual tells how the leaves of a CPU are laid out, and what its features need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manual {
-    /// The SDM.
-    Intel,
-    /// The APM.
-    Amd,
-}
-
-impl Vendor {
-    /// By the twelve letters that CPUID has for it.
-    #[must_use]
-    pub fn named(name: &str) -> Self {
-        match name {
-            "GenuineIntel" => Self::Intel,
-            "AuthenticAMD" => Self::Amd,
-            "HygonGenuine" => Self::Hygon,
-            "CentaurHauls" | "  Shanghai  " => Self::Zhaoxin,
-            _ => Self::Other,
-        }
-    }
-}
-
-/// As people call it.
-impl fmt::Display for Vendor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Intel => "Intel",
-            Self::Amd => "AMD",
-            Self::Hygon => "Hygon",
-            Self::Zhaoxin => "Zhaoxin",
-            Self::Other => "an unknown maker",
-        })
-    }
-}
-
 impl HostCpu {
     /// Reads the leaves that `supported` leaves blank from the CPU that this runs on. No others: a CPUID instruction is an exit
     /// where this machine is itself a guest, and costs a millisecond a few levels down.
@@ -117,9 +68,7 @@ impl HostCpu {
     /// Who made the CPU.
     #[must_use]
     pub fn vendor(&self) -> Vendor {
-        let Registers { ebx, ecx, edx, .. } = self.supported.get(Leaf::new(0));
-        let name = [ebx, edx, ecx].map(u32::to_le_bytes);
-        Vendor::named(&String::from_utf8_lossy(name.as_flattened()))
+        Vendor::named(&String::from_utf8_lossy(&self.supported.get(Leaf::new(0)).maker()))
     }
 
     /// Whose manual describes it, as KVM groups the makers. An unknown maker's CPU that has SVM or the topology extensions, which are
@@ -137,7 +86,7 @@ impl HostCpu {
     /// MAXPHYADDR: bits of a physical address, at most 52.
     #[must_use]
     pub fn physical_address_width(&self) -> u32 {
-        leaves::physical_address_width(&self.supported)
+        address_width::physical(&self.supported)
     }
 
     /// All that the host has for a guest: KVM's leaves, and native ones for the functions that KVM left blank.
@@ -158,9 +107,9 @@ impl HostCpu {
 /// The leaves that `supported` leaves blank, as `read`, a CPUID instruction, answers for a function and a subleaf.
 fn fill_blanks(supported: &Cpuid, read: impl Fn(u32, u32) -> Registers) -> Cpuid {
     let mut native = Cpuid::default();
-    let last = [0, 0x8000_0000].map(|base| read(base, 0).eax);
+    let last = [0, EXTENDED].map(|base| read(base, 0).eax);
     for function in NATIVE {
-        let last = last[usize::from(function >= 0x8000_0000)];
+        let last = last[usize::from(function >= EXTENDED)];
         if last < function || !supported.leaves_blank(function) {
             continue;
         }

@@ -5,10 +5,11 @@ use std::{cmp::Reverse, sync::LazyLock};
 use super::{
     CpuError,
     feature::FeatureSet,
-    host::Vendor,
-    model::{self, NamedModel, Signature},
+    model::{self, NamedModel},
     offer::Offer,
     sets::{KVM_LACKS, NOT_MIGRATABLE, SVM_PARTS, TOPOLOGICAL, VMX_PARTS},
+    signature::Signature,
+    vendor::Vendor,
 };
 
 /// Models that libvirt gives no guest by itself: a microcode update switches TSX off, and the host would be another model after it.

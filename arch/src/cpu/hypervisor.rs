@@ -3,13 +3,14 @@
 use std::sync::LazyLock;
 
 use super::{
-    cpuid::{Cpuid, Leaf, Register},
+    apic_id::FIRST_X2APIC_ID,
+    cpuid::{self, Cpuid, Leaf, Register},
     feature::{FeatureId, FeatureSet, Place},
     field::Field,
-    host::{HostCpu, Manual},
-    leaves,
-    patch::{Decision, Patch, Why},
-    topology::{FIRST_X2APIC_ID, Topology},
+    host::HostCpu,
+    patch::{self, Decision, Patch, Why},
+    topology::Topology,
+    vendor::Manual,
 };
 
 const X2APIC: Field = Field::bit(0x1, Register::Ecx, 21, "x2apic");
@@ -45,7 +46,7 @@ pub(super) fn large_ids(topology: &Topology) -> Vec<Patch> {
 }
 
 /// KVM's leaves: who it is, and what it does for guests.
-const LEAVES: [u32; 2] = [0x4000_0000, 0x4000_0001];
+const LEAVES: [u32; 2] = [cpuid::HYPERVISOR, cpuid::HYPERVISOR + 1];
 /// The word that hides them.
 pub(super) const OFF: &str = "kvm=off";
 
@@ -57,7 +58,7 @@ pub(super) static FEATURES: LazyLock<FeatureSet> = LazyLock::new(|| {
 
 /// Takes KVM's leaves out. The guest still knows that it is one, by the hypervisor bit, as in QEMU.
 pub(super) fn hide(cpuid: &mut Cpuid, decisions: &mut Vec<Decision>) {
-    leaves::hide(cpuid, &LEAVES, ("KVM's leaves", OFF), decisions);
+    patch::hide(cpuid, &LEAVES, ("KVM's leaves", OFF), decisions);
 }
 
 fn patch(field: Field, value: bool, why: Why) -> Patch {

@@ -4,13 +4,13 @@
 use std::fmt;
 
 use super::{
-    cpuid::{Cpuid, Leaf, Register, Registers},
+    brand::{self, BRAND},
+    cpuid::{Cpuid, EXTENDED, HYPERVISOR, Leaf, Register},
+    error::SpecError,
     field::Field,
     hex,
-    host::{Manual, Vendor},
-    leaves::{BRAND, EXTENDED},
     patch::{self, Decision, Patch, Why},
-    spec::SpecError,
+    vendor::{Manual, Vendor},
 };
 
 /// What the user wants the CPU to say of itself.
@@ -52,7 +52,6 @@ const VENDOR: [Register; 3] = [Register::Ebx, Register::Edx, Register::Ecx];
 const FAMILY: [u32; 2] = [0, 0xff + 0xf];
 const BYTE: [u32; 2] = [0, 0xff];
 const STEPPING: [u32; 2] = [0, 0xf];
-const BRAND_LEN: usize = 48;
 /// Basic leaves end where the hypervisor's begin.
 const LEVELS: [u32; 2] = [1, 0x3fff_ffff];
 const XLEVELS: [u32; 2] = [EXTENDED, 0xbfff_ffff];
@@ -87,7 +86,7 @@ impl Identity {
             "stepping" => self.stepping = Some(number(STEPPING, STEPPINGS)?),
             "model-id" => {
                 let value = given(name, value, BRANDS)?;
-                if value.len() > BRAND_LEN || !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+                if value.len() > brand::MAX_LEN || !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
                     return Err(wrong(name, value, BRANDS));
                 }
                 self.brand = Some(value.to_owned());
@@ -118,7 +117,7 @@ impl Identity {
     /// Whether a leaf is behind the last that the user allows.
     pub(super) fn hides(&self, function: u32) -> Option<&'static str> {
         let (level, word) = match function {
-            0..0x4000_0000 => (self.level, "level"),
+            0..HYPERVISOR => (self.level, "level"),
             EXTENDED..0xc000_0000 => (self.xlevel, "xlevel"),
             _ => return None,
         };
@@ -192,7 +191,7 @@ impl Identity {
         if let Some(brand) = &self.brand
             && self.hides(BRAND[2]).is_none()
         {
-            for (leaf, registers) in brand_leaves(brand) {
+            for (leaf, registers) in brand::leaves(brand) {
                 let field = |register| Field { leaf, ..Field::new(0, register, 31, 0, "brand string") };
                 let patch = |register| asked(field(register), registers.get(register));
                 patches.extend(Register::ALL.map(patch));
@@ -209,20 +208,6 @@ const SIGNATURE_AGAIN: Field = Field::new(EXTENDED + 1, Register::Eax, 31, 0, "s
 
 fn asked(field: Field, value: u32) -> Patch {
     Patch { field, value, why: Why::Feature }
-}
-
-/// The brand string's three leaves.
-pub(super) fn brand_leaves(text: &str) -> impl Iterator<Item = (Leaf, Registers)> {
-    let mut bytes = [0; BRAND_LEN];
-    bytes.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
-    let (words, _) = bytes.as_chunks();
-    let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
-    let (leaves, _) = words.as_chunks();
-    let leaves: Vec<_> = leaves.to_vec();
-    BRAND
-        .into_iter()
-        .zip(leaves)
-        .map(|(function, [eax, ebx, ecx, edx])| (Leaf::new(function), Registers { eax, ebx, ecx, edx }))
 }
 
 impl Level {

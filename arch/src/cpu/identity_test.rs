@@ -1,5 +1,7 @@
 use super::*;
-use crate::cpu::{CpuError, host::HostCpu, profile::CpuProfile, testing, topology::Topology};
+use crate::cpu::{
+    CpuError, cpuid::Registers, host::HostCpu, profile::CpuProfile, testing, topology::Topology,
+};
 
 fn resolve(host: &HostCpu, spec: &str) -> CpuProfile {
     CpuProfile::resolve(host, &spec.parse().unwrap(), &Topology::new(1, 1, 2, 2).unwrap()).unwrap()
@@ -14,8 +16,7 @@ fn unmet(host: &HostCpu, spec: &str) -> Vec<String> {
 }
 
 fn maker(registers: Registers) -> String {
-    let Registers { ebx, ecx, edx, .. } = registers;
-    String::from_utf8_lossy([ebx, edx, ecx].map(u32::to_le_bytes).as_flattened()).into_owned()
+    String::from_utf8_lossy(&registers.maker()).into_owned()
 }
 
 #[test]

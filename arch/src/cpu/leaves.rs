@@ -1,23 +1,15 @@
 //! The leaves of a named model, but for its features.
 
 use super::{
-    cpuid::{Cpuid, Leaf, Register, Registers},
+    address_width::WIDTHS,
+    brand::{self, BRAND},
+    cpuid::{Cpuid, EXTENDED, HYPERVISOR, Leaf, Registers},
     feature::{FeatureId, FeatureSet, Place},
-    field::Field,
-    identity::brand_leaves,
-    model::{NamedModel, Signature},
+    model::NamedModel,
     offer::Offer,
-    patch::{self, Decision, Patch, Why},
     spec::{CpuSpec, PhysicalBits},
 };
 
-/// The brand string's leaves.
-pub(super) const BRAND: [u32; 3] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
-/// Address widths.
-pub(super) const WIDTHS: Leaf = Leaf::new(0x8000_0008);
-/// The first function of the extended range, which says how far that goes.
-pub(super) const EXTENDED: u32 = 0x8000_0000;
-const HYPERVISOR: u32 = 0x4000_0000;
 const XSAVE: u32 = 0xd;
 /// AVX10, whose version is in `EBX[7:0]` of subleaf 0.
 const AVX10: u32 = 0x24;
@@ -42,16 +34,16 @@ pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, spec: &
     };
     put(Leaf::new(0), Registers { eax: level, ..vendor });
     let clflush = if has(granted, "clflush") { CLFLUSH_SIZE << 8 } else { 0 };
-    put(Leaf::new(1), Registers { eax: encode(model.signature), ebx: clflush, ..Registers::default() });
+    put(Leaf::new(1), Registers { eax: model.signature.encode(), ebx: clflush, ..Registers::default() });
     for function in [HYPERVISOR, HYPERVISOR + 1] {
         put(Leaf::new(function), host.get(Leaf::new(function)));
     }
     if xlevel > EXTENDED {
         put(Leaf::new(EXTENDED), Registers { eax: xlevel, ..vendor });
-        put(Leaf::new(EXTENDED + 1), Registers { eax: encode(model.signature), ..Registers::default() });
+        put(Leaf::new(EXTENDED + 1), Registers { eax: model.signature.encode(), ..Registers::default() });
     }
     if xlevel >= BRAND[2] {
-        brand_leaves(model.brand).for_each(|(leaf, registers)| put(leaf, registers));
+        brand::leaves(model.brand).for_each(|(leaf, registers)| put(leaf, registers));
     }
     if xlevel >= WIDTHS.function {
         put(WIDTHS, Registers { eax: widths(granted, host, spec.physical_bits), ..Registers::default() });
@@ -110,42 +102,6 @@ fn levels(model: &NamedModel, granted: FeatureSet) -> [u32; 2] {
 
 pub(super) fn has(features: FeatureSet, name: &str) -> bool {
     FeatureId::find(name).is_some_and(|id| features.contains(id))
-}
-
-/// SDM 2A, "Version Information".
-pub(super) fn encode(Signature { family, model, stepping }: Signature) -> u32 {
-    let (family, extended) = if family > 15 { (15, family - 15) } else { (family, 0) };
-    stepping | (model & 0xf) << 4 | family << 8 | (model >> 4) << 16 | extended << 20
-}
-
-/// Takes functions out, and says of each register what it was and which word hides it.
-pub(super) fn hide(
-    cpuid: &mut Cpuid,
-    functions: &[u32],
-    (name, word): (&'static str, &'static str),
-    decisions: &mut Vec<Decision>,
-) {
-    for &function in functions {
-        let patch = |(leaf, _): (Leaf, Registers)| {
-            let field = move |register| Field { leaf, ..Field::new(0, register, 31, 0, name) };
-            Register::ALL.map(|register| Patch { field: field(register), value: 0, why: Why::Word(word) })
-        };
-        let patches: Vec<_> = cpuid.function(function).flat_map(patch).collect();
-        if !patches.is_empty() {
-            patch::apply(cpuid, &patches, decisions);
-            cpuid.remove(function);
-        }
-    }
-}
-
-/// MAXPHYADDR, at most 52: SDM 3A, "Enumeration of Paging Features by CPUID".
-pub(super) fn physical_address_width(cpuid: &Cpuid) -> u32 {
-    let has_pae = cpuid.get(Leaf::new(1)).edx >> 6 & 1 == 1;
-    match cpuid.get(WIDTHS).eax & 0xff {
-        0 if has_pae => 36,
-        0 => 32,
-        width => width.min(52),
-    }
 }
 
 /// Bits of physical addresses, and of linear ones.

@@ -5,8 +5,9 @@ use bitfield_struct::bitfield;
 use super::{
     cpuid::{Cpuid, Leaf, Register},
     field::Field,
-    host::{HostCpu, Manual},
-    model::Signature,
+    host::HostCpu,
+    signature::Signature,
+    vendor::Manual,
 };
 
 const MCE: Field = Field::bit(0x1, Register::Edx, 7, "mce");

@@ -2,11 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::*;
+use super::{vmx::Vmx, *};
 use crate::cpu::{
     cpuid::{Cpuid, Leaf},
-    feature::{FeatureId, Place},
-    host::Manual,
+    feature::{FeatureId, FeatureSet, Place},
+    signature::Signature,
+    vendor::Manual,
 };
 
 /// What QEMU says: resources/qemu.

@@ -1,9 +1,9 @@
 //! Whether the guest can run guests of its own, and how well.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use bitflags::Flags;
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
     capabilities::Capabilities,
@@ -15,6 +15,72 @@ use super::{
 
 pub(super) const VMX: Field = Field::bit(0x1, Register::Ecx, 5, "vmx");
 pub(super) const SVM: Field = Field::bit(0x8000_0001, Register::Ecx, 2, "svm");
+
+/// The kinds of hardware virtualization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Virtualization {
+    /// Intel's.
+    Vmx,
+    /// AMD's.
+    Svm,
+}
+
+/// Not the name of a kind of virtualization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("give vmx or svm")]
+pub struct UnknownVirtualization;
+
+impl Virtualization {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Vmx, Self::Svm];
+
+    /// The name of its feature: `vmx` or `svm`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vmx => "vmx",
+            Self::Svm => "svm",
+        }
+    }
+
+    /// Linux's module that makes KVM work with it.
+    #[must_use]
+    pub const fn module(self) -> &'static str {
+        match self {
+            Self::Vmx => "kvm_intel",
+            Self::Svm => "kvm_amd",
+        }
+    }
+
+    /// The instruction with which a hypervisor begins to use it.
+    #[must_use]
+    pub const fn instruction(self) -> &'static str {
+        match self {
+            Self::Vmx => "VMXON",
+            Self::Svm => "VMRUN",
+        }
+    }
+}
+
+/// `VMX` or `SVM`.
+impl fmt::Display for Virtualization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vmx => "VMX",
+            Self::Svm => "SVM",
+        })
+    }
+}
+
+/// By its [`Virtualization::name`].
+impl FromStr for Virtualization {
+    type Err = UnknownVirtualization;
+
+    fn from_str(name: &str) -> Result<Self, UnknownVirtualization> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(UnknownVirtualization)
+    }
+}
 
 /// What the guest has for guests of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +105,20 @@ impl Nesting {
         }
     }
 
+    /// Which of the two kinds it is.
+    #[must_use]
+    pub fn kind(&self) -> Option<Virtualization> {
+        match self {
+            Self::None => None,
+            Self::Vmx(_) => Some(Virtualization::Vmx),
+            Self::Svm(_) => Some(Virtualization::Svm),
+        }
+    }
+
     /// `none`, `vmx` or `svm`.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Vmx(_) => "vmx",
-            Self::Svm(_) => "svm",
-        }
+        self.kind().map_or("none", Virtualization::name)
     }
 
     /// Its features: `ept`, `npt`, `unrestricted-guest` ...
@@ -106,3 +178,7 @@ impl Serialize for Nesting {
         nesting.end()
     }
 }
+
+#[cfg(test)]
+#[path = "nesting_test.rs"]
+mod tests;

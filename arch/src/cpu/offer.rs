@@ -5,12 +5,12 @@ use super::{
     capabilities::Capabilities,
     cpuid::Leaf,
     feature::{FeatureId, FeatureSet},
-    host::{HostCpu, Manual, Vendor},
-    hypervisor,
-    model::Signature,
-    msr, nesting,
+    host::HostCpu,
+    hypervisor, msr, nesting,
     patch::{self, At, Decision, Why},
     sets::TOPOLOGICAL,
+    signature::Signature,
+    vendor::{Manual, Vendor},
     xsave,
 };
 

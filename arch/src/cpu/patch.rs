@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 pub use super::field::Field;
-use super::{cpuid::Cpuid, feature::Place};
+use super::{
+    cpuid::{Cpuid, Leaf, Register, Registers},
+    feature::Place,
+};
 
 /// Who decided on a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,26 @@ impl Patch {
 pub(super) fn apply(cpuid: &mut Cpuid, patches: &[Patch], decisions: &mut Vec<Decision>) {
     let made = patches.iter().map(|patch| patch.apply(cpuid));
     decisions.extend(made.filter(|decision| decision.value != decision.host));
+}
+
+/// Takes functions out, and says of each register what it was and which word hides it.
+pub(super) fn hide(
+    cpuid: &mut Cpuid,
+    functions: &[u32],
+    (name, word): (&'static str, &'static str),
+    decisions: &mut Vec<Decision>,
+) {
+    for &function in functions {
+        let patch = |(leaf, _): (Leaf, Registers)| {
+            let field = move |register| Field { leaf, ..Field::new(0, register, 31, 0, name) };
+            Register::ALL.map(|register| Patch { field: field(register), value: 0, why: Why::Word(word) })
+        };
+        let patches: Vec<_> = cpuid.function(function).flat_map(patch).collect();
+        if !patches.is_empty() {
+            apply(cpuid, &patches, decisions);
+            cpuid.remove(function);
+        }
+    }
 }
 
 impl fmt::Display for At {

@@ -8,9 +8,8 @@ use std::sync::LazyLock;
 use super::{
     cpuid::{Cpuid, Leaf},
     feature::FeatureSet,
-    leaves,
     offer::Offer,
-    patch::Decision,
+    patch::{self, Decision},
     spec::CpuSpec,
 };
 
@@ -34,7 +33,7 @@ pub(super) fn wanted(spec: &CpuSpec, is_model: bool) -> bool {
 /// Gives a model's leaves the host's counters, or takes a host's away.
 pub(super) fn write(cpuid: &mut Cpuid, offer: &Offer, on: bool, decisions: &mut Vec<Decision>) {
     if !on {
-        leaves::hide(cpuid, &FUNCTIONS, ("performance counters", OFF), decisions);
+        patch::hide(cpuid, &FUNCTIONS, ("performance counters", OFF), decisions);
     } else if cpuid.covers(COUNTERS) {
         let leaf = Leaf::new(COUNTERS);
         let hosts = offer.capabilities.cpuid.get(leaf);

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use kvm_bindings::{kvm_cpuid_entry2, kvm_sregs};
 
 use super::{
-    CpuError,
+    CpuError, address_width,
+    apic_id::FIRST_X2APIC_ID,
+    brand::BRAND,
     capabilities::Capabilities,
-    choice::{Choice, Unmet},
-    cpuid::{Cpuid, Leaf},
+    choice::Choice,
+    cpuid::{Cpuid, Leaf, MAX_ENTRIES},
     derive,
     feature::{FeatureId, FeatureSet},
-    host::{HostCpu, Manual},
-    hypervisor,
-    leaves::{self, BRAND},
+    host::HostCpu,
+    hypervisor, leaves,
     machine_check::{self, McgCap},
     msr,
     nesting::Nesting,
@@ -22,13 +23,12 @@ use super::{
     pmu,
     sets::TOPOLOGICAL,
     spec::{CpuSpec, Match, Model, Nested, PhysicalBits, Policy},
-    topology::{FIRST_X2APIC_ID, Topology},
+    topology::Topology,
+    unmet::Unmet,
     vcpu_msrs,
+    vendor::Manual,
     verify::{self, Mismatch},
 };
-
-/// `KVM_MAX_CPUID_ENTRIES`.
-pub(super) const MAX_ENTRIES: usize = 256;
 
 /// A CPU, resolved: nothing is left to decide.
 #[derive(Clone, Debug)]
@@ -226,7 +226,7 @@ impl CpuProfile {
     /// MAXPHYADDR: bits of a physical address.
     #[must_use]
     pub fn physical_address_width(&self) -> u32 {
-        leaves::physical_address_width(&self.capabilities.cpuid)
+        address_width::physical(&self.capabilities.cpuid)
     }
 
     /// Whether Linux can't find the threads or dies that there are: on AMD's CPUs it looks for them only with `topoext`.

@@ -1,18 +1,16 @@
 //! The CPU in the user's words, which are QEMU's: `MODEL[,+feature|,-feature|,feature[=on|off]|,property=value]...`.
 
-mod error;
 mod words;
 
 use std::{fmt, str::FromStr};
 
-pub use error::SpecError;
-
+pub use super::error::SpecError;
 use super::{
     feature::FeatureId,
-    host::Vendor,
     identity::Identity,
     model::{self, NamedModel},
     suggest,
+    vendor::Vendor,
 };
 
 /// `--cpu` and `--nested`: all that a user can ask of a CPU.
@@ -159,11 +157,6 @@ pub enum Match {
     /// No machine unless the host has exactly what is described.
     Strict,
 }
-
-/// A 32-bit CPU with PAE has 36 bits, one without 32.
-pub const MIN_PHYSICAL_BITS: u32 = 32;
-/// What page tables have room for.
-pub const MAX_PHYSICAL_BITS: u32 = 52;
 
 /// Names for the host's CPU as it is.
 const PASSTHROUGH: [&str; 3] = ["host-passthrough", "host", "max"];

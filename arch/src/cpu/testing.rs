@@ -6,9 +6,8 @@ use super::{
     cpuid::{Leaf, Registers},
     feature::{FeatureId, FeatureSet},
     host::HostCpu,
-    leaves,
-    model::Signature,
     profile::CpuProfile,
+    signature::Signature,
     topology::Topology,
 };
 
@@ -87,7 +86,7 @@ pub(super) fn made_by(mut host: HostCpu, maker: &str) -> HostCpu {
 /// A host with another family, model and stepping.
 pub(super) fn aged(mut host: HostCpu, (family, model, stepping): (u32, u32, u32)) -> HostCpu {
     let signature = Signature { family, model, stepping };
-    host.supported.0.get_mut(&Leaf::new(1)).unwrap().eax = leaves::encode(signature);
+    host.supported.0.get_mut(&Leaf::new(1)).unwrap().eax = signature.encode();
     host
 }
 

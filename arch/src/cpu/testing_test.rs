@@ -1,10 +1,10 @@
 use super::*;
 use crate::cpu::{
     cpuid::{Cpuid, Leaf},
-    host::{Manual, Vendor},
     profile::CpuProfile,
     spec::CpuSpec,
     topology::Topology,
+    vendor::{Manual, Vendor},
 };
 
 /// SDM 1, "Layout of the XSAVE Area": the legacy region and the header come before all components.

@@ -6,23 +6,13 @@
 mod amd;
 mod common;
 mod intel;
+mod leaves;
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::{
-    CpuError,
-    cpuid::Cpuid,
-    field::Field,
-    host::Manual,
-    patch::{Patch, Why},
-};
-
-/// KVM takes vCPU ids below 2^14; two more bits leave room for uneven counts.
-pub(super) const MAX_APIC_ID_BITS: u32 = 16;
-/// The first id that leaf 1 and an xAPIC can't hold: 255 is the broadcast id.
-pub const FIRST_X2APIC_ID: u32 = 255;
+use super::{CpuError, apic_id::MAX_APIC_ID_BITS};
 
 /// How the vCPUs are arranged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -117,35 +107,6 @@ impl Topology {
     fn ids_sharing_cache(&self, level: u32) -> u32 {
         1 << if level <= 2 { self.core_shift() } else { self.die_shift() }
     }
-
-    /// What the leaves of a CPU that follows `manual` say of this topology, the same for every vCPU.
-    ///
-    /// Functions that are about nothing else are taken out of `cpuid`, and the patches write them anew. Where the leaves that a
-    /// CPU had before leaf 0BH can't tell the topology, it gets that leaf.
-    pub(super) fn rewrite(&self, cpuid: &mut Cpuid, manual: Manual) -> Vec<Patch> {
-        let told = match manual {
-            Manual::Intel => intel::tells(self, cpuid),
-            Manual::Amd => amd::tells(self, cpuid),
-        };
-        let mut fields = common::fields(self, cpuid, told);
-        match manual {
-            Manual::Intel => fields.extend(intel::fields(self, cpuid)),
-            Manual::Amd => fields.extend(amd::fields(self, cpuid)),
-        }
-        let patch = |(field, value)| Patch { field, value, why: Why::Topology };
-        fields.into_iter().map(patch).collect()
-    }
-
-    /// What a vCPU's leaves say of itself. `cpuid` has been through [`Topology::rewrite`].
-    pub(super) fn personalize(&self, cpuid: &mut Cpuid, manual: Manual, vcpu: u32) {
-        let mut fields = common::vcpu_fields(self, cpuid, vcpu);
-        if manual == Manual::Amd {
-            fields.extend(amd::vcpu_fields(self, cpuid, vcpu));
-        }
-        for (field, value) in fields {
-            field.set(cpuid, value);
-        }
-    }
 }
 
 /// `2 sockets x 1 die x 3 cores x 2 threads`.
@@ -162,17 +123,9 @@ impl fmt::Display for Topology {
     }
 }
 
-/// A field and its value.
-type Fields = Vec<(Field, u32)>;
-
 /// Bits that number `count` things.
 fn width(count: u32) -> u32 {
     u32::BITS - count.saturating_sub(1).leading_zeros()
-}
-
-/// A count as a field that can't hold more than its greatest value has it.
-fn saturating(field: Field, value: u32) -> (Field, u32) {
-    (field, value.min(field.max()))
 }
 
 #[cfg(test)]

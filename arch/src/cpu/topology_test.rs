@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cpu::{
-    cpuid::{Leaf, Register, Registers},
+    cpuid::{Cpuid, Leaf, Register, Registers},
     testing,
+    vendor::Manual,
 };
 
 const TOPOEXT: u32 = 1 << 22;

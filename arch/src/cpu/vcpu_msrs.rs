@@ -3,11 +3,12 @@
 use super::{
     capabilities::Capabilities,
     choice::Choice,
-    host::{HostCpu, Manual},
+    host::HostCpu,
     machine_check::McgCap,
     msr,
     offer::Offer,
     patch::{At, Decision, Why},
+    vendor::Manual,
 };
 
 /// IA32_MCG_CAP of a vCPU that no one has set up: 32 banks, and nothing else.

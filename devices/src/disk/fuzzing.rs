@@ -12,10 +12,10 @@ use vm_memory::VolatileSlice;
 
 use super::{
     Disk, SECTOR_SIZE,
-    format::{self, Format, OpenOptions},
+    format::Format,
     guard::{Header, facts::Qcow2Facts},
-    qcow2::Overlay,
-    raw::DiskOptions,
+    image,
+    options::{DiskOptions, OpenOptions, Overlay},
 };
 
 /// The most bytes of a disk that are read or written at a time.
@@ -59,7 +59,8 @@ pub fn qcow2_image(data: &[u8]) {
     };
     let mut numbers = Numbers::new(data);
     for _ in 0..2 {
-        let Ok(disk) = format::open(&image.path(), &options) else { break };
+        let Ok(opened) = image::open(&image.path(), &options) else { break };
+        let disk = opened.disk;
         read(&*disk, &mut numbers);
         if !read_only {
             // Its tables may say that it is in one place with itself or with them, but an overlay's don't.

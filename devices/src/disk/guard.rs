@@ -7,6 +7,7 @@
 mod error;
 mod extensions;
 pub(super) mod facts;
+mod fields;
 mod view;
 
 pub(super) use error::Flaw;
@@ -14,22 +15,19 @@ pub use error::HeaderError;
 
 use std::{fs::File, io, mem::offset_of, os::unix::fs::FileExt};
 
-use zerocopy::{
-    FromBytes, Immutable, KnownLayout,
-    big_endian::{U32, U64},
-};
+use zerocopy::FromBytes;
 
 pub(super) use self::view::View;
-use self::{error::field, extensions::Extensions};
+use self::{
+    error::field,
+    extensions::Extensions,
+    fields::{Fields, MoreFields, V2_LEN, V3_LEN},
+};
 use super::SECTOR_SIZE;
 use crate::printable::Untrusted;
 
 /// What every version of the format begins with.
 pub(super) const MAGIC: [u8; 4] = *b"QFI\xfb";
-
-/// Lengths of the header's parts: version 2 ends after the first.
-const V2_LEN: usize = size_of::<Fields>();
-const V3_LEN: usize = V2_LEN + size_of::<MoreFields>();
 
 const MIN_CLUSTER_BITS: u32 = 9;
 const MAX_CLUSTER_BITS: u32 = 21;
@@ -44,36 +42,6 @@ const MAX_NAME: u64 = 1023;
 const DIRTY: u64 = 1 << 0;
 const CORRUPT: u64 = 1 << 1;
 const DATA_FILE: u64 = 1 << 2;
-
-/// The part of the header that version 2 has.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
-#[repr(C)]
-struct Fields {
-    magic: [u8; 4],
-    version: U32,
-    backing_file_offset: U64,
-    backing_file_size: U32,
-    cluster_bits: U32,
-    size: U64,
-    crypt_method: U32,
-    l1_size: U32,
-    l1_table_offset: U64,
-    refcount_table_offset: U64,
-    refcount_table_clusters: U32,
-    nb_snapshots: U32,
-    snapshots_offset: U64,
-}
-
-/// What version 3 adds.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
-#[repr(C)]
-struct MoreFields {
-    incompatible_features: U64,
-    compatible_features: U64,
-    autoclear_features: U64,
-    refcount_order: U32,
-    header_length: U32,
-}
 
 /// What opening an image takes from its header.
 #[derive(Clone, Debug, PartialEq, Eq)]

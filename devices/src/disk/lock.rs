@@ -71,6 +71,11 @@ pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Lets others read `file`, which was [`lock`]ed for writing, from now on.
+pub(super) fn share(file: &File) -> io::Result<()> {
+    fcntl(file, F_OFD_SETLK, F_UNLCK, USED + WRITE).map(drop)
+}
+
 /// Who writes to `file`, or may at any time, as far as locks and /proc tell. Takes no lock.
 pub(super) fn writer(file: &File) -> Option<String> {
     let is_unlocked = fcntl(file, F_OFD_GETLK, F_WRLCK, USED + WRITE).ok()? == F_UNLCK;

@@ -5,8 +5,11 @@
 
 use std::path::Path;
 
-use super::{format::Format, guard, vmdk::Vmdk};
+use super::{format::Format, guard, vmdk::is_vmdk};
 use crate::printable::ToPrintable;
+
+/// The part of a disk that gives it its looks: a sector.
+pub(super) const SECTOR_LEN: usize = 512;
 
 /// A format that is known by its first sector, or by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ impl Looks {
         match () {
             () if at(0, &guard::MAGIC) => Some(Self::Qcow),
             () if at(0, b"QED\0") => Some(Self::Qed),
-            () if Vmdk::is_vmdk(sector) => Some(Self::Vmdk),
+            () if is_vmdk(sector) => Some(Self::Vmdk),
             () if at(64, &0xbeda_107f_u32.to_le_bytes()) => Some(Self::Vdi),
             () if at(0, b"vhdxfile") => Some(Self::Vhdx),
             () if at(0, b"conectix") => Some(Self::Vpc),

@@ -4,6 +4,7 @@
 //! works on was opened, locked and allowed here ([`chain`]), and what it writes is made to outlive the host ([`order`]).
 
 mod chain;
+mod counter;
 pub mod create;
 mod driver;
 mod error;
@@ -19,14 +20,13 @@ mod tables;
 mod testing;
 
 pub use error::Qcow2Error;
-pub use overlay::Overlay;
 
 use std::{
     fs::File,
     io, mem,
     ops::Range,
     panic::{self, AssertUnwindSafe},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -48,23 +48,16 @@ use self::{
     overlay::OpenOverlay,
     storage::Store,
 };
+pub use super::options::{Overlay, Qcow2Options};
 use super::{
     BlockSize, Disk, Extent, SECTOR_SIZE,
     format::Format,
     guard::Layout,
-    raw::{DiskOptions, FILE_BLOCK_SIZE, Opened},
+    options::DiskOptions,
+    raw::{FILE_BLOCK_SIZE, Opened},
     vectored,
 };
 use crate::printable::ToPrintable;
-
-/// How to open a qcow2 image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Qcow2Options {
-    /// How to open its file.
-    pub disk: DiskOptions,
-    /// Where backing files may be, besides the image's own folder and what is below it.
-    pub backing_root: Option<PathBuf>,
-}
 
 /// imago's side of an image.
 type Image = FormatAccess<Store>;
@@ -117,15 +110,16 @@ impl Qcow2Disk {
         Ok(Self::of(image, top, path, options, locked))
     }
 
-    /// Opens and locks the disk at `path`, of any format, and all below it, to be read; and puts an overlay over it.
+    /// Uses a file of any format that was opened with the same `path`, to be read; and puts an overlay over it.
     pub(super) fn over(
+        opened: Opened,
         path: &Path,
         format: Format,
         overlay: &Overlay,
         options: &Qcow2Options,
     ) -> Result<Self, Qcow2Error> {
         let mut locked = Vec::new();
-        let base = open_images(chain::open_base(path, format, options)?, options, &mut locked)?;
+        let base = open_images(chain::open_base(opened, path, format, options)?, options, &mut locked)?;
         let size = base.as_ref().map_or(0, Image::size).next_multiple_of(SECTOR_SIZE);
         let overlay = OpenOverlay::open(overlay, path, format, size, options)?;
         let is_temp = overlay.is_temp;

@@ -3,7 +3,7 @@ use std::{fs, process::Command, thread};
 use proptest::{prelude::*, test_runner::TestRng};
 use tempfile::TempDir;
 
-use super::{super::format::OpenOptions, testing::*, *};
+use super::{super::image::OpenOptions, testing::*, *};
 
 /// Both versions, each size of cluster, compressed and not.
 #[test]

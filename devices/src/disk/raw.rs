@@ -1,14 +1,17 @@
 //! Raw images: files and block devices whose bytes are the disk's.
 
 mod direct;
+mod error;
+mod opened;
+
+pub use error::{DiskError, Problem};
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, ErrorKind, Seek, SeekFrom},
     iter,
     ops::Range,
-    os::unix::fs::{FileTypeExt, MetadataExt},
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -18,8 +21,10 @@ use rustix::{
 };
 use vm_memory::VolatileSlice;
 
-use self::direct::Direct;
-use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE, lock, vectored};
+pub(super) use self::opened::Opened;
+use self::{direct::Direct, error::Failure};
+pub use super::options::DiskOptions;
+use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE, vectored};
 use crate::printable::ToPrintable;
 
 /// The blocks of a disk that is a file: sectors that any partition table was made for, in pages of the page cache.
@@ -28,65 +33,6 @@ pub(super) const FILE_BLOCK_SIZE: BlockSize =
 
 /// Zeros that are written where the file can't make them, a part at a time.
 pub(super) const ZEROES: usize = 256 << 10;
-
-/// How to open a disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DiskOptions {
-    /// Never write to it, and share it with other readers.
-    pub read_only: bool,
-    /// Go past the host's page cache (`O_DIRECT`).
-    pub direct: bool,
-}
-
-/// Why a disk can't be used.
-#[derive(Debug, thiserror::Error)]
-#[error("disk {} {problem}", path.printable())]
-pub struct DiskError {
-    /// What the user gave.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub problem: Problem,
-    /// What the host said, if it was asked.
-    pub source: Option<io::Error>,
-}
-
-/// What can be wrong with a disk, and the way out where there is one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    /// Nothing has that name.
-    #[error("does not exist")]
-    Missing,
-    /// A directory.
-    #[error("is a directory; give an image file or a block device")]
-    Directory,
-    /// A terminal, a pipe, a socket.
-    #[error("is neither a file nor a block device")]
-    NotADisk,
-    /// A file of no bytes, or a drive with no medium.
-    #[error("is empty; give it a size first, as truncate -s 10G does")]
-    Empty,
-    /// Readable, but not writable.
-    #[error("can't be written to; change that, or add readonly=on")]
-    ReadOnly,
-    /// Somebody else uses it.
-    #[error("is in use by {0}; end that, or use readonly=on on both sides")]
-    InUse(String),
-    /// Its file system has no direct I/O.
-    #[error("can't be used past the page cache; use direct=off")]
-    NoDirect,
-    /// /proc is not mounted, and reopening with `O_DIRECT` needs it.
-    #[error("can't be used past the page cache without /proc; mount it, or use direct=off")]
-    NoProc,
-    /// It can't be opened.
-    #[error("can't be opened")]
-    Open,
-    /// It can't be locked.
-    #[error("can't be locked")]
-    Lock,
-    /// Its size is not known.
-    #[error("can't be measured")]
-    Measure,
-}
 
 /// An open raw image, locked until it is dropped.
 #[derive(Debug)]
@@ -99,79 +45,6 @@ pub struct RawDisk {
     block_size: BlockSize,
     read_only: bool,
     in_memory: bool,
-}
-
-/// A file that disks are made of, open and locked until it is dropped.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) file: File,
-    /// Its length in bytes.
-    pub(super) len: u64,
-    is_device: bool,
-}
-
-impl Opened {
-    /// Opens and locks the file at `path`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`RawDisk::open`], but for direct I/O.
-    pub(super) fn open(path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
-        Self::try_open(path, options, true).map_err(Failure::of(path))
-    }
-
-    /// Opens the file at `path` to look at it, whoever uses it: read-only and without a lock.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`RawDisk::open`], but for locks and direct I/O.
-    pub(super) fn look(path: &Path) -> Result<Self, DiskError> {
-        let options = DiskOptions { read_only: true, direct: false };
-        Self::try_open(path, &options, false).map_err(Failure::of(path))
-    }
-
-    fn try_open(path: &Path, options: &DiskOptions, locked: bool) -> Result<Self, Failure> {
-        // Before opening, because that alone acts on some character devices and waits on a FIFO.
-        let kind = fs::metadata(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Problem::Missing.into(),
-            _ => Problem::Open.because()(error),
-        })?;
-        if kind.is_dir() {
-            return Err(Problem::Directory.into());
-        }
-        let is_device = kind.file_type().is_block_device();
-        if !is_device && !kind.is_file() {
-            return Err(Problem::NotADisk.into());
-        }
-
-        if is_device && !options.read_only && is_read_only_device(kind.rdev()) {
-            return Err(Problem::ReadOnly.into());
-        }
-
-        let mut file = open_file(path, options)?;
-        if locked
-            && let Some(holder) =
-                lock::lock_or_blame(&file, !options.read_only).map_err(Problem::Lock.because())?
-        {
-            return Err(Problem::InUse(holder).into());
-        }
-        let len = file.seek(SeekFrom::End(0)).map_err(Problem::Measure.because())?;
-        if len == 0 {
-            return Err(Problem::Empty.into());
-        }
-        Ok(Self { file, len, is_device })
-    }
-
-    /// Uses a file that nobody else can open.
-    pub(super) fn from_file(file: File) -> io::Result<Self> {
-        let len = file.metadata()?.len();
-        Ok(Self { file, len, is_device: false })
-    }
-
-    /// The same file past the page cache.
-    pub(super) fn reopen_direct(&self, path: &Path, options: &DiskOptions) -> Result<File, DiskError> {
-        direct::reopen(&self.file, options).map_err(Failure::of(path))
-    }
 }
 
 impl RawDisk {
@@ -344,41 +217,6 @@ fn is_in_memory(file: &File) -> bool {
     fstatfs(file).is_ok_and(|facts| IN_MEMORY.contains(&facts.f_type))
 }
 
-/// A problem, and the host's word on it.
-#[derive(Debug)]
-struct Failure(Problem, Option<io::Error>);
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self(problem, None)
-    }
-}
-
-impl Failure {
-    fn of(path: &Path) -> impl FnOnce(Self) -> DiskError {
-        |Self(problem, source)| DiskError { path: path.to_path_buf(), problem, source }
-    }
-}
-
-impl Problem {
-    pub(super) fn at(self, path: &Path) -> DiskError {
-        Failure::of(path)(self.into())
-    }
-
-    fn because<E: Into<io::Error>>(self) -> impl FnOnce(E) -> Failure {
-        |error| Failure(self, Some(error.into()))
-    }
-}
-
-fn open_file(path: &Path, options: &DiskOptions) -> Result<File, Failure> {
-    let open = |write| OpenOptions::new().read(true).write(write).open(path);
-    open(!options.read_only).map_err(|error| {
-        let readable = !options.read_only && open(false).is_ok();
-        let problem = if readable { Problem::ReadOnly } else { Problem::Open };
-        problem.because()(error)
-    })
-}
-
 /// Changes how `range` of `file` is stored, and nothing behind its end; `false`: its file system can't.
 pub(super) fn allocate(file: &File, range: &Range<u64>, flags: FallocateFlags) -> io::Result<bool> {
     loop {
@@ -389,12 +227,6 @@ pub(super) fn allocate(file: &File, range: &Range<u64>, flags: FallocateFlags) -
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// Whether a block device takes no writes. Opening it for writing works all the same.
-fn is_read_only_device(device: u64) -> bool {
-    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-    fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/ro")).is_ok_and(|it| it.trim_end() == "1")
 }
 
 fn device_block_size(device: &File) -> Result<BlockSize, Failure> {

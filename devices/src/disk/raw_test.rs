@@ -1,7 +1,11 @@
 use std::{
     error::Error,
+    fs,
     io::Write,
-    os::unix::{fs::FileExt, net::UnixListener},
+    os::unix::{
+        fs::{FileExt, MetadataExt},
+        net::UnixListener,
+    },
 };
 
 use tempfile::{NamedTempFile, TempDir};

@@ -8,7 +8,9 @@
 mod cache;
 mod chain;
 mod descriptor;
+mod error;
 mod extent;
+pub(super) mod facts;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod grains;
@@ -17,12 +19,15 @@ mod image;
 pub(super) mod look;
 mod name;
 pub(super) mod piece;
+mod span;
 mod stream;
 #[cfg(test)]
 mod testing;
 
+pub use error::{Problem, VmdkError};
+pub use header::is_vmdk;
+
 use std::{
-    fmt::{self, Display, Formatter},
     io::{self, ErrorKind},
     ops::Range,
     path::{Path, PathBuf},
@@ -33,93 +38,14 @@ use vm_memory::VolatileSlice;
 use self::{
     cache::Caches,
     chain::Link,
-    extent::{Place, Span},
+    span::{Place, Span},
 };
-use super::{BlockSize, Disk, Extent, raw::FILE_BLOCK_SIZE, vectored};
+use super::{
+    BlockSize, Disk, Extent,
+    raw::{FILE_BLOCK_SIZE, Opened},
+    vectored,
+};
 use crate::printable::ToPrintable;
-
-/// How to open a vmdk.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VmdkOptions {
-    /// Where its extents and parents may be, besides the folder that it is in.
-    pub backing_root: Option<PathBuf>,
-}
-
-/// Why a vmdk can't be used.
-#[derive(Debug, thiserror::Error)]
-#[error("vmdk {}{} {problem}", path.printable(), NamedBy(named_by.as_deref()))]
-pub struct VmdkError {
-    /// The file that is wrong.
-    pub path: PathBuf,
-    /// The file that named it as its extent or parent, if it is not what the user gave.
-    pub named_by: Option<PathBuf>,
-    /// What is wrong with it.
-    pub problem: Problem,
-    /// What the host said, if it was asked.
-    pub source: Option<io::Error>,
-}
-
-/// What can be wrong with a vmdk, and the way out where there is one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    /// Nothing has that name.
-    #[error("does not exist")]
-    Missing,
-    /// A directory, a device, a pipe.
-    #[error("is not a file")]
-    NotAFile,
-    /// It can't be opened.
-    #[error("can't be opened")]
-    Open,
-    /// It can't be locked.
-    #[error("can't be locked")]
-    Lock,
-    /// Somebody writes to it.
-    #[error("is in use by {0}; end that")]
-    InUse(String),
-    /// A part of it can't be read.
-    #[error("can't be read: its {0}")]
-    Read(&'static str),
-    /// Neither a descriptor nor a sparse extent.
-    #[error("is not a vmdk")]
-    NotAVmdk,
-    /// An extent by itself.
-    #[error(
-        "is an extent without a descriptor, a piece of a disk; give the file that names it{}",
-        .0.as_ref().map(|path| format!(", {}", path.printable())).unwrap_or_default()
-    )]
-    NoDescriptor(Option<PathBuf>),
-    /// A field that contradicts the format or the file.
-    #[error("has a bad {field}: {why}")]
-    Bad {
-        /// As the specification calls it.
-        field: &'static str,
-        /// What it is, and what it could be.
-        why: String,
-    },
-    /// A variant of the format that nvmm does not know.
-    #[error("has {0}, which nvmm does not read")]
-    Unsupported(String),
-    /// In none of the folders that files may be taken from.
-    #[error("is outside of {}; if it is meant, name its folder with backing-root=", .0.printable())]
-    Outside(PathBuf),
-    /// Its content is not what its child was made from.
-    #[error(
-        "was changed after its child was made from it: its CID is {found:08x}, the child's parentCID {expected:08x}"
-    )]
-    Changed {
-        /// What the child says.
-        expected: u32,
-        /// What the parent says.
-        found: u32,
-    },
-    /// A link or a sparse extent that was there before, as it is where links form a loop.
-    #[error("is in this chain already")]
-    Repeated,
-    /// Too many links.
-    #[error("is one parent too many: a chain has at most {} links", chain::MAX_LINKS)]
-    TooDeep,
-}
 
 /// An open vmdk, read-only and share-locked with all of its files until it is dropped.
 #[derive(Debug)]
@@ -131,29 +57,24 @@ pub struct Vmdk {
 }
 
 impl Vmdk {
-    /// Whether a file that begins with `start` (512 bytes, or all of a shorter one) is for [`Vmdk::open`]: a sparse
-    /// extent, of VMware's hosted products or of old ESX, or a descriptor.
-    #[must_use]
-    pub fn is_vmdk(start: &[u8]) -> bool {
-        start.starts_with(&header::MAGIC)
-            || start.starts_with(&header::COWD_MAGIC)
-            || descriptor::is_descriptor(start)
-    }
-
-    /// Opens and locks the image at `path`, its extents, and its parents with theirs.
+    /// Opens and locks the image at `path`, its extents, and its parents with theirs. They may be in its folder, in any of
+    /// `roots`, or below.
     ///
     /// # Errors
     ///
     /// One of the files is missing, in use by a writer, of a variant that is not known, or contradicts itself, its
     /// length, or its child; it is where it may not be; or there are too many of them.
-    pub fn open(path: &Path, options: &VmdkOptions) -> Result<Self, VmdkError> {
-        Self::open_within(path, options.backing_root.as_slice())
+    pub fn open(path: &Path, roots: &[PathBuf]) -> Result<Self, VmdkError> {
+        Ok(Self::of(path, chain::open(path, roots)?))
     }
 
-    /// Does the same, with extents and parents also from any of `roots`.
-    pub(super) fn open_within(path: &Path, roots: &[PathBuf]) -> Result<Self, VmdkError> {
-        let links = chain::open(path, roots)?;
-        Ok(Self { name: path.printable().to_string(), links, caches: Caches::new() })
+    /// Uses a file that was opened with the same `path`, and is locked. Others may read it from now on.
+    pub(super) fn new(opened: Opened, path: &Path, roots: &[PathBuf]) -> Result<Self, VmdkError> {
+        Ok(Self::of(path, chain::open_from(opened, path, roots)?))
+    }
+
+    fn of(path: &Path, links: Vec<Link>) -> Self {
+        Self { name: path.printable().to_string(), links, caches: Caches::new() }
     }
 
     /// Finds what is at `offset`, for at most `len` bytes.
@@ -249,50 +170,8 @@ impl<'m> Left<'_, 'm> {
     }
 }
 
-/// ` (named by CHILD)`, for the message.
-struct NamedBy<'a>(Option<&'a Path>);
-
-impl Display for NamedBy<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |path| write!(f, " (named by {})", path.printable()))
-    }
-}
-
-/// A problem, and the host's word on it.
-#[derive(Debug)]
-struct Failure(Problem, Option<io::Error>);
-
-impl Failure {
-    /// A field that is wrong.
-    fn bad(field: &'static str, why: impl Into<String>) -> Self {
-        Problem::Bad { field, why: why.into() }.into()
-    }
-
-    fn of(self, path: &Path) -> VmdkError {
-        let Self(problem, source) = self;
-        VmdkError { path: path.to_path_buf(), named_by: None, problem, source }
-    }
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self(problem, None)
-    }
-}
-
-impl Problem {
-    fn because<E: Into<io::Error>>(self) -> impl FnOnce(E) -> Failure {
-        |error| Failure(self, Some(error.into()))
-    }
-}
-
 fn never_written() -> io::Error {
     io::Error::new(ErrorKind::PermissionDenied, "a vmdk is never written to")
-}
-
-/// An image that turned out to be wrong while it was read.
-fn damage(path: &Path, what: impl Display) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, format!("vmdk {}: {what}", path.printable()))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Folder {
     }
 
     fn open(&self, name: &str) -> Result<Vmdk, VmdkError> {
-        Vmdk::open(&self.at(name), &VmdkOptions::default())
+        Vmdk::open(&self.at(name), &[])
     }
 
     /// Why the image called `name` is refused, without the folder.
@@ -187,7 +187,7 @@ fn files_are_taken_from_the_images_folder_alone() {
             message.starts_with(&format!("vmdk {outside} (named by child.vmdk) is outside of ")),
             "{message}"
         );
-        let options = VmdkOptions { backing_root: Some(other.at("")) };
+        let options = [other.at("")];
         assert!(Vmdk::open(&folder.at("child.vmdk"), &options).is_ok(), "{hint}");
     }
     for hint in ["own/base.vmdk", "inner.vmdk", "./own/../inner.vmdk"] {
@@ -236,7 +236,7 @@ fn what_is_no_vmdk() {
     for bytes in [&b""[..], b"QFI\xfb", &[0; 4096], b"# Disk Descriptor"] {
         folder.put("other", bytes);
         assert_eq!(folder.refusal("other"), "vmdk other is not a vmdk");
-        assert!(!Vmdk::is_vmdk(bytes));
+        assert!(!is_vmdk(bytes));
     }
     folder.put("s.vmdk", Sparse::new(128).plain());
     assert_eq!(
@@ -254,7 +254,7 @@ fn what_is_no_vmdk() {
     );
     let text = descriptor("monolithicFlat", 1, None, "RW 8 FLAT \"a-flat.vmdk\" 0");
     folder.put("a.vmdk", &text);
-    assert!(Vmdk::is_vmdk(text.as_bytes()));
+    assert!(is_vmdk(text.as_bytes()));
     assert_eq!(folder.refusal("a.vmdk"), "vmdk a-flat.vmdk (named by a.vmdk) does not exist");
     folder.put("a-flat.vmdk", [0; 8 * 512 - 1]);
     assert_eq!(

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use anyhow::{Context, ensure};
+use arch::cpu::nesting::Virtualization;
 use serde::{Deserialize, Serialize};
-use vmm::nest::facts::Virt;
 use vmm::nest::image;
 
 use crate::level0::NVMM;
@@ -49,7 +49,7 @@ pub(crate) fn run() -> anyhow::Result<Check> {
 }
 
 /// All is there, nothing is wrong, and the instruction was executed.
-pub(crate) fn judge(virt: Virt, check: &Check) -> anyhow::Result<()> {
+pub(crate) fn judge(virt: Virtualization, check: &Check) -> anyhow::Result<()> {
     let wrong =
         check.findings.iter().filter(|finding| matches!(finding.severity.as_str(), "warning" | "problem"));
     let wrong: Vec<_> = wrong.map(|finding| format!("{}: {}", finding.id, finding.found)).collect();
@@ -60,15 +60,11 @@ pub(crate) fn judge(virt: Virt, check: &Check) -> anyhow::Result<()> {
         "status {:?}, verdicts {verdicts:?}",
         check.status
     );
-    let instruction = match virt {
-        Virt::Vmx => "VMXON",
-        Virt::Svm => "VMRUN",
-    };
-    has(check, "proof.executed", instruction)
+    has(check, "proof.executed", virt.instruction())
 }
 
 /// As [`judge`], and level 1 knows whose guest it is.
-pub(crate) fn judge_guest(virt: Virt, check: Option<&Check>) -> anyhow::Result<()> {
+pub(crate) fn judge_guest(virt: Virtualization, check: Option<&Check>) -> anyhow::Result<()> {
     let check = check.context("level 1 left no check")?;
     judge(virt, check)?;
     has(check, "level.guest", "a guest of KVM")

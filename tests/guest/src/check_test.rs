@@ -18,20 +18,23 @@ fn good() -> Check {
 
 #[test]
 fn a_check_needs_its_proof() {
-    judge(Virt::Svm, &good()).unwrap();
-    judge_guest(Virt::Svm, Some(&good())).unwrap();
-    judge_guest(Virt::Svm, None).unwrap_err();
-    judge(Virt::Vmx, &good()).unwrap_err();
-    judge(Virt::Svm, &Check { status: Some(77), ..good() }).unwrap_err();
-    judge(Virt::Svm, &Check { nested: "unknown".to_owned(), ..good() }).unwrap_err();
+    judge(Virtualization::Svm, &good()).unwrap();
+    judge_guest(Virtualization::Svm, Some(&good())).unwrap();
+    judge_guest(Virtualization::Svm, None).unwrap_err();
+    judge(Virtualization::Vmx, &good()).unwrap_err();
+    judge(Virtualization::Svm, &Check { status: Some(77), ..good() }).unwrap_err();
+    judge(Virtualization::Svm, &Check { nested: "unknown".to_owned(), ..good() }).unwrap_err();
     let mut without = good();
     without.findings.pop();
-    assert_eq!(judge(Virt::Svm, &without).unwrap_err().to_string(), "no proof.executed");
+    assert_eq!(judge(Virtualization::Svm, &without).unwrap_err().to_string(), "no proof.executed");
     let mut warned = good();
     warned.findings.push(finding("nesting.disagreement", "warning", "it fails"));
-    assert_eq!(judge(Virt::Svm, &warned).unwrap_err().to_string(), "nesting.disagreement: it fails");
+    assert_eq!(
+        judge(Virtualization::Svm, &warned).unwrap_err().to_string(),
+        "nesting.disagreement: it fails"
+    );
     let mut host = good();
     host.findings[0].id = "level.host".to_owned();
-    judge(Virt::Svm, &host).unwrap();
-    judge_guest(Virt::Svm, Some(&host)).unwrap_err();
+    judge(Virtualization::Svm, &host).unwrap();
+    judge_guest(Virtualization::Svm, Some(&host)).unwrap_err();
 }

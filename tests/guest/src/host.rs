@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use arch::cpu::nesting::Virtualization;
 use vmm::nest::clock::Clock;
-use vmm::nest::facts::Virt;
 use vmm::nest::image::{self, Manifest};
 use vmm::nest::kernel::Kernel;
 use vmm::nest::modules::Modules;
@@ -26,7 +26,7 @@ const TAIL: usize = 20;
 pub(crate) struct Args {
     /// The machine's kind of nesting
     #[arg(long)]
-    emulated: Virt,
+    emulated: Virtualization,
 
     /// Kernel of every level
     #[arg(long, value_name = "FILE")]
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let kvm = modules.resolve(&[args.emulated.module(), "msr"], kernel.release.as_deref())?;
     let mut files = vec![NVMM.to_owned()];
     // What a bzImage unpacks itself to can be tested on one host.
-    if args.emulated == Virt::Svm {
+    if args.emulated == Virtualization::Svm {
         files.push(VMLINUX.to_owned());
     }
     let manifest = Manifest {

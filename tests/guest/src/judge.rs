@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::ensure;
 use arch::cpu::cpuid::Leaf;
+use arch::cpu::nesting::Virtualization;
 use arch::cpu::svm;
 use vmm::host::Host;
-use vmm::nest::facts::Virt;
 
 use crate::facts::Facts;
 use crate::level1;
@@ -66,10 +66,10 @@ const GAINED_WITH_SVM: &[&str] = &[
 ];
 
 /// L1's flags are L0's, but for those listed.
-pub(crate) fn flags(virt: Virt, host: &Facts, guest: &Facts) -> anyhow::Result<()> {
+pub(crate) fn flags(virt: Virtualization, host: &Facts, guest: &Facts) -> anyhow::Result<()> {
     let (lost, gained) = match virt {
-        Virt::Vmx => (LOST_WITH_VMX, GAINED_WITH_VMX),
-        Virt::Svm => (LOST_WITH_SVM, GAINED_WITH_SVM),
+        Virtualization::Vmx => (LOST_WITH_VMX, GAINED_WITH_VMX),
+        Virtualization::Svm => (LOST_WITH_SVM, GAINED_WITH_SVM),
     };
     let found = [
         ("lost", beyond(&host.flags, &guest.flags, lost)),

@@ -9,10 +9,10 @@ fn machine(flags: &str, vmx_flags: &str) -> Facts {
 fn flags_may_differ_only_as_listed() {
     let host = machine("fpu vmx avx2 monitor", "vnmi ple");
     let guest = machine("fpu vmx avx2 hypervisor", "vnmi pml");
-    flags(Virt::Vmx, &host, &guest).unwrap();
-    let error = flags(Virt::Vmx, &guest, &host).unwrap_err().to_string();
+    flags(Virtualization::Vmx, &host, &guest).unwrap();
+    let error = flags(Virtualization::Vmx, &guest, &host).unwrap_err().to_string();
     assert_eq!(error, "lost: hypervisor; gained: monitor; lost of VMX: pml; gained of VMX: ple");
-    let error = flags(Virt::Vmx, &host, &machine("fpu vmx", "vnmi")).unwrap_err().to_string();
+    let error = flags(Virtualization::Vmx, &host, &machine("fpu vmx", "vnmi")).unwrap_err().to_string();
     assert_eq!(error, "lost: avx2");
 }
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use arch::cpu::nesting::Virtualization;
 use vmm::host::Host;
 use vmm::nest::child::Child;
-use vmm::nest::facts::Virt;
+use vmm::nest::facts::virtualization;
 use vmm::nest::image::{self, Manifest, Memfd};
 use vmm::nest::level::{kernel_parameters, relay};
 use vmm::nest::pid1::{self, Pid1};
@@ -37,7 +38,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     pid1::load_kvm(pid1.level, &pid1.manifest)?;
     // A guest may have more memory than this machine, as long as it doesn't use it all.
     fs::write("/proc/sys/vm/overcommit_memory", "1").context("allowing overcommitted memory")?;
-    let virt = Virt::of_this_machine().context("the CPU has neither VMX nor SVM")?;
+    let virt = virtualization().context("the CPU has neither VMX nor SVM")?;
     let kvm = Host::open(Path::new("/dev/kvm"))?;
     let host = Facts::gather()?;
     tiny::run(virt, |name, result| say(pid1, name, result));
@@ -49,8 +50,8 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         Ok((record, facts)) => {
             say(pid1, outcome::FLAGS, judge::flags(virt, &host, &facts));
             match virt {
-                Virt::Vmx => say(pid1, outcome::VMX_MSRS, judge::vmx_msrs(&kvm, &facts)),
-                Virt::Svm => say(pid1, outcome::SVM_LEAF, judge::svm_leaf(&kvm, &host, &facts)),
+                Virtualization::Vmx => say(pid1, outcome::VMX_MSRS, judge::vmx_msrs(&kvm, &facts)),
+                Virtualization::Svm => say(pid1, outcome::SVM_LEAF, judge::svm_leaf(&kvm, &host, &facts)),
             }
             say(pid1, outcome::SMP, topology::judge(virt, topology::TWO_CORES, &facts.cpus));
             say(pid1, outcome::CPUID, models::as_shown(&first, &record, &facts));
@@ -61,7 +62,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         Err(error) => say(pid1, outcome::RESETS, Err(error)),
     }
     // It is the same with both, and quicker with SVM.
-    if virt == Virt::Svm {
+    if virt == Virtualization::Svm {
         say(pid1, outcome::DISKS, disks::run(&pid1.manifest, &image));
     }
     for asked in topology::asked(virt)? {

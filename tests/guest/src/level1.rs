@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 use arch::cpu::cpuid::Cpuid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use vmm::nest::child::{Child, Output};
-use vmm::nest::facts::Virt;
+use vmm::nest::facts::virtualization;
 use vmm::nest::image::{self, Manifest};
 use vmm::nest::level::{kernel_parameters, relay};
 use vmm::nest::pid1::{self, Pid1};
@@ -135,7 +135,7 @@ fn cpuid_of_each() -> anyhow::Result<Vec<Cpuid>> {
 
 /// The parameters of KVM's module for this machine.
 fn kvm_parameters() -> anyhow::Result<BTreeMap<String, String>> {
-    let virt = Virt::of_this_machine().context("the CPU has neither VMX nor SVM")?;
+    let virt = virtualization().context("the CPU has neither VMX nor SVM")?;
     let folder = format!("/sys/module/{}/parameters", virt.module());
     let entries = fs::read_dir(&folder).with_context(|| format!("reading {folder}"))?;
     // Some are for root to write and for nobody to read.

@@ -1,7 +1,7 @@
 //! Level 1 on CPUs that were asked for by name and by feature: what it finds, and whether it nests.
 
 use anyhow::{Context, ensure};
-use vmm::nest::facts::Virt;
+use arch::cpu::nesting::Virtualization;
 use vmm::nest::image::Manifest;
 
 use crate::cpuid::Cpu;
@@ -25,9 +25,9 @@ enum Outcome {
 }
 
 /// Linux as level 2 takes a minute and more on the VMX host, and minutes without EPT: there it is a tiny guest.
-fn cases(virt: Virt) -> &'static [Case] {
+fn cases(virt: Virtualization) -> &'static [Case] {
     match virt {
-        Virt::Vmx => &[
+        Virtualization::Vmx => &[
             Case { cpu: "qemu64", scenario: scenario::NEST, outcome: Outcome::Refused },
             Case {
                 cpu: "qemu64,+vmx,-vmx-unrestricted-guest",
@@ -40,7 +40,7 @@ fn cases(virt: Virt) -> &'static [Case] {
                 outcome: Outcome::Nests(&[("ept", "N"), ("unrestricted_guest", "N")]),
             },
         ],
-        Virt::Svm => &[
+        Virtualization::Svm => &[
             Case { cpu: "qemu64", scenario: scenario::NEST, outcome: Outcome::Refused },
             Case {
                 cpu: "qemu64,+svm",
@@ -66,7 +66,13 @@ impl Case {
         format!("L1 with --cpu {} {what}", self.cpu)
     }
 
-    fn judge(&self, virt: Virt, guest: &Guest, record: &Record, facts: &Facts) -> anyhow::Result<()> {
+    fn judge(
+        &self,
+        virt: Virtualization,
+        guest: &Guest,
+        record: &Record,
+        facts: &Facts,
+    ) -> anyhow::Result<()> {
         as_shown(guest, record, facts)?;
         let has = |flag| facts.flags.contains(flag);
         match &self.outcome {
@@ -95,12 +101,12 @@ impl Case {
 }
 
 /// The names of these tests.
-pub(crate) fn planned(virt: Virt) -> impl Iterator<Item = String> {
+pub(crate) fn planned(virt: Virtualization) -> impl Iterator<Item = String> {
     cases(virt).iter().map(Case::name)
 }
 
 /// Runs them.
-pub(crate) fn run(virt: Virt, manifest: &Manifest, mut say: impl FnMut(&str, anyhow::Result<()>)) {
+pub(crate) fn run(virt: Virtualization, manifest: &Manifest, mut say: impl FnMut(&str, anyhow::Result<()>)) {
     for case in cases(virt) {
         let guest = Guest { cpu: case.cpu, scenario: case.scenario, ..Guest::default() };
         let run = || {

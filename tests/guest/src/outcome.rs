@@ -1,7 +1,7 @@
 //! Which tests there are, and how one ended.
 
+use arch::cpu::nesting::Virtualization;
 use serde::{Deserialize, Serialize};
-use vmm::nest::facts::Virt;
 
 use crate::{models, tiny};
 
@@ -22,10 +22,10 @@ pub(crate) const DISKS: &str = "L1's Linux uses disks of every kind";
 pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
 
 /// The tests on a host with `virt`.
-pub(crate) fn planned(virt: Virt) -> Vec<String> {
+pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
     let first: &[&str] = match virt {
-        Virt::Vmx => &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, RESETS, DIES],
-        Virt::Svm => &[
+        Virtualization::Vmx => &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, RESETS, DIES],
+        Virtualization::Svm => &[
             CHECK_HOST,
             CHECK_GUEST,
             FLAGS,

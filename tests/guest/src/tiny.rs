@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, anyhow, bail, ensure};
-use vmm::nest::facts::Virt;
+use arch::cpu::nesting::Virtualization;
 use vmm::nest::image;
 
 use crate::cpuid::Cpu;
@@ -19,9 +19,9 @@ const NO_NESTING: &str = "a CPU without VMX and SVM has no part of them";
 const NESTING_ON: &str = "--nested on gives qemu64 all of VMX or SVM";
 
 /// The CPUs whose CPUID is looked at. The host is a Haswell with VMX, or a first EPYC with SVM.
-fn cpus(virt: Virt) -> &'static [&'static str] {
+fn cpus(virt: Virtualization) -> &'static [&'static str] {
     match virt {
-        Virt::Vmx => &[
+        Virtualization::Vmx => &[
             "host-passthrough",
             "host-model",
             "qemu64",
@@ -36,7 +36,7 @@ fn cpus(virt: Virt) -> &'static [&'static str] {
             "Haswell-noTSX,+vmx,-vmx-ept",
             "host-passthrough,-vmx-unrestricted-guest",
         ],
-        Virt::Svm => &[
+        Virtualization::Svm => &[
             "host-passthrough",
             "host-model",
             "qemu64",
@@ -63,7 +63,7 @@ const WITHOUT: [&[&str]; 3] =
     [&["--nested", "off"], &["--cpu", "qemu64"], &["--cpu", "qemu64,+vmx,+svm", "--nested", "off"]];
 
 /// The names of these tests.
-pub(crate) fn planned(virt: Virt) -> impl Iterator<Item = String> {
+pub(crate) fn planned(virt: Virtualization) -> impl Iterator<Item = String> {
     let cpus = cpus(virt).iter().copied().map(name);
     cpus.chain([NO_NESTING, NESTING_ON].map(str::to_owned))
 }
@@ -73,14 +73,14 @@ fn name(cpu: &str) -> String {
 }
 
 /// Runs them.
-pub(crate) fn run(virt: Virt, mut say: impl FnMut(&str, anyhow::Result<()>)) {
+pub(crate) fn run(virt: Virtualization, mut say: impl FnMut(&str, anyhow::Result<()>)) {
     for cpu in cpus(virt) {
         say(&name(cpu), as_shown(cpu));
     }
     say(NO_NESTING, WITHOUT.iter().try_for_each(|options| asks_for_nesting(options, nesting::NOTHING)));
     let all = match virt {
-        Virt::Vmx => nesting::VMX,
-        Virt::Svm => nesting::SVM,
+        Virtualization::Vmx => nesting::VMX,
+        Virtualization::Svm => nesting::SVM,
     };
     say(NESTING_ON, asks_for_nesting(&["--cpu", "qemu64", "--nested", "on"], all));
 }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use arch::cpu::nesting::Virtualization;
 use serde::{Deserialize, Serialize};
-use vmm::nest::facts::Virt;
 
 use crate::outcome;
 
@@ -40,11 +40,11 @@ const EXTENDED: &str = "<cpu mode='host-passthrough'><feature policy='require' n
 const EXTENDED_PATH: &str = "/extended.xml";
 
 /// What to ask for on a host with `virt`.
-pub(crate) fn asked(virt: Virt) -> anyhow::Result<Vec<Asked>> {
+pub(crate) fn asked(virt: Virtualization) -> anyhow::Result<Vec<Asked>> {
     fs::write(EXTENDED_PATH, EXTENDED).with_context(|| format!("writing {EXTENDED_PATH}"))?;
     let cpu = match virt {
-        Virt::Vmx => "host-passthrough",
-        Virt::Svm => "file:/extended.xml",
+        Virtualization::Vmx => "host-passthrough",
+        Virtualization::Svm => "file:/extended.xml",
     };
     // Three cores leave APIC ids out between the sockets.
     let threads = Asked {
@@ -60,7 +60,7 @@ pub(crate) fn asked(virt: Virt) -> anyhow::Result<Vec<Asked>> {
         counts: Counts { sockets: 1, dies: 3, cores: 1, threads: 2 },
     };
     // Twelve CPUs take the VMX host minutes.
-    Ok(if virt == Virt::Vmx { vec![dies] } else { vec![threads, dies] })
+    Ok(if virt == Virtualization::Vmx { vec![dies] } else { vec![threads, dies] })
 }
 
 impl Counts {
@@ -143,9 +143,9 @@ fn read(folder: &Path, name: &str) -> anyhow::Result<String> {
 }
 
 /// The CPUs are where they were asked to be.
-pub(crate) fn judge(virt: Virt, asked: Counts, found: &[Place]) -> anyhow::Result<()> {
+pub(crate) fn judge(virt: Virtualization, asked: Counts, found: &[Place]) -> anyhow::Result<()> {
     // On the SVM host's model Linux takes eight APIC ids for those that share the last cache, whatever the leaves say.
-    let last_judged = if virt == Virt::Vmx { 3 } else { 2 };
+    let last_judged = if virt == Virtualization::Vmx { 3 } else { 2 };
     ensure!(found.len() == asked.cpus(), "{} CPUs, not {}", found.len(), asked.cpus());
     for (number, place) in found.iter().enumerate() {
         let [core, die, package] = [asked.threads, asked.die(), asked.package()].map(|size| {

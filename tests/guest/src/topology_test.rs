@@ -24,8 +24,8 @@ fn good() -> Vec<Place> {
 
 #[test]
 fn only_what_was_asked_for_passes() {
-    judge(Virt::Vmx, SMALL, &good()).unwrap();
-    judge(Virt::Vmx, TWO_CORES, &good()).unwrap_err();
+    judge(Virtualization::Vmx, SMALL, &good()).unwrap();
+    judge(Virtualization::Vmx, TWO_CORES, &good()).unwrap_err();
     let wrongs: [fn(&mut Place); 8] = [
         |place| place.package = 2,
         |place| place.core = 1,
@@ -39,14 +39,14 @@ fn only_what_was_asked_for_passes() {
     for wrong in wrongs {
         let mut found = good();
         wrong(&mut found[3]);
-        judge(Virt::Svm, SMALL, &found).unwrap_err();
+        judge(Virtualization::Svm, SMALL, &found).unwrap_err();
     }
     let mut found = good();
     found[0].caches[1].2 = "0-3".to_owned();
-    judge(Virt::Vmx, SMALL, &found).unwrap_err();
-    judge(Virt::Svm, SMALL, &found).unwrap();
+    judge(Virtualization::Vmx, SMALL, &found).unwrap_err();
+    judge(Virtualization::Svm, SMALL, &found).unwrap();
     found[0].caches[0].2 = "0".to_owned();
-    judge(Virt::Svm, SMALL, &found).unwrap_err();
+    judge(Virtualization::Svm, SMALL, &found).unwrap_err();
     found[0].caches.clear();
-    judge(Virt::Svm, SMALL, &found).unwrap_err();
+    judge(Virtualization::Svm, SMALL, &found).unwrap_err();
 }

@@ -6,7 +6,8 @@ use anyhow::Context;
 use devices::{
     disk::{
         Disk,
-        format::{self, Format, OpenError, OpenOptions},
+        format::Format,
+        image::{self, Image, OpenError, OpenOptions},
         named::Named,
         qcow2::Overlay,
     },
@@ -67,11 +68,7 @@ impl OpenDisk {
     }
 
     fn open_by(open: &OpenOptions, config: &DiskConfig, vcpus: u32) -> Result<Self, OpenDiskError> {
-        let mut disk = format::open(&config.path, open)?;
-        let format = match config.format {
-            Some(format) => format.into(),
-            None => format::of(&config.path)?,
-        };
+        let Image { mut disk, format } = image::open(&config.path, open)?;
         if format == Format::Vmdk && config.direct {
             return Err(OpenDiskError::DirectVmdk(config.name()));
         }

@@ -8,11 +8,7 @@ use std::{
 };
 
 use devices::{
-    disk::{
-        format::{Format, OpenOptions},
-        qcow2::Overlay,
-        raw::DiskOptions,
-    },
+    disk::{format::Format, image::OpenOptions, qcow2::Overlay, raw::DiskOptions},
     printable::ToPrintable,
     virtio::block::{BlockOptions, CacheMode, Engine, Serial},
 };
@@ -31,8 +27,8 @@ pub struct DiskConfig {
     #[serde(alias = "file", deserialize_with = "path")]
     pub path: PathBuf,
     /// The image's format; without, it is looked at.
-    #[serde(default)]
-    pub format: Option<FormatName>,
+    #[serde(default, deserialize_with = "format")]
+    pub format: Option<Format>,
     /// Where what the guest writes goes; without, into the image.
     #[serde(default, deserialize_with = "overlay")]
     pub overlay: Option<Overlay>,
@@ -72,18 +68,6 @@ pub struct DiskConfig {
     /// What nvmm's messages call the disk; without, its path.
     #[serde(default, deserialize_with = "id")]
     pub id: Option<String>,
-}
-
-/// `format=`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum FormatName {
-    /// The file's bytes are the disk's.
-    Raw,
-    /// QEMU's.
-    Qcow2,
-    /// VMware's; read-only.
-    Vmdk,
 }
 
 /// `discard=`.
@@ -139,7 +123,7 @@ impl DiskConfig {
     pub fn open_options(&self) -> OpenOptions {
         OpenOptions {
             disk: DiskOptions { read_only: self.readonly, direct: self.direct },
-            format: self.format.map(Into::into),
+            format: self.format,
             backing_root: self.backing_root.clone(),
             overlay: self.overlay.clone(),
         }
@@ -181,10 +165,10 @@ impl DiskConfig {
         if self.overlay == Some(Overlay::File(self.path.clone())) {
             return Some("the overlay is the disk itself; give a file that is there for it alone".to_owned());
         }
-        if self.direct && self.format == Some(FormatName::Vmdk) {
+        if self.direct && self.format == Some(Format::Vmdk) {
             return Some("vmdk images are read through the page cache; leave direct=on out".to_owned());
         }
-        if self.backing_root.is_some() && self.format == Some(FormatName::Raw) {
+        if self.backing_root.is_some() && self.format == Some(Format::Raw) {
             return Some(
                 "a raw image names no other files; leave backing-root out, or give the format that it has"
                     .to_owned(),
@@ -223,14 +207,10 @@ impl Discard {
     }
 }
 
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Raw => Self::Raw,
-            FormatName::Qcow2 => Self::Qcow2,
-            FormatName::Vmdk => Self::Vmdk,
-        }
-    }
+/// `format=`.
+fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map(Some).map_err(|_| de::Error::unknown_variant(&name, &Format::NAMES))
 }
 
 /// `cache=`. What QEMU calls so besides is two things here.

@@ -43,13 +43,13 @@ fn every_key() {
         "path=a.img,format=raw,readonly=on,direct=on,cache=unsafe,discard=off,aio=io_uring,queues=3,\
          queue-size=1024,iops=500,bw=20M,serial=S1,id=root",
     );
-    assert_eq!((disk.format, disk.readonly, disk.direct), (Some(FormatName::Raw), true, true));
+    assert_eq!((disk.format, disk.readonly, disk.direct), (Some(Format::Raw), true, true));
     assert_eq!((disk.cache, disk.discard, disk.aio), (CacheMode::Unsafe, Discard::Off, Engine::IoUring));
     assert_eq!((disk.queues, disk.queue_size), (Some(3), 1024));
     assert_eq!((disk.iops, disk.bw), (NonZeroU64::new(500), NonZeroU64::new(20 << 20)));
     assert_eq!((disk.serial, disk.name()), ("S1".parse().unwrap(), "root".to_owned()));
     let disk = parse("path=a,format=qcow2,backing-root=/images,cache=writethrough,aio=threads");
-    assert_eq!((disk.format, disk.backing_root), (Some(FormatName::Qcow2), Some("/images".into())));
+    assert_eq!((disk.format, disk.backing_root), (Some(Format::Qcow2), Some("/images".into())));
     assert_eq!((disk.cache, disk.aio), (CacheMode::Writethrough, Engine::Threads));
     assert_eq!(parse("a,overlay=temp").overlay, Some(Overlay::Temp));
     assert_eq!(parse("a,overlay=./temp").overlay, Some(Overlay::File("./temp".into())));
@@ -92,6 +92,7 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("a,cache=on", "cache=on: give writeback, writethrough or unsafe"),
         ("a,aio=native", "unknown variant `native`, expected one of `auto`, `io_uring`, `threads`"),
         ("a,discard=maybe", "unknown variant `maybe`"),
+        ("a,format=vdi", "unknown variant `vdi`, expected one of `raw`, `qcow2`, `vmdk`"),
         ("a,id=", "id= needs a name"),
         ("a,overlay=", "overlay= needs a file, or temp"),
         ("a,overlay=temp,readonly=on", "nothing is written to the overlay of a disk with readonly=on"),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use arch::cpu::{
+    brand::BRAND,
     cpuid::{Cpuid, Leaf, Register, Registers},
     feature::FeatureId,
 };
@@ -13,7 +14,6 @@ use serde::Serialize;
 
 use super::{
     decode::{Decoded, Fact},
-    groups::BRAND,
     msrs,
     source::Seen,
     text::{Paint, WIDTH},
@@ -46,7 +46,7 @@ impl Row {
 
 /// Every difference, in the order of leaves and MSRs.
 pub(super) fn rows(a: &Seen, b: &Seen) -> Vec<Row> {
-    let brand = Leaf::new(BRAND);
+    let brand = Leaf::new(BRAND[0]);
     let leaves: BTreeSet<Leaf> = a.cpuid.0.keys().chain(b.cpuid.0.keys()).copied().chain([brand]).collect();
     let mut rows: Vec<_> = leaves.into_iter().flat_map(|leaf| leaf_rows(&a.cpuid, &b.cpuid, leaf)).collect();
     rows.extend(msr_rows(&a.msrs, &b.msrs));

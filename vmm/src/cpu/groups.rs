@@ -1,20 +1,17 @@
 //! What takes several registers, or several leaves, to say: names, caches, levels of the topology, and state that XSAVE saves.
 
-use arch::cpu::cpuid::{
-    Cpuid, Leaf,
-    Register::{Eax, Ebx, Ecx, Edx},
-    Registers,
+use arch::cpu::{
+    brand::BRAND,
+    cpuid::{Cpuid, EXTENDED, HYPERVISOR, Leaf, Register, Registers},
 };
 
 use super::{decode::Fact, fields::Owner, values};
 use crate::size::Size;
 
-/// Leaf 0's maker, who stands in three registers.
-const VENDORS: [u32; 2] = [0x0, 0x8000_0000];
-const HYPERVISOR: u32 = 0x4000_0000;
-/// Where the brand string starts, and how many leaves it takes.
-pub(super) const BRAND: u32 = 0x8000_0002;
-const BRAND_LEAVES: u32 = 3;
+/// The leaves that name the CPU's maker.
+const VENDORS: [u32; 2] = [0x0, EXTENDED];
+/// Where the brand string starts.
+const FIRST_BRAND: u32 = BRAND[0];
 const ALL: u32 = u32::MAX;
 
 /// The group that a leaf is, or holds.
@@ -22,17 +19,13 @@ pub(super) fn fact(cpuid: &Cpuid, leaf: Leaf) -> Option<Fact> {
     let registers = cpuid.get(leaf);
     match leaf.function {
         function if VENDORS.contains(&function) => {
-            let Registers { ebx, ecx, edx, .. } = registers;
-            Some(Fact::new([0, ALL, ALL, ALL], "vendor", text(&[ebx, edx, ecx]), Owner::Host))
+            Some(Fact::new([0, ALL, ALL, ALL], "vendor", text(&registers.maker()), Owner::Host))
         }
         HYPERVISOR => {
-            let Registers { ebx, ecx, edx, .. } = registers;
-            Some(Fact::new([0, ALL, ALL, ALL], "hypervisor", text(&[ebx, ecx, edx]), Owner::Host))
+            Some(Fact::new([0, ALL, ALL, ALL], "hypervisor", text(&registers.signature()), Owner::Host))
         }
-        BRAND => Some(Fact::new([ALL; 4], "brand", brand(cpuid), Owner::Leaf)),
-        function if function > BRAND && function < BRAND + BRAND_LEAVES => {
-            Some(Fact::new([ALL; 4], "", String::new(), Owner::Leaf))
-        }
+        FIRST_BRAND => Some(Fact::new([ALL; 4], "brand", brand(cpuid), Owner::Leaf)),
+        function if BRAND.contains(&function) => Some(Fact::new([ALL; 4], "", String::new(), Owner::Leaf)),
         0x4 | 0x8000_001d => {
             let value = cache(registers);
             Some(Fact::new([0xff, ALL, ALL, 0], "cache", value, Owner::Leaf))
@@ -51,17 +44,15 @@ pub(super) fn fact(cpuid: &Cpuid, leaf: Leaf) -> Option<Fact> {
 }
 
 /// Letters, up to the zeros at the end. Other bytes are escaped.
-fn text(words: &[u32]) -> String {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     bytes[..end].escape_ascii().to_string()
 }
 
 fn brand(cpuid: &Cpuid) -> String {
-    let leaves = (BRAND..BRAND + BRAND_LEAVES).map(|function| cpuid.get(Leaf::new(function)));
-    let words: Vec<u32> =
-        leaves.flat_map(|leaf| [Eax, Ebx, Ecx, Edx].map(|register| leaf.get(register))).collect();
-    text(&words)
+    let leaves = BRAND.map(|function| cpuid.get(Leaf::new(function)));
+    let words = leaves.map(|leaf| Register::ALL.map(|register| leaf.get(register).to_le_bytes()));
+    text(words.as_flattened().as_flattened())
 }
 
 /// `L1 data, 32 KiB: 8 ways, 64 sets, 64-byte lines`. SDM 2A, "Deterministic Cache Parameters Leaf".
@@ -88,7 +79,7 @@ const LEVELS_AMD: [&str; 5] = ["end", "cores", "complexes", "dies", "sockets"];
 
 /// `0, threads: 2 logical processors, 1 bit`.
 fn level(function: u32, Registers { eax, ebx, ecx, .. }: Registers) -> String {
-    let names = if function >= 0x8000_0000 { &LEVELS_AMD[..] } else { &LEVELS[..] };
+    let names = if function >= EXTENDED { &LEVELS_AMD[..] } else { &LEVELS[..] };
     let (number, kind) = (ecx & 0xff, ecx >> 8 & 0xff);
     let name = usize::try_from(kind).ok().and_then(|kind| names.get(kind));
     let name = name.map_or_else(|| format!("type {kind}"), |name| (*name).to_owned());

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use arch::cpu::{
+    address_width::WIDTHS,
     choice::Unmet,
-    cpuid::{Leaf, Register, Registers},
+    cpuid::{HYPERVISOR, Leaf, Register, Registers},
     feature::FeatureId,
     msr,
     nesting::Nesting,
@@ -25,11 +26,21 @@ use super::{
 };
 
 /// Leaves that a named model has from the host: what KVM is, sizes of state, and what describes a feature further.
-const HOSTS: [u32; 11] =
-    [0xa, 0xd, 0x12, 0x14, 0x1d, 0x1e, 0x24, 0x4000_0000, 0x4000_0001, arch::cpu::svm::FUNCTION, 0x8000_0022];
+const HOSTS: [u32; 11] = [
+    0xa,
+    0xd,
+    0x12,
+    0x14,
+    0x1d,
+    0x1e,
+    0x24,
+    HYPERVISOR,
+    HYPERVISOR + 1,
+    arch::cpu::svm::FUNCTION,
+    0x8000_0022,
+];
 /// Where the functions of caches are.
 const CACHES: [u32; 5] = [0x2, 0x4, 0x8000_0005, 0x8000_0006, 0x8000_001d];
-const WIDTHS: u32 = 0x8000_0008;
 /// Columns of what stands before the words of a line, but for who set it.
 const PLACE: usize = 14;
 
@@ -292,7 +303,7 @@ fn msr_entries(profile: &CpuProfile, index: u32, value: u64) -> Vec<Entry> {
 fn base(profile: &CpuProfile, leaf: Leaf) -> Why {
     let spec = profile.canonical();
     let caches = CACHES.contains(&leaf.function) && spec.caches == CacheMode::Passthrough;
-    let widths = leaf.function == WIDTHS && spec.physical_bits == PhysicalBits::Host;
+    let widths = leaf == WIDTHS && spec.physical_bits == PhysicalBits::Host;
     match spec.model {
         Model::Named(model) if !HOSTS.contains(&leaf.function) && !caches && !widths => {
             Why::Model(&model.name)

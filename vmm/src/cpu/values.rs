@@ -2,7 +2,7 @@
 //!
 //! Each function gives different texts for different numbers, so that what reads the same is the same.
 
-use arch::cpu::model::Signature;
+use arch::cpu::signature::Signature;
 
 use crate::size::Size;
 

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use devices::{
-    disk::{format::OpenOptions, info, qcow2::Overlay},
+    disk::{image::OpenOptions, info, qcow2::Overlay},
     printable::ToPrintable,
     virtio::block::{CacheMode, Engine},
 };
@@ -47,7 +47,7 @@ impl DiskDescription {
     pub(crate) fn new(open: &OpenDisk) -> Self {
         let (config, options, disk) = (&open.config, open.options(), open.disk());
         let image = OpenOptions { overlay: None, ..config.open_options() };
-        let chain = info::look(&config.path, &image).map(|info| info.links);
+        let chain = info::follow(&config.path, &image).map(|info| info.links);
         let over = chain.unwrap_or_default().into_iter().skip(1).map(|link| link.path);
         let block = disk.block_size();
         Self {

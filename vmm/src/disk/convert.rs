@@ -7,7 +7,8 @@ use std::{
 };
 
 use devices::disk::{
-    format::{self, Format, OpenError, OpenOptions},
+    format::Format,
+    image::{self, OpenError, OpenOptions},
     qcow2::create::{CreateError, CreateOptions, fill},
 };
 use devices::printable::ToPrintable;
@@ -99,7 +100,7 @@ impl Conversion<'_> {
     /// Makes the copy.
     pub(super) fn run(self) -> Result<Converted, ConvertError> {
         let mut signals = Signals::new().map_err(ConvertError::Signals)?;
-        let from = format::open(self.from, &self.options).map_err(ConvertError::From)?;
+        let from = image::open(self.from, &self.options).map_err(ConvertError::From)?.disk;
         let target = Target::new(self.to, self.replaces).map_err(|error| match error {
             TargetError::Exists(path) => ConvertError::Exists(path),
             error => error.into(),
@@ -118,7 +119,7 @@ impl Conversion<'_> {
             }
         };
         let options = OpenOptions { format: Some(format), ..OpenOptions::default() };
-        let to = format::open(&target.path(), &options).map_err(ConvertError::To)?;
+        let to = image::open(&target.path(), &options).map_err(ConvertError::To)?.disk;
 
         let mut bar = Bar::new(self.shown, size, Instant::now());
         let copied = copy(&*from, &*to, |done, copied| {

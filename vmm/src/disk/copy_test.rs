@@ -5,13 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use devices::disk::format::{self, Format, OpenOptions};
+use devices::disk::{
+    format::Format,
+    image::{self, OpenOptions},
+};
 use tempfile::NamedTempFile;
 
 use super::*;
 
 fn open(file: &NamedTempFile) -> Arc<dyn Disk> {
-    format::open(file.path(), &OpenOptions { format: Some(Format::Raw), ..OpenOptions::default() }).unwrap()
+    image::open(file.path(), &OpenOptions { format: Some(Format::Raw), ..OpenOptions::default() })
+        .unwrap()
+        .disk
 }
 
 /// A file of `len` bytes, with data where it is said, and a hole everywhere else.
@@ -91,7 +96,7 @@ fn it_says_where_it_failed() {
         ..OpenOptions::default()
     };
     let from = file(1 << 20, &[(600_000, &[1; 100])]);
-    let to_disk = format::open(file(1 << 20, &[]).path(), &read_only).unwrap();
+    let to_disk = image::open(file(1 << 20, &[]).path(), &read_only).unwrap().disk;
     let ended = copy::<Infallible>(&*open(&from), &*to_disk, |_, _| Ok(()));
     assert!(matches!(ended, Err(CopyError::Write(589_824, _))), "{ended:?}");
 }

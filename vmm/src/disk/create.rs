@@ -9,7 +9,8 @@ use std::{
 
 use devices::disk::{
     SECTOR_SIZE,
-    format::{self, Format, OpenError, OpenOptions},
+    format::Format,
+    image::{self, OpenError, OpenOptions},
     qcow2::create::{self, CreateOptions},
     raw::DiskOptions,
 };
@@ -168,8 +169,8 @@ impl Base<'_> {
             backing_root: self.root.clone(),
             overlay: None,
         };
-        match format::open(&path, &options) {
-            Ok(disk) => Ok(disk.size()),
+        match image::open(&path, &options) {
+            Ok(opened) => Ok(opened.disk.size()),
             Err(source) => {
                 Err(CreateError::Base { name: self.name.as_bytes().into(), source: source.into() })
             }

@@ -1,4 +1,4 @@
-use devices::disk::format::OpenError;
+use devices::disk::image::OpenError;
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn base() -> LinkInfo {
 }
 
 fn missing() -> OpenError {
-    devices::disk::format::open("/nowhere/disk".as_ref(), &devices::disk::format::OpenOptions::default())
+    devices::disk::image::open("/nowhere/disk".as_ref(), &devices::disk::image::OpenOptions::default())
         .unwrap_err()
 }
 

@@ -9,8 +9,9 @@ use std::{
 
 use devices::disk::{
     SECTOR_SIZE,
-    format::{self, Format, OpenError, OpenOptions},
-    info::follow,
+    format::Format,
+    image::{self, OpenError, OpenOptions},
+    info::{LinkInfo, follow},
     qcow2::grow::{GrowError, grow},
 };
 use devices::printable::ToPrintable;
@@ -99,19 +100,23 @@ pub(super) fn resize(
     root: Option<&Path>,
     growth: Growth,
 ) -> Result<(), ResizeError> {
-    let format = match format {
-        Some(format) => format,
-        None => format::of(path)?,
-    };
-    match format {
+    // What is wrong with it is said when it is opened to be written to.
+    let image = follow(path, &OpenOptions { format, ..OpenOptions::default() })?.links.into_iter().next();
+    match image.as_ref().map_or(Format::Raw, LinkInfo::format) {
         Format::Raw => resize_raw(path, growth),
-        Format::Qcow2 => resize_qcow2(path, root, growth),
+        Format::Qcow2 => {
+            let from = image.and_then(|image| image.size).unwrap_or(0);
+            let to = growth.from(from)?;
+            check(path, from, to)?;
+            Ok(grow(path, to, root)?)
+        }
         Format::Vmdk => Err(ResizeError::Vmdk(path.to_owned())),
     }
 }
 
 fn resize_raw(path: &Path, growth: Growth) -> Result<(), ResizeError> {
-    let disk = format::open(path, &OpenOptions { format: Some(Format::Raw), ..OpenOptions::default() })?;
+    let options = OpenOptions { format: Some(Format::Raw), ..OpenOptions::default() };
+    let disk = image::open(path, &options)?.disk;
     if fs::metadata(path).is_ok_and(|it| it.file_type().is_block_device()) {
         return Err(ResizeError::Device(path.to_owned()));
     }
@@ -122,15 +127,6 @@ fn resize_raw(path: &Path, growth: Growth) -> Result<(), ResizeError> {
         file.set_len(to).and_then(|()| file.sync_all()).map_err(failed)?;
     }
     Ok(())
-}
-
-fn resize_qcow2(path: &Path, root: Option<&Path>, growth: Growth) -> Result<(), ResizeError> {
-    let options = OpenOptions { format: Some(Format::Qcow2), ..OpenOptions::default() };
-    // What is wrong with it is said when it is opened to be written to.
-    let from = follow(path, &options)?.links.first().and_then(|image| image.size).unwrap_or(0);
-    let to = growth.from(from)?;
-    check(path, from, to)?;
-    Ok(grow(path, to, root)?)
 }
 
 fn check(path: &Path, from: u64, to: u64) -> Result<(), ResizeError> {

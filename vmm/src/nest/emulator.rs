@@ -8,27 +8,27 @@ use std::path::Path;
 use std::process::{self, Command, Stdio};
 
 use anyhow::{Context, bail};
+use arch::cpu::nesting::Virtualization;
 
 use super::breakage;
 use super::child::Child;
-use super::facts::Virt;
 use super::image::{Manifest, Memfd, Pace};
 use super::level::{host_memory_mib, kernel_parameters};
 
 /// What the emulator of a machine with `virt` is called.
-pub fn name(virt: Virt) -> &'static str {
+pub fn name(virt: Virtualization) -> &'static str {
     match virt {
-        Virt::Svm => "QEMU TCG",
-        Virt::Vmx => "Bochs",
+        Virtualization::Svm => "QEMU TCG",
+        Virtualization::Vmx => "Bochs",
     }
 }
 
 /// Kernel parameters for every level where time is emulated. The kernel's tests of its own ciphers are half of a boot there.
-pub fn parameters(virt: Virt) -> &'static str {
+pub fn parameters(virt: Virtualization) -> &'static str {
     match virt {
-        Virt::Svm => "mitigations=off nokaslr cryptomgr.notests",
+        Virtualization::Svm => "mitigations=off nokaslr cryptomgr.notests",
         // Bochs' PIT and TSC disagree.
-        Virt::Vmx => "mitigations=off nokaslr cryptomgr.notests no_timer_check tsc=reliable",
+        Virtualization::Vmx => "mitigations=off nokaslr cryptomgr.notests no_timer_check tsc=reliable",
     }
 }
 
@@ -38,22 +38,22 @@ pub fn parameters(virt: Virt) -> &'static str {
 /// between two, and nothing else would run. A level 1 that takes the TSC for about ten times faster than it is sees a
 /// machine fast enough.
 #[must_use]
-pub fn first_parameters(virt: Virt) -> &'static str {
+pub fn first_parameters(virt: Virtualization) -> &'static str {
     match virt {
         // QEMU's TSC is the host's.
-        Virt::Svm => "clocksource=tsc tsc=reliable tsc_early_khz=20000000",
+        Virtualization::Svm => "clocksource=tsc tsc=reliable tsc_early_khz=20000000",
         // Bochs' TSC counts instructions, `ips` of them to the second.
-        Virt::Vmx => "clocksource=tsc tsc_early_khz=2000000",
+        Virtualization::Vmx => "clocksource=tsc tsc_early_khz=2000000",
     }
 }
 
 /// How long levels may take, by the emulator's time. Their own clocks run slower than the host's by [`first_parameters`],
 /// and Bochs' level 0 as much as Bochs is slower than its `ips`.
 #[must_use]
-pub fn pace(virt: Virt, limit: Option<u64>) -> Pace {
+pub fn pace(virt: Virtualization, limit: Option<u64>) -> Pace {
     match virt {
-        Virt::Svm => Pace { limit: limit.unwrap_or(300), alone: true },
-        Virt::Vmx => Pace { limit: limit.unwrap_or(1800), alone: true },
+        Virtualization::Svm => Pace { limit: limit.unwrap_or(300), alone: true },
+        Virtualization::Vmx => Pace { limit: limit.unwrap_or(1800), alone: true },
     }
 }
 
@@ -62,16 +62,21 @@ pub fn pace(virt: Virt, limit: Option<u64>) -> Pace {
 /// # Errors
 ///
 /// A missing emulator is named with the Debian packages that have it.
-pub fn start(virt: Virt, kernel: &Path, image: &Memfd, manifest: &Manifest) -> anyhow::Result<Child> {
+pub fn start(
+    virt: Virtualization,
+    kernel: &Path,
+    image: &Memfd,
+    manifest: &Manifest,
+) -> anyhow::Result<Child> {
     // `reboot=t`: after a panic, a triple fault, which ends the emulator, where other ways need a firmware's help.
     let parameters = format!("{} reboot=t", kernel_parameters(0, manifest));
     let memory = host_memory_mib(manifest);
     match virt {
-        Virt::Svm if breakage::misjudges_tsc(0, manifest) => {
+        Virtualization::Svm if breakage::misjudges_tsc(0, manifest) => {
             qemu(kernel, image, &format!("{parameters} {MISJUDGED}"), memory, &COUNTED)
         }
-        Virt::Svm => qemu(kernel, image, &parameters, memory, &[]),
-        Virt::Vmx => bochs(kernel, image, &parameters, memory),
+        Virtualization::Svm => qemu(kernel, image, &parameters, memory, &[]),
+        Virtualization::Vmx => bochs(kernel, image, &parameters, memory),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use arch::cpu::nesting::Virtualization;
 use serde::{Deserialize, Serialize};
 
 use crate::hypervisor;
@@ -37,37 +38,11 @@ impl Facts {
     }
 }
 
-/// Which of the two kinds of hardware virtualization a CPU has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Virt {
-    /// Intel's.
-    Vmx,
-    /// AMD's.
-    Svm,
-}
-
-impl Virt {
-    /// That of this machine's CPU, if it has one; /proc must be mounted.
-    pub fn of_this_machine() -> Option<Self> {
-        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let flags = field(&cpuinfo, "flags").unwrap_or_default();
-        let has = |flag| flags.split(' ').any(|each| each == flag);
-        if has("vmx") {
-            Some(Self::Vmx)
-        } else if has("svm") {
-            Some(Self::Svm)
-        } else {
-            None
-        }
-    }
-
-    /// The module that makes KVM work on it.
-    pub fn module(self) -> &'static str {
-        match self {
-            Self::Vmx => "kvm_intel",
-            Self::Svm => "kvm_amd",
-        }
-    }
+/// Which kind of virtualization this machine's CPU has, if it has one; /proc must be mounted.
+pub fn virtualization() -> Option<Virtualization> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = field(&cpuinfo, "flags").unwrap_or_default();
+    Virtualization::ALL.into_iter().find(|kind| flags.split(' ').any(|flag| flag == kind.name()))
 }
 
 fn nesting(cpuinfo: &str) -> String {

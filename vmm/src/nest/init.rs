@@ -6,7 +6,7 @@ use std::{fs, thread};
 
 use anyhow::{Context, anyhow};
 
-use super::facts::{self, Facts, Virt};
+use super::facts::{self, Facts};
 use super::image;
 use super::level::Level;
 use super::pid1::{self, Pid1};
@@ -56,7 +56,7 @@ fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     let manifest = pid1.manifest.clone();
     pid1::load_kvm(pid1.level, &manifest).context(Kind::KvmDidNotLoad)?;
     // KVM may be built in, and then nothing has failed.
-    if Virt::of_this_machine().is_none() {
+    if facts::virtualization().is_none() {
         return Err(anyhow!("the CPU has neither VMX nor SVM").context(Kind::NoNesting));
     }
     let host = Host::open(Path::new("/dev/kvm")).context(Kind::KvmDidNotLoad)?;

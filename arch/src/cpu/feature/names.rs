@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::{COUNT, Feature, FeatureId, PARTS};
-
-/// The rows of all parts.
-pub(super) const FEATURES: [&Feature; COUNT] = flatten(&PARTS);
+use super::{
+    id::FeatureId,
+    table::{COUNT, ROWS},
+};
 
 /// Each feature's name and its aliases, in the order of their bytes.
 static NAMES: [(&str, FeatureId); NAME_COUNT] = SORTED;
@@ -13,7 +13,7 @@ const SORTED: [(&str, FeatureId); NAME_COUNT] = sort(names());
 const NAME_COUNT: usize = {
     let (mut count, mut id) = (COUNT, 0);
     while id < COUNT {
-        count += FEATURES[id].aliases.len();
+        count += ROWS[id].aliases.len();
         id += 1;
     }
     count
@@ -36,42 +36,16 @@ pub(super) fn needs(id: FeatureId) -> &'static [FeatureId] {
     &NEEDS[STARTS[id.index()]..STARTS[id.index() + 1]]
 }
 
-/// How many features there are.
-pub(super) const fn count(parts: &[&[Feature]]) -> usize {
-    let (mut count, mut part) = (0, 0);
-    while part < parts.len() {
-        count += parts[part].len();
-        part += 1;
-    }
-    count
-}
-
-/// The features of all parts.
-pub(super) const fn flatten<const COUNT: usize>(parts: &[&'static [Feature]]) -> [&'static Feature; COUNT] {
-    let mut features = [&parts[0][0]; COUNT];
-    let (mut id, mut part) = (0, 0);
-    while part < parts.len() {
-        let mut row = 0;
-        while row < parts[part].len() {
-            features[id] = &parts[part][row];
-            id += 1;
-            row += 1;
-        }
-        part += 1;
-    }
-    features
-}
-
 const fn names() -> [(&'static str, FeatureId); NAME_COUNT] {
     let mut names = [("", FeatureId(0)); NAME_COUNT];
     let (mut name, mut id) = (0, 0);
     while id < COUNT {
         let number = FeatureId(number(id));
-        names[name] = (FEATURES[id].name, number);
+        names[name] = (ROWS[id].name, number);
         name += 1;
         let mut alias = 0;
-        while alias < FEATURES[id].aliases.len() {
-            names[name] = (FEATURES[id].aliases[alias], number);
+        while alias < ROWS[id].aliases.len() {
+            names[name] = (ROWS[id].aliases[alias], number);
             name += 1;
             alias += 1;
         }
@@ -145,7 +119,7 @@ const fn starts() -> [usize; COUNT + 1] {
     let mut starts = [0; COUNT + 1];
     let mut id = 0;
     while id < COUNT {
-        starts[id + 1] = starts[id] + FEATURES[id].needs.len();
+        starts[id + 1] = starts[id] + ROWS[id].needs.len();
         id += 1;
     }
     starts
@@ -156,8 +130,8 @@ const fn resolve() -> [FeatureId; NEED_COUNT] {
     let (mut place, mut id) = (0, 0);
     while id < COUNT {
         let mut need = 0;
-        while need < FEATURES[id].needs.len() {
-            needs[place] = existing(FEATURES[id].needs[need]);
+        while need < ROWS[id].needs.len() {
+            needs[place] = existing(ROWS[id].needs[need]);
             place += 1;
             need += 1;
         }

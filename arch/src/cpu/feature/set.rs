@@ -5,7 +5,7 @@ use std::{
     ops::{BitAnd, BitOr, Sub},
 };
 
-use super::{COUNT, FeatureId};
+use super::{id::FeatureId, table::COUNT};
 
 const WORDS: usize = COUNT.div_ceil(64);
 
@@ -56,14 +56,6 @@ impl FeatureSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-
-    /// The features of a list of names with white space between, each with those that QEMU switches with it; names that
-    /// don't exist are left out.
-    #[must_use]
-    pub fn parse(names: &str) -> Self {
-        let ids = names.split_whitespace().filter_map(FeatureId::find);
-        ids.fold(Self::default(), |set, id| set | id.together())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     super::cpuid::{Leaf, Register},
-    Feature,
+    row::Feature,
 };
 
 pub(super) const FEATURES: &[Feature] = &[

@@ -2,7 +2,7 @@
 //!
 //! Controls are in the MSRs that tell truly which may be 0: their default settings are features too.
 
-use super::Feature;
+use super::row::Feature;
 
 pub(super) const FEATURES: &[Feature] = &[
     // IA32_VMX_BASIC.

@@ -1,6 +1,10 @@
 //! CPUs of AMD, and Hygon's.
 
-use super::{Caches, Model, Signature, Version, caches};
+use super::{
+    caches::{self, Caches},
+    row::{Model, Version},
+};
+use crate::cpu::signature::Signature;
 
 pub(super) const MODELS: &[Model] = &[
     Model {

@@ -2,7 +2,7 @@
 
 use crate::cpu::{
     cpuid::{Leaf, Registers},
-    host::Manual,
+    vendor::Manual,
 };
 
 /// A model's caches.

@@ -1,6 +1,7 @@
 //! The oldest CPUs, and CPUs that never were: QEMU's, KVM's and RHEL's own.
 
-use super::{Caches, Model, Signature, vmx};
+use super::{caches::Caches, row::Model, vmx};
+use crate::cpu::signature::Signature;
 
 pub(super) const MODELS: &[Model] = &[
     Model {

@@ -1,6 +1,10 @@
 //! Client CPUs of Intel.
 
-use super::{Model, Signature, Version, vmx};
+use super::{
+    row::{Model, Version},
+    vmx,
+};
+use crate::cpu::signature::Signature;
 
 pub(super) const MODELS: &[Model] = &[
     Model {

@@ -1,7 +1,8 @@
 //! The levels of x86-64: what programs may use that are compiled for one of them, and what a kernel needs besides.
 //! System V ABI, AMD64 supplement, "Micro-Architecture Levels".
 
-use super::{Model, Signature, Version};
+use super::row::{Model, Version};
+use crate::cpu::signature::Signature;
 
 pub(super) const MODELS: &[Model] = &[
     // As old as qemu64, which systems know to be of no particular age.

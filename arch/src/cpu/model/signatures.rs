@@ -7,7 +7,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::Signature;
+use crate::cpu::signature::Signature;
 
 /// Processors of one generation.
 #[derive(Debug)]

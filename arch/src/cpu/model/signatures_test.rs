@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::cpu::{leaves, model};
+use crate::cpu::model;
 
 /// Models whose signature is another generation's processor, and why.
 const NOT_THEIRS: [(&str, &str); 1] = [("Icelake-Server", "QEMU has the number of Snow Ridge in it")];
@@ -75,7 +75,7 @@ fn processors_are_of_the_generations_that_they_are_sold_as() {
 #[test]
 fn signatures_are_read_as_they_are_written() {
     for model in model::all() {
-        assert_eq!(Signature::decode(leaves::encode(model.signature)), model.signature, "{}", model.name);
+        assert_eq!(Signature::decode(model.signature.encode()), model.signature, "{}", model.name);
     }
     let known = [
         (0x0006_07b1, (7, 107, 1)),

@@ -1,6 +1,11 @@
 //! CPUs of Zhaoxin.
 
-use super::{Caches, Model, Signature, Version, caches, vmx};
+use super::{
+    caches::{self, Caches},
+    row::{Model, Version},
+    vmx,
+};
+use crate::cpu::signature::Signature;
 
 pub(super) const MODELS: &[Model] = &[Model {
     name: "YongFeng",

@@ -2,9 +2,8 @@
 
 use std::str::FromStr;
 
-use super::{
-    CacheMode, CpuSpec, MAX_PHYSICAL_BITS, MIN_PHYSICAL_BITS, PhysicalBits, Policy, Setting, SpecError, Want,
-};
+use super::{CacheMode, CpuSpec, PhysicalBits, Policy, Setting, SpecError, Want};
+use crate::cpu::address_width::{MAX_PHYSICAL_BITS, MIN_PHYSICAL_BITS};
 use crate::cpu::{feature::FeatureId, identity::Identity};
 
 /// How QEMU's enlightenments for Windows begin.

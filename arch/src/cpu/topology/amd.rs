@@ -1,9 +1,8 @@
 //! APM 3, "CPUID Feature Identifiers": functions 8000_0001h, 8000_0008h, 8000_001Dh, 8000_001Eh and 8000_0026h.
 
 use super::{
-    Fields, Topology,
-    common::{self, EXTENDED_AMD, LOGICAL_PROCESSORS, Level},
-    saturating,
+    Topology,
+    common::{self, EXTENDED_AMD, Fields, LOGICAL_PROCESSORS, Level, saturating},
 };
 use crate::cpu::{
     cpuid::{

@@ -4,8 +4,9 @@
 //! Leaf 1FH is Intel's alone, but dies are in it for AMD's guests too: Linux reads it whoever made the CPU, and nothing else
 //! tells every version of it about dies. QEMU does the same.
 
-use super::{FIRST_X2APIC_ID, Fields, Topology, saturating};
+use super::Topology;
 use crate::cpu::{
+    apic_id::FIRST_X2APIC_ID,
     cpuid::{
         Cpuid, Leaf,
         Register::{Eax, Ebx, Ecx, Edx},
@@ -33,6 +34,9 @@ const SHIFT: Field = Field::new(EXTENDED, Eax, 4, 0, "apic id shift");
 const PROCESSORS: Field = Field::new(EXTENDED, Ebx, 15, 0, "logical processors");
 const LEVEL: Field = Field::new(EXTENDED, Ecx, 15, 0, "level type and number");
 const X2APIC_ID: Field = Field::new(EXTENDED, Edx, 31, 0, "x2apic id");
+
+/// A field and its value.
+pub(super) type Fields = Vec<(Field, u32)>;
 
 /// A level of the topology, which is a subleaf.
 #[derive(Clone, Copy)]
@@ -116,4 +120,9 @@ pub(super) fn levels(cpuid: &mut Cpuid, function: u32, levels: &[Level]) -> Fiel
         ]
     };
     (0..).zip(levels.iter().chain([&end])).flat_map(subleaf).collect()
+}
+
+/// A count as a field that can't hold more than its greatest value has it.
+pub(super) fn saturating(field: Field, value: u32) -> (Field, u32) {
+    (field, value.min(field.max()))
 }

@@ -1,9 +1,8 @@
 //! SDM 2A, "CPUID": leaves 01H and 04H.
 
 use super::{
-    Fields, Topology,
-    common::{self, CACHE_TYPE, LOGICAL_PROCESSORS},
-    saturating,
+    Topology,
+    common::{self, CACHE_TYPE, Fields, LOGICAL_PROCESSORS, saturating},
 };
 use crate::cpu::{
     cpuid::{Cpuid, Leaf, Register::Eax},

@@ -7,8 +7,10 @@ use proptest::{prelude::*, sample};
 
 use super::*;
 use crate::cpu::{
-    cpuid::{Leaf, Register, Registers},
+    apic_id::FIRST_X2APIC_ID,
+    cpuid::{Cpuid, Leaf, Register, Registers},
     testing,
+    vendor::Manual,
 };
 
 /// Which rules.

@@ -5,7 +5,7 @@
 
 use std::mem::offset_of;
 
-use super::{Fields, MoreFields, V2_LEN};
+use super::fields::{Fields, MoreFields, V2_LEN};
 use crate::printable::Untrusted;
 
 /// Bytes that are read instead of those in the file, each with its offset.

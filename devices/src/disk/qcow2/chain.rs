@@ -13,10 +13,11 @@ use super::{
     super::{
         format::Format,
         guard::{Backing, Header},
-        raw::{DiskOptions, Opened, Problem},
+        options::{DiskOptions, Qcow2Options},
+        raw::{Opened, Problem},
         vmdk::Vmdk,
     },
-    Qcow2Error, Qcow2Options,
+    Qcow2Error,
     name::{NotAFile, file_name},
 };
 use crate::printable::{ToPrintable, Untrusted};
@@ -75,14 +76,18 @@ pub(super) fn open_top(path: &Path, opened: Opened, options: &Qcow2Options) -> R
     Walk::new(path, options)?.qcow2(path, opened, &options.disk)
 }
 
-/// Opens and locks the image at `path`, whatever its format, to be read, and what is below it; from the top on.
+/// Opens and locks what is below the image at `path`, which is `opened` to be read, whatever its format; from the top on.
 pub(super) fn open_base(
+    opened: Opened,
     path: &Path,
     format: Format,
     options: &Qcow2Options,
 ) -> Result<Vec<Link>, Qcow2Error> {
     let mut walk = Walk::new(path, options)?;
-    let base = walk.open(Found { path: path.to_owned(), real: path.to_owned(), format })?;
+    let base = match format {
+        Format::Vmdk => Link::Vmdk(path.to_owned(), Vmdk::new(opened, path, &walk.roots.0)?.into()),
+        _ => walk.link(path.to_owned(), format, opened)?,
+    };
     let mut links = walk.below(path, base.backing())?;
     links.insert(0, base);
     Ok(links)
@@ -116,17 +121,26 @@ impl<'a> Walk<'a> {
 
     /// Opens and locks an image, to be read.
     fn open(&mut self, found: Found) -> Result<Link, Qcow2Error> {
-        let options = DiskOptions { read_only: true, ..*self.options };
         let Found { path, real, format } = found;
         if format == Format::Vmdk {
-            let vmdk = Vmdk::open_within(&real, &self.roots.0)?;
+            let vmdk = Vmdk::open(&real, &self.roots.0)?;
             return Ok(Link::Vmdk(path, vmdk.into()));
         }
-        let opened = Opened::open(&real, &options)?;
+        let opened = Opened::open(&real, &self.read_only())?;
+        self.link(path, format, opened)
+    }
+
+    /// Uses a file that was opened to be read, and is no vmdk.
+    fn link(&mut self, path: PathBuf, format: Format, opened: Opened) -> Result<Link, Qcow2Error> {
         if format == Format::Qcow2 {
+            let options = self.read_only();
             return Ok(Link::Qcow2(self.qcow2(&path, opened, &options)?.into()));
         }
         Ok(Link::Raw(path, opened))
+    }
+
+    fn read_only(&self) -> DiskOptions {
+        DiskOptions { read_only: true, ..*self.options }
     }
 
     /// Reads the header of the image at `path`, and opens and locks what is part of it.

@@ -2,7 +2,7 @@ use std::os::unix::fs::FileExt;
 
 use super::{
     super::{
-        super::{Disk, format::OpenOptions, info::look},
+        super::{Disk, image::OpenOptions, info::look},
         Overlay,
         testing::*,
     },

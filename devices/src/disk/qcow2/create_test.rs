@@ -2,7 +2,7 @@ use std::os::unix::fs::symlink;
 
 use super::{
     super::{
-        super::{Disk, format::OpenOptions as DiskOpenOptions},
+        super::{Disk, image::OpenOptions as DiskOpenOptions},
         Qcow2Options,
         testing::*,
     },

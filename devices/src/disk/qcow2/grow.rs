@@ -10,8 +10,8 @@ use imago::format::PreallocateMode;
 use vm_memory::VolatileSlice;
 
 use super::{
-    super::{Disk, guard::facts::Qcow2Facts, info::Details, raw::Opened},
-    Qcow2Disk, Qcow2Error, Qcow2Options,
+    super::{Disk, guard::facts::Qcow2Facts, link::Details, options::Qcow2Options, raw::Opened},
+    Qcow2Disk, Qcow2Error,
     create::{self, CreateError},
     look,
 };

@@ -6,7 +6,7 @@ use super::{
     super::{
         format::Format,
         guard::{Header, facts::Qcow2Facts},
-        info::{Details, LinkInfo},
+        link::{Details, LinkInfo},
         raw::Opened,
         vmdk,
     },

@@ -7,7 +7,8 @@ use std::{
 use super::{
     super::{
         super::{
-            format::{self, Format, OpenOptions},
+            format::Format,
+            image::{self, OpenOptions},
             info::look,
         },
         Overlay, Qcow2Options, grow,
@@ -87,7 +88,7 @@ fn names_that_are_not_utf8() {
     let overlay = Overlay::File(images.path("top"));
     let options = OpenOptions { overlay: Some(overlay), format: Some(Format::Raw), ..OpenOptions::default() };
     for _ in 0..2 {
-        let disk = format::open(&images.0.path().join(name), &options).unwrap();
+        let disk = image::open(&images.0.path().join(name), &options).unwrap().disk;
         assert_eq!(read(&*disk, 0, 512).unwrap(), [7; 512]);
         write(&*disk, 512, &[8; 512]).unwrap();
     }

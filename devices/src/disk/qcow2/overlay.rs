@@ -11,22 +11,18 @@ use std::{
 };
 
 use super::{
-    super::{format::Format, guard::Backing, raw::Opened},
-    Qcow2Error, Qcow2Options,
+    super::{
+        format::Format,
+        guard::Backing,
+        options::{Overlay, Qcow2Options},
+        raw::Opened,
+    },
+    Qcow2Error,
     chain::{self, Parts},
     create::{self, CreateOptions},
     name::file_name,
 };
 use crate::printable::{ToPrintable, Untrusted};
-
-/// Where what is written to a disk goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Overlay {
-    /// Into a file without a name, in `$TMPDIR` or `/var/tmp`, which is gone with the disk.
-    Temp,
-    /// Into the image at this path, which is made if there is none.
-    File(PathBuf),
-}
 
 /// The overlay of a disk, open.
 #[derive(Debug)]

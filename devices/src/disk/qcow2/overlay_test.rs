@@ -4,7 +4,7 @@ use super::{
     super::{
         super::{
             Disk,
-            format::{self, OpenOptions},
+            image::{self, OpenOptions},
         },
         testing::*,
     },
@@ -45,7 +45,7 @@ impl Images {
     }
 
     fn refused(&self, base: &str, options: &OpenOptions) -> String {
-        self.said(&format::open(&self.path(base), options).unwrap_err())
+        self.said(&image::open(&self.path(base), options).unwrap_err())
     }
 }
 

@@ -17,7 +17,7 @@ use vm_memory::VolatileSlice;
 use super::{
     super::{
         Disk,
-        format::{self, OpenOptions},
+        image::{self, OpenOptions},
         raw::DiskOptions,
     },
     Qcow2Disk, Qcow2Options,
@@ -61,8 +61,8 @@ impl Images {
     /// Opens a disk of any format.
     #[track_caller]
     pub(super) fn disk(&self, image: &str, options: &OpenOptions) -> Arc<dyn Disk> {
-        let open = || format::open(&self.path(image), options).map_err(|error| format!("{error:?}"));
-        when_unlocked(open).unwrap()
+        let open = || image::open(&self.path(image), options).map_err(|error| format!("{error:?}"));
+        when_unlocked(open).unwrap().disk
     }
 
     /// The whole of what is said when an image is refused.

@@ -10,7 +10,10 @@ use std::{
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use vm_memory::VolatileSlice;
 
-use super::{DiskOptions, Failure, Problem};
+use super::{
+    super::options::DiskOptions,
+    error::{Failure, Problem},
+};
 
 /// Alignment for direct I/O where the kernel doesn't tell (before Linux 6.1): a page suits everything.
 const PAGE: u32 = 4096;

@@ -7,20 +7,18 @@ use std::{
 };
 
 use super::{
-    super::SECTOR_SIZE,
-    Failure, Problem, VmdkError,
+    super::{SECTOR_SIZE, raw::Opened},
     cache::Caches,
     descriptor::{self, Descriptor, ExtentKind, ExtentLine, Parent},
-    extent::{Extent, Place, Span},
+    error::{Failure, MAX_LINKS, Problem, VmdkError},
+    extent::Extent,
     grains::SparseExtent,
     header::{COWD_MAGIC, MAGIC, SparseExtentHeader},
     image::{Image, missing_or},
     name::Name,
     piece,
+    span::{Place, Span},
 };
-
-/// The most links of a chain.
-pub(super) const MAX_LINKS: usize = 64;
 
 /// One member of a chain.
 #[derive(Debug)]
@@ -35,9 +33,21 @@ pub(super) struct Link {
 /// any of `roots`, or below.
 pub(super) fn open(path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, VmdkError> {
     let top = canonical(path)?;
+    let image = Image::open(&top).map_err(|failure| failure.of(path))?;
+    follow(image, path, roots)
+}
+
+/// Does the same from a link on that was opened with the same `path`, and is locked.
+pub(super) fn open_from(opened: Opened, path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, VmdkError> {
+    let image = Image::of(opened, &canonical(path)?).map_err(|failure| failure.of(path))?;
+    follow(image, path, roots)
+}
+
+/// Opens the link in `image`, which the user calls `path`, and all of its ancestors.
+fn follow(image: Image, path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, VmdkError> {
+    let top = image.path.clone();
     let mut opener = Opener::new(&top, roots)?;
-    let (link, descriptor) = opener.link(&top).map_err(|mut error| {
-        // As the user calls it.
+    let (link, descriptor) = opener.link(image).map_err(|mut error| {
         if error.path == top {
             error.path = path.to_path_buf();
         }
@@ -136,7 +146,8 @@ impl Opener {
         if depth >= MAX_LINKS {
             return Err(Failure::from(Problem::TooDeep).of(&path));
         }
-        let (link, descriptor) = self.link(&path)?;
+        let image = Image::open(&path).map_err(|failure| failure.of(&path))?;
+        let (link, descriptor) = self.link(image)?;
         if descriptor.cid != parent.cid {
             let problem = Problem::Changed { expected: parent.cid, found: descriptor.cid };
             return Err(Failure::from(problem).of(&path));
@@ -144,9 +155,9 @@ impl Opener {
         Ok((path, link, descriptor.parent))
     }
 
-    /// Opens one link.
-    pub(super) fn link(&mut self, path: &Path) -> Result<(Link, Descriptor), VmdkError> {
-        let image = Image::open(path).map_err(|failure| failure.of(path))?;
+    /// Opens the link that begins in `image`.
+    pub(super) fn link(&mut self, image: Image) -> Result<(Link, Descriptor), VmdkError> {
+        let path = &image.path.clone();
         self.enter(&image).map_err(|failure| failure.of(path))?;
         let start =
             image.bytes(0, image.len.min(SECTOR_SIZE)).map_err(Problem::Read("first sector").because());

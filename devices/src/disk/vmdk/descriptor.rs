@@ -5,7 +5,7 @@ use std::{iter, str::FromStr};
 use encoding_rs::Encoding;
 
 use super::{
-    Failure, Problem,
+    error::{Failure, Problem},
     name::{self, Name},
 };
 use crate::printable::ToPrintable;

@@ -1,10 +1,11 @@
 //! Links of any bytes, in memory, with any descriptor or none.
 
 use super::{
-    Failure, Vmdk,
+    Vmdk,
     cache::Caches,
     chain::{Link, Opener},
     descriptor::{Descriptor, MAX_EXTENTS},
+    error::Failure,
     extent::Extent,
     grains::SparseExtent,
     image::Image,
@@ -46,7 +47,8 @@ fn link(data: &[u8]) {
     let file = fuzzing::Image::new(data);
     let path = file.path();
     let opener = || Opener::new(&path, &[]).expect("there are no folders to fail on");
-    if let Ok((link, _)) = opener().link(&path) {
+    let image = Image::open(&path).expect("a file in memory can be opened");
+    if let Ok((link, _)) = opener().link(image) {
         read(vec![link], data);
     }
     let mut links = Vec::new();

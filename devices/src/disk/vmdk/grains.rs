@@ -6,12 +6,11 @@ use zerocopy::{FromBytes, little_endian::U32};
 
 use super::{
     super::SECTOR_SIZE,
-    Failure, Problem,
     cache::{Cache, Caches, Key},
-    damage,
-    extent::{Place, Span},
+    error::{Failure, Problem, damage},
     header::{GD_AT_END, Geometry, SparseExtentHeader},
     image::Image,
+    span::{Place, Span},
     stream,
 };
 use crate::printable::ToPrintable;

@@ -5,7 +5,12 @@ use zerocopy::{
     little_endian::{U16, U32, U64},
 };
 
-use super::{super::SECTOR_SIZE, Failure, Problem, descriptor, image::Image};
+use super::{
+    super::SECTOR_SIZE,
+    descriptor,
+    error::{Failure, Problem},
+    image::Image,
+};
 
 /// What a sparse extent of a hosted product begins with.
 pub(super) const MAGIC: [u8; 4] = *b"KDMV";
@@ -196,6 +201,13 @@ impl SparseExtentHeader {
         }
         Ok(offset * SECTOR_SIZE)
     }
+}
+
+/// Whether a file that begins with `start` (512 bytes, or all of a shorter one) is a vmdk: a sparse extent, of VMware's
+/// hosted products or of old ESX, or a descriptor.
+#[must_use]
+pub fn is_vmdk(start: &[u8]) -> bool {
+    start.starts_with(&MAGIC) || start.starts_with(&COWD_MAGIC) || descriptor::is_descriptor(start)
 }
 
 #[cfg(test)]

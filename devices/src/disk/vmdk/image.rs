@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    super::{SECTOR_SIZE, lock},
-    Failure, Problem,
+    super::{SECTOR_SIZE, lock, raw::Opened},
+    error::{Failure, Problem},
 };
 
 /// A file, open for reading and share-locked.
@@ -30,6 +30,15 @@ impl Image {
             return Err(Problem::InUse(holder).into());
         }
         Ok(image)
+    }
+
+    /// Uses the file at `path`, which is open and locked. Others may read it from now on.
+    pub(super) fn of(opened: Opened, path: &Path) -> Result<Self, Failure> {
+        if opened.is_device {
+            return Err(Problem::NotAFile.into());
+        }
+        lock::share(&opened.file).map_err(Problem::Lock.because())?;
+        Ok(Self { path: path.to_path_buf(), file: opened.file, len: opened.len })
     }
 
     /// Opens the file at `path`, whoever uses it.

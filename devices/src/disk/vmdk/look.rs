@@ -8,47 +8,17 @@ use std::{
 use super::{
     super::{
         SECTOR_SIZE,
-        info::{Details, LinkInfo},
+        link::{Details, LinkInfo},
     },
-    Failure, Problem, VmdkError,
-    chain::{MAX_LINKS, Opener, canonical, named_by, text},
+    chain::{Opener, canonical, named_by, text},
     descriptor::{Descriptor, ExtentKind, Parent},
+    error::{Failure, MAX_LINKS, Problem, VmdkError},
+    facts::{VmdkExtent, VmdkFacts},
     header::{COWD_MAGIC, Flags, MAGIC, SparseExtentHeader},
     image::Image,
     name::Name,
     piece,
 };
-use crate::printable::Untrusted;
-
-/// What the descriptor and the extents of a vmdk say, as far as they can be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VmdkFacts {
-    /// `createType`, which VMware and QEMU also call the subformat.
-    pub create_type: Option<String>,
-    /// `CID`.
-    pub cid: Option<u32>,
-    /// `parentCID`, of a child.
-    pub parent_cid: Option<u32>,
-    /// `parentFileNameHint`, of a child.
-    pub parent_file: Option<Untrusted>,
-    /// What it is made of.
-    pub extents: Vec<VmdkExtent>,
-}
-
-/// A stretch of a vmdk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VmdkExtent {
-    /// `flat`, `sparse` or `zero`.
-    pub kind: &'static str,
-    /// Its file, if it has one.
-    pub path: Option<PathBuf>,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Bytes of a grain, if it is made of those.
-    pub grain_size: Option<u64>,
-    /// Its grains are compressed.
-    pub compressed: bool,
-}
 
 /// Looks at the vmdk at `path` and at its parents until one can't be used.
 pub(in super::super) fn look(path: &Path, roots: &[PathBuf]) -> (Vec<LinkInfo>, Option<VmdkError>) {

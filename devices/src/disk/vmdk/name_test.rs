@@ -3,7 +3,7 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
 use tempfile::TempDir;
 use vm_memory::VolatileSlice;
 
-use super::super::{super::Disk, Vmdk, VmdkOptions};
+use super::super::{super::Disk, Vmdk};
 
 /// A file is found as its name's bytes say, or as they mean; the bytes come first, as in QEMU.
 #[test]
@@ -12,7 +12,7 @@ fn a_file_is_found_by_bytes_and_by_meaning() {
     let at = |name: &[u8]| folder.path().join(OsStr::from_bytes(name));
     let text = "# Disk DescriptorFile\nversion=1\nencoding=\"windows-1252\"\nCID=1\ncreateType=\"custom\"\n";
     fs::write(at(b"disk.vmdk"), [text.as_bytes(), b"RW 1 FLAT \"b\xe4se.img\" 0\n"].concat()).unwrap();
-    let open = || Vmdk::open(&at(b"disk.vmdk"), &VmdkOptions::default());
+    let open = || Vmdk::open(&at(b"disk.vmdk"), &[]);
     let first = || {
         let mut sector = vec![0; 512];
         open().unwrap().read_at(&[VolatileSlice::from(&mut sector[..])], 0).unwrap();

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Vmdk;
+use super::header::is_vmdk;
 
 /// What a piece's name has behind the disk's: `disk-flat.vmdk` is one of `disk.vmdk`.
 const ENDINGS: [&[u8]; 4] = [b"-flat", b"-delta", b"-sesparse", b"-rdm"];
@@ -25,7 +25,7 @@ pub(in super::super) fn descriptor_of(path: &Path) -> Option<PathBuf> {
         .take(512)
         .read_to_end(&mut start)
         .ok()?;
-    Vmdk::is_vmdk(&start).then_some(descriptor)
+    is_vmdk(&start).then_some(descriptor)
 }
 
 /// The disk's name in that of its piece, both without `.vmdk`.

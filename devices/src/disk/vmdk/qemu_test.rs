@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{
     super::Disk,
-    Vmdk, VmdkOptions,
+    Vmdk,
     testing::{Sparse, descriptor, pattern, read},
 };
 
@@ -46,7 +46,7 @@ impl Bench {
     }
 
     fn open(&self, name: &str) -> Vmdk {
-        Vmdk::open(&self.at(name), &VmdkOptions::default()).unwrap()
+        Vmdk::open(&self.at(name), &[]).unwrap()
     }
 
     /// A raw file of `size` bytes with data at some places, and holes.

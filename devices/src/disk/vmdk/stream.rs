@@ -14,7 +14,7 @@ use zerocopy::{
 
 use super::{
     super::SECTOR_SIZE,
-    Failure, Problem, damage,
+    error::{Failure, Problem, damage},
     header::{GD_AT_END, MAGIC, SparseExtentHeader},
     image::Image,
 };

@@ -1,0 +1,104 @@
+//! A row of the table: a feature, and where its bit lives.
+
+use std::fmt;
+
+use crate::cpu::cpuid::{Leaf, Register};
+
+/// A bit that a CPU has or has not.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// QEMU's name.
+    pub name: &'static str,
+    /// What else QEMU and libvirt call it, beyond `_` for `-`.
+    pub aliases: &'static [&'static str],
+    /// Where its bit lives.
+    pub place: Place,
+    /// The features that make no sense to have it without, by name: if one is missing, so is this.
+    pub needs: &'static [&'static str],
+    /// The features that QEMU switches with it, as it has one name for all of them.
+    pub with: &'static [&'static str],
+    /// What it is, in a few words.
+    pub about: &'static str,
+}
+
+/// Where a feature's bit lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A bit of a CPUID register.
+    Cpuid(Leaf, Register, u32),
+    /// A bit of a capability MSR.
+    Msr(u32, u32),
+    /// A control of VMX, with a bit in both halves of its MSR: the feature is that it can be either 0 or 1.
+    Control(u32, u32),
+}
+
+impl Feature {
+    /// A feature of a CPUID register, for the table's rows.
+    pub(super) const fn cpuid(
+        leaf: Leaf,
+        register: Register,
+        bit: u32,
+        name: &'static str,
+        about: &'static str,
+    ) -> Self {
+        Self { name, aliases: &[], place: Place::Cpuid(leaf, register, bit), needs: &[], with: &[], about }
+    }
+
+    /// A bit of a capability MSR.
+    pub(super) const fn msr(index: u32, bit: u32, name: &'static str, about: &'static str) -> Self {
+        Self { name, aliases: &[], place: Place::Msr(index, bit), needs: &[], with: &[], about }
+    }
+
+    /// A control of VMX.
+    pub(super) const fn control(index: u32, bit: u32, name: &'static str, about: &'static str) -> Self {
+        Self { name, aliases: &[], place: Place::Control(index, bit), needs: &[], with: &[], about }
+    }
+
+    /// The same by other names too.
+    pub(super) const fn alias(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    /// The same, together with these.
+    pub(super) const fn with(self, with: &'static [&'static str]) -> Self {
+        Self { with, ..self }
+    }
+
+    /// The same, but not without these.
+    pub(super) const fn needs(self, needs: &'static [&'static str]) -> Self {
+        Self { needs, ..self }
+    }
+}
+
+impl Place {
+    /// The manual and the chapter that describe it.
+    #[must_use]
+    pub fn citation(&self) -> String {
+        match self {
+            Self::Cpuid(leaf, ..) => match leaf.function {
+                0x4000_0000..=0x4fff_ffff => "Linux, Documentation/virt/kvm/x86/cpuid.rst".to_owned(),
+                0x8000_0000..=0x8fff_ffff => {
+                    let function = leaf.function;
+                    let title = "Obtaining Processor Information Via the CPUID Instruction";
+                    format!("APM 3, \"{title}\", function {:04X}_{:04X}h", function >> 16, function & 0xffff)
+                }
+                0xc000_0000.. => "VIA PadLock Programming Guide".to_owned(),
+                function => format!("SDM 2A, \"CPUID—CPU Identification\", leaf {function:02X}H"),
+            },
+            Self::Msr(0x480..=0x491, _) | Self::Control(..) => {
+                "SDM 3D, \"VMX Capability Reporting Facility\"".to_owned()
+            }
+            Self::Msr(..) => "SDM 4, \"Architectural MSRs\"".to_owned(),
+        }
+    }
+}
+
+/// As QEMU's warnings write it: `CPUID.01H:ECX[5]`, `MSR(48BH)[1]`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpuid(leaf, register, bit) => write!(f, "{leaf}:{register}[{bit}]"),
+            Self::Msr(index, bit) | Self::Control(index, bit) => write!(f, "MSR({index:X}H)[{bit}]"),
+        }
+    }
+}

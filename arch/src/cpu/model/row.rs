@@ -1,0 +1,170 @@
+//! A row of the table, and the models that it stands for.
+
+use super::{caches::Caches, signatures, vmx::Vmx};
+use crate::cpu::{feature::FeatureSet, signature::Signature, vendor::Vendor};
+
+/// A named model, one version of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedModel {
+    /// Its name, such as `Haswell`, `Haswell-v2` or `Haswell-noTSX`.
+    pub name: String,
+    /// Which version this is a further name of.
+    pub alias_of: Option<String>,
+    /// The version, from 1 on.
+    pub version: u32,
+    /// Who makes such CPUs, in the twelve letters of leaf 0; empty if nobody in particular.
+    pub maker: &'static str,
+    /// What the CPU says of its age.
+    pub signature: Signature,
+    /// The last basic leaf, before features raise it.
+    pub level: u32,
+    /// The last extended function, before features raise it; 0 if there is none.
+    pub xlevel: u32,
+    /// The brand string, empty if it has none.
+    pub brand: &'static str,
+    /// The version of AVX10, 0 without it.
+    pub avx10: u32,
+    /// The features as defined: before an accelerator adds its own, and takes away what it lacks. `vmx-*` are those that the model
+    /// has if it is given `vmx`.
+    pub features: FeatureSet,
+    /// The caches.
+    pub caches: Caches,
+}
+
+/// A row of the table: a model, and its versions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Model {
+    pub(super) name: &'static str,
+    pub(super) maker: &'static str,
+    pub(super) signature: Signature,
+    pub(super) level: u32,
+    pub(super) xlevel: u32,
+    pub(super) brand: &'static str,
+    pub(super) avx10: u32,
+    /// The features of version 1 by name, but for `vmx-*`.
+    pub(super) features: &'static str,
+    /// The `vmx-*` features of version 1.
+    pub(super) vmx: Option<&'static Vmx>,
+    pub(super) caches: Caches,
+    /// From version 2 on.
+    pub(super) versions: &'static [Version],
+}
+
+/// A later version of a model: what changes from the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Version {
+    /// The version's other name.
+    pub(super) alias: Option<&'static str>,
+    pub(super) model: Option<u32>,
+    pub(super) stepping: Option<u32>,
+    pub(super) xlevel: Option<u32>,
+    pub(super) brand: Option<&'static str>,
+    pub(super) avx10: Option<u32>,
+    pub(super) caches: Option<Caches>,
+    /// Features that come.
+    pub(super) added: &'static str,
+    /// Features that go.
+    pub(super) removed: &'static str,
+}
+
+impl NamedModel {
+    /// Whose CPUs these are; `None` if nobody's in particular.
+    #[must_use]
+    pub fn vendor(&self) -> Option<Vendor> {
+        Some(self.maker).filter(|maker| !maker.is_empty()).map(Vendor::named)
+    }
+
+    /// Its name without a version, or without what its versions are called: `Haswell` for `Haswell-noTSX`.
+    #[must_use]
+    pub fn generation(&self) -> &str {
+        let versioned = self.alias_of.as_ref().unwrap_or(&self.name);
+        versioned.rsplit_once("-v").map_or(versioned, |(generation, _)| generation)
+    }
+
+    /// Whether a processor with this signature is of this model's generation. A virtual one with the model's own signature is too: that of
+    /// `Icelake-Server` is Snow Ridge's.
+    #[must_use]
+    pub fn is_of(&self, signature: Signature) -> bool {
+        let row = signatures::PROCESSORS.iter().find(|row| row.generation == self.generation());
+        row.is_some_and(|row| self.signature == signature || row.contain(signature))
+    }
+
+    fn next(&mut self, change: &Version) {
+        self.version += 1;
+        self.signature.model = change.model.unwrap_or(self.signature.model);
+        self.signature.stepping = change.stepping.unwrap_or(self.signature.stepping);
+        self.xlevel = change.xlevel.unwrap_or(self.xlevel);
+        self.brand = change.brand.unwrap_or(self.brand);
+        self.avx10 = change.avx10.unwrap_or(self.avx10);
+        self.caches = change.caches.unwrap_or(self.caches);
+        self.features = (self.features | FeatureSet::parse(change.added)) - FeatureSet::parse(change.removed);
+    }
+}
+
+impl Model {
+    /// What most of Intel's have.
+    pub(super) const INTEL: Self = Self {
+        name: "",
+        maker: "GenuineIntel",
+        signature: Signature::new(0, 0, 0),
+        level: 0,
+        xlevel: 0,
+        brand: "",
+        avx10: 0,
+        features: "",
+        vmx: None,
+        caches: Caches::LEGACY,
+        versions: &[],
+    };
+    /// What most of AMD's have.
+    pub(super) const AMD: Self = Self { maker: "AuthenticAMD", ..Self::INTEL };
+    /// What goes for any maker.
+    pub(super) const ANY: Self = Self { maker: "", ..Self::INTEL };
+
+    /// All that it is called, and what it is under each name.
+    pub(super) fn names(&self) -> Vec<NamedModel> {
+        let vmx = self.vmx.map_or_else(FeatureSet::default, Vmx::features);
+        let mut model = NamedModel {
+            name: String::new(),
+            alias_of: None,
+            version: 1,
+            maker: self.maker,
+            signature: self.signature,
+            level: self.level,
+            xlevel: self.xlevel,
+            brand: self.brand,
+            avx10: self.avx10,
+            features: FeatureSet::parse(self.features) | vmx,
+            caches: self.caches,
+        };
+        let mut names = Vec::new();
+        let mut name = |model: &NamedModel, alias: Option<&str>| {
+            let versioned = format!("{}-v{}", self.name, model.version);
+            let alias = alias.map(|alias| (alias.to_owned(), Some(versioned.clone())));
+            for (name, alias_of) in alias.into_iter().chain([(versioned, None)]) {
+                names.push(NamedModel { name, alias_of, ..model.clone() });
+            }
+        };
+        name(&model, Some(self.name));
+        for version in self.versions {
+            model.next(version);
+            name(&model, version.alias);
+        }
+        names
+    }
+}
+
+impl Version {
+    /// Nothing changes.
+    pub(super) const SAME: Self = Self {
+        alias: None,
+        model: None,
+        stepping: None,
+        xlevel: None,
+        brand: None,
+        avx10: None,
+        caches: None,
+        added: "",
+        removed: "",
+    };
+}

@@ -1,0 +1,45 @@
+//! How disks are opened.
+
+use std::path::PathBuf;
+
+use super::format::Format;
+
+/// How to open a file that disks are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskOptions {
+    /// Never write to it, and share it with other readers.
+    pub read_only: bool,
+    /// Go past the host's page cache (`O_DIRECT`).
+    pub direct: bool,
+}
+
+/// How to open a qcow2 image, and those below it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Qcow2Options {
+    /// How to open its file.
+    pub disk: DiskOptions,
+    /// Where backing files may be, besides the image's own folder and what is below it.
+    pub backing_root: Option<PathBuf>,
+}
+
+/// Where what is written to a disk goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// Into a file without a name, in `$TMPDIR` or `/var/tmp`, which is gone with the disk.
+    Temp,
+    /// Into the image at this path, which is made if there is none.
+    File(PathBuf),
+}
+
+/// How to open an image of any format.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// How to open its file.
+    pub disk: DiskOptions,
+    /// Its format; without, what it looks like.
+    pub format: Option<Format>,
+    /// Where files that the image names may be, besides its own folder and what is below it.
+    pub backing_root: Option<PathBuf>,
+    /// Where what is written goes; without, into the image. With it, the image is only read.
+    pub overlay: Option<Overlay>,
+}

@@ -1,0 +1,84 @@
+//! What can be wrong with a file that disks are made of.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::printable::ToPrintable;
+
+/// Why a disk can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("disk {} {problem}", path.printable())]
+pub struct DiskError {
+    /// What the user gave.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: Problem,
+    /// What the host said, if it was asked.
+    pub source: Option<io::Error>,
+}
+
+/// What can be wrong with a disk, and the way out where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Nothing has that name.
+    #[error("does not exist")]
+    Missing,
+    /// A directory.
+    #[error("is a directory; give an image file or a block device")]
+    Directory,
+    /// A terminal, a pipe, a socket.
+    #[error("is neither a file nor a block device")]
+    NotADisk,
+    /// A file of no bytes, or a drive with no medium.
+    #[error("is empty; give it a size first, as truncate -s 10G does")]
+    Empty,
+    /// Readable, but not writable.
+    #[error("can't be written to; change that, or add readonly=on")]
+    ReadOnly,
+    /// Somebody else uses it.
+    #[error("is in use by {0}; end that, or use readonly=on on both sides")]
+    InUse(String),
+    /// Its file system has no direct I/O.
+    #[error("can't be used past the page cache; use direct=off")]
+    NoDirect,
+    /// /proc is not mounted, and reopening with `O_DIRECT` needs it.
+    #[error("can't be used past the page cache without /proc; mount it, or use direct=off")]
+    NoProc,
+    /// It can't be opened.
+    #[error("can't be opened")]
+    Open,
+    /// It can't be locked.
+    #[error("can't be locked")]
+    Lock,
+    /// Its size is not known.
+    #[error("can't be measured")]
+    Measure,
+}
+
+/// A problem, and the host's word on it.
+#[derive(Debug)]
+pub(super) struct Failure(pub(super) Problem, pub(super) Option<io::Error>);
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem, None)
+    }
+}
+
+impl Failure {
+    pub(super) fn of(path: &Path) -> impl FnOnce(Self) -> DiskError {
+        |Self(problem, source)| DiskError { path: path.to_path_buf(), problem, source }
+    }
+}
+
+impl Problem {
+    pub(in super::super) fn at(self, path: &Path) -> DiskError {
+        Failure::of(path)(self.into())
+    }
+
+    pub(super) fn because<E: Into<io::Error>>(self) -> impl FnOnce(E) -> Failure {
+        |error| Failure(self, Some(error.into()))
+    }
+}

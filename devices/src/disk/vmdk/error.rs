@@ -1,0 +1,130 @@
+//! What can be wrong with a vmdk.
+
+use std::{
+    fmt::{self, Display, Formatter},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use crate::printable::ToPrintable;
+
+/// The most links of a chain.
+pub(super) const MAX_LINKS: usize = 64;
+
+/// Why a vmdk can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("vmdk {}{} {problem}", path.printable(), NamedBy(named_by.as_deref()))]
+pub struct VmdkError {
+    /// The file that is wrong.
+    pub path: PathBuf,
+    /// The file that named it as its extent or parent, if it is not what the user gave.
+    pub named_by: Option<PathBuf>,
+    /// What is wrong with it.
+    pub problem: Problem,
+    /// What the host said, if it was asked.
+    pub source: Option<io::Error>,
+}
+
+/// What can be wrong with a vmdk, and the way out where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Nothing has that name.
+    #[error("does not exist")]
+    Missing,
+    /// A directory, a device, a pipe.
+    #[error("is not a file")]
+    NotAFile,
+    /// It can't be opened.
+    #[error("can't be opened")]
+    Open,
+    /// It can't be locked.
+    #[error("can't be locked")]
+    Lock,
+    /// Somebody writes to it.
+    #[error("is in use by {0}; end that")]
+    InUse(String),
+    /// A part of it can't be read.
+    #[error("can't be read: its {0}")]
+    Read(&'static str),
+    /// Neither a descriptor nor a sparse extent.
+    #[error("is not a vmdk")]
+    NotAVmdk,
+    /// An extent by itself.
+    #[error(
+        "is an extent without a descriptor, a piece of a disk; give the file that names it{}",
+        .0.as_ref().map(|path| format!(", {}", path.printable())).unwrap_or_default()
+    )]
+    NoDescriptor(Option<PathBuf>),
+    /// A field that contradicts the format or the file.
+    #[error("has a bad {field}: {why}")]
+    Bad {
+        /// As the specification calls it.
+        field: &'static str,
+        /// What it is, and what it could be.
+        why: String,
+    },
+    /// A variant of the format that nvmm does not know.
+    #[error("has {0}, which nvmm does not read")]
+    Unsupported(String),
+    /// In none of the folders that files may be taken from.
+    #[error("is outside of {}; if it is meant, name its folder with backing-root=", .0.printable())]
+    Outside(PathBuf),
+    /// Its content is not what its child was made from.
+    #[error(
+        "was changed after its child was made from it: its CID is {found:08x}, the child's parentCID {expected:08x}"
+    )]
+    Changed {
+        /// What the child says.
+        expected: u32,
+        /// What the parent says.
+        found: u32,
+    },
+    /// A link or a sparse extent that was there before, as it is where links form a loop.
+    #[error("is in this chain already")]
+    Repeated,
+    /// Too many links.
+    #[error("is one parent too many: a chain has at most {} links", MAX_LINKS)]
+    TooDeep,
+}
+
+/// ` (named by CHILD)`, for the message.
+struct NamedBy<'a>(Option<&'a Path>);
+
+impl Display for NamedBy<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |path| write!(f, " (named by {})", path.printable()))
+    }
+}
+
+/// A problem, and the host's word on it.
+#[derive(Debug)]
+pub(super) struct Failure(pub(super) Problem, Option<io::Error>);
+
+impl Failure {
+    /// A field that is wrong.
+    pub(super) fn bad(field: &'static str, why: impl Into<String>) -> Self {
+        Problem::Bad { field, why: why.into() }.into()
+    }
+
+    pub(super) fn of(self, path: &Path) -> VmdkError {
+        let Self(problem, source) = self;
+        VmdkError { path: path.to_path_buf(), named_by: None, problem, source }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem, None)
+    }
+}
+
+impl Problem {
+    pub(super) fn because<E: Into<io::Error>>(self) -> impl FnOnce(E) -> Failure {
+        |error| Failure(self, Some(error.into()))
+    }
+}
+
+/// An image that turned out to be wrong while it was read.
+pub(super) fn damage(path: &Path, what: impl Display) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("vmdk {}: {what}", path.printable()))
+}

@@ -1,0 +1,35 @@
+//! What a vmdk says of itself.
+
+use std::path::PathBuf;
+
+use crate::printable::Untrusted;
+
+/// What the descriptor and the extents of a vmdk say, as far as they can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VmdkFacts {
+    /// `createType`, which VMware and QEMU also call the subformat.
+    pub create_type: Option<String>,
+    /// `CID`.
+    pub cid: Option<u32>,
+    /// `parentCID`, of a child.
+    pub parent_cid: Option<u32>,
+    /// `parentFileNameHint`, of a child.
+    pub parent_file: Option<Untrusted>,
+    /// What it is made of.
+    pub extents: Vec<VmdkExtent>,
+}
+
+/// A stretch of a vmdk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmdkExtent {
+    /// `flat`, `sparse` or `zero`.
+    pub kind: &'static str,
+    /// Its file, if it has one.
+    pub path: Option<PathBuf>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Bytes of a grain, if it is made of those.
+    pub grain_size: Option<u64>,
+    /// Its grains are compressed.
+    pub compressed: bool,
+}
