@@ -4,6 +4,7 @@
 mod cmos;
 mod debug_exit;
 mod i8042;
+mod pm_timer;
 mod power;
 mod serial;
 mod timer;

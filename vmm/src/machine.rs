@@ -16,7 +16,7 @@ use arch::{
     layout,
     memory::GuestRam,
 };
-use devices::platform::{I8042, PowerManagement};
+use devices::platform::{HostTimer, I8042, PowerManagement};
 use kvm_ioctls::VmFd;
 use thiserror::Error;
 
@@ -131,12 +131,14 @@ impl Machine {
             vm.disable_pmu()?;
         }
         let mut board = Board::new(vm, &memory)?;
-        let power = board.isa(POWER_MANAGEMENT, |line| Ok(PowerManagement::new(line)))?;
+        let power = board.isa(POWER_MANAGEMENT, |line| {
+            Ok(PowerManagement::new(line, Box::new(HostTimer::monotonic()?)))
+        })?;
         board.isa(KEYBOARD_CONTROLLER, |_| Ok(I8042))?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close();
 
-        let hardware = Hardware { apic_ids, isa: devices.acpi(), pm_timer: false };
+        let hardware = Hardware { apic_ids, isa: devices.acpi(), pm_timer: true };
         let rsdp = acpi::write(&memory, &hardware)?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
         match kernel.entry.protocol {
