@@ -7,6 +7,7 @@ mod i8042;
 mod pm_timer;
 mod power;
 mod serial;
+mod system_control;
 mod timer;
 
 pub use cmos::{Cmos, CmosPorts};
@@ -14,4 +15,5 @@ pub use debug_exit::DebugExit;
 pub use i8042::I8042;
 pub use power::PowerManagement;
 pub use serial::Serial;
+pub use system_control::SystemControlA;
 pub use timer::{HostTimer, Timer};

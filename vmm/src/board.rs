@@ -12,6 +12,7 @@ mod debug_exit;
 mod device;
 mod devices;
 pub mod disk;
+pub(crate) mod platform;
 mod serial;
 
 use std::{
