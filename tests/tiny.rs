@@ -281,7 +281,7 @@ fn reboot_resets_the_machine_or_ends_it() {
     if no_kvm() {
         return;
     }
-    for way in ["acpi", "keyboard"] {
+    for way in ["acpi", "keyboard", "port 92H"] {
         let output = run("reboot", &["--cmdline", way, "--on-reboot", "exit"]);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "boot\n"), "{way}");
         let mut command = nvmm();

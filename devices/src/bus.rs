@@ -21,6 +21,8 @@ pub enum Effect {
     Reset,
     /// Power off.
     PowerOff,
+    /// The guest's kernel has panicked.
+    Panicked,
     /// End the VMM with this status.
     Exit(u8),
 }

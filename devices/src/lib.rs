@@ -18,3 +18,4 @@ mod registers;
 #[cfg(test)]
 mod testing;
 pub mod virtio;
+pub mod wakes;

@@ -2,13 +2,19 @@
 
 use std::{
     cell::RefCell,
+    fs::File,
+    os::fd::{AsFd, BorrowedFd},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
-use crate::irq::{Line, Msi, MsiMessage};
+use crate::{
+    irq::{Line, Msi, MsiMessage},
+    platform::Timer,
+};
 
 /// A line that remembers its level, and how often it rose.
 #[derive(Debug, Default)]
@@ -68,6 +74,53 @@ impl Msi for FakeMsi {
 
     fn signal(&self) {
         self.signals.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A clock that a test moves. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeTimer {
+    /// Its time, and what it was set to.
+    state: Arc<Mutex<(Duration, Option<Duration>)>>,
+    /// Any descriptor.
+    file: Arc<File>,
+}
+
+impl FakeTimer {
+    pub(crate) fn new(now: Duration) -> Self {
+        let file = File::open("/dev/null").expect("/dev/null");
+        Self { state: Arc::new(Mutex::new((now, None))), file: Arc::new(file) }
+    }
+
+    fn with<T>(&self, what: impl FnOnce(&mut (Duration, Option<Duration>)) -> T) -> T {
+        what(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_now(&self, now: Duration) {
+        self.with(|state| state.0 = now);
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        self.with(|state| state.0 += time);
+    }
+
+    /// What it is set to.
+    pub(crate) fn at(&self) -> Option<Duration> {
+        self.with(|state| state.1)
+    }
+}
+
+impl Timer for FakeTimer {
+    fn now(&self) -> Duration {
+        self.with(|state| state.0)
+    }
+
+    fn set(&mut self, at: Option<Duration>) {
+        self.with(|state| state.1 = at);
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -11,6 +11,11 @@ extern "C" fn guest_main() -> u32 {
     match rt::read::<u8>(CMDLINE) {
         b'a' => rt::outb(0xcf9, 6),
         b'k' => rt::outb(0x64, 0xfe),
+        // A20 first, which must not reset.
+        b'p' => {
+            rt::outb(0x92, rt::inb(0x92) & !1 | 2);
+            rt::outb(0x92, rt::inb(0x92) | 1);
+        }
         other => return u32::from(other),
     }
     0

@@ -12,6 +12,8 @@ mod debug_exit;
 mod device;
 mod devices;
 pub mod disk;
+mod panic;
+pub(crate) mod platform;
 mod serial;
 
 use std::{

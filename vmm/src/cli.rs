@@ -152,6 +152,11 @@ pub struct MachineArgs {
     #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]
     pub on_reboot: OnReboot,
 
+    /// Plug in pvpanic, by which the guest's kernel says that it panics, and what that does: exit with status 12, or reset the whole
+    /// machine; the third panic in ten seconds always ends nvmm
+    #[arg(long, value_name = "exit|reset", value_enum, hide_possible_values = true)]
+    pub on_panic: Option<OnPanic>,
+
     /// How long the guest has to power off after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub grace: u32,
@@ -189,6 +194,15 @@ pub enum OnReboot {
     Reset,
     /// End, with status 0, or 4 for a triple fault
     Exit,
+}
+
+/// What to do when the guest's kernel panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnPanic {
+    /// End, with status 12
+    Exit,
+    /// Reset the whole machine and boot again
+    Reset,
 }
 
 fn parse_nested(text: &str) -> Result<Nested, String> {

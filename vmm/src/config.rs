@@ -21,7 +21,7 @@ use serde::Deserialize;
 pub use self::disk::{Discard, DiskConfig};
 use crate::{
     board::DeviceConfig,
-    cli::{MachineArgs, OnReboot},
+    cli::{MachineArgs, OnPanic, OnReboot},
     libvirt::{self, CpuElement, XmlError},
     size::{Size, SizeError},
     small_file,
@@ -48,6 +48,8 @@ pub struct VmConfig {
     pub devices: Vec<DeviceConfig>,
     /// What the guest's reboot does.
     pub on_reboot: OnReboot,
+    /// What its kernel's panic does; none if nothing hears of it.
+    pub on_panic: Option<OnPanic>,
     /// How long the guest has to power off after SIGTERM.
     pub grace: Duration,
 }
@@ -149,6 +151,7 @@ impl VmConfig {
         disk::check_several(&disks, &args.disk)?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
         let serial = DeviceConfig::Serial(serial(&args.serial)?);
+        let panic = args.on_panic.map(|_| DeviceConfig::Panic);
         // The last, so that it is the one in the way.
         let debug_exit = args.debug_exit.map(DeviceConfig::DebugExit);
         Ok(Self {
@@ -158,8 +161,9 @@ impl VmConfig {
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
             cmdline: args.cmdline.clone(),
-            devices: disks.chain([serial]).chain(debug_exit).collect(),
+            devices: disks.chain([serial]).chain(panic).chain(debug_exit).collect(),
             on_reboot: args.on_reboot,
+            on_panic: args.on_panic,
             grace: Duration::from_secs(args.grace.into()),
         })
     }

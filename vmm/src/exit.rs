@@ -17,6 +17,7 @@ Exit status:
   6    the processor refused to enter the guest
   8    KVM could not emulate an instruction of the guest
   10   KVM ended with another error of its own
+  12   the guest's kernel panicked, with --on-panic
   143  SIGTERM, if the guest did not power off; 130: SIGINT; 131: SIGQUIT;
        129: its terminal closed
   odd  --debug-exit: (value << 1) | 1";
@@ -25,6 +26,9 @@ Exit status:
 pub const COULD_NOT: u8 = 1;
 /// The status for a wrong command line.
 pub const USAGE: u8 = 2;
+
+/// The status for a guest whose kernel says that it panicked.
+pub const PANICKED: u8 = 12;
 
 /// The status for signal 0; the others follow.
 pub const SIGNAL: u8 = 128;
@@ -37,6 +41,7 @@ pub fn crash(status: i32) -> Option<&'static str> {
         6 => Some("the processor refused to enter the guest"),
         8 => Some("KVM could not emulate an instruction of the guest"),
         10 => Some("KVM ended with another error of its own"),
+        12 => Some("the guest's kernel panicked"),
         _ => None,
     }
 }
@@ -48,6 +53,8 @@ pub enum Exit {
     PowerOff,
     /// The guest asked for a reset.
     Reset,
+    /// The guest's kernel says that it panicked.
+    Panicked,
     /// The guest wrote to the debug-exit port; this is the status.
     Debug(u8),
     /// The user typed the escape sequence.

@@ -13,15 +13,14 @@ use arch::{
     acpi::{self, Hardware},
     boot::{self, BootInfo, MemoryMap, Protocol},
     cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
-    layout,
     memory::GuestRam,
 };
-use devices::platform::{I8042, PowerManagement};
+use devices::platform::PowerManagement;
 use kvm_ioctls::VmFd;
 use thiserror::Error;
 
 use crate::{
-    board::{Board, Device, Devices, IsaSpec},
+    board::{self, Board, Device, Devices},
     config::VmConfig,
     exit::Exit,
     host::{self, Host},
@@ -40,21 +39,6 @@ use crate::{
 const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the machine's reset waits for them.
 const RESET_PATIENCE: Duration = Duration::from_secs(60);
-
-const POWER_MANAGEMENT: IsaSpec = IsaSpec {
-    name: "ACPI power management",
-    ports: (layout::PM1A_EVENT, PowerManagement::LEN),
-    gsi: Some(layout::SCI_GSI),
-    acpi: None,
-    backend: None,
-};
-const KEYBOARD_CONTROLLER: IsaSpec = IsaSpec {
-    name: "i8042 (reset only)",
-    ports: (layout::I8042, I8042::LEN),
-    gsi: None,
-    acpi: None,
-    backend: None,
-};
 
 /// A limit of the host that the command line goes over.
 #[derive(Debug, Error)]
@@ -131,12 +115,11 @@ impl Machine {
             vm.disable_pmu()?;
         }
         let mut board = Board::new(vm, &memory)?;
-        let power = board.isa(POWER_MANAGEMENT, |line| Ok(PowerManagement::new(line)))?;
-        board.isa(KEYBOARD_CONTROLLER, |_| Ok(I8042))?;
+        let power = board::platform::plug(&mut board)?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close();
 
-        let hardware = Hardware { apic_ids, isa: devices.acpi(), pm_timer: false };
+        let hardware = Hardware { apic_ids, isa: devices.acpi(), pm_timer: true };
         let rsdp = acpi::write(&memory, &hardware)?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
         match kernel.entry.protocol {

@@ -22,7 +22,7 @@ use vmm::{
     cpu,
     describe::Description,
     disk,
-    exit::{COULD_NOT, Exit, SIGNAL, USAGE},
+    exit::{COULD_NOT, Exit, PANICKED, SIGNAL, USAGE},
     host::{self, Host},
     kernel::Payload,
     link::Link,
@@ -135,7 +135,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
     let stats_file = args.stats.as_deref().map(|path| taken.create("--stats", path)).transpose()?;
     let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
     let mut told = false;
-    let mut reboots = Reboots::new(config.on_reboot);
+    let mut reboots = Reboots::new(config.on_reboot, config.on_panic);
     loop {
         let machine = Machine::build(&host, config, &payload, &devices)?;
         if !std::mem::replace(&mut told, true) {
@@ -201,6 +201,10 @@ fn print(description: &Description, json: bool) -> io::Result<()> {
 fn status(exit: Exit) -> u8 {
     match exit {
         Exit::PowerOff | Exit::Reset | Exit::Quit => 0,
+        Exit::Panicked => {
+            log::error!("the guest's kernel panicked");
+            PANICKED
+        }
         Exit::Debug(status) => status,
         Exit::Signal(signal) => u8::try_from(signal).map_or(COULD_NOT, |signal| SIGNAL + signal),
         Exit::Crash(crash) => {

@@ -2,28 +2,33 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::{cli::OnReboot, crash::Reason, exit::Exit};
+use crate::{
+    cli::{OnPanic, OnReboot},
+    crash::Reason,
+    exit::Exit,
+};
 
-/// A guest that meets as many triple faults in [`WITHIN`] does nothing else.
+/// A guest that meets as many triple faults, or panics, in [`WITHIN`] does nothing else.
 const TOO_MANY: usize = 3;
-/// The time of the guest's running in which triple faults are counted; building the machine does not count.
+/// The time of the guest's running in which they are counted; building the machine does not count.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Decides about resets.
 #[derive(Debug)]
 pub struct Reboots {
     on_reboot: OnReboot,
+    on_panic: Option<OnPanic>,
     /// How long all the machines ran.
     ran: Duration,
-    /// The running time at each recent triple fault.
+    /// The running time at each recent triple fault or panic.
     faults: VecDeque<Duration>,
 }
 
 impl Reboots {
-    /// For a machine that is reset as `on_reboot` says.
+    /// For a machine that is reset as `on_reboot` and `on_panic` say.
     #[must_use]
-    pub fn new(on_reboot: OnReboot) -> Self {
-        Self { on_reboot, ran: Duration::ZERO, faults: VecDeque::new() }
+    pub fn new(on_reboot: OnReboot, on_panic: Option<OnPanic>) -> Self {
+        Self { on_reboot, on_panic, ran: Duration::ZERO, faults: VecDeque::new() }
     }
 
     /// Takes the end of a machine that ran for `ran`. Returns it if nvmm ends with it; otherwise the machine is to be built again.
@@ -40,18 +45,31 @@ impl Reboots {
             Exit::Crash(crash)
                 if crash.reason == Reason::TripleFault && self.on_reboot == OnReboot::Reset =>
             {
-                self.faults.push_back(self.ran);
-                let first = self.ran.saturating_sub(WITHIN);
-                self.faults.retain(|&fault| fault >= first);
-                if self.faults.len() >= TOO_MANY {
+                if self.is_one_too_many() {
                     log::warn!("the third triple fault in {} seconds: no further reset", WITHIN.as_secs());
                     return Some(Exit::Crash(crash));
                 }
                 log::warn!("{crash}\nThe machine is reset.");
                 None
             }
+            Exit::Panicked if self.on_panic == Some(OnPanic::Reset) => {
+                if self.is_one_too_many() {
+                    log::warn!("the third panic in {} seconds: no further reset", WITHIN.as_secs());
+                    return Some(Exit::Panicked);
+                }
+                log::warn!("the guest's kernel panicked; the machine is reset");
+                None
+            }
             exit => Some(exit),
         }
+    }
+
+    /// Counts a triple fault or a panic that happens now.
+    fn is_one_too_many(&mut self) -> bool {
+        self.faults.push_back(self.ran);
+        let first = self.ran.saturating_sub(WITHIN);
+        self.faults.retain(|&fault| fault >= first);
+        self.faults.len() >= TOO_MANY
     }
 }
 

@@ -243,6 +243,7 @@ impl Vcpu {
             }
             Effect::Reset => Some(Exit::Reset),
             Effect::PowerOff => Some(Exit::PowerOff),
+            Effect::Panicked => Some(Exit::Panicked),
             Effect::Exit(status) => Some(Exit::Debug(status)),
         }
     }

@@ -1,25 +1,31 @@
-use std::sync::Arc;
+use std::{os::fd::BorrowedFd, sync::Arc};
 
 use arch::layout;
 use bitfield_struct::bitfield;
 use bitflags::bitflags;
 use zerocopy::{Immutable, IntoBytes};
 
+use super::{pm_timer::PmTimer, timer::Timer};
 use crate::{
     bus::{Device, Effect},
     irq::Line,
     registers,
+    wakes::Wakes,
 };
 
 bitflags! {
     /// ACPI 6.5, "PM1 Status Registers" and "PM1 Enable Registers": what can be pending, and what may raise the SCI.
-    /// Only the power button's ever happens here.
+    /// Only the timer's and the power button's ever happen here.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     struct Events: u16 {
+        /// `TMR_STS`, `TMR_EN`: the top bit of the PM timer has changed.
+        const TIMER = 1 << 0;
         /// `GBL_STS`, `GBL_EN`: the global lock. Linux checks that its event can be enabled.
         const GLOBAL_LOCK = 1 << 5;
         /// `PWRBTN_STS`, `PWRBTN_EN`.
         const POWER_BUTTON = 1 << 8;
+        /// `RTC_STS`, `RTC_EN`: wakes from a sleep, and there is none. Linux' driver of the RTC checks that its event can be enabled.
+        const RTC = 1 << 10;
     }
 }
 
@@ -38,18 +44,20 @@ struct Control {
     __: u8,
 }
 
-/// The three registers, as they stand one after another.
+/// The registers, as they stand one after another.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 struct Registers {
     status: [u8; 2],
     enable: [u8; 2],
     control: [u8; 2],
+    reserved: [u8; 2],
+    timer: [u8; 4],
 }
 
-/// ACPI's fixed hardware: the PM1a event and control blocks, with a power button and the soft-off state.
+/// ACPI's fixed hardware: the PM1a event and control blocks, with a power button and the soft-off state, and the PM timer.
 ///
-/// ACPI 6.5, "Power Management Event Grouping", "Soft off"; no PM timer, no wake-up, no other sleep state.
+/// ACPI 6.5, "Power Management Event Grouping", "Soft off", "Power Management Timer"; no wake-up, no other sleep state.
 #[derive(Debug)]
 pub struct PowerManagement {
     status: Events,
@@ -57,21 +65,25 @@ pub struct PowerManagement {
     sleep_type: u8,
     /// The button is pressed as soon as the guest enables it.
     press_when_enabled: bool,
+    timer: PmTimer,
     sci: Arc<dyn Line>,
 }
 
 impl PowerManagement {
-    /// How many ports it takes: the event block (status, enable) and the control block, two bytes each.
+    /// How many ports it takes: the event block (status, enable) and the control block, two bytes each; two that are nothing; and the
+    /// timer's four.
     pub const LEN: u64 = size_of::<Registers>() as u64;
 
-    /// `sci` is level-triggered, and high as long as an enabled event is pending.
+    /// `sci` is level-triggered, and high as long as an enabled event is pending. `clock` is a monotonic one: the PM timer starts at zero,
+    /// and counts by it.
     #[must_use]
-    pub fn new(sci: Arc<dyn Line>) -> Self {
+    pub fn new(sci: Arc<dyn Line>, clock: Box<dyn Timer>) -> Self {
         Self {
             status: Events::empty(),
             enable: Events::empty(),
             sleep_type: 0,
             press_when_enabled: false,
+            timer: PmTimer::new(clock),
             sci,
         }
     }
@@ -98,8 +110,11 @@ impl PowerManagement {
         }
     }
 
-    fn drive_sci(&self) {
-        self.sci.set(self.status.intersects(self.enable));
+    /// Drives the line, and has the timer wake the main thread if its event is enabled.
+    fn drive_sci(&mut self) {
+        let timer = self.enable.contains(Events::TIMER);
+        self.timer.wake_for_carry(timer);
+        self.sci.set(self.status.intersects(self.enable) || timer && self.timer.has_carried());
     }
 
     fn write_byte(&mut self, offset: u64, value: u8) -> Effect {
@@ -107,7 +122,13 @@ impl PowerManagement {
         // The bits of the register's other byte.
         let kept = !(0xff << (8 * (offset % 2)));
         match offset {
-            0 | 1 => self.status -= Events::from_bits_truncate(bits),
+            0 | 1 => {
+                let events = Events::from_bits_truncate(bits);
+                self.status -= events;
+                if events.contains(Events::TIMER) {
+                    self.timer.acknowledge();
+                }
+            }
             2 | 3 => {
                 self.enable = Events::from_bits_truncate(self.enable.bits() & kept | bits);
                 if self.is_power_button_enabled() && std::mem::take(&mut self.press_when_enabled) {
@@ -130,10 +151,13 @@ impl PowerManagement {
 impl Device for PowerManagement {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         let control = Control::new().with_sci_enable(true).with_sleep_type(self.sleep_type);
+        let timer = if self.timer.has_carried() { Events::TIMER } else { Events::empty() };
         let image = Registers {
-            status: self.status.bits().to_le_bytes(),
+            status: (self.status | timer).bits().to_le_bytes(),
             enable: self.enable.bits().to_le_bytes(),
             control: u16::from(control).to_le_bytes(),
+            reserved: [0; 2],
+            timer: self.timer.value().to_le_bytes(),
         };
         data.fill(0);
         registers::read(image.as_bytes(), offset, data);
@@ -148,6 +172,17 @@ impl Device for PowerManagement {
         }
         self.drive_sci();
         effect
+    }
+}
+
+impl Wakes for PowerManagement {
+    fn wakeup(&self) -> BorrowedFd<'_> {
+        self.timer.fd()
+    }
+
+    fn on_wakeup(&mut self) {
+        self.timer.on_wakeup();
+        self.drive_sci();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::{Board, debug_exit::DebugExitPort, disk::OpenDisk, serial::SerialPort};
+use super::{Board, debug_exit::DebugExitPort, disk::OpenDisk, panic::PanicPort, serial::SerialPort};
 use crate::{
     config::{DiskConfig, SerialConfig},
     describe::DiskDescription,
@@ -17,6 +17,8 @@ pub enum DeviceConfig {
     Disk(Box<DiskConfig>),
     /// `--serial`.
     Serial(SerialConfig),
+    /// `--on-panic`.
+    Panic,
     /// `--debug-exit`.
     DebugExit(u16),
 }
@@ -63,6 +65,7 @@ impl DeviceConfig {
             Self::Disk(config) if opening.link.is_some() => Box::new(OpenDisk::open(config, opening.vcpus)?),
             Self::Disk(config) => Box::new(OpenDisk::try_out(config, opening.vcpus)?),
             Self::Serial(config) => Box::new(SerialPort::open(config, opening)?),
+            Self::Panic => Box::new(PanicPort),
             Self::DebugExit(port) => Box::new(DebugExitPort(*port)),
         })
     }

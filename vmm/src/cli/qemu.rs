@@ -22,7 +22,10 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["nographic"], "leave it out; COM1 is on the terminal unless --serial says otherwise"),
     (&["no-reboot"], "say --on-reboot exit"),
     (&["no-shutdown"], "leave it out; nvmm always ends when the guest powers off"),
-    (&["action"], "say --on-reboot exit for reboot=shutdown; nvmm has no other actions"),
+    (
+        &["action"],
+        "say --on-reboot exit for reboot=shutdown, and --on-panic exit for panic=exit-failure; nvmm has no other actions",
+    ),
     (&["enable-kvm", "accel"], "leave it out; nvmm always runs its guests on KVM"),
     (&["machine", "M"], "leave it out; nvmm has one machine only"),
     (&["no-acpi"], "leave it out; nvmm's machine always has ACPI"),
@@ -76,6 +79,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
 /// How the values of `-device` begin that have a sentence of their own.
 const DEVICES: &[(&[&str], &str)] = &[
     (&["isa-debug-exit"], DEBUG_EXIT),
+    (&["pvpanic"], "say --on-panic exit or --on-panic reset"),
     (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
     (&["virtio-net", "e1000", "rtl8139"], NO_NETWORK),
     (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),

@@ -1,0 +1,81 @@
+use std::{os::fd::BorrowedFd, time::Duration};
+
+use super::timer::Timer;
+
+/// Ticks a second.
+const FREQUENCY: u128 = 3_579_545;
+const SECOND: u128 = 1_000_000_000;
+/// The top bit of a timer of 32 bits.
+const TOP_BIT: u32 = 31;
+
+/// ACPI 6.5, "Power Management Timer": a counter that can only be read, of 32 bits. A carry is a change of its top bit, which comes every
+/// ten minutes.
+#[derive(Debug)]
+pub(super) struct PmTimer {
+    clock: Box<dyn Timer>,
+    /// The clock's time at which it was zero.
+    start: Duration,
+    /// How many carries the guest has acknowledged.
+    acknowledged: u64,
+    /// What the clock was set to.
+    waits_until: Option<Duration>,
+}
+
+impl PmTimer {
+    pub(super) fn new(clock: Box<dyn Timer>) -> Self {
+        Self { start: clock.now(), clock, acknowledged: 0, waits_until: None }
+    }
+
+    /// The register.
+    pub(super) fn value(&self) -> u32 {
+        let [low @ .., _, _, _, _] = self.ticks().to_le_bytes();
+        u32::from_le_bytes(low)
+    }
+
+    /// Whether there was a carry since the last [`PmTimer::acknowledge`].
+    pub(super) fn has_carried(&self) -> bool {
+        self.carries() != self.acknowledged
+    }
+
+    pub(super) fn acknowledge(&mut self) {
+        self.acknowledged = self.carries();
+    }
+
+    /// Makes [`PmTimer::fd`] readable at the next carry, if that is wanted and none is pending.
+    pub(super) fn wake_for_carry(&mut self, wanted: bool) {
+        let next = (wanted && !self.has_carried()).then(|| self.start + carry(self.acknowledged + 1));
+        if std::mem::replace(&mut self.waits_until, next) != next {
+            self.clock.set(next);
+        }
+    }
+
+    /// The descriptor that is readable when [`PmTimer::on_wakeup`] is to be called.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.clock.fd()
+    }
+
+    /// Makes the descriptor unreadable.
+    pub(super) fn on_wakeup(&mut self) {
+        self.waits_until = None;
+        self.clock.set(None);
+    }
+
+    fn carries(&self) -> u64 {
+        self.ticks() >> TOP_BIT
+    }
+
+    fn ticks(&self) -> u64 {
+        let elapsed = self.clock.now().saturating_sub(self.start).as_nanos();
+        u64::try_from(elapsed.saturating_mul(FREQUENCY) / SECOND).unwrap_or_default()
+    }
+}
+
+/// The time from the start to the `n`th carry, rounded up.
+fn carry(n: u64) -> Duration {
+    let nanoseconds = ((u128::from(n) << TOP_BIT) * SECOND).div_ceil(FREQUENCY);
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+#[path = "pm_timer_test.rs"]
+mod tests;

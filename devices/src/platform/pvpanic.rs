@@ -1,0 +1,50 @@
+use bitflags::bitflags;
+
+use crate::bus::{Device, Effect};
+
+bitflags! {
+    /// QEMU's specification of pvpanic, "Bit Definition".
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Events: u8 {
+        /// The guest has panicked, and waits for the host to do something.
+        const PANICKED = 1 << 0;
+        /// The guest has panicked, and takes care of it itself: its crash kernel comes next.
+        const CRASHLOADED = 1 << 1;
+        /// The guest has shut down.
+        const SHUTDOWN = 1 << 2;
+    }
+}
+
+/// QEMU's pvpanic on the ISA bus: one port, by which a guest's kernel says that it panics.
+#[derive(Debug, Default)]
+pub struct PvPanic {
+    /// It was said that the guest's crash kernel runs. A guest could say it for ever.
+    crash_said: bool,
+}
+
+impl PvPanic {
+    /// How many ports it takes.
+    pub const LEN: u64 = 1;
+}
+
+impl Device for PvPanic {
+    /// The events that are understood.
+    fn read(&mut self, _offset: u64, data: &mut [u8]) {
+        data.fill(Events::all().bits());
+    }
+
+    fn write(&mut self, _offset: u64, data: &[u8]) -> Effect {
+        let events = Events::from_bits_truncate(data.first().copied().unwrap_or_default());
+        if events.contains(Events::PANICKED) {
+            return Effect::Panicked;
+        }
+        if events.contains(Events::CRASHLOADED) && !std::mem::replace(&mut self.crash_said, true) {
+            log::warn!("the guest's kernel panicked, and runs its crash kernel");
+        }
+        if events.contains(Events::SHUTDOWN) { Effect::PowerOff } else { Effect::None }
+    }
+}
+
+#[cfg(test)]
+#[path = "pvpanic_test.rs"]
+mod tests;

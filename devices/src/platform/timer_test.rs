@@ -1,0 +1,44 @@
+use std::time::SystemTime;
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::*;
+
+/// Whether the descriptor is readable within this time.
+fn readable(timer: &HostTimer, within: Duration) -> bool {
+    let fd = timer.fd();
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::try_from(within).unwrap())).unwrap() == 1
+}
+
+const LONG: Duration = Duration::from_secs(60);
+const NOT_AT_ALL: Duration = Duration::ZERO;
+
+#[test]
+fn it_becomes_readable_in_time_and_unreadable_when_set() {
+    for mut timer in [HostTimer::utc().unwrap(), HostTimer::monotonic().unwrap()] {
+        assert!(!readable(&timer, NOT_AT_ALL));
+        let at = timer.now() + Duration::from_millis(20);
+        timer.set(Some(at));
+        assert!(readable(&timer, LONG), "{timer:?}");
+        assert!(timer.now() >= at);
+        timer.set(Some(timer.now() + LONG));
+        assert!(!readable(&timer, NOT_AT_ALL));
+        // What is over, the origin included, is over at once.
+        for over in [Duration::ZERO, at] {
+            timer.set(Some(over));
+            assert!(readable(&timer, LONG));
+            timer.set(None);
+            assert!(!readable(&timer, NOT_AT_ALL));
+        }
+    }
+}
+
+#[test]
+fn utc_is_the_hosts_time_of_day() {
+    let timer = HostTimer::utc().unwrap();
+    let since_1970 = || SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let (before, now, after) = (since_1970(), timer.now(), since_1970());
+    // Unless somebody sets the clock between them.
+    assert!(before <= now && now <= after || after < before);
+}

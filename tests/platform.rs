@@ -1,0 +1,66 @@
+//! The platform's devices, as tiny guests on any /dev/kvm find them.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use support::{no_kvm, run};
+
+/// What the guest `clocks` prints.
+fn clocks(cmdline: &str) -> String {
+    let output = run("clocks", &["--cmdline", cmdline]);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(21 << 1 | 1), "{printed}{said}");
+    printed
+}
+
+#[test]
+fn the_pm_timer_runs() {
+    if no_kvm() {
+        return;
+    }
+    assert_eq!(clocks("timer"), "0.1 s, and the halves agree\n");
+}
+
+/// How a run of the guest `panic` ends, with what it prints and what nvmm says.
+fn panics(cmdline: &str, options: &[&str]) -> (Option<i32>, String, String) {
+    let output = run("panic", &[&["--cmdline", cmdline], options].concat());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_panic_ends_nvmm_with_its_own_status_or_resets_the_machine() {
+    if no_kvm() {
+        return;
+    }
+    let (status, printed, said) = panics("panic", &["--on-panic", "exit"]);
+    assert_eq!((status, printed.as_str()), (Some(12), "pvpanic 7\n"));
+    assert_eq!(said, "nvmm: the guest's kernel panicked\n");
+    // Until it is the third in ten seconds.
+    let (status, printed, said) = panics("panic", &["--on-panic", "reset", "--on-reboot", "exit"]);
+    assert_eq!((status, printed.as_str()), (Some(12), "pvpanic 7\npvpanic 7\npvpanic 7\n"), "{said}");
+    assert!(said.contains("the machine is reset") && said.contains("third panic"), "{said}");
+}
+
+#[test]
+fn a_crash_kernel_runs_and_a_shutdown_is_one() {
+    if no_kvm() {
+        return;
+    }
+    let (status, printed, said) = panics("crash kernel", &["--on-panic", "exit"]);
+    assert_eq!((status, printed.as_str()), (Some(1), "pvpanic 7\ngoes on\n"));
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("runs its crash kernel"), "{said}");
+    let (status, printed, said) = panics("shutdown", &["--on-panic", "exit"]);
+    assert_eq!((status, printed.as_str(), said.as_str()), (Some(0), "pvpanic 7\n", ""));
+}
+
+#[test]
+fn without_on_panic_there_is_no_pvpanic() {
+    if no_kvm() {
+        return;
+    }
+    let (status, printed, _) = panics("panic", &[]);
+    assert_eq!((status, printed.as_str()), (Some(1), "pvpanic ff\ngoes on\n"));
+}

@@ -1,0 +1,21 @@
+//! The devices with fixed ports that every machine has: no option asks for them, and nothing of them is open on the host.
+
+use std::sync::{Arc, Mutex};
+
+use arch::layout;
+use devices::platform::{HostTimer, I8042, PowerManagement, SystemControlA};
+
+use super::{Board, BoardError, IsaSpec};
+
+/// Plugs them in, and returns the one with the power button.
+pub(crate) fn plug(board: &mut Board) -> Result<Arc<Mutex<PowerManagement>>, BoardError> {
+    let spec = |name, port, len| IsaSpec { name, ports: (port, len), gsi: None, acpi: None, backend: None };
+    let power = spec("ACPI power management", layout::PM1A_EVENT, PowerManagement::LEN);
+    let power = board.isa(IsaSpec { gsi: Some(layout::SCI_GSI), ..power }, |line| {
+        Ok(PowerManagement::new(line, Box::new(HostTimer::monotonic()?)))
+    })?;
+    board.isa(spec("i8042 (reset only)", layout::I8042, I8042::LEN), |_| Ok(I8042))?;
+    let control = spec("system control port A", layout::SYSTEM_CONTROL_A, SystemControlA::LEN);
+    board.isa(control, |_| Ok(SystemControlA::default()))?;
+    Ok(power)
+}
