@@ -32,6 +32,10 @@ pub(crate) enum Command {
     Totals,
     /// Look whether disks have grown, and tell the guest.
     Measure,
+    /// Stop the vCPUs and the devices until [`Command::Resume`].
+    Pause,
+    /// Go on after [`Command::Pause`].
+    Resume,
     /// End.
     Quit(Exit),
 }

@@ -1,10 +1,10 @@
-//! The whole machine: how it is put together, and how it runs.
+//! The whole machine: how it is put together, and how it runs, pauses and ends.
+
+mod vcpus;
 
 use std::{
-    io, mem,
-    panic::{self, AssertUnwindSafe},
-    sync::{Arc, Mutex, atomic::Ordering},
-    thread::{self, JoinHandle},
+    mem,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use devices::platform::PowerManagement;
 use kvm_ioctls::VmFd;
 use thiserror::Error;
 
+use self::vcpus::Vcpus;
 use crate::{
     board::{self, Board, Device, Devices},
     config::VmConfig,
@@ -39,6 +40,8 @@ use crate::{
 const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the machine's reset waits for them.
 const RESET_PATIENCE: Duration = Duration::from_secs(60);
+/// After how long a pause that waits for them says so.
+const PAUSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A limit of the host that the command line goes over.
 #[derive(Debug, Error)]
@@ -74,8 +77,7 @@ pub enum LimitError {
 /// A machine that is ready to run.
 #[derive(Debug)]
 pub struct Machine {
-    /// Those that do not run.
-    vcpus: Vec<Vcpu>,
+    vcpus: Vcpus,
     power: Arc<Mutex<PowerManagement>>,
     /// The devices, in their places.
     pub devices: Devices,
@@ -131,6 +133,7 @@ impl Machine {
         let vcpus = (0..topology.vcpus())
             .map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry))
             .collect::<Result<_, _>>()?;
+        let vcpus = Vcpus::new(vcpus);
         Ok(Self { vcpus, power, devices, cpu, map, kernel, vm: vm.fd, memory })
     }
 
@@ -149,19 +152,16 @@ impl Machine {
     ) -> anyhow::Result<(Option<Exit>, Option<Stats>)> {
         kick::init()?;
         let start = Instant::now();
-        let mut running = Running::default();
         // The user may have asked for the end while it was built: then `obey` hears of it.
-        let started = if link.end_is_asked() { Ok(()) } else { self.start(link, &mut running) };
+        let started = if link.end_is_asked() { Ok(()) } else { self.vcpus.start(self.devices.buses(), link) };
         link.runs(Attached { ports: self.devices.ports().to_vec(), power: Arc::clone(&self.power) });
-        let exit = started.map(|()| self.obey(link));
+        let exit = started.map_err(anyhow::Error::from).and_then(|()| self.obey(link));
         link.stops();
 
-        self.halt(&mut running);
+        self.vcpus.halt(self.devices.buses());
         let counted = if count { stats::of(&*self.vm) } else { None };
-        let vcpus = self.vcpus.iter().filter(|_| count).filter_map(Vcpu::stats).collect();
-        let exit = exit
-            .map_err(anyhow::Error::from)
-            .and_then(|exit| exit.context("the machine ended without a reason"));
+        let vcpus = if count { self.vcpus.stats() } else { Vec::new() };
+        let exit = exit.and_then(|exit| exit.context("the machine ended without a reason"));
         let exit = exit.map(|exit| reboots.after(exit, start.elapsed()));
         let resets = matches!(exit, Ok(None));
         let busy = self.stop_devices(resets, link);
@@ -189,14 +189,52 @@ impl Machine {
     }
 
     /// Does what the main thread asks for until a vCPU or the user ends the machine; the first reason counts.
-    fn obey(&self, link: &Link) -> Option<Exit> {
-        loop {
-            match link.next()? {
-                Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Some(exit),
+    fn obey(&mut self, link: &Link) -> anyhow::Result<Option<Exit>> {
+        while let Some(event) = link.next() {
+            match event {
+                Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Ok(Some(exit)),
                 Event::Command(Command::Totals) => self.devices.print_totals(),
                 Event::Command(Command::Measure) => self.devices.measure(),
+                Event::Command(Command::Pause) => self.pause(link),
+                Event::Command(Command::Resume) => self.resume(link)?,
             }
         }
+        Ok(None)
+    }
+
+    /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks
+    /// for the end. Time goes on for the guest.
+    fn pause(&mut self, link: &Link) {
+        if !self.vcpus.are_running() {
+            return;
+        }
+        self.vcpus.halt(self.devices.buses());
+        let asked = Instant::now();
+        let mut told = false;
+        loop {
+            let busy = self.devices.pause(Duration::from_millis(100));
+            match busy.first() {
+                None => return log::warn!("the machine is paused"),
+                Some(_) if link.end_is_asked() => return,
+                Some(device) if !told && asked.elapsed() >= PAUSE_PATIENCE => {
+                    told = true;
+                    log::warn!("the machine pauses as soon as {device} has ended its requests");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Goes on after a pause.
+    fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
+        if self.vcpus.are_running() {
+            return Ok(());
+        }
+        self.devices.resume()?;
+        self.vcpus.tell_of_pause();
+        self.vcpus.start(self.devices.buses(), link)?;
+        log::warn!("the machine goes on");
+        Ok(())
     }
 
     /// Stops the disks. Returns the names of those that are still busy after all patience: more of it before a reset,
@@ -211,40 +249,6 @@ impl Machine {
             }
         }
     }
-
-    /// Lets every vCPU run, in a thread of its own.
-    fn start(&mut self, link: &Link, running: &mut Running) -> io::Result<()> {
-        self.devices.buses().stop.store(false, Ordering::SeqCst);
-        for mut vcpu in mem::take(&mut self.vcpus) {
-            let (exits, buses) = (link.exits(), Arc::clone(self.devices.buses()));
-            let thread = thread::Builder::new().name(format!("vcpu{}", vcpu.id));
-            running.threads.push(thread.spawn(move || {
-                let id = vcpu.id;
-                let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses)));
-                let panicked = |_| Some(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked")));
-                if let Some(exit) = run.unwrap_or_else(panicked) {
-                    // Nobody waits for it: the machine stops for another reason.
-                    let _ = exits.send(Event::Exit(exit));
-                }
-                vcpu
-            })?);
-        }
-        Ok(())
-    }
-
-    /// Stops the vCPUs, and takes them back from their threads.
-    fn halt(&mut self, running: &mut Running) {
-        self.devices.buses().stop.store(true, Ordering::SeqCst);
-        running.threads.iter().for_each(kick::kick);
-        // A vCPU's panic was caught in its thread.
-        self.vcpus.extend(running.threads.drain(..).filter_map(|thread| thread.join().ok()));
-    }
-}
-
-/// The threads of the vCPUs that run: none while the machine is paused. Each gives its vCPU back.
-#[derive(Debug, Default)]
-struct Running {
-    threads: Vec<JoinHandle<Vcpu>>,
 }
 
 /// Refuses more vCPUs than KVM takes, or greater APIC ids.

@@ -182,6 +182,13 @@ impl Vcpu {
         stats::of(&self.fd)
     }
 
+    /// Tells the guest that it was paused, so that its watchdog does not take the pause for a hang. Only a guest with a kvm-clock can be told.
+    pub(crate) fn tell_of_pause(&self) {
+        if let Err(error) = self.fd.kvmclock_ctrl() {
+            log::debug!("vCPU {}: KVM_KVMCLOCK_CTRL: {error}", self.id);
+        }
+    }
+
     fn run_once(&mut self, machine: &Buses, pio: &mut View<'_>, mmio: &mut View<'_>) -> Option<Exit> {
         let effect = match self.fd.run() {
             Ok(VcpuExit::IoIn(port, data)) => {

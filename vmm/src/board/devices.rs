@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Debug,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,6 +33,14 @@ pub trait Host: Debug + Send + Sync {
     fn totals(&self) -> Option<String> {
         None
     }
+}
+
+/// A device that can't go on after a pause.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} can't go on after the pause")]
+pub(crate) struct ResumeError {
+    name: String,
+    source: io::Error,
 }
 
 /// A virtio device at its address.
@@ -97,14 +106,36 @@ impl Devices {
     /// Stops the virtio devices for good, and waits for at most `patience`. Returns the names of those that still touch guest memory,
     /// because the host has not ended what they were at; then this may be called again.
     pub(crate) fn stop(&self, patience: Duration) -> Vec<String> {
+        self.until(patience, VirtioPci::stop)
+    }
+
+    /// Stops the virtio devices until [`Devices::resume`], and waits for at most `patience`. Returns the names of those that still have a
+    /// request at the host; then this may be called again.
+    pub(crate) fn pause(&self, patience: Duration) -> Vec<String> {
+        self.until(patience, VirtioPci::pause)
+    }
+
+    /// Lets the virtio devices go on after [`Devices::pause`].
+    ///
+    /// # Errors
+    ///
+    /// One can't, and its driver knows.
+    pub(crate) fn resume(&self) -> Result<(), ResumeError> {
+        self.functions.iter().try_for_each(|Function { host, function, .. }| {
+            lock(function).resume().map_err(|source| ResumeError { name: host.name(), source })
+        })
+    }
+
+    /// Has every function do `stop`, which tells whether it is done, for at most `patience`. Returns the names of those that are not.
+    fn until(&self, patience: Duration, stop: fn(&mut VirtioPci, Duration) -> bool) -> Vec<String> {
         let asked = Instant::now();
         // All of them are told before any is waited for.
         for Function { function, .. } in &self.functions {
-            lock(function).stop(Duration::ZERO);
+            stop(&mut lock(function), Duration::ZERO);
         }
         let busy = self.functions.iter().filter(|Function { function, .. }| {
             let left = patience.saturating_sub(asked.elapsed());
-            !lock(function).stop(left)
+            !stop(&mut lock(function), left)
         });
         busy.map(|function| function.host.name()).collect()
     }
