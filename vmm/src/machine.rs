@@ -3,7 +3,7 @@
 use std::{
     io, mem,
     panic::{self, AssertUnwindSafe},
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -26,7 +26,7 @@ use crate::{
     host::{self, Host},
     kernel::{Kernel, Payload},
     kick,
-    link::{Attached, Command, Event, Link},
+    link::{Command, Event, Link},
     memory,
     reboots::Reboots,
     size::Size,
@@ -150,9 +150,12 @@ impl Machine {
         kick::init()?;
         let start = Instant::now();
         let mut running = Running::default();
+        if link.is_asked_to_power_off() {
+            lock(&self.power).press_power_button_when_enabled();
+        }
         // The user may have asked for the end while it was built: then `obey` hears of it.
         let started = if link.end_is_asked() { Ok(()) } else { self.start(link, &mut running) };
-        link.runs(Attached { ports: self.devices.ports().to_vec(), power: Arc::clone(&self.power) });
+        link.runs(self.devices.attachments().to_vec());
         let exit = started.map(|()| self.obey(link));
         link.stops();
 
@@ -193,10 +196,22 @@ impl Machine {
         loop {
             match link.next()? {
                 Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Some(exit),
+                Event::Command(Command::PowerButton) => link.answer_power_button(self.press_power_button()),
                 Event::Command(Command::Totals) => self.devices.print_totals(),
                 Event::Command(Command::Measure) => self.devices.measure(),
             }
         }
+    }
+
+    /// Presses the power button if the guest listens to it, and returns whether it does.
+    fn press_power_button(&self) -> bool {
+        let mut power = lock(&self.power);
+        let listens = power.is_power_button_enabled();
+        if listens {
+            log::info!("SIGTERM: pressing the guest's power button; another one ends nvmm");
+            power.press_power_button();
+        }
+        listens
     }
 
     /// Stops the disks. Returns the names of those that are still busy after all patience: more of it before a reset,
@@ -278,4 +293,8 @@ fn memory_map(cpu: &CpuProfile, size: Size) -> anyhow::Result<MemoryMap> {
         return Err(LimitError::Memory { given: size, width }.into());
     }
     Ok(map)
+}
+
+fn lock(power: &Mutex<PowerManagement>) -> MutexGuard<'_, PowerManagement> {
+    power.lock().unwrap_or_else(PoisonError::into_inner)
 }
