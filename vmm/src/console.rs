@@ -16,16 +16,18 @@ mod session;
 mod signals;
 mod source;
 mod sources;
-mod stdin;
-mod waiting;
+mod stdio;
 
 use std::{fs::File, io, os::fd::AsFd, time::Duration};
 
-use devices::output::{Output, OutputOptions};
+use devices::{
+    chars::{Backend, FileBackend},
+    output::{Output, OutputOptions},
+};
 
 use self::{
     keyboard::Keyboard, port::Port, session::Session, signals::SignalSource, source::Source,
-    sources::Sources, stdin::Stdin,
+    sources::Sources, stdio::Stdio,
 };
 use crate::{
     config::SerialConfig,
@@ -35,8 +37,14 @@ use crate::{
     wishes::Wishes,
 };
 
-/// How long the guest's output waits for more.
-const BATCH_TIME: Duration = Duration::from_millis(10);
+/// The output of the port on stdout.
+const OUTPUT: OutputOptions = OutputOptions {
+    name: "serial output",
+    // So long it waits for more.
+    delay: Duration::from_millis(10),
+    tell: true,
+    waits: true,
+};
 
 /// The main thread's part of a machine. It outlives the machine's resets.
 #[derive(Debug)]
@@ -48,25 +56,22 @@ pub struct Console {
     messages: Option<Output>,
 }
 
-/// Opens what COM1 writes to, and tells the main thread. A FIFO waits for its reader here. `None`: nowhere.
+/// Opens what COM1 is connected to, and has the main thread serve it. A FIFO waits for its reader here. Returns where the port's output goes: `None` is nowhere.
 ///
 /// # Errors
 ///
 /// The file can't be made.
-pub fn output(config: &SerialConfig, link: &Link) -> io::Result<Option<Output>> {
+pub fn open_port(config: &SerialConfig, link: &Link) -> io::Result<Option<Output>> {
     match config {
         SerialConfig::Null => Ok(None),
         SerialConfig::Stdio => Ok(link.stdout()),
         SerialConfig::File(path) => {
-            let output = port_output(File::create(path)?)?;
-            link.writes_to(0, &output);
-            Ok(Some(output))
+            let backend = FileBackend::new(OUTPUT.name, path.clone(), File::create(path)?, None)?;
+            let output = backend.output();
+            link.serve_port(0, Box::new(backend));
+            Ok(output)
         }
     }
-}
-
-fn port_output(file: File) -> io::Result<Output> {
-    Output::new(file, OutputOptions { name: "serial output", delay: BATCH_TIME, tell: true, waits: true })
 }
 
 impl Console {
@@ -117,8 +122,8 @@ fn stdio(number: usize) -> io::Result<Port> {
     }
     // Another session's terminal would stop its reader.
     let reads = terminal.is_some() || !rustix::termios::isatty(io::stdin());
-    let input = if reads { Stdin::new() } else { None };
     // It may be closed.
-    let output = io::stdout().as_fd().try_clone_to_owned().ok().map(|stdout| port_output(stdout.into()));
-    Ok(Port::new(number, output.transpose()?).with_input(input, terminal.map(Keyboard::new)))
+    let stdout = io::stdout().as_fd().try_clone_to_owned().ok().map(File::from);
+    let output = stdout.map(|stdout| Output::new(stdout, OUTPUT)).transpose()?;
+    Ok(Port::stdio(number, Box::new(Stdio::new(reads, output)?), terminal.map(Keyboard::new)))
 }

@@ -19,7 +19,7 @@ use std::{
     thread,
 };
 
-use devices::{output::Output, platform::Serial};
+use devices::{chars::Backend, output::Output, platform::Serial};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::exit::{COULD_NOT, Exit};
@@ -79,12 +79,14 @@ impl Attachment {
 /// What the machine's thread tells.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// A port's output goes there.
-    Output {
+    /// A serial port is there to be served.
+    Port {
         /// 0 is COM1.
-        port: usize,
-        /// Where it goes.
-        output: Output,
+        number: usize,
+        /// Where its output goes, and where its input comes from.
+        backend: Box<dyn Backend>,
+        /// The receiver drops this once the machine may start.
+        starts: Sender<()>,
     },
     /// A machine runs.
     Runs(Vec<Attachment>),
@@ -105,6 +107,8 @@ pub struct Link {
     events: Receiver<Event>,
     /// Commands that came while no machine ran.
     kept: RefCell<VecDeque<Command>>,
+    /// One for each port, with nothing to give until the machine may start.
+    starting: RefCell<Vec<Receiver<()>>>,
     /// The guest was asked to power off: so is the one after a reset.
     asked_to_power_off: Cell<bool>,
     /// For vCPUs.
@@ -148,8 +152,12 @@ fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)> {
     let end_is_asked = Arc::new(AtomicBool::new(false));
     let controls = Controls { commands: exits.clone(), end_is_asked: Arc::clone(&end_is_asked) };
     let inbox = Inbox { news: heard, wake: Arc::clone(&wake) };
-    let (kept, asked_to_power_off) = (RefCell::default(), Cell::default());
-    Ok((Link { stdout, events, kept, asked_to_power_off, exits, news, wake, end_is_asked }, controls, inbox))
+    let (kept, starting, asked_to_power_off) = (RefCell::default(), RefCell::default(), Cell::default());
+    Ok((
+        Link { stdout, events, kept, starting, asked_to_power_off, exits, news, wake, end_is_asked },
+        controls,
+        inbox,
+    ))
 }
 
 impl Link {
@@ -166,9 +174,19 @@ impl Link {
         self.stdout.clone()
     }
 
-    /// Says where a port's output goes.
-    pub(crate) fn writes_to(&self, port: usize, output: &Output) {
-        self.tell(News::Output { port, output: output.clone() });
+    /// Has the main thread serve port `number` from now on.
+    pub(crate) fn serve_port(&self, number: usize, backend: Box<dyn Backend>) {
+        let (starts, started) = mpsc::channel();
+        self.tell(News::Port { number, backend, starts });
+        self.starting.borrow_mut().push(started);
+    }
+
+    /// Waits until every port has the peer that it is to wait for.
+    pub fn wait_for_peers(&self) {
+        for started in self.starting.take() {
+            // An error: that is how it may start.
+            let _ = started.recv();
+        }
     }
 
     /// Says that a machine runs, and which of its parts the main thread serves.

@@ -33,7 +33,7 @@ impl SerialPort {
             opening.taken.check("--serial file", path)?;
             opening.taken.add("--serial", path);
         }
-        let output = console::output(config, link).with_context(|| format!("--serial {config}"))?;
+        let output = console::open_port(config, link).with_context(|| format!("--serial {config}"))?;
         Ok(Self { backend, output })
     }
 }

@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use devices::chars::{Backend, Input};
+
 use crate::{
     keys::{Escapes, Key},
     terminal::Terminal,
 };
 
+/// As much of what is typed waits for the guest; what is beyond is lost, as the keys that are nvmm's own must be heard.
+const TYPED: usize = 1 << 20;
 /// How often nvmm looks whether it is in the foreground of its terminal again: nobody tells.
 const FOREGROUND_CHECK: Duration = Duration::from_millis(500);
 
@@ -15,20 +19,34 @@ const FOREGROUND_CHECK: Duration = Duration::from_millis(500);
 pub(super) struct Keyboard {
     /// Given back when this is dropped.
     terminal: Terminal,
-    escapes: Escapes,
+    typed: Typed,
     /// When to look at a terminal that is another's.
     look_at: Option<Instant>,
+}
+
+/// What is typed, on its way to the guest.
+#[derive(Debug, Default)]
+struct Typed {
+    read: Input,
+    escapes: Escapes,
+    told_of_loss: bool,
 }
 
 impl Keyboard {
     /// The keys of a terminal.
     pub(super) fn new(terminal: Terminal) -> Self {
-        Self { terminal, escapes: Escapes::default(), look_at: None }
+        Self { terminal, typed: Typed::default(), look_at: None }
     }
 
-    /// Takes nvmm's own keys out of what is typed; the rest is appended to `guest`.
-    pub(super) fn feed(&mut self, bytes: &[u8], guest: &mut Vec<u8>) -> Vec<Key> {
-        bytes.iter().filter_map(|&byte| self.escapes.feed(byte, guest)).collect()
+    /// The input of a port with a keyboard.
+    pub(super) fn input() -> Input {
+        Input::new(TYPED)
+    }
+
+    /// Reads what `backend` has. Returns nvmm's own keys; the rest is for the guest.
+    pub(super) fn read(&mut self, backend: &mut dyn Backend, input: &mut Input) -> Vec<Key> {
+        backend.serve(&mut self.typed.read);
+        self.typed.pass_on(input)
     }
 
     /// Whether to read it. Reading a terminal in the background would stop nvmm.
@@ -36,7 +54,7 @@ impl Keyboard {
         self.terminal.is_ours()
     }
 
-    /// Looks from time to time, as long as it is not to be read, whether that has changed.
+    /// Looks `later` whether the terminal is this process's again, or need not.
     pub(super) fn look_later(&mut self, later: bool) {
         self.look_at = later.then(|| self.look_at.unwrap_or_else(|| Instant::now() + FOREGROUND_CHECK));
     }
@@ -66,3 +84,24 @@ impl Keyboard {
         self.terminal.give_back();
     }
 }
+
+impl Typed {
+    /// Takes nvmm's own keys out of what was read, and passes on the rest.
+    fn pass_on(&mut self, input: &mut Input) -> Vec<Key> {
+        let (mut keys, mut guest) = (Vec::new(), Vec::new());
+        self.read.deliver(|bytes| {
+            keys.extend(bytes.iter().filter_map(|&byte| self.escapes.feed(byte, &mut guest)));
+            bytes.len()
+        });
+        if input.push(&guest) < guest.len() && !std::mem::replace(&mut self.told_of_loss, true) {
+            log::warn!(
+                "the guest reads no input; of what is typed, all after the first {TYPED} bytes is lost"
+            );
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+#[path = "keyboard_test.rs"]
+mod tests;

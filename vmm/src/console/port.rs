@@ -1,18 +1,20 @@
-//! A serial port, as a source: its input, and the UART of the machine that runs. It outlives the machine's resets.
+//! A serial port, as a source: its back end, and the UART of the machine that runs. It outlives the machine's resets.
 
 use std::{
-    os::fd::RawFd,
+    os::fd::{AsRawFd, RawFd},
+    sync::mpsc::Sender,
     time::{Duration, Instant},
 };
 
-use devices::output::Output;
+use devices::{
+    chars::{Backend, Input},
+    output::Output,
+};
 use event_manager::{EventSet, Events};
 
 use super::{
     keyboard::Keyboard,
     source::{Notice, Request, Source},
-    stdin::Stdin,
-    waiting::Waiting,
 };
 use crate::{
     keys::{self, Key},
@@ -27,13 +29,15 @@ const UART_CHECK: Duration = Duration::from_millis(1);
 pub(super) struct Port {
     /// 0 is COM1.
     number: usize,
-    /// Where the guest's output goes, if anywhere.
-    output: Option<Output>,
-    input: Option<Stdin>,
+    backend: Box<dyn Backend>,
     /// Set if the input is typed on a terminal.
     keyboard: Option<Keyboard>,
+    /// The input is left alone until a machine runs: it may be the kernel, which another thread reads from there.
+    spares_input: bool,
     /// Input that the UART has not taken.
-    waiting: Waiting,
+    input: Input,
+    /// Dropped when the machine may start, as far as this port is concerned.
+    starts: Option<Sender<()>>,
     uart: Option<Attachment>,
     /// The UART's wakeup came, and was not passed on: a vCPU had the UART.
     woken: bool,
@@ -42,91 +46,89 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// Port `number` without input.
-    pub(super) fn new(number: usize, output: Option<Output>) -> Self {
+    /// A port whose back end is served from now on. `starts` is dropped once the machine need not wait for a peer of it.
+    pub(super) fn new(number: usize, backend: Box<dyn Backend>, starts: Sender<()>) -> Self {
+        let starts = backend.waits_for_peer().then_some(starts);
+        Self { starts, spares_input: false, ..Self::stdio(number, backend, None) }
+    }
+
+    /// The port on stdin and stdout. What is not typed is read once a machine runs.
+    pub(super) fn stdio(number: usize, backend: Box<dyn Backend>, keyboard: Option<Keyboard>) -> Self {
         Self {
             number,
-            output,
-            input: None,
-            keyboard: None,
-            waiting: Waiting::default(),
+            backend,
+            spares_input: keyboard.is_none(),
+            input: if keyboard.is_some() { Keyboard::input() } else { Input::default() },
+            keyboard,
+            starts: None,
             uart: None,
             woken: false,
             retry_at: None,
         }
     }
 
-    /// Gives it input, typed if there is a keyboard.
-    pub(super) fn with_input(self, input: Option<Stdin>, keyboard: Option<Keyboard>) -> Self {
-        Self { input, keyboard, ..self }
-    }
-
-    /// Whether it takes more input, as soon as the terminal may be read. What is not typed waits for a machine: it may be the
-    /// kernel, which another thread reads from there.
-    fn wants_input(&self) -> bool {
-        let has_room = match self.keyboard {
-            Some(_) => true,
-            None => self.uart.is_some() && self.waiting.has_room(),
-        };
-        has_room && self.input.as_ref().is_some_and(|input| !input.has_ended())
-    }
-
+    /// Whether to read, as far as the terminal is concerned, if it is one.
     fn may_read(&self) -> bool {
         self.keyboard.as_ref().is_none_or(Keyboard::may_be_read)
     }
 
-    fn read(&mut self, requests: &mut Vec<Request>) {
-        let Some(input) = self.input.as_mut() else { return };
-        let mut buffer = [0; 4096];
-        let bytes = input.read(&mut buffer);
-        let Some(keyboard) = &mut self.keyboard else { return self.waiting.extend(bytes) };
-        let mut typed = Vec::new();
-        for key in keyboard.feed(bytes, &mut typed) {
-            match key {
-                Key::Quit => requests.push(Request::Quit),
-                Key::Help => self.output.iter().for_each(|output| output.offer(keys::HELP.as_bytes())),
+    fn serve_backend(&mut self, requests: &mut Vec<Request>) {
+        let Some(keyboard) = &mut self.keyboard else {
+            self.backend.serve(&mut self.input);
+            self.starts.take_if(|_| !self.backend.waits_for_peer());
+            return;
+        };
+        if keyboard.may_be_read() {
+            for key in keyboard.read(&mut *self.backend, &mut self.input) {
+                match key {
+                    Key::Quit => requests.push(Request::Quit),
+                    Key::Help => {
+                        self.backend.output().iter().for_each(|output| output.offer(keys::HELP.as_bytes()));
+                    }
+                }
             }
         }
-        self.waiting.extend_typed(&typed);
     }
 
     /// Gives the UART what it takes of the input, and its wakeup.
     fn serve_uart(&mut self) {
         self.retry_at = None;
         let Some(uart) = &self.uart else { return };
-        if !self.woken && self.waiting.is_empty() {
-            return;
-        }
-        match uart.lock() {
-            Some(mut serial) => {
-                if std::mem::take(&mut self.woken) {
-                    serial.on_wakeup();
-                }
-                self.waiting.deliver(|bytes| serial.input(bytes));
+        while self.woken || !self.input.is_empty() {
+            let Some(mut serial) = uart.lock() else {
+                self.retry_at = Some(Instant::now() + UART_CHECK);
+                return;
+            };
+            if std::mem::take(&mut self.woken) {
+                serial.on_wakeup();
             }
-            None => self.retry_at = Some(Instant::now() + UART_CHECK),
+            let made_room = self.input.deliver(|bytes| serial.input(bytes));
+            drop(serial);
+            if !made_room || self.keyboard.is_some() {
+                return;
+            }
+            self.backend.serve(&mut self.input);
         }
     }
 }
 
 impl Source for Port {
     fn watches(&mut self) -> Vec<Events> {
-        let wants = self.wants_input();
-        let reads = wants && self.may_read();
+        let reads = !self.spares_input && self.may_read();
         if let Some(keyboard) = &mut self.keyboard {
-            keyboard.look_later(wants && !reads);
+            keyboard.look_later(!reads);
         }
-        let input = self.input.as_mut().filter(|_| reads).and_then(Stdin::watch);
+        let backend = self.backend.fd().filter(|_| reads).map(|fd| fd.as_raw_fd());
         // It stays readable until it is passed on.
         let uart = self.uart.as_ref().filter(|_| !self.woken).map(|uart| uart.wakeup);
-        [input, uart].into_iter().flatten().map(|fd| Events::new_raw(fd, EventSet::IN)).collect()
+        [backend, uart].into_iter().flatten().map(|fd| Events::new_raw(fd, EventSet::IN)).collect()
     }
 
     fn ready(&mut self, fd: RawFd, requests: &mut Vec<Request>) {
         if self.uart.as_ref().is_some_and(|uart| uart.wakeup == fd) {
             self.woken = true;
-        } else if self.wants_input() && self.may_read() {
-            self.read(requests);
+        } else {
+            self.serve_backend(requests);
         }
         self.serve_uart();
     }
@@ -152,17 +154,25 @@ impl Source for Port {
         match notice {
             Notice::Runs(attachments) => {
                 self.uart = attachments.iter().find(|uart| uart.port == self.number).cloned();
+                if std::mem::take(&mut self.spares_input) {
+                    self.backend.serve(&mut self.input);
+                }
                 self.serve_uart();
             }
             Notice::Stops => (self.uart, self.woken, self.retry_at) = (None, false, None),
             // No vCPU waits for a file from here on.
-            Notice::Quits => self.output.iter().for_each(Output::abandon),
+            Notice::Quits => self.backend.output().iter().for_each(Output::abandon),
+            Notice::Leaves => self.backend.finish(),
             Notice::Suspends => self.keyboard.iter().for_each(Keyboard::give_back),
             Notice::Continues => self.keyboard.iter().for_each(Keyboard::take),
         }
     }
 
     fn output(&self) -> Option<Output> {
-        self.output.clone()
+        self.backend.output()
     }
 }
+
+#[cfg(test)]
+#[path = "port_test.rs"]
+mod tests;

@@ -114,12 +114,7 @@ impl Session {
 
     fn on_news(&mut self, news: News, sources: &mut Sources) {
         match news {
-            News::Output { port, output } => {
-                if self.quitting.is_some() {
-                    output.abandon();
-                }
-                sources.add(Port::new(port, Some(output)));
-            }
+            News::Port { number, backend, starts } => sources.add(Port::new(number, backend, starts)),
             News::Runs(attachments) => {
                 (self.runs, self.builds) = (true, false);
                 sources.tell(&Notice::Runs(&attachments));
@@ -130,7 +125,8 @@ impl Session {
                 sources.tell(&Notice::Stops);
             }
             News::Gone(_held) => self.builds = true,
-            News::NobodyListens => self.quit_once(Quit::Signal(libc::SIGTERM), sources),
+            News::NobodyListens if self.quitting.is_some() => {}
+            News::NobodyListens => self.quit(Quit::Signal(libc::SIGTERM), sources),
             News::Ended(status) => self.leave(status, sources),
         }
     }
@@ -141,13 +137,6 @@ impl Session {
             Wish::Same => {}
             Wish::PowerOff => self.controls.send(Command::PowerButton),
             Wish::End => self.quit(Quit::Signal(number), sources),
-        }
-    }
-
-    /// Ends the machine, unless it is about to end already.
-    fn quit_once(&mut self, quit: Quit, sources: &mut Sources) {
-        if self.quitting.is_none() {
-            self.quit(quit, sources);
         }
     }
 
@@ -173,6 +162,7 @@ impl Session {
         if self.leaving.is_some() {
             return;
         }
+        sources.tell(&Notice::Leaves);
         let mut outputs = sources.outputs();
         outputs.extend(self.messages.clone());
         match Leaving::new(status, outputs, self.quitting.is_some()) {

@@ -60,6 +60,8 @@ pub(super) enum Notice<'a> {
     Stops,
     /// The user wants the end: nobody waits for files any longer.
     Quits,
+    /// There will be no other machine: what is still to be sent is sent.
+    Leaves,
     /// nvmm is about to be stopped, and somebody else has the terminal.
     Suspends,
     /// nvmm goes on.

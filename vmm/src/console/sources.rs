@@ -48,9 +48,11 @@ impl Sources {
         self.serve(|_| true, |subscriber| subscriber.source.hear(notice));
     }
 
-    /// The outputs of all sources.
+    /// The outputs of all sources, and their logs.
     pub(super) fn outputs(&mut self) -> Vec<Output> {
-        self.ask(|source| source.output())
+        let outputs = self.ask(|source| source.output());
+        let logs: Vec<_> = outputs.iter().filter_map(|output| output.log().cloned()).collect();
+        outputs.into_iter().chain(logs).collect()
     }
 
     fn ask<T>(&mut self, question: impl Fn(&dyn Source) -> Option<T>) -> Vec<T> {
@@ -116,3 +118,7 @@ impl MutEventSubscriber for Subscriber {
         self.ready.push(events.fd());
     }
 }
+
+#[cfg(test)]
+#[path = "sources_test.rs"]
+mod tests;
