@@ -216,6 +216,70 @@ fn sigterm_ends_a_guest_that_listens_to_no_button() {
     }
 }
 
+/// A guest that resets the machine as fast as it can, so that signals come at any moment of a reset.
+fn endlessly_reset() -> Running {
+    let mut child = Running::start(
+        machine("reboot").args(["--cmdline", "a"]).stdout(Stdio::piped()).stderr(Stdio::piped()),
+    );
+    expect(child.0.stdout.as_mut().unwrap(), "boot\nboot\n");
+    // What is not read is lost, and stops nothing.
+    child
+}
+
+#[test]
+fn no_question_is_lost_in_a_reset() {
+    if no_kvm() {
+        return;
+    }
+    let mut child = endlessly_reset();
+    let mut messages = child.0.stderr.take().unwrap();
+    for delay in 0..60 {
+        thread::sleep(Duration::from_micros(delay * 300));
+        signal(&child.0, Signal::USR1);
+        expect(&mut messages, "there are no disks\n");
+    }
+    signal(&child.0, Signal::INT);
+    assert_eq!(child.status_in_time(), Some(130));
+}
+
+#[test]
+fn a_reset_is_interrupted_at_any_moment() {
+    if no_kvm() {
+        return;
+    }
+    for (round, (end, status)) in
+        (0..).zip([(Signal::INT, 130), (Signal::TERM, 143), (Signal::QUIT, 131)].iter().cycle().take(18))
+    {
+        let mut child = endlessly_reset();
+        thread::sleep(Duration::from_micros(round * 700));
+        signal(&child.0, *end);
+        assert_eq!(child.status_in_time(), Some(*status), "{end:?}");
+    }
+}
+
+#[test]
+fn questions_are_answered_once_the_machine_runs() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let mut child = Running::start(
+        nvmm().arg("--kernel").arg(&fifo).args(["--memory", "16M", "-v"]).stderr(Stdio::piped()),
+    );
+    wait_until_blocked(&child.0);
+    signal(&child.0, Signal::USR1);
+    signal(&child.0, Signal::HUP);
+    a_while();
+    fs::write(&fifo, fs::read(guest("late")).unwrap()).unwrap();
+    let mut messages = child.0.stderr.take().unwrap();
+    let said = expect(&mut messages, "there are no disks\n");
+    assert!(said.contains("no disk has grown\n"), "the signal of the lower number first: {said}");
+    signal(&child.0, Signal::INT);
+    assert_eq!(child.status_in_time(), Some(130));
+}
+
 /// `late` with the button pressed, and its output.
 fn pressed(options: &[&str]) -> (Running, std::process::ChildStdout) {
     let mut child =

@@ -41,7 +41,7 @@ pub use self::{
 };
 use crate::{
     buses::{self, Buses},
-    link::Port,
+    link::Attachment,
     vm::Vm,
 };
 
@@ -132,7 +132,7 @@ pub struct Board {
     bar: u64,
     placed: Vec<Placed>,
     functions: Vec<Function>,
-    ports: Vec<Port>,
+    attachments: Vec<Attachment>,
 }
 
 impl Board {
@@ -154,7 +154,7 @@ impl Board {
             bar: layout::PCI_MMIO,
             placed: Vec::new(),
             functions: Vec::new(),
-            ports: Vec::new(),
+            attachments: Vec::new(),
             vm,
         })
     }
@@ -204,15 +204,15 @@ impl Board {
         Ok(())
     }
 
-    /// Has the main thread serve a serial port while the machine runs.
-    pub(crate) fn serve(&mut self, port: Port) {
-        self.ports.push(port);
+    /// Has the main thread serve a part of a device while the machine runs.
+    pub(crate) fn attach(&mut self, attachment: Attachment) {
+        self.attachments.push(attachment);
     }
 
     /// Ends the plugging.
     pub(crate) fn close(self) -> (Vm, Devices) {
         let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone());
-        (self.vm, Devices::new(buses, self.placed, self.functions, self.ports))
+        (self.vm, Devices::new(buses, self.placed, self.functions, self.attachments))
     }
 }
 

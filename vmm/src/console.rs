@@ -1,61 +1,77 @@
-//! The main thread: input, signals, and news of the machine, which a thread of its own builds, runs and takes down. Nothing here waits
-//! for anything else.
+//! The main thread: it listens to sources, and answers them with commands to the machine, which a thread of its own builds, runs and
+//! takes down. Nothing here waits for anything else.
+//!
+//! ```text
+//! sources: signals ───┐
+//!          ports ─────┼─Request─> session ──Command──> machine's thread
+//!          news ──────┘     <─Notice─┘                      │
+//!            └<─────────────────────News────────────────────┘
+//! ```
 
-mod input;
+mod keyboard;
 mod leaving;
+mod news;
+mod port;
 mod session;
+mod signals;
+mod source;
+mod sources;
+mod stdio;
 
 use std::{fs::File, io, os::fd::AsFd, time::Duration};
 
-use devices::output::{Output, OutputOptions};
-use event_manager::{EventManager, SubscriberOps};
+use devices::{
+    chars::{Backend, FileBackend},
+    output::{Output, OutputOptions},
+};
 
-use self::{input::Input, session::Session};
+use self::{
+    keyboard::Keyboard, port::Port, session::Session, signals::SignalSource, source::Source,
+    sources::Sources, stdio::Stdio,
+};
 use crate::{
     config::SerialConfig,
     link::{self, Link},
     signals::Signals,
-    terminal::{self, Terminal},
+    terminal::Terminal,
     wishes::Wishes,
 };
 
-/// How long the guest's output waits for more.
-const BATCH_TIME: Duration = Duration::from_millis(10);
+/// The output of the port on stdout.
+const OUTPUT: OutputOptions = OutputOptions {
+    name: "serial output",
+    // So long it waits for more.
+    delay: Duration::from_millis(10),
+    tell: true,
+    waits: true,
+};
 
 /// The main thread's part of a machine. It outlives the machine's resets.
 #[derive(Debug)]
 pub struct Console {
-    signals: Signals,
+    signals: SignalSource,
     wishes: Wishes,
-    /// Whoever started nvmm wants it to survive its terminal (`nohup`).
-    survives_hang_up: bool,
-    /// nvmm was started on a terminal, whatever stdin is.
-    had_terminal: bool,
-    /// Given back when this is dropped.
-    terminal: Option<Terminal>,
-    input: Option<Input>,
+    /// The port on stdin and stdout. Made first, so that keys are heard before the others are there.
+    stdio: Option<Port>,
     messages: Option<Output>,
 }
 
-/// Opens what COM1 writes to, and tells the main thread. A FIFO waits for its reader here. `None`: nowhere.
+/// Opens what COM1 is connected to, and has the main thread serve it. A FIFO waits for its reader here. Returns where the port's output goes: `None` is nowhere.
 ///
 /// # Errors
 ///
 /// The file can't be made.
-pub fn output(config: &SerialConfig, link: &Link) -> io::Result<Option<Output>> {
-    let file = match config {
-        SerialConfig::Null => return Ok(None),
-        SerialConfig::File(path) => File::create(path)?,
-        // It may be closed.
-        SerialConfig::Stdio => match io::stdout().as_fd().try_clone_to_owned() {
-            Ok(stdout) => stdout.into(),
-            Err(_) => return Ok(None),
-        },
-    };
-    let options = OutputOptions { name: "serial output", delay: BATCH_TIME, tell: true, waits: true };
-    let output = Output::new(file, options)?;
-    link.writes_to(&output);
-    Ok(Some(output))
+pub fn open_port(config: &SerialConfig, link: &Link) -> io::Result<Option<Output>> {
+    match config {
+        SerialConfig::Null => Ok(None),
+        SerialConfig::Stdio => Ok(link.stdout()),
+        SerialConfig::File(path) => {
+            let backend = FileBackend::new(OUTPUT.name, path.clone(), File::create(path)?, None)?;
+            let output = backend.output();
+            link.serve_port(0, Box::new(backend));
+            Ok(output)
+        }
+    }
 }
 
 impl Console {
@@ -65,27 +81,9 @@ impl Console {
     ///
     /// The terminal refuses, or no file descriptor is left.
     pub fn new(config: &SerialConfig, grace: Duration, messages: Option<Output>) -> io::Result<Self> {
-        let signals = Signals::new()?;
-        let (mut terminal, mut input) = (None, None);
-        if *config == SerialConfig::Stdio {
-            terminal = Terminal::new()?;
-            if let Some(terminal) = &terminal {
-                terminal.take()?;
-            }
-            // Another session's terminal would stop its reader.
-            if terminal.is_some() || !rustix::termios::isatty(io::stdin()) {
-                input = Input::stdin(terminal.is_some());
-            }
-        }
-        Ok(Self {
-            signals,
-            wishes: Wishes::new(grace),
-            survives_hang_up: terminal::is_ignored(libc::SIGHUP),
-            had_terminal: terminal::is_there(),
-            terminal,
-            input,
-            messages,
-        })
+        let signals = SignalSource::new(Signals::new()?);
+        let stdio = if *config == SerialConfig::Stdio { Some(stdio(0)?) } else { None };
+        Ok(Self { signals, wishes: Wishes::new(grace), stdio, messages })
     }
 
     /// Runs `life`, which has machines built and run, on a thread of its own, and serves it until it is over or the user has had
@@ -95,14 +93,37 @@ impl Console {
     ///
     /// The thread can't be made, or the events can't be waited for.
     pub fn serve(self, life: impl FnOnce(&Link) -> u8 + Send + 'static) -> anyhow::Result<u8> {
-        let controls = link::start(life)?;
-        let mut manager = EventManager::new()?;
-        let id = manager.add_subscriber(Session::new(self, controls)?);
+        let stdout = self.stdio.as_ref().and_then(Source::output);
+        let (controls, inbox) = link::start(stdout, life)?;
+        let mut session = Session::new(controls, self.wishes, self.messages);
+        let mut sources = Sources::new()?;
+        sources.add(self.signals);
+        sources.add(inbox);
+        if let Some(stdio) = self.stdio {
+            sources.add(stdio);
+        }
         loop {
-            manager.run()?;
-            if let Some(status) = manager.subscriber_mut(id)?.over() {
+            for request in sources.wait(session.deadline())? {
+                session.on_request(request, &mut sources);
+            }
+            session.on_time(&mut sources);
+            if let Some(status) = session.over() {
                 return Ok(status);
             }
         }
     }
+}
+
+/// The port on stdin and stdout, with keys of nvmm's own if that is this session's terminal.
+fn stdio(number: usize) -> io::Result<Port> {
+    let terminal = Terminal::new()?;
+    if let Some(terminal) = &terminal {
+        terminal.take()?;
+    }
+    // Another session's terminal would stop its reader.
+    let reads = terminal.is_some() || !rustix::termios::isatty(io::stdin());
+    // It may be closed.
+    let stdout = io::stdout().as_fd().try_clone_to_owned().ok().map(File::from);
+    let output = stdout.map(|stdout| Output::new(stdout, OUTPUT)).transpose()?;
+    Ok(Port::stdio(number, Box::new(Stdio::new(reads, output)?), terminal.map(Keyboard::new)))
 }

@@ -5,6 +5,8 @@
 pub(crate) enum Key {
     /// Ctrl-A x.
     Quit,
+    /// Ctrl-A p.
+    Pause,
     /// Ctrl-A h or ?.
     Help,
 }
@@ -12,6 +14,7 @@ pub(crate) enum Key {
 /// What Ctrl-A h prints.
 pub(crate) const HELP: &str = "
 Ctrl-A x   end nvmm
+Ctrl-A p   pause the guest, or let it go on
 Ctrl-A a   send Ctrl-A to the guest
 Ctrl-A h   this help
 ";
@@ -30,6 +33,7 @@ impl Escapes {
         match (std::mem::take(&mut self.after_ctrl_a), byte) {
             (false, CTRL_A) => self.after_ctrl_a = true,
             (true, b'x' | b'X') => return Some(Key::Quit),
+            (true, b'p' | b'P') => return Some(Key::Pause),
             (true, b'h' | b'H' | b'?') => return Some(Key::Help),
             (true, b'a' | b'A' | CTRL_A) => guest.push(CTRL_A),
             (true, other) => guest.extend([CTRL_A, other]),

@@ -4,7 +4,7 @@ mod vcpus;
 
 use std::{
     mem,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,7 @@ use crate::{
     host::{self, Host},
     kernel::{Kernel, Payload},
     kick,
-    link::{Attached, Command, Event, Link},
+    link::{Command, Event, Link},
     memory,
     reboots::Reboots,
     size::Size,
@@ -152,9 +152,12 @@ impl Machine {
     ) -> anyhow::Result<(Option<Exit>, Option<Stats>)> {
         kick::init()?;
         let start = Instant::now();
+        if link.is_asked_to_power_off() {
+            lock(&self.power).press_power_button_when_enabled();
+        }
         // The user may have asked for the end while it was built: then `obey` hears of it.
         let started = if link.end_is_asked() { Ok(()) } else { self.vcpus.start(self.devices.buses(), link) };
-        link.runs(Attached { ports: self.devices.ports().to_vec(), power: Arc::clone(&self.power) });
+        link.runs(self.devices.attachments().to_vec());
         let exit = started.map_err(anyhow::Error::from).and_then(|()| self.obey(link));
         link.stops();
 
@@ -193,10 +196,11 @@ impl Machine {
         while let Some(event) = link.next() {
             match event {
                 Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Ok(Some(exit)),
+                Event::Command(Command::PowerButton) => link.answer_power_button(self.press_power_button()),
                 Event::Command(Command::Totals) => self.devices.print_totals(),
                 Event::Command(Command::Measure) => self.devices.measure(),
-                Event::Command(Command::Pause) => self.pause(link),
-                Event::Command(Command::Resume) => self.resume(link)?,
+                Event::Command(Command::TogglePause) if self.vcpus.are_running() => self.pause(link),
+                Event::Command(Command::TogglePause) => self.resume(link)?,
             }
         }
         Ok(None)
@@ -205,9 +209,6 @@ impl Machine {
     /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks
     /// for the end. Time goes on for the guest.
     fn pause(&mut self, link: &Link) {
-        if !self.vcpus.are_running() {
-            return;
-        }
         self.vcpus.halt(self.devices.buses());
         let asked = Instant::now();
         let mut told = false;
@@ -227,14 +228,22 @@ impl Machine {
 
     /// Goes on after a pause.
     fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
-        if self.vcpus.are_running() {
-            return Ok(());
-        }
         self.devices.resume()?;
         self.vcpus.tell_of_pause();
         self.vcpus.start(self.devices.buses(), link)?;
         log::warn!("the machine goes on");
         Ok(())
+    }
+
+    /// Presses the power button if the guest listens to it, and returns whether it does.
+    fn press_power_button(&self) -> bool {
+        let mut power = lock(&self.power);
+        let listens = power.is_power_button_enabled();
+        if listens {
+            log::info!("SIGTERM: pressing the guest's power button; another one ends nvmm");
+            power.press_power_button();
+        }
+        listens
     }
 
     /// Stops the disks. Returns the names of those that are still busy after all patience: more of it before a reset,
@@ -282,4 +291,8 @@ fn memory_map(cpu: &CpuProfile, size: Size) -> anyhow::Result<MemoryMap> {
         return Err(LimitError::Memory { given: size, width }.into());
     }
     Ok(map)
+}
+
+fn lock(power: &Mutex<PowerManagement>) -> MutexGuard<'_, PowerManagement> {
+    power.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -133,6 +133,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
     taken.check_standard()?;
     // Before the guest runs, and not when all is over.
     let stats_file = args.stats.as_deref().map(|path| taken.create("--stats", path)).transpose()?;
+    link.wait_for_peers();
     let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
     let mut told = false;
     let mut reboots = Reboots::new(config.on_reboot, config.on_panic);

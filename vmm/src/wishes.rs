@@ -32,8 +32,8 @@ impl Wishes {
         Self { grace, asked: None, last: None }
     }
 
-    /// Takes a signal that came `now`. `listens`: the guest would see the power button.
-    pub(crate) fn signal(&mut self, number: i32, now: Instant, listens: bool) -> Wish {
+    /// Takes a signal that came `now`. `may_listen`: there is a guest that could see the power button.
+    pub(crate) fn signal(&mut self, number: i32, now: Instant, may_listen: bool) -> Wish {
         if let Some((last, at)) = self.last
             && last == number
             && now.saturating_duration_since(at) < SAME_WISH
@@ -41,16 +41,11 @@ impl Wishes {
             return Wish::Same;
         }
         self.last = Some((number, now));
-        if number == libc::SIGTERM && self.asked.is_none() && listens && !self.grace.is_zero() {
+        if number == libc::SIGTERM && self.asked.is_none() && may_listen && !self.grace.is_zero() {
             self.asked = Some(now);
             return Wish::PowerOff;
         }
         Wish::End
-    }
-
-    /// Whether the guest was asked to power off.
-    pub(crate) fn has_asked(&self) -> bool {
-        self.asked.is_some()
     }
 
     /// The time when the guest's grace is over; none before SIGTERM, or if it never is.

@@ -14,7 +14,7 @@ use devices::{
 };
 
 use super::{AcpiName, At, Placed};
-use crate::{buses::Buses, link::Port, size::Size};
+use crate::{buses::Buses, link::Attachment, size::Size};
 
 /// What is behind a virtio device on the host.
 pub trait Host: Debug + Send + Sync {
@@ -57,12 +57,17 @@ pub struct Devices {
     buses: Arc<Buses>,
     placed: Vec<Placed>,
     functions: Vec<Function>,
-    ports: Vec<Port>,
+    attachments: Vec<Attachment>,
 }
 
 impl Devices {
-    pub(super) fn new(buses: Buses, placed: Vec<Placed>, functions: Vec<Function>, ports: Vec<Port>) -> Self {
-        Self { buses: Arc::new(buses), placed, functions, ports }
+    pub(super) fn new(
+        buses: Buses,
+        placed: Vec<Placed>,
+        functions: Vec<Function>,
+        attachments: Vec<Attachment>,
+    ) -> Self {
+        Self { buses: Arc::new(buses), placed, functions, attachments }
     }
 
     /// Returns every device with its place: those on the ISA bus in the order in which they were plugged in, then the PCI functions by address.
@@ -98,9 +103,9 @@ impl Devices {
         &self.buses
     }
 
-    /// The serial ports, for the main thread.
-    pub(crate) fn ports(&self) -> &[Port] {
-        &self.ports
+    /// The parts that the main thread serves.
+    pub(crate) fn attachments(&self) -> &[Attachment] {
+        &self.attachments
     }
 
     /// Stops the virtio devices for good, and waits for at most `patience`. Returns the names of those that still touch guest memory,

@@ -7,7 +7,7 @@ use arch::{acpi::HardwareId, layout};
 use devices::{output::Output, platform::Serial};
 
 use super::{AcpiName, Board, Device, IsaSpec, Opening};
-use crate::{config::SerialConfig, console, link::Port};
+use crate::{config::SerialConfig, console, link::Attachment};
 
 /// COM1, with what it writes to.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl SerialPort {
             opening.taken.check("--serial file", path)?;
             opening.taken.add("--serial", path);
         }
-        let output = console::output(config, link).with_context(|| format!("--serial {config}"))?;
+        let output = console::open_port(config, link).with_context(|| format!("--serial {config}"))?;
         Ok(Self { backend, output })
     }
 }
@@ -52,7 +52,7 @@ impl Device for SerialPort {
             None => Box::new(io::sink()),
         };
         let serial = board.isa(spec, |line| Serial::new(line, sink))?;
-        board.serve(Port::new(serial));
+        board.attach(Attachment::new(0, serial));
         Ok(())
     }
 }

@@ -2,11 +2,15 @@
 
 use std::{
     io,
+    os::fd::RawFd,
     time::{Duration, Instant},
 };
 
 use devices::output::Output;
+use event_manager::{EventSet, Events};
 use vmm_sys_util::eventfd::EventFd;
+
+use super::source::{Notice, Request, Source};
 
 /// A reader that takes nothing for so long holds nvmm up no longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,6 +29,7 @@ pub(super) struct Leaving {
     hurry: bool,
     /// How much was out when it was last seen to move, and when that was.
     seen: (u64, Instant),
+    look_at: Instant,
 }
 
 impl Leaving {
@@ -38,37 +43,18 @@ impl Leaving {
             .map(|output| output.finish().map(|event| (output, event)))
             .collect::<io::Result<_>>()?;
         let patience = if hurry { USERS_PATIENCE } else { PATIENCE };
-        Ok(Self { status, outputs, patience, hurry, seen: (0, Instant::now()) })
-    }
-
-    /// The status that nvmm will end with.
-    pub(super) fn status(&self) -> u8 {
-        self.status
-    }
-
-    /// The user asks for the end now.
-    pub(super) fn hurry(&mut self) {
-        self.hurry = true;
-        self.patience = USERS_PATIENCE;
-    }
-
-    /// Readable when an output is out.
-    pub(super) fn events(&self) -> impl Iterator<Item = &EventFd> {
-        self.outputs.iter().map(|(_, event)| event)
-    }
-
-    /// When to look again, if no event comes.
-    pub(super) fn next_look(&self) -> Instant {
-        Instant::now() + LOOK
+        let now = Instant::now();
+        Ok(Self { status, outputs, patience, hurry, seen: (0, now), look_at: now })
     }
 
     /// The status, when all is out or nobody reads.
-    pub(super) fn look(&mut self) -> Option<u8> {
+    fn look(&mut self) -> Option<u8> {
         for (_, event) in &self.outputs {
             // So that it is not readable any longer.
             let _ = event.read();
         }
         let now = Instant::now();
+        self.look_at = now + LOOK;
         let read = self.outputs.iter().map(|(output, _)| output.read()).sum();
         if read != self.seen.0 {
             self.seen = (read, now);
@@ -81,5 +67,31 @@ impl Leaving {
         let may_give_up = self.hurry || !left.any(|(output, _)| output.is_lossless());
         let waited = now.saturating_duration_since(self.seen.1);
         (may_give_up && waited >= self.patience).then_some(self.status)
+    }
+}
+
+impl Source for Leaving {
+    /// Each is readable when its output is out.
+    fn watches(&mut self) -> Vec<Events> {
+        self.outputs.iter().map(|(_, event)| Events::new(event, EventSet::IN)).collect()
+    }
+
+    fn ready(&mut self, _: RawFd, requests: &mut Vec<Request>) {
+        requests.extend(self.look().map(Request::End));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.look_at)
+    }
+
+    fn on_time(&mut self, requests: &mut Vec<Request>) {
+        requests.extend(self.look().map(Request::End));
+    }
+
+    fn hear(&mut self, notice: &Notice<'_>) {
+        if let Notice::Quits = notice {
+            self.hurry = true;
+            self.patience = USERS_PATIENCE;
+        }
     }
 }

@@ -1,0 +1,107 @@
+//! The keyboard: a terminal on stdin, some of whose keys are nvmm's own.
+
+use std::time::{Duration, Instant};
+
+use devices::chars::{Backend, Input};
+
+use crate::{
+    keys::{Escapes, Key},
+    terminal::Terminal,
+};
+
+/// As much of what is typed waits for the guest; what is beyond is lost, as the keys that are nvmm's own must be heard.
+const TYPED: usize = 1 << 20;
+/// How often nvmm looks whether it is in the foreground of its terminal again: nobody tells.
+const FOREGROUND_CHECK: Duration = Duration::from_millis(500);
+
+/// The terminal and its keys.
+#[derive(Debug)]
+pub(super) struct Keyboard {
+    /// Given back when this is dropped.
+    terminal: Terminal,
+    typed: Typed,
+    /// When to look at a terminal that is another's.
+    look_at: Option<Instant>,
+}
+
+/// What is typed, on its way to the guest.
+#[derive(Debug, Default)]
+struct Typed {
+    read: Input,
+    escapes: Escapes,
+    told_of_loss: bool,
+}
+
+impl Keyboard {
+    /// The keys of a terminal.
+    pub(super) fn new(terminal: Terminal) -> Self {
+        Self { terminal, typed: Typed::default(), look_at: None }
+    }
+
+    /// The input of a port with a keyboard.
+    pub(super) fn input() -> Input {
+        Input::new(TYPED)
+    }
+
+    /// Reads what `backend` has. Returns nvmm's own keys; the rest is for the guest.
+    pub(super) fn read(&mut self, backend: &mut dyn Backend, input: &mut Input) -> Vec<Key> {
+        backend.serve(&mut self.typed.read);
+        self.typed.pass_on(input)
+    }
+
+    /// Whether to read it. Reading a terminal in the background would stop nvmm.
+    pub(super) fn may_be_read(&self) -> bool {
+        self.terminal.is_ours()
+    }
+
+    /// Looks `later` whether the terminal is this process's again, or need not.
+    pub(super) fn look_later(&mut self, later: bool) {
+        self.look_at = later.then(|| self.look_at.unwrap_or_else(|| Instant::now() + FOREGROUND_CHECK));
+    }
+
+    /// When [`Keyboard::look`] is due.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// Makes the terminal raw again if nvmm is in its foreground again.
+    pub(super) fn look(&mut self) {
+        self.look_at = None;
+        if self.may_be_read() {
+            self.take();
+        }
+    }
+
+    /// Makes the terminal raw, if it is this process's.
+    pub(super) fn take(&self) {
+        if let Err(error) = self.terminal.take() {
+            log::debug!("the terminal can't be made raw: {error}");
+        }
+    }
+
+    /// Gives the terminal back until [`Keyboard::take`].
+    pub(super) fn give_back(&self) {
+        self.terminal.give_back();
+    }
+}
+
+impl Typed {
+    /// Takes nvmm's own keys out of what was read, and passes on the rest.
+    fn pass_on(&mut self, input: &mut Input) -> Vec<Key> {
+        let (mut keys, mut guest) = (Vec::new(), Vec::new());
+        self.read.deliver(|bytes| {
+            keys.extend(bytes.iter().filter_map(|&byte| self.escapes.feed(byte, &mut guest)));
+            bytes.len()
+        });
+        if input.push(&guest) < guest.len() && !std::mem::replace(&mut self.told_of_loss, true) {
+            log::warn!(
+                "the guest reads no input; of what is typed, all after the first {TYPED} bytes is lost"
+            );
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+#[path = "keyboard_test.rs"]
+mod tests;

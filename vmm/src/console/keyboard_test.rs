@@ -1,0 +1,38 @@
+use super::*;
+
+/// Types, in parts as they are read.
+fn type_in(typed: &mut Typed, text: &[u8], input: &mut Input) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for part in text.chunks(Input::CAPACITY) {
+        assert_eq!(typed.read.push(part), part.len());
+        keys.extend(typed.pass_on(input));
+    }
+    keys
+}
+
+#[test]
+fn what_is_typed_is_for_the_guest_and_keys_are_not() {
+    let text: Vec<u8> = (b'a'..=b'z').cycle().take(64 << 10).collect();
+    let (mut typed, mut input) = (Typed::default(), Keyboard::input());
+    assert_eq!(type_in(&mut typed, &text, &mut input), []);
+    assert_eq!(type_in(&mut typed, b"\x01", &mut input), []);
+    assert_eq!(type_in(&mut typed, b"x!\x01h", &mut input), [Key::Quit, Key::Help]);
+    let mut got = Vec::new();
+    while !input.is_empty() {
+        input.deliver(|bytes| {
+            let some = bytes.len().min(64);
+            got.extend(&bytes[..some]);
+            some
+        });
+    }
+    assert_eq!(got.strip_prefix(&*text), Some(&b"!"[..]));
+}
+
+#[test]
+fn what_is_typed_without_end_is_bounded_and_keys_are_heard() {
+    let (mut typed, mut input) = (Typed::default(), Keyboard::input());
+    assert_eq!(type_in(&mut typed, &[b'.'; TYPED + 1], &mut input), []);
+    assert!(typed.told_of_loss);
+    assert_eq!(input.room(), 0);
+    assert_eq!(type_in(&mut typed, b"abc\x01x", &mut input), [Key::Quit]);
+}

@@ -1,0 +1,179 @@
+//! A serial port, as a source: its back end, and the UART of the machine that runs. It outlives the machine's resets.
+
+use std::{
+    os::fd::{AsRawFd, RawFd},
+    sync::mpsc::Sender,
+    time::{Duration, Instant},
+};
+
+use devices::{
+    chars::{Backend, Input},
+    output::Output,
+};
+use event_manager::{EventSet, Events};
+
+use super::{
+    keyboard::Keyboard,
+    source::{Notice, Request, Source},
+};
+use crate::{
+    keys::{self, Key},
+    link::{Attachment, Command},
+};
+
+/// How soon a port tries again to get at a UART that a vCPU has.
+const UART_CHECK: Duration = Duration::from_millis(1);
+
+/// The host's side of a serial port.
+#[derive(Debug)]
+pub(super) struct Port {
+    /// 0 is COM1.
+    number: usize,
+    backend: Box<dyn Backend>,
+    /// Set if the input is typed on a terminal.
+    keyboard: Option<Keyboard>,
+    /// The input is left alone until a machine runs: it may be the kernel, which another thread reads from there.
+    spares_input: bool,
+    /// Input that the UART has not taken.
+    input: Input,
+    /// Dropped when the machine may start, as far as this port is concerned.
+    starts: Option<Sender<()>>,
+    uart: Option<Attachment>,
+    /// The UART's wakeup came, and was not passed on: a vCPU had the UART.
+    woken: bool,
+    /// When to try to get at the UART again.
+    retry_at: Option<Instant>,
+}
+
+impl Port {
+    /// A port whose back end is served from now on. `starts` is dropped once the machine need not wait for a peer of it.
+    pub(super) fn new(number: usize, backend: Box<dyn Backend>, starts: Sender<()>) -> Self {
+        let starts = backend.waits_for_peer().then_some(starts);
+        Self { starts, spares_input: false, ..Self::stdio(number, backend, None) }
+    }
+
+    /// The port on stdin and stdout. What is not typed is read once a machine runs.
+    pub(super) fn stdio(number: usize, backend: Box<dyn Backend>, keyboard: Option<Keyboard>) -> Self {
+        Self {
+            number,
+            backend,
+            spares_input: keyboard.is_none(),
+            input: if keyboard.is_some() { Keyboard::input() } else { Input::default() },
+            keyboard,
+            starts: None,
+            uart: None,
+            woken: false,
+            retry_at: None,
+        }
+    }
+
+    /// Whether to read, as far as the terminal is concerned, if it is one.
+    fn may_read(&self) -> bool {
+        self.keyboard.as_ref().is_none_or(Keyboard::may_be_read)
+    }
+
+    fn serve_backend(&mut self, requests: &mut Vec<Request>) {
+        let Some(keyboard) = &mut self.keyboard else {
+            self.backend.serve(&mut self.input);
+            self.starts.take_if(|_| !self.backend.waits_for_peer());
+            return;
+        };
+        if keyboard.may_be_read() {
+            for key in keyboard.read(&mut *self.backend, &mut self.input) {
+                match key {
+                    Key::Quit => requests.push(Request::Quit),
+                    Key::Pause => requests.push(Request::Obey(Command::TogglePause)),
+                    Key::Help => {
+                        self.backend.output().iter().for_each(|output| output.offer(keys::HELP.as_bytes()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives the UART what it takes of the input, and its wakeup.
+    fn serve_uart(&mut self) {
+        self.retry_at = None;
+        let Some(uart) = &self.uart else { return };
+        while self.woken || !self.input.is_empty() {
+            let Some(mut serial) = uart.lock() else {
+                self.retry_at = Some(Instant::now() + UART_CHECK);
+                return;
+            };
+            if std::mem::take(&mut self.woken) {
+                serial.on_wakeup();
+            }
+            let made_room = self.input.deliver(|bytes| serial.input(bytes));
+            drop(serial);
+            if !made_room || self.keyboard.is_some() {
+                return;
+            }
+            self.backend.serve(&mut self.input);
+        }
+    }
+}
+
+impl Source for Port {
+    fn watches(&mut self) -> Vec<Events> {
+        let reads = !self.spares_input && self.may_read();
+        if let Some(keyboard) = &mut self.keyboard {
+            keyboard.look_later(!reads);
+        }
+        let backend = self.backend.fd().filter(|_| reads).map(|fd| fd.as_raw_fd());
+        // It stays readable until it is passed on.
+        let uart = self.uart.as_ref().filter(|_| !self.woken).map(|uart| uart.wakeup);
+        [backend, uart].into_iter().flatten().map(|fd| Events::new_raw(fd, EventSet::IN)).collect()
+    }
+
+    fn ready(&mut self, fd: RawFd, requests: &mut Vec<Request>) {
+        if self.uart.as_ref().is_some_and(|uart| uart.wakeup == fd) {
+            self.woken = true;
+        } else {
+            self.serve_backend(requests);
+        }
+        self.serve_uart();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let look_at = self.keyboard.as_ref().and_then(Keyboard::look_at);
+        [self.retry_at, look_at].into_iter().flatten().min()
+    }
+
+    fn on_time(&mut self, _: &mut Vec<Request>) {
+        let now = Instant::now();
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.serve_uart();
+        }
+        if let Some(keyboard) = &mut self.keyboard
+            && keyboard.look_at().is_some_and(|at| at <= now)
+        {
+            keyboard.look();
+        }
+    }
+
+    fn hear(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Runs(attachments) => {
+                self.uart = attachments.iter().find(|uart| uart.port == self.number).cloned();
+                if std::mem::take(&mut self.spares_input) {
+                    self.backend.serve(&mut self.input);
+                }
+                self.serve_uart();
+            }
+            Notice::Stops => (self.uart, self.woken, self.retry_at) = (None, false, None),
+            // No vCPU waits for a file from here on.
+            Notice::Quits => self.backend.output().iter().for_each(Output::abandon),
+            Notice::Leaves => self.backend.finish(),
+            Notice::Suspends => self.keyboard.iter().for_each(Keyboard::give_back),
+            Notice::Continues => self.keyboard.iter().for_each(Keyboard::take),
+        }
+    }
+
+    fn output(&self) -> Option<Output> {
+        self.backend.output()
+    }
+}
+
+#[cfg(test)]
+#[path = "port_test.rs"]
+mod tests;

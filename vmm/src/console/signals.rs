@@ -1,0 +1,61 @@
+//! Signals, as a source: what each of them asks for.
+
+use std::os::fd::RawFd;
+
+use event_manager::{EventSet, Events};
+
+use super::source::{Request, Source};
+use crate::{
+    link::Command,
+    signals::{Signal, Signals},
+    terminal,
+};
+
+/// The signals, and what decides about a hang-up.
+#[derive(Debug)]
+pub(super) struct SignalSource {
+    signals: Signals,
+    /// Whoever started nvmm wants it to survive its terminal (`nohup`).
+    survives_hang_up: bool,
+    /// nvmm was started on a terminal, whatever stdin is.
+    had_terminal: bool,
+}
+
+impl SignalSource {
+    /// Listens to `signals`.
+    pub(super) fn new(signals: Signals) -> Self {
+        Self {
+            signals,
+            survives_hang_up: terminal::is_ignored(libc::SIGHUP),
+            had_terminal: terminal::is_there(),
+        }
+    }
+
+    fn request(&self, signal: Signal) -> Option<Request> {
+        match signal.number {
+            libc::SIGUSR1 => Some(Request::Obey(Command::Totals)),
+            libc::SIGHUP if !self.terminal_closed(signal) => Some(Request::Obey(Command::Measure)),
+            libc::SIGHUP if self.survives_hang_up => None,
+            libc::SIGTSTP => Some(Request::Suspend),
+            libc::SIGCONT => Some(Request::Continue),
+            number => Some(Request::Signal(number)),
+        }
+    }
+
+    /// Whether a SIGHUP says that the terminal is gone. A shell that is told so passes it on to its jobs in its own name.
+    fn terminal_closed(&self, signal: Signal) -> bool {
+        signal.from_kernel || self.had_terminal && !terminal::is_there()
+    }
+}
+
+impl Source for SignalSource {
+    fn watches(&mut self) -> Vec<Events> {
+        vec![Events::new(&self.signals, EventSet::IN)]
+    }
+
+    fn ready(&mut self, _: RawFd, requests: &mut Vec<Request>) {
+        while let Some(signal) = self.signals.next() {
+            requests.extend(self.request(signal));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use std::{
+    cell::RefCell,
+    io::{self, Read, Write},
+    os::fd::AsRawFd,
+    rc::Rc,
+    time::Duration,
+};
+
+use event_manager::EventSet;
+
+use super::*;
+
+/// Pipes, of which one that has been read is closed and another opened in its place.
+struct Pipes {
+    pipes: Vec<io::PipeReader>,
+    seen: Rc<RefCell<Vec<u8>>>,
+    then: Vec<io::PipeReader>,
+    due: Option<Instant>,
+}
+
+impl Source for Pipes {
+    fn watches(&mut self) -> Vec<Events> {
+        self.pipes.iter().map(|pipe| Events::new(pipe, EventSet::IN)).collect()
+    }
+
+    fn ready(&mut self, fd: RawFd, requests: &mut Vec<Request>) {
+        let Some(at) = self.pipes.iter().position(|pipe| pipe.as_raw_fd() == fd) else { return };
+        let mut byte = [0];
+        self.pipes[at].read_exact(&mut byte).unwrap();
+        self.seen.borrow_mut().extend(byte);
+        self.pipes.remove(at);
+        self.pipes.extend(self.then.pop().map(|pipe| pipe.try_clone().unwrap()));
+        requests.push(Request::Quit);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn on_time(&mut self, requests: &mut Vec<Request>) {
+        self.due = None;
+        requests.push(Request::End(7));
+    }
+
+    fn hear(&mut self, notice: &Notice<'_>) {
+        if let Notice::Stops = notice {
+            self.pipes.clear();
+        }
+    }
+}
+
+fn written(text: &[u8]) -> io::PipeReader {
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(text).unwrap();
+    reader
+}
+
+#[test]
+fn descriptors_come_and_go_while_they_are_served() {
+    let mut sources = Sources::new().unwrap();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let (pipes, then) = (vec![written(b"a"), written(b"b")], vec![written(b"d"), written(b"c")]);
+    sources.add(Pipes { pipes, then, seen: seen.clone(), due: None });
+    let mut requests = 0;
+    while requests < 4 {
+        requests += sources.wait(None).unwrap().len();
+    }
+    seen.borrow_mut().sort_unstable();
+    assert_eq!(*seen.borrow(), b"abcd");
+}
+
+#[test]
+fn no_source_starves_another() {
+    let mut sources = Sources::new().unwrap();
+    let seen: Vec<_> = (0..3).map(|_| Rc::new(RefCell::new(Vec::new()))).collect();
+    for (letter, seen) in (b'a'..).zip(&seen) {
+        let then = (0..100).map(|_| written(&[letter])).collect();
+        sources.add(Pipes { pipes: vec![written(&[letter])], then, seen: seen.clone(), due: None });
+    }
+    for round in 1..=100 {
+        assert_eq!(sources.wait(None).unwrap().len(), 3);
+        assert!(seen.iter().all(|seen| seen.borrow().len() == round));
+    }
+}
+
+#[test]
+fn time_is_an_event() {
+    let mut sources = Sources::new().unwrap();
+    let due = Some(Instant::now() + Duration::from_millis(3));
+    sources.add(Pipes { pipes: Vec::new(), then: Vec::new(), seen: Rc::default(), due });
+    assert!(matches!(sources.wait(None).unwrap()[..], [Request::End(7)]));
+    assert!(due.is_some_and(|due| due <= Instant::now()), "and not before");
+    assert!(sources.wait(Some(Instant::now())).unwrap().is_empty());
+}
+
+#[test]
+fn what_a_notice_closes_is_watched_no_longer() {
+    let mut sources = Sources::new().unwrap();
+    let pipes = vec![written(b"a")];
+    sources.add(Pipes { pipes, then: Vec::new(), seen: Rc::default(), due: None });
+    sources.tell(&Notice::Stops);
+    // Most likely of the same number.
+    let pipes = vec![written(b"b")];
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    sources.add(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None });
+    assert_eq!(sources.wait(None).unwrap().len(), 1);
+    assert_eq!(*seen.borrow(), b"b");
+}

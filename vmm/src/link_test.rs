@@ -1,0 +1,56 @@
+use super::*;
+
+/// Says that the machine is gone, to a main thread that has nothing to let go of.
+fn gone(link: &Link, inbox: Inbox) -> (Option<Exit>, Inbox) {
+    let main = thread::spawn(move || {
+        assert!(matches!(inbox.news.recv(), Ok(News::Gone(_))));
+        inbox
+    });
+    (link.gone(), main.join().unwrap())
+}
+
+#[test]
+fn what_is_asked_while_no_machine_runs_is_kept_for_the_next() {
+    let (link, controls, inbox) = ends(None).unwrap();
+    let vcpu = link.exits();
+    vcpu.send(Event::Exit(Exit::Reset)).unwrap();
+    assert!(matches!(link.next(), Some(Event::Exit(Exit::Reset))));
+    // Another vCPU, and a user, before all of the machine is gone.
+    vcpu.send(Event::Exit(Exit::Debug(3))).unwrap();
+    controls.send(Command::Totals);
+    controls.send(Command::Measure);
+    let (exit, inbox) = gone(&link, inbox);
+    assert!(exit.is_none());
+    // And while the next is built.
+    controls.send(Command::Totals);
+    assert!(matches!(link.next(), Some(Event::Command(Command::Totals))));
+    assert!(matches!(link.next(), Some(Event::Command(Command::Measure))));
+    assert!(matches!(link.next(), Some(Event::Command(Command::Totals))));
+    controls.send(Command::Quit(Exit::Quit));
+    assert!(link.end_is_asked());
+    assert!(matches!(gone(&link, inbox).0, Some(Exit::Quit)));
+}
+
+#[test]
+fn a_press_of_the_power_button_outlives_the_machine() {
+    let (link, controls, inbox) = ends(None).unwrap();
+    assert!(!link.is_asked_to_power_off());
+    // It comes too late for the machine that is stopping.
+    controls.send(Command::PowerButton);
+    assert!(gone(&link, inbox).0.is_none());
+    assert!(link.is_asked_to_power_off());
+
+    let (link, _controls, inbox) = ends(None).unwrap();
+    link.answer_power_button(false);
+    assert!(!link.is_asked_to_power_off());
+    assert!(matches!(inbox.take().next(), Some(News::NobodyListens)));
+    link.answer_power_button(true);
+    assert!(link.is_asked_to_power_off());
+    assert!(inbox.take().next().is_none());
+}
+
+#[test]
+fn a_panic_is_an_end() {
+    let (_controls, inbox) = start(None, |_| panic!("as tested")).unwrap();
+    assert!(matches!(inbox.news.recv(), Ok(News::Ended(COULD_NOT))));
+}
