@@ -163,6 +163,30 @@ fn each_device_has_a_node_in_the_dsdt() {
     }
 }
 
+#[test]
+fn every_pin_of_every_device_is_routed() {
+    const BYTE: u8 = 0x0a;
+    const DWORD: u8 = 0x0c;
+    let image = build(&full(&[0]));
+    let tables = tables(&image);
+    let dsdt = find(&tables, b"DSDT");
+    // The host bridge's has a shorter encoding.
+    for device in 1..32_u8 {
+        // A package of four: the address of any function, the pin, no link device, the input of the IOAPIC.
+        let address = [DWORD, 0xff, 0xff, device, 0];
+        let routes = dsdt.windows(10).filter(|bytes| bytes.starts_with(&address));
+        let gsi = |pin: u8| 16 + (device + pin) % 8;
+        let expected = [
+            vec![0, 0, BYTE, gsi(0)],
+            vec![1, 0, BYTE, gsi(1)],
+            vec![BYTE, 2, 0, BYTE, gsi(2)],
+            vec![BYTE, 3, 0, BYTE, gsi(3)],
+        ];
+        let found: Vec<_> = routes.zip(&expected).map(|(route, want)| &route[5..5 + want.len()]).collect();
+        assert_eq!(found, expected, "device {device}");
+    }
+}
+
 /// Has ACPICA's own disassembler and compiler read the tables.
 #[test]
 fn iasl_accepts_the_tables() {

@@ -51,7 +51,7 @@ pub(crate) enum BoardError {
     /// Its addresses are taken.
     #[error(transparent)]
     Bus(#[from] BusError),
-    /// There is no slot for it.
+    /// There is no address for it.
     #[error(transparent)]
     Slot(#[from] SlotError),
     /// The window for BARs is full.
