@@ -190,6 +190,22 @@ fn disks() {
     drop(first);
 }
 
+#[test]
+fn sources_of_random_bytes() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kernel = guest("power_off");
+    for (source, part) in
+        [(folder.path().join("none"), "No such file"), (folder.path().to_owned(), "is a directory")]
+    {
+        let source = source.to_str().unwrap();
+        let parts = [&format!("--rng {source} can't be read"), "or off", part];
+        refused(&with_kernel(&kernel, &["--rng", source]), COULD_NOT, &parts);
+    }
+}
+
 /// Reports of `nest` go over nothing that its levels are made of.
 #[test]
 fn reports_over_other_files() {

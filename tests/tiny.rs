@@ -390,6 +390,33 @@ fn a_hostile_driver_only_breaks_its_own_device() {
 }
 
 #[test]
+fn a_guest_reads_random_bytes() {
+    if no_kvm() {
+        return;
+    }
+    let output = run("rng", &[]);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), ""), "{}", stdout(&output));
+    let text = stdout(&output);
+    let words: Vec<_> = text.split_whitespace().collect();
+    assert_eq!(words.len(), 4, "{text}");
+    assert!(words.iter().all(|word| words.iter().filter(|other| *other == word).count() == 1), "{text}");
+
+    let mut source = tempfile::NamedTempFile::new().unwrap();
+    source.write_all(b"0123456789abcdef0123456789ABCDEF").unwrap();
+    let output = run("rng", &["--rng", source.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let words = [b"01234567", b"89abcdef", b"01234567", b"89ABCDEF"].map(|word| u64::from_le_bytes(*word));
+    let [a, b, c, d] = words;
+    assert_eq!(stdout(&output), format!("{a:x} {b:x}\n{c:x} {d:x}\n"));
+
+    let output = run("rng", &["--rng", "off"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), "none\n"), "{}", stderr(&output));
+    let plan = stdout(&run("rng", &["--dry-run"]));
+    let line = plan.lines().find(|line| line.contains("virtio-rng [1af4:1044]"));
+    assert!(line.is_some_and(|line| line.ends_with("/dev/urandom")), "{plan}");
+}
+
+#[test]
 fn what_kvm_counted_is_written_at_the_end() {
     if no_kvm() {
         return;

@@ -14,6 +14,7 @@ mod devices;
 pub mod disk;
 mod panic;
 pub(crate) mod platform;
+mod rng;
 mod serial;
 
 use std::{

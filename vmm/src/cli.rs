@@ -147,6 +147,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "WHERE", default_value = "stdio")]
     pub serial: OsString,
 
+    /// Random bytes for the guest, by virtio-rng: off, or the file or device that they are read from
+    #[arg(long, value_name = "off|PATH", default_value = "/dev/urandom")]
+    pub rng: OsString,
+
     /// What the guest's reboot or triple fault does: reset the whole machine, or exit. The third triple fault in ten seconds
     /// always ends nvmm
     #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]

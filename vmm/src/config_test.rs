@@ -16,7 +16,11 @@ fn options_have_the_documented_defaults() {
     assert_eq!(config.memory, MemoryConfig { size: Size(512 << 20), hugepages: false, prefault: false });
     assert_eq!(*config.serial(), SerialConfig::Stdio);
     assert_eq!(config.on_reboot, OnReboot::Reset);
-    assert!(matches!(config.devices.as_slice(), [DeviceConfig::Serial(SerialConfig::Stdio)]));
+    let [DeviceConfig::Rng(source), DeviceConfig::Serial(SerialConfig::Stdio)] = config.devices.as_slice()
+    else {
+        panic!("{:?}", config.devices)
+    };
+    assert_eq!(source, Path::new("/dev/urandom"));
 }
 
 #[test]
@@ -46,6 +50,11 @@ fn keys_and_bare_values_both_work() {
     }
     let config = parse(&["--debug-exit", "0xf4"]).unwrap();
     assert!(matches!(config.devices.last(), Some(DeviceConfig::DebugExit(0xf4))));
+    let has_rng = |option| {
+        let devices = parse(&["--rng", option]).unwrap().devices;
+        devices.iter().any(|device| matches!(device, DeviceConfig::Rng(path) if path == Path::new(option)))
+    };
+    assert_eq!([has_rng("off"), has_rng("./off"), has_rng("/dev/hwrng")], [false, true, true]);
     assert_eq!(*parse(&["--serial", "file=x"]).unwrap().serial(), SerialConfig::File("x".into()));
 }
 

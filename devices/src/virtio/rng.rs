@@ -61,6 +61,12 @@ impl Source {
         Ok(Self { file, name, no_bytes: Once::default(), broken_queue: Once::default() })
     }
 
+    /// The path that it was opened at.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Reads into `buffer`, and returns how many bytes there were.
     fn read(&self, buffer: &mut VolatileSlice<'_>) -> io::Result<usize> {
         match (&self.file).read_volatile(buffer) {

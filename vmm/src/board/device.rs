@@ -1,8 +1,10 @@
 //! The devices of the command line.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, path::PathBuf};
 
-use super::{Board, debug_exit::DebugExitPort, disk::OpenDisk, panic::PanicPort, serial::SerialPort};
+use super::{
+    Board, debug_exit::DebugExitPort, disk::OpenDisk, panic::PanicPort, rng::RngSource, serial::SerialPort,
+};
 use crate::{
     config::{DiskConfig, SerialConfig},
     describe::DiskDescription,
@@ -15,6 +17,8 @@ use crate::{
 pub enum DeviceConfig {
     /// `--disk`.
     Disk(Box<DiskConfig>),
+    /// `--rng`.
+    Rng(PathBuf),
     /// `--serial`.
     Serial(SerialConfig),
     /// `--on-panic`.
@@ -64,6 +68,7 @@ impl DeviceConfig {
         Ok(match self {
             Self::Disk(config) if opening.link.is_some() => Box::new(OpenDisk::open(config, opening.vcpus)?),
             Self::Disk(config) => Box::new(OpenDisk::try_out(config, opening.vcpus)?),
+            Self::Rng(path) => Box::new(RngSource::open(path)?),
             Self::Serial(config) => Box::new(SerialPort::open(config, opening)?),
             Self::Panic => Box::new(PanicPort),
             Self::DebugExit(port) => Box::new(DebugExitPort(*port)),

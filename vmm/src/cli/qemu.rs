@@ -11,6 +11,7 @@ const NO_SCREEN: &str =
     "leave it out; nvmm has no screen yet, and the guest's console is COM1, which --serial places";
 const NO_NETWORK: &str = "leave it out; nvmm has no network yet";
 const DISK: &str = "give each disk with --disk PATH, or --disk path=PATH,KEY=VALUE,...";
+const RNG: &str = "leave it out; nvmm's machine has virtio-rng, and --rng PATH says what it reads";
 const DEBUG_EXIT: &str = "say --debug-exit PORT, with the port that iobase= names";
 
 /// QEMU's options that nvmm does not take, without their dashes, and what to do instead.
@@ -31,7 +32,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["no-acpi"], "leave it out; nvmm's machine always has ACPI"),
     (
         &["nodefaults", "no-user-config"],
-        "leave it out; nvmm's machine has only COM1 and what the options add",
+        "leave it out; nvmm's machine has only COM1, virtio-rng (--rng off takes it away) and what the options add",
     ),
     (&["net", "netdev", "nic"], NO_NETWORK),
     (&["display", "vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
@@ -72,7 +73,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["audio", "audiodev"], "leave it out; nvmm has no sound"),
     (
         &["device"],
-        "leave it out; nvmm's only devices are COM1, the disks that --disk gives, and --debug-exit",
+        "leave it out; nvmm's only devices are COM1, the disks that --disk gives, --rng and --debug-exit",
     ),
 ];
 
@@ -81,9 +82,13 @@ const DEVICES: &[(&[&str], &str)] = &[
     (&["isa-debug-exit"], DEBUG_EXIT),
     (&["pvpanic"], "say --on-panic exit or --on-panic reset"),
     (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
+    (&["virtio-rng"], RNG),
     (&["virtio-net", "e1000", "rtl8139"], NO_NETWORK),
     (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),
 ];
+
+/// The same for `-object`.
+const OBJECTS: &[(&[&str], &str)] = &[(&["rng-random", "rng-builtin", "rng-egd"], RNG)];
 
 /// The command line with two dashes where a long option, a machine's or one of QEMU's, has only one.
 pub(super) fn with_two_dashes(words: &[OsString]) -> Cow<'_, [OsString]> {
@@ -145,13 +150,18 @@ fn long_options() -> Vec<String> {
 /// QEMU's option as QEMU spells it, and what to do instead, unless nvmm has it.
 fn instead_of(name: &str, value: Option<&str>) -> Option<(String, &'static str)> {
     let (_, instead) = OPTIONS.iter().find(|(names, _)| names.contains(&name))?;
-    let of_device = value.filter(|_| name == "device").and_then(|value| {
-        DEVICES.iter().find_map(|(starts, instead)| {
+    let values = match name {
+        "device" => DEVICES,
+        "object" => OBJECTS,
+        _ => &[],
+    };
+    let of_value = value.and_then(|value| {
+        values.iter().find_map(|(starts, instead)| {
             let start = starts.iter().find(|start| value.starts_with(**start))?;
-            Some((format!("-device {start}"), *instead))
+            Some((format!("-{name} {start}"), *instead))
         })
     });
-    Some(of_device.unwrap_or_else(|| (format!("-{name}"), instead)))
+    Some(of_value.unwrap_or_else(|| (format!("-{name}"), instead)))
 }
 
 #[cfg(test)]

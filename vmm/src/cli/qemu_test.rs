@@ -99,7 +99,7 @@ fn the_table_names_no_option_twice_and_none_that_nvmm_has() {
 fn the_sentences_name_options_that_nvmm_has() {
     let longs = long_options();
     let mut seen = 0;
-    for (_, instead) in OPTIONS.iter().chain(DEVICES) {
+    for (_, instead) in OPTIONS.iter().chain(DEVICES).chain(OBJECTS) {
         for word in instead.split(|letter: char| letter != '-' && !letter.is_alphanumeric()) {
             if let Some(name) = word.strip_prefix("--") {
                 assert!(longs.iter().any(|long| long == name), "{instead}");
@@ -127,9 +127,20 @@ fn devices_have_ways_of_their_own() {
         ("virtio-blk-pci,drive=d", "-device virtio-blk is QEMU's: give each disk with --disk"),
         ("e1000,netdev=n", "no network yet"),
         ("intel-hda", "-device is QEMU's: leave it out"),
+        ("virtio-rng-pci,rng=r", "-device virtio-rng is QEMU's: leave it out; nvmm's machine has virtio-rng"),
         ("", "-device is QEMU's: leave it out"),
     ] {
         let text = refused(&format!("-device {value}"));
+        assert!(text.contains(part), "{value}: {text}");
+    }
+    for (value, part) in [
+        (
+            "rng-random,id=r,filename=/dev/hwrng",
+            "-object rng-random is QEMU's: leave it out; nvmm's machine has virtio-rng",
+        ),
+        ("memory-backend-file,id=m", "-object is QEMU's: leave it out; nvmm has no objects"),
+    ] {
+        let text = refused(&format!("-object {value}"));
         assert!(text.contains(part), "{value}: {text}");
     }
 }

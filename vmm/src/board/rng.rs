@@ -1,0 +1,45 @@
+//! `--rng`: the guest's random bytes.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context;
+use devices::{
+    printable::ToPrintable,
+    virtio::rng::{Rng, Source},
+};
+
+use super::{Board, Device, Host};
+
+/// What the random bytes are read from.
+#[derive(Clone, Debug)]
+pub(super) struct RngSource(Arc<Source>);
+
+impl RngSource {
+    /// Opens the file or device at `path`.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or can't be read.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let source = Source::open(path).with_context(|| {
+            format!("--rng {} can't be read; give another file or device, or off", path.printable())
+        });
+        Ok(Self(Arc::new(source?)))
+    }
+}
+
+impl Device for RngSource {
+    fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
+        Ok(board.virtio(Box::new(Rng::new(Arc::clone(&self.0))), Arc::new(self.clone()))?)
+    }
+}
+
+impl Host for RngSource {
+    fn name(&self) -> String {
+        format!("rng {}", self.0.name())
+    }
+
+    fn backend(&self) -> Option<String> {
+        Some(self.0.name().to_owned())
+    }
+}
