@@ -24,6 +24,7 @@ use devices::printable::ToPrintable;
 use crate::{
     cpu::text::{Paint, print},
     exit::COULD_NOT,
+    one_of::one_of,
 };
 use amount::Amount;
 use bar::Shown;
@@ -137,9 +138,10 @@ enum DiskCommand {
             long,
             value_name = "raw|qcow2|vmdk",
             requires = "backing",
+            value_parser = one_of::<Format, _>(Format::NAMES),
             hide_possible_values = true
         )]
-        backing_format: Option<Known>,
+        backing_format: Option<Format>,
         /// Where the files that the base names may be, besides its own folder
         #[arg(long, value_name = "DIR", requires = "backing")]
         backing_root: Option<PathBuf>,
@@ -164,19 +166,17 @@ enum DiskCommand {
 #[derive(Debug, clap::Args)]
 struct SourceArgs {
     /// Its format [default: by its first bytes, raw if they are nothing else's]
-    #[arg(short, long, value_name = "raw|qcow2|vmdk", hide_possible_values = true)]
-    format: Option<Known>,
+    #[arg(
+        short,
+        long,
+        value_name = "raw|qcow2|vmdk",
+        value_parser = one_of::<Format, _>(Format::NAMES),
+        hide_possible_values = true
+    )]
+    format: Option<Format>,
     /// Where the files that it names may be, besides its own folder
     #[arg(long, value_name = "DIR")]
     backing_root: Option<PathBuf>,
-}
-
-/// A format that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Known {
-    Raw,
-    Qcow2,
-    Vmdk,
 }
 
 /// A format that can be made.
@@ -223,7 +223,7 @@ pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
         DiskCommand::Create { path, size, format, backing, backing_format, backing_root, cluster_size } => {
             let base = backing.as_deref().zip(*backing_format).map(|(name, format)| Base {
                 name,
-                format: format.into(),
+                format,
                 root: backing_root.clone(),
             });
             let kind = match made(path, *format, "-f")? {
@@ -246,7 +246,7 @@ pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
             Ok(0)
         }
         DiskCommand::Resize { path, size, source } => {
-            resize(path, source.format.map(Format::from), source.backing_root.as_deref(), *size)?;
+            resize(path, source.format, source.backing_root.as_deref(), *size)?;
             Ok(0)
         }
     }
@@ -264,17 +264,6 @@ fn made(path: &Path, given: Option<Made>, option: &'static str) -> Result<Made, 
 impl SourceArgs {
     fn options(&self) -> OpenOptions {
         let disk = DiskOptions { read_only: true, direct: false };
-        let format = self.format.map(Format::from);
-        OpenOptions { disk, format, backing_root: self.backing_root.clone(), overlay: None }
-    }
-}
-
-impl From<Known> for Format {
-    fn from(format: Known) -> Self {
-        match format {
-            Known::Raw => Self::Raw,
-            Known::Qcow2 => Self::Qcow2,
-            Known::Vmdk => Self::Vmdk,
-        }
+        OpenOptions { disk, format: self.format, backing_root: self.backing_root.clone(), overlay: None }
     }
 }

@@ -11,3 +11,7 @@ where
 {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
 }
+
+#[cfg(test)]
+#[path = "one_of_test.rs"]
+mod tests;

@@ -9,6 +9,7 @@ mod faults;
 pub(crate) mod fuzzing;
 mod limit;
 mod now;
+mod options;
 mod request;
 mod ring;
 mod segments;
@@ -16,7 +17,7 @@ mod segments;
 pub(crate) mod test_disk;
 mod worker;
 
-use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,11 +28,17 @@ use virtio_bindings::virtio_blk::{
 use virtio_queue::Queue;
 use zerocopy::IntoBytes;
 
-use self::{cache::WriteCache, config::Config, executor::Executor, worker::Work};
+use self::{
+    cache::WriteCache,
+    config::{Config, bit},
+    executor::Executor,
+    worker::Work,
+};
 pub use self::{
     counters::{Counters, Kind, QueueCounters, Total, Totals},
     faults::Faults,
     limit::Limiter,
+    options::{BlockOptions, CacheMode, Engine, Serial, SerialError},
     ring::check_io_uring,
 };
 use super::{
@@ -46,72 +53,6 @@ const KIND: device::Kind = device::Kind {
     class: ClassCode { base: 0x01, sub: 0x80, interface: 0 },
     name: "virtio-blk",
 };
-
-/// The most bytes of a request that are moved at a time. A request may be of nearly 4 GiB; a reset waits for no more of
-/// each than this.
-const SLICE: usize = 1 << 20;
-
-/// What is up to the user about a disk's device.
-#[derive(Clone, Debug)]
-pub struct BlockOptions {
-    /// The answer to `VIRTIO_BLK_T_GET_ID`.
-    pub serial: Serial,
-    /// How many queues there are, each with a thread of its own: 1 to [`BlockOptions::MAX_QUEUES`].
-    pub queues: u16,
-    /// How many descriptors a queue has: a power of two, from 2 to [`BlockOptions::MAX_QUEUE_SIZE`].
-    pub queue_size: u16,
-    /// When writes are on stable storage.
-    pub cache: CacheMode,
-    /// The driver can give space back.
-    pub discard: bool,
-    /// How transfers are done.
-    pub engine: Engine,
-    /// How much may be done in a second.
-    pub limits: Option<Arc<Limiter>>,
-    /// Where it is counted what was done.
-    pub counters: Arc<Counters>,
-    /// What was said of the disk's faults.
-    pub faults: Arc<Faults>,
-}
-
-/// When writes are on stable storage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CacheMode {
-    /// Once the driver has flushed.
-    #[default]
-    Writeback,
-    /// Once they are complete, until the driver asks for a write cache.
-    Writethrough,
-    /// When the host likes: a flush does nothing.
-    Unsafe,
-}
-
-/// How transfers are done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Engine {
-    /// By io_uring where it is allowed and the disk is made for it, else by threads.
-    #[default]
-    Auto,
-    /// By io_uring.
-    IoUring,
-    /// By the queue's thread, one after the other.
-    Threads,
-}
-
-/// A disk's serial number: up to 20 printable ASCII characters.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Serial([u8; 20]);
-
-/// Why a string is no serial number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SerialError {
-    /// Too long.
-    #[error("a serial number has at most 20 characters")]
-    TooLong,
-    /// Not printable ASCII.
-    #[error("a serial number is made of printable ASCII characters")]
-    NotAscii,
-}
 
 /// A virtio-blk device: the front of a [`Disk`].
 #[derive(Debug)]
@@ -133,29 +74,6 @@ pub struct Block {
 #[serde(deny_unknown_fields)]
 struct State {
     writeback: bool,
-}
-
-impl BlockOptions {
-    /// The most queues.
-    pub const MAX_QUEUES: u16 = 64;
-    /// The most descriptors in a queue.
-    pub const MAX_QUEUE_SIZE: u16 = 1024;
-}
-
-impl Default for BlockOptions {
-    fn default() -> Self {
-        Self {
-            serial: Serial::default(),
-            queues: 1,
-            queue_size: 256,
-            cache: CacheMode::default(),
-            discard: true,
-            engine: Engine::default(),
-            limits: None,
-            counters: Arc::new(Counters::new(1)),
-            faults: Arc::default(),
-        }
-    }
 }
 
 impl Block {
@@ -247,33 +165,6 @@ impl VirtioDevice for Block {
     }
 }
 
-impl FromStr for Serial {
-    type Err = SerialError;
-
-    fn from_str(text: &str) -> Result<Self, SerialError> {
-        if !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-            return Err(SerialError::NotAscii);
-        }
-        let mut serial = Self::default();
-        serial.0.get_mut(..text.len()).ok_or(SerialError::TooLong)?.copy_from_slice(text.as_bytes());
-        Ok(serial)
-    }
-}
-
-/// As it was given.
-impl fmt::Display for Serial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.0.split(|&byte| byte == 0).next().unwrap_or_default();
-        f.write_str(&String::from_utf8_lossy(bytes))
-    }
-}
-
-impl fmt::Debug for Serial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.0.escape_ascii())
-    }
-}
-
 /// The features that a device of `disk` offers.
 fn offered(disk: &dyn Disk, options: &BlockOptions) -> u64 {
     let only = |condition: bool, features| if condition { features } else { 0 };
@@ -287,10 +178,6 @@ fn offered(disk: &dyn Disk, options: &BlockOptions) -> u64 {
         | only(disk.is_read_only(), bit(VIRTIO_BLK_F_RO))
         | only(!disk.is_read_only(), writable)
         | only(!disk.is_read_only() && options.discard, bit(VIRTIO_BLK_F_DISCARD))
-}
-
-fn bit(feature: u32) -> u64 {
-    1 << feature
 }
 
 #[cfg(test)]

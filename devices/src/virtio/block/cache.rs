@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH};
 
-use super::{CacheMode, bit};
+use super::{config::bit, options::CacheMode};
 
 /// Whether completed writes may be lost with the host's power until the driver flushes: shared by the device's front,
 /// where the driver says so, and its queues.

@@ -9,7 +9,7 @@ use zerocopy::{
 };
 
 use super::{
-    BlockOptions, bit,
+    options::BlockOptions,
     segments::{self, Limits},
 };
 use crate::disk::{BlockSize, SECTOR_SIZE};
@@ -95,4 +95,9 @@ impl Config {
         let capacity = (size / SECTOR_SIZE).into();
         std::mem::replace(&mut self.capacity, capacity) != capacity
     }
+}
+
+/// The mask of a feature's number.
+pub(super) fn bit(feature: u32) -> u64 {
+    1 << feature
 }

@@ -9,9 +9,11 @@ use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROE
 use vm_memory::VolatileSlice;
 
 use super::{
-    BlockOptions, Kind, SLICE, bit,
     cache::WriteCache,
+    config::bit,
+    counters::Kind,
     faults::Faults,
+    options::BlockOptions,
     request::{Operation, Refusal, Request},
     segments::{self, Segment},
 };
@@ -19,6 +21,10 @@ use crate::{
     disk::{Direction, Disk, SECTOR_SIZE, vectored::IOV_MAX},
     virtio::{queue::Buffers, worker::Stop},
 };
+
+/// The most bytes of a request that are moved at a time. A request may be of nearly 4 GiB; a reset waits for no more of
+/// each than this.
+pub(super) const SLICE: usize = 1 << 20;
 
 /// What the kernel can do for a request by itself, on one of [`Disk::files`], while the worker goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,7 +19,10 @@ use io_uring::{
 use libc::iovec;
 use vmm_sys_util::eventfd::EventFd;
 
-use super::{SLICE, executor::Job, request::Request};
+use super::{
+    executor::{Job, SLICE},
+    request::Request,
+};
 use crate::disk::Direction;
 
 /// The doorbell's `user_data`; a request's is the number of its slot.

@@ -13,6 +13,7 @@ use virtio_queue::QueueT;
 use vm_memory::VolatileSlice;
 
 use super::{
+    executor::SLICE,
     tests::{DATA, Event, Machine},
     *,
 };

@@ -7,7 +7,12 @@ use std::{
 };
 
 use super::{
-    BlockOptions, Engine, executor::Executor, limit::Limiter, now::Now, request::Request, ring::Ring,
+    executor::Executor,
+    limit::Limiter,
+    now::Now,
+    options::{BlockOptions, Engine},
+    request::Request,
+    ring::Ring,
 };
 use crate::virtio::{
     queue::{Chain, QueueError},

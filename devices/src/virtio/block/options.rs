@@ -1,0 +1,117 @@
+//! What is up to the user about a disk's device.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use super::{counters::Counters, faults::Faults, limit::Limiter};
+
+/// What is up to the user about a disk's device.
+#[derive(Clone, Debug)]
+pub struct BlockOptions {
+    /// The answer to `VIRTIO_BLK_T_GET_ID`.
+    pub serial: Serial,
+    /// How many queues there are, each with a thread of its own: 1 to [`BlockOptions::MAX_QUEUES`].
+    pub queues: u16,
+    /// How many descriptors a queue has: a power of two, from 2 to [`BlockOptions::MAX_QUEUE_SIZE`].
+    pub queue_size: u16,
+    /// When writes are on stable storage.
+    pub cache: CacheMode,
+    /// The driver can give space back.
+    pub discard: bool,
+    /// How transfers are done.
+    pub engine: Engine,
+    /// How much may be done in a second.
+    pub limits: Option<Arc<Limiter>>,
+    /// Where it is counted what was done.
+    pub counters: Arc<Counters>,
+    /// What was said of the disk's faults.
+    pub faults: Arc<Faults>,
+}
+
+/// When writes are on stable storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Once the driver has flushed.
+    #[default]
+    Writeback,
+    /// Once they are complete, until the driver asks for a write cache.
+    Writethrough,
+    /// When the host likes: a flush does nothing.
+    Unsafe,
+}
+
+/// How transfers are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// By io_uring where it is allowed and the disk is made for it, else by threads.
+    #[default]
+    Auto,
+    /// By io_uring.
+    IoUring,
+    /// By the queue's thread, one after the other.
+    Threads,
+}
+
+/// A disk's serial number: up to 20 printable ASCII characters.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Serial(pub(super) [u8; 20]);
+
+/// Why a string is no serial number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SerialError {
+    /// Too long.
+    #[error("a serial number has at most 20 characters")]
+    TooLong,
+    /// Not printable ASCII.
+    #[error("a serial number is made of printable ASCII characters")]
+    NotAscii,
+}
+
+impl BlockOptions {
+    /// The most queues.
+    pub const MAX_QUEUES: u16 = 64;
+    /// The most descriptors in a queue.
+    pub const MAX_QUEUE_SIZE: u16 = 1024;
+}
+
+impl Default for BlockOptions {
+    fn default() -> Self {
+        Self {
+            serial: Serial::default(),
+            queues: 1,
+            queue_size: 256,
+            cache: CacheMode::default(),
+            discard: true,
+            engine: Engine::default(),
+            limits: None,
+            counters: Arc::new(Counters::new(1)),
+            faults: Arc::default(),
+        }
+    }
+}
+
+impl FromStr for Serial {
+    type Err = SerialError;
+
+    fn from_str(text: &str) -> Result<Self, SerialError> {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            return Err(SerialError::NotAscii);
+        }
+        let mut serial = Self::default();
+        serial.0.get_mut(..text.len()).ok_or(SerialError::TooLong)?.copy_from_slice(text.as_bytes());
+        Ok(serial)
+    }
+}
+
+/// As it was given.
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.split(|&byte| byte == 0).next().unwrap_or_default();
+        f.write_str(&String::from_utf8_lossy(bytes))
+    }
+}
+
+impl fmt::Debug for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
