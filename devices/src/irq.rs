@@ -80,6 +80,14 @@ impl Line for Input {
             self.shared.line.set(high);
         }
     }
+
+    /// Under the lock, so that pulses of two inputs are two edges, and not one that lasts longer.
+    fn pulse(&self) {
+        let raised = self.shared.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        if *raised == 0 {
+            self.shared.line.pulse();
+        }
+    }
 }
 
 impl Drop for Input {

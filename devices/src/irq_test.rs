@@ -49,3 +49,18 @@ fn the_level_is_right_after_inputs_changed_at_once() {
     kept.set(false);
     assert!(!line.high());
 }
+
+/// COM1 and COM3 have one edge-triggered line: an interrupt that came while the other's pulse lasted would be lost.
+#[test]
+fn each_pulse_is_an_edge() {
+    const PULSES: u32 = 20_000;
+    let line = Arc::new(FakeLine::default());
+    let shared = SharedLine::new(line.clone());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            let input = shared.input();
+            scope.spawn(move || (0..PULSES).for_each(|_| input.pulse()));
+        }
+    });
+    assert_eq!(line.take_edges(), 4 * PULSES);
+}

@@ -148,7 +148,8 @@ pub(crate) fn start(
     Ok((controls, inbox))
 }
 
-fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)> {
+/// Makes the two ends: the machine's thread's, and the main thread's, which sends commands and hears news.
+pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)> {
     let ((exits, events), (news, heard)) = (mpsc::channel(), mpsc::channel());
     let wake = Arc::new(EventFd::new(EFD_NONBLOCK)?);
     let end_is_asked = Arc::new(AtomicBool::new(false));

@@ -174,3 +174,7 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "session_test.rs"]
+mod tests;

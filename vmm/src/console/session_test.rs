@@ -1,0 +1,171 @@
+use std::{cell::RefCell, os::fd::RawFd, rc::Rc, time::Duration};
+
+use event_manager::Events;
+
+use super::*;
+use crate::{
+    console::source::Source,
+    link::{self, Event, Inbox, Link},
+};
+
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Writes down what all sources are told.
+#[derive(Default)]
+struct Ear(Rc<RefCell<Vec<String>>>);
+
+impl Source for Ear {
+    fn watches(&mut self) -> Vec<Events> {
+        Vec::new()
+    }
+
+    fn ready(&mut self, _: RawFd, _: &mut Vec<Request>) {}
+
+    fn hear(&mut self, notice: &Notice<'_>) {
+        self.0.borrow_mut().push(format!("{notice:?}"));
+    }
+}
+
+struct Test {
+    session: Session,
+    sources: Sources,
+    link: Link,
+    _inbox: Inbox,
+    heard: Rc<RefCell<Vec<String>>>,
+}
+
+impl Test {
+    fn new(grace: Duration) -> Self {
+        let (link, controls, inbox) = link::ends(None).unwrap();
+        let mut sources = Sources::new().unwrap();
+        let heard = Rc::<RefCell<Vec<String>>>::default();
+        sources.add(Ear(heard.clone()));
+        Self {
+            session: Session::new(controls, Wishes::new(grace), None),
+            sources,
+            link,
+            _inbox: inbox,
+            heard,
+        }
+    }
+
+    fn running(grace: Duration) -> Self {
+        let mut test = Self::new(grace);
+        test.on(Request::News(News::Runs(Vec::new())));
+        test
+    }
+
+    fn on(&mut self, request: Request) {
+        self.session.on_request(request, &mut self.sources);
+    }
+
+    fn asked(&self) -> Command {
+        match self.link.next() {
+            Some(Event::Command(command)) => command,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn heard(&self) -> Vec<String> {
+        self.heard.take()
+    }
+
+    /// Serves until the end.
+    fn status(&mut self) -> u8 {
+        loop {
+            if let Some(status) = self.session.over() {
+                return status;
+            }
+            for request in self.sources.wait(self.session.deadline()).unwrap() {
+                self.on(request);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_guest_that_does_not_listen_is_ended() {
+    let mut test = Test::running(GRACE);
+    assert_eq!(test.heard(), ["Runs([])"]);
+    test.on(Request::Signal(libc::SIGTERM));
+    assert!(matches!(test.asked(), Command::PowerButton));
+    assert!(test.heard().is_empty(), "it may power off");
+    test.on(Request::News(News::NobodyListens));
+    assert!(matches!(test.asked(), Command::Quit(Exit::Signal(libc::SIGTERM))));
+    assert_eq!(test.heard(), ["Quits"]);
+    test.on(Request::News(News::NobodyListens));
+    assert_eq!(test.session.over(), None, "that is no second wish");
+    test.on(Request::News(News::Ended(143)));
+    assert_eq!(test.heard(), ["Leaves"]);
+    assert_eq!(test.status(), 143);
+}
+
+#[test]
+fn a_second_wish_ends_nvmm_whatever_keeps_the_machine() {
+    let mut test = Test::running(GRACE);
+    test.on(Request::Signal(libc::SIGINT));
+    assert!(matches!(test.asked(), Command::Quit(Exit::Signal(libc::SIGINT))));
+    test.on(Request::Signal(libc::SIGINT));
+    assert_eq!(test.session.over(), None, "the same wish");
+    test.on(Request::Quit);
+    assert_eq!(test.session.over(), Some(0));
+}
+
+#[test]
+fn nobody_waits_for_a_machine_that_is_not_there() {
+    let mut test = Test::new(GRACE);
+    test.on(Request::Signal(libc::SIGTERM));
+    assert_eq!(test.status(), 143);
+    assert!(test.link.end_is_asked(), "and it is not to run");
+
+    // As well between two machines.
+    let mut test = Test::running(GRACE);
+    let held = std::sync::mpsc::channel().0;
+    test.on(Request::News(News::Stops(held.clone())));
+    test.on(Request::News(News::Gone(held)));
+    test.on(Request::Quit);
+    assert_eq!(test.status(), 0);
+    assert_eq!(test.heard(), ["Runs([])", "Stops", "Leaves", "Quits"]);
+}
+
+#[test]
+fn a_machine_that_stops_is_waited_for() {
+    let mut test = Test::running(GRACE);
+    test.on(Request::News(News::Stops(std::sync::mpsc::channel().0)));
+    test.on(Request::Signal(libc::SIGTERM));
+    assert!(matches!(test.asked(), Command::Quit(_)), "it has no button that anybody sees");
+    assert_eq!(test.heard(), ["Runs([])", "Stops", "Quits"]);
+    test.on(Request::News(News::Ended(143)));
+    assert_eq!(test.status(), 143);
+}
+
+#[test]
+fn the_guests_grace_ends() {
+    let mut test = Test::running(Duration::from_millis(2));
+    test.on(Request::Signal(libc::SIGTERM));
+    assert!(matches!(test.asked(), Command::PowerButton));
+    test.session.on_time(&mut test.sources);
+    while test.session.deadline().is_some() {
+        assert!(test.sources.wait(test.session.deadline()).unwrap().is_empty());
+        test.session.on_time(&mut test.sources);
+    }
+    assert!(matches!(test.asked(), Command::Quit(Exit::Signal(libc::SIGTERM))));
+}
+
+#[test]
+fn what_is_about_to_end_is_not_stopped() {
+    let mut test = Test::running(GRACE);
+    test.on(Request::Quit);
+    test.on(Request::Suspend);
+    test.on(Request::Continue);
+    assert_eq!(test.heard(), ["Runs([])", "Quits", "Continues"]);
+}
+
+#[test]
+fn what_the_machine_is_to_do_is_passed_on() {
+    let mut test = Test::running(GRACE);
+    test.on(Request::Obey(Command::Measure));
+    test.on(Request::Obey(Command::Totals));
+    assert!(matches!(test.asked(), Command::Measure));
+    assert!(matches!(test.asked(), Command::Totals));
+}
