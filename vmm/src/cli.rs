@@ -47,12 +47,12 @@ impl Cli {
         if !words.get(1).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-")) {
             return Self::try_parse_from(words).map_err(|error| explain_stray_word(error, words));
         }
-        let words = qemu::with_two_dashes(words);
+        let words = qemu::with_two_dashes(words, MachineAlone::command);
         // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
         if let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(&*words) {
             return Ok(Self { command: None, machine });
         }
-        if let Some(error) = qemu::refuse(&words) {
+        if let Some(error) = qemu::refuse(&words, Cli::command) {
             return Err(error);
         }
         Self::try_parse_from(&*words).map_err(|error| explain_stray_word(error, &words))
