@@ -9,6 +9,7 @@
 mod decode;
 mod diff;
 mod explain;
+mod fact;
 mod fields;
 mod groups;
 mod list;
