@@ -14,9 +14,10 @@ use devices::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
+    args::MachineArgs,
     board::{Device, Opening},
     check,
-    cli::{Cli, Command, MachineArgs},
+    cli::{Cli, Command},
     config::{ConfigError, VmConfig},
     console::Console,
     cpu,

@@ -14,7 +14,11 @@ use devices::{
 };
 use serde::{Deserialize, Deserializer, de};
 
-use super::{ConfigError, keys, words};
+use super::{
+    error::ConfigError,
+    keys::{keys, with_hint},
+    words,
+};
 use crate::size::Size;
 
 const OPTION: &str = "--disk";
@@ -104,7 +108,7 @@ impl DiskConfig {
         let shown = given.printable().to_string();
         let config: Self = match first.contains('=') {
             false => keys(OPTION, &shown, &format!("path={text}"))?,
-            true => keys(OPTION, &shown, &text).map_err(|error| error.with_hint(first))?,
+            true => keys(OPTION, &shown, &text).map_err(|error| with_hint(error, first))?,
         };
         match config.contradiction() {
             Some(why) => Err(error(given, why)),
