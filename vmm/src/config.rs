@@ -1,27 +1,27 @@
 //! The machine to build: every option given a meaning, checked as far as it can be without the host.
 
 mod cpu;
+mod device;
 mod disk;
 mod error;
 mod keys;
 mod memory;
+mod serial;
 mod words;
 
-use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use arch::cpu::{spec::CpuSpec, topology::Topology};
-use devices::printable::ToPrintable;
 
 pub use self::{
     cpu::cpu,
+    device::DeviceConfig,
     disk::{Discard, DiskConfig},
     error::ConfigError,
     memory::MemoryConfig,
+    serial::SerialConfig,
 };
-use crate::{
-    args::{MachineArgs, OnPanic, OnReboot},
-    board::DeviceConfig,
-};
+use crate::args::{MachineArgs, OnPanic, OnReboot};
 
 /// A whole machine.
 #[derive(Clone, Debug)]
@@ -49,17 +49,6 @@ pub struct VmConfig {
     pub grace: Duration,
 }
 
-/// `--serial`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SerialConfig {
-    /// The terminal, or whatever stdin and stdout are.
-    Stdio,
-    /// Nowhere.
-    Null,
-    /// A file, made or emptied.
-    File(PathBuf),
-}
-
 impl VmConfig {
     /// Gives the user's words a meaning.
     ///
@@ -71,7 +60,7 @@ impl VmConfig {
         let disks: Vec<_> = args.disk.iter().map(|disk| DiskConfig::parse(disk)).collect::<Result<_, _>>()?;
         disk::check_several(&disks, &args.disk)?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
-        let serial = DeviceConfig::Serial(serial(&args.serial)?);
+        let serial = DeviceConfig::Serial(serial::serial(&args.serial)?);
         let panic = args.on_panic.map(|_| DeviceConfig::Panic);
         // The last, so that it is the one in the way.
         let debug_exit = args.debug_exit.map(DeviceConfig::DebugExit);
@@ -105,28 +94,6 @@ impl VmConfig {
             _ => None,
         });
         serial.unwrap_or(&SerialConfig::Null)
-    }
-}
-
-/// As it was given.
-impl fmt::Display for SerialConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdio => f.write_str("stdio"),
-            Self::Null => f.write_str("null"),
-            Self::File(path) => write!(f, "file={}", path.printable()),
-        }
-    }
-}
-
-fn serial(given: &OsStr) -> Result<SerialConfig, ConfigError> {
-    match given.as_bytes() {
-        b"stdio" => Ok(SerialConfig::Stdio),
-        b"null" => Ok(SerialConfig::Null),
-        bytes => match bytes.strip_prefix(b"file=").filter(|path| !path.is_empty()) {
-            Some(path) => Ok(SerialConfig::File(OsStr::from_bytes(path).into())),
-            None => Err(ConfigError::Serial(given.printable().to_string())),
-        },
     }
 }
 

@@ -12,7 +12,7 @@ use devices::{
     virtio::pci::VirtioPci,
 };
 
-use super::{AcpiName, At, Placed};
+use super::inventory::{AcpiName, At, Placed};
 use crate::{buses::Buses, link::Port, size::Size};
 
 /// What is behind a virtio device on the host.

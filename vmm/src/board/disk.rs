@@ -102,21 +102,6 @@ impl OpenDisk {
         self.config.name()
     }
 
-    /// The image's format, as it was given or found.
-    pub(crate) fn format(&self) -> Format {
-        self.format
-    }
-
-    /// The image.
-    pub(crate) fn disk(&self) -> &dyn Disk {
-        &*self.disk
-    }
-
-    /// How it is a device.
-    pub(crate) fn options(&self) -> &BlockOptions {
-        &self.options
-    }
-
     fn tell_surprises(&self) {
         let name = self.name();
         if self.disk.is_read_only() && !self.config.readonly {
@@ -149,7 +134,7 @@ impl Device for OpenDisk {
     }
 
     fn disk(&self) -> Option<DiskDescription> {
-        Some(DiskDescription::new(self))
+        Some(DiskDescription::new(&self.config, self.format, &*self.disk, &self.options))
     }
 }
 

@@ -1,0 +1,16 @@
+//! The devices of the command line.
+
+use super::{disk::DiskConfig, serial::SerialConfig};
+
+/// A device that an option asks for.
+#[derive(Clone, Debug)]
+pub enum DeviceConfig {
+    /// `--disk`.
+    Disk(Box<DiskConfig>),
+    /// `--serial`.
+    Serial(SerialConfig),
+    /// `--on-panic`.
+    Panic,
+    /// `--debug-exit`.
+    DebugExit(u16),
+}
