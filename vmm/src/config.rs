@@ -16,7 +16,7 @@ use arch::cpu::{spec::CpuSpec, topology::Topology};
 pub use self::{
     cpu::cpu,
     device::DeviceConfig,
-    disk::{Discard, DiskConfig},
+    disk::DiskConfig,
     error::ConfigError,
     memory::MemoryConfig,
     serial::SerialConfig,

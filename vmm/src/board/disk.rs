@@ -85,7 +85,7 @@ impl OpenDisk {
             queues,
             queue_size: config.queue_size,
             cache: config.cache,
-            discard: config.discard.is_on(),
+            discard: config.discard,
             engine: config.aio,
             limits: limited.then(|| Arc::new(Limiter::new(config.iops, config.bw))),
             counters: Arc::new(Counters::new(queues)),
