@@ -14,11 +14,7 @@ use std::{path::PathBuf, time::Duration};
 use arch::cpu::{spec::CpuSpec, topology::Topology};
 
 pub use self::{
-    cpu::cpu,
-    device::DeviceConfig,
-    disk::DiskConfig,
-    error::ConfigError,
-    memory::MemoryConfig,
+    cpu::cpu, device::DeviceConfig, disk::DiskConfig, error::ConfigError, memory::MemoryConfig,
     serial::SerialConfig,
 };
 use crate::args::{MachineArgs, OnPanic, OnReboot};
