@@ -7,16 +7,15 @@ mod dsdt;
 mod fadt;
 mod hardware;
 mod madt;
+mod oem;
 
 use acpi_tables::{Aml, facs::FACS, mcfg::MCFG, rsdp::Rsdp, xsdt::XSDT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 pub use self::hardware::{Hardware, HardwareId, IsaDevice};
+use self::oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
 use crate::{layout, memory::GuestRam};
 
-const OEM_ID: [u8; 6] = *b"NVMM  ";
-const OEM_TABLE_ID: [u8; 8] = *b"NVMM    ";
-const OEM_REVISION: u32 = 1;
 /// The FACS asks for 64, the RSDP for 16.
 const ALIGN: usize = 64;
 

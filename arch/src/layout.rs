@@ -12,6 +12,11 @@
 
 use std::ops::Range;
 
+/// The processor's page.
+pub const PAGE: u64 = 4 << 10;
+/// The page that one page-directory entry maps.
+pub const HUGE_PAGE: u64 = 2 << 20;
+
 /// GDT used at entry.
 pub const BOOT_GDT: u64 = 0x500;
 /// PVH `hvm_start_info` with its module list and memory map.

@@ -15,6 +15,7 @@ pub mod pci;
 pub mod platform;
 pub mod printable;
 mod registers;
+pub mod size;
 #[cfg(test)]
 mod testing;
 pub mod virtio;

@@ -5,40 +5,43 @@
 //!                                   (outlives resets)    (built anew at each reset)
 //! ```
 //!
-//! A device is a file below this module, a variant of [`DeviceConfig`] and the option that makes it. Whatever lists devices (ACPI,
+//! A device is a file below this module, a variant of [`DeviceConfig`](crate::config::DeviceConfig) and the option that makes it. Whatever lists devices (ACPI,
 //! `--dry-run`) reads the [inventory](Devices::inventory) instead of knowing them by name.
 
 mod debug_exit;
 mod device;
 mod devices;
 pub mod disk;
+mod inventory;
+mod open;
 mod panic;
 pub(crate) mod platform;
 mod rng;
 mod serial;
 
 use std::{
-    fmt, io,
-    ops::Range,
+    io,
     sync::{Arc, Mutex},
 };
 
 use ::devices::{
     bus::{self, Bus, BusError},
     irq::Line,
-    pci::{ConfigPorts, Decoded, Ecam, PciAddress, PciRoot, SlotError},
+    pci::{ConfigPorts, Ecam, PciRoot, SlotError},
     virtio::{
         device::VirtioDevice,
         pci::{VirtioPci, VirtioPciError},
     },
 };
-use arch::{acpi::HardwareId, layout, memory::GuestRam};
+use arch::{layout, memory::GuestRam};
 use thiserror::Error;
 
 use self::devices::Function;
 pub use self::{
-    device::{Device, DeviceConfig, Opening},
+    device::{Device, Opening},
     devices::{Devices, Host},
+    inventory::{AcpiName, At, Placed},
+    open::open,
 };
 use crate::{
     buses::{self, Buses},
@@ -79,46 +82,6 @@ pub(crate) struct IsaSpec {
     pub(crate) acpi: Option<AcpiName>,
     /// What is behind it on the host.
     pub(crate) backend: Option<String>,
-}
-
-/// A device with fixed ports in ACPI's namespace.
-#[derive(Clone, Copy, Debug)]
-pub struct AcpiName {
-    /// Capital letters and digits, such as `COM1`.
-    pub name: [u8; 4],
-    /// Its kind.
-    pub hid: HardwareId,
-    /// Tells it from others of its kind.
-    pub uid: u8,
-}
-
-/// A device in its place.
-#[derive(Clone, Debug)]
-pub struct Placed {
-    /// Its name, for people.
-    pub name: String,
-    /// Where it is reached.
-    pub at: At,
-    /// Its interrupt line.
-    pub gsi: Option<u32>,
-    /// Its name in ACPI, if it has one.
-    pub acpi: Option<AcpiName>,
-    /// What is behind it on the host.
-    pub backend: Option<String>,
-}
-
-/// Where a device is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum At {
-    /// I/O ports.
-    Ports(Range<u16>),
-    /// A function of PCI bus 0.
-    Pci {
-        /// Its address.
-        address: PciAddress,
-        /// Its BARs, and where they are.
-        bars: Vec<Decoded>,
-    },
 }
 
 /// A machine's devices while they are plugged in.
@@ -223,15 +186,6 @@ struct Unwired;
 
 impl Line for Unwired {
     fn set(&self, _high: bool) {}
-}
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ports(ports) => write!(f, "port {:#x}", ports.start),
-            Self::Pci { address, .. } => address.fmt(f),
-        }
-    }
 }
 
 fn shared<T>(device: T) -> Arc<Mutex<T>> {

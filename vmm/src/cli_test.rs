@@ -1,4 +1,4 @@
-use clap::CommandFactory;
+use clap::Args;
 
 use super::*;
 

@@ -1,8 +1,10 @@
+use std::path::Path;
+
 use clap::Parser;
 use devices::disk::format::Format;
 
 use super::*;
-use crate::cli::Cli;
+use crate::{cli::Cli, size::Size};
 
 fn parse(options: &[&str]) -> Result<VmConfig, ConfigError> {
     let words = ["nvmm", "--kernel", "k"].iter().chain(options);

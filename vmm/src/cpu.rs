@@ -9,6 +9,7 @@
 mod decode;
 mod diff;
 mod explain;
+mod fact;
 mod fields;
 mod groups;
 mod list;
@@ -26,9 +27,10 @@ mod testing;
 
 use std::path::Path;
 
-use arch::cpu::{choice::Unmet, spec::SpecError};
+use arch::cpu::choice::Unmet;
 use serde::Serialize;
 
+pub use self::source::UsageError;
 use crate::exit::USAGE;
 use explain::Explanation;
 use list::Listing;
@@ -110,22 +112,6 @@ enum CpuCommand {
     },
     /// Record this host: print what --host reads
     Dump,
-}
-
-/// Words that mean nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum UsageError {
-    /// Neither a CPU nor a feature.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// `--vcpu 4` of four.
-    #[error("--vcpu {given}: there are 0 to {last}; --smp makes more")]
-    Vcpu {
-        /// What was given.
-        given: u32,
-        /// The last one.
-        last: u32,
-    },
 }
 
 /// Whether the value of `--cpu` asks for the list of models and features, in QEMU's words.

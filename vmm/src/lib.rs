@@ -1,9 +1,10 @@
 //! The machine: KVM, memory, vCPUs and devices put together; the command line in front, `nvmm nest`, `nvmm cpu` and `nvmm check`.
 //!
 //! ```text
-//! argv --clap--> cli::MachineArgs --> config::VmConfig --> machine::Machine::build --> run --> exit::Exit --> status
+//! argv --clap--> args::MachineArgs --> config::VmConfig --> machine::Machine::build --> run --> exit::Exit --> status
 //! ```
 
+pub mod args;
 pub mod board;
 mod buses;
 pub mod check;

@@ -14,9 +14,10 @@ use devices::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
-    board::{Device, Opening},
+    args::MachineArgs,
+    board::{self, Device, Opening},
     check,
-    cli::{Cli, Command, MachineArgs},
+    cli::{Cli, Command},
     config::{ConfigError, VmConfig},
     console::Console,
     cpu,
@@ -123,7 +124,8 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
     }
     let payload = Payload::open(&config.kernel, config.initramfs.as_deref(), config.memory.size)?;
     let mut opening = Opening { vcpus: config.topology.vcpus(), link, taken: Taken::by(config) };
-    let devices = config.devices.iter().map(|device| device.open(&mut opening)).collect::<Result<_>>()?;
+    let devices =
+        config.devices.iter().map(|device| board::open(device, &mut opening)).collect::<Result<_>>()?;
     Ok(Open { host, payload, devices, taken: opening.taken })
 }
 

@@ -5,6 +5,7 @@ use std::{io, ops::Range};
 
 use arch::{
     boot::MemoryMap,
+    layout::HUGE_PAGE,
     memory::{GuestRam, Region},
 };
 use rustix::mm::Advice;
@@ -15,10 +16,6 @@ use vm_memory::{
 
 use crate::{config::MemoryConfig, size::Size};
 
-/// The processor's page.
-pub const PAGE: u64 = 4 << 10;
-/// The page that one page-directory entry maps.
-pub const HUGE_PAGE: u64 = 2 << 20;
 const HUGE_PAGE_LEN: usize = 2 << 20;
 
 /// Why there is no memory for the guest.

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    cli::{OnPanic, OnReboot},
+    args::{OnPanic, OnReboot},
     crash::Reason,
     exit::Exit,
 };

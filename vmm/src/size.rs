@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use devices::size::Exact;
 use serde::{Deserialize, Deserializer, de};
 
 /// A number of bytes. `512`, as QEMU has it, is mebibytes; `K`, `M`, `G` and `T` (also `MiB`, `MB` ...) are powers of 1024.
@@ -33,11 +34,7 @@ impl FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, shift) = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
-            .into_iter()
-            .find(|(_, shift)| self.0 != 0 && self.0.trailing_zeros() >= *shift)
-            .unwrap_or(("bytes", 0));
-        write!(f, "{} {unit}", self.0 >> shift)
+        Exact(self.0).fmt(f)
     }
 }
 

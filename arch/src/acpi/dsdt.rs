@@ -9,7 +9,10 @@ use acpi_tables::{
     sdt::Sdt,
 };
 
-use super::{IsaDevice, OEM_ID, OEM_REVISION, OEM_TABLE_ID};
+use super::{
+    hardware::IsaDevice,
+    oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
+};
 use crate::layout;
 
 const REVISION: u8 = 2;

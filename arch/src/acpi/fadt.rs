@@ -6,7 +6,10 @@ use acpi_tables::{
 };
 use bitflags::bitflags;
 
-use super::{Hardware, OEM_ID, OEM_REVISION, OEM_TABLE_ID};
+use super::{
+    hardware::Hardware,
+    oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
+};
 use crate::layout;
 
 const PM1_EVENT_LEN: u8 = 4;

@@ -6,7 +6,7 @@ use acpi_tables::{
 };
 use zerocopy::{Immutable, IntoBytes};
 
-use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
+use super::oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
 use crate::{cpu::apic_id::FIRST_X2APIC_ID, layout};
 
 const REVISION: u8 = 5;

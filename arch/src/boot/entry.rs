@@ -5,7 +5,10 @@ use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::error::BootError;
-use crate::{layout, memory::GuestRam};
+use crate::{
+    layout::{self, HUGE_PAGE, PAGE},
+    memory::GuestRam,
+};
 
 const CR0_PE: u64 = 1 << 0;
 const CR0_ET: u64 = 1 << 4;
@@ -16,8 +19,6 @@ const EFER_LMA: u64 = 1 << 10;
 /// Bit 1 always reads as 1.
 const RFLAGS_FIXED: u64 = 1 << 1;
 
-const PAGE: u64 = 4096;
-const LARGE_PAGE: u64 = 2 << 20;
 const ENTRIES: u64 = 512;
 /// Identity-mapped at entry: all that lies below 4 GiB.
 const PAGE_DIRECTORIES: u64 = 4;
@@ -175,7 +176,7 @@ fn page_tables() -> Vec<u8> {
     };
     table(1, pdpt | PTE_PRESENT_WRITABLE, 0)
         .chain(table(PAGE_DIRECTORIES, directories | PTE_PRESENT_WRITABLE, PAGE))
-        .chain((0..PAGE_DIRECTORIES * ENTRIES).map(|n| (n * LARGE_PAGE) | PTE_LARGE | PTE_PRESENT_WRITABLE))
+        .chain((0..PAGE_DIRECTORIES * ENTRIES).map(|n| (n * HUGE_PAGE) | PTE_LARGE | PTE_PRESENT_WRITABLE))
         .flat_map(u64::to_le_bytes)
         .collect()
 }

@@ -3,9 +3,11 @@
 use vm_memory::GuestAddress;
 
 use super::error::BootError;
-use crate::{cpu::address_width::MAX_PHYSICAL_BITS, layout};
+use crate::{
+    cpu::address_width::MAX_PHYSICAL_BITS,
+    layout::{self, PAGE},
+};
 
-const PAGE: u64 = 4096;
 /// The end of what addresses can say.
 const MAX_PHYSICAL_ADDRESS: u64 = 1 << MAX_PHYSICAL_BITS;
 

@@ -1,31 +1,9 @@
-//! The devices of the command line.
+//! A device that is open on the host.
 
-use std::{fmt::Debug, path::PathBuf};
+use std::fmt::Debug;
 
-use super::{
-    Board, debug_exit::DebugExitPort, disk::OpenDisk, panic::PanicPort, rng::RngSource, serial::SerialPort,
-};
-use crate::{
-    config::{DiskConfig, SerialConfig},
-    describe::DiskDescription,
-    link::Link,
-    output::Taken,
-};
-
-/// A device that an option asks for.
-#[derive(Clone, Debug)]
-pub enum DeviceConfig {
-    /// `--disk`.
-    Disk(Box<DiskConfig>),
-    /// `--rng`.
-    Rng(PathBuf),
-    /// `--serial`.
-    Serial(SerialConfig),
-    /// `--on-panic`.
-    Panic,
-    /// `--debug-exit`.
-    DebugExit(u16),
-}
+use super::Board;
+use crate::{describe::DiskDescription, link::Link, output::Taken};
 
 /// A device with all that it has open on the host. It outlives the machine's resets, and is plugged into each machine that is built.
 pub trait Device: Debug + Send {
@@ -56,22 +34,4 @@ pub struct Opening<'a> {
     pub link: Option<&'a Link>,
     /// The files that are not to be written over.
     pub taken: Taken,
-}
-
-impl DeviceConfig {
-    /// Opens what the device needs on the host.
-    ///
-    /// # Errors
-    ///
-    /// It is not there, or can't be used as asked.
-    pub fn open(&self, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn Device>> {
-        Ok(match self {
-            Self::Disk(config) if opening.link.is_some() => Box::new(OpenDisk::open(config, opening.vcpus)?),
-            Self::Disk(config) => Box::new(OpenDisk::try_out(config, opening.vcpus)?),
-            Self::Rng(path) => Box::new(RngSource::open(path)?),
-            Self::Serial(config) => Box::new(SerialPort::open(config, opening)?),
-            Self::Panic => Box::new(PanicPort),
-            Self::DebugExit(port) => Box::new(DebugExitPort(*port)),
-        })
-    }
 }

@@ -13,7 +13,7 @@ use devices::{
     virtio::pci::VirtioPci,
 };
 
-use super::{AcpiName, At, Placed};
+use super::inventory::{AcpiName, At, Placed};
 use crate::{buses::Buses, link::Attachment, size::Size};
 
 /// What is behind a virtio device on the host.

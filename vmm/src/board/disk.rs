@@ -85,7 +85,7 @@ impl OpenDisk {
             queues,
             queue_size: config.queue_size,
             cache: config.cache,
-            discard: config.discard.is_on(),
+            discard: config.discard,
             engine: config.aio,
             limits: limited.then(|| Arc::new(Limiter::new(config.iops, config.bw))),
             counters: Arc::new(Counters::new(queues)),
@@ -100,21 +100,6 @@ impl OpenDisk {
     #[must_use]
     pub fn name(&self) -> String {
         self.config.name()
-    }
-
-    /// The image's format, as it was given or found.
-    pub(crate) fn format(&self) -> Format {
-        self.format
-    }
-
-    /// The image.
-    pub(crate) fn disk(&self) -> &dyn Disk {
-        &*self.disk
-    }
-
-    /// How it is a device.
-    pub(crate) fn options(&self) -> &BlockOptions {
-        &self.options
     }
 
     fn tell_surprises(&self) {
@@ -149,7 +134,7 @@ impl Device for OpenDisk {
     }
 
     fn disk(&self) -> Option<DiskDescription> {
-        Some(DiskDescription::new(self))
+        Some(DiskDescription::new(&self.config, self.format, &*self.disk, &self.options))
     }
 }
 

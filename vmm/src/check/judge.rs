@@ -2,6 +2,8 @@
 
 mod advisory;
 mod device;
+mod finding;
+mod kind;
 mod nesting;
 mod outer;
 mod processor;
@@ -9,8 +11,8 @@ mod system;
 
 use super::{
     facts::Facts,
-    proof::{Kind, Proof},
-    report::{Finding, Report, SCHEMA, Severity, Verdict},
+    proof::Proof,
+    report::{Report, SCHEMA, Verdict},
 };
 
 /// Judges what a host says of itself.
@@ -32,15 +34,12 @@ pub fn judge(facts: &Facts) -> Report {
 fn kvm(facts: &Facts) -> Verdict {
     let usable = facts.kvm.as_ref().is_some_and(|kvm| {
         facts.device.errno.is_none()
-            && kvm.api_version == API
+            && kvm.api_version == device::API
             && kvm.missing.is_empty()
             && kvm.error.is_none()
     });
     if usable { Verdict::Yes } else { Verdict::No }
 }
-
-/// `KVM_API_VERSION`.
-const API: i32 = 12;
 
 /// Whether KVM's guests can run guests. Only the proof says yes; without an answer from KVM its parameter can say no.
 fn nested(facts: &Facts) -> Verdict {
@@ -59,47 +58,6 @@ fn nested(facts: &Facts) -> Verdict {
 /// KVM is there, but not for this process.
 fn barred(facts: &Facts) -> bool {
     matches!(facts.device.errno, Some(libc::EACCES | libc::EPERM)) || device::withheld(facts)
-}
-
-/// Which kind of virtualization the processor has or had, and with it the module for it.
-fn kind(facts: &Facts) -> Option<Kind> {
-    let loaded = |module| facts.modules.contains_key(module);
-    let cpu = &facts.cpu;
-    if facts.flag("vmx") || cpu.vmx {
-        Some(Kind::Vmx)
-    } else if facts.flag("svm") || cpu.svm {
-        Some(Kind::Svm)
-    } else if loaded(module(Kind::Vmx)) && !loaded(module(Kind::Svm)) {
-        Some(Kind::Vmx)
-    } else if loaded(module(Kind::Svm)) && !loaded(module(Kind::Vmx)) {
-        Some(Kind::Svm)
-    } else {
-        None
-    }
-}
-
-/// Which module makes KVM work with it.
-fn module(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Vmx => "kvm_intel",
-        Kind::Svm => "kvm_amd",
-    }
-}
-
-fn ok(id: &'static str, found: impl Into<String>) -> Finding {
-    Finding::new(id, Severity::Ok, found)
-}
-
-fn info(id: &'static str, found: impl Into<String>) -> Finding {
-    Finding::new(id, Severity::Info, found)
-}
-
-fn warning(id: &'static str, found: impl Into<String>) -> Finding {
-    Finding::new(id, Severity::Warning, found)
-}
-
-fn problem(id: &'static str, found: impl Into<String>) -> Finding {
-    Finding::new(id, Severity::Problem, found)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use super::*;
+use crate::check::report::Severity;
 
 /// A recorded host, its verdicts, what isn't right with it, and words of the way out.
 type Case = (&'static str, Verdict, Verdict, &'static [&'static str], &'static [&'static str]);

@@ -2,9 +2,7 @@
 
 use std::{borrow::Cow, ffi::OsString};
 
-use clap::{CommandFactory, error::ErrorKind};
-
-use super::{Cli, MachineAlone};
+use clap::{Command, error::ErrorKind};
 
 // Sentences of several rows.
 const NO_SCREEN: &str =
@@ -90,8 +88,8 @@ const DEVICES: &[(&[&str], &str)] = &[
 /// The same for `-object`.
 const OBJECTS: &[(&[&str], &str)] = &[(&["rng-random", "rng-builtin", "rng-egd"], RNG)];
 
-/// The command line with two dashes where a long option, a machine's or one of QEMU's, has only one.
-pub(super) fn with_two_dashes(words: &[OsString]) -> Cow<'_, [OsString]> {
+/// The command line with two dashes where a long option, one of `machine` or of QEMU's, has only one.
+pub(super) fn with_two_dashes(words: &[OsString], machine: fn() -> Command) -> Cow<'_, [OsString]> {
     let mut respelled = Cow::Borrowed(words);
     let mut longs = None;
     for (at, word) in words.iter().enumerate().skip(1) {
@@ -103,7 +101,7 @@ pub(super) fn with_two_dashes(words: &[OsString]) -> Cow<'_, [OsString]> {
             continue;
         }
         let Some(name) = word.to_str().and_then(name) else { continue };
-        let longs = longs.get_or_insert_with(long_options);
+        let longs = longs.get_or_insert_with(|| long_options(&machine()));
         if longs.iter().any(|long| long == name) || instead_of(name, None).is_some() {
             let mut two = OsString::from("-");
             two.push(word);
@@ -113,8 +111,8 @@ pub(super) fn with_two_dashes(words: &[OsString]) -> Cow<'_, [OsString]> {
     respelled
 }
 
-/// The error for the options of QEMU's that nvmm does not take, all of them at once, if there are any.
-pub(super) fn refuse(words: &[OsString]) -> Option<clap::Error> {
+/// The error of `command` for the options of QEMU's that nvmm does not take, all of them at once, if there are any.
+pub(super) fn refuse(words: &[OsString], command: fn() -> Command) -> Option<clap::Error> {
     let mut lines: Vec<String> = Vec::new();
     let options = words.iter().enumerate().skip(1).take_while(|(_, word)| *word != "--");
     for (at, word) in options {
@@ -128,7 +126,7 @@ pub(super) fn refuse(words: &[OsString]) -> Option<clap::Error> {
         }
     }
     // Under each other, after clap's "error: ".
-    (!lines.is_empty()).then(|| Cli::command().error(ErrorKind::UnknownArgument, lines.join("\n       ")))
+    (!lines.is_empty()).then(|| command().error(ErrorKind::UnknownArgument, lines.join("\n       ")))
 }
 
 /// The name of an option: without its dashes, and without `=VALUE`.
@@ -138,8 +136,7 @@ fn name(word: &str) -> Option<&str> {
 }
 
 /// The names and aliases of the options with two dashes.
-fn long_options() -> Vec<String> {
-    let machine = MachineAlone::command();
+fn long_options(machine: &Command) -> Vec<String> {
     let of_machine = machine.get_arguments().flat_map(|option| {
         let aliases = option.get_all_aliases().unwrap_or_default();
         option.get_long().into_iter().chain(aliases).map(str::to_owned).collect::<Vec<_>>()

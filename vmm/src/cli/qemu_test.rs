@@ -1,6 +1,9 @@
 use std::collections::BTreeSet;
 
+use clap::CommandFactory;
+
 use super::*;
+use crate::cli::{Cli, MachineAlone};
 
 fn words(line: &str) -> Vec<OsString> {
     ["nvmm"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
@@ -8,8 +11,10 @@ fn words(line: &str) -> Vec<OsString> {
 
 fn respelled(line: &str) -> String {
     let words = words(line);
-    let respelled: Vec<_> =
-        with_two_dashes(&words)[1..].iter().map(|word| word.to_str().unwrap().to_owned()).collect();
+    let respelled: Vec<_> = with_two_dashes(&words, MachineAlone::command)[1..]
+        .iter()
+        .map(|word| word.to_str().unwrap().to_owned())
+        .collect();
     respelled.join(" ")
 }
 
@@ -54,8 +59,8 @@ fn other_words_stay_as_they_are() {
         "cpu",
         "-é",
     ] {
-        assert!(matches!(with_two_dashes(&words(line)), Cow::Borrowed(_)), "{line}");
-        assert!(refuse(&words(line)).is_none(), "{line}");
+        assert!(matches!(with_two_dashes(&words(line), MachineAlone::command), Cow::Borrowed(_)), "{line}");
+        assert!(refuse(&words(line), Cli::command).is_none(), "{line}");
     }
 }
 
@@ -63,8 +68,8 @@ fn other_words_stay_as_they_are() {
 fn words_that_are_no_text_are_left_to_clap() {
     use std::os::unix::ffi::OsStringExt;
     let words = ["nvmm".into(), OsString::from_vec(b"-\xff\xfe".into())];
-    assert!(matches!(with_two_dashes(&words), Cow::Borrowed(_)));
-    assert!(refuse(&words).is_none());
+    assert!(matches!(with_two_dashes(&words, MachineAlone::command), Cow::Borrowed(_)));
+    assert!(refuse(&words, Cli::command).is_none());
     Cli::of(&words).unwrap_err();
 }
 
@@ -86,7 +91,7 @@ fn every_option_of_the_table_is_a_usage_error_with_its_sentence() {
 
 #[test]
 fn the_table_names_no_option_twice_and_none_that_nvmm_has() {
-    let longs = long_options();
+    let longs = long_options(&MachineAlone::command());
     let mut seen = BTreeSet::new();
     for name in OPTIONS.iter().flat_map(|(names, _)| *names) {
         assert!(seen.insert(name), "{name} is there twice");
@@ -97,7 +102,7 @@ fn the_table_names_no_option_twice_and_none_that_nvmm_has() {
 
 #[test]
 fn the_sentences_name_options_that_nvmm_has() {
-    let longs = long_options();
+    let longs = long_options(&MachineAlone::command());
     let mut seen = 0;
     for (_, instead) in OPTIONS.iter().chain(DEVICES).chain(OBJECTS) {
         for word in instead.split(|letter: char| letter != '-' && !letter.is_alphanumeric()) {

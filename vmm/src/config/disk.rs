@@ -14,7 +14,11 @@ use devices::{
 };
 use serde::{Deserialize, Deserializer, de};
 
-use super::{ConfigError, keys, words};
+use super::{
+    error::ConfigError,
+    keys::{keys, with_hint},
+    words,
+};
 use crate::size::Size;
 
 const OPTION: &str = "--disk";
@@ -45,8 +49,8 @@ pub struct DiskConfig {
     #[serde(default, deserialize_with = "cache")]
     pub cache: CacheMode,
     /// Take back the space that the guest says it no longer needs.
-    #[serde(default)]
-    pub discard: Discard,
+    #[serde(default = "default_discard", deserialize_with = "discard")]
+    pub discard: bool,
     /// How transfers are done.
     #[serde(default, deserialize_with = "EngineName::deserialize")]
     pub aio: Engine,
@@ -70,15 +74,12 @@ pub struct DiskConfig {
     pub id: Option<String>,
 }
 
-/// `discard=`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+/// `discard=`, with QEMU's words too.
+#[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Discard {
-    /// The file shrinks.
-    #[default]
+enum Discard {
     #[serde(alias = "unmap")]
     On,
-    /// The guest can't discard.
     #[serde(alias = "ignore")]
     Off,
 }
@@ -104,7 +105,7 @@ impl DiskConfig {
         let shown = given.printable().to_string();
         let config: Self = match first.contains('=') {
             false => keys(OPTION, &shown, &format!("path={text}"))?,
-            true => keys(OPTION, &shown, &text).map_err(|error| error.with_hint(first))?,
+            true => keys(OPTION, &shown, &text).map_err(|error| with_hint(error, first))?,
         };
         match config.contradiction() {
             Some(why) => Err(error(given, why)),
@@ -199,14 +200,6 @@ pub(super) fn check_several(disks: &[DiskConfig], given: &[OsString]) -> Result<
     Ok(())
 }
 
-impl Discard {
-    /// Whether the guest can discard.
-    #[must_use]
-    pub fn is_on(self) -> bool {
-        self == Self::On
-    }
-}
-
 /// `format=`.
 fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
     let name = String::deserialize(deserializer)?;
@@ -227,6 +220,14 @@ fn cache<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheMode, D::Err
 
 fn default_queue_size() -> u16 {
     BlockOptions::default().queue_size
+}
+
+fn default_discard() -> bool {
+    BlockOptions::default().discard
+}
+
+fn discard<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(matches!(Discard::deserialize(deserializer)?, Discard::On))
 }
 
 fn serial_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Serial, D::Error> {

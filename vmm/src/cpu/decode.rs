@@ -5,10 +5,7 @@ use arch::cpu::{
     feature::{FeatureId, Place},
 };
 
-use super::{
-    fields::{FIELDS, Owner},
-    groups,
-};
+use super::{fact::Fact, fields::FIELDS, groups};
 
 /// A leaf, taken apart. Each bit is in one of the three.
 #[derive(Clone, Debug)]
@@ -19,45 +16,6 @@ pub(super) struct Decoded {
     pub(super) features: Vec<(Register, u32, FeatureId)>,
     /// What is left, by register.
     pub(super) rest: [u32; 4],
-}
-
-/// A value in a leaf, or in several.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fact {
-    /// Its bits in EAX, EBX, ECX and EDX.
-    pub(super) bits: [u32; 4],
-    /// What it is.
-    pub(super) name: &'static str,
-    /// Its value, in words.
-    pub(super) value: String,
-    /// Whose it is.
-    pub(super) owner: Owner,
-}
-
-impl Fact {
-    pub(super) fn new(bits: [u32; 4], name: &'static str, value: String, owner: Owner) -> Self {
-        Self { bits, name, value, owner }
-    }
-
-    /// `EAX[31:26]`, `EAX`, or nothing if it takes several registers.
-    pub(super) fn place(&self) -> String {
-        let mut registers = Register::ALL.into_iter().zip(self.bits).filter(|(_, bits)| *bits != 0);
-        match (registers.next(), registers.next()) {
-            (Some((register, bits)), None) => format!("{register}{}", range(bits)),
-            _ => String::new(),
-        }
-    }
-
-    /// Whether it takes several registers.
-    pub(super) fn is_group(&self) -> bool {
-        self.bits.iter().filter(|bits| **bits != 0).count() > 1
-    }
-
-    /// Whether there is anything but zeros in its bits.
-    pub(super) fn is_set(&self, cpuid: &Cpuid, leaf: Leaf) -> bool {
-        let registers = cpuid.get(leaf);
-        Register::ALL.into_iter().zip(self.bits).any(|(register, bits)| registers.get(register) & bits != 0)
-    }
 }
 
 impl Decoded {
@@ -94,15 +52,6 @@ fn features(leaf: Leaf) -> impl Iterator<Item = (Register, u32, FeatureId)> {
         Place::Cpuid(place, register, bit) if same(place) => Some((register, bit, id)),
         _ => None,
     })
-}
-
-/// `[31:26]`, `[5]`, or nothing for a whole register.
-pub(super) fn range(bits: u32) -> String {
-    match (bits.trailing_zeros(), 31 - bits.leading_zeros()) {
-        (0, 31) => String::new(),
-        (low, high) if low == high => format!("[{low}]"),
-        (low, high) => format!("[{high}:{low}]"),
-    }
 }
 
 #[cfg(test)]

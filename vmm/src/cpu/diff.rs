@@ -13,7 +13,8 @@ use arch::cpu::{
 use serde::Serialize;
 
 use super::{
-    decode::{Decoded, Fact},
+    decode::Decoded,
+    fact::Fact,
     msrs,
     source::Seen,
     text::{Paint, WIDTH},

@@ -5,7 +5,7 @@ use arch::cpu::{
     cpuid::{Cpuid, EXTENDED, HYPERVISOR, Leaf, Register, Registers},
 };
 
-use super::{decode::Fact, fields::Owner, values};
+use super::{fact::Fact, fields::Owner, values};
 use crate::size::Size;
 
 /// The leaves that name the CPU's maker.

@@ -17,7 +17,8 @@ use arch::cpu::{
 use serde::{Serialize, Serializer};
 
 use super::{
-    decode::{Decoded, Fact},
+    decode::Decoded,
+    fact::Fact,
     fields::Owner,
     msrs::{self, State},
     source::Seen,

@@ -6,12 +6,19 @@ use std::{
 };
 
 use anyhow::Context;
-use arch::cpu::{cpuid::Cpuid, host::HostCpu, msr, profile::CpuProfile, spec::Nested, topology::Topology};
+use arch::cpu::{
+    cpuid::Cpuid,
+    host::HostCpu,
+    msr,
+    profile::CpuProfile,
+    spec::{Nested, SpecError},
+    topology::Topology,
+};
 
 use devices::printable::ToPrintable;
 
-use super::UsageError;
 use crate::{
+    args,
     config::{self, ConfigError},
     host::Host,
     small_file,
@@ -35,7 +42,7 @@ pub(super) struct Shape {
     #[arg(long, value_name = "N")]
     smp: Option<String>,
     /// VMX or SVM, as a machine's --nested has them
-    #[arg(long, value_name = "off|auto|on", default_value = "auto", value_parser = parse_nested)]
+    #[arg(long, value_name = "off|auto|on", default_value = "auto", value_parser = args::nested)]
     nested: Nested,
 }
 
@@ -46,6 +53,22 @@ pub(super) struct Seen {
     pub(super) cpuid: Cpuid,
     /// The MSRs that nvmm knows the value of: capabilities, and what it writes.
     pub(super) msrs: BTreeMap<u32, u64>,
+}
+
+/// Words that mean nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// Neither a CPU nor a feature.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// `--vcpu 4` of four.
+    #[error("--vcpu {given}: there are 0 to {last}; --smp makes more")]
+    Vcpu {
+        /// What was given.
+        given: u32,
+        /// The last one.
+        last: u32,
+    },
 }
 
 impl HostArgs {
@@ -104,8 +127,4 @@ impl Seen {
         msrs.extend(profile.mcg_cap().map(|cap| (msr::MCG_CAP, cap)));
         Self { cpuid: profile.leaves(vcpu), msrs }
     }
-}
-
-fn parse_nested(text: &str) -> Result<Nested, String> {
-    text.parse().map_err(|()| "give off, auto or on".to_owned())
 }

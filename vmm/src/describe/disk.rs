@@ -3,13 +3,13 @@
 use std::{fmt, path::PathBuf};
 
 use devices::{
-    disk::{image::OpenOptions, info, qcow2::Overlay},
+    disk::{Disk, format::Format, image::OpenOptions, info, qcow2::Overlay},
     printable::ToPrintable,
-    virtio::block::{CacheMode, Engine},
+    virtio::block::{BlockOptions, CacheMode, Engine},
 };
 use serde::Serialize;
 
-use crate::{board::disk::OpenDisk, lossy, size::Size};
+use crate::{config::DiskConfig, lossy, size::Size};
 
 /// A disk in words.
 #[derive(Debug, Serialize)]
@@ -44,16 +44,15 @@ pub struct DiskDescription {
 }
 
 impl DiskDescription {
-    pub(crate) fn new(open: &OpenDisk) -> Self {
-        let (config, options, disk) = (&open.config, open.options(), open.disk());
+    pub(crate) fn new(config: &DiskConfig, format: Format, disk: &dyn Disk, options: &BlockOptions) -> Self {
         let image = OpenOptions { overlay: None, ..config.open_options() };
         let chain = info::follow(&config.path, &image).map(|info| info.links);
         let over = chain.unwrap_or_default().into_iter().skip(1).map(|link| link.path);
         let block = disk.block_size();
         Self {
-            name: open.name(),
+            name: config.name(),
             path: config.path.clone(),
-            format: open.format().name(),
+            format: format.name(),
             overlay: config.overlay.as_ref().map(|overlay| match overlay {
                 Overlay::Temp => "temp".into(),
                 Overlay::File(path) => path.clone(),

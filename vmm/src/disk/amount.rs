@@ -5,9 +5,7 @@ use std::{
     str::FromStr,
 };
 
-/// The units, each 1024 of the one before.
-const UNITS: [(char, &str); 6] =
-    [('K', "KiB"), ('M', "MiB"), ('G', "GiB"), ('T', "TiB"), ('P', "PiB"), ('E', "EiB")];
+use devices::size::{Rounded, UNITS};
 
 /// A number of bytes. Unlike an amount of memory, a number without a unit is just that, as with qemu-img.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +38,8 @@ impl FromStr for Amount {
         let shift = match (letters.next().map(|letter| letter.to_ascii_uppercase()), letters.next()) {
             (None, _) | (Some('B'), None) => 0,
             (Some(letter), None) => {
-                let place = UNITS.iter().position(|(unit, _)| *unit == letter).ok_or(AmountError::NotOne)?;
+                let place =
+                    UNITS.iter().position(|unit| unit.starts_with(letter)).ok_or(AmountError::NotOne)?;
                 10 * (place + 1)
             }
             _ => return Err(AmountError::NotOne),
@@ -53,19 +52,9 @@ impl FromStr for Amount {
     }
 }
 
-/// `10 GiB`, `1.5 KiB`, `512 bytes`: to a tenth.
 impl Display for Amount {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let place = (self.0.max(1).ilog2() / 10).checked_sub(1).and_then(|place| usize::try_from(place).ok());
-        let Some((place, (_, unit))) = place.and_then(|place| Some((place, UNITS.get(place)?))) else {
-            return write!(f, "{} bytes", self.0);
-        };
-        let one = 1_u128 << (10 * (place + 1));
-        let tenths = (u128::from(self.0) * 10 + one / 2) / one;
-        match tenths % 10 {
-            0 => write!(f, "{} {unit}", tenths / 10),
-            tenth => write!(f, "{}.{tenth} {unit}", tenths / 10),
-        }
+        Rounded(self.0).fmt(f)
     }
 }
 

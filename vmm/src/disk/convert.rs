@@ -14,8 +14,8 @@ use devices::disk::{
 use devices::printable::ToPrintable;
 
 use super::{
-    Made,
     amount::Amount,
+    args::Made,
     bar::{Bar, Shown},
     copy::{CopyError, copy},
     target::{Target, TargetError},

@@ -16,9 +16,9 @@ use object::{
 };
 
 use super::{
-    Source,
     image::{Image, ImageError, Segment, check_place},
     initramfs::Limit,
+    source::Source,
 };
 
 const CLASS: usize = 4;

@@ -5,10 +5,7 @@ use std::ops::Range;
 use arch::{boot::Entry, layout};
 use linux_loader::loader::bootparam::setup_header;
 
-use super::{KernelError, Source, bzimage, elf, initramfs::Limit};
-
-/// The first bytes of a file, which tell its format and hold a bzImage's header.
-const HEAD: usize = 0x1000;
+use super::initramfs::Limit;
 
 /// A kernel image that has been read and found whole. It knows nothing yet of the memory it goes to.
 #[derive(Debug)]
@@ -71,21 +68,6 @@ pub enum ImageError {
     },
 }
 
-impl Image {
-    /// Reads the headers of a kernel's file.
-    pub(super) fn read(source: &Source) -> Result<Self, KernelError> {
-        let head = source.head(HEAD)?;
-        let read = if head.starts_with(b"\x7fELF") {
-            elf::read(&head, source)
-        } else if bzimage::is_one(&head) {
-            bzimage::read(&head, source.len())
-        } else {
-            Err(ImageError::NotAKernel(what_it_is(&head)))
-        };
-        read.map_err(|error| KernelError::Image { path: source.path().to_owned(), source: error })
-    }
-}
-
 impl ImageError {
     pub(super) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged(what.into())
@@ -99,19 +81,5 @@ pub(super) fn check_place(segment: &Segment) -> Result<(), ImageError> {
     match layout::BOOT_STRUCTURES.into_iter().find(|(_, taken)| over(taken)) {
         Some((what, taken)) => Err(ImageError::Taken { segment, taken, what }),
         None => Ok(()),
-    }
-}
-
-fn what_it_is(head: &[u8]) -> &'static str {
-    match head {
-        [] => "the file is empty",
-        [0x1f, 0x8b, ..] => "this is a gzip file, to be unpacked before (--kernel <(zcat FILE))",
-        [0xfd, b'7', b'z', ..] => "this is an xz file, to be unpacked before (--kernel <(xzcat FILE))",
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            "this is a zstd file, to be unpacked before (--kernel <(zstdcat FILE))"
-        }
-        [b'M', b'Z', ..] => "this is an EFI program, but no x86 bzImage",
-        [b'0', b'7', b'0', b'7', b'0', b'1', ..] => "this is an initramfs, which --initramfs takes",
-        _ => "this is no kernel that nvmm knows",
     }
 }

@@ -1,12 +1,12 @@
-//! The place of an initramfs.
+//! The place of an initramfs in a guest's memory.
 
 use std::ops::Range;
 
-use arch::layout;
-
-use super::Ram;
-
-const PAGE: u64 = 4096;
+use arch::{
+    layout::{self, PAGE},
+    memory::GuestRam,
+};
+use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
 /// A kernel's limit for the place of its initramfs.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,15 @@ pub(super) struct Limit {
     pub(super) above_4g: bool,
     /// Who says so.
     pub(super) why: &'static str,
+}
+
+/// A guest's memory, by its addresses.
+#[derive(Debug, Default)]
+pub(super) struct Ram {
+    /// The end of what begins at 0.
+    pub(super) low_end: u64,
+    /// The rest, above 4 GiB.
+    pub(super) high: Range<u64>,
 }
 
 impl Limit {
@@ -47,6 +56,22 @@ impl Limit {
     /// The highest end below 4 GiB, in a machine with memory to spare.
     pub(super) fn end(&self) -> u64 {
         if self.above_4g { layout::PCI_MMIO } else { self.below.min(layout::PCI_MMIO) }
+    }
+}
+
+impl Ram {
+    /// The memory that a machine has.
+    pub(super) fn of(memory: &GuestRam) -> Self {
+        let mut ram = Self::default();
+        for region in memory.iter() {
+            let (start, end) = (region.start_addr().0, region.last_addr().unchecked_add(1).0);
+            if start < layout::RAM_ABOVE_4G {
+                ram.low_end = end;
+            } else {
+                ram.high = start..end;
+            }
+        }
+        ram
     }
 }
 

@@ -11,7 +11,7 @@ use arch::memory::GuestRam;
 use rustix::fs::MemfdFlags;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
-use super::KernelError;
+use super::error::KernelError;
 use crate::size::Size;
 
 /// An open file, which each reset of the machine reads again.

@@ -6,7 +6,7 @@ use linux_loader::loader::bootparam::setup_header;
 use tempfile::NamedTempFile;
 use vm_memory::ByteValued;
 
-use super::{Image, KernelError, Source};
+use super::{error::KernelError, formats, image::Image, source::Source};
 use crate::size::Size;
 
 pub(super) const PT_LOAD: u32 = 1;
@@ -170,7 +170,7 @@ pub(super) fn file(bytes: &[u8]) -> NamedTempFile {
 /// Reads an image from a file.
 pub(super) fn read(bytes: &[u8]) -> Result<Image, KernelError> {
     let file = file(bytes);
-    Image::read(&Source::open("--kernel", file.path(), Size(1 << 20))?)
+    formats::read(&Source::open("--kernel", file.path(), Size(1 << 20))?)
 }
 
 /// The whole message of an error, as main prints it.

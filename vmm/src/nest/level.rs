@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use arch::cpu::nesting::Nesting;
 use arch::cpu::profile::CpuProfile;
-use clap::Parser;
 
 use super::child::{Child, Output};
 use super::clock::Clock;
@@ -20,7 +19,7 @@ use super::record::Kind;
 use super::report::{Line, Said};
 use super::watch::Watch;
 use super::{breakage, disk};
-use crate::cli::Cli;
+use crate::args::{MachineArgs, OnReboot};
 use crate::config::VmConfig;
 use crate::exit;
 use crate::host::Host;
@@ -64,7 +63,8 @@ impl Level<'_> {
     ///
     /// What goes wrong at this level.
     pub fn run(&self, host: &Host, below: Vec<String>, say: &mut dyn FnMut(&Line)) -> anyhow::Result<()> {
-        let mut config = config(self.number, self.manifest)?;
+        let mut options = options(self.number, self.manifest);
+        let mut config = VmConfig::new(&options)?;
         breakage::change(&mut config.cpu, self.number, self.manifest);
         let promise = match self.promise(host, &config, below) {
             Ok(promise) => promise,
@@ -77,13 +77,14 @@ impl Level<'_> {
         image::append(self.image, PROMISE, &promise).context("adding to the initramfs")?;
         let disk = disk::make(self.number).context("making the disk")?;
         let stats = Memfd::new(c"stats").context("making the file for statistics")?;
-        let mut command = Command::new(self.nvmm);
-        command.args(arguments(self.number, self.manifest)).arg("-v").arg("--stats").arg(stats.path());
-        command.arg("--kernel").arg(self.kernel).arg("--initramfs").arg(self.image.path());
+        options.kernel = Some(self.kernel.to_owned());
+        options.initramfs = Some(self.image.path());
+        options.stats = Some(stats.path());
+        options.verbose = 1;
         // The user's own disks come after.
-        command.arg("--disk").arg(with_path(&disk));
-        let first = first(self.number, self.manifest).map(|first| first.disks.as_slice());
-        command.args(first.unwrap_or_default().iter().flat_map(|disk| [OsStr::new("--disk"), disk]));
+        options.disk.insert(0, with_path(&disk));
+        let mut command = Command::new(self.nvmm);
+        command.args(words(&options));
 
         say(&self.says(Said::Start));
         let mut child = Child::spawn(command).context("starting nvmm")?;
@@ -137,33 +138,49 @@ fn first(level: u32, manifest: &Manifest) -> Option<&First> {
     (level == 1).then_some(&manifest.first)
 }
 
-/// What `level` is as a machine, but for its kernel and disks.
+/// `level` as a machine, except for its files.
 ///
 /// # Errors
 ///
 /// Options of level 1 that mean nothing.
 pub fn config(level: u32, manifest: &Manifest) -> anyhow::Result<VmConfig> {
-    let words = ["nvmm", "--kernel", image::KERNEL].map(str::to_owned).into_iter();
-    let disks = first(level, manifest).map(|first| first.disks.clone()).unwrap_or_default();
-    let disks = disks.into_iter().flat_map(|disk| ["--disk".into(), disk]);
-    let words = words.chain(arguments(level, manifest)).map(OsString::from).chain(disks);
-    let cli = Cli::try_parse_from(words).with_context(|| format!("the options of level {level}"))?;
-    Ok(VmConfig::new(&cli.machine)?)
+    Ok(VmConfig::new(&options(level, manifest))?)
 }
 
-/// nvmm's options for `level`, but for files.
-fn arguments(level: u32, manifest: &Manifest) -> Vec<String> {
-    let First { cpu, smp, memory, .. } = first(level, manifest).cloned().unwrap_or_default();
+/// The options of `level`, except for its files. The disks are the user's.
+fn options(level: u32, manifest: &Manifest) -> MachineArgs {
+    let First { cpu, smp, memory, disks } = first(level, manifest).cloned().unwrap_or_default();
     let vcpus = if level == 1 { "2" } else { "1" };
-    let options = [
-        ("--cpu", cpu.unwrap_or_else(|| "host-passthrough".to_owned())),
-        ("--smp", smp.unwrap_or_else(|| vcpus.to_owned())),
-        ("--memory", memory.unwrap_or_else(|| format!("{}M", memory_mib(level, manifest.levels)))),
-        ("--cmdline", kernel_parameters(level, manifest)),
-        ("--serial", "stdio".to_owned()),
-        ("--on-reboot", "exit".to_owned()),
+    let defaults = MachineArgs::default();
+    MachineArgs {
+        cpu: cpu.unwrap_or(defaults.cpu),
+        smp: Some(smp.unwrap_or_else(|| vcpus.to_owned())),
+        memory: memory.unwrap_or_else(|| format!("{}M", memory_mib(level, manifest.levels))),
+        cmdline: kernel_parameters(level, manifest),
+        on_reboot: OnReboot::Exit,
+        disk: disks,
+        ..defaults
+    }
+}
+
+/// The words that give another nvmm these options, as far as a level has any that are not the defaults.
+fn words(options: &MachineArgs) -> Vec<OsString> {
+    let MachineArgs { kernel, initramfs, cmdline, cpu, smp, memory, disk, on_reboot, stats, verbose, .. } =
+        options;
+    let word = |name: &str, value: &OsStr| [OsStr::new(name), OsStr::new("="), value].into_iter().collect();
+    let files = [("--kernel", kernel), ("--initramfs", initramfs), ("--stats", stats)];
+    let files = files.into_iter().filter_map(|(name, path)| Some(word(name, path.as_ref()?.as_os_str())));
+    let texts = [
+        ("--cpu", Some(cpu)),
+        ("--smp", smp.as_ref()),
+        ("--memory", Some(memory)),
+        ("--cmdline", Some(cmdline)),
     ];
-    options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+    let texts = texts.into_iter().filter_map(|(name, text)| Some(word(name, text?.as_ref())));
+    let disks = disk.iter().map(|disk| word("--disk", disk));
+    let reboot = (*on_reboot == OnReboot::Exit).then(|| "--on-reboot=exit".into());
+    let verbose = (0..*verbose).map(|_| "-v".into());
+    files.chain(texts).chain(disks).chain(reboot).chain(verbose).collect()
 }
 
 /// What was heard from a level.

@@ -1,6 +1,7 @@
 use std::os::unix::process::ExitStatusExt;
 
 use super::*;
+use crate::cli::Cli;
 use crate::nest::image::Pace;
 
 fn manifest() -> Manifest {
@@ -102,6 +103,26 @@ fn level_1_alone_has_options_of_its_own() {
     let wrong = First { cpu: Some("qemu65".into()), ..First::default() };
     let error = config(1, &Manifest { first: wrong, ..manifest }).unwrap_err();
     assert!(error.is::<crate::config::ConfigError>(), "{error:#}");
+}
+
+#[test]
+fn the_words_for_another_nvmm_say_all_of_a_level_s_options() {
+    let first = First {
+        cpu: Some("-avx".into()),
+        smp: Some("4".into()),
+        memory: Some("3G".into()),
+        disks: vec!["more.img".into(), "path=a=b,,c".into()],
+    };
+    let options = MachineArgs {
+        kernel: Some("k".into()),
+        initramfs: Some("i".into()),
+        stats: Some("s".into()),
+        verbose: 2,
+        ..options(1, &Manifest { first, ..manifest() })
+    };
+    let line: Vec<_> = ["nvmm".into()].into_iter().chain(words(&options)).collect();
+    let read = Cli::of(&line).unwrap().machine;
+    assert_eq!(format!("{read:?}"), format!("{options:?}"));
 }
 
 fn supervised(program: &str, arguments: &[&str], limit: u64) -> bool {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 
+/// The name of a level 0 that is not emulated.
+pub const THIS_MACHINE: &str = "this machine";
+
 /// A run of `nvmm nest`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -14,7 +17,7 @@ pub struct Record {
     pub version: String,
     /// How many levels of guests were to run.
     pub wanted: u32,
-    /// What level 0 is: `this machine`, or the emulator's name.
+    /// What level 0 is: [`THIS_MACHINE`], or the emulator's name.
     pub host: String,
     /// How long all of it took.
     pub seconds: f64,

@@ -8,7 +8,7 @@ use devices::printable::is_plain;
 
 use super::disk::AREA;
 use super::facts::{self, Facts};
-use super::record::{DiskRecord, Kind, LevelRecord, Record, Status, Verdict};
+use super::record::{DiskRecord, Kind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
 use super::report::{Line, Said};
 use crate::hypervisor;
 
@@ -30,7 +30,7 @@ pub(super) struct Run {
 impl Run {
     /// A run of levels up to `wanted`, on this machine or in an emulated one.
     pub(super) fn new(wanted: u32, emulator: Option<&'static str>) -> Self {
-        let host = emulator.unwrap_or("this machine");
+        let host = emulator.unwrap_or(THIS_MACHINE);
         let run_by = |level| if level == 0 { host } else { "nvmm on KVM" };
         Self {
             host,

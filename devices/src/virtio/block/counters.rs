@@ -5,6 +5,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use crate::size::Rounded;
+
 /// A kind of request, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -147,16 +149,7 @@ impl fmt::Display for Totals {
 impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { requests, bytes } = *self;
-        write!(f, "{requests} request{}, ", plural(requests))?;
-        let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
-        match units.into_iter().find(|(_, shift)| bytes >> shift != 0) {
-            Some((unit, shift)) => {
-                // Cut off, not rounded: 1023.9 KiB, not 1024.0.
-                let tenths = (((bytes >> (shift - 10)) & 1023) * 10) >> 10;
-                write!(f, "{}.{tenths} {unit}", bytes >> shift)
-            }
-            None => write!(f, "{bytes} byte{}", plural(bytes)),
-        }
+        write!(f, "{requests} request{}, {}", plural(requests), Rounded(bytes))
     }
 }
 

@@ -69,7 +69,7 @@ fn a_line_for_a_person() {
     };
     assert_eq!(
         totals.to_string(),
-        "read 1234 requests, 4.8 MiB; written 1 request, 1 byte; 1 flush; discarded 2 requests, 1023.9 KiB; \
-         zeroed 3 requests, 16777215.9 TiB; 1 error"
+        "read 1234 requests, 4.8 MiB; written 1 request, 1 byte; 1 flush; discarded 2 requests, 1 MiB; \
+         zeroed 3 requests, 16 EiB; 1 error"
     );
 }

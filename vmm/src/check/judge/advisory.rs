@@ -1,8 +1,12 @@
 //! Kernels from which a guest that nests is known to reach the host. Never a failure: whether a distribution has put the fix into
 //! an older version can't be seen from here.
 
-use super::{Facts, Finding, Kind, processor, warning};
-use processor::Version;
+use super::{
+    finding::warning,
+    kind::kind,
+    processor::{self, Version},
+};
+use crate::check::{facts::Facts, proof::Kind, report::Finding};
 
 /// A flaw of KVM that nesting lets a guest use.
 struct Advisory {
@@ -90,7 +94,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let Some(version @ (major, minor, patch)) = processor::version(&facts.kernel, &facts.build) else {
         return Vec::new();
     };
-    let kind = super::kind(facts);
+    let kind = kind(facts);
     let concern = |advisory: &&Advisory| advisory.concerns(version, kind);
     ADVISORIES
         .iter()

@@ -1,6 +1,14 @@
 //! The device node, and the module behind it.
 
-use super::{API, Facts, Finding, info, ok, problem, processor, system, warning};
+use super::{
+    finding::{info, ok, problem, warning},
+    kind::{kind, module},
+    processor, system,
+};
+use crate::check::{facts::Facts, report::Finding};
+
+/// `KVM_API_VERSION`.
+pub(super) const API: i32 = 12;
 
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![device(facts)];
@@ -55,7 +63,7 @@ fn missing(facts: &Facts) -> Finding {
     if withheld(facts) {
         return in_container(facts, "is missing in this container");
     }
-    let Some(module) = super::kind(facts).map(super::module).filter(|_| processor::usable(facts)) else {
+    let Some(module) = kind(facts).map(module).filter(|_| processor::usable(facts)) else {
         return problem(
             "kvm.device-missing",
             format!("{path} is missing: there is no KVM without virtualization in the CPU"),
@@ -126,7 +134,7 @@ fn served_by(facts: &Facts) -> Option<Finding> {
         .map(String::as_str)
         .filter(|name| *name != "kvm" && !vendor.contains(name))
         .collect();
-    let active = super::kind(facts).map(super::module).filter(|module| vendor.contains(module));
+    let active = kind(facts).map(module).filter(|module| vendor.contains(module));
     Some(match (active.or(vendor.first().copied()), other.as_slice()) {
         (Some(module), _) if facts.modules.get(module).is_some_and(|module| module.builtin) => {
             ok("kvm.module", format!("{module}, built into the kernel"))
@@ -163,6 +171,6 @@ fn tsc(facts: &Facts) -> Option<Finding> {
             "KVM gives guests a TSC of {guest} kHz, from when it was loaded, and the host's has {host} kHz: guests of VMMs that don't set it stall now and then (nvmm sets it)"
         ),
     );
-    let module = super::kind(facts).map(super::module)?;
+    let module = kind(facts).map(module)?;
     Some(system::reload(facts, found, module, "kvm", "tsc_tolerance_ppm=10000"))
 }

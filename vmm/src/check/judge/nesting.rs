@@ -4,8 +4,16 @@ use std::collections::BTreeMap;
 
 use arch::cpu::{msr, svm, vmx};
 
-use super::{Facts, Finding, Kind, info, ok, outer, problem, processor, system, warning};
-use crate::check::{facts::Offered, proof::Proof};
+use super::{
+    finding::{info, ok, problem, warning},
+    kind::{kind, module},
+    outer, processor, system,
+};
+use crate::check::{
+    facts::{Facts, Offered},
+    proof::{Kind, Proof},
+    report::Finding,
+};
 
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -22,7 +30,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
 
 /// The module's parameter `nested`. It is a bool in some kernels and a number in others; absent is neither on nor off.
 pub(super) fn parameter(facts: &Facts) -> Option<bool> {
-    on(facts.parameter(super::module(super::kind(facts)?), "nested")?)
+    on(facts.parameter(module(kind(facts)?), "nested")?)
 }
 
 fn on(value: &str) -> Option<bool> {
@@ -34,7 +42,7 @@ fn on(value: &str) -> Option<bool> {
 }
 
 fn switch(facts: &Facts) -> Option<Finding> {
-    let module = super::module(super::kind(facts)?);
+    let module = module(kind(facts)?);
     if !facts.modules.contains_key(module) {
         return None;
     }
@@ -100,11 +108,11 @@ fn features(facts: &Facts, offered: &Offered) -> Vec<Finding> {
         else {
             return Vec::new();
         };
-        (names(controls.iter_names().map(|(name, _)| name)), "ept", super::module(Kind::Vmx))
+        (names(controls.iter_names().map(|(name, _)| name)), "ept", module(Kind::Vmx))
     } else if offered.svm {
         let features =
             svm::Features::from_bits_truncate(u32::try_from(offered.svm_features.0).unwrap_or_default());
-        (names(features.iter_names().map(|(name, _)| name)), "npt", super::module(Kind::Svm))
+        (names(features.iter_names().map(|(name, _)| name)), "npt", module(Kind::Svm))
     } else {
         return Vec::new();
     };

@@ -1,7 +1,10 @@
 //! The level: whether this machine is a guest, whose, and which switch of the outer hypervisor gives it VMX or SVM.
 
-use super::{Facts, Finding, info, system};
-use crate::hypervisor::{HYPER_V, KVM};
+use super::{finding::info, system};
+use crate::{
+    check::{facts::Facts, report::Finding},
+    hypervisor::{HYPER_V, KVM},
+};
 
 /// An outer hypervisor, or the cloud that runs it.
 struct Outer {

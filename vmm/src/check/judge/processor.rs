@@ -2,8 +2,12 @@
 
 use arch::cpu::msr::{FEATURE_CONTROL, FEATURE_CONTROL_LOCKED, FEATURE_CONTROL_VMX_OUTSIDE_SMX};
 
-use super::{Facts, Finding, Kind, info, ok, outer, problem, warning};
-use crate::check::gather::VM_CR;
+use super::{
+    finding::{info, ok, problem, warning},
+    kind::kind,
+    outer,
+};
+use crate::check::{facts::Facts, gather::VM_CR, proof::Kind, report::Finding};
 
 /// A version of Linux: `6.1.177`.
 pub(super) type Version = (u32, u32, u32);
@@ -44,7 +48,7 @@ fn virtualization(facts: &Facts) -> Finding {
         );
         return if outer::is_guest(facts) { outer::switch(facts, off) } else { firmware(off) };
     }
-    let name = match super::kind(facts) {
+    let name = match kind(facts) {
         Some(Kind::Vmx) if facts.flag("vmx") => "VMX (Intel VT-x)",
         Some(Kind::Svm) if facts.flag("svm") => "SVM (AMD-V)",
         _ => {

@@ -1,6 +1,6 @@
 //! The system whose settings a way out has to change: where its kernel's parameters are, and its modules' options.
 
-use super::{Facts, Finding};
+use crate::check::{facts::Facts, report::Finding};
 
 /// Systems that keep these settings in different places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ fn told(finding: Finding) -> String {
 }
 
 fn finding() -> Finding {
-    super::super::problem("test", "a test")
+    super::super::finding::problem("test", "a test")
 }
 
 fn nested(facts: &Facts) -> String {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::cells::{Cells, is_to_blame, reasons, status, summary};
 use super::differences::differences;
 use super::timeline::{Doing, Span, spans, ticks};
-use super::{Cells, escape, is_to_blame, reasons, seconds, status, summary, thousands};
+use super::words::{escape, plain, seconds, thousands};
 use crate::nest::record::{LevelRecord, Record, Status, Verdict};
 
 const STYLE: &str = include_str!("page.css");
@@ -129,7 +130,7 @@ fn levels(record: &Record) -> String {
     text.push_str("</tr>\n");
     for level in &record.levels {
         let cells = Cells::new(record, level);
-        let run_by = super::plain(&level.run_by);
+        let run_by = plain(&level.run_by);
         let number = level.level.to_string();
         let values = [
             &number,

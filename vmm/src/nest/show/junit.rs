@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::{Cells, between, escape, summary};
+use super::cells::{Cells, summary};
+use super::words::{between, escape};
 use crate::nest::record::{LevelRecord, Record, Status, Verdict};
 
 const SUITE: &str = "nvmm-nest";

@@ -1,8 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::*;
+use super::cells::disk;
+use super::summary;
+use super::words::{LONGEST, escape, plain, short_cpu, shortened, thousands};
 use crate::nest::facts::Facts;
-use crate::nest::record::{CheckRecord, Kind};
+use crate::nest::record::{
+    CheckRecord, DiskRecord, Kind, LevelRecord, Record, Status, THIS_MACHINE, Verdict,
+};
 
 fn facts(nesting: &str, features: &str) -> Facts {
     Facts {

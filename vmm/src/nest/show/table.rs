@@ -1,6 +1,7 @@
 //! The table of levels on a terminal.
 
-use super::{Cells, is_to_blame, plain, reasons, shortened, status, thousands};
+use super::cells::{Cells, is_to_blame, reasons, status};
+use super::words::{plain, shortened, thousands};
 use crate::nest::record::{LevelRecord, Record, Status};
 
 /// Between columns.

@@ -1,6 +1,6 @@
 //! What each level did when.
 
-use super::is_to_blame;
+use super::cells::is_to_blame;
 use crate::nest::record::{LevelRecord, Record, Status};
 
 /// What a level does for a while.

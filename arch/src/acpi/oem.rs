@@ -1,0 +1,5 @@
+//! What every table says of its maker.
+
+pub(super) const OEM_ID: [u8; 6] = *b"NVMM  ";
+pub(super) const OEM_TABLE_ID: [u8; 8] = *b"NVMM    ";
+pub(super) const OEM_REVISION: u32 = 1;

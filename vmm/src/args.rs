@@ -1,0 +1,163 @@
+//! The options of a machine: the user's words, not yet checked against each other or the host.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use arch::cpu::spec::Nested;
+use clap::ValueEnum;
+
+const CMDLINE: &str = "console=ttyS0";
+const CPU: &str = "host-passthrough";
+const MEMORY: &str = "512M";
+const SERIAL: &str = "stdio";
+const RNG: &str = "/dev/urandom";
+const GRACE: u32 = 60;
+const KVM: &str = "/dev/kvm";
+
+/// The options of a machine.
+#[derive(Debug, clap::Args)]
+pub struct MachineArgs {
+    /// Kernel: a bzImage, or an ELF vmlinux (started by PVH if it has the note)
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+
+    /// Initial RAM disk
+    #[arg(long, value_name = "FILE", visible_alias = "initrd")]
+    pub initramfs: Option<PathBuf>,
+
+    /// Kernel command line
+    #[arg(long, value_name = "TEXT", visible_alias = "append", default_value = CMDLINE)]
+    pub cmdline: String,
+
+    /// CPU: host-passthrough (also: host, max), host-model, or a model, each with [,+FEATURE|,-FEATURE|,FEATURE[=on|off]|,PROPERTY=VALUE]...[,check|,enforce];
+    /// or file:PATH, libvirt's <cpu> element; or help, to list models and features. Properties: pmu, kvm, migratable, vendor, family, model, stepping, model-id, level,
+    /// min-level, xlevel, min-xlevel, phys-bits, host-phys-bits, host-phys-bits-limit, guest-phys-bits, host-cache-info, l3-cache, caches, tsc-frequency, vmware-cpuid-freq,
+    /// kvm-pv-enforce-cpuid
+    #[arg(long, value_name = "SPEC", default_value = CPU)]
+    pub cpu: String,
+
+    /// VMX or SVM in the guest: off (no trace of it), auto (as the CPU says), or on (added to any CPU, or nvmm refuses to start)
+    #[arg(long, value_name = "off|auto|on", default_value = "auto", value_parser = nested)]
+    pub nested: Nested,
+
+    /// vCPUs: N, or [cpus=]N[,sockets=N][,dies=N][,cores=N][,threads=N]; missing numbers as in QEMU [default: 1]
+    #[arg(long, value_name = "N")]
+    pub smp: Option<String>,
+
+    /// Memory: SIZE, or size=SIZE[,hugepages=on][,prefault=on]; SIZE in MiB or with K, M, G, T
+    #[arg(long, short, value_name = "SIZE", default_value = MEMORY)]
+    pub memory: String,
+
+    /// Disk: PATH, or path=PATH[,KEY=VALUE]...; repeatable, in order. A comma in PATH is written twice. Keys: format=raw|qcow2|vmdk, overlay=PATH|temp, backing-root=DIR, readonly=on, direct=on,
+    /// cache=writeback|writethrough|unsafe, discard=on|off, aio=io_uring|threads, queues=N, queue-size=N, iops=N, bw=SIZE, serial=TEXT, id=NAME
+    #[arg(long, value_name = "DISK")]
+    pub disk: Vec<OsString>,
+
+    /// COM1: stdio, null, or file=PATH
+    #[arg(long, value_name = "WHERE", default_value = SERIAL)]
+    pub serial: OsString,
+
+    /// Random bytes for the guest, by virtio-rng: off, or the file or device that they are read from
+    #[arg(long, value_name = "off|PATH", default_value = RNG)]
+    pub rng: OsString,
+
+    /// What the guest's reboot or triple fault does: reset the whole machine, or exit. The third triple fault in ten seconds
+    /// always ends nvmm
+    #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]
+    pub on_reboot: OnReboot,
+
+    /// Plug in pvpanic, by which the guest's kernel says that it panics, and what that does: exit with status 12, or reset the whole
+    /// machine; the third panic in ten seconds always ends nvmm
+    #[arg(long, value_name = "exit|reset", value_enum, hide_possible_values = true)]
+    pub on_panic: Option<OnPanic>,
+
+    /// How long the guest has to power off after SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value_t = GRACE)]
+    pub grace: u32,
+
+    /// I/O port that ends nvmm with status (value << 1) | 1, as QEMU's isa-debug-exit
+    #[arg(long, value_name = "PORT", value_parser = port)]
+    pub debug_exit: Option<u16>,
+
+    /// At the end write what KVM counted, such as exits by reason, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub stats: Option<PathBuf>,
+
+    /// Print the machine that would run, and end
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// With --dry-run: print JSON
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
+
+    /// KVM's device node
+    #[arg(long, value_name = "PATH", default_value = KVM)]
+    pub kvm: PathBuf,
+
+    /// Say more on stderr: -v what the guest gets, -vv what it does, -vvv everything
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Default for MachineArgs {
+    /// The options of a command line without words.
+    fn default() -> Self {
+        Self {
+            kernel: None,
+            initramfs: None,
+            cmdline: CMDLINE.to_owned(),
+            cpu: CPU.to_owned(),
+            nested: Nested::default(),
+            smp: None,
+            memory: MEMORY.to_owned(),
+            disk: Vec::new(),
+            serial: SERIAL.into(),
+            rng: RNG.into(),
+            on_reboot: OnReboot::default(),
+            on_panic: None,
+            grace: GRACE,
+            debug_exit: None,
+            stats: None,
+            dry_run: false,
+            json: false,
+            kvm: KVM.into(),
+            verbose: 0,
+        }
+    }
+}
+
+/// What to do when the guest reboots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnReboot {
+    /// Reset the whole machine and boot again
+    #[default]
+    Reset,
+    /// End, with status 0, or 4 for a triple fault
+    Exit,
+}
+
+/// What to do when the guest's kernel panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnPanic {
+    /// End, with status 12
+    Exit,
+    /// Reset the whole machine and boot again
+    Reset,
+}
+
+/// Reads the value of `--nested`.
+pub(crate) fn nested(text: &str) -> Result<Nested, String> {
+    text.parse().map_err(|()| "give off, auto or on".to_owned())
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u16::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "give an I/O port from 0 to 65535 or 0x0 to 0xffff, such as 0xf4".to_owned())
+}
+
+#[cfg(test)]
+#[path = "args_test.rs"]
+mod tests;

@@ -1,0 +1,29 @@
+//! The devices of the command line, opened.
+
+use super::{
+    debug_exit::DebugExitPort,
+    device::{Device, Opening},
+    disk::OpenDisk,
+    panic::PanicPort,
+    rng::RngSource,
+    serial::SerialPort,
+};
+use crate::config::DeviceConfig;
+
+/// Opens what a device needs on the host.
+///
+/// # Errors
+///
+/// It is not there, or can't be used as asked.
+pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn Device>> {
+    Ok(match device {
+        DeviceConfig::Disk(config) if opening.link.is_some() => {
+            Box::new(OpenDisk::open(config, opening.vcpus)?)
+        }
+        DeviceConfig::Disk(config) => Box::new(OpenDisk::try_out(config, opening.vcpus)?),
+        DeviceConfig::Rng(path) => Box::new(RngSource::open(path)?),
+        DeviceConfig::Serial(config) => Box::new(SerialPort::open(config, opening)?),
+        DeviceConfig::Panic => Box::new(PanicPort),
+        DeviceConfig::DebugExit(port) => Box::new(DebugExitPort(*port)),
+    })
+}

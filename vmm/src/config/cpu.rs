@@ -1,0 +1,55 @@
+//! `--cpu`, `--smp` and `--nested`.
+
+use std::path::Path;
+
+use arch::cpu::{
+    spec::{CpuSpec, Nested},
+    topology::Topology,
+};
+
+use super::{error::ConfigError, keys::keys};
+use crate::{
+    libvirt::{self, CpuElement},
+    small_file,
+    smp::Smp,
+};
+
+/// Gives `--cpu`, `--smp` and `--nested` a meaning.
+///
+/// # Errors
+///
+/// A word that has none, or a file that says something else.
+pub fn cpu(given: &str, smp: Option<&str>, nested: Nested) -> Result<(CpuSpec, Topology), ConfigError> {
+    let (spec, theirs) = match given.strip_prefix("file:").map(Path::new) {
+        None => (given.parse().map_err(ConfigError::Cpu)?, None),
+        Some(path) => cpu_file(path)?,
+    };
+    let ours = smp.map(self::smp).transpose()?;
+    let arranged = match (ours, theirs) {
+        (Some(ours), None) => ours,
+        (None, theirs) => theirs.unwrap_or_default(),
+        (Some(ours), Some(theirs)) if ours == (Smp { cpus: ours.cpus, ..Smp::default() }) => {
+            Smp { cpus: ours.cpus, ..theirs }
+        }
+        (Some(_), Some(_)) => return Err(ConfigError::TwoTopologies(smp.unwrap_or_default().to_owned())),
+    };
+    let topology =
+        arranged.topology().map_err(|error| ConfigError::Smp(smp.unwrap_or(given).to_owned(), error))?;
+    Ok((CpuSpec { nested, ..spec }, topology))
+}
+
+/// A CPU in libvirt's words, and its `<topology>`.
+fn cpu_file(path: &Path) -> Result<(CpuSpec, Option<Smp>), ConfigError> {
+    let text = small_file::read(path).map_err(|error| ConfigError::CpuFile(path.to_owned(), error))?;
+    let CpuElement { spec, topology, ignored } =
+        libvirt::parse(&text).map_err(|error| ConfigError::CpuXml(path.to_owned(), error))?;
+    for ignored in ignored {
+        log::warn!("--cpu file:{}: {ignored}", path.display());
+    }
+    Ok((spec, topology))
+}
+
+fn smp(given: &str) -> Result<Smp, ConfigError> {
+    let bare = !given.split(',').next().unwrap_or_default().contains('=');
+    if bare { keys("--smp", given, &format!("cpus={given}")) } else { keys("--smp", given, given) }
+}

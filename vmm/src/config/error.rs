@@ -1,0 +1,55 @@
+//! What is wrong with a machine's options.
+
+use std::{io, path::PathBuf};
+
+use arch::cpu::spec::SpecError;
+
+use crate::{
+    libvirt::XmlError,
+    size::{Size, SizeError},
+    smp::SmpError,
+};
+
+/// What is wrong with the command line.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// `--cpu`.
+    #[error("--cpu")]
+    Cpu(#[source] SpecError),
+    /// `--cpu file:PATH`, with a file that can't be read.
+    #[error("--cpu file:{}", .0.display())]
+    CpuFile(PathBuf, #[source] io::Error),
+    /// `--cpu file:PATH`, with a file that says something else.
+    #[error("--cpu file:{}", .0.display())]
+    CpuXml(PathBuf, #[source] XmlError),
+    /// `--smp 4,cores=2` and `<topology>`.
+    #[error(
+        "--smp {0}: the file of --cpu has a <topology>; give only the number of vCPUs, or take the element out"
+    )]
+    TwoTopologies(String),
+    /// `--smp`.
+    #[error("--smp {0}")]
+    Smp(String, #[source] SmpError),
+    /// `--memory`, as a bare size.
+    #[error("--memory {0}")]
+    Size(String, #[source] SizeError),
+    /// `--memory 0`.
+    #[error("--memory {0}: a machine needs memory; give an amount such as 512M")]
+    NoMemory(String),
+    /// `--memory 1K`.
+    #[error("--memory {0}: memory comes in pages; give a multiple of {unit}", unit = Size(*.1))]
+    OddMemory(String, u64),
+    /// An option with `key=value` parts.
+    #[error("{option} {given}: {why}")]
+    Keys {
+        /// The option's name.
+        option: &'static str,
+        /// What was given.
+        given: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// `--serial`.
+    #[error("--serial {0}: give stdio, null or file=PATH")]
+    Serial(String),
+}

@@ -1,0 +1,110 @@
+//! Why a guest's software can't be loaded.
+
+use std::{io, ops::Range, path::PathBuf};
+
+use arch::layout;
+
+use super::image::ImageError;
+use crate::size::Size;
+
+/// Why a guest's software can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// A file that can't be read.
+    #[error("{option} {}: can't be read", path.display())]
+    Read {
+        /// The option it was given with.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that was overwritten.
+    #[error(
+        "{option} {}: the file was overwritten since nvmm opened it, and the guest can't boot from what it held then; replace files by renaming others, and start nvmm again",
+        path.display()
+    )]
+    Changed {
+        /// The option it was given with.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not a kernel, or not a whole one.
+    #[error("--kernel {}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ImageError,
+    },
+    /// The kernel, or what it unpacks itself to, does not fit.
+    #[error(
+        "--kernel {}: needs memory up to {need:#x}, and the guest's ends at {have:#x}; {}",
+        path.display(), more_memory(*need)
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Where the kernel ends while it unpacks itself.
+        need: u64,
+        /// Where memory below 4 GiB ends.
+        have: u64,
+    },
+    /// An initramfs without anything in it.
+    #[error("--initramfs {}: the file is empty; leave the option out to boot without", .0.display())]
+    EmptyInitramfs(PathBuf),
+    /// The initramfs does not fit between the kernel and the end of memory.
+    #[error(
+        "--initramfs {}: {len} bytes do not fit above the kernel, which ends at {start:#x}; give --memory at least {}",
+        path.display(), Size(need.next_multiple_of(MIB))
+    )]
+    Initramfs {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        len: u64,
+        /// Where the kernel ends.
+        start: u64,
+        /// How much memory would do.
+        need: u64,
+    },
+    /// The initramfs does not fit where the kernel takes it.
+    #[error(
+        "--initramfs {}: {len} bytes do not fit above the kernel, which ends at {:#x}, and below {:#x}, where its initramfs has to end {why}; make it smaller",
+        path.display(), room.start, room.end
+    )]
+    InitramfsLimit {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        len: u64,
+        /// The place for it, with memory to spare.
+        room: Range<u64>,
+        /// Who says so.
+        why: &'static str,
+    },
+    /// The command line is too long.
+    #[error("--cmdline: {len} bytes, and this kernel takes at most {max}")]
+    Cmdline {
+        /// Its length.
+        len: usize,
+        /// What the kernel says it can take.
+        max: usize,
+    },
+    /// A NUL ends the command line early.
+    #[error("--cmdline: there is a NUL byte in it")]
+    CmdlineNul,
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Advice for a kernel that needs memory up to `need`.
+fn more_memory(need: u64) -> String {
+    if need <= layout::PCI_MMIO {
+        format!("give --memory at least {}", Size(need.next_multiple_of(MIB)))
+    } else {
+        format!("no amount will do, for a kernel has to end below {:#x}", layout::PCI_MMIO)
+    }
+}
