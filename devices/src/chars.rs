@@ -7,13 +7,28 @@
 //!
 //! A port outlives the machine's resets, and so do its back end and the input that the guest has not taken yet.
 
+mod address;
+mod client;
 mod file;
 mod input;
 mod null;
+mod peers;
+mod server;
+mod telnet;
+#[cfg(test)]
+mod testing;
+mod watch;
 
 use std::{fmt, fs::File, io, os::fd::BorrowedFd, time::Duration};
 
-pub use self::{file::FileBackend, input::Input, null::NullBackend};
+pub use self::{
+    address::{Address, AddressError},
+    client::Client,
+    file::FileBackend,
+    input::Input,
+    null::NullBackend,
+    server::{Server, ServerOptions},
+};
 use crate::output::{Output, OutputOptions};
 
 /// How long the guest's output waits for more.

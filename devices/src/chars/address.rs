@@ -1,0 +1,222 @@
+//! Addresses of sockets: where to listen, and where to connect to.
+
+use std::{
+    fmt, fs, io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{
+            fs::{FileTypeExt, MetadataExt},
+            net::{UnixDatagram, UnixListener},
+        },
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+        sockopt::{
+            set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_nodelay,
+        },
+    },
+};
+use thiserror::Error;
+
+use crate::printable::ToPrintable;
+
+/// A peer that has been silent for so long is asked whether it is still there: its machine may have gone without a word.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_AGAIN: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMES: u32 = 3;
+
+/// The address of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port. The host is a name or an IP address.
+    Tcp {
+        /// The host.
+        host: String,
+        /// The port. To listen at 0 is to listen at any that is free.
+        port: u16,
+    },
+    /// A path.
+    Unix(PathBuf),
+}
+
+/// The reason why there is no socket.
+#[derive(Debug, Error)]
+pub enum AddressError {
+    /// A TCP port that another program has.
+    #[error("{0}: another program listens there; give another port")]
+    PortInUse(Address),
+    /// A socket file that another program has.
+    #[error("{0}: another program listens there; give another path")]
+    PathInUse(Address),
+    /// A file that is something else.
+    #[error("{0}: there is a file that is no socket; give another path, or remove it")]
+    NoSocket(Address),
+    /// No such host.
+    #[error("{0}: the host has no address")]
+    NoHost(Address),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(Address, #[source] io::Error),
+}
+
+/// A socket file that this process made. It is removed when this is dropped, unless another one has taken its place.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+/// An address that [`Resolved::connect`] can use without asking anybody.
+#[derive(Clone, Debug)]
+pub(super) enum Resolved {
+    Tcp(Vec<SocketAddr>),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Listens here.
+    pub(super) fn listen(&self) -> Result<(OwnedFd, Self, Option<SocketFile>), AddressError> {
+        let failed = |error| AddressError::Failed(self.clone(), error);
+        match self {
+            Self::Tcp { host, port } => {
+                let listener =
+                    TcpListener::bind((host.as_str(), *port)).map_err(|error| match error.kind() {
+                        io::ErrorKind::AddrInUse => AddressError::PortInUse(self.clone()),
+                        _ => failed(error),
+                    })?;
+                listener.set_nonblocking(true).map_err(failed)?;
+                let port = listener.local_addr().map_err(failed)?.port();
+                Ok((listener.into(), Self::Tcp { host: host.clone(), port }, None))
+            }
+            Self::Unix(path) => {
+                let listener = match UnixListener::bind(path) {
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                        self.remove_stale(path)?;
+                        UnixListener::bind(path)
+                    }
+                    bound => bound,
+                };
+                let listener = listener.map_err(failed)?;
+                listener.set_nonblocking(true).map_err(failed)?;
+                let file = SocketFile::of(path).map_err(failed)?;
+                Ok((listener.into(), self.clone(), Some(file)))
+            }
+        }
+    }
+
+    /// Removes a socket file that a process has left behind.
+    fn remove_stale(&self, path: &Path) -> Result<(), AddressError> {
+        let failed = |error| AddressError::Failed(self.clone(), error);
+        if !fs::symlink_metadata(path).map_err(failed)?.file_type().is_socket() {
+            return Err(AddressError::NoSocket(self.clone()));
+        }
+        // A socket of the other type finds out without being taken for a peer.
+        let probe = UnixDatagram::unbound().map_err(failed)?;
+        match probe.connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(failed)
+            }
+            _ => Err(AddressError::PathInUse(self.clone())),
+        }
+    }
+
+    /// Finds out what a host's name means, which can take a while.
+    pub(super) fn resolve(&self) -> Result<Resolved, AddressError> {
+        match self {
+            Self::Tcp { host, port } => {
+                let found = (host.as_str(), *port).to_socket_addrs();
+                let found: Vec<_> =
+                    found.map_err(|error| AddressError::Failed(self.clone(), error))?.collect();
+                if found.is_empty() {
+                    return Err(AddressError::NoHost(self.clone()));
+                }
+                Ok(Resolved::Tcp(found))
+            }
+            Self::Unix(path) => Ok(Resolved::Unix(path.clone())),
+        }
+    }
+}
+
+impl Resolved {
+    /// How many addresses there are to try.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Tcp(addresses) => addresses.len(),
+            Self::Unix(_) => 1,
+        }
+    }
+
+    /// Begins to connect to one of the addresses, and doesn't wait. Once the socket is writable, its error tells how that ended.
+    pub(super) fn connect(&self, which: usize) -> io::Result<OwnedFd> {
+        let open = |family| {
+            socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
+        };
+        let (socket, connected) = match self {
+            Self::Tcp(addresses) => {
+                let address = &addresses[which % addresses.len()];
+                let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+                let socket = open(family)?;
+                let connected = connect(&socket, address);
+                (socket, connected)
+            }
+            Self::Unix(path) => {
+                let socket = open(AddressFamily::UNIX)?;
+                let connected = connect(&socket, &SocketAddrUnix::new(path)?);
+                (socket, connected)
+            }
+        };
+        match connected {
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), identity: (found.dev(), found.ino()) })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let ours = fs::symlink_metadata(&self.path).is_ok_and(|it| (it.dev(), it.ino()) == self.identity);
+        if ours {
+            // Nobody is left to be told of an error.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.printable()),
+        }
+    }
+}
+
+/// Prepares a connection for keys: each is sent at once, and a peer that went away without a word is noticed. A unix socket refuses both,
+/// and needs neither.
+pub(super) fn prepare(socket: impl AsFd) {
+    let socket = socket.as_fd();
+    let _ = set_tcp_nodelay(socket, true);
+    let _ = set_socket_keepalive(socket, true);
+    let _ = set_tcp_keepidle(socket, KEEP_ALIVE);
+    let _ = set_tcp_keepintvl(socket, KEEP_ALIVE_AGAIN);
+    let _ = set_tcp_keepcnt(socket, KEEP_ALIVE_TIMES);
+}
+
+#[cfg(test)]
+#[path = "address_test.rs"]
+mod tests;

@@ -1,0 +1,193 @@
+//! A serial port that connects to a socket, and again whenever that has closed.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, epoll::EventFlags, poll},
+    net::{getpeername, getsockname, sockopt::socket_error},
+};
+
+use super::{
+    Address, Backend, Input,
+    address::{AddressError, Resolved},
+    peers::Peers,
+};
+use crate::output::Output;
+
+/// The pause before the first try to connect again. It doubles with each that fails, up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A client of one server.
+#[derive(Debug)]
+pub struct Client {
+    name: &'static str,
+    address: Address,
+    resolved: Resolved,
+    state: State,
+    /// The address of several that is tried next.
+    which: usize,
+    pause: Duration,
+    told_of_error: bool,
+    peers: Peers,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Until the timer rings.
+    Pausing,
+    Connecting(OwnedFd),
+    ConnectedSince(Instant),
+    /// It connects no more.
+    Finished,
+}
+
+impl Client {
+    /// Makes the client of the server at `address` for the port `name`. A host's name is looked up here, which can take a while. The
+    /// server need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// The host's name has no meaning, or no file descriptor is left.
+    pub fn new(
+        name: &'static str,
+        address: Address,
+        telnet: bool,
+        log: Option<File>,
+    ) -> Result<Self, AddressError> {
+        let resolved = address.resolve()?;
+        let peers =
+            Peers::new(name, telnet, log).map_err(|error| AddressError::Failed(address.clone(), error))?;
+        peers.watch.wake_in(Duration::ZERO);
+        let (state, pause) = (State::Pausing, SHORTEST_PAUSE);
+        Ok(Self { name, address, resolved, state, which: 0, pause, told_of_error: false, peers })
+    }
+
+    fn connect(&mut self) {
+        // The last words of earlier connections come first.
+        if !self.peers.has_place() {
+            return self.try_later();
+        }
+        let connecting = self.resolved.connect(self.which).and_then(|socket| {
+            self.peers.watch.add(&socket, EventFlags::OUT)?;
+            Ok(socket)
+        });
+        match connecting {
+            Ok(socket) => self.state = State::Connecting(socket),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Looks how connecting has ended, if it has.
+    fn end_connecting(&mut self) {
+        let State::Connecting(socket) = &self.state else { return };
+        let ended = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&Timespec::default()));
+        if ended.is_ok_and(|ready| ready == 0) {
+            return;
+        }
+        self.peers.watch.remove(socket);
+        let outcome = match socket_error(socket) {
+            Ok(Ok(())) if is_itself(socket) => Err(io::ErrorKind::ConnectionRefused.into()),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) | Err(error) => Err(error.into()),
+        };
+        let State::Connecting(socket) = std::mem::replace(&mut self.state, State::Pausing) else { return };
+        match outcome.and_then(|()| self.peers.take(socket)) {
+            Ok(()) => {
+                log::info!("{}: connected to {}", self.name, self.address);
+                self.told_of_error = false;
+                self.state = State::ConnectedSince(Instant::now());
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Tries the next address, or all again later.
+    fn fail(&mut self, error: &io::Error) {
+        self.which += 1;
+        if self.which.is_multiple_of(self.resolved.len()) {
+            if !std::mem::replace(&mut self.told_of_error, true) {
+                log::warn!(
+                    "{}: no connection to {}: {error}; trying again until there is one",
+                    self.name,
+                    self.address
+                );
+            }
+            self.try_later();
+        } else {
+            self.state = State::Pausing;
+            self.peers.watch.wake_in(Duration::ZERO);
+        }
+    }
+
+    fn try_later(&mut self) {
+        self.state = State::Pausing;
+        self.peers.watch.wake_in(self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+
+    /// Looks whether the server has hung up.
+    fn look(&mut self) {
+        if let State::ConnectedSince(start) = self.state
+            && !self.peers.is_connected()
+        {
+            log::info!("{}: {} has hung up", self.name, self.address);
+            // A server that hangs up at once is not asked all the time.
+            if start.elapsed() >= LONGEST_PAUSE {
+                self.pause = SHORTEST_PAUSE;
+            }
+            self.try_later();
+        }
+    }
+}
+
+impl Backend for Client {
+    fn output(&self) -> Option<Output> {
+        Some(self.peers.output.clone())
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.peers.fd())
+    }
+
+    fn serve(&mut self, input: &mut Input) {
+        if matches!(self.state, State::Finished) {
+            return;
+        }
+        if self.peers.watch.is_time() && matches!(self.state, State::Pausing) {
+            self.connect();
+        }
+        self.end_connecting();
+        self.peers.read(input);
+        self.look();
+    }
+
+    fn finish(&mut self) {
+        self.state = State::Finished;
+        self.peers.finish();
+    }
+
+    fn describe(&self) -> String {
+        match &self.address {
+            Address::Tcp { .. } => format!("tcp client of {}", self.address),
+            Address::Unix(_) => format!("unix client of {}", self.address),
+        }
+    }
+}
+
+/// Whether a socket is its own peer: TCP makes that of a port nobody listens at, if it is the one that was free.
+fn is_itself(socket: &OwnedFd) -> bool {
+    let ours = getsockname(socket)
+        .ok()
+        .filter(|address| address.address_family() != rustix::net::AddressFamily::UNIX);
+    ours.is_some() && ours == getpeername(socket).ok().flatten()
+}
+
+#[cfg(test)]
+#[path = "client_test.rs"]
+mod tests;

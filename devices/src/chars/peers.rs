@@ -1,0 +1,171 @@
+//! The peer at the other end of a port's socket, and what earlier ones said last.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, epoll::EventFlags, poll},
+    io::Errno,
+    net::{SendFlags, send},
+};
+
+use super::{Input, address::prepare, log_to, output_options, telnet, watch::Watch};
+use crate::output::{Output, Reader};
+
+/// As many sockets are kept: a guest that reads nothing has so many peers' last words wait for it.
+const MOST: usize = 8;
+
+/// One peer at a time, and before it those that hung up before the guest had taken all that they sent.
+#[derive(Debug)]
+pub(super) struct Peers {
+    pub(super) watch: Watch,
+    pub(super) output: Output,
+    speaks_telnet: bool,
+    /// The oldest first. All have hung up, except for the last one if `connected`.
+    sockets: VecDeque<Socket>,
+    connected: bool,
+}
+
+#[derive(Debug)]
+struct Socket {
+    fd: OwnedFd,
+    telnet: Option<telnet::Parser>,
+    /// Its descriptor is watched for input.
+    reads: bool,
+}
+
+/// The end of a try to read.
+enum Outcome {
+    Some,
+    Nothing,
+    End,
+}
+
+impl Peers {
+    pub(super) fn new(name: &'static str, speaks_telnet: bool, log: Option<File>) -> io::Result<Self> {
+        let output = Output::to_readers(output_options(name))?;
+        log_to(&output, log)?;
+        let (watch, sockets) = (Watch::new()?, VecDeque::new());
+        Ok(Self { watch, output, speaks_telnet, sockets, connected: false })
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.watch.fd()
+    }
+
+    /// Whether a peer is there. One that has hung up is let go of here, though its last words stay.
+    pub(super) fn is_connected(&mut self) -> bool {
+        if self.connected && self.sockets.back().is_none_or(|socket| has_hung_up(&socket.fd)) {
+            self.let_go();
+        }
+        self.connected
+    }
+
+    /// Whether another peer can be kept, when the one that is there has gone.
+    pub(super) fn has_place(&self) -> bool {
+        self.sockets.len() < MOST
+    }
+
+    /// Takes a peer, while none is there.
+    ///
+    /// # Errors
+    ///
+    /// No file descriptor is left.
+    pub(super) fn take(&mut self, fd: OwnedFd) -> io::Result<()> {
+        prepare(&fd);
+        let theirs = fd.try_clone()?;
+        self.watch.add(&fd, EventFlags::IN | EventFlags::RDHUP)?;
+        let (telnet, reader) = if self.speaks_telnet {
+            // Nothing is on its way yet, so that there is room for it.
+            let _ = send(&fd, &telnet::GREETING, SendFlags::NOSIGNAL);
+            (Some(telnet::Parser::default()), Reader::telnet(theirs))
+        } else {
+            (None, Reader::socket(theirs))
+        };
+        self.sockets.push_back(Socket { fd, telnet, reads: true });
+        self.connected = true;
+        self.output.connect(reader);
+        Ok(())
+    }
+
+    /// Reads what there is room for, the oldest first.
+    pub(super) fn read(&mut self, input: &mut Input) {
+        while input.room() > 0 {
+            let Some(oldest) = self.sockets.front_mut() else { break };
+            match oldest.read(input) {
+                Outcome::Some => {}
+                Outcome::Nothing if self.connected && self.sockets.len() == 1 => break,
+                Outcome::Nothing | Outcome::End => {
+                    if self.connected && self.sockets.len() == 1 {
+                        self.let_go();
+                    }
+                    self.sockets.pop_front();
+                }
+            }
+        }
+        if let (true, Some(socket)) = (self.connected, self.sockets.back_mut()) {
+            let reads = input.room() > 0;
+            if std::mem::replace(&mut socket.reads, reads) != reads {
+                let input = if reads { EventFlags::IN } else { EventFlags::empty() };
+                self.watch.modify(&socket.fd, input | EventFlags::RDHUP);
+            }
+        }
+    }
+
+    /// Lets go of the peer, except for what it has sent.
+    fn let_go(&mut self) {
+        self.connected = false;
+        if let Some(socket) = self.sockets.back() {
+            self.watch.remove(&socket.fd);
+        }
+        self.output.disconnect();
+    }
+
+    /// Takes no more input. What waits is read, since a peer is told of bytes that are never read by an error, which would overtake
+    /// the guest's last words.
+    pub(super) fn finish(&mut self) {
+        if let (true, Some(socket)) = (self.connected, self.sockets.back_mut()) {
+            self.watch.remove(&socket.fd);
+            let mut ignored = Input::new(1 << 20);
+            while matches!(socket.read(&mut ignored), Outcome::Some) {}
+        }
+    }
+}
+
+impl Socket {
+    fn read(&mut self, input: &mut Input) -> Outcome {
+        let mut bytes = vec![0; input.room().min(Input::CAPACITY)];
+        if bytes.is_empty() {
+            return Outcome::Nothing;
+        }
+        match rustix::io::read(&self.fd, &mut bytes) {
+            Ok(len @ 1..) => bytes.truncate(len),
+            Err(Errno::INTR) => return Outcome::Some,
+            Err(Errno::AGAIN) => return Outcome::Nothing,
+            Ok(0) | Err(_) => return Outcome::End,
+        }
+        if let Some(telnet) = &mut self.telnet {
+            telnet.strip(&mut bytes);
+        }
+        input.push(&bytes);
+        Outcome::Some
+    }
+}
+
+/// Whether the other end of a socket is closed. That also one that would still read is taken for gone: TCP doesn't tell the difference.
+fn has_hung_up(socket: impl AsFd) -> bool {
+    poll(&mut [PollFd::new(&socket, PollFlags::RDHUP)], Some(&Timespec::default()))
+        .is_ok_and(|ready| ready > 0)
+}
+
+/// Tells a peer why it is not taken, and lets it go.
+pub(super) fn refuse(socket: &OwnedFd, why: &str) {
+    // It has room for a line. What it has sent is read, so that no error overtakes the line.
+    let _ = send(socket, format!("nvmm: {why}\r\n").as_bytes(), SendFlags::NOSIGNAL);
+    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
+    let _ = rustix::io::read(socket, &mut [0; 4096]);
+}

@@ -1,0 +1,189 @@
+//! A serial port that listens on a socket.
+
+use std::{
+    fs::File,
+    os::fd::{BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use rustix::{
+    event::epoll::EventFlags,
+    io::Errno,
+    net::{SocketFlags, accept_with},
+};
+
+use super::{
+    Address, Backend, Input,
+    address::{AddressError, SocketFile},
+    peers::{Peers, refuse},
+};
+use crate::output::Output;
+
+/// So many connections at most are taken or refused at a time, since others wait for the main thread, too.
+const AT_A_TIME: usize = 16;
+/// The pause after an error that will not be gone at once, such as a full descriptor table.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A server for one peer at a time. Another one is refused in a line; once a peer has hung up, it or another may come back.
+#[derive(Debug)]
+pub struct Server {
+    name: &'static str,
+    address: Address,
+    listener: Option<OwnedFd>,
+    listens: bool,
+    told_of_error: bool,
+    waits: bool,
+    peers: Peers,
+    /// Removed at the end.
+    _file: Option<SocketFile>,
+}
+
+/// The kind of a [`Server`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// The machine is not to start before the first peer is there.
+    pub wait: bool,
+    /// The peers speak telnet.
+    pub telnet: bool,
+}
+
+impl Server {
+    /// Listens at `address` for the port `name`.
+    ///
+    /// # Errors
+    ///
+    /// Another program listens there, or the host refuses.
+    pub fn new(
+        name: &'static str,
+        address: &Address,
+        options: ServerOptions,
+        log: Option<File>,
+    ) -> Result<Self, AddressError> {
+        let failed = |error| AddressError::Failed(address.clone(), error);
+        let peers = Peers::new(name, options.telnet, log).map_err(failed)?;
+        let (listener, address, file) = address.listen()?;
+        peers
+            .watch
+            .add(&listener, EventFlags::IN)
+            .map_err(|error| AddressError::Failed(address.clone(), error))?;
+        Ok(Self {
+            name,
+            address,
+            listener: Some(listener),
+            listens: true,
+            told_of_error: false,
+            waits: options.wait,
+            peers,
+            _file: file,
+        })
+    }
+
+    /// The address, with the port that was free if none was given.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..AT_A_TIME {
+            let Some(listener) = &self.listener else { return };
+            match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok(socket) => {
+                    if let Err(error) = self.welcome(socket) {
+                        return self.pause(&error.to_string());
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(error) => return self.pause(&std::io::Error::from(error).to_string()),
+            }
+        }
+    }
+
+    fn welcome(&mut self, socket: OwnedFd) -> std::io::Result<()> {
+        if self.peers.is_connected() {
+            refuse(
+                &socket,
+                &format!("{} has a connection already; try again when that has ended", self.name),
+            );
+        } else if !self.peers.has_place() {
+            refuse(&socket, &format!("the guest reads nothing from {}; try again later", self.name));
+        } else {
+            self.peers.take(socket)?;
+            self.waits = false;
+            log::info!("{}: connected at {}", self.name, self.address);
+        }
+        Ok(())
+    }
+
+    /// Listens no more for a while: a connection that can't be taken keeps the listener readable.
+    fn pause(&mut self, error: &str) {
+        if !std::mem::replace(&mut self.told_of_error, true) {
+            log::warn!(
+                "{}: no connection can be taken at {}: {error}; trying again",
+                self.name,
+                self.address
+            );
+        }
+        if let Some(listener) = &self.listener {
+            self.peers.watch.remove(listener);
+            self.listens = false;
+            self.peers.watch.wake_in(PAUSE);
+        }
+    }
+
+    fn listen_again(&mut self) {
+        if let Some(listener) = &self.listener
+            && !self.listens
+        {
+            match self.peers.watch.add(listener, EventFlags::IN) {
+                Ok(()) => self.listens = true,
+                Err(_) => self.peers.watch.wake_in(PAUSE),
+            }
+        }
+    }
+}
+
+impl Backend for Server {
+    fn output(&self) -> Option<Output> {
+        Some(self.peers.output.clone())
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.peers.fd())
+    }
+
+    fn serve(&mut self, input: &mut Input) {
+        if self.listener.is_none() {
+            return;
+        }
+        if self.peers.watch.is_time() {
+            self.listen_again();
+        }
+        self.peers.is_connected();
+        if self.listens {
+            self.accept();
+        }
+        self.peers.read(input);
+    }
+
+    fn waits_for_peer(&self) -> bool {
+        self.waits
+    }
+
+    fn finish(&mut self) {
+        self.listener = None;
+        self.peers.finish();
+    }
+
+    fn describe(&self) -> String {
+        match &self.address {
+            Address::Tcp { .. } => format!("tcp server at {}", self.address),
+            Address::Unix(_) => format!("unix server at {}", self.address),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "server_test.rs"]
+mod tests;
