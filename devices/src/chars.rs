@@ -13,6 +13,7 @@ mod file;
 mod input;
 mod null;
 mod peers;
+mod pty;
 mod server;
 mod telnet;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use self::{
     file::FileBackend,
     input::Input,
     null::NullBackend,
+    pty::{Pty, PtyError},
     server::{Server, ServerOptions},
 };
 use crate::output::{Output, OutputOptions};

@@ -1,0 +1,121 @@
+use std::{
+    fs::OpenOptions,
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+};
+
+use super::*;
+use crate::chars::testing::{Port, read};
+
+fn pty() -> Port<Pty> {
+    Port::new(Pty::new("COM4", None, None).unwrap())
+}
+
+fn attach(path: &Path) -> File {
+    let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
+    OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap()
+}
+
+#[test]
+fn bytes_go_both_ways_and_are_not_echoed() {
+    let mut port = pty();
+    let path = port.backend.path().to_owned();
+    for _ in 0..10 {
+        port.print(b"while nobody is there\r\n");
+        port.settle();
+        let mut peer = attach(&path);
+        assert_eq!(read(&mut port, &peer, 23), b"while nobody is there\r\n");
+        peer.write_all(b"ls\r\x03").unwrap();
+        port.until_seen(b"ls\r\x03");
+        drop(peer);
+        port.settle();
+        port.seen.clear();
+    }
+}
+
+#[test]
+fn what_the_guest_does_not_take_waits() {
+    let mut port = pty();
+    port.takes = false;
+    let mut peer = attach(port.backend.path());
+    let mut sent = Vec::new();
+    port.until(|_| {
+        let byte = [b'a' + u8::try_from(sent.len() % 26).unwrap()];
+        let written = peer.write(&byte).unwrap_or(0);
+        sent.extend(&byte[..written]);
+        written == 0
+    });
+    port.settle();
+    assert_eq!(port.input.room(), 0);
+    drop(peer);
+    port.settle();
+    port.takes = true;
+    port.until_seen(&sent);
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_holds_nobody_up() {
+    let mut port = pty();
+    port.print(&vec![b'.'; 2 << 20]);
+    assert!(port.backend.output.lost() > 0);
+    let mut peer = attach(port.backend.path());
+    peer.write_all(b"heard").unwrap();
+    port.until_seen(b"heard");
+}
+
+#[test]
+fn the_end_waits_for_nobody_who_is_not_there() {
+    let mut port = pty();
+    port.print(&[b'.'; 100_000]);
+    port.settle();
+    port.backend.finish();
+    port.backend.output.finish().unwrap();
+    assert!(port.backend.output.is_gone());
+}
+
+/// With its other side closed the kernel loses what was not read from there.
+#[test]
+fn the_end_waits_for_the_reader() {
+    let mut port = pty();
+    let mut peer = attach(port.backend.path());
+    port.print(b"power down");
+    port.until(|port| port.backend.output.gone() == 10);
+    port.backend.finish();
+    let output = port.backend.output.clone();
+    output.finish().unwrap();
+    assert!(!output.is_gone() && output.read() == 0);
+    let mut text = [0; 10];
+    peer.read_exact(&mut text).unwrap();
+    assert_eq!(&text, b"power down");
+    assert!(output.is_gone() && output.read() == 10);
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_reader_that_goes() {
+    let mut port = pty();
+    let peer = attach(port.backend.path());
+    port.print(&[b'.'; 100_000]);
+    port.settle();
+    port.backend.finish();
+    let event = port.backend.output.finish().unwrap();
+    assert!(!port.backend.output.is_gone());
+    drop(peer);
+    port.until(|_| event.read().is_ok());
+}
+
+#[test]
+fn a_link_names_it_until_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("com4");
+    // As a killed process leaves it behind.
+    symlink("/dev/pts/nowhere", &link).unwrap();
+    let pty = Pty::new("COM4", Some(&link), None).unwrap();
+    assert_eq!(fs::read_link(&link).unwrap(), pty.path());
+    assert!(matches!(Pty::new("COM4", Some(&link), None), Err(PtyError::Exists(_))), "it is in use");
+    drop(pty);
+    assert!(fs::symlink_metadata(&link).is_err());
+    fs::write(&link, "text").unwrap();
+    let error = Pty::new("COM4", Some(&link), None).unwrap_err().to_string();
+    assert!(error.ends_with("com4: there is such a file; give another name, or remove it"), "{error}");
+    assert!(matches!(Pty::new("COM4", Some(&folder.path().join("no/link")), None), Err(PtyError::Link(..))));
+}
