@@ -1,6 +1,7 @@
 use std::{
     io::{PipeReader, Read, Seek},
     os::fd::OwnedFd,
+    thread,
 };
 
 use rustix::event::{PollFd, PollFlags, poll};

@@ -1,0 +1,94 @@
+//! The thread that sends an output's bytes.
+
+use std::{sync::Arc, thread};
+
+use vmm_sys_util::signal::{block_signal, unblock_signal};
+
+use super::{BATCH, Reader, Shared, State};
+
+impl Shared {
+    /// Starts the thread.
+    pub(super) fn start(self: &Arc<Self>, state: &mut State) {
+        let shared = Arc::clone(self);
+        let thread = thread::Builder::new().name(self.options.name.to_owned());
+        match without_signals(|| thread.spawn(move || shared.send_all())) {
+            Ok(_) => state.started = true,
+            // The next byte tries again.
+            Err(_) => state.lost += state.waiting.drain(..).count() as u64,
+        }
+    }
+
+    /// The thread. It goes when nvmm does.
+    fn send_all(&self) {
+        let mut failing = false;
+        loop {
+            // Until the timer rings. An error could only be that of a signal.
+            let _ = rustix::io::read(&self.timer, &mut [0_u8; 8]);
+            self.state().armed = false;
+            while let Some((reader, batch)) = self.next_batch() {
+                let mut left = &batch[..];
+                let sent = reader.send(&mut left);
+                let mut state = self.state();
+                state.sending = false;
+                if self.changes_readers {
+                    state.gone += (batch.len() - left.len()) as u64;
+                    if sent.is_err() {
+                        state.put_back(left);
+                        state.reader.take_if(|it| Arc::ptr_eq(it, &reader));
+                    }
+                } else {
+                    state.gone += batch.len() as u64;
+                }
+                state.tell_if_gone();
+                self.room.notify_all();
+                drop(state);
+                match sent {
+                    Ok(()) => failing = false,
+                    Err(error) if self.changes_readers => {
+                        log::debug!("{}: the reader has gone: {error}", self.options.name);
+                    }
+                    Err(error) if !std::mem::replace(&mut failing, true) && self.options.tell => {
+                        log::warn!("{} is lost: {error}", self.options.name);
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    fn next_batch(&self) -> Option<(Arc<Reader>, Vec<u8>)> {
+        let mut state = self.state();
+        let reader = Arc::clone(state.reader.as_ref()?);
+        // At the end, so that a slow terminal is seen to read.
+        let most = if state.finishing.is_some() && !self.lossless { BATCH / 16 } else { BATCH };
+        let len = state.waiting.len().min(most);
+        if len == 0 {
+            return None;
+        }
+        state.sending = true;
+        let batch = state.waiting.drain(..len).collect();
+        self.room.notify_all();
+        Some((reader, batch))
+    }
+}
+
+/// Does what makes a thread, which then leaves the signals that a program may wait for to the others. One that took such a signal would
+/// end the process by its default action.
+fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+    const WAITED_FOR: [i32; 7] = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGUSR1,
+        libc::SIGTERM,
+        libc::SIGCONT,
+        libc::SIGTSTP,
+    ];
+    // An error: it is blocked already.
+    let blocked: Vec<i32> = WAITED_FOR.into_iter().filter(|&signal| block_signal(signal).is_ok()).collect();
+    let value = work();
+    for signal in blocked {
+        let _ = unblock_signal(signal);
+    }
+    value
+}
