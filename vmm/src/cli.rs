@@ -99,6 +99,8 @@ pub enum Command {
     Cpu(crate::cpu::CpuArgs),
     /// Say whether guests, and guests of guests, can run here, and if not, why and what to do
     Check(crate::check::CheckArgs),
+    /// Attach the terminal to a guest's serial port
+    Console(crate::attach::ConsoleArgs),
     /// Show, convert, create and resize disk images
     Disk(crate::disk::DiskArgs),
 }

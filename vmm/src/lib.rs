@@ -5,6 +5,7 @@
 //! ```
 
 pub mod args;
+pub mod attach;
 pub mod board;
 mod buses;
 pub mod check;

@@ -15,6 +15,7 @@ use devices::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
     args::MachineArgs,
+    attach,
     board::{self, Device, Opening},
     check,
     cli::{Cli, Command},
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Some(Command::Nest(args)) => nest::run(args),
         Some(Command::Cpu(args)) => cpu::run(args),
         Some(Command::Check(args)) => check::run(args),
+        Some(Command::Console(args)) => attach::run(args),
         Some(Command::Disk(args)) => {
             raise_descriptor_limit();
             disk::run(args)

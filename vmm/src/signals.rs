@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::{self, Read},
     mem::offset_of,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use vmm_sys_util::signal::{Error, block_signal, create_sigset, unblock_signal};
@@ -79,6 +79,12 @@ pub(crate) fn stop() {
         // SAFETY: sends this thread a signal that it has not changed the action of.
         unsafe { libc::raise(libc::SIGTSTP) };
         let _ = block_signal(libc::SIGTSTP);
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

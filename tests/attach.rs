@@ -1,0 +1,151 @@
+//! `nvmm console`: the terminal, connected to a serial port that is a socket or a pseudoterminal.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+#[path = "support/mod.rs"]
+mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
+use support::{Running, expect, nvmm};
+use terminal::Terminal;
+
+fn console(place: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = nvmm();
+    command.arg("console").arg(place);
+    command
+}
+
+/// A console on a terminal, and its port.
+fn on_terminal(path: &Path) -> (Terminal, UnixStream) {
+    let listener = UnixListener::bind(path).unwrap();
+    let mut terminal = Terminal::start(console(path));
+    let (port, _) = listener.accept().unwrap();
+    expect(&mut terminal.user, "Ctrl-A h helps\r\n");
+    (terminal, port)
+}
+
+#[test]
+fn a_terminal_is_raw_and_ctrl_a_x_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut terminal, mut port) = on_terminal(&folder.path().join("port"));
+    assert!(terminal.is_raw());
+    port.write_all(b"login: ").unwrap();
+    expect(&mut terminal.user, "login: ");
+    // Also Ctrl-C is the guest's.
+    terminal.user.write_all(b"root\r\x03").unwrap();
+    expect(&mut port, "root\r\x03");
+    terminal.user.write_all(b"\x01a\x01h").unwrap();
+    expect(&mut port, "\x01");
+    let help = expect(&mut terminal.user, "this help\r\n");
+    assert!(help.contains("Ctrl-A x   leave the console; the guest runs on"), "{help}");
+    terminal.user.write_all(b"\x01x").unwrap();
+    assert_eq!(terminal.program.status(), Some(0));
+    assert!(!terminal.is_raw());
+    assert_eq!(port.read(&mut [0]).unwrap(), 0, "it has hung up");
+}
+
+#[test]
+fn the_terminal_is_given_back_after_each_signal() {
+    for (end, status) in [
+        (Signal::TERM, Some(143)),
+        (Signal::INT, Some(130)),
+        (Signal::QUIT, Some(131)),
+        (Signal::HUP, Some(129)),
+        // Their default actions end it.
+        (Signal::USR2, None),
+        (Signal::ABORT, None),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut terminal, _port) = on_terminal(&folder.path().join("port"));
+        kill_process(Pid::from_child(&terminal.program.0), end).unwrap();
+        assert_eq!(terminal.program.status(), status, "{end:?}");
+        assert!(!terminal.is_raw(), "after {end:?}");
+    }
+}
+
+#[test]
+fn the_end_of_the_port_is_the_end_of_the_console() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut terminal, mut port) = on_terminal(&folder.path().join("port"));
+    port.write_all(b"power down\n").unwrap();
+    drop(port);
+    let seen = expect(&mut terminal.user, "has hung up\r\n");
+    assert!(seen.starts_with("power down\r\n"), "{seen}");
+    assert_eq!(terminal.program.status(), Some(0));
+    assert!(!terminal.is_raw());
+}
+
+#[test]
+fn a_pipe_is_input_too_and_its_end_is_not_the_consoles() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut command = console(&address);
+    let mut console = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let (mut port, _) = listener.accept().unwrap();
+    let mut stdin = console.0.stdin.take().unwrap();
+    stdin.write_all(b"\x01x is no key of a pipe\n").unwrap();
+    drop(stdin);
+    let mut seen = [0; 23];
+    port.read_exact(&mut seen).unwrap();
+    assert_eq!(&seen, b"\x01x is no key of a pipe\n");
+    let text: Vec<u8> = (0..253).cycle().take(3 << 20).collect();
+    let sent = text.clone();
+    let sender = std::thread::spawn(move || port.write_all(&sent).unwrap());
+    let mut output = Vec::new();
+    console.0.stdout.take().unwrap().read_to_end(&mut output).unwrap();
+    sender.join().unwrap();
+    assert!(output == text, "{} bytes", output.len());
+    assert_eq!(console.status(), Some(0));
+}
+
+#[test]
+fn a_pseudoterminal_is_a_port_too() {
+    let mut port =
+        std::fs::File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap());
+    grantpt(&port).unwrap();
+    unlockpt(&port).unwrap();
+    let path = ptsname(&port, Vec::new()).unwrap().into_string().unwrap();
+    let mut terminal = Terminal::start(console(path));
+    expect(&mut terminal.user, "Ctrl-A h helps\r\n");
+    port.write_all(b"login: ").unwrap();
+    expect(&mut terminal.user, "login: ");
+    drop(port);
+    expect(&mut terminal.user, "has hung up\r\n");
+    assert_eq!(terminal.program.status(), Some(0));
+}
+
+#[test]
+fn what_is_no_port_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "text").unwrap();
+    let stale = folder.path().join("stale");
+    drop(UnixListener::bind(&stale).unwrap());
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let missing = folder.path().join("missing");
+    for (place, why) in [
+        (file.to_str().unwrap(), "that is no serial port; give a socket, a pseudoterminal or HOST:PORT"),
+        ("/dev/null", "that is no terminal; give a socket, a pseudoterminal or HOST:PORT"),
+        (missing.to_str().unwrap(), "No such file or directory"),
+        (stale.to_str().unwrap(), "Connection refused"),
+        (&address, "Connection refused"),
+        ("host:port", "No such file or directory"),
+    ] {
+        let output = console(place).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{place}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.starts_with(&format!("nvmm: {place}: {why}")), "{error}");
+    }
+}

@@ -1,0 +1,277 @@
+//! `nvmm console`: the terminal, connected to a guest's serial port.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io::{self, ErrorKind, Read, Write},
+    net::TcpStream,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{
+            fs::{FileTypeExt, OpenOptionsExt},
+            net::UnixStream,
+        },
+    },
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use devices::{
+    output::{Output, OutputOptions},
+    printable::ToPrintable,
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    termios::{OptionalActions, isatty, tcgetattr, tcsetattr},
+};
+
+use crate::{
+    exit::SIGNAL,
+    keys::{Escapes, Key},
+    signals::{self, Signals},
+    terminal::Terminal,
+};
+
+/// So much of what the guest prints waits for a slow reader of stdout here. The rest waits with the port.
+const SHOWN_AHEAD: u64 = 64 << 10;
+/// How often to look whether such a reader has read.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+
+const HELP: &str = "
+Ctrl-A x   leave the console; the guest runs on
+Ctrl-A a   send Ctrl-A to the guest
+Ctrl-A h   this help
+";
+
+/// `nvmm console`.
+#[derive(Args, Debug)]
+pub struct ConsoleArgs {
+    /// The port: a socket, a pseudoterminal, or HOST:PORT
+    #[arg(value_name = "PATH|HOST:PORT")]
+    place: OsString,
+}
+
+/// The console while it is attached.
+struct Console {
+    signals: Signals,
+    terminal: Option<Terminal>,
+    escapes: Escapes,
+    /// stdin may have more.
+    reads: bool,
+    peer: File,
+    /// Typed, and not taken by the peer yet.
+    pending: Vec<u8>,
+    output: Output,
+    /// How many bytes were given to `output`.
+    shown: u64,
+}
+
+/// The way a console ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The user leaves.
+    Left,
+    /// The other side is gone.
+    HungUp,
+    /// Nobody reads stdout any more.
+    Unread,
+    Signal(i32),
+}
+
+/// Attaches the terminal until the user or the port has enough; the value is the exit status.
+///
+/// # Errors
+///
+/// The port can't be connected to, or the terminal refuses.
+pub fn run(args: &ConsoleArgs) -> Result<u8> {
+    let name = args.place.printable();
+    // Signals still have their default actions.
+    let peer = File::from(connect(&args.place)?);
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned().context("stdout")?);
+    fcntl_setfl(&peer, fcntl_getfl(&peer)? | OFlags::NONBLOCK)?;
+    let options = OutputOptions { name: "stdout", delay: Duration::ZERO, tell: true, waits: true };
+    let mut console = Console {
+        signals: Signals::new()?,
+        terminal: Terminal::new()?,
+        escapes: Escapes::default(),
+        reads: true,
+        peer,
+        pending: Vec::new(),
+        output: Output::new(stdout, options)?,
+        shown: 0,
+    };
+    if let Some(terminal) = &console.terminal {
+        terminal.take()?;
+        eprintln!("nvmm: connected to {name}; Ctrl-A x leaves, Ctrl-A h helps");
+    }
+    let end = console.serve()?;
+    console.output.wait();
+    drop(console.terminal);
+    Ok(match end {
+        End::Left | End::Unread => 0,
+        End::HungUp => {
+            eprintln!("nvmm: {name} has hung up");
+            0
+        }
+        End::Signal(number) => u8::try_from(number).map_or(SIGNAL, |number| SIGNAL + number),
+    })
+}
+
+/// Connects to what the user names: a file that is there, or a host.
+fn connect(place: &OsStr) -> Result<OwnedFd> {
+    let name = place.printable();
+    let path = Path::new(place);
+    match fs::metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {
+            Ok(UnixStream::connect(path).with_context(|| format!("{name}"))?.into())
+        }
+        Ok(found) if found.file_type().is_char_device() => {
+            let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
+            let options = File::options().read(true).write(true).custom_flags(flags).clone();
+            let terminal = options.open(path).with_context(|| format!("{name}"))?;
+            if !isatty(&terminal) {
+                bail!("{name}: that is no terminal; give a socket, a pseudoterminal or HOST:PORT");
+            }
+            // Nothing that the guest prints is to be echoed back to it.
+            let mut modes = tcgetattr(&terminal)?;
+            modes.make_raw();
+            tcsetattr(&terminal, OptionalActions::Now, &modes)?;
+            Ok(terminal.into())
+        }
+        Ok(_) => bail!("{name}: that is no serial port; give a socket, a pseudoterminal or HOST:PORT"),
+        Err(error) => match place.to_str().and_then(|text| text.rsplit_once(':')) {
+            Some((host, port)) if port.parse::<u16>().is_ok() => {
+                let host = if host.is_empty() { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
+                let port = port.parse().unwrap_or_default();
+                let stream = TcpStream::connect((host, port)).with_context(|| format!("{name}"))?;
+                // Keys are few.
+                stream.set_nodelay(true)?;
+                Ok(stream.into())
+            }
+            _ => Err(error).with_context(|| format!("{name}")),
+        },
+    }
+}
+
+impl Console {
+    fn serve(&mut self) -> Result<End> {
+        loop {
+            if let Some(end) = self.turn()? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Waits for something to happen, and does it. Returns the end, if that is it.
+    fn turn(&mut self) -> Result<Option<End>> {
+        let (stdin, stdout) = (rustix::stdio::stdin(), io::stdout());
+        let ahead = self.shown.saturating_sub(self.output.gone()) > SHOWN_AHEAD;
+        let wanted = |wanted: bool, flags: PollFlags| if wanted { flags } else { PollFlags::empty() };
+        let mut ready = [
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+            PollFd::new(&stdout, PollFlags::empty()),
+            PollFd::new(
+                &self.peer,
+                wanted(!ahead, PollFlags::IN) | wanted(!self.pending.is_empty(), PollFlags::OUT),
+            ),
+            PollFd::from_borrowed_fd(stdin, PollFlags::IN),
+        ];
+        let reads = self.reads && self.pending.is_empty();
+        let watched = if reads { &mut ready[..] } else { &mut ready[..3] };
+        match poll(watched, ahead.then_some(&LOOK)) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let [signal, unread, from_peer, typed] = ready.map(|it| it.revents());
+        if !signal.is_empty()
+            && let Some(end) = self.on_signal()?
+        {
+            return Ok(Some(end));
+        }
+        if unread.contains(PollFlags::ERR) {
+            return Ok(Some(End::Unread));
+        }
+        self.send();
+        if !from_peer.is_empty() && !ahead && !self.show() {
+            return Ok(Some(End::HungUp));
+        }
+        let leaves = reads && !typed.is_empty() && self.read();
+        Ok(leaves.then_some(End::Left))
+    }
+
+    fn on_signal(&mut self) -> Result<Option<End>> {
+        match self.signals.next().map(|signal| signal.number) {
+            None | Some(libc::SIGUSR1) => {}
+            Some(libc::SIGTSTP) => {
+                self.terminal.iter().for_each(Terminal::give_back);
+                signals::stop();
+                self.take_terminal()?;
+            }
+            Some(libc::SIGCONT) => self.take_terminal()?,
+            Some(number) => return Ok(Some(End::Signal(number))),
+        }
+        Ok(None)
+    }
+
+    fn take_terminal(&self) -> io::Result<()> {
+        self.terminal.as_ref().map_or(Ok(false), Terminal::take).map(|_| ())
+    }
+
+    /// Shows what the peer says. Returns whether it is still there.
+    fn show(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        match self.peer.read(&mut bytes) {
+            Ok(len @ 1..) => {
+                self.shown += len as u64;
+                // It takes all.
+                let _ = self.output.write_all(&bytes[..len]);
+                true
+            }
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+            Ok(0) => false,
+        }
+    }
+
+    /// Reads what is typed. Returns whether the user leaves.
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        let len = match rustix::io::read(rustix::stdio::stdin(), &mut bytes) {
+            Ok(len) => len,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return false,
+            Err(_) => 0,
+        };
+        if len == 0 {
+            self.reads = false;
+        }
+        if self.terminal.is_none() {
+            self.pending.extend(&bytes[..len]);
+        } else {
+            for &byte in &bytes[..len] {
+                match self.escapes.feed(byte, &mut self.pending) {
+                    Some(Key::Quit) => return true,
+                    Some(Key::Help) => self.output.offer(HELP.as_bytes()),
+                    None => {}
+                }
+            }
+        }
+        self.send();
+        false
+    }
+
+    /// Gives the peer what it takes of what was typed.
+    fn send(&mut self) {
+        while !self.pending.is_empty() {
+            match self.peer.write(&self.pending) {
+                Ok(len) => drop(self.pending.drain(..len)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Its last words may be on their way.
+                Err(_) => (self.reads, self.pending) = (false, Vec::new()),
+            }
+        }
+    }
+}
