@@ -30,7 +30,7 @@ use rustix::{
 
 use crate::{
     exit::SIGNAL,
-    keys::{Escapes, Key},
+    keys::{CTRL_A, Escapes, Key},
     signals::{self, Signals},
     terminal::Terminal,
 };
@@ -254,6 +254,8 @@ impl Console {
                 match self.escapes.feed(byte, &mut self.pending) {
                     Some(Key::Quit) => return true,
                     Some(Key::Help) => self.output.offer(HELP.as_bytes()),
+                    // Not the console's to do.
+                    Some(Key::Pause) => self.pending.extend([CTRL_A, byte]),
                     None => {}
                 }
             }

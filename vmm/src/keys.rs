@@ -19,7 +19,8 @@ Ctrl-A a   send Ctrl-A to the guest
 Ctrl-A h   this help
 ";
 
-const CTRL_A: u8 = 0x01;
+/// Begins a sequence.
+pub(crate) const CTRL_A: u8 = 0x01;
 
 /// Takes the escape sequences out of what is typed.
 #[derive(Debug, Default)]
