@@ -151,6 +151,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "off|PATH", default_value = "/dev/urandom")]
     pub rng: OsString,
 
+    /// A virtio-balloon, by which the guest gives memory back that it does not use
+    #[arg(long)]
+    pub balloon: bool,
+
     /// What the guest's reboot or triple fault does: reset the whole machine, or exit. The third triple fault in ten seconds
     /// always ends nvmm
     #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]

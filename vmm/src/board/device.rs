@@ -3,7 +3,8 @@
 use std::{fmt::Debug, path::PathBuf};
 
 use super::{
-    Board, debug_exit::DebugExitPort, disk::OpenDisk, panic::PanicPort, rng::RngSource, serial::SerialPort,
+    Board, balloon::MemoryBalloon, debug_exit::DebugExitPort, disk::OpenDisk, panic::PanicPort,
+    rng::RngSource, serial::SerialPort,
 };
 use crate::{
     config::{DiskConfig, SerialConfig},
@@ -19,6 +20,8 @@ pub enum DeviceConfig {
     Disk(Box<DiskConfig>),
     /// `--rng`.
     Rng(PathBuf),
+    /// `--balloon`.
+    Balloon,
     /// `--serial`.
     Serial(SerialConfig),
     /// `--on-panic`.
@@ -69,6 +72,7 @@ impl DeviceConfig {
             Self::Disk(config) if opening.link.is_some() => Box::new(OpenDisk::open(config, opening.vcpus)?),
             Self::Disk(config) => Box::new(OpenDisk::try_out(config, opening.vcpus)?),
             Self::Rng(path) => Box::new(RngSource::open(path)?),
+            Self::Balloon => Box::new(MemoryBalloon::default()),
             Self::Serial(config) => Box::new(SerialPort::open(config, opening)?),
             Self::Panic => Box::new(PanicPort),
             Self::DebugExit(port) => Box::new(DebugExitPort(*port)),
