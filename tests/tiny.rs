@@ -417,6 +417,18 @@ fn a_guest_reads_random_bytes() {
 }
 
 #[test]
+fn a_guest_gives_memory_back() {
+    if no_kvm() {
+        return;
+    }
+    let output = run("balloon", &["--rng", "off", "--balloon"]);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), ""), "{}", stdout(&output));
+    assert_eq!(stdout(&output), "inflated 55 0 0 55\nreported 55 0 0 55\n");
+    let plan = stdout(&run("balloon", &["--dry-run", "--balloon"]));
+    assert!(plan.contains("virtio-balloon [1af4:1045]"), "{plan}");
+}
+
+#[test]
 fn what_kvm_counted_is_written_at_the_end() {
     if no_kvm() {
         return;

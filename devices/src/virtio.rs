@@ -1,5 +1,6 @@
 //! virtio 1.x devices and their transport, PCI.
 
+pub mod balloon;
 pub mod block;
 pub mod device;
 mod once;

@@ -39,6 +39,8 @@ pub const fn descriptor(address: u64, len: u32, flags: u16, next: u16) -> Descri
 }
 
 pub struct Device {
+    /// The one that is used.
+    queue: u16,
     common: u64,
     doorbell: u64,
     descriptors: u64,
@@ -49,6 +51,11 @@ pub struct Device {
 impl Device {
     /// Finds the register blocks by the capability list.
     pub fn find(function: impl Into<Function>) -> Self {
+        Self::find_queue(function, 0)
+    }
+
+    /// [`Device::find`], to use another queue than the first.
+    pub fn find_queue(function: impl Into<Function>, queue: u16) -> Self {
         let function = function.into();
         let bar = pci::bar(function, 0);
         let (mut common, mut notify, mut multiplier) = (0, 0, 0);
@@ -65,11 +72,11 @@ impl Device {
             }
             at = read(field(1));
         }
-        write(common + 0x16, 0_u16);
+        write(common + 0x16, queue);
         let offset: u16 = read(common + 0x1e);
         let doorbell = notify + u64::from(offset) * u64::from(multiplier);
         let rings = RINGS + (u64::from(function.number) << 5 | u64::from(function.device)) * RINGS_LEN;
-        Self { common, doorbell, descriptors: rings, available: rings + 0x1000, used: rings + 0x2000 }
+        Self { queue, common, doorbell, descriptors: rings, available: rings + 0x1000, used: rings + 0x2000 }
     }
 
     /// Resets the device and starts it with one queue, whose rings are empty.
@@ -101,7 +108,7 @@ impl Device {
         }
         write(self.common + 0x14, ACKNOWLEDGE | DRIVER | FEATURES_OK);
         (self.descriptors..self.used + 0x1000).step_by(8).for_each(|at| write(at, 0_u64));
-        write(self.common + 0x16, 0_u16);
+        write(self.common + 0x16, self.queue);
         write(self.common + 0x18, size);
         for (offset, ring) in [(0x20, self.descriptors), (0x28, self.available), (0x30, self.used)] {
             write(self.common + offset, ring as u32);
@@ -137,7 +144,7 @@ impl Device {
     }
 
     pub fn ring(&self) {
-        write(self.doorbell, 0_u16);
+        write(self.doorbell, self.queue);
     }
 
     /// Makes `descriptor`, a chain by itself, available as the one before `index`, and rings.

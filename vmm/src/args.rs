@@ -60,6 +60,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "off|PATH", default_value = RNG)]
     pub rng: OsString,
 
+    /// A virtio-balloon, by which the guest gives memory back that it does not use
+    #[arg(long)]
+    pub balloon: bool,
+
     /// What the guest's reboot or triple fault does: reset the whole machine, or exit. The third triple fault in ten seconds
     /// always ends nvmm
     #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]
@@ -113,6 +117,7 @@ impl Default for MachineArgs {
             disk: Vec::new(),
             serial: SERIAL.into(),
             rng: RNG.into(),
+            balloon: false,
             on_reboot: OnReboot::default(),
             on_panic: None,
             grace: GRACE,

@@ -11,7 +11,7 @@ const RIGHT: [&str; 6] = [
     "--kernel k",
     "--kernel k --initrd i --append quiet -m 1G -vv",
     "--kernel k --initramfs i --cmdline quiet --cpu max,-avx --nested off --smp 4,cores=2 --memory 2G --disk a --disk b,readonly=on",
-    "--kernel k --serial null --rng off --on-reboot exit --on-panic reset --grace 5 --debug-exit 0xf4 --stats s --dry-run --json --kvm /dev/null --verbose",
+    "--kernel k --serial null --rng off --balloon --on-reboot exit --on-panic reset --grace 5 --debug-exit 0xf4 --stats s --dry-run --json --kvm /dev/null --verbose",
     "--kernel=--help",
     "--kernel k --memory -1",
 ];

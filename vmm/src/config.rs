@@ -57,6 +57,7 @@ impl VmConfig {
         disk::check_several(&disks, &args.disk)?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
         let rng = (args.rng != "off").then(|| DeviceConfig::Rng(args.rng.clone().into()));
+        let balloon = args.balloon.then_some(DeviceConfig::Balloon);
         let serial = DeviceConfig::Serial(serial::serial(&args.serial)?);
         let panic = args.on_panic.map(|_| DeviceConfig::Panic);
         // The last, so that it is the one in the way.
@@ -68,7 +69,7 @@ impl VmConfig {
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
             cmdline: args.cmdline.clone(),
-            devices: disks.chain(rng).chain([serial]).chain(panic).chain(debug_exit).collect(),
+            devices: disks.chain(rng).chain(balloon).chain([serial]).chain(panic).chain(debug_exit).collect(),
             on_reboot: args.on_reboot,
             on_panic: args.on_panic,
             grace: Duration::from_secs(args.grace.into()),

@@ -71,7 +71,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["audio", "audiodev"], "leave it out; nvmm has no sound"),
     (
         &["device"],
-        "leave it out; nvmm's only devices are COM1, the disks that --disk gives, --rng and --debug-exit",
+        "leave it out; nvmm's only devices are COM1, the disks that --disk gives, and those of --rng, --balloon, --on-panic and --debug-exit",
     ),
 ];
 
@@ -81,6 +81,7 @@ const DEVICES: &[(&[&str], &str)] = &[
     (&["pvpanic"], "say --on-panic exit or --on-panic reset"),
     (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
     (&["virtio-rng"], RNG),
+    (&["virtio-balloon"], "say --balloon"),
     (&["virtio-net", "e1000", "rtl8139"], NO_NETWORK),
     (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),
 ];

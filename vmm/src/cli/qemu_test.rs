@@ -133,6 +133,7 @@ fn devices_have_ways_of_their_own() {
         ("e1000,netdev=n", "no network yet"),
         ("intel-hda", "-device is QEMU's: leave it out"),
         ("virtio-rng-pci,rng=r", "-device virtio-rng is QEMU's: leave it out; nvmm's machine has virtio-rng"),
+        ("virtio-balloon-pci,free-page-reporting=on", "-device virtio-balloon is QEMU's: say --balloon"),
         ("", "-device is QEMU's: leave it out"),
     ] {
         let text = refused(&format!("-device {value}"));

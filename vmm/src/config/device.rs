@@ -11,6 +11,8 @@ pub enum DeviceConfig {
     Disk(Box<DiskConfig>),
     /// `--rng`.
     Rng(PathBuf),
+    /// `--balloon`.
+    Balloon,
     /// `--serial`.
     Serial(SerialConfig),
     /// `--on-panic`.

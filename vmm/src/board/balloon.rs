@@ -1,0 +1,34 @@
+//! `--balloon`: memory that the guest gives back.
+
+use std::sync::Arc;
+
+use devices::virtio::balloon::{Balloon, Control};
+
+use super::{Board, Device, Host};
+use crate::{memory::TakenBack, size::Size};
+
+/// The balloon of a machine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MemoryBalloon(Arc<Control>);
+
+impl Device for MemoryBalloon {
+    fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
+        let balloon = Balloon::new(Arc::clone(&self.0), Arc::new(TakenBack));
+        Ok(board.virtio(Box::new(balloon), Arc::new(self.clone()))?)
+    }
+}
+
+impl Host for MemoryBalloon {
+    fn name(&self) -> String {
+        "balloon".to_owned()
+    }
+
+    fn backend(&self) -> Option<String> {
+        None
+    }
+
+    fn totals(&self) -> Option<String> {
+        let (holds, taken) = (Size(self.0.actual()), Size(self.0.reclaimed()));
+        Some(format!("it holds {holds}; {taken} given back to the host"))
+    }
+}
