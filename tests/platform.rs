@@ -4,6 +4,7 @@
 mod support;
 
 use support::{no_kvm, run};
+use time::OffsetDateTime;
 
 /// What the guest `clocks` prints.
 fn clocks(cmdline: &str) -> String {
@@ -20,6 +21,41 @@ fn the_pm_timer_runs() {
         return;
     }
     assert_eq!(clocks("timer"), "0.1 s, and the halves agree\n");
+}
+
+#[test]
+fn the_date_is_the_hosts_in_utc() {
+    if no_kvm() {
+        return;
+    }
+    let now = || {
+        let now = OffsetDateTime::now_utc();
+        let time = [now.month().into(), now.day(), now.hour(), now.minute(), now.second()];
+        time.iter().fold(format!("{:04}", now.year()), |text, part| format!("{text}{part:02}"))
+    };
+    let before = now();
+    let printed = clocks("date");
+    let (date, rest) = printed.split_once('\n').unwrap();
+    // Unless somebody sets the host's clock meanwhile.
+    let after = now();
+    assert!(before.as_str() <= date && date <= after.as_str() || after < before, "{before} {date} {after}");
+    assert_eq!(rest, "updated\n");
+}
+
+#[test]
+fn all_three_interrupts_of_the_clock_come() {
+    if no_kvm() {
+        return;
+    }
+    assert_eq!(clocks("interrupts"), "periodic periodic alarm alarm update update \n");
+}
+
+#[test]
+fn a_time_that_was_set_outlives_a_reset() {
+    if no_kvm() {
+        return;
+    }
+    assert_eq!(clocks("kept"), "19990716 5a 2\n");
 }
 
 /// How a run of the guest `panic` ends, with what it prints and what nvmm says.

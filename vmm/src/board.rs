@@ -15,6 +15,7 @@ pub mod disk;
 mod panic;
 pub(crate) mod platform;
 mod rng;
+mod rtc;
 mod serial;
 
 use std::{
@@ -31,6 +32,7 @@ use ::devices::{
         device::VirtioDevice,
         pci::{VirtioPci, VirtioPciError},
     },
+    wakes::Wakes,
 };
 use arch::{acpi::HardwareId, layout, memory::GuestRam};
 use thiserror::Error;
@@ -42,7 +44,7 @@ pub use self::{
 };
 use crate::{
     buses::{self, Buses},
-    link::Attachment,
+    link::{Attached, Attachment, Waker},
     vm::Vm,
 };
 
@@ -133,7 +135,7 @@ pub struct Board {
     bar: u64,
     placed: Vec<Placed>,
     functions: Vec<Function>,
-    attachments: Vec<Attachment>,
+    attached: Attached,
 }
 
 impl Board {
@@ -155,7 +157,7 @@ impl Board {
             bar: layout::PCI_MMIO,
             placed: Vec::new(),
             functions: Vec::new(),
-            attachments: Vec::new(),
+            attached: Attached::default(),
             vm,
         })
     }
@@ -207,13 +209,18 @@ impl Board {
 
     /// Has the main thread serve a part of a device while the machine runs.
     pub(crate) fn attach(&mut self, attachment: Attachment) {
-        self.attachments.push(attachment);
+        self.attached.uarts.push(attachment);
+    }
+
+    /// Has the main thread wake a device while the machine runs.
+    pub(crate) fn wake(&mut self, device: Arc<Mutex<dyn Wakes>>) {
+        self.attached.wakers.push(Waker::new(device));
     }
 
     /// Ends the plugging.
     pub(crate) fn close(self) -> (Vm, Devices) {
         let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone());
-        (self.vm, Devices::new(buses, self.placed, self.functions, self.attachments))
+        (self.vm, Devices::new(buses, self.placed, self.functions, self.attached))
     }
 }
 

@@ -157,7 +157,7 @@ impl Machine {
         }
         // The user may have asked for the end while it was built: then `obey` hears of it.
         let started = if link.end_is_asked() { Ok(()) } else { self.vcpus.start(self.devices.buses(), link) };
-        link.runs(self.devices.attachments().to_vec());
+        link.runs(self.devices.attached().clone());
         let exit = started.map_err(anyhow::Error::from).and_then(|()| self.obey(link));
         link.stops();
 

@@ -3,7 +3,8 @@
 use std::{fmt::Debug, path::PathBuf};
 
 use super::{
-    Board, debug_exit::DebugExitPort, disk::OpenDisk, panic::PanicPort, rng::RngSource, serial::SerialPort,
+    Board, debug_exit::DebugExitPort, disk::OpenDisk, panic::PanicPort, rng::RngSource, rtc::Rtc,
+    serial::SerialPort,
 };
 use crate::{
     config::{DiskConfig, SerialConfig},
@@ -12,9 +13,11 @@ use crate::{
     output::Taken,
 };
 
-/// A device that an option asks for.
+/// A device with something of its own on the host, or that keeps something through resets.
 #[derive(Clone, Debug)]
 pub enum DeviceConfig {
+    /// The real-time clock, which every machine has.
+    Rtc,
     /// `--disk`.
     Disk(Box<DiskConfig>),
     /// `--rng`.
@@ -66,6 +69,7 @@ impl DeviceConfig {
     /// It is not there, or can't be used as asked.
     pub fn open(&self, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn Device>> {
         Ok(match self {
+            Self::Rtc => Box::new(Rtc::default()),
             Self::Disk(config) if opening.link.is_some() => Box::new(OpenDisk::open(config, opening.vcpus)?),
             Self::Disk(config) => Box::new(OpenDisk::try_out(config, opening.vcpus)?),
             Self::Rng(path) => Box::new(RngSource::open(path)?),
