@@ -2,8 +2,13 @@
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
-use support::{no_kvm, run};
+use std::io::Write;
+
+use support::{expect, guest, no_kvm, nvmm, run};
+use terminal::Terminal;
 use time::OffsetDateTime;
 
 /// What the guest `clocks` prints.
@@ -90,6 +95,30 @@ fn a_crash_kernel_runs_and_a_shutdown_is_one() {
     assert!(said.contains("runs its crash kernel"), "{said}");
     let (status, printed, said) = panics("shutdown", &["--on-panic", "exit"]);
     assert_eq!((status, printed.as_str(), said.as_str()), (Some(0), "pvpanic 7\n", ""));
+}
+
+#[test]
+fn a_panic_pauses_the_machine_and_the_user_lets_it_go_on() {
+    if no_kvm() {
+        return;
+    }
+    let mut command = nvmm();
+    command.arg("--kernel").arg(guest("panic")).args([
+        "--memory",
+        "16M",
+        "--smp",
+        "2",
+        "--debug-exit",
+        "0xf4",
+    ]);
+    command.args(["--cmdline", "panic", "--on-panic", "pause"]);
+    let mut terminal = Terminal::start(command);
+    let seen = expect(&mut terminal.user, "the machine is paused\r\n");
+    // The guest's own output may come later.
+    assert!(seen.contains("the guest's kernel panicked") && !seen.contains("goes on"), "{seen}");
+    terminal.user.write_all(b"\x01p").unwrap();
+    // The guest's debug exit of 0.
+    assert_eq!(terminal.program.status_in_time(), Some(1));
 }
 
 #[test]

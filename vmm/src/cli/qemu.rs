@@ -25,7 +25,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["no-shutdown"], "leave it out; nvmm always ends when the guest powers off"),
     (
         &["action"],
-        "say --on-reboot exit for reboot=shutdown, and --on-panic exit for panic=exit-failure; nvmm has no other actions",
+        "say --on-reboot exit for reboot=shutdown, and --on-panic exit or pause for panic=exit-failure or pause; nvmm has no other actions",
     ),
     (&["enable-kvm", "accel"], "leave it out; nvmm always runs its guests on KVM"),
     (&["machine", "M"], "leave it out; nvmm has one machine only"),
@@ -80,7 +80,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
 /// How the values of `-device` begin that have a sentence of their own.
 const DEVICES: &[(&[&str], &str)] = &[
     (&["isa-debug-exit"], DEBUG_EXIT),
-    (&["pvpanic"], "say --on-panic exit or --on-panic reset"),
+    (&["pvpanic"], "say --on-panic exit, --on-panic pause or --on-panic reset"),
     (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
     (&["virtio-rng"], RNG),
     (&["virtio-net", "e1000", "rtl8139"], NO_NETWORK),
