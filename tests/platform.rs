@@ -2,8 +2,14 @@
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
-use support::{no_kvm, run};
+use std::io::Write;
+
+use support::{expect, guest, no_kvm, nvmm, run};
+use terminal::Terminal;
+use time::OffsetDateTime;
 
 /// What the guest `clocks` prints.
 fn clocks(cmdline: &str) -> String {
@@ -20,6 +26,41 @@ fn the_pm_timer_runs() {
         return;
     }
     assert_eq!(clocks("timer"), "0.1 s, and the halves agree\n");
+}
+
+#[test]
+fn the_date_is_the_hosts_in_utc() {
+    if no_kvm() {
+        return;
+    }
+    let now = || {
+        let now = OffsetDateTime::now_utc();
+        let time = [now.month().into(), now.day(), now.hour(), now.minute(), now.second()];
+        time.iter().fold(format!("{:04}", now.year()), |text, part| format!("{text}{part:02}"))
+    };
+    let before = now();
+    let printed = clocks("date");
+    let (date, rest) = printed.split_once('\n').unwrap();
+    // Unless somebody sets the host's clock meanwhile.
+    let after = now();
+    assert!(before.as_str() <= date && date <= after.as_str() || after < before, "{before} {date} {after}");
+    assert_eq!(rest, "updated\n");
+}
+
+#[test]
+fn all_three_interrupts_of_the_clock_come() {
+    if no_kvm() {
+        return;
+    }
+    assert_eq!(clocks("interrupts"), "periodic periodic alarm alarm update update \n");
+}
+
+#[test]
+fn a_time_that_was_set_outlives_a_reset() {
+    if no_kvm() {
+        return;
+    }
+    assert_eq!(clocks("kept"), "19990716 5a 2\n");
 }
 
 /// How a run of the guest `panic` ends, with what it prints and what nvmm says.
@@ -54,6 +95,30 @@ fn a_crash_kernel_runs_and_a_shutdown_is_one() {
     assert!(said.contains("runs its crash kernel"), "{said}");
     let (status, printed, said) = panics("shutdown", &["--on-panic", "exit"]);
     assert_eq!((status, printed.as_str(), said.as_str()), (Some(0), "pvpanic 7\n", ""));
+}
+
+#[test]
+fn a_panic_pauses_the_machine_and_the_user_lets_it_go_on() {
+    if no_kvm() {
+        return;
+    }
+    let mut command = nvmm();
+    command.arg("--kernel").arg(guest("panic")).args([
+        "--memory",
+        "16M",
+        "--smp",
+        "2",
+        "--debug-exit",
+        "0xf4",
+    ]);
+    command.args(["--cmdline", "panic", "--on-panic", "pause"]);
+    let mut terminal = Terminal::start(command);
+    let seen = expect(&mut terminal.user, "the machine is paused\r\n");
+    // The guest's own output may come later.
+    assert!(seen.contains("the guest's kernel panicked") && !seen.contains("goes on"), "{seen}");
+    terminal.user.write_all(b"\x01p").unwrap();
+    // The guest's debug exit of 0.
+    assert_eq!(terminal.program.status_in_time(), Some(1));
 }
 
 #[test]

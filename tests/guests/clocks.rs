@@ -9,6 +9,9 @@ const CMDLINE: u64 = 0x2_0000;
 extern "C" fn guest_main() -> u32 {
     match rt::read::<u8>(CMDLINE) {
         b't' => pm_timer(),
+        b'd' => date(),
+        b'i' => interrupts(),
+        b'k' => kept(),
         other => return u32::from(other),
     }
     21
@@ -36,4 +39,111 @@ fn pm_timer() {
     let halves = (u32::from(high) << 16 | u32::from(low)).wrapping_sub(last);
     let agree = halves <= rt::inl(TIMER).wrapping_sub(last);
     print!("0.1 s, and the halves ", if agree { "agree" } else { "differ" }, "\n");
+}
+
+mod cmos {
+    use crate::rt;
+
+    pub const SECONDS: u8 = 0;
+    pub const MINUTES: u8 = 2;
+    pub const HOURS: u8 = 4;
+    pub const DAY: u8 = 7;
+    pub const MONTH: u8 = 8;
+    pub const YEAR: u8 = 9;
+    pub const CENTURY: u8 = 0x32;
+    pub const A: u8 = 0xa;
+    pub const B: u8 = 0xb;
+    pub const C: u8 = 0xc;
+    pub const HOURS_TO_24: u8 = 2;
+
+    pub fn read(index: u8) -> u8 {
+        rt::outb(0x70, index);
+        rt::inb(0x71)
+    }
+
+    pub fn write(index: u8, value: u8) {
+        rt::outb(0x70, index);
+        rt::outb(0x71, value);
+    }
+
+    /// Reads the counters as their driver does: again if an update came meanwhile.
+    pub fn counters<const N: usize>(indexes: [u8; N]) -> [u8; N] {
+        loop {
+            while read(A) & 0x80 != 0 {}
+            let seconds = read(SECONDS);
+            let counters = indexes.map(read);
+            if read(A) & 0x80 == 0 && read(SECONDS) == seconds {
+                return counters;
+            }
+        }
+    }
+}
+
+/// Prints the date, and sees a second go by.
+fn date() {
+    let date = cmos::counters([
+        cmos::CENTURY,
+        cmos::YEAR,
+        cmos::MONTH,
+        cmos::DAY,
+        cmos::HOURS,
+        cmos::MINUTES,
+        cmos::SECONDS,
+    ]);
+    // BCD, so that hexadecimal is as people write it.
+    date.iter().for_each(|byte| print!(byte >> 4, byte & 0xf));
+    print!("\n");
+    let [before] = cmos::counters([cmos::SECONDS]);
+    while cmos::counters([cmos::SECONDS]) == [before] {}
+    print!("updated\n");
+}
+
+/// Enables one interrupt after another, and polls the slave PIC for it.
+fn interrupts() {
+    const SLAVE: u16 = 0xa0;
+    const POLL: u8 = 0xc;
+    const END_OF_INTERRUPT: u8 = 0x20;
+    // Initialized for edges.
+    rt::outb(SLAVE, 0x11);
+    rt::outb(SLAVE + 1, 0x70);
+    rt::outb(SLAVE + 1, 2);
+    rt::outb(SLAVE + 1, 1);
+    // Whether IRQ 8, its input 0, is pending. Polling acknowledges it.
+    let is_pending = || {
+        rt::outb(SLAVE, POLL);
+        let is_pending = rt::inb(SLAVE) & 7 == 0;
+        rt::outb(SLAVE, END_OF_INTERRUPT);
+        is_pending
+    };
+    // An alarm each second.
+    [1, 3, 5].into_iter().for_each(|alarm| cmos::write(alarm, 0xff));
+    for (name, bit) in [("periodic", 0x40), ("alarm", 0x20), ("update", 0x10)] {
+        cmos::read(cmos::C);
+        while is_pending() {}
+        cmos::write(cmos::B, cmos::HOURS_TO_24 | bit);
+        // Twice: the line has to fall when it is acknowledged.
+        for _ in 0..2 {
+            while !is_pending() {}
+            let flags = cmos::read(cmos::C);
+            print!(name, if flags & (0x80 | bit) == 0x80 | bit { " " } else { " is not among the flags " });
+        }
+        cmos::write(cmos::B, cmos::HOURS_TO_24);
+    }
+    print!("\n");
+}
+
+/// Sets the time at the first boot, and resets the machine. The second finds it.
+fn kept() {
+    const MARK: u8 = 0x40;
+    let known = [cmos::CENTURY, cmos::YEAR, cmos::MONTH, cmos::DAY];
+    if cmos::read(MARK) == 0 {
+        cmos::write(MARK, 0x5a);
+        cmos::write(cmos::B, 0x80 | cmos::HOURS_TO_24);
+        known.iter().zip([0x19, 0x99, 0x07, 0x16]).for_each(|(index, value)| cmos::write(*index, value));
+        cmos::write(cmos::HOURS, 0x08);
+        cmos::write(cmos::B, cmos::HOURS_TO_24);
+        rt::outb(0x92, 3);
+    }
+    cmos::counters(known).iter().for_each(|byte| print!(byte >> 4, byte & 0xf));
+    print!(" ", cmos::read(MARK), " ", cmos::read(cmos::B), "\n");
 }

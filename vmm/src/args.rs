@@ -69,9 +69,9 @@ pub struct MachineArgs {
     #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]
     pub on_reboot: OnReboot,
 
-    /// Plug in pvpanic, by which the guest's kernel says that it panics, and what that does: exit with status 12, or reset the whole
-    /// machine; the third panic in ten seconds always ends nvmm
-    #[arg(long, value_name = "exit|reset", value_enum, hide_possible_values = true)]
+    /// Plug in pvpanic, by which the guest's kernel says that it panics, and what that does: exit with status 12, pause the
+    /// machine, or reset it; the third panic in ten seconds ends nvmm instead of a reset
+    #[arg(long, value_name = "exit|pause|reset", value_enum, hide_possible_values = true)]
     pub on_panic: Option<OnPanic>,
 
     /// How long the guest has to power off after SIGTERM
@@ -146,6 +146,8 @@ pub enum OnReboot {
 pub enum OnPanic {
     /// End, with status 12
     Exit,
+    /// Pause the machine
+    Pause,
     /// Reset the whole machine and boot again
     Reset,
 }

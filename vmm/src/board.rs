@@ -18,6 +18,7 @@ mod open;
 mod panic;
 pub(crate) mod platform;
 mod rng;
+mod rtc;
 mod serial;
 
 use std::{
@@ -33,6 +34,7 @@ use ::devices::{
         device::VirtioDevice,
         pci::{VirtioPci, VirtioPciError},
     },
+    wakes::Wakes,
 };
 use arch::{layout, memory::GuestRam};
 use thiserror::Error;
@@ -46,7 +48,7 @@ pub use self::{
 };
 use crate::{
     buses::{self, Buses},
-    link::Attachment,
+    link::{Attached, Attachment, Waker},
     vm::Vm,
 };
 
@@ -97,7 +99,7 @@ pub struct Board {
     bar: u64,
     placed: Vec<Placed>,
     functions: Vec<Function>,
-    attachments: Vec<Attachment>,
+    attached: Attached,
 }
 
 impl Board {
@@ -119,7 +121,7 @@ impl Board {
             bar: layout::PCI_MMIO,
             placed: Vec::new(),
             functions: Vec::new(),
-            attachments: Vec::new(),
+            attached: Attached::default(),
             vm,
         })
     }
@@ -171,13 +173,18 @@ impl Board {
 
     /// Has the main thread serve a part of a device while the machine runs.
     pub(crate) fn attach(&mut self, attachment: Attachment) {
-        self.attachments.push(attachment);
+        self.attached.uarts.push(attachment);
+    }
+
+    /// Has the main thread wake a device while the machine runs.
+    pub(crate) fn wake(&mut self, device: Arc<Mutex<dyn Wakes>>) {
+        self.attached.wakers.push(Waker::new(device));
     }
 
     /// Ends the plugging.
     pub(crate) fn close(self) -> (Vm, Devices) {
         let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone());
-        (self.vm, Devices::new(buses, self.placed, self.functions, self.attachments))
+        (self.vm, Devices::new(buses, self.placed, self.functions, self.attached))
     }
 }
 

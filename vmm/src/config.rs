@@ -69,7 +69,15 @@ impl VmConfig {
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
             cmdline: args.cmdline.clone(),
-            devices: disks.chain(rng).chain(balloon).chain([serial]).chain(panic).chain(debug_exit).collect(),
+            devices: [DeviceConfig::Rtc]
+                .into_iter()
+                .chain(disks)
+                .chain(rng)
+                .chain(balloon)
+                .chain([serial])
+                .chain(panic)
+                .chain(debug_exit)
+                .collect(),
             on_reboot: args.on_reboot,
             on_panic: args.on_panic,
             grace: Duration::from_secs(args.grace.into()),

@@ -17,6 +17,7 @@ mod signals;
 mod source;
 mod sources;
 mod stdio;
+mod wakeups;
 
 use std::{fs::File, io, os::fd::AsFd, time::Duration};
 
@@ -27,7 +28,7 @@ use devices::{
 
 use self::{
     keyboard::Keyboard, port::Port, session::Session, signals::SignalSource, source::Source,
-    sources::Sources, stdio::Stdio,
+    sources::Sources, stdio::Stdio, wakeups::Wakeups,
 };
 use crate::{
     config::SerialConfig,
@@ -99,6 +100,7 @@ impl Console {
         let mut sources = Sources::new()?;
         sources.add(self.signals);
         sources.add(inbox);
+        sources.add(Wakeups::default());
         if let Some(stdio) = self.stdio {
             sources.add(stdio);
         }

@@ -19,7 +19,7 @@ use std::{
     thread,
 };
 
-use devices::{chars::Backend, output::Output, platform::Serial};
+use devices::{chars::Backend, output::Output, platform::Serial, wakes::Wakes};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::exit::{COULD_NOT, Exit};
@@ -53,7 +53,7 @@ pub(crate) enum Event {
 pub(crate) struct Attachment {
     /// The port that it belongs to: 0 is COM1.
     pub(crate) port: usize,
-    /// Its [`Serial::wakeup`], which is open as long as that is there.
+    /// Its [`Wakes::wakeup`], which is open as long as that is there.
     pub(crate) wakeup: RawFd,
     serial: Arc<Mutex<Serial>>,
 }
@@ -78,6 +78,36 @@ impl Attachment {
     }
 }
 
+/// A device of a machine that runs which waits for time.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker {
+    /// Its [`Wakes::wakeup`], which is open as long as that is there.
+    pub(crate) wakeup: RawFd,
+    device: Arc<Mutex<dyn Wakes>>,
+}
+
+impl Waker {
+    /// The waker of a device.
+    pub(crate) fn new(device: Arc<Mutex<dyn Wakes>>) -> Self {
+        let wakeup = device.lock().unwrap_or_else(PoisonError::into_inner).wakeup().as_raw_fd();
+        Self { wakeup, device }
+    }
+
+    /// Wakes it. A vCPU has it for no longer than a moment.
+    pub(crate) fn wake(&self) {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner).on_wakeup();
+    }
+}
+
+/// What the main thread serves of a machine that runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attached {
+    /// The serial ports.
+    pub(crate) uarts: Vec<Attachment>,
+    /// The devices that wait for time.
+    pub(crate) wakers: Vec<Waker>,
+}
+
 /// What the machine's thread tells.
 #[derive(Debug)]
 pub(crate) enum News {
@@ -91,7 +121,7 @@ pub(crate) enum News {
         starts: Sender<()>,
     },
     /// A machine runs.
-    Runs(Vec<Attachment>),
+    Runs(Attached),
     /// The machine has stopped. The receiver drops the sender once it holds none of it.
     Stops(Sender<()>),
     /// All of it is gone, and another one may be built. As for [`News::Stops`].
@@ -193,8 +223,8 @@ impl Link {
     }
 
     /// Says that a machine runs, and which of its parts the main thread serves.
-    pub(crate) fn runs(&self, attachments: Vec<Attachment>) {
-        self.tell(News::Runs(attachments));
+    pub(crate) fn runs(&self, attached: Attached) {
+        self.tell(News::Runs(attached));
     }
 
     /// Says that the machine stops, and returns when the main thread has let go of it.

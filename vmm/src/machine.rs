@@ -157,8 +157,8 @@ impl Machine {
         }
         // The user may have asked for the end while it was built: then `obey` hears of it.
         let started = if link.end_is_asked() { Ok(()) } else { self.vcpus.start(self.devices.buses(), link) };
-        link.runs(self.devices.attachments().to_vec());
-        let exit = started.map_err(anyhow::Error::from).and_then(|()| self.obey(link));
+        link.runs(self.devices.attached().clone());
+        let exit = started.map_err(anyhow::Error::from).and_then(|()| self.obey(link, reboots));
         link.stops();
 
         self.vcpus.halt(self.devices.buses());
@@ -192,9 +192,16 @@ impl Machine {
     }
 
     /// Does what the main thread asks for until a vCPU or the user ends the machine; the first reason counts.
-    fn obey(&mut self, link: &Link) -> anyhow::Result<Option<Exit>> {
+    fn obey(&mut self, link: &Link, reboots: &Reboots) -> anyhow::Result<Option<Exit>> {
         while let Some(event) = link.next() {
             match event {
+                Event::Exit(Exit::Panicked) if reboots.pause_on_panic() => {
+                    log::warn!("the guest's kernel panicked");
+                    // Another vCPU may have said so before.
+                    if self.vcpus.are_running() {
+                        self.pause(link);
+                    }
+                }
                 Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Ok(Some(exit)),
                 Event::Command(Command::PowerButton) => link.answer_power_button(self.press_power_button()),
                 Event::Command(Command::Totals) => self.devices.print_totals(),

@@ -31,6 +31,11 @@ impl Reboots {
         Self { on_reboot, on_panic, ran: Duration::ZERO, faults: VecDeque::new() }
     }
 
+    /// Whether a machine whose guest panics is paused, instead of ended.
+    pub(crate) fn pause_on_panic(&self) -> bool {
+        self.on_panic == Some(OnPanic::Pause)
+    }
+
     /// Takes the end of a machine that ran for `ran`. Returns it if nvmm ends with it; otherwise the machine is to be built again.
     ///
     /// A triple fault resets a machine, as on hardware; Linux reboots that way when it is told to (`reboot=t`). One that happens

@@ -51,6 +51,8 @@ fn a_panic_resets_or_ends_whatever_a_reboot_does() {
             assert!(reboots.after(Exit::Panicked, 5 * SECOND + Duration::from_millis(1)).is_none());
         }
         assert!(matches!(reboots.after(Exit::Panicked, 2 * SECOND), Some(Exit::Panicked)));
+        assert!(!reboots.pause_on_panic());
+        assert!(Reboots::new(on_reboot, Some(OnPanic::Pause)).pause_on_panic());
         let mut reboots = Reboots::new(on_reboot, Some(OnPanic::Exit));
         assert!(matches!(reboots.after(Exit::Panicked, 60 * SECOND), Some(Exit::Panicked)));
     }

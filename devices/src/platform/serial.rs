@@ -16,6 +16,7 @@ use vm_superio::{Trigger, serial::NoEvents};
 use crate::{
     bus::{Device, Effect},
     irq::Line,
+    wakes::Wakes,
 };
 
 const REGISTERS: u8 = 8;
@@ -59,7 +60,7 @@ const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// identification register shows the first of both, and reading it acknowledges only the second. As on a FIFO with a trigger
 /// level of one byte, data that is left lying after some was read interrupts again after a time-out.
 ///
-/// Its user calls [`Serial::on_wakeup`] when [`Serial::wakeup`] is readable, and then offers input that was refused again.
+/// After [`Wakes::on_wakeup`] its user offers input that was refused again.
 #[derive(Debug)]
 pub struct Serial {
     uart: vm_superio::Serial<Unheard, NoEvents, Sink>,
@@ -105,7 +106,7 @@ impl Serial {
         })
     }
 
-    /// Receives as much of `bytes` as fits, and says how much. If that is not all, [`Serial::wakeup`] tells when the guest
+    /// Receives as much of `bytes` as fits, and says how much. If that is not all, [`Wakes::wakeup`] tells when the guest
     /// has read what came before.
     pub fn input(&mut self, bytes: &[u8]) -> usize {
         // The one error is a full FIFO.
@@ -115,24 +116,6 @@ impl Serial {
             self.interrupt_again();
         }
         accepted
-    }
-
-    /// A descriptor that is readable when [`Serial::on_wakeup`] is to be called.
-    #[must_use]
-    pub fn wakeup(&self) -> BorrowedFd<'_> {
-        self.timer.as_fd()
-    }
-
-    /// Sees to it that a guest which has stopped reading is interrupted again. Then there may be room for input that
-    /// [`Serial::input`] refused.
-    pub fn on_wakeup(&mut self) {
-        // Also makes it unreadable.
-        self.wake_in(NEVER);
-        if std::mem::take(&mut self.reading) {
-            self.wake_in(TIME_OUT);
-        } else if std::mem::take(&mut self.left_some) {
-            self.interrupt_again();
-        }
     }
 
     fn data_ready(&mut self) -> bool {
@@ -254,6 +237,24 @@ impl Device for Serial {
             }
         }
         Effect::None
+    }
+}
+
+impl Wakes for Serial {
+    fn wakeup(&self) -> BorrowedFd<'_> {
+        self.timer.as_fd()
+    }
+
+    /// Sees to it that a guest which has stopped reading is interrupted again. Then there may be room for input that
+    /// [`Serial::input`] refused.
+    fn on_wakeup(&mut self) {
+        // Also makes it unreadable.
+        self.wake_in(NEVER);
+        if std::mem::take(&mut self.reading) {
+            self.wake_in(TIME_OUT);
+        } else if std::mem::take(&mut self.left_some) {
+            self.interrupt_again();
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use devices::{
 };
 
 use super::inventory::{AcpiName, At, Placed};
-use crate::{buses::Buses, link::Attachment, size::Size};
+use crate::{buses::Buses, link::Attached, size::Size};
 
 /// What is behind a virtio device on the host.
 pub trait Host: Debug + Send + Sync {
@@ -57,7 +57,7 @@ pub struct Devices {
     buses: Arc<Buses>,
     placed: Vec<Placed>,
     functions: Vec<Function>,
-    attachments: Vec<Attachment>,
+    attached: Attached,
 }
 
 impl Devices {
@@ -65,9 +65,9 @@ impl Devices {
         buses: Buses,
         placed: Vec<Placed>,
         functions: Vec<Function>,
-        attachments: Vec<Attachment>,
+        attached: Attached,
     ) -> Self {
-        Self { buses: Arc::new(buses), placed, functions, attachments }
+        Self { buses: Arc::new(buses), placed, functions, attached }
     }
 
     /// Returns every device with its place: those on the ISA bus in the order in which they were plugged in, then the PCI functions by address.
@@ -104,8 +104,8 @@ impl Devices {
     }
 
     /// The parts that the main thread serves.
-    pub(crate) fn attachments(&self) -> &[Attachment] {
-        &self.attachments
+    pub(crate) fn attached(&self) -> &Attached {
+        &self.attached
     }
 
     /// Stops the virtio devices for good, and waits for at most `patience`. Returns the names of those that still touch guest memory,

@@ -7,6 +7,7 @@ use super::{
     disk::OpenDisk,
     panic::PanicPort,
     rng::RngSource,
+    rtc::Rtc,
     serial::SerialPort,
 };
 use crate::config::DeviceConfig;
@@ -18,6 +19,7 @@ use crate::config::DeviceConfig;
 /// It is not there, or can't be used as asked.
 pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn Device>> {
     Ok(match device {
+        DeviceConfig::Rtc => Box::new(Rtc::default()),
         DeviceConfig::Disk(config) if opening.link.is_some() => {
             Box::new(OpenDisk::open(config, opening.vcpus)?)
         }

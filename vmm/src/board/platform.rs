@@ -14,6 +14,7 @@ pub(crate) fn plug(board: &mut Board) -> Result<Arc<Mutex<PowerManagement>>, Boa
     let power = board.isa(IsaSpec { gsi: Some(layout::SCI_GSI), ..power }, |line| {
         Ok(PowerManagement::new(line, Box::new(HostTimer::monotonic()?)))
     })?;
+    board.wake(power.clone());
     board.isa(spec("i8042 (reset only)", layout::I8042, I8042::LEN), |_| Ok(I8042))?;
     let control = spec("system control port A", layout::SYSTEM_CONTROL_A, SystemControlA::LEN);
     board.isa(control, |_| Ok(SystemControlA::default()))?;

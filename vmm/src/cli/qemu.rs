@@ -23,7 +23,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["no-shutdown"], "leave it out; nvmm always ends when the guest powers off"),
     (
         &["action"],
-        "say --on-reboot exit for reboot=shutdown, and --on-panic exit for panic=exit-failure; nvmm has no other actions",
+        "say --on-reboot exit for reboot=shutdown, and --on-panic exit or pause for panic=exit-failure or pause; nvmm has no other actions",
     ),
     (&["enable-kvm", "accel"], "leave it out; nvmm always runs its guests on KVM"),
     (&["machine", "M"], "leave it out; nvmm has one machine only"),
@@ -53,7 +53,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["D", "d", "trace", "msg"], "say -v, -vv or -vvv for more on stderr"),
     (&["s", "S", "gdb"], "leave it out; nvmm has no debugging stub yet"),
     (&["name", "uuid", "smbios"], "leave it out; nvmm's machines have no name, and no SMBIOS tables"),
-    (&["rtc"], "leave it out; nvmm has no real-time clock yet"),
+    (&["rtc"], "leave it out; nvmm's real-time clock has the host's time in UTC, as base=utc says"),
     (&["usb", "usbdevice"], "leave it out; nvmm has no USB"),
     (&["fw_cfg"], "leave it out; nvmm has no fw_cfg device"),
     (
@@ -78,7 +78,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
 /// How the values of `-device` begin that have a sentence of their own.
 const DEVICES: &[(&[&str], &str)] = &[
     (&["isa-debug-exit"], DEBUG_EXIT),
-    (&["pvpanic"], "say --on-panic exit or --on-panic reset"),
+    (&["pvpanic"], "say --on-panic exit, --on-panic pause or --on-panic reset"),
     (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
     (&["virtio-rng"], RNG),
     (&["virtio-balloon"], "say --balloon"),

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use super::{disk::DiskConfig, serial::SerialConfig};
 
-/// A device that an option asks for.
+/// A device with something of its own on the host, or that keeps something through resets.
 #[derive(Clone, Debug)]
 pub enum DeviceConfig {
+    /// The real-time clock, which every machine has.
+    Rtc,
     /// `--disk`.
     Disk(Box<DiskConfig>),
     /// `--rng`.

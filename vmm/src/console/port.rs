@@ -9,6 +9,7 @@ use std::{
 use devices::{
     chars::{Backend, Input},
     output::Output,
+    wakes::Wakes,
 };
 use event_manager::{EventSet, Events};
 
@@ -153,8 +154,8 @@ impl Source for Port {
 
     fn hear(&mut self, notice: &Notice<'_>) {
         match notice {
-            Notice::Runs(attachments) => {
-                self.uart = attachments.iter().find(|uart| uart.port == self.number).cloned();
+            Notice::Runs(attached) => {
+                self.uart = attached.uarts.iter().find(|uart| uart.port == self.number).cloned();
                 if std::mem::take(&mut self.spares_input) {
                     self.backend.serve(&mut self.input);
                 }

@@ -7,6 +7,7 @@ use std::{
 use devices::{bus::Device, irq::Line, platform::Serial};
 
 use super::*;
+use crate::link::Attached;
 
 #[derive(Debug)]
 struct NoLine;
@@ -63,7 +64,8 @@ fn uart() -> Arc<Mutex<Serial>> {
 }
 
 fn runs(port: &mut Port, uart: &Arc<Mutex<Serial>>) {
-    port.hear(&Notice::Runs(&[Attachment::new(0, uart.clone()), Attachment::new(1, self::uart())]));
+    let uarts = vec![Attachment::new(0, uart.clone()), Attachment::new(1, self::uart())];
+    port.hear(&Notice::Runs(&Attached { uarts, wakers: Vec::new() }));
 }
 
 /// Reads as a guest does, with the port served meanwhile.

@@ -115,9 +115,9 @@ impl Session {
     fn on_news(&mut self, news: News, sources: &mut Sources) {
         match news {
             News::Port { number, backend, starts } => sources.add(Port::new(number, backend, starts)),
-            News::Runs(attachments) => {
+            News::Runs(attached) => {
                 (self.runs, self.builds) = (true, false);
-                sources.tell(&Notice::Runs(&attachments));
+                sources.tell(&Notice::Runs(&attached));
             }
             // The machine's thread waits until what it sent is dropped.
             News::Stops(_held) => {

@@ -5,10 +5,13 @@ use event_manager::Events;
 use super::*;
 use crate::{
     console::source::Source,
-    link::{self, Event, Inbox, Link},
+    link::{self, Attached, Event, Inbox, Link},
 };
 
 const GRACE: Duration = Duration::from_secs(60);
+
+/// What is told of a machine of which the main thread serves nothing.
+const RUNS: &str = "Runs(Attached { uarts: [], wakers: [] })";
 
 /// Writes down what all sources are told.
 #[derive(Default)]
@@ -51,7 +54,7 @@ impl Test {
 
     fn running(grace: Duration) -> Self {
         let mut test = Self::new(grace);
-        test.on(Request::News(News::Runs(Vec::new())));
+        test.on(Request::News(News::Runs(Attached::default())));
         test
     }
 
@@ -86,7 +89,7 @@ impl Test {
 #[test]
 fn a_guest_that_does_not_listen_is_ended() {
     let mut test = Test::running(GRACE);
-    assert_eq!(test.heard(), ["Runs([])"]);
+    assert_eq!(test.heard(), [RUNS]);
     test.on(Request::Signal(libc::SIGTERM));
     assert!(matches!(test.asked(), Command::PowerButton));
     assert!(test.heard().is_empty(), "it may power off");
@@ -125,7 +128,7 @@ fn nobody_waits_for_a_machine_that_is_not_there() {
     test.on(Request::News(News::Gone(held)));
     test.on(Request::Quit);
     assert_eq!(test.status(), 0);
-    assert_eq!(test.heard(), ["Runs([])", "Stops", "Leaves", "Quits"]);
+    assert_eq!(test.heard(), [RUNS, "Stops", "Leaves", "Quits"]);
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn a_machine_that_stops_is_waited_for() {
     test.on(Request::News(News::Stops(std::sync::mpsc::channel().0)));
     test.on(Request::Signal(libc::SIGTERM));
     assert!(matches!(test.asked(), Command::Quit(_)), "it has no button that anybody sees");
-    assert_eq!(test.heard(), ["Runs([])", "Stops", "Quits"]);
+    assert_eq!(test.heard(), [RUNS, "Stops", "Quits"]);
     test.on(Request::News(News::Ended(143)));
     assert_eq!(test.status(), 143);
 }
@@ -158,7 +161,7 @@ fn what_is_about_to_end_is_not_stopped() {
     test.on(Request::Quit);
     test.on(Request::Suspend);
     test.on(Request::Continue);
-    assert_eq!(test.heard(), ["Runs([])", "Quits", "Continues"]);
+    assert_eq!(test.heard(), [RUNS, "Quits", "Continues"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{os::fd::RawFd, time::Instant};
 use devices::output::Output;
 use event_manager::Events;
 
-use crate::link::{Attachment, Command, News};
+use crate::link::{Attached, Command, News};
 
 /// Something that the main thread listens to. None of its methods may block.
 pub(super) trait Source {
@@ -55,7 +55,7 @@ pub(super) enum Request {
 #[derive(Debug)]
 pub(super) enum Notice<'a> {
     /// A machine runs; these are its parts that the main thread serves.
-    Runs(&'a [Attachment]),
+    Runs(&'a Attached),
     /// It stops. Nothing of it may be held after this.
     Stops,
     /// The user wants the end: nobody waits for files any longer.
