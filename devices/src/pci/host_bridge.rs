@@ -1,4 +1,7 @@
-use super::{ClassCode, ConfigSpace, Identity, PciFunction};
+use super::{
+    config::{ClassCode, ConfigSpace, Identity},
+    function::PciFunction,
+};
 
 /// The bridge between CPU and bus 0, at 00:00.0: a header and no more, for those who look for one there. Linux, for
 /// one, trusts CF8/CFC only if it finds a bridge, and lists it.

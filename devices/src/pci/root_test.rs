@@ -1,5 +1,5 @@
 use super::*;
-use crate::pci::{Bar, BarSpace, ClassCode};
+use crate::pci::{Bar, BarSpace, ClassCode, ConfigSpace};
 
 #[derive(Debug)]
 struct Function(ConfigSpace);

@@ -21,7 +21,7 @@ fn facts_survive_a_file() {
     let facts = Facts {
         msrs: BTreeMap::from([(Hex(0x3a), Hex(5))]),
         proof: Proof::Failed {
-            kind: super::super::proof::Kind::Vmx,
+            kind: arch::cpu::nesting::Virtualization::Vmx,
             step: "VMXON".into(),
             how: "#GP".into(),
         },

@@ -6,7 +6,6 @@
 mod code;
 
 use std::{
-    fmt,
     sync::{Arc, Mutex, atomic::Ordering, mpsc::channel},
     thread,
     time::Duration,
@@ -15,7 +14,12 @@ use std::{
 use anyhow::Context;
 use arch::{
     boot::{Entry, Protocol},
-    cpu::{nesting::Nesting, profile::CpuProfile, spec::CpuSpec, topology::Topology},
+    cpu::{
+        nesting::{Nesting, Virtualization},
+        profile::CpuProfile,
+        spec::CpuSpec,
+        topology::Topology,
+    },
     memory::GuestRam,
 };
 use devices::{bus::Bus, pci::PciRoot, platform::DebugExit};
@@ -26,16 +30,6 @@ use crate::{buses::Buses, exit::Exit, host::Host, kick, vcpu::Vcpu, vm::Vm};
 
 /// What takes longer than this never ends, on a busy emulated host either, whose clock runs on while its emulator waits.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-/// Whose virtualization.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Intel's.
-    Vmx,
-    /// AMD's.
-    Svm,
-}
 
 /// How the proof went.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,12 +43,12 @@ pub enum Proof {
     /// The guest did it.
     Executed {
         /// VMXON or VMRUN.
-        kind: Kind,
+        kind: Virtualization,
     },
     /// The guest came as far as this step, and no further.
     Failed {
         /// VMXON or VMRUN.
-        kind: Kind,
+        kind: Virtualization,
         /// Where it failed.
         step: String,
         /// How: an exception, a flag, a triple fault ...
@@ -67,36 +61,15 @@ pub enum Proof {
     },
 }
 
-impl Kind {
-    /// The instruction that enters the operation.
-    #[must_use]
-    pub fn instruction(self) -> &'static str {
-        match self {
-            Self::Vmx => "VMXON",
-            Self::Svm => "VMRUN",
-        }
-    }
-
-    /// What the guest is at when it left this number.
-    fn step(self, step: u64) -> &'static str {
-        match (self, step) {
-            (_, 0) => "the first instruction",
-            (Self::Vmx, 1) => "setting CR4.VMXE",
-            (Self::Vmx, 2) => "reading IA32_VMX_BASIC",
-            (Self::Svm, 1) => "setting EFER.SVME",
-            (Self::Svm, 2) => "writing VM_HSAVE_PA",
-            (kind, _) => kind.instruction(),
-        }
-    }
-}
-
-/// `VMX` or `SVM`.
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Vmx => "VMX",
-            Self::Svm => "SVM",
-        })
+/// What the guest is at when it left this number.
+fn step(kind: Virtualization, step: u64) -> &'static str {
+    match (kind, step) {
+        (_, 0) => "the first instruction",
+        (Virtualization::Vmx, 1) => "setting CR4.VMXE",
+        (Virtualization::Vmx, 2) => "reading IA32_VMX_BASIC",
+        (Virtualization::Svm, 1) => "setting EFER.SVME",
+        (Virtualization::Svm, 2) => "writing VM_HSAVE_PA",
+        (kind, _) => kind.instruction(),
     }
 }
 
@@ -105,8 +78,8 @@ impl fmt::Display for Kind {
 pub fn run(host: &Host) -> Proof {
     let proof = profile(host).and_then(|profile| match profile.nesting() {
         Nesting::None => Ok(Proof::NoBit),
-        Nesting::Vmx(_) => try_it(host, &profile, Kind::Vmx),
-        Nesting::Svm(_) => try_it(host, &profile, Kind::Svm),
+        Nesting::Vmx(_) => try_it(host, &profile, Virtualization::Vmx),
+        Nesting::Svm(_) => try_it(host, &profile, Virtualization::Svm),
     });
     proof.unwrap_or_else(|error| Proof::Refused { why: format!("{error:#}") })
 }
@@ -117,7 +90,7 @@ fn profile(host: &Host) -> anyhow::Result<CpuProfile> {
 }
 
 /// Lets a guest with this CPU try it, whether it should be able to or not.
-fn try_it(host: &Host, profile: &CpuProfile, kind: Kind) -> anyhow::Result<Proof> {
+fn try_it(host: &Host, profile: &CpuProfile, kind: Virtualization) -> anyhow::Result<Proof> {
     // Dropped last: KVM maps it.
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), code::MEMORY)]).context("guest memory")?;
     let rip = code::write(&memory, kind).context("writing the guest")?;
@@ -152,8 +125,8 @@ fn finish(mut vcpu: Vcpu, buses: &Arc<Buses>) -> anyhow::Result<Option<Exit>> {
 }
 
 /// What the outcome means. The guest writes to its port whatever happened; another end is KVM's.
-fn judge(kind: Kind, outcome: &code::Outcome, exit: Option<Exit>) -> Proof {
-    let failed = |how| Proof::Failed { kind, step: kind.step(outcome.step).to_owned(), how };
+fn judge(kind: Virtualization, outcome: &code::Outcome, exit: Option<Exit>) -> Proof {
+    let failed = |how| Proof::Failed { kind, step: step(kind, outcome.step).to_owned(), how };
     match (exit, outcome.vector) {
         (None, _) => failed(format!("it did not end in {} s", PATIENCE.as_secs())),
         (Some(Exit::Debug(_)), Some(vector)) => failed(exception(vector)),
@@ -161,8 +134,10 @@ fn judge(kind: Kind, outcome: &code::Outcome, exit: Option<Exit>) -> Proof {
             failed("it failed without an exception".to_owned())
         }
         (Some(Exit::Debug(_)), None) => match (kind, outcome.exit_code) {
-            (Kind::Vmx, _) | (Kind::Svm, EXIT_HLT) => Proof::Executed { kind },
-            (Kind::Svm, code) => failed(format!("exit code {code:#x}, where HLT's is {EXIT_HLT:#x}")),
+            (Virtualization::Vmx, _) | (Virtualization::Svm, EXIT_HLT) => Proof::Executed { kind },
+            (Virtualization::Svm, code) => {
+                failed(format!("exit code {code:#x}, where HLT's is {EXIT_HLT:#x}"))
+            }
         },
         (Some(Exit::Crash(crash)), _) => failed(crash.reason.to_string()),
         (Some(Exit::Failed(error)), _) => failed(format!("{error:#}")),

@@ -16,17 +16,26 @@ fn failure(proof: &Proof) -> String {
 #[test]
 fn only_the_last_step_is_a_proof() {
     let done = |kind, outcome| judge(kind, &outcome, Some(Exit::Debug(3)));
-    assert_eq!(done(Kind::Vmx, outcome(4, None, 0)), Proof::Executed { kind: Kind::Vmx });
-    assert_eq!(done(Kind::Svm, outcome(4, None, EXIT_HLT)), Proof::Executed { kind: Kind::Svm });
-    assert_eq!(failure(&done(Kind::Vmx, outcome(3, None, 0))), "VMXON: it failed without an exception");
-    assert_eq!(failure(&done(Kind::Vmx, outcome(3, Some(6), 0))), "VMXON: #UD, invalid opcode");
+    assert_eq!(done(Virtualization::Vmx, outcome(4, None, 0)), Proof::Executed { kind: Virtualization::Vmx });
     assert_eq!(
-        failure(&done(Kind::Svm, outcome(1, Some(13), 0))),
+        done(Virtualization::Svm, outcome(4, None, EXIT_HLT)),
+        Proof::Executed { kind: Virtualization::Svm }
+    );
+    assert_eq!(
+        failure(&done(Virtualization::Vmx, outcome(3, None, 0))),
+        "VMXON: it failed without an exception"
+    );
+    assert_eq!(failure(&done(Virtualization::Vmx, outcome(3, Some(6), 0))), "VMXON: #UD, invalid opcode");
+    assert_eq!(
+        failure(&done(Virtualization::Svm, outcome(1, Some(13), 0))),
         "setting EFER.SVME: #GP, general protection"
     );
-    let invalid = failure(&done(Kind::Svm, outcome(4, None, u64::MAX)));
+    let invalid = failure(&done(Virtualization::Svm, outcome(4, None, u64::MAX)));
     assert_eq!(invalid, "VMRUN: exit code 0xffffffffffffffff, where HLT's is 0x78");
-    assert_eq!(failure(&judge(Kind::Svm, &outcome(3, None, 0), None)), "VMRUN: it did not end in 180 s");
+    assert_eq!(
+        failure(&judge(Virtualization::Svm, &outcome(3, None, 0), None)),
+        "VMRUN: it did not end in 180 s"
+    );
 }
 
 #[test]
@@ -39,7 +48,9 @@ fn without_the_bit_the_guest_faults() {
         return println!("skipped: this host nests");
     }
     let profile = profile(&host).unwrap();
-    for (kind, step) in [(Kind::Vmx, "setting CR4.VMXE: "), (Kind::Svm, "setting EFER.SVME: ")] {
+    for (kind, step) in
+        [(Virtualization::Vmx, "setting CR4.VMXE: "), (Virtualization::Svm, "setting EFER.SVME: ")]
+    {
         let failure = failure(&try_it(&host, &profile, kind).unwrap());
         assert_eq!(failure, format!("{step}#GP, general protection"));
     }

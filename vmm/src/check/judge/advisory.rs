@@ -1,19 +1,21 @@
 //! Kernels from which a guest that nests is known to reach the host. Never a failure: whether a distribution has put the fix into
 //! an older version can't be seen from here.
 
+use arch::cpu::nesting::Virtualization;
+
 use super::{
     finding::warning,
     kind::kind,
     processor::{self, Version},
 };
-use crate::check::{facts::Facts, proof::Kind, report::Finding};
+use crate::check::{facts::Facts, report::Finding};
 
 /// A flaw of KVM that nesting lets a guest use.
 struct Advisory {
     id: &'static str,
     about: &'static str,
     /// Only with this kind of virtualization.
-    kind: Option<Kind>,
+    kind: Option<Virtualization>,
     /// The first version with it.
     since: Version,
     /// The first of each stable series without it. A series that isn't here never got the fix.
@@ -28,7 +30,7 @@ const ADVISORIES: [Advisory; 6] = [
     Advisory {
         id: "advisory.CVE-2026-64562",
         about: "a shadow VMCS is used after it was freed",
-        kind: Some(Kind::Vmx),
+        kind: Some(Virtualization::Vmx),
         since: (4, 9, 0),
         fixed: &[(5, 10, 265), (5, 15, 216), (6, 1, 183), (6, 6, 148), (6, 12, 101), (6, 18, 42), (7, 1, 6)],
         mainline: (7, 2, 0),
@@ -55,7 +57,7 @@ const ADVISORIES: [Advisory; 6] = [
     Advisory {
         id: "advisory.CVE-2021-3656",
         about: "a nested guest's VMLOAD and VMSAVE reach the host's memory",
-        kind: Some(Kind::Svm),
+        kind: Some(Virtualization::Svm),
         since: (4, 13, 0),
         fixed: &[(5, 4, 142), (5, 10, 60), (5, 13, 12)],
         mainline: (5, 14, 0),
@@ -64,7 +66,7 @@ const ADVISORIES: [Advisory; 6] = [
     Advisory {
         id: "advisory.CVE-2021-3653",
         about: "a nested guest's AVIC reaches the host's memory",
-        kind: Some(Kind::Svm),
+        kind: Some(Virtualization::Svm),
         since: (2, 6, 30),
         fixed: &[(5, 4, 142), (5, 10, 60), (5, 13, 12)],
         mainline: (5, 14, 0),
@@ -73,7 +75,7 @@ const ADVISORIES: [Advisory; 6] = [
     Advisory {
         id: "advisory.CVE-2021-29657",
         about: "a VMCB that changes while it is checked frees the bitmap of MSRs in use",
-        kind: Some(Kind::Svm),
+        kind: Some(Virtualization::Svm),
         since: (5, 10, 0),
         fixed: &[(5, 10, 28), (5, 11, 12)],
         mainline: (5, 12, 0),
@@ -82,7 +84,7 @@ const ADVISORIES: [Advisory; 6] = [
 ];
 
 impl Advisory {
-    fn concerns(&self, version: Version, kind: Option<Kind>) -> bool {
+    fn concerns(&self, version: Version, kind: Option<Virtualization>) -> bool {
         let series = |other: &&Version| (other.0, other.1) == (version.0, version.1);
         let fixed =
             self.fixed.iter().find(series).map_or(version >= self.mainline, |fixed| version >= *fixed);

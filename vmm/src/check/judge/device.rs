@@ -1,8 +1,10 @@
 //! The device node, and the module behind it.
 
+use arch::cpu::nesting::Virtualization;
+
 use super::{
     finding::{info, ok, problem, warning},
-    kind::{kind, module},
+    kind::kind,
     processor, system,
 };
 use crate::check::{facts::Facts, report::Finding};
@@ -63,7 +65,7 @@ fn missing(facts: &Facts) -> Finding {
     if withheld(facts) {
         return in_container(facts, "is missing in this container");
     }
-    let Some(module) = kind(facts).map(module).filter(|_| processor::usable(facts)) else {
+    let Some(module) = kind(facts).map(Virtualization::module).filter(|_| processor::usable(facts)) else {
         return problem(
             "kvm.device-missing",
             format!("{path} is missing: there is no KVM without virtualization in the CPU"),
@@ -134,7 +136,7 @@ fn served_by(facts: &Facts) -> Option<Finding> {
         .map(String::as_str)
         .filter(|name| *name != "kvm" && !vendor.contains(name))
         .collect();
-    let active = kind(facts).map(module).filter(|module| vendor.contains(module));
+    let active = kind(facts).map(Virtualization::module).filter(|module| vendor.contains(module));
     Some(match (active.or(vendor.first().copied()), other.as_slice()) {
         (Some(module), _) if facts.modules.get(module).is_some_and(|module| module.builtin) => {
             ok("kvm.module", format!("{module}, built into the kernel"))
@@ -171,6 +173,6 @@ fn tsc(facts: &Facts) -> Option<Finding> {
             "KVM gives guests a TSC of {guest} kHz, from when it was loaded, and the host's has {host} kHz: guests of VMMs that don't set it stall now and then (nvmm sets it)"
         ),
     );
-    let module = kind(facts).map(module)?;
+    let module = kind(facts).map(Virtualization::module)?;
     Some(system::reload(facts, found, module, "kvm", "tsc_tolerance_ppm=10000"))
 }

@@ -1,28 +1,22 @@
 //! Which of the two kinds of virtualization a host has.
 
-use crate::check::{facts::Facts, proof::Kind};
+use arch::cpu::nesting::Virtualization;
+
+use crate::check::facts::Facts;
 
 /// Which kind of virtualization the processor has or had, and with it the module for it.
-pub(super) fn kind(facts: &Facts) -> Option<Kind> {
-    let loaded = |module| facts.modules.contains_key(module);
+pub(super) fn kind(facts: &Facts) -> Option<Virtualization> {
+    let loaded = |kind: Virtualization| facts.modules.contains_key(kind.module());
     let cpu = &facts.cpu;
     if facts.flag("vmx") || cpu.vmx {
-        Some(Kind::Vmx)
+        Some(Virtualization::Vmx)
     } else if facts.flag("svm") || cpu.svm {
-        Some(Kind::Svm)
-    } else if loaded(module(Kind::Vmx)) && !loaded(module(Kind::Svm)) {
-        Some(Kind::Vmx)
-    } else if loaded(module(Kind::Svm)) && !loaded(module(Kind::Vmx)) {
-        Some(Kind::Svm)
+        Some(Virtualization::Svm)
+    } else if loaded(Virtualization::Vmx) && !loaded(Virtualization::Svm) {
+        Some(Virtualization::Vmx)
+    } else if loaded(Virtualization::Svm) && !loaded(Virtualization::Vmx) {
+        Some(Virtualization::Svm)
     } else {
         None
-    }
-}
-
-/// Which module makes KVM work with it.
-pub(super) fn module(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Vmx => "kvm_intel",
-        Kind::Svm => "kvm_amd",
     }
 }

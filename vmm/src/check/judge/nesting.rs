@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use arch::cpu::{msr, svm, vmx};
+use arch::cpu::{msr, nesting::Virtualization, svm, vmx};
 
 use super::{
     finding::{info, ok, problem, warning},
-    kind::{kind, module},
+    kind::kind,
     outer, processor, system,
 };
 use crate::check::{
     facts::{Facts, Offered},
-    proof::{Kind, Proof},
+    proof::Proof,
     report::Finding,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
 
 /// The module's parameter `nested`. It is a bool in some kernels and a number in others; absent is neither on nor off.
 pub(super) fn parameter(facts: &Facts) -> Option<bool> {
-    on(facts.parameter(module(kind(facts)?), "nested")?)
+    on(facts.parameter(kind(facts)?.module(), "nested")?)
 }
 
 fn on(value: &str) -> Option<bool> {
@@ -42,7 +42,7 @@ fn on(value: &str) -> Option<bool> {
 }
 
 fn switch(facts: &Facts) -> Option<Finding> {
-    let module = module(kind(facts)?);
+    let module = kind(facts)?.module();
     if !facts.modules.contains_key(module) {
         return None;
     }
@@ -108,11 +108,11 @@ fn features(facts: &Facts, offered: &Offered) -> Vec<Finding> {
         else {
             return Vec::new();
         };
-        (names(controls.iter_names().map(|(name, _)| name)), "ept", module(Kind::Vmx))
+        (names(controls.iter_names().map(|(name, _)| name)), "ept", Virtualization::Vmx.module())
     } else if offered.svm {
         let features =
             svm::Features::from_bits_truncate(u32::try_from(offered.svm_features.0).unwrap_or_default());
-        (names(features.iter_names().map(|(name, _)| name)), "npt", module(Kind::Svm))
+        (names(features.iter_names().map(|(name, _)| name)), "npt", Virtualization::Svm.module())
     } else {
         return Vec::new();
     };

@@ -1,13 +1,16 @@
 //! The processor, the firmware, and the version of Linux.
 
-use arch::cpu::msr::{FEATURE_CONTROL, FEATURE_CONTROL_LOCKED, FEATURE_CONTROL_VMX_OUTSIDE_SMX};
+use arch::cpu::{
+    msr::{FEATURE_CONTROL, FEATURE_CONTROL_LOCKED, FEATURE_CONTROL_VMX_OUTSIDE_SMX},
+    nesting::Virtualization,
+};
 
 use super::{
     finding::{info, ok, problem, warning},
     kind::kind,
     outer,
 };
-use crate::check::{facts::Facts, gather::VM_CR, proof::Kind, report::Finding};
+use crate::check::{facts::Facts, gather::VM_CR, report::Finding};
 
 /// A version of Linux: `6.1.177`.
 pub(super) type Version = (u32, u32, u32);
@@ -49,8 +52,8 @@ fn virtualization(facts: &Facts) -> Finding {
         return if outer::is_guest(facts) { outer::switch(facts, off) } else { firmware(off) };
     }
     let name = match kind(facts) {
-        Some(Kind::Vmx) if facts.flag("vmx") => "VMX (Intel VT-x)",
-        Some(Kind::Svm) if facts.flag("svm") => "SVM (AMD-V)",
+        Some(Virtualization::Vmx) if facts.flag("vmx") => "VMX (Intel VT-x)",
+        Some(Virtualization::Svm) if facts.flag("svm") => "SVM (AMD-V)",
         _ => {
             let none = |found| problem("cpu.no-virtualization", found);
             return if outer::is_guest(facts) {

@@ -3,10 +3,8 @@
 
 use std::{arch::global_asm, slice};
 
-use arch::memory::GuestRam;
+use arch::{cpu::nesting::Virtualization, memory::GuestRam};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
-
-use super::Kind;
 
 /// Bytes of guest memory that it needs.
 pub(super) const MEMORY: usize = 2 << 20;
@@ -126,7 +124,7 @@ unsafe extern "C" {
 }
 
 /// Writes all that the guest needs; the value is the address of its first instruction.
-pub(super) fn write(memory: &GuestRam, kind: Kind) -> Result<u64, GuestMemoryError> {
+pub(super) fn write(memory: &GuestRam, kind: Virtualization) -> Result<u64, GuestMemoryError> {
     let start = &raw const nvmm_proof_code;
     let len = (&raw const nvmm_proof_end).addr() - start.addr();
     // SAFETY: the bytes between the two labels are this program's own, and never written.
@@ -138,12 +136,12 @@ pub(super) fn write(memory: &GuestRam, kind: Kind) -> Result<u64, GuestMemoryErr
     let limit = u16::try_from(VECTORS * 16 - 1).unwrap_or(u16::MAX);
     memory.write_obj(limit, GuestAddress(IDTR))?;
     memory.write_obj(IDT, GuestAddress(IDTR + 2))?;
-    if kind == Kind::Svm {
+    if kind == Virtualization::Svm {
         write_vmcb(memory)?;
     }
     let entry = match kind {
-        Kind::Vmx => &raw const nvmm_proof_vmx,
-        Kind::Svm => &raw const nvmm_proof_svm,
+        Virtualization::Vmx => &raw const nvmm_proof_vmx,
+        Virtualization::Svm => &raw const nvmm_proof_svm,
     };
     Ok(CODE + u64::try_from(entry.addr() - start.addr()).unwrap_or_default())
 }

@@ -1,0 +1,54 @@
+//! A PCI function, as the bus sees it.
+
+use std::fmt::Debug;
+
+use vmm_sys_util::eventfd::EventFd;
+
+use super::config::ConfigSpace;
+use crate::bus::Effect;
+
+/// A PCI function: its configuration space, and what is behind its BARs.
+pub trait PciFunction: Send + Debug {
+    /// Its configuration space.
+    fn config(&self) -> &ConfigSpace;
+
+    /// Its configuration space.
+    fn config_mut(&mut self) -> &mut ConfigSpace;
+
+    /// Reads `data.len()` bytes of configuration space.
+    fn config_read(&mut self, offset: u16, data: &mut [u8]) {
+        self.config().read(offset, data);
+    }
+
+    /// Writes to configuration space.
+    fn config_write(&mut self, offset: u16, data: &[u8]) -> Effect {
+        self.config_mut().write(offset, data)
+    }
+
+    /// Reads from a BAR that decodes, by the number of its register.
+    fn bar_read(&mut self, _bar: u8, _offset: u64, data: &mut [u8]) {
+        data.fill(0xff);
+    }
+
+    /// Writes to a BAR that decodes, by the number of its register.
+    fn bar_write(&mut self, _bar: u8, _offset: u64, _data: &[u8]) -> Effect {
+        Effect::None
+    }
+
+    /// The places in BARs where the machine may signal an eventfd instead of writing. A write that changes them answers
+    /// [`Effect::Decode`]; the eventfd of a place stays the same.
+    fn doorbells(&self) -> Vec<Doorbell<'_>> {
+        Vec::new()
+    }
+}
+
+/// A place in a memory BAR where any write means the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Doorbell<'a> {
+    /// The BAR, by the number of its register.
+    pub bar: u8,
+    /// The offset in it.
+    pub offset: u64,
+    /// Signalled for each write.
+    pub event: &'a EventFd,
+}
