@@ -54,7 +54,7 @@ impl Keyboard {
         self.terminal.is_ours()
     }
 
-    /// Looks `later` whether the terminal is this process's again, or need not.
+    /// Says whether [`Keyboard::look`] is to be called later, since the terminal is another's now.
     pub(super) fn look_later(&mut self, later: bool) {
         self.look_at = later.then(|| self.look_at.unwrap_or_else(|| Instant::now() + FOREGROUND_CHECK));
     }
