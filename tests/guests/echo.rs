@@ -1,4 +1,4 @@
-//! Says back what it is sent, until `q`; at `s` it shows that it goes on without input, and `T` is a triple fault.
+//! Says back what it is sent, until `q`; at `s` it shows that it goes on without input, `T` is a triple fault, and `R` a reset.
 #![no_std]
 #![no_main]
 
@@ -16,6 +16,7 @@ extern "C" fn guest_main() -> u32 {
         match rt::inb(DATA) {
             b'q' => return 0,
             b'T' => rt::triple_fault(),
+            b'R' => rt::outb(0xcf9, 6),
             b's' => {
                 (0..1000).for_each(|_| {
                     rt::inb(LINE_STATUS);
