@@ -117,7 +117,7 @@ impl Machine {
         if !cpu.pmu() {
             vm.disable_pmu()?;
         }
-        let mut board = Board::new(vm, &memory)?;
+        let mut board = Board::new(vm)?;
         let power = board::platform::plug(&mut board)?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close();
