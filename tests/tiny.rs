@@ -50,6 +50,25 @@ fn port_accesses_keep_their_size_and_the_debug_exit_its_value() {
     assert_eq!(stdout(&output), expected);
 }
 
+#[test]
+fn a_guest_finds_what_the_machine_calls_itself() {
+    if no_kvm() {
+        return;
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    for (args, expected) in [
+        (&[][..], format!("{:032}\nnvmm\nKVM Virtual Machine\n{version}\n", 0)),
+        (
+            &["-uuid", "00112233-4455-6677-8899-AABBCCDDEEFF", "-smbios", "type=1,product=Anvil,serial=7"][..],
+            format!("33221100554477668899aabbccddeeff\nnvmm\nAnvil\n{version}\n7\n"),
+        ),
+    ] {
+        let output = run("smbios", args);
+        assert_eq!(output.status.code(), Some(21 << 1 | 1), "{}", stderr(&output));
+        assert_eq!(stdout(&output), expected);
+    }
+}
+
 /// Two sockets of a core of two threads: each CPU has leaves of its own.
 const SMP: &str = "4,sockets=2,cores=1,threads=2";
 

@@ -77,8 +77,8 @@ fn zero_page_keeps_the_setup_header() {
     assert_eq!((hdr.ramdisk_size, params.ext_ramdisk_size), (0x1001, 0));
     assert_eq!({ params.acpi_rsdp_addr }, layout::ACPI_TABLES);
     assert_eq!(usize::from(params.e820_entries), map.e820.len());
-    let second = params.e820_table[1];
-    assert_eq!((second.addr, second.size, second.r#type), (layout::ACPI_TABLES, layout::ACPI_TABLES_LEN, 3));
+    let third = params.e820_table[2];
+    assert_eq!((third.addr, third.size, third.r#type), (layout::ACPI_TABLES, layout::ACPI_TABLES_LEN, 3));
 }
 
 #[test]
@@ -242,7 +242,9 @@ fn devices_are_uncacheable_and_memory_is_write_back() {
             0x8_0000,
             0x9_ffff,
             0xc_0000,
+            layout::SMBIOS_TABLES,
             layout::ACPI_TABLES,
+            layout::SMBIOS_ENTRY,
             MIB - 1,
             MIB,
             layout::PCI_MMIO - 1,

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! 0x0000_0000  RAM: boot structures below 640 KiB, the kernel from 1 MiB
-//! 0x000E_0000  ACPI tables (RAM, reserved in the memory map)
+//! 0x000C_0000  SMBIOS structures (RAM, reserved in the memory map)
+//! 0x000E_0000  ACPI tables (as well)
+//! 0x000F_F000  SMBIOS entry point (as well)
 //! 0xC000_0000  PCI BARs
 //! 0xE000_0000  PCI configuration space (ECAM), bus 0
 //! 0xFEC0_0000  IOAPIC;  0xFEE0_0000 local APIC
@@ -33,10 +35,16 @@ pub const CMDLINE: u64 = 0x2_0000;
 pub const CMDLINE_MAX: usize = 0x1_0000;
 /// End of conventional memory.
 pub const LOW_RAM_END: u64 = 0xa_0000;
+/// SMBIOS structures.
+pub const SMBIOS_TABLES: u64 = 0xc_0000;
+/// Room for SMBIOS structures.
+pub const SMBIOS_TABLES_LEN: u64 = ACPI_TABLES - SMBIOS_TABLES;
 /// ACPI tables, starting with the RSDP, where ACPI 6.5, "Finding the RSDP on IA-PC Systems" has the OS look.
 pub const ACPI_TABLES: u64 = 0xe_0000;
 /// Room for ACPI tables: enough for the 4096 vCPUs that KVM allows at most.
-pub const ACPI_TABLES_LEN: u64 = 0x2_0000;
+pub const ACPI_TABLES_LEN: u64 = SMBIOS_ENTRY - ACPI_TABLES;
+/// SMBIOS entry point, where DSP0134, "Table structure entry point" has the OS look: on a 16-byte boundary of the last 64 KiB.
+pub const SMBIOS_ENTRY: u64 = 0xf_f000;
 /// Where kernels are loaded.
 pub const HIGH_RAM: u64 = 0x10_0000;
 
@@ -48,7 +56,7 @@ pub const BOOT_STRUCTURES: [(&str, Range<u64>); 7] = [
     ("stack", BOOT_STACK - 0xff0..BOOT_STACK),
     ("page tables", PML4..PML4 + 0x6000),
     ("command line", CMDLINE..CMDLINE + CMDLINE_MAX as u64),
-    ("video memory and the ACPI tables", LOW_RAM_END..HIGH_RAM),
+    ("video memory, the SMBIOS and the ACPI tables", LOW_RAM_END..HIGH_RAM),
 ];
 
 /// I/O ports of the PICs, the PIT and its speaker, which are KVM's own: no other device sees an access to them.

@@ -1,4 +1,4 @@
-//! x86 as data: memory layout, CPUID and MSRs, VMX and SVM capabilities, boot state, ACPI, guest RAM.
+//! x86 as data: memory layout, CPUID and MSRs, VMX and SVM capabilities, boot state, ACPI, SMBIOS, guest RAM.
 //!
 //! Pure functions over plain values: no file descriptor, no thread, no ioctl. The structs of `kvm-bindings` are data, and allowed.
 
@@ -9,3 +9,4 @@ pub mod boot;
 pub mod cpu;
 pub mod layout;
 pub mod memory;
+pub mod smbios;

@@ -4,6 +4,8 @@
 //! there is I/O, threads that own it. It interrupts through [`irq::Line`] or [`irq::Msi`], and asks things of the
 //! machine by what a write returns ([`bus::Effect`]).
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod bus;
 pub mod chars;
 pub mod disk;
@@ -18,5 +20,6 @@ mod registers;
 pub mod size;
 #[cfg(test)]
 mod testing;
+pub mod threads;
 pub mod virtio;
 pub mod wakes;

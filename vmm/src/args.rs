@@ -78,6 +78,15 @@ pub struct MachineArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = GRACE)]
     pub grace: u32,
 
+    /// The machine's UUID [default: it has none]
+    #[arg(long, value_name = "UUID")]
+    pub uuid: Option<String>,
+
+    /// What the machine calls itself in SMBIOS: type=N,KEY=VALUE...; repeatable, with QEMU's types and keys: 0 BIOS, 1 system, 2 board, 3 chassis, 4 processors,
+    /// 11 OEM strings, 17 memory
+    #[arg(long, value_name = "VALUES")]
+    pub smbios: Vec<OsString>,
+
     /// I/O port that ends nvmm with status (value << 1) | 1, as QEMU's isa-debug-exit
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub debug_exit: Option<u16>,
@@ -121,6 +130,8 @@ impl Default for MachineArgs {
             on_reboot: OnReboot::default(),
             on_panic: None,
             grace: GRACE,
+            uuid: None,
+            smbios: Vec::new(),
             debug_exit: None,
             stats: None,
             dry_run: false,

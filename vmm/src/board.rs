@@ -36,7 +36,7 @@ use ::devices::{
     },
     wakes::Wakes,
 };
-use arch::{layout, memory::GuestRam};
+use arch::layout;
 use thiserror::Error;
 
 use self::devices::Function;
@@ -91,7 +91,6 @@ pub(crate) struct IsaSpec {
 #[derive(Debug)]
 pub struct Board {
     vm: Vm,
-    memory: GuestRam,
     pio: Bus,
     mmio: Bus,
     pci: Arc<PciRoot>,
@@ -108,13 +107,12 @@ impl Board {
     /// # Errors
     ///
     /// None that depends on the machine.
-    pub(crate) fn new(vm: Vm, memory: &GuestRam) -> Result<Self, BoardError> {
+    pub(crate) fn new(vm: Vm) -> Result<Self, BoardError> {
         let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(PciRoot::new()));
-        buses::reserve(&pio, &mmio, memory)?;
+        buses::reserve(&pio, &mmio, &vm.memory)?;
         pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
         mmio.insert(layout::ECAM, layout::ECAM_LEN, shared(Ecam::new(Arc::clone(&pci))))?;
         Ok(Self {
-            memory: memory.clone(),
             pio,
             mmio,
             pci,
@@ -164,7 +162,7 @@ impl Board {
         let vectors = (0..=device.queue_sizes().len()).map(|_| self.vm.msi()).collect();
         let pin = layout::pci_intx_pin(address.function());
         let line = self.vm.line(layout::pci_intx_gsi(address.device(), pin));
-        let function = shared(VirtioPci::new(address, bar, device, self.memory.clone(), line, vectors)?);
+        let function = shared(VirtioPci::new(address, bar, device, self.vm.memory.clone(), line, vectors)?);
         self.pci.insert(address, function.clone())?;
         self.functions.push(Function { address, host, function });
         self.bar = next;

@@ -7,11 +7,15 @@ mod error;
 mod keys;
 mod memory;
 mod serial;
+mod smbios;
 mod words;
 
 use std::{path::PathBuf, time::Duration};
 
-use arch::cpu::{spec::CpuSpec, topology::Topology};
+use arch::{
+    cpu::{spec::CpuSpec, topology::Topology},
+    smbios::SmbiosValues,
+};
 
 pub use self::{
     cpu::cpu, device::DeviceConfig, disk::DiskConfig, error::ConfigError, memory::MemoryConfig,
@@ -34,6 +38,8 @@ pub struct VmConfig {
     pub initramfs: Option<PathBuf>,
     /// The kernel's command line.
     pub cmdline: String,
+    /// What the machine calls itself.
+    pub smbios: SmbiosValues,
     /// The devices that options ask for, in the order in which they are opened and plugged in: disks before all that is written
     /// to, whose files might be theirs.
     pub devices: Vec<DeviceConfig>,
@@ -69,6 +75,7 @@ impl VmConfig {
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
             cmdline: args.cmdline.clone(),
+            smbios: smbios::parse(&args.smbios, args.uuid.as_deref())?,
             devices: [DeviceConfig::Rtc]
                 .into_iter()
                 .chain(disks)

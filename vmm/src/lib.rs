@@ -4,6 +4,8 @@
 //! argv --clap--> args::MachineArgs --> config::VmConfig --> machine::Machine::build --> run --> exit::Exit --> status
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod args;
 pub mod attach;
 pub mod board;

@@ -19,7 +19,13 @@ use std::{
     thread,
 };
 
-use devices::{chars::Backend, output::Output, platform::Serial, wakes::Wakes};
+use devices::{
+    chars::Backend,
+    output::Output,
+    platform::Serial,
+    threads::{self, Role},
+    wakes::Wakes,
+};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::exit::{COULD_NOT, Exit};
@@ -170,7 +176,7 @@ pub(crate) fn start(
     life: impl FnOnce(&Link) -> u8 + Send + 'static,
 ) -> io::Result<(Controls, Inbox)> {
     let (link, controls, inbox) = ends(stdout)?;
-    thread::Builder::new().name("machine".to_owned()).spawn(move || {
+    threads::spawn(&Role::Machine, move || {
         let ended = panic::catch_unwind(AssertUnwindSafe(|| life(&link)));
         // The panic has said why.
         link.tell(News::Ended(ended.unwrap_or(COULD_NOT)));

@@ -14,6 +14,7 @@ use arch::{
     boot::{self, BootInfo, MemoryMap, Protocol},
     cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
     memory::GuestRam,
+    smbios,
 };
 use devices::platform::PowerManagement;
 use kvm_ioctls::VmFd;
@@ -116,13 +117,18 @@ impl Machine {
         if !cpu.pmu() {
             vm.disable_pmu()?;
         }
-        let mut board = Board::new(vm, &memory)?;
+        let mut board = Board::new(vm)?;
         let power = board::platform::plug(&mut board)?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close();
 
         let hardware = Hardware { apic_ids, isa: devices.acpi(), pm_timer: true };
         let rsdp = acpi::write(&memory, &hardware)?;
+        smbios::write(
+            &memory,
+            &smbios::Hardware { cpu: &cpu, topology: &topology, map: &map },
+            &config.smbios,
+        )?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
         match kernel.entry.protocol {
             Protocol::Linux64 => boot::linux64(&memory, kernel.header, &info)?,

@@ -56,6 +56,24 @@ impl Topology {
         self.sockets * self.threads_per_package()
     }
 
+    /// How many sockets there are.
+    #[must_use]
+    pub fn sockets(&self) -> u32 {
+        self.sockets
+    }
+
+    /// How many cores a socket has.
+    #[must_use]
+    pub fn cores_per_socket(&self) -> u32 {
+        self.dies * self.cores
+    }
+
+    /// How many threads a socket has.
+    #[must_use]
+    pub fn threads_per_socket(&self) -> u32 {
+        self.threads_per_package()
+    }
+
     /// Whether there is but one thread in a core and one die in a socket.
     #[must_use]
     pub fn has_only_cores(&self) -> bool {

@@ -1,17 +1,15 @@
 //! The thread that sends an output's bytes.
 
-use std::{sync::Arc, thread};
-
-use vmm_sys_util::signal::{block_signal, unblock_signal};
+use std::sync::Arc;
 
 use super::{BATCH, Reader, Shared, State};
+use crate::threads::{self, Role};
 
 impl Shared {
     /// Starts the thread.
     pub(super) fn start(self: &Arc<Self>, state: &mut State) {
         let shared = Arc::clone(self);
-        let thread = thread::Builder::new().name(self.options.name.to_owned());
-        match without_signals(|| thread.spawn(move || shared.send_all())) {
+        match threads::spawn(&Role::Output(self.options.name.to_owned()), move || shared.send_all()) {
             Ok(_) => state.started = true,
             // The next byte tries again.
             Err(_) => state.lost += state.waiting.drain(..).count() as u64,
@@ -70,25 +68,4 @@ impl Shared {
         self.room.notify_all();
         Some((reader, batch))
     }
-}
-
-/// Does what makes a thread, which then leaves the signals that a program may wait for to the others. One that took such a signal would
-/// end the process by its default action.
-fn without_signals<T>(work: impl FnOnce() -> T) -> T {
-    const WAITED_FOR: [i32; 7] = [
-        libc::SIGHUP,
-        libc::SIGINT,
-        libc::SIGQUIT,
-        libc::SIGUSR1,
-        libc::SIGTERM,
-        libc::SIGCONT,
-        libc::SIGTSTP,
-    ];
-    // An error: it is blocked already.
-    let blocked: Vec<i32> = WAITED_FOR.into_iter().filter(|&signal| block_signal(signal).is_ok()).collect();
-    let value = work();
-    for signal in blocked {
-        let _ = unblock_signal(signal);
-    }
-    value
 }

@@ -27,6 +27,7 @@ use super::{
     queue::{Chain, QueueError, Rings},
     worker::{Stop, Worker},
 };
+use crate::threads::Role;
 
 /// The features of queues that workers know, for each device to offer.
 pub(super) const RING_FEATURES: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
@@ -259,7 +260,7 @@ fn spawn(
 ) -> io::Result<Worker<Option<Queue>>> {
     let ActiveQueue { index, mut queue, kick } = active;
     queue.set_event_idx(event_idx);
-    let (name, stops, wake) = (handler.thread_name(index), stop.clone(), kick.try_clone()?);
+    let (role, stops, wake) = (Role::Queue(handler.thread_name(index)), stop.clone(), kick.try_clone()?);
     let for_panics = Arc::clone(&notify);
     let work = move || {
         // The transport has found the rings in memory, or the queue would not be there.
@@ -273,7 +274,7 @@ fn spawn(
         }
         Some(served.rings.into_queue())
     };
-    Worker::spawn(name, stop, &wake, for_panics, work)
+    Worker::spawn(&role, stop, &wake, for_panics, work)
 }
 
 /// What epoll takes for `pause`: whole milliseconds, no shorter, or for ever.

@@ -9,13 +9,14 @@ use std::{
         atomic::{AtomicU8, Ordering},
         mpsc::{Receiver, RecvTimeoutError, channel},
     },
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
     time::Duration,
 };
 
 use vmm_sys_util::eventfd::EventFd;
 
 use super::device::{Halt, Notify};
+use crate::threads::{self, Role};
 
 /// The wish that a worker ends, shared by the worker and whoever has it.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +65,7 @@ impl<T: Send + 'static> Worker<T> {
     ///
     /// No descriptor or no thread is to be had.
     pub(super) fn spawn(
-        name: String,
+        role: &Role,
         stop: Stop,
         wake: &EventFd,
         notify: Arc<dyn Notify>,
@@ -72,7 +73,7 @@ impl<T: Send + 'static> Worker<T> {
     ) -> io::Result<Self> {
         let wake = wake.try_clone()?;
         let (dropped_last, alive) = channel();
-        let thread = thread::Builder::new().name(name).spawn(move || {
+        let thread = threads::spawn(role, move || {
             let _dropped_last = dropped_last;
             // The panic itself was printed with the thread's name. What it left of `work`'s state is dropped, not used.
             let worked = panic::catch_unwind(AssertUnwindSafe(work));

@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU32},
+    thread,
+};
 
 use super::*;
 
@@ -25,7 +28,7 @@ fn spawn<T: Send + 'static>(
     let resets = Arc::new(Resets::default());
     let wake = EventFd::new(0).unwrap();
     let notify = Arc::clone(&resets) as Arc<dyn Notify>;
-    (Worker::spawn("test".to_owned(), stop.clone(), &wake, notify, work).unwrap(), resets)
+    (Worker::spawn(&Role::Proof, stop.clone(), &wake, notify, work).unwrap(), resets)
 }
 
 #[test]

@@ -29,7 +29,12 @@ pub(crate) struct Facts {
     pub(crate) high_ram: u64,
     /// Who loaded the kernel: Linux, "The Linux/x86 Boot Protocol", `type_of_loader`.
     pub(crate) loader: u32,
+    /// What SMBIOS calls the machine, by the names of the files in /sys/class/dmi/id.
+    pub(crate) dmi: BTreeMap<String, String>,
 }
+
+/// Of /sys/class/dmi/id, what is about the machine as a whole.
+const DMI: [&str; 4] = ["sys_vendor", "product_name", "product_serial", "product_uuid"];
 
 /// IA32_FEATURE_CONTROL, and IA32_VMX_BASIC to IA32_VMX_VMFUNC.
 const VMX_MSRS: [std::ops::RangeInclusive<u32>; 2] = [0x3a..=0x3a, 0x480..=0x491];
@@ -54,12 +59,19 @@ impl Facts {
                 .context("no MemTotal in /proc/meminfo")?,
             high_ram: high_ram(&read("/proc/iomem")?),
             loader: read("/proc/sys/kernel/bootloader_type")?.trim().parse().context("in bootloader_type")?,
+            dmi: DMI.into_iter().filter_map(dmi).collect(),
         })
     }
 }
 
 fn read(path: &str) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("reading {path}"))
+}
+
+/// Nothing, where the tables don't have it.
+fn dmi(name: &str) -> Option<(String, String)> {
+    let value = read(&format!("/sys/class/dmi/id/{name}")).ok()?;
+    Some((name.to_owned(), value.trim_end().to_owned()))
 }
 
 /// The values of `key`, one a CPU.

@@ -10,7 +10,7 @@ use vmm::host::Host;
 
 use crate::facts::Facts;
 use crate::level1;
-use crate::scenario::Record;
+use crate::scenario::{Record, SERIAL, UUID};
 
 /// Flags of /proc/cpuinfo that L1 may lack on the VMX host.
 const LOST_WITH_VMX: &[&str] = &[
@@ -150,6 +150,19 @@ const LOADER_PVH: u32 = 0xb0;
 /// The kernel came in by PVH.
 pub(crate) fn pvh(guest: &Facts) -> anyhow::Result<()> {
     ensure!(guest.loader == LOADER_PVH, "the kernel's loader is {:#x}", guest.loader);
+    Ok(())
+}
+
+/// Linux has read the SMBIOS tables.
+pub(crate) fn smbios(guest: &Facts) -> anyhow::Result<()> {
+    let want = [
+        ("product_name", "KVM Virtual Machine"),
+        ("product_serial", SERIAL),
+        ("product_uuid", UUID),
+        ("sys_vendor", "nvmm"),
+    ];
+    let want = want.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    ensure!(guest.dmi == want, "{:?}, not {want:?}", guest.dmi);
     Ok(())
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             }
             say(pid1, outcome::SMP, topology::judge(virt, topology::TWO_CORES, &facts.cpus));
             say(pid1, outcome::CPUID, models::as_shown(&first, &record, &facts));
+            say(pid1, outcome::SMBIOS, judge::smbios(&facts));
             say(pid1, outcome::RESETS, judge::resets(&record));
             say(pid1, outcome::CHECK_GUEST, check::judge_guest(virt, record.check.as_ref()));
         }
@@ -146,6 +147,7 @@ impl Guest {
         command.arg("--initramfs").arg(image.path()).args(["--cmdline", &parameters]);
         command
             .args(["--cpu", self.cpu, "--memory", self.memory, "--smp", self.smp])
+            .args(["--uuid", scenario::UUID, "--smbios", &format!("type=1,serial={}", scenario::SERIAL)])
             .arg("--disk")
             .arg(disk.path());
         for disk in &self.disks {

@@ -13,6 +13,7 @@ pub(crate) const FLAGS: &str = "L1 has L0's CPU flags";
 pub(crate) const CPUID: &str = "L1's CPUID is as shown";
 pub(crate) const VMX_MSRS: &str = "L1's VMX capability MSRs";
 pub(crate) const SVM_LEAF: &str = "L1's SVM feature leaf";
+pub(crate) const SMBIOS: &str = "L1's Linux reads the SMBIOS tables";
 pub(crate) const SMP: &str = "L1 has two cores";
 pub(crate) const THREADS: &str = "L1 has two sockets of three cores of two threads";
 pub(crate) const DIES: &str = "L1 has three dies of a core of two threads";
@@ -24,7 +25,7 @@ pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
 /// The tests on a host with `virt`.
 pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
     let first: &[&str] = match virt {
-        Virtualization::Vmx => &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, RESETS, DIES],
+        Virtualization::Vmx => &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, SMBIOS, RESETS, DIES],
         Virtualization::Svm => &[
             CHECK_HOST,
             CHECK_GUEST,
@@ -32,6 +33,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             CPUID,
             SVM_LEAF,
             SMP,
+            SMBIOS,
             RESETS,
             DISKS,
             THREADS,

@@ -32,6 +32,10 @@ pub(crate) const DISKS: &str = "disks";
 /// Bytes of the disk.
 pub(crate) const DISK_LEN: u64 = 64 << 10;
 
+/// The serial number and the UUID that level 1's machine is given.
+pub(crate) const SERIAL: &str = "lab-1";
+pub(crate) const UUID: &str = "6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11";
+
 /// What level 1 keeps on its disk: for its own next boot, and for level 0.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Record {

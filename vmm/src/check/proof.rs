@@ -7,7 +7,6 @@ mod code;
 
 use std::{
     sync::{Arc, Mutex, atomic::Ordering, mpsc::channel},
-    thread,
     time::Duration,
 };
 
@@ -22,7 +21,12 @@ use arch::{
     },
     memory::GuestRam,
 };
-use devices::{bus::Bus, pci::PciRoot, platform::DebugExit};
+use devices::{
+    bus::Bus,
+    pci::PciRoot,
+    platform::DebugExit,
+    threads::{self, Role},
+};
 use serde::{Deserialize, Serialize};
 use vm_memory::GuestAddress;
 
@@ -112,7 +116,7 @@ fn finish(mut vcpu: Vcpu, buses: &Arc<Buses>) -> anyhow::Result<Option<Exit>> {
     kick::init().context("handling the signal that stops vCPUs")?;
     let (tell, told) = channel();
     let theirs = Arc::clone(buses);
-    let thread = thread::Builder::new().name("proof".to_owned()).spawn(move || {
+    let thread = threads::spawn(&Role::Proof, move || {
         // The receiver is there until the thread is joined.
         let _ = tell.send(vcpu.run(&theirs));
     })?;

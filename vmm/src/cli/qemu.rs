@@ -52,7 +52,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     ),
     (&["D", "d", "trace", "msg"], "say -v, -vv or -vvv for more on stderr"),
     (&["s", "S", "gdb"], "leave it out; nvmm has no debugging stub yet"),
-    (&["name", "uuid", "smbios"], "leave it out; nvmm's machines have no name, and no SMBIOS tables"),
+    (&["name"], "leave it out; nvmm's machines have no name"),
     (&["rtc"], "leave it out; nvmm's real-time clock has the host's time in UTC, as base=utc says"),
     (&["usb", "usbdevice"], "leave it out; nvmm has no USB"),
     (&["fw_cfg"], "leave it out; nvmm has no fw_cfg device"),

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use arch::cpu::spec::SpecError;
+use uuid::Uuid;
 
 use crate::{
     libvirt::XmlError,
@@ -52,4 +53,7 @@ pub enum ConfigError {
     /// `--serial`.
     #[error("--serial {0}: give stdio, null or file=PATH")]
     Serial(String),
+    /// `--smbios type=1,uuid=` and `--uuid`.
+    #[error("--uuid {1}: --smbios gives another, {0}; leave one of them out")]
+    TwoUuids(Uuid, Uuid),
 }

@@ -7,12 +7,12 @@ use std::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::fs::OpenOptionsExt,
     },
-    thread,
 };
 
 use devices::{
     chars::{Backend, Input},
     output::Output,
+    threads::{self, Role},
 };
 use rustix::{
     event::{
@@ -105,11 +105,10 @@ impl Stdin {
 
     /// Reads some of what there is, if there is room.
     fn serve(&mut self, input: &mut Input) {
-        if let Some((mut file, mut pipe)) = self.copied.take() {
-            let copier = thread::Builder::new().name("stdin".to_owned());
-            if let Err(error) = copier.spawn(move || io::copy(&mut file, &mut pipe)) {
-                log::warn!("stdin is not read: {error}");
-            }
+        if let Some((mut file, mut pipe)) = self.copied.take()
+            && let Err(error) = threads::spawn(&Role::Input, move || io::copy(&mut file, &mut pipe))
+        {
+            log::warn!("stdin is not read: {error}");
         }
         let mut bytes = [0; Input::CAPACITY];
         let room = input.room().min(bytes.len());

@@ -9,8 +9,10 @@ use std::{
     io, mem,
     panic::{self, AssertUnwindSafe},
     sync::{Arc, atomic::Ordering},
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
 };
+
+use devices::threads::{self, Role};
 
 use crate::{
     buses::Buses,
@@ -48,8 +50,7 @@ impl Vcpus {
         buses.stop.store(false, Ordering::SeqCst);
         for mut vcpu in mem::take(&mut self.stopped) {
             let (exits, buses) = (link.exits(), Arc::clone(buses));
-            let thread = thread::Builder::new().name(format!("vcpu{}", vcpu.id));
-            self.running.push(thread.spawn(move || {
+            self.running.push(threads::spawn(&Role::Vcpu(vcpu.id), move || {
                 let id = vcpu.id;
                 let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses)));
                 let panicked = |_| Some(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked")));

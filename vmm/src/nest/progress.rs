@@ -2,8 +2,10 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use devices::threads::{self, Role};
 
 use crate::terminal;
 
@@ -34,25 +36,7 @@ enum Event {
 
 impl Progress {
     pub(super) fn new(start: Instant) -> Self {
-        let live = io::stderr().is_terminal().then(|| {
-            // Bounded: whoever says more than a terminal can show has to wait for it.
-            let (events, received) = mpsc::sync_channel(EVENTS);
-            let thread = thread::spawn(move || {
-                let mut screen = Screen::new(start, terminal::columns());
-                loop {
-                    let drawn = match received.recv_timeout(TICK) {
-                        Ok(event) => screen.take(event, Instant::now()),
-                        Err(RecvTimeoutError::Timeout) => screen.draw(Instant::now()),
-                        Err(RecvTimeoutError::Disconnected) => break,
-                    };
-                    // Nobody can be told if this fails.
-                    let _ = io::stderr().write_all(drawn.as_bytes());
-                }
-                let _ = io::stderr().write_all(screen.settle(Instant::now()).as_bytes());
-            });
-            Live { events: Some(events), thread: Some(thread) }
-        });
-        Self { start, live }
+        Self { start, live: if io::stderr().is_terminal() { Live::new(start) } else { None } }
     }
 
     /// Shows what `level` does now.
@@ -76,6 +60,28 @@ impl Progress {
                 let _ = io::stderr().write_all(line.as_bytes());
             }
         }
+    }
+}
+
+impl Live {
+    /// Starts the thread. Where that fails, lines of text have to do.
+    fn new(start: Instant) -> Option<Self> {
+        // Bounded: whoever says more than a terminal can show has to wait for it.
+        let (events, received) = mpsc::sync_channel(EVENTS);
+        let thread = threads::spawn(&Role::Progress, move || {
+            let mut screen = Screen::new(start, terminal::columns());
+            loop {
+                let drawn = match received.recv_timeout(TICK) {
+                    Ok(event) => screen.take(event, Instant::now()),
+                    Err(RecvTimeoutError::Timeout) => screen.draw(Instant::now()),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
+                // Nobody can be told if this fails.
+                let _ = io::stderr().write_all(drawn.as_bytes());
+            }
+            let _ = io::stderr().write_all(screen.settle(Instant::now()).as_bytes());
+        });
+        Some(Self { events: Some(events), thread: Some(thread.ok()?) })
     }
 }
 

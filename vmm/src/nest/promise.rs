@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::thread;
 
 use anyhow::{Context, anyhow};
 use arch::cpu::cpuid::{Cpuid, Leaf, Registers};
 use arch::cpu::feature::{FeatureId, Place};
 use arch::cpu::profile::CpuProfile;
 use arch::cpu::verify::{self, Mismatch};
+use devices::threads::{self, Role};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
@@ -102,16 +102,14 @@ fn describe(mismatch: &Mismatch) -> String {
 }
 
 /// Linux starts on processor 0, which is vCPU 0: the answers of others have their own numbers in them.
-fn on_first_processor<T: Send>(work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
-    thread::scope(|scope| {
-        let worker = scope.spawn(|| {
-            let mut first = CpuSet::new();
-            first.set(0);
-            sched_setaffinity(None, &first).context("running on processor 0")?;
-            Ok(work())
-        });
-        worker.join().unwrap_or_else(|_| Err(anyhow!("reading CPUID panicked")))
-    })
+fn on_first_processor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    let worker = threads::spawn(&Role::Cpuid, || {
+        let mut first = CpuSet::new();
+        first.set(0);
+        sched_setaffinity(None, &first).context("running on processor 0")?;
+        Ok(work())
+    })?;
+    worker.join().unwrap_or_else(|_| Err(anyhow!("reading CPUID panicked")))
 }
 
 fn cpuid(leaf: Leaf) -> Registers {

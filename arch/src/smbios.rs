@@ -1,0 +1,119 @@
+//! SMBIOS tables: what the machine calls itself, as the DMTF's System Management BIOS Reference Specification (DSP0134) has it.
+//!
+//! Firmware would write them. Linux reads them in /sys/class/dmi and /sys/firmware/dmi, and so do dmidecode, systemd, cloud-init and virt-what.
+
+mod processor;
+mod strings;
+mod structures;
+mod tables;
+mod values;
+
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
+use zerocopy::{
+    Immutable, IntoBytes, Unaligned,
+    little_endian::{U32, U64},
+};
+
+use self::tables::Tables;
+pub use self::values::{Baseboard, Bios, Chassis, MemoryDevice, Processor, SmbiosValues, System};
+use crate::{
+    boot::MemoryMap,
+    cpu::{profile::CpuProfile, topology::Topology},
+    layout,
+    memory::GuestRam,
+};
+
+/// Sockets that get a processor structure. There can be more, but nobody has seen them, and they would need more room than there is.
+const SOCKETS: u32 = 256;
+
+/// Why there are no SMBIOS tables.
+#[derive(Debug, thiserror::Error)]
+pub enum SmbiosError {
+    /// The user's strings are too long.
+    #[error(
+        "--smbios: the tables would take {0} bytes, and there is room for {room}; give shorter values",
+        room = layout::SMBIOS_TABLES_LEN
+    )]
+    TooLong(usize),
+    /// Not in guest memory.
+    #[error("can't write the SMBIOS tables to guest memory")]
+    Write(#[source] GuestMemoryError),
+}
+
+/// What the tables describe.
+#[derive(Clone, Copy, Debug)]
+pub struct Hardware<'a> {
+    /// The processors.
+    pub cpu: &'a CpuProfile,
+    /// How they are arranged.
+    pub topology: &'a Topology,
+    /// The memory.
+    pub map: &'a MemoryMap,
+}
+
+/// Writes the entry point at [`layout::SMBIOS_ENTRY`] and the structures at [`layout::SMBIOS_TABLES`].
+///
+/// # Errors
+///
+/// They don't fit, or are not in guest memory.
+pub fn write(memory: &GuestRam, hardware: &Hardware<'_>, values: &SmbiosValues) -> Result<(), SmbiosError> {
+    let tables = build(hardware, values);
+    let len = u32::try_from(tables.len()).ok().filter(|&len| u64::from(len) <= layout::SMBIOS_TABLES_LEN);
+    let len = len.ok_or(SmbiosError::TooLong(tables.len()))?;
+    let entry = EntryPoint::new(layout::SMBIOS_TABLES, len);
+    memory.write_slice(&tables, GuestAddress(layout::SMBIOS_TABLES)).map_err(SmbiosError::Write)?;
+    memory.write_slice(entry.as_bytes(), GuestAddress(layout::SMBIOS_ENTRY)).map_err(SmbiosError::Write)
+}
+
+/// All structures, one after the other.
+fn build(hardware: &Hardware<'_>, values: &SmbiosValues) -> Vec<u8> {
+    let mut tables = Tables::default();
+    structures::bios(&mut tables, &values.bios);
+    structures::system(&mut tables, &values.system);
+    structures::baseboard(&mut tables, &values.baseboard);
+    structures::chassis(&mut tables, &values.chassis);
+    for socket in 0..hardware.topology.sockets().min(SOCKETS) {
+        processor::processor(&mut tables, socket, hardware.cpu, hardware.topology, &values.processor);
+    }
+    structures::oem_strings(&mut tables, &values.oem_strings);
+    structures::memory(&mut tables, hardware.map, &values.memory);
+    structures::boot(&mut tables);
+    structures::end(&mut tables);
+    tables.into_bytes()
+}
+
+/// DSP0134, "SMBIOS 3.0 (64-bit) Entry Point".
+#[derive(Clone, Copy, Debug, Immutable, IntoBytes, Unaligned)]
+#[repr(C)]
+struct EntryPoint {
+    anchor: [u8; 5],
+    checksum: u8,
+    len: u8,
+    version: [u8; 3],
+    revision: u8,
+    reserved: u8,
+    max_len: U32,
+    address: U64,
+}
+
+impl EntryPoint {
+    fn new(address: u64, len: u32) -> Self {
+        let mut entry = Self {
+            anchor: *b"_SM3_",
+            checksum: 0,
+            len: 24,
+            version: [3, 0, 0],
+            revision: 1,
+            reserved: 0,
+            max_len: len.into(),
+            address: address.into(),
+        };
+        let sum = entry.as_bytes().iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
+        entry.checksum = sum.wrapping_neg();
+        entry
+    }
+}
+
+#[cfg(test)]
+#[path = "smbios_test.rs"]
+mod tests;

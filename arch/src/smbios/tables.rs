@@ -1,0 +1,66 @@
+//! Structures as they lie in memory.
+
+use zerocopy::{Immutable, IntoBytes, Unaligned};
+
+use super::strings::Strings;
+
+/// The types of structures that a machine has, by their numbers.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(super) enum Type {
+    Bios = 0,
+    System = 1,
+    Baseboard = 2,
+    Chassis = 3,
+    Processor = 4,
+    OemStrings = 11,
+    MemoryArray = 16,
+    MemoryDevice = 17,
+    MemoryArrayAddress = 19,
+    Boot = 32,
+    End = 127,
+}
+
+/// DSP0134, "Structure header format".
+#[derive(Clone, Copy, Debug, Immutable, IntoBytes, Unaligned)]
+#[repr(C)]
+struct Header {
+    kind: u8,
+    len: u8,
+    handle: [u8; 2],
+}
+
+/// The structures so far.
+#[derive(Debug, Default)]
+pub(super) struct Tables(Vec<u8>);
+
+impl Tables {
+    /// Adds the `number`th structure of its type.
+    pub(super) fn add<T: IntoBytes + Immutable>(
+        &mut self,
+        kind: Type,
+        number: u16,
+        formatted: &T,
+        strings: &Strings,
+    ) {
+        let header = Header {
+            kind: kind as u8,
+            // The longest has 48 bytes.
+            len: u8::try_from(size_of::<Header>() + size_of::<T>()).unwrap_or(u8::MAX),
+            handle: handle(kind, number).to_le_bytes(),
+        };
+        self.0.extend(header.as_bytes());
+        self.0.extend(formatted.as_bytes());
+        self.0.extend(strings.as_bytes());
+    }
+
+    /// All of them, one after the other.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// A number for each structure, by its type, as QEMU counts.
+pub(super) fn handle(kind: Type, number: u16) -> u16 {
+    ((kind as u16) << 8) + number
+}

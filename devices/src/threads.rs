@@ -1,0 +1,85 @@
+//! Threads, which all start here.
+//!
+//! What holds for each of them is therefore written once: its name, and that it leaves signals to the thread that waits
+//! for them.
+
+use std::{
+    fmt, io,
+    thread::{Builder, JoinHandle},
+};
+
+use vmm_sys_util::signal::{block_signal, unblock_signal};
+
+/// What a thread is for. Its [`Display`](fmt::Display) is the thread's name, of which `ps -L` shows 15 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Builds, runs and takes down machines.
+    Machine,
+    /// Runs the vCPU of this number.
+    Vcpu(u32),
+    /// Serves a virtqueue. The device names it, such as `blk0 root.img`.
+    Queue(String),
+    /// Writes output to where it is going, such as `stdout`.
+    Output(String),
+    /// Reads input that epoll can't wait for.
+    Input,
+    /// Runs the guest of `nvmm check`.
+    Proof,
+    /// Redraws what `nvmm nest` shows.
+    Progress,
+    /// Reads CPUID on a processor of its choice.
+    Cpuid,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Machine => f.write_str("machine"),
+            Self::Vcpu(id) => write!(f, "vcpu{id}"),
+            Self::Queue(name) | Self::Output(name) => f.write_str(name),
+            Self::Input => f.write_str("stdin"),
+            Self::Proof => f.write_str("proof"),
+            Self::Progress => f.write_str("progress"),
+            Self::Cpuid => f.write_str("cpuid"),
+        }
+    }
+}
+
+/// Starts a thread that does `work`.
+///
+/// # Errors
+///
+/// The host has no more threads.
+pub fn spawn<T: Send + 'static>(
+    role: &Role,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let thread = Builder::new().name(role.to_string());
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    without_signals(|| thread.spawn(work))
+}
+
+/// Does what makes a thread, which then leaves the signals that a program may wait for to the others. One that took such a signal would
+/// do to the program what the signal does by default.
+fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+    const WAITED_FOR: [i32; 7] = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGUSR1,
+        libc::SIGTERM,
+        libc::SIGCONT,
+        libc::SIGTSTP,
+    ];
+    // An error: it is blocked already.
+    let blocked: Vec<i32> = WAITED_FOR.into_iter().filter(|&signal| block_signal(signal).is_ok()).collect();
+    let value = work();
+    for signal in blocked {
+        let _ = unblock_signal(signal);
+    }
+    value
+}
+
+#[cfg(test)]
+#[path = "threads_test.rs"]
+mod tests;
