@@ -49,7 +49,4 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
-    /// `--serial`.
-    #[error("--serial {0}: give stdio, null or file=PATH")]
-    Serial(String),
 }
