@@ -85,6 +85,14 @@ pub const RAM_ABOVE_4G: u64 = 0x1_0000_0000;
 pub const COM1: u16 = 0x3f8;
 /// COM1's interrupt line.
 pub const COM1_GSI: u32 = 4;
+/// COM2.
+pub const COM2: u16 = 0x2f8;
+/// COM2's interrupt line.
+pub const COM2_GSI: u32 = 3;
+/// COM3, on COM1's interrupt line.
+pub const COM3: u16 = 0x3e8;
+/// COM4, on COM2's interrupt line.
+pub const COM4: u16 = 0x2e8;
 /// Keyboard controller: data port; its command port is 4 above.
 pub const I8042: u16 = 0x60;
 /// CMOS memory with its real-time clock: index port; its data port is the next.

@@ -73,7 +73,11 @@ fn output_options(name: &'static str) -> OutputOptions {
 }
 
 /// Has what `output` gets written to `log` as well, if there is one.
-fn log_to(output: &Output, log: Option<File>) -> io::Result<()> {
+///
+/// # Errors
+///
+/// No file descriptor is left.
+pub fn log_to(output: &Output, log: Option<File>) -> io::Result<()> {
     if let Some(log) = log {
         output.log_to(Output::new(log, output_options("serial log"))?);
     }

@@ -52,9 +52,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "DISK")]
     pub disk: Vec<OsString>,
 
-    /// COM1: stdio, null, or file=PATH
-    #[arg(long, value_name = "WHERE", default_value = SERIAL)]
-    pub serial: OsString,
+    /// Serial port, COM1 first, up to four: stdio, null, file=PATH[,append=on], pty[=LINK], tcp=HOST:PORT[,server[,wait]][,telnet=on] or unix=PATH[,server[,wait]],
+    /// each with [,log=FILE], or QEMU's words. A comma in a path is written twice
+    #[arg(long, value_name = "PLACE", default_value = SERIAL)]
+    pub serial: Vec<OsString>,
 
     /// Random bytes for the guest, by virtio-rng: off, or the file or device that they are read from
     #[arg(long, value_name = "off|PATH", default_value = RNG)]
@@ -124,7 +125,7 @@ impl Default for MachineArgs {
             smp: None,
             memory: MEMORY.to_owned(),
             disk: Vec::new(),
-            serial: SERIAL.into(),
+            serial: vec![SERIAL.into()],
             rng: RNG.into(),
             balloon: false,
             on_reboot: OnReboot::default(),

@@ -8,6 +8,7 @@
 //! A device is a file below this module, a variant of [`DeviceConfig`](crate::config::DeviceConfig) and the option that makes it. Whatever lists devices (ACPI,
 //! `--dry-run`) reads the [inventory](Devices::inventory) instead of knowing them by name.
 
+mod backends;
 mod balloon;
 mod debug_exit;
 mod device;

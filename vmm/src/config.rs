@@ -18,8 +18,12 @@ use arch::{
 };
 
 pub use self::{
-    cpu::cpu, device::DeviceConfig, disk::DiskConfig, error::ConfigError, memory::MemoryConfig,
-    serial::SerialConfig,
+    cpu::cpu,
+    device::DeviceConfig,
+    disk::DiskConfig,
+    error::ConfigError,
+    memory::MemoryConfig,
+    serial::{Place, SerialConfig},
 };
 use crate::args::{MachineArgs, OnPanic, OnReboot};
 
@@ -64,7 +68,8 @@ impl VmConfig {
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
         let rng = (args.rng != "off").then(|| DeviceConfig::Rng(args.rng.clone().into()));
         let balloon = args.balloon.then_some(DeviceConfig::Balloon);
-        let serial = DeviceConfig::Serial(serial::serial(&args.serial)?);
+        let ports = serial::ports(&args.serial)?;
+        let serial = (0..).zip(ports).map(|(number, config)| DeviceConfig::Serial(number, config));
         let panic = args.on_panic.map(|_| DeviceConfig::Panic);
         // The last, so that it is the one in the way.
         let debug_exit = args.debug_exit.map(DeviceConfig::DebugExit);
@@ -81,7 +86,7 @@ impl VmConfig {
                 .chain(disks)
                 .chain(rng)
                 .chain(balloon)
-                .chain([serial])
+                .chain(serial)
                 .chain(panic)
                 .chain(debug_exit)
                 .collect(),
@@ -99,14 +104,13 @@ impl VmConfig {
         })
     }
 
-    /// The back end of COM1.
+    /// The number of the serial port on stdin and stdout, if one is there: 0 is COM1.
     #[must_use]
-    pub fn serial(&self) -> &SerialConfig {
-        let serial = self.devices.iter().find_map(|device| match device {
-            DeviceConfig::Serial(serial) => Some(serial),
+    pub fn stdio(&self) -> Option<usize> {
+        self.devices.iter().find_map(|device| match device {
+            DeviceConfig::Serial(number, config) if config.place == Place::Stdio => Some(*number),
             _ => None,
-        });
-        serial.unwrap_or(&SerialConfig::Null)
+        })
     }
 }
 

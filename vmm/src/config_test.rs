@@ -16,9 +16,9 @@ fn options_have_the_documented_defaults() {
     let config = parse(&[]).unwrap();
     assert_eq!(config.topology, Topology::flat(1).unwrap());
     assert_eq!(config.memory, MemoryConfig { size: Size(512 << 20), hugepages: false, prefault: false });
-    assert_eq!(*config.serial(), SerialConfig::Stdio);
+    assert_eq!(config.stdio(), Some(0));
     assert_eq!(config.on_reboot, OnReboot::Reset);
-    let [DeviceConfig::Rtc, DeviceConfig::Rng(source), DeviceConfig::Serial(SerialConfig::Stdio)] =
+    let [DeviceConfig::Rtc, DeviceConfig::Rng(source), DeviceConfig::Serial(0, _)] =
         config.devices.as_slice()
     else {
         panic!("{:?}", config.devices)
@@ -58,7 +58,12 @@ fn keys_and_bare_values_both_work() {
         devices.iter().any(|device| matches!(device, DeviceConfig::Rng(path) if path == Path::new(option)))
     };
     assert_eq!([has_rng("off"), has_rng("./off"), has_rng("/dev/hwrng")], [false, true, true]);
-    assert_eq!(*parse(&["--serial", "file=x"]).unwrap().serial(), SerialConfig::File("x".into()));
+    let config = parse(&["--serial", "null", "--serial", "mon:stdio"]).unwrap();
+    assert_eq!(config.stdio(), Some(1));
+    assert!(matches!(
+        config.devices.as_slice(),
+        [.., DeviceConfig::Serial(0, _), DeviceConfig::Serial(1, _)]
+    ));
 }
 
 #[test]
@@ -81,7 +86,7 @@ fn what_is_wrong_is_named_with_what_would_do() {
         (&["--disk", "readonly=on"], "missing field `path`"),
         (&["--disk", ""], "the path is missing"),
         (&["--disk", "path=a,serial=123456789012345678901"], "at most 20 characters"),
-        (&["--serial", "tty"], "stdio, null or file=PATH"),
+        (&["--serial", "tty"], "give stdio, null, file=PATH"),
     ];
     for (options, expected) in cases {
         let error = format!("{:#}", anyhow::Error::new(parse(options).unwrap_err()));

@@ -21,17 +21,13 @@ mod wakeups;
 
 use std::{fs::File, io, os::fd::AsFd, time::Duration};
 
-use devices::{
-    chars::{Backend, FileBackend},
-    output::{Output, OutputOptions},
-};
+use devices::output::{Output, OutputOptions};
 
 use self::{
     keyboard::Keyboard, port::Port, session::Session, signals::SignalSource, source::Source,
     sources::Sources, stdio::Stdio, wakeups::Wakeups,
 };
 use crate::{
-    config::SerialConfig,
     link::{self, Link},
     signals::Signals,
     terminal::Terminal,
@@ -57,33 +53,16 @@ pub struct Console {
     messages: Option<Output>,
 }
 
-/// Opens what COM1 is connected to, and has the main thread serve it. A FIFO waits for its reader here. Returns where the port's output goes: `None` is nowhere.
-///
-/// # Errors
-///
-/// The file can't be made.
-pub fn open_port(config: &SerialConfig, link: &Link) -> io::Result<Option<Output>> {
-    match config {
-        SerialConfig::Null => Ok(None),
-        SerialConfig::Stdio => Ok(link.stdout()),
-        SerialConfig::File(path) => {
-            let backend = FileBackend::new(OUTPUT.name, path.clone(), File::create(path)?, None)?;
-            let output = backend.output();
-            link.serve_port(0, Box::new(backend));
-            Ok(output)
-        }
-    }
-}
-
 impl Console {
-    /// Hears signals from here on, and makes the terminal raw if COM1 is on one. The guest has `grace` to power off after SIGTERM.
+    /// Hears signals from here on, and makes the terminal raw if the serial port `stdio` is on one. The guest has `grace` to power off
+    /// after SIGTERM.
     ///
     /// # Errors
     ///
     /// The terminal refuses, or no file descriptor is left.
-    pub fn new(config: &SerialConfig, grace: Duration, messages: Option<Output>) -> io::Result<Self> {
+    pub fn new(stdio: Option<usize>, grace: Duration, messages: Option<Output>) -> io::Result<Self> {
         let signals = SignalSource::new(Signals::new()?);
-        let stdio = if *config == SerialConfig::Stdio { Some(stdio(0)?) } else { None };
+        let stdio = stdio.map(self::stdio).transpose()?;
         Ok(Self { signals, wishes: Wishes::new(grace), stdio, messages })
     }
 

@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, error::ErrorKind};
-use devices::{
-    output::Output,
-    printable::{PrintableLines, ToPrintable},
-};
+use devices::{output::Output, printable::PrintableLines};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
     args::MachineArgs,
@@ -92,8 +89,8 @@ fn dry_run(args: &MachineArgs) -> Result<u8> {
 fn run(args: MachineArgs) -> Result<u8> {
     let messages = messages::to_stderr_without_waiting(args.verbose);
     let prepared = VmConfig::new(&args).map_err(anyhow::Error::from).and_then(|config| {
-        let console = Console::new(config.serial(), config.grace, messages.clone())
-            .with_context(|| format!("--serial {}", args.serial.printable()))?;
+        let console =
+            Console::new(config.stdio(), config.grace, messages.clone()).context("--serial stdio")?;
         Ok((config, console))
     });
     let (config, console) = prepared.inspect_err(|_| {

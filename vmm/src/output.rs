@@ -168,16 +168,38 @@ impl Taken {
     ///
     /// It is, or it can't be made.
     pub fn create(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
+        let file = self.open(option, path, File::options().write(true))?;
+        if file.metadata().is_ok_and(|found| found.is_file()) {
+            file.set_len(0).map_err(|source| OutputError::Open { option, path: path.to_owned(), source })?;
+        }
+        Ok(file)
+    }
+
+    /// Opens the file at `path` for `option` to add to it, or makes it, unless it is one that is taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`Taken::create`].
+    pub fn append(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
+        self.open(option, path, File::options().append(true))
+    }
+
+    /// Opens or makes a file.
+    fn open(
+        &self,
+        option: &'static str,
+        path: &Path,
+        options: &fs::OpenOptions,
+    ) -> Result<File, OutputError> {
         let failed = |source| OutputError::Open { option, path: path.to_owned(), source };
         if fs::metadata(path).is_ok_and(|it| it.file_type().is_block_device()) {
             return Err(OutputError::Device { option, path: path.to_owned() });
         }
-        // What was looked at is what is emptied, whatever happens to its name.
-        let file = File::options().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        // What was looked at is what is written to, whatever happens to its name.
+        let file = options.clone().create(true).truncate(false).open(path).map_err(failed)?;
         let found = file.metadata().map_err(failed)?;
         if found.is_file() {
             self.check_file(option, path, &found, &file)?;
-            file.set_len(0).map_err(failed)?;
         }
         Ok(file)
     }

@@ -33,6 +33,11 @@ impl Input {
         len
     }
 
+    /// Puts back what the guest did not take after all, before all the rest. There is always room for it.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        bytes.iter().rev().for_each(|&byte| self.bytes.push_front(byte));
+    }
+
     /// Whether the guest has taken all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -29,3 +29,14 @@ fn nobody_takes_more_than_there_is() {
     assert!(input.is_empty());
     assert_eq!(input.room(), Input::CAPACITY);
 }
+
+#[test]
+fn what_is_put_back_comes_first_and_needs_no_room() {
+    let mut input = Input::new(4);
+    input.push(b"cdef");
+    input.put_back(b"ab");
+    assert_eq!((input.room(), input.push(b"x")), (0, 0));
+    assert!(!input.deliver(|bytes| bytes.iter().position(|&byte| byte == b'c').unwrap()), "that was no room");
+    assert!(input.deliver(|_| 1));
+    assert_eq!(input.push(b"xy"), 1);
+}

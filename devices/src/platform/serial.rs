@@ -118,6 +118,19 @@ impl Serial {
         accepted
     }
 
+    /// Takes back what was received, and what the guest has not read: a peer that sent it would not know that it is lost.
+    pub fn take_back(&mut self) -> Vec<u8> {
+        let line_control = self.uart.read(LINE_CONTROL);
+        let mut bytes = Vec::new();
+        // So that register 0 is the receiver buffer. Writing this can't fail.
+        let _ = self.uart.write(LINE_CONTROL, line_control & !DIVISOR_LATCH);
+        while self.data_ready() {
+            bytes.push(self.uart.read(DATA));
+        }
+        let _ = self.uart.write(LINE_CONTROL, line_control);
+        bytes
+    }
+
     fn data_ready(&mut self) -> bool {
         self.uart.read(LINE_STATUS) & DATA_READY != 0
     }

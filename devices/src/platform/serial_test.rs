@@ -221,6 +221,17 @@ fn loopback_refuses_input_until_it_ends() {
 }
 
 #[test]
+fn what_was_not_read_can_be_taken_back() {
+    let (mut serial, _irq, _sink) = new();
+    assert_eq!(serial.input(b"abcdef"), 6);
+    assert_eq!(read(&mut serial, 0), b'a');
+    assert_eq!(serial.write(LCR, &[0x83]), Effect::None);
+    assert_eq!(serial.take_back(), b"bcdef");
+    assert_eq!((read(&mut serial, LCR), read(&mut serial, LSR) & 1), (0x83, 0));
+    assert!(serial.take_back().is_empty());
+}
+
+#[test]
 fn wide_accesses_reach_one_register_after_another() {
     let (mut serial, _irq, _sink) = new();
     assert_eq!(serial.write(6, &[0, 0x5a, 0xff]), Effect::None);

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 /// What unit tests use where they find it.
-pub(crate) const UNIT_TESTS: &[&str] = &["acpica-tools", "dmidecode", "qemu-system-x86", "qemu-utils"];
+pub(crate) const UNIT_TESTS: &[&str] =
+    &["acpica-tools", "dmidecode", "inetutils-telnet", "qemu-system-x86", "qemu-utils", "socat"];
 
 /// Waits for dpkg's lock, which a cloud machine's own updates hold in its first minutes, and tries a mirror again.
 const OPTIONS: [&str; 4] = ["-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"];

@@ -26,7 +26,7 @@ pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<
         DeviceConfig::Disk(config) => Box::new(OpenDisk::try_out(config, opening.vcpus)?),
         DeviceConfig::Rng(path) => Box::new(RngSource::open(path)?),
         DeviceConfig::Balloon => Box::new(MemoryBalloon::default()),
-        DeviceConfig::Serial(config) => Box::new(SerialPort::open(config, opening)?),
+        DeviceConfig::Serial(number, config) => Box::new(SerialPort::open(*number, config, opening)?),
         DeviceConfig::Panic => Box::new(PanicPort),
         DeviceConfig::DebugExit(port) => Box::new(DebugExitPort(*port)),
     })

@@ -30,7 +30,7 @@ impl Device for Rtc {
 
 /// A chip that knows how much memory the machine has.
 fn new_chip(board: &Board) -> Cmos {
-    let lasts = || board.memory.iter().map(|region| region.last_addr().raw_value());
+    let lasts = || board.vm.memory.iter().map(|region| region.last_addr().raw_value());
     let below = lasts().filter(|last| *last < layout::RAM_ABOVE_4G).max();
     let above = lasts().filter(|last| *last >= layout::RAM_ABOVE_4G).max();
     Cmos::new(below.map_or(0, |last| last + 1), above.map_or(0, |last| last + 1 - layout::RAM_ABOVE_4G))

@@ -1,58 +1,64 @@
-//! `--serial`: COM1.
+//! `--serial`: COM1 to COM4.
 
 use std::io::{self, Write};
 
-use anyhow::Context;
+use anyhow::Result;
 use arch::{acpi::HardwareId, layout};
 use devices::{output::Output, platform::Serial};
 
-use super::{AcpiName, Board, Device, IsaSpec, Opening};
-use crate::{config::SerialConfig, console, link::Attachment};
+use super::{AcpiName, Board, Device, IsaSpec, Opening, backends};
+use crate::{config::SerialConfig, link::Attachment};
 
-/// COM1, with what it writes to.
+/// A PC's serial ports: name, first port and interrupt line.
+const PORTS: [(&str, [u8; 4], u16, u32); 4] = [
+    ("COM1", *b"COM1", layout::COM1, layout::COM1_GSI),
+    ("COM2", *b"COM2", layout::COM2, layout::COM2_GSI),
+    ("COM3", *b"COM3", layout::COM3, layout::COM1_GSI),
+    ("COM4", *b"COM4", layout::COM4, layout::COM2_GSI),
+];
+
+/// A serial port, with what it writes to.
 #[derive(Debug)]
 pub(super) struct SerialPort {
-    backend: String,
+    /// 0 is COM1.
+    number: usize,
+    place: String,
     output: Option<Output>,
 }
 
 impl SerialPort {
-    /// Opens what `config` names, which is emptied.
+    /// Opens port `number`, and has the main thread serve it.
     ///
     /// # Errors
     ///
-    /// It is something else already, or can't be made.
-    pub(super) fn open(config: &SerialConfig, opening: &mut Opening<'_>) -> anyhow::Result<Self> {
-        let backend = match config {
-            SerialConfig::Stdio => "stdio".to_owned(),
-            SerialConfig::Null => "null".to_owned(),
-            SerialConfig::File(path) => path.to_string_lossy().into_owned(),
+    /// A file is something else already, a socket is in use, or the host refuses.
+    pub(super) fn open(number: usize, config: &SerialConfig, opening: &mut Opening<'_>) -> Result<Self> {
+        let (name, ..) = PORTS[number];
+        let output = match opening.link {
+            Some(link) => backends::connect(number, name, config, link, &mut opening.taken)?,
+            None => None,
         };
-        let Some(link) = opening.link else { return Ok(Self { backend, output: None }) };
-        if let SerialConfig::File(path) = config {
-            opening.taken.check("--serial file", path)?;
-            opening.taken.add("--serial", path);
-        }
-        let output = console::open_port(config, link).with_context(|| format!("--serial {config}"))?;
-        Ok(Self { backend, output })
+        Ok(Self { number, place: config.to_string(), output })
     }
 }
 
 impl Device for SerialPort {
-    fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
+    fn plug(&self, board: &mut Board) -> Result<()> {
+        let (name, acpi_name, port, gsi) = PORTS[self.number];
+        let uid = u8::try_from(self.number)?;
         let spec = IsaSpec {
-            name: "COM1",
-            ports: (layout::COM1, Serial::LEN),
-            gsi: Some(layout::COM1_GSI),
-            acpi: Some(AcpiName { name: *b"COM1", hid: HardwareId::Eisa("PNP0501"), uid: 0 }),
-            backend: Some(self.backend.clone()),
+            name,
+            ports: (port, Serial::LEN),
+            gsi: Some(gsi),
+            acpi: Some(AcpiName { name: acpi_name, hid: HardwareId::Eisa("PNP0501"), uid }),
+            backend: Some(self.place.clone()),
         };
         let sink: Box<dyn Write + Send> = match &self.output {
             Some(output) => Box::new(output.clone()),
             None => Box::new(io::sink()),
         };
         let serial = board.isa(spec, |line| Serial::new(line, sink))?;
-        board.attach(Attachment::new(0, serial));
+        board.attach(Attachment::new(self.number, serial));
         Ok(())
     }
 }

@@ -39,9 +39,10 @@ const OPTIONS: &[(&[&str], &str)] = &[
         "leave it out; nvmm has no monitor; Ctrl-A h lists the terminal's keys",
     ),
     (
-        &["chardev", "parallel", "debugcon"],
-        "say where COM1 goes: --serial stdio, --serial null or --serial file=PATH",
+        &["chardev"],
+        "say where each serial port goes: --serial tcp=HOST:PORT,server, --serial unix=PATH, --serial pty ...",
     ),
+    (&["parallel", "debugcon"], "leave it out; nvmm has serial ports, which --serial places"),
     (
         &["bios", "pflash", "boot", "option-rom", "L"],
         "nvmm has no firmware yet; give the guest's kernel with --kernel FILE",
@@ -83,6 +84,7 @@ const DEVICES: &[(&[&str], &str)] = &[
     (&["virtio-rng"], RNG),
     (&["virtio-balloon"], "say --balloon"),
     (&["virtio-net", "e1000", "rtl8139"], NO_NETWORK),
+    (&["isa-serial"], "say --serial PLACE, once for each port"),
     (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),
 ];
 

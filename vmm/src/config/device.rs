@@ -15,8 +15,8 @@ pub enum DeviceConfig {
     Rng(PathBuf),
     /// `--balloon`.
     Balloon,
-    /// `--serial`.
-    Serial(SerialConfig),
+    /// `--serial`: the port's number, of which 0 is COM1, and its place.
+    Serial(usize, SerialConfig),
     /// `--on-panic`.
     Panic,
     /// `--debug-exit`.

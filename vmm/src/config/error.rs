@@ -50,9 +50,6 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
-    /// `--serial`.
-    #[error("--serial {0}: give stdio, null or file=PATH")]
-    Serial(String),
     /// `--smbios type=1,uuid=` and `--uuid`.
     #[error("--uuid {1}: --smbios gives another, {0}; leave one of them out")]
     TwoUuids(Uuid, Uuid),

@@ -1,41 +1,304 @@
 //! `--serial`.
 
-use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use devices::printable::ToPrintable;
+use devices::{
+    chars::{Address, ServerOptions},
+    printable::ToPrintable,
+};
 
-use super::error::ConfigError;
+use super::{error::ConfigError, words};
 
-/// `--serial`.
+/// A PC's: COM1 to COM4.
+const MOST: usize = 4;
+
+const OPTION: &str = "--serial";
+const PLACES: &str = "give stdio, null, file=PATH, pty, tcp=HOST:PORT or unix=PATH";
+
+/// A serial port's place on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SerialConfig {
+pub struct SerialConfig {
+    /// The place.
+    pub place: Place,
+    /// A file that gets the guest's output, too.
+    pub log: Option<PathBuf>,
+}
+
+/// Where a serial port's output goes, and its input comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
     /// The terminal, or whatever stdin and stdout are.
     Stdio,
     /// Nowhere.
     Null,
     /// A file, made or emptied.
-    File(PathBuf),
+    File {
+        /// The file.
+        path: PathBuf,
+        /// It is not emptied: output is added at its end.
+        append: bool,
+    },
+    /// A pseudoterminal.
+    Pty {
+        /// The name of a link to it.
+        link: Option<PathBuf>,
+    },
+    /// A socket that others connect to.
+    Server {
+        /// Its address.
+        address: Address,
+        /// Its kind.
+        options: ServerOptions,
+    },
+    /// A connection to a socket.
+    Client {
+        /// The socket's address.
+        address: Address,
+        /// The peer speaks telnet.
+        telnet: bool,
+    },
 }
 
-/// As it was given.
-impl fmt::Display for SerialConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// The words after a place: `KEY` or `KEY=VALUE`.
+struct Keys<'a>(Vec<(&'a str, Option<&'a str>)>);
+
+impl SerialConfig {
+    /// The place, without a log.
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        Self { place, log: None }
+    }
+
+    /// Gives a `--serial` a meaning: nvmm's words, or QEMU's.
+    ///
+    /// # Errors
+    ///
+    /// A word that has none.
+    fn parse(given: &OsStr) -> Result<Self, ConfigError> {
+        let text = words::encode(given);
+        let mut parts = text.split(',');
+        let place = parts.next().unwrap_or_default();
+        let parsed = Keys::of(parts).and_then(|mut keys| {
+            let place = Place::parse(place, &mut keys)?;
+            let log = keys.value("log")?.map(path).transpose()?;
+            keys.end(place.keys())?;
+            Ok(Self { place, log })
+        });
+        parsed.map_err(|why| error(given, why))
+    }
+}
+
+/// Gives each `--serial` a meaning: that of COM1 and those that follow it.
+///
+/// # Errors
+///
+/// A word has none, there are too many ports, or two of them are on the terminal.
+pub(super) fn ports<T: AsRef<OsStr>>(given: &[T]) -> Result<Vec<SerialConfig>, ConfigError> {
+    let given = || given.iter().map(AsRef::as_ref);
+    if let Some(fifth) = given().nth(MOST) {
+        let why = "that is one too many; a machine has four serial ports, COM1 to COM4";
+        return Err(error(fifth, why.to_owned()));
+    }
+    let ports: Vec<_> = given().map(SerialConfig::parse).collect::<Result<_, _>>()?;
+    let mut stdio = given().zip(&ports).filter(|(_, port)| port.place == Place::Stdio);
+    if let Some((second, _)) = stdio.nth(1) {
+        let why = "another serial port is there already; give this one null, or a place of its own";
+        return Err(error(second, why.to_owned()));
+    }
+    Ok(ports)
+}
+
+impl Place {
+    fn parse(text: &str, keys: &mut Keys<'_>) -> Result<Self, String> {
+        let at = text.find(['=', ':']).unwrap_or(text.len());
+        let (kind, rest) = text.split_at(at);
+        let value = rest.get(1..);
+        match (kind, value) {
+            ("stdio", None) | ("mon", Some("stdio")) => Ok(Self::Stdio),
+            ("null" | "none", None) => Ok(Self::Null),
+            ("file", Some(name)) => Ok(Self::File { path: path(name)?, append: keys.switch("append")? }),
+            ("pty", link) => Ok(Self::Pty { link: link.map(path).transpose()? }),
+            ("tcp", Some(address)) => Self::socket(keys, rest, false, |serves| tcp(address, serves)),
+            ("telnet", Some(address)) if rest.starts_with(':') => {
+                Self::socket(keys, rest, true, |serves| tcp(address, serves))
+            }
+            ("unix", Some(name)) => Self::socket(keys, rest, false, |_| path(name).map(Address::Unix)),
+            ("file" | "tcp" | "telnet" | "unix", _) => {
+                let what = if matches!(kind, "file" | "unix") { "PATH" } else { "HOST:PORT" };
+                let kind = if kind == "telnet" { "tcp" } else { kind };
+                Err(format!("give {kind}={what}"))
+            }
+            ("chardev", Some(_)) => Err(format!("nvmm has no character devices with ids; {PLACES}")),
+            _ => Err(PLACES.to_owned()),
+        }
+    }
+
+    fn socket(
+        keys: &mut Keys<'_>,
+        rest: &str,
+        telnet: bool,
+        address: impl FnOnce(bool) -> Result<Address, String>,
+    ) -> Result<Self, String> {
+        let serves = keys.switch("server")?;
+        let address = address(serves)?;
+        let is_tcp = matches!(address, Address::Tcp { .. });
+        let telnet = telnet || is_tcp && keys.switch("telnet")?;
+        // QEMU's words, for what nvmm always does.
+        if is_tcp && keys.has("nodelay") && !keys.switch("nodelay")? {
+            return Err("nodelay=off can't be had; leave it out".to_owned());
+        }
+        let says = keys.has("wait") || keys.has("nowait");
+        if says && !serves {
+            return Err("only a server waits for its peer; add server, or leave the word out".to_owned());
+        }
+        if keys.has("wait") && keys.has("nowait") {
+            return Err("wait and nowait contradict each other".to_owned());
+        }
+        // QEMU's servers wait unless they are told not to.
+        let waits = keys.switch("wait")? || !says && rest.starts_with(':');
+        let nowait = keys.switch("nowait")?;
+        Ok(match serves {
+            true => Self::Server { address, options: ServerOptions { wait: waits && !nowait, telnet } },
+            false => Self::Client { address, telnet },
+        })
+    }
+
+    /// The keys that it takes, for an error about another one.
+    fn keys(&self) -> &'static str {
         match self {
-            Self::Stdio => f.write_str("stdio"),
-            Self::Null => f.write_str("null"),
-            Self::File(path) => write!(f, "file={}", path.printable()),
+            Self::Stdio | Self::Null | Self::Pty { .. } => "log=FILE",
+            Self::File { .. } => "append=on or log=FILE",
+            Self::Server { address: Address::Tcp { .. }, .. }
+            | Self::Client { address: Address::Tcp { .. }, .. } => "server, wait, telnet=on or log=FILE",
+            Self::Server { .. } | Self::Client { .. } => "server, wait or log=FILE",
         }
     }
 }
 
-/// Gives `--serial` a meaning.
-pub(super) fn serial(given: &OsStr) -> Result<SerialConfig, ConfigError> {
-    match given.as_bytes() {
-        b"stdio" => Ok(SerialConfig::Stdio),
-        b"null" => Ok(SerialConfig::Null),
-        bytes => match bytes.strip_prefix(b"file=").filter(|path| !path.is_empty()) {
-            Some(path) => Ok(SerialConfig::File(OsStr::from_bytes(path).into())),
-            None => Err(ConfigError::Serial(given.printable().to_string())),
-        },
+impl<'a> Keys<'a> {
+    fn of(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let mut keys = Vec::new();
+        for part in parts {
+            let (key, value) = match part.split_once('=') {
+                Some((key, value)) => (key, Some(value)),
+                None => (part, None),
+            };
+            if keys.iter().any(|(before, _)| *before == key) {
+                return Err(format!("'{}' is there twice", words::decode(key).printable()));
+            }
+            keys.push((key, value));
+        }
+        Ok(Self(keys))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| *name == key)
+    }
+
+    fn take(&mut self, key: &str) -> Option<Option<&'a str>> {
+        let at = self.0.iter().position(|(name, _)| *name == key)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Takes `KEY`, `KEY=on` or `KEY=off`.
+    fn switch(&mut self, key: &str) -> Result<bool, String> {
+        match self.take(key) {
+            None | Some(Some("off")) => Ok(false),
+            Some(None | Some("on")) => Ok(true),
+            Some(Some(other)) => {
+                Err(format!("'{key}={}': give {key}=on or {key}=off", words::decode(other).printable()))
+            }
+        }
+    }
+
+    /// Takes `KEY=VALUE`.
+    fn value(&mut self, key: &str) -> Result<Option<&'a str>, String> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Some(value)) => Ok(Some(value)),
+            Some(None) => Err(format!("'{key}' needs a value: {key}=FILE")),
+        }
+    }
+
+    /// Refuses what nobody took.
+    fn end(self, known: &str) -> Result<(), String> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((key, _)) if key.starts_with("reconnect") => {
+                Err(format!("leave '{key}' out; nvmm always connects again"))
+            }
+            Some((key, _)) => {
+                let key = words::decode(key);
+                let key = key.printable();
+                Err(format!("'{key}' means nothing here; give {known}; a comma in a path is written twice"))
+            }
+        }
     }
 }
+
+fn path(name: &str) -> Result<PathBuf, String> {
+    if name.is_empty() { Err("the path is missing".to_owned()) } else { Ok(words::decode(name).into()) }
+}
+
+/// An empty host is this one alone, whoever connects to whom.
+fn tcp(text: &str, serves: bool) -> Result<Address, String> {
+    let shape = || "give HOST:PORT, such as 127.0.0.1:4444 or [::1]:4444".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(shape)?;
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(ipv6) => ipv6,
+        None if host.contains(':') => return Err(shape()),
+        None => host,
+    };
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let host = words::decode(host).into_string().map_err(|_| shape())?;
+    let port = port.parse().map_err(|_| "give a port from 1 to 65535".to_owned())?;
+    if port == 0 && !serves {
+        return Err("give a port from 1 to 65535".to_owned());
+    }
+    Ok(Address::Tcp { host, port })
+}
+
+fn error(given: &OsStr, why: String) -> ConfigError {
+    ConfigError::Keys { option: OPTION, given: given.printable().to_string(), why }
+}
+
+/// In nvmm's words.
+impl fmt::Display for SerialConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Stdio => f.write_str("stdio")?,
+            Place::Null => f.write_str("null")?,
+            Place::File { path, append } => {
+                write!(f, "file={}{}", word(path), if *append { ",append=on" } else { "" })?;
+            }
+            Place::Pty { link: None } => f.write_str("pty")?,
+            Place::Pty { link: Some(link) } => write!(f, "pty={}", word(link))?,
+            Place::Server { address, options: ServerOptions { wait, telnet } } => {
+                write_address(f, address, *telnet)?;
+                f.write_str(if *wait { ",server,wait" } else { ",server" })?;
+            }
+            Place::Client { address, telnet } => write_address(f, address, *telnet)?,
+        }
+        self.log.iter().try_for_each(|log| write!(f, ",log={}", word(log)))
+    }
+}
+
+fn write_address(f: &mut fmt::Formatter<'_>, address: &Address, telnet: bool) -> fmt::Result {
+    match address {
+        Address::Tcp { .. } => write!(f, "tcp={address}{}", if telnet { ",telnet=on" } else { "" }),
+        Address::Unix(path) => write!(f, "unix={}", word(path)),
+    }
+}
+
+/// A path as a part of an option.
+fn word(path: &Path) -> String {
+    path.printable().to_string().replace(',', ",,")
+}
+
+#[cfg(test)]
+#[path = "serial_test.rs"]
+mod tests;

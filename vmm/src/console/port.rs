@@ -161,7 +161,13 @@ impl Source for Port {
                 }
                 self.serve_uart();
             }
-            Notice::Stops => (self.uart, self.woken, self.retry_at) = (None, false, None),
+            Notice::Stops => {
+                // The next machine gets what this one has not read.
+                if let Some(mut serial) = self.uart.as_ref().and_then(Attachment::lock) {
+                    self.input.put_back(&serial.take_back());
+                }
+                (self.uart, self.woken, self.retry_at) = (None, false, None);
+            }
             // No vCPU waits for a file from here on.
             Notice::Quits => self.backend.output().iter().for_each(Output::abandon),
             Notice::Leaves => self.backend.finish(),

@@ -1,0 +1,31 @@
+//! Says on each serial port that it is there, and then says back what it is sent, on the port that it came by; `q` is the end, and `R` a
+//! reset.
+#![no_std]
+#![no_main]
+
+mod rt;
+
+/// COM1 to COM4.
+const PORTS: [u16; 4] = [0x3f8, 0x2f8, 0x3e8, 0x2e8];
+const LINE_STATUS: u16 = 5;
+/// Nothing decodes the port.
+const NOTHING: u8 = 0xff;
+
+extern "C" fn guest_main() -> u32 {
+    for (n, &port) in (b'1'..).zip(&PORTS) {
+        b"COM".iter().chain(&[n]).chain(b" ready\n").for_each(|&byte| rt::outb(port, byte));
+    }
+    loop {
+        for port in PORTS {
+            let status = rt::inb(port + LINE_STATUS);
+            if status == NOTHING || status & 1 == 0 {
+                continue;
+            }
+            match rt::inb(port) {
+                b'q' => return 0,
+                b'R' => rt::outb(0xcf9, 6),
+                byte => rt::outb(port, byte),
+            }
+        }
+    }
+}

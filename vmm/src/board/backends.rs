@@ -1,0 +1,83 @@
+//! The back ends of serial ports, opened on the host.
+
+use std::{fs::File, path::Path};
+
+use anyhow::{Context, Result};
+use devices::{
+    chars::{Address, Backend, Client, FileBackend, NullBackend, Pty, Server, log_to},
+    output::Output,
+};
+
+use crate::{
+    config::{Place, SerialConfig},
+    link::Link,
+    output::{OutputError, Taken},
+};
+
+/// Connects port `number` to its place on the host, and has the main thread serve it. This can take a while: a FIFO waits for its
+/// reader, and a host's name is looked up. Returns where the port's output goes: `None` is nowhere.
+///
+/// # Errors
+///
+/// A file is something else already, a socket is in use, or the host refuses.
+pub(super) fn connect(
+    number: usize,
+    name: &'static str,
+    config: &SerialConfig,
+    link: &Link,
+    taken: &mut Taken,
+) -> Result<Option<Output>> {
+    let log = log(config, taken)?;
+    // It is served already, and may have no stdout.
+    if let (Place::Stdio, Some(stdout)) = (&config.place, link.stdout()) {
+        log_to(&stdout, log)?;
+        return Ok(Some(stdout));
+    }
+    let backend: Box<dyn Backend> = match &config.place {
+        Place::File { path, append } => {
+            let file = file(path, *append, taken)?;
+            Box::new(FileBackend::new(name, path.clone(), file, log)?)
+        }
+        _ => open(name, config, log).with_context(|| format!("--serial {config}"))?,
+    };
+    log::info!("{name}: {}", backend.describe());
+    let output = backend.output();
+    link.serve_port(number, backend);
+    Ok(output)
+}
+
+fn log(config: &SerialConfig, taken: &mut Taken) -> Result<Option<File>, OutputError> {
+    let Some(path) = &config.log else { return Ok(None) };
+    let log = taken.create("--serial log", path)?;
+    taken.add("--serial log", path);
+    Ok(Some(log))
+}
+
+fn file(path: &Path, append: bool, taken: &mut Taken) -> Result<File, OutputError> {
+    const OPTION: &str = "--serial file";
+    let file = if append { taken.append(OPTION, path) } else { taken.create(OPTION, path) }?;
+    taken.add(OPTION, path);
+    Ok(file)
+}
+
+/// Opens what is no file, and says what the user can't know otherwise.
+fn open(name: &'static str, config: &SerialConfig, log: Option<File>) -> Result<Box<dyn Backend>> {
+    Ok(match &config.place {
+        Place::Pty { link } => {
+            let pty = Pty::new(name, link.as_deref(), log)?;
+            log::warn!("{name} is {}", pty.path().display());
+            Box::new(pty)
+        }
+        Place::Server { address, options } => {
+            let server = Server::new(name, address, *options, log)?;
+            match address {
+                _ if options.wait => log::warn!("{name} waits for a connection at {}", server.address()),
+                Address::Tcp { port: 0, .. } => log::warn!("{name} is at {}", server.address()),
+                _ => {}
+            }
+            Box::new(server)
+        }
+        Place::Client { address, telnet } => Box::new(Client::new(name, address.clone(), *telnet, log)?),
+        Place::Stdio | Place::Null | Place::File { .. } => Box::new(NullBackend::new(name, log)?),
+    })
+}
