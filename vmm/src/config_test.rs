@@ -18,7 +18,8 @@ fn options_have_the_documented_defaults() {
     assert_eq!(config.memory, MemoryConfig { size: Size(512 << 20), hugepages: false, prefault: false });
     assert_eq!(*config.serial(), SerialConfig::Stdio);
     assert_eq!(config.on_reboot, OnReboot::Reset);
-    let [DeviceConfig::Rng(source), DeviceConfig::Serial(SerialConfig::Stdio)] = config.devices.as_slice()
+    let [DeviceConfig::Rtc, DeviceConfig::Rng(source), DeviceConfig::Serial(SerialConfig::Stdio)] =
+        config.devices.as_slice()
     else {
         panic!("{:?}", config.devices)
     };
