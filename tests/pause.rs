@@ -11,10 +11,12 @@ use std::{
     io::{Read, Write},
     path::PathBuf,
     process::Command,
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use support::{Running, guest, no_kvm, nvmm};
 use tempfile::TempDir;
 use terminal::Terminal;
@@ -28,7 +30,8 @@ const GOES_ON: &str = "the machine goes on";
 /// A machine whose console is a terminal, which is read all the time, and whose messages go to a file.
 struct Machine {
     terminal: Terminal,
-    output: JoinHandle<Vec<u8>>,
+    output: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
     messages: PathBuf,
 }
 
@@ -41,21 +44,20 @@ impl Machine {
         command.arg(nvmm().get_program()).arg("--kernel").arg(guest(name));
         command.args(["--debug-exit", "0xf4", "--memory", "16M"]).args(options);
         let terminal = Terminal::start(command);
-        let mut reader = terminal.user.try_clone().unwrap();
-        let output = thread::spawn(move || {
-            let mut seen = Vec::new();
+        let (mut user, output) = (terminal.user.try_clone().unwrap(), Arc::default());
+        let seen: Arc<Mutex<Vec<u8>>> = Arc::clone(&output);
+        let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
             // The terminal's end is an error.
-            while let Ok(len) = reader.read(&mut bytes) {
-                seen.extend(&bytes[..len]);
+            while let Ok(len) = user.read(&mut bytes) {
+                seen.lock().unwrap().extend(&bytes[..len]);
             }
-            seen
         });
         // The terminal itself would answer to what is typed before.
         while !terminal.is_raw() {
             thread::sleep(Duration::from_millis(1));
         }
-        Self { terminal, output, messages }
+        Self { terminal, output, reader, messages }
     }
 
     /// How often nvmm has said `message`.
@@ -85,10 +87,26 @@ impl Machine {
 
     /// Waits for nvmm's end. Returns its status, and the guest's output.
     fn end(self) -> (Option<i32>, String) {
-        let Self { mut terminal, output, .. } = self;
+        let Self { mut terminal, output, reader, .. } = self;
         let status = terminal.program.status_in_time();
         drop(terminal);
-        (status, String::from_utf8(output.join().unwrap()).unwrap().replace("\r\n", "\n"))
+        reader.join().unwrap();
+        let output = std::mem::take(&mut *output.lock().unwrap());
+        (status, String::from_utf8(output).unwrap().replace("\r\n", "\n"))
+    }
+
+    /// Sends a byte, and returns the `number`th line that the guest answers with.
+    fn ask(&mut self, number: usize) -> String {
+        self.terminal.user.write_all(b".").unwrap();
+        let asked = Instant::now();
+        loop {
+            let output = String::from_utf8(self.output.lock().unwrap().clone()).unwrap();
+            if let Some(line) = output.split_inclusive('\n').nth(number).filter(|line| line.ends_with('\n')) {
+                return line.trim_end().to_owned();
+            }
+            assert!(asked.elapsed() < Duration::from_secs(60), "the guest has not answered");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -128,6 +146,11 @@ fn a_paused_machine_ends_when_it_is_told_to() {
     machine.press(PAUSED);
     machine.terminal.user.write_all(QUIT_KEY).unwrap();
     assert_eq!(machine.end().0, Some(0));
+    // A guest that would hear of its power button, if it ran.
+    let mut machine = Machine::start(&folder, "button", &[]);
+    machine.press(PAUSED);
+    kill_process(Pid::from_child(&machine.terminal.program.0), Signal::TERM).unwrap();
+    assert_eq!(machine.end().0, Some(143));
 }
 
 /// Each round writes, flushes, and reads what the one before wrote.
@@ -173,4 +196,36 @@ fn pauses_lose_nothing_of_a_flood() {
         assert_eq!(lines.next().map(str::trim_end), Some(format!("{number:08x}").as_str()));
     }
     assert_eq!(lines.next(), Some("end"));
+}
+
+/// The guest's clock goes on through a pause, and no further than the host's; and the guest can know of it.
+#[test]
+fn a_pause_is_no_jump_of_the_guest_s_clock() {
+    /// By how much two clocks of one host may differ.
+    const RATE: f64 = 1.001;
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start(&folder, "clock", &[]);
+    let ask = |machine: &mut Machine, number| {
+        let line = machine.ask(number);
+        let (time, paused) = line.split_once(' ').unwrap_or_else(|| panic!("the guest says {line:?}"));
+        (Duration::from_nanos(u64::from_str_radix(time, 16).unwrap()), paused == "1")
+    };
+    let start = Instant::now();
+    let (first, paused) = ask(&mut machine, 1);
+    assert!(!paused, "nobody has paused it yet");
+    let mut last = first;
+    for number in 2..12 {
+        machine.press(PAUSED);
+        thread::sleep(Duration::from_millis(20));
+        machine.press(GOES_ON);
+        let (now, paused) = ask(&mut machine, number);
+        assert!(now > last && paused, "{last:?}, then {now:?}; told of the pause: {paused}");
+        last = now;
+    }
+    assert!(last - first <= start.elapsed().mul_f64(RATE), "{first:?} to {last:?}");
+    machine.terminal.user.write_all(b"q").unwrap();
+    assert_eq!(machine.end().0, Some(1));
 }

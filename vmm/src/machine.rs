@@ -248,10 +248,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Presses the power button if the guest listens to it, and returns whether it does.
+    /// Presses the power button if the guest listens to it, and returns whether it does. A guest that is paused does not.
     fn press_power_button(&self) -> bool {
         let mut power = lock(&self.power);
-        let listens = power.is_power_button_enabled();
+        let listens = power.is_power_button_enabled() && self.vcpus.are_running();
         if listens {
             log::info!("SIGTERM: pressing the guest's power button; another one ends nvmm");
             power.press_power_button();
