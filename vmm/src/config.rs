@@ -67,6 +67,10 @@ impl VmConfig {
         disk::check_several(&disks, &args.disk)?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
         let rng = (args.rng != "off").then(|| DeviceConfig::Rng(args.rng.clone().into()));
+        let memory = memory::memory(&args.memory)?;
+        if args.balloon && memory.hugepages {
+            return Err(ConfigError::BalloonHugePages(args.memory.clone()));
+        }
         let balloon = args.balloon.then_some(DeviceConfig::Balloon);
         let ports = serial::ports(&args.serial)?;
         let serial = (0..).zip(ports).map(|(number, config)| DeviceConfig::Serial(number, config));
@@ -76,7 +80,7 @@ impl VmConfig {
         Ok(Self {
             cpu,
             topology,
-            memory: memory::memory(&args.memory)?,
+            memory,
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
             cmdline: args.cmdline.clone(),

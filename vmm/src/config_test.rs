@@ -68,7 +68,7 @@ fn keys_and_bare_values_both_work() {
 
 #[test]
 fn what_is_wrong_is_named_with_what_would_do() {
-    let cases: [(&[&str], &str); 18] = [
+    let cases: [(&[&str], &str); 19] = [
         (&["--smp", "0"], "at least one"),
         (&["--smp", "many"], "a whole number"),
         (&["--smp", "99999999999"], "too large"),
@@ -81,6 +81,7 @@ fn what_is_wrong_is_named_with_what_would_do() {
         (&["--memory", "size=2G,huge=on"], "unknown field `huge`, expected one of"),
         (&["--memory", "size=2G,hugepages=maybe"], "on or off"),
         (&["--memory", "lots"], "--memory lots"),
+        (&["--memory", "size=2G,hugepages=on", "--balloon"], "leave out --balloon"),
         (&["--disk", "path=a,colour=red"], "unknown field `colour`"),
         (&["--disk", "path=a,format=vdi"], "unknown variant `vdi`, expected one of"),
         (&["--disk", "readonly=on"], "missing field `path`"),

@@ -16,6 +16,10 @@ impl Device for MemoryBalloon {
         let balloon = Balloon::new(Arc::clone(&self.0), Arc::new(TakenBack));
         Ok(board.virtio(Box::new(balloon), Arc::new(self.clone()))?)
     }
+
+    fn totals(&self) -> Option<String> {
+        Some(format!("balloon: {}", Host::totals(self)?))
+    }
 }
 
 impl Host for MemoryBalloon {

@@ -40,6 +40,9 @@ pub enum ConfigError {
     /// `--memory 1K`.
     #[error("--memory {0}: memory comes in pages; give a multiple of {unit}", unit = Size(*.1))]
     OddMemory(String, u64),
+    /// `--balloon` with huge pages: the guest could not have a page back that others took from the pool meanwhile.
+    #[error("--balloon: pages of --memory {0} can't be given back; leave out --balloon, or hugepages=on")]
+    BalloonHugePages(String),
     /// An option with `key=value` parts.
     #[error("{option} {given}: {why}")]
     Keys {

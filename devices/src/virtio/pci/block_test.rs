@@ -215,3 +215,40 @@ fn a_disk_that_grew_is_announced() {
         assert_eq!(machine.guest.read(DEVICE, 8), 3049, "capacity");
     }
 }
+
+/// A driver sees neither that the machine paused, nor that another one went on in its place.
+#[test]
+fn a_pause_is_not_seen() {
+    const LONG: Duration = Duration::from_secs(60);
+    for interrupt in [Interrupt::Intx, Interrupt::Msix] {
+        for features in [BLK_FLUSH | INDIRECT_DESC, BLK_FLUSH | EVENT_IDX] {
+            let mut machine = Machine::new(interrupt, features);
+            for round in 0_u8..100 {
+                let (sector, data) = (u64::from(round), [(DATA, 512, WRITE)]);
+                if round % 2 == 0 {
+                    machine.offer(IN, sector, &data);
+                    assert!(machine.guest.pci.pause(LONG));
+                } else {
+                    assert!(machine.guest.pci.pause(LONG));
+                    machine.offer(IN, sector, &data);
+                }
+                if round % 10 == 0 {
+                    let state = serde_json::to_string(&machine.guest.pci.save().unwrap()).unwrap();
+                    let block = Block::new(machine.disk.clone(), &BlockOptions::default());
+                    machine.guest = Guest::with_device(Box::new(block), machine.driver.memory.clone());
+                    machine.guest.pci.load(&serde_json::from_str(&state).unwrap()).unwrap();
+                }
+                machine.guest.pci.resume().unwrap();
+                machine.wait_for("used buffer", |machine| machine.driver.used().is_some());
+                assert_eq!(machine.driver.read(STATUS, 1), [0]);
+                assert_eq!(machine.driver.read(DATA, 2), [round, 0]);
+            }
+            // Nothing is on its way to the driver now.
+            assert!(machine.guest.pci.pause(LONG));
+            machine.guest.take_signals();
+            machine.guest.read(ISR, 1);
+            machine.guest.pci.resume().unwrap();
+            assert_eq!(machine.request(FLUSH, 0, &[]), 0);
+        }
+    }
+}
