@@ -3,28 +3,24 @@
 //! Pages that the driver puts into the balloon, or reports as free, are given to a [`Reclaim`]. They read as zeros when the
 //! driver next uses them, which it may do at any time: taking them out again is not for the device to do.
 
+mod control;
 mod work;
 
 use std::{
-    fmt::Debug,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use virtio_queue::Queue;
-use vm_memory::VolatileSlice;
 use zerocopy::{Immutable, IntoBytes, little_endian::U32};
 
+pub use self::control::{Control, Reclaim};
 use self::work::{Job, Work};
 use super::{
     device::{Activation, Halt, Kind, VirtioDevice},
-    once::Once,
     serve::{RING_FEATURES, Workers},
 };
 use crate::{pci::ClassCode, registers};
@@ -40,31 +36,6 @@ const PAGE_REPORTING: u64 = 1 << 5;
 /// The queues: to inflate, to deflate, and to report free pages. The last has number 4 in the specification; Linux gives it
 /// the next number after the queues that there are, which is 2 without statistics and hints. Both work.
 const QUEUE_SIZES: [u16; 5] = [128, 128, 128, 0, 128];
-
-/// The balloon counts in pages of this size, whatever the guest's or the host's are.
-const PAGE_SHIFT: u32 = 12;
-
-/// The host's side of guest memory.
-pub trait Reclaim: Send + Sync + Debug {
-    /// Takes back the pages that lie whole in `memory`. They read as zeros, or as they were.
-    ///
-    /// # Errors
-    ///
-    /// The host can't.
-    fn reclaim(&self, memory: &VolatileSlice<'_>) -> io::Result<()>;
-}
-
-/// A balloon as its user sees it. It outlives resets.
-#[derive(Debug, Default)]
-pub struct Control {
-    /// Pages that the guest is asked to put in, and that it has put in.
-    target: AtomicU32,
-    actual: AtomicU32,
-    /// Bytes that the host has taken back, again and again.
-    reclaimed: AtomicU64,
-    host_refuses: Once,
-    broken_queue: Once,
-}
 
 /// A virtio-balloon device.
 #[derive(Debug)]
@@ -90,25 +61,6 @@ struct Config {
 struct State {
     num_pages: u32,
     actual: u32,
-}
-
-impl Control {
-    /// Asks the guest to give up `bytes` of its memory, in all. It hears of it when the device is next measured.
-    pub fn set_target(&self, bytes: u64) {
-        self.target.store(u32::try_from(bytes >> PAGE_SHIFT).unwrap_or(u32::MAX), Ordering::Relaxed);
-    }
-
-    /// Returns how many bytes the guest has given up, as it says itself.
-    #[must_use]
-    pub fn actual(&self) -> u64 {
-        u64::from(self.actual.load(Ordering::Relaxed)) << PAGE_SHIFT
-    }
-
-    /// Returns how many bytes the host has taken back since nvmm started. The same page may have been among them often.
-    #[must_use]
-    pub fn reclaimed(&self) -> u64 {
-        self.reclaimed.load(Ordering::Relaxed)
-    }
 }
 
 impl Balloon {

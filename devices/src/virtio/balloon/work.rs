@@ -8,7 +8,7 @@ use std::{
 use arch::memory::GuestRam;
 use vm_memory::{GuestAddress, GuestMemoryBackend, VolatileSlice};
 
-use super::{Control, PAGE_SHIFT, Reclaim};
+use super::control::{Control, PAGE_SHIFT, Reclaim};
 use crate::virtio::{
     queue::{Buffers, Chain},
     serve::{Handler, Next, ServeError, Served},
