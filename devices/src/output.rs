@@ -84,6 +84,8 @@ struct State {
     armed: bool,
     /// Bytes that the file took, or refused.
     gone: u64,
+    /// When the last of them went, if readers change.
+    sent_at: Option<Instant>,
     lost: u64,
     /// Nobody waits for room any longer.
     abandoned: bool,
@@ -259,7 +261,7 @@ impl State {
     fn is_gone(&self) -> bool {
         let gone = self.waiting.is_empty() && !self.sending;
         match &self.reader {
-            Some(reader) => gone && (self.finishing.is_none() || reader.has_all()),
+            Some(reader) => gone && (self.finishing.is_none() || reader.has_all(self.sent_at)),
             // At the end nobody comes any more.
             None => gone || self.finishing.is_some(),
         }

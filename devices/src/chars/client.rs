@@ -156,10 +156,11 @@ impl Backend for Client {
     }
 
     fn serve(&mut self, input: &mut Input) {
+        let is_time = self.peers.watch.is_time();
         if matches!(self.state, State::Finished) {
             return;
         }
-        if self.peers.watch.is_time() && matches!(self.state, State::Pausing) {
+        if is_time && matches!(self.state, State::Pausing) {
             self.connect();
         }
         self.end_connecting();

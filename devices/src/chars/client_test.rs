@@ -112,3 +112,17 @@ fn nothing_is_done_after_the_end() {
     port.until(|_| event.read().is_ok());
     assert!(listener.accept().is_err());
 }
+
+#[test]
+fn a_pause_that_is_over_after_the_end_keeps_nobody_busy() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut port = tcp(&listener);
+    drop(listener);
+    port.until(|port| port.backend.told_of_error && matches!(port.backend.state, State::Pausing));
+    port.backend.finish();
+    while port.is_idle() {
+        std::thread::yield_now();
+    }
+    port.turn();
+    assert!(port.is_idle());
+}

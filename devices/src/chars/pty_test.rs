@@ -83,11 +83,14 @@ fn the_end_waits_for_the_reader() {
     port.backend.finish();
     let output = port.backend.output.clone();
     output.finish().unwrap();
-    assert!(!output.is_gone() && output.read() == 0);
+    // They are under way for a moment.
+    port.until(|_| output.read() == 0);
+    assert!(!output.is_gone());
     let mut text = [0; 10];
     peer.read_exact(&mut text).unwrap();
     assert_eq!(&text, b"power down");
-    assert!(output.is_gone() && output.read() == 10);
+    port.until(|_| output.is_gone());
+    assert_eq!(output.read(), 10);
 }
 
 #[test]

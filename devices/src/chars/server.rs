@@ -154,10 +154,11 @@ impl Backend for Server {
     }
 
     fn serve(&mut self, input: &mut Input) {
+        let is_time = self.peers.watch.is_time();
         if self.listener.is_none() {
             return;
         }
-        if self.peers.watch.is_time() {
+        if is_time {
             self.listen_again();
         }
         self.peers.is_connected();

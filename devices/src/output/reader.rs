@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, ErrorKind, Write},
     os::fd::OwnedFd,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -12,6 +13,9 @@ use rustix::{
     net::{Shutdown, shutdown},
     pty::{OpenptFlags, ioctl_tiocgptpeer},
 };
+
+/// Bytes are on their way to a pseudoterminal's other side for a moment, in which neither side counts them.
+const UNDER_WAY: Duration = Duration::from_millis(100);
 
 /// Telnet's "interpret as command". RFC 854, "TELNET command structure".
 const IAC: u8 = 255;
@@ -77,9 +81,10 @@ impl Reader {
         unread.unwrap_or(0)
     }
 
-    /// Whether nvmm's end loses nothing that was sent.
-    pub(super) fn has_all(&self) -> bool {
-        self.kind != Kind::Terminal || self.unread() == 0
+    /// Whether nvmm's end loses nothing of what was sent, the last of it at `sent_at`.
+    pub(super) fn has_all(&self, sent_at: Option<Instant>) -> bool {
+        let is_under_way = || sent_at.is_some_and(|at| at.elapsed() < UNDER_WAY);
+        self.kind != Kind::Terminal || !is_under_way() && self.unread() == 0
     }
 
     /// Ends the connection, so that the thread which sends doesn't wait for it any longer. Only a socket has one.

@@ -1,6 +1,6 @@
 //! The thread that sends an output's bytes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{BATCH, Reader, Shared, State};
 use crate::threads::{self, Role};
@@ -29,6 +29,7 @@ impl Shared {
                 let mut state = self.state();
                 state.sending = false;
                 if self.changes_readers {
+                    state.sent_at = Some(Instant::now());
                     state.gone += (batch.len() - left.len()) as u64;
                     if sent.is_err() {
                         state.put_back(left);
