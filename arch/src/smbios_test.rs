@@ -226,6 +226,9 @@ fn values_that_are_too_long_are_refused_and_many_sockets_are_not() {
 }
 
 proptest! {
+    // Each decides on a CPU anew.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     /// No string breaks the table.
     #[test]
     fn strings_come_out_as_they_went_in(oem in prop::collection::vec("[^\0]{1,20}", 0..600), serial: String) {
