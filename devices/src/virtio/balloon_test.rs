@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use proptest::prelude::*;
-use vm_memory::{GuestAddress, GuestMemoryBackend};
+use vm_memory::{GuestAddress, GuestMemoryBackend, VolatileSlice};
 
 use super::{
     super::queue::test_driver::{FREE, MEMORY_SIZE, SEAM, WRITE, any_table},
