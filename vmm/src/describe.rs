@@ -122,6 +122,8 @@ fn memory(machine: &Machine) -> Vec<Range> {
             E820Type::Ram => "RAM",
             E820Type::Reserved if entry.addr == layout::ECAM => "PCI configuration space (reserved)",
             E820Type::Reserved if entry.addr == layout::KVM_IDENTITY_MAP => "KVM's own pages (reserved)",
+            E820Type::Reserved if entry.addr == layout::SMBIOS_TABLES => "SMBIOS tables (reserved)",
+            E820Type::Reserved if entry.addr == layout::SMBIOS_ENTRY => "SMBIOS entry point (reserved)",
             E820Type::Reserved => "reserved",
             E820Type::Acpi => "ACPI tables",
         },
@@ -185,7 +187,7 @@ impl fmt::Display for Description {
                 .map(|bar| format!("BAR {} {:#x} ({}) ", bar.index, bar.start, Size(bar.size)))
                 .collect();
             let line = format!(
-                "  {at:<12} {name:<24} {gsi:<7} {bars}{}",
+                "  {at:<12} {name:<26} {gsi:<7} {bars}{}",
                 backend.as_deref().unwrap_or_default().printable()
             );
             writeln!(f, "{}", line.trim_end())?;

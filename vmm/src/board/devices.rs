@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Debug,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -33,14 +32,6 @@ pub trait Host: Debug + Send + Sync {
     fn totals(&self) -> Option<String> {
         None
     }
-}
-
-/// A device that can't go on after a pause.
-#[derive(Debug, thiserror::Error)]
-#[error("{name} can't go on after the pause")]
-pub(crate) struct ResumeError {
-    name: String,
-    source: io::Error,
 }
 
 /// A virtio device at its address.
@@ -120,15 +111,13 @@ impl Devices {
         self.until(patience, VirtioPci::pause)
     }
 
-    /// Lets the virtio devices go on after [`Devices::pause`].
-    ///
-    /// # Errors
-    ///
-    /// One can't, and its driver knows.
-    pub(crate) fn resume(&self) -> Result<(), ResumeError> {
-        self.functions.iter().try_for_each(|Function { host, function, .. }| {
-            lock(function).resume().map_err(|source| ResumeError { name: host.name(), source })
-        })
+    /// Lets the virtio devices go on after [`Devices::pause`]. The driver of one that can't finds that it needs a reset.
+    pub(crate) fn resume(&self) {
+        for Function { host, function, .. } in &self.functions {
+            if let Err(error) = lock(function).resume() {
+                log::warn!("{} can't go on after the pause: {error}", host.name());
+            }
+        }
     }
 
     /// Has every function do `stop`, which tells whether it is done, for at most `patience`. Returns the names of those that are not.
