@@ -77,8 +77,9 @@ impl Console {
         let (controls, inbox) = link::start(stdout, life)?;
         let mut session = Session::new(controls, self.wishes, self.messages);
         let mut sources = Sources::new()?;
-        sources.add(self.signals);
+        // Whoever sends a signal has seen the guest run: that news has come before.
         sources.add(inbox);
+        sources.add(self.signals);
         sources.add(Wakeups::default());
         if let Some(stdio) = self.stdio {
             sources.add(stdio);

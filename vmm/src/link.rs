@@ -132,7 +132,7 @@ pub(crate) enum News {
     Stops(Sender<()>),
     /// All of it is gone, and another one may be built. As for [`News::Stops`].
     Gone(Sender<()>),
-    /// The guest has not enabled the power button that was pressed.
+    /// The guest has not enabled the power button that was pressed, or is being reset.
     NobodyListens,
     /// There will be no other: the exit status.
     Ended(u8),
@@ -252,7 +252,8 @@ impl Link {
         for event in self.events.try_iter() {
             match event {
                 Event::Command(Command::Quit(exit)) => return Some(exit),
-                Event::Command(Command::PowerButton) => self.asked_to_power_off.set(true),
+                // A machine that is not there has nothing to put away.
+                Event::Command(Command::PowerButton) => self.tell(News::NobodyListens),
                 Event::Command(command) => self.kept.borrow_mut().push_back(command),
                 // One more vCPU has ended the old machine.
                 Event::Exit(_) => {}

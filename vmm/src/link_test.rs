@@ -33,20 +33,24 @@ fn what_is_asked_while_no_machine_runs_is_kept_for_the_next() {
 
 #[test]
 fn a_press_of_the_power_button_outlives_the_machine() {
-    let (link, controls, inbox) = ends(None).unwrap();
-    assert!(!link.is_asked_to_power_off());
-    // It comes too late for the machine that is stopping.
-    controls.send(Command::PowerButton);
-    assert!(gone(&link, inbox).0.is_none());
-    assert!(link.is_asked_to_power_off());
-
     let (link, _controls, inbox) = ends(None).unwrap();
+    assert!(!link.is_asked_to_power_off());
     link.answer_power_button(false);
     assert!(!link.is_asked_to_power_off());
     assert!(matches!(inbox.take().next(), Some(News::NobodyListens)));
     link.answer_power_button(true);
-    assert!(link.is_asked_to_power_off());
     assert!(inbox.take().next().is_none());
+    assert!(gone(&link, inbox).0.is_none());
+    assert!(link.is_asked_to_power_off());
+}
+
+#[test]
+fn a_press_that_comes_too_late_is_told() {
+    let (link, controls, inbox) = ends(None).unwrap();
+    controls.send(Command::PowerButton);
+    let (exit, inbox) = gone(&link, inbox);
+    assert!(exit.is_none() && !link.is_asked_to_power_off());
+    assert!(matches!(inbox.take().next(), Some(News::NobodyListens)));
 }
 
 #[test]

@@ -161,9 +161,10 @@ impl Machine {
         if link.is_asked_to_power_off() {
             lock(&self.power).press_power_button_when_enabled();
         }
+        // Before the guest can say that it listens to the power button.
+        link.runs(self.devices.attached().clone());
         // The user may have asked for the end while it was built: then `obey` hears of it.
         let started = if link.end_is_asked() { Ok(()) } else { self.vcpus.start(self.devices.buses(), link) };
-        link.runs(self.devices.attached().clone());
         let exit = started.map_err(anyhow::Error::from).and_then(|()| self.obey(link, reboots));
         link.stops();
 

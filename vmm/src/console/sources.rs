@@ -29,7 +29,8 @@ impl Sources {
         self.ids.push(self.manager.add_subscriber(subscriber));
     }
 
-    /// Waits until a source has something to say, and at most until `deadline`. Returns what the sources ask for.
+    /// Waits until a source has something to say, and at most until `deadline`. Returns what the sources ask for, in the order in which
+    /// they were added.
     ///
     /// # Errors
     ///

@@ -84,6 +84,23 @@ fn no_source_starves_another() {
 }
 
 #[test]
+fn sources_that_are_ready_at_once_are_heard_in_order() {
+    let mut sources = Sources::new().unwrap();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let mut pipes: Vec<_> = (0..8).map(|_| io::pipe().unwrap()).collect();
+    for (reader, _) in &pipes {
+        let pipes = vec![reader.try_clone().unwrap()];
+        sources.add(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None });
+    }
+    // The last has been ready for longest.
+    for (number, (_, writer)) in (0..8).zip(&mut pipes).rev() {
+        writer.write_all(&[number]).unwrap();
+    }
+    assert_eq!(sources.wait(None).unwrap().len(), 8);
+    assert_eq!(*seen.borrow(), [0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
 fn time_is_an_event() {
     let mut sources = Sources::new().unwrap();
     let due = Some(Instant::now() + Duration::from_millis(3));
