@@ -153,6 +153,32 @@ fn a_paused_machine_ends_when_it_is_told_to() {
     assert_eq!(machine.end().0, Some(143));
 }
 
+/// A reset that comes as the machine is paused waits for the pause's end.
+#[test]
+fn a_guest_that_resets_all_the_time_is_paused_all_the_same() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start(&folder, "reboot", &["--cmdline", "a", "--smp", "2"]);
+    for _ in 0..TIMES {
+        machine.press(PAUSED);
+        let before = machine.output.lock().unwrap().len();
+        // What was said before is on its way for 10 ms at most; a boot takes about as long.
+        thread::sleep(Duration::from_millis(50));
+        let settled = machine.output.lock().unwrap().len();
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(
+            machine.output.lock().unwrap().len(),
+            settled,
+            "it boots while it is paused, after {before}"
+        );
+        machine.press(GOES_ON);
+    }
+    machine.terminal.user.write_all(QUIT_KEY).unwrap();
+    assert_eq!(machine.end().0, Some(0));
+}
+
 /// Each round writes, flushes, and reads what the one before wrote.
 #[test]
 fn pauses_lose_no_request_of_a_disk() {

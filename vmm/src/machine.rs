@@ -1,5 +1,6 @@
 //! The whole machine: how it is put together, and how it runs, pauses and ends.
 
+mod pauses;
 mod vcpus;
 
 use std::{
@@ -20,7 +21,7 @@ use devices::platform::PowerManagement;
 use kvm_ioctls::VmFd;
 use thiserror::Error;
 
-use self::vcpus::Vcpus;
+use self::{pauses::Pauses, vcpus::Vcpus};
 use crate::{
     board::{self, Board, Device, Devices},
     config::VmConfig,
@@ -79,6 +80,7 @@ pub enum LimitError {
 #[derive(Debug)]
 pub struct Machine {
     vcpus: Vcpus,
+    pauses: Pauses,
     power: Arc<Mutex<PowerManagement>>,
     /// The devices, in their places.
     pub devices: Devices,
@@ -140,7 +142,7 @@ impl Machine {
             .map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry))
             .collect::<Result<_, _>>()?;
         let vcpus = Vcpus::new(vcpus);
-        Ok(Self { vcpus, power, devices, cpu, map, kernel, vm: vm.fd, memory })
+        Ok(Self { vcpus, pauses: Pauses::default(), power, devices, cpu, map, kernel, vm: vm.fd, memory })
     }
 
     /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if `reboots` has it built again,
@@ -172,7 +174,7 @@ impl Machine {
         let counted = if count { stats::of(&*self.vm) } else { None };
         let vcpus = if count { self.vcpus.stats() } else { Vec::new() };
         let exit = exit.and_then(|exit| exit.context("the machine ended without a reason"));
-        let exit = exit.map(|exit| reboots.after(exit, start.elapsed()));
+        let exit = exit.map(|exit| reboots.after(exit, start.elapsed().saturating_sub(self.pauses.total())));
         let resets = matches!(exit, Ok(None));
         let busy = self.stop_devices(resets, link);
         if !resets {
@@ -205,16 +207,23 @@ impl Machine {
                 Event::Exit(Exit::Panicked) if reboots.pause_on_panic() => {
                     log::warn!("the guest's kernel panicked");
                     // Another vCPU may have said so before.
-                    if self.vcpus.are_running() {
+                    if !self.pauses.is_paused() {
                         self.pause(link);
                     }
                 }
+                Event::Exit(exit) if self.pauses.is_paused() => self.pauses.hold(exit),
                 Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Ok(Some(exit)),
                 Event::Command(Command::PowerButton) => link.answer_power_button(self.press_power_button()),
                 Event::Command(Command::Totals) => self.devices.print_totals(),
                 Event::Command(Command::Measure) => self.devices.measure(),
-                Event::Command(Command::TogglePause) if self.vcpus.are_running() => self.pause(link),
-                Event::Command(Command::TogglePause) => self.resume(link)?,
+                Event::Command(Command::TogglePause) if !self.pauses.is_paused() => self.pause(link),
+                Event::Command(Command::TogglePause) => {
+                    log::warn!("the machine goes on");
+                    if let Some(exit) = self.pauses.end() {
+                        return Ok(Some(exit));
+                    }
+                    self.resume(link)?;
+                }
             }
         }
         Ok(None)
@@ -223,6 +232,7 @@ impl Machine {
     /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks
     /// for the end. Time goes on for the guest.
     fn pause(&mut self, link: &Link) {
+        self.pauses.begin();
         self.vcpus.halt(self.devices.buses());
         let asked = Instant::now();
         let mut told = false;
@@ -244,15 +254,13 @@ impl Machine {
     fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
         self.devices.resume();
         self.vcpus.tell_of_pause();
-        self.vcpus.start(self.devices.buses(), link)?;
-        log::warn!("the machine goes on");
-        Ok(())
+        Ok(self.vcpus.start(self.devices.buses(), link)?)
     }
 
     /// Presses the power button if the guest listens to it, and returns whether it does. A guest that is paused does not.
     fn press_power_button(&self) -> bool {
         let mut power = lock(&self.power);
-        let listens = power.is_power_button_enabled() && self.vcpus.are_running();
+        let listens = power.is_power_button_enabled() && !self.pauses.is_paused();
         if listens {
             log::info!("SIGTERM: pressing the guest's power button; another one ends nvmm");
             power.press_power_button();
@@ -260,7 +268,7 @@ impl Machine {
         listens
     }
 
-    /// Stops the disks. Returns the names of those that are still busy after all patience: more of it before a reset,
+    /// Stops the virtio devices. Returns the names of those that are still busy after all patience: more of it before a reset,
     /// which a slow disk should survive, unless the user asks for the end.
     fn stop_devices(&self, resets: bool, link: &Link) -> Vec<String> {
         let asked = Instant::now();

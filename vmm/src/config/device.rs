@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{disk::DiskConfig, serial::SerialConfig};
 
-/// A device with something of its own on the host, or that keeps something through resets.
+/// A device that an option asks for, or the real-time clock.
 #[derive(Clone, Debug)]
 pub enum DeviceConfig {
     /// The real-time clock, which every machine has.

@@ -36,11 +36,6 @@ impl Vcpus {
         Self { stopped, running: Vec::new() }
     }
 
-    /// Returns whether they run.
-    pub(super) fn are_running(&self) -> bool {
-        !self.running.is_empty()
-    }
-
     /// Lets every vCPU run, in a thread of its own. The first that ends the machine says so to `link`.
     ///
     /// # Errors

@@ -1,0 +1,43 @@
+//! The pauses of a machine that runs.
+
+use std::time::{Duration, Instant};
+
+use crate::exit::Exit;
+
+/// Whether a machine is paused, and for how long it was.
+#[derive(Debug, Default)]
+pub(super) struct Pauses {
+    since: Option<Instant>,
+    over: Duration,
+    /// The end that a vCPU asked for as it was stopped: a reset, for example. It waits for the user to let the machine go on.
+    held: Option<Exit>,
+}
+
+impl Pauses {
+    /// Begins a pause.
+    pub(super) fn begin(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    /// Returns whether the machine is paused.
+    pub(super) fn is_paused(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Keeps an end that a vCPU asked for, the first one, until the pause is over.
+    pub(super) fn hold(&mut self, exit: Exit) {
+        self.held.get_or_insert(exit);
+    }
+
+    /// Ends the pause. Returns the end that waited for it, if any.
+    pub(super) fn end(&mut self) -> Option<Exit> {
+        self.over = self.total();
+        self.since = None;
+        self.held.take()
+    }
+
+    /// Returns how long the machine has been paused in all.
+    pub(super) fn total(&self) -> Duration {
+        self.over + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
