@@ -36,6 +36,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     nvmm: PathBuf,
 
+    /// Disk image of Debian's system, to be run as level 1 too, on a machine with SVM
+    #[arg(long, value_name = "FILE")]
+    system: Option<PathBuf>,
+
     /// Give up after this many seconds, without those in which the emulator waited for a processor
     #[arg(long, value_name = "S", default_value_t = 1200)]
     timeout: u64,
@@ -79,8 +83,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     })?;
 
     let mut missing = outcome::planned(args.emulated);
+    missing.extend(args.system.as_ref().map(|_| outcome::SYSTEM.to_owned()));
     let mut tail = VecDeque::new();
-    let mut machine = emulator::start(args.emulated, &kernel.path, &image, &manifest)?;
+    let mut machine =
+        emulator::start(args.emulated, &kernel.path, &image, args.system.as_deref(), &manifest)?;
     let mut clock = Clock::of(machine.id(), emulator::name(args.emulated));
     let limit = Duration::from_secs(args.timeout);
     let ended = level::relay(&mut machine, 0, manifest.levels, &mut |line| {

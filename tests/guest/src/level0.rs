@@ -22,6 +22,7 @@ use crate::judge;
 use crate::models;
 use crate::outcome::{self, Outcome};
 use crate::scenario::{self, Record};
+use crate::system;
 use crate::tiny;
 use crate::topology;
 
@@ -81,6 +82,11 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         }
     }
     models::run(virt, &pid1.manifest.clone(), |name, result| say(pid1, name, result));
+    // The host gives its disk to the SVM host alone, and not where it could not make one.
+    pid1::load(&pid1.manifest.virtio)?;
+    if Path::new(system::DISK).exists() {
+        say(pid1, outcome::SYSTEM, system::run(&pid1.manifest, &image));
+    }
     Ok(())
 }
 
@@ -104,6 +110,8 @@ pub(crate) struct Guest {
     pub(crate) cpu: &'static str,
     pub(crate) smp: &'static str,
     pub(crate) scenario: &'static str,
+    /// More for its kernel command line.
+    pub(crate) parameters: &'static str,
     /// Options of its other disks.
     pub(crate) disks: Vec<String>,
 }
@@ -116,6 +124,7 @@ impl Default for Guest {
             cpu: "host-passthrough",
             smp: "2",
             scenario: scenario::LOOK,
+            parameters: "",
             disks: Vec::new(),
         }
     }
@@ -134,14 +143,26 @@ impl Guest {
         image: &Memfd,
         hear: &mut dyn FnMut(&str, u32) -> anyhow::Result<()>,
     ) -> anyhow::Result<(Record, Facts)> {
+        let record = self.record(manifest, image, hear)?;
+        let facts = record.facts.clone().context("it left no facts on its disk")?;
+        Ok((record, facts))
+    }
+
+    /// The same for a scenario in which it leaves no [`Facts`].
+    pub(crate) fn record(
+        &self,
+        manifest: &Manifest,
+        image: &Memfd,
+        hear: &mut dyn FnMut(&str, u32) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Record> {
         let disk = Memfd::new(c"disk").context("making the disk")?;
         OpenOptions::new()
             .write(true)
             .open(disk.path())
             .and_then(|disk| disk.set_len(scenario::DISK_LEN))
             .context("making the disk")?;
-        let parameters =
-            format!("{} {}{}", kernel_parameters(1, manifest), scenario::PARAMETER, self.scenario);
+        let (first, more) = (kernel_parameters(1, manifest), self.parameters);
+        let parameters = format!("{first} {}{} {more}", scenario::PARAMETER, self.scenario);
         let mut command = Command::new(image::in_root(NVMM));
         command.arg("--kernel").arg(image::in_root(self.kernel));
         command.arg("--initramfs").arg(image.path()).args(["--cmdline", &parameters]);
@@ -180,8 +201,6 @@ impl Guest {
         if let Some(failure) = failure {
             bail!("{failure}{}", tail.into_iter().collect::<String>());
         }
-        let record = Record::read(&disk.path())?;
-        let facts = record.facts.clone().context("it left no facts on its disk")?;
-        Ok((record, facts))
+        Record::read(&disk.path())
     }
 }

@@ -25,6 +25,7 @@ use crate::level0::NVMM;
 use crate::level2;
 use crate::reset::Reset;
 use crate::scenario::{self, Record};
+use crate::system;
 
 /// How level 1 resets itself, boot by boot.
 pub(crate) const RESETS: [Reset; 5] =
@@ -40,11 +41,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
 /// Does what the kernel command line says.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     pid1::load(&pid1.manifest.virtio)?;
+    let scenario = pid1::parameter(scenario::PARAMETER)?;
+    if scenario == scenario::SYSTEM {
+        return system::start();
+    }
     let kvm = pid1::load_kvm(pid1.level, &pid1.manifest);
     let disk = Path::new("/dev/vda");
     let mut record = Record::read(disk)?;
     record.boots += 1;
-    let scenario = pid1::parameter(scenario::PARAMETER)?;
     if record.facts.is_none() {
         let facts = Facts::gather();
         record.facts = Some(match &kvm {

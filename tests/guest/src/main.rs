@@ -23,6 +23,7 @@ mod nesting;
 mod outcome;
 mod reset;
 mod scenario;
+mod system;
 mod tiny;
 mod topology;
 mod vmlinux;
@@ -41,7 +42,8 @@ fn main() -> ExitCode {
             _ => level2::run(pid1),
         });
     }
-    match host::run(&host::Args::parse()) {
+    let outcome = if system::is_service() { system::look() } else { host::run(&host::Args::parse()) };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lab-guest: {error:#}");

@@ -21,6 +21,7 @@ pub(crate) const RESETS: &str = "L1 works after five resets while an L2 ran";
 pub(crate) const PVH: &str = "L1 from a vmlinux, by PVH";
 pub(crate) const DISKS: &str = "L1's Linux uses disks of every kind";
 pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
+pub(crate) const SYSTEM: &str = "L1 is Debian's system, with the right date without kvm-clock";
 
 /// The tests on a host with `virt`.
 pub(crate) fn planned(virt: Virtualization) -> Vec<String> {

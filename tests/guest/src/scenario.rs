@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::disks::DiskFacts;
 use crate::facts::Facts;
+use crate::system::SystemFacts;
 
 /// The kernel parameter that names level 1's scenario.
 pub(crate) const PARAMETER: &str = "lab.scenario=";
@@ -28,6 +29,9 @@ pub(crate) const NEST_LINUX: &str = "nest-linux";
 
 /// It uses the disks that it was given besides its own.
 pub(crate) const DISKS: &str = "disks";
+
+/// It becomes Debian's own system.
+pub(crate) const SYSTEM: &str = "system";
 
 /// Bytes of the disk.
 pub(crate) const DISK_LEN: u64 = 64 << 10;
@@ -57,6 +61,8 @@ pub(crate) struct Record {
     pub(crate) disks: Vec<DiskFacts>,
     /// The parameters of KVM's module.
     pub(crate) parameters: BTreeMap<String, String>,
+    /// What Debian's system knew of itself, or why it could not tell.
+    pub(crate) system: Option<Result<SystemFacts, String>>,
 }
 
 impl Record {

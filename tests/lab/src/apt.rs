@@ -87,7 +87,7 @@ fn installed(package: &str) -> bool {
     query.is_ok_and(|output| output.stdout == b"installed")
 }
 
-fn as_root(program: &str) -> Command {
+pub(crate) fn as_root(program: &str) -> Command {
     if rustix::process::geteuid().is_root() {
         return Command::new(program);
     }
@@ -119,7 +119,7 @@ fn is_locked(message: &str) -> bool {
     message.contains("Could not get lock")
 }
 
-fn run(command: &mut Command) -> Result<Output> {
+pub(crate) fn run(command: &mut Command) -> Result<Output> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("starting {program}"))?;
     if !output.status.success() {
@@ -141,17 +141,12 @@ impl Sources {
     /// The backports for this machine's release of Debian, from the mirror that it uses. apt's files for that are in `dir`: the machine's
     /// own stay as they are.
     pub(crate) fn backports(dir: &Path) -> Result<Self> {
-        let format = "--format=$(ORIGIN) $(CODENAME) $(REPO_URI)";
-        let targets = run(Command::new("apt-get").args(["indextargets", format, "Created-By: Packages"]))?;
-        let targets = String::from_utf8_lossy(&targets.stdout);
-        let (release, mirror) =
-            release(&targets).context("this is no Debian release: it has no backports")?;
+        let here = here()?;
         for part in ["lists/partial", "cache/archives/partial"] {
             std::fs::create_dir_all(dir.join(part)).with_context(|| format!("making {}", dir.display()))?;
         }
         let list = dir.join("sources.list");
-        let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
-        std::fs::write(&list, format!("deb [signed-by={keys}] {mirror} {release}-backports main\n"))
+        std::fs::write(&list, here.line("-backports") + "\n")
             .with_context(|| format!("writing {}", list.display()))?;
         let setting = |name: &str, value: &Path| format!("--option={name}={}", value.display());
         Ok(Self {
@@ -168,6 +163,32 @@ impl Sources {
     fn updater(&self) -> Command {
         if self.options.is_empty() { as_root("apt-get") } else { Command::new("apt-get") }
     }
+}
+
+/// This machine's release of Debian.
+#[derive(Debug)]
+pub(crate) struct Here {
+    /// Its codename.
+    pub(crate) release: String,
+    /// The address that the machine has it from.
+    pub(crate) mirror: String,
+}
+
+impl Here {
+    /// The line of sources.list for the release with `suffix`, such as `-backports`.
+    pub(crate) fn line(&self, suffix: &str) -> String {
+        let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
+        format!("deb [signed-by={keys}] {} {}{suffix} main", self.mirror, self.release)
+    }
+}
+
+/// What apt is set up for.
+pub(crate) fn here() -> Result<Here> {
+    let format = "--format=$(ORIGIN) $(CODENAME) $(REPO_URI)";
+    let targets = run(Command::new("apt-get").args(["indextargets", format, "Created-By: Packages"]))?;
+    let targets = String::from_utf8_lossy(&targets.stdout);
+    let (release, mirror) = release(&targets).context("apt here has no release of Debian")?;
+    Ok(Here { release: release.to_owned(), mirror: mirror.to_owned() })
 }
 
 /// The codename of the machine's release and the mirror that has it, of all that apt has indexes of: origin, codename, address.

@@ -6,6 +6,7 @@ mod host;
 mod kernel;
 mod nested;
 mod report;
+mod system;
 mod units;
 
 use std::process::ExitCode;
@@ -86,10 +87,12 @@ fn stalls(times: u32) -> Result<bool> {
 
 fn test() -> Result<bool> {
     let mut report = Report::new();
-    apt::install(&[Host::Svm.packages(), Host::Vmx.packages(), apt::UNIT_TESTS].concat())?;
+    apt::install(&[Host::Svm.packages(), Host::Vmx.packages(), apt::UNIT_TESTS, system::PACKAGES].concat())?;
     units::run(&mut report);
+    let cloud = Kernel::cloud()?;
     let lab = Lab {
-        cloud: Kernel::cloud()?,
+        system: system::image(&cloud),
+        cloud,
         generic: Kernel::generic()?,
         backports: Kernel::backports(),
         nvmm: build::release("vmm", "nvmm")?,

@@ -23,10 +23,13 @@ pub(crate) struct Lab {
     pub(crate) generic: Kernel,
     /// Or why there is none: not every release has backports.
     pub(crate) backports: anyhow::Result<Kernel>,
+    /// The disk of Debian's system, or why there is none: not every machine has Debian's mirror.
+    pub(crate) system: anyhow::Result<PathBuf>,
 }
 
-/// What is shown for the kernel of backports where there is none.
+/// What is shown for the kernel of backports, and for Debian's system, where there is none.
 const BACKPORTS: &str = "2 levels of Debian's backports kernel";
+const SYSTEM: &str = "Debian's system in L1";
 
 /// What is broken on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
 #[derive(Debug)]
@@ -125,6 +128,9 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
             }
             stall();
             BROKEN.iter().for_each(broken);
+            if let Err(error) = &lab.system {
+                show(SYSTEM, Duration::ZERO, Outcome::Skipped(format!("{error:#}")));
+            }
             scenarios(Host::Svm);
         });
         scope.spawn(|| {
@@ -189,6 +195,9 @@ fn scenarios(lab: &Lab, host: Host) -> Vec<(String, Duration, Outcome)> {
     let mut command = Command::new(&lab.guest);
     command.args(host.emulated().map(|virt| format!("--emulated={virt}")));
     command.arg("--kernel").arg(&lab.cloud.path).arg("--nvmm").arg(&lab.nvmm);
+    if let (Host::Svm, Ok(system)) = (host, &lab.system) {
+        command.arg("--system").arg(system);
+    }
     let failed = |output| vec![(format!("scenarios on {host}"), start.elapsed(), Outcome::Failed(output))];
     match command.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => {

@@ -9,6 +9,7 @@ use std::process::{self, Command, Stdio};
 
 use anyhow::{Context, bail};
 use arch::cpu::nesting::Virtualization;
+use serde_json::json;
 
 use super::breakage;
 use super::child::Child;
@@ -57,7 +58,8 @@ pub fn pace(virt: Virtualization, limit: Option<u64>) -> Pace {
     }
 }
 
-/// Starts the machine; the child's output is its serial port.
+/// Starts the machine; the child's output is its serial port. It can only read `disk`, the image of a virtio disk, which a machine
+/// with SVM may have.
 ///
 /// # Errors
 ///
@@ -66,17 +68,19 @@ pub fn start(
     virt: Virtualization,
     kernel: &Path,
     image: &Memfd,
+    disk: Option<&Path>,
     manifest: &Manifest,
 ) -> anyhow::Result<Child> {
     // `reboot=t`: after a panic, a triple fault, which ends the emulator, where other ways need a firmware's help.
     let parameters = format!("{} reboot=t", kernel_parameters(0, manifest));
     let memory = host_memory_mib(manifest);
-    match virt {
-        Virtualization::Svm if breakage::misjudges_tsc(0, manifest) => {
-            qemu(kernel, image, &format!("{parameters} {MISJUDGED}"), memory, &COUNTED)
+    match (virt, disk) {
+        (Virtualization::Svm, _) if breakage::misjudges_tsc(0, manifest) => {
+            qemu(kernel, image, disk, &format!("{parameters} {MISJUDGED}"), memory, &COUNTED)
         }
-        Virtualization::Svm => qemu(kernel, image, &parameters, memory, &[]),
-        Virtualization::Vmx => bochs(kernel, image, &parameters, memory),
+        (Virtualization::Svm, _) => qemu(kernel, image, disk, &parameters, memory, &[]),
+        (Virtualization::Vmx, None) => bochs(kernel, image, &parameters, memory),
+        (Virtualization::Vmx, Some(disk)) => bail!("{}: Bochs has no virtio disks", disk.display()),
     }
 }
 
@@ -93,6 +97,7 @@ const MISJUDGED: &str = "tsc_early_khz=997600";
 fn qemu(
     kernel: &Path,
     image: &Memfd,
+    disk: Option<&Path>,
     parameters: &str,
     memory: u32,
     clock: &[&str],
@@ -102,6 +107,11 @@ fn qemu(
     command.args(["-accel", "tcg,tb-size=512", "-machine", "q35", "-cpu", QEMU_CPU, "-smp", "1"]);
     command.args(["-m", &memory.to_string(), "-append", parameters]).args(clock);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(image.path());
+    if let Some(disk) = disk {
+        let name = disk.display().to_string();
+        let file = json!({ "driver": "file", "node-name": "disk", "read-only": true, "filename": name });
+        command.args(["-blockdev", &file.to_string(), "-device", "virtio-blk-pci,drive=disk"]);
+    }
     Child::spawn(command).map_err(|error| missing(error, "qemu-system-x86_64", "qemu-system-x86"))
 }
 

@@ -1,0 +1,277 @@
+//! Debian's own system as level 1: level 0 starts it and judges it, level 1's /init hands over to it, and a service in it looks
+//! around.
+//!
+//! kvm-clock is off, so that the system has its date from the real-time clock alone.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, bail, ensure};
+use rustix::mount::{MountFlags, mount, mount_move};
+use serde::{Deserialize, Serialize};
+use vmm::nest::image::{self, Manifest, Memfd};
+
+use crate::level0::Guest;
+use crate::scenario::{self, Record, SERIAL, UUID};
+
+/// Where level 0 finds the system's disk, if the host gave one.
+pub(crate) const DISK: &str = "/dev/vda";
+/// The argument by which the service runs this program.
+const LOOK: &str = "look-at-the-system";
+
+/// Where level 1 has the disk for the record, and the system's.
+const RECORD: &str = "/dev/vda";
+const ROOT: &str = "/dev/vdb";
+
+/// The service is wanted by multi-user.target and not waited for. However it ends, the system powers off.
+const SERVICE: &str = "lab.service";
+const UNIT: &str = "\
+[Unit]
+Description=Leave facts for level 0
+After=multi-user.target
+[Service]
+ExecStart=/run/lab look-at-the-system
+ExecStopPost=systemctl --no-block poweroff
+";
+
+/// Seconds that the real-time clock may differ from level 0's, which it shows in whole ones.
+const RTC_TOLERANCE: u64 = 2;
+/// Seconds that the system's date may differ. It goes by a TSC or PM timer that Linux measured on a busy machine.
+const DATE_TOLERANCE: u64 = 60;
+
+/// What the system knows of itself and of its machine.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct SystemFacts {
+    /// What `systemctl is-system-running` says: `running`, `degraded` ...
+    state: String,
+    /// Units that failed, a line for each.
+    failed: Vec<String>,
+    /// The system's date, in seconds since 1970.
+    date: u64,
+    /// The real-time clock's, as the kernel reads it.
+    rtc: u64,
+    /// The clock's interrupts.
+    rtc_interrupts: u64,
+    clock_source: String,
+    /// What the kernel takes random numbers from.
+    random: String,
+    /// Of /etc/machine-id. On its first boot in KVM, systemd takes SMBIOS's UUID for it.
+    machine_id: String,
+    /// By dmidecode.
+    serial: String,
+    uuid: String,
+    /// All that dmidecode says.
+    tables: String,
+    /// Kernel messages of level warning and above.
+    warnings: Vec<String>,
+    /// The kernel's message that it has set the date by the real-time clock.
+    date_set: Option<String>,
+}
+
+/// Level 0: runs the system and judges it.
+pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
+    // For the temporary overlay.
+    fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
+    let guest = Guest {
+        // With XSAVE Linux warns of sizes that don't match on QEMU's CPU, on level 0 as well.
+        cpu: "host-passthrough,-xsave",
+        smp: "1",
+        scenario: scenario::SYSTEM,
+        parameters: "no-kvmclock",
+        disks: vec![format!("path={DISK},format=raw,overlay=temp")],
+        ..Guest::default()
+    };
+    let before = now()?;
+    let record = guest.record(manifest, image, &mut |_, _| Ok(()))?;
+    let found = record.system.context("it powered off before its service ran")?;
+    judge(&found.map_err(anyhow::Error::msg)?, before..=now()?)
+}
+
+/// Level 1: makes the other disk the root, and starts the system there. It comes back only if that fails.
+pub(crate) fn start() -> anyhow::Result<()> {
+    let mut record = Record::read(Path::new(RECORD))?;
+    record.boots += 1;
+    ensure!(record.boots == 1, "it came up again, where it was to power off");
+    record.write(Path::new(RECORD))?;
+
+    let root = Path::new("/system");
+    fs::create_dir(root).context("making /system")?;
+    mount(ROOT, root, "ext4", MountFlags::empty(), None).with_context(|| format!("mounting {ROOT}"))?;
+    mount("tmpfs", root.join("run"), "tmpfs", MountFlags::empty(), c"mode=755").context("mounting /run")?;
+    add_service(&root.join("run")).context("adding a service")?;
+    for folder in ["dev", "proc", "sys"] {
+        mount_move(image::in_root(folder), root.join(folder)).with_context(|| format!("moving /{folder}"))?;
+    }
+    // The new root can't be moved to one that the path below it begins at.
+    rustix::process::chdir(root).context("changing to /system")?;
+    mount_move(".", "/").context("moving the root")?;
+    rustix::process::chroot(".").context("changing the root")?;
+    Err(Command::new("/sbin/init").exec()).context("starting /sbin/init")
+}
+
+/// As an initramfs may: systemd finds units there, besides those of the system.
+fn add_service(run: &Path) -> anyhow::Result<()> {
+    let program = run.join("lab");
+    fs::copy(image::in_root(image::INIT), &program)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    add_units(run)
+}
+
+fn add_units(run: &Path) -> anyhow::Result<()> {
+    let units = run.join("systemd/system");
+    let wants = units.join("multi-user.target.wants");
+    fs::create_dir_all(&wants)?;
+    fs::write(units.join(SERVICE), UNIT)?;
+    symlink(Path::new("..").join(SERVICE), wants.join(SERVICE))?;
+    Ok(())
+}
+
+/// True in the process that is to call [`look`].
+pub(crate) fn is_service() -> bool {
+    std::env::args_os().nth(1).is_some_and(|argument| argument == OsStr::new(LOOK))
+}
+
+/// The service in level 1: leaves facts, or why it can't gather them.
+pub(crate) fn look() -> anyhow::Result<()> {
+    let mut record = Record::read(Path::new(RECORD))?;
+    record.system = Some(SystemFacts::gather().map_err(|error| format!("{error:#}")));
+    record.write(Path::new(RECORD))
+}
+
+impl SystemFacts {
+    fn gather() -> anyhow::Result<Self> {
+        // This waits until no unit is still being started. Its status says the same as its word.
+        let state = said("systemctl", &["is-system-running", "--wait"])?.0;
+        let messages = output("dmesg", &["--kernel", "--notime"])?;
+        let warnings = output("dmesg", &["--kernel", "--notime", "--level=warn,err,crit,alert,emerg"])?;
+        // It waits for the clock's next second: for its interrupt, or if none comes by looking.
+        output("hwclock", &["--show", "--utc"])?;
+        Ok(Self {
+            state,
+            failed: lines(&output("systemctl", &["--failed", "--plain", "--no-legend", "--full"])?),
+            date: now()?,
+            rtc: read("/sys/class/rtc/rtc0/since_epoch")?.parse().context("in since_epoch")?,
+            rtc_interrupts: interrupts(&read("/proc/interrupts")?, "rtc0"),
+            clock_source: read("/sys/devices/system/clocksource/clocksource0/current_clocksource")?,
+            random: read("/sys/class/misc/hw_random/rng_current")?,
+            machine_id: read("/etc/machine-id")?,
+            serial: output("dmidecode", &["--string", "system-serial-number"])?,
+            uuid: output("dmidecode", &["--string", "system-uuid"])?,
+            tables: output("dmidecode", &[])?,
+            warnings: lines(&warnings).into_iter().take(KEPT).collect(),
+            date_set: messages.lines().find(|line| line.contains(DATE_SET)).map(str::to_owned),
+        })
+    }
+}
+
+/// `rtc_cmos rtc_cmos: setting system clock to 2026-11-28T09:30:00 UTC (1795858200)`.
+const DATE_SET: &str = "setting system clock to";
+
+/// What dmidecode says where a table is not as the specification has it.
+const WRONG: [&str; 7] = ["BAD", "OUT OF SPEC", "broken", "Invalid", "TRUNCATED", "Wrong", "WARNING"];
+
+/// Kernel messages that say nothing about the machine.
+const USUAL: [&str; 10] = [
+    // An exit takes an emulated host longer than Linux allows to a reading of the PIT or the PM timer that it measures the TSC by.
+    "tsc: Unable to calibrate against PIT",
+    "tsc: HPET/PMTIMER calibration failed",
+    // Interrupts come late there, those that the APIC timer is measured by too.
+    "APIC calibration not consistent with PM-Timer",
+    "hrtimer: interrupt took",
+    // It then goes without the TSC, and says so in four lines.
+    "Unstable clock detected, switching default tracing clock to \"global\"",
+    "If you want to keep using the local clock, then add:",
+    "\"trace_clock=local\"",
+    "on the kernel command line",
+    // It is the image's.
+    "supports timestamps until 2038",
+    // It is Debian's kernel's.
+    "device-mapper: core: CONFIG_IMA_DISABLE_HTABLE is disabled",
+];
+
+/// As many faults are named: an outcome is one line on the console, and lines have a limit.
+const NAMED: usize = 15;
+/// As many kernel messages are kept: the record has a limit.
+const KEPT: usize = 100;
+
+/// Names all that is not as it should be of a system that ran during `times`.
+fn judge(found: &SystemFacts, times: RangeInclusive<u64>) -> anyhow::Result<()> {
+    let within = |time: u64, tolerance: u64| {
+        (times.start().saturating_sub(tolerance)..=times.end().saturating_add(tolerance)).contains(&time)
+    };
+    let machine_id = UUID.replace('-', "");
+    let tables = found.tables.lines().filter(|line| WRONG.iter().any(|word| line.contains(word)));
+    let warnings = found.warnings.iter().filter(|line| !USUAL.iter().any(|usual| line.contains(usual)));
+    let expected = [
+        (found.state == "running", format!("systemd's state is {}", found.state)),
+        (found.failed.is_empty(), format!("units failed: {}", found.failed.join("; "))),
+        (within(found.rtc, RTC_TOLERANCE), format!("the real-time clock says {}, not {times:?}", found.rtc)),
+        (within(found.date, DATE_TOLERANCE), format!("the date is {}, not {times:?}", found.date)),
+        (found.rtc_interrupts > 0, "the real-time clock has not interrupted".to_owned()),
+        (found.date_set.is_some(), "the kernel has not set the date by the real-time clock".to_owned()),
+        (
+            ["tsc", "acpi_pm"].contains(&found.clock_source.as_str()),
+            format!("the clock source is {}", found.clock_source),
+        ),
+        (found.random == "virtio_rng.0", format!("random numbers come from {:?}", found.random)),
+        (found.machine_id == machine_id, format!("the machine ID is {}, not {machine_id}", found.machine_id)),
+        (found.serial == SERIAL, format!("dmidecode's serial number is {:?}, not {SERIAL}", found.serial)),
+        (found.uuid == UUID, format!("dmidecode's UUID is {:?}, not {UUID}", found.uuid)),
+    ];
+    let wrong = expected.into_iter().filter(|(right, _)| !right).map(|(_, why)| why);
+    let wrong = wrong.chain(tables.map(|line| format!("dmidecode says: {}", line.trim())));
+    let wrong = wrong.chain(warnings.map(|line| format!("the kernel warns: {line}")));
+    let wrong: Vec<_> = wrong.take(NAMED).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// How many a device had, on all CPUs: `  8:   2   IO-APIC   8-edge      rtc0`.
+fn interrupts(text: &str, device: &str) -> u64 {
+    let line = text.lines().find(|line| line.split_whitespace().next_back() == Some(device));
+    let counts = line.unwrap_or_default().split_whitespace().skip(1);
+    counts.map_while(|count| count.parse::<u64>().ok()).sum()
+}
+
+fn now() -> anyhow::Result<u64> {
+    Ok(SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .context("the clock is before 1970")?
+        .as_secs())
+}
+
+fn read(path: &str) -> anyhow::Result<String> {
+    Ok(fs::read_to_string(path).with_context(|| format!("reading {path}"))?.trim_end().to_owned())
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// What a program prints, if it succeeds.
+fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
+    match said(program, args)? {
+        (text, true) => Ok(text),
+        (text, false) => bail!("{program} {} failed: {text}", args.join(" ")),
+    }
+}
+
+/// What a program prints, with its errors if it fails, and true if it succeeds.
+fn said(program: &str, args: &[&str]) -> anyhow::Result<(String, bool)> {
+    let output = Command::new(program).args(args).output().with_context(|| format!("starting {program}"))?;
+    let mut text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+    if !output.status.success() {
+        text.push_str(String::from_utf8_lossy(&output.stderr).trim_end());
+    }
+    Ok((text, output.status.success()))
+}
+
+#[cfg(test)]
+#[path = "system_test.rs"]
+mod tests;
