@@ -78,7 +78,10 @@ fn zero_page_keeps_the_setup_header() {
     assert_eq!({ params.acpi_rsdp_addr }, layout::ACPI_TABLES);
     assert_eq!(usize::from(params.e820_entries), map.e820.len());
     let third = params.e820_table[2];
-    assert_eq!((third.addr, third.size, third.r#type), (layout::ACPI_TABLES, layout::ACPI_TABLES_LEN, 3));
+    assert_eq!(
+        (third.addr, third.size, third.r#type),
+        (layout::ACPI_TABLES, layout::HIGH_RAM - layout::ACPI_TABLES, 3)
+    );
 }
 
 #[test]

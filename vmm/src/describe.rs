@@ -123,9 +123,8 @@ fn memory(machine: &Machine) -> Vec<Range> {
             E820Type::Reserved if entry.addr == layout::ECAM => "PCI configuration space (reserved)",
             E820Type::Reserved if entry.addr == layout::KVM_IDENTITY_MAP => "KVM's own pages (reserved)",
             E820Type::Reserved if entry.addr == layout::SMBIOS_TABLES => "SMBIOS tables (reserved)",
-            E820Type::Reserved if entry.addr == layout::SMBIOS_ENTRY => "SMBIOS entry point (reserved)",
             E820Type::Reserved => "reserved",
-            E820Type::Acpi => "ACPI tables",
+            E820Type::Acpi => "ACPI tables, SMBIOS entry point",
         },
     });
     let mut ranges: Vec<_> = told

@@ -66,8 +66,8 @@ pub fn memory_map(size: u64) -> Result<MemoryMap, BootError> {
     let mut e820 = vec![
         E820Entry::new(0..layout::LOW_RAM_END, E820Type::Ram),
         E820Entry::new(layout::SMBIOS_TABLES..layout::ACPI_TABLES, E820Type::Reserved),
-        E820Entry::new(layout::ACPI_TABLES..layout::SMBIOS_ENTRY, E820Type::Acpi),
-        E820Entry::new(layout::SMBIOS_ENTRY..layout::HIGH_RAM, E820Type::Reserved),
+        // With SMBIOS's entry point: Linux has a resource of its own from F0000H on, which may lie in another, but not across its end.
+        E820Entry::new(layout::ACPI_TABLES..layout::HIGH_RAM, E820Type::Acpi),
         E820Entry::new(layout::HIGH_RAM..low, E820Type::Ram),
         // Linux uses ECAM only where firmware has reserved it.
         E820Entry::new(layout::ECAM..layout::ECAM + layout::ECAM_LEN, E820Type::Reserved),
