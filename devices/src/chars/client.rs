@@ -53,7 +53,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The host's name has no meaning, or no file descriptor is left.
+    /// The host's name has no meaning, the path is too long, or no file descriptor is left.
     pub fn new(
         name: &'static str,
         address: Address,

@@ -52,7 +52,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Another program listens there, or the host refuses.
+    /// Another program listens there, the path is too long, or the host refuses.
     pub fn new(
         name: &'static str,
         address: &Address,

@@ -212,7 +212,6 @@ fn a_stale_socket_is_replaced_and_a_live_one_or_another_file_refused() {
         assert!(path.exists());
     }
     assert!(matches!(error(&Address::Unix(folder.path().join("no/socket"))), AddressError::Failed(..)));
-    assert!(matches!(error(&Address::Unix("x".repeat(200).into())), AddressError::Failed(..)));
 }
 
 /// Another process may have removed the socket and made its own.
