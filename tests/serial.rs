@@ -271,6 +271,8 @@ fn what_is_in_use_is_refused() {
         ),
         (format!("pty={}", at("file")), "there is such a file; give another name, or remove it".to_owned()),
         (format!("null,log={}", at("no/log")), "No such file or directory".to_owned()),
+        (format!("unix=/{},server", "x".repeat(107)), "the path has 108 bytes".to_owned()),
+        (format!("unix=/{}", "x".repeat(107)), "a unix socket's has at most 107".to_owned()),
         // Too long for a name, so that nobody is asked.
         (format!("tcp={}:1", "x".repeat(70)), "xxx:1: failed to lookup address information".to_owned()),
     ] {

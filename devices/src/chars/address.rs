@@ -6,6 +6,7 @@ use std::{
     os::{
         fd::{AsFd, OwnedFd},
         unix::{
+            ffi::OsStrExt,
             fs::{FileTypeExt, MetadataExt},
             net::{UnixDatagram, UnixListener},
         },
@@ -27,6 +28,8 @@ use thiserror::Error;
 
 use crate::printable::ToPrintable;
 
+/// The longest path of a unix socket, in bytes: `sun_path` less the NUL at its end, unix(7).
+const LONGEST_PATH: usize = 107;
 /// A peer that has been silent for so long is asked whether it is still there: its machine may have gone without a word.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_AGAIN: Duration = Duration::from_secs(10);
@@ -58,6 +61,11 @@ pub enum AddressError {
     /// A file that is something else.
     #[error("{0}: there is a file that is no socket; give another path, or remove it")]
     NoSocket(Address),
+    /// A path that no unix socket can have.
+    #[error(
+        "{0}: the path has {1} bytes, and a unix socket's has at most {LONGEST_PATH}; give a shorter one"
+    )]
+    PathTooLong(Address, usize),
     /// No such host.
     #[error("{0}: the host has no address")]
     NoHost(Address),
@@ -96,6 +104,7 @@ impl Address {
                 Ok((listener.into(), Self::Tcp { host: host.clone(), port }, None))
             }
             Self::Unix(path) => {
+                self.check_len(path)?;
                 let listener = match UnixListener::bind(path) {
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                         self.remove_stale(path)?;
@@ -108,6 +117,13 @@ impl Address {
                 let file = SocketFile::of(path).map_err(failed)?;
                 Ok((listener.into(), self.clone(), Some(file)))
             }
+        }
+    }
+
+    fn check_len(&self, path: &Path) -> Result<(), AddressError> {
+        match path.as_os_str().as_bytes().len() {
+            ..=LONGEST_PATH => Ok(()),
+            len => Err(AddressError::PathTooLong(self.clone(), len)),
         }
     }
 
@@ -139,7 +155,10 @@ impl Address {
                 }
                 Ok(Resolved::Tcp(found))
             }
-            Self::Unix(path) => Ok(Resolved::Unix(path.clone())),
+            Self::Unix(path) => {
+                self.check_len(path)?;
+                Ok(Resolved::Unix(path.clone()))
+            }
         }
     }
 }

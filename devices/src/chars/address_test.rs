@@ -15,3 +15,20 @@ fn a_host_can_have_several_addresses() {
     assert_eq!(resolved.len(), 1);
     assert_eq!(Address::Unix("x".into()).resolve().unwrap().len(), 1);
 }
+
+#[test]
+fn a_path_that_no_socket_can_have_is_refused_by_server_and_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |len: usize| {
+        let name = "x".repeat(len - folder.path().as_os_str().len() - 1);
+        Address::Unix(folder.path().join(name))
+    };
+    let longest = path(107);
+    longest.resolve().unwrap();
+    longest.listen().unwrap();
+    let longer = path(108);
+    let error =
+        format!("{longer}: the path has 108 bytes, and a unix socket's has at most 107; give a shorter one");
+    assert_eq!(longer.resolve().unwrap_err().to_string(), error);
+    assert_eq!(longer.listen().unwrap_err().to_string(), error);
+}

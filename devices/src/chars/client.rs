@@ -15,7 +15,7 @@ use rustix::{
 use super::{
     Address, Backend, Input,
     address::{AddressError, Resolved},
-    peers::Peers,
+    peers::{MOST, Peers},
 };
 use crate::output::Output;
 
@@ -34,6 +34,7 @@ pub struct Client {
     which: usize,
     pause: Duration,
     told_of_error: bool,
+    told_of_backlog: bool,
     peers: Peers,
 }
 
@@ -53,7 +54,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The host's name has no meaning, or no file descriptor is left.
+    /// The host's name has no meaning, the path is too long, or no file descriptor is left.
     pub fn new(
         name: &'static str,
         address: Address,
@@ -65,13 +66,33 @@ impl Client {
             Peers::new(name, telnet, log).map_err(|error| AddressError::Failed(address.clone(), error))?;
         peers.watch.wake_in(Duration::ZERO);
         let (state, pause) = (State::Pausing, SHORTEST_PAUSE);
-        Ok(Self { name, address, resolved, state, which: 0, pause, told_of_error: false, peers })
+        Ok(Self {
+            name,
+            address,
+            resolved,
+            state,
+            which: 0,
+            pause,
+            told_of_error: false,
+            told_of_backlog: false,
+            peers,
+        })
     }
 
     fn connect(&mut self) {
         // The last words of earlier connections come first.
         if !self.peers.has_place() {
+            if !std::mem::replace(&mut self.told_of_backlog, true) {
+                log::warn!(
+                    "{}: not connecting to {}: the guest has not read the input of the last {MOST} connections; trying again until it has",
+                    self.name,
+                    self.address
+                );
+            }
             return self.try_later();
+        }
+        if self.peers.is_empty() {
+            self.told_of_backlog = false;
         }
         let connecting = self.resolved.connect(self.which).and_then(|socket| {
             self.peers.watch.add(&socket, EventFlags::OUT)?;
@@ -181,7 +202,7 @@ impl Backend for Client {
     }
 }
 
-/// Whether a socket is its own peer: TCP makes that of a port nobody listens at, if it is the one that was free.
+/// Returns whether the socket connected to itself: the kernel may pick the target port as the source port.
 fn is_itself(socket: &OwnedFd) -> bool {
     let ours = getsockname(socket)
         .ok()

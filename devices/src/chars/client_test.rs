@@ -88,6 +88,49 @@ fn last_words_reach_the_guest() {
     port.until_seen(&sent);
 }
 
+/// The server hangs up each time, and only the first connection leaves input behind.
+#[test]
+fn connections_that_sent_nothing_keep_no_place_while_the_guest_reads_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let mut port = tcp(&listener);
+    port.takes = false;
+    for session in 0..MOST + 2 {
+        let mut server = accept(&mut port, || listener.accept().map(|(socket, _)| socket));
+        if session == 0 {
+            server.write_all(&[b'.'; 8000]).unwrap();
+        }
+        drop(server);
+        // It need not wait out the pause.
+        port.until(|port| !matches!(port.backend.state, State::ConnectedSince(_)));
+        port.backend.pause = SHORTEST_PAUSE;
+    }
+    assert!(!port.backend.told_of_backlog);
+    port.takes = true;
+    port.until_seen(&[b'.'; 8000]);
+}
+
+#[test]
+fn a_full_backlog_is_told_of_and_connecting_goes_on_after_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let mut port = tcp(&listener);
+    port.takes = false;
+    for _ in 0..MOST {
+        let mut server = accept(&mut port, || listener.accept().map(|(socket, _)| socket));
+        server.write_all(&[b'.'; 5000]).unwrap();
+        drop(server);
+        port.until(|port| !matches!(port.backend.state, State::ConnectedSince(_)));
+        port.backend.pause = SHORTEST_PAUSE;
+    }
+    port.until(|port| port.backend.told_of_backlog);
+    assert!(listener.accept().is_err(), "no more is taken");
+    port.takes = true;
+    port.until_seen(&[b'.'; 5000 * MOST]);
+    accept(&mut port, || listener.accept().map(|(socket, _)| socket));
+    port.until(|port| !port.backend.told_of_backlog);
+}
+
 #[test]
 fn a_host_without_an_address_is_refused() {
     // Too long for a name, so that nobody is asked.

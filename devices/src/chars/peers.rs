@@ -10,14 +10,14 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll::EventFlags, poll},
     io::Errno,
-    net::{SendFlags, send},
+    net::{RecvFlags, SendFlags, recv, send},
 };
 
 use super::{Input, address::prepare, log_to, output_options, telnet, watch::Watch};
 use crate::output::{Output, Reader};
 
-/// As many sockets are kept: a guest that reads nothing has so many peers' last words wait for it.
-const MOST: usize = 8;
+/// The most sockets kept: the current peer, and those that hung up with input unread.
+pub(super) const MOST: usize = 8;
 
 /// One peer at a time, and before it those that hung up before the guest had taken all that they sent.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ impl Peers {
     pub(super) fn is_connected(&mut self) -> bool {
         if self.connected && self.sockets.back().is_none_or(|socket| has_hung_up(&socket.fd)) {
             self.let_go();
+            self.forget_read_out();
         }
         self.connected
     }
@@ -68,6 +69,11 @@ impl Peers {
     /// Whether another peer can be kept, when the one that is there has gone.
     pub(super) fn has_place(&self) -> bool {
         self.sockets.len() < MOST
+    }
+
+    /// Returns whether nobody is there, and no input of earlier peers waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
     }
 
     /// Takes a peer, while none is there.
@@ -107,6 +113,7 @@ impl Peers {
                 }
             }
         }
+        self.forget_read_out();
         if let (true, Some(socket)) = (self.connected, self.sockets.back_mut()) {
             let reads = input.room() > 0;
             if std::mem::replace(&mut socket.reads, reads) != reads {
@@ -123,6 +130,16 @@ impl Peers {
             self.watch.remove(&socket.fd);
         }
         self.output.disconnect();
+    }
+
+    /// Closes the sockets that have hung up and hold no input for the guest. Without room for input, [`Peers::read`] can't find out.
+    fn forget_read_out(&mut self) {
+        let current = self.sockets.len() - usize::from(self.connected && !self.sockets.is_empty());
+        let mut index = 0;
+        self.sockets.retain(|socket| {
+            index += 1;
+            index > current || socket.has_unread()
+        });
     }
 
     /// Takes no more input. What waits is read, since a peer is told of bytes that are never read by an error, which would overtake
@@ -154,9 +171,24 @@ impl Socket {
         input.push(&bytes);
         Outcome::Some
     }
+
+    /// Returns whether bytes for the guest wait here. Telnet's commands are none.
+    fn has_unread(&self) -> bool {
+        let mut bytes = vec![0; Input::CAPACITY];
+        match recv(&self.fd, bytes.as_mut_slice(), RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((len @ 1.., _)) => bytes.truncate(len),
+            Err(Errno::INTR) => return true,
+            Ok(_) | Err(_) => return false,
+        }
+        let Some(mut telnet) = self.telnet else { return true };
+        let is_all = bytes.len() < Input::CAPACITY;
+        telnet.strip(&mut bytes);
+        !(is_all && bytes.is_empty())
+    }
 }
 
-/// Whether the other end of a socket is closed. That also one that would still read is taken for gone: TCP doesn't tell the difference.
+/// Returns whether the other end of a socket is closed. A peer that only closed its sending side counts as gone: TCP can't tell the two
+/// apart.
 fn has_hung_up(socket: impl AsFd) -> bool {
     poll(&mut [PollFd::new(&socket, PollFlags::RDHUP)], Some(&Timespec::default()))
         .is_ok_and(|ready| ready > 0)

@@ -156,11 +156,18 @@ fn is_hung_up(master: BorrowedFd<'_>) -> bool {
     poll(&mut master, Some(&Timespec::default())).is_ok() && master[0].revents().contains(PollFlags::HUP)
 }
 
+/// Returns whether `link` leads to no pseudoterminal any more, or to the one that was just opened: the kernel gives the same number again.
+fn is_stale(link: &Path, opened: &Path) -> bool {
+    fs::read_link(link).is_ok_and(|to| {
+        to == opened || to.parent() == opened.parent() && matches!(link.try_exists(), Ok(false))
+    })
+}
+
 impl Link {
-    /// Links `path` to `to`. A link that leads nowhere, as a killed process leaves it behind, is replaced.
+    /// Links `path` to `to`. A link that a killed process left behind is replaced.
     fn new(path: &Path, to: &Path) -> Result<Self, PtyError> {
         let failed = |error| PtyError::Link(path.to_owned(), error);
-        if fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) && fs::metadata(path).is_err() {
+        if is_stale(path, to) {
             fs::remove_file(path).map_err(failed)?;
         }
         symlink(to, path).map_err(|error| match error.kind() {

@@ -39,11 +39,12 @@ fn what_the_guest_does_not_take_waits() {
     port.takes = false;
     let mut peer = attach(port.backend.path());
     let mut sent = Vec::new();
-    port.until(|_| {
+    // The kernel takes a moment to hand bytes over, and refuses more meanwhile.
+    port.until(|port| {
         let byte = [b'a' + u8::try_from(sent.len() % 26).unwrap()];
         let written = peer.write(&byte).unwrap_or(0);
         sent.extend(&byte[..written]);
-        written == 0
+        written == 0 && port.input.room() == 0
     });
     port.settle();
     assert_eq!(port.input.room(), 0);
@@ -121,4 +122,30 @@ fn a_link_names_it_until_the_end() {
     let error = Pty::new("COM4", Some(&link), None).unwrap_err().to_string();
     assert!(error.ends_with("com4: there is such a file; give another name, or remove it"), "{error}");
     assert!(matches!(Pty::new("COM4", Some(&folder.path().join("no/link")), None), Err(PtyError::Link(..))));
+}
+
+/// The kernel gives the number of a killed process's pseudoterminal to the next one.
+#[test]
+fn a_stale_link_to_the_same_number_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("com4");
+    let pty = Pty::new("COM4", None, None).unwrap();
+    symlink(pty.path(), &path).unwrap();
+    let link = Link::new(&path, pty.path()).unwrap();
+    assert_eq!(fs::read_link(&path).unwrap(), pty.path());
+    drop(link);
+    assert!(fs::symlink_metadata(&path).is_err());
+}
+
+#[test]
+fn the_link_of_somebody_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("com4");
+    let missing = folder.path().join("missing");
+    for to in [missing.as_path(), Path::new("/no/such/target"), Path::new("/dev/ptmx")] {
+        symlink(to, &link).unwrap();
+        assert!(matches!(Pty::new("COM4", Some(&link), None), Err(PtyError::Exists(_))), "{to:?}");
+        assert_eq!(fs::read_link(&link).unwrap(), to);
+        fs::remove_file(&link).unwrap();
+    }
 }

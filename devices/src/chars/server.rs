@@ -19,7 +19,7 @@ use super::{
 };
 use crate::output::Output;
 
-/// So many connections at most are taken or refused at a time, since others wait for the main thread, too.
+/// The most connections handled in one call, so that a flood can't starve other sources.
 const AT_A_TIME: usize = 16;
 /// The pause after an error that will not be gone at once, such as a full descriptor table.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Another program listens there, or the host refuses.
+    /// Another program listens there, the path is too long, or the host refuses.
     pub fn new(
         name: &'static str,
         address: &Address,
