@@ -7,6 +7,7 @@ mod support;
 
 use std::{
     fs, io,
+    net::TcpListener,
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::Path,
     process::Stdio,
@@ -39,7 +40,7 @@ fn with_kernel<'a>(kernel: &'a Path, options: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn the_command_line() {
     let kernel = guest("power_off");
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 17] = [
         (&["--memory", "0"], &["--memory 0", "such as 512M"]),
         (&["--memory", "lots"], &["--memory lots", "such as 2G"]),
         (&["--memory", "size=1G,huge=on"], &["huge", "hugepages"]),
@@ -54,7 +55,8 @@ fn the_command_line() {
         (&["--cpu", "Cray-1"], &["Cray-1", "nvmm cpu list"]),
         (&["--disk", "path=x,colour=red"], &["colour", "readonly"]),
         (&["--serial", "tty"], &["--serial tty", "stdio"]),
-        (&["--debug-exit", "0x10000"], &["0x10000", "0xffff"]),
+        (&["--debug-exit", "0x10000"], &["0x10000", "0xfffc"]),
+        (&["--debug-exit", "0xfffd"], &["0xfffd", "the first of four", "0xfffc"]),
         (&["-smp", "0"], &["--smp 0", "at least one"]),
         (&["-hda", "x.raw"], &["-hda is QEMU's", "--disk PATH"]),
         (&["--netdev", "user"], &["-netdev is QEMU's", "no network yet"]),
@@ -242,12 +244,76 @@ fn debug_exits_where_others_are() {
         ("0x40", "KVM's own"),
         ("0x1e", "KVM's own"),
         ("0x4d1", "KVM's own"),
-        ("0xcf8", "overlaps the device at 0xcf8"),
-        ("0x3f8", "overlaps the device at 0x3f8"),
+        ("0xcf8", "overlaps the device at 0xcf8; give another port, such as 0xf4"),
+        ("0x3f8", "ports 0x3f8 to 0x3fb overlap those of COM1; give another port, such as 0xf4"),
     ] {
         let args = ["--kernel", &kernel, "--serial", "null", "--debug-exit", port];
         refused(&args, COULD_NOT, &[&format!("--debug-exit {port}"), why]);
     }
+}
+
+/// What a machine reads is not what it writes to, and what it would write to is left as it was by whatever is refused after it.
+#[test]
+fn outputs_that_keep_what_they_have() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kernel = guest("power_off");
+    let kept = folder.path().join("kept");
+    fs::write(&kept, "text").unwrap();
+    let kept = kept.to_str().unwrap();
+    let (serial, log) = (format!("file={kept}"), format!("null,log={kept}"));
+    let refused = |options: &[&str], parts: &[&str]| {
+        refused(&with_kernel(&kernel, options), COULD_NOT, parts);
+        assert_eq!(fs::read_to_string(kept).unwrap(), "text", "{options:?}");
+    };
+    let smbios = format!("type=11,path={kept}");
+    for (option, value) in [("--rng", kept), ("--smbios", &smbios)] {
+        let taken = format!("{kept}: that is a file of {option} {kept} too, which would be overwritten");
+        for output in [["--serial", &serial], ["--serial", &log], ["--stats", kept]] {
+            refused(&[&[option, value], &output[..]].concat(), &[output[0], &taken]);
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = format!("tcp={},server", listener.local_addr().unwrap());
+    for output in [&serial, &log] {
+        refused(&["--serial", output, "--serial", &socket], &[&socket, "another program listens there"]);
+        refused(&["--serial", output, "--stats", "/nowhere/x"], &["--stats /nowhere/x"]);
+        refused(&["--serial", output, "--debug-exit", "0x3f8"], &["COM1"]);
+    }
+    // What runs starts with an empty file.
+    let output = nvmm().args(with_kernel(&kernel, &["--serial", &log])).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!fs::read_to_string(kept).unwrap().contains("text"));
+}
+
+#[test]
+fn more_devices_than_the_bus_has_room_for() {
+    const MOST: usize = 248;
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kernel = guest("power_off");
+    let disks: Vec<_> = (0..MOST).map(|number| folder.path().join(number.to_string())).collect();
+    let mut options = vec!["--serial", "null"];
+    for disk in &disks {
+        fs::write(disk, [0; 512]).unwrap();
+        options.extend(["--disk", disk.to_str().unwrap()]);
+    }
+    let why = "pci bus 0 is full: it has room for 248 devices";
+    refused(
+        &with_kernel(&kernel, &options),
+        COULD_NOT,
+        &[&format!("virtio-rng can't be plugged in (--rng off leaves it out): {why}")],
+    );
+    options.extend(["--rng", "off", "--balloon"]);
+    refused(
+        &with_kernel(&kernel, &options),
+        COULD_NOT,
+        &[&format!("virtio-balloon can't be plugged in (leave out --balloon): {why}")],
+    );
 }
 
 #[test]

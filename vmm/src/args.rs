@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use arch::cpu::spec::Nested;
 use clap::ValueEnum;
+use devices::platform::DebugExit;
 
 const CMDLINE: &str = "console=ttyS0";
 const CPU: &str = "host-passthrough";
@@ -174,7 +175,11 @@ fn port(text: &str) -> Result<u16, String> {
         Some(hex) => u16::from_str_radix(hex, 16),
         None => text.parse(),
     };
-    parsed.map_err(|_| "give an I/O port from 0 to 65535 or 0x0 to 0xffff, such as 0xf4".to_owned())
+    // There must be room for all of its ports.
+    let last = u64::from(u16::MAX) - (DebugExit::LEN - 1);
+    parsed.ok().filter(|&port| u64::from(port) <= last).ok_or_else(|| {
+        format!("give the first of four I/O ports, from 0 to {last} or 0x0 to {last:#x}, such as 0xf4")
+    })
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod serial;
 
 use std::{
     io,
+    ops::RangeInclusive,
     sync::{Arc, Mutex},
 };
 
@@ -59,6 +60,14 @@ pub(crate) enum BoardError {
     /// Its addresses are taken.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// Another device has one of its ports.
+    #[error("ports {:#x} to {:#x} overlap those of {other}", .ports.start(), .ports.end())]
+    Ports {
+        /// Its ports.
+        ports: RangeInclusive<u64>,
+        /// The other device.
+        other: String,
+    },
     /// There is no address for it.
     #[error(transparent)]
     Slot(#[from] SlotError),
@@ -138,10 +147,20 @@ impl Board {
         let IsaSpec { name, ports: (first, len), gsi, acpi, backend } = spec;
         let line = gsi.map_or_else(|| Arc::new(Unwired) as Arc<dyn Line>, |gsi| self.vm.line(gsi));
         let device = shared(make(line).map_err(|error| BoardError::Make(name, error))?);
-        self.pio.insert(first.into(), len, device.clone())?;
+        self.pio.insert(first.into(), len, device.clone()).map_err(|error| self.named(error))?;
         let at = At::Ports(first..first.saturating_add(u16::try_from(len).unwrap_or(u16::MAX)));
         self.placed.push(Placed { name: name.to_owned(), at, gsi, acpi, backend });
         Ok(device)
+    }
+
+    /// Names the device that is in the way at a port, if it is known.
+    fn named(&self, error: BusError) -> BoardError {
+        let BusError::Overlap { base, len, other } = error else { return error.into() };
+        let at = |placed: &&Placed| matches!(&placed.at, At::Ports(ports) if u64::from(ports.start) == other);
+        match self.placed.iter().find(at) {
+            Some(placed) => BoardError::Ports { ports: base..=base + (len - 1), other: placed.name.clone() },
+            None => error.into(),
+        }
     }
 
     /// Plugs in a virtio device, at the next address of the PCI bus, with one MSI-X vector for each queue and one for its

@@ -44,8 +44,10 @@ pub struct VmConfig {
     pub cmdline: String,
     /// What the machine calls itself.
     pub smbios: SmbiosValues,
-    /// The devices that options ask for, in the order in which they are opened and plugged in: disks before all that is written
-    /// to, whose files might be theirs.
+    /// Files that were read for the fields above, each with its option.
+    pub read: Vec<(&'static str, PathBuf)>,
+    /// The devices that options ask for, in the order in which they are opened and plugged in. Disks first: their locks show which
+    /// files other options must not overwrite.
     pub devices: Vec<DeviceConfig>,
     /// What the guest's reboot does.
     pub on_reboot: OnReboot,
@@ -62,6 +64,9 @@ impl VmConfig {
     ///
     /// A word that has none; the message repeats it and says what would do.
     pub fn new(args: &MachineArgs) -> Result<Self, ConfigError> {
+        let (smbios, smbios_files) = smbios::parse(&args.smbios, args.uuid.as_deref())?;
+        let cpu_file = cpu::file(&args.cpu).map(|path| ("--cpu", path.to_owned()));
+        let read = smbios_files.into_iter().map(|path| ("--smbios", path)).chain(cpu_file).collect();
         let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
         let disks: Vec<_> = args.disk.iter().map(|disk| DiskConfig::parse(disk)).collect::<Result<_, _>>()?;
         disk::check_several(&disks, &args.disk)?;
@@ -84,7 +89,8 @@ impl VmConfig {
             kernel: args.kernel.clone().unwrap_or_default(),
             initramfs: args.initramfs.clone(),
             cmdline: args.cmdline.clone(),
-            smbios: smbios::parse(&args.smbios, args.uuid.as_deref())?,
+            smbios,
+            read,
             devices: [DeviceConfig::Rtc]
                 .into_iter()
                 .chain(disks)

@@ -130,7 +130,7 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
 
 /// The machine's thread: builds the machine and runs it, and again after each reset. All that may wait for something is here.
 fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
-    let Open { host, payload, devices, taken } = open(args, config, Some(link))?;
+    let Open { host, payload, devices, mut taken } = open(args, config, Some(link))?;
     taken.check_standard()?;
     // Before the guest runs, and not when all is over.
     let stats_file = args.stats.as_deref().map(|path| taken.create("--stats", path)).transpose()?;
@@ -142,6 +142,8 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
         let machine = Machine::build(&host, config, &payload, &devices)?;
         if !std::mem::replace(&mut told, true) {
             tell_unmet(config, &machine);
+            // Now that nothing is left to be refused.
+            taken.empty()?;
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
         let (exit, stats) = machine.run(link, &mut reboots, count)?;

@@ -257,6 +257,9 @@ impl NestArgs {
         if let Some(kernel) = &self.kernel {
             taken.add("--kernel", kernel);
         }
+        for (option, path) in &first.read {
+            taken.add(option, path);
+        }
         let reports = [("--json", &self.json), ("--junit", &self.junit), ("--html", &self.html)];
         for (option, path) in reports {
             if let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) {
@@ -265,6 +268,7 @@ impl NestArgs {
                 taken.add(option, path);
             }
         }
+        taken.empty()?;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use devices::{
 };
 use thiserror::Error;
 
-use crate::config::{DiskConfig, VmConfig};
+use crate::config::{DeviceConfig, DiskConfig, VmConfig};
 
 /// Why a file is not written to.
 #[derive(Debug, Error)]
@@ -63,23 +63,33 @@ pub enum OutputError {
 }
 
 /// What options of a machine name, which is not to be written over.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Taken {
     /// Each with its option.
     files: Vec<(String, PathBuf)>,
     disks: Vec<DiskConfig>,
+    /// Files to be emptied, each with its option and its path.
+    to_empty: Vec<(&'static str, PathBuf, File)>,
     /// The disks are not open yet, so that no lock tells which files are theirs.
     before_disks: bool,
 }
 
 impl Taken {
-    /// The files of a machine whose disks are open: kernel, initramfs, and the disks with all files that these name.
+    /// The files of a machine whose disks are open: all that it reads, and the disks with all files that these name.
     #[must_use]
     pub fn by(config: &VmConfig) -> Self {
         let mut taken = Self { disks: config.disks().cloned().collect(), ..Self::default() };
         taken.add("--kernel", &config.kernel);
         if let Some(path) = &config.initramfs {
             taken.add("--initramfs", path);
+        }
+        for (option, path) in &config.read {
+            taken.add(option, path);
+        }
+        for device in &config.devices {
+            if let DeviceConfig::Rng(path) = device {
+                taken.add("--rng", path);
+            }
         }
         taken
     }
@@ -162,17 +172,30 @@ impl Taken {
         }
     }
 
-    /// Makes or empties the file at `path` for `option`, unless it is one that is taken.
+    /// Makes the file at `path` for `option`, or opens it for [`Taken::empty`], unless it is one that is taken.
     ///
     /// # Errors
     ///
     /// It is, or it can't be made.
-    pub fn create(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
+    pub fn create(&mut self, option: &'static str, path: &Path) -> Result<File, OutputError> {
         let file = self.open(option, path, File::options().write(true))?;
+        let failed = |source| OutputError::Open { option, path: path.to_owned(), source };
         if file.metadata().is_ok_and(|found| found.is_file()) {
-            file.set_len(0).map_err(|source| OutputError::Open { option, path: path.to_owned(), source })?;
+            self.to_empty.push((option, path.to_owned(), file.try_clone().map_err(failed)?));
         }
         Ok(file)
+    }
+
+    /// Empties all files of [`Taken::create`]. Nothing has been written to them yet.
+    ///
+    /// # Errors
+    ///
+    /// The host refuses.
+    pub fn empty(&mut self) -> Result<(), OutputError> {
+        for (option, path, file) in self.to_empty.drain(..) {
+            file.set_len(0).map_err(|source| OutputError::Open { option, path, source })?;
+        }
+        Ok(())
     }
 
     /// Opens the file at `path` for `option` to add to it, or makes it, unless it is one that is taken.

@@ -16,9 +16,10 @@ struct Folder(TempDir);
 impl Folder {
     fn new() -> Self {
         let folder = Self(TempDir::new().unwrap());
-        for name in ["kernel", "initrd", "raw", "base", "low", "disk-flat.vmdk", "free"] {
+        for name in ["kernel", "initrd", "random", "oem", "raw", "base", "low", "disk-flat.vmdk", "free"] {
             fs::write(folder.at(name), [7; 4096]).unwrap();
         }
+        fs::write(folder.at("cpu.xml"), "<cpu mode='host-passthrough'/>").unwrap();
         for (image, base) in [("top", "base"), ("over", "low")] {
             let backing = Some((base.into(), Format::Raw));
             create(&folder.at(image), 4096, &CreateOptions { backing, ..CreateOptions::default() }).unwrap();
@@ -39,6 +40,9 @@ impl Folder {
         let words = [
             ["--kernel", &path("kernel")],
             ["--initramfs", &path("initrd")],
+            ["--rng", &path("random")],
+            ["--smbios", &format!("type=11,path={}", path("oem"))],
+            ["--cpu", &format!("file:{}", path("cpu.xml"))],
             ["--disk", &path("raw")],
             ["--disk", &path("top")],
             ["--disk", &over],
@@ -48,7 +52,7 @@ impl Folder {
         VmConfig::new(&Cli::parse_from(words).machine).unwrap()
     }
 
-    fn refused(&self, taken: &Taken, name: &str) -> String {
+    fn refused(&self, taken: &mut Taken, name: &str) -> String {
         let before = fs::read(self.at(name)).unwrap();
         let error = taken.create("--stats", &self.at(name)).unwrap_err().to_string();
         assert!(fs::read(self.at(name)).unwrap() == before, "{name}");
@@ -74,7 +78,7 @@ fn a_file_of_the_machine_is_not_written_over() {
         ("disk-flat.vmdk", "disk.vmdk"),
         ("hard link", "disk.vmdk"),
     ];
-    let check = |taken: &Taken| {
+    let check = |taken: &mut Taken| {
         for (file, disk) in files {
             let expected = format!(
                 "--stats {file}: that is a file of --disk {disk} too, which would be overwritten; give another"
@@ -82,12 +86,18 @@ fn a_file_of_the_machine_is_not_written_over() {
             assert_eq!(folder.refused(taken, file), expected);
         }
     };
-    check(&Taken::by_disks(config.disks().cloned().collect()));
+    check(&mut Taken::by_disks(config.disks().cloned().collect()));
     let open: Vec<_> = config.disks().map(|disk| OpenDisk::open(disk, 1).unwrap()).collect();
-    let taken = Taken::by(&config);
-    check(&taken);
-    for (file, option) in [("kernel", "--kernel kernel"), ("initrd", "--initramfs initrd")] {
-        assert!(folder.refused(&taken, file).contains(&format!("a file of {option} too")), "{file}");
+    let mut taken = Taken::by(&config);
+    check(&mut taken);
+    for (file, option) in [
+        ("kernel", "--kernel kernel"),
+        ("initrd", "--initramfs initrd"),
+        ("random", "--rng random"),
+        ("oem", "--smbios oem"),
+        ("cpu.xml", "--cpu cpu.xml"),
+    ] {
+        assert!(folder.refused(&mut taken, file).contains(&format!("a file of {option} too")), "{file}");
     }
     drop(open);
 }
@@ -95,9 +105,17 @@ fn a_file_of_the_machine_is_not_written_over() {
 #[test]
 fn what_is_nobodys_is_written_over() {
     let folder = Folder::new();
-    let taken = Taken::by(&folder.config());
+    let mut taken = Taken::by(&folder.config());
     for name in ["free", "new"] {
         taken.create("--stats", &folder.at(name)).unwrap();
+    }
+    assert_eq!(
+        fs::read(folder.at("free")).unwrap(),
+        [7; 4096],
+        "what is refused after it leaves it as it was"
+    );
+    taken.empty().unwrap();
+    for name in ["free", "new"] {
         assert_eq!(fs::read(folder.at(name)).unwrap(), b"");
     }
     taken.check("--serial file", Path::new("/dev/null")).unwrap();
@@ -112,7 +130,7 @@ fn a_disk_of_somebody_else_is_not_written_over() {
     let folder = Folder::new();
     for read_only in [false, true] {
         let user = RawDisk::open(&folder.at("free"), &DiskOptions { read_only, direct: false }).unwrap();
-        let error = folder.refused(&Taken::by(&folder.config()), "free");
+        let error = folder.refused(&mut Taken::by(&folder.config()), "free");
         assert!(error.starts_with("--stats free: that is a disk image in use by "), "{error}");
         drop(user);
     }
@@ -124,7 +142,7 @@ fn two_outputs_are_two_files() {
     let (mut taken, free) = (Taken::by(&folder.config()), folder.at("free"));
     taken.check("--serial file", &free).unwrap();
     taken.add("--serial", &free);
-    assert!(folder.refused(&taken, "free").contains("that is a file of --serial "));
+    assert!(folder.refused(&mut taken, "free").contains("that is a file of --serial "));
     taken.create("--stats", &folder.at("other")).unwrap();
     let kernel = taken.check("--serial file", &folder.at("kernel"));
     assert!(matches!(kernel, Err(OutputError::Taken { option: "--serial file", .. })));

@@ -32,8 +32,8 @@ use crate::threads::Role;
 /// The features of queues that workers know, for each device to offer.
 pub(super) const RING_FEATURES: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
 
-/// How many chains are given back before the driver is told.
-const MOST_UNHEARD_OF: u32 = 32;
+/// How many used chains are reported by one interrupt at most, if more are on their way.
+const BATCH: u32 = 32;
 
 /// A device's part in serving a queue.
 pub(super) trait Handler: Send + 'static {
@@ -96,8 +96,8 @@ pub(super) struct Served<'m> {
     kick: EventFd,
     /// The driver was told to kick when it makes something available.
     kicks_wanted: bool,
-    /// The driver has not heard of so many chains that were given back.
-    unheard: u32,
+    /// How many used chains the driver was not told of yet.
+    unreported: u32,
     stop: Stop,
 }
 
@@ -134,14 +134,14 @@ impl<'m> Served<'m> {
     /// [`Served::tell`].
     pub(super) fn give_back(&mut self, head: u16, written: u32) -> Result<(), QueueError> {
         self.rings.push(head, written)?;
-        self.unheard += 1;
+        self.unreported += 1;
         Ok(())
     }
 
     /// Interrupts the driver for what was given back, if there is anything and it wants that.
     pub(super) fn tell(&mut self) -> Result<(), QueueError> {
-        if self.unheard > 0 {
-            self.unheard = 0;
+        if self.unreported > 0 {
+            self.unreported = 0;
             if self.rings.wants_interrupt()? {
                 self.notify.used(self.index);
             }
@@ -149,9 +149,9 @@ impl<'m> Served<'m> {
         Ok(())
     }
 
-    /// Does so if it is much.
-    pub(super) fn tell_of_many(&mut self) -> Result<(), QueueError> {
-        if self.unheard >= MOST_UNHEARD_OF { self.tell() } else { Ok(()) }
+    /// Interrupts early once 32 used chains are unreported.
+    pub(super) fn interrupt_if_batched(&mut self) -> Result<(), QueueError> {
+        if self.unreported >= BATCH { self.tell() } else { Ok(()) }
     }
 
     /// How many chains can be taken, as far as is known without looking.
@@ -187,7 +187,7 @@ impl<'m> Served<'m> {
                     self.put_back();
                     break Some(pause);
                 }
-                self.tell_of_many()?;
+                self.interrupt_if_batched()?;
             };
             self.tell()?;
             if self.stop.is_set() {
@@ -266,7 +266,8 @@ fn spawn(
         // The transport has found the rings in memory, or the queue would not be there.
         let rings = Rings::new(queue, &memory).inspect_err(|_| notify.needs_reset()).ok()?;
         // Ignore notification flags left by a previous owner.
-        let mut served = Served { index, rings, notify, kick, kicks_wanted: false, unheard: 0, stop: stops };
+        let mut served =
+            Served { index, rings, notify, kick, kicks_wanted: false, unreported: 0, stop: stops };
         if let Err(error) = handler.run(&mut served) {
             handler.failed(index, &error);
             served.notify.needs_reset();

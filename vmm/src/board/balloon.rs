@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use devices::virtio::balloon::{Balloon, Control};
 
 use super::{Board, Device, Host};
@@ -14,7 +15,8 @@ pub(super) struct MemoryBalloon(Arc<Control>);
 impl Device for MemoryBalloon {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let balloon = Balloon::new(Arc::clone(&self.0), Arc::new(TakenBack));
-        Ok(board.virtio(Box::new(balloon), Arc::new(self.clone()))?)
+        let plugged = board.virtio(Box::new(balloon), Arc::new(self.clone()));
+        plugged.context("virtio-balloon can't be plugged in (leave out --balloon)")
     }
 
     fn totals(&self) -> Option<String> {

@@ -1,6 +1,6 @@
 //! `--debug-exit`: a port by which the guest ends nvmm.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use arch::layout;
 use devices::platform::DebugExit;
 
@@ -30,6 +30,7 @@ fn plug(board: &mut Board, spec: IsaSpec) -> anyhow::Result<()> {
     if layout::KVM_PORTS.iter().any(|kvms| kvms.start < ports.end && ports.start < kvms.end) {
         bail!("KVM's own interrupt controllers and timer are there; give another port, such as 0xf4");
     }
-    board.isa(spec, |_| Ok(DebugExit))?;
+    let plugged = board.isa(spec, |_| Ok(DebugExit));
+    plugged.map_err(|error| anyhow!("{error}; give another port, such as 0xf4"))?;
     Ok(())
 }

@@ -30,7 +30,8 @@ impl RngSource {
 
 impl Device for RngSource {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
-        Ok(board.virtio(Box::new(Rng::new(Arc::clone(&self.0))), Arc::new(self.clone()))?)
+        let plugged = board.virtio(Box::new(Rng::new(Arc::clone(&self.0))), Arc::new(self.clone()));
+        plugged.context("virtio-rng can't be plugged in (--rng off leaves it out)")
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// A word that has none, or a file that says something else.
 pub fn cpu(given: &str, smp: Option<&str>, nested: Nested) -> Result<(CpuSpec, Topology), ConfigError> {
-    let (spec, theirs) = match given.strip_prefix("file:").map(Path::new) {
+    let (spec, theirs) = match file(given) {
         None => (given.parse().map_err(ConfigError::Cpu)?, None),
         Some(path) => cpu_file(path)?,
     };
@@ -36,6 +36,11 @@ pub fn cpu(given: &str, smp: Option<&str>, nested: Nested) -> Result<(CpuSpec, T
     let topology =
         arranged.topology().map_err(|error| ConfigError::Smp(smp.unwrap_or(given).to_owned(), error))?;
     Ok((CpuSpec { nested, ..spec }, topology))
+}
+
+/// Returns the path in `--cpu file:PATH`.
+pub(super) fn file(given: &str) -> Option<&Path> {
+    given.strip_prefix("file:").map(Path::new)
 }
 
 /// A CPU in libvirt's words, and its `<topology>`.

@@ -127,12 +127,14 @@ impl Place {
                 Self::socket(keys, rest, true, |serves| tcp(address, serves))
             }
             ("unix", Some(name)) => Self::socket(keys, rest, false, |_| path(name).map(Address::Unix)),
-            ("file" | "tcp" | "telnet" | "unix", _) => {
-                let what = if matches!(kind, "file" | "unix") { "PATH" } else { "HOST:PORT" };
-                let kind = if kind == "telnet" { "tcp" } else { kind };
-                Err(format!("give {kind}={what}"))
-            }
+            ("file" | "unix", _) => Err(format!("give {kind}=PATH")),
+            ("tcp", _) => Err("give tcp=HOST:PORT".to_owned()),
+            ("telnet", _) => Err("give tcp=HOST:PORT,telnet=on".to_owned()),
             ("chardev", Some(_)) => Err(format!("nvmm has no character devices with ids; {PLACES}")),
+            _ if kind.contains('/') => {
+                let name = words::decode(text).printable().to_string().replace(',', ",,");
+                Err(format!("to write to that file or device, give file={name}"))
+            }
             _ => Err(PLACES.to_owned()),
         }
     }
@@ -151,18 +153,20 @@ impl Place {
         if is_tcp && keys.has("nodelay") && !keys.switch("nodelay")? {
             return Err("nodelay=off can't be had; leave it out".to_owned());
         }
-        let says = keys.has("wait") || keys.has("nowait");
-        if says && !serves {
+        let mut given = |key| keys.has(key).then(|| keys.switch(key)).transpose();
+        let (wait, nowait) = (given("wait")?, given("nowait")?);
+        if !serves && (wait.is_some() || nowait.is_some()) {
             return Err("only a server waits for its peer; add server, or leave the word out".to_owned());
         }
-        if keys.has("wait") && keys.has("nowait") {
-            return Err("wait and nowait contradict each other".to_owned());
-        }
-        // QEMU's servers wait unless they are told not to.
-        let waits = keys.switch("wait")? || !says && rest.starts_with(':');
-        let nowait = keys.switch("nowait")?;
+        let wait = match (wait, nowait.map(|nowait| !nowait)) {
+            (Some(wait), Some(other)) if wait != other => {
+                return Err("wait and nowait contradict each other".to_owned());
+            }
+            // QEMU's servers wait unless they are told not to.
+            (wait, other) => wait.or(other).unwrap_or_else(|| rest.starts_with(':')),
+        };
         Ok(match serves {
-            true => Self::Server { address, options: ServerOptions { wait: waits && !nowait, telnet } },
+            true => Self::Server { address, options: ServerOptions { wait, telnet } },
             false => Self::Client { address, telnet },
         })
     }
@@ -231,6 +235,7 @@ impl<'a> Keys<'a> {
             Some((key, _)) if key.starts_with("reconnect") => {
                 Err(format!("leave '{key}' out; nvmm always connects again"))
             }
+            Some(("logfile", _)) => Err("'logfile' means nothing here; give log=FILE".to_owned()),
             Some((key, _)) => {
                 let key = words::decode(key);
                 let key = key.printable();

@@ -1,6 +1,9 @@
 //! `--smbios` and `--uuid`, in QEMU's words.
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use arch::smbios::SmbiosValues;
 use devices::printable::ToPrintable;
@@ -20,20 +23,24 @@ const KEYS: [(u8, &str); 7] = [
     (17, "loc_pfx, bank, manufacturer, serial, asset, part or speed"),
 ];
 
-/// Gives `--smbios`, as often as it is there, and `--uuid` a meaning. Of a value that is given twice the last counts.
+/// Gives `--smbios`, as often as it is there, and `--uuid` a meaning. Of a value that is given twice the last counts. Returns
+/// the files that were read, too.
 ///
 /// # Errors
 ///
 /// A word that has none, or two UUIDs.
-pub(super) fn parse(given: &[OsString], uuid: Option<&str>) -> Result<SmbiosValues, ConfigError> {
+pub(super) fn parse(
+    given: &[OsString],
+    uuid: Option<&str>,
+) -> Result<(SmbiosValues, Vec<PathBuf>), ConfigError> {
     let uuid = uuid.map(|given| {
         let error = |why| ConfigError::Keys { option: "--uuid", given: given.to_owned(), why };
         self::uuid(given).map_err(error)
     });
     let uuid = uuid.transpose()?;
-    let mut values = SmbiosValues::default();
+    let (mut values, mut files) = (SmbiosValues::default(), Vec::new());
     for given in given {
-        parse_one(&words::encode(given), &mut values).map_err(|why| {
+        parse_one(&words::encode(given), &mut values, &mut files).map_err(|why| {
             let why = words::decode(&why).printable().to_string();
             ConfigError::Keys { option: "--smbios", given: given.printable().to_string(), why }
         })?;
@@ -43,12 +50,12 @@ pub(super) fn parse(given: &[OsString], uuid: Option<&str>) -> Result<SmbiosValu
         (Some(theirs), Some(ours)) if theirs != ours => Err(ConfigError::TwoUuids(theirs, ours)),
         _ => {
             system.uuid = system.uuid.or(uuid);
-            Ok(values)
+            Ok((values, files))
         }
     }
 }
 
-fn parse_one(text: &str, values: &mut SmbiosValues) -> Result<(), String> {
+fn parse_one(text: &str, values: &mut SmbiosValues, files: &mut Vec<PathBuf>) -> Result<(), String> {
     let pairs: Vec<_> = text
         .split(',')
         .map(|word| word.split_once('=').ok_or("give key=value, with commas between"))
@@ -61,8 +68,10 @@ fn parse_one(text: &str, values: &mut SmbiosValues) -> Result<(), String> {
     let (kind, keys) = found.ok_or_else(|| format!("type={kind}: give 0, 1, 2, 3, 4, 11 or 17"))?;
     for (key, value) in pairs.into_iter().filter(|(key, _)| *key != "type") {
         let text = words::decode(value).into_string().map_err(|_| format!("{key}={value} is not UTF-8"))?;
+        let file = (key == "path").then(|| PathBuf::from(&text));
         set(values, *kind, key, text)
             .map_err(|wrong| wrong.unwrap_or_else(|| format!("type={kind} has no {key}; give {keys}")))?;
+        files.extend(file);
     }
     Ok(())
 }

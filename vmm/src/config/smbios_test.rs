@@ -6,7 +6,7 @@ const UUID: &str = "6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11";
 
 fn smbios(given: &[&str]) -> Result<SmbiosValues, String> {
     let given: Vec<OsString> = given.iter().map(OsString::from).collect();
-    parse(&given, None).map_err(|error| error.to_string())
+    parse(&given, None).map(|(values, _)| values).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -103,7 +103,8 @@ fn wrong_words_are_refused_with_the_way_out() {
 
 #[test]
 fn a_uuid_is_given_once() {
-    let uuid = |given: &[OsString], uuid: Option<&str>| parse(given, uuid).map(|values| values.system.uuid);
+    let uuid =
+        |given: &[OsString], uuid: Option<&str>| parse(given, uuid).map(|(values, _)| values.system.uuid);
     let found = UUID.parse().ok();
     assert_eq!(uuid(&[], None).unwrap(), None);
     assert_eq!(uuid(&[], Some(UUID)).unwrap(), found);

@@ -76,7 +76,8 @@ pub(super) struct Chip {
     /// Its bytes. Those of the counters matter only while updates are held up.
     memory: [u8; BYTES],
     flags: Flags,
-    /// What the divider is ahead of the host's time. Its whole seconds are the updates. Nothing while it is held in reset.
+    /// Nanoseconds to add to the host's time to get the divider's; `None` while it is held in reset. The counters update at each
+    /// whole second.
     divider: Option<i128>,
     /// How many seconds the counters are ahead of the divider.
     ahead: i128,

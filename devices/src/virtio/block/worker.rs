@@ -69,7 +69,7 @@ impl Work {
                     },
                 };
                 give_back(answer, queue)?;
-                queue.tell_of_many()?;
+                queue.interrupt_if_batched()?;
             };
             queue.tell()?;
             let stop = queue.stop();
