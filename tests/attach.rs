@@ -137,16 +137,53 @@ fn what_is_no_port_is_named() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let missing = folder.path().join("missing");
     for (place, why) in [
-        (file.to_str().unwrap(), "that is no serial port; give a socket, a pseudoterminal or HOST:PORT"),
-        ("/dev/null", "that is no terminal; give a socket, a pseudoterminal or HOST:PORT"),
-        (missing.to_str().unwrap(), "No such file or directory"),
+        (
+            file.to_str().unwrap(),
+            "that is no serial port; give the path of a socket or terminal, or HOST:PORT",
+        ),
+        ("/dev/null", "that is no terminal; give the path of a socket or terminal, or HOST:PORT"),
+        (
+            missing.to_str().unwrap(),
+            "there is no such file; give the path of a socket or terminal, or HOST:PORT",
+        ),
+        ("127.0.0.1", "there is no such file; give the path of a socket or terminal, or HOST:PORT"),
         (stale.to_str().unwrap(), "Connection refused"),
         (&address, "Connection refused"),
-        ("host:port", "No such file or directory"),
+        (
+            "host:port",
+            "there is no such file, and no such TCP port (1 to 65535); give the path of a socket or terminal, or HOST:PORT",
+        ),
+        (
+            "127.0.0.1:99999",
+            "there is no such file, and no such TCP port (1 to 65535); give the path of a socket or terminal, or HOST:PORT",
+        ),
+        (
+            "127.0.0.1:0",
+            "there is no such file, and no such TCP port (1 to 65535); give the path of a socket or terminal, or HOST:PORT",
+        ),
     ] {
         let output = console(place).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{place}");
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.starts_with(&format!("nvmm: {place}: {why}")), "{error}");
     }
+    let output = console("").output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error, "nvmm: the port has no name; give the path of a socket or terminal, or HOST:PORT\n");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn ctrl_a_x_leaves_a_guest_that_reads_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut terminal, mut port) = on_terminal(&folder.path().join("port"));
+    // More than the socket and the console keep.
+    terminal.type_at_once(3 << 20);
+    let lost = expect(&mut terminal.user, "is lost\r\n");
+    assert!(lost.contains("the guest reads no input"), "{lost}");
+    terminal.user.write_all(b"\x01x").unwrap();
+    assert_eq!(terminal.program.status_in_time(), Some(0));
+    let mut taken = Vec::new();
+    port.read_to_end(&mut taken).unwrap();
+    assert!(!taken.is_empty() && taken.iter().all(|&byte| byte == b'w'));
 }

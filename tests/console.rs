@@ -104,6 +104,17 @@ fn a_terminal_is_raw_for_the_guest_and_ctrl_a_x_ends_it() {
 }
 
 #[test]
+fn ctrl_a_x_is_heard_after_a_long_paste() {
+    if no_kvm() {
+        return;
+    }
+    let mut terminal = on_terminal("echo");
+    terminal.type_at_once(900 << 10);
+    terminal.user.write_all(b"\x01x").unwrap();
+    assert_eq!(terminal.program.status_in_time(), Some(0));
+}
+
+#[test]
 fn nvmm_ends_with_its_terminal() {
     if no_kvm() {
         return;

@@ -5,6 +5,7 @@
 
 use std::{
     fs::File,
+    io::{ErrorKind, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::process::CommandExt,
@@ -13,6 +14,8 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr},
 };
@@ -55,6 +58,22 @@ impl Terminal {
 
     pub(crate) fn set_modes(&self, modes: &Termios) {
         tcsetattr(&self.guest, OptionalActions::Now, modes).unwrap();
+    }
+
+    /// Types `w` as fast as the terminal takes it, as a paste does. What it does not take in a minute it never will.
+    pub(crate) fn type_at_once(&mut self, len: usize) {
+        fcntl_setfl(&self.user, fcntl_getfl(&self.user).unwrap() | OFlags::NONBLOCK).unwrap();
+        let mut left = vec![b'w'; len];
+        while !left.is_empty() {
+            match self.user.write(&left) {
+                Ok(taken) => left.truncate(left.len() - taken),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            let minute = Timespec { tv_sec: 60, tv_nsec: 0 };
+            let ready = poll(&mut [PollFd::new(&self.user, PollFlags::OUT)], Some(&minute));
+            assert_eq!(ready, Ok(1), "{} bytes are not read", left.len());
+        }
+        fcntl_setfl(&self.user, fcntl_getfl(&self.user).unwrap() - OFlags::NONBLOCK).unwrap();
     }
 
     pub(crate) fn is_raw(&self) -> bool {

@@ -30,7 +30,7 @@ use rustix::{
 
 use crate::{
     exit::SIGNAL,
-    keys::{CTRL_A, Escapes, Key},
+    keys::{CTRL_A, Escapes, Key, TYPED},
     signals::{self, Signals},
     terminal::Terminal,
 };
@@ -39,6 +39,8 @@ use crate::{
 const SHOWN_AHEAD: u64 = 64 << 10;
 /// How often to look whether such a reader has read.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+
+const PLACES: &str = "give the path of a socket or terminal, or HOST:PORT";
 
 const HELP: &str = "
 Ctrl-A x   leave the console; the guest runs on
@@ -64,6 +66,7 @@ struct Console {
     peer: File,
     /// Typed, and not taken by the peer yet.
     pending: Vec<u8>,
+    told_of_loss: bool,
     output: Output,
     /// How many bytes were given to `output`.
     shown: u64,
@@ -100,6 +103,7 @@ pub fn run(args: &ConsoleArgs) -> Result<u8> {
         reads: true,
         peer,
         pending: Vec::new(),
+        told_of_loss: false,
         output: Output::new(stdout, options)?,
         shown: 0,
     };
@@ -133,7 +137,7 @@ fn connect(place: &OsStr) -> Result<OwnedFd> {
             let options = File::options().read(true).write(true).custom_flags(flags).clone();
             let terminal = options.open(path).with_context(|| format!("{name}"))?;
             if !isatty(&terminal) {
-                bail!("{name}: that is no terminal; give a socket, a pseudoterminal or HOST:PORT");
+                bail!("{name}: that is no terminal; {PLACES}");
             }
             // Nothing that the guest prints is to be echoed back to it.
             let mut modes = tcgetattr(&terminal)?;
@@ -141,17 +145,21 @@ fn connect(place: &OsStr) -> Result<OwnedFd> {
             tcsetattr(&terminal, OptionalActions::Now, &modes)?;
             Ok(terminal.into())
         }
-        Ok(_) => bail!("{name}: that is no serial port; give a socket, a pseudoterminal or HOST:PORT"),
+        Ok(_) => bail!("{name}: that is no serial port; {PLACES}"),
         Err(error) => match place.to_str().and_then(|text| text.rsplit_once(':')) {
-            Some((host, port)) if port.parse::<u16>().is_ok() => {
+            Some((host, port)) => {
+                let Some(port) = port.parse::<u16>().ok().filter(|&port| port != 0) else {
+                    bail!("{name}: there is no such file, and no such TCP port (1 to 65535); {PLACES}");
+                };
                 let host = if host.is_empty() { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
-                let port = port.parse().unwrap_or_default();
                 let stream = TcpStream::connect((host, port)).with_context(|| format!("{name}"))?;
                 // Keys are few.
                 stream.set_nodelay(true)?;
                 Ok(stream.into())
             }
-            _ => Err(error).with_context(|| format!("{name}")),
+            None if place.is_empty() => bail!("the port has no name; {PLACES}"),
+            None if error.kind() == ErrorKind::NotFound => bail!("{name}: there is no such file; {PLACES}"),
+            None => Err(error).with_context(|| format!("{name}")),
         },
     }
 }
@@ -179,7 +187,8 @@ impl Console {
             ),
             PollFd::from_borrowed_fd(stdin, PollFlags::IN),
         ];
-        let reads = self.reads && self.pending.is_empty();
+        // A pipe waits for the peer; a user doesn't, whose keys must be heard.
+        let reads = self.reads && (self.terminal.is_some() || self.pending.is_empty());
         let watched = if reads { &mut ready[..] } else { &mut ready[..3] };
         match poll(watched, ahead.then_some(&LOOK)) {
             Ok(_) => {}
@@ -250,14 +259,22 @@ impl Console {
         if self.terminal.is_none() {
             self.pending.extend(&bytes[..len]);
         } else {
+            let mut typed = Vec::new();
             for &byte in &bytes[..len] {
-                match self.escapes.feed(byte, &mut self.pending) {
+                match self.escapes.feed(byte, &mut typed) {
                     Some(Key::Quit) => return true,
                     Some(Key::Help) => self.output.offer(HELP.as_bytes()),
                     // Not the console's to do.
-                    Some(Key::Pause) => self.pending.extend([CTRL_A, byte]),
+                    Some(Key::Pause) => typed.extend([CTRL_A, byte]),
                     None => {}
                 }
+            }
+            let taken = typed.len().min(TYPED.saturating_sub(self.pending.len()));
+            self.pending.extend(&typed[..taken]);
+            if taken < typed.len() && !std::mem::replace(&mut self.told_of_loss, true) {
+                eprintln!(
+                    "nvmm: the guest reads no input; of what is typed, all after the first {TYPED} bytes is lost"
+                );
             }
         }
         self.send();

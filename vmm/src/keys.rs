@@ -19,6 +19,9 @@ Ctrl-A a   send Ctrl-A to the guest
 Ctrl-A h   this help
 ";
 
+/// As much of what is typed waits for the guest; what is beyond is lost, as the keys that are nvmm's own must be heard.
+pub(crate) const TYPED: usize = 1 << 20;
+
 /// Begins a sequence.
 pub(crate) const CTRL_A: u8 = 0x01;
 

@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 use devices::chars::{Backend, Input};
 
 use crate::{
-    keys::{Escapes, Key},
+    keys::{Escapes, Key, TYPED},
     terminal::Terminal,
 };
 
-/// As much of what is typed waits for the guest; what is beyond is lost, as the keys that are nvmm's own must be heard.
-const TYPED: usize = 1 << 20;
 /// How often nvmm looks whether it is in the foreground of its terminal again: nobody tells.
 const FOREGROUND_CHECK: Duration = Duration::from_millis(500);
 
@@ -30,6 +28,8 @@ struct Typed {
     read: Input,
     escapes: Escapes,
     told_of_loss: bool,
+    /// When to read again without being told that there is more: a back end tells nothing while there is no room.
+    again_at: Option<Instant>,
 }
 
 impl Keyboard {
@@ -45,13 +45,17 @@ impl Keyboard {
 
     /// Reads what `backend` has. Returns nvmm's own keys; the rest is for the guest.
     pub(super) fn read(&mut self, backend: &mut dyn Backend, input: &mut Input) -> Vec<Key> {
-        backend.serve(&mut self.typed.read);
-        self.typed.pass_on(input)
+        self.typed.read(backend, input)
     }
 
     /// Whether to read it. Reading a terminal in the background would stop nvmm.
     pub(super) fn may_be_read(&self) -> bool {
         self.terminal.is_ours()
+    }
+
+    /// When [`Keyboard::read`] is due though its descriptor says nothing: later, so that one who types without end keeps nobody waiting.
+    pub(super) fn read_at(&self) -> Option<Instant> {
+        self.typed.again_at.filter(|_| self.may_be_read())
     }
 
     /// Says whether [`Keyboard::look`] is to be called later, since the terminal is another's now.
@@ -86,13 +90,19 @@ impl Keyboard {
 }
 
 impl Typed {
+    fn read(&mut self, backend: &mut dyn Backend, input: &mut Input) -> Vec<Key> {
+        backend.serve(&mut self.read);
+        self.pass_on(input)
+    }
+
     /// Takes nvmm's own keys out of what was read, and passes on the rest.
     fn pass_on(&mut self, input: &mut Input) -> Vec<Key> {
         let (mut keys, mut guest) = (Vec::new(), Vec::new());
-        self.read.deliver(|bytes| {
+        let made_room = self.read.deliver(|bytes| {
             keys.extend(bytes.iter().filter_map(|&byte| self.escapes.feed(byte, &mut guest)));
             bytes.len()
         });
+        self.again_at = made_room.then(Instant::now);
         if input.push(&guest) < guest.len() && !std::mem::replace(&mut self.told_of_loss, true) {
             log::warn!(
                 "the guest reads no input; of what is typed, all after the first {TYPED} bytes is lost"

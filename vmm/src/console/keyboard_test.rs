@@ -1,4 +1,12 @@
+use std::{
+    io::{self, Write},
+    os::fd::OwnedFd,
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::*;
+use crate::console::stdio::Stdio;
 
 /// Types, in parts as they are read.
 fn type_in(typed: &mut Typed, text: &[u8], input: &mut Input) -> Vec<Key> {
@@ -35,4 +43,31 @@ fn what_is_typed_without_end_is_bounded_and_keys_are_heard() {
     assert!(typed.told_of_loss);
     assert_eq!(input.room(), 0);
     assert_eq!(type_in(&mut typed, b"abc\x01x", &mut input), [Key::Quit]);
+}
+
+/// Reads whenever the main thread would, and returns the keys.
+fn read_all(typed: &mut Typed, backend: &mut Stdio, input: &mut Input) -> Vec<Key> {
+    let mut keys = Vec::new();
+    let is_ready = |backend: &Stdio| {
+        poll(&mut [PollFd::new(&backend.fd().unwrap(), PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
+    };
+    while typed.again_at.is_some() || is_ready(backend) {
+        keys.extend(typed.read(backend, input));
+    }
+    keys
+}
+
+#[test]
+fn a_read_that_leaves_no_room_is_not_the_last() {
+    for len in [Input::CAPACITY - 1, Input::CAPACITY, Input::CAPACITY + 1, 3 * Input::CAPACITY] {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut backend = Stdio::on(Some(OwnedFd::from(reader).into()), None).unwrap();
+        let (mut typed, mut input) = (Typed::default(), Keyboard::input());
+        assert_eq!(typed.read(&mut backend, &mut input), []);
+        writer.write_all(&vec![b'w'; len]).unwrap();
+        assert_eq!(read_all(&mut typed, &mut backend, &mut input), []);
+        assert_eq!(TYPED - input.room(), len);
+        writer.write_all(b"\x01x").unwrap();
+        assert_eq!(read_all(&mut typed, &mut backend, &mut input), [Key::Quit], "after {len} bytes");
+    }
 }

@@ -136,11 +136,14 @@ impl Source for Port {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let look_at = self.keyboard.as_ref().and_then(Keyboard::look_at);
-        [self.retry_at, look_at].into_iter().flatten().min()
+        let keyboard = self.keyboard.as_ref();
+        [self.retry_at, keyboard.and_then(Keyboard::look_at), keyboard.and_then(Keyboard::read_at)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    fn on_time(&mut self, _: &mut Vec<Request>) {
+    fn on_time(&mut self, requests: &mut Vec<Request>) {
         let now = Instant::now();
         if self.retry_at.is_some_and(|at| at <= now) {
             self.serve_uart();
@@ -149,6 +152,10 @@ impl Source for Port {
             && keyboard.look_at().is_some_and(|at| at <= now)
         {
             keyboard.look();
+        }
+        if self.keyboard.as_ref().and_then(Keyboard::read_at).is_some_and(|at| at <= now) {
+            self.serve_backend(requests);
+            self.serve_uart();
         }
     }
 

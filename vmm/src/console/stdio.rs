@@ -39,10 +39,12 @@ impl Stdio {
     /// No file descriptor is left.
     pub(super) fn new(reads: bool, output: Option<Output>) -> io::Result<Self> {
         let stdin = io::stdin().as_fd().try_clone_to_owned().ok().filter(|_| reads);
-        let input = stdin.map(|stdin| {
-            let shared = File::from(stdin);
-            Stdin::new(not_waiting(&shared).unwrap_or(shared))
-        });
+        Self::on(stdin.map(File::from), output)
+    }
+
+    /// The same, with `stdin` in stdin's place.
+    pub(super) fn on(stdin: Option<File>, output: Option<Output>) -> io::Result<Self> {
+        let input = stdin.map(|shared| Stdin::new(not_waiting(&shared).unwrap_or(shared)));
         Ok(Self { input: input.transpose()?, output })
     }
 }
