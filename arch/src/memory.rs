@@ -87,7 +87,7 @@ impl Region {
         Ok(Self { mapping, offset, len, base })
     }
 
-    /// Where in this process the region begins. Whoever gives it to KVM must keep a `GuestRam` for as long as a vCPU can run.
+    /// The region's first byte in this process. Whoever gives it to KVM must keep a `GuestRam` for as long as a vCPU can run.
     #[must_use]
     pub fn userspace_addr(&self) -> usize {
         self.mapping.as_ptr().expose_provenance() + self.offset

@@ -40,7 +40,7 @@ pub enum SmbiosError {
     Write(#[source] GuestMemoryError),
 }
 
-/// What the tables describe.
+/// The hardware that the tables describe.
 #[derive(Clone, Copy, Debug)]
 pub struct Hardware<'a> {
     /// The processors.

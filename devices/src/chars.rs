@@ -55,7 +55,7 @@ pub trait Backend: Send + fmt::Debug {
         let _ = input;
     }
 
-    /// Whether the machine is not to start yet, as the user wants it to wait for a peer.
+    /// Returns whether the machine is not to start yet, as the user wants it to wait for a peer.
     fn waits_for_peer(&self) -> bool {
         false
     }

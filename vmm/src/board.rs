@@ -93,7 +93,7 @@ pub(crate) struct IsaSpec {
     pub(crate) gsi: Option<u32>,
     /// Its name in ACPI; none if ACPI knows it otherwise, or not at all.
     pub(crate) acpi: Option<AcpiName>,
-    /// What is behind it on the host.
+    /// The host's side of it.
     pub(crate) backend: Option<String>,
 }
 

@@ -105,7 +105,7 @@ impl Waker {
     }
 }
 
-/// What the main thread serves of a machine that runs.
+/// The parts of a running machine that the main thread serves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attached {
     /// The serial ports.
@@ -121,7 +121,7 @@ pub(crate) enum News {
     Port {
         /// 0 is COM1.
         number: usize,
-        /// Where its output goes, and where its input comes from.
+        /// Its output and its input on the host.
         backend: Box<dyn Backend>,
         /// The receiver drops this once the machine may start.
         starts: Sender<()>,
@@ -163,7 +163,7 @@ pub(crate) struct Controls {
     end_is_asked: Arc<AtomicBool>,
 }
 
-/// Where the main thread hears the news.
+/// The main thread's end of the news.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     news: Receiver<News>,
@@ -262,12 +262,12 @@ impl Link {
         None
     }
 
-    /// Whether the user has asked for the end. It is not taken.
+    /// Returns whether the user has asked for the end, and leaves the request where it is.
     pub(crate) fn end_is_asked(&self) -> bool {
         self.end_is_asked.load(Ordering::SeqCst)
     }
 
-    /// Whether the guest, or the one before the last reset, was asked to power off.
+    /// Returns whether the guest, or the one before the last reset, was asked to power off.
     pub(crate) fn is_asked_to_power_off(&self) -> bool {
         self.asked_to_power_off.get()
     }

@@ -1,4 +1,4 @@
-//! What every table says of its maker.
+//! The names of the maker in every table.
 
 pub(super) const OEM_ID: [u8; 6] = *b"NVMM  ";
 pub(super) const OEM_TABLE_ID: [u8; 8] = *b"NVMM    ";

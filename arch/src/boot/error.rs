@@ -17,7 +17,7 @@ pub enum BootError {
     /// Not in guest memory.
     #[error("can't write the {what} to guest memory")]
     Write {
-        /// What didn't fit.
+        /// The structure that didn't fit.
         what: &'static str,
         /// Why.
         source: GuestMemoryError,

@@ -1,16 +1,16 @@
-//! What a kernel is told.
+//! The facts that both boot protocols give a kernel.
 
 use std::ops::Range;
 
 use super::memory_map::MemoryMap;
 
-/// What both boot protocols tell the kernel. Command line and initramfs are in memory already.
+/// The facts that a kernel is told. Command line and initramfs are in memory already.
 #[derive(Clone, Debug)]
 pub struct BootInfo<'a> {
     /// Guest memory.
     pub map: &'a MemoryMap,
-    /// Where the initramfs lies.
+    /// The addresses of the initramfs.
     pub initrd: Option<Range<u64>>,
-    /// Where the ACPI RSDP is.
+    /// The address of the ACPI RSDP.
     pub rsdp: u64,
 }

@@ -7,7 +7,7 @@ pub const WIDTHS: Leaf = Leaf::new(0x8000_0008);
 
 /// A 32-bit CPU without PAE has these; one with PAE has 36.
 pub const MIN_PHYSICAL_BITS: u32 = 32;
-/// What page tables have room for.
+/// The most bits of an address that page tables have room for.
 pub const MAX_PHYSICAL_BITS: u32 = 52;
 
 /// MAXPHYADDR, at most [`MAX_PHYSICAL_BITS`].

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Who made a CPU.
+/// The maker of a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vendor {
     /// Intel.

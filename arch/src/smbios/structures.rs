@@ -244,7 +244,7 @@ pub(super) fn memory(tables: &mut Tables, map: &MemoryMap, values: &MemoryDevice
     const DETAIL_OTHER: u16 = 1 << 1;
     const NOT_PROVIDED: u16 = 0xfffe;
     const UNKNOWN_WIDTH: u16 = 0xffff;
-    /// What does not fit is in the extended field.
+    /// A number that does not fit is in the extended field.
     const EXTENDED: u32 = 0x8000_0000;
     let bytes: u64 = map.ram.iter().map(|&(_, len)| len as u64).sum();
     let array_handle = handle(Type::MemoryArray, 0).into();

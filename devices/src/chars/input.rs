@@ -38,7 +38,7 @@ impl Input {
         bytes.iter().rev().for_each(|&byte| self.bytes.push_front(byte));
     }
 
-    /// Whether the guest has taken all.
+    /// Returns whether the guest has taken all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()

@@ -57,7 +57,7 @@ impl Peers {
         self.watch.fd()
     }
 
-    /// Whether a peer is there. One that has hung up is let go of here, though its last words stay.
+    /// Returns whether a peer is there. One that has hung up is let go of here, though its last words stay.
     pub(super) fn is_connected(&mut self) -> bool {
         if self.connected && self.sockets.back().is_none_or(|socket| has_hung_up(&socket.fd)) {
             self.let_go();
@@ -66,7 +66,7 @@ impl Peers {
         self.connected
     }
 
-    /// Whether another peer can be kept, when the one that is there has gone.
+    /// Returns whether another peer can be kept, when the one that is there has gone.
     pub(super) fn has_place(&self) -> bool {
         self.sockets.len() < MOST
     }

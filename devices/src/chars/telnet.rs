@@ -1,4 +1,4 @@
-//! As much of telnet as a terminal at its other end needs. RFC 854, RFC 855.
+//! The part of telnet that a terminal at its other end needs. RFC 854, RFC 855.
 
 const SE: u8 = 240;
 const SB: u8 = 250;
@@ -15,7 +15,7 @@ const ECHO: u8 = 1;
 /// RFC 858: with this, each key is sent at once.
 const SUPPRESS_GO_AHEAD: u8 = 3;
 
-/// What a telnet client is told first: each key is to be sent as it is, and is not to be shown.
+/// The greeting of a telnet client: each key is to be sent as it is, and is not to be shown.
 pub(super) const GREETING: [u8; 12] =
     [IAC, WILL, ECHO, IAC, WILL, SUPPRESS_GO_AHEAD, IAC, WILL, BINARY, IAC, DO, BINARY];
 

@@ -61,7 +61,7 @@ impl Watch {
         let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once);
     }
 
-    /// Whether the time of [`Watch::wake_in`] is over. It says so once.
+    /// Returns whether the time of [`Watch::wake_in`] is over. It says so once.
     pub(super) fn is_time(&self) -> bool {
         rustix::io::read(&self.timer, &mut [0_u8; 8]).is_ok()
     }

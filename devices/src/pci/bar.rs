@@ -4,7 +4,7 @@ pub enum BarError {
     /// PCI 3.0, "Base Addresses": memory takes at least 16 bytes, I/O 4 to 256.
     #[error("a {space} BAR of {size:#x} bytes")]
     Size {
-        /// Where it would be.
+        /// The address it would have.
         space: BarSpace,
         /// The size that it can't have.
         size: u64,
@@ -12,7 +12,7 @@ pub enum BarError {
     /// The header has six registers, and a 64-bit BAR takes two.
     #[error("a {space} BAR in register {index}, which is no free one")]
     Register {
-        /// Where it would be.
+        /// The address it would have.
         space: BarSpace,
         /// The register.
         index: u8,
@@ -20,7 +20,7 @@ pub enum BarError {
     /// Out of its space, or no multiple of its size.
     #[error("a {space} BAR of {size:#x} bytes at {address:#x}, where none can be")]
     Address {
-        /// Where it would be.
+        /// The address it would have.
         space: BarSpace,
         /// Its size.
         size: u64,
@@ -141,7 +141,7 @@ impl Bar {
         !(self.size - 1)
     }
 
-    /// Whether it can decode its whole size from `address` on.
+    /// Returns whether it can decode its whole size from `address` on.
     pub(super) const fn can_be_at(&self, address: u64) -> bool {
         // Both are multiples of the size, so this is the last byte's.
         address.is_multiple_of(self.size) && address | (self.size - 1) <= self.space.last_address()

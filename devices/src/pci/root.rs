@@ -48,12 +48,12 @@ pub enum SlotError {
     Full,
 }
 
-/// What is at an address, for people.
+/// A function at an address, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionInfo {
-    /// Where it is.
+    /// Its address.
     pub address: PciAddress,
-    /// What it is.
+    /// Its identity.
     pub identity: Identity,
     /// Its BARs, and where they are.
     pub bars: Vec<Decoded>,
@@ -112,7 +112,7 @@ impl PciRoot {
         PciAddress::all().filter_map(|address| Some((address, self.find(address)?)))
     }
 
-    /// What is on the bus, by address.
+    /// Returns the functions on the bus, by address.
     pub fn functions(&self) -> impl Iterator<Item = FunctionInfo> {
         self.iter().map(|(address, function)| {
             let function = lock(function);

@@ -29,7 +29,7 @@ const KIB: u64 = 1 << 10;
 const BLOCK: u64 = 64 * KIB;
 const MIB: u64 = 1 << 20;
 
-/// What a battery keeps through the machine's reset: the clock, which starts with the host's time in UTC and keeps what the guest sets, and
+/// The state that a battery keeps through the machine's reset: the clock, which starts with the host's time in UTC and keeps what the guest sets, and
 /// memory. A clone is the same chip.
 #[derive(Clone, Debug)]
 pub struct Cmos(Arc<Mutex<Chip>>);
@@ -66,7 +66,7 @@ pub struct CmosPorts {
     irq: Arc<dyn Line>,
     high: bool,
     timer: Box<dyn Timer>,
-    /// What the timer was set to.
+    /// The time that the timer was set to.
     waits_until: Option<Duration>,
 }
 

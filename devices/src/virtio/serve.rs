@@ -278,7 +278,7 @@ fn spawn(
     Worker::spawn(&role, stop, &wake, for_panics, work)
 }
 
-/// What epoll takes for `pause`: whole milliseconds, no shorter, or for ever.
+/// Returns `pause` as epoll takes it: whole milliseconds, no shorter, or for ever.
 fn millis(pause: Option<Duration>) -> i32 {
     pause.map_or(-1, |pause| i32::try_from(pause.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX))
 }

@@ -25,7 +25,7 @@ pub trait Device: Debug + Send {
     }
 }
 
-/// What devices are opened with.
+/// The surroundings in which devices are opened.
 #[derive(Debug)]
 pub struct Opening<'a> {
     /// The number of vCPUs.

@@ -15,7 +15,7 @@ use devices::{
 use super::inventory::{AcpiName, At, Placed};
 use crate::{buses::Buses, link::Attached, size::Size};
 
-/// What is behind a virtio device on the host.
+/// The host's side of a virtio device.
 pub trait Host: Debug + Send + Sync {
     /// Its name in messages, such as `disk a.img`.
     fn name(&self) -> String;

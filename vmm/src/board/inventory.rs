@@ -21,17 +21,17 @@ pub struct AcpiName {
 pub struct Placed {
     /// Its name, for people.
     pub name: String,
-    /// Where it is reached.
+    /// The ports or the PCI address that reach it.
     pub at: At,
     /// Its interrupt line.
     pub gsi: Option<u32>,
     /// Its name in ACPI, if it has one.
     pub acpi: Option<AcpiName>,
-    /// What is behind it on the host.
+    /// The host's side of it.
     pub backend: Option<String>,
 }
 
-/// Where a device is reached.
+/// The ports or the PCI address of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum At {
     /// I/O ports.

@@ -10,7 +10,7 @@ use devices::{
 
 use super::{Board, Device, Host};
 
-/// What the random bytes are read from.
+/// The source of the random bytes.
 #[derive(Clone, Debug)]
 pub(super) struct RngSource(Arc<Source>);
 

@@ -1,4 +1,4 @@
-//! What is wrong with a machine's options.
+//! The errors of a machine's options.
 
 use std::{io, path::PathBuf};
 
@@ -11,7 +11,7 @@ use crate::{
     smp::SmpError,
 };
 
-/// What is wrong with the command line.
+/// An error of the command line.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// `--cpu`.
@@ -48,9 +48,9 @@ pub enum ConfigError {
     Keys {
         /// The option's name.
         option: &'static str,
-        /// What was given.
+        /// The words that were given.
         given: String,
-        /// What is wrong.
+        /// The fault in them.
         why: String,
     },
     /// `--smbios type=1,uuid=` and `--uuid`.

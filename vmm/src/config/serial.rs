@@ -28,7 +28,7 @@ pub struct SerialConfig {
     pub log: Option<PathBuf>,
 }
 
-/// Where a serial port's output goes, and its input comes from.
+/// The place on the host that a serial port leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The terminal, or whatever stdin and stdout are.

@@ -22,7 +22,7 @@ pub(super) struct Keyboard {
     look_at: Option<Instant>,
 }
 
-/// What is typed, on its way to the guest.
+/// Typed bytes on their way to the guest.
 #[derive(Debug, Default)]
 struct Typed {
     read: Input,
@@ -48,7 +48,7 @@ impl Keyboard {
         self.typed.read(backend, input)
     }
 
-    /// Whether to read it. Reading a terminal in the background would stop nvmm.
+    /// Returns whether to read it. Reading a terminal in the background would stop nvmm.
     pub(super) fn may_be_read(&self) -> bool {
         self.terminal.is_ours()
     }

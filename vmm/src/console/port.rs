@@ -68,7 +68,7 @@ impl Port {
         }
     }
 
-    /// Whether to read, as far as the terminal is concerned, if it is one.
+    /// Returns whether to read; a terminal only while it is in the foreground.
     fn may_read(&self) -> bool {
         self.keyboard.as_ref().is_none_or(Keyboard::may_be_read)
     }

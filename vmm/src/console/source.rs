@@ -32,7 +32,7 @@ pub(super) trait Source {
     }
 }
 
-/// What a source asks for.
+/// A request of a source.
 #[derive(Debug)]
 pub(super) enum Request {
     /// That the machine obeys.
@@ -51,7 +51,7 @@ pub(super) enum Request {
     End(u8),
 }
 
-/// What all sources are told.
+/// News for all sources.
 #[derive(Debug)]
 pub(super) enum Notice<'a> {
     /// A machine runs; these are its parts that the main thread serves.

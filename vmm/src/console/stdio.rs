@@ -131,7 +131,7 @@ impl Stdin {
     }
 }
 
-/// Whether a read gives something at once, if nobody else reads first.
+/// Returns whether a read gives something at once, if nobody else reads first.
 fn is_readable(file: &File) -> bool {
     poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::exit::Exit;
 
-/// Whether a machine is paused, and for how long it was.
+/// The pause of a machine, if it is paused, and the length of those before.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
     since: Option<Instant>,

@@ -176,7 +176,7 @@ impl Chip {
         }
     }
 
-    /// Whether the interrupt pin is active.
+    /// Returns whether the interrupt pin is active.
     pub(super) fn interrupts(&self) -> bool {
         self.shown_flags().contains(Flags::IRQF)
     }
@@ -219,7 +219,7 @@ impl Chip {
         self.ahead = self.format().decode(|counter| self.byte(counter)) - self.second();
     }
 
-    /// Whether there are updates.
+    /// Returns whether there are updates.
     fn counts(&self) -> bool {
         self.divider.is_some() && !self.control().contains(Control::SET)
     }
