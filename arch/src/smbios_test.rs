@@ -201,12 +201,16 @@ fn the_entry_point_is_found_by_its_anchor_and_leads_to_the_tables() {
     let mut tables = vec![0; usize::try_from(len).unwrap()];
     memory.read_slice(&mut tables, GuestAddress(address)).unwrap();
     assert_eq!(structures(&tables).len(), 10);
-    let reserved = |address: u64| {
-        map.e820.iter().any(|entry| {
-            (entry.addr..entry.addr + entry.size).contains(&address) && entry.kind == boot::E820Type::Reserved
-        })
+    let kind = |address: u64| {
+        let mut entries = map.e820.iter();
+        entries.find(|entry| (entry.addr..entry.addr + entry.size).contains(&address)).map(|entry| entry.kind)
     };
-    assert!(reserved(address) && reserved(address + len - 1) && reserved(layout::SMBIOS_ENTRY));
+    let reserved = Some(boot::E820Type::Reserved);
+    assert_eq!((kind(address), kind(address + len - 1)), (reserved, reserved));
+    // The entry of the ACPI tables has the entry point too.
+    let acpi = Some(boot::E820Type::Acpi);
+    let end = layout::SMBIOS_ENTRY + 24;
+    assert_eq!((kind(layout::SMBIOS_ENTRY), kind(end - 1)), (acpi, acpi));
 }
 
 #[test]
