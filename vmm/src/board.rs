@@ -49,8 +49,8 @@ pub use self::{
     open::open,
 };
 use crate::{
+    attached::{Attached, Attachment, Waker},
     buses::{self, Buses},
-    link::{Attached, Attachment, Waker},
     vm::Vm,
 };
 

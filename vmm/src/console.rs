@@ -4,32 +4,26 @@
 //! ```text
 //! sources: signals ───┐
 //!          ports ─────┼─Request─> session ──Command──> machine's thread
-//!          news ──────┘     <─Notice─┘                      │
-//!            └<─────────────────────News────────────────────┘
+//!          inbox ─────┘     <─Notice─┘                      │
+//!            └<───────────────News, Serve(source)───────────┘
 //! ```
 
-mod keyboard;
 mod leaving;
-mod news;
-mod port;
 mod session;
 mod signals;
-mod source;
 mod sources;
-mod stdio;
 mod wakeups;
 
 use std::{fs::File, io, os::fd::AsFd, time::Duration};
 
 use devices::output::{Output, OutputOptions};
 
-use self::{
-    keyboard::Keyboard, port::Port, session::Session, signals::SignalSource, source::Source,
-    sources::Sources, stdio::Stdio, wakeups::Wakeups,
-};
+use self::{session::Session, signals::SignalSource, sources::Sources, wakeups::Wakeups};
 use crate::{
     link::{self, Link},
+    port::{Keyboard, Port, Stdio},
     signals::Signals,
+    source::Source,
     terminal::Terminal,
     wishes::Wishes,
 };
@@ -78,11 +72,11 @@ impl Console {
         let mut session = Session::new(controls, self.wishes, self.messages);
         let mut sources = Sources::new()?;
         // Whoever sends a signal has seen the guest run: that news has come before.
-        sources.add(inbox);
-        sources.add(self.signals);
-        sources.add(Wakeups::default());
+        sources.add(Box::new(inbox));
+        sources.add(Box::new(self.signals));
+        sources.add(Box::<Wakeups>::default());
         if let Some(stdio) = self.stdio {
-            sources.add(stdio);
+            sources.add(Box::new(stdio));
         }
         loop {
             for request in sources.wait(session.deadline())? {

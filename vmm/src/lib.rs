@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod attach;
+mod attached;
 pub mod board;
 mod buses;
 pub mod check;
@@ -34,11 +35,13 @@ pub mod messages;
 pub mod nest;
 mod one_of;
 pub mod output;
+mod port;
 pub mod reboots;
 mod signals;
 pub mod size;
 pub mod small_file;
 mod smp;
+mod source;
 pub mod stats;
 mod terminal;
 mod tsc;

@@ -2,48 +2,34 @@
 //!
 //! ```text
 //! main thread: signals, keys, input --Command--> machine's thread: build, run, stop, again
-//!              console, log         <---News----
+//!              console, log         <--Request---
 //! ```
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     io,
-    os::fd::{AsRawFd, RawFd},
+    os::fd::RawFd,
     panic::{self, AssertUnwindSafe},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
-    thread,
 };
 
 use devices::{
-    chars::Backend,
     output::Output,
-    platform::Serial,
     threads::{self, Role},
-    wakes::Wakes,
 };
+use event_manager::{EventSet, Events};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use crate::exit::{COULD_NOT, Exit};
-
-/// What the main thread asks of a machine.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Press the power button, and tell if the guest does not listen to it.
-    PowerButton,
-    /// Say on stderr what was done with the disks.
-    Totals,
-    /// Look whether disks have grown, and tell the guest.
-    Measure,
-    /// Pause, or go on after a pause.
-    TogglePause,
-    /// End.
-    Quit(Exit),
-}
+use crate::{
+    attached::Attached,
+    exit::{COULD_NOT, Exit},
+    source::{Command, News, Request, Source},
+};
 
 /// What a machine's thread waits for while the machine runs.
 #[derive(Debug)]
@@ -54,90 +40,6 @@ pub(crate) enum Event {
     Command(Command),
 }
 
-/// A UART of a machine that runs, as the main thread reaches it.
-#[derive(Clone, Debug)]
-pub(crate) struct Attachment {
-    /// The port that it belongs to: 0 is COM1.
-    pub(crate) port: usize,
-    /// Its [`Wakes::wakeup`], which is open as long as that is there.
-    pub(crate) wakeup: RawFd,
-    serial: Arc<Mutex<Serial>>,
-}
-
-impl Attachment {
-    /// The UART of a port.
-    pub(crate) fn new(port: usize, serial: Arc<Mutex<Serial>>) -> Self {
-        let wakeup = serial.lock().unwrap_or_else(PoisonError::into_inner).wakeup().as_raw_fd();
-        Self { port, wakeup, serial }
-    }
-
-    /// The UART, unless a vCPU has it for longer than a moment: one that waits for a file has.
-    pub(crate) fn lock(&self) -> Option<MutexGuard<'_, Serial>> {
-        for _ in 0..100 {
-            match self.serial.try_lock() {
-                Ok(serial) => return Some(serial),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => thread::yield_now(),
-            }
-        }
-        None
-    }
-}
-
-/// A device of a machine that runs which waits for time.
-#[derive(Clone, Debug)]
-pub(crate) struct Waker {
-    /// Its [`Wakes::wakeup`], which is open as long as that is there.
-    pub(crate) wakeup: RawFd,
-    device: Arc<Mutex<dyn Wakes>>,
-}
-
-impl Waker {
-    /// The waker of a device.
-    pub(crate) fn new(device: Arc<Mutex<dyn Wakes>>) -> Self {
-        let wakeup = device.lock().unwrap_or_else(PoisonError::into_inner).wakeup().as_raw_fd();
-        Self { wakeup, device }
-    }
-
-    /// Wakes it. A vCPU has it for no longer than a moment.
-    pub(crate) fn wake(&self) {
-        self.device.lock().unwrap_or_else(PoisonError::into_inner).on_wakeup();
-    }
-}
-
-/// The parts of a running machine that the main thread serves.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Attached {
-    /// The serial ports.
-    pub(crate) uarts: Vec<Attachment>,
-    /// The devices that wait for time.
-    pub(crate) wakers: Vec<Waker>,
-}
-
-/// What the machine's thread tells.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// A serial port is there to be served.
-    Port {
-        /// 0 is COM1.
-        number: usize,
-        /// Its output and its input on the host.
-        backend: Box<dyn Backend>,
-        /// The receiver drops this once the machine may start.
-        starts: Sender<()>,
-    },
-    /// A machine runs.
-    Runs(Attached),
-    /// The machine has stopped. The receiver drops the sender once it holds none of it.
-    Stops(Sender<()>),
-    /// All of it is gone, and another one may be built. As for [`News::Stops`].
-    Gone(Sender<()>),
-    /// The guest has not enabled the power button that was pressed, or is being reset.
-    NobodyListens,
-    /// There will be no other: the exit status.
-    Ended(u8),
-}
-
 /// The machine's thread's end.
 #[derive(Debug)]
 pub struct Link {
@@ -145,13 +47,13 @@ pub struct Link {
     events: Receiver<Event>,
     /// Commands that came while no machine ran.
     kept: RefCell<VecDeque<Command>>,
-    /// One for each port, with nothing to give until the machine may start.
-    starting: RefCell<Vec<Receiver<()>>>,
+    /// A source was given that waits for a peer.
+    waits: Cell<bool>,
     /// The guest was asked to power off: so is the one after a reset.
     asked_to_power_off: Cell<bool>,
     /// For vCPUs.
     exits: Sender<Event>,
-    news: Sender<News>,
+    requests: Sender<Request>,
     wake: Arc<EventFd>,
     end_is_asked: Arc<AtomicBool>,
 }
@@ -163,10 +65,10 @@ pub(crate) struct Controls {
     end_is_asked: Arc<AtomicBool>,
 }
 
-/// The main thread's end of the news.
+/// The main thread's end of the news, as a source.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    news: Receiver<News>,
+    requests: Receiver<Request>,
     wake: Arc<EventFd>,
 }
 
@@ -186,26 +88,30 @@ pub(crate) fn start(
 
 /// Makes the two ends: the machine's thread's, and the main thread's, which sends commands and hears news.
 pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)> {
-    let ((exits, events), (news, heard)) = (mpsc::channel(), mpsc::channel());
+    let ((exits, events), (requests, heard)) = (mpsc::channel(), mpsc::channel());
     let wake = Arc::new(EventFd::new(EFD_NONBLOCK)?);
     let end_is_asked = Arc::new(AtomicBool::new(false));
     let controls = Controls { commands: exits.clone(), end_is_asked: Arc::clone(&end_is_asked) };
-    let inbox = Inbox { news: heard, wake: Arc::clone(&wake) };
-    let (kept, starting, asked_to_power_off) = (RefCell::default(), RefCell::default(), Cell::default());
+    let inbox = Inbox { requests: heard, wake: Arc::clone(&wake) };
+    let (kept, waits, asked_to_power_off) = (RefCell::default(), Cell::default(), Cell::default());
     Ok((
-        Link { stdout, events, kept, starting, asked_to_power_off, exits, news, wake, end_is_asked },
+        Link { stdout, events, kept, waits, asked_to_power_off, exits, requests, wake, end_is_asked },
         controls,
         inbox,
     ))
 }
 
 impl Link {
-    fn tell(&self, news: News) {
+    fn ask(&self, request: Request) {
         // Without a main thread there is no nvmm.
-        let _ = self.news.send(news);
+        let _ = self.requests.send(request);
         if let Err(error) = self.wake.write(1) {
             log::error!("the main thread does not hear: {error}");
         }
+    }
+
+    fn tell(&self, news: News) {
+        self.ask(Request::News(news));
     }
 
     /// The output of the port on stdio, which the main thread has made.
@@ -213,18 +119,16 @@ impl Link {
         self.stdout.clone()
     }
 
-    /// Has the main thread serve port `number` from now on.
-    pub(crate) fn serve_port(&self, number: usize, backend: Box<dyn Backend>) {
-        let (starts, started) = mpsc::channel();
-        self.tell(News::Port { number, backend, starts });
-        self.starting.borrow_mut().push(started);
+    /// Has the main thread serve `source` from now on.
+    pub(crate) fn serve(&self, source: impl Source + Send + 'static) {
+        self.waits.set(self.waits.get() || source.waits_for_peer());
+        self.ask(Request::Serve(Box::new(source)));
     }
 
-    /// Waits until every port has the peer that it is to wait for.
+    /// Waits until every source has the peer that the machine is to wait for.
     pub fn wait_for_peers(&self) {
-        for started in self.starting.take() {
-            // An error: that is how it may start.
-            let _ = started.recv();
+        if self.waits.take() {
+            self.tell_and_wait(News::Waits);
         }
     }
 
@@ -304,18 +208,15 @@ impl Controls {
     }
 }
 
-impl Inbox {
-    /// Takes the news that have come.
-    pub(crate) fn take(&self) -> impl Iterator<Item = News> {
+impl Source for Inbox {
+    fn watches(&mut self) -> Vec<Events> {
+        vec![Events::new(&*self.wake, EventSet::IN)]
+    }
+
+    fn ready(&mut self, _: RawFd, requests: &mut Vec<Request>) {
         // Makes it unreadable before the news are looked at.
         let _ = self.wake.read();
-        self.news.try_iter()
-    }
-}
-
-impl AsRawFd for Inbox {
-    fn as_raw_fd(&self) -> RawFd {
-        self.wake.as_raw_fd()
+        requests.extend(self.requests.try_iter());
     }
 }
 

@@ -1,9 +1,11 @@
+use std::thread;
+
 use super::*;
 
 /// Says that the machine is gone, to a main thread that has nothing to let go of.
 fn gone(link: &Link, inbox: Inbox) -> (Option<Exit>, Inbox) {
     let main = thread::spawn(move || {
-        assert!(matches!(inbox.news.recv(), Ok(News::Gone(_))));
+        assert!(matches!(inbox.requests.recv(), Ok(Request::News(News::Gone(_)))));
         inbox
     });
     (link.gone(), main.join().unwrap())
@@ -37,9 +39,9 @@ fn a_press_of_the_power_button_outlives_the_machine() {
     assert!(!link.is_asked_to_power_off());
     link.answer_power_button(false);
     assert!(!link.is_asked_to_power_off());
-    assert!(matches!(inbox.take().next(), Some(News::NobodyListens)));
+    assert!(matches!(inbox.requests.try_recv(), Ok(Request::News(News::NobodyListens))));
     link.answer_power_button(true);
-    assert!(inbox.take().next().is_none());
+    assert!(inbox.requests.try_recv().is_err());
     assert!(gone(&link, inbox).0.is_none());
     assert!(link.is_asked_to_power_off());
 }
@@ -50,11 +52,46 @@ fn a_press_that_comes_too_late_is_told() {
     controls.send(Command::PowerButton);
     let (exit, inbox) = gone(&link, inbox);
     assert!(exit.is_none() && !link.is_asked_to_power_off());
-    assert!(matches!(inbox.take().next(), Some(News::NobodyListens)));
+    assert!(matches!(inbox.requests.try_recv(), Ok(Request::News(News::NobodyListens))));
+}
+
+/// A source with or without a peer.
+#[derive(Debug)]
+struct Waits(bool);
+
+impl Source for Waits {
+    fn watches(&mut self) -> Vec<Events> {
+        Vec::new()
+    }
+
+    fn ready(&mut self, _: RawFd, _: &mut Vec<Request>) {}
+
+    fn waits_for_peer(&self) -> bool {
+        self.0
+    }
+}
+
+#[test]
+fn any_source_can_be_waited_for() {
+    let (link, _controls, inbox) = ends(None).unwrap();
+    link.serve(Waits(false));
+    assert!(matches!(inbox.requests.recv(), Ok(Request::Serve(_))));
+    link.wait_for_peers();
+    assert!(inbox.requests.try_recv().is_err(), "nobody is waited for");
+    link.serve(Waits(true));
+    link.serve(Waits(false));
+    let machine = thread::spawn(move || link.wait_for_peers());
+    assert!(matches!(inbox.requests.recv(), Ok(Request::Serve(_))));
+    assert!(matches!(inbox.requests.recv(), Ok(Request::Serve(_))));
+    let held = inbox.requests.recv();
+    assert!(matches!(held, Ok(Request::News(News::Waits(_)))));
+    assert!(!machine.is_finished());
+    drop(held);
+    machine.join().unwrap();
 }
 
 #[test]
 fn a_panic_is_an_end() {
     let (_controls, inbox) = start(None, |_| panic!("as tested")).unwrap();
-    assert!(matches!(inbox.news.recv(), Ok(News::Ended(COULD_NOT))));
+    assert!(matches!(inbox.requests.recv(), Ok(Request::News(News::Ended(COULD_NOT)))));
 }

@@ -12,6 +12,7 @@ use crate::{
     config::{Place, SerialConfig},
     link::Link,
     output::{OutputError, Taken},
+    port::Port,
 };
 
 /// Connects port `number` to its place on the host, and has the main thread serve it. This can take a while: a FIFO waits for its
@@ -42,7 +43,7 @@ pub(super) fn connect(
     };
     log::info!("{name}: {}", backend.describe());
     let output = backend.output();
-    link.serve_port(number, backend);
+    link.serve(Port::new(number, backend));
     Ok(output)
 }
 

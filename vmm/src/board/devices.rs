@@ -13,7 +13,7 @@ use devices::{
 };
 
 use super::inventory::{AcpiName, At, Placed};
-use crate::{buses::Buses, link::Attached, size::Size};
+use crate::{attached::Attached, buses::Buses, size::Size};
 
 /// The host's side of a virtio device.
 pub trait Host: Debug + Send + Sync {

@@ -7,7 +7,7 @@ use arch::{acpi::HardwareId, layout};
 use devices::{output::Output, platform::Serial};
 
 use super::{AcpiName, Board, Device, IsaSpec, Opening, backends};
-use crate::{config::SerialConfig, link::Attachment};
+use crate::{attached::Attachment, config::SerialConfig};
 
 /// A PC's serial ports: name, first port and interrupt line.
 const PORTS: [(&str, [u8; 4], u16, u32); 4] = [

@@ -10,7 +10,7 @@ use devices::output::Output;
 use event_manager::{EventSet, Events};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::source::{Notice, Request, Source};
+use crate::source::{Notice, Request, Source};
 
 /// A reader that takes nothing for so long holds nvmm up no longer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,19 +1,16 @@
 //! The main thread's part of a machine's life: what follows from what the sources ask for.
 
-use std::time::Instant;
+use std::{sync::mpsc::Sender, time::Instant};
 
 use devices::output::Output;
 
-use super::{
-    leaving::Leaving,
-    port::Port,
-    source::{Notice, Request},
-    sources::Sources,
-};
+use super::{leaving::Leaving, sources::Sources};
 use crate::{
+    attached::Attached,
     exit::{Exit, SIGNAL},
-    link::{Command, Controls, News},
+    link::Controls,
     signals,
+    source::{Command, News, Notice, Request, Source},
     wishes::{Wish, Wishes},
 };
 
@@ -47,8 +44,10 @@ pub(super) struct Session {
     wishes: Wishes,
     /// The log's.
     messages: Option<Output>,
-    /// A machine runs.
-    runs: bool,
+    /// Dropped when the machine may start.
+    waits: Option<Sender<()>>,
+    /// The parts of a machine that runs.
+    running: Option<Attached>,
     /// The machine's thread may be waiting for a file or for memory, and has nothing to put away.
     builds: bool,
     /// The user wants to end it.
@@ -66,7 +65,8 @@ impl Session {
             controls,
             wishes,
             messages,
-            runs: false,
+            waits: None,
+            running: None,
             builds: true,
             quitting: None,
             leaving: None,
@@ -84,8 +84,9 @@ impl Session {
         self.wishes.deadline().filter(|_| self.quitting.is_none())
     }
 
-    /// Ends the machine if the guest's grace is over.
+    /// Does what is due: lets the machine start once no source waits for a peer, and ends it if the guest's grace is over.
     pub(super) fn on_time(&mut self, sources: &mut Sources) {
+        self.waits.take_if(|_| !sources.wait_for_peer());
         if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
             log::warn!("the guest has not powered off in the time that --grace gives it");
             self.quit(Quit::Signal(libc::SIGTERM), sources);
@@ -96,6 +97,7 @@ impl Session {
     pub(super) fn on_request(&mut self, request: Request, sources: &mut Sources) {
         match request {
             Request::Obey(command) => self.controls.send(command),
+            Request::Serve(source) => self.serve(source, sources),
             Request::Signal(number) => self.on_signal(number, sources),
             Request::Quit => self.quit(Quit::Key, sources),
             // What is about to end is not stopped.
@@ -114,14 +116,15 @@ impl Session {
 
     fn on_news(&mut self, news: News, sources: &mut Sources) {
         match news {
-            News::Port { number, backend, starts } => sources.add(Port::new(number, backend, starts)),
+            News::Waits(held) => self.waits = Some(held),
             News::Runs(attached) => {
-                (self.runs, self.builds) = (true, false);
+                self.builds = false;
                 sources.tell(&Notice::Runs(&attached));
+                self.running = Some(attached);
             }
             // The machine's thread waits until what it sent is dropped.
             News::Stops(_held) => {
-                self.runs = false;
+                self.running = None;
                 sources.tell(&Notice::Stops);
             }
             News::Gone(_held) => self.builds = true,
@@ -131,8 +134,22 @@ impl Session {
         }
     }
 
+    /// Has one more source served. When nvmm leaves, it is dropped: the others have already been told to send their last.
+    fn serve(&mut self, mut source: Box<dyn Source>, sources: &mut Sources) {
+        if self.leaving.is_some() {
+            return;
+        }
+        if let Some(attached) = &self.running {
+            source.hear(&Notice::Runs(attached));
+        }
+        if self.quitting.is_some() {
+            source.hear(&Notice::Quits);
+        }
+        sources.add(source);
+    }
+
     fn on_signal(&mut self, number: i32, sources: &mut Sources) {
-        let may_listen = self.runs && self.quitting.is_none();
+        let may_listen = self.running.is_some() && self.quitting.is_none();
         match self.wishes.signal(number, Instant::now(), may_listen) {
             Wish::Same => {}
             Wish::PowerOff => self.controls.send(Command::PowerButton),
@@ -167,7 +184,7 @@ impl Session {
         outputs.extend(self.messages.clone());
         match Leaving::new(status, outputs, self.quitting.is_some()) {
             Ok(leaving) => {
-                sources.add(leaving);
+                sources.add(Box::new(leaving));
                 self.leaving = Some(status);
             }
             Err(_) => self.over = Some(status),

@@ -1,12 +1,19 @@
-use std::{cell::RefCell, os::fd::RawFd, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    os::fd::RawFd,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, TryRecvError},
+    },
+    time::Duration,
+};
 
 use event_manager::Events;
 
 use super::*;
-use crate::{
-    console::source::Source,
-    link::{self, Attached, Event, Inbox, Link},
-};
+use crate::link::{self, Event, Inbox, Link};
 
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -14,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(60);
 const RUNS: &str = "Runs(Attached { uarts: [], wakers: [] })";
 
 /// Writes down what all sources are told.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Ear(Rc<RefCell<Vec<String>>>);
 
 impl Source for Ear {
@@ -26,6 +33,37 @@ impl Source for Ear {
 
     fn hear(&mut self, notice: &Notice<'_>) {
         self.0.borrow_mut().push(format!("{notice:?}"));
+    }
+}
+
+/// A source that anybody may hand over. It tells what it hears until it is dropped.
+#[derive(Debug)]
+struct Client {
+    heard: Sender<String>,
+    peer_is_there: Arc<AtomicBool>,
+}
+
+impl Client {
+    fn new(peer_is_there: bool) -> (Self, mpsc::Receiver<String>, Arc<AtomicBool>) {
+        let (heard, told) = mpsc::channel();
+        let peer_is_there = Arc::new(AtomicBool::new(peer_is_there));
+        (Self { heard, peer_is_there: peer_is_there.clone() }, told, peer_is_there)
+    }
+}
+
+impl Source for Client {
+    fn watches(&mut self) -> Vec<Events> {
+        Vec::new()
+    }
+
+    fn ready(&mut self, _: RawFd, _: &mut Vec<Request>) {}
+
+    fn hear(&mut self, notice: &Notice<'_>) {
+        self.heard.send(format!("{notice:?}")).unwrap();
+    }
+
+    fn waits_for_peer(&self) -> bool {
+        !self.peer_is_there.load(Ordering::SeqCst)
     }
 }
 
@@ -42,7 +80,7 @@ impl Test {
         let (link, controls, inbox) = link::ends(None).unwrap();
         let mut sources = Sources::new().unwrap();
         let heard = Rc::<RefCell<Vec<String>>>::default();
-        sources.add(Ear(heard.clone()));
+        sources.add(Box::new(Ear(heard.clone())));
         Self {
             session: Session::new(controls, Wishes::new(grace), None),
             sources,
@@ -123,7 +161,7 @@ fn nobody_waits_for_a_machine_that_is_not_there() {
 
     // As well between two machines.
     let mut test = Test::running(GRACE);
-    let held = std::sync::mpsc::channel().0;
+    let held = mpsc::channel().0;
     test.on(Request::News(News::Stops(held.clone())));
     test.on(Request::News(News::Gone(held)));
     test.on(Request::Quit);
@@ -134,7 +172,7 @@ fn nobody_waits_for_a_machine_that_is_not_there() {
 #[test]
 fn a_machine_that_stops_is_waited_for() {
     let mut test = Test::running(GRACE);
-    test.on(Request::News(News::Stops(std::sync::mpsc::channel().0)));
+    test.on(Request::News(News::Stops(mpsc::channel().0)));
     test.on(Request::Signal(libc::SIGTERM));
     assert!(matches!(test.asked(), Command::Quit(_)), "it has no button that anybody sees");
     assert_eq!(test.heard(), [RUNS, "Stops", "Quits"]);
@@ -171,4 +209,45 @@ fn what_the_machine_is_to_do_is_passed_on() {
     test.on(Request::Obey(Command::Totals));
     assert!(matches!(test.asked(), Command::Measure));
     assert!(matches!(test.asked(), Command::Totals));
+}
+
+#[test]
+fn a_source_that_comes_late_is_told_what_it_missed() {
+    let mut test = Test::running(GRACE);
+    let (client, told, _) = Client::new(true);
+    test.on(Request::Serve(Box::new(client)));
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [RUNS]);
+    test.on(Request::News(News::Stops(mpsc::channel().0)));
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["Stops"]);
+
+    // Nothing runs now, and then the user wants the end.
+    test.on(Request::Quit);
+    let (client, told, _) = Client::new(true);
+    test.on(Request::Serve(Box::new(client)));
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["Quits"]);
+
+    // The others have been told to send their last.
+    test.on(Request::News(News::Ended(0)));
+    assert_eq!(told.try_recv().as_deref(), Ok("Leaves"));
+    let (client, told, _) = Client::new(true);
+    test.on(Request::Serve(Box::new(client)));
+    assert_eq!(told.try_recv(), Err(TryRecvError::Disconnected));
+}
+
+#[test]
+fn the_machine_starts_once_no_source_waits_for_a_peer() {
+    let mut test = Test::new(GRACE);
+    let (first, _told, first_peer) = Client::new(false);
+    let (second, _heard, second_peer) = Client::new(false);
+    test.on(Request::Serve(Box::new(first)));
+    test.on(Request::Serve(Box::new(second)));
+    let (held, starts) = mpsc::channel();
+    test.on(Request::News(News::Waits(held)));
+    for peer in [first_peer, second_peer] {
+        test.session.on_time(&mut test.sources);
+        assert_eq!(starts.try_recv(), Err(TryRecvError::Empty));
+        peer.store(true, Ordering::SeqCst);
+    }
+    test.session.on_time(&mut test.sources);
+    assert_eq!(starts.try_recv(), Err(TryRecvError::Disconnected));
 }

@@ -4,10 +4,9 @@ use std::os::fd::RawFd;
 
 use event_manager::{EventSet, Events};
 
-use super::source::{Request, Source};
 use crate::{
-    link::Command,
     signals::{Signal, Signals},
+    source::{Command, Request, Source},
     terminal,
 };
 

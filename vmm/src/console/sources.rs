@@ -5,7 +5,7 @@ use std::{os::fd::RawFd, time::Instant};
 use devices::output::Output;
 use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberId, SubscriberOps};
 
-use super::source::{Notice, Request, Source};
+use crate::source::{Notice, Request, Source};
 
 /// The sources, and the loop that waits for them.
 pub(super) struct Sources {
@@ -24,8 +24,8 @@ impl Sources {
     }
 
     /// Listens to another source.
-    pub(super) fn add(&mut self, source: impl Source + 'static) {
-        let subscriber = Subscriber { source: Box::new(source), ready: Vec::new() };
+    pub(super) fn add(&mut self, source: Box<dyn Source>) {
+        let subscriber = Subscriber { source, ready: Vec::new() };
         self.ids.push(self.manager.add_subscriber(subscriber));
     }
 
@@ -49,6 +49,11 @@ impl Sources {
         self.serve(|_| true, |subscriber| subscriber.source.hear(notice));
     }
 
+    /// Returns whether the machine is not to start yet, as a source waits for a peer.
+    pub(super) fn wait_for_peer(&mut self) -> bool {
+        !self.ask(|source| source.waits_for_peer().then_some(())).is_empty()
+    }
+
     /// The outputs of all sources, and their logs.
     pub(super) fn outputs(&mut self) -> Vec<Output> {
         let outputs = self.ask(|source| source.output());
@@ -62,17 +67,22 @@ impl Sources {
         self.ids.iter().filter_map(answer).collect()
     }
 
-    /// Has the sources that are `wanted` do `work`. Their descriptors are not watched meanwhile: `work` may close some, which
-    /// event-manager must know before.
+    /// Has the sources that are `wanted` do `work`, and drops those that are over. Their descriptors are not watched meanwhile: `work`
+    /// may close some, which event-manager must know before.
     fn serve(&mut self, wanted: impl Fn(&Subscriber) -> bool, mut work: impl FnMut(&mut Subscriber)) {
-        for id in &mut self.ids {
-            if self.manager.subscriber_mut(*id).is_ok_and(|subscriber| wanted(subscriber))
-                && let Ok(mut subscriber) = self.manager.remove_subscriber(*id)
+        let manager = &mut self.manager;
+        self.ids.retain_mut(|id| {
+            if manager.subscriber_mut(*id).is_ok_and(|subscriber| wanted(subscriber))
+                && let Ok(mut subscriber) = manager.remove_subscriber(*id)
             {
                 work(&mut subscriber);
-                *id = self.manager.add_subscriber(subscriber);
+                if subscriber.source.is_over() {
+                    return false;
+                }
+                *id = manager.add_subscriber(subscriber);
             }
-        }
+            true
+        });
     }
 }
 

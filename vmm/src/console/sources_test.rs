@@ -11,6 +11,7 @@ use event_manager::EventSet;
 use super::*;
 
 /// Pipes, of which one that has been read is closed and another opened in its place.
+#[derive(Debug)]
 struct Pipes {
     pipes: Vec<io::PipeReader>,
     seen: Rc<RefCell<Vec<u8>>>,
@@ -42,6 +43,10 @@ impl Source for Pipes {
         requests.push(Request::End(7));
     }
 
+    fn is_over(&self) -> bool {
+        self.pipes.is_empty() && self.due.is_none()
+    }
+
     fn hear(&mut self, notice: &Notice<'_>) {
         if let Notice::Stops = notice {
             self.pipes.clear();
@@ -60,7 +65,7 @@ fn descriptors_come_and_go_while_they_are_served() {
     let mut sources = Sources::new().unwrap();
     let seen = Rc::new(RefCell::new(Vec::new()));
     let (pipes, then) = (vec![written(b"a"), written(b"b")], vec![written(b"d"), written(b"c")]);
-    sources.add(Pipes { pipes, then, seen: seen.clone(), due: None });
+    sources.add(Box::new(Pipes { pipes, then, seen: seen.clone(), due: None }));
     let mut requests = 0;
     while requests < 4 {
         requests += sources.wait(None).unwrap().len();
@@ -75,7 +80,7 @@ fn no_source_starves_another() {
     let seen: Vec<_> = (0..3).map(|_| Rc::new(RefCell::new(Vec::new()))).collect();
     for (letter, seen) in (b'a'..).zip(&seen) {
         let then = (0..100).map(|_| written(&[letter])).collect();
-        sources.add(Pipes { pipes: vec![written(&[letter])], then, seen: seen.clone(), due: None });
+        sources.add(Box::new(Pipes { pipes: vec![written(&[letter])], then, seen: seen.clone(), due: None }));
     }
     for round in 1..=100 {
         assert_eq!(sources.wait(None).unwrap().len(), 3);
@@ -90,7 +95,7 @@ fn sources_that_are_ready_at_once_are_heard_in_order() {
     let mut pipes: Vec<_> = (0..8).map(|_| io::pipe().unwrap()).collect();
     for (reader, _) in &pipes {
         let pipes = vec![reader.try_clone().unwrap()];
-        sources.add(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None });
+        sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None }));
     }
     // The last has been ready for longest.
     for (number, (_, writer)) in (0..8).zip(&mut pipes).rev() {
@@ -104,7 +109,7 @@ fn sources_that_are_ready_at_once_are_heard_in_order() {
 fn time_is_an_event() {
     let mut sources = Sources::new().unwrap();
     let due = Some(Instant::now() + Duration::from_millis(3));
-    sources.add(Pipes { pipes: Vec::new(), then: Vec::new(), seen: Rc::default(), due });
+    sources.add(Box::new(Pipes { pipes: Vec::new(), then: Vec::new(), seen: Rc::default(), due }));
     assert!(matches!(sources.wait(None).unwrap()[..], [Request::End(7)]));
     assert!(due.is_some_and(|due| due <= Instant::now()), "and not before");
     assert!(sources.wait(Some(Instant::now())).unwrap().is_empty());
@@ -114,12 +119,32 @@ fn time_is_an_event() {
 fn what_a_notice_closes_is_watched_no_longer() {
     let mut sources = Sources::new().unwrap();
     let pipes = vec![written(b"a")];
-    sources.add(Pipes { pipes, then: Vec::new(), seen: Rc::default(), due: None });
+    sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: Rc::default(), due: None }));
     sources.tell(&Notice::Stops);
     // Most likely of the same number.
     let pipes = vec![written(b"b")];
     let seen = Rc::new(RefCell::new(Vec::new()));
-    sources.add(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None });
+    sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None }));
     assert_eq!(sources.wait(None).unwrap().len(), 1);
     assert_eq!(*seen.borrow(), b"b");
+}
+
+#[test]
+fn a_source_that_is_over_is_dropped() {
+    let mut sources = Sources::new().unwrap();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    // Also when another descriptor of the same pipe stays open.
+    let pipe = written(b"ab");
+    let pipes = vec![pipe.try_clone().unwrap()];
+    sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None }));
+    assert_eq!(sources.wait(None).unwrap().len(), 1);
+    assert_eq!(Rc::strong_count(&seen), 1);
+    assert!(sources.wait(Some(Instant::now())).unwrap().is_empty());
+
+    // A notice can be the end, too.
+    let pipes = vec![written(b"c")];
+    sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None }));
+    sources.tell(&Notice::Stops);
+    assert_eq!(Rc::strong_count(&seen), 1);
+    assert_eq!(*seen.borrow(), b"a");
 }

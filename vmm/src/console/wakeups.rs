@@ -4,8 +4,10 @@ use std::os::fd::RawFd;
 
 use event_manager::{EventSet, Events};
 
-use super::source::{Notice, Request, Source};
-use crate::link::Waker;
+use crate::{
+    attached::Waker,
+    source::{Notice, Request, Source},
+};
 
 /// Wakes them when their time has come.
 #[derive(Debug, Default)]

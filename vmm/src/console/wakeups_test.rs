@@ -7,7 +7,7 @@ use devices::wakes::Wakes;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::*;
-use crate::link::Attached;
+use crate::attached::Attached;
 
 /// Counts how often it was woken.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
 //! A serial port, as a source: its back end, and the UART of the machine that runs. It outlives the machine's resets.
 
+mod keyboard;
+mod stdio;
+
 use std::{
     os::fd::{AsRawFd, RawFd},
-    sync::mpsc::Sender,
     time::{Duration, Instant},
 };
 
@@ -13,13 +15,11 @@ use devices::{
 };
 use event_manager::{EventSet, Events};
 
-use super::{
-    keyboard::Keyboard,
-    source::{Notice, Request, Source},
-};
+pub(crate) use self::{keyboard::Keyboard, stdio::Stdio};
 use crate::{
+    attached::Attachment,
     keys::{self, Key},
-    link::{Attachment, Command},
+    source::{Command, Notice, Request, Source},
 };
 
 /// How soon a port tries again to get at a UART that a vCPU has.
@@ -27,7 +27,7 @@ const UART_CHECK: Duration = Duration::from_millis(1);
 
 /// The host's side of a serial port.
 #[derive(Debug)]
-pub(super) struct Port {
+pub(crate) struct Port {
     /// 0 is COM1.
     number: usize,
     backend: Box<dyn Backend>,
@@ -37,8 +37,6 @@ pub(super) struct Port {
     spares_input: bool,
     /// Input that the UART has not taken.
     input: Input,
-    /// Dropped when the machine may start, as far as this port is concerned.
-    starts: Option<Sender<()>>,
     uart: Option<Attachment>,
     /// The UART's wakeup came, and was not passed on: a vCPU had the UART.
     woken: bool,
@@ -47,21 +45,19 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// A port whose back end is served from now on. `starts` is dropped once the machine need not wait for a peer of it.
-    pub(super) fn new(number: usize, backend: Box<dyn Backend>, starts: Sender<()>) -> Self {
-        let starts = backend.waits_for_peer().then_some(starts);
-        Self { starts, spares_input: false, ..Self::stdio(number, backend, None) }
+    /// Port `number`, 0 for COM1, with `backend`.
+    pub(crate) fn new(number: usize, backend: Box<dyn Backend>) -> Self {
+        Self { spares_input: false, ..Self::stdio(number, backend, None) }
     }
 
     /// The port on stdin and stdout. What is not typed is read once a machine runs.
-    pub(super) fn stdio(number: usize, backend: Box<dyn Backend>, keyboard: Option<Keyboard>) -> Self {
+    pub(crate) fn stdio(number: usize, backend: Box<dyn Backend>, keyboard: Option<Keyboard>) -> Self {
         Self {
             number,
             backend,
             spares_input: keyboard.is_none(),
             input: if keyboard.is_some() { Keyboard::input() } else { Input::default() },
             keyboard,
-            starts: None,
             uart: None,
             woken: false,
             retry_at: None,
@@ -76,7 +72,6 @@ impl Port {
     fn serve_backend(&mut self, requests: &mut Vec<Request>) {
         let Some(keyboard) = &mut self.keyboard else {
             self.backend.serve(&mut self.input);
-            self.starts.take_if(|_| !self.backend.waits_for_peer());
             return;
         };
         if keyboard.may_be_read() {
@@ -181,6 +176,10 @@ impl Source for Port {
             Notice::Suspends => self.keyboard.iter().for_each(Keyboard::give_back),
             Notice::Continues => self.keyboard.iter().for_each(Keyboard::take),
         }
+    }
+
+    fn waits_for_peer(&self) -> bool {
+        self.backend.waits_for_peer()
     }
 
     fn output(&self) -> Option<Output> {

@@ -6,7 +6,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::*;
-use crate::console::stdio::Stdio;
+use crate::port::stdio::Stdio;
 
 /// Types, in parts as they are read.
 fn type_in(typed: &mut Typed, text: &[u8], input: &mut Input) -> Vec<Key> {

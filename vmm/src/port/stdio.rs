@@ -26,7 +26,7 @@ use rustix::{
 
 /// stdin and stdout, as far as they are open.
 #[derive(Debug)]
-pub(super) struct Stdio {
+pub(crate) struct Stdio {
     input: Option<Stdin>,
     output: Option<Output>,
 }
@@ -37,7 +37,7 @@ impl Stdio {
     /// # Errors
     ///
     /// No file descriptor is left.
-    pub(super) fn new(reads: bool, output: Option<Output>) -> io::Result<Self> {
+    pub(crate) fn new(reads: bool, output: Option<Output>) -> io::Result<Self> {
         let stdin = io::stdin().as_fd().try_clone_to_owned().ok().filter(|_| reads);
         Self::on(stdin.map(File::from), output)
     }

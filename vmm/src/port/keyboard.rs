@@ -14,7 +14,7 @@ const FOREGROUND_CHECK: Duration = Duration::from_millis(500);
 
 /// The terminal and its keys.
 #[derive(Debug)]
-pub(super) struct Keyboard {
+pub(crate) struct Keyboard {
     /// Given back when this is dropped.
     terminal: Terminal,
     typed: Typed,
@@ -34,7 +34,7 @@ struct Typed {
 
 impl Keyboard {
     /// The keys of a terminal.
-    pub(super) fn new(terminal: Terminal) -> Self {
+    pub(crate) fn new(terminal: Terminal) -> Self {
         Self { terminal, typed: Typed::default(), look_at: None }
     }
 

@@ -1,0 +1,69 @@
+//! The parts of a running machine that the main thread serves.
+
+use std::{
+    os::fd::{AsRawFd, RawFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    thread,
+};
+
+use devices::{platform::Serial, wakes::Wakes};
+
+/// A UART of a machine that runs, as the main thread reaches it.
+#[derive(Clone, Debug)]
+pub(crate) struct Attachment {
+    /// The port that it belongs to: 0 is COM1.
+    pub(crate) port: usize,
+    /// Its [`Wakes::wakeup`], which is open as long as that is there.
+    pub(crate) wakeup: RawFd,
+    serial: Arc<Mutex<Serial>>,
+}
+
+impl Attachment {
+    /// The UART of a port.
+    pub(crate) fn new(port: usize, serial: Arc<Mutex<Serial>>) -> Self {
+        let wakeup = serial.lock().unwrap_or_else(PoisonError::into_inner).wakeup().as_raw_fd();
+        Self { port, wakeup, serial }
+    }
+
+    /// The UART, unless a vCPU has it for longer than a moment: one that waits for a file has.
+    pub(crate) fn lock(&self) -> Option<MutexGuard<'_, Serial>> {
+        for _ in 0..100 {
+            match self.serial.try_lock() {
+                Ok(serial) => return Some(serial),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => thread::yield_now(),
+            }
+        }
+        None
+    }
+}
+
+/// A device of a machine that runs which waits for time.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker {
+    /// Its [`Wakes::wakeup`], which is open as long as that is there.
+    pub(crate) wakeup: RawFd,
+    device: Arc<Mutex<dyn Wakes>>,
+}
+
+impl Waker {
+    /// The waker of a device.
+    pub(crate) fn new(device: Arc<Mutex<dyn Wakes>>) -> Self {
+        let wakeup = device.lock().unwrap_or_else(PoisonError::into_inner).wakeup().as_raw_fd();
+        Self { wakeup, device }
+    }
+
+    /// Wakes it. A vCPU has it for no longer than a moment.
+    pub(crate) fn wake(&self) {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner).on_wakeup();
+    }
+}
+
+/// The parts of a running machine that the main thread serves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attached {
+    /// The serial ports.
+    pub(crate) uarts: Vec<Attachment>,
+    /// The devices that wait for time.
+    pub(crate) wakers: Vec<Waker>,
+}
