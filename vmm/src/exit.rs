@@ -57,8 +57,12 @@ pub enum Exit {
     Panicked,
     /// The guest wrote to the debug-exit port; this is the status.
     Debug(u8),
+    /// The user asked for a reset.
+    Restart,
     /// The user typed the escape sequence.
     Quit,
+    /// A client of the control socket asked for the end.
+    Closed,
     /// A signal asked nvmm to end.
     Signal(i32),
     /// The guest can't go on.

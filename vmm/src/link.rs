@@ -23,12 +23,15 @@ use devices::{
     threads::{self, Role},
 };
 use event_manager::{EventSet, Events};
+use serde_json::{Map, Value};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::{
     attached::Attached,
     exit::{COULD_NOT, Exit},
-    source::{Command, News, Request, Source},
+    questions::{Refusal, Reply},
+    run_state::{Change, RunState},
+    source::{Command, Control, News, Request, Source},
 };
 
 /// What a machine's thread waits for while the machine runs.
@@ -45,12 +48,16 @@ pub(crate) enum Event {
 pub struct Link {
     stdout: Option<Output>,
     events: Receiver<Event>,
-    /// Commands that came while no machine ran.
-    kept: RefCell<VecDeque<Command>>,
+    /// Events that came and were not looked at.
+    kept: RefCell<VecDeque<Event>>,
     /// A source was given that waits for a peer.
     waits: Cell<bool>,
     /// The guest was asked to power off: so is the one after a reset.
     asked_to_power_off: Cell<bool>,
+    /// The machine's state: so is the one after a reset.
+    state: Cell<RunState>,
+    /// The first machine is not to run before the user says so.
+    starts_stopped: Cell<bool>,
     /// For vCPUs.
     exits: Sender<Event>,
     requests: Sender<Request>,
@@ -93,12 +100,20 @@ pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)
     let end_is_asked = Arc::new(AtomicBool::new(false));
     let controls = Controls { commands: exits.clone(), end_is_asked: Arc::clone(&end_is_asked) };
     let inbox = Inbox { requests: heard, wake: Arc::clone(&wake) };
-    let (kept, waits, asked_to_power_off) = (RefCell::default(), Cell::default(), Cell::default());
-    Ok((
-        Link { stdout, events, kept, waits, asked_to_power_off, exits, requests, wake, end_is_asked },
-        controls,
-        inbox,
-    ))
+    let link = Link {
+        stdout,
+        events,
+        kept: RefCell::default(),
+        waits: Cell::default(),
+        asked_to_power_off: Cell::default(),
+        state: Cell::default(),
+        starts_stopped: Cell::default(),
+        exits,
+        requests,
+        wake,
+        end_is_asked,
+    };
+    Ok((link, controls, inbox))
 }
 
 impl Link {
@@ -157,8 +172,11 @@ impl Link {
             match event {
                 Event::Command(Command::Quit(exit)) => return Some(exit),
                 // A machine that is not there has nothing to put away.
-                Event::Command(Command::PowerButton) => self.tell(News::NobodyListens),
-                Event::Command(command) => self.kept.borrow_mut().push_back(command),
+                Event::Command(Command::Control(Control::PowerDown, reply)) => {
+                    let refusal = Refusal("the machine is being reset".to_owned());
+                    self.answer_control(Control::PowerDown, reply, Err(refusal));
+                }
+                Event::Command(command) => self.kept.borrow_mut().push_back(Event::Command(command)),
                 // One more vCPU has ended the old machine.
                 Event::Exit(_) => {}
             }
@@ -176,19 +194,55 @@ impl Link {
         self.asked_to_power_off.get()
     }
 
-    /// Answers [`Command::PowerButton`]: whether the guest listens to it.
-    pub(crate) fn answer_power_button(&self, listens: bool) {
-        if listens {
+    /// Answers [`Command::Control`].
+    pub(crate) fn answer_control(&self, control: Control, reply: Option<Reply>, answer: Result<(), Refusal>) {
+        match (control, reply, answer) {
+            (_, Some(reply), answer) => reply.give(answer.map(|()| Value::Object(Map::new()))),
+            (Control::PowerDown, None, Err(_)) => self.tell(News::NobodyListens),
+            (_, None, Err(refusal)) => log::warn!("{refusal}"),
+            (_, None, Ok(())) => {}
+        }
+    }
+
+    /// Says that the machine's state has changed.
+    pub(crate) fn changed(&self, change: Change) {
+        if change == Change::PowerDown {
             self.asked_to_power_off.set(true);
-        } else {
-            self.tell(News::NobodyListens);
+        }
+        self.state.set(self.state.get().after(&change));
+        self.tell(News::Changed(change));
+    }
+
+    /// The machine's state; also that of the one before, if another is being built.
+    pub(crate) fn state(&self) -> RunState {
+        self.state.get()
+    }
+
+    /// Keeps the first machine from running before the user says so.
+    pub fn start_stopped(&self) {
+        self.starts_stopped.set(true);
+    }
+
+    /// Returns whether a machine that is there now waits for the user to let it run.
+    pub(crate) fn is_stopped(&self) -> bool {
+        match self.state.get() {
+            RunState::Prelaunch => self.starts_stopped.get(),
+            RunState::Paused | RunState::GuestPanicked => true,
+            RunState::Running | RunState::Shutdown => false,
         }
     }
 
     /// Waits for what happens to the machine next.
     pub(crate) fn next(&self) -> Option<Event> {
-        let kept = self.kept.borrow_mut().pop_front().map(Event::Command);
+        let kept = self.kept.borrow_mut().pop_front();
         kept.or_else(|| self.events.recv().ok())
+    }
+
+    /// Returns whether a vCPU has ended the machine, and leaves that where it is. The vCPUs are stopped.
+    pub(crate) fn has_exit(&self) -> bool {
+        let mut kept = self.kept.borrow_mut();
+        kept.extend(self.events.try_iter());
+        kept.iter().any(|event| matches!(event, Event::Exit(_)))
     }
 
     /// For a vCPU: how it ends the machine.

@@ -37,11 +37,11 @@ fn what_is_asked_while_no_machine_runs_is_kept_for_the_next() {
 fn a_press_of_the_power_button_outlives_the_machine() {
     let (link, _controls, inbox) = ends(None).unwrap();
     assert!(!link.is_asked_to_power_off());
-    link.answer_power_button(false);
+    link.answer_control(Control::PowerDown, None, Err(Refusal(String::new())));
     assert!(!link.is_asked_to_power_off());
     assert!(matches!(inbox.requests.try_recv(), Ok(Request::News(News::NobodyListens))));
-    link.answer_power_button(true);
-    assert!(inbox.requests.try_recv().is_err());
+    link.changed(Change::PowerDown);
+    assert!(matches!(inbox.requests.try_recv(), Ok(Request::News(News::Changed(Change::PowerDown)))));
     assert!(gone(&link, inbox).0.is_none());
     assert!(link.is_asked_to_power_off());
 }
@@ -49,7 +49,7 @@ fn a_press_of_the_power_button_outlives_the_machine() {
 #[test]
 fn a_press_that_comes_too_late_is_told() {
     let (link, controls, inbox) = ends(None).unwrap();
-    controls.send(Command::PowerButton);
+    controls.send(Command::Control(Control::PowerDown, None));
     let (exit, inbox) = gone(&link, inbox);
     assert!(exit.is_none() && !link.is_asked_to_power_off());
     assert!(matches!(inbox.requests.try_recv(), Ok(Request::News(News::NobodyListens))));

@@ -1,5 +1,6 @@
 //! The whole machine: how it is put together, and how it runs, pauses and ends.
 
+mod obey;
 mod pauses;
 mod vcpus;
 
@@ -29,11 +30,11 @@ use crate::{
     host::{self, Host},
     kernel::{Kernel, Payload},
     kick,
-    link::{Event, Link},
+    link::Link,
     memory,
     reboots::Reboots,
+    run_state::{Cause, Change, PanicAction, RunState},
     size::Size,
-    source::Command,
     stats::{self, Stats},
     vcpu::Vcpu,
     vm::Vm,
@@ -43,8 +44,6 @@ use crate::{
 const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the machine's reset waits for them.
 const RESET_PATIENCE: Duration = Duration::from_secs(60);
-/// After how long a pause that waits for them says so.
-const PAUSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A limit of the host that the command line goes over.
 #[derive(Debug, Error)]
@@ -166,16 +165,20 @@ impl Machine {
         }
         // Before the guest can say that it listens to the power button.
         link.runs(self.devices.attached().clone());
-        // The user may have asked for the end while it was built: then `obey` hears of it.
-        let started = if link.end_is_asked() { Ok(()) } else { self.vcpus.start(self.devices.buses(), link) };
-        let exit = started.map_err(anyhow::Error::from).and_then(|()| self.obey(link, reboots));
+        let exit = self.begin(link).and_then(|()| self.obey(link, reboots));
         link.stops();
 
         self.vcpus.halt(self.devices.buses());
         let counted = if count { stats::of(&*self.vm) } else { None };
         let vcpus = if count { self.vcpus.stats() } else { Vec::new() };
         let exit = exit.and_then(|exit| exit.context("the machine ended without a reason"));
-        let exit = exit.map(|exit| reboots.after(exit, start.elapsed().saturating_sub(self.pauses.total())));
+        let ran = start.elapsed().saturating_sub(self.pauses.total());
+        let exit = exit.map(|exit| {
+            let (by, panicked) = (Cause::of(&exit), matches!(exit, Exit::Panicked));
+            let exit = reboots.after(exit, ran);
+            tell_end(by, panicked, exit.is_none(), link);
+            exit
+        });
         let resets = matches!(exit, Ok(None));
         let busy = self.stop_devices(resets, link);
         if !resets {
@@ -201,72 +204,19 @@ impl Machine {
         Ok((exit, counted.map(|vm| Stats { vm, vcpus })))
     }
 
-    /// Does what the main thread asks for until a vCPU or the user ends the machine; the first reason counts.
-    fn obey(&mut self, link: &Link, reboots: &Reboots) -> anyhow::Result<Option<Exit>> {
-        while let Some(event) = link.next() {
-            match event {
-                Event::Exit(Exit::Panicked) if reboots.pause_on_panic() => {
-                    log::warn!("the guest's kernel panicked");
-                    // Another vCPU may have said so before.
-                    if !self.pauses.is_paused() {
-                        self.pause(link);
-                    }
-                }
-                Event::Exit(exit) if self.pauses.is_paused() => self.pauses.hold(exit),
-                Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Ok(Some(exit)),
-                Event::Command(Command::PowerButton) => link.answer_power_button(self.press_power_button()),
-                Event::Command(Command::Totals) => self.devices.print_totals(),
-                Event::Command(Command::Measure) => self.devices.measure(),
-                Event::Command(Command::TogglePause) if !self.pauses.is_paused() => self.pause(link),
-                Event::Command(Command::TogglePause) => {
-                    log::warn!("the machine goes on");
-                    if let Some(exit) = self.pauses.end() {
-                        return Ok(Some(exit));
-                    }
-                    self.resume(link)?;
-                }
+    /// Lets the vCPUs run, unless the machine is to be stopped. The user may have asked for the end while it was built: then
+    /// [`Machine::obey`] hears of it.
+    fn begin(&mut self, link: &Link) -> anyhow::Result<()> {
+        if link.is_stopped() {
+            self.pauses.begin();
+        } else if !link.end_is_asked() {
+            self.vcpus.start(self.devices.buses(), link)?;
+            // The one before a reset ran.
+            if link.state() != RunState::Running {
+                link.changed(Change::Resume);
             }
         }
-        Ok(None)
-    }
-
-    /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks
-    /// for the end. Time goes on for the guest.
-    fn pause(&mut self, link: &Link) {
-        self.pauses.begin();
-        self.vcpus.halt(self.devices.buses());
-        let asked = Instant::now();
-        let mut told = false;
-        loop {
-            let busy = self.devices.pause(Duration::from_millis(100));
-            match busy.first() {
-                None => return log::warn!("the machine is paused"),
-                Some(_) if link.end_is_asked() => return,
-                Some(device) if !told && asked.elapsed() >= PAUSE_PATIENCE => {
-                    told = true;
-                    log::warn!("the machine pauses as soon as {device} has ended its requests");
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    /// Goes on after a pause.
-    fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
-        self.devices.resume();
-        self.vcpus.tell_of_pause();
-        Ok(self.vcpus.start(self.devices.buses(), link)?)
-    }
-
-    /// Presses the power button if the guest listens to it, and returns whether it does. A guest that is paused does not.
-    fn press_power_button(&self) -> bool {
-        let mut power = lock(&self.power);
-        let listens = power.is_power_button_enabled() && !self.pauses.is_paused();
-        if listens {
-            log::info!("SIGTERM: pressing the guest's power button; another one ends nvmm");
-            power.press_power_button();
-        }
-        listens
+        Ok(())
     }
 
     /// Stops the virtio devices. Returns the names of those that are still busy after all patience: more of it before a reset,
@@ -281,6 +231,15 @@ impl Machine {
             }
         }
     }
+}
+
+/// Tells of the end of a machine's run, by its cause.
+fn tell_end(by: Cause, panicked: bool, resets: bool, link: &Link) {
+    if panicked {
+        let action = if resets { PanicAction::Run } else { PanicAction::Poweroff };
+        link.changed(Change::Panicked { action });
+    }
+    link.changed(if resets { Change::Reset { by } } else { Change::Shutdown { by } });
 }
 
 /// Refuses more vCPUs than KVM takes, or greater APIC ids.

@@ -204,7 +204,7 @@ fn print(description: &Description, json: bool) -> io::Result<()> {
 
 fn status(exit: Exit) -> u8 {
     match exit {
-        Exit::PowerOff | Exit::Reset | Exit::Quit => 0,
+        Exit::PowerOff | Exit::Reset | Exit::Restart | Exit::Quit | Exit::Closed => 0,
         Exit::Panicked => {
             log::error!("the guest's kernel panicked");
             PANICKED

@@ -19,7 +19,7 @@ pub(crate) use self::{keyboard::Keyboard, stdio::Stdio};
 use crate::{
     attached::Attachment,
     keys::{self, Key},
-    source::{Command, Notice, Request, Source},
+    source::{Command, Control, Notice, Request, Source},
 };
 
 /// How soon a port tries again to get at a UART that a vCPU has.
@@ -78,7 +78,7 @@ impl Port {
             for key in keyboard.read(&mut *self.backend, &mut self.input) {
                 match key {
                     Key::Quit => requests.push(Request::Quit),
-                    Key::Pause => requests.push(Request::Obey(Command::TogglePause)),
+                    Key::Pause => requests.push(Request::Obey(Command::Control(Control::Toggle, None))),
                     Key::Help => {
                         self.backend.output().iter().for_each(|output| output.offer(keys::HELP.as_bytes()));
                     }
@@ -173,6 +173,7 @@ impl Source for Port {
             // No vCPU waits for a file from here on.
             Notice::Quits => self.backend.output().iter().for_each(Output::abandon),
             Notice::Leaves => self.backend.finish(),
+            Notice::Changed(_) => {}
             Notice::Suspends => self.keyboard.iter().for_each(Keyboard::give_back),
             Notice::Continues => self.keyboard.iter().for_each(Keyboard::take),
         }

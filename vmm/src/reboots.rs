@@ -47,6 +47,10 @@ impl Reboots {
                 log::info!("the guest reboots");
                 None
             }
+            Exit::Restart if self.on_reboot == OnReboot::Reset => {
+                log::info!("the machine is reset, as was asked for");
+                None
+            }
             Exit::Crash(crash)
                 if crash.reason == Reason::TripleFault && self.on_reboot == OnReboot::Reset =>
             {

@@ -6,7 +6,12 @@ use std::{fmt::Debug, os::fd::RawFd, sync::mpsc::Sender, time::Instant};
 use devices::output::Output;
 use event_manager::Events;
 
-use crate::{attached::Attached, exit::Exit};
+use crate::{
+    attached::Attached,
+    exit::Exit,
+    questions::{Question, Reply},
+    run_state::Change,
+};
 
 /// Something that the main thread listens to. None of its methods may block.
 ///
@@ -48,6 +53,7 @@ pub(crate) trait Source: Debug {
 }
 
 /// A request of a source.
+#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
 #[derive(Debug)]
 pub(crate) enum Request {
     /// That the machine obeys.
@@ -58,6 +64,8 @@ pub(crate) enum Request {
     Signal(i32),
     /// The end, by a key.
     Quit,
+    /// The end, by a client of the control socket.
+    Close,
     /// That nvmm is stopped, as the user's shell wants it.
     Suspend,
     /// That nvmm goes on after it was stopped.
@@ -69,18 +77,35 @@ pub(crate) enum Request {
 }
 
 /// What the main thread asks of a machine.
+#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Press the power button, and tell if the guest does not listen to it.
-    PowerButton,
     /// Say on stderr what was done with the disks.
     Totals,
     /// Look whether disks have grown, and tell the guest.
     Measure,
-    /// Pause, or go on after a pause.
-    TogglePause,
+    /// Do something to the machine, and tell whoever waits for it.
+    Control(Control, Option<Reply>),
+    /// Answer.
+    Ask(Question, Reply),
     /// End.
     Quit(Exit),
+}
+
+/// A button of the machine's.
+#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Stop the vCPUs and the devices, if they run.
+    Stop,
+    /// Go on, if the machine is stopped.
+    Continue,
+    /// One of the two.
+    Toggle,
+    /// Reset the machine. One that is stopped stays so.
+    Reset,
+    /// Press the power button. Without anybody who waits for the answer, the news tell if the guest does not listen to it.
+    PowerDown,
 }
 
 /// What the machine's thread tells.
@@ -96,17 +121,22 @@ pub(crate) enum News {
     Gone(Sender<()>),
     /// The guest has not enabled the power button that was pressed, or is being reset.
     NobodyListens,
+    /// Its state has changed.
+    Changed(Change),
     /// There will be no other: the exit status.
     Ended(u8),
 }
 
 /// News for all sources. One that comes later is told of a machine that runs, and of [`Notice::Quits`].
+#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
 #[derive(Debug)]
 pub(crate) enum Notice<'a> {
     /// A machine runs; these are its parts that the main thread serves.
     Runs(&'a Attached),
     /// It stops. Nothing of it may be held after this.
     Stops,
+    /// Its state has changed.
+    Changed(&'a Change),
     /// The user wants the end: nobody waits for files any longer.
     Quits,
     /// There will be no other machine: what is still to be sent is sent.

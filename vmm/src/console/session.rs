@@ -10,7 +10,7 @@ use crate::{
     exit::{Exit, SIGNAL},
     link::Controls,
     signals,
-    source::{Command, News, Notice, Request, Source},
+    source::{Command, Control, News, Notice, Request, Source},
     wishes::{Wish, Wishes},
 };
 
@@ -18,6 +18,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 enum Quit {
     Key,
+    Client,
     Signal(i32),
 }
 
@@ -25,13 +26,14 @@ impl Quit {
     fn exit(self) -> Exit {
         match self {
             Self::Key => Exit::Quit,
+            Self::Client => Exit::Closed,
             Self::Signal(number) => Exit::Signal(number),
         }
     }
 
     fn status(self) -> u8 {
         match self {
-            Self::Key => 0,
+            Self::Key | Self::Client => 0,
             Self::Signal(number) => u8::try_from(number).map_or(SIGNAL, |number| SIGNAL + number),
         }
     }
@@ -100,6 +102,7 @@ impl Session {
             Request::Serve(source) => self.serve(source, sources),
             Request::Signal(number) => self.on_signal(number, sources),
             Request::Quit => self.quit(Quit::Key, sources),
+            Request::Close => self.quit(Quit::Client, sources),
             // What is about to end is not stopped.
             Request::Suspend if self.quitting.is_some() || self.leaving.is_some() => {}
             Request::Suspend => {
@@ -128,6 +131,7 @@ impl Session {
                 sources.tell(&Notice::Stops);
             }
             News::Gone(_held) => self.builds = true,
+            News::Changed(change) => sources.tell(&Notice::Changed(&change)),
             News::NobodyListens if self.quitting.is_some() => {}
             News::NobodyListens => self.quit(Quit::Signal(libc::SIGTERM), sources),
             News::Ended(status) => self.leave(status, sources),
@@ -152,7 +156,10 @@ impl Session {
         let may_listen = self.running.is_some() && self.quitting.is_none();
         match self.wishes.signal(number, Instant::now(), may_listen) {
             Wish::Same => {}
-            Wish::PowerOff => self.controls.send(Command::PowerButton),
+            Wish::PowerOff => {
+                log::info!("SIGTERM: pressing the guest's power button; another one ends nvmm");
+                self.controls.send(Command::Control(Control::PowerDown, None));
+            }
             Wish::End => self.quit(Quit::Signal(number), sources),
         }
     }

@@ -129,7 +129,7 @@ fn a_guest_that_does_not_listen_is_ended() {
     let mut test = Test::running(GRACE);
     assert_eq!(test.heard(), [RUNS]);
     test.on(Request::Signal(libc::SIGTERM));
-    assert!(matches!(test.asked(), Command::PowerButton));
+    assert!(matches!(test.asked(), Command::Control(Control::PowerDown, None)));
     assert!(test.heard().is_empty(), "it may power off");
     test.on(Request::News(News::NobodyListens));
     assert!(matches!(test.asked(), Command::Quit(Exit::Signal(libc::SIGTERM))));
@@ -184,7 +184,7 @@ fn a_machine_that_stops_is_waited_for() {
 fn the_guests_grace_ends() {
     let mut test = Test::running(Duration::from_millis(2));
     test.on(Request::Signal(libc::SIGTERM));
-    assert!(matches!(test.asked(), Command::PowerButton));
+    assert!(matches!(test.asked(), Command::Control(Control::PowerDown, None)));
     test.session.on_time(&mut test.sources);
     while test.session.deadline().is_some() {
         assert!(test.sources.wait(test.session.deadline()).unwrap().is_empty());

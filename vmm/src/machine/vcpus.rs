@@ -59,6 +59,11 @@ impl Vcpus {
         Ok(())
     }
 
+    /// Returns whether they run.
+    pub(super) fn is_running(&self) -> bool {
+        !self.running.is_empty()
+    }
+
     /// Stops the vCPUs, and takes them back from their threads.
     pub(super) fn halt(&mut self, buses: &Buses) {
         buses.stop.store(true, Ordering::SeqCst);

@@ -1,0 +1,150 @@
+//! A running machine's answers to what the main thread and its vCPUs ask for.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{Machine, lock};
+use crate::{
+    exit::Exit,
+    link::{Event, Link},
+    questions::{Answer, Question, Refusal},
+    reboots::Reboots,
+    run_state::{Change, PanicAction, RunState},
+    source::{Command, Control},
+    stats::{self, Stats},
+};
+
+/// After how long a pause that waits for devices says so.
+const PAUSE_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Machine {
+    /// Does what the main thread asks for until a vCPU or the user ends the machine; the first reason counts.
+    pub(super) fn obey(&mut self, link: &Link, reboots: &Reboots) -> anyhow::Result<Option<Exit>> {
+        while let Some(event) = link.next() {
+            match event {
+                Event::Exit(Exit::Panicked) if reboots.pause_on_panic() => {
+                    log::warn!("the guest's kernel panicked");
+                    // Another vCPU may have said so before.
+                    if !self.pauses.is_paused() {
+                        link.changed(Change::Panicked { action: PanicAction::Pause });
+                        self.pause(RunState::GuestPanicked, link);
+                        log::warn!("the machine is paused");
+                    }
+                }
+                Event::Exit(exit) if self.pauses.is_paused() => self.pauses.hold(exit),
+                Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Ok(Some(exit)),
+                Event::Command(Command::Control(control, reply)) => {
+                    let (answer, exit) = match self.control(control, link)? {
+                        Ok(exit) => (Ok(()), exit),
+                        Err(refusal) => (Err(refusal), None),
+                    };
+                    link.answer_control(control, reply, answer);
+                    if exit.is_some() {
+                        return Ok(exit);
+                    }
+                }
+                Event::Command(Command::Ask(question, reply)) => reply.give(self.answer(&question, link)?),
+                Event::Command(Command::Totals) => self.devices.print_totals(),
+                Event::Command(Command::Measure) => self.devices.measure(),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Presses a button. Returns the machine's end if that is what follows.
+    fn control(&mut self, control: Control, link: &Link) -> anyhow::Result<Result<Option<Exit>, Refusal>> {
+        let is_paused = self.pauses.is_paused();
+        match control {
+            Control::Stop | Control::Toggle if !is_paused => {
+                self.pause(RunState::Paused, link);
+                tell_user(control, "the machine is paused");
+            }
+            Control::Continue | Control::Toggle if is_paused => {
+                tell_user(control, "the machine goes on");
+                if let Some(exit) = self.pauses.end() {
+                    link.changed(Change::Resume);
+                    return Ok(Ok(Some(exit)));
+                }
+                self.resume(link)?;
+            }
+            Control::Stop | Control::Continue | Control::Toggle => {}
+            Control::Reset => return Ok(Ok(Some(Exit::Restart))),
+            // It would see the button only later.
+            Control::PowerDown if is_paused => {
+                return Ok(Err(Refusal("the machine is stopped: let it go on first".to_owned())));
+            }
+            Control::PowerDown => {
+                let mut power = lock(&self.power);
+                if !power.is_power_button_enabled() {
+                    let why = "the guest does not listen to its power button (yet)";
+                    return Ok(Err(Refusal(why.to_owned())));
+                }
+                power.press_power_button();
+                link.changed(Change::PowerDown);
+            }
+        }
+        Ok(Ok(None))
+    }
+
+    /// Answers a question.
+    fn answer(&mut self, question: &Question, link: &Link) -> anyhow::Result<Answer> {
+        match question {
+            Question::Stats => self.with_vcpus_stopped(link, |machine| {
+                let vm = stats::of(&*machine.vm).ok_or_else(|| {
+                    Refusal("this KVM counts nothing; that of Linux 5.14 and later does".to_owned())
+                })?;
+                Ok(json!(Stats { vm, vcpus: machine.vcpus.stats() }))
+            }),
+        }
+    }
+
+    /// Looks at the machine while its vCPUs are stopped, and lets them run again if they did. Time goes on for the guest.
+    fn with_vcpus_stopped<T>(&mut self, link: &Link, look: impl FnOnce(&mut Self) -> T) -> anyhow::Result<T> {
+        let ran = self.vcpus.is_running();
+        self.vcpus.halt(self.devices.buses());
+        let seen = look(self);
+        // One that has ended the machine is not to run on.
+        if ran && !link.has_exit() {
+            self.vcpus.start(self.devices.buses(), link)?;
+        }
+        Ok(seen)
+    }
+
+    /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks
+    /// for the end. Time goes on for the guest.
+    fn pause(&mut self, state: RunState, link: &Link) {
+        self.pauses.begin();
+        self.vcpus.halt(self.devices.buses());
+        let asked = Instant::now();
+        let mut told = false;
+        loop {
+            let busy = self.devices.pause(Duration::from_millis(100));
+            match busy.first() {
+                None => break,
+                Some(_) if link.end_is_asked() => break,
+                Some(device) if !told && asked.elapsed() >= PAUSE_PATIENCE => {
+                    told = true;
+                    log::warn!("the machine pauses as soon as {device} has ended its requests");
+                }
+                Some(_) => {}
+            }
+        }
+        link.changed(Change::Stop(state));
+    }
+
+    /// Goes on after a pause, or starts a machine that was not to run yet.
+    fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
+        self.devices.resume();
+        self.vcpus.tell_of_pause();
+        self.vcpus.start(self.devices.buses(), link)?;
+        link.changed(Change::Resume);
+        Ok(())
+    }
+}
+
+/// Tells the user at the terminal, who pressed a key. Others get an answer.
+fn tell_user(control: Control, what: &str) {
+    let level = if control == Control::Toggle { log::Level::Warn } else { log::Level::Info };
+    log::log!(level, "{what}");
+}

@@ -1,0 +1,105 @@
+//! Questions to a machine, and the way of the answer back to the source that asks.
+//!
+//! ```text
+//! source: Asker::reply ──Command::Ask(question, Reply)──> machine's thread
+//!         Asker::answers <────────Answer, wake-up───────── Reply::give
+//! ```
+
+use std::{
+    io,
+    os::fd::{AsRawFd, RawFd},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
+};
+
+use serde_json::Value;
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+/// A question to a machine that is there; one that is being built answers once it is. It may be stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// KVM's counters, of the machine and of each vCPU.
+    Stats,
+}
+
+/// The answer, in QMP's form.
+pub(crate) type Answer = Result<Value, Refusal>;
+
+/// The reason why there is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refusal(pub(crate) String);
+
+/// The way back to a source that asks.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    sender: Sender<(u64, Answer)>,
+    answers: Receiver<(u64, Answer)>,
+    wake: Arc<EventFd>,
+}
+
+/// The way back of one answer. One that is dropped refuses.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    number: u64,
+    to: Option<Sender<(u64, Answer)>>,
+    wake: Arc<EventFd>,
+}
+
+impl Asker {
+    /// A way back without anything on it.
+    ///
+    /// # Errors
+    ///
+    /// No file descriptor is left.
+    pub(crate) fn new() -> io::Result<Self> {
+        let (sender, answers) = mpsc::channel();
+        Ok(Self { sender, answers, wake: Arc::new(EventFd::new(EFD_NONBLOCK)?) })
+    }
+
+    /// The way back of the answer that is to come with this number.
+    pub(crate) fn reply(&self, number: u64) -> Reply {
+        Reply { number, to: Some(self.sender.clone()), wake: Arc::clone(&self.wake) }
+    }
+
+    /// Takes the answers that have come, each with its number.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = (u64, Answer)> {
+        // Makes it unreadable before they are looked at.
+        let _ = self.wake.read();
+        self.answers.try_iter()
+    }
+}
+
+/// Readable when an answer has come.
+impl AsRawFd for Asker {
+    fn as_raw_fd(&self) -> RawFd {
+        self.wake.as_raw_fd()
+    }
+}
+
+impl Reply {
+    /// Answers.
+    pub(crate) fn give(mut self, answer: Answer) {
+        self.send(answer);
+    }
+
+    fn send(&mut self, answer: Answer) {
+        if let Some(to) = self.to.take() {
+            // The one who asked may be gone.
+            let _ = to.send((self.number, answer));
+            let _ = self.wake.write(1);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.send(Err(Refusal("the machine has ended".to_owned())));
+    }
+}
+
+#[cfg(test)]
+#[path = "questions_test.rs"]
+mod tests;
