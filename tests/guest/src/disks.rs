@@ -1,11 +1,11 @@
-//! Disks of every kind under Linux: level 1 uses them, and level 0 looks what became of them.
+//! Disks of every kind under Linux: level 1 uses them, and level 0 looks at what became of them.
 #![expect(unsafe_code, reason = "the ioctls of block devices")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,20 +15,28 @@ use rustix::ioctl::{Opcode, Setter, ioctl, opcode};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
-use vmm::nest::image::{self, Manifest, Memfd};
+use vmm::nest::image;
 use vmm::nest::pid1::Pid1;
 use vmm::nest::report::Said;
 
-use crate::level0::{Guest, NVMM};
+use crate::level0::NVMM;
 use crate::level1::PATIENCE;
-use crate::scenario;
+
+/// The disks of level 1, beside the one for the record.
+pub(crate) const DISKS: [&str; 4] = [
+    "path=/disks/raw,queues=2,serial=raw-disk",
+    "path=/disks/image.qcow2,cache=writethrough,queues=1,serial=qcow2-disk",
+    "path=/disks/base,overlay=temp,discard=off,serial=temp",
+    "path=/disks/base,overlay=/disks/over.qcow2,aio=threads,serial=over",
+];
+const FOLDER: &str = "/disks";
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 32 * MIB;
 /// What the first disk grows to.
 const GROWN: u64 = 48 * MIB;
 /// Level 1 says it when the first disk may grow.
-const GROW: &str = "lab: grow";
+pub(crate) const GROW: &str = "lab: grow";
 
 /// What is written, in MiB, and what of that is discarded and zeroed.
 const WRITTEN: u64 = 8;
@@ -51,38 +59,29 @@ pub(crate) struct DiskFacts {
     zeroes: bool,
 }
 
-/// Level 0: has level 1 use disks, and judges what it knew of them and what is in them.
-pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
-    let folder = Path::new("/disks");
+/// Level 0: makes the disks' images.
+pub(crate) fn make() -> anyhow::Result<()> {
+    let folder = Path::new(FOLDER);
     fs::create_dir_all(folder).context("making /disks")?;
     // For the temporary overlay.
     fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
     // The root of an initramfs may have no holes.
     mount("tmpfs", folder, "tmpfs", MountFlags::empty(), None).context("mounting /disks")?;
-    let at = |name: &str| folder.join(name);
     for name in ["raw", "base"] {
         File::create(at(name)).and_then(|file| file.set_len(SIZE)).context("making a disk")?;
     }
-    nvmm(&["disk", "create", "-f", "qcow2", "/disks/image.qcow2", "32M"])?;
+    nvmm(&["disk", "create", "-f", "qcow2", "/disks/image.qcow2", "32M"])
+}
 
-    let disks = [
-        "path=/disks/raw,queues=2,serial=raw-disk",
-        "path=/disks/image.qcow2,cache=writethrough,queues=1,serial=qcow2-disk",
-        "path=/disks/base,overlay=temp,discard=off,serial=temp",
-        "path=/disks/base,overlay=/disks/over.qcow2,aio=threads,serial=over",
-    ];
-    let guest =
-        Guest { scenario: scenario::DISKS, disks: disks.map(str::to_owned).to_vec(), ..Guest::default() };
-    let mut hear = |text: &str, nvmm: u32| {
-        if text == GROW {
-            OpenOptions::new().write(true).open(at("raw")).and_then(|file| file.set_len(GROWN))?;
-            let nvmm = i32::try_from(nvmm).ok().and_then(Pid::from_raw).context("nvmm has no process id")?;
-            kill_process(nvmm, Signal::HUP)?;
-        }
-        Ok(())
-    };
-    let (record, _) = guest.run_and_hear(manifest, image, &mut hear)?;
+/// Level 0: has the first disk grow. [`GROW`] has been heard.
+pub(crate) fn grow(nvmm: u32) -> anyhow::Result<()> {
+    OpenOptions::new().write(true).open(at("raw")).and_then(|file| file.set_len(GROWN))?;
+    let nvmm = i32::try_from(nvmm).ok().and_then(Pid::from_raw).context("nvmm has no process id")?;
+    Ok(kill_process(nvmm, Signal::HUP)?)
+}
 
+/// Level 0: judges what level 1 knew of its disks, and what is in them.
+pub(crate) fn judge(found: &[DiskFacts]) -> anyhow::Result<()> {
     let facts = |name: &str, serial: &str, queues, cache: &str, discards| DiskFacts {
         name: name.to_owned(),
         serial: serial.to_owned(),
@@ -98,12 +97,12 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
         facts("vdd", "temp", 2, "write back", false),
         facts("vde", "over", 2, "write back", true),
     ];
-    ensure!(record.disks == expected, "level 1 knew {:?}, not {expected:?}", record.disks);
+    ensure!(found == expected, "level 1 knew {found:?}, not {expected:?}");
     for (name, number) in [("raw", 0), ("image.qcow2", 1), ("over.qcow2", 3)] {
         let raw = at("converted");
         let from = at(name).display().to_string();
         nvmm(&["disk", "convert", "-O", "raw", "--quiet", &from, "/disks/converted"])?;
-        judge(&raw, number).with_context(|| format!("what is in {name}"))?;
+        judge_contents(&raw, number).with_context(|| format!("what is in {name}"))?;
         fs::remove_file(raw).context("removing a copy")?;
     }
     let used = |name: &str| fs::metadata(at(name)).map(|file| file.blocks() * 512);
@@ -114,6 +113,10 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn at(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(name)
+}
+
 fn nvmm(args: &[&str]) -> anyhow::Result<()> {
     let output = Command::new(image::in_root(NVMM)).args(args).output().context("starting nvmm")?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -122,7 +125,7 @@ fn nvmm(args: &[&str]) -> anyhow::Result<()> {
 }
 
 /// What level 1 left on disk `number`. What was discarded can be anything that it may have written there.
-fn judge(raw: &Path, number: u8) -> anyhow::Result<()> {
+fn judge_contents(raw: &Path, number: u8) -> anyhow::Result<()> {
     let file = File::open(raw)?;
     let mut found = vec![0; usize::try_from(MIB)?];
     for mib in (0..WRITTEN).filter(|mib| !DISCARDED.contains(mib)) {

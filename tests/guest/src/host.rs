@@ -14,6 +14,7 @@ use vmm::nest::modules::Modules;
 use vmm::nest::report::Said;
 use vmm::nest::{emulator, level};
 
+use crate::balloon;
 use crate::level0::{NVMM, VMLINUX};
 use crate::outcome::{self, Outcome};
 use crate::vmlinux;
@@ -57,9 +58,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let virtio = modules.resolve(&["virtio_pci", "virtio_blk"], kernel.release.as_deref())?;
     let kvm = modules.resolve(&[args.emulated.module(), "msr"], kernel.release.as_deref())?;
     let mut files = vec![NVMM.to_owned()];
-    // What a bzImage unpacks itself to can be tested on one host.
+    // What a bzImage unpacks itself to can be tested on one host, and so can a balloon.
+    let mut balloon = Vec::new();
     if args.emulated == Virtualization::Svm {
         files.push(VMLINUX.to_owned());
+        balloon = modules.resolve(&[balloon::MODULE], kernel.release.as_deref())?;
+        // What it needs finds a disk, too.
+        balloon.retain(|module| module.name == balloon::MODULE);
+        files.extend(balloon.iter().map(|module| Manifest::module(&module.name)));
     }
     let manifest = Manifest {
         levels: 2,
@@ -77,7 +83,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         NVMM => fs::read(&args.nvmm).with_context(|| format!("reading {}", args.nvmm.display())),
         VMLINUX => vmlinux::extract(&kernel.image),
         name => {
-            let module = virtio.iter().chain(&kvm).find(|module| Manifest::module(&module.name) == name);
+            let module = virtio
+                .iter()
+                .chain(&kvm)
+                .chain(&balloon)
+                .find(|module| Manifest::module(&module.name) == name);
             Ok(module.with_context(|| format!("no {name}"))?.image.clone())
         }
     })?;

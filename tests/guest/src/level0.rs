@@ -15,12 +15,15 @@ use vmm::nest::level::{kernel_parameters, relay};
 use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 
+use crate::balloon;
 use crate::check;
+use crate::devices;
 use crate::disks;
 use crate::facts::Facts;
 use crate::judge;
 use crate::models;
 use crate::outcome::{self, Outcome};
+use crate::ports;
 use crate::scenario::{self, Record};
 use crate::system;
 use crate::tiny;
@@ -65,7 +68,15 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     }
     // It is the same with both, and quicker with SVM.
     if virt == Virtualization::Svm {
-        say(pid1, outcome::DISKS, disks::run(&pid1.manifest, &image));
+        match devices::run(&pid1.manifest, &image) {
+            Ok(record) => {
+                say(pid1, outcome::PORTS, ports::judge(&record.ports));
+                say(pid1, outcome::BALLOON, balloon::judge(&record));
+                say(pid1, outcome::DISKS, disks::judge(&record.disks));
+            }
+            // What needs it too has no outcome.
+            Err(error) => say(pid1, outcome::DISKS, Err(error)),
+        }
     }
     for asked in topology::asked(virt)? {
         let found = Guest { cpu: asked.cpu, smp: asked.smp, ..Guest::default() }.run(&pid1.manifest, &image);
@@ -96,7 +107,8 @@ fn say(pid1: &mut Pid1, name: &str, result: anyhow::Result<()>) {
 
 /// Level 1's image, with the kernel if it is to start a Linux.
 pub(crate) fn pack(manifest: &Manifest, with_kernel: bool) -> anyhow::Result<Memfd> {
-    let manifest = Manifest { files: vec![NVMM.to_owned()], ..manifest.clone() };
+    let files = manifest.files.iter().filter(|file| *file != VMLINUX).cloned().collect();
+    let manifest = Manifest { files, ..manifest.clone() };
     image::pack(&manifest, |name| match name {
         image::KERNEL if !with_kernel => Ok(vec![]),
         name => fs::read(image::in_root(name)).with_context(|| format!("reading /{name}")),
@@ -114,6 +126,8 @@ pub(crate) struct Guest {
     pub(crate) parameters: &'static str,
     /// Options of its other disks.
     pub(crate) disks: Vec<String>,
+    /// More of nvmm's options.
+    pub(crate) options: Vec<&'static str>,
 }
 
 impl Default for Guest {
@@ -126,6 +140,7 @@ impl Default for Guest {
             scenario: scenario::LOOK,
             parameters: "",
             disks: Vec::new(),
+            options: Vec::new(),
         }
     }
 }
@@ -133,22 +148,12 @@ impl Default for Guest {
 impl Guest {
     /// Runs it until it powers off; gives what it left.
     pub(crate) fn run(&self, manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record, Facts)> {
-        self.run_and_hear(manifest, image, &mut |_, _| Ok(()))
-    }
-
-    /// The same, and has each line of text heard, with the process id of its nvmm.
-    pub(crate) fn run_and_hear(
-        &self,
-        manifest: &Manifest,
-        image: &Memfd,
-        hear: &mut dyn FnMut(&str, u32) -> anyhow::Result<()>,
-    ) -> anyhow::Result<(Record, Facts)> {
-        let record = self.record(manifest, image, hear)?;
+        let record = self.record(manifest, image, &mut |_, _| Ok(()))?;
         let facts = record.facts.clone().context("it left no facts on its disk")?;
         Ok((record, facts))
     }
 
-    /// The same for a scenario in which it leaves no [`Facts`].
+    /// Runs it until it powers off, and has each line of text heard, with the process id of its nvmm. It is killed if that fails.
     pub(crate) fn record(
         &self,
         manifest: &Manifest,
@@ -174,29 +179,34 @@ impl Guest {
         for disk in &self.disks {
             command.args(["--disk", disk]);
         }
+        command.args(&self.options);
         let mut child = Child::spawn(command).context("starting nvmm")?;
         let nvmm = child.id();
 
         let mut failure = None;
         let mut tail = VecDeque::new();
-        relay(&mut child, 1, manifest.levels, &mut |line| {
+        let ended = relay(&mut child, 1, manifest.levels, &mut |line| {
             match line.map(|line| &line.said) {
                 Some(Said::Fail(_, why)) => failure = Some(why.clone()),
                 Some(Said::Text(text)) => {
-                    if let Err(error) = hear(text, nvmm) {
-                        failure.get_or_insert(format!("{error:#}"));
-                    }
+                    let heard = hear(text, nvmm);
                     tail.push_back(format!("\n{text}"));
                     tail.drain(..tail.len().saturating_sub(TAIL));
+                    if let Err(error) = heard {
+                        failure.get_or_insert(format!("{error:#}"));
+                        return false;
+                    }
                 }
                 _ => {}
             }
             // The host watches.
             true
         })?;
-        let status = child.wait().context("waiting for nvmm")?;
-        if !status.success() {
-            failure.get_or_insert(format!("nvmm ended with {status}"));
+        if ended {
+            let status = child.wait().context("waiting for nvmm")?;
+            if !status.success() {
+                failure.get_or_insert(format!("nvmm ended with {status}"));
+            }
         }
         if let Some(failure) = failure {
             bail!("{failure}{}", tail.into_iter().collect::<String>());

@@ -19,7 +19,7 @@ use vmm::nest::report::Said;
 
 use crate::check;
 use crate::cpuid::Cpu;
-use crate::disks;
+use crate::devices;
 use crate::facts::Facts;
 use crate::level0::NVMM;
 use crate::level2;
@@ -70,7 +70,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             record.ran_level_2 = true;
             record.check = Some(check::run()?);
         }
-        scenario::DISKS => record.disks = disks::use_them(pid1)?,
+        scenario::DEVICES => devices::use_them(pid1, &mut record)?,
         scenario::NEST | scenario::NEST_LINUX => match kvm {
             Ok(()) => {
                 record.parameters = kvm_parameters()?;

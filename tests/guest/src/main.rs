@@ -7,12 +7,15 @@
 //! level 2:  its /init      says that it is up
 //! ```
 
+mod balloon;
 mod check;
 #[path = "../../support/cpuid.rs"]
 mod cpuid;
+mod devices;
 mod disks;
 mod facts;
 mod host;
+mod interrupts;
 mod judge;
 mod level0;
 mod level1;
@@ -21,6 +24,7 @@ mod models;
 #[path = "../../support/nesting.rs"]
 mod nesting;
 mod outcome;
+mod ports;
 mod reset;
 mod scenario;
 mod system;

@@ -20,6 +20,8 @@ pub(crate) const DIES: &str = "L1 has three dies of a core of two threads";
 pub(crate) const RESETS: &str = "L1 works after five resets while an L2 ran";
 pub(crate) const PVH: &str = "L1 from a vmlinux, by PVH";
 pub(crate) const DISKS: &str = "L1's Linux uses disks of every kind";
+pub(crate) const PORTS: &str = "L1's Linux uses four serial ports";
+pub(crate) const BALLOON: &str = "L1's Linux gives freed memory back to L0";
 pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
 pub(crate) const SYSTEM: &str = "L1 is Debian's system, with the right date without kvm-clock";
 
@@ -36,6 +38,8 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             SMP,
             SMBIOS,
             RESETS,
+            PORTS,
+            BALLOON,
             DISKS,
             THREADS,
             DIES,

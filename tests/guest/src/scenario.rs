@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::disks::DiskFacts;
 use crate::facts::Facts;
+use crate::ports::PortFacts;
 use crate::system::SystemFacts;
 
 /// The kernel parameter that names level 1's scenario.
@@ -27,8 +28,8 @@ pub(crate) const NEST: &str = "nest";
 /// The same with Linux as level 2.
 pub(crate) const NEST_LINUX: &str = "nest-linux";
 
-/// It uses the disks that it was given besides its own.
-pub(crate) const DISKS: &str = "disks";
+/// It uses its serial ports, its balloon, and the disks that it was given besides its own.
+pub(crate) const DEVICES: &str = "devices";
 
 /// It becomes Debian's own system.
 pub(crate) const SYSTEM: &str = "system";
@@ -59,6 +60,10 @@ pub(crate) struct Record {
     pub(crate) refusal: Option<String>,
     /// What it knew of its other disks.
     pub(crate) disks: Vec<DiskFacts>,
+    /// What it knew of its serial ports, and found when it used them.
+    pub(crate) ports: Vec<PortFacts>,
+    /// True if its balloon's driver reports free pages.
+    pub(crate) reports_free_pages: bool,
     /// The parameters of KVM's module.
     pub(crate) parameters: BTreeMap<String, String>,
     /// What Debian's system knew of itself, or why it could not tell.

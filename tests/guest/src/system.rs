@@ -17,6 +17,7 @@ use rustix::mount::{MountFlags, mount, mount_move};
 use serde::{Deserialize, Serialize};
 use vmm::nest::image::{self, Manifest, Memfd};
 
+use crate::interrupts;
 use crate::level0::Guest;
 use crate::scenario::{self, Record, SERIAL, UUID};
 
@@ -157,7 +158,7 @@ impl SystemFacts {
             failed: lines(&output("systemctl", &["--failed", "--plain", "--no-legend", "--full"])?),
             date: now()?,
             rtc: read("/sys/class/rtc/rtc0/since_epoch")?.parse().context("in since_epoch")?,
-            rtc_interrupts: interrupts(&read("/proc/interrupts")?, "rtc0"),
+            rtc_interrupts: interrupts::of_device(&interrupts::read()?, "rtc0"),
             clock_source: read("/sys/devices/system/clocksource/clocksource0/current_clocksource")?,
             random: read("/sys/class/misc/hw_random/rng_current")?,
             machine_id: read("/etc/machine-id")?,
@@ -230,13 +231,6 @@ fn judge(found: &SystemFacts, times: RangeInclusive<u64>) -> anyhow::Result<()> 
     let wrong: Vec<_> = wrong.take(NAMED).collect();
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
-}
-
-/// How many a device had, on all CPUs: `  8:   2   IO-APIC   8-edge      rtc0`.
-fn interrupts(text: &str, device: &str) -> u64 {
-    let line = text.lines().find(|line| line.split_whitespace().next_back() == Some(device));
-    let counts = line.unwrap_or_default().split_whitespace().skip(1);
-    counts.map_while(|count| count.parse::<u64>().ok()).sum()
 }
 
 fn now() -> anyhow::Result<u64> {

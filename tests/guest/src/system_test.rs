@@ -89,13 +89,6 @@ fn all_faults_are_named_at_once() {
 }
 
 #[test]
-fn interrupts_are_those_of_all_cpus() {
-    let text = "           CPU0       CPU1\n  8:          2          3   IO-APIC   8-edge      rtc0\n  9: 1 0 IO-APIC 9-fasteoi acpi";
-    assert_eq!(interrupts(text, "rtc0"), 5);
-    assert_eq!(interrupts(text, "i8042"), 0);
-}
-
-#[test]
 fn the_service_s_unit_runs_what_is_added() {
     assert!(UNIT.contains(&format!("ExecStart=/run/lab {LOOK}\n")));
     let run = std::env::temp_dir().join(format!("lab-guest-run-{}", std::process::id()));
