@@ -89,6 +89,14 @@ pub(super) enum Resolved {
 }
 
 impl Address {
+    /// The kind of socket, as the command line names it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Tcp { .. } => "tcp",
+            Self::Unix(_) => "unix",
+        }
+    }
+
     /// Listens here.
     pub(super) fn listen(&self) -> Result<(OwnedFd, Self, Option<SocketFile>), AddressError> {
         let failed = |error| AddressError::Failed(self.clone(), error);

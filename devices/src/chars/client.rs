@@ -195,10 +195,7 @@ impl Backend for Client {
     }
 
     fn describe(&self) -> String {
-        match &self.address {
-            Address::Tcp { .. } => format!("tcp client of {}", self.address),
-            Address::Unix(_) => format!("unix client of {}", self.address),
-        }
+        format!("{} client of {}", self.address.kind(), self.address)
     }
 }
 

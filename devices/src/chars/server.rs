@@ -178,10 +178,7 @@ impl Backend for Server {
     }
 
     fn describe(&self) -> String {
-        match &self.address {
-            Address::Tcp { .. } => format!("tcp server at {}", self.address),
-            Address::Unix(_) => format!("unix server at {}", self.address),
-        }
+        format!("{} server at {}", self.address.kind(), self.address)
     }
 }
 
