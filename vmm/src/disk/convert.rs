@@ -14,7 +14,6 @@ use devices::disk::{
 use devices::printable::ToPrintable;
 
 use super::{
-    amount::Amount,
     args::Made,
     bar::{Bar, Shown},
     copy::{CopyError, copy},
@@ -61,16 +60,6 @@ pub(super) enum ConvertError {
     /// The copy can't be opened.
     #[error("the copy can't be made")]
     To(#[source] OpenError),
-    /// Its file system has no files of that size.
-    #[error("{} can't have {}", path.printable(), Amount(*size))]
-    Size {
-        /// The copy.
-        path: PathBuf,
-        /// Its size.
-        size: u64,
-        /// What the host said.
-        source: io::Error,
-    },
     /// The original is damaged, or its medium.
     #[error("disk {} can't be read at byte {offset}", path.printable())]
     Read {
@@ -108,8 +97,7 @@ impl Conversion<'_> {
         let size = from.size();
         let format = match self.format {
             Made::Raw => {
-                let sized = target.file().set_len(size);
-                sized.map_err(|source| ConvertError::Size { path: self.to.to_owned(), size, source })?;
+                target.set_len(size)?;
                 Format::Raw
             }
             Made::Qcow2 => {

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs, io,
+    fs,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -63,16 +63,6 @@ pub(super) enum CreateError {
     /// qcow2 can't do it, or the host.
     #[error(transparent)]
     Qcow2(#[from] create::CreateError),
-    /// Its file system has no files of that size.
-    #[error("{} can't have {}", path.printable(), Amount(*size))]
-    Size {
-        /// The image.
-        path: PathBuf,
-        /// Its size.
-        size: u64,
-        /// What the host said.
-        source: io::Error,
-    },
     /// The base can't be used.
     #[error("the base {name}")]
     Base {
@@ -134,8 +124,7 @@ fn raw(path: &Path, size: u64) -> Result<(), CreateError> {
         return Err(create::CreateError::Size(size).into());
     }
     let target = Target::new(path, false)?;
-    let sized = target.file().set_len(size);
-    sized.map_err(|source| CreateError::Size { path: path.to_owned(), size, source })?;
+    target.set_len(size)?;
     Ok(target.keep()?)
 }
 

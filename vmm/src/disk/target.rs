@@ -16,6 +16,8 @@ use devices::printable::ToPrintable;
 use rustix::fs::{AtFlags, CWD, linkat};
 use tempfile::{Builder, NamedTempFile};
 
+use super::amount::Amount;
+
 /// A file without a name, or where the file system has no such files, under another name in the same folder. It is gone
 /// again unless it is kept.
 #[derive(Debug)]
@@ -56,6 +58,16 @@ pub(super) enum TargetError {
     Folder {
         /// Where.
         folder: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// Its file system has no files of that size.
+    #[error("{} can't have {}", path.printable(), Amount(*size))]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        size: u64,
         /// What the host said.
         source: io::Error,
     },
@@ -105,6 +117,12 @@ impl Target {
     /// The file.
     pub(super) fn file(&self) -> &File {
         self.file.file()
+    }
+
+    /// Makes it `size` bytes long, with zeros that take no space.
+    pub(super) fn set_len(&self, size: u64) -> Result<(), TargetError> {
+        let sized = self.file().set_len(size);
+        sized.map_err(|source| TargetError::Size { path: self.path.clone(), size, source })
     }
 
     /// Gives it its name, once all of it is on stable storage.
