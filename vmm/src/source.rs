@@ -18,8 +18,8 @@ use crate::{
 /// Whoever opens one gives it to the main thread: the machine's thread by [`Link::serve`](crate::link::Link::serve), another source by
 /// [`Request::Serve`], as a server does with each connection that it takes. It is served until [`Source::is_over`], and then dropped.
 pub(crate) trait Source: Debug {
-    /// The descriptors to watch, and for what, until another method is called. Each stays open for as long as it is named here: it is
-    /// closed no sooner than this was called without it, or when the source is dropped.
+    /// The descriptors to watch, and for what. This is asked after each call of another method. A descriptor that is named no longer stays
+    /// open until the next call, or until the source is dropped, since epoll must let go of it first.
     fn watches(&mut self) -> Vec<Events>;
 
     /// Serves one of its descriptors, which was ready: a method called since may have taken what there was.

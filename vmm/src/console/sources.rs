@@ -1,6 +1,6 @@
 //! The main thread's loop, on event-manager.
 
-use std::{os::fd::RawFd, time::Instant};
+use std::{mem, os::fd::RawFd, time::Instant};
 
 use devices::output::Output;
 use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberId, SubscriberOps};
@@ -25,8 +25,10 @@ impl Sources {
 
     /// Listens to another source.
     pub(super) fn add(&mut self, source: Box<dyn Source>) {
-        let subscriber = Subscriber { source, ready: Vec::new() };
-        self.ids.push(self.manager.add_subscriber(subscriber));
+        let subscriber = Subscriber { source, watched: Vec::new(), ready: Vec::new() };
+        let id = self.manager.add_subscriber(subscriber);
+        watch(&mut self.manager, id);
+        self.ids.push(id);
     }
 
     /// Waits until a source has something to say, and at most until `deadline`. Returns what the sources ask for, in the order in which
@@ -40,13 +42,20 @@ impl Sources {
         self.manager.run_with_timeout(milliseconds_until(deadlines.into_iter().chain(deadline).min()))?;
         let now = Instant::now();
         let mut requests = Vec::new();
-        self.serve(|subscriber| subscriber.is_due(now), |subscriber| subscriber.serve(now, &mut requests));
+        let manager = &mut self.manager;
+        self.ids.retain(|&id| {
+            let ready = manager.subscriber_mut(id).map(|subscriber| mem::take(&mut subscriber.ready));
+            let mut ready = ready.unwrap_or_default().into_iter();
+            ready.all(|fd| call(manager, id, |source| source.ready(fd, &mut requests)))
+                && (!is_due(manager, id, now) || call(manager, id, |source| source.on_time(&mut requests)))
+        });
         Ok(requests)
     }
 
     /// Tells all sources.
     pub(super) fn tell(&mut self, notice: &Notice<'_>) {
-        self.serve(|_| true, |subscriber| subscriber.source.hear(notice));
+        let manager = &mut self.manager;
+        self.ids.retain(|&id| call(manager, id, |source| source.hear(notice)));
     }
 
     /// Returns whether the machine is not to start yet, as a source waits for a peer.
@@ -66,23 +75,55 @@ impl Sources {
         let answer = |id: &SubscriberId| question(&*manager.subscriber_mut(*id).ok()?.source);
         self.ids.iter().filter_map(answer).collect()
     }
+}
 
-    /// Has the sources that are `wanted` do `work`, and drops those that are over. Their descriptors are not watched meanwhile: `work`
-    /// may close some, which event-manager must know before.
-    fn serve(&mut self, wanted: impl Fn(&Subscriber) -> bool, mut work: impl FnMut(&mut Subscriber)) {
-        let manager = &mut self.manager;
-        self.ids.retain_mut(|id| {
-            if manager.subscriber_mut(*id).is_ok_and(|subscriber| wanted(subscriber))
-                && let Ok(mut subscriber) = manager.remove_subscriber(*id)
-            {
-                work(&mut subscriber);
-                if subscriber.source.is_over() {
-                    return false;
-                }
-                *id = manager.add_subscriber(subscriber);
-            }
-            true
-        });
+/// Returns whether the source with this `id` has waited long enough.
+fn is_due(manager: &mut EventManager<Subscriber>, id: SubscriberId, now: Instant) -> bool {
+    let deadline = manager.subscriber_mut(id).ok().and_then(|subscriber| subscriber.source.deadline());
+    deadline.is_some_and(|deadline| deadline <= now)
+}
+
+/// Calls the source with this `id`, and has watched what it names then. Returns whether it is still there: one that is over is dropped.
+fn call(
+    manager: &mut EventManager<Subscriber>,
+    id: SubscriberId,
+    work: impl FnOnce(&mut dyn Source),
+) -> bool {
+    let Ok(subscriber) = manager.subscriber_mut(id) else { return false };
+    work(&mut *subscriber.source);
+    if subscriber.source.is_over() {
+        // Its descriptors are taken out of epoll before they are closed.
+        return manager.remove_subscriber(id).is_err();
+    }
+    watch(manager, id);
+    true
+}
+
+/// Has the descriptors watched that the source with this `id` names now, by as few changes as that takes.
+fn watch(manager: &mut EventManager<Subscriber>, id: SubscriberId) {
+    let Ok(subscriber) = manager.subscriber_mut(id) else { return };
+    let mut wanted = subscriber.source.watches();
+    if wanted == subscriber.watched {
+        return;
+    }
+    let before = mem::take(&mut subscriber.watched);
+    let Ok(mut ops) = manager.event_ops(id) else { return };
+    // Only a full table or a source that closed its descriptor too early can make any of this fail.
+    let done = |change: Result<(), event_manager::Error>| {
+        change.inspect_err(|error| log::error!("epoll: {error}")).is_ok()
+    };
+    for events in &before {
+        if wanted.iter().all(|wanted| wanted.fd() != events.fd()) {
+            done(ops.remove(*events));
+        }
+    }
+    wanted.retain(|events| match before.iter().find(|before| before.fd() == events.fd()) {
+        Some(before) if before == events => true,
+        Some(_) => done(ops.modify(*events)),
+        None => done(ops.add(*events)),
+    });
+    if let Ok(subscriber) = manager.subscriber_mut(id) {
+        subscriber.watched = wanted;
     }
 }
 
@@ -97,33 +138,14 @@ fn milliseconds_until(deadline: Option<Instant>) -> i32 {
 /// A source on event-manager's loop, which notes what is ready.
 struct Subscriber {
     source: Box<dyn Source>,
+    /// In epoll.
+    watched: Vec<Events>,
     ready: Vec<RawFd>,
 }
 
-impl Subscriber {
-    fn is_due(&self, now: Instant) -> bool {
-        !self.ready.is_empty() || self.source.deadline().is_some_and(|deadline| deadline <= now)
-    }
-
-    fn serve(&mut self, now: Instant, requests: &mut Vec<Request>) {
-        for fd in std::mem::take(&mut self.ready) {
-            self.source.ready(fd, requests);
-        }
-        if self.source.deadline().is_some_and(|deadline| deadline <= now) {
-            self.source.on_time(requests);
-        }
-    }
-}
-
 impl MutEventSubscriber for Subscriber {
-    fn init(&mut self, ops: &mut EventOps) {
-        for events in self.source.watches() {
-            // Only a full descriptor table can make this fail.
-            if let Err(error) = ops.add(events) {
-                log::error!("epoll: {error}");
-            }
-        }
-    }
+    /// See [`watch`].
+    fn init(&mut self, _: &mut EventOps) {}
 
     fn process(&mut self, events: Events, _: &mut EventOps) {
         self.ready.push(events.fd());

@@ -11,11 +11,13 @@ use event_manager::EventSet;
 use super::*;
 
 /// Pipes, of which one that has been read is closed and another opened in its place.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pipes {
     pipes: Vec<io::PipeReader>,
     seen: Rc<RefCell<Vec<u8>>>,
     then: Vec<io::PipeReader>,
+    /// Named no longer, and to be closed at the next call.
+    read: Vec<io::PipeReader>,
     due: Option<Instant>,
 }
 
@@ -25,11 +27,12 @@ impl Source for Pipes {
     }
 
     fn ready(&mut self, fd: RawFd, requests: &mut Vec<Request>) {
+        self.read.clear();
         let Some(at) = self.pipes.iter().position(|pipe| pipe.as_raw_fd() == fd) else { return };
         let mut byte = [0];
         self.pipes[at].read_exact(&mut byte).unwrap();
         self.seen.borrow_mut().extend(byte);
-        self.pipes.remove(at);
+        self.read.push(self.pipes.remove(at));
         self.pipes.extend(self.then.pop().map(|pipe| pipe.try_clone().unwrap()));
         requests.push(Request::Quit);
     }
@@ -48,8 +51,9 @@ impl Source for Pipes {
     }
 
     fn hear(&mut self, notice: &Notice<'_>) {
+        self.read.clear();
         if let Notice::Stops = notice {
-            self.pipes.clear();
+            self.read.append(&mut self.pipes);
         }
     }
 }
@@ -65,7 +69,7 @@ fn descriptors_come_and_go_while_they_are_served() {
     let mut sources = Sources::new().unwrap();
     let seen = Rc::new(RefCell::new(Vec::new()));
     let (pipes, then) = (vec![written(b"a"), written(b"b")], vec![written(b"d"), written(b"c")]);
-    sources.add(Box::new(Pipes { pipes, then, seen: seen.clone(), due: None }));
+    sources.add(Box::new(Pipes { pipes, then, seen: seen.clone(), ..Pipes::default() }));
     let mut requests = 0;
     while requests < 4 {
         requests += sources.wait(None).unwrap().len();
@@ -80,7 +84,12 @@ fn no_source_starves_another() {
     let seen: Vec<_> = (0..3).map(|_| Rc::new(RefCell::new(Vec::new()))).collect();
     for (letter, seen) in (b'a'..).zip(&seen) {
         let then = (0..100).map(|_| written(&[letter])).collect();
-        sources.add(Box::new(Pipes { pipes: vec![written(&[letter])], then, seen: seen.clone(), due: None }));
+        sources.add(Box::new(Pipes {
+            pipes: vec![written(&[letter])],
+            then,
+            seen: seen.clone(),
+            ..Pipes::default()
+        }));
     }
     for round in 1..=100 {
         assert_eq!(sources.wait(None).unwrap().len(), 3);
@@ -95,7 +104,7 @@ fn sources_that_are_ready_at_once_are_heard_in_order() {
     let mut pipes: Vec<_> = (0..8).map(|_| io::pipe().unwrap()).collect();
     for (reader, _) in &pipes {
         let pipes = vec![reader.try_clone().unwrap()];
-        sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None }));
+        sources.add(Box::new(Pipes { pipes, seen: seen.clone(), ..Pipes::default() }));
     }
     // The last has been ready for longest.
     for (number, (_, writer)) in (0..8).zip(&mut pipes).rev() {
@@ -109,7 +118,7 @@ fn sources_that_are_ready_at_once_are_heard_in_order() {
 fn time_is_an_event() {
     let mut sources = Sources::new().unwrap();
     let due = Some(Instant::now() + Duration::from_millis(3));
-    sources.add(Box::new(Pipes { pipes: Vec::new(), then: Vec::new(), seen: Rc::default(), due }));
+    sources.add(Box::new(Pipes { due, ..Pipes::default() }));
     assert!(matches!(sources.wait(None).unwrap()[..], [Request::End(7)]));
     assert!(due.is_some_and(|due| due <= Instant::now()), "and not before");
     assert!(sources.wait(Some(Instant::now())).unwrap().is_empty());
@@ -119,12 +128,12 @@ fn time_is_an_event() {
 fn what_a_notice_closes_is_watched_no_longer() {
     let mut sources = Sources::new().unwrap();
     let pipes = vec![written(b"a")];
-    sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: Rc::default(), due: None }));
+    sources.add(Box::new(Pipes { pipes, ..Pipes::default() }));
     sources.tell(&Notice::Stops);
     // Most likely of the same number.
     let pipes = vec![written(b"b")];
     let seen = Rc::new(RefCell::new(Vec::new()));
-    sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None }));
+    sources.add(Box::new(Pipes { pipes, seen: seen.clone(), ..Pipes::default() }));
     assert_eq!(sources.wait(None).unwrap().len(), 1);
     assert_eq!(*seen.borrow(), b"b");
 }
@@ -136,15 +145,51 @@ fn a_source_that_is_over_is_dropped() {
     // Also when another descriptor of the same pipe stays open.
     let pipe = written(b"ab");
     let pipes = vec![pipe.try_clone().unwrap()];
-    sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None }));
+    sources.add(Box::new(Pipes { pipes, seen: seen.clone(), ..Pipes::default() }));
     assert_eq!(sources.wait(None).unwrap().len(), 1);
     assert_eq!(Rc::strong_count(&seen), 1);
     assert!(sources.wait(Some(Instant::now())).unwrap().is_empty());
 
     // A notice can be the end, too.
     let pipes = vec![written(b"c")];
-    sources.add(Box::new(Pipes { pipes, then: Vec::new(), seen: seen.clone(), due: None }));
+    sources.add(Box::new(Pipes { pipes, seen: seen.clone(), ..Pipes::default() }));
     sources.tell(&Notice::Stops);
     assert_eq!(Rc::strong_count(&seen), 1);
     assert_eq!(*seen.borrow(), b"a");
+}
+
+/// A pipe that is watched in one way until a notice, and then in another.
+#[derive(Debug)]
+struct Changing(io::PipeReader, EventSet, EventSet);
+
+impl Source for Changing {
+    fn watches(&mut self) -> Vec<Events> {
+        vec![Events::new(&self.0, self.1)]
+    }
+
+    fn ready(&mut self, _: RawFd, requests: &mut Vec<Request>) {
+        requests.push(Request::Quit);
+    }
+
+    fn hear(&mut self, notice: &Notice<'_>) {
+        if let Notice::Stops = notice {
+            self.1 = self.2;
+        }
+    }
+}
+
+#[test]
+fn what_is_watched_stays_in_epoll_until_it_changes() {
+    let mut sources = Sources::new().unwrap();
+    let told = |sources: &mut Sources| sources.wait(Some(Instant::now())).unwrap().len();
+    // Told once, unless epoll is told of it again.
+    let once = EventSet::IN | EventSet::EDGE_TRIGGERED;
+    sources.add(Box::new(Changing(written(b"a"), once, EventSet::IN)));
+    assert_eq!(told(&mut sources), 1);
+    sources.tell(&Notice::Quits);
+    assert_eq!(told(&mut sources), 0);
+    sources.tell(&Notice::Stops);
+    for _ in 0..2 {
+        assert_eq!(told(&mut sources), 1);
+    }
 }
