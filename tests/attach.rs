@@ -187,3 +187,23 @@ fn ctrl_a_x_leaves_a_guest_that_reads_nothing() {
     port.read_to_end(&mut taken).unwrap();
     assert!(!taken.is_empty() && taken.iter().all(|&byte| byte == b'w'));
 }
+
+#[test]
+fn only_a_refusal_alone_is_a_failure() {
+    let refusal = "nvmm: the guest reads nothing from COM1; try again later\r\n";
+    // The last is an nvmm in the guest, which was refused there.
+    let said = [(refusal, 1), ("", 0), ("guest\r\n", 0), (&format!("$ nvmm console a\r\n{refusal}"), 0)];
+    for (said, status) in said {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("port");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut console = Running::start(console(&path).stdout(Stdio::piped()).stderr(Stdio::null()));
+        let (mut port, _) = listener.accept().unwrap();
+        port.write_all(said.as_bytes()).unwrap();
+        drop(port);
+        assert_eq!(console.status_in_time(), Some(status), "{said:?}");
+        let mut shown = String::new();
+        console.0.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+        assert_eq!(shown, said);
+    }
+}

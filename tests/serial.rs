@@ -203,6 +203,11 @@ fn nvmm_console_attaches_and_a_second_one_is_refused() {
         String::from_utf8_lossy(&second.stdout),
         "nvmm: COM2 has a connection already; try again when that has ended\r\n"
     );
+    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&second.stderr),
+        format!("nvmm: {} ended the connection at once\n", path.display())
+    );
     first.user.write_all(b"\x01x").unwrap();
     assert_eq!(first.program.status(), Some(0));
     assert!(machine.0.try_wait().unwrap().is_none(), "the guest runs on");

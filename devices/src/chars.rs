@@ -28,6 +28,7 @@ pub use self::{
     file::FileBackend,
     input::Input,
     null::NullBackend,
+    peers::is_refusal,
     pty::{Pty, PtyError},
     server::{Server, ServerOptions},
 };

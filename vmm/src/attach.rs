@@ -19,6 +19,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use devices::{
+    chars,
     output::{Output, OutputOptions},
     printable::ToPrintable,
 };
@@ -29,7 +30,7 @@ use rustix::{
 };
 
 use crate::{
-    exit::SIGNAL,
+    exit::{COULD_NOT, SIGNAL},
     keys::{CTRL_A, Escapes, Key, TYPED},
     signals::{self, Signals},
     terminal::Terminal,
@@ -39,6 +40,9 @@ use crate::{
 const SHOWN_AHEAD: u64 = 64 << 10;
 /// How often to look whether such a reader has read.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+
+/// A refusal is shorter than this.
+const REFUSAL: usize = 256;
 
 const PLACES: &str = "give the path of a socket or terminal, or HOST:PORT";
 
@@ -70,6 +74,8 @@ struct Console {
     output: Output,
     /// How many bytes were given to `output`.
     shown: u64,
+    /// The first of them, which may be a refusal.
+    first: Vec<u8>,
 }
 
 /// The way a console ends.
@@ -79,6 +85,8 @@ enum End {
     Left,
     /// The other side is gone.
     HungUp,
+    /// The other side is nvmm, and took no connection.
+    Refused,
     /// Nobody reads stdout any more.
     Unread,
     Signal(i32),
@@ -106,6 +114,7 @@ pub fn run(args: &ConsoleArgs) -> Result<u8> {
         told_of_loss: false,
         output: Output::new(stdout, options)?,
         shown: 0,
+        first: Vec::new(),
     };
     if let Some(terminal) = &console.terminal {
         terminal.take()?;
@@ -119,6 +128,10 @@ pub fn run(args: &ConsoleArgs) -> Result<u8> {
         End::HungUp => {
             eprintln!("nvmm: {name} has hung up");
             0
+        }
+        End::Refused => {
+            eprintln!("nvmm: {name} ended the connection at once");
+            COULD_NOT
         }
         End::Signal(number) => u8::try_from(number).map_or(SIGNAL, |number| SIGNAL + number),
     })
@@ -206,7 +219,8 @@ impl Console {
         }
         self.send();
         if !from_peer.is_empty() && !ahead && !self.show() {
-            return Ok(Some(End::HungUp));
+            let refused = self.shown == self.first.len() as u64 && chars::is_refusal(&self.first);
+            return Ok(Some(if refused { End::Refused } else { End::HungUp }));
         }
         let leaves = reads && !typed.is_empty() && self.read();
         Ok(leaves.then_some(End::Left))
@@ -236,6 +250,7 @@ impl Console {
         match self.peer.read(&mut bytes) {
             Ok(len @ 1..) => {
                 self.shown += len as u64;
+                self.first.extend(bytes[..len].iter().take(REFUSAL.saturating_sub(self.first.len())));
                 // It takes all.
                 let _ = self.output.write_all(&bytes[..len]);
                 true

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt::Display,
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -18,6 +19,9 @@ use crate::output::{Output, Reader};
 
 /// The most sockets kept: the current peer, and those that hung up with input unread.
 pub(super) const MOST: usize = 8;
+
+/// The ports that a server may be, by the names that their user gives them.
+const PORTS: [&str; 4] = ["COM1", "COM2", "COM3", "COM4"];
 
 /// One peer at a time, and before it those that hung up before the guest had taken all that they sent.
 #[derive(Debug)]
@@ -194,10 +198,39 @@ fn has_hung_up(socket: impl AsFd) -> bool {
         .is_ok_and(|ready| ready > 0)
 }
 
+/// Why a peer is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Another one is there.
+    Taken,
+    /// Too many have gone whose input the guest has not read.
+    Unread,
+}
+
+impl Refusal {
+    /// The line about the port `name`, as a terminal shows it.
+    fn line(self, name: impl Display) -> String {
+        match self {
+            Self::Taken => {
+                format!("nvmm: {name} has a connection already; try again when that has ended\r\n")
+            }
+            Self::Unread => format!("nvmm: the guest reads nothing from {name}; try again later\r\n"),
+        }
+    }
+}
+
+/// Returns whether `said`, all that a server of nvmm's has sent, is the line by which it refuses a peer.
+#[must_use]
+pub fn is_refusal(said: &[u8]) -> bool {
+    PORTS.iter().any(|name| {
+        [Refusal::Taken, Refusal::Unread].iter().any(|refusal| refusal.line(name).as_bytes() == said)
+    })
+}
+
 /// Tells a peer why it is not taken, and lets it go.
-pub(super) fn refuse(socket: &OwnedFd, why: &str) {
+pub(super) fn refuse(socket: &OwnedFd, name: &str, why: Refusal) {
     // It has room for a line. What it has sent is read, so that no error overtakes the line.
-    let _ = send(socket, format!("nvmm: {why}\r\n").as_bytes(), SendFlags::NOSIGNAL);
+    let _ = send(socket, why.line(name).as_bytes(), SendFlags::NOSIGNAL);
     let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
     let _ = rustix::io::read(socket, &mut [0; 4096]);
 }

@@ -15,7 +15,7 @@ use rustix::{
 use super::{
     Address, Backend, Input,
     address::{AddressError, SocketFile},
-    peers::{Peers, refuse},
+    peers::{Peers, Refusal, refuse},
 };
 use crate::output::Output;
 
@@ -102,12 +102,9 @@ impl Server {
 
     fn welcome(&mut self, socket: OwnedFd) -> std::io::Result<()> {
         if self.peers.is_connected() {
-            refuse(
-                &socket,
-                &format!("{} has a connection already; try again when that has ended", self.name),
-            );
+            refuse(&socket, self.name, Refusal::Taken);
         } else if !self.peers.has_place() {
-            refuse(&socket, &format!("the guest reads nothing from {}; try again later", self.name));
+            refuse(&socket, self.name, Refusal::Unread);
         } else {
             self.peers.take(socket)?;
             self.waits = false;
