@@ -5,7 +5,7 @@ use std::{
 
 use devices::{
     bus::Effect,
-    pci::{Bar, ClassCode, ConfigSpace, Doorbell, Ecam, Identity, PciFunction, SharedFunction},
+    pci::{Bar, BarError, ClassCode, ConfigSpace, Doorbell, Ecam, Identity, PciFunction, SharedFunction},
 };
 use vm_memory::GuestAddress;
 use vmm_sys_util::eventfd::EFD_NONBLOCK;
@@ -63,13 +63,16 @@ fn function(tag: u8) -> SharedFunction {
         subsystem_id: 0,
     });
     let nth = u64::from(tag - 1);
+    let mut addresses = [0; Bar::COUNT];
     for (index, space, size, address) in [
         (0, BarSpace::Memory32, 0x1000, MEMORY + nth * 0x1000),
         (1, BarSpace::Io, 0x10, PORTS + nth * 0x10),
         (2, BarSpace::Memory64, 1 << 32, WIDE + (nth << 32)),
     ] {
-        config.add_bar(Bar::new(index, space, size).unwrap(), address).unwrap();
+        config.add_bar(Bar::new(index, space, size).unwrap()).unwrap();
+        addresses[usize::from(index)] = address;
     }
+    config.place_bars(|bar| Ok::<_, BarError>(addresses[usize::from(bar.index())])).unwrap();
     Arc::new(Mutex::new(Function { config, tag, event: EventFd::new(EFD_NONBLOCK).unwrap() }))
 }
 
