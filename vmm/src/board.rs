@@ -229,7 +229,7 @@ impl Board {
 
     /// Ends the plugging.
     pub(crate) fn close(self) -> (Vm, Devices) {
-        let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone());
+        let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone(), self.vm.slots());
         let devices = Devices::new(buses, self.placed, self.functions, self.attached, self.pci_mmio64);
         (self.vm, devices)
     }
@@ -246,3 +246,7 @@ impl Line for Unwired {
 fn shared<T>(device: T) -> Arc<Mutex<T>> {
     Arc::new(Mutex::new(device))
 }
+
+#[cfg(test)]
+#[path = "board_test.rs"]
+mod tests;

@@ -1,4 +1,5 @@
 use std::{
+    ops::Range,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -105,6 +106,17 @@ impl IoEvents for FakeKvm {
     }
 }
 
+/// No function here has memory.
+impl MemorySlots for FakeKvm {
+    fn create(&self, address: u64, _memory: &Arc<BarMemory>, _range: &Range<u64>) -> io::Result<u32> {
+        panic!("{address:#x}");
+    }
+
+    fn delete(&self, slot: u32) -> io::Result<()> {
+        panic!("{slot}");
+    }
+}
+
 /// A machine of 8 MiB with two such functions, at 00:01.0 and 00:02.0.
 struct Machine {
     buses: Buses,
@@ -128,7 +140,7 @@ impl Machine {
         let pci = Arc::new(pci);
         mmio.insert(layout::ECAM, layout::ECAM_LEN, Arc::new(Mutex::new(Ecam::new(Arc::clone(&pci)))))
             .unwrap();
-        Self { buses: Buses::new(pio, mmio, pci, kvm.clone()), kvm }
+        Self { buses: Buses::new(pio, mmio, pci, kvm.clone(), kvm.clone()), kvm }
     }
 
     /// Writes to configuration space as a vCPU does.
