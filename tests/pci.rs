@@ -94,3 +94,27 @@ fn there_is_room_for_200_disks_and_none_for_249() {
     assert_eq!((more.status.code(), message.lines().count()), (Some(1), 1), "{message}");
     assert!(message.contains("pci bus 0 is full: it has room for 248 devices"), "{message}");
 }
+
+#[test]
+fn the_window_for_64_bit_bars_is_above_ram_where_processors_reach_it() {
+    if no_kvm() {
+        return;
+    }
+    const NAME: &str = "64-bit PCI BARs";
+    let plan = |cpu| {
+        let output = run("power_off", &["--dry-run", "--cpu", cpu]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let narrow = plan("host-passthrough,phys-bits=36");
+    assert!(narrow.contains("  PCI BARs") && !narrow.contains(NAME), "{narrow}");
+
+    let output = run("power_off", &["--dry-run", "--cpu", "host-passthrough,phys-bits=37"]);
+    if output.status.code() != Some(0) {
+        return println!("skipped: {}", text(&output.stderr));
+    }
+    let wide = text(&output.stdout);
+    let line = wide.lines().find(|line| line.contains(NAME));
+    let expected = format!("  0x001000000000-0x001fffffffff  {NAME}  (64 GiB)");
+    assert_eq!(line, Some(expected.as_str()), "{wide}");
+}

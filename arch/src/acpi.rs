@@ -56,7 +56,7 @@ pub fn write(memory: &GuestRam, hardware: &Hardware) -> Result<u64, AcpiError> {
 fn build(hardware: &Hardware) -> Vec<u8> {
     let mut image = Image(vec![0; Rsdp::len()]);
     let facs = image.append(&FACS::new());
-    let dsdt = image.append(&dsdt::dsdt(&hardware.isa));
+    let dsdt = image.append(&dsdt::dsdt(hardware));
     let mut mcfg = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     mcfg.add_ecam(layout::ECAM, 0, 0, 0);
     let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);

@@ -1,4 +1,4 @@
-use std::process::Command;
+use std::{ops::Range, process::Command};
 
 use vm_memory::{Bytes, GuestAddress};
 
@@ -26,9 +26,16 @@ const PVPANIC: IsaDevice = IsaDevice {
     gsi: None,
 };
 
+const MMIO64: Range<u64> = 64 << 30..128 << 30;
+
 /// A machine with all that there can be.
 fn full(apic_ids: &[u32]) -> Hardware {
-    Hardware { apic_ids: apic_ids.to_vec(), isa: vec![COM1, RTC, PVPANIC], pm_timer: true }
+    Hardware {
+        apic_ids: apic_ids.to_vec(),
+        isa: vec![COM1, RTC, PVPANIC],
+        pm_timer: true,
+        pci_mmio64: Some(MMIO64),
+    }
 }
 
 /// The tables that the RSDP leads to, the RSDP's XSDT first.
@@ -121,7 +128,8 @@ fn the_fadt_follows_from_the_devices() {
     const TMR_VAL_EXT: u32 = 1 << 8;
     // IAPC_BOOT_ARCH; CENTURY; TMR_VAL_EXT; PM_TMR_BLK, PM_TMR_LEN; X_PM_TMR_BLK.
     let facts = |isa: &[IsaDevice], pm_timer| {
-        let image = build(&Hardware { apic_ids: vec![0], isa: isa.to_vec(), pm_timer });
+        let image =
+            build(&Hardware { apic_ids: vec![0], isa: isa.to_vec(), pm_timer, ..Hardware::default() });
         let tables = tables(&image);
         let fadt = find(&tables, b"FACP");
         let word = |at: usize| u16::from_le_bytes(fadt[at..at + 2].try_into().unwrap());
@@ -161,6 +169,26 @@ fn each_device_has_a_node_in_the_dsdt() {
     for name in [COM1.name, RTC.name, PVPANIC.name] {
         assert!(!dsdt.windows(4).any(|window| window == name), "{name:?}");
     }
+}
+
+#[test]
+fn the_host_bridge_has_the_window_above_ram_if_there_is_one() {
+    /// A QWord Address Space Descriptor, 43 bytes long.
+    const QWORD: [u8; 3] = [0x8a, 0x2b, 0];
+    let qword = |hardware: &Hardware| {
+        let image = build(hardware);
+        let tables = tables(&image);
+        let dsdt = find(&tables, b"DSDT");
+        let found = dsdt.windows(46).filter(|bytes| bytes.starts_with(&QWORD)).map(<[u8]>::to_vec);
+        found.collect::<Vec<_>>()
+    };
+    let [window] = qword(&full(&[0])).try_into().unwrap();
+    // Memory; both ends fixed, decoded positively; cacheable, read and written.
+    assert_eq!(window[3..6], [0, 0x0c, 0x03]);
+    let fields: Vec<_> =
+        window[6..].chunks(8).map(|field| u64::from_le_bytes(field.try_into().unwrap())).collect();
+    assert_eq!(fields, [0, MMIO64.start, MMIO64.end - 1, 0, MMIO64.end - MMIO64.start]);
+    assert_eq!(qword(&Hardware { pci_mmio64: None, ..full(&[0]) }), Vec::<Vec<u8>>::new());
 }
 
 #[test]

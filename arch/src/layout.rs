@@ -9,7 +9,7 @@
 //! 0xE000_0000  PCI configuration space (ECAM), bus 0
 //! 0xFEC0_0000  IOAPIC;  0xFEE0_0000 local APIC
 //! 0xFFFB_C000  KVM's own pages (identity map, TSS; VMX hosts without unrestricted guest need them)
-//! 0x1_0000_0000  the rest of RAM
+//! 0x1_0000_0000  the rest of RAM, then the window for 64-bit PCI BARs at the next multiple of 64 GiB
 //! ```
 
 use std::ops::Range;
@@ -80,7 +80,22 @@ pub const KVM_IDENTITY_MAP: u64 = 0xfffb_c000;
 pub const KVM_TSS: u64 = 0xfffb_d000;
 /// The rest of RAM.
 pub const RAM_ABOVE_4G: u64 = 0x1_0000_0000;
+/// Length of the window for 64-bit BARs.
+pub const PCI_MMIO64_LEN: u64 = 64 << 30;
 
+/// The window for 64-bit BARs above RAM, which ends at `ram_end`; none if processors whose physical addresses have `width` bits do not
+/// reach it, as none of 36 bits does.
+///
+/// It begins at a multiple of its length, so that one BAR can take all of it, and as low as it can, as QEMU has it.
+#[must_use]
+pub fn pci_mmio64(ram_end: u64, width: u32) -> Option<Range<u64>> {
+    let start = ram_end.max(RAM_ABOVE_4G).checked_next_multiple_of(PCI_MMIO64_LEN)?;
+    let end = start.checked_add(PCI_MMIO64_LEN)?;
+    (end <= 1_u64.checked_shl(width)?).then_some(start..end)
+}
+
+/// First port for I/O BARs, up to the last that there is: above those that devices have had since ISA.
+pub const PCI_IO: u16 = 0xc000;
 /// COM1.
 pub const COM1: u16 = 0x3f8;
 /// COM1's interrupt line.
@@ -141,3 +156,7 @@ pub fn pci_intx_pin(function: u8) -> u8 {
 pub fn pci_intx_gsi(device: u8, pin: u8) -> u32 {
     PCI_INTX_GSI + (u32::from(device) + u32::from(pin)) % PCI_INTX_GSIS
 }
+
+#[cfg(test)]
+#[path = "layout_test.rs"]
+mod tests;

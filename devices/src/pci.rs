@@ -1,7 +1,7 @@
 //! One PCI bus: configuration space, the two ways to reach it, and MSI-X.
 //!
 //! Bus 0 has a host bridge and up to 248 functions, 8 of each of 31 devices. A function has up to six BARs, which decode as
-//! its command register says. Nothing is behind a bridge, nothing comes or goes.
+//! its command register says, and behind which are registers or memory. Nothing is behind a bridge, nothing comes or goes.
 
 mod address;
 mod bar;
@@ -9,6 +9,7 @@ mod config;
 mod front;
 mod function;
 mod host_bridge;
+mod memory;
 mod msix;
 mod root;
 
@@ -18,5 +19,6 @@ pub(crate) use config::overlap;
 pub use config::{ClassCode, Command, ConfigSpace, Decoded, Identity};
 pub use front::{ConfigPorts, Ecam};
 pub use function::{Doorbell, PciFunction};
+pub use memory::BarMemory;
 pub use msix::{MessageControl, Msix, MsixCapability, MsixState, MsixVectors};
 pub use root::{BarTarget, FunctionInfo, PciRoot, SharedFunction, SlotError};

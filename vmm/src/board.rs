@@ -21,17 +21,18 @@ pub(crate) mod platform;
 mod rng;
 mod rtc;
 mod serial;
+mod windows;
 
 use std::{
     io,
-    ops::RangeInclusive,
+    ops::{Range, RangeInclusive},
     sync::{Arc, Mutex},
 };
 
 use ::devices::{
     bus::{self, Bus, BusError},
     irq::Line,
-    pci::{ConfigPorts, Ecam, PciRoot, SlotError},
+    pci::{BarError, BarSpace, ConfigPorts, Ecam, PciAddress, PciFunction, PciRoot, SlotError},
     virtio::{
         device::VirtioDevice,
         pci::{VirtioPci, VirtioPciError},
@@ -41,13 +42,13 @@ use ::devices::{
 use arch::layout;
 use thiserror::Error;
 
-use self::devices::Function;
 pub use self::{
     device::{Device, Opening},
     devices::{Devices, Host},
     inventory::{AcpiName, At, Placed},
     open::open,
 };
+use self::{devices::Function, windows::Windows};
 use crate::{
     attached::{Attached, Attachment, Waker},
     buses::{self, Buses},
@@ -71,9 +72,20 @@ pub(crate) enum BoardError {
     /// There is no address for it.
     #[error(transparent)]
     Slot(#[from] SlotError),
-    /// The window for BARs is full.
-    #[error("there is no room for the registers of another pci device")]
-    Window,
+    /// The window for such BARs is full.
+    #[error("there is no room for a {space} BAR of {size:#x} bytes")]
+    Window {
+        /// The BAR's address space.
+        space: BarSpace,
+        /// Its size.
+        size: u64,
+    },
+    /// A window is no range of addresses.
+    #[error("the windows for pci BARs")]
+    Windows(#[from] vm_allocator::Error),
+    /// The function can't have its BARs where there is room for them.
+    #[error("a pci function")]
+    Bar(#[from] BarError),
     /// It does not fit its transport.
     #[error(transparent)]
     Transport(#[from] VirtioPciError),
@@ -104,20 +116,20 @@ pub struct Board {
     pio: Bus,
     mmio: Bus,
     pci: Arc<PciRoot>,
-    /// The next free address in the window for BARs.
-    bar: u64,
+    windows: Windows,
+    pci_mmio64: Option<Range<u64>>,
     placed: Vec<Placed>,
     functions: Vec<Function>,
     attached: Attached,
 }
 
 impl Board {
-    /// A board of `vm` with nothing but an empty PCI bus.
+    /// A board of `vm` with nothing but an empty PCI bus. `pci_mmio64` is the window for BARs above RAM.
     ///
     /// # Errors
     ///
     /// None that depends on the machine.
-    pub(crate) fn new(vm: Vm) -> Result<Self, BoardError> {
+    pub(crate) fn new(vm: Vm, pci_mmio64: Option<Range<u64>>) -> Result<Self, BoardError> {
         let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(PciRoot::new()));
         buses::reserve(&pio, &mmio, &vm.memory)?;
         pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
@@ -126,7 +138,8 @@ impl Board {
             pio,
             mmio,
             pci,
-            bar: layout::PCI_MMIO,
+            windows: Windows::new(pci_mmio64.as_ref())?,
+            pci_mmio64,
             placed: Vec::new(),
             functions: Vec::new(),
             attached: Attached::default(),
@@ -163,8 +176,30 @@ impl Board {
         }
     }
 
-    /// Plugs in a virtio device, at the next address of the PCI bus, with one MSI-X vector for each queue and one for its
-    /// configuration. `host` is what is behind it.
+    /// Plugs in a PCI function at the next address of the bus, and places its BARs. `make` gets the address and an input to the interrupt
+    /// line where the function's INTx pin leads.
+    ///
+    /// # Errors
+    ///
+    /// There is no address, it can't be made, or there is no room for a BAR.
+    pub(crate) fn pci<F: PciFunction + 'static>(
+        &mut self,
+        make: impl FnOnce(PciAddress, Arc<dyn Line>) -> Result<F, BoardError>,
+    ) -> Result<(PciAddress, Arc<Mutex<F>>), BoardError> {
+        let address = self.pci.next_address()?;
+        let pin = layout::pci_intx_pin(address.function());
+        let line = self.vm.line(layout::pci_intx_gsi(address.device(), pin));
+        let mut function = make(address, line)?;
+        function.config_mut().place_bars(|bar| {
+            let (space, size) = (bar.space(), bar.size());
+            self.windows.place(bar).ok_or(BoardError::Window { space, size })
+        })?;
+        let function = shared(function);
+        self.pci.insert(address, function.clone())?;
+        Ok((address, function))
+    }
+
+    /// Plugs in a virtio device, with one MSI-X vector for each queue and one for its configuration. `host` is what is behind it.
     ///
     /// # Errors
     ///
@@ -174,18 +209,11 @@ impl Board {
         device: Box<dyn VirtioDevice>,
         host: Arc<dyn Host>,
     ) -> Result<(), BoardError> {
-        let (address, bar) = (self.pci.next_address()?, self.bar);
-        let next = bar + VirtioPci::BAR_SIZE;
-        if next > layout::PCI_MMIO + layout::PCI_MMIO_LEN {
-            return Err(BoardError::Window);
-        }
         let vectors = (0..=device.queue_sizes().len()).map(|_| self.vm.msi()).collect();
-        let pin = layout::pci_intx_pin(address.function());
-        let line = self.vm.line(layout::pci_intx_gsi(address.device(), pin));
-        let function = shared(VirtioPci::new(address, bar, device, self.vm.memory.clone(), line, vectors)?);
-        self.pci.insert(address, function.clone())?;
+        let memory = self.vm.memory.clone();
+        let (address, function) =
+            self.pci(|address, line| Ok(VirtioPci::new(address, device, memory, line, vectors)?))?;
         self.functions.push(Function { address, host, function });
-        self.bar = next;
         Ok(())
     }
 
@@ -201,8 +229,9 @@ impl Board {
 
     /// Ends the plugging.
     pub(crate) fn close(self) -> (Vm, Devices) {
-        let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone());
-        (self.vm, Devices::new(buses, self.placed, self.functions, self.attached))
+        let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone(), self.vm.slots());
+        let devices = Devices::new(buses, self.placed, self.functions, self.attached, self.pci_mmio64);
+        (self.vm, devices)
     }
 }
 
@@ -217,3 +246,7 @@ impl Line for Unwired {
 fn shared<T>(device: T) -> Arc<Mutex<T>> {
     Arc::new(Mutex::new(device))
 }
+
+#[cfg(test)]
+#[path = "board_test.rs"]
+mod tests;

@@ -1,5 +1,7 @@
 //! What the vCPU threads reach devices through.
 
+mod mapped;
+
 use std::{
     collections::BTreeMap,
     fmt::Debug,
@@ -9,12 +11,15 @@ use std::{
 
 use arch::{layout, memory::GuestRam};
 use devices::{
-    bus::{Bus, BusError, Part, Window},
-    pci::{BarSpace, BarTarget, Decoded, PciAddress, PciRoot},
+    bus::{Bus, BusError, Part, Target, Window},
+    pci::{BarMemory, BarSpace, BarTarget, Decoded, PciAddress, PciRoot},
 };
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
+
+use self::mapped::Mapped;
+pub(crate) use self::mapped::MemorySlots;
 
 /// The address spaces of a running machine, shared by its vCPUs.
 #[derive(Debug)]
@@ -55,12 +60,14 @@ impl IoEvents for VmFd {
 type FunctionBar = (PciAddress, u8);
 
 /// What the buses know of PCI.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Followed {
     /// What decodes, and from where.
     bars: Vec<(PciAddress, Decoded)>,
     /// The memory BARs among them, and the parts that nothing covers.
     memory: BTreeMap<FunctionBar, Placed>,
+    /// The memory of those that have no registers, as far as KVM maps it.
+    mapped: Mapped,
     /// Writes that KVM turns into eventfds, by address.
     doorbells: BTreeMap<u64, Registered>,
     /// Set after the first message that KVM takes no more of them.
@@ -72,6 +79,8 @@ struct Followed {
 struct Placed {
     base: u64,
     parts: Vec<Part>,
+    /// The memory behind it, if it has no registers.
+    memory: Option<Arc<BarMemory>>,
 }
 
 /// A registered doorbell.
@@ -84,14 +93,20 @@ struct Registered {
 
 impl Buses {
     /// The buses of a machine, with what PCI decodes on them.
-    pub(crate) fn new(pio: Bus, mmio: Bus, pci: Arc<PciRoot>, doorbells: Arc<dyn IoEvents>) -> Self {
-        let buses =
-            Self { pio, mmio, pci, stop: AtomicBool::new(false), doorbells, followed: Mutex::default() };
+    pub(crate) fn new(
+        pio: Bus,
+        mmio: Bus,
+        pci: Arc<PciRoot>,
+        doorbells: Arc<dyn IoEvents>,
+        slots: Arc<dyn MemorySlots>,
+    ) -> Self {
+        let followed = Mutex::new(Followed::new(slots));
+        let buses = Self { pio, mmio, pci, stop: AtomicBool::new(false), doorbells, followed };
         buses.follow_pci();
         buses
     }
 
-    /// Brings the buses and the doorbells in line with what PCI functions decode. Several vCPUs may do this at once; each reads what
+    /// Brings the buses, the memory slots and the doorbells in line with what PCI functions decode. Several vCPUs may do this at once; each reads what
     /// decodes after its own write.
     pub(crate) fn follow_pci(&self) {
         let mut followed = lock(&self.followed);
@@ -100,36 +115,40 @@ impl Buses {
     }
 
     fn follow_bars(&self, followed: &mut Followed) {
-        let (mut bars, mut functions) = (Vec::new(), Vec::new());
+        let (mut bars, mut behind) = (Vec::new(), Vec::new());
         for (address, function) in self.pci.iter() {
-            for decoded in lock(function).config().decoded() {
+            let locked = lock(function);
+            for decoded in locked.config().decoded() {
                 bars.push((address, decoded));
-                functions.push(function);
+                behind.push((function, locked.bar_memory(decoded.bar.index()).cloned()));
             }
         }
         if bars == followed.bars {
             return;
         }
         let (mut pio, mut mmio, mut of_mmio) = (Vec::new(), Vec::new(), Vec::new());
-        for (&(address, Decoded { bar, base }), function) in bars.iter().zip(functions) {
-            let target = Arc::new(BarTarget::new(Arc::clone(function), bar.index()));
+        for (&(address, Decoded { bar, base }), (function, memory)) in bars.iter().zip(behind) {
+            let target: Arc<dyn Target> = match &memory {
+                Some(memory) => memory.clone(),
+                None => Arc::new(BarTarget::new(Arc::clone(function), bar.index())),
+            };
             let window = Window { base, len: bar.size(), target };
             match bar.space() {
                 BarSpace::Io => pio.push(window),
                 BarSpace::Memory32 | BarSpace::Memory64 => {
                     mmio.push(window);
-                    of_mmio.push(((address, bar.index()), base));
+                    of_mmio.push(((address, bar.index()), Placed { base, parts: Vec::new(), memory }));
                 }
             }
         }
         self.pio.set_windows(pio);
-        followed.memory.clear();
         for part in self.mmio.set_windows(mmio) {
-            if let Some(&(bar, base)) = of_mmio.get(part.window) {
-                let placed = followed.memory.entry(bar).or_insert(Placed { base, parts: Vec::new() });
+            if let Some((_, placed)) = of_mmio.get_mut(part.window) {
                 placed.parts.push(part);
             }
         }
+        followed.memory = of_mmio.into_iter().collect();
+        followed.mapped.follow(&followed.memory);
         followed.bars = bars;
     }
 
@@ -178,6 +197,17 @@ impl Buses {
 }
 
 impl Followed {
+    /// Nothing yet.
+    fn new(slots: Arc<dyn MemorySlots>) -> Self {
+        Self {
+            bars: Vec::new(),
+            memory: BTreeMap::new(),
+            mapped: Mapped::new(slots),
+            doorbells: BTreeMap::new(),
+            said_full: false,
+        }
+    }
+
     /// The address of an offset in a BAR, if it decodes there and nothing covers it.
     fn visible(&self, bar: FunctionBar, offset: u64) -> Option<u64> {
         let placed = self.memory.get(&bar)?;

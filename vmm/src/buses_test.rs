@@ -1,11 +1,12 @@
 use std::{
+    ops::Range,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
 use devices::{
     bus::Effect,
-    pci::{Bar, ClassCode, ConfigSpace, Doorbell, Ecam, Identity, PciFunction, SharedFunction},
+    pci::{Bar, BarError, ClassCode, ConfigSpace, Doorbell, Ecam, Identity, PciFunction, SharedFunction},
 };
 use vm_memory::GuestAddress;
 use vmm_sys_util::eventfd::EFD_NONBLOCK;
@@ -63,13 +64,16 @@ fn function(tag: u8) -> SharedFunction {
         subsystem_id: 0,
     });
     let nth = u64::from(tag - 1);
+    let mut addresses = [0; Bar::COUNT];
     for (index, space, size, address) in [
         (0, BarSpace::Memory32, 0x1000, MEMORY + nth * 0x1000),
         (1, BarSpace::Io, 0x10, PORTS + nth * 0x10),
         (2, BarSpace::Memory64, 1 << 32, WIDE + (nth << 32)),
     ] {
-        config.add_bar(Bar::new(index, space, size).unwrap(), address).unwrap();
+        config.add_bar(Bar::new(index, space, size).unwrap()).unwrap();
+        addresses[usize::from(index)] = address;
     }
+    config.place_bars(|bar| Ok::<_, BarError>(addresses[usize::from(bar.index())])).unwrap();
     Arc::new(Mutex::new(Function { config, tag, event: EventFd::new(EFD_NONBLOCK).unwrap() }))
 }
 
@@ -102,6 +106,17 @@ impl IoEvents for FakeKvm {
     }
 }
 
+/// No function here has memory.
+impl MemorySlots for FakeKvm {
+    fn create(&self, address: u64, _memory: &Arc<BarMemory>, _range: &Range<u64>) -> io::Result<u32> {
+        panic!("{address:#x}");
+    }
+
+    fn delete(&self, slot: u32) -> io::Result<()> {
+        panic!("{slot}");
+    }
+}
+
 /// A machine of 8 MiB with two such functions, at 00:01.0 and 00:02.0.
 struct Machine {
     buses: Buses,
@@ -125,7 +140,7 @@ impl Machine {
         let pci = Arc::new(pci);
         mmio.insert(layout::ECAM, layout::ECAM_LEN, Arc::new(Mutex::new(Ecam::new(Arc::clone(&pci)))))
             .unwrap();
-        Self { buses: Buses::new(pio, mmio, pci, kvm.clone()), kvm }
+        Self { buses: Buses::new(pio, mmio, pci, kvm.clone(), kvm.clone()), kvm }
     }
 
     /// Writes to configuration space as a vCPU does.

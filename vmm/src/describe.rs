@@ -127,7 +127,13 @@ fn memory(machine: &Machine) -> Vec<Range> {
             E820Type::Acpi => "ACPI tables, SMBIOS entry point",
         },
     });
+    let pci_mmio64 = machine.devices.pci_mmio64().map(|window| Range {
+        start: window.start,
+        size: window.end - window.start,
+        kind: "64-bit PCI BARs",
+    });
     let mut ranges: Vec<_> = told
+        .chain(pci_mmio64)
         .chain([
             Range { start: layout::PCI_MMIO, size: layout::PCI_MMIO_LEN, kind: "PCI BARs" },
             Range { start: layout::IOAPIC, size: 0x1000, kind: "IOAPIC" },

@@ -15,6 +15,7 @@ use arch::{
     acpi::{self, Hardware},
     boot::{self, BootInfo, MemoryMap, Protocol},
     cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
+    layout,
     memory::GuestRam,
     smbios,
 };
@@ -119,12 +120,13 @@ impl Machine {
         if !cpu.pmu() {
             vm.disable_pmu()?;
         }
-        let mut board = Board::new(vm)?;
+        let mut board = Board::new(vm, layout::pci_mmio64(map.end(), cpu.physical_address_width()))?;
         let power = board::platform::plug(&mut board)?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close();
 
-        let hardware = Hardware { apic_ids, isa: devices.acpi(), pm_timer: true };
+        let pci_mmio64 = devices.pci_mmio64();
+        let hardware = Hardware { apic_ids, isa: devices.acpi(), pm_timer: true, pci_mmio64 };
         let rsdp = acpi::write(&memory, &hardware)?;
         smbios::write(
             &memory,
@@ -268,8 +270,7 @@ fn refusal(config: &VmConfig, error: CpuError) -> anyhow::Error {
 fn memory_map(cpu: &CpuProfile, size: Size) -> anyhow::Result<MemoryMap> {
     let map = boot::memory_map(size.0).context("--memory")?;
     let width = cpu.physical_address_width();
-    let end = map.e820.iter().map(|entry| entry.addr + entry.size).max().unwrap_or_default();
-    if end > 1 << width {
+    if map.end() > 1 << width {
         return Err(LimitError::Memory { given: size, width }.into());
     }
     Ok(map)

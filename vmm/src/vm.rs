@@ -1,6 +1,8 @@
 //! The virtual machine as KVM has it: memory slots, interrupt controllers, and the ways into them.
 #![expect(unsafe_code, reason = "gives KVM guest memory to map")]
 
+mod slots;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -16,7 +18,8 @@ use kvm_bindings::{
 use kvm_ioctls::VmFd;
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
-use crate::{host::Host, ioctls};
+use self::slots::KvmSlots;
+use crate::{buses::MemorySlots, host::Host, ioctls};
 
 /// An ioctl that KVM refused.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +115,13 @@ impl Vm {
         let mut cap = kvm_enable_cap { cap: KVM_CAP_PMU_CAPABILITY, ..Default::default() };
         cap.args[0] = u64::from(KVM_PMU_CAP_DISABLE);
         self.fd.enable_cap(&cap).map_err(kvm("KVM_ENABLE_CAP of KVM_CAP_PMU_CAPABILITY (pmu=off)"))
+    }
+
+    /// The memory slots for PCI BARs.
+    #[must_use]
+    pub(crate) fn slots(&self) -> Arc<dyn MemorySlots> {
+        let first = u32::try_from(self.memory.num_regions()).unwrap_or(u32::MAX);
+        Arc::new(KvmSlots::new(Arc::clone(&self.fd), first))
     }
 
     /// A line to the input `gsi` of the PICs and the IOAPIC, which is high while any such line is.

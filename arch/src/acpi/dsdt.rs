@@ -1,5 +1,7 @@
 //! ACPI 6.5, "Differentiated System Description Table (DSDT)": what can't be found by looking for it.
 
+use std::ops::Range;
+
 use acpi_tables::{
     Aml, AmlSink,
     aml::{
@@ -10,7 +12,7 @@ use acpi_tables::{
 };
 
 use super::{
-    hardware::IsaDevice,
+    hardware::Hardware,
     oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
 };
 use crate::layout;
@@ -29,14 +31,15 @@ const ECAM: u32 = layout::ECAM as u32;
 #[expect(clippy::cast_possible_truncation, reason = "below 4 GiB")]
 const ECAM_LEN: u32 = layout::ECAM_LEN as u32;
 
-/// The DSDT of a machine that has these devices beside its PCI bus.
-pub(super) fn dsdt(isa: &[IsaDevice]) -> Sdt {
+/// The DSDT of a machine that has `hardware`.
+pub(super) fn dsdt(hardware: &Hardware) -> Sdt {
     let mut aml = Vec::new();
     // "\_Sx (System States)": SLP_TYP for PM1a and PM1b.
     Name::new("\\_S5_".into(), &Package::new(vec![&layout::SLP_TYP_S5, &layout::SLP_TYP_S5, &ZERO, &ZERO]))
         .to_aml_bytes(&mut aml);
-    let mut devices: Vec<&dyn Aml> = vec![&HostBridge, &MotherboardResources];
-    devices.extend(isa.iter().map(|device| device as &dyn Aml));
+    let bridge = HostBridge { mmio64: hardware.pci_mmio64.as_ref() };
+    let mut devices: Vec<&dyn Aml> = vec![&bridge, &MotherboardResources];
+    devices.extend(hardware.isa.iter().map(|device| device as &dyn Aml));
     Scope::new("\\_SB_".into(), devices).to_aml_bytes(&mut aml);
 
     let mut dsdt = Sdt::new(*b"DSDT", HEADER_LEN, REVISION, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
@@ -45,11 +48,42 @@ pub(super) fn dsdt(isa: &[IsaDevice]) -> Sdt {
 }
 
 /// PCI Firmware Specification 3.3, "Identifying PCI Express host bridges".
-struct HostBridge;
+struct HostBridge<'a> {
+    mmio64: Option<&'a Range<u64>>,
+}
 
-impl Aml for HostBridge {
-    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
+impl HostBridge<'_> {
+    /// The addresses that it hands on to the bus.
+    ///
+    /// The window above RAM is cacheable, as QEMU has it, and not prefetchable: the OS may put any BAR there, and with the memory type
+    /// that the BAR's driver wants.
+    fn resources(&self) -> Vec<Box<dyn Aml>> {
         let config = layout::PCI_CONFIG;
+        let mut resources: Vec<Box<dyn Aml>> = vec![
+            Box::new(AddressSpace::new_bus_number(0u16, 0)),
+            Box::new(IO::new(config, config, 1, PCI_CONFIG_LEN)),
+            Box::new(AddressSpace::new_io(0u16, config - 1, None)),
+            Box::new(AddressSpace::new_io(config + u16::from(PCI_CONFIG_LEN), u16::MAX, None)),
+            Box::new(AddressSpace::new_memory(
+                AddressSpaceCacheable::NotCacheable,
+                true,
+                PCI_MMIO,
+                ECAM - 1,
+                None,
+            )),
+        ];
+        if let Some(&Range { start, end }) = self.mmio64 {
+            let cacheable = AddressSpaceCacheable::Cacheable;
+            resources.push(Box::new(AddressSpace::new_memory(cacheable, true, start, end - 1, None)));
+        }
+        resources
+    }
+}
+
+impl Aml for HostBridge<'_> {
+    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
+        let resources = self.resources();
+        let resources = resources.iter().map(|resource| &**resource).collect();
         Device::new(
             "PCI0".into(),
             vec![
@@ -58,22 +92,7 @@ impl Aml for HostBridge {
                 &Name::new("_UID".into(), &ZERO),
                 &Name::new("_SEG".into(), &ZERO),
                 &Name::new("_BBN".into(), &ZERO),
-                &Name::new(
-                    "_CRS".into(),
-                    &ResourceTemplate::new(vec![
-                        &AddressSpace::new_bus_number(0u16, 0),
-                        &IO::new(config, config, 1, PCI_CONFIG_LEN),
-                        &AddressSpace::new_io(0u16, config - 1, None),
-                        &AddressSpace::new_io(config + u16::from(PCI_CONFIG_LEN), u16::MAX, None),
-                        &AddressSpace::new_memory(
-                            AddressSpaceCacheable::NotCacheable,
-                            true,
-                            PCI_MMIO,
-                            ECAM - 1,
-                            None,
-                        ),
-                    ]),
-                ),
+                &Name::new("_CRS".into(), &ResourceTemplate::new(resources)),
                 &Name::new("_PRT".into(), &interrupt_routing()),
             ],
         )

@@ -20,6 +20,8 @@ pub struct Hardware {
     pub isa: Vec<IsaDevice>,
     /// There is a PM timer of 32 bits at [`PM_TIMER`](crate::layout::PM_TIMER).
     pub pm_timer: bool,
+    /// The window for PCI BARs above 4 GiB, not empty.
+    pub pci_mmio64: Option<Range<u64>>,
 }
 
 /// A device with fixed ports, and at most one interrupt line, edge-triggered and active high as ISA's are.

@@ -20,6 +20,14 @@ pub struct MemoryMap {
     pub e820: Vec<E820Entry>,
 }
 
+impl MemoryMap {
+    /// The address after the last that it has.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.e820.iter().map(|entry| entry.addr + entry.size).max().unwrap_or_default()
+    }
+}
+
 /// A range of the kernel's memory map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct E820Entry {

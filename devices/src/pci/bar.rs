@@ -108,6 +108,12 @@ impl Bar {
         Self { prefetchable: true, ..self }
     }
 
+    /// Returns whether reads have no effect, and writes may be merged.
+    #[must_use]
+    pub const fn is_prefetchable(&self) -> bool {
+        self.prefetchable
+    }
+
     /// Its register's number; a 64-bit one takes the next as well.
     #[must_use]
     pub const fn index(&self) -> u8 {

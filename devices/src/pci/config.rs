@@ -167,34 +167,49 @@ impl ConfigSpace {
         config
     }
 
-    /// Gives the function `bar`, which decodes from `address`.
+    /// Gives the function `bar`, which decodes nothing until it is [placed](Self::place_bars).
     ///
     /// # Errors
     ///
-    /// Its register belongs to another, or it can't be at that address.
-    pub fn add_bar(&mut self, bar: Bar, address: u64) -> Result<(), BarError> {
+    /// Its register belongs to another.
+    pub fn add_bar(&mut self, bar: Bar) -> Result<(), BarError> {
         let (space, index) = (bar.space(), bar.index());
         let registers =
             |bar: &Bar| usize::from(bar.index())..usize::from(bar.index() + bar.space().registers());
         if self.bars.iter().flatten().any(|other| overlap(&registers(other), &registers(&bar))) {
             return Err(BarError::Register { space, index });
         }
-        if !bar.can_be_at(address) {
-            return Err(BarError::Address { space, size: bar.size(), address });
-        }
         self.bars[usize::from(index)] = Some(bar);
         let bytes = bar_bytes(&bar);
         let len = bytes.len();
-        self.set(bytes.start, &(address | bar.kind_bits()).to_le_bytes()[..len]);
+        self.set(bytes.start, &bar.kind_bits().to_le_bytes()[..len]);
         self.writable[bytes].copy_from_slice(&bar.address_mask().to_le_bytes()[..len]);
-
-        let decodes = match space {
-            BarSpace::Io => Command::new().with_io_space(true),
-            BarSpace::Memory32 | BarSpace::Memory64 => Command::new().with_memory_space(true),
-        };
-        for (at, bits) in (COMMAND..).zip(u16::from(decodes).to_le_bytes()) {
-            self.bytes[at] |= bits;
+        for (at, bits) in (COMMAND..).zip(enable(space).to_le_bytes()) {
             self.writable[at] |= bits;
+        }
+        Ok(())
+    }
+
+    /// Has each BAR decode from the address that `place` gives it, as firmware does.
+    ///
+    /// # Errors
+    ///
+    /// `place` has no address, or the BAR can't be there.
+    pub fn place_bars<E: From<BarError>>(
+        &mut self,
+        mut place: impl FnMut(Bar) -> Result<u64, E>,
+    ) -> Result<(), E> {
+        for bar in self.bars.into_iter().flatten() {
+            let (space, size, address) = (bar.space(), bar.size(), place(bar)?);
+            if !bar.can_be_at(address) {
+                return Err(BarError::Address { space, size, address }.into());
+            }
+            let bytes = bar_bytes(&bar);
+            let len = bytes.len();
+            self.set(bytes.start, &(address | bar.kind_bits()).to_le_bytes()[..len]);
+            for (at, bits) in (COMMAND..).zip(enable(space).to_le_bytes()) {
+                self.bytes[at] |= bits;
+            }
         }
         Ok(())
     }
@@ -317,6 +332,15 @@ impl ConfigSpace {
         }
         bases
     }
+}
+
+/// The bits of the command register that have BARs of `space` decode.
+fn enable(space: BarSpace) -> u16 {
+    let command = match space {
+        BarSpace::Io => Command::new().with_io_space(true),
+        BarSpace::Memory32 | BarSpace::Memory64 => Command::new().with_memory_space(true),
+    };
+    command.into()
 }
 
 /// The registers of `bar`.

@@ -19,7 +19,8 @@ fn config() -> ConfigSpace {
         subsystem_vendor_id: 0x1af4,
         subsystem_id: 0x40,
     });
-    config.add_bar(Bar::new(0, BarSpace::Memory32, BAR_LEN.into()).unwrap(), BAR_ADDRESS.into()).unwrap();
+    config.add_bar(Bar::new(0, BarSpace::Memory32, BAR_LEN.into()).unwrap()).unwrap();
+    place(&mut config).unwrap();
     config.set_interrupt(1, 17);
     config
 }
@@ -27,9 +28,15 @@ fn config() -> ConfigSpace {
 /// A function with a BAR of each kind: 32-bit in register 0, I/O in 1, 64-bit and prefetchable in 2 and 3.
 fn wide() -> ConfigSpace {
     let mut config = config();
-    config.add_bar(Bar::new(1, BarSpace::Io, 0x20).unwrap(), IO.into()).unwrap();
-    config.add_bar(Bar::new(2, BarSpace::Memory64, WIDE_LEN).unwrap().prefetchable(), WIDE).unwrap();
+    config.add_bar(Bar::new(1, BarSpace::Io, 0x20).unwrap()).unwrap();
+    config.add_bar(Bar::new(2, BarSpace::Memory64, WIDE_LEN).unwrap().prefetchable()).unwrap();
+    place(&mut config).unwrap();
     config
+}
+
+/// Places BARs by their register.
+fn place(config: &mut ConfigSpace) -> Result<(), BarError> {
+    config.place_bars(|bar| Ok([BAR_ADDRESS.into(), IO.into(), WIDE][usize::from(bar.index())]))
 }
 
 fn decoded(config: &ConfigSpace) -> Vec<(u8, u64)> {
@@ -148,16 +155,25 @@ fn registers_are_taken_once() {
         (2, BarSpace::Io),
         (3, BarSpace::Memory32),
     ] {
-        assert_eq!(config.add_bar(bar(index, space), 0), Err(BarError::Register { space, index }));
+        assert_eq!(config.add_bar(bar(index, space)), Err(BarError::Register { space, index }));
     }
-    let space = BarSpace::Memory32;
+    config.add_bar(bar(4, BarSpace::Memory64)).unwrap();
+}
+
+#[test]
+fn bars_decode_once_they_are_placed() {
+    let mut config = ConfigSpace::new(config().identity());
+    let (space, size) = (BarSpace::Memory32, 0x100);
+    config.add_bar(Bar::new(0, BarSpace::Io, 4).unwrap()).unwrap();
+    config.add_bar(Bar::new(4, space, size).unwrap()).unwrap();
+    assert_eq!(decoded(&config), []);
     for address in [0x80, 0x1_0000_0000] {
-        assert_eq!(
-            config.add_bar(bar(4, space), address),
-            Err(BarError::Address { space, size: 0x100, address })
-        );
+        let placed = config.place_bars(|bar| Ok(if bar.index() == 4 { address } else { 0xc000 }));
+        assert_eq!(placed, Err(BarError::Address { space, size, address }));
     }
-    config.add_bar(bar(4, BarSpace::Memory64), 0xd000_0000).unwrap();
+    config.place_bars(|bar| Ok::<_, BarError>(0xc000 + u64::from(bar.index()) * 0x100)).unwrap();
+    assert_eq!(decoded(&config), [(0, 0xc000), (4, 0xc400)]);
+    assert_eq!([0x10, 0x20].map(|at| read(&config, at)), [0xc001, 0xc400]);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! A PCI function, as the bus sees it.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 use vmm_sys_util::eventfd::EventFd;
 
-use super::config::ConfigSpace;
+use super::{config::ConfigSpace, memory::BarMemory};
 use crate::bus::Effect;
 
 /// A PCI function: its configuration space, and what is behind its BARs.
@@ -23,6 +23,12 @@ pub trait PciFunction: Send + Debug {
     /// Writes to configuration space.
     fn config_write(&mut self, offset: u16, data: &[u8]) -> Effect {
         self.config_mut().write(offset, data)
+    }
+
+    /// The memory behind the BAR in the register `bar`, if it has memory and no registers. It is always the same. The machine maps
+    /// it into the guest where the BAR decodes, and no access reaches the function.
+    fn bar_memory(&self, _bar: u8) -> Option<&Arc<BarMemory>> {
+        None
     }
 
     /// Reads from a BAR that decodes, by the number of its register.

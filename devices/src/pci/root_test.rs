@@ -1,5 +1,5 @@
 use super::*;
-use crate::pci::{Bar, BarSpace, ClassCode, ConfigSpace};
+use crate::pci::{Bar, BarError, BarSpace, ClassCode, ConfigSpace};
 
 #[derive(Debug)]
 struct Function(ConfigSpace);
@@ -24,7 +24,8 @@ pub(in crate::pci) fn function(device_id: u16, bar: u64) -> SharedFunction {
         subsystem_vendor_id: 0,
         subsystem_id: 0,
     });
-    config.add_bar(Bar::new(0, BarSpace::Memory32, 0x1000).unwrap(), bar).unwrap();
+    config.add_bar(Bar::new(0, BarSpace::Memory32, 0x1000).unwrap()).unwrap();
+    config.place_bars(|_| Ok::<_, BarError>(bar)).unwrap();
     Arc::new(Mutex::new(Function(config)))
 }
 

@@ -60,7 +60,7 @@ pub enum VirtioPciError {
     /// The BAR has no room for them, or there is none.
     #[error("a virtio device with {0} interrupt vectors: 1 to {max} are possible", max = VirtioPci::MAX_VECTORS)]
     Vectors(usize),
-    /// The BAR can't be there.
+    /// The function can't have its BAR.
     #[error("a virtio device")]
     Bar(#[from] BarError),
     /// A queue has nothing to be notified by.
@@ -89,21 +89,20 @@ pub struct VirtioPciState {
 
 impl VirtioPci {
     /// Size of the BAR.
-    pub const BAR_SIZE: u64 = 8 * PAGE as u64;
+    const BAR_SIZE: u64 = 8 * PAGE as u64;
     /// The greatest number of queues: their notifications are in one page.
     pub const MAX_QUEUES: usize = (PAGE / NOTIFY_STRIDE) as usize;
     /// The greatest number of MSI-X vectors: the table is in one page.
     pub const MAX_VECTORS: usize = PAGE as usize / Msix::ENTRY_LEN;
 
-    /// Makes `device` the function at `address`, whose BAR decodes from `bar`. It interrupts by `line`, an input of its own where
+    /// Makes `device` the function at `address`, whose BAR is to be placed. It interrupts by `line`, an input of its own where
     /// the function's INTx pin leads, until the driver enables `vectors`: best one for each queue and one for the configuration.
     ///
     /// # Errors
     ///
-    /// There are too many queues or vectors, the address is not aligned, or an eventfd can't be made.
+    /// There are too many queues or vectors, or an eventfd can't be made.
     pub fn new(
         address: PciAddress,
-        bar: u64,
         device: Box<dyn VirtioDevice>,
         memory: GuestRam,
         line: Arc<dyn Line>,
@@ -118,7 +117,7 @@ impl VirtioPci {
         let vector_count = vector_count.ok_or(VirtioPciError::Vectors(vectors.len()))?;
 
         let mut config = ConfigSpace::new(identity(device.kind()));
-        config.add_bar(Bar::new(BAR, BarSpace::Memory32, Self::BAR_SIZE)?, bar)?;
+        config.add_bar(Bar::new(BAR, BarSpace::Memory32, Self::BAR_SIZE)?)?;
         let pin = layout::pci_intx_pin(address.function());
         let gsi = layout::pci_intx_gsi(address.device(), pin);
         config.set_interrupt(pin + 1, u8::try_from(gsi).unwrap_or(u8::MAX));

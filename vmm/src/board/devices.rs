@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Debug,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -49,6 +50,7 @@ pub struct Devices {
     placed: Vec<Placed>,
     functions: Vec<Function>,
     attached: Attached,
+    pci_mmio64: Option<Range<u64>>,
 }
 
 impl Devices {
@@ -57,8 +59,9 @@ impl Devices {
         placed: Vec<Placed>,
         functions: Vec<Function>,
         attached: Attached,
+        pci_mmio64: Option<Range<u64>>,
     ) -> Self {
-        Self { buses: Arc::new(buses), placed, functions, attached }
+        Self { buses: Arc::new(buses), placed, functions, attached, pci_mmio64 }
     }
 
     /// Returns every device with its place: those on the ISA bus in the order in which they were plugged in, then the PCI functions by address.
@@ -87,6 +90,11 @@ impl Devices {
             Some(IsaDevice { name, hid, uid, ports: ports.clone(), gsi: device.gsi })
         });
         isa.collect()
+    }
+
+    /// The window for PCI BARs above RAM, if there is one.
+    pub(crate) fn pci_mmio64(&self) -> Option<Range<u64>> {
+        self.pci_mmio64.clone()
     }
 
     /// The buses, for a vCPU.

@@ -104,7 +104,7 @@ fn try_it(host: &Host, profile: &CpuProfile, kind: Virtualization) -> anyhow::Re
     let vcpu = Vcpu::new(&vm, 0, profile, &entry)?;
     let pio = Bus::default();
     pio.insert(code::DONE.into(), DebugExit::LEN, Arc::new(Mutex::new(DebugExit)))?;
-    let buses = Buses::new(pio, Bus::default(), Arc::new(PciRoot::new()), vm.fd.clone());
+    let buses = Buses::new(pio, Bus::default(), Arc::new(PciRoot::new()), vm.fd.clone(), vm.slots());
     let buses = Arc::new(buses);
     let exit = finish(vcpu, &buses)?;
     let outcome = code::outcome(&memory).context("reading the outcome")?;

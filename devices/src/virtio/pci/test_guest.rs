@@ -16,7 +16,7 @@ use super::VirtioPci;
 use crate::{
     bus::Effect,
     irq::Msi,
-    pci::{ClassCode, PciAddress, PciFunction},
+    pci::{BarError, ClassCode, PciAddress, PciFunction},
     testing::{FakeLine, FakeMsi},
     virtio::device::{Activation, Halt, Kind, VirtioDevice},
 };
@@ -169,7 +169,8 @@ impl Guest {
         let vectors: Vec<_> = (0..3).map(|_| Arc::new(FakeMsi::default())).collect();
         let msis = vectors.iter().map(|msi| msi.clone() as Arc<dyn Msi>).collect();
         let address = PciAddress::new(3, 0).unwrap();
-        let pci = VirtioPci::new(address, BAR, device, memory, line.clone(), msis).unwrap();
+        let mut pci = VirtioPci::new(address, device, memory, line.clone(), msis).unwrap();
+        pci.config_mut().place_bars(|_| Ok::<_, BarError>(BAR)).unwrap();
         Self { pci, line, vectors, state: Arc::default() }
     }
 

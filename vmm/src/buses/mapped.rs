@@ -1,0 +1,100 @@
+use std::{collections::BTreeMap, fmt::Debug, io, mem, ops::Range, sync::Arc};
+
+use arch::layout::PAGE;
+use devices::{bus::Part, pci::BarMemory};
+
+use super::{FunctionBar, Placed};
+
+/// Memory that the guest reaches without an exit.
+pub(crate) trait MemorySlots: Send + Sync + Debug {
+    /// Maps `range` of `memory` at `address`, where no other slot is, and keeps the memory until the slot is deleted. All are multiples of
+    /// a page. Returns the slot's number.
+    fn create(&self, address: u64, memory: &Arc<BarMemory>, range: &Range<u64>) -> io::Result<u32>;
+
+    /// Takes a slot away.
+    fn delete(&self, slot: u32) -> io::Result<()>;
+}
+
+/// The parts of memory BARs that KVM maps.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    kvm: Arc<dyn MemorySlots>,
+    /// By address.
+    slots: BTreeMap<u64, Slot>,
+    /// Set after the first message that KVM does not map something.
+    said_refused: bool,
+}
+
+/// A slot, and the part of a BAR that it maps.
+#[derive(Debug)]
+struct Slot {
+    number: u32,
+    bar: FunctionBar,
+    range: Range<u64>,
+}
+
+impl Mapped {
+    /// Nothing yet.
+    pub(super) fn new(kvm: Arc<dyn MemorySlots>) -> Self {
+        Self { kvm, slots: BTreeMap::new(), said_refused: false }
+    }
+
+    /// Maps the whole pages of what can be seen of memory BARs, and nothing else. The rest is reached by exits, and so is what KVM refuses.
+    ///
+    /// What goes is gone before anything comes, since KVM refuses slots that overlap. In between, accesses cause exits.
+    pub(super) fn follow(&mut self, bars: &BTreeMap<FunctionBar, Placed>) {
+        let wanted: BTreeMap<_, _> = bars.iter().flat_map(|(&bar, placed)| wanted(bar, placed)).collect();
+        let kvm = &self.kvm;
+        self.slots.retain(|at, slot| {
+            let keep = wanted.get(at).is_some_and(|(bar, range, _)| (bar, range) == (&slot.bar, &slot.range));
+            if keep {
+                return true;
+            }
+            let deleted = kvm.delete(slot.number);
+            if let Err(error) = &deleted {
+                log::warn!("the memory at {at:#x} can't be taken away: {error}");
+            }
+            // One that is still there is tried again with the next change.
+            deleted.is_err()
+        });
+        for (at, (bar, range, memory)) in wanted {
+            if self.slots.contains_key(&at) {
+                continue;
+            }
+            match self.kvm.create(at, memory, &range) {
+                Ok(number) => {
+                    self.slots.insert(at, Slot { number, bar, range });
+                }
+                Err(error) if !mem::replace(&mut self.said_refused, true) => {
+                    log::info!(
+                        "KVM does not map a PCI function's memory at {at:#x}, and each access to it costs an exit: {error}"
+                    );
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// The pages that can be seen of a BAR with memory, by their address: the BAR, the offsets in it, and the memory.
+fn wanted(
+    bar: FunctionBar,
+    placed: &Placed,
+) -> impl Iterator<Item = (u64, (FunctionBar, Range<u64>, &Arc<BarMemory>))> {
+    let whole_pages = move |part: &Part| {
+        let start = part.first.checked_next_multiple_of(PAGE)?;
+        // The last page of the address space has no end, and no guest reaches it.
+        let end = part.last.checked_add(1)? / PAGE * PAGE;
+        // A BAR of a page or more begins with one, so that these are whole pages of the memory as well.
+        let range = start.checked_sub(placed.base)?..end.checked_sub(placed.base)?;
+        (start < end).then_some((start, range))
+    };
+    placed.memory.iter().flat_map(move |memory| {
+        let pages = placed.parts.iter().filter_map(whole_pages);
+        pages.map(move |(at, range)| (at, (bar, range, memory)))
+    })
+}
+
+#[cfg(test)]
+#[path = "mapped_test.rs"]
+mod tests;

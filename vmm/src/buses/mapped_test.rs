@@ -1,0 +1,296 @@
+use std::sync::{Mutex, PoisonError};
+
+use arch::{layout, memory::GuestRam};
+use devices::{
+    bus::{Bus, Effect},
+    pci::{Bar, BarError, BarSpace, ClassCode, ConfigSpace, Ecam, Identity, PciFunction, PciRoot},
+};
+use vm_memory::{Bytes, GuestAddress};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::*;
+use crate::buses::{Buses, IoEvents, reserve};
+
+const RAM: usize = 8 << 20;
+
+const COMMAND: u64 = 4;
+const BAR0: u64 = 0x10;
+const BAR2: u64 = 0x18;
+const BAR4: u64 = 0x20;
+
+/// The first function has registers in BAR 0 and, of less than a page, in BAR 2.
+const REGISTERS: u64 = 0xc100_0000;
+const FEW_REGISTERS: u64 = 0xc200_0000;
+/// The second function has memory in BAR 0, in BAR 2, which is wide, and, of less than a page, in BAR 4.
+const MEMORY: u64 = 0xc000_0000;
+const MEMORY_LEN: u64 = 0x1_0000;
+const WIDE: u64 = 0x10_0000_0000;
+const WIDE_LEN: u64 = 16 << 20;
+const LITTLE: u64 = 0xc300_0000;
+
+#[derive(Debug)]
+struct Function {
+    config: ConfigSpace,
+    memory: BTreeMap<u8, Arc<BarMemory>>,
+}
+
+impl PciFunction for Function {
+    fn config(&self) -> &ConfigSpace {
+        &self.config
+    }
+
+    fn config_mut(&mut self) -> &mut ConfigSpace {
+        &mut self.config
+    }
+
+    fn bar_memory(&self, bar: u8) -> Option<&Arc<BarMemory>> {
+        self.memory.get(&bar)
+    }
+
+    fn bar_read(&mut self, _bar: u8, _offset: u64, data: &mut [u8]) {
+        data.fill(0x77);
+    }
+}
+
+/// A function with these BARs and their addresses, which have memory or not.
+fn function(bars: &[(Bar, u64)], has_memory: bool) -> Function {
+    let mut config = ConfigSpace::new(Identity {
+        name: "test",
+        vendor_id: 0x1234,
+        device_id: 1,
+        revision_id: 0,
+        class: ClassCode { base: 0xff, sub: 0, interface: 0 },
+        subsystem_vendor_id: 0,
+        subsystem_id: 0,
+    });
+    bars.iter().for_each(|&(bar, _)| config.add_bar(bar).unwrap());
+    let address = |bar| bars.iter().find(|(other, _)| *other == bar).unwrap().1;
+    config.place_bars(|bar| Ok::<_, BarError>(address(bar))).unwrap();
+    let memory = bars.iter().filter(|_| has_memory);
+    let memory = memory.map(|(bar, _)| (bar.index(), Arc::new(BarMemory::new(bar).unwrap()))).collect();
+    Function { config, memory }
+}
+
+/// A KVM that has room for `most` slots, and notes what it is asked.
+#[derive(Debug)]
+struct FakeKvm {
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    slots: BTreeMap<u32, (u64, Range<u64>)>,
+    calls: Vec<&'static str>,
+}
+
+impl MemorySlots for FakeKvm {
+    fn create(&self, address: u64, memory: &Arc<BarMemory>, range: &Range<u64>) -> io::Result<u32> {
+        let mut state = self.state.lock().unwrap();
+        state.calls.push("create");
+        let len = range.end - range.start;
+        for number in [address, range.start, range.end] {
+            assert!(number.is_multiple_of(PAGE), "{address:#x} {range:x?}");
+        }
+        assert!(len > 0 && range.end <= memory.as_volatile_slice().len() as u64, "{range:x?}");
+        for (other, theirs) in state.slots.values() {
+            let apart = address + len <= *other || other + (theirs.end - theirs.start) <= address;
+            assert!(apart, "{address:#x} {range:x?} overlaps {other:#x} {theirs:x?}");
+        }
+        if state.slots.len() == self.most {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let number = (5..).find(|number| !state.slots.contains_key(number)).unwrap();
+        state.slots.insert(number, (address, range.clone()));
+        Ok(number)
+    }
+
+    fn delete(&self, slot: u32) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        state.calls.push("delete");
+        state.slots.remove(&slot).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+    }
+}
+
+impl IoEvents for FakeKvm {
+    fn register(&self, address: u64, _event: &EventFd) -> io::Result<()> {
+        panic!("{address:#x}");
+    }
+
+    fn unregister(&self, address: u64, _event: &EventFd) -> io::Result<()> {
+        panic!("{address:#x}");
+    }
+}
+
+/// A machine of 8 MiB with both functions, at 00:01.0 and 00:02.0.
+struct Machine {
+    buses: Buses,
+    kvm: Arc<FakeKvm>,
+    memory: BTreeMap<u8, Arc<BarMemory>>,
+}
+
+impl Machine {
+    fn new(most: usize) -> Self {
+        let bar = |index, space, size| Bar::new(index, space, size).unwrap();
+        let few = bar(2, BarSpace::Memory32, 0x100);
+        let first = function(&[(bar(0, BarSpace::Memory32, 0x1000), REGISTERS), (few, FEW_REGISTERS)], false);
+        let wide = bar(2, BarSpace::Memory64, WIDE_LEN).prefetchable();
+        let little = bar(4, BarSpace::Memory32, 0x100);
+        let second = function(
+            &[(bar(0, BarSpace::Memory32, MEMORY_LEN), MEMORY), (wide, WIDE), (little, LITTLE)],
+            true,
+        );
+        let memory = second.memory.clone();
+        let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(PciRoot::new()));
+        reserve(&pio, &mmio, &GuestRam::from_ranges(&[(GuestAddress(0), RAM)]).unwrap()).unwrap();
+        for function in [first, second] {
+            pci.insert(pci.next_address().unwrap(), Arc::new(Mutex::new(function))).unwrap();
+        }
+        mmio.insert(layout::ECAM, layout::ECAM_LEN, Arc::new(Mutex::new(Ecam::new(Arc::clone(&pci)))))
+            .unwrap();
+        let kvm = Arc::new(FakeKvm { most, state: Mutex::default() });
+        let machine = Self { buses: Buses::new(pio, mmio, pci, kvm.clone(), kvm.clone()), kvm, memory };
+        machine.calls();
+        machine
+    }
+
+    /// Writes to configuration space as a vCPU does.
+    fn configure(&self, device: u64, register: u64, value: u64) {
+        let data = value.to_le_bytes();
+        let len = if register == COMMAND { 2 } else { 4 };
+        match self.buses.mmio.view().write(layout::ECAM + (device << 15) + register, &data[..len]) {
+            Effect::None => {}
+            Effect::Decode => self.buses.follow_pci(),
+            effect => panic!("{effect:?}"),
+        }
+    }
+
+    /// Reads by an exit.
+    fn read(&self, address: u64) -> u8 {
+        let mut data = [0];
+        self.buses.mmio.view().read(address, &mut data);
+        data[0]
+    }
+
+    /// The slots: address, and offsets in the BAR.
+    fn slots(&self) -> Vec<(u64, Range<u64>)> {
+        let state = self.kvm.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots: Vec<_> = state.slots.values().cloned().collect();
+        slots.sort_by_key(|(at, _)| *at);
+        slots
+    }
+
+    /// What KVM was asked since the last time.
+    fn calls(&self) -> Vec<&'static str> {
+        mem::take(&mut self.kvm.state.lock().unwrap().calls)
+    }
+
+    fn fill(&self, bar: u8, offset: usize, value: u8) {
+        self.memory[&bar].as_volatile_slice().write_obj(value, offset).unwrap();
+    }
+}
+
+#[test]
+fn memory_is_mapped_where_it_decodes_and_can_be_read_by_exits_as_well() {
+    let machine = Machine::new(usize::MAX);
+    assert_eq!(
+        machine.slots(),
+        [(MEMORY, 0..MEMORY_LEN), (WIDE, 0..WIDE_LEN)],
+        "not what is less than a page"
+    );
+    machine.fill(0, 0x1234, 1);
+    machine.fill(2, 0xff_ffff, 2);
+    machine.fill(4, 0x80, 3);
+    let there = [MEMORY + 0x1234, WIDE + 0xff_ffff, LITTLE + 0x80];
+    assert_eq!(there.map(|at| machine.read(at)), [1, 2, 3]);
+    assert_eq!(machine.read(LITTLE + 0x100), 0xff);
+    assert_eq!(machine.buses.mmio.view().write(LITTLE + 0x80, &[4]), Effect::None);
+    assert_eq!(machine.memory[&4].as_volatile_slice().read_obj::<u8>(0x80).unwrap(), 4);
+}
+
+#[test]
+fn memory_moves_and_goes_with_the_command_register() {
+    let machine = Machine::new(usize::MAX);
+    machine.fill(0, 0, 1);
+    machine.configure(2, BAR0, 0xd000_0000);
+    assert_eq!(machine.slots(), [(0xd000_0000, 0..MEMORY_LEN), (WIDE, 0..WIDE_LEN)]);
+    assert_eq!(machine.calls(), ["delete", "create"], "the wide one stays");
+    assert_eq!([machine.read(MEMORY), machine.read(0xd000_0000)], [0xff, 1]);
+
+    machine.configure(2, BAR2 + 4, 0x20);
+    assert_eq!(machine.slots()[1], (0x20_0000_0000, 0..WIDE_LEN), "the upper half");
+    machine.calls();
+    machine.configure(2, COMMAND, 0);
+    assert_eq!((machine.slots(), machine.calls()), (vec![], vec!["delete"; 2]));
+    assert_eq!(machine.read(0xd000_0000), 0xff);
+    machine.configure(2, COMMAND, 2);
+    assert_eq!(machine.slots(), [(0xd000_0000, 0..MEMORY_LEN), (0x20_0000_0000, 0..WIDE_LEN)]);
+    assert_eq!(machine.read(0xd000_0000), 1);
+
+    machine.calls();
+    machine.configure(1, BAR0, REGISTERS + 0x1000);
+    assert_eq!(machine.calls(), [""; 0], "that was another function's");
+}
+
+#[test]
+fn what_covers_memory_is_left_out_by_the_page() {
+    let machine = Machine::new(usize::MAX);
+    machine.fill(0, 0x4800, 1);
+    machine.fill(0, 0x5000, 2);
+    machine.configure(1, BAR0, MEMORY + 0x4000);
+    let split = [(MEMORY, 0..0x4000), (MEMORY + 0x5000, 0x5000..MEMORY_LEN)];
+    assert_eq!(machine.slots()[..2], split);
+    assert_eq!([MEMORY + 0x4800, MEMORY + 0x5000].map(|at| machine.read(at)), [0x77, 2]);
+    assert_eq!(machine.calls(), ["delete", "create", "create"]);
+
+    // Registers of less than a page: the page around them is there, by exits.
+    machine.configure(1, BAR0, REGISTERS);
+    assert_eq!(machine.slots()[0], (MEMORY, 0..MEMORY_LEN));
+    machine.configure(1, BAR2, MEMORY + 0x4700);
+    assert_eq!(machine.slots()[..2], split);
+    let around = [MEMORY + 0x46ff, MEMORY + 0x4700, MEMORY + 0x47ff, MEMORY + 0x4800];
+    assert_eq!(around.map(|at| machine.read(at)), [0, 0x77, 0x77, 1]);
+
+    // The first BAR of a function covers its others, and memory covers memory.
+    machine.configure(2, BAR2 + 4, 0);
+    machine.configure(2, BAR2, MEMORY);
+    let behind = (MEMORY + MEMORY_LEN, MEMORY_LEN..WIDE_LEN);
+    assert_eq!(machine.slots(), [split.to_vec(), vec![behind]].concat());
+}
+
+#[test]
+fn memory_is_not_mapped_over_what_is_not_pcis() {
+    let machine = Machine::new(usize::MAX);
+    machine.configure(2, BAR2 + 4, 0);
+    machine.configure(2, BAR2, 0);
+    let (ram, end) = (RAM as u64, WIDE_LEN);
+    assert_eq!(machine.slots(), [(ram, ram..end), (MEMORY, 0..MEMORY_LEN)]);
+    for there in [0, layout::ECAM] {
+        machine.configure(2, BAR0, there);
+        assert_eq!(machine.slots(), [(ram, ram..end)], "{there:#x}");
+    }
+    machine.configure(2, BAR0, layout::KVM_IDENTITY_MAP & !(MEMORY_LEN - 1));
+    let free = layout::KVM_IDENTITY_MAP & (MEMORY_LEN - 1);
+    let at = layout::KVM_IDENTITY_MAP - free;
+    assert_eq!(machine.slots()[1], (at, 0..free), "up to KVM's own pages");
+    // The top of the address space, where a driver puts it that learns its size while it decodes.
+    machine.configure(2, BAR2, 0xffff_ffff);
+    machine.configure(2, BAR2 + 4, 0xffff_ffff);
+    assert_eq!(machine.read(u64::MAX - 1), 0);
+}
+
+#[test]
+fn memory_that_kvm_does_not_map_costs_exits() {
+    let machine = Machine::new(1);
+    machine.fill(2, 0, 7);
+    assert_eq!((machine.slots().len(), machine.read(WIDE)), (1, 7));
+    machine.configure(2, BAR0, 0xd000_0000);
+    assert_eq!(machine.slots(), [(0xd000_0000, 0..MEMORY_LEN)]);
+    // There is room again.
+    machine.configure(2, BAR0, 0);
+    assert_eq!(machine.slots(), [(WIDE, 0..WIDE_LEN)]);
+    // Less than a page is not asked for.
+    machine.calls();
+    machine.configure(2, BAR4, 0xd000_0000);
+    assert_eq!(machine.calls(), [""; 0]);
+}
