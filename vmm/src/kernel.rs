@@ -8,7 +8,7 @@ mod image;
 mod initramfs;
 mod source;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::{ops::Range, path::Path};
 

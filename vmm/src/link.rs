@@ -152,7 +152,12 @@ impl Link {
         self.tell(News::Runs(attached));
     }
 
-    /// Says that the machine stops, and returns when the main thread has let go of it.
+    /// Says that the machine hears nobody any longer.
+    pub(crate) fn halts(&self) {
+        self.tell(News::Halts);
+    }
+
+    /// Says that no vCPU of the machine runs any longer, and returns when the main thread has let go of it.
     pub(crate) fn stops(&self) {
         self.tell_and_wait(News::Stops);
     }

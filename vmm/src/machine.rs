@@ -168,9 +168,11 @@ impl Machine {
         // Before the guest can say that it listens to the power button.
         link.runs(self.devices.attached().clone());
         let exit = self.begin(link).and_then(|()| self.obey(link, reboots));
+        link.halts();
+        // First, so that none has a device that the main thread is to let go of.
+        self.vcpus.halt(self.devices.buses());
         link.stops();
 
-        self.vcpus.halt(self.devices.buses());
         let counted = if count { stats::of(&*self.vm) } else { None };
         let vcpus = if count { self.vcpus.stats() } else { Vec::new() };
         let exit = exit.and_then(|exit| exit.context("the machine ended without a reason"));
@@ -279,3 +281,7 @@ fn memory_map(cpu: &CpuProfile, size: Size) -> anyhow::Result<MemoryMap> {
 fn lock(power: &Mutex<PowerManagement>) -> MutexGuard<'_, PowerManagement> {
     power.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[path = "machine_test.rs"]
+mod tests;

@@ -115,6 +115,8 @@ pub(crate) enum News {
     Waits(Sender<()>),
     /// A machine runs.
     Runs(Attached),
+    /// The machine is being stopped, and hears nobody any longer.
+    Halts,
     /// The machine has stopped. The receiver drops the sender once it holds none of it.
     Stops(Sender<()>),
     /// All of it is gone, and another one may be built. As for [`News::Stops`].

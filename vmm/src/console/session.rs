@@ -125,6 +125,7 @@ impl Session {
                 sources.tell(&Notice::Runs(&attached));
                 self.running = Some(attached);
             }
+            News::Halts => self.running = None,
             // The machine's thread waits until what it sent is dropped.
             News::Stops(_held) => {
                 self.running = None;

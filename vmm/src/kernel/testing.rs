@@ -14,7 +14,7 @@ pub(super) const PT_NOTE: u32 = 4;
 
 /// An ELF file to be made.
 #[derive(Clone, Debug)]
-pub(super) struct Elf {
+pub(crate) struct Elf {
     pub(super) class: u8,
     pub(super) data: u8,
     pub(super) machine: u16,
@@ -23,7 +23,7 @@ pub(super) struct Elf {
     pub(super) phentsize: u16,
     pub(super) headers: Vec<Header>,
     /// What else is in the file, by offset.
-    pub(super) contents: Vec<(usize, Vec<u8>)>,
+    pub(crate) contents: Vec<(usize, Vec<u8>)>,
 }
 
 /// A program header.
@@ -45,7 +45,7 @@ impl Header {
 
 impl Elf {
     /// A 64-bit kernel of one page of `hlt` at 1 MiB.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             class: 2,
             data: 1,
@@ -75,7 +75,7 @@ impl Elf {
         Self { class: 1, machine: 3, phoff: 52, phentsize: 32, ..self }
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let wide = self.class == 2;
         let word = |value: u64| {
             let bytes = value.to_le_bytes();
@@ -161,7 +161,7 @@ pub(super) fn bzimage(code: usize, change: impl Fn(&mut setup_header)) -> Vec<u8
     image
 }
 
-pub(super) fn file(bytes: &[u8]) -> NamedTempFile {
+pub(crate) fn file(bytes: &[u8]) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     file

@@ -1,0 +1,102 @@
+use std::{
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, SyncSender},
+    },
+    thread,
+};
+
+use devices::bus::{self, Effect};
+
+use super::*;
+use crate::{
+    args::{MachineArgs, OnReboot},
+    board::IsaSpec,
+    kernel::testing::{self, Elf},
+    link::{self, Inbox},
+    source::{Command, News, Request, Source},
+};
+
+/// A device that keeps the vCPU which writes to it, as a slow file behind a serial port does.
+#[derive(Debug, Clone)]
+struct Slow(Arc<Mutex<Held>>, Arc<AtomicBool>);
+
+/// What a write tells, and what it waits for.
+#[derive(Debug)]
+struct Held {
+    is_in: SyncSender<()>,
+    may_go: Receiver<()>,
+}
+
+impl bus::Device for Slow {
+    fn read(&mut self, _: u64, _: &mut [u8]) {}
+
+    fn write(&mut self, _: u64, _: &[u8]) -> Effect {
+        self.1.store(true, Ordering::SeqCst);
+        let held = self.0.lock().unwrap();
+        held.is_in.send(()).unwrap();
+        held.may_go.recv().unwrap();
+        self.1.store(false, Ordering::SeqCst);
+        Effect::None
+    }
+}
+
+impl Device for Slow {
+    fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
+        let spec = IsaSpec { name: "slow", ports: (0x500, 1), gsi: None, acpi: None, backend: None };
+        board.isa(spec, |_| Ok(self.clone()))?;
+        Ok(())
+    }
+}
+
+/// Waits for the next news of the machine's end.
+fn next_end(inbox: &mut Inbox, heard: &mut Vec<Request>) -> News {
+    loop {
+        let end = |request: &Request| matches!(request, Request::News(News::Halts | News::Stops(_)));
+        if let Some(at) = heard.iter().position(end)
+            && let Request::News(news) = heard.remove(at)
+        {
+            return news;
+        }
+        thread::sleep(Duration::from_millis(1));
+        inbox.ready(0, heard);
+    }
+}
+
+#[test]
+fn no_vcpu_has_a_device_when_the_main_thread_lets_go_of_it() {
+    let host = match Host::open(Path::new("/dev/kvm")) {
+        Ok(host) => host,
+        Err(error) => return println!("skipped: {error}"),
+    };
+    // mov dx, 0x500; out dx, al; hlt
+    let mut kernel = Elf::new();
+    kernel.contents.push((0x1000, vec![0x66, 0xba, 0x00, 0x05, 0xee, 0xf4]));
+    let kernel = testing::file(&kernel.bytes());
+    let args = MachineArgs {
+        kernel: Some(kernel.path().to_owned()),
+        memory: "64M".to_owned(),
+        ..MachineArgs::default()
+    };
+    let config = VmConfig::new(&args).unwrap();
+    let payload = Payload::open(&config.kernel, None, config.memory.size).unwrap();
+
+    let ((is_in, entered), (go, may_go)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
+    let in_write = Arc::new(AtomicBool::new(false));
+    let slow = Slow(Arc::new(Mutex::new(Held { is_in, may_go })), Arc::clone(&in_write));
+    let (link, controls, mut inbox) = link::ends(None).unwrap();
+    let machine = thread::spawn(move || {
+        let machine = Machine::build(&host, &config, &payload, &[Box::new(slow)]).unwrap();
+        machine.run(&link, &mut Reboots::new(OnReboot::Reset, None), false).unwrap().0
+    });
+    entered.recv().unwrap();
+    controls.send(Command::Quit(Exit::Quit));
+    let mut heard = Vec::new();
+    assert!(matches!(next_end(&mut inbox, &mut heard), News::Halts), "it is told that nobody hears now");
+    go.send(()).unwrap();
+    let stops = next_end(&mut inbox, &mut heard);
+    assert!(matches!(stops, News::Stops(_)) && !in_write.load(Ordering::SeqCst));
+    drop((stops, heard));
+    assert!(matches!(machine.join().unwrap(), Some(Exit::Quit)));
+}
