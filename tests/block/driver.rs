@@ -68,7 +68,7 @@ pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load
 
     let options =
         BlockOptions { queues, queue_size: ring_size(load.depth), engine, ..BlockOptions::default() };
-    let mut block = Block::new(Arc::clone(disk), &options);
+    let mut block = Block::new(Arc::clone(disk), &options.into());
     let active = (0..).zip(drivers.iter().zip(&kicks)).map(|(index, (driver, kick))| ActiveQueue {
         index,
         queue: driver.queue(),

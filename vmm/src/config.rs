@@ -68,7 +68,8 @@ impl VmConfig {
         let cpu_file = cpu::file(&args.cpu).map(|path| ("--cpu", path.to_owned()));
         let read = smbios_files.into_iter().map(|path| ("--smbios", path)).chain(cpu_file).collect();
         let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
-        let disks: Vec<_> = args.disk.iter().map(|disk| DiskConfig::parse(disk)).collect::<Result<_, _>>()?;
+        let disks = args.disk.iter().map(|disk| DiskConfig::parse(disk, topology.vcpus()));
+        let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
         disk::check_several(&disks, &args.disk)?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
         let rng = (args.rng != "off").then(|| DeviceConfig::Rng(args.rng.clone().into()));

@@ -42,12 +42,12 @@ fn keys_and_bare_values_both_work() {
     let disks: Vec<_> = config.disks().collect();
     let paths: Vec<_> = disks.iter().map(|disk| disk.path.to_str().unwrap()).collect();
     assert_eq!(paths, ["a.img", "b.img", "c"]);
-    assert_eq!(disks.iter().map(|disk| disk.readonly).collect::<Vec<_>>(), [false, true, true]);
-    assert_eq!((disks[1].serial, disks[1].direct), ("S1".parse().unwrap(), true));
+    assert_eq!(disks.iter().map(|disk| disk.image.disk.read_only).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!((disks[1].device.serial, disks[1].image.disk.direct), ("S1".parse().unwrap(), true));
     let config = parse(&["--disk", "vm.img,format=qcow2,backing-root=/images"]).unwrap();
     let disk = config.disks().next().unwrap();
-    assert_eq!((disk.format, &disk.backing_root), (Some(Format::Qcow2), &Some("/images".into())));
-    assert_eq!((disks[1].format, &disks[1].backing_root), (None, &None));
+    assert_eq!((disk.image.format, &disk.image.backing_root), (Some(Format::Qcow2), &Some("/images".into())));
+    assert_eq!((disks[1].image.format, &disks[1].image.backing_root), (None, &None));
     for smp in ["6,sockets=2,threads=3", "cpus=6,cores=1,sockets=2,threads=3"] {
         assert_eq!(parse(&["--smp", smp]).unwrap().topology, Topology::new(2, 1, 1, 3).unwrap());
     }
@@ -83,8 +83,8 @@ fn what_is_wrong_is_named_with_what_would_do() {
         (&["--memory", "lots"], "--memory lots"),
         (&["--memory", "size=2G,hugepages=on", "--balloon"], "leave out --balloon"),
         (&["--disk", "path=a,colour=red"], "unknown field `colour`"),
-        (&["--disk", "path=a,format=vdi"], "unknown variant `vdi`, expected one of"),
-        (&["--disk", "readonly=on"], "missing field `path`"),
+        (&["--disk", "path=a,format=vdi"], "give raw, qcow2 or vmdk"),
+        (&["--disk", "readonly=on"], "the path is missing"),
         (&["--disk", ""], "the path is missing"),
         (&["--disk", "path=a,serial=123456789012345678901"], "at most 20 characters"),
         (&["--serial", "tty"], "give stdio, null, file=PATH"),

@@ -122,7 +122,7 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
         host.read_tsc_khz();
     }
     let payload = Payload::open(&config.kernel, config.initramfs.as_deref(), config.memory.size)?;
-    let mut opening = Opening { vcpus: config.topology.vcpus(), link, taken: Taken::by(config) };
+    let mut opening = Opening { link, taken: Taken::by(config) };
     let devices =
         config.devices.iter().map(|device| board::open(device, &mut opening)).collect::<Result<_>>()?;
     Ok(Open { host, payload, devices, taken: opening.taken })

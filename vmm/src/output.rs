@@ -234,12 +234,12 @@ fn option_of(option: &str, path: &Path) -> String {
 
 /// Whether a disk has this file, at whatever depth.
 fn is_of(disk: &DiskConfig, identity: (u64, u64)) -> bool {
-    let overlay = match &disk.overlay {
+    let overlay = match &disk.image.overlay {
         Some(Overlay::File(path)) => Some((path, Some(Format::Qcow2))),
         _ => None,
     };
-    [Some((&disk.path, disk.format)), overlay].into_iter().flatten().any(|(path, format)| {
-        let options = OpenOptions { format, ..disk.open_options() };
+    [Some((&disk.path, disk.image.format)), overlay].into_iter().flatten().any(|(path, format)| {
+        let options = OpenOptions { format, ..disk.image.clone() };
         let links = info::follow(path, &options).map(|info| info.links).unwrap_or_default();
         links.iter().any(|link| link.files.contains(&identity))
     })

@@ -87,7 +87,7 @@ fn a_file_of_the_machine_is_not_written_over() {
         }
     };
     check(&mut Taken::by_disks(config.disks().cloned().collect()));
-    let open: Vec<_> = config.disks().map(|disk| OpenDisk::open(disk, 1).unwrap()).collect();
+    let open: Vec<_> = config.disks().map(|disk| OpenDisk::open(disk).unwrap()).collect();
     let mut taken = Taken::by(&config);
     check(&mut taken);
     for (file, option) in [

@@ -7,6 +7,7 @@ mod executor;
 mod faults;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod lasting;
 mod limit;
 mod now;
 mod options;
@@ -36,8 +37,7 @@ use self::{
 };
 pub use self::{
     counters::{Counters, Kind, QueueCounters, Total, Totals},
-    faults::Faults,
-    limit::Limiter,
+    lasting::Lasting,
     options::{BlockOptions, CacheMode, Engine, Serial, SerialError},
     ring::check_io_uring,
 };
@@ -58,7 +58,7 @@ const KIND: device::Kind = device::Kind {
 #[derive(Debug)]
 pub struct Block {
     disk: Arc<dyn Disk>,
-    options: BlockOptions,
+    lasting: Lasting,
     /// Those offered.
     features: u64,
     queue_sizes: Vec<u16>,
@@ -78,7 +78,8 @@ struct State {
 
 impl Block {
     /// Makes a device of `disk`. It works once it is activated.
-    pub fn new(disk: Arc<dyn Disk>, options: &BlockOptions) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, lasting: &Lasting) -> Self {
+        let options = &lasting.options;
         let features = offered(&*disk, options);
         Self {
             features,
@@ -86,7 +87,7 @@ impl Block {
             cache: Arc::new(WriteCache::new(options.cache)),
             agreed: None,
             queue_sizes: vec![options.queue_size; options.queues.into()],
-            options: options.clone(),
+            lasting: lasting.clone(),
             disk,
             workers: Workers::default(),
         }
@@ -137,10 +138,10 @@ impl VirtioDevice for Block {
         if self.agreed != Some(features) {
             self.features_agreed(features);
         }
-        let Self { disk, options, cache, workers, .. } = self;
+        let Self { disk, lasting, cache, workers, .. } = self;
         workers.start(activation, |queue, stop| {
             let (disk, cache, stop) = (Arc::clone(disk), Arc::clone(cache), stop.clone());
-            Work::new(Executor::new(queue, disk, options.clone(), features, cache, stop), options)
+            Work::new(Executor::new(queue, disk, lasting.clone(), features, cache, stop), lasting)
         })
     }
 

@@ -80,7 +80,7 @@ impl Machine {
         let serial = "nvmm-test-0123456789".parse().unwrap();
         let (sender, events) = channel();
         Self {
-            block: Block::new(disk, &BlockOptions { serial, ..BlockOptions::default() }),
+            block: Block::new(disk, &BlockOptions { serial, ..BlockOptions::default() }.into()),
             driver: Driver::new(QUEUE_SIZE),
             kick: EventFd::new(EFD_NONBLOCK).unwrap(),
             events,
@@ -365,7 +365,7 @@ fn stops_under_load() {
 fn serves_every_queue_that_is_enabled() {
     let options = BlockOptions { queues: 4, ..BlockOptions::default() };
     let mut machine = Machine::new(Arc::new(TestDisk::new(64)));
-    machine.block = Block::new(Arc::new(TestDisk::new(64)), &options);
+    machine.block = Block::new(Arc::new(TestDisk::new(64)), &options.into());
     let mut drivers = [0, 1, 3].map(|index| (index, machine.driver.of_queue(index)));
     let kicks = drivers.each_ref().map(|_| EventFd::new(EFD_NONBLOCK).unwrap());
     let queues = drivers.iter().zip(&kicks).map(|(&(index, ref driver), kick)| ActiveQueue {
@@ -411,7 +411,8 @@ fn the_engines_are_alike() {
         file.as_file().set_len((64 << 10) - 100).unwrap();
         let disk = RawDisk::open(file.path(), &DiskOptions { read_only: false, direct }).unwrap();
         let mut machine = Machine::new(Arc::new(TestDisk::new(1)));
-        machine.block = Block::new(Arc::new(disk), &BlockOptions { engine, ..BlockOptions::default() });
+        machine.block =
+            Block::new(Arc::new(disk), &BlockOptions { engine, ..BlockOptions::default() }.into());
         machine.activate(bit(VIRTIO_BLK_F_FLUSH));
 
         let pattern: Vec<u8> = (0..=250).cycle().take(0x3000).collect();
@@ -441,8 +442,8 @@ fn the_engines_are_alike() {
 fn limits_are_held() {
     for disk in disks() {
         let mut machine = Machine::new(Arc::clone(&disk));
-        let limits = Some(Arc::new(Limiter::new(NonZeroU64::new(100), None)));
-        machine.block = Block::new(disk, &BlockOptions { limits, ..BlockOptions::default() });
+        let iops = NonZeroU64::new(100);
+        machine.block = Block::new(disk, &BlockOptions { iops, ..BlockOptions::default() }.into());
         machine.activate(bit(VIRTIO_BLK_F_FLUSH));
         let start = Instant::now();
         for _ in 0..20 {

@@ -28,8 +28,6 @@ pub trait Device: Debug + Send {
 /// The surroundings in which devices are opened.
 #[derive(Debug)]
 pub struct Opening<'a> {
-    /// The number of vCPUs.
-    pub vcpus: u32,
     /// The way to the main thread; none if the machine will not run. Then nothing is made or emptied.
     pub link: Option<&'a Link>,
     /// The files that are not to be written over.

@@ -11,7 +11,7 @@ use devices::{
         named::Named,
         qcow2::Overlay,
     },
-    virtio::block::{Block, BlockOptions, CacheMode, Counters, Engine, Limiter, check_io_uring},
+    virtio::block::{Block, CacheMode, Engine, Lasting, check_io_uring},
 };
 use thiserror::Error;
 
@@ -39,17 +39,17 @@ pub struct OpenDisk {
     pub config: DiskConfig,
     disk: Arc<dyn Disk>,
     format: Format,
-    options: BlockOptions,
+    lasting: Lasting,
 }
 
 impl OpenDisk {
-    /// Opens and locks the image for a machine of `vcpus`.
+    /// Opens and locks the image.
     ///
     /// # Errors
     ///
     /// There is no such disk, or it can't be used as asked.
-    pub fn open(config: &DiskConfig, vcpus: u32) -> Result<Self, OpenDiskError> {
-        Self::open_by(&config.open_options(), config, vcpus)
+    pub fn open(config: &DiskConfig) -> Result<Self, OpenDiskError> {
+        Self::open_by(&config.image, config)
     }
 
     /// Opens and locks the image for a machine that will not run: an overlay is not made.
@@ -57,41 +57,29 @@ impl OpenDisk {
     /// # Errors
     ///
     /// As [`OpenDisk::open`].
-    pub fn try_out(config: &DiskConfig, vcpus: u32) -> Result<Self, OpenDiskError> {
-        let mut options = config.open_options();
+    pub fn try_out(config: &DiskConfig) -> Result<Self, OpenDiskError> {
+        let mut options = config.image.clone();
         if let Some(Overlay::File(path)) = &options.overlay
             && !path.exists()
         {
             options.overlay = Some(Overlay::Temp);
         }
-        Self::open_by(&options, config, vcpus)
+        Self::open_by(&options, config)
     }
 
-    fn open_by(open: &OpenOptions, config: &DiskConfig, vcpus: u32) -> Result<Self, OpenDiskError> {
+    fn open_by(open: &OpenOptions, config: &DiskConfig) -> Result<Self, OpenDiskError> {
         let Image { mut disk, format } = image::open(&config.path, open)?;
-        if format == Format::Vmdk && config.direct {
+        if format == Format::Vmdk && config.image.disk.direct {
             return Err(OpenDiskError::DirectVmdk(config.name()));
         }
-        if config.aio == Engine::IoUring {
+        if config.device.engine == Engine::IoUring {
             check_io_uring().map_err(|error| OpenDiskError::NoIoUring(config.name(), error))?;
         }
         if let Some(id) = &config.id {
             disk = Arc::new(Named::new(id.clone(), disk));
         }
-        let queues = config.queues(vcpus);
-        let limited = config.iops.is_some() || config.bw.is_some();
-        let options = BlockOptions {
-            serial: config.serial,
-            queues,
-            queue_size: config.queue_size,
-            cache: config.cache,
-            discard: config.discard,
-            engine: config.aio,
-            limits: limited.then(|| Arc::new(Limiter::new(config.iops, config.bw))),
-            counters: Arc::new(Counters::new(queues)),
-            faults: Arc::default(),
-        };
-        let opened = Self { config: config.clone(), disk, format, options };
+        let lasting = config.device.clone().into();
+        let opened = Self { config: config.clone(), disk, format, lasting };
         opened.tell_surprises();
         Ok(opened)
     }
@@ -104,19 +92,19 @@ impl OpenDisk {
 
     fn tell_surprises(&self) {
         let name = self.name();
-        if self.disk.is_read_only() && !self.config.readonly {
+        if self.disk.is_read_only() && !self.config.image.disk.read_only {
             log::warn!(
                 "disk {name}: {} images are never written to, so it is read-only; overlay=PATH or overlay=temp takes what is written",
                 self.format.name()
             );
         }
-        if self.format == Format::Raw && self.config.backing_root.is_some() {
+        if self.format == Format::Raw && self.config.image.backing_root.is_some() {
             log::warn!("disk {name}: a raw image names no other files; backing-root means nothing to it");
         }
-        if self.options.engine == Engine::IoUring && self.disk.files().is_empty() {
+        if self.config.device.engine == Engine::IoUring && self.disk.files().is_empty() {
             log::warn!("disk {name}: io_uring is for raw disks; on others threads do the I/O");
         }
-        if self.options.cache == CacheMode::Unsafe && !self.disk.is_read_only() {
+        if self.config.device.cache == CacheMode::Unsafe && !self.disk.is_read_only() {
             log::warn!("disk {name}: cache=unsafe: if this host stops, what the guest has written is lost");
         }
     }
@@ -124,17 +112,17 @@ impl OpenDisk {
 
 impl Device for OpenDisk {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
-        let block = Block::new(Arc::clone(&self.disk), &self.options);
+        let block = Block::new(Arc::clone(&self.disk), &self.lasting);
         let plugged = board.virtio(Box::new(block), Arc::new(self.clone()));
         plugged.with_context(|| Host::name(self))
     }
 
     fn totals(&self) -> Option<String> {
-        Some(format!("{}: {}", Host::name(self), self.options.counters.total()))
+        Some(format!("{}: {}", Host::name(self), self.lasting.counters.total()))
     }
 
     fn disk(&self) -> Option<DiskDescription> {
-        Some(DiskDescription::new(&self.config, self.format, &*self.disk, &self.options))
+        Some(DiskDescription::new(&self.config, self.format, &*self.disk))
     }
 }
 
@@ -152,6 +140,6 @@ impl Host for OpenDisk {
     }
 
     fn totals(&self) -> Option<String> {
-        Some(self.options.counters.total().to_string())
+        Some(self.lasting.counters.total().to_string())
     }
 }

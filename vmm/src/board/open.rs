@@ -20,10 +20,8 @@ use crate::config::DeviceConfig;
 pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn Device>> {
     Ok(match device {
         DeviceConfig::Rtc => Box::new(Rtc::default()),
-        DeviceConfig::Disk(config) if opening.link.is_some() => {
-            Box::new(OpenDisk::open(config, opening.vcpus)?)
-        }
-        DeviceConfig::Disk(config) => Box::new(OpenDisk::try_out(config, opening.vcpus)?),
+        DeviceConfig::Disk(config) if opening.link.is_some() => Box::new(OpenDisk::open(config)?),
+        DeviceConfig::Disk(config) => Box::new(OpenDisk::try_out(config)?),
         DeviceConfig::Rng(path) => Box::new(RngSource::open(path)?),
         DeviceConfig::Balloon => Box::new(MemoryBalloon::default()),
         DeviceConfig::Serial(number, config) => Box::new(SerialPort::open(*number, config, opening)?),

@@ -3,16 +3,24 @@
 use std::{
     collections::BTreeSet,
     ffi::{OsStr, OsString},
+    fmt,
     num::NonZeroU64,
     path::{Path, PathBuf},
 };
 
 use devices::{
-    disk::{format::Format, image::OpenOptions, qcow2::Overlay, raw::DiskOptions},
+    disk::{
+        format::{Format, UnknownFormat},
+        image::OpenOptions,
+        qcow2::Overlay,
+    },
     printable::ToPrintable,
-    virtio::block::{BlockOptions, CacheMode, Engine, Serial},
+    virtio::block::{BlockOptions, CacheMode, Serial, SerialError},
 };
-use serde::{Deserialize, Deserializer, de};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IntoDeserializer, MapAccess, Visitor},
+};
 
 use super::{
     error::ConfigError,
@@ -24,54 +32,47 @@ use crate::size::Size;
 const OPTION: &str = "--disk";
 
 /// A disk as it was asked for.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskConfig {
     /// The image or block device.
-    #[serde(alias = "file", deserialize_with = "path")]
     pub path: PathBuf,
-    /// The image's format; without, it is looked at.
-    #[serde(default, deserialize_with = "format")]
-    pub format: Option<Format>,
-    /// Where what the guest writes goes; without, into the image.
-    #[serde(default, deserialize_with = "overlay")]
-    pub overlay: Option<Overlay>,
-    /// Where files that the image names may be, besides its own folder.
-    #[serde(default, rename = "backing-root", deserialize_with = "optional_path")]
-    pub backing_root: Option<PathBuf>,
-    /// Refuse the guest's writes.
-    #[serde(default, alias = "read-only")]
-    pub readonly: bool,
-    /// Go around the host's page cache.
-    #[serde(default)]
-    pub direct: bool,
-    /// When writes are on stable storage.
-    #[serde(default, deserialize_with = "cache")]
-    pub cache: CacheMode,
-    /// Take back the space that the guest says it no longer needs.
-    #[serde(default = "default_discard", deserialize_with = "discard")]
-    pub discard: bool,
-    /// How transfers are done.
-    #[serde(default, deserialize_with = "EngineName::deserialize")]
-    pub aio: Engine,
-    /// How many queues the disk has; without, one for each vCPU.
-    #[serde(default, alias = "num-queues")]
-    pub queues: Option<u16>,
-    /// How many descriptors each queue has.
-    #[serde(default = "default_queue_size", rename = "queue-size")]
-    pub queue_size: u16,
-    /// At most so many requests a second.
-    #[serde(default, deserialize_with = "iops")]
-    pub iops: Option<NonZeroU64>,
-    /// At most so many bytes a second.
-    #[serde(default, deserialize_with = "bandwidth")]
-    pub bw: Option<NonZeroU64>,
-    /// What the guest reads as the disk's serial number.
-    #[serde(default, deserialize_with = "serial_number")]
-    pub serial: Serial,
-    /// What nvmm's messages call the disk; without, its path.
-    #[serde(default, deserialize_with = "id")]
+    /// The name in nvmm's messages; without, it is the path.
     pub id: Option<String>,
+    /// How the image is opened.
+    pub image: OpenOptions,
+    /// The guest's device.
+    pub device: BlockOptions,
+}
+
+/// The words of a `--disk`, each put where it belongs.
+#[derive(Default)]
+struct Words {
+    config: DiskConfig,
+    queues: Option<u16>,
+}
+
+/// A key, and what QEMU calls it.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(field_identifier, rename_all = "kebab-case")]
+enum Key {
+    #[serde(alias = "file")]
+    Path,
+    Format,
+    Overlay,
+    BackingRoot,
+    #[serde(alias = "read-only")]
+    Readonly,
+    Direct,
+    Cache,
+    Discard,
+    Aio,
+    #[serde(alias = "num-queues")]
+    Queues,
+    QueueSize,
+    Iops,
+    Bw,
+    Serial,
+    Id,
 }
 
 /// `discard=`, with QEMU's words too.
@@ -84,29 +85,21 @@ enum Discard {
     Off,
 }
 
-/// `aio=`.
-#[derive(Deserialize)]
-#[serde(remote = "Engine", rename_all = "snake_case")]
-enum EngineName {
-    Auto,
-    IoUring,
-    Threads,
-}
-
 impl DiskConfig {
-    /// Gives a `--disk` a meaning.
+    /// Gives a `--disk` of a machine of `vcpus` a meaning.
     ///
     /// # Errors
     ///
     /// A word that has none, or words that contradict each other.
-    pub(super) fn parse(given: &OsStr) -> Result<Self, ConfigError> {
+    pub(super) fn parse(given: &OsStr, vcpus: u32) -> Result<Self, ConfigError> {
         let text = words::encode(given);
         let first = text.split(',').next().unwrap_or_default();
         let shown = given.printable().to_string();
-        let config: Self = match first.contains('=') {
+        let Words { mut config, queues } = match first.contains('=') {
             false => keys(OPTION, &shown, &format!("path={text}"))?,
             true => keys(OPTION, &shown, &text).map_err(|error| with_hint(error, first))?,
         };
+        config.device.queues = queues.unwrap_or_else(|| one_for_each(vcpus));
         match config.contradiction() {
             Some(why) => Err(error(given, why)),
             None => Ok(config),
@@ -119,57 +112,39 @@ impl DiskConfig {
         self.id.clone().unwrap_or_else(|| self.path.printable().to_string())
     }
 
-    /// How its image is opened.
-    #[must_use]
-    pub fn open_options(&self) -> OpenOptions {
-        OpenOptions {
-            disk: DiskOptions { read_only: self.readonly, direct: self.direct },
-            format: self.format,
-            backing_root: self.backing_root.clone(),
-            overlay: self.overlay.clone(),
-        }
-    }
-
-    /// How many queues it has in a machine of `vcpus`.
-    #[must_use]
-    pub fn queues(&self, vcpus: u32) -> u16 {
-        let most = BlockOptions::MAX_QUEUES;
-        self.queues.unwrap_or_else(|| u16::try_from(vcpus).map_or(most, |vcpus| vcpus.clamp(1, most)))
-    }
-
     /// What can't be, or makes no sense.
     fn contradiction(&self) -> Option<String> {
         let max_queues = BlockOptions::MAX_QUEUES;
         let max_size = BlockOptions::MAX_QUEUE_SIZE;
+        let image = &self.image;
         let is_empty = |path: &Path| path.as_os_str().is_empty();
         if is_empty(&self.path) {
             return Some("the path is missing".to_owned());
         }
-        if let Some(queues) = self.queues
-            && !(1..=max_queues).contains(&queues)
-        {
+        let queues = self.device.queues;
+        if !(1..=max_queues).contains(&queues) {
             return Some(format!("queues={queues}: give a number from 1 to {max_queues}"));
         }
-        let size = self.queue_size;
+        let size = self.device.queue_size;
         if !(2..=max_size).contains(&size) || !size.is_power_of_two() {
             return Some(format!("queue-size={size}: give a power of two from 2 to {max_size}"));
         }
         if self.id.as_ref().is_some_and(String::is_empty) {
             return Some("id= needs a name; leave it out, and the disk is called by its path".to_owned());
         }
-        if self.overlay.is_some() && self.readonly {
+        if image.overlay.is_some() && image.disk.read_only {
             return Some(
                 "nothing is written to the overlay of a disk with readonly=on; leave one of them out"
                     .to_owned(),
             );
         }
-        if self.overlay == Some(Overlay::File(self.path.clone())) {
+        if image.overlay == Some(Overlay::File(self.path.clone())) {
             return Some("the overlay is the disk itself; give a file that is there for it alone".to_owned());
         }
-        if self.direct && self.format == Some(Format::Vmdk) {
+        if image.disk.direct && image.format == Some(Format::Vmdk) {
             return Some("vmdk images are read through the page cache; leave direct=on out".to_owned());
         }
-        if self.backing_root.is_some() && self.format == Some(Format::Raw) {
+        if image.backing_root.is_some() && image.format == Some(Format::Raw) {
             return Some(
                 "a raw image names no other files; leave backing-root out, or give the format that it has"
                     .to_owned(),
@@ -188,7 +163,7 @@ pub(super) fn check_several(disks: &[DiskConfig], given: &[OsString]) -> Result<
         {
             return Err(error(given, format!("another disk has the id '{id}'; give each its own")));
         }
-        let writes = |disk: &DiskConfig| disk.overlay.is_none() && !disk.readonly;
+        let writes = |disk: &DiskConfig| disk.image.overlay.is_none() && !disk.image.disk.read_only;
         let same = |other: &&DiskConfig| other.path == disk.path && (writes(other) || writes(disk));
         if disks.iter().filter(same).count() > 1 {
             return Err(error(
@@ -200,88 +175,111 @@ pub(super) fn check_several(disks: &[DiskConfig], given: &[OsString]) -> Result<
     Ok(())
 }
 
-/// `format=`.
-fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    name.parse().map(Some).map_err(|_| de::Error::unknown_variant(&name, &Format::NAMES))
-}
-
-/// `cache=`. What QEMU calls so besides is two things here.
-fn cache<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheMode, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
-        "writeback" => Ok(CacheMode::Writeback),
-        "writethrough" => Ok(CacheMode::Writethrough),
-        "unsafe" => Ok(CacheMode::Unsafe),
-        "none" => Err(de::Error::custom("cache=none is direct=on here")),
-        "directsync" => Err(de::Error::custom("cache=directsync is direct=on,cache=writethrough here")),
-        other => Err(de::Error::custom(format!("cache={other}: give writeback, writethrough or unsafe"))),
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
     }
 }
 
-fn default_queue_size() -> u16 {
-    BlockOptions::default().queue_size
+impl<'de> Visitor<'de> for Words {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the keys of a disk")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        let mut seen = BTreeSet::new();
+        let DiskConfig { path, id, image, device } = &mut self.config;
+        while let Some(name) = map.next_key::<String>()? {
+            let key = Key::deserialize(name.as_str().into_deserializer())?;
+            if !seen.insert(key) {
+                return Err(de::Error::custom(format!("duplicate field `{name}`")));
+            }
+            match key {
+                Key::Path => *path = value(&mut map, file)?,
+                Key::Id => *id = Some(value(&mut map, text)?),
+                Key::Format => image.format = Some(value(&mut map, format)?),
+                Key::Overlay => image.overlay = Some(value(&mut map, overlay)?),
+                Key::BackingRoot => image.backing_root = Some(value(&mut map, file)?),
+                Key::Readonly => image.disk.read_only = map.next_value()?,
+                Key::Direct => image.disk.direct = map.next_value()?,
+                Key::Cache => device.cache = value(&mut map, cache)?,
+                Key::Discard => device.discard = matches!(map.next_value()?, Discard::On),
+                Key::Aio => device.engine = map.next_value()?,
+                Key::Queues => self.queues = Some(map.next_value()?),
+                Key::QueueSize => device.queue_size = map.next_value()?,
+                Key::Iops => device.iops = Some(iops(map.next_value()?).map_err(de::Error::custom)?),
+                Key::Bw => device.bandwidth = Some(value(&mut map, bandwidth)?),
+                Key::Serial => device.serial = value(&mut map, serial_number)?,
+            }
+        }
+        Ok(self)
+    }
 }
 
-fn default_discard() -> bool {
-    BlockOptions::default().discard
+/// Reads the next value, a text, by `read`.
+fn value<'de, A: MapAccess<'de>, T>(map: &mut A, read: fn(&str) -> Result<T, String>) -> Result<T, A::Error> {
+    read(&map.next_value::<String>()?).map_err(de::Error::custom)
 }
 
-fn discard<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(matches!(Discard::deserialize(deserializer)?, Discard::On))
-}
-
-fn serial_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Serial, D::Error> {
-    text(deserializer)?.parse().map_err(de::Error::custom)
-}
-
-/// A value that can be any bytes.
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OsString, D::Error> {
-    Ok(words::decode(&String::deserialize(deserializer)?))
+/// The name of a file, which can be any bytes.
+#[expect(clippy::unnecessary_wraps, reason = "one of several that read a value")]
+fn file(given: &str) -> Result<PathBuf, String> {
+    Ok(words::decode(given).into())
 }
 
 /// A value that is text, with commas perhaps.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = bytes(deserializer)?.into_string();
-    text.map_err(|text| de::Error::custom(format!("{} is not UTF-8", text.printable())))
+fn text(given: &str) -> Result<String, String> {
+    words::decode(given).into_string().map_err(|text| format!("{} is not UTF-8", text.printable()))
 }
 
-fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-    bytes(deserializer).map(PathBuf::from)
+fn format(given: &str) -> Result<Format, String> {
+    given.parse().map_err(|error: UnknownFormat| format!("format={given}: {error}"))
 }
 
-fn optional_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
-    path(deserializer).map(Some)
-}
-
-fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    text(deserializer).map(Some)
-}
-
-/// A file that is really called `temp` is `./temp`.
-fn overlay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Overlay>, D::Error> {
-    let given = path(deserializer)?;
-    match given.as_os_str().as_encoded_bytes() {
-        b"" => Err(de::Error::custom("overlay= needs a file, or temp for one that is gone at the end")),
-        b"temp" => Ok(Some(Overlay::Temp)),
-        _ => Ok(Some(Overlay::File(given))),
+/// `overlay=`. A file that is really called `temp` is `./temp`.
+fn overlay(given: &str) -> Result<Overlay, String> {
+    match given {
+        "" => Err("overlay= needs a file, or temp for one that is gone at the end".to_owned()),
+        "temp" => Ok(Overlay::Temp),
+        _ => file(given).map(Overlay::File),
     }
 }
 
-fn iops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU64>, D::Error> {
-    let iops = NonZeroU64::new(u64::deserialize(deserializer)?);
-    iops.map(Some).ok_or_else(|| de::Error::custom("iops=0 lets nothing through; leave it out for no limit"))
+/// `cache=`. What QEMU calls so besides is two things here.
+fn cache(given: &str) -> Result<CacheMode, String> {
+    match given {
+        "writeback" => Ok(CacheMode::Writeback),
+        "writethrough" => Ok(CacheMode::Writethrough),
+        "unsafe" => Ok(CacheMode::Unsafe),
+        "none" => Err("cache=none is direct=on here".to_owned()),
+        "directsync" => Err("cache=directsync is direct=on,cache=writethrough here".to_owned()),
+        other => Err(format!("cache={other}: give writeback, writethrough or unsafe")),
+    }
 }
 
-/// A number without a unit is refused: some mean bytes by it, and [`Size`] takes it for MiB.
-fn bandwidth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU64>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let size = text.parse().ok().filter(|_| !text.ends_with(|last: char| last.is_ascii_digit()));
+fn serial_number(given: &str) -> Result<Serial, String> {
+    text(given)?.parse().map_err(|error: SerialError| error.to_string())
+}
+
+fn iops(given: u64) -> Result<NonZeroU64, &'static str> {
+    NonZeroU64::new(given).ok_or("iops=0 lets nothing through; leave it out for no limit")
+}
+
+/// `bw=`. A number without a unit is refused: some mean bytes by it, and [`Size`] takes it for MiB.
+fn bandwidth(given: &str) -> Result<NonZeroU64, String> {
+    let size = given.parse().ok().filter(|_| !given.ends_with(|last: char| last.is_ascii_digit()));
     let Some(Size(bytes)) = size else {
-        let why = format!("bw={text}: give bytes a second with K, M, G or T, such as 100M");
-        return Err(de::Error::custom(why));
+        return Err(format!("bw={given}: give bytes a second with K, M, G or T, such as 100M"));
     };
-    let bytes = NonZeroU64::new(bytes);
-    bytes.map(Some).ok_or_else(|| de::Error::custom("bw=0 lets nothing through; leave it out for no limit"))
+    NonZeroU64::new(bytes).ok_or_else(|| "bw=0 lets nothing through; leave it out for no limit".to_owned())
+}
+
+/// As many queues as there are vCPUs, if a disk can have them.
+fn one_for_each(vcpus: u32) -> u16 {
+    let most = BlockOptions::MAX_QUEUES;
+    u16::try_from(vcpus).map_or(most, |vcpus| vcpus.clamp(1, most))
 }
 
 fn error(given: &OsStr, why: String) -> ConfigError {

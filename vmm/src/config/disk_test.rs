@@ -1,14 +1,16 @@
 use std::os::unix::ffi::OsStrExt;
 
+use devices::{disk::raw::DiskOptions, virtio::block::Engine};
+
 use super::*;
 
 fn parse(given: &str) -> DiskConfig {
-    DiskConfig::parse(given.as_ref()).unwrap()
+    DiskConfig::parse(given.as_ref(), 1).unwrap()
 }
 
 #[track_caller]
 fn refused(given: &str) -> String {
-    DiskConfig::parse(given.as_ref()).unwrap_err().to_string()
+    DiskConfig::parse(given.as_ref(), 1).unwrap_err().to_string()
 }
 
 #[test]
@@ -18,20 +20,23 @@ fn a_path_alone_has_the_documented_defaults() {
         disk,
         DiskConfig {
             path: "vm.img".into(),
-            format: None,
-            overlay: None,
-            backing_root: None,
-            readonly: false,
-            direct: false,
-            cache: CacheMode::Writeback,
-            discard: true,
-            aio: Engine::Auto,
-            queues: None,
-            queue_size: 256,
-            iops: None,
-            bw: None,
-            serial: Serial::default(),
             id: None,
+            image: OpenOptions {
+                disk: DiskOptions { read_only: false, direct: false },
+                format: None,
+                backing_root: None,
+                overlay: None,
+            },
+            device: BlockOptions {
+                serial: Serial::default(),
+                queues: 1,
+                queue_size: 256,
+                cache: CacheMode::Writeback,
+                discard: true,
+                engine: Engine::Auto,
+                iops: None,
+                bandwidth: None,
+            },
         }
     );
     assert_eq!(disk.name(), "vm.img");
@@ -43,32 +48,44 @@ fn every_key() {
         "path=a.img,format=raw,readonly=on,direct=on,cache=unsafe,discard=off,aio=io_uring,queues=3,\
          queue-size=1024,iops=500,bw=20M,serial=S1,id=root",
     );
-    assert_eq!((disk.format, disk.readonly, disk.direct), (Some(Format::Raw), true, true));
-    assert_eq!((disk.cache, disk.discard, disk.aio), (CacheMode::Unsafe, false, Engine::IoUring));
-    assert_eq!((disk.queues, disk.queue_size), (Some(3), 1024));
-    assert_eq!((disk.iops, disk.bw), (NonZeroU64::new(500), NonZeroU64::new(20 << 20)));
-    assert_eq!((disk.serial, disk.name()), ("S1".parse().unwrap(), "root".to_owned()));
-    let disk = parse("path=a,format=qcow2,backing-root=/images,cache=writethrough,aio=threads");
-    assert_eq!((disk.format, disk.backing_root), (Some(Format::Qcow2), Some("/images".into())));
-    assert_eq!((disk.cache, disk.aio), (CacheMode::Writethrough, Engine::Threads));
-    assert_eq!(parse("a,overlay=temp").overlay, Some(Overlay::Temp));
-    assert_eq!(parse("a,overlay=./temp").overlay, Some(Overlay::File("./temp".into())));
-    assert_eq!(parse("path=a,bw=1GiB").bw, NonZeroU64::new(1 << 30));
+    assert_eq!((disk.path.to_str(), disk.name()), (Some("a.img"), "root".to_owned()));
+    assert_eq!(disk.image.format, Some(Format::Raw));
+    assert_eq!(disk.image.disk, DiskOptions { read_only: true, direct: true });
+    assert_eq!(
+        disk.device,
+        BlockOptions {
+            serial: "S1".parse().unwrap(),
+            queues: 3,
+            queue_size: 1024,
+            cache: CacheMode::Unsafe,
+            discard: false,
+            engine: Engine::IoUring,
+            iops: NonZeroU64::new(500),
+            bandwidth: NonZeroU64::new(20 << 20),
+        }
+    );
+    let DiskConfig { image, device, .. } =
+        parse("path=a,format=qcow2,backing-root=/images,cache=writethrough,aio=threads");
+    assert_eq!((image.format, image.backing_root), (Some(Format::Qcow2), Some("/images".into())));
+    assert_eq!((device.cache, device.engine), (CacheMode::Writethrough, Engine::Threads));
+    assert_eq!(parse("a,overlay=temp").image.overlay, Some(Overlay::Temp));
+    assert_eq!(parse("a,overlay=./temp").image.overlay, Some(Overlay::File("./temp".into())));
+    assert_eq!(parse("path=a,bw=1GiB").device.bandwidth, NonZeroU64::new(1 << 30));
 }
 
 #[test]
 fn words_of_qemu() {
     let disk = parse("file=a,read-only=on,discard=unmap,num-queues=2");
-    assert_eq!((disk.path.to_str(), disk.readonly, disk.queues), (Some("a"), true, Some(2)));
-    assert!(disk.discard);
-    assert!(!parse("a,discard=ignore").discard);
+    assert_eq!((disk.path.to_str(), disk.image.disk.read_only), (Some("a"), true));
+    assert_eq!((disk.device.queues, disk.device.discard), (2, true));
+    assert!(!parse("a,discard=ignore").device.discard);
 }
 
 #[test]
 fn as_many_queues_as_vcpus() {
-    let queues = [1, 4, 64, 65, 100_000].map(|vcpus| parse("a").queues(vcpus));
-    assert_eq!(queues, [1, 4, 64, 64, 64]);
-    assert_eq!(parse("a,queues=2").queues(8), 2);
+    let queues = |given: &str, vcpus| DiskConfig::parse(given.as_ref(), vcpus).unwrap().device.queues;
+    assert_eq!([1, 4, 64, 65, 100_000].map(|vcpus| queues("a", vcpus)), [1, 4, 64, 64, 64]);
+    assert_eq!(queues("a,queues=2", 8), 2);
 }
 
 #[test]
@@ -82,6 +99,8 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("a,queue-size=1", "queue-size=1: give a power of two from 2 to 1024"),
         ("a,queue-size=100", "queue-size=100: give a power of two"),
         ("a,queue-size=2048", "queue-size=2048: give a power of two"),
+        ("a,readonly=on,read-only=off", "duplicate field `read-only`"),
+        ("a,colour=red", "unknown field `colour`, expected one of `file`, `path`, `format`"),
         ("a,iops=0", "iops=0 lets nothing through; leave it out"),
         ("a,bw=0K", "bw=0 lets nothing through; leave it out"),
         ("a,bw=1000", "bw=1000: give bytes a second with K, M, G or T, such as 100M"),
@@ -92,7 +111,7 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("a,cache=on", "cache=on: give writeback, writethrough or unsafe"),
         ("a,aio=native", "unknown variant `native`, expected one of `auto`, `io_uring`, `threads`"),
         ("a,discard=maybe", "unknown variant `maybe`"),
-        ("a,format=vdi", "unknown variant `vdi`, expected one of `raw`, `qcow2`, `vmdk`"),
+        ("a,format=vdi", "format=vdi: give raw, qcow2 or vmdk"),
         ("a,id=", "id= needs a name"),
         ("a,overlay=", "overlay= needs a file, or temp"),
         ("a,overlay=temp,readonly=on", "nothing is written to the overlay of a disk with readonly=on"),
@@ -110,7 +129,7 @@ fn what_can_not_be_is_named_with_what_would_do() {
 #[test]
 fn two_disks_have_two_names() {
     let given = ["a,id=x", "b", "d,id=y", "c,id=x"].map(OsString::from);
-    let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given).unwrap()).collect();
+    let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given, 1).unwrap()).collect();
     check_several(&disks[..3], &given).unwrap();
     let error = check_several(&disks, &given).unwrap_err().to_string();
     assert_eq!(error, "--disk c,id=x: another disk has the id 'x'; give each its own");
@@ -120,7 +139,7 @@ fn two_disks_have_two_names() {
 fn an_image_is_written_to_once() {
     let check = |given: [&str; 2]| {
         let given = given.map(OsString::from);
-        let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given).unwrap()).collect();
+        let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given, 1).unwrap()).collect();
         check_several(&disks, &given).map_err(|error| error.to_string())
     };
     for twice in [["a", "a"], ["a", "a,readonly=on"]] {
@@ -141,14 +160,15 @@ fn names_of_files_can_be_anything() {
         (b"b\xe4se.img,readonly=on", b"b\xe4se.img"),
         (b"path=\x1b[2J\n,readonly=on", b"\x1b[2J\n"),
     ] {
-        let disk = DiskConfig::parse(OsStr::from_bytes(given)).unwrap();
-        assert_eq!((disk.path.as_os_str().as_bytes(), disk.readonly), (path, true));
+        let disk = DiskConfig::parse(OsStr::from_bytes(given), 1).unwrap();
+        assert_eq!((disk.path.as_os_str().as_bytes(), disk.image.disk.read_only), (path, true));
         assert_eq!(disk.name(), path.printable().to_string());
     }
     let disk = parse("a,overlay=b,,c,backing-root=d,,e,id=f,,g,serial=h,,i");
-    assert_eq!((disk.overlay, disk.backing_root), (Some(Overlay::File("b,c".into())), Some("d,e".into())));
-    assert_eq!((disk.id.as_deref(), disk.serial), (Some("f,g"), "h,i".parse().unwrap()));
-    let error = DiskConfig::parse(OsStr::from_bytes(b"a,id=\xff")).unwrap_err().to_string();
+    let DiskConfig { id, image, device, .. } = disk;
+    assert_eq!((image.overlay, image.backing_root), (Some(Overlay::File("b,c".into())), Some("d,e".into())));
+    assert_eq!((id.as_deref(), device.serial), (Some("f,g"), "h,i".parse().unwrap()));
+    let error = DiskConfig::parse(OsStr::from_bytes(b"a,id=\xff"), 1).unwrap_err().to_string();
     assert_eq!(error, "--disk a,id=\\xff: \\xff is not UTF-8");
 }
 

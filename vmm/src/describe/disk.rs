@@ -44,8 +44,10 @@ pub struct DiskDescription {
 }
 
 impl DiskDescription {
-    pub(crate) fn new(config: &DiskConfig, format: Format, disk: &dyn Disk, options: &BlockOptions) -> Self {
-        let image = OpenOptions { overlay: None, ..config.open_options() };
+    pub(crate) fn new(config: &DiskConfig, format: Format, disk: &dyn Disk) -> Self {
+        let BlockOptions { serial, queues, queue_size, cache, discard, engine, iops, bandwidth } =
+            config.device;
+        let image = OpenOptions { overlay: None, ..config.image.clone() };
         let chain = info::follow(&config.path, &image).map(|info| info.links);
         let over = chain.unwrap_or_default().into_iter().skip(1).map(|link| link.path);
         let block = disk.block_size();
@@ -53,7 +55,7 @@ impl DiskDescription {
             name: config.name(),
             path: config.path.clone(),
             format: format.name(),
-            overlay: config.overlay.as_ref().map(|overlay| match overlay {
+            overlay: config.image.overlay.as_ref().map(|overlay| match overlay {
                 Overlay::Temp => "temp".into(),
                 Overlay::File(path) => path.clone(),
             }),
@@ -62,23 +64,23 @@ impl DiskDescription {
             logical_block_size: block.logical,
             physical_block_size: block.physical,
             read_only: disk.is_read_only(),
-            direct: config.direct,
-            cache: match options.cache {
+            direct: config.image.disk.direct,
+            cache: match cache {
                 CacheMode::Writeback => "writeback",
                 CacheMode::Writethrough => "writethrough",
                 CacheMode::Unsafe => "unsafe",
             },
-            discard: options.discard,
-            aio: match options.engine {
+            discard,
+            aio: match engine {
                 Engine::Auto => "auto",
                 Engine::IoUring => "io_uring",
                 Engine::Threads => "threads",
             },
-            queues: options.queues,
-            queue_size: options.queue_size,
-            iops: config.iops.map(Into::into),
-            bw: config.bw.map(Into::into),
-            serial: options.serial.to_string(),
+            queues,
+            queue_size,
+            iops: iops.map(Into::into),
+            bw: bandwidth.map(Into::into),
+            serial: serial.to_string(),
         }
     }
 }

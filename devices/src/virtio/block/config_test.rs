@@ -17,7 +17,7 @@ fn read<const N: usize>(block: &Block, offset: u64) -> [u8; N] {
 
 #[test]
 fn describes_itself() {
-    let mut block = Block::new(Arc::new(TestDisk::new(2048)), &BlockOptions::default());
+    let mut block = Block::new(Arc::new(TestDisk::new(2048)), &BlockOptions::default().into());
     assert_eq!(block.kind().device_type, 2);
     assert_eq!(block.queue_sizes(), [256]);
     let always = 1 << 2 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 28 | 1 << 29;
@@ -63,14 +63,14 @@ fn describes_itself() {
     assert_eq!(config(&block, 0, 64), expected);
 
     let options = BlockOptions { discard: false, ..BlockOptions::default() };
-    let block = Block::new(Arc::new(TestDisk::new(2048)), &options);
+    let block = Block::new(Arc::new(TestDisk::new(2048)), &options.into());
     assert_eq!(block.features(), always | 1 << 11 | 1 << 14);
     assert_eq!(config(&block, 36, 12), [0; 12]);
     assert_eq!(config(&block, 48, 8), expected[48..56]);
     assert_eq!(config(&block, 56, 4), [0; 4]);
 
     let read_only = TestDisk { read_only: true, ..TestDisk::new(1) };
-    let block = Block::new(Arc::new(read_only), &BlockOptions::default());
+    let block = Block::new(Arc::new(read_only), &BlockOptions::default().into());
     assert_eq!(block.features(), always | 1 << 5);
     assert_eq!(config(&block, 32, 28), [&[0, 0, 1, 0][..], &[0; 24]].concat());
 }
@@ -86,7 +86,7 @@ fn the_driver_switches_the_write_cache() {
         (CacheMode::Unsafe, 1, [0, 1]),
     ] {
         let options = BlockOptions { cache, ..BlockOptions::default() };
-        let mut block = Block::new(Arc::new(TestDisk::new(1)), &options);
+        let mut block = Block::new(Arc::new(TestDisk::new(1)), &options.into());
         for features in [flush | wce, wce, flush, 0] {
             assert_eq!(read(&block, WRITEBACK), [before]);
             block.write_config(WRITEBACK, &[1 - before]);
@@ -124,13 +124,13 @@ fn the_driver_switches_the_write_cache() {
 fn has_as_many_queues_as_asked() {
     let disk = || Arc::new(TestDisk::new(1));
     for queues in [1, 2, BlockOptions::MAX_QUEUES] {
-        let block = Block::new(disk(), &BlockOptions { queues, ..BlockOptions::default() });
+        let block = Block::new(disk(), &BlockOptions { queues, ..BlockOptions::default() }.into());
         assert_eq!(block.queue_sizes(), vec![256; queues.into()]);
         assert_eq!(block.features() & 1 << 12 != 0, queues > 1);
         assert_eq!(read::<2>(&block, 34), queues.to_le_bytes());
     }
     for (queue_size, segments) in [(2, 1_u32), (4, 2), (128, 126), (BlockOptions::MAX_QUEUE_SIZE, 1022)] {
-        let block = Block::new(disk(), &BlockOptions { queue_size, ..BlockOptions::default() });
+        let block = Block::new(disk(), &BlockOptions { queue_size, ..BlockOptions::default() }.into());
         assert_eq!(block.queue_sizes(), [queue_size]);
         assert_eq!(read::<4>(&block, 12), segments.to_le_bytes());
     }
@@ -144,7 +144,7 @@ fn tells_the_blocks_of_its_disk() {
         (BlockSize { logical: 4096, physical: 4096, optimal: 1 << 20, discard: 4096 }, (4096, 0, 1, 256)),
     ] {
         let disk = TestDisk { block_size, ..TestDisk::new(8) };
-        let block = Block::new(Arc::new(disk), &BlockOptions::default());
+        let block = Block::new(Arc::new(disk), &BlockOptions::default().into());
         let (size, exponent, min, opt): (u32, u8, u16, u32) = expected;
         assert_eq!(read::<4>(&block, 20), size.to_le_bytes());
         assert_eq!(read::<2>(&block, 24), [exponent, 0]);

@@ -13,7 +13,7 @@ use super::{
     config::bit,
     counters::Kind,
     faults::Faults,
-    options::BlockOptions,
+    lasting::Lasting,
     request::{Operation, Refusal, Request},
     segments::{self, Segment},
 };
@@ -48,7 +48,7 @@ pub(super) struct Executor {
     /// The queue that it is for.
     queue: u16,
     disk: Arc<dyn Disk>,
-    options: BlockOptions,
+    lasting: Lasting,
     /// What was agreed on.
     features: u64,
     cache: Arc<WriteCache>,
@@ -59,12 +59,12 @@ impl Executor {
     pub(super) fn new(
         queue: u16,
         disk: Arc<dyn Disk>,
-        options: BlockOptions,
+        lasting: Lasting,
         features: u64,
         cache: Arc<WriteCache>,
         stop: Stop,
     ) -> Self {
-        Self { queue, disk, options, features, cache, stop }
+        Self { queue, disk, lasting, features, cache, stop }
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -72,7 +72,7 @@ impl Executor {
     }
 
     pub(super) fn faults(&self) -> &Faults {
-        &self.options.faults
+        &self.lasting.faults
     }
 
     /// Whether a write is to be on stable storage when it is answered: virtio 1.3, "Block Device", "Device Requirements:
@@ -131,7 +131,7 @@ impl Executor {
             Operation::Out => self.write(&request),
             Operation::Flush if self.flush_is_needed() => self.flush(&request).map(|()| 0),
             Operation::Flush => Ok(0),
-            Operation::GetId => Ok(request.data_in.write(&self.options.serial.0)),
+            Operation::GetId => Ok(request.data_in.write(&self.lasting.options.serial.0)),
             Operation::Discard => self.discard(&mut request),
             Operation::WriteZeroes => self.write_zeroes(&mut request),
             Operation::Unknown(_) => Err(Refusal::Unsupported),
@@ -155,7 +155,7 @@ impl Executor {
         };
         if let Some(kind) = kind {
             let bytes = result.unwrap_or(0) as u64;
-            self.options.counters.queue(self.queue).record(kind, bytes, result.is_ok());
+            self.lasting.counters.queue(self.queue).record(kind, bytes, result.is_ok());
         }
         let is_answer = matches!(operation, Operation::In | Operation::GetId);
         Some(request.complete(result.map(|bytes| if is_answer { bytes } else { 0 })))
@@ -232,7 +232,7 @@ impl Executor {
         for Segment { range, unmap } in segments {
             request.sector = range.start / SECTOR_SIZE;
             self.go_on()?;
-            self.check(request, self.disk.write_zeroes(range, unmap && self.options.discard))?;
+            self.check(request, self.disk.write_zeroes(range, unmap && self.lasting.options.discard))?;
         }
         self.settle(request)?;
         Ok(bytes)
@@ -259,7 +259,7 @@ impl Executor {
     /// Reports an error of the disk.
     fn check(&self, request: &Request<'_>, result: io::Result<()>) -> Result<(), Refusal> {
         result.map_err(|error| {
-            self.options.faults.disk(self.disk.name(), request.operation, request.sector, &error);
+            self.lasting.faults.disk(self.disk.name(), request.operation, request.sector, &error);
             Refusal::IoError
         })
     }

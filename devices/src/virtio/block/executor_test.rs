@@ -11,7 +11,7 @@ use crate::{
     disk::raw::{DiskOptions, RawDisk},
     testing::said_by,
     virtio::{
-        block::{CacheMode, Counters, Total, Totals, request::RequestError, test_disk::TestDisk},
+        block::{BlockOptions, CacheMode, Total, Totals, request::RequestError, test_disk::TestDisk},
         queue::test_driver::{Driver, FREE, SEAM, WRITE, any_table},
     },
 };
@@ -32,11 +32,15 @@ fn executor(disk: &Arc<TestDisk>, driver_flushes: bool) -> Executor {
 }
 
 fn executor_with<D: Disk + 'static>(disk: &Arc<D>, features: u64, options: &BlockOptions) -> Executor {
-    let cache = WriteCache::new(options.cache);
-    cache.agree(features);
     let options = BlockOptions { serial: "serial number 1".parse().unwrap(), ..options.clone() };
+    lasting_executor(disk, features, &options.into())
+}
+
+fn lasting_executor<D: Disk + 'static>(disk: &Arc<D>, features: u64, lasting: &Lasting) -> Executor {
+    let cache = WriteCache::new(lasting.options.cache);
+    cache.agree(features);
     let (disk, cache) = (Arc::<D>::clone(disk), Arc::new(cache));
-    Executor::new(0, disk, options, features, cache, Stop::default())
+    Executor::new(0, disk, lasting.clone(), features, cache, Stop::default())
 }
 
 /// How a driver lays a request out.
@@ -455,10 +459,9 @@ proptest! {
 #[test]
 fn counts_what_was_done() {
     let disk = Arc::new(TestDisk::new(64));
-    let counters = Arc::new(Counters::new(1));
-    let options = BlockOptions { counters: Arc::clone(&counters), ..BlockOptions::default() };
+    let lasting = Lasting::from(BlockOptions::default());
     let features = bit(VIRTIO_BLK_F_DISCARD) | bit(VIRTIO_BLK_F_WRITE_ZEROES);
-    let executor = executor_with(&disk, features, &options);
+    let executor = lasting_executor(&disk, features, &lasting);
     let layout = Layout::default();
     let request = |kind: u32, sector: u64, data: &[u8], writable: usize| {
         let header = [&kind.to_le_bytes()[..], &[0; 4], &sector.to_le_bytes(), data].concat();
@@ -481,7 +484,7 @@ fn counts_what_was_done() {
         zeroed: total(1, 4 * 512),
         errors: 1,
     };
-    assert_eq!(counters.total(), expected);
+    assert_eq!(lasting.counters.total(), expected);
 }
 
 /// A guest that reboots for ever, and fails the same way each time, does not flood the log.
@@ -489,11 +492,10 @@ fn counts_what_was_done() {
 fn an_error_is_said_once_however_often_the_machine_is_reset() {
     let disk = Arc::new(TestDisk::new(8));
     disk.errno.store(libc::EIO, Ordering::Relaxed);
-    let options = BlockOptions::default();
+    let lasting = Lasting::from(BlockOptions::default());
     let said = said_by(|| {
         for _ in 0..10 {
-            // The options are what the machines have in common.
-            let executor = executor_with(&disk, 0, &options.clone());
+            let executor = lasting_executor(&disk, 0, &lasting);
             let (_, len) = execute(&executor, &[0; 16], 513, &Layout::default()).unwrap();
             assert_eq!(len, 0);
         }

@@ -11,7 +11,7 @@ use super::request::Operation;
 /// What was already said about a disk. It outlives resets, of the device and of the machine, which a guest can do as often
 /// as it likes.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<BTreeSet<Fault>>);
+pub(super) struct Faults(Mutex<BTreeSet<Fault>>);
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {

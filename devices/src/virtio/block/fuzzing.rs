@@ -104,7 +104,7 @@ fn executor(disk: &Arc<MemoryDisk>, setup: Setup) -> Executor {
     let cache = WriteCache::new(cache);
     cache.agree(features);
     let (disk, cache) = (Arc::<MemoryDisk>::clone(disk), Arc::new(cache));
-    Executor::new(0, disk, options, features, cache, Stop::default())
+    Executor::new(0, disk, options.into(), features, cache, Stop::default())
 }
 
 /// Writes the descriptors, the available ring and the rest of `data` to memory.

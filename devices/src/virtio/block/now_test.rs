@@ -37,7 +37,7 @@ fn transfer(
     let options = BlockOptions::default();
     let cache = Arc::new(WriteCache::new(options.cache));
     let shared = Arc::clone(disk) as Arc<dyn Disk>;
-    let executor = Executor::new(0, shared, options, 0, cache, Stop::default());
+    let executor = Executor::new(0, shared, options.into(), 0, cache, Stop::default());
     let request = Request::parse(driver.rings(&driver.memory).pop().unwrap().unwrap()).unwrap();
     let job = Job::Transfer { direction, file: 0, offset: 1024, stable: false };
     let moved = now.transfer(&executor, &request, job, alone).map(Result::unwrap);

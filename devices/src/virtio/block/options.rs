@@ -1,11 +1,11 @@
 //! What is up to the user about a disk's device.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, num::NonZeroU64, str::FromStr};
 
-use super::{counters::Counters, faults::Faults, limit::Limiter};
+use serde::Deserialize;
 
 /// What is up to the user about a disk's device.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockOptions {
     /// The answer to `VIRTIO_BLK_T_GET_ID`.
     pub serial: Serial,
@@ -19,12 +19,10 @@ pub struct BlockOptions {
     pub discard: bool,
     /// How transfers are done.
     pub engine: Engine,
-    /// How much may be done in a second.
-    pub limits: Option<Arc<Limiter>>,
-    /// Where it is counted what was done.
-    pub counters: Arc<Counters>,
-    /// What was said of the disk's faults.
-    pub faults: Arc<Faults>,
+    /// At most so many requests a second.
+    pub iops: Option<NonZeroU64>,
+    /// At most so many bytes a second.
+    pub bandwidth: Option<NonZeroU64>,
 }
 
 /// When writes are on stable storage.
@@ -40,7 +38,8 @@ pub enum CacheMode {
 }
 
 /// How transfers are done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// By io_uring where it is allowed and the disk is made for it, else by threads.
     #[default]
@@ -82,9 +81,8 @@ impl Default for BlockOptions {
             cache: CacheMode::default(),
             discard: true,
             engine: Engine::default(),
-            limits: None,
-            counters: Arc::new(Counters::new(1)),
-            faults: Arc::default(),
+            iops: None,
+            bandwidth: None,
         }
     }
 }

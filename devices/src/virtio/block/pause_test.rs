@@ -77,10 +77,10 @@ fn a_reset_does_not_wait_for_a_pause() {
 fn pauses_lose_nothing() {
     const REQUESTS: u16 = 20;
     for disk in disks() {
-        for limits in [None, Some(Arc::new(Limiter::new(NonZeroU64::new(20_000), None)))] {
+        for iops in [None, NonZeroU64::new(20_000)] {
             let mut machine = Machine::new(Arc::clone(&disk));
             machine.block =
-                Block::new(Arc::clone(&disk), &BlockOptions { limits, ..BlockOptions::default() });
+                Block::new(Arc::clone(&disk), &BlockOptions { iops, ..BlockOptions::default() }.into());
             let features = bit(VIRTIO_BLK_F_FLUSH);
             machine.activate(features);
             for round in 0..100_u16 {

@@ -210,7 +210,8 @@ fn slices_make_the_whole() {
         file.as_file().set_len(4 << 20).unwrap();
         let disk = RawDisk::open(file.path(), &DiskOptions::default()).unwrap();
         let mut machine = start(&Arc::default());
-        machine.block = Block::new(Arc::new(disk), &BlockOptions { engine, ..BlockOptions::default() });
+        machine.block =
+            Block::new(Arc::new(disk), &BlockOptions { engine, ..BlockOptions::default() }.into());
         machine.activate(bit(VIRTIO_BLK_F_FLUSH));
         machine.driver.write(DATA, &pattern);
         // One buffer, and several that are cut where no slice is.

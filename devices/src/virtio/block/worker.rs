@@ -7,11 +7,7 @@ use std::{
 };
 
 use super::{
-    executor::Executor,
-    limit::Limiter,
-    now::Now,
-    options::{BlockOptions, Engine},
-    request::Request,
+    executor::Executor, lasting::Lasting, limit::Limiter, now::Now, options::Engine, request::Request,
     ring::Ring,
 };
 use crate::virtio::{
@@ -25,12 +21,13 @@ pub(super) struct Work {
     executor: Executor,
     now: Now,
     engine: Engine,
-    limits: Option<Arc<Limiter>>,
+    limiter: Option<Arc<Limiter>>,
 }
 
 impl Work {
-    pub(super) fn new(executor: Executor, options: &BlockOptions) -> Self {
-        Self { executor, now: Now::default(), engine: options.engine, limits: options.limits.clone() }
+    pub(super) fn new(executor: Executor, lasting: &Lasting) -> Self {
+        let (engine, limiter) = (lasting.options.engine, lasting.limiter.clone());
+        Self { executor, now: Now::default(), engine, limiter }
     }
 
     /// The ring to serve by, where the engine and the disk's format allow it.
@@ -90,8 +87,8 @@ impl Work {
     ///
     /// Not yet: how long it takes.
     fn let_through(&self, request: &Request<'_>) -> Result<(), Duration> {
-        let Some(limits) = &self.limits else { return Ok(()) };
-        limits.take(Instant::now(), (request.data_in.len() + request.data_out.len()) as u64)
+        let Some(limiter) = &self.limiter else { return Ok(()) };
+        limiter.take(Instant::now(), (request.data_in.len() + request.data_out.len()) as u64)
     }
 }
 

@@ -46,7 +46,7 @@ impl Machine {
     fn new(interrupt: Interrupt, features: u64) -> Self {
         let driver = Driver::new(QUEUE_SIZE);
         let disk = Arc::new(TestDisk::new(2048));
-        let block = Block::new(disk.clone(), &BlockOptions::default());
+        let block = Block::new(disk.clone(), &BlockOptions::default().into());
         let guest = Guest::with_device(Box::new(block), driver.memory.clone());
         let mut machine = Self { guest, driver, disk, interrupt, requests: 0 };
         machine.start(features);
@@ -234,7 +234,7 @@ fn a_pause_is_not_seen() {
                 }
                 if round % 10 == 0 {
                     let state = serde_json::to_string(&machine.guest.pci.save().unwrap()).unwrap();
-                    let block = Block::new(machine.disk.clone(), &BlockOptions::default());
+                    let block = Block::new(machine.disk.clone(), &BlockOptions::default().into());
                     machine.guest = Guest::with_device(Box::new(block), machine.driver.memory.clone());
                     machine.guest.pci.load(&serde_json::from_str(&state).unwrap()).unwrap();
                 }

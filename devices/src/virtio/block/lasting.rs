@@ -1,0 +1,29 @@
+//! What a disk keeps when its device is reset, or its machine.
+
+use std::sync::Arc;
+
+use super::{counters::Counters, faults::Faults, limit::Limiter, options::BlockOptions};
+
+/// A disk's options, and what it keeps through resets. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Lasting {
+    /// What is up to the user.
+    pub options: BlockOptions,
+    /// What was done.
+    pub counters: Arc<Counters>,
+    pub(super) limiter: Option<Arc<Limiter>>,
+    pub(super) faults: Arc<Faults>,
+}
+
+/// That of a disk that has done nothing yet.
+impl From<BlockOptions> for Lasting {
+    fn from(options: BlockOptions) -> Self {
+        let limited = options.iops.is_some() || options.bandwidth.is_some();
+        Self {
+            counters: Arc::new(Counters::new(options.queues)),
+            limiter: limited.then(|| Arc::new(Limiter::new(options.iops, options.bandwidth))),
+            faults: Arc::default(),
+            options,
+        }
+    }
+}
