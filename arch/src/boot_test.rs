@@ -53,6 +53,29 @@ fn map_is_sorted_and_usable_ranges_are_ram() {
 }
 
 #[test]
+fn every_range_has_a_name_and_no_register_is_in_one() {
+    let map = memory_map(4 * GIB).unwrap();
+    let named = map.e820.iter().map(|entry| (entry.addr, entry.name, entry.kind));
+    assert_eq!(
+        named.collect::<Vec<_>>(),
+        [
+            (0, "RAM", E820Type::Ram),
+            (0xc_0000, "SMBIOS tables", E820Type::Reserved),
+            (0xe_0000, "ACPI tables, SMBIOS entry point", E820Type::Acpi),
+            (0x10_0000, "RAM", E820Type::Ram),
+            (0xe000_0000, "PCI configuration space", E820Type::Reserved),
+            (0xfffb_c000, "KVM's own pages", E820Type::Reserved),
+            (4 * GIB, "RAM", E820Type::Ram),
+        ]
+    );
+    for (name, registers) in layout::KVM_REGISTERS {
+        let apart =
+            |entry: &E820Entry| registers.end <= entry.addr || entry.addr + entry.size <= registers.start;
+        assert!(map.e820.iter().all(apart), "{name}");
+    }
+}
+
+#[test]
 fn impossible_sizes_are_refused() {
     assert!(matches!(memory_map(0), Err(BootError::MemoryTooSmall(0))));
     assert!(matches!(memory_map(MIB), Err(BootError::MemoryTooSmall(_))));

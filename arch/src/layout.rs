@@ -70,14 +70,19 @@ pub const PCI_MMIO_LEN: u64 = ECAM - PCI_MMIO;
 pub const ECAM: u64 = 0xe000_0000;
 /// One bus: 32 devices, 8 functions, 4 KiB each.
 pub const ECAM_LEN: u64 = 0x10_0000;
-/// IOAPIC registers.
+/// IOAPIC registers, a page.
 pub const IOAPIC: u64 = 0xfec0_0000;
-/// Local APIC registers.
+/// Local APIC registers, a page.
 pub const LAPIC: u64 = 0xfee0_0000;
 /// `KVM_SET_IDENTITY_MAP_ADDR`: one page.
 pub const KVM_IDENTITY_MAP: u64 = 0xfffb_c000;
 /// `KVM_SET_TSS_ADDR`: three pages.
 pub const KVM_TSS: u64 = 0xfffb_d000;
+/// KVM's own pages.
+pub const KVM_PAGES: Range<u64> = KVM_IDENTITY_MAP..KVM_TSS + 3 * PAGE;
+/// Registers that KVM emulates: no other device sees an access to them. ACPI tells of them, and the memory map does not.
+pub const KVM_REGISTERS: [(&str, Range<u64>); 2] =
+    [("IOAPIC", IOAPIC..IOAPIC + PAGE), ("local APIC", LAPIC..LAPIC + PAGE)];
 /// The rest of RAM.
 pub const RAM_ABOVE_4G: u64 = 0x1_0000_0000;
 /// Length of the window for 64-bit BARs.

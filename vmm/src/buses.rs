@@ -218,14 +218,12 @@ impl Followed {
 
 /// Keeps BARs away from what answers without being on the buses: RAM, and what KVM has there.
 pub(crate) fn reserve(pio: &Bus, mmio: &Bus, memory: &GuestRam) -> Result<(), BusError> {
-    const PAGE: u64 = 0x1000;
     for region in memory.iter() {
         mmio.reserve(region.start_addr().raw_value(), region.len())?;
     }
-    for (base, pages) in
-        [(layout::IOAPIC, 1), (layout::LAPIC, 1), (layout::KVM_IDENTITY_MAP, 1), (layout::KVM_TSS, 3)]
-    {
-        mmio.reserve(base, pages * PAGE)?;
+    let registers = layout::KVM_REGISTERS.map(|(_, registers)| registers);
+    for range in registers.into_iter().chain([layout::KVM_PAGES]) {
+        mmio.reserve(range.start, range.end - range.start)?;
     }
     for ports in layout::KVM_PORTS {
         pio.reserve(ports.start.into(), (ports.end - ports.start).into())?;

@@ -44,7 +44,7 @@ struct Kernel {
 struct Range {
     start: u64,
     size: u64,
-    kind: &'static str,
+    kind: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,7 +93,7 @@ impl Description {
                 initramfs: machine.kernel.initramfs.as_ref().map(|range| Range {
                     start: range.start,
                     size: range.end - range.start,
-                    kind: "initramfs",
+                    kind: "initramfs".to_owned(),
                 }),
                 cmdline: config.cmdline.clone(),
             },
@@ -119,27 +119,19 @@ fn memory(machine: &Machine) -> Vec<Range> {
         start: entry.addr,
         size: entry.size,
         kind: match entry.kind {
-            E820Type::Ram => "RAM",
-            E820Type::Reserved if entry.addr == layout::ECAM => "PCI configuration space (reserved)",
-            E820Type::Reserved if entry.addr == layout::KVM_IDENTITY_MAP => "KVM's own pages (reserved)",
-            E820Type::Reserved if entry.addr == layout::SMBIOS_TABLES => "SMBIOS tables (reserved)",
-            E820Type::Reserved => "reserved",
-            E820Type::Acpi => "ACPI tables, SMBIOS entry point",
+            E820Type::Reserved => format!("{} (reserved)", entry.name),
+            E820Type::Ram | E820Type::Acpi => entry.name.to_owned(),
         },
     });
-    let pci_mmio64 = machine.devices.pci_mmio64().map(|window| Range {
-        start: window.start,
-        size: window.end - window.start,
-        kind: "64-bit PCI BARs",
+    let pci_mmio = layout::PCI_MMIO..layout::PCI_MMIO + layout::PCI_MMIO_LEN;
+    let pci_mmio64 = machine.devices.pci_mmio64().map(|window| ("64-bit PCI BARs", window));
+    let windows = layout::KVM_REGISTERS.into_iter().chain([("PCI BARs", pci_mmio)]).chain(pci_mmio64);
+    let windows = windows.map(|(name, range)| Range {
+        start: range.start,
+        size: range.end - range.start,
+        kind: name.to_owned(),
     });
-    let mut ranges: Vec<_> = told
-        .chain(pci_mmio64)
-        .chain([
-            Range { start: layout::PCI_MMIO, size: layout::PCI_MMIO_LEN, kind: "PCI BARs" },
-            Range { start: layout::IOAPIC, size: 0x1000, kind: "IOAPIC" },
-            Range { start: layout::LAPIC, size: 0x1000, kind: "local APIC" },
-        ])
-        .collect();
+    let mut ranges: Vec<_> = told.chain(windows).collect();
     ranges.sort_by_key(|range| range.start);
     ranges
 }

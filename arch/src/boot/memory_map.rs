@@ -1,5 +1,7 @@
 //! Where guest memory is, and how the kernel is told.
 
+use std::ops::Range;
+
 use vm_memory::GuestAddress;
 
 use super::error::BootError;
@@ -35,8 +37,10 @@ pub struct E820Entry {
     pub addr: u64,
     /// Length in bytes.
     pub size: u64,
-    /// What it is for.
+    /// What it is for, as the kernel is told.
     pub kind: E820Type,
+    /// What it is for, in words.
+    pub name: &'static str,
 }
 
 /// ACPI 6.5, "Address Range Types"; PVH uses the same numbers.
@@ -72,24 +76,36 @@ pub fn memory_map(size: u64) -> Result<MemoryMap, BootError> {
 
     let mut ram = vec![(GuestAddress(0), bytes(low)?)];
     let mut e820 = vec![
-        E820Entry::new(0..layout::LOW_RAM_END, E820Type::Ram),
-        E820Entry::new(layout::SMBIOS_TABLES..layout::ACPI_TABLES, E820Type::Reserved),
+        E820Entry::ram(0..layout::LOW_RAM_END),
+        E820Entry::reserved("SMBIOS tables", layout::SMBIOS_TABLES..layout::ACPI_TABLES),
         // With SMBIOS's entry point: Linux has a resource of its own from F0000H on, which may lie in another, but not across its end.
-        E820Entry::new(layout::ACPI_TABLES..layout::HIGH_RAM, E820Type::Acpi),
-        E820Entry::new(layout::HIGH_RAM..low, E820Type::Ram),
+        E820Entry::new(
+            "ACPI tables, SMBIOS entry point",
+            layout::ACPI_TABLES..layout::HIGH_RAM,
+            E820Type::Acpi,
+        ),
+        E820Entry::ram(layout::HIGH_RAM..low),
         // Linux uses ECAM only where firmware has reserved it.
-        E820Entry::new(layout::ECAM..layout::ECAM + layout::ECAM_LEN, E820Type::Reserved),
-        E820Entry::new(layout::KVM_IDENTITY_MAP..layout::KVM_TSS + 3 * PAGE, E820Type::Reserved),
+        E820Entry::reserved("PCI configuration space", layout::ECAM..layout::ECAM + layout::ECAM_LEN),
+        E820Entry::reserved("KVM's own pages", layout::KVM_PAGES),
     ];
     if high > 0 {
         ram.push((GuestAddress(layout::RAM_ABOVE_4G), bytes(high)?));
-        e820.push(E820Entry::new(layout::RAM_ABOVE_4G..layout::RAM_ABOVE_4G + high, E820Type::Ram));
+        e820.push(E820Entry::ram(layout::RAM_ABOVE_4G..layout::RAM_ABOVE_4G + high));
     }
     Ok(MemoryMap { ram, e820 })
 }
 
 impl E820Entry {
-    fn new(range: std::ops::Range<u64>, kind: E820Type) -> Self {
-        Self { addr: range.start, size: range.end - range.start, kind }
+    fn ram(range: Range<u64>) -> Self {
+        Self::new("RAM", range, E820Type::Ram)
+    }
+
+    fn reserved(name: &'static str, range: Range<u64>) -> Self {
+        Self::new(name, range, E820Type::Reserved)
+    }
+
+    fn new(name: &'static str, range: Range<u64>, kind: E820Type) -> Self {
+        Self { addr: range.start, size: range.end - range.start, kind, name }
     }
 }
