@@ -101,6 +101,9 @@ pub fn pci_mmio64(ram_end: u64, width: u32) -> Option<Range<u64>> {
 
 /// First port for I/O BARs, up to the last that there is: above those that devices have had since ISA.
 pub const PCI_IO: u16 = 0xc000;
+
+/// The number of a PC's serial ports, COM1 to COM4.
+pub const SERIAL_PORTS: usize = 4;
 /// COM1.
 pub const COM1: u16 = 0x3f8;
 /// COM1's interrupt line.

@@ -10,7 +10,7 @@ use super::{AcpiName, Board, Device, IsaSpec, Opening, backends};
 use crate::{attached::Attachment, config::SerialConfig};
 
 /// A PC's serial ports: name, first port and interrupt line.
-const PORTS: [(&str, [u8; 4], u16, u32); 4] = [
+const PORTS: [(&str, [u8; 4], u16, u32); layout::SERIAL_PORTS] = [
     ("COM1", *b"COM1", layout::COM1, layout::COM1_GSI),
     ("COM2", *b"COM2", layout::COM2, layout::COM2_GSI),
     ("COM3", *b"COM3", layout::COM3, layout::COM1_GSI),

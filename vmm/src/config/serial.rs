@@ -6,15 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use arch::layout::SERIAL_PORTS;
 use devices::{
     chars::{Address, ServerOptions},
     printable::ToPrintable,
 };
 
 use super::{error::ConfigError, words};
-
-/// A PC's: COM1 to COM4.
-const MOST: usize = 4;
 
 const OPTION: &str = "--serial";
 const PLACES: &str = "give stdio, null, file=PATH, pty, tcp=HOST:PORT or unix=PATH";
@@ -99,7 +97,7 @@ impl SerialConfig {
 /// A word has none, there are too many ports, or two of them are on the terminal.
 pub(super) fn ports<T: AsRef<OsStr>>(given: &[T]) -> Result<Vec<SerialConfig>, ConfigError> {
     let given = || given.iter().map(AsRef::as_ref);
-    if let Some(fifth) = given().nth(MOST) {
+    if let Some(fifth) = given().nth(SERIAL_PORTS) {
         let why = "that is one too many; a machine has four serial ports, COM1 to COM4";
         return Err(error(fifth, why.to_owned()));
     }
