@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context;
 use arch::{
-    acpi::{self, Hardware},
+    acpi,
     boot::{self, BootInfo, MemoryMap, Protocol},
     cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
     layout,
@@ -125,9 +125,7 @@ impl Machine {
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close();
 
-        let pci_mmio64 = devices.pci_mmio64();
-        let hardware = Hardware { apic_ids, isa: devices.acpi(), pm_timer: true, pci_mmio64 };
-        let rsdp = acpi::write(&memory, &hardware)?;
+        let rsdp = acpi::write(&memory, &devices.acpi(apic_ids))?;
         smbios::write(
             &memory,
             &smbios::Hardware { cpu: &cpu, topology: &topology, map: &map },

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arch::{acpi::IsaDevice, layout};
+use arch::{
+    acpi::{Hardware, IsaDevice},
+    layout,
+};
 use devices::{
     pci::{FunctionInfo, PciAddress},
     virtio::pci::VirtioPci,
@@ -81,15 +84,22 @@ impl Devices {
         self.placed.iter().cloned().chain(functions).collect()
     }
 
-    /// Returns the devices with fixed ports as ACPI describes them.
-    pub(crate) fn acpi(&self) -> Vec<IsaDevice> {
+    /// Returns the hardware as ACPI describes it, for vCPUs with these APIC ids.
+    pub(crate) fn acpi(&self, apic_ids: Vec<u32>) -> Hardware {
+        let has_pm_timer =
+            |device: &Placed| matches!(&device.at, At::Ports(ports) if ports.contains(&layout::PM_TIMER));
         let isa = self.placed.iter().filter_map(|device| {
             let (AcpiName { name, hid, uid }, At::Ports(ports)) = (device.acpi?, &device.at) else {
                 return None;
             };
             Some(IsaDevice { name, hid, uid, ports: ports.clone(), gsi: device.gsi })
         });
-        isa.collect()
+        Hardware {
+            apic_ids,
+            isa: isa.collect(),
+            pm_timer: self.placed.iter().any(has_pm_timer),
+            pci_mmio64: self.pci_mmio64(),
+        }
     }
 
     /// The window for PCI BARs above RAM, if there is one.
