@@ -44,7 +44,7 @@ use thiserror::Error;
 
 pub use self::{
     device::{Device, Opening},
-    devices::{Devices, Host},
+    devices::{Devices, HostSide},
     inventory::{AcpiName, At, Placed},
     open::open,
 };
@@ -207,7 +207,7 @@ impl Board {
     pub(crate) fn virtio(
         &mut self,
         device: Box<dyn VirtioDevice>,
-        host: Arc<dyn Host>,
+        host: Arc<dyn HostSide>,
     ) -> Result<(), BoardError> {
         let vectors = (0..=device.queue_sizes().len()).map(|_| self.vm.msi()).collect();
         let memory = self.vm.memory.clone();

@@ -151,7 +151,8 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
             log::info!("KVM counted {stats}");
         }
         let Some(exit) = exit.or_else(|| link.gone()) else { continue };
-        devices.iter().filter_map(|device| device.totals()).for_each(|totals| log::info!("{totals}"));
+        let totals = devices.iter().filter_map(|device| device.host_side()?.totals());
+        totals.for_each(|totals| log::info!("{totals}"));
         let status = status(exit);
         if let (Some(file), Some(path)) = (stats_file, &args.stats) {
             write_stats(&file, stats).with_context(|| format!("--stats {}", path.display()))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use devices::virtio::balloon::{Balloon, Control};
 
-use super::{Board, Device, Host};
+use super::{Board, Device, HostSide};
 use crate::{memory::TakenBack, size::Size};
 
 /// The balloon of a machine.
@@ -19,12 +19,12 @@ impl Device for MemoryBalloon {
         plugged.context("virtio-balloon can't be plugged in (leave out --balloon)")
     }
 
-    fn totals(&self) -> Option<String> {
-        Some(format!("balloon: {}", Host::totals(self)?))
+    fn host_side(&self) -> Option<&dyn HostSide> {
+        Some(self)
     }
 }
 
-impl Host for MemoryBalloon {
+impl HostSide for MemoryBalloon {
     fn name(&self) -> String {
         "balloon".to_owned()
     }
@@ -33,7 +33,7 @@ impl Host for MemoryBalloon {
         None
     }
 
-    fn totals(&self) -> Option<String> {
+    fn work(&self) -> Option<String> {
         let (holds, taken) = (Size(self.0.actual()), Size(self.0.reclaimed()));
         Some(format!("it holds {holds}; {taken} given back to the host"))
     }

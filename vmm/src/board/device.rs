@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::Board;
+use super::{Board, HostSide};
 use crate::{describe::DiskDescription, link::Link, output::Taken};
 
 /// A device with all that it has open on the host. It outlives the machine's resets, and is plugged into each machine that is built.
@@ -14,8 +14,8 @@ pub trait Device: Debug + Send {
     /// The board has no place for it.
     fn plug(&self, board: &mut Board) -> anyhow::Result<()>;
 
-    /// Returns its name in messages and the work that it did since nvmm started, if that is counted.
-    fn totals(&self) -> Option<String> {
+    /// Returns the host's side of it, if it is a virtio device.
+    fn host_side(&self) -> Option<&dyn HostSide> {
         None
     }
 

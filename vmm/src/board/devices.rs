@@ -20,7 +20,7 @@ use super::inventory::{AcpiName, At, Placed};
 use crate::{attached::Attached, buses::Buses, size::Size};
 
 /// The host's side of a virtio device.
-pub trait Host: Debug + Send + Sync {
+pub trait HostSide: Debug + Send + Sync {
     /// Its name in messages, such as `disk a.img`.
     fn name(&self) -> String;
 
@@ -33,8 +33,13 @@ pub trait Host: Debug + Send + Sync {
     }
 
     /// The work that it did since nvmm started, if that is counted.
-    fn totals(&self) -> Option<String> {
+    fn work(&self) -> Option<String> {
         None
+    }
+
+    /// Returns its name and the work that it did, if that is counted.
+    fn totals(&self) -> Option<String> {
+        Some(format!("{}: {}", self.name(), self.work()?))
     }
 }
 
@@ -42,7 +47,7 @@ pub trait Host: Debug + Send + Sync {
 #[derive(Debug)]
 pub(super) struct Function {
     pub(super) address: PciAddress,
-    pub(super) host: Arc<dyn Host>,
+    pub(super) host: Arc<dyn HostSide>,
     pub(super) function: Arc<Mutex<VirtioPci>>,
 }
 
@@ -154,8 +159,7 @@ impl Devices {
 
     /// Says on stderr what each of them did: at the level that is always said.
     pub(crate) fn print_totals(&self) {
-        let totals = |Function { host, .. }: &Function| Some(format!("{}: {}", host.name(), host.totals()?));
-        let all: Vec<_> = self.functions.iter().filter_map(totals).collect();
+        let all: Vec<_> = self.functions.iter().filter_map(|function| function.host.totals()).collect();
         all.iter().for_each(|line| log::error!("{line}"));
         if all.is_empty() {
             log::error!("there are no disks");

@@ -15,7 +15,7 @@ use devices::{
 };
 use thiserror::Error;
 
-use super::{Board, Device, Host};
+use super::{Board, Device, HostSide};
 use crate::{config::DiskConfig, describe::DiskDescription};
 
 /// Why a disk can't be used as asked.
@@ -114,11 +114,11 @@ impl Device for OpenDisk {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let block = Block::new(Arc::clone(&self.disk), &self.lasting);
         let plugged = board.virtio(Box::new(block), Arc::new(self.clone()));
-        plugged.with_context(|| Host::name(self))
+        plugged.with_context(|| HostSide::name(self))
     }
 
-    fn totals(&self) -> Option<String> {
-        Some(format!("{}: {}", Host::name(self), self.lasting.counters.total()))
+    fn host_side(&self) -> Option<&dyn HostSide> {
+        Some(self)
     }
 
     fn disk(&self) -> Option<DiskDescription> {
@@ -126,7 +126,7 @@ impl Device for OpenDisk {
     }
 }
 
-impl Host for OpenDisk {
+impl HostSide for OpenDisk {
     fn name(&self) -> String {
         format!("disk {}", self.config.name())
     }
@@ -139,7 +139,7 @@ impl Host for OpenDisk {
         Some(self.disk.size())
     }
 
-    fn totals(&self) -> Option<String> {
+    fn work(&self) -> Option<String> {
         Some(self.lasting.counters.total().to_string())
     }
 }

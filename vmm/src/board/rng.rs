@@ -8,7 +8,7 @@ use devices::{
     virtio::rng::{Rng, Source},
 };
 
-use super::{Board, Device, Host};
+use super::{Board, Device, HostSide};
 
 /// The source of the random bytes.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Device for RngSource {
     }
 }
 
-impl Host for RngSource {
+impl HostSide for RngSource {
     fn name(&self) -> String {
         format!("rng {}", self.0.name())
     }
