@@ -31,7 +31,7 @@ use rustix::{
 
 use crate::{
     exit::{COULD_NOT, SIGNAL},
-    keys::{CTRL_A, Escapes, Key, TYPED},
+    keys::{self, CTRL_A, Escapes, Key, TYPED},
     signals::{self, Signals},
     terminal::Terminal,
 };
@@ -45,12 +45,6 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 const REFUSAL: usize = 256;
 
 const PLACES: &str = "give the path of a socket or terminal, or HOST:PORT";
-
-const HELP: &str = "
-Ctrl-A x   leave the console; the guest runs on
-Ctrl-A a   send Ctrl-A to the guest
-Ctrl-A h   this help
-";
 
 /// `nvmm console`.
 #[derive(Args, Debug)]
@@ -278,7 +272,7 @@ impl Console {
             for &byte in &bytes[..len] {
                 match self.escapes.feed(byte, &mut typed) {
                     Some(Key::Quit) => return true,
-                    Some(Key::Help) => self.output.offer(HELP.as_bytes()),
+                    Some(Key::Help) => self.output.offer(keys::help(keys::OF_CONSOLE).as_bytes()),
                     // Not the console's to do.
                     Some(Key::Pause) => typed.extend([CTRL_A, byte]),
                     None => {}

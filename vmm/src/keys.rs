@@ -11,13 +11,21 @@ pub(crate) enum Key {
     Help,
 }
 
-/// What Ctrl-A h prints.
-pub(crate) const HELP: &str = "
+/// What Ctrl-A x and Ctrl-A p do on the terminal of a machine.
+pub(crate) const OF_MACHINE: &str = "\
 Ctrl-A x   end nvmm
 Ctrl-A p   pause the guest, or let it go on
-Ctrl-A a   send Ctrl-A to the guest
-Ctrl-A h   this help
 ";
+
+/// What Ctrl-A x does on the terminal of `nvmm console`.
+pub(crate) const OF_CONSOLE: &str = "\
+Ctrl-A x   leave the console; the guest runs on
+";
+
+/// Returns what Ctrl-A h prints, where other keys do what `own` says.
+pub(crate) fn help(own: &str) -> String {
+    format!("\n{own}Ctrl-A a   send Ctrl-A to the guest\nCtrl-A h   this help\n")
+}
 
 /// As much of what is typed waits for the guest; what is beyond is lost, as the keys that are nvmm's own must be heard.
 pub(crate) const TYPED: usize = 1 << 20;

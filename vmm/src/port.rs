@@ -80,7 +80,8 @@ impl Port {
                     Key::Quit => requests.push(Request::Quit),
                     Key::Pause => requests.push(Request::Obey(Command::Control(Control::Toggle, None))),
                     Key::Help => {
-                        self.backend.output().iter().for_each(|output| output.offer(keys::HELP.as_bytes()));
+                        let help = keys::help(keys::OF_MACHINE);
+                        self.backend.output().iter().for_each(|output| output.offer(help.as_bytes()));
                     }
                 }
             }
