@@ -1,34 +1,60 @@
-//! Amounts of memory as people write them.
+//! Amounts of memory, and numbers of bytes as people write them.
 
 use std::{fmt, str::FromStr};
 
-use devices::size::Exact;
+use devices::size::{Exact, UNITS};
 use serde::{Deserialize, Deserializer, de};
 
-/// A number of bytes. `512`, as QEMU has it, is mebibytes; `K`, `M`, `G` and `T` (also `MiB`, `MB` ...) are powers of 1024.
+/// A number of bytes, as an amount of memory: without a unit, mebibytes are meant, as QEMU has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
 /// A text that is no [`Size`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no amount of memory: give a number with K, M, G or T, such as 2G or 512M")]
-pub struct SizeError(String);
+#[error("'{0}' is no amount of memory: {1}")]
+pub struct SizeError(String, ParseError);
+
+/// Why a text is no number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Not a number with a unit.
+    #[error("give a number with K, M, G or T, such as 2G or 512M")]
+    NotOne,
+    /// Nobody has as much.
+    #[error("that is too much; the most is 8E - 512")]
+    TooMuch,
+}
+
+/// The most bytes: those of the largest file of whole sectors.
+pub(crate) const MOST: u64 = (1 << 63) - 512;
+
+/// Reads a number of bytes: a number, and a unit that is a power of 1024, as in `2G`, `2g`, `2GB` or `2GiB`. `512B` is a number of
+/// bytes; without a unit, it is a number of `unitless`.
+pub(crate) fn parse(text: &str, unitless: u64) -> Result<u64, ParseError> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let mut letters = unit.chars();
+    let letter = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let unit = match (letter, letters.as_str()) {
+        _ if number.is_empty() => return Err(ParseError::NotOne),
+        (None, _) => unitless,
+        (Some('B'), "") => 1,
+        (Some(letter), "" | "B" | "iB") => {
+            let found = UNITS.iter().zip(1..).find(|(unit, _)| unit.starts_with(letter));
+            let (_, power) = found.ok_or(ParseError::NotOne)?;
+            1 << (10 * power)
+        }
+        _ => return Err(ParseError::NotOne),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.filter(|&bytes| bytes <= MOST).ok_or(ParseError::TooMuch)
+}
 
 impl FromStr for Size {
     type Err = SizeError;
 
     fn from_str(text: &str) -> Result<Self, SizeError> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
-            "k" | "K" => 10,
-            "" | "m" | "M" => 20,
-            "g" | "G" => 30,
-            "t" | "T" => 40,
-            _ => return Err(SizeError(text.to_owned())),
-        };
-        let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-        bytes.map(Self).ok_or_else(|| SizeError(text.to_owned()))
+        parse(text, 1 << 20).map(Self).map_err(|error| SizeError(text.to_owned(), error))
     }
 }
 

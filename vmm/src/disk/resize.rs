@@ -16,7 +16,8 @@ use devices::disk::{
 };
 use devices::printable::ToPrintable;
 
-use super::amount::{Amount, AmountError};
+use super::amount::Amount;
+use crate::size::ParseError;
 
 /// A size to come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +72,9 @@ pub(super) enum ResizeError {
 }
 
 impl FromStr for Growth {
-    type Err = AmountError;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, AmountError> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         match text.strip_prefix('+') {
             Some(more) => more.parse().map(Self::By),
             None => text.parse().map(Self::To),

@@ -14,6 +14,6 @@ fn sizes_to_come_to() {
             .is_err_and(|error| error.starts_with("a disk can't have 16140901064495857664 bytes"))
     );
     for text in ["", "+", "++1G", "-1G", "1.5G"] {
-        assert_eq!(text.parse::<Growth>(), Err(AmountError::NotOne), "{text}");
+        assert_eq!(text.parse::<Growth>(), Err(ParseError::NotOne), "{text}");
     }
 }
