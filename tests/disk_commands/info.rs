@@ -1,0 +1,182 @@
+//! `nvmm disk info`.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    process::{Command, Stdio},
+};
+
+use devices::printable::is_plain;
+
+use crate::{
+    images::{Images, MIB},
+    support::{self, Running},
+};
+
+#[test]
+fn info_says_what_an_image_is() {
+    let Some(images) = Images::new() else { return };
+    images.raw("disk", 48 * MIB);
+    images.of_every_kind("disk");
+    let text = images.prints("info top.qcow2");
+    let chain: Vec<_> = text.lines().skip_while(|line| !line.starts_with("chain")).collect();
+    assert_eq!(chain.len(), 3, "{text}");
+    for (line, name) in chain.iter().zip(["top.qcow2", "middle.qcow2", "v2.qcow2"]) {
+        assert!(line.contains(name) && line.contains("48 MiB"), "{text}");
+    }
+    for part in ["format        qcow2, version 3\n", "(50331648 bytes)", "clusters      64 KiB"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let text = images.prints("info streamOptimized.vmdk");
+    for part in ["vmdk, streamOptimized", "sparse, 48 MiB in grains of 64 KiB, compressed"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&images.prints(&format!("info --json {name}"))).unwrap()
+    };
+    let v2 = json("v2.qcow2");
+    assert_eq!((&v2["problem"], &v2["chain"][0]["qcow2"]["version"]), (&serde_json::Value::Null, &2.into()));
+    assert_eq!(json("disk")["chain"][0]["format_guessed"], true);
+    assert_eq!(json("-f raw v2.qcow2")["chain"][0]["format"], "raw");
+}
+
+#[test]
+fn info_says_what_is_wrong() {
+    let Some(images) = Images::new() else { return };
+    images.qemu_img("create -f qcow2 base.qcow2 3M");
+    images.qemu_img("create -f qcow2 -b base.qcow2 -F qcow2 guess.qcow2");
+    // qemu-img makes none without the format any more, so its header extension is given another type.
+    let guess = images.path("guess.qcow2");
+    let extension = [0xe2, 0x79, 0x2a, 0xca];
+    let place = fs::read(&guess).unwrap().windows(4).position(|bytes| *bytes == extension).unwrap();
+    File::options().write(true).open(&guess).unwrap().write_all_at(&[1], place as u64).unwrap();
+    images.qemu_img("create -f qcow2 -b base.qcow2 -F qcow2 top.qcow2");
+    images.qemu_img("create -f qcow2 -o compression_type=zstd zstd.qcow2 3M");
+    fs::remove_file(images.path("base.qcow2")).unwrap();
+    for (name, parts) in [
+        (
+            "guess.qcow2",
+            ["base          base.qcow2, a format that is not recorded", "qemu-img rebase -u -F FORMAT"],
+        ),
+        ("top.qcow2", ["base          base.qcow2, qcow2", "base.qcow2 does not exist"]),
+        ("zstd.qcow2", ["compression   zstd", "compressed by zstd"]),
+    ] {
+        let output = images.disk(&format!("info {name}"));
+        let (text, stderr) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!((output.status.code(), stderr.as_str()), (Some(1), ""), "{text}");
+        for part in parts.iter().chain(&["\n✗ disk ", "size          3 MiB"]) {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        let output = images.disk(&format!("info --json {name}"));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(json["problem"].as_str().is_some_and(|problem| problem.contains(parts[1])), "{json:#}");
+    }
+    images.refused("info none", 1, &["disk none does not exist"]);
+    images.refused("info .", 1, &["is a directory"]);
+}
+
+#[test]
+fn info_works_on_an_image_in_use() {
+    let Some(images) = Images::new() else { return };
+    images.qemu_img("create -f qcow2 disk.qcow2 3M");
+    // It writes to the image for as long as its input is open.
+    let mut qemu_io = Command::new("qemu-io");
+    qemu_io.args(["-f", "qcow2", "disk.qcow2"]).current_dir(&images.0);
+    let mut qemu_io = Running::start(qemu_io.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    support::expect(qemu_io.0.stdout.as_mut().unwrap(), "qemu-io> ");
+    let text = images.prints("info disk.qcow2");
+    let line = format!("in use        by qemu-io (pid {}), which writes to it\n", qemu_io.0.id());
+    assert!(text.contains(&line), "{text}");
+    images.refused("convert disk.qcow2 copy", 1, &["is in use by qemu-io"]);
+    fs::write(images.path("copy"), "old").unwrap();
+    drop(qemu_io);
+}
+
+/// Whatever an image says of itself, a terminal just shows it.
+#[test]
+fn what_an_image_says_is_printed_safely() {
+    let Some(images) = Images::new() else { return };
+    const EVIL: &str = "\x1b]0;x\x07\x1b[2J\r\u{9b}31m\u{202e}\tfdmv";
+    let descriptor = |lines: &str| format!("# Disk DescriptorFile\nversion=1\nCID=1\n{lines}\n");
+    for (name, text) in [
+        ("type", descriptor(&format!("createType=\"{EVIL}\""))),
+        ("cid", descriptor(&format!("CID={EVIL}\ncreateType=\"custom\"\nRW 1 ZERO"))),
+        (
+            "parent",
+            descriptor(&format!(
+                "parentCID=2\nparentFileNameHint=\"{EVIL}\"\ncreateType=\"custom\"\nRW 1 ZERO"
+            )),
+        ),
+        ("orphan", descriptor(&format!("parentFileNameHint=\"{EVIL}\"\ncreateType=\"custom\"\nRW 1 ZERO"))),
+        (
+            "extent",
+            descriptor(&format!("createType=\"custom\"\nRW 1 {}x \"a\"", EVIL.replace(['\r', '\t'], ""))),
+        ),
+        ("name", descriptor(&format!("createType=\"custom\"\nRW 1 FLAT \"{EVIL}\" 0"))),
+        ("size", descriptor(&format!("createType=\"custom\"\nRW {EVIL} FLAT \"a\" 0"))),
+    ] {
+        fs::write(images.path(name), text).unwrap();
+    }
+    // A name, and a format, and both with a line of nvmm's in it.
+    let long = "x".repeat(EVIL.len());
+    for (name, evil) in [("backing", EVIL.to_owned()), ("forged", EVIL.replace("\t", "\n"))] {
+        images.qemu_img(&format!("create -q -u -f qcow2 -F raw -b {long} {name} 1M"));
+        let image = fs::read(images.path(name)).unwrap();
+        let at = image.windows(long.len()).position(|it| it == long.as_bytes()).unwrap();
+        let file = File::options().write(true).open(images.path(name)).unwrap();
+        file.write_all_at(evil.as_bytes(), at as u64).unwrap();
+    }
+    fs::copy(images.path("backing"), images.path("format")).unwrap();
+    let image = fs::read(images.path("format")).unwrap();
+    let at = image.windows(4).position(|it| it == [0xe2, 0x79, 0x2a, 0xca]).unwrap() as u64;
+    let format = File::options().write(true).open(images.path("format")).unwrap();
+    format.write_all_at(b"\x1b[A", at + 8).unwrap();
+    // A file of such a name.
+    fs::write(images.path(EVIL), [0; 4096]).unwrap();
+    fs::write(images.path("there"), descriptor(&format!("createType=\"custom\"\nRW 8 FLAT \"{EVIL}\" 0")))
+        .unwrap();
+
+    let names = images.names();
+    let mut said = 0;
+    for name in names.iter().map(String::as_str) {
+        for words in [&["info"][..], &["info", "--json"], &["convert", "--force"], &["resize"]] {
+            let mut command = images.command("");
+            command.args(words).arg(name);
+            match words[0] {
+                "convert" => command.arg("copy"),
+                "resize" => command.arg("16M"),
+                _ => &mut command,
+            };
+            let output = command.output().unwrap();
+            for text in [output.stdout, output.stderr] {
+                let text = String::from_utf8(text).unwrap();
+                let is_json = words.len() > 1 && words[1] == "--json";
+                let plain = |c: char| c == '\n' || if is_json { !c.is_ascii_control() } else { is_plain(c) };
+                assert!(text.chars().all(plain), "{words:?} {name}: {text:?}");
+                said += usize::from(text.contains("\\x1b[") || text.contains("\\u001b["));
+                // Each message is one line, but that of what is said to be written and not.
+                assert!(words[0] == "info" || text.lines().count() <= 1, "{words:?} {name}: {text:?}");
+            }
+        }
+    }
+    assert!(said >= 2 * names.len(), "{said} of {} say what is in the image", names.len());
+}
+
+/// An extent that is raw looks like a disk, and is a piece of one.
+#[test]
+fn a_piece_of_a_disk_is_told_whose_it_is() {
+    let Some(images) = Images::new() else { return };
+    images.qemu_img("create -q -f vmdk -o subformat=monolithicFlat flat.vmdk 1M");
+    images.qemu_img("create -q -f vmdk -o subformat=twoGbMaxExtentSparse split.vmdk 1M");
+    let output = images.disk("info flat-flat.vmdk");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("flat-flat.vmdk is a piece of flat.vmdk, by its name"), "{stderr}");
+    let output = images.disk("info split-s001.vmdk");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    let told = "a piece of a disk; give the file that names it, ";
+    assert!(stdout.contains(told) && stdout.ends_with("/split.vmdk\n"), "{stdout}");
+}

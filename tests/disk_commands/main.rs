@@ -1,0 +1,11 @@
+//! `nvmm disk`, as people type it, on images that qemu-img makes.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod convert;
+mod create;
+mod images;
+mod info;
+mod refuse;
+#[path = "../support/mod.rs"]
+mod support;
