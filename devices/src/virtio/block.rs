@@ -38,7 +38,7 @@ use self::{
 pub use self::{
     counters::{Counters, Kind, QueueCounters, Total, Totals},
     lasting::Lasting,
-    options::{BlockOptions, CacheMode, Engine, Serial, SerialError},
+    options::{BlockOptions, CacheMode, Engine, SerialNumber, SerialNumberError},
     ring::check_io_uring,
 };
 use super::{

@@ -157,14 +157,14 @@ fn queues_follow_the_write_cache() {
 
 #[test]
 fn serial_numbers() {
-    assert_eq!("0123456789 123456789".parse::<Serial>().unwrap().0, *b"0123456789 123456789");
-    assert_eq!("a".parse::<Serial>().unwrap().0, *b"a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!("0123456789 123456789".parse::<SerialNumber>().unwrap().0, *b"0123456789 123456789");
+    assert_eq!("a".parse::<SerialNumber>().unwrap().0, *b"a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
     for text in ["", "a b", "0123456789 123456789"] {
-        assert_eq!(text.parse::<Serial>().unwrap().to_string(), text);
+        assert_eq!(text.parse::<SerialNumber>().unwrap().to_string(), text);
     }
-    assert_eq!("0123456789 1234567890".parse::<Serial>(), Err(SerialError::TooLong));
-    assert_eq!("\u{e9}".parse::<Serial>(), Err(SerialError::NotAscii));
-    assert_eq!("a\n".parse::<Serial>(), Err(SerialError::NotAscii));
+    assert_eq!("0123456789 1234567890".parse::<SerialNumber>(), Err(SerialNumberError::TooLong));
+    assert_eq!("\u{e9}".parse::<SerialNumber>(), Err(SerialNumberError::NotAscii));
+    assert_eq!("a\n".parse::<SerialNumber>(), Err(SerialNumberError::NotAscii));
 }
 
 #[test]

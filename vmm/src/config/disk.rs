@@ -15,7 +15,7 @@ use devices::{
         qcow2::Overlay,
     },
     printable::ToPrintable,
-    virtio::block::{BlockOptions, CacheMode, Serial, SerialError},
+    virtio::block::{BlockOptions, CacheMode, SerialNumber, SerialNumberError},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -259,8 +259,8 @@ fn cache(given: &str) -> Result<CacheMode, String> {
     }
 }
 
-fn serial_number(given: &str) -> Result<Serial, String> {
-    text(given)?.parse().map_err(|error: SerialError| error.to_string())
+fn serial_number(given: &str) -> Result<SerialNumber, String> {
+    text(given)?.parse().map_err(|error: SerialNumberError| error.to_string())
 }
 
 fn iops(given: u64) -> Result<NonZeroU64, &'static str> {

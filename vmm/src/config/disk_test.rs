@@ -28,7 +28,7 @@ fn a_path_alone_has_the_documented_defaults() {
                 overlay: None,
             },
             device: BlockOptions {
-                serial: Serial::default(),
+                serial: SerialNumber::default(),
                 queues: 1,
                 queue_size: 256,
                 cache: CacheMode::Writeback,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockOptions {
     /// The answer to `VIRTIO_BLK_T_GET_ID`.
-    pub serial: Serial,
+    pub serial: SerialNumber,
     /// How many queues there are, each with a thread of its own: 1 to [`BlockOptions::MAX_QUEUES`].
     pub queues: u16,
     /// How many descriptors a queue has: a power of two, from 2 to [`BlockOptions::MAX_QUEUE_SIZE`].
@@ -52,11 +52,11 @@ pub enum Engine {
 
 /// A disk's serial number: up to 20 printable ASCII characters.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Serial(pub(super) [u8; 20]);
+pub struct SerialNumber(pub(super) [u8; 20]);
 
 /// Why a string is no serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SerialError {
+pub enum SerialNumberError {
     /// Too long.
     #[error("a serial number has at most 20 characters")]
     TooLong,
@@ -75,7 +75,7 @@ impl BlockOptions {
 impl Default for BlockOptions {
     fn default() -> Self {
         Self {
-            serial: Serial::default(),
+            serial: SerialNumber::default(),
             queues: 1,
             queue_size: 256,
             cache: CacheMode::default(),
@@ -87,28 +87,28 @@ impl Default for BlockOptions {
     }
 }
 
-impl FromStr for Serial {
-    type Err = SerialError;
+impl FromStr for SerialNumber {
+    type Err = SerialNumberError;
 
-    fn from_str(text: &str) -> Result<Self, SerialError> {
+    fn from_str(text: &str) -> Result<Self, SerialNumberError> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-            return Err(SerialError::NotAscii);
+            return Err(SerialNumberError::NotAscii);
         }
         let mut serial = Self::default();
-        serial.0.get_mut(..text.len()).ok_or(SerialError::TooLong)?.copy_from_slice(text.as_bytes());
+        serial.0.get_mut(..text.len()).ok_or(SerialNumberError::TooLong)?.copy_from_slice(text.as_bytes());
         Ok(serial)
     }
 }
 
 /// As it was given.
-impl fmt::Display for Serial {
+impl fmt::Display for SerialNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0.split(|&byte| byte == 0).next().unwrap_or_default();
         f.write_str(&String::from_utf8_lossy(bytes))
     }
 }
 
-impl fmt::Debug for Serial {
+impl fmt::Debug for SerialNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0.escape_ascii())
     }
