@@ -1,6 +1,7 @@
 //! What the vCPU threads reach devices through.
 
 mod mapped;
+mod placed;
 
 use std::{
     collections::BTreeMap,
@@ -11,15 +12,18 @@ use std::{
 
 use arch::{layout, memory::GuestRam};
 use devices::{
-    bus::{Bus, BusError, Part, Target, Window},
-    pci::{BarMemory, BarSpace, BarTarget, Decoded, PciAddress, PciRoot},
+    bus::{Bus, BusError, Target, Window},
+    pci::{BarSpace, BarTarget, Decoded, PciAddress, PciRoot},
 };
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
 
-use self::mapped::Mapped;
 pub(crate) use self::mapped::MemorySlots;
+use self::{
+    mapped::Mapped,
+    placed::{FunctionBar, Placed},
+};
 
 /// The address spaces of a running machine, shared by its vCPUs.
 #[derive(Debug)]
@@ -56,9 +60,6 @@ impl IoEvents for VmFd {
     }
 }
 
-/// A BAR of a function.
-type FunctionBar = (PciAddress, u8);
-
 /// What the buses know of PCI.
 #[derive(Debug)]
 struct Followed {
@@ -72,15 +73,6 @@ struct Followed {
     doorbells: BTreeMap<u64, Registered>,
     /// Set after the first message that KVM takes no more of them.
     said_full: bool,
-}
-
-/// A memory BAR that decodes.
-#[derive(Debug)]
-struct Placed {
-    base: u64,
-    parts: Vec<Part>,
-    /// The memory behind it, if it has no registers.
-    memory: Option<Arc<BarMemory>>,
 }
 
 /// A registered doorbell.

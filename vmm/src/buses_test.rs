@@ -6,7 +6,10 @@ use std::{
 
 use devices::{
     bus::Effect,
-    pci::{Bar, BarError, ClassCode, ConfigSpace, Doorbell, Ecam, Identity, PciFunction, SharedFunction},
+    pci::{
+        Bar, BarError, BarMemory, ClassCode, ConfigSpace, Doorbell, Ecam, Identity, PciFunction,
+        SharedFunction,
+    },
 };
 use vm_memory::GuestAddress;
 use vmm_sys_util::eventfd::EFD_NONBLOCK;

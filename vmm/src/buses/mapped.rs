@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt::Debug, io, mem, ops::Range, sync::Arc};
 use arch::layout::PAGE;
 use devices::{bus::Part, pci::BarMemory};
 
-use super::{FunctionBar, Placed};
+use super::placed::{FunctionBar, Placed};
 
 /// Memory that the guest reaches without an exit.
 pub(crate) trait MemorySlots: Send + Sync + Debug {
