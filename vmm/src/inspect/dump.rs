@@ -4,10 +4,14 @@
 //! ELF header | program headers | notes: vCPUs' registers, vmcoreinfo | RAM, range after range
 //! ```
 //!
+//! With paging, program headers for linear addresses name the same RAM. gdb takes the first that has an address; crash follows the
+//! guest's page tables itself.
+//!
 //! The head is written last: a core that was not finished is none.
 
 mod elf;
 mod notes;
+mod paging;
 mod vmcoreinfo;
 
 use std::{ops::Range, path::Path};
@@ -26,7 +30,7 @@ use crate::output::Taken;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Dump {
-    /// Whether the core has the guest's virtual addresses.
+    /// Whether the core has the guest's linear addresses, for gdb with a kernel's symbols, before the physical ones.
     paging: bool,
     /// `file:PATH`.
     protocol: String,
@@ -49,11 +53,6 @@ impl Dump {
     /// They ask for what nvmm does not do.
     pub(crate) fn check(&self) -> Result<&Path, InspectError> {
         let refused = |why: &str| Err(InspectError::Argument(format!("dump-guest-memory: {why}")));
-        if self.paging {
-            return refused(
-                "paging: cores have physical addresses; use \"paging\": false, and crash, which follows the guest's page tables itself",
-            );
-        }
         if self.detach {
             return refused("detach: nvmm answers when the dump is done; leave it out");
         }
@@ -87,7 +86,10 @@ impl Dump {
         let vcpus = machine.select(None)?.into_iter().map(|(index, fd)| machine.registers(index, fd));
         let vcpus = vcpus.collect::<Result<Vec<_>, _>>()?;
         let vmcoreinfo = vmcoreinfo::find(machine.memory, stop)?;
-        let (head, len) = elf::head(&notes::notes(&vcpus, vmcoreinfo.as_deref()), &ranges)?;
+        let mut segments =
+            if self.paging { paging::segments(&vcpus, machine.memory, &ranges, stop)? } else { Vec::new() };
+        segments.extend(elf::physical_segments(&ranges));
+        let (head, len) = elf::head(&notes::notes(&vcpus, vmcoreinfo.as_deref()), &segments)?;
         MemoryFile::fill(taken, "dump-guest-memory", path, stop, |file| {
             file.skip(len);
             for Range { start, end } in &ranges {

@@ -25,7 +25,6 @@ fn what_nvmm_does_not_do_is_refused_with_words() {
         dump(all).check().map(Path::to_owned).unwrap_err().to_string()
     };
     for (arguments, word) in [
-        (json!({ "paging": true }), "paging: "),
         (json!({ "detach": true }), "detach: "),
         (json!({ "format": "kdump-zlib" }), "format: nvmm writes \"elf\" and not \"kdump-zlib\""),
         (json!({ "begin": 0 }), "begin and length go together"),
@@ -77,11 +76,9 @@ fn machine() -> Option<TestMachine> {
     Some(machine)
 }
 
-fn write(machine: &TestMachine, path: &Path, part: Option<(u64, u64)>) {
+fn write(machine: &TestMachine, path: &Path, more: &Value) {
     let mut arguments = json!({ "paging": false, "protocol": format!("file:{}", path.display()) });
-    if let Some((begin, length)) = part {
-        (arguments["begin"], arguments["length"]) = (begin.into(), length.into());
-    }
+    arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     dump(arguments).write(&machine.halted(), &Taken::default(), &|| false).unwrap();
 }
 
@@ -101,7 +98,7 @@ fn gdb_finds_threads_registers_and_memory() {
     let Some(machine) = machine() else { return };
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("core");
-    write(&machine, &path, None);
+    write(&machine, &path, &json!({}));
     let commands = [
         "info threads",
         "thread 1",
@@ -112,10 +109,7 @@ fn gdb_finds_threads_registers_and_memory() {
         "p/x $rax",
         "x/s 0x123456",
     ];
-    let mut arguments =
-        vec!["-nx", "-batch", "-ex", "set architecture i386:x86-64", "-core", path.to_str().unwrap()];
-    arguments.extend(commands.into_iter().flat_map(|command| ["-ex", command]));
-    let Some(told) = run("gdb", &arguments) else { return };
+    let Some(told) = gdb(&path, &commands) else { return };
     for expected in [
         "LWP 1",
         "LWP 2",
@@ -129,12 +123,33 @@ fn gdb_finds_threads_registers_and_memory() {
     }
 }
 
+/// What gdb prints of a core.
+fn gdb(core: &Path, commands: &[&str]) -> Option<String> {
+    let architecture = "set architecture i386:x86-64";
+    let mut arguments = vec!["-nx", "-batch", "-ex", architecture, "-core", core.to_str().unwrap()];
+    arguments.extend(commands.iter().flat_map(|command| ["-ex", command]));
+    run("gdb", &arguments)
+}
+
+#[test]
+fn gdb_follows_linear_addresses_with_paging() {
+    let Some(machine) = machine() else { return };
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("core");
+    machine.map_pages(&[(0x40_0000, 0x12_3000), (0x40_1000, 0x20_0000)]);
+    write(&machine, &path, &json!({ "paging": true }));
+    let Some(told) = gdb(&path, &["x/s 0x400456", "x/s 0x123456", "x/xb 0x403000"]) else { return };
+    assert_eq!(told.matches("\"a string in memory\"").count(), 2, "{told}");
+    // Not mapped, but a physical address all the same.
+    assert!(told.contains("0x403000:\t0x00"), "{told}");
+}
+
 #[test]
 fn readelf_finds_no_fault_with_the_notes() {
     let Some(machine) = machine() else { return };
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("core");
-    write(&machine, &path, None);
+    write(&machine, &path, &json!({}));
     let Some(told) = run("readelf", &["-W", "-n", "-l", path.to_str().unwrap()]) else { return };
     assert_eq!(told.matches("NT_PRSTATUS").count(), 2, "{told}");
     assert_eq!(told.matches("QEMU ").count(), 2, "{told}");
@@ -146,14 +161,14 @@ fn a_core_has_all_of_memory_and_holes_for_zeros() {
     let Some(machine) = machine() else { return };
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("core");
-    write(&machine, &path, None);
+    write(&machine, &path, &json!({}));
     let core = fs::read(&path).unwrap();
     let memory_at = core.len() - usize::try_from(RAM).unwrap();
     let mut ram = vec![0; usize::try_from(RAM).unwrap()];
     machine.memory.read_slice(&mut ram, GuestAddress(0)).unwrap();
     assert!(core[memory_at..] == ram);
 
-    write(&machine, &path, Some((0x12_3000, 0x1000)));
+    write(&machine, &path, &json!({ "begin": 0x12_3000, "length": 0x1000 }));
     let core = fs::read(&path).unwrap();
     assert!(core[core.len() - 0x1000..] == ram[0x12_3000..0x12_4000]);
     assert!(core.len() < 0x4000, "{}", core.len());

@@ -56,6 +56,11 @@ impl Nested {
         Some(Self::of(&state))
     }
 
+    /// Returns whether the nested guest runs.
+    pub(super) fn is_in_guest(&self) -> bool {
+        self.guest_mode
+    }
+
     fn of(state: &KvmNestedStateBuffer) -> Self {
         let has = |flag: u32| u32::from(state.flags) & flag != 0;
         let format = match u32::from(state.format) {
@@ -77,6 +82,14 @@ impl Nested {
             run_pending: has(KVM_STATE_NESTED_RUN_PENDING),
             format,
         }
+    }
+}
+
+#[cfg(test)]
+impl Nested {
+    /// A nested guest runs.
+    pub(super) fn in_guest() -> Self {
+        Self { guest_mode: true, run_pending: false, format: Format::Unknown }
     }
 }
 

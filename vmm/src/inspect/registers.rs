@@ -23,6 +23,10 @@ use crate::vm::{KvmError, kvm};
 const EFER_LMA: u64 = 1 << 10;
 /// CR0.PE: the vCPU is in protected mode.
 const CR0_PE: u64 = 1;
+/// CR0.PG: it has paging.
+const CR0_PG: u64 = 1 << 31;
+/// CR4.LA57: its paging has five levels.
+const CR4_LA57: u64 = 1 << 12;
 
 /// Everything that KVM tells of a vCPU, except its local APIC.
 ///
@@ -97,6 +101,21 @@ impl Registers {
         self.system.cr0 & CR0_PE != 0
     }
 
+    /// Returns whether it has paging.
+    pub(super) fn has_paging(&self) -> bool {
+        self.system.cr0 & CR0_PG != 0
+    }
+
+    /// Returns whether paging has five levels, if it is that of IA-32e mode.
+    pub(super) fn has_5_levels(&self) -> bool {
+        self.system.cr4 & CR4_LA57 != 0
+    }
+
+    /// Returns whether these are a nested guest's registers.
+    pub(super) fn is_in_nested_guest(&self) -> bool {
+        self.nested.as_ref().is_some_and(Nested::is_in_guest)
+    }
+
     /// Returns whether it waits for an interrupt after HLT.
     pub(super) fn is_halted(&self) -> bool {
         self.mp_state == KVM_MP_STATE_HALTED
@@ -143,6 +162,11 @@ impl Registers {
             nested: None,
             code: Vec::new(),
         }
+    }
+
+    /// The same, of a nested guest.
+    pub(super) fn in_nested_guest(self) -> Self {
+        Self { nested: Some(Nested::in_guest()), ..self }
     }
 
     /// The same, halted.

@@ -42,7 +42,7 @@ proptest! {
         notes in prop::collection::vec(any::<u8>(), 0..20_000),
         ranges in ranges(),
     ) {
-        let (head, len) = head(&notes, &ranges).unwrap();
+        let (head, len) = head(&notes, &physical_segments(&ranges)).unwrap();
         prop_assert!(head.len() as u64 <= len && len.is_multiple_of(0x1000));
         let headers = program_headers(&head);
         prop_assert_eq!(headers.len(), ranges.len() + 1);
@@ -59,8 +59,17 @@ proptest! {
 }
 
 #[test]
-fn more_ranges_than_a_header_counts_are_refused() {
-    let range = |count: usize| vec![0..0x1000; count];
-    assert!(head(&[], &range(0xfffd)).is_ok());
-    assert!(head(&[], &range(0xfffe)).is_err());
+fn a_segment_has_its_own_linear_address() {
+    let segment =
+        Segment { linear: 0xffff_ffff_8100_0000, physical: 0x100_0000, len: 0x2000, offset: 0x3000 };
+    let (head, len) = head(&[], std::slice::from_ref(&segment)).unwrap();
+    let expected = (elf::PT_LOAD, len + 0x3000, [segment.linear, segment.physical], [0x2000; 2]);
+    assert_eq!(program_headers(&head)[1], expected);
+}
+
+#[test]
+fn more_segments_than_a_header_counts_are_refused() {
+    let segments = |count: usize| vec![Segment { linear: 0, physical: 0, len: 0x1000, offset: 0 }; count];
+    assert!(head(&[], &segments(0xfffd)).is_ok());
+    assert!(head(&[], &segments(0xfffe)).is_err());
 }
