@@ -1,6 +1,9 @@
 //! A machine of nothing but vCPUs and memory, stopped at a kernel's 64-bit entry.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use arch::{
     boot::{Entry, Protocol},
@@ -8,16 +11,20 @@ use arch::{
     layout,
     memory::GuestRam,
 };
+use devices::{bus::Bus, pci::PciRoot, platform::DebugExit};
 use kvm_bindings::kvm_lapic_state;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::halted::Halted;
-use crate::{host::Host, vcpu::Vcpu, vm::Vm};
+use crate::{buses::Buses, exit::Exit, host::Host, vcpu::Vcpu, vm::Vm};
 
 /// How much RAM it has, from address 0 on.
 pub(super) const RAM: u64 = 16 << 20;
 /// The address of the first instruction.
 pub(super) const CODE: u64 = 0x10_0000;
+
+/// A port that ends the machine.
+pub(super) const DEBUG_EXIT: u8 = 0xf4;
 
 /// vCPUs and their memory.
 pub(super) struct TestMachine {
@@ -50,6 +57,15 @@ impl TestMachine {
     /// The machine, to be looked into.
     pub(super) fn halted(&self) -> Halted<'_> {
         Halted { vcpus: self.vcpus.iter().map(Vcpu::fd).collect(), memory: &self.memory, vm: &self.vm.fd }
+    }
+
+    /// Runs the first vCPU until it ends the machine, by writing to [`DEBUG_EXIT`].
+    pub(super) fn run(&mut self) -> Option<Exit> {
+        let pio = Bus::default();
+        pio.insert(DEBUG_EXIT.into(), DebugExit::LEN, Arc::new(Mutex::new(DebugExit))).unwrap();
+        let (vm, pci) = (&self.vm, Arc::new(PciRoot::new()));
+        let buses = Buses::new(pio, Bus::default(), pci, vm.fd.clone(), vm.slots());
+        self.vcpus[0].run(&buses)
     }
 
     /// Writes machine code where the first vCPU starts.
