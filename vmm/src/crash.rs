@@ -5,7 +5,8 @@ use std::fmt;
 use arch::memory::GuestRam;
 use kvm_bindings::{KVM_INTERNAL_ERROR_EMULATION, kvm_regs, kvm_sregs};
 use kvm_ioctls::VcpuFd;
-use vm_memory::{Bytes, GuestAddress};
+
+use crate::inspect::code_at;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,17 +99,6 @@ impl Crash {
     pub(crate) fn without_state(reason: Reason) -> Self {
         Self { reason, vcpu: 0, registers: None, code: Vec::new() }
     }
-}
-
-/// Up to 15 bytes, the longest instruction, at a linear address; fewer at the end of a page.
-fn code_at(linear: u64, fd: &VcpuFd, memory: &GuestRam) -> Vec<u8> {
-    let Some(translation) = fd.translate_gva(linear).ok().filter(|translation| translation.valid != 0) else {
-        return Vec::new();
-    };
-    let mut code = [0; 15];
-    let in_page = code.len().min(usize::try_from(0x1000 - linear % 0x1000).unwrap_or_default());
-    let read = memory.read(&mut code[..in_page], GuestAddress(translation.physical_address));
-    code[..read.unwrap_or_default()].to_vec()
 }
 
 impl fmt::Display for Crash {

@@ -22,6 +22,7 @@ pub mod disk;
 pub mod exit;
 pub mod host;
 mod hypervisor;
+mod inspect;
 mod ioctls;
 pub mod kernel;
 mod keys;

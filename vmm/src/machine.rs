@@ -1,5 +1,6 @@
 //! The whole machine: how it is put together, and how it runs, pauses and ends.
 
+mod answers;
 mod obey;
 mod pauses;
 mod vcpus;
@@ -33,6 +34,7 @@ use crate::{
     kick,
     link::Link,
     memory,
+    output::Taken,
     reboots::Reboots,
     run_state::{Cause, Change, PanicAction, RunState},
     size::Size,
@@ -146,7 +148,7 @@ impl Machine {
     }
 
     /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if `reboots` has it built again,
-    /// and, with `count`, what KVM counted: reading that costs a few system calls for each vCPU. After an end, KVM's machine and its memory
+    /// and, with `count`, what KVM counted: reading that costs a few system calls for each vCPU. No file in `taken` is written over. After an end, KVM's machine and its memory
     /// stay until the process ends.
     ///
     /// # Errors
@@ -156,6 +158,7 @@ impl Machine {
         mut self,
         link: &Link,
         reboots: &mut Reboots,
+        taken: &Taken,
         count: bool,
     ) -> anyhow::Result<(Option<Exit>, Option<Stats>)> {
         kick::init()?;
@@ -165,7 +168,7 @@ impl Machine {
         }
         // Before the guest can say that it listens to the power button.
         link.runs(self.devices.attached().clone());
-        let exit = self.begin(link).and_then(|()| self.obey(link, reboots));
+        let exit = self.begin(link).and_then(|()| self.obey(link, reboots, taken));
         link.halts();
         // First, so that none has a device that the main thread is to let go of.
         self.vcpus.halt(self.devices.buses());

@@ -146,7 +146,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
             taken.empty()?;
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
-        let (exit, stats) = machine.run(link, &mut reboots, count)?;
+        let (exit, stats) = machine.run(link, &mut reboots, &taken, count)?;
         if let Some(stats) = &stats {
             log::info!("KVM counted {stats}");
         }

@@ -6,7 +6,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
-        unix::fs::{FileTypeExt, MetadataExt},
+        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -45,6 +45,14 @@ pub enum OutputError {
     /// A block device.
     #[error("{option} {}: that is a block device, which would be overwritten; give a file", path.printable())]
     Device {
+        /// The option.
+        option: &'static str,
+        /// What it names.
+        path: PathBuf,
+    },
+    /// A pipe, a terminal or the like.
+    #[error("{option} {}: that is no regular file, and the machine would wait for its reader; give a file", path.printable())]
+    NotAFile {
         /// The option.
         option: &'static str,
         /// What it names.
@@ -196,6 +204,28 @@ impl Taken {
             file.set_len(0).map_err(|source| OutputError::Open { option, path, source })?;
         }
         Ok(())
+    }
+
+    /// Makes the file at `path`, or empties it, for a command to a machine that runs, unless it is one that is taken. Only a regular file
+    /// will do, since others may make the machine wait.
+    ///
+    /// # Errors
+    ///
+    /// It is taken, it is no regular file, or the host refuses.
+    pub fn replace(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
+        let failed = |source| OutputError::Open { option, path: path.to_owned(), source };
+        let not_a_file = || OutputError::NotAFile { option, path: path.to_owned() };
+        if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.file_type().is_block_device()) {
+            return Err(not_a_file());
+        }
+        // A pipe that has come meanwhile is not waited for.
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = self.open(option, path, File::options().write(true).custom_flags(flags))?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(not_a_file());
+        }
+        file.set_len(0).map_err(failed)?;
+        Ok(file)
     }
 
     /// Opens the file at `path` for `option` to add to it, or makes it, unless it is one that is taken.

@@ -17,11 +17,30 @@ use std::{
 use serde_json::Value;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
+use crate::inspect::{Dump, SavePhysical, SaveVirtual};
+
 /// A question to a machine that is there; one that is being built answers once it is. It may be stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// KVM's counters, of the machine and of each vCPU.
     Stats,
+    /// Registers, local APIC, IOAPIC and PICs, of one vCPU or of all.
+    Registers(Option<u32>),
+    /// An NMI, to one vCPU or to all that listen.
+    Nmi(Option<u32>),
+    /// Linear memory in a file.
+    SaveVirtual(SaveVirtual),
+    /// Physical memory in a file.
+    SavePhysical(SavePhysical),
+    /// A core.
+    Dump(Dump),
+    /// A command line of QEMU's monitor.
+    Monitor {
+        /// The line.
+        line: String,
+        /// The vCPU that it is about, if it names none.
+        vcpu: u32,
+    },
 }
 
 /// The answer, in QMP's form.

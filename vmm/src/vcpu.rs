@@ -177,6 +177,11 @@ impl Vcpu {
         exit
     }
 
+    /// Its file descriptor, for who looks into it while it is stopped.
+    pub(crate) fn fd(&self) -> &VcpuFd {
+        &self.fd
+    }
+
     /// What KVM counted for it.
     pub(crate) fn stats(&self) -> Option<Counters> {
         stats::of(&self.fd)

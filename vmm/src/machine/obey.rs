@@ -2,17 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::{Machine, lock};
 use crate::{
     exit::Exit,
     link::{Event, Link},
-    questions::{Answer, Question, Refusal},
+    output::Taken,
+    questions::Refusal,
     reboots::Reboots,
     run_state::{Change, PanicAction, RunState},
     source::{Command, Control},
-    stats::{self, Stats},
 };
 
 /// After how long a pause that waits for devices says so.
@@ -20,7 +18,12 @@ const PAUSE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Machine {
     /// Does what the main thread asks for until a vCPU or the user ends the machine; the first reason counts.
-    pub(super) fn obey(&mut self, link: &Link, reboots: &Reboots) -> anyhow::Result<Option<Exit>> {
+    pub(super) fn obey(
+        &mut self,
+        link: &Link,
+        reboots: &Reboots,
+        taken: &Taken,
+    ) -> anyhow::Result<Option<Exit>> {
         while let Some(event) = link.next() {
             match event {
                 Event::Exit(Exit::Panicked) if reboots.pause_on_panic() => {
@@ -44,7 +47,9 @@ impl Machine {
                         return Ok(exit);
                     }
                 }
-                Event::Command(Command::Ask(question, reply)) => reply.give(self.answer(&question, link)?),
+                Event::Command(Command::Ask(question, reply)) => {
+                    reply.give(self.answer(&question, link, taken)?);
+                }
                 Event::Command(Command::Totals) => self.devices.print_totals(),
                 Event::Command(Command::Measure) => self.devices.measure(),
             }
@@ -85,30 +90,6 @@ impl Machine {
             }
         }
         Ok(Ok(None))
-    }
-
-    /// Answers a question.
-    fn answer(&mut self, question: &Question, link: &Link) -> anyhow::Result<Answer> {
-        match question {
-            Question::Stats => self.with_vcpus_stopped(link, |machine| {
-                let vm = stats::of(&*machine.vm).ok_or_else(|| {
-                    Refusal("this KVM counts nothing; that of Linux 5.14 and later does".to_owned())
-                })?;
-                Ok(json!(Stats { vm, vcpus: machine.vcpus.stats() }))
-            }),
-        }
-    }
-
-    /// Looks at the machine while its vCPUs are stopped, and lets them run again if they did. Time goes on for the guest.
-    fn with_vcpus_stopped<T>(&mut self, link: &Link, look: impl FnOnce(&mut Self) -> T) -> anyhow::Result<T> {
-        let ran = self.vcpus.is_running();
-        self.vcpus.halt(self.devices.buses());
-        let seen = look(self);
-        // One that has ended the machine is not to run on.
-        if ran && !link.has_exit() {
-            self.vcpus.start(self.devices.buses(), link)?;
-        }
-        Ok(seen)
     }
 
     /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks

@@ -72,6 +72,11 @@ impl Vcpus {
         self.stopped.extend(self.running.drain(..).filter_map(|thread| thread.join().ok()));
     }
 
+    /// Those that are stopped: all or none.
+    pub(super) fn stopped(&self) -> &[Vcpu] {
+        &self.stopped
+    }
+
     /// Tells the guest, while they are stopped, that it was paused.
     pub(super) fn tell_of_pause(&self) {
         self.stopped.iter().for_each(Vcpu::tell_of_pause);

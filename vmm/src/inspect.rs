@@ -1,0 +1,42 @@
+//! Looking into a machine: what QMP and `human-monitor-command` tell of a guest that hangs.
+//!
+//! ```text
+//! Machine --its vCPUs are stopped--> Halted --> registers, interrupt controllers: JSON, or text in QEMU's layout
+//!                                           --> memory: a range in a file, or an ELF core
+//!                                           --> NMIs
+//! ```
+//!
+//! Nothing here changes the machine, except for NMIs.
+
+mod code;
+mod dump;
+mod error;
+mod file;
+mod halted;
+mod hex;
+mod info_lapic;
+mod info_pci;
+mod info_pic;
+mod info_registers;
+mod irqchips;
+mod lapic;
+mod monitor;
+mod msrs;
+mod nested;
+mod nmi;
+mod ram;
+mod registers;
+mod save;
+#[cfg(test)]
+mod test_machine;
+
+pub(crate) use self::{
+    code::code_at,
+    dump::Dump,
+    error::InspectError,
+    halted::Halted,
+    info_pci::InfoPci,
+    monitor::{MonitorCommand, info_lapic, info_pic, info_registers, info_status},
+    nmi::{inject, inject_one},
+    save::{SavePhysical, SaveVirtual},
+};

@@ -1,0 +1,117 @@
+//! Files of guest memory: pages of zeros are holes in them.
+
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+
+use arch::memory::GuestRam;
+use vm_memory::{Bytes, GuestAddress};
+
+use super::{error::InspectError, ram};
+use crate::output::Taken;
+
+const PAGE: usize = 4 << 10;
+static ZEROS: [u8; PAGE] = [0; PAGE];
+/// How much is read at a time.
+const PIECE: usize = 1 << 20;
+
+/// Tells whether to stop what takes long.
+pub(crate) type Stop<'a> = &'a dyn Fn() -> bool;
+
+/// A file that memory is written to, in order.
+pub(super) struct MemoryFile<'a> {
+    file: &'a File,
+    position: u64,
+    piece: Vec<u8>,
+    stop: Stop<'a>,
+}
+
+impl<'a> MemoryFile<'a> {
+    /// Makes or empties the file at `path`, and has `write` fill it. If that fails, the file is left empty, and the error says so.
+    ///
+    /// # Errors
+    ///
+    /// The file is one that may not be written over, or `write` fails.
+    pub(super) fn fill(
+        taken: &Taken,
+        command: &'static str,
+        path: &Path,
+        stop: Stop<'_>,
+        write: impl FnOnce(&mut MemoryFile<'_>) -> Result<(), InspectError>,
+    ) -> Result<(), InspectError> {
+        let file = taken.replace(command, path)?;
+        let mut memory_file = MemoryFile::new(&file, stop);
+        let written = write(&mut memory_file).and_then(|()| memory_file.end());
+        let Err(source) = written else { return Ok(()) };
+        let (path, source) = (path.to_owned(), Box::new(source));
+        Err(match file.set_len(0) {
+            Ok(()) => InspectError::Emptied { command, path, source },
+            Err(error) => InspectError::Partial { command, path, error, source },
+        })
+    }
+
+    fn new(file: &'a File, stop: Stop<'a>) -> Self {
+        Self { file, position: 0, piece: vec![0; PIECE], stop }
+    }
+
+    /// Leaves room for what is written at the end, by [`MemoryFile::write_at`].
+    pub(super) fn skip(&mut self, len: u64) {
+        self.position += len;
+    }
+
+    /// Writes `bytes` in the room that was left.
+    pub(super) fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), InspectError> {
+        self.file.write_all_at(bytes, position).map_err(InspectError::Write)
+    }
+
+    /// Appends `len` bytes of RAM.
+    ///
+    /// # Errors
+    ///
+    /// They are no RAM, the host refuses, or it is to stop.
+    pub(super) fn append(
+        &mut self,
+        memory: &GuestRam,
+        mut address: u64,
+        mut len: u64,
+    ) -> Result<(), InspectError> {
+        while len > 0 {
+            if (self.stop)() {
+                return Err(InspectError::Stopped);
+            }
+            let now = usize::try_from(len).map_or(PIECE, |len| len.min(PIECE));
+            let piece = &mut self.piece[..now];
+            memory.read_slice(piece, GuestAddress(address)).map_err(|_| ram::missing(memory, address))?;
+            write_pages(self.file, piece, self.position).map_err(InspectError::Write)?;
+            self.position += now as u64;
+            address += now as u64;
+            len -= now as u64;
+        }
+        Ok(())
+    }
+
+    /// Gives the file its length, which holes at the end have a part in.
+    fn end(&self) -> Result<(), InspectError> {
+        self.file.set_len(self.position).map_err(InspectError::Write)
+    }
+}
+
+/// Writes the pages of `piece` that are not all zeros, as many at once as follow each other.
+fn write_pages(file: &File, piece: &[u8], position: u64) -> io::Result<()> {
+    let is_zero = |page: &[u8]| page == &ZEROS[..page.len()];
+    let mut start = None;
+    let write = |from: usize, to: usize| file.write_all_at(&piece[from..to], position + from as u64);
+    for (number, page) in piece.chunks(PAGE).enumerate() {
+        match (start, is_zero(page)) {
+            (None, false) => start = Some(number * PAGE),
+            (Some(from), true) => {
+                write(from, number * PAGE)?;
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    start.map_or(Ok(()), |from| write(from, piece.len()))
+}
+
+#[cfg(test)]
+#[path = "file_test.rs"]
+mod tests;

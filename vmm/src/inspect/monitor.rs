@@ -1,0 +1,115 @@
+//! The commands of QEMU's monitor that `human-monitor-command` has here.
+
+use super::{
+    error::InspectError, halted::Halted, info_lapic::InfoLapic, info_pic::InfoPic,
+    info_registers::InfoRegisters, irqchips::IrqChips, lapic::LocalApic,
+};
+
+/// A command, understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MonitorCommand {
+    /// `info lapic`, of the vCPU with this APIC id, or of the one that the request names.
+    Lapic {
+        /// The APIC id, if the command has one.
+        apic_id: Option<u32>,
+        /// The request's `cpu-index`.
+        vcpu: u32,
+    },
+    /// `info pci`.
+    Pci,
+    /// `info pic`.
+    Pic,
+    /// `info registers`, of this vCPU or of all.
+    Registers(Option<u32>),
+    /// `info status`.
+    Status,
+}
+
+/// What there is, for whoever asks for something else.
+const COMMANDS: &str = "info lapic [APIC-ID], info pci, info pic, info registers [-a|CPU], info status";
+
+impl MonitorCommand {
+    /// Understands a command line. `vcpu` is the request's `cpu-index`, or 0.
+    ///
+    /// # Errors
+    ///
+    /// It means nothing here: the answer to give, with QEMU's words first.
+    pub(crate) fn parse(line: &str, vcpu: u32) -> Result<Self, String> {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let number = |word: &str| {
+            let read = match word.strip_prefix("0x") {
+                Some(digits) => u32::from_str_radix(digits, 16),
+                None => word.parse(),
+            };
+            read.map_err(|_| format!("invalid number '{}'\n", word.escape_debug()))
+        };
+        match *words {
+            ["info", "lapic"] => Ok(Self::Lapic { apic_id: None, vcpu }),
+            ["info", "lapic", id] => Ok(Self::Lapic { apic_id: Some(number(id)?), vcpu }),
+            ["info", "pci"] => Ok(Self::Pci),
+            ["info", "pic"] => Ok(Self::Pic),
+            ["info", "registers"] => Ok(Self::Registers(Some(vcpu))),
+            ["info", "registers", "-a"] => Ok(Self::Registers(None)),
+            ["info", "registers", cpu] => Ok(Self::Registers(Some(number(cpu)?))),
+            ["info", "status"] => Ok(Self::Status),
+            _ => {
+                Err(format!("unknown command: '{}'; there are {COMMANDS}\n", words.join(" ").escape_debug()))
+            }
+        }
+    }
+}
+
+/// `info registers` of a vCPU, or of all.
+///
+/// # Errors
+///
+/// There is no such vCPU, or KVM refuses.
+pub(crate) fn info_registers(machine: &Halted<'_>, vcpu: Option<u32>) -> Result<String, InspectError> {
+    let texts = machine.select(vcpu)?.into_iter().map(|(vcpu, fd)| {
+        let registers = machine.registers(vcpu, fd)?;
+        Ok(InfoRegisters { vcpu, registers: &registers }.to_string())
+    });
+    texts.collect()
+}
+
+/// `info lapic` of the vCPU with this APIC id, or of `vcpu`.
+///
+/// # Errors
+///
+/// There is no such vCPU, or KVM refuses.
+pub(crate) fn info_lapic(
+    machine: &Halted<'_>,
+    apic_id: Option<u32>,
+    vcpu: u32,
+) -> Result<String, InspectError> {
+    let one = if apic_id.is_none() { Some(vcpu) } else { None };
+    for (vcpu, fd) in machine.select(one)? {
+        let lapic = LocalApic::read(fd).map_err(|source| InspectError::Vcpu(vcpu, source))?;
+        if apic_id.is_none_or(|id| lapic.id() == id) {
+            return Ok(InfoLapic { vcpu, lapic: &lapic }.to_string());
+        }
+    }
+    Ok(format!("No local APIC (apic-id {})\n", apic_id.unwrap_or_default()))
+}
+
+/// `info pic`.
+///
+/// # Errors
+///
+/// KVM refuses.
+pub(crate) fn info_pic(machine: &Halted<'_>) -> Result<String, InspectError> {
+    let chips = IrqChips::read(machine.vm).map_err(InspectError::Vm)?;
+    Ok(InfoPic(&chips).to_string())
+}
+
+/// `info status` of a machine in the run state that QMP calls so.
+pub(crate) fn info_status(state: &str) -> String {
+    match state {
+        "running" | "paused" => format!("VM status: {state}\n"),
+        _ => format!("VM status: paused ({state})\n"),
+    }
+}
+
+#[cfg(test)]
+#[path = "monitor_test.rs"]
+mod tests;

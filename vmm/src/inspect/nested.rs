@@ -1,0 +1,98 @@
+//! What KVM knows of a guest's own guest.
+#![expect(unsafe_code, reason = "reads a union by the format that KVM gives")]
+
+use kvm_bindings::{
+    KVM_STATE_NESTED_FORMAT_SVM, KVM_STATE_NESTED_FORMAT_VMX, KVM_STATE_NESTED_GIF_SET,
+    KVM_STATE_NESTED_GUEST_MODE, KVM_STATE_NESTED_RUN_PENDING,
+};
+use kvm_ioctls::{KvmNestedStateBuffer, VcpuFd};
+use serde::Serialize;
+
+use super::hex;
+
+/// KVM's place for a VMXON region or a VMCS that is not there.
+const NONE: u64 = u64::MAX;
+
+/// The state of nested virtualization on a vCPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Nested {
+    /// The nested guest runs: the registers are its own, not its hypervisor's.
+    guest_mode: bool,
+    /// The vCPU enters the nested guest before anything else happens.
+    run_pending: bool,
+    #[serde(flatten)]
+    format: Format,
+}
+
+/// What only one of VMX and SVM has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "format", rename_all = "lowercase")]
+enum Format {
+    Vmx {
+        /// The physical address that VMXON was given; none outside VMX operation.
+        #[serde(serialize_with = "hex::option")]
+        vmxon: Option<u64>,
+        /// The physical address of the current VMCS.
+        #[serde(serialize_with = "hex::option")]
+        vmcs: Option<u64>,
+    },
+    Svm {
+        /// The physical address of the VMCB in use.
+        #[serde(serialize_with = "hex::number")]
+        vmcb: u64,
+        /// The global interrupt flag.
+        gif: bool,
+    },
+    Unknown,
+}
+
+impl Nested {
+    /// Reads it; none where KVM has no nested virtualization.
+    pub(super) fn read(fd: &VcpuFd) -> Option<Self> {
+        let mut state = KvmNestedStateBuffer::empty();
+        // The answer tells only whether more than the header was written, and the header is what counts.
+        fd.nested_state(&mut state).ok()?;
+        Some(Self::of(&state))
+    }
+
+    /// Returns whether the nested guest runs.
+    pub(super) fn is_in_guest(&self) -> bool {
+        self.guest_mode
+    }
+
+    fn of(state: &KvmNestedStateBuffer) -> Self {
+        let has = |flag: u32| u32::from(state.flags) & flag != 0;
+        let format = match u32::from(state.format) {
+            KVM_STATE_NESTED_FORMAT_VMX => {
+                // SAFETY: the format says that this is the union's field, and any bytes are one.
+                let header = unsafe { state.hdr.vmx };
+                let place = |address: u64| Some(address).filter(|&address| address != NONE);
+                Format::Vmx { vmxon: place(header.vmxon_pa), vmcs: place(header.vmcs12_pa) }
+            }
+            KVM_STATE_NESTED_FORMAT_SVM => {
+                // SAFETY: as above.
+                let header = unsafe { state.hdr.svm };
+                Format::Svm { vmcb: header.vmcb_pa, gif: has(KVM_STATE_NESTED_GIF_SET) }
+            }
+            _ => Format::Unknown,
+        };
+        Self {
+            guest_mode: has(KVM_STATE_NESTED_GUEST_MODE),
+            run_pending: has(KVM_STATE_NESTED_RUN_PENDING),
+            format,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Nested {
+    /// A nested guest runs.
+    pub(super) fn in_guest() -> Self {
+        Self { guest_mode: true, run_pending: false, format: Format::Unknown }
+    }
+}
+
+#[cfg(test)]
+#[path = "nested_test.rs"]
+mod tests;

@@ -1,0 +1,178 @@
+//! `memsave` and `pmemsave`: a range of guest memory in a file.
+
+use std::path::{Path, PathBuf};
+
+use kvm_ioctls::VcpuFd;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Number;
+
+use super::{
+    error::InspectError,
+    file::{MemoryFile, Stop},
+    halted::Halted,
+    ram,
+};
+use crate::{
+    output::Taken,
+    vm::{KvmError, kvm},
+};
+
+const PAGE: u64 = 4 << 10;
+/// The most that is copied at once.
+const MOST: u64 = 1 << 20;
+
+/// Arguments of QMP's `memsave`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SaveVirtual {
+    /// The linear address where it begins.
+    #[serde(deserialize_with = "address")]
+    val: u64,
+    /// How many bytes.
+    size: u64,
+    filename: PathBuf,
+    /// The vCPU whose page tables count; without it the first.
+    cpu_index: Option<u32>,
+}
+
+/// Arguments of QMP's `pmemsave`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavePhysical {
+    /// The physical address where it begins.
+    val: u64,
+    /// How many bytes.
+    size: u64,
+    filename: PathBuf,
+}
+
+impl SaveVirtual {
+    /// Writes what a vCPU has mapped there to the file. Nothing is written if a page is not mapped.
+    ///
+    /// # Errors
+    ///
+    /// A page is not mapped, or not to RAM; the file may not be written over; the host refuses, or it is to stop.
+    pub(crate) fn save(
+        &self,
+        machine: &Halted<'_>,
+        taken: &Taken,
+        stop: Stop<'_>,
+    ) -> Result<(), InspectError> {
+        let &Self { val: start, size, .. } = self;
+        let index = self.cpu_index.unwrap_or_default();
+        let fd = machine.vcpu(index)?;
+        start.checked_add(size).ok_or(InspectError::Wraps { start, size })?;
+        let range = Linear { fd, index, address: start, left: size };
+        for run in range.clone() {
+            let Run { physical, len } = run?;
+            ram::check(machine.memory, physical, len)?;
+            if stop() {
+                return Err(InspectError::Stopped);
+            }
+        }
+        let mut runs = range;
+        MemoryFile::fill(taken, "memsave", &self.filename, stop, |file| {
+            runs.try_for_each(|run| {
+                let Run { physical, len } = run?;
+                file.append(machine.memory, physical, len)
+            })
+        })
+    }
+}
+
+impl SavePhysical {
+    /// Writes that RAM to the file.
+    ///
+    /// # Errors
+    ///
+    /// It is no RAM; the file may not be written over; the host refuses, or it is to stop.
+    pub(crate) fn save(
+        &self,
+        machine: &Halted<'_>,
+        taken: &Taken,
+        stop: Stop<'_>,
+    ) -> Result<(), InspectError> {
+        ram::check(machine.memory, self.val, self.size)?;
+        let filename: &Path = &self.filename;
+        MemoryFile::fill(taken, "pmemsave", filename, stop, |file| {
+            file.append(machine.memory, self.val, self.size)
+        })
+    }
+}
+
+/// An address, which QEMU's clients give as a signed number too: -1 is the last.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    let address = number.as_u64().or_else(|| number.as_i64().map(i64::cast_unsigned));
+    address.ok_or_else(|| D::Error::custom(format!("{number} is no address of 64 bits")))
+}
+
+/// Physical addresses that follow each other.
+struct Run {
+    physical: u64,
+    len: u64,
+}
+
+/// A range of linear addresses, as its runs of physical ones.
+#[derive(Clone)]
+struct Linear<'a> {
+    fd: &'a VcpuFd,
+    index: u32,
+    address: u64,
+    left: u64,
+}
+
+impl Linear<'_> {
+    /// The physical address of the next byte, and how many of the range are in its page.
+    fn page(&self) -> Result<Run, InspectError> {
+        let answer = self.fd.translate_gva(self.address);
+        let translation = answer.map_err(|error| self.refused(kvm("KVM_TRANSLATE")(error)))?;
+        if translation.valid == 0 {
+            return Err(InspectError::NotMapped { vcpu: self.index, address: self.address & !(PAGE - 1) });
+        }
+        let len = (PAGE - self.address % PAGE).min(self.left);
+        Ok(Run { physical: translation.physical_address, len })
+    }
+
+    fn refused(&self, error: KvmError) -> InspectError {
+        InspectError::Vcpu(self.index, error)
+    }
+
+    fn pass(&mut self, len: u64) {
+        self.address += len;
+        self.left -= len;
+    }
+}
+
+impl Iterator for Linear<'_> {
+    type Item = Result<Run, InspectError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut run = match self.page() {
+            Ok(run) => run,
+            error => {
+                self.left = 0;
+                return Some(error);
+            }
+        };
+        self.pass(run.len);
+        while self.left > 0 && run.len < MOST {
+            // An error comes again with the next run.
+            match self.page() {
+                Ok(page) if Some(page.physical) == run.physical.checked_add(run.len) => {
+                    run.len += page.len;
+                    self.pass(page.len);
+                }
+                _ => break,
+            }
+        }
+        Some(Ok(run))
+    }
+}
+
+#[cfg(test)]
+#[path = "save_test.rs"]
+mod tests;

@@ -1,0 +1,105 @@
+//! A machine's answers to questions.
+
+use arch::memory::GuestRam;
+use serde_json::{Value, json};
+
+use super::Machine;
+use crate::{
+    inspect::{self, Halted, InfoPci, InspectError, MonitorCommand},
+    link::Link,
+    output::Taken,
+    questions::{Answer, Question, Refusal},
+    stats::{self, Stats},
+    vcpu::Vcpu,
+};
+
+impl Machine {
+    /// Answers a question. No file in `taken` is written over.
+    ///
+    /// # Errors
+    ///
+    /// The vCPUs were stopped for it, and can't be started again.
+    pub(super) fn answer(
+        &mut self,
+        question: &Question,
+        link: &Link,
+        taken: &Taken,
+    ) -> anyhow::Result<Answer> {
+        let stop = || link.end_is_asked();
+        match question {
+            Question::Stats => self.with_vcpus_stopped(link, Self::stats),
+            Question::Registers(vcpu) => self.look(link, |machine| machine.to_json(*vcpu)),
+            Question::Nmi(None) => self.look(link, |machine| inspect::inject(machine).map(done)),
+            Question::Nmi(Some(vcpu)) => {
+                self.look(link, |machine| inspect::inject_one(machine, *vcpu).map(done))
+            }
+            Question::SaveVirtual(save) => {
+                self.look(link, |machine| save.save(machine, taken, &stop).map(done))
+            }
+            Question::SavePhysical(save) => {
+                self.look(link, |machine| save.save(machine, taken, &stop).map(done))
+            }
+            Question::Dump(dump) => self.look(link, |machine| dump.write(machine, taken, &stop).map(done)),
+            Question::Monitor { line, vcpu } => self.monitor(line, *vcpu, link),
+        }
+    }
+
+    fn stats(&mut self) -> Answer {
+        let vm = stats::of(&*self.vm).ok_or_else(|| {
+            Refusal("this KVM counts nothing; that of Linux 5.14 and later does".to_owned())
+        })?;
+        Ok(json!(Stats { vm, vcpus: self.vcpus.stats() }))
+    }
+
+    /// The text that QEMU's monitor would print, with its ends of lines.
+    fn monitor(&mut self, line: &str, vcpu: u32, link: &Link) -> anyhow::Result<Answer> {
+        let text = |text: String| Value::from(text.replace('\n', "\r\n"));
+        let command = match MonitorCommand::parse(line, vcpu) {
+            Ok(command) => command,
+            // As QEMU has it, that is an answer like another.
+            Err(why) => return Ok(Ok(text(why))),
+        };
+        match command {
+            MonitorCommand::Lapic { apic_id, vcpu } => {
+                self.look(link, |machine| inspect::info_lapic(machine, apic_id, vcpu).map(text))
+            }
+            MonitorCommand::Pic => self.look(link, |machine| inspect::info_pic(machine).map(text)),
+            MonitorCommand::Registers(vcpu) => {
+                self.look(link, |machine| inspect::info_registers(machine, vcpu).map(text))
+            }
+            MonitorCommand::Pci => Ok(Ok(text(InfoPci(&self.devices.buses().pci).to_string()))),
+            MonitorCommand::Status => Ok(Ok(text(inspect::info_status(link.state().name())))),
+        }
+    }
+
+    /// Looks into the machine while its vCPUs are stopped.
+    fn look(
+        &mut self,
+        link: &Link,
+        look: impl FnOnce(&Halted<'_>) -> Result<Value, InspectError>,
+    ) -> anyhow::Result<Answer> {
+        self.with_vcpus_stopped(link, |machine| {
+            let memory: &GuestRam = &machine.memory;
+            let vcpus = machine.vcpus.stopped().iter().map(Vcpu::fd).collect();
+            let halted = Halted { vcpus, memory, vm: &machine.vm };
+            look(&halted).map_err(|error| Refusal(format!("{:#}", anyhow::Error::from(error))))
+        })
+    }
+
+    /// Looks at the machine while its vCPUs are stopped, and lets them run again if they did. Time goes on for the guest.
+    fn with_vcpus_stopped<T>(&mut self, link: &Link, look: impl FnOnce(&mut Self) -> T) -> anyhow::Result<T> {
+        let ran = self.vcpus.is_running();
+        self.vcpus.halt(self.devices.buses());
+        let seen = look(self);
+        // One that has ended the machine is not to run on.
+        if ran && !link.has_exit() {
+            self.vcpus.start(self.devices.buses(), link)?;
+        }
+        Ok(seen)
+    }
+}
+
+/// The answer to what has none.
+fn done((): ()) -> Value {
+    json!({})
+}
