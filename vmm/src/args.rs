@@ -1,10 +1,14 @@
 //! The options of a machine: the user's words, not yet checked against each other or the host.
 
+mod script;
+
 use std::{ffi::OsString, path::PathBuf};
 
 use arch::cpu::spec::Nested;
 use clap::ValueEnum;
 use devices::platform::DebugExit;
+
+pub use self::script::{ScriptArgs, Step};
 
 const CMDLINE: &str = "console=ttyS0";
 const CPU: &str = "host-passthrough";
@@ -57,6 +61,10 @@ pub struct MachineArgs {
     /// each with [,log=FILE], or QEMU's words. A comma in a path is written twice
     #[arg(long, value_name = "PLACE", default_value = SERIAL)]
     pub serial: Vec<OsString>,
+
+    /// Texts to wait for on COM1, and answers.
+    #[command(flatten)]
+    pub script: ScriptArgs,
 
     /// Random bytes for the guest, by virtio-rng: off, or the file or device that they are read from
     #[arg(long, value_name = "off|PATH", default_value = RNG)]
@@ -127,6 +135,7 @@ impl Default for MachineArgs {
             memory: MEMORY.to_owned(),
             disk: Vec::new(),
             serial: vec![SERIAL.into()],
+            script: ScriptArgs::default(),
             rng: RNG.into(),
             balloon: false,
             on_reboot: OnReboot::default(),

@@ -7,7 +7,7 @@ fn words(line: &str) -> Vec<OsString> {
 }
 
 /// Lines that are right, with every option of a machine in one of them.
-const RIGHT: [&str; 7] = [
+const RIGHT: [&str; 8] = [
     "--kernel k",
     "--kernel k --initrd i --append quiet -m 1G -vv",
     "--kernel k --initramfs i --cmdline quiet --cpu max,-avx --nested off --smp 4,cores=2 --memory 2G --disk a --disk b,readonly=on",
@@ -15,6 +15,7 @@ const RIGHT: [&str; 7] = [
     "--kernel k --serial null --rng off --balloon --on-reboot exit --on-panic reset --grace 5 --debug-exit 0xf4 --stats s --dry-run --json --kvm /dev/null --verbose",
     "--kernel=--help",
     "--kernel k --memory -1",
+    "--kernel k --send a --expect b --expect-timeout 5 --send c",
 ];
 
 #[test]

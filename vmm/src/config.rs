@@ -4,6 +4,7 @@ mod cpu;
 mod device;
 mod disk;
 mod error;
+mod expect;
 mod keys;
 mod memory;
 mod serial;
@@ -25,7 +26,10 @@ pub use self::{
     memory::MemoryConfig,
     serial::{Place, SerialConfig},
 };
-use crate::args::{MachineArgs, OnPanic, OnReboot};
+use crate::{
+    args::{MachineArgs, OnPanic, OnReboot},
+    expect::Script,
+};
 
 /// A whole machine.
 #[derive(Clone, Debug)]
@@ -49,6 +53,8 @@ pub struct VmConfig {
     /// The devices that options ask for, in the order in which they are opened and plugged in. Disks first: their locks show which
     /// files other options must not overwrite.
     pub devices: Vec<DeviceConfig>,
+    /// What is waited for on COM1, and typed there.
+    pub script: Option<Script>,
     /// What the guest's reboot does.
     pub on_reboot: OnReboot,
     /// What its kernel's panic does; none if nothing hears of it.
@@ -101,6 +107,7 @@ impl VmConfig {
                 .chain(panic)
                 .chain(debug_exit)
                 .collect(),
+            script: expect::script(&args.script)?,
             on_reboot: args.on_reboot,
             on_panic: args.on_panic,
             grace: Duration::from_secs(args.grace.into()),

@@ -12,6 +12,7 @@ Exit status:
   1    nvmm could not run the machine, and says why on stderr (without a word:
        a debug exit of 0)
   2    the command line is wrong
+  3    an --expect was not met in time, or before the guest ended in order
   4    the guest met a triple fault: with --on-reboot reset, three in ten
        seconds
   6    the processor refused to enter the guest
@@ -27,6 +28,8 @@ pub const COULD_NOT: u8 = 1;
 /// The status for a wrong command line.
 pub const USAGE: u8 = 2;
 
+/// The status for an `--expect` that was not met, by a guest that did not break.
+pub const UNMET: u8 = 3;
 /// The status for a guest whose kernel says that it panicked.
 pub const PANICKED: u8 = 12;
 
@@ -59,6 +62,8 @@ pub enum Exit {
     Debug(u8),
     /// The user asked for a reset.
     Restart,
+    /// The guest did not print in time what `--expect` waits for.
+    Unmet,
     /// The user typed the escape sequence.
     Quit,
     /// A client of the control socket asked for the end.

@@ -20,6 +20,7 @@ pub mod crash;
 pub mod describe;
 pub mod disk;
 pub mod exit;
+pub mod expect;
 pub mod host;
 mod hypervisor;
 mod inspect;

@@ -21,7 +21,7 @@ use vmm::{
     cpu,
     describe::Description,
     disk,
-    exit::{COULD_NOT, Exit, PANICKED, SIGNAL, USAGE},
+    exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET, USAGE},
     host::{self, Host},
     kernel::Payload,
     link::Link,
@@ -122,7 +122,7 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
         host.read_tsc_khz();
     }
     let payload = Payload::open(&config.kernel, config.initramfs.as_deref(), config.memory.size)?;
-    let mut opening = Opening { link, taken: Taken::by(config) };
+    let mut opening = Opening { link, script: config.script.as_ref(), taken: Taken::by(config) };
     let devices =
         config.devices.iter().map(|device| board::open(device, &mut opening)).collect::<Result<_>>()?;
     Ok(Open { host, payload, devices, taken: opening.taken })
@@ -211,6 +211,7 @@ fn status(exit: Exit) -> u8 {
             PANICKED
         }
         Exit::Debug(status) => status,
+        Exit::Unmet => UNMET,
         Exit::Signal(signal) => u8::try_from(signal).map_or(COULD_NOT, |signal| SIGNAL + signal),
         Exit::Crash(crash) => {
             log::error!("{crash}");

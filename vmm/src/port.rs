@@ -171,6 +171,12 @@ impl Source for Port {
                 }
                 (self.uart, self.woken, self.retry_at) = (None, false, None);
             }
+            Notice::Types { port, text } => {
+                if *port == self.number {
+                    self.input.append(text);
+                    self.serve_uart();
+                }
+            }
             // No vCPU waits for a file from here on.
             Notice::Quits => self.backend.output().iter().for_each(Output::abandon),
             Notice::Leaves => self.backend.finish(),

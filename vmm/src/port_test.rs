@@ -149,3 +149,19 @@ fn the_machine_starts_once_the_peer_is_there() {
     port.ready(backend, &mut Vec::new());
     assert!(!port.waits_for_peer());
 }
+
+#[test]
+fn what_is_typed_on_a_port_reaches_its_guest() {
+    let (backend, _) = peer(b"");
+    let mut port = Port::new(0, backend);
+    let uart = uart();
+    // As much as a peer would have to wait with.
+    let text = text(Input::CAPACITY + 1000);
+    port.hear(&Notice::Types { port: 0, text: &text });
+    port.hear(&Notice::Types { port: 1, text: b"not here" });
+    assert_eq!(port.input.room(), 0);
+    runs(&mut port, &uart);
+    assert!(read(&mut port, &uart, text.len()) == text);
+    port.hear(&Notice::Types { port: 0, text: b"more" });
+    assert_eq!(read(&mut port, &uart, 4), b"more");
+}

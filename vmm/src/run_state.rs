@@ -55,7 +55,7 @@ pub(crate) enum Cause {
     HostQmpSystemReset,
     /// A signal.
     HostSignal,
-    /// A key.
+    /// A key, or an `--expect` that was not met.
     HostUi,
     /// The guest powered off.
     GuestShutdown,
@@ -108,7 +108,7 @@ impl Cause {
             Exit::Crash(crash) if crash.reason == Reason::TripleFault => Self::GuestReset,
             Exit::Restart => Self::HostQmpSystemReset,
             Exit::Panicked => Self::GuestPanic,
-            Exit::Quit => Self::HostUi,
+            Exit::Quit | Exit::Unmet => Self::HostUi,
             Exit::Closed => Self::HostQmpQuit,
             Exit::Signal(_) => Self::HostSignal,
             Exit::Crash(_) | Exit::Failed(_) => Self::HostError,

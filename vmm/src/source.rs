@@ -46,6 +46,11 @@ pub(crate) trait Source: Debug {
         false
     }
 
+    /// The exit status that takes the place of the machine's own, `status`, once that has ended.
+    fn verdict(&self, _status: u8) -> Option<u8> {
+        None
+    }
+
     /// The output that is to be sent before nvmm ends.
     fn output(&self) -> Option<Output> {
         None
@@ -66,6 +71,15 @@ pub(crate) enum Request {
     Quit,
     /// The end, by a client of the control socket.
     Close,
+    /// The end, as the guest did not print what it should.
+    Unmet,
+    /// That this is typed on a serial port: 0 is COM1.
+    Type {
+        /// The port.
+        port: usize,
+        /// What is typed. The command line bounds it.
+        text: Vec<u8>,
+    },
     /// That nvmm is stopped, as the user's shell wants it.
     Suspend,
     /// That nvmm goes on after it was stopped.
@@ -130,7 +144,6 @@ pub(crate) enum News {
 }
 
 /// News for all sources. One that comes later is told of a machine that runs, and of [`Notice::Quits`].
-#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
 #[derive(Debug)]
 pub(crate) enum Notice<'a> {
     /// A machine runs; these are its parts that the main thread serves.
@@ -139,6 +152,13 @@ pub(crate) enum Notice<'a> {
     Stops,
     /// Its state has changed.
     Changed(&'a Change),
+    /// This is typed on a serial port.
+    Types {
+        /// The port.
+        port: usize,
+        /// What is typed.
+        text: &'a [u8],
+    },
     /// The user wants the end: nobody waits for files any longer.
     Quits,
     /// There will be no other machine: what is still to be sent is sent.

@@ -33,6 +33,11 @@ impl Input {
         len
     }
 
+    /// Adds all of `bytes`, also if there is no room. Whoever gives them bounds them, and a peer waits until there is room again.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
     /// Puts back what the guest did not take after all, before all the rest. There is always room for it.
     pub fn put_back(&mut self, bytes: &[u8]) {
         bytes.iter().rev().for_each(|&byte| self.bytes.push_front(byte));

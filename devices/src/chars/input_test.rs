@@ -40,3 +40,17 @@ fn what_is_put_back_comes_first_and_needs_no_room() {
     assert!(input.deliver(|_| 1));
     assert_eq!(input.push(b"xy"), 1);
 }
+
+#[test]
+fn what_is_appended_comes_last_and_needs_no_room() {
+    let mut input = Input::new(4);
+    input.push(b"abcd");
+    input.append(b"ef");
+    assert_eq!((input.room(), input.push(b"x")), (0, 0));
+    assert!(!input.deliver(|_| 2), "that was no room");
+    assert!(input.deliver(|bytes| bytes.iter().position(|&byte| byte == b'e').unwrap()));
+    input.deliver(|bytes| {
+        assert_eq!(bytes, b"ef");
+        bytes.len()
+    });
+}

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
             _ => level2::run(pid1),
         });
     }
-    let outcome = if system::is_service() { system::look() } else { host::run(&host::Args::parse()) };
+    let outcome = if system::is_job() { system::look() } else { host::run(&host::Args::parse()) };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,12 +1,12 @@
-//! Debian's own system as level 1: level 0 starts it and judges it, level 1's /init hands over to it, and a service in it looks
-//! around.
+//! Debian's own system as level 1: level 0 starts it and judges it, level 1's /init hands over to it, and nvmm's script logs in there
+//! and has a program look around.
 //!
 //! kvm-clock is off, so that the system has its date from the real-time clock alone.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -23,23 +23,37 @@ use crate::scenario::{self, Record, SERIAL, UUID};
 
 /// Where level 0 finds the system's disk, if the host gave one.
 pub(crate) const DISK: &str = "/dev/vda";
-/// The argument by which the service runs this program.
+/// The argument by which the job runs this program.
 const LOOK: &str = "look-at-the-system";
 
 /// Where level 1 has the disk for the record, and the system's.
 const RECORD: &str = "/dev/vda";
 const ROOT: &str = "/dev/vdb";
 
-/// The service is wanted by multi-user.target and not waited for. However it ends, the system powers off.
-const SERVICE: &str = "lab.service";
-const UNIT: &str = "\
-[Unit]
-Description=Leave facts for level 0
-After=multi-user.target
-[Service]
-ExecStart=/run/lab look-at-the-system
-ExecStopPost=systemctl --no-block poweroff
-";
+/// The job: it logs in, has this program leave facts for level 0, and takes its status. The quotes keep the echo of the command from being
+/// taken for what it prints. The host watches the time.
+const JOB: [&str; 18] = [
+    "--expect-timeout",
+    "0",
+    "--expect",
+    "login: ",
+    "--send",
+    "root",
+    "--expect",
+    "Password: ",
+    "--send",
+    PASSWORD,
+    "--expect",
+    "re:^root@.*# $",
+    "--send",
+    r#"/run/lab look-at-the-system; echo "status="$?"#,
+    "--expect",
+    "re:^status=0$",
+    "--send",
+    "systemctl poweroff",
+];
+/// The image's.
+const PASSWORD: &str = "lab";
 
 /// Seconds that the real-time clock may differ from level 0's, which it shows in whole ones.
 const RTC_TOLERANCE: u64 = 2;
@@ -86,11 +100,12 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
         scenario: scenario::SYSTEM,
         parameters: "no-kvmclock",
         disks: vec![format!("path={DISK},format=raw,overlay=temp")],
+        options: JOB.to_vec(),
         ..Guest::default()
     };
     let before = now()?;
     let record = guest.record(manifest, image, &mut |_, _| Ok(()))?;
-    let found = record.system.context("it powered off before its service ran")?;
+    let found = record.system.context("it powered off before the job ran")?;
     judge(&found.map_err(anyhow::Error::msg)?, before..=now()?)
 }
 
@@ -105,7 +120,7 @@ pub(crate) fn start() -> anyhow::Result<()> {
     fs::create_dir(root).context("making /system")?;
     mount(ROOT, root, "ext4", MountFlags::empty(), None).with_context(|| format!("mounting {ROOT}"))?;
     mount("tmpfs", root.join("run"), "tmpfs", MountFlags::empty(), c"mode=755").context("mounting /run")?;
-    add_service(&root.join("run")).context("adding a service")?;
+    add_program(&root.join("run/lab")).context("adding this program")?;
     for folder in ["dev", "proc", "sys"] {
         mount_move(image::in_root(folder), root.join(folder)).with_context(|| format!("moving /{folder}"))?;
     }
@@ -116,29 +131,18 @@ pub(crate) fn start() -> anyhow::Result<()> {
     Err(Command::new("/sbin/init").exec()).context("starting /sbin/init")
 }
 
-/// As an initramfs may: systemd finds units there, besides those of the system.
-fn add_service(run: &Path) -> anyhow::Result<()> {
-    let program = run.join("lab");
-    fs::copy(image::in_root(image::INIT), &program)?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-    add_units(run)
-}
-
-fn add_units(run: &Path) -> anyhow::Result<()> {
-    let units = run.join("systemd/system");
-    let wants = units.join("multi-user.target.wants");
-    fs::create_dir_all(&wants)?;
-    fs::write(units.join(SERVICE), UNIT)?;
-    symlink(Path::new("..").join(SERVICE), wants.join(SERVICE))?;
-    Ok(())
+/// As an initramfs may: systemd leaves /run as it finds it.
+fn add_program(program: &Path) -> anyhow::Result<()> {
+    fs::copy(image::in_root(image::INIT), program)?;
+    Ok(fs::set_permissions(program, fs::Permissions::from_mode(0o755))?)
 }
 
 /// True in the process that is to call [`look`].
-pub(crate) fn is_service() -> bool {
+pub(crate) fn is_job() -> bool {
     std::env::args_os().nth(1).is_some_and(|argument| argument == OsStr::new(LOOK))
 }
 
-/// The service in level 1: leaves facts, or why it can't gather them.
+/// The job in level 1: leaves facts, or why it can't gather them.
 pub(crate) fn look() -> anyhow::Result<()> {
     let mut record = Record::read(Path::new(RECORD))?;
     record.system = Some(SystemFacts::gather().map_err(|error| format!("{error:#}")));

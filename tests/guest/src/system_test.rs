@@ -89,14 +89,6 @@ fn all_faults_are_named_at_once() {
 }
 
 #[test]
-fn the_service_s_unit_runs_what_is_added() {
-    assert!(UNIT.contains(&format!("ExecStart=/run/lab {LOOK}\n")));
-    let run = std::env::temp_dir().join(format!("lab-guest-run-{}", std::process::id()));
-    fs::create_dir_all(&run).unwrap();
-    // The program itself is /init in a level alone.
-    let added = add_units(&run).and_then(|()| {
-        Ok(fs::read_to_string(run.join("systemd/system/multi-user.target.wants").join(SERVICE))?)
-    });
-    fs::remove_dir_all(&run).unwrap();
-    assert_eq!(added.unwrap(), UNIT);
+fn the_job_runs_what_is_added() {
+    assert!(JOB.iter().any(|word| word.starts_with(&format!("/run/lab {LOOK};"))));
 }

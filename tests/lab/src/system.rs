@@ -18,6 +18,9 @@ const INCLUDED: &str = "systemd-sysv,udev,kmod,dbus,dmidecode,util-linux-extra";
 /// What packages have that nobody reads there.
 const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*"];
 
+/// Its root's password, which the scenario types.
+const ACCOUNT: &str = "root:lab";
+
 /// Its size: blocks of 4 KiB, of which those that hold nothing take no space. The last quarter or so is free.
 const BLOCKS: &str = "131072";
 const INODES: &str = "32768";
@@ -72,6 +75,7 @@ fn arguments(kernel: &Kernel, source: &apt::Here) -> Result<Vec<String>> {
     arguments.extend([
         format!("--customize-hook=copy-in '{}' /usr/lib", modules.display()),
         format!("--customize-hook=chroot \"$1\" depmod {release}"),
+        format!("--customize-hook=echo {ACCOUNT} | chroot \"$1\" chpasswd"),
         source.release.clone(),
         "-".to_owned(),
         source.line(""),

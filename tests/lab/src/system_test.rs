@@ -11,6 +11,7 @@ fn the_image_has_the_kernel_s_modules_and_no_kernel() {
     for hook in ["copy-in '/lab/linux/lib/modules' /usr/lib", "chroot \"$1\" depmod 6.1.0-1-cloud-amd64"] {
         assert!(arguments.contains(&format!("--customize-hook={hook}")), "{arguments:?}");
     }
+    assert!(arguments.iter().any(|argument| argument.ends_with("chroot \"$1\" chpasswd")), "{arguments:?}");
     assert!(!arguments.iter().any(|argument| argument.contains("linux-image")));
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::{Board, HostSide};
-use crate::{describe::DiskDescription, link::Link, output::Taken};
+use crate::{describe::DiskDescription, expect::Script, link::Link, output::Taken};
 
 /// A device with all that it has open on the host. It outlives the machine's resets, and is plugged into each machine that is built.
 pub trait Device: Debug + Send {
@@ -30,6 +30,8 @@ pub trait Device: Debug + Send {
 pub struct Opening<'a> {
     /// The way to the main thread; none if the machine will not run. Then nothing is made or emptied.
     pub link: Option<&'a Link>,
+    /// The script on COM1.
+    pub script: Option<&'a Script>,
     /// The files that are not to be written over.
     pub taken: Taken,
 }

@@ -2,12 +2,16 @@
 
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use arch::{acpi::HardwareId, layout};
 use devices::{output::Output, platform::Serial};
 
 use super::{AcpiName, Board, Device, IsaSpec, Opening, backends};
-use crate::{attached::Attachment, config::SerialConfig};
+use crate::{
+    attached::Attachment,
+    config::SerialConfig,
+    expect::{self, Tap},
+};
 
 /// A PC's serial ports: name, first port and interrupt line.
 const PORTS: [(&str, [u8; 4], u16, u32); layout::SERIAL_PORTS] = [
@@ -24,6 +28,8 @@ pub(super) struct SerialPort {
     number: usize,
     place: String,
     output: Option<Output>,
+    /// Looks at its output.
+    tap: Option<Tap>,
 }
 
 impl SerialPort {
@@ -38,7 +44,15 @@ impl SerialPort {
             Some(link) => backends::connect(number, name, config, link, &mut opening.taken)?,
             None => None,
         };
-        Ok(Self { number, place: config.to_string(), output })
+        let tap = match (number, opening.script, opening.link) {
+            (0, Some(script), Some(link)) => {
+                let (tap, source) = expect::start(script).context("--expect")?;
+                link.serve(source);
+                Some(tap)
+            }
+            _ => None,
+        };
+        Ok(Self { number, place: config.to_string(), output, tap })
     }
 }
 
@@ -56,6 +70,10 @@ impl Device for SerialPort {
         let sink: Box<dyn Write + Send> = match &self.output {
             Some(output) => Box::new(output.clone()),
             None => Box::new(io::sink()),
+        };
+        let sink = match &self.tap {
+            Some(tap) => tap.on(sink),
+            None => sink,
         };
         let serial = board.isa(spec, |line| Serial::new(line, sink))?;
         board.attach(Attachment::new(self.number, serial));

@@ -7,18 +7,19 @@ use devices::output::Output;
 use super::{leaving::Leaving, sources::Sources};
 use crate::{
     attached::Attached,
-    exit::{Exit, SIGNAL},
+    exit::{Exit, SIGNAL, UNMET},
     link::Controls,
     signals,
     source::{Command, Control, News, Notice, Request, Source},
     wishes::{Wish, Wishes},
 };
 
-/// Why the user ends nvmm.
+/// Why the user, or the user's script, ends nvmm.
 #[derive(Clone, Copy, Debug)]
 enum Quit {
     Key,
     Client,
+    Unmet,
     Signal(i32),
 }
 
@@ -27,6 +28,7 @@ impl Quit {
         match self {
             Self::Key => Exit::Quit,
             Self::Client => Exit::Closed,
+            Self::Unmet => Exit::Unmet,
             Self::Signal(number) => Exit::Signal(number),
         }
     }
@@ -34,6 +36,7 @@ impl Quit {
     fn status(self) -> u8 {
         match self {
             Self::Key | Self::Client => 0,
+            Self::Unmet => UNMET,
             Self::Signal(number) => u8::try_from(number).map_or(SIGNAL, |number| SIGNAL + number),
         }
     }
@@ -103,6 +106,8 @@ impl Session {
             Request::Signal(number) => self.on_signal(number, sources),
             Request::Quit => self.quit(Quit::Key, sources),
             Request::Close => self.quit(Quit::Client, sources),
+            Request::Unmet => self.quit(Quit::Unmet, sources),
+            Request::Type { port, text } => sources.tell(&Notice::Types { port, text: &text }),
             // What is about to end is not stopped.
             Request::Suspend if self.quitting.is_some() || self.leaving.is_some() => {}
             Request::Suspend => {
@@ -187,6 +192,7 @@ impl Session {
         if self.leaving.is_some() {
             return;
         }
+        let status = sources.verdict(status).unwrap_or(status);
         sources.tell(&Notice::Leaves);
         let mut outputs = sources.outputs();
         outputs.extend(self.messages.clone());

@@ -36,6 +36,22 @@ impl Source for Ear {
     }
 }
 
+/// Has an exit status of its own for a machine that ended with 0.
+#[derive(Debug)]
+struct Judge;
+
+impl Source for Judge {
+    fn watches(&mut self) -> Vec<Events> {
+        Vec::new()
+    }
+
+    fn ready(&mut self, _: RawFd, _: &mut Vec<Request>) {}
+
+    fn verdict(&self, status: u8) -> Option<u8> {
+        (status == 0).then_some(UNMET)
+    }
+}
+
 /// A source that anybody may hand over. It tells what it hears until it is dropped.
 #[derive(Debug)]
 struct Client {
@@ -250,4 +266,31 @@ fn the_machine_starts_once_no_source_waits_for_a_peer() {
     }
     test.session.on_time(&mut test.sources);
     assert_eq!(starts.try_recv(), Err(TryRecvError::Disconnected));
+}
+
+#[test]
+fn a_script_that_is_not_met_ends_the_machine() {
+    let mut test = Test::running(GRACE);
+    test.on(Request::Unmet);
+    assert!(matches!(test.asked(), Command::Quit(Exit::Unmet)));
+    assert_eq!(test.heard(), [RUNS, "Quits"]);
+    test.on(Request::News(News::Ended(UNMET)));
+    assert_eq!(test.status(), UNMET);
+}
+
+#[test]
+fn a_source_may_have_a_status_of_its_own() {
+    for (ended, status) in [(0, UNMET), (4, 4)] {
+        let mut test = Test::running(GRACE);
+        test.on(Request::Serve(Box::new(Judge)));
+        test.on(Request::News(News::Ended(ended)));
+        assert_eq!(test.status(), status);
+    }
+}
+
+#[test]
+fn what_is_typed_is_told_to_all() {
+    let mut test = Test::running(GRACE);
+    test.on(Request::Type { port: 0, text: b"a".to_vec() });
+    assert_eq!(test.heard(), [RUNS, "Types { port: 0, text: [97] }"]);
 }

@@ -63,6 +63,11 @@ impl Sources {
         !self.ask(|source| source.waits_for_peer().then_some(())).is_empty()
     }
 
+    /// The exit status that takes the place of the machine's own, `status`, if a source has one.
+    pub(super) fn verdict(&mut self, status: u8) -> Option<u8> {
+        self.ask(|source| source.verdict(status)).first().copied()
+    }
+
     /// The outputs of all sources, and their logs.
     pub(super) fn outputs(&mut self) -> Vec<Output> {
         let outputs = self.ask(|source| source.output());
