@@ -11,6 +11,7 @@ mod address;
 mod client;
 mod file;
 mod input;
+mod listener;
 mod null;
 mod peers;
 mod pty;
@@ -27,6 +28,7 @@ pub use self::{
     client::Client,
     file::FileBackend,
     input::Input,
+    listener::{Access, Listener},
     null::NullBackend,
     peers::is_refusal,
     pty::{Pty, PtyError},

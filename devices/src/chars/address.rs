@@ -1,15 +1,11 @@
 //! Addresses of sockets: where to listen, and where to connect to.
 
 use std::{
-    fmt, fs, io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{
-            ffi::OsStrExt,
-            fs::{FileTypeExt, MetadataExt},
-            net::{UnixDatagram, UnixListener},
-        },
+        unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
     time::Duration,
@@ -74,13 +70,6 @@ pub enum AddressError {
     Failed(Address, #[source] io::Error),
 }
 
-/// A socket file that this process made. It is removed when this is dropped, unless another one has taken its place.
-#[derive(Debug)]
-pub(super) struct SocketFile {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
 /// An address that [`Resolved::connect`] can use without asking anybody.
 #[derive(Clone, Debug)]
 pub(super) enum Resolved {
@@ -97,57 +86,11 @@ impl Address {
         }
     }
 
-    /// Listens here.
-    pub(super) fn listen(&self) -> Result<(OwnedFd, Self, Option<SocketFile>), AddressError> {
-        let failed = |error| AddressError::Failed(self.clone(), error);
-        match self {
-            Self::Tcp { host, port } => {
-                let listener =
-                    TcpListener::bind((host.as_str(), *port)).map_err(|error| match error.kind() {
-                        io::ErrorKind::AddrInUse => AddressError::PortInUse(self.clone()),
-                        _ => failed(error),
-                    })?;
-                listener.set_nonblocking(true).map_err(failed)?;
-                let port = listener.local_addr().map_err(failed)?.port();
-                Ok((listener.into(), Self::Tcp { host: host.clone(), port }, None))
-            }
-            Self::Unix(path) => {
-                self.check_len(path)?;
-                let listener = match UnixListener::bind(path) {
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                        self.remove_stale(path)?;
-                        UnixListener::bind(path)
-                    }
-                    bound => bound,
-                };
-                let listener = listener.map_err(failed)?;
-                listener.set_nonblocking(true).map_err(failed)?;
-                let file = SocketFile::of(path).map_err(failed)?;
-                Ok((listener.into(), self.clone(), Some(file)))
-            }
-        }
-    }
-
-    fn check_len(&self, path: &Path) -> Result<(), AddressError> {
+    /// Refuses a path that no unix socket can have.
+    pub(super) fn check_len(&self, path: &Path) -> Result<(), AddressError> {
         match path.as_os_str().as_bytes().len() {
             ..=LONGEST_PATH => Ok(()),
             len => Err(AddressError::PathTooLong(self.clone(), len)),
-        }
-    }
-
-    /// Removes a socket file that a process has left behind.
-    fn remove_stale(&self, path: &Path) -> Result<(), AddressError> {
-        let failed = |error| AddressError::Failed(self.clone(), error);
-        if !fs::symlink_metadata(path).map_err(failed)?.file_type().is_socket() {
-            return Err(AddressError::NoSocket(self.clone()));
-        }
-        // A socket of the other type finds out without being taken for a peer.
-        let probe = UnixDatagram::unbound().map_err(failed)?;
-        match probe.connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                fs::remove_file(path).map_err(failed)
-            }
-            _ => Err(AddressError::PathInUse(self.clone())),
         }
     }
 
@@ -202,23 +145,6 @@ impl Resolved {
         match connected {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
             Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), identity: (found.dev(), found.ino()) })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|it| (it.dev(), it.ino()) == self.identity);
-        if ours {
-            // Nobody is left to be told of an error.
-            let _ = fs::remove_file(&self.path);
         }
     }
 }

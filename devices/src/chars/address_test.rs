@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    super::listener::{Access, Listener},
+    *,
+};
 
 #[test]
 fn addresses_are_printed_as_they_are_given() {
@@ -25,10 +28,10 @@ fn a_path_that_no_socket_can_have_is_refused_by_server_and_client() {
     };
     let longest = path(107);
     longest.resolve().unwrap();
-    longest.listen().unwrap();
+    Listener::new(&longest, Access::Umask).unwrap();
     let longer = path(108);
     let error =
         format!("{longer}: the path has 108 bytes, and a unix socket's has at most 107; give a shorter one");
     assert_eq!(longer.resolve().unwrap_err().to_string(), error);
-    assert_eq!(longer.listen().unwrap_err().to_string(), error);
+    assert_eq!(Listener::new(&longer, Access::Umask).unwrap_err().to_string(), error);
 }

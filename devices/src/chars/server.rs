@@ -6,15 +6,12 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    event::epoll::EventFlags,
-    io::Errno,
-    net::{SocketFlags, accept_with},
-};
+use rustix::event::epoll::EventFlags;
 
 use super::{
     Address, Backend, Input,
-    address::{AddressError, SocketFile},
+    address::AddressError,
+    listener::{Access, Listener},
     peers::{Peers, Refusal, refuse},
 };
 use crate::output::Output;
@@ -29,13 +26,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Server {
     name: &'static str,
     address: Address,
-    listener: Option<OwnedFd>,
+    listener: Option<Listener>,
     listens: bool,
     told_of_error: bool,
     waits: bool,
     peers: Peers,
-    /// Removed at the end.
-    _file: Option<SocketFile>,
 }
 
 /// The kind of a [`Server`].
@@ -61,20 +56,16 @@ impl Server {
     ) -> Result<Self, AddressError> {
         let failed = |error| AddressError::Failed(address.clone(), error);
         let peers = Peers::new(name, options.telnet, log).map_err(failed)?;
-        let (listener, address, file) = address.listen()?;
-        peers
-            .watch
-            .add(&listener, EventFlags::IN)
-            .map_err(|error| AddressError::Failed(address.clone(), error))?;
+        let listener = Listener::new(address, Access::Umask)?;
+        peers.watch.add(&listener, EventFlags::IN).map_err(failed)?;
         Ok(Self {
             name,
-            address,
+            address: listener.address().clone(),
             listener: Some(listener),
             listens: true,
             told_of_error: false,
             waits: options.wait,
             peers,
-            _file: file,
         })
     }
 
@@ -87,15 +78,14 @@ impl Server {
     fn accept(&mut self) {
         for _ in 0..AT_A_TIME {
             let Some(listener) = &self.listener else { return };
-            match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(socket) => {
+            match listener.accept() {
+                Ok(Some(socket)) => {
                     if let Err(error) = self.welcome(socket) {
                         return self.pause(&error.to_string());
                     }
                 }
-                Err(Errno::AGAIN) => return,
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(error) => return self.pause(&std::io::Error::from(error).to_string()),
+                Ok(None) => return,
+                Err(error) => return self.pause(&error.to_string()),
             }
         }
     }
