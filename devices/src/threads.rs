@@ -27,6 +27,8 @@ pub enum Role {
     Proof,
     /// Redraws what `nvmm nest` shows.
     Progress,
+    /// Asks KVM what CPU models are here.
+    Models,
     /// Reads CPUID on a processor of its choice.
     Cpuid,
 }
@@ -40,6 +42,7 @@ impl fmt::Display for Role {
             Self::Input => f.write_str("stdin"),
             Self::Proof => f.write_str("proof"),
             Self::Progress => f.write_str("progress"),
+            Self::Models => f.write_str("models"),
             Self::Cpuid => f.write_str("cpuid"),
         }
     }

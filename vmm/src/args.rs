@@ -88,6 +88,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = GRACE)]
     pub grace: u32,
 
+    /// Control socket, on which programs speak QMP as with QEMU, and nvmm ctl for people; or QEMU's unix:PATH,server=on,wait=off
+    #[arg(long, value_name = "PATH")]
+    pub qmp: Option<OsString>,
+
     /// The machine's UUID [default: it has none]
     #[arg(long, value_name = "UUID")]
     pub uuid: Option<String>,
@@ -141,6 +145,7 @@ impl Default for MachineArgs {
             on_reboot: OnReboot::default(),
             on_panic: None,
             grace: GRACE,
+            qmp: None,
             uuid: None,
             smbios: Vec::new(),
             debug_exit: None,

@@ -99,6 +99,8 @@ pub enum Command {
     Cpu(crate::cpu::CpuArgs),
     /// Say whether guests, and guests of guests, can run here, and if not, why and what to do
     Check(crate::check::CheckArgs),
+    /// Ask about a machine that runs, stop it, let it go on ...: speak QMP on its control socket
+    Ctl(crate::ctl::CtlArgs),
     /// Attach the terminal to a guest's serial port
     Console(crate::attach::ConsoleArgs),
     /// Show, convert, create and resize disk images

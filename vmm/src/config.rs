@@ -7,6 +7,7 @@ mod error;
 mod expect;
 mod keys;
 mod memory;
+mod qmp;
 mod serial;
 mod smbios;
 mod words;
@@ -24,6 +25,7 @@ pub use self::{
     disk::DiskConfig,
     error::ConfigError,
     memory::MemoryConfig,
+    qmp::QmpConfig,
     serial::{Place, SerialConfig},
 };
 use crate::{
@@ -61,6 +63,8 @@ pub struct VmConfig {
     pub on_panic: Option<OnPanic>,
     /// How long the guest has to power off after SIGTERM.
     pub grace: Duration,
+    /// The control socket.
+    pub qmp: Option<QmpConfig>,
 }
 
 impl VmConfig {
@@ -111,6 +115,7 @@ impl VmConfig {
             on_reboot: args.on_reboot,
             on_panic: args.on_panic,
             grace: Duration::from_secs(args.grace.into()),
+            qmp: args.qmp.as_deref().map(QmpConfig::parse).transpose()?,
         })
     }
 

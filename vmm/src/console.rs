@@ -22,6 +22,7 @@ use self::{session::Session, signals::SignalSource, sources::Sources, wakeups::W
 use crate::{
     link::{self, Link},
     port::{Keyboard, Port, Stdio},
+    qmp,
     signals::Signals,
     source::Source,
     terminal::Terminal,
@@ -44,6 +45,8 @@ pub struct Console {
     wishes: Wishes,
     /// The port on stdin and stdout. Made first, so that keys are heard before the others are there.
     stdio: Option<Port>,
+    /// The control socket.
+    qmp: Option<qmp::Server>,
     messages: Option<Output>,
 }
 
@@ -54,10 +57,15 @@ impl Console {
     /// # Errors
     ///
     /// The terminal refuses, or no file descriptor is left.
-    pub fn new(stdio: Option<usize>, grace: Duration, messages: Option<Output>) -> io::Result<Self> {
+    pub fn new(
+        stdio: Option<usize>,
+        qmp: Option<qmp::Server>,
+        grace: Duration,
+        messages: Option<Output>,
+    ) -> io::Result<Self> {
         let signals = SignalSource::new(Signals::new()?);
         let stdio = stdio.map(self::stdio).transpose()?;
-        Ok(Self { signals, wishes: Wishes::new(grace), stdio, messages })
+        Ok(Self { signals, wishes: Wishes::new(grace), stdio, qmp, messages })
     }
 
     /// Runs `life`, which has machines built and run, on a thread of its own, and serves it until it is over or the user has had
@@ -77,6 +85,9 @@ impl Console {
         sources.add(Box::<Wakeups>::default());
         if let Some(stdio) = self.stdio {
             sources.add(Box::new(stdio));
+        }
+        if let Some(qmp) = self.qmp {
+            sources.add(Box::new(qmp));
         }
         loop {
             for request in sources.wait(session.deadline())? {

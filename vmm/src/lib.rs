@@ -9,6 +9,7 @@
 pub mod args;
 pub mod attach;
 mod attached;
+pub mod blocks;
 pub mod board;
 mod buses;
 pub mod check;
@@ -17,6 +18,7 @@ pub mod config;
 pub mod console;
 pub mod cpu;
 pub mod crash;
+pub mod ctl;
 pub mod describe;
 pub mod disk;
 pub mod exit;
@@ -38,10 +40,9 @@ pub mod nest;
 mod one_of;
 pub mod output;
 mod port;
-#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
+pub mod qmp;
 mod questions;
 pub mod reboots;
-#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
 mod run_state;
 mod signals;
 pub mod size;

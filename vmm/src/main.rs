@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -16,9 +17,9 @@ use vmm::{
     board::{self, Device, Opening},
     check,
     cli::{Cli, Command},
-    config::{ConfigError, VmConfig},
+    config::{ConfigError, QmpConfig, VmConfig},
     console::Console,
-    cpu,
+    cpu, ctl,
     describe::Description,
     disk,
     exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET, USAGE},
@@ -28,6 +29,7 @@ use vmm::{
     machine::Machine,
     messages, nest,
     output::Taken,
+    qmp,
     reboots::Reboots,
     stats::Stats,
 };
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Some(Command::Cpu(args)) => cpu::run(args),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Console(args)) => attach::run(args),
+        Some(Command::Ctl(args)) => ctl::run(args),
         Some(Command::Disk(args)) => {
             raise_descriptor_limit();
             disk::run(args)
@@ -89,8 +92,9 @@ fn dry_run(args: &MachineArgs) -> Result<u8> {
 fn run(args: MachineArgs) -> Result<u8> {
     let messages = messages::to_stderr_without_waiting(args.verbose);
     let prepared = VmConfig::new(&args).map_err(anyhow::Error::from).and_then(|config| {
+        let qmp = config.qmp.as_ref().map(|qmp| control(qmp, &config, &args.kvm)).transpose()?;
         let console =
-            Console::new(config.stdio(), config.grace, messages.clone()).context("--serial stdio")?;
+            Console::new(config.stdio(), qmp, config.grace, messages.clone()).context("--serial stdio")?;
         Ok((config, console))
     });
     let (config, console) = prepared.inspect_err(|_| {
@@ -103,6 +107,13 @@ fn run(args: MachineArgs) -> Result<u8> {
             status_of(&error)
         })
     })
+}
+
+/// Listens for clients of the control socket, from before the machine is built.
+fn control(config: &QmpConfig, machine: &VmConfig, kvm: &Path) -> Result<qmp::Server> {
+    let facts =
+        qmp::Facts { uuid: machine.smbios.system.uuid, kvm: kvm.to_owned(), topology: machine.topology };
+    qmp::Server::new(config, facts).context("--qmp")
 }
 
 /// What outlives the machine's resets.

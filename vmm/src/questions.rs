@@ -41,6 +41,17 @@ pub(crate) enum Question {
         /// The vCPU that it is about, if it names none.
         vcpu: u32,
     },
+    /// The disks: QMP's list of `BlockInfo`.
+    Blocks,
+    /// What the disks did: QMP's list of `BlockStats`.
+    BlockStats,
+    /// Make a disk larger.
+    Resize {
+        /// The disk's name.
+        disk: String,
+        /// The size in bytes that it is to have.
+        size: u64,
+    },
 }
 
 /// The answer, in QMP's form.

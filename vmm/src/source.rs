@@ -58,7 +58,6 @@ pub(crate) trait Source: Debug {
 }
 
 /// A request of a source.
-#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
 #[derive(Debug)]
 pub(crate) enum Request {
     /// That the machine obeys.
@@ -91,7 +90,6 @@ pub(crate) enum Request {
 }
 
 /// What the main thread asks of a machine.
-#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Say on stderr what was done with the disks.
@@ -107,7 +105,6 @@ pub(crate) enum Command {
 }
 
 /// A button of the machine's.
-#[expect(dead_code, reason = "the control socket, which follows, asks for the rest")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
     /// Stop the vCPUs and the devices, if they run.

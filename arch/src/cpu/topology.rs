@@ -23,6 +23,19 @@ pub struct Topology {
     threads: u32,
 }
 
+/// The place of a vCPU: the numbers of its socket, of the die in that, the core in that, and the thread in that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The socket.
+    pub socket: u32,
+    /// The die in it.
+    pub die: u32,
+    /// The core on the die.
+    pub core: u32,
+    /// The thread in the core.
+    pub thread: u32,
+}
+
 impl Topology {
     /// `sockets` of `dies` each, of `cores` each, of `threads` each.
     ///
@@ -80,16 +93,24 @@ impl Topology {
         self.threads == 1 && self.dies == 1
     }
 
-    /// The APIC id of a vCPU. vCPUs fill a core, then a die, then a socket.
+    /// The place of a vCPU. vCPUs fill a core, then a die, then a socket.
     #[must_use]
-    pub fn apic_id(&self, vcpu: u32) -> u32 {
+    pub fn place(&self, vcpu: u32) -> Place {
         let core = vcpu / self.threads;
         let die = core / self.cores;
-        let socket = die / self.dies;
-        (vcpu % self.threads)
-            | ((core % self.cores) << self.core_shift())
-            | ((die % self.dies) << self.die_shift())
-            | (socket << self.package_shift())
+        Place {
+            socket: die / self.dies,
+            die: die % self.dies,
+            core: core % self.cores,
+            thread: vcpu % self.threads,
+        }
+    }
+
+    /// The APIC id of a vCPU.
+    #[must_use]
+    pub fn apic_id(&self, vcpu: u32) -> u32 {
+        let Place { socket, die, core, thread } = self.place(vcpu);
+        thread | (core << self.core_shift()) | (die << self.die_shift()) | (socket << self.package_shift())
     }
 
     /// The greatest APIC id.

@@ -8,8 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 /// What unit tests use where they find it.
-pub(crate) const UNIT_TESTS: &[&str] =
-    &["acpica-tools", "dmidecode", "inetutils-telnet", "qemu-system-x86", "qemu-utils", "socat"];
+pub(crate) const UNIT_TESTS: &[&str] = &[
+    "acpica-tools",
+    "dmidecode",
+    "inetutils-telnet",
+    "python3-pip",
+    "qemu-system-x86",
+    "qemu-utils",
+    "socat",
+];
 
 /// Waits for dpkg's lock, which a cloud machine's own updates hold in its first minutes, and tries a mirror again.
 const OPTIONS: [&str; 4] = ["-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"];

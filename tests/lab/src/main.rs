@@ -5,6 +5,7 @@ mod build;
 mod host;
 mod kernel;
 mod nested;
+mod python;
 mod report;
 mod system;
 mod units;

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::build;
+use crate::python;
 use crate::report::{self, Outcome, Report};
 
 /// What a test that can't run prints before it returns.
@@ -32,6 +33,9 @@ fn tests(report: &mut Report) {
     let start = Instant::now();
     let mut cargo = build::cargo();
     cargo.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    if let Some(packages) = python::qmp() {
+        cargo.env("PYTHONPATH", packages);
+    }
     let (passed, output) = output(cargo);
     let outcomes = parse(&output);
     let count = counts(&outcomes);

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use arch::{
     acpi::{Hardware, IsaDevice},
     layout,
@@ -17,7 +18,7 @@ use devices::{
 };
 
 use super::inventory::{AcpiName, At, Placed};
-use crate::{attached::Attached, buses::Buses, size::Size};
+use crate::{attached::Attached, blocks::BlockFacts, buses::Buses, size::Size};
 
 /// The host's side of a virtio device.
 pub trait HostSide: Debug + Send + Sync {
@@ -30,6 +31,20 @@ pub trait HostSide: Debug + Send + Sync {
     /// Its size in bytes, if it has one that may change.
     fn size(&self) -> Option<u64> {
         None
+    }
+
+    /// It as a disk, if it is one.
+    fn block(&self) -> Option<BlockFacts> {
+        None
+    }
+
+    /// Gives the file of a disk this size. The guest is not told yet.
+    ///
+    /// # Errors
+    ///
+    /// It is no disk that can grow now, it would lose its end, or the host refuses.
+    fn grow(&self, _size: u64) -> anyhow::Result<()> {
+        anyhow::bail!("it is no disk")
     }
 
     /// The work that it did since nvmm started, if that is counted.
@@ -164,6 +179,27 @@ impl Devices {
         if all.is_empty() {
             log::error!("there are no disks");
         }
+    }
+
+    /// The disks, by PCI address.
+    pub(crate) fn disks(&self) -> Vec<BlockFacts> {
+        self.functions.iter().filter_map(|function| function.host.block()).collect()
+    }
+
+    /// Gives the disk of this name `size` bytes, and tells the guest.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it can't have that size.
+    pub(crate) fn grow(&self, name: &str, size: u64) -> anyhow::Result<()> {
+        let is_named = |host: &dyn HostSide| host.block().is_some_and(|disk| disk.name == name);
+        let found = self.functions.iter().find(|function| is_named(&*function.host));
+        let Some(Function { host, function, .. }) = found else {
+            anyhow::bail!("Cannot find device='{name}' nor node-name='{name}'");
+        };
+        host.grow(size)?;
+        lock(function).measure().with_context(|| host.name())?;
+        Ok(())
     }
 
     /// Looks which of them have grown, and tells the guest.

@@ -2,10 +2,10 @@
 
 use std::{io, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use devices::{
     disk::{
-        Disk,
+        Disk, SECTOR_SIZE,
         format::Format,
         image::{self, Image, OpenError, OpenOptions},
         named::Named,
@@ -16,7 +16,7 @@ use devices::{
 use thiserror::Error;
 
 use super::{Board, Device, HostSide};
-use crate::{config::DiskConfig, describe::DiskDescription};
+use crate::{blocks::BlockFacts, config::DiskConfig, describe::DiskDescription, size::Size};
 
 /// Why a disk can't be used as asked.
 #[derive(Debug, Error)]
@@ -141,5 +141,46 @@ impl HostSide for OpenDisk {
 
     fn work(&self) -> Option<String> {
         Some(self.lasting.counters.total().to_string())
+    }
+
+    fn block(&self) -> Option<BlockFacts> {
+        let overlay = self.config.image.overlay.as_ref().map(|overlay| match overlay {
+            Overlay::Temp => None,
+            Overlay::File(path) => Some(path.clone()),
+        });
+        Some(BlockFacts {
+            name: self.name(),
+            path: self.config.path.clone(),
+            format: if overlay.is_some() { Format::Qcow2 } else { self.format },
+            overlay,
+            size: self.disk.size(),
+            is_read_only: self.disk.is_read_only(),
+            cache: self.config.device.cache,
+            is_direct: self.config.image.disk.direct,
+            limits: [self.config.device.iops, self.config.device.bandwidth]
+                .map(|limit| limit.map(Into::into)),
+            totals: self.lasting.counters.total(),
+        })
+    }
+
+    fn grow(&self, to: u64) -> anyhow::Result<()> {
+        let name = HostSide::name(self);
+        let now = self.disk.measure().with_context(|| name.clone())?;
+        let files = self.disk.files();
+        match files.first() {
+            _ if to == now => return Ok(()),
+            _ if to < now => bail!("{name}: it has {now} bytes, and a disk that is in use can't shrink"),
+            _ if !to.is_multiple_of(SECTOR_SIZE) => bail!("{name}: {to} is no multiple of {SECTOR_SIZE}"),
+            _ if self.disk.is_read_only() => bail!("{name}: it is read-only"),
+            None => bail!(
+                "{name}: only a raw image can grow while it is in use; end the machine and use nvmm disk resize"
+            ),
+            Some(file) if !file.metadata()?.is_file() => {
+                bail!("{name}: it is a device; make that larger on the host first")
+            }
+            Some(file) => file.set_len(to).with_context(|| format!("{name}: it can't have {to} bytes"))?,
+        }
+        log::info!("{name}: it has grown from {} to {}", Size(now), Size(to));
+        Ok(())
     }
 }

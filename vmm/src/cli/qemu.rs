@@ -35,8 +35,8 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["net", "netdev", "nic"], NO_NETWORK),
     (&["display", "vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
     (
-        &["monitor", "qmp", "qmp-pretty", "mon"],
-        "leave it out; nvmm has no monitor; Ctrl-A h lists the terminal's keys",
+        &["monitor", "mon", "qmp-pretty"],
+        "say --qmp PATH; nvmm ctl PATH speaks to it, and its human-monitor-command has info registers and others",
     ),
     (
         &["chardev"],

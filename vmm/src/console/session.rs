@@ -9,6 +9,7 @@ use crate::{
     attached::Attached,
     exit::{Exit, SIGNAL, UNMET},
     link::Controls,
+    run_state::{Cause, Change},
     signals,
     source::{Command, Control, News, Notice, Request, Source},
     wishes::{Wish, Wishes},
@@ -55,6 +56,8 @@ pub(super) struct Session {
     running: Option<Attached>,
     /// The machine's thread may be waiting for a file or for memory, and has nothing to put away.
     builds: bool,
+    /// All sources know that there will be no machine any more.
+    end_is_told: bool,
     /// The user wants to end it.
     quitting: Option<Quit>,
     /// Only output is still on its way; then nvmm ends with this status.
@@ -75,6 +78,7 @@ impl Session {
             builds: true,
             quitting: None,
             leaving: None,
+            end_is_told: false,
             over: None,
         }
     }
@@ -137,7 +141,7 @@ impl Session {
                 sources.tell(&Notice::Stops);
             }
             News::Gone(_held) => self.builds = true,
-            News::Changed(change) => sources.tell(&Notice::Changed(&change)),
+            News::Changed(change) => self.tell_change(change, sources),
             News::NobodyListens if self.quitting.is_some() => {}
             News::NobodyListens => self.quit(Quit::Signal(libc::SIGTERM), sources),
             News::Ended(status) => self.leave(status, sources),
@@ -187,12 +191,23 @@ impl Session {
         sources.tell(&Notice::Quits);
     }
 
+    /// Tells all sources of a change. There is one end.
+    fn tell_change(&mut self, change: Change, sources: &mut Sources) {
+        let is_end = matches!(change, Change::Shutdown { .. });
+        if !(is_end && std::mem::replace(&mut self.end_is_told, true)) {
+            sources.tell(&Notice::Changed(&change));
+        }
+    }
+
     /// There will be no other machine: only output is still on its way.
     fn leave(&mut self, status: u8, sources: &mut Sources) {
         if self.leaving.is_some() {
             return;
         }
         let status = sources.verdict(status).unwrap_or(status);
+        // Unless it was told, as of a machine that was there.
+        let by = self.quitting.map_or(Cause::HostError, |quit| Cause::of(&quit.exit()));
+        self.tell_change(Change::Shutdown { by }, sources);
         sources.tell(&Notice::Leaves);
         let mut outputs = sources.outputs();
         outputs.extend(self.messages.clone());

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Machine;
 use crate::{
+    blocks,
     inspect::{self, Halted, InfoPci, InspectError, MonitorCommand},
     link::Link,
     output::Taken,
@@ -40,6 +41,12 @@ impl Machine {
                 self.look(link, |machine| save.save(machine, taken, &stop).map(done))
             }
             Question::Dump(dump) => self.look(link, |machine| dump.write(machine, taken, &stop).map(done)),
+            Question::Blocks => Ok(Ok(self.devices.disks().iter().map(blocks::info).collect())),
+            Question::BlockStats => Ok(Ok(self.devices.disks().iter().map(blocks::stats).collect())),
+            Question::Resize { disk, size } => {
+                let grown = self.devices.grow(disk, *size);
+                Ok(grown.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+            }
             Question::Monitor { line, vcpu } => self.monitor(line, *vcpu, link),
         }
     }

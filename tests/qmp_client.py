@@ -1,0 +1,75 @@
+"""Drives a machine with PyPI's qemu.qmp: every command that it lists. Argument: the control socket."""
+
+import asyncio
+import pathlib
+import sys
+import tempfile
+
+from qemu.qmp import ExecuteError, QMPClient
+
+folder = pathlib.Path(tempfile.mkdtemp())
+
+# What each command is given, and the type of what it returns; last those after which the machine is another.
+CALLS = {
+    "query-commands": ({}, list),
+    "query-version": ({}, dict),
+    "query-status": ({}, dict),
+    "query-name": ({}, dict),
+    "query-uuid": ({}, dict),
+    "query-kvm": ({}, dict),
+    "query-cpus-fast": ({}, list),
+    "query-stats": ({"target": "vm"}, list),
+    "query-block": ({}, list),
+    "query-blockstats": ({}, list),
+    "block_resize": ({"device": "data", "size": 2 << 20}, dict),
+    "query-cpu-definitions": ({}, list),
+    "query-cpu-model-expansion": ({"type": "static", "model": {"name": "max"}}, dict),
+    "nvmm-registers": ({}, dict),
+    "nvmm-inject-nmi": ({"cpu-index": 0}, dict),
+    "inject-nmi": ({}, dict),
+    "human-monitor-command": ({"command-line": "info status"}, str),
+    "memsave": ({"val": 0x1000, "size": 16, "filename": str(folder / "virtual")}, dict),
+    "pmemsave": ({"val": 0x1000, "size": 16, "filename": str(folder / "physical")}, dict),
+    "dump-guest-memory": ({"paging": False, "protocol": f"file:{folder / 'core'}"}, dict),
+    "stop": ({}, dict),
+    "cont": ({}, dict),
+    "system_reset": ({}, dict),
+    "system_powerdown": ({}, dict),
+    "quit": ({}, dict),
+}
+
+# What a host, or a guest that does not listen, may refuse.
+MAY_BE_REFUSED = {"query-stats", "inject-nmi", "nvmm-inject-nmi", "memsave", "system_powerdown"}
+
+
+async def main(socket):
+    client = QMPClient("test")
+    await client.connect(socket)
+    names = {command["name"] for command in await client.execute("query-commands")}
+    # qemu.qmp gives it by itself.
+    assert names - {"qmp_capabilities"} == set(CALLS), names ^ set(CALLS)
+    heard = []
+    with client.listener(("STOP", "RESUME", "RESET", "SHUTDOWN")) as events:
+        for name, (arguments, kind) in CALLS.items():
+            try:
+                returned = await client.execute(name, arguments)
+                assert isinstance(returned, kind), (name, returned)
+            except ExecuteError as error:
+                assert name in MAY_BE_REFUSED, (name, error)
+                print(f"{name}: {error}")
+        while "SHUTDOWN" not in heard:
+            heard.append((await events.get())["event"])
+    # An NMI may reset a guest that has no handler for it.
+    assert "RESET" in heard, heard
+    assert [event for event in heard if event != "RESET"] == ["STOP", "RESUME", "SHUTDOWN"], heard
+    try:
+        await client.disconnect()
+    except EOFError:
+        pass
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    print("all commands")
+
+
+asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,134 @@
+//! Clients of the control socket of an nvmm.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Running, expect, guest, nvmm};
+
+/// A machine with a control socket.
+pub(crate) struct Machine {
+    pub(crate) nvmm: Running,
+    pub(crate) socket: PathBuf,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+/// A client that has begun.
+pub(crate) struct Client(BufReader<UnixStream>);
+
+impl Machine {
+    /// Starts a tiny guest with more options.
+    pub(crate) fn start(name: &str, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("qmp");
+        let mut command = nvmm();
+        command.arg("--kernel").arg(guest(name)).args(["--debug-exit", "0xf4", "--memory", "16M"]);
+        command.arg("--qmp").arg(&socket).args(options).current_dir(folder.path());
+        let nvmm =
+            Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        Self { nvmm, socket, folder }
+    }
+
+    /// Waits until the guest has printed `text`.
+    pub(crate) fn prints(&mut self, text: &str) {
+        expect(self.process().stdout.as_mut().unwrap(), text);
+    }
+
+    pub(crate) fn process(&mut self) -> &mut Child {
+        &mut self.nvmm.0
+    }
+
+    /// A connection, from which nothing has been read.
+    pub(crate) fn connect(&self) -> UnixStream {
+        let socket = connect(&self.socket);
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        socket
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let mut client = Client(BufReader::new(self.connect()));
+        assert!(client.hear()["QMP"].is_object());
+        assert_eq!(client.call("qmp_capabilities", &json!({})), Ok(json!({})));
+        client
+    }
+
+    /// Runs `nvmm ctl` on it.
+    pub(crate) fn ctl(&self, words: &[&str]) -> Output {
+        ctl(&self.socket, words).output().unwrap()
+    }
+
+    /// What `nvmm ctl` prints, which succeeds.
+    pub(crate) fn ask(&self, words: &[&str]) -> String {
+        let output = self.ctl(words);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+pub(crate) fn ctl(socket: &Path, words: &[&str]) -> Command {
+    let mut command = nvmm();
+    command.arg("ctl").arg(socket).args(words);
+    command
+}
+
+/// Connects once it can: nvmm may not be there yet. It has a minute.
+fn connect(path: &Path) -> UnixStream {
+    for _ in 0..6000 {
+        if let Ok(socket) = UnixStream::connect(path) {
+            return socket;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("nobody listens at {}", path.display());
+}
+
+impl Client {
+    /// Sends bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// The next line.
+    pub(crate) fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    /// Returns whether nothing more comes.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        matches!(self.0.read_line(&mut String::new()), Ok(0) | Err(_))
+    }
+
+    /// Gives a command. The answer is that, or why there is none; events before it are skipped.
+    pub(crate) fn call(&mut self, command: &str, arguments: &Value) -> Result<Value, String> {
+        let call = json!({"execute": command, "arguments": arguments, "id": command});
+        self.send(call.to_string().as_bytes());
+        loop {
+            let mut said = self.hear();
+            if said.get("event").is_some() {
+                continue;
+            }
+            assert_eq!(said["id"], json!(command), "{said}");
+            return match said["error"]["desc"].as_str() {
+                Some(why) => Err(why.to_owned()),
+                None => Ok(said["return"].take()),
+            };
+        }
+    }
+
+    /// Waits for the next event, and returns its name and its data.
+    pub(crate) fn event(&mut self) -> (String, Value) {
+        let mut event = self.hear();
+        assert!(event["timestamp"]["seconds"].is_u64(), "{event}");
+        (event["event"].as_str().unwrap().to_owned(), event["data"].take())
+    }
+}

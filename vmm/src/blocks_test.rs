@@ -1,0 +1,59 @@
+use devices::virtio::block::Total;
+
+use super::*;
+
+fn disk() -> BlockFacts {
+    BlockFacts {
+        name: "data".to_owned(),
+        path: "/a/b.img".into(),
+        overlay: None,
+        format: Format::Raw,
+        size: 1 << 20,
+        is_read_only: false,
+        cache: CacheMode::Writeback,
+        is_direct: true,
+        limits: [Some(100), None],
+        totals: Totals {
+            read: Total { requests: 1, bytes: 2 },
+            written: Total { requests: 3, bytes: 4 },
+            flushes: 5,
+            errors: 6,
+            ..Totals::default()
+        },
+    }
+}
+
+#[test]
+fn a_disk_is_told_of_as_qemu_tells() {
+    let told = info(&disk());
+    assert_eq!(told["device"], json!("data"));
+    let inserted = &told["inserted"];
+    assert_eq!(inserted["file"], json!("/a/b.img"));
+    assert_eq!(inserted["backing_file"], Value::Null);
+    assert_eq!(inserted["cache"], json!({"writeback": true, "direct": true, "no-flush": false}));
+    assert_eq!((&inserted["iops"], &inserted["bps"]), (&json!(100), &json!(0)));
+    let image = json!({"filename": "/a/b.img", "format": "raw", "virtual-size": 1 << 20});
+    assert_eq!(inserted["image"], image);
+
+    let overlay = Some(Some("/a/over.qcow2".into()));
+    let told = info(&BlockFacts { overlay, format: Format::Qcow2, cache: CacheMode::Unsafe, ..disk() });
+    let inserted = &told["inserted"];
+    assert_eq!((&inserted["file"], &inserted["drv"]), (&json!("/a/over.qcow2"), &json!("qcow2")));
+    assert_eq!(inserted["backing_file"], json!("/a/b.img"));
+    assert_eq!(inserted["cache"]["no-flush"], json!(true));
+}
+
+#[test]
+fn what_a_disk_did_is_told_by_kind() {
+    let stats = &stats(&disk())["stats"];
+    for (name, count) in [
+        ("rd_operations", 1),
+        ("rd_bytes", 2),
+        ("wr_operations", 3),
+        ("wr_bytes", 4),
+        ("flush_operations", 5),
+        ("nvmm-failed-operations", 6),
+    ] {
+        assert_eq!(stats[name], json!(count), "{name}");
+    }
+}

@@ -1,0 +1,151 @@
+//! `nvmm ctl`: the control socket of a machine, for people and scripts.
+
+mod connection;
+mod words;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use devices::printable::{PrintableLines, is_plain};
+use serde_json::{Map, Value};
+
+use self::connection::{Connection, Ended};
+use crate::cpu::text::{WIDTH, block, fill, print};
+
+const EXAMPLES: &str = "\
+Examples:
+  nvmm ctl vm.sock                         list the commands
+  nvmm ctl vm.sock query-status
+  nvmm ctl vm.sock block_resize device=data size=20G
+  nvmm ctl vm.sock query-stats '{\"target\": \"vcpu\"}'
+
+Exit status: 0; or 1 if there is no such machine, or it refuses";
+
+/// Columns before the words about a command.
+const INDENT: usize = 26;
+
+/// Ask about a machine that runs, stop it, let it go on ...: speak QMP on its control socket
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct CtlArgs {
+    /// The machine's control socket, as --qmp named it
+    #[arg(value_name = "SOCKET")]
+    socket: PathBuf,
+    /// The command; without one, all are listed
+    #[arg(value_name = "COMMAND")]
+    command: Option<String>,
+    /// The command's arguments: a JSON object, or KEY=VALUE
+    #[arg(value_name = "JSON|KEY=VALUE")]
+    arguments: Vec<String>,
+    /// Print what happens to the machine, a line of JSON for each event, until it has ended
+    #[arg(long)]
+    events: bool,
+}
+
+/// Does what was asked; the value is nvmm's exit status.
+///
+/// # Errors
+///
+/// There is no such machine, or it refuses.
+pub fn run(args: &CtlArgs) -> Result<u8> {
+    let mut connection = Connection::open(&args.socket)?;
+    match &args.command {
+        Some(command) => {
+            let arguments = arguments(&mut connection, command, &args.arguments)?;
+            let answer = match connection.call(command, arguments) {
+                // It has done what it was asked to.
+                Err(error) if command == "quit" && error.is::<Ended>() => Value::Object(Map::new()),
+                answer => answer?,
+            };
+            print(&shown(&answer)?)?;
+        }
+        None if !args.events => print(&listed(&connection.call("query-commands", Map::new())?))?,
+        None => {}
+    }
+    if args.events {
+        while let Some(event) = connection.event()? {
+            print(&format!("{}\n", json(&event.to_string())))?;
+            if event["event"] == "SHUTDOWN" {
+                break;
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// The arguments that the words are, by what the machine says of the command.
+fn arguments(connection: &mut Connection, command: &str, words: &[String]) -> Result<Map<String, Value>> {
+    match words {
+        [] => Ok(Map::new()),
+        [text] if text.trim_start().starts_with('{') => match serde_json::from_str(text) {
+            Ok(Value::Object(arguments)) => Ok(arguments),
+            Ok(_) => bail!("{text}: give a JSON object"),
+            Err(error) => bail!("{text}: that is no JSON: {error}"),
+        },
+        words => {
+            let commands = connection.call("query-commands", Map::new())?;
+            let known = commands.as_array().into_iter().flatten().find(|known| known["name"] == command);
+            let kinds = known.and_then(|known| known["arguments"].as_array()).map_or(&[][..], Vec::as_slice);
+            words::arguments(words, kinds)
+        }
+    }
+}
+
+/// An answer for people: a text as it is, all else as JSON; nothing if there is nothing to tell.
+fn shown(answer: &Value) -> Result<String> {
+    Ok(match answer {
+        Value::Object(members) if members.is_empty() => String::new(),
+        Value::String(text) => {
+            format!("{}\n", PrintableLines(&text.replace("\r\n", "\n")).to_string().trim_end())
+        }
+        other => json(&serde_json::to_string_pretty(other)?) + "\n",
+    })
+}
+
+/// The same JSON, in which a terminal acts on nothing.
+fn json(text: &str) -> String {
+    let mut safe = String::new();
+    for c in text.chars() {
+        if c == '\n' || is_plain(c) {
+            safe.push(c);
+        } else {
+            // Outside of strings there is none of them.
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| safe += &format!("\\u{unit:04x}"));
+        }
+    }
+    safe
+}
+
+/// The answer of `query-commands`: what there is, and what it takes.
+fn listed(commands: &Value) -> String {
+    let mut text = String::new();
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut row = |label: String, help: &str| {
+        let lines = fill(help.split(' '), INDENT);
+        let lines = if lines.is_empty() { vec![String::new()] } else { lines };
+        let label = if label.len() < INDENT { label } else { format!("{label}  ") };
+        text += &block(&label, INDENT, &lines);
+    };
+    for command in commands.as_array().into_iter().flatten() {
+        row(word(&command["name"]), &word(&command["help"]));
+        for argument in command["arguments"].as_array().into_iter().flatten() {
+            let values: Vec<_> = argument["values"].as_array().into_iter().flatten().map(word).collect();
+            let value =
+                if values.is_empty() { word(&argument["type"]).to_uppercase() } else { values.join("|") };
+            let assignment = format!("{}={value}", word(&argument["name"]));
+            let optional = argument["optional"] == true;
+            row(
+                if optional { format!("  [{assignment}]") } else { format!("  {assignment}") },
+                &word(&argument["help"]),
+            );
+        }
+    }
+    PrintableLines(&text).to_string()
+}
+
+const _: () = assert!(INDENT < WIDTH);
+
+#[cfg(test)]
+#[path = "ctl_test.rs"]
+mod tests;

@@ -1,0 +1,118 @@
+//! A client's end of a control socket, nvmm's or QEMU's.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+};
+
+use anyhow::{Context, Result, bail};
+use devices::printable::ToPrintable;
+use serde_json::{Map, Value, json};
+
+use crate::qmp::reader::Reader;
+
+/// The longest answer, in bytes.
+const LONGEST: usize = 64 << 20;
+
+/// A connection on which commands can be given.
+#[derive(Debug)]
+pub(super) struct Connection {
+    name: String,
+    socket: UnixStream,
+    reader: Reader,
+    /// Those that came while an answer was waited for.
+    events: VecDeque<Value>,
+}
+
+/// The machine has ended the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: the machine has ended")]
+pub(super) struct Ended(String);
+
+impl Connection {
+    /// Connects to the socket at `path`, and begins.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens there, or it is no machine.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let name = path.printable().to_string();
+        let socket = UnixStream::connect(path).with_context(|| match path.exists() {
+            true => format!("{name}: no machine listens there"),
+            false => format!("{name}: there is no such control socket"),
+        })?;
+        Self::begin(name, socket)
+    }
+
+    /// Takes the greeting of whoever is at the other end, and begins.
+    pub(super) fn begin(name: String, socket: UnixStream) -> Result<Self> {
+        let mut connection = Self { name, socket, reader: Reader::new(LONGEST), events: VecDeque::new() };
+        let Some(greeting) = connection.receive()? else { return Err(Ended(connection.name).into()) };
+        if greeting.get("QMP").is_none() {
+            match greeting["error"]["desc"].as_str() {
+                Some(refusal) => bail!("{}: {}", connection.name, refusal.printable()),
+                None => bail!("{}: nothing that speaks QMP listens there", connection.name),
+            }
+        }
+        connection.call("qmp_capabilities", Map::new())?;
+        Ok(connection)
+    }
+
+    /// Gives a command, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// The machine refuses, in its words, or has [`Ended`].
+    pub(super) fn call(&mut self, command: &str, arguments: Map<String, Value>) -> Result<Value> {
+        let mut call = json!({"execute": command});
+        if !arguments.is_empty() {
+            call["arguments"] = arguments.into();
+        }
+        // What it says before it ends is worth reading.
+        let sent = self.socket.write_all(format!("{call}\n").as_bytes());
+        while let Some(mut said) = self.receive()? {
+            if let Some(answer) = said.get_mut("return") {
+                return Ok(answer.take());
+            }
+            if let Some(refusal) = said["error"]["desc"].as_str() {
+                bail!("{command}: {refusal}");
+            }
+            self.events.push_back(said);
+        }
+        sent.with_context(|| self.name.clone())?;
+        Err(Ended(self.name.clone()).into())
+    }
+
+    /// Waits for the next event; none once the machine has ended.
+    ///
+    /// # Errors
+    ///
+    /// What came is none.
+    pub(super) fn event(&mut self) -> Result<Option<Value>> {
+        match self.events.pop_front() {
+            Some(event) => Ok(Some(event)),
+            None => self.receive(),
+        }
+    }
+
+    /// Waits for what the machine says next.
+    fn receive(&mut self) -> Result<Option<Value>> {
+        let mut bytes = vec![0; 64 << 10];
+        loop {
+            if let Some(next) = self.reader.next() {
+                let next =
+                    next.with_context(|| format!("{}: nothing that speaks QMP listens there", self.name))?;
+                return Ok(Some(next));
+            }
+            match self.socket.read(&mut bytes) {
+                Ok(0) => return Ok(None),
+                Ok(len) => self.reader.push(&bytes[..len]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) => return Err(error).with_context(|| self.name.clone()),
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `KEY=VALUE`, as the arguments of a command.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value};
+
+use crate::size::Size;
+
+/// Gives the words their values, by `kinds`, what `query-commands` says of the command's arguments. QEMU says nothing: then a value is
+/// what it looks like.
+///
+/// # Errors
+///
+/// A word is no `KEY=VALUE`, comes twice, or is not of its kind.
+pub(super) fn arguments(words: &[String], kinds: &[Value]) -> Result<Map<String, Value>> {
+    let mut arguments = Map::new();
+    for word in words {
+        let Some((key, text)) = word.split_once('=') else {
+            bail!("{word}: give KEY=VALUE, or all arguments as one JSON object");
+        };
+        let kind = kinds.iter().find(|kind| kind["name"] == key).and_then(|kind| kind["type"].as_str());
+        let value = value(text, kind).with_context(|| word.clone())?;
+        if arguments.insert(key.to_owned(), value).is_some() {
+            bail!("{word}: '{key}' is there twice");
+        }
+    }
+    Ok(arguments)
+}
+
+fn value(text: &str, kind: Option<&str>) -> Result<Value> {
+    Ok(match kind {
+        Some("string") => text.into(),
+        Some("boolean") => match text {
+            "on" | "true" | "yes" => true.into(),
+            "off" | "false" | "no" => false.into(),
+            _ => bail!("give on or off"),
+        },
+        Some("uint64") => number(text)
+            .context("give a whole number, 0x and hexadecimal digits, or a size such as 20G")?
+            .into(),
+        Some(_) => serde_json::from_str(text).context("give JSON")?,
+        None => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+    })
+}
+
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok().or_else(|| text.parse::<Size>().ok().map(|Size(bytes)| bytes)),
+    }
+}
+
+#[cfg(test)]
+#[path = "words_test.rs"]
+mod tests;

@@ -1,0 +1,100 @@
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    thread,
+};
+
+use serde_json::json;
+
+use super::*;
+
+/// A machine that says these lines, each after a command; the first as its greeting.
+fn machine(lines: &'static [&'static str]) -> (UnixStream, thread::JoinHandle<Vec<Value>>) {
+    let (theirs, mut ours) = UnixStream::pair().unwrap();
+    let machine = thread::spawn(move || {
+        let (greeting, answers) = lines.split_first().unwrap();
+        writeln!(ours, "{greeting}").unwrap();
+        let mut heard = BufReader::new(ours.try_clone().unwrap()).lines();
+        let mut calls = Vec::new();
+        for answer in answers {
+            calls.push(serde_json::from_str(&heard.next().unwrap().unwrap()).unwrap());
+            writeln!(ours, "{answer}").unwrap();
+        }
+        calls
+    });
+    (theirs, machine)
+}
+
+const GREETING: &str = r#"{"QMP": {"version": {}, "capabilities": []}}"#;
+const NOTHING: &str = r#"{"return": {}}"#;
+
+fn connect(lines: &'static [&'static str]) -> Result<(Connection, thread::JoinHandle<Vec<Value>>)> {
+    let (socket, machine) = machine(lines);
+    Ok((Connection::begin("vm".to_owned(), socket)?, machine))
+}
+
+fn refusal<T>(result: Result<T>) -> String {
+    result.err().map_or_else(String::new, |error| format!("{error:#}"))
+}
+
+#[test]
+fn answers_and_events_are_told_apart() {
+    let lines = &[
+        GREETING,
+        NOTHING,
+        "{\"event\": \"STOP\"}\n{\"return\": 1}",
+        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}}\n{\"event\": \"RESUME\"}",
+    ];
+    let (mut connection, machine) = connect(lines).unwrap();
+    assert_eq!(connection.call("stop", Map::new()).unwrap(), json!(1));
+    assert_eq!(refusal(connection.call("cont", Map::from_iter([("a".to_owned(), json!(2))]))), "cont: no");
+    let calls = machine.join().unwrap();
+    assert_eq!(calls[2], json!({"execute": "cont", "arguments": {"a": 2}}));
+    assert_eq!(connection.event().unwrap(), Some(json!({"event": "STOP"})));
+    assert_eq!(connection.event().unwrap(), Some(json!({"event": "RESUME"})));
+    assert_eq!(connection.event().unwrap(), None);
+    let error = connection.call("stop", Map::new()).unwrap_err();
+    assert!(error.is::<Ended>() || error.chain().count() > 1, "{error:#}");
+}
+
+#[test]
+fn what_is_no_machine_is_told_so() {
+    let nothing = "vm: nothing that speaks QMP listens there";
+    assert_eq!(refusal(connect(&["{}"])), nothing);
+    assert!(refusal(connect(&["SSH-2.0"])).starts_with(nothing));
+    assert_eq!(
+        refusal(connect(&[r#"{"error": {"desc": "there are 8 clients"}}"#])),
+        "vm: there are 8 clients"
+    );
+}
+
+#[test]
+fn the_list_has_a_line_for_each_command_and_argument() {
+    let list = json!([
+        {"name": "stop", "help": "stop the machine", "arguments": []},
+        {"name": "query-stats", "help": "tell what KVM counted", "arguments": [
+            {"name": "target", "type": "string", "values": ["vm", "vcpu"], "optional": false, "help": "of what"},
+            {"name": "size", "type": "uint64", "optional": true, "help": "how much"},
+        ]},
+        {"name": "as-qemu-tells-it"},
+    ]);
+    let expected = "\
+stop                      stop the machine
+query-stats               tell what KVM counted
+  target=vm|vcpu          of what
+  [size=UINT64]           how much
+as-qemu-tells-it
+";
+    assert_eq!(listed(&list), expected);
+}
+
+#[test]
+fn answers_are_for_people() {
+    assert_eq!(shown(&json!({})).unwrap(), "");
+    assert_eq!(shown(&json!("a\r\nb\x1b[2J\r\n")).unwrap(), "a\nb\\x1b[2J\n");
+    assert_eq!(shown(&json!({"a": [1]})).unwrap(), "{\n  \"a\": [\n    1\n  ]\n}\n");
+    let odd = json!({"a": "\u{202e}\u{85}\u{e0001}"});
+    let shown = shown(&odd).unwrap();
+    assert!(shown.is_ascii(), "{shown}");
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), odd);
+}

@@ -1,0 +1,285 @@
+//! A client of the control socket.
+
+use std::{
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    time::Instant,
+};
+
+use event_manager::{EventSet, Events};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{Shutdown, shutdown},
+};
+use serde_json::Value;
+
+use super::{
+    commands::{CAPABILITIES, Command, Finish, Known, Todo},
+    message::{self, Call, Error},
+    models::ModelQuestion,
+    outbox::Outbox,
+    reader::Reader,
+};
+use crate::{
+    questions::{Answer, Question, Refusal},
+    source::Control,
+};
+
+/// The longest command, in bytes. QEMU's limit is 64 MiB, for devices that nvmm does not have.
+const LONGEST: usize = 1 << 20;
+/// The most that is read at once, so that no client keeps the others waiting.
+const AT_ONCE: usize = 16 << 10;
+
+/// A client: its connection, and what is on its way to it and from it.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// Tells it from all others, those that have gone too.
+    number: u64,
+    socket: OwnedFd,
+    reader: Reader,
+    outbox: Outbox,
+    /// It has given the command that comes first.
+    is_negotiated: bool,
+    /// It has given a command that others answer. The next one is taken when they have.
+    waits: Option<Waiting>,
+    /// Nothing that it sends is heard any more.
+    ended: bool,
+    /// It hears nothing any more.
+    deaf: bool,
+}
+
+/// A command whose answer is to come.
+#[derive(Debug)]
+struct Waiting {
+    id: Option<Value>,
+    finish: Option<Finish>,
+}
+
+/// What others are to do for a client.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// Press a button of the machine's, and answer.
+    Control(Control),
+    /// Answer.
+    Question(Question),
+    /// Ask KVM, and answer.
+    Kvm(ModelQuestion),
+    /// End nvmm.
+    Quit,
+}
+
+impl Client {
+    /// Greets whoever has connected.
+    pub(super) fn new(number: u64, socket: OwnedFd) -> Self {
+        let mut client = Self {
+            number,
+            socket,
+            reader: Reader::new(LONGEST),
+            outbox: Outbox::default(),
+            is_negotiated: false,
+            waits: None,
+            ended: false,
+            deaf: false,
+        };
+        client.outbox.answer(&message::greeting());
+        client.send();
+        client
+    }
+
+    /// Its number.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Its descriptor.
+    pub(super) fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    /// What to wait for.
+    pub(super) fn events(&self) -> Events {
+        let wanted = |wanted: bool, events| if wanted { events } else { EventSet::empty() };
+        let events =
+            wanted(self.takes_commands(), EventSet::IN) | wanted(!self.outbox.is_empty(), EventSet::OUT);
+        Events::new(&self.socket, events)
+    }
+
+    /// Does what can be done now: takes commands, and sends what is to be sent. What follows from a command goes to `ask`.
+    pub(super) fn serve(&mut self, known: &Known, ask: &mut dyn FnMut(u64, Ask)) {
+        if self.takes_commands() {
+            self.receive();
+        } else if has_hung_up(&self.socket) {
+            // With commands that it does not want to hear of any more.
+            (self.ended, self.deaf, self.waits) = (true, true, None);
+        }
+        self.go_on(known, ask);
+    }
+
+    /// Answers the command that waits for that.
+    pub(super) fn answer(&mut self, answer: Answer, known: &Known, ask: &mut dyn FnMut(u64, Ask)) {
+        if let Some(Waiting { id, finish }) = self.waits.take() {
+            let answer = match finish {
+                Some(Finish(finish)) => answer.and_then(finish),
+                None => answer,
+            };
+            self.outbox.answer(&message::answer(id, answer.map_err(Error::from)));
+            self.go_on(known, ask);
+        }
+    }
+
+    /// Tells it of an event, unless it has not begun.
+    pub(super) fn tell(&mut self, event: &str, now: Instant) {
+        if self.is_negotiated {
+            if self.outbox.event(event, now) {
+                log::warn!("QMP: a client does not read; events are lost to it");
+            }
+            self.send();
+        }
+    }
+
+    /// Takes no more commands: nvmm ends. One that waits for an answer gets none.
+    pub(super) fn finish(&mut self) {
+        self.ended = true;
+        self.answer_nothing_more();
+        self.send();
+    }
+
+    /// Returns whether there is nothing left to do for it.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended && self.waits.is_none() && (self.deaf || self.outbox.is_empty())
+    }
+
+    /// Tells it that it is heard no longer, before its descriptor can be closed.
+    pub(super) fn hang_up(&self) {
+        // An error: it has gone itself.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+    }
+
+    /// The time when one that does not read is let go.
+    pub(super) fn gives_up_at(&self) -> Option<Instant> {
+        self.outbox.gives_up_at().filter(|_| !self.deaf)
+    }
+
+    /// Lets it go: it does not read.
+    pub(super) fn give_up(&mut self) {
+        log::warn!(
+            "QMP: a client is disconnected, which has read nothing for a minute while events were lost to it"
+        );
+        (self.ended, self.deaf, self.waits) = (true, true, None);
+    }
+
+    /// Returns whether the next command may be taken.
+    fn takes_commands(&self) -> bool {
+        !self.ended && self.waits.is_none() && (self.deaf || self.outbox.has_room())
+    }
+
+    fn receive(&mut self) {
+        let mut bytes = [0; AT_ONCE];
+        match rustix::io::read(&self.socket, &mut bytes) {
+            Ok(len @ 1..) => self.reader.push(&bytes[..len]),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Ok(0) | Err(_) => self.ended = true,
+        }
+    }
+
+    /// Takes the commands that have come, as long as their answers can be sent.
+    fn go_on(&mut self, known: &Known, ask: &mut dyn FnMut(u64, Ask)) {
+        loop {
+            let mut is_all = false;
+            while self.waits.is_none() && (self.deaf || self.outbox.has_room()) && !is_all {
+                is_all = !self.take_command(known, ask);
+            }
+            self.send();
+            if is_all || self.waits.is_some() || !(self.deaf || self.outbox.has_room()) {
+                return;
+            }
+        }
+    }
+
+    /// Takes the next command. Returns whether there was one.
+    fn take_command(&mut self, known: &Known, ask: &mut dyn FnMut(u64, Ask)) -> bool {
+        let call = match self.reader.next() {
+            None => return false,
+            Some(Ok(text)) => Call::of(text),
+            Some(Err(fault)) => {
+                if !fault.can_go_on() {
+                    log::warn!("QMP: a client is disconnected: {fault}");
+                    self.ended = true;
+                }
+                self.outbox.answer(&message::refusal(&fault.to_string()));
+                return !self.ended;
+            }
+        };
+        let (id, next) = match call {
+            Err((id, refusal)) => (id, Err(refusal.into())),
+            Ok(call) => (call.id.clone(), self.run(call, known)),
+        };
+        let answer = match next {
+            Err(error) => Err(error),
+            Ok(Todo::Answer(value)) => Ok(value),
+            Ok(Todo::Quit) => {
+                ask(self.number, Ask::Quit);
+                Ok(Value::Object(serde_json::Map::new()))
+            }
+            Ok(Todo::Control(control)) => return self.wait(id, None, Ask::Control(control), ask),
+            Ok(Todo::AskKvm(question)) => return self.wait(id, None, Ask::Kvm(question), ask),
+            Ok(Todo::Ask(question, finish)) => {
+                return self.wait(id, Some(finish), Ask::Question(question), ask);
+            }
+        };
+        self.outbox.answer(&message::answer(id, answer));
+        true
+    }
+
+    /// Has others answer the call with this `id`.
+    fn wait(
+        &mut self,
+        id: Option<Value>,
+        finish: Option<Finish>,
+        what: Ask,
+        ask: &mut dyn FnMut(u64, Ask),
+    ) -> bool {
+        self.waits = Some(Waiting { id, finish });
+        ask(self.number, what);
+        true
+    }
+
+    fn run(&mut self, call: Call, known: &Known) -> Result<Todo, Error> {
+        let begins = call.command == CAPABILITIES;
+        if begins == self.is_negotiated {
+            return Err(Error::CommandNotFound(if begins {
+                "Capabilities negotiation is already complete, command ignored".to_owned()
+            } else {
+                format!("Expecting capabilities negotiation with '{CAPABILITIES}'")
+            }));
+        }
+        let todo = Command::find(&call.command)?.run(call.arguments, known)?;
+        self.is_negotiated = true;
+        Ok(todo)
+    }
+
+    fn send(&mut self) {
+        if !self.deaf && self.outbox.send(&self.socket).is_err() {
+            // Its last commands may be on their way.
+            self.deaf = true;
+        }
+    }
+
+    fn answer_nothing_more(&mut self) {
+        if let Some(Waiting { id, .. }) = self.waits.take() {
+            let refusal = Refusal("the machine has ended".to_owned());
+            self.outbox.answer(&message::answer(id, Err(refusal.into())));
+        }
+    }
+}
+
+/// Returns whether the other end of a socket is closed for both directions.
+fn has_hung_up(socket: impl AsFd) -> bool {
+    let gone = PollFlags::HUP | PollFlags::ERR;
+    let mut polled = [PollFd::new(&socket, PollFlags::empty())];
+    poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().intersects(gone)
+}
+
+#[cfg(test)]
+#[path = "client_test.rs"]
+mod tests;

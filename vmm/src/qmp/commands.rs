@@ -1,0 +1,279 @@
+//! The commands: one table, which dispatches them and from which `query-commands` is made.
+
+use std::{fmt, path::PathBuf};
+
+use arch::cpu::topology::Topology;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    arguments::{Argument, Arguments, Kind},
+    cpus,
+    message::{self, Error},
+    models::{self, ModelQuestion},
+    stats,
+};
+use crate::{
+    questions::{Answer, Question, Refusal},
+    run_state::RunState,
+    source::Control,
+};
+
+/// What is known on the main thread.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// The machine's state.
+    pub(super) state: RunState,
+    /// What never changes.
+    pub(super) facts: Facts,
+}
+
+/// What never changes of a machine.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Its UUID, if it has one.
+    pub uuid: Option<Uuid>,
+    /// KVM's device node.
+    pub kvm: PathBuf,
+    /// Its vCPUs.
+    pub topology: Topology,
+}
+
+/// What follows from a command.
+#[derive(Debug)]
+pub(super) enum Todo {
+    /// This answer.
+    Answer(Value),
+    /// A button of the machine's is pressed, and the machine's thread answers.
+    Control(Control),
+    /// The machine's thread answers, and this gives the answer its form.
+    Ask(Question, Finish),
+    /// KVM is asked, which takes a while.
+    AskKvm(ModelQuestion),
+    /// nvmm ends.
+    Quit,
+}
+
+/// Gives a machine's answer its form in QMP.
+pub(super) struct Finish(pub(super) Box<dyn FnOnce(Value) -> Answer>);
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Finish")
+    }
+}
+
+type Next = Result<Todo, Refusal>;
+
+/// A command.
+#[derive(Debug)]
+pub(super) struct Command {
+    name: &'static str,
+    arguments: &'static [Argument],
+    help: &'static str,
+    run: fn(&mut Arguments, &Known) -> Next,
+}
+
+/// The one command that a client may give first.
+pub(super) const CAPABILITIES: &str = "qmp_capabilities";
+
+const SIZE: Argument = Argument::new("size", Kind::Uint64, "how many bytes");
+const FILENAME: Argument = Argument::new("filename", Kind::String, "the file to make");
+
+/// All commands, in the order in which they are listed.
+static TABLE: &[Command] = &[
+    Command {
+        name: CAPABILITIES,
+        arguments: &[Argument::optional(
+            "enable",
+            Kind::Array,
+            "capabilities to enable, of which nvmm has none",
+        )],
+        help: "begin: the first command on each connection",
+        run: |arguments, _| match arguments.take::<Vec<String>>("enable")?.unwrap_or_default().first() {
+            Some(name) => Err(Refusal(format!("Capability {name} not available"))),
+            None => answer(json!({})),
+        },
+    },
+    Command::simple("query-commands", "list the commands", |_, _| answer(list())),
+    Command::simple("query-version", "tell nvmm's version", |_, _| answer(message::version())),
+    Command::simple("query-status", "tell whether the machine runs", |_, known| {
+        answer(message::status(known.state))
+    }),
+    Command::simple("query-name", "tell the machine's name: it has none", |_, _| answer(json!({}))),
+    Command::simple("query-uuid", "tell the machine's UUID: all zeros if it has none", |_, known| {
+        answer(json!({"UUID": known.facts.uuid.unwrap_or_default().hyphenated().to_string()}))
+    }),
+    Command::simple("query-kvm", "tell whether KVM runs the machine: always", |_, _| {
+        answer(json!({"enabled": true, "present": true}))
+    }),
+    Command::simple("stop", "stop the machine", |_, _| Ok(Todo::Control(Control::Stop))),
+    Command::simple("cont", "let a stopped machine go on", |_, _| Ok(Todo::Control(Control::Continue))),
+    Command::simple("system_powerdown", "press the guest's power button", |_, _| {
+        Ok(Todo::Control(Control::PowerDown))
+    }),
+    Command::simple("system_reset", "reset the machine", |_, _| Ok(Todo::Control(Control::Reset))),
+    Command::simple(
+        "query-cpus-fast",
+        "list the vCPUs with their threads on the host, and disturb none",
+        |_, known| answer(cpus::list(&known.facts.topology)),
+    ),
+    Command {
+        name: "query-stats",
+        arguments: stats::ARGUMENTS,
+        help: "tell what KVM counted since the last reset",
+        run: |arguments, _| {
+            let filter = stats::Filter::new(arguments)?;
+            Ok(Todo::Ask(Question::Stats, Finish(Box::new(move |all| filter.apply(all)))))
+        },
+    },
+    Command::simple("query-block", "list the disks", |_, _| ask(Question::Blocks)),
+    Command::simple("query-blockstats", "tell what each disk did since nvmm started", |_, _| {
+        ask(Question::BlockStats)
+    }),
+    Command {
+        name: "block_resize",
+        arguments: &[
+            Argument::optional("device", Kind::String, "the disk's name, as query-block tells it"),
+            Argument::optional("node-name", Kind::String, "the same"),
+            Argument::new("size", Kind::Uint64, "its new size in bytes"),
+        ],
+        help: "make a raw disk larger, and tell the guest",
+        run: |arguments, _| {
+            let [device, node]: [Option<String>; 2] =
+                [arguments.take("device")?, arguments.take("node-name")?];
+            let disk = device.or(node).ok_or_else(|| Refusal("Parameter 'device' is missing".to_owned()))?;
+            ask(Question::Resize { disk, size: arguments.need("size")? })
+        },
+    },
+    Command::simple(
+        "query-cpu-definitions",
+        "list the CPU models, and what this host lacks of each",
+        |_, _| Ok(Todo::AskKvm(ModelQuestion::Definitions)),
+    ),
+    Command {
+        name: "query-cpu-model-expansion",
+        arguments: models::ARGUMENTS,
+        help: "tell what a CPU model is on this host",
+        run: |arguments, known| ModelQuestion::expansion(arguments, known.facts.topology).map(Todo::AskKvm),
+    },
+    Command::simple("inject-nmi", "send an NMI to each vCPU that takes them", |_, _| {
+        ask(Question::Nmi(None))
+    }),
+    Command {
+        name: "nvmm-inject-nmi",
+        arguments: &[Argument::new("cpu-index", Kind::Uint64, "the vCPU")],
+        help: "send an NMI to one vCPU, whether it takes them or not",
+        run: |arguments, _| ask(Question::Nmi(Some(arguments.need("cpu-index")?))),
+    },
+    Command {
+        name: "nvmm-registers",
+        arguments: &[Argument::optional("cpu-index", Kind::Uint64, "only this vCPU")],
+        help: "tell the registers, and the interrupt controllers",
+        run: |arguments, _| ask(Question::Registers(arguments.take("cpu-index")?)),
+    },
+    Command {
+        name: "memsave",
+        arguments: &[
+            Argument::new("val", Kind::Uint64, "the virtual address where it begins"),
+            SIZE,
+            FILENAME,
+            Argument::optional(
+                "cpu-index",
+                Kind::Uint64,
+                "the vCPU whose page tables count; without it the first",
+            ),
+        ],
+        help: "save a range of virtual memory",
+        run: |arguments, _| ask(Question::SaveVirtual(arguments.all()?)),
+    },
+    Command {
+        name: "pmemsave",
+        arguments: &[
+            Argument::new("val", Kind::Uint64, "the physical address where it begins"),
+            SIZE,
+            FILENAME,
+        ],
+        help: "save a range of physical memory",
+        run: |arguments, _| ask(Question::SavePhysical(arguments.all()?)),
+    },
+    Command {
+        name: "dump-guest-memory",
+        arguments: &[
+            Argument::new("paging", Kind::Boolean, "false: a core has physical addresses"),
+            Argument::new("protocol", Kind::String, "file:PATH"),
+            Argument::optional("detach", Kind::Boolean, "false: the answer comes when the core is written"),
+            Argument::optional("begin", Kind::Uint64, "the first physical address, with length"),
+            Argument::optional("length", Kind::Uint64, "how many bytes, with begin"),
+            Argument::optional("format", Kind::Enum(&["elf"]), "the core's format"),
+        ],
+        help: "write an ELF core, for gdb and crash",
+        run: |arguments, _| ask(Question::Dump(arguments.all()?)),
+    },
+    Command {
+        name: "human-monitor-command",
+        arguments: &[
+            Argument::new(
+                "command-line",
+                Kind::String,
+                "info registers, info lapic, info pic, info pci, info status",
+            ),
+            Argument::optional("cpu-index", Kind::Uint64, "the vCPU that it is about; without it the first"),
+        ],
+        help: "answer as QEMU's monitor does, in a text",
+        run: |arguments, _| {
+            let (line, vcpu) = (arguments.need("command-line")?, arguments.take("cpu-index")?.unwrap_or(0));
+            ask(Question::Monitor { line, vcpu })
+        },
+    },
+    Command::simple("quit", "end nvmm at once", |_, _| Ok(Todo::Quit)),
+];
+
+impl Command {
+    /// A command without arguments.
+    const fn simple(name: &'static str, help: &'static str, run: fn(&mut Arguments, &Known) -> Next) -> Self {
+        Self { name, arguments: &[], help, run }
+    }
+
+    /// The command of this name.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub(super) fn find(name: &str) -> Result<&'static Self, Error> {
+        let found = TABLE.iter().find(|command| command.name == name);
+        found.ok_or_else(|| Error::CommandNotFound(format!("The command {name} has not been found")))
+    }
+
+    /// Does it, as far as that can be done here.
+    ///
+    /// # Errors
+    ///
+    /// Its arguments are wrong, or don't fit the machine.
+    pub(super) fn run(&self, given: Map<String, Value>, known: &Known) -> Next {
+        (self.run)(&mut Arguments::check(given, self.arguments)?, known)
+    }
+
+    fn describe(&self) -> Value {
+        let arguments: Vec<_> = self.arguments.iter().map(Argument::describe).collect();
+        json!({"name": self.name, "arguments": arguments, "help": self.help})
+    }
+}
+
+/// Has the machine's thread answer.
+fn ask(question: Question) -> Next {
+    Ok(Todo::Ask(question, Finish(Box::new(Ok))))
+}
+
+fn answer(value: Value) -> Next {
+    Ok(Todo::Answer(value))
+}
+
+/// QMP's list of `CommandInfo`, with nvmm's words about each.
+fn list() -> Value {
+    TABLE.iter().map(Command::describe).collect()
+}
+
+#[cfg(test)]
+#[path = "commands_test.rs"]
+mod tests;

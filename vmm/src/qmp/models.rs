@@ -1,0 +1,193 @@
+//! `query-cpu-definitions` and `query-cpu-model-expansion`: the CPUs that nvmm makes, and what they are on this host.
+
+use std::path::Path;
+
+use arch::cpu::{
+    cpuid::Leaf,
+    feature::FeatureId,
+    host::HostCpu,
+    model::{self, NamedModel},
+    profile::CpuProfile,
+    signature::Signature,
+    spec::{CpuSpec, Model},
+    topology::Topology,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Argument, Arguments, Kind};
+use crate::{
+    host::Host,
+    questions::{Answer, Refusal},
+};
+
+/// The arguments of `query-cpu-model-expansion`.
+pub(super) const ARGUMENTS: &[Argument] = &[
+    Argument::new(
+        "type",
+        Kind::Enum(&["static", "full"]),
+        "the model's differences from a named one, or all that it has",
+    ),
+    Argument::new("model", Kind::Object, "{\"name\": MODEL, \"props\": {\"FEATURE\": true, ...}}"),
+];
+
+/// Names for the host's own CPU.
+const HOST: [&str; 3] = ["host", "max", "host-passthrough"];
+const HOST_MODEL: &str = "host-model";
+
+/// A question about CPU models, for which KVM has to be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ModelQuestion {
+    /// All models, and what this host lacks of each.
+    Definitions,
+    /// One model.
+    Expansion {
+        /// With all that it has, and not with what makes it another than a named one.
+        is_full: bool,
+        name: String,
+        spec: Box<CpuSpec>,
+        topology: Topology,
+    },
+}
+
+/// QMP's `CpuModelInfo`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelInfo {
+    name: String,
+    #[serde(default)]
+    props: Map<String, Value>,
+}
+
+impl ModelQuestion {
+    /// The question that the arguments of `query-cpu-model-expansion` are.
+    ///
+    /// # Errors
+    ///
+    /// There is no such model, or a property of it means nothing.
+    pub(super) fn expansion(arguments: &mut Arguments, topology: Topology) -> Result<Self, Refusal> {
+        let is_full = arguments.need::<String>("type")? == "full";
+        let ModelInfo { name, props } = arguments.need("model")?;
+        let mut words = name.clone();
+        for (name, value) in props {
+            let value = match value {
+                Value::Bool(on) => if on { "on" } else { "off" }.to_owned(),
+                Value::Number(number) => number.to_string(),
+                Value::String(text) => text.replace(',', ",,"),
+                other => return Err(Refusal(format!("property '{name}' can't be {other}"))),
+            };
+            words += &format!(",{name}={value}");
+        }
+        let spec: CpuSpec =
+            words.parse().map_err(|error| Refusal(format!("{:#}", anyhow::Error::from(error))))?;
+        Ok(Self::Expansion { is_full, name, spec: Box::new(spec), topology })
+    }
+
+    /// Asks KVM, and answers. That takes a while.
+    pub(super) fn answer(&self, kvm: &Path) -> Answer {
+        let host = Host::open(kvm).map_err(|error| Refusal(format!("{error:#}")))?;
+        self.answer_for(&host.cpu)
+    }
+
+    fn answer_for(&self, host: &HostCpu) -> Answer {
+        match self {
+            Self::Definitions => Ok(definitions(host)),
+            Self::Expansion { is_full: true, name, spec, topology } => {
+                let profile = resolve(host, spec, topology)?;
+                Ok(json!({"model": {"name": name, "props": all_of(&profile)}}))
+            }
+            Self::Expansion { is_full: false, spec, topology, .. } => {
+                let mut spec = spec.clone();
+                if spec.model == Model::HostPassthrough {
+                    spec.model = Model::HostModel;
+                }
+                let canonical = resolve(host, &spec, topology)?.canonical().to_string();
+                let mut words = canonical.split(',');
+                let name = words.next().unwrap_or_default();
+                let props: Map<_, _> = words.map(property).collect();
+                Ok(json!({"model": {"name": name, "props": props}}))
+            }
+        }
+    }
+}
+
+fn resolve(host: &HostCpu, spec: &CpuSpec, topology: &Topology) -> Result<CpuProfile, Refusal> {
+    CpuProfile::resolve(host, spec, topology)
+        .map_err(|error| Refusal(format!("{:#}", anyhow::Error::from(error))))
+}
+
+/// QMP's list of `CpuDefinitionInfo`.
+fn definitions(host: &HostCpu) -> Value {
+    let definition = |name: &str, is_static: bool, unavailable: Vec<&str>| {
+        json!({
+            "name": name,
+            "typename": format!("{name}-x86_64-cpu"),
+            "static": is_static,
+            "migration-safe": is_static,
+            "deprecated": false,
+            "unavailable-features": unavailable,
+        })
+    };
+    let of_host = HOST.into_iter().chain([HOST_MODEL]).map(|name| definition(name, false, Vec::new()));
+    let named = model::all().map(|model| {
+        let mut info = definition(&model.name, true, unavailable(host, model));
+        if let Some(other) = &model.alias_of {
+            info["alias-of"] = json!(other);
+        }
+        info
+    });
+    of_host.chain(named).collect()
+}
+
+/// What the host can't give of a model.
+fn unavailable(host: &HostCpu, model: &'static NamedModel) -> Vec<&'static str> {
+    let spec = CpuSpec { model: Model::Named(model), ..CpuSpec::default() };
+    let profile = Topology::flat(1).and_then(|topology| CpuProfile::resolve(host, &spec, &topology));
+    // Models refuse no host.
+    profile.iter().flat_map(CpuProfile::unmet).map(|unmet| unmet.feature.name()).collect()
+}
+
+/// Each feature, and whether a CPU has it; and who the CPU says it is.
+fn all_of(profile: &CpuProfile) -> Map<String, Value> {
+    let features = profile.features();
+    let mut props: Map<_, _> =
+        FeatureId::all().map(|id| (id.name().to_owned(), features.contains(id).into())).collect();
+    let leaves = profile.leaves(0);
+    let first = leaves.get(Leaf::new(0));
+    let Signature { family, model, stepping, .. } = Signature::decode(leaves.get(Leaf::new(1)).eax);
+    for (name, value) in [
+        ("level", json!(first.eax)),
+        ("xlevel", json!(leaves.get(Leaf::new(0x8000_0000)).eax)),
+        ("vendor", json!(String::from_utf8_lossy(&first.maker()))),
+        ("family", json!(family)),
+        ("model", json!(model)),
+        ("stepping", json!(stepping)),
+        ("model-id", json!(profile.brand())),
+        ("phys-bits", json!(profile.physical_address_width())),
+        ("pmu", json!(profile.pmu())),
+    ] {
+        props.insert(name.to_owned(), value);
+    }
+    props
+}
+
+/// A word of `--cpu` as a property: `+a` is true.
+fn property(word: &str) -> (String, Value) {
+    if let Some(name) = word.strip_prefix('+') {
+        return (name.to_owned(), true.into());
+    }
+    if let Some(name) = word.strip_prefix('-') {
+        return (name.to_owned(), false.into());
+    }
+    let (name, value) = word.split_once('=').unwrap_or((word, "on"));
+    let value = match value {
+        "on" => true.into(),
+        "off" => false.into(),
+        text => text.parse::<u64>().map_or_else(|_| text.into(), Value::from),
+    };
+    (name.to_owned(), value)
+}
+
+#[cfg(test)]
+#[path = "models_test.rs"]
+mod tests;

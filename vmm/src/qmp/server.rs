@@ -1,0 +1,217 @@
+//! The control socket: who connects, and what happens to the machine.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, RawFd},
+    path::Path,
+    time::{Duration, Instant, SystemTime},
+};
+
+use devices::{
+    chars::{Access, Address, AddressError, Listener},
+    threads::{self, Role},
+};
+use event_manager::{EventSet, Events};
+use rustix::net::{SendFlags, send};
+
+pub use super::commands::Facts;
+use super::{
+    client::{Ask, Client},
+    commands::Known,
+    message,
+    models::ModelQuestion,
+};
+use crate::{
+    config::QmpConfig,
+    questions::{Answer, Asker, Reply},
+    run_state::RunState,
+    source::{Command, Notice, Request, Source},
+};
+
+/// The most clients at a time.
+const MOST: usize = 8;
+/// The most connections that are taken at once, so that a flood of them keeps no client waiting.
+const AT_A_TIME: usize = 16;
+/// The pause after an error that will not be gone at once, such as a full descriptor table.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The control socket and its clients, a source of the main thread.
+#[derive(Debug)]
+pub struct Server {
+    listener: Listener,
+    /// nvmm does not end yet.
+    listens: bool,
+    /// When to listen again after an error.
+    listens_at: Option<Instant>,
+    told_of_error: bool,
+    asker: Asker,
+    /// Answers that have come. They are passed on after the news that came before them.
+    answers: Vec<(u64, Answer)>,
+    /// When the first of them came.
+    answered: Option<Instant>,
+    known: Known,
+    clients: Vec<Client>,
+    /// Those that have gone, and may still be watched.
+    gone: Vec<Client>,
+    /// How many there were.
+    count: u64,
+}
+
+/// The reason why there is no control socket.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Nothing can listen there.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// No file descriptor is left.
+    #[error(transparent)]
+    Host(#[from] io::Error),
+}
+
+impl Server {
+    /// Listens where `config` says.
+    ///
+    /// # Errors
+    ///
+    /// Another program listens there, the path is too long or another file's, or the host refuses.
+    pub fn new(config: &QmpConfig, facts: Facts) -> Result<Self, ServerError> {
+        Ok(Self {
+            listener: Listener::new(&Address::Unix(config.path.clone()), Access::Owner)?,
+            listens: true,
+            listens_at: None,
+            told_of_error: false,
+            asker: Asker::new()?,
+            answers: Vec::new(),
+            answered: None,
+            known: Known { state: RunState::default(), facts },
+            clients: Vec::new(),
+            gone: Vec::new(),
+            count: 0,
+        })
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..AT_A_TIME {
+            match self.listener.accept() {
+                Ok(None) => return,
+                Ok(Some(socket)) if self.clients.iter().filter(|client| !client.is_over()).count() < MOST => {
+                    self.count += 1;
+                    self.clients.push(Client::new(self.count, socket));
+                    log::info!("QMP: a client has connected, the {} of {MOST} at most", self.clients.len());
+                }
+                Ok(Some(socket)) => {
+                    let why =
+                        format!("there are {MOST} clients already; try again when one of them has gone");
+                    // It has room for a line.
+                    let _ = send(&socket, message::refusal(&why).as_bytes(), SendFlags::NOSIGNAL);
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.told_of_error, true) {
+                        log::warn!("QMP: no connection can be taken: {error}; trying again");
+                    }
+                    self.listens_at = Some(Instant::now() + PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Has the clients that are `wanted` do `work`.
+    fn serve(
+        &mut self,
+        wanted: impl Fn(&Client) -> bool,
+        requests: &mut Vec<Request>,
+        mut work: impl FnMut(&mut Client, &Known, &mut dyn FnMut(u64, Ask)),
+    ) {
+        let asker = &self.asker;
+        let mut ask = |number, ask| {
+            requests.push(match ask {
+                Ask::Control(control) => Request::Obey(Command::Control(control, Some(asker.reply(number)))),
+                Ask::Question(question) => Request::Obey(Command::Ask(question, asker.reply(number))),
+                Ask::Kvm(question) => return ask_kvm(question, &self.known.facts.kvm, asker.reply(number)),
+                Ask::Quit => Request::Close,
+            });
+        };
+        for client in self.clients.iter_mut().filter(|client| wanted(client)) {
+            work(client, &self.known, &mut ask);
+        }
+    }
+}
+
+/// Has a thread of its own answer, as KVM may take a while.
+fn ask_kvm(question: ModelQuestion, kvm: &Path, reply: Reply) {
+    let kvm = kvm.to_owned();
+    if let Err(error) = threads::spawn(&Role::Models, move || reply.give(question.answer(&kvm))) {
+        log::warn!("QMP: nobody can ask KVM: {error}");
+    }
+}
+
+impl Source for Server {
+    fn watches(&mut self) -> Vec<Events> {
+        // Those that the last call did not name are watched no longer.
+        self.gone = self.clients.extract_if(.., |client| client.is_over()).collect();
+        self.gone.iter().for_each(Client::hang_up);
+        let listens = self.listens && self.listens_at.is_none();
+        let listener = listens.then(|| Events::new_raw(self.listener.as_fd().as_raw_fd(), EventSet::IN));
+        listener
+            .into_iter()
+            .chain([Events::new(&self.asker, EventSet::IN)])
+            .chain(self.clients.iter().map(Client::events))
+            .collect()
+    }
+
+    fn ready(&mut self, fd: RawFd, requests: &mut Vec<Request>) {
+        if fd == self.asker.as_raw_fd() {
+            self.answers.extend(self.asker.answers());
+            self.answered.get_or_insert_with(Instant::now);
+        } else if self.listener.as_fd().as_raw_fd() == fd {
+            self.accept();
+        } else {
+            self.serve(|client| client.fd() == fd, requests, Client::serve);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let gives_up = self.clients.iter().filter_map(Client::gives_up_at);
+        gives_up.chain(self.listens_at).chain(self.answered).min()
+    }
+
+    fn on_time(&mut self, requests: &mut Vec<Request>) {
+        let now = Instant::now();
+        self.listens_at.take_if(|at| *at <= now);
+        self.answered = None;
+        for (number, answer) in std::mem::take(&mut self.answers) {
+            let mut answer = Some(answer);
+            self.serve(
+                |client| client.number() == number,
+                requests,
+                |client, known, ask| {
+                    if let Some(answer) = answer.take() {
+                        client.answer(answer, known, ask);
+                    }
+                },
+            );
+        }
+        let is_stuck = |client: &Client| client.gives_up_at().is_some_and(|at| at <= now);
+        self.serve(is_stuck, requests, |client, _, _| client.give_up());
+    }
+
+    fn hear(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Changed(change) => {
+                self.known.state = self.known.state.after(change);
+                let (event, now) = (message::event(change, SystemTime::now()), Instant::now());
+                self.clients.iter_mut().for_each(|client| client.tell(&event, now));
+            }
+            Notice::Leaves => {
+                self.listens = false;
+                self.clients.iter_mut().for_each(Client::finish);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "server_test.rs"]
+mod tests;
