@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod halted;
 mod hex;
+mod info_block;
 mod info_lapic;
 mod info_pci;
 mod info_pic;
@@ -35,6 +36,7 @@ pub(crate) use self::{
     dump::Dump,
     error::InspectError,
     halted::Halted,
+    info_block::InfoBlock,
     info_pci::InfoPci,
     monitor::{MonitorCommand, info_lapic, info_pic, info_registers, info_status},
     nmi::{inject, inject_one},

@@ -8,6 +8,8 @@ use super::{
 /// A command, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MonitorCommand {
+    /// `info block`.
+    Block,
     /// `info lapic`, of the vCPU with this APIC id, or of the one that the request names.
     Lapic {
         /// The APIC id, if the command has one.
@@ -26,7 +28,8 @@ pub(crate) enum MonitorCommand {
 }
 
 /// What there is, for whoever asks for something else.
-const COMMANDS: &str = "info lapic [APIC-ID], info pci, info pic, info registers [-a|CPU], info status";
+const COMMANDS: &str =
+    "info block, info lapic [APIC-ID], info pci, info pic, info registers [-a|CPU], info status";
 
 impl MonitorCommand {
     /// Understands a command line. `vcpu` is the request's `cpu-index`, or 0.
@@ -44,6 +47,7 @@ impl MonitorCommand {
             read.map_err(|_| format!("invalid number '{}'\n", word.escape_debug()))
         };
         match *words {
+            ["info", "block"] => Ok(Self::Block),
             ["info", "lapic"] => Ok(Self::Lapic { apic_id: None, vcpu }),
             ["info", "lapic", id] => Ok(Self::Lapic { apic_id: Some(number(id)?), vcpu }),
             ["info", "pci"] => Ok(Self::Pci),

@@ -10,9 +10,10 @@ fn commands_are_qemus() {
     assert_eq!(parse("info lapic 3"), MonitorCommand::Lapic { apic_id: Some(3), vcpu: 1 });
     assert_eq!(parse("info pic"), MonitorCommand::Pic);
     assert_eq!(parse("info pci"), MonitorCommand::Pci);
+    assert_eq!(parse("info block"), MonitorCommand::Block);
     assert_eq!(parse("info status"), MonitorCommand::Status);
     let refused = |line| MonitorCommand::parse(line, 0).unwrap_err();
-    assert!(refused("info\nfoo").starts_with("unknown command: 'info foo'; there are info lapic "));
+    assert!(refused("info\nfoo").starts_with("unknown command: 'info foo'; there are info block, "));
     assert!(refused("quit\u{1b}").starts_with("unknown command: 'quit\\u{1b}'; "));
     assert_eq!(refused("info registers x"), "invalid number 'x'\n");
     assert_eq!(refused("info lapic 99999999999"), "invalid number '99999999999'\n");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Machine;
 use crate::{
     blocks,
-    inspect::{self, Halted, InfoPci, InspectError, MonitorCommand},
+    inspect::{self, Halted, InfoBlock, InfoPci, InspectError, MonitorCommand},
     link::Link,
     output::Taken,
     questions::{Answer, Question, Refusal},
@@ -41,7 +41,7 @@ impl Machine {
                 self.look(link, |machine| save.save(machine, taken, &stop).map(done))
             }
             Question::Dump(dump) => self.look(link, |machine| dump.write(machine, taken, &stop).map(done)),
-            Question::Blocks => Ok(Ok(self.devices.disks().iter().map(blocks::info).collect())),
+            Question::Blocks => Ok(Ok(self.blocks().into())),
             Question::BlockStats => Ok(Ok(self.devices.disks().iter().map(blocks::stats).collect())),
             Question::Resize { disk, size } => {
                 let grown = self.devices.grow(disk, *size);
@@ -67,6 +67,7 @@ impl Machine {
             Err(why) => return Ok(Ok(text(why))),
         };
         match command {
+            MonitorCommand::Block => Ok(Ok(text(InfoBlock(&self.blocks()).to_string()))),
             MonitorCommand::Lapic { apic_id, vcpu } => {
                 self.look(link, |machine| inspect::info_lapic(machine, apic_id, vcpu).map(text))
             }
@@ -77,6 +78,11 @@ impl Machine {
             MonitorCommand::Pci => Ok(Ok(text(InfoPci(&self.devices.buses().pci).to_string()))),
             MonitorCommand::Status => Ok(Ok(text(inspect::info_status(link.state().name())))),
         }
+    }
+
+    /// The disks as QMP's `query-block` has them.
+    fn blocks(&self) -> Vec<Value> {
+        self.devices.disks().iter().map(blocks::info).collect()
     }
 
     /// Looks into the machine while its vCPUs are stopped.
