@@ -1,5 +1,6 @@
 //! Clients of the control socket of an nvmm.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -1,0 +1,97 @@
+//! A guest that hangs is looked into, by the control socket.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+#[path = "support/control.rs"]
+mod control;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+use control::{Client, Machine};
+use serde_json::{Value, json};
+use support::no_kvm;
+use tempfile::TempDir;
+
+/// Its `jmp` to itself.
+const LOOP: [u8; 2] = [0xeb, 0xfe];
+
+fn monitor(client: &mut Client, line: &str) -> String {
+    let text = client.call("human-monitor-command", &json!({ "command-line": line })).unwrap();
+    text.as_str().unwrap().to_owned()
+}
+
+/// A number such as `0x1f`.
+fn number(text: &Value) -> u64 {
+    u64::from_str_radix(text.as_str().unwrap().strip_prefix("0x").unwrap(), 16).unwrap()
+}
+
+#[test]
+fn a_guest_that_hangs_is_looked_into_and_hangs_on() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut machine = Machine::start("hang", &["--smp", "2"]);
+    machine.prints("hanging\n");
+    let mut client = machine.client();
+
+    // It may be on its way into the loop.
+    let mut rip = 0;
+    for _ in 0..1000 {
+        let registers = client.call("nvmm-registers", &json!({})).unwrap();
+        let [first, second] = [0, 1].map(|vcpu| registers["vcpus"][vcpu].clone());
+        assert_eq!((&first["state"], &second["state"]), (&json!("running"), &json!("uninitialized")));
+        if first["code"].as_str().unwrap().starts_with("eb fe") {
+            assert_eq!(first["general"]["rbx"], "0x1234567890abcdef");
+            assert_eq!(number(&first["general"]["rflags"]) & 1 << 9, 0, "interrupts are off");
+            assert_eq!(registers["ioapic"]["pins"].as_array().unwrap().len(), 24);
+            rip = number(&first["general"]["rip"]);
+            break;
+        }
+    }
+    assert_ne!(rip, 0, "it does not hang");
+
+    let text = monitor(&mut client, "info registers");
+    assert!(text.contains("RBX=1234567890abcdef") && text.contains("\r\nCPU#0\r\n"), "{text}");
+    assert!(text.contains(&format!("RIP={rip:016x}")), "{text}");
+    assert!(monitor(&mut client, "info lapic 1").starts_with("dumping local APIC state for CPU 1 \r\n"));
+    assert!(monitor(&mut client, "info pic").starts_with("ioapic0: "));
+    assert!(monitor(&mut client, "info pci").contains("Host bridge: PCI device "));
+    assert_eq!(monitor(&mut client, "info status"), "VM status: running\r\n");
+    assert!(monitor(&mut client, "info foo").starts_with("unknown command: 'info foo'"));
+
+    let code = file("code");
+    client.call("memsave", &json!({ "val": rip, "size": 2, "filename": code })).unwrap();
+    assert_eq!(fs::read(&code).unwrap(), LOOP);
+    let refused = client.call("memsave", &json!({ "val": 1_u64 << 46, "size": 2, "filename": code }));
+    assert!(refused.unwrap_err().contains("vCPU 0 has nothing mapped at 0x400000000000"));
+    client.call("pmemsave", &json!({ "val": 0, "size": 0x1000, "filename": code })).unwrap();
+    assert_eq!(fs::metadata(&code).unwrap().len(), 0x1000);
+
+    // Firmware leaves LINT1 masked.
+    let nmi = client.call("inject-nmi", &json!({}));
+    assert!(nmi.unwrap_err().contains("no vCPU takes an NMI"));
+
+    let core = file("core");
+    let arguments = json!({ "paging": true, "protocol": format!("file:{core}") });
+    client.call("dump-guest-memory", &arguments).unwrap();
+    let commands =
+        ["-nx", "-batch", "-core", &core, "-ex", "thread 1", "-ex", "p/x $rbx", "-ex", "x/2xb $rip"];
+    match Command::new("gdb").args(commands).stdin(Stdio::null()).output() {
+        Ok(output) => {
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert!(told.contains("0x1234567890abcdef") && told.contains("0xeb\t0xfe"), "{told}");
+        }
+        Err(error) => println!("without gdb: {error}"),
+    }
+
+    // It runs on, and is not paused.
+    assert_eq!(client.call("query-status", &json!({})).unwrap()["status"], "running");
+    client.call("quit", &json!({})).unwrap();
+    assert_eq!(machine.nvmm.status_in_time(), Some(0));
+}
