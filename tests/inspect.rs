@@ -62,6 +62,7 @@ fn a_guest_that_hangs_is_looked_into_and_hangs_on() {
     assert!(monitor(&mut client, "info lapic 1").starts_with("dumping local APIC state for CPU 1 \r\n"));
     assert!(monitor(&mut client, "info pic").starts_with("ioapic0: "));
     assert!(monitor(&mut client, "info pci").contains("Host bridge: PCI device "));
+    assert_eq!(monitor(&mut client, "info block"), "");
     assert_eq!(monitor(&mut client, "info status"), "VM status: running\r\n");
     assert!(monitor(&mut client, "info foo").starts_with("unknown command: 'info foo'"));
 
@@ -70,6 +71,8 @@ fn a_guest_that_hangs_is_looked_into_and_hangs_on() {
     assert_eq!(fs::read(&code).unwrap(), LOOP);
     let refused = client.call("memsave", &json!({ "val": 1_u64 << 46, "size": 2, "filename": code }));
     assert!(refused.unwrap_err().contains("vCPU 0 has nothing mapped at 0x400000000000"));
+    let refused = client.call("memsave", &json!({ "val": -0x1000, "size": 1, "filename": code }));
+    assert!(refused.unwrap_err().contains("at 0xfffffffffffff000"));
     client.call("pmemsave", &json!({ "val": 0, "size": 0x1000, "filename": code })).unwrap();
     assert_eq!(fs::metadata(&code).unwrap().len(), 0x1000);
 

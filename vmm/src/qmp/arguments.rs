@@ -22,6 +22,8 @@ pub(super) enum Kind {
     Enum(&'static [&'static str]),
     /// A whole number that is not negative.
     Uint64,
+    /// An address, of which the upper half may be given as negative numbers, as QEMU's clients do.
+    Address,
     Boolean,
     Object,
     Array,
@@ -62,6 +64,7 @@ impl Kind {
         match self {
             Self::String | Self::Enum(_) => "string",
             Self::Uint64 => "uint64",
+            Self::Address => "int64",
             Self::Boolean => "boolean",
             Self::Object => "object",
             Self::Array => "array",
@@ -72,6 +75,7 @@ impl Kind {
         match self {
             Self::String | Self::Enum(_) => value.is_string(),
             Self::Uint64 => value.is_u64(),
+            Self::Address => value.is_u64() || value.is_i64(),
             Self::Boolean => value.is_boolean(),
             Self::Object => value.is_object(),
             Self::Array => value.is_array(),

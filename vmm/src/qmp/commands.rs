@@ -175,7 +175,7 @@ static TABLE: &[Command] = &[
     Command {
         name: "memsave",
         arguments: &[
-            Argument::new("val", Kind::Uint64, "the virtual address where it begins"),
+            Argument::new("val", Kind::Address, "the virtual address where it begins"),
             SIZE,
             FILENAME,
             Argument::optional(
@@ -200,7 +200,7 @@ static TABLE: &[Command] = &[
     Command {
         name: "dump-guest-memory",
         arguments: &[
-            Argument::new("paging", Kind::Boolean, "false: a core has physical addresses"),
+            Argument::new("paging", Kind::Boolean, "true: the core has virtual addresses too"),
             Argument::new("protocol", Kind::String, "file:PATH"),
             Argument::optional("detach", Kind::Boolean, "false: the answer comes when the core is written"),
             Argument::optional("begin", Kind::Uint64, "the first physical address, with length"),
@@ -216,7 +216,7 @@ static TABLE: &[Command] = &[
             Argument::new(
                 "command-line",
                 Kind::String,
-                "info registers, info lapic, info pic, info pci, info status",
+                "info registers, info lapic, info pic, info pci, info block, info status",
             ),
             Argument::optional("cpu-index", Kind::Uint64, "the vCPU that it is about; without it the first"),
         ],

@@ -47,7 +47,7 @@ fn every_command_refuses_arguments_that_it_does_not_take() {
                 let value = match argument.kind {
                     Kind::String => json!("x"),
                     Kind::Enum(values) => json!(values[0]),
-                    Kind::Uint64 => json!(1),
+                    Kind::Uint64 | Kind::Address => json!(1),
                     Kind::Boolean => json!(true),
                     Kind::Object => json!({}),
                     Kind::Array => json!([]),
