@@ -79,7 +79,7 @@ const LEVEL_FAILED: u32 = 10;
 const SKIPPED: u8 = 77;
 
 /// Where the image has the file of `--cpu file:`.
-const CPU_FILE: &str = "cpu.xml";
+const CPU_FILE: &str = "nest/cpu.xml";
 
 /// Boot Linux in Linux under nvmm, and check every level
 #[derive(Debug, clap::Args)]

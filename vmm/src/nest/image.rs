@@ -12,13 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use super::cpio;
 
-/// Where the image has its [`Manifest`], as JSON.
-pub const MANIFEST: &str = "nest.json";
 /// Where it has the program that the kernel starts.
 pub const INIT: &str = "init";
+/// Where it has nvmm's other files, so that a user's may have any other name.
+pub const DIRECTORY: &str = "nest";
+/// Where it has its [`Manifest`], as JSON.
+pub const MANIFEST: &str = "nest/manifest.json";
 /// Where it has the kernel for the next level.
-pub const KERNEL: &str = "vmlinuz";
-const MODULES: &str = "modules";
+pub const KERNEL: &str = "nest/vmlinuz";
+/// Where it has modules.
+pub const MODULES: &str = "nest/modules";
 
 /// What is the same at every level.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +107,7 @@ pub fn pack(
     let mut archive = cpio::Writer::new(BufWriter::new(&memfd.0));
     let mut write = || -> anyhow::Result<()> {
         // The kernel opens its console before /init runs, from here if anywhere.
-        for directory in ["dev", "proc", "sys", MODULES] {
+        for directory in ["dev", "proc", "sys", DIRECTORY, MODULES] {
             archive.directory(directory)?;
         }
         archive.file(MANIFEST, &serde_json::to_vec(manifest)?)?;

@@ -22,7 +22,14 @@ fn the_image_holds_what_the_manifest_names() {
         Ok(format!("contents of {name}").into_bytes())
     })
     .unwrap();
-    let want = ["init", "vmlinuz", "tool", "modules/virtio.ko", "modules/virtio_blk.ko", "modules/kvm.ko"];
+    let want = [
+        "init",
+        "nest/vmlinuz",
+        "tool",
+        "nest/modules/virtio.ko",
+        "nest/modules/virtio_blk.ko",
+        "nest/modules/kvm.ko",
+    ];
     assert_eq!(asked, want);
     memfd.0.rewind().unwrap();
     let mut image = Vec::new();
