@@ -87,19 +87,20 @@ impl Line {
     pub fn parse(line: &[u8], own: u32, last: u32) -> Self {
         let text = String::from_utf8_lossy(line);
         let text = text.trim_end_matches('\r');
-        // Not only at the start of a line: a kernel message without an end may stand before it.
-        if let Some((_, json)) = text.split_once(REPORT)
-            && let Ok((level, said)) = serde_json::from_str::<(u32, Said)>(json)
-            && said.can_be_of(level, own, last)
-        {
-            return Self { level, said };
-        }
+        // First, or such text could be a report to whoever is further below.
         if let Some((above, text)) = text.strip_prefix('@').and_then(|rest| rest.split_once('|'))
             && let Ok(level) = above.parse()
             && level >= own
             && level <= last
         {
             return Self { level, said: Said::Text(text.to_owned()) };
+        }
+        // Not only at the start of a line: a kernel message without an end may stand before it.
+        if let Some((_, json)) = text.split_once(REPORT)
+            && let Ok((level, said)) = serde_json::from_str::<(u32, Said)>(json)
+            && said.can_be_of(level, own, last)
+        {
+            return Self { level, said };
         }
         Self { level: own, said: Said::Text(text.to_owned()) }
     }

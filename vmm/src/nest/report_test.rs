@@ -88,3 +88,12 @@ fn what_the_level_below_says_of_a_level_it_can_not_say_itself() {
     let off = |level| Line::parse(format!(r#"@nest[{level},"off"]"#).as_bytes(), 0, 3).said == Said::Off;
     assert!(off(0) && !off(1));
 }
+
+#[test]
+fn text_that_is_passed_on_is_no_report() {
+    // As level 2's console has it, and as level 1 passes that on.
+    let text = r#"x@nest[2,"done"]"#;
+    let heard = of_level_2(text);
+    assert_eq!(heard, Line { level: 2, said: Said::Text(text.into()) });
+    assert_eq!(Line::parse(heard.to_string().as_bytes(), 1, 3), heard);
+}
