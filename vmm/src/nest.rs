@@ -159,9 +159,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let mut manifest = args.manifest();
     manifest.program = plan.program();
     let first = level::config(1, &manifest)?;
-    if args.memory.is_some() {
-        plan.fit(&mut manifest, first.memory.size.0)?;
-    }
+    plan.fit(&mut manifest, first.memory.size.0, args.memory.is_some(), exec::machine_memory())?;
     args.make_outputs(&first)?;
     let mut run = Run::new(args.levels, args.emulated.map(emulator::name));
     manifest.program.iter().for_each(|program| run.expect(program));

@@ -104,20 +104,38 @@ impl Plan {
         self.program.clone()
     }
 
-    /// Has the program's level take what the user gave level 1, in bytes.
+    /// Sees that the program's files fit into level 1, which has that much memory, `given` by the user or not, on a machine that has
+    /// `total`. All are in bytes. What the user gave is for the program's level.
     ///
     /// # Errors
     ///
-    /// The files don't fit into that.
-    pub(super) fn fit(&self, manifest: &mut Manifest, first: u64) -> anyhow::Result<()> {
+    /// They don't.
+    pub(super) fn fit(
+        &self,
+        manifest: &mut Manifest,
+        first: u64,
+        given: bool,
+        total: u64,
+    ) -> anyhow::Result<()> {
         let Some(program) = &mut manifest.program else { return Ok(()) };
-        program.first_mib = u32::try_from(first >> 20).unwrap_or(u32::MAX);
+        let mib = |bytes: u64| u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
+        let (first, total) = (mib(first), mib(total));
+        if !given {
+            if first > total {
+                bail!(
+                    "level 1 needs {first} MiB for the {} MiB of --exec and --add, which are in each level's memory several \
+                     times, and this machine has {total}; give fewer files, or a smaller --memory",
+                    program.files_mib
+                );
+            }
+            return Ok(());
+        }
+        program.first_mib = first;
         let least = level::least_mib(program, manifest.levels);
-        if program.first_mib < least {
+        if first < least {
             bail!(
-                "--memory: level 1 has {} MiB, and needs at least {least} for the {} MiB of --exec and --add, which are in each \
+                "--memory: level 1 has {first} MiB, and needs at least {least} for the {} MiB of --exec and --add, which are in each \
                  level's memory several times; give more, or leave --memory out",
-                program.first_mib,
                 program.files_mib
             );
         }
@@ -134,6 +152,12 @@ impl Plan {
         self.tree.write(archive.writer()).context("making an archive of the program's files")?;
         Ok(archive)
     }
+}
+
+/// Bytes of this machine's memory.
+pub(super) fn machine_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(info.mem_unit.into())
 }
 
 #[cfg(test)]

@@ -72,8 +72,16 @@ fn a_program_and_its_files_are_packed() {
 fn files_larger_than_the_level_are_refused() {
     let plan = plan(300 << 20);
     let mut manifest = Manifest { levels: 1, program: plan.program(), ..Manifest::default() };
-    let refusal = plan.fit(&mut manifest, 512 << 20).unwrap_err().to_string();
+    let refusal = plan.fit(&mut manifest, 512 << 20, true, u64::MAX).unwrap_err().to_string();
     assert!(refusal.starts_with("--memory: level 1 has 512 MiB, and needs at least "), "{refusal}");
-    plan.fit(&mut manifest, 4 << 30).unwrap();
+    let first = level::config(1, &manifest).unwrap().memory.size.0;
+    let refusal = plan.fit(&mut manifest, first, false, 1 << 30).unwrap_err().to_string();
+    assert!(
+        refusal.ends_with("and this machine has 1024; give fewer files, or a smaller --memory"),
+        "{refusal}"
+    );
+    plan.fit(&mut manifest, first, false, 2 * first).unwrap();
+    // More than the machine has, if the user says so.
+    plan.fit(&mut manifest, 4 << 30, true, 1 << 30).unwrap();
     assert_eq!(manifest.program.unwrap().first_mib, 4096);
 }
