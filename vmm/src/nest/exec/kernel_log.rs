@@ -5,14 +5,16 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::RangeInclusive;
 
 use devices::threads::{self, Role};
 
 use crate::nest::pid1::Console;
 use crate::nest::report::Said;
 
-/// The messages that a kernel with the parameter `quiet` prints: errors and worse. Linux, "include/linux/kern_levels.h".
-const SHOWN: u32 = 3;
+/// The messages that a kernel with the parameter `quiet` prints, from alerts to errors; emergencies it goes on to print itself.
+/// Linux, "include/linux/kern_levels.h".
+const SHOWN: RangeInclusive<u32> = 1..=3;
 /// The most bytes of a record. Linux, "include/linux/printk.h", `CONSOLE_EXT_LOG_MAX`.
 const RECORD_MAX: usize = 8192;
 
@@ -57,7 +59,7 @@ fn message(record: &[u8]) -> Option<String> {
     let priority: u32 = fields.next()?.parse().ok()?;
     let micros: u64 = fields.nth(1)?.parse().ok()?;
     // The rest of the priority is who says it.
-    if priority & 7 > SHOWN {
+    if !SHOWN.contains(&(priority & 7)) {
         return None;
     }
     let text = text.lines().next().unwrap_or_default();

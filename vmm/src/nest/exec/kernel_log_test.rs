@@ -15,6 +15,7 @@ fn errors_are_shown_as_the_console_has_them() {
 fn nothing_else_is_shown() {
     for record in [
         &b"6,1,1,-;info"[..],
+        b"0,1,1,-;emergency",
         b"4,1,1,-;warning",
         b"15,1,1,-;debug",
         b"",
