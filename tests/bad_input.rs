@@ -8,7 +8,10 @@ mod support;
 use std::{
     fs, io,
     net::TcpListener,
-    os::unix::{fs::MetadataExt, process::CommandExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::Path,
     process::Stdio,
 };
@@ -324,6 +327,47 @@ fn a_disk_given_twice() {
     fs::write(&disk, [0; 4096]).unwrap();
     let args = ["--kernel", &kernel, "--serial", "null", "--disk", &disk, "--disk", &disk];
     refused(&args, USAGE, &[&disk, "the image is given twice"]);
+}
+
+/// A program that could not be started at the last level is refused before anything is.
+#[test]
+fn programs_for_nest() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let write = |name: &str, text: &[u8], mode: u32| {
+        fs::write(at(name), text).unwrap();
+        fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+        at(name)
+    };
+    let script = write("script", b"#!/no/such/shell\n", 0o755);
+    let arm = write("arm", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0\x01\0\0\0\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\0\x38\0\0\0\x40\0\0\0\0\0", 0o755);
+    let cases = [
+        (at("none"), "No such file"),
+        (folder.path().to_str().unwrap().to_owned(), "it is a directory"),
+        ("/dev/null".to_owned(), "no regular file"),
+        (write("text", b"hello\n", 0o755), "neither an ELF program nor a script that begins with #!"),
+        (write("locked", b"#!/bin/sh\n", 0o644), "is not executable; chmod +x"),
+        (script.clone(), "/no/such/shell, which the level lacks; add it with --add HOST:/no/such/shell"),
+        (arm, "another processor than x86"),
+    ];
+    for (file, why) in &cases {
+        refused(&["nest", "--exec", file], COULD_NOT, &[&format!("--exec {file}"), why]);
+    }
+    refused(
+        &["nest", "--exec", &script, "--add", &at("none")],
+        COULD_NOT,
+        &["--add", &at("none"), "No such file"],
+    );
+    let own = format!("{script}:/init");
+    refused(&["nest", "--exec", &script, "--add", &own], COULD_NOT, &["--add", "/init is nvmm's own"]);
+    refused(&["nest", "--exec", &script, "--add", "x:y"], USAGE, &["HOST:/y"]);
+    refused(&["nest", "--exec-args", "x"], USAGE, &["--exec"]);
+    // nvmm itself is a static program, whose size is that of no level.
+    let small = ["nest", "--levels", "1", "--memory", "64M", "--exec", env!("CARGO_BIN_EXE_nvmm")];
+    refused(&small, COULD_NOT, &["--memory: level 1 has 64 MiB, and needs at least"]);
+    let over =
+        ["nest", "--exec", env!("CARGO_BIN_EXE_nvmm"), "--add", &format!("{script}:/s"), "--json", &script];
+    refused(&over, COULD_NOT, &[&format!("--json {script}: that is a file of --add {script} too")]);
 }
 
 /// The status of `nest` says how it went, to a script that has read enough (`nvmm nest | head -1`), too.

@@ -15,6 +15,7 @@ pub mod clock;
 mod cpio;
 mod disk;
 pub mod emulator;
+pub mod exec;
 pub mod facts;
 pub mod image;
 pub mod init;
@@ -22,6 +23,7 @@ pub mod kernel;
 pub mod level;
 pub mod modules;
 pub mod pid1;
+mod prepare;
 mod progress;
 mod promise;
 pub mod record;
@@ -53,12 +55,13 @@ use crate::host::{self, Host};
 use crate::one_of::one_of;
 use crate::output::Taken;
 use clock::Clock;
+use exec::ExecArgs;
 use facts::Facts;
-use image::{First, Manifest, Memfd, Pace};
+use image::{First, Manifest, Pace};
 use kernel::Kernel;
 use level::Level;
-use modules::Modules;
-use progress::Progress;
+use prepare::{Files, prepare};
+use progress::{Progress, Stream};
 use record::{Kind, Record, Verdict};
 use report::{Line, Said};
 use run::Run;
@@ -70,16 +73,13 @@ Exit status:
   0     every level passed
   1     nvmm could not do it: no kernel, no modules, no emulator
   2     the command line is wrong
-  10+N  level N failed; 10 is the host
-  77    this host can't nest";
+  10+N  level N failed, or the program of --exec in it; 10 is the host
+  77    this host can't nest, or the program of --exec ended with 77: skipped";
 
 /// The status of a level's failure is this and its number.
 const LEVEL_FAILED: u32 = 10;
 /// The status for a host that can't nest, as test runners take it for a skip.
 const SKIPPED: u8 = 77;
-
-/// Where the image has the file of `--cpu file:`.
-const CPU_FILE: &str = "cpu.xml";
 
 /// Boot Linux in Linux under nvmm, and check every level
 #[derive(Debug, clap::Args)]
@@ -141,6 +141,9 @@ pub struct NestArgs {
     /// Write a page that shows the levels as a timeline, and what each lacks that the one below has
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+
+    #[command(flatten)]
+    exec: ExecArgs,
 }
 
 /// Runs the levels, and tells how it went; the value is nvmm's exit status.
@@ -152,9 +155,14 @@ pub struct NestArgs {
 /// What keeps the first level from being started: words that mean nothing, no kernel, no modules, no emulator.
 pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
+    let plan = args.exec.plan()?;
     let mut manifest = args.manifest();
-    args.make_outputs(&level::config(1, &manifest)?)?;
+    manifest.program = plan.program();
+    let first = level::config(1, &manifest)?;
+    plan.fit(&mut manifest, first.memory.size.0, args.memory.is_some(), exec::machine_memory())?;
+    args.make_outputs(&first)?;
     let mut run = Run::new(args.levels, args.emulated.map(emulator::name));
+    manifest.program.iter().for_each(|program| run.expect(program));
     let host = match args.emulated {
         Some(_) => None,
         None => match nesting_host(args.levels) {
@@ -167,11 +175,21 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     };
     let kernel = Kernel::find(args.kernel.as_deref())?;
     let virt = args.emulated.or_else(facts::virtualization);
-    let image = prepare(args, virt, &kernel, &mut manifest)?;
+    let program = plan.pack()?;
+    // The host's files are not there in an emulated level 0.
+    let cpu = args.cpu.as_deref().and_then(|cpu| cpu.strip_prefix("file:"));
+    let cpu = cpu.filter(|_| args.emulated.is_some());
+    let files = Files { modules: args.modules.as_deref(), cpu, program: &program };
+    let next = u32::from(args.emulated.is_none());
+    let image = prepare(&files, virt, &kernel, &mut manifest, next)?;
 
-    let progress = Progress::new(start);
+    let progress = Progress::new(start, if args.stdout_is_taken() { Stream::Stderr } else { Stream::Stdout });
     let mut say = |line: &Line| {
         let doing = run.take(line, start.elapsed());
+        let printed = run.printed();
+        if !printed.is_empty() {
+            progress.output(printed);
+        }
         if let Some(doing) = doing {
             // A level says its facts itself.
             progress.level(line.level, doing.printable().to_string());
@@ -188,8 +206,14 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
             let (check, _) = checked::run(args.levels > 1);
             say(&Line { level: 0, said: Said::Check(check) });
             let nvmm = env::current_exe().context("finding nvmm itself")?;
-            let first =
-                Level { number: 1, manifest: &manifest, nvmm: &nvmm, kernel: &kernel.path, image: &image };
+            let first = Level {
+                number: 1,
+                manifest: &manifest,
+                nvmm: &nvmm,
+                kernel: &kernel.path,
+                image: &image,
+                files: &program.path(),
+            };
             first.run(&host, below, &mut say)?;
         }
         (None, Some(virt)) => {
@@ -260,6 +284,7 @@ impl NestArgs {
         for (option, path) in &first.read {
             taken.add(option, path);
         }
+        self.exec.files().for_each(|(option, path)| taken.add(option, path));
         let reports = [("--json", &self.json), ("--junit", &self.junit), ("--html", &self.html)];
         for (option, path) in reports {
             if let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) {
@@ -270,6 +295,11 @@ impl NestArgs {
         }
         taken.empty()?;
         Ok(())
+    }
+
+    /// Whether a report goes to standard output, so that nothing else may.
+    fn stdout_is_taken(&self) -> bool {
+        [&self.json, &self.junit, &self.html].iter().any(|path| path.as_deref() == Some(Path::new("-")))
     }
 
     /// Tells how it went, wherever it is to be told; the value is nvmm's exit status.
@@ -285,14 +315,14 @@ impl NestArgs {
             .iter()
             .filter_map(|(option, path, render)| Some((option, path.as_deref()?, render)))
             .collect();
-        let taken = reports.iter().any(|(_, path, _)| *path == Path::new("-"));
         if let Verdict::Failed { level, kind, why, console } = &record.verdict {
             say(&format!("level {level}: {kind}: {}\n", run::printable(why)));
             if !console.is_empty() {
                 say(&format!("the end of level {level}'s console:\n  | {}\n", console.join("\n  | ")));
             }
         }
-        if taken {
+        // What the user's program printed is there alone.
+        if self.stdout_is_taken() || record.program.is_some() {
             say(&told(record, &io::stderr()));
         } else {
             text::print(&told(record, &io::stdout()))?;
@@ -315,7 +345,7 @@ fn told(record: &Record, to: &(impl IsTerminal + AsFd)) -> String {
     let width = width.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0);
     let colour = terminal && env::var_os("NO_COLOR").is_none();
     let table = match record.verdict {
-        Verdict::Skipped { .. } => String::new(),
+        Verdict::Skipped { .. } if record.levels.iter().all(|level| level.up.is_none()) => String::new(),
         _ => show::table(record, width, colour),
     };
     format!("{table}nest: {}\n", show::summary(record))
@@ -332,49 +362,6 @@ fn write(option: &str, path: &Path, text: &str) -> anyhow::Result<()> {
         return text::print(text).context("standard output");
     }
     fs::write(path, text).with_context(|| format!("{option} {}", path.display()))
-}
-
-/// Gathers what every level needs.
-fn prepare(
-    args: &NestArgs,
-    virt: Option<Virtualization>,
-    kernel: &Kernel,
-    manifest: &mut Manifest,
-) -> anyhow::Result<Memfd> {
-    let [virtio, kvm, msr] = match &args.modules {
-        Some(none) if none.as_os_str() == "none" => [vec![], vec![], vec![]],
-        dir => {
-            let dir = dir.clone().map_or_else(|| kernel.modules(), Ok)?;
-            let modules = Modules::open(&dir)?;
-            let resolve = |wanted: &[&str]| modules.resolve(wanted, kernel.release.as_deref());
-            let kvm: Vec<_> = virt.map(Virtualization::module).into_iter().collect();
-            // SVM has no MSRs to compare, and without the module VMX's are not.
-            let msr = match virt {
-                Some(Virtualization::Vmx) => resolve(&["msr"]).unwrap_or_default(),
-                _ => vec![],
-            };
-            [resolve(&["virtio_pci", "virtio_blk"])?, resolve(&kvm)?, msr]
-        }
-    };
-    let names = |list: &[modules::Module]| list.iter().map(|module| module.name.clone()).collect();
-    (manifest.virtio, manifest.kvm, manifest.msr) = (names(&virtio), names(&kvm), names(&msr));
-    // The host's files are not there in an emulated level 0.
-    let cpu_file = args.cpu.as_deref().and_then(|cpu| cpu.strip_prefix("file:"));
-    let cpu_file = cpu_file.filter(|_| args.emulated.is_some());
-    if cpu_file.is_some() {
-        manifest.files.push(CPU_FILE.to_owned());
-        manifest.first.cpu = Some(format!("file:{}", image::in_root(CPU_FILE).display()));
-    }
-    image::pack(manifest, |name| match name {
-        image::INIT => fs::read("/proc/self/exe").context("reading nvmm itself"),
-        image::KERNEL => Ok(kernel.image.clone()),
-        CPU_FILE => fs::read(cpu_file.unwrap_or_default()).context("reading the file of --cpu"),
-        name => {
-            let module =
-                virtio.iter().chain(&kvm).chain(&msr).find(|module| Manifest::module(&module.name) == name);
-            Ok(module.with_context(|| format!("no {name}"))?.image.clone())
-        }
-    })
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::judge;
 use crate::models;
 use crate::outcome::{self, Outcome};
 use crate::ports;
+use crate::programs::{self, Hanging};
 use crate::scenario::{self, Record};
 use crate::system;
 use crate::tiny;
@@ -78,6 +79,11 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             Err(error) => say(pid1, outcome::DISKS, Err(error)),
         }
     }
+    // It hangs while others run.
+    let hanging = (virt == Virtualization::Svm).then(Hanging::start);
+    if virt == Virtualization::Svm {
+        say(pid1, outcome::PROGRAMS, programs::run());
+    }
     for asked in topology::asked(virt)? {
         let found = Guest { cpu: asked.cpu, smp: asked.smp, ..Guest::default() }.run(&pid1.manifest, &image);
         say(pid1, asked.name, found.and_then(|(_, facts)| topology::judge(virt, asked.counts, &facts.cpus)));
@@ -93,6 +99,9 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         }
     }
     models::run(virt, &pid1.manifest.clone(), |name, result| say(pid1, name, result));
+    if let Some(hanging) = hanging {
+        say(pid1, outcome::HANGS, hanging.and_then(Hanging::judge));
+    }
     // The host gives its disk to the SVM host alone, and not where it could not make one.
     pid1::load(&pid1.manifest.virtio)?;
     if Path::new(system::DISK).exists() {

@@ -25,6 +25,7 @@ mod models;
 mod nesting;
 mod outcome;
 mod ports;
+mod programs;
 mod reset;
 mod scenario;
 mod system;
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
             1 => level1::run(pid1),
             _ => level2::run(pid1),
         });
+    }
+    if let Some(status) = programs::main() {
+        return status;
     }
     let outcome = if system::is_job() { system::look() } else { host::run(&host::Args::parse()) };
     match outcome {

@@ -23,6 +23,9 @@ pub(crate) const DISKS: &str = "L1's Linux uses disks of every kind";
 pub(crate) const PORTS: &str = "L1's Linux uses four serial ports";
 pub(crate) const BALLOON: &str = "L1's Linux gives freed memory back to L0";
 pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
+pub(crate) const PROGRAMS: &str =
+    "L1 runs programs that pass, fail, skip themselves and crash, and prints 10 MiB";
+pub(crate) const HANGS: &str = "L1 runs a program that hangs";
 pub(crate) const SYSTEM: &str = "L1 is Debian's system, with the right date without kvm-clock";
 
 /// The tests on a host with `virt`.
@@ -45,6 +48,8 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             DIES,
             PVH,
             HIGH_MEMORY,
+            PROGRAMS,
+            HANGS,
         ],
     };
     let first = first.iter().copied().map(str::to_owned);

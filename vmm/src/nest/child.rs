@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// A line is cut here, so that a guest which never ends one can't fill memory.
-const LINE_MAX: usize = 4096;
+pub(super) const LINE_MAX: usize = 4096;
 
 /// A child process. It is killed when this is dropped, and by the kernel should nvmm itself be killed.
 #[derive(Debug)]

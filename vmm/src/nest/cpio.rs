@@ -1,10 +1,13 @@
 //! The initramfs format: a cpio archive in the "newc" form. Linux, "initramfs buffer format".
 
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// File types of `st_mode`.
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
+const LINK: u32 = 0o120_000;
 
 /// Writes an archive into `out`, entry by entry.
 #[derive(Debug)]
@@ -19,32 +22,45 @@ impl<W: Write> Writer<W> {
     }
 
     /// An empty directory; its parent must have been written before.
-    pub(super) fn directory(&mut self, name: &str) -> io::Result<()> {
-        self.entry(name, DIRECTORY | 0o755, &[])
+    pub(super) fn directory(&mut self, name: impl AsRef<Path>, permissions: u32) -> io::Result<()> {
+        self.entry(name.as_ref(), DIRECTORY | permissions, 0, &[])
     }
 
-    /// A file that its owner can read, and run.
-    pub(super) fn file(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
-        self.entry(name, REGULAR | 0o755, data)
+    /// A file.
+    pub(super) fn file(&mut self, name: impl AsRef<Path>, permissions: u32, data: &[u8]) -> io::Result<()> {
+        self.entry(name.as_ref(), REGULAR | permissions, 0, data)
+    }
+
+    /// A symbolic link.
+    pub(super) fn link(&mut self, name: impl AsRef<Path>, target: &Path) -> io::Result<()> {
+        self.entry(name.as_ref(), LINK | 0o777, 0, target.as_os_str().as_bytes())
+    }
+
+    /// A device, a FIFO or a socket, by its whole `st_mode` and its `st_rdev`.
+    pub(super) fn special(&mut self, name: impl AsRef<Path>, mode: u32, device: u64) -> io::Result<()> {
+        self.entry(name.as_ref(), mode, device, &[])
     }
 
     /// Ends the archive.
     pub(super) fn finish(mut self) -> io::Result<W> {
-        self.entry("TRAILER!!!", 0, &[])?;
+        self.entry(Path::new("TRAILER!!!"), 0, 0, &[])?;
         Ok(self.out)
     }
 
-    fn entry(&mut self, name: &str, mode: u32, data: &[u8]) -> io::Result<()> {
-        let too_large = |_| io::Error::new(io::ErrorKind::FileTooLarge, format!("{name} in an initramfs"));
+    fn entry(&mut self, name: &Path, mode: u32, device: u64, data: &[u8]) -> io::Result<()> {
+        let too_large =
+            |_| io::Error::new(io::ErrorKind::FileTooLarge, format!("{} in an initramfs", name.display()));
+        let name = name.as_os_str().as_bytes();
         let size = u32::try_from(data.len()).map_err(too_large)?;
         let name_size = u32::try_from(name.len() + 1).map_err(too_large)?;
         self.inode += 1;
         self.out.write_all(b"070701")?;
         // ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor, namesize, check
-        for field in [self.inode, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name_size, 0] {
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        for field in [self.inode, mode, 0, 0, 1, 0, size, 0, 0, major, minor, name_size, 0] {
             write!(self.out, "{field:08x}")?;
         }
-        self.out.write_all(name.as_bytes())?;
+        self.out.write_all(name)?;
         // The header is 110 bytes; name and data each end on a multiple of four.
         self.out.write_all(&[0; 4][..1 + padding(110 + name.len() + 1)])?;
         self.out.write_all(data)?;

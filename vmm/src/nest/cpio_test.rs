@@ -28,9 +28,9 @@ fn parse(mut archive: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
 #[test]
 fn entries_of_every_length_read_back() {
     let mut writer = Writer::new(Vec::new());
-    writer.directory("lib").unwrap();
+    writer.directory("lib", 0o755).unwrap();
     for len in 0..9 {
-        writer.file(&"n".repeat(len + 1), &vec![b'x'; len]).unwrap();
+        writer.file("n".repeat(len + 1), 0o755, &vec![b'x'; len]).unwrap();
     }
     let entries = parse(&writer.finish().unwrap());
     assert_eq!(entries[0], ("lib".into(), 0o040_755, vec![]));
@@ -38,4 +38,21 @@ fn entries_of_every_length_read_back() {
         assert_eq!(*entry, ("n".repeat(len + 1), 0o100_755, vec![b'x'; len]));
     }
     assert_eq!(entries.len(), 10);
+}
+
+#[test]
+fn every_kind_of_file_has_its_mode() {
+    let mut writer = Writer::new(Vec::new());
+    writer.directory("tmp", 0o1777).unwrap();
+    writer.file("setuid", 0o4711, b"x").unwrap();
+    writer.link("lib64", Path::new("usr/lib64")).unwrap();
+    writer.special("null", 0o020_666, rustix::fs::makedev(1, 3)).unwrap();
+    let archive = writer.finish().unwrap();
+    let entries = parse(&archive);
+    let modes: Vec<_> = entries.iter().map(|(name, mode, _)| (name.as_str(), *mode)).collect();
+    assert_eq!(modes, [("tmp", 0o041_777), ("setuid", 0o104_711), ("lib64", 0o120_777), ("null", 0o020_666)]);
+    assert_eq!(entries[2].2, b"usr/lib64");
+    // rdevmajor and rdevminor are fields 9 and 10.
+    let header = archive.windows(6).enumerate().filter(|(_, word)| word == b"070701").nth(3).unwrap().0;
+    assert_eq!(&archive[header + 6 + 8 * 9..header + 6 + 8 * 11], b"0000000100000003");
 }

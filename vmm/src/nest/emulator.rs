@@ -37,14 +37,14 @@ pub fn parameters(virt: Virtualization) -> &'static str {
 ///
 /// A timer interrupt of level 3 costs thousands of exits of level 1, more than an emulated machine can do in the 4 ms
 /// between two, and nothing else would run. A level 1 that takes the TSC for about ten times faster than it is sees a
-/// machine fast enough.
+/// machine fast enough. `nosoftlockup`: it has kvm-clock's time too, by which a processor that is busy seems stuck.
 #[must_use]
 pub fn first_parameters(virt: Virtualization) -> &'static str {
     match virt {
         // QEMU's TSC is the host's.
-        Virtualization::Svm => "clocksource=tsc tsc=reliable tsc_early_khz=20000000",
+        Virtualization::Svm => "clocksource=tsc tsc=reliable tsc_early_khz=20000000 nosoftlockup",
         // Bochs' TSC counts instructions, `ips` of them to the second.
-        Virtualization::Vmx => "clocksource=tsc tsc_early_khz=2000000",
+        Virtualization::Vmx => "clocksource=tsc tsc_early_khz=2000000 nosoftlockup",
     }
 }
 

@@ -11,14 +11,20 @@ use rustix::fs::MemfdFlags;
 use serde::{Deserialize, Serialize};
 
 use super::cpio;
+use super::exec::program::Program;
 
-/// Where the image has its [`Manifest`], as JSON.
-pub const MANIFEST: &str = "nest.json";
 /// Where it has the program that the kernel starts.
 pub const INIT: &str = "init";
+/// Where it has nvmm's other files, so that a user's may have any other name.
+pub const DIRECTORY: &str = "nest";
+/// Where it has its [`Manifest`], as JSON.
+pub const MANIFEST: &str = "nest/manifest.json";
 /// Where it has the kernel for the next level.
-pub const KERNEL: &str = "vmlinuz";
-const MODULES: &str = "modules";
+pub const KERNEL: &str = "nest/vmlinuz";
+/// Where it has the archive of the user's program and its files, which the last level unpacks.
+pub const FILES: &str = "nest/files.cpio";
+/// Where it has modules.
+pub const MODULES: &str = "nest/modules";
 
 /// What is the same at every level.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +46,9 @@ pub struct Manifest {
     /// The modules that show MSRs, if the kernel has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub msr: Vec<String>,
+    /// The user's program, for the last level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
     /// What level 1 gets otherwise than the levels above.
     #[serde(default)]
     pub first: First,
@@ -84,6 +93,16 @@ impl Manifest {
         files.chain(modules).collect()
     }
 
+    /// The manifest of `level`'s image: the last one has the user's files themselves.
+    #[must_use]
+    pub fn at(&self, level: u32) -> Self {
+        let mut manifest = self.clone();
+        if level == self.levels {
+            manifest.files.retain(|name| name != FILES);
+        }
+        manifest
+    }
+
     /// Where the image has the module `name`.
     pub fn module(name: &str) -> String {
         format!("{MODULES}/{name}.ko")
@@ -101,15 +120,15 @@ pub fn pack(
     mut read: impl FnMut(&str) -> anyhow::Result<Vec<u8>>,
 ) -> anyhow::Result<Memfd> {
     let memfd = Memfd::new(c"initramfs").context("making the initramfs")?;
-    let mut archive = cpio::Writer::new(BufWriter::new(&memfd.0));
+    let mut archive = cpio::Writer::new(memfd.writer());
     let mut write = || -> anyhow::Result<()> {
         // The kernel opens its console before /init runs, from here if anywhere.
-        for directory in ["dev", "proc", "sys", MODULES] {
-            archive.directory(directory)?;
+        for directory in ["dev", "proc", "sys", DIRECTORY, MODULES] {
+            archive.directory(directory, 0o755)?;
         }
-        archive.file(MANIFEST, &serde_json::to_vec(manifest)?)?;
+        archive.file(MANIFEST, 0o644, &serde_json::to_vec(manifest)?)?;
         for name in manifest.contents() {
-            archive.file(&name, &read(&name)?)?;
+            archive.file(&name, 0o755, &read(&name)?)?;
         }
         Ok(())
     };
@@ -120,12 +139,23 @@ pub fn pack(
 
 /// Puts a file beside those of `image`: the kernel unpacks one archive after the other. Linux, "initramfs buffer format".
 pub fn append(image: &Memfd, name: &str, data: &[u8]) -> io::Result<()> {
+    let mut archive = cpio::Writer::new(BufWriter::new(aligned_end(image)?));
+    archive.file(name, 0o644, data)?;
+    archive.finish()?.flush()
+}
+
+/// Puts the files of another archive beside those of `image`.
+pub(super) fn append_archive(image: &Memfd, archive: &Path) -> io::Result<()> {
+    io::copy(&mut File::open(archive)?, &mut aligned_end(image)?)?;
+    Ok(())
+}
+
+/// The end of `image`, where the next archive can begin.
+fn aligned_end(image: &Memfd) -> io::Result<&File> {
     let mut file = &image.0;
     let end = file.seek(SeekFrom::End(0))?;
     file.write_all(&[0; 4][..usize::try_from(end.wrapping_neg() % 4).unwrap_or_default()])?;
-    let mut archive = cpio::Writer::new(BufWriter::new(file));
-    archive.file(name, data)?;
-    archive.finish()?.flush()
+    Ok(file)
 }
 
 /// A file in memory, that a child process opens by [`Memfd::path`].
@@ -137,6 +167,11 @@ impl Memfd {
     pub fn new(name: &CStr) -> io::Result<Self> {
         // Not close-on-exec: the child is to have it.
         Ok(Self(rustix::fs::memfd_create(name, MemfdFlags::empty())?.into()))
+    }
+
+    /// Adds to it.
+    pub(super) fn writer(&self) -> BufWriter<&File> {
+        BufWriter::new(&self.0)
     }
 
     /// Its name for this process and its children.

@@ -22,7 +22,14 @@ fn the_image_holds_what_the_manifest_names() {
         Ok(format!("contents of {name}").into_bytes())
     })
     .unwrap();
-    let want = ["init", "vmlinuz", "tool", "modules/virtio.ko", "modules/virtio_blk.ko", "modules/kvm.ko"];
+    let want = [
+        "init",
+        "nest/vmlinuz",
+        "tool",
+        "nest/modules/virtio.ko",
+        "nest/modules/virtio_blk.ko",
+        "nest/modules/kvm.ko",
+    ];
     assert_eq!(asked, want);
     memfd.0.rewind().unwrap();
     let mut image = Vec::new();
@@ -55,5 +62,26 @@ fn a_file_can_come_after_the_archive() {
         assert!(data[start..].starts_with(b"070701"), "{padding}");
         let text = String::from_utf8_lossy(&data);
         assert!(text.contains("promise\0") && text.contains("kept") && text.contains("TRAILER!!!"));
+    }
+}
+
+#[test]
+fn the_last_level_alone_unpacks_the_user_s_files() {
+    let manifest = Manifest { files: vec!["tool".into(), FILES.into()], ..manifest() };
+    let packed = |level| {
+        let image = pack(&manifest.at(level), |name| Ok(name.as_bytes().to_vec())).unwrap();
+        std::fs::read(image.path()).unwrap()
+    };
+    let has =
+        |image: &[u8]| image.windows(FILES.len() + 1).any(|name| name == [FILES.as_bytes(), b"\0"].concat());
+    assert_eq!([0, 1, 2].map(|level| has(&packed(level))), [true, true, false]);
+    let archive = Memfd::new(c"test").unwrap();
+    append(&archive, "exec", b"the program").unwrap();
+    for padding in 0..4 {
+        let image = Memfd::new(c"test").unwrap();
+        (&image.0).write_all(&vec![b'x'; 4 + padding]).unwrap();
+        append_archive(&image, &archive.path()).unwrap();
+        let data = std::fs::read(image.path()).unwrap();
+        assert_eq!(&data[(4 + padding).next_multiple_of(4)..], std::fs::read(archive.path()).unwrap());
     }
 }

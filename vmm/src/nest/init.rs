@@ -6,6 +6,8 @@ use std::{fs, thread};
 
 use anyhow::{Context, anyhow};
 
+use super::exec::launch;
+use super::exec::program::Program;
 use super::facts::{self, Facts};
 use super::image;
 use super::level::Level;
@@ -48,8 +50,23 @@ pub fn main() -> ! {
             let said = disk::check(Path::new("/dev/vda")).context("on /dev/vda").context(Kind::Disk)?;
             pid1.say(said);
         }
-        if pid1.level < pid1.manifest.levels { start_next(pid1, features) } else { Ok(()) }
+        match pid1.manifest.program.clone() {
+            _ if pid1.level < pid1.manifest.levels => start_next(pid1, features),
+            Some(program) => run_program(pid1, &program),
+            None => Ok(()),
+        }
     })
+}
+
+/// Runs the user's program, which finds /dev/kvm if the CPU has what KVM needs.
+fn run_program(pid1: &mut Pid1, program: &Program) -> anyhow::Result<()> {
+    if facts::virtualization().is_some() {
+        match pid1::load_kvm(pid1.level, &pid1.manifest) {
+            Ok(()) => pid1.say(Said::Kvm),
+            Err(error) => pid1.say(Said::Text(format!("there is no /dev/kvm for the program: {error:#}"))),
+        }
+    }
+    launch::run(program, pid1.level, &pid1.console())
 }
 
 fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
@@ -64,7 +81,7 @@ fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     let (check, outcome) = checked::run(pid1.level + 1 < manifest.levels);
     pid1.say(Said::Check(check));
     outcome?;
-    let image = image::pack(&manifest, |name| {
+    let image = image::pack(&manifest.at(pid1.level + 1), |name| {
         fs::read(image::in_root(name)).with_context(|| format!("reading /{name}"))
     })?;
     let next = Level {
@@ -73,6 +90,7 @@ fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
         nvmm: &image::in_root(image::INIT),
         kernel: &image::in_root(image::KERNEL),
         image: &image,
+        files: &image::in_root(image::FILES),
     };
     next.run(&host, features, &mut |line| pid1.print(line))
 }

@@ -13,6 +13,7 @@ use arch::cpu::profile::CpuProfile;
 
 use super::child::{Child, Output};
 use super::clock::Clock;
+use super::exec::program::Program;
 use super::image::{self, First, Manifest, Memfd};
 use super::promise::{PROMISE, Promise};
 use super::record::Kind;
@@ -28,6 +29,10 @@ use crate::vcpu::ENTERED;
 
 /// Memory of the last level.
 const LAST_MIB: u32 = 256;
+/// The same where it runs the user's program, beside what the program's files take.
+const LAST_WITH_PROGRAM_MIB: u32 = 512;
+/// What Linux and nvmm need, at the least.
+const LEAST_MIB: u32 = 128;
 /// What each level has beyond the next one's memory: enough for Linux to turn transparent huge pages on, which it does
 /// from 512 MiB. Without them a nested guest takes a fault, through every level, for each 4 KiB.
 const MORE_MIB: u32 = 448;
@@ -48,6 +53,8 @@ pub struct Level<'a> {
     pub kernel: &'a Path,
     /// Its initramfs.
     pub image: &'a Memfd,
+    /// The archive of the user's files, for the last level.
+    pub files: &'a Path,
 }
 
 /// What is wrong at a level, as [`Said::Fail`] has it.
@@ -75,6 +82,9 @@ impl Level<'_> {
         };
         let promise = serde_json::to_vec(&promise).context("writing the promise")?;
         image::append(self.image, PROMISE, &promise).context("adding to the initramfs")?;
+        if self.manifest.program.is_some() && self.number == self.manifest.levels {
+            image::append_archive(self.image, self.files).context("adding the program to the initramfs")?;
+        }
         let disk = disk::make(self.number).context("making the disk")?;
         let stats = Memfd::new(c"stats").context("making the file for statistics")?;
         options.kernel = Some(self.kernel.to_owned());
@@ -155,7 +165,7 @@ fn options(level: u32, manifest: &Manifest) -> MachineArgs {
     MachineArgs {
         cpu: cpu.unwrap_or(defaults.cpu),
         smp: Some(smp.unwrap_or_else(|| vcpus.to_owned())),
-        memory: memory.unwrap_or_else(|| format!("{}M", memory_mib(level, manifest.levels))),
+        memory: memory.unwrap_or_else(|| format!("{}M", memory_mib(level, manifest))),
         cmdline: kernel_parameters(level, manifest),
         on_reboot: OnReboot::Exit,
         disk: disks,
@@ -311,15 +321,43 @@ pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
     parameters
 }
 
-/// Memory of `level`.
-pub fn memory_mib(level: u32, levels: u32) -> u32 {
-    LAST_MIB + MORE_MIB * levels.saturating_sub(level)
+/// Memory of `level`: what it needs. If the user gave level 1 its memory, what levels leave of it is for the user's program.
+pub fn memory_mib(level: u32, manifest: &Manifest) -> u32 {
+    let above = manifest.levels.saturating_sub(level);
+    let Some(program) = &manifest.program else {
+        return LAST_MIB.saturating_add(MORE_MIB.saturating_mul(above));
+    };
+    let more = MORE_MIB.saturating_add(below_mib(program));
+    let last = LAST_WITH_PROGRAM_MIB.saturating_add(last_mib(program));
+    let between = more.saturating_mul(level.saturating_sub(1));
+    match (program.first_mib, level) {
+        (first @ 1.., 2..) => first.saturating_sub(between).max(least_mib(program, above + 1)),
+        _ => last.saturating_add(more.saturating_mul(above)),
+    }
+}
+
+/// The least memory of level 1 with which the program's files fit into every level.
+pub(super) fn least_mib(program: &Program, levels: u32) -> u32 {
+    let above = LEAST_MIB.saturating_add(below_mib(program)).saturating_mul(levels.saturating_sub(1));
+    LEAST_MIB.saturating_add(last_mib(program)).saturating_add(above)
+}
+
+/// Memory that the program's files take at the last level: packed as they come, and unpacked.
+fn last_mib(program: &Program) -> u32 {
+    program.files_mib.saturating_mul(2)
+}
+
+/// Memory that they take at each other level: the same, and the next level's initramfs.
+fn below_mib(program: &Program) -> u32 {
+    program.files_mib.saturating_mul(3)
 }
 
 /// Memory of an emulated level 0: enough for level 1, whatever the user gives that.
 pub fn host_memory_mib(manifest: &Manifest) -> u32 {
     let first = config(1, manifest).map_or(0, |config| config.memory.size.0 >> 20);
-    memory_mib(0, manifest.levels).max(u32::try_from(first).unwrap_or(u32::MAX).saturating_add(MORE_MIB))
+    let files = manifest.program.as_ref().map_or(0, below_mib);
+    let more = u32::try_from(first).unwrap_or(u32::MAX).saturating_add(MORE_MIB).saturating_add(files);
+    memory_mib(0, manifest).max(more)
 }
 
 #[cfg(test)]

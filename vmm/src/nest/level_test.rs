@@ -19,9 +19,31 @@ fn manifest() -> Manifest {
 #[test]
 fn a_level_has_memory_for_those_it_starts() {
     for level in 0..3 {
-        assert!(memory_mib(level, 3) > memory_mib(level + 1, 3));
+        assert!(memory_mib(level, &manifest()) > memory_mib(level + 1, &manifest()));
     }
-    assert_eq!(memory_mib(3, 3), LAST_MIB);
+    assert_eq!(memory_mib(3, &manifest()), LAST_MIB);
+}
+
+#[test]
+fn the_program_s_files_have_room_at_every_level() {
+    let of = |files_mib, first_mib| {
+        let program = Program { files_mib, first_mib, ..Program::default() };
+        let manifest = Manifest { program: Some(program), ..manifest() };
+        [0, 1, 2, 3].map(|level| memory_mib(level, &manifest))
+    };
+    let levels = of(100, 0);
+    assert_eq!(levels[3], LAST_WITH_PROGRAM_MIB + 200);
+    for level in 0..3 {
+        // The next level's, its initramfs, and what there was without files.
+        assert_eq!(levels[level], levels[level + 1] + 300 + MORE_MIB);
+    }
+    // What the user gave level 1 is for the program, except for what each level needs itself.
+    let given = of(100, 8 << 10);
+    assert_eq!(given[2..], [(8 << 10) - 300 - MORE_MIB, (8 << 10) - 2 * (300 + MORE_MIB)]);
+    let program = Program { files_mib: 100, ..Program::default() };
+    assert_eq!([1, 2, 3].map(|levels| least_mib(&program, levels)), [328, 756, 1184]);
+    assert_eq!(of(100, 1184)[2..], [756, 328]);
+    assert_eq!(of(u32::MAX, 0), [u32::MAX; 4]);
 }
 
 #[test]
@@ -98,7 +120,7 @@ fn level_1_alone_has_options_of_its_own() {
     assert_eq!((one.memory.size.0, one.disks().count()), (3 << 30, 1));
     let two = config(2, &manifest).unwrap();
     assert_eq!((two.cpu.to_string().as_str(), two.topology.vcpus()), ("host-passthrough", 1));
-    assert_eq!((two.memory.size.0 >> 20, two.disks().count()), (memory_mib(2, 3).into(), 0));
+    assert_eq!((two.memory.size.0 >> 20, two.disks().count()), (memory_mib(2, &manifest).into(), 0));
     assert_eq!(host_memory_mib(&manifest), (3 << 10) + MORE_MIB);
     let wrong = First { cpu: Some("qemu65".into()), ..First::default() };
     let error = config(1, &Manifest { first: wrong, ..manifest }).unwrap_err();

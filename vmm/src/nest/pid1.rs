@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -25,7 +26,31 @@ pub struct Pid1 {
     pub level: u32,
     /// What the image was made for.
     pub manifest: Manifest,
-    console: File,
+    console: Console,
+}
+
+/// A level's console, for each thread that has something to say on it.
+#[derive(Debug, Clone)]
+pub(super) struct Console {
+    level: u32,
+    file: Arc<File>,
+}
+
+impl Console {
+    /// Says something of this level.
+    pub(super) fn say(&self, said: Said) {
+        self.print(&Line { level: self.level, said });
+    }
+
+    fn print(&self, line: &Line) {
+        // One write, so that the kernel's own messages stay outside the line. Without a console nobody can be told.
+        let _ = (&*self.file).write_all(format!("{line}\n").as_bytes());
+    }
+
+    /// Waits until all of it has been sent.
+    pub(super) fn drain(&self) -> io::Result<()> {
+        Ok(rustix::termios::tcdrain(&*self.file)?)
+    }
 }
 
 /// Mounts what programs expect, does `work`, reports its failure if it fails, and powers the machine off.
@@ -56,8 +81,9 @@ impl Pid1 {
                 Err(error) => return Err(error).with_context(|| format!("mounting {target}")),
             }
         }
-        let console = OpenOptions::new().write(true).open("/dev/console").context("opening /dev/console")?;
+        let file = OpenOptions::new().write(true).open("/dev/console").context("opening /dev/console")?;
         let level = parameter(LEVEL_PARAMETER)?.parse().context("in the kernel command line's nvmm.level")?;
+        let console = Console { level, file: Arc::new(file) };
         let manifest = fs::read(image::in_root(MANIFEST)).context("reading the manifest")?;
         let manifest = serde_json::from_slice(&manifest).context("reading the manifest")?;
         Ok(Self { level, manifest, console })
@@ -65,14 +91,17 @@ impl Pid1 {
 
     /// Says something of this level.
     pub fn say(&mut self, said: Said) {
-        let line = Line { level: self.level, said };
-        self.print(&line);
+        self.console.say(said);
     }
 
     /// Passes on a line of a level above.
     pub fn print(&mut self, line: &Line) {
-        // One write, so that the kernel's own messages stay outside the line. Without a console nobody can be told.
-        let _ = self.console.write_all(format!("{line}\n").as_bytes());
+        self.console.print(line);
+    }
+
+    /// Its console, for other threads.
+    pub(super) fn console(&self) -> Console {
+        self.console.clone()
     }
 
     /// Tells how it went, and sees that the console has sent it all.
@@ -86,7 +115,7 @@ impl Pid1 {
             self.say(Said::Off);
             thread::sleep(Duration::from_secs(2));
         }
-        rustix::termios::tcdrain(&self.console).context("draining /dev/console")
+        self.console.drain().context("draining /dev/console")
     }
 }
 

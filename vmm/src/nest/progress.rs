@@ -1,5 +1,7 @@
-//! What is shown while a run goes on: a line for each event, or on a terminal a line for each level, the last one alive.
+//! What is shown while a run goes on: a line for each event, or on a terminal a line for each level, the last one alive. What
+//! the user's program prints is shown as it is.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
@@ -19,6 +21,28 @@ const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '�
 pub(super) struct Progress {
     start: Instant,
     live: Option<Live>,
+    output: Stream,
+    /// The program has begun a line, and not ended it.
+    begun: Cell<bool>,
+}
+
+/// Where the program's output goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// Nobody can be told if this fails, as when the reader has seen enough, and the run goes on.
+    fn write(self, bytes: &[u8]) {
+        let _ = match self {
+            Self::Stdout => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
+            Self::Stderr => io::stderr().write_all(bytes),
+        };
+    }
 }
 
 /// The thread that redraws a terminal's last line.
@@ -32,11 +56,15 @@ struct Live {
 enum Event {
     Level(u32, String),
     Text(String),
+    /// The program printed something: nothing is to be redrawn until the next event.
+    Output(Vec<u8>),
 }
 
 impl Progress {
-    pub(super) fn new(start: Instant) -> Self {
-        Self { start, live: if io::stderr().is_terminal() { Live::new(start) } else { None } }
+    /// Begins; `output` is where the program's goes.
+    pub(super) fn new(start: Instant, output: Stream) -> Self {
+        let live = if io::stderr().is_terminal() { Live::new(start, output) } else { None };
+        Self { start, live, output, begun: Cell::new(false) }
     }
 
     /// Shows what `level` does now.
@@ -49,37 +77,60 @@ impl Progress {
         self.send(Event::Text(text));
     }
 
+    /// Shows what the program printed.
+    pub(super) fn output(&self, bytes: Vec<u8>) {
+        self.send(Event::Output(bytes));
+    }
+
     fn send(&self, event: Event) {
         match &self.live {
             Some(Live { events: Some(events), .. }) => {
                 let _ = events.send(event);
             }
-            // Nobody can be told if this fails.
             _ => {
-                let line = plain(&event, self.start.elapsed()) + "\n";
-                let _ = io::stderr().write_all(line.as_bytes());
+                // Both may go to one place.
+                let newline = if self.begun.replace(event.begins_line()) { "\n" } else { "" };
+                match event {
+                    Event::Output(bytes) => self.output.write(&bytes),
+                    event => {
+                        let line = plain(&event, self.start.elapsed());
+                        Stream::Stderr.write(format!("{newline}{line}\n").as_bytes());
+                    }
+                }
             }
         }
     }
 }
 
+impl Event {
+    /// Whether it leaves a line without its end.
+    fn begins_line(&self) -> bool {
+        matches!(self, Self::Output(bytes) if !bytes.ends_with(b"\n"))
+    }
+}
+
 impl Live {
     /// Starts the thread. Where that fails, lines of text have to do.
-    fn new(start: Instant) -> Option<Self> {
+    fn new(start: Instant, output: Stream) -> Option<Self> {
         // Bounded: whoever says more than a terminal can show has to wait for it.
         let (events, received) = mpsc::sync_channel(EVENTS);
         let thread = threads::spawn(&Role::Progress, move || {
             let mut screen = Screen::new(start, terminal::columns());
             loop {
                 let drawn = match received.recv_timeout(TICK) {
+                    Ok(Event::Output(bytes)) => {
+                        Stream::Stderr.write(screen.settle(Instant::now()).as_bytes());
+                        output.write(&bytes);
+                        screen.begun = Event::Output(bytes).begins_line();
+                        continue;
+                    }
                     Ok(event) => screen.take(event, Instant::now()),
                     Err(RecvTimeoutError::Timeout) => screen.draw(Instant::now()),
                     Err(RecvTimeoutError::Disconnected) => break,
                 };
-                // Nobody can be told if this fails.
-                let _ = io::stderr().write_all(drawn.as_bytes());
+                Stream::Stderr.write(drawn.as_bytes());
             }
-            let _ = io::stderr().write_all(screen.settle(Instant::now()).as_bytes());
+            Stream::Stderr.write(screen.settle(Instant::now()).as_bytes());
         });
         Some(Self { events: Some(events), thread: Some(thread.ok()?) })
     }
@@ -98,6 +149,8 @@ fn plain(event: &Event, at: Duration) -> String {
     match event {
         Event::Level(level, doing) => format!("{:7.1} s  level {level}: {doing}", at.as_secs_f64()),
         Event::Text(text) => format!("{:7.1} s  {text}", at.as_secs_f64()),
+        // It is shown as it is.
+        Event::Output(_) => String::new(),
     }
 }
 
@@ -108,30 +161,33 @@ struct Screen {
     turn: usize,
     current: Option<(u32, String, Instant)>,
     start: Instant,
+    /// The program has begun a line, and not ended it.
+    begun: bool,
 }
 
 impl Screen {
     fn new(start: Instant, columns: usize) -> Self {
-        Self { columns, turn: 0, current: None, start }
+        Self { columns, turn: 0, current: None, start, begun: false }
     }
 
     /// What to write for an event.
     fn take(&mut self, event: Event, now: Instant) -> String {
-        let mut out = String::new();
+        let mut out = if std::mem::take(&mut self.begun) { "\n".to_owned() } else { String::new() };
         match event {
             Event::Level(level, doing) => {
                 let same = matches!(&self.current, Some((current, ..)) if *current == level);
                 if same {
                     self.current = self.current.take().map(|(level, _, since)| (level, doing, since));
                 } else {
-                    out = self.settle(now);
+                    out += &self.settle(now);
                     self.current = Some((level, doing, now));
                 }
             }
             Event::Text(text) => {
                 let at = now.saturating_duration_since(self.start);
-                out = format!("\r\x1b[K{}\n", plain(&Event::Text(text), at));
+                out += &format!("\r\x1b[K{}\n", plain(&Event::Text(text), at));
             }
+            Event::Output(_) => {}
         }
         out + &self.draw(now)
     }

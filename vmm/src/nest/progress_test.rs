@@ -34,3 +34,18 @@ fn elsewhere_each_event_is_a_line() {
     let event = Event::Level(2, "KVM loaded".into());
     assert_eq!(plain(&event, Duration::from_millis(12_340)), "   12.3 s  level 2: KVM loaded");
 }
+
+#[test]
+fn what_a_program_prints_is_left_as_it_is() {
+    let start = Instant::now();
+    let mut screen = Screen::new(start, 40);
+    screen.take(Event::Level(1, "runs test".into()), start);
+    // Its line stays, and nothing is drawn over the output.
+    assert_eq!(screen.settle(start), "\r\x1b[K·    0.0 s  level 1: runs test\n");
+    screen.begun = Event::Output(b"no end".to_vec()).begins_line();
+    assert_eq!(screen.draw(start), "");
+    let next = screen.take(Event::Level(1, "test ended".into()), start);
+    assert!(next.starts_with("\n\r\x1b[K"), "{next:?}");
+    assert!(!Event::Output(b"end\n".to_vec()).begins_line());
+    assert!(!screen.take(Event::Level(1, "off".into()), start).contains('\n'));
+}

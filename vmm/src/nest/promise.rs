@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::image;
 
 /// Where the image has it, as JSON.
-pub(super) const PROMISE: &str = "promise.json";
+pub(super) const PROMISE: &str = "nest/promise.json";
 
 /// Of the MSRs that describe VMX, those that KVM leaves as they are. It takes bits out of the others by CPUID.
 const MSRS: [u32; 7] = [0x480, 0x481, 0x482, 0x485, 0x48b, 0x48c, 0x48d];

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::exec::outcome::ProgramRecord;
 use super::facts::Facts;
 
 /// The name of a level 0 that is not emulated.
@@ -23,6 +24,9 @@ pub struct Record {
     pub seconds: f64,
     /// How it ended.
     pub verdict: Verdict,
+    /// The user's program, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramRecord>,
     /// The levels, 0 first, as far as they were heard of, and then those that were not reached.
     pub levels: Vec<LevelRecord>,
 }
@@ -44,9 +48,9 @@ pub enum Verdict {
         /// The end of that level's console.
         console: Vec<String>,
     },
-    /// The host cannot nest.
+    /// The host cannot nest, or the user's program says that it can't run there.
     Skipped {
-        /// What it lacks.
+        /// What is lacking.
         why: String,
     },
 }
@@ -69,6 +73,9 @@ pub enum Kind {
     CpuDiffers,
     /// The disk check.
     Disk,
+    /// The user's program.
+    #[serde(rename = "program_failed")]
+    Program,
     /// nvmm could not do its work there.
     Vmm,
     /// It went on for too long.
@@ -87,6 +94,7 @@ impl fmt::Display for Kind {
             Self::NotOnKvm => "not on KVM",
             Self::CpuDiffers => "the CPU differs",
             Self::Disk => "the disk check failed",
+            Self::Program => "the program failed",
             Self::Vmm => "nvmm failed",
             Self::TimedOut => "timed out",
             Self::Ended => "ended early",
@@ -177,7 +185,7 @@ pub enum Status {
     Passed,
     /// It is the one that failed, or one that could not end its work because of that.
     Failed,
-    /// The host cannot nest.
+    /// The host cannot nest, or the user's program can't run there.
     Skipped,
     /// It was never started.
     NotReached,

@@ -21,6 +21,7 @@ fn record(verdict: Verdict) -> Record {
         ..LevelRecord::not_reached(0, "QEMU TCG")
     };
     Record {
+        program: None,
         version: "0.1.0".into(),
         wanted: 1,
         host: "QEMU TCG".into(),

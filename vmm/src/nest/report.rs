@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::exec::news::News;
 use super::facts::Facts;
 use super::record::{CheckRecord, Kind};
 
@@ -50,6 +51,8 @@ pub enum Said {
         #[serde(default)]
         write_ms: u64,
     },
+    /// What the user's program does there.
+    Program(News),
     /// What KVM counted of the guest that it ran: exits in all, and by reason.
     Exits(BTreeMap<String, u64>),
     /// It powered off, and its disk holds what it said. Said by the level below.
@@ -69,13 +72,14 @@ pub enum Said {
 impl Said {
     /// Whether the console of level `own` can say this of `level`.
     fn can_be_of(&self, level: u32, own: u32, last: u32) -> bool {
-        let from_below = match self {
+        let can_say = match self {
             Self::Start | Self::Entered | Self::Done => level > own,
             // A machine of nvmm's ends by itself.
             Self::Off => level == own && own == 0,
-            _ => level >= own,
+            Self::Program(_) => level == last,
+            _ => true,
         };
-        from_below && level <= last
+        can_say && level >= own && level <= last
     }
 }
 
@@ -87,19 +91,20 @@ impl Line {
     pub fn parse(line: &[u8], own: u32, last: u32) -> Self {
         let text = String::from_utf8_lossy(line);
         let text = text.trim_end_matches('\r');
-        // Not only at the start of a line: a kernel message without an end may stand before it.
-        if let Some((_, json)) = text.split_once(REPORT)
-            && let Ok((level, said)) = serde_json::from_str::<(u32, Said)>(json)
-            && said.can_be_of(level, own, last)
-        {
-            return Self { level, said };
-        }
+        // First, or such text could be a report to whoever is further below.
         if let Some((above, text)) = text.strip_prefix('@').and_then(|rest| rest.split_once('|'))
             && let Ok(level) = above.parse()
             && level >= own
             && level <= last
         {
             return Self { level, said: Said::Text(text.to_owned()) };
+        }
+        // Not only at the start of a line: a kernel message without an end may stand before it.
+        if let Some((_, json)) = text.split_once(REPORT)
+            && let Ok((level, said)) = serde_json::from_str::<(u32, Said)>(json)
+            && said.can_be_of(level, own, last)
+        {
+            return Self { level, said };
         }
         Self { level: own, said: Said::Text(text.to_owned()) }
     }

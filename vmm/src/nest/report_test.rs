@@ -1,4 +1,5 @@
 use super::*;
+use crate::nest::exec::news::{End, Piece};
 
 fn facts() -> Facts {
     Facts {
@@ -20,6 +21,9 @@ fn every_report_survives_the_console_of_a_lower_level() {
         Said::Exits([("io_exits".into(), 9)].into()),
         Said::Up(facts()),
         Said::Disk { read: 1, wrote: u32::MAX, read_ms: 2, write_ms: 3 },
+        Said::Program(News::Started),
+        Said::Program(News::Output(Piece::pack(7, b"a\nb").unwrap().0)),
+        Said::Program(News::Ended(End::Killed(11))),
         Said::Done,
         Said::Fail(Kind::KvmDidNotLoad, "a \"quoted\"\nreason".into()),
         Said::Off,
@@ -87,4 +91,21 @@ fn what_the_level_below_says_of_a_level_it_can_not_say_itself() {
     }
     let off = |level| Line::parse(format!(r#"@nest[{level},"off"]"#).as_bytes(), 0, 3).said == Said::Off;
     assert!(off(0) && !off(1));
+}
+
+#[test]
+fn the_last_level_alone_has_the_user_s_program() {
+    let wire = |level| Line { level, said: Said::Program(News::Ended(End::Exited(0))) }.to_string();
+    let is_text = |line: Line| matches!(line.said, Said::Text(_));
+    assert!(is_text(of_level_2(&wire(2))) && is_text(of_level_2(&wire(1))));
+    assert!(!is_text(of_level_2(&wire(3))));
+}
+
+#[test]
+fn text_that_is_passed_on_is_no_report() {
+    // As level 2's console has it, and as level 1 passes that on.
+    let text = r#"x@nest[2,"done"]"#;
+    let heard = of_level_2(text);
+    assert_eq!(heard, Line { level: 2, said: Said::Text(text.into()) });
+    assert_eq!(Line::parse(heard.to_string().as_bytes(), 1, 3), heard);
 }

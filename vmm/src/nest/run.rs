@@ -7,6 +7,8 @@ use std::time::Duration;
 use devices::printable::is_plain;
 
 use super::disk::AREA;
+use super::exec::outcome::Outcome;
+use super::exec::program::Program;
 use super::facts::{self, Facts};
 use super::record::{DiskRecord, Kind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
 use super::report::{Line, Said};
@@ -25,6 +27,10 @@ pub(super) struct Run {
     /// Where it went wrong first, and how.
     failure: Option<(u32, Kind, String)>,
     skipped: Option<String>,
+    /// What is known of the user's program.
+    program: Option<Outcome>,
+    /// What it printed by the last line.
+    printed: Vec<u8>,
 }
 
 impl Run {
@@ -38,7 +44,19 @@ impl Run {
             tails: (0..=wanted).map(|_| VecDeque::new()).collect(),
             failure: None,
             skipped: None,
+            program: None,
+            printed: Vec::new(),
         }
+    }
+
+    /// Expects the last level to run the user's program.
+    pub(super) fn expect(&mut self, program: &Program) {
+        self.program = Some(Outcome::new(program));
+    }
+
+    /// What the program printed by the last line.
+    pub(super) fn printed(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.printed)
     }
 
     /// Takes in a line that came `at` that time from the start; gives what to show of it, if it is progress.
@@ -78,6 +96,12 @@ impl Run {
                 level.kvm_loaded = Some(at);
                 Some("KVM loaded".to_owned())
             }
+            Said::Program(news) => {
+                let told = self.program.as_mut()?.hear(news, at);
+                self.printed = told.bytes;
+                told.lines.iter().for_each(|text| self.hear(number, text));
+                told.doing
+            }
             Said::Check(check) => {
                 level.check = Some(check.clone());
                 None
@@ -110,13 +134,19 @@ impl Run {
             Said::Off => None,
             Said::Idle(what) => Some(format!("{what} while this level waits")),
             Said::Text(text) => {
-                let tail = self.tails.get_mut(number)?;
-                if tail.len() == TAIL {
-                    tail.pop_front();
-                }
-                tail.push_back(printable(text));
+                self.hear(number, text);
                 None
             }
+        }
+    }
+
+    /// Keeps a line of a level's console.
+    fn hear(&mut self, level: usize, text: &str) {
+        if let Some(tail) = self.tails.get_mut(level) {
+            if tail.len() == TAIL {
+                tail.pop_front();
+            }
+            tail.push_back(printable(text));
         }
     }
 
@@ -151,6 +181,14 @@ impl Run {
         } else {
             self.levels[0].passed = Some(at.as_secs_f64());
         }
+        if let Some(program) = &self.program {
+            let (sentence, end) = (program.sentence(), program.end());
+            match end {
+                Some(end) if end.is_success() => {}
+                Some(end) if end.is_skip() && self.failure.is_none() => self.skip(sentence),
+                _ => self.fail(last(&self.levels), Kind::Program, sentence),
+            }
+        }
     }
 
     /// All that it showed.
@@ -164,18 +202,25 @@ impl Run {
                 Verdict::Failed { level, kind, why, console }
             }
         };
+        let last = last(&self.levels);
         for level in &mut self.levels {
-            level.status = status(level, &verdict);
+            level.status = status(level, &verdict, last);
         }
         Record {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            wanted: self.levels.iter().map(|level| level.level).max().unwrap_or_default(),
+            wanted: last,
             host: self.host.to_owned(),
             seconds: took.as_secs_f64(),
             verdict,
+            program: self.program.map(Outcome::record),
             levels: self.levels,
         }
     }
+}
+
+/// The highest level that was to run.
+fn last(levels: &[LevelRecord]) -> u32 {
+    levels.iter().map(|level| level.level).max().unwrap_or_default()
 }
 
 /// How a level failed that ended without a word.
@@ -188,8 +233,10 @@ fn ended(level: &LevelRecord) -> (u32, Kind, String) {
     (level.level, kind, why.to_owned())
 }
 
-fn status(level: &LevelRecord, verdict: &Verdict) -> Status {
+fn status(level: &LevelRecord, verdict: &Verdict, last: u32) -> Status {
     match verdict {
+        // Only what the program was to show is lacking.
+        Verdict::Skipped { .. } if level.passed.is_some() && level.level < last => Status::Passed,
         Verdict::Skipped { .. } => Status::Skipped,
         Verdict::Passed => Status::Passed,
         // Those below did what they should: they got that far, and told.

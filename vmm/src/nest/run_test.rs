@@ -1,4 +1,5 @@
 use super::*;
+use crate::nest::exec::news::{End, News, Piece};
 use crate::nest::record::CheckRecord;
 
 fn facts(hypervisor: &str) -> Facts {
@@ -27,6 +28,17 @@ fn work(run: &mut Run, level: u32) {
     ] {
         take(run, level, said);
     }
+}
+
+/// The same of a run whose second level runs a program.
+fn run_program(program: impl FnOnce(&mut Run)) -> Record {
+    run(|run| {
+        run.expect(&Program { file: "mytest".into(), ..Program::default() });
+        work(run, 1);
+        work(run, 2);
+        program(run);
+        take(run, 1, Said::Done);
+    })
 }
 
 /// A run of two levels in an emulated machine, and what happens in it.
@@ -70,6 +82,61 @@ fn a_run_passes_when_every_level_was_verified() {
     let disk = DiskRecord { bytes: AREA, read_seconds: 0.5, write_seconds: 2.0, verified: true };
     assert_eq!(one.disk, Some(disk));
     assert_eq!(one.check.unwrap().nested, Some(true));
+}
+
+#[test]
+fn the_program_s_status_is_the_verdict() {
+    let ends = |end| {
+        run_program(|run| {
+            take(run, 2, Said::Program(News::Started));
+            take(run, 2, Said::Program(News::Ended(end)));
+            take(run, 2, Said::Done);
+        })
+    };
+    let record = ends(End::Exited(0));
+    assert_eq!((&record.verdict, statuses(&record)), (&Verdict::Passed, vec![Status::Passed; 3]));
+    assert_eq!(record.program.unwrap().status, Some(0));
+    let record = ends(End::Exited(77));
+    assert_eq!(record.verdict, Verdict::Skipped { why: "mytest ended with status 77".into() });
+    assert_eq!(statuses(&record), [Status::Passed, Status::Passed, Status::Skipped]);
+    for (end, why) in [
+        (End::Exited(1), "mytest ended with status 1"),
+        (End::Exited(-1), "mytest ended with status -1"),
+        (End::Killed(11), "mytest was ended by SIGSEGV"),
+    ] {
+        let record = ends(end);
+        assert_eq!(statuses(&record), [Status::Passed, Status::Passed, Status::Failed]);
+        assert_eq!(failure(record), (2, Kind::Program, why.to_owned()));
+    }
+}
+
+#[test]
+fn a_program_that_was_not_heard_of_has_not_passed() {
+    let record = run_program(|run| drop(take(run, 2, Said::Done)));
+    assert_eq!(failure(record), (2, Kind::Program, "it is not known how mytest ended".to_owned()));
+    // Its skip hides no failure.
+    let record = run_program(|run| {
+        take(run, 2, Said::Program(News::Ended(End::Exited(77))));
+        take(run, 2, Said::Fail(Kind::Disk, "differs".into()));
+    });
+    assert_eq!(failure(record).1, Kind::Disk);
+}
+
+#[test]
+fn what_the_program_prints_is_shown_and_kept() {
+    let piece = |at, text: &[u8]| News::Output(Piece::pack(at, text).unwrap().0);
+    let record = run_program(|run| {
+        take(run, 2, Said::Program(News::Started));
+        assert_eq!(take(run, 2, Said::Program(piece(0, b"\x1b[1mone\ntwo"))), None);
+        assert_eq!(run.printed(), b"\x1b[1mone\ntwo");
+        assert_eq!(run.printed(), b"");
+        take(run, 2, Said::Fail(Kind::TimedOut, "its program did not end".into()));
+    });
+    let Verdict::Failed { console, .. } = record.verdict else { panic!("it failed") };
+    assert_eq!(console, ["[1mone"]);
+    assert_eq!(record.program.unwrap().output, "\x1b[1mone\ntwo");
+    let mut run = Run::new(1, None);
+    assert_eq!(take(&mut run, 1, Said::Program(piece(0, b"no such program"))), None);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod cells;
 mod differences;
 mod html;
 mod junit;
+mod program;
 mod table;
 mod timeline;
 mod words;

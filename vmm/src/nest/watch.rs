@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::exec::news::News;
 use super::image::Pace;
 use super::report::{Line, Said};
 
@@ -25,6 +26,15 @@ pub(super) struct Watch {
     top: u32,
     doing: &'static str,
     since: Duration,
+    program: Program,
+}
+
+/// How far the user's program is, which has as much time as a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Waits,
+    Runs,
+    Ended,
 }
 
 impl Watch {
@@ -42,6 +52,7 @@ impl Watch {
             top: own,
             doing: "before its kernel ran /init",
             since: now,
+            program: Program::Waits,
         }
     }
 
@@ -51,8 +62,8 @@ impl Watch {
         (self.own, self.last)
     }
 
-    /// Takes in what was said. Only the next level can start, and each level can start and end once: whoever says more than
-    /// that gains no time by it.
+    /// Takes in what was said. Only the next level can start, and each level, and the program, can start and end once: whoever
+    /// says more than that gains no time by it.
     pub(super) fn see(&mut self, line: &Line, now: Duration) {
         let Line { level, said } = line;
         match said {
@@ -64,6 +75,16 @@ impl Watch {
             }
             Said::Done | Said::Fail(..) if *level > self.own && *level <= self.top => {
                 self.top = level - 1;
+                self.since = now;
+                self.doing = "before it powered off";
+            }
+            Said::Program(News::Started) if *level == self.top && self.program == Program::Waits => {
+                self.program = Program::Runs;
+                self.since = now;
+                self.doing = "its program did not end: it hangs, or needs a longer --timeout";
+            }
+            Said::Program(News::Ended(_)) if *level == self.top && self.program == Program::Runs => {
+                self.program = Program::Ended;
                 self.since = now;
                 self.doing = "before it powered off";
             }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::nest::exec::news::End;
 use crate::nest::record::Kind;
 
 const LAST: u32 = 3;
@@ -81,4 +82,22 @@ fn starting_and_ending_over_and_over_gains_no_time() {
         }
     }
     assert_eq!(watch.deadline(), Some(at(100)));
+}
+
+#[test]
+fn the_program_has_a_time_of_its_own() {
+    let mut watch = Watch::new(1, 1, &pace(100), at(0));
+    let mut see = |said, now| watch.see(&Line { level: 1, said }, at(now));
+    see(Said::Up(crate::nest::facts::Facts::gather()), 50);
+    see(Said::Program(News::Started), 90);
+    // As often as it likes, and of a level that does not run.
+    see(Said::Program(News::Started), 150);
+    assert_eq!(watch.deadline(), Some(at(190)));
+    assert!(watch.verdict().1.contains("its program did not end: it hangs"), "{:?}", watch.verdict());
+    watch.see(&Line { level: 2, said: Said::Program(News::Ended(End::Exited(0))) }, at(160));
+    assert_eq!(watch.deadline(), Some(at(190)));
+    for seconds in [180, 181] {
+        watch.see(&Line { level: 1, said: Said::Program(News::Ended(End::Exited(0))) }, at(seconds));
+    }
+    assert_eq!((watch.deadline(), watch.verdict().1), (Some(at(280)), "before it powered off".to_owned()));
 }

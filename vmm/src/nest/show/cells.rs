@@ -13,6 +13,11 @@ pub fn summary(record: &Record) -> String {
         Verdict::Failed { level, kind, .. } => {
             format!("level {level} of {} failed after {}: {kind}", record.wanted, seconds(record.seconds))
         }
+        Verdict::Skipped { why }
+            if record.program.as_ref().is_some_and(|program| program.ended.is_some()) =>
+        {
+            format!("skipped after {}: {}", seconds(record.seconds), one_line(why))
+        }
         Verdict::Skipped { why } => format!("{levels} skipped: {}", one_line(why)),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::cells::{Cells, is_to_blame, reasons, status, summary};
 use super::differences::differences;
+use super::program;
 use super::timeline::{Doing, Span, spans, ticks};
 use super::words::{escape, plain, seconds, thousands};
 use crate::nest::record::{LevelRecord, Record, Status, Verdict};
@@ -26,6 +27,7 @@ pub fn html(record: &Record) -> String {
     let sections = [
         head(record, class, &title),
         console(record),
+        program::html(record),
         timeline(record),
         levels(record),
         features(record),

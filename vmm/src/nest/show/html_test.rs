@@ -1,6 +1,6 @@
 use roxmltree::{Document, ParsingOptions};
 
-use super::super::tests::{failed, passed, skipped};
+use super::super::tests::{failed, passed, program, skipped};
 use super::*;
 
 /// The body, as XML: every element is closed and every character escaped.
@@ -79,4 +79,13 @@ fn a_skip_says_why() {
     let page = html(&skipped());
     assert!(text(&page).contains("2 levels skipped: kvm_intel.nested is N"));
     assert_eq!(bars(&page, "boot"), 0);
+}
+
+#[test]
+fn the_program_s_output_is_on_the_page() {
+    let text = html(&program());
+    let line = "<p>my&lt;test&gt; at level 2: status 3 after 0.5 s, 2,000,023 bytes of output</p>";
+    let output = "<pre>(2,000,000 bytes before this)\n1..1\nnot ok 1 &lt;&amp;&gt; \u{fffd}[31m</pre>";
+    assert!(text.contains(line) && text.contains(output), "{text}");
+    assert!(!html(&passed()).contains("<h2>Program</h2>"));
 }

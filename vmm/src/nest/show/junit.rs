@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::cells::{Cells, summary};
+use super::program;
 use super::words::{between, escape};
 use crate::nest::record::{LevelRecord, Record, Status, Verdict};
 
@@ -67,7 +68,7 @@ fn outcome<'a>(record: &'a Record, number: u32, level: Option<&LevelRecord>) -> 
         Verdict::Failed { level, kind, why, console } if *level == number => {
             Outcome::Failed(kind_word(kind), format!("{kind}: {why}"), console)
         }
-        Verdict::Skipped { why } => Outcome::Skipped(why.clone()),
+        Verdict::Skipped { why } if status != Status::Passed => Outcome::Skipped(why.clone()),
         verdict => match (status, verdict) {
             (Status::Passed, _) => Outcome::Passed,
             // Its own work could not end, but it did nothing wrong.
@@ -108,6 +109,11 @@ fn case(text: &mut String, record: &Record, number: u32, level: Option<&LevelRec
             let _ = writeln!(text, r#"      <skipped message="{}"/>"#, escape(why));
         }
     }
+    let program =
+        record.program.as_ref().filter(|program| number == record.wanted && program.started.is_some());
+    let output =
+        program.map(|program| format!("\n{} printed:\n{}", escape(&program.name), program::output(program)));
+    let output = output.unwrap_or_default();
     if let Some(level) = level.filter(|level| level.facts.is_some()) {
         let cells = Cells::new(record, level);
         let facts = [
@@ -122,7 +128,7 @@ fn case(text: &mut String, record: &Record, number: u32, level: Option<&LevelRec
             ("exits", &cells.exits),
         ];
         let facts: Vec<_> = facts.iter().map(|(name, value)| format!("{name}: {}", escape(value))).collect();
-        let _ = writeln!(text, "      <system-out>{}</system-out>", facts.join("\n"));
+        let _ = writeln!(text, "      <system-out>{}{output}</system-out>", facts.join("\n"));
     }
     text.push_str("    </testcase>\n");
 }

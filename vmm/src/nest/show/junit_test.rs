@@ -1,6 +1,6 @@
 use roxmltree::{Document, Node};
 
-use super::super::tests::{failed, passed, skipped};
+use super::super::tests::{failed, passed, program, skipped};
 use super::*;
 
 type Names = &'static [&'static str];
@@ -93,6 +93,29 @@ fn a_level_that_nothing_was_heard_of_still_fails() {
     let outcomes = outcomes(&junit(&record));
     assert_eq!(outcomes.len(), 4);
     assert!(outcomes[2].1.starts_with("failure "), "{outcomes:?}");
+}
+
+#[test]
+fn the_program_s_output_is_the_last_level_s() {
+    let record = program();
+    let why = "failure the program failed: my<test> ended with status 3";
+    expect(&record, &[("level 0", "passed"), ("level 1", "passed"), ("level 2", why)]);
+    let text = junit(&record);
+    let document = Document::parse(&text).unwrap();
+    let outputs: Vec<_> = document.descendants().filter(|node| node.has_tag_name("system-out")).collect();
+    let output = outputs[2].text().unwrap();
+    let printed = "\nmy<test> printed:\n(2,000,000 bytes before this)\n1..1\nnot ok 1 <&> \u{fffd}[31m";
+    assert!(output.starts_with("run by: nvmm on KVM\n") && output.ends_with(printed), "{output}");
+    assert!(!outputs[1].text().unwrap().contains("printed"));
+}
+
+#[test]
+fn a_program_that_skips_itself_skips_the_last_level_alone() {
+    let mut record = program();
+    record.verdict = Verdict::Skipped { why: "my<test> ended with status 77".into() };
+    record.levels[2].status = Status::Skipped;
+    let why = "skipped my<test> ended with status 77";
+    expect(&record, &[("level 0", "passed"), ("level 1", "passed"), ("level 2", why)]);
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cells::disk;
 use super::summary;
 use super::words::{LONGEST, escape, plain, short_cpu, shortened, thousands};
+use crate::nest::exec::outcome::ProgramRecord;
 use crate::nest::facts::Facts;
 use crate::nest::record::{
     CheckRecord, DiskRecord, Kind, LevelRecord, Record, Status, THIS_MACHINE, Verdict,
@@ -71,6 +72,7 @@ pub(super) fn passed() -> Record {
         host: THIS_MACHINE.into(),
         seconds: 4.6,
         verdict: Verdict::Passed,
+        program: None,
         levels: vec![host, first, second],
     }
 }
@@ -105,6 +107,30 @@ pub(super) fn failed() -> Record {
     record
 }
 
+/// The same two levels, and a program at the second that failed.
+pub(super) fn program() -> Record {
+    let mut record = passed();
+    record.verdict = Verdict::Failed {
+        level: 2,
+        kind: Kind::Program,
+        why: "my<test> ended with status 3".into(),
+        console: vec!["not ok 1".into()],
+    };
+    (record.levels[2].passed, record.levels[2].status) = (None, Status::Failed);
+    record.program = Some(ProgramRecord {
+        name: "my<test>".into(),
+        arguments: vec![],
+        started: Some(3.6),
+        ended: Some(4.1),
+        status: Some(3),
+        signal: None,
+        bytes: 2_000_023,
+        lost: 0,
+        output: "1..1\nnot ok 1 <&> \x1b[31m".into(),
+    });
+    record
+}
+
 /// A host that can't nest.
 pub(super) fn skipped() -> Record {
     let mut record = passed();
@@ -124,6 +150,33 @@ fn a_run_in_a_line() {
     let why = "this machine's KVM can't nest: none (neither kvm_intel nor kvm_amd is loaded); --emulated svm makes one that can";
     let skipped = Record { verdict: Verdict::Skipped { why: format!("{why}\r") }, ..skipped() };
     assert_eq!(summary(&skipped), format!("2 levels skipped: {why} "));
+}
+
+#[test]
+fn a_program_in_a_line() {
+    let mut record = program();
+    let line = |record: &Record| super::program::line(record).unwrap();
+    assert_eq!(line(&record), "my<test> at level 2: status 3 after 0.5 s, 2,000,023 bytes of output");
+    assert_eq!(summary(&record), "level 2 of 2 failed after 4.6 s: the program failed");
+    let program = record.program.as_mut().unwrap();
+    (program.status, program.signal, program.lost) = (None, Some("SIGSEGV".into()), 1000);
+    assert_eq!(
+        line(&record),
+        "my<test> at level 2: SIGSEGV after 0.5 s, 2,000,023 bytes of output, 1,000 of them lost"
+    );
+    let program = record.program.as_mut().unwrap();
+    (program.signal, program.ended, program.bytes) = (None, None, 0);
+    assert_eq!(line(&record), "my<test> at level 2: did not end");
+    record.program.as_mut().unwrap().started = None;
+    assert_eq!(line(&record), "my<test> at level 2: not started");
+    assert_eq!(super::program::line(&passed()), None);
+}
+
+#[test]
+fn a_program_may_skip_itself() {
+    let mut record = program();
+    record.verdict = Verdict::Skipped { why: "my<test> ended with status 77".into() };
+    assert_eq!(summary(&record), "skipped after 4.6 s: my<test> ended with status 77");
 }
 
 #[test]
@@ -190,11 +243,11 @@ fn the_readme_knows_every_key_of_the_json() {
     let keys = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
     let told: BTreeSet<_> = keys.map(str::to_owned).collect();
     let mut found = BTreeSet::new();
-    for record in [passed(), failed(), skipped()] {
+    for record in [passed(), failed(), skipped(), program()] {
         paths(&serde_json::to_value(record).unwrap(), "", &mut found);
     }
     // What has keys of its own is told by them.
-    let inner = ["verdict", "levels", "levels[].facts", "levels[].disk", "levels[].check"];
+    let inner = ["verdict", "program", "levels", "levels[].facts", "levels[].disk", "levels[].check"];
     found.retain(|path| !inner.contains(&path.as_str()));
     assert_eq!(told, found);
 
@@ -206,6 +259,7 @@ fn the_readme_knows_every_key_of_the_json() {
         Kind::NotOnKvm,
         Kind::CpuDiffers,
         Kind::Disk,
+        Kind::Program,
         Kind::Vmm,
         Kind::TimedOut,
         Kind::Ended,

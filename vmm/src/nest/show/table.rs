@@ -1,6 +1,7 @@
 //! The table of levels on a terminal.
 
 use super::cells::{Cells, is_to_blame, reasons, status};
+use super::program;
 use super::words::{plain, shortened, thousands};
 use crate::nest::record::{LevelRecord, Record, Status};
 
@@ -43,7 +44,7 @@ impl Column {
     }
 }
 
-/// Each level in a row, and below them the exits of each level's guest by reason.
+/// Each level in a row, and below them the exits of each level's guest by reason, and how the user's program ended.
 ///
 /// With a `width` in columns, what is less important is left out until the rest fits.
 #[must_use]
@@ -85,6 +86,10 @@ pub fn table(record: &Record, width: Option<usize>, colour: bool) -> String {
             text.push_str(&line);
             text.push('\n');
         }
+    }
+    if let Some(line) = program::line(record) {
+        text.push_str(&line);
+        text.push('\n');
     }
     text
 }

@@ -16,6 +16,8 @@ pub(super) enum Doing {
     Guest,
     /// The last level's own work, until it has powered off.
     Work,
+    /// The last level runs the user's program.
+    Program,
     /// It does not get any further.
     Stuck,
     /// It is ended because another one is stuck.
@@ -23,8 +25,8 @@ pub(super) enum Doing {
 }
 
 impl Doing {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Boot, Self::Kvm, Self::Entry, Self::Guest, Self::Work, Self::Stuck, Self::Cut];
+    pub(super) const ALL: [Self; 8] =
+        [Self::Boot, Self::Kvm, Self::Entry, Self::Guest, Self::Work, Self::Program, Self::Stuck, Self::Cut];
 
     /// Its class in the page's style.
     pub(super) fn class(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Doing {
             Self::Entry => "entry",
             Self::Guest => "guest",
             Self::Work => "work",
+            Self::Program => "program",
             Self::Stuck => "stuck",
             Self::Cut => "cut",
         }
@@ -46,6 +49,7 @@ impl Doing {
             Self::Entry => "starts its guest",
             Self::Guest => "its guest runs",
             Self::Work => "checks its disk, powers off",
+            Self::Program => "runs the program",
             Self::Stuck => "gets no further",
             Self::Cut => "ended because of that",
         }
@@ -77,6 +81,10 @@ pub(super) fn spans(record: &Record, level: &LevelRecord) -> Vec<Span> {
     until(Doing::Boot, level.started.and(level.up));
     until(Doing::Kvm, level.kvm_loaded);
     until(Doing::Entry, level.first_entry);
+    if let Some(program) = record.program.as_ref().filter(|_| level.level == record.wanted) {
+        until(Doing::Work, program.started);
+        until(Doing::Program, program.started.and(program.ended));
+    }
     until(if level.first_entry.is_some() { Doing::Guest } else { Doing::Work }, level.passed);
     if level.passed.is_none() && level.status == Status::Failed {
         let doing = if is_to_blame(record, level.level) { Doing::Stuck } else { Doing::Cut };

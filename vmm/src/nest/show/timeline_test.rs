@@ -1,4 +1,4 @@
-use super::super::tests::{failed, passed};
+use super::super::tests::{failed, passed, program};
 use super::*;
 
 fn doings(record: &Record, level: usize) -> Vec<(Doing, f64, f64)> {
@@ -14,6 +14,16 @@ fn a_level_goes_from_boot_to_its_guest() {
         [(Doing::Boot, 0.2, 1.4), (Doing::Kvm, 1.4, 1.6), (Doing::Entry, 1.6, 2.1), (Doing::Guest, 2.1, 4.5)]
     );
     assert_eq!(doings(&record, 2), [(Doing::Boot, 1.9, 3.5), (Doing::Work, 3.5, 4.1)]);
+}
+
+#[test]
+fn the_program_has_its_part() {
+    let mut record = program();
+    let [boot, work] = [(Doing::Boot, 1.9, 3.5), (Doing::Work, 3.5, 3.6)];
+    assert_eq!(doings(&record, 2), [boot, work, (Doing::Program, 3.6, 4.1), (Doing::Stuck, 4.1, 4.6)]);
+    assert!(doings(&record, 1).iter().all(|(doing, ..)| *doing != Doing::Program));
+    record.program.as_mut().unwrap().ended = None;
+    assert_eq!(doings(&record, 2), [boot, work, (Doing::Stuck, 3.6, 4.6)]);
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! Programs at level 1 by `nvmm nest --exec`, which level 0 runs and judges. This program is each of them, too.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::process::{Child, Command, ExitCode, Output, Stdio, abort};
+use std::thread;
+
+use anyhow::{Context, ensure};
+use vmm::nest::exec::outcome::ProgramRecord;
+use vmm::nest::image;
+use vmm::nest::record::Record;
+
+use crate::level0::NVMM;
+
+/// The first argument of one.
+const PROGRAM: &str = "program";
+const FLOOD: &str = "flood";
+const HANG: &str = "hang";
+const ABORT: &str = "abort";
+
+/// What it says before it does anything.
+const HELLO: &str = "hello from a program";
+/// How much it prints of a line of 32 bytes, of which 16 in a row differ.
+const FLOOD_LEN: usize = 10 << 20;
+/// Seconds for one that hangs, and for its level to boot, which takes a tenth of that on a host that is not busy.
+const PATIENCE: &str = "90";
+
+/// Does what the arguments say, if this process is such a program.
+pub(crate) fn main() -> Option<ExitCode> {
+    let mut words = env::args().skip(1);
+    if words.next()? != PROGRAM {
+        return None;
+    }
+    println!("{HELLO}");
+    let what = words.next()?;
+    Some(match what.as_str() {
+        FLOOD => match flood(&mut io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        HANG => loop {
+            thread::park();
+        },
+        ABORT => abort(),
+        status => ExitCode::from(status.parse::<u8>().ok()?),
+    })
+}
+
+/// The 10 MiB, on a level with /dev/kvm.
+fn flood(out: &mut impl Write) -> anyhow::Result<()> {
+    File::open("/dev/kvm").context("/dev/kvm")?;
+    out.write_all(&flooded()).context("stdout")
+}
+
+fn flooded() -> Vec<u8> {
+    let lines = (0..).map(|number: usize| format!("@nest[1,\"done\"] {:02} is a line\n", number % 16));
+    lines.flat_map(String::into_bytes).take(FLOOD_LEN).collect()
+}
+
+/// A program that hangs, until `nvmm nest` ends it.
+#[derive(Debug)]
+pub(crate) struct Hanging(Child);
+
+impl Hanging {
+    /// Starts it. It needs its time, but hardly a processor.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let mut nest = nest(HANG, &["--timeout", PATIENCE]);
+        nest.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(Self(nest.spawn().context("starting nvmm nest")?))
+    }
+
+    /// It was ended, and named.
+    pub(crate) fn judge(self) -> anyhow::Result<()> {
+        let output = self.0.wait_with_output().context("waiting for nvmm nest")?;
+        expect(&output, 11, &["level 1: timed out: its program did not end", HELLO])
+    }
+}
+
+/// Those that end by themselves.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let output = nest(FLOOD, &[]).output().context("starting nvmm nest")?;
+    expect(&output, 0, &["init at level 1: status 0", "nest: 1 level passed"])?;
+    let want = [HELLO.as_bytes(), b"\n", &flooded()].concat();
+    ensure!(output.stdout == want, "{} bytes arrived, which are not those printed", output.stdout.len());
+    let program = record(FLOOD)?;
+    ensure!(
+        program.bytes == u64::try_from(want.len())? && program.lost == 0,
+        "{} bytes, {} lost",
+        program.bytes,
+        program.lost
+    );
+
+    for (what, status, says, end, signal) in [
+        ("1", 11, "level 1: the program failed: init ended with status 1", Some(1), None),
+        ("77", 77, "nest: skipped after", Some(77), None),
+        (ABORT, 11, "level 1: the program failed: init was ended by SIGABRT", None, Some("SIGABRT")),
+    ] {
+        // Without SVM no KVM is loaded there, which takes a while.
+        let output =
+            nest(what, &["--cpu", "host-passthrough,-svm"]).output().context("starting nvmm nest")?;
+        expect(&output, status, &[says])?;
+        ensure!(output.stdout == format!("{HELLO}\n").as_bytes(), "{what}: {:?}", output.stdout);
+        let program = record(what)?;
+        ensure!(program.status == end && program.signal.as_deref() == signal, "{what}: {program:?}");
+        let junit = fs::read_to_string(report(what, "xml"))?;
+        let outcome = if status == 77 { "<skipped message=" } else { "<failure type=\"program_failed\"" };
+        ensure!(junit.contains(outcome) && junit.contains(HELLO), "{what}: {junit}");
+    }
+    Ok(())
+}
+
+/// `nvmm nest` with this program at level 1, which is told to do `what`. Level 0 has one processor to give.
+fn nest(what: &str, options: &[&str]) -> Command {
+    let mut command = Command::new(image::in_root(NVMM));
+    command
+        .args(["nest", "--levels", "1", "--smp", "1", "--cmdline", "mitigations=off cryptomgr.notests"])
+        .args(options);
+    command.arg("--kernel").arg(image::in_root(image::KERNEL));
+    command.arg("--modules").arg(image::in_root(image::MODULES));
+    command.args(["--json", &report(what, "json"), "--junit", &report(what, "xml")]);
+    command.arg("--exec").arg(image::in_root(image::INIT)).args(["--exec-args", PROGRAM, what]);
+    command.stdin(Stdio::null());
+    command
+}
+
+fn report(what: &str, kind: &str) -> String {
+    format!("/program-{what}.{kind}")
+}
+
+fn record(what: &str) -> anyhow::Result<ProgramRecord> {
+    let text = fs::read(report(what, "json")).context("reading the JSON")?;
+    let record: Record = serde_json::from_slice(&text).context("reading the JSON")?;
+    record.program.context("no program in the JSON")
+}
+
+fn expect(output: &Output, status: i32, parts: &[&str]) -> anyhow::Result<()> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let found = output.status;
+    ensure!(found.code() == Some(status), "nvmm nest ended with {found}, not {status}: {said}");
+    let missing = parts.iter().find(|part| !said.contains(**part));
+    ensure!(missing.is_none(), "nvmm nest does not say {missing:?}: {said}");
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! What the host has heard of the user's program.
+
+use std::ffi::OsString;
+
+use serde::{Deserialize, Serialize};
+
+use super::news::{End, News, signal_name};
+use super::program::Program;
+
+/// Bytes of output to keep for the reports: the last ones.
+const KEPT: usize = 1 << 20;
+/// A line of output is cut here where lines are shown.
+const LINE: usize = 4096;
+
+/// What a run showed of the user's program. Times are seconds from the start of the run, by the host's clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProgramRecord {
+    /// Its file's name.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// It was started.
+    pub started: Option<f64>,
+    /// It had ended.
+    pub ended: Option<f64>,
+    /// Its exit status, if it ended by itself.
+    pub status: Option<i32>,
+    /// The signal's name that ended it.
+    pub signal: Option<String>,
+    /// How many bytes it printed.
+    pub bytes: u64,
+    /// How many of them did not arrive.
+    pub lost: u64,
+    /// The last MiB of what it printed.
+    pub output: String,
+}
+
+/// What a line said of the program comes to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::nest) struct Told {
+    /// What it does now, if that is new.
+    pub(in crate::nest) doing: Option<String>,
+    /// What it printed.
+    pub(in crate::nest) bytes: Vec<u8>,
+    /// The lines that this ended.
+    pub(in crate::nest) lines: Vec<String>,
+}
+
+/// What was heard so far.
+#[derive(Debug)]
+pub(in crate::nest) struct Outcome {
+    record: ProgramRecord,
+    end: Option<End>,
+    output: Vec<u8>,
+    /// The line that has no end yet.
+    line: Vec<u8>,
+}
+
+impl Outcome {
+    /// Nothing was heard yet of `program`.
+    pub(in crate::nest) fn new(program: &Program) -> Self {
+        let text = |text: &OsString| text.to_string_lossy().into_owned();
+        let record = ProgramRecord {
+            name: program.name(),
+            arguments: program.arguments.iter().map(text).collect(),
+            started: None,
+            ended: None,
+            status: None,
+            signal: None,
+            bytes: 0,
+            lost: 0,
+            output: String::new(),
+        };
+        Self { record, end: None, output: Vec::new(), line: Vec::new() }
+    }
+
+    /// How the program ended, if it has.
+    pub(in crate::nest) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// `mytest ended with status 3`.
+    pub(in crate::nest) fn sentence(&self) -> String {
+        match self.end {
+            Some(end) => format!("{} {end}", self.record.name),
+            None => format!("it is not known how {} ended", self.record.name),
+        }
+    }
+
+    /// Takes in what was said `at` that time.
+    pub(in crate::nest) fn hear(&mut self, news: &News, at: f64) -> Told {
+        let record = &mut self.record;
+        match news {
+            News::Started => {
+                record.started.get_or_insert(at);
+                Told { doing: Some(format!("runs {}", record.name)), ..Told::default() }
+            }
+            News::Ended(end) => {
+                // A level may say so as often as it likes.
+                if self.end.is_none() {
+                    record.ended = Some(at);
+                    self.end = Some(*end);
+                    match *end {
+                        End::Exited(status) => record.status = Some(status),
+                        End::Killed(signal) => record.signal = Some(signal_name(signal)),
+                    }
+                }
+                let lines = self.end_line().into_iter().collect();
+                Told { doing: Some(self.sentence()), lines, ..Told::default() }
+            }
+            News::Output(piece) => {
+                let Some((from, bytes)) = piece.unpack() else { return Told::default() };
+                let lost = from.saturating_sub(record.bytes);
+                record.lost = record.lost.saturating_add(lost);
+                let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                record.bytes = record.bytes.saturating_add(lost).saturating_add(len);
+                let doing =
+                    (lost > 0).then(|| format!("{lost} bytes of the output of {} were lost", record.name));
+                self.keep(&bytes);
+                Told { doing, lines: self.lines(&bytes), bytes }
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+        // Not for each piece: the rest is moved each time.
+        if self.output.len() > 2 * KEPT {
+            self.output.drain(..self.output.len() - KEPT);
+        }
+    }
+
+    fn lines(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let room = LINE.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            if part.ends_with(b"\n") {
+                lines.push(self.end_line().unwrap_or_default());
+            }
+        }
+        lines
+    }
+
+    fn end_line(&mut self) -> Option<String> {
+        if self.line.is_empty() {
+            return None;
+        }
+        let line = std::mem::take(&mut self.line);
+        Some(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned())
+    }
+
+    /// All that was heard.
+    pub(in crate::nest) fn record(mut self) -> ProgramRecord {
+        let from = self.output.len().saturating_sub(KEPT);
+        self.record.output = String::from_utf8_lossy(&self.output[from..]).into_owned();
+        self.record
+    }
+}
+
+#[cfg(test)]
+#[path = "outcome_test.rs"]
+mod tests;

@@ -1,0 +1,34 @@
+//! The user's program, as the image tells the last level of it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Where the last level has the program, under its own name.
+const DIRECTORY: &str = "/exec";
+
+/// A program and its arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// The name of its file.
+    pub file: OsString,
+    /// What it is told.
+    pub arguments: Vec<OsString>,
+    /// MiB of all files that the user gave.
+    pub files_mib: u32,
+    /// MiB that the user gave level 1, if any.
+    pub first_mib: u32,
+}
+
+impl Program {
+    /// Where the last level has it.
+    pub(in crate::nest) fn path(&self) -> PathBuf {
+        Path::new(DIRECTORY).join(&self.file)
+    }
+
+    /// Its name in what is told of it.
+    pub(in crate::nest) fn name(&self) -> String {
+        Path::new(&self.file).display().to_string()
+    }
+}

@@ -1,0 +1,205 @@
+//! The user's files, as the last level has them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, bail};
+use devices::printable::ToPrintable;
+
+use crate::nest::cpio;
+use crate::nest::image::{DIRECTORY, INIT};
+
+/// Where file systems of the kernel's are mounted: what the image has there can't be seen.
+const MOUNTED: [&str; 3] = ["dev", "proc", "sys"];
+/// As many symbolic links as Linux follows in one path.
+const LINKS: u32 = 40;
+/// Permissions of a directory that nobody gave.
+const MADE: u32 = 0o755;
+
+/// A file of the last level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Entry {
+    Directory {
+        permissions: u32,
+    },
+    File {
+        from: PathBuf,
+        permissions: u32,
+        len: u64,
+    },
+    Link {
+        target: PathBuf,
+    },
+    /// A device, a FIFO or a socket.
+    Special {
+        mode: u32,
+        device: u64,
+    },
+}
+
+/// Files by their paths, which have no slash at the start. A directory comes before what it holds.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    entries: BTreeMap<PathBuf, Entry>,
+}
+
+impl Tree {
+    /// Puts the host's file or folder at `guest`, a folder with all that it holds. A link itself is followed, those in a folder
+    /// are kept. A file that was put there before is replaced.
+    pub(super) fn add(&mut self, host: &Path, guest: &Path) -> anyhow::Result<()> {
+        let metadata = fs::metadata(host)?;
+        if !metadata.is_dir() {
+            return self.insert(guest, entry(host, &metadata)?);
+        }
+        self.insert(guest, entry(host, &metadata)?)?;
+        let mut folders = vec![(host.to_owned(), guest.to_owned())];
+        while let Some((host, guest)) = folders.pop() {
+            let read = || fs::read_dir(&host)?.collect::<io::Result<Vec<_>>>();
+            for child in read().with_context(|| format!("reading {}", host.printable()))? {
+                let (host, guest) = (child.path(), guest.join(child.file_name()));
+                let metadata = child.metadata().with_context(|| format!("reading {}", host.printable()))?;
+                if is_mounted_over(&relative(&guest)) {
+                    continue;
+                }
+                self.insert(&guest, entry(&host, &metadata)?)?;
+                if metadata.is_dir() {
+                    folders.push((host, guest));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, guest: &Path, entry: Entry) -> anyhow::Result<()> {
+        let loops = || format!("{}: its symbolic links go in circles", guest.printable());
+        let path = self.resolve(guest, matches!(entry, Entry::Directory { .. })).with_context(loops)?;
+        if path == Path::new(INIT) || path.starts_with(DIRECTORY) {
+            bail!("/{} is nvmm's own; give it another place", path.printable());
+        }
+        for above in path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+            match self.entries.entry(above.to_owned()).or_insert(Entry::Directory { permissions: MADE }) {
+                Entry::Directory { .. } => {}
+                _ => bail!("/{} is no directory, and can't hold {}", above.printable(), guest.printable()),
+            }
+        }
+        if path.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let is_directory = |entry: &Entry| matches!(entry, Entry::Directory { .. });
+        match self.entries.get(&path) {
+            Some(old) if is_directory(old) && !is_directory(&entry) => {
+                bail!("{} is a directory already", guest.printable())
+            }
+            Some(old) if !is_directory(old) && is_directory(&entry) => {
+                bail!("{} is a file already", guest.printable())
+            }
+            _ => self.entries.insert(path, entry),
+        };
+        Ok(())
+    }
+
+    /// The file at `guest`, links followed.
+    pub(super) fn get(&self, guest: &Path) -> Option<&Entry> {
+        self.entries.get(&self.resolve(guest, true)?)
+    }
+
+    /// Whether any file has this name.
+    pub(super) fn has_name(&self, name: &OsStr) -> bool {
+        self.entries.keys().any(|path| path.file_name() == Some(name))
+    }
+
+    /// Where a path leads, as far as there are links on it; none if they go in circles.
+    fn resolve(&self, guest: &Path, last_too: bool) -> Option<PathBuf> {
+        let mut rest: VecDeque<OsString> = names(guest).collect();
+        let mut path = PathBuf::new();
+        let mut links = 0;
+        while let Some(name) = rest.pop_front() {
+            if name == ".." {
+                path.pop();
+                continue;
+            }
+            path.push(name);
+            if (last_too || !rest.is_empty())
+                && let Some(Entry::Link { target }) = self.entries.get(&path)
+            {
+                links += 1;
+                if links > LINKS {
+                    return None;
+                }
+                path.pop();
+                if target.is_absolute() {
+                    path.clear();
+                }
+                names(target).rev().for_each(|name| rest.push_front(name));
+            }
+        }
+        Some(path)
+    }
+
+    /// Bytes of all files.
+    pub(super) fn len(&self) -> u64 {
+        let len = |entry: &Entry| if let Entry::File { len, .. } = entry { *len } else { 0 };
+        self.entries.values().map(len).fold(0, u64::saturating_add)
+    }
+
+    /// Writes all of it as an archive.
+    pub(super) fn write(&self, out: impl Write) -> anyhow::Result<()> {
+        let mut archive = cpio::Writer::new(out);
+        for (path, entry) in &self.entries {
+            match entry {
+                Entry::Directory { permissions } => archive.directory(path, *permissions),
+                Entry::File { from, permissions, .. } => {
+                    let data = fs::read(from).with_context(|| format!("reading {}", from.printable()))?;
+                    archive.file(path, *permissions, &data)
+                }
+                Entry::Link { target } => archive.link(path, target),
+                Entry::Special { mode, device } => archive.special(path, *mode, *device),
+            }
+            .with_context(|| format!("adding /{}", path.printable()))?;
+        }
+        archive.finish().and_then(|mut out| out.flush()).context("writing the archive")
+    }
+}
+
+/// Whether the kernel's files hide what is there.
+pub(super) fn is_mounted_over(relative: &Path) -> bool {
+    MOUNTED.iter().any(|mounted| relative.starts_with(mounted) && relative != Path::new(mounted))
+}
+
+/// The path without its slash at the start.
+pub(super) fn relative(guest: &Path) -> PathBuf {
+    names(guest).collect()
+}
+
+fn names(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    })
+}
+
+fn entry(host: &Path, metadata: &Metadata) -> anyhow::Result<Entry> {
+    let file_type = metadata.file_type();
+    let permissions = metadata.mode() & 0o7777;
+    Ok(if file_type.is_dir() {
+        Entry::Directory { permissions }
+    } else if file_type.is_file() {
+        Entry::File { from: host.to_owned(), permissions, len: metadata.len() }
+    } else if file_type.is_symlink() {
+        let target = fs::read_link(host).with_context(|| format!("reading {}", host.printable()))?;
+        Entry::Link { target }
+    } else {
+        let device =
+            if file_type.is_block_device() || file_type.is_char_device() { metadata.rdev() } else { 0 };
+        Entry::Special { mode: metadata.mode(), device }
+    })
+}
+
+#[cfg(test)]
+#[path = "tree_test.rs"]
+mod tests;
