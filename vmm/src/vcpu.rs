@@ -80,6 +80,8 @@ pub(crate) struct Vcpu {
     pub(crate) id: u32,
     fd: VcpuFd,
     memory: GuestRam,
+    /// It has run guest code.
+    entered: bool,
 }
 
 impl Vcpu {
@@ -150,21 +152,20 @@ impl Vcpu {
         if !wrong.is_empty() {
             return Err(VcpuError::Cpuid { vcpu: id, what: list(&wrong) });
         }
-        Ok(Self { id, fd, memory: vm.memory.clone() })
+        Ok(Self { id, fd, memory: vm.memory.clone(), entered: false })
     }
 
     /// Runs until the machine stops; the value is why, if this vCPU is the reason.
     pub(crate) fn run(&mut self, machine: &Buses) -> Option<Exit> {
         let target = kick::Target::new(&mut self.fd);
         let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
-        let mut entered = false;
         let exit = loop {
             if machine.stop.load(Ordering::SeqCst) {
                 break None;
             }
             let exit = self.run_once(machine, &mut pio, &mut mmio);
-            if !entered && self.left_guest() {
-                entered = true;
+            if !self.entered && self.left_guest() {
+                self.entered = true;
                 if self.id == 0 {
                     log::info!("{ENTERED}");
                 }

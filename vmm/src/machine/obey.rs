@@ -97,6 +97,7 @@ impl Machine {
     fn pause(&mut self, state: RunState, link: &Link) {
         self.pauses.begin();
         self.vcpus.halt(self.devices.buses());
+        self.pauses.stop_devices();
         let asked = Instant::now();
         let mut told = false;
         loop {
@@ -116,7 +117,9 @@ impl Machine {
 
     /// Goes on after a pause, or starts a machine that was not to run yet.
     fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
-        self.devices.resume();
+        if self.pauses.resume_devices() {
+            self.devices.resume();
+        }
         self.vcpus.tell_of_pause();
         self.vcpus.start(self.devices.buses(), link)?;
         link.changed(Change::Resume);
