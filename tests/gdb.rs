@@ -1,19 +1,27 @@
 //! gdb, and tiny guests that it debugs.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "support/remote.rs"]
+mod remote;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::{
     fs,
-    io::Read,
-    path::PathBuf,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
 
+use remote::{RIP, Remote};
 use rustix::process::{Pid, Signal, kill_process};
 use support::{Running, expect, expect_end, guest, no_kvm, nvmm};
 use tempfile::TempDir;
@@ -408,4 +416,196 @@ fn what_is_not_mapped_is_no_memory_and_its_breakpoints_take_registers() {
     let mut nvmm = machine;
     nvmm.debug(&["kill"]);
     assert!(nvmm.nvmm.status_in_time() == Some(0));
+}
+
+/// A debugger that is not gdb.
+fn remote(machine: &Machine) -> Remote {
+    Remote::connect(&machine.socket).unwrap()
+}
+
+#[test]
+fn a_second_debugger_is_refused_while_one_is_there() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start(&folder, &["--paused"]);
+    let mut first = remote(&machine);
+    let mut second = UnixStream::connect(&machine.socket).unwrap();
+    assert_eq!(second.read(&mut [0]).unwrap(), 0, "it is told nothing");
+    assert_eq!(first.register(RIP).unwrap(), entry());
+    drop(first);
+    // The next one is welcome at once, and its end lets the guest go on as well.
+    remote(&machine).register(RIP).unwrap();
+    assert!(machine.line().starts_with("tick "));
+    remote(&machine).tell("k").unwrap();
+    let (status, said) = machine.end();
+    assert_eq!(status, Some(0));
+    assert_eq!(said.matches("the debugger is gone: its breakpoints are taken out").count(), 2, "{said}");
+}
+
+#[test]
+fn what_is_no_protocol_ends_a_session_and_nothing_else() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start(&folder, &[]);
+    let Places { tick, count, go, .. } = Places::of_line(&machine.line());
+    // Nonsense, too long a packet, a wrong check sum, too few registers, no such vCPU, more memory than there is.
+    let long = [&b"$M0,ffff:"[..], &vec![b'0'; 1 << 20]].concat();
+    let hostile: [&[u8]; 7] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &long,
+        b"$g#00",
+        b"$G00112233#87",
+        b"$Hgffffffffffffffff#00",
+        b"$vCont;s:7fffffff#00",
+        b"\x03\x03\x03-----",
+    ];
+    for bytes in hostile {
+        let mut remote = remote(&machine);
+        remote.order(&format!("Z0,{tick:x},1")).unwrap();
+        // It may have ended the session before it has taken all.
+        let _ = remote.send(bytes);
+    }
+    // What is well said, but can't be had, is an error.
+    let mut remote = remote(&machine);
+    for packet in [
+        "Hg7fffffff",
+        "p0",
+        "g",
+        "m0,8",
+        "Hg1",
+        "mfffffffffffffff8,40",
+        "mffffffffffffffff,1",
+        "M7fffffffffff,1:00",
+        "pffffffff",
+        "Z2,1000,0",
+        "Z2,1000,ffffffffffffffff",
+        "Z9,1000,1",
+        "z0,1234,1",
+        "P12=ffffffff",
+        "P39=00",
+        "vCont;s:7fffffff",
+    ] {
+        let answer = remote.ask(packet).unwrap();
+        assert!(
+            answer.is_empty()
+                || answer.starts_with('E')
+                || packet.starts_with('H')
+                || packet.starts_with("vCont"),
+            "{packet}: {answer}"
+        );
+    }
+    let before = remote.memory(count).unwrap();
+    drop(remote);
+    // It goes on, though it may not have been there yet.
+    let started = Instant::now();
+    let mut remote = self::remote(&machine);
+    while remote.memory(count).unwrap() == before {
+        assert!(started.elapsed() < MINUTE, "it does not go on");
+        drop(remote);
+        remote = self::remote(&machine);
+    }
+    assert_eq!(remote.memory(tick).unwrap() & 0xff, 0x48, "no breakpoint is left");
+    remote.set_memory(go, 1).unwrap();
+    remote.order("D").unwrap();
+    assert_eq!(machine.end().0, Some(43));
+}
+
+/// Each time, the guest is somewhere else: also in the middle of an access to a port, which is finished first.
+#[test]
+fn a_guest_is_stopped_wherever_it_is() {
+    const TIMES: usize = 50;
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("gdb");
+    let mut command = nvmm();
+    command.arg("--kernel").arg(guest("flood")).args(["--memory", "16M", "--cmdline", "h"]);
+    command.args(["--gdb", &format!("unix:{}", socket.display())]);
+    let mut nvmm = Running::start(command.stdout(Stdio::piped()).stdin(Stdio::piped()));
+    let mut output = nvmm.0.stdout.take().unwrap();
+    let reader = thread::spawn(move || {
+        let mut all = String::new();
+        // Some of it comes only once the other test is over.
+        while !all.ends_with("end\n") {
+            let mut bytes = [0; 4096];
+            let len = output.read(&mut bytes).unwrap();
+            assert!(len > 0, "it ended after {all}");
+            all.push_str(std::str::from_utf8(&bytes[..len]).unwrap());
+        }
+        all
+    });
+    let mut remote = Remote::connect(&socket).unwrap();
+    for _ in 0..TIMES {
+        remote.tell("vCont;c").unwrap();
+        thread::sleep(Duration::from_micros(300));
+        remote.send(b"\x03").unwrap();
+        assert!(remote.answer().unwrap().starts_with("T02"));
+        let first = remote.register(RIP).unwrap();
+        assert_eq!(remote.register(RIP).unwrap(), first);
+        let step = remote.step().unwrap();
+        assert!(step.starts_with("T05"), "{step}");
+    }
+    remote.order("D").unwrap();
+    let all = reader.join().unwrap();
+    for (number, line) in (0..8 * 1024).zip(all.lines()) {
+        assert_eq!(line.trim_end(), format!("{number:08x}"));
+    }
+}
+
+#[test]
+fn a_place_that_can_t_be_had_is_refused_before_the_guest_runs() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let refused = |place: &str| {
+        let mut command = nvmm();
+        command.arg("--kernel").arg(guest("debugged")).args(["--memory", "16M", "--gdb", place]);
+        let output = command.output().unwrap();
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b""[..]), "{place}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = format!("tcp:{}", taken.local_addr().unwrap());
+    assert!(refused(&place).contains("--gdb: ") && refused(&place).contains("another program listens there"));
+    let live = path("live");
+    let _listener = UnixListener::bind(&live).unwrap();
+    assert!(refused(&format!("unix:{live}")).contains("another program listens there"));
+    let file = path("file");
+    fs::write(&file, "mine").unwrap();
+    assert!(refused(&format!("unix:{file}")).contains("no socket"));
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    assert!(refused(&format!("unix:{}", path(&"x".repeat(120)))).contains("a unix socket's has at most 107"));
+    assert!(refused(&format!("unix:{}", path("no/where"))).contains("No such file or directory"));
+    // One that a killed process has left is replaced, and removed at the end.
+    let stale = path("gdb");
+    drop(UnixListener::bind(&stale).unwrap());
+    let machine = Machine::start(&folder, &["--paused"]);
+    let mut remote = remote(&machine);
+    assert_eq!(fs::metadata(&stale).unwrap().permissions().mode() & 0o777, 0o600);
+    remote.tell("k").unwrap();
+    assert_eq!(machine.end().0, Some(0));
+    assert!(!Path::new(&stale).exists());
+}
+
+#[test]
+fn a_port_that_is_free_is_told() {
+    if no_kvm() {
+        return;
+    }
+    let mut command = nvmm();
+    command.arg("--kernel").arg(guest("debugged")).args(["--memory", "16M", "-S", "-gdb", "tcp::0"]);
+    let mut nvmm = Running::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    let said = expect(nvmm.0.stderr.as_mut().unwrap(), "\n");
+    let address = said.trim_end().rsplit(' ').next().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    assert!(address.starts_with("127.0.0.1:"), "{said}");
+    stream.write_all(b"$k#6b").unwrap();
+    assert_eq!(nvmm.status_in_time(), Some(0));
 }

@@ -43,6 +43,12 @@ impl Peer {
             Err(error) => Err(error.into()),
         }
     }
+
+    /// Returns whether the debugger has closed its side. What it sent before may still be there.
+    pub(super) fn has_hung_up(&self) -> bool {
+        poll(&mut [PollFd::new(&self.socket, PollFlags::RDHUP)], Some(&Timespec::default()))
+            .is_ok_and(|ready| ready > 0)
+    }
 }
 
 impl AsFd for Peer {

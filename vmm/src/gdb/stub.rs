@@ -171,9 +171,6 @@ impl Machine {
             Some(ready) => ready.map_err(End::Died)?,
             None => return Ok(state),
         };
-        if another && let Ok(Some(_)) = listener.accept() {
-            log::info!("another debugger is refused: one is attached already");
-        }
         if told {
             self.awake();
             for told in self.told.try_iter() {
@@ -189,6 +186,13 @@ impl Machine {
             for &byte in read.flatten().unwrap_or_default() {
                 state = on_byte(state, target, byte).map_err(End::of)?;
             }
+        }
+        // The next one may come as soon as the last one has gone.
+        if another
+            && peer(&mut state).is_some_and(|peer| !peer.has_hung_up())
+            && let Ok(Some(_)) = listener.accept()
+        {
+            log::info!("another debugger is refused: one is attached already");
         }
         Ok(state)
     }

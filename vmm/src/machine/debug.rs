@@ -156,8 +156,12 @@ impl Machine {
             return Ok(None);
         }
         session.orders = orders;
-        if let Err(error) = self.set_traps(session) {
+        let set = self.set_traps(session);
+        if let Err(error) = &set {
             log::warn!("the machine stays stopped: {error:#}");
+        }
+        // The debugger may have named only vCPUs that are not there.
+        if set.is_err() || !self.vcpus.stopped().iter().any(|vcpu| session.orders.moves(vcpu.id)) {
             let vcpu = session.selected;
             debugger.stopped(Stop { vcpu, reason: StopReason::Interrupt });
             return Ok(None);
