@@ -51,7 +51,8 @@ impl Remote {
     /// Sends a packet, and gives the answer.
     pub(crate) fn ask(&mut self, packet: &str) -> io::Result<String> {
         self.tell(packet)?;
-        self.answer()
+        let answer = self.answer();
+        answer.map_err(|error| io::Error::other(format!("{packet} is not answered: {error}")))
     }
 
     /// The next packet, without run-length encoding.

@@ -11,6 +11,7 @@ mod balloon;
 mod check;
 #[path = "../../support/cpuid.rs"]
 mod cpuid;
+mod debug;
 mod devices;
 mod disks;
 mod facts;
@@ -25,6 +26,8 @@ mod models;
 mod nesting;
 mod outcome;
 mod ports;
+#[path = "../../support/remote.rs"]
+mod remote;
 mod reset;
 mod scenario;
 mod system;
