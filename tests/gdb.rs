@@ -418,6 +418,32 @@ fn what_is_not_mapped_is_no_memory_and_its_breakpoints_take_registers() {
     assert!(nvmm.nvmm.status_in_time() == Some(0));
 }
 
+#[test]
+fn monitor_asks_what_qemu_s_monitor_tells() {
+    if cannot() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let machine = Machine::start(&folder, &["--paused"]);
+    let orders = [
+        "monitor info status",
+        "monitor info registers",
+        "monitor help",
+        "monitor no such thing",
+        // It is still stopped where it was.
+        &show("first", "$rip"),
+        "kill",
+    ];
+    let output = machine.gdb(&orders).output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    assert!(text.contains("debug"), "{text}");
+    assert!(text.contains(&format!("RIP={:016x}", entry())), "{text}");
+    assert!(text.contains("monitor reset ") && text.contains("no such thing"), "{text}");
+    assert_eq!(values(&lines, "first"), [entry()]);
+    assert_eq!(machine.end().0, Some(0));
+}
+
 /// A debugger that is not gdb.
 fn remote(machine: &Machine) -> Remote {
     Remote::connect(&machine.socket).unwrap()

@@ -36,6 +36,8 @@ pub(crate) enum Request {
     SetMemory(u32, u64, Vec<u8>, Reply<bool>),
     /// Tell whether a vCPU waits for an interrupt.
     IsHalted(u32, Reply<bool>),
+    /// Answer a command line of QEMU's monitor, about a vCPU if the line names none.
+    Monitor(String, u32, Reply<String>),
     /// Reset the machine, which then is stopped at its first instruction.
     Reset(Reply<()>),
     /// End nvmm.

@@ -36,9 +36,12 @@ use crate::{link::Event, questions::Refusal};
 const NO_MEMORY: u8 = 14;
 
 const HELP: &str = "\
-monitor help    this help
-monitor reset   reset the machine, and stop at its first instruction. gdb does
-                not know: say 'maintenance flush register-cache' after it";
+monitor reset           reset the machine, and stop at its first instruction.
+                        gdb does not know: say 'maintenance flush
+                        register-cache' after it
+monitor info WHAT       what QEMU's monitor tells: registers, lapic, pic, pci,
+                        status
+monitor help            this help";
 
 /// The machine has ended, or is about to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -278,7 +281,12 @@ impl MonitorCmd for MachineTarget<'_> {
                     outputln!(out, "{refusal}");
                 }
             }
-            other => outputln!(out, "'{other}' is not there; 'monitor help' lists what is"),
+            line => {
+                // gdb does not tell which vCPU it looks at.
+                let answer = self.ask(|reply| Request::Monitor(line.to_owned(), 0, reply))?;
+                let text = answer.unwrap_or_else(|refusal| refusal.to_string());
+                outputln!(out, "{}", text.trim_end());
+            }
         }
         Ok(())
     }

@@ -9,7 +9,8 @@ use crate::{
     exit::Exit,
     gdb::{Debugger, Orders, Request, Session, Space, Stop, StopReason, Trap},
     link::{Event, Link},
-    questions::Refusal,
+    output::Taken,
+    questions::{Question, Refusal},
     run_state::{Change, RunState},
     vcpu::Vcpu,
 };
@@ -20,6 +21,7 @@ impl Machine {
         &mut self,
         request: Request,
         debugger: &mut Debugger,
+        taken: &Taken,
         link: &Link,
     ) -> anyhow::Result<Option<Exit>> {
         // Whoever asked may be gone: then nobody hears the answer.
@@ -80,6 +82,12 @@ impl Machine {
             Request::IsHalted(number, reply) => {
                 let vcpu = self.vcpus.get(number).ok_or_else(|| no_vcpu(number));
                 let _ = reply.send(vcpu.map(|vcpu| vcpu.is_halted()));
+            }
+            Request::Monitor(line, vcpu, reply) => {
+                let question = Question::Monitor { line, vcpu };
+                let answer = self.answer(&question, link, taken)?;
+                let _ =
+                    reply.send(answer.map(|text| text.as_str().unwrap_or_default().replace("\r\n", "\n")));
             }
             Request::Reset(reply) => {
                 let _ = reply.send(Ok(()));

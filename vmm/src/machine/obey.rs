@@ -41,7 +41,7 @@ impl Machine {
                 Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Ok(Some(exit)),
                 Event::Trap(vcpu, trap) => self.on_trap(vcpu, trap, debugger, link),
                 Event::Debug(request) => {
-                    if let Some(exit) = self.debug(request, debugger, link)? {
+                    if let Some(exit) = self.debug(request, debugger, taken, link)? {
                         return Ok(Some(exit));
                     }
                 }
