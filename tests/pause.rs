@@ -1,6 +1,8 @@
 //! A machine that is paused and goes on, by Ctrl-A p.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "support/remote.rs"]
+mod remote;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "support/terminal.rs"]
@@ -16,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use remote::Remote;
 use rustix::process::{Pid, Signal, kill_process};
 use support::{Running, guest, no_kvm, nvmm};
 use tempfile::TempDir;
@@ -141,6 +144,54 @@ fn a_paused_machine_takes_no_time_and_what_is_typed_waits() {
     machine.terminal.user.write_all(b"q").unwrap();
     let (status, output) = machine.end();
     assert_eq!((status, output.as_str()), (Some(1), "ready\ntyped"), "the guest saw q");
+}
+
+#[test]
+fn a_machine_that_starts_paused_waits_for_the_key() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start(&folder, "echo", &["--paused"]);
+    let asked = Instant::now();
+    while machine.count("waits before its first instruction") == 0 {
+        assert!(asked.elapsed() < Duration::from_secs(60), "nvmm does not say that it waits");
+        thread::sleep(Duration::from_millis(1));
+    }
+    // It would be there by then.
+    thread::sleep(Duration::from_millis(20));
+    assert!(machine.output.lock().unwrap().is_empty());
+    assert!(threads(&machine.terminal.program).iter().all(|name| !name.starts_with("vcpu")));
+    machine.press(GOES_ON);
+    machine.terminal.user.write_all(b"q").unwrap();
+    assert_eq!(machine.end(), (Some(1), "ready\n".to_owned()));
+}
+
+#[test]
+fn the_key_is_refused_while_a_debugger_has_the_machine() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("gdb");
+    let place = format!("unix:{}", socket.display());
+    let mut machine = Machine::start(&folder, "echo", &["--gdb", &place]);
+    let mut debugger = Remote::connect(&socket).unwrap();
+    machine.press("the debugger has stopped the machine");
+    debugger.tell("vCont;c").unwrap();
+    let asked = Instant::now();
+    while !threads(&machine.terminal.program).iter().any(|name| name.starts_with("vcpu")) {
+        assert!(asked.elapsed() < Duration::from_secs(60), "no vCPU runs");
+        thread::sleep(Duration::from_millis(1));
+    }
+    machine.press(PAUSED);
+    // It can be interrupted all the same, and goes on as the debugger says.
+    debugger.send(b"\x03").unwrap();
+    assert!(debugger.answer().unwrap().starts_with("T02"));
+    machine.press("the debugger has stopped the machine");
+    debugger.order("D").unwrap();
+    machine.terminal.user.write_all(b"q").unwrap();
+    assert_eq!(machine.end(), (Some(1), "ready\n".to_owned()));
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub enum Role {
     Output(String),
     /// Reads input that epoll can't wait for.
     Input,
+    /// Speaks with a debugger.
+    Gdb,
     /// Runs the guest of `nvmm check`.
     Proof,
     /// Redraws what `nvmm nest` shows.
@@ -40,6 +42,7 @@ impl fmt::Display for Role {
             Self::Vcpu(id) => write!(f, "vcpu{id}"),
             Self::Queue(name) | Self::Output(name) => f.write_str(name),
             Self::Input => f.write_str("stdin"),
+            Self::Gdb => f.write_str("gdb"),
             Self::Proof => f.write_str("proof"),
             Self::Progress => f.write_str("progress"),
             Self::Models => f.write_str("models"),

@@ -105,6 +105,14 @@ pub struct MachineArgs {
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub debug_exit: Option<u16>,
 
+    /// Have gdb debug the guest, by its target remote: tcp:HOST:PORT, where an empty HOST is 127.0.0.1, or unix:PATH
+    #[arg(long, value_name = "PLACE")]
+    pub gdb: Option<OsString>,
+
+    /// Don't run the guest before a debugger, Ctrl-A p or the control socket says so
+    #[arg(long)]
+    pub paused: bool,
+
     /// At the end write what KVM counted, such as exits by reason, as JSON
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
@@ -149,6 +157,8 @@ impl Default for MachineArgs {
             uuid: None,
             smbios: Vec::new(),
             debug_exit: None,
+            gdb: None,
+            paused: false,
             stats: None,
             dry_run: false,
             json: false,

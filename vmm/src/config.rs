@@ -5,6 +5,7 @@ mod device;
 mod disk;
 mod error;
 mod expect;
+mod gdb;
 mod keys;
 mod memory;
 mod qmp;
@@ -18,6 +19,7 @@ use arch::{
     cpu::{spec::CpuSpec, topology::Topology},
     smbios::SmbiosValues,
 };
+use devices::chars::Address;
 
 pub use self::{
     cpu::cpu,
@@ -65,6 +67,10 @@ pub struct VmConfig {
     pub grace: Duration,
     /// The control socket.
     pub qmp: Option<QmpConfig>,
+    /// Where to listen for a debugger.
+    pub gdb: Option<Address>,
+    /// The guest is not to run before somebody says so.
+    pub paused: bool,
 }
 
 impl VmConfig {
@@ -116,6 +122,8 @@ impl VmConfig {
             on_panic: args.on_panic,
             grace: Duration::from_secs(args.grace.into()),
             qmp: args.qmp.as_deref().map(QmpConfig::parse).transpose()?,
+            gdb: args.gdb.as_deref().map(gdb::gdb).transpose()?,
+            paused: args.paused,
         })
     }
 

@@ -29,6 +29,7 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use crate::{
     attached::Attached,
     exit::{COULD_NOT, Exit},
+    gdb::{self, Trap},
     questions::{Refusal, Reply},
     run_state::{Change, RunState},
     source::{Command, Control, News, Request, Source},
@@ -39,6 +40,10 @@ use crate::{
 pub(crate) enum Event {
     /// A vCPU ended it.
     Exit(Exit),
+    /// The vCPU of this number has stopped for the debugger.
+    Trap(u32, Trap),
+    /// The debugger asks for something.
+    Debug(gdb::Request),
     /// The main thread asks for something.
     Command(Command),
 }
@@ -182,8 +187,9 @@ impl Link {
                     self.answer_control(Control::PowerDown, reply, Err(refusal));
                 }
                 Event::Command(command) => self.kept.borrow_mut().push_back(Event::Command(command)),
+                event @ Event::Debug(_) => self.kept.borrow_mut().push_back(event),
                 // One more vCPU has ended the old machine.
-                Event::Exit(_) => {}
+                Event::Exit(_) | Event::Trap(..) => {}
             }
         }
         None
@@ -232,7 +238,7 @@ impl Link {
     pub(crate) fn is_stopped(&self) -> bool {
         match self.state.get() {
             RunState::Prelaunch => self.starts_stopped.get(),
-            RunState::Paused | RunState::GuestPanicked => true,
+            RunState::Paused | RunState::Debug | RunState::GuestPanicked => true,
             RunState::Running | RunState::Shutdown => false,
         }
     }
@@ -243,14 +249,14 @@ impl Link {
         kept.or_else(|| self.events.recv().ok())
     }
 
-    /// Returns whether a vCPU has ended the machine, and leaves that where it is. The vCPUs are stopped.
+    /// Returns whether a vCPU has ended the machine or stopped for the debugger, and leaves that where it is. The vCPUs are stopped.
     pub(crate) fn has_exit(&self) -> bool {
         let mut kept = self.kept.borrow_mut();
         kept.extend(self.events.try_iter());
-        kept.iter().any(|event| matches!(event, Event::Exit(_)))
+        kept.iter().any(|event| matches!(event, Event::Exit(_) | Event::Trap(..)))
     }
 
-    /// For a vCPU: how it ends the machine.
+    /// For a vCPU and for the debugger: the way of what happens to the machine.
     pub(crate) fn exits(&self) -> Sender<Event> {
         self.exits.clone()
     }

@@ -1,6 +1,7 @@
 //! The whole machine: how it is put together, and how it runs, pauses and ends.
 
 mod answers;
+mod debug;
 mod obey;
 mod pauses;
 mod vcpus;
@@ -29,6 +30,7 @@ use crate::{
     board::{self, Board, Device, Devices},
     config::VmConfig,
     exit::Exit,
+    gdb::Debugger,
     host::{self, Host},
     kernel::{Kernel, Payload},
     kick,
@@ -158,6 +160,7 @@ impl Machine {
         mut self,
         link: &Link,
         reboots: &mut Reboots,
+        debugger: &mut Debugger,
         taken: &Taken,
         count: bool,
     ) -> anyhow::Result<(Option<Exit>, Option<Stats>)> {
@@ -168,7 +171,7 @@ impl Machine {
         }
         // Before the guest can say that it listens to the power button.
         link.runs(self.devices.attached().clone());
-        let exit = self.begin(link).and_then(|()| self.obey(link, reboots, taken));
+        let exit = self.begin(link, debugger).and_then(|()| self.obey(link, reboots, debugger, taken));
         link.halts();
         // First, so that none has a device that the main thread is to let go of.
         self.vcpus.halt(self.devices.buses());
@@ -211,7 +214,8 @@ impl Machine {
 
     /// Lets the vCPUs run, unless the machine is to be stopped. The user may have asked for the end while it was built: then
     /// [`Machine::obey`] hears of it.
-    fn begin(&mut self, link: &Link) -> anyhow::Result<()> {
+    fn begin(&mut self, link: &Link, debugger: &mut Debugger) -> anyhow::Result<()> {
+        self.set_traps_again(debugger, link)?;
         if link.is_stopped() {
             self.pauses.begin();
         } else if !link.end_is_asked() {

@@ -88,7 +88,8 @@ fn no_vcpu_has_a_device_when_the_main_thread_lets_go_of_it() {
     let (link, controls, mut inbox) = link::ends(None).unwrap();
     let machine = thread::spawn(move || {
         let machine = Machine::build(&host, &config, &payload, &[Box::new(slow)]).unwrap();
-        machine.run(&link, &mut Reboots::new(OnReboot::Reset, None), &Taken::default(), false).unwrap().0
+        let (mut reboots, mut debugger) = (Reboots::new(OnReboot::Reset, None), Debugger::default());
+        machine.run(&link, &mut reboots, &mut debugger, &Taken::default(), false).unwrap().0
     });
     entered.recv().unwrap();
     controls.send(Command::Quit(Exit::Quit));

@@ -23,6 +23,7 @@ use vmm::{
     describe::Description,
     disk,
     exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET, USAGE},
+    gdb::Debugger,
     host::{self, Host},
     kernel::Payload,
     link::Link,
@@ -145,7 +146,14 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
     taken.check_standard()?;
     // Before the guest runs, and not when all is over.
     let stats_file = args.stats.as_deref().map(|path| taken.create("--stats", path)).transpose()?;
+    let mut debugger = match &config.gdb {
+        Some(address) => Debugger::listen(address, &host, config.topology.vcpus(), link)?,
+        None => Debugger::default(),
+    };
     link.wait_for_peers();
+    if config.paused {
+        link.start_stopped();
+    }
     let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
     let mut told = false;
     let mut reboots = Reboots::new(config.on_reboot, config.on_panic);
@@ -155,9 +163,14 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
             tell_unmet(config, &machine);
             // Now that nothing is left to be refused.
             taken.empty()?;
+            if config.paused {
+                log::warn!(
+                    "the machine waits before its first instruction: gdb's continue, Ctrl-A p or QMP's cont lets it run"
+                );
+            }
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
-        let (exit, stats) = machine.run(link, &mut reboots, &taken, count)?;
+        let (exit, stats) = machine.run(link, &mut reboots, &mut debugger, &taken, count)?;
         if let Some(stats) = &stats {
             log::info!("KVM counted {stats}");
         }
@@ -168,6 +181,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
         if let (Some(file), Some(path)) = (stats_file, &args.stats) {
             write_stats(&file, stats).with_context(|| format!("--stats {}", path.display()))?;
         }
+        debugger.ended(status);
         return Ok(status);
     }
 }

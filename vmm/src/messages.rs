@@ -37,8 +37,11 @@ fn start(verbose: u8, target: Target) {
         2 => log::LevelFilter::Debug,
         _ => log::LevelFilter::Trace,
     };
+    // It tells what gdb asks for in vain, which gdb does all the time.
+    let gdbstub = if verbose > 2 { level } else { log::LevelFilter::Off };
     env_logger::Builder::new()
         .filter_level(level)
+        .filter_module("gdbstub", gdbstub)
         .format(|out, record| writeln!(out, "nvmm: {}", PrintableLines(&record.args().to_string())))
         .target(target)
         .init();

@@ -12,6 +12,8 @@ pub(crate) enum RunState {
     Running,
     /// The user has stopped it.
     Paused,
+    /// The debugger has stopped it.
+    Debug,
     /// Its guest's kernel panicked, and `--on-panic pause` has stopped it.
     GuestPanicked,
     /// It has ended, and nvmm is about to.
@@ -83,6 +85,7 @@ impl RunState {
             Self::Prelaunch => "prelaunch",
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Debug => "debug",
             Self::GuestPanicked => "guest-panicked",
             Self::Shutdown => "shutdown",
         }

@@ -1,6 +1,8 @@
 //! One virtual processor: its state at the start, and the loop that runs it.
 #![expect(unsafe_code, reason = "reads the union in the run page by the exit reason")]
 
+mod debug;
+
 use std::{io, slice, sync::atomic::Ordering};
 
 use arch::{
@@ -11,8 +13,8 @@ use arch::{
 use devices::bus::{Effect, View};
 use kvm_bindings::{
     CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
-    KVM_EXIT_UNKNOWN, KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN, Msrs,
-    kvm_enable_cap, kvm_msr_entry,
+    KVM_EXIT_UNKNOWN, KVM_INTERNAL_ERROR_EMULATION, KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET,
+    KVM_SYSTEM_EVENT_SHUTDOWN, Msrs, kvm_enable_cap, kvm_msr_entry,
 };
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
@@ -20,7 +22,9 @@ use crate::{
     buses::Buses,
     crash::{Crash, Reason},
     exit::Exit,
+    gdb::{Trap, Traps},
     ioctls, kick,
+    link::Event,
     stats::{self, Counters},
     tsc::{self, TscError},
     vm::{KvmError, Vm, kvm},
@@ -80,6 +84,10 @@ pub(crate) struct Vcpu {
     pub(crate) id: u32,
     fd: VcpuFd,
     memory: GuestRam,
+    /// It has run guest code.
+    entered: bool,
+    /// The debugger's.
+    traps: Traps,
 }
 
 impl Vcpu {
@@ -150,31 +158,30 @@ impl Vcpu {
         if !wrong.is_empty() {
             return Err(VcpuError::Cpuid { vcpu: id, what: list(&wrong) });
         }
-        Ok(Self { id, fd, memory: vm.memory.clone() })
+        Ok(Self { id, fd, memory: vm.memory.clone(), entered: false, traps: Traps::default() })
     }
 
     /// Runs until the machine stops; the value is why, if this vCPU is the reason.
-    pub(crate) fn run(&mut self, machine: &Buses) -> Option<Exit> {
+    pub(crate) fn run(&mut self, machine: &Buses) -> Option<Event> {
         let target = kick::Target::new(&mut self.fd);
         let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
-        let mut entered = false;
-        let exit = loop {
+        let event = loop {
             if machine.stop.load(Ordering::SeqCst) {
                 break None;
             }
-            let exit = self.run_once(machine, &mut pio, &mut mmio);
-            if !entered && self.left_guest() {
-                entered = true;
+            let event = self.run_once(machine, &mut pio, &mut mmio);
+            if !self.entered && self.left_guest() {
+                self.entered = true;
                 if self.id == 0 {
                     log::info!("{ENTERED}");
                 }
             }
-            if exit.is_some() {
-                break exit;
+            if event.is_some() {
+                break event;
             }
         };
         drop(target);
-        exit
+        event
     }
 
     /// Its file descriptor, for who looks into it while it is stopped.
@@ -194,7 +201,7 @@ impl Vcpu {
         }
     }
 
-    fn run_once(&mut self, machine: &Buses, pio: &mut View<'_>, mmio: &mut View<'_>) -> Option<Exit> {
+    fn run_once(&mut self, machine: &Buses, pio: &mut View<'_>, mmio: &mut View<'_>) -> Option<Event> {
         let effect = match self.fd.run() {
             Ok(VcpuExit::IoIn(port, data)) => {
                 let (data, len) = (data.as_mut_ptr(), data.len());
@@ -232,8 +239,14 @@ impl Vcpu {
             Ok(VcpuExit::FailEntry(reason, _)) => {
                 return Some(self.crash(Reason::FailEntry(reason)));
             }
+            Ok(VcpuExit::Debug(exit)) if self.traps != Traps::default() => {
+                return self.trap(&exit).map(|trap| Event::Trap(self.id, trap));
+            }
             Ok(_) => {
                 let reason = self.unexpected();
+                if reason == Reason::Internal(KVM_INTERNAL_ERROR_EMULATION) && self.is_at_patch() {
+                    return Some(Event::Trap(self.id, Trap::Patch));
+                }
                 return Some(self.crash(reason));
             }
             Err(error) => match io::Error::from_raw_os_error(error.errno()).kind() {
@@ -243,21 +256,22 @@ impl Vcpu {
                 }
                 _ => {
                     let error = VcpuError::Kvm(self.id, kvm("KVM_RUN")(error));
-                    return Some(Exit::Failed(error.into()));
+                    return Some(Event::Exit(Exit::Failed(error.into())));
                 }
             },
         };
-        match effect {
-            Effect::None => None,
+        let exit = match effect {
+            Effect::None => return None,
             Effect::Decode => {
                 machine.follow_pci();
-                None
+                return None;
             }
-            Effect::Reset => Some(Exit::Reset),
-            Effect::PowerOff => Some(Exit::PowerOff),
-            Effect::Panicked => Some(Exit::Panicked),
-            Effect::Exit(status) => Some(Exit::Debug(status)),
-        }
+            Effect::Reset => Exit::Reset,
+            Effect::PowerOff => Exit::PowerOff,
+            Effect::Panicked => Exit::Panicked,
+            Effect::Exit(status) => Exit::Debug(status),
+        };
+        Some(Event::Exit(exit))
     }
 
     /// Whether the last exit shows that guest code ran.
@@ -285,8 +299,8 @@ impl Vcpu {
         }
     }
 
-    fn crash(&self, reason: Reason) -> Exit {
-        Exit::Crash(Box::new(Crash::new(reason, self.id, &self.fd, &self.memory)))
+    fn crash(&self, reason: Reason) -> Event {
+        Event::Exit(Exit::Crash(Box::new(Crash::new(reason, self.id, &self.fd, &self.memory))))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use arch::cpu::nesting::Virtualization;
 use vmm::host::Host;
 use vmm::nest::child::Child;
@@ -17,6 +17,7 @@ use vmm::nest::report::Said;
 
 use crate::balloon;
 use crate::check;
+use crate::debug;
 use crate::devices;
 use crate::disks;
 use crate::facts::Facts;
@@ -47,6 +48,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     let kvm = Host::open(Path::new("/dev/kvm"))?;
     let host = Facts::gather()?;
     tiny::run(virt, |name, result| say(pid1, name, result));
+    say(pid1, outcome::DEBUG_TINY, debug::tiny(virt, pid1.level));
     say(pid1, outcome::CHECK_HOST, check::run().and_then(|check| check::judge(virt, &check)));
     let image = pack(&pid1.manifest, false)?;
     // Enough memory for transparent huge pages.
@@ -84,6 +86,10 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     if virt == Virtualization::Svm {
         say(pid1, outcome::PROGRAMS, programs::run());
     }
+    let debugged = debug::linux(virt, &pid1.manifest, &image);
+    let level_2 = debugged.as_ref().is_ok_and(|debugged| *debugged);
+    say(pid1, outcome::DEBUG_LINUX, debugged.map(drop));
+    say(pid1, outcome::DEBUG_LEVEL_2, if level_2 { Ok(()) } else { Err(anyhow!("it was not")) });
     for asked in topology::asked(virt)? {
         let found = Guest { cpu: asked.cpu, smp: asked.smp, ..Guest::default() }.run(&pid1.manifest, &image);
         say(pid1, asked.name, found.and_then(|(_, facts)| topology::judge(virt, asked.counts, &facts.cpus)));

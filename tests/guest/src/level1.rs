@@ -19,6 +19,7 @@ use vmm::nest::report::Said;
 
 use crate::check;
 use crate::cpuid::Cpu;
+use crate::debug;
 use crate::devices;
 use crate::facts::Facts;
 use crate::level0::NVMM;
@@ -69,6 +70,12 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             }
             record.ran_level_2 = true;
             record.check = Some(check::run()?);
+        }
+        scenario::DEBUG => {
+            kvm?;
+            let virt = virtualization().context("the CPU has neither VMX nor SVM")?;
+            debug::tiny(virt, pid1.level).context("debugging a level 2")?;
+            record.debugged = true;
         }
         scenario::DEVICES => devices::use_them(pid1, &mut record)?,
         scenario::NEST | scenario::NEST_LINUX => match kvm {

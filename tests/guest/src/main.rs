@@ -11,6 +11,7 @@ mod balloon;
 mod check;
 #[path = "../../support/cpuid.rs"]
 mod cpuid;
+mod debug;
 mod devices;
 mod disks;
 mod facts;
@@ -26,6 +27,8 @@ mod nesting;
 mod outcome;
 mod ports;
 mod programs;
+#[path = "../../support/remote.rs"]
+mod remote;
 mod reset;
 mod scenario;
 mod system;

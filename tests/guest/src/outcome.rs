@@ -28,6 +28,10 @@ pub(crate) const PROGRAMS: &str =
 pub(crate) const HANGS: &str = "L1 runs a program that hangs";
 pub(crate) const SYSTEM: &str = "L1 is Debian's system, with the right date without kvm-clock";
 
+pub(crate) const DEBUG_TINY: &str = "a tiny guest is debugged";
+pub(crate) const DEBUG_LINUX: &str = "L1's Linux is debugged from its first instruction on";
+pub(crate) const DEBUG_LEVEL_2: &str = "an L2 is debugged by L1's nvmm";
+
 /// The tests on a host with `virt`.
 pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
     let first: &[&str] = match virt {
@@ -52,7 +56,8 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             HANGS,
         ],
     };
-    let first = first.iter().copied().map(str::to_owned);
+    let debug = [DEBUG_TINY, DEBUG_LINUX, DEBUG_LEVEL_2];
+    let first = first.iter().copied().chain(debug).map(str::to_owned);
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()
 }
 

@@ -34,6 +34,9 @@ pub(crate) const DEVICES: &str = "devices";
 /// It becomes Debian's own system.
 pub(crate) const SYSTEM: &str = "system";
 
+/// It debugs a tiny level 2, and is debugged itself.
+pub(crate) const DEBUG: &str = "debug";
+
 /// Bytes of the disk.
 pub(crate) const DISK_LEN: u64 = 64 << 10;
 
@@ -64,6 +67,8 @@ pub(crate) struct Record {
     pub(crate) ports: Vec<PortFacts>,
     /// True if its balloon's driver reports free pages.
     pub(crate) reports_free_pages: bool,
+    /// It has debugged its own guest.
+    pub(crate) debugged: bool,
     /// The parameters of KVM's module.
     pub(crate) parameters: BTreeMap<String, String>,
     /// What Debian's system knew of itself, or why it could not tell.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 pub(crate) const UNIT_TESTS: &[&str] = &[
     "acpica-tools",
     "dmidecode",
+    "gdb",
     "inetutils-telnet",
     "python3-pip",
     "qemu-system-x86",

@@ -30,7 +30,7 @@ use devices::{
 use serde::{Deserialize, Serialize};
 use vm_memory::GuestAddress;
 
-use crate::{buses::Buses, exit::Exit, host::Host, kick, vcpu::Vcpu, vm::Vm};
+use crate::{buses::Buses, exit::Exit, host::Host, kick, link::Event, vcpu::Vcpu, vm::Vm};
 
 /// What takes longer than this never ends, on a busy emulated host either, whose clock runs on while its emulator waits.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -121,11 +121,15 @@ fn finish(mut vcpu: Vcpu, buses: &Arc<Buses>) -> anyhow::Result<Option<Exit>> {
         let _ = tell.send(vcpu.run(&theirs));
     })?;
     // Nothing came of it if time was up.
-    let exit = told.recv_timeout(PATIENCE).unwrap_or_default();
+    let event = told.recv_timeout(PATIENCE).unwrap_or_default();
     buses.stop.store(true, Ordering::SeqCst);
     kick::kick(&thread);
     let _ = thread.join();
-    Ok(exit)
+    Ok(match event {
+        Some(Event::Exit(exit)) => Some(exit),
+        // It has no debugger.
+        _ => None,
+    })
 }
 
 /// What the outcome means. The guest writes to its port whatever happened; another end is KVM's.

@@ -52,7 +52,6 @@ const OPTIONS: &[(&[&str], &str)] = &[
         "leave it out; nvmm stays in the foreground, and a service manager can keep it",
     ),
     (&["D", "d", "trace", "msg"], "say -v, -vv or -vvv for more on stderr"),
-    (&["s", "S", "gdb"], "leave it out; nvmm has no debugging stub yet"),
     (&["name"], "leave it out; nvmm's machines have no name"),
     (&["rtc"], "leave it out; nvmm's real-time clock has the host's time in UTC, as base=utc says"),
     (&["usb", "usbdevice"], "leave it out; nvmm has no USB"),
@@ -76,6 +75,9 @@ const OPTIONS: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// QEMU's options of one letter that nvmm spells out.
+const SHORT: [(&str, &str); 2] = [("-s", "--gdb=tcp::1234"), ("-S", "--paused")];
+
 /// How the values of `-device` begin that have a sentence of their own.
 const DEVICES: &[(&[&str], &str)] = &[
     (&["isa-debug-exit"], DEBUG_EXIT),
@@ -91,7 +93,8 @@ const DEVICES: &[(&[&str], &str)] = &[
 /// The same for `-object`.
 const OBJECTS: &[(&[&str], &str)] = &[(&["rng-random", "rng-builtin", "rng-egd"], RNG)];
 
-/// The command line with two dashes where a long option, one of `machine` or of QEMU's, has only one.
+/// The command line with two dashes where a long option, one of `machine` or of QEMU's, has only one, and with nvmm's words for [`SHORT`]
+/// ones.
 pub(super) fn with_two_dashes(words: &[OsString], machine: fn() -> Command) -> Cow<'_, [OsString]> {
     let mut respelled = Cow::Borrowed(words);
     let mut longs = None;
@@ -99,6 +102,9 @@ pub(super) fn with_two_dashes(words: &[OsString], machine: fn() -> Command) -> C
         let bytes = word.as_encoded_bytes();
         if bytes == b"--" {
             break;
+        }
+        if let Some((_, long)) = SHORT.iter().find(|(short, _)| bytes == short.as_bytes()) {
+            respelled.to_mut()[at] = (*long).into();
         }
         if bytes.len() <= 2 || bytes[0] != b'-' || bytes[1] == b'-' {
             continue;

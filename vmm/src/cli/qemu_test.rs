@@ -35,6 +35,7 @@ fn long_options_take_two_dashes() {
         ("-version", "--version"),
         ("-help", "--help"),
         ("-mem-prealloc", "--mem-prealloc"),
+        ("-S -s -gdb unix:gdb", "--paused --gdb=tcp::1234 --gdb unix:gdb"),
         ("-kernel k -- -cpu", "--kernel k -- -cpu"),
     ] {
         assert_eq!(respelled(line), expected);

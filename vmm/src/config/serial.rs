@@ -62,7 +62,7 @@ pub enum Place {
 }
 
 /// The words after a place: `KEY` or `KEY=VALUE`.
-struct Keys<'a>(Vec<(&'a str, Option<&'a str>)>);
+pub(super) struct Keys<'a>(Vec<(&'a str, Option<&'a str>)>);
 
 impl SerialConfig {
     /// The place, without a log.
@@ -182,7 +182,7 @@ impl Place {
 }
 
 impl<'a> Keys<'a> {
-    fn of(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+    pub(super) fn of(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
         let mut keys = Vec::new();
         for part in parts {
             let (key, value) = match part.split_once('=') {
@@ -197,7 +197,7 @@ impl<'a> Keys<'a> {
         Ok(Self(keys))
     }
 
-    fn has(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         self.0.iter().any(|(name, _)| *name == key)
     }
 
@@ -207,7 +207,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Takes `KEY`, `KEY=on` or `KEY=off`.
-    fn switch(&mut self, key: &str) -> Result<bool, String> {
+    pub(super) fn switch(&mut self, key: &str) -> Result<bool, String> {
         match self.take(key) {
             None | Some(Some("off")) => Ok(false),
             Some(None | Some("on")) => Ok(true),
@@ -227,7 +227,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Refuses what nobody took.
-    fn end(self, known: &str) -> Result<(), String> {
+    pub(super) fn end(self, known: &str) -> Result<(), String> {
         match self.0.first() {
             None => Ok(()),
             Some((key, _)) if key.starts_with("reconnect") => {
@@ -243,12 +243,12 @@ impl<'a> Keys<'a> {
     }
 }
 
-fn path(name: &str) -> Result<PathBuf, String> {
+pub(super) fn path(name: &str) -> Result<PathBuf, String> {
     if name.is_empty() { Err("the path is missing".to_owned()) } else { Ok(words::decode(name).into()) }
 }
 
 /// An empty host is this one alone, whoever connects to whom.
-fn tcp(text: &str, serves: bool) -> Result<Address, String> {
+pub(super) fn tcp(text: &str, serves: bool) -> Result<Address, String> {
     let shape = || "give HOST:PORT, such as 127.0.0.1:4444 or [::1]:4444".to_owned();
     let (host, port) = text.rsplit_once(':').ok_or_else(shape)?;
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {

@@ -16,7 +16,7 @@ use kvm_bindings::kvm_lapic_state;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::halted::Halted;
-use crate::{buses::Buses, exit::Exit, host::Host, vcpu::Vcpu, vm::Vm};
+use crate::{buses::Buses, exit::Exit, host::Host, link::Event, vcpu::Vcpu, vm::Vm};
 
 /// How much RAM it has, from address 0 on.
 pub(super) const RAM: u64 = 16 << 20;
@@ -65,7 +65,10 @@ impl TestMachine {
         pio.insert(DEBUG_EXIT.into(), DebugExit::LEN, Arc::new(Mutex::new(DebugExit))).unwrap();
         let (vm, pci) = (&self.vm, Arc::new(PciRoot::new()));
         let buses = Buses::new(pio, Bus::default(), pci, vm.fd.clone(), vm.slots());
-        self.vcpus[0].run(&buses)
+        match self.vcpus[0].run(&buses) {
+            Some(Event::Exit(exit)) => Some(exit),
+            _ => None,
+        }
     }
 
     /// Writes machine code where the first vCPU starts.

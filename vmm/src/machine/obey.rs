@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Machine, lock};
 use crate::{
     exit::Exit,
+    gdb::Debugger,
     link::{Event, Link},
     output::Taken,
     questions::Refusal,
@@ -22,6 +23,7 @@ impl Machine {
         &mut self,
         link: &Link,
         reboots: &Reboots,
+        debugger: &mut Debugger,
         taken: &Taken,
     ) -> anyhow::Result<Option<Exit>> {
         while let Some(event) = link.next() {
@@ -37,6 +39,12 @@ impl Machine {
                 }
                 Event::Exit(exit) if self.pauses.is_paused() => self.pauses.hold(exit),
                 Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Ok(Some(exit)),
+                Event::Trap(vcpu, trap) => self.on_trap(vcpu, trap, debugger, link),
+                Event::Debug(request) => {
+                    if let Some(exit) = self.debug(request, debugger, taken, link)? {
+                        return Ok(Some(exit));
+                    }
+                }
                 Event::Command(Command::Control(control, reply)) => {
                     let (answer, exit) = match self.control(control, link)? {
                         Ok(exit) => (Ok(()), exit),
@@ -64,6 +72,10 @@ impl Machine {
             Control::Stop | Control::Toggle if !is_paused => {
                 self.pause(RunState::Paused, link);
                 tell_user(control, "the machine is paused");
+            }
+            Control::Continue | Control::Toggle if link.state() == RunState::Debug => {
+                let why = "the debugger has stopped the machine: continue or detach there";
+                return Ok(Err(Refusal(why.to_owned())));
             }
             Control::Continue | Control::Toggle if is_paused => {
                 tell_user(control, "the machine goes on");
@@ -97,6 +109,7 @@ impl Machine {
     fn pause(&mut self, state: RunState, link: &Link) {
         self.pauses.begin();
         self.vcpus.halt(self.devices.buses());
+        self.pauses.stop_devices();
         let asked = Instant::now();
         let mut told = false;
         loop {
@@ -115,8 +128,10 @@ impl Machine {
     }
 
     /// Goes on after a pause, or starts a machine that was not to run yet.
-    fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
-        self.devices.resume();
+    pub(super) fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
+        if self.pauses.resume_devices() {
+            self.devices.resume();
+        }
         self.vcpus.tell_of_pause();
         self.vcpus.start(self.devices.buses(), link)?;
         link.changed(Change::Resume);

@@ -9,6 +9,8 @@ use crate::exit::Exit;
 pub(super) struct Pauses {
     since: Option<Instant>,
     over: Duration,
+    /// The devices are stopped, too.
+    devices: bool,
     /// The end that a vCPU asked for as it was stopped: a reset, for example. It waits for the user to let the machine go on.
     held: Option<Exit>,
 }
@@ -17,6 +19,16 @@ impl Pauses {
     /// Begins a pause.
     pub(super) fn begin(&mut self) {
         self.since = Some(Instant::now());
+    }
+
+    /// Notes that the devices are stopped, too.
+    pub(super) fn stop_devices(&mut self) {
+        self.devices = true;
+    }
+
+    /// Returns whether the devices are stopped, and are to go on.
+    pub(super) fn resume_devices(&mut self) -> bool {
+        std::mem::take(&mut self.devices)
     }
 
     /// Returns whether the machine is paused.

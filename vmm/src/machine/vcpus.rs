@@ -6,6 +6,7 @@
 //! ```
 
 use std::{
+    collections::BTreeSet,
     io, mem,
     panic::{self, AssertUnwindSafe},
     sync::{Arc, atomic::Ordering},
@@ -26,32 +27,40 @@ use crate::{
 /// All vCPUs of a machine.
 #[derive(Debug)]
 pub(super) struct Vcpus {
+    /// By their numbers.
     stopped: Vec<Vcpu>,
+    /// Those that don't run when others do, as the debugger has it.
+    held: BTreeSet<u32>,
     running: Vec<JoinHandle<Vcpu>>,
 }
 
 impl Vcpus {
     /// vCPUs that are stopped.
     pub(super) fn new(stopped: Vec<Vcpu>) -> Self {
-        Self { stopped, running: Vec::new() }
+        Self { stopped, held: BTreeSet::new(), running: Vec::new() }
     }
 
-    /// Lets every vCPU run, in a thread of its own. The first that ends the machine says so to `link`.
+    /// Lets every vCPU run that isn't held, in a thread of its own. The first that ends the machine says so to `link`.
     ///
     /// # Errors
     ///
     /// A thread can't be made.
     pub(super) fn start(&mut self, buses: &Arc<Buses>, link: &Link) -> io::Result<()> {
         buses.stop.store(false, Ordering::SeqCst);
-        for mut vcpu in mem::take(&mut self.stopped) {
+        let (held, runs) =
+            mem::take(&mut self.stopped).into_iter().partition(|vcpu| self.held.contains(&vcpu.id));
+        self.stopped = held;
+        let runs: Vec<Vcpu> = runs;
+        for mut vcpu in runs {
             let (exits, buses) = (link.exits(), Arc::clone(buses));
             self.running.push(threads::spawn(&Role::Vcpu(vcpu.id), move || {
                 let id = vcpu.id;
                 let run = panic::catch_unwind(AssertUnwindSafe(|| vcpu.run(&buses)));
-                let panicked = |_| Some(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked")));
-                if let Some(exit) = run.unwrap_or_else(panicked) {
+                let panicked =
+                    |_| Some(Event::Exit(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked"))));
+                if let Some(event) = run.unwrap_or_else(panicked) {
                     // Nobody waits for it: the machine stops for another reason.
-                    let _ = exits.send(Event::Exit(exit));
+                    let _ = exits.send(event);
                 }
                 vcpu
             })?);
@@ -70,9 +79,25 @@ impl Vcpus {
         self.running.iter().for_each(kick::kick);
         // A vCPU's panic was caught in its thread.
         self.stopped.extend(self.running.drain(..).filter_map(|thread| thread.join().ok()));
+        self.stopped.sort_by_key(|vcpu| vcpu.id);
     }
 
-    /// Those that are stopped: all or none.
+    /// Keeps these, and no others, from running with the rest.
+    pub(super) fn hold(&mut self, held: BTreeSet<u32>) {
+        self.held = held;
+    }
+
+    /// A vCPU that is stopped.
+    pub(super) fn get(&mut self, number: u32) -> Option<&mut Vcpu> {
+        self.stopped.iter_mut().find(|vcpu| vcpu.id == number)
+    }
+
+    /// All that are stopped.
+    pub(super) fn stopped_mut(&mut self) -> &mut [Vcpu] {
+        &mut self.stopped
+    }
+
+    /// Those that are stopped: all or none, unless the debugger holds some.
     pub(super) fn stopped(&self) -> &[Vcpu] {
         &self.stopped
     }

@@ -1,0 +1,226 @@
+//! nvmm's debugger where KVM has all that it needs: a tiny guest, which level 0 and level 1 debug, and level 1's Linux.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, ensure};
+use arch::cpu::nesting::Virtualization;
+use vmm::nest::child::{Child, Output};
+use vmm::nest::image::{self, Manifest, Memfd};
+
+use crate::level0::{Guest, NVMM};
+use crate::level1::PATIENCE;
+use crate::remote::{RDX, RIP, Remote};
+use crate::scenario;
+
+const DEBUGGED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/debugged"));
+
+const SOCKET: &str = "/gdb";
+const PLACE: &str = "unix:/gdb";
+
+/// The bytes of the guest's first instruction, and where its instructions are from `tick` on.
+const FIRST: u64 = 7;
+const STORE: u64 = 10;
+const LOAD: u64 = 17;
+const RET: u64 = 24;
+
+/// How many steps Linux takes.
+const STEPS: usize = 20;
+/// `SYSTEM_SCHEDULING` of Linux' include/linux/kernel.h: the first that `system_state` is set to.
+const SCHEDULING: u64 = 1;
+
+/// What a host's emulated processor has of a debugger's needs.
+#[derive(Clone, Copy, Debug)]
+struct Has {
+    /// Breakpoints. QEMU's emulation of SVM takes a guest's DR7 over and breaks at none of it, and has no intercept of INT3.
+    breakpoints: bool,
+    /// Single steps. Bochs' emulation of VMX ends one before the instruction, and a guest's guest never ends one under QEMU's.
+    steps: bool,
+}
+
+impl Has {
+    /// What level `level` has.
+    fn of(virt: Virtualization, level: u32) -> Self {
+        match virt {
+            Virtualization::Svm => Self { breakpoints: false, steps: level == 0 },
+            Virtualization::Vmx => Self { breakpoints: true, steps: false },
+        }
+    }
+}
+
+/// The places of the tiny guest's parts.
+struct Places(BTreeMap<String, u64>);
+
+impl Places {
+    /// Reads them out of the line that the guest prints.
+    fn of(line: &[u8]) -> anyhow::Result<Self> {
+        let line = String::from_utf8_lossy(line);
+        let words: Vec<_> = line.split_whitespace().collect();
+        let places =
+            words.chunks_exact(2).map(|pair| Ok((pair[0].to_owned(), u64::from_str_radix(pair[1], 16)?)));
+        Ok(Self(places.collect::<anyhow::Result<_>>().with_context(|| format!("the guest says {line:?}"))?))
+    }
+
+    fn get(&self, name: &str) -> anyhow::Result<u64> {
+        self.0.get(name).copied().with_context(|| format!("the guest tells no {name}"))
+    }
+}
+
+/// Debugs a tiny guest: steps, breakpoints of both kinds, watched data, and breakpoints that are the guest's own, as far as level `level`
+/// has them.
+pub(crate) fn tiny(virt: Virtualization, level: u32) -> anyhow::Result<()> {
+    let has = Has::of(virt, level);
+    fs::write("/debugged", DEBUGGED).context("writing the guest")?;
+    let mut command = Command::new(image::in_root(NVMM));
+    command.args(["--kernel", "/debugged", "--memory", "16M", "--debug-exit", "0xf4", "--cmdline", "B"]);
+    command.args(["--gdb", PLACE, "--paused"]);
+    let mut nvmm = Child::spawn(command).context("starting nvmm")?;
+    let mut gdb = Remote::connect(Path::new(SOCKET)).context("connecting")?;
+
+    let first = gdb.register(RIP)?;
+    if has.steps {
+        stops(&gdb.step()?, "a step", "T05", first + FIRST, &mut gdb)?;
+    }
+    gdb.tell("vCont;c")?;
+    let line = loop {
+        match nvmm.line(Some(Instant::now() + PATIENCE)).context("reading the guest's console")? {
+            Output::Line(line) if line.starts_with(b"tick ") => break line,
+            // What nvmm says.
+            Output::Line(_) => {}
+            other => return Err(anyhow!("{other:?} where the guest should say what it has")),
+        }
+    };
+    let places = Places::of(&line)?;
+    gdb.send(b"\x03")?;
+    let interrupted = gdb.answer()?;
+    ensure!(interrupted.starts_with("T02"), "an interrupt is told as {interrupted}");
+
+    if has.steps {
+        steps(&mut gdb, 2 * STEPS)?;
+    }
+    if has.breakpoints {
+        breakpoints(&mut gdb, &places, first)?;
+    }
+    gdb.set_memory(places.get("go")?, 1)?;
+    let end = gdb.run()?;
+    ensure!(end == "W2b", "the guest's end is told as {end}");
+    let status = nvmm.wait().context("waiting for nvmm")?;
+    ensure!(status.code() == Some(43), "nvmm ended with {status}");
+    Ok(())
+}
+
+/// Has the tiny guest run into breakpoints of all kinds. `unused` is an instruction that it is past.
+fn breakpoints(gdb: &mut Remote, places: &Places, unused: u64) -> anyhow::Result<()> {
+    let (tick, count, seen, own) =
+        (places.get("tick")?, places.get("count")?, places.get("seen")?, places.get("own")?);
+    at(gdb, "Z1", tick, 1, "hwbreak:", tick)?;
+    at(gdb, "Z0", tick + STORE, 1, "swbreak:", tick + STORE)?;
+    gdb.set_memory(seen, 0x5566)?;
+    // Each is told once it is done.
+    at(gdb, "Z2", count, 8, &format!("watch:{count:x};"), tick + LOAD)?;
+    at(gdb, "Z4", seen, 8, &format!("awatch:{seen:x};"), tick + RET)?;
+    let loaded = gdb.register(RDX)?;
+    ensure!(loaded == 0x5566, "RDX is {loaded:#x}");
+    // KVM gives nvmm all of the guest's breakpoints while there is one of nvmm's in memory.
+    gdb.order(&format!("Z0,{unused:x},1"))?;
+    let before = gdb.memory(own)?;
+    at(gdb, "Z1", tick, 1, "hwbreak:", tick)?;
+    let after = gdb.memory(own)?;
+    ensure!(after == before + 1, "the guest had {before} breakpoints of its own, and then {after}");
+    gdb.order(&format!("z0,{unused:x},1"))?;
+    Ok(())
+}
+
+/// Has a guest take steps.
+fn steps(gdb: &mut Remote, steps: usize) -> anyhow::Result<()> {
+    for step in 0..steps {
+        let before = gdb.register(RIP)?;
+        let stop = gdb.step()?;
+        let after = gdb.register(RIP)?;
+        ensure!(stop.contains("T05") && after != before, "step {step} is told as {stop} at {after:#x}");
+    }
+    Ok(())
+}
+
+/// Sets a breakpoint, has the guest run into it, and takes it out.
+fn at(gdb: &mut Remote, kind: &str, address: u64, len: u64, why: &str, rip: u64) -> anyhow::Result<()> {
+    gdb.order(&format!("{kind},{address:x},{len:x}"))?;
+    let stop = gdb.run()?;
+    stops(&stop, &format!("{kind} at {address:#x}"), why, rip, gdb)?;
+    gdb.order(&format!("{},{address:x},{len:x}", kind.to_lowercase()))?;
+    Ok(())
+}
+
+/// The stop is for this reason, and there.
+fn stops(stop: &str, what: &str, why: &str, rip: u64, gdb: &mut Remote) -> anyhow::Result<()> {
+    let found = gdb.register(RIP)?;
+    ensure!(
+        stop.contains(why) && found == rip,
+        "{what} is told as {stop} at {found:#x}, not {why} at {rip:#x}"
+    );
+    Ok(())
+}
+
+/// Level 0: debugs level 1's Linux from its first instruction until its /init is done. Returns whether level 1 has debugged its guest.
+pub(crate) fn linux(virt: Virtualization, manifest: &Manifest, image: &Memfd) -> anyhow::Result<bool> {
+    let symbols = fs::read_to_string("/proc/kallsyms").context("reading /proc/kallsyms")?;
+    // Level 1's kernel is this one, and neither moves.
+    let symbol = |name: &str| {
+        let line = symbols.lines().find(|line| line.split_whitespace().nth(2) == Some(name));
+        let address = line.and_then(|line| u64::from_str_radix(line.split(' ').next()?, 16).ok());
+        address.filter(|address| *address != 0).with_context(|| format!("/proc/kallsyms has no {name}"))
+    };
+    let [start_kernel, banner, state, reboot] = [
+        symbol("start_kernel")?,
+        symbol("linux_banner")?,
+        symbol("system_state")?,
+        symbol("__x64_sys_reboot")?,
+    ];
+    let has = Has::of(virt, 0);
+    // If it fails, the guest goes on without it.
+    let debugger = thread::spawn(move || -> anyhow::Result<()> {
+        let mut gdb = Remote::connect(Path::new(SOCKET)).context("connecting")?;
+        if has.steps {
+            steps(&mut gdb, STEPS)?;
+        }
+        if has.breakpoints {
+            at(&mut gdb, "Z1", start_kernel, 1, "hwbreak:", start_kernel)?;
+        } else {
+            // Until the kernel has its page tables.
+            let started = Instant::now();
+            while gdb.memory(banner).is_err() {
+                ensure!(started.elapsed() < PATIENCE, "the kernel is not mapped");
+                gdb.tell("vCont;c")?;
+                thread::sleep(Duration::from_millis(500));
+                gdb.send(b"\x03")?;
+                let stop = gdb.answer()?;
+                ensure!(stop.starts_with("T02"), "an interrupt is told as {stop}");
+            }
+            steps(&mut gdb, STEPS)?;
+        }
+        let version = gdb.memory(banner)?.to_le_bytes();
+        ensure!(version == *b"Linux ve", "linux_banner is {version:?}");
+        if has.breakpoints {
+            gdb.order(&format!("Z2,{state:x},4"))?;
+            let stop = gdb.run()?;
+            let value = gdb.memory(state)? & 0xffff_ffff;
+            ensure!(stop.contains("watch:") && value == SCHEDULING, "system_state is {value} at {stop}");
+            gdb.order(&format!("z2,{state:x},4"))?;
+            // User space's last call.
+            at(&mut gdb, "Z0", reboot, 1, "swbreak:", reboot)?;
+        }
+        gdb.order("D")?;
+        Ok(())
+    });
+    let options = vec!["--gdb", PLACE, "--paused"];
+    let guest = Guest { scenario: scenario::DEBUG, options, ..Guest::default() };
+    let record = guest.record(manifest, image, &mut |_, _| Ok(()));
+    let debugged = debugger.join().map_err(|_| anyhow!("the debugger's thread panicked"))?;
+    let record = record?;
+    debugged?;
+    Ok(record.debugged)
+}

@@ -1,0 +1,170 @@
+//! A vCPU as a debugger sees it, while it is stopped: its registers, its address space, and the traps that are set for it.
+
+use kvm_bindings::{
+    KVM_EXIT_IO, KVM_EXIT_MMIO, KVM_MP_STATE_HALTED, Msrs, kvm_debug_exit_arch, kvm_msr_entry,
+};
+use kvm_ioctls::{Error, VmFd};
+
+use super::{Vcpu, write_msrs};
+use crate::{
+    buses::Buses,
+    gdb::{BREAKPOINT, DEBUG, Registers, Space, State, Trap, Traps},
+    link::Event,
+    questions::Refusal,
+    vm::{KvmError, kvm},
+    xsave,
+};
+
+const KERNEL_GS_BASE: u32 = 0xc000_0102;
+/// The most steps of an access that spans several, such as that of a string instruction, which are done while the vCPU stops.
+const MOST_STEPS: usize = 4096;
+
+impl Vcpu {
+    /// Ends the access to a port or to memory that the vCPU was at when it stopped: only then are its registers as the guest has them
+    /// (Linux, Documentation/virt/kvm/api.rst, "The kvm_run structure"). Returns what follows, if the vCPU does more than go on.
+    pub(crate) fn complete_io(&mut self, machine: &Buses) -> Option<Event> {
+        if ![KVM_EXIT_IO, KVM_EXIT_MMIO].contains(&self.fd.get_kvm_run().exit_reason) {
+            return None;
+        }
+        let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
+        self.fd.set_kvm_immediate_exit(1);
+        for _ in 0..MOST_STEPS {
+            if let Some(event) = self.run_once(machine, &mut pio, &mut mmio) {
+                return Some(event);
+            }
+            // KVM has done it, and then wanted to run the guest.
+            if self.fd.get_kvm_run().immediate_exit == 0 {
+                return None;
+            }
+        }
+        self.fd.set_kvm_immediate_exit(0);
+        None
+    }
+
+    /// The registers.
+    ///
+    /// # Errors
+    ///
+    /// KVM does not tell them.
+    pub(crate) fn registers(&self, vm: &VmFd) -> Result<Registers, KvmError> {
+        Ok(self.state(vm)?.0.registers())
+    }
+
+    /// Changes those registers that are not the same.
+    ///
+    /// # Errors
+    ///
+    /// No processor could have these values, or a segment is among them.
+    pub(crate) fn set_registers(&mut self, vm: &VmFd, registers: &Registers) -> Result<(), Refusal> {
+        let id = self.id;
+        let refused = |what: &'static str| {
+            move |error: Error| Refusal(format!("vCPU {id}: KVM refuses the {what}: {error}"))
+        };
+        let (old, mut fpu) = self.state(vm).map_err(|error| Refusal(error.to_string()))?;
+        let new = old.with(registers).ok_or_else(|| {
+            Refusal("a segment register can't be changed: only the guest can load its descriptor".to_owned())
+        })?;
+        // The mode first, in which the others have to be possible.
+        if new.sregs != old.sregs {
+            self.fd.set_sregs(&new.sregs).map_err(refused("segment and control registers"))?;
+        }
+        if new.regs != old.regs {
+            self.fd.set_regs(&new.regs).map_err(refused("general registers"))?;
+        }
+        if new.kernel_gs_base != old.kernel_gs_base {
+            let written = write_msrs(&self.fd, self.id, &[(KERNEL_GS_BASE, new.kernel_gs_base)]);
+            if !matches!(written, Ok(1)) {
+                return Err(Refusal(format!("vCPU {id}: KVM refuses the value of k_gs_base")));
+            }
+        }
+        if new.fxsave != old.fxsave {
+            fpu.set_legacy(&new.fxsave);
+            fpu.give(&self.fd).map_err(refused("x87 and SSE registers"))?;
+        }
+        Ok(())
+    }
+
+    /// Has `look` see the memory as the vCPU's page tables have it.
+    pub(crate) fn with_space<T>(&self, look: impl FnOnce(&Space<'_>) -> T) -> T {
+        look(&Space { translate: &|address| self.translate(address), ram: &self.memory })
+    }
+
+    /// Sets traps in the place of those before. Interrupts wait while it takes a step if `block_irq`.
+    ///
+    /// # Errors
+    ///
+    /// KVM refuses them.
+    pub(crate) fn set_traps(&mut self, traps: Traps, block_irq: bool) -> Result<(), KvmError> {
+        if traps != self.traps {
+            let control = traps.control(block_irq);
+            self.fd.set_guest_debug(&control).map_err(kvm("KVM_SET_GUEST_DEBUG"))?;
+            self.traps = traps;
+        }
+        Ok(())
+    }
+
+    /// Returns whether it waits for an interrupt.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.fd.get_mp_state().is_ok_and(|state| state.mp_state == KVM_MP_STATE_HALTED)
+    }
+
+    /// The trap that KVM's debug exit tells of. If it is the guest's own, the guest gets it.
+    pub(super) fn trap(&mut self, exit: &kvm_debug_exit_arch) -> Option<Trap> {
+        let physical = if exit.exception == BREAKPOINT { self.translate(exit.pc) } else { None };
+        let trap = self.traps.judge(exit, physical);
+        if trap.is_none()
+            && let Err(error) = self.give_back(exit)
+        {
+            log::warn!("vCPU {}: the guest does not get its exception {}: {error}", self.id, exit.exception);
+        }
+        trap
+    }
+
+    /// Returns whether the next instruction is the debugger's. A KVM that emulates instructions in software can't raise #BP.
+    pub(super) fn is_at_patch(&self) -> bool {
+        if self.traps.patched.is_empty() {
+            return false;
+        }
+        let (Ok(regs), Ok(sregs)) = (self.fd.get_regs(), self.fd.get_sregs()) else { return false };
+        let physical = self.translate(sregs.cs.base.wrapping_add(regs.rip));
+        physical.is_some_and(|physical| self.traps.patched.contains(&physical))
+    }
+
+    /// Raises an exception of the guest's own that came here.
+    fn give_back(&self, exit: &kvm_debug_exit_arch) -> Result<(), Error> {
+        if exit.exception == DEBUG {
+            let mut registers = self.fd.get_debug_regs()?;
+            registers.dr6 = exit.dr6;
+            self.fd.set_debug_regs(&registers)?;
+        }
+        let mut events = self.fd.get_vcpu_events()?;
+        events.exception.injected = 1;
+        events.exception.nr = u8::try_from(exit.exception).unwrap_or_default();
+        events.exception.has_error_code = 0;
+        self.fd.set_vcpu_events(&events)
+    }
+
+    fn translate(&self, address: u64) -> Option<u64> {
+        let translation = self.fd.translate_gva(address).ok()?;
+        (translation.valid != 0).then_some(translation.physical_address)
+    }
+
+    fn state(&self, vm: &VmFd) -> Result<(State, xsave::State), KvmError> {
+        let fpu = xsave::State::of(vm, &self.fd).map_err(kvm("KVM_GET_XSAVE"))?;
+        let state = State {
+            regs: self.fd.get_regs().map_err(kvm("KVM_GET_REGS"))?,
+            sregs: self.fd.get_sregs().map_err(kvm("KVM_GET_SREGS"))?,
+            kernel_gs_base: self.kernel_gs_base().map_err(kvm("KVM_GET_MSRS"))?,
+            fxsave: fpu.legacy(),
+        };
+        Ok((state, fpu))
+    }
+
+    /// 0 where KVM does not show the MSR.
+    fn kernel_gs_base(&self) -> Result<u64, Error> {
+        let entry = kvm_msr_entry { index: KERNEL_GS_BASE, ..Default::default() };
+        let mut msrs = Msrs::from_entries(&[entry]).map_err(|_| Error::new(libc::ENOMEM))?;
+        self.fd.get_msrs(&mut msrs)?;
+        Ok(msrs.as_slice().first().map_or(0, |msr| msr.data))
+    }
+}
