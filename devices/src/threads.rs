@@ -33,6 +33,8 @@ pub enum Role {
     Models,
     /// Reads CPUID on a processor of its choice.
     Cpuid,
+    /// Waits for the signals that end `nvmm nest --explain`.
+    Signals,
 }
 
 impl fmt::Display for Role {
@@ -47,6 +49,7 @@ impl fmt::Display for Role {
             Self::Progress => f.write_str("progress"),
             Self::Models => f.write_str("models"),
             Self::Cpuid => f.write_str("cpuid"),
+            Self::Signals => f.write_str("signals"),
         }
     }
 }

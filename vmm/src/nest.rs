@@ -16,6 +16,7 @@ mod cpio;
 mod disk;
 pub mod emulator;
 pub mod exec;
+pub mod explain;
 pub mod facts;
 pub mod image;
 pub mod init;
@@ -56,6 +57,7 @@ use crate::one_of::one_of;
 use crate::output::Taken;
 use clock::Clock;
 use exec::ExecArgs;
+use explain::tidy;
 use facts::Facts;
 use image::{First, Manifest, Pace};
 use kernel::Kernel;
@@ -121,6 +123,10 @@ pub struct NestArgs {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     cmdline: String,
 
+    /// Have the last level make exits of known kinds, and tell how many of each level below they become, and why
+    #[arg(long)]
+    explain: bool,
+
     /// Show what every level prints on its console
     #[arg(long)]
     console: bool,
@@ -156,6 +162,9 @@ pub struct NestArgs {
 pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let plan = args.exec.plan()?;
+    if args.explain && args.emulated.is_none() {
+        tidy::start().context("waiting for signals")?;
+    }
     let mut manifest = args.manifest();
     manifest.program = plan.program();
     let first = level::config(1, &manifest)?;
@@ -271,6 +280,7 @@ impl NestArgs {
                 disks: self.disk.clone(),
             },
             pace,
+            explain: self.explain,
             ..Manifest::default()
         }
     }

@@ -60,6 +60,23 @@ impl fmt::Display for Stats {
     }
 }
 
+/// Reads the [`Display`](fmt::Display) of statistics back, as counters of all vCPUs.
+pub(crate) fn read_back(text: &str) -> Option<Counters> {
+    let (text, entries) = match text.split_once("; nested entries ") {
+        Some((text, entries)) => (text, Some(entries.parse().ok()?)),
+        None => (text, None),
+    };
+    let mut parts = text.split(", ");
+    let exits = parts.next()?.strip_suffix(" exits")?.parse().ok()?;
+    let mut counters = Counters::from([("exits".to_owned(), exits)]);
+    for part in parts {
+        let (reason, count) = part.rsplit_once(' ')?;
+        counters.insert(format!("{reason}_exits"), count.parse().ok()?);
+    }
+    counters.extend(entries.map(|entries| ("nested_run".to_owned(), entries)));
+    Some(counters)
+}
+
 /// The exits that KVM has a reason for, the most frequent first: `io` for its `io_exits`.
 ///
 /// They don't add up to all `exits`: KVM counts some exits twice (an interrupt window's is an interrupt's), and others, such as page

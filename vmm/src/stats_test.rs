@@ -105,3 +105,21 @@ fn this_kvm_tells_what_it_documents() {
     let file = File::open("/dev/null").unwrap();
     assert_eq!(read(&file).unwrap(), None);
 }
+
+#[test]
+fn what_is_shown_can_be_read_back() {
+    for (shown, nested) in [
+        (counters(&[("exits", 9), ("io_exits", 7), ("irq_window_exits", 1)]), 0),
+        (counters(&[("exits", 3)]), 2),
+    ] {
+        let mut all = shown;
+        if nested > 0 {
+            all.insert("nested_run".into(), nested);
+        }
+        let text = Stats { vm: Counters::new(), vcpus: vec![all.clone()] }.to_string();
+        assert_eq!(read_back(&text), Some(all), "{text}");
+    }
+    for text in ["", "exits", "x exits", "3 exits, io", "3 exits; nested entries x"] {
+        assert_eq!(read_back(text), None, "{text}");
+    }
+}

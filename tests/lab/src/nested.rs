@@ -113,7 +113,7 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
     };
     let stall = || {
         let start = Instant::now();
-        let outcome = outcome(misjudged(&lab.nvmm, &lab.cloud).output());
+        let outcome = outcome(&misjudged(&lab.nvmm, &lab.cloud).output());
         show("2 levels on an emulated SVM host that misjudges its TSC", start.elapsed(), outcome);
     };
     boot(Host::Kvm, &lab.cloud, 2);
@@ -156,14 +156,43 @@ fn boot(lab: &Lab, host: Host, kernel: &Kernel, levels: u32) -> (String, Outcome
     if let (Host::Kvm, Some(reason)) = (host, host::cannot_nest()) {
         return (name, Outcome::Skipped(reason.to_owned()));
     }
-    (name, outcome(nest(&lab.nvmm, kernel, host, levels).output()))
+    let mut command = nest(&lab.nvmm, kernel, host, levels);
+    let output = command.args(["--explain", "--json", "-"]).output();
+    let outcome = match outcome(&output) {
+        Outcome::Passed => explained(&output.map(|output| output.stdout).unwrap_or_default(), levels),
+        outcome => outcome,
+    };
+    (name, outcome)
+}
+
+/// It passed if each level below the last one told what the last one's exits cost.
+fn explained(json: &[u8], levels: u32) -> Outcome {
+    let record: Value = serde_json::from_slice(json).unwrap_or_default();
+    let counting = record["levels"].as_array().into_iter().flatten();
+    let counting: Vec<_> = counting.zip(0..levels).collect();
+    if counting.len() != levels as usize {
+        return Outcome::Failed("the JSON lacks levels".to_owned());
+    }
+    for (record, level) in counting {
+        let costs = &record["costs"];
+        for (place, work) in ["cpuid", "ports"].iter().enumerate() {
+            let cost = &costs[place];
+            let number = |key: &str| cost[key].as_f64().unwrap_or_default();
+            // At least itself, and with a hypervisor between, that one's entry of its guest.
+            let least = if level + 1 == levels { 1.0 } else { 2.0 };
+            if cost["work"] != *work || number("measured") < 100.0 || number("exits") < least {
+                return Outcome::Failed(format!("level {level} explains {work} by {costs:#}"));
+            }
+        }
+    }
+    Outcome::Passed
 }
 
 /// It passed if its status says so.
-fn outcome(output: io::Result<Output>) -> Outcome {
+fn outcome(output: &io::Result<Output>) -> Outcome {
     match output {
         Ok(output) if output.status.success() => Outcome::Passed,
-        Ok(output) => Outcome::Failed(everything(&output)),
+        Ok(output) => Outcome::Failed(everything(output)),
         Err(error) => Outcome::Failed(error.to_string()),
     }
 }
@@ -183,7 +212,7 @@ pub(crate) fn repeat(nvmm: &Path, kernel: &Kernel, times: u32) -> usize {
     let mut report = Report::new();
     for time in 1..=times {
         let start = Instant::now();
-        let outcome = outcome(misjudged(nvmm, kernel).output());
+        let outcome = outcome(&misjudged(nvmm, kernel).output());
         report.show(&format!("2 levels, {time} of {times}"), start.elapsed(), outcome);
     }
     print!("{report}");

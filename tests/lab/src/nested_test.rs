@@ -17,3 +17,21 @@ fn a_broken_level_has_to_be_told_with_its_status() {
     assert!(matches!(first.judge(Some(0), &said), Outcome::Failed(_)));
     assert!(matches!(first.judge(Some(first.status), "level 0: timed out"), Outcome::Failed(_)));
 }
+
+#[test]
+fn an_explanation_has_both_kinds_of_exits_at_every_level_below_the_last() {
+    let cost = |work: &str, exits: f64| serde_json::json!({ "work": work, "measured": 500, "exits": exits });
+    let judge = |host: [f64; 2], first: [f64; 2]| {
+        let levels = [host, first].map(
+            |[cpuid, ports]| serde_json::json!({ "costs": [cost("cpuid", cpuid), cost("ports", ports)] }),
+        );
+        explained(serde_json::json!({ "levels": levels }).to_string().as_bytes(), 2)
+    };
+    assert_eq!(judge([6.7, 9.2], [1.1, 1.1]), Outcome::Passed);
+    // An exit of level 2 that cost the host no entry, and one that cost nothing.
+    assert!(matches!(judge([1.0, 9.2], [1.1, 1.1]), Outcome::Failed(_)));
+    assert!(matches!(judge([6.7, 9.2], [1.1, 0.0]), Outcome::Failed(_)));
+    for json in ["", "{}", r#"{"levels":[{"costs":[]},{}]}"#] {
+        assert!(matches!(explained(json.as_bytes(), 2), Outcome::Failed(_)), "{json}");
+    }
+}

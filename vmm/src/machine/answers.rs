@@ -58,6 +58,15 @@ impl Machine {
         Ok(json!(Stats { vm, vcpus: self.vcpus.stats() }))
     }
 
+    /// Prints what KVM counted for the vCPUs, if it counts.
+    pub(super) fn print_exits(&mut self, link: &Link) -> anyhow::Result<()> {
+        let vcpus = self.with_vcpus_stopped(link, |machine| machine.vcpus.stats())?;
+        if !vcpus.is_empty() {
+            log::error!("KVM counted {}", Stats { vcpus, ..Stats::default() });
+        }
+        Ok(())
+    }
+
     /// The text that QEMU's monitor would print, with its ends of lines.
     fn monitor(&mut self, line: &str, vcpu: u32, link: &Link) -> anyhow::Result<Answer> {
         let text = |text: String| Value::from(text.replace('\n', "\r\n"));

@@ -58,7 +58,10 @@ impl Machine {
                 Event::Command(Command::Ask(question, reply)) => {
                     reply.give(self.answer(&question, link, taken)?);
                 }
-                Event::Command(Command::Totals) => self.devices.print_totals(),
+                Event::Command(Command::Totals) => {
+                    self.devices.print_totals();
+                    self.print_exits(link)?;
+                }
                 Event::Command(Command::Measure) => self.devices.measure(),
             }
         }

@@ -17,6 +17,8 @@ use super::report::Said;
 
 /// Bytes read, and bytes written.
 pub(super) const AREA: u64 = 16 << 20;
+/// Where nothing is checked any more.
+pub(super) const END: u64 = 2 * AREA;
 /// Bytes in one request to the kernel.
 const CHUNK: usize = 1 << 20;
 
@@ -28,7 +30,7 @@ struct Page([u8; 4096]);
 /// A disk for `level`, its first area filled.
 pub(super) fn make(level: u32) -> io::Result<Memfd> {
     let disk = Memfd::new(c"disk")?;
-    disk.0.set_len(2 * AREA)?;
+    disk.0.set_len(END)?;
     write_pattern(&disk.0, u64::from(level))?;
     Ok(disk)
 }

@@ -55,6 +55,9 @@ pub struct Manifest {
     /// How long levels may take.
     #[serde(default)]
     pub pace: Pace,
+    /// The last level makes exits for those below it to measure.
+    #[serde(default)]
+    pub explain: bool,
 }
 
 /// Level 1's own options, as nvmm's command line has them.

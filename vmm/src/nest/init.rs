@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 
 use super::exec::launch;
 use super::exec::program::Program;
+use super::explain::{symbols, work::Work};
 use super::facts::{self, Facts};
 use super::image;
 use super::level::Level;
@@ -17,6 +18,9 @@ use super::record::Kind;
 use super::report::Said;
 use super::{breakage, checked, disk};
 use crate::host::Host;
+
+/// nvmm's first disk.
+const DISK: &str = "/dev/vda";
 
 /// True in the process that is to call [`main`]. PID 1 alone is not enough: in a container that may be anyone.
 #[must_use]
@@ -47,11 +51,20 @@ pub fn main() -> ! {
         // Level 0 is an emulated host's, with no disk from nvmm.
         if pid1.level > 0 {
             pid1::load(&pid1.manifest.virtio).context(Kind::Disk)?;
-            let said = disk::check(Path::new("/dev/vda")).context("on /dev/vda").context(Kind::Disk)?;
+            let said = disk::check(Path::new(DISK)).context(format!("on {DISK}")).context(Kind::Disk)?;
             pid1.say(said);
         }
+        if pid1.level < pid1.manifest.levels {
+            return start_next(pid1, features);
+        }
+        if pid1.manifest.explain {
+            for work in Work::ALL {
+                pid1.say(Said::Work(work));
+                pid1.drain()?;
+                work.run().context("making exits to be measured")?;
+            }
+        }
         match pid1.manifest.program.clone() {
-            _ if pid1.level < pid1.manifest.levels => start_next(pid1, features),
             Some(program) => run_program(pid1, &program),
             None => Ok(()),
         }
@@ -84,6 +97,12 @@ fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     let image = image::pack(&manifest.at(pid1.level + 1), |name| {
         fs::read(image::in_root(name)).with_context(|| format!("reading /{name}"))
     })?;
+    // An emulated host has no disk, and nobody below it.
+    if manifest.explain && pid1.level > 0 {
+        symbols::save(Path::new(DISK), disk::END)
+            .context("saving the kernel's symbols")
+            .context(Kind::Vmm)?;
+    }
     let next = Level {
         number: pid1.level + 1,
         manifest: &manifest,

@@ -8,18 +8,22 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use arch::cpu::nesting::Nesting;
+use arch::cpu::nesting::{Nesting, Virtualization};
 use arch::cpu::profile::CpuProfile;
 
 use super::child::{Child, Output};
 use super::clock::Clock;
 use super::exec::program::Program;
+use super::explain::{
+    meter::{COUNTED, Meter},
+    symbols::{self, Symbols},
+};
 use super::image::{self, First, Manifest, Memfd};
 use super::promise::{PROMISE, Promise};
 use super::record::Kind;
 use super::report::{Line, Said};
 use super::watch::Watch;
-use super::{breakage, disk};
+use super::{breakage, disk, facts};
 use crate::args::{MachineArgs, OnReboot};
 use crate::config::VmConfig;
 use crate::exit;
@@ -86,6 +90,9 @@ impl Level<'_> {
             image::append_archive(self.image, self.files).context("adding the program to the initramfs")?;
         }
         let disk = disk::make(self.number).context("making the disk")?;
+        if self.manifest.explain {
+            symbols::make_room(&disk, disk::END).context("making the disk")?;
+        }
         let stats = Memfd::new(c"stats").context("making the file for statistics")?;
         options.kernel = Some(self.kernel.to_owned());
         options.initramfs = Some(self.image.path());
@@ -99,11 +106,15 @@ impl Level<'_> {
         say(&self.says(Said::Start));
         let mut child = Child::spawn(command).context("starting nvmm")?;
         let mut heard = Heard::default();
+        let mut meter = self.manifest.explain.then(|| self.meter(&child));
         let mut clock = Clock::wall();
         let mut watch = Watch::new(self.number, self.manifest.levels, &self.manifest.pace, clock.now());
         let ended = supervise(&mut child, &mut clock, &mut watch, &mut |line| {
             if let Some(line) = heard.listen(self.number, line) {
                 say(&line);
+            }
+            if let Some(meter) = &mut meter {
+                meter.hear(line);
             }
         })?;
         if !ended {
@@ -116,12 +127,21 @@ impl Level<'_> {
         if let Some(exits) = exits(&stats) {
             say(&Line { level: self.number - 1, said: Said::Exits(exits) });
         }
+        for said in meter.map(|meter| meter.result(&Symbols::read(&disk, disk::END))).unwrap_or_default() {
+            say(&Line { level: self.number - 1, said });
+        }
         // The first failure is the cause, and has been told.
         if !heard.failed {
             let verdict = heard.judge(status, disk::outside(&disk).context("reading the disk back")?);
             say(&self.says(verdict.map_or_else(|(kind, why)| Said::Fail(kind, why), |()| Said::Done)));
         }
         Ok(())
+    }
+
+    /// A meter for what the exits of the last level cost the level below this one.
+    fn meter(&self, child: &Child) -> Meter {
+        let is_svm = facts::virtualization() == Some(Virtualization::Svm);
+        Meter::new(self.number - 1, self.manifest.levels, child.id(), is_svm)
     }
 
     /// The CPU that it is to find.
@@ -215,7 +235,7 @@ impl Heard {
                     return Some(Line { level, said: Said::Entered });
                 }
                 // It comes as numbers, too.
-                Said::Text(text) if text.starts_with("nvmm: KVM counted") => return None,
+                Said::Text(text) if text.starts_with(COUNTED) => return None,
                 _ => {}
             }
         }

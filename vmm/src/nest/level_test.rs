@@ -64,7 +64,7 @@ fn judge(console: &[Line], status: i32, outside: (u32, u32)) -> Result<(), Failu
 }
 
 fn up() -> Line {
-    Line { level: 1, said: Said::Up(crate::nest::facts::Facts::gather()) }
+    Line { level: 1, said: Said::Up(facts::Facts::gather()) }
 }
 
 fn disk_check() -> Line {

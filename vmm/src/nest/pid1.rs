@@ -115,6 +115,11 @@ impl Pid1 {
             self.say(Said::Off);
             thread::sleep(Duration::from_secs(2));
         }
+        self.drain()
+    }
+
+    /// Waits until the console has sent all that was said.
+    pub fn drain(&self) -> anyhow::Result<()> {
         self.console.drain().context("draining /dev/console")
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::exec::outcome::ProgramRecord;
+use super::explain::cost::Cost;
 use super::facts::Facts;
 
 /// The name of a level 0 that is not emulated.
@@ -128,6 +129,12 @@ pub struct LevelRecord {
     /// KVM's statistics of the guest that this level ran: `exits`, `io_exits`, `mmio_exits`, `irq_exits`, `halt_exits` ...
     #[serde(default)]
     pub exits: BTreeMap<String, u64>,
+    /// What one exit of the last level cost this one, with `--explain`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<Cost>,
+    /// Why it could not use KVM's tracepoints for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untraced: Option<String>,
     /// How it went.
     pub status: Status,
 }
@@ -148,6 +155,8 @@ impl LevelRecord {
             disk: None,
             check: None,
             exits: BTreeMap::new(),
+            costs: Vec::new(),
+            untraced: None,
             status: Status::NotReached,
         }
     }

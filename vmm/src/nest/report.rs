@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::exec::news::News;
+use super::explain::{cost::Cost, work::Work};
 use super::facts::Facts;
 use super::record::{CheckRecord, Kind};
 
@@ -55,6 +56,12 @@ pub enum Said {
     Program(News),
     /// What KVM counted of the guest that it ran: exits in all, and by reason.
     Exits(BTreeMap<String, u64>),
+    /// It begins to make exits for those below it to measure.
+    Work(Work),
+    /// One exit of the last level cost it this.
+    Cost(Cost),
+    /// It can't use KVM's tracepoints to tell what that is made of, for this reason.
+    Untraced(String),
     /// It powered off, and its disk holds what it said. Said by the level below.
     Done,
     /// What went wrong there.

@@ -9,6 +9,7 @@ use devices::printable::is_plain;
 use super::disk::AREA;
 use super::exec::outcome::Outcome;
 use super::exec::program::Program;
+use super::explain::{advice, work::Work};
 use super::facts::{self, Facts};
 use super::record::{DiskRecord, Kind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
 use super::report::{Line, Said};
@@ -120,6 +121,19 @@ impl Run {
                 level.exits.clone_from(exits);
                 None
             }
+            Said::Work(Work::Empty) => Some("makes exits, which those below it measure".to_owned()),
+            Said::Work(_) => None,
+            Said::Cost(cost) => {
+                // One for each kind, whatever a broken level says.
+                if !level.costs.iter().any(|known| known.work == cost.work) {
+                    level.costs.push(cost.clone());
+                }
+                None
+            }
+            Said::Untraced(why) => {
+                level.untraced = Some(why.clone());
+                None
+            }
             Said::Done => {
                 level.passed = Some(at);
                 if let Some(disk) = &mut level.disk {
@@ -205,6 +219,10 @@ impl Run {
         let last = last(&self.levels);
         for level in &mut self.levels {
             level.status = status(level, &verdict, last);
+            let features = level.facts.as_ref().map(|facts| facts.features.as_slice()).unwrap_or_default();
+            for cost in &mut level.costs {
+                cost.advice = advice::advice(cost, level.level, features);
+            }
         }
         Record {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -224,3 +224,22 @@ fn levels_beyond_the_last_are_not_believed() {
     let mut run = Run::new(1, None);
     assert_eq!(take(&mut run, 2, Said::Done), None);
 }
+
+#[test]
+fn costs_are_kept_once_for_each_kind_with_advice_for_the_level_that_counted() {
+    let cost = |exits| {
+        let cost = serde_json::json!({
+            "work": "cpuid", "measured": 2000, "exits": exits,
+            "reasons": [{ "level": 1, "reason": "vmload", "exits": 2.0 }],
+        });
+        Said::Cost(serde_json::from_value(cost).unwrap())
+    };
+    let record = run(|run| {
+        take(run, 0, cost(6.2));
+        take(run, 0, cost(1e9));
+        take(run, 0, Said::Untraced("no tracefs".into()));
+    });
+    let [cost] = &record.levels[0].costs[..] else { panic!("{record:?}") };
+    assert_eq!((cost.exits, cost.advice.len()), (6.2, 1));
+    assert_eq!(record.levels[0].untraced.as_deref(), Some("no tracefs"));
+}

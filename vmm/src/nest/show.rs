@@ -4,6 +4,7 @@
 //! or [`words::escape`].
 
 mod cells;
+mod costs;
 mod differences;
 mod html;
 mod junit;

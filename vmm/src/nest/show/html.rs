@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::cells::{Cells, is_to_blame, reasons, status, summary};
+use super::costs;
 use super::differences::differences;
 use super::program;
 use super::timeline::{Doing, Span, spans, ticks};
@@ -32,6 +33,7 @@ pub fn html(record: &Record) -> String {
         levels(record),
         features(record),
         exits(record),
+        costs::html(record),
     ];
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

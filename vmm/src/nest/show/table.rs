@@ -1,6 +1,7 @@
 //! The table of levels on a terminal.
 
 use super::cells::{Cells, is_to_blame, reasons, status};
+use super::costs;
 use super::program;
 use super::words::{plain, shortened, thousands};
 use crate::nest::record::{LevelRecord, Record, Status};
@@ -44,7 +45,8 @@ impl Column {
     }
 }
 
-/// Each level in a row, and below them the exits of each level's guest by reason, and how the user's program ended.
+/// Each level in a row, and below them the exits of each level's guest by reason, what the last level's cost, and how the user's
+/// program ended.
 ///
 /// With a `width` in columns, what is less important is left out until the rest fits.
 #[must_use]
@@ -86,6 +88,10 @@ pub fn table(record: &Record, width: Option<usize>, colour: bool) -> String {
             text.push_str(&line);
             text.push('\n');
         }
+    }
+    for line in costs::lines(record, width) {
+        text.push_str(&line);
+        text.push('\n');
     }
     if let Some(line) = program::line(record) {
         text.push_str(&line);

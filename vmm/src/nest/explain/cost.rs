@@ -1,0 +1,182 @@
+//! What one exit of the last level cost a level below it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::counts::Counts;
+use super::hist::Names;
+use super::symbols::Symbols;
+use super::work::Work;
+use crate::stats::{self, Counters};
+
+/// Rows of each kind, at most: a report has to fit into a line of the console.
+const ROWS: usize = 10;
+/// What is less frequent than this, for one exit, is chance: a timer, another guest.
+const RARE: f64 = 0.05;
+
+/// The exits that a level's KVM saw for one exit of the last level. All counts are for one, to a tenth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// The kind of exit.
+    pub work: Work,
+    /// How many were measured.
+    pub measured: u64,
+    /// The exits of all levels above.
+    pub exits: f64,
+    /// The same by who made them, and why; the most frequent first, without rare ones.
+    pub reasons: Vec<Reason>,
+    /// The instructions of the next level's kernel that made the most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
+    /// The MSRs that KVM read and wrote for the next level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub msrs: Vec<Access>,
+    /// The ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Access>,
+    /// Parameters of that KVM which have to do with it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// What would lessen it; the host thinks of that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
+}
+
+/// Something to change, and how many of a cost's exits it is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Advice {
+    /// The exits.
+    pub exits: f64,
+    /// A sentence without its end.
+    pub text: String,
+}
+
+/// Exits for one reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The level that made them; it and those above it, if it is not the next one. None where KVM doesn't tell.
+    pub level: Option<u32>,
+    /// KVM's name for the reason.
+    pub reason: String,
+    /// How many.
+    pub exits: f64,
+}
+
+/// Exits of one instruction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its address, in hexadecimal.
+    pub address: String,
+    /// The function that it is in, if that is known.
+    pub function: Option<String>,
+    /// KVM's name for the reason.
+    pub reason: String,
+    /// How many.
+    pub exits: f64,
+}
+
+/// Uses of a register or port.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Access {
+    /// Its number.
+    pub number: u32,
+    /// It was written.
+    pub write: bool,
+    /// How often.
+    pub times: f64,
+}
+
+impl Cost {
+    /// Takes the cost of `work` from what `level` counted by tracepoints, if it saw that work at all. `is_next` says that the level
+    /// which did it is the next one.
+    pub(super) fn traced(
+        work: Work,
+        level: u32,
+        is_next: bool,
+        counts: &Counts,
+        names: &Names,
+        symbols: &Symbols,
+    ) -> Option<Self> {
+        let own = counts.own();
+        // The work is one instruction. It is counted here: the looks need not have come right at its beginning and its end.
+        let seen = if is_next { &own } else { &counts.nested };
+        let is_work = |reason| work.reasons().contains(&names.get(reason).as_str());
+        let measured =
+            *seen.iter().filter(|((reason, _), _)| is_work(*reason)).map(|(_, count)| count).max()?;
+        let one = |count: u64| count as f64 / measured as f64;
+
+        let mut reasons = BTreeMap::<_, u64>::new();
+        for (level, exits) in [(level + 1, &own), (level + 2, &counts.nested)] {
+            for ((reason, _), count) in exits {
+                *reasons.entry((Some(level), *reason)).or_default() += count;
+            }
+        }
+        let reasons = most(reasons, one).map(|((level, reason), exits)| Reason {
+            level,
+            reason: names.get(reason),
+            exits: tenth(exits),
+        });
+        let places = most(own.clone(), one).map(|((reason, address), exits)| Place {
+            address: format!("{address:#x}"),
+            function: symbols.name(address),
+            reason: names.get(reason),
+            exits: tenth(exits),
+        });
+        let accesses = |counts: &BTreeMap<(u32, bool), u64>| {
+            let accesses = most(counts.clone(), one);
+            accesses.map(|((number, write), times)| Access { number, write, times: tenth(times) }).collect()
+        };
+        Some(Self {
+            work,
+            measured,
+            exits: tenth(one(counts.exits.values().sum())),
+            reasons: reasons.collect(),
+            // The last level is no hypervisor.
+            places: if is_next { vec![] } else { places.collect() },
+            msrs: accesses(&counts.msrs),
+            ports: accesses(&counts.ports),
+            parameters: BTreeMap::new(),
+            advice: Vec::new(),
+        })
+    }
+
+    /// Takes the cost of `work` from what KVM's statistics counted meanwhile: its reasons for exits of all levels above.
+    pub(super) fn counted(work: Work, counters: &Counters) -> Option<Self> {
+        let measured = u64::from(work.exits());
+        let one = |count: u64| count as f64 / measured as f64;
+        let reasons =
+            stats::by_reason(counters).into_iter().map(|(reason, count)| (reason.to_owned(), count));
+        let reasons = most(reasons.collect(), one);
+        let reasons = reasons.map(|(reason, exits)| Reason { level: None, reason, exits: tenth(exits) });
+        let exits = *counters.get("exits").filter(|_| measured > 0)?;
+        Some(Self {
+            work,
+            measured,
+            exits: tenth(one(exits)),
+            reasons: reasons.collect(),
+            places: vec![],
+            msrs: vec![],
+            ports: vec![],
+            parameters: BTreeMap::new(),
+            advice: vec![],
+        })
+    }
+}
+
+/// The most frequent ones, each for one exit.
+fn most<K: Ord>(counts: BTreeMap<K, u64>, one: impl Fn(u64) -> f64) -> impl Iterator<Item = (K, f64)> {
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|&(_, count)| Reverse(count));
+    let counts = counts.into_iter().map(move |(key, count)| (key, one(count)));
+    counts.take_while(|&(_, count)| count >= RARE).take(ROWS)
+}
+
+fn tenth(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+#[path = "cost_test.rs"]
+mod tests;

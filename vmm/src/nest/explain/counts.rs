@@ -1,0 +1,69 @@
+//! What was counted between two looks.
+
+use std::collections::BTreeMap;
+
+use super::hist::entries;
+
+/// A reason and the address of the instruction.
+pub(super) type At = (u32, u64);
+/// A register's or port's number, and whether it was written.
+pub(super) type Access = (u32, bool);
+
+/// Counts by KVM's tracepoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Exits of the guest, and of those that it runs.
+    pub(super) exits: BTreeMap<At, u64>,
+    /// Those of the guests that the guest runs, alone.
+    pub(super) nested: BTreeMap<At, u64>,
+    /// MSRs that KVM read or wrote for the guest.
+    pub(super) msrs: BTreeMap<Access, u64>,
+    /// Ports that it read or wrote.
+    pub(super) ports: BTreeMap<Access, u64>,
+}
+
+impl Counts {
+    /// Reads the four histograms.
+    pub(super) fn parse(exits: &str, nested: &str, msrs: &str, ports: &str) -> Self {
+        let at = |keys: &[&str]| Some((keys.first()?.parse().ok()?, hexadecimal(keys.get(1)?)?));
+        let access = |keys: &[&str]| {
+            let number = u32::try_from(hexadecimal(keys.first()?)?).ok()?;
+            Some((number, keys.get(1)?.parse::<u64>().ok()? != 0))
+        };
+        Self {
+            exits: histogram(exits, at),
+            nested: histogram(nested, at),
+            msrs: histogram(msrs, access),
+            ports: histogram(ports, access),
+        }
+    }
+
+    /// The counts without those of `other`.
+    pub(super) fn without(&self, other: &Self) -> Self {
+        Self {
+            exits: less(&self.exits, &other.exits),
+            nested: less(&self.nested, &other.nested),
+            msrs: less(&self.msrs, &other.msrs),
+            ports: less(&self.ports, &other.ports),
+        }
+    }
+
+    /// The guest's own exits.
+    pub(super) fn own(&self) -> BTreeMap<At, u64> {
+        less(&self.exits, &self.nested)
+    }
+}
+
+fn histogram<K: Ord>(text: &str, key: impl Fn(&[&str]) -> Option<K>) -> BTreeMap<K, u64> {
+    entries(text).filter_map(|(keys, count)| Some((key(&keys)?, count))).collect()
+}
+
+fn hexadecimal(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
+}
+
+/// What is left of `counts`.
+fn less<K: Ord + Copy>(counts: &BTreeMap<K, u64>, other: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let left = |key, count: u64| count.saturating_sub(other.get(key).copied().unwrap_or_default());
+    counts.iter().map(|(key, &count)| (*key, left(key, count))).filter(|&(_, count)| count > 0).collect()
+}

@@ -1,0 +1,141 @@
+//! Measuring at a level: a look at the counters whenever the last level says what it does.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::advice;
+use super::cost::Cost;
+use super::counts::Counts;
+use super::symbols::Symbols;
+use super::trace::Trace;
+use super::work::Work;
+use crate::nest::report::{Line, Said};
+use crate::stats::{self, Counters};
+
+/// The line in which a machine tells what KVM counted, when SIGUSR1 asks for it, and at its end.
+pub(in crate::nest) const COUNTED: &str = "nvmm: KVM counted ";
+
+/// One level's looks at its KVM's counters.
+#[derive(Debug)]
+pub(in crate::nest) struct Meter {
+    /// The level that looks.
+    level: u32,
+    /// The level that works.
+    last: u32,
+    /// The process that runs the level above.
+    child: u32,
+    is_svm: bool,
+    /// The works that were heard of.
+    heard: usize,
+    by: By,
+}
+
+/// The counters, and the looks at them so far.
+#[derive(Debug)]
+enum By {
+    Nothing,
+    Tracepoints(Trace, Vec<Counts>),
+    /// KVM's statistics, which the child prints, and why there are no tracepoints.
+    Statistics(Vec<Counters>, io::Error),
+}
+
+impl Meter {
+    /// A meter at `level`, where process `child` runs the level above; the work is that of level `last`.
+    pub(in crate::nest) fn new(level: u32, last: u32, child: u32, is_svm: bool) -> Self {
+        Self { level, last, child, is_svm, heard: 0, by: By::Nothing }
+    }
+
+    /// Takes in a line from the level above, and looks if the last level says in it that its next work begins.
+    pub(in crate::nest) fn hear(&mut self, line: &Line) {
+        match (&line.said, &mut self.by) {
+            (Said::Work(work), _) if line.level == self.last && Work::ALL.get(self.heard) == Some(work) => {
+                self.heard += 1;
+                self.look();
+            }
+            // One for each look; the one at the end is of no use.
+            (Said::Text(text), By::Statistics(looks, _))
+                if line.level == self.level + 1 && looks.len() < self.heard =>
+            {
+                looks.extend(text.strip_prefix(COUNTED).and_then(stats::read_back));
+            }
+            _ => {}
+        }
+    }
+
+    fn look(&mut self) {
+        let by = std::mem::replace(&mut self.by, By::Nothing);
+        let traced = match by {
+            By::Nothing => Trace::start(self.child, self.is_svm).map(|trace| (trace, vec![])),
+            By::Tracepoints(trace, looks) => Ok((trace, looks)),
+            By::Statistics(looks, why) => {
+                self.by = By::Statistics(looks, why);
+                return self.ask();
+            }
+        };
+        let look = traced.and_then(|(trace, mut looks)| {
+            looks.push(trace.counts()?);
+            Ok((trace, looks))
+        });
+        match look {
+            Ok((trace, looks)) => self.by = By::Tracepoints(trace, looks),
+            Err(why) => {
+                self.by = By::Statistics(vec![], why);
+                self.ask();
+            }
+        }
+    }
+
+    /// Has the machine print what KVM counted.
+    fn ask(&self) {
+        // An error: it has ended, and says so itself.
+        if let Some(child) = i32::try_from(self.child).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(child, Signal::USR1);
+        }
+    }
+
+    /// Tells what it has found, once the level above has ended. That level's kernel has these `symbols`.
+    pub(in crate::nest) fn result(self, symbols: &Symbols) -> Vec<Said> {
+        let mut said = Vec::new();
+        let costs: Vec<_> = match self.by {
+            By::Nothing => vec![],
+            By::Tracepoints(trace, looks) => {
+                let spans: Vec<_> = looks.windows(2).map(|looks| looks[1].without(&looks[0])).collect();
+                let is_next = self.level + 1 == self.last;
+                costs(&spans, |work, span, empty| {
+                    Cost::traced(work, self.level, is_next, &span.without(empty), trace.names(), symbols)
+                })
+            }
+            By::Statistics(looks, why) => {
+                said.push(Said::Untraced(why.to_string()));
+                // With a look missing, nobody knows which.
+                let looks = if looks.len() == Work::ALL.len() { looks } else { vec![] };
+                let spans: Vec<_> = looks.windows(2).map(|looks| less(&looks[1], &looks[0])).collect();
+                costs(&spans, |work, span, empty| Cost::counted(work, &less(span, empty)))
+            }
+        };
+        let parameters = advice::parameters();
+        said.extend(
+            costs.into_iter().map(|cost| Said::Cost(Cost { parameters: parameters.clone(), ..cost })),
+        );
+        said
+    }
+}
+
+/// The costs of all works, of which the first is none, and shows what is counted when nothing is done.
+fn costs<T>(spans: &[T], cost: impl Fn(Work, &T, &T) -> Option<Cost>) -> Vec<Cost> {
+    let Some((empty, spans)) = spans.split_first() else { return vec![] };
+    let works = Work::ALL.iter().skip(1).zip(spans);
+    works.filter_map(|(&work, span)| cost(work, span, empty)).collect()
+}
+
+/// What is left of `counters`.
+fn less(counters: &Counters, other: &Counters) -> Counters {
+    let left = |name, count: u64| count.saturating_sub(other.get(name).copied().unwrap_or_default());
+    counters.iter().map(|(name, &count)| (name.clone(), left(name, count))).collect::<BTreeMap<_, _>>()
+}
+
+#[cfg(test)]
+#[path = "meter_test.rs"]
+mod tests;

@@ -1,0 +1,98 @@
+//! The names of the addresses in a level's kernel: the level writes them on its disk, where the level below reads them.
+//!
+//! A megabyte on a disk costs a few exits, and on a console two for each byte.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::nest::image::Memfd;
+
+/// Room for them.
+pub(in crate::nest) const ROOM: u64 = 16 << 20;
+/// No function is longer: an address further from a symbol is of code that has none.
+const LONGEST: u64 = 64 << 10;
+/// The end of the addresses that user space has.
+const USER_END: u64 = 1 << 47;
+
+/// Makes room for symbols on a disk from `place` on.
+pub(in crate::nest) fn make_room(disk: &Memfd, place: u64) -> io::Result<()> {
+    disk.0.set_len(place + ROOM)
+}
+
+/// Writes the functions of this kernel and its modules on `disk` from `place` on. /proc must be mounted.
+///
+/// # Errors
+///
+/// The kernel shows none, or the disk has no room for them.
+pub(in crate::nest) fn save(disk: &Path, place: u64) -> io::Result<()> {
+    let text = functions(&fs::read_to_string("/proc/kallsyms")?);
+    let disk = OpenOptions::new().write(true).open(disk)?;
+    disk.write_all_at(text.as_bytes(), place)?;
+    disk.sync_all()
+}
+
+/// The lines of /proc/kallsyms about functions, without their types, and with no address for those whose address is hidden.
+fn functions(kallsyms: &str) -> String {
+    let mut text = String::new();
+    for line in kallsyms.lines() {
+        let mut parts = line.split_whitespace();
+        if let (Some(address), Some("t" | "T" | "w" | "W"), Some(name)) =
+            (parts.next(), parts.next(), parts.next())
+        {
+            let module = parts.next().map(|module| format!(" {module}")).unwrap_or_default();
+            let _ = writeln!(text, "{address} {name}{module}");
+        }
+    }
+    text
+}
+
+/// A kernel's functions.
+#[derive(Debug, Default)]
+pub(in crate::nest) struct Symbols(Vec<(u64, String)>);
+
+impl Symbols {
+    /// Those that a level has written on its disk at `place`; none where it wrote none.
+    pub(in crate::nest) fn read(disk: &Memfd, place: u64) -> Self {
+        let mut bytes = vec![0; usize::try_from(ROOM).unwrap_or_default()];
+        let length = disk.0.read_at(&mut bytes, place).unwrap_or_default();
+        bytes.truncate(length);
+        Self::parse(&bytes)
+    }
+
+    /// Up to the first zero, which is what a disk has that was not written to.
+    fn parse(bytes: &[u8]) -> Self {
+        let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+        let text = String::from_utf8_lossy(text);
+        let mut symbols: Vec<_> = text
+            .lines()
+            .filter_map(|line| {
+                let (address, name) = line.split_once(' ')?;
+                Some((u64::from_str_radix(address, 16).ok()?, name.to_owned()))
+            })
+            .filter(|&(address, _)| address >= USER_END)
+            .collect();
+        symbols.sort();
+        Self(symbols)
+    }
+
+    /// `svm_vcpu_run+0x1a2 [kvm_amd]`.
+    pub(super) fn name(&self, address: u64) -> Option<String> {
+        if address < USER_END {
+            return Some("user space".to_owned());
+        }
+        let after = self.0.partition_point(|&(start, _)| start <= address);
+        let (start, name) = self.0.get(after.checked_sub(1)?)?;
+        let offset = address - start;
+        let (name, module) = name.split_once(' ').unwrap_or((name, ""));
+        let text =
+            if offset == 0 { format!("{name} {module}") } else { format!("{name}+{offset:#x} {module}") };
+        (offset < LONGEST).then(|| text.trim_end().to_owned())
+    }
+}
+
+#[cfg(test)]
+#[path = "symbols_test.rs"]
+mod tests;
