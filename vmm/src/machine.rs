@@ -150,8 +150,8 @@ impl Machine {
     }
 
     /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if `reboots` has it built again,
-    /// and, with `count`, what KVM counted: reading that costs a few system calls for each vCPU. No file in `taken` is written over. After an end, KVM's machine and its memory
-    /// stay until the process ends.
+    /// and, with `count`, what KVM counted: reading that costs a few system calls for each vCPU. What users have saved to files goes
+    /// into none of `taken`. After an end, KVM's machine and its memory stay until the process ends.
     ///
     /// # Errors
     ///
