@@ -46,10 +46,22 @@ const REFUSAL: usize = 256;
 
 const PLACES: &str = "give the path of a socket or terminal, or HOST:PORT";
 
+const HELP: &str = "\
+The terminal is raw: every key is the guest's, Ctrl-C too, except
+  Ctrl-A x   leave the console; the guest runs on
+  Ctrl-A a   send Ctrl-A to the guest
+  Ctrl-A h   list these keys
+
+Exit status:
+  0  Ctrl-A x was typed, or the other side hung up, as when its machine ends
+  1  there is no connection, also because the port has another one
+  2  the command line is wrong";
+
 /// `nvmm console`.
 #[derive(Args, Debug)]
+#[command(after_help = HELP)]
 pub struct ConsoleArgs {
-    /// The port: a socket, a pseudoterminal, or HOST:PORT
+    /// The port, as --serial placed it: a socket's or a pseudoterminal's path, or HOST:PORT
     #[arg(value_name = "PATH|HOST:PORT")]
     place: OsString,
 }

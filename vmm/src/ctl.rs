@@ -18,7 +18,10 @@ Examples:
   nvmm ctl vm.sock                         list the commands
   nvmm ctl vm.sock query-status
   nvmm ctl vm.sock block_resize device=data size=20G
+  nvmm ctl vm.sock query-stats target=vcpu
   nvmm ctl vm.sock query-stats '{\"target\": \"vcpu\"}'
+  nvmm ctl vm.sock human-monitor-command command-line=\"info registers -a\"
+  nvmm ctl vm.sock dump-guest-memory paging=off protocol=file:/tmp/vm.core
 
 Exit status: 0; or 1 if there is no such machine, or it refuses";
 

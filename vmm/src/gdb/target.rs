@@ -40,7 +40,7 @@ monitor reset           reset the machine, and stop at its first instruction.
                         gdb does not know: say 'maintenance flush
                         register-cache' after it
 monitor info WHAT       what QEMU's monitor tells: registers, lapic, pic, pci,
-                        status
+                        block, status
 monitor help            this help";
 
 /// The machine has ended, or is about to.
