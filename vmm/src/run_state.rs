@@ -41,7 +41,7 @@ pub(crate) enum Change {
     },
     /// The guest's kernel panicked.
     Panicked {
-        /// What follows.
+        /// The machine's answer to it, by `--on-panic`.
         action: PanicAction,
     },
 }

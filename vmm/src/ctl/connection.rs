@@ -70,7 +70,7 @@ impl Connection {
         if !arguments.is_empty() {
             call["arguments"] = arguments.into();
         }
-        // What it says before it ends is worth reading.
+        // Even if this fails, the machine may have said why before it closed the socket.
         let sent = self.socket.write_all(format!("{call}\n").as_bytes());
         while let Some(mut said) = self.receive()? {
             if let Some(answer) = said.get_mut("return") {
@@ -89,7 +89,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// What came is none.
+    /// The connection fails, or its other end does not speak QMP.
     pub(super) fn event(&mut self) -> Result<Option<Value>> {
         match self.events.pop_front() {
             Some(event) => Ok(Some(event)),

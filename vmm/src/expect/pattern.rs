@@ -44,7 +44,7 @@ pub(crate) enum Step {
 /// The reason why a regular expression can't be looked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PatternError {
-    /// It is none. The message shows the place.
+    /// It is no regular expression. The message shows the place.
     #[error("{0}")]
     Syntax(Box<regex_syntax::Error>),
     /// It would be met before the guest has printed anything.

@@ -9,7 +9,7 @@ use super::pattern::Pattern;
 pub struct Script {
     /// Typed when the machine starts.
     pub(crate) first: Vec<Vec<u8>>,
-    /// What to wait for.
+    /// The texts to wait for, in order.
     pub(crate) expects: Vec<Expect>,
     /// The time that each of them has; none is for ever.
     pub(crate) timeout: Option<Duration>,

@@ -43,9 +43,9 @@ type Error = GdbStubError<Gone, io::Error>;
 /// The machine, as the stub's thread reaches it.
 #[derive(Debug)]
 pub(super) struct Machine {
-    /// Its thread's.
+    /// The machine's thread hears of requests here.
     pub(super) events: Sender<Event>,
-    /// What it tells.
+    /// News of the machine, such as that it has stopped.
     pub(super) told: Receiver<Told>,
     /// Readable when it has told something.
     pub(super) wake: Arc<OwnedFd>,
@@ -61,7 +61,7 @@ enum End {
     Killed,
     /// The connection is broken.
     Died(io::Error),
-    /// What came over it is not gdb's protocol, or not all of it was understood.
+    /// The debugger sent something other than gdb's protocol, or a part of it that nvmm does not understand.
     Confused(String),
     /// The machine has ended.
     Over,

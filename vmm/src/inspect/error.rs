@@ -13,7 +13,7 @@ pub(crate) enum InspectError {
     /// The index of a vCPU that is not there.
     #[error("there is no vCPU {given}: there are {count}, numbered from 0")]
     NoVcpu {
-        /// What was given.
+        /// The index that was given.
         given: u32,
         /// How many there are.
         count: usize,

@@ -118,7 +118,7 @@ impl Arguments {
     ///
     /// # Errors
     ///
-    /// What is in it has another form.
+    /// The value has another form.
     pub(super) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
         let taken = self.0.remove(name).map(serde_json::from_value);
         taken.transpose().map_err(|error| Refusal(format!("Parameter '{name}': {error}")))
@@ -128,7 +128,7 @@ impl Arguments {
     ///
     /// # Errors
     ///
-    /// What is in one has another form.
+    /// A value has another form.
     pub(super) fn all<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
         let given = std::mem::take(&mut self.0);
         serde_json::from_value(Value::Object(given)).map_err(|error| Refusal(error.to_string()))

@@ -55,7 +55,7 @@ struct Waiting {
     finish: Option<Finish>,
 }
 
-/// What others are to do for a client.
+/// A request to the rest of nvmm on behalf of a client.
 #[derive(Debug)]
 pub(super) enum Ask {
     /// Press a button of the machine's, and answer.
@@ -96,7 +96,7 @@ impl Client {
         self.socket.as_raw_fd()
     }
 
-    /// What to wait for.
+    /// The events of the socket to wait for.
     pub(super) fn events(&self) -> Events {
         let wanted = |wanted: bool, events| if wanted { events } else { EventSet::empty() };
         let events =

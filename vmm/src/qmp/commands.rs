@@ -19,16 +19,16 @@ use crate::{
     source::Control,
 };
 
-/// What is known on the main thread.
+/// Facts that the main thread answers by, without asking the machine.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     /// The machine's state.
     pub(super) state: RunState,
-    /// What never changes.
+    /// The facts that never change.
     pub(super) facts: Facts,
 }
 
-/// What never changes of a machine.
+/// Facts about a machine that never change.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Its UUID, if it has one.
@@ -39,7 +39,7 @@ pub struct Facts {
     pub topology: Topology,
 }
 
-/// What follows from a command.
+/// The next step after a command was read.
 #[derive(Debug)]
 pub(super) enum Todo {
     /// This answer.
