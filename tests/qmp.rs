@@ -15,7 +15,7 @@ use std::{
 
 use control::{Client, Machine, ctl};
 use serde_json::{Value, json};
-use support::{expect, expect_end, guest, no_kvm, nvmm};
+use support::{Running, expect, expect_end, guest, no_kvm, nvmm};
 
 const NOTHING: Value = Value::Null;
 
@@ -391,6 +391,13 @@ fn ctl_is_for_people() {
     let mut error = String::new();
     closed.stderr.take().unwrap().read_to_string(&mut error).unwrap();
     assert_eq!((closed.wait().unwrap().code(), error.as_str()), (Some(0), ""));
+
+    // Also if it waits for what happens: it would keep others out.
+    let mut closed =
+        Running::start(ctl(&machine.socket, &["--events", "query-status"]).stdout(Stdio::piped()));
+    expect(closed.0.stdout.as_mut().unwrap(), "}\n");
+    drop(closed.0.stdout.take());
+    assert_eq!(closed.status_in_time(), Some(0));
 
     let mut events =
         ctl(&machine.socket, &["--events", "query-status"]).stdout(Stdio::piped()).spawn().unwrap();

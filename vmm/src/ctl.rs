@@ -3,7 +3,7 @@
 mod connection;
 mod words;
 
-use std::path::PathBuf;
+use std::{io, os::fd::AsFd, path::PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -67,7 +67,7 @@ pub fn run(args: &CtlArgs) -> Result<u8> {
         None => {}
     }
     if args.events {
-        while let Some(event) = connection.event()? {
+        while let Some(event) = connection.event(io::stdout().as_fd())? {
             print(&format!("{}\n", json(&event.to_string())))?;
             if event["event"] == "SHUTDOWN" {
                 break;

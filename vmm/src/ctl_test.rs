@@ -50,9 +50,11 @@ fn answers_and_events_are_told_apart() {
     assert_eq!(refusal(connection.call("cont", Map::from_iter([("a".to_owned(), json!(2))]))), "cont: no");
     let calls = machine.join().unwrap();
     assert_eq!(calls[2], json!({"execute": "cont", "arguments": {"a": 2}}));
-    assert_eq!(connection.event().unwrap(), Some(json!({"event": "STOP"})));
-    assert_eq!(connection.event().unwrap(), Some(json!({"event": "RESUME"})));
-    assert_eq!(connection.event().unwrap(), None);
+    let (output, _reader) = UnixStream::pair().unwrap();
+    let mut event = || connection.event(output.as_fd()).unwrap();
+    assert_eq!(event(), Some(json!({"event": "STOP"})));
+    assert_eq!(event(), Some(json!({"event": "RESUME"})));
+    assert_eq!(event(), None);
     let error = connection.call("stop", Map::new()).unwrap_err();
     assert!(error.is::<Ended>() || error.chain().count() > 1, "{error:#}");
 }

@@ -3,12 +3,19 @@
 use std::{
     collections::VecDeque,
     io::{self, Read, Write},
-    os::unix::net::UnixStream,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
 };
 
 use anyhow::{Context, Result, bail};
 use devices::printable::ToPrintable;
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+};
 use serde_json::{Map, Value, json};
 
 use crate::qmp::reader::Reader;
@@ -49,7 +56,7 @@ impl Connection {
     /// Takes the greeting of whoever is at the other end, and begins.
     pub(super) fn begin(name: String, socket: UnixStream) -> Result<Self> {
         let mut connection = Self { name, socket, reader: Reader::new(LONGEST), events: VecDeque::new() };
-        let Some(greeting) = connection.receive()? else { return Err(Ended(connection.name).into()) };
+        let Some(greeting) = connection.receive(None)? else { return Err(Ended(connection.name).into()) };
         if greeting.get("QMP").is_none() {
             match greeting["error"]["desc"].as_str() {
                 Some(refusal) => bail!("{}: {}", connection.name, refusal.printable()),
@@ -72,7 +79,7 @@ impl Connection {
         }
         // Even if this fails, the machine may have said why before it closed the socket.
         let sent = self.socket.write_all(format!("{call}\n").as_bytes());
-        while let Some(mut said) = self.receive()? {
+        while let Some(mut said) = self.receive(None)? {
             if let Some(answer) = said.get_mut("return") {
                 return Ok(answer.take());
             }
@@ -85,26 +92,31 @@ impl Connection {
         Err(Ended(self.name.clone()).into())
     }
 
-    /// Waits for the next event; none once the machine has ended.
+    /// Waits for the next event; none once the machine has ended, or nobody reads `output` any more.
     ///
     /// # Errors
     ///
     /// The connection fails, or its other end does not speak QMP.
-    pub(super) fn event(&mut self) -> Result<Option<Value>> {
+    pub(super) fn event(&mut self, output: BorrowedFd<'_>) -> Result<Option<Value>> {
         match self.events.pop_front() {
             Some(event) => Ok(Some(event)),
-            None => self.receive(),
+            None => self.receive(Some(output)),
         }
     }
 
-    /// Waits for what the machine says next.
-    fn receive(&mut self) -> Result<Option<Value>> {
+    /// Waits for what the machine says next, as long as `output` has a reader.
+    fn receive(&mut self, output: Option<BorrowedFd<'_>>) -> Result<Option<Value>> {
         let mut bytes = vec![0; 64 << 10];
         loop {
             if let Some(next) = self.reader.next() {
                 let next =
                     next.with_context(|| format!("{}: nothing that speaks QMP listens there", self.name))?;
                 return Ok(Some(next));
+            }
+            if let Some(output) = output
+                && !is_readable(&self.socket, output).with_context(|| self.name.clone())?
+            {
+                return Ok(None);
             }
             match self.socket.read(&mut bytes) {
                 Ok(0) => return Ok(None),
@@ -113,6 +125,21 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(error) => return Err(error).with_context(|| self.name.clone()),
             }
+        }
+    }
+}
+
+/// Waits until `socket` can be read. Returns whether it can: not if the reader of `output` goes first.
+fn is_readable(socket: &UnixStream, output: BorrowedFd<'_>) -> io::Result<bool> {
+    loop {
+        let mut polled = [
+            PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(output, PollFlags::empty()),
+        ];
+        match poll(&mut polled, None) {
+            Ok(_) => return Ok(!polled[1].revents().contains(PollFlags::ERR)),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }
