@@ -1,37 +1,49 @@
-//! Devices of every kind under Linux, all in one level 1: serial ports, a balloon, disks.
+//! Devices of every kind under Linux, all in one level 1: serial ports, a balloon, disks. It hangs when it has used them.
 
 use std::fs::File;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use vmm::nest::image::{Manifest, Memfd};
 use vmm::nest::pid1::Pid1;
 
 use crate::balloon::{self, Watch};
 use crate::disks;
+use crate::hang::{self, Look};
 use crate::level0::Guest;
 use crate::ports::{self, Ends};
 use crate::scenario::{self, Record};
 
-/// Level 0: has level 1 use its devices, and gives what it left.
-pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<Record> {
+/// Level 0: has level 1 use its devices, and looks into it when it hangs. Gives what it left, and how that look went.
+pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record, anyhow::Result<()>)> {
     let mut ends = Ends::new()?;
     let mut watch = Watch::default();
     disks::make()?;
-    let options = Ends::options().into_iter().chain(["--balloon"]);
+    let options = Ends::options().into_iter().chain(["--balloon"]).chain(hang::OPTIONS);
     let guest = Guest {
         scenario: scenario::DEVICES,
+        parameters: hang::PARAMETERS,
         disks: disks::DISKS.map(str::to_owned).to_vec(),
         options: options.collect(),
         ..Guest::default()
     };
+    let mut look: Option<Look> = None;
     let mut hear = |text: &str, nvmm: u32| match text {
         ports::OPEN => ends.talk(),
         balloon::USED => watch.used(nvmm, &mut ends),
         balloon::FREED => watch.freed(nvmm, &mut ends),
         disks::GROW => disks::grow(nvmm),
-        _ => Ok(()),
+        hang::HANGS => {
+            look = Some(Look::start());
+            Ok(())
+        }
+        text => {
+            look.iter().for_each(|look| look.hear(text));
+            Ok(())
+        }
     };
-    guest.record(manifest, image, &mut hear)
+    let record = guest.record(manifest, image, &mut hear);
+    let looked = look.map_or_else(|| Err(anyhow!("it did not hang")), Look::judge);
+    Ok((record?, looked))
 }
 
 /// Level 1: uses them, and leaves what it knows of them.

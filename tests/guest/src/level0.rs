@@ -72,10 +72,11 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     // It is the same with both, and quicker with SVM.
     if virt == Virtualization::Svm {
         match devices::run(&pid1.manifest, &image) {
-            Ok(record) => {
+            Ok((record, looked)) => {
                 say(pid1, outcome::PORTS, ports::judge(&record.ports));
                 say(pid1, outcome::BALLOON, balloon::judge(&record));
                 say(pid1, outcome::DISKS, disks::judge(&record.disks));
+                say(pid1, outcome::HUNG, looked);
             }
             // What needs it too has no outcome.
             Err(error) => say(pid1, outcome::DISKS, Err(error)),

@@ -28,7 +28,7 @@ pub(crate) const NEST: &str = "nest";
 /// The same with Linux as level 2.
 pub(crate) const NEST_LINUX: &str = "nest-linux";
 
-/// It uses its serial ports, its balloon, and the disks that it was given besides its own.
+/// It uses its serial ports, its balloon, and the disks that it was given besides its own, and then hangs.
 pub(crate) const DEVICES: &str = "devices";
 
 /// It becomes Debian's own system.
