@@ -2,7 +2,6 @@
 //!
 //! A megabyte on a disk costs a few exits, and on a console two for each byte.
 
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -12,6 +11,8 @@ use crate::nest::image::Memfd;
 
 /// Room for them.
 pub(in crate::nest) const ROOM: u64 = 16 << 20;
+/// What is read at once.
+const CHUNK: usize = 64 << 10;
 /// No function is longer: an address further from a symbol is of code that has none.
 const LONGEST: u64 = 64 << 10;
 /// The end of the addresses that user space has.
@@ -35,15 +36,16 @@ pub(in crate::nest) fn save(disk: &Path, place: u64) -> io::Result<()> {
 }
 
 /// The lines of /proc/kallsyms about functions, without their types, and with no address for those whose address is hidden.
+/// There are a hundred thousand lines, and the processor may be emulated.
 fn functions(kallsyms: &str) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(kallsyms.len());
     for line in kallsyms.lines() {
-        let mut parts = line.split_whitespace();
-        if let (Some(address), Some("t" | "T" | "w" | "W"), Some(name)) =
-            (parts.next(), parts.next(), parts.next())
+        if let Some((address, rest)) = line.split_once(' ')
+            && let Some(("t" | "T" | "w" | "W", name)) = rest.split_once(' ')
         {
-            let module = parts.next().map(|module| format!(" {module}")).unwrap_or_default();
-            let _ = writeln!(text, "{address} {name}{module}");
+            for part in [address, " ", name, "\n"] {
+                text.push_str(part);
+            }
         }
     }
     text
@@ -56,10 +58,16 @@ pub(in crate::nest) struct Symbols(Vec<(u64, String)>);
 impl Symbols {
     /// Those that a level has written on its disk at `place`; none where it wrote none.
     pub(in crate::nest) fn read(disk: &Memfd, place: u64) -> Self {
-        let mut bytes = vec![0; usize::try_from(ROOM).unwrap_or_default()];
-        let length = disk.0.read_at(&mut bytes, place).unwrap_or_default();
-        bytes.truncate(length);
-        Self::parse(&bytes)
+        let mut text = Vec::new();
+        let mut chunk = vec![0; CHUNK];
+        while let Ok(length @ 1..) = disk.0.read_at(&mut chunk, place + text.len() as u64) {
+            text.extend_from_slice(&chunk[..length]);
+            // The rest of the room need not be touched, which costs memory at each level.
+            if chunk[..length].contains(&0) {
+                break;
+            }
+        }
+        Self::parse(&text)
     }
 
     /// Up to the first zero, which is what a disk has that was not written to.
@@ -86,7 +94,8 @@ impl Symbols {
         let after = self.0.partition_point(|&(start, _)| start <= address);
         let (start, name) = self.0.get(after.checked_sub(1)?)?;
         let offset = address - start;
-        let (name, module) = name.split_once(' ').unwrap_or((name, ""));
+        // As in /proc/kallsyms.
+        let (name, module) = name.split_once('\t').unwrap_or((name, ""));
         let text =
             if offset == 0 { format!("{name} {module}") } else { format!("{name}+{offset:#x} {module}") };
         (offset < LONGEST).then(|| text.trim_end().to_owned())

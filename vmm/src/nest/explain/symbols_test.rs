@@ -15,7 +15,7 @@ fn functions_alone_are_saved() {
     let text = functions(KALLSYMS);
     assert_eq!(
         text,
-        "ffffffff81073914 native_write_msr\nffffffff810737c0 native_read_msr\nffffffffc03b3d30 __svm_vcpu_run [kvm_amd]\n"
+        "ffffffff81073914 native_write_msr\nffffffff810737c0 native_read_msr\nffffffffc03b3d30 __svm_vcpu_run\t[kvm_amd]\n"
     );
 }
 
@@ -57,4 +57,19 @@ fn symbols_leave_the_disk_check_alone() {
         Symbols::read(&disk, disk::END).name(0xffff_ffff_8107_3914).as_deref(),
         Some("native_write_msr")
     );
+}
+
+#[test]
+fn symbols_of_several_chunks_are_read_to_the_last() {
+    let disk = disk::make(1).unwrap();
+    make_room(&disk, disk::END).unwrap();
+    let line = "ffffffff81000000 first\n";
+    let mut text = line.repeat(2 * CHUNK / line.len() + 1);
+    text.push_str("ffffffff82000000 last\n");
+    disk.0.write_all_at(text.as_bytes(), disk::END).unwrap();
+    let symbols = Symbols::read(&disk, disk::END);
+    assert_eq!(symbols.name(0xffff_ffff_8200_0001).as_deref(), Some("last+0x1"));
+    // They may fill all of their room, up to the disk's end.
+    disk.0.set_len(disk::END + text.len() as u64).unwrap();
+    assert_eq!(Symbols::read(&disk, disk::END).name(0xffff_ffff_8200_0000).as_deref(), Some("last"));
 }
