@@ -36,7 +36,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["display", "vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
     (
         &["monitor", "mon", "qmp-pretty"],
-        "say --qmp PATH; nvmm ctl PATH speaks to it, and its human-monitor-command has info registers and others",
+        "say --qmp PATH; nvmm ctl PATH speaks to it, and nvmm ctl PATH info registers is the monitor's",
     ),
     (
         &["chardev"],
