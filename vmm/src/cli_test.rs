@@ -130,6 +130,22 @@ fn a_stray_word_is_told_with_the_way_out() {
 }
 
 #[test]
+fn seconds_are_a_number() {
+    const GIVE: &str = "give seconds, such as 60";
+    for (line, why) in [
+        ("--kernel k --expect a --expect-timeout 1m", GIVE),
+        ("--kernel k --grace=-1", GIVE),
+        ("--kernel k --grace 4294967296", "that is too long; give seconds, such as 60"),
+        ("nest --timeout 1m", GIVE),
+        ("nest --timeout 0", "give at least 1"),
+    ] {
+        let text = Cli::of(&words(line)).expect_err(line).to_string();
+        assert!(text.lines().next().unwrap().ends_with(&format!(": {why}")), "{line}: {text}");
+    }
+    assert_eq!(Cli::of(&words("--kernel k --grace 0")).unwrap().machine.grace, 0);
+}
+
+#[test]
 fn every_command_is_reached_and_listed() {
     let help = Cli::of(&words("--help")).unwrap_err().to_string();
     let mut seen = 0;
