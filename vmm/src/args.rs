@@ -2,7 +2,12 @@
 
 mod script;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    num::{IntErrorKind, ParseIntError},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use arch::cpu::spec::Nested;
 use clap::ValueEnum;
@@ -85,7 +90,7 @@ pub struct MachineArgs {
     pub on_panic: Option<OnPanic>,
 
     /// How long the guest has to power off after SIGTERM
-    #[arg(long, value_name = "SECONDS", default_value_t = GRACE)]
+    #[arg(long, value_name = "SECONDS", default_value_t = GRACE, value_parser = seconds::<u32>)]
     pub grace: u32,
 
     /// Control socket, on which programs speak QMP as with QEMU, and nvmm ctl for people; or QEMU's unix:PATH,server=on,wait=off
@@ -192,6 +197,18 @@ pub enum OnPanic {
 /// Reads the value of `--nested`.
 pub(crate) fn nested(text: &str) -> Result<Nested, String> {
     text.parse().map_err(|()| "give off, auto or on".to_owned())
+}
+
+/// Reads a number of seconds.
+pub(crate) fn seconds<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: ParseIntError| {
+        let why = match error.kind() {
+            IntErrorKind::Zero => "give at least 1",
+            IntErrorKind::PosOverflow => "that is too long; give seconds, such as 60",
+            _ => "give seconds, such as 60",
+        };
+        why.to_owned()
+    })
 }
 
 fn port(text: &str) -> Result<u16, String> {

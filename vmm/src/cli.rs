@@ -44,7 +44,7 @@ impl Cli {
     /// It is wrong, or asks for help or the version.
     pub fn of(words: &[OsString]) -> Result<Self, clap::Error> {
         if !words.get(1).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-")) {
-            return Self::try_parse_from(words).map_err(|error| explain_stray_word(error, words));
+            return Self::try_parse_from(words).map_err(|error| explain(error, words));
         }
         let words = qemu::with_two_dashes(words, MachineAlone::command);
         // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
@@ -54,27 +54,47 @@ impl Cli {
         if let Some(error) = qemu::refuse(&words, Cli::command) {
             return Err(error);
         }
-        Self::try_parse_from(&*words).map_err(|error| explain_stray_word(error, &words))
+        Self::try_parse_from(&*words).map_err(|error| explain(error, &words))
     }
 }
 
-/// Adds the way out to clap's error about a word that is neither an option nor a command: QEMU takes one for a disk.
-fn explain_stray_word(mut error: clap::Error, words: &[OsString]) -> clap::Error {
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
-    let word = word.clone();
+/// How the names of kernels begin.
+const KERNELS: [&str; 2] = ["vmlinu", "bzImage"];
+
+/// Adds the way out to clap's error where QEMU's users are used to something else.
+fn explain(error: clap::Error, words: &[OsString]) -> clap::Error {
+    let kinds = [ErrorKind::UnknownArgument, ErrorKind::ArgumentConflict, ErrorKind::InvalidSubcommand];
+    if !kinds.contains(&error.kind()) {
+        return error;
+    }
     let mut command = Cli::command();
     command.build();
+    match error.kind() {
+        ErrorKind::UnknownArgument => qemu::suggest_two_dashes(error, words, &command),
+        _ => explain_stray_word(error, words, &command),
+    }
+}
+
+/// The same for a word that is neither an option nor a command: QEMU takes one for a disk.
+fn explain_stray_word(mut error: clap::Error, words: &[OsString], command: &clap::Command) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let word = word.clone();
     // The machine's options are not those of a command, such as `nvmm disk x.raw`.
     if words.iter().skip(1).any(|word| command.find_subcommand(word).is_some()) {
         return error;
     }
-    let like_a_path = word.contains(['.', '/']) && !word.contains('=');
-    let disk = format!("a disk is given with '--disk {word}'");
+    let has_kernel = words.iter().any(|word| qemu::name_of(word) == Some("kernel"));
+    let like_a_kernel = !has_kernel && KERNELS.iter().any(|start| word.starts_with(start));
+    let like_a_path = (word.contains(['.', '/']) || like_a_kernel) && !word.contains('=');
+    let file = match has_kernel {
+        true => format!("a disk is given with '--disk {word}'"),
+        false => format!("a kernel is given with '--kernel {word}', a disk with '--disk {word}'"),
+    };
     match error.kind() {
         // clap takes each word after a machine's options for a command.
         ErrorKind::ArgumentConflict => {
-            let tip = if like_a_path { disk } else { "a value with spaces needs quotes".to_owned() };
-            let mut stray = clap::Error::new(ErrorKind::UnknownArgument).with_cmd(&command);
+            let tip = if like_a_path { file } else { "a value with spaces needs quotes".to_owned() };
+            let mut stray = clap::Error::new(ErrorKind::UnknownArgument).with_cmd(command);
             stray.insert(ContextKind::InvalidArg, ContextValue::String(word));
             stray.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
             if let Some(usage) = error.remove(ContextKind::Usage) {
@@ -83,7 +103,7 @@ fn explain_stray_word(mut error: clap::Error, words: &[OsString]) -> clap::Error
             stray
         }
         ErrorKind::InvalidSubcommand if like_a_path => {
-            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![disk.into()]));
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![file.into()]));
             error
         }
         _ => error,

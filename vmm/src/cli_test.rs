@@ -69,7 +69,8 @@ fn errors_and_help_are_those_of_the_whole() {
         "-v disk x.raw",
         "nest -h",
         "nest -machine q35",
-        "nest -cpu host",
+        "nest -é",
+        "check é",
         "disk convert -f raw -O qcow2 -p a b",
         "disk create -f raw -s x 1G",
     ] {
@@ -105,9 +106,27 @@ fn a_stray_word_is_told_with_the_way_out() {
     for (line, message, tip) in [
         ("--kernel k x.raw", "unexpected argument 'x.raw' found", "a disk is given with '--disk x.raw'"),
         ("--kernel k -- x.raw", "unexpected argument 'x.raw' found", "a disk is given with '--disk x.raw'"),
-        ("-m 1G /dev/sdb", "unexpected argument '/dev/sdb' found", "a disk is given with '--disk /dev/sdb'"),
+        (
+            "-m 1G /dev/sdb",
+            "unexpected argument '/dev/sdb' found",
+            "a kernel is given with '--kernel /dev/sdb', a disk with '--disk /dev/sdb'",
+        ),
+        (
+            "vmlinux",
+            "unrecognized subcommand 'vmlinux'",
+            "a kernel is given with '--kernel vmlinux', a disk with '--disk vmlinux'",
+        ),
+        (
+            "-m 1G bzImage",
+            "unexpected argument 'bzImage' found",
+            "a kernel is given with '--kernel bzImage', a disk with '--disk bzImage'",
+        ),
         ("x.raw --kernel k", "unrecognized subcommand 'x.raw'", "a disk is given with '--disk x.raw'"),
-        ("-- x.raw", "unrecognized subcommand 'x.raw'", "a disk is given with '--disk x.raw'"),
+        (
+            "-- x.raw",
+            "unrecognized subcommand 'x.raw'",
+            "a kernel is given with '--kernel x.raw', a disk with '--disk x.raw'",
+        ),
         (
             "--kernel k -append quiet root=/dev/vda",
             "unexpected argument 'root=/dev/vda' found",
@@ -127,6 +146,41 @@ fn a_stray_word_is_told_with_the_way_out() {
             "{line}: {text}"
         );
     }
+}
+
+#[test]
+fn an_option_of_a_command_with_one_dash_is_told_with_two() {
+    for (line, message, long) in [
+        ("nest -kernel x", "unexpected argument '-k' found", "--kernel"),
+        ("nest --levels 2 -cpu=host", "unexpected argument '-c' found", "--cpu"),
+        ("cpu list -json", "unexpected argument '-j' found", "--json"),
+        ("ctl vm.sock -events", "unexpected argument '-e' found", "--events"),
+    ] {
+        let error = Cli::of(&words(line)).expect_err(line);
+        assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{line}");
+        let text = error.to_string();
+        let expected =
+            format!("error: {message}\n\n  tip: a similar argument exists: '{long}'\n\nUsage: nvmm ");
+        assert!(text.starts_with(&expected), "{line}: {text}");
+    }
+    let empty = Cli::of(&["nvmm", "check", ""].map(OsString::from)).unwrap_err();
+    assert_eq!(empty.kind(), ErrorKind::UnknownArgument);
+}
+
+#[test]
+fn seconds_are_a_number() {
+    const GIVE: &str = "give seconds, such as 60";
+    for (line, why) in [
+        ("--kernel k --expect a --expect-timeout 1m", GIVE),
+        ("--kernel k --grace=-1", GIVE),
+        ("--kernel k --grace 4294967296", "that is too long; give seconds, such as 60"),
+        ("nest --timeout 1m", GIVE),
+        ("nest --timeout 0", "give at least 1"),
+    ] {
+        let text = Cli::of(&words(line)).expect_err(line).to_string();
+        assert!(text.lines().next().unwrap().ends_with(&format!(": {why}")), "{line}: {text}");
+    }
+    assert_eq!(Cli::of(&words("--kernel k --grace 0")).unwrap().machine.grace, 0);
 }
 
 #[test]

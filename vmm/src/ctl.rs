@@ -20,10 +20,14 @@ Examples:
   nvmm ctl vm.sock block_resize device=data size=20G
   nvmm ctl vm.sock query-stats target=vcpu
   nvmm ctl vm.sock query-stats '{\"target\": \"vcpu\"}'
-  nvmm ctl vm.sock human-monitor-command command-line=\"info registers -a\"
+  nvmm ctl vm.sock info registers          as QEMU's monitor prints it
+  nvmm ctl vm.sock \"info registers -a\"    the same of all vCPUs
   nvmm ctl vm.sock dump-guest-memory paging=off protocol=file:/tmp/vm.core
 
 Exit status: 0; or 1 if there is no such machine, or it refuses";
+
+/// The command that takes a line of QEMU's monitor.
+const MONITOR: &str = "human-monitor-command";
 
 /// Columns before the words about a command.
 const INDENT: usize = 26;
@@ -35,7 +39,7 @@ pub struct CtlArgs {
     /// The machine's control socket, as --qmp named it
     #[arg(value_name = "SOCKET")]
     socket: PathBuf,
-    /// The command; without one, all are listed
+    /// The command; without one, or with help, all are listed. One that begins with info is a line for the monitor (human-monitor-command)
     #[arg(value_name = "COMMAND")]
     command: Option<String>,
     /// The command's arguments: a JSON object, or KEY=VALUE
@@ -53,17 +57,10 @@ pub struct CtlArgs {
 /// There is no such machine, or it refuses.
 pub fn run(args: &CtlArgs) -> Result<u8> {
     let mut connection = Connection::open(&args.socket)?;
-    match &args.command {
-        Some(command) => {
-            let arguments = arguments(&mut connection, command, &args.arguments)?;
-            let answer = match connection.call(command, arguments) {
-                // It has done what it was asked to.
-                Err(error) if command == "quit" && error.is::<Ended>() => Value::Object(Map::new()),
-                answer => answer?,
-            };
-            print(&shown(&answer)?)?;
-        }
-        None if !args.events => print(&listed(&connection.call("query-commands", Map::new())?))?,
+    match args.command.as_deref() {
+        Some("help") if args.arguments.is_empty() => print(&list(&mut connection)?)?,
+        Some(command) => print(&shown(&answer(&mut connection, command, &args.arguments)?)?)?,
+        None if !args.events => print(&list(&mut connection)?)?,
         None => {}
     }
     if args.events {
@@ -75,6 +72,25 @@ pub fn run(args: &CtlArgs) -> Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// The answer to a command, or to a line of QEMU's monitor that begins with `info`.
+fn answer(connection: &mut Connection, command: &str, words: &[String]) -> Result<Value> {
+    if command.split_whitespace().next() == Some("info") {
+        let line = [&[command.to_owned()], words].concat().join(" ");
+        return connection.call(MONITOR, Map::from_iter([("command-line".to_owned(), line.into())]));
+    }
+    let arguments = arguments(connection, command, words)?;
+    match connection.call(command, arguments) {
+        // It has done what it was asked to.
+        Err(error) if command == "quit" && error.is::<Ended>() => Ok(Value::Object(Map::new())),
+        answer => answer,
+    }
+}
+
+/// All commands, as a text.
+fn list(connection: &mut Connection) -> Result<String> {
+    Ok(listed(&connection.call("query-commands", Map::new())?))
 }
 
 /// The arguments that the words are, by what the machine says of the command.
@@ -89,8 +105,10 @@ fn arguments(connection: &mut Connection, command: &str, words: &[String]) -> Re
         words => {
             let commands = connection.call("query-commands", Map::new())?;
             let known = commands.as_array().into_iter().flatten().find(|known| known["name"] == command);
-            let kinds = known.and_then(|known| known["arguments"].as_array()).map_or(&[][..], Vec::as_slice);
-            words::arguments(words, kinds)
+            let Some(known) = known else {
+                return Err(connection.unknown(command, &format!("The command {command} has not been found")));
+            };
+            words::arguments(words, known["arguments"].as_array().map_or(&[][..], Vec::as_slice))
         }
     }
 }

@@ -60,6 +60,38 @@ fn answers_and_events_are_told_apart() {
 }
 
 #[test]
+fn info_is_a_line_of_the_monitor() {
+    const TEXT: &str = r#"{"return": "RIP=0\r\n"}"#;
+    for (command, words, line) in [
+        ("info", &["registers"][..], "info registers"),
+        ("info", &["lapic", "1"][..], "info lapic 1"),
+        ("info registers -a", &[][..], "info registers -a"),
+        ("info", &[][..], "info"),
+    ] {
+        let (mut connection, machine) = connect(&[GREETING, NOTHING, TEXT]).unwrap();
+        let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
+        assert_eq!(answer(&mut connection, command, &words).unwrap(), "RIP=0\r\n");
+        let expected = json!({"execute": "human-monitor-command", "arguments": {"command-line": line}});
+        assert_eq!(machine.join().unwrap()[1], expected);
+    }
+}
+
+#[test]
+fn an_unknown_command_is_refused_with_the_way_to_the_list() {
+    const UNKNOWN: &str =
+        r#"{"error": {"class": "CommandNotFound", "desc": "The command x has not been found"}}"#;
+    const COMMANDS: &str = r#"{"return": [{"name": "y"}]}"#;
+    let expected = "x: The command x has not been found; `nvmm ctl vm` lists the commands";
+    let (mut connection, machine) = connect(&[GREETING, NOTHING, UNKNOWN]).unwrap();
+    assert_eq!(refusal(answer(&mut connection, "x", &[])), expected);
+    assert_eq!(machine.join().unwrap()[1], json!({"execute": "x"}));
+    // Words that would be wrong for any command, too.
+    let (mut connection, machine) = connect(&[GREETING, NOTHING, COMMANDS]).unwrap();
+    assert_eq!(refusal(answer(&mut connection, "x", &["word".to_owned()])), expected);
+    assert_eq!(machine.join().unwrap()[1], json!({"execute": "query-commands"}));
+}
+
+#[test]
 fn what_is_no_machine_is_told_so() {
     let nothing = "vm: nothing that speaks QMP listens there";
     assert_eq!(refusal(connect(&["{}"])), nothing);

@@ -36,6 +36,7 @@ mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -50,6 +51,7 @@ use arch::cpu::{
 };
 use devices::printable::ToPrintable;
 
+use crate::args::seconds;
 use crate::config::VmConfig;
 use crate::cpu::text;
 use crate::host::{self, Host};
@@ -133,7 +135,7 @@ pub struct NestArgs {
 
     /// Give a level up when it has taken this many seconds to start the next one, or to end; emulated, without those in
     /// which the emulator waited for a processor [default: 120, emulated svm 300, vmx 1800]
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", value_parser = |text: &str| seconds::<NonZero<u64>>(text).map(u64::from))]
     timeout: Option<u64>,
 
     /// Write all that the run showed, as JSON; `-` is standard output

@@ -39,7 +39,7 @@ struct Options {
     send: Vec<OsString>,
 
     /// How long each --expect may take while the machine runs; 0 is for ever
-    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT, requires = "expect")]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT, requires = "expect", value_parser = super::seconds::<u32>)]
     expect_timeout: u32,
 }
 

@@ -1,8 +1,14 @@
 //! QEMU's words: options with one dash, and those that nvmm gives in another way or does not have.
 
-use std::{borrow::Cow, ffi::OsString};
+use std::{
+    borrow::Cow,
+    ffi::{OsStr, OsString},
+};
 
-use clap::{Command, error::ErrorKind};
+use clap::{
+    Command,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 // Sentences of several rows.
 const NO_SCREEN: &str =
@@ -36,7 +42,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["display", "vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
     (
         &["monitor", "mon", "qmp-pretty"],
-        "say --qmp PATH; nvmm ctl PATH speaks to it, and its human-monitor-command has info registers and others",
+        "say --qmp PATH; nvmm ctl PATH speaks to it, and nvmm ctl PATH info registers is the monitor's",
     ),
     (
         &["chardev"],
@@ -109,7 +115,7 @@ pub(super) fn with_two_dashes(words: &[OsString], machine: fn() -> Command) -> C
         if bytes.len() <= 2 || bytes[0] != b'-' || bytes[1] == b'-' {
             continue;
         }
-        let Some(name) = word.to_str().and_then(name) else { continue };
+        let Some(name) = name_of(word) else { continue };
         let longs = longs.get_or_insert_with(|| long_options(&machine()));
         if longs.iter().any(|long| long == name) || instead_of(name, None).is_some() {
             let mut two = OsString::from("-");
@@ -125,7 +131,7 @@ pub(super) fn refuse(words: &[OsString], command: fn() -> Command) -> Option<cla
     let mut lines: Vec<String> = Vec::new();
     let options = words.iter().enumerate().skip(1).take_while(|(_, word)| *word != "--");
     for (at, word) in options {
-        let Some(name) = word.to_str().and_then(name) else { continue };
+        let Some(name) = name_of(word) else { continue };
         let value = words.get(at + 1).and_then(|value| value.to_str());
         if let Some((option, instead)) = instead_of(name, value) {
             let line = format!("{option} is QEMU's: {instead}");
@@ -138,9 +144,27 @@ pub(super) fn refuse(words: &[OsString], command: fn() -> Command) -> Option<cla
     (!lines.is_empty()).then(|| command().error(ErrorKind::UnknownArgument, lines.join("\n       ")))
 }
 
+/// Adds the option with two dashes to clap's error about one of a command's that has only one, as in `nvmm nest -kernel k`. It is not
+/// taken there: commands have short options of their own, and words that are a program's.
+pub(super) fn suggest_two_dashes(mut error: clap::Error, words: &[OsString], root: &Command) -> clap::Error {
+    let Some(ContextValue::String(short)) = error.get(ContextKind::InvalidArg) else { return error };
+    let mut command = root;
+    for word in words.iter().skip(1) {
+        command = command.find_subcommand(word).unwrap_or(command);
+    }
+    let longs = long_options(command);
+    let refused = words.iter().filter(|word| word.as_encoded_bytes().starts_with(short.as_bytes()));
+    let mut names = refused.filter_map(|word| word.to_str()?.strip_prefix('-')?.split('=').next());
+    if let Some(long) = names.find_map(|name| longs.iter().find(|long| *long == name)) {
+        error.remove(ContextKind::Suggested);
+        error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{long}")));
+    }
+    error
+}
+
 /// The name of an option: without its dashes, and without `=VALUE`.
-fn name(word: &str) -> Option<&str> {
-    let one = word.strip_prefix('-')?;
+pub(super) fn name_of(word: &OsStr) -> Option<&str> {
+    let one = word.to_str()?.strip_prefix('-')?;
     one.strip_prefix('-').unwrap_or(one).split('=').next()
 }
 

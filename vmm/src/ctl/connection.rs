@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use devices::printable::ToPrintable;
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -84,12 +84,20 @@ impl Connection {
                 return Ok(answer.take());
             }
             if let Some(refusal) = said["error"]["desc"].as_str() {
+                if said["error"]["class"] == "CommandNotFound" {
+                    return Err(self.unknown(command, refusal));
+                }
                 bail!("{command}: {refusal}");
             }
             self.events.push_back(said);
         }
         sent.with_context(|| self.name.clone())?;
         Err(Ended(self.name.clone()).into())
+    }
+
+    /// The error for a command that the machine does not have, in the machine's words, with the way to those that it has.
+    pub(super) fn unknown(&self, command: &str, refusal: &str) -> Error {
+        anyhow!("{command}: {refusal}; `nvmm ctl {}` lists the commands", self.name)
     }
 
     /// Waits for the next event; none once the machine has ended, or nobody reads `output` any more.

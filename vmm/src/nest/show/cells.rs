@@ -1,7 +1,7 @@
 //! A run and its levels, in a few words each.
 
 use super::words::{between, one_line, plain, seconds, short_cpu, thousands};
-use crate::nest::record::{DiskRecord, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
+use crate::nest::record::{DiskRecord, Kind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
 use crate::stats;
 
 /// The whole run in a line: `3 levels passed in 59.1 s`.
@@ -54,7 +54,7 @@ impl Cells {
             kvm: took(level.up, level.kvm_loaded),
             entry: took(level.kvm_loaded.or(level.up), level.first_entry),
             disk: match &level.disk {
-                Some(disk) => self::disk(record, disk),
+                Some(disk) => self::disk(record, level.level, disk),
                 None if level.level > 0 && level.up.is_some() => "not done".to_owned(),
                 None => dash(),
             },
@@ -63,10 +63,14 @@ impl Cells {
     }
 }
 
-/// `812/640 MB/s`, read and written, where the level's clock is real; else only whether it is right.
-pub(super) fn disk(record: &Record, disk: &DiskRecord) -> String {
-    if !disk.verified {
-        return "only inside".to_owned();
+/// `812/640 MB/s`, read and written, where the level's clock is real; else only whether it is right, if the file outside was compared.
+pub(super) fn disk(record: &Record, level: u32, disk: &DiskRecord) -> String {
+    match record.verdict {
+        _ if disk.verified => {}
+        Verdict::Failed { kind: Kind::Disk, .. } if is_to_blame(record, level) => {
+            return "differs".to_owned();
+        }
+        _ => return "not compared".to_owned(),
     }
     let rate = |took: f64| {
         let kilobytes = f64::from(u32::try_from(disk.bytes / 1000).unwrap_or(u32::MAX));

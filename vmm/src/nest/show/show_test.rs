@@ -211,11 +211,22 @@ fn a_program_may_skip_itself() {
 fn rates_are_told_only_where_the_clock_is_real() {
     let mut record = passed();
     let check = DiskRecord { bytes: 8_000_000, read_seconds: 0.01, write_seconds: 0.02, verified: true };
-    assert_eq!(disk(&record, &check), "800/400 MB/s");
-    assert_eq!(disk(&record, &DiskRecord { write_seconds: 0.0, ..check }), "ok");
-    assert_eq!(disk(&record, &DiskRecord { verified: false, ..check }), "only inside");
+    assert_eq!(disk(&record, 1, &check), "800/400 MB/s");
+    assert_eq!(disk(&record, 1, &DiskRecord { write_seconds: 0.0, ..check }), "ok");
     record.host = "Bochs".into();
-    assert_eq!(disk(&record, &check), "ok");
+    assert_eq!(disk(&record, 1, &check), "ok");
+}
+
+#[test]
+fn a_disk_is_at_fault_only_if_it_differs() {
+    let check = DiskRecord { bytes: 8_000_000, read_seconds: 0.01, write_seconds: 0.02, verified: false };
+    let mut record = program();
+    assert_eq!(disk(&record, 2, &check), "not compared");
+    record.verdict = Verdict::Skipped { why: "my<test> ended with status 77".into() };
+    assert_eq!(disk(&record, 2, &check), "not compared");
+    record.verdict =
+        Verdict::Failed { level: 2, kind: Kind::Disk, why: "its disk holds ...".into(), console: vec![] };
+    assert_eq!([disk(&record, 1, &check), disk(&record, 2, &check)], ["not compared", "differs"]);
 }
 
 #[test]
