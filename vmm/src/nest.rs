@@ -32,6 +32,7 @@ pub mod report;
 mod run;
 pub mod show;
 mod tsc;
+mod unpacked;
 mod watch;
 
 use std::ffi::OsString;

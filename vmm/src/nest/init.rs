@@ -16,7 +16,7 @@ use super::pid1::{self, Pid1};
 use super::promise::Promise;
 use super::record::Kind;
 use super::report::Said;
-use super::{breakage, checked, disk};
+use super::{breakage, checked, disk, unpacked};
 use crate::host::Host;
 
 /// nvmm's first disk.
@@ -31,6 +31,7 @@ pub fn is_init() -> bool {
 /// Does a level's work and powers the machine off.
 pub fn main() -> ! {
     pid1::run(|pid1| {
+        unpacked::check()?;
         let promise = Promise::read()?;
         let facts = Facts::gather();
         let features = facts.features.clone();

@@ -362,12 +362,15 @@ pub(super) fn least_mib(program: &Program, levels: u32) -> u32 {
     LEAST_MIB.saturating_add(last_mib(program)).saturating_add(above)
 }
 
-/// Memory that the program's files take at the last level: packed as they come, and unpacked.
+/// Memory that the program's files need at the last level. They are there packed and unpacked, which is twice. They are unpacked
+/// into a tmpfs, which has no more than half of what the packed ones leave of the memory: that makes it three times. Linux,
+/// "Documentation/filesystems/ramfs-rootfs-initramfs.rst", "What is rootfs?".
 fn last_mib(program: &Program) -> u32 {
-    program.files_mib.saturating_mul(2)
+    program.files_mib.saturating_mul(3)
 }
 
-/// Memory that they take at each other level: the same, and the next level's initramfs.
+/// Memory that they take at each other level: as one file, in the next level's initramfs, and while that is made. The
+/// tmpfs is large enough, since the next level's memory comes on top.
 fn below_mib(program: &Program) -> u32 {
     program.files_mib.saturating_mul(3)
 }

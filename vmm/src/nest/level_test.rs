@@ -32,7 +32,7 @@ fn the_program_s_files_have_room_at_every_level() {
         [0, 1, 2, 3].map(|level| memory_mib(level, &manifest))
     };
     let levels = of(100, 0);
-    assert_eq!(levels[3], LAST_WITH_PROGRAM_MIB + 200);
+    assert_eq!(levels[3], LAST_WITH_PROGRAM_MIB + 300);
     for level in 0..3 {
         // The next level's, its initramfs, and what there was without files.
         assert_eq!(levels[level], levels[level + 1] + 300 + MORE_MIB);
@@ -41,9 +41,25 @@ fn the_program_s_files_have_room_at_every_level() {
     let given = of(100, 8 << 10);
     assert_eq!(given[2..], [(8 << 10) - 300 - MORE_MIB, (8 << 10) - 2 * (300 + MORE_MIB)]);
     let program = Program { files_mib: 100, ..Program::default() };
-    assert_eq!([1, 2, 3].map(|levels| least_mib(&program, levels)), [328, 756, 1184]);
-    assert_eq!(of(100, 1184)[2..], [756, 328]);
+    assert_eq!([1, 2, 3].map(|levels| least_mib(&program, levels)), [428, 856, 1284]);
+    assert_eq!(of(100, 1284)[2..], [856, 428]);
     assert_eq!(of(u32::MAX, 0), [u32::MAX; 4]);
+}
+
+/// The kernel makes the tmpfs when the packed files are in memory, and gives it half of the rest.
+#[test]
+fn the_program_s_files_fit_into_half_of_what_their_archive_leaves() {
+    for files_mib in [1, 100, 600, 10_000] {
+        let program = Program { files_mib, ..Program::default() };
+        let manifest = Manifest { program: Some(program.clone()), ..manifest() };
+        let least = [1, 2, 3].map(|level| least_mib(&program, 4 - level));
+        for (level, least) in [1, 2, 3].into_iter().zip(least) {
+            for memory in [memory_mib(level, &manifest), least] {
+                let tmpfs = (memory - files_mib) / 2;
+                assert!(tmpfs >= files_mib + LEAST_MIB / 2, "{files_mib} at level {level} with {memory}");
+            }
+        }
+    }
 }
 
 #[test]

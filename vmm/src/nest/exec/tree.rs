@@ -17,6 +17,8 @@ use crate::nest::image::{DIRECTORY, INIT};
 const MOUNTED: [&str; 3] = ["dev", "proc", "sys"];
 /// As many symbolic links as Linux follows in one path.
 const LINKS: u32 = 40;
+/// A page of memory, which no two files share.
+const PAGE: u64 = 4 << 10;
 /// Permissions of a directory that nobody gave.
 const MADE: u32 = 0o755;
 
@@ -140,9 +142,12 @@ impl Tree {
         Some(path)
     }
 
-    /// Bytes of all files.
+    /// Bytes of all files, in memory: whole pages.
     pub(super) fn len(&self) -> u64 {
-        let len = |entry: &Entry| if let Entry::File { len, .. } = entry { *len } else { 0 };
+        let len = |entry: &Entry| match entry {
+            Entry::File { len, .. } => len.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX),
+            _ => 0,
+        };
         self.entries.values().map(len).fold(0, u64::saturating_add)
     }
 
