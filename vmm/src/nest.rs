@@ -303,7 +303,6 @@ impl NestArgs {
             if let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) {
                 // Made now: a run of minutes should not end with a report that can't be.
                 taken.create(option, path)?;
-                taken.add(option, path);
             }
         }
         taken.empty()?;

@@ -180,7 +180,7 @@ impl Taken {
         }
     }
 
-    /// Makes the file at `path` for `option`, or opens it for [`Taken::empty`], unless it is one that is taken.
+    /// Makes the file at `path` for `option`, or opens it for [`Taken::empty`], unless it is one that is taken. From then on it is.
     ///
     /// # Errors
     ///
@@ -191,6 +191,7 @@ impl Taken {
         if file.metadata().is_ok_and(|found| found.is_file()) {
             self.to_empty.push((option, path.to_owned(), file.try_clone().map_err(failed)?));
         }
+        self.add(option, path);
         Ok(file)
     }
 
@@ -228,13 +229,15 @@ impl Taken {
         Ok(file)
     }
 
-    /// Opens the file at `path` for `option` to add to it, or makes it, unless it is one that is taken.
+    /// Opens the file at `path` for `option` to add to it, or makes it, unless it is one that is taken. From then on it is.
     ///
     /// # Errors
     ///
     /// As [`Taken::create`].
-    pub fn append(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
-        self.open(option, path, File::options().append(true))
+    pub fn append(&mut self, option: &'static str, path: &Path) -> Result<File, OutputError> {
+        let file = self.open(option, path, File::options().append(true))?;
+        self.add(option, path);
+        Ok(file)
     }
 
     /// Opens or makes a file.

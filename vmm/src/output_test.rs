@@ -144,6 +144,11 @@ fn two_outputs_are_two_files() {
     taken.add("--serial", &free);
     assert!(folder.refused(&mut taken, "free").contains("that is a file of --serial "));
     taken.create("--stats", &folder.at("other")).unwrap();
+    taken.append("--serial file", &folder.at("appended")).unwrap();
+    for (name, option) in [("other", "--stats"), ("appended", "--serial file")] {
+        let refused = taken.replace("pmemsave", &folder.at(name)).unwrap_err().to_string();
+        assert!(refused.contains(&format!("that is a file of {option} ")), "{refused}");
+    }
     let kernel = taken.check("--serial file", &folder.at("kernel"));
     assert!(matches!(kernel, Err(OutputError::Taken { option: "--serial file", .. })));
 }

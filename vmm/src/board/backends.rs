@@ -49,16 +49,12 @@ pub(super) fn connect(
 
 fn log(config: &SerialConfig, taken: &mut Taken) -> Result<Option<File>, OutputError> {
     let Some(path) = &config.log else { return Ok(None) };
-    let log = taken.create("--serial log", path)?;
-    taken.add("--serial log", path);
-    Ok(Some(log))
+    Ok(Some(taken.create("--serial log", path)?))
 }
 
 fn file(path: &Path, append: bool, taken: &mut Taken) -> Result<File, OutputError> {
     const OPTION: &str = "--serial file";
-    let file = if append { taken.append(OPTION, path) } else { taken.create(OPTION, path) }?;
-    taken.add(OPTION, path);
-    Ok(file)
+    if append { taken.append(OPTION, path) } else { taken.create(OPTION, path) }
 }
 
 /// Opens what is no file, and says what the user can't know otherwise.
