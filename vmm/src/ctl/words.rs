@@ -37,6 +37,12 @@ fn value(text: &str, kind: Option<&str>) -> Result<Value> {
         Some("uint64") => number(text)
             .context("give a whole number, 0x and hexadecimal digits, or a size such as 20G")?
             .into(),
+        // An address, which may be given as a negative number too.
+        Some("int64") => match (number(text), text.parse::<i64>()) {
+            (Some(number), _) => number.into(),
+            (None, Ok(number)) => number.into(),
+            (None, Err(_)) => bail!("give a whole number, or 0x and hexadecimal digits"),
+        },
         Some(_) => serde_json::from_str(text).context("give JSON")?,
         None => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
     })

@@ -6,6 +6,7 @@ fn read(words: &[&str]) -> Result<Value, String> {
     let kinds = [
         json!({"name": "device", "type": "string"}),
         json!({"name": "size", "type": "uint64"}),
+        json!({"name": "val", "type": "int64"}),
         json!({"name": "paging", "type": "boolean"}),
         json!({"name": "list", "type": "array"}),
     ];
@@ -21,6 +22,19 @@ fn values_are_of_their_kind() {
     assert_eq!(read(&given), Ok(expected));
     assert_eq!(read(&["size=20G"]), Ok(json!({"size": 20_u64 << 30})));
     assert_eq!(read(&["size=512"]), Ok(json!({"size": 512})));
+}
+
+#[test]
+fn an_address_is_hexadecimal_or_signed() {
+    assert_eq!(read(&["val=0xffffffff81000000"]), Ok(json!({"val": 0xffff_ffff_8100_0000_u64})));
+    assert_eq!(read(&["val=0x100000"]), Ok(json!({"val": 1 << 20})));
+    assert_eq!(read(&["val=1M"]), Ok(json!({"val": 1 << 20})));
+    assert_eq!(read(&["val=4096"]), Ok(json!({"val": 4096})));
+    assert_eq!(read(&["val=-4096"]), Ok(json!({"val": -4096})));
+    for text in ["", "0x", "-0x1000", "1.5", "0x10000000000000000", "start"] {
+        let refused = format!("val={text}: give a whole number, or 0x and hexadecimal digits");
+        assert_eq!(read(&[&format!("val={text}")]), Err(refused));
+    }
 }
 
 #[test]
