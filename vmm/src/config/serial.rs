@@ -258,9 +258,13 @@ pub(super) fn tcp(text: &str, serves: bool) -> Result<Address, String> {
     };
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     let host = words::decode(host).into_string().map_err(|_| shape())?;
-    let port = port.parse().map_err(|_| "give a port from 1 to 65535".to_owned())?;
+    let range = || match serves {
+        true => "give a port from 1 to 65535, or 0 for one that is free".to_owned(),
+        false => "give a port from 1 to 65535".to_owned(),
+    };
+    let port = port.parse().map_err(|_| range())?;
     if port == 0 && !serves {
-        return Err("give a port from 1 to 65535".to_owned());
+        return Err(range());
     }
     Ok(Address::Tcp { host, port })
 }

@@ -115,7 +115,7 @@ fn what_is_wrong_is_named_with_what_would_do() {
         ("tcp=4444", "give HOST:PORT, such as 127.0.0.1:4444 or [::1]:4444"),
         ("tcp=::1:4444", "give HOST:PORT, such as 127.0.0.1:4444 or [::1]:4444"),
         ("tcp=host:", "give a port from 1 to 65535"),
-        ("tcp=host:65536,server", "give a port from 1 to 65535"),
+        ("tcp=host:65536,server", "give a port from 1 to 65535, or 0 for one that is free"),
         ("tcp=host:0", "give a port from 1 to 65535"),
         ("tcp=host:1,wait", "only a server waits for its peer"),
         ("unix=a,nowait", "only a server waits for its peer"),
