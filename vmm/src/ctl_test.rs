@@ -92,6 +92,28 @@ fn an_unknown_command_is_refused_with_the_way_to_the_list() {
 }
 
 #[test]
+fn a_refusal_names_its_command_once() {
+    let lines = &[
+        GREETING,
+        NOTHING,
+        r#"{"error": {"desc": "dump-guest-memory: detach: leave it out"}}"#,
+        r#"{"error": {"desc": "pmemsave a.img: give another"}}"#,
+        r#"{"error": {"desc": "stopped already"}}"#,
+        r#"{"error": {"desc": "stop"}}"#,
+    ];
+    let (mut connection, machine) = connect(lines).unwrap();
+    for (command, told) in [
+        ("dump-guest-memory", "dump-guest-memory: detach: leave it out"),
+        ("pmemsave", "pmemsave a.img: give another"),
+        ("stop", "stop: stopped already"),
+        ("stop", "stop: stop"),
+    ] {
+        assert_eq!(refusal(connection.call(command, Map::new())), told);
+    }
+    machine.join().unwrap();
+}
+
+#[test]
 fn what_is_no_machine_is_told_so() {
     let nothing = "vm: nothing that speaks QMP listens there";
     assert_eq!(refusal(connect(&["{}"])), nothing);

@@ -87,7 +87,12 @@ impl Connection {
                 if said["error"]["class"] == "CommandNotFound" {
                     return Err(self.unknown(command, refusal));
                 }
-                bail!("{command}: {refusal}");
+                // Some of nvmm's refusals begin with it.
+                let rest = refusal.strip_prefix(command).unwrap_or_default();
+                match rest.starts_with([':', ' ']) {
+                    true => bail!("{refusal}"),
+                    false => bail!("{command}: {refusal}"),
+                }
             }
             self.events.push_back(said);
         }
