@@ -31,6 +31,8 @@ const MONITOR: &str = "human-monitor-command";
 
 /// Columns before the words about a command.
 const INDENT: usize = 26;
+/// Columns from one tab stop to the next.
+const TAB: usize = 8;
 
 /// Ask about a machine that runs, stop it, let it go on ...: speak QMP on its control socket
 #[derive(Args, Debug)]
@@ -118,10 +120,31 @@ fn shown(answer: &Value) -> Result<String> {
     Ok(match answer {
         Value::Object(members) if members.is_empty() => String::new(),
         Value::String(text) => {
-            format!("{}\n", PrintableLines(&text.replace("\r\n", "\n")).to_string().trim_end())
+            let text = without_tabs(&text.replace("\r\n", "\n"));
+            format!("{}\n", PrintableLines(&text).to_string().trim_end())
         }
         other => json(&serde_json::to_string_pretty(other)?) + "\n",
     })
+}
+
+/// The text with spaces up to each eighth column in place of tabs, as a terminal shows it.
+fn without_tabs(text: &str) -> String {
+    let mut spaced = String::new();
+    let mut column = 0;
+    for c in text.chars() {
+        match c {
+            '\t' => {
+                let spaces = TAB - column % TAB;
+                spaced.extend(std::iter::repeat_n(' ', spaces));
+                column += spaces;
+            }
+            c => {
+                spaced.push(c);
+                column = if c == '\n' { 0 } else { column + 1 };
+            }
+        }
+    }
+    spaced
 }
 
 /// The same JSON, in which a terminal acts on nothing.

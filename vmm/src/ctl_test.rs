@@ -148,6 +148,8 @@ as-qemu-tells-it
 fn answers_are_for_people() {
     assert_eq!(shown(&json!({})).unwrap(), "");
     assert_eq!(shown(&json!("a\r\nb\x1b[2J\r\n")).unwrap(), "a\nb\\x1b[2J\n");
+    let tabs = "lapic\tid\r\n12345678\tx\nä\t\ty\t\n";
+    assert_eq!(shown(&json!(tabs)).unwrap(), "lapic   id\n12345678        x\nä               y\n");
     assert_eq!(shown(&json!({"a": [1]})).unwrap(), "{\n  \"a\": [\n    1\n  ]\n}\n");
     let odd = json!({"a": "\u{202e}\u{85}\u{e0001}"});
     let shown = shown(&odd).unwrap();
