@@ -22,34 +22,20 @@ const DEBUGGED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/debugged"));
 const SOCKET: &str = "/gdb";
 const PLACE: &str = "unix:/gdb";
 
-/// The bytes of the guest's first instruction, and where its instructions are from `tick` on.
-const FIRST: u64 = 7;
+/// Where the guest's instructions are from `tick` on.
 const STORE: u64 = 10;
 const LOAD: u64 = 17;
 const RET: u64 = 24;
 
-/// How many steps Linux takes.
-const STEPS: usize = 20;
 /// `SYSTEM_SCHEDULING` of Linux' include/linux/kernel.h: the first that `system_state` is set to.
 const SCHEDULING: u64 = 1;
 
-/// What a host's emulated processor has of a debugger's needs.
-#[derive(Clone, Copy, Debug)]
-struct Has {
-    /// Breakpoints. QEMU's emulation of SVM takes a guest's DR7 over and breaks at none of it, and has no intercept of INT3.
-    breakpoints: bool,
-    /// Single steps. Bochs' emulation of VMX ends one before the instruction, and a guest's guest never ends one under QEMU's.
-    steps: bool,
-}
-
-impl Has {
-    /// What level `level` has.
-    fn of(virt: Virtualization, level: u32) -> Self {
-        match virt {
-            Virtualization::Svm => Self { breakpoints: false, steps: level == 0 },
-            Virtualization::Vmx => Self { breakpoints: true, steps: false },
-        }
-    }
+/// Whether a host's emulated processor has breakpoints. QEMU's emulation of SVM takes a guest's DR7 over and breaks at none of it, and has
+/// no intercept of INT3.
+///
+/// Neither has single steps: Bochs' emulation of VMX ends one before the instruction, and QEMU's of SVM now and then never ends the first.
+fn has_breakpoints(virt: Virtualization) -> bool {
+    virt == Virtualization::Vmx
 }
 
 /// The places of the tiny guest's parts.
@@ -70,10 +56,9 @@ impl Places {
     }
 }
 
-/// Debugs a tiny guest: steps, breakpoints of both kinds, watched data, and breakpoints that are the guest's own, as far as level `level`
-/// has them.
-pub(crate) fn tiny(virt: Virtualization, level: u32) -> anyhow::Result<()> {
-    let has = Has::of(virt, level);
+/// Debugs a tiny guest: breakpoints of both kinds, watched data, and breakpoints that are the guest's own, as far as the processor has
+/// them.
+pub(crate) fn tiny(virt: Virtualization) -> anyhow::Result<()> {
     fs::write("/debugged", DEBUGGED).context("writing the guest")?;
     let mut command = Command::new(image::in_root(NVMM));
     command.args(["--kernel", "/debugged", "--memory", "16M", "--debug-exit", "0xf4", "--cmdline", "B"]);
@@ -82,9 +67,6 @@ pub(crate) fn tiny(virt: Virtualization, level: u32) -> anyhow::Result<()> {
     let mut gdb = Remote::connect(Path::new(SOCKET)).context("connecting")?;
 
     let first = gdb.register(RIP)?;
-    if has.steps {
-        stops(&gdb.step()?, "a step", "T05", first + FIRST, &mut gdb)?;
-    }
     gdb.tell("vCont;c")?;
     let line = loop {
         match nvmm.line(Some(Instant::now() + PATIENCE)).context("reading the guest's console")? {
@@ -99,10 +81,7 @@ pub(crate) fn tiny(virt: Virtualization, level: u32) -> anyhow::Result<()> {
     let interrupted = gdb.answer()?;
     ensure!(interrupted.starts_with("T02"), "an interrupt is told as {interrupted}");
 
-    if has.steps {
-        steps(&mut gdb, 2 * STEPS)?;
-    }
-    if has.breakpoints {
+    if has_breakpoints(virt) {
         breakpoints(&mut gdb, &places, first)?;
     }
     gdb.set_memory(places.get("go")?, 1)?;
@@ -132,17 +111,6 @@ fn breakpoints(gdb: &mut Remote, places: &Places, unused: u64) -> anyhow::Result
     let after = gdb.memory(own)?;
     ensure!(after == before + 1, "the guest had {before} breakpoints of its own, and then {after}");
     gdb.order(&format!("z0,{unused:x},1"))?;
-    Ok(())
-}
-
-/// Has a guest take steps.
-fn steps(gdb: &mut Remote, steps: usize) -> anyhow::Result<()> {
-    for step in 0..steps {
-        let before = gdb.register(RIP)?;
-        let stop = gdb.step()?;
-        let after = gdb.register(RIP)?;
-        ensure!(stop.contains("T05") && after != before, "step {step} is told as {stop} at {after:#x}");
-    }
     Ok(())
 }
 
@@ -180,14 +148,11 @@ pub(crate) fn linux(virt: Virtualization, manifest: &Manifest, image: &Memfd) ->
         symbol("system_state")?,
         symbol("__x64_sys_reboot")?,
     ];
-    let has = Has::of(virt, 0);
+    let has_breakpoints = has_breakpoints(virt);
     // If it fails, the guest goes on without it.
     let debugger = thread::spawn(move || -> anyhow::Result<()> {
         let mut gdb = Remote::connect(Path::new(SOCKET)).context("connecting")?;
-        if has.steps {
-            steps(&mut gdb, STEPS)?;
-        }
-        if has.breakpoints {
+        if has_breakpoints {
             at(&mut gdb, "Z1", start_kernel, 1, "hwbreak:", start_kernel)?;
         } else {
             // Until the kernel has its page tables.
@@ -200,11 +165,10 @@ pub(crate) fn linux(virt: Virtualization, manifest: &Manifest, image: &Memfd) ->
                 let stop = gdb.answer()?;
                 ensure!(stop.starts_with("T02"), "an interrupt is told as {stop}");
             }
-            steps(&mut gdb, STEPS)?;
         }
         let version = gdb.memory(banner)?.to_le_bytes();
         ensure!(version == *b"Linux ve", "linux_banner is {version:?}");
-        if has.breakpoints {
+        if has_breakpoints {
             gdb.order(&format!("Z2,{state:x},4"))?;
             let stop = gdb.run()?;
             let value = gdb.memory(state)? & 0xffff_ffff;

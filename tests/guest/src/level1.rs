@@ -75,7 +75,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         scenario::DEBUG => {
             kvm?;
             let virt = virtualization().context("the CPU has neither VMX nor SVM")?;
-            debug::tiny(virt, pid1.level).context("debugging a level 2")?;
+            debug::tiny(virt).context("debugging a level 2")?;
             record.debugged = true;
         }
         scenario::DEVICES => devices::use_them(pid1, &mut record)?,
