@@ -85,7 +85,6 @@ fn run_program(pid1: &mut Pid1, program: &Program) -> anyhow::Result<()> {
 
 fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     let manifest = pid1.manifest.clone();
-    pid1::expedite_rcu();
     pid1::load_kvm(pid1.level, &manifest).context(Kind::KvmDidNotLoad)?;
     // KVM may be built in, and then nothing has failed.
     if facts::virtualization().is_none() {

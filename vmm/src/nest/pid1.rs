@@ -180,13 +180,6 @@ pub fn load(modules: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has this kernel end RCU's grace periods by interrupting its processors, not by waiting for their ticks, which may be far
-/// apart in a nested kernel. Making VMs, ending them, and counting at tracepoints wait for many.
-pub(super) fn expedite_rcu() {
-    // An error: a kernel for one processor has no such file, and no such waits.
-    let _ = fs::write("/sys/kernel/rcu_expedited", "1");
-}
-
 fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path).with_context(|| format!("opening {}", path.display()))
 }

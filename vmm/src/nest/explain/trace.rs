@@ -13,7 +13,6 @@ use rustix::mount::MountFlags;
 
 use super::counts::Counts;
 use super::hist::Names;
-use crate::nest::init;
 
 /// Where tracefs is, on its own or in debugfs.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -28,7 +27,7 @@ const NESTED: (&str, &str) = ("kvm_nested_vmexit", "exit_reason,guest_rip.hex");
 const MSRS: (&str, &str) = ("kvm_msr", "ecx.hex,write");
 const PORTS: (&str, &str) = ("kvm_pio", "port.hex,rw");
 
-/// Counters of one process's guest. They and the instance are gone when this is dropped; in a level they stay until its kernel ends.
+/// Counters of one process's guest. They and the instance are gone when this is dropped.
 #[derive(Debug)]
 pub(super) struct Trace {
     folder: PathBuf,
@@ -81,10 +80,8 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // Its histograms go with it. That waits for grace periods of RCU, long ones where a level's clock is slow.
-        if !init::is_init() {
-            let _ = fs::remove_dir(&self.folder);
-        }
+        // Its histograms go with it.
+        let _ = fs::remove_dir(&self.folder);
     }
 }
 
@@ -123,9 +120,9 @@ fn clean(instances: &Path) {
     }
 }
 
-/// Where tracefs is; a level's /init, before whom nobody can have mounted it, does.
+/// Where tracefs is; PID 1, before whom nobody can have mounted it, does.
 fn find() -> io::Result<PathBuf> {
-    if init::is_init() {
+    if process::id() == 1 {
         // An error: it is mounted, or the kernel has none, which is seen below.
         let _ = rustix::mount::mount("tracefs", TRACEFS[0], "tracefs", MountFlags::empty(), None);
     }
