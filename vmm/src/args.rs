@@ -1,19 +1,16 @@
 //! The options of a machine: the user's words, not yet checked against each other or the host.
 
 mod script;
+mod seconds;
 
-use std::{
-    ffi::OsString,
-    num::{IntErrorKind, ParseIntError},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{ffi::OsString, path::PathBuf};
 
 use arch::cpu::spec::Nested;
 use clap::ValueEnum;
 use devices::platform::DebugExit;
 
 pub use self::script::{ScriptArgs, Step};
+pub(crate) use self::seconds::seconds;
 
 const CMDLINE: &str = "console=ttyS0";
 const CPU: &str = "host-passthrough";
@@ -197,18 +194,6 @@ pub enum OnPanic {
 /// Reads the value of `--nested`.
 pub(crate) fn nested(text: &str) -> Result<Nested, String> {
     text.parse().map_err(|()| "give off, auto or on".to_owned())
-}
-
-/// Reads a number of seconds.
-pub(crate) fn seconds<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: ParseIntError| {
-        let why = match error.kind() {
-            IntErrorKind::Zero => "give at least 1",
-            IntErrorKind::PosOverflow => "that is too long; give seconds, such as 60",
-            _ => "give seconds, such as 60",
-        };
-        why.to_owned()
-    })
 }
 
 fn port(text: &str) -> Result<u16, String> {

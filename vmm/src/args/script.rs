@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::seconds::seconds;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 /// systemd gives up waiting for a device after 90 seconds.
@@ -39,7 +40,7 @@ struct Options {
     send: Vec<OsString>,
 
     /// How long each --expect may take while the machine runs; 0 is for ever
-    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT, requires = "expect", value_parser = super::seconds::<u32>)]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT, requires = "expect", value_parser = seconds::<u32>)]
     expect_timeout: u32,
 }
 
