@@ -29,7 +29,7 @@ pub struct BlockFacts {
     pub(crate) is_direct: bool,
     /// Requests a second, and bytes a second, at most.
     pub(crate) limits: [Option<u64>; 2],
-    /// What it has done.
+    /// The work that it has done.
     pub(crate) totals: Totals,
 }
 

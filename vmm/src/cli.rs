@@ -58,7 +58,7 @@ impl Cli {
     }
 }
 
-/// How the names of kernels begin.
+/// The beginnings of kernels' names.
 const KERNELS: [&str; 2] = ["vmlinu", "bzImage"];
 
 /// Adds the way out to clap's error where QEMU's users are used to something else.

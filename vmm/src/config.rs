@@ -57,7 +57,7 @@ pub struct VmConfig {
     /// The devices that options ask for, in the order in which they are opened and plugged in. Disks first: their locks show which
     /// files other options must not overwrite.
     pub devices: Vec<DeviceConfig>,
-    /// What is waited for on COM1, and typed there.
+    /// The texts to wait for on COM1, and to type there.
     pub script: Option<Script>,
     /// What the guest's reboot does.
     pub on_reboot: OnReboot,
@@ -67,7 +67,7 @@ pub struct VmConfig {
     pub grace: Duration,
     /// The control socket.
     pub qmp: Option<QmpConfig>,
-    /// Where to listen for a debugger.
+    /// The place to listen for a debugger.
     pub gdb: Option<Address>,
     /// The guest is not to run before somebody says so.
     pub paused: bool,

@@ -11,13 +11,13 @@ pub(crate) enum Key {
     Help,
 }
 
-/// What Ctrl-A x and Ctrl-A p do on the terminal of a machine.
+/// Help for Ctrl-A x and Ctrl-A p on the terminal of a machine.
 pub(crate) const OF_MACHINE: &str = "\
 Ctrl-A x   end nvmm
 Ctrl-A p   pause the guest, or let it go on
 ";
 
-/// What Ctrl-A x does on the terminal of `nvmm console`.
+/// Help for Ctrl-A x on the terminal of `nvmm console`.
 pub(crate) const OF_CONSOLE: &str = "\
 Ctrl-A x   leave the console; the guest runs on
 ";

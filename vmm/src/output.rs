@@ -27,7 +27,7 @@ pub enum OutputError {
     Taken {
         /// The option.
         option: &'static str,
-        /// What it names.
+        /// The path that was given.
         path: PathBuf,
         /// The other option, and what it names.
         other: String,
@@ -37,7 +37,7 @@ pub enum OutputError {
     InUse {
         /// The option.
         option: &'static str,
-        /// What it names.
+        /// The path that was given.
         path: PathBuf,
         /// Who uses it.
         holder: String,
@@ -47,7 +47,7 @@ pub enum OutputError {
     Device {
         /// The option.
         option: &'static str,
-        /// What it names.
+        /// The path that was given.
         path: PathBuf,
     },
     /// A pipe, a terminal or the like.
@@ -55,7 +55,7 @@ pub enum OutputError {
     NotAFile {
         /// The option.
         option: &'static str,
-        /// What it names.
+        /// The path that was given.
         path: PathBuf,
     },
     /// It can't be made.
@@ -63,7 +63,7 @@ pub enum OutputError {
     Open {
         /// The option.
         option: &'static str,
-        /// What it names.
+        /// The path that was given.
         path: PathBuf,
         /// What the host said.
         source: io::Error,

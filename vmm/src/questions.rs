@@ -43,7 +43,7 @@ pub(crate) enum Question {
     },
     /// The disks: QMP's list of `BlockInfo`.
     Blocks,
-    /// What the disks did: QMP's list of `BlockStats`.
+    /// The disks' work: QMP's list of `BlockStats`.
     BlockStats,
     /// Make a disk larger.
     Resize {

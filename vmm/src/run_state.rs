@@ -1,4 +1,4 @@
-//! Whether a machine runs, in QMP's words.
+//! The states of a machine, in QMP's words.
 
 use crate::{crash::Reason, exit::Exit};
 

@@ -76,7 +76,7 @@ pub(crate) enum Request {
     Type {
         /// The port.
         port: usize,
-        /// What is typed. The command line bounds it.
+        /// The bytes. The command line bounds it.
         text: Vec<u8>,
     },
     /// That nvmm is stopped, as the user's shell wants it.
@@ -89,7 +89,7 @@ pub(crate) enum Request {
     End(u8),
 }
 
-/// What the main thread asks of a machine.
+/// A request of the main thread to a machine.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Say on stderr what was done with the disks.
@@ -119,7 +119,7 @@ pub(crate) enum Control {
     PowerDown,
 }
 
-/// What the machine's thread tells.
+/// News of the machine's thread.
 #[derive(Debug)]
 pub(crate) enum News {
     /// The sources of the machine are there. The receiver drops the sender once none of them waits for a peer.

@@ -37,9 +37,9 @@ pub struct E820Entry {
     pub addr: u64,
     /// Length in bytes.
     pub size: u64,
-    /// What it is for, as the kernel is told.
+    /// Its type, as the kernel is told.
     pub kind: E820Type,
-    /// What it is for, in words.
+    /// Its use, in words.
     pub name: &'static str,
 }
 

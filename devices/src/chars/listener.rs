@@ -32,7 +32,7 @@ pub struct Listener {
     _file: Option<SocketFile>,
 }
 
-/// Who may connect to a unix socket.
+/// The users that may connect to a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Whoever the process's umask lets.

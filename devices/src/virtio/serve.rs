@@ -32,7 +32,7 @@ use crate::threads::Role;
 /// The features of queues that workers know, for each device to offer.
 pub(super) const RING_FEATURES: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
 
-/// How many used chains are reported by one interrupt at most, if more are on their way.
+/// The most used chains that one interrupt reports, if more are on their way.
 const BATCH: u32 = 32;
 
 /// A device's part in serving a queue.
@@ -96,7 +96,7 @@ pub(super) struct Served<'m> {
     kick: EventFd,
     /// The driver was told to kick when it makes something available.
     kicks_wanted: bool,
-    /// How many used chains the driver was not told of yet.
+    /// The number of used chains that the driver was not told of yet.
     unreported: u32,
     stop: Stop,
 }

@@ -41,7 +41,7 @@ impl Mapped {
 
     /// Maps the whole pages of what can be seen of memory BARs, and nothing else. The rest is reached by exits, and so is what KVM refuses.
     ///
-    /// What goes is gone before anything comes, since KVM refuses slots that overlap. In between, accesses cause exits.
+    /// Old slots are deleted before new ones are made, since KVM refuses slots that overlap. In between, accesses cause exits.
     pub(super) fn follow(&mut self, bars: &BTreeMap<FunctionBar, Placed>) {
         let wanted: BTreeMap<_, _> = bars.iter().flat_map(|(&bar, placed)| wanted(bar, placed)).collect();
         let kvm = &self.kvm;

@@ -13,7 +13,7 @@ use crate::{
 const ESCAPES: &str =
     r"give \n, \r, \t, \xHH with two hexadecimal digits, or \\; \c at the end leaves Enter out";
 
-/// What the Enter key sends.
+/// The byte that the Enter key sends.
 const ENTER: u8 = b'\r';
 
 /// Gives the words of a script a meaning. Without any there is none.

@@ -58,7 +58,7 @@ pub(super) enum TargetError {
     Folder {
         /// Where.
         folder: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
     /// Its file system has no files of that size.
@@ -68,7 +68,7 @@ pub(super) enum TargetError {
         path: PathBuf,
         /// Its size.
         size: u64,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
     /// It was written, but the last step failed.
@@ -76,7 +76,7 @@ pub(super) enum TargetError {
     Finish {
         /// The file.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
 }

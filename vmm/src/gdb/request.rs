@@ -44,7 +44,7 @@ pub(crate) enum Request {
     Kill,
 }
 
-/// What the vCPUs are to do.
+/// The orders for the vCPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Orders {
     /// Those that take a single step.

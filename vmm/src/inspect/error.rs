@@ -15,7 +15,7 @@ pub(crate) enum InspectError {
     NoVcpu {
         /// The index that was given.
         given: u32,
-        /// How many there are.
+        /// The number of vCPUs.
         count: usize,
     },
     /// KVM refused an ioctl of a vCPU.
@@ -65,7 +65,7 @@ pub(crate) enum InspectError {
     Emptied {
         /// The command.
         command: &'static str,
-        /// What it names.
+        /// The path that was given.
         path: PathBuf,
         /// Why.
         source: Box<InspectError>,
@@ -75,9 +75,9 @@ pub(crate) enum InspectError {
     Partial {
         /// The command.
         command: &'static str,
-        /// What it names.
+        /// The path that was given.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         error: io::Error,
         /// Why it failed.
         source: Box<InspectError>,

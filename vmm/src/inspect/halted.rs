@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{error::InspectError, irqchips::IrqChips, lapic::LocalApic, registers::Registers};
 
-/// What can be looked into. Its vCPUs are not in `KVM_RUN`.
+/// A machine to look into, whose vCPUs are not in `KVM_RUN`.
 #[derive(Debug)]
 pub(crate) struct Halted<'a> {
     /// By index.

@@ -27,7 +27,7 @@ pub(crate) enum MonitorCommand {
     Status,
 }
 
-/// What there is, for whoever asks for something else.
+/// The list of commands, for an unknown one.
 const COMMANDS: &str =
     "info block, info lapic [APIC-ID], info pci, info pic, info registers [-a|CPU], info status";
 

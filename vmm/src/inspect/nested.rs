@@ -1,4 +1,4 @@
-//! What KVM knows of a guest's own guest.
+//! KVM's state of a guest's own guest.
 #![expect(unsafe_code, reason = "reads a union by the format that KVM gives")]
 
 use kvm_bindings::{
@@ -25,7 +25,7 @@ pub(super) struct Nested {
     format: Format,
 }
 
-/// What only one of VMX and SVM has.
+/// The state that only VMX or only SVM has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "format", rename_all = "lowercase")]
 enum Format {

@@ -45,7 +45,7 @@ pub(crate) struct Registers {
     xcr0: Option<u64>,
     /// By index.
     msrs: BTreeMap<u32, u64>,
-    /// Whether it runs, is halted, or waits for INIT or SIPI.
+    /// Its multiprocessing state: it runs, is halted, or waits for INIT or SIPI.
     mp_state: u32,
     /// Exceptions and interrupts on their way.
     pub(super) events: kvm_vcpu_events,

@@ -35,7 +35,7 @@ use crate::vcpu::ENTERED;
 const LAST_MIB: u32 = 256;
 /// The same where it runs the user's program, beside what the program's files take.
 const LAST_WITH_PROGRAM_MIB: u32 = 512;
-/// What Linux and nvmm need, at the least.
+/// The least memory for Linux and nvmm.
 const LEAST_MIB: u32 = 128;
 /// What each level has beyond the next one's memory: enough for Linux to turn transparent huge pages on, which it does
 /// from 512 MiB. Without them a nested guest takes a fault, through every level, for each 4 KiB.

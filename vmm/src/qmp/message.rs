@@ -1,4 +1,4 @@
-//! What is said on a QMP connection: greeting, calls, answers and events.
+//! The messages of a QMP connection: greeting, calls, answers and events.
 
 use std::time::{Duration, SystemTime};
 

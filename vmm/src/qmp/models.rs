@@ -139,7 +139,7 @@ fn definitions(host: &HostCpu) -> Value {
     of_host.chain(named).collect()
 }
 
-/// What the host can't give of a model.
+/// The features of a model that the host can't give.
 fn unavailable(host: &HostCpu, model: &'static NamedModel) -> Vec<&'static str> {
     let spec = CpuSpec { model: Model::Named(model), ..CpuSpec::default() };
     let profile = Topology::flat(1).and_then(|topology| CpuProfile::resolve(host, &spec, &topology));

@@ -1,4 +1,4 @@
-//! What a disk keeps when its device is reset, or its machine.
+//! The state of a disk that outlives a reset of its device or its machine.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use super::{counters::Counters, faults::Faults, limit::Limiter, options::BlockOp
 /// A disk's options, and what it keeps through resets. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Lasting {
-    /// What is up to the user.
+    /// The user's choices.
     pub options: BlockOptions,
-    /// What was done.
+    /// The work that was done.
     pub counters: Arc<Counters>,
     pub(super) limiter: Option<Arc<Limiter>>,
     pub(super) faults: Arc<Faults>,

@@ -59,7 +59,7 @@ fn description_len(head: &[u8; HEAD]) -> Option<usize> {
     usize::try_from(len).ok().filter(|_| is_it && (1..=MOST).contains(&len))
 }
 
-/// Whether the kernel that this describes is this machine's, and not a nested guest's or one of before.
+/// Returns whether the kernel that this describes is this machine's, and not a nested guest's or one of before.
 fn is_of_this_machine(description: &[u8], memory: &GuestRam) -> bool {
     let Ok(text) = std::str::from_utf8(description) else { return false };
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));

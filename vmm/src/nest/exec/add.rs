@@ -13,7 +13,7 @@ pub(super) struct Add {
     guest: PathBuf,
 }
 
-/// What is wrong with an `--add`.
+/// A fault of an `--add`.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AddError {
     #[error("GUEST is a path from the level's root on: HOST:/{}", .0.display())]

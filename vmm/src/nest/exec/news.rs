@@ -1,4 +1,4 @@
-//! What the last level says of the user's program, and how the program's output travels.
+//! The last level's news of the user's program, and the form in which the program's output travels.
 //!
 //! Each byte on a console costs exits at every level below it, so output is packed: deflated, then in base64, which no
 //! terminal changes and which can't look like a report. A piece stands alone and says where it belongs: if a kernel's
@@ -67,7 +67,7 @@ impl Piece {
     }
 }
 
-/// How a program ended.
+/// The end of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum End {
@@ -86,12 +86,12 @@ impl End {
         }
     }
 
-    /// Whether the program did what it should.
+    /// Returns whether the program did what it should.
     pub(in crate::nest) fn is_success(self) -> bool {
         self == Self::Exited(0)
     }
 
-    /// Whether it says that it can't run here.
+    /// Returns whether it says that it can't run here.
     pub(in crate::nest) fn is_skip(self) -> bool {
         self == Self::Exited(SKIPPED)
     }

@@ -1,4 +1,4 @@
-//! What the host has heard of the user's program.
+//! The host's knowledge of the user's program.
 
 use std::ffi::OsString;
 
@@ -40,7 +40,7 @@ pub struct ProgramRecord {
 pub(in crate::nest) struct Told {
     /// What it does now, if that is new.
     pub(in crate::nest) doing: Option<String>,
-    /// What it printed.
+    /// Its output.
     pub(in crate::nest) bytes: Vec<u8>,
     /// The lines that this ended.
     pub(in crate::nest) lines: Vec<String>,

@@ -1,4 +1,4 @@
-//! Whether a program can run at the last level: what it is, and that all it needs to be started is there.
+//! A check that a program can be started at the last level.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -20,7 +20,7 @@ const INTERPRETERS: u32 = 5;
 const LIBRARIES: [&str; 6] =
     ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
-/// What a program needs besides itself.
+/// The files that a program needs besides itself.
 #[derive(Debug, PartialEq, Eq)]
 enum Needs {
     Nothing,

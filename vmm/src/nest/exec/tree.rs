@@ -109,7 +109,7 @@ impl Tree {
         self.entries.get(&self.resolve(guest, true)?)
     }
 
-    /// Whether any file has this name.
+    /// Returns whether any file has this name.
     pub(super) fn has_name(&self, name: &OsStr) -> bool {
         self.entries.keys().any(|path| path.file_name() == Some(name))
     }
@@ -170,7 +170,7 @@ impl Tree {
     }
 }
 
-/// Whether the kernel's files hide what is there.
+/// Returns whether the kernel's files hide what is there.
 pub(super) fn is_mounted_over(relative: &Path) -> bool {
     MOUNTED.iter().any(|mounted| relative.starts_with(mounted) && relative != Path::new(mounted))
 }

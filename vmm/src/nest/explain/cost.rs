@@ -1,4 +1,4 @@
-//! What one exit of the last level cost a level below it.
+//! The cost of one exit of the last level at a level below it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What was counted between two looks.
+//! The counts between two looks.
 
 use std::collections::BTreeMap;
 
