@@ -12,6 +12,7 @@ pub mod disk;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod irq;
+pub mod net;
 pub mod output;
 pub mod pci;
 pub mod platform;
