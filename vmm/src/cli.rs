@@ -122,7 +122,7 @@ pub enum Command {
     /// Ask about a machine that runs, stop it, let it go on ...: speak QMP on its control socket
     Ctl(crate::ctl::CtlArgs),
     /// Attach the terminal to a guest's serial port
-    Console(crate::attach::ConsoleArgs),
+    Console(crate::console::ConsoleArgs),
     /// Show, convert, create and resize disk images
     Disk(crate::disk::DiskArgs),
 }

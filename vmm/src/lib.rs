@@ -7,7 +7,6 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod args;
-pub mod attach;
 mod attached;
 pub mod blocks;
 pub mod board;
@@ -35,6 +34,7 @@ pub mod libvirt;
 pub mod link;
 mod lossy;
 pub mod machine;
+pub mod main_loop;
 pub mod memory;
 pub mod messages;
 pub mod nest;

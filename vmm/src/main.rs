@@ -13,13 +13,11 @@ use devices::{output::Output, printable::PrintableLines};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
     args::MachineArgs,
-    attach,
     board::{self, Device, Opening},
     check,
     cli::{Cli, Command},
     config::{ConfigError, QmpConfig, VmConfig},
-    console::Console,
-    cpu, ctl,
+    console, cpu, ctl,
     describe::Description,
     disk,
     exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET, USAGE},
@@ -28,6 +26,7 @@ use vmm::{
     kernel::Payload,
     link::Link,
     machine::Machine,
+    main_loop::MainLoop,
     messages, nest,
     output::Taken,
     qmp,
@@ -49,7 +48,7 @@ fn main() -> ExitCode {
         Some(Command::Nest(args)) => nest::run(args),
         Some(Command::Cpu(args)) => cpu::run(args),
         Some(Command::Check(args)) => check::run(args),
-        Some(Command::Console(args)) => attach::run(args),
+        Some(Command::Console(args)) => console::run(args),
         Some(Command::Ctl(args)) => ctl::run(args),
         Some(Command::Disk(args)) => {
             raise_descriptor_limit();
@@ -94,15 +93,15 @@ fn run(args: MachineArgs) -> Result<u8> {
     let messages = messages::to_stderr_without_waiting(args.verbose);
     let prepared = VmConfig::new(&args).map_err(anyhow::Error::from).and_then(|config| {
         let qmp = config.qmp.as_ref().map(|qmp| control(qmp, &config, &args.kvm)).transpose()?;
-        let console =
-            Console::new(config.stdio(), qmp, config.grace, messages.clone()).context("--serial stdio")?;
-        Ok((config, console))
+        let main_loop =
+            MainLoop::new(config.stdio(), qmp, config.grace, messages.clone()).context("--serial stdio")?;
+        Ok((config, main_loop))
     });
-    let (config, console) = prepared.inspect_err(|_| {
+    let (config, main_loop) = prepared.inspect_err(|_| {
         // What was said before is not to be lost.
         messages.inspect(Output::wait);
     })?;
-    console.serve(move |link| {
+    main_loop.serve(move |link| {
         live(&args, &config, link).unwrap_or_else(|error| {
             log::error!("{error:#}");
             status_of(&error)
