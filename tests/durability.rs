@@ -25,7 +25,7 @@ use std::{
 };
 
 use blk_plan::Round;
-use images::{Image, Kind, no_qemu_img};
+use images::{Image, ImageKind, no_qemu_img};
 use model::Model;
 use rustix::{
     fs::{FallocateFlags, fallocate, statvfs},
@@ -39,27 +39,27 @@ use tempfile::TempDir;
 
 #[test]
 fn killed_on_raw_by_io_uring() {
-    kill_often(Kind::Raw, ",aio=io_uring");
+    kill_often(ImageKind::Raw, ",aio=io_uring");
 }
 
 #[test]
 fn killed_on_raw_by_threads() {
-    kill_often(Kind::Raw, ",aio=threads");
+    kill_often(ImageKind::Raw, ",aio=threads");
 }
 
 #[test]
 fn killed_on_qcow2() {
-    kill_often(Kind::Qcow2, "");
+    kill_often(ImageKind::Qcow2, "");
 }
 
 #[test]
 fn killed_on_an_overlay_of_raw() {
-    kill_often(Kind::OverlayOfRaw, "");
+    kill_often(ImageKind::OverlayOfRaw, "");
 }
 
 #[test]
 fn killed_on_an_overlay_of_a_vmdk() {
-    kill_often(Kind::OverlayOfVmdk, "");
+    kill_often(ImageKind::OverlayOfVmdk, "");
 }
 
 /// How the image is made, and how the guest uses it, one set for every ten kills.
@@ -67,7 +67,7 @@ const VARIANTS: [(&str, &str); 5] = [("64k", "j"), ("4k", "j"), ("64k", "jt"), (
 
 /// Kills nvmm again and again while a guest writes and flushes, most of the time going on with the image that the last kill
 /// left behind.
-fn kill_often(kind: Kind, options: &str) {
+fn kill_often(kind: ImageKind, options: &str) {
     if no_kvm() || no_qemu_img(kind) {
         return;
     }
@@ -121,38 +121,38 @@ const SAID: usize = 2;
 
 #[test]
 fn a_full_host_on_raw() {
-    full_host(Kind::Raw, "64k", 6, |random| random.below(40));
+    full_host(ImageKind::Raw, "64k", 6, |random| random.below(40));
 }
 
 #[test]
 fn a_full_host_on_qcow2() {
     for cluster_size in ["512", "64k"] {
-        full_host(Kind::Qcow2, cluster_size, 6, |random| random.below(40));
+        full_host(ImageKind::Qcow2, cluster_size, 6, |random| random.below(40));
     }
 }
 
 #[test]
 fn a_full_host_on_an_overlay_of_raw() {
-    full_host(Kind::OverlayOfRaw, "4k", 6, |random| random.below(40));
+    full_host(ImageKind::OverlayOfRaw, "4k", 6, |random| random.below(40));
 }
 
 /// An image of holes, whose first write is one to each of its tables too.
 #[test]
 fn a_host_that_gets_full_at_each_of_the_first_pages() {
     for left in 0..8 {
-        full_host(Kind::Qcow2, "4k", 1, |_| left);
+        full_host(ImageKind::Qcow2, "4k", 1, |_| left);
     }
 }
 
 #[test]
 fn a_limit_on_raw() {
-    limited(Kind::Raw, "64k", |random, _| (1 << 20) + random.below(30 << 20));
+    limited(ImageKind::Raw, "64k", |random, _| (1 << 20) + random.below(30 << 20));
 }
 
 #[test]
 fn a_limit_on_qcow2() {
     for cluster_size in ["512", "64k"] {
-        limited(Kind::Qcow2, cluster_size, |random, len| len + random.below(1 << 18));
+        limited(ImageKind::Qcow2, cluster_size, |random, len| len + random.below(1 << 18));
     }
 }
 
@@ -163,7 +163,7 @@ fn a_file_that_is_cut_fails_what_reads_past_its_end() {
     }
     for options in [",aio=io_uring", ",aio=threads"] {
         let folder = folder(false);
-        let image = Image::new(Kind::Raw, folder.path(), "");
+        let image = Image::new(ImageKind::Raw, folder.path(), "");
         let mut guest = Stepped::start(&mut machine(&image, options), Model::new(false));
         let mut last = guest.step();
         for _ in 0..3 {
@@ -181,7 +181,7 @@ fn a_file_that_is_cut_fails_what_reads_past_its_end() {
 }
 
 /// A guest writes while the file system of its image has only so many pages `left` now and then.
-fn full_host(kind: Kind, cluster_size: &str, times: u64, left: impl Fn(&mut Random) -> u64 + Sync) {
+fn full_host(kind: ImageKind, cluster_size: &str, times: u64, left: impl Fn(&mut Random) -> u64 + Sync) {
     if no_kvm() || no_qemu_img(kind) {
         return;
     }
@@ -223,7 +223,7 @@ fn own_tmpfs(folder: &Path) -> rustix::io::Result<()> {
 }
 
 /// A guest writes while the image must not be longer than `limit` says, by its present length, now and then.
-fn limited(kind: Kind, cluster_size: &str, limit: impl Fn(&mut Random, u64) -> u64) {
+fn limited(kind: ImageKind, cluster_size: &str, limit: impl Fn(&mut Random, u64) -> u64) {
     if no_kvm() || no_qemu_img(kind) {
         return;
     }

@@ -1,7 +1,7 @@
 //! ACPI tables: the machine as the kernel is told of it.
 //!
 //! Fixed hardware (PM1 event and control blocks, power button, reset register), always in ACPI mode, without GPEs, SMI, VGA and i8042; a PM
-//! timer, an RTC and other devices with fixed ports if [`Hardware`] has them. CPUs are in the MADT only.
+//! timer, an RTC and other devices with fixed ports if [`AcpiHardware`] has them. CPUs are in the MADT only.
 
 mod dsdt;
 mod fadt;
@@ -12,7 +12,7 @@ mod oem;
 use acpi_tables::{Aml, facs::FACS, mcfg::MCFG, rsdp::Rsdp, xsdt::XSDT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
-pub use self::hardware::{Hardware, HardwareId, IsaDevice};
+pub use self::hardware::{AcpiHardware, HardwareId, IsaDevice};
 use self::oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
 use crate::{layout, memory::GuestRam};
 
@@ -43,7 +43,7 @@ pub enum AcpiError {
 /// # Errors
 ///
 /// They don't fit, or are not in guest memory.
-pub fn write(memory: &GuestRam, hardware: &Hardware) -> Result<u64, AcpiError> {
+pub fn write(memory: &GuestRam, hardware: &AcpiHardware) -> Result<u64, AcpiError> {
     let image = build(hardware);
     if image.len() as u64 > layout::ACPI_TABLES_LEN {
         return Err(AcpiError::TooLong { cpus: hardware.apic_ids.len(), len: image.len() });
@@ -53,7 +53,7 @@ pub fn write(memory: &GuestRam, hardware: &Hardware) -> Result<u64, AcpiError> {
 }
 
 /// The bytes that belong at [`layout::ACPI_TABLES`], the RSDP first.
-fn build(hardware: &Hardware) -> Vec<u8> {
+fn build(hardware: &AcpiHardware) -> Vec<u8> {
     let mut image = Image(vec![0; Rsdp::len()]);
     let facs = image.append(&FACS::new());
     let dsdt = image.append(&dsdt::dsdt(hardware));

@@ -29,8 +29,8 @@ const PVPANIC: IsaDevice = IsaDevice {
 const MMIO64: Range<u64> = 64 << 30..128 << 30;
 
 /// A machine with all that there can be.
-fn full(apic_ids: &[u32]) -> Hardware {
-    Hardware {
+fn full(apic_ids: &[u32]) -> AcpiHardware {
+    AcpiHardware {
         apic_ids: apic_ids.to_vec(),
         isa: vec![COM1, RTC, PVPANIC],
         pm_timer: true,
@@ -128,8 +128,12 @@ fn the_fadt_follows_from_the_devices() {
     const TMR_VAL_EXT: u32 = 1 << 8;
     // IAPC_BOOT_ARCH; CENTURY; TMR_VAL_EXT; PM_TMR_BLK, PM_TMR_LEN; X_PM_TMR_BLK.
     let facts = |isa: &[IsaDevice], pm_timer| {
-        let image =
-            build(&Hardware { apic_ids: vec![0], isa: isa.to_vec(), pm_timer, ..Hardware::default() });
+        let image = build(&AcpiHardware {
+            apic_ids: vec![0],
+            isa: isa.to_vec(),
+            pm_timer,
+            ..AcpiHardware::default()
+        });
         let tables = tables(&image);
         let fadt = find(&tables, b"FACP");
         let word = |at: usize| u16::from_le_bytes(fadt[at..at + 2].try_into().unwrap());
@@ -163,7 +167,7 @@ fn each_device_has_a_node_in_the_dsdt() {
     assert_eq!(count(b"PEVT\x08_HID\x0dQEMU0001\x00\x08_UID\x0a\x07"), 1);
     assert_eq!(count(b"\x47\x01\x05\x05\x05\x05\x01\x01\x79"), 1);
 
-    let bare = build(&Hardware { apic_ids: vec![0], ..Hardware::default() });
+    let bare = build(&AcpiHardware { apic_ids: vec![0], ..AcpiHardware::default() });
     let tables = self::tables(&bare);
     let dsdt = find(&tables, b"DSDT");
     for name in [COM1.name, RTC.name, PVPANIC.name] {
@@ -175,7 +179,7 @@ fn each_device_has_a_node_in_the_dsdt() {
 fn the_host_bridge_has_the_window_above_ram_if_there_is_one() {
     /// A QWord Address Space Descriptor, 43 bytes long.
     const QWORD: [u8; 3] = [0x8a, 0x2b, 0];
-    let qword = |hardware: &Hardware| {
+    let qword = |hardware: &AcpiHardware| {
         let image = build(hardware);
         let tables = tables(&image);
         let dsdt = find(&tables, b"DSDT");
@@ -188,7 +192,7 @@ fn the_host_bridge_has_the_window_above_ram_if_there_is_one() {
     let fields: Vec<_> =
         window[6..].chunks(8).map(|field| u64::from_le_bytes(field.try_into().unwrap())).collect();
     assert_eq!(fields, [0, MMIO64.start, MMIO64.end - 1, 0, MMIO64.end - MMIO64.start]);
-    assert_eq!(qword(&Hardware { pci_mmio64: None, ..full(&[0]) }), Vec::<Vec<u8>>::new());
+    assert_eq!(qword(&AcpiHardware { pci_mmio64: None, ..full(&[0]) }), Vec::<Vec<u8>>::new());
 }
 
 #[test]
@@ -230,7 +234,7 @@ fn iasl_accepts_the_tables() {
         assert!(output.status.success(), "{text}");
         text
     };
-    for hardware in [full(&[0, 1, 2, 1000]), Hardware { apic_ids: vec![0], ..Hardware::default() }] {
+    for hardware in [full(&[0, 1, 2, 1000]), AcpiHardware { apic_ids: vec![0], ..AcpiHardware::default() }] {
         let image = build(&hardware);
         for table in tables(&image) {
             let name = String::from_utf8_lossy(&table[..4]).to_lowercase();

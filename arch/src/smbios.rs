@@ -42,7 +42,7 @@ pub enum SmbiosError {
 
 /// The hardware that the tables describe.
 #[derive(Clone, Copy, Debug)]
-pub struct Hardware<'a> {
+pub struct SmbiosHardware<'a> {
     /// The processors.
     pub cpu: &'a CpuProfile,
     /// How they are arranged.
@@ -56,7 +56,11 @@ pub struct Hardware<'a> {
 /// # Errors
 ///
 /// They don't fit, or are not in guest memory.
-pub fn write(memory: &GuestRam, hardware: &Hardware<'_>, values: &SmbiosValues) -> Result<(), SmbiosError> {
+pub fn write(
+    memory: &GuestRam,
+    hardware: &SmbiosHardware<'_>,
+    values: &SmbiosValues,
+) -> Result<(), SmbiosError> {
     let tables = build(hardware, values);
     let len = u32::try_from(tables.len()).ok().filter(|&len| u64::from(len) <= layout::SMBIOS_TABLES_LEN);
     let len = len.ok_or(SmbiosError::TooLong(tables.len()))?;
@@ -66,7 +70,7 @@ pub fn write(memory: &GuestRam, hardware: &Hardware<'_>, values: &SmbiosValues) 
 }
 
 /// All structures, one after the other.
-fn build(hardware: &Hardware<'_>, values: &SmbiosValues) -> Vec<u8> {
+fn build(hardware: &SmbiosHardware<'_>, values: &SmbiosValues) -> Vec<u8> {
     let mut tables = Tables::default();
     structures::bios(&mut tables, &values.bios);
     structures::system(&mut tables, &values.system);

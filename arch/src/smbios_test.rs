@@ -12,7 +12,7 @@ type Structure = (u8, u16, Vec<u8>, Vec<String>);
 fn tables(memory: u64, spec: &str, topology: &Topology, values: &SmbiosValues) -> Vec<u8> {
     let cpu = CpuProfile::resolve(&testing::haswell(), &spec.parse().unwrap(), topology).unwrap();
     let map = boot::memory_map(memory).unwrap();
-    build(&Hardware { cpu: &cpu, topology, map: &map }, values)
+    build(&SmbiosHardware { cpu: &cpu, topology, map: &map }, values)
 }
 
 /// The structures up to the end of the table, which must be the end.
@@ -186,7 +186,7 @@ fn the_entry_point_is_found_by_its_anchor_and_leads_to_the_tables() {
     let cpu =
         CpuProfile::resolve(&testing::haswell(), &"host-passthrough".parse().unwrap(), &topology).unwrap();
     let map = boot::memory_map(2 << 20).unwrap();
-    let hardware = Hardware { cpu: &cpu, topology: &topology, map: &map };
+    let hardware = SmbiosHardware { cpu: &cpu, topology: &topology, map: &map };
     write(&memory, &hardware, &SmbiosValues::default()).unwrap();
 
     // As "SMBIOS 3.0 (64-bit) Entry Point" has a system without UEFI search.
@@ -220,7 +220,7 @@ fn values_that_are_too_long_are_refused_and_many_sockets_are_not() {
     let written = |topology: &Topology, values: &SmbiosValues| {
         let cpu =
             CpuProfile::resolve(&testing::haswell(), &"host-passthrough".parse().unwrap(), topology).unwrap();
-        write(&memory, &Hardware { cpu: &cpu, topology, map: &map }, values)
+        write(&memory, &SmbiosHardware { cpu: &cpu, topology, map: &map }, values)
     };
     written(&Topology::new(4096, 1, 1, 1).unwrap(), &SmbiosValues::default()).unwrap();
     let values = SmbiosValues { oem_strings: vec!["x".repeat(0x2_0000)], ..SmbiosValues::default() };

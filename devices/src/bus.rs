@@ -28,7 +28,7 @@ pub enum Effect {
 }
 
 /// Registers behind a range of addresses.
-pub trait Device: Send + Debug {
+pub trait BusDevice: Send + Debug {
     /// Reads `data.len()` bytes at `offset` into the device's range.
     fn read(&mut self, offset: u64, data: &mut [u8]);
 
@@ -46,7 +46,7 @@ pub trait Target: Send + Sync + Debug {
 }
 
 /// A device behind a lock, which only register accesses take.
-impl<D: Device> Target for Mutex<D> {
+impl<D: BusDevice> Target for Mutex<D> {
     fn read(&self, offset: u64, data: &mut [u8]) {
         self.lock().unwrap_or_else(PoisonError::into_inner).read(offset, data);
     }

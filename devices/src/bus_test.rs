@@ -6,7 +6,7 @@ use super::*;
 #[derive(Debug)]
 struct Tag(u8);
 
-impl Device for Tag {
+impl BusDevice for Tag {
     fn read(&mut self, _offset: u64, data: &mut [u8]) {
         data.fill(self.0);
     }

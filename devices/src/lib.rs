@@ -1,6 +1,6 @@
 //! The guest's devices: the bus, serial, ACPI and PCI registers, virtio, disk images.
 //!
-//! A device knows neither KVM nor the machine. It is registers ([`bus::Device`]) in front, and behind them, where
+//! A device knows neither KVM nor the machine. It is registers ([`bus::BusDevice`]) in front, and behind them, where
 //! there is I/O, threads that own it. It interrupts through [`irq::Line`] or [`irq::Msi`], and asks things of the
 //! machine by what a write returns ([`bus::Effect`]).
 

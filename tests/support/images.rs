@@ -13,9 +13,9 @@ use crate::{
 
 const SIZE: u64 = BLOCKS * SECTORS_OF_BLOCK * SECTOR;
 
-/// What a disk is made of.
+/// The kinds of image that a disk is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ImageKind {
     Raw,
     Qcow2,
     /// A qcow2 image over a raw one.
@@ -26,30 +26,30 @@ pub(crate) enum Kind {
 
 /// A disk that a test made.
 pub(crate) struct Image {
-    kind: Kind,
+    kind: ImageKind,
     folder: PathBuf,
 }
 
 impl Image {
     /// Makes one in `folder`, in place of any that is there.
-    pub(crate) fn new(kind: Kind, folder: &Path, cluster_size: &str) -> Self {
+    pub(crate) fn new(kind: ImageKind, folder: &Path, cluster_size: &str) -> Self {
         let image = Self { kind, folder: folder.to_owned() };
         let options = format!("cluster_size={cluster_size}");
         let create = ["create", "-q", "-f", "qcow2", "-o", &options];
         match kind {
-            Kind::Raw => {
+            ImageKind::Raw => {
                 // An empty one first, because its space is to be given back.
                 let file = fs::File::create(image.path()).unwrap();
                 file.set_len(SIZE).unwrap();
             }
-            Kind::Qcow2 => {
+            ImageKind::Qcow2 => {
                 image.qemu_img(&[&create[..], &["disk", &SIZE.to_string()]].concat());
             }
-            Kind::OverlayOfRaw => {
+            ImageKind::OverlayOfRaw => {
                 fs::write(folder.join("base"), Model::base(true)).unwrap();
                 image.qemu_img(&[&create[..], &["-F", "raw", "-b", "base", "disk"]].concat());
             }
-            Kind::OverlayOfVmdk => {
+            ImageKind::OverlayOfVmdk => {
                 fs::write(folder.join("raw"), Model::base(true)).unwrap();
                 image.qemu_img(&["convert", "-t", "unsafe", "-f", "raw", "-O", "vmdk", "raw", "base"]);
                 image.qemu_img(&[&create[..], &["-F", "vmdk", "-b", "base", "disk"]].concat());
@@ -58,13 +58,13 @@ impl Image {
         image
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> ImageKind {
         self.kind
     }
 
     /// Whether it holds something from the start.
     pub(crate) fn is_filled(&self) -> bool {
-        matches!(self.kind, Kind::OverlayOfRaw | Kind::OverlayOfVmdk)
+        matches!(self.kind, ImageKind::OverlayOfRaw | ImageKind::OverlayOfVmdk)
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -73,7 +73,7 @@ impl Image {
 
     /// `--disk`.
     pub(crate) fn option(&self) -> String {
-        let format = if self.kind == Kind::Raw { "raw" } else { "qcow2" };
+        let format = if self.kind == ImageKind::Raw { "raw" } else { "qcow2" };
         format!("path={},format={format}", self.path().display())
     }
 
@@ -87,7 +87,7 @@ impl Image {
 
     /// The disk in it, once qemu-img has no objections to the image but, perhaps, `leaks`.
     pub(crate) fn read(&self, leaks: bool) -> Vec<u8> {
-        if self.kind == Kind::Raw {
+        if self.kind == ImageKind::Raw {
             return fs::read(self.path()).unwrap();
         }
         let (status, said) = self.run(&["check", "-f", "qcow2", "disk"]);
@@ -110,10 +110,10 @@ impl Image {
 }
 
 /// Says that a test is skipped, and why, where there is no qemu-img for the kind.
-pub(crate) fn no_qemu_img(kind: Kind) -> bool {
+pub(crate) fn no_qemu_img(kind: ImageKind) -> bool {
     let found = Command::new("qemu-img").arg("--version").output();
     match found {
-        Err(error) if kind != Kind::Raw => {
+        Err(error) if kind != ImageKind::Raw => {
             println!("skipped: qemu-img: {error}");
             true
         }

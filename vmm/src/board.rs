@@ -1,8 +1,8 @@
 //! The board: the one place where devices are plugged in.
 //!
 //! ```text
-//! option --> DeviceConfig --open--> dyn Device --plug--> Board --close--> Devices
-//!                                   (outlives resets)    (built anew at each reset)
+//! option --> DeviceConfig --open--> dyn OpenDevice --plug--> Board --close--> Devices
+//!                                   (outlives resets)        (built anew at each reset)
 //! ```
 //!
 //! A device is a file below this module, a variant of [`DeviceConfig`](crate::config::DeviceConfig) and the option that makes it. Whatever lists devices (ACPI,
@@ -43,7 +43,7 @@ use arch::layout;
 use thiserror::Error;
 
 pub use self::{
-    device::{Device, Opening},
+    device::{OpenDevice, Opening},
     devices::{Devices, HostSide},
     inventory::{AcpiName, At, Placed},
     open::open,
@@ -152,7 +152,7 @@ impl Board {
     /// # Errors
     ///
     /// It can't be made, or its ports are taken.
-    pub(crate) fn isa<D: bus::Device + 'static>(
+    pub(crate) fn isa<D: bus::BusDevice + 'static>(
         &mut self,
         spec: IsaSpec,
         make: impl FnOnce(Arc<dyn Line>) -> io::Result<D>,

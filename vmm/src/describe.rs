@@ -26,7 +26,7 @@ use crate::{
 pub struct Description {
     kernel: Kernel,
     memory: Vec<Range>,
-    devices: Vec<Device>,
+    devices: Vec<DeviceDescription>,
     disks: Vec<DiskDescription>,
     cpu: Cpu,
 }
@@ -48,7 +48,7 @@ struct Range {
 }
 
 #[derive(Debug, Serialize)]
-struct Device {
+struct DeviceDescription {
     name: String,
     /// PCI address, or the first I/O port.
     at: String,
@@ -80,7 +80,7 @@ struct Cpu {
 impl Description {
     /// Describes `machine`, built from `config` with `devices`.
     #[must_use]
-    pub fn new(config: &VmConfig, machine: &Machine, devices: &[Box<dyn board::Device>]) -> Self {
+    pub fn new(config: &VmConfig, machine: &Machine, devices: &[Box<dyn board::OpenDevice>]) -> Self {
         let entry = &machine.kernel.entry;
         Self {
             kernel: Kernel {
@@ -136,9 +136,9 @@ fn memory(machine: &Machine) -> Vec<Range> {
     ranges
 }
 
-fn devices(machine: &Machine) -> Vec<Device> {
+fn devices(machine: &Machine) -> Vec<DeviceDescription> {
     let inventory = machine.devices.inventory().into_iter();
-    let device = inventory.map(|Placed { name, at, gsi, backend, .. }| Device {
+    let device = inventory.map(|Placed { name, at, gsi, backend, .. }| DeviceDescription {
         name,
         bars: match &at {
             At::Pci { bars, .. } => bars.iter().map(Bar::new).collect(),
@@ -177,7 +177,7 @@ impl fmt::Display for Description {
             writeln!(f, "  {range}")?;
         }
         writeln!(f, "\nDevices")?;
-        for Device { name, at, bars, gsi, backend } in &self.devices {
+        for DeviceDescription { name, at, bars, gsi, backend } in &self.devices {
             let gsi = gsi.map_or(String::new(), |gsi| format!("GSI {gsi}"));
             let bars: String = bars
                 .iter()

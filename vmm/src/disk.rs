@@ -26,7 +26,7 @@ pub use args::DiskArgs;
 use args::{DiskCommand, Made};
 use bar::Shown;
 use convert::{Conversion, Converted};
-use create::{Base, Created, Creation, Kind};
+use create::{Base, Created, Creation, ImageKind};
 use info::Report;
 use resize::resize;
 
@@ -95,14 +95,14 @@ pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
                 root: backing_root.clone(),
             });
             let kind = match made(path, *format, "-f")? {
-                Made::Qcow2 => Kind::Qcow2 { base, cluster_size: *cluster_size },
+                Made::Qcow2 => ImageKind::Qcow2 { base, cluster_size: *cluster_size },
                 Made::Raw if base.is_some() => {
                     return Err(UsageError::Raw { option: "-b", path: path.clone() }.into());
                 }
                 Made::Raw if cluster_size.is_some() => {
                     return Err(UsageError::Raw { option: "--cluster-size", path: path.clone() }.into());
                 }
-                Made::Raw => Kind::Raw,
+                Made::Raw => ImageKind::Raw,
             };
             let Created { needs } = Creation { path, size: *size, kind }.run()?;
             if let Some(folder) = needs {

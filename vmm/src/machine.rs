@@ -27,7 +27,7 @@ use thiserror::Error;
 
 use self::{pauses::Pauses, vcpus::Vcpus};
 use crate::{
-    board::{self, Board, Device, Devices},
+    board::{self, Board, Devices, OpenDevice},
     config::VmConfig,
     exit::Exit,
     gdb::Debugger,
@@ -109,7 +109,7 @@ impl Machine {
         host: &Host,
         config: &VmConfig,
         payload: &Payload,
-        devices: &[Box<dyn Device>],
+        devices: &[Box<dyn OpenDevice>],
     ) -> Result<Self, anyhow::Error> {
         let topology = config.topology;
         check_vcpus(host, &topology)?;
@@ -132,7 +132,7 @@ impl Machine {
         let rsdp = acpi::write(&memory, &devices.acpi(apic_ids))?;
         smbios::write(
             &memory,
-            &smbios::Hardware { cpu: &cpu, topology: &topology, map: &map },
+            &smbios::SmbiosHardware { cpu: &cpu, topology: &topology, map: &map },
             &config.smbios,
         )?;
         let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };

@@ -29,7 +29,7 @@ struct Held {
     may_go: Receiver<()>,
 }
 
-impl bus::Device for Slow {
+impl bus::BusDevice for Slow {
     fn read(&mut self, _: u64, _: &mut [u8]) {}
 
     fn write(&mut self, _: u64, _: &[u8]) -> Effect {
@@ -42,7 +42,7 @@ impl bus::Device for Slow {
     }
 }
 
-impl Device for Slow {
+impl OpenDevice for Slow {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let spec = IsaSpec { name: "slow", ports: (0x500, 1), gsi: None, acpi: None, backend: None };
         board.isa(spec, |_| Ok(self.clone()))?;

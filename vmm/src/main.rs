@@ -13,7 +13,7 @@ use devices::{output::Output, printable::PrintableLines};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
     args::MachineArgs,
-    board::{self, Device, Opening},
+    board::{self, OpenDevice, Opening},
     check,
     cli::{Cli, Command},
     config::{ConfigError, QmpConfig, VmConfig},
@@ -120,7 +120,7 @@ fn control(config: &QmpConfig, machine: &VmConfig, kvm: &Path) -> Result<qmp::Se
 struct Open {
     host: Host,
     payload: Payload,
-    devices: Vec<Box<dyn Device>>,
+    devices: Vec<Box<dyn OpenDevice>>,
     /// The files that are not to be written over.
     taken: Taken,
 }

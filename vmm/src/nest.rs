@@ -67,7 +67,7 @@ use kernel::Kernel;
 use level::Level;
 use prepare::{Files, prepare};
 use progress::{Progress, Stream};
-use record::{Kind, Record, Verdict};
+use record::{FailureKind, Record, Verdict};
 use report::{Line, Said};
 use run::Run;
 use watch::Watch;
@@ -238,7 +238,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
             if !level::supervise(&mut machine, &mut clock, &mut watch, &mut say)? {
                 let (level, doing) = watch.verdict();
                 let idle = clock.is_idle().map(|idle| format!(" ({idle})")).unwrap_or_default();
-                say(&Line { level, said: Said::Fail(Kind::TimedOut, format!("{doing}{idle}")) });
+                say(&Line { level, said: Said::Fail(FailureKind::TimedOut, format!("{doing}{idle}")) });
             }
         }
         (None, None) => {}

@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use devices::{bus::Device, irq::Line, platform::Serial};
+use devices::{bus::BusDevice, irq::Line, platform::Serial};
 
 use super::*;
 use crate::attached::Attached;

@@ -12,7 +12,7 @@ use acpi_tables::{
 };
 
 use super::{
-    hardware::Hardware,
+    hardware::AcpiHardware,
     oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
 };
 use crate::layout;
@@ -32,7 +32,7 @@ const ECAM: u32 = layout::ECAM as u32;
 const ECAM_LEN: u32 = layout::ECAM_LEN as u32;
 
 /// The DSDT of a machine that has `hardware`.
-pub(super) fn dsdt(hardware: &Hardware) -> Sdt {
+pub(super) fn dsdt(hardware: &AcpiHardware) -> Sdt {
     let mut aml = Vec::new();
     // "\_Sx (System States)": SLP_TYP for PM1a and PM1b.
     Name::new("\\_S5_".into(), &Package::new(vec![&layout::SLP_TYP_S5, &layout::SLP_TYP_S5, &ZERO, &ZERO]))

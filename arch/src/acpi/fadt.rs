@@ -7,7 +7,7 @@ use acpi_tables::{
 use bitflags::bitflags;
 
 use super::{
-    hardware::Hardware,
+    hardware::AcpiHardware,
     oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
 };
 use crate::layout;
@@ -35,7 +35,7 @@ bitflags! {
 }
 
 /// The FADT of a machine, given the addresses of the FACS and the DSDT.
-pub(super) fn fadt(facs: u32, dsdt: u32, hardware: &Hardware) -> FADT {
+pub(super) fn fadt(facs: u32, dsdt: u32, hardware: &AcpiHardware) -> FADT {
     let mut fadt = FADTBuilder::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION)
         // WBINVD works, as every x86-64 has to say.
         .flag(Flags::Wbinvd)

@@ -13,7 +13,7 @@ const RTC: HardwareId = HardwareId::Eisa("PNP0B00");
 /// The parts of a machine that differ from one to the next. What every machine has (PM1 registers, reset register, PCI bus, IOAPIC) is
 /// not here.
 #[derive(Clone, Debug, Default)]
-pub struct Hardware {
+pub struct AcpiHardware {
     /// The APIC id of each vCPU.
     pub apic_ids: Vec<u32>,
     /// Devices with fixed ports. One whose id is PNP0B00 is the CMOS RTC, which the FADT knows of too.
@@ -48,7 +48,7 @@ pub enum HardwareId {
     Acpi(&'static str),
 }
 
-impl Hardware {
+impl AcpiHardware {
     pub(super) fn has_rtc(&self) -> bool {
         self.isa.iter().any(|device| device.hid == RTC)
     }

@@ -198,7 +198,7 @@ struct MemoryArray {
 /// "Memory Device (Type 17)".
 #[derive(Immutable, IntoBytes, Unaligned)]
 #[repr(C)]
-struct Device {
+struct MemoryDeviceStructure {
     array: U16,
     error_information: U16,
     total_width: U16,
@@ -261,7 +261,7 @@ pub(super) fn memory(tables: &mut Tables, map: &MemoryMap, values: &MemoryDevice
 
     let (size, extended_size) = device_size(bytes);
     let mut strings = Strings::default();
-    let device = Device {
+    let device = MemoryDeviceStructure {
         array: array_handle,
         error_information: NOT_PROVIDED.into(),
         total_width: UNKNOWN_WIDTH.into(),

@@ -4,7 +4,7 @@ use arch::layout;
 use bitfield_struct::bitfield;
 
 use super::{PciAddress, PciRoot};
-use crate::bus::{Device, Effect};
+use crate::bus::{BusDevice, Effect};
 
 /// `CONFIG_DATA`, as an offset from `CONFIG_ADDRESS`.
 const CONFIG_DATA: u64 = 4;
@@ -74,7 +74,7 @@ impl ConfigPorts {
     }
 }
 
-impl Device for ConfigPorts {
+impl BusDevice for ConfigPorts {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         match (offset, data.len()) {
             (0, 4) => data.copy_from_slice(&u32::from(self.address).to_le_bytes()),
@@ -153,7 +153,7 @@ impl Ecam {
     }
 }
 
-impl Device for Ecam {
+impl BusDevice for Ecam {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         match Self::target(offset) {
             Some((function, register)) => self.0.read(function, register, data),

@@ -9,7 +9,7 @@ fn root() -> Arc<PciRoot> {
     Arc::new(root)
 }
 
-fn read(device: &mut impl Device, offset: u64, len: usize) -> u64 {
+fn read(device: &mut impl BusDevice, offset: u64, len: usize) -> u64 {
     let mut data = [0; 8];
     device.read(offset, &mut data[..len]);
     u64::from_le_bytes(data)

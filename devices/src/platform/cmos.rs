@@ -12,7 +12,7 @@ use std::{
 use self::chip::{BYTES, Chip};
 use super::timer::Timer;
 use crate::{
-    bus::{Device, Effect},
+    bus::{BusDevice, Effect},
     irq::Line,
     wakes::Wakes,
 };
@@ -95,7 +95,7 @@ impl CmosPorts {
     }
 }
 
-impl Device for CmosPorts {
+impl BusDevice for CmosPorts {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         let cmos = self.cmos.clone();
         let mut chip = cmos.chip();

@@ -1,4 +1,4 @@
-use crate::bus::{Device, Effect};
+use crate::bus::{BusDevice, Effect};
 
 /// QEMU's `isa-debug-exit`: a write ends the VMM with the status `(value << 1) | 1`, so that no guest can claim the
 /// success that 0 means.
@@ -10,7 +10,7 @@ impl DebugExit {
     pub const LEN: u64 = 4;
 }
 
-impl Device for DebugExit {
+impl BusDevice for DebugExit {
     fn read(&mut self, _offset: u64, data: &mut [u8]) {
         data.fill(0);
     }

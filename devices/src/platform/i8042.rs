@@ -1,4 +1,4 @@
-use crate::bus::{Device, Effect};
+use crate::bus::{BusDevice, Effect};
 
 /// The command port, as an offset from the data port.
 const COMMAND: u64 = 4;
@@ -17,7 +17,7 @@ impl I8042 {
     pub const LEN: u64 = COMMAND + 1;
 }
 
-impl Device for I8042 {
+impl BusDevice for I8042 {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         match (offset, data) {
             (0 | COMMAND, [byte]) => *byte = 0,

@@ -7,7 +7,7 @@ use zerocopy::{Immutable, IntoBytes};
 
 use super::{pm_timer::PmTimer, timer::Timer};
 use crate::{
-    bus::{Device, Effect},
+    bus::{BusDevice, Effect},
     irq::Line,
     registers,
     wakes::Wakes,
@@ -148,7 +148,7 @@ impl PowerManagement {
     }
 }
 
-impl Device for PowerManagement {
+impl BusDevice for PowerManagement {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         let control = Control::new().with_sci_enable(true).with_sleep_type(self.sleep_type);
         let timer = if self.timer.has_carried() { Events::TIMER } else { Events::empty() };

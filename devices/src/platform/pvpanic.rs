@@ -1,6 +1,6 @@
 use bitflags::bitflags;
 
-use crate::bus::{Device, Effect};
+use crate::bus::{BusDevice, Effect};
 
 bitflags! {
     /// QEMU's specification of pvpanic, "Bit Definition".
@@ -27,7 +27,7 @@ impl PvPanic {
     pub const LEN: u64 = 1;
 }
 
-impl Device for PvPanic {
+impl BusDevice for PvPanic {
     /// The events that are understood.
     fn read(&mut self, _offset: u64, data: &mut [u8]) {
         data.fill(Events::all().bits());

@@ -14,7 +14,7 @@ use rustix::time::{
 use vm_superio::{Trigger, serial::NoEvents};
 
 use crate::{
-    bus::{Device, Effect},
+    bus::{BusDevice, Effect},
     irq::Line,
     wakes::Wakes,
 };
@@ -232,7 +232,7 @@ impl Serial {
     }
 }
 
-impl Device for Serial {
+impl BusDevice for Serial {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         let mut registers = registers_from(offset);
         for byte in data {

@@ -1,6 +1,6 @@
 use bitflags::bitflags;
 
-use crate::bus::{Device, Effect};
+use crate::bus::{BusDevice, Effect};
 
 bitflags! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl SystemControlA {
     pub const LEN: u64 = 1;
 }
 
-impl Device for SystemControlA {
+impl BusDevice for SystemControlA {
     fn read(&mut self, _offset: u64, data: &mut [u8]) {
         let mut bits = Bits::ALT_A20_GATE;
         bits.set(Bits::INIT_NOW, self.init);

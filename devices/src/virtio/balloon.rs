@@ -20,14 +20,17 @@ use zerocopy::{Immutable, IntoBytes, little_endian::U32};
 pub use self::control::{Control, Reclaim};
 use self::work::{Job, Work};
 use super::{
-    device::{Activation, Halt, Kind, VirtioDevice},
+    device::{Activation, DeviceKind, Halt, VirtioDevice},
     serve::{RING_FEATURES, Workers},
 };
 use crate::{pci::ClassCode, registers};
 
 /// A balloon; for PCI, of no class.
-const KIND: Kind =
-    Kind { device_type: 5, class: ClassCode { base: 0xff, sub: 0, interface: 0 }, name: "virtio-balloon" };
+const KIND: DeviceKind = DeviceKind {
+    device_type: 5,
+    class: ClassCode { base: 0xff, sub: 0, interface: 0 },
+    name: "virtio-balloon",
+};
 
 /// virtio 1.3, "Traditional Memory Balloon Device", "Feature bits".
 const DEFLATE_ON_OOM: u64 = 1 << 2;
@@ -73,7 +76,7 @@ impl Balloon {
 }
 
 impl VirtioDevice for Balloon {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> DeviceKind {
         KIND
     }
 

@@ -36,19 +36,19 @@ use self::{
     worker::Work,
 };
 pub use self::{
-    counters::{Counters, Kind, QueueCounters, Total, Totals},
+    counters::{Counters, QueueCounters, RequestKind, Total, Totals},
     lasting::Lasting,
     options::{BlockOptions, CacheMode, Engine, SerialNumber, SerialNumberError},
     ring::check_io_uring,
 };
 use super::{
-    device::{self, Activation, Halt, VirtioDevice},
+    device::{Activation, DeviceKind, Halt, VirtioDevice},
     serve::{RING_FEATURES, Workers},
 };
 use crate::{disk::Disk, pci::ClassCode, registers};
 
 /// A block device; for PCI, mass storage that is none of the named sorts.
-const KIND: device::Kind = device::Kind {
+const KIND: DeviceKind = DeviceKind {
     device_type: 2,
     class: ClassCode { base: 0x01, sub: 0x80, interface: 0 },
     name: "virtio-blk",
@@ -95,7 +95,7 @@ impl Block {
 }
 
 impl VirtioDevice for Block {
-    fn kind(&self) -> device::Kind {
+    fn kind(&self) -> DeviceKind {
         KIND
     }
 

@@ -19,7 +19,7 @@ use crate::pci::ClassCode;
 
 /// A sort of device, as a transport shows it to drivers and people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct DeviceKind {
     /// virtio 1.3, "Device Types".
     pub device_type: u16,
     /// PCI's class for it.
@@ -77,7 +77,7 @@ pub enum Halt {
 /// A virtio device's front. Its back, made by [`VirtioDevice::activate`], is threads that own their queues.
 pub trait VirtioDevice: Send + Debug {
     /// The sort of device this is. It never changes.
-    fn kind(&self) -> Kind;
+    fn kind(&self) -> DeviceKind;
 
     /// Feature bits offered. `VIRTIO_F_VERSION_1` is the transport's to add.
     fn features(&self) -> u64;

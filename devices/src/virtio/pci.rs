@@ -19,7 +19,7 @@ use self::{
     common::{Common, CommonConfig, CommonState},
     interrupt::{Interrupts, Status},
 };
-use super::device::{Kind, Notify, VirtioDevice};
+use super::device::{DeviceKind, Notify, VirtioDevice};
 use crate::{
     bus::Effect,
     irq::{Line, Msi},
@@ -353,7 +353,7 @@ fn split(offset: u64) -> (u32, u64) {
     (u32::try_from(offset - in_page).unwrap_or(u32::MAX), in_page)
 }
 
-fn identity(Kind { device_type, class, name }: Kind) -> Identity {
+fn identity(DeviceKind { device_type, class, name }: DeviceKind) -> Identity {
     Identity {
         name,
         vendor_id: VENDOR_ID,

@@ -10,7 +10,7 @@ use crate::{
     irq::Msi,
     pci::{ClassCode, PciAddress, PciFunction},
     testing::{FakeLine, FakeMsi},
-    virtio::device::{Activation, Halt, Kind, VirtioDevice},
+    virtio::device::{Activation, DeviceKind, Halt, VirtioDevice},
 };
 
 const COMMAND: u16 = 4;
@@ -210,8 +210,12 @@ fn what_does_not_fit_the_bar_is_refused() {
     #[derive(Debug)]
     struct Wide(Vec<u16>);
     impl VirtioDevice for Wide {
-        fn kind(&self) -> Kind {
-            Kind { device_type: 1, class: ClassCode { base: 2, sub: 0, interface: 0 }, name: "virtio-wide" }
+        fn kind(&self) -> DeviceKind {
+            DeviceKind {
+                device_type: 1,
+                class: ClassCode { base: 2, sub: 0, interface: 0 },
+                name: "virtio-wide",
+            }
         }
         fn features(&self) -> u64 {
             0

@@ -13,7 +13,7 @@ use virtio_queue::Queue;
 use vm_memory::{ReadVolatile, VolatileMemoryError, VolatileSlice};
 
 use super::{
-    device::{Activation, Halt, Kind, VirtioDevice},
+    device::{Activation, DeviceKind, Halt, VirtioDevice},
     once::Once,
     queue::Chain,
     serve::{Handler, Next, RING_FEATURES, ServeError, Served, Workers},
@@ -21,8 +21,8 @@ use super::{
 use crate::pci::ClassCode;
 
 /// An entropy source; for PCI, of no class.
-const KIND: Kind =
-    Kind { device_type: 4, class: ClassCode { base: 0xff, sub: 0, interface: 0 }, name: "virtio-rng" };
+const KIND: DeviceKind =
+    DeviceKind { device_type: 4, class: ClassCode { base: 0xff, sub: 0, interface: 0 }, name: "virtio-rng" };
 
 /// The most bytes that a request gets: "it MAY use less than the entire buffer length".
 const MOST: usize = 4096;
@@ -116,7 +116,7 @@ impl Rng {
 }
 
 impl VirtioDevice for Rng {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> DeviceKind {
         KIND
     }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     pci::ClassCode,
     virtio::{
-        device::{Kind, VirtioDevice},
+        device::{DeviceKind, VirtioDevice},
         queue::test_driver::{FREE, NEXT, WRITE},
         test_machine::{Event, LONG, TestMachine},
     },
@@ -73,8 +73,12 @@ struct TestDevice {
 }
 
 impl VirtioDevice for TestDevice {
-    fn kind(&self) -> Kind {
-        Kind { device_type: 42, class: ClassCode { base: 0xff, sub: 0, interface: 0 }, name: "virtio-test" }
+    fn kind(&self) -> DeviceKind {
+        DeviceKind {
+            device_type: 42,
+            class: ClassCode { base: 0xff, sub: 0, interface: 0 },
+            name: "virtio-test",
+        }
     }
 
     fn features(&self) -> u64 {

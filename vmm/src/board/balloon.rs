@@ -5,14 +5,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use devices::virtio::balloon::{Balloon, Control};
 
-use super::{Board, Device, HostSide};
+use super::{Board, HostSide, OpenDevice};
 use crate::{memory::TakenBack, size::Size};
 
 /// The balloon of a machine.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MemoryBalloon(Arc<Control>);
 
-impl Device for MemoryBalloon {
+impl OpenDevice for MemoryBalloon {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let balloon = Balloon::new(Arc::clone(&self.0), Arc::new(TakenBack));
         let plugged = board.virtio(Box::new(balloon), Arc::new(self.clone()));

@@ -4,13 +4,13 @@ use anyhow::{Context, anyhow, bail};
 use arch::layout;
 use devices::platform::DebugExit;
 
-use super::{Board, Device, IsaSpec};
+use super::{Board, IsaSpec, OpenDevice};
 
 /// The debug-exit port at this address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DebugExitPort(pub(super) u16);
 
-impl Device for DebugExitPort {
+impl OpenDevice for DebugExitPort {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let Self(port) = *self;
         let spec = IsaSpec {

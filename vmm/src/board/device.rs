@@ -6,7 +6,7 @@ use super::{Board, HostSide};
 use crate::{describe::DiskDescription, expect::Script, link::Link, output::Taken};
 
 /// A device with all that it has open on the host. It outlives the machine's resets, and is plugged into each machine that is built.
-pub trait Device: Debug + Send {
+pub trait OpenDevice: Debug + Send {
     /// Plugs it in.
     ///
     /// # Errors

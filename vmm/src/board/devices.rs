@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use arch::{
-    acpi::{Hardware, IsaDevice},
+    acpi::{AcpiHardware, IsaDevice},
     layout,
 };
 use devices::{
@@ -105,7 +105,7 @@ impl Devices {
     }
 
     /// Returns the hardware as ACPI describes it, for vCPUs with these APIC ids.
-    pub(crate) fn acpi(&self, apic_ids: Vec<u32>) -> Hardware {
+    pub(crate) fn acpi(&self, apic_ids: Vec<u32>) -> AcpiHardware {
         let has_pm_timer =
             |device: &Placed| matches!(&device.at, At::Ports(ports) if ports.contains(&layout::PM_TIMER));
         let isa = self.placed.iter().filter_map(|device| {
@@ -114,7 +114,7 @@ impl Devices {
             };
             Some(IsaDevice { name, hid, uid, ports: ports.clone(), gsi: device.gsi })
         });
-        Hardware {
+        AcpiHardware {
             apic_ids,
             isa: isa.collect(),
             pm_timer: self.placed.iter().any(has_pm_timer),

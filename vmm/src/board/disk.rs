@@ -15,7 +15,7 @@ use devices::{
 };
 use thiserror::Error;
 
-use super::{Board, Device, HostSide};
+use super::{Board, HostSide, OpenDevice};
 use crate::{blocks::BlockFacts, config::DiskConfig, describe::DiskDescription, size::Size};
 
 /// Why a disk can't be used as asked.
@@ -110,7 +110,7 @@ impl OpenDisk {
     }
 }
 
-impl Device for OpenDisk {
+impl OpenDevice for OpenDisk {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let block = Block::new(Arc::clone(&self.disk), &self.lasting);
         let plugged = board.virtio(Box::new(block), Arc::new(self.clone()));

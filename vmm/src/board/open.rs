@@ -3,7 +3,7 @@
 use super::{
     balloon::MemoryBalloon,
     debug_exit::DebugExitPort,
-    device::{Device, Opening},
+    device::{OpenDevice, Opening},
     disk::OpenDisk,
     panic::PanicPort,
     rng::RngSource,
@@ -17,7 +17,7 @@ use crate::config::DeviceConfig;
 /// # Errors
 ///
 /// It is not there, or can't be used as asked.
-pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn Device>> {
+pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn OpenDevice>> {
     Ok(match device {
         DeviceConfig::Rtc => Box::new(Rtc::default()),
         DeviceConfig::Disk(config) if opening.link.is_some() => Box::new(OpenDisk::open(config)?),

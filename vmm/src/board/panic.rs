@@ -3,13 +3,13 @@
 use arch::{acpi::HardwareId, layout};
 use devices::platform::PvPanic;
 
-use super::{AcpiName, Board, Device, IsaSpec};
+use super::{AcpiName, Board, IsaSpec, OpenDevice};
 
 /// pvpanic, where QEMU has it, and with QEMU's name in ACPI.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PanicPort;
 
-impl Device for PanicPort {
+impl OpenDevice for PanicPort {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let spec = IsaSpec {
             name: "pvpanic",

@@ -8,7 +8,7 @@ use devices::{
     virtio::rng::{Rng, Source},
 };
 
-use super::{Board, Device, HostSide};
+use super::{Board, HostSide, OpenDevice};
 
 /// The source of the random bytes.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl RngSource {
     }
 }
 
-impl Device for RngSource {
+impl OpenDevice for RngSource {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let plugged = board.virtio(Box::new(Rng::new(Arc::clone(&self.0))), Arc::new(self.clone()));
         plugged.context("virtio-rng can't be plugged in (--rng off leaves it out)")

@@ -6,13 +6,13 @@ use arch::{acpi::HardwareId, layout};
 use devices::platform::{Cmos, CmosPorts, HostTimer};
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
-use super::{AcpiName, Board, Device, IsaSpec};
+use super::{AcpiName, Board, IsaSpec, OpenDevice};
 
 /// The chip, which keeps its time and its memory through resets: what the guest sets is the next machine's.
 #[derive(Debug, Default)]
 pub(super) struct Rtc(OnceLock<Cmos>);
 
-impl Device for Rtc {
+impl OpenDevice for Rtc {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let spec = IsaSpec {
             name: "CMOS real-time clock",

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use arch::{acpi::HardwareId, layout};
 use devices::{output::Output, platform::Serial};
 
-use super::{AcpiName, Board, Device, IsaSpec, Opening, backends};
+use super::{AcpiName, Board, IsaSpec, OpenDevice, Opening, backends};
 use crate::{
     attached::Attachment,
     config::SerialConfig,
@@ -56,7 +56,7 @@ impl SerialPort {
     }
 }
 
-impl Device for SerialPort {
+impl OpenDevice for SerialPort {
     fn plug(&self, board: &mut Board) -> Result<()> {
         let (name, acpi_name, port, gsi) = PORTS[self.number];
         let uid = u8::try_from(self.number)?;

@@ -25,7 +25,7 @@ pub struct Facts {
     /// The processor.
     pub cpu: Cpu,
     /// KVM's device node.
-    pub device: Device,
+    pub device: KvmDevice,
     /// What is behind it, if it could be opened.
     pub kvm: Option<Kvm>,
     /// The modules of /sys/module whose names begin with `kvm`.
@@ -73,7 +73,7 @@ pub struct Cpu {
 /// The device node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Device {
+pub struct KvmDevice {
     /// Its path.
     pub path: String,
     /// The error of opening it; none if it opens.

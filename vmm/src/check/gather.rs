@@ -17,7 +17,7 @@ use arch::cpu::msr;
 use kvm_ioctls::{Cap, Kvm as KvmFd};
 
 use super::{
-    facts::{Cpu, Device, Facts, Hex, Kvm, Module, Offered, Tsc},
+    facts::{Cpu, Facts, Hex, Kvm, KvmDevice, Module, Offered, Tsc},
     proof,
 };
 use crate::host::{Host, NEEDED};
@@ -94,8 +94,8 @@ fn native(cpu: Cpu) -> Cpu {
 }
 
 /// Opens KVM, asks it, and tries it.
-fn ask(path: &Path) -> (Device, Option<Kvm>, proof::Proof) {
-    let mut device = Device {
+fn ask(path: &Path) -> (KvmDevice, Option<Kvm>, proof::Proof) {
+    let mut device = KvmDevice {
         path: path.display().to_string(),
         group: fs::metadata(path).ok().as_ref().and_then(group),
         errno: None,

@@ -27,12 +27,12 @@ pub(super) struct Creation<'a> {
     pub(super) path: &'a Path,
     /// None: its base's.
     pub(super) size: Option<Amount>,
-    pub(super) kind: Kind<'a>,
+    pub(super) kind: ImageKind<'a>,
 }
 
-/// What kind of image, and what only that kind has.
+/// The kind of image, and the options that only this kind has.
 #[derive(Debug)]
-pub(super) enum Kind<'a> {
+pub(super) enum ImageKind<'a> {
     Raw,
     Qcow2 { base: Option<Base<'a>>, cluster_size: Option<Amount> },
 }
@@ -94,12 +94,12 @@ impl Creation<'_> {
             return Err(TargetError::Exists(self.path.to_owned()).into());
         }
         match &self.kind {
-            Kind::Raw => {
+            ImageKind::Raw => {
                 let size = self.size.ok_or_else(|| CreateError::NoSize(self.path.to_owned()))?.0;
                 raw(self.path, size)?;
                 Ok(Created { needs: None })
             }
-            Kind::Qcow2 { base, cluster_size } => {
+            ImageKind::Qcow2 { base, cluster_size } => {
                 let base_size = base.as_ref().map(|base| base.size(self.path)).transpose()?;
                 let size = self.size.map(|size| size.0).or(base_size);
                 let size = size.ok_or_else(|| CreateError::NoSize(self.path.to_owned()))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::record::{CheckRecord, Kind};
+use super::record::{CheckRecord, FailureKind};
 use crate::check::facts::Facts;
 use crate::check::judge::judge;
 use crate::check::report::{Report, Severity, Verdict};
@@ -27,8 +27,8 @@ fn weigh(report: &Report, nested: bool) -> (CheckRecord, anyhow::Result<()>) {
         anyhow!(found.collect::<Vec<_>>().join("; "))
     };
     let outcome = match (report.kvm, report.nested) {
-        (Verdict::No, _) => Err(problems().context(Kind::KvmDidNotLoad)),
-        (_, Verdict::No) if nested => Err(problems().context(Kind::NoNesting)),
+        (Verdict::No, _) => Err(problems().context(FailureKind::KvmDidNotLoad)),
+        (_, Verdict::No) if nested => Err(problems().context(FailureKind::NoNesting)),
         _ => Ok(()),
     };
     (record, outcome)

@@ -17,7 +17,7 @@ fn report(kvm: Verdict, nested: Verdict) -> Report {
     Report { kvm, nested, findings, ..judge(&Facts::default()) }
 }
 
-fn kind(kvm: Verdict, nested: Verdict, wanted: bool) -> Option<Kind> {
+fn kind(kvm: Verdict, nested: Verdict, wanted: bool) -> Option<FailureKind> {
     let error = weigh(&report(kvm, nested), wanted).1.err()?;
     error.downcast_ref().copied()
 }
@@ -26,9 +26,9 @@ fn kind(kvm: Verdict, nested: Verdict, wanted: bool) -> Option<Kind> {
 fn only_what_the_next_level_needs_is_a_failure() {
     use Verdict::{No, Unknown, Yes};
     assert_eq!(kind(Yes, Yes, true), None);
-    assert_eq!(kind(Yes, No, true), Some(Kind::NoNesting));
+    assert_eq!(kind(Yes, No, true), Some(FailureKind::NoNesting));
     assert_eq!(kind(Yes, No, false), None);
-    assert_eq!(kind(No, No, false), Some(Kind::KvmDidNotLoad));
+    assert_eq!(kind(No, No, false), Some(FailureKind::KvmDidNotLoad));
     assert_eq!(kind(Unknown, Unknown, true), None);
 }
 

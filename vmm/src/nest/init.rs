@@ -14,7 +14,7 @@ use super::image;
 use super::level::Level;
 use super::pid1::{self, Pid1};
 use super::promise::Promise;
-use super::record::Kind;
+use super::record::FailureKind;
 use super::report::Said;
 use super::{breakage, checked, disk, unpacked};
 use crate::host::Host;
@@ -46,13 +46,14 @@ pub fn main() -> ! {
             let _ = pid1::load(&pid1.manifest.msr);
             let broken = promise.broken()?;
             if !broken.is_empty() {
-                return Err(anyhow!(broken.join("; ")).context(Kind::CpuDiffers));
+                return Err(anyhow!(broken.join("; ")).context(FailureKind::CpuDiffers));
             }
         }
         // Level 0 is an emulated host's, with no disk from nvmm.
         if pid1.level > 0 {
-            pid1::load(&pid1.manifest.virtio).context(Kind::Disk)?;
-            let said = disk::check(Path::new(DISK)).context(format!("on {DISK}")).context(Kind::Disk)?;
+            pid1::load(&pid1.manifest.virtio).context(FailureKind::Disk)?;
+            let said =
+                disk::check(Path::new(DISK)).context(format!("on {DISK}")).context(FailureKind::Disk)?;
             pid1.say(said);
         }
         if pid1.level < pid1.manifest.levels {
@@ -85,12 +86,12 @@ fn run_program(pid1: &mut Pid1, program: &Program) -> anyhow::Result<()> {
 
 fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     let manifest = pid1.manifest.clone();
-    pid1::load_kvm(pid1.level, &manifest).context(Kind::KvmDidNotLoad)?;
+    pid1::load_kvm(pid1.level, &manifest).context(FailureKind::KvmDidNotLoad)?;
     // KVM may be built in, and then nothing has failed.
     if facts::virtualization().is_none() {
-        return Err(anyhow!("the CPU has neither VMX nor SVM").context(Kind::NoNesting));
+        return Err(anyhow!("the CPU has neither VMX nor SVM").context(FailureKind::NoNesting));
     }
-    let host = Host::open(Path::new("/dev/kvm")).context(Kind::KvmDidNotLoad)?;
+    let host = Host::open(Path::new("/dev/kvm")).context(FailureKind::KvmDidNotLoad)?;
     pid1.say(Said::Kvm);
     let (check, outcome) = checked::run(pid1.level + 1 < manifest.levels);
     pid1.say(Said::Check(check));
@@ -102,7 +103,7 @@ fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     if manifest.explain && pid1.level > 0 {
         symbols::save(Path::new(DISK), disk::END)
             .context("saving the kernel's symbols")
-            .context(Kind::Vmm)?;
+            .context(FailureKind::Vmm)?;
     }
     let next = Level {
         number: pid1.level + 1,

@@ -20,7 +20,7 @@ use super::explain::{
 };
 use super::image::{self, First, Manifest, Memfd};
 use super::promise::{PROMISE, Promise};
-use super::record::Kind;
+use super::record::FailureKind;
 use super::report::{Line, Said};
 use super::watch::Watch;
 use super::{breakage, disk, facts};
@@ -62,7 +62,7 @@ pub struct Level<'a> {
 }
 
 /// What is wrong at a level, as [`Said::Fail`] has it.
-type Failure = (Kind, String);
+type Failure = (FailureKind, String);
 
 impl Level<'_> {
     /// Runs it until it powers off, passing on what it says, and compares its disk with what it said of it. `below` is
@@ -120,7 +120,7 @@ impl Level<'_> {
         if !ended {
             // It is killed right here, not when this level ends.
             drop(child);
-            say(&self.says(Said::Fail(Kind::TimedOut, watch.verdict().1)));
+            say(&self.says(Said::Fail(FailureKind::TimedOut, watch.verdict().1)));
             return Ok(());
         }
         let status = child.wait().context("waiting for nvmm")?;
@@ -147,13 +147,13 @@ impl Level<'_> {
     /// The CPU that it is to find.
     fn promise(&self, host: &Host, config: &VmConfig, below: Vec<String>) -> Result<Promise, Failure> {
         let profile = CpuProfile::resolve(&host.cpu, &config.cpu, &config.topology)
-            .map_err(|error| (Kind::Vmm, format!("{:#}", anyhow::Error::new(error))))?;
+            .map_err(|error| (FailureKind::Vmm, format!("{:#}", anyhow::Error::new(error))))?;
         if self.number < self.manifest.levels && *profile.nesting() == Nesting::None {
             let why = match first(self.number, self.manifest).and_then(|first| first.cpu.as_ref()) {
                 Some(cpu) => format!("no SVM/VMX in the CPU model: --cpu {cpu}"),
                 None => format!("no SVM/VMX in what level {}'s KVM offers", self.number - 1),
             };
-            return Err((Kind::NoNesting, why));
+            return Err((FailureKind::NoNesting, why));
         }
         Ok(Promise::new(&profile, below))
     }
@@ -246,22 +246,24 @@ impl Heard {
     fn judge(&self, status: ExitStatus, outside: (u32, u32)) -> Result<(), Failure> {
         match (status.code(), self.claimed) {
             (Some(0), None) if !self.up => {
-                Err((Kind::KernelDidNotStart, "it ended before it ran /init".to_owned()))
+                Err((FailureKind::KernelDidNotStart, "it ended before it ran /init".to_owned()))
             }
-            (Some(0), None) => Err((Kind::Ended, "before its disk check".to_owned())),
+            (Some(0), None) => Err((FailureKind::Ended, "before its disk check".to_owned())),
             (Some(0), Some(claimed)) if claimed == outside => Ok(()),
             (Some(0), Some((read, wrote))) => Err((
-                Kind::Disk,
+                FailureKind::Disk,
                 format!(
                     "its disk holds data with CRCs {:08x} and {:08x}, where it read {read:08x} and wrote {wrote:08x}",
                     outside.0, outside.1
                 ),
             )),
             (Some(code), _) => match exit::crash(code) {
-                Some(crash) => Err((Kind::EntryFailed, format!("{crash} (nvmm's exit status {code})"))),
-                None => Err((Kind::Vmm, format!("nvmm ended with {status}"))),
+                Some(crash) => {
+                    Err((FailureKind::EntryFailed, format!("{crash} (nvmm's exit status {code})")))
+                }
+                None => Err((FailureKind::Vmm, format!("nvmm ended with {status}"))),
             },
-            (None, _) => Err((Kind::Vmm, format!("nvmm ended with {status}"))),
+            (None, _) => Err((FailureKind::Vmm, format!("nvmm ended with {status}"))),
         }
     }
 }

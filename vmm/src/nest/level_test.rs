@@ -91,23 +91,23 @@ fn disk_check() -> Line {
 fn a_level_whose_disk_is_as_it_says_is_done() {
     judge(&[up(), disk_check()], 0, (1, 2)).unwrap();
     let (kind, why) = judge(&[up(), disk_check()], 0, (1, 3)).unwrap_err();
-    assert_eq!(kind, Kind::Disk);
+    assert_eq!(kind, FailureKind::Disk);
     assert!(why.starts_with("its disk holds data with CRCs 00000001 and 00000003, "), "{why}");
 }
 
 #[test]
 fn each_way_to_end_early_is_told_apart() {
     let kind = |console: &[Line], status| judge(console, status, (1, 2)).unwrap_err().0;
-    assert_eq!(kind(&[], 0), Kind::KernelDidNotStart);
-    assert_eq!(kind(&[up()], 0), Kind::Ended);
-    assert_eq!(kind(&[up()], 3), Kind::Vmm);
+    assert_eq!(kind(&[], 0), FailureKind::KernelDidNotStart);
+    assert_eq!(kind(&[up()], 0), FailureKind::Ended);
+    assert_eq!(kind(&[up()], 3), FailureKind::Vmm);
     for status in [4, 6, 8, 10] {
-        assert_eq!(kind(&[up(), disk_check()], status), Kind::EntryFailed, "{status}");
+        assert_eq!(kind(&[up(), disk_check()], status), FailureKind::EntryFailed, "{status}");
     }
     let (_, why) = judge(&[], 6, (1, 2)).unwrap_err();
     assert_eq!(why, "the processor refused to enter the guest (nvmm's exit status 6)");
     let killed = Heard::default().judge(ExitStatus::from_raw(9), (1, 2)).unwrap_err();
-    assert_eq!(killed.0, Kind::Vmm);
+    assert_eq!(killed.0, FailureKind::Vmm);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn the_first_entry_is_heard_and_numbers_are_not_said_twice() {
     assert_eq!(listen("nvmm: KVM counted 5 exits"), None);
     assert_eq!(listen("login:").unwrap().said, Said::Text("login:".into()));
     assert!(!heard.failed);
-    heard.listen(1, &Line { level: 2, said: Said::Fail(Kind::TimedOut, "hung".into()) });
+    heard.listen(1, &Line { level: 2, said: Said::Fail(FailureKind::TimedOut, "hung".into()) });
     assert!(heard.failed);
 }
 

@@ -15,7 +15,7 @@ use rustix::system::RebootCommand;
 
 use super::image::{self, MANIFEST, Manifest};
 use super::level::LEVEL_PARAMETER;
-use super::record::Kind;
+use super::record::FailureKind;
 use super::report::{Line, Said};
 use super::{breakage, tsc};
 
@@ -125,11 +125,11 @@ impl Pid1 {
 }
 
 /// What kind of failure it is, if it says so, and the rest of what it says.
-fn explain(error: &anyhow::Error) -> (Kind, String) {
-    let kind = error.downcast_ref::<Kind>().copied();
+fn explain(error: &anyhow::Error) -> (FailureKind, String) {
+    let kind = error.downcast_ref::<FailureKind>().copied();
     let said = kind.map(|kind| kind.to_string());
     let causes = error.chain().map(ToString::to_string).filter(|cause| Some(cause) != said.as_ref());
-    (kind.unwrap_or(Kind::Vmm), causes.collect::<Vec<_>>().join(": "))
+    (kind.unwrap_or(FailureKind::Vmm), causes.collect::<Vec<_>>().join(": "))
 }
 
 /// The value of a kernel parameter; `key` ends in `=`.

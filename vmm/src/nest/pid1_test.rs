@@ -18,7 +18,7 @@ fn a_module_that_does_not_load_says_what_the_cpu_lacks() {
 
 #[test]
 fn an_error_says_what_kind_of_failure_it_is() {
-    let error = anyhow!("no such file").context("opening kvm.ko").context(Kind::KvmDidNotLoad);
-    assert_eq!(explain(&error), (Kind::KvmDidNotLoad, "opening kvm.ko: no such file".into()));
-    assert_eq!(explain(&anyhow!("oops")), (Kind::Vmm, "oops".into()));
+    let error = anyhow!("no such file").context("opening kvm.ko").context(FailureKind::KvmDidNotLoad);
+    assert_eq!(explain(&error), (FailureKind::KvmDidNotLoad, "opening kvm.ko: no such file".into()));
+    assert_eq!(explain(&anyhow!("oops")), (FailureKind::Vmm, "oops".into()));
 }

@@ -43,7 +43,7 @@ pub enum Verdict {
         /// Which.
         level: u32,
         /// What it was.
-        kind: Kind,
+        kind: FailureKind,
         /// The same in detail.
         why: String,
         /// The end of that level's console.
@@ -56,10 +56,10 @@ pub enum Verdict {
     },
 }
 
-/// What went wrong.
+/// The kinds of failure of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FailureKind {
     /// /init never ran.
     KernelDidNotStart,
     /// KVM's modules, or /dev/kvm after them.
@@ -85,7 +85,7 @@ pub enum Kind {
     Ended,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::KernelDidNotStart => "the kernel did not start",

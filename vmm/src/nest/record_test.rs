@@ -35,7 +35,12 @@ fn record(verdict: Verdict) -> Record {
 fn a_record_reads_back_from_json() {
     for verdict in [
         Verdict::Passed,
-        Verdict::Failed { level: 1, kind: Kind::TimedOut, why: "hung".into(), console: vec!["oops".into()] },
+        Verdict::Failed {
+            level: 1,
+            kind: FailureKind::TimedOut,
+            why: "hung".into(),
+            console: vec!["oops".into()],
+        },
         Verdict::Skipped { why: "no SVM".into() },
     ] {
         let record = record(verdict);
@@ -46,8 +51,12 @@ fn a_record_reads_back_from_json() {
 
 #[test]
 fn json_names_are_those_that_others_read() {
-    let failed =
-        Verdict::Failed { level: 2, kind: Kind::KvmDidNotLoad, why: "no module".into(), console: vec![] };
+    let failed = Verdict::Failed {
+        level: 2,
+        kind: FailureKind::KvmDidNotLoad,
+        why: "no module".into(),
+        console: vec![],
+    };
     let json = serde_json::to_value(record(failed)).unwrap();
     let verdict = serde_json::json!({
         "status": "failed", "level": 2, "kind": "kvm_did_not_load", "why": "no module", "console": []

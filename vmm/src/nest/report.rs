@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::exec::news::News;
 use super::explain::{cost::Cost, work::Work};
 use super::facts::Facts;
-use super::record::{CheckRecord, Kind};
+use super::record::{CheckRecord, FailureKind};
 
 const REPORT: &str = "@nest";
 
@@ -65,7 +65,7 @@ pub enum Said {
     /// It powered off, and its disk holds what it said. Said by the level below.
     Done,
     /// What went wrong there.
-    Fail(Kind, String),
+    Fail(FailureKind, String),
     /// It has no more to say. An emulated machine may be ended now.
     Off,
     /// Its emulator has nothing to do while this level waits. Said by the host.

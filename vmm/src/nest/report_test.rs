@@ -25,7 +25,7 @@ fn every_report_survives_the_console_of_a_lower_level() {
         Said::Program(News::Output(Piece::pack(7, b"a\nb").unwrap().0)),
         Said::Program(News::Ended(End::Killed(11))),
         Said::Done,
-        Said::Fail(Kind::KvmDidNotLoad, "a \"quoted\"\nreason".into()),
+        Said::Fail(FailureKind::KvmDidNotLoad, "a \"quoted\"\nreason".into()),
         Said::Off,
         Said::Text("[    1.0] Kernel panic | not syncing".into()),
     ] {

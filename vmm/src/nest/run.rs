@@ -11,7 +11,7 @@ use super::exec::outcome::Outcome;
 use super::exec::program::Program;
 use super::explain::{advice, work::Work};
 use super::facts::{self, Facts};
-use super::record::{DiskRecord, Kind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
+use super::record::{DiskRecord, FailureKind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
 use super::report::{Line, Said};
 use crate::hypervisor;
 
@@ -26,7 +26,7 @@ pub(super) struct Run {
     /// The end of each level's console.
     tails: Vec<VecDeque<String>>,
     /// Where it went wrong first, and how.
-    failure: Option<(u32, Kind, String)>,
+    failure: Option<(u32, FailureKind, String)>,
     skipped: Option<String>,
     /// What is known of the user's program.
     program: Option<Outcome>,
@@ -89,7 +89,7 @@ impl Run {
                 let _ = write!(progress, ", {}", level.run_by);
                 if line.level > 0 && facts.hypervisor != hypervisor::KVM {
                     let why = format!("it runs on {:?} by CPUID", facts.hypervisor);
-                    self.fail(line.level, Kind::NotOnKvm, why);
+                    self.fail(line.level, FailureKind::NotOnKvm, why);
                 }
                 Some(progress)
             }
@@ -165,7 +165,7 @@ impl Run {
     }
 
     /// Notes a failure of `level`; only the first one counts.
-    pub(super) fn fail(&mut self, level: u32, kind: Kind, why: String) {
+    pub(super) fn fail(&mut self, level: u32, kind: FailureKind, why: String) {
         self.failure.get_or_insert((level, kind, why));
     }
 
@@ -191,7 +191,7 @@ impl Run {
             self.fail(number, kind, why);
         } else if let Some(level) = unentered.min() {
             let why = "no KVM_RUN of it came back from guest code".to_owned();
-            self.fail(level, Kind::NotOnKvm, why);
+            self.fail(level, FailureKind::NotOnKvm, why);
         } else {
             self.levels[0].passed = Some(at.as_secs_f64());
         }
@@ -200,7 +200,7 @@ impl Run {
             match end {
                 Some(end) if end.is_success() => {}
                 Some(end) if end.is_skip() && self.failure.is_none() => self.skip(sentence),
-                _ => self.fail(last(&self.levels), Kind::Program, sentence),
+                _ => self.fail(last(&self.levels), FailureKind::Program, sentence),
             }
         }
     }
@@ -242,11 +242,11 @@ fn last(levels: &[LevelRecord]) -> u32 {
 }
 
 /// How a level failed that ended without a word.
-fn ended(level: &LevelRecord) -> (u32, Kind, String) {
+fn ended(level: &LevelRecord) -> (u32, FailureKind, String) {
     let (kind, why) = match (&level.facts, level.disk) {
-        (None, _) => (Kind::KernelDidNotStart, "it ended before it ran /init"),
-        (Some(_), None) if level.level > 0 => (Kind::Ended, "before its disk check"),
-        (Some(_), _) => (Kind::Ended, "before all of its work was done"),
+        (None, _) => (FailureKind::KernelDidNotStart, "it ended before it ran /init"),
+        (Some(_), None) if level.level > 0 => (FailureKind::Ended, "before its disk check"),
+        (Some(_), _) => (FailureKind::Ended, "before all of its work was done"),
     };
     (level.level, kind, why.to_owned())
 }

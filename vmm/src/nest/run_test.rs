@@ -57,7 +57,7 @@ fn statuses(record: &Record) -> Vec<Status> {
     record.levels.iter().map(|level| level.status).collect()
 }
 
-fn failure(record: Record) -> (u32, Kind, String) {
+fn failure(record: Record) -> (u32, FailureKind, String) {
     match record.verdict {
         Verdict::Failed { level, kind, why, .. } => (level, kind, why),
         verdict => panic!("{verdict:?}"),
@@ -106,20 +106,20 @@ fn the_program_s_status_is_the_verdict() {
     ] {
         let record = ends(end);
         assert_eq!(statuses(&record), [Status::Passed, Status::Passed, Status::Failed]);
-        assert_eq!(failure(record), (2, Kind::Program, why.to_owned()));
+        assert_eq!(failure(record), (2, FailureKind::Program, why.to_owned()));
     }
 }
 
 #[test]
 fn a_program_that_was_not_heard_of_has_not_passed() {
     let record = run_program(|run| drop(take(run, 2, Said::Done)));
-    assert_eq!(failure(record), (2, Kind::Program, "it is not known how mytest ended".to_owned()));
+    assert_eq!(failure(record), (2, FailureKind::Program, "it is not known how mytest ended".to_owned()));
     // Its skip hides no failure.
     let record = run_program(|run| {
         take(run, 2, Said::Program(News::Ended(End::Exited(77))));
-        take(run, 2, Said::Fail(Kind::Disk, "differs".into()));
+        take(run, 2, Said::Fail(FailureKind::Disk, "differs".into()));
     });
-    assert_eq!(failure(record).1, Kind::Disk);
+    assert_eq!(failure(record).1, FailureKind::Disk);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_the_program_prints_is_shown_and_kept() {
         assert_eq!(take(run, 2, Said::Program(piece(0, b"\x1b[1mone\ntwo"))), None);
         assert_eq!(run.printed(), b"\x1b[1mone\ntwo");
         assert_eq!(run.printed(), b"");
-        take(run, 2, Said::Fail(Kind::TimedOut, "its program did not end".into()));
+        take(run, 2, Said::Fail(FailureKind::TimedOut, "its program did not end".into()));
     });
     let Verdict::Failed { console, .. } = record.verdict else { panic!("it failed") };
     assert_eq!(console, ["[1mone"]);
@@ -156,25 +156,25 @@ fn the_first_failure_is_told_with_its_console() {
         for line in 0..TAIL + 1 {
             take(run, 2, Said::Text(format!("line {line}\x1b[2J")));
         }
-        let said = take(run, 2, Said::Fail(Kind::NoNesting, "no SVM".into()));
+        let said = take(run, 2, Said::Fail(FailureKind::NoNesting, "no SVM".into()));
         assert_eq!(said.unwrap(), "no nesting: no SVM");
-        take(run, 0, Said::Fail(Kind::Vmm, "later".into()));
+        take(run, 0, Said::Fail(FailureKind::Vmm, "later".into()));
     });
     assert_eq!(statuses(&record), [Status::Passed, Status::Passed, Status::Failed]);
     let Verdict::Failed { level, kind, why, console } = record.verdict else { panic!("it failed") };
-    assert_eq!((level, kind, why.as_str()), (2, Kind::NoNesting, "no SVM"));
+    assert_eq!((level, kind, why.as_str()), (2, FailureKind::NoNesting, "no SVM"));
     assert_eq!((console.len(), console[0].as_str()), (TAIL, "line 1[2J"));
 }
 
 #[test]
 fn ending_without_a_word_says_where() {
-    let kernel = |level| (level, Kind::KernelDidNotStart, "it ended before it ran /init".to_owned());
+    let kernel = |level| (level, FailureKind::KernelDidNotStart, "it ended before it ran /init".to_owned());
     assert_eq!(failure(run(|run| drop(take(run, 1, Said::Start)))), kernel(1));
     assert_eq!(
         failure(run(|run| work(run, 1))),
-        (1, Kind::Ended, "before all of its work was done".to_owned())
+        (1, FailureKind::Ended, "before all of its work was done".to_owned())
     );
-    assert_eq!(failure(run(|_| {})), (0, Kind::Ended, "before all of its work was done".to_owned()));
+    assert_eq!(failure(run(|_| {})), (0, FailureKind::Ended, "before all of its work was done".to_owned()));
     let mut silent = Run::new(2, Some("Bochs"));
     silent.end(Duration::ZERO);
     let record = silent.record(Duration::ZERO);
@@ -190,7 +190,7 @@ fn a_level_that_does_not_run_on_kvm_proves_nothing() {
     take(&mut run, 1, Said::Done);
     run.end(Duration::ZERO);
     let why = r#"it runs on "TCGTCGTCGTCG" by CPUID"#.to_owned();
-    assert_eq!(failure(run.record(Duration::ZERO)), (1, Kind::NotOnKvm, why));
+    assert_eq!(failure(run.record(Duration::ZERO)), (1, FailureKind::NotOnKvm, why));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_level_that_kvm_never_entered_proves_nothing() {
         take(&mut run, 1, said);
     }
     run.end(Duration::ZERO);
-    assert_eq!(failure(run.record(Duration::ZERO)).1, Kind::NotOnKvm);
+    assert_eq!(failure(run.record(Duration::ZERO)).1, FailureKind::NotOnKvm);
 }
 
 #[test]

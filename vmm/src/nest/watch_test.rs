@@ -1,6 +1,6 @@
 use super::*;
 use crate::nest::exec::news::End;
-use crate::nest::record::Kind;
+use crate::nest::record::FailureKind;
 
 const LAST: u32 = 3;
 
@@ -30,7 +30,7 @@ fn the_one_right_below_gives_up_first() {
     let silent = "it ran level 3, which gave no sign of life, and did not end it".to_owned();
     assert_eq!(watches[0].verdict(), (1, silent));
     // Once it is said, the others wait for the level below to end.
-    see(&mut watches, 3, Said::Fail(Kind::TimedOut, String::new()), at(151));
+    see(&mut watches, 3, Said::Fail(FailureKind::TimedOut, String::new()), at(151));
     assert_eq!(watches[1].deadline(), Some(at(251)));
     assert_eq!(watches[1].verdict(), (2, "before it powered off".to_owned()));
 }
@@ -78,7 +78,7 @@ fn starting_and_ending_over_and_over_gains_no_time() {
         for level in [2, 3, 2, 3] {
             watch.see(&Line { level, said: Said::Start }, at(round));
             watch.see(&Line { level, said: Said::Done }, at(round));
-            watch.see(&Line { level, said: Said::Fail(Kind::Vmm, String::new()) }, at(round));
+            watch.see(&Line { level, said: Said::Fail(FailureKind::Vmm, String::new()) }, at(round));
         }
     }
     assert_eq!(watch.deadline(), Some(at(100)));

@@ -9,7 +9,7 @@ use crate::size::Rounded;
 
 /// A kind of request, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RequestKind {
     /// `VIRTIO_BLK_T_IN`.
     Read,
     /// `VIRTIO_BLK_T_OUT`.
@@ -108,17 +108,17 @@ impl Default for Counters {
 
 impl QueueCounters {
     /// Counts a request that moved or named `bytes`, or failed.
-    pub fn record(&self, kind: Kind, bytes: u64, ok: bool) {
+    pub fn record(&self, kind: RequestKind, bytes: u64, ok: bool) {
         if !ok {
             self.errors.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let tally = match kind {
-            Kind::Read => &self.read,
-            Kind::Write => &self.written,
-            Kind::Flush => &self.flushes,
-            Kind::Discard => &self.discarded,
-            Kind::WriteZeroes => &self.zeroed,
+            RequestKind::Read => &self.read,
+            RequestKind::Write => &self.written,
+            RequestKind::Flush => &self.flushes,
+            RequestKind::Discard => &self.discarded,
+            RequestKind::WriteZeroes => &self.zeroed,
         };
         tally.requests.fetch_add(1, Ordering::Relaxed);
         tally.bytes.fetch_add(bytes, Ordering::Relaxed);

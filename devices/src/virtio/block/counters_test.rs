@@ -5,12 +5,12 @@ use super::*;
 #[test]
 fn each_kind_has_its_own_count() {
     let counters = Counters::new(2);
-    counters.queue(0).record(Kind::Read, 4096, true);
-    counters.queue(1).record(Kind::Read, 512, true);
-    counters.queue(1).record(Kind::Write, 1 << 20, true);
-    counters.queue(0).record(Kind::Flush, 0, true);
-    counters.queue(0).record(Kind::Discard, 1 << 30, true);
-    counters.queue(1).record(Kind::WriteZeroes, 100, true);
+    counters.queue(0).record(RequestKind::Read, 4096, true);
+    counters.queue(1).record(RequestKind::Read, 512, true);
+    counters.queue(1).record(RequestKind::Write, 1 << 20, true);
+    counters.queue(0).record(RequestKind::Flush, 0, true);
+    counters.queue(0).record(RequestKind::Discard, 1 << 30, true);
+    counters.queue(1).record(RequestKind::WriteZeroes, 100, true);
     assert_eq!(
         counters.total(),
         Totals {
@@ -27,7 +27,13 @@ fn each_kind_has_its_own_count() {
 #[test]
 fn what_failed_is_an_error_and_nothing_else() {
     let counters = Counters::default();
-    for kind in [Kind::Read, Kind::Write, Kind::Flush, Kind::Discard, Kind::WriteZeroes] {
+    for kind in [
+        RequestKind::Read,
+        RequestKind::Write,
+        RequestKind::Flush,
+        RequestKind::Discard,
+        RequestKind::WriteZeroes,
+    ] {
         counters.queue(0).record(kind, 512, false);
     }
     assert_eq!(counters.total(), Totals { errors: 5, ..Totals::default() });
@@ -40,7 +46,9 @@ fn nothing_is_lost_between_threads() {
         // The fourth has no set of its own.
         for index in 0..4 {
             let counters = &counters;
-            scope.spawn(move || (0..1000).for_each(|_| counters.queue(index).record(Kind::Read, 3, true)));
+            scope.spawn(move || {
+                (0..1000).for_each(|_| counters.queue(index).record(RequestKind::Read, 3, true));
+            });
         }
     });
     assert_eq!(counters.total().read, Total { requests: 4000, bytes: 12000 });

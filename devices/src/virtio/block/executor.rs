@@ -11,7 +11,7 @@ use vm_memory::VolatileSlice;
 use super::{
     cache::WriteCache,
     config::bit,
-    counters::Kind,
+    counters::RequestKind,
     faults::Faults,
     lasting::Lasting,
     request::{Operation, Refusal, Request},
@@ -146,11 +146,11 @@ impl Executor {
         }
         let operation = request.operation;
         let kind = match operation {
-            Operation::In => Some(Kind::Read),
-            Operation::Out => Some(Kind::Write),
-            Operation::Flush => Some(Kind::Flush),
-            Operation::Discard => Some(Kind::Discard),
-            Operation::WriteZeroes => Some(Kind::WriteZeroes),
+            Operation::In => Some(RequestKind::Read),
+            Operation::Out => Some(RequestKind::Write),
+            Operation::Flush => Some(RequestKind::Flush),
+            Operation::Discard => Some(RequestKind::Discard),
+            Operation::WriteZeroes => Some(RequestKind::WriteZeroes),
             Operation::GetId | Operation::Unknown(_) => None,
         };
         if let Some(kind) = kind {

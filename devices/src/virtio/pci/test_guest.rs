@@ -18,7 +18,7 @@ use crate::{
     irq::Msi,
     pci::{BarError, ClassCode, PciAddress, PciFunction},
     testing::{FakeLine, FakeMsi},
-    virtio::device::{Activation, Halt, Kind, VirtioDevice},
+    virtio::device::{Activation, DeviceKind, Halt, VirtioDevice},
 };
 
 pub(super) const MEMORY_SIZE: u64 = 0x10_0000;
@@ -76,8 +76,12 @@ pub(super) struct State {
 struct FakeDevice(Arc<Mutex<State>>);
 
 impl VirtioDevice for FakeDevice {
-    fn kind(&self) -> Kind {
-        Kind { device_type: 2, class: ClassCode { base: 1, sub: 0x80, interface: 0 }, name: "virtio-fake" }
+    fn kind(&self) -> DeviceKind {
+        DeviceKind {
+            device_type: 2,
+            class: ClassCode { base: 1, sub: 0x80, interface: 0 },
+            name: "virtio-fake",
+        }
     }
 
     fn features(&self) -> u64 {

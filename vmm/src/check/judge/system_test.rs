@@ -7,7 +7,7 @@ fn host(builtin: bool) -> Facts {
     Facts {
         kernel: "6.12.1".into(),
         modules: [("kvm_intel".to_owned(), module)].into(),
-        device: crate::check::facts::Device { path: "/dev/kvm".into(), ..Default::default() },
+        device: crate::check::facts::KvmDevice { path: "/dev/kvm".into(), ..Default::default() },
         ..Facts::default()
     }
 }

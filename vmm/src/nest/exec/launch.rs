@@ -18,7 +18,7 @@ use super::kernel_log;
 use super::news::{End, News, PIECE_MAX, Piece};
 use super::program::Program;
 use crate::nest::pid1::Console;
-use crate::nest::record::Kind;
+use crate::nest::record::FailureKind;
 use crate::nest::report::Said;
 
 /// The parameter that tells the program its level.
@@ -45,7 +45,7 @@ pub(in crate::nest) fn run(program: &Program, level: u32, console: &Console) -> 
         let _ = said.drain();
     });
     let Running { child, output } = running.map_err(|error| {
-        anyhow!("{} could not be started: {error:#}", program.name()).context(Kind::Program)
+        anyhow!("{} could not be started: {error:#}", program.name()).context(FailureKind::Program)
     })?;
     let status = reap(child.id()).context("waiting for the program")?;
     output.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))).context("reading its output")?;
@@ -54,7 +54,7 @@ pub(in crate::nest) fn run(program: &Program, level: u32, console: &Console) -> 
     if end.is_success() || end.is_skip() {
         return Ok(());
     }
-    Err(anyhow!("{} {end}", program.name()).context(Kind::Program))
+    Err(anyhow!("{} {end}", program.name()).context(FailureKind::Program))
 }
 
 /// Waits until process `id` has ended, and ends all others then; the value is how that one ended.

@@ -1,7 +1,7 @@
 //! A run and its levels, in a few words each.
 
 use super::words::{between, one_line, plain, seconds, short_cpu, thousands};
-use crate::nest::record::{DiskRecord, Kind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
+use crate::nest::record::{DiskRecord, FailureKind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
 use crate::stats;
 
 /// The whole run in a line: `3 levels passed in 59.1 s`.
@@ -67,7 +67,7 @@ impl Cells {
 pub(super) fn disk(record: &Record, level: u32, disk: &DiskRecord) -> String {
     match record.verdict {
         _ if disk.verified => {}
-        Verdict::Failed { kind: Kind::Disk, .. } if is_to_blame(record, level) => {
+        Verdict::Failed { kind: FailureKind::Disk, .. } if is_to_blame(record, level) => {
             return "differs".to_owned();
         }
         _ => return "not compared".to_owned(),

@@ -80,7 +80,7 @@ fn outcome<'a>(record: &'a Record, number: u32, level: Option<&LevelRecord>) -> 
 }
 
 /// As in JSON: `kernel_did_not_start`.
-fn kind_word(kind: &crate::nest::record::Kind) -> String {
+fn kind_word(kind: &crate::nest::record::FailureKind) -> String {
     serde_json::to_value(kind).ok().and_then(|word| Some(word.as_str()?.to_owned())).unwrap_or_default()
 }
 

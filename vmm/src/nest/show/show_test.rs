@@ -6,7 +6,7 @@ use super::words::{LONGEST, escape, plain, short_cpu, shortened, thousands};
 use crate::nest::exec::outcome::ProgramRecord;
 use crate::nest::facts::Facts;
 use crate::nest::record::{
-    CheckRecord, DiskRecord, Kind, LevelRecord, Record, Status, THIS_MACHINE, Verdict,
+    CheckRecord, DiskRecord, FailureKind, LevelRecord, Record, Status, THIS_MACHINE, Verdict,
 };
 
 fn facts(nesting: &str, features: &str) -> Facts {
@@ -113,7 +113,7 @@ pub(super) fn failed() -> Record {
     record.seconds = 60.0;
     record.verdict = Verdict::Failed {
         level: 2,
-        kind: Kind::KernelDidNotStart,
+        kind: FailureKind::KernelDidNotStart,
         why: "timed out before its kernel ran /init <\"&'>".into(),
         console: vec![
             "[    1.0] Kernel panic - not syncing: \x1b[31m<no> init & \"so\"".into(),
@@ -140,7 +140,7 @@ pub(super) fn program() -> Record {
     let mut record = passed();
     record.verdict = Verdict::Failed {
         level: 2,
-        kind: Kind::Program,
+        kind: FailureKind::Program,
         why: "my<test> ended with status 3".into(),
         console: vec!["not ok 1".into()],
     };
@@ -224,8 +224,12 @@ fn a_disk_is_at_fault_only_if_it_differs() {
     assert_eq!(disk(&record, 2, &check), "not compared");
     record.verdict = Verdict::Skipped { why: "my<test> ended with status 77".into() };
     assert_eq!(disk(&record, 2, &check), "not compared");
-    record.verdict =
-        Verdict::Failed { level: 2, kind: Kind::Disk, why: "its disk holds ...".into(), console: vec![] };
+    record.verdict = Verdict::Failed {
+        level: 2,
+        kind: FailureKind::Disk,
+        why: "its disk holds ...".into(),
+        console: vec![],
+    };
     assert_eq!([disk(&record, 1, &check), disk(&record, 2, &check)], ["not compared", "differs"]);
 }
 
@@ -296,17 +300,17 @@ fn the_readme_knows_every_key_of_the_json() {
     assert_eq!(told, found);
 
     for kind in [
-        Kind::KernelDidNotStart,
-        Kind::KvmDidNotLoad,
-        Kind::NoNesting,
-        Kind::EntryFailed,
-        Kind::NotOnKvm,
-        Kind::CpuDiffers,
-        Kind::Disk,
-        Kind::Program,
-        Kind::Vmm,
-        Kind::TimedOut,
-        Kind::Ended,
+        FailureKind::KernelDidNotStart,
+        FailureKind::KvmDidNotLoad,
+        FailureKind::NoNesting,
+        FailureKind::EntryFailed,
+        FailureKind::NotOnKvm,
+        FailureKind::CpuDiffers,
+        FailureKind::Disk,
+        FailureKind::Program,
+        FailureKind::Vmm,
+        FailureKind::TimedOut,
+        FailureKind::Ended,
     ] {
         let word = serde_json::to_string(&kind).unwrap().replace('"', "`");
         assert!(table.contains(&word), "{word}");
