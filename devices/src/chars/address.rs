@@ -25,7 +25,7 @@ use thiserror::Error;
 use crate::printable::ToPrintable;
 
 /// The longest path of a unix socket, in bytes: `sun_path` less the NUL at its end, unix(7).
-const LONGEST_PATH: usize = 107;
+pub(super) const LONGEST_PATH: usize = 107;
 /// A peer that has been silent for so long is asked whether it is still there: its machine may have gone without a word.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_AGAIN: Duration = Duration::from_secs(10);

@@ -1,16 +1,19 @@
 //! Sockets that listen, and the files of those that are unix sockets.
 
 use std::{
+    ffi::OsString,
     fs, io,
     net::TcpListener,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{
+            ffi::{OsStrExt, OsStringExt},
             fs::{FileTypeExt, MetadataExt},
             net::UnixDatagram,
         },
     },
     path::{Path, PathBuf},
+    process,
 };
 
 use rustix::{
@@ -19,10 +22,12 @@ use rustix::{
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with},
 };
 
-use super::address::{Address, AddressError};
+use super::address::{Address, AddressError, LONGEST_PATH};
 
 /// The most connections that wait to be taken.
 const BACKLOG: i32 = 128;
+/// How many temporary names are tried. A killed process of the same number may have left some of them behind.
+const TEMPORARY_NAMES: u32 = 10;
 
 /// A socket that listens. Its file, if it has one, is removed when this is dropped.
 #[derive(Debug)]
@@ -70,15 +75,13 @@ impl Listener {
             }
             Address::Unix(path) => {
                 address.check_len(path)?;
-                let socket = match unix(path, access) {
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                        remove_stale(address, path)?;
-                        unix(path, access)
-                    }
-                    bound => bound,
-                };
-                let socket = socket.map_err(failed)?;
-                let file = SocketFile::of(path).map_err(failed)?;
+                remove_stale(address, path)?;
+                let (socket, temporary) = unix_beside(path, access).map_err(failed)?;
+                let file = temporary.link(path).map_err(|error| match error.kind() {
+                    // It was quicker.
+                    io::ErrorKind::AlreadyExists => AddressError::PathInUse(address.clone()),
+                    _ => failed(error),
+                })?;
                 Ok(Self { socket, address: address.clone(), _file: Some(file) })
             }
         }
@@ -115,6 +118,30 @@ impl AsFd for Listener {
     }
 }
 
+/// Listens at a temporary name beside `path`: a file that is given its name once somebody listens refuses no early peer.
+fn unix_beside(path: &Path, access: Access) -> io::Result<(OwnedFd, SocketFile)> {
+    let mut bound = Err(io::ErrorKind::NotFound.into());
+    for temporary in temporary_paths(path) {
+        bound = unix(&temporary, access).and_then(|socket| Ok((socket, SocketFile::of(&temporary)?)));
+        if !bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+            break;
+        }
+    }
+    bound
+}
+
+/// Names beside `path`, which are as recognizable as a unix socket's path has room for. `ss -x` shows them.
+fn temporary_paths(path: &Path) -> impl Iterator<Item = PathBuf> {
+    path.file_name().into_iter().flat_map(move |name| {
+        let folder = path.with_file_name("");
+        let room = LONGEST_PATH.saturating_sub(folder.as_os_str().len()).max(1);
+        (0..TEMPORARY_NAMES).map(move |number| {
+            let name = [b".", name.as_bytes(), format!(".{}-{number}", process::id()).as_bytes()].concat();
+            folder.join(OsString::from_vec(name[name.len().saturating_sub(room)..].to_vec()))
+        })
+    })
+}
+
 /// Listens at a path. The file has its mode from its first moment on.
 fn unix(path: &Path, access: Access) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -128,11 +155,14 @@ fn unix(path: &Path, access: Access) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Removes a socket file that a process has left behind.
+/// Removes a socket file that a process has left behind, if there is one. Nothing else may be there.
 fn remove_stale(address: &Address, path: &Path) -> Result<(), AddressError> {
     let failed = |error| AddressError::Failed(address.clone(), error);
-    if !fs::symlink_metadata(path).map_err(failed)?.file_type().is_socket() {
-        return Err(AddressError::NoSocket(address.clone()));
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(found) if !found.file_type().is_socket() => return Err(AddressError::NoSocket(address.clone())),
+        Ok(_) => {}
     }
     // A socket of the other type finds out without being taken for a peer.
     let probe = UnixDatagram::unbound().map_err(failed)?;
@@ -148,6 +178,12 @@ impl SocketFile {
     fn of(path: &Path) -> io::Result<Self> {
         let found = fs::symlink_metadata(path)?;
         Ok(Self { path: path.to_owned(), identity: (found.dev(), found.ino()) })
+    }
+
+    /// Gives the file another name, which no file may have yet, in place of its own.
+    fn link(self, path: &Path) -> io::Result<Self> {
+        fs::hard_link(&self.path, path)?;
+        Ok(Self { path: path.to_owned(), identity: self.identity })
     }
 }
 

@@ -5,6 +5,11 @@ use std::os::unix::{
 
 use super::*;
 
+/// The names of the files in a folder.
+fn names(folder: &Path) -> Vec<OsString> {
+    fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect()
+}
+
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -44,4 +49,46 @@ fn a_file_of_another_owner_is_neither_replaced_nor_removed() {
     drop(listener);
     assert_eq!(fs::read(&path).unwrap(), b"another");
     assert!(matches!(Listener::new(&address, Access::Owner), Err(AddressError::NoSocket(_))));
+}
+
+#[test]
+fn a_file_has_its_name_only_once_somebody_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    // Bound and listening, and not there yet.
+    let (_socket, temporary) = unix_beside(&path, Access::Owner).unwrap();
+    assert!(!path.exists());
+    let name = temporary.path.file_name().unwrap().to_str().unwrap();
+    assert_eq!(name, format!(".socket.{}-0", process::id()));
+    let file = temporary.link(&path).unwrap();
+    assert_eq!((names(folder.path()), mode(&path)), (vec!["socket".into()], 0o600));
+    let _peer = UnixStream::connect(&path).unwrap();
+    // Another program that was as quick is not replaced, and nothing is left behind.
+    let (_socket, temporary) = unix_beside(&path, Access::Owner).unwrap();
+    assert_eq!(temporary.link(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    drop(file);
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn temporary_names_fit_where_the_name_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = LONGEST_PATH - folder.path().as_os_str().len() - 1;
+    for len in [1, room] {
+        let path = folder.path().join("x".repeat(len));
+        // What a killed process has left behind is in nobody's way.
+        let (_other, _temporary) = unix_beside(&path, Access::Umask).unwrap();
+        let listener = Listener::new(&Address::Unix(path.clone()), Access::Umask).unwrap();
+        let _peer = UnixStream::connect(&path).unwrap();
+        assert!(listener.accept().unwrap().is_some());
+    }
+    // A folder's path that leaves room for a single letter.
+    let deep = folder.path().join("y".repeat(room - 2));
+    fs::create_dir(&deep).unwrap();
+    let path = deep.join("z");
+    assert_eq!(path.as_os_str().len(), LONGEST_PATH);
+    let _listener = Listener::new(&Address::Unix(path.clone()), Access::Umask).unwrap();
+    assert_eq!(names(&deep), ["z"]);
+    // Where there is no name, there is nothing to listen at.
+    assert!(matches!(Listener::new(&Address::Unix("".into()), Access::Umask), Err(AddressError::Failed(..))));
 }
