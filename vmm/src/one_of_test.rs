@@ -5,7 +5,7 @@ use super::*;
 
 #[derive(Debug, Parser)]
 struct Options {
-    #[arg(long, value_name = "raw|qcow2|vmdk", value_parser = one_of::<Format, _>(Format::NAMES))]
+    #[arg(long, value_name = "raw|qcow2|vmdk", value_parser = one_of::<Format, _>(Format::ALL.map(Format::name)))]
     format: Option<Format>,
 }
 

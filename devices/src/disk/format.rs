@@ -14,8 +14,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// The names of all of them.
-    pub const NAMES: [&'static str; 3] = ["raw", "qcow2", "vmdk"];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Qcow2, Self::Vmdk];
 
     /// QEMU's name for it, and everybody else's.
     #[must_use]
@@ -41,12 +41,7 @@ impl FromStr for Format {
     type Err = UnknownFormat;
 
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        match name {
-            "raw" => Ok(Self::Raw),
-            "qcow2" => Ok(Self::Qcow2),
-            "vmdk" => Ok(Self::Vmdk),
-            _ => Err(UnknownFormat),
-        }
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or(UnknownFormat)
     }
 }
 

@@ -247,15 +247,13 @@ fn overlay(given: &str) -> Result<Overlay, String> {
     }
 }
 
-/// `cache=`. What QEMU calls so besides is two things here.
+/// `cache=`. Two more of QEMU's words for it are two keys here.
 fn cache(given: &str) -> Result<CacheMode, String> {
     match given {
-        "writeback" => Ok(CacheMode::Writeback),
-        "writethrough" => Ok(CacheMode::Writethrough),
-        "unsafe" => Ok(CacheMode::Unsafe),
         "none" => Err("cache=none is direct=on here".to_owned()),
         "directsync" => Err("cache=directsync is direct=on,cache=writethrough here".to_owned()),
-        other => Err(format!("cache={other}: give writeback, writethrough or unsafe")),
+        other => CacheMode::deserialize(other.into_deserializer())
+            .map_err(|_: de::value::Error| format!("cache={other}: give writeback, writethrough or unsafe")),
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) enum DiskCommand {
             long,
             value_name = "raw|qcow2|vmdk",
             requires = "backing",
-            value_parser = one_of::<Format, _>(Format::NAMES),
+            value_parser = one_of::<Format, _>(Format::ALL.map(Format::name)),
             hide_possible_values = true
         )]
         backing_format: Option<Format>,
@@ -121,7 +121,7 @@ pub(super) struct SourceArgs {
         short,
         long,
         value_name = "raw|qcow2|vmdk",
-        value_parser = one_of::<Format, _>(Format::NAMES),
+        value_parser = one_of::<Format, _>(Format::ALL.map(Format::name)),
         hide_possible_values = true
     )]
     pub(super) format: Option<Format>,

@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroU64, str::FromStr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What is up to the user about a disk's device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,9 @@ pub struct BlockOptions {
     pub bandwidth: Option<NonZeroU64>,
 }
 
-/// When writes are on stable storage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// When writes are on stable storage, by the words of `cache=`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CacheMode {
     /// Once the driver has flushed.
     #[default]
@@ -37,8 +38,8 @@ pub enum CacheMode {
     Unsafe,
 }
 
-/// How transfers are done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+/// How transfers are done, by the words of `aio=`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// By io_uring where it is allowed and the disk is made for it, else by threads.
@@ -84,6 +85,20 @@ impl Default for BlockOptions {
             iops: None,
             bandwidth: None,
         }
+    }
+}
+
+/// The word of `cache=` for it.
+impl fmt::Display for CacheMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// The word of `aio=` for it.
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
