@@ -6,22 +6,14 @@ mod seconds;
 use std::{ffi::OsString, path::PathBuf};
 
 use arch::cpu::spec::Nested;
-use clap::ValueEnum;
+use clap::{Parser, ValueEnum};
 use devices::platform::DebugExit;
 
 pub use self::script::{ScriptArgs, Step};
 pub(crate) use self::seconds::seconds;
 
-const CMDLINE: &str = "console=ttyS0";
-const CPU: &str = "host-passthrough";
-const MEMORY: &str = "512M";
-const SERIAL: &str = "stdio";
-const RNG: &str = "/dev/urandom";
-const GRACE: u32 = 60;
-const KVM: &str = "/dev/kvm";
-
 /// The options of a machine.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Parser)]
 pub struct MachineArgs {
     /// Kernel: a bzImage, or an ELF vmlinux (started by PVH if it has the note)
     #[arg(long, value_name = "FILE")]
@@ -32,14 +24,14 @@ pub struct MachineArgs {
     pub initramfs: Option<PathBuf>,
 
     /// Kernel command line
-    #[arg(long, value_name = "TEXT", visible_alias = "append", default_value = CMDLINE)]
+    #[arg(long, value_name = "TEXT", visible_alias = "append", default_value = "console=ttyS0")]
     pub cmdline: String,
 
     /// CPU: host-passthrough (also: host, max), host-model, or a model, each with [,+FEATURE|,-FEATURE|,FEATURE[=on|off]|,PROPERTY=VALUE]...[,check|,enforce];
     /// or file:PATH, libvirt's <cpu> element; or help, to list models and features. Properties: pmu, kvm, migratable, vendor, family, model, stepping, model-id, level,
     /// min-level, xlevel, min-xlevel, phys-bits, host-phys-bits, host-phys-bits-limit, guest-phys-bits, host-cache-info, l3-cache, caches, tsc-frequency, vmware-cpuid-freq,
     /// kvm-pv-enforce-cpuid
-    #[arg(long, value_name = "SPEC", default_value = CPU)]
+    #[arg(long, value_name = "SPEC", default_value = "host-passthrough")]
     pub cpu: String,
 
     /// VMX or SVM in the guest: off (no trace of it), auto (as the CPU says), or on (added to any CPU, or nvmm refuses to start)
@@ -51,7 +43,7 @@ pub struct MachineArgs {
     pub smp: Option<String>,
 
     /// Memory: SIZE, or size=SIZE[,hugepages=on][,prefault=on]; SIZE in MiB or with K, M, G, T
-    #[arg(long, short, value_name = "SIZE", default_value = MEMORY)]
+    #[arg(long, short, value_name = "SIZE", default_value = "512M")]
     pub memory: String,
 
     /// Disk: PATH, or path=PATH[,KEY=VALUE]...; repeatable, in order. A comma in PATH is written twice. Keys: format=raw|qcow2|vmdk, overlay=PATH|temp, backing-root=DIR, readonly=on, direct=on,
@@ -61,7 +53,7 @@ pub struct MachineArgs {
 
     /// Serial port, COM1 first, up to four: stdio, null, file=PATH[,append=on], pty[=LINK], tcp=HOST:PORT[,server[,wait]][,telnet=on] or unix=PATH[,server[,wait]],
     /// each with [,log=FILE], or QEMU's words. A comma in a path is written twice
-    #[arg(long, value_name = "PLACE", default_value = SERIAL)]
+    #[arg(long, value_name = "PLACE", default_value = "stdio")]
     pub serial: Vec<OsString>,
 
     /// Texts to wait for on COM1, and answers.
@@ -69,7 +61,7 @@ pub struct MachineArgs {
     pub script: ScriptArgs,
 
     /// Random bytes for the guest, by virtio-rng: off, or the file or device that they are read from
-    #[arg(long, value_name = "off|PATH", default_value = RNG)]
+    #[arg(long, value_name = "off|PATH", default_value = "/dev/urandom")]
     pub rng: OsString,
 
     /// A virtio-balloon, by which the guest gives memory back that it does not use
@@ -87,7 +79,7 @@ pub struct MachineArgs {
     pub on_panic: Option<OnPanic>,
 
     /// How long the guest has to power off after SIGTERM
-    #[arg(long, value_name = "SECONDS", default_value_t = GRACE, value_parser = seconds::<u32>)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = seconds::<u32>)]
     pub grace: u32,
 
     /// Control socket, on which programs speak QMP as with QEMU, and nvmm ctl for people; or QEMU's unix:PATH,server=on,wait=off
@@ -128,7 +120,7 @@ pub struct MachineArgs {
     pub json: bool,
 
     /// KVM's device node
-    #[arg(long, value_name = "PATH", default_value = KVM)]
+    #[arg(long, value_name = "PATH", default_value = "/dev/kvm")]
     pub kvm: PathBuf,
 
     /// Say more on stderr: -v what the guest gets, -vv what it does, -vvv everything
@@ -136,37 +128,10 @@ pub struct MachineArgs {
     pub verbose: u8,
 }
 
+/// The options of a command line without words.
 impl Default for MachineArgs {
-    /// The options of a command line without words.
     fn default() -> Self {
-        Self {
-            kernel: None,
-            initramfs: None,
-            cmdline: CMDLINE.to_owned(),
-            cpu: CPU.to_owned(),
-            nested: Nested::default(),
-            smp: None,
-            memory: MEMORY.to_owned(),
-            disk: Vec::new(),
-            serial: vec![SERIAL.into()],
-            script: ScriptArgs::default(),
-            rng: RNG.into(),
-            balloon: false,
-            on_reboot: OnReboot::default(),
-            on_panic: None,
-            grace: GRACE,
-            qmp: None,
-            uuid: None,
-            smbios: Vec::new(),
-            debug_exit: None,
-            gdb: None,
-            paused: false,
-            stats: None,
-            dry_run: false,
-            json: false,
-            kvm: KVM.into(),
-            verbose: 0,
-        }
+        Self::parse_from(["nvmm"])
     }
 }
 
@@ -207,7 +172,3 @@ fn port(text: &str) -> Result<u16, String> {
         format!("give the first of four I/O ports, from 0 to {last} or 0x0 to {last:#x}, such as 0xf4")
     })
 }
-
-#[cfg(test)]
-#[path = "args_test.rs"]
-mod tests;

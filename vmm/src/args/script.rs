@@ -44,12 +44,6 @@ struct Options {
     expect_timeout: u32,
 }
 
-impl Default for ScriptArgs {
-    fn default() -> Self {
-        Self { steps: Vec::new(), timeout: TIMEOUT }
-    }
-}
-
 impl Args for ScriptArgs {
     fn augment_args(command: Command) -> Command {
         Options::augment_args(command)

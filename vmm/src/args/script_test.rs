@@ -40,7 +40,7 @@ fn the_two_options_keep_their_order() {
 #[test]
 fn without_words_it_is_the_default() {
     let script = parse(&[]).unwrap();
-    assert_eq!((script.steps, script.timeout), (vec![], ScriptArgs::default().timeout));
+    assert_eq!((script.steps, script.timeout), (vec![], TIMEOUT));
     let script = parse(&["--expect", "a", "--expect-timeout", "7"]).unwrap();
     assert_eq!((script.steps.len(), script.timeout), (1, 7));
     assert!(parse(&["--expect-timeout", "7"]).is_err());
