@@ -194,6 +194,9 @@ fn options(level: u32, manifest: &Manifest) -> MachineArgs {
 }
 
 /// The words that give another nvmm these options, as far as a level has any that are not the defaults.
+///
+/// A level's machine is planned from values, [`options`], but runs in a process of its own, so that this level can end it, whatever it
+/// does, and see what it costs. A process is started with words, and nvmm has a command line for them already.
 fn words(options: &MachineArgs) -> Vec<OsString> {
     let MachineArgs { kernel, initramfs, cmdline, cpu, smp, memory, disk, on_reboot, stats, verbose, .. } =
         options;
