@@ -1,4 +1,4 @@
-//! What can't be run ends before the guest starts: one line that names what was given and what to do, and a status.
+//! A machine that can't be run ends before the guest starts: one line that names what was given and what to do, and a status.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -255,7 +255,7 @@ fn debug_exits_where_others_are() {
     }
 }
 
-/// What a machine reads is not what it writes to, and what it would write to is left as it was by whatever is refused after it.
+/// A machine writes to no file that it reads, and a file that it would write to is left as it was if something after it is refused.
 #[test]
 fn outputs_that_keep_what_they_have() {
     if no_kvm() {
@@ -285,7 +285,7 @@ fn outputs_that_keep_what_they_have() {
         refused(&["--serial", output, "--stats", "/nowhere/x"], &["--stats /nowhere/x"]);
         refused(&["--serial", output, "--debug-exit", "0x3f8"], &["COM1"]);
     }
-    // What runs starts with an empty file.
+    // A machine that runs starts with an empty file.
     let output = nvmm().args(with_kernel(&kernel, &["--serial", &log])).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!fs::read_to_string(kept).unwrap().contains("text"));

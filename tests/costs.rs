@@ -1,4 +1,4 @@
-//! What a machine costs beside the least that KVM asks for: `cargo bench -p vmm --bench costs [start] [exits]`.
+//! The cost of a machine beside the least that KVM asks for: `cargo bench -p vmm --bench costs [start] [exits]`.
 //!
 //! Every row is nvmm and a bare KVM program, run in turn as whole processes on the same guest; the ratio is that of
 //! their medians. The bare program is this one, started again with `bare`.
@@ -71,7 +71,7 @@ fn exits() {
     println!("{:<40} {nvmm:>8.0} /s  {bare:>8.0} /s  {:>5.2}", "port round trips a CPU second", nvmm / bare);
 }
 
-/// What one process took.
+/// The time that one process took.
 struct Run {
     cpu: Duration,
     wall: Duration,

@@ -42,7 +42,7 @@ fn cpu(words: &[&str]) -> Output {
     nvmm().arg("cpu").args(words).output().unwrap()
 }
 
-/// What it prints, and nothing on stderr.
+/// Returns what it prints; it prints nothing on stderr.
 #[track_caller]
 fn prints(words: &[&str]) -> String {
     let output = cpu(words);

@@ -1,4 +1,4 @@
-//! What a user has of a machine's disks: how they are named, what they did, and that they grow.
+//! A machine's disks as a user meets them: their names, their statistics, and how they grow.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/mod.rs"]
@@ -287,7 +287,7 @@ fn an_output_is_written_over_no_disk() {
     let stderr = String::from_utf8_lossy(&said.stderr);
     assert!(stderr.starts_with("nvmm: standard output, ") && stderr.contains("a file of --disk"), "{stderr}");
     assert_eq!((said.status.code(), raw.metadata().unwrap().len()), (Some(1), 1 << 20));
-    // What is nobody's.
+    // A file of nobody's.
     let said = run("power_off", &["--disk", path(&raw), "--stats", path(&free), "--serial", "null"]);
     assert_eq!(said.status.code(), Some(0), "{}", String::from_utf8_lossy(&said.stderr));
     assert!(std::fs::read_to_string(&free).unwrap().contains("exits"));

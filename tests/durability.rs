@@ -62,7 +62,7 @@ fn killed_on_an_overlay_of_a_vmdk() {
     kill_often(ImageKind::OverlayOfVmdk, "");
 }
 
-/// How the image is made, and how the guest uses it, one set for every ten kills.
+/// The image's cluster size and the guest's mode, one set for every ten kills.
 const VARIANTS: [(&str, &str); 5] = [("64k", "j"), ("4k", "j"), ("64k", "jt"), ("2M", "j"), ("512", "jr")];
 
 /// Kills nvmm again and again while a guest writes and flushes, most of the time going on with the image that the last kill
@@ -207,10 +207,10 @@ fn full_host(kind: ImageKind, cluster_size: &str, times: u64, left: impl Fn(&mut
             },
             |_| fs::remove_file(&filler).unwrap(),
         );
-        // What imago wants to give back takes room too, where the image has holes.
+        // Clusters that imago wants to give back take room too, where the image has holes.
         model.verify(&image.read(true)).unwrap();
     };
-    // What mounts a thread has of its own, those that it starts have too. They are gone with it.
+    // A thread's own mounts are also those of threads that it starts. They are gone with it.
     thread::scope(|scope| scope.spawn(test).join().unwrap());
 }
 

@@ -1,4 +1,4 @@
-//! How a machine ends, whatever keeps nvmm busy: output that nobody reads, a file that does not open, a reset, a guest that
+//! The end of a machine, whatever keeps nvmm busy: output that nobody reads, a file that does not open, a reset, a guest that
 //! does not listen.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(unsafe_code, reason = "system calls that no crate has")]
@@ -45,7 +45,7 @@ fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
     fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
     while writer.write(&[b'.'; 4096]).is_ok() {}
     while writer.write(b".").is_ok() {}
-    // Whoever gets this shares the flag.
+    // Those who get this share the flag.
     fcntl_setfl(&writer, OFlags::empty()).unwrap();
     (reader, writer)
 }
@@ -190,7 +190,7 @@ fn wait_until_blocked(child: &Child) {
     wait_until(blocked);
 }
 
-/// What has not come in a minute never will.
+/// Waits for a minute: what has not come by then never will.
 fn wait_until(condition: impl Fn() -> bool) {
     for _ in 0..6000 {
         if condition() {
@@ -222,7 +222,7 @@ fn endlessly_reset() -> Running {
         machine("reboot").args(["--cmdline", "a"]).stdout(Stdio::piped()).stderr(Stdio::piped()),
     );
     expect(child.0.stdout.as_mut().unwrap(), "boot\nboot\n");
-    // What is not read is lost, and stops nothing.
+    // Output that is not read is lost, and stops nothing.
     child
 }
 
@@ -381,7 +381,7 @@ fn input_that_came_before_a_reset_waits_for_no_key() {
     let mut child = Running::start(machine("late").stdin(Stdio::piped()).stdout(Stdio::piped()));
     let mut stdout = child.0.stdout.take().unwrap();
     expect(&mut stdout, "ready\n");
-    // What the port has taken is lost with it; the rest is not.
+    // Bytes that the port has taken are lost with it; the rest is not.
     let mut text = vec![b'.'; 200];
     text[0] = b'R';
     text.push(b'e');

@@ -15,7 +15,7 @@ use std::{
 use support::{Running, expect, guest, no_kvm, nvmm};
 use tempfile::TempDir;
 
-/// Where the ELF files made here begin in memory and what they exit with, by the entry that was taken.
+/// The address at which the ELF files made here begin, and their exit values by the entry that was taken.
 const START: u32 = 0x100_0000;
 const PVH_OFFSET: u32 = 0x100;
 const PVH: u8 = 0x10;

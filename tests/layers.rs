@@ -186,7 +186,7 @@ fn reach<'a>(needs: &'a Needs, file: &Path) -> BTreeSet<&'a Path> {
     reached
 }
 
-/// Whether it is there for tests alone.
+/// Returns whether it is there for tests alone.
 fn is_test(attributes: &[Attribute]) -> bool {
     let is_word = |tokens: TokenStream| words(tokens).contains("test");
     attributes

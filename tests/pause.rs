@@ -63,7 +63,7 @@ impl Machine {
         Self { terminal, output, reader, messages }
     }
 
-    /// How often nvmm has said `message`.
+    /// Counts how often nvmm has said `message`.
     fn count(&self, message: &str) -> usize {
         fs::read_to_string(&self.messages).unwrap_or_default().matches(message).count()
     }

@@ -11,7 +11,7 @@ use support::{expect, guest, no_kvm, nvmm, run};
 use terminal::Terminal;
 use time::OffsetDateTime;
 
-/// What the guest `clocks` prints.
+/// Runs the guest `clocks`, and returns what it prints.
 fn clocks(cmdline: &str) -> String {
     let output = run("clocks", &["--cmdline", cmdline]);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -63,7 +63,7 @@ fn a_time_that_was_set_outlives_a_reset() {
     assert_eq!(clocks("kept"), "19990716 5a 2\n");
 }
 
-/// How a run of the guest `panic` ends, with what it prints and what nvmm says.
+/// Runs the guest `panic`: its status, what it prints and what nvmm says.
 fn panics(cmdline: &str, options: &[&str]) -> (Option<i32>, String, String) {
     let output = run("panic", &[&["--cmdline", cmdline], options].concat());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -73,7 +73,7 @@ impl Machine {
         }
     }
 
-    /// How many descriptors and threads nvmm has.
+    /// The numbers of nvmm's descriptors and threads.
     fn holds(&self) -> (usize, usize) {
         let count = |what| fs::read_dir(Path::new("/proc").join(self.nvmm.0.id().to_string()).join(what));
         (count("fd").unwrap().count(), count("task").unwrap().count())

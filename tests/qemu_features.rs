@@ -67,7 +67,7 @@ fn cpu<'a>(features: impl Iterator<Item = &'a FeatureId>) -> String {
     features.fold("base,pmu=on".to_owned(), |cpu, id| format!("{cpu},{id}=on"))
 }
 
-/// Where QEMU has the bits of each of the features, told by few runs: in run `k` there are the features with bit `k` in their
+/// Finds where QEMU has the bits of each of the features, by few runs: in run `k` there are the features with bit `k` in their
 /// number, so that the runs which have a bit spell the number of its feature.
 fn places(features: &[FeatureId], accelerator: &str) -> Result<BTreeMap<String, Option<FeatureId>>, String> {
     let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
@@ -172,7 +172,7 @@ fn msr_features_are_where_qemu_has_them() {
     assert_eq!(places, expected(&features));
 }
 
-/// What QEMU takes out for lack of something has to go in nvmm too.
+/// Features that QEMU takes out for lack of another have to go in nvmm too.
 #[test]
 fn features_need_what_they_need_in_qemu() {
     let Some(switches) = switches() else { return };

@@ -20,11 +20,11 @@ use definitions::{Definition, Definitions};
 use qmp::Qemu;
 use serde_json::json;
 
-/// What QEMU's models have that is no feature of a CPU.
+/// Switches of QEMU's models that are no features of a CPU.
 const NO_FEATURES: [(&str, &str); 1] = [("x-force-cpuid-0x1f", "whether leaf 1FH tells the topology")];
-/// What TCG takes from every model: it emulates no extensions of virtual 8086 mode.
+/// A feature that TCG takes from every model: it emulates no extensions of virtual 8086 mode.
 const TCG_LACKS: &str = "vme";
-/// What it brings: a guest is always told that it is one.
+/// A feature that it brings: a guest is always told that it is one.
 const TCG_BRINGS: &str = "hypervisor";
 
 #[test]
@@ -132,7 +132,7 @@ fn record_qemu() {
     record::write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/qemu/expansions.json"));
 }
 
-/// Where QEMU's models differ from nvmm's, which have `features` of the model.
+/// Lists the differences between QEMU's models and nvmm's, which have `features` of the model.
 fn compare(qemu: &Definitions, features: impl Fn(&NamedModel) -> FeatureSet) -> Vec<String> {
     let known: FeatureSet = qemu.switches.iter().filter_map(|name| FeatureId::find(name)).collect();
     let mut differences = Vec::new();

@@ -386,7 +386,7 @@ fn ctl_is_for_people() {
         assert_eq!(output.status.code(), Some(1), "{words:?}");
         assert!(error.starts_with("nvmm: ") && error.contains(why), "{words:?}: {error}");
     }
-    // Whoever has seen enough goes.
+    // A reader that has seen enough goes.
     let mut closed = ctl(&machine.socket, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(closed.stdout.take());
     let mut error = String::new();

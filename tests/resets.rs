@@ -12,10 +12,10 @@ use tempfile::TempDir;
 const TIMES: usize = 400;
 /// The first ones fill caches.
 const SETTLED: usize = 50;
-/// What the allocator may keep.
+/// Memory that the allocator may keep.
 const SLACK_KIB: u64 = 512;
 
-/// What a process has of its host.
+/// The host's resources that a process holds.
 #[derive(Debug)]
 struct Holdings {
     descriptors: usize,

@@ -1,4 +1,4 @@
-//! What deciding on a CPU costs: `cargo bench -p vmm --bench resolve`. The aim is less than a millisecond, the first time too.
+//! The cost of deciding on a CPU: `cargo bench -p vmm --bench resolve`. The aim is less than a millisecond, the first time too.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
 use std::{

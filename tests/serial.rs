@@ -35,7 +35,7 @@ fn start(serial: &[&str]) -> (Running, ChildStderr) {
     (nvmm, stderr)
 }
 
-/// What nvmm says that the port is, or is at.
+/// Reads where nvmm says that the port is.
 fn place(stderr: &mut ChildStderr, port: &str) -> String {
     let line = expect(stderr, "\n");
     let place = line.strip_prefix(&format!("nvmm: {port} is ")).unwrap_or_else(|| panic!("{line}"));
@@ -289,7 +289,7 @@ fn what_is_in_use_is_refused() {
         assert!(error.contains(&why) && error.contains(given), "{serial}: {error}");
     }
     assert_eq!(fs::read_to_string(at("file")).unwrap(), "text");
-    // What a killed process has left behind is replaced.
+    // A socket that a killed process has left behind is replaced.
     let (nvmm, _stderr) = start(&[&format!("unix={},server,wait", at("stale"))]);
     end(nvmm, connect(Path::new(&at("stale"))));
 }

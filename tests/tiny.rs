@@ -186,8 +186,8 @@ fn firmwares_msrs_are_as_planned() {
     }
 }
 
-/// Whether KVM is one in software, as it must be without VMX and SVM: it runs the guest's code on the processor as it is, and can't hide
-/// what that has.
+/// Returns whether KVM is one in software, as it must be without VMX and SVM: it runs the guest's code on the processor itself, and
+/// can't hide what that has.
 fn in_software() -> bool {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();

@@ -28,7 +28,7 @@ const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 const CHAIN: u16 = 3;
 
-/// Where a queue's parts are, from its base on.
+/// The offsets of a queue's parts from its base.
 const DESCRIPTORS: u64 = 0;
 const AVAILABLE: u64 = 0x10000;
 const USED: u64 = 0x20000;
@@ -56,7 +56,7 @@ pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load
     let per_queue = (DATA + u64::from(load.depth) * u64::from(load.len)).next_multiple_of(2 << 20);
     let len = usize::try_from(per_queue * u64::from(queues)).unwrap();
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), len)]).unwrap();
-    // What a guest has used before costs no page fault.
+    // Memory that a guest has used before costs no page fault.
     for page in (0..len as u64).step_by(4096) {
         memory.write_obj(0_u8, GuestAddress(page)).unwrap();
     }

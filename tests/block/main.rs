@@ -33,7 +33,7 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(250);
 const SIZE: u64 = 512 << 20;
 
-/// What is asked of a disk.
+/// The requests that are made of a disk.
 #[derive(Clone, Copy, Debug)]
 struct Load {
     name: &'static str,
@@ -127,7 +127,7 @@ fn row(name: &str, images: &Images, direct: bool, queues: u16, load: &Load, way:
     );
 }
 
-/// What a round came to.
+/// The result of a round.
 struct Run {
     /// Transfers a second.
     rate: f64,
@@ -202,7 +202,7 @@ impl Images {
     }
 }
 
-/// Where transfers go, one after the other.
+/// The places that transfers go to, one after the other.
 struct Places {
     load: Load,
     next: u64,

@@ -48,7 +48,7 @@ fn qcow2_copies_are_sound_and_equal() {
     }
 }
 
-/// What is only read can be converted, with a warning, to what qemu-img makes of it.
+/// An image that can only be read is converted, with a warning, to the same as by qemu-img.
 #[test]
 fn a_dirty_image_is_converted() {
     let Some(images) = Images::new() else { return };

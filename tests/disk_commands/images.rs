@@ -52,7 +52,7 @@ impl Images {
         self.command(words).output().unwrap()
     }
 
-    /// What it prints, and nothing on stderr.
+    /// Returns what it prints; it prints nothing on stderr.
     #[track_caller]
     pub(crate) fn prints(&self, words: &str) -> String {
         let output = self.disk(words);

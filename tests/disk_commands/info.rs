@@ -94,7 +94,7 @@ fn info_works_on_an_image_in_use() {
     drop(qemu_io);
 }
 
-/// Whatever an image says of itself, a terminal just shows it.
+/// A terminal just shows what an image says of itself.
 #[test]
 fn what_an_image_says_is_printed_safely() {
     let Some(images) = Images::new() else { return };

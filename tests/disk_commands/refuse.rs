@@ -1,4 +1,4 @@
-//! What `nvmm disk` refuses.
+//! Refusals of `nvmm disk`.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What the targets share: how one is made of a function of `devices::fuzzing`, and what a finding is besides a panic.
+//! The parts that the targets share: how one is made of a function of `devices::fuzzing`, and what a finding is besides a panic.
 
 mod memory;
 mod panics;

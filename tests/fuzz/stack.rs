@@ -10,7 +10,7 @@ use libc::{SA_ONSTACK, SA_SIGINFO, SIGSEGV, c_int, sigaction, sigaltstack, stack
 /// Bytes of the stack that signals are handled on.
 const LEN: usize = 64 << 10;
 
-/// Where the input is kept, from the folder that the target is run in.
+/// The file that keeps the input, from the folder that the target is run in.
 const FILE: &std::ffi::CStr = c"artifacts/stack-overflow";
 
 static INPUT: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());

@@ -110,7 +110,7 @@ impl Disk {
         Self { device, memory: 0x50_0000 + u64::from(slot) * 8 * Self::LEN, index: 0, under_way: 0 }
     }
 
-    /// Where a request is.
+    /// The address of a request.
     fn request(&self, number: u64) -> u64 {
         self.memory + number * Self::LEN
     }

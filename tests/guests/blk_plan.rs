@@ -1,4 +1,4 @@
-//! What `blk_durable` writes in each round. The test that starts it knows it by the same means.
+//! The writes of `blk_durable` in each round. The test that starts it knows it by the same means.
 
 pub(crate) const SECTOR: u64 = 512;
 pub(crate) const SECTORS_OF_BLOCK: u64 = 8;
@@ -17,7 +17,7 @@ const OFTEN: u64 = 2;
 #[derive(Clone, Copy)]
 pub(crate) struct Round(pub(crate) u64);
 
-/// Where a write goes, in blocks.
+/// The place of a write, in blocks.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) block: u64,
@@ -25,17 +25,17 @@ pub(crate) struct Place {
 }
 
 impl Round {
-    /// How many writes it has.
+    /// The number of its writes.
     pub(crate) fn writes(self) -> u64 {
         1 + mix(self.0 << 8) % MOST_WRITES
     }
 
-    /// How many of them are under way together with the flush of the round before.
+    /// The number of them that are under way together with the flush of the round before.
     pub(crate) fn early(self) -> u64 {
         (mix(self.0 << 8) >> 32) % (self.writes() + 1)
     }
 
-    /// Where a write goes.
+    /// The place of a write.
     pub(crate) fn place(self, write: u64) -> Place {
         let random = mix((self.0 << 8) + 1 + write);
         let groups = if random & 1 == 0 { OFTEN } else { BLOCKS / GROUP };
@@ -46,7 +46,8 @@ impl Round {
     }
 }
 
-/// What a round writes into a sector: words and their offsets, between zeros. A KVM that emulates the guest takes its time for each.
+/// The words that a round writes into a sector, and their offsets, between zeros. A KVM that emulates the guest takes its time for
+/// each.
 pub(crate) fn content(round: u64, sector: u64) -> [(u64, u64); 4] {
     [(0, round), (8, sector), (SECTOR - 16, !sector), (SECTOR - 8, !round)]
 }

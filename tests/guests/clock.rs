@@ -12,7 +12,7 @@ const DATA: u16 = 0x3f8;
 /// `MSR_KVM_SYSTEM_TIME_NEW`, and its bit that enables the clock.
 const SYSTEM_TIME: u32 = 0x4b56_4d01;
 const ENABLE: u64 = 1;
-/// Where KVM's `pvclock_vcpu_time_info` is.
+/// The address of KVM's `pvclock_vcpu_time_info`.
 const INFO: u64 = 0x50_0000;
 const TSC_TIMESTAMP: u64 = INFO + 8;
 const SYSTEM_NANOSECONDS: u64 = INFO + 16;

@@ -108,7 +108,7 @@ fn interrupts() {
     rt::outb(SLAVE + 1, 0x70);
     rt::outb(SLAVE + 1, 2);
     rt::outb(SLAVE + 1, 1);
-    // Whether IRQ 8, its input 0, is pending. Polling acknowledges it.
+    // Tells whether IRQ 8, its input 0, is pending. Polling acknowledges it.
     let is_pending = || {
         rt::outb(SLAVE, POLL);
         let is_pending = rt::inb(SLAVE) & 7 == 0;

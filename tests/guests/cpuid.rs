@@ -13,13 +13,13 @@ const LAPIC: u64 = 0xfee0_0000;
 const INIT_ALL_OTHERS: u32 = 0xc_4500;
 const START_ALL_OTHERS: u32 = 0xc_4600;
 
-/// Where the other CPUs start, in real mode, with everything they need in the same 64 KiB: the code, how many have begun and how many are
-/// done, and what they are to ask CPUID, to its end at function -1.
+/// The address at which the other CPUs start, in real mode, with everything they need in the same 64 KiB: the code, how many have
+/// begun and how many are done, and what they are to ask CPUID, to its end at function -1.
 const STARTUP: u64 = 0x1_0000;
 const BEGUN: u64 = 0xf00;
 const DONE: u64 = 0xf02;
 const REQUESTS: u64 = 0x1000;
-/// Where each leaves its answers: EAX to EDX of each request.
+/// The address of each CPU's answers: EAX to EDX of each request.
 const ANSWERS: u64 = 0x3_0000;
 const ANSWERS_LEN: u64 = 0x2000;
 const MOST_CPUS: u16 = 0x30;

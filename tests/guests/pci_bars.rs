@@ -10,7 +10,7 @@ use virtio::{Device, NEXT, WRITE, descriptor};
 
 const FIRST: u8 = 1;
 const SECOND: u8 = 2;
-/// Where no BAR is at the start.
+/// Addresses that no BAR has at the start.
 const FREE: u32 = 0xd000_0000;
 const FREE_TOO: u32 = 0xd100_0000;
 

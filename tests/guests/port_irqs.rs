@@ -49,7 +49,7 @@ extern "C" fn guest_main() -> u32 {
     print!("ready\n");
     loop {
         while serve() {}
-        // What came since `serve` looked has interrupted already, and ends the sleep at once.
+        // Input since `serve` looked has interrupted already, and ends the sleep at once.
         unsafe { asm!("sti", "hlt", "cli") };
     }
 }

@@ -1,4 +1,4 @@
-//! What every tiny guest starts with: 64-bit mode by Linux's boot protocol, no paging of its own, no interrupts.
+//! The start of every tiny guest: 64-bit mode by Linux's boot protocol, no paging of its own, no interrupts.
 #![allow(dead_code, reason = "no guest needs all of it")]
 
 use core::{

@@ -8,7 +8,7 @@ use crate::rt::{
 };
 
 pub const QUEUE_SIZE: u16 = 8;
-/// Where the rings of a function are, and those of the next device's.
+/// The address of a function's rings, and the distance to the next device's.
 const RINGS: u64 = 0x40_0000;
 const RINGS_LEN: u64 = 0x3000;
 
@@ -161,7 +161,7 @@ impl Device {
         (0..100_000).any(|_| read::<u16>(self.used + 2) == used || self.status() & NEEDS_RESET != 0)
     }
 
-    /// Whether the device has used as many chains after a while, its registers left alone.
+    /// Returns whether the device has used as many chains after a while, its registers left alone.
     pub fn has_used(&self, used: u16) -> bool {
         (0..1000).any(|_| {
             inb(UNUSED_PORT);
@@ -170,7 +170,7 @@ impl Device {
     }
 }
 
-/// Where a function's structure of this type is.
+/// Finds the address of a function's structure of this type.
 pub fn structure(function: impl Into<Function>, kind: u8) -> u64 {
     let function = function.into();
     let mut at: u8 = read(pci::config(function, 0x34));

@@ -66,7 +66,7 @@ impl Machine {
         ctl(&self.socket, words).output().unwrap()
     }
 
-    /// What `nvmm ctl` prints, which succeeds.
+    /// Returns what `nvmm ctl` prints, which succeeds.
     pub(crate) fn ask(&self, words: &[&str]) -> String {
         let output = self.ctl(words);
         assert_eq!(output.status.code(), Some(0), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -110,12 +110,14 @@ impl Cpu {
         self.leaves.0.insert(leaf, registers);
     }
 
-    /// Whether the CPU has a range of functions, and this one in it. KVM answers for others as some processors do, with another leaf.
+    /// Returns whether the CPU has a range of functions, and this one in it. KVM answers for others as some processors do, with
+    /// another leaf.
     fn covers(&self, function: u32) -> bool {
         self.leaves.get(Leaf::new(function & 0xc000_0000)).eax >= function
     }
 
-    /// Where the CPU that was `found` has other leaves than this one, but for bits that follow what it does. `offered` is what KVM offers.
+    /// Lists where the CPU that was `found` has other leaves than this one, except for bits that follow what it does. `offered` is
+    /// what KVM offers.
     pub(crate) fn leaf_differences(&self, found: &Self, offered: &Cpuid) -> Vec<Mismatch> {
         let mut leaves = found.leaves.clone();
         leaves.0.retain(|leaf, registers| {
@@ -126,7 +128,7 @@ impl Cpu {
         verify::compare(&self.leaves, &leaves, offered)
     }
 
-    /// What differs, in words.
+    /// Lists the differences, in words.
     pub(crate) fn differences(&self, found: &Self) -> Vec<String> {
         let indices: BTreeSet<_> = self.vmx.keys().chain(found.vmx.keys()).collect();
         let msrs = indices.into_iter().filter_map(|index| {

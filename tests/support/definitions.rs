@@ -1,4 +1,4 @@
-//! What a QEMU says of its CPU models.
+//! The CPU models of a QEMU, as it describes them.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,7 @@ pub(crate) struct Definition {
     pub(crate) xlevel: u32,
     pub(crate) model_id: String,
     pub(crate) avx10_version: u32,
-    /// What is on, and is not in the empty model.
+    /// Features that are on, and are not in the empty model.
     pub(crate) features: BTreeSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Images for `blk_durable`, and what somebody else says of them.
+//! Images for `blk_durable`, and qemu-img's word on them.
 
 use std::{
     fs,
@@ -62,7 +62,7 @@ impl Image {
         self.kind
     }
 
-    /// Whether it holds something from the start.
+    /// Returns whether it holds something from the start.
     pub(crate) fn is_filled(&self) -> bool {
         matches!(self.kind, ImageKind::OverlayOfRaw | ImageKind::OverlayOfVmdk)
     }

@@ -1,4 +1,4 @@
-//! What a disk may hold, by what `blk_durable` was told of its writes.
+//! The data that a disk may hold, by what `blk_durable` was told of its writes.
 
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ impl Model {
     }
 }
 
-/// What a sector holds after a round's write.
+/// The data of a sector after a round's write.
 fn content(round: u64, sector: u64, filled: bool) -> [u8; 512] {
     let mut bytes = [0; 512];
     if round != 0 || filled {

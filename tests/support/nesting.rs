@@ -1,7 +1,7 @@
-//! What guest `nesting` prints.
+//! The texts that guest `nesting` prints.
 #![allow(dead_code, reason = "each user of it has one kind of host")]
 
-/// Where there is neither VMX nor SVM.
+/// Without VMX and SVM.
 pub(crate) const NOTHING: &str = "\
 vmx 0, svm 0, its features 0
 feature control: #GP
@@ -12,7 +12,7 @@ EFER.SVME: #GP
 VMRUN: #UD
 ";
 
-/// Where there is VMX, locked on.
+/// With VMX, locked on.
 pub(crate) const VMX: &str = "\
 vmx 1, svm 0, its features 0
 feature control: 5
@@ -23,7 +23,7 @@ EFER.SVME: #GP
 VMRUN: #UD
 ";
 
-/// Where there is SVM.
+/// With SVM.
 pub(crate) const SVM: &str = "\
 vmx 0, svm 1, its features there
 feature control: #GP

@@ -42,7 +42,7 @@ impl Qemu {
         }
     }
 
-    /// What a command returns; `Err` is why it doesn't, in QEMU's words.
+    /// Executes a command, and returns its value; `Err` is the error, in QEMU's words.
     pub(crate) fn ask(&mut self, command: &str, arguments: &Value) -> Result<Value, String> {
         let command = json!({ "execute": command, "arguments": arguments });
         writeln!(self.input, "{command}").map_err(|error| error.to_string())?;

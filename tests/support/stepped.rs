@@ -12,7 +12,7 @@ use crate::{
     support::{Running, expect},
 };
 
-/// What the guest says of a round: which of its writes, its flush and its reads failed, and which of the others read
+/// The guest's report of a round: which of its writes, its flush and its reads failed, and which of the others read
 /// something else than was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -32,7 +32,7 @@ impl Line {
         Self { round, writes, flush, reads, differing }
     }
 
-    /// Whether nothing failed.
+    /// Returns whether nothing failed.
     pub(crate) fn is_good(&self) -> bool {
         (self.writes, self.flush, self.reads) == (0, 0, 0)
     }

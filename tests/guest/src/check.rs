@@ -9,12 +9,12 @@ use vmm::nest::image;
 
 use crate::level0::NVMM;
 
-/// What it said.
+/// Its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Check {
     /// Its exit status, with nesting required.
     pub(crate) status: Option<i32>,
-    /// What is there, by verdict.
+    /// The verdicts.
     pub(crate) kvm: String,
     pub(crate) nested: String,
     pub(crate) findings: Vec<Finding>,

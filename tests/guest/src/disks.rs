@@ -33,12 +33,12 @@ const FOLDER: &str = "/disks";
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 32 * MIB;
-/// What the first disk grows to.
+/// The size that the first disk grows to.
 const GROWN: u64 = 48 * MIB;
 /// Level 1 says it when the first disk may grow.
 pub(crate) const GROW: &str = "lab: grow";
 
-/// What is written, in MiB, and what of that is discarded and zeroed.
+/// MiB that are written, and those of them that are discarded and zeroed.
 const WRITTEN: u64 = 8;
 const DISCARDED: Range<u64> = 2..4;
 const ZEROED: Range<u64> = 5..6;
@@ -47,7 +47,7 @@ const ZEROED: Range<u64> = 5..6;
 const DISCARD: Opcode = opcode::none(0x12, 119);
 const ZERO_OUT: Opcode = opcode::none(0x12, 127);
 
-/// What level 1 knows of a disk.
+/// The facts that level 1 has of a disk.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DiskFacts {
     name: String,
@@ -124,7 +124,7 @@ fn nvmm(args: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What level 1 left on disk `number`. What was discarded can be anything that it may have written there.
+/// Checks what level 1 left on disk `number`. Discarded sectors can hold anything that it may have written there.
 fn judge_contents(raw: &Path, number: u8) -> anyhow::Result<()> {
     let file = File::open(raw)?;
     let mut found = vec![0; usize::try_from(MIB)?];

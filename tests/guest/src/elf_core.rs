@@ -9,7 +9,7 @@ use object::elf::{ET_CORE, FileHeader64, NT_PRSTATUS, PT_LOAD, ProgramHeader64};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::read::{ReadCache, ReadRef};
 
-/// Where a `struct elf_prstatus` of x86-64 has RIP: registers begin at byte 112, of which it is the 17th.
+/// The offset of RIP in x86-64's `struct elf_prstatus`: registers begin at byte 112, of which it is the 17th.
 const RIP: usize = 112 + 16 * 8;
 /// The name of the note with the guest kernel's vmcoreinfo.
 const VMCOREINFO: &[u8] = b"VMCOREINFO";
@@ -22,7 +22,7 @@ pub(crate) struct ElfCore {
     segments: Vec<ProgramHeader64<Endianness>>,
 }
 
-/// What the notes of a core say.
+/// The contents of a core's notes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
     /// Each vCPU's RIP.

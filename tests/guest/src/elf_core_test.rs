@@ -4,7 +4,7 @@ use std::process;
 
 use super::*;
 
-/// Where the file's one page of memory is, and its linear address.
+/// The offset of the file's one page of memory, and its linear address.
 const OFFSET: u64 = 0x400;
 const ADDRESS: u64 = 0x40_1000;
 

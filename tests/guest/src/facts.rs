@@ -1,4 +1,4 @@
-//! What a level finds itself to be.
+//! The facts that a level finds of itself.
 
 use std::arch::x86_64::__cpuid;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ pub(crate) struct Facts {
     pub(crate) flags: BTreeSet<String>,
     /// Its `vmx flags`.
     pub(crate) vmx_flags: BTreeSet<String>,
-    /// Where each CPU is.
+    /// The place of each CPU.
     pub(crate) cpus: Vec<Place>,
     /// IA32_FEATURE_CONTROL and the VMX capability MSRs, those that can be read.
     pub(crate) vmx_msrs: BTreeMap<u32, u64>,
@@ -27,9 +27,9 @@ pub(crate) struct Facts {
     pub(crate) memory_kib: u64,
     /// System RAM from 4 GiB on.
     pub(crate) high_ram: u64,
-    /// Who loaded the kernel: Linux, "The Linux/x86 Boot Protocol", `type_of_loader`.
+    /// The kernel's loader: Linux, "The Linux/x86 Boot Protocol", `type_of_loader`.
     pub(crate) loader: u32,
-    /// What SMBIOS calls the machine, by the names of the files in /sys/class/dmi/id.
+    /// SMBIOS's names for the machine, by the names of the files in /sys/class/dmi/id.
     pub(crate) dmi: BTreeMap<String, String>,
 }
 

@@ -22,7 +22,7 @@ use crate::level1::PATIENCE;
 
 /// Level 1 says it before it hangs.
 pub(crate) const HANGS: &str = "lab: from here on it hangs";
-/// What its kernel needs for an NMI to be a panic.
+/// The kernel parameter that makes an NMI a panic.
 pub(crate) const PARAMETERS: &str = "unknown_nmi_panic";
 
 const SOCKET: &str = "/qmp";
@@ -83,7 +83,7 @@ impl Look {
 
     /// Hears a line of level 1's console.
     pub(crate) fn hear(&self, line: &str) {
-        // Whoever has failed hears no more.
+        // A receiver that has failed hears no more.
         let _ = self.console.send(line.to_owned());
     }
 

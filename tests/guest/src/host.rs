@@ -58,12 +58,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let virtio = modules.resolve(&["virtio_pci", "virtio_blk"], kernel.release.as_deref())?;
     let kvm = modules.resolve(&[args.emulated.module(), "msr"], kernel.release.as_deref())?;
     let mut files = vec![NVMM.to_owned()];
-    // What a bzImage unpacks itself to can be tested on one host, and so can a balloon.
+    // One host is enough to test what a bzImage unpacks itself to, and a balloon.
     let mut balloon = Vec::new();
     if args.emulated == Virtualization::Svm {
         files.push(VMLINUX.to_owned());
         balloon = modules.resolve(&[balloon::MODULE], kernel.release.as_deref())?;
-        // What it needs finds a disk, too.
+        // Modules that it needs find a disk, too.
         balloon.retain(|module| module.name == balloon::MODULE);
         files.extend(balloon.iter().map(|module| Manifest::module(&module.name)));
     }

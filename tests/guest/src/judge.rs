@@ -1,4 +1,4 @@
-//! What level 1 must find, and why it may find something else.
+//! The facts that level 1 must find, and reasons for which it may find others.
 
 use std::collections::BTreeSet;
 
@@ -83,16 +83,16 @@ pub(crate) fn flags(virt: Virtualization, host: &Facts, guest: &Facts) -> anyhow
     Ok(())
 }
 
-/// What `a` has beyond `b` and what is `known`.
+/// Lists what `a` has beyond `b` and `known`.
 fn beyond(a: &BTreeSet<String>, b: &BTreeSet<String>, known: &[&str]) -> String {
     let known: Vec<_> = known.iter().flat_map(|flags| flags.split(' ')).collect();
     let flags = a.difference(b).map(String::as_str).filter(|flag| !known.contains(flag));
     flags.collect::<Vec<_>>().join(" ")
 }
 
-/// What an L1 was found to have that QEMU gave everything, on Bochs' haswell.
+/// The VMX MSRs of an L1 that QEMU gave everything, on Bochs' haswell.
 ///
-/// But for MSR 0x482: QEMU's has bit 59, the monitor trap flag, set. The host's own CPU lacks that control (0x482 is
+/// MSR 0x482 is an exception: QEMU's has bit 59, the monitor trap flag, set. The host's own CPU lacks that control (0x482 is
 /// f7f9fffe0401e172 in L0 too), and KVM refuses it for a guest when 0x48E is written with it.
 const VMX_MSRS: [(u32, u64); 8] = [
     // Locked, VMX outside SMX, local machine checks.

@@ -29,14 +29,14 @@ use crate::reset::Reset;
 use crate::scenario::{self, Record};
 use crate::system;
 
-/// How level 1 resets itself, boot by boot.
+/// The ways in which level 1 resets itself, boot by boot.
 pub(crate) const RESETS: [Reset; 5] =
     [Reset::Kernel, Reset::Acpi, Reset::Kernel, Reset::Acpi, Reset::Keyboard];
 
 const SPIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/spin"));
 const POWER_OFF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/power_off"));
 
-/// What does not come in this time never will. An emulated machine's clock runs on while its emulator waits for a processor:
+/// Time to wait: what has not come by then never will. An emulated machine's clock runs on while its emulator waits for a processor:
 /// the host judges by the emulator's time, and here is room for a very busy host.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
 

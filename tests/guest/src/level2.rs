@@ -3,7 +3,7 @@
 use vmm::nest::pid1::Pid1;
 use vmm::nest::report::Said;
 
-/// What it says.
+/// Its words once it is up.
 pub(crate) const UP: &str = "level 2 is up";
 
 /// Says it.

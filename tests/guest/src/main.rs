@@ -1,4 +1,4 @@
-//! What `nvmm nest` doesn't show, shown in guests: `cargo lab test` runs it once for each emulated host.
+//! Tests in guests of what `nvmm nest` doesn't show: `cargo lab test` runs it once for each emulated host.
 //!
 //! ```text
 //! host:     lab-guest      makes the image, starts the emulated machine, prints an outcome for each test

@@ -1,4 +1,4 @@
-//! Which tests there are, and how one ended.
+//! The tests, and the end of each.
 
 use arch::cpu::nesting::Virtualization;
 use serde::{Deserialize, Serialize};
@@ -65,12 +65,12 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()
 }
 
-/// How a test ended. On level 0's console, a line of text with a prefix and this.
+/// The end of a test. On level 0's console, a line of text with a prefix and this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    /// Which test.
+    /// The test's name.
     pub(crate) name: String,
-    /// What went wrong, if it failed.
+    /// The reason, if it failed.
     pub(crate) failure: Option<String>,
 }
 

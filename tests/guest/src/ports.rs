@@ -29,16 +29,16 @@ const PC: [(u32, u32); 4] = [(0x3f8, 4), (0x2f8, 3), (0x3e8, 4), (0x2e8, 3)];
 /// console's is the last, as it interrupts once level 1 has said something.
 const ORDER: [usize; 4] = [1, 2, 3, 0];
 
-/// What ttyS0 to ttyS3 lead to.
+/// The places that ttyS0 to ttyS3 lead to.
 const SERIAL: [&str; 4] = [
-    // What the console shows is read from nvmm's output.
+    // The console's output is read from nvmm's.
     "unix=/ports/com1,server,nowait,log=/proc/self/fd/1",
     "unix=/ports/com2,server,nowait",
     "pty=/ports/com3",
     "unix=/ports/com4",
 ];
 
-/// What level 1 knows of a port, and found when it used it.
+/// The facts that level 1 has of a port, and of its use.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PortFacts {
     number: usize,

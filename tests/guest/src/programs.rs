@@ -19,9 +19,9 @@ const FLOOD: &str = "flood";
 const HANG: &str = "hang";
 const ABORT: &str = "abort";
 
-/// What it says before it does anything.
+/// Its words before it does anything.
 const HELLO: &str = "hello from a program";
-/// How much it prints of a line of 32 bytes, of which 16 in a row differ.
+/// Bytes that it prints, in lines of 32 bytes, of which 16 in a row differ.
 const FLOOD_LEN: usize = 10 << 20;
 /// Seconds for one that hangs, and for its level to boot, which takes a tenth of that on a host that is not busy.
 const PATIENCE: &str = "90";

@@ -44,26 +44,26 @@ pub(crate) const DISK_LEN: u64 = 64 << 10;
 pub(crate) const SERIAL: &str = "lab-1";
 pub(crate) const UUID: &str = "6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11";
 
-/// What level 1 keeps on its disk: for its own next boot, and for level 0.
+/// The record that level 1 keeps on its disk, for its own next boot and for level 0.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// How often it came up.
+    /// The number of its boots.
     pub(crate) boots: usize,
-    /// How often it reset itself while level 2 ran.
+    /// The number of resets that it made while level 2 ran.
     pub(crate) resets: usize,
-    /// Whether level 2 ran to its end after all that.
+    /// True if level 2 ran to its end after all that.
     pub(crate) ran_level_2: bool,
-    /// What it was on its first boot.
+    /// The facts of its first boot.
     pub(crate) facts: Option<Facts>,
-    /// What each of its CPUs had for CPUID then, where the scenario is about that.
+    /// The CPUID of each of its CPUs then, if the scenario is about that.
     pub(crate) cpuid: Vec<Cpuid>,
-    /// What `nvmm check` said after all that.
+    /// The answer of `nvmm check` after all that.
     pub(crate) check: Option<Check>,
-    /// What KVM's module said instead of loading.
+    /// The words of KVM's module if it didn't load.
     pub(crate) refusal: Option<String>,
-    /// What it knew of its other disks.
+    /// The facts of its other disks.
     pub(crate) disks: Vec<DiskFacts>,
-    /// What it knew of its serial ports, and found when it used them.
+    /// The facts of its serial ports, and of their use.
     pub(crate) ports: Vec<PortFacts>,
     /// True if its balloon's driver reports free pages.
     pub(crate) reports_free_pages: bool,
@@ -71,7 +71,7 @@ pub(crate) struct Record {
     pub(crate) debugged: bool,
     /// The parameters of KVM's module.
     pub(crate) parameters: BTreeMap<String, String>,
-    /// What Debian's system knew of itself, or why it could not tell.
+    /// The facts that Debian's system told of itself, or why it could not.
     pub(crate) system: Option<Result<SystemFacts, String>>,
 }
 

@@ -21,12 +21,12 @@ use crate::interrupts;
 use crate::level0::Guest;
 use crate::scenario::{self, Record, SERIAL, UUID};
 
-/// Where level 0 finds the system's disk, if the host gave one.
+/// The path at which level 0 finds the system's disk, if the host gave one.
 pub(crate) const DISK: &str = "/dev/vda";
 /// The argument by which the job runs this program.
 const LOOK: &str = "look-at-the-system";
 
-/// Where level 1 has the disk for the record, and the system's.
+/// Level 1's disk for the record, and the system's.
 const RECORD: &str = "/dev/vda";
 const ROOT: &str = "/dev/vdb";
 
@@ -60,10 +60,10 @@ const RTC_TOLERANCE: u64 = 2;
 /// Seconds that the system's date may differ. It goes by a TSC or PM timer that Linux measured on a busy machine.
 const DATE_TOLERANCE: u64 = 60;
 
-/// What the system knows of itself and of its machine.
+/// The facts that the system tells of itself and of its machine.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SystemFacts {
-    /// What `systemctl is-system-running` says: `running`, `degraded` ...
+    /// The answer of `systemctl is-system-running`: `running`, `degraded` ...
     state: String,
     /// Units that failed, a line for each.
     failed: Vec<String>,
@@ -74,7 +74,7 @@ pub(crate) struct SystemFacts {
     /// The clock's interrupts.
     rtc_interrupts: u64,
     clock_source: String,
-    /// What the kernel takes random numbers from.
+    /// The device that the kernel takes random numbers from.
     random: String,
     /// Of /etc/machine-id. On its first boot in KVM, systemd takes SMBIOS's UUID for it.
     machine_id: String,
@@ -178,7 +178,7 @@ impl SystemFacts {
 /// `rtc_cmos rtc_cmos: setting system clock to 2026-11-28T09:30:00 UTC (1795858200)`.
 const DATE_SET: &str = "setting system clock to";
 
-/// What dmidecode says where a table is not as the specification has it.
+/// Words of dmidecode for a table that breaks the specification.
 const WRONG: [&str; 7] = ["BAD", "OUT OF SPEC", "broken", "Invalid", "TRUNCATED", "Wrong", "WARNING"];
 
 /// Kernel messages that say nothing about the machine.
@@ -252,7 +252,7 @@ fn lines(text: &str) -> Vec<String> {
     text.lines().map(|line| line.trim().to_owned()).collect()
 }
 
-/// What a program prints, if it succeeds.
+/// Runs a program; returns what it prints, if it succeeds.
 fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
     match said(program, args)? {
         (text, true) => Ok(text),
@@ -260,7 +260,7 @@ fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
     }
 }
 
-/// What a program prints, with its errors if it fails, and true if it succeeds.
+/// Runs a program; returns what it prints, with its errors if it fails, and true if it succeeds.
 fn said(program: &str, args: &[&str]) -> anyhow::Result<(String, bool)> {
     let output = Command::new(program).args(args).output().with_context(|| format!("starting {program}"))?;
     let mut text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();

@@ -20,7 +20,7 @@ fn good() -> SystemFacts {
     }
 }
 
-/// What is wrong once `change` has been made.
+/// Returns what is wrong once `change` has been made.
 fn wrong(change: impl FnOnce(&mut SystemFacts)) -> String {
     let mut facts = good();
     change(&mut facts);

@@ -1,4 +1,4 @@
-//! What tiny guests find, which level 0 starts with one CPU after another: a second each, where Linux takes many.
+//! Tests with tiny guests, which level 0 starts with one CPU after another: a second each, where Linux takes many.
 
 use std::fs;
 use std::path::Path;
@@ -115,7 +115,7 @@ pub(crate) fn shown(cpu: &str, smp: &str, vcpu: usize) -> anyhow::Result<Cpu> {
     Cpu::of_raw(&String::from_utf8_lossy(&output.stdout)).map_err(|error| anyhow!(error))
 }
 
-/// What comes of asking the CPU for VMX and SVM.
+/// Checks what a guest with these `options` finds of VMX and SVM.
 fn asks_for_nesting(options: &[&str], want: &str) -> anyhow::Result<()> {
     let found = guest(NESTING, options)?;
     ensure!(nesting::normal(&found) == want, "{}:\n{found}where it should be\n{want}", options.join(" "));

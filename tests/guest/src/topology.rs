@@ -19,11 +19,11 @@ pub(crate) struct Asked {
     pub(crate) cpu: &'static str,
     /// `--smp`.
     pub(crate) smp: &'static str,
-    /// What it says.
+    /// The numbers that `smp` stands for.
     pub(crate) counts: Counts,
 }
 
-/// How many sockets, dies in each, cores in each, and threads in each.
+/// The numbers of sockets, dies in each, cores in each, and threads in each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counts {
     sockets: usize,
@@ -39,7 +39,7 @@ pub(crate) const TWO_CORES: Counts = Counts { sockets: 1, dies: 1, cores: 2, thr
 const EXTENDED: &str = "<cpu mode='host-passthrough'><feature policy='require' name='topoext'/></cpu>";
 const EXTENDED_PATH: &str = "/extended.xml";
 
-/// What to ask for on a host with `virt`.
+/// The topologies to ask for on a host with `virt`.
 pub(crate) fn asked(virt: Virtualization) -> anyhow::Result<Vec<Asked>> {
     fs::write(EXTENDED_PATH, EXTENDED).with_context(|| format!("writing {EXTENDED_PATH}"))?;
     let cpu = match virt {
@@ -79,7 +79,7 @@ impl Counts {
     }
 }
 
-/// Where Linux has one CPU. Lists of CPUs are sysfs': `0-2,5`.
+/// Linux's place for one CPU. Lists of CPUs are sysfs': `0-2,5`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Place {
     package: usize,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// What unit tests use where they find it.
+/// Packages that unit tests use where they find them.
 pub(crate) const UNIT_TESTS: &[&str] = &[
     "acpica-tools",
     "dmidecode",
@@ -138,7 +138,7 @@ pub(crate) fn run(command: &mut Command) -> Result<Output> {
     Ok(output)
 }
 
-/// Where packages come from.
+/// The places that packages come from.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     /// apt's options; without any, it takes what the machine is set up for.
@@ -190,7 +190,7 @@ impl Here {
     }
 }
 
-/// What apt is set up for.
+/// Reads what apt is set up for.
 pub(crate) fn here() -> Result<Here> {
     let format = "--format=$(ORIGIN) $(CODENAME) $(REPO_URI)";
     let targets = run(Command::new("apt-get").args(["indextargets", format, "Created-By: Packages"]))?;

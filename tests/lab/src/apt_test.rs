@@ -31,7 +31,7 @@ fn a_lock_is_waited_for() {
     let script = "test -e tried && exit; touch tried; echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)' >&2; exit 100";
     command.args(["-c", script]).current_dir(&dir);
     run_unlocked(&mut command).unwrap();
-    // What fails otherwise fails at once.
+    // Any other failure is one at once.
     let start = Instant::now();
     let mut command = Command::new("sh");
     command.args(["-c", "echo 'E: Unable to locate package nvmm' >&2; exit 100"]);

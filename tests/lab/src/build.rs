@@ -1,4 +1,4 @@
-//! Where things are, and building nvmm as users have it.
+//! The places of files, and building nvmm as users have it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// Where the lab keeps what it downloads and writes.
+/// The folder for all that the lab downloads and writes.
 pub(crate) fn lab_dir() -> PathBuf {
     root().join("target/lab")
 }

@@ -1,4 +1,4 @@
-//! What nested boots can run on.
+//! The hosts that nested boots can run on.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};

@@ -11,7 +11,7 @@ use crate::build;
 /// A kernel with its modules beside it, as `nvmm nest` expects them.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    /// What Debian calls it.
+    /// Debian's name for it.
     pub(crate) name: &'static str,
     /// The bzImage.
     pub(crate) path: PathBuf,

@@ -31,13 +31,13 @@ struct Cli {
 enum Command {
     /// Boot Linux in Linux under nvmm: `nvmm nest --levels 2`
     Demo {
-        /// What to run it on [default: this machine's KVM where that can nest, else svm]
+        /// The host to run it on [default: this machine's KVM where that can nest, else svm]
         #[arg(long)]
         host: Option<Host>,
     },
     /// Boot Linux in Linux time after time on an emulated SVM host that misjudges its TSC, where guests of KVM tend to stall
     Stalls {
-        /// How often
+        /// Number of runs
         #[arg(long, default_value_t = 30)]
         times: u32,
     },

@@ -14,7 +14,7 @@ use crate::host::{self, Host};
 use crate::kernel::Kernel;
 use crate::report::{Outcome, Report};
 
-/// What the tests need.
+/// The programs and files that the tests need.
 #[derive(Debug)]
 pub(crate) struct Lab {
     pub(crate) nvmm: PathBuf,
@@ -27,11 +27,11 @@ pub(crate) struct Lab {
     pub(crate) system: anyhow::Result<PathBuf>,
 }
 
-/// What is shown for the kernel of backports, and for Debian's system, where there is none.
+/// Names to show for the kernel of backports, and for Debian's system, where there is none.
 const BACKPORTS: &str = "2 levels of Debian's backports kernel";
 const SYSTEM: &str = "Debian's system in L1";
 
-/// What is broken on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
+/// A fault made on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
 #[derive(Debug)]
 struct Broken {
     what: &'static str,

@@ -1,9 +1,9 @@
-//! What passed, failed and was skipped.
+//! The tests that passed, failed and were skipped.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How a test ended.
+/// The end of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Passed,

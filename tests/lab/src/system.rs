@@ -15,7 +15,7 @@ pub(crate) const PACKAGES: &[&str] = &["genext2fs", "mmdebstrap"];
 
 /// The Debian packages in it, besides the essential ones: those that start a system, and those that read its clock and tables.
 const INCLUDED: &str = "systemd-sysv,udev,kmod,dbus,dmidecode,util-linux-extra";
-/// What packages have that nobody reads there.
+/// Files of packages that nobody reads there.
 const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*"];
 
 /// Its root's password, which the scenario types.

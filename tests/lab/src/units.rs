@@ -7,7 +7,7 @@ use crate::build;
 use crate::python;
 use crate::report::{self, Outcome, Report};
 
-/// What a test that can't run prints before it returns.
+/// The words that a test which can't run prints before it returns.
 const SKIPPED: &str = "skipped: ";
 
 /// Runs them.
@@ -46,7 +46,7 @@ fn tests(report: &mut Report) {
     if passed || failed {
         report::line("cargo test", start.elapsed(), &count);
     } else {
-        // What doesn't compile, or dies as a whole, shows in no test's line.
+        // A test binary that doesn't compile, or dies, shows in no test's line.
         report.show("cargo test", start.elapsed(), Outcome::Failed(output));
     }
 }

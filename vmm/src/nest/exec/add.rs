@@ -53,7 +53,7 @@ impl Add {
         Ok(Self { host, guest })
     }
 
-    /// Where the last level has it: a file whose GUEST ends in a slash is put into that folder, under its name.
+    /// The path that it has at the last level: a file whose GUEST ends in a slash is put into that folder, under its name.
     pub(super) fn guest(&self) -> PathBuf {
         let into = self.guest.as_os_str().as_bytes().ends_with(b"/") && !self.host.is_dir();
         match self.host.file_name().filter(|_| into) {

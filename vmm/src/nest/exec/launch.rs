@@ -41,7 +41,7 @@ pub(in crate::nest) fn run(program: &Program, level: u32, console: &Console) -> 
     let said = console.clone();
     let running = Running::start(program, level, move |news| {
         said.say(Said::Program(news));
-        // What the program prints meanwhile makes one larger piece.
+        // All that the program prints meanwhile makes one larger piece.
         let _ = said.drain();
     });
     let Running { child, output } = running.map_err(|error| {

@@ -56,7 +56,7 @@ impl Piece {
         }
     }
 
-    /// How many bytes came before it, and its own; none if it is broken. However well they pack, they are no more than
+    /// Returns the number of bytes that came before it, and its own; none if it is broken. However well they pack, they are no more than
     /// [`PIECE_MAX`].
     pub(super) fn unpack(&self) -> Option<(u64, Vec<u8>)> {
         let packed = STANDARD_NO_PAD.decode(&self.1).ok()?;

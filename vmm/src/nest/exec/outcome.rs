@@ -12,7 +12,7 @@ const KEPT: usize = 1 << 20;
 /// A line of output is cut here where lines are shown.
 const LINE: usize = 4096;
 
-/// What a run showed of the user's program. Times are seconds from the start of the run, by the host's clock.
+/// The user's program in the record of a run. Times are seconds from the start of the run, by the host's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProgramRecord {
     /// Its file's name.
@@ -27,18 +27,18 @@ pub struct ProgramRecord {
     pub status: Option<i32>,
     /// The signal's name that ended it.
     pub signal: Option<String>,
-    /// How many bytes it printed.
+    /// The number of bytes that it printed.
     pub bytes: u64,
-    /// How many of them did not arrive.
+    /// The number of those that did not arrive.
     pub lost: u64,
     /// The last MiB of what it printed.
     pub output: String,
 }
 
-/// What a line said of the program comes to.
+/// The news in a line about the program.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::nest) struct Told {
-    /// What it does now, if that is new.
+    /// A description of its state, if that is new.
     pub(in crate::nest) doing: Option<String>,
     /// Its output.
     pub(in crate::nest) bytes: Vec<u8>,
@@ -46,7 +46,7 @@ pub(in crate::nest) struct Told {
     pub(in crate::nest) lines: Vec<String>,
 }
 
-/// What was heard so far.
+/// The news of the program so far.
 #[derive(Debug)]
 pub(in crate::nest) struct Outcome {
     record: ProgramRecord,
@@ -74,7 +74,7 @@ impl Outcome {
         Self { record, end: None, output: Vec::new(), line: Vec::new() }
     }
 
-    /// How the program ended, if it has.
+    /// The program's end, if it has ended.
     pub(in crate::nest) fn end(&self) -> Option<End> {
         self.end
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Where the last level has the program, under its own name.
+/// The last level's folder with the program, under its own name.
 const DIRECTORY: &str = "/exec";
 
 /// A program and its arguments.
@@ -13,7 +13,7 @@ const DIRECTORY: &str = "/exec";
 pub struct Program {
     /// The name of its file.
     pub file: OsString,
-    /// What it is told.
+    /// Its arguments.
     pub arguments: Vec<OsString>,
     /// MiB of all files that the user gave.
     pub files_mib: u32,
@@ -22,7 +22,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Where the last level has it.
+    /// Its path at the last level.
     pub(in crate::nest) fn path(&self) -> PathBuf {
         Path::new(DIRECTORY).join(&self.file)
     }

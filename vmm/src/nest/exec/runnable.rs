@@ -14,9 +14,9 @@ use super::tree::{Entry, Tree};
 
 /// Bytes that the kernel reads of a script's first line. Linux, "include/uapi/linux/binfmts.h", `BINPRM_BUF_SIZE`.
 const SCRIPT_LINE: usize = 256;
-/// How many interpreters in a row the kernel starts. Linux, "fs/exec.c", `exec_binprm`.
+/// The number of interpreters in a row that the kernel starts. Linux, "fs/exec.c", `exec_binprm`.
 const INTERPRETERS: u32 = 5;
-/// Where distributions keep libraries, for the way out of a refusal.
+/// The folders in which distributions keep libraries, for the way out of a refusal.
 const LIBRARIES: [&str; 6] =
     ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
@@ -34,7 +34,7 @@ enum Needs {
 ///
 /// # Errors
 ///
-/// What the program is, or what it lacks, and how it could be given that.
+/// The program is of another kind, or lacks files; the error says how to add them.
 pub(super) fn check(tree: &Tree, guest: &Path) -> anyhow::Result<()> {
     let mut guest = guest.to_owned();
     for _ in 0..INTERPRETERS {
@@ -87,7 +87,7 @@ fn find_libraries(tree: &Tree, program: &Path, loader: &Path, libraries: &[Strin
     )
 }
 
-/// Whether the library is the loader itself, as glibc's needs itself by name, and musl's is the C library too.
+/// Returns whether the library is the loader itself: glibc's needs itself by name, and musl's is the C library too.
 fn is_the_loader(loader: &Path, library: &str) -> bool {
     let name = loader.file_name().unwrap_or_default();
     name == library || name.as_bytes().starts_with(b"ld-musl-") && library.starts_with("libc.")
@@ -97,7 +97,7 @@ fn on_the_host(missing: &Path) -> Option<PathBuf> {
     LIBRARIES.iter().map(|folder| Path::new(folder).join(missing)).find(|path| path.exists())
 }
 
-/// What the kernel would do with the file. Linux, "fs/binfmt_elf.c" and "fs/binfmt_script.c".
+/// Finds out how the kernel would start the file. Linux, "fs/binfmt_elf.c" and "fs/binfmt_script.c".
 fn needs(image: &[u8]) -> anyhow::Result<Needs> {
     if let Some(line) = image.strip_prefix(b"#!") {
         return script(line);
@@ -150,7 +150,7 @@ fn elf_needs<Elf: FileHeader<Endian = Endianness>>(image: &[u8]) -> anyhow::Resu
     }
     let loader = segments.iter().find_map(|segment| segment.interpreter(endian, image).ok().flatten());
     let Some(loader) = loader else { return Ok(Needs::Nothing) };
-    // What has no section headers keeps the names of its libraries to itself: the loader will tell.
+    // Without section headers the names of the libraries can't be read: the loader will tell.
     let libraries = libraries(header, endian, image).unwrap_or_default();
     Ok(Needs::Loader(PathBuf::from(OsStr::from_bytes(loader)), libraries))
 }

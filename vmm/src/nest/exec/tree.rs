@@ -13,7 +13,7 @@ use devices::printable::ToPrintable;
 use crate::nest::cpio;
 use crate::nest::image::{DIRECTORY, INIT};
 
-/// Where file systems of the kernel's are mounted: what the image has there can't be seen.
+/// The folders on which the kernel's file systems are mounted: files of the image there can't be seen.
 const MOUNTED: [&str; 3] = ["dev", "proc", "sys"];
 /// As many symbolic links as Linux follows in one path.
 const LINKS: u32 = 40;
@@ -114,7 +114,7 @@ impl Tree {
         self.entries.keys().any(|path| path.file_name() == Some(name))
     }
 
-    /// Where a path leads, as far as there are links on it; none if they go in circles.
+    /// Follows all links on a path; none if they go in circles.
     fn resolve(&self, guest: &Path, last_too: bool) -> Option<PathBuf> {
         let mut rest: VecDeque<OsString> = names(guest).collect();
         let mut path = PathBuf::new();

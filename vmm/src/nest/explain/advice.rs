@@ -1,4 +1,4 @@
-//! What would lessen the exits that were counted. Each piece follows from counts, and from what the level's KVM is told and its
+//! Advice on how to lessen the exits that were counted. Each piece follows from counts, and from what the level's KVM is told and its
 //! CPU has; where nothing is known that would help, nothing is said.
 
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ fn is_serial(port: &Access) -> bool {
     [0x3f8..0x400, 0x2f8..0x300].iter().any(|ports| ports.contains(&port.number))
 }
 
-/// What spares a guest that is a hypervisor an MSR.
+/// Tells how to spare a guest that is a hypervisor an MSR.
 fn msr_advice(msr: u32, level: u32) -> Option<String> {
     match msr {
         0x48 | 0x49 => Some(format!(

@@ -13,7 +13,7 @@ use crate::stats::{self, Counters};
 
 /// Rows of each kind, at most: a report has to fit into a line of the console.
 const ROWS: usize = 10;
-/// What is less frequent than this, for one exit, is chance: a timer, another guest.
+/// Anything less frequent than this, for one exit, is chance: a timer, another guest.
 const RARE: f64 = 0.05;
 
 /// The exits that a level's KVM saw for one exit of the last level. All counts are for one, to a tenth.
@@ -21,7 +21,7 @@ const RARE: f64 = 0.05;
 pub struct Cost {
     /// The kind of exit.
     pub work: Work,
-    /// How many were measured.
+    /// The number that was measured.
     pub measured: u64,
     /// The exits of all levels above.
     pub exits: f64,
@@ -39,7 +39,7 @@ pub struct Cost {
     /// Parameters of that KVM which have to do with it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
-    /// What would lessen it; the host thinks of that.
+    /// Advice on how to lessen it; the host thinks of that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Advice>,
 }
@@ -60,7 +60,7 @@ pub struct Reason {
     pub level: Option<u32>,
     /// KVM's name for the reason.
     pub reason: String,
-    /// How many.
+    /// Their number.
     pub exits: f64,
 }
 
@@ -73,7 +73,7 @@ pub struct Place {
     pub function: Option<String>,
     /// KVM's name for the reason.
     pub reason: String,
-    /// How many.
+    /// Their number.
     pub exits: f64,
 }
 
@@ -84,7 +84,7 @@ pub struct Access {
     pub number: u32,
     /// It was written.
     pub write: bool,
-    /// How often.
+    /// The number of uses.
     pub times: f64,
 }
 

@@ -1,12 +1,12 @@
 use super::*;
 use crate::nest::explain::recorded::{SVM, VMX, looks};
 
-/// What the recorded SVM host counted of `work`.
+/// The cost of `work` by the counts of the recorded SVM host.
 fn svm(work: Work) -> Cost {
     recorded(SVM, true, work)
 }
 
-/// What a recorded host counted of `work`.
+/// The cost of `work` by the counts of a recorded host.
 fn recorded(text: &str, is_svm: bool, work: Work) -> Cost {
     let looks = looks(text);
     let span = |place: usize| looks[place + 1].without(&looks[place]);

@@ -62,7 +62,7 @@ fn hexadecimal(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok()
 }
 
-/// What is left of `counts`.
+/// Returns `counts` without those of `other`.
 fn less<K: Ord + Copy>(counts: &BTreeMap<K, u64>, other: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
     let left = |key, count: u64| count.saturating_sub(other.get(key).copied().unwrap_or_default());
     counts.iter().map(|(key, &count)| (*key, left(key, count))).filter(|&(_, count)| count > 0).collect()

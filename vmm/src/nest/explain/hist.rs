@@ -1,4 +1,4 @@
-//! What tracefs says: histograms of events, and the names of exit reasons.
+//! The texts of tracefs: histograms of events, and the names of exit reasons.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = (Vec<&str>, u64)> {
     })
 }
 
-/// Which names KVM's exits have: its tracepoint tells the reasons of both kinds of CPUs.
+/// The names of KVM's exits: its tracepoint tells the reasons of both kinds of CPUs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Names(BTreeMap<u32, String>);
 

@@ -130,7 +130,7 @@ fn costs<T>(spans: &[T], cost: impl Fn(Work, &T, &T) -> Option<Cost>) -> Vec<Cos
     works.filter_map(|(&work, span)| cost(work, span, empty)).collect()
 }
 
-/// What is left of `counters`.
+/// Returns `counters` without those of `other`.
 fn less(counters: &Counters, other: &Counters) -> Counters {
     let left = |name, count: u64| count.saturating_sub(other.get(name).copied().unwrap_or_default());
     counters.iter().map(|(name, &count)| (name.clone(), left(name, count))).collect::<BTreeMap<_, _>>()

@@ -11,7 +11,7 @@ use crate::nest::image::Memfd;
 
 /// Room for them.
 pub(in crate::nest) const ROOM: u64 = 16 << 20;
-/// What is read at once.
+/// Bytes to read at once.
 const CHUNK: usize = 64 << 10;
 /// No function is longer: an address further from a symbol is of code that has none.
 const LONGEST: u64 = 64 << 10;

@@ -14,7 +14,7 @@ use rustix::mount::MountFlags;
 use super::counts::Counts;
 use super::hist::Names;
 
-/// Where tracefs is, on its own or in debugfs.
+/// The folders that tracefs can be in: its own, or debugfs'.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// The beginning of an instance's name; the process's id follows.
 const INSTANCE: &str = "nvmm-nest-";
@@ -64,7 +64,7 @@ impl Trace {
         &self.names
     }
 
-    /// What was counted so far.
+    /// Reads the counts so far.
     pub(super) fn counts(&self) -> io::Result<Counts> {
         let read = |event| {
             let path = self.event(event, "hist");
@@ -98,7 +98,7 @@ pub(super) fn remove() {
     }
 }
 
-/// How often, and after how long each time, an instance that is being read is tried to remove.
+/// The number of attempts to remove an instance that is being read, and the time between them.
 const TRIES: u32 = 50;
 const AGAIN: Duration = Duration::from_millis(10);
 
@@ -120,7 +120,7 @@ fn clean(instances: &Path) {
     }
 }
 
-/// Where tracefs is; PID 1, before whom nobody can have mounted it, does.
+/// Finds tracefs; PID 1, before whom nobody can have mounted it, mounts it.
 fn find() -> io::Result<PathBuf> {
     if process::id() == 1 {
         // An error: it is mounted, or the kernel has none, which is seen below.

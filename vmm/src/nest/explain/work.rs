@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// What the last level does from now on. The names have one length, so that saying them costs the same.
+/// The work that the last level does from now on. The names have one length, so that saying them costs the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Work {
@@ -33,14 +33,14 @@ pub enum Work {
 /// The port that is read: writing to it shows how far firmware has come, and reading does nothing.
 const PORT: u16 = 0x80;
 
-/// How long the last level waits before it works, so that those below it are done with looking at their counters by then.
+/// The time for which the last level waits before it works: those below it look at their counters meanwhile.
 const WAIT: Duration = Duration::from_millis(100);
 
 impl Work {
     /// All of it in order.
     pub const ALL: [Self; 4] = [Self::Empty, Self::Cpuid, Self::Ports, Self::Ended];
 
-    /// How many exits it makes: enough to be many times those of a timer's interrupts meanwhile, and few enough for a third level
+    /// The number of exits that it makes: many times those of a timer's interrupts meanwhile, and few enough for a third level
     /// that is emulated.
     #[must_use]
     pub fn exits(self) -> u32 {
