@@ -6,7 +6,7 @@ use super::*;
 
 const PAGE: usize = 4096;
 
-/// Whether this process has anything mapped at `address`.
+/// Returns whether this process has anything mapped at `address`.
 fn is_mapped(address: usize) -> bool {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     maps.lines().any(|line| {

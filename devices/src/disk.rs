@@ -79,7 +79,7 @@ pub trait Disk: Send + Sync + Debug {
         Ok(self.size())
     }
 
-    /// Whether everything that would change it is refused.
+    /// Returns whether everything that would change it is refused.
     fn is_read_only(&self) -> bool;
 
     /// Its blocks.
@@ -143,7 +143,7 @@ pub trait Disk: Send + Sync + Debug {
         None
     }
 
-    /// Whether its bytes are in the host's memory, so that no transfer waits for storage.
+    /// Returns whether its bytes are in the host's memory, so that no transfer waits for storage.
     fn is_in_memory(&self) -> bool {
         false
     }

@@ -51,9 +51,9 @@ pub struct OutputOptions {
     pub name: &'static str,
     /// How long a byte waits for more.
     pub delay: Duration,
-    /// Whether losses and errors are logged. The log's own can't be.
+    /// Losses and errors are logged. The log's own can't be.
     pub tell: bool,
-    /// Whether the one who writes to a regular file may wait for it.
+    /// The one who writes to a regular file may wait for it.
     pub waits: bool,
 }
 
@@ -154,7 +154,7 @@ impl Output {
         reader.iter().for_each(|reader| reader.hang_up());
     }
 
-    /// Whether a reader is there, as far as the last bytes told.
+    /// Returns whether a reader is there, as far as the last bytes told.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.0.state().reader.is_some()
@@ -210,7 +210,7 @@ impl Output {
         }
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing waits.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.0.state().is_gone()
@@ -230,7 +230,7 @@ impl Output {
         state.gone.saturating_sub(unread)
     }
 
-    /// Whether it takes all in the end, as a regular file does.
+    /// Returns whether it takes all in the end, as a regular file does.
     #[must_use]
     pub fn is_lossless(&self) -> bool {
         self.0.lossless

@@ -30,7 +30,7 @@ pub trait ToPrintable {
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Untrusted(Vec<u8>);
 
-/// Whether a terminal just shows `c`: it is no control character (C0, DEL, C1), does not change the direction of what
+/// Returns whether a terminal just shows `c`: it is no control character (C0, DEL, C1), does not change the direction of what
 /// follows, ends no line and takes a place of its own.
 #[must_use]
 pub fn is_plain(c: char) -> bool {
@@ -131,7 +131,7 @@ impl Untrusted {
         str::from_utf8(&self.0).ok()
     }
 
-    /// Whether there is nothing.
+    /// Returns whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -114,7 +114,7 @@ enum CpuCommand {
     Dump,
 }
 
-/// Whether the value of `--cpu` asks for the list of models and features, in QEMU's words.
+/// Returns whether the value of `--cpu` asks for the list of models and features, in QEMU's words.
 #[must_use]
 pub fn is_help(spec: &str) -> bool {
     ["help", "?"].contains(&spec)

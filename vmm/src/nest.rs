@@ -309,7 +309,7 @@ impl NestArgs {
         Ok(())
     }
 
-    /// Whether a report goes to standard output, so that nothing else may.
+    /// Returns whether a report goes to standard output, so that nothing else may.
     fn stdout_is_taken(&self) -> bool {
         [&self.json, &self.junit, &self.html].iter().any(|path| path.as_deref() == Some(Path::new("-")))
     }

@@ -265,7 +265,7 @@ fn option_of(option: &str, path: &Path) -> String {
     format!("{option} {}", path.printable())
 }
 
-/// Whether a disk has this file, at whatever depth.
+/// Returns whether a disk has this file, at whatever depth.
 fn is_of(disk: &DiskConfig, identity: (u64, u64)) -> bool {
     let overlay = match &disk.image.overlay {
         Some(Overlay::File(path)) => Some((path, Some(Format::Qcow2))),

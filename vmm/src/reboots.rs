@@ -31,7 +31,7 @@ impl Reboots {
         Self { on_reboot, on_panic, ran: Duration::ZERO, faults: VecDeque::new() }
     }
 
-    /// Whether a machine whose guest panics is paused, instead of ended.
+    /// Returns whether a machine whose guest panics is paused, instead of ended.
     pub(crate) fn pause_on_panic(&self) -> bool {
         self.on_panic == Some(OnPanic::Pause)
     }

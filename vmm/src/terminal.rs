@@ -94,7 +94,7 @@ impl Terminal {
         Ok(true)
     }
 
-    /// Whether this process is in its foreground.
+    /// Returns whether this process is in its foreground.
     pub(crate) fn is_ours(&self) -> bool {
         in_foreground()
     }
@@ -117,7 +117,7 @@ pub(crate) fn columns() -> usize {
     size.map(|size| usize::from(size.ws_col)).ok().filter(|&columns| columns > 0).unwrap_or(COLUMNS)
 }
 
-/// Whether this process has a controlling terminal. One that hung up is none.
+/// Returns whether this process has a controlling terminal. One that hung up is none.
 pub(crate) fn is_there() -> bool {
     File::open("/dev/tty").is_ok()
 }
@@ -138,12 +138,12 @@ fn restore() {
     }
 }
 
-/// Whether nobody, such as the one who started nvmm, has said otherwise.
+/// Returns whether nobody, such as the one who started nvmm, has said otherwise.
 fn is_default(signal: c_int) -> bool {
     disposition(signal) == Some(libc::SIG_DFL)
 }
 
-/// Whether the one who started nvmm wants it to ignore the signal.
+/// Returns whether the one who started nvmm wants it to ignore the signal.
 pub(crate) fn is_ignored(signal: c_int) -> bool {
     disposition(signal) == Some(libc::SIG_IGN)
 }

@@ -47,7 +47,7 @@ pub(crate) fn set_rate(vm: &VmFd, vcpu: &VcpuFd, wanted: u32) -> Result<(), TscE
     }
 }
 
-/// Whether a rate may be the host's, corrected.
+/// Returns whether a rate may be the host's, corrected.
 fn is_near(wanted: u32, host: u32) -> bool {
     u64::from(wanted.abs_diff(host)) * 1_000_000 <= u64::from(host) * TOLERANCE
 }

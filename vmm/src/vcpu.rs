@@ -274,7 +274,7 @@ impl Vcpu {
         Some(Event::Exit(exit))
     }
 
-    /// Whether the last exit shows that guest code ran.
+    /// Returns whether the last exit shows that guest code ran.
     fn left_guest(&mut self) -> bool {
         let not_run = [KVM_EXIT_UNKNOWN, KVM_EXIT_INTR, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR];
         !not_run.contains(&self.fd.get_kvm_run().exit_reason)

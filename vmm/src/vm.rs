@@ -46,7 +46,7 @@ pub(crate) struct Vm {
     x2apic_ids: bool,
     /// The lines that devices drive, by GSI.
     lines: Mutex<BTreeMap<u32, Arc<SharedLine>>>,
-    /// Whether its vCPUs get the host's TSC rate of now when they are made.
+    /// Its vCPUs get the host's TSC rate of now when they are made.
     pub(crate) has_tsc_rate: bool,
 }
 

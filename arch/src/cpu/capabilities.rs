@@ -36,7 +36,7 @@ impl Capabilities {
         FeatureId::all().filter(|id| has(id.feature().place)).collect()
     }
 
-    /// Whether a feature's bit says that it is there.
+    /// Returns whether a feature's bit says that it is there.
     #[must_use]
     pub fn has(&self, place: Place) -> bool {
         let msr = |index| self.msrs.get(&index).copied().unwrap_or_default();

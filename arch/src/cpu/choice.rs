@@ -330,7 +330,7 @@ fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> Featur
     base
 }
 
-/// Whether it is a bit of CPUID, which KVM lets a VMM show whatever the host has.
+/// Returns whether it is a bit of CPUID, which KVM lets a VMM show whatever the host has.
 fn is_leaf(id: FeatureId) -> bool {
     matches!(id.feature().place, Place::Cpuid(..)) && !(*VMX | *SVM).contains(id)
 }

@@ -105,13 +105,13 @@ impl Cpuid {
         self.0.retain(|leaf, _| leaf.function != function);
     }
 
-    /// Whether a function is at most the greatest of its range, as leaf 0 or 0x80000000 gives it.
+    /// Returns whether a function is at most the greatest of its range, as leaf 0 or 0x80000000 gives it.
     #[must_use]
     pub fn covers(&self, function: u32) -> bool {
         self.get(Leaf::new(function & 0x8000_0000)).eax >= function
     }
 
-    /// Whether a function is covered, but says nothing.
+    /// Returns whether a function is covered, but says nothing.
     #[must_use]
     pub fn leaves_blank(&self, function: u32) -> bool {
         self.covers(function) && self.function(function).all(|(_, registers)| registers.is_zero())
@@ -193,7 +193,7 @@ impl Registers {
         text([self.ebx, self.ecx, self.edx])
     }
 
-    /// Whether all are zero, as in a leaf that isn't there.
+    /// Returns whether all are zero, as in a leaf that isn't there.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::default()

@@ -109,12 +109,12 @@ impl Identity {
         }
     }
 
-    /// Whether the user says where one of the ranges ends.
+    /// Returns whether the user says where one of the ranges ends.
     pub(super) fn ends_a_range(&self) -> bool {
         [self.level, self.xlevel].iter().any(|level| matches!(level, Level::Exactly(_)))
     }
 
-    /// Whether a leaf is behind the last that the user allows.
+    /// Names the word, `level` or `xlevel`, by which the user leaves a leaf out.
     pub(super) fn hides(&self, function: u32) -> Option<&'static str> {
         let (level, word) = match function {
             0..HYPERVISOR => (self.level, "level"),

@@ -24,7 +24,7 @@ pub(super) const OFF: &str = "pmu=off";
 pub(super) static FEATURES: LazyLock<FeatureSet> =
     LazyLock::new(|| FeatureSet::parse("pdcm full-width-write arch-lbr perfctr-core perfctr-nb perfmon-v2"));
 
-/// Whether the guest has counters. QEMU gives them with the host's CPU, and with a model only if they are asked for: how many there
+/// Returns whether the guest has counters. QEMU gives them with the host's CPU, and with a model only if they are asked for: how many there
 /// are is the host's, and so they can't be part of a model.
 pub(super) fn wanted(spec: &CpuSpec, is_model: bool) -> bool {
     spec.pmu.unwrap_or(!is_model)

@@ -175,7 +175,7 @@ impl CpuProfile {
         if TOPOLOGICAL.contains(feature) { Why::Topology } else { self.choice.why(feature) }
     }
 
-    /// Whether the guest has performance counters. If not, KVM has to be told before it makes vCPUs.
+    /// Returns whether the guest has performance counters. If not, KVM has to be told before it makes vCPUs.
     #[must_use]
     pub fn pmu(&self) -> bool {
         pmu::wanted(&self.canonical, self.choice.model.is_some())
@@ -187,13 +187,13 @@ impl CpuProfile {
         self.canonical.tsc_khz
     }
 
-    /// Whether the guest may use only those of KVM's features that its leaf lists: `kvm-pv-enforce-cpuid`.
+    /// Returns whether the guest may use only those of KVM's features that its leaf lists: `kvm-pv-enforce-cpuid`.
     #[must_use]
     pub fn enforces_pv(&self) -> bool {
         self.canonical.enforce_pv
     }
 
-    /// Whether it is an error if KVM shows the guest more than this CPU has: libvirt's `check='full'`.
+    /// Returns whether it is an error if KVM shows the guest more than this CPU has: libvirt's `check='full'`.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.exact
@@ -229,7 +229,7 @@ impl CpuProfile {
         address_width::physical(&self.capabilities.cpuid)
     }
 
-    /// Whether Linux can't find the threads or dies that there are: on AMD's CPUs it looks for them only with `topoext`.
+    /// Returns whether Linux can't find the threads or dies that there are: on AMD's CPUs it looks for them only with `topoext`.
     #[must_use]
     pub fn hides_topology(&self) -> bool {
         let seen = self.manual == Manual::Intel || leaves::has(self.choice.granted, "topoext");

@@ -112,7 +112,7 @@ pub(super) fn id(name: &str) -> FeatureId {
     FeatureId::find(name).unwrap()
 }
 
-/// Whether a CPU has the feature of this name.
+/// Returns whether a CPU has the feature of this name.
 pub(super) fn has(profile: &CpuProfile, name: &str) -> bool {
     profile.features().contains(id(name))
 }

@@ -87,7 +87,7 @@ impl Topology {
         self.threads_per_package()
     }
 
-    /// Whether there is but one thread in a core and one die in a socket.
+    /// Returns whether there is only one thread in a core and one die in a socket.
     #[must_use]
     pub fn has_only_cores(&self) -> bool {
         self.threads == 1 && self.dies == 1

@@ -59,9 +59,9 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    /// Whether KVM has all that it was given and shows more. A KVM in software does that: it runs the guest's code on the processor as it is,
-    /// and can't hide its features, or the state that XSAVE has room for. VMX and SVM, which it would have to emulate, are not for it to
-    /// add.
+    /// Returns whether KVM has all that it was given and shows more. A KVM in software does that: it runs the guest's code on the
+    /// processor itself, and can't hide its features, or the state that XSAVE has room for. VMX and SVM, which it would have to emulate,
+    /// are not for it to add.
     #[must_use]
     pub fn only_adds(&self) -> bool {
         let place = (self.leaf, self.register);

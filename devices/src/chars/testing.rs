@@ -25,7 +25,7 @@ impl<B: Backend> Port<B> {
         Self { backend, input: Input::default(), takes: true, seen: Vec::new() }
     }
 
-    /// Whether the back end has nothing to do now.
+    /// Returns whether the back end has nothing to do now.
     pub(super) fn is_idle(&self) -> bool {
         let fd = self.backend.fd().unwrap();
         poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&Timespec::default())) == Ok(0)

@@ -228,7 +228,7 @@ pub(super) fn backing_name_at(file: &File) -> io::Result<u64> {
         .map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Whether the header `new` is `old`, both of a whole cluster, but for what changes as an image grows: its size, and where
+/// Returns whether the header `new` is `old`, both of a whole cluster, but for what changes as an image grows: its size, and where
 /// its tables are.
 pub(super) fn is_same_image(old: &[u8], new: &[u8]) -> bool {
     let mut restored = new.to_vec();

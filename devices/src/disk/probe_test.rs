@@ -38,7 +38,7 @@ fn samples() -> Vec<(Looks, Vec<u8>)> {
     starts.map(|(looks, start)| (looks, start.to_vec())).to_vec()
 }
 
-/// Whether qemu-img takes a file for something else than raw: it then says so, or fails on the rest of the file. `None`:
+/// Returns whether qemu-img takes a file for something else than raw: it then says so, or fails on the rest of the file. `None`:
 /// there is no qemu-img.
 fn qemu_img_knows(name: &str, sector: &[u8]) -> Option<bool> {
     let folder = TempDir::new().unwrap();

@@ -210,7 +210,7 @@ impl Disk for RawDisk {
     }
 }
 
-/// Whether the file is on a file system whose files are in memory, and nowhere else. It may be swapped out.
+/// Returns whether the file is on a file system whose files are in memory, and nowhere else. It may be swapped out.
 fn is_in_memory(file: &File) -> bool {
     // linux/magic.h: TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC.
     const IN_MEMORY: [i64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];

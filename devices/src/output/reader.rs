@@ -81,7 +81,7 @@ impl Reader {
         unread.unwrap_or(0)
     }
 
-    /// Whether nvmm's end loses nothing of what was sent, the last of it at `sent_at`.
+    /// Returns whether nvmm's end loses nothing of what was sent, the last of it at `sent_at`.
     pub(super) fn has_all(&self, sent_at: Option<Instant>) -> bool {
         let is_under_way = || sent_at.is_some_and(|at| at.elapsed() < UNDER_WAY);
         self.kind != Kind::Terminal || !is_under_way() && self.unread() == 0

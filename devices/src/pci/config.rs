@@ -349,7 +349,7 @@ fn bar_bytes(bar: &Bar) -> Range<usize> {
     start..start + 4 * usize::from(bar.space().registers())
 }
 
-/// Whether an access to `a` touches `b`.
+/// Returns whether an access to `a` touches `b`.
 pub(crate) fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }

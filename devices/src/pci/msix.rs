@@ -268,7 +268,7 @@ impl MsixVectors {
         Self { enabled: AtomicBool::new(false), vectors }
     }
 
-    /// Whether MSI-X is enabled. If not, the function has its INTx pin.
+    /// Returns whether MSI-X is enabled. If not, the function has its INTx pin.
     #[must_use]
     pub fn enabled(&self) -> bool {
         self.enabled.load(Ordering::SeqCst)

@@ -32,7 +32,7 @@ impl PmTimer {
         u32::from_le_bytes(low)
     }
 
-    /// Whether there was a carry since the last [`PmTimer::acknowledge`].
+    /// Returns whether there was a carry since the last [`PmTimer::acknowledge`].
     pub(super) fn has_carried(&self) -> bool {
         self.carries() != self.acknowledged
     }

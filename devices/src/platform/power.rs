@@ -88,7 +88,7 @@ impl PowerManagement {
         }
     }
 
-    /// Whether the guest listens to the power button.
+    /// Returns whether the guest listens to the power button.
     #[must_use]
     pub fn is_power_button_enabled(&self) -> bool {
         self.enable.contains(Events::POWER_BUTTON)

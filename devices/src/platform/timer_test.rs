@@ -4,7 +4,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::*;
 
-/// Whether the descriptor is readable within this time.
+/// Returns whether the descriptor is readable within this time.
 fn readable(timer: &HostTimer, within: Duration) -> bool {
     let fd = timer.fd();
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];

@@ -147,13 +147,13 @@ impl Facts {
         self.modules.get(module)?.parameters.get(name).map(String::as_str)
     }
 
-    /// Whether CPUID has a hypervisor's signature.
+    /// Returns whether CPUID has a hypervisor's signature.
     #[must_use]
     pub fn signed(&self, signature: &str) -> bool {
         self.cpu.hypervisor == signature || self.cpu.more_hypervisors.iter().any(|more| more == signature)
     }
 
-    /// Whether the kernel lists a CPU flag.
+    /// Returns whether the kernel lists a CPU flag.
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
         self.cpu.flags.contains(name)

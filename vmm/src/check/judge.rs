@@ -30,7 +30,7 @@ pub fn judge(facts: &Facts) -> Report {
     Report { schema: SCHEMA, nvmm: env!("CARGO_PKG_VERSION"), kvm, nested, findings, facts: facts.clone() }
 }
 
-/// Whether nvmm can use KVM.
+/// Judges whether nvmm can use KVM.
 fn kvm(facts: &Facts) -> Verdict {
     let usable = facts.kvm.as_ref().is_some_and(|kvm| {
         facts.device.errno.is_none()
@@ -41,7 +41,7 @@ fn kvm(facts: &Facts) -> Verdict {
     if usable { Verdict::Yes } else { Verdict::No }
 }
 
-/// Whether KVM's guests can run guests. Only the proof says yes; without an answer from KVM its parameter can say no.
+/// Judges whether KVM's guests can run guests. Only the proof says yes; without an answer from KVM its parameter can say no.
 fn nested(facts: &Facts) -> Verdict {
     match (&facts.proof, kvm(facts)) {
         (Proof::Executed { .. }, _) => Verdict::Yes,

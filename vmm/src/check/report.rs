@@ -11,7 +11,7 @@ use crate::cpu::text::{Paint, fill};
 /// The version of the JSON; another one when a member's meaning changes.
 pub const SCHEMA: u32 = 1;
 
-/// Whether something is there.
+/// The answer to whether something is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -70,9 +70,9 @@ pub struct Report {
     pub schema: u32,
     /// nvmm's version.
     pub nvmm: &'static str,
-    /// Whether nvmm can run guests here.
+    /// nvmm can run guests here.
     pub kvm: Verdict,
-    /// Whether these can run guests of their own.
+    /// These can run guests of their own.
     pub nested: Verdict,
     /// What was looked at, in the order of a diagnosis.
     pub findings: Vec<Finding>,

@@ -31,12 +31,12 @@ impl Fact {
         }
     }
 
-    /// Whether it takes several registers.
+    /// Returns whether it takes several registers.
     pub(super) fn is_group(&self) -> bool {
         self.bits.iter().filter(|bits| **bits != 0).count() > 1
     }
 
-    /// Whether there is anything but zeros in its bits.
+    /// Returns whether there is anything but zeros in its bits.
     pub(super) fn is_set(&self, cpuid: &Cpuid, leaf: Leaf) -> bool {
         let registers = cpuid.get(leaf);
         Register::ALL.into_iter().zip(self.bits).any(|(register, bits)| registers.get(register) & bits != 0)

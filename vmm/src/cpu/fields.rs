@@ -78,7 +78,7 @@ impl Field {
 }
 
 impl Indexes {
-    /// Whether a leaf is among them. A leaf without an index is the first.
+    /// Returns whether a leaf is among them. A leaf without an index is the first.
     pub(super) fn contains(self, index: Option<u32>) -> bool {
         match self {
             Self::All => true,

@@ -55,7 +55,7 @@ struct Version {
     aliases: Vec<&'static str>,
     brand: &'static str,
     stepping: u32,
-    /// Whether the host can give all of it.
+    /// The host can give all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<bool>,
     /// What it can't give.
@@ -68,7 +68,7 @@ struct Feature {
     aliases: &'static [&'static str],
     place: String,
     about: &'static str,
-    /// Whether the host can give it.
+    /// The host can give it.
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<bool>,
     #[serde(skip)]

@@ -136,12 +136,12 @@ pub(super) fn name(index: u32) -> String {
     known.map_or_else(String::new, |(_, name)| format!("IA32_{name}"))
 }
 
-/// Whether an MSR has controls in pairs of bits.
+/// Returns whether an MSR has controls in pairs of bits.
 pub(super) fn has_controls(index: u32) -> bool {
     matches!(index, 0x481..=0x484 | 0x48b | 0x48d..=0x490)
 }
 
-/// Whether a "true" control MSR says the same and more.
+/// Returns whether a "true" control MSR says the same and more.
 pub(super) fn is_older(index: u32) -> bool {
     msr::VMX_OLD_CONTROLS.iter().any(|(old, _)| *old == index)
 }

@@ -313,7 +313,7 @@ fn base(profile: &CpuProfile, leaf: Leaf) -> Why {
     }
 }
 
-/// Whether a word of the user's decided on some of these bits, and not on a feature's.
+/// Returns the user's word that decided on some of these bits, and not on a feature's, if there is one.
 fn asked(profile: &CpuProfile, leaf: Leaf, bits: [u32; 4]) -> Option<Why> {
     let overlaps = |field: &Field| {
         let mask = u32::MAX >> (u32::BITS - field.width) << field.shift;

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 /// Columns of a line.
 pub(crate) const WIDTH: usize = 100;
 
-/// Whether to use colour.
+/// Writes text in colour, or plain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Paint(bool);
 

@@ -137,7 +137,7 @@ impl Conversion<'_> {
     }
 }
 
-/// Whether who started nvmm wants this signal to do nothing, as nohup does.
+/// Returns whether the one who started nvmm wants this signal to do nothing, as nohup does.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored =

@@ -80,7 +80,7 @@ fn copy_piece<E>(
     Ok(())
 }
 
-/// Whether there is nothing but zeros. As a comparison of memory, which is many times faster than one of bytes.
+/// Returns whether there is nothing but zeros. As a comparison of memory, which is many times faster than one of bytes.
 fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
     bytes.chunks(ZEROS.len()).all(|chunk| *chunk == ZEROS[..chunk.len()])

@@ -96,7 +96,7 @@ impl Report {
         Self { schema: SCHEMA, problem, chain: info.links.into_iter().map(Image::new).collect() }
     }
 
-    /// Whether nothing keeps it from being used.
+    /// Returns whether nothing keeps it from being used.
     pub(super) fn is_good(&self) -> bool {
         self.problem.is_none()
     }

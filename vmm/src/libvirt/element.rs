@@ -38,7 +38,7 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// Whether it is another program's, by its namespace.
+    /// Returns whether it is another program's, by its namespace.
     pub(super) fn is_foreign(self) -> bool {
         self.0.tag_name().namespace().is_some()
     }

@@ -41,7 +41,7 @@ impl SignalSource {
         }
     }
 
-    /// Whether a SIGHUP says that the terminal is gone. A shell that is told so passes it on to its jobs in its own name.
+    /// Returns whether a SIGHUP says that the terminal is gone. A shell that is told so passes it on to its jobs in its own name.
     fn terminal_closed(&self, signal: Signal) -> bool {
         signal.from_kernel || self.had_terminal && !terminal::is_there()
     }

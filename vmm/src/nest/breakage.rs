@@ -19,12 +19,12 @@ pub(super) fn parameters(level: u32, manifest: &Manifest) -> &'static str {
     if wanted(level, &manifest.cmdline) == Some("panic") { "rdinit=/none" } else { "" }
 }
 
-/// Whether `level` is to load KVM while it is wrong about the rate of its TSC, and to go on once it knows better.
+/// Returns whether `level` is to load KVM while it is wrong about the rate of its TSC, and to go on once it knows better.
 pub(super) fn misjudges_tsc(level: u32, manifest: &Manifest) -> bool {
     wanted(level, &manifest.cmdline) == Some("tsc")
 }
 
-/// Whether `level` is to hang in its /init.
+/// Returns whether `level` is to hang in its /init.
 pub(super) fn hangs(level: u32, manifest: &Manifest) -> bool {
     wanted(level, &manifest.cmdline) == Some("hang")
 }

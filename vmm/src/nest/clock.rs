@@ -65,7 +65,7 @@ impl Clock {
         self.emulator.as_mut()?.idle(Instant::now())
     }
 
-    /// Whether the emulator does nothing, by the last look.
+    /// Says so if the emulator did nothing by the last look.
     pub fn is_idle(&self) -> Option<String> {
         let emulator = self.emulator.as_ref().filter(|emulator| emulator.idle)?;
         Some(emulator.to_string())

@@ -245,7 +245,7 @@ impl Heard {
         Some(line.clone())
     }
 
-    /// Whether the level did what it should, once nvmm has ended.
+    /// Judges what the level did, once nvmm has ended.
     fn judge(&self, status: ExitStatus, outside: (u32, u32)) -> Result<(), Failure> {
         match (status.code(), self.claimed) {
             (Some(0), None) if !self.up => {

@@ -103,7 +103,7 @@ impl Progress {
 }
 
 impl Event {
-    /// Whether it leaves a line without its end.
+    /// Returns whether it leaves a line without its end.
     fn begins_line(&self) -> bool {
         matches!(self, Self::Output(bytes) if !bytes.ends_with(b"\n"))
     }

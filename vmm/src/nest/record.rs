@@ -178,9 +178,9 @@ pub struct DiskRecord {
 /// What `nvmm check` says on a level; where it can't tell, nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckRecord {
-    /// Whether nvmm can run guests.
+    /// nvmm can run guests.
     pub kvm: Option<bool>,
-    /// Whether these can run guests of their own: the proof was run.
+    /// These can run guests of their own: the proof was run.
     pub nested: Option<bool>,
     /// The ids of what it warns of.
     pub warnings: Vec<String>,

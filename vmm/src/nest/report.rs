@@ -77,7 +77,7 @@ pub enum Said {
 }
 
 impl Said {
-    /// Whether the console of level `own` can say this of `level`.
+    /// Returns whether the console of level `own` can say this of `level`.
     fn can_be_of(&self, level: u32, own: u32, last: u32) -> bool {
         let can_say = match self {
             Self::Start | Self::Entered | Self::Done => level > own,

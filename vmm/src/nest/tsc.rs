@@ -22,7 +22,7 @@ pub(super) fn settle() {
     settle_by(Path::new(CLOCK_SOURCE), PATIENCE);
 }
 
-/// Whether it has been measured by then, as far as `source` tells.
+/// Returns whether it has been measured by then, as far as `source` tells.
 fn settle_by(source: &Path, patience: Duration) -> bool {
     let start = Instant::now();
     let early = || fs::read_to_string(source).is_ok_and(|name| name.trim() == EARLY);

@@ -95,7 +95,7 @@ impl Watch {
         }
     }
 
-    /// Whether it is time to give up.
+    /// Returns whether it is time to give up.
     #[must_use]
     pub(super) fn is_over(&self, now: Duration) -> bool {
         self.deadline().is_some_and(|deadline| now >= deadline)

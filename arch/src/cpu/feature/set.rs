@@ -14,7 +14,7 @@ const WORDS: usize = COUNT.div_ceil(64);
 pub struct FeatureSet([u64; WORDS]);
 
 impl FeatureSet {
-    /// Whether a feature is in it.
+    /// Returns whether a feature is in it.
     #[must_use]
     pub fn contains(&self, id: FeatureId) -> bool {
         self.0[id.index() / 64] >> (id.index() % 64) & 1 == 1
@@ -52,7 +52,7 @@ impl FeatureSet {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

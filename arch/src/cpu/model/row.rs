@@ -81,8 +81,8 @@ impl NamedModel {
         versioned.rsplit_once("-v").map_or(versioned, |(generation, _)| generation)
     }
 
-    /// Whether a processor with this signature is of this model's generation. A virtual one with the model's own signature is too: that of
-    /// `Icelake-Server` is Snow Ridge's.
+    /// Returns whether a processor with this signature is of this model's generation. A virtual one with the model's own signature is
+    /// too: that of `Icelake-Server` is Snow Ridge's.
     #[must_use]
     pub fn is_of(&self, signature: Signature) -> bool {
         let row = signatures::PROCESSORS.iter().find(|row| row.generation == self.generation());

@@ -77,7 +77,7 @@ pub(super) const PROCESSORS: &[Processors] = &[
 ];
 
 impl Processors {
-    /// Whether a processor with this signature is one of them.
+    /// Returns whether a processor with this signature is one of them.
     pub(super) fn contain(&self, signature: Signature) -> bool {
         let Signature { family, model, stepping } = signature;
         let listed = match self.models {

@@ -36,7 +36,7 @@ const COMPLEX: u32 = 2;
 const DIE: u32 = 3;
 const SOCKET: u32 = 4;
 
-/// Whether the functions that are AMD's own can tell it: 8000_0008H all of a package, and 8000_001EH what of it are threads.
+/// Returns whether the functions that are AMD's own can tell it: 8000_0008H all of a package, and 8000_001EH what of it are threads.
 pub(super) fn tells(topology: &Topology, cpuid: &Cpuid) -> bool {
     let package = topology.threads_per_package();
     let threads = topology.threads == 1 || TOPOEXT.get(cpuid) == 1;

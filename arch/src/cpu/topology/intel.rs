@@ -12,7 +12,7 @@ use crate::cpu::{
 const CACHES: u32 = 0x4;
 const CORES: Field = Field::new(CACHES, Eax, 31, 26, "cores per package, minus one");
 
-/// Whether leaves 01H and 04H can tell it: how many APIC ids a package has, and how many of those are cores. Without leaf 04H all
+/// Returns whether leaves 01H and 04H can tell it: how many APIC ids a package has, and how many of those are cores. Without leaf 04H all
 /// are taken for threads of one core.
 pub(super) fn tells(topology: &Topology, cpuid: &Cpuid) -> bool {
     let cores = core_ids(topology);

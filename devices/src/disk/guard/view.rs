@@ -13,12 +13,12 @@ use crate::printable::Untrusted;
 pub(in super::super) struct View(Vec<(u64, Vec<u8>)>);
 
 impl View {
-    /// Whether the file is shown as it is.
+    /// Returns whether the file is shown as it is.
     pub(in super::super) fn is_plain(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether anything at `offset` or behind is shown differently.
+    /// Returns whether anything at `offset` or behind is shown differently.
     pub(in super::super) fn covers(&self, offset: u64) -> bool {
         self.0.iter().any(|(at, bytes)| offset < at + bytes.len() as u64)
     }

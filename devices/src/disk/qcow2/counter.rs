@@ -26,7 +26,7 @@ impl Counter {
         }
     }
 
-    /// Whether the cluster is free.
+    /// Returns whether the cluster is free.
     pub(super) fn is_zero(&self, block: &[u8]) -> bool {
         block.get(self.bytes.clone()).unwrap_or_default().iter().all(|byte| byte & self.mask == 0)
     }

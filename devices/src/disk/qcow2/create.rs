@@ -144,7 +144,7 @@ pub(super) fn format(file: &File, size: u64, options: &CreateOptions) -> io::Res
 }
 
 impl CreateOptions {
-    /// Whether there can be such an image.
+    /// Checks that there can be such an image.
     fn check(&self, size: u64) -> Result<(), CreateError> {
         let cluster_size = self.cluster_size;
         if !cluster_size.is_power_of_two() || !(512..=2 << 20).contains(&cluster_size) {
@@ -163,7 +163,7 @@ impl CreateOptions {
     }
 }
 
-/// Whether a disk of `size` bytes has few enough clusters.
+/// Checks that a disk of `size` bytes has few enough clusters.
 pub(super) fn check_size(size: u64, cluster_size: u32) -> Result<(), CreateError> {
     let cluster = u64::from(cluster_size);
     // A table of the second level is a cluster of eight-byte entries, and so has one of the first.

@@ -149,7 +149,7 @@ impl Order {
         self.freed.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether there are clusters that are free, but that the medium may take for used.
+    /// Returns whether there are clusters that are free, but that the medium may take for used.
     pub(super) fn has_freed(&self) -> bool {
         self.freed.load(Ordering::Acquire) > self.settled.load(Ordering::Acquire)
     }
@@ -175,7 +175,7 @@ impl Order {
         self.lock().counted.clear();
     }
 
-    /// Whether there is an L2 table for each part of a `range` of the disk.
+    /// Returns whether there is an L2 table for each part of a `range` of the disk.
     pub(super) fn maps(&self, range: &Range<u64>) -> bool {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).maps(range)
     }
@@ -283,7 +283,7 @@ impl Order {
         ))
     }
 
-    /// Whether the file says that the header's cluster is in use.
+    /// Returns whether the file says that the header's cluster is in use.
     fn counts_header(&self) -> io::Result<bool> {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         let layout = tables.layout();

@@ -17,7 +17,7 @@ impl Images {
         fs::metadata(self.path(image)).unwrap().blocks() * 512
     }
 
-    /// Whether files can give back space where the images are.
+    /// Returns whether files can give back space where the images are.
     fn have_holes(&self) -> bool {
         fs::write(self.path("probe"), vec![1; 1 << 20]).unwrap();
         let punched = Command::new("fallocate").args(["-p", "-l", "1M"]).arg(self.path("probe")).status();

@@ -81,7 +81,7 @@ impl Tables {
         self.layout
     }
 
-    /// Whether there is an L2 table of its own for each part of a `range` of the disk.
+    /// Returns whether there is an L2 table of its own for each part of a `range` of the disk.
     pub(super) fn maps(&self, range: &Range<u64>) -> bool {
         let covered = self.layout.l2_covers();
         let indexes = range.start / covered..range.end.div_ceil(covered);

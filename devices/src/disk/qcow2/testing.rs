@@ -144,7 +144,7 @@ impl Log {
         *self.failures.lock().unwrap() = (after, count);
     }
 
-    /// Whether there was no need for all of them.
+    /// Returns whether there was no need for all of them.
     pub(super) fn has_failures_left(&self) -> bool {
         self.failures.lock().unwrap().1 > 0
     }

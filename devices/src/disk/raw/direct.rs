@@ -43,7 +43,7 @@ impl Direct {
         Ok(Self { file, memory_align: memory.into(), offset_align: offset.into() })
     }
 
-    /// Whether it takes this transfer.
+    /// Returns whether it takes this transfer.
     pub(super) fn can(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> bool {
         offset.is_multiple_of(self.offset_align)
             && buffers.iter().all(|buffer| {

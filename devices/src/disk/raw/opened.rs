@@ -109,7 +109,7 @@ fn open_file(path: &Path, options: &DiskOptions) -> Result<File, Failure> {
     })
 }
 
-/// Whether a block device takes no writes. Opening it for writing works all the same.
+/// Returns whether a block device takes no writes. Opening it for writing works all the same.
 fn is_read_only_device(device: u64) -> bool {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/ro")).is_ok_and(|it| it.trim_end() == "1")

@@ -71,7 +71,7 @@ pub(super) enum ExtentKind {
     Zero,
 }
 
-/// Whether a file that begins with `start` is a descriptor: it has the title; or, as QEMU knows one, comments and blank
+/// Returns whether a file that begins with `start` is a descriptor: it has the title; or, as QEMU knows one, comments and blank
 /// lines, and then a version.
 pub(super) fn is_descriptor(start: &[u8]) -> bool {
     start.get(..TITLE.len()).is_some_and(|it| it.eq_ignore_ascii_case(TITLE)) || has_version(start)
@@ -89,7 +89,7 @@ fn has_version(start: &[u8]) -> bool {
     matches!(version, Some(b"1\n" | b"2\n" | b"3\n" | b"1\r\n" | b"2\r\n" | b"3\r\n"))
 }
 
-/// Whether `text` could be a descriptor that begins with something else, such as a byte order mark or an empty line. QEMU
+/// Returns whether `text` could be a descriptor that begins with something else, such as a byte order mark or an empty line. QEMU
 /// reads these when it is told that they are.
 pub(super) fn is_readable(text: &[u8]) -> bool {
     const FIELD: &[u8] = b"createType";
@@ -224,7 +224,7 @@ impl ExtentLine {
     }
 }
 
-/// Whether `word` is `name`, in any case.
+/// Returns whether `word` is `name`, in any case.
 fn is_word(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
 }

@@ -105,7 +105,7 @@ impl SparseExtent {
         }
     }
 
-    /// Whether `next` goes on where `last` ends.
+    /// Returns whether `next` goes on where `last` ends.
     fn follows(&self, last: Grain, next: Grain) -> bool {
         match (last, next) {
             (Grain::At(last), Grain::At(next)) => next == last + self.geometry.grain_size,

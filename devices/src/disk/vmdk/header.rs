@@ -85,9 +85,9 @@ pub(super) struct Geometry {
     pub(super) directory: u64,
     /// Entries of the grain directory.
     pub(super) tables: u64,
-    /// Whether entry 1 stands for zeros.
+    /// Entry 1 stands for zeros.
     pub(super) zeroed_grains: bool,
-    /// Whether grains are compressed, with markers.
+    /// Grains are compressed, with markers.
     pub(super) compressed: bool,
 }
 
@@ -203,7 +203,7 @@ impl SparseExtentHeader {
     }
 }
 
-/// Whether a file that begins with `start` (512 bytes, or all of a shorter one) is a vmdk: a sparse extent, of VMware's
+/// Returns whether a file that begins with `start` (512 bytes, or all of a shorter one) is a vmdk: a sparse extent, of VMware's
 /// hosted products or of old ESX, or a descriptor.
 #[must_use]
 pub fn is_vmdk(start: &[u8]) -> bool {

@@ -63,7 +63,7 @@ impl Image {
         self.len / SECTOR_SIZE
     }
 
-    /// Whether all of `len` bytes at `offset` are within it.
+    /// Returns whether all of `len` bytes at `offset` are within it.
     pub(super) fn holds(&self, offset: u64, len: u64) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.len)
     }

@@ -180,13 +180,13 @@ fn outer(facts: &Facts) -> Option<&'static Outer> {
     named.or_else(signed).or(any.then_some(&UNKNOWN))
 }
 
-/// Whether a signature tells whose guest this is. Hyper-V's does so only where no firmware contradicts it.
+/// Returns whether a signature tells whose guest this is. Hyper-V's does so only where no firmware contradicts it.
 fn signed(facts: &Facts, signature: &str) -> bool {
     let others = signature == HYPER_V && !matches!(facts.dmi("sys_vendor"), "" | MICROSOFT);
     facts.signed(signature) && !others
 }
 
-/// Whether this machine is a virtual one.
+/// Returns whether this machine is a virtual one.
 pub(super) fn is_guest(facts: &Facts) -> bool {
     outer(facts).is_some()
 }

@@ -22,7 +22,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     vec![virtualization(facts), linux(facts)]
 }
 
-/// Whether the firmware, or an outer hypervisor in its place, switched virtualization off.
+/// Returns whether the firmware, or an outer hypervisor in its place, switched virtualization off.
 fn locked_off(facts: &Facts) -> bool {
     let control = facts.msr(FEATURE_CONTROL);
     let vmx_locked = control.is_some_and(|value| {
@@ -34,7 +34,7 @@ fn locked_off(facts: &Facts) -> bool {
     facts.cpu.vmx && (vmx_locked || hidden(true, "vmx")) || facts.cpu.svm && (svm_off || hidden(true, "svm"))
 }
 
-/// Whether the processor has VMX or SVM, and may use it.
+/// Returns whether the processor has VMX or SVM, and may use it.
 pub(super) fn usable(facts: &Facts) -> bool {
     (facts.flag("vmx") || facts.flag("svm")) && !locked_off(facts)
 }

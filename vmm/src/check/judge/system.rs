@@ -36,7 +36,7 @@ impl System {
     }
 }
 
-/// Whether Windows runs this machine, for WSL 2.
+/// Returns whether Windows runs this machine, for WSL 2.
 pub(super) fn is_wsl(facts: &Facts) -> bool {
     facts.kernel.to_ascii_lowercase().contains("-wsl2")
 }
@@ -94,7 +94,7 @@ pub(super) fn reload(facts: &Facts, finding: Finding, module: &str, of: &str, se
     )
 }
 
-/// Whether a module is a part of the kernel, and can't be loaded again.
+/// Returns whether a module is a part of the kernel, and can't be loaded again.
 fn builtin(facts: &Facts, module: &str) -> bool {
     facts.modules.get(module).is_some_and(|module| module.builtin) || facts.builtin.contains(module)
 }

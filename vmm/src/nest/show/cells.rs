@@ -82,12 +82,12 @@ pub(super) fn disk(record: &Record, level: u32, disk: &DiskRecord) -> String {
     }
 }
 
-/// Whether level 0 is an emulator's machine, whose clock follows no other.
+/// Returns whether level 0 is an emulator's machine, whose clock follows no other.
 fn emulated(record: &Record) -> bool {
     record.host != THIS_MACHINE
 }
 
-/// Whether it is the level that failed, and not one that had to end with it.
+/// Returns whether it is the level that failed, and not one that had to end with it.
 pub(super) fn is_to_blame(record: &Record, level: u32) -> bool {
     matches!(record.verdict, Verdict::Failed { level: blamed, .. } if blamed == level)
 }
