@@ -1,4 +1,4 @@
-//! What the vCPU threads reach devices through.
+//! The buses through which vCPU threads reach devices.
 
 mod mapped;
 mod placed;
@@ -60,10 +60,10 @@ impl IoEvents for VmFd {
     }
 }
 
-/// What the buses know of PCI.
+/// The buses' knowledge of PCI.
 #[derive(Debug)]
 struct Followed {
-    /// What decodes, and from where.
+    /// The BARs that decode, and their addresses.
     bars: Vec<(PciAddress, Decoded)>,
     /// The memory BARs among them, and the parts that nothing covers.
     memory: BTreeMap<FunctionBar, Placed>,

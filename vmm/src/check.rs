@@ -26,7 +26,7 @@ use facts::Facts;
 use judge::judge;
 use report::{Report, SCHEMA, Verdict};
 
-/// What `nvmm check --help` says of exit statuses.
+/// The exit statuses in `nvmm check --help`.
 const STATUS: &str = "\
 Exit status:
   0   what is required is there
@@ -59,7 +59,7 @@ pub struct CheckArgs {
     kvm: PathBuf,
 }
 
-/// What has to be there.
+/// The answer that has to be yes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Require {
     /// KVM, usable by nvmm

@@ -38,9 +38,9 @@ use crate::{
 /// A whole machine.
 #[derive(Clone, Debug)]
 pub struct VmConfig {
-    /// What the guest's CPUs are.
+    /// The guest's CPUs.
     pub cpu: CpuSpec,
-    /// How many of them there are, and how they are arranged.
+    /// Their number, and how they are arranged.
     pub topology: Topology,
     /// Guest RAM.
     pub memory: MemoryConfig,
@@ -50,7 +50,7 @@ pub struct VmConfig {
     pub initramfs: Option<PathBuf>,
     /// The kernel's command line.
     pub cmdline: String,
-    /// What the machine calls itself.
+    /// The machine's names for itself.
     pub smbios: SmbiosValues,
     /// Files that were read for the fields above, each with its option.
     pub read: Vec<(&'static str, PathBuf)>,
@@ -59,11 +59,11 @@ pub struct VmConfig {
     pub devices: Vec<DeviceConfig>,
     /// The texts to wait for on COM1, and to type there.
     pub script: Option<Script>,
-    /// What the guest's reboot does.
+    /// The action on the guest's reboot.
     pub on_reboot: OnReboot,
-    /// What its kernel's panic does; none if nothing hears of it.
+    /// The action on its kernel's panic; none if nothing hears of it.
     pub on_panic: Option<OnPanic>,
-    /// How long the guest has to power off after SIGTERM.
+    /// The time that the guest has to power off after SIGTERM.
     pub grace: Duration,
     /// The control socket.
     pub qmp: Option<QmpConfig>,

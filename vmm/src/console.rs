@@ -38,7 +38,7 @@ use crate::{
 
 /// So much of what the guest prints waits for a slow reader of stdout here. The rest waits with the port.
 const SHOWN_AHEAD: u64 = 64 << 10;
-/// How often to look whether such a reader has read.
+/// The time between two looks whether such a reader has read.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// A refusal is shorter than this.
@@ -78,7 +78,7 @@ struct Console {
     pending: Vec<u8>,
     told_of_loss: bool,
     output: Output,
-    /// How many bytes were given to `output`.
+    /// The number of bytes that were given to `output`.
     shown: u64,
     /// The first of them, which may be a refusal.
     first: Vec<u8>,

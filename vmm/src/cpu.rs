@@ -38,7 +38,7 @@ use show::Sheet;
 use source::{HostArgs, Seen, Shape};
 use text::{Paint, print};
 
-/// What `nvmm cpu diff --help` says of exit statuses.
+/// The exit statuses in `nvmm cpu diff --help`.
 const DIFF_STATUS: &str = "\
 Exit status:
   0  the two are equal
@@ -134,7 +134,7 @@ pub fn help(kvm: &Path) -> anyhow::Result<u8> {
 ///
 /// # Errors
 ///
-/// What keeps it from being done: words that mean nothing, no host to ask, a CPU that the host can't give.
+/// It can't be done: words that mean nothing, no host to ask, a CPU that the host can't give.
 pub fn run(args: &CpuArgs) -> anyhow::Result<u8> {
     let (host, paint) = (&args.host, Paint::stdout());
     match &args.command {

@@ -1,4 +1,4 @@
-//! What is told of a guest that can't go on.
+//! The report of a guest that can't go on.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use kvm_ioctls::VcpuFd;
 
 use crate::inspect::code_at;
 
-/// What happened.
+/// A reason for which a guest can't go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// `KVM_EXIT_SHUTDOWN`.
@@ -76,7 +76,7 @@ impl fmt::Display for Reason {
 /// The state of the vCPU that it happened on.
 #[derive(Debug)]
 pub struct Crash {
-    /// What happened.
+    /// The reason.
     pub reason: Reason,
     vcpu: u32,
     registers: Option<(kvm_regs, kvm_sregs)>,

@@ -113,7 +113,7 @@ impl Description {
     }
 }
 
-/// What the guest is told of memory, and where devices are in it.
+/// The memory map that the guest is told, and the places of devices in it.
 fn memory(machine: &Machine) -> Vec<Range> {
     let told = machine.map.e820.iter().map(|entry| Range {
         start: entry.addr,

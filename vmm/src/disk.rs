@@ -41,13 +41,13 @@ pub enum UsageError {
     Name {
         /// The image.
         path: PathBuf,
-        /// What names the format.
+        /// The option that names the format.
         option: &'static str,
     },
     /// `-f raw` with what only qcow2 has.
     #[error("{option} is for qcow2 images, and {} would be raw: add -f qcow2", path.printable())]
     Raw {
-        /// What a raw image doesn't have.
+        /// The option that a raw image has no use for.
         option: &'static str,
         /// The image.
         path: PathBuf,

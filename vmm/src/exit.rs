@@ -1,10 +1,10 @@
-//! How a run ends, and the status nvmm ends with.
+//! The end of a run, and the status that nvmm ends with.
 //!
 //! The statuses of a guest that broke are even, so that they can't be taken for a debug exit's, which are odd.
 
 use crate::crash::Crash;
 
-/// What `--help` says of exit statuses.
+/// The exit statuses in `--help`.
 pub const HELP: &str = "\
 Exit status:
   0    the guest powered off (or rebooted, with --on-reboot exit), or Ctrl-A x
@@ -36,7 +36,7 @@ pub const PANICKED: u8 = 12;
 /// The status for signal 0; the others follow.
 pub const SIGNAL: u8 = 128;
 
-/// What a status says of a guest that can't go on, if it does.
+/// Returns what a status says of a guest that can't go on, if it does.
 #[must_use]
 pub fn crash(status: i32) -> Option<&'static str> {
     match status {

@@ -1,6 +1,6 @@
 //! The keys that are nvmm's own: Ctrl-A and a letter, as in QEMU.
 
-/// What a user can ask for.
+/// The wishes of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     /// Ctrl-A x.

@@ -32,14 +32,14 @@ use roxmltree::Document;
 
 use crate::smp::Smp;
 
-/// What a `<cpu>` element asks for.
+/// The CPU that a `<cpu>` element asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuElement {
     /// The CPU.
     pub spec: CpuSpec,
     /// `<topology>`, if it is there. The number of vCPUs is not in it.
     pub topology: Option<Smp>,
-    /// What the domain asks for besides and does not get, to warn of.
+    /// Other wishes of the domain that it does not get, to warn of.
     pub ignored: Vec<XmlError>,
 }
 
@@ -60,7 +60,7 @@ enum Mode {
     HostPassthrough,
 }
 
-/// What `<cpu>` may hold.
+/// The elements that `<cpu>` may hold.
 const CHILDREN: [&str; 6] = ["model", "vendor", "topology", "feature", "cache", "maxphysaddr"];
 /// Names of modes, which are none of models.
 const MODES: [&str; 5] = ["host-passthrough", "host-model", "maximum", "host", "max"];

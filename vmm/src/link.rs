@@ -35,7 +35,7 @@ use crate::{
     source::{Command, Control, News, Request, Source},
 };
 
-/// What a machine's thread waits for while the machine runs.
+/// The events that a machine's thread waits for while the machine runs.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A vCPU ended it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use devices::printable::Untrusted;
 use serde::Serializer;
 
-/// What can be a name.
+/// A type that can be a name.
 pub(crate) trait Name {
     /// It as Unicode.
     fn to_unicode(&self) -> String;

@@ -45,9 +45,9 @@ use crate::{
     vm::Vm,
 };
 
-/// How long nvmm's end waits for requests that the host does not end, as on network storage that is away.
+/// The time that nvmm's end waits for requests that the host does not end, as on network storage that is away.
 const END_PATIENCE: Duration = Duration::from_secs(2);
-/// How long the machine's reset waits for them.
+/// The time that the machine's reset waits for them.
 const RESET_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A limit of the host that the command line goes over.
@@ -56,15 +56,15 @@ pub enum LimitError {
     /// `--smp`.
     #[error("--smp {given}: this host's KVM takes at most {max} vCPUs")]
     Vcpus {
-        /// How many were asked for.
+        /// The number that was asked for.
         given: u32,
-        /// How many there can be.
+        /// The most that there can be.
         max: usize,
     },
     /// `--smp`, where uneven counts leave APIC ids out.
     #[error("--smp: the last APIC id of {given} would be {id}, and this host's KVM takes them up to {max}")]
     ApicId {
-        /// What was asked for.
+        /// The topology that was asked for.
         given: Topology,
         /// Its greatest id.
         id: usize,
@@ -74,7 +74,7 @@ pub enum LimitError {
     /// `--memory`.
     #[error("--memory: {given} is more than the guest's processors address, which is {} in all; give less, or more of phys-bits in --cpu", Size(1 << .width))]
     Memory {
-        /// How much was asked for.
+        /// The memory that was asked for.
         given: Size,
         /// Bits of a physical address.
         width: u32,
@@ -91,7 +91,7 @@ pub struct Machine {
     pub devices: Devices,
     /// The guest's CPU, and why it is as it is.
     pub cpu: CpuProfile,
-    /// Where RAM is.
+    /// The memory map.
     pub map: MemoryMap,
     /// The kernel in it.
     pub kernel: Kernel,

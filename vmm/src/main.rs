@@ -98,7 +98,7 @@ fn run(args: MachineArgs) -> Result<u8> {
         Ok((config, main_loop))
     });
     let (config, main_loop) = prepared.inspect_err(|_| {
-        // What was said before is not to be lost.
+        // Earlier messages are not to be lost.
         messages.inspect(Output::wait);
     })?;
     main_loop.serve(move |link| {
@@ -116,7 +116,7 @@ fn control(config: &QmpConfig, machine: &VmConfig, kvm: &Path) -> Result<qmp::Se
     qmp::Server::new(config, facts).context("--qmp")
 }
 
-/// What outlives the machine's resets.
+/// All that outlives the machine's resets.
 struct Open {
     host: Host,
     payload: Payload,

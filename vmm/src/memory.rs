@@ -1,4 +1,4 @@
-//! How guest RAM is mapped: pages of which size, and allocated when.
+//! The mapping of guest RAM: the size of its pages, and when they are allocated.
 #![expect(unsafe_code, reason = "tells the kernel how guest memory will be used")]
 
 use std::{io, ops::Range};

@@ -1,4 +1,4 @@
-//! What nvmm says on stderr.
+//! Messages of nvmm on stderr.
 
 use std::{
     fs::File,

@@ -72,7 +72,7 @@ use report::{Line, Said};
 use run::Run;
 use watch::Watch;
 
-/// What `nvmm nest --help` says of exit statuses.
+/// The exit statuses in `nvmm nest --help`.
 const STATUS: &str = "\
 Exit status:
   0     every level passed
@@ -161,7 +161,7 @@ pub struct NestArgs {
 ///
 /// # Errors
 ///
-/// What keeps the first level from being started: words that mean nothing, no kernel, no modules, no emulator.
+/// The first level can't be started: words that mean nothing, no kernel, no modules, no emulator.
 pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let plan = args.exec.plan()?;
@@ -214,7 +214,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
             let facts = Facts::gather();
             let below = facts.features.clone();
             say(&Line { level: 0, said: Said::Up(facts) });
-            // What it lacks for this run was seen before.
+            // Anything that it lacks for this run was seen before.
             let (check, _) = checked::run(args.levels > 1);
             say(&Line { level: 0, said: Said::Check(check) });
             let nvmm = env::current_exe().context("finding nvmm itself")?;
@@ -264,7 +264,7 @@ fn nesting_host(levels: u32) -> Result<Host, String> {
 }
 
 impl NestArgs {
-    /// What every level is told, but for modules and the files beside the kernel.
+    /// The manifest for every level, except for modules and the files beside the kernel.
     fn manifest(&self) -> Manifest {
         let pace = match self.emulated {
             Some(virt) => emulator::pace(virt, self.timeout),
@@ -333,7 +333,7 @@ impl NestArgs {
                 say(&format!("the end of level {level}'s console:\n  | {}\n", console.join("\n  | ")));
             }
         }
-        // What the user's program printed is there alone.
+        // The user's program's output is there alone.
         if self.stdout_is_taken() || record.program.is_some() {
             say(&told(record, &io::stderr()));
         } else {

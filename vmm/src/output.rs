@@ -39,7 +39,7 @@ pub enum OutputError {
         option: &'static str,
         /// The path that was given.
         path: PathBuf,
-        /// Who uses it.
+        /// The other user.
         holder: String,
     },
     /// A block device.
@@ -65,12 +65,12 @@ pub enum OutputError {
         option: &'static str,
         /// The path that was given.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
 }
 
-/// What options of a machine name, which is not to be written over.
+/// The files that options of a machine name, which are not to be written over.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// Each with its option.
@@ -120,7 +120,7 @@ impl Taken {
     ///
     /// It may not.
     pub fn check(&self, option: &'static str, path: &Path) -> Result<(), OutputError> {
-        // What is not there is made; other errors come when it is opened.
+        // A file that is not there is made; other errors come when it is opened.
         let Ok(found) = fs::metadata(path) else { return Ok(()) };
         let path = || path.to_owned();
         if found.file_type().is_block_device() {
@@ -251,7 +251,7 @@ impl Taken {
         if fs::metadata(path).is_ok_and(|it| it.file_type().is_block_device()) {
             return Err(OutputError::Device { option, path: path.to_owned() });
         }
-        // What was looked at is what is written to, whatever happens to its name.
+        // The file that was looked at is the one that is written to, whatever happens to its name.
         let file = options.clone().create(true).truncate(false).open(path).map_err(failed)?;
         let found = file.metadata().map_err(failed)?;
         if found.is_file() {

@@ -1,4 +1,4 @@
-//! What follows the end of a machine's run: another one, or nvmm's end.
+//! The choice after a machine's run: another one, or nvmm's end.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -18,7 +18,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 pub struct Reboots {
     on_reboot: OnReboot,
     on_panic: Option<OnPanic>,
-    /// How long all the machines ran.
+    /// The time that all the machines ran.
     ran: Duration,
     /// The running time at each recent triple fault or panic.
     faults: VecDeque<Duration>,

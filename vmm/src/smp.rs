@@ -45,17 +45,17 @@ pub enum SmpError {
     /// vCPUs to be added later, or fewer than there are.
     #[error("maxcpus={maxcpus}: nvmm can't add or take away vCPUs later; leave it out, or make it {cpus}")]
     Hotplug {
-        /// What was given.
+        /// The value that was given.
         maxcpus: u32,
-        /// How many vCPUs there are.
+        /// The number of vCPUs.
         cpus: u32,
     },
     /// A product that differs.
     #[error("{topology} make {}, not {cpus}", vcpus(topology))]
     Product {
-        /// What the numbers say.
+        /// The numbers that were given.
         topology: Topology,
-        /// How many vCPUs it should have.
+        /// The number of vCPUs that it should be.
         cpus: u32,
     },
     /// Too many.

@@ -153,7 +153,7 @@ pub(crate) enum Notice<'a> {
     Types {
         /// The port.
         port: usize,
-        /// What is typed.
+        /// The bytes that are typed.
         text: &'a [u8],
     },
     /// The user wants the end: nobody waits for files any longer.

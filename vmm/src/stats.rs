@@ -1,4 +1,4 @@
-//! What KVM counted while a machine ran: exits by reason, page faults, halts, entries of nested guests.
+//! KVM's counts while a machine ran: exits by reason, page faults, halts, entries of nested guests.
 #![expect(unsafe_code, reason = "an ioctl that no crate has, and the file that it makes")]
 
 use std::{
@@ -27,9 +27,9 @@ pub type Counters = BTreeMap<String, u64>;
 /// The statistics of a machine, from when it was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
-    /// What KVM counts for the machine as a whole.
+    /// KVM's counts for the machine as a whole.
     pub vm: Counters,
-    /// What it counts for each vCPU.
+    /// KVM's counts for each vCPU.
     pub vcpus: Vec<Counters>,
 }
 

@@ -87,7 +87,7 @@ impl Terminal {
         let saved = SAVED.get_or_init(|| now);
         let mut raw = saved.clone();
         raw.make_raw();
-        // What the guest prints has its own carriage returns, but nvmm's own lines have not.
+        // The guest's output has carriage returns of its own, but nvmm's lines have none.
         raw.output_modes |= saved.output_modes & rustix::termios::OutputModes::OPOST;
         RAW.store(true, Ordering::SeqCst);
         tcsetattr(stdin, OptionalActions::Now, &raw)?;

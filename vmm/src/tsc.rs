@@ -15,17 +15,17 @@ pub(crate) enum TscError {
         "tsc-frequency={wanted}000: this host's TSC runs at {host}000 Hz, and its KVM can't scale it; give that, or take the word out"
     )]
     NoScaling {
-        /// What was asked for, in kHz.
+        /// The rate that was asked for, in kHz.
         wanted: u32,
-        /// What there is.
+        /// The rate that there is.
         host: u32,
     },
     /// KVM can scale, but not so far, or not at all.
     #[error("tsc-frequency={wanted}000: KVM refused it, and runs the TSC at {host}000 Hz")]
     Refused {
-        /// What was asked for, in kHz.
+        /// The rate that was asked for, in kHz.
         wanted: u32,
-        /// What there is.
+        /// The rate that there is.
         host: u32,
         /// KVM's answer.
         source: kvm_ioctls::Error,

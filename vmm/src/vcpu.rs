@@ -30,7 +30,7 @@ use crate::{
     vm::{KvmError, Vm, kvm},
 };
 
-/// What `-v` says when the first vCPU has run guest code. `nvmm nest` waits for it.
+/// The message of `-v` when the first vCPU has run guest code. `nvmm nest` waits for it.
 pub(crate) const ENTERED: &str = "KVM entered the guest";
 
 /// Why a vCPU can't be made as planned.
@@ -189,7 +189,7 @@ impl Vcpu {
         &self.fd
     }
 
-    /// What KVM counted for it.
+    /// KVM's counts for it.
     pub(crate) fn stats(&self) -> Option<Counters> {
         stats::of(&self.fd)
     }

@@ -1,11 +1,11 @@
-//! What signals say together about the end: one wish, another, or the power button first.
+//! The meaning of signals together: one wish, another, or the power button first.
 
 use std::time::{Duration, Instant};
 
 /// GNU timeout and some shells send a signal to a process, and again to its group.
 const SAME_WISH: Duration = Duration::from_secs(1);
 
-/// What a signal that can end nvmm asks for.
+/// The wish of a signal that can end nvmm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// No new request: a repeat of the last one.

@@ -35,7 +35,7 @@ pub enum OpenDiskError {
 /// A disk's file, open and locked, and what was done with it. It outlives the machine's resets.
 #[derive(Clone, Debug)]
 pub struct OpenDisk {
-    /// What was asked for.
+    /// The disk as it was asked for.
     pub config: DiskConfig,
     disk: Arc<dyn Disk>,
     format: Format,
@@ -84,7 +84,7 @@ impl OpenDisk {
         Ok(opened)
     }
 
-    /// What messages call it.
+    /// The name in messages.
     #[must_use]
     pub fn name(&self) -> String {
         self.config.name()

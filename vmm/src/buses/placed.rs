@@ -1,4 +1,4 @@
-//! Where the memory BARs of PCI functions decode.
+//! The addresses at which the memory BARs of PCI functions decode.
 
 use std::sync::Arc;
 

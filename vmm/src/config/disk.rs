@@ -38,7 +38,7 @@ pub struct DiskConfig {
     pub path: PathBuf,
     /// The name in nvmm's messages; without, it is the path.
     pub id: Option<String>,
-    /// How the image is opened.
+    /// The way to open the image.
     pub image: OpenOptions,
     /// The guest's device.
     pub device: BlockOptions,
@@ -106,13 +106,13 @@ impl DiskConfig {
         }
     }
 
-    /// What messages call it.
+    /// The name in messages.
     #[must_use]
     pub fn name(&self) -> String {
         self.id.clone().unwrap_or_else(|| self.path.printable().to_string())
     }
 
-    /// What can't be, or makes no sense.
+    /// Returns what can't be, or makes no sense.
     fn contradiction(&self) -> Option<String> {
         let max_queues = BlockOptions::MAX_QUEUES;
         let max_size = BlockOptions::MAX_QUEUE_SIZE;

@@ -14,16 +14,16 @@ use crate::{config::DiskConfig, lossy, size::Size};
 /// A disk in words.
 #[derive(Debug, Serialize)]
 pub struct DiskDescription {
-    /// What messages call it.
+    /// The name in messages.
     name: String,
     #[serde(serialize_with = "lossy::name")]
     path: PathBuf,
     /// As it was given, or found.
     format: &'static str,
-    /// Where what is written goes: a file, or `temp`.
+    /// The file that writes go to, or `temp`.
     #[serde(serialize_with = "lossy::option")]
     overlay: Option<PathBuf>,
-    /// What it is a difference to, and so on.
+    /// The image that it is a difference to, and so on.
     #[serde(serialize_with = "lossy::list")]
     over: Vec<PathBuf>,
     size: u64,

@@ -8,14 +8,14 @@ use devices::disk::{format::Format, image::OpenOptions, raw::DiskOptions};
 use super::{amount::Amount, resize::Growth};
 use crate::one_of::one_of;
 
-/// What `nvmm disk info --help` says of exit statuses.
+/// The exit statuses in `nvmm disk info --help`.
 const INFO_STATUS: &str = "\
 Exit status:
   0  nothing keeps the image from being used
   1  something does, and is said; or there is no such image
   2  the command line is wrong";
 
-/// What `nvmm disk convert --help` says of exit statuses.
+/// The exit statuses in `nvmm disk convert --help`.
 const CONVERT_STATUS: &str = "\
 Exit status:
   0    DST is whole and on the medium
@@ -138,7 +138,7 @@ pub(super) enum Made {
 }
 
 impl SourceArgs {
-    /// How to open an image that is only read.
+    /// The way to open an image that is only read.
     pub(super) fn options(&self) -> OpenOptions {
         let disk = DiskOptions { read_only: true, direct: false };
         OpenOptions { disk, format: self.format, backing_root: self.backing_root.clone(), overlay: None }

@@ -1,4 +1,4 @@
-//! How far a long piece of work is: a line that is drawn again on a terminal, or a line for every tenth.
+//! The progress of a long piece of work: a line that is drawn again on a terminal, or a line for every tenth.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -8,14 +8,14 @@ use std::{
 use super::amount::Amount;
 use crate::terminal;
 
-/// How often a terminal's line is drawn.
+/// The time between two drawings of a terminal's line.
 const TICK: Duration = Duration::from_millis(100);
 /// The parts of the bar.
 const PARTS: usize = 24;
 /// Takes away what the line shows.
 const CLEAR: &str = "\r\x1b[K";
 
-/// How to show progress.
+/// The ways to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     /// As a line that is drawn again, this many columns at most.
@@ -74,13 +74,13 @@ impl Bar {
         );
     }
 
-    /// How many of so many parts are done with the first `done` bytes.
+    /// The number of so many parts that are done with the first `done` bytes.
     fn parts(&self, done: u64, parts: u64) -> u64 {
         let parts_done = u128::from(done) * u128::from(parts) / u128::from(self.size.max(1));
         u64::try_from(parts_done).unwrap_or(parts)
     }
 
-    /// What to write, if there is anything new.
+    /// The text to write, if there is anything new.
     fn draw(&mut self, done: u64, copied: u64, now: Instant) -> Option<String> {
         match self.shown {
             Shown::Not => None,

@@ -33,7 +33,7 @@ pub(super) struct Conversion<'a> {
     pub(super) shown: Shown,
 }
 
-/// How it went.
+/// The result of a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Converted {
     /// The copy is whole.
@@ -67,7 +67,7 @@ pub(super) enum ConvertError {
         path: PathBuf,
         /// Where.
         offset: u64,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
     /// No space is left, or worse.
@@ -77,7 +77,7 @@ pub(super) enum ConvertError {
         path: PathBuf,
         /// Where.
         offset: u64,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
     /// Signals can't be waited for.

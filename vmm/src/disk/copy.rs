@@ -5,7 +5,7 @@ use std::{io, ops::Range};
 use devices::disk::Disk;
 use vm_memory::VolatileSlice;
 
-/// How much is read at once.
+/// Bytes to read at once.
 const PIECE: u64 = 2 << 20;
 /// The least zeros that are worth not being written: a cluster of most images.
 const GRANULE: u64 = 64 << 10;
@@ -17,7 +17,7 @@ pub(super) enum CopyError<E> {
     Read(u64, io::Error),
     /// The copy can't be written to at this byte.
     Write(u64, io::Error),
-    /// Whoever watched had enough.
+    /// The one who watched had enough.
     Watcher(E),
 }
 

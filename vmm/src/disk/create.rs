@@ -37,17 +37,17 @@ pub(super) enum ImageKind<'a> {
     Qcow2 { base: Option<Base<'a>>, cluster_size: Option<Amount> },
 }
 
-/// What an image is a difference to.
+/// The image that another one is a difference to.
 #[derive(Debug)]
 pub(super) struct Base<'a> {
     /// As the image calls it, from where that is.
     pub(super) name: &'a OsStr,
     pub(super) format: Format,
-    /// Where files that it names may be.
+    /// The folder that files which it names may be in.
     pub(super) root: Option<PathBuf>,
 }
 
-/// What to know of an image that was made.
+/// Things to know of an image that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Created {
     /// The folder without which it does not open: its base's, if that is elsewhere.
@@ -108,7 +108,7 @@ impl Creation<'_> {
                     ..CreateOptions::default()
                 };
                 if let Some(Amount(cluster_size)) = *cluster_size {
-                    // What does not fit is too large anyhow.
+                    // A number that does not fit is too large anyhow.
                     options.cluster_size = u32::try_from(cluster_size).unwrap_or(u32::MAX);
                 }
                 create::create(self.path, size, &options)?;
@@ -129,7 +129,7 @@ fn raw(path: &Path, size: u64) -> Result<(), CreateError> {
 }
 
 impl Base<'_> {
-    /// Where it is, for an image at `image`.
+    /// Its path, for an image at `image`.
     fn path(&self, image: &Path) -> PathBuf {
         folder(image).join(self.name)
     }

@@ -25,7 +25,7 @@ const INDENT: usize = 14;
 /// Extents that are listed; the others are counted.
 const LISTED: usize = 8;
 
-/// What is known of an image and of all that it is a difference to.
+/// The facts of an image and of all that it is a difference to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Report {
     schema: u32,
@@ -47,7 +47,7 @@ struct Image {
     virtual_size: Option<u64>,
     file_size: u64,
     allocated_size: Option<u64>,
-    /// Who writes to it.
+    /// The one who writes to it.
     in_use_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     qcow2: Option<Qcow2>,
@@ -145,7 +145,7 @@ impl Image {
         image
     }
 
-    /// What there is to say of it, each with its label.
+    /// Its facts, each with its label.
     fn lines(&self) -> Vec<(&'static str, Vec<String>)> {
         let mut lines = vec![
             ("image", vec![self.path.printable().to_string()]),

@@ -66,7 +66,7 @@ pub(super) enum ResizeError {
         path: PathBuf,
         /// The size that was asked for.
         size: u64,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
 }
@@ -101,7 +101,7 @@ pub(super) fn resize(
     root: Option<&Path>,
     growth: Growth,
 ) -> Result<(), ResizeError> {
-    // What is wrong with it is said when it is opened to be written to.
+    // Its faults are told when it is opened to be written to.
     let image = follow(path, &OpenOptions { format, ..OpenOptions::default() })?.links.into_iter().next();
     match image.as_ref().map_or(Format::Raw, LinkInfo::format) {
         Format::Raw => resize_raw(path, growth),

@@ -87,7 +87,7 @@ impl Target {
         let (path, mode) = match fs::symlink_metadata(path) {
             Err(_) => (path.to_owned(), None),
             Ok(_) if !replaces => return Err(TargetError::Exists(path.to_owned())),
-            // What a link leads to is replaced, and not the link.
+            // The file that a link leads to is replaced, and not the link.
             Ok(_) => match fs::canonicalize(path).and_then(|real| Ok((fs::metadata(&real)?, real))) {
                 Ok((found, real)) if found.is_file() => (real, Some(found.mode())),
                 _ => return Err(TargetError::NotAFile(path.to_owned())),

@@ -20,9 +20,9 @@ const LINES: usize = 12;
 pub(crate) struct Matcher {
     plain: Plain,
     patterns: Vec<Pattern>,
-    /// How many of them are met.
+    /// The number of them that are met.
     met: usize,
-    /// Where the search for the next one is.
+    /// The state of the search for the next one.
     position: Option<Position>,
     /// The last byte of text.
     last: Option<u8>,
@@ -74,12 +74,12 @@ impl Matcher {
         is_met
     }
 
-    /// How many patterns are met.
+    /// The number of patterns that are met.
     pub(crate) fn met(&self) -> usize {
         self.met
     }
 
-    /// How many bytes have come, as long as [`Matcher::feed`] is called.
+    /// The number of bytes that have come, as long as [`Matcher::feed`] is called.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }

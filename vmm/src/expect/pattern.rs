@@ -26,7 +26,7 @@ pub(crate) struct Pattern {
     looks_around: bool,
 }
 
-/// How far a search has come.
+/// The state of a search.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position(StateID);
 

@@ -29,7 +29,7 @@ const PORT: usize = 0;
 pub(crate) struct ScriptSource {
     script: Script,
     tap: Tap,
-    /// How many texts are known to be met.
+    /// The number of texts that are known to be met.
     met: usize,
     to_type: VecDeque<Vec<u8>>,
     state: RunState,

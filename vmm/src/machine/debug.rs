@@ -24,7 +24,7 @@ impl Machine {
         taken: &Taken,
         link: &Link,
     ) -> anyhow::Result<Option<Exit>> {
-        // Whoever asked may be gone: then nobody hears the answer.
+        // The one who asked may be gone: then nobody hears the answer.
         match request {
             Request::Attach(reply) => {
                 self.stop_for_debugger(link);

@@ -16,7 +16,7 @@ use crate::source::{Notice, Request, Source};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The same, when the user has asked for the end.
 const USERS_PATIENCE: Duration = Duration::from_secs(1);
-/// How often to look whether somebody reads.
+/// The time between two looks whether somebody reads.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Output on its way, and who waits for it.
@@ -27,7 +27,7 @@ pub(super) struct Leaving {
     patience: Duration,
     /// The user waits for the end.
     hurry: bool,
-    /// How much was out when it was last seen to move, and when that was.
+    /// The number of bytes that were out when it was last seen to move, and when that was.
     seen: (u64, Instant),
     look_at: Instant,
 }

@@ -112,7 +112,7 @@ impl Session {
             Request::Close => self.quit(Quit::Client, sources),
             Request::Unmet => self.quit(Quit::Unmet, sources),
             Request::Type { port, text } => sources.tell(&Notice::Types { port, text: &text }),
-            // What is about to end is not stopped.
+            // A machine that is about to end is not stopped.
             Request::Suspend if self.quitting.is_some() || self.leaving.is_some() => {}
             Request::Suspend => {
                 sources.tell(&Notice::Suspends);

@@ -7,7 +7,7 @@ use super::image::Manifest;
 
 const PARAMETER: &str = "nvmm.test=";
 
-/// What is to go wrong at `level`.
+/// Returns the fault that `level` is to have.
 fn wanted(level: u32, cmdline: &str) -> Option<&str> {
     let tests = cmdline.split_whitespace().filter_map(|word| word.strip_prefix(PARAMETER));
     let mut parts = tests.filter_map(|test| test.split_once('@'));

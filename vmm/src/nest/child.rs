@@ -21,7 +21,7 @@ pub struct Child {
     pending: Vec<u8>,
 }
 
-/// What [`Child::line`] found.
+/// The result of [`Child::line`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
     /// A line, without its end.

@@ -25,7 +25,7 @@ struct Emulator {
     idle: bool,
 }
 
-/// What the scheduler counted of a thread.
+/// The scheduler's counts of a thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Used {
     ran: Duration,
@@ -33,7 +33,7 @@ struct Used {
     waited: Duration,
 }
 
-/// How long an emulator is looked at before it is called idle.
+/// The time for which an emulator is looked at before it is called idle.
 const WINDOW: Duration = Duration::from_secs(20);
 /// An emulator whose guest only waits runs for less than one part in this many: for timer interrupts.
 const IDLE: u32 = 20;

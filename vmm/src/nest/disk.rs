@@ -17,7 +17,7 @@ use super::report::Said;
 
 /// Bytes read, and bytes written.
 pub(super) const AREA: u64 = 16 << 20;
-/// Where nothing is checked any more.
+/// The offset from which on nothing is checked.
 pub(super) const END: u64 = 2 * AREA;
 /// Bytes in one request to the kernel.
 const CHUNK: usize = 1 << 20;

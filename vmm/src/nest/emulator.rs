@@ -16,7 +16,7 @@ use super::child::Child;
 use super::image::{Manifest, Memfd, Pace};
 use super::level::{host_memory_mib, kernel_parameters};
 
-/// What the emulator of a machine with `virt` is called.
+/// The name of the emulator of a machine with `virt`.
 pub fn name(virt: Virtualization) -> &'static str {
     match virt {
         Virtualization::Svm => "QEMU TCG",
@@ -48,7 +48,7 @@ pub fn first_parameters(virt: Virtualization) -> &'static str {
     }
 }
 
-/// How long levels may take, by the emulator's time. Their own clocks run slower than the host's by [`first_parameters`],
+/// The time that levels may take, by the emulator's clock. Their own clocks run slower than the host's by [`first_parameters`],
 /// and Bochs' level 0 as much as Bochs is slower than its `ips`.
 #[must_use]
 pub fn pace(virt: Virtualization, limit: Option<u64>) -> Pace {
@@ -117,7 +117,7 @@ fn qemu(
 
 const BOCHS_PACKAGES: &str = "bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso";
 
-/// What Bochs and the CD-ROM it boots need, as Debian's packages have them.
+/// The files that Bochs and the CD-ROM it boots need, as Debian's packages have them.
 const BOCHS_BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const BOCHS_VGABIOS: &str = "/usr/share/vgabios/vgabios.bin";
 const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";

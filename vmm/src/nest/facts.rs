@@ -1,4 +1,4 @@
-//! What a level is: kernel, CPU, and what its CPU offers for nesting, as the level itself sees it.
+//! The facts of a level as it sees them itself: kernel, CPU, and what its CPU offers for nesting.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ impl Facts {
     }
 }
 
-/// Which kind of virtualization this machine's CPU has, if it has one; /proc must be mounted.
+/// Finds the kind of virtualization that this machine's CPU has, if it has one; /proc must be mounted.
 pub fn virtualization() -> Option<Virtualization> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = field(&cpuinfo, "flags").unwrap_or_default();
@@ -69,7 +69,7 @@ fn field<'a>(cpuinfo: &'a str, key: &str) -> Option<&'a str> {
     })
 }
 
-/// What `features` have beyond those of the level below, `+name`, and what they lack, `-name`: a few words for the
+/// Lists what `features` have beyond those of the level below, `+name`, and what they lack, `-name`: a few words for the
 /// consoles of every level below instead of a hundred.
 pub fn difference(below: &[String], features: &[String]) -> Vec<String> {
     let lost = below.iter().filter(|name| !features.contains(name)).map(|name| format!("-{name}"));

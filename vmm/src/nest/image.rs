@@ -13,20 +13,20 @@ use serde::{Deserialize, Serialize};
 use super::cpio;
 use super::exec::program::Program;
 
-/// Where it has the program that the kernel starts.
+/// Its path for the program that the kernel starts.
 pub const INIT: &str = "init";
-/// Where it has nvmm's other files, so that a user's may have any other name.
+/// Its folder for nvmm's other files, so that a user's may have any other name.
 pub const DIRECTORY: &str = "nest";
-/// Where it has its [`Manifest`], as JSON.
+/// Its path for its [`Manifest`], as JSON.
 pub const MANIFEST: &str = "nest/manifest.json";
-/// Where it has the kernel for the next level.
+/// Its path for the kernel of the next level.
 pub const KERNEL: &str = "nest/vmlinuz";
-/// Where it has the archive of the user's program and its files, which the last level unpacks.
+/// Its path for the archive of the user's program and its files, which the last level unpacks.
 pub const FILES: &str = "nest/files.cpio";
-/// Where it has modules.
+/// Its folder for modules.
 pub const MODULES: &str = "nest/modules";
 
-/// What is the same at every level.
+/// The settings that are the same at every level.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The last level, which starts no other.
@@ -49,10 +49,10 @@ pub struct Manifest {
     /// The user's program, for the last level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<Program>,
-    /// What level 1 gets otherwise than the levels above.
+    /// The settings of level 1 that the levels above don't have.
     #[serde(default)]
     pub first: First,
-    /// How long levels may take.
+    /// The time that levels may take.
     #[serde(default)]
     pub pace: Pace,
     /// The last level makes exits for those below it to measure.
@@ -73,7 +73,7 @@ pub struct First {
     pub disks: Vec<OsString>,
 }
 
-/// How long a level may take, and who sees to that.
+/// The time that a level may take, and who sees to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
     /// Seconds from a level's start to the next level's, or to its end.
@@ -106,7 +106,7 @@ impl Manifest {
         manifest
     }
 
-    /// Where the image has the module `name`.
+    /// The image's path for the module `name`.
     pub fn module(name: &str) -> String {
         format!("{MODULES}/{name}.ko")
     }

@@ -61,7 +61,7 @@ impl Kernel {
     }
 }
 
-/// Where distributions keep the running kernel.
+/// The places where distributions keep the running kernel.
 fn running() -> anyhow::Result<PathBuf> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let places = [format!("/boot/vmlinuz-{release}"), format!("/lib/modules/{release}/vmlinuz")];

@@ -37,7 +37,7 @@ const LAST_MIB: u32 = 256;
 const LAST_WITH_PROGRAM_MIB: u32 = 512;
 /// The least memory for Linux and nvmm.
 const LEAST_MIB: u32 = 128;
-/// What each level has beyond the next one's memory: enough for Linux to turn transparent huge pages on, which it does
+/// Memory that each level has beyond the next one's: enough for Linux to turn transparent huge pages on, which it does
 /// from 512 MiB. Without them a nested guest takes a fault, through every level, for each 4 KiB.
 const MORE_MIB: u32 = 448;
 
@@ -49,7 +49,7 @@ pub const LEVEL_PARAMETER: &str = "nvmm.level=";
 pub struct Level<'a> {
     /// From 1; 0 is the host.
     pub number: u32,
-    /// What `image` was made for.
+    /// The manifest of `image`.
     pub manifest: &'a Manifest,
     /// nvmm, as this level can run it.
     pub nvmm: &'a Path,
@@ -61,18 +61,18 @@ pub struct Level<'a> {
     pub files: &'a Path,
 }
 
-/// What is wrong at a level, as [`Said::Fail`] has it.
+/// A failure at a level, as [`Said::Fail`] has it.
 type Failure = (FailureKind, String);
 
 impl Level<'_> {
     /// Runs it until it powers off, passing on what it says, and compares its disk with what it said of it. `below` is
     /// this level, by its flags, and `host` its KVM.
     ///
-    /// What goes wrong at that level or above is said as [`Said::Fail`].
+    /// A failure at that level or above is said as [`Said::Fail`].
     ///
     /// # Errors
     ///
-    /// What goes wrong at this level.
+    /// Something goes wrong at this level.
     pub fn run(&self, host: &Host, below: Vec<String>, say: &mut dyn FnMut(&Line)) -> anyhow::Result<()> {
         let mut options = options(self.number, self.manifest);
         let mut config = VmConfig::new(&options)?;
@@ -216,7 +216,7 @@ fn words(options: &MachineArgs) -> Vec<OsString> {
     files.chain(texts).chain(disks).chain(reboot).chain(verbose).collect()
 }
 
-/// What was heard from a level.
+/// The news heard from a level.
 #[derive(Debug, Default)]
 struct Heard {
     up: bool,
@@ -307,7 +307,7 @@ pub(super) fn supervise(
     })
 }
 
-/// How often time is looked at while nothing is heard.
+/// The time between two looks at the clock while nothing is heard.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Has the lines of `level`'s console heard until it ends or says that it is off; false once `hear` has had enough. It is

@@ -24,7 +24,7 @@ pub enum Error {
     Missing {
         /// The module.
         name: String,
-        /// Where it was looked for.
+        /// The folder that it was looked for in.
         dir: PathBuf,
     },
     /// A module is another kernel's.
@@ -129,7 +129,7 @@ impl Modules {
     }
 }
 
-/// What a module says of itself.
+/// A module's description of itself.
 struct ModInfo {
     depends: Vec<String>,
     release: String,

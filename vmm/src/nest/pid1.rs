@@ -22,9 +22,9 @@ use super::{breakage, tsc};
 /// PID 1's view of its level.
 #[derive(Debug)]
 pub struct Pid1 {
-    /// Which level this is.
+    /// This level's number.
     pub level: u32,
-    /// What the image was made for.
+    /// The manifest of the image.
     pub manifest: Manifest,
     console: Console,
 }
@@ -57,7 +57,7 @@ impl Console {
 pub fn run(work: fn(&mut Pid1) -> anyhow::Result<()>) -> ! {
     let outcome = panic::catch_unwind(|| {
         let mut pid1 = Pid1::start()?;
-        // What panics has printed its message to stderr, which is the console.
+        // A panic has printed its message to stderr, which is the console.
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(&mut pid1)))
             .unwrap_or_else(|_| Err(anyhow!("/init panicked")));
         pid1.finish(outcome)
@@ -124,7 +124,7 @@ impl Pid1 {
     }
 }
 
-/// What kind of failure it is, if it says so, and the rest of what it says.
+/// Splits an error into the kind of failure, if it says so, and the rest of its words.
 fn explain(error: &anyhow::Error) -> (FailureKind, String) {
     let kind = error.downcast_ref::<FailureKind>().copied();
     let said = kind.map(|kind| kind.to_string());

@@ -10,7 +10,7 @@ use super::image::{self, Manifest, Memfd};
 use super::kernel::Kernel;
 use super::modules::{Module, Modules};
 
-/// Where the image has the file of `--cpu file:`.
+/// The image's path for the file of `--cpu file:`.
 const CPU_FILE: &str = "nest/cpu.xml";
 
 /// The user's files.

@@ -1,4 +1,4 @@
-//! What is shown while a run goes on: a line for each event, or on a terminal a line for each level, the last one alive. What
+//! The progress of a run: a line for each event, or on a terminal a line for each level, the last one alive. What
 //! the user's program prints is shown as it is.
 
 use std::cell::Cell;
@@ -26,7 +26,7 @@ pub(super) struct Progress {
     begun: Cell<bool>,
 }
 
-/// Where the program's output goes.
+/// The place that the program's output goes to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stream {
     /// Standard output.
@@ -170,7 +170,7 @@ impl Screen {
         Self { columns, turn: 0, current: None, start, begun: false }
     }
 
-    /// What to write for an event.
+    /// The text to write for an event.
     fn take(&mut self, event: Event, now: Instant) -> String {
         let mut out = if std::mem::take(&mut self.begun) { "\n".to_owned() } else { String::new() };
         match event {

@@ -1,4 +1,4 @@
-//! What the level below says that it gave, for the level to compare with what it finds.
+//! The CPU that the level below says that it gave, for the level to compare with what it finds.
 
 use std::arch::x86_64::__cpuid_count;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::image;
 
-/// Where the image has it, as JSON.
+/// The image's path for it, as JSON.
 pub(super) const PROMISE: &str = "nest/promise.json";
 
 /// Of the MSRs that describe VMX, those that KVM leaves as they are. It takes bits out of the others by CPUID.
@@ -51,7 +51,7 @@ impl Promise {
         Ok(Some(serde_json::from_slice(&text).context("reading the promise")?))
     }
 
-    /// What this level finds otherwise, each difference by its name. MSRs can be seen where the module that shows them
+    /// Lists what this level finds otherwise, each difference by its name. MSRs can be seen where the module that shows them
     /// is loaded.
     pub(super) fn broken(&self) -> anyhow::Result<Vec<String>> {
         let leaves: Vec<Leaf> = self.leaves.0.keys().copied().collect();

@@ -1,4 +1,4 @@
-//! What a run of `nvmm nest` showed, for whoever tells it: the table, JSON, JUnit and HTML.
+//! The record of a run of `nvmm nest`, from which the table, JSON, JUnit and HTML are made.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,13 +17,13 @@ pub const THIS_MACHINE: &str = "this machine";
 pub struct Record {
     /// nvmm's version.
     pub version: String,
-    /// How many levels of guests were to run.
+    /// The number of levels of guests that were to run.
     pub wanted: u32,
-    /// What level 0 is: [`THIS_MACHINE`], or the emulator's name.
+    /// Level 0: [`THIS_MACHINE`], or the emulator's name.
     pub host: String,
-    /// How long all of it took.
+    /// The time that all of it took.
     pub seconds: f64,
-    /// How it ended.
+    /// Its end.
     pub verdict: Verdict,
     /// The user's program, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub struct Record {
     pub levels: Vec<LevelRecord>,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Verdict {
@@ -40,9 +40,9 @@ pub enum Verdict {
     Passed,
     /// One did not; the first that is known of is the cause.
     Failed {
-        /// Which.
+        /// The level that failed.
         level: u32,
-        /// What it was.
+        /// The kind of its failure.
         kind: FailureKind,
         /// The same in detail.
         why: String,
@@ -51,7 +51,7 @@ pub enum Verdict {
     },
     /// The host cannot nest, or the user's program says that it can't run there.
     Skipped {
-        /// What is lacking.
+        /// The thing that is lacking.
         why: String,
     },
 }
@@ -103,12 +103,12 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// What is known of one level. Times are seconds from the start of the run, by the host's clock.
+/// The record of one level. Times are seconds from the start of the run, by the host's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LevelRecord {
-    /// Which; 0 is the host.
+    /// Its number; 0 is the host.
     pub level: u32,
-    /// What runs it: `this machine`, the emulator's name, or `nvmm on KVM`.
+    /// The machine that runs it: `this machine`, the emulator's name, or `nvmm on KVM`.
     pub run_by: String,
     /// Its VMM was started. A real host came up long ago.
     pub started: Option<f64>,
@@ -120,22 +120,22 @@ pub struct LevelRecord {
     pub first_entry: Option<f64>,
     /// It powered off, with its disk as it said.
     pub passed: Option<f64>,
-    /// What it saw of itself.
+    /// The facts that it saw of itself.
     pub facts: Option<Facts>,
     /// Its disk check.
     pub disk: Option<DiskRecord>,
-    /// What `nvmm check` says there, once its KVM is loaded.
+    /// The answer of `nvmm check` there, once its KVM is loaded.
     pub check: Option<CheckRecord>,
     /// KVM's statistics of the guest that this level ran: `exits`, `io_exits`, `mmio_exits`, `irq_exits`, `halt_exits` ...
     #[serde(default)]
     pub exits: BTreeMap<String, u64>,
-    /// What one exit of the last level cost this one, with `--explain`.
+    /// The cost of one exit of the last level for this one, with `--explain`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<Cost>,
     /// Why it could not use KVM's tracepoints for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untraced: Option<String>,
-    /// How it went.
+    /// Its result.
     pub status: Status,
 }
 
@@ -167,15 +167,15 @@ impl LevelRecord {
 pub struct DiskRecord {
     /// Bytes read, and as many written.
     pub bytes: u64,
-    /// How long reading took.
+    /// The time that reading took.
     pub read_seconds: f64,
-    /// How long writing and flushing took.
+    /// The time that writing and flushing took.
     pub write_seconds: f64,
     /// The file outside holds what the level said of it.
     pub verified: bool,
 }
 
-/// What `nvmm check` says on a level; where it can't tell, nothing.
+/// The answer of `nvmm check` on a level; where it can't tell, nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckRecord {
     /// nvmm can run guests.
@@ -186,7 +186,7 @@ pub struct CheckRecord {
     pub warnings: Vec<String>,
 }
 
-/// How a level went.
+/// The result of a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

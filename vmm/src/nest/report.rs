@@ -1,4 +1,4 @@
-//! What levels tell the one below them, and through it the host: lines on the serial console.
+//! The reports of levels to the one below them, and through it to the host: lines on the serial console.
 //!
 //! A line is `@nest` and JSON when it is a report, and `@2|` and text when it is what else level 2 printed. Anything else
 //! is the console's own text, to which whoever relays it adds the level. Each byte on a serial port costs an exit at
@@ -21,11 +21,11 @@ const REPORT: &str = "@nest";
 pub struct Line {
     /// The level it is about.
     pub level: u32,
-    /// What is said of it.
+    /// The news of it.
     pub said: Said,
 }
 
-/// What is said of a level.
+/// The news of a level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Said {
@@ -45,16 +45,16 @@ pub enum Said {
         read: u32,
         /// CRC-32 of what it wrote and read back.
         wrote: u32,
-        /// How long reading took, in milliseconds by its own clock.
+        /// The time that reading took, in milliseconds by its own clock.
         #[serde(default)]
         read_ms: u64,
-        /// How long writing and flushing took.
+        /// The time that writing and flushing took.
         #[serde(default)]
         write_ms: u64,
     },
-    /// What the user's program does there.
+    /// The news of the user's program there.
     Program(News),
-    /// What KVM counted of the guest that it ran: exits in all, and by reason.
+    /// KVM's counts of the guest that it ran: exits in all, and by reason.
     Exits(BTreeMap<String, u64>),
     /// It begins to make exits for those below it to measure.
     Work(Work),
@@ -64,7 +64,7 @@ pub enum Said {
     Untraced(String),
     /// It powered off, and its disk holds what it said. Said by the level below.
     Done,
-    /// What went wrong there.
+    /// The failure there.
     Fail(FailureKind, String),
     /// It has no more to say. An emulated machine may be ended now.
     Off,

@@ -1,4 +1,4 @@
-//! What is known of a run so far, level by level.
+//! The state of a run so far, level by level.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -25,12 +25,12 @@ pub(super) struct Run {
     levels: Vec<LevelRecord>,
     /// The end of each level's console.
     tails: Vec<VecDeque<String>>,
-    /// Where it went wrong first, and how.
+    /// The level that failed first, and how.
     failure: Option<(u32, FailureKind, String)>,
     skipped: Option<String>,
-    /// What is known of the user's program.
+    /// The news of the user's program.
     program: Option<Outcome>,
-    /// What it printed by the last line.
+    /// Its output by the last line.
     printed: Vec<u8>,
 }
 
@@ -55,7 +55,7 @@ impl Run {
         self.program = Some(Outcome::new(program));
     }
 
-    /// What the program printed by the last line.
+    /// Takes the program's output by the last line.
     pub(super) fn printed(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.printed)
     }
@@ -241,7 +241,7 @@ fn last(levels: &[LevelRecord]) -> u32 {
     levels.iter().map(|level| level.level).max().unwrap_or_default()
 }
 
-/// How a level failed that ended without a word.
+/// Returns the failure of a level that ended without a word.
 fn ended(level: &LevelRecord) -> (u32, FailureKind, String) {
     let (kind, why) = match (&level.facts, level.disk) {
         (None, _) => (FailureKind::KernelDidNotStart, "it ended before it ran /init"),

@@ -1,4 +1,4 @@
-//! How long a level may take, seen from the one below it.
+//! The time that a level may take, seen from the one below it.
 //!
 //! Each level that runs another watches it. What hangs at the top is to be noticed right below, where it can be ended and
 //! named, and not first where nothing but silence is seen. So whoever is further below waits longer.
@@ -29,7 +29,7 @@ pub(super) struct Watch {
     program: Program,
 }
 
-/// How far the user's program is, which has as much time as a level.
+/// The state of the user's program, which has as much time as a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Program {
     Waits,
@@ -41,7 +41,7 @@ impl Watch {
     /// Begins to watch level `own`, which starts now, and those above it up to `last`.
     #[must_use]
     pub(super) fn new(own: u32, last: u32, pace: &Pace, now: Duration) -> Self {
-        // Whoever watches level 0 is the host.
+        // Level 0 is watched by the host.
         let watches = own == 0 || !pace.alone;
         Self {
             own,

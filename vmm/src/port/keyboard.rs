@@ -9,7 +9,7 @@ use crate::{
     terminal::Terminal,
 };
 
-/// How often nvmm looks whether it is in the foreground of its terminal again: nobody tells.
+/// The time between two looks whether nvmm is in the foreground of its terminal again: nobody tells.
 const FOREGROUND_CHECK: Duration = Duration::from_millis(500);
 
 /// The terminal and its keys.

@@ -22,7 +22,7 @@ pub fn summary(record: &Record) -> String {
     }
 }
 
-/// What is known of a level, as the cells of a row.
+/// The record of a level, as the cells of a row.
 pub(super) struct Cells {
     pub(super) cpu: String,
     pub(super) kernel: String,
@@ -92,7 +92,7 @@ pub(super) fn is_to_blame(record: &Record, level: u32) -> bool {
     matches!(record.verdict, Verdict::Failed { level: blamed, .. } if blamed == level)
 }
 
-/// How a level went, in a word or two.
+/// The result of a level, in a word or two.
 pub(super) fn status(record: &Record, level: &LevelRecord) -> &'static str {
     match level.status {
         Status::Passed => "passed",

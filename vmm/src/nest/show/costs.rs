@@ -77,7 +77,7 @@ fn untraced(level: &LevelRecord) -> Option<String> {
     ))
 }
 
-/// Who made a cost's exits, and where, each with its parts, the most frequent first.
+/// Lists who made a cost's exits, and where, each with its parts, the most frequent first.
 fn parts(record: &Record, level: &LevelRecord, cost: &Cost) -> Vec<(String, Vec<String>)> {
     let mut parts: Vec<(String, Vec<String>)> = Vec::new();
     for Reason { level: by, reason, exits } in &cost.reasons {

@@ -1,4 +1,4 @@
-//! What a level's CPU lacks that the one below it has, and the reverse.
+//! The features that a level's CPU lacks and the one below it has, and the reverse.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use crate::nest::record::{LevelRecord, Record};
 pub(super) struct Difference<'a> {
     pub(super) below: u32,
     pub(super) level: u32,
-    /// What only the one below has.
+    /// Features that only the one below has.
     pub(super) lacks: BTreeSet<&'a str>,
-    /// What only the level has.
+    /// Features that only the level has.
     pub(super) gains: BTreeSet<&'a str>,
-    /// How many features both have.
+    /// The number of features that both have.
     pub(super) same: usize,
 }
 

@@ -176,7 +176,7 @@ fn status_class(record: &Record, level: &LevelRecord) -> &'static str {
     }
 }
 
-/// What each level lacks that the one below it has, and what it has more.
+/// The features that each level lacks and the one below it has, and those that it has more.
 fn features(record: &Record) -> String {
     let differences = differences(record);
     if differences.is_empty() {

@@ -10,10 +10,10 @@ use crate::nest::record::{LevelRecord, Record, Status, Verdict};
 
 const SUITE: &str = "nvmm-nest";
 
-/// What a test case ends as.
+/// The end of a test case.
 enum Outcome<'a> {
     Passed,
-    /// What it was in a word, in a sentence, and the console's end.
+    /// The failure in a word, in a sentence, and the console's end.
     Failed(String, String, &'a [String]),
     Skipped(String),
 }

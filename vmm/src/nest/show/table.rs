@@ -9,7 +9,7 @@ use crate::nest::record::{LevelRecord, Record, Status};
 /// Between columns.
 const GAP: usize = 2;
 
-/// What to do, step by step, until the table is narrow enough.
+/// The steps to take until the table is narrow enough.
 const STEPS: [Step; 11] = [
     Step::Drop("kernel"),
     Step::Drop("run by"),

@@ -1,9 +1,9 @@
-//! What each level did when.
+//! The times at which each level did something.
 
 use super::cells::is_to_blame;
 use crate::nest::record::{LevelRecord, Record, Status};
 
-/// What a level does for a while.
+/// A level's work for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
     /// Its kernel boots, until /init runs.
