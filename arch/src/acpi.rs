@@ -28,9 +28,9 @@ pub enum AcpiError {
         layout::ACPI_TABLES_LEN
     )]
     TooLong {
-        /// How many vCPUs.
+        /// The number of vCPUs.
         cpus: usize,
-        /// What they take.
+        /// The bytes that they take.
         len: usize,
     },
     /// Not in guest memory.

@@ -45,7 +45,7 @@ pub const ACPI_TABLES: u64 = 0xe_0000;
 pub const ACPI_TABLES_LEN: u64 = SMBIOS_ENTRY - ACPI_TABLES;
 /// SMBIOS entry point, where DSP0134, "Table structure entry point" has the OS look: on a 16-byte boundary of the last 64 KiB.
 pub const SMBIOS_ENTRY: u64 = 0xf_f000;
-/// Where kernels are loaded.
+/// The address at which kernels are loaded.
 pub const HIGH_RAM: u64 = 0x10_0000;
 
 /// What lies below [`HIGH_RAM`] when a kernel is entered, and where.
@@ -144,7 +144,7 @@ pub const SLP_TYP_S5: u8 = 5;
 pub const SCI_GSI: u32 = 9;
 /// First of the eight IOAPIC inputs that PCI INTx pins share: see [`pci_intx_gsi`].
 pub const PCI_INTX_GSI: u32 = 16;
-/// How many inputs PCI INTx pins share.
+/// The number of inputs that PCI INTx pins share.
 pub const PCI_INTX_GSIS: u32 = 8;
 /// Inputs of the IOAPIC; MSI routes take the GSIs from here on.
 pub const IOAPIC_GSIS: u32 = 24;

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-/// What a write asks of the machine. Devices have no handle to it: they answer, and the caller acts.
+/// The request that a write makes of the machine. Devices have no handle to it: they answer, and the caller acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the machine has to act on it"]
 pub enum Effect {
@@ -86,7 +86,7 @@ pub struct Window {
     pub base: u64,
     /// Its length.
     pub len: u64,
-    /// What answers there.
+    /// The device that answers there.
     pub target: Arc<dyn Target>,
 }
 

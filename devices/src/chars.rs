@@ -36,7 +36,7 @@ pub use self::{
 };
 use crate::output::{Output, OutputOptions};
 
-/// How long the guest's output waits for more.
+/// The time that the guest's output waits for more.
 const BATCH_TIME: Duration = Duration::from_millis(10);
 
 /// The host's side of a serial port. None of it ever waits, except for opening one.

@@ -44,7 +44,7 @@ pub struct BlockSize {
     pub discard: u32,
 }
 
-/// Which way bytes go.
+/// The direction in which bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the disk into memory.
@@ -64,7 +64,7 @@ pub struct Extent {
 
 /// An open disk. Any number of threads may use it at the same time.
 pub trait Disk: Send + Sync + Debug {
-    /// What messages call it: its path.
+    /// The name in messages: its path.
     fn name(&self) -> &str;
 
     /// Its size in bytes, a multiple of [`SECTOR_SIZE`]. Only [`Disk::measure`] changes it.

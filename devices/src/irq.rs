@@ -20,7 +20,7 @@ pub trait Line: Send + Sync + Debug {
     }
 }
 
-/// What a message-signalled interrupt writes, and where.
+/// The value that a message-signalled interrupt writes, and its address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MsiMessage {
     /// Address: names the local APIC.
@@ -42,7 +42,7 @@ pub trait Msi: Send + Sync + Debug {
 #[derive(Debug)]
 pub struct SharedLine {
     line: Arc<dyn Line>,
-    /// How many inputs are high.
+    /// The number of inputs that are high.
     raised: Mutex<usize>,
 }
 

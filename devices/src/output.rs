@@ -44,12 +44,12 @@ pub const CAPACITY: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Output(Arc<Shared>);
 
-/// How an [`Output`] behaves.
+/// The behaviour of an [`Output`].
 #[derive(Clone, Copy, Debug)]
 pub struct OutputOptions {
-    /// What messages call it.
+    /// The name in messages.
     pub name: &'static str,
-    /// How long a byte waits for more.
+    /// The time that a byte waits for more.
     pub delay: Duration,
     /// Losses and errors are logged. The log's own can't be.
     pub tell: bool,
@@ -216,13 +216,13 @@ impl Output {
         self.0.state().is_gone()
     }
 
-    /// How many bytes the file took or refused: a number that grows as long as somebody reads.
+    /// The number of bytes that the file took or refused: a number that grows as long as somebody reads.
     #[must_use]
     pub fn gone(&self) -> u64 {
         self.0.state().gone
     }
 
-    /// How many bytes were read, as far as can be told: a number that changes as long as somebody reads.
+    /// The number of bytes that were read, as far as can be told: a number that changes as long as somebody reads.
     #[must_use]
     pub fn read(&self) -> u64 {
         let state = self.0.state();
@@ -236,7 +236,7 @@ impl Output {
         self.0.lossless
     }
 
-    /// How many bytes were lost because nobody read.
+    /// The number of bytes that were lost because nobody read.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.0.state().lost

@@ -10,7 +10,7 @@ use std::{
 
 use vmm_sys_util::signal::{block_signal, unblock_signal};
 
-/// What a thread is for. Its [`Display`](fmt::Display) is the thread's name, of which `ps -L` shows 15 bytes.
+/// The purpose of a thread. Its [`Display`](fmt::Display) is the thread's name, of which `ps -L` shows 15 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Builds, runs and takes down machines.

@@ -15,7 +15,7 @@ use crate::layout;
 const PM1_EVENT_LEN: u8 = 4;
 const PM1_CONTROL_LEN: u8 = 2;
 const PM_TIMER_LEN: u8 = 4;
-/// What is written to the reset register: a hard reset.
+/// The value for the reset register: a hard reset.
 const RESET_VALUE: u8 = 0x06;
 /// Worst latencies above these say that there is no C2 and no C3.
 const NO_C2: u16 = 101;

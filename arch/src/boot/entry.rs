@@ -31,7 +31,7 @@ const CODE_SELECTOR: u16 = 0x10;
 const DATA_SELECTOR: u16 = 0x18;
 const TASK_SELECTOR: u16 = 0x20;
 
-/// How a kernel is entered.
+/// The way in which a kernel is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Linux's 64-bit boot protocol: long mode, all below 4 GiB mapped to itself, RSI at the zero page.
@@ -40,10 +40,10 @@ pub enum Protocol {
     Pvh,
 }
 
-/// Where and how the first vCPU starts.
+/// The start of the first vCPU: its place and its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What the kernel expects.
+    /// The protocol that the kernel expects.
     pub protocol: Protocol,
     /// The address of its first instruction.
     pub rip: u64,

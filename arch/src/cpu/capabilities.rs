@@ -19,7 +19,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Which of the known features it has.
+    /// The known features that it has.
     #[must_use]
     pub fn features(&self) -> FeatureSet {
         // The table has a leaf's features together.

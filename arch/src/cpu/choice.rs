@@ -24,7 +24,7 @@ const TOPOLOGY_EXTENSIONS: u32 = 0x8000_001e;
 pub(super) struct Choice {
     /// The model that the rest of the CPU is taken from; none for the host's own.
     pub(super) model: Option<&'static NamedModel>,
-    /// What the guest gets.
+    /// The features that the guest gets.
     pub(super) granted: FeatureSet,
     /// What the guest should have got.
     pub(super) unmet: Vec<Unmet>,
@@ -71,7 +71,7 @@ impl Choice {
         Ok(choice)
     }
 
-    /// Who decided whether the guest has a feature.
+    /// Returns who decided whether the guest has a feature.
     pub(super) fn why(&self, id: FeatureId) -> Why {
         let absent = self.model.map_or(Why::Host, |model| Why::Model(&model.name));
         self.whys.get(&id).copied().unwrap_or(absent)

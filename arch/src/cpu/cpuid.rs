@@ -36,7 +36,7 @@ pub enum Register {
     Edx,
 }
 
-/// What CPUID answers.
+/// The answer of CPUID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Registers {
     /// EAX.

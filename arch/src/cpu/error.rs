@@ -35,7 +35,7 @@ pub enum CpuError {
     /// `phys-bits`.
     #[error("phys-bits={given}: this host's physical addresses have {host} bits, so give at most that")]
     PhysicalBits {
-        /// What was given.
+        /// The value that was given.
         given: u32,
         /// What the host has.
         host: u32,
@@ -45,7 +45,7 @@ pub enum CpuError {
         "guest-phys-bits={given}: the guest's physical addresses have {width} bits, so give at most that"
     )]
     GuestPhysicalBits {
-        /// What was given.
+        /// The value that was given.
         given: u32,
         /// What the guest has.
         width: u32,
@@ -85,17 +85,17 @@ pub enum SpecError {
     /// The first word names no CPU.
     #[error("unknown CPU {given:?}{}: `nvmm cpu list` shows all", suggestion(.nearest))]
     Model {
-        /// What was given.
+        /// The value that was given.
         given: String,
-        /// What may have been meant.
+        /// The name that may have been meant.
         nearest: Vec<&'static str>,
     },
     /// A further word names no feature.
     #[error("unknown CPU feature {given:?}{}: `nvmm cpu list` shows all", suggestion(.nearest))]
     Feature {
-        /// What was given.
+        /// The value that was given.
         given: String,
-        /// What may have been meant.
+        /// The name that may have been meant.
         nearest: Vec<&'static str>,
     },
     /// `feature=maybe`.
@@ -103,7 +103,7 @@ pub enum SpecError {
     Switch {
         /// The feature or property.
         name: String,
-        /// What was given.
+        /// The value that was given.
         value: String,
     },
     /// `family=300`.
@@ -111,9 +111,9 @@ pub enum SpecError {
     Value {
         /// The property.
         name: String,
-        /// What was given.
+        /// The value that was given.
         value: String,
-        /// What can be given.
+        /// The values that can be given.
         allowed: &'static str,
     },
     /// `family`, and nothing behind it.
@@ -121,7 +121,7 @@ pub enum SpecError {
     NoValue {
         /// The property.
         name: String,
-        /// What can be given.
+        /// The values that can be given.
         allowed: &'static str,
     },
     /// `phys-bits=100`.
@@ -129,7 +129,7 @@ pub enum SpecError {
     PhysicalBits {
         /// The property.
         name: String,
-        /// What was given.
+        /// The value that was given.
         value: String,
     },
     /// `hv-relaxed`.

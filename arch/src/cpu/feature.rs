@@ -43,7 +43,7 @@ impl FeatureId {
         super::suggest::nearest(&normal(name), Self::all().map(|id| id.feature().name))
     }
 
-    /// What it needs.
+    /// The features that it needs.
     #[must_use]
     pub fn needs(self) -> &'static [Self] {
         names::needs(self)

@@ -13,9 +13,9 @@ pub struct Field {
     pub register: Register,
     /// The lowest bit.
     pub shift: u32,
-    /// How many bits.
+    /// The number of bits.
     pub width: u32,
-    /// What the manual calls it.
+    /// The manual's name for it.
     pub name: &'static str,
 }
 

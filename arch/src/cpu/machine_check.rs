@@ -19,7 +19,7 @@ const BANKS: u8 = 10;
 #[bitfield(u64)]
 #[derive(PartialEq, Eq)]
 pub(super) struct McgCap {
-    /// How many banks there are.
+    /// The number of banks.
     pub(super) count: u8,
     /// IA32_MCG_CTL is there.
     pub(super) mcg_ctl_p: bool,

@@ -1,4 +1,4 @@
-//! Whether the guest can run guests of its own, and how well.
+//! The guest's means to run guests of its own.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -105,7 +105,7 @@ impl Nesting {
         }
     }
 
-    /// Which of the two kinds it is.
+    /// Returns which of the two kinds it is.
     #[must_use]
     pub fn kind(&self) -> Option<Virtualization> {
         match self {

@@ -14,7 +14,7 @@ use super::{
     xsave,
 };
 
-/// What can be given to a guest.
+/// The features that can be given to a guest.
 #[derive(Clone, Debug)]
 pub(super) struct Offer {
     pub(super) vendor: Vendor,
@@ -29,7 +29,7 @@ pub(super) struct Offer {
 }
 
 impl Offer {
-    /// What `host` has to offer.
+    /// Reads what `host` has to offer.
     pub(super) fn new(host: &HostCpu) -> Result<Self, CpuError> {
         for function in [0, 1] {
             let leaf = Leaf::new(function);

@@ -10,7 +10,7 @@ use super::{
     feature::Place,
 };
 
-/// Who decided on a value.
+/// The one who decided on a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// The host's, as it is.
@@ -47,19 +47,19 @@ pub struct Patch {
 /// A value that is not simply KVM's, for a person to read: `CPUID.01H:ECX[31] hypervisor = 0x1 (hypervisor; KVM has 0x0)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {
-    /// Where it is.
+    /// Its place.
     pub place: At,
-    /// What the manual calls it.
+    /// The manual's name for it.
     pub name: &'static str,
-    /// What the guest gets.
+    /// The value that the guest gets.
     pub value: u64,
-    /// What KVM would have given.
+    /// The value that KVM would have given.
     pub host: u64,
-    /// Who decided.
+    /// The one who decided.
     pub why: Why,
 }
 
-/// Where a decision shows.
+/// The place where a decision shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     /// In bits of CPUID.

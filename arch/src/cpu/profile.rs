@@ -169,7 +169,7 @@ impl CpuProfile {
         self.choice.granted
     }
 
-    /// Who decided whether the guest has a feature.
+    /// Returns who decided whether the guest has a feature.
     #[must_use]
     pub fn why(&self, feature: FeatureId) -> Why {
         if TOPOLOGICAL.contains(feature) { Why::Topology } else { self.choice.why(feature) }

@@ -9,9 +9,9 @@ use super::{
 
 /// The features that the topology decides on.
 pub static TOPOLOGICAL: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("ht cmp-legacy"));
-/// What QEMU takes from every named model on KVM: MWAIT and the thermal MSRs are not there, and nesting is asked for.
+/// Features that QEMU takes from every named model on KVM: MWAIT and the thermal MSRs are not there, and nesting is asked for.
 pub static KVM_LACKS: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("monitor acpi svm"));
-/// What QEMU gives every named model on KVM.
+/// Features that QEMU gives every named model on KVM.
 pub static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
     FeatureSet::parse(
         "hypervisor x2apic kvmclock kvmclock2 kvm-nopiodelay kvm-asyncpf kvm-steal-time kvm-pv-eoi kvmclock-stable-bit",

@@ -20,17 +20,17 @@ pub struct CpuSpec {
     pub model: Model,
     /// What is wanted otherwise, in the user's order: later ones win.
     pub settings: Vec<Setting>,
-    /// What to do about features that can't be given.
+    /// The action on features that can't be given.
     pub policy: Policy,
     /// `--nested`.
     pub nested: Nested,
-    /// Which caches the guest sees.
+    /// The caches that the guest sees.
     pub caches: CacheMode,
-    /// How wide its physical addresses are.
+    /// The width of its physical addresses.
     pub physical_bits: PhysicalBits,
     /// The maker that the host's CPU has to have.
     pub vendor: Option<Vendor>,
-    /// How far the CPU may differ from the one described.
+    /// The limit to which the CPU may differ from the one described.
     pub matching: Match,
     /// Who the CPU says it is, and how many leaves it has.
     pub identity: Identity,
@@ -64,16 +64,16 @@ pub enum Model {
     Named(&'static NamedModel),
 }
 
-/// What is wanted of one feature.
+/// The wish for one feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The feature.
     pub feature: FeatureId,
-    /// What is wanted.
+    /// The wish.
     pub want: Want,
 }
 
-/// What can be wanted of a feature: QEMU's two, and libvirt's policies.
+/// The wishes that there can be for a feature: QEMU's two, and libvirt's policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// `+feature`: if it can be given.
@@ -90,7 +90,7 @@ pub enum Want {
     Forbid,
 }
 
-/// What to do about features that can't be given.
+/// The action on features that can't be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
     /// `check=off`: nothing.
@@ -118,7 +118,7 @@ pub enum Nested {
     On,
 }
 
-/// Where the caches that a guest sees come from.
+/// The source of the caches that a guest sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheMode {
     /// The model's, or the host's if the CPU is the host's.
@@ -132,7 +132,7 @@ pub enum CacheMode {
     Disable,
 }
 
-/// How wide physical addresses are.
+/// The width of physical addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PhysicalBits {
     /// A named model's 40, or less if the host has less; the host's if the CPU is the host's.
@@ -146,7 +146,7 @@ pub enum PhysicalBits {
     Fixed(u32),
 }
 
-/// How far the CPU may differ from the one described; libvirt's `match`.
+/// The limit to which the CPU may differ from the one described; libvirt's `match`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Match {
     /// Exactly what is described.

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{CpuError, apic_id::MAX_APIC_ID_BITS};
 
-/// How the vCPUs are arranged.
+/// The arrangement of the vCPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Topology {
     sockets: u32,
@@ -63,25 +63,25 @@ impl Topology {
         Self::new(1, 1, vcpus, 1)
     }
 
-    /// How many vCPUs there are.
+    /// The number of vCPUs.
     #[must_use]
     pub fn vcpus(&self) -> u32 {
         self.sockets * self.threads_per_package()
     }
 
-    /// How many sockets there are.
+    /// The number of sockets.
     #[must_use]
     pub fn sockets(&self) -> u32 {
         self.sockets
     }
 
-    /// How many cores a socket has.
+    /// The number of cores in a socket.
     #[must_use]
     pub fn cores_per_socket(&self) -> u32 {
         self.dies * self.cores
     }
 
-    /// How many threads a socket has.
+    /// The number of threads in a socket.
     #[must_use]
     pub fn threads_per_socket(&self) -> u32 {
         self.threads_per_package()

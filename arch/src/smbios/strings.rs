@@ -23,7 +23,7 @@ impl Strings {
         text.map_or(0, |text| self.add(text))
     }
 
-    /// How many there are.
+    /// Returns their number.
     pub(super) fn count(&self) -> u8 {
         self.count
     }

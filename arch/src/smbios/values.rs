@@ -24,7 +24,7 @@ pub struct SmbiosValues {
 /// "BIOS Information (Type 0)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bios {
-    /// Who made it; without, nvmm.
+    /// Its maker; without, nvmm.
     pub vendor: Option<String>,
     /// Its version; without, nvmm's.
     pub version: Option<String>,
@@ -37,9 +37,9 @@ pub struct Bios {
 /// "System Information (Type 1)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct System {
-    /// Who made the machine; without, nvmm.
+    /// The machine's maker; without, nvmm.
     pub manufacturer: Option<String>,
-    /// What it is; without, a KVM virtual machine.
+    /// Its name; without, a KVM virtual machine.
     pub product: Option<String>,
     /// Its version; without, nvmm's.
     pub version: Option<String>,
@@ -56,9 +56,9 @@ pub struct System {
 /// "Baseboard (or Module) Information (Type 2)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Baseboard {
-    /// Who made it; without, nvmm.
+    /// Its maker; without, nvmm.
     pub manufacturer: Option<String>,
-    /// What it is; without, a KVM virtual machine.
+    /// Its name; without, a KVM virtual machine.
     pub product: Option<String>,
     /// Its version; without, nvmm's.
     pub version: Option<String>,
@@ -73,7 +73,7 @@ pub struct Baseboard {
 /// "System Enclosure or Chassis (Type 3)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chassis {
-    /// Who made it; without, nvmm.
+    /// Its maker; without, nvmm.
     pub manufacturer: Option<String>,
     /// Its version; without, nvmm's.
     pub version: Option<String>,
@@ -90,7 +90,7 @@ pub struct Chassis {
 pub struct Processor {
     /// What a socket is called, before its number; without, CPU.
     pub socket_prefix: Option<String>,
-    /// Who made it; without, as CPUID says.
+    /// Its maker; without, as CPUID says.
     pub manufacturer: Option<String>,
     /// Its name; without, CPUID's brand string.
     pub version: Option<String>,
@@ -113,7 +113,7 @@ pub struct MemoryDevice {
     pub locator_prefix: Option<String>,
     /// What its bank is called.
     pub bank: Option<String>,
-    /// Who made it; without, nvmm.
+    /// Its maker; without, nvmm.
     pub manufacturer: Option<String>,
     /// Its serial number.
     pub serial: Option<String>,

@@ -77,7 +77,7 @@ pub(super) struct Layout {
     pub(super) l1_entries: u32,
     /// Where the table of blocks of counts is in the file.
     pub(super) refcount_table_offset: u64,
-    /// How many clusters that has.
+    /// The number of its clusters.
     pub(super) refcount_table_clusters: u32,
 }
 

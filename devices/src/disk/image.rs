@@ -89,7 +89,7 @@ pub(super) fn found(
     }
 }
 
-/// How to open the image's file: only to be read, where what is written goes elsewhere or the format takes no writes.
+/// The options for opening the image's file: only to be read, where what is written goes elsewhere or the format takes no writes.
 fn file_options(options: &OpenOptions) -> DiskOptions {
     let read_only =
         options.disk.read_only || options.overlay.is_some() || options.format == Some(Format::Vmdk);

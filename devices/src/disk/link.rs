@@ -1,4 +1,4 @@
-//! What can be told of one image of a chain.
+//! The facts of one image of a chain.
 
 use std::{
     fs::File,
@@ -13,10 +13,10 @@ use super::{
 /// `st_blocks` is in these, whatever the file system's blocks are.
 const BLOCK: u64 = 512;
 
-/// What there is to know of one image of a chain.
+/// The facts of one image of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkInfo {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// The disk's size in bytes, if it can be told.
     pub size: Option<u64>,
@@ -28,11 +28,11 @@ pub struct LinkInfo {
     pub files: Vec<(u64, u64)>,
     /// Who writes to it, or may at any time: `NAME (pid N)`.
     pub writer: Option<String>,
-    /// What its format adds.
+    /// The facts that its format adds.
     pub details: Details,
 }
 
-/// What a format adds.
+/// The facts that a format adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Details {
     /// A raw image.

@@ -1,10 +1,10 @@
-//! How disks are opened.
+//! The ways to open disks.
 
 use std::path::PathBuf;
 
 use super::format::Format;
 
-/// How to open a file that disks are made of.
+/// The options for opening a file that disks are made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskOptions {
     /// Never write to it, and share it with other readers.
@@ -13,10 +13,10 @@ pub struct DiskOptions {
     pub direct: bool,
 }
 
-/// How to open a qcow2 image, and those below it.
+/// The options for opening a qcow2 image, and those below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Qcow2Options {
-    /// How to open its file.
+    /// The options for opening its file.
     pub disk: DiskOptions,
     /// Where backing files may be, besides the image's own folder and what is below it.
     pub backing_root: Option<PathBuf>,
@@ -31,10 +31,10 @@ pub enum Overlay {
     File(PathBuf),
 }
 
-/// How to open an image of any format.
+/// The options for opening an image of any format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// How to open its file.
+    /// The options for opening its file.
     pub disk: DiskOptions,
     /// Its format; without, what it looks like.
     pub format: Option<Format>,

@@ -41,7 +41,7 @@ pub enum BarSpace {
 }
 
 impl BarSpace {
-    /// How many of the header's BAR registers it takes.
+    /// The number of the header's BAR registers that it takes.
     pub(super) const fn registers(self) -> u8 {
         match self {
             Self::Memory64 => 2,
@@ -79,7 +79,7 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// How many registers a header has.
+    /// The number of registers in a header.
     pub const COUNT: usize = 6;
 
     /// A BAR of `size` bytes in the register `index` of the header, not prefetchable.

@@ -18,22 +18,22 @@ pub struct ClassCode {
     pub base: u8,
 }
 
-/// What a function says it is.
+/// The identity of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// For people.
     pub name: &'static str,
-    /// Who made it.
+    /// Its maker.
     pub vendor_id: u16,
-    /// What it is, of all that they made.
+    /// The maker's number for it.
     pub device_id: u16,
     /// Its revision.
     pub revision_id: u8,
-    /// What it is for.
+    /// Its purpose.
     pub class: ClassCode,
-    /// Who made the board it is on.
+    /// The maker of the board that it is on.
     pub subsystem_vendor_id: u16,
-    /// Which of their boards.
+    /// That maker's number for the board.
     pub subsystem_id: u16,
 }
 
@@ -244,7 +244,7 @@ impl ConfigSpace {
         offset
     }
 
-    /// What the function says it is.
+    /// The function's identity.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity

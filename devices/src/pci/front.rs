@@ -53,7 +53,7 @@ pub struct ConfigPorts {
 }
 
 impl ConfigPorts {
-    /// How many ports it takes.
+    /// The number of ports that it takes.
     pub const LEN: u64 = 8;
 
     /// The ports by which `root` is configured.

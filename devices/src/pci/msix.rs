@@ -19,7 +19,7 @@ use crate::{
 #[bitfield(u16)]
 #[derive(PartialEq, Eq)]
 pub struct MessageControl {
-    /// How many vectors there are, less one.
+    /// The number of vectors, less one.
     #[bits(11)]
     pub table_size_minus_one: u16,
     #[bits(3)]
@@ -274,7 +274,7 @@ impl MsixVectors {
         self.enabled.load(Ordering::SeqCst)
     }
 
-    /// How many there are.
+    /// Returns the number of vectors.
     #[must_use]
     pub fn count(&self) -> usize {
         self.vectors.len()

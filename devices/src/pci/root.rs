@@ -69,7 +69,7 @@ pub struct PciRoot {
 }
 
 impl PciRoot {
-    /// How many functions it takes besides the host bridge: 8 in each of 31 devices.
+    /// The number of functions that it takes besides the host bridge: 8 in each of 31 devices.
     pub const MAX_FUNCTIONS: usize = (PciAddress::DEVICES as usize - 1) * PciAddress::FUNCTIONS as usize;
 
     /// A bus with a host bridge at 00:00.0.

@@ -71,7 +71,7 @@ pub struct CmosPorts {
 }
 
 impl CmosPorts {
-    /// How many ports it takes.
+    /// The number of ports that it takes.
     pub const LEN: u64 = 2;
 
     /// The ports of a machine that is reset: no interrupt is enabled. `irq` is edge-triggered; the line stays high until the guest reads

@@ -6,7 +6,7 @@ use crate::bus::{BusDevice, Effect};
 pub struct DebugExit;
 
 impl DebugExit {
-    /// How many ports it takes: a guest may write one, two or four bytes.
+    /// The number of ports that it takes: a guest may write one, two or four bytes.
     pub const LEN: u64 = 4;
 }
 

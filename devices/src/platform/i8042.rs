@@ -13,7 +13,7 @@ const PULSE_RESET: u8 = 0xfe;
 pub struct I8042;
 
 impl I8042 {
-    /// How many ports it takes. Those between data and command port, which are other chips' on a PC, read all ones.
+    /// The number of ports that it takes. Those between data and command port, which are other chips' on a PC, read all ones.
     pub const LEN: u64 = COMMAND + 1;
 }
 

@@ -15,9 +15,9 @@ pub(super) struct PmTimer {
     clock: Box<dyn Timer>,
     /// The clock's time at which it was zero.
     start: Duration,
-    /// How many carries the guest has acknowledged.
+    /// The number of carries that the guest has acknowledged.
     acknowledged: u64,
-    /// What the clock was set to.
+    /// The time that the clock was set to.
     waits_until: Option<Duration>,
 }
 

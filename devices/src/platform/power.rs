@@ -70,8 +70,8 @@ pub struct PowerManagement {
 }
 
 impl PowerManagement {
-    /// How many ports it takes: the event block (status, enable) and the control block, two bytes each; two that are nothing; and the
-    /// timer's four.
+    /// The number of ports that it takes: the event block (status, enable) and the control block, two bytes each; two that are
+    /// nothing; and the timer's four.
     pub const LEN: u64 = size_of::<Registers>() as u64;
 
     /// `sci` is level-triggered, and high as long as an enabled event is pending. `clock` is a monotonic one: the PM timer starts at zero,

@@ -23,7 +23,7 @@ pub struct PvPanic {
 }
 
 impl PvPanic {
-    /// How many ports it takes.
+    /// The number of ports that it takes.
     pub const LEN: u64 = 1;
 }
 

@@ -81,7 +81,7 @@ pub struct Serial {
 }
 
 impl Serial {
-    /// How many ports it takes.
+    /// The number of ports that it takes.
     pub const LEN: u64 = REGISTERS as u64;
 
     /// Makes a port that interrupts through `irq`, edge-triggered as ISA's lines are, and sends to `sink`, one byte at a time. The
@@ -135,7 +135,7 @@ impl Serial {
         self.uart.read(LINE_STATUS) & DATA_READY != 0
     }
 
-    /// What interrupts now.
+    /// The cause that interrupts now.
     fn pending(&mut self) -> Causes {
         let data = if self.data_ready() { Causes::DATA_AVAILABLE } else { Causes::empty() };
         (data | self.latched) & self.enabled
@@ -276,7 +276,7 @@ fn registers_from(offset: u64) -> Range<u8> {
     u8::try_from(offset).unwrap_or(REGISTERS)..REGISTERS
 }
 
-/// Where bytes go.
+/// The place that bytes go to.
 struct Sink(Box<dyn Write + Send>);
 
 impl Write for Sink {

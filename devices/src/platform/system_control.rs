@@ -21,7 +21,7 @@ pub struct SystemControlA {
 }
 
 impl SystemControlA {
-    /// How many ports it takes.
+    /// The number of ports that it takes.
     pub const LEN: u64 = 1;
 }
 

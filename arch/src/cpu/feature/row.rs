@@ -11,17 +11,17 @@ pub struct Feature {
     pub name: &'static str,
     /// What else QEMU and libvirt call it, beyond `_` for `-`.
     pub aliases: &'static [&'static str],
-    /// Where its bit lives.
+    /// The place of its bit.
     pub place: Place,
     /// The features that make no sense to have it without, by name: if one is missing, so is this.
     pub needs: &'static [&'static str],
     /// The features that QEMU switches with it, as it has one name for all of them.
     pub with: &'static [&'static str],
-    /// What it is, in a few words.
+    /// Its meaning, in a few words.
     pub about: &'static str,
 }
 
-/// Where a feature's bit lives.
+/// The place of a feature's bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A bit of a CPUID register.

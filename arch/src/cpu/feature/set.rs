@@ -46,7 +46,7 @@ impl FeatureSet {
         })
     }
 
-    /// How many there are.
+    /// Returns the number of features in it.
     #[must_use]
     pub fn len(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()

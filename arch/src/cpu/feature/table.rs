@@ -12,13 +12,13 @@ const PARTS: [&[Feature]; 6] = [
     vmx::FEATURES,
 ];
 
-/// How many features there are.
+/// The number of features.
 pub(super) const COUNT: usize = count(&PARTS);
 
 /// The rows of all parts.
 pub(super) const ROWS: [&Feature; COUNT] = flatten(&PARTS);
 
-/// How many features the parts have.
+/// The number of features in the parts.
 const fn count(parts: &[&[Feature]]) -> usize {
     let (mut count, mut part) = (0, 0);
     while part < parts.len() {

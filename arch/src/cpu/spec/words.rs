@@ -6,7 +6,7 @@ use super::{CacheMode, CpuSpec, PhysicalBits, Policy, Setting, SpecError, Want};
 use crate::cpu::address_width::{MAX_PHYSICAL_BITS, MIN_PHYSICAL_BITS};
 use crate::cpu::{feature::FeatureId, identity::Identity};
 
-/// How QEMU's enlightenments for Windows begin.
+/// The prefix of QEMU's enlightenments for Windows.
 const HYPER_V: &str = "hv-";
 /// Further properties of QEMU's x86 CPUs that are no features, down to those that only QEMU itself sets. nvmm says so, rather than
 /// that it knows no such feature.
@@ -38,7 +38,7 @@ const QEMU_ONLY: [&str; 26] = [
     "xen-vapic",
     "xlevel2",
 ];
-/// What `tsc-frequency` takes.
+/// The range of `tsc-frequency`, in words.
 const FREQUENCIES: &str = "1M to 4294G, in Hz or with K, M or G";
 /// The lowest of them, in kHz. A field of 32 bits holds the greatest.
 const MIN_TSC_KHZ: u32 = 1000;

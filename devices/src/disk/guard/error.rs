@@ -1,4 +1,4 @@
-//! What can be wrong with the header of a qcow2 image, and the way out where there is one.
+//! The faults of the header of a qcow2 image, and the way out where there is one.
 
 use super::super::SECTOR_SIZE;
 
@@ -49,7 +49,7 @@ pub enum HeaderError {
         field: &'static str,
         /// Its value.
         value: u64,
-        /// What is wrong with that.
+        /// The fault.
         why: &'static str,
     },
     /// A header extension that no image has.
@@ -59,7 +59,7 @@ pub enum HeaderError {
         kind: u32,
         /// Its length.
         len: u64,
-        /// What is wrong with that.
+        /// The fault.
         why: &'static str,
     },
     /// A name that imago can't write, in an image whose header it would write.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::printable::Untrusted;
 
-/// What the header of a qcow2 image says.
+/// The facts in the header of a qcow2 image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Qcow2Facts {
     /// Its version: 2 or 3; nothing is known of others.
@@ -19,13 +19,13 @@ pub struct Qcow2Facts {
     pub size: u64,
     /// Bytes of a cluster, if it can have that many.
     pub cluster_size: Option<u64>,
-    /// How many bits count the uses of a cluster.
+    /// The number of bits that count the uses of a cluster.
     pub refcount_bits: Option<u32>,
     /// How compressed clusters are compressed, if there are any.
     pub compression: &'static str,
-    /// How it is encrypted, if it is.
+    /// Its encryption, if it has one.
     pub encryption: Option<&'static str>,
-    /// How many snapshots are inside.
+    /// The number of snapshots inside.
     pub snapshots: u32,
     /// What else is special about it, by the specification's names.
     pub features: Vec<&'static str>,

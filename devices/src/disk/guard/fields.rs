@@ -28,7 +28,7 @@ pub(super) struct Fields {
     pub(super) snapshots_offset: U64,
 }
 
-/// What version 3 adds.
+/// The fields that version 3 adds.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct MoreFields {

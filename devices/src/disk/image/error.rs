@@ -19,7 +19,7 @@ pub enum OpenError {
     Read {
         /// The image.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
     /// It is no good vmdk image.

@@ -81,7 +81,7 @@ pub enum CreateError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
 }

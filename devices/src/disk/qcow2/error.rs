@@ -1,4 +1,4 @@
-//! What can be wrong with a qcow2 image, and the way out where there is one.
+//! The faults of a qcow2 image, and the way out where there is one.
 
 use std::{io, path::PathBuf};
 
@@ -28,7 +28,7 @@ pub enum Qcow2Error {
     Read {
         /// The image.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
     /// imago can't read it.
@@ -36,7 +36,7 @@ pub enum Qcow2Error {
     Tables {
         /// The image.
         path: PathBuf,
-        /// What imago said.
+        /// imago's error.
         source: io::Error,
     },
     /// The folder with backing files can't be used.
@@ -44,15 +44,15 @@ pub enum Qcow2Error {
     Root {
         /// The folder.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
     /// Something is wrong further down the chain.
     #[error("disk {} needs others", path.printable())]
     Below {
-        /// What the user gave.
+        /// The path that the user gave.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         source: Box<Qcow2Error>,
     },
     /// The backing file's format is not recorded.
@@ -137,7 +137,7 @@ pub enum Qcow2Error {
     Temp {
         /// The folder.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
     /// An overlay can't be made.

@@ -55,7 +55,7 @@ pub enum GrowError {
     Write {
         /// The image.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
 }

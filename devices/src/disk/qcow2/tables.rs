@@ -23,7 +23,7 @@ const COPIED: u64 = 1 << 63;
 /// The bit of an entry of an L2 table that makes the others mean something else.
 const COMPRESSED: u64 = 1 << 62;
 
-/// What is known of an image's tables.
+/// The facts of an image's tables.
 #[derive(Debug)]
 pub(super) struct Tables {
     layout: Layout,

@@ -1,4 +1,4 @@
-//! What can be wrong with a file that disks are made of.
+//! The faults of a file that disks are made of.
 
 use std::{
     io,
@@ -11,15 +11,15 @@ use crate::printable::ToPrintable;
 #[derive(Debug, thiserror::Error)]
 #[error("disk {} {problem}", path.printable())]
 pub struct DiskError {
-    /// What the user gave.
+    /// The path that the user gave.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault.
     pub problem: Problem,
-    /// What the host said, if it was asked.
+    /// The host's error, if it was asked.
     pub source: Option<io::Error>,
 }
 
-/// What can be wrong with a disk, and the way out where there is one.
+/// The faults of a disk, and the way out where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// Nothing has that name.

@@ -60,7 +60,7 @@ pub(super) struct ExtentLine {
     pub(super) kind: ExtentKind,
 }
 
-/// What an extent is, and where.
+/// The kind of an extent, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ExtentKind {
     /// A stretch of a file, from sector `offset` on.

@@ -1,4 +1,4 @@
-//! What can be wrong with a vmdk.
+//! The faults of a vmdk.
 
 use std::{
     fmt::{self, Display, Formatter},
@@ -19,13 +19,13 @@ pub struct VmdkError {
     pub path: PathBuf,
     /// The file that named it as its extent or parent, if it is not what the user gave.
     pub named_by: Option<PathBuf>,
-    /// What is wrong with it.
+    /// The fault.
     pub problem: Problem,
-    /// What the host said, if it was asked.
+    /// The host's error, if it was asked.
     pub source: Option<io::Error>,
 }
 
-/// What can be wrong with a vmdk, and the way out where there is one.
+/// The faults of a vmdk, and the way out where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// Nothing has that name.

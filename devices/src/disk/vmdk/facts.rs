@@ -1,4 +1,4 @@
-//! What a vmdk says of itself.
+//! The facts that a vmdk tells of itself.
 
 use std::path::PathBuf;
 

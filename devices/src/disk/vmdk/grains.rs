@@ -29,7 +29,7 @@ pub(super) struct SparseExtent {
     number: usize,
 }
 
-/// What an entry of a grain table says.
+/// The meaning of an entry of a grain table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Grain {
     /// Nothing; the parent knows.

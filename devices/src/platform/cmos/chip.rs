@@ -79,7 +79,7 @@ pub(super) struct Chip {
     /// Nanoseconds to add to the host's time to get the divider's; `None` while it is held in reset. The counters update at each
     /// whole second.
     divider: Option<i128>,
-    /// How many seconds the counters are ahead of the divider.
+    /// The seconds by which the counters are ahead of the divider.
     ahead: i128,
     /// The divider's time up to which flags are set.
     seen: i128,
