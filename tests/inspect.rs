@@ -13,7 +13,7 @@ use std::{
 
 use control::{Client, Machine};
 use serde_json::{Value, json};
-use support::no_kvm;
+use support::{expect, no_kvm};
 use tempfile::TempDir;
 
 /// Its `jmp` to itself.
@@ -23,6 +23,9 @@ fn monitor(client: &mut Client, line: &str) -> String {
     let text = client.call("human-monitor-command", &json!({ "command-line": line })).unwrap();
     text.as_str().unwrap().to_owned()
 }
+
+/// The page of the guest `user`.
+const USER: u64 = 8 << 20;
 
 /// A number such as `0x1f`.
 fn number(text: &Value) -> u64 {
@@ -95,6 +98,35 @@ fn a_guest_that_hangs_is_looked_into_and_hangs_on() {
 
     // It runs on, and is not paused.
     assert_eq!(client.call("query-status", &json!({})).unwrap()["status"], "running");
+    client.call("quit", &json!({})).unwrap();
+    assert_eq!(machine.nvmm.status_in_time(), Some(0));
+}
+
+#[test]
+fn a_users_memory_is_seen_in_spite_of_smap() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("memory");
+    let mut machine = Machine::start("user", &[]);
+    machine.prints("in user mode ");
+    let smap = expect(machine.process().stdout.as_mut().unwrap(), " SMAP\n");
+    println!("{smap}");
+    let mut client = machine.client();
+    // It may be on its way there.
+    let in_loop = |client: &mut Client| {
+        let registers = client.call("nvmm-registers", &json!({})).unwrap()["vcpus"][0].take();
+        (number(&registers["general"]["rip"]) == USER + 1).then_some(registers)
+    };
+    let registers = (0..1000).find_map(|_| in_loop(&mut client)).expect("it is not in user mode");
+    assert_eq!(registers["segments"]["cs"]["dpl"], 3);
+    assert_eq!(number(&registers["control"]["cr4"]) & 1 << 20 != 0, smap.starts_with("with "));
+    assert!(registers["code"].as_str().unwrap().starts_with("eb fe"), "{registers}");
+
+    let save = json!({ "val": USER + 0x100, "size": 10, "filename": file });
+    client.call("memsave", &save).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"the user's");
     client.call("quit", &json!({})).unwrap();
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
 }
