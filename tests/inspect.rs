@@ -9,9 +9,12 @@ mod support;
 use std::{
     fs,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use control::{Client, Machine};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::{expect, no_kvm};
 use tempfile::TempDir;
@@ -129,4 +132,44 @@ fn a_users_memory_is_seen_in_spite_of_smap() {
     assert_eq!(fs::read(&file).unwrap(), b"the user's");
     client.call("quit", &json!({})).unwrap();
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
+}
+
+/// Waits until no vCPU has a thread: the machine's thread looks into the machine.
+fn wait_for_look(machine: &Machine) {
+    let tasks = format!("/proc/{}/task", machine.nvmm.0.id());
+    // One may have ended meanwhile.
+    let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    for _ in 0..60_000 {
+        if !fs::read_dir(&tasks).unwrap().any(|task| name(task.unwrap()) == "vcpu0\n") {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("the vCPU is not stopped");
+}
+
+#[test]
+fn sigterm_ends_a_memsave_that_would_never_end() {
+    if no_kvm() {
+        return;
+    }
+    let mut machine = Machine::start("loop_tables", &["--grace", "36000"]);
+    machine.prints("ready\n");
+    let core = machine.folder.path().join("core");
+    let mut client = machine.client();
+    // Each table counts once.
+    let dump = json!({ "paging": true, "protocol": format!("file:{}", core.display()) });
+    client.call("dump-guest-memory", &dump).unwrap();
+
+    let file = machine.folder.path().join("memory");
+    // 127 TiB, of which each page is the same.
+    let save = json!({ "val": 1_u64 << 39, "size": 255_u64 << 39, "filename": file });
+    client.send(json!({ "execute": "memsave", "arguments": save }).to_string().as_bytes());
+    wait_for_look(&machine);
+    kill_process(Pid::from_child(&machine.nvmm.0), Signal::TERM).unwrap();
+    let answer = (0..100).map(|_| client.hear()).find(|said| said.get("event").is_none()).unwrap();
+    assert_eq!(answer["error"]["desc"], "nvmm was told to end", "{answer}");
+    assert!(!file.exists(), "nothing was written yet");
+    // The guest does not listen to its power button.
+    assert_eq!(machine.nvmm.status_in_time(), Some(143));
 }
