@@ -82,9 +82,13 @@ struct Machine {
 
 impl Machine {
     fn start(folder: &TempDir, options: &[&str]) -> Self {
+        Self::start_guest("debugged", folder, options)
+    }
+
+    fn start_guest(name: &str, folder: &TempDir, options: &[&str]) -> Self {
         let socket = folder.path().join("gdb");
         let mut command = nvmm();
-        command.arg("--kernel").arg(guest("debugged")).args(["--debug-exit", "0xf4", "--memory", "16M"]);
+        command.arg("--kernel").arg(guest(name)).args(["--debug-exit", "0xf4", "--memory", "16M"]);
         command.args(["-gdb", &format!("unix:{}", socket.display())]).args(options);
         let nvmm = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let started = Instant::now();
@@ -468,6 +472,23 @@ fn a_second_debugger_is_refused_while_one_is_there() {
     let (status, said) = machine.end();
     assert_eq!(status, Some(0));
     assert_eq!(said.matches("the debugger is gone: its breakpoints are taken out").count(), 2, "{said}");
+}
+
+#[test]
+fn a_users_page_is_read_and_written_in_spite_of_smap_and_of_its_rights() {
+    const PAGE: u64 = 8 << 20;
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start_guest("user", &folder, &[]);
+    println!("{}", machine.line());
+    let mut remote = remote(&machine);
+    assert_eq!(remote.memory(PAGE + 0x100).unwrap(), u64::from_le_bytes(*b"the user"));
+    remote.set_memory(PAGE + 0x100, 0x1234).unwrap();
+    assert_eq!(remote.memory(PAGE + 0x100).unwrap(), 0x1234);
+    remote.tell("k").unwrap();
+    assert_eq!(machine.end().0, Some(0));
 }
 
 #[test]

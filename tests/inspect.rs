@@ -9,11 +9,14 @@ mod support;
 use std::{
     fs,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use control::{Client, Machine};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use support::no_kvm;
+use support::{expect, no_kvm};
 use tempfile::TempDir;
 
 /// Its `jmp` to itself.
@@ -23,6 +26,9 @@ fn monitor(client: &mut Client, line: &str) -> String {
     let text = client.call("human-monitor-command", &json!({ "command-line": line })).unwrap();
     text.as_str().unwrap().to_owned()
 }
+
+/// The page of the guest `user`.
+const USER: u64 = 8 << 20;
 
 /// A number such as `0x1f`.
 fn number(text: &Value) -> u64 {
@@ -97,4 +103,73 @@ fn a_guest_that_hangs_is_looked_into_and_hangs_on() {
     assert_eq!(client.call("query-status", &json!({})).unwrap()["status"], "running");
     client.call("quit", &json!({})).unwrap();
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
+}
+
+#[test]
+fn a_users_memory_is_seen_in_spite_of_smap() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("memory");
+    let mut machine = Machine::start("user", &[]);
+    machine.prints("in user mode ");
+    let smap = expect(machine.process().stdout.as_mut().unwrap(), " SMAP\n");
+    println!("{smap}");
+    let mut client = machine.client();
+    // It may be on its way there.
+    let in_loop = |client: &mut Client| {
+        let registers = client.call("nvmm-registers", &json!({})).unwrap()["vcpus"][0].take();
+        (number(&registers["general"]["rip"]) == USER + 1).then_some(registers)
+    };
+    let registers = (0..1000).find_map(|_| in_loop(&mut client)).expect("it is not in user mode");
+    assert_eq!(registers["segments"]["cs"]["dpl"], 3);
+    assert_eq!(number(&registers["control"]["cr4"]) & 1 << 20 != 0, smap.starts_with("with "));
+    assert!(registers["code"].as_str().unwrap().starts_with("eb fe"), "{registers}");
+
+    let save = json!({ "val": USER + 0x100, "size": 10, "filename": file });
+    client.call("memsave", &save).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"the user's");
+    client.call("quit", &json!({})).unwrap();
+    assert_eq!(machine.nvmm.status_in_time(), Some(0));
+}
+
+/// Waits until no vCPU has a thread: the machine's thread looks into the machine.
+fn wait_for_look(machine: &Machine) {
+    let tasks = format!("/proc/{}/task", machine.nvmm.0.id());
+    // One may have ended meanwhile.
+    let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    for _ in 0..60_000 {
+        if !fs::read_dir(&tasks).unwrap().any(|task| name(task.unwrap()) == "vcpu0\n") {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("the vCPU is not stopped");
+}
+
+#[test]
+fn sigterm_ends_a_memsave_that_would_never_end() {
+    if no_kvm() {
+        return;
+    }
+    let mut machine = Machine::start("loop_tables", &["--grace", "36000"]);
+    machine.prints("ready\n");
+    let core = machine.folder.path().join("core");
+    let mut client = machine.client();
+    // Each table counts once.
+    let dump = json!({ "paging": true, "protocol": format!("file:{}", core.display()) });
+    client.call("dump-guest-memory", &dump).unwrap();
+
+    let file = machine.folder.path().join("memory");
+    // 127 TiB, of which each page is the same.
+    let save = json!({ "val": 1_u64 << 39, "size": 255_u64 << 39, "filename": file });
+    client.send(json!({ "execute": "memsave", "arguments": save }).to_string().as_bytes());
+    wait_for_look(&machine);
+    kill_process(Pid::from_child(&machine.nvmm.0), Signal::TERM).unwrap();
+    let answer = (0..100).map(|_| client.hear()).find(|said| said.get("event").is_none()).unwrap();
+    assert_eq!(answer["error"]["desc"], "nvmm was told to end", "{answer}");
+    assert!(!file.exists(), "nothing was written yet");
+    // The guest does not listen to its power button.
+    assert_eq!(machine.nvmm.status_in_time(), Some(143));
 }

@@ -1,4 +1,5 @@
-//! x86 as data: memory layout, CPUID and MSRs, VMX and SVM capabilities, boot state, ACPI, SMBIOS, guest RAM.
+//! x86 as data: memory layout, CPUID and MSRs, VMX and SVM capabilities, boot state, ACPI, SMBIOS, guest RAM,
+//! page tables.
 //!
 //! Pure functions over plain values: no file descriptor, no thread, no ioctl. The structs of `kvm-bindings` are data, and allowed.
 
@@ -9,4 +10,5 @@ pub mod boot;
 pub mod cpu;
 pub mod layout;
 pub mod memory;
+pub mod paging;
 pub mod smbios;

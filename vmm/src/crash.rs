@@ -6,7 +6,7 @@ use arch::memory::GuestRam;
 use kvm_bindings::{KVM_INTERNAL_ERROR_EMULATION, kvm_regs, kvm_sregs};
 use kvm_ioctls::VcpuFd;
 
-use crate::inspect::code_at;
+use crate::inspect::{AddressSpace, code_at, instruction_address};
 
 /// A reason for which a guest can't go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,9 @@ impl Crash {
     #[must_use]
     pub fn new(reason: Reason, vcpu: u32, fd: &VcpuFd, memory: &GuestRam) -> Self {
         let registers = fd.get_regs().ok().zip(fd.get_sregs().ok());
-        let code = registers.map(|(regs, sregs)| code_at(sregs.cs.base.wrapping_add(regs.rip), fd, memory));
+        let code = registers
+            .zip(AddressSpace::read(fd, memory).ok())
+            .map(|((regs, sregs), space)| code_at(instruction_address(&regs, &sregs), &space, memory));
         Self { reason, vcpu, registers, code: code.unwrap_or_default() }
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! Nothing here changes the machine, except for NMIs.
 
+mod address_space;
 mod code;
 mod dump;
 mod error;
@@ -32,7 +33,8 @@ mod save;
 mod test_machine;
 
 pub(crate) use self::{
-    code::code_at,
+    address_space::AddressSpace,
+    code::{code_at, instruction_address},
     dump::Dump,
     error::InspectError,
     halted::Halted,

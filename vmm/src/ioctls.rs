@@ -1,7 +1,7 @@
 //! KVM's ioctls that kvm-ioctls has no methods for.
 #![expect(unsafe_code, reason = "ioctls that no crate has")]
 
-use kvm_bindings::KVMIO;
+use kvm_bindings::{KVM_SREGS2_FLAGS_PDPTRS_VALID, KVMIO, kvm_sregs2};
 use kvm_ioctls::{Error, Kvm, VcpuFd, VmFd};
 use libc::{c_int, c_ulong};
 use vmm_sys_util::ioctl::{
@@ -14,6 +14,9 @@ const KVM_SET_TSC_KHZ: c_ulong = ioctl_expr(_IOC_NONE, KVMIO, 0xa2, 0);
 const KVM_X86_SETUP_MCE: c_ulong = ioctl_expr(_IOC_WRITE, KVMIO, 0x9c, 8);
 /// `_IOR(KVMIO, 0x9d, __u64)`.
 const KVM_X86_GET_MCE_CAP_SUPPORTED: c_ulong = ioctl_expr(_IOC_READ, KVMIO, 0x9d, 8);
+
+/// `_IOR(KVMIO, 0xcc, struct kvm_sregs2)`.
+const KVM_GET_SREGS2: c_ulong = ioctl_expr(_IOC_READ, KVMIO, 0xcc, 320);
 
 /// Sets the TSC rate, in kHz, of the vCPUs that are made afterwards; 0 is the host's rate of now. Older kernels know it for vCPUs alone.
 pub(crate) fn set_tsc_khz(vm: &VmFd, khz: u32) -> Result<(), Error> {
@@ -33,6 +36,15 @@ pub(crate) fn supported_mcg_cap(kvm: &Kvm) -> Result<u64, Error> {
 pub(crate) fn setup_mce(vcpu: &VcpuFd, mcg_cap: u64) -> Result<(), Error> {
     // SAFETY: KVM reads eight bytes, and `mcg_cap` has them.
     answer(unsafe { ioctl_with_ref(vcpu, KVM_X86_SETUP_MCE, &mcg_cap) })
+}
+
+/// The PDPTE registers of a vCPU; none unless it has PAE paging. Linux before 5.14 does not tell them.
+pub(crate) fn pdptes(vcpu: &VcpuFd) -> Result<Option<[u64; 4]>, Error> {
+    let mut sregs = kvm_sregs2::default();
+    // SAFETY: KVM writes a `kvm_sregs2`.
+    answer(unsafe { ioctl_with_mut_ref(vcpu, KVM_GET_SREGS2, &mut sregs) })?;
+    let valid = sregs.flags & u64::from(KVM_SREGS2_FLAGS_PDPTRS_VALID) != 0;
+    Ok(valid.then_some(sregs.pdptrs))
 }
 
 fn answer(returned: c_int) -> Result<(), Error> {

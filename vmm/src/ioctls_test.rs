@@ -6,4 +6,6 @@ fn numbers_are_kvms() {
     assert_eq!(KVM_SET_TSC_KHZ, 0xaea2);
     assert_eq!(KVM_X86_SETUP_MCE, 0x4008_ae9c);
     assert_eq!(KVM_X86_GET_MCE_CAP_SUPPORTED, 0x8008_ae9d);
+    assert_eq!(KVM_GET_SREGS2, 0x8140_aecc);
+    assert_eq!(size_of::<kvm_sregs2>(), 0x140);
 }

@@ -200,6 +200,16 @@ impl Link {
         self.end_is_asked.load(Ordering::SeqCst)
     }
 
+    /// Returns whether the user has asked for the end, or for the guest to power off before it, and leaves the request where it is.
+    /// Whatever keeps the vCPUs stopped for long gives up then: a guest that is stopped sees no power button.
+    pub(crate) fn end_is_wished(&self) -> bool {
+        let is_signal =
+            |event: &Event| matches!(event, Event::Command(Command::Control(Control::PowerDown, None)));
+        let mut kept = self.kept.borrow_mut();
+        kept.extend(self.events.try_iter());
+        self.end_is_asked() || kept.iter().any(is_signal)
+    }
+
     /// Returns whether the guest, or the one before the last reset, was asked to power off.
     pub(crate) fn is_asked_to_power_off(&self) -> bool {
         self.asked_to_power_off.get()

@@ -55,6 +55,32 @@ fn a_press_that_comes_too_late_is_told() {
     assert!(matches!(inbox.requests.try_recv(), Ok(Request::News(News::NobodyListens))));
 }
 
+#[test]
+fn a_wish_for_the_end_is_heard_before_it_is_taken() {
+    let (link, controls, inbox) = ends(None).unwrap();
+    let asker = crate::questions::Asker::new().unwrap();
+    let others = [
+        Command::Totals,
+        Command::Control(Control::Stop, None),
+        // Not from a signal: that client wants the guest to end, and not nvmm.
+        Command::Control(Control::PowerDown, Some(asker.reply(0))),
+    ];
+    let count = others.len();
+    others.into_iter().for_each(|command| controls.send(command));
+    assert!(!link.end_is_wished());
+    controls.send(Command::Control(Control::PowerDown, None));
+    assert!(link.end_is_wished() && link.end_is_wished() && !link.end_is_asked());
+    for _ in 0..count {
+        assert!(link.end_is_wished());
+        link.next();
+    }
+    assert!(matches!(link.next(), Some(Event::Command(Command::Control(Control::PowerDown, None)))));
+    assert!(!link.end_is_wished(), "the guest was asked: there may be more to look into");
+    controls.send(Command::Quit(Exit::Quit));
+    assert!(link.end_is_wished() && link.end_is_asked());
+    drop(inbox);
+}
+
 /// A source with or without a peer.
 #[derive(Debug)]
 struct Waits(bool);

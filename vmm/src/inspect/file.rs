@@ -13,7 +13,7 @@ static ZEROS: [u8; PAGE] = [0; PAGE];
 /// How much is read at a time.
 const PIECE: usize = 1 << 20;
 
-/// Tells whether to stop what takes long.
+/// Returns whether to give up what takes long. It is asked for each piece of memory and each page table.
 pub(crate) type Stop<'a> = &'a dyn Fn() -> bool;
 
 /// A file that memory is written to, in order.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arch::memory::GuestRam;
+use arch::{memory::GuestRam, paging::Paging};
 use kvm_bindings::{
     KVM_MP_STATE_AP_RESET_HOLD, KVM_MP_STATE_HALTED, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_SIPI_RECEIVED, KVM_MP_STATE_UNINITIALIZED, kvm_debugregs, kvm_fpu, kvm_regs, kvm_segment,
@@ -12,7 +12,8 @@ use kvm_ioctls::VcpuFd;
 use serde_json::{Map, Value, json};
 
 use super::{
-    code::code_at,
+    address_space::{self, AddressSpace},
+    code::{code_at, instruction_address},
     hex::text,
     msrs::{self, KERNEL_GS_BASE},
     nested::Nested,
@@ -23,10 +24,6 @@ use crate::vm::{KvmError, kvm};
 const EFER_LMA: u64 = 1 << 10;
 /// CR0.PE: the vCPU is in protected mode.
 const CR0_PE: u64 = 1;
-/// CR0.PG: it has paging.
-const CR0_PG: u64 = 1 << 31;
-/// CR4.LA57: its paging has five levels.
-const CR4_LA57: u64 = 1 << 12;
 
 /// Everything that KVM tells of a vCPU, except its local APIC.
 ///
@@ -37,6 +34,8 @@ pub(crate) struct Registers {
     pub(super) general: kvm_regs,
     /// Segment and control registers, and EFER.
     pub(super) system: kvm_sregs,
+    /// The way of its linear addresses, to a nested guest's physical ones if it runs one.
+    pub(super) paging: Paging,
     /// DR0 to DR3, DR6 and DR7.
     pub(super) debug: kvm_debugregs,
     /// x87 and SSE registers.
@@ -64,20 +63,24 @@ impl Registers {
     pub(crate) fn read(fd: &VcpuFd, memory: &GuestRam) -> Result<Self, KvmError> {
         let general = fd.get_regs().map_err(kvm("KVM_GET_REGS"))?;
         let system = fd.get_sregs().map_err(kvm("KVM_GET_SREGS"))?;
+        let (paging, nested) = (address_space::paging(fd, &system), Nested::read(fd));
+        let in_nested_guest = nested.as_ref().is_some_and(Nested::is_in_guest);
+        let space = AddressSpace::new(fd, memory, paging, in_nested_guest);
         // Without XSAVE there is no XCR0, which is the first and only one.
         let xcrs = fd.get_xcrs().ok();
         let xcr0 = xcrs.filter(|xcrs| xcrs.nr_xcrs > 0).map(|xcrs| xcrs.xcrs[0].value);
         Ok(Self {
             general,
             system,
+            paging,
             debug: fd.get_debug_regs().map_err(kvm("KVM_GET_DEBUGREGS"))?,
             fpu: fd.get_fpu().map_err(kvm("KVM_GET_FPU"))?,
             xcr0,
             msrs: msrs::read(fd)?,
             mp_state: fd.get_mp_state().map_err(kvm("KVM_GET_MP_STATE"))?.mp_state,
             events: fd.get_vcpu_events().map_err(kvm("KVM_GET_VCPU_EVENTS"))?,
-            nested: Nested::read(fd),
-            code: code_at(system.cs.base.wrapping_add(general.rip), fd, memory),
+            nested,
+            code: code_at(instruction_address(&general, &system), &space, memory),
         })
     }
 
@@ -99,16 +102,6 @@ impl Registers {
     /// Returns whether it is in protected mode.
     pub(super) fn is_protected_mode(&self) -> bool {
         self.system.cr0 & CR0_PE != 0
-    }
-
-    /// Returns whether it has paging.
-    pub(super) fn has_paging(&self) -> bool {
-        self.system.cr0 & CR0_PG != 0
-    }
-
-    /// Returns whether paging has five levels, if it is that of IA-32e mode.
-    pub(super) fn has_5_levels(&self) -> bool {
-        self.system.cr4 & CR4_LA57 != 0
     }
 
     /// Returns whether these are a nested guest's registers.
@@ -153,6 +146,7 @@ impl Registers {
         Self {
             general,
             system,
+            paging: Paging::of(&system),
             debug: kvm_debugregs { dr6: 0xffff_0ff0, dr7: 0x400, ..Default::default() },
             fpu: kvm_fpu { fcw: 0x37f, mxcsr: 0x1f80, ..Default::default() },
             xcr0: None,

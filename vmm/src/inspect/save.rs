@@ -2,24 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use kvm_ioctls::VcpuFd;
+use arch::paging::Physical;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Number;
 
 use super::{
+    address_space::AddressSpace,
     error::InspectError,
     file::{MemoryFile, Stop},
     halted::Halted,
     ram,
 };
-use crate::{
-    output::Taken,
-    vm::{KvmError, kvm},
-};
+use crate::output::Taken;
 
 const PAGE: u64 = 4 << 10;
-/// The most that is copied at once.
-const MOST: u64 = 1 << 20;
+/// A run of this length is not made longer by the pages that follow it.
+const LONG: u64 = 1 << 20;
 
 /// Arguments of QMP's `memsave`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -62,10 +60,12 @@ impl SaveVirtual {
         let index = self.cpu_index.unwrap_or_default();
         let fd = machine.vcpu(index)?;
         start.checked_add(size).ok_or(InspectError::Wraps { start, size })?;
-        let range = Linear { fd, index, address: start, left: size };
+        let space = AddressSpace::read(fd, machine.memory);
+        let space = space.map_err(|source| InspectError::Vcpu(index, source))?;
+        let range = Linear { space: &space, index, address: start, left: size };
         for run in range.clone() {
-            let Run { physical, len } = run?;
-            ram::check(machine.memory, physical, len)?;
+            let Physical { address, len } = run?;
+            ram::check(machine.memory, address, len)?;
             if stop() {
                 return Err(InspectError::Stopped);
             }
@@ -73,8 +73,8 @@ impl SaveVirtual {
         let mut runs = range;
         MemoryFile::fill(taken, "memsave", &self.filename, stop, |file| {
             runs.try_for_each(|run| {
-                let Run { physical, len } = run?;
-                file.append(machine.memory, physical, len)
+                let Physical { address, len } = run?;
+                file.append(machine.memory, address, len)
             })
         })
     }
@@ -107,35 +107,24 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> 
     address.ok_or_else(|| D::Error::custom(format!("{number} is no address of 64 bits")))
 }
 
-/// Physical addresses that follow each other.
-struct Run {
-    physical: u64,
-    len: u64,
-}
-
 /// A range of linear addresses, as its runs of physical ones.
 #[derive(Clone)]
 struct Linear<'a> {
-    fd: &'a VcpuFd,
+    space: &'a AddressSpace<'a>,
+    /// The vCPU.
     index: u32,
     address: u64,
     left: u64,
 }
 
 impl Linear<'_> {
-    /// The physical address of the next byte, and how many of the range are in its page.
-    fn page(&self) -> Result<Run, InspectError> {
-        let answer = self.fd.translate_gva(self.address);
-        let translation = answer.map_err(|error| self.refused(kvm("KVM_TRANSLATE")(error)))?;
-        if translation.valid == 0 {
-            return Err(InspectError::NotMapped { vcpu: self.index, address: self.address & !(PAGE - 1) });
-        }
-        let len = (PAGE - self.address % PAGE).min(self.left);
-        Ok(Run { physical: translation.physical_address, len })
-    }
-
-    fn refused(&self, error: KvmError) -> InspectError {
-        InspectError::Vcpu(self.index, error)
+    /// The physical addresses of the next bytes, as many as are in one page.
+    fn page(&self) -> Result<Physical, InspectError> {
+        let found = self.space.translate(self.address);
+        let found = found.map_err(|source| InspectError::Vcpu(self.index, source))?;
+        let Physical { address, len } =
+            found.ok_or(InspectError::NotMapped { vcpu: self.index, address: self.address & !(PAGE - 1) })?;
+        Ok(Physical { address, len: len.min(self.left) })
     }
 
     fn pass(&mut self, len: u64) {
@@ -145,7 +134,7 @@ impl Linear<'_> {
 }
 
 impl Iterator for Linear<'_> {
-    type Item = Result<Run, InspectError>;
+    type Item = Result<Physical, InspectError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.left == 0 {
@@ -159,10 +148,10 @@ impl Iterator for Linear<'_> {
             }
         };
         self.pass(run.len);
-        while self.left > 0 && run.len < MOST {
+        while self.left > 0 && run.len < LONG {
             // An error comes again with the next run.
             match self.page() {
-                Ok(page) if Some(page.physical) == run.physical.checked_add(run.len) => {
+                Ok(page) if Some(page.address) == run.address.checked_add(run.len) => {
                     run.len += page.len;
                     self.pass(page.len);
                 }

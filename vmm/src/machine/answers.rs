@@ -26,7 +26,7 @@ impl Machine {
         link: &Link,
         taken: &Taken,
     ) -> anyhow::Result<Answer> {
-        let stop = || link.end_is_asked();
+        let stop = || link.end_is_wished();
         match question {
             Question::Stats => self.with_vcpus_stopped(link, Self::stats),
             Question::Registers(vcpu) => self.look(link, |machine| machine.to_json(*vcpu)),

@@ -9,6 +9,7 @@ use super::{Vcpu, write_msrs};
 use crate::{
     buses::Buses,
     gdb::{BREAKPOINT, DEBUG, Registers, Space, State, Trap, Traps},
+    inspect::{AddressSpace, instruction_address},
     link::Event,
     questions::Refusal,
     vm::{KvmError, kvm},
@@ -86,7 +87,8 @@ impl Vcpu {
 
     /// Has `look` see the memory as the vCPU's page tables have it.
     pub(crate) fn with_space<T>(&self, look: impl FnOnce(&Space<'_>) -> T) -> T {
-        look(&Space { translate: &|address| self.translate(address), ram: &self.memory })
+        let space = self.address_space();
+        look(&Space { translate: &|address| physical(space.as_ref()?, address), ram: &self.memory })
     }
 
     /// Sets traps in the place of those before. Interrupts wait while it takes a step if `block_irq`.
@@ -110,7 +112,9 @@ impl Vcpu {
 
     /// The trap that KVM's debug exit tells of. If it is the guest's own, the guest gets it.
     pub(super) fn trap(&mut self, exit: &kvm_debug_exit_arch) -> Option<Trap> {
-        let physical = if exit.exception == BREAKPOINT { self.translate(exit.pc) } else { None };
+        let is_breakpoint = exit.exception == BREAKPOINT;
+        let space = is_breakpoint.then(|| self.address_space()).flatten();
+        let physical = space.and_then(|space| physical(&space, exit.pc));
         let trap = self.traps.judge(exit, physical);
         if trap.is_none()
             && let Err(error) = self.give_back(exit)
@@ -126,7 +130,8 @@ impl Vcpu {
             return false;
         }
         let (Ok(regs), Ok(sregs)) = (self.fd.get_regs(), self.fd.get_sregs()) else { return false };
-        let physical = self.translate(sregs.cs.base.wrapping_add(regs.rip));
+        let Some(space) = self.address_space() else { return false };
+        let physical = physical(&space, instruction_address(&regs, &sregs));
         physical.is_some_and(|physical| self.traps.patched.contains(&physical))
     }
 
@@ -144,9 +149,9 @@ impl Vcpu {
         self.fd.set_vcpu_events(&events)
     }
 
-    fn translate(&self, address: u64) -> Option<u64> {
-        let translation = self.fd.translate_gva(address).ok()?;
-        (translation.valid != 0).then_some(translation.physical_address)
+    /// Its address space; none if KVM does not tell its registers.
+    fn address_space(&self) -> Option<AddressSpace<'_>> {
+        AddressSpace::read(&self.fd, &self.memory).ok()
     }
 
     fn state(&self, vm: &VmFd) -> Result<(State, xsave::State), KvmError> {
@@ -167,4 +172,9 @@ impl Vcpu {
         self.fd.get_msrs(&mut msrs)?;
         Ok(msrs.as_slice().first().map_or(0, |msr| msr.data))
     }
+}
+
+/// The physical address of a linear one, if a page is mapped there.
+fn physical(space: &AddressSpace<'_>, linear: u64) -> Option<u64> {
+    Some(space.translate(linear).ok()??.address)
 }

@@ -1,8 +1,11 @@
 use kvm_bindings::{kvm_regs, kvm_sregs};
+use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
 
 const RAM: u64 = 16 << 20;
+const PRESENT: u64 = 1;
+const PAGE_SIZE: u64 = 1 << 7;
 /// Entries that are present, of tables and of pages.
 const TABLE: u64 = PRESENT;
 const LARGE: u64 = PRESENT | PAGE_SIZE;
@@ -13,9 +16,14 @@ fn memory(entries: &[(u64, u64)]) -> GuestRam {
     memory
 }
 
-/// A vCPU in IA-32e mode with these tables.
+/// A vCPU in IA-32e mode, with EFER.NXE, and with these tables.
 fn vcpu(cr3: u64, cr4: u64) -> Registers {
-    let system = kvm_sregs { cr0: 1 << 31 | 1, cr3, cr4, efer: 0x500, ..Default::default() };
+    protected(cr3, cr4, 0xd00)
+}
+
+/// A vCPU with paging.
+fn protected(cr3: u64, cr4: u64, efer: u64) -> Registers {
+    let system = kvm_sregs { cr0: 1 << 31 | 1, cr3, cr4, efer, ..Default::default() };
     Registers::of(kvm_regs::default(), system)
 }
 
@@ -91,14 +99,20 @@ fn what_several_vcpus_map_is_the_first_ones() {
 }
 
 #[test]
-fn paging_that_can_not_be_shown_is_refused() {
-    let protected = kvm_sregs { cr0: 1 << 31 | 1, ..Default::default() };
-    let protected = [Registers::of(kvm_regs::default(), protected)];
+fn tables_of_32_bits_and_of_pae_are_followed() {
+    // Entries of 4 bytes: the table at 0x2000, and with PSE a page at 8 MiB. The table's pages are not one after the other.
+    let entries = [(0x1000, 0x0080_0087_0000_2007), (0x2000, 0x5007_0000_7007)];
+    let of_32_bits = [(0, 0x7000, 0x1000), (0x1000, 0x5000, 0x1000), (4 << 20, 8 << 20, 4 << 20)];
+    assert_eq!(found(&[protected(0x1000, 1 << 4, 0)], &memory(&entries)), of_32_bits);
+
+    let pae = memory(&[(0x1018, 0x2000 | TABLE), (0x2000 + 8, 0x20_0000 | LARGE)]);
+    assert_eq!(found(&[protected(0x1000, 1 << 5, 0)], &pae), [(0xc020_0000, 0x20_0000, 0x20_0000)]);
+}
+
+#[test]
+fn more_mappings_than_a_core_has_are_refused() {
     let whole = 0..RAM;
     let ranges = std::slice::from_ref(&whole);
-    let refused = segments(&protected, &memory(&[]), ranges, &|| false).unwrap_err().to_string();
-    assert!(refused.contains("vCPU 0 uses 32-bit paging"), "{refused}");
-
     // Pages that lie backwards can't be merged.
     let memory = memory(&[(0x1000, 0x2000 | TABLE), (0x2000, 0x3000 | TABLE)]);
     for table in 0..512 {
