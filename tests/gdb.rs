@@ -418,7 +418,9 @@ fn what_is_not_mapped_is_no_memory_and_its_breakpoints_take_registers() {
         assert!(errors.contains("Cannot access memory at address"), "{errors}");
     }
     let mut nvmm = machine;
-    nvmm.debug(&["kill"]);
+    let killed = nvmm.gdb(&["kill"]).output().unwrap();
+    let text = String::from_utf8([killed.stdout, killed.stderr].concat()).unwrap();
+    assert!(killed.status.success() && text.contains("[Inferior 1 (process 1) killed]"), "{text}");
     assert!(nvmm.nvmm.status_in_time() == Some(0));
 }
 

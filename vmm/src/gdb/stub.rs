@@ -16,6 +16,7 @@ use devices::{
 };
 use gdbstub::{
     common::Signal,
+    conn::Connection,
     stub::{
         DisconnectReason, GdbStub, GdbStubError, MultiThreadStopReason, state_machine::GdbStubStateMachine,
     },
@@ -151,7 +152,13 @@ impl Machine {
         };
         loop {
             state = match self.step(state, &mut target, listener) {
-                Ok(GdbStubStateMachine::Disconnected(gdb)) => return End::by(gdb.get_reason()),
+                Ok(GdbStubStateMachine::Disconnected(mut gdb)) => {
+                    let end = End::by(gdb.get_reason());
+                    if let End::Killed = end {
+                        answer_kill(gdb.borrow_conn());
+                    }
+                    return end;
+                }
                 Ok(state) => state,
                 Err(end) => return end,
             };
@@ -205,6 +212,13 @@ fn peer<'p>(state: &'p mut StateMachine<'_>) -> Option<&'p mut Peer> {
         GdbStubStateMachine::Running(gdb) => Some(gdb.borrow_conn()),
         GdbStubStateMachine::CtrlCInterrupt(gdb) => Some(gdb.borrow_conn()),
         GdbStubStateMachine::Disconnected(_) => None,
+    }
+}
+
+/// Answers gdb's `vKill`, which gdbstub leaves unanswered: gdb would take the connection's end for an error.
+fn answer_kill(peer: &mut Peer) {
+    if let Err(error) = peer.write_all(b"$OK#9a").and_then(|()| peer.flush()) {
+        log::debug!("the debugger does not hear that the machine ends: {error}");
     }
 }
 
