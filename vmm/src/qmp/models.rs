@@ -15,7 +15,10 @@ use arch::cpu::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Argument, Arguments, Kind};
+use super::{
+    arguments::{Argument, Arguments},
+    types::{Member, Type},
+};
 use crate::{
     host::Host,
     questions::{Answer, Refusal},
@@ -25,10 +28,14 @@ use crate::{
 pub(super) const ARGUMENTS: &[Argument] = &[
     Argument::new(
         "type",
-        Kind::Enum(&["static", "full"]),
+        Type::Enum(&["static", "full"]),
         "the model's differences from a named one, or all that it has",
     ),
-    Argument::new("model", Kind::Object, "{\"name\": MODEL, \"props\": {\"FEATURE\": true, ...}}"),
+    Argument::new(
+        "model",
+        Type::Object(&[Member::new("name", Type::String), Member::optional("props", Type::Any)]),
+        "{\"name\": MODEL, \"props\": {\"FEATURE\": true, ...}}",
+    ),
 ];
 
 /// Names for the host's own CPU.
