@@ -6,7 +6,8 @@ use arch::cpu::{
     cpuid::Leaf,
     feature::FeatureId,
     host::HostCpu,
-    model::{self, NamedModel},
+    lacking::Lacking,
+    model,
     profile::CpuProfile,
     signature::Signature,
     spec::{CpuSpec, Model},
@@ -98,7 +99,7 @@ impl ModelQuestion {
 
     fn answer_for(&self, host: &HostCpu) -> Answer {
         match self {
-            Self::Definitions => Ok(definitions(host)),
+            Self::Definitions => definitions(host),
             Self::Expansion { is_full: true, name, spec, topology } => {
                 let profile = resolve(host, spec, topology)?;
                 Ok(json!({"model": {"name": name, "props": all_of(&profile)}}))
@@ -124,7 +125,8 @@ fn resolve(host: &HostCpu, spec: &CpuSpec, topology: &Topology) -> Result<CpuPro
 }
 
 /// QMP's list of `CpuDefinitionInfo`.
-fn definitions(host: &HostCpu) -> Value {
+fn definitions(host: &HostCpu) -> Answer {
+    let lacking = Lacking::new(host).map_err(|error| Refusal(error.to_string()))?;
     let definition = |name: &str, is_static: bool, unavailable: Vec<&str>| {
         json!({
             "name": name,
@@ -137,21 +139,14 @@ fn definitions(host: &HostCpu) -> Value {
     };
     let of_host = HOST.into_iter().chain([HOST_MODEL]).map(|name| definition(name, false, Vec::new()));
     let named = model::all().map(|model| {
-        let mut info = definition(&model.name, true, unavailable(host, model));
+        let unavailable = lacking.of(model).iter().map(|unmet| unmet.feature.name()).collect();
+        let mut info = definition(&model.name, true, unavailable);
         if let Some(other) = &model.alias_of {
             info["alias-of"] = json!(other);
         }
         info
     });
-    of_host.chain(named).collect()
-}
-
-/// The features of a model that the host can't give.
-fn unavailable(host: &HostCpu, model: &'static NamedModel) -> Vec<&'static str> {
-    let spec = CpuSpec { model: Model::Named(model), ..CpuSpec::default() };
-    let profile = Topology::flat(1).and_then(|topology| CpuProfile::resolve(host, &spec, &topology));
-    // Models refuse no host.
-    profile.iter().flat_map(CpuProfile::unmet).map(|unmet| unmet.feature.name()).collect()
+    Ok(of_host.chain(named).collect())
 }
 
 /// Each feature, and whether a CPU has it; and who the CPU says it is.
