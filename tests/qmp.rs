@@ -3,6 +3,8 @@
 
 #[path = "support/control.rs"]
 mod control;
+#[path = "support/schema.rs"]
+mod schema;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -166,6 +168,52 @@ fn what_a_machine_is_can_be_asked() {
     );
     let stats = client.call("query-blockstats", &none()).unwrap();
     assert_eq!((&stats[0]["device"], &stats[0]["stats"]["wr_operations"]), (&json!("data"), &json!(0)));
+}
+
+#[test]
+fn answers_are_as_the_schema_says() {
+    if no_kvm() {
+        return;
+    }
+    let image = tempfile::NamedTempFile::new().unwrap();
+    image.as_file().set_len(1 << 20).unwrap();
+    let (image, overlay) = (image.path().display(), tempfile::tempdir().unwrap());
+    let disks = [
+        format!("path={image},id=plain,readonly=on"),
+        format!("path={image},format=raw,id=below,overlay={}", overlay.path().join("over").display()),
+    ];
+    let mut machine = Machine::start("spin", &["--smp", "2", "--disk", &disks[0], "--disk", &disks[1]]);
+    machine.prints("spinning\n");
+    let mut client = machine.client();
+    let schema = client.call("query-qmp-schema", &none()).unwrap();
+    let model = json!({"name": "host"});
+    let mut calls = vec![
+        ("query-stats", json!({"target": "vm"})),
+        ("query-stats", json!({"target": "vcpu", "providers": [{"provider": "kvm", "names": ["exits"]}]})),
+        ("query-cpu-model-expansion", json!({"type": "static", "model": model})),
+        ("query-cpu-model-expansion", json!({"type": "full", "model": model})),
+        ("human-monitor-command", json!({"command-line": "info status"})),
+        ("nvmm-registers", none()),
+        ("stop", none()),
+    ];
+    let commands = client.call("query-commands", &none()).unwrap();
+    let names: Vec<_> = commands.as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    let mut simple = names;
+    simple.retain(|name| name.starts_with("query-") && calls.iter().all(|call| call.0 != *name));
+    calls.extend(simple.into_iter().map(|name| (name, none())));
+    for (command, arguments) in &calls {
+        let info = schema::find(&schema, command).unwrap();
+        schema::check(&schema, &info["arg-type"], arguments).unwrap();
+        match client.call(command, arguments) {
+            // KVM counts nothing before Linux 5.14.
+            Err(why) => {
+                assert!(*command == "query-stats" && why.contains("counts nothing"), "{command}: {why}");
+            }
+            Ok(answer) => schema::check(&schema, &info["ret-type"], &answer)
+                .unwrap_or_else(|why| panic!("{command}: {why}")),
+        }
+    }
+    assert!(calls.len() > 15, "{calls:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod cpuid;
 pub mod feature;
 pub mod host;
 pub mod identity;
+pub mod lacking;
 pub mod model;
 pub mod msr;
 pub mod nesting;

@@ -2,6 +2,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     os::unix::net::UnixStream,
     thread,
+    time::Duration,
 };
 
 use serde_json::json;
@@ -27,10 +28,11 @@ fn machine(lines: &'static [&'static str]) -> (UnixStream, thread::JoinHandle<Ve
 
 const GREETING: &str = r#"{"QMP": {"version": {}, "capabilities": []}}"#;
 const NOTHING: &str = r#"{"return": {}}"#;
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn connect(lines: &'static [&'static str]) -> Result<(Connection, thread::JoinHandle<Vec<Value>>)> {
     let (socket, machine) = machine(lines);
-    Ok((Connection::begin("vm".to_owned(), socket)?, machine))
+    Ok((Connection::begin("vm".to_owned(), socket, MINUTE)?, machine))
 }
 
 fn refusal<T>(result: Result<T>) -> String {
@@ -115,13 +117,18 @@ fn a_refusal_names_its_command_once() {
 
 #[test]
 fn what_is_no_machine_is_told_so() {
-    let nothing = "vm: nothing that speaks QMP listens there";
-    assert_eq!(refusal(connect(&["{}"])), nothing);
-    assert!(refusal(connect(&["SSH-2.0"])).starts_with(nothing));
+    let other = "vm: what listens there does not speak QMP; give the path that --qmp named";
+    for said in [&["{}"], &["SSH-2.0"], &["Debian GNU/Linux 12 debian ttyS0"], &["[\u{1b}[2J"]] {
+        assert_eq!(refusal(connect(said)), other);
+    }
     assert_eq!(
         refusal(connect(&[r#"{"error": {"desc": "there are 8 clients"}}"#])),
         "vm: there are 8 clients"
     );
+    // A serial port, whose guest prints nothing.
+    let (socket, _silent) = UnixStream::pair().unwrap();
+    let told = refusal(Connection::begin("vm".to_owned(), socket, Duration::from_millis(1)));
+    assert!(told.starts_with("vm: no greeting came; ") && told.contains("`nvmm console vm`"), "{told}");
 }
 
 #[test]

@@ -16,7 +16,13 @@ mod message;
 mod models;
 mod outbox;
 pub(crate) mod reader;
+mod returns;
+mod schema;
+#[cfg(test)]
+#[path = "../../tests/support/schema.rs"]
+mod schema_check;
 mod server;
 mod stats;
+mod types;
 
 pub use self::server::{Facts, Server};

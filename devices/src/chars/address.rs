@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -87,10 +87,16 @@ impl Address {
     }
 
     /// Refuses a path that no unix socket can have.
-    pub(super) fn check_len(&self, path: &Path) -> Result<(), AddressError> {
-        match path.as_os_str().as_bytes().len() {
-            ..=LONGEST_PATH => Ok(()),
-            len => Err(AddressError::PathTooLong(self.clone(), len)),
+    ///
+    /// # Errors
+    ///
+    /// It is too long.
+    pub fn check(&self) -> Result<(), AddressError> {
+        match self {
+            Self::Unix(path) if path.as_os_str().as_bytes().len() > LONGEST_PATH => {
+                Err(AddressError::PathTooLong(self.clone(), path.as_os_str().as_bytes().len()))
+            }
+            Self::Tcp { .. } | Self::Unix(_) => Ok(()),
         }
     }
 
@@ -107,7 +113,7 @@ impl Address {
                 Ok(Resolved::Tcp(found))
             }
             Self::Unix(path) => {
-                self.check_len(path)?;
+                self.check()?;
                 Ok(Resolved::Unix(path.clone()))
             }
         }

@@ -74,7 +74,7 @@ impl Listener {
                 Ok(Self { socket: listener.into(), address, _file: None })
             }
             Address::Unix(path) => {
-                address.check_len(path)?;
+                address.check()?;
                 remove_stale(address, path)?;
                 let (socket, temporary) = unix_beside(path, access).map_err(failed)?;
                 let file = temporary.link(path).map_err(|error| match error.kind() {

@@ -6,6 +6,7 @@ use arch::cpu::{
     cpuid::{Leaf, Register},
     feature::{FeatureId, Place},
     host::HostCpu,
+    lacking::Lacking,
     model::NamedModel,
     patch::Why,
     profile::CpuProfile,
@@ -87,11 +88,9 @@ impl Listing {
     pub(super) fn new(host: Option<&HostCpu>) -> anyhow::Result<Self> {
         let topology = Topology::flat(1)?;
         let all = host.map(|host| CpuProfile::resolve(host, &CpuSpec::default(), &topology)).transpose()?;
+        let lacking = host.map(Lacking::new).transpose()?;
         let lacks = |model: &'static NamedModel| {
-            let host = host?;
-            let spec = CpuSpec { model: Model::Named(model), ..CpuSpec::default() };
-            let profile = CpuProfile::resolve(host, &spec, &topology).ok()?;
-            Some(profile.unmet().iter().map(|unmet| unmet.feature.name()).collect::<Vec<_>>())
+            Some(lacking.as_ref()?.of(model).iter().map(|unmet| unmet.feature.name()).collect::<Vec<_>>())
         };
         let version = |(model, aliases): &(&'static NamedModel, Vec<&'static str>)| {
             let lacks = lacks(model);

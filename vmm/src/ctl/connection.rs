@@ -5,13 +5,17 @@ use std::{
     io::{self, Read, Write},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::net::UnixStream,
+        unix::{
+            fs::{FileTypeExt, MetadataExt},
+            net::UnixStream,
+        },
     },
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use devices::printable::ToPrintable;
+use devices::{chars::Address, printable::ToPrintable};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
@@ -22,6 +26,10 @@ use crate::qmp::reader::Reader;
 
 /// The longest answer, in bytes.
 const LONGEST: usize = 64 << 20;
+/// How long a machine may take for its greeting. nvmm greets whoever connects, also while it builds a machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The way out where a path is not a control socket's.
+const GIVE: &str = "give the path that --qmp named";
 
 /// A connection on which commands can be given.
 #[derive(Debug)]
@@ -38,6 +46,11 @@ pub(super) struct Connection {
 #[error("{0}: the machine has ended")]
 pub(super) struct Ended(String);
 
+/// The other end says something, but not in QMP.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: what listens there does not speak QMP; {GIVE}")]
+struct NotQmp(String);
+
 impl Connection {
     /// Connects to the socket at `path`, and begins.
     ///
@@ -46,23 +59,31 @@ impl Connection {
     /// Nobody listens there, or it is no machine.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let name = path.printable().to_string();
-        let socket = UnixStream::connect(path).with_context(|| match path.exists() {
-            true => format!("{name}: no machine listens there"),
-            false => format!("{name}: there is no such control socket"),
-        })?;
-        Self::begin(name, socket)
+        Address::Unix(path.to_owned()).check()?;
+        let socket = UnixStream::connect(path).map_err(|error| refusal(&name, path, error))?;
+        Self::begin(name, socket, PATIENCE)
     }
 
-    /// Takes the greeting of whoever is at the other end, and begins.
-    pub(super) fn begin(name: String, socket: UnixStream) -> Result<Self> {
+    /// Takes the greeting of whoever is at the other end, who has so long for it, and begins.
+    pub(super) fn begin(name: String, socket: UnixStream, patience: Duration) -> Result<Self> {
         let mut connection = Self { name, socket, reader: Reader::new(LONGEST), events: VecDeque::new() };
-        let Some(greeting) = connection.receive(None)? else { return Err(Ended(connection.name).into()) };
+        connection.socket.set_read_timeout(Some(patience)).with_context(|| connection.name.clone())?;
+        let greeting = connection.receive(None).map_err(|error| match error.downcast_ref::<io::Error>() {
+            Some(timeout) if timeout.kind() == io::ErrorKind::WouldBlock => anyhow!(
+                "{0}: no greeting came; it is another kind of socket (`nvmm console {0}` is for a serial port's), or QEMU's, \
+                 which has one client at a time",
+                connection.name
+            ),
+            _ => error,
+        })?;
+        let Some(greeting) = greeting else { return Err(Ended(connection.name).into()) };
         if greeting.get("QMP").is_none() {
             match greeting["error"]["desc"].as_str() {
                 Some(refusal) => bail!("{}: {}", connection.name, refusal.printable()),
-                None => bail!("{}: nothing that speaks QMP listens there", connection.name),
+                None => bail!(NotQmp(connection.name)),
             }
         }
+        connection.socket.set_read_timeout(None).with_context(|| connection.name.clone())?;
         connection.call("qmp_capabilities", Map::new())?;
         Ok(connection)
     }
@@ -122,9 +143,7 @@ impl Connection {
         let mut bytes = vec![0; 64 << 10];
         loop {
             if let Some(next) = self.reader.next() {
-                let next =
-                    next.with_context(|| format!("{}: nothing that speaks QMP listens there", self.name))?;
-                return Ok(Some(next));
+                return next.map(Some).map_err(|_| NotQmp(self.name.clone()).into());
             }
             if let Some(output) = output
                 && !is_readable(&self.socket, output).with_context(|| self.name.clone())?
@@ -142,6 +161,31 @@ impl Connection {
     }
 }
 
+/// Says why nobody is connected at `path`, and what to do.
+fn refusal(name: &str, path: &Path, error: io::Error) -> Error {
+    let found = path.metadata();
+    match (error.kind(), &found) {
+        (_, Ok(found)) if found.is_dir() => anyhow!("{name}: it is a folder, and no control socket; {GIVE}"),
+        (_, Ok(found)) if !found.file_type().is_socket() => {
+            anyhow!("{name}: it is a file, and no control socket; {GIVE}")
+        }
+        (io::ErrorKind::NotFound, _) => anyhow!("{name}: there is no such control socket; {GIVE}"),
+        (io::ErrorKind::ConnectionRefused, _) => {
+            anyhow!("{name}: no machine listens there; the one that did has ended, or was killed")
+        }
+        (io::ErrorKind::PermissionDenied, Ok(found)) => anyhow!(
+            "{name}: this user may not connect; be the user whose machine it is (its user id is {}), or root",
+            found.uid()
+        ),
+        (io::ErrorKind::PermissionDenied, Err(_)) => {
+            anyhow!(
+                "{name}: this user may not look into its folder; be the user whose machine it is, or root"
+            )
+        }
+        _ => Error::new(error).context(format!("{name}: there is no connection")),
+    }
+}
+
 /// Waits until `socket` can be read. Returns whether it can: not if the reader of `output` goes first.
 fn is_readable(socket: &UnixStream, output: BorrowedFd<'_>) -> io::Result<bool> {
     loop {
@@ -156,3 +200,7 @@ fn is_readable(socket: &UnixStream, output: BorrowedFd<'_>) -> io::Result<bool> 
         }
     }
 }
+
+#[cfg(test)]
+#[path = "connection_test.rs"]
+mod tests;

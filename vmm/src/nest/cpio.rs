@@ -1,6 +1,6 @@
 //! The initramfs format: a cpio archive in the "newc" form. Linux, "initramfs buffer format".
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -31,6 +31,21 @@ impl<W: Write> Writer<W> {
         self.entry(name.as_ref(), REGULAR | permissions, 0, data)
     }
 
+    /// A file of that length, as `data` has it.
+    pub(super) fn file_of(
+        &mut self,
+        name: impl AsRef<Path>,
+        permissions: u32,
+        len: u64,
+        data: impl Read,
+    ) -> io::Result<()> {
+        self.header(name.as_ref(), REGULAR | permissions, 0, len)?;
+        if io::copy(&mut data.take(len), &mut self.out)? != len {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter"));
+        }
+        self.pad(len)
+    }
+
     /// A symbolic link.
     pub(super) fn link(&mut self, name: impl AsRef<Path>, target: &Path) -> io::Result<()> {
         self.entry(name.as_ref(), LINK | 0o777, 0, target.as_os_str().as_bytes())
@@ -48,10 +63,18 @@ impl<W: Write> Writer<W> {
     }
 
     fn entry(&mut self, name: &Path, mode: u32, device: u64, data: &[u8]) -> io::Result<()> {
+        let len = data.len() as u64;
+        self.header(name, mode, device, len)?;
+        self.out.write_all(data)?;
+        self.pad(len)
+    }
+
+    /// What comes before the data of a file.
+    fn header(&mut self, name: &Path, mode: u32, device: u64, len: u64) -> io::Result<()> {
         let too_large =
             |_| io::Error::new(io::ErrorKind::FileTooLarge, format!("{} in an initramfs", name.display()));
         let name = name.as_os_str().as_bytes();
-        let size = u32::try_from(data.len()).map_err(too_large)?;
+        let size = u32::try_from(len).map_err(too_large)?;
         let name_size = u32::try_from(name.len() + 1).map_err(too_large)?;
         self.inode += 1;
         self.out.write_all(b"070701")?;
@@ -61,15 +84,15 @@ impl<W: Write> Writer<W> {
             write!(self.out, "{field:08x}")?;
         }
         self.out.write_all(name)?;
+        self.out.write_all(&[0])?;
         // The header is 110 bytes; name and data each end on a multiple of four.
-        self.out.write_all(&[0; 4][..1 + padding(110 + name.len() + 1)])?;
-        self.out.write_all(data)?;
-        self.out.write_all(&[0; 4][..padding(data.len())])
+        self.pad(110 + name.len() as u64 + 1)
     }
-}
 
-fn padding(len: usize) -> usize {
-    len.wrapping_neg() % 4
+    /// Fills up what has so many bytes.
+    fn pad(&mut self, len: u64) -> io::Result<()> {
+        self.out.write_all(&[0; 4][..(len.wrapping_neg() % 4) as usize])
+    }
 }
 
 #[cfg(test)]

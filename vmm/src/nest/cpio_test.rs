@@ -31,13 +31,16 @@ fn entries_of_every_length_read_back() {
     writer.directory("lib", 0o755).unwrap();
     for len in 0..9 {
         writer.file("n".repeat(len + 1), 0o755, &vec![b'x'; len]).unwrap();
+        // As many as were said, and no more.
+        writer.file_of("m".repeat(len + 1), 0o644, len as u64, io::repeat(b'y')).unwrap();
     }
     let entries = parse(&writer.finish().unwrap());
     assert_eq!(entries[0], ("lib".into(), 0o040_755, vec![]));
-    for (len, entry) in entries[1..].iter().enumerate() {
-        assert_eq!(*entry, ("n".repeat(len + 1), 0o100_755, vec![b'x'; len]));
+    for (len, pair) in entries[1..].chunks(2).enumerate() {
+        assert_eq!(pair[0], ("n".repeat(len + 1), 0o100_755, vec![b'x'; len]));
+        assert_eq!(pair[1], ("m".repeat(len + 1), 0o100_644, vec![b'y'; len]));
     }
-    assert_eq!(entries.len(), 10);
+    assert_eq!(entries.len(), 19);
 }
 
 #[test]

@@ -3,30 +3,16 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::types::{Member, Type};
 use crate::questions::Refusal;
 
 /// An argument that a command takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Argument {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) of: Type,
     pub(super) optional: bool,
     pub(super) help: &'static str,
-}
-
-/// The kind of an argument's value, in QAPI's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    String,
-    /// One of these strings.
-    Enum(&'static [&'static str]),
-    /// A whole number that is not negative.
-    Uint64,
-    /// An address, of which the upper half may be given as negative numbers, as QEMU's clients do.
-    Address,
-    Boolean,
-    Object,
-    Array,
 }
 
 /// A command's arguments, which are as its table has them.
@@ -35,51 +21,32 @@ pub(super) struct Arguments(Map<String, Value>);
 
 impl Argument {
     /// An argument that has to be there.
-    pub(super) const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { name, kind, optional: false, help }
+    pub(super) const fn new(name: &'static str, of: Type, help: &'static str) -> Self {
+        Self { name, of, optional: false, help }
     }
 
     /// An argument that may be left out.
-    pub(super) const fn optional(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { name, kind, optional: true, help }
+    pub(super) const fn optional(name: &'static str, of: Type, help: &'static str) -> Self {
+        Self { name, of, optional: true, help }
+    }
+
+    /// It as a member of the object that a command takes.
+    pub(super) fn member(&self) -> Member {
+        Member { name: self.name, of: self.of, optional: self.optional }
     }
 
     /// It for those who ask.
     pub(super) fn describe(&self) -> Value {
         let mut described = json!({
             "name": self.name,
-            "type": self.kind.name(),
+            "type": self.of.name(),
             "optional": self.optional,
             "help": self.help,
         });
-        if let Kind::Enum(values) = self.kind {
+        if let Type::Enum(values) = self.of {
             described["values"] = json!(values);
         }
         described
-    }
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::String | Self::Enum(_) => "string",
-            Self::Uint64 => "uint64",
-            Self::Address => "int64",
-            Self::Boolean => "boolean",
-            Self::Object => "object",
-            Self::Array => "array",
-        }
-    }
-
-    fn fits(self, value: &Value) -> bool {
-        match self {
-            Self::String | Self::Enum(_) => value.is_string(),
-            Self::Uint64 => value.is_u64(),
-            Self::Address => value.is_u64() || value.is_i64(),
-            Self::Boolean => value.is_boolean(),
-            Self::Object => value.is_object(),
-            Self::Array => value.is_array(),
-        }
     }
 }
 
@@ -90,16 +57,16 @@ impl Arguments {
     ///
     /// The first fault, in QEMU's words.
     pub(super) fn check(given: Map<String, Value>, known: &[Argument]) -> Result<Self, Refusal> {
-        for Argument { name, kind, optional, .. } in known {
+        for Argument { name, of, optional, .. } in known {
             match given.get(*name) {
                 None if *optional => {}
                 None => return Err(Refusal(format!("Parameter '{name}' is missing"))),
-                Some(value) if !kind.fits(value) => {
-                    let kind = kind.name();
+                Some(value) if !of.fits(value) => {
+                    let kind = of.name();
                     return Err(Refusal(format!("Invalid parameter type for '{name}', expected: {kind}")));
                 }
                 Some(Value::String(value)) => {
-                    if let Kind::Enum(values) = kind
+                    if let Type::Enum(values) = of
                         && !values.contains(&value.as_str())
                     {
                         return Err(Refusal(format!("Parameter '{name}' does not accept value '{value}'")));

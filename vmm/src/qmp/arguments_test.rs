@@ -1,12 +1,12 @@
 use super::*;
 
 const KNOWN: &[Argument] = &[
-    Argument::new("path", Kind::String, "a path"),
-    Argument::optional("size", Kind::Uint64, "a size"),
-    Argument::optional("target", Kind::Enum(&["vm", "vcpu"]), "a target"),
-    Argument::optional("on", Kind::Boolean, "a switch"),
-    Argument::optional("list", Kind::Array, "a list"),
-    Argument::optional("model", Kind::Object, "a model"),
+    Argument::new("path", Type::String, "a path"),
+    Argument::optional("size", Type::Uint64, "a size"),
+    Argument::optional("target", Type::Enum(&["vm", "vcpu"]), "a target"),
+    Argument::optional("on", Type::Boolean, "a switch"),
+    Argument::optional("list", Type::Array(&Type::String), "a list"),
+    Argument::optional("model", Type::NOTHING, "a model"),
 ];
 
 fn check(given: &Value) -> Result<Arguments, Refusal> {

@@ -1,4 +1,4 @@
-//! The commands: one table, which dispatches them and from which `query-commands` is made.
+//! The commands: one table, which dispatches them and from which `query-commands` and `query-qmp-schema` are made.
 
 use std::{fmt, path::PathBuf};
 
@@ -7,11 +7,14 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    arguments::{Argument, Arguments, Kind},
+    arguments::{Argument, Arguments},
     cpus,
     message::{self, Error},
     models::{self, ModelQuestion},
+    returns,
+    schema::Schema,
     stats,
+    types::Type,
 };
 use crate::{
     questions::{Answer, Question, Refusal},
@@ -70,6 +73,7 @@ type Next = Result<Todo, Refusal>;
 pub(super) struct Command {
     name: &'static str,
     arguments: &'static [Argument],
+    returns: Type,
     help: &'static str,
     run: fn(&mut Arguments, &Known) -> Next,
 }
@@ -77,8 +81,8 @@ pub(super) struct Command {
 /// The one command that a client may give first.
 pub(super) const CAPABILITIES: &str = "qmp_capabilities";
 
-const SIZE: Argument = Argument::new("size", Kind::Uint64, "how many bytes");
-const FILENAME: Argument = Argument::new("filename", Kind::String, "the file to make");
+const SIZE: Argument = Argument::new("size", Type::Uint64, "how many bytes");
+const FILENAME: Argument = Argument::new("filename", Type::String, "the file to make");
 
 /// All commands, in the order in which they are listed.
 static TABLE: &[Command] = &[
@@ -86,58 +90,79 @@ static TABLE: &[Command] = &[
         name: CAPABILITIES,
         arguments: &[Argument::optional(
             "enable",
-            Kind::Array,
+            Type::Array(&Type::String),
             "capabilities to enable, of which nvmm has none",
         )],
+        returns: Type::NOTHING,
         help: "begin: the first command on each connection",
         run: |arguments, _| match arguments.take::<Vec<String>>("enable")?.unwrap_or_default().first() {
             Some(name) => Err(Refusal(format!("Capability {name} not available"))),
             None => answer(json!({})),
         },
     },
-    Command::simple("query-commands", "list the commands", |_, _| answer(list())),
-    Command::simple("query-version", "tell nvmm's version", |_, _| answer(message::version())),
-    Command::simple("query-status", "tell whether the machine runs", |_, known| {
+    Command::simple("query-commands", returns::COMMANDS, "list the commands", |_, _| answer(list())),
+    Command::simple("query-qmp-schema", returns::SCHEMA, "tell the types of commands and events", |_, _| {
+        answer(schema())
+    }),
+    Command::simple("query-version", returns::VERSION, "tell nvmm's version", |_, _| {
+        answer(message::version())
+    }),
+    Command::simple("query-status", returns::STATUS, "tell whether the machine runs", |_, known| {
         answer(message::status(known.state))
     }),
-    Command::simple("query-name", "tell the machine's name: it has none", |_, _| answer(json!({}))),
-    Command::simple("query-uuid", "tell the machine's UUID: all zeros if it has none", |_, known| {
-        answer(json!({"UUID": known.facts.uuid.unwrap_or_default().hyphenated().to_string()}))
+    Command::simple("query-name", returns::NAME, "tell the machine's name: it has none", |_, _| {
+        answer(json!({}))
     }),
-    Command::simple("query-kvm", "tell whether KVM runs the machine: always", |_, _| {
+    Command::simple(
+        "query-uuid",
+        returns::UUID,
+        "tell the machine's UUID: all zeros if it has none",
+        |_, known| answer(json!({"UUID": known.facts.uuid.unwrap_or_default().hyphenated().to_string()})),
+    ),
+    Command::simple("query-kvm", returns::KVM, "tell whether KVM runs the machine: always", |_, _| {
         answer(json!({"enabled": true, "present": true}))
     }),
-    Command::simple("stop", "stop the machine", |_, _| Ok(Todo::Control(Control::Stop))),
-    Command::simple("cont", "let a stopped machine go on", |_, _| Ok(Todo::Control(Control::Continue))),
-    Command::simple("system_powerdown", "press the guest's power button", |_, _| {
+    Command::simple("stop", Type::NOTHING, "stop the machine", |_, _| Ok(Todo::Control(Control::Stop))),
+    Command::simple("cont", Type::NOTHING, "let a stopped machine go on", |_, _| {
+        Ok(Todo::Control(Control::Continue))
+    }),
+    Command::simple("system_powerdown", Type::NOTHING, "press the guest's power button", |_, _| {
         Ok(Todo::Control(Control::PowerDown))
     }),
-    Command::simple("system_reset", "reset the machine", |_, _| Ok(Todo::Control(Control::Reset))),
+    Command::simple("system_reset", Type::NOTHING, "reset the machine", |_, _| {
+        Ok(Todo::Control(Control::Reset))
+    }),
     Command::simple(
         "query-cpus-fast",
+        returns::CPUS,
         "list the vCPUs with their threads on the host, and disturb none",
         |_, known| answer(cpus::list(&known.facts.topology)),
     ),
     Command {
         name: "query-stats",
         arguments: stats::ARGUMENTS,
+        returns: returns::STATS,
         help: "tell what KVM counted since the last reset",
         run: |arguments, _| {
             let filter = stats::Filter::new(arguments)?;
             Ok(Todo::Ask(Question::Stats, Finish(Box::new(move |all| filter.apply(all)))))
         },
     },
-    Command::simple("query-block", "list the disks", |_, _| ask(Question::Blocks)),
-    Command::simple("query-blockstats", "tell what each disk did since nvmm started", |_, _| {
-        ask(Question::BlockStats)
-    }),
+    Command::simple("query-block", returns::BLOCKS, "list the disks", |_, _| ask(Question::Blocks)),
+    Command::simple(
+        "query-blockstats",
+        returns::BLOCK_STATS,
+        "tell what each disk did since nvmm started",
+        |_, _| ask(Question::BlockStats),
+    ),
     Command {
         name: "block_resize",
         arguments: &[
-            Argument::optional("device", Kind::String, "the disk's name, as query-block tells it"),
-            Argument::optional("node-name", Kind::String, "the same"),
-            Argument::new("size", Kind::Uint64, "its new size in bytes"),
+            Argument::optional("device", Type::String, "the disk's name, as query-block tells it"),
+            Argument::optional("node-name", Type::String, "the same"),
+            Argument::new("size", Type::Uint64, "its new size in bytes"),
         ],
+        returns: Type::NOTHING,
         help: "make a raw disk larger, and tell the guest",
         run: |arguments, _| {
             let [device, node]: [Option<String>; 2] =
@@ -148,65 +173,72 @@ static TABLE: &[Command] = &[
     },
     Command::simple(
         "query-cpu-definitions",
+        returns::CPU_DEFINITIONS,
         "list the CPU models, and what this host lacks of each",
         |_, _| Ok(Todo::AskKvm(ModelQuestion::Definitions)),
     ),
     Command {
         name: "query-cpu-model-expansion",
         arguments: models::ARGUMENTS,
+        returns: returns::CPU_EXPANSION,
         help: "tell what a CPU model is on this host",
         run: |arguments, known| ModelQuestion::expansion(arguments, known.facts.topology).map(Todo::AskKvm),
     },
-    Command::simple("inject-nmi", "send an NMI to each vCPU that takes them", |_, _| {
+    Command::simple("inject-nmi", Type::NOTHING, "send an NMI to each vCPU that takes them", |_, _| {
         ask(Question::Nmi(None))
     }),
     Command {
         name: "nvmm-inject-nmi",
-        arguments: &[Argument::new("cpu-index", Kind::Uint64, "the vCPU")],
+        arguments: &[Argument::new("cpu-index", Type::Uint64, "the vCPU")],
+        returns: Type::NOTHING,
         help: "send an NMI to one vCPU, whether it takes them or not",
         run: |arguments, _| ask(Question::Nmi(Some(arguments.need("cpu-index")?))),
     },
     Command {
         name: "nvmm-registers",
-        arguments: &[Argument::optional("cpu-index", Kind::Uint64, "only this vCPU")],
+        arguments: &[Argument::optional("cpu-index", Type::Uint64, "only this vCPU")],
+        returns: Type::Any,
         help: "tell the registers, and the interrupt controllers",
         run: |arguments, _| ask(Question::Registers(arguments.take("cpu-index")?)),
     },
     Command {
         name: "memsave",
         arguments: &[
-            Argument::new("val", Kind::Address, "the virtual address where it begins"),
+            Argument::new("val", Type::Address, "the virtual address where it begins"),
             SIZE,
             FILENAME,
             Argument::optional(
                 "cpu-index",
-                Kind::Uint64,
+                Type::Uint64,
                 "the vCPU whose page tables count; without it the first",
             ),
         ],
+        returns: Type::NOTHING,
         help: "save a range of virtual memory",
         run: |arguments, _| ask(Question::SaveVirtual(arguments.all()?)),
     },
     Command {
         name: "pmemsave",
         arguments: &[
-            Argument::new("val", Kind::Uint64, "the physical address where it begins"),
+            Argument::new("val", Type::Uint64, "the physical address where it begins"),
             SIZE,
             FILENAME,
         ],
+        returns: Type::NOTHING,
         help: "save a range of physical memory",
         run: |arguments, _| ask(Question::SavePhysical(arguments.all()?)),
     },
     Command {
         name: "dump-guest-memory",
         arguments: &[
-            Argument::new("paging", Kind::Boolean, "true: the core has virtual addresses too"),
-            Argument::new("protocol", Kind::String, "file:PATH"),
-            Argument::optional("detach", Kind::Boolean, "false: the answer comes when the core is written"),
-            Argument::optional("begin", Kind::Uint64, "the first physical address, with length"),
-            Argument::optional("length", Kind::Uint64, "how many bytes, with begin"),
-            Argument::optional("format", Kind::Enum(&["elf"]), "the core's format"),
+            Argument::new("paging", Type::Boolean, "true: the core has virtual addresses too"),
+            Argument::new("protocol", Type::String, "file:PATH"),
+            Argument::optional("detach", Type::Boolean, "false: the answer comes when the core is written"),
+            Argument::optional("begin", Type::Uint64, "the first physical address, with length"),
+            Argument::optional("length", Type::Uint64, "how many bytes, with begin"),
+            Argument::optional("format", Type::Enum(&["elf"]), "the core's format"),
         ],
+        returns: Type::NOTHING,
         help: "write an ELF core, for gdb and crash",
         run: |arguments, _| ask(Question::Dump(arguments.all()?)),
     },
@@ -215,24 +247,30 @@ static TABLE: &[Command] = &[
         arguments: &[
             Argument::new(
                 "command-line",
-                Kind::String,
+                Type::String,
                 "info registers, info lapic, info pic, info pci, info block, info status",
             ),
-            Argument::optional("cpu-index", Kind::Uint64, "the vCPU that it is about; without it the first"),
+            Argument::optional("cpu-index", Type::Uint64, "the vCPU that it is about; without it the first"),
         ],
+        returns: Type::String,
         help: "answer as QEMU's monitor does, in a text",
         run: |arguments, _| {
             let (line, vcpu) = (arguments.need("command-line")?, arguments.take("cpu-index")?.unwrap_or(0));
             ask(Question::Monitor { line, vcpu })
         },
     },
-    Command::simple("quit", "end nvmm at once", |_, _| Ok(Todo::Quit)),
+    Command::simple("quit", Type::NOTHING, "end nvmm at once", |_, _| Ok(Todo::Quit)),
 ];
 
 impl Command {
     /// A command without arguments.
-    const fn simple(name: &'static str, help: &'static str, run: fn(&mut Arguments, &Known) -> Next) -> Self {
-        Self { name, arguments: &[], help, run }
+    const fn simple(
+        name: &'static str,
+        returns: Type,
+        help: &'static str,
+        run: fn(&mut Arguments, &Known) -> Next,
+    ) -> Self {
+        Self { name, arguments: &[], returns, help, run }
     }
 
     /// The command of this name.
@@ -272,6 +310,18 @@ fn answer(value: Value) -> Next {
 /// QMP's list of `CommandInfo`, with nvmm's words about each.
 fn list() -> Value {
     TABLE.iter().map(Command::describe).collect()
+}
+
+/// QMP's list of `SchemaInfo`.
+fn schema() -> Value {
+    let mut schema = Schema::default();
+    for command in TABLE {
+        schema.command(command.name, command.arguments.iter().map(Argument::member), command.returns);
+    }
+    for &(name, data) in returns::EVENTS {
+        schema.event(name, data);
+    }
+    schema.list()
 }
 
 #[cfg(test)]

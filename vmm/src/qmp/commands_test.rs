@@ -1,6 +1,9 @@
 use std::collections::BTreeSet;
 
-use super::*;
+use super::{
+    super::schema_check::{check, find},
+    *,
+};
 
 fn known(state: RunState) -> Known {
     Known { state, facts: Facts { uuid: None, kvm: "/dev/kvm".into(), topology: Topology::flat(2).unwrap() } }
@@ -44,13 +47,13 @@ fn every_command_refuses_arguments_that_it_does_not_take() {
             .iter()
             .filter(|argument| !argument.optional)
             .map(|argument| {
-                let value = match argument.kind {
-                    Kind::String => json!("x"),
-                    Kind::Enum(values) => json!(values[0]),
-                    Kind::Uint64 | Kind::Address => json!(1),
-                    Kind::Boolean => json!(true),
-                    Kind::Object => json!({}),
-                    Kind::Array => json!([]),
+                let value = match argument.of {
+                    Type::String => json!("x"),
+                    Type::Enum(values) => json!(values[0]),
+                    Type::Uint64 | Type::Address => json!(1),
+                    Type::Boolean => json!(true),
+                    Type::Any | Type::Object(_) => json!({}),
+                    Type::Array(_) => json!([]),
                 };
                 (argument.name.to_owned(), value)
             })
@@ -78,4 +81,61 @@ fn no_capability_can_be_enabled() {
     assert_eq!(value(run(CAPABILITIES, json!({"enable": []}))), json!({}));
     let refusal = run(CAPABILITIES, json!({"enable": ["oob"]})).unwrap_err();
     assert_eq!(refusal.0, "Capability oob not available");
+}
+
+#[test]
+fn the_schema_has_every_command_and_every_type_that_it_names() {
+    let schema = value(run("query-qmp-schema", json!({})));
+    let names = |infos: &mut dyn Iterator<Item = &Value>| -> Vec<String> {
+        infos.map(|info| info["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let infos = schema.as_array().unwrap();
+    let known: BTreeSet<_> = names(&mut infos.iter()).into_iter().collect();
+    assert_eq!(known.len(), infos.len(), "no name is there twice");
+    let commands = names(&mut infos.iter().filter(|info| info["meta-type"] == "command"));
+    let listed = value(run("query-commands", json!({})));
+    let listed: BTreeSet<_> = names(&mut listed.as_array().unwrap().iter()).into_iter().collect();
+    assert_eq!(commands.into_iter().collect::<BTreeSet<_>>(), listed);
+    for info in infos {
+        let members = info["members"].as_array().into_iter().flatten().map(|member| &member["type"]);
+        let types = ["arg-type", "ret-type", "element-type"].map(|key| &info[key]);
+        for named in members.chain(types).filter_map(Value::as_str) {
+            assert!(known.contains(named), "{named} of {info}");
+        }
+    }
+    for command in TABLE {
+        let info = infos.iter().find(|info| info["name"] == command.name).unwrap();
+        let arguments = infos.iter().find(|of| of["name"] == info["arg-type"]).unwrap()["members"].clone();
+        let told: Vec<_> = arguments
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|member| (member["name"].as_str().unwrap(), member.get("default").is_some()))
+            .collect();
+        let taken: Vec<_> =
+            command.arguments.iter().map(|argument| (argument.name, argument.optional)).collect();
+        assert_eq!(told, taken, "{}", command.name);
+    }
+}
+
+#[test]
+fn answers_are_as_the_schema_says() {
+    let schema = value(run("query-qmp-schema", json!({})));
+    for command in TABLE {
+        // The answers of others are checked with a machine.
+        let Ok(Todo::Answer(answer)) = command.run(Map::new(), &known(RunState::Running)) else { continue };
+        let returned = &find(&schema, command.name).unwrap()["ret-type"];
+        check(&schema, returned, &answer).unwrap_or_else(|why| panic!("{}: {why}", command.name));
+    }
+    let status = &find(&schema, "query-status").unwrap()["ret-type"];
+    for state in [
+        RunState::Prelaunch,
+        RunState::Running,
+        RunState::Paused,
+        RunState::Debug,
+        RunState::GuestPanicked,
+        RunState::Shutdown,
+    ] {
+        check(&schema, status, &message::status(state)).unwrap();
+    }
 }

@@ -6,7 +6,8 @@ use arch::cpu::{
     cpuid::Leaf,
     feature::FeatureId,
     host::HostCpu,
-    model::{self, NamedModel},
+    lacking::Lacking,
+    model,
     profile::CpuProfile,
     signature::Signature,
     spec::{CpuSpec, Model},
@@ -15,7 +16,10 @@ use arch::cpu::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Argument, Arguments, Kind};
+use super::{
+    arguments::{Argument, Arguments},
+    types::{Member, Type},
+};
 use crate::{
     host::Host,
     questions::{Answer, Refusal},
@@ -25,10 +29,14 @@ use crate::{
 pub(super) const ARGUMENTS: &[Argument] = &[
     Argument::new(
         "type",
-        Kind::Enum(&["static", "full"]),
+        Type::Enum(&["static", "full"]),
         "the model's differences from a named one, or all that it has",
     ),
-    Argument::new("model", Kind::Object, "{\"name\": MODEL, \"props\": {\"FEATURE\": true, ...}}"),
+    Argument::new(
+        "model",
+        Type::Object(&[Member::new("name", Type::String), Member::optional("props", Type::Any)]),
+        "{\"name\": MODEL, \"props\": {\"FEATURE\": true, ...}}",
+    ),
 ];
 
 /// Names for the host's own CPU.
@@ -91,7 +99,7 @@ impl ModelQuestion {
 
     fn answer_for(&self, host: &HostCpu) -> Answer {
         match self {
-            Self::Definitions => Ok(definitions(host)),
+            Self::Definitions => definitions(host),
             Self::Expansion { is_full: true, name, spec, topology } => {
                 let profile = resolve(host, spec, topology)?;
                 Ok(json!({"model": {"name": name, "props": all_of(&profile)}}))
@@ -117,7 +125,8 @@ fn resolve(host: &HostCpu, spec: &CpuSpec, topology: &Topology) -> Result<CpuPro
 }
 
 /// QMP's list of `CpuDefinitionInfo`.
-fn definitions(host: &HostCpu) -> Value {
+fn definitions(host: &HostCpu) -> Answer {
+    let lacking = Lacking::new(host).map_err(|error| Refusal(error.to_string()))?;
     let definition = |name: &str, is_static: bool, unavailable: Vec<&str>| {
         json!({
             "name": name,
@@ -130,21 +139,14 @@ fn definitions(host: &HostCpu) -> Value {
     };
     let of_host = HOST.into_iter().chain([HOST_MODEL]).map(|name| definition(name, false, Vec::new()));
     let named = model::all().map(|model| {
-        let mut info = definition(&model.name, true, unavailable(host, model));
+        let unavailable = lacking.of(model).iter().map(|unmet| unmet.feature.name()).collect();
+        let mut info = definition(&model.name, true, unavailable);
         if let Some(other) = &model.alias_of {
             info["alias-of"] = json!(other);
         }
         info
     });
-    of_host.chain(named).collect()
-}
-
-/// The features of a model that the host can't give.
-fn unavailable(host: &HostCpu, model: &'static NamedModel) -> Vec<&'static str> {
-    let spec = CpuSpec { model: Model::Named(model), ..CpuSpec::default() };
-    let profile = Topology::flat(1).and_then(|topology| CpuProfile::resolve(host, &spec, &topology));
-    // Models refuse no host.
-    profile.iter().flat_map(CpuProfile::unmet).map(|unmet| unmet.feature.name()).collect()
+    Ok(of_host.chain(named).collect())
 }
 
 /// Each feature, and whether a CPU has it; and who the CPU says it is.

@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    arguments::{Argument, Arguments, Kind},
+    arguments::{Argument, Arguments},
     cpus::{index_of, path},
+    types::{Member, Type},
 };
 use crate::{
     questions::Refusal,
@@ -18,11 +19,18 @@ const VCPU: &str = "vcpu";
 
 /// The arguments of `query-stats`.
 pub(super) const ARGUMENTS: &[Argument] = &[
-    Argument::new("target", Kind::Enum(&[VM, VCPU]), "the machine as a whole, or its vCPUs"),
-    Argument::optional("vcpus", Kind::Array, "only these vCPUs, by the qom-path that query-cpus-fast tells"),
+    Argument::new("target", Type::Enum(&[VM, VCPU]), "the machine as a whole, or its vCPUs"),
+    Argument::optional(
+        "vcpus",
+        Type::Array(&Type::String),
+        "only these vCPUs, by the qom-path that query-cpus-fast tells",
+    ),
     Argument::optional(
         "providers",
-        Kind::Array,
+        Type::Array(&Type::Object(&[
+            Member::new("provider", Type::Enum(&[KVM])),
+            Member::optional("names", Type::Array(&Type::String)),
+        ])),
         "only these: [{\"provider\": \"kvm\", \"names\": [\"exits\"]}]",
     ),
 ];

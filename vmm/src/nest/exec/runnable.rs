@@ -1,14 +1,14 @@
 //! A check that a program can be started at the last level.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use devices::printable::ToPrintable;
 use object::read::elf::{FileHeader, ProgramHeader};
-use object::{Endianness, elf};
+use object::{Endianness, ReadCache, ReadRef, elf};
 
 use super::tree::{Entry, Tree};
 
@@ -44,8 +44,9 @@ pub(super) fn check(tree: &Tree, guest: &Path) -> anyhow::Result<()> {
         if permissions & 0o111 == 0 {
             bail!("{} is not executable; chmod +x makes it so", from.printable());
         }
-        let image = fs::read(from).with_context(|| format!("reading {}", from.printable()))?;
-        match needs(&image).with_context(|| from.printable().to_string())? {
+        let file = File::open(from).with_context(|| format!("reading {}", from.printable()))?;
+        // It may be as large as the level's memory; the little that counts is read.
+        match needs(&ReadCache::new(file)).with_context(|| from.printable().to_string())? {
             Needs::Nothing => return Ok(()),
             Needs::Loader(loader, libraries) => return find_libraries(tree, from, &loader, &libraries),
             Needs::Interpreter(interpreter) => {
@@ -98,19 +99,21 @@ fn on_the_host(missing: &Path) -> Option<PathBuf> {
 }
 
 /// Finds out how the kernel would start the file. Linux, "fs/binfmt_elf.c" and "fs/binfmt_script.c".
-fn needs(image: &[u8]) -> anyhow::Result<Needs> {
-    if let Some(line) = image.strip_prefix(b"#!") {
+fn needs<'data>(image: impl ReadRef<'data>) -> anyhow::Result<Needs> {
+    let len = image.len().ok().context("it can't be read")?;
+    let start = image.read_bytes_at(0, len.min(SCRIPT_LINE as u64)).ok().context("it can't be read")?;
+    if let Some(line) = start.strip_prefix(b"#!") {
         return script(line);
     }
-    if image.is_empty() {
+    if start.is_empty() {
         bail!("it is empty");
     }
-    if !image.starts_with(&elf::ELFMAG) {
+    if !start.starts_with(&elf::ELFMAG) {
         bail!("it is neither an ELF program nor a script that begins with #!");
     }
-    match image.get(4).copied().map(elf::FileClass) {
-        Some(elf::ELFCLASS64) => elf_needs::<elf::FileHeader64<Endianness>>(image),
-        Some(elf::ELFCLASS32) => elf_needs::<elf::FileHeader32<Endianness>>(image),
+    match start.get(4).copied().map(elf::FileClass) {
+        Some(elf::ELFCLASS64) => elf_needs::<elf::FileHeader64<Endianness>, _>(image, len),
+        Some(elf::ELFCLASS32) => elf_needs::<elf::FileHeader32<Endianness>, _>(image, len),
         _ => bail!("it is no ELF program of 32 or 64 bits"),
     }
 }
@@ -132,7 +135,10 @@ fn script(line: &[u8]) -> anyhow::Result<Needs> {
     Ok(Needs::Interpreter(interpreter.to_owned()))
 }
 
-fn elf_needs<Elf: FileHeader<Endian = Endianness>>(image: &[u8]) -> anyhow::Result<Needs> {
+fn elf_needs<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
+    image: R,
+    len: u64,
+) -> anyhow::Result<Needs> {
     let broken = "it is not a whole ELF file";
     let header = Elf::parse(image).ok().context(broken)?;
     let endian = header.endian().ok().context(broken)?;
@@ -145,7 +151,8 @@ fn elf_needs<Elf: FileHeader<Endian = Endianness>>(image: &[u8]) -> anyhow::Resu
     if !matches!(header.e_type(endian), elf::ET_EXEC | elf::ET_DYN) || loads.peek().is_none() {
         bail!("it is an ELF file, but no program");
     }
-    if !loads.all(|segment| segment.data(endian, image).is_ok()) {
+    let is_whole = |(start, size): (u64, u64)| start.checked_add(size).is_some_and(|end| end <= len);
+    if !loads.all(|segment| is_whole(segment.file_range(endian))) {
         bail!(broken);
     }
     let loader = segments.iter().find_map(|segment| segment.interpreter(endian, image).ok().flatten());
@@ -156,10 +163,10 @@ fn elf_needs<Elf: FileHeader<Endian = Endianness>>(image: &[u8]) -> anyhow::Resu
 }
 
 /// The names of the libraries that it needs, if it has section headers.
-fn libraries<Elf: FileHeader<Endian = Endianness>>(
+fn libraries<'data, Elf: FileHeader<Endian = Endianness>>(
     header: &Elf,
     endian: Endianness,
-    image: &[u8],
+    image: impl ReadRef<'data>,
 ) -> Option<Vec<String>> {
     let table = header.sections(endian, image).ok()?.dynamic_table(endian, image).ok()?;
     let needed = table.iter().filter(|entry| entry.tag == elf::DT_NEEDED);

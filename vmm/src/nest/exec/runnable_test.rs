@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +17,9 @@ use crate::nest::image::{DIRECTORY, INIT};
 const MOUNTED: [&str; 3] = ["dev", "proc", "sys"];
 /// As many symbolic links as Linux follows in one path.
 const LINKS: u32 = 40;
+/// The longest name of a file, and the longest path with its slash at the start, in bytes. Linux, "include/uapi/linux/limits.h".
+const LONGEST_NAME: usize = 255;
+const LONGEST_PATH: usize = 4095;
 /// A page of memory, which no two files share.
 const PAGE: u64 = 4 << 10;
 /// Permissions of a directory that nobody gave.
@@ -81,6 +84,19 @@ impl Tree {
         let path = self.resolve(guest, matches!(entry, Entry::Directory { .. })).with_context(loops)?;
         if path == Path::new(INIT) || path.starts_with(DIRECTORY) {
             bail!("/{} is nvmm's own; give it another place", path.printable());
+        }
+        if let Some(len) = path.iter().map(OsStr::len).find(|len| *len > LONGEST_NAME) {
+            bail!(
+                "a name in {} has {len} bytes, and can have {LONGEST_NAME}; give a shorter GUEST",
+                guest.printable()
+            );
+        }
+        let len = path.as_os_str().len() + 1;
+        if len > LONGEST_PATH {
+            bail!(
+                "{} has {len} bytes, and a path can have {LONGEST_PATH}; give a shorter GUEST",
+                guest.printable()
+            );
         }
         for above in path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
             match self.entries.entry(above.to_owned()).or_insert(Entry::Directory { permissions: MADE }) {
@@ -157,9 +173,9 @@ impl Tree {
         for (path, entry) in &self.entries {
             match entry {
                 Entry::Directory { permissions } => archive.directory(path, *permissions),
-                Entry::File { from, permissions, .. } => {
-                    let data = fs::read(from).with_context(|| format!("reading {}", from.printable()))?;
-                    archive.file(path, *permissions, &data)
+                Entry::File { from, permissions, len } => {
+                    let data = File::open(from).with_context(|| format!("reading {}", from.printable()))?;
+                    archive.file_of(path, *permissions, *len, data)
                 }
                 Entry::Link { target } => archive.link(path, target),
                 Entry::Special { mode, device } => archive.special(path, *mode, *device),
@@ -194,6 +210,13 @@ fn entry(host: &Path, metadata: &Metadata) -> anyhow::Result<Entry> {
     Ok(if file_type.is_dir() {
         Entry::Directory { permissions }
     } else if file_type.is_file() {
+        if u32::try_from(metadata.len()).is_err() {
+            bail!(
+                "{} has {} bytes, and an initramfs takes files of less than 4 GiB",
+                host.printable(),
+                metadata.len()
+            );
+        }
         Entry::File { from: host.to_owned(), permissions, len: metadata.len() }
     } else if file_type.is_symlink() {
         let target = fs::read_link(host).with_context(|| format!("reading {}", host.printable()))?;

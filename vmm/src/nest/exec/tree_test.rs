@@ -137,3 +137,42 @@ fn the_archive_has_every_kind() {
     }
     assert!(!text.contains("hidden"));
 }
+
+#[test]
+fn names_that_no_file_system_takes_are_refused() {
+    let folder = folder();
+    let host = folder.path().join("run.sh");
+    let mut tree = Tree::default();
+    let long = |len: usize| "x".repeat(len);
+    tree.add(&host, Path::new(&format!("/{}/{}", long(255), long(255)))).unwrap();
+    for guest in [format!("/{}", long(256)), format!("/{}/a", long(300))] {
+        let refusal = tree.add(&host, Path::new(&guest)).unwrap_err().to_string();
+        assert!(refusal.ends_with("and can have 255; give a shorter GUEST"), "{refusal}");
+    }
+    let deep =
+        |len: usize| format!("/{}", long(250) + &format!("/{}", long(250)).repeat(20))[..len].to_owned();
+    tree.add(&host, Path::new(&deep(4095))).unwrap();
+    let refusal = tree.add(&host, Path::new(&deep(4096))).unwrap_err().to_string();
+    assert!(refusal.ends_with("has 4096 bytes, and a path can have 4095; give a shorter GUEST"), "{refusal}");
+    // Of a folder, what is in it counts too.
+    let inside = Path::new(&deep(4090)).join("abc");
+    assert!(tree.add(folder.path(), &inside).unwrap_err().to_string().contains("a path can have 4095"));
+}
+
+#[test]
+fn a_file_that_an_initramfs_can_t_hold_is_refused_before_it_is_read() {
+    let folder = folder();
+    let host = folder.path().join("huge");
+    File::create(&host).unwrap().set_len(1 << 32).unwrap();
+    let refusal = Tree::default().add(&host, Path::new("/huge")).unwrap_err().to_string();
+    assert!(refusal.contains("has 4294967296 bytes"), "{refusal}");
+    // One that changes after it was looked at.
+    File::create(&host).unwrap().set_len(10).unwrap();
+    let mut tree = Tree::default();
+    tree.add(&host, Path::new("/huge")).unwrap();
+    File::create(&host).unwrap().set_len(9).unwrap();
+    let refusal = format!("{:#}", tree.write(io::sink()).unwrap_err());
+    assert_eq!(refusal, "adding /huge: the file has become shorter");
+    File::create(&host).unwrap().set_len(11).unwrap();
+    tree.write(io::sink()).unwrap();
+}

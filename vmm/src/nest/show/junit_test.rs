@@ -95,27 +95,81 @@ fn a_level_that_nothing_was_heard_of_still_fails() {
     assert!(outcomes[2].1.starts_with("failure "), "{outcomes:?}");
 }
 
-#[test]
-fn the_program_s_output_is_the_last_level_s() {
-    let record = program();
-    let why = "failure the program failed: my<test> ended with status 3";
-    expect(&record, &[("level 0", "passed"), ("level 1", "passed"), ("level 2", why)]);
-    let text = junit(&record);
-    let document = Document::parse(&text).unwrap();
-    let outputs: Vec<_> = document.descendants().filter(|node| node.has_tag_name("system-out")).collect();
-    let output = outputs[2].text().unwrap();
-    let printed = "\nmy<test> printed:\n(2,000,000 bytes before this)\n1..1\nnot ok 1 <&> \u{fffd}[31m";
-    assert!(output.starts_with("run by: nvmm on KVM\n") && output.ends_with(printed), "{output}");
-    assert!(!outputs[1].text().unwrap().contains("printed"));
+/// Each case's name and time.
+fn times(text: &str) -> Vec<(String, String)> {
+    let document = Document::parse(text).unwrap();
+    let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
+    let words = |case: Node<'_, '_>| ["name", "time"].map(|word| case.attribute(word).unwrap().to_owned());
+    cases.map(|case| words(case).into()).collect()
 }
 
 #[test]
-fn a_program_that_skips_itself_skips_the_last_level_alone() {
+fn what_ran_has_a_time() {
+    let expect = |record: &Record, expected: &[(&str, &str)]| {
+        let times = times(&junit(record));
+        let times: Vec<_> = times.iter().map(|(name, time)| (name.as_str(), time.as_str())).collect();
+        assert_eq!(times, expected);
+    };
+    expect(&passed(), &[("level 0", "4.600"), ("level 1", "4.300"), ("level 2", "2.200")]);
+    // The levels below a failure end with the run.
+    let mut record = program();
+    record.levels[1].passed = None;
+    expect(
+        &record,
+        &[("level 0", "4.600"), ("level 1", "4.400"), ("level 2", "2.700"), ("my<test>", "0.500")],
+    );
+    // What never ran has none.
+    let skipped = times(&junit(&skipped()));
+    assert_eq!(skipped[2], ("level 2".to_owned(), "0.000".to_owned()));
+}
+
+#[test]
+fn the_program_is_a_case_with_its_output() {
+    let record = program();
+    let why = "failure the program failed: my<test> ended with status 3";
+    expect(
+        &record,
+        &[("level 0", "passed"), ("level 1", "passed"), ("level 2", "passed"), ("my<test>", why)],
+    );
+    let text = junit(&record);
+    let document = Document::parse(&text).unwrap();
+    let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
+    assert_eq!(failure.attribute("type"), Some("program_failed"));
+    assert!(failure.text().unwrap().ends_with("\nthe end of my<test>'s console:\nnot ok 1"));
+    let outputs: Vec<_> = document.descendants().filter(|node| node.has_tag_name("system-out")).collect();
+    let printed = "(2,000,000 bytes before this)\n1..1\nnot ok 1 <&> \u{fffd}[31m";
+    assert_eq!(outputs[3].text().unwrap(), printed);
+    assert!(outputs[2].text().unwrap().starts_with("run by: nvmm on KVM\n"));
+}
+
+#[test]
+fn a_program_that_passes_or_never_starts_is_a_case_too() {
+    let mut record = program();
+    record.verdict = Verdict::Passed;
+    (record.levels[2].passed, record.levels[2].status) = (Some(4.2), Status::Passed);
+    let ran = record.program.as_mut().unwrap();
+    ran.status = Some(0);
+    assert_eq!(outcomes(&junit(&record))[3], ("my<test>".to_owned(), "passed".to_owned()));
+    // A level failed while it ran, or before that: a failure is told once.
+    let mut record = failed();
+    let mut never = program().program.unwrap();
+    (never.started, never.ended, never.status) = (None, None, None);
+    record.program = Some(never);
+    let outcomes = outcomes(&junit(&record));
+    assert_eq!(outcomes[4], ("my<test>".to_owned(), "skipped level 2 failed".to_owned()));
+    assert_eq!(outcomes.iter().filter(|(_, outcome)| outcome.starts_with("failure")).count(), 1);
+}
+
+#[test]
+fn a_program_that_skips_itself_is_skipped_alone() {
     let mut record = program();
     record.verdict = Verdict::Skipped { why: "my<test> ended with status 77".into() };
     record.levels[2].status = Status::Skipped;
     let why = "skipped my<test> ended with status 77";
-    expect(&record, &[("level 0", "passed"), ("level 1", "passed"), ("level 2", why)]);
+    expect(
+        &record,
+        &[("level 0", "passed"), ("level 1", "passed"), ("level 2", "passed"), ("my<test>", why)],
+    );
 }
 
 #[test]

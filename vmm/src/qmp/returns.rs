@@ -1,0 +1,187 @@
+//! The types of what commands return and of what events tell, for those who ask for the schema. The names are QAPI's.
+
+use super::types::{Member, Type};
+
+const fn must(name: &'static str, of: Type) -> Member {
+    Member::new(name, of)
+}
+
+const fn may(name: &'static str, of: Type) -> Member {
+    Member::optional(name, of)
+}
+
+pub(super) const COMMANDS: Type = Type::Array(&Type::Object(&[
+    must("name", Type::String),
+    must("help", Type::String),
+    must(
+        "arguments",
+        Type::Array(&Type::Object(&[
+            must("name", Type::String),
+            must("type", Type::String),
+            must("optional", Type::Boolean),
+            must("help", Type::String),
+            may("values", Type::Array(&Type::String)),
+        ])),
+    ),
+]));
+
+/// `SchemaInfo`; the members that depend on `meta-type` may all be left out.
+pub(super) const SCHEMA: Type = Type::Array(&Type::Object(&[
+    must("name", Type::String),
+    must("meta-type", Type::Enum(&["builtin", "enum", "array", "object", "alternate", "command", "event"])),
+    may("json-type", Type::Enum(&["string", "number", "int", "boolean", "null", "object", "array", "value"])),
+    may("values", Type::Array(&Type::String)),
+    may("element-type", Type::String),
+    may(
+        "members",
+        Type::Array(&Type::Object(&[
+            must("name", Type::String),
+            may("type", Type::String),
+            may("default", Type::Any),
+        ])),
+    ),
+    may("arg-type", Type::String),
+    may("ret-type", Type::String),
+]));
+
+pub(super) const VERSION: Type = Type::Object(&[
+    must(
+        "qemu",
+        Type::Object(&[
+            must("major", Type::Uint64),
+            must("minor", Type::Uint64),
+            must("micro", Type::Uint64),
+        ]),
+    ),
+    must("package", Type::String),
+]);
+
+pub(super) const STATUS: Type = Type::Object(&[
+    must("running", Type::Boolean),
+    must("status", Type::Enum(&["prelaunch", "running", "paused", "debug", "guest-panicked", "shutdown"])),
+]);
+
+pub(super) const NAME: Type = Type::Object(&[may("name", Type::String)]);
+
+pub(super) const UUID: Type = Type::Object(&[must("UUID", Type::String)]);
+
+pub(super) const KVM: Type = Type::Object(&[must("enabled", Type::Boolean), must("present", Type::Boolean)]);
+
+pub(super) const CPUS: Type = Type::Array(&Type::Object(&[
+    must("cpu-index", Type::Uint64),
+    must("qom-path", Type::String),
+    must("thread-id", Type::Uint64),
+    must(
+        "props",
+        Type::Object(&[
+            must("socket-id", Type::Uint64),
+            must("die-id", Type::Uint64),
+            must("core-id", Type::Uint64),
+            must("thread-id", Type::Uint64),
+        ]),
+    ),
+    must("target", Type::Enum(&["x86_64"])),
+]));
+
+pub(super) const STATS: Type = Type::Array(&Type::Object(&[
+    must("provider", Type::Enum(&["kvm"])),
+    may("qom-path", Type::String),
+    must("stats", Type::Array(&Type::Object(&[must("name", Type::String), must("value", Type::Any)]))),
+]));
+
+pub(super) const BLOCKS: Type = Type::Array(&Type::Object(&[
+    must("device", Type::String),
+    must("type", Type::String),
+    must("removable", Type::Boolean),
+    must("locked", Type::Boolean),
+    must(
+        "inserted",
+        Type::Object(&[
+            must("file", Type::String),
+            must("node-name", Type::String),
+            must("drv", Type::String),
+            must("ro", Type::Boolean),
+            may("backing_file", Type::String),
+            must(
+                "cache",
+                Type::Object(&[
+                    must("writeback", Type::Boolean),
+                    must("direct", Type::Boolean),
+                    must("no-flush", Type::Boolean),
+                ]),
+            ),
+            must("iops", Type::Uint64),
+            must("bps", Type::Uint64),
+            must(
+                "image",
+                Type::Object(&[
+                    must("filename", Type::String),
+                    must("format", Type::String),
+                    must("virtual-size", Type::Uint64),
+                ]),
+            ),
+        ]),
+    ),
+]));
+
+pub(super) const BLOCK_STATS: Type = Type::Array(&Type::Object(&[
+    must("device", Type::String),
+    must("node-name", Type::String),
+    must(
+        "stats",
+        Type::Object(&[
+            must("rd_operations", Type::Uint64),
+            must("rd_bytes", Type::Uint64),
+            must("wr_operations", Type::Uint64),
+            must("wr_bytes", Type::Uint64),
+            must("flush_operations", Type::Uint64),
+            must("unmap_operations", Type::Uint64),
+            must("unmap_bytes", Type::Uint64),
+            must("nvmm-zero-operations", Type::Uint64),
+            must("nvmm-zero-bytes", Type::Uint64),
+            must("nvmm-failed-operations", Type::Uint64),
+        ]),
+    ),
+]));
+
+pub(super) const CPU_DEFINITIONS: Type = Type::Array(&Type::Object(&[
+    must("name", Type::String),
+    must("typename", Type::String),
+    must("static", Type::Boolean),
+    must("migration-safe", Type::Boolean),
+    must("deprecated", Type::Boolean),
+    must("unavailable-features", Type::Array(&Type::String)),
+    may("alias-of", Type::String),
+]));
+
+/// `CpuModelInfo`, as it is answered.
+const CPU_MODEL: Type = Type::Object(&[must("name", Type::String), must("props", Type::Any)]);
+
+pub(super) const CPU_EXPANSION: Type = Type::Object(&[must("model", CPU_MODEL)]);
+
+const CAUSE: Type = Type::Object(&[
+    must("guest", Type::Boolean),
+    must(
+        "reason",
+        Type::Enum(&[
+            "host-error",
+            "host-qmp-quit",
+            "host-qmp-system-reset",
+            "host-signal",
+            "host-ui",
+            "guest-shutdown",
+            "guest-reset",
+            "guest-panic",
+        ]),
+    ),
+]);
+
+/// The events, with the types of their data.
+pub(super) const EVENTS: &[(&str, Type)] = &[
+    ("STOP", Type::NOTHING),
+    ("RESUME", Type::NOTHING),
+    ("POWERDOWN", Type::NOTHING),
+    ("RESET", CAUSE),
+    ("SHUTDOWN", CAUSE),
+    ("GUEST_PANICKED", Type::Object(&[must("action", Type::Enum(&["pause", "poweroff", "run"]))])),
+];

@@ -1,0 +1,74 @@
+//! The types of arguments, answers and events, in QAPI's words.
+//!
+//! QEMU, "How to use the QAPI code generator".
+
+use serde_json::Value;
+
+/// A type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    String,
+    /// One of these strings.
+    Enum(&'static [&'static str]),
+    /// A whole number that is not negative.
+    Uint64,
+    /// An address, of which the upper half may be given as negative numbers, as QEMU's clients do.
+    Address,
+    Boolean,
+    /// Anything.
+    Any,
+    Object(&'static [Member]),
+    /// A list of these.
+    Array(&'static Type),
+}
+
+/// A member of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) name: &'static str,
+    pub(super) of: Type,
+    pub(super) optional: bool,
+}
+
+impl Type {
+    /// An object without members: the answer where there is nothing to tell.
+    pub(super) const NOTHING: Self = Self::Object(&[]);
+
+    /// The name that `query-commands` has for it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::String | Self::Enum(_) => "string",
+            Self::Uint64 => "uint64",
+            Self::Address => "int64",
+            Self::Boolean => "boolean",
+            Self::Any => "any",
+            Self::Object(_) => "object",
+            Self::Array(_) => "array",
+        }
+    }
+
+    /// Returns whether a value is of this type, as far as that shows without a look at its parts.
+    pub(super) fn fits(self, value: &Value) -> bool {
+        match self {
+            Self::String | Self::Enum(_) => value.is_string(),
+            Self::Uint64 => value.is_u64(),
+            Self::Address => value.is_u64() || value.is_i64(),
+            Self::Boolean => value.is_boolean(),
+            Self::Any => true,
+            Self::Object(_) => value.is_object(),
+            Self::Array(_) => value.is_array(),
+        }
+    }
+}
+
+impl Member {
+    /// A member that is always there.
+    pub(super) const fn new(name: &'static str, of: Type) -> Self {
+        Self { name, of, optional: false }
+    }
+
+    /// A member that may be left out.
+    pub(super) const fn optional(name: &'static str, of: Type) -> Self {
+        Self { name, of, optional: true }
+    }
+}
