@@ -18,7 +18,6 @@ pub mod probe;
 pub mod qcow2;
 pub mod raw;
 mod unnamed;
-pub(crate) mod vectored;
 pub mod vmdk;
 
 pub use lock::user;

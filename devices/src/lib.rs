@@ -22,5 +22,6 @@ pub mod size;
 #[cfg(test)]
 mod testing;
 pub mod threads;
+mod vectored;
 pub mod virtio;
 pub mod wakes;

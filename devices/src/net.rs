@@ -5,14 +5,21 @@
 //!         ◀─────────────── Port::receive ◀──
 //! ```
 
+mod interface;
+mod ioctl;
 mod mac;
+mod tap;
 
 use std::{fmt::Debug, io, os::fd::RawFd};
 
 use bitflags::bitflags;
 use vm_memory::VolatileSlice;
 
-pub use self::mac::{MacAddress, MacAddressError};
+pub use self::{
+    interface::{InterfaceName, InterfaceNameError},
+    mac::{MacAddress, MacAddressError},
+    tap::{DescriptorError, Tap, TapError},
+};
 
 /// The length of the header in front of each frame: virtio 1.3, "Device Operation" of the network device, `struct
 /// virtio_net_hdr` with `num_buffers`. Linux calls it the tap's "vnet header".
@@ -61,7 +68,8 @@ pub trait Network: Send + Sync + Debug {
     /// The greatest number of ports, at least 1.
     fn most_ports(&self) -> u16;
 
-    /// Has frames come by the first `ports` ports; those that are sent by the others go on their way too.
+    /// Has frames come by the first `ports` ports; those that are sent by the others go on their way too. At first it is port 0
+    /// alone.
     ///
     /// # Errors
     ///
@@ -70,6 +78,11 @@ pub trait Network: Send + Sync + Debug {
 
     /// Port `index` of [`Network::most_ports`].
     fn port(&self, index: u16) -> &dyn Port;
+
+    /// The MTU that the guest should use, where the host's side has one.
+    fn mtu(&self) -> Option<u16> {
+        None
+    }
 
     /// The offloads that frames to the host may ask for.
     fn takes(&self) -> Offloads;
@@ -91,7 +104,8 @@ pub trait Port: Send + Sync + Debug {
     fn descriptor(&self) -> RawFd;
 
     /// Takes the next frame: writes a header of [`HEADER_LEN`] bytes, whose `num_buffers` is whatever, and the frame
-    /// behind it, and returns the length of both. What does not fit in `buffers` is lost, and not told of.
+    /// behind it, and returns the length of both. What does not fit in `buffers` is lost, and not told of; they have room for
+    /// the header at least.
     ///
     /// # Errors
     ///
@@ -110,6 +124,8 @@ pub trait Port: Send + Sync + Debug {
     fn send(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<()>;
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 #[path = "net_test.rs"]
 mod tests;

@@ -55,9 +55,8 @@ use super::{
     guard::Layout,
     options::DiskOptions,
     raw::{FILE_BLOCK_SIZE, Opened},
-    vectored,
 };
-use crate::printable::ToPrintable;
+use crate::{printable::ToPrintable, vectored};
 
 /// imago's side of an image.
 type Image = FormatAccess<Store>;

@@ -24,8 +24,8 @@ use vm_memory::VolatileSlice;
 pub(super) use self::opened::Opened;
 use self::{direct::Direct, error::Failure};
 pub use super::options::DiskOptions;
-use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE, vectored};
-use crate::printable::ToPrintable;
+use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE};
+use crate::{printable::ToPrintable, vectored};
 
 /// The blocks of a disk that is a file: sectors that any partition table was made for, in pages of the page cache.
 pub(super) const FILE_BLOCK_SIZE: BlockSize =

@@ -43,9 +43,8 @@ use self::{
 use super::{
     BlockSize, Disk, Extent,
     raw::{FILE_BLOCK_SIZE, Opened},
-    vectored,
 };
-use crate::printable::ToPrintable;
+use crate::{printable::ToPrintable, vectored};
 
 /// An open vmdk, read-only and share-locked with all of its files until it is dropped.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use std::{io, sync::Arc};
 
 use vm_memory::VolatileSlice;
 
-use super::{super::vectored, error::damage, image::Image};
+use super::{error::damage, image::Image};
+use crate::vectored;
 
 /// Where the next bytes of a disk are.
 #[derive(Debug)]

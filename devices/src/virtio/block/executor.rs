@@ -18,7 +18,8 @@ use super::{
     segments::{self, Segment},
 };
 use crate::{
-    disk::{Direction, Disk, SECTOR_SIZE, vectored::IOV_MAX},
+    disk::{Direction, Disk, SECTOR_SIZE},
+    vectored::IOV_MAX,
     virtio::{queue::Buffers, worker::Stop},
 };
 

@@ -73,3 +73,24 @@ fn errors_are_the_hosts() {
     let error = write(&full, &slices(&mut buffers), 0).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull);
 }
+
+#[test]
+fn a_frame_is_one_call() {
+    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let mut sent = vec![vec![1; 5], vec![], vec![2; 3]];
+    assert_eq!(send(&ours, &slices(&mut sent)).unwrap(), 8);
+    assert_eq!(send(&ours, &slices(&mut sent[..1])).unwrap(), 5);
+    let mut got = vec![vec![0; 2], vec![0; 4]];
+    assert_eq!(receive(&theirs, &slices(&mut got)).unwrap(), 6, "the rest is lost");
+    assert_eq!(got.concat(), [1, 1, 1, 1, 1, 2]);
+    assert_eq!(receive(&theirs, &slices(&mut got)).unwrap(), 5);
+}
+
+#[test]
+fn a_frame_has_no_more_buffers_than_a_call() {
+    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let mut buffers = vec![vec![7; 1]; IOV_MAX + 1];
+    assert_eq!(send(&ours, &slices(&mut buffers)).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(send(&ours, &slices(&mut buffers[1..])).unwrap(), IOV_MAX);
+    assert_eq!(receive(&theirs, &slices(&mut buffers)).unwrap(), IOV_MAX);
+}

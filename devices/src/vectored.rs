@@ -1,20 +1,24 @@
-//! `preadv` and `pwritev` straight into and out of guest memory.
+//! Reading and writing of files straight into and out of guest memory.
 
 #![expect(unsafe_code, reason = "the kernel reads and writes guest memory through raw pointers")]
 
-use std::{fs::File, io, os::fd::AsRawFd};
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, AsRawFd},
+};
 
 use libc::{c_int, iovec, off_t};
 use smallvec::SmallVec;
 use vm_memory::VolatileSlice;
 
-use super::Direction;
+use crate::disk::Direction;
 
 /// The most buffers that one call takes.
 pub(crate) const IOV_MAX: usize = libc::UIO_MAXIOV as usize;
 
 /// Reads at `offset` until `buffers` are full or the file ends. Returns the bytes read.
-pub(super) fn read(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<u64> {
+pub(crate) fn read(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<u64> {
     transfer(buffers, offset, |iovecs, count, offset| {
         if let [iovec] = iovecs {
             // SAFETY: the buffer is mapped guest memory, which the kernel may write to.
@@ -26,7 +30,7 @@ pub(super) fn read(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> i
 }
 
 /// Writes all of `buffers` at `offset`.
-pub(super) fn write(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
+pub(crate) fn write(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
     let written = transfer(buffers, offset, |iovecs, count, offset| {
         if let [iovec] = iovecs {
             // SAFETY: the buffer is mapped guest memory, which the kernel only reads.
@@ -46,7 +50,7 @@ pub(super) fn write(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> 
 /// # Errors
 ///
 /// `WouldBlock`: nothing of it can. `Unsupported`: the file system never says so.
-pub(super) fn now(
+pub(crate) fn now(
     file: &File,
     direction: Direction,
     buffers: &[VolatileSlice<'_>],
@@ -65,8 +69,34 @@ pub(super) fn now(
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
+/// Reads a frame, or whatever one call gives, into `buffers`, of which the first [`IOV_MAX`] count. Returns the bytes
+/// read.
+pub(crate) fn receive(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
+    let iovecs = iovecs(buffers);
+    let count = c_int::try_from(iovecs.len().min(IOV_MAX)).map_err(io::Error::other)?;
+    // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel may write to.
+    let read = unsafe { libc::readv(fd.as_fd().as_raw_fd(), iovecs.as_ptr(), count) };
+    usize::try_from(read).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes all of `buffers` as one frame, in one call. Returns the bytes written.
+///
+/// # Errors
+///
+/// `InvalidInput`: there are more than [`IOV_MAX`] buffers.
+pub(crate) fn send(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
+    let iovecs = iovecs(buffers);
+    if iovecs.len() > IOV_MAX {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let count = c_int::try_from(iovecs.len()).map_err(io::Error::other)?;
+    // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel only reads.
+    let written = unsafe { libc::writev(fd.as_fd().as_raw_fd(), iovecs.as_ptr(), count) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
 /// The bytes in `buffers`.
-pub(super) fn total(buffers: &[VolatileSlice<'_>]) -> u64 {
+pub(crate) fn total(buffers: &[VolatileSlice<'_>]) -> u64 {
     buffers.iter().map(|buffer| buffer.len() as u64).sum()
 }
 

@@ -1,0 +1,118 @@
+//! Reasons why there is no tap, with what to do about it.
+
+use std::{io, os::fd::RawFd};
+
+use thiserror::Error;
+
+use crate::net::interface::{InterfaceName, InterfaceNameError};
+
+/// The reason why a tap can't be had.
+#[derive(Debug, Error)]
+pub enum TapError {
+    /// The text is no name.
+    #[error("{0:?} names no interface")]
+    Name(String, #[source] InterfaceNameError),
+    /// The kernel has no taps.
+    #[error("the host has no /dev/net/tun; load its module: modprobe tun")]
+    NoDriver,
+    /// The kernel gives no tap.
+    #[error("/dev/net/tun")]
+    Driver(#[source] io::Error),
+    /// It takes rights to make one.
+    #[error("no permission to make the tap {name}; {}", by_administrator(.name, *.queues))]
+    NotPermitted {
+        /// The tap.
+        name: InterfaceName,
+        /// Its queues.
+        queues: u16,
+    },
+    /// It belongs to somebody else.
+    #[error("the tap {name} is another user's; {}", by_administrator(.name, *.queues))]
+    NotYours {
+        /// The tap.
+        name: InterfaceName,
+        /// Its queues.
+        queues: u16,
+    },
+    /// It has no queue left.
+    #[error("another program has the tap {0} open")]
+    Busy(InterfaceName),
+    /// It is another kind of interface.
+    #[error("the interface {0} is no tap; give a name that is free, or a tap's")]
+    NotTap(InterfaceName),
+    /// It was made for one queue.
+    #[error(
+        "the tap {0} has one queue; leave queues= out, or make it with: ip tuntap add dev {0} mode tap multi_queue"
+    )]
+    OneQueue(InterfaceName),
+    /// A macvtap has no device node.
+    #[error("the macvtap {name} can't be opened by {path}")]
+    Macvtap {
+        /// The macvtap.
+        name: InterfaceName,
+        /// Its node.
+        path: String,
+        /// The host's error.
+        source: io::Error,
+    },
+    /// It can't have this MTU.
+    #[error("the tap {name} can't have an MTU of {mtu}; it has {now}")]
+    Mtu {
+        /// The tap.
+        name: InterfaceName,
+        /// The MTU that was asked for.
+        mtu: u16,
+        /// The MTU that it has.
+        now: u32,
+        /// The host's error.
+        source: io::Error,
+    },
+    /// The kernel refuses something else.
+    #[error("the tap {0}")]
+    Refused(InterfaceName, #[source] io::Error),
+    /// A descriptor was given that won't do.
+    #[error("descriptor {0} {1}")]
+    Descriptor(RawFd, DescriptorError),
+}
+
+/// The reason why a descriptor won't do as a tap.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DescriptorError {
+    /// It was not passed.
+    #[error("is none that nvmm was started with")]
+    NotPassed,
+    /// It is another kind of file.
+    #[error("is neither a tap nor a macvtap")]
+    NotTap,
+    /// It is not a tap yet.
+    #[error(
+        "has /dev/net/tun open, but has no interface: whoever opens it calls TUNSETIFF, with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR"
+    )]
+    NoInterface,
+    /// It is a tun.
+    #[error("is a tun, which has packets and no frames; a tap is needed (IFF_TAP)")]
+    Tun,
+    /// Its frames have no header.
+    #[error(
+        "is a tap without a header; whoever opens it has to call TUNSETIFF with IFF_VNET_HDR and IFF_NO_PI"
+    )]
+    NoHeader,
+    /// It is the only queue.
+    #[error("is a tap of one queue; for several, whoever opens it calls TUNSETIFF with IFF_MULTI_QUEUE")]
+    OneQueue,
+    /// It belongs to another tap than the first one.
+    #[error("is of {0}, and the first of {1}: all have to be queues of one tap")]
+    OtherTap(InterfaceName, InterfaceName),
+}
+
+/// Commands for an administrator, who makes the tap for this user.
+fn by_administrator(name: &InterfaceName, queues: u16) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    // A pattern takes the kernel's number. One that is made before has its own.
+    let name = name.as_str().replacen("%d", "0", 1);
+    let multi_queue = if queues > 1 { " multi_queue" } else { "" };
+    format!(
+        "run nvmm with CAP_NET_ADMIN, or have an administrator make it: ip tuntap add dev {name} mode tap user {user}{multi_queue} \
+         && ip link set dev {name} up (with `master br0` to join it to the bridge br0); then give tap={name}"
+    )
+}
