@@ -40,7 +40,7 @@ fn cannot() -> bool {
     !there || no_kvm()
 }
 
-/// Whether KVM is one in software, as it must be without VMX and SVM.
+/// Returns whether KVM is one in software, as it must be without VMX and SVM.
 fn in_software() -> bool {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
@@ -117,7 +117,7 @@ impl Machine {
         gdb
     }
 
-    /// What gdb says while it does something, line by line.
+    /// The lines that gdb prints while it does something.
     fn debug<T: AsRef<str>>(&self, orders: &[T]) -> Vec<String> {
         let output = self.gdb(orders).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

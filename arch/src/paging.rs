@@ -78,7 +78,7 @@ pub enum Entry {
 pub struct Physical {
     /// The first one.
     pub address: u64,
-    /// How many there are.
+    /// The number of them.
     pub len: u64,
 }
 
@@ -241,7 +241,7 @@ impl Table {
         12 + bits * (self.level - 1)
     }
 
-    /// How many bits of a linear address choose an entry.
+    /// The number of bits of a linear address that choose an entry.
     fn index_bits(self) -> u32 {
         match self.mode {
             Mode::Bits32 { .. } => 10,

@@ -1,4 +1,4 @@
-//! Looking into a machine: what QMP and `human-monitor-command` tell of a guest that hangs.
+//! Looking into a machine: the answers of QMP and `human-monitor-command` about a guest that hangs.
 //!
 //! ```text
 //! Machine --its vCPUs are stopped--> Halted --> registers, interrupt controllers: JSON, or text in QEMU's layout

@@ -65,7 +65,7 @@ pub(crate) enum BreakpointError {
 struct Patch {
     /// The byte that was there.
     original: u8,
-    /// How many breakpoints are there: a page can be mapped at several addresses.
+    /// The number of breakpoints there: a page can be mapped at several addresses.
     users: usize,
 }
 
@@ -252,8 +252,8 @@ impl Breakpoint {
     }
 }
 
-/// What registers wait for in the place of a breakpoint: of data, the pieces that are aligned as registers need it, as far as a
-/// machine could have registers for them.
+/// The addresses that registers wait for in the place of a breakpoint. Data that is watched is cut into pieces that are aligned as
+/// registers need it, at most one more than there are registers.
 fn watched(breakpoint: Breakpoint) -> Vec<Watched> {
     let Breakpoint::Watch { address, len, on } = breakpoint else {
         return vec![Watched { address: breakpoint.address(), len: 1, access: Access::Execute }];

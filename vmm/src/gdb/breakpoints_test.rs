@@ -4,7 +4,7 @@ use vm_memory::{Bytes, GuestAddress};
 use super::*;
 
 const RAM: usize = 0x4000;
-/// Where the RAM is mapped for a second time.
+/// A second linear address of the RAM.
 const ALIAS: u64 = 0xffff_8000_0000_0000;
 
 /// RAM where byte n is n, and not mapped from 0x3000 on.

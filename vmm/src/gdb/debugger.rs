@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{host::Host, link::Link};
 
-/// How long nvmm's end waits until the debugger knows of it.
+/// The longest time that nvmm's end waits until the debugger knows of it.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The debugger of a machine, if it has one.

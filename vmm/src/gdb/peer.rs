@@ -13,7 +13,7 @@ use rustix::{
     net::{SendFlags, send},
 };
 
-/// How long a debugger that reads nothing is waited for.
+/// The time after which a debugger that reads nothing is waited for no longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A socket that never blocks.

@@ -55,9 +55,9 @@ impl SystemRegisters {
     }
 }
 
-/// How many [`SystemRegisters`] there are.
+/// The number of [`SystemRegisters`].
 const SYSTEM: usize = 9;
-/// How many bytes of gdb's `g` packet come before them.
+/// The bytes of gdb's `g` packet that come before them.
 const CORE_LEN: usize = 0x218;
 
 impl Registers {

@@ -50,7 +50,7 @@ pub(super) struct Machine {
     pub(super) told: Receiver<Told>,
     /// Readable when it has told something.
     pub(super) wake: Arc<OwnedFd>,
-    /// How many vCPUs it has.
+    /// The number of its vCPUs.
     pub(super) vcpus: u32,
 }
 

@@ -30,16 +30,16 @@ use crate::output::Taken;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Dump {
-    /// Whether the core has the guest's linear addresses, for gdb with a kernel's symbols, before the physical ones.
+    /// Give the core the guest's linear addresses, for gdb with a kernel's symbols, before the physical ones.
     paging: bool,
     /// `file:PATH`.
     protocol: String,
-    /// Whether the answer comes before the dump is done.
+    /// Answer before the dump is done.
     #[serde(default)]
     detach: bool,
     /// The first physical address, with `length`.
     begin: Option<u64>,
-    /// How many bytes, with `begin`.
+    /// The number of bytes, with `begin`.
     length: Option<u64>,
     /// `elf`.
     format: Option<String>,

@@ -82,7 +82,7 @@ fn write(machine: &TestMachine, path: &Path, more: &Value) {
     dump(arguments).write(&machine.halted(), &Taken::default(), &|| false).unwrap();
 }
 
-/// What a program of the host prints of the core; none if the host has no such program.
+/// The text that a program of the host prints of the core; none if the host has no such program.
 fn run(program: &str, arguments: &[&str]) -> Option<String> {
     match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
@@ -123,7 +123,7 @@ fn gdb_finds_threads_registers_and_memory() {
     }
 }
 
-/// What gdb prints of a core.
+/// The text that gdb prints of a core.
 fn gdb(core: &Path, commands: &[&str]) -> Option<String> {
     let architecture = "set architecture i386:x86-64";
     let mut arguments = vec!["-nx", "-batch", "-ex", architecture, "-core", core.to_str().unwrap()];

@@ -1,4 +1,4 @@
-//! Why a machine can't be looked into as asked.
+//! Errors of looking into a machine.
 
 use std::{io, path::PathBuf};
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{output::OutputError, vm::KvmError};
 
-/// Why a question is refused. The message says what to do.
+/// The reason why a question is refused. The message says what to do.
 #[derive(Debug, Error)]
 pub(crate) enum InspectError {
     /// The index of a vCPU that is not there.
@@ -35,7 +35,7 @@ pub(crate) enum InspectError {
     Wraps {
         /// The first address.
         start: u64,
-        /// How many bytes.
+        /// The number of bytes.
         size: u64,
     },
     /// A page that the guest has not mapped.
@@ -51,7 +51,7 @@ pub(crate) enum InspectError {
     NotRam {
         /// The address.
         address: u64,
-        /// Where RAM is.
+        /// The ranges that are RAM.
         ram: String,
     },
     /// A file that is not to be written to.
@@ -67,7 +67,7 @@ pub(crate) enum InspectError {
         command: &'static str,
         /// The path that was given.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: Box<InspectError>,
     },
     /// It failed on the way, and emptying the file too.
@@ -79,13 +79,13 @@ pub(crate) enum InspectError {
         path: PathBuf,
         /// The host's error.
         error: io::Error,
-        /// Why it failed.
+        /// The reason.
         source: Box<InspectError>,
     },
     /// An argument that means nothing here.
     #[error("{0}")]
     Argument(String),
-    /// Somebody asked for the end of it.
+    /// The user asked for nvmm's end meanwhile.
     #[error("nvmm was told to end")]
     Stopped,
 }

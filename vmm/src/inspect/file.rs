@@ -10,7 +10,7 @@ use crate::output::Taken;
 
 const PAGE: usize = 4 << 10;
 static ZEROS: [u8; PAGE] = [0; PAGE];
-/// How much is read at a time.
+/// The most bytes that are read at a time.
 const PIECE: usize = 1 << 20;
 
 /// Returns whether to give up what takes long. It is asked for each piece of memory and each page table.

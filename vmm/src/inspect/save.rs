@@ -23,10 +23,10 @@ const LONG: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct SaveVirtual {
-    /// The linear address where it begins.
+    /// The first linear address.
     #[serde(deserialize_with = "address")]
     val: u64,
-    /// How many bytes.
+    /// The number of bytes.
     size: u64,
     filename: PathBuf,
     /// The vCPU whose page tables count; without it the first.
@@ -37,9 +37,9 @@ pub(crate) struct SaveVirtual {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SavePhysical {
-    /// The physical address where it begins.
+    /// The first physical address.
     val: u64,
-    /// How many bytes.
+    /// The number of bytes.
     size: u64,
     filename: PathBuf,
 }

@@ -18,7 +18,7 @@ use vm_memory::{Bytes, GuestAddress};
 use super::halted::Halted;
 use crate::{buses::Buses, exit::Exit, host::Host, link::Event, vcpu::Vcpu, vm::Vm};
 
-/// How much RAM it has, from address 0 on.
+/// The size of its RAM, which begins at address 0.
 pub(super) const RAM: u64 = 16 << 20;
 /// The address of the first instruction.
 pub(super) const CODE: u64 = 0x10_0000;

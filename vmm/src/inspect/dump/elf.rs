@@ -10,7 +10,7 @@ use object::{
 
 use super::super::error::InspectError;
 
-/// Where memory begins, and what the host's file system likes.
+/// The alignment of memory in the file: pages, which the host's file systems like.
 const ALIGNMENT: u64 = 4 << 10;
 const LE: LittleEndian = LittleEndian;
 const FILE_HEADER_LEN: u64 = size_of::<elf::FileHeader64<LittleEndian>>() as u64;
@@ -19,13 +19,13 @@ const PROGRAM_HEADER_LEN: u64 = size_of::<elf::ProgramHeader64<LittleEndian>>() 
 /// A part of a core's memory, and the addresses that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// Where the guest sees it.
+    /// Its linear address.
     pub(super) linear: u64,
-    /// Where it is.
+    /// Its physical address.
     pub(super) physical: u64,
-    /// How many bytes.
+    /// Its length in bytes.
     pub(super) len: u64,
-    /// Where it is in the core's memory.
+    /// Its distance from the beginning of the core's memory.
     pub(super) offset: u64,
 }
 

@@ -2,7 +2,7 @@ use super::*;
 
 const BASE: u64 = 4 << 30;
 const LEN: u64 = 8 << 20;
-/// Where `init_uts_ns` is, by its address and by what memory it is in.
+/// The linear and the physical address of `init_uts_ns`.
 const UTS: (u64, u64) = (0xffff_ffff_8240_0100, BASE + 0x40_0100);
 
 /// A kernel whose text at `KERNEL_MAP + 0x200_0000` lies at `BASE`.
