@@ -563,6 +563,40 @@ fn what_is_no_protocol_ends_a_session_and_nothing_else() {
     assert_eq!(machine.end().0, Some(43));
 }
 
+/// The trap flag in RFLAGS, by which a KVM on hardware takes a step, is lost where the guest loads RFLAGS or the debugger changes RIP.
+#[test]
+fn each_step_ends_whatever_became_of_the_trap_flag() {
+    /// More than the guest's loop has instructions.
+    const STEPS: usize = 40;
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start(&folder, &[]);
+    let places = Places::of_line(&machine.line());
+    let mut remote = remote(&machine);
+    while remote.memory(places.count).unwrap() == 0 {
+        remote.tell("vCont;c").unwrap();
+        thread::sleep(Duration::from_millis(1));
+        remote.send(b"\x03").unwrap();
+        assert!(remote.answer().unwrap().starts_with("T02"));
+    }
+    let before = remote.memory(places.count).unwrap();
+    for _ in 0..STEPS {
+        let from = remote.register(RIP).unwrap();
+        let stop = remote.step().unwrap();
+        assert!(stop.starts_with("T05"), "{stop}");
+        assert_ne!(remote.register(RIP).unwrap(), from);
+    }
+    assert!(remote.memory(places.count).unwrap() > before);
+    remote.set_register(RIP, places.tick).unwrap();
+    let stop = remote.step().unwrap();
+    assert!(stop.starts_with("T05"), "{stop}");
+    assert_eq!(remote.register(RIP).unwrap(), places.tick + 7);
+    remote.tell("k").unwrap();
+    assert_eq!(machine.end().0, Some(0));
+}
+
 /// Each time, the guest is somewhere else: also in the middle of an access to a port, which is finished first.
 #[test]
 fn a_guest_is_stopped_wherever_it_is() {

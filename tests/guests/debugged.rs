@@ -1,5 +1,5 @@
 //! Says where its parts are, and counts until a debugger sets `GO`. Then it ends, or with `R` on the command line resets the machine.
-//! With `B` it has breakpoints of its own, and counts these, too.
+//! Each time it counts, it loads RFLAGS, without the trap flag. With `B` it has breakpoints of its own, and counts these, too.
 #![no_std]
 #![no_main]
 
@@ -66,6 +66,7 @@ extern "C" fn guest_main() -> u32 {
     print!("tick ", tick, " count ", count, " seen ", seen, " go ", go, " own ", own, "\n");
     while rt::read::<u64>(go) == 0 {
         unsafe { asm!("call {}", in(reg) tick, out("rax") _, out("rdx") _) };
+        unsafe { asm!("push 2", "popfq") };
         if has_own {
             unsafe { asm!("int3") };
         }

@@ -96,6 +96,11 @@ impl Remote {
         number_of(&text)
     }
 
+    /// Changes a register of eight bytes.
+    pub(crate) fn set_register(&mut self, number: usize, value: u64) -> io::Result<()> {
+        self.order(&format!("P{number:x}={}", hex(value)))
+    }
+
     /// Eight bytes of memory.
     pub(crate) fn memory(&mut self, address: u64) -> io::Result<u64> {
         let text = self.ask(&format!("m{address:x},8"))?;
@@ -104,8 +109,7 @@ impl Remote {
 
     /// Writes eight bytes of memory.
     pub(crate) fn set_memory(&mut self, address: u64, value: u64) -> io::Result<()> {
-        let hex: String = value.to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        self.order(&format!("M{address:x},8:{hex}"))
+        self.order(&format!("M{address:x},8:{}", hex(value)))
     }
 
     /// Has all vCPUs run until one stops. Gives the stop.
@@ -117,6 +121,11 @@ impl Remote {
     pub(crate) fn step(&mut self) -> io::Result<String> {
         self.ask("vCont;s:1;c")
     }
+}
+
+/// The bytes of a number in hexadecimal, the lowest first.
+fn hex(value: u64) -> String {
+    value.to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The number that bytes in hexadecimal are, the lowest first.

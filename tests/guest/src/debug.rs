@@ -14,7 +14,7 @@ use vmm::nest::image::{self, Manifest, Memfd};
 
 use crate::level0::{Guest, NVMM};
 use crate::level1::PATIENCE;
-use crate::remote::{RDX, RIP, Remote};
+use crate::remote::{RAX, RDX, RIP, Remote};
 use crate::scenario;
 
 const DEBUGGED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/debugged"));
@@ -22,20 +22,26 @@ const DEBUGGED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/debugged"));
 const SOCKET: &str = "/gdb";
 const PLACE: &str = "unix:/gdb";
 
-/// Where the guest's instructions are from `tick` on.
+/// The bytes of the guest's first instruction, and of the one at `tick`; then where its instructions are from `tick` on.
+const FIRST: u64 = 7;
 const STORE: u64 = 10;
 const LOAD: u64 = 17;
 const RET: u64 = 24;
 
+/// The number of steps that a guest takes: more than the tiny guest's loop has instructions.
+const STEPS: usize = 40;
 /// `SYSTEM_SCHEDULING` of Linux' include/linux/kernel.h: the first that `system_state` is set to.
 const SCHEDULING: u64 = 1;
 
 /// Whether a host's emulated processor has breakpoints. QEMU's emulation of SVM takes a guest's DR7 over and breaks at none of it, and has
 /// no intercept of INT3.
-///
-/// Neither has single steps: Bochs' emulation of VMX ends one before the instruction, and QEMU's of SVM now and then never ends the first.
 fn has_breakpoints(virt: Virtualization) -> bool {
     virt == Virtualization::Vmx
+}
+
+/// Whether it has single steps. Bochs' emulation of VMX ends one before the instruction.
+fn has_steps(virt: Virtualization) -> bool {
+    virt == Virtualization::Svm
 }
 
 /// The places of the tiny guest's parts.
@@ -56,8 +62,8 @@ impl Places {
     }
 }
 
-/// Debugs a tiny guest: breakpoints of both kinds, watched data, and breakpoints that are the guest's own, as far as the processor has
-/// them.
+/// Debugs a tiny guest: steps, breakpoints of both kinds, watched data, and breakpoints that are the guest's own, as far as the processor
+/// has them.
 pub(crate) fn tiny(virt: Virtualization) -> anyhow::Result<()> {
     fs::write("/debugged", DEBUGGED).context("writing the guest")?;
     let mut command = Command::new(image::in_root(NVMM));
@@ -67,6 +73,9 @@ pub(crate) fn tiny(virt: Virtualization) -> anyhow::Result<()> {
     let mut gdb = Remote::connect(Path::new(SOCKET)).context("connecting")?;
 
     let first = gdb.register(RIP)?;
+    if has_steps(virt) {
+        stops(&gdb.step()?, "a step", "T05", first + FIRST, &mut gdb)?;
+    }
     gdb.tell("vCont;c")?;
     let line = loop {
         match nvmm.line(Some(Instant::now() + PATIENCE)).context("reading the guest's console")? {
@@ -77,10 +86,11 @@ pub(crate) fn tiny(virt: Virtualization) -> anyhow::Result<()> {
         }
     };
     let places = Places::of(&line)?;
-    gdb.send(b"\x03")?;
-    let interrupted = gdb.answer()?;
-    ensure!(interrupted.starts_with("T02"), "an interrupt is told as {interrupted}");
+    interrupt(&mut gdb)?;
 
+    if has_steps(virt) {
+        loops(&mut gdb, &places)?;
+    }
     if has_breakpoints(virt) {
         breakpoints(&mut gdb, &places, first)?;
     }
@@ -89,6 +99,43 @@ pub(crate) fn tiny(virt: Virtualization) -> anyhow::Result<()> {
     ensure!(end == "W2b", "the guest's end is told as {end}");
     let status = nvmm.wait().context("waiting for nvmm")?;
     ensure!(status.code() == Some(43), "nvmm ended with {status}");
+    Ok(())
+}
+
+/// Stops the guest.
+fn interrupt(gdb: &mut Remote) -> anyhow::Result<()> {
+    gdb.send(b"\x03")?;
+    let stop = gdb.answer()?;
+    ensure!(stop.starts_with("T02"), "an interrupt is told as {stop}");
+    Ok(())
+}
+
+/// Has the tiny guest take steps through its loop, which clears the trap flag in RFLAGS, and one from another place.
+fn loops(gdb: &mut Remote, places: &Places) -> anyhow::Result<()> {
+    let (tick, count) = (places.get("tick")?, places.get("count")?);
+    while gdb.memory(count)? == 0 {
+        gdb.tell("vCont;c")?;
+        thread::sleep(Duration::from_millis(10));
+        interrupt(gdb)?;
+    }
+    let before = gdb.memory(count)?;
+    steps(gdb)?;
+    ensure!(gdb.memory(count)? > before, "{STEPS} steps were less than the guest's loop");
+    let (rip, rax) = (gdb.register(RIP)?, gdb.register(RAX)?);
+    gdb.set_register(RIP, tick)?;
+    stops(&gdb.step()?, "a step from another place", "T05", tick + FIRST, gdb)?;
+    gdb.set_register(RIP, rip)?;
+    gdb.set_register(RAX, rax)?;
+    Ok(())
+}
+
+/// Has the guest take steps.
+fn steps(gdb: &mut Remote) -> anyhow::Result<()> {
+    for step in 0..STEPS {
+        let before = gdb.register(RIP)?;
+        let stop = gdb.step().with_context(|| format!("step {step}, at {before:#x}"))?;
+        ensure!(stop.starts_with("T05"), "step {step}, at {before:#x}, is told as {stop}");
+    }
     Ok(())
 }
 
@@ -148,10 +195,13 @@ pub(crate) fn linux(virt: Virtualization, manifest: &Manifest, image: &Memfd) ->
         symbol("system_state")?,
         symbol("__x64_sys_reboot")?,
     ];
-    let has_breakpoints = has_breakpoints(virt);
+    let (has_breakpoints, has_steps) = (has_breakpoints(virt), has_steps(virt));
     // If it fails, the guest goes on without it.
     let debugger = thread::spawn(move || -> anyhow::Result<()> {
         let mut gdb = Remote::connect(Path::new(SOCKET)).context("connecting")?;
+        if has_steps {
+            steps(&mut gdb)?;
+        }
         if has_breakpoints {
             at(&mut gdb, "Z1", start_kernel, 1, "hwbreak:", start_kernel)?;
         } else {
@@ -161,10 +211,11 @@ pub(crate) fn linux(virt: Virtualization, manifest: &Manifest, image: &Memfd) ->
                 ensure!(started.elapsed() < PATIENCE, "the kernel is not mapped");
                 gdb.tell("vCont;c")?;
                 thread::sleep(Duration::from_millis(500));
-                gdb.send(b"\x03")?;
-                let stop = gdb.answer()?;
-                ensure!(stop.starts_with("T02"), "an interrupt is told as {stop}");
+                interrupt(&mut gdb)?;
             }
+        }
+        if has_steps {
+            steps(&mut gdb)?;
         }
         let version = gdb.memory(banner)?.to_le_bytes();
         ensure!(version == *b"Linux ve", "linux_banner is {version:?}");

@@ -36,9 +36,7 @@ pub(crate) const DEBUG_LEVEL_2: &str = "an L2 is debugged by L1's nvmm";
 /// The tests on a host with `virt`.
 pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
     let first: &[&str] = match virt {
-        Virtualization::Vmx => {
-            &[DEBUG_TINY, CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, SMBIOS, RESETS, DIES]
-        }
+        Virtualization::Vmx => &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, SMBIOS, RESETS, DIES],
         Virtualization::Svm => &[
             CHECK_HOST,
             CHECK_GUEST,
@@ -60,7 +58,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             HANGS,
         ],
     };
-    let debug = [DEBUG_LINUX, DEBUG_LEVEL_2];
+    let debug = [DEBUG_TINY, DEBUG_LINUX, DEBUG_LEVEL_2];
     let first = first.iter().copied().chain(debug).map(str::to_owned);
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()
 }

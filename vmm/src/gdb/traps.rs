@@ -65,6 +65,12 @@ pub(crate) enum Trap {
 }
 
 impl Traps {
+    /// Returns whether KVM has to be told of these traps, if it was last told of `before`. It is told of each step: it takes one by the trap
+    /// flag in RFLAGS, which the guest clears by POPF, IRET or SYSCALL, and KVM itself where the debugger changes RIP.
+    pub(crate) fn need_setting(&self, before: &Self) -> bool {
+        self.step || self != before
+    }
+
     /// KVM's form. Interrupts wait while a vCPU takes a step if `block_irq`, which Linux 5.15 and later can.
     pub(crate) fn control(&self, block_irq: bool) -> kvm_guest_debug {
         let mut control = 0;

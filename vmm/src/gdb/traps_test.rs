@@ -65,3 +65,12 @@ fn a_trap_is_ours_only_if_we_set_it() {
     // A watched write by the instruction that was stepped over.
     assert_eq!(traps.judge(&exit(DEBUG, SINGLE_STEP | 1 << 2), None), Some(Trap::Register(2)));
 }
+
+#[test]
+fn each_step_is_set_anew() {
+    let breakpoints = Traps { patched: [0x1000].into(), ..Traps::default() };
+    let step = Traps { step: true, ..breakpoints.clone() };
+    assert!(step.need_setting(&step), "the guest may have cleared the trap flag");
+    assert!(step.need_setting(&breakpoints) && breakpoints.need_setting(&step));
+    assert!(!breakpoints.need_setting(&breakpoints));
+}

@@ -97,7 +97,7 @@ impl Vcpu {
     ///
     /// KVM refuses them.
     pub(crate) fn set_traps(&mut self, traps: Traps, block_irq: bool) -> Result<(), KvmError> {
-        if traps != self.traps {
+        if traps.need_setting(&self.traps) {
             let control = traps.control(block_irq);
             self.fd.set_guest_debug(&control).map_err(kvm("KVM_SET_GUEST_DEBUG"))?;
             self.traps = traps;
