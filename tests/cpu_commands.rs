@@ -4,15 +4,19 @@
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
 use std::{
     fs,
+    io::Read,
     path::{Path, PathBuf},
     process::{Output, Stdio},
 };
 
 use arch::cpu::host::HostCpu;
 use support::{no_kvm, nvmm};
+use terminal::Terminal;
 
 const HOSTS: [&str; 4] = ["bochs-haswell", "milan", "sapphire-rapids", "software-kvm"];
 const SPECS: [&str; 12] = [
@@ -306,5 +310,25 @@ fn wrong_words() {
         let output = cpu(words);
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn lines_are_as_long_as_the_terminal_is_wide() {
+    let longest = |columns| {
+        let mut command = nvmm();
+        command.args(["cpu", "explain", "avx512f", "--host", &host("milan")]).env("TERM", "dumb");
+        let mut terminal = Terminal::with_columns(command, columns);
+        drop(terminal.guest);
+        let mut text = Vec::new();
+        // A terminal that its program has left ends with an error.
+        let _ = terminal.user.read_to_end(&mut text);
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(terminal.program.status_in_time(), Some(0));
+        text.lines().map(|line| line.trim_end().len()).max().unwrap()
+    };
+    let lengths = [80, 100, 150, 0].map(longest);
+    for (length, columns) in lengths.into_iter().zip([80, 100, 150, 100]) {
+        assert!((columns - 20..=columns).contains(&length), "{length} of {columns}");
     }
 }

@@ -1,5 +1,6 @@
 //! The options of a machine: the user's words, not yet checked against each other or the host.
 
+mod heading;
 mod script;
 mod seconds;
 
@@ -16,99 +17,99 @@ pub(crate) use self::seconds::seconds;
 #[derive(Debug, Parser)]
 pub struct MachineArgs {
     /// Kernel: a bzImage, or an ELF vmlinux (started by PVH if it has the note)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = heading::KERNEL, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
 
     /// Initial RAM disk
-    #[arg(long, value_name = "FILE", visible_alias = "initrd")]
+    #[arg(long, help_heading = heading::KERNEL, value_name = "FILE", visible_alias = "initrd")]
     pub initramfs: Option<PathBuf>,
 
     /// Kernel command line
-    #[arg(long, value_name = "TEXT", visible_alias = "append", default_value = "console=ttyS0")]
+    #[arg(long, help_heading = heading::KERNEL, value_name = "TEXT", visible_alias = "append", default_value = "console=ttyS0")]
     pub cmdline: String,
 
     /// CPU: host-passthrough (also: host, max), host-model, or a model, each with [,+FEATURE|,-FEATURE|,FEATURE[=on|off]|,PROPERTY=VALUE]...[,check|,enforce];
     /// or file:PATH, libvirt's <cpu> element; or help, to list models and features. Properties: pmu, kvm, migratable, vendor, family, model, stepping, model-id, level,
     /// min-level, xlevel, min-xlevel, phys-bits, host-phys-bits, host-phys-bits-limit, guest-phys-bits, host-cache-info, l3-cache, caches, tsc-frequency, vmware-cpuid-freq,
     /// kvm-pv-enforce-cpuid
-    #[arg(long, value_name = "SPEC", default_value = "host-passthrough")]
+    #[arg(long, help_heading = heading::CPU, value_name = "SPEC", default_value = "host-passthrough")]
     pub cpu: String,
 
     /// VMX or SVM in the guest: off (no trace of it), auto (as the CPU says), or on (added to any CPU, or nvmm refuses to start)
-    #[arg(long, value_name = "off|auto|on", default_value = "auto", value_parser = nested)]
+    #[arg(long, help_heading = heading::CPU, value_name = "off|auto|on", default_value = "auto", value_parser = nested)]
     pub nested: Nested,
 
     /// vCPUs: N, or [cpus=]N[,sockets=N][,dies=N][,cores=N][,threads=N]; missing numbers as in QEMU [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = heading::CPU, value_name = "N")]
     pub smp: Option<String>,
 
     /// Memory: SIZE, or size=SIZE[,hugepages=on][,prefault=on]; SIZE in MiB or with K, M, G, T
-    #[arg(long, short, value_name = "SIZE", default_value = "512M")]
+    #[arg(long, short, help_heading = heading::CPU, value_name = "SIZE", default_value = "512M")]
     pub memory: String,
 
     /// Disk: PATH, or path=PATH[,KEY=VALUE]...; repeatable, in order. A comma in PATH is written twice. Keys: format=raw|qcow2|vmdk, overlay=PATH|temp, backing-root=DIR, readonly=on, direct=on,
     /// cache=writeback|writethrough|unsafe, discard=on|off, aio=io_uring|threads, queues=N, queue-size=N, iops=N, bw=SIZE, serial=TEXT, id=NAME
-    #[arg(long, value_name = "DISK")]
+    #[arg(long, help_heading = heading::DEVICES, value_name = "DISK")]
     pub disk: Vec<OsString>,
+
+    /// Random bytes for the guest, by virtio-rng: off, or the file or device that they are read from
+    #[arg(long, help_heading = heading::DEVICES, value_name = "off|PATH", default_value = "/dev/urandom")]
+    pub rng: OsString,
+
+    /// A virtio-balloon, by which the guest gives memory back that it does not use
+    #[arg(long, help_heading = heading::DEVICES)]
+    pub balloon: bool,
 
     /// Serial port, COM1 first, up to four: stdio, null, file=PATH[,append=on], pty[=LINK], tcp=HOST:PORT[,server[,wait]][,telnet=on] or unix=PATH[,server[,wait]],
     /// each with [,log=FILE], or QEMU's words. A comma in a path is written twice
-    #[arg(long, value_name = "PLACE", default_value = "stdio")]
+    #[arg(long, help_heading = heading::SERIAL, value_name = "PLACE", default_value = "stdio")]
     pub serial: Vec<OsString>,
 
     /// Texts to wait for on COM1, and answers.
     #[command(flatten)]
     pub script: ScriptArgs,
 
-    /// Random bytes for the guest, by virtio-rng: off, or the file or device that they are read from
-    #[arg(long, value_name = "off|PATH", default_value = "/dev/urandom")]
-    pub rng: OsString,
-
-    /// A virtio-balloon, by which the guest gives memory back that it does not use
-    #[arg(long)]
-    pub balloon: bool,
-
-    /// What the guest's reboot or triple fault does: reset the whole machine, or exit. The third triple fault in ten seconds
-    /// always ends nvmm
-    #[arg(long, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]
-    pub on_reboot: OnReboot,
-
-    /// Plug in pvpanic, by which the guest's kernel says that it panics, and what that does: exit with status 12, pause the
-    /// machine, or reset it; the third panic in ten seconds ends nvmm instead of a reset
-    #[arg(long, value_name = "exit|pause|reset", value_enum, hide_possible_values = true)]
-    pub on_panic: Option<OnPanic>,
-
-    /// How long the guest has to power off after SIGTERM
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = seconds::<u32>)]
-    pub grace: u32,
-
-    /// Control socket, on which programs speak QMP as with QEMU, and nvmm ctl for people; or QEMU's unix:PATH,server=on,wait=off
-    #[arg(long, value_name = "PATH")]
-    pub qmp: Option<OsString>,
-
     /// The machine's UUID [default: it has none]
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, help_heading = heading::IDENTITY, value_name = "UUID")]
     pub uuid: Option<String>,
 
     /// What the machine calls itself in SMBIOS: type=N,KEY=VALUE...; repeatable, with QEMU's types and keys: 0 BIOS, 1 system, 2 board, 3 chassis, 4 processors,
     /// 11 OEM strings, 17 memory
-    #[arg(long, value_name = "VALUES")]
+    #[arg(long, help_heading = heading::IDENTITY, value_name = "VALUES")]
     pub smbios: Vec<OsString>,
 
+    /// What the guest's reboot or triple fault does: reset the whole machine, or exit. The third triple fault in ten seconds
+    /// always ends nvmm
+    #[arg(long, help_heading = heading::END, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]
+    pub on_reboot: OnReboot,
+
+    /// Plug in pvpanic, by which the guest's kernel says that it panics, and what that does: exit with status 12, pause the
+    /// machine, or reset it; the third panic in ten seconds ends nvmm instead of a reset
+    #[arg(long, help_heading = heading::END, value_name = "exit|pause|reset", value_enum, hide_possible_values = true)]
+    pub on_panic: Option<OnPanic>,
+
+    /// How long the guest has to power off after SIGTERM
+    #[arg(long, help_heading = heading::END, value_name = "SECONDS", default_value_t = 60, value_parser = seconds::<u32>)]
+    pub grace: u32,
+
     /// I/O port that ends nvmm with status (value << 1) | 1, as QEMU's isa-debug-exit
-    #[arg(long, value_name = "PORT", value_parser = port)]
+    #[arg(long, help_heading = heading::END, value_name = "PORT", value_parser = port)]
     pub debug_exit: Option<u16>,
 
+    /// Control socket, on which programs speak QMP as with QEMU, and nvmm ctl for people; or QEMU's unix:PATH,server=on,wait=off
+    #[arg(long, help_heading = heading::CONTROL, value_name = "PATH")]
+    pub qmp: Option<OsString>,
+
     /// Have gdb debug the guest, by its target remote: tcp:HOST:PORT, where an empty HOST is 127.0.0.1, or unix:PATH
-    #[arg(long, value_name = "PLACE")]
+    #[arg(long, help_heading = heading::CONTROL, value_name = "PLACE")]
     pub gdb: Option<OsString>,
 
     /// Don't run the guest before a debugger, Ctrl-A p or the control socket says so
-    #[arg(long)]
+    #[arg(long, help_heading = heading::CONTROL)]
     pub paused: bool,
 
     /// At the end write what KVM counted, such as exits by reason, as JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = heading::CONTROL, value_name = "FILE")]
     pub stats: Option<PathBuf>,
 
     /// Print the machine that would run, and end

@@ -228,3 +228,34 @@ fn help_fits_a_terminal_of_80_columns() {
         assert!(line.len() <= 80 || !line.trim().contains(' '), "{line}");
     }
 }
+
+#[test]
+fn options_are_in_groups() {
+    let headings = |line: &str| -> Vec<String> {
+        let help = Cli::of(&words(line)).unwrap_err().to_string();
+        let is_heading = |line: &&str| line.ends_with(':') && !line.starts_with(' ');
+        help.lines().filter(is_heading).map(str::to_owned).collect()
+    };
+    let machine = [
+        "Commands:",
+        "Options:",
+        "Kernel:",
+        "CPU and memory:",
+        "Disks and other devices:",
+        "Serial ports:",
+        "Identity:",
+        "Resets and the end:",
+        "Control and debugging:",
+        "Exit status:",
+    ];
+    assert_eq!(headings("--help"), machine);
+    let nest = ["Options:", "Level 1:", "Reports:", "A program of your own:", "Exit status:"];
+    assert_eq!(headings("nest --help"), nest);
+    // What has no group is about none.
+    let general: Vec<_> = Cli::command()
+        .get_arguments()
+        .filter(|argument| argument.get_help_heading().is_none())
+        .map(|argument| argument.get_id().to_string())
+        .collect();
+    assert_eq!(general, ["dry_run", "json", "kvm", "verbose"]);
+}

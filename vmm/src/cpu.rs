@@ -30,7 +30,7 @@ use std::path::Path;
 use arch::cpu::choice::Unmet;
 use serde::Serialize;
 
-pub use self::source::UsageError;
+pub use self::{source::UsageError, text::fit_terminal};
 use crate::exit::USAGE;
 use explain::Explanation;
 use list::Listing;

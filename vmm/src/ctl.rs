@@ -11,7 +11,7 @@ use devices::printable::{PrintableLines, is_plain};
 use serde_json::{Map, Value};
 
 use self::connection::{Connection, Ended};
-use crate::cpu::text::{WIDTH, block, fill, print};
+use crate::cpu::text::{NARROWEST, block, fill, print};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -188,7 +188,7 @@ fn listed(commands: &Value) -> String {
     PrintableLines(&text).to_string()
 }
 
-const _: () = assert!(INDENT < WIDTH);
+const _: () = assert!(INDENT < NARROWEST);
 
 #[cfg(test)]
 #[path = "ctl_test.rs"]

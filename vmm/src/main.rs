@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     // A machine has its own way.
     if command.is_some() || machine.dry_run {
         messages::to_stderr(machine.verbose);
+        cpu::fit_terminal();
     }
     let status = match &command {
         Some(Command::Nest(args)) => nest::run(args),

@@ -81,6 +81,9 @@ Exit status:
   10+N  level N failed, or the program of --exec in it; 10 is the host
   77    this host can't nest, or the program of --exec ended with 77: skipped";
 
+/// Groups of options in the help.
+const FIRST: &str = "Level 1";
+const REPORTS: &str = "Reports";
 /// The status of a level's failure is this and its number.
 const LEVEL_FAILED: u32 = 10;
 /// The status for a host that can't nest, as test runners take it for a skip.
@@ -103,19 +106,19 @@ pub struct NestArgs {
     modules: Option<PathBuf>,
 
     /// CPU of level 1, as a machine's --cpu has it; those above have all that theirs offers [default: host-passthrough]
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, help_heading = FIRST, value_name = "SPEC")]
     cpu: Option<String>,
 
     /// vCPUs of level 1, as a machine's --smp has them; those above have one [default: 2, emulated 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = FIRST, value_name = "N")]
     smp: Option<String>,
 
     /// Memory of level 1, as a machine's --memory has it [default: what the levels above it need]
-    #[arg(long, short, value_name = "SIZE")]
+    #[arg(long, short, help_heading = FIRST, value_name = "SIZE")]
     memory: Option<String>,
 
     /// A further disk for level 1, as a machine's --disk has it; repeatable. It is not written to
-    #[arg(long, value_name = "DISK", conflicts_with = "emulated")]
+    #[arg(long, help_heading = FIRST, value_name = "DISK", conflicts_with = "emulated")]
     disk: Vec<OsString>,
 
     /// Run all of it in an emulated machine with this kind of nesting: Bochs for vmx, QEMU TCG for svm
@@ -127,11 +130,11 @@ pub struct NestArgs {
     cmdline: String,
 
     /// Have the last level make exits of known kinds, and tell how many of each level below they become, and why
-    #[arg(long)]
+    #[arg(long, help_heading = REPORTS)]
     explain: bool,
 
     /// Show what every level prints on its console
-    #[arg(long)]
+    #[arg(long, help_heading = REPORTS)]
     console: bool,
 
     /// Give a level up when it has taken this many seconds to start the next one, or to end; emulated, without those in
@@ -140,15 +143,15 @@ pub struct NestArgs {
     timeout: Option<u64>,
 
     /// Write all that the run showed, as JSON; `-` is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = REPORTS, value_name = "FILE")]
     json: Option<PathBuf>,
 
     /// Write a JUnit report, for CI; `-` is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = REPORTS, value_name = "FILE")]
     junit: Option<PathBuf>,
 
     /// Write a page that shows the levels as a timeline, and what each lacks that the one below has
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = REPORTS, value_name = "FILE")]
     html: Option<PathBuf>,
 
     #[command(flatten)]

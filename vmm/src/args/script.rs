@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::seconds::seconds;
+use super::{heading::SERIAL, seconds::seconds};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 /// systemd gives up waiting for a device after 90 seconds.
@@ -31,16 +31,16 @@ pub enum Step {
 struct Options {
     /// Wait until the guest prints TEXT on COM1, or what re:REGEX matches, and then type the --send that follow; repeatable, in order. Escape
     /// sequences are left out, and line ends are \n; $ is also where the guest stops printing
-    #[arg(long, value_name = "TEXT|re:REGEX")]
+    #[arg(long, help_heading = SERIAL, value_name = "TEXT|re:REGEX")]
     expect: Vec<OsString>,
 
     /// Type TEXT and Enter on COM1 once the --expect before it is met and the guest has stopped printing; without one, when the
     /// machine starts. Escapes: \n, \r, \t, \xHH, \\, and \c at the end to leave Enter out
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, help_heading = SERIAL, value_name = "TEXT")]
     send: Vec<OsString>,
 
     /// How long each --expect may take while the machine runs; 0 is for ever
-    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT, requires = "expect", value_parser = seconds::<u32>)]
+    #[arg(long, help_heading = SERIAL, value_name = "SECONDS", default_value_t = TIMEOUT, requires = "expect", value_parser = seconds::<u32>)]
     expect_timeout: u32,
 }
 

@@ -17,7 +17,7 @@ use super::{
     fact::Fact,
     msrs,
     source::Seen,
-    text::{Paint, WIDTH},
+    text::{self, Paint},
 };
 
 /// What a CPU has not at all.
@@ -149,14 +149,14 @@ pub(super) fn text([a, b]: [&str; 2], rows: &[Row], paint: Paint) -> String {
     }
     let width = |column: fn(&Row) -> &str| rows.iter().map(|row| column(row).len()).max().unwrap_or_default();
     let (place, name) = (width(|row| &row.place), width(|row| &row.name));
-    let value = WIDTH.saturating_sub(place + name + 6 + SHORT).min(WIDEST);
+    let value = text::width().saturating_sub(place + name + 6 + SHORT).min(WIDEST);
     let mut text = format!("A  {a}\nB  {b}\n\n");
     let head = format!("{:place$}  {:name$}  {:value$}  B", "place", "name", "A");
     text += &format!("{}\n", paint.bold(&head));
     for row in rows {
         let start = format!("{:place$}  {:name$}", row.place, row.name);
         let a = format!("{:value$}", row.a);
-        if start.len() + 2 + a.len() + 2 + row.b.len() <= WIDTH {
+        if start.len() + 2 + a.len() + 2 + row.b.len() <= text::width() {
             text += &format!("{start}  {}  {}\n", side(paint, &a), side(paint, &row.b));
         } else {
             text +=

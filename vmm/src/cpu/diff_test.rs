@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::text::WIDTH, *};
 use crate::cpu::testing::{haswell, hosts, milan, resolve, sapphire_rapids};
 
 fn seen(host: &arch::cpu::host::HostCpu, spec: &str) -> Seen {

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::{
     models::families,
-    text::{Paint, WIDTH, block, comma, fill},
+    text::{Paint, block, comma, fill, width},
 };
 
 /// Columns before the marks of versions.
@@ -193,7 +193,7 @@ impl Version {
         if !everything && lines.len() > 1 {
             lines.truncate(1);
             // Room for the dots.
-            while MARK + lines[0].len() + 4 > WIDTH {
+            while MARK + lines[0].len() + 4 > width() {
                 let end = lines[0].rfind(' ').unwrap_or_default();
                 lines[0].truncate(end);
             }

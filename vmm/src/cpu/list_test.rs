@@ -1,6 +1,6 @@
 use arch::cpu::model;
 
-use super::*;
+use super::{super::text::WIDTH, *};
 use crate::cpu::testing::{haswell, hosts, milan};
 
 #[test]

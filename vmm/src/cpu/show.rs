@@ -167,7 +167,7 @@ fn fill_commas(parts: &[&str]) -> Vec<String> {
     for (number, part) in parts.iter().enumerate() {
         let part = if number == last { (*part).to_owned() } else { format!("{part},") };
         match lines.last_mut() {
-            Some(line) if PLACE + line.len() + part.len() <= super::text::WIDTH => line.push_str(&part),
+            Some(line) if PLACE + line.len() + part.len() <= super::text::width() => line.push_str(&part),
             _ => lines.push(part),
         }
     }

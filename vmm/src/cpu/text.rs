@@ -1,9 +1,33 @@
-//! Text for a terminal: lines of at most 100 columns, and colour where it is wanted.
+//! Text for a terminal: lines as long as that is wide, or of 100 columns, and colour where it is wanted.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::OnceLock,
+};
+
+use rustix::termios::tcgetwinsize;
+
+/// Columns of a line where stdout is no terminal.
+pub(crate) const WIDTH: usize = 100;
+/// The fewest columns that lines are made for. A terminal that is narrower breaks them.
+pub(crate) const NARROWEST: usize = 60;
+
+/// Columns of the terminal, once that was asked.
+static TERMINAL: OnceLock<usize> = OnceLock::new();
+
+/// Makes lines as long as the terminal is wide, if stdout is one.
+pub fn fit_terminal() {
+    if let Ok(size) = tcgetwinsize(io::stdout())
+        && size.ws_col > 0
+    {
+        let _ = TERMINAL.set(usize::from(size.ws_col).max(NARROWEST));
+    }
+}
 
 /// Columns of a line.
-pub(crate) const WIDTH: usize = 100;
+pub(crate) fn width() -> usize {
+    TERMINAL.get().copied().unwrap_or(WIDTH)
+}
 
 /// Writes text in colour, or plain.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +82,7 @@ pub(crate) fn fill<T: AsRef<str>>(words: impl IntoIterator<Item = T>, indent: us
     for word in words {
         let word = word.as_ref();
         match lines.last_mut() {
-            Some(line) if indent + line.len() + 1 + word.len() <= WIDTH => {
+            Some(line) if indent + line.len() + 1 + word.len() <= width() => {
                 line.push(' ');
                 line.push_str(word);
             }
