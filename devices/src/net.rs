@@ -5,6 +5,8 @@
 //!         ◀─────────────── Port::receive ◀──
 //! ```
 
+mod bridge;
+mod child;
 mod interface;
 mod ioctl;
 mod mac;
@@ -16,6 +18,7 @@ use bitflags::bitflags;
 use vm_memory::VolatileSlice;
 
 pub use self::{
+    bridge::BridgeError,
     interface::{InterfaceName, InterfaceNameError},
     mac::{MacAddress, MacAddressError},
     tap::{DescriptorError, Tap, TapError},

@@ -9,6 +9,9 @@ use std::{
 
 use libc::{IFNAMSIZ, Ioctl, c_int, c_uint, c_ulong};
 
+/// Adds an interface to a bridge: linux/sockios.h, which libc has not.
+const SIOCBRADDIF: Ioctl = 0x89a2;
+
 /// ethtool's questions: linux/ethtool.h.
 const ETHTOOL_GDRVINFO: u32 = 3;
 const ETHTOOL_GLINK: u32 = 10;
@@ -26,6 +29,10 @@ pub(super) enum Call {
     SetFlags,
     GetMtu,
     SetMtu,
+    GetAddress,
+    SetAddress,
+    /// Adds the interface of a number to the bridge of a name.
+    JoinBridge,
 }
 
 impl Call {
@@ -38,6 +45,9 @@ impl Call {
             Self::SetFlags => libc::SIOCSIFFLAGS as Ioctl,
             Self::GetMtu => libc::SIOCGIFMTU as Ioctl,
             Self::SetMtu => libc::SIOCSIFMTU as Ioctl,
+            Self::GetAddress => libc::SIOCGIFHWADDR as Ioctl,
+            Self::SetAddress => libc::SIOCSIFHWADDR as Ioctl,
+            Self::JoinBridge => SIOCBRADDIF,
         }
     }
 }
