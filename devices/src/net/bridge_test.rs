@@ -148,7 +148,7 @@ fn the_helper_is_heard() {
     });
 }
 
-/// Python has what a shell has not: a message with a descriptor.
+/// Sends a descriptor over the socket, which a shell cannot.
 const SENDS_TAP: &str = r#"exec python3 -c '
 import fcntl, os, socket, struct, sys
 tap = os.open("/dev/net/tun", os.O_RDWR)

@@ -9,7 +9,7 @@ use std::{
 
 use libc::{IFNAMSIZ, Ioctl, c_int, c_uint, c_ulong};
 
-/// Adds an interface to a bridge: linux/sockios.h, which libc has not.
+/// Adds an interface to a bridge: linux/sockios.h. The libc crate lacks it.
 const SIOCBRADDIF: Ioctl = 0x89a2;
 
 /// ethtool's questions: linux/ethtool.h.
@@ -79,6 +79,14 @@ pub(super) fn set_header_len(queue: impl AsFd, len: usize) -> io::Result<()> {
 pub(super) fn set_offloads(queue: impl AsFd, offloads: c_uint) -> io::Result<()> {
     // SAFETY: this call takes a number, and no pointer.
     check(unsafe { libc::ioctl(queue.as_fd().as_raw_fd(), libc::TUNSETOFFLOAD, c_ulong::from(offloads)) })
+}
+
+/// Returns the bytes of a socket that the other side has not read.
+pub(super) fn unread(socket: impl AsFd) -> io::Result<c_int> {
+    let mut count: c_int = 0;
+    // SAFETY: this call, a socket's SIOCOUTQ, writes an int.
+    check(unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut count) })?;
+    Ok(count)
 }
 
 /// Returns the name of an interface's driver and its bus: `tun` and `tap` for a tap.
