@@ -5,9 +5,13 @@
 //!         ◀─────────────── Port::receive ◀──
 //! ```
 
+mod bridge;
+mod child;
+mod forward;
 mod interface;
 mod ioctl;
 mod mac;
+mod passt;
 mod tap;
 
 use std::{fmt::Debug, io, os::fd::RawFd};
@@ -16,8 +20,11 @@ use bitflags::bitflags;
 use vm_memory::VolatileSlice;
 
 pub use self::{
+    bridge::BridgeError,
+    forward::{Forward, ForwardError, Protocol},
     interface::{InterfaceName, InterfaceNameError},
     mac::{MacAddress, MacAddressError},
+    passt::{Passt, PasstError, PasstOptions},
     tap::{DescriptorError, Tap, TapError},
 };
 
@@ -100,7 +107,8 @@ pub trait Network: Send + Sync + Debug {
 
 /// A way for frames, which never waits: to be used by one thread each way at a time.
 pub trait Port: Send + Sync + Debug {
-    /// The descriptor that is readable when a frame has come, and writable when one can be sent.
+    /// The descriptor that is readable when a frame has come, and writable when one can be sent. Frames may have been read
+    /// ahead: it is to be waited for only after [`Port::receive`] or [`Port::send`] said `WouldBlock`.
     fn descriptor(&self) -> RawFd;
 
     /// Takes the next frame: writes a header of [`HEADER_LEN`] bytes, whose `num_buffers` is whatever, and the frame
@@ -122,6 +130,16 @@ pub trait Port: Send + Sync + Debug {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput): it makes no sense, and is dropped. Any other: it is dropped, too,
     /// and so may be those to come.
     fn send(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<()>;
+
+    /// Sends what is left of a frame that [`Port::send`] took. To be called when there is no other frame to send.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): something is left; try again when the descriptor is writable. Any other: it
+    /// is lost, as with `send`.
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use std::{
 use libc::{IFF_UP, IFNAMSIZ, c_int};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with};
 
-use super::ioctl::{self, Call, Request};
+use super::{
+    MacAddress,
+    ioctl::{self, Call, Request},
+};
 
 /// The name of an interface, as Linux takes it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,6 +126,23 @@ impl Interface {
     pub(super) fn set_up(&self) -> io::Result<()> {
         let up = i16::try_from(IFF_UP).map_err(io::Error::other)?;
         self.set(Call::SetFlags, &(self.flags()? | up).to_ne_bytes())
+    }
+
+    pub(super) fn address(&self) -> io::Result<MacAddress> {
+        // A `struct sockaddr`, which starts with the kind of the address.
+        let [_, _, a, b, c, d, e, f, ..] = self.get(Call::GetAddress)?;
+        Ok(MacAddress([a, b, c, d, e, f]))
+    }
+
+    pub(super) fn set_address(&self, MacAddress([a, b, c, d, e, f]): MacAddress) -> io::Result<()> {
+        let [x, y] = libc::ARPHRD_ETHER.to_ne_bytes();
+        self.set(Call::SetAddress, &[x, y, a, b, c, d, e, f])
+    }
+
+    /// Makes it a port of `bridge`.
+    pub(super) fn join(&self, bridge: InterfaceName) -> io::Result<()> {
+        let mut request = bridge.request(&self.index()?.to_ne_bytes());
+        ioctl::call(&self.socket, Call::JoinBridge, &mut request)
     }
 
     pub(super) fn index(&self) -> io::Result<u32> {

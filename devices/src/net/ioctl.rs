@@ -9,6 +9,9 @@ use std::{
 
 use libc::{IFNAMSIZ, Ioctl, c_int, c_uint, c_ulong};
 
+/// Adds an interface to a bridge: linux/sockios.h. The libc crate lacks it.
+const SIOCBRADDIF: Ioctl = 0x89a2;
+
 /// ethtool's questions: linux/ethtool.h.
 const ETHTOOL_GDRVINFO: u32 = 3;
 const ETHTOOL_GLINK: u32 = 10;
@@ -26,6 +29,10 @@ pub(super) enum Call {
     SetFlags,
     GetMtu,
     SetMtu,
+    GetAddress,
+    SetAddress,
+    /// Adds the interface of a number to the bridge of a name.
+    JoinBridge,
 }
 
 impl Call {
@@ -38,6 +45,9 @@ impl Call {
             Self::SetFlags => libc::SIOCSIFFLAGS as Ioctl,
             Self::GetMtu => libc::SIOCGIFMTU as Ioctl,
             Self::SetMtu => libc::SIOCSIFMTU as Ioctl,
+            Self::GetAddress => libc::SIOCGIFHWADDR as Ioctl,
+            Self::SetAddress => libc::SIOCSIFHWADDR as Ioctl,
+            Self::JoinBridge => SIOCBRADDIF,
         }
     }
 }
@@ -69,6 +79,14 @@ pub(super) fn set_header_len(queue: impl AsFd, len: usize) -> io::Result<()> {
 pub(super) fn set_offloads(queue: impl AsFd, offloads: c_uint) -> io::Result<()> {
     // SAFETY: this call takes a number, and no pointer.
     check(unsafe { libc::ioctl(queue.as_fd().as_raw_fd(), libc::TUNSETOFFLOAD, c_ulong::from(offloads)) })
+}
+
+/// Returns the bytes of a socket that the other side has not read.
+pub(super) fn unread(socket: impl AsFd) -> io::Result<c_int> {
+    let mut count: c_int = 0;
+    // SAFETY: this call, a socket's SIOCOUTQ, writes an int.
+    check(unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut count) })?;
+    Ok(count)
 }
 
 /// Returns the name of an interface's driver and its bus: `tun` and `tap` for a tap.

@@ -1,6 +1,6 @@
 //! Taps: interfaces of the host whose frames a program reads and writes.
 
-mod error;
+pub(super) mod error;
 mod open;
 
 use std::{
@@ -52,6 +52,16 @@ impl Tap {
         }
         let ports = queues.into_iter().map(TapPort).collect();
         Ok(Self { name, interface, ports, attached: Mutex::new(1), knows, mtu })
+    }
+
+    /// Gives it another name for people.
+    pub(super) fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Says which MTU it has.
+    pub(super) fn with_mtu(self, mtu: Option<u16>) -> Self {
+        Self { mtu, ..self }
     }
 
     /// The interface's name when it was opened.

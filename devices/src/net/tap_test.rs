@@ -101,9 +101,8 @@ fn without_rights() {
     assert_eq!(
         text,
         format!(
-            "no permission to make the tap nvmm%d; run nvmm with CAP_NET_ADMIN, or have an administrator make it: \
-             ip tuntap add dev nvmm0 mode tap user {user} multi_queue && ip link set dev nvmm0 up (with `master br0` to join \
-             it to the bridge br0); then give tap=nvmm0"
+            "no permission to make the tap nvmm%d; run nvmm with CAP_NET_ADMIN, or have an administrator make a tap: \
+             ip tuntap add dev nvmm0 mode tap user {user} multi_queue && ip link set dev nvmm0 up; then give tap=nvmm0"
         )
     );
     let text = error(Tap::open("theirs", 1, None));

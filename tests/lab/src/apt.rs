@@ -13,6 +13,8 @@ pub(crate) const UNIT_TESTS: &[&str] = &[
     "dmidecode",
     "gdb",
     "inetutils-telnet",
+    "iproute2",
+    "passt",
     "python3-pip",
     "qemu-system-x86",
     "qemu-utils",

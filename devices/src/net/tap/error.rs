@@ -19,7 +19,7 @@ pub enum TapError {
     #[error("/dev/net/tun")]
     Driver(#[source] io::Error),
     /// It takes rights to make one.
-    #[error("no permission to make the tap {name}; {}", by_administrator(.name, *.queues))]
+    #[error("no permission to make the tap {name}; {}", by_administrator(.name.as_str(), *.queues, None))]
     NotPermitted {
         /// The tap.
         name: InterfaceName,
@@ -27,7 +27,7 @@ pub enum TapError {
         queues: u16,
     },
     /// It belongs to somebody else.
-    #[error("the tap {name} is another user's; {}", by_administrator(.name, *.queues))]
+    #[error("the tap {name} is another user's; {}", by_administrator(.name.as_str(), *.queues, None))]
     NotYours {
         /// The tap.
         name: InterfaceName,
@@ -105,14 +105,15 @@ pub enum DescriptorError {
     OtherTap(InterfaceName, InterfaceName),
 }
 
-/// Commands for an administrator, who makes the tap for this user.
-fn by_administrator(name: &InterfaceName, queues: u16) -> String {
+/// Commands for an administrator, who makes the tap for this user, on a bridge or for any.
+pub(in crate::net) fn by_administrator(name: &str, queues: u16, bridge: Option<InterfaceName>) -> String {
     let user = rustix::process::geteuid().as_raw();
-    // A pattern takes the kernel's number. One that is made before has its own.
-    let name = name.as_str().replacen("%d", "0", 1);
+    // A pattern takes the kernel's number. A tap that is made before has its own.
+    let name = name.replacen("%d", "0", 1);
     let multi_queue = if queues > 1 { " multi_queue" } else { "" };
+    let master = bridge.map(|bridge| format!("master {bridge} ")).unwrap_or_default();
     format!(
-        "run nvmm with CAP_NET_ADMIN, or have an administrator make it: ip tuntap add dev {name} mode tap user {user}{multi_queue} \
-         && ip link set dev {name} up (with `master br0` to join it to the bridge br0); then give tap={name}"
+        "run nvmm with CAP_NET_ADMIN, or have an administrator make a tap: ip tuntap add dev {name} mode tap user \
+         {user}{multi_queue} && ip link set dev {name} {master}up; then give tap={name}"
     )
 }

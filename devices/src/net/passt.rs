@@ -1,0 +1,268 @@
+//! A network of the user's own, by passt: the guest's connections are those of a program of the host, and no rights are needed.
+
+mod stream;
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::{OwnedFd, RawFd},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_setfl},
+    net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair},
+    pipe::{PipeFlags, pipe_with},
+};
+use thiserror::Error;
+use vm_memory::VolatileSlice;
+
+use self::stream::Stream;
+use super::{Forward, Network, Offloads, Port, Protocol, child, ioctl};
+use crate::printable::ToPrintable;
+
+/// The greatest MTU that passt takes: frames may be long, since there are no offloads.
+const MOST_MTU: u16 = 65_520;
+
+/// The time that passt has to start.
+const START: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// passt, which ends with this.
+#[derive(Debug)]
+pub struct Passt {
+    name: String,
+    mtu: u16,
+    port: PasstPort,
+    child: Mutex<Child>,
+}
+
+#[derive(Debug)]
+struct PasstPort {
+    stream: Stream,
+    words: Words,
+}
+
+/// The end of the pipe that holds what passt has said.
+#[derive(Debug)]
+struct Words(File);
+
+/// How to start passt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PasstOptions {
+    /// Ports of the host that lead to the guest.
+    pub forwards: Vec<Forward>,
+    /// The guest's MTU; by default the greatest, with which it is fastest.
+    pub mtu: Option<u16>,
+    /// The program; by default `passt`, where the shell would find it.
+    pub program: Option<PathBuf>,
+}
+
+/// The reason why there is no passt.
+#[derive(Debug, Error)]
+pub enum PasstError {
+    /// It is not installed.
+    #[error("{} is not installed; install it, such as by: apt install passt", .0.printable())]
+    Missing(PathBuf),
+    /// It can't be started.
+    #[error("{}", .0.printable())]
+    Start(PathBuf, #[source] io::Error),
+    /// A port of the host is taken, or not for this user.
+    #[error("forwarding {0}")]
+    Forward(Forward, #[source] io::Error),
+    /// It has ended.
+    #[error("{} ended ({status}): {text}", .program.printable())]
+    Ended {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// Its last words.
+        text: String,
+    },
+    /// It does nothing.
+    #[error("{} has not begun its work for {time} seconds", .0.printable(), time = START.as_secs())]
+    Hangs(PathBuf),
+}
+
+impl Passt {
+    /// Starts passt, and returns once it does its work.
+    ///
+    /// # Errors
+    ///
+    /// It is not installed, or can't do what it is to do, such as because a port is taken.
+    pub fn start(options: &PasstOptions) -> Result<Self, PasstError> {
+        let program = options.program.clone().unwrap_or_else(|| "passt".into());
+        let mtu = options.mtu.unwrap_or(MOST_MTU).min(MOST_MTU);
+        for forward in &options.forwards {
+            // passt forwards a port by IPv6 alone, and doesn't say so, if another program has it by IPv4.
+            forward.check().map_err(|error| PasstError::Forward(*forward, error))?;
+        }
+        let started = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => PasstError::Missing(program.clone()),
+            _ => PasstError::Start(program.clone(), error),
+        };
+        let spawn = || spawn(&program, mtu, &options.forwards);
+        let (child, port) = spawn().map_err(started)?;
+        let forwards: String = options.forwards.iter().map(|forward| format!(", {forward}")).collect();
+        let passt = Self { name: format!("user by passt{forwards}"), mtu, port, child: Mutex::new(child) };
+        passt.wait(&program)?;
+        Ok(passt)
+    }
+
+    /// Waits until passt reads frames: it has opened its ports then.
+    fn wait(&self, program: &Path) -> Result<(), PasstError> {
+        let started = |error| PasstError::Start(program.to_path_buf(), error);
+        let socket = self.port.stream.socket();
+        // passt takes its source for the guest's address until it knows better: everybody's, as before.
+        let mut frame = [0xff; 4 + 60];
+        frame[..4].copy_from_slice(&60_u32.to_be_bytes());
+        // "Local Experimental EtherType", which means nothing to it.
+        frame[16..18].copy_from_slice(&[0x88, 0xb5]);
+        // An error: it has ended already.
+        let _ = send(socket, &frame, SendFlags::NOSIGNAL);
+        let since = Instant::now();
+        loop {
+            let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
+            if let Some(status) = ended.map_err(started)? {
+                let (program, text) = (program.to_path_buf(), self.port.words.last());
+                return Err(PasstError::Ended { program, status, text });
+            }
+            // In this order, since nothing is unread of a socket that the other side has closed.
+            if ioctl::unread(socket).map_err(started)? == 0 && !is_hung_up(socket) {
+                return Ok(());
+            }
+            if since.elapsed() >= START {
+                return Err(PasstError::Hangs(program.to_path_buf()));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Drop for Passt {
+    fn drop(&mut self) {
+        // It leaves nothing behind. Without this it would end with its socket.
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Network for Passt {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn most_ports(&self) -> u16 {
+        1
+    }
+
+    fn use_ports(&self, _ports: u16) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn port(&self, _index: u16) -> &dyn Port {
+        &self.port
+    }
+
+    fn mtu(&self) -> Option<u16> {
+        Some(self.mtu)
+    }
+
+    fn takes(&self) -> Offloads {
+        Offloads::empty()
+    }
+
+    fn gives(&self) -> Offloads {
+        Offloads::empty()
+    }
+
+    fn give(&self, offloads: Offloads) -> io::Result<()> {
+        if offloads.is_empty() { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
+    }
+}
+
+impl PasstPort {
+    /// Adds what passt said last, if it is gone.
+    fn explain(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                io::Error::new(error.kind(), format!("passt has ended: {}", self.words.last()))
+            }
+            _ => error,
+        }
+    }
+}
+
+impl Port for PasstPort {
+    fn descriptor(&self) -> RawFd {
+        self.stream.descriptor()
+    }
+
+    fn receive(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
+        self.stream.receive(buffers).map_err(|error| self.explain(error))
+    }
+
+    fn send(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<()> {
+        self.stream.send(buffers).map_err(|error| self.explain(error))
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.stream.flush().map_err(|error| self.explain(error))
+    }
+}
+
+impl Words {
+    /// The last line, which is the reason if it has ended.
+    fn last(&self) -> String {
+        let mut bytes = [0; 1 << 16];
+        let len = (&self.0).read(&mut bytes).unwrap_or(0);
+        let text = String::from_utf8_lossy(&bytes[..len]);
+        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+        last.unwrap_or("it says nothing").printable().to_string()
+    }
+}
+
+fn spawn(program: &Path, mtu: u16, forwards: &[Forward]) -> io::Result<(Child, PasstPort)> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    fcntl_setfl(&ours, OFlags::RDWR | OFlags::NONBLOCK)?;
+    // Nobody need read it: what does not fit is lost, and passt doesn't wait.
+    let (words, says) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let mut command = Command::new(program);
+    let number = child::pass(&mut command, theirs);
+    command.args(["--foreground", "--quiet", "--fd", &number.to_string(), "--mtu", &mtu.to_string()]);
+    for (protocol, option) in [(Protocol::Tcp, "--tcp-ports"), (Protocol::Udp, "--udp-ports")] {
+        let mut ports: Vec<_> =
+            forwards.iter().filter(|it| it.protocol == protocol).map(as_passt_says).collect();
+        if ports.is_empty() {
+            // Otherwise some versions forward UDP as they forward TCP.
+            ports.push("none".to_string());
+        }
+        ports.iter().for_each(|ports| _ = command.args([option, ports]));
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(says);
+    let child = command.spawn()?;
+    Ok((child, PasstPort { stream: Stream::new(ours), words: Words(words.into()) }))
+}
+
+/// ADDRESS/PORT:GUESTPORT.
+fn as_passt_says(forward: &Forward) -> String {
+    let address = forward.address.map(|address| format!("{address}/")).unwrap_or_default();
+    format!("{address}{}:{}", forward.port, forward.guest_port)
+}
+
+fn is_hung_up(socket: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(socket, PollFlags::empty())];
+    let _ = poll(&mut fds, Some(&Timespec::default()));
+    fds[0].revents().contains(PollFlags::HUP)
+}
+
+#[cfg(test)]
+#[path = "passt_test.rs"]
+mod tests;

@@ -1,0 +1,187 @@
+//! Frames over a stream socket, each with its length before it: four bytes, big-endian.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send},
+};
+use vm_memory::VolatileSlice;
+
+use super::super::{HEADER_LEN, LONGEST, Port};
+use crate::vectored;
+
+/// The length before each frame.
+const LEN: usize = 4;
+/// The bytes that are read at once: several of the longest frames.
+const READ_AHEAD: usize = 4 * LONGEST;
+/// The shortest frame is a header of Ethernet. passt ends a connection over a shorter or longer one.
+const SHORTEST_FRAME: usize = 14;
+const LONGEST_FRAME: usize = 65_535;
+
+/// A port whose frames have no header of virtio. Its peer is to take any frame of Ethernet.
+#[derive(Debug)]
+pub(super) struct Stream {
+    socket: OwnedFd,
+    incoming: Mutex<Incoming>,
+    outgoing: Mutex<Outgoing>,
+}
+
+/// Bytes that have been read.
+#[derive(Debug)]
+struct Incoming {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+/// The last frame with its length, as far as the socket has not taken it.
+#[derive(Debug, Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Stream {
+    /// Takes `socket`, which never waits.
+    pub(super) fn new(socket: OwnedFd) -> Self {
+        let incoming = Incoming { bytes: vec![0; READ_AHEAD].into(), start: 0, end: 0 };
+        Self { socket, incoming: Mutex::new(incoming), outgoing: Mutex::default() }
+    }
+
+    pub(super) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+}
+
+impl Port for Stream {
+    fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    fn receive(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
+        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(frame) = incoming.next_frame()? {
+                scatter(buffers, 0, &[0; HEADER_LEN])?;
+                scatter(buffers, HEADER_LEN, frame)?;
+                return Ok(HEADER_LEN + frame.len());
+            }
+            incoming.read(&self.socket)?;
+        }
+    }
+
+    fn send(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<()> {
+        let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+        outgoing.write(&self.socket)?;
+        outgoing.put(buffers)?;
+        match outgoing.write(&self.socket) {
+            // The rest is kept.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            written => written,
+        }
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner).write(&self.socket)
+    }
+}
+
+impl Incoming {
+    /// Takes the next frame, if all of it is there.
+    fn next_frame(&mut self) -> io::Result<Option<&[u8]>> {
+        let there = &self.bytes[self.start..self.end];
+        let Some((len, rest)) = there.split_first_chunk::<LEN>() else { return Ok(None) };
+        let len = u32::from_be_bytes(*len) as usize;
+        if len > LONGEST_FRAME {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {len} bytes")));
+        }
+        if rest.len() < len {
+            return Ok(None);
+        }
+        let start = self.start + LEN;
+        self.start = start + len;
+        Ok(Some(&self.bytes[start..self.start]))
+    }
+
+    /// Reads more, for which there is room, since no frame fills it.
+    fn read(&mut self, socket: &OwnedFd) -> io::Result<()> {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        match recv(socket, &mut self.bytes[self.end..], RecvFlags::empty())? {
+            (_, 0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            (_, len) => {
+                self.end += len;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Outgoing {
+    /// Takes the frame in `buffers`. Nothing is left of the one before.
+    fn put(&mut self, buffers: &[VolatileSlice<'_>]) -> io::Result<()> {
+        let total = usize::try_from(vectored::total(buffers)).map_err(io::Error::other)?;
+        let len = total.saturating_sub(HEADER_LEN);
+        if !(SHORTEST_FRAME..=LONGEST_FRAME).contains(&len) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.bytes.clear();
+        self.bytes.extend(u32::try_from(len).map_err(io::Error::other)?.to_be_bytes());
+        self.bytes.resize(LEN + len, 0);
+        let (mut skip, mut rest) = (HEADER_LEN, &mut self.bytes[LEN..]);
+        for buffer in buffers {
+            let part = buffer.offset(skip.min(buffer.len())).map_err(io::Error::other)?;
+            skip -= buffer.len() - part.len();
+            let copied = part.copy_to(rest);
+            rest = &mut rest[copied..];
+        }
+        Ok(())
+    }
+
+    /// Writes what the socket takes.
+    fn write(&mut self, socket: &OwnedFd) -> io::Result<()> {
+        while self.sent < self.bytes.len() {
+            match send(socket, &self.bytes[self.sent..], SendFlags::NOSIGNAL) {
+                Ok(sent) => self.sent += sent,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(error) => {
+                    self.clear();
+                    return Err(error.into());
+                }
+            }
+        }
+        self.clear();
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.sent = 0;
+    }
+}
+
+/// Writes `bytes` at `offset` of `buffers`, as far as they have room.
+fn scatter(buffers: &[VolatileSlice<'_>], offset: usize, mut bytes: &[u8]) -> io::Result<()> {
+    let mut skip = offset;
+    for buffer in buffers {
+        let part = buffer.offset(skip.min(buffer.len())).map_err(io::Error::other)?;
+        skip -= buffer.len() - part.len();
+        let len = part.len().min(bytes.len());
+        part.copy_from(&bytes[..len]);
+        bytes = &bytes[len..];
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "stream_test.rs"]
+mod tests;
