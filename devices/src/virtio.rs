@@ -3,7 +3,6 @@
 pub mod balloon;
 pub mod block;
 pub mod device;
-#[expect(dead_code, reason = "its queues are served by what comes next")]
 pub mod net;
 mod once;
 pub mod pci;

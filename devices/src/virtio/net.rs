@@ -1,12 +1,21 @@
 //! virtio 1.3, "Network Device": a network interface of the guest.
 
 mod config;
+mod control;
 mod counters;
 mod features;
 mod filter;
+mod held;
 mod lasting;
 mod options;
+mod receive;
 mod state;
+#[cfg(test)]
+mod test_guest;
+#[cfg(test)]
+mod test_network;
+mod transmit;
+mod work;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -17,15 +26,22 @@ use zerocopy::IntoBytes;
 
 use self::{
     config::{Config, Status},
+    control::Control,
     features::{CTRL_VQ, GUEST_ANNOUNCE},
+    receive::Receive,
     state::{Settings, State},
+    transmit::Transmit,
+    work::{Job, Role, Work},
 };
 pub use self::{
     counters::{Counters, PairCounters, Reason, Tally, Total, Totals},
     lasting::Lasting,
     options::NetOptions,
 };
-use super::device::{Activation, DeviceKind, Halt, VirtioDevice};
+use super::{
+    device::{Activation, DeviceKind, Halt, VirtioDevice},
+    serve::Workers,
+};
 use crate::{net::Network, pci::ClassCode, registers};
 
 /// A network device; for PCI, an Ethernet controller.
@@ -48,6 +64,7 @@ pub struct Net {
     settings: Arc<Settings>,
     /// The features that were agreed on, once they are.
     agreed: Option<u64>,
+    workers: Workers,
 }
 
 impl Net {
@@ -61,6 +78,7 @@ impl Net {
             link_up: lasting.link_is_up(),
             settings: Arc::new(Settings::new(State::new(options))),
             agreed: None,
+            workers: Workers::default(),
             lasting: lasting.clone(),
             host,
         }
@@ -100,17 +118,45 @@ impl VirtioDevice for Net {
         self.settings.change(|state| state.guest_offloads = features::guest_offload_bits(features));
     }
 
-    fn activate(&mut self, activation: Activation) -> io::Result<()> {
-        if self.agreed != Some(activation.features) {
-            self.features_agreed(activation.features);
+    fn activate(&mut self, mut activation: Activation) -> io::Result<()> {
+        let features = activation.features;
+        if self.agreed != Some(features) {
+            self.features_agreed(features);
         }
         let (state, _) = self.settings.get();
         self.host.give(features::guest_offloads(state.guest_offloads))?;
-        self.host.use_ports(state.pairs)
+        self.host.use_ports(state.pairs)?;
+        if state.announce {
+            activation.notify.config_changed();
+        }
+        let pairs = self.lasting.options.pairs;
+        let role = |queue| Role::of(queue, pairs, features);
+        activation.queues.retain(|active| role(active.index).is_some());
+        let receivers =
+            activation.queues.iter().filter(|active| matches!(role(active.index), Some(Role::Receive(_))));
+        let receivers = receivers.map(|active| active.kick.try_clone()).collect::<io::Result<Vec<_>>>()?;
+        let mut receivers = Some(receivers);
+        let Self { host, lasting, settings, workers, .. } = self;
+        workers.start(activation, |queue, _| {
+            let role = role(queue).unwrap_or(Role::Control);
+            let (host, settings) = (Arc::clone(host), Arc::clone(settings));
+            let name = host.name();
+            let job = match role {
+                Role::Receive(pair) => {
+                    Job::Receive(Receive::new(pair, host, lasting.clone(), settings, features))
+                }
+                Role::Transmit(pair) => Job::Transmit(Transmit::new(pair, host, lasting.clone())),
+                Role::Control => {
+                    let receivers = receivers.take().unwrap_or_default();
+                    Job::Control(Control::new(host, settings, features, pairs, receivers))
+                }
+            };
+            Work::new(role, job, name, Arc::clone(&lasting.link))
+        })
     }
 
-    fn stop(&mut self, _halt: Halt, _patience: Duration) -> Option<Vec<(u16, Queue)>> {
-        Some(Vec::new())
+    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        self.workers.stop(halt, patience)
     }
 
     fn save(&self) -> serde_json::Value {
@@ -134,6 +180,7 @@ impl VirtioDevice for Net {
     }
 
     fn reset(&mut self) {
+        self.workers.end();
         self.agreed = None;
         self.settings.change(|state| *state = State::new(&self.lasting.options));
     }

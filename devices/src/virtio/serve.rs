@@ -159,6 +159,11 @@ impl<'m> Served<'m> {
         self.rings.seen()
     }
 
+    /// Tells the driver that the configuration is another.
+    pub(super) fn config_changed(&self) {
+        self.notify.config_changed();
+    }
+
     /// How many descriptors the queue has.
     pub(super) fn size(&self) -> u16 {
         self.rings.size()

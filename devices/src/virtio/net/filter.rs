@@ -33,12 +33,13 @@ impl Table {
     /// The most addresses in the two tables together.
     pub(super) const ENTRIES: usize = 64;
 
-    /// A table of `addresses`, if that many fit.
-    pub(super) fn new(addresses: &[[u8; 6]], room: usize) -> Self {
-        if addresses.len() > room {
-            return Self { addresses: BTreeSet::new(), overflow: true };
-        }
-        Self { addresses: addresses.iter().copied().collect(), overflow: false }
+    pub(super) fn new(addresses: BTreeSet<[u8; 6]>) -> Self {
+        Self { addresses, overflow: false }
+    }
+
+    /// The table of a driver that gave more addresses than there is room for.
+    pub(super) fn overflowing() -> Self {
+        Self { addresses: BTreeSet::new(), overflow: true }
     }
 
     pub(super) fn len(&self) -> usize {

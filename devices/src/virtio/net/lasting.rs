@@ -54,12 +54,16 @@ impl From<NetOptions> for Lasting {
 
 impl Link {
     pub(super) fn is_up(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) && !self.gone.load(Ordering::Relaxed)
+        self.wanted.load(Ordering::Relaxed) && !self.is_gone()
     }
 
-    /// Takes it down for good.
-    pub(super) fn set_gone(&self) {
-        self.gone.store(true, Ordering::Relaxed);
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Takes it down for good. Returns whether it was up.
+    pub(super) fn set_gone(&self) -> bool {
+        !self.gone.swap(true, Ordering::Relaxed) && self.wanted.load(Ordering::Relaxed)
     }
 }
 
