@@ -3,6 +3,7 @@
 pub mod balloon;
 pub mod block;
 pub mod device;
+pub mod net;
 mod once;
 pub mod pci;
 pub mod queue;

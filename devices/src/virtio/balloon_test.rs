@@ -204,6 +204,7 @@ proptest! {
                     }
                 }
                 Event::NeedsReset => break,
+                Event::ConfigChanged => panic!("it has not changed"),
             }
         }
         guest.machine.device.reset();

@@ -88,6 +88,8 @@ pub struct Chain<'m> {
     pub readable: Buffers<'m>,
     /// Where the device answers.
     pub writable: Buffers<'m>,
+    /// The number of descriptors that it takes up in the queue's own table.
+    pub descriptors: u16,
 }
 
 /// A split virtqueue as the device serves it.
@@ -198,16 +200,29 @@ impl<'m> Rings<'m> {
     ///
     /// It is no descriptor of the queue.
     pub fn push(&mut self, head: u16, written: u32) -> Result<(), QueueError> {
-        if head >= self.size {
-            return Err(QueueError::NoChain(head));
+        self.push_all([(head, written)])
+    }
+
+    /// Gives several chains back, each with so many bytes in its writable buffers. The driver sees all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// One is no descriptor of the queue. None is given back.
+    pub fn push_all(&mut self, chains: impl IntoIterator<Item = (u16, u32)>) -> Result<(), QueueError> {
+        let mut next_used = self.next_used;
+        for (head, written) in chains {
+            if head >= self.size {
+                return Err(QueueError::NoChain(head));
+            }
+            let entry = RING + USED_ENTRY * self.place(next_used);
+            store(&self.used, entry, u32::from(head).to_le(), Ordering::Relaxed)?;
+            store(&self.used, entry + 4, written.to_le(), Ordering::Relaxed)?;
+            next_used = next_used.wrapping_add(1);
         }
-        let entry = RING + USED_ENTRY * self.place(self.next_used);
-        store(&self.used, entry, u32::from(head).to_le(), Ordering::Relaxed)?;
-        store(&self.used, entry + 4, written.to_le(), Ordering::Relaxed)?;
-        self.next_used = self.next_used.wrapping_add(1);
-        self.given_back = self.given_back.wrapping_add(1);
-        // The driver sees the entry, and what was written to the buffers, before the index.
-        store(&self.used, INDEX, self.next_used.to_le(), Ordering::Release)
+        self.given_back = self.given_back.wrapping_add(next_used.wrapping_sub(self.next_used));
+        self.next_used = next_used;
+        // The driver sees the entries, and what was written to the buffers, before the index.
+        store(&self.used, INDEX, next_used.to_le(), Ordering::Release)
     }
 
     /// Whether the driver wants an interrupt for the chains that were given back since this was asked last.
@@ -265,7 +280,8 @@ impl<'m> Rings<'m> {
 
     /// Follows the chain that starts at descriptor `head`.
     fn chain(&self, head: u16) -> Result<Chain<'m>, QueueError> {
-        let mut chain = Chain { head, readable: Buffers::default(), writable: Buffers::default() };
+        let (readable, writable) = (Buffers::default(), Buffers::default());
+        let mut chain = Chain { head, readable, writable, descriptors: 0 };
         let (mut table, mut is_indirect) = (self.descriptors, false);
         let (mut index, mut count, mut bytes) = (head, 0, 0_u32);
         // No chain is longer than its table, unless it loops.
@@ -277,6 +293,7 @@ impl<'m> Rings<'m> {
             let descriptor = table.get_ref::<RawDescriptor>(DESCRIPTOR * usize::from(index));
             let descriptor = Descriptor::from(descriptor.map_err(|_| QueueError::Endless(head))?.load());
             let (address, len) = (descriptor.addr().0, descriptor.len());
+            chain.descriptors += u16::from(!is_indirect);
             if descriptor.refers_to_indirect_table() {
                 let table_len = usize::try_from(len).unwrap_or(usize::MAX);
                 let is_table = !is_indirect

@@ -250,3 +250,28 @@ proptest! {
         prop_assert!(!matches!(rings.pop(), Ok(Some(_))));
     }
 }
+
+/// A driver that looks at any time sees none or all.
+#[test]
+fn several_chains_are_given_back_at_once() {
+    let mut driver = Driver::new(4);
+    let memory = driver.memory.clone();
+    for _ in 0..4 {
+        driver.chain(&[(FREE, 10, WRITE)]);
+    }
+    let mut rings = driver.rings(&memory);
+    let heads = [(); 3].map(|()| rings.pop().unwrap().unwrap().head);
+    let mut lens = heads.into_iter().zip(1..);
+    rings
+        .push_all(std::iter::from_fn(|| {
+            assert_eq!(driver.used(), None, "not before the last");
+            lens.next()
+        }))
+        .unwrap();
+    assert_eq!([(); 3].map(|()| driver.used().unwrap()), [(0, 1), (1, 2), (2, 3)]);
+    assert!(matches!(rings.push_all([(3, 0), (4, 0)]), Err(QueueError::NoChain(4))));
+    assert_eq!(driver.used(), None);
+    rings.push_all([]).unwrap();
+    assert_eq!(driver.used(), None);
+    assert_eq!(rings.into_queue().next_used(), 3);
+}

@@ -75,14 +75,9 @@ impl Source {
             read => read.map_err(io::Error::other),
         }
     }
-}
 
-impl Handler for Arc<Source> {
-    fn thread_name(&self, _: u16) -> String {
-        "rng".to_owned()
-    }
-
-    fn serve<'m>(&mut self, chain: Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
+    /// Fills the chain, as far as there are bytes to be had.
+    fn serve<'m>(&self, chain: &Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
         let read = match chain.writable.range(0, MOST).next() {
             Some(mut buffer) => self.read(&mut buffer),
             None => Ok(0),
@@ -99,6 +94,16 @@ impl Handler for Arc<Source> {
             )),
         }
         Ok(Next::Again(PAUSE))
+    }
+}
+
+impl Handler for Arc<Source> {
+    fn thread_name(&self, _: u16) -> String {
+        "rng".to_owned()
+    }
+
+    fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
+        queue.serve_with(|chain, queue| self.serve(&chain, queue))
     }
 
     fn failed(&self, _: u16, error: &ServeError) {

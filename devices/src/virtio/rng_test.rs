@@ -160,6 +160,7 @@ proptest! {
                     }
                 }
                 Event::NeedsReset => break,
+                Event::ConfigChanged => panic!("it has not changed"),
             }
         }
         machine.device.reset();

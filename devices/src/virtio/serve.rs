@@ -1,9 +1,9 @@
-//! The worker behind a queue: a thread that takes chains off it, and has the device's [`Handler`] serve them.
+//! The worker behind a queue: a thread in which the device's [`Handler`] takes chains off it and serves them.
 //!
 //! ```text
-//!   kick ──▶ next() ──▶ Handler::serve(chain) ──▶ give_back(head, written) ──▶ tell(): an interrupt, if it is wanted
-//!    ▲          │ no more: the driver shall kick                                  │
-//!    └──────────┴────────────────────────────── wait ◀────────────────────────────┘
+//!   kick ──▶ next() ──▶ serve(chain) ──▶ give_back(head, written) ──▶ tell(): an interrupt, if it is wanted
+//!    ▲          │ no more: the driver shall kick                         │
+//!    └──────────┴────────────────────── wait ◀───────────────────────────┘
 //! ```
 
 use std::{
@@ -32,7 +32,7 @@ use crate::threads::Role;
 /// The features of queues that workers know, for each device to offer.
 pub(super) const RING_FEATURES: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
 
-/// The most used chains that one interrupt reports, if more are on their way.
+/// How often something is given back until an interrupt reports it, if more is on its way.
 const BATCH: u32 = 32;
 
 /// A device's part in serving a queue.
@@ -40,31 +40,19 @@ pub(super) trait Handler: Send + 'static {
     /// The name of the thread that serves queue `queue`.
     fn thread_name(&self, queue: u16) -> String;
 
-    /// Carries out the request in `chain`, and gives it back to `queue`.
+    /// Serves `queue` until told to stop, mostly by [`Served::serve_with`].
     ///
     /// # Errors
     ///
-    /// The chain is no request, and no more is to be had from this driver: the device needs a reset.
-    fn serve<'m>(&mut self, chain: Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError>;
-
-    /// Serves `queue` until told to stop. A device that has several requests on their way at a time has a loop of its own.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Handler::serve`], and of waiting.
-    fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError>
-    where
-        Self: Sized,
-    {
-        queue.serve_with(self)
-    }
+    /// The driver gives what is no request, or there is no way to wait for it: the device needs a reset.
+    fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError>;
 
     /// Tells the user that queue `queue` stops until its driver resets the device. A guest can have this happen as often as
     /// it likes.
     fn failed(&self, queue: u16, error: &ServeError);
 }
 
-/// How a worker goes on after [`Handler::serve`].
+/// How [`Served::serve_with`] goes on after a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// With the next chain.
@@ -96,7 +84,7 @@ pub(super) struct Served<'m> {
     kick: EventFd,
     /// The driver was told to kick when it makes something available.
     kicks_wanted: bool,
-    /// The number of used chains that the driver was not told of yet.
+    /// How often something was given back that the driver was not told of yet.
     unreported: u32,
     stop: Stop,
 }
@@ -105,24 +93,28 @@ impl<'m> Served<'m> {
     /// Takes the next chain off the queue: none once the worker is told to stop. As long as there are some, the driver is
     /// told not to kick; if there is none, it will.
     pub(super) fn next(&mut self) -> Result<Option<Chain<'m>>, QueueError> {
-        if self.stop.is_set() {
-            return Ok(None);
-        }
         loop {
-            if let Some(chain) = self.rings.pop()? {
-                if self.kicks_wanted {
-                    self.rings.disable_kicks()?;
-                    self.kicks_wanted = false;
-                }
-                return Ok(Some(chain));
-            }
-            if self.kicks_wanted {
-                return Ok(None);
+            let chain = self.next_if_any()?;
+            if chain.is_some() || self.kicks_wanted || self.stop.is_set() {
+                return Ok(chain);
             }
             // What came before the driver can know that is still to be seen.
             self.rings.enable_kicks()?;
             self.kicks_wanted = true;
         }
+    }
+
+    /// The same for a worker that can do without: if there is none, the driver need not kick for it.
+    pub(super) fn next_if_any(&mut self) -> Result<Option<Chain<'m>>, QueueError> {
+        if self.stop.is_set() {
+            return Ok(None);
+        }
+        let chain = self.rings.pop()?;
+        if chain.is_some() && self.kicks_wanted {
+            self.rings.disable_kicks()?;
+            self.kicks_wanted = false;
+        }
+        Ok(chain)
     }
 
     /// Puts the chain that was taken last back: it is the next again.
@@ -133,7 +125,15 @@ impl<'m> Served<'m> {
     /// Gives the chain `head` back to the driver, with `written` bytes in its writable buffers. The driver is told later, by
     /// [`Served::tell`].
     pub(super) fn give_back(&mut self, head: u16, written: u32) -> Result<(), QueueError> {
-        self.rings.push(head, written)?;
+        self.give_back_all([(head, written)])
+    }
+
+    /// Gives several chains back, each with so many bytes written. The driver sees all of them or none.
+    pub(super) fn give_back_all(
+        &mut self,
+        chains: impl IntoIterator<Item = (u16, u32)>,
+    ) -> Result<(), QueueError> {
+        self.rings.push_all(chains)?;
         self.unreported += 1;
         Ok(())
     }
@@ -149,7 +149,7 @@ impl<'m> Served<'m> {
         Ok(())
     }
 
-    /// Interrupts early once 32 used chains are unreported.
+    /// Interrupts early once 32 times something was given back.
     pub(super) fn interrupt_if_batched(&mut self) -> Result<(), QueueError> {
         if self.unreported >= BATCH { self.tell() } else { Ok(()) }
     }
@@ -157,6 +157,11 @@ impl<'m> Served<'m> {
     /// How many chains can be taken, as far as is known without looking.
     pub(super) fn seen(&self) -> u16 {
         self.rings.seen()
+    }
+
+    /// Tells the driver that the configuration is another.
+    pub(super) fn config_changed(&self) {
+        self.notify.config_changed();
     }
 
     /// How many descriptors the queue has.
@@ -174,8 +179,12 @@ impl<'m> Served<'m> {
         &self.stop
     }
 
-    /// Has `handler` serve one chain after the other until told to stop.
-    pub(super) fn serve_with(&mut self, handler: &mut impl Handler) -> Result<(), ServeError> {
+    /// Has `serve` carry out the request in one chain after the other, and give it back, until told to stop. A device that
+    /// has several requests on their way at a time has a loop of its own.
+    pub(super) fn serve_with(
+        &mut self,
+        mut serve: impl FnMut(Chain<'m>, &mut Self) -> Result<Next, ServeError>,
+    ) -> Result<(), ServeError> {
         // Edge-triggered: each kick wakes the thread, and the counter need not be read.
         let kicks = Epoll::new().map_err(ServeError::Wait)?;
         let event = EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, 0);
@@ -183,7 +192,7 @@ impl<'m> Served<'m> {
         loop {
             let pause = loop {
                 let Some(chain) = self.next()? else { break None };
-                if let Next::Again(pause) = handler.serve(chain, self)? {
+                if let Next::Again(pause) = serve(chain, self)? {
                     self.put_back();
                     break Some(pause);
                 }

@@ -41,12 +41,8 @@ struct Handling {
 #[error("that is none")]
 struct NoRequest;
 
-impl Handler for Handling {
-    fn thread_name(&self, queue: u16) -> String {
-        format!("test{queue}")
-    }
-
-    fn serve<'m>(&mut self, chain: Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
+impl Handling {
+    fn serve<'m>(&mut self, chain: &Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
         *self.asked.lock().unwrap() += 1;
         let mood = *self.mood.lock().unwrap();
         match mood {
@@ -59,6 +55,16 @@ impl Handler for Handling {
             Mood::Refuses => Err(ServeError::Request(NoRequest.into())),
             Mood::Panics => panic!("a handler that panics, in a test"),
         }
+    }
+}
+
+impl Handler for Handling {
+    fn thread_name(&self, queue: u16) -> String {
+        format!("test{queue}")
+    }
+
+    fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
+        queue.serve_with(|chain, queue| self.serve(&chain, queue))
     }
 
     fn failed(&self, queue: u16, error: &ServeError) {

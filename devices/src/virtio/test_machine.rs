@@ -23,6 +23,7 @@ pub(super) const LONG: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     Used(u16),
+    ConfigChanged,
     NeedsReset,
 }
 
@@ -35,7 +36,7 @@ impl Notify for Events {
     }
 
     fn config_changed(&self) {
-        panic!("it is for the transport to see that");
+        self.0.lock().unwrap().send(Event::ConfigChanged).unwrap();
     }
 
     fn needs_reset(&self) {
@@ -54,7 +55,7 @@ pub(super) struct TestMachine<D: VirtioDevice> {
 }
 
 impl<D: VirtioDevice> TestMachine<D> {
-    /// A machine whose drivers use the first `queues` queues of `device`, no more than four.
+    /// A machine whose drivers use the first `queues` queues of `device`, no more than eight.
     pub(super) fn new(device: D, queues: u16) -> Self {
         let (sender, events) = channel();
         let first = Driver::new(device.queue_sizes()[0]);
@@ -109,6 +110,11 @@ impl<D: VirtioDevice> TestMachine<D> {
     /// Waits for what the device says next.
     pub(super) fn event(&self) -> Event {
         self.events.recv_timeout(LONG).unwrap()
+    }
+
+    /// What the device has said next, if anything.
+    pub(super) fn try_event(&self) -> Option<Event> {
+        self.events.try_recv().ok()
     }
 
     /// Pauses the device, and has it go on.

@@ -92,14 +92,9 @@ impl Work {
             )),
         }
     }
-}
 
-impl Handler for Work {
-    fn thread_name(&self, _: u16) -> String {
-        format!("balloon {:?}", self.job)
-    }
-
-    fn serve<'m>(&mut self, chain: Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
+    /// Does what the chain asks for.
+    fn serve<'m>(&self, chain: &Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
         let done = match self.job {
             Job::Inflate => self.inflate(&chain.readable, queue.stop()),
             // The pages are there when they are used.
@@ -111,6 +106,16 @@ impl Handler for Work {
         }
         queue.give_back(chain.head, 0)?;
         Ok(Next::Chain)
+    }
+}
+
+impl Handler for Work {
+    fn thread_name(&self, _: u16) -> String {
+        format!("balloon {:?}", self.job)
+    }
+
+    fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
+        queue.serve_with(|chain, queue| self.serve(&chain, queue))
     }
 
     fn failed(&self, queue: u16, error: &ServeError) {

@@ -71,7 +71,7 @@ pub(super) enum Refusal {
 impl<'m> Request<'m> {
     /// Reads the request in `chain`.
     pub(super) fn parse(chain: Chain<'m>) -> Result<Self, RequestError> {
-        let Chain { head, mut readable, mut writable } = chain;
+        let Chain { head, mut readable, mut writable, .. } = chain;
         let header: [u8; size_of::<Header>()] = readable.take_front().ok_or(RequestError::NoHeader(head))?;
         let header: Header = zerocopy::transmute!(header);
         let status = writable.take_last().ok_or(RequestError::NoStatus(head))?;

@@ -90,20 +90,6 @@ impl Work {
         let Some(limiter) = &self.limiter else { return Ok(()) };
         limiter.take(Instant::now(), (request.data_in.len() + request.data_out.len()) as u64)
     }
-}
-
-impl Handler for Work {
-    fn thread_name(&self, queue: u16) -> String {
-        let file = Path::new(self.executor.disk().name()).file_name().unwrap_or_default();
-        format!("blk{queue} {}", file.display())
-    }
-
-    fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
-        match self.ring(queue) {
-            Some(mut ring) => self.serve_by(&mut ring, queue),
-            None => queue.serve_with(self),
-        }
-    }
 
     /// Serves one request, and waits for the disk.
     fn serve<'m>(&mut self, chain: Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
@@ -123,6 +109,20 @@ impl Handler for Work {
             }
         }
         Ok(Next::Chain)
+    }
+}
+
+impl Handler for Work {
+    fn thread_name(&self, queue: u16) -> String {
+        let file = Path::new(self.executor.disk().name()).file_name().unwrap_or_default();
+        format!("blk{queue} {}", file.display())
+    }
+
+    fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
+        match self.ring(queue) {
+            Some(mut ring) => self.serve_by(&mut ring, queue),
+            None => queue.serve_with(|chain, queue| self.serve(chain, queue)),
+        }
     }
 
     fn failed(&self, queue: u16, error: &ServeError) {

@@ -21,10 +21,10 @@ pub(crate) const SEAM: u64 = 0x20_0000;
 pub(crate) const FREE: u64 = 0x10_0000;
 
 const TABLE: u64 = 0x1_0000;
-const AVAIL: u64 = 0x2_0000;
-const USED: u64 = 0x3_0000;
+const AVAIL: u64 = 0x1_8000;
+const USED: u64 = 0x1_c000;
 /// The next queue's are as far behind.
-const RINGS: u64 = 0x4_0000;
+const RINGS: u64 = 0x2_0000;
 
 /// `VIRTQ_DESC_F_NEXT`.
 pub(crate) const NEXT: u16 = 1;
@@ -52,7 +52,7 @@ impl Driver {
         Self { memory, rings: 0, size, next_descriptor: 0, avail: 0, used: 0 }
     }
 
-    /// The driver of another queue in the same memory: there is room for up to number 3.
+    /// The driver of another queue in the same memory: there is room for up to number 7.
     pub(crate) fn of_queue(&self, number: u16) -> Self {
         let rings = RINGS * u64::from(number);
         assert!(rings + RINGS <= FREE);

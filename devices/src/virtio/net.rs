@@ -1,0 +1,187 @@
+//! virtio 1.3, "Network Device": a network interface of the guest.
+
+mod config;
+mod control;
+mod counters;
+mod features;
+mod filter;
+mod held;
+mod lasting;
+mod options;
+mod receive;
+mod state;
+#[cfg(test)]
+mod test_guest;
+#[cfg(test)]
+mod test_network;
+mod transmit;
+mod work;
+
+use std::{io, sync::Arc, time::Duration};
+
+use serde::{Deserialize, de::Error};
+use serde_json::json;
+use virtio_queue::Queue;
+use zerocopy::IntoBytes;
+
+use self::{
+    config::{Config, Status},
+    control::Control,
+    features::{CTRL_VQ, GUEST_ANNOUNCE},
+    receive::Receive,
+    state::{Settings, State},
+    transmit::Transmit,
+    work::{Job, Role, Work},
+};
+pub use self::{
+    counters::{Counters, PairCounters, Reason, Tally, Total, Totals},
+    lasting::Lasting,
+    options::NetOptions,
+};
+use super::{
+    device::{Activation, DeviceKind, Halt, VirtioDevice},
+    serve::Workers,
+};
+use crate::{net::Network, pci::ClassCode, registers};
+
+/// A network device; for PCI, an Ethernet controller.
+const KIND: DeviceKind =
+    DeviceKind { device_type: 1, class: ClassCode { base: 0x02, sub: 0, interface: 0 }, name: "virtio-net" };
+
+/// The most descriptors of the control queue, whose commands come one at a time.
+const CONTROL_QUEUE_SIZE: u16 = 64;
+
+/// A virtio-net device: the guest's side of a [`Network`].
+#[derive(Debug)]
+pub struct Net {
+    host: Arc<dyn Network>,
+    lasting: Lasting,
+    /// Those offered.
+    features: u64,
+    queue_sizes: Vec<u16>,
+    /// The state of the link that the driver was last told of.
+    link_up: bool,
+    settings: Arc<Settings>,
+    /// The features that were agreed on, once they are.
+    agreed: Option<u64>,
+    workers: Workers,
+}
+
+impl Net {
+    /// Makes a device on `host`. It works once it is activated.
+    pub fn new(host: Arc<dyn Network>, lasting: &Lasting) -> Self {
+        let options = &lasting.options;
+        let queue_sizes = std::iter::repeat_n(options.queue_size, 2 * usize::from(options.pairs));
+        Self {
+            features: features::offered(&*host, options),
+            queue_sizes: queue_sizes.chain([CONTROL_QUEUE_SIZE]).collect(),
+            link_up: lasting.link_is_up(),
+            settings: Arc::new(Settings::new(State::new(options))),
+            agreed: None,
+            workers: Workers::default(),
+            lasting: lasting.clone(),
+            host,
+        }
+    }
+}
+
+impl VirtioDevice for Net {
+    fn kind(&self) -> DeviceKind {
+        KIND
+    }
+
+    fn features(&self) -> u64 {
+        self.features
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &self.queue_sizes
+    }
+
+    fn read_config(&self, offset: u64, data: &mut [u8]) {
+        let (state, _) = self.settings.get();
+        let mut status = Status::empty();
+        status.set(Status::LINK_UP, self.lasting.link_is_up());
+        status.set(Status::ANNOUNCE, state.announce);
+        let config = Config::new(&self.lasting.options, state.mac, status);
+        data.fill(0);
+        registers::read(config.as_bytes(), offset, data);
+    }
+
+    fn measure(&mut self) -> io::Result<bool> {
+        let link_up = self.lasting.link_is_up();
+        Ok(std::mem::replace(&mut self.link_up, link_up) != link_up)
+    }
+
+    fn features_agreed(&mut self, features: u64) {
+        self.agreed = Some(features);
+        self.settings.change(|state| state.guest_offloads = features::guest_offload_bits(features));
+    }
+
+    fn activate(&mut self, mut activation: Activation) -> io::Result<()> {
+        let features = activation.features;
+        if self.agreed != Some(features) {
+            self.features_agreed(features);
+        }
+        let (state, _) = self.settings.get();
+        self.host.give(features::guest_offloads(state.guest_offloads))?;
+        self.host.use_ports(state.pairs)?;
+        if state.announce {
+            activation.notify.config_changed();
+        }
+        let pairs = self.lasting.options.pairs;
+        let role = |queue| Role::of(queue, pairs, features);
+        activation.queues.retain(|active| role(active.index).is_some());
+        let receivers =
+            activation.queues.iter().filter(|active| matches!(role(active.index), Some(Role::Receive(_))));
+        let receivers = receivers.map(|active| active.kick.try_clone()).collect::<io::Result<Vec<_>>>()?;
+        let mut receivers = Some(receivers);
+        let Self { host, lasting, settings, workers, .. } = self;
+        workers.start(activation, |queue, _| {
+            let role = role(queue).unwrap_or(Role::Control);
+            let (host, settings) = (Arc::clone(host), Arc::clone(settings));
+            let name = host.name();
+            let job = match role {
+                Role::Receive(pair) => {
+                    Job::Receive(Receive::new(pair, host, lasting.clone(), settings, features))
+                }
+                Role::Transmit(pair) => Job::Transmit(Transmit::new(pair, host, lasting.clone())),
+                Role::Control => {
+                    let receivers = receivers.take().unwrap_or_default();
+                    Job::Control(Control::new(host, settings, features, pairs, receivers))
+                }
+            };
+            Work::new(role, job, name, Arc::clone(&lasting.link))
+        })
+    }
+
+    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        self.workers.stop(halt, patience)
+    }
+
+    fn save(&self) -> serde_json::Value {
+        json!(self.settings.get().0)
+    }
+
+    /// The driver is to announce itself: the network may have another place for it.
+    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
+        let mut state = State::deserialize(state)?;
+        let agreed = self.agreed.unwrap_or(0);
+        if state.pairs == 0 || state.pairs > self.lasting.options.pairs {
+            return Err(Error::custom("a number of queue pairs that this device does not have"));
+        }
+        if state.guest_offloads & !features::guest_offload_bits(agreed) != 0 {
+            return Err(Error::custom("offloads that were not agreed on"));
+        }
+        let announces = CTRL_VQ | GUEST_ANNOUNCE;
+        state.announce |= agreed & announces == announces;
+        self.settings.change(|settings| *settings = state);
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.workers.end();
+        self.agreed = None;
+        self.settings.change(|state| *state = State::new(&self.lasting.options));
+    }
+}

@@ -1,0 +1,161 @@
+//! The frames that a network device has passed on, and those that it has not.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::size::Rounded;
+
+/// Why a frame was not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The link is down.
+    LinkDown,
+    /// It is for another address, or of a sort that the driver doesn't want.
+    Unwanted,
+    /// The driver's buffers are too small for it.
+    NoRoom,
+    /// It is too short or too long, or asks for an offload that was not agreed on.
+    Malformed,
+    /// The host did not take it.
+    Refused,
+}
+
+/// The frames of a device, by its queue pairs. They are counted on through resets of the machine.
+#[derive(Debug)]
+pub struct Counters {
+    pairs: Box<[PairCounters]>,
+}
+
+/// The frames of a queue pair.
+#[derive(Debug, Default)]
+pub struct PairCounters {
+    /// Those to the guest.
+    pub received: Tally,
+    /// Those from the guest.
+    pub sent: Tally,
+}
+
+/// The frames of one queue. Queues share no cache line, nor a pair of them, which processors fetch together.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Tally {
+    frames: AtomicU64,
+    bytes: AtomicU64,
+    link_down: AtomicU64,
+    unwanted: AtomicU64,
+    no_room: AtomicU64,
+    malformed: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// The frames of all queue pairs. Shown, it is a line for a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Those to the guest.
+    pub received: Total,
+    /// Those from the guest.
+    pub sent: Total,
+}
+
+/// Frames that went one way, without their virtio headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// Frames that were passed on.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Frames dropped for [`Reason::LinkDown`].
+    pub link_down: u64,
+    /// Frames dropped for [`Reason::Unwanted`].
+    pub unwanted: u64,
+    /// Frames dropped for [`Reason::NoRoom`].
+    pub no_room: u64,
+    /// Frames dropped for [`Reason::Malformed`].
+    pub malformed: u64,
+    /// Frames dropped for [`Reason::Refused`].
+    pub refused: u64,
+}
+
+impl Counters {
+    /// Counts from 0 for `pairs` queue pairs, at least one.
+    #[must_use]
+    pub fn new(pairs: u16) -> Self {
+        Self { pairs: (0..pairs.max(1)).map(|_| PairCounters::default()).collect() }
+    }
+
+    /// Returns the counters of queue pair `index`. One that there is no place for shares those of another.
+    #[must_use]
+    pub fn pair(&self, index: u16) -> &PairCounters {
+        &self.pairs[usize::from(index) % self.pairs.len()]
+    }
+
+    /// Returns the sum of all pairs. Frames that are being counted meanwhile may be missing.
+    #[must_use]
+    pub fn total(&self) -> Totals {
+        self.pairs.iter().fold(Totals::default(), |sum, pair| Totals {
+            received: pair.received.add_to(sum.received),
+            sent: pair.sent.add_to(sum.sent),
+        })
+    }
+}
+
+impl Tally {
+    /// Counts a frame of `bytes` bytes that was passed on.
+    pub fn passed(&self, bytes: usize) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a frame that was not.
+    pub fn dropped(&self, reason: Reason) {
+        let counter = match reason {
+            Reason::LinkDown => &self.link_down,
+            Reason::Unwanted => &self.unwanted,
+            Reason::NoRoom => &self.no_room,
+            Reason::Malformed => &self.malformed,
+            Reason::Refused => &self.refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn add_to(&self, sum: Total) -> Total {
+        let add = |sum: u64, counter: &AtomicU64| sum.wrapping_add(counter.load(Ordering::Relaxed));
+        Total {
+            frames: add(sum.frames, &self.frames),
+            bytes: add(sum.bytes, &self.bytes),
+            link_down: add(sum.link_down, &self.link_down),
+            unwanted: add(sum.unwanted, &self.unwanted),
+            no_room: add(sum.no_room, &self.no_room),
+            malformed: add(sum.malformed, &self.malformed),
+            refused: add(sum.refused, &self.refused),
+        }
+    }
+}
+
+impl Total {
+    /// Returns how many frames were dropped, except those that were for others.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.link_down + self.no_room + self.malformed + self.refused
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { received, sent } = self;
+        write!(f, "received {received}; sent {sent}")
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.frames == 1 { "" } else { "s" };
+        write!(f, "{} frame{plural}, {}, {} dropped", self.frames, Rounded(self.bytes), self.dropped())
+    }
+}
+
+#[cfg(test)]
+#[path = "counters_test.rs"]
+mod tests;

@@ -1,0 +1,88 @@
+//! The frames that a driver wants to see.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::net::MacAddress;
+
+/// A set of addresses, in the driver's own table. QEMU's has as many entries; a driver that gives more gets every frame of
+/// that sort.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Table {
+    addresses: BTreeSet<[u8; 6]>,
+    overflow: bool,
+}
+
+/// virtio 1.3, "Network Device", "Packet Receive Filtering" and "Setting MAC Address Filtering".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    pub(super) promisc: bool,
+    pub(super) allmulti: bool,
+    pub(super) alluni: bool,
+    pub(super) nomulti: bool,
+    pub(super) nouni: bool,
+    pub(super) nobcast: bool,
+    pub(super) unicast: Table,
+    pub(super) multicast: Table,
+}
+
+impl Table {
+    /// The most addresses in the two tables together.
+    pub(super) const ENTRIES: usize = 64;
+
+    pub(super) fn new(addresses: BTreeSet<[u8; 6]>) -> Self {
+        Self { addresses, overflow: false }
+    }
+
+    /// The table of a driver that gave more addresses than there is room for.
+    pub(super) fn overflowing() -> Self {
+        Self { addresses: BTreeSet::new(), overflow: true }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    fn contains(&self, address: [u8; 6]) -> bool {
+        self.overflow || self.addresses.contains(&address)
+    }
+}
+
+impl Filter {
+    /// Returns whether a device of the address `own` passes frames for `destination` on.
+    pub(super) fn wants(&self, destination: [u8; 6], own: [u8; 6]) -> bool {
+        let address = MacAddress(destination);
+        if self.promisc {
+            true
+        } else if address == MacAddress::BROADCAST {
+            !self.nobcast
+        } else if address.is_multicast() {
+            !self.nomulti && (self.allmulti || self.multicast.contains(destination))
+        } else {
+            !self.nouni && (self.alluni || destination == own || self.unicast.contains(destination))
+        }
+    }
+}
+
+/// As QEMU's: a driver that sets no mode gets all frames.
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            promisc: true,
+            allmulti: false,
+            alluni: false,
+            nomulti: false,
+            nouni: false,
+            nobcast: false,
+            unicast: Table::default(),
+            multicast: Table::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "filter_test.rs"]
+mod tests;

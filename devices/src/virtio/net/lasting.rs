@@ -1,0 +1,80 @@
+//! The state of a network device that outlives its resets.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::{counters::Counters, options::NetOptions};
+use crate::virtio::once::Once;
+
+/// A network device's options, and what it keeps through resets. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Lasting {
+    /// The user's choices.
+    pub options: NetOptions,
+    /// The frames that passed.
+    pub counters: Arc<Counters>,
+    pub(super) link: Arc<Link>,
+}
+
+/// The link, and what was said about it.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The user has not taken it down.
+    wanted: AtomicBool,
+    /// The host's side can't be used any more.
+    gone: AtomicBool,
+    pub(super) said_gone: Once,
+    pub(super) said_not_sent: Once,
+    pub(super) said_broken: Once,
+}
+
+impl Lasting {
+    /// Takes the link up or down. While it is down, frames are dropped. The driver hears of it when the device is next
+    /// measured.
+    pub fn set_link(&self, up: bool) {
+        self.link.wanted.store(up, Ordering::Relaxed);
+    }
+
+    /// Returns whether the link is up: nobody has taken it down, and the host's side is there.
+    #[must_use]
+    pub fn link_is_up(&self) -> bool {
+        self.link.is_up()
+    }
+}
+
+/// That of a device that has done nothing yet, with its link up.
+impl From<NetOptions> for Lasting {
+    fn from(options: NetOptions) -> Self {
+        let counters = Arc::new(Counters::new(options.pairs));
+        Self { options, counters, link: Arc::default() }
+    }
+}
+
+impl Link {
+    pub(super) fn is_up(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) && !self.is_gone()
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Takes it down for good. Returns whether it was up.
+    pub(super) fn set_gone(&self) -> bool {
+        !self.gone.swap(true, Ordering::Relaxed) && self.wanted.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            wanted: AtomicBool::new(true),
+            gone: AtomicBool::new(false),
+            said_gone: Once::default(),
+            said_not_sent: Once::default(),
+            said_broken: Once::default(),
+        }
+    }
+}

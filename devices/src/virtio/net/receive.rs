@@ -1,0 +1,199 @@
+//! Frames to the guest.
+
+use std::{io, io::ErrorKind, sync::Arc};
+
+use virtio_bindings::virtio_net::{
+    VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_ECN, VIRTIO_NET_HDR_GSO_NONE, VIRTIO_NET_HDR_GSO_TCPV4,
+    VIRTIO_NET_HDR_GSO_TCPV6, VIRTIO_NET_HDR_GSO_UDP, VIRTIO_NET_HDR_GSO_UDP_L4,
+};
+use vm_memory::VolatileSlice;
+use vmm_sys_util::epoll::EventSet;
+
+pub(super) use super::held::MOST_PIECES;
+use super::{
+    counters::{Reason, Tally},
+    features::{self, MRG_RXBUF},
+    held::{Given, Held},
+    lasting::Lasting,
+    state::{Settings, State},
+    work::Waits,
+};
+use crate::{
+    net::{HEADER_LEN, LONGEST, Network, Offloads},
+    virtio::serve::{ServeError, Served},
+};
+
+/// The shortest frame with its header: an Ethernet header and nothing behind it.
+pub(super) const SHORTEST: usize = HEADER_LEN + 14;
+
+/// Serves a receive queue.
+#[derive(Debug)]
+pub(super) struct Receive {
+    pair: u16,
+    host: Arc<dyn Network>,
+    lasting: Lasting,
+    settings: Arc<Settings>,
+    /// Those that were agreed on.
+    features: u64,
+    mode: Mode,
+    /// The length of a frame that waits for buffers.
+    waiting: Option<usize>,
+}
+
+/// The driver's settings, as this thread knows them.
+#[derive(Debug)]
+struct Mode {
+    state: State,
+    generation: u32,
+    offloads: Offloads,
+}
+
+impl Receive {
+    pub(super) fn new(
+        pair: u16,
+        host: Arc<dyn Network>,
+        lasting: Lasting,
+        settings: Arc<Settings>,
+        features: u64,
+    ) -> Self {
+        let mode = Mode::new(&settings);
+        Self { pair, host, lasting, settings, features, mode, waiting: None }
+    }
+
+    /// Serves the queue until told to stop. As long as it has no buffers, frames stay with the host.
+    pub(super) fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
+        let port = self.host.port(self.pair).descriptor();
+        let mut waits = Waits::new(queue.kick(), port, EventSet::IN)?;
+        let mut spill = vec![0; LONGEST];
+        let mut held = Held::new(VolatileSlice::from(&mut spill[..]), self.features & MRG_RXBUF != 0);
+        loop {
+            let for_port = self.pass_on(queue, &mut held)?;
+            queue.tell()?;
+            if queue.stop().is_set() {
+                break;
+            }
+            waits.wait(for_port)?;
+        }
+        if self.waiting.take().is_some() {
+            self.tally().dropped(Reason::NoRoom);
+        }
+        held.put_back(queue);
+        Ok(())
+    }
+
+    /// Passes on frames as long as there are some, and buffers for them. Returns whether frames are what is missing.
+    fn pass_on<'m: 's, 's>(
+        &mut self,
+        queue: &mut Served<'m>,
+        held: &mut Held<'m, 's>,
+    ) -> Result<bool, ServeError> {
+        let host = Arc::clone(&self.host);
+        let port = host.port(self.pair);
+        while !queue.stop().is_set() {
+            self.mode.follow(&self.settings);
+            if self.pair >= self.mode.state.pairs || self.lasting.link.is_gone() {
+                return Ok(false);
+            }
+            let link_up = self.lasting.link.is_up();
+            if let Some(len) = self.waiting {
+                match held.give(queue, len)? {
+                    Given::All => self.tally().passed(len - HEADER_LEN),
+                    Given::TooLong => self.tally().dropped(Reason::NoRoom),
+                    Given::Waits if link_up => return Ok(false),
+                    Given::Waits => self.tally().dropped(Reason::LinkDown),
+                }
+                self.waiting = None;
+                queue.interrupt_if_batched()?;
+                continue;
+            }
+            if link_up && !held.fill(queue)? {
+                return Ok(false);
+            }
+            let pieces = if link_up { held.pieces() } else { held.spill() };
+            match port.receive(pieces) {
+                Ok(_) if !link_up || !self.lasting.link.is_up() => self.tally().dropped(Reason::LinkDown),
+                Ok(len) => self.take(len, held),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // A port that is not to be used any more may say anything.
+                Err(_) if self.mode.is_old(&self.settings) => {}
+                Err(error) => self.gone(&error, queue),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes a frame of `len` bytes that was received: it waits for buffers now, or is dropped.
+    fn take(&mut self, len: usize, held: &Held<'_, '_>) {
+        // The driver may have chosen other settings while it was under way.
+        self.mode.follow(&self.settings);
+        let [flags, gso_type, .., a, b, c, d, e, f] = held.start::<{ HEADER_LEN + 6 }>();
+        if !(SHORTEST..=LONGEST).contains(&len) || !may_ask(self.mode.offloads, flags, gso_type) {
+            self.tally().dropped(Reason::Malformed);
+            return;
+        }
+        if !self.mode.state.filter.wants([a, b, c, d, e, f], self.mode.state.mac) {
+            self.tally().dropped(Reason::Unwanted);
+            return;
+        }
+        // The driver of a device that completes no checksums does not know the flags.
+        if flags != 0 && !self.mode.offloads.contains(Offloads::CSUM) {
+            held.patch(0, &mut [0]);
+        }
+        self.waiting = Some(len);
+    }
+
+    /// Takes the link down, as no frame will come any more.
+    fn gone(&self, error: &io::Error, queue: &Served<'_>) {
+        self.lasting.link.said_gone.warn(format_args!(
+            "net {}: the host's side is gone ({error}); the guest sees its link down",
+            self.host.name()
+        ));
+        if self.lasting.link.set_gone() {
+            queue.config_changed();
+        }
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.lasting.counters.pair(self.pair).received
+    }
+}
+
+impl Mode {
+    fn new(settings: &Settings) -> Self {
+        let (state, generation) = settings.get();
+        Self { offloads: features::guest_offloads(state.guest_offloads), state, generation }
+    }
+
+    fn is_old(&self, settings: &Settings) -> bool {
+        settings.generation() != self.generation
+    }
+
+    fn follow(&mut self, settings: &Settings) {
+        if self.is_old(settings) {
+            *self = Self::new(settings);
+        }
+    }
+}
+
+/// Returns whether a frame with this header may be given to a driver that takes `offloads`: the host may have had it since
+/// there were others.
+fn may_ask(offloads: Offloads, flags: u8, gso_type: u8) -> bool {
+    let mut needed = Offloads::empty();
+    needed.set(Offloads::CSUM, u32::from(flags) & VIRTIO_NET_HDR_F_NEEDS_CSUM != 0);
+    let gso_type = u32::from(gso_type);
+    needed.set(Offloads::ECN, gso_type & VIRTIO_NET_HDR_GSO_ECN != 0);
+    needed |= match gso_type & !VIRTIO_NET_HDR_GSO_ECN {
+        VIRTIO_NET_HDR_GSO_NONE => Offloads::empty(),
+        VIRTIO_NET_HDR_GSO_TCPV4 => Offloads::TSO4,
+        VIRTIO_NET_HDR_GSO_TCPV6 => Offloads::TSO6,
+        VIRTIO_NET_HDR_GSO_UDP => Offloads::UFO,
+        VIRTIO_NET_HDR_GSO_UDP_L4 => Offloads::USO,
+        _ => return false,
+    };
+    offloads.contains(needed)
+}
+
+#[cfg(test)]
+#[path = "receive_test.rs"]
+mod tests;

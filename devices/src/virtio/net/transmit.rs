@@ -1,0 +1,113 @@
+//! Frames from the guest.
+
+use std::{io::ErrorKind, sync::Arc};
+
+use vm_memory::VolatileSlice;
+use vmm_sys_util::epoll::EventSet;
+
+use super::{
+    counters::{Reason, Tally},
+    lasting::Lasting,
+    receive::{MOST_PIECES, SHORTEST},
+    work::Waits,
+};
+use crate::{
+    net::{HEADER_LEN, LONGEST, Network, Port},
+    virtio::{
+        queue::Buffers,
+        serve::{ServeError, Served},
+        worker::Stop,
+    },
+};
+
+/// Serves a transmit queue.
+#[derive(Debug)]
+pub(super) struct Transmit {
+    pair: u16,
+    host: Arc<dyn Network>,
+    lasting: Lasting,
+}
+
+impl Transmit {
+    pub(super) fn new(pair: u16, host: Arc<dyn Network>, lasting: Lasting) -> Self {
+        Self { pair, host, lasting }
+    }
+
+    /// Serves the queue until told to stop. While the host takes no more, frames stay in it.
+    pub(super) fn run(&self, queue: &mut Served<'_>) -> Result<(), ServeError> {
+        let port = self.host.port(self.pair);
+        let mut waits = Waits::new(queue.kick(), port.descriptor(), EventSet::OUT)?;
+        loop {
+            let full = loop {
+                let Some(chain) = queue.next()? else { break false };
+                if !self.send(port, &chain.readable, queue.stop()) {
+                    queue.put_back();
+                    break true;
+                }
+                queue.give_back(chain.head, 0)?;
+                queue.interrupt_if_batched()?;
+            };
+            queue.tell()?;
+            if queue.stop().is_set() {
+                return Ok(());
+            }
+            waits.wait(full)?;
+        }
+    }
+
+    /// Sends a frame, or drops it; `false`: it can't be sent yet.
+    pub(super) fn send(&self, port: &dyn Port, frame: &Buffers<'_>, stop: &Stop) -> bool {
+        let len = frame.len();
+        if !(SHORTEST..=LONGEST).contains(&len) {
+            self.tally().dropped(Reason::Malformed);
+            return true;
+        }
+        if !self.lasting.link.is_up() {
+            self.tally().dropped(Reason::LinkDown);
+            return true;
+        }
+        let mut copy = Vec::new();
+        let whole;
+        let pieces = if frame.as_slice().len() <= MOST_PIECES {
+            frame.as_slice()
+        } else {
+            copy.resize(len, 0);
+            let mut filled = 0;
+            for piece in frame.as_slice() {
+                filled += piece.copy_to(&mut copy[filled..]);
+            }
+            whole = [VolatileSlice::from(&mut copy[..])];
+            &whole
+        };
+        loop {
+            match port.send(pieces) {
+                Ok(()) => self.tally().passed(len - HEADER_LEN),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    if stop.is_set() {
+                        return false;
+                    }
+                    continue;
+                }
+                Err(error) => {
+                    if error.kind() != ErrorKind::InvalidInput {
+                        self.lasting.link.said_not_sent.warn(format_args!(
+                            "net {}: frames of the guest can't be sent: {error}",
+                            self.host.name()
+                        ));
+                    }
+                    self.tally().dropped(Reason::Refused);
+                }
+            }
+            return true;
+        }
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.lasting.counters.pair(self.pair).sent
+    }
+}
+
+#[cfg(test)]
+#[path = "transmit_test.rs"]
+mod tests;
