@@ -6,7 +6,8 @@ use devices::{chars::Address, printable::ToPrintable};
 
 use super::{
     error::ConfigError,
-    serial::{Keys, path, tcp},
+    keys::Keys,
+    serial::{path, tcp},
     words,
 };
 
@@ -30,7 +31,7 @@ pub(super) fn gdb(given: &OsStr) -> Result<Address, ConfigError> {
         if keys.switch("wait")? || keys.has("nowait") && !keys.switch("nowait")? {
             return Err("to have the machine wait for gdb, add --paused".to_owned());
         }
-        keys.end("server or nowait")?;
+        keys.end("server or nowait; a comma in a path is written twice")?;
         Ok(address)
     });
     parsed.map_err(|why| ConfigError::Keys { option: "--gdb", given: given.printable().to_string(), why })

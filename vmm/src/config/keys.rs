@@ -1,4 +1,4 @@
-//! Options of `key=value` parts.
+//! Options of `key=value` parts: by serde for those that have only such, and by hand for those with a word in front.
 
 use devices::printable::ToPrintable;
 use serde::Deserialize;
@@ -41,5 +41,70 @@ pub(super) fn with_hint(error: ConfigError, first: &str) -> ConfigError {
             ConfigError::Keys { option, given, why }
         }
         other => other,
+    }
+}
+
+/// The words after an option's first one: `KEY` or `KEY=VALUE`.
+pub(super) struct Keys<'a>(Vec<(&'a str, Option<&'a str>)>);
+
+impl<'a> Keys<'a> {
+    /// The words. Of a key that is there twice, nobody could say which counts.
+    pub(super) fn of(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let mut keys = Vec::new();
+        for part in parts {
+            let (key, value) = match part.split_once('=') {
+                Some((key, value)) => (key, Some(value)),
+                None => (part, None),
+            };
+            if keys.iter().any(|(before, _)| *before == key) {
+                return Err(format!("'{}' is there twice", words::decode(key).printable()));
+            }
+            keys.push((key, value));
+        }
+        Ok(Self(keys))
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| *name == key)
+    }
+
+    fn take(&mut self, key: &str) -> Option<Option<&'a str>> {
+        let at = self.0.iter().position(|(name, _)| *name == key)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Takes `KEY`, `KEY=on` or `KEY=off`.
+    pub(super) fn switch(&mut self, key: &str) -> Result<bool, String> {
+        match self.take(key) {
+            None | Some(Some("off")) => Ok(false),
+            Some(None | Some("on")) => Ok(true),
+            Some(Some(other)) => {
+                Err(format!("'{key}={}': give {key}=on or {key}=off", words::decode(other).printable()))
+            }
+        }
+    }
+
+    /// Takes `KEY=VALUE`, whose value is a `what`.
+    pub(super) fn value(&mut self, key: &str, what: &str) -> Result<Option<&'a str>, String> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Some(value)) => Ok(Some(value)),
+            Some(None) => Err(format!("'{key}' needs a value: {key}={what}")),
+        }
+    }
+
+    /// The first key that nobody took.
+    pub(super) fn first(&self) -> Option<&'a str> {
+        self.0.first().map(|(key, _)| *key)
+    }
+
+    /// Refuses what nobody took.
+    pub(super) fn end(self, known: &str) -> Result<(), String> {
+        match self.first() {
+            None => Ok(()),
+            Some(key) => {
+                Err(format!("'{}' means nothing here; give {known}", words::decode(key).printable()))
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use devices::{
     printable::ToPrintable,
 };
 
-use super::{error::ConfigError, words};
+use super::{error::ConfigError, keys::Keys, words};
 
 const OPTION: &str = "--serial";
 const PLACES: &str = "give stdio, null, file=PATH, pty, tcp=HOST:PORT or unix=PATH";
@@ -61,9 +61,6 @@ pub enum Place {
     },
 }
 
-/// The words after a place: `KEY` or `KEY=VALUE`.
-pub(super) struct Keys<'a>(Vec<(&'a str, Option<&'a str>)>);
-
 impl SerialConfig {
     /// The place, without a log.
     #[must_use]
@@ -82,8 +79,8 @@ impl SerialConfig {
         let place = parts.next().unwrap_or_default();
         let parsed = Keys::of(parts).and_then(|mut keys| {
             let place = Place::parse(place, &mut keys)?;
-            let log = keys.value("log")?.map(path).transpose()?;
-            keys.end(place.keys())?;
+            let log = keys.value("log", "FILE")?.map(path).transpose()?;
+            end(keys, place.keys())?;
             Ok(Self { place, log })
         });
         parsed.map_err(|why| error(given, why))
@@ -181,65 +178,14 @@ impl Place {
     }
 }
 
-impl<'a> Keys<'a> {
-    pub(super) fn of(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        let mut keys = Vec::new();
-        for part in parts {
-            let (key, value) = match part.split_once('=') {
-                Some((key, value)) => (key, Some(value)),
-                None => (part, None),
-            };
-            if keys.iter().any(|(before, _)| *before == key) {
-                return Err(format!("'{}' is there twice", words::decode(key).printable()));
-            }
-            keys.push((key, value));
+/// Refuses what nobody took, with a way out for QEMU's words.
+fn end(keys: Keys<'_>, known: &str) -> Result<(), String> {
+    match keys.first() {
+        Some(key) if key.starts_with("reconnect") => {
+            Err(format!("leave '{key}' out; nvmm always connects again"))
         }
-        Ok(Self(keys))
-    }
-
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|(name, _)| *name == key)
-    }
-
-    fn take(&mut self, key: &str) -> Option<Option<&'a str>> {
-        let at = self.0.iter().position(|(name, _)| *name == key)?;
-        Some(self.0.remove(at).1)
-    }
-
-    /// Takes `KEY`, `KEY=on` or `KEY=off`.
-    pub(super) fn switch(&mut self, key: &str) -> Result<bool, String> {
-        match self.take(key) {
-            None | Some(Some("off")) => Ok(false),
-            Some(None | Some("on")) => Ok(true),
-            Some(Some(other)) => {
-                Err(format!("'{key}={}': give {key}=on or {key}=off", words::decode(other).printable()))
-            }
-        }
-    }
-
-    /// Takes `KEY=VALUE`.
-    fn value(&mut self, key: &str) -> Result<Option<&'a str>, String> {
-        match self.take(key) {
-            None => Ok(None),
-            Some(Some(value)) => Ok(Some(value)),
-            Some(None) => Err(format!("'{key}' needs a value: {key}=FILE")),
-        }
-    }
-
-    /// Refuses what nobody took.
-    pub(super) fn end(self, known: &str) -> Result<(), String> {
-        match self.0.first() {
-            None => Ok(()),
-            Some((key, _)) if key.starts_with("reconnect") => {
-                Err(format!("leave '{key}' out; nvmm always connects again"))
-            }
-            Some(("logfile", _)) => Err("'logfile' means nothing here; give log=FILE".to_owned()),
-            Some((key, _)) => {
-                let key = words::decode(key);
-                let key = key.printable();
-                Err(format!("'{key}' means nothing here; give {known}; a comma in a path is written twice"))
-            }
-        }
+        Some("logfile") => Err("'logfile' means nothing here; give log=FILE".to_owned()),
+        _ => keys.end(&format!("{known}; a comma in a path is written twice")),
     }
 }
 
