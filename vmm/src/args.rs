@@ -52,6 +52,11 @@ pub struct MachineArgs {
     #[arg(long, help_heading = heading::DEVICES, value_name = "DISK")]
     pub disk: Vec<OsString>,
 
+    /// Network device: tap=INTERFACE (made if there is none), tap[,fd=N|,fds=N:N...], bridge=BRIDGE[,helper=PATH], or none; repeatable, in order.
+    /// Keys of any: mac=MAC, mtu=N, queues=N, vhost=auto|off, id=NAME, offload=off
+    #[arg(long, help_heading = heading::DEVICES, value_name = "PLACE")]
+    pub net: Vec<OsString>,
+
     /// Random bytes for the guest, by virtio-rng: off, or the file or device that they are read from
     #[arg(long, help_heading = heading::DEVICES, value_name = "off|PATH", default_value = "/dev/urandom")]
     pub rng: OsString,

@@ -15,6 +15,7 @@ mod device;
 mod devices;
 pub mod disk;
 mod inventory;
+mod net;
 mod open;
 mod panic;
 pub(crate) mod platform;

@@ -8,6 +8,7 @@ mod expect;
 mod gdb;
 mod keys;
 mod memory;
+mod net;
 mod qmp;
 mod serial;
 mod smbios;
@@ -27,6 +28,7 @@ pub use self::{
     disk::DiskConfig,
     error::ConfigError,
     memory::MemoryConfig,
+    net::{NetConfig, NetHost, NetMac},
     qmp::QmpConfig,
     serial::{Place, SerialConfig},
 };
@@ -88,6 +90,7 @@ impl VmConfig {
         let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
         disk::check_several(&disks, &args.disk)?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
+        let nets = net::devices(&args.net, smbios.system.uuid)?.into_iter().map(DeviceConfig::Net);
         let rng = (args.rng != "off").then(|| DeviceConfig::Rng(args.rng.clone().into()));
         let memory = memory::memory(&args.memory)?;
         if args.balloon && memory.hugepages {
@@ -111,6 +114,7 @@ impl VmConfig {
             devices: [DeviceConfig::Rtc]
                 .into_iter()
                 .chain(disks)
+                .chain(nets)
                 .chain(rng)
                 .chain(balloon)
                 .chain(serial)

@@ -1,6 +1,7 @@
 //! The machine that would run, for `--dry-run`: read off the built machine, not off the options.
 
 mod disk;
+mod network;
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use arch::{
 use devices::{pci::Decoded, printable::ToPrintable};
 use serde::Serialize;
 
-pub use self::disk::DiskDescription;
+pub use self::{disk::DiskDescription, network::NetworkDescription};
 use crate::{
     board::{self, At, Placed},
     config::VmConfig,
@@ -28,6 +29,7 @@ pub struct Description {
     memory: Vec<Range>,
     devices: Vec<DeviceDescription>,
     disks: Vec<DiskDescription>,
+    networks: Vec<NetworkDescription>,
     cpu: Cpu,
 }
 
@@ -100,6 +102,7 @@ impl Description {
             memory: memory(machine),
             devices: self::devices(machine),
             disks: devices.iter().filter_map(|device| device.disk()).collect(),
+            networks: devices.iter().filter_map(|device| device.network()).collect(),
             cpu: Cpu {
                 spec: config.cpu.to_string(),
                 brand: machine.cpu.brand(),
@@ -192,6 +195,10 @@ impl fmt::Display for Description {
         if !self.disks.is_empty() {
             writeln!(f, "\nDisks")?;
             self.disks.iter().try_for_each(|disk| write!(f, "{disk}"))?;
+        }
+        if !self.networks.is_empty() {
+            writeln!(f, "\nNetwork")?;
+            self.networks.iter().try_for_each(|network| write!(f, "{network}"))?;
         }
         let Cpu { spec, brand, vcpus, topology, nesting, decisions, .. } = &self.cpu;
         let brand = brand.printable();

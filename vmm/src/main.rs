@@ -134,7 +134,8 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
         host.read_tsc_khz();
     }
     let payload = Payload::open(&config.kernel, config.initramfs.as_deref(), config.memory.size)?;
-    let mut opening = Opening { link, script: config.script.as_ref(), taken: Taken::by(config) };
+    let script = config.script.as_ref();
+    let mut opening = Opening { link, script, taken: Taken::by(config), own_disk: None };
     let devices =
         config.devices.iter().map(|device| board::open(device, &mut opening)).collect::<Result<_>>()?;
     Ok(Open { host, payload, devices, taken: opening.taken })

@@ -1,9 +1,14 @@
 //! A device that is open on the host.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, path::PathBuf};
 
 use super::{Board, HostSide};
-use crate::{describe::DiskDescription, expect::Script, link::Link, output::Taken};
+use crate::{
+    describe::{DiskDescription, NetworkDescription},
+    expect::Script,
+    link::Link,
+    output::Taken,
+};
 
 /// A device with all that it has open on the host. It outlives the machine's resets, and is plugged into each machine that is built.
 pub trait OpenDevice: Debug + Send {
@@ -23,6 +28,11 @@ pub trait OpenDevice: Debug + Send {
     fn disk(&self) -> Option<DiskDescription> {
         None
     }
+
+    /// Describes it for `--dry-run`, if it is a network device.
+    fn network(&self) -> Option<NetworkDescription> {
+        None
+    }
 }
 
 /// The surroundings in which devices are opened.
@@ -34,4 +44,6 @@ pub struct Opening<'a> {
     pub script: Option<&'a Script>,
     /// The files that are not to be written over.
     pub taken: Taken,
+    /// The first file or block device of those opened so far that this machine alone writes to.
+    pub own_disk: Option<PathBuf>,
 }

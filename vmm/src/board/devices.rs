@@ -177,7 +177,7 @@ impl Devices {
         let all: Vec<_> = self.functions.iter().filter_map(|function| function.host.totals()).collect();
         all.iter().for_each(|line| log::error!("{line}"));
         if all.is_empty() {
-            log::error!("there are no disks");
+            log::error!("there are no disks and no network devices");
         }
     }
 

@@ -1,6 +1,6 @@
 //! `--disk`: a disk's file, which outlives the machine's resets.
 
-use std::{io, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use devices::{
@@ -88,6 +88,16 @@ impl OpenDisk {
     #[must_use]
     pub fn name(&self) -> String {
         self.config.name()
+    }
+
+    /// Returns the file or block device that is written to, if others can't be using it meanwhile: it is locked.
+    pub(super) fn written_by_one(&self) -> Option<PathBuf> {
+        match &self.config.image.overlay {
+            _ if self.disk.is_read_only() => None,
+            None => Some(self.config.path.clone()),
+            Some(Overlay::File(path)) => Some(path.clone()),
+            Some(Overlay::Temp) => None,
+        }
     }
 
     fn tell_surprises(&self) {

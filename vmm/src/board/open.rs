@@ -5,6 +5,7 @@ use super::{
     debug_exit::DebugExitPort,
     device::{OpenDevice, Opening},
     disk::OpenDisk,
+    net::OpenNet,
     panic::PanicPort,
     rng::RngSource,
     rtc::Rtc,
@@ -20,8 +21,15 @@ use crate::config::DeviceConfig;
 pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn OpenDevice>> {
     Ok(match device {
         DeviceConfig::Rtc => Box::new(Rtc::default()),
-        DeviceConfig::Disk(config) if opening.link.is_some() => Box::new(OpenDisk::open(config)?),
-        DeviceConfig::Disk(config) => Box::new(OpenDisk::try_out(config)?),
+        DeviceConfig::Disk(config) => {
+            let disk = match opening.link {
+                Some(_) => OpenDisk::open(config)?,
+                None => OpenDisk::try_out(config)?,
+            };
+            opening.own_disk = opening.own_disk.take().or_else(|| disk.written_by_one());
+            Box::new(disk)
+        }
+        DeviceConfig::Net(config) => Box::new(OpenNet::open(config, opening)?),
         DeviceConfig::Rng(path) => Box::new(RngSource::open(path)?),
         DeviceConfig::Balloon => Box::new(MemoryBalloon::default()),
         DeviceConfig::Serial(number, config) => Box::new(SerialPort::open(*number, config, opening)?),

@@ -13,7 +13,7 @@ use clap::{
 // Sentences of several rows.
 const NO_SCREEN: &str =
     "leave it out; nvmm has no screen yet, and the guest's console is COM1, which --serial places";
-const NO_NETWORK: &str = "leave it out; nvmm has no network yet";
+const NETWORK: &str = "say --net bridge=BRIDGE or --net tap=INTERFACE";
 const DISK: &str = "give each disk with --disk PATH, or --disk path=PATH,KEY=VALUE,...";
 const RNG: &str = "leave it out; nvmm's machine has virtio-rng, and --rng PATH says what it reads";
 const DEBUG_EXIT: &str = "say --debug-exit PORT, with the port that iobase= names";
@@ -38,7 +38,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
         &["nodefaults", "no-user-config"],
         "leave it out; nvmm's machine has only COM1, virtio-rng (--rng off takes it away) and what the options add",
     ),
-    (&["net", "netdev", "nic"], NO_NETWORK),
+    (&["netdev", "nic"], NETWORK),
     (&["display", "vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
     (
         &["monitor", "mon", "qmp-pretty"],
@@ -77,7 +77,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["audio", "audiodev"], "leave it out; nvmm has no sound"),
     (
         &["device"],
-        "leave it out; nvmm's only devices are COM1, the disks that --disk gives, and those of --rng, --balloon, --on-panic and --debug-exit",
+        "leave it out; nvmm's only devices are COM1, those that --disk and --net give, and those of --rng, --balloon, --on-panic and --debug-exit",
     ),
 ];
 
@@ -91,7 +91,7 @@ const DEVICES: &[(&[&str], &str)] = &[
     (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
     (&["virtio-rng"], RNG),
     (&["virtio-balloon"], "say --balloon"),
-    (&["virtio-net", "e1000", "rtl8139"], NO_NETWORK),
+    (&["virtio-net", "e1000", "rtl8139"], NETWORK),
     (&["isa-serial"], "say --serial PLACE, once for each port"),
     (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),
 ];

@@ -131,7 +131,7 @@ fn devices_have_ways_of_their_own() {
     for (value, part) in [
         ("isa-debug-exit,iobase=0xf4", "-device isa-debug-exit is QEMU's: say --debug-exit PORT"),
         ("virtio-blk-pci,drive=d", "-device virtio-blk is QEMU's: give each disk with --disk"),
-        ("e1000,netdev=n", "no network yet"),
+        ("e1000,netdev=n", "say --net bridge=BRIDGE"),
         ("intel-hda", "-device is QEMU's: leave it out"),
         ("virtio-rng-pci,rng=r", "-device virtio-rng is QEMU's: leave it out; nvmm's machine has virtio-rng"),
         ("virtio-balloon-pci,free-page-reporting=on", "-device virtio-balloon is QEMU's: say --balloon"),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{disk::DiskConfig, serial::SerialConfig};
+use super::{disk::DiskConfig, net::NetConfig, serial::SerialConfig};
 
 /// A device that an option asks for, or the real-time clock.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub enum DeviceConfig {
     Rtc,
     /// `--disk`.
     Disk(Box<DiskConfig>),
+    /// `--net`.
+    Net(NetConfig),
     /// `--rng`.
     Rng(PathBuf),
     /// `--balloon`.

@@ -1,0 +1,98 @@
+//! `--net`: a network device's place on the host, which outlives the machine's resets.
+
+mod mac;
+mod planned;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use devices::{
+    net::{InterfaceName, Network, Tap},
+    virtio::net::{Lasting, Net, NetOptions},
+};
+
+use self::planned::Planned;
+use super::{Board, HostSide, OpenDevice, Opening};
+use crate::{
+    config::{NetConfig, NetHost},
+    describe::NetworkDescription,
+};
+
+/// A tap without a name gets the first of these that is free.
+const NEW_TAP: &str = "nvmm%d";
+
+/// A network device's place on the host, and what passed there. It outlives the machine's resets.
+#[derive(Clone, Debug)]
+pub(super) struct OpenNet {
+    config: NetConfig,
+    host: Arc<dyn Network>,
+    lasting: Lasting,
+    /// The address is the same the next time.
+    mac_lasts: bool,
+}
+
+impl OpenNet {
+    /// Opens the place, or makes it. For a machine that will not run, nothing is.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, somebody else uses it, or this user may not.
+    pub(super) fn open(config: &NetConfig, opening: &Opening<'_>) -> anyhow::Result<Self> {
+        let host = match opening.link {
+            Some(_) => open(config).with_context(|| format!("--net {}", config.host))?,
+            None => Planned::of(config),
+        };
+        let mac = mac::lasting(config, opening.own_disk.as_deref());
+        let options = NetOptions {
+            mtu: config.mtu.or_else(|| host.mtu().filter(|mtu| *mtu >= NetOptions::MIN_MTU)),
+            pairs: config.queues,
+            offload: config.offload,
+            ..NetOptions::new(mac.unwrap_or_else(mac::any))
+        };
+        if opening.link.is_some() {
+            log::info!("{}: {} ({})", config.name, host.name(), options.mac);
+        }
+        Ok(Self { config: config.clone(), host, lasting: options.into(), mac_lasts: mac.is_some() })
+    }
+}
+
+/// Opens a device's place on the host.
+fn open(config: &NetConfig) -> anyhow::Result<Arc<dyn Network>> {
+    let NetConfig { host, mtu, queues, .. } = config;
+    Ok(Arc::new(match host {
+        NetHost::Tap(name) => Tap::open(name.as_ref().map_or(NEW_TAP, InterfaceName::as_str), *queues, *mtu)?,
+        NetHost::Bridge { name, helper } => Tap::on_bridge(name.as_str(), *queues, *mtu, helper.as_deref())?,
+        NetHost::Descriptors(fds) => Tap::inherited(fds)?,
+    }))
+}
+
+impl OpenDevice for OpenNet {
+    fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
+        let net = Net::new(Arc::clone(&self.host), &self.lasting);
+        let plugged = board.virtio(Box::new(net), Arc::new(self.clone()));
+        plugged.with_context(|| HostSide::name(self))
+    }
+
+    fn host_side(&self) -> Option<&dyn HostSide> {
+        Some(self)
+    }
+
+    fn network(&self) -> Option<NetworkDescription> {
+        let mac = self.mac_lasts.then_some(self.lasting.options.mac);
+        Some(NetworkDescription::new(&self.config, mac))
+    }
+}
+
+impl HostSide for OpenNet {
+    fn name(&self) -> String {
+        self.config.name.clone()
+    }
+
+    fn backend(&self) -> Option<String> {
+        Some(self.host.name())
+    }
+
+    fn work(&self) -> Option<String> {
+        Some(self.lasting.counters.total().to_string())
+    }
+}

@@ -1,0 +1,299 @@
+//! `--net`.
+
+mod several;
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+    os::fd::RawFd,
+    path::PathBuf,
+};
+
+use devices::{
+    net::{InterfaceName, InterfaceNameError, MacAddress, MacAddressError},
+    printable::ToPrintable,
+    virtio::net::NetOptions,
+};
+use uuid::Uuid;
+
+use super::{error::ConfigError, keys::Keys, words};
+
+const OPTION: &str = "--net";
+const PLACES: &str = "give tap=INTERFACE, tap, bridge=BRIDGE or none";
+/// QEMU's default for `bridge`.
+const BRIDGE: &str = "br0";
+const MAX_QUEUES: u16 = NetOptions::MAX_PAIRS;
+const MIN_MTU: u16 = NetOptions::MIN_MTU;
+/// A network device as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetConfig {
+    /// Its number among those of the machine: the first is 0.
+    pub number: usize,
+    /// Its name in messages and on the control socket: its id, or `net` and its number.
+    pub name: String,
+    /// The host's side of it.
+    pub host: NetHost,
+    /// Its MAC address.
+    pub mac: NetMac,
+    /// The MTU that the guest is told.
+    pub mtu: Option<u16>,
+    /// How many pairs of queues it has.
+    pub queues: u16,
+    /// Checksums and segments may be left to the other side.
+    pub offload: bool,
+}
+
+/// The host's side of a network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetHost {
+    /// A tap of this name, which is made if there is none; without a name, a new one.
+    Tap(Option<InterfaceName>),
+    /// Open taps, one for each pair of queues.
+    Descriptors(Vec<RawFd>),
+    /// A new tap that joins a bridge.
+    Bridge {
+        /// The bridge.
+        name: InterfaceName,
+        /// QEMU's program that makes the tap where this user has no right to; by default the one that is installed.
+        helper: Option<PathBuf>,
+    },
+}
+
+/// The origin of a MAC address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetMac {
+    /// The user gave it.
+    Given(MacAddress),
+    /// It is made of the machine's UUID.
+    Uuid(MacAddress),
+    /// It is made of a disk that no other machine uses meanwhile. Without one, nothing tells this machine from another one with the same
+    /// command line, and it is any address.
+    Disk,
+}
+
+/// A `--net` by itself.
+#[derive(Debug)]
+struct Words {
+    host: NetHost,
+    mac: Option<MacAddress>,
+    mtu: Option<u16>,
+    queues: u16,
+    offload: bool,
+    id: Option<String>,
+}
+
+/// Gives each `--net` of a machine with this UUID a meaning.
+///
+/// # Errors
+///
+/// A word has none, or two devices have the same name, address or place on the host.
+pub(super) fn devices(given: &[OsString], uuid: Option<Uuid>) -> Result<Vec<NetConfig>, ConfigError> {
+    let parsed: Vec<_> = given.iter().map(|given| Words::parse(given)).collect::<Result<_, _>>()?;
+    if let Some(none) = parsed.iter().position(Option::is_none)
+        && parsed.len() > 1
+    {
+        return Err(error(&given[none], "there is another --net; leave one of them out"));
+    }
+    let devices = parsed.into_iter().flatten().enumerate();
+    let devices: Vec<_> = devices.map(|(number, words)| words.into_config(number, uuid)).collect();
+    several::check(&devices).map_err(|(at, why)| error(&given[at], why))?;
+    Ok(devices)
+}
+
+impl NetConfig {
+    /// The address that it always has in the machine that `machine` stands for.
+    pub(crate) fn address_in(&self, machine: &Uuid) -> MacAddress {
+        address(machine, self.number)
+    }
+}
+
+impl Words {
+    /// Gives a `--net` a meaning. `none` is none.
+    fn parse(given: &OsStr) -> Result<Option<Self>, ConfigError> {
+        let text = words::encode(given);
+        let mut parts = text.split(',');
+        let (kind, value) = match parts.next().unwrap_or_default().split_once('=') {
+            Some((kind, value)) => (kind, Some(value)),
+            None => (text.split(',').next().unwrap_or_default(), None),
+        };
+        let parsed = Keys::of(parts).and_then(|keys| match (kind, value) {
+            ("none", None) => keys.end("nothing with none").map(|()| None),
+            _ => Self::of(kind, value, keys).map(Some),
+        });
+        parsed.map_err(|why| error(given, why))
+    }
+
+    fn of(kind: &str, value: Option<&str>, mut keys: Keys<'_>) -> Result<Self, String> {
+        let (host, own) = NetHost::parse(kind, value, &mut keys)?;
+        let mac = one_of(&mut keys, ["mac", "macaddr"], "52:54:00:12:34:56")?.map(mac).transpose()?;
+        let mtu = one_of(&mut keys, ["mtu", "host_mtu"], "1500")?.map(mtu).transpose()?;
+        let queues = keys.value("queues", "N")?.map(queues).transpose()?;
+        keys.value("vhost", "off")?.map(vhost).transpose()?;
+        let id = keys.value("id", "NAME")?.map(id).transpose()?;
+        let offload = !keys.has("offload") || keys.switch("offload")?;
+        keys.end(&format!("{own}mac=, mtu=, queues=, vhost=, id= or offload=off"))?;
+        let queues = host.queues(queues)?;
+        Ok(Self { host, mac, mtu, queues, offload, id })
+    }
+
+    fn into_config(self, number: usize, uuid: Option<Uuid>) -> NetConfig {
+        let Self { host, mac, mtu, queues, offload, id } = self;
+        let name = id.unwrap_or_else(|| format!("net{number}"));
+        let mac = match (mac, uuid) {
+            (Some(mac), _) => NetMac::Given(mac),
+            (None, Some(uuid)) => NetMac::Uuid(address(&uuid, number)),
+            (None, None) => NetMac::Disk,
+        };
+        NetConfig { number, name, host, mac, mtu, queues, offload }
+    }
+}
+
+impl NetHost {
+    /// Reads the first word and the keys that go with it. Returns also these, for an error about another one.
+    fn parse(kind: &str, value: Option<&str>, keys: &mut Keys<'_>) -> Result<(Self, &'static str), String> {
+        match (kind, value) {
+            ("tap", name) => {
+                no_scripts(keys)?;
+                let name = name.map(interface).transpose()?;
+                let qemus = keys.value("ifname", "INTERFACE")?.map(interface).transpose()?;
+                if let (Some(name), Some(qemus)) = (&name, &qemus) {
+                    return Err(format!(
+                        "'tap={name}' and 'ifname={qemus}' are both a name; leave one of them out"
+                    ));
+                }
+                let fds = one_of(keys, ["fd", "fds"], "N")?.map(descriptors).transpose()?;
+                match (name.or(qemus), fds) {
+                    (Some(name), Some(_)) => {
+                        Err(format!("an open tap has its name already; leave '{name}' or the descriptor out"))
+                    }
+                    (None, Some(fds)) => Ok((Self::Descriptors(fds), "fd=, ")),
+                    (name, None) => Ok((Self::Tap(name), "fd=, ")),
+                }
+            }
+            ("bridge", name) => {
+                let name = name.or(keys.value("br", "BRIDGE")?).unwrap_or(BRIDGE);
+                let name = interface(name)?;
+                match name.as_str().contains('%') {
+                    true => Err(format!("'{name}' is no bridge; give the name of one that is there")),
+                    false => {
+                        let helper = keys.value("helper", "PATH")?.map(|path| words::decode(path).into());
+                        Ok((Self::Bridge { name, helper }, "helper=, "))
+                    }
+                }
+            }
+            ("nic", _) => Err(format!("nvmm's device and its place on the host are one option; {PLACES}")),
+            _ => Err(PLACES.to_owned()),
+        }
+    }
+
+    /// How many pairs of queues there are, of which `given` were asked for.
+    fn queues(&self, given: Option<u16>) -> Result<u16, String> {
+        let Self::Descriptors(fds) = self else { return Ok(given.unwrap_or(1)) };
+        let own = u16::try_from(fds.len()).unwrap_or(u16::MAX);
+        match given.filter(|given| *given != own) {
+            None => Ok(own),
+            Some(given) => Err(format!("queues={given}: there is one for each descriptor; leave it out")),
+        }
+    }
+}
+
+/// The address of the network device with this number in `machine`: RFC 9562, "UUID Version 5".
+fn address(machine: &Uuid, number: usize) -> MacAddress {
+    let (_, seed) = Uuid::new_v5(machine, format!("net{number}").as_bytes()).as_u64_pair();
+    MacAddress::local(seed)
+}
+
+/// Takes the value of a key that QEMU has another name for.
+fn one_of<'a>(keys: &mut Keys<'a>, [key, other]: [&str; 2], what: &str) -> Result<Option<&'a str>, String> {
+    if keys.has(key) && keys.has(other) {
+        return Err(format!("'{key}' and '{other}' are the same; leave one of them out"));
+    }
+    Ok(keys.value(key, what)?.or(keys.value(other, what)?))
+}
+
+/// Takes QEMU's words for what nvmm always does.
+fn no_scripts(keys: &mut Keys<'_>) -> Result<(), String> {
+    for key in ["script", "downscript"] {
+        if !matches!(keys.value(key, "no")?, None | Some("no" | "")) {
+            return Err(format!("nvmm runs no {key}; leave it out, and give bridge=BRIDGE to join a bridge"));
+        }
+    }
+    Ok(())
+}
+
+fn interface(given: &str) -> Result<InterfaceName, String> {
+    let name = words::decode(given);
+    let parsed = name.to_str().ok_or(InterfaceNameError).and_then(str::parse);
+    parsed.map_err(|error| format!("'{}': {error}", name.printable()))
+}
+
+/// `fd=3`, or `fds=3:4`. Lower ones are stdin, stdout and stderr.
+fn descriptors(given: &str) -> Result<Vec<RawFd>, String> {
+    let descriptor = |given: &str| match given.parse() {
+        Ok(fd @ 3..) => Ok(fd),
+        _ => Err(format!("'{given}' is no descriptor of a tap; give its number, from 3 on")),
+    };
+    let fds: Vec<_> = given.split(':').map(descriptor).collect::<Result<_, _>>()?;
+    if fds.len() > usize::from(MAX_QUEUES) {
+        return Err(format!("these are {} descriptors; give at most {MAX_QUEUES}", fds.len()));
+    }
+    Ok(fds)
+}
+
+fn mac(given: &str) -> Result<MacAddress, String> {
+    given.parse().map_err(|error: MacAddressError| format!("mac={given}: {error}"))
+}
+
+fn mtu(given: &str) -> Result<u16, String> {
+    let mtu = given.parse().ok().filter(|mtu| *mtu >= MIN_MTU);
+    mtu.ok_or_else(|| format!("mtu={given}: give a number from {MIN_MTU} to {}", u16::MAX))
+}
+
+fn queues(given: &str) -> Result<u16, String> {
+    let queues = given.parse().ok().filter(|queues| (1..=MAX_QUEUES).contains(queues));
+    queues.ok_or_else(|| format!("queues={given}: give a number from 1 to {MAX_QUEUES}"))
+}
+
+/// `vhost=`. So far, all that it allows is nvmm's own way.
+fn vhost(given: &str) -> Result<(), String> {
+    match given {
+        "auto" | "off" => Ok(()),
+        "on" => Err("vhost=on: nvmm does not use the kernel's vhost-net yet; give vhost=auto".to_owned()),
+        _ => Err(format!("vhost={given}: give auto or off")),
+    }
+}
+
+fn id(given: &str) -> Result<String, String> {
+    match words::decode(given).into_string() {
+        Ok(id) if !id.is_empty() => Ok(id),
+        Ok(_) => Err("id= needs a name; leave it out, and the first is called net0".to_owned()),
+        Err(id) => Err(format!("{} is not UTF-8", id.printable())),
+    }
+}
+
+/// In nvmm's words.
+impl fmt::Display for NetHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tap(None) => f.write_str("tap"),
+            Self::Tap(Some(name)) => write!(f, "tap={name}"),
+            Self::Descriptors(fds) => {
+                let fds: Vec<_> = fds.iter().map(ToString::to_string).collect();
+                write!(f, "tap,fds={}", fds.join(":"))
+            }
+            Self::Bridge { name, helper } => {
+                write!(f, "bridge={name}")?;
+                helper.iter().try_for_each(|path| write!(f, ",helper={}", path.printable()))
+            }
+        }
+    }
+}
+
+fn error(given: &OsStr, why: impl AsRef<str>) -> ConfigError {
+    let why = words::decode(why.as_ref()).printable().to_string();
+    ConfigError::Keys { option: OPTION, given: given.printable().to_string(), why }
+}
+
+#[cfg(test)]
+#[path = "net_test.rs"]
+mod tests;

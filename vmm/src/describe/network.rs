@@ -1,0 +1,62 @@
+//! A network device that the machine would have, for `--dry-run`.
+
+use std::fmt;
+
+use devices::{net::MacAddress, printable::ToPrintable};
+use serde::Serialize;
+
+use crate::config::{NetConfig, NetMac};
+
+/// A network device in words.
+#[derive(Debug, Serialize)]
+pub struct NetworkDescription {
+    /// What messages and the control socket call it.
+    name: String,
+    /// Its place on the host, in the words of `--net`.
+    host: String,
+    /// Its address, if that is always the same.
+    mac: Option<String>,
+    /// The origin of the address: `given`, `uuid`, `disk` or `random`.
+    mac_from: &'static str,
+    mtu: Option<u16>,
+    queues: u16,
+    offload: bool,
+}
+
+impl NetworkDescription {
+    pub(crate) fn new(config: &NetConfig, mac: Option<MacAddress>) -> Self {
+        Self {
+            name: config.name.clone(),
+            host: config.host.to_string(),
+            mac: mac.map(|mac| mac.to_string()),
+            mac_from: match config.mac {
+                NetMac::Given(_) => "given",
+                NetMac::Uuid(_) => "uuid",
+                NetMac::Disk if mac.is_some() => "disk",
+                NetMac::Disk => "random",
+            },
+            mtu: config.mtu,
+            queues: config.queues,
+            offload: config.offload,
+        }
+    }
+}
+
+/// Two lines: the place, and the device.
+impl fmt::Display for NetworkDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, host, mac, mac_from, mtu, queues, offload } = self;
+        write!(f, "  {}: {}, ", name.printable(), host.printable())?;
+        match (mac, *mac_from) {
+            (Some(mac), "given") => write!(f, "address {mac}")?,
+            (Some(mac), from) => write!(f, "address {mac}, made of the {from}")?,
+            (None, _) => write!(f, "another address at each start")?,
+        }
+        let plural = if *queues == 1 { "" } else { "s" };
+        write!(f, "\n    {queues} pair{plural} of queues, offload={}", if *offload { "on" } else { "off" })?;
+        if let Some(mtu) = mtu {
+            write!(f, ", MTU {mtu}")?;
+        }
+        writeln!(f)
+    }
+}
