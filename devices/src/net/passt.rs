@@ -26,6 +26,8 @@ use self::stream::Stream;
 use super::{Forward, Network, Offloads, Port, Protocol, child, ioctl};
 use crate::printable::ToPrintable;
 
+/// The least MTU of IPv4: RFC 791.
+const LEAST_MTU: u16 = 68;
 /// The greatest MTU that passt takes: frames may be long, since there are no offloads.
 const MOST_MTU: u16 = 65_520;
 
@@ -72,6 +74,9 @@ pub enum PasstError {
     /// It can't be started.
     #[error("{}", .0.printable())]
     Start(PathBuf, #[source] io::Error),
+    /// It takes no such MTU.
+    #[error("an MTU of {0}: passt takes one from {LEAST_MTU} to {MOST_MTU}")]
+    Mtu(u16),
     /// A port of the host is taken, or not for this user.
     #[error("forwarding {0}")]
     Forward(Forward, #[source] io::Error),
@@ -98,7 +103,10 @@ impl Passt {
     /// It is not installed, or can't do what it is to do, such as because a port is taken.
     pub fn start(options: &PasstOptions) -> Result<Self, PasstError> {
         let program = options.program.clone().unwrap_or_else(|| "passt".into());
-        let mtu = options.mtu.unwrap_or(MOST_MTU).min(MOST_MTU);
+        let mtu = options.mtu.unwrap_or(MOST_MTU);
+        if !(LEAST_MTU..=MOST_MTU).contains(&mtu) {
+            return Err(PasstError::Mtu(mtu));
+        }
         for forward in &options.forwards {
             // passt forwards a port by IPv6 alone, and doesn't say so, if another program has it by IPv4.
             forward.check().map_err(|error| PasstError::Forward(*forward, error))?;

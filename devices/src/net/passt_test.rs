@@ -62,6 +62,17 @@ fn a_port_that_is_taken_is_named() {
     assert!(text.starts_with(&format!("forwarding {forward}: Address already in use")), "{text}");
 }
 
+#[test]
+fn an_mtu_that_passt_does_not_take_is_refused() {
+    for mtu in [0, 67, 65_521] {
+        let options = PasstOptions { mtu: Some(mtu), ..PasstOptions::default() };
+        assert_eq!(
+            error(Passt::start(&options)),
+            format!("an MTU of {mtu}: passt takes one from 68 to 65520")
+        );
+    }
+}
+
 /// A namespace in which passt finds a way out, if it is installed.
 fn with_passt(test: impl FnOnce(Passt)) {
     if !Command::new("passt").arg("--version").output().is_ok_and(|output| output.status.success()) {
