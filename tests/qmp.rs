@@ -217,6 +217,28 @@ fn answers_are_as_the_schema_says() {
 }
 
 #[test]
+fn a_machine_that_waits_for_a_serial_port_s_peer_is_asked_and_ended() {
+    if no_kvm() {
+        return;
+    }
+    let mut machine = Machine::start("spin", &["--serial", "unix=com1,server,wait"]);
+    let mut client = machine.client();
+    let prelaunch = json!({"running": false, "status": "prelaunch"});
+    assert_eq!(client.call("query-status", &none()), Ok(prelaunch.clone()));
+    for command in ["query-version", "query-commands", "query-qmp-schema", "query-cpus-fast", "query-kvm"] {
+        client.call(command, &none()).unwrap();
+    }
+    client.call("query-cpu-definitions", &none()).unwrap();
+    assert_eq!(client.call("query-status", &none()), Ok(prelaunch));
+    // What only a machine can answer is answered when one is there, and refused if none will be.
+    client.send(br#"{"execute": "query-block"}"#);
+    assert_eq!(machine.client().call("quit", &none()), Ok(none()));
+    let refused = std::iter::repeat_with(|| client.hear()).find(|said| said.get("event").is_none()).unwrap();
+    assert_eq!(refused["error"]["desc"], json!("the machine has ended"));
+    assert_eq!(machine.nvmm.status_in_time(), Some(0));
+}
+
+#[test]
 fn a_hung_guest_is_looked_into() {
     if no_kvm() {
         return;

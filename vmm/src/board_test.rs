@@ -2,7 +2,7 @@ use std::path::Path;
 
 use ::devices::{
     bus::Effect,
-    pci::{Bar, BarMemory, ClassCode, ConfigSpace, Identity},
+    pci::{Bar, BarMemory},
 };
 use arch::memory::GuestRam;
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_segment};
@@ -10,7 +10,10 @@ use kvm_ioctls::{VcpuExit, VcpuFd};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
-use crate::host::Host as KvmHost;
+use crate::{
+    buses::testing::{BAR0, COMMAND, TestFunction},
+    host::Host as KvmHost,
+};
 
 const LEN: u64 = layout::HUGE_PAGE;
 const RAM: usize = 4 << 20;
@@ -29,45 +32,10 @@ const LOAD: u64 = 0x4100;
 const MAP: [u64; 5] = [0, layout::PCI_MMIO, MOVED, layout::ECAM, WINDOW.start];
 
 /// A function with memory in two BARs, of which the second is in the window above RAM.
-#[derive(Debug)]
-struct Memories {
-    config: ConfigSpace,
-    memory: [Arc<BarMemory>; 2],
-}
-
-impl Memories {
-    fn new() -> Self {
-        let mut config = ConfigSpace::new(Identity {
-            name: "test",
-            vendor_id: 0x1234,
-            device_id: 1,
-            revision_id: 0,
-            class: ClassCode { base: 0xff, sub: 0, interface: 0 },
-            subsystem_vendor_id: 0,
-            subsystem_id: 0,
-        });
-        let low = Bar::new(0, BarSpace::Memory32, LEN).unwrap();
-        let high = Bar::new(2, BarSpace::Memory64, LEN).unwrap().prefetchable();
-        let memory = [low, high].map(|bar| {
-            config.add_bar(bar).unwrap();
-            Arc::new(BarMemory::new(&bar).unwrap())
-        });
-        Self { config, memory }
-    }
-}
-
-impl PciFunction for Memories {
-    fn config(&self) -> &ConfigSpace {
-        &self.config
-    }
-
-    fn config_mut(&mut self) -> &mut ConfigSpace {
-        &mut self.config
-    }
-
-    fn bar_memory(&self, bar: u8) -> Option<&Arc<BarMemory>> {
-        self.memory.get(usize::from(bar / 2))
-    }
+fn memories() -> TestFunction {
+    let low = Bar::new(0, BarSpace::Memory32, LEN).unwrap();
+    let high = Bar::new(2, BarSpace::Memory64, LEN).unwrap().prefetchable();
+    TestFunction::new(&[low, high], true)
 }
 
 /// A vCPU in long mode, and the machine with that function.
@@ -103,9 +71,9 @@ impl Guest {
         ram.write_slice(&[0x8b, 0x03, 0xe6, 0x80], GuestAddress(LOAD)).unwrap();
 
         let mut board = Board::new(Vm::new(&host, &ram, 0).unwrap(), Some(WINDOW)).unwrap();
-        let (address, function) = board.pci(|_, _| Ok(Memories::new())).unwrap();
+        let (address, function) = board.pci(|_, _| Ok(memories())).unwrap();
         assert_eq!(address.to_string(), "00:01.0");
-        let memory = function.lock().unwrap().memory.clone();
+        let memory = [0, 2].map(|bar| Arc::clone(&function.lock().unwrap().memory[&bar]));
         let (vm, devices) = board.close();
 
         let vcpu = vm.fd.create_vcpu(0).unwrap();
@@ -162,8 +130,6 @@ impl Guest {
 
 #[test]
 fn a_guest_reaches_the_memory_of_a_bar_without_exits_wherever_the_bar_is() {
-    const COMMAND: u64 = 4;
-    const BAR0: u64 = 0x10;
     const BAR2_UPPER: u64 = 0x1c;
     const NOTHING: (u32, u32) = (u32::MAX, 1);
     let Some(mut guest) = Guest::new() else { return };

@@ -2,6 +2,8 @@
 
 mod mapped;
 mod placed;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::{
     collections::BTreeMap,

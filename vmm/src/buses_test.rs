@@ -4,22 +4,16 @@ use std::{
     thread,
 };
 
-use devices::{
-    bus::Effect,
-    pci::{
-        Bar, BarError, BarMemory, ClassCode, ConfigSpace, Doorbell, Ecam, Identity, PciFunction,
-        SharedFunction,
-    },
-};
-use vm_memory::GuestAddress;
+use devices::pci::{Bar, BarError, BarMemory, ConfigSpace, Doorbell, PciFunction, SharedFunction};
 use vmm_sys_util::eventfd::EFD_NONBLOCK;
 
-use super::*;
+use super::{
+    testing::{BAR0, COMMAND},
+    *,
+};
 
 const MEMORY_SIZE: usize = 8 << 20;
 
-const COMMAND: u64 = 4;
-const BAR0: u64 = 0x10;
 const BAR1: u64 = 0x14;
 const BAR2: u64 = 0x18;
 
@@ -57,15 +51,7 @@ impl PciFunction for Function {
 
 /// Function `tag` with a 4 KiB memory BAR, a 16-byte I/O BAR and a 64-bit memory BAR of 4 GiB.
 fn function(tag: u8) -> SharedFunction {
-    let mut config = ConfigSpace::new(Identity {
-        name: "test",
-        vendor_id: 0x1234,
-        device_id: tag.into(),
-        revision_id: 0,
-        class: ClassCode { base: 0xff, sub: 0, interface: 0 },
-        subsystem_vendor_id: 0,
-        subsystem_id: 0,
-    });
+    let mut config = testing::config(tag.into());
     let nth = u64::from(tag - 1);
     let mut addresses = [0; Bar::COUNT];
     for (index, space, size, address) in [
@@ -133,34 +119,15 @@ impl Machine {
 
     fn with_doorbells(most: usize) -> Self {
         let kvm = Arc::new(FakeKvm { registered: Mutex::default(), calls: AtomicUsize::new(0), most });
-        let (pio, mmio) = (Bus::default(), Bus::default());
-        let memory = GuestRam::from_ranges(&[(GuestAddress(0), MEMORY_SIZE)]).unwrap();
-        reserve(&pio, &mmio, &memory).unwrap();
-        let pci = PciRoot::new();
-        for tag in [1, 2] {
-            pci.insert(pci.next_address().unwrap(), function(tag)).unwrap();
-        }
-        let pci = Arc::new(pci);
-        mmio.insert(layout::ECAM, layout::ECAM_LEN, Arc::new(Mutex::new(Ecam::new(Arc::clone(&pci)))))
-            .unwrap();
-        Self { buses: Buses::new(pio, mmio, pci, kvm.clone(), kvm.clone()), kvm }
+        Self { buses: testing::buses(MEMORY_SIZE, [1, 2].map(function), &kvm), kvm }
     }
 
-    /// Writes to configuration space as a vCPU does.
     fn configure(&self, device: u64, register: u64, value: u32) {
-        let data = value.to_le_bytes();
-        let len = if register == COMMAND { 2 } else { 4 };
-        match self.buses.mmio.view().write(layout::ECAM + (device << 15) + register, &data[..len]) {
-            Effect::None => {}
-            Effect::Decode => self.buses.follow_pci(),
-            effect => panic!("{effect:?}"),
-        }
+        testing::configure(&self.buses, device, register, value.into());
     }
 
     fn memory(&self, address: u64) -> u8 {
-        let mut data = [0];
-        self.buses.mmio.view().read(address, &mut data);
-        data[0]
+        testing::read(&self.buses, address)
     }
 
     fn port(&self, port: u64) -> u8 {

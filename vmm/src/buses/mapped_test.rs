@@ -1,20 +1,21 @@
 use std::sync::{Mutex, PoisonError};
 
-use arch::{layout, memory::GuestRam};
+use arch::layout;
 use devices::{
-    bus::{Bus, Effect},
-    pci::{Bar, BarError, BarSpace, ClassCode, ConfigSpace, Ecam, Identity, PciFunction, PciRoot},
+    bus::Effect,
+    pci::{Bar, BarError, BarSpace, SharedFunction},
 };
-use vm_memory::{Bytes, GuestAddress};
+use vm_memory::Bytes;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::*;
-use crate::buses::{Buses, IoEvents, reserve};
+use crate::buses::{
+    Buses, IoEvents,
+    testing::{self, BAR0, COMMAND, TestFunction},
+};
 
 const RAM: usize = 8 << 20;
 
-const COMMAND: u64 = 4;
-const BAR0: u64 = 0x10;
 const BAR2: u64 = 0x18;
 const BAR4: u64 = 0x20;
 
@@ -28,47 +29,12 @@ const WIDE: u64 = 0x10_0000_0000;
 const WIDE_LEN: u64 = 16 << 20;
 const LITTLE: u64 = 0xc300_0000;
 
-#[derive(Debug)]
-struct Function {
-    config: ConfigSpace,
-    memory: BTreeMap<u8, Arc<BarMemory>>,
-}
-
-impl PciFunction for Function {
-    fn config(&self) -> &ConfigSpace {
-        &self.config
-    }
-
-    fn config_mut(&mut self) -> &mut ConfigSpace {
-        &mut self.config
-    }
-
-    fn bar_memory(&self, bar: u8) -> Option<&Arc<BarMemory>> {
-        self.memory.get(&bar)
-    }
-
-    fn bar_read(&mut self, _bar: u8, _offset: u64, data: &mut [u8]) {
-        data.fill(0x77);
-    }
-}
-
 /// A function with these BARs and their addresses, which have memory or not.
-fn function(bars: &[(Bar, u64)], has_memory: bool) -> Function {
-    let mut config = ConfigSpace::new(Identity {
-        name: "test",
-        vendor_id: 0x1234,
-        device_id: 1,
-        revision_id: 0,
-        class: ClassCode { base: 0xff, sub: 0, interface: 0 },
-        subsystem_vendor_id: 0,
-        subsystem_id: 0,
-    });
-    bars.iter().for_each(|&(bar, _)| config.add_bar(bar).unwrap());
+fn function(bars: &[(Bar, u64)], has_memory: bool) -> TestFunction {
+    let mut function = TestFunction::new(&bars.iter().map(|(bar, _)| *bar).collect::<Vec<_>>(), has_memory);
     let address = |bar| bars.iter().find(|(other, _)| *other == bar).unwrap().1;
-    config.place_bars(|bar| Ok::<_, BarError>(address(bar))).unwrap();
-    let memory = bars.iter().filter(|_| has_memory);
-    let memory = memory.map(|(bar, _)| (bar.index(), Arc::new(BarMemory::new(bar).unwrap()))).collect();
-    Function { config, memory }
+    function.config.place_bars(|bar| Ok::<_, BarError>(address(bar))).unwrap();
+    function
 }
 
 /// A KVM that has room for `most` slots, and notes what it is asked.
@@ -141,35 +107,19 @@ impl Machine {
             true,
         );
         let memory = second.memory.clone();
-        let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(PciRoot::new()));
-        reserve(&pio, &mmio, &GuestRam::from_ranges(&[(GuestAddress(0), RAM)]).unwrap()).unwrap();
-        for function in [first, second] {
-            pci.insert(pci.next_address().unwrap(), Arc::new(Mutex::new(function))).unwrap();
-        }
-        mmio.insert(layout::ECAM, layout::ECAM_LEN, Arc::new(Mutex::new(Ecam::new(Arc::clone(&pci)))))
-            .unwrap();
         let kvm = Arc::new(FakeKvm { most, state: Mutex::default() });
-        let machine = Self { buses: Buses::new(pio, mmio, pci, kvm.clone(), kvm.clone()), kvm, memory };
+        let functions = [first, second].map(|function| Arc::new(Mutex::new(function)) as SharedFunction);
+        let machine = Self { buses: testing::buses(RAM, functions, &kvm), kvm, memory };
         machine.calls();
         machine
     }
 
-    /// Writes to configuration space as a vCPU does.
     fn configure(&self, device: u64, register: u64, value: u64) {
-        let data = value.to_le_bytes();
-        let len = if register == COMMAND { 2 } else { 4 };
-        match self.buses.mmio.view().write(layout::ECAM + (device << 15) + register, &data[..len]) {
-            Effect::None => {}
-            Effect::Decode => self.buses.follow_pci(),
-            effect => panic!("{effect:?}"),
-        }
+        testing::configure(&self.buses, device, register, value);
     }
 
-    /// Reads by an exit.
     fn read(&self, address: u64) -> u8 {
-        let mut data = [0];
-        self.buses.mmio.view().read(address, &mut data);
-        data[0]
+        testing::read(&self.buses, address)
     }
 
     /// The slots: address, and offsets in the BAR.

@@ -1,0 +1,185 @@
+//! Debuggers that are one too many, that are none, or that stop and step the guest anywhere.
+
+use std::{
+    io::Read,
+    os::unix::net::UnixStream,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    machine::{MINUTE, Machine, Places, entry, remote},
+    remote::{RIP, Remote},
+    support::{Running, guest, no_kvm, nvmm},
+};
+
+#[test]
+fn a_second_debugger_is_refused_while_one_is_there() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start(&folder, &["--paused"]);
+    let mut first = remote(&machine);
+    let mut second = UnixStream::connect(&machine.socket).unwrap();
+    assert_eq!(second.read(&mut [0]).unwrap(), 0, "it is told nothing");
+    assert_eq!(first.register(RIP).unwrap(), entry());
+    drop(first);
+    // The next one is welcome at once, and its end lets the guest go on as well.
+    remote(&machine).register(RIP).unwrap();
+    assert!(machine.line().starts_with("tick "));
+    remote(&machine).tell("k").unwrap();
+    let (status, said) = machine.end();
+    assert_eq!(status, Some(0));
+    assert_eq!(said.matches("the debugger is gone: its breakpoints are taken out").count(), 2, "{said}");
+}
+
+#[test]
+fn what_is_no_protocol_ends_a_session_and_nothing_else() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start(&folder, &[]);
+    let Places { tick, count, go, .. } = Places::of_line(&machine.line());
+    // Nonsense, too long a packet, a wrong check sum, too few registers, no such vCPU, more memory than there is.
+    let long = [&b"$M0,ffff:"[..], &vec![b'0'; 1 << 20]].concat();
+    let hostile: [&[u8]; 7] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &long,
+        b"$g#00",
+        b"$G00112233#87",
+        b"$Hgffffffffffffffff#00",
+        b"$vCont;s:7fffffff#00",
+        b"\x03\x03\x03-----",
+    ];
+    for bytes in hostile {
+        let mut remote = remote(&machine);
+        remote.order(&format!("Z0,{tick:x},1")).unwrap();
+        // It may have ended the session before it has taken all.
+        let _ = remote.send(bytes);
+    }
+    // What is well said, but can't be had, is an error.
+    let mut remote = remote(&machine);
+    for packet in [
+        "Hg7fffffff",
+        "p0",
+        "g",
+        "m0,8",
+        "Hg1",
+        "mfffffffffffffff8,40",
+        "mffffffffffffffff,1",
+        "M7fffffffffff,1:00",
+        "pffffffff",
+        "Z2,1000,0",
+        "Z2,1000,ffffffffffffffff",
+        "Z9,1000,1",
+        "z0,1234,1",
+        "P12=ffffffff",
+        "P39=00",
+        "vCont;s:7fffffff",
+    ] {
+        let answer = remote.ask(packet).unwrap();
+        assert!(
+            answer.is_empty()
+                || answer.starts_with('E')
+                || packet.starts_with('H')
+                || packet.starts_with("vCont"),
+            "{packet}: {answer}"
+        );
+    }
+    let before = remote.memory(count).unwrap();
+    drop(remote);
+    // It goes on, though it may not have been there yet.
+    let started = Instant::now();
+    let mut remote = self::remote(&machine);
+    while remote.memory(count).unwrap() == before {
+        assert!(started.elapsed() < MINUTE, "it does not go on");
+        drop(remote);
+        remote = self::remote(&machine);
+    }
+    assert_eq!(remote.memory(tick).unwrap() & 0xff, 0x48, "no breakpoint is left");
+    remote.set_memory(go, 1).unwrap();
+    remote.order("D").unwrap();
+    assert_eq!(machine.end().0, Some(43));
+}
+
+/// Each time, the guest is somewhere else: also in the middle of an access to a port, which is finished first.
+#[test]
+fn a_guest_is_stopped_wherever_it_is() {
+    const TIMES: usize = 50;
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("gdb");
+    let mut command = nvmm();
+    command.arg("--kernel").arg(guest("flood")).args(["--memory", "16M", "--cmdline", "h"]);
+    command.args(["--gdb", &format!("unix:{}", socket.display())]);
+    let mut nvmm = Running::start(command.stdout(Stdio::piped()).stdin(Stdio::piped()));
+    let mut output = nvmm.0.stdout.take().unwrap();
+    let reader = thread::spawn(move || {
+        let mut all = String::new();
+        // Some of it comes only once the other test is over.
+        while !all.ends_with("end\n") {
+            let mut bytes = [0; 4096];
+            let len = output.read(&mut bytes).unwrap();
+            assert!(len > 0, "it ended after {all}");
+            all.push_str(std::str::from_utf8(&bytes[..len]).unwrap());
+        }
+        all
+    });
+    let mut remote = Remote::connect(&socket).unwrap();
+    for _ in 0..TIMES {
+        remote.tell("vCont;c").unwrap();
+        thread::sleep(Duration::from_micros(300));
+        remote.send(b"\x03").unwrap();
+        assert!(remote.answer().unwrap().starts_with("T02"));
+        let first = remote.register(RIP).unwrap();
+        assert_eq!(remote.register(RIP).unwrap(), first);
+        let step = remote.step().unwrap();
+        assert!(step.starts_with("T05"), "{step}");
+    }
+    remote.order("D").unwrap();
+    let all = reader.join().unwrap();
+    for (number, line) in (0..8 * 1024).zip(all.lines()) {
+        assert_eq!(line.trim_end(), format!("{number:08x}"));
+    }
+}
+
+/// The trap flag in RFLAGS, by which a KVM on hardware takes a step, is lost where the guest loads RFLAGS or the debugger changes RIP.
+#[test]
+fn each_step_ends_whatever_became_of_the_trap_flag() {
+    /// More than the guest's loop has instructions.
+    const STEPS: usize = 40;
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut machine = Machine::start(&folder, &[]);
+    let places = Places::of_line(&machine.line());
+    let mut remote = remote(&machine);
+    while remote.memory(places.count).unwrap() == 0 {
+        remote.tell("vCont;c").unwrap();
+        thread::sleep(Duration::from_millis(1));
+        remote.send(b"\x03").unwrap();
+        assert!(remote.answer().unwrap().starts_with("T02"));
+    }
+    let before = remote.memory(places.count).unwrap();
+    for _ in 0..STEPS {
+        let from = remote.register(RIP).unwrap();
+        let stop = remote.step().unwrap();
+        assert!(stop.starts_with("T05"), "{stop}");
+        assert_ne!(remote.register(RIP).unwrap(), from);
+    }
+    assert!(remote.memory(places.count).unwrap() > before);
+    remote.set_register(RIP, places.tick).unwrap();
+    let stop = remote.step().unwrap();
+    assert!(stop.starts_with("T05"), "{stop}");
+    assert_eq!(remote.register(RIP).unwrap(), places.tick + 7);
+    remote.tell("k").unwrap();
+    assert_eq!(machine.end().0, Some(0));
+}
