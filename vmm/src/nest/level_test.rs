@@ -163,19 +163,41 @@ fn the_words_for_another_nvmm_say_all_of_a_level_s_options() {
     assert_eq!(format!("{read:?}"), format!("{options:?}"));
 }
 
-fn supervised(program: &str, arguments: &[&str], limit: u64) -> bool {
+fn spawned(program: &str, arguments: &[&str]) -> Child {
     let mut command = Command::new(program);
     command.args(arguments);
-    let mut child = Child::spawn(command).unwrap();
+    Child::spawn(command).unwrap()
+}
+
+fn supervised(program: &str, arguments: &[&str], limit: u64) -> bool {
+    let mut child = spawned(program, arguments);
     let pace = Pace { limit, ..Pace::default() };
     let mut watch = Watch::new(1, 2, &pace, Duration::ZERO);
     supervise(&mut child, &mut Clock::wall(), &mut watch, &mut |_| {}).unwrap()
+}
+
+/// The same of a script in an emulator's place, which has a second of its own time.
+fn supervised_emulator(script: &str) -> bool {
+    let mut child = spawned("sh", &["-c", script]);
+    let pace = Pace { limit: 1, alone: true };
+    let mut watch = Watch::new(0, 2, &pace, Duration::ZERO);
+    let mut clock = Clock::of(child.id(), "an emulator");
+    supervise(&mut child, &mut clock, &mut watch, &mut |_| {}).unwrap()
 }
 
 #[test]
 fn a_level_past_its_deadline_is_ended() {
     assert!(!supervised("sleep", &["1000"], 0));
     assert!(supervised("true", &[], 1000));
+}
+
+#[test]
+fn a_silent_level_is_ended_whatever_its_emulator_does() {
+    // It waits, as when its guest does; it is busy; it is stopped.
+    for emulator in ["exec sleep 1000", "while :; do :; done", "kill -STOP $$"] {
+        let begun = r#"echo '@nest[1,"start"]'; echo '@nest[2,"start"]'; printf 'no end of line'"#;
+        assert!(!supervised_emulator(&format!("{begun}; {emulator}")), "{begun}; {emulator}");
+    }
 }
 
 #[test]
