@@ -90,7 +90,10 @@ impl Work {
             Self::Ports => {
                 // SAFETY: gives this process the right to use one port.
                 if unsafe { libc::ioperm(PORT.into(), 1, 1) } != 0 {
-                    return Err(io::Error::last_os_error());
+                    let error = io::Error::last_os_error();
+                    let why =
+                        format!("reading a port: {error}: a kernel in lockdown lets nobody (lockdown=)");
+                    return Err(io::Error::new(error.kind(), why));
                 }
                 (0..self.exits()).for_each(|_| read_port());
             }
