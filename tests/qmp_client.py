@@ -22,6 +22,8 @@ CALLS = {
     "query-block": ({}, list),
     "query-blockstats": ({}, list),
     "block_resize": ({"device": "data", "size": 2 << 20}, dict),
+    "set_link": ({"name": "net0", "up": False}, dict),
+    "nvmm-network": ({}, list),
     "query-cpu-definitions": ({}, list),
     "query-cpu-model-expansion": ({"type": "static", "model": {"name": "max"}}, dict),
     "nvmm-registers": ({}, dict),
@@ -38,8 +40,8 @@ CALLS = {
     "quit": ({}, dict),
 }
 
-# What a host, or a guest that does not listen, may refuse.
-MAY_BE_REFUSED = {"query-stats", "inject-nmi", "nvmm-inject-nmi", "memsave", "system_powerdown"}
+# What a host, a guest that does not listen, or a machine without a network may refuse.
+MAY_BE_REFUSED = {"set_link", "query-stats", "inject-nmi", "nvmm-inject-nmi", "memsave", "system_powerdown"}
 
 
 async def main(socket):
