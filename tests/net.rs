@@ -10,14 +10,14 @@ mod support;
 
 use std::{
     fs,
-    process::Output,
+    process::{Command, Output},
     thread,
     time::{Duration, Instant},
 };
 
 use control::Machine;
 use network::Namespace;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{expect, guest, no_kvm};
 
 /// Returns a namespace to run machines in, unless the test is to be skipped.
@@ -187,6 +187,28 @@ fn what_is_not_there_is_refused_before_the_machine_starts() {
 }
 
 #[test]
+fn a_dry_run_says_what_the_devices_are_and_makes_nothing() {
+    let Some(namespace) = namespace() else { return };
+    let options =
+        ["--dry-run", "--net", "tap,mac=52:54:00:00:00:01,queues=2", "--net", "bridge=br7,mtu=1400,id=lan"];
+    let output = run(&namespace, &options);
+    let plan = String::from_utf8(output.stdout).unwrap();
+    let expected = "\nNetwork\n  net0: tap, address 52:54:00:00:00:01\n    2 pairs of queues, offload=on\n  \
+                    lan: bridge=br7, another address at each start\n    1 pair of queues, offload=on, MTU 1400\n\n";
+    assert!(plan.contains(expected), "{plan}");
+    assert!(plan.lines().any(|line| line.contains("virtio-net") && line.ends_with("bridge=br7")), "{plan}");
+    let uuid = ["--json", "--uuid", "00112233-4455-6677-8899-aabbccddeeff"];
+    let output = run(&namespace, &[&options[..], &uuid].concat());
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = json!({
+        "name": "lan", "host": "bridge=br7", "mac": "3a:61:d0:cc:93:4b", "mac_from": "uuid",
+        "mtu": 1400, "queues": 1, "offload": true,
+    });
+    assert_eq!(plan["networks"][1], expected);
+    assert_eq!(namespace.interfaces(), [""; 0]);
+}
+
+#[test]
 fn addresses_last_and_no_two_machines_have_the_same() {
     let Some(namespace) = namespace() else { return };
     let address = |options: &[&str]| {
@@ -208,4 +230,38 @@ fn addresses_last_and_no_two_machines_have_the_same() {
     if fs::read_to_string("/etc/machine-id").is_ok_and(|id| id.trim().len() == 32) {
         assert_eq!(first, disk("a", ""));
     }
+}
+
+#[test]
+fn a_forwarded_port_leads_to_the_guest_without_a_tap() {
+    let Some(namespace) = namespace() else { return };
+    if let Err(error) = Command::new("passt").arg("--version").output() {
+        return println!("skipped: passt: {error}");
+    }
+    // A way out, without which passt has no address for the guest.
+    namespace.ip("route add default via 10.0.0.1 dev br0");
+    let options = ["-nic", "user,hostfwd=udp::7777-:7,hostfwd=tcp::7778-:22,mac=52:54:00:00:00:02"];
+    let mut machine = start(&namespace, "a2", &options);
+    ready(&mut machine);
+    assert!(namespace.answers("127.0.0.1/7777"));
+    assert_eq!(namespace.interfaces(), [""; 0]);
+    let told = machine.client().call("nvmm-network", &json!({})).unwrap();
+    let place = "type=user,hostfwd=udp:127.0.0.1:7777-:7,hostfwd=tcp:127.0.0.1:7778-:22";
+    assert_eq!(told[0]["place"], json!(place));
+
+    machine.client().call("system_reset", &json!({})).unwrap();
+    ready(&mut machine);
+    assert!(namespace.answers("127.0.0.1/7777"));
+    let second = run(&namespace, &["--net", "user,hostfwd=udp::7777-:7"]);
+    let error = error_of(&second);
+    assert_eq!((second.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    assert!(error.contains("forwarding udp:127.0.0.1:7777-:7: Address already in use"), "{error}");
+
+    machine.process().kill().unwrap();
+    machine.nvmm.status();
+    // passt has ended, too.
+    wait_until(|| {
+        let output = run(&namespace, &["--net", "user,hostfwd=udp::7777-:7"]);
+        output.status.code() == Some(0)
+    });
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use devices::{
-    net::{InterfaceName, Network, Tap},
+    net::{InterfaceName, Network, Passt, PasstOptions, Tap},
     virtio::net::{Lasting, Net, NetOptions},
 };
 
@@ -73,6 +73,12 @@ fn open(config: &NetConfig) -> anyhow::Result<(Arc<dyn Network>, String)> {
         NetHost::Bridge { name, helper } => {
             let tap = Tap::on_bridge(name.as_str(), *queues, *mtu, helper.as_deref())?;
             by_tap(tap, &format!(",br={name}"))
+        }
+        NetHost::User(forwards) => {
+            let options = PasstOptions { forwards: forwards.clone(), mtu: *mtu, program: None };
+            let forwards = forwards.iter().map(|forward| format!(",hostfwd={forward}"));
+            let place = ["type=user".to_owned()].into_iter().chain(forwards).collect();
+            (Arc::new(Passt::start(&options)?), place)
         }
         NetHost::Descriptors(fds) => by_tap(Tap::inherited(fds)?, ""),
     })

@@ -5,12 +5,13 @@ mod several;
 use std::{
     ffi::{OsStr, OsString},
     fmt,
+    net::Ipv4Addr,
     os::fd::RawFd,
     path::PathBuf,
 };
 
 use devices::{
-    net::{InterfaceName, InterfaceNameError, MacAddress, MacAddressError},
+    net::{Forward, ForwardError, InterfaceName, InterfaceNameError, MacAddress, MacAddressError},
     printable::ToPrintable,
     virtio::net::NetOptions,
 };
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use super::{error::ConfigError, keys::Keys, words};
 
 const OPTION: &str = "--net";
-const PLACES: &str = "give tap=INTERFACE, tap, bridge=BRIDGE or none";
+const PLACES: &str = "give user, bridge=BRIDGE, tap=INTERFACE, tap or none";
 /// QEMU's default for `bridge`.
 const BRIDGE: &str = "br0";
 const MAX_QUEUES: u16 = NetOptions::MAX_PAIRS;
@@ -57,6 +58,8 @@ pub enum NetHost {
         /// QEMU's program that makes the tap where this user has no right to; by default the one that is installed.
         helper: Option<PathBuf>,
     },
+    /// passt, without any right on the host, with these ports of the host that lead to the guest.
+    User(Vec<Forward>),
 }
 
 /// The origin of a MAC address.
@@ -116,7 +119,7 @@ impl Words {
             Some((kind, value)) => (kind, Some(value)),
             None => (text.split(',').next().unwrap_or_default(), None),
         };
-        let parsed = Keys::of(parts).and_then(|keys| match (kind, value) {
+        let parsed = Keys::with_list(parts, "hostfwd").and_then(|keys| match (kind, value) {
             ("none", None) => keys.end("nothing with none").map(|()| None),
             _ => Self::of(kind, value, keys).map(Some),
         });
@@ -181,6 +184,11 @@ impl NetHost {
                     }
                 }
             }
+            ("user", None) => {
+                let forwards = keys.list("hostfwd", "tcp::PORT-:PORT")?.into_iter().map(forward);
+                Ok((Self::User(forwards.collect::<Result<_, _>>()?), "hostfwd=, "))
+            }
+            ("user", Some(_)) => Err("give user alone, and ports with hostfwd=tcp::PORT-:PORT".to_owned()),
             ("nic", _) => Err(format!("nvmm's device and its place on the host are one option; {PLACES}")),
             _ => Err(PLACES.to_owned()),
         }
@@ -188,11 +196,15 @@ impl NetHost {
 
     /// How many pairs of queues there are, of which `given` were asked for.
     fn queues(&self, given: Option<u16>) -> Result<u16, String> {
-        let Self::Descriptors(fds) = self else { return Ok(given.unwrap_or(1)) };
-        let own = u16::try_from(fds.len()).unwrap_or(u16::MAX);
+        let (own, why) = match self {
+            Self::Tap(_) | Self::Bridge { .. } => return Ok(given.unwrap_or(1)),
+            Self::Descriptors(fds) => (fds.len(), "there is one for each descriptor"),
+            Self::User(_) => (1, "passt has one"),
+        };
+        let own = u16::try_from(own).unwrap_or(u16::MAX);
         match given.filter(|given| *given != own) {
             None => Ok(own),
-            Some(given) => Err(format!("queues={given}: there is one for each descriptor; leave it out")),
+            Some(given) => Err(format!("queues={given}: {why}; leave it out")),
         }
     }
 }
@@ -240,6 +252,14 @@ fn descriptors(given: &str) -> Result<Vec<RawFd>, String> {
     Ok(fds)
 }
 
+/// An empty host is this one alone, as elsewhere in nvmm.
+fn forward(given: &str) -> Result<Forward, String> {
+    let parsed: Result<Forward, _> = given.parse();
+    let mut forward = parsed.map_err(|error: ForwardError| format!("hostfwd={given}: {error}"))?;
+    forward.address.get_or_insert(Ipv4Addr::LOCALHOST.into());
+    Ok(forward)
+}
+
 fn mac(given: &str) -> Result<MacAddress, String> {
     given.parse().map_err(|error: MacAddressError| format!("mac={given}: {error}"))
 }
@@ -284,6 +304,10 @@ impl fmt::Display for NetHost {
             Self::Bridge { name, helper } => {
                 write!(f, "bridge={name}")?;
                 helper.iter().try_for_each(|path| write!(f, ",helper={}", path.printable()))
+            }
+            Self::User(forwards) => {
+                f.write_str("user")?;
+                forwards.iter().try_for_each(|forward| write!(f, ",hostfwd={forward}"))
             }
         }
     }

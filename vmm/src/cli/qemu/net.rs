@@ -18,7 +18,7 @@ const CARDS: [&str; 3] = ["virtio-net-pci", "virtio-net", "virtio-net-pci-non-tr
 /// Another one, for `-nic` alone.
 const MODEL: &str = "virtio";
 
-const LEGACY: &str = "-net nic is QEMU's: leave it out; --net bridge=BRIDGE or --net tap=INTERFACE is the card and its place in one";
+const LEGACY: &str = "-net nic is QEMU's: leave it out; --net user, --net bridge=BRIDGE or --net tap=INTERFACE is the card and its place in one";
 
 /// Keys of `-device` that say what nvmm does in any case.
 const ALWAYS: [(&str, &[&str]); 7] = [

@@ -75,7 +75,7 @@ fn what_can_not_be_had_is_refused_all_at_once() {
             "--nic user,model=e1000",
             "-nic model=e1000 is QEMU's: nvmm's card is virtio-net; say model=virtio-net-pci",
         ),
-        ("--net nic,model=virtio --net user", "-net nic is QEMU's: leave it out; --net bridge=BRIDGE"),
+        ("--net nic,model=virtio --net user", "-net nic is QEMU's: leave it out; --net user"),
         (
             "--netdev user,id=a --device virtio-net-pci,netdev=a,addr=3",
             "-device virtio-net-pci is QEMU's: nvmm's card has no 'addr=3'; leave it out",
