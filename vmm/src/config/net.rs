@@ -1,13 +1,12 @@
 //! `--net`.
 
+mod device;
 mod several;
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt,
     net::Ipv4Addr,
     os::fd::RawFd,
-    path::PathBuf,
 };
 
 use devices::{
@@ -17,6 +16,7 @@ use devices::{
 };
 use uuid::Uuid;
 
+pub use self::device::{NetConfig, NetHost, NetMac};
 use super::{error::ConfigError, keys::Keys, words};
 
 const OPTION: &str = "--net";
@@ -25,54 +25,6 @@ const PLACES: &str = "give user, bridge=BRIDGE, tap=INTERFACE, tap or none";
 const BRIDGE: &str = "br0";
 const MAX_QUEUES: u16 = NetOptions::MAX_PAIRS;
 const MIN_MTU: u16 = NetOptions::MIN_MTU;
-/// A network device as it was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetConfig {
-    /// Its number among those of the machine: the first is 0.
-    pub number: usize,
-    /// Its name in messages and on the control socket: its id, or `net` and its number.
-    pub name: String,
-    /// The host's side of it.
-    pub host: NetHost,
-    /// Its MAC address.
-    pub mac: NetMac,
-    /// The MTU that the guest is told.
-    pub mtu: Option<u16>,
-    /// How many pairs of queues it has.
-    pub queues: u16,
-    /// Checksums and segments may be left to the other side.
-    pub offload: bool,
-}
-
-/// The host's side of a network device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NetHost {
-    /// A tap of this name, which is made if there is none; without a name, a new one.
-    Tap(Option<InterfaceName>),
-    /// Open taps, one for each pair of queues.
-    Descriptors(Vec<RawFd>),
-    /// A new tap that joins a bridge.
-    Bridge {
-        /// The bridge.
-        name: InterfaceName,
-        /// QEMU's program that makes the tap where this user has no right to; by default the one that is installed.
-        helper: Option<PathBuf>,
-    },
-    /// passt, without any right on the host, with these ports of the host that lead to the guest.
-    User(Vec<Forward>),
-}
-
-/// The origin of a MAC address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetMac {
-    /// The user gave it.
-    Given(MacAddress),
-    /// It is made of the machine's UUID.
-    Uuid(MacAddress),
-    /// It is made of a disk that no other machine uses meanwhile. Without one, nothing tells this machine from another one with the same
-    /// command line, and it is any address.
-    Disk,
-}
 
 /// A `--net` by itself.
 #[derive(Debug)]
@@ -103,21 +55,15 @@ pub(super) fn devices(given: &[OsString], uuid: Option<Uuid>) -> Result<Vec<NetC
     Ok(devices)
 }
 
-impl NetConfig {
-    /// The address that it always has in the machine that `machine` stands for.
-    pub(crate) fn address_in(&self, machine: &Uuid) -> MacAddress {
-        address(machine, self.number)
-    }
-}
-
 impl Words {
     /// Gives a `--net` a meaning. `none` is none.
     fn parse(given: &OsStr) -> Result<Option<Self>, ConfigError> {
         let text = words::encode(given);
         let mut parts = text.split(',');
-        let (kind, value) = match parts.next().unwrap_or_default().split_once('=') {
+        let place = parts.next().unwrap_or_default();
+        let (kind, value) = match place.split_once('=') {
             Some((kind, value)) => (kind, Some(value)),
-            None => (text.split(',').next().unwrap_or_default(), None),
+            None => (place, None),
         };
         let parsed = Keys::with_list(parts, "hostfwd").and_then(|keys| match (kind, value) {
             ("none", None) => keys.end("nothing with none").map(|()| None),
@@ -144,7 +90,7 @@ impl Words {
         let name = id.unwrap_or_else(|| format!("net{number}"));
         let mac = match (mac, uuid) {
             (Some(mac), _) => NetMac::Given(mac),
-            (None, Some(uuid)) => NetMac::Uuid(address(&uuid, number)),
+            (None, Some(uuid)) => NetMac::Uuid(NetMac::in_machine(&uuid, number)),
             (None, None) => NetMac::Disk,
         };
         NetConfig { number, name, host, mac, mtu, queues, offload }
@@ -207,12 +153,6 @@ impl NetHost {
             Some(given) => Err(format!("queues={given}: {why}; leave it out")),
         }
     }
-}
-
-/// The address of the network device with this number in `machine`: RFC 9562, "UUID Version 5".
-fn address(machine: &Uuid, number: usize) -> MacAddress {
-    let (_, seed) = Uuid::new_v5(machine, format!("net{number}").as_bytes()).as_u64_pair();
-    MacAddress::local(seed)
 }
 
 /// Takes the value of a key that QEMU has another name for.
@@ -288,28 +228,6 @@ fn id(given: &str) -> Result<String, String> {
         Ok(id) if !id.is_empty() => Ok(id),
         Ok(_) => Err("id= needs a name; leave it out, and the first is called net0".to_owned()),
         Err(id) => Err(format!("{} is not UTF-8", id.printable())),
-    }
-}
-
-/// In nvmm's words.
-impl fmt::Display for NetHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tap(None) => f.write_str("tap"),
-            Self::Tap(Some(name)) => write!(f, "tap={name}"),
-            Self::Descriptors(fds) => {
-                let fds: Vec<_> = fds.iter().map(ToString::to_string).collect();
-                write!(f, "tap,fds={}", fds.join(":"))
-            }
-            Self::Bridge { name, helper } => {
-                write!(f, "bridge={name}")?;
-                helper.iter().try_for_each(|path| write!(f, ",helper={}", path.printable()))
-            }
-            Self::User(forwards) => {
-                f.write_str("user")?;
-                forwards.iter().try_for_each(|forward| write!(f, ",hostfwd={forward}"))
-            }
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use devices::net::Forward;
 
-use super::{NetConfig, NetHost, NetMac};
+use super::device::{NetConfig, NetHost, NetMac};
 
 /// Refuses what two devices can't both have. Returns the number of the second one, and the reason.
 pub(super) fn check(devices: &[NetConfig]) -> Result<(), (usize, String)> {
