@@ -123,6 +123,10 @@ fn a_link_is_pulled_out_and_plugged_in() {
     assert_eq!(machine.ask(&["set_link", "name=net0", "up=true"]), "");
     machine.prints("link up\n");
     assert!(namespace.answers("10.0.0.2/7"));
+    for (interfaces, expected) in [(json!([]), true), (json!(["net0"]), true), (json!(["net1"]), false)] {
+        let answer = client.call("announce-self", &json!({"interfaces": interfaces}));
+        assert_eq!(answer.is_ok(), expected, "{interfaces}: {answer:?}");
+    }
     let refusal = client.call("set_link", &json!({"name": "net1", "up": true})).unwrap_err();
     assert!(refusal.contains("Device 'net1' not found"), "{refusal}");
 }

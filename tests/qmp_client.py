@@ -23,6 +23,7 @@ CALLS = {
     "query-blockstats": ({}, list),
     "block_resize": ({"device": "data", "size": 2 << 20}, dict),
     "set_link": ({"name": "net0", "up": False}, dict),
+    "announce-self": ({"initial": 50, "max": 550, "rounds": 5, "step": 100}, dict),
     "nvmm-network": ({}, list),
     "query-cpu-definitions": ({}, list),
     "query-cpu-model-expansion": ({"type": "static", "model": {"name": "max"}}, dict),

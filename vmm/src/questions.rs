@@ -54,6 +54,8 @@ pub(crate) enum Question {
         /// The link is to be up.
         up: bool,
     },
+    /// Have the guest announce itself by network devices of these names, or by all.
+    Announce(Option<Vec<String>>),
     /// Make a disk larger.
     Resize {
         /// The disk's name.

@@ -46,6 +46,9 @@ pub trait HostSide: Debug + Send + Sync {
     /// Takes the link of a network device up or down. The guest is not told yet.
     fn set_link(&self, _up: bool) {}
 
+    /// Has the guest announce itself by a network device. It is not told yet.
+    fn announce(&self) {}
+
     /// Gives the file of a disk this size. The guest is not told yet.
     ///
     /// # Errors
@@ -205,12 +208,28 @@ impl Devices {
     ///
     /// There is none.
     pub(crate) fn set_link(&self, name: &str, up: bool) -> anyhow::Result<()> {
+        self.change_network(name, |host| host.set_link(up))
+    }
+
+    /// Has the guest announce itself by the network devices of these names, or by all.
+    ///
+    /// # Errors
+    ///
+    /// There is none of a name.
+    pub(crate) fn announce(&self, names: Option<&[String]>) -> anyhow::Result<()> {
+        let all = || self.networks().into_iter().map(|device| device.name).collect();
+        let names = names.map_or_else(all, <[_]>::to_vec);
+        names.iter().try_for_each(|name| self.change_network(name, |host| host.announce()))
+    }
+
+    /// Changes the network device of this name, and tells the guest.
+    fn change_network(&self, name: &str, change: impl FnOnce(&dyn HostSide)) -> anyhow::Result<()> {
         let is_named = |host: &dyn HostSide| host.network().is_some_and(|device| device.name == name);
         let found = self.functions.iter().find(|function| is_named(&*function.host));
         let Some(Function { host, function, .. }) = found else {
             anyhow::bail!("Device '{name}' not found");
         };
-        host.set_link(up);
+        change(&**host);
         lock(function).measure().with_context(|| host.name())?;
         Ok(())
     }

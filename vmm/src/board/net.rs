@@ -130,4 +130,8 @@ impl HostSide for OpenNet {
     fn set_link(&self, up: bool) {
         self.lasting.set_link(up);
     }
+
+    fn announce(&self) {
+        self.lasting.announce();
+    }
 }

@@ -53,6 +53,10 @@ impl Machine {
                 let set = self.devices.set_link(name, *up);
                 Ok(set.map(done).map_err(|error| Refusal(format!("{error:#}"))))
             }
+            Question::Announce(names) => {
+                let announced = self.devices.announce(names.as_deref());
+                Ok(announced.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+            }
             Question::Monitor { line, vcpu } => self.monitor(line, *vcpu, link),
         }
     }

@@ -183,6 +183,23 @@ static TABLE: &[Command] = &[
             ask(Question::SetLink { name: arguments.need("name")?, up: arguments.need("up")? })
         },
     },
+    Command {
+        name: "announce-self",
+        arguments: &[
+            Argument::optional(
+                "interfaces",
+                Type::Array(&Type::String),
+                "the network devices' names; without them, all",
+            ),
+            Argument::optional("initial", Type::Uint64, "QEMU's; the guest chooses its own times"),
+            Argument::optional("max", Type::Uint64, "the same"),
+            Argument::optional("rounds", Type::Uint64, "the same"),
+            Argument::optional("step", Type::Uint64, "the same"),
+        ],
+        returns: Type::NOTHING,
+        help: "have the guest tell the network where it is",
+        run: |arguments, _| ask(Question::Announce(arguments.take("interfaces")?)),
+    },
     Command::simple(
         "nvmm-network",
         returns::NETWORK,
