@@ -12,6 +12,7 @@ folder = pathlib.Path(tempfile.mkdtemp())
 # What each command is given, and the type of what it returns; last those after which the machine is another.
 CALLS = {
     "query-commands": ({}, list),
+    "query-qmp-schema": ({}, list),
     "query-version": ({}, dict),
     "query-status": ({}, dict),
     "query-name": ({}, dict),
