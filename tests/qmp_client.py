@@ -12,6 +12,7 @@ folder = pathlib.Path(tempfile.mkdtemp())
 # What each command is given, and the type of what it returns; last those after which the machine is another.
 CALLS = {
     "query-commands": ({}, list),
+    "query-qmp-schema": ({}, list),
     "query-version": ({}, dict),
     "query-status": ({}, dict),
     "query-name": ({}, dict),
@@ -22,6 +23,9 @@ CALLS = {
     "query-block": ({}, list),
     "query-blockstats": ({}, list),
     "block_resize": ({"device": "data", "size": 2 << 20}, dict),
+    "set_link": ({"name": "net0", "up": False}, dict),
+    "announce-self": ({"initial": 50, "max": 550, "rounds": 5, "step": 100}, dict),
+    "nvmm-network": ({}, list),
     "query-cpu-definitions": ({}, list),
     "query-cpu-model-expansion": ({"type": "static", "model": {"name": "max"}}, dict),
     "nvmm-registers": ({}, dict),
@@ -38,8 +42,8 @@ CALLS = {
     "quit": ({}, dict),
 }
 
-# What a host, or a guest that does not listen, may refuse.
-MAY_BE_REFUSED = {"query-stats", "inject-nmi", "nvmm-inject-nmi", "memsave", "system_powerdown"}
+# What a host, a guest that does not listen, or a machine without a network may refuse.
+MAY_BE_REFUSED = {"set_link", "query-stats", "inject-nmi", "nvmm-inject-nmi", "memsave", "system_powerdown"}
 
 
 async def main(socket):

@@ -8,7 +8,7 @@ use crate::rt::{
 };
 
 pub const QUEUE_SIZE: u16 = 8;
-/// The address of a function's rings, and the distance to the next device's.
+/// The address of the rings of a function's queue, and the distance to the next device's.
 const RINGS: u64 = 0x40_0000;
 const RINGS_LEN: u64 = 0x3000;
 
@@ -75,7 +75,8 @@ impl Device {
         write(common + 0x16, queue);
         let offset: u16 = read(common + 0x1e);
         let doorbell = notify + u64::from(offset) * u64::from(multiplier);
-        let rings = RINGS + (u64::from(function.number) << 5 | u64::from(function.device)) * RINGS_LEN;
+        let number = u64::from(queue) << 8 | u64::from(function.number) << 5 | u64::from(function.device);
+        let rings = RINGS + number * RINGS_LEN;
         Self { queue, common, doorbell, descriptors: rings, available: rings + 0x1000, used: rings + 0x2000 }
     }
 
@@ -97,6 +98,13 @@ impl Device {
 
     /// [`Device::start_with`], with a queue of up to 256 descriptors.
     pub fn start_sized(&self, features: u32, size: u16) {
+        self.begin(features);
+        self.enable(size);
+        self.end();
+    }
+
+    /// The beginning of a start: resets the device, and agrees on features.
+    pub fn begin(&self, features: u32) {
         self.reset();
         for status in [ACKNOWLEDGE, ACKNOWLEDGE | DRIVER] {
             write(self.common + 0x14, status);
@@ -107,6 +115,10 @@ impl Device {
             write(self.common + 0xc, bits);
         }
         write(self.common + 0x14, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+    }
+
+    /// Empties the rings of the queue, and enables it.
+    pub fn enable(&self, size: u16) {
         (self.descriptors..self.used + 0x1000).step_by(8).for_each(|at| write(at, 0_u64));
         write(self.common + 0x16, self.queue);
         write(self.common + 0x18, size);
@@ -115,6 +127,10 @@ impl Device {
             write(self.common + offset + 4, 0_u32);
         }
         write(self.common + 0x1c, 1_u16);
+    }
+
+    /// The end of a start, once all queues are enabled.
+    pub fn end(&self) {
         write(self.common + 0x14, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
     }
 
@@ -154,6 +170,16 @@ impl Device {
         write(self.available + 4 + 2 * slot, slot as u16);
         write(self.available + 2, index);
         self.ring();
+    }
+
+    /// How many chains the device has used.
+    pub fn used(&self) -> u16 {
+        read(self.used + 2)
+    }
+
+    /// How many bytes the device has written to the chain that it used as the one before `index`.
+    pub fn used_len(&self, index: u16) -> u32 {
+        read(self.used + 8 + 8 * u64::from(index.wrapping_sub(1) % QUEUE_SIZE))
     }
 
     /// Waits for the device to use as many chains, or to need a reset; `false` if it does neither.

@@ -28,9 +28,13 @@ pub(crate) struct Client(BufReader<UnixStream>);
 impl Machine {
     /// Starts a tiny guest with more options.
     pub(crate) fn start(name: &str, options: &[&str]) -> Self {
+        Self::start_by(nvmm(), name, options)
+    }
+
+    /// The same, by an nvmm without options.
+    pub(crate) fn start_by(mut command: Command, name: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("qmp");
-        let mut command = nvmm();
         command.arg("--kernel").arg(guest(name)).args(["--debug-exit", "0xf4", "--memory", "16M"]);
         command.arg("--qmp").arg(&socket).args(options).current_dir(folder.path());
         let nvmm =

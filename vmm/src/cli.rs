@@ -47,11 +47,14 @@ impl Cli {
             return Self::try_parse_from(words).map_err(|error| explain(error, words));
         }
         let words = qemu::with_two_dashes(words, MachineAlone::command);
+        let (words, refused) = qemu::as_net(&words);
         // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
-        if let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(&*words) {
+        if refused.is_empty()
+            && let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(&*words)
+        {
             return Ok(Self { command: None, machine });
         }
-        if let Some(error) = qemu::refuse(&words, Cli::command) {
+        if let Some(error) = qemu::refuse(&words, refused, Cli::command) {
             return Err(error);
         }
         Self::try_parse_from(&*words).map_err(|error| explain(error, &words))

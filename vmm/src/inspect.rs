@@ -17,6 +17,7 @@ mod halted;
 mod hex;
 mod info_block;
 mod info_lapic;
+mod info_network;
 mod info_pci;
 mod info_pic;
 mod info_registers;
@@ -39,6 +40,7 @@ pub(crate) use self::{
     error::InspectError,
     halted::Halted,
     info_block::InfoBlock,
+    info_network::InfoNetwork,
     info_pci::InfoPci,
     monitor::{MonitorCommand, info_lapic, info_pic, info_registers, info_status},
     nmi::{inject, inject_one},

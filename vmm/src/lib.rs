@@ -38,6 +38,7 @@ pub mod main_loop;
 pub mod memory;
 pub mod messages;
 pub mod nest;
+pub mod networks;
 mod one_of;
 pub mod output;
 mod port;

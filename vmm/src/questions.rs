@@ -45,6 +45,17 @@ pub(crate) enum Question {
     Blocks,
     /// The disks' work: QMP's list of `BlockStats`.
     BlockStats,
+    /// The network devices, and their work.
+    Networks,
+    /// Take a network device's link up or down.
+    SetLink {
+        /// The device's name.
+        name: String,
+        /// The link is to be up.
+        up: bool,
+    },
+    /// Have the guest announce itself by network devices of these names, or by all.
+    Announce(Option<Vec<String>>),
     /// Make a disk larger.
     Resize {
         /// The disk's name.

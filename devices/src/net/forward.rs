@@ -36,7 +36,7 @@ pub enum ForwardError {
     Form,
     /// The host's address is none.
     #[error(
-        "the host's address is to be one of IPv4, such as 127.0.0.1, or of IPv6 in brackets, such as [::1]; without any, it is all"
+        "the host's address is to be one of IPv4, such as 127.0.0.1, or of IPv6 in brackets, such as [::1]"
     )]
     Address,
     /// There is no such port.

@@ -83,6 +83,12 @@ impl Net {
             host,
         }
     }
+
+    /// Returns whether the driver knows how to announce itself.
+    fn can_announce(&self) -> bool {
+        let announces = CTRL_VQ | GUEST_ANNOUNCE;
+        self.agreed.unwrap_or(0) & announces == announces
+    }
 }
 
 impl VirtioDevice for Net {
@@ -109,8 +115,12 @@ impl VirtioDevice for Net {
     }
 
     fn measure(&mut self) -> io::Result<bool> {
+        let announces = self.lasting.link.take_announce() && self.can_announce();
+        if announces {
+            self.settings.change(|state| state.announce = true);
+        }
         let link_up = self.lasting.link_is_up();
-        Ok(std::mem::replace(&mut self.link_up, link_up) != link_up)
+        Ok(std::mem::replace(&mut self.link_up, link_up) != link_up || announces)
     }
 
     fn features_agreed(&mut self, features: u64) {
@@ -166,15 +176,13 @@ impl VirtioDevice for Net {
     /// The driver is to announce itself: the network may have another place for it.
     fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
         let mut state = State::deserialize(state)?;
-        let agreed = self.agreed.unwrap_or(0);
         if state.pairs == 0 || state.pairs > self.lasting.options.pairs {
             return Err(Error::custom("a number of queue pairs that this device does not have"));
         }
-        if state.guest_offloads & !features::guest_offload_bits(agreed) != 0 {
+        if state.guest_offloads & !features::guest_offload_bits(self.agreed.unwrap_or(0)) != 0 {
             return Err(Error::custom("offloads that were not agreed on"));
         }
-        let announces = CTRL_VQ | GUEST_ANNOUNCE;
-        state.announce |= agreed & announces == announces;
+        state.announce |= self.can_announce();
         self.settings.change(|settings| *settings = state);
         Ok(())
     }

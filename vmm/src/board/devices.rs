@@ -18,7 +18,7 @@ use devices::{
 };
 
 use super::inventory::{AcpiName, At, Placed};
-use crate::{attached::Attached, blocks::BlockFacts, buses::Buses, size::Size};
+use crate::{attached::Attached, blocks::BlockFacts, buses::Buses, networks::NetworkFacts, size::Size};
 
 /// The host's side of a virtio device.
 pub trait HostSide: Debug + Send + Sync {
@@ -37,6 +37,17 @@ pub trait HostSide: Debug + Send + Sync {
     fn block(&self) -> Option<BlockFacts> {
         None
     }
+
+    /// It as a network device, if it is one.
+    fn network(&self) -> Option<NetworkFacts> {
+        None
+    }
+
+    /// Takes the link of a network device up or down. The guest is not told yet.
+    fn set_link(&self, _up: bool) {}
+
+    /// Has the guest announce itself by a network device. It is not told yet.
+    fn announce(&self) {}
 
     /// Gives the file of a disk this size. The guest is not told yet.
     ///
@@ -184,6 +195,43 @@ impl Devices {
     /// The disks, by PCI address.
     pub(crate) fn disks(&self) -> Vec<BlockFacts> {
         self.functions.iter().filter_map(|function| function.host.block()).collect()
+    }
+
+    /// The network devices, by PCI address.
+    pub(crate) fn networks(&self) -> Vec<NetworkFacts> {
+        self.functions.iter().filter_map(|function| function.host.network()).collect()
+    }
+
+    /// Takes the link of the network device of this name up or down, and tells the guest.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub(crate) fn set_link(&self, name: &str, up: bool) -> anyhow::Result<()> {
+        self.change_network(name, |host| host.set_link(up))
+    }
+
+    /// Has the guest announce itself by the network devices of these names, or by all.
+    ///
+    /// # Errors
+    ///
+    /// There is none of a name.
+    pub(crate) fn announce(&self, names: Option<&[String]>) -> anyhow::Result<()> {
+        let all = || self.networks().into_iter().map(|device| device.name).collect();
+        let names = names.map_or_else(all, <[_]>::to_vec);
+        names.iter().try_for_each(|name| self.change_network(name, |host| host.announce()))
+    }
+
+    /// Changes the network device of this name, and tells the guest.
+    fn change_network(&self, name: &str, change: impl FnOnce(&dyn HostSide)) -> anyhow::Result<()> {
+        let is_named = |host: &dyn HostSide| host.network().is_some_and(|device| device.name == name);
+        let found = self.functions.iter().find(|function| is_named(&*function.host));
+        let Some(Function { host, function, .. }) = found else {
+            anyhow::bail!("Device '{name}' not found");
+        };
+        change(&**host);
+        lock(function).measure().with_context(|| host.name())?;
+        Ok(())
     }
 
     /// Gives the disk of this name `size` bytes, and tells the guest.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use devices::{
-    net::{InterfaceName, Network, Tap},
+    net::{InterfaceName, Network, Passt, PasstOptions, Tap},
     virtio::net::{Lasting, Net, NetOptions},
 };
 
@@ -16,6 +16,7 @@ use super::{Board, HostSide, OpenDevice, Opening};
 use crate::{
     config::{NetConfig, NetHost},
     describe::NetworkDescription,
+    networks::NetworkFacts,
 };
 
 /// A tap without a name gets the first of these that is free.
@@ -27,6 +28,8 @@ pub(super) struct OpenNet {
     config: NetConfig,
     host: Arc<dyn Network>,
     lasting: Lasting,
+    /// The place in the words of QEMU's `info network`.
+    place: String,
     /// The address is the same the next time.
     mac_lasts: bool,
 }
@@ -38,9 +41,9 @@ impl OpenNet {
     ///
     /// It is not there, somebody else uses it, or this user may not.
     pub(super) fn open(config: &NetConfig, opening: &Opening<'_>) -> anyhow::Result<Self> {
-        let host = match opening.link {
+        let (host, place) = match opening.link {
             Some(_) => open(config).with_context(|| format!("--net {}", config.host))?,
-            None => Planned::of(config),
+            None => (Planned::of(config), String::new()),
         };
         let mac = mac::lasting(config, opening.own_disk.as_deref());
         let options = NetOptions {
@@ -52,18 +55,33 @@ impl OpenNet {
         if opening.link.is_some() {
             log::info!("{}: {} ({})", config.name, host.name(), options.mac);
         }
-        Ok(Self { config: config.clone(), host, lasting: options.into(), mac_lasts: mac.is_some() })
+        Ok(Self { config: config.clone(), host, lasting: options.into(), place, mac_lasts: mac.is_some() })
     }
 }
 
-/// Opens a device's place on the host.
-fn open(config: &NetConfig) -> anyhow::Result<Arc<dyn Network>> {
+/// Opens a device's place on the host. Returns it, also in the words of QEMU's `info network`.
+fn open(config: &NetConfig) -> anyhow::Result<(Arc<dyn Network>, String)> {
     let NetConfig { host, mtu, queues, .. } = config;
-    Ok(Arc::new(match host {
-        NetHost::Tap(name) => Tap::open(name.as_ref().map_or(NEW_TAP, InterfaceName::as_str), *queues, *mtu)?,
-        NetHost::Bridge { name, helper } => Tap::on_bridge(name.as_str(), *queues, *mtu, helper.as_deref())?,
-        NetHost::Descriptors(fds) => Tap::inherited(fds)?,
-    }))
+    let by_tap = |tap: Tap, more: &str| {
+        let place = format!("type=tap,ifname={}{more}", tap.interface());
+        (Arc::new(tap) as Arc<dyn Network>, place)
+    };
+    Ok(match host {
+        NetHost::Tap(name) => {
+            by_tap(Tap::open(name.as_ref().map_or(NEW_TAP, InterfaceName::as_str), *queues, *mtu)?, "")
+        }
+        NetHost::Bridge { name, helper } => {
+            let tap = Tap::on_bridge(name.as_str(), *queues, *mtu, helper.as_deref())?;
+            by_tap(tap, &format!(",br={name}"))
+        }
+        NetHost::User(forwards) => {
+            let options = PasstOptions { forwards: forwards.clone(), mtu: *mtu, program: None };
+            let forwards = forwards.iter().map(|forward| format!(",hostfwd={forward}"));
+            let place = ["type=user".to_owned()].into_iter().chain(forwards).collect();
+            (Arc::new(Passt::start(&options)?), place)
+        }
+        NetHost::Descriptors(fds) => by_tap(Tap::inherited(fds)?, ""),
+    })
 }
 
 impl OpenDevice for OpenNet {
@@ -94,5 +112,26 @@ impl HostSide for OpenNet {
 
     fn work(&self) -> Option<String> {
         Some(self.lasting.counters.total().to_string())
+    }
+
+    fn network(&self) -> Option<NetworkFacts> {
+        let NetOptions { mac, mtu, pairs, .. } = self.lasting.options;
+        Some(NetworkFacts {
+            name: self.config.name.clone(),
+            place: self.place.clone(),
+            mac,
+            mtu,
+            queues: pairs,
+            link_is_up: self.lasting.link_is_up(),
+            totals: self.lasting.counters.total(),
+        })
+    }
+
+    fn set_link(&self, up: bool) {
+        self.lasting.set_link(up);
+    }
+
+    fn announce(&self) {
+        self.lasting.announce();
     }
 }

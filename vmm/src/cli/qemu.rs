@@ -1,5 +1,7 @@
 //! QEMU's words: options with one dash, and those that nvmm gives in another way or does not have.
 
+mod net;
+
 use std::{
     borrow::Cow,
     ffi::{OsStr, OsString},
@@ -10,10 +12,13 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
+pub(super) use self::net::as_net;
+
 // Sentences of several rows.
 const NO_SCREEN: &str =
     "leave it out; nvmm has no screen yet, and the guest's console is COM1, which --serial places";
-const NETWORK: &str = "say --net bridge=BRIDGE or --net tap=INTERFACE";
+const CARD: &str =
+    "say virtio-net-pci, which is nvmm's network card, or --net for both the card and its place";
 const DISK: &str = "give each disk with --disk PATH, or --disk path=PATH,KEY=VALUE,...";
 const RNG: &str = "leave it out; nvmm's machine has virtio-rng, and --rng PATH says what it reads";
 const DEBUG_EXIT: &str = "say --debug-exit PORT, with the port that iobase= names";
@@ -38,7 +43,6 @@ const OPTIONS: &[(&[&str], &str)] = &[
         &["nodefaults", "no-user-config"],
         "leave it out; nvmm's machine has only COM1, virtio-rng (--rng off takes it away) and what the options add",
     ),
-    (&["netdev", "nic"], NETWORK),
     (&["display", "vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
     (
         &["monitor", "mon", "qmp-pretty"],
@@ -91,7 +95,7 @@ const DEVICES: &[(&[&str], &str)] = &[
     (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
     (&["virtio-rng"], RNG),
     (&["virtio-balloon"], "say --balloon"),
-    (&["virtio-net", "e1000", "rtl8139"], NETWORK),
+    (&["virtio-net", "e1000", "rtl8139", "ne2k", "pcnet", "i8255", "vmxnet3"], CARD),
     (&["isa-serial"], "say --serial PLACE, once for each port"),
     (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),
 ];
@@ -117,7 +121,8 @@ pub(super) fn with_two_dashes(words: &[OsString], machine: fn() -> Command) -> C
         }
         let Some(name) = name_of(word) else { continue };
         let longs = longs.get_or_insert_with(|| long_options(&machine()));
-        if longs.iter().any(|long| long == name) || instead_of(name, None).is_some() {
+        let is_qemus = net::OPTIONS.contains(&name) || instead_of(name, None).is_some();
+        if is_qemus || longs.iter().any(|long| long == name) {
             let mut two = OsString::from("-");
             two.push(word);
             respelled.to_mut()[at] = two;
@@ -126,9 +131,13 @@ pub(super) fn with_two_dashes(words: &[OsString], machine: fn() -> Command) -> C
     respelled
 }
 
-/// The error of `command` for the options of QEMU's that nvmm does not take, all of them at once, if there are any.
-pub(super) fn refuse(words: &[OsString], command: fn() -> Command) -> Option<clap::Error> {
-    let mut lines: Vec<String> = Vec::new();
+/// The error of `command` for the options of QEMU's that nvmm does not take, all of them at once, and after `lines` about others, if there
+/// are any.
+pub(super) fn refuse(
+    words: &[OsString],
+    mut lines: Vec<String>,
+    command: fn() -> Command,
+) -> Option<clap::Error> {
     let options = words.iter().enumerate().skip(1).take_while(|(_, word)| *word != "--");
     for (at, word) in options {
         let Some(name) = name_of(word) else { continue };

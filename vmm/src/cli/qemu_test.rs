@@ -61,7 +61,7 @@ fn other_words_stay_as_they_are() {
         "-é",
     ] {
         assert!(matches!(with_two_dashes(&words(line), MachineAlone::command), Cow::Borrowed(_)), "{line}");
-        assert!(refuse(&words(line), Cli::command).is_none(), "{line}");
+        assert!(refuse(&words(line), Vec::new(), Cli::command).is_none(), "{line}");
     }
 }
 
@@ -70,7 +70,7 @@ fn words_that_are_no_text_are_left_to_clap() {
     use std::os::unix::ffi::OsStringExt;
     let words = ["nvmm".into(), OsString::from_vec(b"-\xff\xfe".into())];
     assert!(matches!(with_two_dashes(&words, MachineAlone::command), Cow::Borrowed(_)));
-    assert!(refuse(&words, Cli::command).is_none());
+    assert!(refuse(&words, Vec::new(), Cli::command).is_none());
     Cli::of(&words).unwrap_err();
 }
 
@@ -117,6 +117,22 @@ fn the_sentences_name_options_that_nvmm_has() {
 }
 
 #[test]
+fn the_network_is_joined_and_refused_with_the_rest() {
+    let line = "-kernel k -nic tap,model=virtio-net-pci,ifname=t -netdev bridge,id=b -device virtio-net-pci,netdev=b";
+    let net = Cli::of(&words(line)).unwrap().machine.net;
+    assert_eq!(net, ["tap,ifname=t", "bridge,id=b"]);
+    let text =
+        refused("-kernel k -nic tap,model=e1000 -netdev bridge,id=b -enable-kvm -device e1000,netdev=b");
+    let starts: Vec<_> = text
+        .lines()
+        .map(|line| line.trim_start_matches("error:").trim().split_once(" is QEMU's: ").unwrap().0)
+        .collect();
+    assert_eq!(starts, ["-nic model=e1000", "-netdev bridge", "-enable-kvm", "-device e1000"]);
+    // A right network does not make up for the rest.
+    assert!(refused("-kernel k -nic tap -hda x").starts_with("error: -hda is QEMU's: "));
+}
+
+#[test]
 fn all_are_told_at_once_and_each_once() {
     let text = refused("-enable-kvm -m 2G -hda a.raw -kernel k --drive file=b.raw -hda c.raw -nographic");
     let options: Vec<_> = text.lines().map(|line| line.trim_start_matches("error:").trim()).collect();
@@ -131,7 +147,10 @@ fn devices_have_ways_of_their_own() {
     for (value, part) in [
         ("isa-debug-exit,iobase=0xf4", "-device isa-debug-exit is QEMU's: say --debug-exit PORT"),
         ("virtio-blk-pci,drive=d", "-device virtio-blk is QEMU's: give each disk with --disk"),
-        ("e1000,netdev=n", "say --net bridge=BRIDGE"),
+        (
+            "e1000,netdev=n",
+            "-device e1000 is QEMU's: say virtio-net-pci, which is nvmm's network card, or --net",
+        ),
         ("intel-hda", "-device is QEMU's: leave it out"),
         ("virtio-rng-pci,rng=r", "-device virtio-rng is QEMU's: leave it out; nvmm's machine has virtio-rng"),
         ("virtio-balloon-pci,free-page-reporting=on", "-device virtio-balloon is QEMU's: say --balloon"),

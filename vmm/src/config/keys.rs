@@ -48,15 +48,20 @@ pub(super) fn with_hint(error: ConfigError, first: &str) -> ConfigError {
 pub(super) struct Keys<'a>(Vec<(&'a str, Option<&'a str>)>);
 
 impl<'a> Keys<'a> {
-    /// The words. Of a key that is there twice, nobody could say which counts.
+    /// The words, each of whose keys is there once.
     pub(super) fn of(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        Self::with_list(parts, "")
+    }
+
+    /// The words, of which only `list` may be there more than once: of another key that is there twice, nobody could say which counts.
+    pub(super) fn with_list(parts: impl Iterator<Item = &'a str>, list: &str) -> Result<Self, String> {
         let mut keys = Vec::new();
         for part in parts {
             let (key, value) = match part.split_once('=') {
                 Some((key, value)) => (key, Some(value)),
                 None => (part, None),
             };
-            if keys.iter().any(|(before, _)| *before == key) {
+            if key != list && keys.iter().any(|(before, _)| *before == key) {
                 return Err(format!("'{}' is there twice", words::decode(key).printable()));
             }
             keys.push((key, value));
@@ -91,6 +96,11 @@ impl<'a> Keys<'a> {
             Some(Some(value)) => Ok(Some(value)),
             Some(None) => Err(format!("'{key}' needs a value: {key}={what}")),
         }
+    }
+
+    /// Takes every `KEY=VALUE`.
+    pub(super) fn list(&mut self, key: &str, what: &str) -> Result<Vec<&'a str>, String> {
+        std::iter::from_fn(|| self.value(key, what).transpose()).collect()
     }
 
     /// The first key that nobody took.

@@ -1,75 +1,30 @@
 //! `--net`.
 
+mod device;
 mod several;
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt,
+    net::Ipv4Addr,
     os::fd::RawFd,
-    path::PathBuf,
 };
 
 use devices::{
-    net::{InterfaceName, InterfaceNameError, MacAddress, MacAddressError},
+    net::{Forward, ForwardError, InterfaceName, InterfaceNameError, MacAddress, MacAddressError},
     printable::ToPrintable,
     virtio::net::NetOptions,
 };
 use uuid::Uuid;
 
+pub use self::device::{NetConfig, NetHost, NetMac};
 use super::{error::ConfigError, keys::Keys, words};
 
 const OPTION: &str = "--net";
-const PLACES: &str = "give tap=INTERFACE, tap, bridge=BRIDGE or none";
+const PLACES: &str = "give user, bridge=BRIDGE, tap=INTERFACE, tap or none";
 /// QEMU's default for `bridge`.
 const BRIDGE: &str = "br0";
 const MAX_QUEUES: u16 = NetOptions::MAX_PAIRS;
 const MIN_MTU: u16 = NetOptions::MIN_MTU;
-/// A network device as it was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetConfig {
-    /// Its number among those of the machine: the first is 0.
-    pub number: usize,
-    /// Its name in messages and on the control socket: its id, or `net` and its number.
-    pub name: String,
-    /// The host's side of it.
-    pub host: NetHost,
-    /// Its MAC address.
-    pub mac: NetMac,
-    /// The MTU that the guest is told.
-    pub mtu: Option<u16>,
-    /// How many pairs of queues it has.
-    pub queues: u16,
-    /// Checksums and segments may be left to the other side.
-    pub offload: bool,
-}
-
-/// The host's side of a network device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NetHost {
-    /// A tap of this name, which is made if there is none; without a name, a new one.
-    Tap(Option<InterfaceName>),
-    /// Open taps, one for each pair of queues.
-    Descriptors(Vec<RawFd>),
-    /// A new tap that joins a bridge.
-    Bridge {
-        /// The bridge.
-        name: InterfaceName,
-        /// QEMU's program that makes the tap where this user has no right to; by default the one that is installed.
-        helper: Option<PathBuf>,
-    },
-}
-
-/// The origin of a MAC address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetMac {
-    /// The user gave it.
-    Given(MacAddress),
-    /// It is made of the machine's UUID.
-    Uuid(MacAddress),
-    /// It is made of a disk that no other machine uses meanwhile. Without one, nothing tells this machine from another one with the same
-    /// command line, and it is any address.
-    Disk,
-}
 
 /// A `--net` by itself.
 #[derive(Debug)]
@@ -100,23 +55,17 @@ pub(super) fn devices(given: &[OsString], uuid: Option<Uuid>) -> Result<Vec<NetC
     Ok(devices)
 }
 
-impl NetConfig {
-    /// The address that it always has in the machine that `machine` stands for.
-    pub(crate) fn address_in(&self, machine: &Uuid) -> MacAddress {
-        address(machine, self.number)
-    }
-}
-
 impl Words {
     /// Gives a `--net` a meaning. `none` is none.
     fn parse(given: &OsStr) -> Result<Option<Self>, ConfigError> {
         let text = words::encode(given);
         let mut parts = text.split(',');
-        let (kind, value) = match parts.next().unwrap_or_default().split_once('=') {
+        let place = parts.next().unwrap_or_default();
+        let (kind, value) = match place.split_once('=') {
             Some((kind, value)) => (kind, Some(value)),
-            None => (text.split(',').next().unwrap_or_default(), None),
+            None => (place, None),
         };
-        let parsed = Keys::of(parts).and_then(|keys| match (kind, value) {
+        let parsed = Keys::with_list(parts, "hostfwd").and_then(|keys| match (kind, value) {
             ("none", None) => keys.end("nothing with none").map(|()| None),
             _ => Self::of(kind, value, keys).map(Some),
         });
@@ -141,7 +90,7 @@ impl Words {
         let name = id.unwrap_or_else(|| format!("net{number}"));
         let mac = match (mac, uuid) {
             (Some(mac), _) => NetMac::Given(mac),
-            (None, Some(uuid)) => NetMac::Uuid(address(&uuid, number)),
+            (None, Some(uuid)) => NetMac::Uuid(NetMac::in_machine(&uuid, number)),
             (None, None) => NetMac::Disk,
         };
         NetConfig { number, name, host, mac, mtu, queues, offload }
@@ -181,6 +130,11 @@ impl NetHost {
                     }
                 }
             }
+            ("user", None) => {
+                let forwards = keys.list("hostfwd", "tcp::PORT-:PORT")?.into_iter().map(forward);
+                Ok((Self::User(forwards.collect::<Result<_, _>>()?), "hostfwd=, "))
+            }
+            ("user", Some(_)) => Err("give user alone, and ports with hostfwd=tcp::PORT-:PORT".to_owned()),
             ("nic", _) => Err(format!("nvmm's device and its place on the host are one option; {PLACES}")),
             _ => Err(PLACES.to_owned()),
         }
@@ -188,19 +142,17 @@ impl NetHost {
 
     /// How many pairs of queues there are, of which `given` were asked for.
     fn queues(&self, given: Option<u16>) -> Result<u16, String> {
-        let Self::Descriptors(fds) = self else { return Ok(given.unwrap_or(1)) };
-        let own = u16::try_from(fds.len()).unwrap_or(u16::MAX);
+        let (own, why) = match self {
+            Self::Tap(_) | Self::Bridge { .. } => return Ok(given.unwrap_or(1)),
+            Self::Descriptors(fds) => (fds.len(), "there is one for each descriptor"),
+            Self::User(_) => (1, "passt has one"),
+        };
+        let own = u16::try_from(own).unwrap_or(u16::MAX);
         match given.filter(|given| *given != own) {
             None => Ok(own),
-            Some(given) => Err(format!("queues={given}: there is one for each descriptor; leave it out")),
+            Some(given) => Err(format!("queues={given}: {why}; leave it out")),
         }
     }
-}
-
-/// The address of the network device with this number in `machine`: RFC 9562, "UUID Version 5".
-fn address(machine: &Uuid, number: usize) -> MacAddress {
-    let (_, seed) = Uuid::new_v5(machine, format!("net{number}").as_bytes()).as_u64_pair();
-    MacAddress::local(seed)
 }
 
 /// Takes the value of a key that QEMU has another name for.
@@ -240,6 +192,14 @@ fn descriptors(given: &str) -> Result<Vec<RawFd>, String> {
     Ok(fds)
 }
 
+/// An empty host is this one alone, as elsewhere in nvmm.
+fn forward(given: &str) -> Result<Forward, String> {
+    let parsed: Result<Forward, _> = given.parse();
+    let mut forward = parsed.map_err(|error: ForwardError| format!("hostfwd={given}: {error}"))?;
+    forward.address.get_or_insert(Ipv4Addr::LOCALHOST.into());
+    Ok(forward)
+}
+
 fn mac(given: &str) -> Result<MacAddress, String> {
     given.parse().map_err(|error: MacAddressError| format!("mac={given}: {error}"))
 }
@@ -268,24 +228,6 @@ fn id(given: &str) -> Result<String, String> {
         Ok(id) if !id.is_empty() => Ok(id),
         Ok(_) => Err("id= needs a name; leave it out, and the first is called net0".to_owned()),
         Err(id) => Err(format!("{} is not UTF-8", id.printable())),
-    }
-}
-
-/// In nvmm's words.
-impl fmt::Display for NetHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tap(None) => f.write_str("tap"),
-            Self::Tap(Some(name)) => write!(f, "tap={name}"),
-            Self::Descriptors(fds) => {
-                let fds: Vec<_> = fds.iter().map(ToString::to_string).collect();
-                write!(f, "tap,fds={}", fds.join(":"))
-            }
-            Self::Bridge { name, helper } => {
-                write!(f, "bridge={name}")?;
-                helper.iter().try_for_each(|path| write!(f, ",helper={}", path.printable()))
-            }
-        }
     }
 }
 

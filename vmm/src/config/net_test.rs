@@ -1,5 +1,7 @@
 use std::os::unix::ffi::OsStrExt;
 
+use devices::net::Protocol;
+
 use super::*;
 
 const UUID: Uuid = Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
@@ -17,6 +19,10 @@ fn parse(given: &str) -> NetConfig {
 
 fn name(text: &str) -> InterfaceName {
     text.parse().unwrap()
+}
+
+fn forward(protocol: Protocol, address: &str, port: u16, guest_port: u16) -> Forward {
+    Forward { protocol, address: Some(address.parse().unwrap()), port, guest_port }
 }
 
 #[test]
@@ -45,6 +51,16 @@ fn every_place() {
         ("bridge=virbr0", NetHost::Bridge { name: name("virbr0"), helper: None }, 1),
         ("bridge", NetHost::Bridge { name: name("br0"), helper: None }, 1),
         ("bridge=b,helper=/a,,b", NetHost::Bridge { name: name("b"), helper: Some("/a,b".into()) }, 1),
+        ("user", NetHost::User(vec![]), 1),
+        (
+            "user,hostfwd=tcp::2222-:22,mac=52:54:00:00:00:01,hostfwd=udp:0.0.0.0:53-:5353",
+            NetHost::User(vec![
+                forward(Protocol::Tcp, "127.0.0.1", 2222, 22),
+                forward(Protocol::Udp, "0.0.0.0", 53, 5353),
+            ]),
+            1,
+        ),
+        ("user,hostfwd=:[::1]:80-:8080", NetHost::User(vec![forward(Protocol::Tcp, "::1", 80, 8080)]), 1),
     ] {
         let device = parse(given);
         assert_eq!((device.host, device.queues), (host, queues), "{given}");
@@ -80,11 +96,11 @@ fn words_of_qemu() {
 #[test]
 fn what_can_not_be_is_named_with_what_would_do() {
     let cases = [
-        ("", "give tap=INTERFACE, tap, bridge=BRIDGE or none"),
-        ("tap0", "give tap=INTERFACE"),
-        ("nic,model=virtio", "nvmm's device and its place on the host are one option; give tap"),
+        ("", "give user, bridge=BRIDGE, tap=INTERFACE, tap or none"),
+        ("tap0", "give user, bridge=BRIDGE, tap=INTERFACE"),
+        ("nic,model=virtio", "nvmm's device and its place on the host are one option; give user"),
         ("none,mac=52:54:00:00:00:01", "'mac' means nothing here; give nothing with none"),
-        ("none=x", "give tap=INTERFACE"),
+        ("none=x", "give user, bridge=BRIDGE, tap=INTERFACE"),
         ("tap=", "'': an interface's name has 1 to 15 bytes"),
         ("tap=0123456789abcdef", "'0123456789abcdef': an interface's name has"),
         ("tap=a/b", "'a/b': an interface's name has 1 to 15 bytes, and no '/', ':' or white space"),
@@ -102,8 +118,28 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("tap,fds=3:4,queues=3", "queues=3: there is one for each descriptor; leave it out"),
         ("tap,script=/etc/qemu-ifup", "nvmm runs no script; leave it out, and give bridge=BRIDGE"),
         ("tap,fd", "'fd' needs a value: fd=N"),
+        ("user=x", "give user alone"),
+        ("user,queues=2", "queues=2: passt has one"),
+        ("user,fd=3", "'fd' means nothing here; give hostfwd=, mac=, mtu="),
         ("bridge=b,hostfwd=tcp::1-:1", "'hostfwd' means nothing here; give helper=, mac="),
         ("bridge=b,fd=3", "'fd' means nothing here"),
+        ("user,hostfwd=2222", "hostfwd=2222: give tcp:[ADDRESS]:PORT-:GUESTPORT, such as tcp"),
+        ("user,hostfwd=tcp:2222-:22", "give tcp:[ADDRESS]:PORT-:GUESTPORT"),
+        ("user,hostfwd=sctp::1-:2", "give tcp:[ADDRESS]:PORT-:GUESTPORT"),
+        ("user,hostfwd=tcp::1-2", "give tcp:[ADDRESS]:PORT-:GUESTPORT"),
+        ("user,hostfwd=tcp::0-:22", "a port is a number from 1 to 65535"),
+        ("user,hostfwd=tcp::65536-:22", "a port is a number from 1 to 65535"),
+        ("user,hostfwd=tcp::1-:0", "a port is a number from 1 to 65535"),
+        (
+            "user,hostfwd=tcp:localhost:1-:2",
+            "the host's address is to be one of IPv4, such as 127.0.0.1, or of IPv6 in brackets",
+        ),
+        ("user,hostfwd=tcp:::1:1-:2", "the host's address is to be one of IPv4"),
+        ("user,hostfwd=tcp::1-10.0.2.15:22", "leave out the guest's address, since there is one guest"),
+        (
+            "user,hostfwd=tcp::80-:80,hostfwd=tcp:0.0.0.0:80-:81",
+            "hostfwd=tcp:127.0.0.1:80-:80 has that port already",
+        ),
         ("tap,mac=5", "mac=5: give six pairs of hexadecimal digits, such as 52:54:00:12:34:56"),
         ("tap,mac=ff:ff:ff:ff:ff:ff", "mac=ff:ff:ff:ff:ff:ff: it is a multicast address"),
         ("tap,mac=52:54:00:00:00:01,macaddr=52:54:00:00:00:01", "'mac' and 'macaddr' are the same"),
@@ -131,24 +167,34 @@ fn what_can_not_be_is_named_with_what_would_do() {
 #[test]
 fn devices_have_names_addresses_and_places_of_their_own() {
     let names = |given| parse_all(given).unwrap().into_iter().map(|device| device.name).collect::<Vec<_>>();
-    assert_eq!(names(&["tap", "tap,id=lan", "bridge=b", "bridge=b"]), ["net0", "lan", "net2", "net3"]);
+    assert_eq!(names(&["tap", "user,id=lan", "bridge=b", "bridge=b"]), ["net0", "lan", "net2", "net3"]);
     for (given, why) in [
-        (["tap,id=a", "tap,id=a"], "another network device is called 'a'; give each its own id"),
-        (["tap,id=net1", "tap"], "another network device is called 'net1'"),
+        (["tap,id=a", "user,id=a"], "another network device is called 'a'; give each its own id"),
+        (["tap,id=net1", "user"], "another network device is called 'net1'"),
         (
-            ["tap,mac=52:54:00:00:00:01", "tap,mac=52-54-00-00-00-01"],
+            ["tap,mac=52:54:00:00:00:01", "user,mac=52-54-00-00-00-01"],
             "another network device has the address 52:54:00:00:00:01; give each its own",
         ),
         (["tap=t", "tap=t"], "another network device has the tap t; give each its own"),
         (["tap,fds=3:4", "tap,fd=4"], "another network device has the descriptor 4"),
+        (
+            ["user,hostfwd=tcp:0.0.0.0:22-:22", "user,hostfwd=tcp::22-:22"],
+            "hostfwd=tcp:127.0.0.1:22-:22: hostfwd=tcp:0.0.0.0:22-:22 has that port already",
+        ),
     ] {
         let error = parse_all(&given).unwrap_err();
         assert!(error.starts_with(&format!("--net {}: {why}", given[1])), "{error}");
     }
-    for fine in [["tap", "tap"], ["tap=t%d", "tap=t%d"], ["tap,fd=3", "tap,fd=4"]] {
+    for fine in [
+        ["tap", "tap"],
+        ["tap=t%d", "tap=t%d"],
+        ["tap,fd=3", "tap,fd=4"],
+        ["user,hostfwd=tcp::22-:22", "user,hostfwd=udp::22-:22"],
+        ["user,hostfwd=tcp::22-:22", "user,hostfwd=tcp:[::1]:22-:22"],
+    ] {
         parse_all(&fine).unwrap();
     }
-    for none in [["none", "tap"], ["tap", "none"], ["none", "none"]] {
+    for none in [["none", "user"], ["user", "none"], ["none", "none"]] {
         let error = parse_all(&none).unwrap_err();
         assert_eq!(error, "--net none: there is another --net; leave one of them out");
     }
@@ -156,7 +202,7 @@ fn devices_have_names_addresses_and_places_of_their_own() {
 
 #[test]
 fn a_uuid_and_a_number_always_make_the_same_address() {
-    let given: Vec<_> = ["tap", "tap", "tap,mac=52:54:00:00:00:01"].map(OsString::from).to_vec();
+    let given: Vec<_> = ["tap", "user", "tap,mac=52:54:00:00:00:01"].map(OsString::from).to_vec();
     let macs = |uuid| -> Vec<_> {
         let devices = devices(&given, Some(uuid)).unwrap();
         devices.into_iter().map(|device| device.mac).collect()

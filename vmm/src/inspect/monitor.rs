@@ -17,6 +17,8 @@ pub(crate) enum MonitorCommand {
         /// The request's `cpu-index`.
         vcpu: u32,
     },
+    /// `info network`.
+    Network,
     /// `info pci`.
     Pci,
     /// `info pic`.
@@ -28,8 +30,7 @@ pub(crate) enum MonitorCommand {
 }
 
 /// The list of commands, for an unknown one.
-const COMMANDS: &str =
-    "info block, info lapic [APIC-ID], info pci, info pic, info registers [-a|CPU], info status";
+const COMMANDS: &str = "info block, info lapic [APIC-ID], info network, info pci, info pic, info registers [-a|CPU], info status";
 
 impl MonitorCommand {
     /// Understands a command line. `vcpu` is the request's `cpu-index`, or 0.
@@ -50,6 +51,7 @@ impl MonitorCommand {
             ["info", "block"] => Ok(Self::Block),
             ["info", "lapic"] => Ok(Self::Lapic { apic_id: None, vcpu }),
             ["info", "lapic", id] => Ok(Self::Lapic { apic_id: Some(number(id)?), vcpu }),
+            ["info", "network"] => Ok(Self::Network),
             ["info", "pci"] => Ok(Self::Pci),
             ["info", "pic"] => Ok(Self::Pic),
             ["info", "registers"] => Ok(Self::Registers(Some(vcpu))),

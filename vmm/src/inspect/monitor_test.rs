@@ -8,6 +8,7 @@ fn commands_are_qemus() {
     assert_eq!(parse("info registers 0x10"), MonitorCommand::Registers(Some(16)));
     assert_eq!(parse("info lapic"), MonitorCommand::Lapic { apic_id: None, vcpu: 1 });
     assert_eq!(parse("info lapic 3"), MonitorCommand::Lapic { apic_id: Some(3), vcpu: 1 });
+    assert_eq!(parse("info network"), MonitorCommand::Network);
     assert_eq!(parse("info pic"), MonitorCommand::Pic);
     assert_eq!(parse("info pci"), MonitorCommand::Pci);
     assert_eq!(parse("info block"), MonitorCommand::Block);

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::Machine;
 use crate::{
     blocks,
-    inspect::{self, Halted, InfoBlock, InfoPci, InspectError, MonitorCommand},
+    inspect::{self, Halted, InfoBlock, InfoNetwork, InfoPci, InspectError, MonitorCommand},
     link::Link,
+    networks,
     output::Taken,
     questions::{Answer, Question, Refusal},
     stats::{self, Stats},
@@ -47,6 +48,15 @@ impl Machine {
                 let grown = self.devices.grow(disk, *size);
                 Ok(grown.map(done).map_err(|error| Refusal(format!("{error:#}"))))
             }
+            Question::Networks => Ok(Ok(self.devices.networks().iter().map(networks::info).collect())),
+            Question::SetLink { name, up } => {
+                let set = self.devices.set_link(name, *up);
+                Ok(set.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+            }
+            Question::Announce(names) => {
+                let announced = self.devices.announce(names.as_deref());
+                Ok(announced.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+            }
             Question::Monitor { line, vcpu } => self.monitor(line, *vcpu, link),
         }
     }
@@ -84,6 +94,7 @@ impl Machine {
             MonitorCommand::Registers(vcpu) => {
                 self.look(link, |machine| inspect::info_registers(machine, vcpu).map(text))
             }
+            MonitorCommand::Network => Ok(Ok(text(InfoNetwork(&self.devices.networks()).to_string()))),
             MonitorCommand::Pci => Ok(Ok(text(InfoPci(&self.devices.buses().pci).to_string()))),
             MonitorCommand::Status => Ok(Ok(text(inspect::info_status(link.state().name())))),
         }

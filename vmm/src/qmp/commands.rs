@@ -171,6 +171,41 @@ static TABLE: &[Command] = &[
             ask(Question::Resize { disk, size: arguments.need("size")? })
         },
     },
+    Command {
+        name: "set_link",
+        arguments: &[
+            Argument::new("name", Type::String, "the network device's name, as nvmm-network tells it"),
+            Argument::new("up", Type::Boolean, "true: up, false: down"),
+        ],
+        returns: Type::NOTHING,
+        help: "plug in or pull out a network device's cable",
+        run: |arguments, _| {
+            ask(Question::SetLink { name: arguments.need("name")?, up: arguments.need("up")? })
+        },
+    },
+    Command {
+        name: "announce-self",
+        arguments: &[
+            Argument::optional(
+                "interfaces",
+                Type::Array(&Type::String),
+                "the network devices' names; without them, all",
+            ),
+            Argument::optional("initial", Type::Uint64, "QEMU's; the guest chooses its own times"),
+            Argument::optional("max", Type::Uint64, "the same"),
+            Argument::optional("rounds", Type::Uint64, "the same"),
+            Argument::optional("step", Type::Uint64, "the same"),
+        ],
+        returns: Type::NOTHING,
+        help: "have the guest tell the network where it is",
+        run: |arguments, _| ask(Question::Announce(arguments.take("interfaces")?)),
+    },
+    Command::simple(
+        "nvmm-network",
+        returns::NETWORK,
+        "list the network devices, and what each did since nvmm started",
+        |_, _| ask(Question::Networks),
+    ),
     Command::simple(
         "query-cpu-definitions",
         returns::CPU_DEFINITIONS,
@@ -248,7 +283,7 @@ static TABLE: &[Command] = &[
             Argument::new(
                 "command-line",
                 Type::String,
-                "info registers, info lapic, info pic, info pci, info block, info status",
+                "info registers, info lapic, info pic, info pci, info block, info network, info status",
             ),
             Argument::optional("cpu-index", Type::Uint64, "the vCPU that it is about; without it the first"),
         ],

@@ -144,6 +144,33 @@ pub(super) const BLOCK_STATS: Type = Type::Array(&Type::Object(&[
     ),
 ]));
 
+/// The frames that went one way.
+const FRAMES: Type = Type::Object(&[
+    must("frames", Type::Uint64),
+    must("bytes", Type::Uint64),
+    must(
+        "dropped",
+        Type::Object(&[
+            must("link-down", Type::Uint64),
+            must("unwanted", Type::Uint64),
+            must("no-room", Type::Uint64),
+            must("malformed", Type::Uint64),
+            must("refused", Type::Uint64),
+        ]),
+    ),
+]);
+
+pub(super) const NETWORK: Type = Type::Array(&Type::Object(&[
+    must("name", Type::String),
+    must("place", Type::String),
+    must("mac", Type::String),
+    may("mtu", Type::Uint64),
+    must("queues", Type::Uint64),
+    must("link-up", Type::Boolean),
+    must("received", FRAMES),
+    must("sent", FRAMES),
+]));
+
 pub(super) const CPU_DEFINITIONS: Type = Type::Array(&Type::Object(&[
     must("name", Type::String),
     must("typename", Type::String),

@@ -219,6 +219,23 @@ fn a_device_that_was_moved_announces_itself() {
 }
 
 #[test]
+fn a_driver_announces_itself_once_each_time_that_it_is_asked_to() {
+    let mut guest = Guest::start(ALL);
+    assert!(!guest.machine.device.measure().unwrap());
+    guest.lasting.announce();
+    assert!(guest.machine.device.measure().unwrap());
+    assert_eq!(guest.status(), 3);
+    assert!(!guest.machine.device.measure().unwrap());
+    assert_eq!(guest.command(2, &[3, 0]), OK);
+    assert_eq!(guest.status(), 1);
+
+    let mut guest = Guest::start(ALL - GUEST_ANNOUNCE);
+    guest.lasting.announce();
+    assert!(!guest.machine.device.measure().unwrap(), "the driver does not know how");
+    assert_eq!(guest.status(), 1);
+}
+
+#[test]
 fn a_command_needs_its_feature() {
     let commands: [(u64, &[u8]); 7] = [
         (CTRL_RX, &[0, 0, 1]),

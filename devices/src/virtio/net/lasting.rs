@@ -25,6 +25,8 @@ pub(super) struct Link {
     wanted: AtomicBool,
     /// The host's side can't be used any more.
     gone: AtomicBool,
+    /// The driver is to announce itself.
+    announce: AtomicBool,
     pub(super) said_gone: Once,
     pub(super) said_not_sent: Once,
     pub(super) said_broken: Once,
@@ -35,6 +37,11 @@ impl Lasting {
     /// measured.
     pub fn set_link(&self, up: bool) {
         self.link.wanted.store(up, Ordering::Relaxed);
+    }
+
+    /// Has the driver tell the network where it is, if it knows how, when the device is next measured.
+    pub fn announce(&self) {
+        self.link.announce.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether the link is up: nobody has taken it down, and the host's side is there.
@@ -57,6 +64,11 @@ impl Link {
         self.wanted.load(Ordering::Relaxed) && !self.is_gone()
     }
 
+    /// Returns whether the driver is to announce itself, once for each time that this was asked for.
+    pub(super) fn take_announce(&self) -> bool {
+        self.announce.swap(false, Ordering::Relaxed)
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }
@@ -72,6 +84,7 @@ impl Default for Link {
         Self {
             wanted: AtomicBool::new(true),
             gone: AtomicBool::new(false),
+            announce: AtomicBool::new(false),
             said_gone: Once::default(),
             said_not_sent: Once::default(),
             said_broken: Once::default(),

@@ -1,6 +1,10 @@
 //! The network devices of a machine beside each other.
 
-use super::{NetConfig, NetHost, NetMac};
+use std::net::IpAddr;
+
+use devices::net::Forward;
+
+use super::device::{NetConfig, NetHost, NetMac};
 
 /// Refuses what two devices can't both have. Returns the number of the second one, and the reason.
 pub(super) fn check(devices: &[NetConfig]) -> Result<(), (usize, String)> {
@@ -12,6 +16,12 @@ pub(super) fn check(devices: &[NetConfig]) -> Result<(), (usize, String)> {
             && let Some(fd) = fds.iter().enumerate().find_map(|(at, fd)| fds[..at].contains(fd).then_some(fd))
         {
             return Err((at, format!("descriptor {fd} is there twice; give each pair of queues its own")));
+        }
+        if let NetHost::User(forwards) = &device.host
+            && let Some(why) =
+                forwards.iter().enumerate().find_map(|(at, forward)| twice(&forwards[..at], forward))
+        {
+            return Err((at, why));
         }
     }
     Ok(())
@@ -37,6 +47,25 @@ fn clash(earlier: &NetConfig, device: &NetConfig) -> Option<String> {
             let fd = ours.iter().find(|fd| theirs.contains(fd))?;
             Some(format!("another network device has the descriptor {fd}; give each its own"))
         }
+        (NetHost::User(theirs), NetHost::User(ours)) => {
+            ours.iter().find_map(|forward| twice(theirs, forward))
+        }
         _ => None,
     }
+}
+
+/// Says so if one of the `earlier` ones has the port of `forward` already.
+fn twice(earlier: &[Forward], forward: &Forward) -> Option<String> {
+    let other = earlier.iter().find(|other| collide(other, forward))?;
+    Some(format!("hostfwd={forward}: hostfwd={other} has that port already; give each its own"))
+}
+
+/// Whether both can't be had at once: they are for the same port of an address.
+fn collide(one: &Forward, other: &Forward) -> bool {
+    // An IPv6 socket may take IPv4, too.
+    let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    let same = |one, other| one == other || covers(one, other) || covers(other, one);
+    one.protocol == other.protocol
+        && one.port == other.port
+        && one.address.zip(other.address).is_none_or(|(one, other)| same(one, other))
 }

@@ -1,0 +1,95 @@
+//! A network device as it was asked for.
+
+use std::{fmt, os::fd::RawFd, path::PathBuf};
+
+use devices::{
+    net::{Forward, InterfaceName, MacAddress},
+    printable::ToPrintable,
+};
+use uuid::Uuid;
+
+/// A network device as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetConfig {
+    /// Its number among those of the machine: the first is 0.
+    pub number: usize,
+    /// Its name in messages and on the control socket: its id, or `net` and its number.
+    pub name: String,
+    /// The host's side of it.
+    pub host: NetHost,
+    /// Its MAC address.
+    pub mac: NetMac,
+    /// The MTU that the guest is told.
+    pub mtu: Option<u16>,
+    /// How many pairs of queues it has.
+    pub queues: u16,
+    /// Checksums and segments may be left to the other side.
+    pub offload: bool,
+}
+
+/// The host's side of a network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetHost {
+    /// A tap of this name, which is made if there is none; without a name, a new one.
+    Tap(Option<InterfaceName>),
+    /// Open taps, one for each pair of queues.
+    Descriptors(Vec<RawFd>),
+    /// A new tap that joins a bridge.
+    Bridge {
+        /// The bridge.
+        name: InterfaceName,
+        /// QEMU's program that makes the tap where this user has no right to; by default the one that is installed.
+        helper: Option<PathBuf>,
+    },
+    /// passt, without any right on the host, with these ports of the host that lead to the guest.
+    User(Vec<Forward>),
+}
+
+/// The origin of a MAC address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetMac {
+    /// The user gave it.
+    Given(MacAddress),
+    /// It is made of the machine's UUID.
+    Uuid(MacAddress),
+    /// It is made of a disk that no other machine uses meanwhile. Without one, nothing tells this machine from another one with the same
+    /// command line, and it is any address.
+    Disk,
+}
+
+impl NetConfig {
+    /// The address that it always has in the machine that `machine` stands for.
+    pub(crate) fn address_in(&self, machine: &Uuid) -> MacAddress {
+        NetMac::in_machine(machine, self.number)
+    }
+}
+
+impl NetMac {
+    /// The address of the network device with this number in `machine`: RFC 9562, "UUID Version 5".
+    pub(super) fn in_machine(machine: &Uuid, number: usize) -> MacAddress {
+        let (_, seed) = Uuid::new_v5(machine, format!("net{number}").as_bytes()).as_u64_pair();
+        MacAddress::local(seed)
+    }
+}
+
+/// In nvmm's words.
+impl fmt::Display for NetHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tap(None) => f.write_str("tap"),
+            Self::Tap(Some(name)) => write!(f, "tap={name}"),
+            Self::Descriptors(fds) => {
+                let fds: Vec<_> = fds.iter().map(ToString::to_string).collect();
+                write!(f, "tap,fds={}", fds.join(":"))
+            }
+            Self::Bridge { name, helper } => {
+                write!(f, "bridge={name}")?;
+                helper.iter().try_for_each(|path| write!(f, ",helper={}", path.printable()))
+            }
+            Self::User(forwards) => {
+                f.write_str("user")?;
+                forwards.iter().try_for_each(|forward| write!(f, ",hostfwd={forward}"))
+            }
+        }
+    }
+}

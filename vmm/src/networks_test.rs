@@ -1,0 +1,23 @@
+use super::*;
+
+#[test]
+fn each_count_is_told() {
+    let received =
+        Total { frames: 1, bytes: 2, link_down: 3, unwanted: 4, no_room: 5, malformed: 6, refused: 7 };
+    let device = NetworkFacts {
+        name: "lan".to_owned(),
+        place: "type=tap,ifname=t".to_owned(),
+        mac: MacAddress([0x52, 0x54, 0, 0, 0, 1]),
+        mtu: None,
+        queues: 2,
+        link_is_up: false,
+        totals: Totals { received, sent: Total { frames: 8, ..Total::default() } },
+    };
+    let told = info(&device);
+    assert_eq!(told["name"], json!("lan"));
+    assert_eq!((&told["mac"], &told["mtu"]), (&json!("52:54:00:00:00:01"), &Value::Null));
+    assert_eq!((&told["link-up"], &told["queues"]), (&json!(false), &json!(2)));
+    let dropped = json!({"link-down": 3, "unwanted": 4, "no-room": 5, "malformed": 6, "refused": 7});
+    assert_eq!(told["received"], json!({"frames": 1, "bytes": 2, "dropped": dropped}));
+    assert_eq!(told["sent"]["frames"], json!(8));
+}
