@@ -8,6 +8,7 @@ mod nested;
 mod python;
 mod report;
 mod system;
+mod training;
 mod units;
 
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use host::Host;
 use kernel::Kernel;
 use nested::Lab;
 use report::Report;
+use training::Training;
 
 /// Runs nvmm's demonstration and tests, having installed what they need
 #[derive(Debug, Parser)]
@@ -41,6 +43,8 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         times: u32,
     },
+    /// Make the training lab of resources/lab, and work in it: level 1 on a bridge, three guests in it by libvirt and by nvmm
+    Training,
     /// Run every test: format, lints, unit tests, tiny guests, nested boots on both emulated hosts
     Test,
 }
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo { host } => demo(host),
         Command::Stalls { times } => stalls(times),
+        Command::Training => training(),
         Command::Test => test(),
     };
     match outcome {
@@ -86,17 +91,31 @@ fn stalls(times: u32) -> Result<bool> {
     Ok(nested::repeat(&nvmm, &kernel, times) == 0)
 }
 
+fn training() -> Result<bool> {
+    let mut report = Report::new();
+    apt::install(&[Host::Svm.packages(), training::PACKAGES].concat())?;
+    let nvmm = build::release("vmm", "nvmm")?;
+    Training::images(&nvmm)?.run(&nvmm, |name, took, outcome| report.show(name, took, outcome));
+    print!("{report}");
+    Ok(report.failed() == 0)
+}
+
 fn test() -> Result<bool> {
     let mut report = Report::new();
-    apt::install(&[Host::Svm.packages(), Host::Vmx.packages(), apt::UNIT_TESTS, system::PACKAGES].concat())?;
+    apt::install(
+        &[Host::Svm.packages(), Host::Vmx.packages(), apt::UNIT_TESTS, system::PACKAGES, training::PACKAGES]
+            .concat(),
+    )?;
     units::run(&mut report);
     let cloud = Kernel::cloud()?;
+    let nvmm = build::release("vmm", "nvmm")?;
     let lab = Lab {
         system: system::image(&cloud),
+        training: Training::images(&nvmm),
         cloud,
         generic: Kernel::generic()?,
         backports: Kernel::backports(),
-        nvmm: build::release("vmm", "nvmm")?,
+        nvmm,
         guest: build::release("lab-guest", "lab-guest")?,
     };
     nested::run(&lab, &mut report);
