@@ -23,6 +23,16 @@ fn block_requests() {
 }
 
 #[test]
+fn net_commands() {
+    replay("net_control", net_control);
+}
+
+#[test]
+fn net_transmissions() {
+    replay("net_transmit", net_transmit);
+}
+
+#[test]
 fn qcow2_headers() {
     replay("qcow2_header", qcow2_header);
 }

@@ -5,6 +5,8 @@ mod control;
 mod counters;
 mod features;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod held;
 mod lasting;
 mod options;

@@ -8,12 +8,7 @@ use std::{
 
 use arch::memory::GuestRam;
 use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_WRITE_ZEROES};
-use virtio_queue::desc::{RawDescriptor, split::Descriptor};
 use vm_memory::{Bytes, GuestAddress, VolatileSlice};
-use zerocopy::{
-    FromBytes, Immutable, KnownLayout, Unaligned,
-    little_endian::{U16, U32},
-};
 
 use super::{
     BlockOptions, CacheMode, bit,
@@ -26,14 +21,11 @@ use crate::{
     virtio::{
         queue::{
             Chain, Rings,
-            fuzzing::{AVAIL, FREE, MEMORY, TABLE, memory, new_queue},
+            fuzzing::{QUEUE_SIZE, bytes, everything, lay_out, memory, new_queue},
         },
         worker::Stop,
     },
 };
-
-/// Descriptors of the queue.
-const QUEUE_SIZE: u16 = 32;
 
 /// Bytes of the disk.
 const DISK_LEN: usize = 64 << 9;
@@ -51,19 +43,6 @@ bitflags::bitflags! {
         const WRITE_ZEROES = 1 << 6;
         const KEEPS_SPACE = 1 << 7;
     }
-}
-
-/// A descriptor in few bytes, most of which make sense: those for the queue's table follow the first byte, up to one that
-/// is not whole or has `len` 0. What is behind it is in memory from [`FREE`] on.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-struct Packed {
-    address: U16,
-    len: U32,
-    /// The virtqueue's, and in bit 7 that a chain begins here.
-    flags: u8,
-    /// From this descriptor on.
-    next: u8,
 }
 
 /// Requests on a disk in memory.
@@ -107,36 +86,6 @@ fn executor(disk: &Arc<MemoryDisk>, setup: Setup) -> Executor {
     Executor::new(0, disk, options.into(), features, cache, Stop::default())
 }
 
-/// Writes the descriptors, the available ring and the rest of `data` to memory.
-fn lay_out(memory: &GuestRam, data: &[u8]) {
-    let mut rest = data;
-    let mut available = Vec::new();
-    for index in 0..QUEUE_SIZE {
-        let Ok((packed, behind)) = Packed::read_from_prefix(rest) else { break };
-        rest = behind;
-        if packed.len.get() == 0 {
-            break;
-        }
-        if packed.flags & 1 << 7 != 0 {
-            available.push(index);
-        }
-        let descriptor = Descriptor::new(
-            packed.address.get().into(),
-            packed.len.get(),
-            u16::from(packed.flags & !(1 << 7)),
-            index.wrapping_add(packed.next.into()) % QUEUE_SIZE,
-        );
-        let place = GuestAddress(TABLE + 16 * u64::from(index));
-        memory.write_obj(RawDescriptor::from(descriptor), place).expect("it is memory");
-    }
-    let count = u16::try_from(available.len()).expect("no more than descriptors");
-    let ring = [0, count].into_iter().chain(available);
-    let ring: Vec<u8> = ring.flat_map(u16::to_le_bytes).collect();
-    memory.write_slice(&ring, GuestAddress(AVAIL)).expect("it is memory");
-    let room = MEMORY - usize::try_from(FREE).expect("it is in memory");
-    memory.write_slice(&rest[..rest.len().min(room)], GuestAddress(FREE)).expect("it is memory");
-}
-
 /// Carries out the request in `chain`, and checks what that did. Returns how to give it back; `None`: it is no request.
 fn carry_out(
     executor: &Executor,
@@ -170,18 +119,6 @@ fn carry_out(
     assert!(everything(memory) == memory_before, "{operation:?} wrote past its buffers");
     memory.write_slice(&memory_after, GuestAddress(0)).expect("it is memory");
     Some((used, written))
-}
-
-fn bytes(buffer: &VolatileSlice<'_>) -> Vec<u8> {
-    let mut bytes = vec![0; buffer.len()];
-    buffer.copy_to(&mut bytes[..]);
-    bytes
-}
-
-fn everything(memory: &GuestRam) -> Vec<u8> {
-    let mut bytes = vec![0; MEMORY];
-    memory.read_slice(&mut bytes, GuestAddress(0)).expect("it is memory");
-    bytes
 }
 
 /// A disk that only the rightful requests may reach.

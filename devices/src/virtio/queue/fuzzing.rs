@@ -1,23 +1,46 @@
 //! Rings of any bytes.
 
 use arch::memory::GuestRam;
-use virtio_queue::{Queue, QueueT};
-use vm_memory::{Bytes, GuestAddress};
+use virtio_queue::{
+    Queue, QueueT,
+    desc::{RawDescriptor, split::Descriptor},
+};
+use vm_memory::{Bytes, GuestAddress, VolatileSlice};
+use zerocopy::{
+    FromBytes, Immutable, KnownLayout, Unaligned,
+    little_endian::{U16, U32},
+};
 
 use super::{Chain, Rings};
 
 /// Each of the two regions of memory, which touch. There is nothing behind them.
 const REGION: usize = 0x2000;
 /// Bytes of memory.
-pub(in super::super) const MEMORY: usize = 2 * REGION;
+const MEMORY: usize = 2 * REGION;
 
 /// Where the rings are, each with room for 32 entries, and the table: close together, so that little input fills them. For
 /// virtio-queue, address 0 is none.
-pub(in super::super) const AVAIL: u64 = 0x10;
-pub(in super::super) const TABLE: u64 = 0x80;
+const AVAIL: u64 = 0x10;
+const TABLE: u64 = 0x80;
 const USED: u64 = 0x280;
 /// What is behind them.
-pub(in super::super) const FREE: u64 = 0x400;
+const FREE: u64 = 0x400;
+
+/// The most descriptors of a queue that [`lay_out`] fills.
+pub(in super::super) const QUEUE_SIZE: u16 = 32;
+
+/// A descriptor in few bytes, most of which make sense: those for the queue's table follow the first byte, up to one that
+/// is not whole or has `len` 0. What is behind it is in memory from [`FREE`] on.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Packed {
+    address: U16,
+    len: U32,
+    /// The virtqueue's, and in bit 7 that a chain begins here.
+    flags: u8,
+    /// From this descriptor on.
+    next: u8,
+}
 
 /// A queue in a memory that has `data` from the available ring on, but for the first byte, which says what the queue is like.
 pub fn queue(data: &[u8]) {
@@ -60,6 +83,50 @@ pub(in super::super) fn new_queue(size: u16) -> Queue {
     queue.try_set_used_ring_address(GuestAddress(USED)).expect("it is aligned");
     queue.set_ready(true);
     queue
+}
+
+/// Writes the descriptors, the available ring and the rest of `data` to memory.
+pub(in super::super) fn lay_out(memory: &GuestRam, data: &[u8]) {
+    let mut rest = data;
+    let mut available = Vec::new();
+    for index in 0..QUEUE_SIZE {
+        let Ok((packed, behind)) = Packed::read_from_prefix(rest) else { break };
+        rest = behind;
+        if packed.len.get() == 0 {
+            break;
+        }
+        if packed.flags & 1 << 7 != 0 {
+            available.push(index);
+        }
+        let descriptor = Descriptor::new(
+            packed.address.get().into(),
+            packed.len.get(),
+            u16::from(packed.flags & !(1 << 7)),
+            index.wrapping_add(packed.next.into()) % QUEUE_SIZE,
+        );
+        let place = GuestAddress(TABLE + 16 * u64::from(index));
+        memory.write_obj(RawDescriptor::from(descriptor), place).expect("it is memory");
+    }
+    let count = u16::try_from(available.len()).expect("no more than descriptors");
+    let ring = [0, count].into_iter().chain(available);
+    let ring: Vec<u8> = ring.flat_map(u16::to_le_bytes).collect();
+    memory.write_slice(&ring, GuestAddress(AVAIL)).expect("it is memory");
+    let room = MEMORY - usize::try_from(FREE).expect("it is in memory");
+    memory.write_slice(&rest[..rest.len().min(room)], GuestAddress(FREE)).expect("it is memory");
+}
+
+/// Returns what `buffer` holds.
+pub(in super::super) fn bytes(buffer: &VolatileSlice<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; buffer.len()];
+    buffer.copy_to(&mut bytes[..]);
+    bytes
+}
+
+/// Returns all that `memory` holds.
+pub(in super::super) fn everything(memory: &GuestRam) -> Vec<u8> {
+    let mut bytes = vec![0; MEMORY];
+    memory.read_slice(&mut bytes, GuestAddress(0)).expect("it is memory");
+    bytes
 }
 
 /// Takes from a chain's buffers what a device takes, and writes to them.
