@@ -1,0 +1,234 @@
+//! The path of a frame without a guest: `cargo bench -p devices --bench net [WORD]...`, with words of the rows wanted.
+//!
+//! Each row drives a device on a tap as a guest's driver does, and next to it a plain loop of `read` or `write` on the same tap,
+//! with a thread for each queue. Both run in turn, and the ratio is that of their medians. Frames to the host end there;
+//! those from the host have been put into the tap's queue before the time is taken. The processor's time for a frame is
+//! that of the whole process, the driver's included; it tells more than the rate where the machine does other things too.
+//!
+//! It runs in a network namespace of its own, which takes root or user namespaces.
+#![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
+
+mod driver;
+mod plain;
+
+use std::{
+    fs,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use devices::net::{HEADER_LEN, Network, Tap};
+use rustix::time::{ClockId, clock_gettime};
+
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_millis(250);
+
+/// Set in the namespace.
+const INSIDE: &str = "NVMM_BENCH_NET";
+
+/// The way of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Receive,
+    Transmit,
+}
+
+/// The frames of a row.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    name: &'static str,
+    /// Bytes of a frame, without its header.
+    len: usize,
+    /// Frames that are put into the tap's queues at a time, to be received.
+    burst: u64,
+    /// The length of a receive buffer.
+    buffer: u32,
+}
+
+const LOADS: [Load; 2] = [
+    Load { name: "64-byte packets", len: 64, burst: 8000, buffer: 1536 },
+    Load { name: "64 KiB segments", len: 65_226, burst: 400, buffer: 4096 },
+];
+
+fn main() {
+    if std::env::var_os(INSIDE).is_none() {
+        let unshare = if rustix::process::geteuid().is_root() { "-n" } else { "-Urn" };
+        let mut again = Command::new("unshare");
+        again.arg(unshare).args(std::env::args()).env(INSIDE, "1");
+        std::process::exit(again.status().unwrap().code().unwrap_or(1))
+    }
+    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    // No frames of the host's own.
+    let _absent = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+    println!(
+        "{:<44} {:>14} {:>14} {:>6}   {:>9} {:>9} {:>6}",
+        "", "nvmm", "plain loop", "ratio", "CPU", "plain", "ratio"
+    );
+    for queues in [1, 2] {
+        for load in &LOADS {
+            for way in [Way::Receive, Way::Transmit] {
+                let plural = if queues == 1 { "" } else { "s" };
+                let name = format!("{way:?} {}, {queues} queue{plural}", load.name);
+                if words.iter().all(|word| name.contains(word.as_str())) {
+                    row(&name, way, queues, load);
+                }
+            }
+        }
+    }
+}
+
+fn row(name: &str, way: Way, queues: u16, load: &Load) {
+    let lines = Lines::new(way, queues);
+    let (mut ours, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(driver::run(&lines, queues, load));
+        lines.tap.give(lines.tap.gives()).unwrap();
+        plain.push(plain::run(&lines, queues, load));
+    }
+    let figures =
+        |runs: &[Run]| [median(runs.iter().map(|run| run.rate)), median(runs.iter().map(|run| run.cpu))];
+    let ([ours, our_cpu], [plain, plain_cpu]) = (figures(&ours), figures(&plain));
+    let rate = |rate: f64| match load.len {
+        0..0x1000 => format!("{:.0} k/s", rate / 1e3),
+        len => format!("{:.0} MiB/s", rate * f64::from(u32::try_from(len).unwrap()) / f64::from(1 << 20)),
+    };
+    let cpu = |seconds: f64| format!("{:.2} us", seconds * 1e6);
+    println!(
+        "{name:<44} {:>14} {:>14} {:>6.2}   {:>9} {:>9} {:>6.2}",
+        rate(ours),
+        rate(plain),
+        ours / plain,
+        cpu(our_cpu),
+        cpu(plain_cpu),
+        our_cpu / plain_cpu
+    );
+}
+
+impl Load {
+    /// The length of a buffer, and the number of them that a queue goes through before it comes back to the first: in the plain
+    /// loop as in the device, since what is in the processor's cache costs less.
+    fn buffers(&self, way: Way) -> (usize, u16) {
+        let len = match way {
+            Way::Receive => usize::try_from(self.buffer).unwrap(),
+            Way::Transmit => HEADER_LEN + self.len,
+        };
+        (len, u16::try_from((4 << 20) / len).unwrap_or(driver::SIZE).min(driver::SIZE))
+    }
+}
+
+/// A tap, and whatever its frames come from.
+struct Lines {
+    way: Way,
+    tap: Arc<Tap>,
+    /// A tap on the same bridge.
+    source: Option<Tap>,
+}
+
+impl Lines {
+    fn new(way: Way, queues: u16) -> Self {
+        let tap = Arc::new(Tap::open("bench%d", queues, None).unwrap());
+        let source = (way == Way::Receive).then(|| {
+            let source = Tap::open("source%d", 1, None).unwrap();
+            let (tap, source_name) = (tap.interface(), source.interface());
+            let bridge = format!("br-{tap}");
+            ip(&format!("link add {bridge} type bridge forward_delay 0"));
+            ip(&format!("link set {tap} txqueuelen 10000 master {bridge}"));
+            ip(&format!("link set {source_name} master {bridge}"));
+            ip(&format!("link set {bridge} up"));
+            source
+        });
+        Self { way, tap, source }
+    }
+
+    /// Puts `count` frames of different flows into the tap's queues.
+    fn fill(&self, count: u64, load: &Load) {
+        let port = self.source.as_ref().unwrap().port(0);
+        for n in 0..count {
+            let mut frame = frame(load, n);
+            port.send(&[vm_memory::VolatileSlice::from(&mut frame[..])]).unwrap();
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if self.source.is_some() {
+            ip(&format!("link del br-{}", self.tap.interface()));
+        }
+    }
+}
+
+/// A frame with its header: to all, from a TCP port of its own.
+fn frame(load: &Load, flow: u64) -> Vec<u8> {
+    let mut frame = vec![0; HEADER_LEN + load.len];
+    if load.len > 1514 {
+        // VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV4, and where the headers are.
+        frame[..10].copy_from_slice(&[1, 1, 54, 0, 0xa8, 5, 34, 0, 16, 0]);
+    }
+    let packet = &mut frame[HEADER_LEN..];
+    packet[..6].fill(0xff);
+    packet[6..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 8, 0]);
+    let len = u16::try_from(load.len - 14).unwrap();
+    packet[14..24].copy_from_slice(&[0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6]);
+    packet[16..18].copy_from_slice(&len.to_be_bytes());
+    packet[26..34].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+    // Where bridges are filtered, they look at the header.
+    let words = packet[14..34].chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let sum = words.sum::<u32>();
+    let sum = u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    packet[24..26].copy_from_slice(&(!sum).to_be_bytes());
+    packet[34..36].copy_from_slice(&u16::try_from(flow % 60_000).unwrap().to_be_bytes());
+    packet[46] = 0x50;
+    frame
+}
+
+fn ip(line: &str) {
+    assert!(Command::new("ip").args(line.split_whitespace()).status().unwrap().success(), "ip {line}");
+}
+
+/// The result of a round.
+struct Run {
+    /// Frames a second.
+    rate: f64,
+    /// Seconds of processor time for a frame.
+    cpu: f64,
+}
+
+/// Takes the time of a round, in pieces.
+#[derive(Default)]
+struct Watch {
+    elapsed: Duration,
+    cpu: Duration,
+    done: u64,
+}
+
+impl Watch {
+    /// Takes the time of `work`, which returns the number of its frames.
+    fn time(&mut self, work: impl FnOnce() -> u64) {
+        let (start, cpu) = (Instant::now(), process_time());
+        self.done += work();
+        self.elapsed += start.elapsed();
+        self.cpu += process_time() - cpu;
+    }
+
+    /// The round is not over.
+    fn runs(&self) -> bool {
+        self.elapsed < ROUND
+    }
+
+    fn stop(self) -> Run {
+        let done = f64::from(u32::try_from(self.done).unwrap());
+        Run { rate: done / self.elapsed.as_secs_f64(), cpu: self.cpu.as_secs_f64() / done }
+    }
+}
+
+fn process_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+fn median(rates: impl Iterator<Item = f64>) -> f64 {
+    let mut rates: Vec<_> = rates.collect();
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
