@@ -90,8 +90,15 @@ pub(crate) fn send(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<u
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let count = c_int::try_from(iovecs.len()).map_err(io::Error::other)?;
-    // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel only reads.
-    let written = unsafe { libc::writev(fd.as_fd().as_raw_fd(), iovecs.as_ptr(), count) };
+    let fd = fd.as_fd().as_raw_fd();
+    let written = if let [iovec] = iovecs[..] {
+        // Most frames are in one, and the kernel takes much longer over a list.
+        // SAFETY: the buffer is mapped guest memory, which the kernel only reads.
+        unsafe { libc::write(fd, iovec.iov_base, iovec.iov_len) }
+    } else {
+        // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel only reads.
+        unsafe { libc::writev(fd, iovecs.as_ptr(), count) }
+    };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
