@@ -273,8 +273,9 @@ fn spawn(
     let for_panics = Arc::clone(&notify);
     let work = move || {
         // The transport has found the rings in memory, or the queue would not be there.
-        let rings = Rings::new(queue, &memory).inspect_err(|_| notify.needs_reset()).ok()?;
-        // Ignore notification flags left by a previous owner.
+        let mut rings = Rings::new(queue, &memory).inspect_err(|_| notify.needs_reset()).ok()?;
+        // Whatever a previous owner has left there: nothing is missed before the first look.
+        rings.disable_kicks().inspect_err(|_| notify.needs_reset()).ok()?;
         let mut served =
             Served { index, rings, notify, kick, kicks_wanted: false, unreported: 0, stop: stops };
         if let Err(error) = handler.run(&mut served) {

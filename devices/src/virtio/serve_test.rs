@@ -228,3 +228,17 @@ fn pauses_are_rounded_up() {
     }
     assert_eq!(millis(Some(Duration::MAX)), i32::MAX);
 }
+
+/// Then it may never find the queue empty, which would have it tell.
+#[test]
+fn a_worker_that_finds_chains_at_its_start_lets_the_driver_do_without_kicks() {
+    let mut machine = machine(Mood::Waits(Duration::MAX));
+    machine.activate(0);
+    let queues = machine.device.stop(Halt::Pause, LONG).unwrap();
+    let flags = machine.drivers[0].avail_event().0 - 8 * 64 - 4;
+    machine.drivers[0].write(flags, &[0, 0]);
+    machine.offer(0, &[(DATA, 1, WRITE)]);
+    machine.activate_on(queues, 0);
+    wait_for_call(&machine, 1);
+    assert_eq!(machine.drivers[0].read(flags, 2), [1, 0], "VIRTQ_USED_F_NO_NOTIFY");
+}
