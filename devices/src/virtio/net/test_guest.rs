@@ -141,12 +141,16 @@ impl Guest {
 
     /// Takes a frame with its header, if there is one: all of it is there at once.
     pub(super) fn try_receive(&mut self, queue: u16) -> Option<Vec<u8>> {
-        let mut frame = self.used(queue)?;
-        let chains = u16::from_le_bytes([frame[10], frame[11]]);
-        assert_ne!(chains, 0);
-        for _ in 1..chains {
-            frame.extend(self.used(queue).expect("all of a frame is there at once"));
+        let (mut frame, mut chains) = (self.used(queue)?, 1);
+        let more = |guest: &mut Self| guest.used(queue).expect("all of a frame is there at once");
+        // The header, too, may be in several.
+        while frame.len() < HEADER_LEN {
+            frame.extend(more(self));
+            chains += 1;
         }
+        let all = u16::from_le_bytes([frame[10], frame[11]]);
+        assert!(all >= chains, "{all} chains, of which {chains} hold the header");
+        (chains..all).for_each(|_| frame.extend(more(self)));
         Some(frame)
     }
 
