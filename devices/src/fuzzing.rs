@@ -7,7 +7,7 @@ pub use crate::{
         fuzzing::{qcow2_header, qcow2_image},
         vmdk::fuzzing::{vmdk_descriptor, vmdk_sparse, vmdk_stream},
     },
-    virtio::{block::fuzzing::block_request, queue::fuzzing::queue},
+    virtio::{block::fuzzing::block_request, queue::fuzzing::queue, vsock::fuzzing::vsock},
 };
 
 #[cfg(test)]
