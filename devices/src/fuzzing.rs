@@ -11,6 +11,7 @@ pub use crate::{
         block::fuzzing::block_request,
         net::fuzzing::{net_control, net_transmit},
         queue::fuzzing::queue,
+        vsock::fuzzing::vsock,
     },
 };
 

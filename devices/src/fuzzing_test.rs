@@ -61,3 +61,8 @@ fn vmdk_sparse_extents() {
 fn vmdk_streams() {
     replay("vmdk_stream", vmdk_stream);
 }
+
+#[test]
+fn vsocks() {
+    replay("vsock", vsock);
+}

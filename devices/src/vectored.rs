@@ -102,6 +102,20 @@ pub(crate) fn send(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<u
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
+/// Sends what a stream socket takes at once of the first [`IOV_MAX`] of `buffers`. Returns the bytes sent. A peer that has
+/// gone is an error, and no signal.
+pub(crate) fn send_now(socket: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
+    let mut iovecs = iovecs(buffers);
+    // SAFETY: zeros are a message of nothing.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = iovecs.as_mut_ptr();
+    message.msg_iovlen = iovecs.len().min(IOV_MAX) as _;
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: the message is the buffers of `iovecs`, mapped guest memory, which the kernel only reads.
+    let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 /// The bytes in `buffers`.
 pub(crate) fn total(buffers: &[VolatileSlice<'_>]) -> u64 {
     buffers.iter().map(|buffer| buffer.len() as u64).sum()

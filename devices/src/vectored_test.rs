@@ -87,6 +87,25 @@ fn a_frame_is_one_call() {
 }
 
 #[test]
+fn a_stream_takes_what_it_has_room_for() {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut buffers = vec![vec![1; 5], vec![], vec![2; 3]];
+    assert_eq!(send_now(&ours, &slices(&mut buffers)).unwrap(), 8);
+    let mut much = vec![vec![7; 1 << 20]; 4];
+    let mut sent = 8;
+    let full = loop {
+        match send_now(&ours, &slices(&mut much)) {
+            Ok(more) => sent += more,
+            Err(error) => break error,
+        }
+        assert!(sent < 4 << 20);
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    drop(theirs);
+    assert_eq!(send_now(&ours, &slices(&mut much)).unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
 fn a_frame_has_no_more_buffers_than_a_call() {
     let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
     let mut buffers = vec![vec![7; 1]; IOV_MAX + 1];

@@ -11,4 +11,5 @@ pub mod rng;
 mod serve;
 #[cfg(test)]
 mod test_machine;
+pub mod vsock;
 mod worker;

@@ -187,6 +187,15 @@ impl Device {
         (0..100_000).any(|_| read::<u16>(self.used + 2) == used || self.status() & NEEDS_RESET != 0)
     }
 
+    /// Waits for the device to use a chain more than `used`, however long that takes, and returns its head and length.
+    pub fn next_used(&self, used: u16) -> (u32, u32) {
+        while read::<u16>(self.used + 2) == used {
+            inb(UNUSED_PORT);
+        }
+        let entry = self.used + 4 + 8 * u64::from(used % QUEUE_SIZE);
+        (read(entry), read(entry + 4))
+    }
+
     /// Returns whether the device has used as many chains after a while, its registers left alone.
     pub fn has_used(&self, used: u16) -> bool {
         (0..1000).any(|_| {

@@ -65,6 +65,11 @@ pub struct MachineArgs {
     #[arg(long, help_heading = heading::DEVICES)]
     pub balloon: bool,
 
+    /// Sockets between the host and the guest, by virtio-vsock: cid=N,uds=PATH, the guest's address and a unix socket, at which a program says
+    /// CONNECT PORT; the guest reaches programs that listen at PATH_PORT
+    #[arg(long, help_heading = heading::DEVICES, value_name = "cid=N,uds=PATH")]
+    pub vsock: Option<OsString>,
+
     /// Serial port, COM1 first, up to four: stdio, null, file=PATH[,append=on], pty[=LINK], tcp=HOST:PORT[,server[,wait]][,telnet=on] or unix=PATH[,server[,wait]],
     /// each with [,log=FILE], or QEMU's words. A comma in a path is written twice
     #[arg(long, help_heading = heading::SERIAL, value_name = "PLACE", default_value = "stdio")]

@@ -22,6 +22,7 @@ pub(crate) mod platform;
 mod rng;
 mod rtc;
 mod serial;
+mod vsock;
 mod windows;
 
 use std::{

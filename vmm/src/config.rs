@@ -12,6 +12,7 @@ mod net;
 mod qmp;
 mod serial;
 mod smbios;
+mod vsock;
 mod words;
 
 use std::{path::PathBuf, time::Duration};
@@ -31,6 +32,7 @@ pub use self::{
     net::{NetConfig, NetHost, NetMac},
     qmp::QmpConfig,
     serial::{Place, SerialConfig},
+    vsock::VsockConfig,
 };
 use crate::{
     args::{MachineArgs, OnPanic, OnReboot},
@@ -97,6 +99,7 @@ impl VmConfig {
             return Err(ConfigError::BalloonHugePages(args.memory.clone()));
         }
         let balloon = args.balloon.then_some(DeviceConfig::Balloon);
+        let vsock = args.vsock.as_deref().map(VsockConfig::parse).transpose()?.map(DeviceConfig::Vsock);
         let ports = serial::ports(&args.serial)?;
         let serial = (0..).zip(ports).map(|(number, config)| DeviceConfig::Serial(number, config));
         let panic = args.on_panic.map(|_| DeviceConfig::Panic);
@@ -117,6 +120,7 @@ impl VmConfig {
                 .chain(nets)
                 .chain(rng)
                 .chain(balloon)
+                .chain(vsock)
                 .chain(serial)
                 .chain(panic)
                 .chain(debug_exit)

@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arch::memory::GuestRam;
 use virtio_bindings::virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC};
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::{
@@ -50,6 +49,40 @@ pub(super) trait Handler: Send + 'static {
     /// Tells the user that queue `queue` stops until its driver resets the device. A guest can have this happen as often as
     /// it likes.
     fn failed(&self, queue: u16, error: &ServeError);
+}
+
+/// A device's part in serving all its queues in one thread, where a request on one is answered on another.
+pub(super) trait JointHandler: Send + 'static {
+    /// The name of the thread.
+    fn thread_name(&self) -> String;
+
+    /// Serves `queues`, those that the driver enabled, in order, until told to stop.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Handler::run`].
+    fn run(&mut self, queues: &mut [Served<'_>]) -> Result<(), ServeError>;
+
+    /// Tells the user that the queues stop until their driver resets the device. A guest can have this happen as often as it
+    /// likes.
+    fn failed(&self, error: &ServeError);
+}
+
+/// The handler of the one queue of this number.
+struct One<H>(u16, H);
+
+impl<H: Handler> JointHandler for One<H> {
+    fn thread_name(&self) -> String {
+        self.1.thread_name(self.0)
+    }
+
+    fn run(&mut self, queues: &mut [Served<'_>]) -> Result<(), ServeError> {
+        queues.iter_mut().try_for_each(|queue| self.1.run(queue))
+    }
+
+    fn failed(&self, error: &ServeError) {
+        self.1.failed(self.0, error);
+    }
 }
 
 /// How [`Served::serve_with`] goes on after a chain.
@@ -164,6 +197,11 @@ impl<'m> Served<'m> {
         self.notify.config_changed();
     }
 
+    /// Its number in the device.
+    pub(super) fn index(&self) -> u16 {
+        self.index
+    }
+
     /// How many descriptors the queue has.
     pub(super) fn size(&self) -> u16 {
         self.rings.size()
@@ -212,9 +250,12 @@ impl<'m> Served<'m> {
     }
 }
 
-/// The workers of a device, one for each queue that its driver enabled.
+/// The workers of a device, mostly one for each queue that its driver enabled.
 #[derive(Debug, Default)]
-pub(super) struct Workers(Vec<(u16, Worker<Option<Queue>>)>);
+pub(super) struct Workers(Vec<Worker<Queues>>);
+
+/// The queues that a worker gives back, by their numbers.
+type Queues = Vec<(u16, Queue)>;
 
 impl Workers {
     /// Starts them, each with the handler that `make` makes for its queue; it hears of the end by the [`Stop`].
@@ -230,25 +271,36 @@ impl Workers {
         self.end();
         let Activation { memory, features, queues, notify } = activation;
         for active in queues {
-            let (index, stop) = (active.index, Stop::default());
-            let handler = make(index, &stop);
-            let event_idx = features & 1 << VIRTIO_RING_F_EVENT_IDX != 0;
-            let worker = spawn(active, event_idx, memory.clone(), Arc::clone(&notify), handler, stop)?;
-            self.0.push((index, worker));
+            let stop = Stop::default();
+            let handler = One(active.index, make(active.index, &stop));
+            let (memory, notify) = (memory.clone(), Arc::clone(&notify));
+            self.0.extend(spawn(
+                Activation { memory, features, queues: vec![active], notify },
+                handler,
+                stop,
+            )?);
         }
+        Ok(())
+    }
+
+    /// Starts one for all queues.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Workers::start`].
+    pub(super) fn start_one(&mut self, activation: Activation, handler: impl JointHandler) -> io::Result<()> {
+        self.end();
+        self.0.extend(spawn(activation, handler, Stop::default())?);
         Ok(())
     }
 
     /// Stops them as [`VirtioDevice::stop`](super::device::VirtioDevice::stop) does.
     pub(super) fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
-        self.0.iter().for_each(|(_, worker)| worker.stop(halt));
+        self.0.iter().for_each(|worker| worker.stop(halt));
         let asked = Instant::now();
         let mut workers = self.0.iter();
-        let ended = workers.all(|(_, worker)| worker.has_ended(patience.saturating_sub(asked.elapsed())));
-        ended.then(|| {
-            let workers = self.0.drain(..);
-            workers.filter_map(|(index, worker)| Some((index, worker.join()??))).collect()
-        })
+        let ended = workers.all(|worker| worker.has_ended(patience.saturating_sub(asked.elapsed())));
+        ended.then(|| self.0.drain(..).filter_map(Worker::join).flatten().collect())
     }
 
     /// Ends them, however long that takes.
@@ -257,39 +309,40 @@ impl Workers {
     }
 }
 
-/// Starts a thread that serves a queue by `handler` until `stop` is set; then it gives the queue back, unless the queue is
-/// broken.
+/// Starts a thread that serves the queues of `activation` by `handler` until `stop` is set; then it gives them back, unless
+/// they are broken. Without a queue there is none.
 fn spawn(
-    active: ActiveQueue,
-    event_idx: bool,
-    memory: GuestRam,
-    notify: Arc<dyn Notify>,
-    mut handler: impl Handler,
+    activation: Activation,
+    mut handler: impl JointHandler,
     stop: Stop,
-) -> io::Result<Worker<Option<Queue>>> {
-    let ActiveQueue { index, mut queue, kick } = active;
-    queue.set_event_idx(event_idx);
-    let (role, stops, wake) = (Role::Queue(handler.thread_name(index)), stop.clone(), kick.try_clone()?);
-    let for_panics = Arc::clone(&notify);
+) -> io::Result<Option<Worker<Queues>>> {
+    let Activation { memory, features, queues, notify } = activation;
+    let Some(first) = queues.first() else { return Ok(None) };
+    let (role, wake) = (Role::Queue(handler.thread_name()), first.kick.try_clone()?);
+    let (stops, for_panics) = (stop.clone(), Arc::clone(&notify));
     let work = move || {
-        // The transport has found the rings in memory, or the queue would not be there.
-        let mut rings = Rings::new(queue, &memory).inspect_err(|_| notify.needs_reset()).ok()?;
-        // Whatever a previous owner has left there: nothing is missed before the first look.
-        rings.disable_kicks().inspect_err(|_| notify.needs_reset()).ok()?;
-        let mut served =
-            Served { index, rings, notify, kick, kicks_wanted: false, unreported: 0, stop: stops };
+        let serve = |ActiveQueue { index, mut queue, kick }| {
+            queue.set_event_idx(features & 1 << VIRTIO_RING_F_EVENT_IDX != 0);
+            let (mut rings, notify, stop) = (Rings::new(queue, &memory)?, Arc::clone(&notify), stops.clone());
+            // Whatever a previous owner has left there: nothing is missed before the first look.
+            rings.disable_kicks()?;
+            Ok(Served { index, rings, notify, kick, kicks_wanted: false, unreported: 0, stop })
+        };
+        // The transport has found the rings in memory, or the queues would not be there.
+        let served: Result<Vec<_>, QueueError> = queues.into_iter().map(serve).collect();
+        let Ok(mut served) = served.inspect_err(|_| notify.needs_reset()) else { return Vec::new() };
         if let Err(error) = handler.run(&mut served) {
-            handler.failed(index, &error);
-            served.notify.needs_reset();
-            return None;
+            handler.failed(&error);
+            notify.needs_reset();
+            return Vec::new();
         }
-        Some(served.rings.into_queue())
+        served.into_iter().map(|queue| (queue.index, queue.rings.into_queue())).collect()
     };
-    Worker::spawn(&role, stop, &wake, for_panics, work)
+    Worker::spawn(&role, stop, &wake, for_panics, work).map(Some)
 }
 
 /// Returns `pause` as epoll takes it: whole milliseconds, no shorter, or for ever.
-fn millis(pause: Option<Duration>) -> i32 {
+pub(super) fn millis(pause: Option<Duration>) -> i32 {
     pause.map_or(-1, |pause| i32::try_from(pause.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX))
 }
 

@@ -10,6 +10,7 @@ use super::{
     rng::RngSource,
     rtc::Rtc,
     serial::SerialPort,
+    vsock::OpenVsock,
 };
 use crate::config::DeviceConfig;
 
@@ -32,6 +33,7 @@ pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<
         DeviceConfig::Net(config) => Box::new(OpenNet::open(config, opening)?),
         DeviceConfig::Rng(path) => Box::new(RngSource::open(path)?),
         DeviceConfig::Balloon => Box::new(MemoryBalloon::default()),
+        DeviceConfig::Vsock(config) => Box::new(OpenVsock::open(config, opening)?),
         DeviceConfig::Serial(number, config) => Box::new(SerialPort::open(*number, config, opening)?),
         DeviceConfig::Panic => Box::new(PanicPort),
         DeviceConfig::DebugExit(port) => Box::new(DebugExitPort(*port)),

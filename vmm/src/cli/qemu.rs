@@ -21,6 +21,7 @@ const CARD: &str =
     "say virtio-net-pci, which is nvmm's network card, or --net for both the card and its place";
 const DISK: &str = "give each disk with --disk PATH, or --disk path=PATH,KEY=VALUE,...";
 const RNG: &str = "leave it out; nvmm's machine has virtio-rng, and --rng PATH says what it reads";
+const VSOCK: &str = "say --vsock cid=N,uds=PATH, whose unix socket stands for the host's side";
 const DEBUG_EXIT: &str = "say --debug-exit PORT, with the port that iobase= names";
 
 /// QEMU's options that nvmm does not take, without their dashes, and what to do instead.
@@ -81,7 +82,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["audio", "audiodev"], "leave it out; nvmm has no sound"),
     (
         &["device"],
-        "leave it out; nvmm's only devices are COM1, those that --disk and --net give, and those of --rng, --balloon, --on-panic and --debug-exit",
+        "leave it out; nvmm's only devices are COM1, those that --disk and --net give, and those of --rng, --balloon, --vsock, --on-panic and --debug-exit",
     ),
 ];
 
@@ -95,6 +96,7 @@ const DEVICES: &[(&[&str], &str)] = &[
     (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
     (&["virtio-rng"], RNG),
     (&["virtio-balloon"], "say --balloon"),
+    (&["vhost-vsock", "vhost-user-vsock"], VSOCK),
     (&["virtio-net", "e1000", "rtl8139", "ne2k", "pcnet", "i8255", "vmxnet3"], CARD),
     (&["isa-serial"], "say --serial PLACE, once for each port"),
     (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),

@@ -154,6 +154,7 @@ fn devices_have_ways_of_their_own() {
         ("intel-hda", "-device is QEMU's: leave it out"),
         ("virtio-rng-pci,rng=r", "-device virtio-rng is QEMU's: leave it out; nvmm's machine has virtio-rng"),
         ("virtio-balloon-pci,free-page-reporting=on", "-device virtio-balloon is QEMU's: say --balloon"),
+        ("vhost-vsock-pci,guest-cid=3", "-device vhost-vsock is QEMU's: say --vsock cid=N,uds=PATH"),
         ("", "-device is QEMU's: leave it out"),
     ] {
         let text = refused(&format!("-device {value}"));

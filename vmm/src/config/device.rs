@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{disk::DiskConfig, net::NetConfig, serial::SerialConfig};
+use super::{disk::DiskConfig, net::NetConfig, serial::SerialConfig, vsock::VsockConfig};
 
 /// A device that an option asks for, or the real-time clock.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub enum DeviceConfig {
     Rng(PathBuf),
     /// `--balloon`.
     Balloon,
+    /// `--vsock`.
+    Vsock(VsockConfig),
     /// `--serial`: the port's number, of which 0 is COM1, and its place.
     Serial(usize, SerialConfig),
     /// `--on-panic`.

@@ -1,0 +1,110 @@
+//! virtio 1.3, "Socket Device": connections between programs of the guest and of the host.
+//!
+//! On the host they are Unix sockets, as Firecracker and Cloud Hypervisor have them too. A program that connects to the
+//! device's socket says `CONNECT port`, and is told `OK port` once the guest has accepted; one that listens at the socket's
+//! path with `_port` behind it has the guest connect to it.
+//!
+//! ```text
+//! guest ── tx ──▶ Connections::take ──▶ Connection::write ──▶ stream, or up to 128 KiB of buffer when the program doesn't read
+//!       ◀─ rx ─── Connections::give ◀── Connection::read ◀─── stream, as long as the guest has room
+//! ```
+
+mod connection;
+mod connections;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+mod greeting;
+mod host;
+mod packet;
+mod streams;
+#[cfg(test)]
+mod test_guest;
+mod work;
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use virtio_queue::Queue;
+
+pub use self::host::Host;
+use self::{connections::Connections, host::Connect, work::Work};
+use super::{
+    device::{Activation, DeviceKind, Halt, VirtioDevice},
+    serve::{RING_FEATURES, Workers},
+};
+use crate::{pci::ClassCode, registers};
+
+/// A socket device; for PCI, a communication controller that is none of the named sorts.
+const KIND: DeviceKind = DeviceKind {
+    device_type: 19,
+    class: ClassCode { base: 0x07, sub: 0x80, interface: 0 },
+    name: "virtio-vsock",
+};
+
+/// To receive, to transmit, and for events.
+const QUEUE_SIZES: [u16; 3] = [128, 128, 128];
+
+/// A virtio-vsock device.
+#[derive(Debug)]
+pub struct Vsock {
+    host: Arc<Host>,
+    /// Those of the driver, from when it has started the device until it resets it.
+    connections: Option<Arc<Mutex<Connections>>>,
+    workers: Workers,
+}
+
+impl Vsock {
+    /// Makes a device on `host`. It works once it is activated.
+    #[must_use]
+    pub fn new(host: Arc<Host>) -> Self {
+        Self { host, connections: None, workers: Workers::default() }
+    }
+}
+
+impl VirtioDevice for Vsock {
+    fn kind(&self) -> DeviceKind {
+        KIND
+    }
+
+    fn features(&self) -> u64 {
+        RING_FEATURES
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &QUEUE_SIZES
+    }
+
+    /// `guest_cid`.
+    fn read_config(&self, offset: u64, data: &mut [u8]) {
+        data.fill(0);
+        registers::read(&u64::from(self.host.cid()).to_le_bytes(), offset, data);
+    }
+
+    fn activate(&mut self, activation: Activation) -> io::Result<()> {
+        let connections = match &self.connections {
+            Some(connections) => Arc::clone(connections),
+            None => {
+                let host = Arc::clone(&self.host) as Arc<dyn Connect>;
+                Arc::new(Mutex::new(Connections::new(self.host.cid(), host)?))
+            }
+        };
+        self.connections = Some(Arc::clone(&connections));
+        self.workers.start_one(activation, Work::new(Arc::clone(&self.host), connections))
+    }
+
+    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        self.workers.stop(halt, patience)
+    }
+
+    fn reset(&mut self) {
+        self.workers.end();
+        self.connections = None;
+    }
+}
+
+#[cfg(test)]
+#[path = "vsock_test.rs"]
+mod tests;
