@@ -2,6 +2,7 @@ use std::{
     env,
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
+    path::PathBuf,
     process::{Command, Stdio},
     {fs, thread},
 };

@@ -17,6 +17,7 @@ mod test_guest;
 #[cfg(test)]
 mod test_network;
 mod transmit;
+mod waits;
 mod work;
 
 use std::{io, sync::Arc, time::Duration};

@@ -13,7 +13,10 @@ use rustix::net::{
     socketpair,
 };
 
-use super::{super::child, BridgeError, InterfaceName};
+use super::{
+    super::{InterfaceName, child},
+    error::BridgeError,
+};
 
 /// The places where distributions install it.
 const PLACES: [&str; 6] = [

@@ -73,11 +73,17 @@ impl<'m: 's, 's> Held<'m, 's> {
             let Some(chain) = queue.next()? else { return Ok(false) };
             self.take(chain);
         }
-        while self.mergeable && self.room < self.wanted {
+        // A hostile driver makes chains without room available for ever: no more than the queue can hold at a time.
+        while self.mergeable && self.room < self.wanted && self.has_more(queue) {
             let Some(chain) = queue.next_if_any()? else { break };
             self.take(chain);
         }
         Ok(true)
+    }
+
+    /// Returns whether the driver can have another chain as long as those that are held.
+    fn has_more(&self, queue: &Served<'m>) -> bool {
+        self.descriptors + self.largest <= queue.size().into()
     }
 
     fn take(&mut self, chain: Chain<'m>) {
@@ -132,7 +138,7 @@ impl<'m: 's, 's> Held<'m, 's> {
             if let Some(needed) = self.chains_for(len) {
                 break needed;
             }
-            if !self.mergeable || self.descriptors + self.largest > queue.size().into() {
+            if !self.mergeable || !self.has_more(queue) {
                 return Ok(Given::TooLong);
             }
             let Some(chain) = queue.next()? else { return Ok(Given::Waits) };
@@ -197,3 +203,7 @@ fn copy<'s, 'm: 's>(
         done += part;
     }
 }
+
+#[cfg(test)]
+#[path = "held_test.rs"]
+mod tests;

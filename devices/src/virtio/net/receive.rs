@@ -16,7 +16,7 @@ use super::{
     held::{Given, Held},
     lasting::Lasting,
     state::{Settings, State},
-    work::Waits,
+    waits::Waits,
 };
 use crate::{
     net::{HEADER_LEN, LONGEST, Network, Offloads},

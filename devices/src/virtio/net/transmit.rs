@@ -9,7 +9,7 @@ use super::{
     counters::{Reason, Tally},
     lasting::Lasting,
     receive::{MOST_PIECES, SHORTEST},
-    work::Waits,
+    waits::Waits,
 };
 use crate::{
     net::{HEADER_LEN, LONGEST, Network, Port},
@@ -39,7 +39,7 @@ impl Transmit {
         let mut waits = Waits::new(queue.kick(), port.descriptor(), EventSet::OUT)?;
         loop {
             let full = loop {
-                let Some(chain) = queue.next()? else { break false };
+                let Some(chain) = queue.next()? else { break self.is_full(port) };
                 if !self.send(port, &chain.readable, queue.stop()) {
                     queue.put_back();
                     break true;
@@ -52,6 +52,15 @@ impl Transmit {
                 return Ok(());
             }
             waits.wait(full)?;
+        }
+    }
+
+    /// Returns whether the host has yet to take the rest of a frame.
+    fn is_full(&self, port: &dyn Port) -> bool {
+        match port.flush() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+            // A host that is gone is told of with the next frame.
+            _ => false,
         }
     }
 

@@ -1,15 +1,9 @@
 //! A network device's part in serving its queues.
 
-use std::{error::Error, fmt::Debug, os::fd::RawFd, sync::Arc};
-
-use vmm_sys_util::{
-    epoll::{ControlOperation, Epoll, EpollEvent, EventSet},
-    eventfd::EventFd,
-};
+use std::{error::Error, fmt::Debug, sync::Arc};
 
 use super::{control::Control, features::MQ, lasting::Link, receive::Receive, transmit::Transmit};
 use crate::virtio::serve::{Handler, ServeError, Served};
-use std::{io, os::fd::AsRawFd};
 
 /// The purpose of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,16 +32,6 @@ pub(super) enum Job {
     Receive(Receive),
     Transmit(Transmit),
     Control(Control),
-}
-
-/// The events that a queue's worker waits for: the queue's kicks, and at times its port.
-#[derive(Debug)]
-pub(super) struct Waits {
-    epoll: Epoll,
-    port: RawFd,
-    port_event: EventSet,
-    /// The port is being waited for.
-    for_port: bool,
 }
 
 impl Role {
@@ -95,31 +79,5 @@ impl Handler for Work {
         self.link.said_broken.warn(format_args!(
             "net {name}: queue {queue} stops until the guest resets the device: {error}{cause}"
         ));
-    }
-}
-
-impl Waits {
-    /// Waits for `kick`, and for `port_event` of the descriptor `port`.
-    pub(super) fn new(kick: &EventFd, port: RawFd, port_event: EventSet) -> Result<Self, ServeError> {
-        let epoll = Epoll::new().map_err(ServeError::Wait)?;
-        // Edge-triggered: each kick wakes the thread, and the counter need not be read.
-        let event = EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, 0);
-        epoll.ctl(ControlOperation::Add, kick.as_raw_fd(), event).map_err(ServeError::Wait)?;
-        Ok(Self { epoll, port, port_event, for_port: false })
-    }
-
-    /// Waits for a kick, or also for the port. One that is not waited for is left out, as an error of it would wake the
-    /// thread at all times.
-    pub(super) fn wait(&mut self, for_port: bool) -> Result<(), ServeError> {
-        if for_port != self.for_port {
-            let operation = if for_port { ControlOperation::Add } else { ControlOperation::Delete };
-            let event = EpollEvent::new(self.port_event, 0);
-            self.epoll.ctl(operation, self.port, event).map_err(ServeError::Wait)?;
-            self.for_port = for_port;
-        }
-        match self.epoll.wait(-1, &mut [EpollEvent::default(); 2]) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(ServeError::Wait(error)),
-            _ => Ok(()),
-        }
     }
 }

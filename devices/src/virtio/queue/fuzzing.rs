@@ -16,15 +16,15 @@ use super::{Chain, Rings};
 /// Each of the two regions of memory, which touch. There is nothing behind them.
 const REGION: usize = 0x2000;
 /// Bytes of memory.
-const MEMORY: usize = 2 * REGION;
+pub(in super::super) const MEMORY: usize = 2 * REGION;
 
 /// Where the rings are, each with room for 32 entries, and the table: close together, so that little input fills them. For
 /// virtio-queue, address 0 is none.
-const AVAIL: u64 = 0x10;
-const TABLE: u64 = 0x80;
+pub(in super::super) const AVAIL: u64 = 0x10;
+pub(in super::super) const TABLE: u64 = 0x80;
 const USED: u64 = 0x280;
 /// What is behind them.
-const FREE: u64 = 0x400;
+pub(in super::super) const FREE: u64 = 0x400;
 
 /// The most descriptors of a queue that [`lay_out`] fills.
 pub(in super::super) const QUEUE_SIZE: u16 = 32;

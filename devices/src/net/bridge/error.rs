@@ -1,0 +1,61 @@
+//! Why there is no tap on a bridge.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use super::super::{InterfaceName, InterfaceNameError, TapError, tap::error::by_administrator};
+use crate::printable::ToPrintable;
+
+/// The name of a tap for a bridge: the kernel's number is in the place of `%d`.
+pub(super) const PATTERN: &str = "nvmm%d";
+
+/// The reason why there is no tap on a bridge.
+#[derive(Debug, Error)]
+pub enum BridgeError {
+    /// The text is no name.
+    #[error("{0:?} names no bridge")]
+    Name(String, #[source] InterfaceNameError),
+    /// There is no such interface.
+    #[error(
+        "there is no bridge {0}; an administrator makes it: ip link add {0} type bridge && ip link set dev {0} up"
+    )]
+    Missing(InterfaceName),
+    /// It is another kind of interface.
+    #[error("the interface {0} is no bridge")]
+    NotBridge(InterfaceName),
+    /// There is no tap.
+    #[error("no tap for the bridge {0}")]
+    Tap(InterfaceName, #[source] Box<TapError>),
+    /// The tap can't be its port.
+    #[error("a tap can't join the bridge {0}")]
+    Join(InterfaceName, #[source] io::Error),
+    /// It takes rights, or somebody who has them.
+    #[error(
+        "no permission to join the bridge {bridge}, and no qemu-bridge-helper is installed, which could (Debian's package \
+         qemu-system-common); {}",
+        by_administrator(PATTERN, *.queues, Some(*.bridge))
+    )]
+    NotPermitted {
+        /// The bridge.
+        bridge: InterfaceName,
+        /// The queues of the tap.
+        queues: u16,
+    },
+    /// The helper's taps have one queue.
+    #[error("no permission to join the bridge {0}; {path} makes taps of one queue: leave queues= out", path = .1.printable())]
+    HelperQueues(InterfaceName, PathBuf),
+    /// The helper can't be started.
+    #[error("{}", .0.printable())]
+    Start(PathBuf, #[source] io::Error),
+    /// The helper refuses.
+    #[error("{} gives no tap on the bridge {bridge}: {text}", .path.printable())]
+    Helper {
+        /// The helper.
+        path: PathBuf,
+        /// The bridge.
+        bridge: InterfaceName,
+        /// Its words.
+        text: String,
+    },
+}
