@@ -137,9 +137,11 @@ impl VirtioDevice for Net {
             self.features_agreed(features);
         }
         let (state, _) = self.settings.get();
-        self.host.give(features::guest_offloads(state.guest_offloads))?;
-        self.host.use_ports(state.pairs)?;
-        if state.announce {
+        let given = self.host.give(features::guest_offloads(state.guest_offloads));
+        let ready = given.and_then(|()| self.host.use_ports(state.pairs));
+        // A tap may have been deleted. The driver still has a device, with its link down: one without a device would wait for it.
+        let gone = ready.is_err_and(|error| self.lasting.link.set_gone(&self.host.name(), &error));
+        if state.announce || gone {
             activation.notify.config_changed();
         }
         let pairs = self.lasting.options.pairs;

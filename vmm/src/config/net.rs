@@ -120,8 +120,13 @@ impl NetHost {
                 }
             }
             ("bridge", name) => {
-                let name = name.or(keys.value("br", "BRIDGE")?).unwrap_or(BRIDGE);
-                let name = interface(name)?;
+                let qemus = keys.value("br", "BRIDGE")?;
+                if let (Some(name), Some(qemus)) = (name, qemus) {
+                    return Err(format!(
+                        "'bridge={name}' and 'br={qemus}' are both a name; leave one of them out"
+                    ));
+                }
+                let name = interface(name.or(qemus).unwrap_or(BRIDGE))?;
                 match name.as_str().contains('%') {
                     true => Err(format!("'{name}' is no bridge; give the name of one that is there")),
                     false => {

@@ -109,6 +109,7 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("tap=a b", "'a b': an interface's name"),
         ("tap=t,fd=3", "an open tap has its name already; leave 't' or the descriptor out"),
         ("tap=t,ifname=u", "'tap=t' and 'ifname=u' are both a name; leave one of them out"),
+        ("bridge=b,br=c", "'bridge=b' and 'br=c' are both a name; leave one of them out"),
         ("tap,fd=3,fds=4", "'fd' and 'fds' are the same"),
         ("tap,fd=2", "'2' is no descriptor of a tap; give its number, from 3 on"),
         ("tap,fd=x", "'x' is no descriptor"),

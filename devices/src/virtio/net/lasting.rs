@@ -1,8 +1,11 @@
 //! The state of a network device that outlives its resets.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{counters::Counters, options::NetOptions};
@@ -73,8 +76,11 @@ impl Link {
         self.gone.load(Ordering::Relaxed)
     }
 
-    /// Takes it down for good. Returns whether it was up.
-    pub(super) fn set_gone(&self) -> bool {
+    /// Takes it down for good, as the host's side of this name is gone. Returns whether it was up.
+    pub(super) fn set_gone(&self, host: &str, error: &io::Error) -> bool {
+        self.said_gone.warn(format_args!(
+            "net {host}: the host's side is gone ({error}); the guest sees its link down"
+        ));
         !self.gone.swap(true, Ordering::Relaxed) && self.wanted.load(Ordering::Relaxed)
     }
 }

@@ -145,11 +145,7 @@ impl Receive {
 
     /// Takes the link down, as no frame will come any more.
     fn gone(&self, error: &io::Error, queue: &Served<'_>) {
-        self.lasting.link.said_gone.warn(format_args!(
-            "net {}: the host's side is gone ({error}); the guest sees its link down",
-            self.host.name()
-        ));
-        if self.lasting.link.set_gone() {
+        if self.lasting.link.set_gone(&self.host.name(), error) {
             queue.config_changed();
         }
     }

@@ -1,4 +1,4 @@
-use std::{thread, time::Duration};
+use std::{sync::atomic::Ordering, thread, time::Duration};
 
 use proptest::prelude::*;
 use virtio_queue::QueueT;
@@ -10,7 +10,7 @@ use crate::virtio::{
         NetOptions,
         counters::Total,
         features::{CTRL_RX, CTRL_VQ},
-        test_guest::{Guest, RX, frame, in_chains, options, wait_until},
+        test_guest::{Guest, RX, TX, frame, in_chains, options, wait_until},
     },
     serve::RING_FEATURES,
     test_machine::{Event, LONG},
@@ -271,8 +271,22 @@ fn a_host_that_is_gone_takes_the_link_down() {
     assert_eq!(guest.status(), 0, "nobody can take it up");
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     assert_eq!(queues[0].1.next_avail(), 0);
+    // As a tap that was deleted does: a driver that starts anew still has a device, whose frames are dropped.
+    guest.network.refuses.store(libc::EBADFD, Ordering::SeqCst);
     guest.restart(0);
     guest.post(RX, &[&[1000]]);
+    assert_eq!(guest.status(), 0);
+    guest.send(TX, &frame(&[], 100, 1), &[112]);
+    guest.wait_for_used(TX);
+    assert_eq!(guest.totals().sent.link_down, 1);
+}
+
+#[test]
+fn a_host_that_is_gone_before_the_driver_starts_takes_the_link_down() {
+    let mut guest = Guest::new(options(), Offloads::all());
+    guest.network.refuses.store(libc::EBADFD, Ordering::SeqCst);
+    guest.restart(0);
+    assert_eq!(guest.machine.event(), Event::ConfigChanged);
     assert_eq!(guest.status(), 0);
 }
 
