@@ -1,7 +1,9 @@
+mod vector;
+
 use std::{
     mem::offset_of,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use vmm_sys_util::eventfd::EventFd;
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
+use self::vector::Vector;
 use crate::{
     irq::{Msi, MsiMessage},
     registers,
@@ -301,101 +304,6 @@ impl MsixVectors {
     pub fn detach(&self, vector: u16, event: &Arc<EventFd>) {
         if let Some(vector) = self.vectors.get(usize::from(vector)) {
             vector.detach(event);
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Vector {
-    msi: Arc<dyn Msi>,
-    /// The events whose writes send the message while the vector is open.
-    events: Mutex<Vec<Attached>>,
-    /// Neither masked nor disabled.
-    open: AtomicBool,
-    pending: AtomicBool,
-}
-
-impl Vector {
-    fn new(msi: Arc<dyn Msi>) -> Self {
-        let events = Mutex::default();
-        Self { msi, events, open: AtomicBool::new(false), pending: AtomicBool::new(false) }
-    }
-
-    fn signal(&self) {
-        if self.open.load(Ordering::SeqCst) {
-            self.msi.signal();
-        } else {
-            self.pending.store(true, Ordering::SeqCst);
-            // If it was opened in between, either `open` saw that it was pending or this sees that it is open.
-            if self.open.load(Ordering::SeqCst) {
-                self.deliver();
-            }
-        }
-    }
-
-    fn open(&self) {
-        {
-            let mut events = self.events();
-            self.open.store(true, Ordering::SeqCst);
-            events.iter_mut().for_each(|event| event.connect(&*self.msi));
-        }
-        self.deliver();
-    }
-
-    fn close(&self) {
-        let mut events = self.events();
-        self.open.store(false, Ordering::SeqCst);
-        events.iter_mut().for_each(|event| event.disconnect(&*self.msi));
-    }
-
-    fn attach(&self, event: &Arc<EventFd>) {
-        let mut events = self.events();
-        let mut attached = Attached { event: Arc::clone(event), connected: false };
-        if self.open.load(Ordering::SeqCst) {
-            attached.connect(&*self.msi);
-        }
-        events.push(attached);
-    }
-
-    fn detach(&self, event: &Arc<EventFd>) {
-        self.events().retain_mut(|attached| {
-            let other = !Arc::ptr_eq(&attached.event, event);
-            if !other {
-                attached.disconnect(&*self.msi);
-            }
-            other
-        });
-    }
-
-    fn events(&self) -> MutexGuard<'_, Vec<Attached>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn deliver(&self) {
-        if self.pending.swap(false, Ordering::SeqCst) {
-            self.msi.signal();
-        }
-    }
-}
-
-/// An event that was attached to a vector.
-#[derive(Debug)]
-struct Attached {
-    event: Arc<EventFd>,
-    /// The kernel takes what is written to it.
-    connected: bool,
-}
-
-impl Attached {
-    fn connect(&mut self, msi: &dyn Msi) {
-        if !self.connected {
-            self.connected = msi.attach(&self.event).is_ok();
-        }
-    }
-
-    fn disconnect(&mut self, msi: &dyn Msi) {
-        if std::mem::take(&mut self.connected) {
-            msi.detach(&self.event);
         }
     }
 }
