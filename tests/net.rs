@@ -59,7 +59,8 @@ fn wait_until(mut condition: impl FnMut() -> bool) {
 #[test]
 fn a_guest_is_reached_over_a_bridge_also_after_pauses_and_resets() {
     let Some(namespace) = namespace() else { return };
-    let mut machine = start(&namespace, "a2", &["--net", "bridge=br0,mac=52:54:00:00:00:02,id=lan"]);
+    let mut machine =
+        start(&namespace, "a2", &["--net", "bridge=br0,mac=52:54:00:00:00:02,id=lan,vhost=off"]);
     assert_eq!(ready(&mut machine), "52:54:00:00:00:02");
     assert!(namespace.answers("10.0.0.2/7"));
     let interfaces = namespace.interfaces();
@@ -88,6 +89,33 @@ fn a_guest_is_reached_over_a_bridge_also_after_pauses_and_resets() {
     let shown = machine.ask(&["info", "network"]);
     let card = "lan: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:00:00:02\n";
     assert_eq!(shown, format!("{card} \\ lan: index=0,type=tap,ifname={},br=br0\n", interfaces[0]));
+}
+
+/// With a kernel that has no vhost-net, or gives it to others, `vhost=on` says so.
+#[test]
+fn vhost_net_moves_the_frames_or_is_refused() {
+    let Some(namespace) = namespace() else { return };
+    let net = "bridge=br0,id=lan,vhost=on";
+    if fs::OpenOptions::new().read(true).write(true).open("/dev/vhost-net").is_err() {
+        let output = run(&namespace, &["--net", net]);
+        assert_eq!(output.status.code(), Some(1));
+        let error = error_of(&output);
+        assert!(error.contains("--net bridge=br0: vhost=on: can't open /dev/vhost-net"), "{error}");
+        assert!(error.contains("`modprobe vhost_net`"), "{error}");
+        return wait_until(|| namespace.interfaces().is_empty());
+    }
+    let mut machine = start(&namespace, "a2", &["--net", net]);
+    ready(&mut machine);
+    assert!(namespace.answers("10.0.0.2/7"));
+    assert!(machine.ask(&["info", "network"]).contains(",br=br0,vhost=on\n"));
+    let mut client = machine.client();
+    client.call("stop", &json!({})).unwrap();
+    assert_eq!(namespace.udp("10.0.0.2/7", "hello").stdout, b"");
+    client.call("cont", &json!({})).unwrap();
+    assert!(namespace.answers("10.0.0.2/7"));
+    client.call("system_reset", &json!({})).unwrap();
+    ready(&mut machine);
+    assert!(namespace.answers("10.0.0.2/7"));
 }
 
 #[test]

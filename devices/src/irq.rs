@@ -2,11 +2,14 @@
 
 use std::{
     fmt::Debug,
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
+
+use vmm_sys_util::eventfd::EventFd;
 
 /// A level-triggered or edge-triggered input of the interrupt controller (ISA, PCI INTx, SCI).
 pub trait Line: Send + Sync + Debug {
@@ -36,6 +39,17 @@ pub trait Msi: Send + Sync + Debug {
 
     /// Sends the message. Never blocks.
     fn signal(&self);
+
+    /// Has the kernel send the message whenever `event` is written to, until [`Msi::detach`]: such a write is then taken, and whoever
+    /// else waits for the event does not see it. What was written before may be seen by both.
+    ///
+    /// # Errors
+    ///
+    /// The kernel can't. Nothing changes.
+    fn attach(&self, event: &EventFd) -> io::Result<()>;
+
+    /// Ends what [`Msi::attach`] began: writes stay in `event`.
+    fn detach(&self, event: &EventFd);
 }
 
 /// A line that several devices drive through inputs of their own: high while any of them is.

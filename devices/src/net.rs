@@ -13,6 +13,7 @@ mod ioctl;
 mod mac;
 mod passt;
 mod tap;
+mod vhost;
 
 use std::{fmt::Debug, io, os::fd::RawFd};
 
@@ -26,6 +27,7 @@ pub use self::{
     mac::{MacAddress, MacAddressError},
     passt::{Passt, PasstError, PasstOptions},
     tap::{DescriptorError, Tap, TapError},
+    vhost::{Vhost, VhostError, VhostQueue},
 };
 
 /// The length of the header in front of each frame: virtio 1.3, "Device Operation" of the network device, `struct
@@ -85,6 +87,11 @@ pub trait Network: Send + Sync + Debug {
 
     /// Port `index` of [`Network::most_ports`].
     fn port(&self, index: u16) -> &dyn Port;
+
+    /// The kernel's service for the queues of port `index`, if frames are to go that way. It is there for each port or for none.
+    fn vhost(&self, _index: u16) -> Option<&dyn Vhost> {
+        None
+    }
 
     /// The MTU that the guest should use, where the host's side has one.
     fn mtu(&self) -> Option<u16> {

@@ -3,13 +3,16 @@
 use std::{
     cell::RefCell,
     fs::File,
-    os::fd::{AsFd, BorrowedFd},
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
+
+use vmm_sys_util::eventfd::EventFd;
 
 use crate::{
     irq::{Line, Msi, MsiMessage},
@@ -48,6 +51,8 @@ pub(crate) struct FakeMsi {
     message: Mutex<MsiMessage>,
     sets: AtomicU32,
     signals: AtomicU32,
+    /// The descriptors of the events that are attached.
+    attached: Mutex<Vec<RawFd>>,
 }
 
 impl FakeMsi {
@@ -64,6 +69,11 @@ impl FakeMsi {
     pub(crate) fn take_signals(&self) -> u32 {
         self.signals.swap(0, Ordering::SeqCst)
     }
+
+    /// The descriptors of the events that are attached.
+    pub(crate) fn attached(&self) -> Vec<RawFd> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Msi for FakeMsi {
@@ -74,6 +84,17 @@ impl Msi for FakeMsi {
 
     fn signal(&self) {
         self.signals.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn attach(&self, event: &EventFd) -> io::Result<()> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).push(event.as_raw_fd());
+        Ok(())
+    }
+
+    fn detach(&self, event: &EventFd) {
+        let mut attached = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = attached.iter().position(|&fd| fd == event.as_raw_fd()).expect("it is attached");
+        attached.remove(at);
     }
 }
 

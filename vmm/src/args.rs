@@ -53,7 +53,7 @@ pub struct MachineArgs {
     pub disk: Vec<OsString>,
 
     /// Network device: user[,hostfwd=tcp|udp:[HOST]:PORT-:GUESTPORT]... (by passt), bridge=BRIDGE[,helper=PATH], tap=INTERFACE (made if there is none), tap[,fd=N|,fds=N:N...], or none; repeatable, in order.
-    /// Keys of any: mac=MAC, mtu=N, queues=N, vhost=auto|off, id=NAME, offload=off
+    /// Keys of any: mac=MAC, mtu=N, queues=N, vhost=auto|on|off, id=NAME, offload=off
     #[arg(long, help_heading = heading::DEVICES, value_name = "PLACE")]
     pub net: Vec<OsString>,
 

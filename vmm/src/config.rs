@@ -29,7 +29,7 @@ pub use self::{
     disk::DiskConfig,
     error::ConfigError,
     memory::MemoryConfig,
-    net::{NetConfig, NetHost, NetMac},
+    net::{NetConfig, NetHost, NetMac, Vhost},
     qmp::QmpConfig,
     serial::{Place, SerialConfig},
     vsock::VsockConfig,

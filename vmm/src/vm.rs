@@ -1,6 +1,7 @@
 //! The virtual machine as KVM has it: memory slots, interrupt controllers, and the ways into them.
 #![expect(unsafe_code, reason = "gives KVM guest memory to map")]
 
+mod msi;
 mod slots;
 
 use std::{
@@ -9,16 +10,19 @@ use std::{
 };
 
 use arch::{cpu::apic_id::FIRST_X2APIC_ID, layout, memory::GuestRam};
-use devices::irq::{Line, Msi, MsiMessage, SharedLine};
+use devices::irq::{Line, Msi, SharedLine};
 use kvm_bindings::{
     KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
-    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi,
-    kvm_pit_config, kvm_userspace_memory_region,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_pit_config,
+    kvm_userspace_memory_region,
 };
 use kvm_ioctls::VmFd;
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
-use self::slots::KvmSlots;
+use self::{
+    msi::{KvmMsi, Routes},
+    slots::KvmSlots,
+};
 use crate::{buses::MemorySlots, host::Host, ioctls};
 
 /// An ioctl that KVM refused.
@@ -43,7 +47,8 @@ pub(crate) struct Vm {
     pub(crate) fd: Arc<VmFd>,
     /// Each vCPU gets a view of it: KVM reaches guest memory only while a vCPU runs.
     pub(crate) memory: GuestRam,
-    x2apic_ids: bool,
+    /// The routes of message-signalled interrupts that the kernel sends.
+    routes: Arc<Routes>,
     /// The lines that devices drive, by GSI.
     lines: Mutex<BTreeMap<u32, Arc<SharedLine>>>,
     /// Its vCPUs get the host's TSC rate of now when they are made.
@@ -91,10 +96,11 @@ impl Vm {
         vm.create_irq_chip().map_err(kvm("KVM_CREATE_IRQCHIP"))?;
         let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
         vm.create_pit2(pit).map_err(kvm("KVM_CREATE_PIT2"))?;
+        let fd = Arc::new(vm);
         Ok(Self {
-            fd: Arc::new(vm),
+            routes: Arc::new(Routes::new(Arc::clone(&fd), x2apic_ids)),
+            fd,
             memory: memory.clone(),
-            x2apic_ids,
             lines: Mutex::default(),
             has_tsc_rate,
         })
@@ -135,7 +141,7 @@ impl Vm {
     /// A new message-signalled interrupt.
     #[must_use]
     pub(crate) fn msi(&self) -> Arc<dyn Msi> {
-        Arc::new(KvmMsi { vm: Arc::clone(&self.fd), x2apic_ids: self.x2apic_ids, message: Mutex::default() })
+        Arc::new(KvmMsi::new(Arc::clone(&self.routes)))
     }
 }
 
@@ -168,46 +174,6 @@ impl Line for KvmLine {
         if let Err(error) = self.vm.set_irq_line(self.gsi, high) {
             log::error!("KVM_IRQ_LINE of GSI {}: {error}", self.gsi);
         }
-    }
-}
-
-/// A message-signalled interrupt by `KVM_SIGNAL_MSI`. An irqfd would save nothing on this path, and each message that
-/// the guest programs would cost a new routing table and the grace period that KVM waits for with it.
-#[derive(Debug)]
-struct KvmMsi {
-    vm: Arc<VmFd>,
-    x2apic_ids: bool,
-    message: Mutex<MsiMessage>,
-}
-
-impl Msi for KvmMsi {
-    fn set_message(&self, message: MsiMessage) {
-        *self.message.lock().unwrap_or_else(PoisonError::into_inner) = message;
-    }
-
-    fn signal(&self) {
-        let message = *self.message.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.vm.signal_msi(to_kvm(message, self.x2apic_ids)) {
-            log::debug!("KVM_SIGNAL_MSI of {message:x?}: {error}");
-        }
-    }
-}
-
-/// With 32-bit APIC ids KVM takes bits 31:8 of the destination from the upper address half. The guest puts bits 14:8 of it into
-/// bits 11:5 of the lower one (`KVM_FEATURE_MSI_EXT_DEST_ID`).
-fn to_kvm(message: MsiMessage, x2apic_ids: bool) -> kvm_msi {
-    const EXT_DEST_ID: u64 = 0xfe0;
-    let [low, high] = if x2apic_ids {
-        let destination = (message.address & EXT_DEST_ID) << 3;
-        [message.address & 0xffff_ffff & !EXT_DEST_ID, (message.address >> 32) | destination]
-    } else {
-        [message.address & 0xffff_ffff, message.address >> 32]
-    };
-    kvm_msi {
-        address_lo: u32::try_from(low).unwrap_or_default(),
-        address_hi: u32::try_from(high).unwrap_or_default(),
-        data: message.data,
-        ..Default::default()
     }
 }
 

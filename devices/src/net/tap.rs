@@ -15,8 +15,9 @@ use vm_memory::VolatileSlice;
 
 pub use self::error::{DescriptorError, TapError};
 use super::{
-    HEADER_LEN, InterfaceName, Network, Offloads, Port,
+    HEADER_LEN, InterfaceName, Network, Offloads, Port, Vhost, VhostError,
     ioctl::{self, Call},
+    vhost::VhostNet,
 };
 use crate::vectored;
 
@@ -31,6 +32,8 @@ pub struct Tap {
     /// The offloads that the kernel knows.
     knows: Offloads,
     mtu: Option<u16>,
+    /// One for each port, or none.
+    vhost: Vec<VhostNet>,
 }
 
 /// A queue of a tap. One that is not attached sends, but gets no frames.
@@ -51,7 +54,7 @@ impl Tap {
             attach(queue, false).map_err(refused)?;
         }
         let ports = queues.into_iter().map(TapPort).collect();
-        Ok(Self { name, interface, ports, attached: Mutex::new(1), knows, mtu })
+        Ok(Self { name, interface, ports, attached: Mutex::new(1), knows, mtu, vhost: Vec::new() })
     }
 
     /// Gives it another name for people.
@@ -62,6 +65,16 @@ impl Tap {
     /// Says which MTU it has.
     pub(super) fn with_mtu(self, mtu: Option<u16>) -> Self {
         Self { mtu, ..self }
+    }
+
+    /// Has the kernel serve the queues of devices.
+    ///
+    /// # Errors
+    ///
+    /// It can't, and nothing changes.
+    pub fn use_vhost(&mut self) -> Result<(), VhostError> {
+        self.vhost = self.ports.iter().map(|port| VhostNet::open(&port.0)).collect::<Result<_, _>>()?;
+        Ok(())
     }
 
     /// The interface's name when it was opened.
@@ -96,6 +109,10 @@ impl Network for Tap {
 
     fn port(&self, index: u16) -> &dyn Port {
         &self.ports[usize::from(index)]
+    }
+
+    fn vhost(&self, index: u16) -> Option<&dyn Vhost> {
+        self.vhost.get(usize::from(index)).map(|vhost| vhost as &dyn Vhost)
     }
 
     fn mtu(&self) -> Option<u16> {

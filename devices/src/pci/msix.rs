@@ -1,3 +1,5 @@
+mod vector;
+
 use std::{
     mem::offset_of,
     sync::{
@@ -8,8 +10,10 @@ use std::{
 
 use bitfield_struct::bitfield;
 use serde::{Deserialize, Serialize};
+use vmm_sys_util::eventfd::EventFd;
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
+use self::vector::Vector;
 use crate::{
     irq::{Msi, MsiMessage},
     registers,
@@ -286,45 +290,20 @@ impl MsixVectors {
             vector.signal();
         }
     }
-}
 
-#[derive(Debug)]
-struct Vector {
-    msi: Arc<dyn Msi>,
-    /// Neither masked nor disabled.
-    open: AtomicBool,
-    pending: AtomicBool,
-}
-
-impl Vector {
-    fn new(msi: Arc<dyn Msi>) -> Self {
-        Self { msi, open: AtomicBool::new(false), pending: AtomicBool::new(false) }
-    }
-
-    fn signal(&self) {
-        if self.open.load(Ordering::SeqCst) {
-            self.msi.signal();
-        } else {
-            self.pending.store(true, Ordering::SeqCst);
-            // If it was opened in between, either `open` saw that it was pending or this sees that it is open.
-            if self.open.load(Ordering::SeqCst) {
-                self.deliver();
-            }
+    /// Has writes to `event` send a vector's message while it is neither masked nor disabled, without any of nvmm's threads. Other
+    /// writes stay in `event`: whoever waits for it calls [`MsixVectors::signal`] for them. The same holds for a vector that the kernel
+    /// can't send.
+    pub fn attach(&self, vector: u16, event: &Arc<EventFd>) {
+        if let Some(vector) = self.vectors.get(usize::from(vector)) {
+            vector.attach(event);
         }
     }
 
-    fn open(&self) {
-        self.open.store(true, Ordering::SeqCst);
-        self.deliver();
-    }
-
-    fn close(&self) {
-        self.open.store(false, Ordering::SeqCst);
-    }
-
-    fn deliver(&self) {
-        if self.pending.swap(false, Ordering::SeqCst) {
-            self.msi.signal();
+    /// Ends what [`MsixVectors::attach`] began.
+    pub fn detach(&self, vector: u16, event: &Arc<EventFd>) {
+        if let Some(vector) = self.vectors.get(usize::from(vector)) {
+            vector.detach(event);
         }
     }
 }

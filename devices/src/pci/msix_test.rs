@@ -5,6 +5,7 @@ use std::{
 };
 
 use proptest::prelude::*;
+use vmm_sys_util::eventfd::EFD_NONBLOCK;
 
 use super::*;
 use crate::testing::FakeMsi;
@@ -225,4 +226,43 @@ proptest! {
             }
         }
     }
+}
+
+fn event() -> Arc<EventFd> {
+    Arc::new(EventFd::new(EFD_NONBLOCK).unwrap())
+}
+
+/// What the kernel sends by itself is never masked or disabled.
+#[test]
+fn events_are_attached_while_their_vector_is_open() {
+    let (mut msix, fakes) = new(2);
+    let [one, two] = [event(), event()];
+    let attached = |events: &[&Arc<EventFd>]| {
+        let events: Vec<_> = events.iter().map(|event| std::os::fd::AsRawFd::as_raw_fd(&***event)).collect();
+        (fakes[0].attached(), fakes[1].attached()) == (vec![], events)
+    };
+    msix.vectors().attach(1, &one);
+    msix.vectors().attach(2, &two);
+    assert!(attached(&[]), "MSI-X is disabled, and there is no vector 2");
+    msix.set_control(ENABLED);
+    program(&mut msix, 1, 0x41);
+    assert!(attached(&[]), "masked");
+    mask(&mut msix, 1, false);
+    assert!(attached(&[&one]));
+    assert_eq!(fakes[1].message().data, 0x41);
+    msix.vectors().attach(1, &two);
+    assert!(attached(&[&one, &two]));
+    mask(&mut msix, 1, false);
+    program(&mut msix, 1, 0x42);
+    assert!(attached(&[&one, &two]), "each once");
+    msix.set_control(ENABLED.with_function_mask(true));
+    assert!(attached(&[]));
+    msix.set_control(ENABLED);
+    msix.vectors().detach(1, &one);
+    assert!(attached(&[&two]));
+    msix.set_control(MessageControl::new());
+    assert!(attached(&[]));
+    msix.vectors().detach(1, &two);
+    msix.set_control(ENABLED);
+    assert!(attached(&[]));
 }

@@ -36,6 +36,14 @@ pub trait Notify: Send + Sync + Debug {
     /// The device-specific configuration changed.
     fn config_changed(&self);
 
+    /// Has writes to `event` send the interrupt of `queue` without any of nvmm's threads, as far as the transport can: the kernel takes
+    /// such a write. Others stay in `event`, such as while the interrupt is masked, or always, and the device calls [`Notify::used`] for
+    /// them. It holds until [`Notify::detach`].
+    fn attach(&self, _queue: u16, _event: &Arc<EventFd>) {}
+
+    /// Ends what [`Notify::attach`] began.
+    fn detach(&self, _queue: u16) {}
+
     /// The device met something it can't go on from, such as a ring that makes no sense: sets
     /// `DEVICE_NEEDS_RESET` and sends the configuration interrupt.
     fn needs_reset(&self);

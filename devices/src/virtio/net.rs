@@ -8,6 +8,7 @@ mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod held;
+mod kernel;
 mod lasting;
 mod options;
 mod receive;
@@ -31,6 +32,7 @@ use self::{
     config::{Config, Status},
     control::Control,
     features::{CTRL_VQ, GUEST_ANNOUNCE},
+    kernel::Kernel,
     receive::Receive,
     state::{Settings, State},
     transmit::Transmit,
@@ -42,7 +44,7 @@ pub use self::{
     options::NetOptions,
 };
 use super::{
-    device::{Activation, DeviceKind, Halt, VirtioDevice},
+    device::{Activation, ActiveQueue, DeviceKind, Halt, VirtioDevice},
     serve::Workers,
 };
 use crate::{net::Network, pci::ClassCode, registers};
@@ -68,6 +70,9 @@ pub struct Net {
     /// The features that were agreed on, once they are.
     agreed: Option<u64>,
     workers: Workers,
+    /// The queues that the kernel serves, and those that it did serve until the device was told to stop.
+    kernel: Option<Kernel>,
+    stopped: Vec<(u16, Queue)>,
 }
 
 impl Net {
@@ -82,6 +87,8 @@ impl Net {
             settings: Arc::new(Settings::new(State::new(options))),
             agreed: None,
             workers: Workers::default(),
+            kernel: None,
+            stopped: Vec::new(),
             lasting: lasting.clone(),
             host,
         }
@@ -123,7 +130,11 @@ impl VirtioDevice for Net {
             self.settings.change(|state| state.announce = true);
         }
         let link_up = self.lasting.link_is_up();
-        Ok(std::mem::replace(&mut self.link_up, link_up) != link_up || announces)
+        let changed = std::mem::replace(&mut self.link_up, link_up) != link_up;
+        if changed && let Some(kernel) = &self.kernel {
+            kernel.serve(link_up)?;
+        }
+        Ok(changed || announces)
     }
 
     fn features_agreed(&mut self, features: u64) {
@@ -147,6 +158,14 @@ impl VirtioDevice for Net {
         let pairs = self.lasting.options.pairs;
         let role = |queue| Role::of(queue, pairs, features);
         activation.queues.retain(|active| role(active.index).is_some());
+        if self.host.vhost(0).is_some() {
+            let is_control = |active: &ActiveQueue| role(active.index) == Some(Role::Control);
+            let (control, of_frames) = activation.queues.into_iter().partition(is_control);
+            activation.queues = control;
+            let (memory, notify) = (activation.memory.clone(), &activation.notify);
+            let kernel = Kernel::start(&self.host, &self.lasting.link, memory, features, notify, of_frames)?;
+            self.kernel = Some(kernel);
+        }
         let receivers =
             activation.queues.iter().filter(|active| matches!(role(active.index), Some(Role::Receive(_))));
         let receivers = receivers.map(|active| active.kick.try_clone()).collect::<io::Result<Vec<_>>>()?;
@@ -171,7 +190,13 @@ impl VirtioDevice for Net {
     }
 
     fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
-        self.workers.stop(halt, patience)
+        if let Some(kernel) = self.kernel.take() {
+            self.stopped = kernel.stop();
+        }
+        let control = self.workers.stop(halt, patience)?;
+        let mut queues = std::mem::take(&mut self.stopped);
+        queues.extend(control);
+        Some(queues)
     }
 
     fn save(&self) -> serde_json::Value {
@@ -193,6 +218,8 @@ impl VirtioDevice for Net {
     }
 
     fn reset(&mut self) {
+        self.kernel = None;
+        self.stopped.clear();
         self.workers.end();
         self.agreed = None;
         self.settings.change(|state| *state = State::new(&self.lasting.options));

@@ -14,7 +14,7 @@ use devices::{
 use self::planned::Planned;
 use super::{Board, HostSide, OpenDevice, Opening};
 use crate::{
-    config::{NetConfig, NetHost},
+    config::{NetConfig, NetHost, Vhost},
     describe::NetworkDescription,
     networks::NetworkFacts,
 };
@@ -61,18 +61,26 @@ impl OpenNet {
 
 /// Opens a device's place on the host. Returns it, also in the words of QEMU's `info network`.
 fn open(config: &NetConfig) -> anyhow::Result<(Arc<dyn Network>, String)> {
-    let NetConfig { host, mtu, queues, .. } = config;
-    let by_tap = |tap: Tap, more: &str| {
-        let place = format!("type=tap,ifname={}{more}", tap.interface());
-        (Arc::new(tap) as Arc<dyn Network>, place)
+    let NetConfig { host, mtu, queues, vhost, .. } = config;
+    let by_tap = |mut tap: Tap, more: &str| {
+        let by_kernel = match vhost {
+            Vhost::Off => false,
+            Vhost::On => tap.use_vhost().map(|()| true).context("vhost=on")?,
+            Vhost::Auto => {
+                tap.use_vhost().inspect_err(|error| log::debug!("{}: {error}", config.name)).is_ok()
+            }
+        };
+        let kernels = if by_kernel { ",vhost=on" } else { "" };
+        let place = format!("type=tap,ifname={}{more}{kernels}", tap.interface());
+        anyhow::Ok((Arc::new(tap) as Arc<dyn Network>, place))
     };
     Ok(match host {
         NetHost::Tap(name) => {
-            by_tap(Tap::open(name.as_ref().map_or(NEW_TAP, InterfaceName::as_str), *queues, *mtu)?, "")
+            by_tap(Tap::open(name.as_ref().map_or(NEW_TAP, InterfaceName::as_str), *queues, *mtu)?, "")?
         }
         NetHost::Bridge { name, helper } => {
             let tap = Tap::on_bridge(name.as_str(), *queues, *mtu, helper.as_deref())?;
-            by_tap(tap, &format!(",br={name}"))
+            by_tap(tap, &format!(",br={name}"))?
         }
         NetHost::User(forwards) => {
             let options = PasstOptions { forwards: forwards.clone(), mtu: *mtu, program: None };
@@ -80,7 +88,7 @@ fn open(config: &NetConfig) -> anyhow::Result<(Arc<dyn Network>, String)> {
             let place = ["type=user".to_owned()].into_iter().chain(forwards).collect();
             (Arc::new(Passt::start(&options)?), place)
         }
-        NetHost::Descriptors(fds) => by_tap(Tap::inherited(fds)?, ""),
+        NetHost::Descriptors(fds) => by_tap(Tap::inherited(fds)?, "")?,
     })
 }
 
@@ -111,7 +119,10 @@ impl HostSide for OpenNet {
     }
 
     fn work(&self) -> Option<String> {
-        Some(self.lasting.counters.total().to_string())
+        Some(match self.host.vhost(0) {
+            Some(_) => "the kernel moves the frames by vhost-net; `ip -s link` counts them".to_owned(),
+            None => self.lasting.counters.total().to_string(),
+        })
     }
 
     fn network(&self) -> Option<NetworkFacts> {

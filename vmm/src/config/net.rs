@@ -16,7 +16,7 @@ use devices::{
 };
 use uuid::Uuid;
 
-pub use self::device::{NetConfig, NetHost, NetMac};
+pub use self::device::{NetConfig, NetHost, NetMac, Vhost};
 use super::{error::ConfigError, keys::Keys, words};
 
 const OPTION: &str = "--net";
@@ -33,6 +33,7 @@ struct Words {
     mac: Option<MacAddress>,
     mtu: Option<u16>,
     queues: u16,
+    vhost: Vhost,
     offload: bool,
     id: Option<String>,
 }
@@ -77,23 +78,26 @@ impl Words {
         let mac = one_of(&mut keys, ["mac", "macaddr"], "52:54:00:12:34:56")?.map(mac).transpose()?;
         let mtu = one_of(&mut keys, ["mtu", "host_mtu"], "1500")?.map(mtu).transpose()?;
         let queues = keys.value("queues", "N")?.map(queues).transpose()?;
-        keys.value("vhost", "off")?.map(vhost).transpose()?;
+        let vhost = keys.value("vhost", "on")?.map(vhost).transpose()?.unwrap_or_default();
         let id = keys.value("id", "NAME")?.map(id).transpose()?;
         let offload = !keys.has("offload") || keys.switch("offload")?;
         keys.end(&format!("{own}mac=, mtu=, queues=, vhost=, id= or offload=off"))?;
         let queues = host.queues(queues)?;
-        Ok(Self { host, mac, mtu, queues, offload, id })
+        if let (NetHost::User(_), Vhost::On) = (&host, vhost) {
+            return Err("vhost=on: the kernel can't move frames to passt; leave it out".to_owned());
+        }
+        Ok(Self { host, mac, mtu, queues, vhost, offload, id })
     }
 
     fn into_config(self, number: usize, uuid: Option<Uuid>) -> NetConfig {
-        let Self { host, mac, mtu, queues, offload, id } = self;
+        let Self { host, mac, mtu, queues, vhost, offload, id } = self;
         let name = id.unwrap_or_else(|| format!("net{number}"));
         let mac = match (mac, uuid) {
             (Some(mac), _) => NetMac::Given(mac),
             (None, Some(uuid)) => NetMac::Uuid(NetMac::in_machine(&uuid, number)),
             (None, None) => NetMac::Disk,
         };
-        NetConfig { number, name, host, mac, mtu, queues, offload }
+        NetConfig { number, name, host, mac, mtu, queues, vhost, offload }
     }
 }
 
@@ -219,12 +223,12 @@ fn queues(given: &str) -> Result<u16, String> {
     queues.ok_or_else(|| format!("queues={given}: give a number from 1 to {MAX_QUEUES}"))
 }
 
-/// `vhost=`. So far, all that it allows is nvmm's own way.
-fn vhost(given: &str) -> Result<(), String> {
+fn vhost(given: &str) -> Result<Vhost, String> {
     match given {
-        "auto" | "off" => Ok(()),
-        "on" => Err("vhost=on: nvmm does not use the kernel's vhost-net yet; give vhost=auto".to_owned()),
-        _ => Err(format!("vhost={given}: give auto or off")),
+        "auto" => Ok(Vhost::Auto),
+        "on" => Ok(Vhost::On),
+        "off" => Ok(Vhost::Off),
+        _ => Err(format!("vhost={given}: give auto, on or off")),
     }
 }
 

@@ -34,6 +34,7 @@ fn a_place_alone_has_the_documented_defaults() {
         mac: NetMac::Disk,
         mtu: None,
         queues: 1,
+        vhost: Vhost::Auto,
         offload: true,
     };
     assert_eq!(parse("tap=tap0"), expected);
@@ -69,7 +70,7 @@ fn every_place() {
 
 #[test]
 fn every_key() {
-    let device = parse("tap=a,mac=52-54-00-AA-00-01,mtu=9000,queues=4,vhost=auto,id=lan,offload=off");
+    let device = parse("tap=a,mac=52-54-00-AA-00-01,mtu=9000,queues=4,vhost=on,id=lan,offload=off");
     let expected = NetConfig {
         number: 0,
         name: "lan".to_owned(),
@@ -77,9 +78,12 @@ fn every_key() {
         mac: NetMac::Given(MacAddress([0x52, 0x54, 0, 0xaa, 0, 1])),
         mtu: Some(9000),
         queues: 4,
+        vhost: Vhost::On,
         offload: false,
     };
     assert_eq!(device, expected);
+    assert_eq!(parse("bridge,vhost=off").vhost, Vhost::Off);
+    assert_eq!(parse("user,vhost=auto").vhost, Vhost::Auto);
     assert!(parse("tap,offload=on").offload);
     assert_eq!(parse("tap,id=a,,b").name, "a,b");
     assert_eq!([parse("tap,mtu=68").mtu, parse("tap,mtu=65535").mtu], [Some(68), Some(65535)]);
@@ -89,7 +93,7 @@ fn every_key() {
 fn words_of_qemu() {
     let device =
         parse("tap,id=n,ifname=t0,script=no,downscript=,vhost=off,macaddr=52:54:00:00:00:01,host_mtu=1400");
-    assert_eq!(device, parse("tap=t0,id=n,mac=52:54:00:00:00:01,mtu=1400"));
+    assert_eq!(device, parse("tap=t0,id=n,mac=52:54:00:00:00:01,mtu=1400,vhost=off"));
     assert_eq!(parse("bridge,br=br7"), parse("bridge=br7"));
 }
 
@@ -150,8 +154,8 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("tap,mtu=big", "mtu=big: give a number"),
         ("tap,queues=0", "queues=0: give a number from 1 to 64"),
         ("tap,queues=65", "queues=65: give a number from 1 to 64"),
-        ("tap,vhost=on", "vhost=on: nvmm does not use the kernel's vhost-net yet; give vhost=auto"),
-        ("tap,vhost=yes", "vhost=yes: give auto or off"),
+        ("user,vhost=on", "vhost=on: the kernel can't move frames to passt; leave it out"),
+        ("tap,vhost=yes", "vhost=yes: give auto, on or off"),
         ("tap,id=", "id= needs a name"),
         ("tap,offload=maybe", "'offload=maybe': give offload=on or offload=off"),
         ("tap,colour=red", "'colour' means nothing here; give fd=, mac=, mtu="),

@@ -36,6 +36,9 @@ const ALWAYS: u64 = RING_FEATURES
     | CTRL_MAC_ADDR
     | GUEST_ANNOUNCE;
 
+/// The features that whoever serves the queues has to know.
+const BY_VHOST: u64 = RING_FEATURES | MRG_RXBUF;
+
 /// The features by which the driver leaves something to the device, and what that is.
 const TO_HOST: [(u32, Offloads); 6] = [
     (VIRTIO_NET_F_CSUM, Offloads::CSUM),
@@ -65,12 +68,16 @@ pub(super) fn offered(host: &dyn Network, options: &NetOptions) -> u64 {
         there.fold(0, |bits, (feature, _)| bits | 1 << feature)
     };
     let to_guest = bits(&TO_GUEST, host.gives().usable());
-    ALWAYS
+    let offered = ALWAYS
         | bits(&TO_HOST, host.takes().usable())
         | to_guest
         | only(to_guest != 0, CTRL_GUEST_OFFLOADS)
         | only(options.mtu.is_some(), MTU)
-        | only(options.pairs > 1, MQ)
+        | only(options.pairs > 1, MQ);
+    match host.vhost(0) {
+        Some(vhost) => offered & (vhost.features() | !BY_VHOST),
+        None => offered,
+    }
 }
 
 /// Returns those of `features` that are offloads of frames to the guest.

@@ -62,7 +62,12 @@ pub(super) fn wait_until(mut is_so: impl FnMut() -> bool) {
 impl Guest {
     pub(super) fn new(options: NetOptions, can: Offloads) -> Self {
         let queues = 2 * options.pairs + 1;
-        let network = Arc::new(TestNetwork::new(options.pairs, can));
+        Self::on(TestNetwork::new(options.pairs, can), options, queues)
+    }
+
+    /// One whose host's side is `network`.
+    pub(super) fn on(network: TestNetwork, options: NetOptions, queues: u16) -> Self {
+        let network = Arc::new(network);
         let lasting = Lasting::from(options);
         let machine = TestMachine::new(Net::new(Arc::clone(&network) as _, &lasting), queues);
         Self { machine, network, lasting, free: FREE, buffers: BTreeMap::new() }

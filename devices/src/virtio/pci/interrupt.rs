@@ -5,6 +5,7 @@ use std::sync::{
 
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
+use vmm_sys_util::eventfd::EventFd;
 
 use crate::{irq::Line, pci::MsixVectors, virtio::device::Notify};
 
@@ -38,6 +39,8 @@ pub(super) struct Interrupts {
     config_generation: AtomicU8,
     config_vector: AtomicU16,
     queue_vectors: Box<[AtomicU16]>,
+    /// The event of each queue that the device has attached. Its lock is held while a queue's vector changes.
+    events: Mutex<Box<[Option<Arc<EventFd>>]>>,
     msix: Arc<MsixVectors>,
     intx: Mutex<Intx>,
 }
@@ -60,6 +63,7 @@ impl Interrupts {
             config_generation: AtomicU8::new(0),
             config_vector: AtomicU16::new(NO_VECTOR),
             queue_vectors: (0..queues).map(|_| AtomicU16::new(NO_VECTOR)).collect(),
+            events: Mutex::new((0..queues).map(|_| None).collect()),
             msix,
             intx: Mutex::new(Intx { line, isr: Isr::empty(), enabled: true }),
         }
@@ -76,8 +80,8 @@ impl Interrupts {
     /// As after power-on, but for what belongs to PCI. The device's threads are gone by now.
     pub(super) fn reset(&self) {
         self.config_vector.store(NO_VECTOR, Ordering::SeqCst);
-        for vector in &self.queue_vectors {
-            vector.store(NO_VECTOR, Ordering::SeqCst);
+        for (queue, _) in (0..).zip(&self.queue_vectors) {
+            self.set_queue_vector(queue, NO_VECTOR);
         }
         self.intx().update(|intx| intx.isr = Isr::empty());
         self.status.store(0, Ordering::SeqCst);
@@ -137,8 +141,20 @@ impl Interrupts {
 
     pub(super) fn set_queue_vector(&self, queue: u16, vector: u16) {
         if let Some(of_queue) = self.queue_vectors.get(usize::from(queue)) {
-            of_queue.store(self.existing(vector), Ordering::SeqCst);
+            let events = self.events();
+            let new = self.existing(vector);
+            let old = of_queue.swap(new, Ordering::SeqCst);
+            if old != new
+                && let Some(event) = &events[usize::from(queue)]
+            {
+                self.msix.detach(old, event);
+                self.msix.attach(new, event);
+            }
         }
+    }
+
+    fn events(&self) -> MutexGuard<'_, Box<[Option<Arc<EventFd>>]>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The driver learns that a vector can't be had by reading back `NO_VECTOR`.
@@ -180,6 +196,22 @@ impl Interrupts {
 impl Notify for Interrupts {
     fn used(&self, queue: u16) {
         self.interrupt(self.queue_vector(queue), Isr::QUEUE);
+    }
+
+    fn attach(&self, queue: u16, event: &Arc<EventFd>) {
+        self.detach(queue);
+        if let Some(of_queue) = self.events().get_mut(usize::from(queue)) {
+            self.msix.attach(self.queue_vector(queue), event);
+            *of_queue = Some(Arc::clone(event));
+        }
+    }
+
+    fn detach(&self, queue: u16) {
+        if let Some(of_queue) = self.events().get_mut(usize::from(queue))
+            && let Some(event) = of_queue.take()
+        {
+            self.msix.detach(self.queue_vector(queue), &event);
+        }
     }
 
     fn config_changed(&self) {

@@ -124,3 +124,32 @@ fn the_line_is_never_left_high_for_nothing() {
     interrupts.take_isr();
     assert!(!line.high());
 }
+
+#[test]
+fn a_queues_event_follows_its_vector() {
+    let (interrupts, mut msix, fakes, _line) = new();
+    let events: Vec<_> = (0..2).map(|_| Arc::new(EventFd::new(0).unwrap())).collect();
+    let counts = || fakes.iter().map(|fake| fake.attached().len()).collect::<Vec<_>>();
+    interrupts.set_queue_vector(0, 1);
+    interrupts.attach(0, &events[0]);
+    interrupts.attach(1, &events[1]);
+    interrupts.attach(9, &events[1]);
+    assert_eq!(counts(), [0, 0, 0], "INTx is not the kernel's");
+    msix.set_control(MessageControl::new().with_enable(true));
+    assert_eq!(counts(), [0, 1, 0], "queue 1 has no vector");
+    interrupts.set_queue_vector(1, 1);
+    assert_eq!(counts(), [0, 2, 0]);
+    interrupts.set_queue_vector(0, 2);
+    assert_eq!(counts(), [0, 1, 1]);
+    interrupts.attach(0, &events[0]);
+    assert_eq!(counts(), [0, 1, 1], "it takes the place of the first");
+    interrupts.detach(0);
+    interrupts.detach(9);
+    assert_eq!(counts(), [0, 1, 0]);
+    interrupts.reset();
+    assert_eq!(counts(), [0, 0, 0]);
+    interrupts.set_queue_vector(1, 0);
+    assert_eq!(counts(), [1, 0, 0]);
+    interrupts.detach(1);
+    assert_eq!(counts(), [0, 0, 0]);
+}

@@ -156,6 +156,11 @@ impl Driver {
         self.chain(&[(table, 16 * u32::from(count), INDIRECT)])
     }
 
+    /// Has it look as if the device had used so much.
+    pub(crate) fn set_used_index(&self, index: u16) {
+        self.memory.store(index, GuestAddress(self.rings + USED + 2), Ordering::Release).unwrap();
+    }
+
     /// The next `(head, len)` that the device used.
     pub(crate) fn used(&mut self) -> Option<(u32, u32)> {
         let load = |address| self.memory.load::<u16>(address, Ordering::Acquire).unwrap();

@@ -1,11 +1,20 @@
 use super::*;
-use crate::config::NetHost;
+use crate::config::{NetHost, Vhost};
 
 const HOST: Uuid = Uuid::from_u128(1);
 
 fn config(mac: NetMac, number: usize) -> NetConfig {
     let host = NetHost::Tap(None);
-    NetConfig { number, name: "n".to_owned(), host, mac, mtu: None, queues: 1, offload: true }
+    NetConfig {
+        number,
+        name: "n".to_owned(),
+        host,
+        mac,
+        mtu: None,
+        queues: 1,
+        vhost: Vhost::Auto,
+        offload: true,
+    }
 }
 
 #[test]

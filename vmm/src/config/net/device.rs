@@ -23,6 +23,8 @@ pub struct NetConfig {
     pub mtu: Option<u16>,
     /// How many pairs of queues it has.
     pub queues: u16,
+    /// The kernel's vhost-net moves the frames.
+    pub vhost: Vhost,
     /// Checksums and segments may be left to the other side.
     pub offload: bool,
 }
@@ -43,6 +45,18 @@ pub enum NetHost {
     },
     /// passt, without any right on the host, with these ports of the host that lead to the guest.
     User(Vec<Forward>),
+}
+
+/// Who moves the frames between a network device and its tap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vhost {
+    /// The kernel's vhost-net where it can be used, else nvmm.
+    #[default]
+    Auto,
+    /// vhost-net, or nvmm does not start.
+    On,
+    /// nvmm.
+    Off,
 }
 
 /// The origin of a MAC address.

@@ -1,0 +1,206 @@
+//! Message-signalled interrupts: from nvmm's threads by `KVM_SIGNAL_MSI`, and from the kernel's by irqfd.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use devices::irq::{Msi, MsiMessage};
+use kvm_bindings::{
+    KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQ_ROUTING_MSI, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER,
+    KVM_IRQCHIP_PIC_SLAVE, KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_irqchip,
+    kvm_irq_routing_msi, kvm_msi,
+};
+use kvm_ioctls::VmFd;
+use vmm_sys_util::eventfd::EventFd;
+
+/// The inputs of a PIC, and of the IOAPIC. The GSIs of messages begin above.
+const PIC_PINS: u32 = 8;
+const IOAPIC_PINS: u32 = 24;
+/// `KVM_MAX_IRQ_ROUTES`: GSIs are below.
+const MAX_GSIS: u32 = 4096;
+
+/// A message-signalled interrupt.
+///
+/// nvmm's own threads send it by `KVM_SIGNAL_MSI`: an irqfd would save nothing there, and each message that the guest programs would cost
+/// a new routing table and the grace period that KVM waits for with it. Only one that the kernel has to send gets a route.
+#[derive(Debug)]
+pub(super) struct KvmMsi {
+    routes: Arc<Routes>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    message: MsiMessage,
+    /// The GSI of its route.
+    gsi: Option<u32>,
+    /// How many events are attached. Without any, the route may be of an earlier message.
+    attached: usize,
+}
+
+impl KvmMsi {
+    pub(super) fn new(routes: Arc<Routes>) -> Self {
+        Self { routes, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Msi for KvmMsi {
+    fn set_message(&self, message: MsiMessage) {
+        let mut state = self.state();
+        state.message = message;
+        if let (Some(gsi), 1..) = (state.gsi, state.attached)
+            && let Err(error) = self.routes.set(gsi, message)
+        {
+            log::debug!("KVM_SET_GSI_ROUTING with {message:x?}: {error}");
+        }
+    }
+
+    fn signal(&self) {
+        let message = self.state().message;
+        let Routes { vm, x2apic_ids, .. } = &*self.routes;
+        if let Err(error) = vm.signal_msi(to_kvm(message, *x2apic_ids)) {
+            log::debug!("KVM_SIGNAL_MSI of {message:x?}: {error}");
+        }
+    }
+
+    fn attach(&self, event: &EventFd) -> io::Result<()> {
+        let mut state = self.state();
+        let gsi = match state.gsi {
+            Some(gsi) => gsi,
+            None => *state.gsi.insert(self.routes.allocate()?),
+        };
+        if state.attached == 0 {
+            self.routes.set(gsi, state.message)?;
+        }
+        self.routes.vm.register_irqfd(event, gsi)?;
+        state.attached += 1;
+        Ok(())
+    }
+
+    fn detach(&self, event: &EventFd) {
+        let mut state = self.state();
+        if let Some(gsi) = state.gsi {
+            state.attached = state.attached.saturating_sub(1);
+            if let Err(error) = self.routes.vm.unregister_irqfd(event, gsi) {
+                log::error!("KVM_IRQFD of GSI {gsi}: {error}");
+            }
+        }
+    }
+}
+
+impl Drop for KvmMsi {
+    fn drop(&mut self) {
+        if let Some(gsi) = self.state().gsi {
+            self.routes.free(gsi);
+        }
+    }
+}
+
+/// KVM's routing table: those of the interrupt controllers' inputs as KVM sets them up itself, and of messages.
+#[derive(Debug)]
+pub(super) struct Routes {
+    vm: Arc<VmFd>,
+    x2apic_ids: bool,
+    /// The messages by GSI. Those without one are taken, and lead nowhere.
+    messages: Mutex<BTreeMap<u32, Option<MsiMessage>>>,
+}
+
+impl Routes {
+    /// Of a machine whose messages name local APICs by ids of 32 bits, or not.
+    pub(super) fn new(vm: Arc<VmFd>, x2apic_ids: bool) -> Self {
+        Self { vm, x2apic_ids, messages: Mutex::default() }
+    }
+
+    fn allocate(&self) -> io::Result<u32> {
+        let mut messages = self.messages();
+        let free = (IOAPIC_PINS..MAX_GSIS).find(|gsi| !messages.contains_key(gsi));
+        let gsi = free.ok_or(io::ErrorKind::StorageFull)?;
+        messages.insert(gsi, None);
+        Ok(gsi)
+    }
+
+    /// Frees a GSI that has no irqfd. Its route goes with the next change of another.
+    fn free(&self, gsi: u32) {
+        self.messages().remove(&gsi);
+    }
+
+    /// Has `gsi` send `message`. If KVM refuses it, it sends nothing.
+    fn set(&self, gsi: u32, message: MsiMessage) -> io::Result<()> {
+        let mut messages = self.messages();
+        if messages.insert(gsi, Some(message)) == Some(Some(message)) {
+            return Ok(());
+        }
+        let set = self.write(&messages);
+        if set.is_err() {
+            // A message that KVM knows to be none must not stand in the way of the others.
+            messages.insert(gsi, None);
+            self.write(&messages)?;
+        }
+        set
+    }
+
+    fn write(&self, messages: &BTreeMap<u32, Option<MsiMessage>>) -> io::Result<()> {
+        let messages = messages.iter().filter_map(|(&gsi, message)| Some((gsi, (*message)?)));
+        let messages = messages.map(|(gsi, message)| message_route(gsi, to_kvm(message, self.x2apic_ids)));
+        let entries: Vec<_> = pin_routes().chain(messages).collect();
+        let table = KvmIrqRouting::from_entries(&entries).map_err(io::Error::other)?;
+        Ok(self.vm.set_gsi_routing(&table)?)
+    }
+
+    fn messages(&self) -> MutexGuard<'_, BTreeMap<u32, Option<MsiMessage>>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The routes that KVM starts with: GSIs 0 to 15 lead to both PICs and the IOAPIC, those up to 23 to the IOAPIC.
+fn pin_routes() -> impl Iterator<Item = kvm_irq_routing_entry> {
+    let route = |gsi, irqchip, pin| {
+        let mut entry = kvm_irq_routing_entry { gsi, type_: KVM_IRQ_ROUTING_IRQCHIP, ..Default::default() };
+        entry.u.irqchip = kvm_irq_routing_irqchip { irqchip, pin };
+        entry
+    };
+    (0..IOAPIC_PINS).flat_map(move |gsi| {
+        let pic = match gsi / PIC_PINS {
+            0 => Some(KVM_IRQCHIP_PIC_MASTER),
+            1 => Some(KVM_IRQCHIP_PIC_SLAVE),
+            _ => None,
+        };
+        let to_pic = pic.map(|pic| route(gsi, pic, gsi % PIC_PINS));
+        [route(gsi, KVM_IRQCHIP_IOAPIC, gsi)].into_iter().chain(to_pic)
+    })
+}
+
+fn message_route(gsi: u32, message: kvm_msi) -> kvm_irq_routing_entry {
+    let kvm_msi { address_lo, address_hi, data, .. } = message;
+    let mut entry = kvm_irq_routing_entry { gsi, type_: KVM_IRQ_ROUTING_MSI, ..Default::default() };
+    entry.u.msi = kvm_irq_routing_msi { address_lo, address_hi, data, ..Default::default() };
+    entry
+}
+
+/// With 32-bit APIC ids KVM takes bits 31:8 of the destination from the upper address half. The guest puts bits 14:8 of it into
+/// bits 11:5 of the lower one (`KVM_FEATURE_MSI_EXT_DEST_ID`).
+fn to_kvm(message: MsiMessage, x2apic_ids: bool) -> kvm_msi {
+    const EXT_DEST_ID: u64 = 0xfe0;
+    let [low, high] = if x2apic_ids {
+        let destination = (message.address & EXT_DEST_ID) << 3;
+        [message.address & 0xffff_ffff & !EXT_DEST_ID, (message.address >> 32) | destination]
+    } else {
+        [message.address & 0xffff_ffff, message.address >> 32]
+    };
+    kvm_msi {
+        address_lo: u32::try_from(low).unwrap_or_default(),
+        address_hi: u32::try_from(high).unwrap_or_default(),
+        data: message.data,
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+#[path = "msi_test.rs"]
+mod tests;
