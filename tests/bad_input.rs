@@ -62,7 +62,7 @@ fn the_command_line() {
         (&["--debug-exit", "0xfffd"], &["0xfffd", "the first of four", "0xfffc"]),
         (&["-smp", "0"], &["--smp 0", "at least one"]),
         (&["-hda", "x.raw"], &["-hda is QEMU's", "--disk PATH"]),
-        (&["--netdev", "user"], &["-netdev is QEMU's", "no network yet"]),
+        (&["--netdev", "user"], &["-netdev user is QEMU's: without a card", "or say --net user"]),
         (&["x.raw"], &["'x.raw'", "--disk x.raw"]),
     ];
     for (options, parts) in cases {

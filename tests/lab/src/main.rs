@@ -102,20 +102,15 @@ fn training() -> Result<bool> {
 
 fn test() -> Result<bool> {
     let mut report = Report::new();
-    apt::install(
-        &[Host::Svm.packages(), Host::Vmx.packages(), apt::UNIT_TESTS, system::PACKAGES, training::PACKAGES]
-            .concat(),
-    )?;
+    apt::install(&[Host::Svm.packages(), Host::Vmx.packages(), apt::UNIT_TESTS, system::PACKAGES].concat())?;
     units::run(&mut report);
     let cloud = Kernel::cloud()?;
-    let nvmm = build::release("vmm", "nvmm")?;
     let lab = Lab {
         system: system::image(&cloud),
-        training: Training::images(&nvmm),
         cloud,
         generic: Kernel::generic()?,
         backports: Kernel::backports(),
-        nvmm,
+        nvmm: build::release("vmm", "nvmm")?,
         guest: build::release("lab-guest", "lab-guest")?,
     };
     nested::run(&lab, &mut report);

@@ -13,7 +13,6 @@ use serde_json::Value;
 use crate::host::{self, Host};
 use crate::kernel::Kernel;
 use crate::report::{Outcome, Report};
-use crate::training::Training;
 
 /// The programs and files that the tests need.
 #[derive(Debug)]
@@ -26,14 +25,11 @@ pub(crate) struct Lab {
     pub(crate) backports: anyhow::Result<Kernel>,
     /// The disk of Debian's system, or why there is none: not every machine has Debian's mirror.
     pub(crate) system: anyhow::Result<PathBuf>,
-    /// The images of the training lab, or why there are none.
-    pub(crate) training: anyhow::Result<Training>,
 }
 
-/// Names to show for the kernel of backports, for Debian's system and for the training lab, where there is none.
+/// Names to show for the kernel of backports, and for Debian's system, where there is none.
 const BACKPORTS: &str = "2 levels of Debian's backports kernel";
 const SYSTEM: &str = "Debian's system in L1";
-const TRAINING: &str = "the training lab";
 
 /// A fault made on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
 #[derive(Debug)]
@@ -140,10 +136,6 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
         scope.spawn(|| {
             boot(Host::Vmx, &lab.cloud, 2);
             scenarios(Host::Vmx);
-            match &lab.training {
-                Ok(training) => training.run(&lab.nvmm, show),
-                Err(error) => show(TRAINING, Duration::ZERO, Outcome::Skipped(format!("{error:#}"))),
-            }
         });
     });
 }
