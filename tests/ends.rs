@@ -236,7 +236,7 @@ fn no_question_is_lost_in_a_reset() {
     for delay in 0..60 {
         thread::sleep(Duration::from_micros(delay * 300));
         signal(&child.0, Signal::USR1);
-        expect(&mut messages, "there are no disks\n");
+        expect(&mut messages, "there are no disks and no network devices\n");
     }
     signal(&child.0, Signal::INT);
     assert_eq!(child.status_in_time(), Some(130));
@@ -275,7 +275,9 @@ fn questions_are_answered_once_the_machine_runs() {
     fs::write(&fifo, fs::read(guest("late")).unwrap()).unwrap();
     let mut messages = child.0.stderr.take().unwrap();
     let mut said = String::new();
-    while !(said.contains("there are no disks\n") && said.contains("no disk has grown\n")) {
+    while !(said.contains("there are no disks and no network devices\n")
+        && said.contains("no disk has grown\n"))
+    {
         said += &expect(&mut messages, "\n");
     }
     signal(&child.0, Signal::INT);
