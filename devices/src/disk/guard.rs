@@ -228,8 +228,8 @@ pub(super) fn backing_name_at(file: &File) -> io::Result<u64> {
         .map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Returns whether the header `new` is `old`, both of a whole cluster, but for what changes as an image grows: its size, and where
-/// its tables are.
+/// Returns whether the headers `old` and `new`, each a whole cluster, differ only in what changes as an image grows: the size, and
+/// the places of its tables.
 pub(super) fn is_same_image(old: &[u8], new: &[u8]) -> bool {
     let mut restored = new.to_vec();
     for changing in [

@@ -31,7 +31,7 @@ pub enum Protocol {
 /// A text that forwards no port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardError {
-    /// It has another form.
+    /// The text is not a protocol, an address and two ports.
     #[error("give tcp:[ADDRESS]:PORT-:GUESTPORT, such as tcp:127.0.0.1:2222-:22 (or udp:...)")]
     Form,
     /// The host's address is none.

@@ -9,10 +9,10 @@ pub struct MacAddress(pub [u8; 6]);
 /// A text that is no MAC address of a network device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MacAddressError {
-    /// It is not six pairs of hexadecimal digits.
+    /// The text is not six pairs of hexadecimal digits.
     #[error("give six pairs of hexadecimal digits, such as 52:54:00:12:34:56")]
     Form,
-    /// It is the address of several devices.
+    /// The address is a multicast one, of several devices.
     #[error("it is a multicast address: its first byte must be even")]
     Multicast,
     /// All of it is zero.

@@ -68,19 +68,19 @@ pub struct PasstOptions {
 /// The reason why there is no passt.
 #[derive(Debug, Error)]
 pub enum PasstError {
-    /// It is not installed.
+    /// passt is not installed.
     #[error("{} is not installed; install it, such as by: apt install passt", .0.printable())]
     Missing(PathBuf),
     /// It can't be started.
     #[error("{}", .0.printable())]
     Start(PathBuf, #[source] io::Error),
-    /// It takes no such MTU.
+    /// passt refuses this MTU.
     #[error("an MTU of {0}: passt takes one from {LEAST_MTU} to {MOST_MTU}")]
     Mtu(u16),
     /// A port of the host is taken, or not for this user.
     #[error("forwarding {0}")]
     Forward(Forward, #[source] io::Error),
-    /// It has ended.
+    /// passt ended at its start.
     #[error("{} ended ({status}): {text}", .program.printable())]
     Ended {
         /// The program.
@@ -100,7 +100,7 @@ impl Passt {
     ///
     /// # Errors
     ///
-    /// It is not installed, or can't do what it is to do, such as because a port is taken.
+    /// passt is not installed, or refuses, such as because a port is taken.
     pub fn start(options: &PasstOptions) -> Result<Self, PasstError> {
         let program = options.program.clone().unwrap_or_else(|| "passt".into());
         let mtu = options.mtu.unwrap_or(MOST_MTU);

@@ -21,7 +21,7 @@ pub enum BridgeError {
         "there is no bridge {0}; an administrator makes it: ip link add {0} type bridge && ip link set dev {0} up"
     )]
     Missing(InterfaceName),
-    /// It is another kind of interface.
+    /// The interface is no bridge.
     #[error("the interface {0} is no bridge")]
     NotBridge(InterfaceName),
     /// There is no tap.
@@ -30,7 +30,7 @@ pub enum BridgeError {
     /// The tap can't be its port.
     #[error("a tap can't join the bridge {0}")]
     Join(InterfaceName, #[source] io::Error),
-    /// It takes rights, or somebody who has them.
+    /// nvmm may not join taps to bridges, and no helper is installed.
     #[error(
         "no permission to join the bridge {bridge}, and no qemu-bridge-helper is installed, which could (Debian's package \
          qemu-system-common); {}",

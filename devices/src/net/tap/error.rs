@@ -18,7 +18,7 @@ pub enum TapError {
     /// The kernel gives no tap.
     #[error("/dev/net/tun")]
     Driver(#[source] io::Error),
-    /// It takes rights to make one.
+    /// nvmm may not make taps.
     #[error("no permission to make the tap {name}; {}", by_administrator(.name.as_str(), *.queues, None))]
     NotPermitted {
         /// The tap.
@@ -34,10 +34,10 @@ pub enum TapError {
         /// Its queues.
         queues: u16,
     },
-    /// It has no queue left.
+    /// Another program uses the tap.
     #[error("another program has the tap {0} open")]
     Busy(InterfaceName),
-    /// It is another kind of interface.
+    /// The interface is no tap.
     #[error("the interface {0} is no tap; give a name that is free, or a tap's")]
     NotTap(InterfaceName),
     /// It was made for one queue.
@@ -81,15 +81,15 @@ pub enum DescriptorError {
     /// It was not passed.
     #[error("is none that nvmm was started with")]
     NotPassed,
-    /// It is another kind of file.
+    /// The descriptor is of another kind of file.
     #[error("is neither a tap nor a macvtap")]
     NotTap,
-    /// It is not a tap yet.
+    /// The descriptor has no interface yet.
     #[error(
         "has /dev/net/tun open, but has no interface: whoever opens it calls TUNSETIFF, with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR"
     )]
     NoInterface,
-    /// It is a tun.
+    /// The interface is a tun.
     #[error("is a tun, which has packets and no frames; a tap is needed (IFF_TAP)")]
     Tun,
     /// Its frames have no header.
@@ -97,7 +97,7 @@ pub enum DescriptorError {
         "is a tap without a header; whoever opens it has to call TUNSETIFF with IFF_VNET_HDR and IFF_NO_PI"
     )]
     NoHeader,
-    /// It is the only queue.
+    /// The tap has one queue only.
     #[error("is a tap of one queue; for several, whoever opens it calls TUNSETIFF with IFF_MULTI_QUEUE")]
     OneQueue,
     /// It belongs to another tap than the first one.

@@ -151,7 +151,7 @@ impl Kernel {
             self.notify.detach(events.queue);
         }
         self.relay = None;
-        // What the relay has not seen any more.
+        // Interrupts that came after the relay's last look.
         self.events.iter().for_each(|events| events.pass_on(&*self.notify));
     }
 
@@ -221,7 +221,7 @@ impl Events {
         }
     }
 
-    /// Whether the kernel has just found the queue to be broken.
+    /// Returns whether the kernel has just found the queue to be broken.
     fn is_broken(&self) -> bool {
         let broken = self.error.read().is_ok();
         self.broken.fetch_or(broken, Ordering::Relaxed);

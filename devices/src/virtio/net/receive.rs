@@ -112,7 +112,13 @@ impl Receive {
             let pieces = if link_up { held.pieces() } else { held.spill() };
             match port.receive(pieces) {
                 Ok(_) if !link_up || !self.lasting.link.is_up() => self.tally().dropped(Reason::LinkDown),
-                Ok(len) => self.take(len, held),
+                Ok(len) => {
+                    self.take(len, held);
+                    if self.waiting.is_none() {
+                        // Frames given before must not wait for the end of a flood of those that are dropped.
+                        queue.tell()?;
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // A port that is not to be used any more may say anything.

@@ -61,7 +61,7 @@ pub(super) struct Connection {
     at_end: bool,
     /// The program takes nothing any more.
     refuses: bool,
-    /// It is in the queue of those to be read from.
+    /// The connection waits in the queue of those to read from.
     pub(super) queued: bool,
 }
 

@@ -16,7 +16,7 @@ pub(super) enum Greeting {
     Partial,
     /// The port that the program wants.
     Connect(u32),
-    /// It is none.
+    /// The line is no greeting.
     Bad,
 }
 

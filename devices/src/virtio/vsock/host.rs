@@ -58,7 +58,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// It is.
+    /// The path of a port's socket would be longer than a socket's can be.
     pub fn check(path: &Path) -> Result<(), AddressError> {
         Address::Unix(of_port(path, u32::MAX)).check()
     }
