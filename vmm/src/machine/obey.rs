@@ -108,7 +108,7 @@ impl Machine {
     }
 
     /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks
-    /// for the end. Time goes on for the guest.
+    /// for the end, or for the guest to power off before it. Time goes on for the guest.
     fn pause(&mut self, state: RunState, link: &Link) {
         self.pauses.begin();
         self.vcpus.halt(self.devices.buses());
@@ -119,7 +119,7 @@ impl Machine {
             let busy = self.devices.pause(Duration::from_millis(100));
             match busy.first() {
                 None => break,
-                Some(_) if link.end_is_asked() => break,
+                Some(_) if link.end_is_wished() => break,
                 Some(device) if !told && asked.elapsed() >= PAUSE_PATIENCE => {
                     told = true;
                     log::warn!("the machine pauses as soon as {device} has ended its requests");
