@@ -12,6 +12,7 @@ pub mod image;
 pub mod info;
 mod link;
 mod lock;
+pub mod memory;
 pub mod named;
 mod options;
 pub mod probe;
