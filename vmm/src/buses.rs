@@ -24,7 +24,7 @@ use vmm_sys_util::eventfd::EventFd;
 pub(crate) use self::mapped::MemorySlots;
 use self::{
     mapped::Mapped,
-    placed::{FunctionBar, Placed},
+    placed::{BusAddress, FunctionBar, Placed, Write},
 };
 
 /// The address spaces of a running machine, shared by its vCPUs.
@@ -44,21 +44,38 @@ pub(crate) struct Buses {
 
 /// Writes that the kernel turns into eventfds, without an exit.
 pub(crate) trait IoEvents: Send + Sync + Debug {
-    /// Signals `event` for any write at `address`.
-    fn register(&self, address: u64, event: &EventFd) -> io::Result<()>;
+    /// Signals `event` for any write of `write`.
+    fn register(&self, write: Write, event: &EventFd) -> io::Result<()>;
 
     /// Ends that.
-    fn unregister(&self, address: u64, event: &EventFd) -> io::Result<()>;
+    fn unregister(&self, write: Write, event: &EventFd) -> io::Result<()>;
 }
 
-/// `KVM_IOEVENTFD` without length or data match, which KVM can serve from its fast MMIO bus without decoding the instruction.
+/// `KVM_IOEVENTFD`. Without length and data match, KVM can serve memory from its fast MMIO bus without decoding the instruction.
 impl IoEvents for VmFd {
-    fn register(&self, address: u64, event: &EventFd) -> io::Result<()> {
-        Ok(self.register_ioevent(event, &IoEventAddress::Mmio(address), NoDatamatch)?)
+    fn register(&self, write: Write, event: &EventFd) -> io::Result<()> {
+        let at = write.at.into();
+        Ok(match write.value {
+            Some(value) => self.register_ioevent(event, &at, value)?,
+            None => self.register_ioevent(event, &at, NoDatamatch)?,
+        })
     }
 
-    fn unregister(&self, address: u64, event: &EventFd) -> io::Result<()> {
-        Ok(self.unregister_ioevent(event, &IoEventAddress::Mmio(address), NoDatamatch)?)
+    fn unregister(&self, write: Write, event: &EventFd) -> io::Result<()> {
+        let at = write.at.into();
+        Ok(match write.value {
+            Some(value) => self.unregister_ioevent(event, &at, value)?,
+            None => self.unregister_ioevent(event, &at, NoDatamatch)?,
+        })
+    }
+}
+
+impl From<BusAddress> for IoEventAddress {
+    fn from(address: BusAddress) -> Self {
+        match address {
+            BusAddress::Port(port) => Self::Pio(port),
+            BusAddress::Memory(address) => Self::Mmio(address),
+        }
     }
 }
 
@@ -69,10 +86,12 @@ struct Followed {
     bars: Vec<(PciAddress, Decoded)>,
     /// The memory BARs among them, and the parts that nothing covers.
     memory: BTreeMap<FunctionBar, Placed>,
-    /// The memory of those that have no registers, as far as KVM maps it.
+    /// The I/O BARs among them, likewise.
+    ports: BTreeMap<FunctionBar, Placed>,
+    /// The memory of memory BARs that have no registers, as far as KVM maps it.
     mapped: Mapped,
-    /// Writes that KVM turns into eventfds, by address.
-    doorbells: BTreeMap<u64, Registered>,
+    /// Writes that KVM turns into eventfds.
+    doorbells: BTreeMap<Write, Registered>,
     /// Set after the first message that KVM takes no more of them.
     said_full: bool,
 }
@@ -120,27 +139,29 @@ impl Buses {
         if bars == followed.bars {
             return;
         }
-        let (mut pio, mut mmio, mut of_mmio) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut pio, mut mmio) = (Vec::new(), Vec::new());
+        let (mut of_pio, mut of_mmio) = (Vec::new(), Vec::new());
         for (&(address, Decoded { bar, base }), (function, memory)) in bars.iter().zip(behind) {
             let target: Arc<dyn Target> = match &memory {
                 Some(memory) => memory.clone(),
                 None => Arc::new(BarTarget::new(Arc::clone(function), bar.index())),
             };
             let window = Window { base, len: bar.size(), target };
-            match bar.space() {
-                BarSpace::Io => pio.push(window),
-                BarSpace::Memory32 | BarSpace::Memory64 => {
-                    mmio.push(window);
-                    of_mmio.push(((address, bar.index()), Placed { base, parts: Vec::new(), memory }));
+            let (windows, placed) = match bar.space() {
+                BarSpace::Io => (&mut pio, &mut of_pio),
+                BarSpace::Memory32 | BarSpace::Memory64 => (&mut mmio, &mut of_mmio),
+            };
+            windows.push(window);
+            placed.push(((address, bar.index()), Placed { base, parts: Vec::new(), memory }));
+        }
+        for (bus, windows, placed) in [(&self.pio, pio, &mut of_pio), (&self.mmio, mmio, &mut of_mmio)] {
+            for part in bus.set_windows(windows) {
+                if let Some((_, placed)) = placed.get_mut(part.window) {
+                    placed.parts.push(part);
                 }
             }
         }
-        self.pio.set_windows(pio);
-        for part in self.mmio.set_windows(mmio) {
-            if let Some((_, placed)) = of_mmio.get_mut(part.window) {
-                placed.parts.push(part);
-            }
-        }
+        followed.ports = of_pio.into_iter().collect();
         followed.memory = of_mmio.into_iter().collect();
         followed.mapped.follow(&followed.memory);
         followed.bars = bars;
@@ -153,29 +174,30 @@ impl Buses {
             for doorbell in lock(function).doorbells() {
                 let (bar, offset) = ((address, doorbell.bar), doorbell.offset);
                 let Some(at) = followed.visible(bar, offset) else { continue };
-                wanted.insert(at, (bar, offset));
-                let old = followed.doorbells.get(&at);
+                let write = Write { at, value: doorbell.value };
+                wanted.insert(write, (bar, offset));
+                let old = followed.doorbells.get(&write);
                 if old.is_none_or(|old| (old.bar, old.offset) != (bar, offset)) {
-                    new.push((at, bar, offset, doorbell.event.try_clone()));
+                    new.push((write, bar, offset, doorbell.event.try_clone()));
                 }
             }
         }
         let Followed { doorbells, said_full, .. } = followed;
-        doorbells.retain(|&at, old| {
-            let keep = wanted.get(&at) == Some(&(old.bar, old.offset));
-            if !keep && let Err(error) = self.doorbells.unregister(at, &old.event) {
-                log::warn!("the doorbell at {at:#x} can't be taken away: {error}");
+        doorbells.retain(|&write, old| {
+            let keep = wanted.get(&write) == Some(&(old.bar, old.offset));
+            if !keep && let Err(error) = self.doorbells.unregister(write, &old.event) {
+                log::warn!("the doorbell at {} can't be taken away: {error}", write.at);
             }
             keep
         });
-        for (at, bar, offset, event) in new {
+        for (write, bar, offset, event) in new {
             let registered = event.and_then(|event| {
-                self.doorbells.register(at, &event)?;
+                self.doorbells.register(write, &event)?;
                 Ok(Registered { bar, offset, event })
             });
             match registered {
                 Ok(registered) => {
-                    doorbells.insert(at, registered);
+                    doorbells.insert(write, registered);
                 }
                 // It works all the same: the write exits, and the device rings it itself.
                 Err(error) if !mem::replace(said_full, true) => {
@@ -196,6 +218,7 @@ impl Followed {
         Self {
             bars: Vec::new(),
             memory: BTreeMap::new(),
+            ports: BTreeMap::new(),
             mapped: Mapped::new(slots),
             doorbells: BTreeMap::new(),
             said_full: false,
@@ -203,10 +226,12 @@ impl Followed {
     }
 
     /// The address of an offset in a BAR, if it decodes there and nothing covers it.
-    fn visible(&self, bar: FunctionBar, offset: u64) -> Option<u64> {
-        let placed = self.memory.get(&bar)?;
-        let at = placed.base.checked_add(offset)?;
-        placed.parts.iter().any(|part| part.first <= at && at <= part.last).then_some(at)
+    fn visible(&self, bar: FunctionBar, offset: u64) -> Option<BusAddress> {
+        match (self.memory.get(&bar), self.ports.get(&bar)) {
+            (Some(placed), _) => placed.visible(offset).map(BusAddress::Memory),
+            (None, Some(placed)) => placed.visible(offset).map(BusAddress::Port),
+            (None, None) => None,
+        }
     }
 }
 

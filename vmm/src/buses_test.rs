@@ -22,13 +22,17 @@ const PORTS: u64 = 0xc000;
 const WIDE: u64 = 0x20_0000_0000;
 /// Where the doorbell is in its BAR.
 const DOORBELL: u64 = 0x800;
+/// Where those by value are in theirs.
+const PORT_DOORBELL: u64 = 1;
 
-/// Three BARs, each of which reads as its number and the function's tag; and a doorbell in the first.
+/// Three BARs, each of which reads as its number and the function's tag; and a doorbell in the first, perhaps also some in the second.
 #[derive(Debug)]
 struct Function {
     config: ConfigSpace,
     tag: u8,
     event: EventFd,
+    /// For values from 0 on.
+    by_value: Vec<EventFd>,
 }
 
 impl PciFunction for Function {
@@ -45,12 +49,26 @@ impl PciFunction for Function {
     }
 
     fn doorbells(&self) -> Vec<Doorbell<'_>> {
-        vec![Doorbell { bar: 0, offset: DOORBELL, event: &self.event }]
+        let any = Doorbell { bar: 0, offset: DOORBELL, value: None, event: &self.event };
+        let by_value = (0..).zip(&self.by_value);
+        let by_value = by_value.map(|(value, event)| Doorbell {
+            bar: 1,
+            offset: PORT_DOORBELL,
+            value: Some(value),
+            event,
+        });
+        [any].into_iter().chain(by_value).collect()
     }
 }
 
 /// Function `tag` with a 4 KiB memory BAR, a 16-byte I/O BAR and a 64-bit memory BAR of 4 GiB.
 fn function(tag: u8) -> SharedFunction {
+    function_with(tag, 0)
+}
+
+/// The same, with as many doorbells by value.
+fn function_with(tag: u8, by_value: usize) -> SharedFunction {
+    let event = || EventFd::new(EFD_NONBLOCK).unwrap();
     let mut config = testing::config(tag.into());
     let nth = u64::from(tag - 1);
     let mut addresses = [0; Bar::COUNT];
@@ -63,33 +81,34 @@ fn function(tag: u8) -> SharedFunction {
         addresses[usize::from(index)] = address;
     }
     config.place_bars(|bar| Ok::<_, BarError>(addresses[usize::from(bar.index())])).unwrap();
-    Arc::new(Mutex::new(Function { config, tag, event: EventFd::new(EFD_NONBLOCK).unwrap() }))
+    let by_value = (0..by_value).map(|_| event()).collect();
+    Arc::new(Mutex::new(Function { config, tag, event: event(), by_value }))
 }
 
 /// Where doorbells are, and how often one came or went. It takes as many as `most`.
 #[derive(Debug)]
 struct FakeKvm {
-    registered: Mutex<Vec<u64>>,
+    registered: Mutex<Vec<Write>>,
     calls: AtomicUsize,
     most: usize,
 }
 
 impl IoEvents for FakeKvm {
-    fn register(&self, address: u64, _event: &EventFd) -> io::Result<()> {
+    fn register(&self, write: Write, _event: &EventFd) -> io::Result<()> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mut registered = lock(&self.registered);
-        assert!(!registered.contains(&address), "{address:#x}");
+        assert!(!registered.contains(&write), "{write:?}");
         if registered.len() == self.most {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        registered.push(address);
+        registered.push(write);
         Ok(())
     }
 
-    fn unregister(&self, address: u64, _event: &EventFd) -> io::Result<()> {
+    fn unregister(&self, write: Write, _event: &EventFd) -> io::Result<()> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mut registered = lock(&self.registered);
-        let place = registered.iter().position(|at| *at == address).expect("registered");
+        let place = registered.iter().position(|other| *other == write).expect("registered");
         registered.remove(place);
         Ok(())
     }
@@ -118,8 +137,12 @@ impl Machine {
     }
 
     fn with_doorbells(most: usize) -> Self {
+        Self::with_functions([1, 2].map(function), most)
+    }
+
+    fn with_functions(functions: impl IntoIterator<Item = SharedFunction>, most: usize) -> Self {
         let kvm = Arc::new(FakeKvm { registered: Mutex::default(), calls: AtomicUsize::new(0), most });
-        Self { buses: testing::buses(MEMORY_SIZE, [1, 2].map(function), &kvm), kvm }
+        Self { buses: testing::buses(MEMORY_SIZE, functions, &kvm), kvm }
     }
 
     fn configure(&self, device: u64, register: u64, value: u32) {
@@ -136,10 +159,28 @@ impl Machine {
         data[0]
     }
 
+    /// The addresses of those in memory.
     fn doorbells(&self) -> Vec<u64> {
-        let mut registered = lock(&self.kvm.registered).clone();
-        registered.sort_unstable();
-        registered
+        let registered = lock(&self.kvm.registered);
+        let in_memory = registered.iter().filter_map(|write| match *write {
+            Write { at: BusAddress::Memory(address), value: None } => Some(address),
+            _ => None,
+        });
+        let mut addresses: Vec<_> = in_memory.collect();
+        addresses.sort_unstable();
+        addresses
+    }
+
+    /// The ports and values of the others.
+    fn by_value(&self) -> Vec<(u64, u16)> {
+        let registered = lock(&self.kvm.registered);
+        let by_value = registered.iter().filter_map(|write| match *write {
+            Write { at: BusAddress::Port(port), value: Some(value) } => Some((port, value)),
+            _ => None,
+        });
+        let mut by_value: Vec<_> = by_value.collect();
+        by_value.sort_unstable();
+        by_value
     }
 
     fn take_calls(&self) -> usize {
@@ -252,6 +293,26 @@ fn doorbells_that_kvm_does_not_take_cost_an_exit() {
     assert_eq!(machine.memory(MEMORY + 0x1000 + DOORBELL), 0x20);
     machine.configure(1, COMMAND, 0);
     assert_eq!(machine.doorbells(), [MEMORY + 0x1000 + DOORBELL], "there is room again");
+}
+
+#[test]
+fn doorbells_by_value_follow_their_ports() {
+    let machine = Machine::with_functions([function_with(1, 2), function_with(2, 1)], usize::MAX);
+    let [first, second] = [PORTS, PORTS + 0x10].map(|base| base + PORT_DOORBELL);
+    assert_eq!(machine.by_value(), [(first, 0), (first, 1), (second, 0)]);
+    machine.configure(1, COMMAND, 2);
+    assert_eq!(machine.by_value(), [(second, 0)]);
+    machine.configure(1, COMMAND, 3);
+    machine.take_calls();
+    machine.configure(1, BAR1, 0xd000);
+    assert_eq!(machine.by_value(), [(second, 0), (0xd001, 0), (0xd001, 1)]);
+    assert_eq!(machine.take_calls(), 4, "two went, two came");
+    machine.configure(1, BAR1, 0x60);
+    assert_eq!((machine.port(0x60), machine.by_value()), (0x11, vec![(second, 0)]), "61H is KVM's");
+    machine.configure(1, BAR1, 0xd000);
+    machine.configure(2, BAR1, 0xd000);
+    assert_eq!(machine.by_value(), [(0xd001, 0), (0xd001, 1)], "the first function's");
+    assert_eq!(machine.doorbells().len(), 2, "memory's stay");
 }
 
 #[test]

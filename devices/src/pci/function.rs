@@ -48,13 +48,15 @@ pub trait PciFunction: Send + Debug {
     }
 }
 
-/// A place in a memory BAR where any write means the same.
+/// A place in a BAR where any write means the same, or any of one value.
 #[derive(Clone, Copy, Debug)]
 pub struct Doorbell<'a> {
     /// The BAR, by the number of its register.
     pub bar: u8,
     /// The offset in it.
     pub offset: u64,
+    /// The value, which is written as 16 bits; `None` is for any write at all.
+    pub value: Option<u16>,
     /// Signalled for each write.
     pub event: &'a EventFd,
 }

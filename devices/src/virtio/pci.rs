@@ -343,7 +343,7 @@ impl PciFunction for VirtioPci {
         }
         let offsets = (u64::from(NOTIFY)..).step_by(NOTIFY_STRIDE as usize);
         let notifications = offsets.zip(self.common.kicks());
-        notifications.map(|(offset, event)| Doorbell { bar: BAR, offset, event }).collect()
+        notifications.map(|(offset, event)| Doorbell { bar: BAR, offset, value: None, event }).collect()
     }
 }
 

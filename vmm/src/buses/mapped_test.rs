@@ -10,7 +10,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::*;
 use crate::buses::{
-    Buses, IoEvents,
+    Buses, IoEvents, Write,
     testing::{self, BAR0, COMMAND, TestFunction},
 };
 
@@ -79,12 +79,12 @@ impl MemorySlots for FakeKvm {
 }
 
 impl IoEvents for FakeKvm {
-    fn register(&self, address: u64, _event: &EventFd) -> io::Result<()> {
-        panic!("{address:#x}");
+    fn register(&self, write: Write, _event: &EventFd) -> io::Result<()> {
+        panic!("{write:?}");
     }
 
-    fn unregister(&self, address: u64, _event: &EventFd) -> io::Result<()> {
-        panic!("{address:#x}");
+    fn unregister(&self, write: Write, _event: &EventFd) -> io::Result<()> {
+        panic!("{write:?}");
     }
 }
 

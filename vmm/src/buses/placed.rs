@@ -1,6 +1,6 @@
-//! The addresses at which the memory BARs of PCI functions decode.
+//! The addresses at which the BARs of PCI functions decode.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use devices::{
     bus::Part,
@@ -10,7 +10,7 @@ use devices::{
 /// A BAR of a function.
 pub(super) type FunctionBar = (PciAddress, u8);
 
-/// A memory BAR that decodes.
+/// A BAR that decodes.
 #[derive(Debug)]
 pub(super) struct Placed {
     pub(super) base: u64,
@@ -18,4 +18,36 @@ pub(super) struct Placed {
     pub(super) parts: Vec<Part>,
     /// The memory behind it, if it has no registers.
     pub(super) memory: Option<Arc<BarMemory>>,
+}
+
+/// An address of one of the two spaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum BusAddress {
+    Port(u64),
+    Memory(u64),
+}
+
+/// A write by a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Write {
+    pub(crate) at: BusAddress,
+    /// Of 16 bits; `None` is any write.
+    pub(crate) value: Option<u16>,
+}
+
+impl Placed {
+    /// Returns the address of an offset, if nothing covers it.
+    pub(super) fn visible(&self, offset: u64) -> Option<u64> {
+        let at = self.base.checked_add(offset)?;
+        self.parts.iter().any(|part| part.first <= at && at <= part.last).then_some(at)
+    }
+}
+
+impl fmt::Display for BusAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(port) => write!(f, "port {port:#x}"),
+            Self::Memory(address) => write!(f, "{address:#x}"),
+        }
+    }
 }
