@@ -1,23 +1,32 @@
 //! ACPI tables: the machine as the kernel is told of it.
 //!
+//! A kernel that nvmm starts finds them at [`layout::ACPI_TABLES`] ([`write()`]). Firmware reads them as files, and places them itself
+//! ([`files()`]). Both come from one builder, which keeps a list of the pointers and checksums that depend on the place.
+//!
 //! Fixed hardware (PM1 event and control blocks, power button, reset register), always in ACPI mode, without GPEs, SMI, VGA and i8042; a PM
 //! timer, an RTC and other devices with fixed ports if [`AcpiHardware`] has them. CPUs are in the MADT only.
 
 mod dsdt;
 mod fadt;
+mod files;
 mod hardware;
 mod madt;
+mod mcfg;
 mod oem;
+mod unplaced;
 
-use acpi_tables::{Aml, facs::FACS, mcfg::MCFG, rsdp::Rsdp, xsdt::XSDT};
+use acpi_tables::{facs::FACS, xsdt::XSDT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
-pub use self::hardware::{AcpiHardware, HardwareId, IsaDevice};
-use self::oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
+pub use self::{
+    files::Files,
+    hardware::{AcpiHardware, HardwareId, IsaDevice},
+};
+use self::{
+    oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
+    unplaced::{POINTER_LEN, SDT_HEADER_LEN, Unplaced},
+};
 use crate::{layout, memory::GuestRam};
-
-/// The FACS asks for 64, the RSDP for 16.
-const ALIGN: usize = 64;
 
 /// Why there are no ACPI tables.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +53,7 @@ pub enum AcpiError {
 ///
 /// They don't fit, or are not in guest memory.
 pub fn write(memory: &GuestRam, hardware: &AcpiHardware) -> Result<u64, AcpiError> {
-    let image = build(hardware);
+    let image = build(hardware).place(layout::ACPI_TABLES);
     if image.len() as u64 > layout::ACPI_TABLES_LEN {
         return Err(AcpiError::TooLong { cpus: hardware.apic_ids.len(), len: image.len() });
     }
@@ -52,39 +61,29 @@ pub fn write(memory: &GuestRam, hardware: &AcpiHardware) -> Result<u64, AcpiErro
     Ok(layout::ACPI_TABLES)
 }
 
-/// The bytes that belong at [`layout::ACPI_TABLES`], the RSDP first.
-fn build(hardware: &AcpiHardware) -> Vec<u8> {
-    let mut image = Image(vec![0; Rsdp::len()]);
-    let facs = image.append(&FACS::new());
-    let dsdt = image.append(&dsdt::dsdt(hardware));
-    let mut mcfg = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    mcfg.add_ecam(layout::ECAM, 0, 0, 0);
-    let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    let fadt = image.append(&fadt::fadt(facs, dsdt, hardware));
-    let madt = image.append(&madt::madt(&hardware.apic_ids));
-    for table in [fadt, madt, image.append(&mcfg)] {
-        xsdt.add_entry(table.into());
-    }
-    let xsdt = image.append(&xsdt);
-
-    let mut rsdp = Vec::with_capacity(Rsdp::len());
-    Rsdp::new(OEM_ID, xsdt.into()).to_aml_bytes(&mut rsdp);
-    image.0[..rsdp.len()].copy_from_slice(&rsdp);
-    image.0
+/// Returns the tables that describe `hardware` as files, with the script by which firmware places them.
+#[must_use]
+pub fn files(hardware: &AcpiHardware) -> Files {
+    Files::new(build(hardware))
 }
 
-/// The tables so far.
-struct Image(Vec<u8>);
+/// All tables, and what is left to do once they have addresses.
+fn build(hardware: &AcpiHardware) -> Unplaced {
+    let mut tables = Unplaced::default();
+    let facs = tables.append(&FACS::new());
+    let dsdt = tables.append_sdt(&dsdt::dsdt(hardware), &[]);
+    let fadt = tables.append_sdt(&fadt::fadt(facs, dsdt, hardware), &fadt::POINTERS);
+    let mut entries = vec![fadt, tables.append_sdt(&madt::madt(&hardware.apic_ids), &[])];
+    entries.extend(hardware.ecam.as_ref().map(|ecam| tables.append_sdt(&mcfg::mcfg(ecam), &[])));
 
-impl Image {
-    /// Adds a table, and returns its address.
-    fn append(&mut self, table: &dyn Aml) -> u32 {
-        self.0.resize(self.0.len().next_multiple_of(ALIGN), 0);
-        let at = layout::ACPI_TABLES + self.0.len() as u64;
-        table.to_aml_bytes(&mut self.0);
-        // `write` refuses what goes past the first megabyte.
-        u32::try_from(at).unwrap_or(0)
-    }
+    let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
+    entries.iter().for_each(|&entry| xsdt.add_entry(entry.into()));
+    let pointers: Vec<_> = (0..entries.len())
+        .map(|entry| (SDT_HEADER_LEN + entry * usize::from(POINTER_LEN), POINTER_LEN))
+        .collect();
+    let xsdt = tables.append_sdt(&xsdt, &pointers);
+    tables.set_rsdp(xsdt);
+    tables
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use std::{ops::Range, process::Command};
+use std::{iter, ops::Range, process::Command};
 
 use vm_memory::{Bytes, GuestAddress};
 
@@ -28,12 +28,19 @@ const PVPANIC: IsaDevice = IsaDevice {
 
 const MMIO64: Range<u64> = 64 << 30..128 << 30;
 
+/// The image of a kernel's machine.
+fn placed(hardware: &AcpiHardware) -> Vec<u8> {
+    build(hardware).place(layout::ACPI_TABLES)
+}
+
 /// A machine with all that there can be.
-fn full(apic_ids: &[u32]) -> AcpiHardware {
+pub(super) fn full(apic_ids: &[u32]) -> AcpiHardware {
     AcpiHardware {
         apic_ids: apic_ids.to_vec(),
         isa: vec![COM1, RTC, PVPANIC],
         pm_timer: true,
+        ecam: Some(layout::ECAM..layout::ECAM + layout::ECAM_LEN),
+        pci_windows: iter::once(layout::PCI_MMIO..layout::ECAM).collect(),
         pci_mmio64: Some(MMIO64),
     }
 }
@@ -59,13 +66,13 @@ fn find<'a>(tables: &[&'a [u8]], signature: &[u8]) -> &'a [u8] {
     tables.iter().find(|table| table.starts_with(signature)).unwrap()
 }
 
-fn sum(bytes: &[u8]) -> u8 {
+pub(super) fn sum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
 }
 
 #[test]
 fn every_table_is_there_and_adds_up() {
-    let image = build(&full(&[0, 1]));
+    let image = placed(&full(&[0, 1]));
     assert_eq!((sum(&image[..20]), sum(&image[..36])), (0, 0));
     let tables = tables(&image);
     let signatures: Vec<_> = tables.iter().map(|table| &table[..4]).collect();
@@ -77,7 +84,7 @@ fn every_table_is_there_and_adds_up() {
 
 #[test]
 fn facs_is_aligned() {
-    let image = build(&full(&[0]));
+    let image = placed(&full(&[0]));
     let tables = tables(&image);
     let facs = u32::from_le_bytes(find(&tables, b"FACP")[36..40].try_into().unwrap());
     assert_eq!(facs % 64, 0);
@@ -88,7 +95,7 @@ fn facs_is_aligned() {
 #[test]
 fn large_apic_ids_get_x2apic_entries() {
     let ids: Vec<u32> = (0..300).collect();
-    let image = build(&full(&ids));
+    let image = placed(&full(&ids));
     let tables = tables(&image);
     let mut entries = &find(&tables, b"APIC")[44..];
     let (mut local, mut x2apic, mut nmi) = (Vec::new(), Vec::new(), Vec::new());
@@ -128,7 +135,7 @@ fn the_fadt_follows_from_the_devices() {
     const TMR_VAL_EXT: u32 = 1 << 8;
     // IAPC_BOOT_ARCH; CENTURY; TMR_VAL_EXT; PM_TMR_BLK, PM_TMR_LEN; X_PM_TMR_BLK.
     let facts = |isa: &[IsaDevice], pm_timer| {
-        let image = build(&AcpiHardware {
+        let image = placed(&AcpiHardware {
             apic_ids: vec![0],
             isa: isa.to_vec(),
             pm_timer,
@@ -153,7 +160,7 @@ fn the_fadt_follows_from_the_devices() {
 
 #[test]
 fn each_device_has_a_node_in_the_dsdt() {
-    let image = build(&full(&[0]));
+    let image = placed(&full(&[0]));
     let tables = tables(&image);
     let dsdt = find(&tables, b"DSDT");
     let count = |aml: &[u8]| dsdt.windows(aml.len()).filter(|window| *window == aml).count();
@@ -167,7 +174,7 @@ fn each_device_has_a_node_in_the_dsdt() {
     assert_eq!(count(b"PEVT\x08_HID\x0dQEMU0001\x00\x08_UID\x0a\x07"), 1);
     assert_eq!(count(b"\x47\x01\x05\x05\x05\x05\x01\x01\x79"), 1);
 
-    let bare = build(&AcpiHardware { apic_ids: vec![0], ..AcpiHardware::default() });
+    let bare = placed(&AcpiHardware { apic_ids: vec![0], ..AcpiHardware::default() });
     let tables = self::tables(&bare);
     let dsdt = find(&tables, b"DSDT");
     for name in [COM1.name, RTC.name, PVPANIC.name] {
@@ -180,7 +187,7 @@ fn the_host_bridge_has_the_window_above_ram_if_there_is_one() {
     /// A QWord Address Space Descriptor, 43 bytes long.
     const QWORD: [u8; 3] = [0x8a, 0x2b, 0];
     let qword = |hardware: &AcpiHardware| {
-        let image = build(hardware);
+        let image = placed(hardware);
         let tables = tables(&image);
         let dsdt = find(&tables, b"DSDT");
         let found = dsdt.windows(46).filter(|bytes| bytes.starts_with(&QWORD)).map(<[u8]>::to_vec);
@@ -196,10 +203,70 @@ fn the_host_bridge_has_the_window_above_ram_if_there_is_one() {
 }
 
 #[test]
+fn the_host_bridge_has_every_window_below_4_gib() {
+    /// A DWord Address Space Descriptor, 23 bytes long: memory; both ends fixed, decoded positively; not cacheable, read and written.
+    const DWORD: [u8; 6] = [0x87, 0x17, 0, 0, 0x0c, 0x01];
+    let windows = |pci_windows: &[Range<u64>]| {
+        let image = placed(&AcpiHardware { pci_windows: pci_windows.to_vec(), ..full(&[0]) });
+        let tables = tables(&image);
+        let found = find(&tables, b"DSDT").windows(26).filter(|bytes| bytes.starts_with(&DWORD));
+        let field =
+            |bytes: &[u8], at: usize| u64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()));
+        found
+            .map(|bytes| {
+                assert_eq!((field(bytes, 6), field(bytes, 18)), (0, 0));
+                let (first, last, len) = (field(bytes, 10), field(bytes, 14), field(bytes, 22));
+                assert_eq!(len, last - first + 1);
+                first..last + 1
+            })
+            .collect::<Vec<_>>()
+    };
+    let of_firmware = [0x8000_0000..0xb000_0000, 0xc000_0000..0xfec0_0000];
+    for expected in [&[][..], &of_firmware[..1], &of_firmware] {
+        assert_eq!(windows(expected), expected);
+    }
+}
+
+#[test]
+fn the_configuration_space_is_where_firmware_has_put_it() {
+    // MCFG's entry: base, segment, first and last bus. MBRD's: a 32-bit Fixed Memory Range Descriptor, read and written.
+    let facts = |ecam: Range<u64>| {
+        let image = placed(&AcpiHardware { ecam: Some(ecam), ..full(&[0]) });
+        let tables = tables(&image);
+        let mcfg = find(&tables, b"MCFG");
+        assert_eq!(mcfg.len(), 36 + 8 + 16);
+        let base = u64::from_le_bytes(mcfg[44..52].try_into().unwrap());
+        let dsdt = find(&tables, b"DSDT");
+        let at = dsdt.windows(4).position(|name| name == b"MBRD").unwrap();
+        let fixed = dsdt[at..].windows(12).find(|bytes| bytes.starts_with(&[0x86, 9, 0, 1])).map(|bytes| {
+            let field = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+            (field(4), field(8))
+        });
+        (base, [mcfg[52], mcfg[53]], [mcfg[54], mcfg[55]], fixed)
+    };
+    assert_eq!(
+        facts(0xe000_0000..0xe010_0000),
+        (0xe000_0000, [0, 0], [0, 0], Some((0xe000_0000, 0x10_0000)))
+    );
+    assert_eq!(
+        facts(0xb000_0000..0xc000_0000),
+        (0xb000_0000, [0, 0], [0, 255], Some((0xb000_0000, 0x1000_0000)))
+    );
+    // Only a guest that means harm has it there.
+    assert_eq!(facts(0x7f_f000_0000..0x80_0000_0000), (0x7f_f000_0000, [0, 0], [0, 255], None));
+
+    let none = placed(&AcpiHardware { ecam: None, ..full(&[0]) });
+    let tables = tables(&none);
+    let signatures: Vec<_> = tables.iter().map(|table| &table[..4]).collect();
+    assert_eq!(signatures, [b"XSDT", b"FACP", b"APIC", b"DSDT"]);
+    assert!(!find(&tables, b"DSDT").windows(4).any(|name| name == b"MBRD"));
+}
+
+#[test]
 fn every_pin_of_every_device_is_routed() {
     const BYTE: u8 = 0x0a;
     const DWORD: u8 = 0x0c;
-    let image = build(&full(&[0]));
+    let image = placed(&full(&[0]));
     let tables = tables(&image);
     let dsdt = find(&tables, b"DSDT");
     // The host bridge's has a shorter encoding.
@@ -234,8 +301,14 @@ fn iasl_accepts_the_tables() {
         assert!(output.status.success(), "{text}");
         text
     };
-    for hardware in [full(&[0, 1, 2, 1000]), AcpiHardware { apic_ids: vec![0], ..AcpiHardware::default() }] {
-        let image = build(&hardware);
+    let of_firmware = AcpiHardware {
+        ecam: Some(0xb000_0000..0xc000_0000),
+        pci_windows: vec![0x8000_0000..0xb000_0000, 0xc000_0000..0xfec0_0000],
+        ..full(&[0])
+    };
+    let bare = AcpiHardware { apic_ids: vec![0], ..AcpiHardware::default() };
+    for hardware in [full(&[0, 1, 2, 1000]), of_firmware, bare] {
+        let image = placed(&hardware);
         for table in tables(&image) {
             let name = String::from_utf8_lossy(&table[..4]).to_lowercase();
             let (binary, source) = (format!("{name}.dat"), format!("{name}.dsl"));

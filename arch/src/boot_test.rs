@@ -76,6 +76,22 @@ fn every_range_has_a_name_and_no_register_is_in_one() {
 }
 
 #[test]
+fn the_file_for_firmware_has_every_range() {
+    let map = memory_map(4 * GIB).unwrap();
+    let file = map.file();
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte));
+    let entries = file.chunks(20).map(|entry| (number(&entry[..8]), number(&entry[8..16]), &entry[16..]));
+    let kind = |kind| match kind {
+        E820Type::Ram => [1, 0, 0, 0],
+        E820Type::Reserved => [2, 0, 0, 0],
+        E820Type::Acpi => [3, 0, 0, 0],
+    };
+    let kinds: Vec<_> = map.e820.iter().map(|entry| kind(entry.kind)).collect();
+    let expected = map.e820.iter().zip(&kinds).map(|(entry, kind)| (entry.addr, entry.size, &kind[..]));
+    assert_eq!(entries.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+}
+
+#[test]
 fn impossible_sizes_are_refused() {
     assert!(matches!(memory_map(0), Err(BootError::MemoryTooSmall(0))));
     assert!(matches!(memory_map(MIB), Err(BootError::MemoryTooSmall(_))));

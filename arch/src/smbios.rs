@@ -1,6 +1,6 @@
 //! SMBIOS tables: what the machine calls itself, as the DMTF's System Management BIOS Reference Specification (DSP0134) has it.
 //!
-//! Firmware would write them. Linux reads them in /sys/class/dmi and /sys/firmware/dmi, and so do dmidecode, systemd, cloud-init and virt-what.
+//! Firmware would write them, and takes them from files if there is firmware ([`files()`]). Linux reads them in /sys/class/dmi and /sys/firmware/dmi, and so do dmidecode, systemd, cloud-init and virt-what.
 
 mod processor;
 mod strings;
@@ -61,12 +61,47 @@ pub fn write(
     hardware: &SmbiosHardware<'_>,
     values: &SmbiosValues,
 ) -> Result<(), SmbiosError> {
+    let (mut entry, tables) = build_all(hardware, values)?;
+    entry.set_address(layout::SMBIOS_TABLES);
+    memory.write_slice(&tables, GuestAddress(layout::SMBIOS_TABLES)).map_err(SmbiosError::Write)?;
+    memory.write_slice(entry.as_bytes(), GuestAddress(layout::SMBIOS_ENTRY)).map_err(SmbiosError::Write)
+}
+
+/// Structures and entry point as firmware reads them by QEMU's fw_cfg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The entry point. Firmware puts the address of the structures in, and makes the checksum anew.
+    pub anchor: Vec<u8>,
+    /// The structures.
+    pub tables: Vec<u8>,
+}
+
+impl Files {
+    /// Name of the file with the entry point.
+    pub const ANCHOR: &str = "etc/smbios/smbios-anchor";
+    /// Name of the file with the structures.
+    pub const TABLES: &str = "etc/smbios/smbios-tables";
+}
+
+/// Returns entry point and structures as files.
+///
+/// # Errors
+///
+/// They take more than [`layout::SMBIOS_TABLES_LEN`], as with [`write()`].
+pub fn files(hardware: &SmbiosHardware<'_>, values: &SmbiosValues) -> Result<Files, SmbiosError> {
+    let (entry, tables) = build_all(hardware, values)?;
+    Ok(Files { anchor: entry.as_bytes().to_vec(), tables })
+}
+
+/// The entry point, and the structures, which have no address yet.
+fn build_all(
+    hardware: &SmbiosHardware<'_>,
+    values: &SmbiosValues,
+) -> Result<(EntryPoint, Vec<u8>), SmbiosError> {
     let tables = build(hardware, values);
     let len = u32::try_from(tables.len()).ok().filter(|&len| u64::from(len) <= layout::SMBIOS_TABLES_LEN);
     let len = len.ok_or(SmbiosError::TooLong(tables.len()))?;
-    let entry = EntryPoint::new(layout::SMBIOS_TABLES, len);
-    memory.write_slice(&tables, GuestAddress(layout::SMBIOS_TABLES)).map_err(SmbiosError::Write)?;
-    memory.write_slice(entry.as_bytes(), GuestAddress(layout::SMBIOS_ENTRY)).map_err(SmbiosError::Write)
+    Ok((EntryPoint::new(len), tables))
 }
 
 /// All structures, one after the other.
@@ -101,7 +136,8 @@ struct EntryPoint {
 }
 
 impl EntryPoint {
-    fn new(address: u64, len: u32) -> Self {
+    /// One for `len` bytes of structures that have no address yet.
+    fn new(len: u32) -> Self {
         let mut entry = Self {
             anchor: *b"_SM3_",
             checksum: 0,
@@ -110,11 +146,17 @@ impl EntryPoint {
             revision: 1,
             reserved: 0,
             max_len: len.into(),
-            address: address.into(),
+            address: 0.into(),
         };
-        let sum = entry.as_bytes().iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
-        entry.checksum = sum.wrapping_neg();
+        entry.set_address(0);
         entry
+    }
+
+    fn set_address(&mut self, address: u64) {
+        self.address = address.into();
+        self.checksum = 0;
+        let sum = self.as_bytes().iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
+        self.checksum = sum.wrapping_neg();
     }
 }
 

@@ -207,6 +207,12 @@ fn the_entry_point_is_found_by_its_anchor_and_leads_to_the_tables() {
     };
     let reserved = Some(boot::E820Type::Reserved);
     assert_eq!((kind(address), kind(address + len - 1)), (reserved, reserved));
+    // Firmware gets the same, less the address.
+    let files = files(&hardware, &SmbiosValues::default()).unwrap();
+    assert_eq!(files.tables, tables);
+    assert_eq!(files.anchor.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte)), 0);
+    assert_eq!((&files.anchor[..5], &files.anchor[6..16]), (&entry[..5], &entry[6..16]));
+    assert_eq!(files.anchor[16..], [0; 8]);
     // The entry of the ACPI tables has the entry point too.
     let acpi = Some(boot::E820Type::Acpi);
     let end = layout::SMBIOS_ENTRY + 24;
@@ -224,9 +230,15 @@ fn values_that_are_too_long_are_refused_and_many_sockets_are_not() {
     };
     written(&Topology::new(4096, 1, 1, 1).unwrap(), &SmbiosValues::default()).unwrap();
     let values = SmbiosValues { oem_strings: vec!["x".repeat(0x2_0000)], ..SmbiosValues::default() };
-    let error = written(&Topology::flat(1).unwrap(), &values).unwrap_err().to_string();
-    assert!(error.starts_with("--smbios: the tables would take 131"), "{error}");
-    assert!(error.ends_with("bytes, and there is room for 131072; give shorter values"), "{error}");
+    let topology = Topology::flat(1).unwrap();
+    let cpu =
+        CpuProfile::resolve(&testing::haswell(), &"host-passthrough".parse().unwrap(), &topology).unwrap();
+    let as_files = files(&SmbiosHardware { cpu: &cpu, topology: &topology, map: &map }, &values);
+    for error in [written(&topology, &values).unwrap_err(), as_files.unwrap_err()] {
+        let error = error.to_string();
+        assert!(error.starts_with("--smbios: the tables would take 131"), "{error}");
+        assert!(error.ends_with("bytes, and there is room for 131072; give shorter values"), "{error}");
+    }
 }
 
 proptest! {
@@ -268,7 +280,9 @@ fn dmidecode_reads_the_tables() {
     };
     let topology = Topology::new(2, 1, 2, 2).unwrap();
     let tables = tables(5 << 30, "host-passthrough,model-id=Intel(R) Core(TM) i7", &topology, &values);
-    let mut dump = EntryPoint::new(32, u32::try_from(tables.len()).unwrap()).as_bytes().to_vec();
+    let mut entry = EntryPoint::new(u32::try_from(tables.len()).unwrap());
+    entry.set_address(32);
+    let mut dump = entry.as_bytes().to_vec();
     dump.resize(32, 0);
     dump.extend(&tables);
     let dir = tempfile::tempdir().unwrap();

@@ -24,21 +24,16 @@ const PCI_DEVICES: u8 = 32;
 /// CONFIG_ADDRESS and CONFIG_DATA.
 const PCI_CONFIG_LEN: u8 = 8;
 
-#[expect(clippy::cast_possible_truncation, reason = "below 4 GiB")]
-const PCI_MMIO: u32 = layout::PCI_MMIO as u32;
-#[expect(clippy::cast_possible_truncation, reason = "below 4 GiB")]
-const ECAM: u32 = layout::ECAM as u32;
-#[expect(clippy::cast_possible_truncation, reason = "below 4 GiB")]
-const ECAM_LEN: u32 = layout::ECAM_LEN as u32;
-
 /// The DSDT of a machine that has `hardware`.
 pub(super) fn dsdt(hardware: &AcpiHardware) -> Sdt {
     let mut aml = Vec::new();
     // "\_Sx (System States)": SLP_TYP for PM1a and PM1b.
     Name::new("\\_S5_".into(), &Package::new(vec![&layout::SLP_TYP_S5, &layout::SLP_TYP_S5, &ZERO, &ZERO]))
         .to_aml_bytes(&mut aml);
-    let bridge = HostBridge { mmio64: hardware.pci_mmio64.as_ref() };
-    let mut devices: Vec<&dyn Aml> = vec![&bridge, &MotherboardResources];
+    let bridge = HostBridge { mmio: &hardware.pci_windows, mmio64: hardware.pci_mmio64.as_ref() };
+    let motherboard = hardware.ecam.as_ref().map(|ecam| MotherboardResources { ecam });
+    let mut devices: Vec<&dyn Aml> = vec![&bridge];
+    devices.extend(motherboard.iter().map(|resources| resources as &dyn Aml));
     devices.extend(hardware.isa.iter().map(|device| device as &dyn Aml));
     Scope::new("\\_SB_".into(), devices).to_aml_bytes(&mut aml);
 
@@ -49,6 +44,7 @@ pub(super) fn dsdt(hardware: &AcpiHardware) -> Sdt {
 
 /// PCI Firmware Specification 3.3, "Identifying PCI Express host bridges".
 struct HostBridge<'a> {
+    mmio: &'a [Range<u64>],
     mmio64: Option<&'a Range<u64>>,
 }
 
@@ -64,18 +60,10 @@ impl HostBridge<'_> {
             Box::new(IO::new(config, config, 1, PCI_CONFIG_LEN)),
             Box::new(AddressSpace::new_io(0u16, config - 1, None)),
             Box::new(AddressSpace::new_io(config + u16::from(PCI_CONFIG_LEN), u16::MAX, None)),
-            Box::new(AddressSpace::new_memory(
-                AddressSpaceCacheable::NotCacheable,
-                true,
-                PCI_MMIO,
-                ECAM - 1,
-                None,
-            )),
         ];
-        if let Some(&Range { start, end }) = self.mmio64 {
-            let cacheable = AddressSpaceCacheable::Cacheable;
-            resources.push(Box::new(AddressSpace::new_memory(cacheable, true, start, end - 1, None)));
-        }
+        let below_4g = self.mmio.iter().map(|window| memory(AddressSpaceCacheable::NotCacheable, window));
+        resources.extend(below_4g);
+        resources.extend(self.mmio64.map(|window| memory(AddressSpaceCacheable::Cacheable, window)));
         resources
     }
 }
@@ -100,6 +88,15 @@ impl Aml for HostBridge<'_> {
     }
 }
 
+/// A window that can be read and written, in the shortest descriptor.
+fn memory(cacheable: AddressSpaceCacheable, window: &Range<u64>) -> Box<dyn Aml> {
+    let (first, last) = (window.start, window.end - 1);
+    match (u32::try_from(first), u32::try_from(last)) {
+        (Ok(first), Ok(last)) => Box::new(AddressSpace::new_memory(cacheable, true, first, last, None)),
+        _ => Box::new(AddressSpace::new_memory(cacheable, true, first, last, None)),
+    }
+}
+
 /// ACPI 6.5, "_PRT (PCI Routing Table)": the four pins of every device, wired to the IOAPIC.
 fn interrupt_routing() -> PackageBuilder {
     const ANY_FUNCTION: u32 = 0xffff;
@@ -115,19 +112,23 @@ fn interrupt_routing() -> PackageBuilder {
 }
 
 /// What the kernel must not give to PCI devices. Linux uses ECAM only where it is reserved like this.
-struct MotherboardResources;
+struct MotherboardResources<'a> {
+    ecam: &'a Range<u64>,
+}
 
-impl Aml for MotherboardResources {
+impl Aml for MotherboardResources<'_> {
     fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
+        let &Range { start, end } = self.ecam;
+        let ecam: Box<dyn Aml> = match (u32::try_from(start), u32::try_from(end - start)) {
+            (Ok(start), Ok(len)) => Box::new(Memory32Fixed::new(true, start, len)),
+            _ => memory(AddressSpaceCacheable::NotCacheable, self.ecam),
+        };
         Device::new(
             "MBRD".into(),
             vec![
                 &Name::new("_HID".into(), &EISAName::new("PNP0C02")),
                 &Name::new("_UID".into(), &ZERO),
-                &Name::new(
-                    "_CRS".into(),
-                    &ResourceTemplate::new(vec![&Memory32Fixed::new(true, ECAM, ECAM_LEN)]),
-                ),
+                &Name::new("_CRS".into(), &ResourceTemplate::new(vec![&*ecam])),
             ],
         )
         .to_aml_bytes(sink);

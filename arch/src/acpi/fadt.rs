@@ -1,5 +1,7 @@
 //! ACPI 6.5, "Fixed ACPI Description Table (FADT)".
 
+use std::mem::offset_of;
+
 use acpi_tables::{
     fadt::{FADT, FADTBuilder, Flags},
     gas::{AccessSize, AddressSpace, GAS},
@@ -9,6 +11,7 @@ use bitflags::bitflags;
 use super::{
     hardware::AcpiHardware,
     oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
+    unplaced::POINTER_LEN,
 };
 use crate::layout;
 
@@ -34,7 +37,14 @@ bitflags! {
     }
 }
 
-/// The FADT of a machine, given the addresses of the FACS and the DSDT.
+/// The fields that point to the FACS and the DSDT, by offset and length.
+pub(super) const POINTERS: [(usize, u8); 3] = [
+    (offset_of!(FADTBuilder, firmware_ctrl), 4),
+    (offset_of!(FADTBuilder, dsdt), 4),
+    (offset_of!(FADTBuilder, x_dsdt), POINTER_LEN),
+];
+
+/// The FADT of a machine, given the offsets of the FACS and the DSDT.
 pub(super) fn fadt(facs: u32, dsdt: u32, hardware: &AcpiHardware) -> FADT {
     let mut fadt = FADTBuilder::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION)
         // WBINVD works, as every x86-64 has to say.

@@ -3,6 +3,10 @@
 use std::ops::Range;
 
 use vm_memory::GuestAddress;
+use zerocopy::{
+    Immutable, IntoBytes, Unaligned,
+    little_endian::{U32, U64},
+};
 
 use super::error::BootError;
 use crate::{
@@ -23,10 +27,23 @@ pub struct MemoryMap {
 }
 
 impl MemoryMap {
+    /// Name of the file of [`MemoryMap::file`].
+    pub const FILE: &str = "etc/e820";
+
     /// The address after the last that it has.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.e820.iter().map(|entry| entry.addr + entry.size).max().unwrap_or_default()
+    }
+
+    /// Returns the memory map as firmware reads it, from QEMU's file [`MemoryMap::FILE`].
+    #[must_use]
+    pub fn file(&self) -> Vec<u8> {
+        let entry = |entry: &E820Entry| {
+            let (addr, size, kind) = (entry.addr.into(), entry.size.into(), (entry.kind as u32).into());
+            FileEntry { addr, size, kind }
+        };
+        self.e820.iter().map(entry).collect::<Vec<_>>().as_bytes().to_vec()
     }
 }
 
@@ -53,6 +70,15 @@ pub enum E820Type {
     Reserved = 2,
     /// RAM that holds ACPI tables.
     Acpi = 3,
+}
+
+/// An entry of the file: `struct e820_entry` of QEMU's `hw/i386/e820_memory_layout.h`.
+#[derive(Immutable, IntoBytes, Unaligned)]
+#[repr(C)]
+struct FileEntry {
+    addr: U64,
+    size: U64,
+    kind: U32,
 }
 
 /// Lays out `size` bytes of memory.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Debug,
+    iter,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -129,6 +130,8 @@ impl Devices {
             apic_ids,
             isa: isa.collect(),
             pm_timer: self.placed.iter().any(has_pm_timer),
+            ecam: Some(layout::ECAM..layout::ECAM + layout::ECAM_LEN),
+            pci_windows: iter::once(layout::PCI_MMIO..layout::ECAM).collect(),
             pci_mmio64: self.pci_mmio64(),
         }
     }

@@ -1,0 +1,125 @@
+//! Tables that have no addresses yet.
+
+use std::mem::offset_of;
+
+use acpi_tables::{Aml, rsdp::Rsdp};
+
+use super::oem::OEM_ID;
+
+/// Alignment of tables: the FACS asks for 64, the RSDP for 16.
+pub(super) const ALIGN: u32 = 64;
+/// Length of ACPI 6.5, "System Description Table Header".
+pub(super) const SDT_HEADER_LEN: usize = 36;
+/// Length of a pointer of the XSDT and the RSDP.
+pub(super) const POINTER_LEN: u8 = 8;
+
+const SDT_CHECKSUM: usize = 9;
+/// The part of the RSDP that ACPI 1.0 knew, which has a checksum of its own.
+const RSDP_V1_LEN: usize = 20;
+
+/// The RSDP and the tables that it leads to. Until they have addresses, pointers hold offsets into the tables, and checksums zero, as
+/// OVMF wants it.
+#[derive(Debug, Default)]
+pub(super) struct Unplaced {
+    pub(super) rsdp: Vec<u8>,
+    /// All but the RSDP.
+    pub(super) tables: Vec<u8>,
+    /// To be done in this order.
+    pub(super) steps: Vec<Step>,
+}
+
+/// A thing to do once the tables have addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// Adds the address of the tables to the `size` bytes at `at`.
+    Pointer { part: Part, at: usize, size: u8 },
+    /// Has the `len` bytes from `start` on add up to zero, by the byte at `at`.
+    Checksum { part: Part, at: usize, start: usize, len: usize },
+}
+
+/// Where a pointer or a checksum is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Rsdp,
+    Tables,
+}
+
+impl Unplaced {
+    /// Adds a table without pointers and checksum. Returns its offset.
+    pub(super) fn append(&mut self, table: &dyn Aml) -> u32 {
+        let at = self.tables.len().next_multiple_of(ALIGN as usize);
+        self.tables.resize(at, 0);
+        table.to_aml_bytes(&mut self.tables);
+        number(at)
+    }
+
+    /// Adds a table whose first bytes are the header that most have, and which has `pointers`, by their offset in it and their length.
+    pub(super) fn append_sdt(&mut self, table: &dyn Aml, pointers: &[(usize, u8)]) -> u32 {
+        let offset = self.append(table);
+        let start = offset as usize;
+        for &(at, size) in pointers {
+            self.steps.push(Step::Pointer { part: Part::Tables, at: start + at, size });
+        }
+        self.checksum(Part::Tables, start + SDT_CHECKSUM, start, self.tables.len() - start);
+        offset
+    }
+
+    /// Makes the RSDP, which points to the XSDT at the offset `xsdt`.
+    pub(super) fn set_rsdp(&mut self, xsdt: u32) {
+        Rsdp::new(OEM_ID, xsdt.into()).to_aml_bytes(&mut self.rsdp);
+        let at = offset_of!(Rsdp, xsdt_addr);
+        self.steps.push(Step::Pointer { part: Part::Rsdp, at, size: POINTER_LEN });
+        self.checksum(Part::Rsdp, offset_of!(Rsdp, checksum), 0, RSDP_V1_LEN);
+        self.checksum(Part::Rsdp, offset_of!(Rsdp, extended_checksum), 0, self.rsdp.len());
+    }
+
+    /// Returns the bytes that belong at `address`, the RSDP first.
+    pub(super) fn place(mut self, address: u64) -> Vec<u8> {
+        let tables_at = self.rsdp.len().next_multiple_of(ALIGN as usize);
+        for step in self.steps.clone() {
+            match step {
+                Step::Pointer { part, at, size } => {
+                    let field = &mut self.part(part)[at..at + usize::from(size)];
+                    add(field, address + tables_at as u64);
+                }
+                Step::Checksum { part, at, start, len } => {
+                    let bytes = self.part(part);
+                    bytes[at] = sum(&bytes[start..start + len]).wrapping_neg();
+                }
+            }
+        }
+        let mut image = self.rsdp;
+        image.resize(tables_at, 0);
+        image.extend(self.tables);
+        image
+    }
+
+    fn checksum(&mut self, part: Part, at: usize, start: usize, len: usize) {
+        self.part(part)[at] = 0;
+        self.steps.push(Step::Checksum { part, at, start, len });
+    }
+
+    fn part(&mut self, part: Part) -> &mut [u8] {
+        match part {
+            Part::Rsdp => &mut self.rsdp,
+            Part::Tables => &mut self.tables,
+        }
+    }
+}
+
+/// An offset as tables and scripts have it. The tables of the most vCPUs that KVM takes have less than 100 KiB.
+pub(super) fn number(offset: usize) -> u32 {
+    u32::try_from(offset).unwrap_or(u32::MAX)
+}
+
+/// Adds `value` to the little-endian number in `field`, which has eight bytes at most.
+fn add(field: &mut [u8], value: u64) {
+    let mut number = [0; 8];
+    number[..field.len()].copy_from_slice(field);
+    let sum = u64::from_le_bytes(number).wrapping_add(value).to_le_bytes();
+    field.copy_from_slice(&sum[..field.len()]);
+}
+
+fn sum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
+}
