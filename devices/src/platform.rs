@@ -1,8 +1,9 @@
-//! What a PC has beside its PCI bus, as far as an operating system without firmware needs it: a serial port, a clock,
-//! ACPI's fixed registers, and the ways to end a machine.
+//! What a PC has beside its PCI bus, as far as firmware or an operating system without it needs it: a serial port, a clock,
+//! ACPI's fixed registers, the ways to end a machine, and fw_cfg, which only firmware reads.
 
 mod cmos;
 mod debug_exit;
+pub mod fw_cfg;
 mod i8042;
 mod pm_timer;
 mod power;

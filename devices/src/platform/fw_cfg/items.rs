@@ -1,0 +1,192 @@
+//! Items by their numbers, and the directory of files.
+
+use std::{collections::BTreeMap, fmt, io};
+
+use zerocopy::{
+    Immutable, IntoBytes, Unaligned,
+    big_endian::{U16, U32},
+};
+
+/// The first number of a file (`FW_CFG_FILE_FIRST`).
+const FIRST_FILE: u16 = 0x20;
+/// The number after the last. QEMU's machines have a few dozen.
+const END: u16 = FIRST_FILE + 256;
+/// A bit of the selector that older QEMUs had for writing (`FW_CFG_WRITE_CHANNEL`).
+const WRITE_CHANNEL: u16 = 0x4000;
+
+/// Items with numbers of their own: those of QEMU's `standard-headers/linux/qemu_fw_cfg.h` that this machine may have. They are
+/// little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Key {
+    /// "QEMU".
+    Signature = 0x00,
+    /// The device's features.
+    Id = 0x01,
+    /// 1 if there is no display, of two bytes.
+    NoGraphic = 0x04,
+    /// The number of vCPUs that the machine starts with, of two bytes. SeaBIOS waits until as many have answered.
+    NbCpus = 0x05,
+    /// The address of the protected-mode part of a Linux kernel.
+    KernelAddr = 0x07,
+    /// The length of [`Key::KernelData`].
+    KernelSize = 0x08,
+    /// The address of the initramfs.
+    InitrdAddr = 0x0a,
+    /// The length of [`Key::InitrdData`].
+    InitrdSize = 0x0b,
+    /// 1 if firmware is to offer a menu, of two bytes.
+    BootMenu = 0x0e,
+    /// The greatest number of vCPUs, of two bytes.
+    MaxCpus = 0x0f,
+    /// The protected-mode part of a Linux kernel.
+    KernelData = 0x11,
+    /// The initramfs.
+    InitrdData = 0x12,
+    /// The address of the command line.
+    CmdlineAddr = 0x13,
+    /// The length of [`Key::CmdlineData`].
+    CmdlineSize = 0x14,
+    /// The kernel's command line, with its NUL.
+    CmdlineData = 0x15,
+    /// The address of the real-mode part of a Linux kernel.
+    SetupAddr = 0x16,
+    /// The length of [`Key::SetupData`].
+    SetupSize = 0x17,
+    /// The real-mode part of a Linux kernel.
+    SetupData = 0x18,
+    /// The directory of files.
+    FileDir = 0x19,
+}
+
+/// Why there is no such file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// Its name does not fit into the directory, or has a NUL.
+    #[error("a file for firmware can't be called {0:?}: a name has 1 to 55 bytes, none of them NUL")]
+    Name(String),
+    /// There is one already.
+    #[error("there are two files for firmware called {0}")]
+    Twice(String),
+    /// It has 4 GiB or more.
+    #[error("the file {0} for firmware is 4 GiB long or longer")]
+    TooLong(String),
+    /// All numbers are taken.
+    #[error("there are too many files for firmware")]
+    TooMany,
+}
+
+/// The bytes of an item.
+pub enum Content {
+    /// They are there.
+    Bytes(Vec<u8>),
+    /// They are made when the guest selects the item first, and stay until the device is dropped.
+    Made {
+        /// The length that the directory tells, since a guest may read that first. If fewer bytes are made, the others read as zeros; more
+        /// are an error.
+        len: u32,
+        /// Makes them. An error is logged, and the item reads as zeros.
+        make: Box<dyn Fn() -> io::Result<Vec<u8>> + Send>,
+    },
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Made { len, .. } => write!(f, "Made({len})"),
+        }
+    }
+}
+
+/// All items.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    items: BTreeMap<u16, Content>,
+    files: Vec<File>,
+}
+
+/// `struct fw_cfg_file`: an entry of the directory.
+#[derive(Clone, Copy, Debug, Immutable, IntoBytes, Unaligned)]
+#[repr(C)]
+struct File {
+    size: U32,
+    select: U16,
+    reserved: U16,
+    name: [u8; 56],
+}
+
+impl Items {
+    pub(super) fn set(&mut self, key: Key, content: Content) {
+        self.items.insert(key as u16, content);
+    }
+
+    pub(super) fn add_file(&mut self, name: &str, content: Content) -> Result<(), FileError> {
+        let file = File::new(name, &content)?;
+        if self.files.iter().any(|other| other.name == file.name) {
+            return Err(FileError::Twice(name.to_owned()));
+        }
+        let key = u16::try_from(self.files.len()).ok().and_then(|files| FIRST_FILE.checked_add(files));
+        let key = key.filter(|&key| key < END).ok_or(FileError::TooMany)?;
+        self.items.insert(key, content);
+        self.files.push(File { select: key.into(), ..file });
+
+        let count = U32::new((key - FIRST_FILE + 1).into());
+        let directory = [count.as_bytes(), self.files.as_bytes()].concat();
+        self.set(Key::FileDir, Content::Bytes(directory));
+        Ok(())
+    }
+
+    /// The bytes of an item: none if there is no such item, or it is not made.
+    pub(super) fn get(&self, key: u16) -> &[u8] {
+        match self.items.get(&(key & !WRITE_CHANNEL)) {
+            Some(Content::Bytes(bytes)) => bytes,
+            Some(Content::Made { .. }) | None => &[],
+        }
+    }
+
+    /// Makes an item that is to be made, and is not yet.
+    pub(super) fn make(&mut self, key: u16) {
+        let key = key & !WRITE_CHANNEL;
+        let Some(content) = self.items.get_mut(&key) else { return };
+        let Content::Made { len, make } = content else { return };
+        let made = make().and_then(|bytes| match u32::try_from(bytes.len()) {
+            Ok(made) if made <= *len => Ok(bytes),
+            _ => Err(io::Error::other(format!(
+                "it is {} bytes long, and was to have at most {len}",
+                bytes.len()
+            ))),
+        });
+        let bytes = made.unwrap_or_else(|error| {
+            let file = self.files.iter().find(|file| file.select.get() == key);
+            let name = file.map_or_else(|| format!("item {key:#x}"), File::name);
+            log::error!("{name}, which the firmware asks for, can't be made: {error}");
+            Vec::new()
+        });
+        *content = Content::Bytes(bytes);
+    }
+}
+
+impl File {
+    fn new(name: &str, content: &Content) -> Result<Self, FileError> {
+        let size = match content {
+            Content::Bytes(bytes) => {
+                u32::try_from(bytes.len()).map_err(|_| FileError::TooLong(name.to_owned()))?
+            }
+            Content::Made { len, .. } => *len,
+        };
+        let mut file = Self { size: size.into(), select: 0.into(), reserved: 0.into(), name: [0; _] };
+        // The name ends with a NUL.
+        let last = file.name.len() - 1;
+        if name.is_empty() || name.len() > last || name.contains('\0') {
+            return Err(FileError::Name(name.to_owned()));
+        }
+        file.name[..name.len()].copy_from_slice(name.as_bytes());
+        Ok(file)
+    }
+
+    fn name(&self) -> String {
+        let name = self.name.split(|&byte| byte == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(name).into_owned()
+    }
+}
