@@ -55,18 +55,20 @@ pub(crate) trait IoEvents: Send + Sync + Debug {
 impl IoEvents for VmFd {
     fn register(&self, write: Write, event: &EventFd) -> io::Result<()> {
         let at = write.at.into();
-        Ok(match write.value {
+        match write.value {
             Some(value) => self.register_ioevent(event, &at, value)?,
             None => self.register_ioevent(event, &at, NoDatamatch)?,
-        })
+        }
+        Ok(())
     }
 
     fn unregister(&self, write: Write, event: &EventFd) -> io::Result<()> {
         let at = write.at.into();
-        Ok(match write.value {
+        match write.value {
             Some(value) => self.unregister_ioevent(event, &at, value)?,
             None => self.unregister_ioevent(event, &at, NoDatamatch)?,
-        })
+        }
+        Ok(())
     }
 }
 
