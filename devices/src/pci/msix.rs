@@ -51,17 +51,16 @@ impl MsixCapability {
 
     const ID: u8 = 0x11;
 
-    /// A table of `vectors` at offset `table` of BAR 0, and the pending bits at offset `pending`, both of them multiples
-    /// of 8.
+    /// A table of `vectors` at offset `table` of the BAR in register `bar`, and the pending bits at offset `pending`, both of them
+    /// multiples of 8.
     #[must_use]
-    pub fn new(vectors: u16, table: u32, pending: u32) -> Self {
+    pub fn new(vectors: u16, bar: u8, table: u32, pending: u32) -> Self {
         Self {
             id: Self::ID,
             next: 0,
             control: MessageControl::new().with_table_size_minus_one(vectors.saturating_sub(1)).into(),
-            // The low bits are the number of the BAR: 0.
-            table,
-            pending,
+            table: table | u32::from(bar),
+            pending: pending | u32::from(bar),
         }
     }
 

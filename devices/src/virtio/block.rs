@@ -54,6 +54,9 @@ const KIND: DeviceKind = DeviceKind {
     name: "virtio-blk",
 };
 
+/// virtio 1.3, "PCI Device Discovery".
+const TRANSITIONAL_ID: u16 = 0x1001;
+
 /// A virtio-blk device: the front of a [`Disk`].
 #[derive(Debug)]
 pub struct Block {
@@ -97,6 +100,10 @@ impl Block {
 impl VirtioDevice for Block {
     fn kind(&self) -> DeviceKind {
         KIND
+    }
+
+    fn transitional_id(&self) -> Option<u16> {
+        self.lasting.options.legacy.then_some(TRANSITIONAL_ID)
     }
 
     fn features(&self) -> u64 {

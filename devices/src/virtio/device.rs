@@ -111,8 +111,13 @@ pub trait VirtioDevice: Send + Debug {
         Ok(false)
     }
 
+    /// The PCI device ID by which drivers from before virtio 1.0 know the device, if they are to find it: virtio 1.3, "PCI Device Discovery".
+    fn transitional_id(&self) -> Option<u16> {
+        None
+    }
+
     /// The driver has chosen `features` of those offered: the configuration that depends on them is now as they say.
-    /// [`VirtioDevice::activate`] follows, or a reset.
+    /// [`VirtioDevice::activate`] follows, or a reset. Without `VIRTIO_F_VERSION_1` it is a legacy driver, which may choose again.
     fn features_agreed(&mut self, _features: u64) {}
 
     /// Starts working: on queues as the driver set them up, or where [`VirtioDevice::stop`] left them. What is available by

@@ -1,7 +1,8 @@
-//! The transport: virtio 1.3, "Virtio Over PCI Bus", without the legacy interface.
+//! The transport: virtio 1.3, "Virtio Over PCI Bus". A transitional device also has the legacy interface, in an I/O BAR.
 
 mod capability;
 mod common;
+mod identity;
 mod interrupt;
 mod queue;
 #[cfg(test)]
@@ -16,30 +17,27 @@ use zerocopy::FromZeros;
 pub use self::common::LoadError;
 use self::{
     capability::{Capability, ConfigAccessCapability, NotifyCapability, Structure},
-    common::{Common, CommonConfig, CommonState},
+    common::{Common, CommonConfig, CommonState, LEGACY_LEN, LEGACY_NOTIFY},
+    identity::identity,
     interrupt::{Interrupts, Status},
 };
-use super::device::{DeviceKind, Notify, VirtioDevice};
+use super::device::{Notify, VirtioDevice};
 use crate::{
     bus::Effect,
     irq::{Line, Msi},
     pci::{
-        Bar, BarError, BarSpace, ConfigSpace, Doorbell, Identity, MessageControl, Msix, MsixCapability,
-        MsixState, PciAddress, PciFunction, overlap,
+        Bar, BarError, BarSpace, ConfigSpace, Doorbell, MessageControl, Msix, MsixCapability, MsixState,
+        PciAddress, PciFunction, overlap,
     },
 };
 
-/// Who assigned virtio's device IDs: Red Hat.
-const VENDOR_ID: u16 = 0x1af4;
-/// Device IDs of modern devices begin here.
-const DEVICE_ID_BASE: u16 = 0x1040;
-/// Modern devices have a revision of at least 1, and a subsystem ID of at least this: no legacy driver takes them.
-const MODERN_REVISION_ID: u8 = 1;
-const MODERN_SUBSYSTEM_ID: u16 = 0x40;
+/// The register of the legacy interface's I/O BAR, where there is one: virtio 1.3, "Legacy Interfaces: A Note on PCI Device Layout".
+const LEGACY_BAR: u8 = 0;
+/// Its size. The longest configuration of a device is virtio-blk's, of 60 bytes.
+const LEGACY_BAR_SIZE: u64 = 128;
+const _: () = assert!(LEGACY_LEN as u64 + 60 <= LEGACY_BAR_SIZE);
 
-/// The register of the one BAR.
-const BAR: u8 = 0;
-/// Each structure has a page of the BAR.
+/// Each structure has a page of the memory BAR.
 const PAGE: u32 = 0x1000;
 const COMMON: u32 = 0;
 const ISR: u32 = PAGE;
@@ -68,10 +66,12 @@ pub enum VirtioPciError {
     EventFd(#[source] io::Error),
 }
 
-/// A virtio device as a PCI function. All its structures are in BAR 0.
+/// A virtio device as a PCI function. All structures of virtio 1.0 are in one memory BAR.
 #[derive(Debug)]
 pub struct VirtioPci {
     config: ConfigSpace,
+    /// The register of that BAR.
+    memory_bar: u8,
     /// Where the MSI-X capability and the configuration access capability are.
     msix_capability: usize,
     config_access: usize,
@@ -88,14 +88,14 @@ pub struct VirtioPciState {
 }
 
 impl VirtioPci {
-    /// Size of the BAR.
+    /// The size of the memory BAR.
     const BAR_SIZE: u64 = 8 * PAGE as u64;
     /// The greatest number of queues: their notifications are in one page.
     pub const MAX_QUEUES: usize = (PAGE / NOTIFY_STRIDE) as usize;
     /// The greatest number of MSI-X vectors: the table is in one page.
     pub const MAX_VECTORS: usize = PAGE as usize / Msix::ENTRY_LEN;
 
-    /// Makes `device` the function at `address`, whose BAR is to be placed. It interrupts by `line`, an input of its own where
+    /// Makes `device` the function at `address`, whose BARs are to be placed. It interrupts by `line`, an input of its own where
     /// the function's INTx pin leads, until the driver enables `vectors`: best one for each queue and one for the configuration.
     ///
     /// # Errors
@@ -116,25 +116,30 @@ impl VirtioPci {
         let vector_count = vector_count.filter(|&count| (1..=Self::MAX_VECTORS).contains(&count.into()));
         let vector_count = vector_count.ok_or(VirtioPciError::Vectors(vectors.len()))?;
 
-        let mut config = ConfigSpace::new(identity(device.kind()));
-        config.add_bar(Bar::new(BAR, BarSpace::Memory32, Self::BAR_SIZE)?)?;
+        let mut config = ConfigSpace::new(identity(&*device));
+        let is_transitional = device.transitional_id().is_some();
+        if is_transitional {
+            config.add_bar(Bar::new(LEGACY_BAR, BarSpace::Io, LEGACY_BAR_SIZE)?)?;
+        }
+        let memory_bar = if is_transitional { LEGACY_BAR + 1 } else { 0 };
+        config.add_bar(Bar::new(memory_bar, BarSpace::Memory32, Self::BAR_SIZE)?)?;
         let pin = layout::pci_intx_pin(address.function());
         let gsi = layout::pci_intx_gsi(address.device(), pin);
         config.set_interrupt(pin + 1, u8::try_from(gsi).unwrap_or(u8::MAX));
         let msix_capability = config.add_capability(
-            &MsixCapability::new(vector_count, MSIX_TABLE, MSIX_PENDING),
+            &MsixCapability::new(vector_count, memory_bar, MSIX_TABLE, MSIX_PENDING),
             &MsixCapability::writable(),
         );
         let common_len = u32::try_from(size_of::<CommonConfig>()).unwrap_or(PAGE);
         for capability in [
-            Capability::new(Structure::Common, COMMON, common_len),
-            Capability::new(Structure::Isr, ISR, 1),
-            Capability::new(Structure::Device, DEVICE, PAGE),
+            Capability::new(Structure::Common, memory_bar, COMMON, common_len),
+            Capability::new(Structure::Isr, memory_bar, ISR, 1),
+            Capability::new(Structure::Device, memory_bar, DEVICE, PAGE),
         ] {
             config.add_capability(&capability, &Capability::new_zeroed());
         }
         config.add_capability(
-            &NotifyCapability::new(NOTIFY, PAGE, NOTIFY_STRIDE),
+            &NotifyCapability::new(memory_bar, NOTIFY, PAGE, NOTIFY_STRIDE),
             &NotifyCapability::new_zeroed(),
         );
         let config_access =
@@ -144,6 +149,7 @@ impl VirtioPci {
         let interrupts = Arc::new(Interrupts::new(queues, Arc::clone(msix.vectors()), line));
         Ok(Self {
             config,
+            memory_bar,
             msix_capability,
             config_access,
             msix,
@@ -231,16 +237,10 @@ impl VirtioPci {
     fn write(&mut self, offset: u64, data: &[u8]) -> Effect {
         let (page, offset) = split(offset);
         match page {
-            COMMON => {
-                let before = self.driver_ok();
-                self.common.write(offset, data);
-                if before != self.driver_ok() {
-                    return Effect::Decode;
-                }
-            }
+            COMMON => return self.follow_driver(|common| common.write(offset, data)),
             DEVICE => self.common.device().write_config(offset, data),
             NOTIFY if offset.is_multiple_of(NOTIFY_STRIDE.into()) => {
-                self.kick(offset / u64::from(NOTIFY_STRIDE));
+                self.common.kick(offset / u64::from(NOTIFY_STRIDE));
             }
             MSIX_TABLE => self.msix.write_table(offset, data),
             _ => {}
@@ -252,21 +252,25 @@ impl VirtioPci {
         self.common.interrupts().status().contains(Status::DRIVER_OK)
     }
 
-    fn kick(&self, queue: u64) {
-        let kick = usize::try_from(queue).ok().and_then(|queue| self.common.kicks().get(queue));
-        if let Some(kick) = kick {
-            // The one error is a counter that is full: the worker knows already.
-            let _kicked = kick.write(1);
-        }
+    /// Passes on a write by which a driver may begin to use the device, or end that.
+    fn follow_driver(&mut self, write: impl FnOnce(&mut Common)) -> Effect {
+        let before = self.driver_ok();
+        write(&mut self.common);
+        if before == self.driver_ok() { Effect::None } else { Effect::Decode }
     }
 
-    /// What the configuration access capability is set to reach, if it is a naturally aligned access to the BAR.
+    /// Returns whether `bar` is the legacy interface's.
+    fn is_legacy(&self, bar: u8) -> bool {
+        bar != self.memory_bar
+    }
+
+    /// What the configuration access capability is set to reach, if it is a naturally aligned access to the memory BAR.
     fn window(&self) -> Option<(u64, usize)> {
         let field = |field| u32::from_le_bytes(self.config.get(self.config_access + field));
         let [bar] = self.config.get(self.config_access + ConfigAccessCapability::BAR);
         let offset = field(ConfigAccessCapability::OFFSET);
         let length = field(ConfigAccessCapability::LENGTH);
-        let reaches = bar == BAR && matches!(length, 1 | 2 | 4) && offset.is_multiple_of(length);
+        let reaches = bar == self.memory_bar && matches!(length, 1 | 2 | 4) && offset.is_multiple_of(length);
         let offset = u64::from(offset);
         (reaches && offset < Self::BAR_SIZE).then_some((offset, usize::try_from(length).ok()?))
     }
@@ -327,23 +331,39 @@ impl PciFunction for VirtioPci {
         effect
     }
 
-    fn bar_read(&mut self, _bar: u8, offset: u64, data: &mut [u8]) {
-        self.read(offset, data);
+    fn bar_read(&mut self, bar: u8, offset: u64, data: &mut [u8]) {
+        if self.is_legacy(bar) {
+            self.common.legacy_read(offset, data, self.msix.vectors().enabled());
+        } else {
+            self.read(offset, data);
+        }
     }
 
-    fn bar_write(&mut self, _bar: u8, offset: u64, data: &[u8]) -> Effect {
-        self.write(offset, data)
+    fn bar_write(&mut self, bar: u8, offset: u64, data: &[u8]) -> Effect {
+        if self.is_legacy(bar) {
+            let has_vectors = self.msix.vectors().enabled();
+            self.follow_driver(|common| common.legacy_write(offset, data, has_vectors))
+        } else {
+            self.write(offset, data)
+        }
     }
 
-    /// The queues' notifications, while a driver uses the device: as it is found and set up, its BAR comes and goes often, and moving
-    /// them costs the host more than the BAR.
+    /// The queues' notifications, while a driver uses the device: as it is found and set up, its BARs come and go often, and moving
+    /// them costs the host more than the BARs.
     fn doorbells(&self) -> Vec<Doorbell<'_>> {
         if !self.driver_ok() {
             return Vec::new();
         }
+        if self.common.is_legacy() {
+            let offset = LEGACY_NOTIFY as u64;
+            let notifications = (0..).zip(self.common.kicks());
+            let by_value = |(queue, event)| Doorbell { bar: LEGACY_BAR, offset, value: Some(queue), event };
+            return notifications.map(by_value).collect();
+        }
         let offsets = (u64::from(NOTIFY)..).step_by(NOTIFY_STRIDE as usize);
         let notifications = offsets.zip(self.common.kicks());
-        notifications.map(|(offset, event)| Doorbell { bar: BAR, offset, value: None, event }).collect()
+        let any = |(offset, event)| Doorbell { bar: self.memory_bar, offset, value: None, event };
+        notifications.map(any).collect()
     }
 }
 
@@ -351,18 +371,6 @@ impl PciFunction for VirtioPci {
 fn split(offset: u64) -> (u32, u64) {
     let in_page = offset % u64::from(PAGE);
     (u32::try_from(offset - in_page).unwrap_or(u32::MAX), in_page)
-}
-
-fn identity(DeviceKind { device_type, class, name }: DeviceKind) -> Identity {
-    Identity {
-        name,
-        vendor_id: VENDOR_ID,
-        device_id: DEVICE_ID_BASE.saturating_add(device_type),
-        revision_id: MODERN_REVISION_ID,
-        class,
-        subsystem_vendor_id: VENDOR_ID,
-        subsystem_id: MODERN_SUBSYSTEM_ID,
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub struct BlockOptions {
     pub discard: bool,
     /// How transfers are done.
     pub engine: Engine,
+    /// Drivers from before virtio 1.0 can use the device, too.
+    pub legacy: bool,
     /// At most so many requests a second.
     pub iops: Option<NonZeroU64>,
     /// At most so many bytes a second.
@@ -82,6 +84,7 @@ impl Default for BlockOptions {
             cache: CacheMode::default(),
             discard: true,
             engine: Engine::default(),
+            legacy: false,
             iops: None,
             bandwidth: None,
         }

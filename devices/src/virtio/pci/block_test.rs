@@ -27,6 +27,14 @@ const HEADER: u64 = FREE;
 const STATUS: u64 = FREE + 0x1000;
 const DATA: u64 = FREE + 0x2000;
 
+/// Registers of the legacy interface.
+const LEGACY_FEATURES: u64 = 4;
+const LEGACY_QUEUE: u64 = 8;
+const LEGACY_NOTIFY: u64 = 16;
+const LEGACY_STATUS: u64 = 18;
+const LEGACY_ISR: u64 = 19;
+const LEGACY_CONFIG: u64 = 20;
+
 /// How the guest learns of used buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Interrupt {
@@ -250,5 +258,81 @@ fn a_pause_is_not_seen() {
             machine.guest.pci.resume().unwrap();
             assert_eq!(machine.request(FLUSH, 0, &[]), 0);
         }
+    }
+}
+
+/// A driver from before virtio 1.0.
+struct LegacyMachine {
+    guest: Guest,
+    driver: Driver,
+    requests: u16,
+}
+
+impl LegacyMachine {
+    fn new(disk: Arc<TestDisk>) -> Self {
+        let driver = Driver::legacy(QUEUE_SIZE);
+        let options = BlockOptions { legacy: true, ..BlockOptions::default() };
+        let guest = Guest::with_device(Box::new(Block::new(disk, &options.into())), driver.memory.clone());
+        Self { guest, driver, requests: 0 }
+    }
+
+    fn write(&mut self, offset: u64, value: u64, len: usize) {
+        let _effect = self.guest.port_write(offset, value, len);
+    }
+
+    /// Resets the device, and does all but to say DRIVER_OK.
+    fn begin(&mut self, features: u64) {
+        self.driver.restart();
+        self.requests = 0;
+        self.write(LEGACY_STATUS, 0, 1);
+        self.write(LEGACY_STATUS, (ACKNOWLEDGE | DRIVER).into(), 1);
+        self.write(LEGACY_FEATURES, features, 4);
+        self.write(LEGACY_QUEUE, self.driver.queue().desc_table() / 4096, 4);
+    }
+
+    /// Does one request, and returns its status.
+    fn request(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) -> u8 {
+        self.driver.write(HEADER, &u64::from(kind).to_le_bytes());
+        self.driver.write(HEADER + 8, &sector.to_le_bytes());
+        self.driver.write(STATUS, &[0xaa]);
+        self.driver.set_used_event(self.requests);
+        self.requests += 1;
+        self.driver.chain(&[&[(HEADER, 16, 0)], data, &[(STATUS, 1, WRITE)]].concat());
+        self.write(LEGACY_NOTIFY, 0, 2);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !(self.guest.line.high() && self.guest.port_read(LEGACY_ISR, 1) & 1 == 1) {
+            assert!(Instant::now() < deadline, "no interrupt");
+            thread::sleep(Duration::from_micros(50));
+        }
+        self.driver.used().unwrap();
+        self.driver.read(STATUS, 1)[0]
+    }
+}
+
+#[test]
+fn a_legacy_driver_reads_writes_and_flushes() {
+    let disk = Arc::new(TestDisk::new(2048));
+    let mut machine = LegacyMachine::new(disk.clone());
+    assert_eq!(machine.guest.config_read(0, 4), 0x1001_1af4);
+    assert_eq!(machine.guest.config_read(0x2c, 4), 0x0002_1af4);
+    for features in [0, BLK_FLUSH | INDIRECT_DESC, BLK_FLUSH | EVENT_IDX] {
+        machine.begin(features);
+        assert_eq!(machine.guest.port_read(LEGACY_CONFIG, 8), 2048, "capacity");
+        // As Linux before 3.18 reads the partition table.
+        assert_eq!(machine.request(IN, 7, &[(DATA, 512, WRITE)]), 0);
+        assert_eq!(machine.driver.read(DATA, 2), [7, 0]);
+        machine.write(LEGACY_STATUS, (ACKNOWLEDGE | DRIVER | DRIVER_OK).into(), 1);
+        let flushes = disk.flushes.load(Relaxed);
+        for round in 0_u8..50 {
+            let sector = 100 + u64::from(round);
+            machine.driver.write(DATA, &[round; 1024]);
+            assert_eq!(machine.request(OUT, sector, &[(DATA, 1024, 0)]), 0);
+            machine.driver.write(DATA, &[0; 1024]);
+            assert_eq!(machine.request(IN, sector, &[(DATA, 512, WRITE), (DATA + 512, 512, WRITE)]), 0);
+            assert_eq!(machine.driver.read(DATA, 1024), [round; 1024]);
+            assert_eq!(machine.request(FLUSH, 0, &[]), 0);
+        }
+        assert!(disk.flushes.load(Relaxed) >= flushes + 50);
+        assert_eq!(machine.guest.status() & NEEDS_RESET, 0);
     }
 }

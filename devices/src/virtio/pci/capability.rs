@@ -39,18 +39,18 @@ pub(super) struct Capability {
 }
 
 impl Capability {
-    pub(super) const fn new(structure: Structure, offset: u32, length: u32) -> Self {
-        Self::with_len(size_of::<Self>(), structure, offset, length)
+    pub(super) const fn new(structure: Structure, bar: u8, offset: u32, length: u32) -> Self {
+        Self::with_len(size_of::<Self>(), structure, bar, offset, length)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the longest of these structures has 20 bytes")]
-    const fn with_len(len: usize, structure: Structure, offset: u32, length: u32) -> Self {
+    const fn with_len(len: usize, structure: Structure, bar: u8, offset: u32, length: u32) -> Self {
         Self {
             id: VENDOR_SPECIFIC,
             next: 0,
             len: len as u8,
             cfg_type: structure as u8,
-            bar: 0,
+            bar,
             instance: 0,
             padding: [0; 2],
             offset,
@@ -68,9 +68,9 @@ pub(super) struct NotifyCapability {
 }
 
 impl NotifyCapability {
-    pub(super) const fn new(offset: u32, length: u32, notify_off_multiplier: u32) -> Self {
+    pub(super) const fn new(bar: u8, offset: u32, length: u32, notify_off_multiplier: u32) -> Self {
         Self {
-            capability: Capability::with_len(size_of::<Self>(), Structure::Notify, offset, length),
+            capability: Capability::with_len(size_of::<Self>(), Structure::Notify, bar, offset, length),
             notify_off_multiplier,
         }
     }
@@ -98,7 +98,7 @@ impl ConfigAccessCapability {
 
     pub(super) const fn new() -> Self {
         Self {
-            capability: Capability::with_len(size_of::<Self>(), Structure::ConfigAccess, 0, 0),
+            capability: Capability::with_len(size_of::<Self>(), Structure::ConfigAccess, 0, 0, 0),
             pci_cfg_data: [0; 4],
         }
     }

@@ -1,8 +1,9 @@
+mod layout;
+mod legacy;
 mod state;
 
 use std::{
     io::{self, ErrorKind},
-    mem::offset_of,
     sync::Arc,
     time::Duration,
 };
@@ -12,10 +13,19 @@ use log::{Level, debug, log};
 use virtio_bindings::{virtio_config::VIRTIO_F_VERSION_1, virtio_ring::VIRTIO_RING_F_EVENT_IDX};
 use virtio_queue::Queue;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
-use zerocopy::{Immutable, IntoBytes, transmute};
+use zerocopy::{IntoBytes, transmute};
 
-pub(super) use self::state::CommonState;
+use self::layout::{
+    CONFIG_MSIX_VECTOR, DEVICE_FEATURE_SELECT, DEVICE_STATUS, DRIVER_FEATURE, DRIVER_FEATURE_SELECT,
+    QUEUE_DESC, QUEUE_DESC_HIGH, QUEUE_DEVICE, QUEUE_DEVICE_HIGH, QUEUE_DRIVER, QUEUE_DRIVER_HIGH,
+    QUEUE_ENABLE, QUEUE_MSIX_VECTOR, QUEUE_SELECT, QUEUE_SIZE,
+};
 pub use self::state::LoadError;
+pub(super) use self::{
+    layout::CommonConfig,
+    legacy::{LEGACY_LEN, LEGACY_NOTIFY},
+    state::CommonState,
+};
 use super::{
     interrupt::{Interrupts, Status},
     queue::{Area, Half, QueueRegisters},
@@ -24,44 +34,6 @@ use crate::{
     registers,
     virtio::device::{Activation, ActiveQueue, Halt, Notify, VirtioDevice},
 };
-
-/// virtio 1.3, "Common configuration structure layout", without what only exists with features that are not offered.
-#[repr(C)]
-#[derive(IntoBytes, Immutable)]
-pub(super) struct CommonConfig {
-    device_feature_select: u32,
-    device_feature: u32,
-    driver_feature_select: u32,
-    driver_feature: u32,
-    config_msix_vector: u16,
-    num_queues: u16,
-    device_status: u8,
-    config_generation: u8,
-    queue_select: u16,
-    queue_size: u16,
-    queue_msix_vector: u16,
-    queue_enable: u16,
-    queue_notify_off: u16,
-    queue_desc: u64,
-    queue_driver: u64,
-    queue_device: u64,
-}
-
-const DEVICE_FEATURE_SELECT: usize = offset_of!(CommonConfig, device_feature_select);
-const DRIVER_FEATURE_SELECT: usize = offset_of!(CommonConfig, driver_feature_select);
-const DRIVER_FEATURE: usize = offset_of!(CommonConfig, driver_feature);
-const CONFIG_MSIX_VECTOR: usize = offset_of!(CommonConfig, config_msix_vector);
-const DEVICE_STATUS: usize = offset_of!(CommonConfig, device_status);
-const QUEUE_SELECT: usize = offset_of!(CommonConfig, queue_select);
-const QUEUE_SIZE: usize = offset_of!(CommonConfig, queue_size);
-const QUEUE_MSIX_VECTOR: usize = offset_of!(CommonConfig, queue_msix_vector);
-const QUEUE_ENABLE: usize = offset_of!(CommonConfig, queue_enable);
-const QUEUE_DESC: usize = offset_of!(CommonConfig, queue_desc);
-const QUEUE_DESC_HIGH: usize = QUEUE_DESC + 4;
-const QUEUE_DRIVER: usize = offset_of!(CommonConfig, queue_driver);
-const QUEUE_DRIVER_HIGH: usize = QUEUE_DRIVER + 4;
-const QUEUE_DEVICE: usize = offset_of!(CommonConfig, queue_device);
-const QUEUE_DEVICE_HIGH: usize = QUEUE_DEVICE + 4;
 
 /// How long a vCPU is held up by a reset. A worker that only has to wake up has stopped by then, so that drivers which don't
 /// read the status again are served as well.
@@ -83,6 +55,9 @@ const PATIENCE: Duration = Duration::from_millis(20);
 ///
 /// In each state the machine can pause: an active device then gives its queues back, and gets them again when the machine
 /// resumes. The driver, which does not run meanwhile, sees nothing of it.
+///
+/// A transitional device has the registers of the legacy interface as well (`legacy.rs`), by which the same life is shorter. The driver
+/// chooses an interface by where it sets the first bit of the status; until the next reset, the other one can only be read.
 #[derive(Debug)]
 pub(super) struct Common {
     device: Box<dyn VirtioDevice>,
@@ -94,6 +69,10 @@ pub(super) struct Common {
     driver_feature_select: u32,
     driver_features: u64,
     queue_select: u16,
+    /// The driver uses the legacy interface.
+    legacy: bool,
+    /// The device was activated since the last reset.
+    activated: bool,
     /// The driver has reset the device, which has not stopped yet.
     resetting: bool,
     /// What a device that is paused was serving.
@@ -123,6 +102,8 @@ impl Common {
             driver_feature_select: 0,
             driver_features: 0,
             queue_select: 0,
+            legacy: false,
+            activated: false,
             resetting: false,
             paused: None,
             said_failed: false,
@@ -140,6 +121,19 @@ impl Common {
     /// The eventfds of the queues, in order.
     pub(super) fn kicks(&self) -> &[EventFd] {
         &self.kicks
+    }
+
+    /// Tells the device that something is available in `queue`.
+    pub(super) fn kick(&self, queue: u64) {
+        if let Some(kick) = usize::try_from(queue).ok().and_then(|queue| self.kicks.get(queue)) {
+            // The one error is a counter that is full: the worker knows already.
+            let _kicked = kick.write(1);
+        }
+    }
+
+    /// Returns whether the driver uses the legacy interface.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.legacy
     }
 
     /// Stops the device for good, and waits for at most `patience`. Returns whether nothing of it touches guest memory any
@@ -197,7 +191,8 @@ impl Common {
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
         self.go_on_resetting(Duration::ZERO);
         let Ok(offset) = usize::try_from(offset) else { return };
-        if self.resetting {
+        let is_reset = offset == DEVICE_STATUS && data == [0];
+        if self.resetting || self.legacy && !is_reset {
             return;
         }
         match *data {
@@ -264,8 +259,7 @@ impl Common {
     /// A driver only ever adds bits, until it resets the device by writing none.
     fn write_status(&mut self, value: u8) {
         if value == 0 {
-            self.resetting = true;
-            return self.go_on_resetting(PATIENCE);
+            return self.begin_reset(PATIENCE);
         }
         let status = self.interrupts.status();
         let mut new = Status::from_bits_truncate(value) - status - Status::DEVICE_NEEDS_RESET;
@@ -286,13 +280,16 @@ impl Common {
         }
     }
 
-    /// Whether the driver chose of what is offered, and knows this to be no legacy device.
+    /// Whether the driver chose of what is offered, and uses the interface that it knows.
     fn features_agreed(&self) -> bool {
+        if self.legacy {
+            return self.driver_features & !self.legacy_offered() == 0;
+        }
         self.driver_features & !self.offered() == 0 && self.driver_features & 1 << VIRTIO_F_VERSION_1 != 0
     }
 
     fn set_up_queue(&mut self, change: impl FnOnce(&mut QueueRegisters)) {
-        if !self.interrupts.status().contains(Status::DRIVER_OK)
+        if !self.activated
             && let Some(queue) = self.queues.get_mut(usize::from(self.queue_select))
         {
             change(queue);
@@ -304,13 +301,19 @@ impl Common {
         let mut enabled = true;
         self.set_up_queue(|queue| enabled = queue.enable(&memory));
         if !enabled {
-            let (queue, device) = (self.queue_select, self.device.kind().name);
-            debug!("{device}: queue {queue} can't be where its driver put it");
-            self.interrupts.needs_reset();
+            self.say_misplaced();
         }
     }
 
+    /// The selected queue can't be where the driver put it.
+    fn say_misplaced(&self) {
+        let (queue, device) = (self.queue_select, self.device.kind().name);
+        debug!("{device}: queue {queue} can't be where its driver put it");
+        self.interrupts.needs_reset();
+    }
+
     fn activate(&mut self) {
+        self.activated = true;
         let event_idx = self.event_idx();
         let enabled = (0..).zip(&self.queues).filter(|(_, queue)| queue.enabled());
         let queues = enabled.map(|(index, queue)| Ok((index, queue.queue(event_idx)?)));
@@ -341,6 +344,11 @@ impl Common {
         })
     }
 
+    fn begin_reset(&mut self, patience: Duration) {
+        self.resetting = true;
+        self.go_on_resetting(patience);
+    }
+
     /// Ends the reset that the driver has begun, if there is one and the device has stopped after `patience`.
     fn go_on_resetting(&mut self, patience: Duration) {
         if self.resetting && self.device.stop(Halt::Reset, patience).is_some() {
@@ -361,6 +369,8 @@ impl Common {
         self.driver_feature_select = 0;
         self.driver_features = 0;
         self.queue_select = 0;
+        self.legacy = false;
+        self.activated = false;
         self.interrupts.reset();
     }
 }

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
+/// The length of a page, and the alignment of the used ring, where a legacy driver places a queue.
+const LEGACY_ALIGN: u64 = 4096;
+
 /// A virtqueue as the driver sets it up, before the device has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +95,26 @@ impl QueueRegisters {
     pub(super) fn enable(&mut self, memory: &GuestRam) -> bool {
         self.enabled = self.is_valid(memory);
         self.enabled
+    }
+
+    /// The number of the page that it begins at, as a legacy driver knows it.
+    pub(super) fn page(&self) -> u32 {
+        u32::try_from(self.descriptor_area / LEGACY_ALIGN).unwrap_or(0)
+    }
+
+    /// Places the queue as legacy drivers do, all of it from `page` on, and enables it; page 0 takes it away. Says whether that can be.
+    ///
+    /// virtio 1.3, "Legacy Interfaces: A Note on Virtqueue Layout".
+    pub(super) fn place(&mut self, page: u32, memory: &GuestRam) -> bool {
+        self.reset();
+        self.descriptor_area = u64::from(page) * LEGACY_ALIGN;
+        if page == 0 {
+            return true;
+        }
+        let size = u64::from(self.size);
+        self.driver_area = self.descriptor_area + 16 * size;
+        self.device_area = (self.driver_area + 6 + 2 * size).next_multiple_of(LEGACY_ALIGN);
+        self.enable(memory)
     }
 
     /// virtio 1.3, "Split Virtqueues": the sizes and alignments of the areas.

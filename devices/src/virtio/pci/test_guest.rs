@@ -16,13 +16,15 @@ use super::VirtioPci;
 use crate::{
     bus::Effect,
     irq::Msi,
-    pci::{BarError, ClassCode, PciAddress, PciFunction},
+    pci::{Bar, BarError, BarSpace, ClassCode, PciAddress, PciFunction},
     testing::{FakeLine, FakeMsi},
     virtio::device::{Activation, DeviceKind, Halt, VirtioDevice},
 };
 
 pub(super) const MEMORY_SIZE: u64 = 0x10_0000;
 pub(super) const BAR: u64 = 0xc000_0000;
+pub(super) const PORTS: u64 = 0xc000;
+pub(super) const TRANSITIONAL_ID: u16 = 0x1002;
 pub(super) const VERSION_1: u64 = 1 << 32;
 pub(super) const FEATURES: u64 = 1 << 29 | 1 << 28 | 1 << 5 | 1 << 50;
 pub(super) const QUEUE_SIZES: [u16; 2] = [256, 64];
@@ -73,7 +75,17 @@ pub(super) struct State {
 }
 
 #[derive(Debug)]
-struct FakeDevice(Arc<Mutex<State>>);
+struct FakeDevice {
+    state: Arc<Mutex<State>>,
+    /// Legacy drivers can use it.
+    transitional: bool,
+}
+
+impl FakeDevice {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
 
 impl VirtioDevice for FakeDevice {
     fn kind(&self) -> DeviceKind {
@@ -92,25 +104,29 @@ impl VirtioDevice for FakeDevice {
         &QUEUE_SIZES
     }
 
+    fn transitional_id(&self) -> Option<u16> {
+        self.transitional.then_some(TRANSITIONAL_ID)
+    }
+
     fn read_config(&self, offset: u64, data: &mut [u8]) {
         data.fill(0);
-        crate::registers::read(&self.0.lock().unwrap().config, offset, data);
+        crate::registers::read(&self.state().config, offset, data);
     }
 
     fn write_config(&mut self, offset: u64, data: &[u8]) {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state();
         for (offset, &value) in (offset..8).zip(data) {
             state.config[usize::try_from(offset).unwrap()] = value;
         }
     }
 
     fn features_agreed(&mut self, features: u64) {
-        let before = self.0.lock().unwrap().agreed.replace(features);
-        assert_eq!(before, None, "agreed twice");
+        let before = self.state().agreed.replace(features);
+        assert!(before.is_none() || features & VERSION_1 == 0, "agreed twice");
     }
 
     fn activate(&mut self, activation: Activation) -> io::Result<()> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state();
         assert_eq!(state.agreed, Some(activation.features));
         assert!(state.active.is_none(), "activated twice");
         for active in &activation.queues {
@@ -124,7 +140,7 @@ impl VirtioDevice for FakeDevice {
     }
 
     fn stop(&mut self, halt: Halt, _: Duration) -> Option<Vec<(u16, Queue)>> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state();
         state.halt = Some(halt);
         if state.hangs {
             return None;
@@ -134,16 +150,16 @@ impl VirtioDevice for FakeDevice {
     }
 
     fn save(&self) -> serde_json::Value {
-        self.0.lock().unwrap().config.as_slice().into()
+        self.state().config.as_slice().into()
     }
 
     fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
-        self.0.lock().unwrap().config = Deserialize::deserialize(state)?;
+        self.state().config = Deserialize::deserialize(state)?;
         Ok(())
     }
 
     fn reset(&mut self) {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state();
         state.active = None;
         state.agreed = None;
         state.resets += 1;
@@ -153,6 +169,8 @@ impl VirtioDevice for FakeDevice {
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) pci: VirtioPci,
+    /// The memory BAR's register.
+    bar: u8,
     pub(super) line: Arc<FakeLine>,
     pub(super) vectors: Vec<Arc<FakeMsi>>,
     state: Arc<Mutex<State>>,
@@ -161,10 +179,20 @@ pub(super) struct Guest {
 impl Guest {
     /// A guest with a device that does nothing, in slot 3.
     pub(super) fn new() -> Self {
+        Self::with_fake(false)
+    }
+
+    /// The same with a transitional device.
+    pub(super) fn transitional() -> Self {
+        Self::with_fake(true)
+    }
+
+    fn with_fake(transitional: bool) -> Self {
         let state = Arc::default();
         let len = usize::try_from(MEMORY_SIZE).unwrap();
         let memory = GuestRam::from_ranges(&[(GuestAddress(0), len)]).unwrap();
-        Self { state: Arc::clone(&state), ..Self::with_device(Box::new(FakeDevice(state)), memory) }
+        let device = FakeDevice { state: Arc::clone(&state), transitional };
+        Self { state, ..Self::with_device(Box::new(device), memory) }
     }
 
     /// A guest with any device.
@@ -173,9 +201,11 @@ impl Guest {
         let vectors: Vec<_> = (0..3).map(|_| Arc::new(FakeMsi::default())).collect();
         let msis = vectors.iter().map(|msi| msi.clone() as Arc<dyn Msi>).collect();
         let address = PciAddress::new(3, 0).unwrap();
+        let bar = u8::from(device.transitional_id().is_some());
         let mut pci = VirtioPci::new(address, device, memory, line.clone(), msis).unwrap();
-        pci.config_mut().place_bars(|_| Ok::<_, BarError>(BAR)).unwrap();
-        Self { pci, line, vectors, state: Arc::default() }
+        let place = |bar: Bar| Ok::<_, BarError>(if bar.space() == BarSpace::Io { PORTS } else { BAR });
+        pci.config_mut().place_bars(place).unwrap();
+        Self { pci, bar, line, vectors, state: Arc::default() }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -188,13 +218,26 @@ impl Guest {
 
     pub(super) fn read(&mut self, offset: u64, len: usize) -> u64 {
         let mut data = [0; 8];
-        self.pci.bar_read(0, offset, &mut data[..len]);
+        self.pci.bar_read(self.bar, offset, &mut data[..len]);
         u64::from_le_bytes(data)
     }
 
     pub(super) fn write(&mut self, offset: u64, value: u64, len: usize) {
-        let effect = self.pci.bar_write(0, offset, &value.to_le_bytes()[..len]);
+        let effect = self.pci.bar_write(self.bar, offset, &value.to_le_bytes()[..len]);
         assert!(offset == DEVICE_STATUS || effect == Effect::None, "{effect:?}");
+    }
+
+    /// Reads a port of the legacy interface.
+    pub(super) fn port_read(&mut self, offset: u64, len: usize) -> u64 {
+        assert_eq!(self.bar, 1);
+        let mut data = [0xff; 8];
+        self.pci.bar_read(0, offset, &mut data[..len]);
+        u64::from_le_bytes(data) & u64::MAX >> (64 - 8 * len)
+    }
+
+    pub(super) fn port_write(&mut self, offset: u64, value: u64, len: usize) -> Effect {
+        assert_eq!(self.bar, 1);
+        self.pci.bar_write(0, offset, &value.to_le_bytes()[..len])
     }
 
     pub(super) fn config_read(&mut self, offset: u16, len: usize) -> u32 {

@@ -38,6 +38,8 @@ pub(crate) struct Driver {
     pub(crate) memory: GuestRam,
     /// Where its rings are, and the table.
     rings: u64,
+    /// They are laid out as for a legacy device.
+    legacy: bool,
     size: u16,
     next_descriptor: u16,
     avail: u16,
@@ -49,7 +51,23 @@ impl Driver {
         let ranges = [(GuestAddress(0), SEAM), (GuestAddress(SEAM), MEMORY_SIZE - SEAM)];
         let ranges = ranges.map(|(base, len)| (base, usize::try_from(len).unwrap()));
         let memory = GuestRam::from_ranges(&ranges).unwrap();
-        Self { memory, rings: 0, size, next_descriptor: 0, avail: 0, used: 0 }
+        Self { memory, rings: 0, legacy: false, size, next_descriptor: 0, avail: 0, used: 0 }
+    }
+
+    /// A driver of a legacy device, whose queue has no layout but one.
+    pub(crate) fn legacy(size: u16) -> Self {
+        Self { legacy: true, ..Self::new(size) }
+    }
+
+    fn avail_ring(&self) -> u64 {
+        self.rings + if self.legacy { TABLE + 16 * u64::from(self.size) } else { AVAIL }
+    }
+
+    fn used_ring(&self) -> u64 {
+        match self.legacy {
+            true => (self.avail_ring() + 6 + 2 * u64::from(self.size)).next_multiple_of(4096),
+            false => self.rings + USED,
+        }
     }
 
     /// The driver of another queue in the same memory: there is room for up to number 7.
@@ -61,8 +79,8 @@ impl Driver {
 
     /// Forgets what was, as a driver does that resets its device.
     pub(crate) fn restart(&mut self) {
-        for ring in [AVAIL, USED] {
-            self.write(self.rings + ring, &vec![0; 6 + 8 * usize::from(self.size)]);
+        for ring in [self.avail_ring(), self.used_ring()] {
+            self.write(ring, &vec![0; 6 + 8 * usize::from(self.size)]);
         }
         (self.next_descriptor, self.avail, self.used) = (0, 0, 0);
     }
@@ -71,8 +89,8 @@ impl Driver {
     pub(crate) fn queue(&self) -> Queue {
         let mut queue = Queue::new(self.size).unwrap();
         queue.try_set_desc_table_address(GuestAddress(self.rings + TABLE)).unwrap();
-        queue.try_set_avail_ring_address(GuestAddress(self.rings + AVAIL)).unwrap();
-        queue.try_set_used_ring_address(GuestAddress(self.rings + USED)).unwrap();
+        queue.try_set_avail_ring_address(GuestAddress(self.avail_ring())).unwrap();
+        queue.try_set_used_ring_address(GuestAddress(self.used_ring())).unwrap();
         queue.set_ready(true);
         assert!(queue.is_valid(&self.memory));
         queue
@@ -106,30 +124,28 @@ impl Driver {
 
     /// Makes whatever starts at descriptor `head` available.
     pub(crate) fn offer(&mut self, head: u16) {
-        let entry = self.rings + AVAIL + 4 + 2 * u64::from(self.avail % self.size);
+        let entry = self.avail_ring() + 4 + 2 * u64::from(self.avail % self.size);
         self.memory.write_obj(head, GuestAddress(entry)).unwrap();
         self.set_avail_index(self.avail.wrapping_add(1));
     }
 
     pub(crate) fn set_avail_index(&mut self, index: u16) {
         self.avail = index;
-        self.memory.store(index, GuestAddress(self.rings + AVAIL + 2), Ordering::Release).unwrap();
+        self.memory.store(index, GuestAddress(self.avail_ring() + 2), Ordering::Release).unwrap();
     }
 
     pub(crate) fn set_avail_flags(&self, flags: u16) {
-        self.memory.write_obj(flags, GuestAddress(self.rings + AVAIL)).unwrap();
+        self.memory.write_obj(flags, GuestAddress(self.avail_ring())).unwrap();
     }
 
     /// Asks for an interrupt when the used index passes `index`.
     pub(crate) fn set_used_event(&self, index: u16) {
-        self.memory
-            .write_obj(index, GuestAddress(self.rings + AVAIL + 4 + 2 * u64::from(self.size)))
-            .unwrap();
+        self.memory.write_obj(index, GuestAddress(self.avail_ring() + 4 + 2 * u64::from(self.size))).unwrap();
     }
 
     /// Where the device says from which available index on it wants kicks.
     pub(crate) fn avail_event(&self) -> GuestAddress {
-        GuestAddress(self.rings + USED + 4 + 8 * u64::from(self.size))
+        GuestAddress(self.used_ring() + 4 + 8 * u64::from(self.size))
     }
 
     /// Offers a chain of `(address, len, flags)`, and returns its head. Uses descriptors round and round.
@@ -158,16 +174,16 @@ impl Driver {
 
     /// Has it look as if the device had used so much.
     pub(crate) fn set_used_index(&self, index: u16) {
-        self.memory.store(index, GuestAddress(self.rings + USED + 2), Ordering::Release).unwrap();
+        self.memory.store(index, GuestAddress(self.used_ring() + 2), Ordering::Release).unwrap();
     }
 
     /// The next `(head, len)` that the device used.
     pub(crate) fn used(&mut self) -> Option<(u32, u32)> {
         let load = |address| self.memory.load::<u16>(address, Ordering::Acquire).unwrap();
-        if load(GuestAddress(self.rings + USED + 2)) == self.used {
+        if load(GuestAddress(self.used_ring() + 2)) == self.used {
             return None;
         }
-        let entry = self.rings + USED + 4 + 8 * u64::from(self.used % self.size);
+        let entry = self.used_ring() + 4 + 8 * u64::from(self.used % self.size);
         self.used = self.used.wrapping_add(1);
         let [id, len] = [0, 4].map(|n| self.memory.read_obj(GuestAddress(entry + n)).unwrap());
         Some((id, len))

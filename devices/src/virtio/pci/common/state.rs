@@ -23,6 +23,7 @@ pub(in super::super) struct CommonState {
     driver_feature_select: u32,
     driver_features: u64,
     queue_select: u16,
+    legacy: bool,
     queues: Vec<QueueRegisters>,
     /// Those that the device serves, by their numbers.
     served: BTreeMap<u16, Positions>,
@@ -79,6 +80,7 @@ impl Common {
             driver_feature_select: self.driver_feature_select,
             driver_features: self.driver_features,
             queue_select: self.queue_select,
+            legacy: self.legacy,
             queues: self.queues.clone(),
             served: served.collect(),
             interrupts: self.interrupts.save(),
@@ -112,15 +114,19 @@ impl Common {
         self.device_feature_select = state.device_feature_select;
         self.driver_feature_select = state.driver_feature_select;
         self.queue_select = state.queue_select;
+        self.legacy = state.legacy;
 
         let status = self.interrupts.status();
-        if status.contains(Status::FEATURES_OK) {
+        if self.legacy && (status.is_empty() || self.device.transitional_id().is_none()) {
+            return Err(LoadError::Nonsense("a legacy driver of a device that none can use"));
+        }
+        if self.legacy || status.contains(Status::FEATURES_OK) {
             if !self.features_agreed() {
                 return Err(LoadError::Features(state.driver_features, name));
             }
             self.device.features_agreed(self.driver_features);
         }
-        let may_serve = status.contains(Status::FEATURES_OK | Status::DRIVER_OK);
+        let may_serve = self.legacy || status.contains(Status::FEATURES_OK | Status::DRIVER_OK);
         let mut paused = Vec::new();
         for (&index, positions) in &state.served {
             let queue = self.queues.get(usize::from(index)).filter(|queue| may_serve && queue.enabled());
@@ -131,6 +137,7 @@ impl Common {
             paused.push((index, queue));
         }
         self.device.load(&state.own).map_err(|error| LoadError::Own(name, error))?;
+        self.activated = status.contains(Status::DRIVER_OK) || !paused.is_empty();
         self.paused = Some(paused);
         Ok(())
     }
