@@ -15,7 +15,10 @@ use std::{
 use devices::disk::raw::{DiskOptions, RawDisk};
 use rustix::process::{Pid, Signal, kill_process};
 use support::{Running, expect, expect_end, guest, no_kvm, nvmm, run};
-use vmm::stats::Stats;
+use vmm::{
+    cloud_init::{Given, Identity, Seed},
+    stats::Stats,
+};
 
 const IDLE: &str = "read 0 requests, 0 bytes; written 0 requests, 0 bytes; 0 flushes; discarded 0 requests, 0 bytes; \
                     zeroed 0 requests, 0 bytes; 0 errors";
@@ -195,6 +198,52 @@ fn a_dry_run_says_what_the_disks_are_and_makes_nothing() {
     assert_eq!((&disks[0]["format"], &disks[0]["size"]), (&"raw".into(), &(1 << 20).into()));
     assert_eq!((&disks[0]["name"], &disks[0]["overlay"]), (&"root".into(), &path(&over).into()));
     assert_eq!((&disks[1]["queues"], &disks[1]["read_only"]), (&3.into(), &true.into()));
+}
+
+/// A guest reads of the seed what its options say, and can't write to it.
+#[test]
+fn cloud_inits_seed_is_a_disk_in_memory() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let wishes = folder.path().join("wishes");
+    std::fs::write(&wishes, "users: []\n").unwrap();
+    let files = format!("user-data={}", path(&wishes));
+    let options = ["--cloud-init", &files, "--hostname", "web1", "--rng", "off"];
+
+    let given = Given { user_data: Some(b"users: []\n".to_vec()), ..Given::default() };
+    let identity = Identity { hostname: Some("web1".to_owned()), ..Identity::default() };
+    let image = Seed::new(given, &identity).image().unwrap();
+    let words = image.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let sum = words.fold(0_u64, |sum, word| sum.rotate_left(1) ^ word);
+    let output = run("blk_read", &options);
+    // VIRTIO_BLK_S_IOERR.
+    let expected = format!("sectors {:x} failed 0 sum {sum:x}\nbehind 1 write 1\n", image.len() / 512);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    assert_eq!(output.status.code(), Some(1));
+    let warning = format!(
+        "nvmm: --cloud-init: {} begins neither with #cloud-config nor with #!, nor as other user-data does; cloud-init \
+         ignores it\n",
+        path(&wishes)
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), warning);
+
+    let output = run("hello", &[&options[..], &["--dry-run", "--json"]].concat());
+    let machine: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let seed = &machine["disks"][0];
+    assert_eq!((&seed["name"], &seed["path"]), (&"cloud-init".into(), &serde_json::Value::Null));
+    assert_eq!((&seed["read_only"], &seed["size"]), (&true.into(), &image.len().into()));
+    let output = run("hello", &[&options[..], &["--dry-run"]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in ["  cloud-init: raw, 128 KiB, read-only", "user-data, meta-data"] {
+        assert!(text.contains(&format!("{line}\n")), "{text}");
+    }
+
+    // What the guest says is not written over what it is told.
+    let output = run("hello", &["--cloud-init", &files, "--serial", &format!("file={}", path(&wishes))]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(std::fs::read(&wishes).unwrap(), b"users: []\n");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The options of a machine: the user's words, not yet checked against each other or the host.
 
+mod cloud;
 mod heading;
 mod script;
 mod seconds;
@@ -10,6 +11,7 @@ use arch::cpu::spec::Nested;
 use clap::{Parser, ValueEnum};
 use devices::platform::DebugExit;
 
+pub use self::cloud::CloudArgs;
 pub use self::script::{ScriptArgs, Step};
 pub(crate) use self::seconds::seconds;
 
@@ -69,6 +71,10 @@ pub struct MachineArgs {
     /// CONNECT PORT; the guest reaches programs that listen at PATH_PORT
     #[arg(long, help_heading = heading::DEVICES, value_name = "cid=N,uds=PATH")]
     pub vsock: Option<OsString>,
+
+    /// The options for cloud images.
+    #[command(flatten)]
+    pub cloud: CloudArgs,
 
     /// Serial port, COM1 first, up to four: stdio, null, file=PATH[,append=on], pty[=LINK], tcp=HOST:PORT[,server[,wait]][,telnet=on] or unix=PATH[,server[,wait]],
     /// each with [,log=FILE], or QEMU's words. A comma in a path is written twice

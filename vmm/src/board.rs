@@ -10,6 +10,7 @@
 
 mod backends;
 mod balloon;
+mod cloud_init;
 mod debug_exit;
 mod device;
 mod devices;

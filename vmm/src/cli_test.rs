@@ -7,7 +7,7 @@ fn words(line: &str) -> Vec<OsString> {
 }
 
 /// Lines that are right, with every option of a machine in one of them.
-const RIGHT: [&str; 10] = [
+const RIGHT: [&str; 11] = [
     "--kernel k",
     "--kernel k --initrd i --append quiet -m 1G -vv",
     "--kernel k --initramfs i --cmdline quiet --cpu max,-avx --nested off --smp 4,cores=2 --memory 2G --disk a --disk b,readonly=on",
@@ -15,6 +15,7 @@ const RIGHT: [&str; 10] = [
     "--kernel k --serial null --rng off --balloon --vsock cid=3,uds=v --on-reboot exit --on-panic reset --grace 5 --debug-exit 0xf4 --stats s --dry-run --json --kvm /dev/null --verbose",
     "--kernel k --gdb tcp::1234 --paused",
     "--kernel k --net user --net tap=t",
+    "--kernel k --cloud-init user-data=u --ssh-key a --ssh-key b --hostname h",
     "--kernel=--help",
     "--kernel k --memory -1",
     "--kernel k --send a --expect b --expect-timeout 5 --send c",
@@ -243,6 +244,7 @@ fn options_are_in_groups() {
         "Kernel:",
         "CPU and memory:",
         "Disks and other devices:",
+        "Cloud images:",
         "Serial ports:",
         "Identity:",
         "Resets and the end:",

@@ -1,5 +1,6 @@
 //! The machine to build: every option given a meaning, checked as far as it can be without the host.
 
+mod cloud_init;
 mod cpu;
 mod device;
 mod disk;
@@ -9,6 +10,7 @@ mod gdb;
 mod keys;
 mod memory;
 mod net;
+mod public_key;
 mod qmp;
 mod serial;
 mod smbios;
@@ -24,6 +26,7 @@ use arch::{
 use devices::chars::Address;
 
 pub use self::{
+    cloud_init::CloudInitConfig,
     cpu::cpu,
     device::DeviceConfig,
     disk::DiskConfig,
@@ -36,6 +39,7 @@ pub use self::{
 };
 use crate::{
     args::{MachineArgs, OnPanic, OnReboot},
+    cloud_init::SEED_DISK,
     expect::Script,
 };
 
@@ -86,11 +90,13 @@ impl VmConfig {
     pub fn new(args: &MachineArgs) -> Result<Self, ConfigError> {
         let (smbios, smbios_files) = smbios::parse(&args.smbios, args.uuid.as_deref())?;
         let cpu_file = cpu::file(&args.cpu).map(|path| ("--cpu", path.to_owned()));
-        let read = smbios_files.into_iter().map(|path| ("--smbios", path)).chain(cpu_file).collect();
+        let (cloud_init, cloud_files) = cloud_init::parse(&args.cloud, smbios.system.uuid)?;
+        let smbios_files = smbios_files.into_iter().map(|path| ("--smbios", path));
+        let read = smbios_files.chain(cpu_file).chain(cloud_files).collect();
         let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
         let disks = args.disk.iter().map(|disk| DiskConfig::parse(disk, topology.vcpus()));
         let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
-        disk::check_several(&disks, &args.disk)?;
+        disk::check_several(&disks, &args.disk, cloud_init.as_ref().map(|_| SEED_DISK))?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
         let nets = net::devices(&args.net, smbios.system.uuid)?.into_iter().map(DeviceConfig::Net);
         let rng = (args.rng != "off").then(|| DeviceConfig::Rng(args.rng.clone().into()));
@@ -117,6 +123,7 @@ impl VmConfig {
             devices: [DeviceConfig::Rtc]
                 .into_iter()
                 .chain(disks)
+                .chain(cloud_init.map(DeviceConfig::CloudInit))
                 .chain(nets)
                 .chain(rng)
                 .chain(balloon)

@@ -13,6 +13,7 @@ pub mod board;
 mod buses;
 pub mod check;
 pub mod cli;
+pub mod cloud_init;
 pub mod config;
 pub mod console;
 pub mod cpu;

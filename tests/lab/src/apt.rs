@@ -11,9 +11,11 @@ use anyhow::{Context, Result, bail, ensure};
 pub(crate) const UNIT_TESTS: &[&str] = &[
     "acpica-tools",
     "dmidecode",
+    "dosfstools",
     "gdb",
     "inetutils-telnet",
     "iproute2",
+    "mtools",
     "passt",
     "python3-pip",
     "qemu-system-x86",

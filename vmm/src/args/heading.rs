@@ -3,6 +3,7 @@
 pub(super) const KERNEL: &str = "Kernel";
 pub(super) const CPU: &str = "CPU and memory";
 pub(super) const DEVICES: &str = "Disks and other devices";
+pub(super) const CLOUD: &str = "Cloud images";
 pub(super) const SERIAL: &str = "Serial ports";
 pub(super) const IDENTITY: &str = "Identity";
 pub(super) const END: &str = "Resets and the end";

@@ -2,6 +2,7 @@
 
 use super::{
     balloon::MemoryBalloon,
+    cloud_init::SeedDisk,
     debug_exit::DebugExitPort,
     device::{OpenDevice, Opening},
     disk::OpenDisk,
@@ -30,6 +31,7 @@ pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<
             opening.own_disk = opening.own_disk.take().or_else(|| disk.written_by_one());
             Box::new(disk)
         }
+        DeviceConfig::CloudInit(config) => Box::new(SeedDisk::open(config)?),
         DeviceConfig::Net(config) => Box::new(OpenNet::open(config, opening)?),
         DeviceConfig::Rng(path) => Box::new(RngSource::open(path)?),
         DeviceConfig::Balloon => Box::new(MemoryBalloon::default()),

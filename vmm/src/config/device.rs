@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{disk::DiskConfig, net::NetConfig, serial::SerialConfig, vsock::VsockConfig};
+use super::{
+    cloud_init::CloudInitConfig, disk::DiskConfig, net::NetConfig, serial::SerialConfig, vsock::VsockConfig,
+};
 
 /// A device that an option asks for, or the real-time clock.
 #[derive(Clone, Debug)]
@@ -11,6 +13,8 @@ pub enum DeviceConfig {
     Rtc,
     /// `--disk`.
     Disk(Box<DiskConfig>),
+    /// `--cloud-init`, and what makes a seed besides.
+    CloudInit(CloudInitConfig),
     /// `--net`.
     Net(NetConfig),
     /// `--rng`.

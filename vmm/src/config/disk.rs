@@ -154,9 +154,13 @@ impl DiskConfig {
     }
 }
 
-/// Refuses two disks of the same name, and an image that is given twice and written to.
-pub(super) fn check_several(disks: &[DiskConfig], given: &[OsString]) -> Result<(), ConfigError> {
-    let mut seen = BTreeSet::new();
+/// Refuses two disks of the same name, one of the name `taken` too, and an image that is given twice and written to.
+pub(super) fn check_several(
+    disks: &[DiskConfig],
+    given: &[OsString],
+    taken: Option<&str>,
+) -> Result<(), ConfigError> {
+    let mut seen: BTreeSet<_> = taken.into_iter().collect();
     for (disk, given) in disks.iter().zip(given) {
         if let Some(id) = &disk.id
             && !seen.insert(id)

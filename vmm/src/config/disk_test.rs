@@ -130,9 +130,11 @@ fn what_can_not_be_is_named_with_what_would_do() {
 fn two_disks_have_two_names() {
     let given = ["a,id=x", "b", "d,id=y", "c,id=x"].map(OsString::from);
     let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given, 1).unwrap()).collect();
-    check_several(&disks[..3], &given).unwrap();
-    let error = check_several(&disks, &given).unwrap_err().to_string();
+    check_several(&disks[..3], &given, None).unwrap();
+    let error = check_several(&disks, &given, None).unwrap_err().to_string();
     assert_eq!(error, "--disk c,id=x: another disk has the id 'x'; give each its own");
+    let error = check_several(&disks[..3], &given, Some("y")).unwrap_err().to_string();
+    assert_eq!(error, "--disk d,id=y: another disk has the id 'y'; give each its own");
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn an_image_is_written_to_once() {
     let check = |given: [&str; 2]| {
         let given = given.map(OsString::from);
         let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given, 1).unwrap()).collect();
-        check_several(&disks, &given).map_err(|error| error.to_string())
+        check_several(&disks, &given, None).map_err(|error| error.to_string())
     };
     for twice in [["a", "a"], ["a", "a,readonly=on"]] {
         assert!(check(twice).unwrap_err().contains("given twice"), "{twice:?}");

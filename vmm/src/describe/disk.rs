@@ -16,8 +16,9 @@ use crate::{config::DiskConfig, lossy, size::Size};
 pub struct DiskDescription {
     /// The name in messages.
     name: String,
-    #[serde(serialize_with = "lossy::name")]
-    path: PathBuf,
+    /// Its image or block device; none if it is in nvmm's memory.
+    #[serde(serialize_with = "lossy::option")]
+    path: Option<PathBuf>,
     /// As it was given, or found.
     format: &'static str,
     /// The file that writes go to, or `temp`.
@@ -45,26 +46,37 @@ pub struct DiskDescription {
 
 impl DiskDescription {
     pub(crate) fn new(config: &DiskConfig, format: Format, disk: &dyn Disk) -> Self {
-        let BlockOptions { serial, queues, queue_size, cache, discard, engine, iops, bandwidth } =
-            config.device;
         let image = OpenOptions { overlay: None, ..config.image.clone() };
         let chain = info::follow(&config.path, &image).map(|info| info.links);
         let over = chain.unwrap_or_default().into_iter().skip(1).map(|link| link.path);
-        let block = disk.block_size();
         Self {
-            name: config.name(),
-            path: config.path.clone(),
+            path: Some(config.path.clone()),
             format: format.name(),
             overlay: config.image.overlay.as_ref().map(|overlay| match overlay {
                 Overlay::Temp => "temp".into(),
                 Overlay::File(path) => path.clone(),
             }),
             over: over.collect(),
+            direct: config.image.disk.direct,
+            ..Self::in_memory(config.name(), &config.device, disk)
+        }
+    }
+
+    /// Describes a disk that no file holds.
+    pub(crate) fn in_memory(name: String, device: &BlockOptions, disk: &dyn Disk) -> Self {
+        let BlockOptions { serial, queues, queue_size, cache, discard, engine, iops, bandwidth } = *device;
+        let block = disk.block_size();
+        Self {
+            name,
+            path: None,
+            format: Format::Raw.name(),
+            overlay: None,
+            over: Vec::new(),
             size: disk.size(),
             logical_block_size: block.logical,
             physical_block_size: block.physical,
             read_only: disk.is_read_only(),
-            direct: config.image.disk.direct,
+            direct: false,
             cache,
             discard,
             aio: engine,
@@ -83,9 +95,11 @@ impl fmt::Display for DiskDescription {
         let Self { name, path, format, overlay, over, size, read_only, direct, cache, discard, aio, .. } =
             self;
         let Self { logical_block_size, physical_block_size, queues, queue_size, iops, bw, serial, .. } = self;
-        match path.printable().to_string() {
-            path if path == *name => write!(f, "  {path}")?,
-            path => write!(f, "  {} ({path})", name.printable())?,
+        let path = path.as_ref().map(|path| path.printable().to_string());
+        match path {
+            Some(path) if path == *name => write!(f, "  {path}")?,
+            Some(path) => write!(f, "  {} ({path})", name.printable())?,
+            None => write!(f, "  {}", name.printable())?,
         }
         write!(f, ": {format}, {}", Size(*size))?;
         if *read_only {

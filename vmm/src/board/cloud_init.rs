@@ -1,0 +1,95 @@
+//! `--cloud-init`: the seed, a disk that is in nvmm's memory.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use devices::{
+    disk::{Disk, format::Format, memory::MemoryDisk},
+    printable::ToPrintable,
+    virtio::block::{Block, BlockOptions, Lasting},
+};
+
+use super::{Board, HostSide, OpenDevice};
+use crate::{blocks::BlockFacts, cloud_init::SEED_DISK, config::CloudInitConfig, describe::DiskDescription};
+
+/// The seed's disk, and what was done with it. It outlives the machine's resets.
+#[derive(Clone, Debug)]
+pub(super) struct SeedDisk {
+    disk: Arc<dyn Disk>,
+    /// The files on it.
+    files: String,
+    lasting: Lasting,
+}
+
+impl SeedDisk {
+    /// Makes the disk.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for it.
+    pub(super) fn open(config: &CloudInitConfig) -> anyhow::Result<Self> {
+        let CloudInitConfig { seed, user_data } = config;
+        if let Some(path) = user_data.as_ref().filter(|_| !seed.has_known_user_data()) {
+            log::warn!(
+                "--cloud-init: {} begins neither with #cloud-config nor with #!, nor as other user-data does; cloud-init ignores it",
+                path.printable()
+            );
+        }
+        let image = seed.image().context("--cloud-init: the seed can't be made")?;
+        Ok(Self {
+            disk: Arc::new(MemoryDisk::new(SEED_DISK.to_owned(), image)),
+            files: seed.names().collect::<Vec<_>>().join(", "),
+            lasting: BlockOptions::default().into(),
+        })
+    }
+}
+
+impl OpenDevice for SeedDisk {
+    fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
+        let block = Block::new(Arc::clone(&self.disk), &self.lasting);
+        let plugged = board.virtio(Box::new(block), Arc::new(self.clone()));
+        plugged.with_context(|| HostSide::name(self))
+    }
+
+    fn host_side(&self) -> Option<&dyn HostSide> {
+        Some(self)
+    }
+
+    fn disk(&self) -> Option<DiskDescription> {
+        let name = SEED_DISK.to_owned();
+        Some(DiskDescription::in_memory(name, &self.lasting.options, &*self.disk))
+    }
+}
+
+impl HostSide for SeedDisk {
+    fn name(&self) -> String {
+        format!("disk {SEED_DISK}")
+    }
+
+    fn backend(&self) -> Option<String> {
+        Some(self.files.clone())
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.disk.size())
+    }
+
+    fn work(&self) -> Option<String> {
+        Some(self.lasting.counters.total().to_string())
+    }
+
+    fn block(&self) -> Option<BlockFacts> {
+        Some(BlockFacts {
+            name: SEED_DISK.to_owned(),
+            path: PathBuf::new(),
+            format: Format::Raw,
+            overlay: None,
+            size: self.disk.size(),
+            is_read_only: true,
+            cache: self.lasting.options.cache,
+            is_direct: false,
+            limits: [None, None],
+            totals: self.lasting.counters.total(),
+        })
+    }
+}

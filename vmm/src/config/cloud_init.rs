@@ -1,0 +1,150 @@
+//! `--cloud-init`, and `--ssh-key` and `--hostname`, which need no files of cloud-init's.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+use devices::printable::ToPrintable;
+use uuid::Uuid;
+
+use super::{error::ConfigError, keys::Keys, public_key, words};
+use crate::{
+    args::CloudArgs,
+    cloud_init::{Given, Identity, Seed},
+    small_file,
+};
+
+/// The names of the options.
+const CLOUD_INIT: &str = "--cloud-init";
+const SSH_KEY: &str = "--ssh-key";
+const HOSTNAME: &str = "--hostname";
+
+/// The files that `--cloud-init` takes.
+const KEYS: &str = "user-data=FILE, meta-data=FILE or network-config=FILE";
+
+/// The greatest length of a host name: RFC 1123, "Host Names and Numbers".
+const LONGEST_NAME: usize = 253;
+const LONGEST_LABEL: usize = 63;
+
+/// A seed, and the files that it was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudInitConfig {
+    /// The seed.
+    pub seed: Seed,
+    /// The file with the user-data, if one was given.
+    pub user_data: Option<PathBuf>,
+}
+
+/// The seed that the options ask for, if any, and the files that were read, each with its option.
+type Parsed = (Option<CloudInitConfig>, Vec<(&'static str, PathBuf)>);
+
+/// Gives the options a meaning, for a machine with this UUID.
+///
+/// # Errors
+///
+/// A word that has none, a file that can't be read or is not what its option takes, or a host name or a key beside `meta-data`,
+/// which has its own.
+pub(super) fn parse(args: &CloudArgs, uuid: Option<Uuid>) -> Result<Parsed, ConfigError> {
+    let CloudArgs { cloud_init, ssh_key, hostname } = args;
+    if cloud_init.is_none() && ssh_key.is_empty() && hostname.is_none() {
+        return Ok((None, Vec::new()));
+    }
+    let files = cloud_init.as_deref().map(|given| Files::parse(given).map_err(error(CLOUD_INIT, given)));
+    let files = files.transpose()?.unwrap_or_default();
+    if files.meta_data.is_some()
+        && let Some((option, given)) = first_of_identity(args)
+    {
+        let why =
+            "meta-data=FILE of --cloud-init says that by itself; write it there, or leave meta-data out";
+        return Err(error(option, given)(why.to_owned()));
+    }
+    if let Some(name) = hostname {
+        check_hostname(name).map_err(error(HOSTNAME, name.as_ref()))?;
+    }
+    let mut keys = Vec::new();
+    for path in ssh_key {
+        keys.extend(public_key::read(Path::new(path)).map_err(error(SSH_KEY, path))?);
+    }
+    let given = cloud_init.as_deref().unwrap_or_default();
+    let read = files.paths().map(|path| (CLOUD_INIT, path.clone()));
+    let read = read.chain(ssh_key.iter().map(|path| (SSH_KEY, path.into()))).collect();
+    let identity = Identity { uuid, hostname: hostname.clone(), keys };
+    let seed = Seed::new(files.read().map_err(error(CLOUD_INIT, given))?, &identity);
+    Ok((Some(CloudInitConfig { seed, user_data: files.user_data }), read))
+}
+
+/// The files of `--cloud-init`.
+#[derive(Default)]
+struct Files {
+    user_data: Option<PathBuf>,
+    meta_data: Option<PathBuf>,
+    network_config: Option<PathBuf>,
+}
+
+impl Files {
+    fn parse(given: &OsStr) -> Result<Self, String> {
+        let text = words::encode(given);
+        let mut keys = Keys::of(text.split(','))?;
+        let mut file = |key| match keys.value(key, "FILE")? {
+            Some("") => Err(format!("the path is missing; give {key}=FILE")),
+            path => Ok(path.map(|path| PathBuf::from(words::decode(path)))),
+        };
+        let files = Self {
+            user_data: file("user-data")?,
+            meta_data: file("meta-data")?,
+            network_config: file("network-config")?,
+        };
+        keys.end(&format!("{KEYS}; a comma in a path is written twice"))?;
+        Ok(files)
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.user_data, &self.meta_data, &self.network_config].into_iter().flatten()
+    }
+
+    fn read(&self) -> Result<Given, String> {
+        let read = |path: &Option<PathBuf>| {
+            let read = path.as_ref().map(|path| {
+                small_file::read_bytes(path).map_err(|error| format!("{}: {error}", path.printable()))
+            });
+            read.transpose()
+        };
+        Ok(Given {
+            user_data: read(&self.user_data)?,
+            meta_data: read(&self.meta_data)?,
+            network_config: read(&self.network_config)?,
+        })
+    }
+}
+
+/// The first option that says who the machine is, with its value.
+fn first_of_identity(args: &CloudArgs) -> Option<(&'static str, &OsStr)> {
+    let key = args.ssh_key.first().map(|path| (SSH_KEY, OsString::as_os_str(path)));
+    key.or_else(|| args.hostname.as_ref().map(|name| (HOSTNAME, name.as_ref())))
+}
+
+fn check_hostname(name: &str) -> Result<(), String> {
+    let is_label = |label: &str| {
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() <= LONGEST_NAME && name.split('.').all(is_label) {
+        return Ok(());
+    }
+    Err(format!(
+        "a host name has letters, digits and hyphens, at most {LONGEST_LABEL} between its dots, such as web1 or web1.example.org"
+    ))
+}
+
+/// An error of `option` with its value.
+fn error(option: &'static str, given: &OsStr) -> impl Fn(String) -> ConfigError {
+    let given = given.printable().to_string();
+    move |why| ConfigError::Keys { option, given: given.clone(), why }
+}
+
+#[cfg(test)]
+#[path = "cloud_init_test.rs"]
+mod tests;
