@@ -34,6 +34,9 @@ pub use self::{
 /// virtio_net_hdr` with `num_buffers`. Linux calls it the tap's "vnet header".
 pub const HEADER_LEN: usize = 12;
 
+/// The length of that header without `num_buffers`: virtio 1.3, "Legacy Interface: Device Operation" of the network device.
+pub const LEGACY_HEADER_LEN: usize = 10;
+
 /// The longest frame with its header: an IPv4 packet of 65,535 bytes (or its like in IPv6, which a segmentation offload
 /// leaves whole), an Ethernet header with a VLAN tag, and the header.
 pub const LONGEST: usize = HEADER_LEN + 18 + 65_535;
@@ -98,6 +101,13 @@ pub trait Network: Send + Sync + Debug {
         None
     }
 
+    /// Has each frame have a header of `len` bytes: [`HEADER_LEN`], as at first, or [`LEGACY_HEADER_LEN`].
+    ///
+    /// # Errors
+    ///
+    /// The host refuses.
+    fn set_header_len(&self, len: usize) -> io::Result<()>;
+
     /// The offloads that frames to the host may ask for.
     fn takes(&self) -> Offloads;
 
@@ -118,7 +128,7 @@ pub trait Port: Send + Sync + Debug {
     /// ahead: it is to be waited for only after [`Port::receive`] or [`Port::send`] said `WouldBlock`.
     fn descriptor(&self) -> RawFd;
 
-    /// Takes the next frame: writes a header of [`HEADER_LEN`] bytes, whose `num_buffers` is whatever, and the frame
+    /// Takes the next frame: writes a header of the length that was set, whose `num_buffers` is whatever, and the frame
     /// behind it, and returns the length of both. What does not fit in `buffers` is lost, and not told of; they have room for
     /// the header at least.
     ///
@@ -128,7 +138,7 @@ pub trait Port: Send + Sync + Debug {
     /// again. Any other: none will come any more, such as because the interface or the peer is gone.
     fn receive(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<usize>;
 
-    /// Sends a frame: `buffers` hold a header of [`HEADER_LEN`] bytes and the frame behind it. Whatever they hold, only
+    /// Sends a frame: `buffers` hold a header of the length that was set and the frame behind it. Whatever they hold, only
     /// this frame can suffer.
     ///
     /// # Errors

@@ -183,6 +183,11 @@ impl Network for Passt {
         Some(self.mtu)
     }
 
+    fn set_header_len(&self, len: usize) -> io::Result<()> {
+        self.port.stream.set_header_len(len);
+        Ok(())
+    }
+
     fn takes(&self) -> Offloads {
         Offloads::empty()
     }

@@ -119,6 +119,11 @@ impl Network for Tap {
         self.mtu
     }
 
+    fn set_header_len(&self, len: usize) -> io::Result<()> {
+        // A tap has one for all its queues, a macvtap one for each.
+        self.ports.iter().try_for_each(|port| ioctl::set_header_len(&port.0, len))
+    }
+
     fn takes(&self) -> Offloads {
         // The kernel takes all that its header can say. It can say USO where a tap knows USO.
         Offloads::all() - (Offloads::USO - self.knows)

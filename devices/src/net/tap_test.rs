@@ -10,6 +10,7 @@ use libc::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN, IFF_VNET_HDR};
 use rustix::{event::PollFlags, io::FdFlags, io::fcntl_setfd};
 
 use super::*;
+use crate::net::LEGACY_HEADER_LEN;
 use crate::net::interface::Interface;
 use crate::net::testing::{
     again, frame, has, in_namespace, inside, ip, is_ours, receive, run, send, try_ip, wait, wait_for,
@@ -284,6 +285,29 @@ fn an_unused_port_sends() {
 }
 
 #[test]
+fn a_header_can_be_shorter() {
+    in_namespace(|| {
+        ip("link add br0 type bridge forward_delay 0 mcast_snooping 0
+            link set br0 up");
+        let [a, b] = ["t0", "t1"].map(|name| Tap::open(name, 2, None).unwrap());
+        ip("link set dev t0 master br0
+            link set dev t1 master br0");
+        let long = frame(b"either");
+        let short = [&long[..LEGACY_HEADER_LEN], &long[HEADER_LEN..]].concat();
+        for (a_len, b_len) in [(LEGACY_HEADER_LEN, HEADER_LEN), (HEADER_LEN, LEGACY_HEADER_LEN)] {
+            a.set_header_len(a_len).unwrap();
+            b.set_header_len(b_len).unwrap();
+            let [sent, expected] = [a_len, b_len].map(|len| if len == HEADER_LEN { &long } else { &short });
+            // Ports that are not used as well.
+            for port in [0, 1] {
+                send(a.port(port), sent).unwrap();
+                assert_eq!(&wait_for(b.port(0), |frame| frame.ends_with(b"either")), expected);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_tap_goes_away() {
     in_namespace(|| {
         let tap = Tap::open("t0", 2, None).unwrap();
@@ -296,6 +320,7 @@ fn a_tap_goes_away() {
             assert_eq!(send(port, &frame(b"late")).unwrap_err().raw_os_error(), Some(libc::EBADFD));
         }
         assert!(tap.give(Offloads::CSUM).is_err());
+        assert!(tap.set_header_len(HEADER_LEN).is_err());
     });
 }
 

@@ -31,7 +31,7 @@ use zerocopy::IntoBytes;
 use self::{
     config::{Config, Status},
     control::Control,
-    features::{CTRL_VQ, GUEST_ANNOUNCE},
+    features::{CTRL_VQ, GUEST_ANNOUNCE, VERSION_1},
     kernel::Kernel,
     receive::Receive,
     state::{Settings, State},
@@ -52,6 +52,9 @@ use crate::{net::Network, pci::ClassCode, registers};
 /// A network device; for PCI, an Ethernet controller.
 const KIND: DeviceKind =
     DeviceKind { device_type: 1, class: ClassCode { base: 0x02, sub: 0, interface: 0 }, name: "virtio-net" };
+
+/// virtio 1.3, "PCI Device Discovery".
+const TRANSITIONAL_ID: u16 = 0x1000;
 
 /// The most descriptors of the control queue, whose commands come one at a time.
 const CONTROL_QUEUE_SIZE: u16 = 64;
@@ -106,6 +109,10 @@ impl VirtioDevice for Net {
         KIND
     }
 
+    fn transitional_id(&self) -> Option<u16> {
+        self.lasting.options.legacy.then_some(TRANSITIONAL_ID)
+    }
+
     fn features(&self) -> u64 {
         self.features
     }
@@ -122,6 +129,16 @@ impl VirtioDevice for Net {
         let config = Config::new(&self.lasting.options, state.mac, status);
         data.fill(0);
         registers::read(config.as_bytes(), offset, data);
+    }
+
+    /// Legacy drivers write the address, a byte at a time or all of it: virtio 1.3, "Legacy Interface: Device configuration layout".
+    fn write_config(&mut self, offset: u64, data: &[u8]) {
+        if self.agreed.is_some_and(|features| features & VERSION_1 == 0) {
+            self.settings.change(|state| {
+                let bytes = state.mac.iter_mut().skip(usize::try_from(offset).unwrap_or(usize::MAX));
+                bytes.zip(data).for_each(|(byte, value)| *byte = *value);
+            });
+        }
     }
 
     fn measure(&mut self) -> io::Result<bool> {
@@ -149,7 +166,9 @@ impl VirtioDevice for Net {
         }
         let (state, _) = self.settings.get();
         let given = self.host.give(features::guest_offloads(state.guest_offloads));
-        let ready = given.and_then(|()| self.host.use_ports(state.pairs));
+        let header_len = features::header_len(features);
+        let ready = given.and_then(|()| self.host.set_header_len(header_len));
+        let ready = ready.and_then(|()| self.host.use_ports(state.pairs));
         // A tap may have been deleted. The driver still has a device, with its link down: one without a device would wait for it.
         let gone = ready.is_err_and(|error| self.lasting.link.set_gone(&self.host.name(), &error));
         if state.announce || gone {
@@ -179,7 +198,7 @@ impl VirtioDevice for Net {
                 Role::Receive(pair) => {
                     Job::Receive(Receive::new(pair, host, lasting.clone(), settings, features))
                 }
-                Role::Transmit(pair) => Job::Transmit(Transmit::new(pair, host, lasting.clone())),
+                Role::Transmit(pair) => Job::Transmit(Transmit::new(pair, host, lasting.clone(), header_len)),
                 Role::Control => {
                     let receivers = receivers.take().unwrap_or_default();
                     Job::Control(Control::new(host, settings, features, pairs, receivers))
@@ -225,3 +244,7 @@ impl VirtioDevice for Net {
         self.settings.change(|state| *state = State::new(&self.lasting.options));
     }
 }
+
+#[cfg(test)]
+#[path = "net/legacy_test.rs"]
+mod legacy_tests;

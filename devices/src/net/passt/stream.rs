@@ -3,7 +3,10 @@
 use std::{
     io,
     os::fd::{AsRawFd, OwnedFd, RawFd},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rustix::{
@@ -27,6 +30,8 @@ const LONGEST_FRAME: usize = 65_535;
 #[derive(Debug)]
 pub(super) struct Stream {
     socket: OwnedFd,
+    /// The length of the header that the guest's side has frames with.
+    header_len: AtomicUsize,
     incoming: Mutex<Incoming>,
     outgoing: Mutex<Outgoing>,
 }
@@ -50,11 +55,21 @@ impl Stream {
     /// Takes `socket`, which never waits.
     pub(super) fn new(socket: OwnedFd) -> Self {
         let incoming = Incoming { bytes: vec![0; READ_AHEAD].into(), start: 0, end: 0 };
-        Self { socket, incoming: Mutex::new(incoming), outgoing: Mutex::default() }
+        let (header_len, outgoing) = (AtomicUsize::new(HEADER_LEN), Mutex::default());
+        Self { socket, header_len, incoming: Mutex::new(incoming), outgoing }
     }
 
     pub(super) fn socket(&self) -> &OwnedFd {
         &self.socket
+    }
+
+    /// Has each frame have a header of `len` bytes, up to [`HEADER_LEN`].
+    pub(super) fn set_header_len(&self, len: usize) {
+        self.header_len.store(len.min(HEADER_LEN), Ordering::Relaxed);
+    }
+
+    fn header_len(&self) -> usize {
+        self.header_len.load(Ordering::Relaxed)
     }
 }
 
@@ -67,9 +82,10 @@ impl Port for Stream {
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(frame) = incoming.next_frame()? {
-                scatter(buffers, 0, &[0; HEADER_LEN])?;
-                scatter(buffers, HEADER_LEN, frame)?;
-                return Ok(HEADER_LEN + frame.len());
+                let header = &[0; HEADER_LEN][..self.header_len()];
+                scatter(buffers, 0, header)?;
+                scatter(buffers, header.len(), frame)?;
+                return Ok(header.len() + frame.len());
             }
             incoming.read(&self.socket)?;
         }
@@ -78,7 +94,7 @@ impl Port for Stream {
     fn send(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<()> {
         let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
         outgoing.write(&self.socket)?;
-        outgoing.put(buffers)?;
+        outgoing.put(buffers, self.header_len())?;
         match outgoing.write(&self.socket) {
             // The rest is kept.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -126,17 +142,17 @@ impl Incoming {
 }
 
 impl Outgoing {
-    /// Takes the frame in `buffers`. Nothing is left of the one before.
-    fn put(&mut self, buffers: &[VolatileSlice<'_>]) -> io::Result<()> {
+    /// Takes the frame in `buffers`, behind its header. Nothing is left of the one before.
+    fn put(&mut self, buffers: &[VolatileSlice<'_>], header_len: usize) -> io::Result<()> {
         let total = usize::try_from(vectored::total(buffers)).map_err(io::Error::other)?;
-        let len = total.saturating_sub(HEADER_LEN);
+        let len = total.saturating_sub(header_len);
         if !(SHORTEST_FRAME..=LONGEST_FRAME).contains(&len) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         self.bytes.clear();
         self.bytes.extend(u32::try_from(len).map_err(io::Error::other)?.to_be_bytes());
         self.bytes.resize(LEN + len, 0);
-        let (mut skip, mut rest) = (HEADER_LEN, &mut self.bytes[LEN..]);
+        let (mut skip, mut rest) = (header_len, &mut self.bytes[LEN..]);
         for buffer in buffers {
             let part = buffer.offset(skip.min(buffer.len())).map_err(io::Error::other)?;
             skip -= buffer.len() - part.len();

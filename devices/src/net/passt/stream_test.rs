@@ -6,7 +6,10 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::net::testing::{receive, send};
+use crate::net::{
+    LEGACY_HEADER_LEN,
+    testing::{receive, send},
+};
 
 /// A port and its peer.
 fn pair() -> (Stream, UnixStream) {
@@ -119,6 +122,21 @@ fn a_frame_that_the_peer_would_not_take_is_dropped() {
     let mut got = [0; 100];
     assert_eq!(peer.read(&mut got).unwrap(), 18);
     assert_eq!(got[..18], with_len(&pattern(14)));
+}
+
+#[test]
+fn a_header_can_be_shorter() {
+    let (port, mut peer) = pair();
+    port.set_header_len(LEGACY_HEADER_LEN);
+    let header = [0; LEGACY_HEADER_LEN];
+    send(&port, &[&header[..], &pattern(14)].concat()).unwrap();
+    let mut taken = [0; 18];
+    peer.read_exact(&mut taken).unwrap();
+    assert_eq!(taken[..], with_len(&pattern(14)));
+    let too_short = send(&port, &[&header[..], &pattern(13)].concat());
+    assert_eq!(too_short.unwrap_err().kind(), ErrorKind::InvalidInput);
+    peer.write_all(&with_len(&pattern(60))).unwrap();
+    assert_eq!(receive(&port).unwrap(), [&header[..], &pattern(60)].concat());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
         device::{Halt, VirtioDevice},
         net::{
             NetOptions,
-            features::MRG_RXBUF,
+            features::{MRG_RXBUF, VERSION_1},
             test_guest::{Guest, frame, in_chains, options, wait_until},
         },
         queue::test_driver::{FREE, WRITE},
@@ -170,7 +170,7 @@ fn frames_come_by_the_pairs_that_are_set() {
     assert_eq!(state(&guest).pairs, 2);
     guest.network.refuses.store(0, Ordering::SeqCst);
     // Both ways of both pairs, and through a pause.
-    guest.machine.pause_and_resume(ALL | MQ | MRG_RXBUF);
+    guest.machine.pause_and_resume(VERSION_1 | ALL | MQ | MRG_RXBUF);
     for (port, queue) in [(0, 0), (1, 2)] {
         put(&guest, port, 3);
         assert_eq!(guest.receive(queue), in_chains(frame(&[], 100, 3), 1));
@@ -202,10 +202,10 @@ fn a_device_that_was_moved_announces_itself() {
     let guest = Guest::start(ALL);
     let saved = guest.machine.device.save();
     let mut guest = Guest::new(options(), Offloads::all());
-    guest.machine.device.features_agreed(ALL);
+    guest.machine.device.features_agreed(VERSION_1 | ALL);
     guest.machine.device.load(&saved).unwrap();
     assert_eq!(guest.status(), 3);
-    guest.machine.activate(ALL);
+    guest.machine.activate(VERSION_1 | ALL);
     assert_eq!(guest.machine.event(), Event::ConfigChanged);
     assert_eq!(guest.command(2, &[3, 0, 0]), ERR);
     assert_eq!(guest.status(), 3);
@@ -213,7 +213,7 @@ fn a_device_that_was_moved_announces_itself() {
     assert_eq!(guest.status(), 1);
 
     let mut guest = Guest::new(options(), Offloads::all());
-    guest.machine.device.features_agreed(ALL - GUEST_ANNOUNCE);
+    guest.machine.device.features_agreed(VERSION_1 | (ALL - GUEST_ANNOUNCE));
     guest.machine.device.load(&saved).unwrap();
     assert_eq!(guest.status(), 1, "the driver does not know how");
 }
@@ -277,7 +277,7 @@ fn settings_live_through_a_pause_and_are_checked() {
     assert_eq!(guest.command(2, &[0, 0, 0]), OK);
     assert_eq!(guest.command(2, &[1, 1, 2, 3, 4, 5, 6, 7]), OK);
     let before = state(&guest);
-    guest.machine.pause_and_resume(ALL);
+    guest.machine.pause_and_resume(VERSION_1 | ALL);
     assert_eq!(state(&guest), before);
     let device = &mut guest.machine.device;
     let saved = device.save();

@@ -1,20 +1,24 @@
 //! virtio 1.3, "Network Device", "Feature bits".
 
-use virtio_bindings::virtio_net::{
-    VIRTIO_NET_F_CSUM, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_RX,
-    VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_GUEST_CSUM,
-    VIRTIO_NET_F_GUEST_ECN, VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_UFO,
-    VIRTIO_NET_F_GUEST_USO4, VIRTIO_NET_F_GUEST_USO6, VIRTIO_NET_F_HOST_ECN, VIRTIO_NET_F_HOST_TSO4,
-    VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_F_HOST_UFO, VIRTIO_NET_F_HOST_USO, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ,
-    VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS,
+use virtio_bindings::{
+    virtio_config::VIRTIO_F_VERSION_1,
+    virtio_net::{
+        VIRTIO_NET_F_CSUM, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, VIRTIO_NET_F_CTRL_MAC_ADDR,
+        VIRTIO_NET_F_CTRL_RX, VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_ANNOUNCE,
+        VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_GUEST_ECN, VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6,
+        VIRTIO_NET_F_GUEST_UFO, VIRTIO_NET_F_GUEST_USO4, VIRTIO_NET_F_GUEST_USO6, VIRTIO_NET_F_HOST_ECN,
+        VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_F_HOST_UFO, VIRTIO_NET_F_HOST_USO,
+        VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS,
+    },
 };
 
 use super::options::NetOptions;
 use crate::{
-    net::{Network, Offloads},
+    net::{HEADER_LEN, LEGACY_HEADER_LEN, Network, Offloads},
     virtio::serve::RING_FEATURES,
 };
 
+pub(super) const VERSION_1: u64 = 1 << VIRTIO_F_VERSION_1;
 pub(super) const MTU: u64 = 1 << VIRTIO_NET_F_MTU;
 pub(super) const MRG_RXBUF: u64 = 1 << VIRTIO_NET_F_MRG_RXBUF;
 pub(super) const CTRL_VQ: u64 = 1 << VIRTIO_NET_F_CTRL_VQ;
@@ -78,6 +82,11 @@ pub(super) fn offered(host: &dyn Network, options: &NetOptions) -> u64 {
         Some(vhost) => offered & (vhost.features() | !BY_VHOST),
         None => offered,
     }
+}
+
+/// Returns the length of the header before each frame of a driver that took `features`.
+pub(super) fn header_len(features: u64) -> usize {
+    if features & (VERSION_1 | MRG_RXBUF) == 0 { LEGACY_HEADER_LEN } else { HEADER_LEN }
 }
 
 /// Returns those of `features` that are offloads of frames to the guest.

@@ -21,7 +21,7 @@ use super::{
     transmit::Transmit,
 };
 use crate::{
-    net::{LONGEST, MacAddress, Network, Offloads, Port},
+    net::{HEADER_LEN, LONGEST, MacAddress, Network, Offloads, Port},
     virtio::{
         queue::{
             Rings,
@@ -80,7 +80,7 @@ pub fn net_transmit(data: &[u8]) {
     let Some((&answers, data)) = data.split_first() else { return };
     let host = Arc::new(FuzzHost { answers, ..FuzzHost::default() });
     let lasting = Lasting::from(NetOptions::new(MacAddress::local(1)));
-    let transmit = Transmit::new(0, Arc::clone(&host) as _, lasting.clone());
+    let transmit = Transmit::new(0, Arc::clone(&host) as _, lasting.clone(), HEADER_LEN);
     lasting.set_link(answers & 1 == 0);
 
     let memory = memory();
@@ -99,7 +99,7 @@ pub fn net_transmit(data: &[u8]) {
         taken += 1;
         let sent = host.last.lock().unwrap_or_else(PoisonError::into_inner).take();
         if host.sends.load(Ordering::Relaxed) > sends {
-            assert!((SHORTEST..=LONGEST).contains(&len), "{len} bytes");
+            assert!((HEADER_LEN + SHORTEST..=LONGEST).contains(&len), "{len} bytes");
             let frame = chain.readable.as_slice().iter().flat_map(bytes).collect();
             assert!(sent == Some(frame), "it is another frame");
         }
@@ -142,6 +142,10 @@ impl Network for FuzzHost {
 
     fn port(&self, _: u16) -> &dyn Port {
         self
+    }
+
+    fn set_header_len(&self, _len: usize) -> io::Result<()> {
+        self.refuse()
     }
 
     fn takes(&self) -> Offloads {

@@ -31,6 +31,8 @@ pub(super) struct Held<'m, 's> {
     largest: usize,
     /// A frame may be spread over several chains.
     mergeable: bool,
+    /// The header says over how many.
+    counted: bool,
     /// The bytes that are best in chains: nearly those of the longest of the last frames.
     wanted: usize,
     spill: VolatileSlice<'s>,
@@ -53,13 +55,14 @@ pub(super) enum Given {
 
 impl<'m: 's, 's> Held<'m, 's> {
     /// None, and a `spill` of [`LONGEST`] bytes.
-    pub(super) fn new(spill: VolatileSlice<'s>, mergeable: bool) -> Self {
+    pub(super) fn new(spill: VolatileSlice<'s>, mergeable: bool, counted: bool) -> Self {
         Self {
             chains: VecDeque::new(),
             room: 0,
             descriptors: 0,
             largest: 0,
             mergeable,
+            counted,
             wanted: 0,
             spill,
             pieces: Vec::new(),
@@ -144,8 +147,10 @@ impl<'m: 's, 's> Held<'m, 's> {
             let Some(chain) = queue.next()? else { return Ok(Given::Waits) };
             self.take(chain);
         };
-        let number = u16::try_from(needed).unwrap_or(u16::MAX);
-        self.patch(10, &mut number.to_le_bytes());
+        if self.counted {
+            let number = u16::try_from(needed).unwrap_or(u16::MAX);
+            self.patch(10, &mut number.to_le_bytes());
+        }
         if len > self.direct
             && let Ok(rest) = self.spill.subslice(0, len - self.direct)
         {

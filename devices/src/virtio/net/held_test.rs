@@ -34,7 +34,7 @@ impl Handler for Fills {
 
     fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
         let mut spill = vec![0; LONGEST];
-        let mut held = Held::new(VolatileSlice::from(&mut spill[..]), true);
+        let mut held = Held::new(VolatileSlice::from(&mut spill[..]), true, true);
         held.wanted = 1000;
         while self.0.recv().is_ok() {
             held.fill(queue)?;

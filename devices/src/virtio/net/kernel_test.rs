@@ -4,7 +4,7 @@ use crate::{
     virtio::{
         device::{Halt, VirtioDevice},
         net::{
-            features::{CTRL_RX, CTRL_VQ, MQ, MRG_RXBUF},
+            features::{CTRL_RX, CTRL_VQ, MQ, MRG_RXBUF, VERSION_1},
             test_guest::{Guest, RX, TX, options},
             test_network::{TestNetwork, TestVhost},
         },
@@ -79,7 +79,7 @@ fn positions_come_back_and_calls_are_not_lost() {
     let positions: Vec<_> =
         queues.iter().map(|(index, queue)| (*index, queue.next_avail(), queue.next_used())).collect();
     assert_eq!(positions, [(RX, 3, 3), (TX, 0, 0), (2, 0, 0)]);
-    guest.machine.activate_on(queues, 0);
+    guest.machine.activate_on(queues, VERSION_1);
     assert_eq!(vhost.served(), [true, true]);
     vhost.with(0, |queue| assert_eq!(queue.position, 3));
     guest.machine.device.reset();
@@ -108,7 +108,7 @@ fn queues_rest_while_the_link_is_down() {
     guest.lasting.set_link(false);
     assert!(guest.machine.device.measure().unwrap());
     assert_eq!(served(), [false, false]);
-    guest.machine.pause_and_resume(0);
+    guest.machine.pause_and_resume(VERSION_1);
     assert_eq!(served(), [false, false]);
     guest.lasting.set_link(true);
     assert!(guest.machine.device.measure().unwrap());

@@ -16,6 +16,8 @@ pub struct NetOptions {
     pub queue_size: u16,
     /// Checksums and segmentation may be left to the other side, as far as the host's side and the driver can.
     pub offload: bool,
+    /// Drivers from before virtio 1.0 can use the device, too.
+    pub legacy: bool,
 }
 
 impl NetOptions {
@@ -29,6 +31,6 @@ impl NetOptions {
     /// Returns what a user who gives only the address gets.
     #[must_use]
     pub fn new(mac: MacAddress) -> Self {
-        Self { mac, mtu: None, pairs: 1, queue_size: 256, offload: true }
+        Self { mac, mtu: None, pairs: 1, queue_size: 256, offload: true, legacy: false }
     }
 }

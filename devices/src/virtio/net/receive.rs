@@ -23,8 +23,8 @@ use crate::{
     virtio::serve::{ServeError, Served},
 };
 
-/// The shortest frame with its header: an Ethernet header and nothing behind it.
-pub(super) const SHORTEST: usize = HEADER_LEN + 14;
+/// The shortest frame: an Ethernet header and nothing behind it.
+pub(super) const SHORTEST: usize = 14;
 
 /// Serves a receive queue.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub(super) struct Receive {
     settings: Arc<Settings>,
     /// Those that were agreed on.
     features: u64,
+    header_len: usize,
     mode: Mode,
     /// The length of a frame that waits for buffers.
     waiting: Option<usize>,
@@ -57,7 +58,8 @@ impl Receive {
         features: u64,
     ) -> Self {
         let mode = Mode::new(&settings);
-        Self { pair, host, lasting, settings, features, mode, waiting: None }
+        let header_len = features::header_len(features);
+        Self { pair, host, lasting, settings, features, header_len, mode, waiting: None }
     }
 
     /// Serves the queue until told to stop. As long as it has no buffers, frames stay with the host.
@@ -65,7 +67,8 @@ impl Receive {
         let port = self.host.port(self.pair).descriptor();
         let mut waits = Waits::new(queue.kick(), port, EventSet::IN)?;
         let mut spill = vec![0; LONGEST];
-        let mut held = Held::new(VolatileSlice::from(&mut spill[..]), self.features & MRG_RXBUF != 0);
+        let (mergeable, counted) = (self.features & MRG_RXBUF != 0, self.header_len == HEADER_LEN);
+        let mut held = Held::new(VolatileSlice::from(&mut spill[..]), mergeable, counted);
         loop {
             let for_port = self.pass_on(queue, &mut held)?;
             queue.tell()?;
@@ -97,7 +100,7 @@ impl Receive {
             let link_up = self.lasting.link.is_up();
             if let Some(len) = self.waiting {
                 match held.give(queue, len)? {
-                    Given::All => self.tally().passed(len - HEADER_LEN),
+                    Given::All => self.tally().passed(len - self.header_len),
                     Given::TooLong => self.tally().dropped(Reason::NoRoom),
                     Given::Waits if link_up => return Ok(false),
                     Given::Waits => self.tally().dropped(Reason::LinkDown),
@@ -133,12 +136,16 @@ impl Receive {
     fn take(&mut self, len: usize, held: &Held<'_, '_>) {
         // The driver may have chosen other settings while it was under way.
         self.mode.follow(&self.settings);
-        let [flags, gso_type, .., a, b, c, d, e, f] = held.start::<{ HEADER_LEN + 6 }>();
-        if !(SHORTEST..=LONGEST).contains(&len) || !may_ask(self.mode.offloads, flags, gso_type) {
+        let start = held.start::<{ HEADER_LEN + 6 }>();
+        let [flags, gso_type, ..] = start;
+        if !(self.header_len + SHORTEST..=LONGEST).contains(&len)
+            || !may_ask(self.mode.offloads, flags, gso_type)
+        {
             self.tally().dropped(Reason::Malformed);
             return;
         }
-        if !self.mode.state.filter.wants([a, b, c, d, e, f], self.mode.state.mac) {
+        let to = std::array::from_fn(|byte| start[self.header_len + byte]);
+        if !self.mode.state.filter.wants(to, self.mode.state.mac) {
             self.tally().dropped(Reason::Unwanted);
             return;
         }

@@ -9,7 +9,7 @@ use crate::virtio::{
     net::{
         NetOptions,
         counters::Total,
-        features::{CTRL_RX, CTRL_VQ},
+        features::{CTRL_RX, CTRL_VQ, VERSION_1},
         test_guest::{Guest, RX, TX, frame, in_chains, options, wait_until},
     },
     serve::RING_FEATURES,
@@ -216,7 +216,7 @@ fn the_driver_hears_of_frames_when_it_wants_to() {
     wait_until(|| guest.totals().received.frames == 2);
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     guest.machine.drivers[0].set_avail_flags(0);
-    guest.machine.activate_on(queues, MRG_RXBUF);
+    guest.machine.activate_on(queues, VERSION_1 | MRG_RXBUF);
     guest.network.test_port(0).put(&frame(&[], 100, 2));
     assert_eq!(guest.machine.event(), Event::Used(RX));
     assert_eq!(guest.totals().received.frames, 3, "it heard of none between");
@@ -241,7 +241,7 @@ fn pauses_lose_no_frame() {
             while received + guest.totals().received.no_room < FRAMES.into() {
                 let posted = guest.posted(RX);
                 guest.post(RX, &vec![&[1000][..]; 60 - posted]);
-                guest.machine.pause_and_resume(features);
+                guest.machine.pause_and_resume(VERSION_1 | features);
                 while let Some(frame) = guest.try_receive(RX) {
                     let n = u16::from_le_bytes([frame[26], frame[27]]);
                     assert!(n >= next, "{n} comes behind {next}");

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Lasting, Net, NetOptions, Totals, test_network::TestNetwork};
+use super::{Lasting, Net, NetOptions, Totals, features::VERSION_1, test_network::TestNetwork};
 use crate::{
     net::{HEADER_LEN, MacAddress, Offloads},
     virtio::{
@@ -82,11 +82,20 @@ impl Guest {
 
     /// Has a new driver take `features` of those offered.
     pub(super) fn restart(&mut self, features: u64) {
+        self.begin(features, VERSION_1);
+    }
+
+    /// The same of a driver from before virtio 1.0.
+    pub(super) fn restart_legacy(&mut self, features: u64) {
+        self.begin(features, 0);
+    }
+
+    fn begin(&mut self, features: u64, version: u64) {
         assert_eq!(features & !self.machine.device.features(), 0);
         self.machine.device.reset();
         (self.free, self.buffers) = (FREE, BTreeMap::new());
-        self.machine.device.features_agreed(features);
-        self.machine.activate(features);
+        self.machine.device.features_agreed(features | version);
+        self.machine.activate(features | version);
     }
 
     /// The place for `len` bytes, with a gap behind it.

@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsRawFd, OwnedFd, RawFd},
     sync::{
         Mutex,
-        atomic::{AtomicI32, AtomicU32, Ordering},
+        atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering},
     },
 };
 
@@ -25,6 +25,7 @@ pub(crate) struct TestNetwork {
     /// What the device has asked for.
     pub(crate) given: Mutex<Vec<Offloads>>,
     pub(crate) used_ports: Mutex<Vec<u16>>,
+    pub(crate) header_len: AtomicUsize,
     /// The kernel's service for each port, or none.
     pub(crate) vhost: Vec<TestVhost>,
     /// The errno that both fail with, unless 0.
@@ -49,6 +50,7 @@ impl TestNetwork {
             can,
             given: Mutex::default(),
             used_ports: Mutex::default(),
+            header_len: AtomicUsize::new(0),
             vhost: Vec::new(),
             refuses: AtomicI32::new(0),
         }
@@ -128,6 +130,12 @@ impl Network for TestNetwork {
 
     fn vhost(&self, index: u16) -> Option<&dyn Vhost> {
         self.vhost.get(usize::from(index)).map(|vhost| vhost as &dyn Vhost)
+    }
+
+    fn set_header_len(&self, len: usize) -> io::Result<()> {
+        self.refuse()?;
+        self.header_len.store(len, Ordering::SeqCst);
+        Ok(())
     }
 
     fn takes(&self) -> Offloads {

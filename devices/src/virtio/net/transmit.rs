@@ -12,7 +12,7 @@ use super::{
     waits::Waits,
 };
 use crate::{
-    net::{HEADER_LEN, LONGEST, Network, Port},
+    net::{LONGEST, Network, Port},
     virtio::{
         queue::Buffers,
         serve::{ServeError, Served},
@@ -26,11 +26,12 @@ pub(super) struct Transmit {
     pair: u16,
     host: Arc<dyn Network>,
     lasting: Lasting,
+    header_len: usize,
 }
 
 impl Transmit {
-    pub(super) fn new(pair: u16, host: Arc<dyn Network>, lasting: Lasting) -> Self {
-        Self { pair, host, lasting }
+    pub(super) fn new(pair: u16, host: Arc<dyn Network>, lasting: Lasting, header_len: usize) -> Self {
+        Self { pair, host, lasting, header_len }
     }
 
     /// Serves the queue until told to stop. While the host takes no more, frames stay in it.
@@ -67,7 +68,7 @@ impl Transmit {
     /// Sends a frame, or drops it; `false`: it can't be sent yet.
     pub(super) fn send(&self, port: &dyn Port, frame: &Buffers<'_>, stop: &Stop) -> bool {
         let len = frame.len();
-        if !(SHORTEST..=LONGEST).contains(&len) {
+        if !(self.header_len + SHORTEST..=LONGEST).contains(&len) {
             self.tally().dropped(Reason::Malformed);
             return true;
         }
@@ -90,7 +91,7 @@ impl Transmit {
         };
         loop {
             match port.send(pieces) {
-                Ok(()) => self.tally().passed(len - HEADER_LEN),
+                Ok(()) => self.tally().passed(len - self.header_len),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {
                     if stop.is_set() {

@@ -5,11 +5,13 @@ use virtio_queue::QueueT;
 
 use super::*;
 use crate::{
+    net::HEADER_LEN,
     testing::said_by,
     virtio::{
         device::{Halt, VirtioDevice},
         net::{
             counters::Total,
+            features::VERSION_1,
             test_guest::{Guest, TX, frame, options, wait_until},
         },
         queue::test_driver::any_table,
@@ -87,7 +89,7 @@ fn a_peer_that_never_reads_holds_up_nothing_else() {
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     let queue = &queues[1].1;
     assert_eq!(queue.next_avail(), queue.next_used(), "what is not sent is not taken");
-    guest.machine.activate_on(queues, 0);
+    guest.machine.activate_on(queues, VERSION_1);
     for n in 0..FRAMES {
         assert_eq!(sent(&guest), numbered(n));
     }
@@ -118,7 +120,7 @@ fn frames_that_the_host_refuses_are_dropped() {
 #[test]
 fn refusals_are_said_once() {
     let guest = Guest::new(options(), crate::net::Offloads::all());
-    let transmit = Transmit::new(0, Arc::clone(&guest.network) as _, guest.lasting.clone());
+    let transmit = Transmit::new(0, Arc::clone(&guest.network) as _, guest.lasting.clone(), HEADER_LEN);
     let driver = crate::virtio::queue::test_driver::Driver::new(8);
     let memory = driver.memory.clone();
     let said = said_by(|| {
@@ -156,7 +158,7 @@ fn the_driver_hears_of_frames_that_are_gone_when_it_wants_to() {
     guest.wait_for_used(TX);
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     guest.machine.drivers[1].set_avail_flags(0);
-    guest.machine.activate_on(queues, 0);
+    guest.machine.activate_on(queues, VERSION_1);
     guest.send(TX, &frame(&[], 100, 0), &[112]);
     assert_eq!(guest.machine.event(), Event::Used(TX));
     assert_eq!(guest.totals().sent.frames, 3, "it heard of none between");
@@ -202,7 +204,7 @@ proptest! {
         let packet = frame(&[1, 1, 2, 3], len - HEADER_LEN, 6);
         guest.send(TX, &packet, &cuts);
         guest.wait_for_used(TX);
-        let expected = (len >= SHORTEST).then_some(packet);
+        let expected = (len >= HEADER_LEN + SHORTEST).then_some(packet);
         prop_assert_eq!(guest.network.test_port(0).take(), expected);
     }
 }

@@ -42,6 +42,10 @@ impl Network for Planned {
         self
     }
 
+    fn set_header_len(&self, _len: usize) -> io::Result<()> {
+        Ok(())
+    }
+
     fn takes(&self) -> Offloads {
         Offloads::empty()
     }
