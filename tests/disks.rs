@@ -381,7 +381,7 @@ fn much_in_flight_holds_up_neither_a_reset_nor_the_end() {
     std::fs::write(&image, [1; 512]).unwrap();
     File::options().write(true).open(&image).unwrap().set_len(4 << 30).unwrap();
     for aio in ["io_uring", "threads"] {
-        if aio == "io_uring" && devices::virtio::block::check_io_uring().is_err() {
+        if aio == "io_uring" && devices::block::check_io_uring().is_err() {
             println!("skipped: no io_uring");
             continue;
         }

@@ -6,6 +6,8 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod block;
+mod buffers;
 pub mod bus;
 pub mod chars;
 pub mod disk;
@@ -25,3 +27,4 @@ pub mod threads;
 mod vectored;
 pub mod virtio;
 pub mod wakes;
+mod worker;

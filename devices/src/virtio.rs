@@ -12,4 +12,3 @@ mod serve;
 #[cfg(test)]
 mod test_machine;
 pub mod vsock;
-mod worker;

@@ -10,9 +10,10 @@ use std::{
 
 use arch::memory::GuestRam;
 use devices::{
+    block::{BlockOptions, Engine},
     disk::Disk,
     virtio::{
-        block::{Block, BlockOptions, Engine},
+        block::Block,
         device::{Activation, ActiveQueue, Notify, VirtioDevice},
     },
 };

@@ -18,13 +18,13 @@ use std::{
 };
 
 use devices::{
+    block::Engine,
     disk::{
         Disk,
         format::Format,
         image::{self, OpenOptions},
         raw::DiskOptions,
     },
-    virtio::block::Engine,
 };
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use devices::{
+    block::{CacheMode, Totals},
     disk::format::Format,
-    virtio::block::{CacheMode, Totals},
 };
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-use devices::virtio::block::Total;
+use devices::block::Total;
 
 use super::*;
 

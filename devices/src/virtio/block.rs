@@ -1,21 +1,10 @@
 //! virtio 1.3, "Block Device": a disk of the guest.
 
-mod cache;
 mod config;
-mod counters;
-mod executor;
-mod faults;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod lasting;
-mod limit;
-mod now;
-mod options;
 mod request;
-mod ring;
 mod segments;
-#[cfg(test)]
-pub(crate) mod test_disk;
 mod worker;
 
 use std::{io, sync::Arc, time::Duration};
@@ -30,22 +19,20 @@ use virtio_queue::Queue;
 use zerocopy::IntoBytes;
 
 use self::{
-    cache::WriteCache,
     config::{Config, bit},
-    executor::Executor,
+    request::Terms,
     worker::Work,
-};
-pub use self::{
-    counters::{Counters, QueueCounters, RequestKind, Total, Totals},
-    lasting::Lasting,
-    options::{BlockOptions, CacheMode, Engine, SerialNumber, SerialNumberError},
-    ring::check_io_uring,
 };
 use super::{
     device::{Activation, DeviceKind, Halt, VirtioDevice},
     serve::{RING_FEATURES, Workers},
 };
-use crate::{disk::Disk, pci::ClassCode, registers};
+use crate::{
+    block::{BlockOptions, Executor, Lasting, WriteCache},
+    disk::Disk,
+    pci::ClassCode,
+    registers,
+};
 
 /// A block device; for PCI, mass storage that is none of the named sorts.
 const KIND: DeviceKind = DeviceKind {
@@ -116,7 +103,7 @@ impl VirtioDevice for Block {
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
         let mut config = self.config.clone();
-        if WriteCache::is_writable(self.features) {
+        if is_writable(self.features) {
             config.writeback = self.cache.writeback().into();
         }
         data.fill(0);
@@ -125,7 +112,7 @@ impl VirtioDevice for Block {
 
     /// The driver writes each field by its width, and only that of the write cache.
     fn write_config(&mut self, offset: u64, data: &[u8]) {
-        let writable = self.agreed.is_some_and(WriteCache::is_writable);
+        let writable = self.agreed.is_some_and(is_writable);
         if let (Ok(Config::WRITEBACK), &[value @ (0 | 1)], true) = (usize::try_from(offset), data, writable) {
             self.cache.set_writeback(value == 1);
         }
@@ -136,7 +123,8 @@ impl VirtioDevice for Block {
     }
 
     fn features_agreed(&mut self, features: u64) {
-        self.cache.agree(features);
+        // virtio 1.3, "Block Device", "Device Initialization": a driver that doesn't flush begins with no cache.
+        self.cache.agree(features & bit(VIRTIO_BLK_F_FLUSH) != 0);
         self.agreed = Some(features);
     }
 
@@ -148,7 +136,8 @@ impl VirtioDevice for Block {
         let Self { disk, lasting, cache, workers, .. } = self;
         workers.start(activation, |queue, stop| {
             let (disk, cache, stop) = (Arc::clone(disk), Arc::clone(cache), stop.clone());
-            Work::new(Executor::new(queue, disk, lasting.clone(), features, cache, stop), lasting)
+            let terms = Terms { features, serial: lasting.options.serial };
+            Work::new(Executor::new(queue, disk, lasting.clone(), cache, stop), terms, lasting)
         })
     }
 
@@ -171,6 +160,11 @@ impl VirtioDevice for Block {
         self.agreed = None;
         self.cache.reset();
     }
+}
+
+/// Whether `features` let the driver write the field of the write cache.
+fn is_writable(features: u64) -> bool {
+    features & bit(VIRTIO_BLK_F_CONFIG_WCE) != 0
 }
 
 /// The features that a device of `disk` offers.

@@ -18,9 +18,9 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::*;
 use crate::{
+    block::{Engine, SerialNumber, SerialNumberError, test_disk::TestDisk},
     disk::raw::{DiskOptions, RawDisk},
     virtio::{
-        block::test_disk::TestDisk,
         device::{ActiveQueue, Notify},
         queue::test_driver::{Driver, FREE, NEXT, WRITE},
     },

@@ -16,6 +16,7 @@ use virtio_queue::Queue;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::pci::ClassCode;
+pub use crate::worker::Halt;
 
 /// A sort of device, as a transport shows it to drivers and people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,15 +72,6 @@ pub struct Activation {
     pub queues: Vec<ActiveQueue>,
     /// The way back to the driver.
     pub notify: Arc<dyn Notify>,
-}
-
-/// How a device is stopped, and what becomes of requests that were begun. The later one here is the stronger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Halt {
-    /// For a while: they are finished and answered.
-    Pause,
-    /// For good, or until a driver begins anew: they are left.
-    Reset,
 }
 
 /// A virtio device's front. Its back, made by [`VirtioDevice::activate`], is threads that own their queues.

@@ -4,10 +4,8 @@
 //! length. A chain is either whole, in guest memory and in order, or an error after which the queue can't be used: the
 //! driver and the device no longer agree on what it holds.
 
-mod buffers;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod memory;
 #[cfg(test)]
 pub(crate) mod test_driver;
 
@@ -21,8 +19,8 @@ use virtio_queue::{
 };
 use vm_memory::{AtomicAccess, Bytes, VolatileMemory, VolatileSlice};
 
-pub use self::buffers::Buffers;
-use self::memory::Regions;
+pub use crate::buffers::Buffers;
+use crate::buffers::Regions;
 
 /// The most buffers in a chain. The specification says the queue's size, but drivers that use indirect tables go past
 /// small ones, and QEMU lets them go up to this.

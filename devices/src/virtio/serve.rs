@@ -24,9 +24,11 @@ use vmm_sys_util::{
 use super::{
     device::{Activation, ActiveQueue, Halt, Notify},
     queue::{Chain, QueueError, Rings},
+};
+use crate::{
+    threads::Role,
     worker::{Stop, Worker},
 };
-use crate::threads::Role;
 
 /// The features of queues that workers know, for each device to offer.
 pub(super) const RING_FEATURES: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
@@ -338,7 +340,7 @@ fn spawn(
         }
         served.into_iter().map(|queue| (queue.index, queue.rings.into_queue())).collect()
     };
-    Worker::spawn(&role, stop, &wake, for_panics, work).map(Some)
+    Worker::spawn(&role, stop, &wake, move || for_panics.needs_reset(), work).map(Some)
 }
 
 /// Returns `pause` as epoll takes it: whole milliseconds, no shorter, or for ever.

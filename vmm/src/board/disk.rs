@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use devices::{
+    block::{CacheMode, Engine, Lasting, check_io_uring},
     disk::{
         Disk, SECTOR_SIZE,
         format::Format,
@@ -11,7 +12,7 @@ use devices::{
         named::Named,
         qcow2::Overlay,
     },
-    virtio::block::{Block, CacheMode, Engine, Lasting, check_io_uring},
+    virtio::block::Block,
 };
 use thiserror::Error;
 

@@ -9,13 +9,13 @@ use std::{
 };
 
 use devices::{
+    block::{BlockOptions, CacheMode, SerialNumber, SerialNumberError},
     disk::{
         format::{Format, UnknownFormat},
         image::OpenOptions,
         qcow2::Overlay,
     },
     printable::ToPrintable,
-    virtio::block::{BlockOptions, CacheMode, SerialNumber, SerialNumberError},
 };
 use serde::{
     Deserialize, Deserializer,

@@ -1,6 +1,6 @@
 use std::os::unix::ffi::OsStrExt;
 
-use devices::{disk::raw::DiskOptions, virtio::block::Engine};
+use devices::{block::Engine, disk::raw::DiskOptions};
 
 use super::*;
 

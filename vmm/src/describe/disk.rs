@@ -3,9 +3,9 @@
 use std::{fmt, path::PathBuf};
 
 use devices::{
+    block::{BlockOptions, CacheMode, Engine},
     disk::{Disk, format::Format, image::OpenOptions, info, qcow2::Overlay},
     printable::ToPrintable,
-    virtio::block::{BlockOptions, CacheMode, Engine},
 };
 use serde::Serialize;
 

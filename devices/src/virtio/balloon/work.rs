@@ -9,9 +9,11 @@ use arch::memory::GuestRam;
 use vm_memory::{GuestAddress, GuestMemoryBackend, VolatileSlice};
 
 use super::control::{Control, PAGE_SHIFT, Reclaim};
-use crate::virtio::{
-    queue::{Buffers, Chain},
-    serve::{Handler, Next, ServeError, Served},
+use crate::{
+    virtio::{
+        queue::{Buffers, Chain},
+        serve::{Handler, Next, ServeError, Served},
+    },
     worker::Stop,
 };
 

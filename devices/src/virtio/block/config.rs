@@ -8,11 +8,11 @@ use zerocopy::{
     little_endian::{U16, U32, U64},
 };
 
-use super::{
-    options::BlockOptions,
-    segments::{self, Limits},
+use super::segments::{self, Limits};
+use crate::{
+    block::BlockOptions,
+    disk::{BlockSize, SECTOR_SIZE},
 };
-use crate::disk::{BlockSize, SECTOR_SIZE};
 
 /// [`SECTOR_SIZE`], for lengths of 32 bits.
 const SECTOR_LEN: u32 = 512;

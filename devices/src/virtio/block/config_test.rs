@@ -2,8 +2,11 @@ use std::sync::Arc;
 
 use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH};
 
-use super::{Block, BlockOptions, CacheMode, VirtioDevice, bit, test_disk::TestDisk};
-use crate::disk::BlockSize;
+use super::{Block, VirtioDevice, bit};
+use crate::{
+    block::{BlockOptions, CacheMode, test_disk::TestDisk},
+    disk::BlockSize,
+};
 
 /// Where the field is.
 const WRITEBACK: u64 = 32;

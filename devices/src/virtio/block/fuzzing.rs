@@ -11,20 +11,17 @@ use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRT
 use vm_memory::{Bytes, GuestAddress, VolatileSlice};
 
 use super::{
-    BlockOptions, CacheMode, bit,
-    cache::WriteCache,
-    executor::{Executor, Job},
-    request::{Operation, Request},
+    bit,
+    request::{Operation, Request, Terms},
 };
 use crate::{
+    block::{BlockOptions, CacheMode, Executor, Job, WriteCache},
     disk::{BlockSize, Disk, Extent, SECTOR_SIZE},
-    virtio::{
-        queue::{
-            Chain, Rings,
-            fuzzing::{QUEUE_SIZE, bytes, everything, lay_out, memory, new_queue},
-        },
-        worker::Stop,
+    virtio::queue::{
+        Chain, Rings,
+        fuzzing::{QUEUE_SIZE, bytes, everything, lay_out, memory, new_queue},
     },
+    worker::Stop,
 };
 
 /// Bytes of the disk.
@@ -50,19 +47,19 @@ pub fn block_request(data: &[u8]) {
     let Some((&setup, data)) = data.split_first() else { return };
     let setup = Setup::from_bits_retain(setup);
     let disk = Arc::new(MemoryDisk::new(setup));
-    let executor = executor(&disk, setup);
+    let (executor, terms) = executor(&disk, setup);
     let memory = memory();
     lay_out(&memory, data);
     let mut rings = Rings::new(new_queue(QUEUE_SIZE), &memory).expect("the rings are in memory");
     while let Ok(Some(chain)) = rings.pop() {
-        let Some((head, written)) = carry_out(&executor, chain, &memory, &disk) else { break };
+        let Some((head, written)) = carry_out(&executor, terms, chain, &memory, &disk) else { break };
         if rings.push(head, written).is_err() {
             break;
         }
     }
 }
 
-fn executor(disk: &Arc<MemoryDisk>, setup: Setup) -> Executor {
+fn executor(disk: &Arc<MemoryDisk>, setup: Setup) -> (Executor, Terms) {
     let features = [
         (Setup::FLUSH, VIRTIO_BLK_F_FLUSH),
         (Setup::DISCARD, VIRTIO_BLK_F_DISCARD),
@@ -81,14 +78,16 @@ fn executor(disk: &Arc<MemoryDisk>, setup: Setup) -> Executor {
     let options =
         BlockOptions { cache, discard: !setup.contains(Setup::KEEPS_SPACE), ..BlockOptions::default() };
     let cache = WriteCache::new(cache);
-    cache.agree(features);
+    cache.agree(features & bit(VIRTIO_BLK_F_FLUSH) != 0);
     let (disk, cache) = (Arc::<MemoryDisk>::clone(disk), Arc::new(cache));
-    Executor::new(0, disk, options.into(), features, cache, Stop::default())
+    let terms = Terms { features, serial: options.serial };
+    (Executor::new(0, disk, options.into(), cache, Stop::default()), terms)
 }
 
 /// Carries out the request in `chain`, and checks what that did. Returns how to give it back; `None`: it is no request.
 fn carry_out(
     executor: &Executor,
+    terms: Terms,
     chain: Chain<'_>,
     memory: &GuestRam,
     disk: &MemoryDisk,
@@ -100,6 +99,7 @@ fn carry_out(
 
     let request = Request::parse(chain).ok()?;
     let operation = request.operation;
+    let request = request.on_disk(terms, disk.size());
     assert!(matches!(executor.job(&request), None | Some(Job::Sync)), "the kernel can't reach this disk");
     let (used, written) = executor.execute(request).expect("nobody tells it to stop");
 

@@ -7,11 +7,13 @@ use virtio_queue::QueueT;
 
 use super::{
     stop_tests::{LONG, SlowDisk, huge, start},
-    test_disk::TestDisk,
     tests::{DATA, Event, HEADER, Machine, STATUS, WRITEBACK, disks},
     *,
 };
-use crate::virtio::queue::test_driver::WRITE;
+use crate::{
+    block::{check_io_uring, test_disk::TestDisk},
+    virtio::queue::test_driver::WRITE,
+};
 
 /// The one queue that a device gives back.
 fn paused(machine: &mut Machine) -> Queue {

@@ -1,8 +1,9 @@
 //! What a descriptor chain asks of a disk.
 
 use virtio_bindings::virtio_blk::{
-    VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH,
-    VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES,
+    VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES, VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK,
+    VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN,
+    VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES,
 };
 use vm_memory::VolatileSlice;
 use zerocopy::{
@@ -10,8 +11,12 @@ use zerocopy::{
     little_endian::{U32, U64},
 };
 
+use super::{
+    config::bit,
+    segments::{self, Limits},
+};
 use crate::{
-    disk::Direction,
+    block::{self, Refusal, Reply, Segment, SerialNumber},
     virtio::queue::{Buffers, Chain},
 };
 
@@ -48,7 +53,7 @@ pub(super) struct Request<'m> {
 }
 
 /// The request types that are supported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     In,
     Out,
@@ -59,13 +64,39 @@ pub(super) enum Operation {
     Unknown(u32),
 }
 
-/// Why a request was not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    IoError,
-    Unsupported,
-    /// The device is reset: nobody is told of the request any more.
-    Stopped,
+/// The place where a driver expects the answer to a request.
+#[derive(Debug)]
+pub(super) struct Answer<'m> {
+    status: VolatileSlice<'m>,
+    head: u16,
+    /// The number of writable bytes before the status.
+    room: usize,
+    /// The bytes that are moved go into that room.
+    fills: bool,
+}
+
+/// What was agreed on with the driver, and what it may ask.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) features: u64,
+    pub(super) serial: SerialNumber,
+}
+
+impl Terms {
+    /// The segments of a discard or a write of zeros, if its `feature` was agreed on. It is not offered for a disk that is
+    /// only read.
+    fn segments(
+        self,
+        feature: u32,
+        data: &mut Buffers<'_>,
+        limits: &Limits,
+        size: u64,
+    ) -> Result<Vec<Segment>, Refusal> {
+        if self.features & bit(feature) == 0 {
+            return Err(Refusal::Unsupported);
+        }
+        segments::take(data, limits, size)
+    }
 }
 
 impl<'m> Request<'m> {
@@ -85,27 +116,51 @@ impl<'m> Request<'m> {
         })
     }
 
-    /// Data that goes this way.
-    pub(super) fn data(&self, direction: Direction) -> &Buffers<'m> {
-        match direction {
-            Direction::Read => &self.data_in,
-            Direction::Write => &self.data_out,
-        }
+    /// What it asks of a disk of `size` bytes, under these `terms`.
+    pub(super) fn on_disk(mut self, terms: Terms, size: u64) -> block::Request<'m, Answer<'m>> {
+        let sector = self.sector;
+        let mut segments = |feature, limits| terms.segments(feature, &mut self.data_out, limits, size);
+        let operation = match self.operation {
+            Operation::In => block::Operation::Read { sector },
+            Operation::Out => block::Operation::Write { sector, stable: false },
+            Operation::Flush => block::Operation::Flush,
+            Operation::GetId => block::Operation::Answer(Ok(self.data_in.write(&terms.serial.0))),
+            Operation::Discard => {
+                block::Operation::Discard(segments(VIRTIO_BLK_F_DISCARD, &segments::DISCARD))
+            }
+            Operation::WriteZeroes => {
+                block::Operation::WriteZeroes(segments(VIRTIO_BLK_F_WRITE_ZEROES, &segments::WRITE_ZEROES))
+            }
+            Operation::Unknown(_) => block::Operation::Answer(Err(Refusal::Unsupported)),
+        };
+        let reply = Answer {
+            status: self.status,
+            head: self.head,
+            room: self.data_in.len(),
+            fills: matches!(self.operation, Operation::In | Operation::GetId),
+        };
+        let data = match self.operation {
+            Operation::In => self.data_in,
+            _ => self.data_out,
+        };
+        block::Request { operation, data, reply }
     }
+}
 
-    /// Writes the status of a request that put `result` bytes into `data_in`. Returns the chain's first descriptor and
-    /// its used length.
-    ///
-    /// The used length is of bytes from the front, which the driver may take as written. The status is the last one,
-    /// so it counts only if all before it were.
-    pub(super) fn complete(self, result: Result<usize, Refusal>) -> (u16, u32) {
+impl Reply for Answer<'_> {
+    /// The chain's first descriptor and its used length.
+    type Answer = (u16, u32);
+
+    /// Writes the status. The used length is of bytes from the front, which the driver may take as written. The status is
+    /// the last one, so it counts only if all before it were.
+    fn complete(self, result: Result<usize, Refusal>) -> (u16, u32) {
         let (status, written) = match result {
-            Ok(written) => (VIRTIO_BLK_S_OK, written),
+            Ok(bytes) => (VIRTIO_BLK_S_OK, if self.fills { bytes } else { 0 }),
             Err(Refusal::IoError | Refusal::Stopped) => (VIRTIO_BLK_S_IOERR, 0),
             Err(Refusal::Unsupported) => (VIRTIO_BLK_S_UNSUPP, 0),
         };
         self.status.copy_from(&status.to_le_bytes()[..1]);
-        let whole = written == self.data_in.len();
+        let whole = written == self.room;
         (self.head, u32::try_from(written).unwrap_or(u32::MAX) + u32::from(whole))
     }
 }
@@ -123,3 +178,7 @@ impl From<u32> for Operation {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "request_test.rs"]
+mod tests;

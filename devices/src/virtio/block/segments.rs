@@ -1,15 +1,16 @@
 //! What a discard or a write of zeros names.
 
-use std::ops::Range;
-
 use virtio_bindings::virtio_blk::VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
 use zerocopy::{
     FromBytes, Immutable, KnownLayout,
     little_endian::{U32, U64},
 };
 
-use super::request::Refusal;
-use crate::{disk::SECTOR_SIZE, virtio::queue::Buffers};
+use crate::{
+    block::{Refusal, Segment},
+    buffers::Buffers,
+    disk::SECTOR_SIZE,
+};
 
 /// What a request may name. It keeps a queue from being busy with one for long: nothing can end it early.
 #[derive(Debug)]
@@ -37,48 +38,31 @@ struct RawSegment {
     flags: U32,
 }
 
-/// A part of the disk.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Segment {
-    /// In bytes, and not empty.
-    pub(super) range: Range<u64>,
-    /// Its space may be given back.
-    pub(super) unmap: bool,
-}
-
-impl Segment {
-    /// Takes the segments out of `data`, at once and for all: the driver may change them meanwhile. All of them are good
-    /// for a disk of `size` bytes, and those of no sectors are left out.
-    ///
-    /// # Errors
-    ///
-    /// They are none, too many, or not whole; then, one has a flag that is not known; then, one is too long, or not
-    /// within the disk.
-    pub(super) fn take(data: &mut Buffers<'_>, limits: &Limits, size: u64) -> Result<Vec<Self>, Refusal> {
-        let len = data.len();
-        let count = len / size_of::<RawSegment>();
-        let whole = len.is_multiple_of(size_of::<RawSegment>());
-        if !whole || !(1..=limits.segments).contains(&u32::try_from(count).unwrap_or(u32::MAX)) {
-            return Err(Refusal::IoError);
-        }
-        let raw: Vec<RawSegment> = (0..count)
-            .map_while(|_| data.take_front::<{ size_of::<RawSegment>() }>())
-            .map(|segment| zerocopy::transmute!(segment))
-            .collect();
-        if raw.iter().any(|segment| segment.flags.get() & !limits.flags != 0) {
-            return Err(Refusal::Unsupported);
-        }
-        let segments = raw.iter().map(|raw| raw.check(limits, size).ok_or(Refusal::IoError));
-        let mut segments: Vec<_> = segments.collect::<Result<_, _>>()?;
-        segments.retain(|segment| !segment.range.is_empty());
-        Ok(segments)
+/// Takes the segments out of `data`, at once and for all: the driver may change them meanwhile. All of them are good
+/// for a disk of `size` bytes, and those of no sectors are left out.
+///
+/// # Errors
+///
+/// They are none, too many, or not whole; then, one has a flag that is not known; then, one is too long, or not
+/// within the disk.
+pub(super) fn take(data: &mut Buffers<'_>, limits: &Limits, size: u64) -> Result<Vec<Segment>, Refusal> {
+    let len = data.len();
+    let count = len / size_of::<RawSegment>();
+    let whole = len.is_multiple_of(size_of::<RawSegment>());
+    if !whole || !(1..=limits.segments).contains(&u32::try_from(count).unwrap_or(u32::MAX)) {
+        return Err(Refusal::IoError);
     }
-}
-
-/// The bytes in `segments`.
-pub(super) fn total(segments: &[Segment]) -> usize {
-    let bytes = segments.iter().map(|segment| segment.range.end - segment.range.start).sum::<u64>();
-    usize::try_from(bytes).unwrap_or(usize::MAX)
+    let raw: Vec<RawSegment> = (0..count)
+        .map_while(|_| data.take_front::<{ size_of::<RawSegment>() }>())
+        .map(|segment| zerocopy::transmute!(segment))
+        .collect();
+    if raw.iter().any(|segment| segment.flags.get() & !limits.flags != 0) {
+        return Err(Refusal::Unsupported);
+    }
+    let segments = raw.iter().map(|raw| raw.check(limits, size).ok_or(Refusal::IoError));
+    let mut segments: Vec<_> = segments.collect::<Result<_, _>>()?;
+    segments.retain(|segment| !segment.range.is_empty());
+    Ok(segments)
 }
 
 impl RawSegment {

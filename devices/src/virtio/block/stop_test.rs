@@ -13,11 +13,11 @@ use virtio_queue::QueueT;
 use vm_memory::VolatileSlice;
 
 use super::{
-    executor::SLICE,
     tests::{DATA, Event, Machine},
     *,
 };
 use crate::{
+    block::{Engine, SLICE},
     disk::{
         BlockSize, Direction, Extent,
         raw::{DiskOptions, RawDisk},

@@ -6,32 +6,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    executor::Executor, lasting::Lasting, limit::Limiter, now::Now, options::Engine, request::Request,
-    ring::Ring,
-};
-use crate::virtio::{
-    queue::{Chain, QueueError},
-    serve::{Handler, Next, ServeError, Served},
+use super::request::{Answer, Request, Terms};
+use crate::{
+    block::{self, Engine, Executor, Lasting, Limiter, Now, Ring},
+    virtio::{
+        queue::{Chain, QueueError},
+        serve::{Handler, Next, ServeError, Served},
+    },
 };
 
 /// The handler of a disk's queue.
 #[derive(Debug)]
 pub(super) struct Work {
     executor: Executor,
+    terms: Terms,
     now: Now,
     engine: Engine,
     limiter: Option<Arc<Limiter>>,
 }
 
 impl Work {
-    pub(super) fn new(executor: Executor, lasting: &Lasting) -> Self {
+    pub(super) fn new(executor: Executor, terms: Terms, lasting: &Lasting) -> Self {
         let (engine, limiter) = (lasting.options.engine, lasting.limiter.clone());
-        Self { executor, now: Now::default(), engine, limiter }
+        Self { executor, terms, now: Now::default(), engine, limiter }
     }
 
     /// The ring to serve by, where the engine and the disk's format allow it.
-    fn ring<'m>(&self, queue: &Served<'m>) -> Option<Ring<'m>> {
+    fn ring<'m>(&self, queue: &Served<'m>) -> Option<Ring<'m, Answer<'m>>> {
         let files = self.executor.disk().files();
         if self.engine == Engine::Threads || files.is_empty() {
             return None;
@@ -41,7 +42,11 @@ impl Work {
     }
 
     /// Serves the queue, with as many requests at a time as it holds, until told to stop.
-    fn serve_by<'m>(&mut self, ring: &mut Ring<'m>, queue: &mut Served<'m>) -> Result<(), ServeError> {
+    fn serve_by<'m>(
+        &mut self,
+        ring: &mut Ring<'m, Answer<'m>>,
+        queue: &mut Served<'m>,
+    ) -> Result<(), ServeError> {
         loop {
             let pause = loop {
                 // A full ring needs no kick to go on: a completion will come.
@@ -49,7 +54,7 @@ impl Work {
                     break None;
                 }
                 let Some(chain) = queue.next()? else { break None };
-                let request = parse(chain)?;
+                let request = self.parse(chain)?;
                 if let Err(pause) = self.let_through(&request) {
                     queue.put_back();
                     break Some(pause);
@@ -81,19 +86,25 @@ impl Work {
         }
     }
 
+    /// Reads the request in `chain`.
+    fn parse<'m>(&self, chain: Chain<'m>) -> Result<block::Request<'m, Answer<'m>>, ServeError> {
+        let request = Request::parse(chain).map_err(|error| ServeError::Request(error.into()))?;
+        Ok(request.on_disk(self.terms, self.executor.disk().size()))
+    }
+
     /// Has the limits let the request through.
     ///
     /// # Errors
     ///
     /// Not yet: how long it takes.
-    fn let_through(&self, request: &Request<'_>) -> Result<(), Duration> {
+    fn let_through(&self, request: &block::Request<'_, Answer<'_>>) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
-        limiter.take(Instant::now(), (request.data_in.len() + request.data_out.len()) as u64)
+        limiter.take(Instant::now(), request.data.len() as u64)
     }
 
     /// Serves one request, and waits for the disk.
     fn serve<'m>(&mut self, chain: Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
-        let request = parse(chain)?;
+        let request = self.parse(chain)?;
         if let Err(pause) = self.let_through(&request) {
             return Ok(Next::Again(pause));
         }
@@ -126,12 +137,8 @@ impl Handler for Work {
     }
 
     fn failed(&self, queue: u16, error: &ServeError) {
-        self.executor.faults().driver(self.executor.disk().name(), queue, error);
+        self.executor.faults().driver(self.executor.disk().name(), format_args!("queue {queue}"), error);
     }
-}
-
-fn parse(chain: Chain<'_>) -> Result<Request<'_>, ServeError> {
-    Request::parse(chain).map_err(|error| ServeError::Request(error.into()))
 }
 
 /// Gives an answer to the driver, if there is one.

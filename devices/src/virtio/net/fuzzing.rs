@@ -22,13 +22,11 @@ use super::{
 };
 use crate::{
     net::{HEADER_LEN, LONGEST, MacAddress, Network, Offloads, Port},
-    virtio::{
-        queue::{
-            Rings,
-            fuzzing::{QUEUE_SIZE, bytes, everything, lay_out, memory, new_queue},
-        },
-        worker::Stop,
+    virtio::queue::{
+        Rings,
+        fuzzing::{QUEUE_SIZE, bytes, everything, lay_out, memory, new_queue},
     },
+    worker::Stop,
 };
 
 const PAIRS: u16 = 4;

@@ -26,10 +26,8 @@ use super::lasting::Link;
 use crate::{
     net::{Network, Vhost, VhostQueue},
     threads::Role,
-    virtio::{
-        device::{ActiveQueue, Notify},
-        worker::{Stop, Worker},
-    },
+    virtio::device::{ActiveQueue, Notify},
+    worker::{Stop, Worker},
 };
 
 /// The events that a thread takes at a time.
@@ -193,7 +191,8 @@ impl Kernel {
             }
         };
         let role = Role::Queue(format!("call {}", self.host.name()));
-        Worker::spawn(&role, stop, &wake, Arc::clone(&self.notify), work)
+        let notify = Arc::clone(&self.notify);
+        Worker::spawn(&role, stop, &wake, move || notify.needs_reset(), work)
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{
     virtio::{
         queue::Buffers,
         serve::{ServeError, Served},
-        worker::Stop,
     },
+    worker::Stop,
 };
 
 /// Serves a transmit queue.

@@ -9,9 +9,12 @@ use std::{
 use virtio_queue::QueueT;
 
 use super::test_guest::*;
-use crate::virtio::{
-    block::{Block, BlockOptions, test_disk::TestDisk},
-    queue::test_driver::{Driver, FREE, WRITE},
+use crate::{
+    block::{BlockOptions, test_disk::TestDisk},
+    virtio::{
+        block::Block,
+        queue::test_driver::{Driver, FREE, WRITE},
+    },
 };
 
 const QUEUE_SIZE: u16 = 256;

@@ -8,15 +8,15 @@ use std::{
 use crate::size::Rounded;
 
 /// A kind of request, as it is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestKind {
-    /// `VIRTIO_BLK_T_IN`.
+    /// `VIRTIO_BLK_T_IN`; ATA's reads.
     Read,
-    /// `VIRTIO_BLK_T_OUT`.
+    /// `VIRTIO_BLK_T_OUT`; ATA's writes.
     Write,
-    /// `VIRTIO_BLK_T_FLUSH`. It has no bytes.
+    /// `VIRTIO_BLK_T_FLUSH`; FLUSH CACHE. It has no bytes.
     Flush,
-    /// `VIRTIO_BLK_T_DISCARD`.
+    /// `VIRTIO_BLK_T_DISCARD`; TRIM.
     Discard,
     /// `VIRTIO_BLK_T_WRITE_ZEROES`.
     WriteZeroes,

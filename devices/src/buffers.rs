@@ -1,9 +1,11 @@
-//! Buffers of a chain: one run of bytes to the device, however the driver cut it up.
+//! Buffers of a request: one run of bytes to the device, however the driver cut it up.
+
+mod regions;
 
 use smallvec::SmallVec;
 use vm_memory::VolatileSlice;
 
-use super::memory::Regions;
+pub(crate) use self::regions::Regions;
 
 /// Pieces of guest memory, in order. Another processor may change them at any time.
 ///
@@ -13,7 +15,7 @@ pub struct Buffers<'m>(SmallVec<[VolatileSlice<'m>; 2]>);
 
 impl<'m> Buffers<'m> {
     /// Adds `len` bytes at `address`; `None` if not all of them are memory.
-    pub(super) fn push(&mut self, regions: &Regions<'m>, address: u64, len: u32) -> Option<()> {
+    pub(crate) fn push(&mut self, regions: &Regions<'m>, address: u64, len: u32) -> Option<()> {
         let len = usize::try_from(len).ok()?;
         // Nearly always it is in one region, whatever lies behind that.
         if let Some(slice) = regions.slice(address, len) {

@@ -1,4 +1,4 @@
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use proptest::prelude::*;
 use virtio_bindings::virtio_blk::{
@@ -8,12 +8,16 @@ use virtio_bindings::virtio_blk::{
 
 use super::*;
 use crate::{
-    disk::raw::{DiskOptions, RawDisk},
-    testing::said_by,
-    virtio::{
-        block::{BlockOptions, CacheMode, Total, Totals, request::RequestError, test_disk::TestDisk},
-        queue::test_driver::{Driver, FREE, SEAM, WRITE, any_table},
+    block::{
+        BlockOptions, CacheMode, Executor, Job, Lasting, Total, Totals, WriteCache, test_disk::TestDisk,
     },
+    disk::{
+        Direction, Disk,
+        raw::{DiskOptions, RawDisk},
+    },
+    testing::said_by,
+    virtio::queue::test_driver::{Driver, FREE, SEAM, WRITE, any_table},
+    worker::Stop,
 };
 
 const OK: u8 = 0;
@@ -25,22 +29,41 @@ const UNTOUCHED: u8 = 0xcc;
 const SERIAL: &[u8; 20] = b"serial number 1\0\0\0\0\0";
 
 /// For a driver that knows everything, but perhaps not that it has to flush.
-fn executor(disk: &Arc<TestDisk>, driver_flushes: bool) -> Executor {
+fn executor(disk: &Arc<TestDisk>, driver_flushes: bool) -> Device {
     let flush = if driver_flushes { bit(VIRTIO_BLK_F_FLUSH) } else { 0 };
     let features = flush | bit(VIRTIO_BLK_F_DISCARD) | bit(VIRTIO_BLK_F_WRITE_ZEROES);
     executor_with(disk, features, &BlockOptions::default())
 }
 
-fn executor_with<D: Disk + 'static>(disk: &Arc<D>, features: u64, options: &BlockOptions) -> Executor {
+fn executor_with<D: Disk + 'static>(disk: &Arc<D>, features: u64, options: &BlockOptions) -> Device {
     let options = BlockOptions { serial: "serial number 1".parse().unwrap(), ..options.clone() };
     lasting_executor(disk, features, &options.into())
 }
 
-fn lasting_executor<D: Disk + 'static>(disk: &Arc<D>, features: u64, lasting: &Lasting) -> Executor {
-    let cache = WriteCache::new(lasting.options.cache);
-    cache.agree(features);
-    let (disk, cache) = (Arc::<D>::clone(disk), Arc::new(cache));
-    Executor::new(0, disk, lasting.clone(), features, cache, Stop::default())
+fn lasting_executor<D: Disk + 'static>(disk: &Arc<D>, features: u64, lasting: &Lasting) -> Device {
+    let cache = Arc::new(WriteCache::new(lasting.options.cache));
+    cache.agree(features & bit(VIRTIO_BLK_F_FLUSH) != 0);
+    let terms = Terms { features, serial: lasting.options.serial };
+    let (disk, stop) = (Arc::<D>::clone(disk), Stop::default());
+    let executor = Executor::new(0, disk, lasting.clone(), Arc::clone(&cache), stop);
+    Device { executor, cache, terms }
+}
+
+/// Carries out what a driver asks.
+struct Device {
+    executor: Executor,
+    cache: Arc<WriteCache>,
+    terms: Terms,
+}
+
+impl Device {
+    fn request<'m>(&self, chain: Chain<'m>) -> Result<block::Request<'m, Answer<'m>>, RequestError> {
+        Ok(Request::parse(chain)?.on_disk(self.terms, self.executor.disk().size()))
+    }
+
+    fn execute(&self, chain: Chain<'_>) -> Result<(u16, u32), RequestError> {
+        Ok(self.executor.execute(self.request(chain)?).unwrap())
+    }
 }
 
 /// How a driver lays a request out.
@@ -54,7 +77,7 @@ struct Layout {
 /// Executes a request of `readable` bytes, with `writable` bytes of room. Returns what that room then holds, and the
 /// used length.
 fn execute(
-    executor: &Executor,
+    executor: &Device,
     readable: &[u8],
     writable: usize,
     layout: &Layout,
@@ -84,7 +107,7 @@ fn execute(
     let head = if layout.indirect { driver.indirect_chain(FREE, &chain) } else { driver.chain(&chain) };
 
     let chain = driver.rings(&driver.memory).pop().unwrap().unwrap();
-    let (used, len) = executor.execute(Request::parse(chain)?).unwrap();
+    let (used, len) = executor.execute(chain)?;
     assert_eq!(used, head);
     let room = room.iter().flat_map(|&(address, len, _)| driver.read(address, usize::try_from(len).unwrap()));
     Ok((room.collect(), len))
@@ -95,13 +118,7 @@ fn header(kind: u32, sector: u64) -> Vec<u8> {
 }
 
 /// `execute` in the simplest layout.
-fn request(
-    executor: &Executor,
-    kind: u32,
-    sector: u64,
-    data_out: &[u8],
-    data_in: usize,
-) -> (Vec<u8>, u8, u32) {
+fn request(executor: &Device, kind: u32, sector: u64, data_out: &[u8], data_in: usize) -> (Vec<u8>, u8, u32) {
     let readable = [&header(kind, sector), data_out].concat();
     let (mut room, len) = execute(executor, &readable, data_in + 1, &Layout::default()).unwrap();
     let status = room.pop().unwrap();
@@ -227,12 +244,12 @@ fn jobs_follow_the_write_cache() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(4096).unwrap();
     let disk = Arc::new(RawDisk::open(file.path(), &DiskOptions::default()).unwrap());
-    let job = |executor: &Executor, kind, data: &[(u64, u32, u16)]| {
+    let job = |executor: &Device, kind, data: &[(u64, u32, u16)]| {
         let mut driver = Driver::new(16);
         driver.write(FREE, &header(kind, 0));
         driver.chain(&[&[(FREE, 16, 0)], data, &[(FREE + 0x1000, 1, WRITE)]].concat());
         let chain = driver.rings(&driver.memory).pop().unwrap().unwrap();
-        executor.job(&Request::parse(chain).unwrap())
+        executor.executor.job(&executor.request(chain).unwrap())
     };
     for cache in [CacheMode::Writeback, CacheMode::Writethrough, CacheMode::Unsafe] {
         let options = BlockOptions { cache, ..BlockOptions::default() };
@@ -384,7 +401,7 @@ proptest! {
     ) {
         let disk = Arc::new(TestDisk { read_only, ..TestDisk::new(8) });
         let options = BlockOptions { discard, ..BlockOptions::default() };
-        let offered = super::super::offered(&*disk, &options);
+        let offered = crate::virtio::block::offered(&*disk, &options);
         let executor = executor_with(&disk, if agreed { offered } else { bit(VIRTIO_BLK_F_FLUSH) }, &options);
         let before = disk.bytes.lock().unwrap().clone();
         let data: Vec<u8> = segments.iter().copied().flat_map(segment).collect();
@@ -444,8 +461,7 @@ proptest! {
         let mut served = 0;
         let mut rings = driver.rings(&driver.memory);
         while let Ok(Some(chain)) = rings.pop() {
-            let Ok(request) = Request::parse(chain) else { break };
-            let (head, len) = executor.execute(request).unwrap();
+            let Ok((head, len)) = executor.execute(chain) else { break };
             if rings.push(head, len).is_err() {
                 break;
             }

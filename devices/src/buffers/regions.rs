@@ -1,18 +1,18 @@
-//! Guest memory as a queue's worker looks things up in it.
+//! Guest memory as a worker looks things up in it.
 
 use arch::memory::GuestRam;
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion, MemoryRegionAddress, VolatileSlice};
 
 /// The regions of guest memory, resolved once. There are few: a look-up is a comparison or two.
 #[derive(Debug)]
-pub(super) struct Regions<'m> {
+pub(crate) struct Regions<'m> {
     memory: &'m GuestRam,
     /// By their guest-physical addresses.
     regions: Vec<(u64, VolatileSlice<'m>)>,
 }
 
 impl<'m> Regions<'m> {
-    pub(super) fn new(memory: &'m GuestRam) -> Self {
+    pub(crate) fn new(memory: &'m GuestRam) -> Self {
         let whole = |region: &'m _| {
             let len = usize::try_from(GuestMemoryRegion::len(region)).ok()?;
             let slice = GuestMemoryRegion::get_slice(region, MemoryRegionAddress(0), len).ok()?;
@@ -22,7 +22,7 @@ impl<'m> Regions<'m> {
     }
 
     /// The `len` bytes at `address`; `None` if they are not all in one region.
-    pub(super) fn slice(&self, address: u64, len: usize) -> Option<VolatileSlice<'m>> {
+    pub(crate) fn slice(&self, address: u64, len: usize) -> Option<VolatileSlice<'m>> {
         for (start, region) in &self.regions {
             if let Some(offset) = address.checked_sub(*start)
                 && offset < region.len() as u64
@@ -34,7 +34,7 @@ impl<'m> Regions<'m> {
     }
 
     /// The `len` bytes at `address`, which may be in regions that touch; they end early where memory does.
-    pub(super) fn slices(&self, address: u64, len: usize) -> impl Iterator<Item = Option<VolatileSlice<'m>>> {
+    pub(crate) fn slices(&self, address: u64, len: usize) -> impl Iterator<Item = Option<VolatileSlice<'m>>> {
         self.memory.get_slices(GuestAddress(address), len).map(Result::ok)
     }
 }

@@ -16,7 +16,7 @@ const MOST_SKIPPED: u32 = 64;
 
 /// What was learned of a disk's transfers.
 #[derive(Debug, Default)]
-pub(super) struct Now {
+pub(crate) struct Now {
     read: Luck,
     write: Luck,
 }
@@ -37,15 +37,15 @@ impl Now {
     ///
     /// A disk in memory never waits. Of others, what the page cache has is there at once, but several such transfers cost less
     /// on the ring.
-    pub(super) fn transfer(
+    pub(crate) fn transfer<R>(
         &mut self,
         executor: &Executor,
-        request: &Request<'_>,
+        request: &Request<'_, R>,
         job: Job,
         alone: bool,
     ) -> Option<io::Result<usize>> {
         let Job::Transfer { direction, offset, stable: false, .. } = job else { return None };
-        let data = request.data(direction);
+        let data = &request.data;
         let len = data.len();
         if len > LONGEST {
             return None;

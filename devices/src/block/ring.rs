@@ -35,9 +35,9 @@ const CANCEL: u64 = u64::MAX - 1;
 const MAX_ENTRIES: u16 = 256;
 
 /// A ring, and the requests that are on it.
-pub(super) struct Ring<'m> {
+pub(crate) struct Ring<'m, R> {
     uring: IoUring,
-    slots: Vec<Slot<'m>>,
+    slots: Vec<Slot<'m, R>>,
     free: Vec<usize>,
     /// Behind the disk's files.
     doorbell: Fixed,
@@ -48,9 +48,8 @@ pub(super) struct Ring<'m> {
 }
 
 /// Where a request is kept while the kernel works on it.
-#[derive(Default)]
-struct Slot<'m> {
-    request: Option<Request<'m>>,
+struct Slot<'m, R> {
+    request: Option<Request<'m, R>>,
     job: Job,
     /// Bytes that were moved before the part that is on its way.
     moved: usize,
@@ -67,30 +66,30 @@ pub fn check_io_uring() -> io::Result<()> {
     set_up(1).map(drop)
 }
 
-impl<'m> Ring<'m> {
+impl<'m, R> Ring<'m, R> {
     /// Makes a ring for at most `depth` requests on `files`, and `doorbell`. It is for the calling thread alone.
     ///
     /// # Errors
     ///
     /// Those of [`check_io_uring`].
-    pub(super) fn new(depth: u16, files: &[&File], doorbell: &EventFd) -> io::Result<Self> {
+    pub(crate) fn new(depth: u16, files: &[&File], doorbell: &EventFd) -> io::Result<Self> {
         let uring = set_up(depth)?;
         let mut descriptors: Vec<_> = files.iter().map(|file| file.as_raw_fd()).collect();
         let doorbell_at = fixed(descriptors.len())?;
         descriptors.push(doorbell.as_raw_fd());
         uring.submitter().register_files(&descriptors)?;
-        let slots = (0..depth).map(|_| Slot::default()).collect();
+        let slots = (0..depth).map(|_| Slot::new()).collect();
         let free = (0..depth.into()).rev().collect();
         Ok(Self { uring, slots, free, doorbell: doorbell_at, listening: false, cancelled: false })
     }
 
     /// Whether one more request can be started.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         !self.free.is_empty()
     }
 
     /// Starts `job` for `request`; [`Ring::has_room`]. The kernel hears of it in [`Ring::wait`], if not before.
-    pub(super) fn start(&mut self, request: Request<'m>, job: Job) -> io::Result<()> {
+    pub(crate) fn start(&mut self, request: Request<'m, R>, job: Job) -> io::Result<()> {
         let number = *self.free.last().ok_or(ErrorKind::QuotaExceeded)?;
         let slot = &mut self.slots[number];
         (slot.request, slot.job, slot.moved) = (Some(request), job, 0);
@@ -108,7 +107,7 @@ impl<'m> Ring<'m> {
     }
 
     /// Tells the kernel of what was started, and waits for a completion, the doorbell, or the end of `timeout`.
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         if !self.listening {
             let events = u32::try_from(libc::POLLIN).map_err(io::Error::other)?;
             // Again and again, and the counter need not be read: each kick is an event.
@@ -137,7 +136,7 @@ impl<'m> Ring<'m> {
     }
 
     /// A request that the kernel has ended, and how: bytes moved, or an error.
-    pub(super) fn next_done(&mut self) -> Option<(Request<'m>, io::Result<usize>)> {
+    pub(crate) fn next_done(&mut self) -> Option<(Request<'m, R>, io::Result<usize>)> {
         loop {
             let done = self.uring.completion().next()?;
             if done.user_data() == DOORBELL {
@@ -183,7 +182,7 @@ impl<'m> Ring<'m> {
     }
 
     /// Whether the kernel works on something.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.free.len() < self.slots.len()
     }
 
@@ -203,7 +202,7 @@ impl<'m> Ring<'m> {
     }
 }
 
-impl Drop for Ring<'_> {
+impl<R> Drop for Ring<'_, R> {
     /// Waits until the kernel is done with guest memory.
     fn drop(&mut self) {
         self.cancel();
@@ -218,13 +217,14 @@ impl Drop for Ring<'_> {
     }
 }
 
-impl Slot<'_> {
+impl<R> Slot<'_, R> {
+    fn new() -> Self {
+        Self { request: None, job: Job::default(), moved: 0, iovecs: Vec::new() }
+    }
+
     /// The bytes that its request moves.
     fn len(&self) -> usize {
-        match (&self.request, self.job) {
-            (Some(request), Job::Transfer { direction, .. }) => request.data(direction).len(),
-            _ => 0,
-        }
+        self.request.as_ref().map_or(0, Request::len)
     }
 
     /// What the kernel is to do next for the request.
@@ -235,7 +235,7 @@ impl Slot<'_> {
         };
         let (file, offset) = (fixed(file)?, offset + self.moved as u64);
         let flags = if stable { libc::RWF_DSYNC } else { 0 };
-        let buffers = request.data(direction);
+        let buffers = &request.data;
         if let [buffer] = buffers.as_slice() {
             let left = buffer.subslice(self.moved, buffer.len().saturating_sub(self.moved).min(SLICE));
             let left = left.map_err(io::Error::other)?;

@@ -1,4 +1,4 @@
-//! A thread behind a virtqueue, which can be told to stop and then gives back what it owned.
+//! A thread behind a device's queue, which can be told to stop and then gives back what it owned.
 
 use std::{
     convert::Infallible,
@@ -15,29 +15,37 @@ use std::{
 
 use vmm_sys_util::eventfd::EventFd;
 
-use super::device::{Halt, Notify};
 use crate::threads::{self, Role};
+
+/// How a device is stopped, and what becomes of requests that were begun. The later one here is the stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Halt {
+    /// For a while: they are finished and answered.
+    Pause,
+    /// For good, or until a driver begins anew: they are left.
+    Reset,
+}
 
 /// The wish that a worker ends, shared by the worker and whoever has it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stop(Arc<AtomicU8>);
+pub(crate) struct Stop(Arc<AtomicU8>);
 
 impl Stop {
     const PAUSE: u8 = 1;
     const RESET: u8 = 2;
 
     /// Returns whether the worker is to end: it begins nothing more.
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire) != 0
     }
 
     /// Returns whether it is to leave what it has begun.
-    pub(super) fn leaves_requests(&self) -> bool {
+    pub(crate) fn leaves_requests(&self) -> bool {
         self.0.load(Ordering::Acquire) == Self::RESET
     }
 
     /// Wishes for the end; the strongest wish counts.
-    pub(super) fn set(&self, halt: Halt) {
+    pub(crate) fn set(&self, halt: Halt) {
         let wish = match halt {
             Halt::Pause => Self::PAUSE,
             Halt::Reset => Self::RESET,
@@ -48,7 +56,7 @@ impl Stop {
 
 /// A running thread that owns a `T`, mostly a queue. Dropping it stops the thread and waits for it, however long that
 /// takes.
-pub(super) struct Worker<T> {
+pub(crate) struct Worker<T> {
     stop: Stop,
     wake: EventFd,
     /// Nothing is ever sent: it is disconnected when the thread has let go of everything.
@@ -59,16 +67,16 @@ pub(super) struct Worker<T> {
 impl<T: Send + 'static> Worker<T> {
     /// Starts a thread that does `work`, which ends soon once `stop` is set and `wake` written.
     ///
-    /// If `work` panics, the device needs a reset, and the machine goes on.
+    /// If `work` panics, `panicked` is called, by which the device is to need a reset, and the machine goes on.
     ///
     /// # Errors
     ///
     /// No descriptor or no thread is to be had.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         role: &Role,
         stop: Stop,
         wake: &EventFd,
-        notify: Arc<dyn Notify>,
+        panicked: impl FnOnce() + Send + 'static,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<Self> {
         let wake = wake.try_clone()?;
@@ -78,7 +86,7 @@ impl<T: Send + 'static> Worker<T> {
             // The panic itself was printed with the thread's name. What it left of `work`'s state is dropped, not used.
             let worked = panic::catch_unwind(AssertUnwindSafe(work));
             if worked.is_err() {
-                notify.needs_reset();
+                panicked();
             }
             worked.ok()
         })?;
@@ -88,7 +96,7 @@ impl<T: Send + 'static> Worker<T> {
 
 impl<T> Worker<T> {
     /// Tells the thread to end, and does not wait for it.
-    pub(super) fn stop(&self, halt: Halt) {
+    pub(crate) fn stop(&self, halt: Halt) {
         self.stop.set(halt);
         if let Err(error) = self.wake.write(1) {
             log::error!("can't wake a device's worker: {error}");
@@ -96,12 +104,12 @@ impl<T> Worker<T> {
     }
 
     /// Waits for at most `patience`, and returns whether the thread has ended.
-    pub(super) fn has_ended(&self, patience: Duration) -> bool {
+    pub(crate) fn has_ended(&self, patience: Duration) -> bool {
         matches!(self.alive.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
     }
 
     /// Waits for the thread's end, and returns what its work came to, unless it panicked.
-    pub(super) fn join(mut self) -> Option<T> {
+    pub(crate) fn join(mut self) -> Option<T> {
         self.thread.take()?.join().ok().flatten()
     }
 }

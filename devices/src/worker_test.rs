@@ -11,24 +11,17 @@ const LONG: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 struct Resets(AtomicU32);
 
-impl Notify for Resets {
-    fn used(&self, _: u16) {}
-
-    fn config_changed(&self) {}
-
-    fn needs_reset(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
 fn spawn<T: Send + 'static>(
     stop: &Stop,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> (Worker<T>, Arc<Resets>) {
     let resets = Arc::new(Resets::default());
     let wake = EventFd::new(0).unwrap();
-    let notify = Arc::clone(&resets) as Arc<dyn Notify>;
-    (Worker::spawn(&Role::Proof, stop.clone(), &wake, notify, work).unwrap(), resets)
+    let panics = Arc::clone(&resets);
+    let panicked = move || {
+        panics.0.fetch_add(1, Ordering::SeqCst);
+    };
+    (Worker::spawn(&Role::Proof, stop.clone(), &wake, panicked, work).unwrap(), resets)
 }
 
 #[test]

@@ -2,56 +2,47 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH};
-
-use super::{config::bit, options::CacheMode};
+use super::options::CacheMode;
 
 /// Whether completed writes may be lost with the host's power until the driver flushes: shared by the device's front,
-/// where the driver says so, and its queues.
+/// where the driver says so, and its workers.
 #[derive(Debug)]
-pub(super) struct WriteCache {
+pub(crate) struct WriteCache {
     mode: CacheMode,
-    /// The field of that name.
+    /// The driver's choice.
     writeback: AtomicBool,
 }
 
 impl WriteCache {
-    pub(super) fn new(mode: CacheMode) -> Self {
+    pub(crate) fn new(mode: CacheMode) -> Self {
         Self { mode, writeback: AtomicBool::new(mode.initial()) }
     }
 
     /// As it is before the driver has said anything.
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.set_writeback(self.mode.initial());
     }
 
-    /// Follows the features that were agreed on. virtio 1.3, "Block Device", "Device Initialization": a driver that doesn't
-    /// flush begins with no cache.
-    pub(super) fn agree(&self, features: u64) {
-        let flushes = features & bit(VIRTIO_BLK_F_FLUSH) != 0;
+    /// As it is with a driver that flushes, or does not: one that doesn't begins with no cache.
+    pub(crate) fn agree(&self, flushes: bool) {
         self.set_writeback(flushes && self.mode.initial());
     }
 
-    /// Whether `features` let the driver write the field.
-    pub(super) fn is_writable(features: u64) -> bool {
-        features & bit(VIRTIO_BLK_F_CONFIG_WCE) != 0
-    }
-
-    pub(super) fn writeback(&self) -> bool {
+    pub(crate) fn writeback(&self) -> bool {
         self.writeback.load(Ordering::SeqCst)
     }
 
-    pub(super) fn set_writeback(&self, writeback: bool) {
+    pub(crate) fn set_writeback(&self, writeback: bool) {
         self.writeback.store(writeback, Ordering::SeqCst);
     }
 
     /// Whether a write is to be on stable storage when it is answered.
-    pub(super) fn write_is_stable(&self) -> bool {
+    pub(crate) fn write_is_stable(&self) -> bool {
         self.flush_is_needed() && !self.writeback()
     }
 
     /// Whether a flush is to reach the disk.
-    pub(super) fn flush_is_needed(&self) -> bool {
+    pub(crate) fn flush_is_needed(&self) -> bool {
         self.mode != CacheMode::Unsafe
     }
 }

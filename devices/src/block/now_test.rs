@@ -5,12 +5,10 @@ use std::{
 
 use super::*;
 use crate::{
+    block::{BlockOptions, Operation, WriteCache, test_disk::TestDisk},
     disk::Disk,
-    virtio::{
-        block::{BlockOptions, cache::WriteCache, test_disk::TestDisk},
-        queue::test_driver::{Driver, FREE, WRITE},
-        worker::Stop,
-    },
+    virtio::queue::test_driver::{Driver, FREE, WRITE},
+    worker::Stop,
 };
 
 const LEN: usize = 4096;
@@ -24,21 +22,18 @@ fn transfer(
     alone: bool,
 ) -> Option<usize> {
     let mut driver = Driver::new(16);
-    let (kind, flags) = match direction {
-        Direction::Read => (0_u64, WRITE),
-        Direction::Write => (1, 0),
+    let (operation, flags) = match direction {
+        Direction::Read => (Operation::Read { sector: 2 }, WRITE),
+        Direction::Write => (Operation::Write { sector: 2, stable: false }, 0),
     };
-    driver.write(FREE, &[kind.to_le_bytes(), 2_u64.to_le_bytes()].concat());
-    driver.chain(&[
-        (FREE, 16, 0),
-        (FREE + 0x1000, u32::try_from(len).unwrap(), flags),
-        (FREE + 0x100, 1, WRITE),
-    ]);
+    driver.chain(&[(FREE + 0x1000, u32::try_from(len).unwrap(), flags)]);
     let options = BlockOptions::default();
     let cache = Arc::new(WriteCache::new(options.cache));
     let shared = Arc::clone(disk) as Arc<dyn Disk>;
-    let executor = Executor::new(0, shared, options.into(), 0, cache, Stop::default());
-    let request = Request::parse(driver.rings(&driver.memory).pop().unwrap().unwrap()).unwrap();
+    let executor = Executor::new(0, shared, options.into(), cache, Stop::default());
+    let chain = driver.rings(&driver.memory).pop().unwrap().unwrap();
+    let data = if direction == Direction::Read { chain.writable } else { chain.readable };
+    let request = Request { operation, data, reply: () };
     let job = Job::Transfer { direction, file: 0, offset: 1024, stable: false };
     let moved = now.transfer(&executor, &request, job, alone).map(Result::unwrap);
     let stable = Job::Transfer { direction, file: 0, offset: 1024, stable: true };

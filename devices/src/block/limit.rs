@@ -15,7 +15,7 @@ const NANOS: u128 = 1_000_000_000;
 /// that is larger than the bucket passes too, and those after it wait until it is paid for. Over any time `t`, less than
 /// `rate * (t + 1/10 s)` and one request get through.
 #[derive(Debug)]
-pub(super) struct Limiter(Mutex<State>);
+pub(crate) struct Limiter(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -36,7 +36,7 @@ struct Bucket {
 
 impl Limiter {
     /// A limit of `iops` requests and `bytes` bytes a second, each if given. Both buckets are full.
-    pub(super) fn new(iops: Option<NonZeroU64>, bytes: Option<NonZeroU64>) -> Self {
+    pub(crate) fn new(iops: Option<NonZeroU64>, bytes: Option<NonZeroU64>) -> Self {
         Self(Mutex::new(State {
             requests: iops.map(Bucket::new),
             bytes: bytes.map(Bucket::new),
@@ -49,7 +49,7 @@ impl Limiter {
     /// # Errors
     ///
     /// Not yet, and nothing is charged: how long it takes, more than 0, until it would be let through if no other were.
-    pub(super) fn take(&self, now: Instant, bytes: u64) -> Result<(), Duration> {
+    pub(crate) fn take(&self, now: Instant, bytes: u64) -> Result<(), Duration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State { requests, bytes: volume, filled } = &mut *state;
         // Another queue can have looked at the clock later, and come here first.

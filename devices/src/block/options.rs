@@ -55,7 +55,7 @@ pub enum Engine {
 
 /// A disk's serial number: up to 20 printable ASCII characters.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct SerialNumber(pub(super) [u8; 20]);
+pub struct SerialNumber(pub(crate) [u8; 20]);
 
 /// Why a string is no serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

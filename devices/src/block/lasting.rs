@@ -11,8 +11,8 @@ pub struct Lasting {
     pub options: BlockOptions,
     /// The work that was done.
     pub counters: Arc<Counters>,
-    pub(super) limiter: Option<Arc<Limiter>>,
-    pub(super) faults: Arc<Faults>,
+    pub(crate) limiter: Option<Arc<Limiter>>,
+    pub(crate) faults: Arc<Faults>,
 }
 
 /// That of a disk that has done nothing yet.
