@@ -4,9 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use devices::{
+    block::{BlockOptions, Lasting},
     disk::{Disk, format::Format, memory::MemoryDisk},
     printable::ToPrintable,
-    virtio::block::{Block, BlockOptions, Lasting},
+    virtio::block::Block,
 };
 
 use super::{Board, HostSide, OpenDevice};

@@ -36,6 +36,7 @@ fn a_path_alone_has_the_documented_defaults() {
                 engine: Engine::Auto,
                 iops: None,
                 bandwidth: None,
+                legacy: false,
             },
         }
     );
@@ -62,6 +63,7 @@ fn every_key() {
             engine: Engine::IoUring,
             iops: NonZeroU64::new(500),
             bandwidth: NonZeroU64::new(20 << 20),
+            legacy: false,
         }
     );
     let DiskConfig { image, device, .. } =

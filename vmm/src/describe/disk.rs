@@ -64,7 +64,8 @@ impl DiskDescription {
 
     /// Describes a disk that no file holds.
     pub(crate) fn in_memory(name: String, device: &BlockOptions, disk: &dyn Disk) -> Self {
-        let BlockOptions { serial, queues, queue_size, cache, discard, engine, iops, bandwidth } = *device;
+        let BlockOptions { serial, queues, queue_size, cache, discard, engine, iops, bandwidth, legacy: _ } =
+            *device;
         let block = disk.block_size();
         Self {
             name,
