@@ -11,11 +11,16 @@ mod forward;
 mod interface;
 mod ioctl;
 mod mac;
+mod netlink;
 mod passt;
 mod tap;
 mod vhost;
 
-use std::{fmt::Debug, io, os::fd::RawFd};
+use std::{
+    fmt::Debug,
+    io,
+    os::fd::{BorrowedFd, RawFd},
+};
 
 use bitflags::bitflags;
 use vm_memory::VolatileSlice;
@@ -93,6 +98,21 @@ pub trait Network: Send + Sync + Debug {
 
     /// The kernel's service for the queues of port `index`, if frames are to go that way. It is there for each port or for none.
     fn vhost(&self, _index: u16) -> Option<&dyn Vhost> {
+        None
+    }
+
+    /// Looks whether the host's side is still there.
+    ///
+    /// # Errors
+    ///
+    /// It is gone for good: the reason.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A descriptor that is readable when [`Network::check`] may have another answer than before, and no longer once it was called; with
+    /// a side that is gone, always. There is none where the host has no such news.
+    fn news(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 

@@ -1,14 +1,14 @@
 //! A network of the user's own, by passt: the guest's connections are those of a program of the host, and no rights are needed.
 
+mod process;
+mod route;
 mod stream;
 
 use std::{
-    fs::File,
-    io::{self, Read},
-    os::fd::{OwnedFd, RawFd},
+    io,
+    os::fd::{BorrowedFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Mutex, PoisonError},
+    process::{Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -22,14 +22,12 @@ use rustix::{
 use thiserror::Error;
 use vm_memory::VolatileSlice;
 
-use self::stream::Stream;
+use self::{process::Process, stream::Stream};
 use super::{Forward, Network, Offloads, Port, Protocol, child, ioctl};
 use crate::printable::ToPrintable;
 
 /// The least MTU of IPv4: RFC 791.
 const LEAST_MTU: u16 = 68;
-/// The greatest MTU that passt takes: frames may be long, since there are no offloads.
-const MOST_MTU: u16 = 65_520;
 
 /// The time that passt has to start.
 const START: Duration = Duration::from_secs(10);
@@ -41,18 +39,13 @@ pub struct Passt {
     name: String,
     mtu: u16,
     port: PasstPort,
-    child: Mutex<Child>,
 }
 
 #[derive(Debug)]
 struct PasstPort {
     stream: Stream,
-    words: Words,
+    process: Process,
 }
-
-/// The end of the pipe that holds what passt has said.
-#[derive(Debug)]
-struct Words(File);
 
 /// How to start passt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +68,7 @@ pub enum PasstError {
     #[error("{}", .0.printable())]
     Start(PathBuf, #[source] io::Error),
     /// passt refuses this MTU.
-    #[error("an MTU of {0}: passt takes one from {LEAST_MTU} to {MOST_MTU}")]
+    #[error("an MTU of {0}: passt takes one from {LEAST_MTU} to {most}", most = Passt::MOST_MTU)]
     Mtu(u16),
     /// A port of the host is taken, or not for this user.
     #[error("forwarding {0}")]
@@ -90,12 +83,28 @@ pub enum PasstError {
         /// Its last words.
         text: String,
     },
+    /// passt ended at its start, on a host whose address and router it can't take for the guest.
+    #[error(
+        "{} ended ({status}): {text}; it needs a default route, which this host lacks; add one, such as by: ip route add \
+         default via ROUTER, or give bridge=BRIDGE or tap", .program.printable()
+    )]
+    NoRoute {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// Its last words.
+        text: String,
+    },
     /// It does nothing.
     #[error("{} has not begun its work for {time} seconds", .0.printable(), time = START.as_secs())]
     Hangs(PathBuf),
 }
 
 impl Passt {
+    /// The greatest MTU that passt takes: frames may be long, since there are no offloads.
+    pub const MOST_MTU: u16 = 65_520;
+
     /// Starts passt, and returns once it does its work.
     ///
     /// # Errors
@@ -103,8 +112,8 @@ impl Passt {
     /// passt is not installed, or refuses, such as because a port is taken.
     pub fn start(options: &PasstOptions) -> Result<Self, PasstError> {
         let program = options.program.clone().unwrap_or_else(|| "passt".into());
-        let mtu = options.mtu.unwrap_or(MOST_MTU);
-        if !(LEAST_MTU..=MOST_MTU).contains(&mtu) {
+        let mtu = options.mtu.unwrap_or(Self::MOST_MTU);
+        if !(LEAST_MTU..=Self::MOST_MTU).contains(&mtu) {
             return Err(PasstError::Mtu(mtu));
         }
         for forward in &options.forwards {
@@ -116,9 +125,9 @@ impl Passt {
             _ => PasstError::Start(program.clone(), error),
         };
         let spawn = || spawn(&program, mtu, &options.forwards);
-        let (child, port) = spawn().map_err(started)?;
+        let port = spawn().map_err(started)?;
         let forwards: String = options.forwards.iter().map(|forward| format!(", {forward}")).collect();
-        let passt = Self { name: format!("user by passt{forwards}"), mtu, port, child: Mutex::new(child) };
+        let passt = Self { name: format!("user by passt{forwards}"), mtu, port };
         passt.wait(&program)?;
         Ok(passt)
     }
@@ -126,7 +135,8 @@ impl Passt {
     /// Waits until passt reads frames: it has opened its ports then.
     fn wait(&self, program: &Path) -> Result<(), PasstError> {
         let started = |error| PasstError::Start(program.to_path_buf(), error);
-        let socket = self.port.stream.socket();
+        let PasstPort { stream, process } = &self.port;
+        let socket = stream.socket();
         // passt takes its source for the guest's address until it knows better: everybody's, as before.
         let mut frame = [0xff; 4 + 60];
         frame[..4].copy_from_slice(&60_u32.to_be_bytes());
@@ -136,13 +146,17 @@ impl Passt {
         let _ = send(socket, &frame, SendFlags::NOSIGNAL);
         let since = Instant::now();
         loop {
-            let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
-            if let Some(status) = ended.map_err(started)? {
-                let (program, text) = (program.to_path_buf(), self.port.words.last());
-                return Err(PasstError::Ended { program, status, text });
+            if let Some(status) = process.status().map_err(started)? {
+                let text = process.last_words().unwrap_or_else(|| "it says nothing".to_owned());
+                let program = program.to_path_buf();
+                return Err(match status.code() {
+                    Some(_) if !route::has_default() => PasstError::NoRoute { program, status, text },
+                    _ => PasstError::Ended { program, status, text },
+                });
             }
             // In this order, since nothing is unread of a socket that the other side has closed.
             if ioctl::unread(socket).map_err(started)? == 0 && !is_hung_up(socket) {
+                process.forget_words();
                 return Ok(());
             }
             if since.elapsed() >= START {
@@ -150,15 +164,6 @@ impl Passt {
             }
             thread::sleep(PAUSE);
         }
-    }
-}
-
-impl Drop for Passt {
-    fn drop(&mut self) {
-        // It leaves nothing behind. Without this it would end with its socket.
-        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = child.kill();
-        let _ = child.wait();
     }
 }
 
@@ -177,6 +182,17 @@ impl Network for Passt {
 
     fn port(&self, _index: u16) -> &dyn Port {
         &self.port
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.port.process.status()? {
+            None => Ok(()),
+            Some(status) => Err(io::Error::new(io::ErrorKind::BrokenPipe, self.port.process.tell(status))),
+        }
+    }
+
+    fn news(&self) -> Option<BorrowedFd<'_>> {
+        self.port.process.end()
     }
 
     fn mtu(&self) -> Option<u16> {
@@ -202,11 +218,11 @@ impl Network for Passt {
 }
 
 impl PasstPort {
-    /// Adds what passt said last, if it is gone.
+    /// Tells how passt has ended, if it is gone.
     fn explain(&self, error: io::Error) -> io::Error {
         match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                io::Error::new(error.kind(), format!("passt has ended: {}", self.words.last()))
+                io::Error::new(error.kind(), self.process.last_will())
             }
             _ => error,
         }
@@ -231,18 +247,7 @@ impl Port for PasstPort {
     }
 }
 
-impl Words {
-    /// The last line, which is the reason if it has ended.
-    fn last(&self) -> String {
-        let mut bytes = [0; 1 << 16];
-        let len = (&self.0).read(&mut bytes).unwrap_or(0);
-        let text = String::from_utf8_lossy(&bytes[..len]);
-        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-        last.unwrap_or("it says nothing").printable().to_string()
-    }
-}
-
-fn spawn(program: &Path, mtu: u16, forwards: &[Forward]) -> io::Result<(Child, PasstPort)> {
+fn spawn(program: &Path, mtu: u16, forwards: &[Forward]) -> io::Result<PasstPort> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     fcntl_setfl(&ours, OFlags::RDWR | OFlags::NONBLOCK)?;
     // Nobody need read it: what does not fit is lost, and passt doesn't wait.
@@ -261,7 +266,7 @@ fn spawn(program: &Path, mtu: u16, forwards: &[Forward]) -> io::Result<(Child, P
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(says);
     let child = command.spawn()?;
-    Ok((child, PasstPort { stream: Stream::new(ours), words: Words(words.into()) }))
+    Ok(PasstPort { stream: Stream::new(ours), process: Process::new(child, words) })
 }
 
 /// ADDRESS/PORT:GUESTPORT.

@@ -6,7 +6,7 @@ mod open;
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::{Mutex, PoisonError},
 };
 
@@ -17,6 +17,7 @@ pub use self::error::{DescriptorError, TapError};
 use super::{
     HEADER_LEN, InterfaceName, Network, Offloads, Port, Vhost, VhostError,
     ioctl::{self, Call},
+    netlink::LinkNews,
     vhost::VhostNet,
 };
 use crate::vectored;
@@ -34,6 +35,8 @@ pub struct Tap {
     mtu: Option<u16>,
     /// One for each port, or none.
     vhost: Vec<VhostNet>,
+    /// Without them, as in a sandbox, only reading tells that it is gone.
+    news: Option<LinkNews>,
 }
 
 /// A queue of a tap. One that is not attached sends, but gets no frames.
@@ -54,7 +57,9 @@ impl Tap {
             attach(queue, false).map_err(refused)?;
         }
         let ports = queues.into_iter().map(TapPort).collect();
-        Ok(Self { name, interface, ports, attached: Mutex::new(1), knows, mtu, vhost: Vec::new() })
+        let (attached, vhost) = (Mutex::new(1), Vec::new());
+        let news = LinkNews::new().inspect_err(|error| log::debug!("{name}: no news of interfaces: {error}"));
+        Ok(Self { name, interface, ports, attached, knows, mtu, vhost, news: news.ok() })
     }
 
     /// Gives it another name for people.
@@ -113,6 +118,16 @@ impl Network for Tap {
 
     fn vhost(&self, index: u16) -> Option<&dyn Vhost> {
         self.vhost.get(usize::from(index)).map(|vhost| vhost as &dyn Vhost)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.news.iter().for_each(LinkNews::take);
+        // A macvtap that is gone can be read and written as before.
+        ioctl::call(&self.ports[0].0, Call::TunGetInterface, &mut InterfaceName::NONE.request(&[]))
+    }
+
+    fn news(&self) -> Option<BorrowedFd<'_>> {
+        self.news.as_ref().map(AsFd::as_fd)
     }
 
     fn mtu(&self) -> Option<u16> {

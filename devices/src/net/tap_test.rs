@@ -7,7 +7,10 @@ use std::{
 };
 
 use libc::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN, IFF_VNET_HDR};
-use rustix::{event::PollFlags, io::FdFlags, io::fcntl_setfd};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::{FdFlags, fcntl_setfd},
+};
 
 use super::*;
 use crate::net::LEGACY_HEADER_LEN;
@@ -313,7 +316,15 @@ fn a_tap_goes_away() {
         let tap = Tap::open("t0", 2, None).unwrap();
         tap.use_ports(2).unwrap();
         while receive(tap.port(0)).is_ok() {}
+        tap.check().unwrap();
+        let is_news = || {
+            let news = tap.news().unwrap();
+            poll(&mut [PollFd::new(&news, PollFlags::IN)], Some(&Timespec::default())).unwrap() == 1
+        };
+        assert!(!is_news());
         ip("link del t0");
+        assert!(is_news());
+        assert_eq!(tap.check().unwrap_err().raw_os_error(), Some(libc::EBADFD));
         for port in [0, 1].map(|index| tap.port(index)) {
             assert!(wait(port, PollFlags::IN).contains(PollFlags::ERR));
             assert_eq!(receive(port).unwrap_err().raw_os_error(), Some(libc::EBADFD));
@@ -321,6 +332,18 @@ fn a_tap_goes_away() {
         }
         assert!(tap.give(Offloads::CSUM).is_err());
         assert!(tap.set_header_len(HEADER_LEN).is_err());
+    });
+}
+
+#[test]
+fn a_tap_that_is_down_is_shared_no_more_than_one_that_is_up() {
+    in_namespace(|| {
+        ip("tuntap add dev t0 mode tap multi_queue");
+        let first = Tap::open("t0", 2, None).unwrap();
+        ip("link set t0 down");
+        assert_eq!(error(Tap::open("t0", 1, None)), "another program has the tap t0 open");
+        drop(first);
+        Tap::open("t0", 1, None).unwrap();
     });
 }
 
@@ -430,5 +453,8 @@ fn a_macvtap_is_opened() {
         let sent = frame(b"to all");
         send(m1.port(0), &sent).unwrap();
         assert_eq!(wait_for(m0.port(0), is_ours), sent);
+        m0.check().unwrap();
+        ip("link del m0");
+        assert!(m0.check().is_err());
     });
 }

@@ -20,6 +20,7 @@ use crate::net::{
     InterfaceName,
     interface::Interface,
     ioctl::{self, Call},
+    netlink,
 };
 
 const TUN: &str = "/dev/net/tun";
@@ -111,8 +112,10 @@ impl Opened {
                 if !interface.is_tap() {
                     return Self::macvtap(name, &interface, count);
                 }
-                // The kernel lets several programs share the queues of one tap, and each gets some of the frames.
-                if interface.has_carrier().unwrap_or(false) {
+                // The kernel lets several programs share the queues of one tap, and each gets some of the frames. Only a tap that is up
+                // has a carrier.
+                let is_shared = || netlink::open_queues(interface.index()?).map(|queues| queues > Some(0));
+                if interface.has_carrier().unwrap_or(false) || is_shared().unwrap_or(false) {
                     return Err(TapError::Busy(name));
                 }
                 (name, KIND | multi_queue, false)

@@ -1,0 +1,105 @@
+//! rtnetlink: questions about the host's interfaces, and news of them. linux/rtnetlink.h and linux/if_link.h.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use libc::{NLM_F_REQUEST, RTM_GETLINK, RTM_NEWLINK, RTMGRP_LINK};
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink::SocketAddrNetlink, recv,
+        send, socket_with,
+    },
+};
+
+/// `struct nlmsghdr`: the length of all, a type, flags, a sequence number and the sender.
+const HEADER: usize = 16;
+/// `struct ifinfomsg`: a family, a type, an index, flags and a mask of flags.
+const LINK: usize = 16;
+/// `struct rtattr`: the length with this, and a type, whose upper two bits are flags.
+const ATTRIBUTE: usize = 4;
+const TYPE_MASK: u16 = 0x3fff;
+/// The kernel's answers have room in this.
+const ANSWER: usize = 32 << 10;
+
+/// In an `RTM_NEWLINK`, in its `IFLA_LINKINFO`, and in the `IFLA_INFO_DATA` of that, a tap's.
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_DATA: u16 = 2;
+const IFLA_TUN_NUM_QUEUES: u16 = 8;
+const IFLA_TUN_NUM_DISABLED_QUEUES: u16 = 9;
+
+/// News of the interfaces of this process's network namespace: that something about one of them has changed.
+#[derive(Debug)]
+pub(super) struct LinkNews(OwnedFd);
+
+impl LinkNews {
+    /// Listens from now on.
+    pub(super) fn new() -> io::Result<Self> {
+        let socket = open(SocketFlags::NONBLOCK)?;
+        bind(&socket, &SocketAddrNetlink::new(0, RTMGRP_LINK.cast_unsigned()))?;
+        Ok(Self(socket))
+    }
+
+    /// Takes the news that have come, so that the descriptor is readable only with the next.
+    pub(super) fn take(&self) {
+        // More than the socket holds are lost, which is an error, and news as well.
+        while !matches!(recv(&self.0, &mut [0; 64][..], RecvFlags::TRUNC), Err(Errno::AGAIN)) {}
+    }
+}
+
+impl AsFd for LinkNews {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Returns how many queues of the tap with this index programs have open; `None`: it has only one, or the kernel, before Linux 4.16,
+/// doesn't tell.
+pub(super) fn open_queues(index: u32) -> io::Result<Option<u32>> {
+    let socket = open(SocketFlags::empty())?;
+    let mut request = [0; HEADER + LINK];
+    request[..4].copy_from_slice(&(HEADER as u32 + LINK as u32).to_ne_bytes());
+    request[4..6].copy_from_slice(&RTM_GETLINK.to_ne_bytes());
+    request[6..8].copy_from_slice(&(NLM_F_REQUEST as u16).to_ne_bytes());
+    request[HEADER + 4..HEADER + 8].copy_from_slice(&index.to_ne_bytes());
+    send(&socket, &request, SendFlags::empty())?;
+    let mut answer = vec![0; ANSWER];
+    let (_, len) = recv(&socket, &mut answer[..], RecvFlags::empty())?;
+    Ok(queues_in(&answer[..len.min(ANSWER)]))
+}
+
+/// The number of queues in an answer.
+fn queues_in(answer: &[u8]) -> Option<u32> {
+    let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
+    if kind != RTM_NEWLINK {
+        return None;
+    }
+    let data = find(find(answer.get(HEADER + LINK..)?, IFLA_LINKINFO)?, IFLA_INFO_DATA)?;
+    let number = |kind| Some(u32::from_ne_bytes(find(data, kind)?.try_into().ok()?));
+    Some(number(IFLA_TUN_NUM_QUEUES)? + number(IFLA_TUN_NUM_DISABLED_QUEUES)?)
+}
+
+/// The value of the first attribute of this type.
+fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    loop {
+        let (head, _) = attributes.split_first_chunk::<ATTRIBUTE>()?;
+        let [a, b, c, d] = *head;
+        let len = usize::from(u16::from_ne_bytes([a, b]));
+        if u16::from_ne_bytes([c, d]) & TYPE_MASK == wanted {
+            return attributes.get(ATTRIBUTE..len);
+        }
+        attributes = attributes.get(len.max(ATTRIBUTE).next_multiple_of(4)..)?;
+    }
+}
+
+fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
+    let flags = flags | SocketFlags::CLOEXEC;
+    // No protocol is NETLINK_ROUTE, which is 0.
+    Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?)
+}
+
+#[cfg(test)]
+#[path = "netlink_test.rs"]
+mod tests;
