@@ -5,6 +5,7 @@ mod control;
 mod counters;
 mod features;
 mod filter;
+mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod held;
@@ -30,16 +31,14 @@ use zerocopy::IntoBytes;
 
 use self::{
     config::{Config, Status},
-    control::Control,
     features::{CTRL_VQ, GUEST_ANNOUNCE, VERSION_1},
-    kernel::Kernel,
-    receive::Receive,
+    frames::Frames,
     state::{Settings, State},
-    transmit::Transmit,
-    work::{Job, Role, Work},
+    work::{Role, Shared},
 };
 pub use self::{
     counters::{Counters, PairCounters, Reason, Tally, Total, Totals},
+    filter::{RxFilter, RxState},
     lasting::Lasting,
     options::NetOptions,
 };
@@ -73,8 +72,8 @@ pub struct Net {
     /// The features that were agreed on, once they are.
     agreed: Option<u64>,
     workers: Workers,
-    /// The queues that the kernel serves, and those that it did serve until the device was told to stop.
-    kernel: Option<Kernel>,
+    /// The queues that the kernel serves while the link is up, and those of them that have stopped when not all queues have.
+    frames: Option<Frames>,
     stopped: Vec<(u16, Queue)>,
 }
 
@@ -82,19 +81,25 @@ impl Net {
     /// Makes a device on `host`. It works once it is activated.
     pub fn new(host: Arc<dyn Network>, lasting: &Lasting) -> Self {
         let options = &lasting.options;
+        lasting.settings.change(|state| *state = State::new(options));
         let queue_sizes = std::iter::repeat_n(options.queue_size, 2 * usize::from(options.pairs));
         Self {
             features: features::offered(&*host, options),
             queue_sizes: queue_sizes.chain([CONTROL_QUEUE_SIZE]).collect(),
             link_up: lasting.link_is_up(),
-            settings: Arc::new(Settings::new(State::new(options))),
+            settings: Arc::clone(&lasting.settings),
             agreed: None,
             workers: Workers::default(),
-            kernel: None,
+            frames: None,
             stopped: Vec::new(),
             lasting: lasting.clone(),
             host,
         }
+    }
+
+    /// Takes the link down for good if the host's side is gone. Returns whether it was up.
+    fn check_host(&self) -> bool {
+        self.host.check().is_err_and(|error| self.lasting.link.set_gone(&self.host.name(), &error))
     }
 
     /// Returns whether the driver knows how to announce itself.
@@ -146,10 +151,11 @@ impl VirtioDevice for Net {
         if announces {
             self.settings.change(|state| state.announce = true);
         }
+        self.check_host();
         let link_up = self.lasting.link_is_up();
         let changed = std::mem::replace(&mut self.link_up, link_up) != link_up;
-        if changed && let Some(kernel) = &self.kernel {
-            kernel.serve(link_up)?;
+        if let Some(frames) = &mut self.frames {
+            frames.follow_link()?;
         }
         Ok(changed || announces)
     }
@@ -171,46 +177,33 @@ impl VirtioDevice for Net {
         let ready = ready.and_then(|()| self.host.use_ports(state.pairs));
         // A tap may have been deleted. The driver still has a device, with its link down: one without a device would wait for it.
         let gone = ready.is_err_and(|error| self.lasting.link.set_gone(&self.host.name(), &error));
-        if state.announce || gone {
+        if self.check_host() || gone || state.announce {
             activation.notify.config_changed();
         }
-        let pairs = self.lasting.options.pairs;
-        let role = |queue| Role::of(queue, pairs, features);
-        activation.queues.retain(|active| role(active.index).is_some());
+        let (host, lasting, settings) =
+            (Arc::clone(&self.host), self.lasting.clone(), Arc::clone(&self.settings));
+        let shared = Shared { host, lasting, settings, features };
+        activation.queues.retain(|active| shared.role(active.index).is_some());
+        let receivers = activation
+            .queues
+            .iter()
+            .filter(|active| matches!(shared.role(active.index), Some(Role::Receive(_))));
+        let receivers = receivers.map(|active| active.kick.try_clone().map(Arc::new));
+        let receivers = receivers.collect::<io::Result<Vec<_>>>()?;
         if self.host.vhost(0).is_some() {
-            let is_control = |active: &ActiveQueue| role(active.index) == Some(Role::Control);
+            let is_control = |active: &ActiveQueue| shared.role(active.index) == Some(Role::Control);
             let (control, of_frames) = activation.queues.into_iter().partition(is_control);
             activation.queues = control;
-            let (memory, notify) = (activation.memory.clone(), &activation.notify);
-            let kernel = Kernel::start(&self.host, &self.lasting.link, memory, features, notify, of_frames)?;
-            self.kernel = Some(kernel);
+            let (memory, notify) = (activation.memory.clone(), Arc::clone(&activation.notify));
+            self.frames = Some(Frames::start(shared.clone(), memory, notify, of_frames)?);
         }
-        let receivers =
-            activation.queues.iter().filter(|active| matches!(role(active.index), Some(Role::Receive(_))));
-        let receivers = receivers.map(|active| active.kick.try_clone()).collect::<io::Result<Vec<_>>>()?;
-        let mut receivers = Some(receivers);
-        let Self { host, lasting, settings, workers, .. } = self;
-        workers.start(activation, |queue, _| {
-            let role = role(queue).unwrap_or(Role::Control);
-            let (host, settings) = (Arc::clone(host), Arc::clone(settings));
-            let name = host.name();
-            let job = match role {
-                Role::Receive(pair) => {
-                    Job::Receive(Receive::new(pair, host, lasting.clone(), settings, features))
-                }
-                Role::Transmit(pair) => Job::Transmit(Transmit::new(pair, host, lasting.clone(), header_len)),
-                Role::Control => {
-                    let receivers = receivers.take().unwrap_or_default();
-                    Job::Control(Control::new(host, settings, features, pairs, receivers))
-                }
-            };
-            Work::new(role, job, name, Arc::clone(&lasting.link))
-        })
+        self.workers.start(activation, |queue, _| shared.work(queue, &receivers))
     }
 
     fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
-        if let Some(kernel) = self.kernel.take() {
-            self.stopped = kernel.stop();
+        if let Some(frames) = &mut self.frames {
+            self.stopped = frames.stop(halt, patience)?;
+            self.frames = None;
         }
         let control = self.workers.stop(halt, patience)?;
         let mut queues = std::mem::take(&mut self.stopped);
@@ -237,7 +230,7 @@ impl VirtioDevice for Net {
     }
 
     fn reset(&mut self) {
-        self.kernel = None;
+        self.frames = None;
         self.stopped.clear();
         self.workers.end();
         self.agreed = None;

@@ -46,7 +46,7 @@ pub(super) struct Control {
     /// The device's queue pairs.
     pairs: u16,
     /// Written to have the receive queues look at their settings.
-    receivers: Vec<EventFd>,
+    receivers: Vec<Arc<EventFd>>,
 }
 
 impl Control {
@@ -55,7 +55,7 @@ impl Control {
         settings: Arc<Settings>,
         features: u64,
         pairs: u16,
-        receivers: Vec<EventFd>,
+        receivers: Vec<Arc<EventFd>>,
     ) -> Self {
         Self { host, settings, features, pairs, receivers }
     }

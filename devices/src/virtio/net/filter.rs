@@ -15,6 +15,56 @@ pub(super) struct Table {
     overflow: bool,
 }
 
+/// The frames that a driver wants, as QMP's `query-rx-filter` tells of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RxFilter {
+    /// All, whatever the others say.
+    pub promiscuous: bool,
+    /// Those to one station.
+    pub unicast: RxState,
+    /// Those to a group.
+    pub multicast: RxState,
+    /// Those to everybody.
+    pub broadcast_allowed: bool,
+    /// The device's own address.
+    pub main_mac: MacAddress,
+    /// The other stations' addresses; none if the driver gave too many, and so gets the frames to all.
+    pub unicast_table: Option<Vec<MacAddress>>,
+    /// The groups' addresses, or none.
+    pub multicast_table: Option<Vec<MacAddress>>,
+}
+
+/// Which frames of a sort are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RxState {
+    /// Those to an address in the table.
+    Normal,
+    /// None.
+    None,
+    /// All.
+    All,
+}
+
+impl RxState {
+    /// QEMU's word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::None => "none",
+            Self::All => "all",
+        }
+    }
+
+    fn of(none: bool, all: bool) -> Self {
+        match (none, all) {
+            (true, _) => Self::None,
+            (_, true) => Self::All,
+            _ => Self::Normal,
+        }
+    }
+}
+
 /// virtio 1.3, "Network Device", "Packet Receive Filtering" and "Setting MAC Address Filtering".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,12 +96,30 @@ impl Table {
         self.addresses.len()
     }
 
+    /// The addresses, unless there were too many.
+    fn tell(&self) -> Option<Vec<MacAddress>> {
+        (!self.overflow).then(|| self.addresses.iter().copied().map(MacAddress).collect())
+    }
+
     fn contains(&self, address: [u8; 6]) -> bool {
         self.overflow || self.addresses.contains(&address)
     }
 }
 
 impl Filter {
+    /// Tells what a device of the address `own` passes on.
+    pub(super) fn tell(&self, own: [u8; 6]) -> RxFilter {
+        RxFilter {
+            promiscuous: self.promisc,
+            unicast: RxState::of(self.nouni, self.alluni),
+            multicast: RxState::of(self.nomulti, self.allmulti),
+            broadcast_allowed: !self.nobcast,
+            main_mac: MacAddress(own),
+            unicast_table: self.unicast.tell(),
+            multicast_table: self.multicast.tell(),
+        }
+    }
+
     /// Returns whether a device of the address `own` passes frames for `destination` on.
     pub(super) fn wants(&self, destination: [u8; 6], own: [u8; 6]) -> bool {
         let address = MacAddress(destination);

@@ -54,3 +54,29 @@ fn a_table_that_is_full_lets_all_of_its_sort_through() {
     assert_eq!(passed(|filter| filter.unicast = full.clone()), [yes, yes, yes, no, yes, yes]);
     assert_eq!(passed(|filter| filter.multicast = full), [yes, no, yes, yes, yes, yes]);
 }
+
+#[test]
+fn a_filter_tells_what_it_lets_through() {
+    let told = Filter::default().tell(OWN);
+    assert!(told.promiscuous && told.broadcast_allowed);
+    assert_eq!((told.unicast, told.multicast), (RxState::Normal, RxState::Normal));
+    assert_eq!(
+        (told.main_mac, told.unicast_table, told.multicast_table),
+        (MacAddress(OWN), Some(vec![]), Some(vec![]))
+    );
+    let filter = Filter {
+        promisc: false,
+        allmulti: true,
+        alluni: true,
+        nouni: true,
+        nobcast: true,
+        unicast: Table::new([LISTED, OTHER].into()),
+        multicast: Table::overflowing(),
+        ..Filter::default()
+    };
+    let told = filter.tell(OWN);
+    assert!(!told.promiscuous && !told.broadcast_allowed);
+    assert_eq!((told.unicast, told.multicast), (RxState::None, RxState::All));
+    assert_eq!(told.unicast_table, Some(vec![MacAddress(OTHER), MacAddress(LISTED)]));
+    assert_eq!(told.multicast_table, None);
+}

@@ -22,7 +22,7 @@ use vmm_sys_util::{
     eventfd::{EFD_NONBLOCK, EventFd},
 };
 
-use super::lasting::Link;
+use super::{lasting::Link, work::Shared};
 use crate::{
     net::{Network, Vhost, VhostQueue},
     threads::Role,
@@ -65,19 +65,18 @@ struct Events {
 }
 
 impl Kernel {
-    /// Has the kernel serve `active`, receive and transmit queues of a driver that took `features`.
+    /// Has the kernel serve `active`, receive and transmit queues.
     ///
     /// # Errors
     ///
     /// The kernel refuses, or no descriptor or thread is to be had.
     pub(super) fn start(
-        host: &Arc<dyn Network>,
-        link: &Arc<Link>,
+        shared: &Shared,
         memory: GuestRam,
-        features: u64,
         notify: &Arc<dyn Notify>,
         active: Vec<ActiveQueue>,
     ) -> io::Result<Self> {
+        let Shared { host, lasting, features, .. } = shared;
         let events: Arc<[_]> = active.iter().map(Events::new).collect::<io::Result<_>>()?;
         let queues = active.into_iter().map(|active| {
             let pair = active.index / 2;
@@ -91,12 +90,14 @@ impl Kernel {
             events,
             relay: None,
         };
-        kernel.set_up(features)?;
+        kernel.set_up(*features)?;
         for events in &*kernel.events {
             notify.attach(events.queue, &events.call);
         }
-        kernel.relay = Some(kernel.start_relay(link)?);
-        kernel.serve(link.is_up())?;
+        kernel.relay = Some(kernel.start_relay(&lasting.link)?);
+        for queue in &kernel.queues {
+            kernel.vhost(queue.pair)?.serve(queue.index, true)?;
+        }
         Ok(kernel)
     }
 
@@ -110,11 +111,6 @@ impl Kernel {
             self.vhost(pair)?.set_up(&self.memory, features, &queues.collect::<Vec<_>>())?;
         }
         Ok(())
-    }
-
-    /// Has the kernel serve the queues or, while the link is down, leave them.
-    pub(super) fn serve(&self, served: bool) -> io::Result<()> {
-        self.queues.iter().try_for_each(|queue| self.vhost(queue.pair)?.serve(queue.index, served))
     }
 
     fn vhost(&self, pair: u16) -> io::Result<&dyn Vhost> {

@@ -100,22 +100,6 @@ fn a_queue_that_the_kernel_can_not_make_sense_of_needs_a_reset() {
 }
 
 #[test]
-fn queues_rest_while_the_link_is_down() {
-    let mut guest = guest(1, KERNELS);
-    guest.restart(0);
-    let network = Arc::clone(&guest.network);
-    let served = || network.vhost[0].served();
-    guest.lasting.set_link(false);
-    assert!(guest.machine.device.measure().unwrap());
-    assert_eq!(served(), [false, false]);
-    guest.machine.pause_and_resume(VERSION_1);
-    assert_eq!(served(), [false, false]);
-    guest.lasting.set_link(true);
-    assert!(guest.machine.device.measure().unwrap());
-    assert_eq!(served(), [true, true]);
-}
-
-#[test]
 fn a_kernel_that_refuses_leaves_nothing_behind() {
     let mut guest = guest(2, KERNELS);
     guest.network.vhost[1].refuses.store(libc::EFAULT, Ordering::Relaxed);

@@ -8,7 +8,12 @@ use std::{
     },
 };
 
-use super::{counters::Counters, options::NetOptions};
+use super::{
+    counters::Counters,
+    filter::RxFilter,
+    options::NetOptions,
+    state::{Settings, State},
+};
 use crate::virtio::once::Once;
 
 /// A network device's options, and what it keeps through resets. Clones share it.
@@ -19,6 +24,8 @@ pub struct Lasting {
     /// The frames that passed.
     pub counters: Arc<Counters>,
     pub(super) link: Arc<Link>,
+    /// The driver's, which a reset ends.
+    pub(super) settings: Arc<Settings>,
 }
 
 /// The link, and what was said about it.
@@ -47,6 +54,13 @@ impl Lasting {
         self.link.announce.store(true, Ordering::Relaxed);
     }
 
+    /// Returns what the driver wants to receive.
+    #[must_use]
+    pub fn rx_filter(&self) -> RxFilter {
+        let (state, _) = self.settings.get();
+        state.filter.tell(state.mac)
+    }
+
     /// Returns whether the link is up: nobody has taken it down, and the host's side is there.
     #[must_use]
     pub fn link_is_up(&self) -> bool {
@@ -58,7 +72,8 @@ impl Lasting {
 impl From<NetOptions> for Lasting {
     fn from(options: NetOptions) -> Self {
         let counters = Arc::new(Counters::new(options.pairs));
-        Self { options, counters, link: Arc::default() }
+        let settings = Arc::new(Settings::new(State::new(&options)));
+        Self { options, counters, link: Arc::default(), settings }
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct TestNetwork {
     pub(crate) vhost: Vec<TestVhost>,
     /// The errno that both fail with, unless 0.
     pub(crate) refuses: AtomicI32,
+    /// The errno that tells that it is gone, unless 0.
+    pub(crate) is_gone: AtomicI32,
 }
 
 /// A pair of sockets that keep frames apart.
@@ -53,6 +55,7 @@ impl TestNetwork {
             header_len: AtomicUsize::new(0),
             vhost: Vec::new(),
             refuses: AtomicI32::new(0),
+            is_gone: AtomicI32::new(0),
         }
     }
 
@@ -136,6 +139,10 @@ impl Network for TestNetwork {
         self.refuse()?;
         self.header_len.store(len, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn check(&self) -> io::Result<()> {
+        fail(&self.is_gone)
     }
 
     fn takes(&self) -> Offloads {

@@ -2,8 +2,30 @@
 
 use std::{error::Error, fmt::Debug, sync::Arc};
 
-use super::{control::Control, features::MQ, lasting::Link, receive::Receive, transmit::Transmit};
-use crate::virtio::serve::{Handler, ServeError, Served};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::{
+    control::Control,
+    features::{self, MQ},
+    lasting::{Lasting, Link},
+    receive::Receive,
+    state::Settings,
+    transmit::Transmit,
+};
+use crate::{
+    net::Network,
+    virtio::serve::{Handler, ServeError, Served},
+};
+
+/// All that the handlers of a running device share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) host: Arc<dyn Network>,
+    pub(super) lasting: Lasting,
+    pub(super) settings: Arc<Settings>,
+    /// The features that were agreed on.
+    pub(super) features: u64,
+}
 
 /// The purpose of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +50,7 @@ pub(super) struct Work {
 
 /// The part of a handler that differs by the queue's role.
 #[derive(Debug)]
-pub(super) enum Job {
+enum Job {
     Receive(Receive),
     Transmit(Transmit),
     Control(Control),
@@ -48,15 +70,33 @@ impl Role {
     }
 }
 
-impl Work {
-    /// The handler of a queue in this role, on the host's side of this name.
-    pub(super) fn new(role: Role, job: Job, host: String, link: Arc<Link>) -> Self {
-        let queue = match role {
-            Role::Receive(pair) => format!("rx{pair}"),
-            Role::Transmit(pair) => format!("tx{pair}"),
-            Role::Control => "ctrl".to_owned(),
+impl Shared {
+    /// Returns the purpose of the queue of this number, if it has one.
+    pub(super) fn role(&self, queue: u16) -> Option<Role> {
+        Role::of(queue, self.lasting.options.pairs, self.features)
+    }
+
+    /// Makes the handler of the queue of this number. That of commands writes to `receivers` when the receive queues are to look at their
+    /// settings.
+    pub(super) fn work(&self, queue: u16, receivers: &[Arc<EventFd>]) -> Work {
+        let Self { host, lasting, settings, features } = self;
+        let (pairs, link, host_name) = (lasting.options.pairs, Arc::clone(&lasting.link), host.name());
+        let (host, settings) = (Arc::clone(host), Arc::clone(settings));
+        let (name, job) = match self.role(queue).unwrap_or(Role::Control) {
+            Role::Receive(pair) => {
+                let receive = Receive::new(pair, host, lasting.clone(), settings, *features);
+                (format!("rx{pair}"), Job::Receive(receive))
+            }
+            Role::Transmit(pair) => (
+                format!("tx{pair}"),
+                Job::Transmit(Transmit::new(pair, host, lasting.clone(), features::header_len(*features))),
+            ),
+            Role::Control => {
+                let control = Control::new(host, settings, *features, pairs, receivers.to_vec());
+                ("ctrl".to_owned(), Job::Control(control))
+            }
         };
-        Self { job, thread_name: format!("{queue} {host}"), host, link }
+        Work { job, thread_name: format!("{name} {host_name}"), host: host_name, link }
     }
 }
 

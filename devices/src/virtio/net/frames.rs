@@ -1,0 +1,109 @@
+//! The queues of frames of a device that leaves them to the kernel: while its link is down, nvmm serves them, and so drops what comes.
+//!
+//! ```text
+//!   link up:    Kernel     ── positions ──▶
+//!   link down:  Workers ◀────────────────── the same queues, with Receive and Transmit
+//! ```
+
+use std::{io, sync::Arc, time::Duration};
+
+use arch::memory::GuestRam;
+use virtio_queue::Queue;
+use vmm_sys_util::eventfd::EventFd;
+
+use super::{kernel::Kernel, work::Shared};
+use crate::virtio::{
+    device::{Activation, ActiveQueue, Halt, Notify},
+    serve::Workers,
+};
+
+/// The time that a worker has to end, which never waits for the host.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Queues of frames that are served. Dropping it ends that.
+#[derive(Debug)]
+pub(super) struct Frames {
+    shared: Shared,
+    memory: GuestRam,
+    notify: Arc<dyn Notify>,
+    kicks: Vec<(u16, EventFd)>,
+    server: Server,
+}
+
+/// Who serves them.
+#[derive(Debug)]
+enum Server {
+    Kernel(Kernel),
+    Nvmm(Workers),
+}
+
+impl Frames {
+    /// Has `queues`, receive and transmit queues, served.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses, or no descriptor or thread is to be had.
+    pub(super) fn start(
+        shared: Shared,
+        memory: GuestRam,
+        notify: Arc<dyn Notify>,
+        queues: Vec<ActiveQueue>,
+    ) -> io::Result<Self> {
+        let kicks = queues.iter().map(|active| Ok((active.index, active.kick.try_clone()?)));
+        let kicks = kicks.collect::<io::Result<_>>()?;
+        let mut frames = Self { shared, memory, notify, kicks, server: Server::Nvmm(Workers::default()) };
+        frames.serve(queues)?;
+        Ok(frames)
+    }
+
+    /// Has them served by whom the link's state wants.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Frames::start`]: the device needs a reset then.
+    pub(super) fn follow_link(&mut self) -> io::Result<()> {
+        if self.link_is_up() == matches!(self.server, Server::Kernel(_)) {
+            return Ok(());
+        }
+        let queues = self.stop(Halt::Pause, PATIENCE).ok_or(io::ErrorKind::TimedOut)?;
+        let active = queues.into_iter().filter_map(|(index, queue)| {
+            let (_, kick) = self.kicks.iter().find(|(of, _)| *of == index)?;
+            Some(kick.try_clone().map(|kick| ActiveQueue { index, queue, kick }))
+        });
+        let served = active.collect::<io::Result<_>>().and_then(|active| self.serve(active));
+        served.inspect_err(|_| self.notify.needs_reset())
+    }
+
+    /// Stops as [`VirtioDevice::stop`](crate::virtio::device::VirtioDevice::stop) does.
+    pub(super) fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        match std::mem::replace(&mut self.server, Server::Nvmm(Workers::default())) {
+            Server::Kernel(kernel) => Some(kernel.stop()),
+            Server::Nvmm(mut workers) => {
+                let stopped = workers.stop(halt, patience);
+                self.server = Server::Nvmm(workers);
+                stopped
+            }
+        }
+    }
+
+    fn serve(&mut self, queues: Vec<ActiveQueue>) -> io::Result<()> {
+        let (shared, memory, notify) = (&self.shared, self.memory.clone(), Arc::clone(&self.notify));
+        self.server = if self.link_is_up() {
+            Server::Kernel(Kernel::start(shared, memory, &notify, queues)?)
+        } else {
+            let mut workers = Workers::default();
+            let activation = Activation { memory, features: shared.features, queues, notify };
+            workers.start(activation, |queue, _| shared.work(queue, &[]))?;
+            Server::Nvmm(workers)
+        };
+        Ok(())
+    }
+
+    fn link_is_up(&self) -> bool {
+        self.shared.lasting.link.is_up()
+    }
+}
+
+#[cfg(test)]
+#[path = "frames_test.rs"]
+mod tests;
