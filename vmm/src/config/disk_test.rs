@@ -72,6 +72,13 @@ fn every_key() {
     assert_eq!((device.cache, device.engine), (CacheMode::Writethrough, Engine::Threads));
     assert_eq!(parse("a,overlay=temp").image.overlay, Some(Overlay::Temp));
     assert_eq!(parse("a,overlay=./temp").image.overlay, Some(Overlay::File("./temp".into())));
+    // Such values are references elsewhere.
+    let disk = parse("id_a,serial=id_b,id=id_c,overlay=id_d,backing-root=id_e,format=qcow2");
+    assert_eq!((disk.path.to_str(), disk.name()), (Some("id_a"), "id_c".to_owned()));
+    assert_eq!(disk.device.serial, "id_b".parse().unwrap());
+    assert_eq!(disk.image.overlay, Some(Overlay::File("id_d".into())));
+    assert_eq!(disk.image.backing_root, Some("id_e".into()));
+    assert_eq!(parse("path=id_a").path.to_str(), Some("id_a"));
     assert_eq!(parse("path=a,bw=1GiB").device.bandwidth, NonZeroU64::new(1 << 30));
 }
 

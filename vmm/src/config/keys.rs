@@ -12,7 +12,10 @@ pub(super) fn keys<'a, T: Deserialize<'a>>(
     given: &str,
     text: &'a str,
 ) -> Result<T, ConfigError> {
-    serde_aco::from_arg(text).map_err(|error| {
+    // A value that begins with `id_` is a reference to it in serde_aco: here it stands for itself.
+    let values = text.split(',').filter_map(|part| part.split_once('=').map(|(_, value)| value));
+    let themselves = values.filter(|value| value.starts_with("id_")).map(|value| (value, value)).collect();
+    serde_aco::from_args(text, &themselves).map_err(|error| {
         let why = match error {
             Error::Message(message) => message,
             Error::ExpectedInteger => "give a whole number".to_owned(),

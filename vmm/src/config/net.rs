@@ -10,7 +10,7 @@ use std::{
 };
 
 use devices::{
-    net::{Forward, ForwardError, InterfaceName, InterfaceNameError, MacAddress, MacAddressError},
+    net::{Forward, ForwardError, InterfaceName, InterfaceNameError, MacAddress, MacAddressError, Passt},
     printable::ToPrintable,
     virtio::net::NetOptions,
 };
@@ -50,8 +50,11 @@ pub(super) fn devices(given: &[OsString], uuid: Option<Uuid>) -> Result<Vec<NetC
     {
         return Err(error(&given[none], "there is another --net; leave one of them out"));
     }
-    let devices = parsed.into_iter().flatten().enumerate();
-    let devices: Vec<_> = devices.map(|(number, words)| words.into_config(number, uuid)).collect();
+    let words: Vec<_> = parsed.into_iter().flatten().collect();
+    let mut names: Vec<_> = words.iter().filter_map(|words| words.id.clone()).collect();
+    let devices = words.into_iter().enumerate();
+    let devices: Vec<_> =
+        devices.map(|(number, words)| words.into_config(number, uuid, &mut names)).collect();
     several::check(&devices).map_err(|(at, why)| error(&given[at], why))?;
     Ok(devices)
 }
@@ -86,12 +89,24 @@ impl Words {
         if let (NetHost::User(_), Vhost::On) = (&host, vhost) {
             return Err("vhost=on: the kernel can't move frames to passt; leave it out".to_owned());
         }
+        if let (NetHost::User(_), Some(mtu)) = (&host, mtu)
+            && mtu > Passt::MOST_MTU
+        {
+            return Err(format!("mtu={mtu}: passt takes one from {MIN_MTU} to {}", Passt::MOST_MTU));
+        }
         Ok(Self { host, mac, mtu, queues, vhost, offload, id })
     }
 
-    fn into_config(self, number: usize, uuid: Option<Uuid>) -> NetConfig {
+    /// The device with this number. Without an id it is called `net` and that number, or the next that is not among the `names` that are
+    /// taken.
+    fn into_config(self, number: usize, uuid: Option<Uuid>, names: &mut Vec<String>) -> NetConfig {
         let Self { host, mac, mtu, queues, vhost, offload, id } = self;
-        let name = id.unwrap_or_else(|| format!("net{number}"));
+        let name = id.unwrap_or_else(|| {
+            let free = (number..).map(|number| format!("net{number}")).find(|name| !names.contains(name));
+            let name = free.unwrap_or_default();
+            names.push(name.clone());
+            name
+        });
         let mac = match (mac, uuid) {
             (Some(mac), _) => NetMac::Given(mac),
             (None, Some(uuid)) => NetMac::Uuid(NetMac::in_machine(&uuid, number)),
@@ -134,7 +149,14 @@ impl NetHost {
                 match name.as_str().contains('%') {
                     true => Err(format!("'{name}' is no bridge; give the name of one that is there")),
                     false => {
-                        let helper = keys.value("helper", "PATH")?.map(|path| words::decode(path).into());
+                        let helper = match keys.value("helper", "PATH")? {
+                            Some("") => {
+                                return Err(
+                                    "helper= needs a path; leave it out, and the one that is installed is used".to_owned(),
+                                );
+                            }
+                            helper => helper.map(|path| words::decode(path).into()),
+                        };
                         Ok((Self::Bridge { name, helper }, "helper=, "))
                     }
                 }
@@ -145,7 +167,7 @@ impl NetHost {
             }
             ("user", Some(_)) => Err("give user alone, and ports with hostfwd=tcp::PORT-:PORT".to_owned()),
             ("nic", _) => Err(format!("nvmm's device and its place on the host are one option; {PLACES}")),
-            _ => Err(PLACES.to_owned()),
+            _ => Err(instead(kind).unwrap_or(PLACES).to_owned()),
         }
     }
 
@@ -161,6 +183,28 @@ impl NetHost {
             None => Ok(own),
             Some(given) => Err(format!("queues={given}: {why}; leave it out")),
         }
+    }
+}
+
+/// What to do instead of a place that QEMU has and nvmm has not.
+fn instead(qemus: &str) -> Option<&'static str> {
+    match qemus {
+        "socket" | "stream" | "dgram" | "hubport" | "vde" => Some(
+            "nvmm connects machines by a bridge of the host; give bridge=BRIDGE to each of them, or tap=INTERFACE for a \
+             network of another program",
+        ),
+        "l2tpv3" => Some(
+            "the host makes the tunnel for nvmm (`ip l2tp add tunnel`, `ip l2tp add session`); join its interface to a \
+             bridge and give bridge=BRIDGE",
+        ),
+        "vhost-user" => Some(
+            "nvmm has no vhost-user; give tap=INTERFACE or bridge=BRIDGE, with the kernel's vhost-net by vhost=on",
+        ),
+        "vhost-vdpa" | "af-xdp" | "netmap" => Some(
+            "nvmm does not drive the host's network card; give tap=MACVTAP, a macvtap on it, or bridge=BRIDGE",
+        ),
+        "passt" => Some("say user, which is passt"),
+        _ => None,
     }
 }
 
@@ -190,8 +234,8 @@ fn interface(given: &str) -> Result<InterfaceName, String> {
 
 /// `fd=3`, or `fds=3:4`. Lower ones are stdin, stdout and stderr.
 fn descriptors(given: &str) -> Result<Vec<RawFd>, String> {
-    let descriptor = |given: &str| match given.parse() {
-        Ok(fd @ 3..) => Ok(fd),
+    let descriptor = |given: &str| match words::number(given) {
+        Some(fd @ 3..) => Ok(fd),
         _ => Err(format!("'{given}' is no descriptor of a tap; give its number, from 3 on")),
     };
     let fds: Vec<_> = given.split(':').map(descriptor).collect::<Result<_, _>>()?;
@@ -214,12 +258,12 @@ fn mac(given: &str) -> Result<MacAddress, String> {
 }
 
 fn mtu(given: &str) -> Result<u16, String> {
-    let mtu = given.parse().ok().filter(|mtu| *mtu >= MIN_MTU);
+    let mtu = words::number(given).filter(|mtu| *mtu >= MIN_MTU);
     mtu.ok_or_else(|| format!("mtu={given}: give a number from {MIN_MTU} to {}", u16::MAX))
 }
 
 fn queues(given: &str) -> Result<u16, String> {
-    let queues = given.parse().ok().filter(|queues| (1..=MAX_QUEUES).contains(queues));
+    let queues = words::number(given).filter(|queues| (1..=MAX_QUEUES).contains(queues));
     queues.ok_or_else(|| format!("queues={given}: give a number from 1 to {MAX_QUEUES}"))
 }
 

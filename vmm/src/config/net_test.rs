@@ -104,6 +104,11 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("tap0", "give user, bridge=BRIDGE, tap=INTERFACE"),
         ("nic,model=virtio", "nvmm's device and its place on the host are one option; give user"),
         ("none,mac=52:54:00:00:00:01", "'mac' means nothing here; give nothing with none"),
+        ("l2tpv3,src=10.0.0.1", "the host makes the tunnel for nvmm (`ip l2tp add tunnel`"),
+        ("socket,listen=:1234", "give bridge=BRIDGE to each of them"),
+        ("vhost-user,chardev=c", "nvmm has no vhost-user; give tap=INTERFACE"),
+        ("vhost-vdpa", "give tap=MACVTAP, a macvtap on it"),
+        ("passt", "say user, which is passt"),
         ("none=x", "give user, bridge=BRIDGE, tap=INTERFACE"),
         ("tap=", "'': an interface's name has 1 to 15 bytes"),
         ("tap=0123456789abcdef", "'0123456789abcdef': an interface's name has"),
@@ -118,6 +123,7 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("tap,fd=2", "'2' is no descriptor of a tap; give its number, from 3 on"),
         ("tap,fd=x", "'x' is no descriptor"),
         ("tap,fd=-3", "'-3' is no descriptor"),
+        ("tap,fd=+3", "'+3' is no descriptor"),
         ("tap,fds=3:", "'' is no descriptor"),
         ("tap,fds=3:3", "descriptor 3 is there twice"),
         ("tap,fds=3:4,queues=3", "queues=3: there is one for each descriptor; leave it out"),
@@ -127,6 +133,7 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("user,queues=2", "queues=2: passt has one"),
         ("user,fd=3", "'fd' means nothing here; give hostfwd=, mac=, mtu="),
         ("bridge=b,hostfwd=tcp::1-:1", "'hostfwd' means nothing here; give helper=, mac="),
+        ("bridge=b,helper=", "helper= needs a path; leave it out"),
         ("bridge=b,fd=3", "'fd' means nothing here"),
         ("user,hostfwd=2222", "hostfwd=2222: give tcp:[ADDRESS]:PORT-:GUESTPORT, such as tcp"),
         ("user,hostfwd=tcp:2222-:22", "give tcp:[ADDRESS]:PORT-:GUESTPORT"),
@@ -151,8 +158,11 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("tap,mac=52:54:00:00:00:01,mac=52:54:00:00:00:01", "'mac' is there twice"),
         ("tap,mtu=67", "mtu=67: give a number from 68 to 65535"),
         ("tap,mtu=65536", "mtu=65536: give a number from 68 to 65535"),
+        ("tap,mtu=+1500", "mtu=+1500: give a number"),
+        ("user,mtu=65521", "mtu=65521: passt takes one from 68 to 65520"),
         ("tap,mtu=big", "mtu=big: give a number"),
         ("tap,queues=0", "queues=0: give a number from 1 to 64"),
+        ("tap,queues=+2", "queues=+2: give a number from 1 to 64"),
         ("tap,queues=65", "queues=65: give a number from 1 to 64"),
         ("user,vhost=on", "vhost=on: the kernel can't move frames to passt; leave it out"),
         ("tap,vhost=yes", "vhost=yes: give auto, on or off"),
@@ -173,9 +183,11 @@ fn what_can_not_be_is_named_with_what_would_do() {
 fn devices_have_names_addresses_and_places_of_their_own() {
     let names = |given| parse_all(given).unwrap().into_iter().map(|device| device.name).collect::<Vec<_>>();
     assert_eq!(names(&["tap", "user,id=lan", "bridge=b", "bridge=b"]), ["net0", "lan", "net2", "net3"]);
+    // Names that the user has given elsewhere are not taken.
+    assert_eq!(names(&["user,id=net1", "user", "user", "user,id=net0"]), ["net1", "net2", "net3", "net0"]);
     for (given, why) in [
         (["tap,id=a", "user,id=a"], "another network device is called 'a'; give each its own id"),
-        (["tap,id=net1", "user"], "another network device is called 'net1'"),
+        (["tap,id=lan", "user,id=lan"], "another network device is called 'lan'"),
         (
             ["tap,mac=52:54:00:00:00:01", "user,mac=52-54-00-00-00-01"],
             "another network device has the address 52:54:00:00:00:01; give each its own",

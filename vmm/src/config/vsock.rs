@@ -51,7 +51,7 @@ fn parse(text: &str) -> Result<VsockConfig, String> {
     let path = keys.value("uds", "PATH")?;
     keys.end(&format!("{}; a comma in a path is written twice", KEYS.trim_start_matches("give ")))?;
     let cid = cid.ok_or_else(|| format!("the guest's address is missing; {KEYS}"))?;
-    let number = cid.parse().ok().filter(|cid| (FIRST_CID..=LAST_CID).contains(cid));
+    let number = words::number(cid).filter(|cid| (FIRST_CID..=LAST_CID).contains(cid));
     let cid = number.ok_or_else(|| {
         format!("cid={}: give a number from {FIRST_CID} to {LAST_CID}", words::decode(cid).printable())
     })?;

@@ -24,6 +24,7 @@ fn what_is_wrong_is_named_with_what_would_do() {
         ("cid=2,uds=v", "cid=2: give a number from 3 to 4294967294"),
         ("cid=4294967295,uds=v", "give a number from 3"),
         ("cid=many,uds=v", "cid=many: give a number"),
+        ("cid=+3,uds=v", "cid=+3: give a number from 3"),
         ("cid=3,cid=4,uds=v", "'cid' is there twice"),
         ("cid=3,guest-cid=3,uds=v", "leave one of them out"),
         ("cid=3,uds=v,mode=1", "'mode' means nothing here; give cid=N,uds=PATH"),

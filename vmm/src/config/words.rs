@@ -6,6 +6,7 @@
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt, OsStringExt},
+    str::FromStr,
 };
 
 /// The character that stands for byte 0.
@@ -40,6 +41,11 @@ pub(super) fn decode(text: &str) -> OsString {
         }
     }
     OsString::from_vec(bytes)
+}
+
+/// The number that a text of digits is, without a sign, if a `T` can be that.
+pub(super) fn number<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn stand_in(byte: u8) -> Option<char> {

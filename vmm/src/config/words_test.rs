@@ -26,3 +26,11 @@ proptest! {
         prop_assert_eq!(decoded.as_bytes(), &bytes[..]);
     }
 }
+
+#[test]
+fn a_number_has_no_sign() {
+    assert_eq!((number("65535"), number("007")), (Some(u16::MAX), Some(7_u16)));
+    for text in ["", "+3", "-3", " 3", "3 ", "0x3", "65536", "three"] {
+        assert_eq!(number::<u16>(text), None, "{text}");
+    }
+}

@@ -56,7 +56,7 @@ pub(in crate::cli) fn as_net(words: &[OsString]) -> (Cow<'_, [OsString]>, Vec<St
         return (Cow::Borrowed(words), Vec::new());
     }
     let mut netdevs: Vec<_> = options(words)
-        .filter(|(_, given)| given.name == "netdev")
+        .filter(|(_, given)| given.name == "netdev" && !given.value.is_empty())
         .map(|(_, given)| Some(Value::of(given.value)))
         .collect();
     let (mut respelled, mut faults, mut skip) = (Vec::new(), Vec::new(), 0);
@@ -64,6 +64,9 @@ pub(in crate::cli) fn as_net(words: &[OsString]) -> (Cow<'_, [OsString]>, Vec<St
     for (at, word) in words.iter().enumerate() {
         if let Some((_, given)) = found.next_if(|(place, _)| *place == at) {
             let net = match given.name {
+                name if OPTIONS.contains(&name) && given.value.is_empty() => Some(Err(format!(
+                    "-{name} needs a value: -{name} user, -{name} bridge,br=BRIDGE or -{name} tap,ifname=INTERFACE"
+                ))),
                 "netdev" => Some(Ok(None)),
                 "nic" => Some(Value::of(given.value).nic().map(Some)),
                 _ if given.is_card() => Some(Value::of(given.value).card(&mut netdevs).map(Some)),
@@ -95,11 +98,15 @@ fn options(words: &[OsString]) -> impl Iterator<Item = (usize, Given<'_>)> {
     let before_programs = words.iter().take_while(|word| *word != "--").enumerate().skip(1);
     before_programs.filter_map(|(at, word)| {
         let option = word.to_str()?.strip_prefix("--")?;
-        let given = match option.split_once('=') {
-            Some((name, value)) => Given { name, value, words: 1 },
-            None => Given { name: option, value: words.get(at + 1)?.to_str()?, words: 2 },
-        };
-        Some((at, given))
+        if let Some((name, value)) = option.split_once('=') {
+            return Some((at, Given { name, value, words: 1 }));
+        }
+        let next = words.get(at + 1).filter(|next| !next.as_encoded_bytes().starts_with(b"--"));
+        match next {
+            // Of nvmm's own options clap says that.
+            None => OPTIONS.contains(&option).then_some((at, Given { name: option, value: "", words: 1 })),
+            Some(value) => Some((at, Given { name: option, value: value.to_str()?, words: 2 })),
+        }
     })
 }
 

@@ -46,7 +46,6 @@ fn other_words_stay_as_they_are() {
         "--net tap,model=x",
         "--kernel k --device isa-debug-exit",
         "--kernel k -- --nic user",
-        "--nic",
         "nic user",
     ] {
         assert!(matches!(as_net(&words(line)), (Cow::Borrowed(_), _)), "{line}");
@@ -75,6 +74,10 @@ fn what_can_not_be_had_is_refused_all_at_once() {
             "--nic user,model=e1000",
             "-nic model=e1000 is QEMU's: nvmm's card is virtio-net; say model=virtio-net-pci",
         ),
+        ("--nic", "-nic needs a value: -nic user, -nic bridge,br=BRIDGE or -nic tap,ifname=INTERFACE"),
+        ("--nic --memory 1G", "-nic needs a value"),
+        ("--nic=", "-nic needs a value"),
+        ("--netdev", "-netdev needs a value: -netdev user, -netdev bridge,br=BRIDGE"),
         ("--net nic,model=virtio --net user", "-net nic is QEMU's: leave it out; --net user"),
         (
             "--netdev user,id=a --device virtio-net-pci,netdev=a,addr=3",
