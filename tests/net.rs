@@ -18,7 +18,7 @@ use std::{
 use control::Machine;
 use network::Namespace;
 use serde_json::{Value, json};
-use support::{expect, guest, no_kvm};
+use support::{expect, expect_end, guest, no_kvm};
 
 /// Returns a namespace to run machines in, unless the test is to be skipped.
 fn namespace() -> Option<Namespace> {
@@ -151,12 +151,79 @@ fn a_link_is_pulled_out_and_plugged_in() {
     assert_eq!(machine.ask(&["set_link", "name=net0", "up=true"]), "");
     machine.prints("link up\n");
     assert!(namespace.answers("10.0.0.2/7"));
+    // The tiny guest has set no filter.
+    let filters = client.call("query-rx-filter", &json!({"name": "net0"})).unwrap();
+    let [filter] = &filters.as_array().unwrap()[..] else { panic!("{filters}") };
+    assert_eq!((&filter["name"], &filter["promiscuous"]), (&json!("net0"), &json!(true)));
+    let refusal = client.call("query-rx-filter", &json!({"name": "net1"})).unwrap_err();
+    assert!(refusal.contains("invalid net client name: net1"), "{refusal}");
     for (interfaces, expected) in [(json!([]), true), (json!(["net0"]), true), (json!(["net1"]), false)] {
         let answer = client.call("announce-self", &json!({"interfaces": interfaces}));
         assert_eq!(answer.is_ok(), expected, "{interfaces}: {answer:?}");
     }
     let refusal = client.call("set_link", &json!({"name": "net1", "up": true})).unwrap_err();
     assert!(refusal.contains("Device 'net1' not found"), "{refusal}");
+}
+
+/// By nvmm's own threads and, where there is vhost-net, by the kernel's.
+#[test]
+fn a_guest_sees_its_link_down_for_good_when_its_tap_is_deleted() {
+    let Some(namespace) = namespace() else { return };
+    for net in ["bridge=br0,vhost=off", "bridge=br0,vhost=auto"] {
+        let mut machine = start(&namespace, "a2", &["--net", net]);
+        ready(&mut machine);
+        assert!(namespace.answers("10.0.0.2/7"));
+        let [tap] = namespace.interfaces().try_into().unwrap();
+        namespace.ip(&format!("link del {tap}"));
+        machine.prints("link down\n");
+        let refusal = machine.client().call("set_link", &json!({"name": "net0", "up": true})).unwrap_err();
+        let gone = format!("net0: tap {tap} on bridge br0 is gone; start nvmm again to have one");
+        assert!(refusal.contains(&gone), "{refusal}");
+        let told = machine.client().call("nvmm-network", &json!({})).unwrap();
+        assert_eq!(told[0]["link-up"], json!(false));
+        // What the guest sends goes nowhere, and doesn't wait for ever.
+        machine.client().call("system_reset", &json!({})).unwrap();
+        ready(&mut machine);
+        machine.prints("link down\n");
+    }
+}
+
+#[test]
+fn a_guest_sees_its_link_down_for_good_when_passt_ends() {
+    let Some(namespace) = namespace() else { return };
+    if let Err(error) = Command::new("passt").arg("--version").output() {
+        return println!("skipped: passt: {error}");
+    }
+    namespace.ip("route add default via 10.0.0.1 dev br0");
+    let mut machine = start(&namespace, "a2", &["--net", "user"]);
+    ready(&mut machine);
+    // nvmm is below `nsenter`, which has become it.
+    let nvmm = machine.nvmm.0.id();
+    let children = || {
+        let tasks = fs::read_dir(format!("/proc/{nvmm}/task")).unwrap();
+        let of_task =
+            |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        tasks.map(|task| of_task(task.unwrap())).collect::<String>()
+    };
+    let passt = children();
+    assert!(Command::new("kill").args(["-9", passt.trim()]).status().unwrap().success(), "{passt}");
+    machine.prints("link down\n");
+    assert_eq!(children(), "", "it is no zombie");
+    let refusal = machine.client().call("set_link", &json!({"name": "net0", "up": true})).unwrap_err();
+    assert!(
+        refusal.contains(
+            "net0: user by passt is gone; start nvmm again to have one: passt has ended (signal: 9 (SIGKILL))"
+        ),
+        "{refusal}"
+    );
+    machine.process().kill().unwrap();
+    let said = expect_end(machine.process().stderr.as_mut().unwrap());
+    assert!(
+        said.contains(
+            "the host's side is gone (passt has ended (signal: 9 (SIGKILL))); the guest sees its link down"
+        ),
+        "{said}"
+    );
 }
 
 #[test]

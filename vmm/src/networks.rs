@@ -2,7 +2,7 @@
 
 use devices::{
     net::MacAddress,
-    virtio::net::{Total, Totals},
+    virtio::net::{RxFilter, RxState, Total, Totals},
 };
 use serde_json::{Value, json};
 
@@ -21,26 +21,53 @@ pub struct NetworkFacts {
     pub(crate) queues: u16,
     /// Its link is up.
     pub(crate) link_is_up: bool,
-    /// The frames that passed.
-    pub(crate) totals: Totals,
+    /// The frames that passed; none if the kernel moves them by vhost-net.
+    pub(crate) totals: Option<Totals>,
+    /// The frames that its driver wants.
+    pub(crate) filter: RxFilter,
 }
 
 /// A network device as `nvmm-network` has it: a command of nvmm's own, since QEMU counts no frames.
 pub(crate) fn info(device: &NetworkFacts) -> Value {
-    let NetworkFacts { name, place, mac, mtu, queues, link_is_up, totals } = device;
+    let NetworkFacts { name, place, mac, mtu, queues, link_is_up, totals, .. } = device;
     let mut info = json!({
         "name": name,
         "place": place,
         "mac": mac.to_string(),
         "queues": queues,
         "link-up": link_is_up,
-        "received": total(&totals.received),
-        "sent": total(&totals.sent),
+        "vhost": totals.is_none(),
     });
+    if let Some(totals) = totals {
+        info["received"] = total(&totals.received);
+        info["sent"] = total(&totals.sent);
+    }
     if let Some(mtu) = mtu {
         info["mtu"] = json!(mtu);
     }
     info
+}
+
+/// The frames that its driver wants: QMP's `RxFilterInfo`. No device looks at VLANs.
+pub(crate) fn rx_filter(device: &NetworkFacts) -> Value {
+    let RxFilter { promiscuous, unicast, multicast, broadcast_allowed, main_mac, .. } = &device.filter;
+    let table = |table: &Option<Vec<MacAddress>>| -> Vec<String> {
+        table.iter().flatten().map(ToString::to_string).collect()
+    };
+    json!({
+        "name": device.name,
+        "promiscuous": promiscuous,
+        "multicast": multicast.name(),
+        "unicast": unicast.name(),
+        "vlan": RxState::All.name(),
+        "broadcast-allowed": broadcast_allowed,
+        "multicast-overflow": device.filter.multicast_table.is_none(),
+        "unicast-overflow": device.filter.unicast_table.is_none(),
+        "main-mac": main_mac.to_string(),
+        "vlan-table": [],
+        "unicast-table": table(&device.filter.unicast_table),
+        "multicast-table": table(&device.filter.multicast_table),
+    })
 }
 
 fn total(total: &Total) -> Value {

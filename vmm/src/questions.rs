@@ -47,6 +47,8 @@ pub(crate) enum Question {
     BlockStats,
     /// The network devices, and their work.
     Networks,
+    /// The frames that the driver of the network device of this name wants, or of each: QMP's list of `RxFilterInfo`.
+    RxFilter(Option<String>),
     /// Take a network device's link up or down.
     SetLink {
         /// The device's name.

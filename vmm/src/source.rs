@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Totals,
     /// Look whether disks have grown, and tell the guest.
     Measure,
+    /// Look whether the host's sides of network devices are still there, and tell the guest.
+    CheckNetworks,
     /// Do something to the machine, and tell whoever waits for it.
     Control(Control, Option<Reply>),
     /// Answer.

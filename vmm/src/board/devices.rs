@@ -45,7 +45,13 @@ pub trait HostSide: Debug + Send + Sync {
     }
 
     /// Takes the link of a network device up or down. The guest is not told yet.
-    fn set_link(&self, _up: bool) {}
+    ///
+    /// # Errors
+    ///
+    /// It can't be up, as the host's side is gone.
+    fn set_link(&self, _up: bool) -> anyhow::Result<()> {
+        Ok(())
+    }
 
     /// Has the guest announce itself by a network device. It is not told yet.
     fn announce(&self) {}
@@ -209,7 +215,7 @@ impl Devices {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// There is none, or its host's side is gone.
     pub(crate) fn set_link(&self, name: &str, up: bool) -> anyhow::Result<()> {
         self.change_network(name, |host| host.set_link(up))
     }
@@ -222,19 +228,37 @@ impl Devices {
     pub(crate) fn announce(&self, names: Option<&[String]>) -> anyhow::Result<()> {
         let all = || self.networks().into_iter().map(|device| device.name).collect();
         let names = names.map_or_else(all, <[_]>::to_vec);
-        names.iter().try_for_each(|name| self.change_network(name, |host| host.announce()))
+        let announce = |host: &dyn HostSide| {
+            host.announce();
+            Ok(())
+        };
+        names.iter().try_for_each(|name| self.change_network(name, announce))
     }
 
     /// Changes the network device of this name, and tells the guest.
-    fn change_network(&self, name: &str, change: impl FnOnce(&dyn HostSide)) -> anyhow::Result<()> {
+    fn change_network(
+        &self,
+        name: &str,
+        change: impl FnOnce(&dyn HostSide) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let is_named = |host: &dyn HostSide| host.network().is_some_and(|device| device.name == name);
         let found = self.functions.iter().find(|function| is_named(&*function.host));
         let Some(Function { host, function, .. }) = found else {
             anyhow::bail!("Device '{name}' not found");
         };
-        change(&**host);
+        let changed = change(&**host);
         lock(function).measure().with_context(|| host.name())?;
-        Ok(())
+        changed
+    }
+
+    /// Looks which network devices still have their host's side, and tells the guest.
+    pub(crate) fn check_networks(&self) {
+        for Function { host, function, .. } in self.functions.iter().filter(|it| it.host.network().is_some())
+        {
+            if let Err(error) = lock(function).measure() {
+                log::warn!("{}: its link can't be taken down: {error}", host.name());
+            }
+        }
     }
 
     /// Gives the disk of this name `size` bytes, and tells the guest.

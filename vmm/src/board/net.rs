@@ -2,6 +2,7 @@
 
 mod mac;
 mod planned;
+mod watch;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use devices::{
     virtio::net::{Lasting, Net, NetOptions},
 };
 
-use self::planned::Planned;
+use self::{planned::Planned, watch::Watch};
 use super::{Board, HostSide, OpenDevice, Opening};
 use crate::{
     config::{NetConfig, NetHost, Vhost},
@@ -52,8 +53,9 @@ impl OpenNet {
             offload: config.offload,
             ..NetOptions::new(mac.unwrap_or_else(mac::any))
         };
-        if opening.link.is_some() {
+        if let Some(link) = opening.link {
             log::info!("{}: {} ({})", config.name, host.name(), options.mac);
+            link.serve(Watch::new(Arc::clone(&host)));
         }
         Ok(Self { config: config.clone(), host, lasting: options.into(), place, mac_lasts: mac.is_some() })
     }
@@ -134,12 +136,19 @@ impl HostSide for OpenNet {
             mtu,
             queues: pairs,
             link_is_up: self.lasting.link_is_up(),
-            totals: self.lasting.counters.total(),
+            totals: self.host.vhost(0).is_none().then(|| self.lasting.counters.total()),
+            filter: self.lasting.rx_filter(),
         })
     }
 
-    fn set_link(&self, up: bool) {
+    fn set_link(&self, up: bool) -> anyhow::Result<()> {
+        if up {
+            self.host.check().with_context(|| {
+                format!("{}: {} is gone; start nvmm again to have one", self.config.name, self.host.name())
+            })?;
+        }
         self.lasting.set_link(up);
+        Ok(())
     }
 
     fn announce(&self) {

@@ -1,4 +1,7 @@
-use devices::{net::MacAddress, virtio::net::Totals};
+use devices::{
+    net::MacAddress,
+    virtio::net::{Lasting, NetOptions},
+};
 
 use super::*;
 
@@ -11,7 +14,8 @@ fn a_card_and_its_peer_for_each_pair_of_queues() {
         mtu: None,
         queues,
         link_is_up: true,
-        totals: Totals::default(),
+        totals: None,
+        filter: Lasting::from(NetOptions::new(MacAddress([0; 6]))).rx_filter(),
     };
     let devices = [device("lan", "type=tap,ifname=t", 2), device("a\nb", "type=user", 1)];
     let expected = "lan: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56\n \

@@ -49,6 +49,7 @@ impl Machine {
                 Ok(grown.map(done).map_err(|error| Refusal(format!("{error:#}"))))
             }
             Question::Networks => Ok(Ok(self.devices.networks().iter().map(networks::info).collect())),
+            Question::RxFilter(name) => Ok(self.rx_filters(name.as_deref())),
             Question::SetLink { name, up } => {
                 let set = self.devices.set_link(name, *up);
                 Ok(set.map(done).map_err(|error| Refusal(format!("{error:#}"))))
@@ -103,6 +104,17 @@ impl Machine {
     /// The disks as QMP's `query-block` has them.
     fn blocks(&self) -> Vec<Value> {
         self.devices.disks().iter().map(blocks::info).collect()
+    }
+
+    /// The frames that drivers of network devices want, as QMP's `query-rx-filter` has them.
+    fn rx_filters(&self, name: Option<&str>) -> Answer {
+        let devices = self.devices.networks();
+        let wanted: Vec<_> =
+            devices.iter().filter(|device| name.is_none_or(|it| device.name == it)).collect();
+        match name.filter(|_| wanted.is_empty()) {
+            Some(name) => Err(Refusal(format!("invalid net client name: {name}"))),
+            None => Ok(wanted.into_iter().map(networks::rx_filter).collect()),
+        }
     }
 
     /// Looks into the machine while its vCPUs are stopped.

@@ -63,6 +63,7 @@ impl Machine {
                     self.print_exits(link)?;
                 }
                 Event::Command(Command::Measure) => self.devices.measure(),
+                Event::Command(Command::CheckNetworks) => self.devices.check_networks(),
             }
         }
         Ok(None)

@@ -172,6 +172,13 @@ static TABLE: &[Command] = &[
         },
     },
     Command {
+        name: "query-rx-filter",
+        arguments: &[Argument::optional("name", Type::String, "only this network device")],
+        returns: returns::RX_FILTER,
+        help: "tell which frames the drivers of network devices want",
+        run: |arguments, _| ask(Question::RxFilter(arguments.take("name")?)),
+    },
+    Command {
         name: "set_link",
         arguments: &[
             Argument::new("name", Type::String, "the network device's name, as nvmm-network tells it"),

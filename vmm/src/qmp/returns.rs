@@ -167,8 +167,27 @@ pub(super) const NETWORK: Type = Type::Array(&Type::Object(&[
     may("mtu", Type::Uint64),
     must("queues", Type::Uint64),
     must("link-up", Type::Boolean),
-    must("received", FRAMES),
-    must("sent", FRAMES),
+    must("vhost", Type::Boolean),
+    may("received", FRAMES),
+    may("sent", FRAMES),
+]));
+
+const RX_STATE: Type = Type::Enum(&["normal", "none", "all"]);
+
+/// A list of `RxFilterInfo`.
+pub(super) const RX_FILTER: Type = Type::Array(&Type::Object(&[
+    must("name", Type::String),
+    must("promiscuous", Type::Boolean),
+    must("multicast", RX_STATE),
+    must("unicast", RX_STATE),
+    must("vlan", RX_STATE),
+    must("broadcast-allowed", Type::Boolean),
+    must("multicast-overflow", Type::Boolean),
+    must("unicast-overflow", Type::Boolean),
+    must("main-mac", Type::String),
+    must("vlan-table", Type::Array(&Type::Uint64)),
+    must("unicast-table", Type::Array(&Type::String)),
+    must("multicast-table", Type::Array(&Type::String)),
 ]));
 
 pub(super) const CPU_DEFINITIONS: Type = Type::Array(&Type::Object(&[
