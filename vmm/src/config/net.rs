@@ -35,6 +35,7 @@ struct Words {
     queues: u16,
     vhost: Vhost,
     offload: bool,
+    legacy: bool,
     id: Option<String>,
 }
 
@@ -81,23 +82,24 @@ impl Words {
         let vhost = keys.value("vhost", "on")?.map(vhost).transpose()?.unwrap_or_default();
         let id = keys.value("id", "NAME")?.map(id).transpose()?;
         let offload = !keys.has("offload") || keys.switch("offload")?;
-        keys.end(&format!("{own}mac=, mtu=, queues=, vhost=, id= or offload=off"))?;
+        let legacy = legacy(&mut keys)?;
+        keys.end(&format!("{own}mac=, mtu=, queues=, vhost=, id=, offload=off or legacy=on"))?;
         let queues = host.queues(queues)?;
         if let (NetHost::User(_), Vhost::On) = (&host, vhost) {
             return Err("vhost=on: the kernel can't move frames to passt; leave it out".to_owned());
         }
-        Ok(Self { host, mac, mtu, queues, vhost, offload, id })
+        Ok(Self { host, mac, mtu, queues, vhost, offload, legacy, id })
     }
 
     fn into_config(self, number: usize, uuid: Option<Uuid>) -> NetConfig {
-        let Self { host, mac, mtu, queues, vhost, offload, id } = self;
+        let Self { host, mac, mtu, queues, vhost, offload, legacy, id } = self;
         let name = id.unwrap_or_else(|| format!("net{number}"));
         let mac = match (mac, uuid) {
             (Some(mac), _) => NetMac::Given(mac),
             (None, Some(uuid)) => NetMac::Uuid(NetMac::in_machine(&uuid, number)),
             (None, None) => NetMac::Disk,
         };
-        NetConfig { number, name, host, mac, mtu, queues, vhost, offload }
+        NetConfig { number, name, host, mac, mtu, queues, vhost, offload, legacy }
     }
 }
 
@@ -170,6 +172,17 @@ fn one_of<'a>(keys: &mut Keys<'a>, [key, other]: [&str; 2], what: &str) -> Resul
         return Err(format!("'{key}' and '{other}' are the same; leave one of them out"));
     }
     Ok(keys.value(key, what)?.or(keys.value(other, what)?))
+}
+
+/// Takes `legacy`, or QEMU's word for the opposite.
+fn legacy(keys: &mut Keys<'_>) -> Result<bool, String> {
+    match (keys.has("legacy"), keys.has("disable-legacy")) {
+        (true, true) => {
+            Err("'legacy' and 'disable-legacy' are about the same; leave one of them out".to_owned())
+        }
+        (false, true) => keys.switch("disable-legacy").map(|disabled| !disabled),
+        (_, false) => keys.switch("legacy"),
+    }
 }
 
 /// Takes QEMU's words for what nvmm always does.
