@@ -18,6 +18,10 @@ use rustix::{
 const HEADER: usize = 16;
 /// `struct ifinfomsg`: a family, a type, an index, flags and a mask of flags.
 const LINK: usize = 16;
+#[expect(clippy::cast_possible_truncation, reason = "32")]
+const REQUEST_LEN: u32 = (HEADER + LINK) as u32;
+#[expect(clippy::cast_possible_truncation, reason = "1, in a field of 16 bits")]
+const FLAGS: u16 = NLM_F_REQUEST as u16;
 /// `struct rtattr`: the length with this, and a type, whose upper two bits are flags.
 const ATTRIBUTE: usize = 4;
 const TYPE_MASK: u16 = 0x3fff;
@@ -60,9 +64,9 @@ impl AsFd for LinkNews {
 pub(super) fn open_queues(index: u32) -> io::Result<Option<u32>> {
     let socket = open(SocketFlags::empty())?;
     let mut request = [0; HEADER + LINK];
-    request[..4].copy_from_slice(&(HEADER as u32 + LINK as u32).to_ne_bytes());
+    request[..4].copy_from_slice(&REQUEST_LEN.to_ne_bytes());
     request[4..6].copy_from_slice(&RTM_GETLINK.to_ne_bytes());
-    request[6..8].copy_from_slice(&(NLM_F_REQUEST as u16).to_ne_bytes());
+    request[6..8].copy_from_slice(&FLAGS.to_ne_bytes());
     request[HEADER + 4..HEADER + 8].copy_from_slice(&index.to_ne_bytes());
     send(&socket, &request, SendFlags::empty())?;
     let mut answer = vec![0; ANSWER];

@@ -56,7 +56,7 @@ fn an_interface_that_goes_away_is_news() {
 #[test]
 fn answers_that_make_no_sense_tell_nothing() {
     let answer = |attributes: &[u8]| {
-        let mut answer = vec![0; HEADER + LINK];
+        let mut answer = [0; HEADER + LINK];
         answer[4..6].copy_from_slice(&RTM_NEWLINK.to_ne_bytes());
         [&answer[..], attributes].concat()
     };

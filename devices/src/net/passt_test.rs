@@ -232,7 +232,7 @@ fn passt_that_is_gone_is_an_error() {
     in_namespace(|| {
         way_out();
         with_passt(|passt| {
-            passt_is_heard_to_end(&passt, Signal::KILL, "passt has ended (signal: 9 (SIGKILL))")
+            passt_is_heard_to_end(&passt, Signal::KILL, "passt has ended (signal: 9 (SIGKILL))");
         });
     });
 }

@@ -51,6 +51,7 @@ impl OpenNet {
             mtu: config.mtu.or_else(|| host.mtu().filter(|mtu| *mtu >= NetOptions::MIN_MTU)),
             pairs: config.queues,
             offload: config.offload,
+            legacy: config.legacy,
             ..NetOptions::new(mac.unwrap_or_else(mac::any))
         };
         if let Some(link) = opening.link {

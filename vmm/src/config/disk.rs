@@ -73,6 +73,9 @@ enum Key {
     Bw,
     Serial,
     Id,
+    Legacy,
+    /// The same for QEMU, the other way round.
+    DisableLegacy,
 }
 
 /// `discard=`, with QEMU's words too.
@@ -200,6 +203,11 @@ impl<'de> Visitor<'de> for Words {
             if !seen.insert(key) {
                 return Err(de::Error::custom(format!("duplicate field `{name}`")));
             }
+            if [Key::Legacy, Key::DisableLegacy].iter().all(|key| seen.contains(key)) {
+                return Err(de::Error::custom(
+                    "'legacy' and 'disable-legacy' are about the same; leave one of them out",
+                ));
+            }
             match key {
                 Key::Path => *path = value(&mut map, file)?,
                 Key::Id => *id = Some(value(&mut map, text)?),
@@ -216,6 +224,8 @@ impl<'de> Visitor<'de> for Words {
                 Key::Iops => device.iops = Some(iops(map.next_value()?).map_err(de::Error::custom)?),
                 Key::Bw => device.bandwidth = Some(value(&mut map, bandwidth)?),
                 Key::Serial => device.serial = value(&mut map, serial_number)?,
+                Key::Legacy => device.legacy = map.next_value()?,
+                Key::DisableLegacy => device.legacy = !map.next_value::<bool>()?,
             }
         }
         Ok(self)

@@ -34,9 +34,9 @@ fn a_path_alone_has_the_documented_defaults() {
                 cache: CacheMode::Writeback,
                 discard: true,
                 engine: Engine::Auto,
+                legacy: false,
                 iops: None,
                 bandwidth: None,
-                legacy: false,
             },
         }
     );
@@ -47,7 +47,7 @@ fn a_path_alone_has_the_documented_defaults() {
 fn every_key() {
     let disk = parse(
         "path=a.img,format=raw,readonly=on,direct=on,cache=unsafe,discard=off,aio=io_uring,queues=3,\
-         queue-size=1024,iops=500,bw=20M,serial=S1,id=root",
+         queue-size=1024,iops=500,bw=20M,serial=S1,id=root,legacy=on",
     );
     assert_eq!((disk.path.to_str(), disk.name()), (Some("a.img"), "root".to_owned()));
     assert_eq!(disk.image.format, Some(Format::Raw));
@@ -61,9 +61,9 @@ fn every_key() {
             cache: CacheMode::Unsafe,
             discard: false,
             engine: Engine::IoUring,
+            legacy: true,
             iops: NonZeroU64::new(500),
             bandwidth: NonZeroU64::new(20 << 20),
-            legacy: false,
         }
     );
     let DiskConfig { image, device, .. } =
@@ -88,6 +88,8 @@ fn words_of_qemu() {
     assert_eq!((disk.path.to_str(), disk.image.disk.read_only), (Some("a"), true));
     assert_eq!((disk.device.queues, disk.device.discard), (2, true));
     assert!(!parse("a,discard=ignore").device.discard);
+    assert!(parse("a,disable-legacy=off").device.legacy);
+    assert!(!parse("a,disable-legacy=on").device.legacy);
 }
 
 #[test]

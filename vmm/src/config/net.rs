@@ -35,6 +35,7 @@ struct Words {
     queues: u16,
     vhost: Vhost,
     offload: bool,
+    legacy: bool,
     id: Option<String>,
 }
 
@@ -84,7 +85,8 @@ impl Words {
         let vhost = keys.value("vhost", "on")?.map(vhost).transpose()?.unwrap_or_default();
         let id = keys.value("id", "NAME")?.map(id).transpose()?;
         let offload = !keys.has("offload") || keys.switch("offload")?;
-        keys.end(&format!("{own}mac=, mtu=, queues=, vhost=, id= or offload=off"))?;
+        let legacy = legacy(&mut keys)?;
+        keys.end(&format!("{own}mac=, mtu=, queues=, vhost=, id=, offload=off or legacy=on"))?;
         let queues = host.queues(queues)?;
         if let (NetHost::User(_), Vhost::On) = (&host, vhost) {
             return Err("vhost=on: the kernel can't move frames to passt; leave it out".to_owned());
@@ -94,13 +96,13 @@ impl Words {
         {
             return Err(format!("mtu={mtu}: passt takes one from {MIN_MTU} to {}", Passt::MOST_MTU));
         }
-        Ok(Self { host, mac, mtu, queues, vhost, offload, id })
+        Ok(Self { host, mac, mtu, queues, vhost, offload, legacy, id })
     }
 
     /// The device with this number. Without an id it is called `net` and that number, or the next that is not among the `names` that are
     /// taken.
     fn into_config(self, number: usize, uuid: Option<Uuid>, names: &mut Vec<String>) -> NetConfig {
-        let Self { host, mac, mtu, queues, vhost, offload, id } = self;
+        let Self { host, mac, mtu, queues, vhost, offload, legacy, id } = self;
         let name = id.unwrap_or_else(|| {
             let free = (number..).map(|number| format!("net{number}")).find(|name| !names.contains(name));
             let name = free.unwrap_or_default();
@@ -112,7 +114,7 @@ impl Words {
             (None, Some(uuid)) => NetMac::Uuid(NetMac::in_machine(&uuid, number)),
             (None, None) => NetMac::Disk,
         };
-        NetConfig { number, name, host, mac, mtu, queues, vhost, offload }
+        NetConfig { number, name, host, mac, mtu, queues, vhost, offload, legacy }
     }
 }
 
@@ -214,6 +216,17 @@ fn one_of<'a>(keys: &mut Keys<'a>, [key, other]: [&str; 2], what: &str) -> Resul
         return Err(format!("'{key}' and '{other}' are the same; leave one of them out"));
     }
     Ok(keys.value(key, what)?.or(keys.value(other, what)?))
+}
+
+/// Takes `legacy`, or QEMU's word for the opposite.
+fn legacy(keys: &mut Keys<'_>) -> Result<bool, String> {
+    match (keys.has("legacy"), keys.has("disable-legacy")) {
+        (true, true) => {
+            Err("'legacy' and 'disable-legacy' are about the same; leave one of them out".to_owned())
+        }
+        (false, true) => keys.switch("disable-legacy").map(|disabled| !disabled),
+        (_, false) => keys.switch("legacy"),
+    }
 }
 
 /// Takes QEMU's words for what nvmm always does.

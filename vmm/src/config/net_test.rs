@@ -36,6 +36,7 @@ fn a_place_alone_has_the_documented_defaults() {
         queues: 1,
         vhost: Vhost::Auto,
         offload: true,
+        legacy: false,
     };
     assert_eq!(parse("tap=tap0"), expected);
     assert_eq!(parse_all(&["none"]), Ok(vec![]));
@@ -70,7 +71,7 @@ fn every_place() {
 
 #[test]
 fn every_key() {
-    let device = parse("tap=a,mac=52-54-00-AA-00-01,mtu=9000,queues=4,vhost=on,id=lan,offload=off");
+    let device = parse("tap=a,mac=52-54-00-AA-00-01,mtu=9000,queues=4,vhost=on,id=lan,offload=off,legacy=on");
     let expected = NetConfig {
         number: 0,
         name: "lan".to_owned(),
@@ -80,11 +81,13 @@ fn every_key() {
         queues: 4,
         vhost: Vhost::On,
         offload: false,
+        legacy: true,
     };
     assert_eq!(device, expected);
     assert_eq!(parse("bridge,vhost=off").vhost, Vhost::Off);
     assert_eq!(parse("user,vhost=auto").vhost, Vhost::Auto);
     assert!(parse("tap,offload=on").offload);
+    assert!(!parse("tap,legacy=off").legacy);
     assert_eq!(parse("tap,id=a,,b").name, "a,b");
     assert_eq!([parse("tap,mtu=68").mtu, parse("tap,mtu=65535").mtu], [Some(68), Some(65535)]);
 }
@@ -95,6 +98,8 @@ fn words_of_qemu() {
         parse("tap,id=n,ifname=t0,script=no,downscript=,vhost=off,macaddr=52:54:00:00:00:01,host_mtu=1400");
     assert_eq!(device, parse("tap=t0,id=n,mac=52:54:00:00:00:01,mtu=1400,vhost=off"));
     assert_eq!(parse("bridge,br=br7"), parse("bridge=br7"));
+    assert_eq!(parse("tap,disable-legacy=off"), parse("tap,legacy=on"));
+    assert_eq!(parse("tap,disable-legacy=on"), parse("tap"));
 }
 
 #[test]
@@ -167,6 +172,8 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("user,vhost=on", "vhost=on: the kernel can't move frames to passt; leave it out"),
         ("tap,vhost=yes", "vhost=yes: give auto, on or off"),
         ("tap,id=", "id= needs a name"),
+        ("tap,legacy=on,disable-legacy=off", "are about the same; leave one of them out"),
+        ("tap,legacy=1", "'legacy=1': give legacy=on or legacy=off"),
         ("tap,offload=maybe", "'offload=maybe': give offload=on or offload=off"),
         ("tap,colour=red", "'colour' means nothing here; give fd=, mac=, mtu="),
     ];

@@ -34,6 +34,7 @@ pub struct DiskDescription {
     direct: bool,
     cache: CacheMode,
     discard: bool,
+    legacy: bool,
     aio: Engine,
     queues: u16,
     queue_size: u16,
@@ -64,7 +65,7 @@ impl DiskDescription {
 
     /// Describes a disk that no file holds.
     pub(crate) fn in_memory(name: String, device: &BlockOptions, disk: &dyn Disk) -> Self {
-        let BlockOptions { serial, queues, queue_size, cache, discard, engine, iops, bandwidth, legacy: _ } =
+        let BlockOptions { serial, queues, queue_size, cache, discard, engine, legacy, iops, bandwidth } =
             *device;
         let block = disk.block_size();
         Self {
@@ -80,6 +81,7 @@ impl DiskDescription {
             direct: false,
             cache,
             discard,
+            legacy,
             aio: engine,
             queues,
             queue_size,
@@ -95,7 +97,8 @@ impl fmt::Display for DiskDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, path, format, overlay, over, size, read_only, direct, cache, discard, aio, .. } =
             self;
-        let Self { logical_block_size, physical_block_size, queues, queue_size, iops, bw, serial, .. } = self;
+        let Self { logical_block_size, physical_block_size, queues, queue_size, iops, bw, .. } = self;
+        let Self { serial, legacy, .. } = self;
         let path = path.as_ref().map(|path| path.printable().to_string());
         match path {
             Some(path) if path == *name => write!(f, "  {path}")?,
@@ -117,6 +120,9 @@ impl fmt::Display for DiskDescription {
         let (discard, direct) = (on(*discard), on(*direct));
         write!(f, ", discard={discard}, direct={direct}")?;
         write!(f, ", blocks of {logical_block_size} (physical {physical_block_size})")?;
+        if *legacy {
+            write!(f, ", legacy=on")?;
+        }
         if let Some(iops) = iops {
             write!(f, ", at most {iops} requests/s")?;
         }

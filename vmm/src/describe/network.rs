@@ -21,6 +21,7 @@ pub struct NetworkDescription {
     mtu: Option<u16>,
     queues: u16,
     offload: bool,
+    legacy: bool,
 }
 
 impl NetworkDescription {
@@ -38,6 +39,7 @@ impl NetworkDescription {
             mtu: config.mtu,
             queues: config.queues,
             offload: config.offload,
+            legacy: config.legacy,
         }
     }
 }
@@ -45,7 +47,7 @@ impl NetworkDescription {
 /// Two lines: the place, and the device.
 impl fmt::Display for NetworkDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, host, mac, mac_from, mtu, queues, offload } = self;
+        let Self { name, host, mac, mac_from, mtu, queues, offload, legacy } = self;
         write!(f, "  {}: {}, ", name.printable(), host.printable())?;
         match (mac, *mac_from) {
             (Some(mac), "given") => write!(f, "address {mac}")?,
@@ -54,6 +56,9 @@ impl fmt::Display for NetworkDescription {
         }
         let plural = if *queues == 1 { "" } else { "s" };
         write!(f, "\n    {queues} pair{plural} of queues, offload={}", if *offload { "on" } else { "off" })?;
+        if *legacy {
+            write!(f, ", legacy=on")?;
+        }
         if let Some(mtu) = mtu {
             write!(f, ", MTU {mtu}")?;
         }

@@ -14,6 +14,7 @@ fn config(mac: NetMac, number: usize) -> NetConfig {
         queues: 1,
         vhost: Vhost::Auto,
         offload: true,
+        legacy: false,
     }
 }
 

@@ -13,7 +13,9 @@ use std::{borrow::Cow, ffi::OsString};
 pub(super) const OPTIONS: [&str; 2] = ["netdev", "nic"];
 
 /// QEMU's names for nvmm's one network card.
-const CARDS: [&str; 3] = ["virtio-net-pci", "virtio-net", "virtio-net-pci-non-transitional"];
+const CARDS: [&str; 4] = ["virtio-net-pci", "virtio-net", "virtio-net-pci-non-transitional", TRANSITIONAL];
+/// The one of them that drivers from before virtio 1.0 can use.
+const TRANSITIONAL: &str = "virtio-net-pci-transitional";
 
 /// Another one, for `-nic` alone.
 const MODEL: &str = "virtio";
@@ -142,8 +144,9 @@ impl<'a> Value<'a> {
                 "-nic model={model} is QEMU's: nvmm's card is virtio-net; say model=virtio-net-pci, or leave it out"
             ));
         }
+        let more = if self.get("model") == Some(TRANSITIONAL) { &["legacy=on"][..] } else { &[] };
         self.remove("model");
-        Ok(self.into_net(&[]))
+        Ok(self.into_net(more))
     }
 
     /// The value of `--net` for that of `-device`, with that of its `-netdev`, which is taken out of the list.
@@ -162,7 +165,7 @@ impl<'a> Value<'a> {
                 "there is no -netdev for netdev={id}, or another card has it; add one with id={id}"
             )));
         };
-        let mut keys = Vec::new();
+        let mut keys = if card == TRANSITIONAL { vec!["legacy=on"] } else { Vec::new() };
         for part in &self.keys {
             let (key, value) = part.split_once('=').unwrap_or((part, "on"));
             let is_always = |(name, values): &(&str, &[&str])| {
@@ -170,6 +173,7 @@ impl<'a> Value<'a> {
             };
             match key {
                 "netdev" => {}
+                "disable-legacy" if matches!(value, "off" | "false") => keys.push("legacy=on"),
                 _ if CARD_KEYS.contains(&key) => keys.push(*part),
                 _ if ALWAYS.iter().any(is_always) => {}
                 _ => return Err(refused(&format!("nvmm's card has no '{part}'; leave it out"))),

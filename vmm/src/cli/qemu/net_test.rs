@@ -27,6 +27,12 @@ fn a_netdev_and_its_card_are_one_option() {
             "--netdev tap,id=a,queues=4,vhost=off --device virtio-net-pci,mq=on,vectors=10,netdev=a,host_mtu=9000,romfile=,disable-legacy=on,disable-modern=off",
             "--net tap,id=a,queues=4,vhost=off,host_mtu=9000",
         ),
+        (
+            "--netdev user,id=a --device virtio-net-pci,netdev=a,disable-legacy=off",
+            "--net user,id=a,legacy=on",
+        ),
+        ("--netdev user,id=a --device virtio-net-pci-transitional,netdev=a", "--net user,id=a,legacy=on"),
+        ("--nic user,model=virtio-net-pci-transitional", "--net user,legacy=on"),
         ("--nic user,hostfwd=tcp::2222-:22", "--net user,hostfwd=tcp::2222-:22"),
         (
             "--nic=bridge,br=br1,model=virtio-net-pci,mac=52:54:00:00:00:01",

@@ -27,6 +27,8 @@ pub struct NetConfig {
     pub vhost: Vhost,
     /// Checksums and segments may be left to the other side.
     pub offload: bool,
+    /// Drivers from before virtio 1.0 can use it, too.
+    pub legacy: bool,
 }
 
 /// The host's side of a network device.
