@@ -23,6 +23,11 @@ fn block_requests() {
 }
 
 #[test]
+fn firmware_configuration() {
+    replay("fw_cfg", fw_cfg);
+}
+
+#[test]
 fn net_commands() {
     replay("net_control", net_control);
 }

@@ -1,5 +1,7 @@
 //! QEMU's fw_cfg, by which firmware asks for what it needs: `docs/specs/fw_cfg.rst` of QEMU, "QEMU Firmware Configuration (fw_cfg) Device".
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod items;
 
 use std::mem;
@@ -117,9 +119,11 @@ impl FwCfg {
         let descriptor = GuestAddress(address);
         let done = self.memory.read_obj::<[u8; size_of::<DmaAccess>()]>(descriptor).map_err(|_| Failed);
         let done = done.and_then(|bytes| self.transfer(address, zerocopy::transmute!(bytes)));
-        let control = Control::new().with_error(done.is_err()).into_bits();
-        // A descriptor outside memory has no place for an answer.
-        let _ = self.memory.write_slice(&control.to_be_bytes(), descriptor);
+        let control = Control::new().with_error(done.is_err()).into_bits().to_be_bytes();
+        // Outside memory there is no place for an answer.
+        if self.memory.check_range(descriptor, control.len()) {
+            let _ = self.memory.write_slice(&control, descriptor);
+        }
     }
 
     fn transfer(&mut self, descriptor: u64, access: DmaAccess) -> Result<(), Failed> {

@@ -235,6 +235,9 @@ fn a_descriptor_outside_memory_is_refused() {
     guest.memory.write_slice(&[control, len, [0; 4]].concat(), GuestAddress(at)).unwrap();
     guest.start(at);
     assert_eq!(guest.memory_at(at, 12), [&ERROR.to_be_bytes()[..], &len, &[0; 4]].concat());
+    guest.fill(LOW_END - 2, 2);
+    guest.start(LOW_END - 2);
+    assert_eq!(guest.memory_at(LOW_END - 2, 2), [0xaa; 2]);
     for nowhere in [LOW_END, HIGH - 8, HIGH + LOW_END - 1, u64::MAX, u64::MAX - 15] {
         guest.start(nowhere);
     }
