@@ -165,7 +165,8 @@ fn firmwares_msrs_are_as_planned() {
         let output = run("firmware", &["--cpu", cpu, "-v"]);
         assert_eq!(output.status.code(), Some(43), "{cpu}: {}", stderr(&output));
         let plan = CpuProfile::resolve(&host.cpu, &cpu.parse().unwrap(), &topology).unwrap();
-        let mut planned = boot::msrs(&plan);
+        let mut planned = boot::mtrrs(&plan);
+        planned.push(boot::MISC_ENABLE);
         planned.extend(plan.msrs());
         planned.extend(plan.mcg_cap().map(|cap| (msr::MCG_CAP, cap)));
         for line in stdout(&output).lines() {

@@ -17,19 +17,21 @@ pub use self::{
     info::BootInfo,
     lapic::set_lint,
     linux::linux64,
-    memory_map::{E820Entry, E820Type, MemoryMap, memory_map},
+    memory_map::{E820Entry, E820Type, MemoryMap, firmware_memory_map, memory_map},
     pvh::pvh,
 };
 use crate::cpu::{feature::FeatureId, msr, profile::CpuProfile};
 
-/// MSRs that firmware would have set, the same for every vCPU. A system does without them, if not as well.
-///
-/// IA32_MISC_ENABLE has fast strings, without which Linux drops `rep_good` and `erms`. The rest is about memory types.
+/// IA32_MISC_ENABLE as a processor's reset leaves it, with fast strings, without which Linux drops `rep_good` and `erms`. A system does
+/// without it, if not as well.
+pub const MISC_ENABLE: (u32, u64) = (msr::MISC_ENABLE, 1);
+
+/// The memory types that firmware sets up for every vCPU, for a kernel that is started without any. A system does without them, if not
+/// as well.
 #[must_use]
-pub fn msrs(cpu: &CpuProfile) -> Vec<(u32, u64)> {
+pub fn mtrrs(cpu: &CpuProfile) -> Vec<(u32, u64)> {
     let has_mtrrs = FeatureId::find("mtrr").is_some_and(|mtrr| cpu.features().contains(mtrr));
-    let mtrrs = if has_mtrrs { mtrr::msrs(cpu.physical_address_width()) } else { Vec::new() };
-    [(msr::MISC_ENABLE, 1)].into_iter().chain(mtrrs).collect()
+    if has_mtrrs { mtrr::msrs(cpu.physical_address_width()) } else { Vec::new() }
 }
 
 #[cfg(test)]

@@ -37,9 +37,34 @@ fn memory_past_the_hole_goes_on_above_4_gib() {
 }
 
 #[test]
+fn firmware_has_at_most_2_gib_of_its_memory_below_4_gib() {
+    let ram = |size| firmware_memory_map(size).unwrap().ram;
+    assert_eq!(ram(2 * GIB), [(GuestAddress(0), 2 << 30)]);
+    assert_eq!(ram(3 * GIB), [(GuestAddress(0), 2 << 30), (GuestAddress(4 * GIB), 1 << 30)]);
+    let map = firmware_memory_map(3 * GIB).unwrap();
+    let told: Vec<_> = map.e820.iter().map(|entry| (entry.addr, entry.size, entry.kind)).collect();
+    assert_eq!(
+        told,
+        [
+            (0, 2 * GIB, E820Type::Ram),
+            (0xfeff_c000, 0x4000, E820Type::Reserved),
+            (4 * GIB, GIB, E820Type::Ram)
+        ]
+    );
+    assert_eq!(map.end(), 5 * GIB);
+    for size in [MIB, 2 * MIB + 1, 1 << 60] {
+        assert_eq!(
+            firmware_memory_map(size).unwrap_err().to_string(),
+            memory_map(size).unwrap_err().to_string()
+        );
+    }
+}
+
+#[test]
 fn map_is_sorted_and_usable_ranges_are_ram() {
-    for size in [2 * MIB, 3 * GIB, 3 * GIB + 4096, 100 * GIB] {
-        let map = memory_map(size).unwrap();
+    let sizes = [2 * MIB, 3 * GIB, 3 * GIB + 4096, 100 * GIB];
+    let maps = sizes.into_iter().flat_map(|size| [memory_map(size), firmware_memory_map(size)]);
+    for map in maps.map(Result::unwrap) {
         for pair in map.e820.windows(2) {
             assert!(pair[0].addr + pair[0].size <= pair[1].addr, "{pair:x?}");
         }
@@ -64,7 +89,7 @@ fn every_range_has_a_name_and_no_register_is_in_one() {
             (0xe_0000, "ACPI tables, SMBIOS entry point", E820Type::Acpi),
             (0x10_0000, "RAM", E820Type::Ram),
             (0xe000_0000, "PCI configuration space", E820Type::Reserved),
-            (0xfffb_c000, "KVM's own pages", E820Type::Reserved),
+            (0xfeff_c000, "KVM's own pages", E820Type::Reserved),
             (4 * GIB, "RAM", E820Type::Ram),
         ]
     );
@@ -272,7 +297,7 @@ fn devices_are_uncacheable_and_memory_is_write_back() {
         let spec = format!("host,host-phys-bits=off,phys-bits={width}");
         let cpu = CpuProfile::resolve(&host, &spec.parse().unwrap(), &Topology::flat(1).unwrap()).unwrap();
         assert_eq!(cpu.physical_address_width(), width);
-        let all = msrs(&cpu);
+        let all = mtrrs(&cpu);
         assert_eq!(all.last().unwrap().0, msr::MTRR_DEF_TYPE, "on when the ranges are set");
         assert_eq!(
             all.iter().find(|(index, _)| *index == msr::MTRR_PHYSMASK0).unwrap().1,
@@ -323,5 +348,5 @@ fn mtrr_masks_are_as_wide_as_addresses() {
 fn a_cpu_without_mtrrs_has_none_to_set() {
     let cpu = CpuProfile::resolve(&testing::haswell(), &"486".parse().unwrap(), &Topology::flat(1).unwrap())
         .unwrap();
-    assert_eq!(msrs(&cpu), [(msr::MISC_ENABLE, 1)]);
+    assert_eq!(mtrrs(&cpu), []);
 }

@@ -8,8 +8,20 @@
 //! 0xC000_0000  PCI BARs
 //! 0xE000_0000  PCI configuration space (ECAM), bus 0
 //! 0xFEC0_0000  IOAPIC;  0xFEE0_0000 local APIC
-//! 0xFFFB_C000  KVM's own pages (identity map, TSS; VMX hosts without unrestricted guest need them)
+//! 0xFEFF_C000  KVM's own pages (identity map, TSS; VMX hosts without unrestricted guest need them)
 //! 0x1_0000_0000  the rest of RAM, then the window for 64-bit PCI BARs at the next multiple of 64 GiB
+//! ```
+//!
+//! In a machine that firmware starts, it says what else is where:
+//!
+//! ```text
+//! 0x0000_0000  RAM, up to 2 GiB of it
+//! 0x000E_0000  a copy of firmware's last 128 KiB (RAM)
+//! 0x8000_0000  free for PCI BARs and ECAM, which the host bridge moves
+//! 0xFEC0_0000  IOAPIC;  0xFEE0_0000 local APIC
+//! 0xFEFF_C000  KVM's own pages
+//! 0xFF00_0000  firmware, as far as it reaches down from 4 GiB
+//! 0x1_0000_0000  the rest of RAM, then the window for 64-bit PCI BARs
 //! ```
 
 use std::ops::Range;
@@ -74,10 +86,10 @@ pub const ECAM_LEN: u64 = 0x10_0000;
 pub const IOAPIC: u64 = 0xfec0_0000;
 /// Local APIC registers, a page.
 pub const LAPIC: u64 = 0xfee0_0000;
-/// `KVM_SET_IDENTITY_MAP_ADDR`: one page.
-pub const KVM_IDENTITY_MAP: u64 = 0xfffb_c000;
+/// `KVM_SET_IDENTITY_MAP_ADDR`: one page, where QEMU has it, below the largest firmware.
+pub const KVM_IDENTITY_MAP: u64 = 0xfeff_c000;
 /// `KVM_SET_TSS_ADDR`: three pages.
-pub const KVM_TSS: u64 = 0xfffb_d000;
+pub const KVM_TSS: u64 = 0xfeff_d000;
 /// KVM's own pages.
 pub const KVM_PAGES: Range<u64> = KVM_IDENTITY_MAP..KVM_TSS + 3 * PAGE;
 /// Registers that KVM emulates: no other device sees an access to them. ACPI tells of them, and the memory map does not.
@@ -98,6 +110,18 @@ pub fn pci_mmio64(ram_end: u64, width: u32) -> Option<Range<u64>> {
     let end = start.checked_add(PCI_MMIO64_LEN)?;
     (end <= 1_u64.checked_shl(width)?).then_some(start..end)
 }
+
+/// The most RAM below 4 GiB of a machine that firmware starts: above it lie ECAM, from B0000000H or E0000000H on, and 32-bit BARs,
+/// wherever SeaBIOS and the versions of OVMF put them.
+pub const FIRMWARE_RAM_END: u64 = 0x8000_0000;
+/// The end of firmware, whose last 16 bytes hold the first instruction.
+pub const FIRMWARE_END: u64 = RAM_ABOVE_4G;
+/// The largest firmware: from the end of KVM's own pages to 4 GiB.
+pub const FIRMWARE_MAX: u64 = FIRMWARE_END - KVM_PAGES.end;
+/// The first megabyte's end has a copy of firmware's end, of this length, where a PC's chipset has it: the BIOS is linked to run there.
+pub const BIOS_LEN: u64 = HIGH_RAM - BIOS;
+/// The start of that copy.
+pub const BIOS: u64 = 0xe_0000;
 
 /// First port for I/O BARs, up to the last that there is: above those that devices have had since ISA.
 pub const PCI_IO: u16 = 0xc000;

@@ -143,7 +143,7 @@ impl Machine {
         kernel.entry.write_tables(&memory)?;
 
         let vcpus = (0..topology.vcpus())
-            .map(|id| Vcpu::new(&vm, id, &cpu, &kernel.entry))
+            .map(|id| Vcpu::new(&vm, id, &cpu, Some(&kernel.entry)))
             .collect::<Result<_, _>>()?;
         let vcpus = Vcpus::new(vcpus);
         Ok(Self { vcpus, pauses: Pauses::default(), power, devices, cpu, map, kernel, vm: vm.fd, memory })

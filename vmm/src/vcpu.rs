@@ -91,7 +91,8 @@ pub(crate) struct Vcpu {
 }
 
 impl Vcpu {
-    /// Makes vCPU `id` and gives it its CPU; the first one also its place to start.
+    /// Makes vCPU `id` and gives it its CPU; the first one also a kernel's `entry`. Without one, all is as a processor's reset leaves it, for
+    /// firmware: steps 4 to 6 then leave memory types, registers and pins alone.
     ///
     /// The order, and why:
     /// 1. the TSC's rate, and with one that was asked for the zero that all TSCs start from;
@@ -107,7 +108,12 @@ impl Vcpu {
     /// # Errors
     ///
     /// KVM refuses a step, or does not keep the CPUID it was given.
-    pub(crate) fn new(vm: &Vm, id: u32, profile: &CpuProfile, entry: &Entry) -> Result<Self, VcpuError> {
+    pub(crate) fn new(
+        vm: &Vm,
+        id: u32,
+        profile: &CpuProfile,
+        entry: Option<&Entry>,
+    ) -> Result<Self, VcpuError> {
         let ask = |what| move |source| VcpuError::Kvm(id, kvm(what)(source));
         let apic_id = profile.apic_id(id);
         let fd = vm.fd.create_vcpu(u64::from(apic_id)).map_err(ask("KVM_CREATE_VCPU"))?;
@@ -135,18 +141,21 @@ impl Vcpu {
             log::info!("vCPU {id}: its machine checks are KVM's: KVM_X86_SETUP_MCE of {cap:#x}: {error}");
         }
         set_msrs(&fd, id, profile.msrs())?;
-        offer_msrs(&fd, id, &boot::msrs(profile))?;
+        let memory_types = entry.map_or_else(Vec::new, |_| boot::mtrrs(profile));
+        offer_msrs(&fd, id, &[&[boot::MISC_ENABLE][..], &memory_types].concat())?;
         verify_msrs(&fd, id, profile)?;
         let mut sregs = fd.get_sregs().map_err(ask("KVM_GET_SREGS"))?;
         profile.set_apic_mode(&mut sregs);
-        if id == 0 {
+        if let Some(entry) = entry.filter(|_| id == 0) {
             entry.set_sregs(&mut sregs);
             fd.set_regs(&entry.regs()).map_err(ask("KVM_SET_REGS"))?;
         }
         fd.set_sregs(&sregs).map_err(ask("KVM_SET_SREGS"))?;
-        let mut lapic = fd.get_lapic().map_err(ask("KVM_GET_LAPIC"))?;
-        boot::set_lint(&mut lapic);
-        fd.set_lapic(&lapic).map_err(ask("KVM_SET_LAPIC"))?;
+        if entry.is_some() {
+            let mut lapic = fd.get_lapic().map_err(ask("KVM_GET_LAPIC"))?;
+            boot::set_lint(&mut lapic);
+            fd.set_lapic(&lapic).map_err(ask("KVM_SET_LAPIC"))?;
+        }
 
         let got = fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(ask("KVM_GET_CPUID2"))?;
         let may_add = |mismatch: &Mismatch| mismatch.only_adds() && !profile.is_exact();

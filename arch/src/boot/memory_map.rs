@@ -81,26 +81,13 @@ struct FileEntry {
     kind: U32,
 }
 
-/// Lays out `size` bytes of memory.
+/// Lays out `size` bytes of memory for a kernel that nvmm starts.
 ///
 /// # Errors
 ///
 /// `size` is not above 1 MiB, not whole pages, or past the physical address space.
 pub fn memory_map(size: u64) -> Result<MemoryMap, BootError> {
-    if size <= layout::HIGH_RAM {
-        return Err(BootError::MemoryTooSmall(size));
-    }
-    if !size.is_multiple_of(PAGE) {
-        return Err(BootError::MemoryUnaligned(size));
-    }
-    if size > MAX_PHYSICAL_ADDRESS - layout::RAM_ABOVE_4G {
-        return Err(BootError::MemoryTooLarge(size));
-    }
-    let bytes = |size: u64| usize::try_from(size).map_err(|_| BootError::MemoryTooLarge(size));
-    let low = size.min(layout::PCI_MMIO);
-    let high = size - low;
-
-    let mut ram = vec![(GuestAddress(0), bytes(low)?)];
+    let Ram { low, high, ranges } = Ram::of(size, layout::PCI_MMIO)?;
     let mut e820 = vec![
         E820Entry::ram(0..layout::LOW_RAM_END),
         E820Entry::reserved("SMBIOS tables", layout::SMBIOS_TABLES..layout::ACPI_TABLES),
@@ -115,11 +102,57 @@ pub fn memory_map(size: u64) -> Result<MemoryMap, BootError> {
         E820Entry::reserved("PCI configuration space", layout::ECAM..layout::ECAM + layout::ECAM_LEN),
         E820Entry::reserved("KVM's own pages", layout::KVM_PAGES),
     ];
-    if high > 0 {
-        ram.push((GuestAddress(layout::RAM_ABOVE_4G), bytes(high)?));
-        e820.push(E820Entry::ram(layout::RAM_ABOVE_4G..layout::RAM_ABOVE_4G + high));
+    e820.extend(high.map(E820Entry::ram));
+    Ok(MemoryMap { ram: ranges, e820 })
+}
+
+/// Lays out `size` bytes of memory for firmware, whose own memory map tells what it keeps of them. Less of it than with a kernel lies below
+/// 4 GiB, so that there is room for ECAM wherever firmware puts it.
+///
+/// # Errors
+///
+/// As [`memory_map`].
+pub fn firmware_memory_map(size: u64) -> Result<MemoryMap, BootError> {
+    let Ram { low, high, ranges } = Ram::of(size, layout::FIRMWARE_RAM_END)?;
+    let mut e820 = vec![E820Entry::ram(0..low), E820Entry::reserved("KVM's own pages", layout::KVM_PAGES)];
+    e820.extend(high.map(E820Entry::ram));
+    Ok(MemoryMap { ram: ranges, e820 })
+}
+
+/// Memory in two pieces.
+struct Ram {
+    /// The end of the lower one.
+    low: u64,
+    /// The upper one, if the lower one does not take all.
+    high: Option<Range<u64>>,
+    /// Both.
+    ranges: Vec<(GuestAddress, usize)>,
+}
+
+impl Ram {
+    /// Puts as much of `size` as goes below `low_max` there, and the rest above 4 GiB.
+    fn of(size: u64, low_max: u64) -> Result<Self, BootError> {
+        if size <= layout::HIGH_RAM {
+            return Err(BootError::MemoryTooSmall(size));
+        }
+        if !size.is_multiple_of(PAGE) {
+            return Err(BootError::MemoryUnaligned(size));
+        }
+        if size > MAX_PHYSICAL_ADDRESS - layout::RAM_ABOVE_4G {
+            return Err(BootError::MemoryTooLarge(size));
+        }
+        let low = size.min(low_max);
+        let high = (size > low).then(|| layout::RAM_ABOVE_4G..layout::RAM_ABOVE_4G + (size - low));
+        let region = |range: &Range<u64>| {
+            let len = usize::try_from(range.end - range.start);
+            Ok((GuestAddress(range.start), len.map_err(|_| BootError::MemoryTooLarge(size))?))
+        };
+        let mut ranges = vec![region(&(0..low))?];
+        if let Some(high) = &high {
+            ranges.push(region(high)?);
+        }
+        Ok(Self { low, high, ranges })
     }
-    Ok(MemoryMap { ram, e820 })
 }
 
 impl E820Entry {

@@ -101,7 +101,7 @@ fn try_it(host: &Host, profile: &CpuProfile, kind: Virtualization) -> anyhow::Re
     let entry = Entry { protocol: Protocol::Linux64, rip };
     entry.write_tables(&memory)?;
     let vm = Vm::new(host, &memory, 0)?;
-    let vcpu = Vcpu::new(&vm, 0, profile, &entry)?;
+    let vcpu = Vcpu::new(&vm, 0, profile, Some(&entry))?;
     let pio = Bus::default();
     pio.insert(code::DONE.into(), DebugExit::LEN, Arc::new(Mutex::new(DebugExit)))?;
     let buses = Buses::new(pio, Bus::default(), Arc::new(PciRoot::new()), vm.fd.clone(), vm.slots());

@@ -50,7 +50,7 @@ impl TestMachine {
         let profile = CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &topology).unwrap();
         let entry = Entry { protocol: Protocol::Linux64, rip: CODE };
         entry.write_tables(&memory).unwrap();
-        let vcpus = (0..vcpus).map(|id| Vcpu::new(&vm, id, &profile, &entry).unwrap()).collect();
+        let vcpus = (0..vcpus).map(|id| Vcpu::new(&vm, id, &profile, Some(&entry)).unwrap()).collect();
         Some(Self { vcpus, vm, memory })
     }
 
