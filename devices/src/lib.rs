@@ -10,6 +10,7 @@ pub mod block;
 mod buffers;
 pub mod bus;
 pub mod chars;
+pub mod chipset;
 pub mod disk;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

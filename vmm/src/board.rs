@@ -35,7 +35,7 @@ use std::{
 use ::devices::{
     bus::{self, Bus, BusError},
     irq::Line,
-    pci::{BarError, BarSpace, ConfigPorts, Ecam, PciAddress, PciFunction, PciRoot, SlotError},
+    pci::{BarError, BarSpace, ConfigPorts, PciAddress, PciFunction, PciRoot, SlotError},
     virtio::{
         device::VirtioDevice,
         pci::{VirtioPci, VirtioPciError},
@@ -136,7 +136,6 @@ impl Board {
         let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(PciRoot::new()));
         buses::reserve(&pio, &mmio, &vm.memory)?;
         pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
-        mmio.insert(layout::ECAM, layout::ECAM_LEN, shared(Ecam::new(Arc::clone(&pci))))?;
         Ok(Self {
             pio,
             mmio,

@@ -9,13 +9,14 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     io, mem,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use arch::{layout, memory::GuestRam};
 use devices::{
     bus::{Bus, BusError, Target, Window},
-    pci::{BarSpace, BarTarget, Decoded, PciAddress, PciRoot},
+    pci::{BarSpace, BarTarget, Decoded, Ecam, PciAddress, PciRoot},
 };
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
@@ -86,6 +87,8 @@ impl From<BusAddress> for IoEventAddress {
 struct Followed {
     /// The BARs that decode, and their addresses.
     bars: Vec<(PciAddress, Decoded)>,
+    /// The addresses of ECAM.
+    ecam: Option<Range<u64>>,
     /// The memory BARs among them, and the parts that nothing covers.
     memory: BTreeMap<FunctionBar, Placed>,
     /// The I/O BARs among them, likewise.
@@ -138,10 +141,13 @@ impl Buses {
                 behind.push((function, locked.bar_memory(decoded.bar.index()).cloned()));
             }
         }
-        if bars == followed.bars {
+        let ecam = self.pci.ecam();
+        if bars == followed.bars && ecam == followed.ecam {
             return;
         }
-        let (mut pio, mut mmio) = (Vec::new(), Vec::new());
+        // ECAM is the first, so that no BAR takes its place.
+        let mut mmio: Vec<_> = ecam.iter().map(|range| self.ecam(range)).collect();
+        let (mut pio, first_bar) = (Vec::new(), mmio.len());
         let (mut of_pio, mut of_mmio) = (Vec::new(), Vec::new());
         for (&(address, Decoded { bar, base }), (function, memory)) in bars.iter().zip(behind) {
             let target: Arc<dyn Target> = match &memory {
@@ -156,9 +162,12 @@ impl Buses {
             windows.push(window);
             placed.push(((address, bar.index()), Placed { base, parts: Vec::new(), memory }));
         }
-        for (bus, windows, placed) in [(&self.pio, pio, &mut of_pio), (&self.mmio, mmio, &mut of_mmio)] {
+        for (bus, windows, first, placed) in
+            [(&self.pio, pio, 0, &mut of_pio), (&self.mmio, mmio, first_bar, &mut of_mmio)]
+        {
             for part in bus.set_windows(windows) {
-                if let Some((_, placed)) = placed.get_mut(part.window) {
+                let bar = part.window.checked_sub(first);
+                if let Some((_, placed)) = bar.and_then(|bar| placed.get_mut(bar)) {
                     placed.parts.push(part);
                 }
             }
@@ -166,7 +175,12 @@ impl Buses {
         followed.ports = of_pio.into_iter().collect();
         followed.memory = of_mmio.into_iter().collect();
         followed.mapped.follow(&followed.memory);
-        followed.bars = bars;
+        (followed.bars, followed.ecam) = (bars, ecam);
+    }
+
+    fn ecam(&self, range: &Range<u64>) -> Window {
+        let target = Arc::new(Mutex::new(Ecam::new(Arc::clone(&self.pci))));
+        Window { base: range.start, len: range.end - range.start, target }
     }
 
     fn follow_doorbells(&self, followed: &mut Followed) {
@@ -219,6 +233,7 @@ impl Followed {
     fn new(slots: Arc<dyn MemorySlots>) -> Self {
         Self {
             bars: Vec::new(),
+            ecam: None,
             memory: BTreeMap::new(),
             ports: BTreeMap::new(),
             mapped: Mapped::new(slots),

@@ -228,6 +228,12 @@ impl ConfigSpace {
         self.bytes[HEADER_TYPE] |= MULTI_FUNCTION;
     }
 
+    /// Adds registers behind the header at `offset`, and shows where they may be written: `writable` has a one for each such bit.
+    pub fn add_registers<const N: usize>(&mut self, offset: usize, value: [u8; N], writable: [u8; N]) {
+        self.bytes[offset..offset + N].copy_from_slice(&value);
+        self.writable[offset..offset + N].copy_from_slice(&writable);
+    }
+
     /// Appends a capability, and says where it is. `capability` begins with its identifier and the byte for the link to
     /// the next; `writable` has a one for each bit that the guest may write.
     pub fn add_capability<T: IntoBytes + Immutable>(&mut self, capability: &T, writable: &T) -> usize {

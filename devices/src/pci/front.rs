@@ -137,7 +137,8 @@ struct EcamOffset {
 pub struct Ecam(Arc<PciRoot>);
 
 impl Ecam {
-    /// The window through which `root` is configured, [`layout::ECAM_LEN`] bytes.
+    /// The window through which `root` is configured, where [`PciRoot::ecam`] has it: [`layout::ECAM_LEN`] bytes for the bus. What is
+    /// beyond them, other buses', reads all ones.
     #[must_use]
     pub fn new(root: Arc<PciRoot>) -> Self {
         Self(root)

@@ -1,6 +1,6 @@
 //! A PCI function, as the bus sees it.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, ops::Range, sync::Arc};
 
 use vmm_sys_util::eventfd::EventFd;
 
@@ -39,6 +39,11 @@ pub trait PciFunction: Send + Debug {
     /// Writes to a BAR that decodes, by the number of its register.
     fn bar_write(&mut self, _bar: u8, _offset: u64, _data: &[u8]) -> Effect {
         Effect::None
+    }
+
+    /// The addresses at which a host bridge decodes configuration space (ECAM). A write that changes them answers [`Effect::Decode`].
+    fn ecam(&self) -> Option<Range<u64>> {
+        None
     }
 
     /// The places in BARs where the machine may signal an eventfd instead of writing. A write that changes them answers

@@ -1,10 +1,14 @@
+use std::ops::Range;
+
+use arch::layout;
+
 use super::{
     config::{ClassCode, ConfigSpace, Identity},
     function::PciFunction,
 };
 
-/// The bridge between CPU and bus 0, at 00:00.0: a header and no more, for those who look for one there. Linux, for
-/// one, trusts CF8/CFC only if it finds a bridge, and lists it.
+/// The bridge between CPU and bus 0, at 00:00.0, of a machine without firmware: a header and no more, for those who look for one
+/// there, and ECAM where it always is. Linux, for one, trusts CF8/CFC only if it finds a bridge, and lists it.
 ///
 /// It bears the identifiers of QEMU's generic PCI Express host bridge. A chipset's would bring its drivers and quirks
 /// for hardware that is not here.
@@ -32,5 +36,9 @@ impl PciFunction for HostBridge {
 
     fn config_mut(&mut self) -> &mut ConfigSpace {
         &mut self.0
+    }
+
+    fn ecam(&self) -> Option<Range<u64>> {
+        Some(layout::ECAM..layout::ECAM + layout::ECAM_LEN)
     }
 }

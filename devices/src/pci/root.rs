@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 use super::{Decoded, Identity, PciAddress, function::PciFunction, host_bridge::HostBridge};
 use crate::bus::{Effect, Target};
@@ -72,13 +75,25 @@ impl PciRoot {
     /// The number of functions that it takes besides the host bridge: 8 in each of 31 devices.
     pub const MAX_FUNCTIONS: usize = (PciAddress::DEVICES as usize - 1) * PciAddress::FUNCTIONS as usize;
 
-    /// A bus with a host bridge at 00:00.0.
+    /// A bus with the host bridge of a machine without firmware.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_host_bridge(Arc::new(Mutex::new(HostBridge::new())))
+    }
+
+    /// A bus with this host bridge at 00:00.0.
+    #[must_use]
+    pub fn with_host_bridge(bridge: SharedFunction) -> Self {
         let functions: [OnceLock<SharedFunction>; PciAddress::COUNT] =
             [const { OnceLock::new() }; PciAddress::COUNT];
-        functions[PciAddress::HOST_BRIDGE.index()].get_or_init(|| Arc::new(Mutex::new(HostBridge::new())));
+        functions[PciAddress::HOST_BRIDGE.index()].get_or_init(|| bridge);
         Self { functions }
+    }
+
+    /// The addresses at which configuration space is memory, for an [`Ecam`](super::Ecam), if the host bridge decodes it now.
+    #[must_use]
+    pub fn ecam(&self) -> Option<Range<u64>> {
+        lock(self.find(PciAddress::HOST_BRIDGE)?).ecam()
     }
 
     /// The address for the next function: function 0 of each device comes before function 1 of any.

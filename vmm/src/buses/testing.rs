@@ -1,14 +1,11 @@
 //! A PCI function and buses to test with.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arch::{layout, memory::GuestRam};
 use devices::{
     bus::{Bus, Effect},
-    pci::{Bar, BarMemory, ClassCode, ConfigSpace, Ecam, Identity, PciFunction, PciRoot, SharedFunction},
+    pci::{Bar, BarMemory, ClassCode, ConfigSpace, Identity, PciFunction, PciRoot, SharedFunction},
 };
 use vm_memory::GuestAddress;
 
@@ -83,8 +80,6 @@ pub(super) fn buses<K: IoEvents + MemorySlots + 'static>(
     for function in functions {
         pci.insert(pci.next_address().unwrap(), function).unwrap();
     }
-    let ecam = Arc::new(Mutex::new(Ecam::new(Arc::clone(&pci))));
-    mmio.insert(layout::ECAM, layout::ECAM_LEN, ecam).unwrap();
     Buses::new(pio, mmio, pci, kvm.clone(), kvm.clone())
 }
 
