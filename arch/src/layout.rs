@@ -150,6 +150,10 @@ pub const RTC_GSI: u32 = 8;
 pub const CMOS_CENTURY: u8 = 0x32;
 /// System control port A: fast A20 gate, INIT.
 pub const SYSTEM_CONTROL_A: u16 = 0x92;
+/// QEMU's and Bochs' port for firmware's messages.
+pub const DEBUG_CONSOLE: u16 = 0x402;
+/// fw_cfg, where QEMU has it.
+pub const FW_CFG: u16 = 0x510;
 /// pvpanic, where QEMU has it.
 pub const PVPANIC: u16 = 0x505;
 /// PCI `CONFIG_ADDRESS`; `CONFIG_DATA` is 4 above.

@@ -6,9 +6,11 @@
 
 mod host_bridge;
 mod lpc;
+mod rom;
 
 pub use host_bridge::HostBridge;
 pub use lpc::Lpc;
+pub use rom::Rom;
 
 /// The board's maker, of which both firmwares know that the machine is QEMU's, with a fw_cfg device: Red Hat.
 const SUBSYSTEM_VENDOR: u16 = 0x1af4;

@@ -2,6 +2,7 @@
 //! ACPI's fixed registers, the ways to end a machine, and fw_cfg, which only firmware reads.
 
 mod cmos;
+mod debug_console;
 mod debug_exit;
 pub mod fw_cfg;
 mod i8042;
@@ -13,6 +14,7 @@ mod system_control;
 mod timer;
 
 pub use cmos::{Cmos, CmosPorts};
+pub use debug_console::DebugConsole;
 pub use debug_exit::DebugExit;
 pub use i8042::I8042;
 pub use power::PowerManagement;

@@ -26,9 +26,17 @@ pub struct MachineArgs {
     #[arg(long, help_heading = heading::KERNEL, value_name = "FILE", visible_alias = "initrd")]
     pub initramfs: Option<PathBuf>,
 
-    /// Kernel command line
-    #[arg(long, help_heading = heading::KERNEL, value_name = "TEXT", visible_alias = "append", default_value = "console=ttyS0")]
-    pub cmdline: String,
+    /// Kernel command line [default: console=ttyS0]
+    #[arg(long, help_heading = heading::KERNEL, value_name = "TEXT", visible_alias = "append")]
+    pub cmdline: Option<String>,
+
+    /// Firmware, which starts a disk's own boot loader: bios (SeaBIOS), uefi (OVMF), or an image. Without this and --kernel, the first disk's partitions tell which
+    #[arg(long, help_heading = heading::KERNEL, value_name = "bios|uefi|PATH", alias = "bios")]
+    pub firmware: Option<OsString>,
+
+    /// The devices that firmware starts from: order=DEVICE,DEVICE... (disk1, net0, cdrom, an id= ..., or QEMU's letters) and menu=on, for its menu
+    #[arg(long, help_heading = heading::KERNEL, value_name = "ORDER")]
+    pub boot: Option<OsString>,
 
     /// CPU: host-passthrough (also: host, max), host-model, or a model, each with [,+FEATURE|,-FEATURE|,FEATURE[=on|off]|,PROPERTY=VALUE]...[,check|,enforce];
     /// or file:PATH, libvirt's <cpu> element; or help, to list models and features. Properties: pmu, kvm, migratable, vendor, family, model, stepping, model-id, level,

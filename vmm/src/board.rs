@@ -10,6 +10,7 @@
 
 mod backends;
 mod balloon;
+mod chipset;
 mod cloud_init;
 mod debug_exit;
 mod device;
@@ -42,9 +43,10 @@ use ::devices::{
     },
     wakes::Wakes,
 };
-use arch::layout;
+use arch::{layout, memory::GuestRam};
 use thiserror::Error;
 
+pub(crate) use self::chipset::{Chipset, Placing};
 pub use self::{
     device::{OpenDevice, Opening},
     devices::{Devices, HostSide},
@@ -55,6 +57,7 @@ use self::{devices::Function, windows::Windows};
 use crate::{
     attached::{Attached, Attachment, Waker},
     buses::{self, Buses},
+    config::BootDevice,
     vm::Vm,
 };
 
@@ -119,34 +122,49 @@ pub struct Board {
     pio: Bus,
     mmio: Bus,
     pci: Arc<PciRoot>,
-    windows: Windows,
+    chipset: Chipset,
+    /// None if firmware places BARs.
+    windows: Option<Windows>,
     pci_mmio64: Option<Range<u64>>,
     placed: Vec<Placed>,
     functions: Vec<Function>,
     attached: Attached,
+    bootable: Vec<(BootDevice, String)>,
 }
 
 impl Board {
-    /// A board of `vm` with nothing but an empty PCI bus. `pci_mmio64` is the window for BARs above RAM.
+    /// A board of `vm`, with its ROM and with nothing on the PCI bus but the chipset. `pci_mmio64` is the window for BARs above RAM.
     ///
     /// # Errors
     ///
     /// None that depends on the machine.
-    pub(crate) fn new(vm: Vm, pci_mmio64: Option<Range<u64>>) -> Result<Self, BoardError> {
-        let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(PciRoot::new()));
+    pub(crate) fn new(vm: Vm, chipset: Chipset, pci_mmio64: Option<Range<u64>>) -> Result<Self, BoardError> {
+        let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(chipset.root()?));
         buses::reserve(&pio, &mmio, &vm.memory)?;
         pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
+        if let Some(rom) = &vm.rom {
+            let len = rom.len();
+            mmio.insert(layout::FIRMWARE_END - len, len, Arc::clone(rom) as Arc<dyn bus::Target>)?;
+        }
+        let windows = (chipset == Chipset::Fixed).then(|| Windows::new(pci_mmio64.as_ref())).transpose()?;
         Ok(Self {
             pio,
             mmio,
             pci,
-            windows: Windows::new(pci_mmio64.as_ref())?,
+            chipset,
+            windows,
             pci_mmio64,
             placed: Vec::new(),
             functions: Vec::new(),
             attached: Attached::default(),
+            bootable: Vec::new(),
             vm,
         })
+    }
+
+    /// Guest memory.
+    pub(crate) fn memory(&self) -> &GuestRam {
+        &self.vm.memory
     }
 
     /// Plugs in a device with fixed ports. `make` gets the line of its GSI, or one that leads nowhere.
@@ -178,7 +196,7 @@ impl Board {
         }
     }
 
-    /// Plugs in a PCI function at the next address of the bus, and places its BARs. `make` gets the address and an input to the interrupt
+    /// Plugs in a PCI function at the next address of the bus, and places its BARs unless firmware does. `make` gets the address and an input to the interrupt
     /// line where the function's INTx pin leads.
     ///
     /// # Errors
@@ -192,16 +210,19 @@ impl Board {
         let pin = layout::pci_intx_pin(address.function());
         let line = self.vm.line(layout::pci_intx_gsi(address.device(), pin));
         let mut function = make(address, line)?;
-        function.config_mut().place_bars(|bar| {
-            let (space, size) = (bar.space(), bar.size());
-            self.windows.place(bar).ok_or(BoardError::Window { space, size })
-        })?;
+        if let Some(windows) = &mut self.windows {
+            function.config_mut().place_bars(|bar| {
+                let (space, size) = (bar.space(), bar.size());
+                windows.place(bar).ok_or(BoardError::Window { space, size })
+            })?;
+        }
         let function = shared(function);
         self.pci.insert(address, function.clone())?;
         Ok((address, function))
     }
 
-    /// Plugs in a virtio device, with one MSI-X vector for each queue and one for its configuration. `host` is what is behind it.
+    /// Plugs in a virtio device, with one MSI-X vector for each queue and one for its configuration. `host` is what is behind it. Returns its
+    /// address.
     ///
     /// # Errors
     ///
@@ -210,13 +231,23 @@ impl Board {
         &mut self,
         device: Box<dyn VirtioDevice>,
         host: Arc<dyn HostSide>,
-    ) -> Result<(), BoardError> {
+    ) -> Result<PciAddress, BoardError> {
         let vectors = (0..=device.queue_sizes().len()).map(|_| self.vm.msi()).collect();
         let memory = self.vm.memory.clone();
         let (address, function) =
             self.pci(|address, line| Ok(VirtioPci::new(address, device, memory, line, vectors)?))?;
         self.functions.push(Function { address, host, function });
-        Ok(())
+        Ok(address)
+    }
+
+    /// Tells firmware of a device that it can start from: the function at `address`, by the OpenFirmware names of the function and of what is
+    /// behind it, as in QEMU.
+    pub(crate) fn can_boot(&mut self, device: BootDevice, address: PciAddress, function: &str, behind: &str) {
+        let place = match address.function() {
+            0 => format!("{:x}", address.device()),
+            number => format!("{:x},{number:x}", address.device()),
+        };
+        self.bootable.push((device, format!("/pci@i0cf8/{function}@{place}/{behind}")));
     }
 
     /// Has the main thread serve a part of a device while the machine runs.
@@ -232,7 +263,15 @@ impl Board {
     /// Ends the plugging.
     pub(crate) fn close(self) -> (Vm, Devices) {
         let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone(), self.vm.slots());
-        let devices = Devices::new(buses, self.placed, self.functions, self.attached, self.pci_mmio64);
+        let devices = Devices {
+            buses: Arc::new(buses),
+            placed: self.placed,
+            functions: self.functions,
+            attached: self.attached,
+            chipset: self.chipset,
+            pci_mmio64: self.pci_mmio64,
+            bootable: self.bootable,
+        };
         (self.vm, devices)
     }
 }

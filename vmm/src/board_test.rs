@@ -70,7 +70,8 @@ impl Guest {
         ram.write_slice(&[0x89, 0x03, 0xe6, 0x80], GuestAddress(STORE)).unwrap();
         ram.write_slice(&[0x8b, 0x03, 0xe6, 0x80], GuestAddress(LOAD)).unwrap();
 
-        let mut board = Board::new(Vm::new(&host, &ram, 0).unwrap(), Some(WINDOW)).unwrap();
+        let mut board =
+            Board::new(Vm::new(&host, &ram, None, 0).unwrap(), Chipset::Fixed, Some(WINDOW)).unwrap();
         let (address, function) = board.pci(|_, _| Ok(memories())).unwrap();
         assert_eq!(address.to_string(), "00:01.0");
         let memory = [0, 2].map(|bar| Arc::clone(&function.lock().unwrap().memory[&bar]));

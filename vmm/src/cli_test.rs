@@ -18,6 +18,7 @@ const RIGHT: [&str; 11] = [
     "--kernel k --cloud-init user-data=u --ssh-key a --ssh-key b --hostname h",
     "--kernel=--help",
     "--kernel k --memory -1",
+    "--firmware bios --boot order=disk1,menu=on --disk a",
     "--kernel k --send a --expect b --expect-timeout 5 --send c",
 ];
 
@@ -241,7 +242,7 @@ fn options_are_in_groups() {
     let machine = [
         "Commands:",
         "Options:",
-        "Kernel:",
+        "Kernel or firmware:",
         "CPU and memory:",
         "Disks and other devices:",
         "Cloud images:",

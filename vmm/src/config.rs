@@ -1,5 +1,6 @@
 //! The machine to build: every option given a meaning, checked as far as it can be without the host.
 
+mod boot;
 mod cloud_init;
 mod cpu;
 mod device;
@@ -14,6 +15,7 @@ mod public_key;
 mod qmp;
 mod serial;
 mod smbios;
+mod start;
 mod vsock;
 mod words;
 
@@ -26,6 +28,7 @@ use arch::{
 use devices::chars::Address;
 
 pub use self::{
+    boot::{BootConfig, BootDevice, BootKind, name as boot_name},
     cloud_init::CloudInitConfig,
     cpu::cpu,
     device::DeviceConfig,
@@ -35,6 +38,7 @@ pub use self::{
     net::{NetConfig, NetHost, NetMac, Vhost},
     qmp::QmpConfig,
     serial::{Place, SerialConfig},
+    start::{FirmwareChoice, FirmwareConfig, KernelConfig, StartConfig},
     vsock::VsockConfig,
 };
 use crate::{
@@ -52,12 +56,8 @@ pub struct VmConfig {
     pub topology: Topology,
     /// Guest RAM.
     pub memory: MemoryConfig,
-    /// The kernel image.
-    pub kernel: PathBuf,
-    /// The initial RAM disk.
-    pub initramfs: Option<PathBuf>,
-    /// The kernel's command line.
-    pub cmdline: String,
+    /// The software that it starts with.
+    pub start: StartConfig,
     /// The machine's names for itself.
     pub smbios: SmbiosValues,
     /// Files that were read for the fields above, each with its option.
@@ -115,9 +115,7 @@ impl VmConfig {
             cpu,
             topology,
             memory,
-            kernel: args.kernel.clone().unwrap_or_default(),
-            initramfs: args.initramfs.clone(),
-            cmdline: args.cmdline.clone(),
+            start: StartConfig::parse(args)?,
             smbios,
             read,
             devices: [DeviceConfig::Rtc]

@@ -1,6 +1,7 @@
 //! The machine that would run, for `--dry-run`: read off the built machine, not off the options.
 
 mod disk;
+mod firmware;
 mod network;
 
 use std::fmt;
@@ -13,19 +14,21 @@ use arch::{
 use devices::{pci::Decoded, printable::ToPrintable};
 use serde::Serialize;
 
-pub use self::{disk::DiskDescription, network::NetworkDescription};
+pub use self::{disk::DiskDescription, firmware::FirmwareDescription, network::NetworkDescription};
 use crate::{
     board::{self, At, Placed},
-    config::VmConfig,
+    config::{KernelConfig, StartConfig, VmConfig},
     host,
     machine::Machine,
+    payload::Payload,
     size::Size,
 };
 
 /// A machine in words.
 #[derive(Debug, Serialize)]
 pub struct Description {
-    kernel: Kernel,
+    kernel: Option<Kernel>,
+    firmware: Option<FirmwareDescription>,
     memory: Vec<Range>,
     devices: Vec<DeviceDescription>,
     disks: Vec<DiskDescription>,
@@ -82,24 +85,20 @@ struct Cpu {
 impl Description {
     /// Describes `machine`, built from `config` with `devices`.
     #[must_use]
-    pub fn new(config: &VmConfig, machine: &Machine, devices: &[Box<dyn board::OpenDevice>]) -> Self {
-        let entry = &machine.kernel.entry;
+    pub fn new(
+        config: &VmConfig,
+        payload: &Payload,
+        machine: &Machine,
+        devices: &[Box<dyn board::OpenDevice>],
+    ) -> Self {
+        let firmware = match payload {
+            Payload::Kernel(_) => None,
+            Payload::Firmware(firmware) => Some(FirmwareDescription::new(firmware, config, machine)),
+        };
         Self {
-            kernel: Kernel {
-                path: config.kernel.to_string_lossy().into_owned(),
-                protocol: match entry.protocol {
-                    Protocol::Linux64 => "Linux 64-bit",
-                    Protocol::Pvh => "PVH",
-                },
-                entry: entry.rip,
-                initramfs: machine.kernel.initramfs.as_ref().map(|range| Range {
-                    start: range.start,
-                    size: range.end - range.start,
-                    kind: "initramfs".to_owned(),
-                }),
-                cmdline: config.cmdline.clone(),
-            },
-            memory: memory(machine),
+            kernel: kernel(config, machine),
+            memory: memory(machine, firmware.as_ref()),
+            firmware,
             devices: self::devices(machine),
             disks: devices.iter().filter_map(|device| device.disk()).collect(),
             networks: devices.iter().filter_map(|device| device.network()).collect(),
@@ -116,8 +115,28 @@ impl Description {
     }
 }
 
+/// The kernel, if nvmm has loaded one.
+fn kernel(config: &VmConfig, machine: &Machine) -> Option<Kernel> {
+    let StartConfig::Kernel(KernelConfig { path, cmdline, .. }) = &config.start else { return None };
+    let kernel = machine.kernel.as_ref()?;
+    Some(Kernel {
+        path: path.to_string_lossy().into_owned(),
+        protocol: match kernel.entry.protocol {
+            Protocol::Linux64 => "Linux 64-bit",
+            Protocol::Pvh => "PVH",
+        },
+        entry: kernel.entry.rip,
+        initramfs: kernel.initramfs.as_ref().map(|range| Range {
+            start: range.start,
+            size: range.end - range.start,
+            kind: "initramfs".to_owned(),
+        }),
+        cmdline: cmdline.clone(),
+    })
+}
+
 /// The memory map that the guest is told, and the places of devices in it.
-fn memory(machine: &Machine) -> Vec<Range> {
+fn memory(machine: &Machine, firmware: Option<&FirmwareDescription>) -> Vec<Range> {
     let told = machine.map.e820.iter().map(|entry| Range {
         start: entry.addr,
         size: entry.size,
@@ -126,9 +145,10 @@ fn memory(machine: &Machine) -> Vec<Range> {
             E820Type::Ram | E820Type::Acpi => entry.name.to_owned(),
         },
     });
-    let pci_mmio = layout::PCI_MMIO..layout::PCI_MMIO + layout::PCI_MMIO_LEN;
+    let pci_mmio = machine.devices.pci_windows().into_iter().map(|window| ("PCI BARs", window));
     let pci_mmio64 = machine.devices.pci_mmio64().map(|window| ("64-bit PCI BARs", window));
-    let windows = layout::KVM_REGISTERS.into_iter().chain([("PCI BARs", pci_mmio)]).chain(pci_mmio64);
+    let rom = firmware.map(|firmware| ("firmware (read-only)", firmware.range()));
+    let windows = layout::KVM_REGISTERS.into_iter().chain(pci_mmio).chain(pci_mmio64).chain(rom);
     let windows = windows.map(|(name, range)| Range {
         start: range.start,
         size: range.end - range.start,
@@ -160,6 +180,17 @@ impl Bar {
     }
 }
 
+impl fmt::Display for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { index, start, size, .. } = self;
+        match start {
+            // Firmware places it.
+            0 => write!(f, "BAR {index} ({}) ", Size(*size)),
+            _ => write!(f, "BAR {index} {start:#x} ({}) ", Size(*size)),
+        }
+    }
+}
+
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let last = self.start + (self.size.max(1) - 1);
@@ -169,23 +200,25 @@ impl fmt::Display for Range {
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Kernel { path, protocol, entry, initramfs, cmdline } = &self.kernel;
-        let (path, cmdline) = (path.printable(), cmdline.printable());
-        writeln!(f, "Kernel\n  {path}\n  {protocol} protocol, entry at {entry:#x}")?;
-        if let Some(initramfs) = initramfs {
-            writeln!(f, "  {initramfs}")?;
+        if let Some(Kernel { path, protocol, entry, initramfs, cmdline }) = &self.kernel {
+            let (path, cmdline) = (path.printable(), cmdline.printable());
+            writeln!(f, "Kernel\n  {path}\n  {protocol} protocol, entry at {entry:#x}")?;
+            if let Some(initramfs) = initramfs {
+                writeln!(f, "  {initramfs}")?;
+            }
+            writeln!(f, "  command line: {cmdline}")?;
         }
-        writeln!(f, "  command line: {cmdline}\n\nMemory")?;
+        if let Some(firmware) = &self.firmware {
+            write!(f, "{firmware}")?;
+        }
+        writeln!(f, "\nMemory")?;
         for range in &self.memory {
             writeln!(f, "  {range}")?;
         }
         writeln!(f, "\nDevices")?;
         for DeviceDescription { name, at, bars, gsi, backend } in &self.devices {
             let gsi = gsi.map_or(String::new(), |gsi| format!("GSI {gsi}"));
-            let bars: String = bars
-                .iter()
-                .map(|bar| format!("BAR {} {:#x} ({}) ", bar.index, bar.start, Size(bar.size)))
-                .collect();
+            let bars: String = bars.iter().map(ToString::to_string).collect();
             let line = format!(
                 "  {at:<12} {name:<26} {gsi:<7} {bars}{}",
                 backend.as_deref().unwrap_or_default().printable()

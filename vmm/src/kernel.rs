@@ -10,7 +10,7 @@ mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::{ops::Range, path::Path};
+use std::{ops::Range, path::PathBuf};
 
 use arch::{boot::Entry, layout, memory::GuestRam};
 use linux_loader::loader::bootparam::setup_header;
@@ -18,14 +18,15 @@ use vm_memory::{Bytes, GuestAddress};
 
 pub use self::{error::KernelError, image::ImageError};
 use self::{image::Image, initramfs::Ram, source::Source};
-use crate::size::Size;
+use crate::{config::KernelConfig, size::Size};
 
-/// The files that a machine boots from. They outlive its resets: each boots from what was opened, whatever has its name by then.
+/// The files of a kernel. They outlive the machine's resets: each boots from what was opened, whatever has its name by then.
 #[derive(Debug)]
-pub struct Payload {
+pub struct KernelFiles {
     kernel: Source,
     image: Image,
     initramfs: Option<Source>,
+    cmdline: String,
 }
 
 /// A kernel in guest memory.
@@ -39,19 +40,21 @@ pub struct Kernel {
     pub initramfs: Option<Range<u64>>,
 }
 
-impl Payload {
+impl KernelFiles {
     /// Opens the files, reads a pipe to its end, and looks at the kernel's headers, for a machine with that much memory.
     ///
     /// # Errors
     ///
     /// One of them can't be read, or is not what it should be.
-    pub fn open(kernel: &Path, initramfs: Option<&Path>, memory: Size) -> Result<Self, KernelError> {
-        let kernel = Source::open("--kernel", kernel, memory)?;
+    pub fn open(config: &KernelConfig, memory: Size) -> Result<Self, KernelError> {
+        let KernelConfig { path, initramfs, cmdline } = config;
+        let kernel = Source::open("--kernel", path, memory)?;
         let image = formats::read(&kernel)?;
-        let initramfs = initramfs.map(|path| Source::open("--initramfs", path, memory)).transpose()?;
+        let open = |path: &PathBuf| Source::open("--initramfs", path, memory);
+        let initramfs = initramfs.as_ref().map(open).transpose()?;
         match &initramfs {
             Some(file) if file.len() == 0 => Err(KernelError::EmptyInitramfs(file.path().to_owned())),
-            _ => Ok(Self { kernel, image, initramfs }),
+            _ => Ok(Self { kernel, image, initramfs, cmdline: cmdline.clone() }),
         }
     }
 
@@ -60,7 +63,7 @@ impl Payload {
     /// # Errors
     ///
     /// One of them can't be read any more, was changed, or does not fit.
-    pub fn load(&self, memory: &GuestRam, cmdline: &str) -> Result<Kernel, KernelError> {
+    pub fn load(&self, memory: &GuestRam) -> Result<Kernel, KernelError> {
         let ram = Ram::of(memory);
         let Image { entry, header, ref segments, end, cmdline_max, .. } = self.image;
         if end > ram.low_end {
@@ -77,7 +80,7 @@ impl Payload {
             file.check_unchanged()?;
             Ok(place)
         });
-        write_cmdline(memory, cmdline, cmdline_max)?;
+        write_cmdline(memory, &self.cmdline, cmdline_max)?;
         Ok(Kernel { entry, header, initramfs: initramfs.transpose()? })
     }
 

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use arch::boot::{self, Protocol};
 use proptest::prelude::*;
 use tempfile::NamedTempFile;
@@ -13,6 +15,11 @@ fn memory(size: u64) -> GuestRam {
     GuestRam::from_ranges(&boot::memory_map(size).unwrap().ram).unwrap()
 }
 
+fn config(path: &Path, initramfs: Option<&Path>, cmdline: &str) -> KernelConfig {
+    let (initramfs, cmdline) = (initramfs.map(Path::to_owned), cmdline.to_owned());
+    KernelConfig { path: path.to_owned(), initramfs, cmdline }
+}
+
 /// Loads into a machine with `size` bytes of memory.
 fn load_into(
     size: u64,
@@ -22,8 +29,8 @@ fn load_into(
 ) -> Result<(Kernel, GuestRam), KernelError> {
     let (kernel, initramfs, memory) = (file(image), initramfs.map(file), memory(size));
     let initramfs = initramfs.as_ref().map(NamedTempFile::path);
-    let payload = Payload::open(kernel.path(), initramfs, Size(size))?;
-    payload.load(&memory, cmdline).map(|kernel| (kernel, memory))
+    let files = KernelFiles::open(&config(kernel.path(), initramfs, cmdline), Size(size))?;
+    files.load(&memory).map(|kernel| (kernel, memory))
 }
 
 fn load(image: &[u8], initramfs: Option<&[u8]>, cmdline: &str) -> Result<(Kernel, GuestRam), KernelError> {
@@ -146,7 +153,9 @@ fn an_initramfs_has_something_in_it() {
 
 #[test]
 fn files_that_can_not_be_read_are_named_with_their_option() {
-    let open = |kernel, initramfs| Payload::open(kernel, initramfs, Size(MEMORY)).unwrap_err().to_string();
+    let open = |kernel, initramfs| {
+        KernelFiles::open(&config(kernel, initramfs, ""), Size(MEMORY)).unwrap_err().to_string()
+    };
     assert_eq!(open(Path::new("/no/kernel"), None), "--kernel /no/kernel: can't be read");
     let kernel = file(&Elf::new().bytes());
     assert_eq!(open(kernel.path(), Some(Path::new("/"))), "--initramfs /: can't be read");

@@ -2,6 +2,7 @@
 
 mod answers;
 mod debug;
+mod handover;
 mod obey;
 mod pauses;
 mod vcpus;
@@ -14,29 +15,29 @@ use std::{
 
 use anyhow::Context;
 use arch::{
-    acpi,
-    boot::{self, BootInfo, MemoryMap, Protocol},
+    boot::MemoryMap,
     cpu::{CpuError, nesting::Nesting, profile::CpuProfile, topology::Topology},
     layout,
     memory::GuestRam,
-    smbios,
+    smbios::SmbiosHardware,
 };
 use devices::platform::PowerManagement;
 use kvm_ioctls::VmFd;
 use thiserror::Error;
 
-use self::{pauses::Pauses, vcpus::Vcpus};
+use self::{handover::Handover, pauses::Pauses, vcpus::Vcpus};
 use crate::{
     board::{self, Board, Devices, OpenDevice},
     config::VmConfig,
     exit::Exit,
     gdb::Debugger,
     host::{self, Host},
-    kernel::{Kernel, Payload},
+    kernel::Kernel,
     kick,
     link::Link,
     memory,
     output::Taken,
+    payload::Payload,
     reboots::Reboots,
     run_state::{Cause, Change, PanicAction, RunState},
     size::Size,
@@ -93,8 +94,8 @@ pub struct Machine {
     pub cpu: CpuProfile,
     /// The memory map.
     pub map: MemoryMap,
-    /// The kernel in it.
-    pub kernel: Kernel,
+    /// The kernel in it, if firmware does not load one.
+    pub kernel: Option<Kernel>,
     vm: Arc<VmFd>,
     memory: GuestRam,
 }
@@ -115,36 +116,38 @@ impl Machine {
         check_vcpus(host, &topology)?;
         let cpu =
             CpuProfile::resolve(&host.cpu, &config.cpu, &topology).map_err(|error| refusal(config, error))?;
-        let map = memory_map(&cpu, config.memory.size)?;
+        let map = memory_map(&cpu, payload, config.memory.size)?;
         let memory = memory::map(&map, &config.memory)?;
-        let kernel = payload.load(&memory, &config.cmdline)?;
+        let kernel = payload.load(&memory)?;
 
-        let apic_ids: Vec<_> = (0..topology.vcpus()).map(|vcpu| cpu.apic_id(vcpu)).collect();
-        let vm = Vm::new(host, &memory, topology.max_apic_id())?;
+        let vm = Vm::new(host, &memory, payload.rom(), topology.max_apic_id())?;
         if !cpu.pmu() {
             vm.disable_pmu()?;
         }
-        let mut board = Board::new(vm, layout::pci_mmio64(map.end(), cpu.physical_address_width()))?;
+        let window = layout::pci_mmio64(map.end(), cpu.physical_address_width());
+        let mut board = Board::new(vm, payload.chipset(), window)?;
         let power = board::platform::plug(&mut board)?;
+        let fw_cfg = payload.plug(&mut board)?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close();
 
-        let rsdp = acpi::write(&memory, &devices.acpi(apic_ids))?;
-        smbios::write(
-            &memory,
-            &smbios::SmbiosHardware { cpu: &cpu, topology: &topology, map: &map },
-            &config.smbios,
-        )?;
-        let info = BootInfo { map: &map, initrd: kernel.initramfs.clone(), rsdp };
-        match kernel.entry.protocol {
-            Protocol::Linux64 => boot::linux64(&memory, kernel.header, &info)?,
-            Protocol::Pvh => boot::pvh(&memory, &info)?,
+        let handover = Handover {
+            memory: &memory,
+            map: &map,
+            smbios: SmbiosHardware { cpu: &cpu, topology: &topology, map: &map },
+            values: &config.smbios,
+            devices: &devices,
+            apic_ids: (0..topology.vcpus()).map(|vcpu| cpu.apic_id(vcpu)).collect(),
+        };
+        if let Some(kernel) = &kernel {
+            handover.to_kernel(kernel)?;
+        } else if let (Some(fw_cfg), Some(boot)) = (&fw_cfg, config.start.boot()) {
+            handover.to_firmware(fw_cfg, boot)?;
         }
-        kernel.entry.write_tables(&memory)?;
 
-        let vcpus = (0..topology.vcpus())
-            .map(|id| Vcpu::new(&vm, id, &cpu, Some(&kernel.entry)))
-            .collect::<Result<_, _>>()?;
+        let entry = kernel.as_ref().map(|kernel| &kernel.entry);
+        let vcpus =
+            (0..topology.vcpus()).map(|id| Vcpu::new(&vm, id, &cpu, entry)).collect::<Result<_, _>>()?;
         let vcpus = Vcpus::new(vcpus);
         Ok(Self { vcpus, pauses: Pauses::default(), power, devices, cpu, map, kernel, vm: vm.fd, memory })
     }
@@ -274,8 +277,8 @@ fn refusal(config: &VmConfig, error: CpuError) -> anyhow::Error {
 }
 
 /// The memory map, if the guest's processors have addresses for it.
-fn memory_map(cpu: &CpuProfile, size: Size) -> anyhow::Result<MemoryMap> {
-    let map = boot::memory_map(size.0).context("--memory")?;
+fn memory_map(cpu: &CpuProfile, payload: &Payload, size: Size) -> anyhow::Result<MemoryMap> {
+    let map = payload.memory_map(size).context("--memory")?;
     let width = cpu.physical_address_width();
     if map.end() > 1 << width {
         return Err(LimitError::Memory { given: size, width }.into());

@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::{CommandFactory, error::ErrorKind};
 use devices::{output::Output, printable::PrintableLines};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
@@ -23,12 +22,12 @@ use vmm::{
     exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET, USAGE},
     gdb::Debugger,
     host::{self, Host},
-    kernel::Payload,
     link::Link,
     machine::Machine,
     main_loop::MainLoop,
     messages, nest,
     output::Taken,
+    payload::Payload,
     qmp,
     reboots::Reboots,
     stats::Stats,
@@ -56,7 +55,6 @@ fn main() -> ExitCode {
             disk::run(args)
         }
         None if cpu::is_help(&machine.cpu) => cpu::help(&machine.kvm),
-        None if machine.kernel.is_none() => no_kernel(),
         None if machine.dry_run => dry_run(&machine),
         None => run(machine),
     };
@@ -65,13 +63,6 @@ fn main() -> ExitCode {
         eprintln!("nvmm: {}", PrintableLines(&format!("{error:#}")));
         status_of(&error)
     }))
-}
-
-/// Says that a machine needs a kernel, in clap's words. `--cpu help` needs none, so that clap can't ask for it.
-fn no_kernel() -> ! {
-    let mut command = Cli::command().override_usage("nvmm [OPTIONS] --kernel <FILE>\n       nvmm <COMMAND>");
-    let what = "the following required arguments were not provided:\n  --kernel <FILE>";
-    command.error(ErrorKind::MissingRequiredArgument, what).exit()
 }
 
 fn status_of(error: &anyhow::Error) -> u8 {
@@ -85,7 +76,7 @@ fn dry_run(args: &MachineArgs) -> Result<u8> {
     let Open { host, payload, devices, .. } = open(args, &config, None)?;
     let machine = Machine::build(&host, &config, &payload, &devices)?;
     tell_unmet(&config, &machine);
-    print(&Description::new(&config, &machine, &devices), args.json)?;
+    print(&Description::new(&config, &payload, &machine, &devices), args.json)?;
     Ok(0)
 }
 
@@ -133,11 +124,13 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
     if config.cpu.tsc_leaf {
         host.read_tsc_khz();
     }
-    let payload = Payload::open(&config.kernel, config.initramfs.as_deref(), config.memory.size)?;
+    // Before devices leave anything behind.
+    let payload = Payload::open(config)?;
     let script = config.script.as_ref();
     let mut opening = Opening { link, script, taken: Taken::by(config), own_disk: None };
-    let devices =
+    let devices: Vec<_> =
         config.devices.iter().map(|device| board::open(device, &mut opening)).collect::<Result<_>>()?;
+    let payload = Payload::or_by_disk(payload, config, &devices)?;
     Ok(Open { host, payload, devices, taken: opening.taken })
 }
 

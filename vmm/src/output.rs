@@ -87,9 +87,8 @@ impl Taken {
     #[must_use]
     pub fn by(config: &VmConfig) -> Self {
         let mut taken = Self { disks: config.disks().cloned().collect(), ..Self::default() };
-        taken.add("--kernel", &config.kernel);
-        if let Some(path) = &config.initramfs {
-            taken.add("--initramfs", path);
+        for (option, path) in config.start.files() {
+            taken.add(option, path);
         }
         for (option, path) in &config.read {
             taken.add(option, path);

@@ -3,14 +3,20 @@
 
 mod debug;
 
-use std::{io, slice, sync::atomic::Ordering};
+use std::{
+    io, slice,
+    sync::{Arc, atomic::Ordering},
+};
 
 use arch::{
     boot::{self, Entry},
     cpu::{profile::CpuProfile, verify::Mismatch},
     memory::GuestRam,
 };
-use devices::bus::{Effect, View};
+use devices::{
+    bus::{Effect, View},
+    chipset::Rom,
+};
 use kvm_bindings::{
     CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
     KVM_EXIT_UNKNOWN, KVM_INTERNAL_ERROR_EMULATION, KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET,
@@ -84,6 +90,8 @@ pub(crate) struct Vcpu {
     pub(crate) id: u32,
     fd: VcpuFd,
     memory: GuestRam,
+    /// KVM maps it for as long as a vCPU may run.
+    _rom: Option<Arc<Rom>>,
     /// It has run guest code.
     entered: bool,
     /// The debugger's.
@@ -167,7 +175,8 @@ impl Vcpu {
         if !wrong.is_empty() {
             return Err(VcpuError::Cpuid { vcpu: id, what: list(&wrong) });
         }
-        Ok(Self { id, fd, memory: vm.memory.clone(), entered: false, traps: Traps::default() })
+        let (memory, rom) = (vm.memory.clone(), vm.rom.clone());
+        Ok(Self { id, fd, memory, _rom: rom, entered: false, traps: Traps::default() })
     }
 
     /// Runs until the machine stops; the value is why, if this vCPU is the reason.

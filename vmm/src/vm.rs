@@ -10,9 +10,12 @@ use std::{
 };
 
 use arch::{cpu::apic_id::FIRST_X2APIC_ID, layout, memory::GuestRam};
-use devices::irq::{Line, Msi, SharedLine};
+use devices::{
+    chipset::Rom,
+    irq::{Line, Msi, SharedLine},
+};
 use kvm_bindings::{
-    KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
+    KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_MEM_READONLY, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
     KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_pit_config,
     kvm_userspace_memory_region,
 };
@@ -47,6 +50,8 @@ pub(crate) struct Vm {
     pub(crate) fd: Arc<VmFd>,
     /// Each vCPU gets a view of it: KVM reaches guest memory only while a vCPU runs.
     pub(crate) memory: GuestRam,
+    /// Firmware's chip, which ends at 4 GiB; so does each vCPU with it.
+    pub(crate) rom: Option<Arc<Rom>>,
     /// The routes of message-signalled interrupts that the kernel sends.
     routes: Arc<Routes>,
     /// The lines that devices drive, by GSI.
@@ -70,7 +75,12 @@ impl Vm {
     /// # Errors
     ///
     /// KVM refuses one of the steps.
-    pub(crate) fn new(host: &Host, memory: &GuestRam, max_apic_id: u32) -> Result<Self, KvmError> {
+    pub(crate) fn new(
+        host: &Host,
+        memory: &GuestRam,
+        rom: Option<&Arc<Rom>>,
+        max_apic_id: u32,
+    ) -> Result<Self, KvmError> {
         let vm = host.kvm.create_vm().map_err(kvm("KVM_CREATE_VM"))?;
         let has_tsc_rate = set_tsc_rate(&vm);
         vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(kvm("KVM_SET_IDENTITY_MAP_ADDR"))?;
@@ -87,6 +97,19 @@ impl Vm {
             // SAFETY: no vCPU runs without the region: each `Vcpu` has a view of it.
             unsafe { vm.set_user_memory_region(slot) }.map_err(kvm("KVM_SET_USER_MEMORY_REGION"))?;
         }
+        if let Some(rom) = rom {
+            let pages = rom.as_volatile_slice();
+            let slot = kvm_userspace_memory_region {
+                slot: slots(memory),
+                flags: KVM_MEM_READONLY,
+                guest_phys_addr: layout::FIRMWARE_END - rom.len(),
+                memory_size: rom.len(),
+                userspace_addr: pages.ptr_guard().as_ptr().expose_provenance() as u64,
+            };
+            // SAFETY: no vCPU runs without the chip: each `Vcpu` holds it.
+            unsafe { vm.set_user_memory_region(slot) }
+                .map_err(kvm("KVM_SET_USER_MEMORY_REGION of firmware's read-only memory"))?;
+        }
         let x2apic_ids = max_apic_id >= FIRST_X2APIC_ID;
         if x2apic_ids {
             let mut cap = kvm_enable_cap { cap: KVM_CAP_X2APIC_API, ..Default::default() };
@@ -101,6 +124,7 @@ impl Vm {
             routes: Arc::new(Routes::new(Arc::clone(&fd), x2apic_ids)),
             fd,
             memory: memory.clone(),
+            rom: rom.cloned(),
             lines: Mutex::default(),
             has_tsc_rate,
         })
@@ -126,7 +150,7 @@ impl Vm {
     /// The memory slots for PCI BARs.
     #[must_use]
     pub(crate) fn slots(&self) -> Arc<dyn MemorySlots> {
-        let first = u32::try_from(self.memory.num_regions()).unwrap_or(u32::MAX);
+        let first = slots(&self.memory).saturating_add(self.rom.iter().map(|_| 1).sum());
         Arc::new(KvmSlots::new(Arc::clone(&self.fd), first))
     }
 
@@ -143,6 +167,11 @@ impl Vm {
     pub(crate) fn msi(&self) -> Arc<dyn Msi> {
         Arc::new(KvmMsi::new(Arc::clone(&self.routes)))
     }
+}
+
+/// The number of slots of RAM, which come first.
+fn slots(memory: &GuestRam) -> u32 {
+    u32::try_from(memory.num_regions()).unwrap_or(u32::MAX)
 }
 
 /// Tells KVM to take the host's TSC rate as it is now; `false` if it has to be told for each vCPU.

@@ -13,6 +13,8 @@ pub(crate) const UNIT_TESTS: &[&str] = &[
     "dmidecode",
     "dosfstools",
     "gdb",
+    "grub-common",
+    "grub-pc-bin",
     "inetutils-telnet",
     "iproute2",
     "mtools",
@@ -20,6 +22,7 @@ pub(crate) const UNIT_TESTS: &[&str] = &[
     "python3-pip",
     "qemu-system-x86",
     "qemu-utils",
+    "seabios",
     "socat",
 ];
 

@@ -1,6 +1,6 @@
 //! The groups of a machine's options in `nvmm --help`.
 
-pub(super) const KERNEL: &str = "Kernel";
+pub(super) const KERNEL: &str = "Kernel or firmware";
 pub(super) const CPU: &str = "CPU and memory";
 pub(super) const DEVICES: &str = "Disks and other devices";
 pub(super) const CLOUD: &str = "Cloud images";

@@ -16,7 +16,8 @@ impl OpenDevice for MemoryBalloon {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let balloon = Balloon::new(Arc::clone(&self.0), Arc::new(TakenBack));
         let plugged = board.virtio(Box::new(balloon), Arc::new(self.clone()));
-        plugged.context("virtio-balloon can't be plugged in (leave out --balloon)")
+        plugged.context("virtio-balloon can't be plugged in (leave out --balloon)")?;
+        Ok(())
     }
 
     fn host_side(&self) -> Option<&dyn HostSide> {

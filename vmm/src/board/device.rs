@@ -2,8 +2,11 @@
 
 use std::{fmt::Debug, path::PathBuf};
 
+use devices::disk::Disk;
+
 use super::{Board, HostSide};
 use crate::{
+    config::BootDevice,
     describe::{DiskDescription, NetworkDescription},
     expect::Script,
     link::Link,
@@ -21,6 +24,16 @@ pub trait OpenDevice: Debug + Send {
 
     /// Returns the host's side of it, if it is a virtio device.
     fn host_side(&self) -> Option<&dyn HostSide> {
+        None
+    }
+
+    /// Returns its names for `--boot`, if firmware can start from it.
+    fn bootable(&self) -> Option<BootDevice> {
+        None
+    }
+
+    /// Returns the disk that it is, if it is one.
+    fn image(&self) -> Option<&dyn Disk> {
         None
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Debug,
-    iter,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -18,8 +17,18 @@ use devices::{
     virtio::pci::VirtioPci,
 };
 
-use super::inventory::{AcpiName, At, Placed};
-use crate::{attached::Attached, blocks::BlockFacts, buses::Buses, networks::NetworkFacts, size::Size};
+use super::{
+    chipset::{Chipset, Placing},
+    inventory::{AcpiName, At, Placed},
+};
+use crate::{
+    attached::Attached,
+    blocks::BlockFacts,
+    buses::Buses,
+    config::{BootConfig, BootDevice, ConfigError},
+    networks::NetworkFacts,
+    size::Size,
+};
 
 /// The host's side of a virtio device.
 pub trait HostSide: Debug + Send + Sync {
@@ -87,24 +96,17 @@ pub(super) struct Function {
 /// The devices of a machine, and the buses that its vCPUs reach them by.
 #[derive(Debug)]
 pub struct Devices {
-    buses: Arc<Buses>,
-    placed: Vec<Placed>,
-    functions: Vec<Function>,
-    attached: Attached,
-    pci_mmio64: Option<Range<u64>>,
+    pub(super) buses: Arc<Buses>,
+    pub(super) placed: Vec<Placed>,
+    pub(super) functions: Vec<Function>,
+    pub(super) attached: Attached,
+    pub(super) chipset: Chipset,
+    pub(super) pci_mmio64: Option<Range<u64>>,
+    /// The devices that firmware can start from, with their OpenFirmware paths.
+    pub(super) bootable: Vec<(BootDevice, String)>,
 }
 
 impl Devices {
-    pub(super) fn new(
-        buses: Buses,
-        placed: Vec<Placed>,
-        functions: Vec<Function>,
-        attached: Attached,
-        pci_mmio64: Option<Range<u64>>,
-    ) -> Self {
-        Self { buses: Arc::new(buses), placed, functions, attached, pci_mmio64 }
-    }
-
     /// Returns every device with its place: those on the ISA bus in the order in which they were plugged in, then the PCI functions by address.
     #[must_use]
     pub fn inventory(&self) -> Vec<Placed> {
@@ -136,10 +138,35 @@ impl Devices {
             apic_ids,
             isa: isa.collect(),
             pm_timer: self.placed.iter().any(has_pm_timer),
-            ecam: Some(layout::ECAM..layout::ECAM + layout::ECAM_LEN),
-            pci_windows: iter::once(layout::PCI_MMIO..layout::ECAM).collect(),
+            ecam: self.buses.pci.ecam(),
+            pci_windows: self.pci_windows(),
             pci_mmio64: self.pci_mmio64(),
         }
+    }
+
+    /// Returns the hardware as ACPI will describe it once firmware has set it up, for a machine whose memory ends at `ram_end`.
+    pub(crate) fn placing(&self, apic_ids: Vec<u32>, ram_end: u64) -> Placing {
+        Placing { hardware: self.acpi(apic_ids), pci: Arc::clone(&self.buses.pci), ram_end }
+    }
+
+    /// The devices that firmware can start from.
+    pub(crate) fn bootable(&self) -> Vec<BootDevice> {
+        self.bootable.iter().map(|(device, _)| device.clone()).collect()
+    }
+
+    /// Returns the OpenFirmware paths of the devices to start from first.
+    ///
+    /// # Errors
+    ///
+    /// One of them is not there.
+    pub(crate) fn boot_order(&self, config: &BootConfig) -> Result<Vec<String>, ConfigError> {
+        let order = config.find(&self.bootable())?;
+        Ok(order.into_iter().map(|at| self.bootable[at].1.clone()).collect())
+    }
+
+    /// The windows for PCI BARs below 4 GiB, as ECAM is now.
+    pub(crate) fn pci_windows(&self) -> Vec<Range<u64>> {
+        self.chipset.windows(self.buses.pci.ecam().as_ref())
     }
 
     /// The window for PCI BARs above RAM, if there is one.

@@ -17,7 +17,12 @@ use devices::{
 use thiserror::Error;
 
 use super::{Board, HostSide, OpenDevice};
-use crate::{blocks::BlockFacts, config::DiskConfig, describe::DiskDescription, size::Size};
+use crate::{
+    blocks::BlockFacts,
+    config::{BootDevice, BootKind, DiskConfig},
+    describe::DiskDescription,
+    size::Size,
+};
 
 /// Why a disk can't be used as asked.
 #[derive(Debug, Error)]
@@ -101,6 +106,10 @@ impl OpenDisk {
         }
     }
 
+    fn boot_device(&self) -> BootDevice {
+        BootDevice { kind: BootKind::Disk, id: self.config.id.clone() }
+    }
+
     fn tell_surprises(&self) {
         let name = self.name();
         if self.disk.is_read_only() && !self.config.image.disk.read_only {
@@ -125,11 +134,21 @@ impl OpenDevice for OpenDisk {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let block = Block::new(Arc::clone(&self.disk), &self.lasting);
         let plugged = board.virtio(Box::new(block), Arc::new(self.clone()));
-        plugged.with_context(|| HostSide::name(self))
+        let address = plugged.with_context(|| HostSide::name(self))?;
+        board.can_boot(self.boot_device(), address, "scsi", "disk@0,0");
+        Ok(())
     }
 
     fn host_side(&self) -> Option<&dyn HostSide> {
         Some(self)
+    }
+
+    fn bootable(&self) -> Option<BootDevice> {
+        Some(self.boot_device())
+    }
+
+    fn image(&self) -> Option<&dyn Disk> {
+        Some(&*self.disk)
     }
 
     fn disk(&self) -> Option<DiskDescription> {

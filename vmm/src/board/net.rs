@@ -15,7 +15,7 @@ use devices::{
 use self::{planned::Planned, watch::Watch};
 use super::{Board, HostSide, OpenDevice, Opening};
 use crate::{
-    config::{NetConfig, NetHost, Vhost},
+    config::{BootDevice, BootKind, NetConfig, NetHost, Vhost},
     describe::NetworkDescription,
     networks::NetworkFacts,
 };
@@ -60,6 +60,10 @@ impl OpenNet {
         }
         Ok(Self { config: config.clone(), host, lasting: options.into(), place, mac_lasts: mac.is_some() })
     }
+
+    fn boot_device(&self) -> BootDevice {
+        BootDevice { kind: BootKind::Net, id: Some(self.config.name.clone()) }
+    }
 }
 
 /// Opens a device's place on the host. Returns it, also in the words of QEMU's `info network`.
@@ -99,11 +103,17 @@ impl OpenDevice for OpenNet {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let net = Net::new(Arc::clone(&self.host), &self.lasting);
         let plugged = board.virtio(Box::new(net), Arc::new(self.clone()));
-        plugged.with_context(|| HostSide::name(self))
+        let address = plugged.with_context(|| HostSide::name(self))?;
+        board.can_boot(self.boot_device(), address, "ethernet", "ethernet-phy@0");
+        Ok(())
     }
 
     fn host_side(&self) -> Option<&dyn HostSide> {
         Some(self)
+    }
+
+    fn bootable(&self) -> Option<BootDevice> {
+        Some(self.boot_device())
     }
 
     fn network(&self) -> Option<NetworkDescription> {

@@ -31,7 +31,8 @@ impl RngSource {
 impl OpenDevice for RngSource {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let plugged = board.virtio(Box::new(Rng::new(Arc::clone(&self.0))), Arc::new(self.clone()));
-        plugged.context("virtio-rng can't be plugged in (--rng off leaves it out)")
+        plugged.context("virtio-rng can't be plugged in (--rng off leaves it out)")?;
+        Ok(())
     }
 }
 

@@ -34,7 +34,8 @@ impl OpenVsock {
 impl OpenDevice for OpenVsock {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let plugged = board.virtio(Box::new(Vsock::new(Arc::clone(&self.0))), Arc::new(self.clone()));
-        plugged.context("virtio-vsock can't be plugged in (leave out --vsock)")
+        plugged.context("virtio-vsock can't be plugged in (leave out --vsock)")?;
+        Ok(())
     }
 }
 

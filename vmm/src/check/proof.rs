@@ -100,7 +100,7 @@ fn try_it(host: &Host, profile: &CpuProfile, kind: Virtualization) -> anyhow::Re
     let rip = code::write(&memory, kind).context("writing the guest")?;
     let entry = Entry { protocol: Protocol::Linux64, rip };
     entry.write_tables(&memory)?;
-    let vm = Vm::new(host, &memory, 0)?;
+    let vm = Vm::new(host, &memory, None, 0)?;
     let vcpu = Vcpu::new(&vm, 0, profile, Some(&entry))?;
     let pio = Bus::default();
     pio.insert(code::DONE.into(), DebugExit::LEN, Arc::new(Mutex::new(DebugExit)))?;

@@ -54,9 +54,10 @@ const OPTIONS: &[(&[&str], &str)] = &[
         "say where each serial port goes: --serial tcp=HOST:PORT,server, --serial unix=PATH, --serial pty ...",
     ),
     (&["parallel", "debugcon"], "leave it out; nvmm has serial ports, which --serial places"),
+    (&["pflash"], "say --firmware PATH, or --firmware uefi for the host's OVMF"),
     (
-        &["bios", "pflash", "boot", "option-rom", "L"],
-        "nvmm has no firmware yet; give the guest's kernel with --kernel FILE",
+        &["option-rom", "L"],
+        "leave it out; nvmm finds firmware where distributions put it, or say --firmware PATH",
     ),
     (
         &["daemonize", "pidfile"],

@@ -43,6 +43,22 @@ pub enum ConfigError {
     /// `--balloon` with huge pages: the guest could not have a page back that others took from the pool meanwhile.
     #[error("--balloon: pages of --memory {0} can't be given back; leave out --balloon, or hugepages=on")]
     BalloonHugePages(String),
+    /// No option says what to start.
+    #[error(
+        "there is nothing to start: give a disk with --disk PATH, whose boot loader starts it, or a kernel with --kernel FILE"
+    )]
+    NothingToStart,
+    /// `--kernel` and `--firmware`.
+    #[error("--kernel and --firmware: nvmm can't have firmware load a kernel yet; leave one of them out")]
+    TwoStarts,
+    /// An option that means nothing by itself.
+    #[error("{option} goes with {other}")]
+    OnlyWith {
+        /// The option.
+        option: &'static str,
+        /// What it needs.
+        other: &'static str,
+    },
     /// An option with `key=value` parts.
     #[error("{option} {given}: {why}")]
     Keys {

@@ -45,7 +45,7 @@ impl TestMachine {
             }
         };
         let memory = GuestRam::from_ranges(&[(GuestAddress(0), usize::try_from(RAM).unwrap())]).unwrap();
-        let vm = Vm::new(&host, &memory, vcpus).unwrap();
+        let vm = Vm::new(&host, &memory, None, vcpus).unwrap();
         let topology = Topology::flat(vcpus).unwrap();
         let profile = CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &topology).unwrap();
         let entry = Entry { protocol: Protocol::Linux64, rip: CODE };

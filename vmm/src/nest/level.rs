@@ -186,7 +186,8 @@ fn options(level: u32, manifest: &Manifest) -> MachineArgs {
         cpu: cpu.unwrap_or(defaults.cpu),
         smp: Some(smp.unwrap_or_else(|| vcpus.to_owned())),
         memory: memory.unwrap_or_else(|| format!("{}M", memory_mib(level, manifest))),
-        cmdline: kernel_parameters(level, manifest),
+        kernel: Some(image::KERNEL.into()),
+        cmdline: Some(kernel_parameters(level, manifest)),
         on_reboot: OnReboot::Exit,
         disk: disks,
         ..defaults
@@ -207,7 +208,7 @@ fn words(options: &MachineArgs) -> Vec<OsString> {
         ("--cpu", Some(cpu)),
         ("--smp", smp.as_ref()),
         ("--memory", Some(memory)),
-        ("--cmdline", Some(cmdline)),
+        ("--cmdline", cmdline.as_ref()),
     ];
     let texts = texts.into_iter().filter_map(|(name, text)| Some(word(name, text?.as_ref())));
     let disks = disk.iter().map(|disk| word("--disk", disk));

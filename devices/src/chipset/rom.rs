@@ -1,0 +1,56 @@
+use std::io;
+
+use vm_memory::{Bytes, MmapRegion, VolatileMemory, VolatileSlice, mmap::MmapRegionError};
+
+use crate::bus::{Effect, Target};
+
+/// The chip that firmware is in. The guest reads it as memory, and can't write to it, so that one serves the machine through all resets.
+#[derive(Debug)]
+pub struct Rom(MmapRegion);
+
+impl Rom {
+    /// A chip that holds `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or the host has no room for them.
+    pub fn new(bytes: &[u8]) -> io::Result<Self> {
+        let mapping = MmapRegion::new(bytes.len()).map_err(|error| match error {
+            MmapRegionError::Mmap(error) => error,
+            error => io::Error::other(error),
+        })?;
+        let rom = Self(mapping);
+        rom.as_volatile_slice().write_slice(bytes, 0).map_err(io::Error::other)?;
+        Ok(rom)
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.size() as u64
+    }
+
+    /// All of it, for KVM to map.
+    #[must_use]
+    pub fn as_volatile_slice(&self) -> VolatileSlice<'_> {
+        self.0.as_volatile_slice()
+    }
+}
+
+/// Serves the accesses that cause an exit: writes, which change nothing.
+impl Target for Rom {
+    fn read(&self, offset: u64, data: &mut [u8]) {
+        let read = usize::try_from(offset).map(|offset| self.as_volatile_slice().read_slice(data, offset));
+        if !matches!(read, Ok(Ok(()))) {
+            data.fill(0xff);
+        }
+    }
+
+    fn write(&self, _offset: u64, _data: &[u8]) -> Effect {
+        Effect::None
+    }
+}
+
+#[cfg(test)]
+#[path = "rom_test.rs"]
+mod tests;

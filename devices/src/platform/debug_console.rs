@@ -1,0 +1,47 @@
+use crate::{
+    bus::{BusDevice, Effect},
+    printable::ToPrintable,
+};
+
+/// The value by which firmware knows that somebody listens.
+const PRESENT: u8 = 0xe9;
+/// The longest line, so that a guest that never ends one takes no more memory.
+const LINE_MAX: usize = 512;
+
+/// QEMU's `isa-debugcon`: a port for firmware's own messages, which go to nvmm's at the level `-vv` a line at a time.
+#[derive(Debug, Default)]
+pub struct DebugConsole {
+    line: Vec<u8>,
+}
+
+impl DebugConsole {
+    /// The number of ports that it takes.
+    pub const LEN: u64 = 1;
+
+    /// Takes a byte in, and gives the line that it ends.
+    fn take(&mut self, byte: u8) -> Option<String> {
+        if byte != b'\n' {
+            self.line.push(byte);
+        }
+        let ends = byte == b'\n' || self.line.len() == LINE_MAX;
+        let line = ends.then(|| std::mem::take(&mut self.line)).filter(|line| !line.is_empty())?;
+        Some(line.printable().to_string())
+    }
+}
+
+impl BusDevice for DebugConsole {
+    fn read(&mut self, _offset: u64, data: &mut [u8]) {
+        data.fill(PRESENT);
+    }
+
+    fn write(&mut self, _offset: u64, data: &[u8]) -> Effect {
+        for line in data.iter().filter_map(|&byte| self.take(byte)) {
+            log::debug!("firmware: {line}");
+        }
+        Effect::None
+    }
+}
+
+#[cfg(test)]
+#[path = "debug_console_test.rs"]
+mod tests;

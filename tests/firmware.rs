@@ -1,0 +1,298 @@
+//! Machines that firmware starts: Debian's SeaBIOS, on any /dev/kvm.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use support::{Running, expect, no_kvm, nvmm};
+use tempfile::TempDir;
+
+const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
+/// The status of a guest that ends by [`exit`] with 21.
+const DONE: Option<i32> = Some(21 << 1 | 1);
+
+/// Says that a test is skipped, and why, where it can't run.
+fn cannot_run() -> bool {
+    if !Path::new(SEABIOS).exists() {
+        println!("skipped: no SeaBIOS (apt install seabios)");
+        return true;
+    }
+    no_kvm()
+}
+
+/// 16-bit code that writes `value` to the debug-exit port: mov dx, 0xf4; mov al, value; out dx, al; hlt.
+fn exit(value: u8) -> Vec<u8> {
+    vec![0xba, 0xf4, 0x00, 0xb0, value, 0xee, 0xf4]
+}
+
+/// Makes a disk with this code in its boot sector.
+fn disk(folder: &TempDir, name: &str, code: &[u8]) -> PathBuf {
+    let mut bytes = vec![0; 1 << 20];
+    bytes[..code.len()].copy_from_slice(code);
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// A machine with these disks and a debug-exit port.
+fn machine(disks: &[&Path]) -> Command {
+    let mut command = nvmm();
+    command.args(["--debug-exit", "0xf4"]);
+    disks.iter().for_each(|disk| {
+        command.arg("--disk").arg(disk);
+    });
+    command
+}
+
+fn run(disks: &[&Path], options: &[&str]) -> Output {
+    machine(disks).args(options).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn seabios_starts_the_boot_sector_of_a_disk() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let disk = disk(&folder, "a.img", &exit(21));
+    let output = run(&[&disk], &["-vv"]);
+    assert_eq!(output.status.code(), DONE, "{}", stderr(&output));
+    let messages = stderr(&output);
+    for expected in [
+        &format!("firmware: BIOS (SeaBIOS), since disk {}: it has no EFI system partition", disk.display()),
+        &format!("firmware: {SEABIOS} (256 KiB)"),
+        "firmware can start from disk1",
+        "firmware: Running on QEMU (q35)",
+        "firmware: QEMU fw_cfg DMA interface supported",
+        "firmware: PCIe: using q35 mmconfig at 0xb0000000",
+        "firmware: Found 1 cpu(s) max supported 1 cpu(s)",
+        "firmware: Copying SMBIOS 3.0 from",
+        "firmware: ACPI: parse DSDT at",
+        "00000000feffc000 - 00000000ff000000 = 2 RESERVED",
+    ] {
+        assert!(messages.contains(expected), "no {expected:?} in\n{messages}");
+    }
+    let console = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(console.contains("Booting from Hard Disk..."), "{console}");
+}
+
+#[test]
+fn all_processors_and_all_memory_are_found() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let disk = disk(&folder, "a.img", &exit(21));
+    let output = run(&[&disk], &["-vv", "--smp", "2", "--memory", "3G"]);
+    assert_eq!(output.status.code(), DONE, "{}", stderr(&output));
+    let messages = stderr(&output);
+    for expected in [
+        "firmware: Found 2 cpu(s) max supported 2 cpu(s)",
+        "addr 0x0000000000000000 len 0x0000000080000000 [RAM]",
+        "addr 0x0000000100000000 len 0x0000000040000000 [RAM]",
+        "0000000100000000 - 0000000140000000 = 1 RAM",
+    ] {
+        assert!(messages.contains(expected), "no {expected:?} in\n{messages}");
+    }
+}
+
+/// Each reset begins with the firmware as it is in its file. A byte of CMOS memory counts them.
+#[test]
+fn a_reset_starts_firmware_again() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    // mov al, 0x40; out 0x70, al; in al, 0x71; cmp al, 2; jae done; inc al; out 0x71, al; mov dx, 0xcf9; mov al, 6; out dx, al; hlt; jmp $ - 1
+    let mut code = vec![0xb0, 0x40, 0xe6, 0x70, 0xe4, 0x71, 0x3c, 2, 0x73, 13, 0xfe, 0xc0, 0xe6, 0x71];
+    code.extend([0xba, 0xf9, 0x0c, 0xb0, 6, 0xee, 0xf4, 0xeb, 0xfd]);
+    code.extend(exit(21));
+    let disk = disk(&folder, "a.img", &code);
+    let output = run(&[&disk], &[]);
+    assert_eq!(output.status.code(), DONE, "{}", stderr(&output));
+    let console = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(console.matches("Booting from Hard Disk").count(), 3, "{console}");
+}
+
+#[test]
+fn disks_start_in_the_order_that_is_asked_for() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let [a, b] = [("a.img", 1), ("b.img", 2)].map(|(name, value)| disk(&folder, name, &exit(value)));
+    for (order, value) in [("order=disk2", 2), ("c", 1), ("order=disk2,disk1", 2)] {
+        let output = run(&[&a, &b], &["--boot", order]);
+        assert_eq!(output.status.code(), Some(value << 1 | 1), "{order}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn without_a_boot_loader_firmware_says_so_on_the_serial_port() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let blank = folder.path().join("blank.img");
+    fs::write(&blank, vec![0; 1 << 20]).unwrap();
+    let mut command = machine(&[&blank]);
+    let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+    let mut console = running.0.stdout.take().unwrap();
+    expect(&mut console, "Boot failed: not a bootable disk");
+    expect(&mut console, "No bootable device.");
+}
+
+#[test]
+fn the_menu_is_driven_over_the_serial_port() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let [a, b] = [("a.img", 1), ("b.img", 2)].map(|(name, value)| disk(&folder, name, &exit(value)));
+    let script = [
+        "--expect",
+        "for boot menu",
+        "--send",
+        "\\x1b\\c",
+        "--expect",
+        "Select boot device",
+        "--send",
+        "2\\c",
+    ];
+    let output = run(&[&a, &b], &[&["--boot", "menu=on"], &script[..]].concat());
+    assert_eq!(output.status.code(), Some(2 << 1 | 1), "{}", stderr(&output));
+}
+
+/// Makes a disk with GRUB, whose menu has two entries. None without the packages.
+fn grub(folder: &TempDir) -> Option<PathBuf> {
+    let path = |name: &str| folder.path().join(name);
+    let modules = Path::new("/usr/lib/grub/i386-pc");
+    let menu = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\nset timeout=-1\n\
+                menuentry first { outb 0xf4 1 }\nmenuentry second { outb 0xf4 2 }\n";
+    fs::create_dir_all(path("boot/grub")).unwrap();
+    fs::write(path("boot/grub/grub.cfg"), menu).unwrap();
+    let tar =
+        Command::new("tar").arg("-C").arg(folder.path()).arg("-cf").arg(path("memdisk")).arg("boot").status();
+    let core = Command::new("grub-mkimage")
+        .args(["--format=i386-pc", "--prefix=(memdisk)/boot/grub", "--memdisk"])
+        .arg(path("memdisk"))
+        .arg("--output")
+        .arg(path("core.img"))
+        .args(["biosdisk", "memdisk", "tar", "normal", "serial", "terminal", "iorw", "echo"])
+        .stderr(Stdio::null())
+        .status();
+    let made = [tar, core].into_iter().all(|made| made.is_ok_and(|made| made.success()));
+    // The first sector, then the core, whose first sector says how long it is.
+    let boot = fs::read(modules.join("boot.img")).ok().filter(|_| made)?;
+    let core = fs::read(path("core.img")).ok()?;
+    let mut bytes = [boot, core].concat();
+    bytes.resize(4 << 20, 0);
+    fs::write(path("grub.img"), bytes).unwrap();
+    Some(path("grub.img"))
+}
+
+#[test]
+fn grubs_menu_and_command_line_are_driven_over_the_serial_port() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let Some(disk) = grub(&folder) else {
+        return println!("skipped: no GRUB (apt install grub-common grub-pc-bin)");
+    };
+    // Down, and Enter.
+    let menu = ["--expect", "second", "--send", "\\x1b[B"];
+    let output = run(&[&disk], &menu);
+    assert_eq!(output.status.code(), Some(2 << 1 | 1), "{}", stderr(&output));
+    let words = ["--expect", "second", "--send", "c\\c", "--expect", "grub> ", "--send", "echo one$more two"];
+    let exit = ["--expect", "\none two", "--expect", "grub> ", "--send", "outb 0xf4 21"];
+    let output = run(&[&disk], &[&words[..], &exit].concat());
+    assert_eq!(output.status.code(), DONE, "{}", stderr(&output));
+}
+
+#[test]
+fn a_dry_run_shows_the_firmware_and_its_memory() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let [a, b] = ["a.img", "b.img"].map(|name| disk(&folder, name, &exit(1)));
+    let output = run(&[&a, &b], &["--dry-run", "--boot", "order=disk2,menu=on", "--memory", "3G"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for expected in [
+        &format!(
+            "Firmware\n  {SEABIOS}\n  BIOS (SeaBIOS), 256 KiB\n  starts from: disk1, disk2\n  in this order: disk2\n  with a menu\n"
+        ),
+        "0x000000000000-0x00007fffffff  RAM  (2 GiB)",
+        "0x000080000000-0x0000febfffff  PCI BARs",
+        "0x0000feffc000-0x0000feffffff  KVM's own pages (reserved)  (16 KiB)",
+        "0x0000fffc0000-0x0000ffffffff  firmware (read-only)  (256 KiB)",
+        "0x000100000000-0x00013fffffff  RAM  (1 GiB)",
+        "00:00.0      Q35 host bridge [8086:29c0]",
+        "00:1f.0      ICH9 LPC bridge [8086:2918]",
+        "fw_cfg",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in\n{text}");
+    }
+    let output = run(&[&a], &["--dry-run", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["kernel"], serde_json::Value::Null);
+    assert_eq!(json["firmware"]["path"], SEABIOS);
+    assert_eq!(json["firmware"]["start"], 0xfffc_0000_u32);
+}
+
+#[test]
+fn what_can_not_start_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let disk = disk(&folder, "a.img", &exit(1));
+    let disk = disk.to_str().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let short = file("short.bin", &[1; 100]);
+    let blank = file("blank.bin", &[0xff; 256 << 10]);
+    let secure = file("OVMF_CODE.secboot.fd", &[1; 256 << 10]);
+    for (words, status, expected) in [
+        (&[][..], 2, "there is nothing to start: give a disk with --disk PATH"),
+        (&["--disk", disk, "--cmdline", "quiet"], 2, "--cmdline goes with --kernel"),
+        (&["--disk", disk, "--boot", "menu=x"], 2, "--boot menu=x: 'menu=x': give menu=on or menu=off"),
+        (&["--firmware", "/no/bios", "--disk", disk], 1, "firmware /no/bios: can't be read"),
+        (&["--firmware", &short, "--disk", disk], 1, "it has 100 bytes, and firmware comes in whole pages"),
+        (&["--firmware", &blank, "--disk", disk], 1, "there is no code at its end"),
+        (
+            &["-bios", &secure, "-disk", disk],
+            1,
+            "it is a Secure Boot build that needs System Management Mode",
+        ),
+    ] {
+        if status == 1 && no_kvm() {
+            continue;
+        }
+        let output = nvmm().args(words).output().unwrap();
+        let message = stderr(&output);
+        assert_eq!(
+            (output.status.code(), message.lines().count()),
+            (Some(status), 1),
+            "{words:?}: {message}"
+        );
+        assert!(message.contains(expected), "{words:?}: {message}");
+    }
+    if !cannot_run() {
+        let output = nvmm().args(["--disk", disk, "--boot", "order=disk2"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("there is no disk2; the devices to start from are: disk1"));
+    }
+}

@@ -1,0 +1,176 @@
+//! `--boot`: the devices that firmware starts from.
+
+use std::ffi::OsStr;
+
+use devices::printable::ToPrintable;
+
+use super::{error::ConfigError, words};
+
+const OPTION: &str = "--boot";
+const WORDS: &str = "give order=DEVICE,DEVICE,... and menu=on, or QEMU's letters: c for disks, d for CD-ROMs, n for network devices";
+
+/// The devices to start from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootConfig {
+    /// The first devices to try, in order, by the words for them; the others follow as the firmware likes.
+    pub order: Vec<String>,
+    /// The firmware offers a menu, and waits for a key.
+    pub menu: bool,
+}
+
+/// A kind of device that firmware starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootKind {
+    /// A disk.
+    Disk,
+    /// A CD-ROM.
+    Cdrom,
+    /// A network device.
+    Net,
+}
+
+/// A device that firmware can start from, as `--boot` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootDevice {
+    /// Its kind.
+    pub kind: BootKind,
+    /// Its `id=`, if it has one.
+    pub id: Option<String>,
+}
+
+impl BootKind {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Cdrom => "cdrom",
+            Self::Net => "net",
+        }
+    }
+}
+
+impl BootConfig {
+    /// Gives `--boot` a meaning.
+    ///
+    /// # Errors
+    ///
+    /// A word that has none.
+    pub(super) fn parse(given: &OsStr) -> Result<Self, ConfigError> {
+        let text = words::encode(given);
+        parse(&text).map_err(|why| error(&given.printable().to_string(), why))
+    }
+
+    /// Finds the devices of the order among all that there are, by their places in `devices`, each once.
+    ///
+    /// # Errors
+    ///
+    /// There is no such device.
+    pub fn find(&self, devices: &[BootDevice]) -> Result<Vec<usize>, ConfigError> {
+        let mut found = Vec::new();
+        for word in &self.order {
+            for place in places(word, devices).map_err(|why| self.error(why))? {
+                if !found.contains(&place) {
+                    found.push(place);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn error(&self, why: String) -> ConfigError {
+        error(&format!("order={}", self.order.join(",")).printable().to_string(), why)
+    }
+}
+
+/// The name of a device in messages: its id, or its kind and number.
+#[must_use]
+pub fn name(at: usize, devices: &[BootDevice]) -> String {
+    let device = &devices[at];
+    let number = devices[..=at].iter().filter(|other| other.kind == device.kind).count();
+    device.id.clone().unwrap_or_else(|| format!("{}{number}", device.kind.name()))
+}
+
+/// The places of the devices that `word` names: the one of that id, all of a kind, one by its kind and number, or what QEMU's letters
+/// stand for. Network devices always have an id.
+fn places(word: &str, devices: &[BootDevice]) -> Result<Vec<usize>, String> {
+    if let Some(place) = devices.iter().position(|device| device.id.as_deref() == Some(word)) {
+        return Ok(vec![place]);
+    }
+    let of_kind = |kind| (0..devices.len()).filter(move |&at| devices[at].kind == kind);
+    let numbered = |kind: BootKind| {
+        let number: usize = word.strip_prefix(kind.name())?.parse().ok()?;
+        of_kind(kind).nth(number.checked_sub(1)?)
+    };
+    let kinds = [BootKind::Disk, BootKind::Cdrom, BootKind::Net];
+    let places = if let Some(kind) = kinds.into_iter().find(|kind| kind.name() == word) {
+        of_kind(kind).collect()
+    } else if let Some(place) = numbered(BootKind::Disk).or_else(|| numbered(BootKind::Cdrom)) {
+        vec![place]
+    } else {
+        let letters: Option<Vec<_>> = word.chars().map(letter).collect();
+        let kinds: Vec<_> = letters.unwrap_or_default().into_iter().collect::<Result<_, _>>()?;
+        kinds.into_iter().flat_map(of_kind).collect::<Vec<_>>()
+    };
+    if places.is_empty() {
+        let there: Vec<_> = (0..devices.len()).map(|at| name(at, devices)).collect();
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+        return Err(format!("there is no {}; the devices to start from are: {there}", word.printable()));
+    }
+    Ok(places)
+}
+
+fn parse(text: &str) -> Result<BootConfig, String> {
+    let mut config = BootConfig::default();
+    let mut seen: Vec<&str> = Vec::new();
+    // The words of the order may have commas between them, as the keys have.
+    let mut in_order = true;
+    for part in text.split(',') {
+        let (key, value) = match part.split_once('=') {
+            Some((key, value)) => {
+                if seen.contains(&key) {
+                    return Err(format!("'{}' is there twice", words::decode(key).printable()));
+                }
+                seen.push(key);
+                (key, value)
+            }
+            None if in_order => ("order", part),
+            None => return Err(format!("'{}' means nothing here; {WORDS}", words::decode(part).printable())),
+        };
+        in_order = key == "order";
+        match (key, value) {
+            ("order", "") => return Err(format!("a device is missing; {WORDS}")),
+            ("order", value) => {
+                let name = words::decode(value).into_string();
+                config.order.push(name.map_err(|name| format!("{} is not UTF-8", name.printable()))?);
+            }
+            ("menu", "on") => config.menu = true,
+            ("menu", "off") => config.menu = false,
+            ("menu", other) => {
+                return Err(format!("'menu={}': give menu=on or menu=off", words::decode(other).printable()));
+            }
+            ("once", _) => return Err("nvmm has one order for all starts; give order=".to_owned()),
+            _ => return Err(format!("'{}' means nothing here; {WORDS}", words::decode(key).printable())),
+        }
+    }
+    Ok(config)
+}
+
+/// The devices that one of QEMU's letters stands for.
+fn letter(letter: char) -> Option<Result<BootKind, String>> {
+    match letter {
+        'c' => Some(Ok(BootKind::Disk)),
+        'd' => Some(Ok(BootKind::Cdrom)),
+        'n' => Some(Ok(BootKind::Net)),
+        'a' | 'b' => Some(Err(format!("'{letter}' is a floppy drive, and nvmm has none"))),
+        _ => None,
+    }
+}
+
+fn error(given: &str, why: String) -> ConfigError {
+    ConfigError::Keys { option: OPTION, given: given.to_owned(), why }
+}
+
+#[cfg(test)]
+#[path = "boot_test.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! `--kernel` or `--firmware`: the software that a machine starts with.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use devices::printable::ToPrintable;
+
+use super::{boot::BootConfig, error::ConfigError, keys::Keys, words};
+use crate::args::MachineArgs;
+
+const OPTION: &str = "--firmware";
+/// The kernel's command line, unless `--cmdline` gives another.
+const DEFAULT_CMDLINE: &str = "console=ttyS0";
+
+/// The software that a machine starts with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartConfig {
+    /// A kernel, which nvmm loads.
+    Kernel(KernelConfig),
+    /// Firmware, which loads the boot loader of a disk.
+    Firmware(FirmwareConfig),
+}
+
+/// `--kernel`, and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelConfig {
+    /// The kernel image.
+    pub path: PathBuf,
+    /// The initial RAM disk.
+    pub initramfs: Option<PathBuf>,
+    /// The kernel's command line.
+    pub cmdline: String,
+}
+
+/// `--firmware` and `--boot`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirmwareConfig {
+    /// The firmware; none if the first disk tells which.
+    pub choice: Option<FirmwareChoice>,
+    /// The devices that it starts from.
+    pub boot: BootConfig,
+}
+
+/// The firmware that `--firmware` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FirmwareChoice {
+    /// The host's SeaBIOS.
+    Bios,
+    /// The host's OVMF.
+    Uefi,
+    /// A file.
+    File(PathBuf),
+}
+
+impl StartConfig {
+    /// Gives the options a meaning.
+    ///
+    /// # Errors
+    ///
+    /// A word that has none, options that contradict each other, or none that says what to start.
+    pub(super) fn parse(args: &MachineArgs) -> Result<Self, ConfigError> {
+        let only_with = |option, other| Err(ConfigError::OnlyWith { option, other });
+        let Some(kernel) = &args.kernel else {
+            if args.initramfs.is_some() {
+                return only_with("--initramfs", "--kernel");
+            }
+            if args.cmdline.is_some() {
+                return only_with("--cmdline", "--kernel");
+            }
+            if args.firmware.is_none() && args.disk.is_empty() {
+                return Err(ConfigError::NothingToStart);
+            }
+            return Ok(Self::Firmware(FirmwareConfig {
+                choice: args.firmware.as_deref().map(choice).transpose()?,
+                boot: args.boot.as_deref().map(BootConfig::parse).transpose()?.unwrap_or_default(),
+            }));
+        };
+        if args.firmware.is_some() {
+            return Err(ConfigError::TwoStarts);
+        }
+        if args.boot.is_some() {
+            return only_with("--boot", "firmware, and --kernel starts without; leave one of them out");
+        }
+        Ok(Self::Kernel(KernelConfig {
+            path: kernel.clone(),
+            initramfs: args.initramfs.clone(),
+            cmdline: args.cmdline.clone().unwrap_or_else(|| DEFAULT_CMDLINE.to_owned()),
+        }))
+    }
+
+    /// The devices that firmware starts from, if there is firmware.
+    #[must_use]
+    pub fn boot(&self) -> Option<&BootConfig> {
+        match self {
+            Self::Kernel(_) => None,
+            Self::Firmware(firmware) => Some(&firmware.boot),
+        }
+    }
+
+    /// Returns the files that the options name, each with its option.
+    pub(crate) fn files(&self) -> Vec<(&'static str, &Path)> {
+        match self {
+            Self::Kernel(KernelConfig { path, initramfs, .. }) => {
+                let initramfs = initramfs.iter().map(|path| ("--initramfs", path.as_path()));
+                [("--kernel", path.as_path())].into_iter().chain(initramfs).collect()
+            }
+            Self::Firmware(FirmwareConfig { choice: Some(FirmwareChoice::File(path)), .. }) => {
+                vec![(OPTION, path)]
+            }
+            Self::Firmware(_) => Vec::new(),
+        }
+    }
+}
+
+fn choice(given: &OsStr) -> Result<FirmwareChoice, ConfigError> {
+    let text = words::encode(given);
+    let mut parts = text.split(',');
+    let first = parts.next().unwrap_or_default();
+    let keys = Keys::of(parts).and_then(|keys| keys.end("a comma in a path twice"));
+    let chosen = keys.and_then(|()| match first {
+        "" => Err("give bios, uefi or an image's path".to_owned()),
+        "bios" => Ok(FirmwareChoice::Bios),
+        "uefi" => Ok(FirmwareChoice::Uefi),
+        path => Ok(FirmwareChoice::File(words::decode(path).into())),
+    });
+    chosen.map_err(|why| ConfigError::Keys { option: OPTION, given: given.printable().to_string(), why })
+}
+
+#[cfg(test)]
+#[path = "start_test.rs"]
+mod tests;

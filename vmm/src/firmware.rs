@@ -1,0 +1,159 @@
+//! Firmware: the software that starts a machine for which no kernel is given.
+//!
+//! ```text
+//! --firmware, or the first disk's partitions --> Kind --find--> files --image--> Firmware, which outlives resets
+//!     Firmware --> ROM below 4 GiB, its end below 1 MiB, and what it asks for by fw_cfg
+//! ```
+//!
+//! The machine is QEMU's Q35 as far as SeaBIOS and OVMF, as distributions package them, look at it: [`devices::chipset`]. It is
+//! set up by them, and not by nvmm: BARs and ECAM are where they put them, and the tables that tell of these are made when
+//! they ask.
+
+mod by_disk;
+mod descriptor;
+mod error;
+mod find;
+mod image;
+mod items;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arch::{layout, memory::GuestRam};
+use devices::{chipset::Rom, printable::ToPrintable};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
+
+pub use self::error::{FirmwareError, ImageError};
+use self::image::Files;
+pub(crate) use self::items::{Machine, fill};
+use crate::{
+    board::OpenDevice,
+    config::{BootKind, FirmwareChoice, FirmwareConfig},
+    size::Size,
+};
+
+/// The folder that distributions' files are below.
+const ROOT: &str = "/";
+
+/// A kind of firmware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A BIOS.
+    Bios,
+    /// UEFI.
+    Uefi,
+}
+
+/// Firmware that was read. It outlives the machine's resets.
+#[derive(Debug)]
+pub struct Firmware {
+    /// Its kind.
+    pub kind: Kind,
+    /// The file of its code.
+    pub path: PathBuf,
+    rom: Arc<Rom>,
+}
+
+impl Kind {
+    /// The option that asks for it.
+    fn option(self) -> &'static str {
+        match self {
+            Self::Bios => "--firmware bios",
+            Self::Uefi => "--firmware uefi",
+        }
+    }
+
+    /// The packages that have it.
+    fn packages(self) -> &'static str {
+        match self {
+            Self::Bios => "Debian: apt install seabios; Fedora: dnf install seabios-bin",
+            Self::Uefi => "Debian: apt install ovmf; Fedora: dnf install edk2-ovmf",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bios => "BIOS (SeaBIOS)",
+            Self::Uefi => "UEFI (OVMF)",
+        })
+    }
+}
+
+impl Firmware {
+    /// Reads the firmware that the user has chosen; none if the first disk tells which.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or is none for this machine.
+    pub fn chosen(config: &FirmwareConfig) -> Result<Option<Self>, FirmwareError> {
+        let files = match &config.choice {
+            None => return Ok(None),
+            Some(FirmwareChoice::Bios) => find::find(Kind::Bios, Path::new(ROOT))?,
+            Some(FirmwareChoice::Uefi) => find::find(Kind::Uefi, Path::new(ROOT))?,
+            Some(FirmwareChoice::File(path)) => find::given(path, Path::new(ROOT))?,
+        };
+        Self::read(&files).map(Some)
+    }
+
+    /// Reads the firmware that the first disk to start from is made for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Firmware::chosen`], the disk can't be read, or a device of `--boot` is not there.
+    pub fn by_disk(config: &FirmwareConfig, devices: &[Box<dyn OpenDevice>]) -> anyhow::Result<Self> {
+        let (kind, why) = choose(config, devices)?;
+        log::info!("firmware: {kind}, since {why}");
+        Ok(Self::read(&find::find(kind, Path::new(ROOT))?)?)
+    }
+
+    fn read(files: &Files) -> Result<Self, FirmwareError> {
+        let (bytes, kind) = image::read(files)?;
+        let path = files.code.clone();
+        let rom = Rom::new(&bytes).map_err(|source| FirmwareError::Read { path: path.clone(), source })?;
+        log::info!("firmware: {} ({})", path.printable(), Size(rom.len()));
+        Ok(Self { kind, path, rom: Arc::new(rom) })
+    }
+
+    /// The chip that it is in, which ends at 4 GiB.
+    #[must_use]
+    pub fn rom(&self) -> &Arc<Rom> {
+        &self.rom
+    }
+
+    /// Copies its end to where a BIOS runs, below 1 MiB: there is RAM, as with a PC's chipset once the BIOS has switched that on.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory there.
+    pub fn load(&self, memory: &GuestRam) -> Result<(), GuestMemoryError> {
+        let rom = self.rom.as_volatile_slice();
+        let len = rom.len().min(usize::try_from(layout::BIOS_LEN).unwrap_or(usize::MAX));
+        let mut end = vec![0; len];
+        rom.read_slice(&mut end, rom.len() - len)?;
+        memory.write_slice(&end, GuestAddress(layout::HIGH_RAM - len as u64))
+    }
+}
+
+/// The kind of firmware that the first disk to start from is made for, and the reason.
+fn choose(config: &FirmwareConfig, devices: &[Box<dyn OpenDevice>]) -> anyhow::Result<(Kind, String)> {
+    let devices: Vec<_> =
+        devices.iter().filter_map(|device| Some((device.bootable()?, device.image()))).collect();
+    let bootable: Vec<_> = devices.iter().map(|(device, _)| device.clone()).collect();
+    let mut order = config.boot.find(&bootable)?.into_iter().chain(0..devices.len());
+    let disk = order.find_map(|at| devices[at].1.filter(|_| devices[at].0.kind == BootKind::Disk));
+    let Some(disk) = disk else { return Ok((Kind::Bios, "there is no disk".to_owned())) };
+    let name = disk.name().printable().to_string();
+    match by_disk::look(disk) {
+        Ok((kind, why)) => Ok((kind, format!("disk {name}: {why}"))),
+        Err(source) => Err(FirmwareError::Disk { name, source }.into()),
+    }
+}
+
+#[cfg(test)]
+#[path = "firmware_test.rs"]
+mod tests;

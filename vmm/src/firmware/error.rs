@@ -1,0 +1,81 @@
+//! Why there is no firmware.
+
+use std::{io, path::PathBuf};
+
+use arch::layout;
+use devices::{disk::image::OpenError, printable::ToPrintable};
+
+use super::Kind;
+use crate::size::Size;
+
+/// Why there is no firmware to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum FirmwareError {
+    /// The host has none of this kind.
+    #[error("there is no {kind} on this host, which {} needs; install it ({}), or give an image with --firmware PATH", kind.option(), kind.packages())]
+    NotFound {
+        /// The kind.
+        kind: Kind,
+    },
+    /// The host has some of this kind, and none of it will do.
+    #[error("of the {kind} on this host, nvmm can use none: {why}; install another ({}), or give an image with --firmware PATH", kind.packages())]
+    NoneFits {
+        /// The kind.
+        kind: Kind,
+        /// The reasons, each with its file.
+        why: String,
+    },
+    /// A file that can't be read.
+    #[error("firmware {}: can't be read", path.printable())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The host's error.
+        source: io::Error,
+    },
+    /// A qcow2 file that can't be read.
+    #[error("firmware {}: can't be read", path.printable())]
+    ReadImage {
+        /// The file.
+        path: PathBuf,
+        /// The error.
+        source: OpenError,
+    },
+    /// A file that no machine of nvmm's starts with.
+    #[error("firmware {}", path.printable())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ImageError,
+    },
+    /// A disk whose partitions can't be read.
+    #[error("disk {name}: can't be read, to see how it starts; --firmware bios or uefi says so")]
+    Disk {
+        /// The disk.
+        name: String,
+        /// The host's error.
+        source: io::Error,
+    },
+}
+
+/// Why a file is no firmware for this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// Too short, too long or not whole pages.
+    #[error("it has {0} bytes, and firmware comes in whole pages of 4 KiB, from {min} to {max}", min = Size(super::image::MIN), max = Size(layout::FIRMWARE_MAX))]
+    Len(u64),
+    /// Another kind of file.
+    #[error("{0}")]
+    Other(&'static str),
+    /// A Secure Boot build that is locked by System Management Mode.
+    #[error(
+        "it is a Secure Boot build that needs System Management Mode, which nvmm does not have; give a build without, such as OVMF_CODE_4M.fd"
+    )]
+    NeedsSmm,
+    /// There is no instruction where the processor begins.
+    #[error(
+        "there is no code at its end, where the processor begins; if it is the store of variables (OVMF_VARS), give the code (OVMF_CODE)"
+    )]
+    NoCode,
+}

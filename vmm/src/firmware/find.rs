@@ -1,0 +1,75 @@
+//! Firmware where distributions put it.
+
+use std::path::Path;
+
+use devices::printable::ToPrintable;
+
+use super::{
+    Kind,
+    descriptor::{self, Build},
+    error::{FirmwareError, ImageError},
+    image::Files,
+};
+
+/// SeaBIOS: Debian and Fedora, then what comes with QEMU elsewhere.
+const SEABIOS: [&str; 3] =
+    ["usr/share/seabios/bios-256k.bin", "usr/share/qemu/bios-256k.bin", "usr/share/qemu-kvm/bios-256k.bin"];
+/// OVMF with its variables in one file: Debian, then Arch, then openSUSE.
+const OVMF: [&str; 4] = [
+    "usr/share/ovmf/OVMF.fd",
+    "usr/share/edk2/x64/OVMF.4m.fd",
+    "usr/share/qemu/ovmf-x86_64.bin",
+    "usr/share/qemu/OVMF.fd",
+];
+
+/// Finds the host's firmware of a kind, below `root`.
+///
+/// # Errors
+///
+/// There is none, or only builds that nvmm can't use.
+pub(super) fn find(kind: Kind, root: &Path) -> Result<Files, FirmwareError> {
+    let single = |paths: &[&str]| {
+        let mut paths = paths.iter().map(|path| root.join(path));
+        paths.find(|path| path.exists()).map(|code| Files { code, variables: None })
+    };
+    if kind == Kind::Bios {
+        return single(&SEABIOS).ok_or(FirmwareError::NotFound { kind });
+    }
+    let mut why = Vec::new();
+    for Build { files, unusable } in descriptor::builds(root) {
+        if !files.code.exists() || files.variables.as_ref().is_some_and(|path| !path.exists()) {
+            continue;
+        }
+        match unusable {
+            None => return Ok(files),
+            Some(reason) => why.push(format!("{} is {reason}", files.code.printable())),
+        }
+    }
+    match single(&OVMF) {
+        Some(files) => Ok(files),
+        None if why.is_empty() => Err(FirmwareError::NotFound { kind }),
+        None => Err(FirmwareError::NoneFits { kind, why: why.join(", ") }),
+    }
+}
+
+/// Adds to an image that the user gave the store of variables that belongs to it, if a descriptor below `root` says so.
+///
+/// # Errors
+///
+/// The descriptor says that it is a build that nvmm can't use.
+pub(super) fn given(path: &Path, root: &Path) -> Result<Files, FirmwareError> {
+    let alone = Files { code: path.to_owned(), variables: None };
+    let Ok(target) = path.canonicalize() else { return Ok(alone) };
+    let is_same = |build: &Build| build.files.code.canonicalize().is_ok_and(|code| code == target);
+    let builds = descriptor::builds(root);
+    let of_it: Vec<_> = builds.into_iter().filter(is_same).collect();
+    match of_it.iter().find(|build| build.unusable.is_none()) {
+        Some(Build { files, .. }) => Ok(Files { variables: files.variables.clone(), ..alone }),
+        None if of_it.is_empty() => Ok(alone),
+        None => Err(FirmwareError::Image { path: path.to_owned(), source: ImageError::NeedsSmm }),
+    }
+}
+
+#[cfg(test)]
+#[path = "find_test.rs"]
+mod tests;

@@ -1,0 +1,129 @@
+//! An image of firmware: read, and found to be one.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use arch::layout;
+use devices::disk::{
+    Disk,
+    format::Format,
+    image::{self, OpenOptions},
+};
+use vm_memory::VolatileSlice;
+
+use super::{
+    Kind,
+    error::{FirmwareError, ImageError},
+};
+
+/// The least firmware that there is: a BIOS of the first PCs' successors.
+pub(super) const MIN: u64 = 64 << 10;
+const PAGE: u64 = layout::PAGE;
+/// The distance of the first instruction from the end.
+const RESET_VECTOR: usize = 16;
+/// UEFI Platform Initialization Specification, "EFI_FIRMWARE_VOLUME_HEADER": the signature, at its offset in the first page of a volume.
+const VOLUME: &[u8] = b"_FVH";
+const VOLUME_AT: usize = 0x28;
+
+/// Files by what they begin with.
+const OTHERS: [(&[u8], &str); 3] = [
+    (b"\x7fELF", "it is an ELF file, which --kernel may take"),
+    (b"MZ", "it is a Windows or EFI program, or a kernel, which --kernel may take"),
+    (
+        b"\x55\xaa",
+        "it is an option ROM, as devices have them; give the machine's firmware, such as SeaBIOS's bios-256k.bin",
+    ),
+];
+/// Firmware for other machines, by the names of its files.
+const OTHER_MACHINES: [(&str, &str); 2] = [
+    (
+        "bios-microvm.bin",
+        "it is a SeaBIOS for QEMU's microvm, which has no PCI host bridge; give bios-256k.bin",
+    ),
+    ("qboot.rom", "it is qboot, which starts no disks; give the kernel with --kernel alone"),
+];
+
+/// Files that make up firmware, whose bytes follow each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    /// The code.
+    pub(super) code: PathBuf,
+    /// The variables below it.
+    pub(super) variables: Option<PathBuf>,
+}
+
+/// Reads the files, and checks that they are firmware. Returns its bytes and its kind.
+pub(super) fn read(files: &Files) -> Result<(Vec<u8>, Kind), FirmwareError> {
+    let image = |source| FirmwareError::Image { path: files.code.clone(), source };
+    check_name(&files.code).map_err(image)?;
+    let mut bytes = files.variables.as_deref().map(bytes_of).transpose()?.unwrap_or_default();
+    bytes.extend(bytes_of(&files.code)?);
+    let kind = kind(&bytes).map_err(image)?;
+    Ok((bytes, kind))
+}
+
+/// Refuses firmware that is known by its name to be for another machine.
+pub(super) fn check_name(path: &Path) -> Result<(), ImageError> {
+    // A link says less: Debian's OVMF_CODE_4M.ms.fd leads to a build that its name does not tell.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    for path in [path, &target] {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.contains("secboot") {
+            return Err(ImageError::NeedsSmm);
+        }
+        if let Some((_, why)) = OTHER_MACHINES.iter().find(|(other, _)| *other == name) {
+            return Err(ImageError::Other(why));
+        }
+    }
+    Ok(())
+}
+
+/// The kind of firmware that `bytes` are.
+fn kind(bytes: &[u8]) -> Result<Kind, ImageError> {
+    if let Some((_, why)) = OTHERS.iter().find(|(start, _)| bytes.starts_with(start)) {
+        return Err(ImageError::Other(why));
+    }
+    let len = bytes.len() as u64;
+    if !(MIN..=layout::FIRMWARE_MAX).contains(&len) || !len.is_multiple_of(PAGE) {
+        return Err(ImageError::Len(len));
+    }
+    let reset_vector = &bytes[bytes.len() - RESET_VECTOR..];
+    if reset_vector.iter().all(|byte| *byte == reset_vector[0]) {
+        return Err(ImageError::NoCode);
+    }
+    let mut pages = bytes.chunks(layout::PAGE as usize);
+    let is_uefi = pages.any(|page| page[VOLUME_AT..].starts_with(VOLUME));
+    Ok(if is_uefi { Kind::Uefi } else { Kind::Bios })
+}
+
+/// The bytes of a file, raw or, as Fedora has them, qcow2.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, FirmwareError> {
+    let unreadable = |source| FirmwareError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    // One byte more than there may be tells that it is too long; a device may have no end.
+    let read = File::open(path).and_then(|file| file.take(layout::FIRMWARE_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(unreadable)?;
+    if !bytes.starts_with(b"QFI\xfb") {
+        return Ok(bytes);
+    }
+    let mut options = OpenOptions { format: Some(Format::Qcow2), ..OpenOptions::default() };
+    options.disk.read_only = true;
+    let opened = image::open(path, &options);
+    let opened = opened.map_err(|source| FirmwareError::ReadImage { path: path.to_owned(), source })?;
+    content(&*opened.disk).map_err(unreadable)
+}
+
+/// All of a disk, or the part that is already too much.
+fn content(disk: &dyn Disk) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(disk.size().min(layout::FIRMWARE_MAX + PAGE)).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    disk.read_at(&[VolatileSlice::from(&mut bytes[..])], 0)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[path = "image_test.rs"]
+mod tests;

@@ -1,0 +1,63 @@
+//! The facts about the machine, as the software that starts in it is told.
+
+use std::sync::{Mutex, PoisonError};
+
+use arch::{
+    acpi,
+    boot::{self, BootInfo, MemoryMap, Protocol},
+    memory::GuestRam,
+    smbios::{self, SmbiosHardware, SmbiosValues},
+};
+use devices::platform::fw_cfg::FwCfg;
+
+use crate::{
+    board::Devices,
+    config::{self, BootConfig},
+    firmware,
+    kernel::Kernel,
+};
+
+/// The facts about a machine whose devices are plugged in.
+pub(super) struct Handover<'a> {
+    pub(super) memory: &'a GuestRam,
+    pub(super) map: &'a MemoryMap,
+    pub(super) smbios: SmbiosHardware<'a>,
+    pub(super) values: &'a SmbiosValues,
+    pub(super) devices: &'a Devices,
+    pub(super) apic_ids: Vec<u32>,
+}
+
+impl Handover<'_> {
+    /// Writes all that a kernel finds in memory: tables, and the structures of its boot protocol.
+    pub(super) fn to_kernel(self, kernel: &Kernel) -> anyhow::Result<()> {
+        let Self { memory, map, smbios, values, devices, apic_ids } = self;
+        let rsdp = acpi::write(memory, &devices.acpi(apic_ids))?;
+        smbios::write(memory, &smbios, values)?;
+        let info = BootInfo { map, initrd: kernel.initramfs.clone(), rsdp };
+        match kernel.entry.protocol {
+            Protocol::Linux64 => boot::linux64(memory, kernel.header, &info)?,
+            Protocol::Pvh => boot::pvh(memory, &info)?,
+        }
+        Ok(kernel.entry.write_tables(memory)?)
+    }
+
+    /// Gives fw_cfg all that firmware asks for.
+    pub(super) fn to_firmware(self, fw_cfg: &Mutex<FwCfg>, boot: &BootConfig) -> anyhow::Result<()> {
+        let Self { map, smbios, values, devices, apic_ids, .. } = self;
+        let bootable = devices.bootable();
+        let names: Vec<_> = (0..bootable.len()).map(|at| config::boot_name(at, &bootable)).collect();
+        log::info!(
+            "firmware can start from {}",
+            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+        );
+        let machine = firmware::Machine {
+            placing: devices.placing(apic_ids, map.end()),
+            smbios,
+            values,
+            map,
+            order: devices.boot_order(boot)?,
+            menu: boot.menu,
+        };
+        firmware::fill(&mut fw_cfg.lock().unwrap_or_else(PoisonError::into_inner), machine)
+    }
+}

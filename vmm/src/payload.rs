@@ -1,0 +1,117 @@
+//! The software that a machine starts with.
+
+use std::sync::{Arc, Mutex};
+
+use arch::{
+    boot::{self, BootError, MemoryMap},
+    layout,
+    memory::GuestRam,
+};
+use devices::{
+    chipset::Rom,
+    platform::{DebugConsole, fw_cfg::FwCfg},
+};
+
+use crate::{
+    board::{Board, Chipset, IsaSpec, OpenDevice},
+    config::{StartConfig, VmConfig},
+    firmware::Firmware,
+    kernel::{Kernel, KernelFiles},
+    size::Size,
+};
+
+/// The software that a machine starts with. It outlives the machine's resets.
+#[derive(Debug)]
+pub enum Payload {
+    /// A kernel, which nvmm loads.
+    Kernel(KernelFiles),
+    /// Firmware, which finds a boot loader by itself.
+    Firmware(Firmware),
+}
+
+impl Payload {
+    /// Opens what the options name; nothing if the machine's first disk tells which firmware it is.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read, or is not what it should be.
+    pub fn open(config: &VmConfig) -> anyhow::Result<Option<Self>> {
+        Ok(match &config.start {
+            StartConfig::Kernel(kernel) => Some(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?)),
+            StartConfig::Firmware(firmware) => Firmware::chosen(firmware)?.map(Self::Firmware),
+        })
+    }
+
+    /// Opens the same, if there is nothing yet, now that the disks are open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Payload::open`], or the disk can't be read.
+    pub fn or_by_disk(
+        opened: Option<Self>,
+        config: &VmConfig,
+        devices: &[Box<dyn OpenDevice>],
+    ) -> anyhow::Result<Self> {
+        match (opened, &config.start) {
+            (Some(payload), _) => Ok(payload),
+            (None, StartConfig::Firmware(firmware)) => {
+                Ok(Self::Firmware(Firmware::by_disk(firmware, devices)?))
+            }
+            (None, StartConfig::Kernel(kernel)) => {
+                Ok(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?))
+            }
+        }
+    }
+
+    /// Lays out memory for it.
+    pub(crate) fn memory_map(&self, size: Size) -> Result<MemoryMap, BootError> {
+        match self {
+            Self::Kernel(_) => boot::memory_map(size.0),
+            Self::Firmware(_) => boot::firmware_memory_map(size.0),
+        }
+    }
+
+    /// The functions of PCI that it needs.
+    pub(crate) fn chipset(&self) -> Chipset {
+        match self {
+            Self::Kernel(_) => Chipset::Fixed,
+            Self::Firmware(_) => Chipset::Q35,
+        }
+    }
+
+    /// The chip that it is in.
+    pub(crate) fn rom(&self) -> Option<&Arc<Rom>> {
+        match self {
+            Self::Kernel(_) => None,
+            Self::Firmware(firmware) => Some(firmware.rom()),
+        }
+    }
+
+    /// Loads it into fresh memory. Firmware has no entry of its own: the processor's reset state leads into it.
+    pub(crate) fn load(&self, memory: &GuestRam) -> anyhow::Result<Option<Kernel>> {
+        match self {
+            Self::Kernel(files) => Ok(Some(files.load(memory)?)),
+            Self::Firmware(firmware) => {
+                firmware.load(memory)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Plugs in the devices that firmware alone uses, and returns the one by which it asks for the rest.
+    pub(crate) fn plug(&self, board: &mut Board) -> anyhow::Result<Option<Arc<Mutex<FwCfg>>>> {
+        if let Self::Kernel(_) = self {
+            return Ok(None);
+        }
+        let spec =
+            |name, port, len| IsaSpec { name, ports: (port, len), gsi: None, acpi: None, backend: None };
+        // Each byte costs an exit, and firmware that finds nobody listening writes none.
+        if log::log_enabled!(log::Level::Debug) {
+            let console = spec("firmware's debug console", layout::DEBUG_CONSOLE, DebugConsole::LEN);
+            board.isa(console, |_| Ok(DebugConsole::default()))?;
+        }
+        let fw_cfg = FwCfg::new(board.memory().clone());
+        let spec = spec("fw_cfg", layout::FW_CFG, FwCfg::LEN);
+        Ok(Some(board.isa(spec, |_| Ok(fw_cfg))?))
+    }
+}
