@@ -34,7 +34,7 @@ impl Guest {
 #[test]
 fn while_the_link_is_down_frames_are_dropped() {
     let mut guest = guest(1);
-    guest.restart(VERSION_1);
+    guest.restart(0);
     let network = Arc::clone(&guest.network);
     // The kernel has not come to this one yet.
     guest.send(TX, &frame(&[], 60, 1), &[72]);
@@ -59,13 +59,13 @@ fn while_the_link_is_down_frames_are_dropped() {
 #[test]
 fn pauses_and_resets_keep_to_the_link() {
     let mut guest = guest(2);
-    guest.restart(MQ | CTRL_VQ | VERSION_1);
+    guest.restart(MQ | CTRL_VQ);
     guest.pull_or_plug(false);
     guest.machine.pause_and_resume(MQ | CTRL_VQ | VERSION_1);
     assert_eq!(guest.by_kernel(), [[false, false]; 2]);
     guest.send(3, &frame(&[], 60, 1), &[72]);
     guest.wait_for_used(3);
-    guest.restart(MQ | CTRL_VQ | VERSION_1);
+    guest.restart(MQ | CTRL_VQ);
     assert_eq!(guest.by_kernel(), [[false, false]; 2]);
     guest.send(3, &frame(&[], 60, 1), &[72]);
     guest.wait_for_used(3);
@@ -78,7 +78,7 @@ fn pauses_and_resets_keep_to_the_link() {
 #[test]
 fn a_link_whose_host_is_gone_is_down() {
     let mut guest = guest(1);
-    guest.restart(VERSION_1);
+    guest.restart(0);
     guest.network.is_gone.store(libc::EBADFD, std::sync::atomic::Ordering::SeqCst);
     assert!(guest.machine.device.measure().unwrap());
     assert!(!guest.lasting.link_is_up());
