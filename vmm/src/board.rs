@@ -143,7 +143,7 @@ impl Board {
         buses::reserve(&pio, &mmio, &vm.memory)?;
         pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
         if let Some(rom) = &vm.rom {
-            let len = rom.len();
+            let len = rom.size();
             mmio.insert(layout::FIRMWARE_END - len, len, Arc::clone(rom) as Arc<dyn bus::Target>)?;
         }
         let windows = (chipset == Chipset::Fixed).then(|| Windows::new(pci_mmio64.as_ref())).transpose()?;

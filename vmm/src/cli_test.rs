@@ -7,7 +7,7 @@ fn words(line: &str) -> Vec<OsString> {
 }
 
 /// Lines that are right, with every option of a machine in one of them.
-const RIGHT: [&str; 11] = [
+const RIGHT: [&str; 12] = [
     "--kernel k",
     "--kernel k --initrd i --append quiet -m 1G -vv",
     "--kernel k --initramfs i --cmdline quiet --cpu max,-avx --nested off --smp 4,cores=2 --memory 2G --disk a --disk b,readonly=on",

@@ -115,7 +115,7 @@ impl Firmware {
         let (bytes, kind) = image::read(files)?;
         let path = files.code.clone();
         let rom = Rom::new(&bytes).map_err(|source| FirmwareError::Read { path: path.clone(), source })?;
-        log::info!("firmware: {} ({})", path.printable(), Size(rom.len()));
+        log::info!("firmware: {} ({})", path.printable(), Size(rom.size()));
         Ok(Self { kind, path, rom: Arc::new(rom) })
     }
 

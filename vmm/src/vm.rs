@@ -102,8 +102,8 @@ impl Vm {
             let slot = kvm_userspace_memory_region {
                 slot: slots(memory),
                 flags: KVM_MEM_READONLY,
-                guest_phys_addr: layout::FIRMWARE_END - rom.len(),
-                memory_size: rom.len(),
+                guest_phys_addr: layout::FIRMWARE_END - rom.size(),
+                memory_size: rom.size(),
                 userspace_addr: pages.ptr_guard().as_ptr().expose_provenance() as u64,
             };
             // SAFETY: no vCPU runs without the chip: each `Vcpu` holds it.

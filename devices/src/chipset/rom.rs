@@ -24,9 +24,9 @@ impl Rom {
         Ok(rom)
     }
 
-    /// Its length in bytes.
+    /// Its size in bytes.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.0.size() as u64
     }
 

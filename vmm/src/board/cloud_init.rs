@@ -49,7 +49,7 @@ impl OpenDevice for SeedDisk {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
         let block = Block::new(Arc::clone(&self.disk), &self.lasting);
         let plugged = board.virtio(Box::new(block), Arc::new(self.clone()));
-        plugged.with_context(|| HostSide::name(self))
+        plugged.map(|_| ()).with_context(|| HostSide::name(self))
     }
 
     fn host_side(&self) -> Option<&dyn HostSide> {

@@ -31,7 +31,7 @@ pub struct FirmwareDescription {
 
 impl FirmwareDescription {
     pub(super) fn new(firmware: &Firmware, config: &VmConfig, machine: &Machine) -> Self {
-        let size = firmware.rom().len();
+        let size = firmware.rom().size();
         let bootable = machine.devices.bootable();
         let name = |at| config::boot_name(at, &bootable);
         let boot = config.start.boot();
