@@ -7,27 +7,30 @@ use std::{
     path::Path,
     sync::Barrier,
     thread,
+    time::Instant,
 };
 
 use io_uring::{IoUring, opcode, squeue::Entry, types::Fixed};
 use vm_memory::{MmapRegion, mmap::MmapRegionBuilder};
 
-use super::{Load, Places, Run, Watch};
+use super::{
+    Load, Places,
+    bench::figures::{ROUND, Run, Watch},
+};
 
 /// Does a round.
 pub(super) fn run(path: &Path, direct: bool, queues: u16, load: &Load) -> Run {
     let flags = if direct { libc::O_DIRECT } else { 0 };
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap();
     let ready = Barrier::new(usize::from(queues) + 1);
-    let mut watch = Watch::start();
-    let done: u64 = thread::scope(|scope| {
+    let mut watch = Watch::default();
+    thread::scope(|scope| {
         let run = |queue| one(file.as_raw_fd(), load, &ready, queue);
         let threads: Vec<_> = (0..queues).map(|queue| scope.spawn(move || run(queue.into()))).collect();
         ready.wait();
-        watch = Watch::start();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        watch.time(|| threads.into_iter().map(|thread| thread.join().unwrap()).sum());
     });
-    watch.stop(done)
+    watch.stop()
 }
 
 fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
@@ -61,12 +64,12 @@ fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
         entry.user_data(slot as u64)
     };
     ready.wait();
-    let watch = Watch::start();
+    let start = Instant::now();
     let mut done = 0;
     let mut idle: Vec<_> = (0..usize::from(load.depth)).collect();
     let mut busy = 0;
     loop {
-        let running = watch.runs();
+        let running = start.elapsed() < ROUND;
         for slot in idle.drain(..).filter(|_| running) {
             // SAFETY: the buffer is this slot's alone until its completion.
             unsafe { ring.submission().push(&transfer(slot)).unwrap() };

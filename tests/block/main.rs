@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
 mod baseline;
+#[path = "../bench/mod.rs"]
+mod bench;
 mod driver;
 
 use std::{
@@ -14,9 +16,9 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
+use bench::figures;
 use devices::{
     block::Engine,
     disk::{
@@ -26,12 +28,12 @@ use devices::{
         raw::DiskOptions,
     },
 };
-use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
-const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_millis(250);
 const SIZE: u64 = 512 << 20;
+
+/// The width of a row's name.
+const WIDTH: usize = 62;
 
 /// The requests that are made of a disk.
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +71,7 @@ const WAYS: [Way; 3] = [
 
 fn main() {
     let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    println!(
-        "{:<62} {:>12} {:>12} {:>6}   {:>8} {:>8} {:>6}",
-        "", "nvmm", "plain loop", "ratio", "CPU", "plain", "ratio"
-    );
+    figures::head(WIDTH);
     for (medium, folder, direct) in
         [("tmpfs", "/dev/shm", false), ("file", "/var/tmp", false), ("file, direct", "/var/tmp", true)]
     {
@@ -103,64 +102,9 @@ fn main() {
 
 fn row(name: &str, images: &Images, direct: bool, queues: u16, load: &Load, way: &Way) {
     let disk = images.open(way.format, direct);
-    let (mut ours, mut plain) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(driver::run(&disk, way.engine, queues, load));
-        plain.push(baseline::run(&images.raw, direct, queues, load));
-    }
-    let figures =
-        |runs: &[Run]| [median(runs.iter().map(|run| run.rate)), median(runs.iter().map(|run| run.cpu))];
-    let ([ours, our_cpu], [plain, plain_cpu]) = (figures(&ours), figures(&plain));
-    let rate = |rate: f64| match load.len {
-        0..0x10_0000 => format!("{:.0} k/s", rate / 1e3),
-        len => format!("{:.0} MiB/s", rate * f64::from(len) / f64::from(1 << 20)),
-    };
-    let cpu = |seconds: f64| format!("{:.2} us", seconds * 1e6);
-    println!(
-        "{name:<62} {:>12} {:>12} {:>6.2}   {:>8} {:>8} {:>6.2}",
-        rate(ours),
-        rate(plain),
-        ours / plain,
-        cpu(our_cpu),
-        cpu(plain_cpu),
-        our_cpu / plain_cpu
-    );
-}
-
-/// The result of a round.
-struct Run {
-    /// Transfers a second.
-    rate: f64,
-    /// Seconds of processor time for a transfer.
-    cpu: f64,
-}
-
-/// Takes the time of a round.
-struct Watch {
-    start: Instant,
-    cpu: Duration,
-}
-
-impl Watch {
-    fn start() -> Self {
-        Self { start: Instant::now(), cpu: process_time() }
-    }
-
-    /// The round is not over.
-    fn runs(&self) -> bool {
-        self.start.elapsed() < ROUND
-    }
-
-    /// The round was of `done` transfers.
-    fn stop(&self, done: u64) -> Run {
-        let done = f64::from(u32::try_from(done).unwrap());
-        let (elapsed, cpu) = (self.start.elapsed(), process_time() - self.cpu);
-        Run { rate: done / elapsed.as_secs_f64(), cpu: cpu.as_secs_f64() / done }
-    }
-}
-
-fn process_time() -> Duration {
-    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+    let large = (load.len >= 1 << 20).then_some(load.len);
+    let ours = || driver::run(&disk, way.engine, queues, load);
+    figures::row(WIDTH, name, large, ours, || baseline::run(&images.raw, direct, queues, load));
 }
 
 /// The same disk in each format.
@@ -227,10 +171,4 @@ impl Places {
         }
         self.next % slots * len
     }
-}
-
-fn median(rates: impl Iterator<Item = f64>) -> f64 {
-    let mut rates: Vec<_> = rates.collect();
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
 }

@@ -8,21 +8,23 @@
 //! It runs in a network namespace of its own, which takes root or user namespaces.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
+#[path = "../bench/mod.rs"]
+mod bench;
 mod driver;
 mod plain;
 
 use std::{
     fs,
     process::Command,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, atomic::AtomicU64},
+    thread,
 };
 
+use bench::figures::{self, ROUND, Run, Watch};
 use devices::net::{HEADER_LEN, Network, Tap};
-use rustix::time::{ClockId, clock_gettime};
 
-const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_millis(250);
+/// The width of a row's name.
+const WIDTH: usize = 44;
 
 /// Set in the namespace.
 const INSIDE: &str = "NVMM_BENCH_NET";
@@ -61,10 +63,7 @@ fn main() {
     let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     // No frames of the host's own.
     let _absent = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-    println!(
-        "{:<44} {:>14} {:>14} {:>6}   {:>9} {:>9} {:>6}",
-        "", "nvmm", "plain loop", "ratio", "CPU", "plain", "ratio"
-    );
+    figures::head(WIDTH);
     for queues in [1, 2] {
         for load in &LOADS {
             for way in [Way::Receive, Way::Transmit] {
@@ -80,29 +79,40 @@ fn main() {
 
 fn row(name: &str, way: Way, queues: u16, load: &Load) {
     let lines = Lines::new(way, queues);
-    let (mut ours, mut plain) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(driver::run(&lines, queues, load));
+    let large = (load.len >= 0x1000).then(|| u32::try_from(load.len).unwrap());
+    let ours = || driver::run(&lines, queues, load);
+    let plain = || {
         lines.tap.give(lines.tap.gives()).unwrap();
-        plain.push(plain::run(&lines, queues, load));
-    }
-    let figures =
-        |runs: &[Run]| [median(runs.iter().map(|run| run.rate)), median(runs.iter().map(|run| run.cpu))];
-    let ([ours, our_cpu], [plain, plain_cpu]) = (figures(&ours), figures(&plain));
-    let rate = |rate: f64| match load.len {
-        0..0x1000 => format!("{:.0} k/s", rate / 1e3),
-        len => format!("{:.0} MiB/s", rate * f64::from(u32::try_from(len).unwrap()) / f64::from(1 << 20)),
+        plain::run(&lines, queues, load)
     };
-    let cpu = |seconds: f64| format!("{:.2} us", seconds * 1e6);
-    println!(
-        "{name:<44} {:>14} {:>14} {:>6.2}   {:>9} {:>9} {:>6.2}",
-        rate(ours),
-        rate(plain),
-        ours / plain,
-        cpu(our_cpu),
-        cpu(plain_cpu),
-        our_cpu / plain_cpu
-    );
+    figures::row(WIDTH, name, large, ours, plain);
+}
+
+/// Does a round, in which each of `workers` has a thread that passes frames on by `work` and returns how many. Received ones
+/// are counted over all of them, up to a burst.
+fn round<W: Send>(
+    lines: &Lines,
+    load: &Load,
+    workers: &mut [W],
+    work: impl Fn(&mut W, &AtomicU64) -> u64 + Sync,
+) -> Run {
+    let mut watch = Watch::default();
+    loop {
+        if lines.way == Way::Receive {
+            lines.fill(load.burst, load);
+        }
+        let received = AtomicU64::new(0);
+        let (received, work) = (&received, &work);
+        let elapsed = watch.time(|| {
+            thread::scope(|scope| {
+                let threads = workers.iter_mut().map(|worker| scope.spawn(move || work(worker, received)));
+                threads.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).sum()
+            })
+        });
+        if elapsed >= ROUND {
+            return watch.stop();
+        }
+    }
 }
 
 impl Load {
@@ -185,50 +195,4 @@ fn frame(load: &Load, flow: u64) -> Vec<u8> {
 
 fn ip(line: &str) {
     assert!(Command::new("ip").args(line.split_whitespace()).status().unwrap().success(), "ip {line}");
-}
-
-/// The result of a round.
-struct Run {
-    /// Frames a second.
-    rate: f64,
-    /// Seconds of processor time for a frame.
-    cpu: f64,
-}
-
-/// Takes the time of a round, in pieces.
-#[derive(Default)]
-struct Watch {
-    elapsed: Duration,
-    cpu: Duration,
-    done: u64,
-}
-
-impl Watch {
-    /// Takes the time of `work`, which returns the number of its frames.
-    fn time(&mut self, work: impl FnOnce() -> u64) {
-        let (start, cpu) = (Instant::now(), process_time());
-        self.done += work();
-        self.elapsed += start.elapsed();
-        self.cpu += process_time() - cpu;
-    }
-
-    /// The round is not over.
-    fn runs(&self) -> bool {
-        self.elapsed < ROUND
-    }
-
-    fn stop(self) -> Run {
-        let done = f64::from(u32::try_from(self.done).unwrap());
-        Run { rate: done / self.elapsed.as_secs_f64(), cpu: self.cpu.as_secs_f64() / done }
-    }
-}
-
-fn process_time() -> Duration {
-    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
-}
-
-fn median(rates: impl Iterator<Item = f64>) -> f64 {
-    let mut rates: Vec<_> = rates.collect();
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
 }

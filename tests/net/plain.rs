@@ -4,7 +4,6 @@
 use std::{
     os::fd::BorrowedFd,
     sync::atomic::{AtomicU64, Ordering},
-    thread,
     time::Instant,
 };
 
@@ -14,31 +13,20 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Lines, Load, ROUND, Run, Watch, Way, frame};
+use super::{
+    Lines, Load, Way,
+    bench::figures::{ROUND, Run},
+    frame, round,
+};
 
 /// Does a round.
 pub(super) fn run(lines: &Lines, queues: u16, load: &Load) -> Run {
     lines.tap.use_ports(queues).unwrap();
-    let mut watch = Watch::default();
-    while watch.runs() {
-        if lines.way == Way::Receive {
-            lines.fill(load.burst, load);
-        }
-        let received = AtomicU64::new(0);
-        watch.time(|| {
-            thread::scope(|scope| {
-                let threads = (0..queues).map(|queue| {
-                    let received = &received;
-                    scope.spawn(move || match lines.way {
-                        Way::Receive => receive(lines, queue, load, received),
-                        Way::Transmit => transmit(lines, queue, load),
-                    })
-                });
-                threads.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).sum()
-            })
-        });
-    }
-    watch.stop()
+    let mut queues: Vec<u16> = (0..queues).collect();
+    round(lines, load, &mut queues, |&mut queue, received| match lines.way {
+        Way::Receive => receive(lines, queue, load, received),
+        Way::Transmit => transmit(lines, queue, load),
+    })
 }
 
 fn receive(lines: &Lines, queue: u16, load: &Load, received: &AtomicU64) -> u64 {

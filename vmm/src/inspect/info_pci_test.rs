@@ -1,21 +1,12 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
-use devices::pci::{BarError, Identity, PciFunction};
+use devices::pci::{BarError, Identity};
 
 use super::*;
-
-#[derive(Debug)]
-struct Function(ConfigSpace);
-
-impl PciFunction for Function {
-    fn config(&self) -> &ConfigSpace {
-        &self.0
-    }
-
-    fn config_mut(&mut self) -> &mut ConfigSpace {
-        &mut self.0
-    }
-}
+use crate::buses::testing::TestFunction;
 
 #[test]
 fn functions_are_shown_as_qemu_shows_them() {
@@ -40,7 +31,8 @@ fn functions_are_shown_as_qemu_shows_them() {
     let other = Identity { class: ClassCode { base: 0xff, sub: 0, interface: 0 }, ..identity };
     for (device, config) in [(1, config), (2, ConfigSpace::new(other))] {
         let address = PciAddress::new(device, 0).unwrap();
-        root.insert(address, Arc::new(Mutex::new(Function(config)))).unwrap();
+        let function = TestFunction { config, memory: BTreeMap::new() };
+        root.insert(address, Arc::new(Mutex::new(function))).unwrap();
     }
     let text = InfoPci(&root).to_string();
     let (host_bridge, others) = text.split_at(text.find("  Bus  0, device   1").unwrap());

@@ -283,3 +283,7 @@ impl Connection {
         self.refuses = true;
     }
 }
+
+#[cfg(test)]
+#[path = "connection_test.rs"]
+mod tests;

@@ -395,3 +395,7 @@ impl Connections {
         assert!(self.connections.values().all(|connection| connection.waiting() <= room));
     }
 }
+
+#[cfg(test)]
+#[path = "connections_test.rs"]
+mod tests;

@@ -113,3 +113,7 @@ impl Header {
         all.into_iter().find(|op| *op as u16 == self.op.get())
     }
 }
+
+#[cfg(test)]
+#[path = "packet_test.rs"]
+mod tests;

@@ -215,3 +215,8 @@ fn header_of(ports: Ports, header: &Header) -> Header {
         ..*header
     }
 }
+
+/// Bytes that differ from those of any other place near by.
+pub(super) fn pattern(len: usize, seed: u8) -> Vec<u8> {
+    (0..len).map(|at| u8::try_from((at % 251) ^ ((at >> 8) & 0xff)).unwrap() ^ seed).collect()
+}
