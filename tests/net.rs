@@ -301,7 +301,7 @@ fn a_dry_run_says_what_the_devices_are_and_makes_nothing() {
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
     let expected = json!({
         "name": "lan", "host": "bridge=br7", "mac": "3a:61:d0:cc:93:4b", "mac_from": "uuid",
-        "mtu": 1400, "queues": 1, "offload": true,
+        "mtu": 1400, "queues": 1, "offload": true, "legacy": false,
     });
     assert_eq!(plan["networks"][1], expected);
     assert_eq!(namespace.interfaces(), [""; 0]);
