@@ -134,6 +134,36 @@ fn a_thousand_queues() {
 }
 
 #[test]
+fn a_driver_from_before_virtio_1_0_uses_a_transitional_disk() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let image = disk(folder.path(), "image");
+    let output = run("blk_legacy", &["-v", "--disk", &format!("path={},legacy=on", path(&image))]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(43), "{stderr}");
+    let expected = "device 10011af4, subsystem 21af4, revision 0, 800 sectors\n\
+                    early 0 0\n\
+                    address 403, size 100, status 7\n\
+                    flush 0\n\
+                    pending 1 0\n\
+                    page 1000: status 3, needs reset\n\
+                    page 100000: status 3, needs reset\n\
+                    page ffffffff: status 3, needs reset\n\
+                    again 0 7\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    assert!(!stderr.contains("KVM takes no more"), "{stderr}");
+    let written: Vec<_> = (0..200).flat_map(|sector| [sector; 512]).collect();
+    assert!(std::fs::read(&image).unwrap().starts_with(&written));
+
+    // It is a modern one as well, whatever its first BAR is.
+    let output = run("blk_write", &["--disk", &format!("path={},disable-legacy=off", path(&image))]);
+    let written = "near 0\nfar 0\nnear again 0\nflush 0\nread far 0\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), written);
+}
+
+#[test]
 fn unsafe_caching_is_said_aloud() {
     if no_kvm() {
         return;

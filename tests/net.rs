@@ -91,6 +91,26 @@ fn a_guest_is_reached_over_a_bridge_also_after_pauses_and_resets() {
     assert_eq!(shown, format!("{card} \\ lan: index=0,type=tap,ifname={},br=br0\n", interfaces[0]));
 }
 
+/// The guest drives a transitional device as it was done before virtio 1.0.
+#[test]
+fn a_guest_from_before_virtio_1_0_is_reached() {
+    let Some(namespace) = namespace() else { return };
+    for vhost in ["off", "auto"] {
+        let net = format!("bridge=br0,mac=52:54:00:00:00:02,id=lan,vhost={vhost},legacy=on");
+        let mut machine = start(&namespace, "a2", &["--net", &net]);
+        assert_eq!(ready(&mut machine), "52:54:00:00:00:02");
+        assert!(namespace.answers("10.0.0.2/7"));
+        assert!(machine.ask(&["info", "pci"]).contains("1af4:1000"));
+        let mut client = machine.client();
+        client.call("stop", &json!({})).unwrap();
+        client.call("cont", &json!({})).unwrap();
+        assert!(namespace.answers("10.0.0.2/7"));
+        client.call("system_reset", &json!({})).unwrap();
+        ready(&mut machine);
+        assert!(namespace.answers("10.0.0.2/7"));
+    }
+}
+
 /// With a kernel that has no vhost-net, or gives it to others, `vhost=on` says so.
 #[test]
 fn vhost_net_moves_the_frames_or_is_refused() {
@@ -301,7 +321,7 @@ fn a_dry_run_says_what_the_devices_are_and_makes_nothing() {
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
     let expected = json!({
         "name": "lan", "host": "bridge=br7", "mac": "3a:61:d0:cc:93:4b", "mac_from": "uuid",
-        "mtu": 1400, "queues": 1, "offload": true,
+        "mtu": 1400, "queues": 1, "offload": true, "legacy": false,
     });
     assert_eq!(plan["networks"][1], expected);
     assert_eq!(namespace.interfaces(), [""; 0]);

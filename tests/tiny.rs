@@ -403,9 +403,11 @@ fn a_hostile_driver_only_breaks_its_own_device() {
     let mut content = b"NVMMDISK".to_vec();
     content.resize(1 << 20, 0);
     fs::write(&disk, &content).unwrap();
-    let output = run("blk_hostile", &["--disk", disk.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
-    assert_eq!(stdout(&output).matches(": needs reset").count(), 12, "{}", stdout(&output));
+    for key in ["", ",legacy=on"] {
+        let output = run("blk_hostile", &["--disk", &format!("path={}{key}", disk.display())]);
+        assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
+        assert_eq!(stdout(&output).matches(": needs reset").count(), 12, "{}", stdout(&output));
+    }
     assert_eq!(fs::read(disk).unwrap(), content);
 }
 

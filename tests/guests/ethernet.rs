@@ -9,11 +9,14 @@ use crate::{
 const RECEIVED: u64 = 0x50_0000;
 const SENT: u64 = 0x51_0000;
 const BUFFER: u64 = 2048;
-/// virtio 1.3, "Device Operation": `struct virtio_net_hdr`.
+/// The room for a header: virtio 1.3, "Device Operation", `struct virtio_net_hdr`.
 const HEADER: u64 = 12;
+/// The length of one without `num_buffers`, as transitional devices have it.
+const LEGACY_HEADER: u64 = 10;
 
-/// virtio 1.3, "PCI Device Discovery": a network device.
+/// virtio 1.3, "PCI Device Discovery": a network device, and a transitional one.
 const CARD: u32 = 0x1041_1af4;
+const LEGACY_CARD: u32 = 0x1000_1af4;
 /// virtio 1.3, "Network Device", "Feature bits".
 const MAC: u32 = 1 << 5;
 const STATUS: u32 = 1 << 16;
@@ -22,6 +25,7 @@ pub struct Card {
     receive: Device,
     send: Device,
     config: u64,
+    header: u64,
     received: u16,
     sent: u16,
 }
@@ -36,13 +40,15 @@ pub struct Frame {
 impl Card {
     /// Starts the first one on the bus.
     pub fn start() -> Self {
-        let slot = (0..32_u8).find(|slot| read::<u32>(pci::config(*slot, 0)) == CARD).unwrap();
+        let id = |slot: &u8| read::<u32>(pci::config(*slot, 0));
+        let slot = (0..32_u8).find(|slot| [CARD, LEGACY_CARD].contains(&id(slot))).unwrap();
+        let header = if id(&slot) == LEGACY_CARD { LEGACY_HEADER } else { HEADER };
         let [receive, send] = [0, 1].map(|queue| Device::find_queue(slot, queue));
         receive.begin(MAC | STATUS);
         receive.enable(QUEUE_SIZE);
         send.enable(QUEUE_SIZE);
         receive.end();
-        let card = Self { receive, send, config: structure(slot, 4), received: 0, sent: 0 };
+        let card = Self { receive, send, config: structure(slot, 4), header, received: 0, sent: 0 };
         (1..=QUEUE_SIZE).for_each(|index| card.offer(index));
         card
     }
@@ -67,9 +73,9 @@ impl Card {
     /// The frame that came next, if there is one: until [`Card::done`].
     pub fn next(&self) -> Option<Frame> {
         let index = self.received.wrapping_add(1);
-        let len = || u64::from(self.receive.used_len(index)) - HEADER;
+        let len = || u64::from(self.receive.used_len(index)) - self.header;
         (self.receive.used() != self.received)
-            .then(|| Frame { address: Self::buffer(index) + HEADER, len: len() })
+            .then(|| Frame { address: Self::buffer(index) + self.header, len: len() })
     }
 
     /// The frame is not needed any more.
@@ -85,9 +91,10 @@ impl Card {
 
     /// Sends that frame, and waits until it is gone.
     pub fn send(&mut self, frame: Frame) {
-        (SENT..SENT + HEADER).for_each(|at| write(at, 0_u8));
+        let start = SENT + HEADER - self.header;
+        (start..start + self.header).for_each(|at| write(at, 0_u8));
         self.sent = self.sent.wrapping_add(1);
-        self.send.push(descriptor(SENT, (HEADER + frame.len) as u32, 0, 0), self.sent);
+        self.send.push(descriptor(start, (self.header + frame.len) as u32, 0, 0), self.sent);
         while self.send.used() != self.sent {
             if !self.send.has_used(self.sent) {
                 crate::print!("not sent yet\n");

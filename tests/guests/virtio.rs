@@ -1,8 +1,9 @@
-//! A virtio-pci driver, as little as it takes to be rude to a device.
+//! A virtio-pci driver, as little as it takes to be rude to a device. It uses a transitional device as drivers did before virtio 1.0, by
+//! ports.
 #![allow(dead_code, reason = "no guest needs all of it")]
 
 use crate::rt::{
-    inb,
+    inb, outb, outl, outw,
     pci::{self, Function},
     read, write,
 };
@@ -11,6 +12,17 @@ pub const QUEUE_SIZE: u16 = 8;
 /// The address of the rings of a function's queue, and the distance to the next device's.
 const RINGS: u64 = 0x40_0000;
 const RINGS_LEN: u64 = 0x3000;
+/// The size of a transitional device's queues, if nothing else is said. Their rings are then where those of others are put here.
+const LEGACY_QUEUE_SIZE: u16 = 256;
+/// Device IDs from here on are of devices that are not transitional.
+const MODERN: u16 = 0x1040;
+
+/// virtio 1.3, "Legacy Interfaces: A Note on PCI Device Layout".
+const LEGACY_FEATURES: u16 = 4;
+const LEGACY_ADDRESS: u16 = 8;
+const LEGACY_SELECT: u16 = 14;
+const LEGACY_NOTIFY: u16 = 16;
+const LEGACY_STATUS: u16 = 18;
 
 /// Nothing is there: an access takes its time.
 const UNUSED_PORT: u16 = 0x80;
@@ -41,6 +53,10 @@ pub const fn descriptor(address: u64, len: u32, flags: u16, next: u16) -> Descri
 pub struct Device {
     /// The one that is used.
     queue: u16,
+    /// Where its slots begin again.
+    size: u16,
+    /// The first of the ports of a transitional device.
+    ports: Option<u16>,
     common: u64,
     doorbell: u64,
     descriptors: u64,
@@ -57,13 +73,16 @@ impl Device {
     /// [`Device::find`], to use another queue than the first.
     pub fn find_queue(function: impl Into<Function>, queue: u16) -> Self {
         let function = function.into();
-        let bar = pci::bar(function, 0);
+        let is_legacy = read::<u16>(pci::config(function, 2)) < MODERN;
+        let ports = is_legacy.then(|| (pci::bar(function, 0) & 0xfffc) as u16);
+        let size = if is_legacy { LEGACY_QUEUE_SIZE } else { QUEUE_SIZE };
         let (mut common, mut notify, mut multiplier) = (0, 0, 0);
         let mut at: u8 = read(pci::config(function, 0x34));
         while at != 0 {
             let field = |offset: u8| pci::config(function, u16::from(at + offset));
             if read::<u8>(field(0)) == 9 {
-                let base = bar + u64::from(read::<u32>(field(8)));
+                let bar: u8 = read(field(4));
+                let base = pci::bar(function, bar.into()) + u64::from(read::<u32>(field(8)));
                 match read::<u8>(field(3)) {
                     1 => common = base,
                     2 => (notify, multiplier) = (base, read::<u32>(field(16))),
@@ -77,7 +96,8 @@ impl Device {
         let doorbell = notify + u64::from(offset) * u64::from(multiplier);
         let number = u64::from(queue) << 8 | u64::from(function.number) << 5 | u64::from(function.device);
         let rings = RINGS + number * RINGS_LEN;
-        Self { queue, common, doorbell, descriptors: rings, available: rings + 0x1000, used: rings + 0x2000 }
+        let (available, used) = (rings + 0x1000, rings + 0x2000);
+        Self { queue, size, ports, common, doorbell, descriptors: rings, available, used }
     }
 
     /// Resets the device and starts it with one queue, whose rings are empty.
@@ -92,7 +112,10 @@ impl Device {
 
     /// Resets the device, and waits until that is done.
     pub fn reset(&self) {
-        write(self.common + 0x14, 0_u8);
+        match self.ports {
+            Some(ports) => outb(ports + LEGACY_STATUS, 0),
+            None => write(self.common + 0x14, 0_u8),
+        }
         while self.status() != 0 {}
     }
 
@@ -106,6 +129,11 @@ impl Device {
     /// The beginning of a start: resets the device, and agrees on features.
     pub fn begin(&self, features: u32) {
         self.reset();
+        if let Some(ports) = self.ports {
+            outb(ports + LEGACY_STATUS, ACKNOWLEDGE);
+            outb(ports + LEGACY_STATUS, ACKNOWLEDGE | DRIVER);
+            return outl(ports + LEGACY_FEATURES, features | 3 << 28);
+        }
         for status in [ACKNOWLEDGE, ACKNOWLEDGE | DRIVER] {
             write(self.common + 0x14, status);
         }
@@ -120,6 +148,10 @@ impl Device {
     /// Empties the rings of the queue, and enables it.
     pub fn enable(&self, size: u16) {
         (self.descriptors..self.used + 0x1000).step_by(8).for_each(|at| write(at, 0_u64));
+        if let Some(ports) = self.ports {
+            outw(ports + LEGACY_SELECT, self.queue);
+            return outl(ports + LEGACY_ADDRESS, (self.descriptors >> 12) as u32);
+        }
         write(self.common + 0x16, self.queue);
         write(self.common + 0x18, size);
         for (offset, ring) in [(0x20, self.descriptors), (0x28, self.available), (0x30, self.used)] {
@@ -131,9 +163,13 @@ impl Device {
 
     /// The end of a start, once all queues are enabled.
     pub fn end(&self) {
-        write(self.common + 0x14, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+        match self.ports {
+            Some(ports) => outb(ports + LEGACY_STATUS, ACKNOWLEDGE | DRIVER | DRIVER_OK),
+            None => write(self.common + 0x14, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK),
+        }
     }
 
+    /// The status, which also of a transitional device says more in these registers.
     pub fn status(&self) -> u8 {
         read(self.common + 0x14)
     }
@@ -159,13 +195,25 @@ impl Device {
         write(self.available + 2, index);
     }
 
+    /// Makes the chain in `descriptors` the next one of the queue, of which `index` were available, and rings.
+    pub fn submit_next(&self, descriptors: &[Descriptor], index: &mut u16) {
+        self.write_descriptors(self.descriptors, descriptors);
+        write(self.available + 4 + 2 * u64::from(*index % self.size), 0_u16);
+        *index = index.wrapping_add(1);
+        write(self.available + 2, *index);
+        self.ring();
+    }
+
     pub fn ring(&self) {
-        write(self.doorbell, self.queue);
+        match self.ports {
+            Some(ports) => outw(ports + LEGACY_NOTIFY, self.queue),
+            None => write(self.doorbell, self.queue),
+        }
     }
 
     /// Makes `descriptor`, a chain by itself, available as the one before `index`, and rings.
     pub fn push(&self, descriptor: Descriptor, index: u16) {
-        let slot = u64::from(index.wrapping_sub(1) % QUEUE_SIZE);
+        let slot = u64::from(index.wrapping_sub(1) % self.size);
         self.write_descriptors(self.descriptors + 16 * slot, &[descriptor]);
         write(self.available + 4 + 2 * slot, slot as u16);
         write(self.available + 2, index);
@@ -179,7 +227,7 @@ impl Device {
 
     /// How many bytes the device has written to the chain that it used as the one before `index`.
     pub fn used_len(&self, index: u16) -> u32 {
-        read(self.used + 8 + 8 * u64::from(index.wrapping_sub(1) % QUEUE_SIZE))
+        read(self.used + 8 + 8 * u64::from(index.wrapping_sub(1) % self.size))
     }
 
     /// Waits for the device to use as many chains, or to need a reset; `false` if it does neither.
@@ -192,7 +240,7 @@ impl Device {
         while read::<u16>(self.used + 2) == used {
             inb(UNUSED_PORT);
         }
-        let entry = self.used + 4 + 8 * u64::from(used % QUEUE_SIZE);
+        let entry = self.used + 4 + 8 * u64::from(used % self.size);
         (read(entry), read(entry + 4))
     }
 
@@ -212,7 +260,8 @@ pub fn structure(function: impl Into<Function>, kind: u8) -> u64 {
     while at != 0 {
         let field = |offset: u8| pci::config(function, u16::from(at + offset));
         if read::<u8>(field(0)) == 9 && read::<u8>(field(3)) == kind {
-            return pci::bar(function, 0) + u64::from(read::<u32>(field(8)));
+            let bar: u8 = read(field(4));
+            return pci::bar(function, bar.into()) + u64::from(read::<u32>(field(8)));
         }
         at = read(field(1));
     }

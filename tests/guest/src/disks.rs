@@ -29,6 +29,8 @@ pub(crate) const DISKS: [&str; 4] = [
     "path=/disks/base,overlay=temp,discard=off,serial=temp",
     "path=/disks/base,overlay=/disks/over.qcow2,aio=threads,serial=over",
 ];
+/// The disk that level 1 uses by legacy virtio.
+pub(crate) const LEGACY: &str = "path=/disks/legacy,legacy=on,serial=legacy";
 const FOLDER: &str = "/disks";
 
 const MIB: u64 = 1 << 20;
@@ -73,6 +75,12 @@ pub(crate) fn make() -> anyhow::Result<()> {
     nvmm(&["disk", "create", "-f", "qcow2", "/disks/image.qcow2", "32M"])
 }
 
+/// Level 0: makes the image of [`LEGACY`].
+pub(crate) fn make_legacy() -> anyhow::Result<()> {
+    fs::create_dir_all(FOLDER).context("making /disks")?;
+    File::create(at("legacy")).and_then(|file| file.set_len(SIZE)).context("making a disk")
+}
+
 /// Level 0: has the first disk grow. [`GROW`] has been heard.
 pub(crate) fn grow(nvmm: u32) -> anyhow::Result<()> {
     OpenOptions::new().write(true).open(at("raw")).and_then(|file| file.set_len(GROWN))?;
@@ -111,6 +119,11 @@ pub(crate) fn judge(found: &[DiskFacts]) -> anyhow::Result<()> {
     let raw = used("raw")?;
     ensure!(raw <= kept * MIB, "what was discarded is still there: {raw} bytes are used");
     Ok(())
+}
+
+/// Level 0: judges what is in [`LEGACY`].
+pub(crate) fn judge_legacy() -> anyhow::Result<()> {
+    judge_contents(&at("legacy"), 0).context("what is in the disk")
 }
 
 fn at(name: &str) -> PathBuf {
@@ -157,6 +170,13 @@ pub(crate) fn use_them(pid1: &mut Pid1) -> anyhow::Result<Vec<DiskFacts>> {
         thread::sleep(Duration::from_millis(100));
     }
     names.into_iter().map(|name| facts(name).with_context(|| format!("looking at {name}"))).collect()
+}
+
+/// Level 1: uses [`LEGACY`].
+pub(crate) fn use_legacy() -> anyhow::Result<()> {
+    use_it(0, "vdb")?;
+    ensure!(facts("vdb")?.serial == "legacy", "vdb is another disk");
+    Ok(())
 }
 
 fn use_it(number: u8, name: &str) -> anyhow::Result<()> {

@@ -15,6 +15,7 @@ use vmm::nest::report::Said;
 use vmm::nest::{emulator, level};
 
 use crate::balloon;
+use crate::legacy;
 use crate::level0::{NVMM, VMLINUX};
 use crate::outcome::{self, Outcome};
 use crate::vmlinux;
@@ -58,14 +59,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let virtio = modules.resolve(&["virtio_pci", "virtio_blk"], kernel.release.as_deref())?;
     let kvm = modules.resolve(&[args.emulated.module(), "msr"], kernel.release.as_deref())?;
     let mut files = vec![NVMM.to_owned()];
-    // One host is enough to test what a bzImage unpacks itself to, and a balloon.
-    let mut balloon = Vec::new();
+    // One host is enough to test what a bzImage unpacks itself to, a balloon, and legacy virtio.
+    let mut others = Vec::new();
     if args.emulated == Virtualization::Svm {
         files.push(VMLINUX.to_owned());
-        balloon = modules.resolve(&[balloon::MODULE], kernel.release.as_deref())?;
-        // Modules that it needs find a disk, too.
-        balloon.retain(|module| module.name == balloon::MODULE);
-        files.extend(balloon.iter().map(|module| Manifest::module(&module.name)));
+        let wanted = [&[balloon::MODULE][..], &legacy::MODULES].concat();
+        others = modules.resolve(&wanted, kernel.release.as_deref())?;
+        // Other modules that they need find a disk, too.
+        others.retain(|module| wanted.contains(&module.name.as_str()));
+        files.extend(others.iter().map(|module| Manifest::module(&module.name)));
     }
     let manifest = Manifest {
         levels: 2,
@@ -86,7 +88,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             let module = virtio
                 .iter()
                 .chain(&kvm)
-                .chain(&balloon)
+                .chain(&others)
                 .find(|module| Manifest::module(&module.name) == name);
             Ok(module.with_context(|| format!("no {name}"))?.image.clone())
         }

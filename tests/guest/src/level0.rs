@@ -22,6 +22,7 @@ use crate::devices;
 use crate::disks;
 use crate::facts::Facts;
 use crate::judge;
+use crate::legacy;
 use crate::models;
 use crate::outcome::{self, Outcome};
 use crate::ports;
@@ -81,6 +82,9 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             // What needs it too has no outcome.
             Err(error) => say(pid1, outcome::DISKS, Err(error)),
         }
+    }
+    if virt == Virtualization::Svm {
+        say(pid1, outcome::LEGACY, legacy::run(&pid1.manifest, &image));
     }
     // It hangs while others run.
     let hanging = (virt == Virtualization::Svm).then(Hanging::start);

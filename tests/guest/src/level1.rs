@@ -23,6 +23,7 @@ use crate::debug;
 use crate::devices;
 use crate::facts::Facts;
 use crate::hang;
+use crate::legacy;
 use crate::level0::NVMM;
 use crate::level2;
 use crate::reset::Reset;
@@ -42,8 +43,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Does what the kernel command line says.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
-    pid1::load(&pid1.manifest.virtio)?;
     let scenario = pid1::parameter(scenario::PARAMETER)?;
+    match scenario.as_str() {
+        scenario::LEGACY => legacy::load_virtio(&pid1.manifest)?,
+        _ => pid1::load(&pid1.manifest.virtio)?,
+    }
     if scenario == scenario::SYSTEM {
         return system::start();
     }
@@ -79,6 +83,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             record.debugged = true;
         }
         scenario::DEVICES => devices::use_them(pid1, &mut record)?,
+        scenario::LEGACY => legacy::use_them(pid1, &mut record)?,
         scenario::NEST | scenario::NEST_LINUX => match kvm {
             Ok(()) => {
                 record.parameters = kvm_parameters()?;

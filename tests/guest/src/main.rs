@@ -20,6 +20,7 @@ mod hang;
 mod host;
 mod interrupts;
 mod judge;
+mod legacy;
 mod level0;
 mod level1;
 mod level2;

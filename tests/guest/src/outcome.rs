@@ -20,6 +20,7 @@ pub(crate) const DIES: &str = "L1 has three dies of a core of two threads";
 pub(crate) const RESETS: &str = "L1 works after five resets while an L2 ran";
 pub(crate) const PVH: &str = "L1 from a vmlinux, by PVH";
 pub(crate) const DISKS: &str = "L1's Linux uses disks of every kind";
+pub(crate) const LEGACY: &str = "L1's Linux uses a disk and a network by legacy virtio";
 pub(crate) const PORTS: &str = "L1's Linux uses four serial ports";
 pub(crate) const BALLOON: &str = "L1's Linux gives freed memory back to L0";
 pub(crate) const HUNG: &str = "L1's Linux that hangs is looked into";
@@ -50,6 +51,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             BALLOON,
             DISKS,
             HUNG,
+            LEGACY,
             THREADS,
             DIES,
             PVH,

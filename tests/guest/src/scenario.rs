@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::disks::DiskFacts;
 use crate::facts::Facts;
+use crate::legacy::LegacyFacts;
 use crate::ports::PortFacts;
 use crate::system::SystemFacts;
 
@@ -30,6 +31,9 @@ pub(crate) const NEST_LINUX: &str = "nest-linux";
 
 /// It uses its serial ports, its balloon, and the disks that it was given besides its own, and then hangs.
 pub(crate) const DEVICES: &str = "devices";
+
+/// It uses transitional devices as a driver from before virtio 1.0.
+pub(crate) const LEGACY: &str = "legacy";
 
 /// It becomes Debian's own system.
 pub(crate) const SYSTEM: &str = "system";
@@ -63,6 +67,9 @@ pub(crate) struct Record {
     pub(crate) refusal: Option<String>,
     /// The facts of its other disks.
     pub(crate) disks: Vec<DiskFacts>,
+    /// The facts of its transitional devices, by their IDs.
+    #[serde(default)]
+    pub(crate) legacy: Vec<LegacyFacts>,
     /// The facts of its serial ports, and of their use.
     pub(crate) ports: Vec<PortFacts>,
     /// True if its balloon's driver reports free pages.
