@@ -90,12 +90,13 @@ impl VmConfig {
     pub fn new(args: &MachineArgs) -> Result<Self, ConfigError> {
         let (smbios, smbios_files) = smbios::parse(&args.smbios, args.uuid.as_deref())?;
         let cpu_file = cpu::file(&args.cpu).map(|path| ("--cpu", path.to_owned()));
-        let (cloud_init, cloud_files) = cloud_init::parse(&args.cloud, smbios.system.uuid)?;
-        let smbios_files = smbios_files.into_iter().map(|path| ("--smbios", path));
-        let read = smbios_files.chain(cpu_file).chain(cloud_files).collect();
         let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
         let disks = args.disk.iter().map(|disk| DiskConfig::parse(disk, topology.vcpus()));
         let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
+        let legacy = disks.first().is_some_and(|disk| disk.device.legacy);
+        let (cloud_init, cloud_files) = cloud_init::parse(&args.cloud, smbios.system.uuid, legacy)?;
+        let smbios_files = smbios_files.into_iter().map(|path| ("--smbios", path));
+        let read = smbios_files.chain(cpu_file).chain(cloud_files).collect();
         disk::check_several(&disks, &args.disk, cloud_init.as_ref().map(|_| SEED_DISK))?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
         let nets = net::devices(&args.net, smbios.system.uuid)?.into_iter().map(DeviceConfig::Net);

@@ -66,6 +66,21 @@ fn keys_and_bare_values_both_work() {
     ));
 }
 
+/// A guest that can use its disk can read its seed.
+#[test]
+fn a_seed_is_a_disk_as_the_first_one_is() {
+    let legacy = |options: &[&str]| {
+        let config = parse(&[options, &["--hostname", "a"]].concat()).unwrap();
+        let seed = config.devices.iter().find_map(|device| match device {
+            DeviceConfig::CloudInit(seed) => Some(seed.legacy),
+            _ => None,
+        });
+        seed.unwrap()
+    };
+    let two = ["--disk", "a,legacy=on", "--disk", "b"];
+    assert_eq!([legacy(&[]), legacy(&["--disk", "a"]), legacy(&two)], [false, false, true]);
+}
+
 #[test]
 fn what_is_wrong_is_named_with_what_would_do() {
     let cases: [(&[&str], &str); 19] = [

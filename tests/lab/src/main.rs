@@ -1,6 +1,7 @@
 //! `cargo lab`: what it takes to see nvmm at work, and to test it, on a machine with Rust and apt.
 
 mod apt;
+mod boot_disks;
 mod build;
 mod host;
 mod kernel;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use boot_disks::BootDisks;
 use host::Host;
 use kernel::Kernel;
 use nested::Lab;
@@ -45,6 +47,8 @@ enum Command {
     },
     /// Make the training lab of resources/lab, and work in it: level 1 on a bridge, three guests in it by libvirt and by nvmm
     Training,
+    /// Make the disks that start by firmware: Debian with GRUB on an MBR disk for BIOS, and on a GPT disk for UEFI
+    Disks,
     /// Run every test: format, lints, unit tests, tiny guests, nested boots on both emulated hosts
     Test,
 }
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Demo { host } => demo(host),
         Command::Stalls { times } => stalls(times),
         Command::Training => training(),
+        Command::Disks => disks(),
         Command::Test => test(),
     };
     match outcome {
@@ -98,6 +103,13 @@ fn training() -> Result<bool> {
     Training::images(&nvmm)?.run(&nvmm, |name, took, outcome| report.show(name, took, outcome));
     print!("{report}");
     Ok(report.failed() == 0)
+}
+
+fn disks() -> Result<bool> {
+    apt::install(boot_disks::PACKAGES)?;
+    let BootDisks { mbr, gpt } = BootDisks::make_or_find()?;
+    println!("{}: BIOS\n{}: UEFI\nroot's password is lab", mbr.display(), gpt.display());
+    Ok(true)
 }
 
 fn test() -> Result<bool> {

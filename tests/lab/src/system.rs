@@ -16,10 +16,10 @@ pub(crate) const PACKAGES: &[&str] = &["genext2fs", "mmdebstrap"];
 /// The Debian packages in it, besides the essential ones: those that start a system, and those that read its clock and tables.
 const INCLUDED: &str = "systemd-sysv,udev,kmod,dbus,dmidecode,util-linux-extra";
 /// Files of packages that nobody reads there.
-const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*"];
+pub(crate) const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*"];
 
 /// Its root's password, which the scenario types.
-const ACCOUNT: &str = "root:lab";
+pub(crate) const ACCOUNT: &str = "root:lab";
 
 /// Its size: blocks of 4 KiB, of which those that hold nothing take no space. The last quarter or so is free.
 const BLOCKS: &str = "131072";
@@ -28,33 +28,47 @@ const INODES: &str = "32768";
 /// The image, made before or now: this machine's release of Debian, from the mirror that the machine uses, with the modules of
 /// `kernel`, which is not in it.
 pub(crate) fn image(kernel: &Kernel) -> Result<PathBuf> {
-    let dir = build::lab_dir();
-    let (image, recipe) = (dir.join("system.ext2"), dir.join("system.recipe"));
+    let image = build::lab_dir().join("system.ext2");
     let arguments = arguments(kernel, &apt::here()?)?;
-    let wanted = arguments.join("\n");
-    if image.exists() && fs::read_to_string(&recipe).is_ok_and(|recipe| recipe == wanted) {
-        return Ok(image);
-    }
-    eprintln!("lab: making a disk of Debian's system");
-    let (tar, part) = (dir.join("system.tar"), dir.join("system.part"));
-    let made = make(&arguments, &tar, &part);
-    // It may be there in part.
-    let _ = fs::remove_file(&tar);
-    made?;
-    fs::rename(&part, &image).with_context(|| format!("making {}", image.display()))?;
-    fs::write(&recipe, wanted).with_context(|| format!("writing {}", recipe.display()))?;
+    made_once(&[&image], &arguments.join("\n"), || {
+        eprintln!("lab: making a disk of Debian's system");
+        let part = image.with_extension("part");
+        make(&arguments, &part, BLOCKS)?;
+        fs::rename(&part, &image).with_context(|| format!("making {}", image.display()))
+    })?;
     Ok(image)
 }
 
-fn make(arguments: &[String], tar: &Path, part: &Path) -> Result<()> {
+/// Calls `make` unless it has made `files` by the same recipe before. The recipe is kept beside the first of them.
+pub(crate) fn made_once(files: &[&Path], recipe: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    let kept = files[0].with_extension("recipe");
+    let is_same = fs::read_to_string(&kept).is_ok_and(|kept| kept == recipe);
+    if is_same && files.iter().all(|file| file.exists()) {
+        return Ok(());
+    }
+    make()?;
+    fs::write(&kept, recipe).with_context(|| format!("writing {}", kept.display()))
+}
+
+/// Makes the file system `part` of `blocks` blocks, which holds what mmdebstrap makes.
+pub(crate) fn make(arguments: &[String], part: &Path, blocks: &str) -> Result<()> {
+    let tar = part.with_extension("tar");
+    let made = mmdebstrap(arguments, &tar).and_then(|()| {
+        let mut command = Command::new("genext2fs");
+        command.arg("--tarball").arg(&tar).args(["--block-size", "4096", "--size-in-blocks", blocks]);
+        apt::run(command.args(["--number-of-inodes", INODES, "--allow-holes"]).arg(part)).map(drop)
+    });
+    // It may be there in part.
+    let _ = fs::remove_file(&tar);
+    made
+}
+
+fn mmdebstrap(arguments: &[String], tar: &Path) -> Result<()> {
     let file = File::create(tar).with_context(|| format!("making {}", tar.display()))?;
     apt::run(apt::as_root("mmdebstrap").args(arguments).stdout(file)).map_err(|error| {
         let first = first_error(&error.to_string()).map(|line| anyhow!("mmdebstrap failed: {line}"));
         first.unwrap_or(error)
     })?;
-    let mut command = Command::new("genext2fs");
-    command.arg("--tarball").arg(tar).args(["--block-size", "4096", "--size-in-blocks", BLOCKS]);
-    apt::run(command.args(["--number-of-inodes", INODES, "--allow-holes"]).arg(part))?;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ impl SeedDisk {
     ///
     /// There is no memory for it.
     pub(super) fn open(config: &CloudInitConfig) -> anyhow::Result<Self> {
-        let CloudInitConfig { seed, user_data } = config;
+        let CloudInitConfig { seed, user_data, legacy } = config;
         if let Some(path) = user_data.as_ref().filter(|_| !seed.has_known_user_data()) {
             log::warn!(
                 "--cloud-init: {} begins neither with #cloud-config nor with #!, nor as other user-data does; cloud-init ignores it",
@@ -40,7 +40,7 @@ impl SeedDisk {
         Ok(Self {
             disk: Arc::new(MemoryDisk::new(SEED_DISK.to_owned(), image)),
             files: seed.names().collect::<Vec<_>>().join(", "),
-            lasting: BlockOptions::default().into(),
+            lasting: BlockOptions { legacy: *legacy, ..BlockOptions::default() }.into(),
         })
     }
 }

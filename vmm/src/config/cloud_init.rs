@@ -34,18 +34,20 @@ pub struct CloudInitConfig {
     pub seed: Seed,
     /// The file with the user-data, if one was given.
     pub user_data: Option<PathBuf>,
+    /// Drivers from before virtio 1.0 can use the seed's disk, too.
+    pub legacy: bool,
 }
 
 /// The seed that the options ask for, if any, and the files that were read, each with its option.
 type Parsed = (Option<CloudInitConfig>, Vec<(&'static str, PathBuf)>);
 
-/// Gives the options a meaning, for a machine with this UUID.
+/// Gives the options a meaning, for a machine with this UUID, and a guest that uses `legacy` disks or not.
 ///
 /// # Errors
 ///
 /// A word that has none, a file that can't be read or is not what its option takes, or a host name or a key beside `meta-data`,
 /// which has its own.
-pub(super) fn parse(args: &CloudArgs, uuid: Option<Uuid>) -> Result<Parsed, ConfigError> {
+pub(super) fn parse(args: &CloudArgs, uuid: Option<Uuid>, legacy: bool) -> Result<Parsed, ConfigError> {
     let CloudArgs { cloud_init, ssh_key, hostname } = args;
     if cloud_init.is_none() && ssh_key.is_empty() && hostname.is_none() {
         return Ok((None, Vec::new()));
@@ -71,7 +73,7 @@ pub(super) fn parse(args: &CloudArgs, uuid: Option<Uuid>) -> Result<Parsed, Conf
     let read = read.chain(ssh_key.iter().map(|path| (SSH_KEY, path.into()))).collect();
     let identity = Identity { uuid, hostname: hostname.clone(), keys };
     let seed = Seed::new(files.read().map_err(error(CLOUD_INIT, given))?, &identity);
-    Ok((Some(CloudInitConfig { seed, user_data: files.user_data }), read))
+    Ok((Some(CloudInitConfig { seed, user_data: files.user_data, legacy }), read))
 }
 
 /// The files of `--cloud-init`.

@@ -1,0 +1,267 @@
+//! Whole disks with Debian's system and its boot loader, for machines that start by firmware. They are made once, and kept under
+//! target/lab, by programs that need neither loop devices nor mounts.
+//!
+//! ```text
+//! mbr.img   MBR  boot.img  core.img (GRUB)        root: ext4   by BIOS
+//! gpt.img   GPT  ESP: EFI/BOOT/BOOTX64.EFI (GRUB) root: ext4   by UEFI
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::apt;
+use crate::build;
+use crate::system::{self, ACCOUNT, EXCLUDED};
+
+/// The Debian packages that make them.
+pub(crate) const PACKAGES: &[&str] = &[
+    "e2fsprogs",
+    "fdisk",
+    "genext2fs",
+    "grub-common",
+    "grub-efi-amd64-bin",
+    "grub-pc-bin",
+    "mmdebstrap",
+    "mtools",
+    "qemu-utils",
+    "seabios",
+];
+
+/// The Debian packages in the system, besides the essential ones. The kernel for virtual machines has no AHCI driver.
+const INCLUDED: &str = "linux-image-amd64,initramfs-tools,zstd,systemd-sysv,udev,dbus,kmod,cloud-init";
+/// Parts of the kernel, and more, that nobody reads there.
+const UNUSED: [&str; 5] = [
+    "/lib/modules/*/kernel/drivers/*",
+    "/lib/modules/*/kernel/net/*",
+    "/lib/modules/*/kernel/sound/*",
+    "/lib/udev/hwdb.d/*",
+    "/usr/share/i18n/*",
+];
+/// The drivers that it needs all the same.
+const DRIVERS: [&str; 6] = ["ata", "block/virtio*", "char/hw_random", "cdrom", "scsi/s*", "virtio"];
+/// The modules in its initramfs.
+const MODULES: [&str; 5] = ["virtio_pci", "virtio_blk", "ahci", "sd_mod", "ext4"];
+/// Units that only take time.
+const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
+                      fstrim.timer networking.service systemd-journal-flush.service systemd-update-utmp.service \
+                      systemd-update-utmp-runlevel.service";
+
+/// The names that the system has for itself and for its root.
+const HOSTNAME: &str = "lab";
+const LABEL: &str = "lab";
+
+/// cloud-init, told to do no more than the scenarios look at. Debian's own list is about packages, time zones and the like.
+const CLOUD: &str = "cloud_init_modules: [write-files, set_hostname, users-groups, ssh]\n\
+                     cloud_config_modules: []\ncloud_final_modules: []\nssh_genkeytypes: []\n";
+
+/// GRUB's menu, with a key for each entry. Names in Debian's root directory lead to its kernel.
+const MENU: &str = r#"set timeout=1
+set params='root=LABEL=lab rw console=ttyS0 quiet'
+menuentry 'Debian on the lab disk' --hotkey=d {
+  linux /vmlinuz $params
+  initrd /initrd.img
+}
+menuentry 'Debian as a driver of legacy virtio' --hotkey=l {
+  linux /vmlinuz $params virtio_pci.force_legacy=1
+  initrd /initrd.img
+}
+menuentry 'Debian as far as its root' --hotkey=r {
+  linux /vmlinuz $params init=/sbin/lab-init
+  initrd /initrd.img
+}
+"#;
+/// The program of the last entry.
+const INIT: &str = "#!/bin/sh\necho 'Linux has its root'\nexec poweroff -ff\n";
+/// The beginning of both GRUBs: the serial port alone, and then the menu, wherever the root is.
+const EARLY: &str = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n\
+                     search --no-floppy --label lab --set=root\nset prefix=($root)/boot/grub\nnormal\n";
+/// GRUB's modules in both: those of EARLY and of MENU, and for its command line.
+const GRUB: [&str; 14] = [
+    "ext2",
+    "normal",
+    "configfile",
+    "linux",
+    "serial",
+    "terminal",
+    "search",
+    "search_label",
+    "echo",
+    "ls",
+    "cat",
+    "test",
+    "halt",
+    "reboot",
+];
+
+/// Where Debian has GRUB's files for BIOS.
+const BOOT_IMG: &str = "/usr/lib/grub/i386-pc/boot.img";
+
+/// A sector, and the places of partitions, in bytes.
+const SECTOR: u64 = 512;
+const MIB: u64 = 1 << 20;
+/// The root's blocks of 4 KiB, and its length.
+const ROOT_BLOCKS: &str = "131072";
+const ROOT_MIB: u64 = 512;
+/// The EFI system partition's length.
+const ESP_MIB: u64 = 8;
+
+/// The disks.
+#[derive(Debug)]
+pub(crate) struct BootDisks {
+    /// The one for BIOS.
+    pub(crate) mbr: PathBuf,
+    /// The one for UEFI.
+    pub(crate) gpt: PathBuf,
+}
+
+impl BootDisks {
+    /// The disks, made before or now: this machine's release of Debian, from the mirror that the machine uses.
+    pub(crate) fn make_or_find() -> Result<Self> {
+        let dir = build::lab_dir().join("boot-disks");
+        fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        let disks = Self { mbr: dir.join("mbr.img"), gpt: dir.join("gpt.img") };
+        let arguments = arguments(&apt::here()?, &dir);
+        let recipe = format!("{}\n{CLOUD}{MENU}{EARLY}{INIT}{}", arguments.join("\n"), GRUB.join(" "));
+        system::made_once(&[&disks.mbr, &disks.gpt], &recipe, || {
+            eprintln!("lab: making disks that start by firmware");
+            disks.make(&arguments, &dir)
+        })?;
+        Ok(disks)
+    }
+
+    fn make(&self, arguments: &[String], dir: &Path) -> Result<()> {
+        for (name, text) in [(CLOUD_CFG, CLOUD), (GRUB_CFG, MENU), (EARLY_CFG, EARLY), (LAB_INIT, INIT)] {
+            fs::write(dir.join(name), text).with_context(|| format!("writing {name}"))?;
+        }
+        let root = dir.join("root.part");
+        system::make(arguments, &root, ROOT_BLOCKS)?;
+        let label = ["-O", "has_journal,extents,dir_index", "-L", LABEL];
+        apt::run(Command::new("tune2fs").args(label).arg(&root))?;
+        self.make_mbr(&root, dir)?;
+        self.make_gpt(&root, dir)?;
+        fs::remove_file(&root).with_context(|| format!("removing {}", root.display()))
+    }
+
+    /// GRUB's manual, "BIOS installation": boot.img, less the partition table, in the first sector, and core.img in those behind it, as
+    /// boot.img expects without being told.
+    fn make_mbr(&self, root: &Path, dir: &Path) -> Result<()> {
+        let core = dir.join("core.img");
+        mkimage("i386-pc", &["biosdisk", "part_msdos"], dir, &core)?;
+        let part = self.mbr.with_extension("part");
+        let table = format!("start={}, size={}, type=83, bootable\n", MIB / SECTOR, ROOT_MIB * MIB / SECTOR);
+        partition(&part, "dos", &table, 1 + ROOT_MIB)?;
+        place(Path::new(BOOT_IMG), &part, &["bs=440", "count=1"])?;
+        place(&core, &part, &["bs=512", "seek=1"])?;
+        place(root, &part, &["bs=1M", "seek=1", "conv=sparse"])?;
+        fs::rename(&part, &self.mbr).with_context(|| format!("making {}", self.mbr.display()))
+    }
+
+    /// An EFI system partition with the path that removable disks have.
+    fn make_gpt(&self, root: &Path, dir: &Path) -> Result<()> {
+        let (grub, esp) = (dir.join("bootx64.efi"), dir.join("esp.part"));
+        mkimage("x86_64-efi", &["part_gpt", "fat"], dir, &grub)?;
+        let file = fs::File::create(&esp).with_context(|| format!("making {}", esp.display()))?;
+        file.set_len(ESP_MIB * MIB).with_context(|| format!("making {}", esp.display()))?;
+        let on_esp = |program: &str| {
+            let mut command = Command::new(program);
+            command.arg("-i").arg(&esp);
+            command
+        };
+        apt::run(on_esp("mformat").args(["-v", "ESP", "::"]))?;
+        apt::run(on_esp("mmd").args(["::/EFI", "::/EFI/BOOT"]))?;
+        apt::run(on_esp("mcopy").arg(&grub).arg("::/EFI/BOOT/BOOTX64.EFI"))?;
+        let part = self.gpt.with_extension("part");
+        let in_sectors = |mib: u64| mib * MIB / SECTOR;
+        let (first, second, len) = (in_sectors(1), in_sectors(1 + ESP_MIB), in_sectors(ROOT_MIB));
+        let table = format!(
+            "start={first}, size={}, type=uefi\nstart={second}, size={len}, type=linux\n",
+            in_sectors(ESP_MIB)
+        );
+        // With room for the table at its end.
+        partition(&part, "gpt", &table, 1 + ESP_MIB + ROOT_MIB + 1)?;
+        place(&esp, &part, &["bs=1M", "seek=1", "conv=sparse"])?;
+        place(root, &part, &["bs=1M", &format!("seek={}", 1 + ESP_MIB), "conv=sparse"])?;
+        fs::remove_file(&esp).with_context(|| format!("removing {}", esp.display()))?;
+        fs::rename(&part, &self.gpt).with_context(|| format!("making {}", self.gpt.display()))
+    }
+}
+
+/// The files that the system and GRUB are made with.
+const CLOUD_CFG: &str = "lab.cfg";
+const GRUB_CFG: &str = "grub.cfg";
+const EARLY_CFG: &str = "early.cfg";
+const LAB_INIT: &str = "lab-init";
+
+/// mmdebstrap's, which then writes an archive to its standard output. `dir` has the files that go into the system.
+fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
+    let mut arguments = vec!["--variant=essential".to_owned(), format!("--include={INCLUDED}")];
+    let excluded = EXCLUDED.iter().chain(&UNUSED);
+    arguments.extend(excluded.map(|path| format!("--dpkgopt=path-exclude={path}")));
+    let drivers = DRIVERS.map(|driver| {
+        let path = if driver.ends_with('*') { driver.to_owned() } else { format!("{driver}/*") };
+        format!("--dpkgopt=path-include=/lib/modules/*/kernel/drivers/{path}")
+    });
+    arguments.extend(drivers);
+    arguments.extend(
+        [
+            "mkdir -p \"$1/etc/initramfs-tools/conf.d\"".to_owned(),
+            "echo MODULES=list > \"$1/etc/initramfs-tools/conf.d/lab\"".to_owned(),
+            format!("printf '%s\\n' {} > \"$1/etc/initramfs-tools/modules\"", MODULES.join(" ")),
+        ]
+        .map(|hook| format!("--essential-hook={hook}")),
+    );
+    let upload = |name: &str, to: &str| format!("upload '{}' {to}", dir.join(name).display());
+    arguments.extend(
+        [
+            format!("echo {ACCOUNT} | chroot \"$1\" chpasswd"),
+            format!("echo {HOSTNAME} > \"$1/etc/hostname\""),
+            // Without one it is a first boot, for which systemd sets up all units anew.
+            "echo 4e6f7468696e6720746f206465627567 > \"$1/etc/machine-id\"".to_owned(),
+            format!("echo LABEL={LABEL} / ext4 noatime 0 1 > \"$1/etc/fstab\""),
+            "chroot \"$1\" systemctl --quiet set-default multi-user.target".to_owned(),
+            format!("chroot \"$1\" systemctl --quiet mask {MASKED}"),
+            "mkdir -p \"$1/boot/grub\"".to_owned(),
+            upload(GRUB_CFG, "/boot/grub/grub.cfg"),
+            upload(CLOUD_CFG, "/etc/cloud/cloud.cfg.d/lab.cfg"),
+            upload(LAB_INIT, "/sbin/lab-init"),
+            "chmod 755 \"$1/sbin/lab-init\"".to_owned(),
+        ]
+        .map(|hook| format!("--customize-hook={hook}")),
+    );
+    arguments.extend([source.release.clone(), "-".to_owned(), source.line("")]);
+    arguments
+}
+
+/// Makes GRUB's program for `platform`, with what begins it in it.
+fn mkimage(platform: &str, modules: &[&str], dir: &Path, to: &Path) -> Result<()> {
+    let mut command = Command::new("grub-mkimage");
+    command.args(["--format", platform, "--prefix", "/boot/grub", "--config"]).arg(dir.join(EARLY_CFG));
+    apt::run(command.arg("--output").arg(to).args(modules).args(GRUB)).map(drop)
+}
+
+/// Makes a disk of `len` MiB with a partition table.
+fn partition(disk: &Path, label: &str, table: &str, len: u64) -> Result<()> {
+    let made = fs::File::create(disk).and_then(|file| file.set_len(len * MIB));
+    made.with_context(|| format!("making {}", disk.display()))?;
+    let script = disk.with_extension("table");
+    fs::write(&script, table).with_context(|| format!("writing {}", script.display()))?;
+    let input = fs::File::open(&script).with_context(|| format!("reading {}", script.display()))?;
+    let mut command = Command::new("sfdisk");
+    apt::run(command.args(["--quiet", "--label", label]).arg(disk).stdin(Stdio::from(input)))?;
+    fs::remove_file(&script).with_context(|| format!("removing {}", script.display()))
+}
+
+/// Writes a file into a disk, as dd's words say.
+fn place(file: &Path, disk: &Path, words: &[&str]) -> Result<()> {
+    let (mut from, mut to) = (std::ffi::OsString::from("if="), std::ffi::OsString::from("of="));
+    from.push(file);
+    to.push(disk);
+    apt::run(Command::new("dd").arg(from).arg(to).args(words).args(["conv=notrunc", "status=none"])).map(drop)
+}
+
+#[cfg(test)]
+#[path = "boot_disks_test.rs"]
+mod tests;
