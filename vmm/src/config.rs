@@ -1,6 +1,7 @@
 //! The machine to build: every option given a meaning, checked as far as it can be without the host.
 
 mod boot;
+mod cdrom;
 mod cloud_init;
 mod cpu;
 mod device;
@@ -29,10 +30,11 @@ use devices::chars::Address;
 
 pub use self::{
     boot::{BootConfig, BootDevice, BootKind, name as boot_name},
+    cdrom::CdromConfig,
     cloud_init::CloudInitConfig,
     cpu::cpu,
     device::DeviceConfig,
-    disk::DiskConfig,
+    disk::{DiskBus, DiskConfig},
     error::ConfigError,
     memory::MemoryConfig,
     net::{NetConfig, NetHost, NetMac, Vhost},
@@ -96,7 +98,9 @@ impl VmConfig {
         let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
         let disks = args.disk.iter().map(|disk| DiskConfig::parse(disk, topology.vcpus()));
         let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
-        disk::check_several(&disks, &args.disk, cloud_init.as_ref().map(|_| SEED_DISK))?;
+        let cdrom = args.cdrom.as_deref().map(CdromConfig::parse).transpose()?;
+        let names = [cloud_init.as_ref().map(|_| SEED_DISK), cdrom.as_ref().map(|_| CdromConfig::NAME)];
+        disk::check_several(&disks, &args.disk, &names.into_iter().flatten().collect::<Vec<_>>())?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
         let nets = net::devices(&args.net, smbios.system.uuid)?.into_iter().map(DeviceConfig::Net);
         let rng = (args.rng != "off").then(|| DeviceConfig::Rng(args.rng.clone().into()));
@@ -121,6 +125,7 @@ impl VmConfig {
             devices: [DeviceConfig::Rtc]
                 .into_iter()
                 .chain(disks)
+                .chain(cdrom.map(DeviceConfig::Cdrom))
                 .chain(cloud_init.map(DeviceConfig::CloudInit))
                 .chain(nets)
                 .chain(rng)
