@@ -48,6 +48,16 @@ fn killed_on_raw_by_threads() {
 }
 
 #[test]
+fn killed_on_sata_by_io_uring() {
+    kill_often(ImageKind::Raw, ",aio=io_uring,bus=sata");
+}
+
+#[test]
+fn killed_on_sata_by_threads() {
+    kill_often(ImageKind::Qcow2, ",bus=sata");
+}
+
+#[test]
 fn killed_on_qcow2() {
     kill_often(ImageKind::Qcow2, "");
 }
@@ -84,7 +94,8 @@ fn kill_often(kind: ImageKind, options: &str) {
         for kill in 10 * number..kills.min(10 * (number + 1)) {
             println!("kill {kill}: {cluster_size}, {letters}, from round {first}");
             let mut command = machine(&image, options);
-            command.args(["--cmdline", &format!("{first}{letters}")]);
+            let bus = if options.contains("bus=sata") { "a" } else { "" };
+            command.args(["--cmdline", &format!("{first}{letters}{bus}")]);
             command.args(["--disk", &format!("path={},format=raw", journal.display())]);
             let (seen, said) = run_and_kill(&mut command, &mut random);
             assert_eq!(said, "");

@@ -3,6 +3,7 @@
 //! Each function returns, whatever the bytes are: a panic is a bug, and so is an answer that takes long or much memory.
 
 pub use crate::{
+    ahci::fuzzing::ahci_commands,
     disk::{
         fuzzing::{qcow2_header, qcow2_image},
         vmdk::fuzzing::{vmdk_descriptor, vmdk_sparse, vmdk_stream},

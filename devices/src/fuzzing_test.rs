@@ -18,6 +18,11 @@ fn replay(corpus: &str, target: fn(&[u8])) {
 }
 
 #[test]
+fn ahci_command_lists() {
+    replay("ahci_commands", ahci_commands);
+}
+
+#[test]
 fn block_requests() {
     replay("block_request", block_request);
 }

@@ -6,6 +6,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod ahci;
 pub mod block;
 mod buffers;
 pub mod bus;

@@ -9,7 +9,9 @@ mod config;
 mod front;
 mod function;
 mod host_bridge;
+mod lifecycle;
 mod memory;
+mod msi;
 mod msix;
 mod root;
 
@@ -19,6 +21,8 @@ pub(crate) use config::overlap;
 pub use config::{ClassCode, Command, ConfigSpace, Decoded, Identity};
 pub use front::{ConfigPorts, Ecam};
 pub use function::{Doorbell, PciFunction};
+pub use lifecycle::Lifecycle;
 pub use memory::BarMemory;
+pub use msi::MsiRegisters;
 pub use msix::{MessageControl, Msix, MsixCapability, MsixState, MsixVectors};
 pub use root::{BarTarget, FunctionInfo, PciRoot, SharedFunction, SlotError};

@@ -133,6 +133,11 @@ impl<T> fmt::Debug for Worker<T> {
     }
 }
 
+/// Returns `pause` as epoll takes it: whole milliseconds, no shorter, or for ever.
+pub(crate) fn millis(pause: Option<Duration>) -> i32 {
+    pause.map_or(-1, |pause| i32::try_from(pause.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX))
+}
+
 #[cfg(test)]
 #[path = "worker_test.rs"]
 mod tests;

@@ -4,6 +4,7 @@
 //! - `j`: the last confirmed round's number is written to a second disk, which unlike the serial port holds nothing back;
 //! - `s`: there is a round for each `s` that comes by the serial port, and `q` ends it;
 //! - `r`: what the round before has written is read first, and with either letter no round begins before that is over;
+//! - `a`: the disk is on an AHCI controller, and the journal where it would be;
 //! - `t`: there are no flushes, so a write that is answered is confirmed.
 //!
 //! A line of output is a round, and what failed in it: which of its writes, the flush, which of the reads before; and which
@@ -13,11 +14,13 @@
 
 mod blk_plan;
 mod rt;
+mod sata;
 mod virtio;
 
 use core::ops::Range;
 
 use blk_plan::{MOST_BLOCKS, Place, Round, SECTOR, SECTORS_OF_BLOCK};
+use sata::{CI, Command, Controller, Port};
 use virtio::{Device, INDIRECT, NEXT, WRITE, descriptor};
 
 const CMDLINE: u64 = 0x2_0000;
@@ -34,10 +37,12 @@ const BLOCK: u64 = SECTOR * SECTORS_OF_BLOCK;
 
 extern "C" fn guest_main() -> u32 {
     let (mut round, options) = command_line();
-    let [journaled, stepped, reading, through] = b"jsrt".map(|letter| options & 1 << (letter & 31) != 0);
-    let mut disk = Disk::start(1, if through { 0 } else { F_FLUSH });
+    let [journaled, stepped, reading, through, ahci] =
+        b"jsrta".map(|letter| options & 1 << (letter & 31) != 0);
+    let mut disk =
+        if ahci { Disk::start_ahci() } else { Disk::start(1, if through { 0 } else { F_FLUSH }) };
     // It is never flushed, as only a killed process is to find it.
-    let mut journal = if journaled { Some(Disk::start(2, F_FLUSH)) } else { None };
+    let mut journal = if journaled { Some(Disk::start(if ahci { 1 } else { 2 }, F_FLUSH)) } else { None };
     print!("ready\n");
     let (mut written, mut failed) = (0, 0);
     loop {
@@ -89,11 +94,16 @@ fn is_asked_for_more() -> bool {
 
 /// A disk, and up to eight requests to it at a time.
 struct Disk {
-    device: Device,
+    transport: Transport,
     memory: u64,
     /// The available ring's index.
     index: u16,
     under_way: u64,
+}
+
+enum Transport {
+    Virtio(Device),
+    Ahci(Port),
 }
 
 impl Disk {
@@ -107,7 +117,17 @@ impl Disk {
     fn start(slot: u8, features: u32) -> Self {
         let device = Device::find(slot);
         device.start_with(features);
-        Self { device, memory: 0x50_0000 + u64::from(slot) * 8 * Self::LEN, index: 0, under_way: 0 }
+        Self::new(Transport::Virtio(device), slot.into())
+    }
+
+    fn start_ahci() -> Self {
+        let port = Controller::find().port(0);
+        port.start();
+        Self::new(Transport::Ahci(port), 0)
+    }
+
+    fn new(transport: Transport, place: u64) -> Self {
+        Self { transport, memory: 0x50_0000 + place * 8 * Self::LEN, index: 0, under_way: 0 }
     }
 
     /// The address of a request.
@@ -118,6 +138,24 @@ impl Disk {
     /// Makes one more request. What it writes is in its buffer.
     fn offer(&mut self, kind: u32, sector: u64, len: u64) {
         let request = self.request(self.under_way);
+        let device = match &self.transport {
+            Transport::Virtio(device) => device,
+            Transport::Ahci(port) => {
+                let code = match kind {
+                    IN => 0x25,
+                    OUT => 0x35,
+                    _ => 0xea,
+                };
+                let (data, count) = ((request + Self::BUFFER, len as u32), (len / SECTOR) as u16);
+                port.lay_out(
+                    self.under_way,
+                    Command { code, features: 0, lba: sector, count, data, packet: None },
+                );
+                port.set(CI, 1 << self.under_way);
+                self.under_way += 1;
+                return;
+            }
+        };
         rt::write(request + Self::HEADER, u64::from(kind));
         rt::write(request + Self::HEADER + 8, sector);
         rt::write(request + Self::STATUS, 0xff_u8);
@@ -125,17 +163,17 @@ impl Disk {
         let status = descriptor(request + Self::STATUS, 1, WRITE, 0);
         let table = request + Self::TABLE;
         let table_len = if len == 0 {
-            self.device.write_descriptors(table, &[header, status]);
+            device.write_descriptors(table, &[header, status]);
             32
         } else {
             let flags = if kind == IN { NEXT | WRITE } else { NEXT };
             let data = descriptor(request + Self::BUFFER, len as u32, flags, 2);
-            self.device.write_descriptors(table, &[header, data, status]);
+            device.write_descriptors(table, &[header, data, status]);
             48
         };
         self.under_way += 1;
         self.index = self.index.wrapping_add(1);
-        self.device.push(descriptor(table, table_len, INDIRECT, 0), self.index);
+        device.push(descriptor(table, table_len, INDIRECT, 0), self.index);
     }
 
     fn offer_content(&mut self, sector: u64, sectors: u64, round: u64) {
@@ -157,8 +195,14 @@ impl Disk {
 
     /// Waits for all that is under way, and says which of it failed, the first in bit 0.
     fn wait(&mut self) -> u64 {
-        while !self.device.wait(self.index) {}
         let under_way = 0..core::mem::take(&mut self.under_way);
+        let device = match &self.transport {
+            Transport::Virtio(device) => device,
+            // One that fails takes those after it along.
+            Transport::Ahci(port) if port.wait(u32::MAX) => return 0,
+            Transport::Ahci(_) => return (1 << under_way.end) - 1,
+        };
+        while !device.wait(self.index) {}
         under_way
             .filter(|&number| rt::read::<u8>(self.request(number) + Self::STATUS) != 0)
             .fold(0, |failed, number| failed | 1 << number)

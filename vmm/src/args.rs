@@ -58,9 +58,13 @@ pub struct MachineArgs {
     pub memory: String,
 
     /// Disk: PATH, or path=PATH[,KEY=VALUE]...; repeatable, in order. A comma in PATH is written twice. Keys: format=raw|qcow2|vmdk, overlay=PATH|temp, backing-root=DIR, readonly=on, direct=on,
-    /// cache=writeback|writethrough|unsafe, discard=on|off, aio=io_uring|threads, queues=N, queue-size=N, iops=N, bw=SIZE, serial=TEXT, id=NAME
+    /// cache=writeback|writethrough|unsafe, discard=on|off, aio=io_uring|threads, queues=N, queue-size=N, iops=N, bw=SIZE, serial=TEXT, id=NAME, bus=virtio|sata
     #[arg(long, help_heading = heading::DEVICES, value_name = "DISK")]
     pub disk: Vec<OsString>,
+
+    /// CD-ROM drive, on SATA: the image that is in it, or none, for an empty one
+    #[arg(long, help_heading = heading::DEVICES, value_name = "PATH|none")]
+    pub cdrom: Option<OsString>,
 
     /// Network device: user[,hostfwd=tcp|udp:[HOST]:PORT-:GUESTPORT]... (by passt), bridge=BRIDGE[,helper=PATH], tap=INTERFACE (made if there is none), tap[,fd=N|,fds=N:N...], or none; repeatable, in order.
     /// Keys of any: mac=MAC, mtu=N, queues=N, vhost=auto|on|off, id=NAME, offload=off

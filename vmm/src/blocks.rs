@@ -15,6 +15,25 @@ use crate::lossy::Name;
 pub struct BlockFacts {
     /// The name that messages have for it.
     pub(crate) name: String,
+    /// Its tray, if it has one.
+    pub(crate) tray: Option<TrayFacts>,
+    /// What is in it, which is always the same unless it has a tray.
+    pub(crate) inserted: Option<ImageFacts>,
+    /// The work that it has done.
+    pub(crate) totals: Totals,
+}
+
+/// The tray of a CD-ROM drive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TrayFacts {
+    pub(crate) is_open: bool,
+    /// The guest holds the medium.
+    pub(crate) is_locked: bool,
+}
+
+/// An image, as it is used now.
+#[derive(Clone, Debug)]
+pub(crate) struct ImageFacts {
     /// Its image or block device. With an overlay, what the guest writes goes there.
     pub(crate) path: PathBuf,
     /// The overlay; one that is gone at the end has no path.
@@ -29,41 +48,50 @@ pub struct BlockFacts {
     pub(crate) is_direct: bool,
     /// Requests a second, and bytes a second, at most.
     pub(crate) limits: [Option<u64>; 2],
-    /// The work that it has done.
-    pub(crate) totals: Totals,
 }
 
 /// QMP's `BlockInfo`, for `query-block`.
-pub(crate) fn info(disk: &BlockFacts) -> Value {
-    let BlockFacts { name, path, overlay, format, size, is_read_only, cache, is_direct, .. } = disk;
+pub(crate) fn info(BlockFacts { name, tray, inserted, .. }: &BlockFacts) -> Value {
+    let mut info = json!({
+        "device": name,
+        "type": "unknown",
+        "removable": tray.is_some(),
+        "locked": tray.is_some_and(|tray| tray.is_locked),
+    });
+    if let Some(tray) = tray {
+        info["tray_open"] = tray.is_open.into();
+    }
+    if let Some(image) = inserted {
+        info["inserted"] = device_info(name, image);
+    }
+    info
+}
+
+/// QMP's `BlockDeviceInfo`.
+fn device_info(name: &str, image: &ImageFacts) -> Value {
+    let ImageFacts { path, overlay, format, size, is_read_only, cache, is_direct, limits } = image;
     let path = path.to_unicode();
     let (file, below) = match overlay {
         None => (path, None),
         Some(overlay) => (overlay.as_ref().map(Name::to_unicode).unwrap_or_default(), Some(path)),
     };
-    let [iops, bps] = disk.limits.map(Option::unwrap_or_default);
+    let [iops, bps] = limits.map(Option::unwrap_or_default);
     let mut info = json!({
-        "device": name,
-        "type": "unknown",
-        "removable": false,
-        "locked": false,
-        "inserted": {
-            "file": file,
-            "node-name": name,
-            "drv": format.name(),
-            "ro": is_read_only,
-            "cache": {
-                "writeback": *cache != CacheMode::Writethrough,
-                "direct": is_direct,
-                "no-flush": *cache == CacheMode::Unsafe,
-            },
-            "iops": iops,
-            "bps": bps,
-            "image": { "filename": file, "format": format.name(), "virtual-size": size },
+        "file": file,
+        "node-name": name,
+        "drv": format.name(),
+        "ro": is_read_only,
+        "cache": {
+            "writeback": *cache != CacheMode::Writethrough,
+            "direct": is_direct,
+            "no-flush": *cache == CacheMode::Unsafe,
         },
+        "iops": iops,
+        "bps": bps,
+        "image": { "filename": file, "format": format.name(), "virtual-size": size },
     });
     if let Some(below) = below {
-        info["inserted"]["backing_file"] = json!(below);
+        info["backing_file"] = json!(below);
     }
     info
 }

@@ -2,9 +2,8 @@ use devices::block::Total;
 
 use super::*;
 
-fn disk() -> BlockFacts {
-    BlockFacts {
-        name: "data".to_owned(),
+fn image() -> ImageFacts {
+    ImageFacts {
         path: "/a/b.img".into(),
         overlay: None,
         format: Format::Raw,
@@ -13,6 +12,14 @@ fn disk() -> BlockFacts {
         cache: CacheMode::Writeback,
         is_direct: true,
         limits: [Some(100), None],
+    }
+}
+
+fn disk() -> BlockFacts {
+    BlockFacts {
+        name: "data".to_owned(),
+        tray: None,
+        inserted: Some(image()),
         totals: Totals {
             read: Total { requests: 1, bytes: 2 },
             written: Total { requests: 3, bytes: 4 },
@@ -32,15 +39,26 @@ fn a_disk_is_told_of_as_qemu_tells() {
     assert_eq!(inserted["backing_file"], Value::Null);
     assert_eq!(inserted["cache"], json!({"writeback": true, "direct": true, "no-flush": false}));
     assert_eq!((&inserted["iops"], &inserted["bps"]), (&json!(100), &json!(0)));
-    let image = json!({"filename": "/a/b.img", "format": "raw", "virtual-size": 1 << 20});
-    assert_eq!(inserted["image"], image);
+    let expected = json!({"filename": "/a/b.img", "format": "raw", "virtual-size": 1 << 20});
+    assert_eq!(inserted["image"], expected);
 
     let overlay = Some(Some("/a/over.qcow2".into()));
-    let told = info(&BlockFacts { overlay, format: Format::Qcow2, cache: CacheMode::Unsafe, ..disk() });
+    let image = ImageFacts { overlay, format: Format::Qcow2, cache: CacheMode::Unsafe, ..image() };
+    let told = info(&BlockFacts { inserted: Some(image), ..disk() });
     let inserted = &told["inserted"];
     assert_eq!((&inserted["file"], &inserted["drv"]), (&json!("/a/over.qcow2"), &json!("qcow2")));
     assert_eq!(inserted["backing_file"], json!("/a/b.img"));
     assert_eq!(inserted["cache"]["no-flush"], json!(true));
+}
+
+#[test]
+fn a_drive_is_told_of_with_its_tray() {
+    let tray = Some(TrayFacts { is_open: true, is_locked: false });
+    let told = info(&BlockFacts { tray, inserted: None, ..disk() });
+    let expected = json!({
+        "device": "data", "type": "unknown", "removable": true, "locked": false, "tray_open": true,
+    });
+    assert_eq!(told, expected);
 }
 
 #[test]

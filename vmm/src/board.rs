@@ -10,6 +10,7 @@
 
 mod backends;
 mod balloon;
+mod cdrom;
 mod chipset;
 mod cloud_init;
 mod debug_exit;
@@ -30,10 +31,11 @@ mod windows;
 use std::{
     io,
     ops::{Range, RangeInclusive},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use ::devices::{
+    ahci::{Ahci, AhciError, Drive},
     bus::{self, Bus, BusError},
     irq::Line,
     pci::{BarError, BarSpace, ConfigPorts, PciAddress, PciFunction, PciRoot, SlotError},
@@ -95,6 +97,9 @@ pub(crate) enum BoardError {
     /// It does not fit its transport.
     #[error(transparent)]
     Transport(#[from] VirtioPciError),
+    /// The controller of SATA drives can't be made.
+    #[error(transparent)]
+    Ahci(#[from] AhciError),
     /// A descriptor or a thread is not to be had.
     #[error("can't make {0}")]
     Make(&'static str, #[source] io::Error),
@@ -128,8 +133,19 @@ pub struct Board {
     pci_mmio64: Option<Range<u64>>,
     placed: Vec<Placed>,
     functions: Vec<Function>,
+    /// The SATA drives, which get their controllers when all are there.
+    drives: Vec<PlannedDrive>,
     attached: Attached,
     bootable: Vec<(BootDevice, String)>,
+}
+
+/// A SATA drive that is to have a port.
+#[derive(Debug)]
+struct PlannedDrive {
+    drive: Drive,
+    host: Arc<dyn HostSide>,
+    /// Its place in [`Board::bootable`].
+    bootable: usize,
 }
 
 impl Board {
@@ -156,6 +172,7 @@ impl Board {
             pci_mmio64,
             placed: Vec::new(),
             functions: Vec::new(),
+            drives: Vec::new(),
             attached: Attached::default(),
             bootable: Vec::new(),
             vm,
@@ -243,11 +260,33 @@ impl Board {
     /// Tells firmware of a device that it can start from: the function at `address`, by the OpenFirmware names of the function and of what is
     /// behind it, as in QEMU.
     pub(crate) fn can_boot(&mut self, device: BootDevice, address: PciAddress, function: &str, behind: &str) {
-        let place = match address.function() {
-            0 => format!("{:x}", address.device()),
-            number => format!("{:x},{number:x}", address.device()),
-        };
-        self.bootable.push((device, format!("/pci@i0cf8/{function}@{place}/{behind}")));
+        self.bootable.push((device, boot_path(address, function, behind)));
+    }
+
+    /// Plugs in a SATA drive, from which firmware can start. `host` is what is behind it.
+    pub(crate) fn sata(&mut self, drive: Drive, host: Arc<dyn HostSide>, device: BootDevice) {
+        self.drives.push(PlannedDrive { drive, host, bootable: self.bootable.len() });
+        // Its path is known once it has a port.
+        self.bootable.push((device, String::new()));
+    }
+
+    /// Plugs in the AHCI controllers of the drives, the first in the first ports.
+    fn controllers(&mut self) -> Result<(), BoardError> {
+        while !self.drives.is_empty() {
+            let first: Vec<_> = self.drives.drain(..self.drives.len().min(Ahci::PORTS)).collect();
+            let split = |PlannedDrive { drive, host, bootable }| (drive, (host, bootable));
+            let (drives, hosts): (Vec<_>, Vec<_>) = first.into_iter().map(split).unzip();
+            let (memory, msi) = (self.vm.memory.clone(), self.vm.msi());
+            let (address, controller) =
+                self.pci(|address, line| Ok(Ahci::new(address, drives, &memory, line, msi)?))?;
+            let ports = controller.lock().unwrap_or_else(PoisonError::into_inner).ports().to_vec();
+            for ((number, function), (host, bootable)) in ports.into_iter().enumerate().zip(hosts) {
+                self.functions.push(Function { address, host, function });
+                let behind = format!("drive@{number:x}/disk@0");
+                self.bootable[bootable].1 = boot_path(address, "pci8086,2922", &behind);
+            }
+        }
+        Ok(())
     }
 
     /// Has the main thread serve a part of a device while the machine runs.
@@ -261,7 +300,12 @@ impl Board {
     }
 
     /// Ends the plugging.
-    pub(crate) fn close(self) -> (Vm, Devices) {
+    ///
+    /// # Errors
+    ///
+    /// There is no place for a controller of SATA drives.
+    pub(crate) fn close(mut self) -> Result<(Vm, Devices), BoardError> {
+        self.controllers()?;
         let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone(), self.vm.slots());
         let devices = Devices {
             buses: Arc::new(buses),
@@ -272,8 +316,17 @@ impl Board {
             pci_mmio64: self.pci_mmio64,
             bootable: self.bootable,
         };
-        (self.vm, devices)
+        Ok((self.vm, devices))
     }
+}
+
+/// The OpenFirmware path of what is behind a function, as in QEMU.
+fn boot_path(address: PciAddress, function: &str, behind: &str) -> String {
+    let place = match address.function() {
+        0 => format!("{:x}", address.device()),
+        number => format!("{:x},{number:x}", address.device()),
+    };
+    format!("/pci@i0cf8/{function}@{place}/{behind}")
 }
 
 /// The line of a device that interrupts nobody.

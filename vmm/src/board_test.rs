@@ -75,7 +75,7 @@ impl Guest {
         let (address, function) = board.pci(|_, _| Ok(memories())).unwrap();
         assert_eq!(address.to_string(), "00:01.0");
         let memory = [0, 2].map(|bar| Arc::clone(&function.lock().unwrap().memory[&bar]));
-        let (vm, devices) = board.close();
+        let (vm, devices) = board.close().unwrap();
 
         let vcpu = vm.fd.create_vcpu(0).unwrap();
         vcpu.set_cpuid2(&host.kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).unwrap()).unwrap();

@@ -1,6 +1,7 @@
 //! The machine to build: every option given a meaning, checked as far as it can be without the host.
 
 mod boot;
+mod cdrom;
 mod cloud_init;
 mod cpu;
 mod device;
@@ -29,10 +30,11 @@ use devices::chars::Address;
 
 pub use self::{
     boot::{BootConfig, BootDevice, BootKind, name as boot_name},
+    cdrom::CdromConfig,
     cloud_init::CloudInitConfig,
     cpu::cpu,
     device::DeviceConfig,
-    disk::DiskConfig,
+    disk::{DiskBus, DiskConfig},
     error::ConfigError,
     memory::MemoryConfig,
     net::{NetConfig, NetHost, NetMac, Vhost},
@@ -97,7 +99,9 @@ impl VmConfig {
         let (cloud_init, cloud_files) = cloud_init::parse(&args.cloud, smbios.system.uuid, legacy)?;
         let smbios_files = smbios_files.into_iter().map(|path| ("--smbios", path));
         let read = smbios_files.chain(cpu_file).chain(cloud_files).collect();
-        disk::check_several(&disks, &args.disk, cloud_init.as_ref().map(|_| SEED_DISK))?;
+        let cdrom = args.cdrom.as_deref().map(CdromConfig::parse).transpose()?;
+        let names = [cloud_init.as_ref().map(|_| SEED_DISK), cdrom.as_ref().map(|_| CdromConfig::NAME)];
+        disk::check_several(&disks, &args.disk, &names.into_iter().flatten().collect::<Vec<_>>())?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
         let nets = net::devices(&args.net, smbios.system.uuid)?.into_iter().map(DeviceConfig::Net);
         let rng = (args.rng != "off").then(|| DeviceConfig::Rng(args.rng.clone().into()));
@@ -122,6 +126,7 @@ impl VmConfig {
             devices: [DeviceConfig::Rtc]
                 .into_iter()
                 .chain(disks)
+                .chain(cdrom.map(DeviceConfig::Cdrom))
                 .chain(cloud_init.map(DeviceConfig::CloudInit))
                 .chain(nets)
                 .chain(rng)

@@ -129,7 +129,7 @@ impl Machine {
         let power = board::platform::plug(&mut board)?;
         let fw_cfg = payload.plug(&mut board)?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
-        let (vm, devices) = board.close();
+        let (vm, devices) = board.close()?;
 
         let handover = Handover {
             memory: &memory,

@@ -8,12 +8,14 @@
 use std::{
     io,
     os::fd::{AsRawFd, RawFd},
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{self, Receiver, Sender},
     },
 };
 
+use devices::disk::format::Format;
 use serde_json::Value;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
@@ -58,6 +60,24 @@ pub(crate) enum Question {
     },
     /// Have the guest announce itself by network devices of these names, or by all.
     Announce(Option<Vec<String>>),
+    /// Take the medium out of a drive.
+    Eject {
+        /// The drive's name.
+        drive: String,
+        /// Though the guest holds it.
+        force: bool,
+    },
+    /// Put a medium into a drive.
+    ChangeMedium {
+        /// The drive's name.
+        drive: String,
+        /// The image.
+        path: PathBuf,
+        /// Its format; without, it is found out.
+        format: Option<Format>,
+        /// Though the guest holds the one that is in it.
+        force: bool,
+    },
     /// Make a disk larger.
     Resize {
         /// The disk's name.

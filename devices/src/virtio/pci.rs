@@ -26,8 +26,8 @@ use crate::{
     bus::Effect,
     irq::{Line, Msi},
     pci::{
-        Bar, BarError, BarSpace, ConfigSpace, Doorbell, MessageControl, Msix, MsixCapability, MsixState,
-        PciAddress, PciFunction, overlap,
+        Bar, BarError, BarSpace, ConfigSpace, Doorbell, Lifecycle, MessageControl, Msix, MsixCapability,
+        MsixState, PciAddress, PciFunction, overlap,
     },
 };
 
@@ -157,44 +157,6 @@ impl VirtioPci {
         })
     }
 
-    /// Has the device look whether what is behind it has changed, such as a disk's size, and tells the driver if so. Returns
-    /// whether it has.
-    ///
-    /// # Errors
-    ///
-    /// The host can't tell, and the driver hears nothing.
-    pub fn measure(&mut self) -> io::Result<bool> {
-        let changed = self.common.device().measure()?;
-        if changed {
-            self.common.interrupts().config_changed();
-        }
-        Ok(changed)
-    }
-
-    /// Stops the device for good, at the machine's end, and waits for at most `patience`. Returns whether nothing of it
-    /// touches guest memory any more; if not, this may be called again.
-    pub fn stop(&mut self, patience: Duration) -> bool {
-        self.common.stop(patience)
-    }
-
-    /// Stops the device until [`VirtioPci::resume`], and waits for at most `patience`. Returns whether it has stopped: no
-    /// request is on its way then, and nothing touches guest memory. If not, it still will, and this is to be called again.
-    ///
-    /// The machine's vCPUs have stopped before, so that no driver finds its device paused.
-    pub fn pause(&mut self, patience: Duration) -> bool {
-        self.common.pause(patience)
-    }
-
-    /// Has a device that is paused go on where it was. It looks at each queue for what came meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// It has not stopped yet ([`io::ErrorKind::WouldBlock`]), or it can't start again, and the driver learns that it needs
-    /// a reset.
-    pub fn resume(&mut self) -> io::Result<()> {
-        self.common.resume()
-    }
-
     /// The state of a device that is paused, beside its configuration space.
     #[must_use]
     pub fn save(&self) -> Option<VirtioPciState> {
@@ -294,6 +256,28 @@ impl VirtioPci {
         self.msix.set_control(control);
         let intx = !control.enable() && !self.config.command().interrupt_disable();
         self.common.interrupts().enable_intx(intx);
+    }
+}
+
+impl Lifecycle for VirtioPci {
+    fn measure(&mut self) -> io::Result<bool> {
+        let changed = self.common.device().measure()?;
+        if changed {
+            self.common.interrupts().config_changed();
+        }
+        Ok(changed)
+    }
+
+    fn stop(&mut self, patience: Duration) -> bool {
+        self.common.stop(patience)
+    }
+
+    fn pause(&mut self, patience: Duration) -> bool {
+        self.common.pause(patience)
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        self.common.resume()
     }
 }
 

@@ -8,7 +8,7 @@ use super::{VirtioPci, test_guest::*};
 use crate::{
     bus::Effect,
     irq::Msi,
-    pci::{ClassCode, PciAddress, PciFunction},
+    pci::{ClassCode, Lifecycle, PciAddress, PciFunction},
     testing::{FakeLine, FakeMsi},
     virtio::device::{Activation, DeviceKind, Halt, VirtioDevice},
 };

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     threads::Role,
-    worker::{Stop, Worker},
+    worker::{Stop, Worker, millis},
 };
 
 /// The features of queues that workers know, for each device to offer.
@@ -341,11 +341,6 @@ fn spawn(
         served.into_iter().map(|queue| (queue.index, queue.rings.into_queue())).collect()
     };
     Worker::spawn(&role, stop, &wake, move || for_panics.needs_reset(), work).map(Some)
-}
-
-/// Returns `pause` as epoll takes it: whole milliseconds, no shorter, or for ever.
-pub(super) fn millis(pause: Option<Duration>) -> i32 {
-    pause.map_or(-1, |pause| i32::try_from(pause.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX))
 }
 
 #[cfg(test)]

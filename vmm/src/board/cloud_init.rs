@@ -11,7 +11,12 @@ use devices::{
 };
 
 use super::{Board, HostSide, OpenDevice};
-use crate::{blocks::BlockFacts, cloud_init::SEED_DISK, config::CloudInitConfig, describe::DiskDescription};
+use crate::{
+    blocks::{BlockFacts, ImageFacts},
+    cloud_init::SEED_DISK,
+    config::CloudInitConfig,
+    describe::DiskDescription,
+};
 
 /// The seed's disk, and what was done with it. It outlives the machine's resets.
 #[derive(Clone, Debug)]
@@ -82,14 +87,17 @@ impl HostSide for SeedDisk {
     fn block(&self) -> Option<BlockFacts> {
         Some(BlockFacts {
             name: SEED_DISK.to_owned(),
-            path: PathBuf::new(),
-            format: Format::Raw,
-            overlay: None,
-            size: self.disk.size(),
-            is_read_only: true,
-            cache: self.lasting.options.cache,
-            is_direct: false,
-            limits: [None, None],
+            tray: None,
+            inserted: Some(ImageFacts {
+                path: PathBuf::new(),
+                format: Format::Raw,
+                overlay: None,
+                size: self.disk.size(),
+                is_read_only: true,
+                cache: self.lasting.options.cache,
+                is_direct: false,
+                limits: [None, None],
+            }),
             totals: self.lasting.counters.total(),
         })
     }

@@ -3,6 +3,7 @@
 use std::{
     fmt::Debug,
     ops::Range,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,8 +14,8 @@ use arch::{
     layout,
 };
 use devices::{
-    pci::{FunctionInfo, PciAddress},
-    virtio::pci::VirtioPci,
+    disk::format::Format,
+    pci::{FunctionInfo, Lifecycle, PciAddress},
 };
 
 use super::{
@@ -30,7 +31,7 @@ use crate::{
     size::Size,
 };
 
-/// The host's side of a virtio device.
+/// The host's side of a virtio device or a SATA drive.
 pub trait HostSide: Debug + Send + Sync {
     /// Its name in messages, such as `disk a.img`.
     fn name(&self) -> String;
@@ -74,6 +75,24 @@ pub trait HostSide: Debug + Send + Sync {
         anyhow::bail!("it is no disk")
     }
 
+    /// Takes the medium out of a drive, by `force` though the guest holds it.
+    ///
+    /// # Errors
+    ///
+    /// It is no such drive, or the guest holds the medium.
+    fn eject(&self, _force: bool) -> anyhow::Result<()> {
+        anyhow::bail!("{} has no medium that can be taken out", self.name())
+    }
+
+    /// Puts another medium into a drive, by `force` though the guest holds the one that is in it.
+    ///
+    /// # Errors
+    ///
+    /// It is no such drive, the guest holds the medium, or there is no such image.
+    fn change_medium(&self, _path: &Path, _format: Option<Format>, _force: bool) -> anyhow::Result<()> {
+        anyhow::bail!("{} has no medium that can be changed", self.name())
+    }
+
     /// The work that it did since nvmm started, if that is counted.
     fn work(&self) -> Option<String> {
         None
@@ -85,12 +104,12 @@ pub trait HostSide: Debug + Send + Sync {
     }
 }
 
-/// A virtio device at its address.
+/// A virtio device, or a SATA drive with its port, at its PCI address.
 #[derive(Debug)]
 pub(super) struct Function {
     pub(super) address: PciAddress,
     pub(super) host: Arc<dyn HostSide>,
-    pub(super) function: Arc<Mutex<VirtioPci>>,
+    pub(super) function: Arc<Mutex<dyn Lifecycle>>,
 }
 
 /// The devices of a machine, and the buses that its vCPUs reach them by.
@@ -112,13 +131,14 @@ impl Devices {
     pub fn inventory(&self) -> Vec<Placed> {
         let functions = self.buses.pci.functions();
         let functions = functions.map(|FunctionInfo { address, identity, bars, interrupt_pin }| {
-            let host = self.functions.iter().find(|function| function.address == address);
+            let hosts = self.functions.iter().filter(|function| function.address == address);
+            let backends: Vec<_> = hosts.filter_map(|function| function.host.backend()).collect();
             Placed {
                 name: identity.to_string(),
                 at: At::Pci { address, bars },
                 gsi: interrupt_pin.map(|pin| layout::pci_intx_gsi(address.device(), pin - 1)),
                 acpi: None,
-                backend: host.and_then(|function| function.host.backend()),
+                backend: (!backends.is_empty()).then(|| backends.join(", ")),
             }
         });
         self.placed.iter().cloned().chain(functions).collect()
@@ -184,19 +204,19 @@ impl Devices {
         &self.attached
     }
 
-    /// Stops the virtio devices for good, and waits for at most `patience`. Returns the names of those that still touch guest memory,
+    /// Stops virtio devices and SATA drives for good, and waits for at most `patience`. Returns the names of those that still touch guest memory,
     /// because the host has not ended what they were at; then this may be called again.
     pub(crate) fn stop(&self, patience: Duration) -> Vec<String> {
-        self.until(patience, VirtioPci::stop)
+        self.until(patience, |function, patience| function.stop(patience))
     }
 
-    /// Stops the virtio devices until [`Devices::resume`], and waits for at most `patience`. Returns the names of those that still have a
+    /// Stops virtio devices and SATA drives until [`Devices::resume`], and waits for at most `patience`. Returns the names of those that still have a
     /// request at the host; then this may be called again.
     pub(crate) fn pause(&self, patience: Duration) -> Vec<String> {
-        self.until(patience, VirtioPci::pause)
+        self.until(patience, |function, patience| function.pause(patience))
     }
 
-    /// Lets the virtio devices go on after [`Devices::pause`]. The driver of one that can't finds that it needs a reset.
+    /// Lets them go on after [`Devices::pause`]. The driver of one that can't finds that it needs a reset.
     pub(crate) fn resume(&self) {
         for Function { host, function, .. } in &self.functions {
             if let Err(error) = lock(function).resume() {
@@ -206,15 +226,15 @@ impl Devices {
     }
 
     /// Has every function do `stop`, which tells whether it is done, for at most `patience`. Returns the names of those that are not.
-    fn until(&self, patience: Duration, stop: fn(&mut VirtioPci, Duration) -> bool) -> Vec<String> {
+    fn until(&self, patience: Duration, stop: fn(&mut dyn Lifecycle, Duration) -> bool) -> Vec<String> {
         let asked = Instant::now();
         // All of them are told before any is waited for.
         for Function { function, .. } in &self.functions {
-            stop(&mut lock(function), Duration::ZERO);
+            stop(&mut *lock(function), Duration::ZERO);
         }
         let busy = self.functions.iter().filter(|Function { function, .. }| {
             let left = patience.saturating_sub(asked.elapsed());
-            !stop(&mut lock(function), left)
+            !stop(&mut *lock(function), left)
         });
         busy.map(|function| function.host.name()).collect()
     }
@@ -288,15 +308,45 @@ impl Devices {
         }
     }
 
+    /// The disk or drive of this name.
+    fn disk(&self, name: &str) -> Option<&Function> {
+        let is_named = |host: &dyn HostSide| host.block().is_some_and(|disk| disk.name == name);
+        self.functions.iter().find(|function| is_named(&*function.host))
+    }
+
+    /// Takes the medium out of the drive of this name.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the guest holds the medium, and there is no `force`.
+    pub(crate) fn eject(&self, name: &str, force: bool) -> anyhow::Result<()> {
+        let found = self.disk(name).with_context(|| format!("Device '{name}' not found"))?;
+        found.host.eject(force)
+    }
+
+    /// Puts the image at `path` into the drive of this name.
+    ///
+    /// # Errors
+    ///
+    /// There is no such drive or image, or the guest holds the medium, and there is no `force`.
+    pub(crate) fn change_medium(
+        &self,
+        name: &str,
+        path: &Path,
+        format: Option<Format>,
+        force: bool,
+    ) -> anyhow::Result<()> {
+        let found = self.disk(name).with_context(|| format!("Device '{name}' not found"))?;
+        found.host.change_medium(path, format, force)
+    }
+
     /// Gives the disk of this name `size` bytes, and tells the guest.
     ///
     /// # Errors
     ///
     /// There is none, or it can't have that size.
     pub(crate) fn grow(&self, name: &str, size: u64) -> anyhow::Result<()> {
-        let is_named = |host: &dyn HostSide| host.block().is_some_and(|disk| disk.name == name);
-        let found = self.functions.iter().find(|function| is_named(&*function.host));
-        let Some(Function { host, function, .. }) = found else {
+        let Some(Function { host, function, .. }) = self.disk(name) else {
             anyhow::bail!("Cannot find device='{name}' nor node-name='{name}'");
         };
         host.grow(size)?;
@@ -324,6 +374,6 @@ impl Devices {
     }
 }
 
-fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock(device: &Mutex<dyn Lifecycle>) -> MutexGuard<'_, dyn Lifecycle + 'static> {
     device.lock().unwrap_or_else(PoisonError::into_inner)
 }

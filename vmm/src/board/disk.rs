@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use devices::{
+    ahci::Drive,
     block::{CacheMode, Engine, Lasting, check_io_uring},
     disk::{
         Disk, SECTOR_SIZE,
@@ -18,8 +19,8 @@ use thiserror::Error;
 
 use super::{Board, HostSide, OpenDevice};
 use crate::{
-    blocks::BlockFacts,
-    config::{BootDevice, BootKind, DiskConfig},
+    blocks::{BlockFacts, ImageFacts},
+    config::{BootDevice, BootKind, DiskBus, DiskConfig},
     describe::DiskDescription,
     size::Size,
 };
@@ -33,6 +34,11 @@ pub enum OpenDiskError {
     /// `direct=on` for what was found to be a vmdk.
     #[error("disk {0}: vmdk images are read through the page cache; leave direct=on out")]
     DirectVmdk(String),
+    /// `bus=sata` for a disk that can't be written to.
+    #[error(
+        "disk {0}: it is read-only, which a SATA disk can't be; overlay=temp takes what is written, or use bus=virtio, or --cdrom"
+    )]
+    ReadOnlySata(String),
     /// `aio=io_uring`, where there is none.
     #[error("disk {0}: aio=io_uring: this host has no io_uring for nvmm; use aio=threads, or leave it out")]
     NoIoUring(String, #[source] io::Error),
@@ -77,6 +83,9 @@ impl OpenDisk {
         let Image { mut disk, format } = image::open(&config.path, open)?;
         if format == Format::Vmdk && config.image.disk.direct {
             return Err(OpenDiskError::DirectVmdk(config.name()));
+        }
+        if config.bus == DiskBus::Sata && disk.is_read_only() {
+            return Err(OpenDiskError::ReadOnlySata(config.name()));
         }
         if config.device.engine == Engine::IoUring {
             check_io_uring().map_err(|error| OpenDiskError::NoIoUring(config.name(), error))?;
@@ -132,10 +141,15 @@ impl OpenDisk {
 
 impl OpenDevice for OpenDisk {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
-        let block = Block::new(Arc::clone(&self.disk), &self.lasting);
-        let plugged = board.virtio(Box::new(block), Arc::new(self.clone()));
-        let address = plugged.with_context(|| HostSide::name(self))?;
-        board.can_boot(self.boot_device(), address, "scsi", "disk@0,0");
+        let (disk, host) = (Arc::clone(&self.disk), Arc::new(self.clone()));
+        match self.config.bus {
+            DiskBus::Virtio => {
+                let block = Block::new(disk, &self.lasting);
+                let address = board.virtio(Box::new(block), host).with_context(|| HostSide::name(self))?;
+                board.can_boot(self.boot_device(), address, "scsi", "disk@0,0");
+            }
+            DiskBus::Sata => board.sata(Drive::disk(disk, &self.lasting), host, self.boot_device()),
+        }
         Ok(())
     }
 
@@ -180,15 +194,18 @@ impl HostSide for OpenDisk {
         });
         Some(BlockFacts {
             name: self.name(),
-            path: self.config.path.clone(),
-            format: if overlay.is_some() { Format::Qcow2 } else { self.format },
-            overlay,
-            size: self.disk.size(),
-            is_read_only: self.disk.is_read_only(),
-            cache: self.config.device.cache,
-            is_direct: self.config.image.disk.direct,
-            limits: [self.config.device.iops, self.config.device.bandwidth]
-                .map(|limit| limit.map(Into::into)),
+            tray: None,
+            inserted: Some(ImageFacts {
+                path: self.config.path.clone(),
+                format: if overlay.is_some() { Format::Qcow2 } else { self.format },
+                overlay,
+                size: self.disk.size(),
+                is_read_only: self.disk.is_read_only(),
+                cache: self.config.device.cache,
+                is_direct: self.config.image.disk.direct,
+                limits: [self.config.device.iops, self.config.device.bandwidth]
+                    .map(|limit| limit.map(Into::into)),
+            }),
             totals: self.lasting.counters.total(),
         })
     }
@@ -211,6 +228,9 @@ impl HostSide for OpenDisk {
             Some(file) => file.set_len(to).with_context(|| format!("{name}: it can't have {to} bytes"))?,
         }
         log::info!("{name}: it has grown from {} to {}", Size(now), Size(to));
+        if self.config.bus == DiskBus::Sata {
+            log::info!("{name}: on SATA the guest sees that when the machine is reset");
+        }
         Ok(())
     }
 }

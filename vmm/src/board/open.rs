@@ -2,6 +2,7 @@
 
 use super::{
     balloon::MemoryBalloon,
+    cdrom::OpenCdrom,
     cloud_init::SeedDisk,
     debug_exit::DebugExitPort,
     device::{OpenDevice, Opening},
@@ -32,6 +33,7 @@ pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<
             Box::new(disk)
         }
         DeviceConfig::CloudInit(config) => Box::new(SeedDisk::open(config)?),
+        DeviceConfig::Cdrom(config) => Box::new(OpenCdrom::open(config)?),
         DeviceConfig::Net(config) => Box::new(OpenNet::open(config, opening)?),
         DeviceConfig::Rng(path) => Box::new(RngSource::open(path)?),
         DeviceConfig::Balloon => Box::new(MemoryBalloon::default()),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    cloud_init::CloudInitConfig, disk::DiskConfig, net::NetConfig, serial::SerialConfig, vsock::VsockConfig,
+    cdrom::CdromConfig, cloud_init::CloudInitConfig, disk::DiskConfig, net::NetConfig, serial::SerialConfig,
+    vsock::VsockConfig,
 };
 
 /// A device that an option asks for, or the real-time clock.
@@ -15,6 +16,8 @@ pub enum DeviceConfig {
     Disk(Box<DiskConfig>),
     /// `--cloud-init`, and what makes a seed besides.
     CloudInit(CloudInitConfig),
+    /// `--cdrom`.
+    Cdrom(CdromConfig),
     /// `--net`.
     Net(NetConfig),
     /// `--rng`.

@@ -18,7 +18,7 @@ use devices::{
     printable::ToPrintable,
 };
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{self, IntoDeserializer, MapAccess, Visitor},
 };
 
@@ -31,6 +31,9 @@ use crate::size::Size;
 
 const OPTION: &str = "--disk";
 
+/// Requests of a SATA disk at a time.
+const SATA_QUEUE: u16 = 32;
+
 /// A disk as it was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskConfig {
@@ -40,8 +43,21 @@ pub struct DiskConfig {
     pub id: Option<String>,
     /// The way to open the image.
     pub image: OpenOptions,
+    /// The way in which the guest reaches it.
+    pub bus: DiskBus,
     /// The guest's device.
     pub device: BlockOptions,
+}
+
+/// The way in which the guest reaches a disk, by the words of `bus=`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskBus {
+    /// A virtio-blk device of its own.
+    #[default]
+    Virtio,
+    /// A port of an AHCI controller.
+    Sata,
 }
 
 /// The words of a `--disk`, each put where it belongs.
@@ -49,6 +65,7 @@ pub struct DiskConfig {
 struct Words {
     config: DiskConfig,
     queues: Option<u16>,
+    queue_size: Option<u16>,
 }
 
 /// A key, and what QEMU calls it.
@@ -76,6 +93,7 @@ enum Key {
     Legacy,
     /// The same for QEMU, the other way round.
     DisableLegacy,
+    Bus,
 }
 
 /// `discard=`, with QEMU's words too.
@@ -98,11 +116,21 @@ impl DiskConfig {
         let text = words::encode(given);
         let first = text.split(',').next().unwrap_or_default();
         let shown = given.printable().to_string();
-        let Words { mut config, queues } = match first.contains('=') {
+        let Words { mut config, queues, queue_size } = match first.contains('=') {
             false => keys(OPTION, &shown, &format!("path={text}"))?,
             true => keys(OPTION, &shown, &text).map_err(|error| with_hint(error, first))?,
         };
-        config.device.queues = queues.unwrap_or_else(|| one_for_each(vcpus));
+        if config.bus == DiskBus::Sata && (queues.is_some() || queue_size.is_some()) {
+            let why = "a SATA disk has one queue of 32 requests; leave queues and queue-size out, or use bus=virtio";
+            return Err(error(given, why.to_owned()));
+        }
+        (config.device.queues, config.device.queue_size) = match config.bus {
+            DiskBus::Virtio => {
+                let queue_size = queue_size.unwrap_or(config.device.queue_size);
+                (queues.unwrap_or_else(|| one_for_each(vcpus)), queue_size)
+            }
+            DiskBus::Sata => (1, SATA_QUEUE),
+        };
         match config.contradiction() {
             Some(why) => Err(error(given, why)),
             None => Ok(config),
@@ -135,6 +163,12 @@ impl DiskConfig {
         if self.id.as_ref().is_some_and(String::is_empty) {
             return Some("id= needs a name; leave it out, and the disk is called by its path".to_owned());
         }
+        if self.bus == DiskBus::Sata && image.disk.read_only {
+            return Some(
+                "a SATA disk can't be read-only; overlay=temp takes what is written, or use bus=virtio, or --cdrom"
+                    .to_owned(),
+            );
+        }
         if image.overlay.is_some() && image.disk.read_only {
             return Some(
                 "nothing is written to the overlay of a disk with readonly=on; leave one of them out"
@@ -157,13 +191,13 @@ impl DiskConfig {
     }
 }
 
-/// Refuses two disks of the same name, one of the name `taken` too, and an image that is given twice and written to.
+/// Refuses two disks of the same name, one of the names `taken` too, and an image that is given twice and written to.
 pub(super) fn check_several(
     disks: &[DiskConfig],
     given: &[OsString],
-    taken: Option<&str>,
+    taken: &[&str],
 ) -> Result<(), ConfigError> {
-    let mut seen: BTreeSet<_> = taken.into_iter().collect();
+    let mut seen: BTreeSet<_> = taken.iter().copied().collect();
     for (disk, given) in disks.iter().zip(given) {
         if let Some(id) = &disk.id
             && !seen.insert(id)
@@ -197,7 +231,7 @@ impl<'de> Visitor<'de> for Words {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
         let mut seen = BTreeSet::new();
-        let DiskConfig { path, id, image, device } = &mut self.config;
+        let DiskConfig { path, id, image, bus, device } = &mut self.config;
         while let Some(name) = map.next_key::<String>()? {
             let key = Key::deserialize(name.as_str().into_deserializer())?;
             if !seen.insert(key) {
@@ -220,9 +254,10 @@ impl<'de> Visitor<'de> for Words {
                 Key::Discard => device.discard = matches!(map.next_value()?, Discard::On),
                 Key::Aio => device.engine = map.next_value()?,
                 Key::Queues => self.queues = Some(map.next_value()?),
-                Key::QueueSize => device.queue_size = map.next_value()?,
+                Key::QueueSize => self.queue_size = Some(map.next_value()?),
                 Key::Iops => device.iops = Some(iops(map.next_value()?).map_err(de::Error::custom)?),
                 Key::Bw => device.bandwidth = Some(value(&mut map, bandwidth)?),
+                Key::Bus => *bus = map.next_value()?,
                 Key::Serial => device.serial = value(&mut map, serial_number)?,
                 Key::Legacy => device.legacy = map.next_value()?,
                 Key::DisableLegacy => device.legacy = !map.next_value::<bool>()?,

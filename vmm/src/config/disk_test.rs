@@ -8,6 +8,12 @@ fn parse(given: &str) -> DiskConfig {
     DiskConfig::parse(given.as_ref(), 1).unwrap()
 }
 
+#[test]
+fn a_sata_disk_has_one_queue_however_many_vcpus_there_are() {
+    let disk = DiskConfig::parse("path=a,bus=sata".as_ref(), 8).unwrap();
+    assert_eq!((disk.bus, disk.device.queues, disk.device.queue_size), (DiskBus::Sata, 1, 32));
+}
+
 #[track_caller]
 fn refused(given: &str) -> String {
     DiskConfig::parse(given.as_ref(), 1).unwrap_err().to_string()
@@ -27,6 +33,7 @@ fn a_path_alone_has_the_documented_defaults() {
                 backing_root: None,
                 overlay: None,
             },
+            bus: DiskBus::Virtio,
             device: BlockOptions {
                 serial: SerialNumber::default(),
                 queues: 1,
@@ -111,6 +118,10 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("a,queue-size=100", "queue-size=100: give a power of two"),
         ("a,queue-size=2048", "queue-size=2048: give a power of two"),
         ("a,readonly=on,read-only=off", "duplicate field `read-only`"),
+        ("a,bus=ide", "unknown variant `ide`, expected `virtio` or `sata`"),
+        ("a,bus=sata,queues=1", "a SATA disk has one queue of 32 requests"),
+        ("a,queue-size=32,bus=sata", "a SATA disk has one queue of 32 requests"),
+        ("a,bus=sata,readonly=on", "a SATA disk can't be read-only; overlay=temp takes what is written"),
         ("a,colour=red", "unknown field `colour`, expected one of `file`, `path`, `format`"),
         ("a,iops=0", "iops=0 lets nothing through; leave it out"),
         ("a,bw=0K", "bw=0 lets nothing through; leave it out"),
@@ -141,10 +152,10 @@ fn what_can_not_be_is_named_with_what_would_do() {
 fn two_disks_have_two_names() {
     let given = ["a,id=x", "b", "d,id=y", "c,id=x"].map(OsString::from);
     let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given, 1).unwrap()).collect();
-    check_several(&disks[..3], &given, None).unwrap();
-    let error = check_several(&disks, &given, None).unwrap_err().to_string();
+    check_several(&disks[..3], &given, &[]).unwrap();
+    let error = check_several(&disks, &given, &[]).unwrap_err().to_string();
     assert_eq!(error, "--disk c,id=x: another disk has the id 'x'; give each its own");
-    let error = check_several(&disks[..3], &given, Some("y")).unwrap_err().to_string();
+    let error = check_several(&disks[..3], &given, &["x", "y"]).unwrap_err().to_string();
     assert_eq!(error, "--disk d,id=y: another disk has the id 'y'; give each its own");
 }
 
@@ -153,7 +164,7 @@ fn an_image_is_written_to_once() {
     let check = |given: [&str; 2]| {
         let given = given.map(OsString::from);
         let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given, 1).unwrap()).collect();
-        check_several(&disks, &given, None).map_err(|error| error.to_string())
+        check_several(&disks, &given, &[]).map_err(|error| error.to_string())
     };
     for twice in [["a", "a"], ["a", "a,readonly=on"]] {
         assert!(check(twice).unwrap_err().contains("given twice"), "{twice:?}");

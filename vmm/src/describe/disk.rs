@@ -9,7 +9,11 @@ use devices::{
 };
 use serde::Serialize;
 
-use crate::{config::DiskConfig, lossy, size::Size};
+use crate::{
+    config::{DiskBus, DiskConfig},
+    lossy,
+    size::Size,
+};
 
 /// A disk in words.
 #[derive(Debug, Serialize)]
@@ -31,6 +35,7 @@ pub struct DiskDescription {
     logical_block_size: u32,
     physical_block_size: u32,
     read_only: bool,
+    bus: DiskBus,
     direct: bool,
     cache: CacheMode,
     discard: bool,
@@ -59,6 +64,7 @@ impl DiskDescription {
             }),
             over: over.collect(),
             direct: config.image.disk.direct,
+            bus: config.bus,
             ..Self::in_memory(config.name(), &config.device, disk)
         }
     }
@@ -78,6 +84,7 @@ impl DiskDescription {
             logical_block_size: block.logical,
             physical_block_size: block.physical,
             read_only: disk.is_read_only(),
+            bus: DiskBus::Virtio,
             direct: false,
             cache,
             discard,
@@ -116,7 +123,8 @@ impl fmt::Display for DiskDescription {
             write!(f, ", written to {}", overlay.printable())?;
         }
         let plural = if *queues == 1 { "" } else { "s" };
-        write!(f, "\n    {queues} queue{plural} of {queue_size}, aio={aio}, cache={cache}")?;
+        let bus = if self.bus == DiskBus::Sata { "bus=sata, " } else { "" };
+        write!(f, "\n    {bus}{queues} queue{plural} of {queue_size}, aio={aio}, cache={cache}")?;
         let (discard, direct) = (on(*discard), on(*direct));
         write!(f, ", discard={discard}, direct={direct}")?;
         write!(f, ", blocks of {logical_block_size} (physical {physical_block_size})")?;

@@ -24,8 +24,14 @@ impl Display for InfoBlock<'_> {
 fn show(disk: &Value, f: &mut Formatter<'_>) -> fmt::Result {
     let (inserted, is) = (&disk["inserted"], |value: &Value| value == &Value::Bool(true));
     let text = |value: &Value| value.as_str().unwrap_or_default().printable().to_string();
-    write!(f, "{}: {} ({}", text(&disk["device"]), text(&inserted["file"]), text(&inserted["drv"]))?;
+    let device = text(&disk["device"]);
+    if inserted.is_null() {
+        writeln!(f, "{device}: [not inserted]")?;
+        return tray(disk, f);
+    }
+    write!(f, "{device}: {} ({}", text(&inserted["file"]), text(&inserted["drv"]))?;
     writeln!(f, "{})", if is(&inserted["ro"]) { ", read-only" } else { "" })?;
+    tray(disk, f)?;
     let cache = &inserted["cache"];
     let mode = if is(&cache["writeback"]) { "writeback" } else { "writethrough" };
     let direct = if is(&cache["direct"]) { ", direct" } else { "" };
@@ -39,6 +45,17 @@ fn show(disk: &Value, f: &mut Formatter<'_>) -> fmt::Result {
         (0, 0) => Ok(()),
         (bps, iops) => writeln!(f, "    I/O throttling:   bps={bps} iops={iops}"),
     }
+}
+
+/// The line about a medium that can be taken out.
+fn tray(disk: &Value, f: &mut Formatter<'_>) -> fmt::Result {
+    if disk["removable"] != Value::Bool(true) {
+        return Ok(());
+    }
+    let is = |name: &str| disk[name] == Value::Bool(true);
+    let locked = if is("locked") { "locked" } else { "not locked" };
+    let open = if is("tray_open") { "open" } else { "closed" };
+    writeln!(f, "    Removable device: {locked}, tray {open}")
 }
 
 #[cfg(test)]

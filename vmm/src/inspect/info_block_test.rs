@@ -27,5 +27,8 @@ seed: seed\\n.qcow2 (qcow2, read-only)
     I/O throttling:   bps=0 iops=100
 ";
     assert_eq!(InfoBlock(&[plain, other]).to_string(), expected);
+    let empty = json!({ "device": "cdrom", "removable": true, "locked": false, "tray_open": true });
+    let expected = "cdrom: [not inserted]\n    Removable device: not locked, tray open\n";
+    assert_eq!(InfoBlock(&[empty]).to_string(), expected);
     assert_eq!(InfoBlock(&[]).to_string(), "");
 }

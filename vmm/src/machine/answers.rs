@@ -48,6 +48,14 @@ impl Machine {
                 let grown = self.devices.grow(disk, *size);
                 Ok(grown.map(done).map_err(|error| Refusal(format!("{error:#}"))))
             }
+            Question::Eject { drive, force } => {
+                let ejected = self.devices.eject(drive, *force);
+                Ok(ejected.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+            }
+            Question::ChangeMedium { drive, path, format, force } => {
+                let changed = self.devices.change_medium(drive, path, *format, *force);
+                Ok(changed.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+            }
             Question::Networks => Ok(Ok(self.devices.networks().iter().map(networks::info).collect())),
             Question::RxFilter(name) => Ok(self.rx_filters(name.as_deref())),
             Question::SetLink { name, up } => {

@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use arch::cpu::topology::Topology;
+use devices::disk::format::Format;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -83,6 +84,9 @@ pub(super) const CAPABILITIES: &str = "qmp_capabilities";
 
 const SIZE: Argument = Argument::new("size", Type::Uint64, "how many bytes");
 const FILENAME: Argument = Argument::new("filename", Type::String, "the file to make");
+
+const DRIVE: Argument =
+    Argument::optional("device", Type::String, "the drive's name, as query-block tells it");
 
 /// All commands, in the order in which they are listed.
 static TABLE: &[Command] = &[
@@ -177,6 +181,51 @@ static TABLE: &[Command] = &[
         returns: returns::RX_FILTER,
         help: "tell which frames the drivers of network devices want",
         run: |arguments, _| ask(Question::RxFilter(arguments.take("name")?)),
+    },
+    Command {
+        name: "eject",
+        arguments: &[
+            DRIVE,
+            Argument::optional("id", Type::String, "the same"),
+            Argument::optional("force", Type::Boolean, "though the guest holds the medium"),
+        ],
+        returns: Type::NOTHING,
+        help: "take the medium out of a CD-ROM drive",
+        run: |arguments, _| {
+            let force = arguments.take("force")?.unwrap_or_default();
+            ask(Question::Eject { drive: drive(arguments)?, force })
+        },
+    },
+    Command {
+        name: "blockdev-change-medium",
+        arguments: &[
+            DRIVE,
+            Argument::optional("id", Type::String, "the same"),
+            Argument::new("filename", Type::String, "the image to put in"),
+            Argument::optional("format", Type::String, "its format; without, it is known by its first bytes"),
+            Argument::optional("force", Type::Boolean, "though the guest holds the medium that is in it"),
+            Argument::optional(
+                "read-only-mode",
+                Type::String,
+                "retain or read-only, which mean the same here",
+            ),
+        ],
+        returns: Type::NOTHING,
+        help: "put another medium into a CD-ROM drive",
+        run: |arguments, _| {
+            let mode: Option<String> = arguments.take("read-only-mode")?;
+            if let Some(other) = mode.filter(|mode| !matches!(mode.as_str(), "retain" | "read-only")) {
+                return Err(Refusal(format!("read-only-mode '{other}': a CD-ROM is only read")));
+            }
+            let format: Option<String> = arguments.take("format")?;
+            let format = format.map(|format| format.parse::<Format>()).transpose();
+            ask(Question::ChangeMedium {
+                path: arguments.need::<String>("filename")?.into(),
+                format: format.map_err(|error| Refusal(error.to_string()))?,
+                force: arguments.take("force")?.unwrap_or_default(),
+                drive: drive(arguments)?,
+            })
+        },
     },
     Command {
         name: "set_link",
@@ -338,6 +387,12 @@ impl Command {
         let arguments: Vec<_> = self.arguments.iter().map(Argument::describe).collect();
         json!({"name": self.name, "arguments": arguments, "help": self.help})
     }
+}
+
+/// The name of the drive that a command is for.
+fn drive(arguments: &mut Arguments) -> Result<String, Refusal> {
+    let [device, id]: [Option<String>; 2] = [arguments.take("device")?, arguments.take("id")?];
+    device.or(id).ok_or_else(|| Refusal("Parameter 'device' is missing".to_owned()))
 }
 
 /// Has the machine's thread answer.

@@ -94,7 +94,8 @@ pub(super) const BLOCKS: Type = Type::Array(&Type::Object(&[
     must("type", Type::String),
     must("removable", Type::Boolean),
     must("locked", Type::Boolean),
-    must(
+    may("tray_open", Type::Boolean),
+    may(
         "inserted",
         Type::Object(&[
             must("file", Type::String),

@@ -121,6 +121,12 @@ fn carry_out(
     Some((used, written))
 }
 
+/// A disk for other fuzzing than this one's: the lowest two bits make it read-only, and fail.
+pub(crate) fn memory_disk(setup: u8) -> Arc<dyn Disk> {
+    let setup = Setup::from_bits_retain(setup) & (Setup::READ_ONLY | Setup::FAILS);
+    Arc::new(MemoryDisk::new(setup))
+}
+
 /// A disk that only the rightful requests may reach.
 #[derive(Debug)]
 struct MemoryDisk {

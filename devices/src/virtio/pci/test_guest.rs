@@ -13,6 +13,7 @@ use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
 
 use super::VirtioPci;
+pub(super) use crate::pci::Lifecycle;
 use crate::{
     bus::Effect,
     irq::Msi,

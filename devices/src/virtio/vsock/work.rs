@@ -12,7 +12,8 @@ use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use super::{connections::Connections, host::Host};
 use crate::{
     printable::ToPrintable,
-    virtio::serve::{JointHandler, ServeError, Served, millis},
+    virtio::serve::{JointHandler, ServeError, Served},
+    worker::millis,
 };
 
 /// virtio 1.3, "Socket Device", "Virtqueues". The third is for events, of which there are none yet.

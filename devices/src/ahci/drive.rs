@@ -1,0 +1,104 @@
+//! What is at the other end of a port.
+
+use std::sync::Arc;
+
+use super::{
+    cdrom::{Cdrom, Tray},
+    disk::AtaDisk,
+    fis::{CommandFis, TaskFile},
+    registers::{Error, Status},
+    shared::Protocol,
+};
+use crate::{
+    block::{Lasting, Operation},
+    disk::Disk,
+};
+
+/// A drive with an ATA interface.
+#[derive(Debug)]
+pub struct Drive(pub(super) Kind);
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Disk(AtaDisk),
+    Cdrom(Cdrom),
+}
+
+/// The way to carry out a command.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Moves `len` bytes between memory and the disk, none of which may be lacking.
+    Transfer { operation: Operation, len: usize, protocol: Protocol },
+    /// Reads `len` bytes of a medium from the start of `sector`, a unit of 512 bytes.
+    Medium { disk: Arc<dyn Disk>, sector: u64, len: usize },
+    /// Gives the driver these bytes, as far as it has room.
+    Give { data: Vec<u8>, protocol: Protocol },
+    /// Takes `len` bytes that name what is to be given back.
+    Trim { len: usize },
+    /// Nothing is left to do.
+    Done(TaskFile),
+    /// It is refused.
+    Fail(TaskFile),
+}
+
+impl Drive {
+    /// A disk.
+    #[must_use]
+    pub fn disk(disk: Arc<dyn Disk>, lasting: &Lasting) -> Self {
+        Self(Kind::Disk(AtaDisk::new(disk, lasting)))
+    }
+
+    /// A CD-ROM drive, into which what is in `tray` is inserted.
+    #[must_use]
+    pub fn cdrom(tray: Arc<Tray>) -> Self {
+        Self(Kind::Cdrom(Cdrom::new(tray)))
+    }
+
+    /// The name in messages.
+    pub(super) fn name(&self) -> &str {
+        match &self.0 {
+            Kind::Disk(disk) => disk.disk.name(),
+            Kind::Cdrom(cdrom) => cdrom.tray.name(),
+        }
+    }
+
+    /// The registers that it sends after a reset.
+    pub(super) fn signature(&self) -> TaskFile {
+        let (status, lba) = match &self.0 {
+            Kind::Disk(_) => (Status::READY | Status::SEEK_COMPLETE, 0x00_0001),
+            Kind::Cdrom(_) => (Status::empty(), 0xeb_1401),
+        };
+        TaskFile { status, error: 1, lba, device: 0, count: 1 }
+    }
+
+    /// Resets it: by COMRESET, which `hard` says, or by the control register.
+    pub(super) fn reset(&self, hard: bool) {
+        match &self.0 {
+            Kind::Disk(disk) => disk.reset(hard),
+            Kind::Cdrom(cdrom) => cdrom.reset(),
+        }
+    }
+
+    /// Looks whether the disk has grown.
+    pub(super) fn measure(&self) -> std::io::Result<()> {
+        match &self.0 {
+            Kind::Disk(disk) => disk.disk.measure().map(drop),
+            Kind::Cdrom(_) => Ok(()),
+        }
+    }
+
+    /// Finds out what a command asks for.
+    pub(super) fn step(&self, fis: &CommandFis, packet: Option<&[u8; 16]>) -> Step {
+        match &self.0 {
+            Kind::Disk(disk) => disk.step(fis),
+            Kind::Cdrom(cdrom) => cdrom.step(fis, packet),
+        }
+    }
+}
+
+impl Step {
+    /// A command that the drive does not have.
+    pub(super) fn abort(fis: &CommandFis) -> Self {
+        Self::Fail(TaskFile::failed(fis, Error::ABORT))
+    }
+}

@@ -1,0 +1,156 @@
+//! Frames between a port and its drive: Serial ATA 3.0, "FIS types".
+
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, little_endian::U32};
+
+use super::registers::{Error, Status};
+
+/// AHCI 1.3.1, "Received FIS Structure": where a port puts what it receives.
+pub(super) const RECEIVED_PIO_SETUP: u64 = 0x20;
+pub(super) const RECEIVED_D2H_REGISTER: u64 = 0x40;
+pub(super) const RECEIVED_SET_DEVICE_BITS: u64 = 0x58;
+
+const H2D_REGISTER: u8 = 0x27;
+const D2H_REGISTER: u8 = 0x34;
+const PIO_SETUP: u8 = 0x5f;
+const SET_DEVICE_BITS: u8 = 0xa1;
+
+/// The interrupt bit of frames to the host, and the bit of data to the host.
+const INTERRUPT: u8 = 1 << 6;
+const TO_HOST: u8 = 1 << 5;
+
+/// "Register - Host to Device".
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub(super) struct CommandFis {
+    kind: u8,
+    /// The port multiplier's port, and [`CommandFis::COMMAND`].
+    flags: u8,
+    pub(super) command: u8,
+    features_low: u8,
+    lba_low: [u8; 3],
+    pub(super) device: u8,
+    lba_high: [u8; 3],
+    features_high: u8,
+    pub(super) count_low: u8,
+    count_high: u8,
+    icc: u8,
+    pub(super) control: u8,
+    _reserved: [u8; 4],
+}
+
+impl CommandFis {
+    /// The frame is a command, and does not only set the control register.
+    const COMMAND: u8 = 1 << 7;
+    const PORT: u8 = 0xf;
+
+    /// Whether it is such a frame, for the drive itself.
+    pub(super) fn is_for_drive(&self) -> bool {
+        self.kind == H2D_REGISTER && self.flags & Self::PORT == 0
+    }
+
+    pub(super) fn is_command(&self) -> bool {
+        self.flags & Self::COMMAND != 0
+    }
+
+    /// The control register's software reset.
+    pub(super) fn resets(&self) -> bool {
+        self.control & 1 << 2 != 0
+    }
+
+    pub(super) fn features(&self) -> u16 {
+        u16::from_le_bytes([self.features_low, self.features_high])
+    }
+
+    pub(super) fn count(&self) -> u16 {
+        u16::from_le_bytes([self.count_low, self.count_high])
+    }
+
+    /// The 48 bits of the address.
+    pub(super) fn lba(&self) -> u64 {
+        let [a, b, c] = self.lba_low;
+        let [d, e, f] = self.lba_high;
+        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    }
+}
+
+/// The drive's registers at the end of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TaskFile {
+    pub(super) status: Status,
+    pub(super) error: u8,
+    pub(super) lba: u64,
+    pub(super) device: u8,
+    pub(super) count: u16,
+}
+
+impl TaskFile {
+    /// Those of a drive that waits for commands.
+    pub(super) const READY: Self =
+        Self { status: Status::READY.union(Status::SEEK_COMPLETE), error: 0, lba: 0, device: 0, count: 0 };
+
+    /// Those after `fis`, which went well.
+    pub(super) fn done(fis: &CommandFis) -> Self {
+        Self { lba: fis.lba(), device: fis.device, count: fis.count(), ..Self::READY }
+    }
+
+    /// Those after `fis`, which failed.
+    pub(super) fn failed(fis: &CommandFis, error: Error) -> Self {
+        let done = Self::done(fis);
+        Self { status: done.status | Status::ERROR, error: error.bits(), ..done }
+    }
+
+    /// As the port's register has it.
+    pub(super) fn to_register(self) -> u32 {
+        u32::from(self.error) << 8 | u32::from(self.status.bits())
+    }
+
+    /// ATA8-ACS, "Device Signatures for Normal Output": as the port's register has it.
+    pub(super) fn signature(self) -> u32 {
+        let [low, middle, high, ..] = self.lba.to_le_bytes();
+        u32::from_le_bytes([self.count.to_le_bytes()[0], low, middle, high])
+    }
+
+    /// "Register - Device to Host".
+    pub(super) fn to_register_fis(self, interrupt: bool) -> [u8; 20] {
+        let [a, b, c, d, e, f, ..] = self.lba.to_le_bytes();
+        let [low, high] = self.count.to_le_bytes();
+        let flags = if interrupt { INTERRUPT } else { 0 };
+        let status = self.status.bits();
+        let registers =
+            [D2H_REGISTER, flags, status, self.error, a, b, c, self.device, d, e, f, 0, low, high];
+        let mut fis = [0; 20];
+        fis[..registers.len()].copy_from_slice(&registers);
+        fis
+    }
+
+    /// "PIO Setup - Device to Host", before `bytes` bytes of data, after which the status is this one.
+    pub(super) fn to_pio_setup_fis(self, bytes: u16) -> [u8; 20] {
+        let mut fis = self.to_register_fis(true);
+        fis[0] = PIO_SETUP;
+        fis[1] |= TO_HOST;
+        fis[2] = (Status::READY | Status::SEEK_COMPLETE | Status::DATA_REQUEST).bits();
+        fis[15] = self.status.bits();
+        fis[16..18].copy_from_slice(&bytes.to_le_bytes());
+        fis
+    }
+}
+
+/// "Set Device Bits - Device to Host".
+#[derive(Debug, FromZeros, Immutable, IntoBytes)]
+#[repr(C)]
+pub(super) struct SetDeviceBitsFis {
+    kind: u8,
+    flags: u8,
+    status: u8,
+    error: u8,
+    /// The slots whose commands are complete.
+    active: U32,
+}
+
+impl SetDeviceBitsFis {
+    pub(super) fn new(status: Status, error: Error, active: u32) -> Self {
+        // Neither busy nor data request are in it.
+        let status = status.bits() & 0x77;
+        Self { kind: SET_DEVICE_BITS, flags: INTERRUPT, status, error: error.bits(), active: active.into() }
+    }
+}
