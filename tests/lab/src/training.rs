@@ -249,3 +249,7 @@ impl Drop for Level0 {
         let _ = self.qemu.wait();
     }
 }
+
+#[cfg(test)]
+#[path = "training_test.rs"]
+mod tests;

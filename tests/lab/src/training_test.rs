@@ -1,0 +1,42 @@
+use super::*;
+
+/// The README's chapter, whose commands are those that level 0 runs.
+fn chapter() -> String {
+    let readme = fs::read_to_string(build::root().join("README.md")).unwrap();
+    let (_, chapter) = readme.split_once("### A training lab\n").unwrap();
+    chapter.split("\n## ").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_readme_has_no_command_for_the_lab_that_is_not_tested() {
+    let tested = SCRIPT.replace("$guests ", "guests ");
+    let mut commands = 0;
+    for line in chapter().lines().filter_map(|line| line.strip_prefix("    ")) {
+        let (command, _) = line.split_once(" #").unwrap_or((line, ""));
+        let command = command.trim();
+        let tested_as = if let Some(at_level1) = command.strip_prefix("ssh -F ssh_config l1 ") {
+            at_level1.to_owned()
+        } else if let Some(host) = command.strip_prefix("ssh -F ssh_config ") {
+            format!("reach {host}")
+        } else if let Some(script) = command.strip_prefix("resources/lab/") {
+            // The disks are made before level 0 starts.
+            if script.starts_with("images") {
+                continue;
+            }
+            format!("./{}", script.replace("/srv/lab", "."))
+        } else {
+            continue;
+        };
+        assert!(tested.contains(&tested_as), "level0.sh has no {tested_as:?}");
+        commands += 1;
+    }
+    assert_eq!(commands, 6);
+}
+
+#[test]
+fn the_scripts_that_level_0_gets_are_the_recipes() {
+    for script in SCRIPTS {
+        assert!(build::root().join("resources/lab").join(script).exists(), "{script}");
+    }
+    assert!(text_of(&build::root().join("resources/lab")).unwrap().contains("LAB_TYPE"));
+}
