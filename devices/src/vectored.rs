@@ -69,13 +69,20 @@ pub(crate) fn now(
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
-/// Reads a frame, or whatever one call gives, into `buffers`, of which the first [`IOV_MAX`] count. Returns the bytes
+/// Reads a frame, or whatever one call gives, into `buffers`, of which the first [`IOV_MAX`] that don't touch count. Returns the bytes
 /// read.
 pub(crate) fn receive(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
     let iovecs = iovecs(buffers);
     let count = c_int::try_from(iovecs.len().min(IOV_MAX)).map_err(io::Error::other)?;
-    // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel may write to.
-    let read = unsafe { libc::readv(fd.as_fd().as_raw_fd(), iovecs.as_ptr(), count) };
+    let fd = fd.as_fd().as_raw_fd();
+    let read = if let [iovec] = iovecs[..] {
+        // The kernel takes longer over a list, even of one.
+        // SAFETY: the buffer is mapped guest memory, which the kernel may write to.
+        unsafe { libc::read(fd, iovec.iov_base, iovec.iov_len) }
+    } else {
+        // SAFETY: the `count` buffers of `iovecs` are mapped guest memory, which the kernel may write to.
+        unsafe { libc::readv(fd, iovecs.as_ptr(), count) }
+    };
     usize::try_from(read).map_err(|_| io::Error::last_os_error())
 }
 
@@ -83,7 +90,7 @@ pub(crate) fn receive(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Resul
 ///
 /// # Errors
 ///
-/// `InvalidInput`: there are more than [`IOV_MAX`] buffers.
+/// `InvalidInput`: there are more than [`IOV_MAX`] buffers that don't touch.
 pub(crate) fn send(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
     let iovecs = iovecs(buffers);
     if iovecs.len() > IOV_MAX {
@@ -92,7 +99,7 @@ pub(crate) fn send(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<u
     let count = c_int::try_from(iovecs.len()).map_err(io::Error::other)?;
     let fd = fd.as_fd().as_raw_fd();
     let written = if let [iovec] = iovecs[..] {
-        // Most frames are in one, and the kernel takes much longer over a list.
+        // The kernel takes longer over a list, even of one.
         // SAFETY: the buffer is mapped guest memory, which the kernel only reads.
         unsafe { libc::write(fd, iovec.iov_base, iovec.iov_len) }
     } else {
@@ -155,13 +162,20 @@ fn transfer(
     }
 }
 
-/// `buffers` as the kernel takes them: mostly few, for which nothing is allocated.
+/// `buffers` as the kernel takes them: mostly few, for which nothing is allocated. Those that touch are one, as each costs
+/// the kernel time, and drivers often cut theirs from one piece of memory.
 fn iovecs(buffers: &[VolatileSlice<'_>]) -> SmallVec<[iovec; 4]> {
-    let iovec = |buffer: &VolatileSlice<'_>| iovec {
-        iov_base: buffer.ptr_guard_mut().as_ptr().cast(),
-        iov_len: buffer.len(),
-    };
-    buffers.iter().map(iovec).collect()
+    let mut iovecs = SmallVec::<[iovec; 4]>::new();
+    for buffer in buffers {
+        let (iov_base, iov_len) = (buffer.ptr_guard_mut().as_ptr(), buffer.len());
+        match iovecs.last_mut() {
+            Some(last) if last.iov_base.wrapping_byte_add(last.iov_len) == iov_base.cast() => {
+                last.iov_len += iov_len;
+            }
+            _ => iovecs.push(iovec { iov_base: iov_base.cast(), iov_len }),
+        }
+    }
+    iovecs
 }
 
 fn skip_empty(iovecs: &mut [iovec]) -> &mut [iovec] {

@@ -113,3 +113,17 @@ fn a_frame_has_no_more_buffers_than_a_call() {
     assert_eq!(send(&ours, &slices(&mut buffers[1..])).unwrap(), IOV_MAX);
     assert_eq!(receive(&theirs, &slices(&mut buffers)).unwrap(), IOV_MAX);
 }
+
+#[test]
+fn buffers_that_touch_are_one() {
+    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let mut memory = pattern(2 * IOV_MAX);
+    let pieces: Vec<_> = memory.chunks_mut(1).map(VolatileSlice::from).collect();
+    assert_eq!(iovecs(&pieces).len(), 1);
+    assert_eq!(send(&ours, &pieces).unwrap(), 2 * IOV_MAX);
+    // Those in another order do not.
+    let turned: Vec<_> = pieces.into_iter().rev().take(4).collect();
+    assert_eq!(iovecs(&turned).len(), 4);
+    assert_eq!(receive(&theirs, &turned).unwrap(), 4);
+    assert_eq!(memory[2 * IOV_MAX - 4..], [3, 2, 1, 0]);
+}

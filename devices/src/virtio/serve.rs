@@ -189,6 +189,13 @@ impl<'m> Served<'m> {
         if self.unreported >= BATCH { self.tell() } else { Ok(()) }
     }
 
+    /// Interrupts early once something was given back `batch` times, or half of the queue was, so that the driver can be at
+    /// work on that half while the device is on the other.
+    pub(super) fn interrupt_after(&mut self, batch: u32) -> Result<(), QueueError> {
+        let is_half = self.rings.unreported() >= self.size().div_ceil(2);
+        if self.unreported >= batch || is_half { self.tell() } else { Ok(()) }
+    }
+
     /// How many chains can be taken, as far as is known without looking.
     pub(super) fn seen(&self) -> u16 {
         self.rings.seen()

@@ -1,5 +1,8 @@
 use std::{
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -9,7 +12,7 @@ use crate::{
     pci::ClassCode,
     virtio::{
         device::{DeviceKind, VirtioDevice},
-        queue::test_driver::{FREE, NEXT, WRITE},
+        queue::test_driver::{Driver, FREE, NEXT, WRITE},
         test_machine::{Event, LONG, TestMachine},
     },
 };
@@ -241,4 +244,41 @@ fn a_worker_that_finds_chains_at_its_start_lets_the_driver_do_without_kicks() {
     machine.activate_on(queues, 0);
     wait_for_call(&machine, 1);
     assert_eq!(machine.drivers[0].read(flags, 2), [1, 0], "VIRTQ_USED_F_NO_NOTIFY");
+}
+
+/// Counts interrupts.
+#[derive(Debug, Default)]
+struct Interrupts(AtomicU32);
+
+impl Notify for Interrupts {
+    fn used(&self, _: u16) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn config_changed(&self) {}
+
+    fn needs_reset(&self) {}
+}
+
+#[test]
+fn a_batch_or_half_of_the_queue_is_reported_at_once() {
+    let driver = Driver::new(16);
+    let notify = Arc::new(Interrupts::default());
+    let mut queue = Served {
+        index: 0,
+        rings: Rings::new(driver.queue(), &driver.memory).unwrap(),
+        notify: Arc::clone(&notify) as _,
+        kick: EventFd::new(0).unwrap(),
+        kicks_wanted: false,
+        unreported: 0,
+        stop: Stop::default(),
+    };
+    let mut after = |chains: u16, batch| {
+        queue.give_back_all((0..chains).map(|head| (head, 0))).unwrap();
+        queue.interrupt_after(batch).unwrap();
+        notify.0.load(Ordering::Relaxed)
+    };
+    assert_eq!([(); 8].map(|()| after(1, 64)), [0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!([(); 6].map(|()| after(1, 3)), [1, 1, 2, 2, 2, 3]);
+    assert_eq!([(); 4].map(|()| after(5, 64)), [3, 4, 4, 5]);
 }

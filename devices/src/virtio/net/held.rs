@@ -15,11 +15,18 @@ use crate::{
 /// The most pieces of memory that a frame is received into, or sent from: the kernel takes 1024, and each costs time.
 pub(super) const MOST_PIECES: usize = 256;
 
-/// Chains that were taken off a receive queue and not given back, in order, and a buffer for what does not fit in them.
+/// As long as the last frames were no longer than this, the next is received into one buffer and copied: that takes less
+/// time than the kernel takes over a list of buffers.
+const COPIED: usize = 2048;
+
+/// Chains that were taken off a receive queue and not given back, in order, and a buffer for what is not received into them.
 ///
 /// ```text
 ///   chains   [ header, frame ........][ ............][ ....]     as many as the last frames were long
 ///   spill                                                   [ the rest of a longer one: copied to further chains ]
+///
+///   chains   [                       ]                           while frames are short
+///   spill    [ header, frame ]                                   copied
 /// ```
 #[derive(Debug)]
 pub(super) struct Held<'m, 's> {
@@ -100,6 +107,10 @@ impl<'m: 's, 's> Held<'m, 's> {
     pub(super) fn pieces(&mut self) -> &[VolatileSlice<'s>] {
         self.pieces.clear();
         self.direct = 0;
+        if self.wanted <= COPIED {
+            self.pieces.push(self.spill);
+            return &self.pieces;
+        }
         let chains = if self.mergeable { self.chains.len() } else { 1 };
         let slices = self.chains.iter().take(chains).flat_map(|chain| chain.writable.as_slice());
         for slice in slices.take(MOST_PIECES) {

@@ -24,8 +24,9 @@ impl Notify for Nobody {
     fn needs_reset(&self) {}
 }
 
-/// Looks for chains each time that it is told to, and tells how many it holds.
-struct Fills(Receiver<()>, Sender<usize>);
+/// Looks for chains for a frame of so many bytes each time that it is told to, and tells how many it holds, and the lengths
+/// of the pieces that the frame would be received into.
+struct Fills(usize, Receiver<()>, Sender<(usize, Vec<usize>)>);
 
 impl Handler for Fills {
     fn thread_name(&self, _: u16) -> String {
@@ -35,10 +36,11 @@ impl Handler for Fills {
     fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
         let mut spill = vec![0; LONGEST];
         let mut held = Held::new(VolatileSlice::from(&mut spill[..]), true, true);
-        held.wanted = 1000;
-        while self.0.recv().is_ok() {
+        held.wanted = self.0;
+        while self.1.recv().is_ok() {
             held.fill(queue)?;
-            self.1.send(held.chains.len()).expect("the test reads it");
+            let pieces = held.pieces().iter().map(VolatileSlice::len).collect();
+            self.2.send((held.chains.len(), pieces)).expect("the test reads it");
         }
         held.put_back(queue);
         Ok(())
@@ -47,12 +49,12 @@ impl Handler for Fills {
     fn failed(&self, _: u16, _: &ServeError) {}
 }
 
-#[test]
-fn no_more_chains_are_held_than_a_queue_has() {
+/// Calls `test` with a function that looks once, in a queue of 4 for a frame of `wanted` bytes.
+fn look(wanted: usize, test: impl FnOnce(&mut Driver, &dyn Fn() -> (usize, Vec<usize>))) {
     let mut driver = Driver::new(4);
     let (tell, told) = channel();
     let (say, said) = channel();
-    let mut fills = Some(Fills(told, say));
+    let mut fills = Some(Fills(wanted, told, say));
     let kick = EventFd::new(0).unwrap();
     let mut workers = Workers::default();
     let activation = Activation {
@@ -62,14 +64,36 @@ fn no_more_chains_are_held_than_a_queue_has() {
         notify: Arc::new(Nobody),
     };
     workers.start(activation, |_, _| fills.take().unwrap()).unwrap();
-    // The same chain again and again, which has no room for a frame.
-    driver.describe_own(0, (FREE, 8, 0, 0));
-    for _ in 0..8 {
-        driver.offer(0);
-        driver.offer(0);
+    test(&mut driver, &|| {
         tell.send(()).unwrap();
-        assert!(said.recv().unwrap() <= 4);
-    }
+        said.recv().unwrap()
+    });
     drop(tell);
     workers.stop(Halt::Reset, Duration::from_secs(60)).unwrap();
+}
+
+#[test]
+fn no_more_chains_are_held_than_a_queue_has() {
+    look(1000, |driver, look| {
+        // The same chain again and again, which has no room for a frame.
+        driver.describe_own(0, (FREE, 8, 0, 0));
+        for _ in 0..8 {
+            driver.offer(0);
+            driver.offer(0);
+            assert!(look().0 <= 4);
+        }
+    });
+}
+
+#[test]
+fn short_frames_are_received_into_one_buffer() {
+    for (wanted, pieces) in [(COPIED, vec![LONGEST]), (COPIED + 1, vec![1024, 1024, 512, LONGEST])] {
+        look(wanted, |driver, look| {
+            for (index, len) in (0..).zip([1024, 1024, 512]) {
+                driver.describe_own(index, (FREE + 1024 * u64::from(index), len, 2, 0));
+                driver.offer(index);
+            }
+            assert_eq!(look().1, pieces);
+        });
+    }
 }

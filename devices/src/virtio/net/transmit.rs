@@ -8,7 +8,7 @@ use vmm_sys_util::epoll::EventSet;
 use super::{
     counters::{Reason, Tally},
     lasting::Lasting,
-    receive::{MOST_PIECES, SHORTEST},
+    receive::{BATCH, MOST_PIECES, SHORTEST},
     waits::Waits,
 };
 use crate::{
@@ -46,7 +46,7 @@ impl Transmit {
                     break true;
                 }
                 queue.give_back(chain.head, 0)?;
-                queue.interrupt_if_batched()?;
+                queue.interrupt_after(BATCH)?;
             };
             queue.tell()?;
             if queue.stop().is_set() {
