@@ -1,4 +1,4 @@
-//! Devices of every kind under Linux, all in one level 1: serial ports, a balloon, disks. It hangs when it has used them.
+//! Devices of every kind under Linux, all in one level 1: serial ports, sockets, a balloon, disks. It hangs when it has used them.
 
 use std::fs::File;
 
@@ -12,13 +12,16 @@ use crate::hang::{self, Look};
 use crate::level0::Guest;
 use crate::ports::{self, Ends};
 use crate::scenario::{self, Record};
+use crate::sockets::{self, Programs};
 
 /// Level 0: has level 1 use its devices, and looks into it when it hangs. Gives what it left, and how that look went.
 pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record, anyhow::Result<()>)> {
     let mut ends = Ends::new()?;
+    let programs = Programs::new()?;
     let mut watch = Watch::default();
     disks::make()?;
-    let options = Ends::options().into_iter().chain(["--balloon"]).chain(hang::OPTIONS);
+    let options =
+        Ends::options().into_iter().chain(["--balloon"]).chain(sockets::OPTION).chain(hang::OPTIONS);
     let guest = Guest {
         scenario: scenario::DEVICES,
         parameters: hang::PARAMETERS,
@@ -29,6 +32,7 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record,
     let mut look: Option<Look> = None;
     let mut hear = |text: &str, nvmm: u32| match text {
         ports::OPEN => ends.talk(),
+        sockets::LISTENS => programs.talk(),
         balloon::USED => watch.used(nvmm, &mut ends),
         balloon::FREED => watch.freed(nvmm, &mut ends),
         disks::GROW => disks::grow(nvmm),
@@ -50,6 +54,8 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record,
 pub(crate) fn use_them(pid1: &mut Pid1, record: &mut Record) -> anyhow::Result<()> {
     let mut second: File;
     (record.ports, second) = ports::use_them(pid1).context("using serial ports")?;
+    sockets::use_them(pid1).context("using sockets")?;
+    record.used_sockets = true;
     record.reports_free_pages = balloon::use_and_free(pid1, &mut second).context("using a balloon")?;
     // Linux reports what is free every two seconds, and has something to do until then.
     record.disks = disks::use_them(pid1)?;

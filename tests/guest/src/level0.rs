@@ -28,6 +28,7 @@ use crate::outcome::{self, Outcome};
 use crate::ports;
 use crate::programs::{self, Hanging};
 use crate::scenario::{self, Record};
+use crate::sockets;
 use crate::system;
 use crate::tiny;
 use crate::topology;
@@ -75,6 +76,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         match devices::run(&pid1.manifest, &image) {
             Ok((record, looked)) => {
                 say(pid1, outcome::PORTS, ports::judge(&record.ports));
+                say(pid1, outcome::SOCKETS, sockets::judge(&record));
                 say(pid1, outcome::BALLOON, balloon::judge(&record));
                 say(pid1, outcome::DISKS, disks::judge(&record.disks));
                 say(pid1, outcome::HUNG, looked);

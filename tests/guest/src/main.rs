@@ -34,6 +34,7 @@ mod programs;
 mod remote;
 mod reset;
 mod scenario;
+mod sockets;
 mod system;
 mod tiny;
 mod topology;

@@ -22,6 +22,7 @@ pub(crate) const PVH: &str = "L1 from a vmlinux, by PVH";
 pub(crate) const DISKS: &str = "L1's Linux uses disks of every kind";
 pub(crate) const LEGACY: &str = "L1's Linux uses a disk and a network by legacy virtio";
 pub(crate) const PORTS: &str = "L1's Linux uses four serial ports";
+pub(crate) const SOCKETS: &str = "L1's Linux has sockets to programs of L0";
 pub(crate) const BALLOON: &str = "L1's Linux gives freed memory back to L0";
 pub(crate) const HUNG: &str = "L1's Linux that hangs is looked into";
 pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
@@ -48,6 +49,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             SMBIOS,
             RESETS,
             PORTS,
+            SOCKETS,
             BALLOON,
             DISKS,
             HUNG,

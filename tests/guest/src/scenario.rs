@@ -72,6 +72,8 @@ pub(crate) struct Record {
     pub(crate) legacy: Vec<LegacyFacts>,
     /// The facts of its serial ports, and of their use.
     pub(crate) ports: Vec<PortFacts>,
+    /// It has exchanged bytes with level 0's programs.
+    pub(crate) used_sockets: bool,
     /// True if its balloon's driver reports free pages.
     pub(crate) reports_free_pages: bool,
     /// It has debugged its own guest.
