@@ -106,6 +106,56 @@ fn all_processors_and_all_memory_are_found() {
     }
 }
 
+#[test]
+fn seabios_starts_the_boot_sector_of_a_sata_disk() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let [a, b] = [("a.img", 21), ("b.img", 1)].map(|(name, value)| disk(&folder, name, &exit(value)));
+    // By its place among the disks, whatever the order of their PCI addresses.
+    let sata = format!("path={},bus=sata", a.display());
+    let output = run(&[], &["-vv", "--disk", &sata, "--disk", b.to_str().unwrap(), "--boot", "disk1"]);
+    let messages = stderr(&output);
+    assert_eq!(output.status.code(), DONE, "{messages}");
+    assert!(messages.contains("NVMM HARDDISK ATA-9 Hard-Disk (1 MiBytes)"), "{messages}");
+}
+
+/// Makes a CD that starts `code`: ECMA-119, and El Torito's boot record, catalogue and image, without emulation.
+fn cd(folder: &TempDir, name: &str, code: &[u8]) -> PathBuf {
+    const BLOCK: usize = 2048;
+    let mut bytes = vec![0; 64 * BLOCK];
+    let mut put = |block: usize, at: usize, data: &[u8]| {
+        bytes[block * BLOCK + at..][..data.len()].copy_from_slice(data);
+    };
+    put(16, 0, b"\x01CD001\x01");
+    put(17, 0, b"\x00CD001\x01EL TORITO SPECIFICATION");
+    put(17, 0x47, &19_u32.to_le_bytes());
+    put(18, 0, b"\xffCD001\x01");
+    // The validation entry, whose words have the sum 0, and the entry of the image: 4 sectors of 512 bytes at block 20.
+    put(19, 0, &[1]);
+    put(19, 28, &[0xaa, 0x55, 0x55, 0xaa]);
+    put(19, 32, &[0x88, 0, 0, 0, 0, 0, 4, 0, 20, 0, 0, 0]);
+    put(20, 0, code);
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn seabios_starts_a_cd() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let disk = disk(&folder, "a.img", &exit(1));
+    let cd = cd(&folder, "a.iso", &exit(21));
+    let output = run(&[&disk], &["-vv", "--cdrom", cd.to_str().unwrap(), "--boot", "order=cdrom"]);
+    let messages = stderr(&output);
+    assert_eq!(output.status.code(), DONE, "{messages}");
+    assert!(messages.contains("DVD/CD [AHCI/0: NVMM DVD-ROM ATAPI-9 DVD/CD]"), "{messages}");
+}
+
 /// Each reset begins with the firmware as it is in its file. A byte of CMOS memory counts them.
 #[test]
 fn a_reset_starts_firmware_again() {

@@ -163,6 +163,9 @@ impl DiskConfig {
         if self.id.as_ref().is_some_and(String::is_empty) {
             return Some("id= needs a name; leave it out, and the disk is called by its path".to_owned());
         }
+        if self.bus == DiskBus::Sata && self.device.legacy {
+            return Some("legacy=on is about virtio; leave it or bus=sata out".to_owned());
+        }
         if self.bus == DiskBus::Sata && image.disk.read_only {
             return Some(
                 "a SATA disk can't be read-only; overlay=temp takes what is written, or use bus=virtio, or --cdrom"

@@ -121,6 +121,7 @@ fn what_can_not_be_is_named_with_what_would_do() {
         ("a,bus=ide", "unknown variant `ide`, expected `virtio` or `sata`"),
         ("a,bus=sata,queues=1", "a SATA disk has one queue of 32 requests"),
         ("a,queue-size=32,bus=sata", "a SATA disk has one queue of 32 requests"),
+        ("a,bus=sata,legacy=on", "legacy=on is about virtio; leave it or bus=sata out"),
         ("a,bus=sata,readonly=on", "a SATA disk can't be read-only; overlay=temp takes what is written"),
         ("a,colour=red", "unknown field `colour`, expected one of `file`, `path`, `format`"),
         ("a,iops=0", "iops=0 lets nothing through; leave it out"),
