@@ -40,6 +40,10 @@ pub(crate) const LISTENS: &str = "lab: a socket listens";
 /// More than either side keeps for a program that does not read.
 const LEN: usize = 1 << 20;
 
+/// The length of a `struct sockaddr_vm`.
+const ADDRESS_LEN: u32 = 16;
+const _: () = assert!(size_of::<libc::sockaddr_vm>() == ADDRESS_LEN as usize);
+
 /// Level 0's part.
 #[derive(Debug)]
 pub(crate) struct Programs(UnixListener);
@@ -132,5 +136,5 @@ fn address(cid: u32, port: u32) -> SocketAddrAny {
     // SAFETY: the storage is longer than a `sockaddr_vm`, and nothing else refers to it.
     unsafe { storage.as_mut_ptr().cast::<[u8; size_of::<libc::sockaddr_vm>()]>().write_unaligned(bytes) };
     // SAFETY: it holds a `sockaddr_vm` of this length.
-    unsafe { SocketAddrAny::new(storage, size_of::<libc::sockaddr_vm>() as u32) }
+    unsafe { SocketAddrAny::new(storage, ADDRESS_LEN) }
 }
