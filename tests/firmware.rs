@@ -1,4 +1,5 @@
 //! Machines that firmware starts: Debian's SeaBIOS, on any /dev/kvm.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -83,7 +84,8 @@ fn seabios_starts_the_boot_sector_of_a_disk() {
         assert!(messages.contains(expected), "no {expected:?} in\n{messages}");
     }
     let console = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(console.contains("Booting from Hard Disk..."), "{console}");
+    // Its last characters may still be on their way.
+    assert!(console.contains("Booting from Hard Disk"), "{console}");
 }
 
 #[test]
@@ -260,14 +262,24 @@ fn grubs_menu_and_command_line_are_driven_over_the_serial_port() {
     let Some(disk) = grub(&folder) else {
         return println!("skipped: no GRUB (apt install grub-common grub-pc-bin)");
     };
-    // Down, and Enter.
-    let menu = ["--expect", "second", "--send", "\\x1b[B"];
-    let output = run(&[&disk], &menu);
-    assert_eq!(output.status.code(), Some(2 << 1 | 1), "{}", stderr(&output));
+    // Where KVM is one in software, it emulates GRUB's unpaged code: tens of millions of instructions.
+    let patience = ["--expect-timeout", "900"];
     let words = ["--expect", "second", "--send", "c\\c", "--expect", "grub> ", "--send", "echo one$more two"];
-    let exit = ["--expect", "\none two", "--expect", "grub> ", "--send", "outb 0xf4 21"];
-    let output = run(&[&disk], &[&words[..], &exit].concat());
-    assert_eq!(output.status.code(), DONE, "{}", stderr(&output));
+    // Back in the menu: down, and Enter.
+    let menu = [
+        "--expect",
+        "\none two",
+        "--expect",
+        "grub> ",
+        "--send",
+        "\\x1b\\c",
+        "--expect",
+        "second",
+        "--send",
+        "\\x1b[B",
+    ];
+    let output = run(&[&disk], &[&patience[..], &words, &menu].concat());
+    assert_eq!(output.status.code(), Some(2 << 1 | 1), "{}", stderr(&output));
 }
 
 #[test]

@@ -140,9 +140,9 @@ impl Machine {
             apic_ids: (0..topology.vcpus()).map(|vcpu| cpu.apic_id(vcpu)).collect(),
         };
         if let Some(kernel) = &kernel {
-            handover.to_kernel(kernel)?;
+            handover.tell_kernel(kernel)?;
         } else if let (Some(fw_cfg), Some(boot)) = (&fw_cfg, config.start.boot()) {
-            handover.to_firmware(fw_cfg, boot)?;
+            handover.tell_firmware(fw_cfg, boot)?;
         }
 
         let entry = kernel.as_ref().map(|kernel| &kernel.entry);

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Payload {
     /// A kernel, which nvmm loads.
-    Kernel(KernelFiles),
+    Kernel(Box<KernelFiles>),
     /// Firmware, which finds a boot loader by itself.
     Firmware(Firmware),
 }
@@ -37,7 +37,9 @@ impl Payload {
     /// It can't be read, or is not what it should be.
     pub fn open(config: &VmConfig) -> anyhow::Result<Option<Self>> {
         Ok(match &config.start {
-            StartConfig::Kernel(kernel) => Some(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?)),
+            StartConfig::Kernel(kernel) => {
+                Some(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into()))
+            }
             StartConfig::Firmware(firmware) => Firmware::chosen(firmware)?.map(Self::Firmware),
         })
     }
@@ -58,7 +60,7 @@ impl Payload {
                 Ok(Self::Firmware(Firmware::by_disk(firmware, devices)?))
             }
             (None, StartConfig::Kernel(kernel)) => {
-                Ok(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?))
+                Ok(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into()))
             }
         }
     }

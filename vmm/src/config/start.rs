@@ -69,7 +69,7 @@ impl StartConfig {
             if args.cmdline.is_some() {
                 return only_with("--cmdline", "--kernel");
             }
-            if args.firmware.is_none() && args.disk.is_empty() {
+            if args.firmware.is_none() && args.disk.is_empty() && args.cdrom.is_none() {
                 return Err(ConfigError::NothingToStart);
             }
             return Ok(Self::Firmware(FirmwareConfig {

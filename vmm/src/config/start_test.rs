@@ -28,6 +28,7 @@ fn a_kernel_has_a_command_line_unless_another_is_given() {
 #[test]
 fn without_a_kernel_firmware_starts_a_disk() {
     assert_eq!(firmware("--disk d").choice, None);
+    assert_eq!(firmware("--cdrom c").choice, None);
     assert_eq!(firmware("--firmware bios").choice, Some(FirmwareChoice::Bios));
     assert_eq!(firmware("--firmware uefi --disk d").choice, Some(FirmwareChoice::Uefi));
     let file = |path: &str| Some(FirmwareChoice::File(path.into()));

@@ -117,8 +117,11 @@ pub(super) fn look(disk: &dyn Disk) -> io::Result<(Kind, &'static str)> {
     })
 }
 
-/// The types and attributes of the partitions of a GPT, if there is one.
-fn gpt(disk: &dyn Disk) -> io::Result<Option<Vec<([u8; 16], u64)>>> {
+/// The type and the attributes of a GPT's partition.
+type GptPartition = ([u8; 16], u64);
+
+/// The partitions of a GPT, if there is one.
+fn gpt(disk: &dyn Disk) -> io::Result<Option<Vec<GptPartition>>> {
     let block = u64::from(disk.block_size().logical);
     let bytes = read(disk, block, SECTOR_SIZE)?;
     let Ok((header, _)) = GptHeader::ref_from_prefix(&bytes) else { return Ok(None) };

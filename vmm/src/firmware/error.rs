@@ -39,7 +39,7 @@ pub enum FirmwareError {
         /// The file.
         path: PathBuf,
         /// The error.
-        source: OpenError,
+        source: Box<OpenError>,
     },
     /// A file that no machine of nvmm's starts with.
     #[error("firmware {}", path.printable())]

@@ -22,6 +22,7 @@ use super::{
 /// The least firmware that there is: a BIOS of the first PCs' successors.
 pub(super) const MIN: u64 = 64 << 10;
 const PAGE: u64 = layout::PAGE;
+const PAGE_LEN: usize = 4 << 10;
 /// The distance of the first instruction from the end.
 const RESET_VECTOR: usize = 16;
 /// UEFI Platform Initialization Specification, "EFI_FIRMWARE_VOLUME_HEADER": the signature, at its offset in the first page of a volume.
@@ -94,7 +95,7 @@ fn kind(bytes: &[u8]) -> Result<Kind, ImageError> {
     if reset_vector.iter().all(|byte| *byte == reset_vector[0]) {
         return Err(ImageError::NoCode);
     }
-    let mut pages = bytes.chunks(layout::PAGE as usize);
+    let mut pages = bytes.chunks(PAGE_LEN);
     let is_uefi = pages.any(|page| page[VOLUME_AT..].starts_with(VOLUME));
     Ok(if is_uefi { Kind::Uefi } else { Kind::Bios })
 }
@@ -112,7 +113,8 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, FirmwareError> {
     let mut options = OpenOptions { format: Some(Format::Qcow2), ..OpenOptions::default() };
     options.disk.read_only = true;
     let opened = image::open(path, &options);
-    let opened = opened.map_err(|source| FirmwareError::ReadImage { path: path.to_owned(), source })?;
+    let opened =
+        opened.map_err(|source| FirmwareError::ReadImage { path: path.to_owned(), source: source.into() })?;
     content(&*opened.disk).map_err(unreadable)
 }
 

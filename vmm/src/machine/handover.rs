@@ -29,7 +29,7 @@ pub(super) struct Handover<'a> {
 
 impl Handover<'_> {
     /// Writes all that a kernel finds in memory: tables, and the structures of its boot protocol.
-    pub(super) fn to_kernel(self, kernel: &Kernel) -> anyhow::Result<()> {
+    pub(super) fn tell_kernel(self, kernel: &Kernel) -> anyhow::Result<()> {
         let Self { memory, map, smbios, values, devices, apic_ids } = self;
         let rsdp = acpi::write(memory, &devices.acpi(apic_ids))?;
         smbios::write(memory, &smbios, values)?;
@@ -42,7 +42,7 @@ impl Handover<'_> {
     }
 
     /// Gives fw_cfg all that firmware asks for.
-    pub(super) fn to_firmware(self, fw_cfg: &Mutex<FwCfg>, boot: &BootConfig) -> anyhow::Result<()> {
+    pub(super) fn tell_firmware(self, fw_cfg: &Mutex<FwCfg>, boot: &BootConfig) -> anyhow::Result<()> {
         let Self { map, smbios, values, devices, apic_ids, .. } = self;
         let bootable = devices.bootable();
         let names: Vec<_> = (0..bootable.len()).map(|at| config::boot_name(at, &bootable)).collect();
