@@ -156,7 +156,7 @@ fn two_disks_have_two_names() {
     check_several(&disks[..3], &given, &[]).unwrap();
     let error = check_several(&disks, &given, &[]).unwrap_err().to_string();
     assert_eq!(error, "--disk c,id=x: another disk has the id 'x'; give each its own");
-    let error = check_several(&disks[..3], &given, &["x", "y"]).unwrap_err().to_string();
+    let error = check_several(&disks[..3], &given, &["z", "y"]).unwrap_err().to_string();
     assert_eq!(error, "--disk d,id=y: another disk has the id 'y'; give each its own");
 }
 
