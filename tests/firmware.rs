@@ -358,3 +358,102 @@ fn what_can_not_start_is_refused() {
         assert!(stderr(&output).contains("there is no disk2; the devices to start from are: disk1"));
     }
 }
+
+/// Code that runs from the reset vector on: it tells flash from RAM and ROM as OVMF does, counts up a byte of it, and ends with the count.
+fn counter(flash: u32) -> Vec<u8> {
+    const LEN: usize = 64 << 10;
+    const FAIL: u16 = 0xe100;
+    const GDT: u16 = 0xe210;
+    let mut rom = vec![0xff; LEN];
+    let mut put = |at: u16, bytes: &[u8]| rom[usize::from(at)..][..bytes.len()].copy_from_slice(bytes);
+    let mut code: Vec<u8> = Vec::new();
+    // Protected mode with DS of 4 GiB: cli; lgdt cs:[0xe200]; mov eax, cr0; or al, 1; mov cr0, eax; mov ax, 8; mov ds, ax.
+    code.extend([0xfa, 0x2e, 0x66, 0x0f, 0x01, 0x16, 0x00, 0xe2]);
+    code.extend([0x0f, 0x20, 0xc0, 0x0c, 0x01, 0x0f, 0x22, 0xc0, 0xb8, 0x08, 0x00, 0x8e, 0xd8]);
+    // mov ebx, the byte's address.
+    code.extend([0x66, 0xbb]);
+    code.extend(flash.to_le_bytes());
+    let fail_unless_equal = |code: &mut Vec<u8>| {
+        let next = 0xe000 + u16::try_from(code.len()).unwrap() + 4;
+        code.extend([0x0f, 0x85]);
+        code.extend(FAIL.wrapping_sub(next).to_le_bytes());
+    };
+    // The status, which is 0: mov byte [ebx], 0x70; mov al, [ebx]; test al, al.
+    code.extend([0x67, 0xc6, 0x03, 0x70, 0x67, 0x8a, 0x03, 0x84, 0xc0]);
+    fail_unless_equal(&mut code);
+    // The contents, and one more: mov byte [ebx], 0xff; mov ah, [ebx]; inc ah.
+    code.extend([0x67, 0xc6, 0x03, 0xff, 0x67, 0x8a, 0x23, 0xfe, 0xc4]);
+    // It is written: mov byte [ebx], 0x10; mov [ebx], ah; mov al, [ebx]; cmp al, 0x80.
+    code.extend([0x67, 0xc6, 0x03, 0x10, 0x67, 0x88, 0x23, 0x67, 0x8a, 0x03, 0x3c, 0x80]);
+    fail_unless_equal(&mut code);
+    // It is there: mov byte [ebx], 0xff; mov al, [ebx]; cmp al, ah.
+    code.extend([0x67, 0xc6, 0x03, 0xff, 0x67, 0x8a, 0x03, 0x38, 0xe0]);
+    fail_unless_equal(&mut code);
+    // mov dx, 0xf4; out dx, al; hlt.
+    code.extend([0xba, 0xf4, 0x00, 0xee, 0xf4]);
+    put(0xe000, &code);
+    put(FAIL, &exit(0x7f));
+    // The descriptors' limit and address; the second is all of memory, writable, and accessed before.
+    put(0xe200, &[0x0f, 0x00, 0x10, 0xe2, 0xff, 0xff]);
+    put(GDT, &[0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0x93, 0xcf, 0]);
+    // jmp 0xe000.
+    put(0xfff0, &[0xe9, 0x0d, 0xe0]);
+    rom
+}
+
+/// A store of variables of three pages: the header of a firmware volume, and zeros.
+fn variables() -> Vec<u8> {
+    let mut bytes = vec![0; 3 << 12];
+    let guid =
+        [0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50];
+    bytes[16..32].copy_from_slice(&guid);
+    bytes[33] = 0x30;
+    bytes[40..44].copy_from_slice(b"_FVH");
+    bytes[48] = 0x48;
+    let sum =
+        bytes.chunks(2).fold(0_u16, |sum, word| sum.wrapping_add(u16::from_le_bytes([word[0], word[1]])));
+    bytes[50..52].copy_from_slice(&sum.wrapping_neg().to_le_bytes());
+    bytes
+}
+
+#[test]
+fn uefi_variables_outlive_the_machine() {
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let template = variables();
+    // Two pages before the code, which is at the end.
+    fs::write(path("X_CODE.fd"), counter(0xffff_0000 - 0x2000)).unwrap();
+    fs::write(path("X_VARS.fd"), &template).unwrap();
+    let run = |vars: &str| {
+        let firmware = format!("{},vars={}", path("X_CODE.fd").display(), path(vars).display());
+        nvmm().args(["--debug-exit", "0xf4", "--firmware", &firmware]).output().unwrap()
+    };
+    for (vars, count) in [("a.fd", 1), ("a.fd", 2), ("b.fd", 1), ("a.fd", 3)] {
+        let output = run(vars);
+        assert_eq!(output.status.code(), Some(count << 1 | 1), "{vars}: {}", stderr(&output));
+        let mut expected = template.clone();
+        expected[0x1000] = u8::try_from(count).unwrap();
+        assert!(fs::read(path(vars)).unwrap() == expected, "{vars}");
+    }
+    assert!(fs::read(path("X_VARS.fd")).unwrap() == template);
+
+    fs::write(path("torn.fd"), &template[..0x2800]).unwrap();
+    fs::write(path("other.fd"), counter(0)).unwrap();
+    for (vars, expected) in [
+        ("torn.fd", "it has 10240 bytes, and this firmware's variables have 12288"),
+        ("other.fd", "it has 65536 bytes, and this firmware's variables have 12288"),
+        ("none/a.fd", "it is not there, and can't be made"),
+    ] {
+        let output = run(vars);
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        let begin = format!("vars= of --firmware: {}: {expected}", path(vars).display());
+        assert!(message.contains(&begin), "{message}");
+    }
+    fs::remove_file(path("X_VARS.fd")).unwrap();
+    let message = stderr(&run("a.fd"));
+    assert!(message.contains("has no store of variables in a file of its own"), "{message}");
+}

@@ -21,6 +21,7 @@ pub mod raw;
 mod unnamed;
 pub mod vmdk;
 
+pub(crate) use lock::lock_or_blame;
 pub use lock::user;
 pub use unnamed::unnamed_file;
 

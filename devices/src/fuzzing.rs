@@ -8,7 +8,7 @@ pub use crate::{
         fuzzing::{qcow2_header, qcow2_image},
         vmdk::fuzzing::{vmdk_descriptor, vmdk_sparse, vmdk_stream},
     },
-    platform::fw_cfg::fuzzing::fw_cfg,
+    platform::{flash::fuzzing::flash, fw_cfg::fuzzing::fw_cfg},
     virtio::{
         block::fuzzing::block_request,
         net::fuzzing::{net_control, net_transmit},

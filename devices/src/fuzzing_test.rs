@@ -33,6 +33,11 @@ fn firmware_configuration() {
 }
 
 #[test]
+fn flash_commands() {
+    replay("flash", flash);
+}
+
+#[test]
 fn net_commands() {
     replay("net_control", net_control);
 }

@@ -4,6 +4,7 @@
 mod cmos;
 mod debug_console;
 mod debug_exit;
+pub mod flash;
 pub mod fw_cfg;
 mod i8042;
 mod pm_timer;

@@ -21,6 +21,8 @@ pub enum Role {
     Queue(String),
     /// Writes output to where it is going, such as `stdout`.
     Output(String),
+    /// Writes UEFI variables to their file.
+    Variables,
     /// Reads input that epoll can't wait for.
     Input,
     /// Speaks with a debugger.
@@ -43,6 +45,7 @@ impl fmt::Display for Role {
             Self::Machine => f.write_str("machine"),
             Self::Vcpu(id) => write!(f, "vcpu{id}"),
             Self::Queue(name) | Self::Output(name) => f.write_str(name),
+            Self::Variables => f.write_str("variables"),
             Self::Input => f.write_str("stdin"),
             Self::Gdb => f.write_str("gdb"),
             Self::Proof => f.write_str("proof"),

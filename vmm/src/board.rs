@@ -39,6 +39,7 @@ use ::devices::{
     bus::{self, Bus, BusError},
     irq::Line,
     pci::{BarError, BarSpace, ConfigPorts, PciAddress, PciFunction, PciRoot, SlotError},
+    platform::flash::Flash,
     virtio::{
         device::VirtioDevice,
         pci::{VirtioPci, VirtioPciError},
@@ -58,7 +59,7 @@ pub use self::{
 use self::{devices::Function, windows::Windows};
 use crate::{
     attached::{Attached, Attachment, Waker},
-    buses::{self, Buses},
+    buses::{self, Buses, FlashSlot},
     config::BootDevice,
     vm::Vm,
 };
@@ -137,6 +138,7 @@ pub struct Board {
     drives: Vec<PlannedDrive>,
     attached: Attached,
     bootable: Vec<(BootDevice, String)>,
+    flash: Option<(u64, Arc<Mutex<Flash>>)>,
 }
 
 /// A SATA drive that is to have a port.
@@ -175,6 +177,7 @@ impl Board {
             drives: Vec::new(),
             attached: Attached::default(),
             bootable: Vec::new(),
+            flash: None,
             vm,
         })
     }
@@ -289,6 +292,19 @@ impl Board {
         Ok(())
     }
 
+    /// Puts a flash chip at `address`.
+    ///
+    /// # Errors
+    ///
+    /// Something is there.
+    pub(crate) fn flash(&mut self, address: u64, flash: Flash) -> Result<(), BoardError> {
+        let size = flash.size();
+        let flash = shared(flash);
+        self.mmio.insert(address, size, flash.clone())?;
+        self.flash = Some((address, flash));
+        Ok(())
+    }
+
     /// Has the main thread serve a part of a device while the machine runs.
     pub(crate) fn attach(&mut self, attachment: Attachment) {
         self.attached.uarts.push(attachment);
@@ -306,7 +322,11 @@ impl Board {
     /// There is no place for a controller of SATA drives.
     pub(crate) fn close(mut self) -> Result<(Vm, Devices), BoardError> {
         self.controllers()?;
-        let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone(), self.vm.slots());
+        let slots = self.vm.slots();
+        let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone(), Arc::clone(&slots));
+        if let Some((address, flash)) = self.flash {
+            buses.map_flash(FlashSlot::new(address, flash, slots));
+        }
         let devices = Devices {
             buses: Arc::new(buses),
             placed: self.placed,

@@ -102,7 +102,7 @@ impl Guest {
                 VcpuExit::MmioRead(at, data) => buses.mmio.view().read(at, data),
                 VcpuExit::MmioWrite(at, data) => match buses.mmio.view().write(at, data) {
                     Effect::None => {}
-                    Effect::Decode => buses.follow_pci(),
+                    Effect::Decode => buses.follow(),
                     effect => panic!("{effect:?}"),
                 },
                 VcpuExit::IoOut(0x80, _) => break,

@@ -1,5 +1,6 @@
 //! The buses through which vCPU threads reach devices.
 
+mod flash;
 mod mapped;
 mod placed;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
 
-pub(crate) use self::mapped::MemorySlots;
+pub(crate) use self::{flash::FlashSlot, mapped::MemorySlots};
 use self::{
     mapped::Mapped,
     placed::{BusAddress, FunctionBar, Placed, Write},
@@ -95,6 +96,8 @@ struct Followed {
     ports: BTreeMap<FunctionBar, Placed>,
     /// The memory of memory BARs that have no registers, as far as KVM maps it.
     mapped: Mapped,
+    /// The flash chip, if there is one.
+    flash: Option<FlashSlot>,
     /// Writes that KVM turns into eventfds.
     doorbells: BTreeMap<Write, Registered>,
     /// Set after the first message that KVM takes no more of them.
@@ -120,14 +123,23 @@ impl Buses {
     ) -> Self {
         let followed = Mutex::new(Followed::new(slots));
         let buses = Self { pio, mmio, pci, stop: AtomicBool::new(false), doorbells, followed };
-        buses.follow_pci();
+        buses.follow();
         buses
     }
 
-    /// Brings the buses, the memory slots and the doorbells in line with what PCI functions decode. Several vCPUs may do this at once; each reads what
-    /// decodes after its own write.
-    pub(crate) fn follow_pci(&self) {
+    /// Has the guest read a flash chip, which is on the bus, without exits as long as that shows its contents.
+    pub(crate) fn map_flash(&self, flash: FlashSlot) {
+        lock(&self.followed).flash = Some(flash);
+        self.follow();
+    }
+
+    /// Brings the buses, the memory slots and the doorbells in line with what PCI functions decode and a flash chip shows. Several vCPUs may
+    /// do this at once; each reads what decodes after its own write.
+    pub(crate) fn follow(&self) {
         let mut followed = lock(&self.followed);
+        if let Some(flash) = &mut followed.flash {
+            flash.follow();
+        }
         self.follow_bars(&mut followed);
         self.follow_doorbells(&mut followed);
     }
@@ -237,6 +249,7 @@ impl Followed {
             memory: BTreeMap::new(),
             ports: BTreeMap::new(),
             mapped: Mapped::new(slots),
+            flash: None,
             doorbells: BTreeMap::new(),
             said_full: false,
         }

@@ -4,7 +4,10 @@ use std::{
     thread,
 };
 
-use devices::pci::{Bar, BarError, BarMemory, ConfigSpace, Doorbell, PciFunction, SharedFunction};
+use devices::{
+    chipset::Rom,
+    pci::{Bar, BarError, BarMemory, ConfigSpace, Doorbell, PciFunction, SharedFunction},
+};
 use vmm_sys_util::eventfd::EFD_NONBLOCK;
 
 use super::{
@@ -117,6 +120,10 @@ impl IoEvents for FakeKvm {
 /// No function here has memory.
 impl MemorySlots for FakeKvm {
     fn create(&self, address: u64, _memory: &Arc<BarMemory>, _range: &Range<u64>) -> io::Result<u32> {
+        panic!("{address:#x}");
+    }
+
+    fn create_read_only(&self, address: u64, _chip: &Arc<Rom>) -> io::Result<u32> {
         panic!("{address:#x}");
     }
 

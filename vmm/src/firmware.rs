@@ -15,20 +15,25 @@ mod error;
 mod find;
 mod image;
 mod items;
+mod variables;
 
 use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use arch::{layout, memory::GuestRam};
-use devices::{chipset::Rom, printable::ToPrintable};
+use devices::{chipset::Rom, platform::flash::Flash, printable::ToPrintable};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 pub use self::error::{FirmwareError, ImageError};
-use self::image::Files;
 pub(crate) use self::items::{Machine, fill};
+use self::{
+    image::{Files, Image},
+    variables::Variables,
+};
 use crate::{
     board::OpenDevice,
     config::{BootKind, FirmwareChoice, FirmwareConfig},
@@ -55,6 +60,8 @@ pub struct Firmware {
     /// The file of its code.
     pub path: PathBuf,
     rom: Arc<Rom>,
+    /// Those that outlive nvmm; all others are in the ROM's first bytes, and in the guest's memory when they change.
+    variables: Option<Variables>,
 }
 
 impl Kind {
@@ -97,7 +104,7 @@ impl Firmware {
             Some(FirmwareChoice::Uefi) => find::find(Kind::Uefi, Path::new(ROOT))?,
             Some(FirmwareChoice::File(path)) => find::given(path, Path::new(ROOT))?,
         };
-        Self::read(&files).map(Some)
+        Self::read(&files, config).map(Some)
     }
 
     /// Reads the firmware that the first disk to start from is made for.
@@ -108,15 +115,34 @@ impl Firmware {
     pub fn by_disk(config: &FirmwareConfig, devices: &[Box<dyn OpenDevice>]) -> anyhow::Result<Self> {
         let (kind, why) = choose(config, devices)?;
         log::info!("firmware: {kind}, since {why}");
-        Ok(Self::read(&find::find(kind, Path::new(ROOT))?)?)
+        Ok(Self::read(&find::find(kind, Path::new(ROOT))?, config)?)
     }
 
-    fn read(files: &Files) -> Result<Self, FirmwareError> {
-        let (bytes, kind) = image::read(files)?;
+    fn read(files: &Files, config: &FirmwareConfig) -> Result<Self, FirmwareError> {
+        let Image { mut bytes, variables, kind } = image::read(files)?;
         let path = files.code.clone();
+        let variables = match &config.vars {
+            None => None,
+            Some(_) if variables == 0 => return Err(FirmwareError::NoVariables { path }),
+            Some(vars) => {
+                let code = bytes.split_off(variables);
+                Some(Variables::open(vars, &std::mem::replace(&mut bytes, code))?)
+            }
+        };
         let rom = Rom::new(&bytes).map_err(|source| FirmwareError::Read { path: path.clone(), source })?;
         log::info!("firmware: {} ({})", path.printable(), Size(rom.size()));
-        Ok(Self { kind, path, rom: Arc::new(rom) })
+        Ok(Self { kind, path, rom: Arc::new(rom), variables })
+    }
+
+    /// The chip below it that keeps its variables, and the chip's address, for a new machine.
+    pub(crate) fn flash(&self) -> Option<(u64, Flash)> {
+        let variables = self.variables.as_ref()?;
+        Some((layout::FIRMWARE_END - self.rom.size() - variables.size(), variables.flash()))
+    }
+
+    /// Waits until its variables are in their file, for at most `patience`. Returns the file, in words, if they are not.
+    pub(crate) fn finish(&self, patience: Duration) -> Option<&str> {
+        self.variables.as_ref()?.finish(patience)
     }
 
     /// The chip that it is in, which ends at 4 GiB.

@@ -169,6 +169,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
             log::info!("KVM counted {stats}");
         }
         let Some(exit) = exit.or_else(|| link.gone()) else { continue };
+        payload.finish();
         let totals = devices.iter().filter_map(|device| device.host_side()?.totals());
         totals.for_each(|totals| log::info!("{totals}"));
         let status = status(exit);

@@ -1,6 +1,9 @@
 //! The software that a machine starts with.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use arch::{
     boot::{self, BootError, MemoryMap},
@@ -19,6 +22,9 @@ use crate::{
     kernel::{Kernel, KernelFiles},
     size::Size,
 };
+
+/// The time that nvmm's end waits for a file that the host does not write.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The software that a machine starts with. It outlives the machine's resets.
 #[derive(Debug)]
@@ -100,6 +106,15 @@ impl Payload {
         }
     }
 
+    /// Waits for what is still to be written to the host when the machine has ended, and says what is not.
+    pub fn finish(&self) {
+        if let Self::Firmware(firmware) = self
+            && let Some(file) = firmware.finish(END_PATIENCE)
+        {
+            log::warn!("{file}: the last changes are not written yet, and are not waited for");
+        }
+    }
+
     /// Plugs in the devices that firmware alone uses, and returns the one by which it asks for the rest.
     pub(crate) fn plug(&self, board: &mut Board) -> anyhow::Result<Option<Arc<Mutex<FwCfg>>>> {
         if let Self::Kernel(_) = self {
@@ -111,6 +126,11 @@ impl Payload {
         if log::log_enabled!(log::Level::Debug) {
             let console = spec("firmware's debug console", layout::DEBUG_CONSOLE, DebugConsole::LEN);
             board.isa(console, |_| Ok(DebugConsole::default()))?;
+        }
+        if let Self::Firmware(firmware) = self
+            && let Some((address, flash)) = firmware.flash()
+        {
+            board.flash(address, flash)?;
         }
         let fw_cfg = FwCfg::new(board.memory().clone());
         let spec = spec("fw_cfg", layout::FW_CFG, FwCfg::LEN);

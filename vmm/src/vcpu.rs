@@ -281,7 +281,7 @@ impl Vcpu {
         let exit = match effect {
             Effect::None => return None,
             Effect::Decode => {
-                machine.follow_pci();
+                machine.follow();
                 return None;
             }
             Effect::Reset => Exit::Reset,

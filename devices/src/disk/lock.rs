@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// [`lock`]s `file`, or returns who is in the way. A file that was registered with an io_uring stays open, and locked, for
 /// a moment after its process has ended, so a lock that no process is found to have is waited for.
-pub(super) fn lock_or_blame(file: &File, writing: bool) -> io::Result<Option<String>> {
+pub(crate) fn lock_or_blame(file: &File, writing: bool) -> io::Result<Option<String>> {
     let start = Instant::now();
     while !lock(file, writing)? {
         match holder(file) {

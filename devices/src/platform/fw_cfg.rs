@@ -4,7 +4,7 @@
 pub(crate) mod fuzzing;
 mod items;
 
-use std::mem;
+use std::{mem, slice};
 
 use arch::memory::GuestRam;
 use bitfield_struct::bitfield;
@@ -34,8 +34,8 @@ const SIGNATURE: [u8; 4] = *b"QEMU";
 /// "Revision / feature bitmap": the data port, and DMA.
 const FEATURES: u32 = 0b11;
 
-/// Zeros, as many as are written at once.
-static ZEROS: [u8; 64 << 10] = [0; _];
+/// The bytes that are moved at once.
+const CHUNK: u64 = 64 << 10;
 
 /// Items that firmware selects by number, and files, which it finds by name. It reads them byte by byte from a port, or by DMA. None can be
 /// written.
@@ -53,7 +53,7 @@ pub struct FwCfg {
 struct Selected {
     key: u16,
     /// The offset of the byte that comes next.
-    offset: usize,
+    offset: u64,
 }
 
 /// "Guest-side DMA Interface": a descriptor in guest memory.
@@ -97,7 +97,12 @@ impl FwCfg {
 
     /// Sets an item.
     pub fn set(&mut self, key: Key, bytes: impl Into<Vec<u8>>) {
-        self.items.set(key, Content::Bytes(bytes.into()));
+        self.set_content(key, Content::Bytes(bytes.into()));
+    }
+
+    /// Sets an item whose bytes may not be there yet.
+    pub fn set_content(&mut self, key: Key, content: Content) {
+        self.items.set(key, content);
     }
 
     /// Adds a file.
@@ -131,60 +136,78 @@ impl FwCfg {
         if control.select() {
             self.select(control.key());
         }
-        let len = usize::try_from(access.len.get()).map_err(|_| Failed)?;
+        let len = access.len.get().into();
         if control.read() {
             self.read_to(access.address.get(), len, descriptor)
         } else if control.write() {
             Err(Failed)
         } else {
             if control.skip() {
-                self.selected.take(&self.items, len);
+                self.selected.skip(&self.items, len);
             }
             Ok(())
         }
     }
 
-    /// Writes the selected item's next `len` bytes to `address`, with zeros after its end: all of it, or nothing if that is not in memory or
+    /// Writes the selected item's next `len` bytes to `address`, with zeros after its end: nothing if not all of that is in memory, or if it
     /// would overwrite the descriptor. So a length of 4 GiB takes no longer than the guest's memory does.
-    fn read_to(&mut self, address: u64, len: usize, descriptor: u64) -> Result<(), Failed> {
+    fn read_to(&mut self, address: u64, len: u64, descriptor: u64) -> Result<(), Failed> {
         if len == 0 {
             return Ok(());
         }
-        if !self.memory.check_range(GuestAddress(address), len) {
+        let count = usize::try_from(len).map_err(|_| Failed)?;
+        if !self.memory.check_range(GuestAddress(address), count) {
             return Err(Failed);
         }
-        let (end, descriptor_end) = (address + len as u64, descriptor + size_of::<DmaAccess>() as u64);
+        let (end, descriptor_end) = (address + len, descriptor + size_of::<DmaAccess>() as u64);
         if address < descriptor_end && descriptor < end {
             return Err(Failed);
         }
-        let memory = self.memory.clone();
-        let write = |bytes: &[u8], at: u64| memory.write_slice(bytes, GuestAddress(at)).map_err(|_| Failed);
-        let bytes = self.selected.take(&self.items, len);
-        write(bytes, address)?;
-        let mut at = address + bytes.len() as u64;
+        let mut chunk = vec![0; usize::try_from(len.min(CHUNK)).map_err(|_| Failed)?];
+        let mut at = address;
         while at < end {
-            let len = ZEROS.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
-            write(&ZEROS[..len], at)?;
-            at += len as u64;
+            let left = usize::try_from(end - at).map_err(|_| Failed)?;
+            chunk.truncate(left);
+            self.selected.read(&self.items, &mut chunk)?;
+            self.memory.write_slice(&chunk, GuestAddress(at)).map_err(|_| Failed)?;
+            at += chunk.len() as u64;
         }
         Ok(())
     }
 }
 
 impl Selected {
-    /// Takes the item's next bytes, `len` at most: fewer, if it has no more.
-    fn take<'a>(&mut self, items: &'a Items, len: usize) -> &'a [u8] {
-        let rest = items.get(self.key).get(self.offset..).unwrap_or_default();
-        let taken = &rest[..rest.len().min(len)];
-        self.offset += taken.len();
-        taken
+    /// Reads the item's next bytes, with zeros after its end.
+    fn read(&mut self, items: &Items, bytes: &mut [u8]) -> Result<(), Failed> {
+        let rest = self.rest(items);
+        let count = usize::try_from(rest).unwrap_or(usize::MAX).min(bytes.len());
+        let (found, after) = bytes.split_at_mut(count);
+        after.fill(0);
+        items.read(self.key, self.offset, found).map_err(|_| Failed)?;
+        self.offset += count as u64;
+        Ok(())
+    }
+
+    /// The number of bytes that the item still has.
+    fn rest(&self, items: &Items) -> u64 {
+        items.len(self.key).saturating_sub(self.offset)
+    }
+
+    /// Skips `len` bytes, or all that the item still has.
+    fn skip(&mut self, items: &Items, len: u64) {
+        self.offset += len.min(self.rest(items));
     }
 }
 
 impl BusDevice for FwCfg {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         match (offset, data) {
-            (DATA, [byte]) => *byte = self.selected.take(&self.items, 1).first().copied().unwrap_or_default(),
+            (DATA, [byte]) => {
+                // One that can't be read is logged.
+                if self.selected.read(&self.items, slice::from_mut(byte)).is_err() {
+                    *byte = 0;
+                }
+            }
             (DMA_HIGH.., data) => registers::read(&DMA_SIGNATURE, offset - DMA_HIGH, data),
             (_, data) => data.fill(0xff),
         }

@@ -395,3 +395,40 @@ fn a_file_that_cannot_be_made_is_said_once_and_reads_as_zeros() {
         ]
     );
 }
+
+/// An item of 200,000 bytes that fails to read its last.
+fn file() -> Content {
+    let read = |offset: u64, bytes: &mut [u8]| {
+        for (byte, at) in bytes.iter_mut().zip(offset..) {
+            *byte = at.to_le_bytes()[0] ^ at.to_le_bytes()[1];
+            if at == 199_999 {
+                return Err(io::Error::other("the disk is away"));
+            }
+        }
+        Ok(())
+    };
+    Content::Read { len: 200_000, read: Box::new(read) }
+}
+
+#[test]
+fn a_file_is_read_as_the_guest_reads_it() {
+    let mut guest = Guest::new();
+    guest.device.set_content(Key::InitrdData, file());
+    let expected: Vec<u8> = (0..199_999_u64).map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect();
+    assert_eq!(guest.dma(selector(0x12) | READ, 150_000, HIGH), 0);
+    assert_eq!(guest.memory_at(HIGH, 150_000), expected[..150_000]);
+    assert_eq!(guest.data(1), expected[150_000..150_001]);
+    assert_eq!(guest.dma(READ, 49_998, HIGH), 0);
+    assert_eq!(guest.memory_at(HIGH, 49_998), expected[150_001..]);
+    let said = said_by(|| {
+        assert_eq!(guest.dma(READ, 4, HIGH), ERROR);
+        assert_eq!(guest.data(1), [0]);
+    });
+    assert_eq!(said, ["item 0x12, which the firmware asks for, can't be read: the disk is away"; 2]);
+    assert_eq!(guest.dma(SKIP, 4, HIGH), 0);
+    assert_eq!(guest.dma(READ, 4, HIGH), 0);
+    assert_eq!(guest.memory_at(HIGH, 4), [0; 4]);
+    guest.device.add_file("file", file()).unwrap();
+    assert_eq!(guest.item(0x19, 8)[4..], 200_000_u32.to_be_bytes());
+    assert_eq!(guest.item(0x20, 1), expected[..1]);
+}

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt::Debug, io, mem, ops::Range, sync::Arc};
 
 use arch::layout::PAGE;
-use devices::{bus::Part, pci::BarMemory};
+use devices::{bus::Part, chipset::Rom, pci::BarMemory};
 
 use super::placed::{FunctionBar, Placed};
 
@@ -10,6 +10,10 @@ pub(crate) trait MemorySlots: Send + Sync + Debug {
     /// Maps `range` of `memory` at `address`, where no other slot is, and keeps the memory until the slot is deleted. All are multiples of
     /// a page. Returns the slot's number.
     fn create(&self, address: u64, memory: &Arc<BarMemory>, range: &Range<u64>) -> io::Result<u32>;
+
+    /// Maps a chip at `address`, where no other slot is, and keeps it until the slot is deleted: reads cause no exit, writes do. Returns the
+    /// slot's number.
+    fn create_read_only(&self, address: u64, chip: &Arc<Rom>) -> io::Result<u32>;
 
     /// Takes a slot away.
     fn delete(&self, slot: u32) -> io::Result<()>;

@@ -71,6 +71,10 @@ impl MemorySlots for FakeKvm {
         Ok(number)
     }
 
+    fn create_read_only(&self, address: u64, _chip: &Arc<Rom>) -> io::Result<u32> {
+        panic!("{address:#x}");
+    }
+
     fn delete(&self, slot: u32) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
         state.calls.push("delete");

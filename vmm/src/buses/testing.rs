@@ -89,7 +89,7 @@ pub(super) fn configure(buses: &Buses, device: u64, register: u64, value: u64) {
     let len = if register == COMMAND { 2 } else { 4 };
     match buses.mmio.view().write(layout::ECAM + (device << 15) + register, &data[..len]) {
         Effect::None => {}
-        Effect::Decode => buses.follow_pci(),
+        Effect::Decode => buses.follow(),
         effect => panic!("{effect:?}"),
     }
 }

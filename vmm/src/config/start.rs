@@ -39,6 +39,8 @@ pub struct KernelConfig {
 pub struct FirmwareConfig {
     /// The firmware; none if the first disk tells which.
     pub choice: Option<FirmwareChoice>,
+    /// The file that keeps UEFI's variables.
+    pub vars: Option<PathBuf>,
     /// The devices that it starts from.
     pub boot: BootConfig,
 }
@@ -72,8 +74,10 @@ impl StartConfig {
             if args.firmware.is_none() && args.disk.is_empty() && args.cdrom.is_none() {
                 return Err(ConfigError::NothingToStart);
             }
+            let (choice, vars) = args.firmware.as_deref().map(firmware).transpose()?.unzip();
             return Ok(Self::Firmware(FirmwareConfig {
-                choice: args.firmware.as_deref().map(choice).transpose()?,
+                choice,
+                vars: vars.flatten(),
                 boot: args.boot.as_deref().map(BootConfig::parse).transpose()?.unwrap_or_default(),
             }));
         };
@@ -106,24 +110,37 @@ impl StartConfig {
                 let initramfs = initramfs.iter().map(|path| ("--initramfs", path.as_path()));
                 [("--kernel", path.as_path())].into_iter().chain(initramfs).collect()
             }
-            Self::Firmware(FirmwareConfig { choice: Some(FirmwareChoice::File(path)), .. }) => {
-                vec![(OPTION, path)]
+            Self::Firmware(FirmwareConfig { choice, vars, .. }) => {
+                let image = match choice {
+                    Some(FirmwareChoice::File(path)) => Some((OPTION, path.as_path())),
+                    _ => None,
+                };
+                let vars = vars.iter().map(|path| ("vars= of --firmware", path.as_path()));
+                image.into_iter().chain(vars).collect()
             }
-            Self::Firmware(_) => Vec::new(),
         }
     }
 }
 
-fn choice(given: &OsStr) -> Result<FirmwareChoice, ConfigError> {
+/// The firmware, and the file of its variables.
+fn firmware(given: &OsStr) -> Result<(FirmwareChoice, Option<PathBuf>), ConfigError> {
     let text = words::encode(given);
     let mut parts = text.split(',');
     let first = parts.next().unwrap_or_default();
-    let keys = Keys::of(parts).and_then(|keys| keys.end("a comma in a path twice"));
-    let chosen = keys.and_then(|()| match first {
+    let vars = Keys::of(parts).and_then(|mut keys| {
+        let vars = keys.value("vars", "PATH")?;
+        keys.end("vars=PATH, and a comma in a path twice")?;
+        match vars {
+            Some("") => Err("'vars=' needs a value: vars=PATH".to_owned()),
+            _ => Ok(vars.map(|path| words::decode(path).into())),
+        }
+    });
+    let chosen = vars.and_then(|vars| match first {
         "" => Err("give bios, uefi or an image's path".to_owned()),
-        "bios" => Ok(FirmwareChoice::Bios),
-        "uefi" => Ok(FirmwareChoice::Uefi),
-        path => Ok(FirmwareChoice::File(words::decode(path).into())),
+        "bios" if vars.is_some() => Err("a BIOS has no variables; give vars= with uefi".to_owned()),
+        "bios" => Ok((FirmwareChoice::Bios, vars)),
+        "uefi" => Ok((FirmwareChoice::Uefi, vars)),
+        path => Ok((FirmwareChoice::File(words::decode(path).into()), vars)),
     });
     chosen.map_err(|why| ConfigError::Keys { option: OPTION, given: given.printable().to_string(), why })
 }

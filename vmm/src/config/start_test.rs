@@ -34,6 +34,8 @@ fn without_a_kernel_firmware_starts_a_disk() {
     let file = |path: &str| Some(FirmwareChoice::File(path.into()));
     assert_eq!(firmware("--firmware ./bios").choice, file("./bios"));
     assert_eq!(firmware("--bios a,,b.bin").choice, file("a,b.bin"), "QEMU's word");
+    let uefi = firmware("--firmware uefi,vars=a,,b.fd");
+    assert_eq!((uefi.choice, uefi.vars), (Some(FirmwareChoice::Uefi), Some("a,b.fd".into())));
     let boot = firmware("--disk d --boot order=disk1,menu=on").boot;
     assert_eq!(boot, BootConfig { order: vec!["disk1".to_owned()], menu: true });
 }
@@ -53,7 +55,13 @@ fn options_that_say_nothing_or_two_things_are_refused() {
             "--boot goes with firmware, and --kernel starts without; leave one of them out",
         ),
         ("--firmware= --disk d", "--firmware : give bios, uefi or an image's path"),
-        ("--firmware bios,x=y", "--firmware bios,x=y: 'x' means nothing here; give a comma in a path twice"),
+        (
+            "--firmware bios,x=y",
+            "--firmware bios,x=y: 'x' means nothing here; give vars=PATH, and a comma in a path twice",
+        ),
+        ("--firmware uefi,vars=", "--firmware uefi,vars=: 'vars=' needs a value: vars=PATH"),
+        ("--firmware uefi,vars", "--firmware uefi,vars: 'vars' needs a value: vars=PATH"),
+        ("--firmware bios,vars=f", "--firmware bios,vars=f: a BIOS has no variables; give vars= with uefi"),
     ] {
         let error = start(words).unwrap_err();
         assert!(error.starts_with(expected), "{words}: {error}");
@@ -73,4 +81,5 @@ fn files_are_known_by_their_options() {
     assert_eq!(files("--kernel k --initramfs i"), ["--kernel k", "--initramfs i"]);
     assert_eq!(files("--firmware f"), ["--firmware f"]);
     assert_eq!(files("--firmware bios"), [""; 0]);
+    assert_eq!(files("--firmware f,vars=v"), ["--firmware f", "vars= of --firmware v"]);
 }

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use arch::layout;
-use devices::{disk::image::OpenError, printable::ToPrintable};
+use devices::{disk::image::OpenError, platform::flash::VarsError, printable::ToPrintable};
 
 use super::Kind;
 use crate::size::Size;
@@ -48,6 +48,20 @@ pub enum FirmwareError {
         path: PathBuf,
         /// What is wrong with it.
         source: ImageError,
+    },
+    /// Firmware whose variables can't be told from its code.
+    #[error("vars= of --firmware: {}, which would start, has no store of variables in a file of its own; give a build that has, such as OVMF_CODE_4M.fd with OVMF_VARS_4M.fd", path.printable())]
+    NoVariables {
+        /// The file with the code.
+        path: PathBuf,
+    },
+    /// A file that can't keep the variables.
+    #[error("vars= of --firmware: {}", path.printable())]
+    Variables {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: VarsError,
     },
     /// A disk whose partitions can't be read.
     #[error("disk {name}: can't be read, to see how it starts; --firmware bios or uefi says so")]

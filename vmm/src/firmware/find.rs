@@ -1,6 +1,6 @@
 //! Firmware where distributions put it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use devices::printable::ToPrintable;
 
@@ -52,7 +52,8 @@ pub(super) fn find(kind: Kind, root: &Path) -> Result<Files, FirmwareError> {
     }
 }
 
-/// Adds to an image that the user gave the store of variables that belongs to it, if a descriptor below `root` says so.
+/// Adds to an image that the user gave the store of variables that belongs to it, if a descriptor below `root` says so, or if it is beside
+/// it.
 ///
 /// # Errors
 ///
@@ -65,9 +66,16 @@ pub(super) fn given(path: &Path, root: &Path) -> Result<Files, FirmwareError> {
     let of_it: Vec<_> = builds.into_iter().filter(is_same).collect();
     match of_it.iter().find(|build| build.unusable.is_none()) {
         Some(Build { files, .. }) => Ok(Files { variables: files.variables.clone(), ..alone }),
-        None if of_it.is_empty() => Ok(alone),
+        None if of_it.is_empty() => Ok(Files { variables: beside(path), ..alone }),
         None => Err(FirmwareError::Image { path: path.to_owned(), source: ImageError::NeedsSmm }),
     }
+}
+
+/// The store of variables for a new machine beside code that no descriptor knows, by its name: `OVMF_VARS_4M.fd` beside `OVMF_CODE_4M.fd`.
+fn beside(code: &Path) -> Option<PathBuf> {
+    let name = code.file_name()?.to_str()?;
+    let variables = code.with_file_name(name.replace("CODE", "VARS"));
+    (variables != code && variables.exists()).then_some(variables)
 }
 
 #[cfg(test)]

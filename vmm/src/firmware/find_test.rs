@@ -93,6 +93,11 @@ fn a_given_image_gets_the_variables_that_belong_to_it() {
     assert_eq!(variables("f/code"), Some(path("f/vars")));
     assert_eq!(variables("f/link"), Some(path("f/vars")));
     assert_eq!((variables("f/other"), variables("f/none")), (None, None));
+    for name in ["f/X_CODE.fd", "f/X_VARS.fd", "f/Y_CODE.fd"] {
+        fs::write(path(name), "").unwrap();
+    }
+    assert_eq!(variables("f/X_CODE.fd"), Some(path("f/X_VARS.fd")), "by its name");
+    assert_eq!((variables("f/X_VARS.fd"), variables("f/Y_CODE.fd")), (None, None));
     let error = given(&path("f/smm"), folder.path()).unwrap_err();
     assert!(matches!(error, FirmwareError::Image { source: ImageError::NeedsSmm, .. }), "{error}");
 }

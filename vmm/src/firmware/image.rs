@@ -56,14 +56,26 @@ pub(super) struct Files {
     pub(super) variables: Option<PathBuf>,
 }
 
-/// Reads the files, and checks that they are firmware. Returns its bytes and its kind.
-pub(super) fn read(files: &Files) -> Result<(Vec<u8>, Kind), FirmwareError> {
+/// Firmware that was read.
+#[derive(Debug)]
+pub(super) struct Image {
+    /// All of it.
+    pub(super) bytes: Vec<u8>,
+    /// The bytes of variables that it begins with, if they have a file of their own.
+    pub(super) variables: usize,
+    /// Its kind.
+    pub(super) kind: Kind,
+}
+
+/// Reads the files, and checks that they are firmware.
+pub(super) fn read(files: &Files) -> Result<Image, FirmwareError> {
     let image = |source| FirmwareError::Image { path: files.code.clone(), source };
     check_name(&files.code).map_err(image)?;
     let mut bytes = files.variables.as_deref().map(bytes_of).transpose()?.unwrap_or_default();
+    let variables = bytes.len();
     bytes.extend(bytes_of(&files.code)?);
     let kind = kind(&bytes).map_err(image)?;
-    Ok((bytes, kind))
+    Ok(Image { bytes, variables, kind })
 }
 
 /// Refuses firmware that is known by its name to be for another machine.

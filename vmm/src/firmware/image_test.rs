@@ -61,7 +61,7 @@ fn firmware_for_other_machines_is_refused_by_name() {
     std::os::unix::fs::symlink("OVMF_CODE.secboot.fd", path("OVMF_CODE.ms.fd")).unwrap();
     let read = |name: &str| {
         let files = Files { code: path(name), variables: None };
-        read(&files).map(|(_, kind)| kind).map_err(|error| match error {
+        read(&files).map(|image| image.kind).map_err(|error| match error {
             FirmwareError::Image { source, .. } => source.to_string(),
             other => other.to_string(),
         })
@@ -85,7 +85,8 @@ fn variables_lie_below_the_code() {
     let [code, variables] = ["code", "variables"].map(|name| folder.path().join(name));
     fs::write(&code, uefi(64)).unwrap();
     fs::write(&variables, vec![7; 4096]).unwrap();
-    let (bytes, kind) = read(&Files { code, variables: Some(variables) }).unwrap();
+    let Image { bytes, kind, variables } = read(&Files { code, variables: Some(variables) }).unwrap();
+    assert_eq!(variables, 0x1000);
     assert_eq!((bytes.len(), kind), (65 << 12, Kind::Uefi));
     assert_eq!((bytes[4095], &bytes[4096..]), (7, &uefi(64)[..]));
 }
@@ -115,6 +116,6 @@ fn qcow2_is_read_as_the_disk_that_it_is() {
         image.disk.write_at(&[VolatileSlice::from(&mut bytes[..])], 0).unwrap();
         image.disk.flush().unwrap();
     }
-    let (bytes, kind) = read(&Files { code: path, variables: None }).unwrap();
+    let Image { bytes, kind, .. } = read(&Files { code: path, variables: None }).unwrap();
     assert_eq!((bytes == uefi(64), kind), (true, Kind::Uefi));
 }

@@ -118,6 +118,10 @@ impl Model {
             len,
             make: Box::new(move || bytes.clone().ok_or_else(|| io::Error::other("none"))),
         };
+        let read = |offset: u64, bytes: &mut [u8]| {
+            bytes.iter_mut().zip(offset..6).for_each(|(byte, at)| *byte = at.to_le_bytes()[0]);
+            Ok(())
+        };
         let long: Vec<u8> = (0..=255).cycle().skip(1).take(0x900).collect();
         let mut items = BTreeMap::from([(0, b"QEMU".to_vec()), (1, vec![3, 0, 0, 0])]);
         for (key, bytes) in
@@ -131,8 +135,9 @@ impl Model {
             (0x21, 5, made(5, Some(vec![4, 5])), vec![4, 5]),
             (0x22, 1, made(1, Some(vec![6, 7])), Vec::new()),
             (0x23, 9, made(9, None), Vec::new()),
+            (0x24, 6, Content::Read { len: 6, read: Box::new(read) }, vec![0, 1, 2, 3, 4, 5]),
         ];
-        let mut directory = 4_u32.to_be_bytes().to_vec();
+        let mut directory = 5_u32.to_be_bytes().to_vec();
         for (key, len, content, bytes) in files {
             let name = format!("file {key}");
             device.add_file(&name, content).expect("it is a file");

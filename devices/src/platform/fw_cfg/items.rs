@@ -76,6 +76,9 @@ pub enum FileError {
     TooMany,
 }
 
+/// Fills a buffer with bytes from an offset on.
+type ReadAt = dyn Fn(u64, &mut [u8]) -> io::Result<()> + Send;
+
 /// The bytes of an item.
 pub enum Content {
     /// They are there.
@@ -88,6 +91,14 @@ pub enum Content {
         /// Makes them. An error is logged, and the item reads as zeros.
         make: Box<dyn Fn() -> io::Result<Vec<u8>> + Send>,
     },
+    /// They are read as the guest reads them: such as those of a file too large for nvmm's memory.
+    Read {
+        /// The number of bytes.
+        len: u32,
+        /// Fills a buffer with the bytes from an offset on, all of which are among those. An error is logged, and sets the error bit of
+        /// DMA.
+        read: Box<ReadAt>,
+    },
 }
 
 impl fmt::Debug for Content {
@@ -95,6 +106,7 @@ impl fmt::Debug for Content {
         match self {
             Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
             Self::Made { len, .. } => write!(f, "Made({len})"),
+            Self::Read { len, .. } => write!(f, "Read({len})"),
         }
     }
 }
@@ -137,18 +149,48 @@ impl Items {
         Ok(())
     }
 
-    /// The bytes of an item: none if there is no such item, or it is not made.
-    pub(super) fn get(&self, key: u16) -> &[u8] {
-        match self.items.get(&(key & !WRITE_CHANNEL)) {
-            Some(Content::Bytes(bytes)) => bytes,
-            Some(Content::Made { .. }) | None => &[],
+    /// The length of an item: 0 if there is no such item, or it is not made.
+    pub(super) fn len(&self, key: u16) -> u64 {
+        match self.find(key) {
+            Some(Content::Bytes(bytes)) => bytes.len() as u64,
+            Some(&Content::Read { len, .. }) => len.into(),
+            Some(Content::Made { .. }) | None => 0,
         }
+    }
+
+    /// Reads an item's bytes from `offset` on, all of which it has.
+    pub(super) fn read(&self, key: u16, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        match self.find(key) {
+            Some(Content::Bytes(all)) => {
+                let from = usize::try_from(offset).ok().and_then(|offset| all.get(offset..));
+                let found =
+                    from.and_then(|rest| rest.get(..bytes.len())).ok_or(io::ErrorKind::InvalidInput)?;
+                bytes.copy_from_slice(found);
+                Ok(())
+            }
+            Some(Content::Read { read, .. }) if !bytes.is_empty() => {
+                read(offset, bytes).inspect_err(|error| {
+                    log::error!("{}, which the firmware asks for, can't be read: {error}", self.name(key));
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn find(&self, key: u16) -> Option<&Content> {
+        self.items.get(&(key & !WRITE_CHANNEL))
+    }
+
+    /// An item, in words.
+    fn name(&self, key: u16) -> String {
+        let key = key & !WRITE_CHANNEL;
+        let file = self.files.iter().find(|file| file.select.get() == key);
+        file.map_or_else(|| format!("item {key:#x}"), File::name)
     }
 
     /// Makes an item that is to be made, and is not yet.
     pub(super) fn make(&mut self, key: u16) {
-        let key = key & !WRITE_CHANNEL;
-        let Some(content) = self.items.get_mut(&key) else { return };
+        let Some(content) = self.items.get_mut(&(key & !WRITE_CHANNEL)) else { return };
         let Content::Made { len, make } = content else { return };
         let made = make().and_then(|bytes| match u32::try_from(bytes.len()) {
             Ok(made) if made <= *len => Ok(bytes),
@@ -157,13 +199,11 @@ impl Items {
                 bytes.len()
             ))),
         });
-        let bytes = made.unwrap_or_else(|error| {
-            let file = self.files.iter().find(|file| file.select.get() == key);
-            let name = file.map_or_else(|| format!("item {key:#x}"), File::name);
-            log::error!("{name}, which the firmware asks for, can't be made: {error}");
-            Vec::new()
-        });
-        *content = Content::Bytes(bytes);
+        let failed = made.as_ref().err().map(ToString::to_string);
+        *content = Content::Bytes(made.unwrap_or_default());
+        if let Some(error) = failed {
+            log::error!("{}, which the firmware asks for, can't be made: {error}", self.name(key));
+        }
     }
 }
 
@@ -173,7 +213,7 @@ impl File {
             Content::Bytes(bytes) => {
                 u32::try_from(bytes.len()).map_err(|_| FileError::TooLong(name.to_owned()))?
             }
-            Content::Made { len, .. } => *len,
+            Content::Made { len, .. } | Content::Read { len, .. } => *len,
         };
         let mut file = Self { size: size.into(), select: 0.into(), reserved: 0.into(), name: [0; _] };
         // The name ends with a NUL.

@@ -1,0 +1,255 @@
+//! The file that UEFI variables are in, the bytes of the chip and nothing else, as QEMU has it.
+//!
+//! It is never written to. New contents go to a file beside it, `.NAME.new`, which takes its place once all of it is on the disk: so
+//! whenever nvmm is killed or the host loses power, the file has all of what the chip held at one moment, and none of any other. A
+//! `.NAME.new` that such an end leaves behind is never read, and the next start or write uses it anew.
+//!
+//! Each file is locked before it gets the name, so that the name always leads to one that is locked, and whoever gets a lock looks whether
+//! the name still leads to it. The locks are those of disks, which QEMU honours too.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{CWD, RenameFlags};
+use zerocopy::{
+    FromBytes, Immutable, KnownLayout, Unaligned,
+    little_endian::{U16, U32, U64},
+};
+
+use crate::disk::lock_or_blame;
+
+/// The longest file that is read: OVMF's have 128 or 528 KiB.
+const MOST: u64 = 64 << 20;
+
+/// Why there is no file of variables.
+#[derive(Debug, thiserror::Error)]
+pub enum VarsError {
+    /// It can't be opened, read or locked.
+    #[error("can't open it")]
+    Open(#[source] io::Error),
+    /// It is a folder, a device or the like.
+    #[error("it is no file")]
+    NotAFile,
+    /// Another machine has it.
+    #[error("it is in use by {0}; give each machine a file of its own")]
+    InUse(String),
+    /// It is not there, and can't be made.
+    #[error("it is not there, and can't be made")]
+    Create(#[source] io::Error),
+    /// It is not as long as the firmware's variables are.
+    #[error(
+        "it has {found} bytes, and this firmware's variables have {expected}: it is another firmware's, or not whole"
+    )]
+    Length {
+        /// Its length.
+        found: u64,
+        /// The length that it should have.
+        expected: u64,
+    },
+    /// It holds something else.
+    #[error("it has no UEFI variables: {0}")]
+    Header(&'static str),
+}
+
+/// A file of variables, locked.
+#[derive(Debug)]
+pub struct VarsFile {
+    /// Without symbolic links, which stay what they are.
+    path: PathBuf,
+    file: File,
+}
+
+/// UEFI PI, "Firmware Volume Header", which the variables begin with.
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct VolumeHeader {
+    zeros: [u8; 16],
+    file_system: [u8; 16],
+    len: U64,
+    signature: [u8; 4],
+    attributes: U32,
+    header_len: U16,
+    checksum: U16,
+}
+
+/// `EFI_SYSTEM_NV_DATA_FV_GUID`: FFF12B8D-7696-4C8B-A985-2747075B4F50.
+const NV_DATA: [u8; 16] =
+    [0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50];
+
+impl VarsFile {
+    /// Opens and locks a file, and reads it. One that is not there is made as a copy of `template`, which is as long as variables are to be.
+    ///
+    /// # Errors
+    ///
+    /// It is in use, does not hold variables of this length, or can't be used or made.
+    pub fn open(path: &Path, template: &[u8]) -> Result<(Self, Vec<u8>), VarsError> {
+        loop {
+            let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    match Self::create(path, template)? {
+                        Some(created) => return Ok(created),
+                        None => continue,
+                    }
+                }
+                Err(error) => return Err(VarsError::Open(error)),
+            };
+            if !file.metadata().map_err(VarsError::Open)?.is_file() {
+                return Err(VarsError::NotAFile);
+            }
+            lock(&file)?;
+            let path = fs::canonicalize(path).map_err(VarsError::Open)?;
+            // Its user may have replaced it meanwhile, and gone.
+            if !leads_to(&path, &file).map_err(VarsError::Open)? {
+                continue;
+            }
+            let bytes = read(&mut file, template.len() as u64)?;
+            return Ok((Self { path, file }, bytes));
+        }
+    }
+
+    /// Makes a copy of `template`; none if there is a file by now.
+    fn create(path: &Path, template: &[u8]) -> Result<Option<(Self, Vec<u8>)>, VarsError> {
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename);
+        let path = name.map_err(io::Error::from).and_then(|name| Ok(fs::canonicalize(folder)?.join(name)));
+        let path = path.map_err(VarsError::Create)?;
+        let file = write_beside(&path, template, None).map_err(VarsError::Create)?;
+        if let Err(error) = rustix::fs::renameat_with(CWD, beside(&path), CWD, &path, RenameFlags::NOREPLACE)
+        {
+            let _ = fs::remove_file(beside(&path));
+            return match error {
+                rustix::io::Errno::EXIST if fs::metadata(&path).is_ok() => Ok(None),
+                rustix::io::Errno::EXIST => {
+                    Err(VarsError::Create(io::Error::other("it is a symbolic link to nothing")))
+                }
+                error => Err(VarsError::Create(error.into())),
+            };
+        }
+        sync_folder(&path).map_err(VarsError::Create)?;
+        Ok(Some((Self { path, file }, template.to_vec())))
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Replaces all of it. Once this returns, it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// The host can't write, sync or rename it. Then it is as it was.
+    pub fn replace(&mut self, contents: &[u8]) -> io::Result<()> {
+        let file = write_beside(&self.path, contents, Some(&self.file))?;
+        fs::rename(beside(&self.path), &self.path)?;
+        // The lock of the file of before goes with it.
+        self.file = file;
+        sync_folder(&self.path)
+    }
+}
+
+/// Writes a new file beside `path`, to the disk, locked, and with owner and permissions of `old`.
+fn write_beside(path: &Path, contents: &[u8], old: Option<&File>) -> io::Result<File> {
+    let beside = beside(path);
+    let file = loop {
+        // It is not emptied yet: somebody else may be at it.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&beside)?;
+        lock(&file).map_err(io::Error::other)?;
+        if leads_to(&beside, &file)? {
+            break file;
+        }
+    };
+    if let Some(old) = old {
+        let (old, new) = (old.metadata()?, file.metadata()?);
+        file.set_permissions(old.permissions())?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            // Not everybody may give files away.
+            let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
+        }
+    }
+    file.set_len(0)?;
+    (&file).write_all(contents)?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+fn lock(file: &File) -> Result<(), VarsError> {
+    match lock_or_blame(file, true).map_err(VarsError::Open)? {
+        Some(holder) => Err(VarsError::InUse(holder)),
+        None => Ok(()),
+    }
+}
+
+/// Tells if the name `path` leads to `file` now.
+fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Has a folder keep what was renamed in it.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// Reads a file that is to hold `len` bytes of variables.
+fn read(file: &mut File, len: u64) -> Result<Vec<u8>, VarsError> {
+    file.rewind().map_err(VarsError::Open)?;
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes).map_err(VarsError::Open)?;
+    let found = bytes.len() as u64;
+    if found != len {
+        return Err(VarsError::Length { found, expected: len });
+    }
+    check(&bytes).map_err(VarsError::Header)?;
+    Ok(bytes)
+}
+
+/// Checks the header that variables begin with, since firmware takes one that is broken for a chip that is new, and erases all variables.
+///
+/// # Errors
+///
+/// The difference, in words.
+pub fn check(bytes: &[u8]) -> Result<(), &'static str> {
+    let (header, _) = VolumeHeader::read_from_prefix(bytes).map_err(|_| "it is too short")?;
+    if header.signature != *b"_FVH" || header.zeros != [0; 16] {
+        return Err("it does not begin with a firmware volume");
+    }
+    if header.file_system != NV_DATA {
+        return Err("the firmware volume in it is for something else, such as code");
+    }
+    if header.len.get() != bytes.len() as u64 {
+        return Err("the firmware volume in it has another length");
+    }
+    let words = bytes.get(..header.header_len.get().into()).ok_or("its header goes past its end")?;
+    let sum = words.chunks(2).fold(0_u16, |sum, word| {
+        sum.wrapping_add(u16::from(word[0]) | u16::from(word.get(1).copied().unwrap_or_default()) << 8)
+    });
+    if sum == 0 { Ok(()) } else { Err("the checksum of its header is wrong") }
+}
+
+#[cfg(test)]
+#[path = "file_test.rs"]
+mod tests;

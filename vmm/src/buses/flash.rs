@@ -1,0 +1,56 @@
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use devices::platform::flash::Flash;
+
+use super::mapped::MemorySlots;
+
+/// The memory slot of a flash chip: the guest reads the chip there without exits. It goes while the chip shows something else than its
+/// contents.
+#[derive(Debug)]
+pub(crate) struct FlashSlot {
+    address: u64,
+    flash: Arc<Mutex<Flash>>,
+    kvm: Arc<dyn MemorySlots>,
+    slot: Option<u32>,
+    /// Set after the first message that KVM does not map it.
+    said_refused: bool,
+}
+
+impl FlashSlot {
+    /// No slot yet, for the chip at `address`.
+    pub(crate) fn new(address: u64, flash: Arc<Mutex<Flash>>, kvm: Arc<dyn MemorySlots>) -> Self {
+        Self { address, flash, kvm, slot: None, said_refused: false }
+    }
+
+    /// Makes the slot or deletes it, as the chip shows its contents or not. Without one, accesses cause exits, which the chip serves.
+    pub(super) fn follow(&mut self) {
+        let shown = self.flash.lock().unwrap_or_else(PoisonError::into_inner).mapped().cloned();
+        match (shown, self.slot) {
+            (Some(chip), None) => match self.kvm.create_read_only(self.address, &chip) {
+                Ok(slot) => self.slot = Some(slot),
+                Err(error) if !mem::replace(&mut self.said_refused, true) => log::info!(
+                    "KVM does not map the flash chip at {:#x}, and each access to it costs an exit: {error}",
+                    self.address
+                ),
+                Err(_) => {}
+            },
+            (None, Some(slot)) => match self.kvm.delete(slot) {
+                Ok(()) => self.slot = None,
+                Err(error) => {
+                    log::warn!(
+                        "the memory of the flash chip at {:#x} can't be taken away: {error}",
+                        self.address
+                    );
+                }
+            },
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "flash_test.rs"]
+mod tests;
