@@ -431,6 +431,11 @@ fn uefi_variables_outlive_the_machine() {
         let firmware = format!("{},vars={}", path("X_CODE.fd").display(), path(vars).display());
         nvmm().args(["--debug-exit", "0xf4", "--firmware", &firmware]).output().unwrap()
     };
+    let firmware = format!("{},vars={}", path("X_CODE.fd").display(), path("a.fd").display());
+    let dry = nvmm().args(["--dry-run", "--firmware", &firmware]).output().unwrap();
+    let line = format!("  variables: {}\n", path("a.fd").display());
+    assert!(String::from_utf8_lossy(&dry.stdout).contains(&line), "{dry:?}");
+    assert!(!path("a.fd").exists(), "nothing runs that could set any");
     for (vars, count) in [("a.fd", 1), ("a.fd", 2), ("b.fd", 1), ("a.fd", 3)] {
         let output = run(vars);
         assert_eq!(output.status.code(), Some(count << 1 | 1), "{vars}: {}", stderr(&output));

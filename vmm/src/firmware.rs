@@ -92,33 +92,37 @@ impl fmt::Display for Kind {
 }
 
 impl Firmware {
-    /// Reads the firmware that the user has chosen; none if the first disk tells which.
+    /// Reads the firmware that the user has chosen; none if the first disk tells which. Unless the machine `runs`, nothing is made.
     ///
     /// # Errors
     ///
     /// It is not there, or is none for this machine.
-    pub fn chosen(config: &FirmwareConfig) -> Result<Option<Self>, FirmwareError> {
+    pub fn chosen(config: &FirmwareConfig, runs: bool) -> Result<Option<Self>, FirmwareError> {
         let files = match &config.choice {
             None => return Ok(None),
             Some(FirmwareChoice::Bios) => find::find(Kind::Bios, Path::new(ROOT))?,
             Some(FirmwareChoice::Uefi) => find::find(Kind::Uefi, Path::new(ROOT))?,
             Some(FirmwareChoice::File(path)) => find::given(path, Path::new(ROOT))?,
         };
-        Self::read(&files, config).map(Some)
+        Self::read(&files, config, runs).map(Some)
     }
 
-    /// Reads the firmware that the first disk to start from is made for.
+    /// Reads the firmware that the first disk to start from is made for. Unless the machine `runs`, nothing is made.
     ///
     /// # Errors
     ///
     /// As [`Firmware::chosen`], the disk can't be read, or a device of `--boot` is not there.
-    pub fn by_disk(config: &FirmwareConfig, devices: &[Box<dyn OpenDevice>]) -> anyhow::Result<Self> {
+    pub fn by_disk(
+        config: &FirmwareConfig,
+        devices: &[Box<dyn OpenDevice>],
+        runs: bool,
+    ) -> anyhow::Result<Self> {
         let (kind, why) = choose(config, devices)?;
         log::info!("firmware: {kind}, since {why}");
-        Ok(Self::read(&find::find(kind, Path::new(ROOT))?, config)?)
+        Ok(Self::read(&find::find(kind, Path::new(ROOT))?, config, runs)?)
     }
 
-    fn read(files: &Files, config: &FirmwareConfig) -> Result<Self, FirmwareError> {
+    fn read(files: &Files, config: &FirmwareConfig, runs: bool) -> Result<Self, FirmwareError> {
         let Image { mut bytes, variables, kind } = image::read(files)?;
         let path = files.code.clone();
         let variables = match &config.vars {
@@ -126,7 +130,7 @@ impl Firmware {
             Some(_) if variables == 0 => return Err(FirmwareError::NoVariables { path }),
             Some(vars) => {
                 let code = bytes.split_off(variables);
-                Some(Variables::open(vars, &std::mem::replace(&mut bytes, code))?)
+                Some(Variables::open(vars, &std::mem::replace(&mut bytes, code), runs)?)
             }
         };
         let rom = Rom::new(&bytes).map_err(|source| FirmwareError::Read { path: path.clone(), source })?;
@@ -138,6 +142,11 @@ impl Firmware {
     pub(crate) fn flash(&self) -> Option<(u64, Flash)> {
         let variables = self.variables.as_ref()?;
         Some((layout::FIRMWARE_END - self.rom.size() - variables.size(), variables.flash()))
+    }
+
+    /// The file of its variables.
+    pub(crate) fn vars(&self) -> Option<&Path> {
+        self.variables.as_ref().map(Variables::path)
     }
 
     /// Waits until its variables are in their file, for at most `patience`. Returns the file, in words, if they are not.

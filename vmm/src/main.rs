@@ -125,12 +125,12 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
         host.read_tsc_khz();
     }
     // Before devices leave anything behind.
-    let payload = Payload::open(config)?;
+    let payload = Payload::open(config, link.is_some())?;
     let script = config.script.as_ref();
     let mut opening = Opening { link, script, taken: Taken::by(config), own_disk: None };
     let devices: Vec<_> =
         config.devices.iter().map(|device| board::open(device, &mut opening)).collect::<Result<_>>()?;
-    let payload = Payload::or_by_disk(payload, config, &devices)?;
+    let payload = Payload::or_by_disk(payload, config, &devices, link.is_some())?;
     Ok(Open { host, payload, devices, taken: opening.taken })
 }
 

@@ -36,17 +36,18 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// Opens what the options name; nothing if the machine's first disk tells which firmware it is.
+    /// Opens what the options name; nothing if the machine's first disk tells which firmware it is. Unless the machine `runs`, nothing is
+    /// made.
     ///
     /// # Errors
     ///
     /// It can't be read, or is not what it should be.
-    pub fn open(config: &VmConfig) -> anyhow::Result<Option<Self>> {
+    pub fn open(config: &VmConfig, runs: bool) -> anyhow::Result<Option<Self>> {
         Ok(match &config.start {
             StartConfig::Kernel(kernel) => {
                 Some(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into()))
             }
-            StartConfig::Firmware(firmware) => Firmware::chosen(firmware)?.map(Self::Firmware),
+            StartConfig::Firmware(firmware) => Firmware::chosen(firmware, runs)?.map(Self::Firmware),
         })
     }
 
@@ -59,11 +60,12 @@ impl Payload {
         opened: Option<Self>,
         config: &VmConfig,
         devices: &[Box<dyn OpenDevice>],
+        runs: bool,
     ) -> anyhow::Result<Self> {
         match (opened, &config.start) {
             (Some(payload), _) => Ok(payload),
             (None, StartConfig::Firmware(firmware)) => {
-                Ok(Self::Firmware(Firmware::by_disk(firmware, devices)?))
+                Ok(Self::Firmware(Firmware::by_disk(firmware, devices, runs)?))
             }
             (None, StartConfig::Kernel(kernel)) => {
                 Ok(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into()))

@@ -22,6 +22,9 @@ pub struct FirmwareDescription {
     path: PathBuf,
     start: u64,
     size: u64,
+    /// The file of UEFI variables.
+    #[serde(serialize_with = "lossy::option")]
+    vars: Option<PathBuf>,
     /// The devices that it can start from, by their names for `--boot`, in the order of their addresses.
     devices: Vec<String>,
     /// Those that it tries first.
@@ -42,6 +45,7 @@ impl FirmwareDescription {
             path: firmware.path.clone(),
             start: layout::FIRMWARE_END - size,
             size,
+            vars: firmware.vars().map(Into::into),
             devices: (0..bootable.len()).map(name).collect(),
             order: order.into_iter().map(name).collect(),
             menu: boot.is_some_and(|boot| boot.menu),
@@ -56,8 +60,11 @@ impl FirmwareDescription {
 
 impl fmt::Display for FirmwareDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, path, size, devices, order, menu, .. } = self;
+        let Self { kind, path, size, vars, devices, order, menu, .. } = self;
         writeln!(f, "Firmware\n  {}\n  {kind}, {}", path.printable(), Size(*size))?;
+        if let Some(vars) = vars {
+            writeln!(f, "  variables: {}", vars.printable())?;
+        }
         let names = |names: &[String]| names.join(", ").printable().to_string();
         writeln!(
             f,

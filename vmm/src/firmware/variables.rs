@@ -1,8 +1,12 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use devices::{
     chipset::Rom,
-    platform::flash::{Flash, Saver, VarsError, VarsFile, check},
+    platform::flash::{Flash, Saver, Store, VarsError, VarsFile, check},
     printable::ToPrintable,
 };
 
@@ -12,19 +16,39 @@ use super::error::FirmwareError;
 #[derive(Debug)]
 pub(super) struct Variables {
     chip: Arc<Rom>,
-    saver: Arc<Saver>,
+    path: PathBuf,
+    /// None for a machine that will not run.
+    saver: Option<Arc<Saver>>,
+}
+
+/// Changes that nobody keeps, since no guest makes them.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Store for Nowhere {
+    fn save(&self, _contents: Vec<u8>) {}
 }
 
 impl Variables {
-    /// Opens the file, or makes it of `template`, which has no variables yet.
-    pub(super) fn open(path: &Path, template: &[u8]) -> Result<Self, FirmwareError> {
+    /// Opens the file, or makes it of `template`, which has no variables yet; unless the machine `runs`, nothing is made.
+    pub(super) fn open(path: &Path, template: &[u8], runs: bool) -> Result<Self, FirmwareError> {
         let error = |source| FirmwareError::Variables { path: path.to_owned(), source };
         check(template).map_err(|why| error(VarsError::Header(why)))?;
-        let (file, bytes) = VarsFile::open(path, template).map_err(error)?;
         let host = |source| error(VarsError::Open(source));
-        let chip = Rom::new(&bytes).map_err(host)?;
-        log::info!("UEFI variables: {}", file.path().printable());
-        Ok(Self { chip: Arc::new(chip), saver: Arc::new(Saver::start(file).map_err(host)?) })
+        let chip = |bytes: &[u8]| Rom::new(bytes).map(Arc::new).map_err(host);
+        if !runs && !path.exists() {
+            return Ok(Self { chip: chip(template)?, path: path.to_owned(), saver: None });
+        }
+        let (file, bytes) = VarsFile::open(path, template).map_err(error)?;
+        let (chip, path) = (chip(&bytes)?, file.path().to_owned());
+        log::info!("UEFI variables: {}", path.printable());
+        let saver = runs.then(|| Saver::start(file)).transpose().map_err(host)?;
+        Ok(Self { chip, path, saver: saver.map(Arc::new) })
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The chip's size in bytes.
@@ -34,11 +58,12 @@ impl Variables {
 
     /// The chip's registers, as after a reset.
     pub(super) fn flash(&self) -> Flash {
-        Flash::new(Arc::clone(&self.chip), self.saver.clone())
+        let store = self.saver.clone().map_or_else(|| Arc::new(Nowhere) as Arc<dyn Store>, |saver| saver);
+        Flash::new(Arc::clone(&self.chip), store)
     }
 
     /// Waits until all is in the file, for at most `patience`. Returns the file, in words, if it is not.
     pub(super) fn finish(&self, patience: Duration) -> Option<&str> {
-        self.saver.finish(patience)
+        self.saver.as_ref()?.finish(patience)
     }
 }
