@@ -225,63 +225,6 @@ fn the_menu_is_driven_over_the_serial_port() {
     assert_eq!(output.status.code(), Some(2 << 1 | 1), "{}", stderr(&output));
 }
 
-/// Makes a disk with GRUB, whose menu has two entries. None without the packages.
-fn grub(folder: &TempDir) -> Option<PathBuf> {
-    let path = |name: &str| folder.path().join(name);
-    let modules = Path::new("/usr/lib/grub/i386-pc");
-    let menu = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\nset timeout=-1\n\
-                menuentry first { outb 0xf4 1 }\nmenuentry second { outb 0xf4 2 }\n";
-    fs::create_dir_all(path("boot/grub")).unwrap();
-    fs::write(path("boot/grub/grub.cfg"), menu).unwrap();
-    let tar =
-        Command::new("tar").arg("-C").arg(folder.path()).arg("-cf").arg(path("memdisk")).arg("boot").status();
-    let core = Command::new("grub-mkimage")
-        .args(["--format=i386-pc", "--prefix=(memdisk)/boot/grub", "--memdisk"])
-        .arg(path("memdisk"))
-        .arg("--output")
-        .arg(path("core.img"))
-        .args(["biosdisk", "memdisk", "tar", "normal", "serial", "terminal", "iorw", "echo"])
-        .stderr(Stdio::null())
-        .status();
-    let made = [tar, core].into_iter().all(|made| made.is_ok_and(|made| made.success()));
-    // The first sector, then the core, whose first sector says how long it is.
-    let boot = fs::read(modules.join("boot.img")).ok().filter(|_| made)?;
-    let core = fs::read(path("core.img")).ok()?;
-    let mut bytes = [boot, core].concat();
-    bytes.resize(4 << 20, 0);
-    fs::write(path("grub.img"), bytes).unwrap();
-    Some(path("grub.img"))
-}
-
-#[test]
-fn grubs_menu_and_command_line_are_driven_over_the_serial_port() {
-    if cannot_run() {
-        return;
-    }
-    let folder = TempDir::new().unwrap();
-    let Some(disk) = grub(&folder) else {
-        return println!("skipped: no GRUB (apt install grub-common grub-pc-bin)");
-    };
-    // Where KVM is one in software, it emulates GRUB's unpaged code: tens of millions of instructions.
-    let patience = ["--expect-timeout", "900"];
-    let words = ["--expect", "second", "--send", "c\\c", "--expect", "grub> ", "--send", "echo one$more two"];
-    // Back in the menu: down, and Enter.
-    let menu = [
-        "--expect",
-        "\none two",
-        "--expect",
-        "grub> ",
-        "--send",
-        "\\x1b\\c",
-        "--expect",
-        "second",
-        "--send",
-        "\\x1b[B",
-    ];
-    let output = run(&[&disk], &[&patience[..], &words, &menu].concat());
-    assert_eq!(output.status.code(), Some(2 << 1 | 1), "{}", stderr(&output));
-}
-
 #[test]
 fn a_dry_run_shows_the_firmware_and_its_memory() {
     if cannot_run() {

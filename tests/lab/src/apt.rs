@@ -13,8 +13,6 @@ pub(crate) const UNIT_TESTS: &[&str] = &[
     "dmidecode",
     "dosfstools",
     "gdb",
-    "grub-common",
-    "grub-pc-bin",
     "inetutils-telnet",
     "iproute2",
     "mtools",
