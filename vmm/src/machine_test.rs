@@ -80,7 +80,7 @@ fn no_vcpu_has_a_device_when_the_main_thread_lets_go_of_it() {
         ..MachineArgs::default()
     };
     let config = VmConfig::new(&args).unwrap();
-    let payload = Payload::open(&config).unwrap().unwrap();
+    let payload = Payload::open(&config, false).unwrap().unwrap();
 
     let ((is_in, entered), (go, may_go)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
     let in_write = Arc::new(AtomicBool::new(false));

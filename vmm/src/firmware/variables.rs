@@ -58,7 +58,10 @@ impl Variables {
 
     /// The chip's registers, as after a reset.
     pub(super) fn flash(&self) -> Flash {
-        let store = self.saver.clone().map_or_else(|| Arc::new(Nowhere) as Arc<dyn Store>, |saver| saver);
+        let store: Arc<dyn Store> = match &self.saver {
+            Some(saver) => saver.clone(),
+            None => Arc::new(Nowhere),
+        };
         Flash::new(Arc::clone(&self.chip), store)
     }
 
