@@ -92,13 +92,13 @@ fn cpu_help_lists_what_cpu_takes() {
         );
         assert!(text.contains("sse4.2") && text.contains("vmx-ept"), "{word}: {text}");
     }
-    // Any other machine has a kernel.
+    // Any other machine starts with something.
     let output = nvmm().args(["--cpu", "host"]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr.contains("not provided:\n  --kernel <FILE>")
-            && stderr.contains("nvmm [OPTIONS] --kernel <FILE>"),
+        stderr.contains("there is nothing to start: give a disk with --disk PATH")
+            && stderr.contains("or a kernel with --kernel FILE"),
         "{stderr}"
     );
 }

@@ -31,7 +31,7 @@ pub struct MachineArgs {
     pub cmdline: Option<String>,
 
     /// Firmware, which starts a disk's own boot loader: bios (SeaBIOS), uefi (OVMF), or an image. Without this and --kernel, the first disk's partitions tell which
-    #[arg(long, help_heading = heading::KERNEL, value_name = "bios|uefi|PATH", alias = "bios")]
+    #[arg(long, help_heading = heading::KERNEL, value_name = "bios|uefi|PATH[,vars=PATH]", alias = "bios")]
     pub firmware: Option<OsString>,
 
     /// The devices that firmware starts from: order=DEVICE,DEVICE... (disk1, net0, cdrom, an id= ..., or QEMU's letters) and menu=on, for its menu

@@ -18,7 +18,7 @@ const RIGHT: [&str; 12] = [
     "--kernel k --cloud-init user-data=u --ssh-key a --ssh-key b --hostname h",
     "--kernel=--help",
     "--kernel k --memory -1",
-    "--firmware bios --boot order=disk1,menu=on --disk a",
+    "--firmware bios --boot order=disk1,menu=on --disk a --cdrom c",
     "--kernel k --send a --expect b --expect-timeout 5 --send c",
 ];
 

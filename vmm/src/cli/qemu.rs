@@ -27,7 +27,6 @@ const DEBUG_EXIT: &str = "say --debug-exit PORT, with the port that iobase= name
 /// QEMU's options that nvmm does not take, without their dashes, and what to do instead.
 const OPTIONS: &[(&[&str], &str)] = &[
     (&["drive", "hda", "hdb", "hdc", "hdd", "blockdev", "sd", "mtdblock"], DISK),
-    (&["cdrom"], "give the image with --disk path=PATH,readonly=on"),
     (&["fda", "fdb"], "nvmm has no floppy drive; give the image with --disk PATH"),
     (&["snapshot"], "add overlay=temp to each disk: --disk path=PATH,overlay=temp"),
     (&["nographic"], "leave it out; COM1 is on the terminal unless --serial says otherwise"),
@@ -54,7 +53,10 @@ const OPTIONS: &[(&[&str], &str)] = &[
         "say where each serial port goes: --serial tcp=HOST:PORT,server, --serial unix=PATH, --serial pty ...",
     ),
     (&["parallel", "debugcon"], "leave it out; nvmm has serial ports, which --serial places"),
-    (&["pflash"], "say --firmware PATH, or --firmware uefi for the host's OVMF"),
+    (
+        &["pflash"],
+        "say --firmware uefi,vars=PATH with the file of variables, or --firmware PATH,vars=PATH for a build of your own",
+    ),
     (
         &["option-rom", "L"],
         "leave it out; nvmm finds firmware where distributions put it, or say --firmware PATH",
@@ -67,7 +69,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["name"], "leave it out; nvmm's machines have no name"),
     (&["rtc"], "leave it out; nvmm's real-time clock has the host's time in UTC, as base=utc says"),
     (&["usb", "usbdevice"], "leave it out; nvmm has no USB"),
-    (&["fw_cfg"], "leave it out; nvmm has no fw_cfg device"),
+    (&["fw_cfg"], "leave it out; nvmm's fw_cfg has only what firmware asks for"),
     (
         &["object"],
         "leave it out; nvmm has no objects; --memory size=SIZE,hugepages=on sets how memory is backed",
@@ -83,7 +85,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["audio", "audiodev"], "leave it out; nvmm has no sound"),
     (
         &["device"],
-        "leave it out; nvmm's only devices are COM1, those that --disk and --net give, and those of --rng, --balloon, --vsock, --on-panic and --debug-exit",
+        "leave it out; nvmm's only devices are COM1, those that --disk, --cdrom and --net give, and those of --rng, --balloon, --vsock, --on-panic and --debug-exit",
     ),
 ];
 

@@ -148,8 +148,12 @@ impl VarsFile {
     ///
     /// # Errors
     ///
-    /// The host can't write, sync or rename it. Then it is as it was.
+    /// The host can't write, sync or rename it, or another file has its name by now. Then it is as it was.
     pub fn replace(&mut self, contents: &[u8]) -> io::Result<()> {
+        // One that was removed is made again.
+        if self.path.symlink_metadata().is_ok() && !leads_to(&self.path, &self.file)? {
+            return Err(io::Error::other("another file has its name now"));
+        }
         let file = write_beside(&self.path, contents, Some(&self.file))?;
         fs::rename(beside(&self.path), &self.path)?;
         // The lock of the file of before goes with it.
@@ -165,7 +169,8 @@ fn write_beside(path: &Path, contents: &[u8], old: Option<&File>) -> io::Result<
         // It is not emptied yet: somebody else may be at it.
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&beside)?;
+        // A symbolic link would have the file that it leads to overwritten.
+        let file = options.custom_flags(libc::O_NOFOLLOW).open(&beside)?;
         lock(&file).map_err(io::Error::other)?;
         if leads_to(&beside, &file)? {
             break file;

@@ -59,6 +59,30 @@ fn a_file_in_use_is_refused_also_after_it_was_replaced() {
 }
 
 #[test]
+fn a_file_that_took_the_name_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut file, path) = vars(&folder);
+    fs::remove_file(&path).unwrap();
+    file.replace(&contents(1)).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), contents(1), "it was only removed");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, contents(2)).unwrap();
+    assert_eq!(file.replace(&contents(3)).unwrap_err().to_string(), "another file has its name now");
+    assert_eq!(fs::read(&path).unwrap(), contents(2));
+}
+
+#[test]
+fn a_symbolic_link_is_not_written_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut file, path) = vars(&folder);
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, folder.path().join(".vars.fd.new")).unwrap();
+    file.replace(&contents(1)).unwrap_err();
+    assert_eq!((fs::read(&victim).unwrap(), fs::read(&path).unwrap()), (b"precious".to_vec(), contents(0)));
+}
+
+#[test]
 fn a_new_file_that_was_not_finished_is_never_read() {
     for there in [true, false] {
         let folder = tempfile::tempdir().unwrap();
