@@ -5,7 +5,7 @@
 //! - `s`: there is a round for each `s` that comes by the serial port, and `q` ends it;
 //! - `r`: what the round before has written is read first, and with either letter no round begins before that is over;
 //! - `a`: the disk is on an AHCI controller, and the journal where it would be;
-//! - `t`: there are no flushes, so a write that is answered is confirmed.
+//! - `t`: there are no flushes and no write cache, so a write that is answered is confirmed.
 //!
 //! A line of output is a round, and what failed in it: which of its writes, the flush, which of the reads before; and which
 //! of those read something else.
@@ -35,12 +35,18 @@ const F_FLUSH: u32 = 1 << 9;
 
 const BLOCK: u64 = SECTOR * SECTORS_OF_BLOCK;
 
+/// ATA's command of that name, and its subcommand.
+const SET_FEATURES: u8 = 0xef;
+const DISABLE_WRITE_CACHE: u16 = 0x82;
+
 extern "C" fn guest_main() -> u32 {
     let (mut round, options) = command_line();
     let [journaled, stepped, reading, through, ahci] =
         b"jsrta".map(|letter| options & 1 << (letter & 31) != 0);
-    let mut disk =
-        if ahci { Disk::start_ahci() } else { Disk::start(1, if through { 0 } else { F_FLUSH }) };
+    let mut disk = match ahci {
+        true => Disk::start_ahci(through),
+        false => Disk::start(1, if through { 0 } else { F_FLUSH }),
+    };
     // It is never flushed, as only a killed process is to find it.
     let mut journal = if journaled { Some(Disk::start(if ahci { 1 } else { 2 }, F_FLUSH)) } else { None };
     print!("ready\n");
@@ -120,9 +126,13 @@ impl Disk {
         Self::new(Transport::Virtio(device), slot.into())
     }
 
-    fn start_ahci() -> Self {
+    fn start_ahci(through: bool) -> Self {
         let port = Controller::find().port(0);
         port.start();
+        let features = DISABLE_WRITE_CACHE;
+        if through && !port.run(Command { code: SET_FEATURES, features, lba: 0, count: 0, data: (0, 0), packet: None }) {
+            panic!()
+        }
         Self::new(Transport::Ahci(port), 0)
     }
 
