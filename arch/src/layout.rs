@@ -116,6 +116,8 @@ pub fn pci_mmio64(ram_end: u64, width: u32) -> Option<Range<u64>> {
 pub const FIRMWARE_RAM_END: u64 = 0x8000_0000;
 /// The end of firmware, whose last 16 bytes hold the first instruction.
 pub const FIRMWARE_END: u64 = RAM_ABOVE_4G;
+/// The least firmware that there is, in bytes: a BIOS of the first PCs' successors.
+pub const FIRMWARE_MIN: u64 = 64 << 10;
 /// The largest firmware: from the end of KVM's own pages to 4 GiB.
 pub const FIRMWARE_MAX: u64 = FIRMWARE_END - KVM_PAGES.end;
 /// The first megabyte's end has a copy of firmware's end, of this length, where a PC's chipset has it: the BIOS is linked to run there.

@@ -19,6 +19,7 @@ mod interrupts;
 mod port;
 mod registers;
 mod shared;
+mod step;
 mod table;
 #[cfg(test)]
 mod test_driver;

@@ -15,10 +15,10 @@ mod error;
 mod find;
 mod image;
 mod items;
+mod kind;
 mod variables;
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -30,6 +30,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 pub use self::error::{FirmwareError, ImageError};
 pub(crate) use self::items::{Machine, fill};
+pub use self::kind::Kind;
 use self::{
     image::{Files, Image},
     variables::Variables,
@@ -43,15 +44,6 @@ use crate::{
 /// The folder that distributions' files are below.
 const ROOT: &str = "/";
 
-/// A kind of firmware.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A BIOS.
-    Bios,
-    /// UEFI.
-    Uefi,
-}
-
 /// Firmware that was read. It outlives the machine's resets.
 #[derive(Debug)]
 pub struct Firmware {
@@ -62,33 +54,6 @@ pub struct Firmware {
     rom: Arc<Rom>,
     /// Those that outlive nvmm; all others are in the ROM's first bytes, and in the guest's memory when they change.
     variables: Option<Variables>,
-}
-
-impl Kind {
-    /// The option that asks for it.
-    fn option(self) -> &'static str {
-        match self {
-            Self::Bios => "--firmware bios",
-            Self::Uefi => "--firmware uefi",
-        }
-    }
-
-    /// The packages that have it.
-    fn packages(self) -> &'static str {
-        match self {
-            Self::Bios => "Debian: apt install seabios; Fedora: dnf install seabios-bin",
-            Self::Uefi => "Debian: apt install ovmf; Fedora: dnf install edk2-ovmf",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bios => "BIOS (SeaBIOS)",
-            Self::Uefi => "UEFI (OVMF)",
-        })
-    }
 }
 
 impl Firmware {

@@ -23,6 +23,7 @@ mod schema;
 mod schema_check;
 mod server;
 mod stats;
+mod todo;
 mod types;
 
 pub use self::server::{Facts, Server};

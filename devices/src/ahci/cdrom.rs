@@ -1,6 +1,7 @@
 //! An ATAPI CD-ROM drive: ATA8-ACS, the PACKET feature set, and MMC-6.
 
 mod inquiry;
+mod outcome;
 mod packet;
 mod sense;
 mod tray;
@@ -8,13 +9,13 @@ mod tray;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use self::tray::{Medium, Tray, TrayError};
-use self::{packet::Packet, sense::Sense};
+use self::{outcome::Packet, sense::Sense};
 use super::{
-    drive::Step,
     fis::{CommandFis, TaskFile},
     identity,
     registers::{Error, Status},
     shared::Protocol,
+    step::Step,
 };
 
 /// ATA8-ACS, "Command Codes".
@@ -36,9 +37,6 @@ mod command {
 
 /// "SET FEATURES": set transfer mode.
 const SET_TRANSFER_MODE: u16 = 0x03;
-
-/// Bytes of a block of data on a CD.
-pub(super) const BLOCK: u64 = 2048;
 
 /// A CD-ROM drive.
 #[derive(Debug)]

@@ -2,17 +2,16 @@
 
 mod identify;
 mod log;
-
-pub(super) use self::identify::Words;
+mod queued_error;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::log::QueuedError;
+use self::queued_error::QueuedError;
 use super::{
-    drive::Step,
     fis::{CommandFis, TaskFile},
     registers::{Error, SLOTS},
     shared::Protocol,
+    step::Step,
 };
 use crate::{
     block::{Lasting, Operation, Segment, WriteCache},

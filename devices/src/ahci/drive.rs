@@ -6,13 +6,10 @@ use super::{
     cdrom::{Cdrom, Tray},
     disk::AtaDisk,
     fis::{CommandFis, TaskFile},
-    registers::{Error, Status},
-    shared::Protocol,
+    registers::Status,
+    step::Step,
 };
-use crate::{
-    block::{Lasting, Operation},
-    disk::Disk,
-};
+use crate::{block::Lasting, disk::Disk};
 
 /// A drive with an ATA interface.
 #[derive(Debug)]
@@ -22,23 +19,6 @@ pub struct Drive(pub(super) Kind);
 pub(super) enum Kind {
     Disk(AtaDisk),
     Cdrom(Cdrom),
-}
-
-/// The way to carry out a command.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// Moves `len` bytes between memory and the disk, none of which may be lacking.
-    Transfer { operation: Operation, len: usize, protocol: Protocol },
-    /// Reads `len` bytes of a medium from the start of `sector`, a unit of 512 bytes.
-    Medium { disk: Arc<dyn Disk>, sector: u64, len: usize },
-    /// Gives the driver these bytes, as far as it has room.
-    Give { data: Vec<u8>, protocol: Protocol },
-    /// Takes `len` bytes that name what is to be given back.
-    Trim { len: usize },
-    /// Nothing is left to do.
-    Done(TaskFile),
-    /// It is refused.
-    Fail(TaskFile),
 }
 
 impl Drive {
@@ -93,12 +73,5 @@ impl Drive {
             Kind::Disk(disk) => disk.step(fis),
             Kind::Cdrom(cdrom) => cdrom.step(fis, packet),
         }
-    }
-}
-
-impl Step {
-    /// A command that the drive does not have.
-    pub(super) fn abort(fis: &CommandFis) -> Self {
-        Self::Fail(TaskFile::failed(fis, Error::ABORT))
     }
 }

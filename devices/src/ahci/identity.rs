@@ -1,11 +1,51 @@
 //! What all drives say of themselves: ATA8-ACS, "IDENTIFY DEVICE" and "IDENTIFY PACKET DEVICE".
 
-pub(super) use super::disk::Words;
-
 /// 1.5, 3 and 6 Gbps.
 pub(super) const SATA_SPEEDS: u16 = 0b1110;
 /// Serial, up to SATA 3.0.
 pub(super) const SATA_TRANSPORT: u16 = 0x107e;
+
+/// The words of the answer.
+pub(super) struct Words([u16; 256]);
+
+impl Words {
+    pub(super) fn new() -> Self {
+        Self([0; 256])
+    }
+
+    pub(super) fn set(&mut self, word: usize, value: u16) {
+        self.0[word] = value;
+    }
+
+    /// Sets a number of several words, the lowest first.
+    pub(super) fn set_wide(&mut self, word: usize, value: u64, words: usize) {
+        for (index, half) in (word..word + words).zip(value.to_le_bytes().as_chunks::<2>().0) {
+            self.0[index] = u16::from_le_bytes(*half);
+        }
+    }
+
+    /// Sets text, two characters a word, filled up with spaces.
+    pub(super) fn set_text(&mut self, word: usize, words: usize, text: &str) {
+        let mut text = text.bytes().map(|byte| if byte.is_ascii_graphic() { byte } else { b' ' });
+        for index in word..word + words {
+            let mut next = || text.next().unwrap_or(b' ');
+            self.0[index] = u16::from_be_bytes([next(), next()]);
+        }
+    }
+
+    /// The bytes, which the last makes a sum of 0: "Integrity word".
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.0[255] = 0x00a5;
+        let mut bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes[511] = checksum(&bytes[..511]);
+        bytes
+    }
+}
+
+/// The byte that makes the sum of all 0.
+pub(super) fn checksum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte)).wrapping_neg()
+}
 
 /// Who the drive is.
 pub(super) fn write(words: &mut Words, model: &str, serial: &str) {

@@ -18,10 +18,11 @@ use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
 use super::{
     cdrom, disk,
-    drive::{Drive, Kind, Step},
+    drive::{Drive, Kind},
     fis::{CommandFis, TaskFile},
     registers::{Error, SLOTS},
     shared::{Protocol, Shared},
+    step::Step,
     table::{Command, NoMemory},
 };
 use crate::{

@@ -9,7 +9,7 @@ use zerocopy::{
     little_endian::{U32, U64},
 };
 
-use super::Kind;
+use super::kind::Kind;
 
 /// The part of the first sector that code may fill.
 const BOOT_CODE_LEN: usize = 440;

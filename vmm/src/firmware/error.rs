@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use arch::layout;
 use devices::{disk::image::OpenError, platform::flash::VarsError, printable::ToPrintable};
 
-use super::Kind;
+use super::kind::Kind;
 use crate::size::Size;
 
 /// Why there is no firmware to start with.
@@ -77,7 +77,7 @@ pub enum FirmwareError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// Too short, too long or not whole pages.
-    #[error("it has {0} bytes, and firmware comes in whole pages of 4 KiB, from {min} to {max}", min = Size(super::image::MIN), max = Size(layout::FIRMWARE_MAX))]
+    #[error("it has {0} bytes, and firmware comes in whole pages of 4 KiB, from {min} to {max}", min = Size(layout::FIRMWARE_MIN), max = Size(layout::FIRMWARE_MAX))]
     Len(u64),
     /// Another kind of file.
     #[error("{0}")]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use devices::printable::ToPrintable;
 
 use super::{
-    Kind,
     descriptor::{self, Build},
     error::{FirmwareError, ImageError},
     image::Files,
+    kind::Kind,
 };
 
 /// SeaBIOS: Debian and Fedora, then what comes with QEMU elsewhere.

@@ -15,12 +15,10 @@ use devices::disk::{
 use vm_memory::VolatileSlice;
 
 use super::{
-    Kind,
     error::{FirmwareError, ImageError},
+    kind::Kind,
 };
 
-/// The least firmware that there is: a BIOS of the first PCs' successors.
-pub(super) const MIN: u64 = 64 << 10;
 const PAGE: u64 = layout::PAGE;
 const PAGE_LEN: usize = 4 << 10;
 /// The distance of the first instruction from the end.
@@ -100,7 +98,7 @@ fn kind(bytes: &[u8]) -> Result<Kind, ImageError> {
         return Err(ImageError::Other(why));
     }
     let len = bytes.len() as u64;
-    if !(MIN..=layout::FIRMWARE_MAX).contains(&len) || !len.is_multiple_of(PAGE) {
+    if !(layout::FIRMWARE_MIN..=layout::FIRMWARE_MAX).contains(&len) || !len.is_multiple_of(PAGE) {
         return Err(ImageError::Len(len));
     }
     let reset_vector = &bytes[bytes.len() - RESET_VECTOR..];

@@ -14,11 +14,12 @@ use rustix::{
 use serde_json::Value;
 
 use super::{
-    commands::{CAPABILITIES, Command, Finish, Known, Todo},
+    commands::{CAPABILITIES, Command},
     message::{self, Call, Error},
     models::ModelQuestion,
     outbox::Outbox,
     reader::Reader,
+    todo::{Finish, Known, Todo},
 };
 use crate::{
     questions::{Answer, Question, Refusal},

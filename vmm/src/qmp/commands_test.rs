@@ -1,9 +1,15 @@
 use std::collections::BTreeSet;
 
+use arch::cpu::topology::Topology;
+
 use super::{
-    super::schema_check::{check, find},
+    super::{
+        schema_check::{check, find},
+        todo::Facts,
+    },
     *,
 };
+use crate::run_state::RunState;
 
 fn known(state: RunState) -> Known {
     Known { state, facts: Facts { uuid: None, kvm: "/dev/kvm".into(), topology: Topology::flat(2).unwrap() } }

@@ -14,12 +14,12 @@ use devices::{
 use event_manager::{EventSet, Events};
 use rustix::net::{SendFlags, send};
 
-pub use super::commands::Facts;
+pub use super::todo::Facts;
 use super::{
     client::{Ask, Client},
-    commands::Known,
     message,
     models::ModelQuestion,
+    todo::Known,
 };
 use crate::{
     config::QmpConfig,

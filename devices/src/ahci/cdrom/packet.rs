@@ -1,13 +1,12 @@
 //! The commands of MMC-6 and SPC-4, by packets.
 
-use std::sync::Arc;
-
 use super::{
-    BLOCK, Cdrom, inquiry,
+    Cdrom, inquiry,
+    outcome::Packet,
     sense::Sense,
-    tray::{Event, Medium},
+    tray::{BLOCK, Event, Medium},
 };
-use crate::disk::{Disk, SECTOR_SIZE};
+use crate::disk::SECTOR_SIZE;
 
 /// "Operation code".
 mod operation {
@@ -40,14 +39,6 @@ const PROFILE_DVD_ROM: u16 = 0x0010;
 
 /// The track number of the lead-out.
 const LEAD_OUT: u8 = 0xaa;
-
-/// What a command comes to.
-#[derive(Debug)]
-pub(super) enum Packet {
-    Done,
-    Give(Vec<u8>),
-    Read { disk: Arc<dyn Disk>, sector: u64, len: usize },
-}
 
 impl Cdrom {
     /// Carries out a command, but for the reading of blocks.

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{BLOCK, sense::Sense};
+use super::sense::Sense;
 use crate::{
     block::{Counters, Lasting},
     disk::{Disk, format::Format},
 };
+
+/// Bytes of a block of data on a CD.
+pub(super) const BLOCK: u64 = 2048;
 
 /// A tray, and what is in it. It outlives the machine's resets.
 #[derive(Debug)]

@@ -1,44 +1,10 @@
 //! ATA8-ACS, "IDENTIFY DEVICE".
 
-use super::{AtaDisk, HEADS, MAX_MULTIPLE, SECTORS_PER_TRACK, TRIM_BLOCKS, log::checksum};
-use crate::ahci::{identity, registers::SLOTS};
-
-/// The words of the answer.
-pub(in crate::ahci) struct Words([u16; 256]);
-
-impl Words {
-    pub(in crate::ahci) fn new() -> Self {
-        Self([0; 256])
-    }
-
-    pub(in crate::ahci) fn set(&mut self, word: usize, value: u16) {
-        self.0[word] = value;
-    }
-
-    /// Sets a number of several words, the lowest first.
-    pub(in crate::ahci) fn set_wide(&mut self, word: usize, value: u64, words: usize) {
-        for (index, half) in (word..word + words).zip(value.to_le_bytes().as_chunks::<2>().0) {
-            self.0[index] = u16::from_le_bytes(*half);
-        }
-    }
-
-    /// Sets text, two characters a word, filled up with spaces.
-    pub(in crate::ahci) fn set_text(&mut self, word: usize, words: usize, text: &str) {
-        let mut text = text.bytes().map(|byte| if byte.is_ascii_graphic() { byte } else { b' ' });
-        for index in word..word + words {
-            let mut next = || text.next().unwrap_or(b' ');
-            self.0[index] = u16::from_be_bytes([next(), next()]);
-        }
-    }
-
-    /// The bytes, which the last makes a sum of 0: "Integrity word".
-    pub(in crate::ahci) fn into_bytes(mut self) -> Vec<u8> {
-        self.0[255] = 0x00a5;
-        let mut bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-        bytes[511] = checksum(&bytes[..511]);
-        bytes
-    }
-}
+use super::{AtaDisk, HEADS, MAX_MULTIPLE, SECTORS_PER_TRACK, TRIM_BLOCKS};
+use crate::ahci::{
+    identity::{self, Words},
+    registers::SLOTS,
+};
 
 impl AtaDisk {
     pub(super) fn identify(&self) -> Vec<u8> {

@@ -1,10 +1,11 @@
 //! ATA8-ACS, "READ LOG EXT": the directory, and what went wrong with a queued command.
 
-use super::AtaDisk;
+use super::{AtaDisk, queued_error::QueuedError};
 use crate::ahci::{
-    drive::Step,
     fis::{CommandFis, TaskFile},
+    identity::checksum,
     shared::Protocol,
+    step::Step,
 };
 
 /// "Log address definition".
@@ -12,13 +13,6 @@ const DIRECTORY: u8 = 0x00;
 const QUEUED_ERROR: u8 = 0x10;
 
 const PAGE: usize = 512;
-
-/// A queued command that failed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct QueuedError {
-    tag: u8,
-    end: TaskFile,
-}
 
 impl AtaDisk {
     /// Remembers that a queued command failed, until its driver asks.
@@ -52,20 +46,4 @@ impl AtaDisk {
         }
         Step::Give { data: page, protocol }
     }
-}
-
-impl QueuedError {
-    /// "NCQ Command Error log".
-    fn write(&self, page: &mut [u8]) {
-        let TaskFile { status, error, lba, device, count } = self.end;
-        let [a, b, c, d, e, f, ..] = lba.to_le_bytes();
-        let [low, high] = count.to_le_bytes();
-        let entry = [self.tag, 0, status.bits(), error, a, b, c, device, d, e, f, 0, low, high];
-        page[..entry.len()].copy_from_slice(&entry);
-    }
-}
-
-/// The byte that makes the sum of all 0.
-pub(super) fn checksum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte)).wrapping_neg()
 }

@@ -387,7 +387,6 @@ impl Connections {
 
 #[cfg(any(test, feature = "fuzzing"))]
 impl Connections {
-    /// Checks what is bounded, whatever anybody does.
     pub(super) fn check(&self) {
         assert!(self.greetings.len() <= MOST_GREETINGS && self.connections.len() <= MOST_CONNECTIONS);
         assert!(self.ready.len() <= self.connections.len() && self.tokens.len() <= self.connections.len());
