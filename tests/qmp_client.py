@@ -26,6 +26,9 @@ CALLS = {
     "set_link": ({"name": "net0", "up": False}, dict),
     "announce-self": ({"initial": 50, "max": 550, "rounds": 5, "step": 100}, dict),
     "nvmm-network": ({}, list),
+    "query-rx-filter": ({}, list),
+    "blockdev-change-medium": ({"device": "cdrom", "filename": str(folder / "cd.iso")}, dict),
+    "eject": ({"device": "cdrom"}, dict),
     "query-cpu-definitions": ({}, list),
     "query-cpu-model-expansion": ({"type": "static", "model": {"name": "max"}}, dict),
     "nvmm-registers": ({}, dict),
@@ -49,6 +52,7 @@ MAY_BE_REFUSED = {"set_link", "query-stats", "inject-nmi", "nvmm-inject-nmi", "m
 async def main(socket):
     client = QMPClient("test")
     await client.connect(socket)
+    (folder / "cd.iso").write_bytes(bytes(2048))
     names = {command["name"] for command in await client.execute("query-commands")}
     # qemu.qmp gives it by itself.
     assert names - {"qmp_capabilities"} == set(CALLS), names ^ set(CALLS)

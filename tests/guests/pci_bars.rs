@@ -106,6 +106,10 @@ fn sectors(bar: u32) -> u64 {
 
 /// Offers a read as the one before `index`, without ringing.
 fn offer(disk: &Device, index: u16) -> bool {
+    // A device looks for more once it has answered, and sleeps then: before that it needs no bell.
+    for _ in 0..500 {
+        rt::inb(0x80);
+    }
     rt::write(HEADER, [0_u64; 2]);
     let header = descriptor(HEADER, 16, NEXT, 1);
     let data = descriptor(DATA, 512, NEXT | WRITE, 2);
