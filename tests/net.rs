@@ -101,14 +101,20 @@ fn a_guest_from_before_virtio_1_0_is_reached() {
         assert_eq!(ready(&mut machine), "52:54:00:00:00:02");
         assert!(namespace.answers("10.0.0.2/7"));
         assert!(machine.ask(&["info", "pci"]).contains("1af4:1000"));
-        let mut client = machine.client();
-        client.call("stop", &json!({})).unwrap();
-        client.call("cont", &json!({})).unwrap();
-        assert!(namespace.answers("10.0.0.2/7"));
-        client.call("system_reset", &json!({})).unwrap();
-        ready(&mut machine);
-        assert!(namespace.answers("10.0.0.2/7"));
+        pause_and_reset(&namespace, &mut machine, || {});
     }
+}
+
+/// Pauses the machine, has something looked at meanwhile, and resets it: its guest answers after each.
+fn pause_and_reset(namespace: &Namespace, machine: &mut Machine, meanwhile: impl FnOnce()) {
+    let mut client = machine.client();
+    client.call("stop", &json!({})).unwrap();
+    meanwhile();
+    client.call("cont", &json!({})).unwrap();
+    assert!(namespace.answers("10.0.0.2/7"));
+    client.call("system_reset", &json!({})).unwrap();
+    ready(machine);
+    assert!(namespace.answers("10.0.0.2/7"));
 }
 
 /// With a kernel that has no vhost-net, or gives it to others, `vhost=on` says so.
@@ -128,14 +134,9 @@ fn vhost_net_moves_the_frames_or_is_refused() {
     ready(&mut machine);
     assert!(namespace.answers("10.0.0.2/7"));
     assert!(machine.ask(&["info", "network"]).contains(",br=br0,vhost=on\n"));
-    let mut client = machine.client();
-    client.call("stop", &json!({})).unwrap();
-    assert_eq!(namespace.udp("10.0.0.2/7", "hello").stdout, b"");
-    client.call("cont", &json!({})).unwrap();
-    assert!(namespace.answers("10.0.0.2/7"));
-    client.call("system_reset", &json!({})).unwrap();
-    ready(&mut machine);
-    assert!(namespace.answers("10.0.0.2/7"));
+    pause_and_reset(&namespace, &mut machine, || {
+        assert_eq!(namespace.udp("10.0.0.2/7", "hello").stdout, b"");
+    });
 }
 
 #[test]

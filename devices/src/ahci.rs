@@ -6,7 +6,7 @@
 //!        Interrupts ◀──────────┘            └──▶ Drive: disk or CD-ROM ──▶ Disk, by block's Executor and Ring
 //! ```
 //!
-//! It is an ICH9's, which every system since 2006 has a driver for.
+//! It has the identity of Intel's ICH9, for which every system since 2006 has a driver.
 
 mod cdrom;
 mod disk;
@@ -65,13 +65,13 @@ const IDENTITY: Identity = Identity {
 /// The number of the last port.
 const LAST_PORT: u8 = 5;
 
-/// Why there can't be such a controller.
+/// An error that keeps a controller from being made.
 #[derive(Debug, thiserror::Error)]
 pub enum AhciError {
     /// The function can't have its BAR.
     #[error("an ahci controller")]
     Bar(#[from] BarError),
-    /// A port has nothing to be notified by.
+    /// The host has no eventfd left for a port.
     #[error("can't make an eventfd")]
     EventFd(#[source] io::Error),
 }

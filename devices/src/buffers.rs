@@ -33,12 +33,12 @@ impl<'m> Buffers<'m> {
         &self.0
     }
 
-    /// Whether there are no bytes.
+    /// Returns true if there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The number of bytes, less than 4 GiB.
+    /// The number of bytes.
     pub fn len(&self) -> usize {
         self.0.iter().map(VolatileSlice::len).sum()
     }

@@ -105,7 +105,7 @@ pub trait Network: Send + Sync + Debug {
     ///
     /// # Errors
     ///
-    /// It is gone for good: the reason.
+    /// The network is gone for good, for this reason.
     fn check(&self) -> io::Result<()> {
         Ok(())
     }

@@ -17,7 +17,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::threads::{self, Role};
 
-/// How a device is stopped, and what becomes of requests that were begun. The later one here is the stronger.
+/// The ways to stop a device, by the fate of requests that were begun. A later one here is stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Halt {
     /// For a while: they are finished and answered.

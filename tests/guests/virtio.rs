@@ -53,7 +53,7 @@ pub const fn descriptor(address: u64, len: u32, flags: u16, next: u16) -> Descri
 pub struct Device {
     /// The one that is used.
     queue: u16,
-    /// Where its slots begin again.
+    /// The number of slots in its ring.
     size: u16,
     /// The first of the ports of a transitional device.
     ports: Option<u16>,

@@ -17,7 +17,7 @@ pub struct BlockFacts {
     pub(crate) name: String,
     /// Its tray, if it has one.
     pub(crate) tray: Option<TrayFacts>,
-    /// What is in it, which is always the same unless it has a tray.
+    /// The medium in it, which is always the same unless it has a tray.
     pub(crate) inserted: Option<ImageFacts>,
     /// The work that it has done.
     pub(crate) totals: Totals,

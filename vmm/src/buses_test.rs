@@ -25,7 +25,7 @@ const PORTS: u64 = 0xc000;
 const WIDE: u64 = 0x20_0000_0000;
 /// Where the doorbell is in its BAR.
 const DOORBELL: u64 = 0x800;
-/// Where those by value are in theirs.
+/// The offset of doorbells by value in their BAR.
 const PORT_DOORBELL: u64 = 1;
 
 /// Three BARs, each of which reads as its number and the function's tag; and a doorbell in the first, perhaps also some in the second.

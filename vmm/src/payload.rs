@@ -124,7 +124,7 @@ impl Payload {
         }
         let spec =
             |name, port, len| IsaSpec { name, ports: (port, len), gsi: None, acpi: None, backend: None };
-        // Each byte costs an exit, and firmware that finds nobody listening writes none.
+        // Each byte costs an exit, and SeaBIOS writes none if it finds no console.
         if log::log_enabled!(log::Level::Debug) {
             let console = spec("firmware's debug console", layout::DEBUG_CONSOLE, DebugConsole::LEN);
             board.isa(console, |_| Ok(DebugConsole::default()))?;

@@ -37,7 +37,7 @@ pub(super) enum Step {
     Checksum { part: Part, at: usize, start: usize, len: usize },
 }
 
-/// Where a pointer or a checksum is.
+/// The file that a pointer or a checksum stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Rsdp,

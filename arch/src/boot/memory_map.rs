@@ -111,7 +111,7 @@ pub fn memory_map(size: u64) -> Result<MemoryMap, BootError> {
 ///
 /// # Errors
 ///
-/// As [`memory_map`].
+/// The size is one that [`memory_map`] refuses.
 pub fn firmware_memory_map(size: u64) -> Result<MemoryMap, BootError> {
     let Ram { low, high, ranges } = Ram::of(size, layout::FIRMWARE_RAM_END)?;
     let mut e820 = vec![E820Entry::ram(0..low), E820Entry::reserved("KVM's own pages", layout::KVM_PAGES)];

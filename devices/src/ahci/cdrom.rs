@@ -42,7 +42,7 @@ const SET_TRANSFER_MODE: u16 = 0x03;
 #[derive(Debug)]
 pub(super) struct Cdrom {
     pub(super) tray: Arc<Tray>,
-    /// What was wrong with the last command, until it is asked for.
+    /// The error of the last command, until the driver asks for it.
     sense: Mutex<Option<Sense>>,
 }
 
@@ -55,7 +55,7 @@ impl Cdrom {
         self.sense.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As after power-on, but for what is in the tray, and that it is open.
+    /// Resets the drive to its state after power-on. The tray stays open or closed, with its medium.
     pub(super) fn reset(&self) {
         self.tray.reset();
         *self.sense() = None;

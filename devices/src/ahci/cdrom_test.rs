@@ -72,7 +72,7 @@ fn a_drive_says_who_it_is_and_what_is_in_it() {
     assert_eq!(send(&mut driver, &[0x46, 0, 0, 0, 0, 0, 0, 0, 8], 8), DONE);
     assert_eq!(driver.read(DATA + 6, 2), [0, 8], "a CD-ROM");
     assert_eq!(driver.moved(0, 0), 8);
-    // What it does not have.
+    // Commands that the drive does not have.
     for packet in
         [&[0x2a, 0, 0, 0, 0, 0, 0, 0, 1][..], &[0xff], &[0x43, 0, 5], &[0x5a, 0, 0x3e], &[0x12, 1, 7]]
     {

@@ -104,10 +104,10 @@ pub(super) struct AtaDisk {
     settings: Mutex<Settings>,
 }
 
-/// What the driver has set, or is to be told later.
+/// Settings of the driver's, and an error that it may ask for.
 #[derive(Clone, Debug)]
 struct Settings {
-    /// How many sectors a block has by PIO, if it was set.
+    /// Sectors in a block of a PIO transfer; 0 if the driver has not set it.
     multiple: u8,
     look_ahead: bool,
     /// The mode of Ultra DMA that was chosen.
@@ -315,7 +315,7 @@ impl AtaDisk {
         Step::Trim { len: usize::from(blocks) * 512 }
     }
 
-    /// Whether the driver may give space back.
+    /// Returns true if the driver may give space back.
     fn trims(&self) -> bool {
         self.lasting.options.discard && !self.disk.is_read_only()
     }
@@ -340,7 +340,7 @@ impl AtaDisk {
             feature::ENABLE_WRITE_CACHE => self.cache.set_writeback(true),
             feature::DISABLE_WRITE_CACHE => {
                 self.cache.set_writeback(false);
-                // What is in the cache is written.
+                // Data in the cache is written first.
                 return Step::Transfer { operation: Operation::Flush, len: 0, protocol: Protocol::Plain };
             }
             feature::ENABLE_LOOK_AHEAD => settings.look_ahead = true,

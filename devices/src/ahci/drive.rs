@@ -1,4 +1,4 @@
-//! What is at the other end of a port.
+//! The drive that is connected to a port.
 
 use std::sync::Arc;
 

@@ -43,7 +43,7 @@ impl CommandFis {
     const COMMAND: u8 = 1 << 7;
     const PORT: u8 = 0xf;
 
-    /// Whether it is such a frame, for the drive itself.
+    /// Returns true if it is such a frame and addressed to the drive itself.
     pub(super) fn is_for_drive(&self) -> bool {
         self.kind == H2D_REGISTER && self.flags & Self::PORT == 0
     }
@@ -99,7 +99,7 @@ impl TaskFile {
         Self { status: done.status | Status::ERROR, error: error.bits(), ..done }
     }
 
-    /// As the port's register has it.
+    /// Returns the value of the port's register.
     pub(super) fn to_register(self) -> u32 {
         u32::from(self.error) << 8 | u32::from(self.status.bits())
     }

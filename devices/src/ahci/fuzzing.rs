@@ -23,7 +23,7 @@ use crate::{
 };
 
 const MEMORY: usize = 0x1_0000;
-/// Where frames are received, unless the first byte says that they can't be.
+/// The address where frames are received, unless the first byte says that they can't be.
 const RECEIVED: u64 = 0xf000;
 
 const CDROM: u8 = 1 << 2;

@@ -1,4 +1,4 @@
-//! What all drives say of themselves: ATA8-ACS, "IDENTIFY DEVICE" and "IDENTIFY PACKET DEVICE".
+//! The words that all drives describe themselves by: ATA8-ACS, "IDENTIFY DEVICE" and "IDENTIFY PACKET DEVICE".
 
 /// 1.5, 3 and 6 Gbps.
 pub(super) const SATA_SPEEDS: u16 = 0b1110;
@@ -47,7 +47,7 @@ pub(super) fn checksum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte)).wrapping_neg()
 }
 
-/// Who the drive is.
+/// Sets the model, the firmware's version and the serial number.
 pub(super) fn write(words: &mut Words, model: &str, serial: &str) {
     words.set_text(10, 10, serial);
     words.set_text(23, 4, env!("CARGO_PKG_VERSION"));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::irq::{Line, Msi};
 
-/// How ports interrupt, shared by the registers and the ports' threads.
+/// The interrupts of all ports, shared by the registers and the ports' threads.
 #[derive(Debug)]
 pub(super) struct Interrupts {
     state: Mutex<State>,
@@ -39,7 +39,7 @@ impl Interrupts {
         self.change(|state| state.status &= !ports);
     }
 
-    /// Whether port `port` has a cause.
+    /// Sets or clears the cause of port `port`.
     pub(super) fn set_pending(&self, port: u8, pending: bool) {
         let bit = 1 << port;
         self.change(|state| state.pending = state.pending & !bit | if pending { bit } else { 0 });
@@ -49,7 +49,7 @@ impl Interrupts {
         self.change(|state| state.enabled = enabled);
     }
 
-    /// As after a reset of the HBA, by which its ports lose their causes.
+    /// Resets the interrupts with the HBA: no port has a cause any more.
     pub(super) fn reset(&self) {
         self.change(|state| {
             *state = State { by_msi: state.by_msi, intx_disabled: state.intx_disabled, ..State::default() };
@@ -61,7 +61,7 @@ impl Interrupts {
         self.change(|state| (state.by_msi, state.intx_disabled) = (by_msi, intx_disabled));
     }
 
-    /// Whether INTx would be asserted, were it enabled.
+    /// Returns true if INTx would be asserted, were it enabled.
     pub(super) fn intx_pending(&self) -> bool {
         let state = self.state();
         state.enabled && state.status != 0

@@ -90,7 +90,7 @@ bitflags! {
         const ALL = 0xfdc0_00ff;
     }
 
-    /// "Port x Command and Status", but for the current slot.
+    /// "Port x Command and Status", without the number of the current slot.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub(super) struct PortCommand: u32 {
         const START = 1 << 0;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::worker::Stop;
 
-/// What a port shares with its thread.
+/// State that a port shares with its thread.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) number: u8,
@@ -267,7 +267,7 @@ impl State {
         }
     }
 
-    /// As after a reset of the HBA, which leaves the addresses.
+    /// Resets the registers with the HBA. The addresses stay.
     pub(super) fn reset(&mut self) {
         let Self { command_list, received_fis, .. } = *self;
         *self = Self { command_list, received_fis, ..Self::new() };
@@ -280,7 +280,7 @@ impl State {
         causes
     }
 
-    /// Whether the port has commands to take.
+    /// Returns true if the port may take commands.
     pub(super) fn goes_on(&self) -> bool {
         self.command.contains(PortCommand::START) && !self.halted
     }

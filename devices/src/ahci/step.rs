@@ -22,7 +22,7 @@ pub(super) enum Step {
     Trim { len: usize },
     /// Nothing is left to do.
     Done(TaskFile),
-    /// It is refused.
+    /// The command is refused.
     Fail(TaskFile),
 }
 

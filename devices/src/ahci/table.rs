@@ -13,7 +13,7 @@ use crate::buffers::{Buffers, Regions};
 /// Bytes of a command header.
 pub(super) const HEADER_LEN: usize = 32;
 
-/// Where an ATAPI command and the table of regions are in a command table.
+/// Offsets of an ATAPI command and of the table of regions in a command table.
 const ATAPI_COMMAND: usize = 0x40;
 const REGIONS: usize = 0x80;
 /// Bytes of an entry there.

@@ -17,7 +17,7 @@ use crate::{
 
 /// Bytes of memory; behind them is none.
 pub(super) const MEMORY: u64 = 1 << 20;
-/// Where data goes.
+/// The address of a command's data.
 pub(super) const DATA: u64 = 0x8_0000;
 /// Each port has so much for its command list, its frames and its tables.
 const PORT_MEMORY: u64 = 0xa000;

@@ -42,7 +42,7 @@ pub(super) struct Work {
     drive: Arc<Drive>,
     stop: Stop,
     now: Now,
-    /// How many queued commands are at the disk, and whether another one is.
+    /// Queued commands at the disk, and a flag for one that is not queued.
     queued: u32,
     alone: bool,
     /// Queued commands that are complete, which the driver is not told of yet.
@@ -71,7 +71,7 @@ impl Reply for Ticket {
 /// A command that the disk is to carry out. That of a CD-ROM drive comes with its medium.
 type Begun<'m> = (Request<'m, Ticket>, Option<Box<Executor>>);
 
-/// Why the port halts.
+/// An error that halts the port.
 #[derive(Debug)]
 enum Fault {
     /// A command failed.

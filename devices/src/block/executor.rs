@@ -25,7 +25,7 @@ use crate::{
 /// each than this.
 pub(crate) const SLICE: usize = 1 << 20;
 
-/// What the kernel can do for a request by itself, on one of [`Disk::files`], while the worker goes on.
+/// Work for a request that the kernel can do by itself, on one of [`Disk::files`], while the worker goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Job {
     /// All of the request's data, which was found to lie within the disk.

@@ -53,7 +53,7 @@ fn ecam_has_three_lengths() {
     assert_eq!(bridge.ecam(), Some(0xf_b000_0000..0xf_c000_0000), "36 bits of address");
 }
 
-/// SeaBIOS has the BIOS copied by nobody as long as PAM0 reads as written.
+/// SeaBIOS does not copy the BIOS as long as PAM0 reads as written.
 #[test]
 fn memory_attributes_read_as_written() {
     let mut bridge = HostBridge::new();

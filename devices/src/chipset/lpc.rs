@@ -3,13 +3,13 @@ use crate::pci::{ClassCode, ConfigSpace, Identity, PciAddress, PciFunction};
 
 /// ACPI base address.
 const PMBASE: usize = 0x40;
-/// It is one of I/O ports.
+/// Bases at reset, and their bits that can be written: bit 0 says that they are I/O ports.
 const PMBASE_RESET: [u8; 4] = [0x01, 0, 0, 0];
 const PMBASE_BITS: [u8; 4] = [0x80, 0xff, 0, 0];
 /// ACPI control: where ACPI's interrupt goes, and whether the ports decode.
 const ACPI_CNTL: usize = 0x44;
 const ACPI_CNTL_BITS: u8 = 0x87;
-/// Where PIRQ A to D, and E to H, lead on the PICs.
+/// Routes of PIRQ A to D, and E to H, to the PICs.
 const PIRQS: [usize; 2] = [0x60, 0x68];
 /// To none.
 const PIRQ_RESET: u8 = 0x80;

@@ -78,7 +78,7 @@ pub enum PasstError {
     Ended {
         /// The program.
         program: PathBuf,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
         /// Its last words.
         text: String,
@@ -91,7 +91,7 @@ pub enum PasstError {
     NoRoute {
         /// The program.
         program: PathBuf,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
         /// Its last words.
         text: String,

@@ -274,14 +274,20 @@ fn the_first_queues_are_used() {
     });
 }
 
+/// Two taps of two queues, on a bridge.
+fn two_on_a_bridge() -> [Tap; 2] {
+    ip("link add br0 type bridge forward_delay 0 mcast_snooping 0
+        link set br0 up");
+    let taps = ["t0", "t1"].map(|name| Tap::open(name, 2, None).unwrap());
+    ip("link set dev t0 master br0
+        link set dev t1 master br0");
+    taps
+}
+
 #[test]
 fn an_unused_port_sends() {
     in_namespace(|| {
-        ip("link add br0 type bridge forward_delay 0 mcast_snooping 0
-            link set br0 up");
-        let [a, b] = ["t0", "t1"].map(|name| Tap::open(name, 2, None).unwrap());
-        ip("link set dev t0 master br0
-            link set dev t1 master br0");
+        let [a, b] = two_on_a_bridge();
         send(a.port(1), &frame(b"one")).unwrap();
         assert_eq!(wait_for(b.port(0), is_ours), frame(b"one"));
     });
@@ -290,11 +296,7 @@ fn an_unused_port_sends() {
 #[test]
 fn a_header_can_be_shorter() {
     in_namespace(|| {
-        ip("link add br0 type bridge forward_delay 0 mcast_snooping 0
-            link set br0 up");
-        let [a, b] = ["t0", "t1"].map(|name| Tap::open(name, 2, None).unwrap());
-        ip("link set dev t0 master br0
-            link set dev t1 master br0");
+        let [a, b] = two_on_a_bridge();
         let long = frame(b"either");
         let short = [&long[..LEGACY_HEADER_LEN], &long[HEADER_LEN..]].concat();
         for (a_len, b_len) in [(LEGACY_HEADER_LEN, HEADER_LEN), (HEADER_LEN, LEGACY_HEADER_LEN)] {

@@ -40,7 +40,7 @@ const ID: u8 = 0x05;
 #[derive(Debug)]
 pub struct MsiRegisters {
     msi: Arc<dyn Msi>,
-    /// Where the capability is.
+    /// The capability's offset.
     at: usize,
     sent: Option<MsiMessage>,
 }

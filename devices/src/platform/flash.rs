@@ -103,7 +103,7 @@ impl Flash {
                 self.status = 0;
                 Mode::Array
             }
-            // As QEMU does with commands that it does not know.
+            // QEMU's chip takes commands that it does not know like this.
             _ => Mode::Array,
         }
     }

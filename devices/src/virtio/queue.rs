@@ -223,7 +223,7 @@ impl<'m> Rings<'m> {
         store(&self.used, INDEX, next_used.to_le(), Ordering::Release)
     }
 
-    /// How many chains were given back since [`Rings::wants_interrupt`] was last asked.
+    /// Chains that were given back since [`Rings::wants_interrupt`] was last asked.
     #[must_use]
     pub fn unreported(&self) -> u16 {
         self.given_back

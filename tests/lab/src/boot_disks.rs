@@ -96,7 +96,7 @@ const GRUB: [&str; 14] = [
     "reboot",
 ];
 
-/// Where Debian has GRUB's files for BIOS.
+/// GRUB's file for BIOS, at Debian's path.
 const BOOT_IMG: &str = "/usr/lib/grub/i386-pc/boot.img";
 
 /// A sector, and the places of partitions, in bytes.

@@ -23,7 +23,7 @@ const SCRIPTS: [&str; 3] = ["bridge", "start", "ssh_config"];
 /// The files of the images, besides the disk.
 const FILES: [&str; 3] = ["key", "vmlinuz", "initrd.img"];
 
-/// As `nvmm nest` has it, without AVX and XSAVE, of which Linux would warn.
+/// The CPU of `nvmm nest`, without AVX and XSAVE, of which Linux would warn.
 const QEMU_CPU: &str = "EPYC,+vgif,-cx16,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsave,-avx,-avx2,-xsaveopt,-xsavec,-f16c,-fma";
 const CMDLINE: &str =
     "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off nokaslr systemd.hostname=l0";

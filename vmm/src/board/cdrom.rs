@@ -24,7 +24,7 @@ use crate::{
 /// Bytes of a CD's block.
 const BLOCK: u64 = 2048;
 
-/// Where a CD's first volume descriptor is: ECMA-119, "Volume Descriptor Set".
+/// Offset of a CD's first volume descriptor: ECMA-119, "Volume Descriptor Set".
 const DESCRIPTORS: u64 = 16 * BLOCK;
 
 /// A CD-ROM drive.
@@ -110,7 +110,7 @@ impl HostSide for OpenCdrom {
     }
 }
 
-/// It as `--boot` names it.
+/// The drive's names for `--boot`.
 fn boot_device() -> BootDevice {
     BootDevice { kind: BootKind::Cdrom, id: Some(CdromConfig::NAME.to_owned()) }
 }
@@ -134,7 +134,7 @@ fn medium(path: &Path, format: Option<Format>) -> anyhow::Result<Medium> {
     Ok(Medium { disk, format })
 }
 
-/// Whether it has what every file system of CDs and DVDs begins with: ECMA-119, "Volume Descriptors", and ECMA-167, "Volume
+/// Returns true if it begins as every file system of CDs and DVDs does: ECMA-119, "Volume Descriptors", and ECMA-167, "Volume
 /// Structure Descriptors".
 fn has_descriptor(disk: &dyn Disk) -> bool {
     let mut bytes = [0; 512];

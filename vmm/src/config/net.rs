@@ -188,7 +188,7 @@ impl NetHost {
     }
 }
 
-/// What to do instead of a place that QEMU has and nvmm has not.
+/// Advice for a place that QEMU has and nvmm does not.
 fn instead(qemus: &str) -> Option<&'static str> {
     match qemus {
         "socket" | "stream" | "dgram" | "hubport" | "vde" => Some(

@@ -25,7 +25,7 @@ const EFI_SYSTEM: [u8; 16] =
 const BIOS_BOOT: [u8; 16] = *b"Hah!IdontNeedEFI";
 /// UEFI 2.10, "Defined GPT Partition Entry - Attributes": legacy BIOS bootable, which syslinux goes by.
 const LEGACY_BOOTABLE: u64 = 1 << 2;
-/// As many entries as partitioning programs make, and the longest.
+/// Limits of a table: more entries than partitioning programs make, and the longest entry.
 const ENTRIES_MAX: u32 = 256;
 const ENTRY_LEN_MAX: u32 = 4096;
 

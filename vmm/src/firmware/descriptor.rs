@@ -59,7 +59,7 @@ struct Target {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Build {
     pub(super) files: Files,
-    /// Why nvmm can't use it.
+    /// The reason why nvmm can't use it; none if it can.
     pub(super) unusable: Option<&'static str>,
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Variables {
     saver: Option<Arc<Saver>>,
 }
 
-/// Changes that nobody keeps, since no guest makes them.
+/// A store for machines that don't run, whose variables don't change.
 #[derive(Debug)]
 struct Nowhere;
 

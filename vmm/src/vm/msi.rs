@@ -36,7 +36,7 @@ struct State {
     message: MsiMessage,
     /// The GSI of its route.
     gsi: Option<u32>,
-    /// How many events are attached. Without any, the route may be of an earlier message.
+    /// The number of events that are attached. With none, the route may be that of an earlier message.
     attached: usize,
 }
 

@@ -36,7 +36,7 @@ fn machine() -> Option<(Arc<VmFd>, kvm_ioctls::VcpuFd)> {
     Some((Arc::new(vm), vcpu))
 }
 
-/// Whether the vCPU's local APIC has been sent `vector` since this was last asked.
+/// Returns true if the vCPU's local APIC was sent `vector` since the last call.
 fn take_requested(vcpu: &kvm_ioctls::VcpuFd, vector: usize) -> bool {
     let mut lapic = vcpu.get_lapic().unwrap();
     let byte = &mut lapic.regs[0x200 + vector / 32 * 16 + vector % 32 / 8];

@@ -1,4 +1,4 @@
-//! What a CD-ROM drive says of itself.
+//! The answers by which a CD-ROM drive describes itself.
 
 /// SPC-4, "Standard INQUIRY data".
 pub(super) fn standard() -> Vec<u8> {

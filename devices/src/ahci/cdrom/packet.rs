@@ -41,7 +41,7 @@ const PROFILE_DVD_ROM: u16 = 0x0010;
 const LEAD_OUT: u8 = 0xaa;
 
 impl Cdrom {
-    /// Carries out a command, but for the reading of blocks.
+    /// Carries out a command. Blocks are not read here: the answer says which to read.
     pub(super) fn obey(&self, packet: &[u8; 16]) -> Result<Packet, Sense> {
         let code = packet[0];
         // SPC-4, "Unit attention condition": these are answered all the same.

@@ -1,6 +1,6 @@
 //! SPC-4, "Sense data".
 
-/// Why a command was not carried out, or what the driver is to know first.
+/// The reason why a command was not carried out, or news that the driver has to hear first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sense {
     pub(super) key: u8,

@@ -25,7 +25,7 @@ struct State {
     open: bool,
     /// The guest has asked that the medium stays.
     locked: bool,
-    /// What the guest is told before anything else.
+    /// News that the guest hears before any other answer.
     attention: Option<Sense>,
     /// The guest has not been told of this event yet: MMC-6, "Media Event Descriptor".
     event: Option<Event>,
@@ -40,7 +40,7 @@ pub struct Medium {
     pub format: Format,
 }
 
-/// Why the tray stays as it is.
+/// An error that leaves the tray as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrayError {
     /// The guest holds the medium.
@@ -73,7 +73,7 @@ impl Tray {
         &self.name
     }
 
-    /// What the drive did.
+    /// The drive's counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.lasting.counters
@@ -85,13 +85,13 @@ impl Tray {
         self.state().medium.clone()
     }
 
-    /// Whether it is open.
+    /// Returns true if the tray is open.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state().open
     }
 
-    /// Whether the guest holds the medium.
+    /// Returns true if the guest has locked the tray.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.state().locked
@@ -167,7 +167,7 @@ impl Tray {
     ///
     /// # Errors
     ///
-    /// It holds the medium itself.
+    /// The guest has locked the tray.
     pub(super) fn open_by_guest(&self) -> Result<(), Sense> {
         let mut state = self.state();
         if state.locked {

@@ -34,7 +34,7 @@ pub struct RxFilter {
     pub multicast_table: Option<Vec<MacAddress>>,
 }
 
-/// Which frames of a sort are wanted.
+/// The frames of a sort that are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RxState {
     /// Those to an address in the table.

@@ -30,7 +30,7 @@ pub(super) struct Frames {
     server: Server,
 }
 
-/// Who serves them.
+/// The server of the queues.
 #[derive(Debug)]
 enum Server {
     Kernel(Kernel),

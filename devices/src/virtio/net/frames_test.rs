@@ -25,7 +25,7 @@ impl Guest {
         assert!(self.machine.device.measure().unwrap());
     }
 
-    /// Whether the kernel serves the queues of each pair.
+    /// For each pair, true if the kernel serves its queues.
     fn by_kernel(&self) -> Vec<Vec<bool>> {
         self.network.vhost.iter().map(TestVhost::served).collect()
     }

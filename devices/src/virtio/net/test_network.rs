@@ -209,7 +209,7 @@ pub(crate) struct TestVhost {
 #[derive(Debug)]
 pub(crate) struct TestVhostQueue {
     pub(crate) served: bool,
-    /// Where it began, and where it stopped.
+    /// The positions where it began and stopped.
     pub(crate) position: u16,
     pub(crate) kick: EventFd,
     pub(crate) call: EventFd,

@@ -1,7 +1,7 @@
 use super::super::device::{DeviceKind, VirtioDevice};
 use crate::pci::Identity;
 
-/// Who assigned virtio's device IDs: Red Hat.
+/// Red Hat's vendor ID, under which virtio's device IDs are assigned.
 const VENDOR_ID: u16 = 0x1af4;
 /// Device IDs of modern devices begin here.
 const DEVICE_ID_BASE: u16 = 0x1040;

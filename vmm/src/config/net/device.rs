@@ -49,7 +49,7 @@ pub enum NetHost {
     User(Vec<Forward>),
 }
 
-/// Who moves the frames between a network device and its tap.
+/// The mover of frames between a network device and its tap: the kernel, or nvmm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vhost {
     /// The kernel's vhost-net where it can be used, else nvmm.

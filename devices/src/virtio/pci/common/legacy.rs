@@ -33,7 +33,7 @@ struct LegacyConfig {
 
 /// The length of the registers.
 pub(in super::super) const LEGACY_LEN: usize = size_of::<LegacyConfig>();
-/// Where a driver writes the number of a queue to notify it.
+/// Offset where a driver writes the number of a queue to notify it.
 pub(in super::super) const LEGACY_NOTIFY: usize = offset_of!(LegacyConfig, queue_notify);
 
 const DRIVER_FEATURES: usize = offset_of!(LegacyConfig, driver_features);
@@ -48,7 +48,7 @@ const QUEUE_MSIX_VECTOR: usize = offset_of!(LegacyConfig, queue_msix_vector);
 const STATUS: Status =
     Status::ACKNOWLEDGE.union(Status::DRIVER).union(Status::DRIVER_OK).union(Status::FAILED);
 
-/// How long a vCPU is held up by a reset: its driver takes the device for reset then.
+/// Time that a reset may hold up a vCPU: its driver believes that the device is reset then.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Common {
@@ -123,7 +123,7 @@ impl Common {
         }
         if status.is_empty() {
             self.legacy = true;
-            // As long as it chooses none, whatever was written by the other interface.
+            // Features that were written by the other interface don't count.
             self.driver_features = 0;
             self.device.features_agreed(0);
         }
