@@ -27,6 +27,8 @@ use libc::{F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, c_int, c_short, 
 const USED: off_t = 100;
 /// Where the locks of permissions denied to others begin.
 const DENIED: off_t = 200;
+/// The bytes from [`USED`] on that have all permissions, in use and denied.
+const ALL: off_t = 2 * (DENIED - USED);
 
 /// `BLK_PERM_CONSISTENT_READ`.
 const READ: off_t = 0;
@@ -53,7 +55,7 @@ pub(crate) fn lock_or_blame(file: &File, writing: bool) -> io::Result<Option<Str
 }
 
 /// Locks `file` until it is closed: against writers, and if `writing` against readers too. `false` says that
-/// another user is in the way.
+/// another user is in the way, and that `file` has no lock.
 pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     let used: &[off_t] = if writing { &[READ, WRITE] } else { &[READ] };
     let denied = &[WRITE, RESIZE];
@@ -65,6 +67,8 @@ pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     let others = used.iter().map(|n| DENIED + n).chain(denied.iter().map(|n| USED + n));
     for byte in others {
         if fcntl(file, F_OFD_GETLK, F_WRLCK, byte)? != F_UNLCK {
+            // Closing it is not enough: a child that was just forked has it, and its locks, until it calls execve.
+            fcntl_range(file, F_OFD_SETLK, F_UNLCK, USED, ALL)?;
             return Ok(false);
         }
     }
@@ -88,8 +92,7 @@ pub(super) fn writer(file: &File) -> Option<String> {
 ///
 /// Its file system has no locks.
 pub fn user(file: &File) -> io::Result<Option<String>> {
-    // All permissions, in use and denied.
-    let is_unlocked = fcntl_range(file, F_OFD_GETLK, F_WRLCK, USED, 2 * (DENIED - USED))? == F_UNLCK;
+    let is_unlocked = fcntl_range(file, F_OFD_GETLK, F_WRLCK, USED, ALL)? == F_UNLCK;
     Ok((!is_unlocked).then(|| holder(file).unwrap_or_else(|| "another program".into())))
 }
 
