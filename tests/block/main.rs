@@ -4,12 +4,15 @@
 //! otherwise, and next to it a plain io_uring loop over the same file, with as many transfers at a time and one thread for each queue. Both run in turn,
 //! and the ratio is that of their medians. The processor's time for a transfer is that of the whole process, the driver's
 //! included; it tells more than the rate where the machine does other things too.
+//!
+//! Rows of a SATA disk have 32 queued commands in place of 128 requests, and next to it virtio's disk, with as many.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
 mod baseline;
 #[path = "../bench/mod.rs"]
 mod bench;
 mod driver;
+mod sata;
 
 use std::{
     fs::{self, File},
@@ -97,6 +100,12 @@ fn main() {
                 }
             }
         }
+        for load in LOADS {
+            let name = format!("{medium}, {}, SATA against virtio", load.name);
+            if words.iter().all(|word| name.contains(word.as_str())) {
+                sata_row(&name, &images, direct, load);
+            }
+        }
     }
 }
 
@@ -105,6 +114,14 @@ fn row(name: &str, images: &Images, direct: bool, queues: u16, load: &Load, way:
     let large = (load.len >= 1 << 20).then_some(load.len);
     let ours = || driver::run(&disk, way.engine, queues, load);
     figures::row(WIDTH, name, large, ours, || baseline::run(&images.raw, direct, queues, load));
+}
+
+fn sata_row(name: &str, images: &Images, direct: bool, load: Load) {
+    let disk = images.open(Format::Raw, direct);
+    let load = Load { depth: load.depth.min(sata::SLOTS), ..load };
+    let large = (load.len >= 1 << 20).then_some(load.len);
+    let virtio = || driver::run(&disk, Engine::IoUring, 1, &load);
+    figures::row(WIDTH, name, large, || sata::run(&disk, Engine::IoUring, &load), virtio);
 }
 
 /// The same disk in each format.
