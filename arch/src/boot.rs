@@ -1,4 +1,4 @@
-//! What a kernel finds when it starts: memory map, boot parameters, and the registers of the first vCPU.
+//! The state in which a kernel starts: memory map, boot parameters, and the registers of the first vCPU.
 //!
 //! The other vCPUs wait for INIT and SIPI, which the in-kernel local APIC answers.
 

@@ -1,4 +1,4 @@
-//! Where things are in the guest's physical address space, its I/O ports and its interrupt lines.
+//! The layout of the guest's physical address space, its I/O ports and its interrupt lines.
 //!
 //! ```text
 //! 0x0000_0000  RAM: boot structures below 640 KiB, the kernel from 1 MiB
@@ -60,7 +60,7 @@ pub const SMBIOS_ENTRY: u64 = 0xf_f000;
 /// The address at which kernels are loaded.
 pub const HIGH_RAM: u64 = 0x10_0000;
 
-/// What lies below [`HIGH_RAM`] when a kernel is entered, and where.
+/// The structures below [`HIGH_RAM`] when a kernel is entered, and their places.
 pub const BOOT_STRUCTURES: [(&str, Range<u64>); 7] = [
     ("GDT", BOOT_GDT..BOOT_GDT + 0x30),
     ("PVH start info", PVH_START_INFO..PVH_START_INFO + 0x1000),

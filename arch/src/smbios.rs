@@ -45,7 +45,7 @@ pub enum SmbiosError {
 pub struct SmbiosHardware<'a> {
     /// The processors.
     pub cpu: &'a CpuProfile,
-    /// How they are arranged.
+    /// Their topology.
     pub topology: &'a Topology,
     /// The memory.
     pub map: &'a MemoryMap,

@@ -111,7 +111,7 @@ fn interrupt_routing() -> PackageBuilder {
     routes
 }
 
-/// What the kernel must not give to PCI devices. Linux uses ECAM only where it is reserved like this.
+/// The addresses that the kernel must not give to PCI devices. Linux uses ECAM only where it is reserved like this.
 struct MotherboardResources<'a> {
     ecam: &'a Range<u64>,
 }

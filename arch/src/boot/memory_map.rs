@@ -1,4 +1,4 @@
-//! Where guest memory is, and how the kernel is told.
+//! The guest's memory map, and its form for the kernel.
 
 use std::ops::Range;
 

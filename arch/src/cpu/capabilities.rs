@@ -1,4 +1,4 @@
-//! What a CPU can do, as leaves and capability MSRs, and as a set of features.
+//! The capabilities of a CPU, as leaves and capability MSRs, and as a set of features.
 
 use std::collections::BTreeMap;
 

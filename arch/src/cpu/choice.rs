@@ -1,4 +1,4 @@
-//! Which features the guest gets: what the base has, what the user says, what that entails, and what the host can give.
+//! The choice of the guest's features: those of the base, the user's, their consequences, and the host's limits.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) struct Choice {
     pub(super) model: Option<&'static NamedModel>,
     /// The features that the guest gets.
     pub(super) granted: FeatureSet,
-    /// What the guest should have got.
+    /// The features that the guest should have got.
     pub(super) unmet: Vec<Unmet>,
     /// The features that words hide, each set with its word. Nothing brings these back.
     hidden: Vec<(&'static str, FeatureSet)>,
@@ -84,7 +84,7 @@ impl Choice {
         let base = base(offer, self.model, nested) - self.hidden();
         let set = |want| move |feature| Setting { feature, want };
         let added = (self.granted - base).iter().map(set(Want::On));
-        // What goes by itself because something else went is not said again.
+        // A feature that goes because another went is not named again.
         let missing = (base - self.granted).iter().filter(|id| self.violated(offer, *id).is_none());
         let mut settings: Vec<_> = added.chain(missing.map(set(Want::Off))).collect();
         // A name that switches another feature too may have gone too far with it.
@@ -317,7 +317,7 @@ fn asked(settings: &[Setting], what: impl Fn(Want) -> bool) -> impl Iterator<Ite
     last.into_iter().filter(move |&(_, want)| what(want)).map(|(id, _)| id)
 }
 
-/// What a model has on KVM, or the host. A model that says nothing of the parts of VMX or SVM has the host's, once `nested` has the one or
+/// The features of a model on KVM, or of the host. A model that says nothing of the parts of VMX or SVM has the host's, once `nested` has the one or
 /// the other.
 fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> FeatureSet {
     let Some(model) = model else { return offer.features };

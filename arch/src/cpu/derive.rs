@@ -91,7 +91,7 @@ pub(super) fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spe
         msr::PERF_CAPABILITIES => has("pdcm"),
         _ => has("vmx"),
     });
-    // What has no name here, such as EPT's memory types, goes with what it is about.
+    // A bit without a name here, such as EPT's memory types, goes with the feature that it is about.
     if let Some(value) = msrs.get_mut(&msr::VMX_EPT_VPID_CAP) {
         let keep = |name, half| if has(name) { half } else { 0 };
         *value &= keep("vmx-ept", 0xffff_ffff) | keep("vmx-vpid", 0xffff_ffff << 32);
@@ -154,7 +154,7 @@ pub(super) fn describe(
     Ok(())
 }
 
-/// How much of a physical address the guest should use: no more than there is.
+/// The bits of a physical address that the guest should use: no more than there are.
 fn guest_width(cpuid: &mut Cpuid, spec: &CpuSpec, decisions: &mut Vec<Decision>) -> Result<(), CpuError> {
     let width = PHYSICAL_WIDTH.get(cpuid);
     let (value, why) = match spec.guest_physical_bits {

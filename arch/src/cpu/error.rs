@@ -37,7 +37,7 @@ pub enum CpuError {
     PhysicalBits {
         /// The value that was given.
         given: u32,
-        /// What the host has.
+        /// The host's value.
         host: u32,
     },
     /// `guest-phys-bits`.
@@ -47,7 +47,7 @@ pub enum CpuError {
     GuestPhysicalBits {
         /// The value that was given.
         given: u32,
-        /// What the guest has.
+        /// The guest's value.
         width: u32,
     },
     /// `kvm=off` with APIC ids that a guest reaches only by a feature of KVM's.
@@ -79,7 +79,7 @@ fn list(unmet: &[Unmet]) -> String {
     unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// What is wrong with the words of `--cpu`.
+/// An error in the words of `--cpu`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// The first word names no CPU.
@@ -135,7 +135,7 @@ pub enum SpecError {
     /// `hv-relaxed`.
     #[error("{0}: nvmm has no Hyper-V enlightenments, which make Windows faster; take the word out")]
     HyperV(String),
-    /// What QEMU has for other uses.
+    /// A word that QEMU has for other uses.
     #[error("{0}: nvmm does not have this property of QEMU's; take the word out")]
     QemuOnly(String),
     /// Nothing between two commas.

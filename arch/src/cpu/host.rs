@@ -1,4 +1,4 @@
-//! What the host offers: all that the pipeline reads of it, so that a recorded host serves as well as a real one.
+//! The host's offer: all that the pipeline reads of it, so that a recorded host serves as well as a real one.
 
 use std::{arch::x86_64::__cpuid_count, collections::BTreeMap};
 
@@ -36,7 +36,7 @@ const MAX_CACHES: u32 = 16;
 pub struct HostCpu {
     /// `KVM_GET_SUPPORTED_CPUID`.
     pub supported: Cpuid,
-    /// What the CPUID instruction says where KVM may say nothing: [`HostCpu::read_native`].
+    /// The CPUID instruction's answers where KVM may have none: [`HostCpu::read_native`].
     pub native: Cpuid,
     /// `KVM_GET_MSRS` on /dev/kvm of what is in `KVM_GET_MSR_FEATURE_INDEX_LIST`.
     #[serde(with = "hex::msrs")]
@@ -65,7 +65,7 @@ impl HostCpu {
         })
     }
 
-    /// Who made the CPU.
+    /// The maker of the CPU.
     #[must_use]
     pub fn vendor(&self) -> Vendor {
         Vendor::named(&String::from_utf8_lossy(&self.supported.get(Leaf::new(0)).maker()))

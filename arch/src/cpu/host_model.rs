@@ -51,7 +51,7 @@ pub(super) fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
     candidates.min_by_key(rank).map(|(_, model)| model).ok_or(CpuError::NoModel)
 }
 
-/// What host-model leaves out, and why: as libvirt does.
+/// The features that host-model leaves out, and why: as libvirt does.
 pub(super) fn left_out(offer: &Offer) -> [(FeatureSet, &'static str); 2] {
     let Signature { family, model, stepping } = offer.signature;
     let broken = matches!((family, model, stepping), (6, 60 | 69 | 70, _) | (6, 63, 0..4));

@@ -13,7 +13,7 @@ fn host_model(host: &HostCpu) -> &'static NamedModel {
     nearest(&Offer::new(host).unwrap()).unwrap()
 }
 
-/// What host-model is called, and which of the model's features it lacks.
+/// The name of host-model's model, and the model's features that it lacks.
 fn described(host: &HostCpu) -> (String, String) {
     let canonical = resolve(host, "host-model").unwrap().canonical().clone();
     let off = canonical.settings.iter().filter(|setting| setting.want == Want::Off);
@@ -142,7 +142,7 @@ fn unlisted_processors_are_their_familys() {
 
 #[test]
 fn makers_are_not_conflated() {
-    // What a Hygon shares with EPYC and a Zhaoxin with Broadwell does not count.
+    // The features that a Hygon shares with EPYC and a Zhaoxin with Broadwell do not count.
     let hygon = testing::made_by(testing::aged(server("naples"), (24, 2, 2)), "HygonGenuine");
     assert_eq!(described(&hygon).0, "Dhyana");
     let zhaoxin = testing::made_by(testing::aged(server("broadwell-ep"), (7, 107, 1)), "CentaurHauls");

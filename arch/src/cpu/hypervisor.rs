@@ -1,4 +1,4 @@
-//! What the hypervisor adds to any CPU: Linux, Documentation/virt/kvm/x86/cpuid.rst.
+//! The leaves that the hypervisor adds to any CPU: Linux, Documentation/virt/kvm/x86/cpuid.rst.
 
 use std::sync::LazyLock;
 
@@ -37,7 +37,7 @@ pub(super) fn patches(host: &HostCpu) -> Vec<Patch> {
     patches
 }
 
-/// What the VMM does instead of KVM: 15-bit APIC ids in MSI addresses, without which Linux starts no CPU whose id is above 254.
+/// The feature that the VMM has and not KVM: 15-bit APIC ids in MSI addresses, without which Linux starts no CPU whose id is above 254.
 pub(super) fn large_ids(topology: &Topology) -> Vec<Patch> {
     if topology.max_apic_id() < FIRST_X2APIC_ID {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Who a CPU says it is, where the user says it and not the model: QEMU's `vendor`, `family`, `model`, `stepping`, `model-id`,
+//! The identity of a CPU, where the user gives it and not the model: QEMU's `vendor`, `family`, `model`, `stepping`, `model-id`,
 //! and how many leaves there are: `level` and `xlevel`.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use super::{
     vendor::{Manual, Vendor},
 };
 
-/// What the user wants the CPU to say of itself.
+/// The identity that the user gives the CPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The maker's name in leaf 0.

@@ -15,12 +15,12 @@ const XSAVE: u32 = 0xd;
 const AVX10: u32 = 0x24;
 /// Bytes that CLFLUSH flushes, in units of 8.
 const CLFLUSH_SIZE: u32 = 8;
-/// What QEMU gives a model's physical addresses.
+/// The bits that QEMU gives a model's physical addresses.
 const PHYSICAL_BITS: u32 = 40;
 
 /// The leaves of `model`, with room for `granted`, on this host.
 ///
-/// What a leaf says besides features of what the CPU can do is the host's, and only there with the feature it is about: [`WITH_FEATURES`].
+/// The fields of a leaf that are no features are the host's, and only there with the feature that they are about: [`WITH_FEATURES`].
 pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, spec: &CpuSpec) -> Cpuid {
     let host = &offer.capabilities.cpuid;
     let mut cpuid = Cpuid::default();

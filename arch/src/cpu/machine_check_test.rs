@@ -6,7 +6,7 @@ use crate::cpu::{
     topology::Topology,
 };
 
-/// What Linux' kvm_intel and kvm_amd take: 32 banks, MCG_CTL, recovery, and only the former local machine checks.
+/// The capabilities that Linux' kvm_intel and kvm_amd take: 32 banks, MCG_CTL, recovery, and only the former local machine checks.
 const KVM_INTEL: u64 = 0x0900_0120;
 const KVM_AMD: u64 = 0x0100_0120;
 

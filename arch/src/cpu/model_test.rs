@@ -10,9 +10,9 @@ use crate::cpu::{
     vendor::Manual,
 };
 
-/// What QEMU says: resources/qemu.
+/// QEMU's own answers: resources/qemu.
 const RECORD: &str = include_str!("../../../resources/qemu/expansions.json");
-/// What QEMU has in its models and nvmm hasn't, and why.
+/// Features that QEMU has in its models and nvmm has not, and why.
 const NOT_IN_TABLE: [(&str, &str); 2] = [
     ("hypervisor", "every guest is told that it is one, whatever the model"),
     (
@@ -20,7 +20,7 @@ const NOT_IN_TABLE: [(&str, &str); 2] = [
         "whether leaf 1FH tells the topology: it does wherever the model's last leaf isn't before it",
     ),
 ];
-/// What models have without its need, and why.
+/// Features that models have without their needs, and why.
 const LACKING: [(&str, &str, &str, &str); 1] =
     [("pentium", "mmx", "fxsr", "the Pentium with MMX had no FXSAVE")];
 /// Models that are not QEMU's.
@@ -137,7 +137,7 @@ fn caches_are_qemus() {
             let ours =
                 model.caches.leaves(manual).into_iter().filter(|(leaf, _)| leaf.function <= last(*leaf));
             assert_eq!(Cpuid(ours.collect()), leaves, "{name} of {maker}");
-            // What the age is made of is said in one more way.
+            // The family, model and stepping are said in one more way.
             let [stepping, low, family, high, more] =
                 [age & 0xf, age >> 4 & 0xf, age >> 8 & 0xf, age >> 16 & 0xf, age >> 20 & 0xff];
             assert_eq!(model.signature, Signature::new(family + more, high << 4 | low, stepping), "{name}");

@@ -82,7 +82,7 @@ impl FromStr for Virtualization {
     }
 }
 
-/// What the guest has for guests of its own.
+/// The guest's means for guests of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nesting {
     /// Nothing.
@@ -94,7 +94,7 @@ pub enum Nesting {
 }
 
 impl Nesting {
-    /// What a CPU's leaves and MSRs, which are [`whole`], amount to.
+    /// The means by a CPU's leaves and MSRs, which are [`whole`].
     pub(super) fn of(cpu: &Capabilities) -> Self {
         if VMX.get(&cpu.cpuid) == 1 {
             Self::Vmx(vmx::secondary_controls(&cpu.msrs).unwrap_or(vmx::SecondaryControls::empty()))
@@ -132,7 +132,7 @@ impl Nesting {
     }
 }
 
-/// What must change in `cpuid` so that it has either all of VMX or SVM, or nothing.
+/// The changes to `cpuid` after which it has either all of VMX or SVM, or nothing.
 ///
 /// Each of the two is announced by a bit and described elsewhere. A guest that sees one half without the other crashes.
 pub(super) fn whole(cpuid: &Cpuid, msrs: &BTreeMap<u32, u64>) -> Vec<Patch> {

@@ -1,4 +1,4 @@
-//! What a host has for guests, all told: KVM's features, what the hypervisor adds to them, and no half of anything.
+//! The features that a host has for guests: KVM's, those that the hypervisor adds to them, and no half of anything.
 
 use super::{
     CpuError,
@@ -22,9 +22,9 @@ pub(super) struct Offer {
     pub(super) signature: Signature,
     pub(super) capabilities: Capabilities,
     pub(super) features: FeatureSet,
-    /// What takes nothing but CPUID, so that KVM need not offer it.
+    /// Features that need nothing except CPUID, so that KVM need not offer them.
     pub(super) emulated: FeatureSet,
-    /// What is not simply KVM's answer.
+    /// Features whose presence is not simply KVM's answer.
     pub(super) decisions: Vec<Decision>,
 }
 

@@ -25,7 +25,7 @@ pub enum Why {
     Needs(&'static str),
     /// The machine's sockets, dies, cores and threads.
     Topology,
-    /// What the hypervisor itself brings along.
+    /// The hypervisor itself.
     Hypervisor,
     /// It can't be granted, for this reason.
     Restrict(&'static str),
@@ -36,11 +36,11 @@ pub enum Why {
 /// A value for a field of CPUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// Where.
+    /// The register, or the MSR's half.
     pub field: Field,
-    /// What.
+    /// The value.
     pub value: u32,
-    /// Who wants it.
+    /// The reason.
     pub why: Why,
 }
 

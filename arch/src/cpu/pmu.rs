@@ -1,6 +1,6 @@
 //! Performance counters, and whether a guest has them: QEMU's `pmu`.
 //!
-//! Where they are off, no leaf and no feature tells of them, and the machine tells KVM (`KVM_CAP_PMU_CAPABILITY`): an AMD guest
+//! If they are off, no leaf and no feature tells of them, and the machine tells KVM (`KVM_CAP_PMU_CAPABILITY`): an AMD guest
 //! would find four counters without being told. SDM 3B, "Architectural Performance Monitoring"; APM 2, "Performance Monitoring Counters".
 
 use std::sync::LazyLock;

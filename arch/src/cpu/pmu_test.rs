@@ -10,7 +10,7 @@ fn has(profile: &CpuProfile, name: &str) -> bool {
     profile.features().contains(FeatureId::find(name).unwrap())
 }
 
-/// What the leaves about counters say.
+/// The leaves about counters.
 fn told(profile: &CpuProfile) -> bool {
     super::FUNCTIONS.iter().any(|function| !profile.leaves(1).get(Leaf::new(*function)).is_zero())
 }

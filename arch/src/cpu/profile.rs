@@ -157,7 +157,7 @@ impl CpuProfile {
         &self.capabilities.msrs
     }
 
-    /// What there is for guests of the guest.
+    /// The features for guests of the guest.
     #[must_use]
     pub fn nesting(&self) -> &Nesting {
         &self.nesting
@@ -199,7 +199,7 @@ impl CpuProfile {
         self.exact
     }
 
-    /// What was asked for and could not be given, unless nobody wants to know.
+    /// The features that were asked for and could not be given, unless nobody wants to know.
     #[must_use]
     pub fn unmet(&self) -> &[Unmet] {
         &self.choice.unmet

@@ -1,4 +1,4 @@
-//! What holds for every CPU on every host.
+//! Properties of every CPU on every host.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use super::{
     xsave,
 };
 
-/// What a vCPU is given.
+/// The CPUID that a vCPU is given.
 type Given = (Cpuid, BTreeMap<u32, u64>, Vec<(u32, u64)>);
 
 fn resolve(host: &HostCpu, spec: &CpuSpec) -> Result<CpuProfile, CpuError> {

@@ -1,6 +1,6 @@
 //! Family, model and stepping: SDM 2A, "Version Information".
 
-/// What CPUID says of a CPU's age, extended parts added in.
+/// A CPU's family, model and stepping by CPUID, extended parts added in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// Family.

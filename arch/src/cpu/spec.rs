@@ -18,7 +18,7 @@ use super::{
 pub struct CpuSpec {
     /// The CPU to start from.
     pub model: Model,
-    /// What is wanted otherwise, in the user's order: later ones win.
+    /// The features to add or take away, in the user's order: later ones win.
     pub settings: Vec<Setting>,
     /// The action on features that can't be given.
     pub policy: Policy,
@@ -32,7 +32,7 @@ pub struct CpuSpec {
     pub vendor: Option<Vendor>,
     /// The limit to which the CPU may differ from the one described.
     pub matching: Match,
-    /// Who the CPU says it is, and how many leaves it has.
+    /// The CPU's identity, and the number of its leaves.
     pub identity: Identity,
     /// `migratable=on`: without what a guest could not keep on another host.
     pub migratable: bool,
@@ -152,7 +152,7 @@ pub enum Match {
     /// Exactly what is described.
     #[default]
     Exact,
-    /// What is described, and all else that the host has.
+    /// The described features, and all others that the host has.
     Minimum,
     /// No machine unless the host has exactly what is described.
     Strict,
@@ -194,7 +194,7 @@ impl fmt::Display for Model {
     }
 }
 
-/// What `--cpu` takes, with libvirt's policies as the nearest of QEMU's words.
+/// The words of `--cpu`, with libvirt's policies as the nearest of QEMU's words.
 impl fmt::Display for CpuSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.model)?;

@@ -57,7 +57,7 @@ fn wrong_words_are_named() {
     assert!(error("").starts_with(r#"unknown CPU """#));
 }
 
-/// What a word is read as, and that its own writing is read as the same.
+/// Checks the reading of a word, and that its own writing is read as the same.
 #[track_caller]
 fn reads(words: &str, written: &str) {
     let spec: CpuSpec = format!("host,{words}").parse().unwrap_or_else(|error| panic!("{words}: {error}"));
@@ -154,7 +154,7 @@ fn what_nvmm_does_not_do_is_named() {
         let name = word.trim_start_matches('+').split('=').next().unwrap().replace('_', "-");
         assert_eq!(error(&format!("host,{word}")), format!("{name}: {hyper_v}"));
     }
-    // What is off changes nothing.
+    // A feature that is off changes nothing.
     reads("hv_relaxed=off,-hv-time", "");
     let qemu = "nvmm does not have this property of QEMU's; take the word out";
     assert_eq!(error("host,ucode_rev=1"), format!("ucode-rev: {qemu}"));

@@ -16,7 +16,7 @@ pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> V
     near.into_iter().map(|(_, other)| other).take(MOST).collect()
 }
 
-/// How far off a name is: slips, then how much longer one is. A name with all that was given in it is one slip away, a
+/// The distance of a name: slips, then the difference in length. A name with all that was given in it is one slip away, a
 /// name that is the better half of what was given two.
 fn rank(name: &str, other: &str) -> Option<(usize, usize)> {
     let other = bare(other);
@@ -31,7 +31,7 @@ fn rank(name: &str, other: &str) -> Option<(usize, usize)> {
     (slips <= allowed(name)).then_some((slips, name.len().abs_diff(other.len())))
 }
 
-/// What people get right: letters and digits.
+/// The characters that people get right: letters and digits.
 fn bare(name: &str) -> String {
     name.chars().filter(|c| !"-_.".contains(*c)).map(|c| c.to_ascii_lowercase()).collect()
 }

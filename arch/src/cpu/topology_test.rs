@@ -166,7 +166,7 @@ fn newer_amd_has_domains() {
     assert_eq!(domain(4), [0, 0, 4, 31]);
 }
 
-/// What a topology may change: function, register, bits. All of it in functions that are about nothing else.
+/// The bits that a topology may change: function, register, bits. All of them in functions that are about nothing else.
 const MINE: [(u32, Register, u32); 9] = [
     (0x0, Register::Eax, !0),
     (0x1, Register::Ebx, 0xffff_0000),

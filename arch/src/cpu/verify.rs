@@ -1,4 +1,4 @@
-//! Whether a vCPU has the CPUID that it was given.
+//! Holds a vCPU's CPUID against the one that it was given.
 
 use std::fmt;
 
@@ -50,11 +50,11 @@ pub struct Mismatch {
     pub leaf: Leaf,
     /// The register.
     pub register: Register,
-    /// What it was set to, 0 if it wasn't.
+    /// The value that it was set to, 0 if it wasn't.
     pub set: u32,
-    /// What KVM has, 0 if nothing.
+    /// KVM's value, 0 if it has none.
     pub read: u32,
-    /// What KVM offers.
+    /// The value that KVM offers.
     pub offered: u32,
 }
 

@@ -66,7 +66,7 @@ pub struct Baseboard {
     pub serial: Option<String>,
     /// Its owner's number.
     pub asset: Option<String>,
-    /// Where in the chassis it is.
+    /// Its location in the chassis.
     pub location: Option<String>,
 }
 
@@ -88,7 +88,7 @@ pub struct Chassis {
 /// "Processor Information (Type 4)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Processor {
-    /// What a socket is called, before its number; without, CPU.
+    /// The name of a socket, before its number; without, CPU.
     pub socket_prefix: Option<String>,
     /// Its maker; without, as CPUID says.
     pub manufacturer: Option<String>,
@@ -109,9 +109,9 @@ pub struct Processor {
 /// "Memory Device (Type 17)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryDevice {
-    /// What its place is called, before its number; without, DIMM.
+    /// The name of its place, before its number; without, DIMM.
     pub locator_prefix: Option<String>,
-    /// What its bank is called.
+    /// The name of its bank.
     pub bank: Option<String>,
     /// Its maker; without, nvmm.
     pub manufacturer: Option<String>,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::options::CacheMode;
 
-/// Whether completed writes may be lost with the host's power until the driver flushes: shared by the device's front,
+/// The write cache, which says if completed writes may be lost with the host's power until the driver flushes: shared by the device's front,
 /// where the driver says so, and its workers.
 #[derive(Debug)]
 pub(crate) struct WriteCache {
@@ -36,19 +36,19 @@ impl WriteCache {
         self.writeback.store(writeback, Ordering::SeqCst);
     }
 
-    /// Whether a write is to be on stable storage when it is answered.
+    /// Returns true if a write is to be on stable storage when it is answered.
     pub(crate) fn write_is_stable(&self) -> bool {
         self.flush_is_needed() && !self.writeback()
     }
 
-    /// Whether a flush is to reach the disk.
+    /// Returns true if a flush is to reach the disk.
     pub(crate) fn flush_is_needed(&self) -> bool {
         self.mode != CacheMode::Unsafe
     }
 }
 
 impl CacheMode {
-    /// Whether a device that is reset has a write cache.
+    /// Returns true if a device that is reset has a write cache.
     fn initial(self) -> bool {
         self != Self::Writethrough
     }

@@ -1,4 +1,4 @@
-//! What a disk has done so far.
+//! The work that a disk has done so far.
 
 use std::{
     fmt,
@@ -22,13 +22,13 @@ pub enum RequestKind {
     WriteZeroes,
 }
 
-/// What a disk has done, a set for each of its queues. It outlives resets of the machine.
+/// The work of a disk, a set of counters for each of its queues. It outlives resets of the machine.
 #[derive(Debug)]
 pub struct Counters {
     queues: Box<[QueueCounters]>,
 }
 
-/// What one queue has done. Queues share no cache line, nor a pair of them, which processors fetch together.
+/// The work of one queue. Queues share no cache line, nor a pair of them, which processors fetch together.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct QueueCounters {
@@ -46,7 +46,7 @@ struct Tally {
     bytes: AtomicU64,
 }
 
-/// What all queues of a disk have done. Shown, it is a line for a person.
+/// The work of all queues of a disk. Shown, it is a line for a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Reads that the guest got.
@@ -66,9 +66,9 @@ pub struct Totals {
 /// Requests of a kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
-    /// How many.
+    /// The number of requests.
     pub requests: u64,
-    /// How much they moved or named.
+    /// The bytes that they moved or named.
     pub bytes: u64,
 }
 
@@ -79,7 +79,7 @@ impl Counters {
         Self { queues: (0..queues.max(1)).map(|_| QueueCounters::default()).collect() }
     }
 
-    /// Where queue `index` is counted. One that there is no place for shares that of another.
+    /// The counters of queue `index`. A queue beyond those that were foreseen shares the counters of another.
     #[must_use]
     pub fn queue(&self, index: u16) -> &QueueCounters {
         &self.queues[usize::from(index) % self.queues.len()]

@@ -36,7 +36,7 @@ pub(crate) enum Job {
         /// The write is to be on stable storage when it is done.
         stable: bool,
     },
-    /// What was written so far, to stable storage.
+    /// A flush: the data written so far goes to stable storage.
     #[default]
     Sync,
 }
@@ -141,7 +141,7 @@ impl Executor {
         Some(request.reply.complete(result))
     }
 
-    /// Whether a write is to be on stable storage when it is answered, which it may ask for itself.
+    /// Returns true if a write is to be on stable storage when it is answered, which it may ask for itself.
     fn write_is_stable(&self, asked: bool) -> bool {
         self.cache.write_is_stable() || asked && self.cache.flush_is_needed()
     }
@@ -219,7 +219,7 @@ impl Executor {
         Ok(request::total(segments))
     }
 
-    /// Where `sector` is, in bytes, if `data` is whole sectors that all lie within the disk.
+    /// The offset of `sector` in bytes, if `data` is whole sectors that all lie within the disk.
     fn offset(&self, sector: u64, data: &Buffers<'_>) -> Result<u64, Refusal> {
         let len = data.len() as u64;
         let offset = sector.checked_mul(SECTOR_SIZE);
@@ -241,7 +241,7 @@ impl Executor {
     }
 }
 
-/// Whether the kernel only said that it did not do it.
+/// Returns true if the kernel only said that it did not do it.
 fn is_no_answer(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }

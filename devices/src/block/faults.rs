@@ -8,7 +8,7 @@ use std::{
 
 use super::counters::RequestKind;
 
-/// What was already said about a disk. It outlives resets, of the device and of the machine, which a guest can do as often
+/// The messages about a disk that were given already. They outlive resets, of the device and of the machine, which a guest can do as often
 /// as it likes.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Mutex<BTreeSet<Fault>>);

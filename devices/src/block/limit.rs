@@ -1,4 +1,4 @@
-//! How much a disk may do in a second.
+//! Limits on the work of a disk in a second.
 
 use std::{
     num::NonZeroU64,
@@ -94,7 +94,7 @@ impl Bucket {
         self.level = self.level.saturating_add(gained).min(self.capacity());
     }
 
-    /// How long it takes until there is something in it; `None`: there is.
+    /// The time until there is something in it; `None`: there is something now.
     fn wait(&self) -> Option<Duration> {
         if self.level > 0 {
             return None;

@@ -9,7 +9,7 @@ fn limiter(iops: u64, bytes: u64) -> Limiter {
     Limiter::new(NonZeroU64::new(iops), NonZeroU64::new(bytes))
 }
 
-/// How many requests of `bytes` get through at `now`, up to 1,000,000.
+/// The number of requests of `bytes` that get through at `now`, up to 1,000,000.
 fn burst(limiter: &Limiter, now: Instant, bytes: u64) -> usize {
     (0..1_000_000).take_while(|_| limiter.take(now, bytes).is_ok()).count()
 }
@@ -108,7 +108,7 @@ proptest! {
                 waited += wait;
                 prop_assert_eq!(limiter.take(now, *size), Ok(()));
             }
-            // What was let through before this one has to be paid for by now, but for the burst.
+            // The requests let through before this one have to be paid for by now, except for the burst.
             let paid = (now - start).as_nanos() + NANOS / 10;
             prop_assert!(requests * NANOS < u128::from(iops) * paid);
             prop_assert!(bytes * NANOS < u128::from(rate) * paid);

@@ -14,14 +14,14 @@ const LONGEST: usize = 128 << 10;
 /// After this many misses in a row, one in so many is tried at most.
 const MOST_SKIPPED: u32 = 64;
 
-/// What was learned of a disk's transfers.
+/// The record of a disk's transfers that decides on the next ones.
 #[derive(Debug, Default)]
 pub(crate) struct Now {
     read: Luck,
     write: Luck,
 }
 
-/// How it went in one direction.
+/// The record of one direction.
 #[derive(Debug, Default)]
 struct Luck {
     /// The file system knows no transfers that don't wait.

@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 pub struct BlockOptions {
     /// The answer to `VIRTIO_BLK_T_GET_ID`.
     pub serial: SerialNumber,
-    /// How many queues there are, each with a thread of its own: 1 to [`BlockOptions::MAX_QUEUES`].
+    /// The number of queues, each with a thread of its own: 1 to [`BlockOptions::MAX_QUEUES`].
     pub queues: u16,
-    /// How many descriptors a queue has: a power of two, from 2 to [`BlockOptions::MAX_QUEUE_SIZE`].
+    /// The number of a queue's descriptors: a power of two, from 2 to [`BlockOptions::MAX_QUEUE_SIZE`].
     pub queue_size: u16,
     /// When writes are on stable storage.
     pub cache: CacheMode,
     /// The driver can give space back.
     pub discard: bool,
-    /// How transfers are done.
+    /// The way to do transfers.
     pub engine: Engine,
     /// Drivers from before virtio 1.0 can use the device, too.
     pub legacy: bool,
@@ -40,7 +40,7 @@ pub enum CacheMode {
     Unsafe,
 }
 
-/// How transfers are done, by the words of `aio=`.
+/// The ways to do transfers, by the words of `aio=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {

@@ -53,7 +53,7 @@ pub(crate) enum Refusal {
 
 /// The way to answer a request.
 pub(crate) trait Reply {
-    /// What the transport does then.
+    /// The transport's next step.
     type Answer;
 
     /// Answers: so many bytes were moved or named, or the request was not carried out.

@@ -47,7 +47,7 @@ pub(crate) struct Ring<'m, R> {
     cancelled: bool,
 }
 
-/// Where a request is kept while the kernel works on it.
+/// The place of a request while the kernel works on it.
 struct Slot<'m, R> {
     request: Option<Request<'m, R>>,
     job: Job,
@@ -57,11 +57,11 @@ struct Slot<'m, R> {
     iovecs: Vec<iovec>,
 }
 
-/// Whether `io_uring` can be used here.
+/// Tries whether `io_uring` can be used here.
 ///
 /// # Errors
 ///
-/// What the kernel says: it is too old, or it doesn't allow it (`kernel.io_uring_disabled`, seccomp).
+/// The kernel is too old, or doesn't allow it (`kernel.io_uring_disabled`, seccomp).
 pub fn check_io_uring() -> io::Result<()> {
     set_up(1).map(drop)
 }
@@ -83,7 +83,7 @@ impl<'m, R> Ring<'m, R> {
         Ok(Self { uring, slots, free, doorbell: doorbell_at, listening: false, cancelled: false })
     }
 
-    /// Whether one more request can be started.
+    /// Returns true if one more request can be started.
     pub(crate) fn has_room(&self) -> bool {
         !self.free.is_empty()
     }
@@ -181,7 +181,7 @@ impl<'m, R> Ring<'m, R> {
         }
     }
 
-    /// Whether the kernel works on something.
+    /// Returns true while the kernel works on something.
     pub(crate) fn is_busy(&self) -> bool {
         self.free.len() < self.slots.len()
     }
@@ -190,7 +190,7 @@ impl<'m, R> Ring<'m, R> {
     ///
     /// # Safety
     ///
-    /// What it points to stays valid until its completion was taken.
+    /// The memory that it points to stays valid until its completion was taken.
     unsafe fn push(&mut self, entry: &Entry) -> io::Result<()> {
         loop {
             // SAFETY: as this function's.
@@ -227,7 +227,7 @@ impl<R> Slot<'_, R> {
         self.request.as_ref().map_or(0, Request::len)
     }
 
-    /// What the kernel is to do next for the request.
+    /// The entry for the kernel's next part of the request.
     fn entry(&mut self) -> io::Result<Entry> {
         let (Some(request), Job::Transfer { direction, file, offset, stable }) = (&self.request, self.job)
         else {

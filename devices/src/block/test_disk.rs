@@ -19,18 +19,18 @@ pub(crate) struct TestDisk {
     pub(crate) read_only: bool,
     pub(crate) block_size: BlockSize,
     pub(crate) flushes: AtomicUsize,
-    /// How many sectors it has got that nobody has measured yet.
+    /// The number of sectors that it has got and nobody has measured yet.
     pub(crate) growth: AtomicUsize,
-    /// What was discarded, and what zeroed with leave to do so.
+    /// The parts that were discarded, and those zeroed with leave to do so.
     pub(crate) unmapped: Mutex<Vec<Range<u64>>>,
     /// The errno that everything fails with, unless 0.
     pub(crate) errno: AtomicI32,
     /// The same for flushes alone.
     pub(crate) flush_errno: AtomicI32,
     pub(crate) in_memory: bool,
-    /// What can be moved at once: so many bytes, or an error.
+    /// The answer to transfers that may not wait: so many bytes, or an error.
     pub(crate) at_once: Mutex<Result<usize, io::ErrorKind>>,
-    /// How often that was tried.
+    /// The number of those transfers.
     pub(crate) tries: AtomicUsize,
 }
 

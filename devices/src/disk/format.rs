@@ -27,7 +27,7 @@ impl Format {
         }
     }
 
-    /// What an image means by `name`, as the format of its backing file.
+    /// The format that an image means by `name`, for its backing file.
     pub(super) fn recorded(name: &str) -> Option<Self> {
         match name {
             "file" | "host_device" => Some(Self::Raw),

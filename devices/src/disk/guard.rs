@@ -26,7 +26,7 @@ use self::{
 use super::SECTOR_SIZE;
 use crate::printable::Untrusted;
 
-/// What every version of the format begins with.
+/// The bytes that every version of the format begins with.
 pub(super) const MAGIC: [u8; 4] = *b"QFI\xfb";
 
 const MIN_CLUSTER_BITS: u32 = 9;
@@ -43,46 +43,46 @@ const DIRTY: u64 = 1 << 0;
 const CORRUPT: u64 = 1 << 1;
 const DATA_FILE: u64 = 1 << 2;
 
-/// What opening an image takes from its header.
+/// The fields of its header by which an image is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// The disk's size in bytes.
     pub(super) size: u64,
-    /// What the image is a difference to.
+    /// Its backing file.
     pub(super) backing: Option<Backing>,
     /// The file that has the disk's clusters, as the header names it.
     pub(super) data_file: Option<Untrusted>,
     /// Its version has clusters that are zeros and take no space.
     pub(super) can_zero: bool,
-    /// Where its tables are.
+    /// The places of its tables.
     pub(super) layout: Layout,
     /// It has dirty bitmaps, which nobody keeps up to date here.
     pub(super) has_bitmaps: bool,
-    /// What is wrong with it that does not keep it from being read.
+    /// The faults that do not keep it from being read.
     pub(super) flaws: Vec<Flaw>,
-    /// What imago is to see of it.
+    /// The header that imago is to see.
     pub(super) view: View,
 }
 
-/// Where an image has its tables, and in what units it counts.
+/// The places of an image's tables, and the units that it counts in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
     /// The unit that its space is given out in has two to this power bytes.
     pub(super) cluster_bits: u32,
     /// A count of the uses of a cluster has two to this power bits.
     pub(super) refcount_order: u32,
-    /// Where the table of the first level is in the file.
+    /// The offset in the file of the table of the first level.
     pub(super) l1_offset: u64,
-    /// How many tables of the second level it can name.
+    /// The number of tables of the second level that it can name.
     pub(super) l1_entries: u32,
-    /// Where the table of blocks of counts is in the file.
+    /// The offset in the file of the table of refcount blocks.
     pub(super) refcount_table_offset: u64,
     /// The number of its clusters.
     pub(super) refcount_table_clusters: u32,
 }
 
 impl Layout {
-    /// What it becomes if the header begins with `bytes` then. No image changes its units.
+    /// The layout once the header begins with `bytes`. No image changes its units.
     pub(super) fn updated(self, bytes: &[u8]) -> Self {
         match Fields::read_from_prefix(bytes) {
             Ok((fields, _)) => Self {
@@ -156,7 +156,7 @@ impl Header {
             3 => Some(MoreFields::read_from_prefix(rest).map_err(|_| truncated())?.0),
             version => return Err(HeaderError::Version(version)),
         };
-        // What says that all else may mean something different comes first.
+        // The version and the incompatible features come first: they say that all else may mean something different.
         match fields.crypt_method.get() {
             0 => {}
             1 => return Err(HeaderError::Encrypted("AES")),
@@ -219,7 +219,7 @@ impl Header {
     }
 }
 
-/// Where in an image that was just made the name of its backing file is.
+/// The place of the backing file's name in an image that was just made.
 pub(super) fn backing_name_at(file: &File) -> io::Result<u64> {
     let mut start = [0; V2_LEN];
     file.read_exact_at(&mut start, 0)?;

@@ -9,7 +9,7 @@ const CLUSTER: usize = 1 << 16;
 /// A file of a few clusters: header, refcount table, refcount block, L1 table.
 const LEN: u64 = 4 << 16;
 
-/// Where fields of the header are, by the specification.
+/// The offsets of fields of the header, by the specification.
 mod at {
     pub(super) const VERSION: usize = 4;
     pub(super) const BACKING_OFFSET: usize = 8;
@@ -75,7 +75,7 @@ fn parse(bytes: &[u8]) -> Result<Header, HeaderError> {
     Header::parse(bytes, LEN, true)
 }
 
-/// What is said of an image with 32 bits of its header changed.
+/// The verdict on an image with 32 bits of its header changed.
 fn changed32(at: usize, value: u32) -> String {
     let mut bytes = image();
     put32(&mut bytes, at, value);
@@ -131,7 +131,7 @@ fn a_backing_file_and_its_format() {
     assert_eq!(parse(&bytes).unwrap().backing, Some(wanted(None)));
 }
 
-/// What another program reads, and imago does not, or not rightly.
+/// Images that another program reads, and imago does not, or not rightly.
 #[test]
 fn what_is_refused_by_name() {
     for (method, cipher) in [(1, "AES"), (2, "LUKS"), (3, "unknown")] {

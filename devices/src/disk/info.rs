@@ -1,4 +1,4 @@
-//! What can be told of an image without using it: it may be broken, or in use by others.
+//! Facts of an image that is not used for them: it may be broken, or in use by others.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub use super::{
     vmdk::facts::{VmdkExtent, VmdkFacts},
 };
 
-/// What there is to know of an image.
+/// The facts of an image.
 #[derive(Debug)]
 pub struct Info {
     /// It, what it is a difference to, and so on, as far as they could be followed.

@@ -34,7 +34,7 @@ impl Images {
         look(&self.path(name), &OpenOptions::default()).unwrap()
     }
 
-    /// What is wrong with `name`, with its reasons, and without the folder's name.
+    /// The error that `name` gives, with its reasons, and without the folder's name.
     #[track_caller]
     fn wrong(&self, name: &str) -> String {
         let error = self.look(name).wrong.unwrap();

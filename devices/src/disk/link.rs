@@ -24,9 +24,9 @@ pub struct LinkInfo {
     pub len: u64,
     /// The space that they take, in bytes; a device has no such number.
     pub allocated: Option<u64>,
-    /// What tells each of its files from all others: device and inode.
+    /// The numbers that tell each of its files from all others: device and inode.
     pub files: Vec<(u64, u64)>,
-    /// Who writes to it, or may at any time: `NAME (pid N)`.
+    /// The program that writes to it, or may at any time: `NAME (pid N)`.
     pub writer: Option<String>,
     /// The facts that its format adds.
     pub details: Details,

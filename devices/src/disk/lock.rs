@@ -23,9 +23,9 @@ use std::{
 
 use libc::{F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, c_int, c_short, flock, off_t};
 
-/// Where the locks of permissions in use begin.
+/// The first byte of the locks of permissions in use.
 const USED: off_t = 100;
-/// Where the locks of permissions denied to others begin.
+/// The first byte of the locks of permissions denied to others.
 const DENIED: off_t = 200;
 /// The bytes from [`USED`] on that have all permissions, in use and denied.
 const ALL: off_t = 2 * (DENIED - USED);
@@ -37,7 +37,7 @@ const WRITE: off_t = 1;
 /// `BLK_PERM_RESIZE`.
 const RESIZE: off_t = 3;
 
-/// How long a lock is waited for that nobody is found to have, and how often it is tried.
+/// The longest wait for a lock that nobody is found to have, and the pause between two tries.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -80,13 +80,13 @@ pub(super) fn share(file: &File) -> io::Result<()> {
     fcntl(file, F_OFD_SETLK, F_UNLCK, USED + WRITE).map(drop)
 }
 
-/// Who writes to `file`, or may at any time, as far as locks and /proc tell. Takes no lock.
+/// The program that writes to `file`, or may at any time, as far as locks and /proc tell. Takes no lock.
 pub(super) fn writer(file: &File) -> Option<String> {
     let is_unlocked = fcntl(file, F_OFD_GETLK, F_WRLCK, USED + WRITE).ok()? == F_UNLCK;
     (!is_unlocked).then(|| holder(file).unwrap_or_else(|| "another program".into()))
 }
 
-/// Who uses `file` as an image, this process included: reads it, writes to it, or keeps others from that.
+/// The program that uses `file` as an image, this process included: reads it, writes to it, or keeps others from that.
 ///
 /// # Errors
 ///

@@ -18,11 +18,11 @@ pub struct DiskOptions {
 pub struct Qcow2Options {
     /// The options for opening its file.
     pub disk: DiskOptions,
-    /// Where backing files may be, besides the image's own folder and what is below it.
+    /// The folders that backing files may be in, besides the image's own folder and those below it.
     pub backing_root: Option<PathBuf>,
 }
 
-/// Where what is written to a disk goes.
+/// The file that writes to a disk go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Overlay {
     /// Into a file without a name, in `$TMPDIR` or `/var/tmp`, which is gone with the disk.
@@ -38,8 +38,8 @@ pub struct OpenOptions {
     pub disk: DiskOptions,
     /// Its format; without, what it looks like.
     pub format: Option<Format>,
-    /// Where files that the image names may be, besides its own folder and what is below it.
+    /// The folders that files named by the image may be in, besides its own folder and those below it.
     pub backing_root: Option<PathBuf>,
-    /// Where what is written goes; without, into the image. With it, the image is only read.
+    /// The overlay that writes go to; without one, they go into the image. With one, the image is only read.
     pub overlay: Option<Overlay>,
 }

@@ -1,6 +1,6 @@
 //! Formats as qemu-img knows them by an image's first sector.
 //!
-//! What a file is taken for matters beyond nvmm: sooner or later somebody gives it to qemu-img without a format. So the
+//! The format that a file is taken for matters beyond nvmm: sooner or later somebody gives it to qemu-img without a format. So the
 //! rules are those of the `bdrv_probe` functions of QEMU's block drivers, and a test compares the two.
 
 use std::path::Path;
@@ -38,12 +38,12 @@ pub enum Looks {
     Luks,
 }
 
-/// What a cloop image begins with.
+/// The first bytes of a cloop image.
 const CLOOP: &[u8] =
     b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n";
 
 impl Looks {
-    /// What begins with `sector`; `None`: nothing special.
+    /// The format that begins with `sector`; `None`: nothing special.
     pub(super) fn of(sector: &[u8]) -> Option<Self> {
         let at = |offset: usize, bytes: &[u8]| sector.get(offset..).is_some_and(|it| it.starts_with(bytes));
         let is_parallels = at(0, b"WithoutFreeSpace") || at(0, b"WithouFreSpacExt");
@@ -63,7 +63,7 @@ impl Looks {
         }
     }
 
-    /// What has this name, whatever is in it.
+    /// The format of files with such a name, whatever is in them.
     pub(super) fn named(path: &Path) -> Option<Self> {
         let name = path.as_os_str().as_encoded_bytes();
         (name.len() > 4 && name.ends_with(b".dmg")).then_some(Self::Dmg)

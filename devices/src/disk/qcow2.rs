@@ -75,7 +75,7 @@ pub struct Qcow2Disk {
     broken: AtomicBool,
 }
 
-/// What there is to know of the image that is written to.
+/// The facts of the image that is written to.
 #[derive(Debug)]
 struct Top {
     layout: Layout,
@@ -157,7 +157,7 @@ impl Qcow2Disk {
     }
 
     /// Does `call`, unless a panic has ended an earlier one: imago asserts what tables say, and an image can say anything.
-    /// What it holds back by then is not to be trusted.
+    /// The data that it holds back by then is not to be trusted.
     fn attempt(&self, call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         if self.broken.load(Ordering::Acquire) {
             return Err(contradiction());
@@ -352,7 +352,7 @@ fn open_image(
         (file, Some(order)) => Store::Ordered(file, order, header.view),
         (file, None) => Store::File(file, header.view),
     };
-    // What it names it must not open by itself.
+    // It must not open the files that it names by itself.
     let builder = Qcow2::builder(image).write(!options.read_only).backing(below).data_file(data);
     let image = no_panic(|| {
         let imago = builder.open(DenyImplicitOpenGate::default())?;

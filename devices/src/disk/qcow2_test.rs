@@ -107,7 +107,7 @@ fn reads_chains_that_end_in_a_vmdk() {
     images.open("image", &Qcow2Options { backing_root: root, ..READ_ONLY });
 }
 
-/// What was written is what QEMU reads, and the image is in order.
+/// QEMU reads the data that was written, and the image is in order.
 #[test]
 fn writes_what_qemu_img_reads() {
     let Some(images) = Images::new() else { return };

@@ -91,7 +91,7 @@ impl RawDisk {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Where in the file what `whence` says begins, from `offset` on: its end, if nowhere.
+    /// The offset at which data or a hole, as `whence` says, begins from `offset` on: the file's end, if nowhere.
     fn seek(&self, whence: fn(u64) -> SeekTo, offset: u64) -> io::Result<u64> {
         match seek(&self.file, whence(offset)) {
             Err(Errno::NXIO) => Ok(u64::MAX),

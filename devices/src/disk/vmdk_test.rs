@@ -296,7 +296,7 @@ fn a_writer_excludes_a_vmdk_and_the_other_way() {
     assert!(RawDisk::open(&folder.at("flat.bin"), &writable).is_err());
 }
 
-/// What is wrong with grains is found when they are read, and the others can be read.
+/// A damaged grain is found when it is read, and the others can be read.
 #[test]
 fn damaged_grains_give_errors() {
     let folder = Folder::new();
@@ -309,7 +309,7 @@ fn damaged_grains_give_errors() {
         assert!(read(&disk, 5 * GRAIN as u64, GRAIN).unwrap() == pattern(12, GRAIN));
         error.to_string().replace(&format!("vmdk {}: ", folder.at("x.vmdk").display()), "")
     };
-    // Where the entry of the first grain is, by the directory that `header` leads to.
+    // The place of the first grain's entry, by the directory that `header` leads to.
     let entry = |bytes: &[u8], header: usize| {
         let sector = |at: usize| 512 * usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
         sector(sector(header + 56))

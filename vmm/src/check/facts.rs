@@ -1,4 +1,4 @@
-//! What a host says of itself. Nothing here judges, and [`super::judge`] reads nothing else, so that a recorded host is as good as a real one.
+//! A host's facts. Nothing here judges, and [`super::judge`] reads nothing else, so that a recorded host is as good as a real one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +26,7 @@ pub struct Facts {
     pub cpu: Cpu,
     /// KVM's device node.
     pub device: KvmDevice,
-    /// What is behind it, if it could be opened.
+    /// The KVM behind it, if it could be opened.
     pub kvm: Option<Kvm>,
     /// The modules of /sys/module whose names begin with `kvm`.
     pub modules: BTreeMap<String, Module>,
@@ -36,7 +36,7 @@ pub struct Facts {
     pub builtin: BTreeSet<String>,
     /// Kernel parameters for KVM.
     pub parameters: Vec<String>,
-    /// Which distribution this is: `ID` and `ID_LIKE` of /etc/os-release.
+    /// The distribution: `ID` and `ID_LIKE` of /etc/os-release.
     pub os: BTreeMap<String, String>,
     /// The system is an image that OSTree keeps: /run/ostree-booted.
     pub ostree: bool,
@@ -46,7 +46,7 @@ pub struct Facts {
     pub container: Option<String>,
     /// MSRs that /dev/cpu/0/msr shows: `IA32_FEATURE_CONTROL`, `VM_CR`.
     pub msrs: BTreeMap<Hex, Hex>,
-    /// What a guest of its own could do.
+    /// The CPU of a guest of its own.
     pub proof: Proof,
 }
 
@@ -90,7 +90,7 @@ pub struct Kvm {
     pub api_version: i32,
     /// Capabilities that nvmm needs and KVM has not.
     pub missing: Vec<String>,
-    /// What it offers to guests for guests of their own.
+    /// Its offer to guests for guests of their own.
     pub offered: Option<Offered>,
     /// Why it does not tell what it offers.
     pub error: Option<String>,
@@ -98,7 +98,7 @@ pub struct Kvm {
     pub tsc: Option<Tsc>,
 }
 
-/// What KVM takes for the rate of a new guest's TSC.
+/// The rate that KVM gives a new guest's TSC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tsc {
@@ -170,14 +170,14 @@ impl Facts {
         self.os.get(name).map_or("", String::as_str).split_whitespace()
     }
 
-    /// What the firmware says.
+    /// The firmware's name for a part of the machine, a file of /sys/class/dmi/id.
     #[must_use]
     pub fn dmi(&self, name: &str) -> &str {
         self.dmi.get(name).map_or("", String::as_str)
     }
 }
 
-/// What matters here of a host's CPU.
+/// The facts of a host's CPU that matter here.
 impl From<&HostCpu> for Offered {
     fn from(cpu: &HostCpu) -> Self {
         let bit = |leaf, bit: u32| cpu.supported.get(Leaf::new(leaf)).get(Register::Ecx) >> bit & 1 == 1;

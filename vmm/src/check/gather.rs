@@ -27,9 +27,9 @@ use crate::hypervisor;
 pub(super) const VM_CR: u32 = 0xc001_0114;
 /// Flags of /proc/cpuinfo that matter here.
 const FLAGS: [&str; 3] = ["hypervisor", "svm", "vmx"];
-/// What to read of os-release.
+/// The keys to read of os-release.
 const OS: [&str; 2] = ["ID", "ID_LIKE"];
-/// What to read of the firmware's tables; nothing that tells one machine from its like.
+/// The fields to read of the firmware's tables; nothing that tells one machine from its like.
 const DMI: [&str; 5] = ["bios_vendor", "chassis_asset_tag", "product_family", "product_name", "sys_vendor"];
 
 impl Facts {
@@ -41,7 +41,7 @@ impl Facts {
         Self { cpu: native(facts.cpu), device, kvm: answers, proof, ..facts }
     }
 
-    /// What files below `root` tell.
+    /// The facts in files below `root`.
     fn from_files(root: &Path) -> Self {
         let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
         let kernel = read("proc/sys/kernel/osrelease").trim().to_owned();

@@ -1,4 +1,4 @@
-//! What facts mean: findings in the order of a diagnosis, and the two verdicts.
+//! The meaning of facts: findings in the order of a diagnosis, and the two verdicts.
 
 mod advisory;
 mod device;

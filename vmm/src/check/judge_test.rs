@@ -103,7 +103,7 @@ fn facts(name: &str) -> Facts {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// What isn't right.
+/// The findings that are not good.
 fn wrong(report: &Report) -> Vec<&'static str> {
     let wrong = report.findings.iter().filter(|finding| finding.severity >= Severity::Warning);
     wrong.map(|finding| finding.id).collect()

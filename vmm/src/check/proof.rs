@@ -32,10 +32,10 @@ use vm_memory::GuestAddress;
 
 use crate::{buses::Buses, exit::Exit, host::Host, kick, link::Event, vcpu::Vcpu, vm::Vm};
 
-/// What takes longer than this never ends, on a busy emulated host either, whose clock runs on while its emulator waits.
+/// A proof that takes longer never ends, on a busy emulated host either, whose clock runs on while its emulator waits.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How the proof went.
+/// The outcome of the proof.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Proof {
@@ -53,9 +53,9 @@ pub enum Proof {
     Failed {
         /// VMXON or VMRUN.
         kind: Virtualization,
-        /// Where it failed.
+        /// The step that failed.
         step: String,
-        /// How: an exception, a flag, a triple fault ...
+        /// The failure: an exception, a flag, a triple fault ...
         how: String,
     },
     /// The machine can't be made, which says nothing about nesting.
@@ -65,7 +65,7 @@ pub enum Proof {
     },
 }
 
-/// What the guest is at when it left this number.
+/// The guest's step when it left this number.
 fn step(kind: Virtualization, step: u64) -> &'static str {
     match (kind, step) {
         (_, 0) => "the first instruction",
@@ -132,7 +132,7 @@ fn finish(mut vcpu: Vcpu, buses: &Arc<Buses>) -> anyhow::Result<Option<Exit>> {
     })
 }
 
-/// What the outcome means. The guest writes to its port whatever happened; another end is KVM's.
+/// The meaning of the outcome. The guest writes to its port whatever happened; another end is KVM's.
 fn judge(kind: Virtualization, outcome: &code::Outcome, exit: Option<Exit>) -> Proof {
     let failed = |how| Proof::Failed { kind, step: step(kind, outcome.step).to_owned(), how };
     match (exit, outcome.vector) {

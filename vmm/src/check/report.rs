@@ -1,4 +1,4 @@
-//! What was found, for people and for machines.
+//! The findings, for people and for machines.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -42,14 +42,14 @@ pub enum Severity {
 pub struct Finding {
     /// Its name, which stays.
     pub id: &'static str,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// What is there.
+    /// The fact that was found.
     pub found: String,
-    /// What helps: any one of these.
+    /// The remedies: any one of these helps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<Fix>,
-    /// Where more is written about it.
+    /// A place where more is written about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<&'static str>,
 }
@@ -57,7 +57,7 @@ pub struct Finding {
 /// A way out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fix {
-    /// What it does, and what to know before.
+    /// Its effect, and warnings before it.
     pub what: String,
     /// Commands to paste, or lines for a file that `what` names.
     pub commands: Vec<String>,
@@ -74,9 +74,9 @@ pub struct Report {
     pub kvm: Verdict,
     /// These can run guests of their own.
     pub nested: Verdict,
-    /// What was looked at, in the order of a diagnosis.
+    /// The findings, in the order of a diagnosis.
     pub findings: Vec<Finding>,
-    /// What all of it was judged by.
+    /// The facts that all of it was judged by.
     pub facts: Facts,
 }
 

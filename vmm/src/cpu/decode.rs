@@ -10,11 +10,11 @@ use super::{fact::Fact, fields::FIELDS, groups};
 /// A leaf, taken apart. Each bit is in one of the three.
 #[derive(Clone, Debug)]
 pub(super) struct Decoded {
-    /// What it says besides features.
+    /// Its fields besides features.
     pub(super) facts: Vec<Fact>,
     /// The features that have a bit in it, whether set or not.
     pub(super) features: Vec<(Register, u32, FeatureId)>,
-    /// What is left, by register.
+    /// The bits that are left, by register.
     pub(super) rest: [u32; 4],
 }
 

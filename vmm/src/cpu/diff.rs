@@ -20,7 +20,7 @@ use super::{
     text::{self, Paint},
 };
 
-/// What a CPU has not at all.
+/// A value that a CPU does not have at all.
 const ABSENT: &str = "-";
 /// Columns of the first value at most, and those to leave for the second.
 const WIDEST: usize = 22;
@@ -31,11 +31,11 @@ const SHORT: usize = 8;
 pub(super) struct Row {
     /// The CPUID field or the MSR.
     pub(super) place: String,
-    /// What it is; empty if it has no name.
+    /// Its name; empty if it has none.
     pub(super) name: String,
-    /// What the first has.
+    /// The first one's value.
     pub(super) a: String,
-    /// What the second has.
+    /// The second one's value.
     pub(super) b: String,
 }
 

@@ -31,12 +31,12 @@ pub(super) struct Explanation {
     /// The bit is in both halves of a control MSR.
     control: bool,
     citation: String,
-    /// What it needs itself.
+    /// Its own needs.
     needs: Vec<&'static str>,
-    /// What that needs in turn.
+    /// The needs of those.
     needs_further: Vec<&'static str>,
     needed_by: Vec<&'static str>,
-    /// What its name switches besides.
+    /// The other bits that its name switches.
     with: &'static [&'static str],
     host: Option<Host>,
     /// The models that have it, every version by name.
@@ -44,11 +44,11 @@ pub(super) struct Explanation {
     /// The same in few words.
     #[serde(skip)]
     models_in_brief: Vec<String>,
-    /// What the models' tables don't say.
+    /// Facts that the models' tables don't have.
     on_kvm: &'static str,
 }
 
-/// What a host makes of it.
+/// A host's verdict on it.
 #[derive(Debug, Serialize)]
 struct Host {
     brand: String,
@@ -56,7 +56,7 @@ struct Host {
     kvm: bool,
     /// A guest that asks for all gets it.
     guest: bool,
-    /// Who decided so.
+    /// The part of the pipeline that decided so.
     by: Why,
 }
 
@@ -146,7 +146,7 @@ impl Host {
     }
 }
 
-/// What becomes of a feature in every model on KVM.
+/// The fate of a feature in every model on KVM.
 fn on_kvm(id: FeatureId) -> &'static str {
     if id.name() == "vmx" {
         "no model has it by itself: MODEL,+vmx, or --nested on"

@@ -9,7 +9,7 @@ use super::fields::Owner;
 pub(super) struct Fact {
     /// Its bits in EAX, EBX, ECX and EDX.
     pub(super) bits: [u32; 4],
-    /// What it is.
+    /// Its name.
     pub(super) name: &'static str,
     /// Its value, in words.
     pub(super) value: String,

@@ -1,4 +1,4 @@
-//! What leaves of CPUID say besides features: numbers, by the manuals' names. SDM 2A, "CPUID—CPU Identification"; APM 3, "Obtaining
+//! Fields of CPUID's leaves besides features: numbers, by the manuals' names. SDM 2A, "CPUID—CPU Identification"; APM 3, "Obtaining
 //! Processor Information Via the CPUID Instruction".
 
 use arch::cpu::cpuid::Register::{self, Eax, Ebx, Ecx, Edx};
@@ -21,7 +21,7 @@ pub(super) struct Field {
     pub(super) high: u32,
     /// The lowest bit.
     pub(super) low: u32,
-    /// What it is.
+    /// Its name.
     pub(super) name: &'static str,
     /// Its value as people read it. Different values are different texts.
     pub(super) show: fn(u32) -> String,
@@ -37,7 +37,7 @@ pub(super) enum Indexes {
     From(u32),
 }
 
-/// Who decides on a field.
+/// The part of the pipeline that decides on a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     /// Whoever the rest of the leaf is from.

@@ -1,4 +1,4 @@
-//! What takes several registers, or several leaves, to say: names, caches, levels of the topology, and state that XSAVE saves.
+//! Facts spread over several registers or leaves: names, caches, levels of the topology, and state that XSAVE saves.
 
 use arch::cpu::{
     brand::BRAND,
@@ -10,7 +10,7 @@ use crate::size::Size;
 
 /// The leaves that name the CPU's maker.
 const VENDORS: [u32; 2] = [0x0, EXTENDED];
-/// Where the brand string starts.
+/// The leaf that the brand string starts in.
 const FIRST_BRAND: u32 = BRAND[0];
 const ALL: u32 = u32::MAX;
 

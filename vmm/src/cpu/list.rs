@@ -23,7 +23,7 @@ use super::{
 /// Columns before the marks of versions.
 const MARK: usize = 34;
 
-/// What there is, and what a host makes of it.
+/// The models and features, and a host's verdict on them.
 #[derive(Debug, Serialize)]
 pub(super) struct Listing {
     host: Option<Host>,
@@ -59,7 +59,7 @@ struct Version {
     /// The host can give all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<bool>,
-    /// What it can't give.
+    /// The features that it can't give.
     lacks: Vec<&'static str>,
 }
 

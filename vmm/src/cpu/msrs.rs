@@ -76,11 +76,11 @@ const FIELDS: &[Field] = &[
 /// An MSR, taken apart.
 #[derive(Clone, Debug)]
 pub(super) struct Decoded {
-    /// What it says besides features: the bits, the name, and the value in words.
+    /// Its fields besides features: the bits, the name, and the value in words.
     pub(super) facts: Vec<(u64, &'static str, String)>,
     /// The features that have a bit in it.
     pub(super) features: Vec<(u32, FeatureId)>,
-    /// What is left.
+    /// The bits that are left.
     pub(super) rest: u64,
 }
 
@@ -89,13 +89,13 @@ pub(super) struct Decoded {
 pub(super) struct Control {
     /// Its bit in both halves of the MSR.
     pub(super) bit: u32,
-    /// What it can be.
+    /// The values that it can have.
     pub(super) state: State,
     /// The feature that it is, if it has a name.
     pub(super) feature: Option<FeatureId>,
 }
 
-/// What a control can be.
+/// The values that a control can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
     /// The hypervisor's choice.

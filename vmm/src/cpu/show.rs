@@ -40,7 +40,7 @@ const HOSTS: [u32; 11] = [
     arch::cpu::svm::FUNCTION,
     0x8000_0022,
 ];
-/// Where the functions of caches are.
+/// The functions of caches.
 const CACHES: [u32; 5] = [0x2, 0x4, 0x8000_0005, 0x8000_0006, 0x8000_001d];
 /// Columns of what stands before the words of a line, but for who set it.
 const PLACE: usize = 14;
@@ -54,9 +54,9 @@ pub(super) struct Sheet {
     signature: String,
     topology: Topology,
     nesting: Nesting,
-    /// What was asked for and can't be given.
+    /// The features that were asked for and can't be given.
     unmet: Vec<Unmet>,
-    /// What the model or the host has and the guest has not.
+    /// The features of the model or of the host that the guest does not have.
     removed: Vec<Removed>,
     vcpu: u32,
     cpuid: BTreeMap<Leaf, LeafSheet>,
@@ -89,7 +89,7 @@ struct MsrSheet {
 struct Entry {
     /// The whole address: `CPUID.01H:ECX[5]`.
     place: String,
-    /// What stands beside it in a table: the register, and the bits unless they are one.
+    /// The text beside it in a table: the register, and the bits unless they are one.
     #[serde(skip)]
     label: String,
     name: String,
@@ -258,7 +258,7 @@ fn leaf_entries(profile: &CpuProfile, seen: &Seen, leaf: Leaf) -> Vec<Entry> {
 }
 
 fn msr_entries(profile: &CpuProfile, index: u32, value: u64) -> Vec<Entry> {
-    // What a capability MSR says besides features is the host's.
+    // The fields of a capability MSR besides features are the host's.
     let decided = decided(profile, &format!("MSR {index:#x}"));
     let base = match index {
         msr::FEATURE_CONTROL | msr::BIOS_SIGN_ID | msr::MCG_CAP => decided.unwrap_or(Why::Host),
@@ -300,7 +300,7 @@ fn msr_entries(profile: &CpuProfile, index: u32, value: u64) -> Vec<Entry> {
     entries
 }
 
-/// Who a leaf is from, apart from its features and the topology.
+/// The part of the pipeline that a leaf is from, apart from its features and the topology.
 fn base(profile: &CpuProfile, leaf: Leaf) -> Why {
     let spec = profile.canonical();
     let caches = CACHES.contains(&leaf.function) && spec.caches == CacheMode::Passthrough;
@@ -328,7 +328,7 @@ fn asked(profile: &CpuProfile, leaf: Leaf, bits: [u32; 4]) -> Option<Why> {
     decided.map(|decision| decision.why)
 }
 
-/// Who decided on a whole field or MSR.
+/// The part of the pipeline that decided on a whole field or MSR.
 fn decided(profile: &CpuProfile, place: &str) -> Option<Why> {
     profile
         .decisions()

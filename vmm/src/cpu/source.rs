@@ -1,4 +1,4 @@
-//! Where CPUs come from: this host's KVM or a recorded one, and the CPU that a specification makes of it.
+//! The source of CPUs: this host's KVM or a recorded one, and the CPU that a specification makes of it.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use crate::{
     small_file,
 };
 
-/// Which host's CPU it is about.
+/// The host whose CPU it is about.
 #[derive(Debug, clap::Args)]
 pub(super) struct HostArgs {
     /// A recorded host, as `nvmm cpu dump` prints it, instead of this one
@@ -35,7 +35,7 @@ pub(super) struct HostArgs {
     kvm: PathBuf,
 }
 
-/// What else decides on a guest's CPU.
+/// The other choices that decide on a guest's CPU.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Shape {
     /// vCPUs, as a machine's --smp has them [default: 1]
@@ -46,7 +46,7 @@ pub(super) struct Shape {
     nested: Nested,
 }
 
-/// What a guest reads of its CPU.
+/// A CPU as its guest reads it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     /// A vCPU's leaves.
@@ -64,7 +64,7 @@ pub enum UsageError {
     /// `--vcpu 4` of four.
     #[error("--vcpu {given}: there are 0 to {last}; --smp makes more")]
     Vcpu {
-        /// What was given.
+        /// The specification as it was given.
         given: u32,
         /// The last one.
         last: u32,
@@ -109,7 +109,7 @@ pub(super) fn recorded(path: &Path) -> anyhow::Result<HostCpu> {
 }
 
 impl Shape {
-    /// What a specification means, and the CPU that it gives on this host.
+    /// The meaning of a specification, and the CPU that it gives on this host.
     pub(super) fn resolve(&self, host: &HostCpu, spec: &str) -> anyhow::Result<(CpuProfile, Topology)> {
         let (spec, topology) = match config::cpu(spec, self.smp.as_deref(), self.nested) {
             Err(ConfigError::Cpu(error)) => return Err(UsageError::Spec(error).into()),
@@ -120,7 +120,7 @@ impl Shape {
 }
 
 impl Seen {
-    /// What a vCPU with this CPU reads.
+    /// The leaves that a vCPU with this CPU reads.
     pub(super) fn new(profile: &CpuProfile, vcpu: u32) -> Self {
         let mut msrs = profile.capability_msrs().clone();
         msrs.extend(profile.msrs().iter().copied());

@@ -36,7 +36,7 @@ pub enum KernelError {
     Image {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in it.
         source: ImageError,
     },
     /// The kernel, or what it unpacks itself to, does not fit.
@@ -47,9 +47,9 @@ pub enum KernelError {
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Where the kernel ends while it unpacks itself.
+        /// The end of the kernel while it unpacks itself.
         need: u64,
-        /// Where memory below 4 GiB ends.
+        /// The end of memory below 4 GiB.
         have: u64,
     },
     /// An initramfs without anything in it.
@@ -65,9 +65,9 @@ pub enum KernelError {
         path: PathBuf,
         /// Its length.
         len: u64,
-        /// Where the kernel ends.
+        /// The end of the kernel.
         start: u64,
-        /// How much memory would do.
+        /// The memory that would do.
         need: u64,
     },
     /// The initramfs does not fit where the kernel takes it.
@@ -82,7 +82,7 @@ pub enum KernelError {
         len: u64,
         /// The place for it, with memory to spare.
         room: Range<u64>,
-        /// Who says so.
+        /// The source of the limit.
         why: &'static str,
     },
     /// The command line is too long.
@@ -90,7 +90,7 @@ pub enum KernelError {
     Cmdline {
         /// Its length.
         len: usize,
-        /// What the kernel says it can take.
+        /// The length that the kernel says it can take.
         max: usize,
     },
     /// A NUL ends the command line early.

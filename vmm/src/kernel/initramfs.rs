@@ -15,7 +15,7 @@ pub(super) struct Limit {
     pub(super) below: u64,
     /// It can also be anywhere else in memory; the place below is only tried first, for it suits every kernel.
     pub(super) above_4g: bool,
-    /// Who says so.
+    /// The source of the limit.
     pub(super) why: &'static str,
 }
 

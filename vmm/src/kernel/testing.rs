@@ -22,7 +22,7 @@ pub(crate) struct Elf {
     pub(super) phoff: u64,
     pub(super) phentsize: u16,
     pub(super) headers: Vec<Header>,
-    /// What else is in the file, by offset.
+    /// The rest of the file, by offset.
     pub(crate) contents: Vec<(usize, Vec<u8>)>,
 }
 

@@ -159,7 +159,7 @@ const LINUX: [(&str, &str); 72] = [
     ("ssbd", "spec-ctrl"),
     ("lass", "smap"),
     ("invlpgb", "pcid"),
-    // What QEMU switches off too (`feature_dependencies` of target/i386/cpu.c), except of VMX and SVM.
+    // The features that QEMU switches off too (`feature_dependencies` of target/i386/cpu.c), except of VMX and SVM.
     ("fred", "wrmsrns"),
     ("perfmon-v2", "perfctr-core"),
     ("avx10-512", "avx10"),

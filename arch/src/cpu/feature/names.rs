@@ -19,9 +19,9 @@ const NAME_COUNT: usize = {
     count
 };
 
-/// What all features need, one after the other.
+/// The needs of all features, one after the other.
 static NEEDS: [FeatureId; NEED_COUNT] = resolve();
-/// Where a feature's needs start in it; they end where the next one's start.
+/// The index of each feature's first need in it; they end where the next one's start.
 static STARTS: [usize; COUNT + 1] = starts();
 const NEED_COUNT: usize = starts()[COUNT];
 
@@ -31,7 +31,7 @@ pub(super) fn find(name: &str) -> Option<FeatureId> {
     Some(NAMES[place].1)
 }
 
-/// What a feature needs.
+/// The needs of a feature.
 pub(super) fn needs(id: FeatureId) -> &'static [FeatureId] {
     &NEEDS[STARTS[id.index()]..STARTS[id.index() + 1]]
 }

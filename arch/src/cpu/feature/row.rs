@@ -9,7 +9,7 @@ use crate::cpu::cpuid::{Leaf, Register};
 pub struct Feature {
     /// QEMU's name.
     pub name: &'static str,
-    /// What else QEMU and libvirt call it, beyond `_` for `-`.
+    /// QEMU's and libvirt's other names for it, beyond `_` for `-`.
     pub aliases: &'static [&'static str],
     /// The place of its bit.
     pub place: Place,

@@ -85,7 +85,7 @@ impl BitOr for FeatureSet {
     }
 }
 
-/// What is in the first and not in the second.
+/// The features in the first set and not in the second.
 impl Sub for FeatureSet {
     type Output = Self;
 

@@ -1,4 +1,4 @@
-//! What CPUID says of a model's caches: leaves 2 and 4, 8000_0005h, 8000_0006h and 8000_001Dh, as QEMU 11.1 tells them.
+//! CPUID's leaves of a model's caches: 2 and 4, 8000_0005h, 8000_0006h and 8000_001Dh, as QEMU 11.1 gives them.
 
 use crate::cpu::{
     cpuid::{Leaf, Registers},
@@ -80,7 +80,7 @@ impl Caches {
         Self { intel: set, amd: set, descriptors: false }
     }
 
-    /// What a CPU that follows `manual` says of them, except for who shares them. Some of the leaves may be beyond the model's last.
+    /// The leaves of a CPU that follows `manual`, without the CPUs that share each cache. Some of the leaves may be beyond the model's last.
     #[must_use]
     pub fn leaves(&self, manual: Manual) -> Vec<(Leaf, Registers)> {
         let set = match manual {

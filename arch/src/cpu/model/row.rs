@@ -8,13 +8,13 @@ use crate::cpu::{feature::FeatureSet, signature::Signature, vendor::Vendor};
 pub struct NamedModel {
     /// Its name, such as `Haswell`, `Haswell-v2` or `Haswell-noTSX`.
     pub name: String,
-    /// Which version this is a further name of.
+    /// The version that this is a further name of.
     pub alias_of: Option<String>,
     /// The version, from 1 on.
     pub version: u32,
-    /// Who makes such CPUs, in the twelve letters of leaf 0; empty if nobody in particular.
+    /// The maker of such CPUs, in the twelve letters of leaf 0; empty if nobody in particular.
     pub maker: &'static str,
-    /// What the CPU says of its age.
+    /// The CPU's family, model and stepping.
     pub signature: Signature,
     /// The last basic leaf, before features raise it.
     pub level: u32,
@@ -102,7 +102,7 @@ impl NamedModel {
 }
 
 impl Model {
-    /// What most of Intel's have.
+    /// The common part of Intel's models.
     pub(super) const INTEL: Self = Self {
         name: "",
         maker: "GenuineIntel",
@@ -116,9 +116,9 @@ impl Model {
         caches: Caches::LEGACY,
         versions: &[],
     };
-    /// What most of AMD's have.
+    /// The common part of AMD's models.
     pub(super) const AMD: Self = Self { maker: "AuthenticAMD", ..Self::INTEL };
-    /// What goes for any maker.
+    /// The common part of models without a maker.
     pub(super) const ANY: Self = Self { maker: "", ..Self::INTEL };
 
     /// All that it is called, and what it is under each name.

@@ -1,11 +1,11 @@
-//! What VMX in Intel's models has, each from the one before it.
+//! The VMX features of Intel's models, each from the one before it.
 
 use crate::cpu::feature::FeatureSet;
 
 /// The `vmx-*` features of a model.
 #[derive(Debug)]
 pub(super) struct Vmx {
-    /// What they start from.
+    /// The features that they start from.
     pub(super) like: Option<&'static Self>,
     /// Features that come, by name.
     pub(super) added: &'static str,

@@ -1,4 +1,4 @@
-//! What Intel's and AMD's leaves have in common: 01H, 0BH and 1FH, the form of 0BH that later leaves took over, and the form of
+//! Leaves that Intel and AMD have in common: 01H, 0BH and 1FH, the form of 0BH that later leaves took over, and the form of
 //! leaf 04H that AMD took over. SDM 2A, "CPUID"; APM 3, "Function Bh—Extended Topology Enumeration".
 //!
 //! Leaf 1FH is Intel's alone, but dies are in it for AMD's guests too: Linux reads it whoever made the CPU, and nothing else

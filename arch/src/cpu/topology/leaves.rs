@@ -8,7 +8,7 @@ use crate::cpu::{
 };
 
 impl Topology {
-    /// What the leaves of a CPU that follows `manual` say of this topology, the same for every vCPU.
+    /// The leaves of this topology in a CPU that follows `manual`, the same for every vCPU.
     ///
     /// Functions that are about nothing else are taken out of `cpuid`, and the patches write them anew. Where the leaves that a
     /// CPU had before leaf 0BH can't tell the topology, it gets that leaf.
@@ -26,7 +26,7 @@ impl Topology {
         fields.into_iter().map(patch).collect()
     }
 
-    /// What a vCPU's leaves say of itself. `cpuid` has been through [`Topology::rewrite`].
+    /// The fields of a vCPU's leaves about itself. `cpuid` has been through [`Topology::rewrite`].
     pub(in crate::cpu) fn personalize(&self, cpuid: &mut Cpuid, manual: Manual, vcpu: u32) {
         let mut fields = common::vcpu_fields(self, cpuid, vcpu);
         if manual == Manual::Amd {

@@ -1,4 +1,4 @@
-//! What Linux makes of the leaves, by the rules that its versions have had: `arch/x86/kernel/cpu/{topology,common,intel,amd,cacheinfo}.c`
+//! Linux' reading of the leaves, by the rules that its versions have had: `arch/x86/kernel/cpu/{topology,common,intel,amd,cacheinfo}.c`
 //! of 6.1, and `topology_{common,ext,amd}.c`, which took their place in 6.9.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::cpu::{
     vendor::Manual,
 };
 
-/// Which rules.
+/// The versions' rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Linux {
     /// Up to 6.8.
@@ -26,7 +26,7 @@ enum Linux {
 
 const ALL: [Linux; 3] = [Linux::Old, Linux::Gated, Linux::Free];
 
-/// What it knows of one CPU.
+/// Linux' facts of one CPU.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     package: u32,

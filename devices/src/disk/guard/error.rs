@@ -70,7 +70,7 @@ pub enum HeaderError {
     Name,
 }
 
-/// What is wrong with an image, so that it is only read.
+/// The faults by which an image is only read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in super::super) enum Flaw {
     /// Incompatible feature 0.

@@ -15,12 +15,12 @@ pub(super) const DATA_FILE_NAME: u32 = 0x4441_5441;
 /// An entry of the feature name table: type, bit, and 46 bytes of name.
 const FEATURE_NAME_LEN: usize = 48;
 
-/// What is of interest in the header extensions.
+/// The header extensions that matter here.
 #[derive(Debug, Default)]
 pub(super) struct Extensions {
     pub(super) backing_format: Option<Untrusted>,
     pub(super) data_file: Option<Untrusted>,
-    /// Where in the header that is.
+    /// Its place in the header.
     pub(super) data_file_at: usize,
     pub(super) bitmaps: bool,
 }

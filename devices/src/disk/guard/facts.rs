@@ -1,4 +1,4 @@
-//! What a header says, right or wrong: for people to read, not for programs to act on.
+//! The fields of a header, right or wrong: for people to read, not for programs to act on.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
@@ -21,15 +21,15 @@ pub struct Qcow2Facts {
     pub cluster_size: Option<u64>,
     /// The number of bits that count the uses of a cluster.
     pub refcount_bits: Option<u32>,
-    /// How compressed clusters are compressed, if there are any.
+    /// The method of compressed clusters, if there are any.
     pub compression: &'static str,
     /// Its encryption, if it has one.
     pub encryption: Option<&'static str>,
     /// The number of snapshots inside.
     pub snapshots: u32,
-    /// What else is special about it, by the specification's names.
+    /// Its other features, by the specification's names.
     pub features: Vec<&'static str>,
-    /// What it is a difference to, as it is written.
+    /// Its backing file's name, as it is written.
     pub backing_file: Option<Untrusted>,
     /// That one's format, if it is recorded.
     pub backing_format: Option<Untrusted>,

@@ -30,7 +30,7 @@ pub enum OpenError {
     Foreign {
         /// The image.
         path: PathBuf,
-        /// What it looks like.
+        /// The format that it looks like.
         looks: Looks,
     },
 }

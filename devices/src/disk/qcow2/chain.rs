@@ -1,6 +1,6 @@
 //! A qcow2 image and what it is a difference to, and what that is, down to an image that is whole.
 //!
-//! What a header names is the word of whoever made the image, so it is followed with care: only files of a known format,
+//! The names in a header are the word of whoever made the image, so they are followed with care: only files of a known format,
 //! from where the user keeps images, and none is ever written to.
 
 use std::{
@@ -41,7 +41,7 @@ pub(super) enum Link {
     Vmdk(PathBuf, Box<Vmdk>),
 }
 
-/// What a qcow2 image is made of.
+/// The files of a qcow2 image.
 #[derive(Debug)]
 pub(super) struct Parts {
     /// As the header above it names it, below that one's folder.
@@ -52,10 +52,10 @@ pub(super) struct Parts {
     pub(super) data: Option<Opened>,
 }
 
-/// Where backing files may be.
+/// The folders that backing files may be in.
 pub(super) struct Roots(pub(super) Vec<PathBuf>);
 
-/// What there is to know while a chain is opened.
+/// The state of opening a chain.
 struct Walk<'a> {
     roots: Roots,
     /// The files that are open, by what tells them apart.
@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Parts {
-    /// What it is a difference to, and its own path.
+    /// Its backing file, and its own path.
     pub(super) fn backing(&self) -> Option<(&Path, &Backing)> {
         Some((&self.path, self.header.backing.as_ref()?))
     }
@@ -248,7 +248,7 @@ impl Roots {
     }
 }
 
-/// What tells a file from all others.
+/// The numbers that tell a file from all others.
 pub(super) fn identity(file: io::Result<fs::Metadata>, path: &Path) -> Result<(u64, u64), Qcow2Error> {
     let file = file.map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })?;
     Ok((file.dev(), file.ino()))

@@ -25,12 +25,12 @@ const MAX_L1_LEN: u64 = 32 << 20;
 /// The longest name of a backing file, in bytes.
 const MAX_NAME: usize = 1023;
 
-/// How to make an image.
+/// The choices for a new image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateOptions {
     /// The unit that space is given out in, in bytes: a power of two from 512 to 2 MiB.
     pub cluster_size: u32,
-    /// What the image is a difference to, as it calls that file from where it is itself, and its format. Whether there is
+    /// The backing file, by its name from the image's own folder, and its format. Whether there is
     /// such a file is not looked at.
     pub backing: Option<(Untrusted, Format)>,
     /// Put it in the place of a file that is there already.
@@ -54,7 +54,7 @@ pub enum CreateError {
     InUse {
         /// The file.
         path: PathBuf,
-        /// Who.
+        /// The program that has it.
         holder: String,
     },
     /// A size that no disk has.
@@ -63,7 +63,7 @@ pub enum CreateError {
     /// A size that the tables can't cover.
     #[error("a disk of {size} bytes is too large for clusters of {cluster_size} bytes; at most {most} fit")]
     TooLarge {
-        /// What was asked for.
+        /// The format that was asked for.
         size: u64,
         /// The size of a cluster.
         cluster_size: u32,

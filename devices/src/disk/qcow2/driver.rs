@@ -68,7 +68,7 @@ impl Driver {
         Err(io::Error::new(ErrorKind::InvalidData, what))
     }
 
-    /// Where the cluster begins that `offset` is in.
+    /// The first byte of the cluster that has `offset`.
     fn start(&self, offset: u64) -> u64 {
         offset - offset % self.cluster_size
     }

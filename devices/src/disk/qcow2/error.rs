@@ -20,7 +20,7 @@ pub enum Qcow2Error {
     Header {
         /// The image.
         path: PathBuf,
-        /// What its header says.
+        /// The version in its header.
         source: HeaderError,
     },
     /// The host failed to read it.
@@ -74,22 +74,22 @@ pub enum Qcow2Error {
         path: PathBuf,
         /// The backing file.
         name: Untrusted,
-        /// What it is said to be.
+        /// The format that it is said to have.
         format: Untrusted,
     },
-    /// What an image names is none.
+    /// A file that an image names is no image.
     #[error("the {what} {name} of disk {} {why}", path.printable())]
     NotAFile {
         /// The image.
         path: PathBuf,
-        /// What it names it as.
+        /// The role of the file, such as backing file.
         what: &'static str,
         /// The file.
         name: Untrusted,
-        /// What it is instead.
+        /// The kind of file that it is.
         why: NotAFile,
     },
-    /// What an image names is elsewhere.
+    /// A file that an image names is in a folder that it may not be in.
     #[error(
         "the {what} {name} of disk {} is outside of the disk's folder; allow its own with backing-root=DIR",
         path.printable()
@@ -97,7 +97,7 @@ pub enum Qcow2Error {
     Outside {
         /// The image.
         path: PathBuf,
-        /// What it names it as.
+        /// The role of the file, such as backing file.
         what: &'static str,
         /// The file.
         name: Untrusted,
@@ -143,13 +143,13 @@ pub enum Qcow2Error {
     /// An overlay can't be made.
     #[error("an overlay can't be made")]
     Create(#[from] CreateError),
-    /// What was given as an overlay is a whole disk.
+    /// The file that was given as an overlay is a whole disk.
     #[error("{} is a standalone image, not an overlay, and was not overwritten; name another file", path.printable())]
     NoOverlay {
         /// The image.
         path: PathBuf,
     },
-    /// What was given as an overlay is one of something else.
+    /// The file that was given as an overlay is one of another image.
     #[error("overlay {} is one of {name}, not of {}; name another file", path.printable(), base.printable())]
     OtherOverlay {
         /// The image.

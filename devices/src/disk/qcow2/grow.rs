@@ -43,7 +43,7 @@ pub enum GrowError {
         path = .0.printable()
     )]
     Snapshots(PathBuf),
-    /// What is below would come to light, and version 2 has no way to say that it is zeros.
+    /// The data below would come to light, and version 2 has no way to say that it is zeros.
     #[error(
         "disk {path} is less than the one below, whose end would show; \
          make it version 3 first: qemu-img amend -o compat=1.1 {path}",
@@ -82,7 +82,7 @@ pub fn grow(path: &Path, size: u64, backing_root: Option<&Path>) -> Result<(), G
     let cluster_size = facts.cluster_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(1);
     create::check_size(size, cluster_size)?;
 
-    // What was behind the end may hold anything: the rest of its cluster, and what is below and was out of sight.
+    // Anything may stand behind the old end: the rest of its cluster, and data below that was out of sight.
     let tail = from.next_multiple_of(cluster_size.into()).min(size);
     let grow = |to, mode| disk.alone(|image| image.resize_grow(to, mode));
     let grown = match facts.version {
@@ -103,7 +103,7 @@ fn write_zeros(disk: &Qcow2Disk, range: Range<u64>) -> io::Result<()> {
     disk.write_at(&[VolatileSlice::from(&mut zeros[..])], range.start)
 }
 
-/// What the header of the image at `path` says, and the size of what is below it.
+/// The header of the image at `path`, and the size of the image below it.
 fn below(path: &Path, root: Option<&Path>) -> Result<(Qcow2Facts, u64), GrowError> {
     let opened = Opened::look(path).map_err(Qcow2Error::from)?;
     let (links, wrong) = look::look(path, &opened, root);

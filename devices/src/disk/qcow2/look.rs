@@ -1,4 +1,4 @@
-//! What a qcow2 image and those below it say, without locks.
+//! The headers of a qcow2 image and of those below it, read without locks.
 
 use std::{fs, path::Path};
 

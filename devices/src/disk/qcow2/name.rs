@@ -1,4 +1,4 @@
-//! What the names in headers mean: a path, or one of QEMU's other ways to say which file it is.
+//! The meaning of names in headers: a path, or one of QEMU's other ways to name a file.
 
 use std::str;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::super::guard::Backing;
 use crate::printable::Untrusted;
 
-/// What a backing file can be called instead of by a path: an object that has what `-blockdev` takes.
+/// The other form of a backing file's name: an object that has what `-blockdev` takes.
 const JSON: &[u8] = b"json:";
 
 /// Why a name is not that of a local file.

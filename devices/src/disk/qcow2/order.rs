@@ -11,7 +11,7 @@
 //! 2. Nothing is counted as free while it may still be named: L2 tables come before refcount blocks, too.
 //! 3. Nothing is used again while the medium may still say that it is something else.
 //!
-//! What breaks between two writes is then never more than space that is counted and not used.
+//! A stop between two writes then costs no more than space that is counted and not used.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +38,7 @@ use super::{
 pub(super) struct Order {
     /// The image, through the page cache.
     file: File,
-    /// Where the disk's clusters are, if not there.
+    /// The file with the disk's clusters, if they are not there.
     data_file: Option<File>,
     tables: RwLock<Tables>,
     /// Held for whatever must not happen in between.
@@ -47,9 +47,9 @@ pub(super) struct Order {
     opened: AtomicBool,
     /// Data was written since the last barrier.
     data: AtomicBool,
-    /// What names clusters was written since the last barrier.
+    /// Tables that name clusters were written since the last barrier.
     names: AtomicBool,
-    /// How often clusters became free, and how many of those times the medium is known to know.
+    /// The number of times that clusters became free, and how many of them are known to be on the medium.
     freed: AtomicU64,
     settled: AtomicU64,
     #[cfg(test)]
@@ -99,7 +99,7 @@ impl Order {
         self.opened.store(true, Ordering::Release);
     }
 
-    /// What a write of `len` bytes at `offset` of the image is to.
+    /// The blocks that a write of `len` bytes at `offset` of the image touches.
     pub(super) fn touched(&self, offset: u64, len: u64) -> Touched {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).touched(offset, len)
     }

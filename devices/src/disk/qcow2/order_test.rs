@@ -31,14 +31,14 @@ impl Images {
     }
 }
 
-/// What a guest did to a disk: after how many events of the file, where, and what was there then.
+/// A guest's write to a disk: the number of the file's events before it, its place, and the data there then.
 struct Change {
     after: usize,
     offset: usize,
     bytes: Vec<u8>,
 }
 
-/// What happened to a disk and to its file.
+/// The events of a disk and of its file.
 #[derive(Default)]
 struct History {
     before: Vec<u8>,
@@ -83,7 +83,7 @@ impl History {
         history
     }
 
-    /// What a medium may hold if the host stops after so many events, and of what was not synced only a part is `kept`.
+    /// The data on a medium if the host stops after so many events, and only a part of the data that was not synced is `kept`.
     fn crash(&self, count: usize, kept: f64, random: &mut TestRng) -> Vec<u8> {
         let synced = self.events[..count].iter().rposition(|event| matches!(event, Event::Sync)).unwrap_or(0);
         let mut file = self.before.clone();
@@ -305,7 +305,7 @@ fn until_done(call: impl Fn() -> io::Result<()>) {
     panic!("still not done");
 }
 
-/// How images differ in what of them is written when.
+/// The features by which images differ in the order of their writes.
 const CREATE: [(&str, usize); 5] = [
     ("cluster_size=512,refcount_bits=64", 8 << 20),
     ("cluster_size=512", 8 << 20),

@@ -33,7 +33,7 @@ pub(super) struct OpenOverlay {
     made: Made,
 }
 
-/// What was made for this disk, and goes again if that can't be opened.
+/// A file that was made for this disk, and is removed if the disk can't be opened.
 #[derive(Debug, Default)]
 struct Made(Option<PathBuf>);
 
@@ -135,7 +135,7 @@ fn check(overlay: &Path, backing: &Backing, base: &Path, format: Format) -> Resu
     Ok(())
 }
 
-/// What an overlay calls its base: from its own folder on if the base is there or below, so that both can be moved.
+/// The name that an overlay has for its base: from its own folder on if the base is there or below, so that both can be moved.
 fn name_from(overlay: &Path, base: &Path) -> Result<Untrusted, Qcow2Error> {
     let real = |path: &Path| {
         fs::canonicalize(path).map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })

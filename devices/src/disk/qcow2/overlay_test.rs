@@ -49,7 +49,7 @@ impl Images {
     }
 }
 
-/// What is written is there as long as the disk is, and then it is gone.
+/// Written data is there as long as the disk is, and then it is gone.
 #[test]
 fn a_temporary_overlay_leaves_nothing() {
     let Some(images) = Images::new() else { return };
@@ -227,7 +227,7 @@ fn a_base_is_only_read() {
     assert_reads(&*disk, &[7; 4096]);
 }
 
-/// Where a file system knows no files without a name, too.
+/// On a file system that knows no files without a name, too.
 #[test]
 fn an_unnamed_file_has_no_name() {
     let folder = tempfile::TempDir::new().unwrap();

@@ -91,7 +91,7 @@ impl Qcow2Disk {
     /// returns which those are. They are zeros then, and are still the range's: once they are not, they may be others'.
     fn punch(&self, image: &Image, range: &Range<u64>) -> io::Result<Range<u64>> {
         let cluster = self.top.layout.cluster_size();
-        // What is behind the end of the disk belongs to its last cluster.
+        // The bytes behind the end of the disk belong to its last cluster.
         let end = if range.end == self.size { range.end } else { range.end - range.end % cluster };
         let start = range.start.next_multiple_of(cluster).min(range.end);
         let inner = start..end.max(start);
@@ -126,7 +126,7 @@ impl Qcow2Disk {
     }
 }
 
-/// Where clusters of the disk are.
+/// A place of clusters of the disk.
 #[derive(Clone, Copy, Debug)]
 enum Mapped {
     /// In the image, at this offset of its file, and nowhere else.
@@ -141,7 +141,7 @@ enum Mapped {
     Nowhere,
 }
 
-/// What a `range` of the disk begins with: how far it goes, and where that is. None: the range is empty.
+/// The first part of a `range` of the disk that lies in one place: its length, and that place. None: the range is empty.
 fn next_run(image: &Image, range: Range<u64>) -> io::Result<Option<(Range<u64>, Mapped)>> {
     if range.is_empty() {
         return Ok(None);

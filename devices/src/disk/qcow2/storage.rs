@@ -1,4 +1,4 @@
-//! What imago finds the bytes of images in: files, and vmdks, which it reads as if they were raw.
+//! The files that imago finds the bytes of images in, and vmdks, which it reads as if they were raw.
 
 #![expect(unsafe_code, reason = "imago's interface to storage is of unsafe functions")]
 
@@ -35,7 +35,7 @@ pub(super) enum Store {
 }
 
 impl Store {
-    /// What of `len` bytes at `offset` is known to be zeros.
+    /// The part of `len` bytes at `offset` that is known to be zeros.
     pub(super) fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
         match self {
             Self::Vmdk(vmdk, _) if offset < vmdk.size() => {
@@ -53,7 +53,7 @@ impl Store {
         }
     }
 
-    /// What is shown of its header.
+    /// The header that is shown.
     fn view(&self) -> Option<&View> {
         match self {
             Self::File(_, view) | Self::Ordered(_, _, view) => Some(view),

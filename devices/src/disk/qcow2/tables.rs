@@ -29,7 +29,7 @@ pub(super) struct Tables {
     layout: Layout,
     l1: Vec<u64>,
     refcount_table: Vec<u64>,
-    /// Which clusters the two name.
+    /// The clusters that the two name.
     blocks: HashMap<u64, Block>,
     /// The clusters of the disk are in another file, where none is counted.
     has_data_file: bool,
@@ -41,7 +41,7 @@ enum Block {
     Counts,
 }
 
-/// What a write is to.
+/// The kinds of blocks that a write touches.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Touched {
     pub(super) header: bool,
@@ -91,7 +91,7 @@ impl Tables {
         })
     }
 
-    /// What a write of `len` bytes at `offset` is to.
+    /// The blocks that a write of `len` bytes at `offset` touches.
     pub(super) fn touched(&self, offset: u64, len: u64) -> Touched {
         let range = offset..offset.saturating_add(len);
         let overlaps = |other: Range<u64>| range.start < other.end && other.start < range.end;
@@ -164,7 +164,7 @@ impl Tables {
         }
     }
 
-    /// Where the tables are once `bytes` are at `offset`.
+    /// The places of the tables once `bytes` are at `offset`.
     pub(super) fn updated_layout(&self, offset: u64, bytes: &[u8]) -> Layout {
         // Nobody writes a part of what it is in.
         if offset == 0 { self.layout.updated(bytes) } else { self.layout }
@@ -176,7 +176,7 @@ impl Tables {
         (cluster >> bits, cluster & ((1 << bits) - 1))
     }
 
-    /// Where the refcount block with that index is in the file.
+    /// The offset in the file of the refcount block with that index.
     pub(super) fn refcounts(&self, index: u64) -> Option<u64> {
         let entry = usize::try_from(index).ok().and_then(|index| self.refcount_table.get(index));
         entry.map(|entry| entry & OFFSET).filter(|&offset| offset != 0)

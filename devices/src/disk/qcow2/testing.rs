@@ -1,4 +1,4 @@
-//! What the tests of qcow2 images share: a folder in which qemu-img works, and disks that are written at random.
+//! Shared by the tests of qcow2 images: a folder in which qemu-img works, and disks that are written at random.
 
 use std::{
     error::Error,
@@ -119,11 +119,11 @@ impl Images {
     }
 }
 
-/// What happened to a file, since somebody wants to know.
+/// The events of a file, from when a test asks for them.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     events: Mutex<Option<Vec<Event>>>,
-    /// How many writes succeed, and how many fail then.
+    /// The number of writes that succeed, and of those that fail then.
     failures: Mutex<(usize, usize)>,
 }
 
@@ -165,7 +165,7 @@ impl Log {
         }
     }
 
-    /// What happened since [`Log::start`].
+    /// The events since [`Log::start`].
     pub(super) fn events(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone().unwrap()
     }

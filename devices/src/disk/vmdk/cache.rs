@@ -1,4 +1,4 @@
-//! What was read last, within bounds.
+//! The tables and grains that were read last, within bounds.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ pub(super) struct Caches {
     pub(super) grains: Cache<u8>,
 }
 
-/// Which extent, counted through all links, and which part of it.
+/// The number of the extent, counted through all links, and the part of it.
 pub(super) type Key = (usize, u64);
 
 /// At most two generations: what was used since the last change of generations, and what was used in the time before.
@@ -47,7 +47,7 @@ impl<T> Cache<T> {
         Self { limit, generations: Mutex::new(generations) }
     }
 
-    /// What `key` stands for, by `load` if it is not there. Two threads that miss the same both load it.
+    /// The part that `key` stands for, by `load` if it is not there. Two threads that miss the same both load it.
     pub(super) fn get(&self, key: Key, load: impl FnOnce() -> io::Result<Arc<[T]>>) -> io::Result<Arc<[T]>> {
         if let Some(found) = self.with(|it| it.find(key, self.limit)) {
             return Ok(found);

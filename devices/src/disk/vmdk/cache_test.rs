@@ -22,10 +22,10 @@ fn loads_once_and_stays_within_its_bounds() {
         get(part, 10);
         get(part, 10);
         assert_eq!(loads.get(), part + 1);
-        // What is in use all the time is never thrown away.
+        // A part in use all the time is never thrown away.
         get(0, 10);
     }
-    // What is larger than the cache is not kept.
+    // A part larger than the cache is not kept.
     get(5000, 101);
     get(5000, 101);
     assert_eq!(loads.get(), 1002);

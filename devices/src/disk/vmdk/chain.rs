@@ -102,7 +102,7 @@ impl Link {
     }
 }
 
-/// What there is to know while a chain is opened.
+/// The state of opening a chain.
 pub(super) struct Opener {
     /// The folders that files may be in.
     folders: Vec<PathBuf>,
@@ -122,7 +122,7 @@ impl Opener {
         Ok(Self { folders, seen: HashSet::new(), extents: 0 })
     }
 
-    /// Where the file is that the one at `from` calls `name`.
+    /// The path of the file that the one at `from` calls `name`.
     pub(super) fn resolve(&self, from: &Path, name: &Name) -> Result<PathBuf, VmdkError> {
         let folder = from.parent().unwrap_or(from);
         let paths: Vec<_> = name.spellings().map(|name| folder.join(name.as_path())).collect();

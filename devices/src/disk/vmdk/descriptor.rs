@@ -15,7 +15,7 @@ pub(super) const MAX_LEN: u64 = 1 << 20;
 /// The most extents of a link: 16 TiB in pieces of 2 GiB.
 pub(super) const MAX_EXTENTS: usize = 8192;
 
-/// What VMware's descriptors begin with.
+/// The first line of VMware's descriptors.
 const TITLE: &[u8] = b"# Disk DescriptorFile";
 /// `parentCID` of a link that has no parent.
 const NO_PARENT: u32 = 0xffff_ffff;

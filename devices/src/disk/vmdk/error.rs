@@ -60,7 +60,7 @@ pub enum Problem {
     Bad {
         /// As the specification calls it.
         field: &'static str,
-        /// What it is, and what it could be.
+        /// The value, and those that it could have.
         why: String,
     },
     /// A variant of the format that nvmm does not know.
@@ -74,9 +74,9 @@ pub enum Problem {
         "was changed after its child was made from it: its CID is {found:08x}, the child's parentCID {expected:08x}"
     )]
     Changed {
-        /// What the child says.
+        /// The child's value.
         expected: u32,
-        /// What the parent says.
+        /// The parent's value.
         found: u32,
     },
     /// A link or a sparse extent that was there before, as it is where links form a loop.

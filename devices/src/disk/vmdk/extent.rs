@@ -18,7 +18,7 @@ pub(super) enum Extent {
     Flat {
         /// The file.
         image: Image,
-        /// Where it begins, in bytes.
+        /// Its first byte in the file.
         offset: u64,
     },
     /// A file of grains.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::printable::Untrusted;
 
-/// What the descriptor and the extents of a vmdk say, as far as they can be read.
+/// The descriptor and the extents of a vmdk, as far as they can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VmdkFacts {
     /// `createType`, which VMware and QEMU also call the subformat.
@@ -15,7 +15,7 @@ pub struct VmdkFacts {
     pub parent_cid: Option<u32>,
     /// `parentFileNameHint`, of a child.
     pub parent_file: Option<Untrusted>,
-    /// What it is made of.
+    /// Its extents.
     pub extents: Vec<VmdkExtent>,
 }
 

@@ -147,7 +147,7 @@ impl SparseExtent {
         Ok(entries(&self.image.bytes(offset, len)?).into())
     }
 
-    /// Where a grain table is: offset and length in bytes.
+    /// The place of a grain table: offset and length in bytes.
     fn table_bytes(&self, sector: u32) -> (u64, u64) {
         (u64::from(sector) * SECTOR_SIZE, self.geometry.gtes_per_gt * ENTRY_LEN)
     }

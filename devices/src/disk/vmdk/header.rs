@@ -12,15 +12,15 @@ use super::{
     image::Image,
 };
 
-/// What a sparse extent of a hosted product begins with.
+/// The first bytes of a sparse extent of a hosted product.
 pub(super) const MAGIC: [u8; 4] = *b"KDMV";
-/// What a sparse extent of ESX before version 4 begins with.
+/// The first bytes of a sparse extent of ESX before version 4.
 pub(super) const COWD_MAGIC: [u8; 4] = *b"COWD";
 
 /// `gdOffset` of a stream: the directory's place is in the footer.
 pub(super) const GD_AT_END: u64 = u64::MAX;
 
-/// What `newline` is as long as nobody took the file for text.
+/// The value of `newline` as long as nobody took the file for text.
 const NEWLINES: [u8; 4] = *b"\n \r\n";
 
 const KNOWN_VERSIONS: [u32; 3] = [1, 2, 3];
@@ -72,7 +72,7 @@ pub(super) struct SparseExtentHeader {
     pub(super) pad: [u8; 433],
 }
 
-/// What a header says, once it is believed.
+/// A header that was found to be sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {
     /// Size of the extent, in sectors.
@@ -81,7 +81,7 @@ pub(super) struct Geometry {
     pub(super) grain_size: u64,
     /// Entries of a grain table.
     pub(super) gtes_per_gt: u64,
-    /// Where the grain directory is, in bytes.
+    /// The offset of the grain directory, in bytes.
     pub(super) directory: u64,
     /// Entries of the grain directory.
     pub(super) tables: u64,
@@ -191,7 +191,7 @@ impl SparseExtentHeader {
         }
     }
 
-    /// Where the grain directory of `tables` entries is, in bytes.
+    /// The offset of the grain directory of `tables` entries, in bytes.
     fn directory(&self, tables: u64, sectors: u64) -> Result<u64, Failure> {
         let offset = self.gd_offset.get();
         let size = (tables * 4).div_ceil(SECTOR_SIZE);

@@ -89,7 +89,7 @@ fn compression_is_deflate_with_markers() {
         header.check(SECTORS).map(|it| it.compressed).map_err(|failure| failure.0.to_string())
     };
     assert_eq!(with(0x3_0003, 1), Ok(true));
-    // Who has no newlines to check may have anything there, and who doesn't write has nothing to do with bit 31.
+    // A header without newlines to check may have anything there, and a reader has nothing to do with bit 31.
     assert_eq!(with(0x8000_0000, 0), Ok(false));
     assert_eq!(
         with(0x1_0003, 1).unwrap_err(),

@@ -53,7 +53,7 @@ impl Image {
         Ok(Self { path: path.to_path_buf(), file, len })
     }
 
-    /// What tells this file from all others, however it is named.
+    /// The numbers that tell this file from all others, however it is named.
     pub(super) fn identity(&self) -> io::Result<(u64, u64)> {
         self.file.metadata().map(|it| (it.dev(), it.ino()))
     }

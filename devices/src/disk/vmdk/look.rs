@@ -1,4 +1,4 @@
-//! What a vmdk and its parents say, without locks.
+//! The facts of a vmdk and of its parents, read without locks.
 
 use std::{
     collections::BTreeSet,
@@ -132,7 +132,7 @@ fn extents(
     Ok(())
 }
 
-/// What the header of a sparse extent says.
+/// The header of a sparse extent.
 fn sparse(path: &Path, header: &SparseExtentHeader) -> VmdkExtent {
     VmdkExtent {
         kind: "sparse",

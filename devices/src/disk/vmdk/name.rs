@@ -22,7 +22,7 @@ impl Name {
         Self { bytes: bytes.into(), decoded: decoded.map(|text| text.into_owned().into()) }
     }
 
-    /// How the file may be called here, in the order of trying: as QEMU does, byte for byte; and in UTF-8, as a copy from
+    /// The names that the file may have here, in the order of trying: as QEMU does, byte for byte; and in UTF-8, as a copy from
     /// another system mostly is.
     pub(super) fn spellings(&self) -> impl Iterator<Item = &Untrusted> {
         [Some(&self.bytes), self.decoded.as_ref()].into_iter().flatten()

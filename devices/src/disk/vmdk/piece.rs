@@ -10,7 +10,7 @@ use std::{
 
 use super::header::is_vmdk;
 
-/// What a piece's name has behind the disk's: `disk-flat.vmdk` is one of `disk.vmdk`.
+/// The ends of pieces' names behind the disk's: `disk-flat.vmdk` is one of `disk.vmdk`.
 const ENDINGS: [&[u8]; 4] = [b"-flat", b"-delta", b"-sesparse", b"-rdm"];
 
 /// The descriptor that the file at `path` belongs to, by the names of both, if it is there.

@@ -1,4 +1,4 @@
-//! Where the bytes of a disk are, and how they are read from there.
+//! The places of a disk's bytes, and how they are read from there.
 
 use std::{io, sync::Arc};
 
@@ -7,10 +7,10 @@ use vm_memory::VolatileSlice;
 use super::{error::damage, image::Image};
 use crate::vectored;
 
-/// Where the next bytes of a disk are.
+/// The place of the next bytes of a disk.
 #[derive(Debug)]
 pub(super) struct Span<'a> {
-    /// How many they are.
+    /// The number of bytes.
     pub(super) len: u64,
     pub(super) place: Place<'a>,
 }

@@ -22,7 +22,7 @@ const DESCRIPTOR_SIZE: u64 = 20;
 const GRAIN_TABLE: u32 = 1;
 const GRAIN_DIRECTORY: u32 = 2;
 
-/// What a sparse extent shall be. Sizes are in sectors.
+/// A sparse extent to be made. Sizes are in sectors.
 #[derive(Clone, Debug)]
 pub(super) struct Sparse {
     pub(super) capacity: u64,
@@ -38,7 +38,7 @@ impl Sparse {
         Self { capacity, grain_size: 128, gtes_per_gt: 512, descriptor: None, grains: BTreeMap::new() }
     }
 
-    /// What the header of [`Sparse::plain`] says.
+    /// The header of [`Sparse::plain`].
     pub(super) fn header(&self) -> SparseExtentHeader {
         let zeroed = self.grains.values().any(Option::is_none);
         let overhead = self.directories()[1] + self.directory_size() + self.tables() * self.table_size();
@@ -166,7 +166,7 @@ impl Sparse {
         bytes
     }
 
-    /// Where the redundant directory and the directory are, each with its tables behind it.
+    /// The places of the redundant directory and of the directory, each with its tables behind it.
     fn directories(&self) -> [u64; 2] {
         let first = 1 + u64::from(self.descriptor.is_some()) * DESCRIPTOR_SIZE;
         [first, first + self.directory_size() + self.tables() * self.table_size()]

@@ -126,7 +126,7 @@ fn no_access(facts: &Facts) -> Finding {
     system::open_to_users(facts, barred)
 }
 
-/// Which module serves KVM.
+/// The module that serves KVM.
 fn served_by(facts: &Facts) -> Option<Finding> {
     facts.kvm.as_ref()?;
     let vendor = vendor_modules(facts);
@@ -150,7 +150,7 @@ fn served_by(facts: &Facts) -> Option<Finding> {
     })
 }
 
-/// How far the rate of a guest's TSC may be off before KVM scales it, in millionths: `kvm.tsc_tolerance_ppm`.
+/// The difference in a guest's TSC rate from which on KVM scales it, in millionths: `kvm.tsc_tolerance_ppm`.
 const TOLERANCE: u64 = 250;
 
 /// Guests whose TSC has another rate than the host's, on a CPU that can't scale it.

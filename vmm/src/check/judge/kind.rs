@@ -1,10 +1,10 @@
-//! Which of the two kinds of virtualization a host has.
+//! The kind of virtualization that a host has, of the two.
 
 use arch::cpu::nesting::Virtualization;
 
 use crate::check::facts::Facts;
 
-/// Which kind of virtualization the processor has or had, and with it the module for it.
+/// The kind of virtualization that the processor has or had, and with it the module for it.
 pub(super) fn kind(facts: &Facts) -> Option<Virtualization> {
     let loaded = |kind: Virtualization| facts.modules.contains_key(kind.module());
     let cpu = &facts.cpu;

@@ -1,4 +1,4 @@
-//! Whether KVM nests: its parameter, what it offers, and the proof.
+//! KVM's nesting: its parameter, its offer, and the proof.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ fn switch(facts: &Facts) -> Option<Finding> {
     })
 }
 
-/// What KVM says that a guest's CPU can have: CPUID's bit, and what describes it.
+/// KVM's offer for a guest's CPU: CPUID's bit, and the leaf or the MSRs that describe it.
 fn offer(offered: &Offered) -> Finding {
     let described = offered.vmx_msrs.len();
     match (offered.vmx, offered.svm) {
@@ -82,7 +82,7 @@ fn offer(offered: &Offered) -> Finding {
     }
 }
 
-/// Where what is said doesn't fit together.
+/// Answers that don't fit together.
 fn disagreement(facts: &Facts, offered: &Offered) -> Option<Finding> {
     let bit = offered.vmx || offered.svm;
     let found = match (parameter(facts), bit, &facts.proof) {
@@ -96,7 +96,7 @@ fn disagreement(facts: &Facts, offered: &Offered) -> Option<Finding> {
     Some(warning("nesting.disagreement", found))
 }
 
-/// What makes nested guests fast, as level 1 will see it.
+/// The features that make nested guests fast, as level 1 will see them.
 fn features(facts: &Facts, offered: &Offered) -> Vec<Finding> {
     let (names, paging, module) = if offered.vmx {
         let msrs: BTreeMap<u32, u64> = offered

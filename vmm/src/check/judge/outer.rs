@@ -8,17 +8,17 @@ use crate::{
 
 /// An outer hypervisor, or the cloud that runs it.
 struct Outer {
-    /// What it is called.
+    /// Its name.
     name: &'static str,
     /// Returns if the names of the firmware or of the kernel show this hypervisor.
     named: fn(&Facts) -> bool,
     /// Its signature in CPUID, if it is not the one of another on this list.
     signature: Option<&'static str>,
-    /// What to do there.
+    /// The remedy there.
     switches: &'static [Switch],
 }
 
-/// What to do, and the commands or lines for it.
+/// A remedy, and the commands or lines for it.
 type Switch = (&'static str, &'static [&'static str]);
 
 /// Hyper-V's firmware has this for a vendor.
@@ -152,7 +152,7 @@ const OUTERS: [Outer; 11] = [
     },
 ];
 
-/// What shows that it is there, and not its name.
+/// The sign that it is there, beside its name.
 const UNKNOWN: Outer = Outer {
     name: "an unknown hypervisor",
     named: |_| false,
@@ -191,7 +191,7 @@ pub(super) fn is_guest(facts: &Facts) -> bool {
     outer(facts).is_some()
 }
 
-/// Where this machine is.
+/// The hypervisor or cloud that this machine runs in.
 pub(super) fn level(facts: &Facts) -> Finding {
     let Some(outer) = outer(facts) else {
         return info("level.host", "no hypervisor shows below this machine: level 0");

@@ -22,7 +22,7 @@ impl System {
         if is_wsl(facts) {
             Self::Wsl
         } else if facts.container.is_some() {
-            // What is here is the container's image, and the host is anything: mostly this.
+            // The distribution here is the container's image, and the host is anything: mostly this.
             Self::Grub
         } else if facts.os("ID").any(|id| id == "nixos") {
             Self::NixOs
@@ -50,7 +50,7 @@ fn on_host(facts: &Facts, what: String) -> String {
     if facts.container.is_some() { format!("On the host of this container: {what}") } else { what }
 }
 
-/// How to set a module's parameter, now and for good: `nested=1`.
+/// The remedy that sets a module's parameter, now and for good: `nested=1`.
 pub(super) fn set(facts: &Facts, finding: Finding, module: &str, setting: &str) -> Finding {
     let name = setting.split('=').next().unwrap_or_default();
     let overrides = [module, &module.replace('_', "-")].map(|module| format!("{module}.{name}="));
@@ -83,7 +83,7 @@ pub(super) fn set(facts: &Facts, finding: Finding, module: &str, setting: &str) 
     }
 }
 
-/// How to load a module again. If it can't be, a kernel parameter has to help: `setting` of `of`.
+/// The remedy that loads a module again. If it can't be, a kernel parameter has to help: `setting` of `of`.
 pub(super) fn reload(facts: &Facts, finding: Finding, module: &str, of: &str, setting: &str) -> Finding {
     if builtin(facts, module) {
         return boot(facts, finding, of, setting, None);
@@ -163,7 +163,7 @@ fn without(facts: &Facts, finding: Finding, word: &str) -> Finding {
     }
 }
 
-/// How to load a module, now and at every boot.
+/// The remedy that loads a module, now and at every boot.
 pub(super) fn load(facts: &Facts, finding: Finding, module: &str) -> Finding {
     let now = on_host(facts, "Load it now".to_owned());
     let finding = finding.fix(now, [format!("sudo modprobe {module}")]);
@@ -181,7 +181,7 @@ pub(super) fn load(facts: &Facts, finding: Finding, module: &str) -> Finding {
     }
 }
 
-/// How to get a kernel that has KVM.
+/// The remedy for a kernel without KVM.
 pub(super) fn kernel_with_kvm(facts: &Facts, finding: Finding) -> Finding {
     match System::of(facts) {
         System::Wsl => finding.fix(
@@ -204,7 +204,7 @@ pub(super) fn kernel_with_kvm(facts: &Facts, finding: Finding) -> Finding {
     }
 }
 
-/// How to open KVM's node to more than root: by its group, and to everyone.
+/// The remedies that open KVM's node to more than root: by its group, and to everyone.
 pub(super) fn open_to_users(facts: &Facts, finding: Finding) -> Finding {
     const RULE: &str = r#"KERNEL=="kvm", GROUP="kvm", MODE="0666", OPTIONS+="static_node=kvm""#;
     let path = &facts.device.path;

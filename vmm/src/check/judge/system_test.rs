@@ -53,7 +53,7 @@ fn each_system_is_told_where_its_own_kernel_parameters_are() {
     ] {
         let told = nested(&facts);
         assert!(told.contains(has) && !told.contains(lacks), "{told}");
-        // What is built in can't be loaded again, and heeds no file.
+        // A built-in module can't be loaded again, and heeds no file.
         assert!(!told.contains("modprobe"), "{told}");
         let overridden = nested(&Facts { parameters: vec!["kvm-intel.nested=0".into()], ..facts });
         assert!(overridden.contains("kvm-intel.nested=0") && !overridden.contains(lacks), "{overridden}");

@@ -11,15 +11,15 @@ pub(super) const MEMORY: usize = 2 << 20;
 /// The port that it writes to when it is done.
 pub(super) const DONE: u16 = 0xf4;
 
-/// Where its code is.
+/// The address of its code.
 const CODE: u64 = 0x10_0000;
 /// Its interrupt descriptor table.
 const IDT: u64 = 0x10_1000;
-/// What it says of itself: see [`Outcome`].
+/// The address of its outcome: see [`Outcome`].
 const OUTCOME: u64 = 0x10_2000;
 /// The VMXON region or the VMCB.
 const REGION: u64 = 0x10_3000;
-/// Where SVM saves the host's state.
+/// The address where SVM saves the host's state.
 const HOST_SAVE: u64 = 0x10_4000;
 /// The guest's guest: one HLT.
 const INNER: u64 = 0x10_5000;
@@ -33,7 +33,7 @@ const VECTORS: u64 = 32;
 /// Bytes of an exception's entry in the code.
 const STUB: u64 = 8;
 
-/// How far the guest came: the number it leaves before each step.
+/// The guest's progress: the number that it leaves before each step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     /// The step that it was at: 1, 2, 3, or 4 after the last one.
