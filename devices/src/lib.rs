@@ -27,6 +27,7 @@ pub mod size;
 mod testing;
 pub mod threads;
 mod vectored;
+pub mod vhost;
 pub mod virtio;
 pub mod wakes;
 mod worker;

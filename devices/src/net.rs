@@ -14,16 +14,18 @@ mod mac;
 mod netlink;
 mod passt;
 mod tap;
-mod vhost;
 
 use std::{
     fmt::Debug,
     io,
     os::fd::{BorrowedFd, RawFd},
+    sync::Arc,
 };
 
 use bitflags::bitflags;
 use vm_memory::VolatileSlice;
+
+use crate::vhost::Vhost;
 
 pub use self::{
     bridge::BridgeError,
@@ -32,7 +34,6 @@ pub use self::{
     mac::{MacAddress, MacAddressError},
     passt::{Passt, PasstError, PasstOptions},
     tap::{DescriptorError, Tap, TapError},
-    vhost::{Vhost, VhostError, VhostQueue},
 };
 
 /// The length of the header in front of each frame: virtio 1.3, "Device Operation" of the network device, `struct
@@ -97,7 +98,7 @@ pub trait Network: Send + Sync + Debug {
     fn port(&self, index: u16) -> &dyn Port;
 
     /// The kernel's service for the queues of port `index`, if frames are to go that way. It is there for each port or for none.
-    fn vhost(&self, _index: u16) -> Option<&dyn Vhost> {
+    fn vhost(&self, _index: u16) -> Option<Arc<dyn Vhost>> {
         None
     }
 

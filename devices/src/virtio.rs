@@ -11,4 +11,7 @@ pub mod rng;
 mod serve;
 #[cfg(test)]
 mod test_machine;
+#[cfg(test)]
+mod test_vhost;
+mod vhost;
 pub mod vsock;

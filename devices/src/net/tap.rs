@@ -7,7 +7,7 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use libc::{IFF_ATTACH_QUEUE, IFF_DETACH_QUEUE, c_int, c_uint};
@@ -15,12 +15,14 @@ use vm_memory::VolatileSlice;
 
 pub use self::error::{DescriptorError, TapError};
 use super::{
-    HEADER_LEN, InterfaceName, Network, Offloads, Port, Vhost, VhostError,
+    HEADER_LEN, InterfaceName, Network, Offloads, Port,
     ioctl::{self, Call},
     netlink::LinkNews,
-    vhost::VhostNet,
 };
-use crate::vectored;
+use crate::{
+    vectored,
+    vhost::{Vhost, VhostError, VhostNet},
+};
 
 /// A tap or macvtap. One that this process made is gone with its descriptors, however the process ends.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub struct Tap {
     knows: Offloads,
     mtu: Option<u16>,
     /// One for each port, or none.
-    vhost: Vec<VhostNet>,
+    vhost: Vec<Arc<VhostNet>>,
     /// Without them, as in a sandbox, only reading tells that it is gone.
     news: Option<LinkNews>,
 }
@@ -78,7 +80,8 @@ impl Tap {
     ///
     /// It can't, and nothing changes.
     pub fn use_vhost(&mut self) -> Result<(), VhostError> {
-        self.vhost = self.ports.iter().map(|port| VhostNet::open(&port.0)).collect::<Result<_, _>>()?;
+        self.vhost =
+            self.ports.iter().map(|port| VhostNet::open(&port.0).map(Arc::new)).collect::<Result<_, _>>()?;
         Ok(())
     }
 
@@ -116,8 +119,8 @@ impl Network for Tap {
         &self.ports[usize::from(index)]
     }
 
-    fn vhost(&self, index: u16) -> Option<&dyn Vhost> {
-        self.vhost.get(usize::from(index)).map(|vhost| vhost as &dyn Vhost)
+    fn vhost(&self, index: u16) -> Option<Arc<dyn Vhost>> {
+        self.vhost.get(usize::from(index)).map(|vhost| Arc::clone(vhost) as Arc<dyn Vhost>)
     }
 
     fn check(&self) -> io::Result<()> {

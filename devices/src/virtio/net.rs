@@ -9,7 +9,6 @@ mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod held;
-mod kernel;
 mod lasting;
 mod options;
 mod receive;

@@ -1,8 +1,8 @@
 //! The queues of frames of a device that leaves them to the kernel: while its link is down, nvmm serves them, and so drops what comes.
 //!
 //! ```text
-//!   link up:    Kernel     ── positions ──▶
-//!   link down:  Workers ◀────────────────── the same queues, with Receive and Transmit
+//!   link up:    VhostQueues ── positions ──▶
+//!   link down:  Workers ◀─────────────────── the same queues, with Receive and Transmit
 //! ```
 
 use std::{io, sync::Arc, time::Duration};
@@ -11,10 +11,11 @@ use arch::memory::GuestRam;
 use virtio_queue::Queue;
 use vmm_sys_util::eventfd::EventFd;
 
-use super::{kernel::Kernel, work::Shared};
+use super::work::Shared;
 use crate::virtio::{
     device::{Activation, ActiveQueue, Halt, Notify},
     serve::Workers,
+    vhost::VhostQueues,
 };
 
 /// The time that a worker has to end, which never waits for the host.
@@ -33,7 +34,7 @@ pub(super) struct Frames {
 /// The server of the queues.
 #[derive(Debug)]
 enum Server {
-    Kernel(Kernel),
+    Kernel(VhostQueues),
     Nvmm(Workers),
 }
 
@@ -77,7 +78,7 @@ impl Frames {
     /// Stops as [`VirtioDevice::stop`](crate::virtio::device::VirtioDevice::stop) does.
     pub(super) fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
         match std::mem::replace(&mut self.server, Server::Nvmm(Workers::default())) {
-            Server::Kernel(kernel) => Some(kernel.stop()),
+            Server::Kernel(queues) => Some(queues.stop()),
             Server::Nvmm(mut workers) => {
                 let stopped = workers.stop(halt, patience);
                 self.server = Server::Nvmm(workers);
@@ -88,11 +89,18 @@ impl Frames {
 
     fn serve(&mut self, queues: Vec<ActiveQueue>) -> io::Result<()> {
         let (shared, memory, notify) = (&self.shared, self.memory.clone(), Arc::clone(&self.notify));
+        let activation = Activation { memory, features: shared.features, queues, notify };
         self.server = if self.link_is_up() {
-            Server::Kernel(Kernel::start(shared, memory, &notify, queues)?)
+            let (host, link, name) = (&shared.host, Arc::clone(&shared.lasting.link), shared.host.name());
+            let place = |queue| Some((host.vhost(queue / 2)?, usize::from(queue % 2)));
+            let broken = move |queue| {
+                link.said_broken.warn(format_args!(
+                    "net {name}: vhost-net can't make sense of queue {queue}; the guest has to reset the device"
+                ));
+            };
+            Server::Kernel(VhostQueues::start(host.name(), activation, place, broken)?)
         } else {
             let mut workers = Workers::default();
-            let activation = Activation { memory, features: shared.features, queues, notify };
             workers.start(activation, |queue, _| shared.work(queue, &[]))?;
             Server::Nvmm(workers)
         };
@@ -107,3 +115,7 @@ impl Frames {
 #[cfg(test)]
 #[path = "frames_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "vhost_test.rs"]
+mod vhost_tests;

@@ -7,9 +7,10 @@ use crate::{
             NetOptions,
             features::{CTRL_VQ, MQ, MRG_RXBUF, VERSION_1},
             test_guest::{Guest, RX, TX, frame, options, wait_until},
-            test_network::{TestNetwork, TestVhost},
+            test_network::TestNetwork,
         },
         serve::RING_FEATURES,
+        test_vhost::TestVhost,
     },
 };
 
@@ -27,7 +28,7 @@ impl Guest {
 
     /// For each pair, true if the kernel serves its queues.
     fn by_kernel(&self) -> Vec<Vec<bool>> {
-        self.network.vhost.iter().map(TestVhost::served).collect()
+        self.network.vhost.iter().map(|vhost| vhost.served()).collect()
     }
 }
 

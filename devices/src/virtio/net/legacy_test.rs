@@ -6,12 +6,12 @@ use super::{
     counters::Total,
     features::{CTRL_MAC_ADDR, CTRL_RX, CTRL_VQ, MRG_RXBUF, VERSION_1},
     test_guest::{Guest, RX, TX, frame, in_chains, options, wait_until},
-    test_network::{TestNetwork, TestVhost},
+    test_network::TestNetwork,
     *,
 };
 use crate::{
     net::{HEADER_LEN, LEGACY_HEADER_LEN, LONGEST, Offloads},
-    virtio::serve::RING_FEATURES,
+    virtio::{serve::RING_FEATURES, test_vhost::TestVhost},
 };
 
 /// A frame of `len` bytes behind a header without `num_buffers`.

@@ -4,7 +4,7 @@ use std::{
     io::{self, ErrorKind},
     os::fd::{AsRawFd, OwnedFd, RawFd},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering},
     },
 };
@@ -12,11 +12,11 @@ use std::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use vm_memory::VolatileSlice;
 
-use arch::memory::GuestRam;
-use virtio_queue::QueueT;
-use vmm_sys_util::eventfd::EventFd;
-
-use crate::net::{LONGEST, Network, Offloads, Port, Vhost, VhostQueue};
+use crate::{
+    net::{LONGEST, Network, Offloads, Port},
+    vhost::Vhost,
+    virtio::test_vhost::TestVhost,
+};
 
 #[derive(Debug)]
 pub(crate) struct TestNetwork {
@@ -27,7 +27,7 @@ pub(crate) struct TestNetwork {
     pub(crate) used_ports: Mutex<Vec<u16>>,
     pub(crate) header_len: AtomicUsize,
     /// The kernel's service for each port, or none.
-    pub(crate) vhost: Vec<TestVhost>,
+    pub(crate) vhost: Vec<Arc<TestVhost>>,
     /// The errno that both fail with, unless 0.
     pub(crate) refuses: AtomicI32,
     /// The errno that tells that it is gone, unless 0.
@@ -131,8 +131,8 @@ impl Network for TestNetwork {
         self.test_port(index)
     }
 
-    fn vhost(&self, index: u16) -> Option<&dyn Vhost> {
-        self.vhost.get(usize::from(index)).map(|vhost| vhost as &dyn Vhost)
+    fn vhost(&self, index: u16) -> Option<Arc<dyn Vhost>> {
+        self.vhost.get(usize::from(index)).map(|vhost| Arc::clone(vhost) as Arc<dyn Vhost>)
     }
 
     fn set_header_len(&self, len: usize) -> io::Result<()> {
@@ -192,76 +192,6 @@ impl Port for TestPort {
         }
         rustix::io::write(&self.device, &frame)?;
         Ok(())
-    }
-}
-
-/// A kernel that serves no queue by itself.
-#[derive(Debug)]
-pub(crate) struct TestVhost {
-    pub(crate) features: u64,
-    /// The features of the driver, and its queues by index.
-    pub(crate) driver_features: Mutex<u64>,
-    pub(crate) queues: Mutex<[Option<TestVhostQueue>; 2]>,
-    /// The errno that setting up fails with, unless 0.
-    pub(crate) refuses: AtomicI32,
-}
-
-#[derive(Debug)]
-pub(crate) struct TestVhostQueue {
-    pub(crate) served: bool,
-    /// The positions where it began and stopped.
-    pub(crate) position: u16,
-    pub(crate) kick: EventFd,
-    pub(crate) call: EventFd,
-    pub(crate) error: EventFd,
-}
-
-impl TestVhost {
-    pub(crate) fn new(features: u64) -> Self {
-        let (driver_features, queues) = (Mutex::default(), Mutex::default());
-        Self { features, driver_features, queues, refuses: AtomicI32::new(0) }
-    }
-
-    pub(crate) fn with<T>(&self, index: usize, what: impl FnOnce(&mut TestVhostQueue) -> T) -> T {
-        what(self.queues.lock().unwrap()[index].as_mut().unwrap())
-    }
-
-    pub(crate) fn served(&self) -> Vec<bool> {
-        self.queues.lock().unwrap().iter().flatten().map(|queue| queue.served).collect()
-    }
-}
-
-impl Vhost for TestVhost {
-    fn features(&self) -> u64 {
-        self.features
-    }
-
-    fn set_up(&self, _memory: &GuestRam, features: u64, queues: &[VhostQueue<'_>]) -> io::Result<()> {
-        fail(&self.refuses)?;
-        assert!(!self.served().contains(&true));
-        *self.driver_features.lock().unwrap() = features;
-        for VhostQueue { index, queue, kick, call, error } in queues {
-            self.queues.lock().unwrap()[*index] = Some(TestVhostQueue {
-                served: false,
-                position: queue.next_avail(),
-                kick: kick.try_clone()?,
-                call: call.try_clone()?,
-                error: error.try_clone()?,
-            });
-        }
-        Ok(())
-    }
-
-    fn serve(&self, index: usize, served: bool) -> io::Result<()> {
-        if let Some(queue) = &mut self.queues.lock().unwrap()[index] {
-            queue.served = served;
-        }
-        Ok(())
-    }
-
-    fn position(&self, index: usize) -> io::Result<u16> {
-        assert!(!self.served()[index]);
-        Ok(self.with(index, |queue| queue.position))
     }
 }
 

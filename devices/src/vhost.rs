@@ -1,6 +1,6 @@
-//! vhost-net: the kernel serves the queues of a port itself, and no frame passes through this process.
+//! vhost: the kernel serves queues of a virtio device itself, and what passes there never comes to this process.
 
-#![expect(unsafe_code, reason = "an ioctl that the vhost crate has only for a device that it opens itself")]
+mod net;
 
 use std::{
     fmt::Debug,
@@ -10,39 +10,44 @@ use std::{
 };
 
 use arch::memory::GuestRam;
-use vhost::{
-    VhostBackend, VhostUserMemoryRegionInfo, VringConfigData,
-    vhost_kern::{
-        VhostKernBackend,
-        vhost_binding::{VHOST_NET_SET_BACKEND, vhost_vring_file},
-    },
-};
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData, vhost_kern::VhostKernBackend};
 use virtio_bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
-use vmm_sys_util::{eventfd::EventFd, ioctl::ioctl_with_ref};
+use vmm_sys_util::eventfd::EventFd;
 
-/// The device node. Debian's udev makes it for root and the group kvm, and opening it loads the module.
-const PATH: &str = "/dev/vhost-net";
+pub(crate) use self::net::VhostNet;
 
 /// Why the kernel can't serve queues.
 #[derive(Debug, thiserror::Error)]
 pub enum VhostError {
     /// The device node can't be opened.
     #[error(
-        "can't open {PATH}; load the kernel's module with `modprobe vhost_net`, and let this user read and write \
-         {PATH} (on Debian the group kvm may), or leave vhost=on out"
+        "can't open {path}; load the kernel's module with `modprobe {module}`, and let this user read and write {path} (on Debian the \
+         group kvm may), or {without}",
+        path = .0.path,
+        module = .0.module,
+        without = .0.without
     )]
-    Open(#[source] io::Error),
+    Open(&'static Node, #[source] io::Error),
     /// The device is none, or is too old.
-    #[error("{PATH} can't be used; leave vhost=on out")]
-    Unusable(#[source] io::Error),
+    #[error("{path} can't be used; {without}", path = .0.path, without = .0.without)]
+    Unusable(&'static Node, #[source] io::Error),
 }
 
-/// A port's queue as the kernel is to serve it.
+/// A device node of vhost's. Debian's udev makes it for root and the group kvm, and opening it loads the module.
+#[derive(Debug)]
+pub struct Node {
+    path: &'static str,
+    module: &'static str,
+    /// The way to do without it.
+    without: &'static str,
+}
+
+/// A queue as the kernel is to serve it.
 #[derive(Clone, Copy, Debug)]
-pub struct VhostQueue<'a> {
-    /// 0: frames to the guest. 1: frames from it.
+pub struct Vring<'a> {
+    /// Its index among those that the vhost device serves.
     pub index: usize,
     /// Its rings, and the position to go on from.
     pub queue: &'a Queue,
@@ -54,24 +59,24 @@ pub struct VhostQueue<'a> {
     pub error: &'a EventFd,
 }
 
-/// The kernel's service for the two queues of a port.
+/// The kernel's service for queues of a virtio device.
 pub trait Vhost: Send + Sync + Debug {
-    /// The feature bits of queues and of [`HEADER_LEN`](super::HEADER_LEN) that the kernel knows.
+    /// The feature bits that the kernel knows.
     fn features(&self) -> u64;
 
-    /// Sets up queues of a driver that took `features`, while none is served.
+    /// Sets up queues of a driver that took `features`, while none is served. It is told of the bits that it knows.
     ///
     /// # Errors
     ///
     /// The kernel refuses.
-    fn set_up(&self, memory: &GuestRam, features: u64, queues: &[VhostQueue<'_>]) -> io::Result<()>;
+    fn set_up(&self, memory: &GuestRam, features: u64, vrings: &[Vring<'_>]) -> io::Result<()>;
 
-    /// Has the kernel serve queue `index`, which was set up, or end that: then it touches guest memory no more.
+    /// Has the kernel serve the queues of these indices, which were set up, or end that: then it touches guest memory no more.
     ///
     /// # Errors
     ///
     /// The kernel refuses.
-    fn serve(&self, index: usize, served: bool) -> io::Result<()>;
+    fn serve(&self, indices: &[usize], served: bool) -> io::Result<()>;
 
     /// Returns the position in the available ring of queue `index`, which is not served.
     ///
@@ -81,38 +86,31 @@ pub trait Vhost: Send + Sync + Debug {
     fn position(&self, index: usize) -> io::Result<u16>;
 }
 
-/// [`Vhost`] by `/dev/vhost-net`, for a tap.
+/// An open device of vhost's, of any kind. This process is its owner.
 #[derive(Debug)]
-pub(super) struct VhostNet {
-    device: File,
-    tap: File,
+struct Device {
+    file: File,
     features: u64,
 }
 
-impl VhostNet {
-    /// Opens the device for the tap that `tap` is a queue of. This process is its owner.
-    pub(super) fn open(tap: &File) -> Result<Self, VhostError> {
-        let device = OpenOptions::new().read(true).write(true).open(PATH).map_err(VhostError::Open)?;
+impl Device {
+    fn open(node: &'static Node) -> Result<Self, VhostError> {
+        let open = OpenOptions::new().read(true).write(true).open(node.path);
+        let file = open.map_err(|error| VhostError::Open(node, error))?;
+        let unusable = |error| VhostError::Unusable(node, error);
         let nowhere = GuestRam::default();
-        let handle = Handle { device: &device, memory: &nowhere };
-        handle.set_owner().map_err(other).map_err(VhostError::Unusable)?;
-        let features = handle.get_features().map_err(other).map_err(VhostError::Unusable)?;
+        let handle = Handle { file: &file, memory: &nowhere };
+        handle.set_owner().map_err(other).map_err(unusable)?;
+        let features = handle.get_features().map_err(other).map_err(unusable)?;
         if features & 1 << VIRTIO_F_VERSION_1 == 0 {
-            let error = io::Error::new(io::ErrorKind::Unsupported, "it knows no virtio 1.0");
-            return Err(VhostError::Unusable(error));
+            return Err(unusable(io::Error::new(io::ErrorKind::Unsupported, "it knows no virtio 1.0")));
         }
-        let tap = tap.try_clone().map_err(VhostError::Unusable)?;
-        Ok(Self { device, tap, features })
-    }
-}
-
-impl Vhost for VhostNet {
-    fn features(&self) -> u64 {
-        self.features
+        Ok(Self { file, features })
     }
 
-    fn set_up(&self, memory: &GuestRam, features: u64, queues: &[VhostQueue<'_>]) -> io::Result<()> {
-        let handle = Handle { device: &self.device, memory };
+    /// Does [`Vhost::set_up`].
+    fn set_up(&self, memory: &GuestRam, features: u64, vrings: &[Vring<'_>]) -> io::Result<()> {
+        let handle = Handle { file: &self.file, memory };
         handle.set_features(features & self.features).map_err(other)?;
         let regions = memory.iter().map(|region| VhostUserMemoryRegionInfo {
             guest_phys_addr: region.start_addr().raw_value(),
@@ -121,7 +119,7 @@ impl Vhost for VhostNet {
             ..Default::default()
         });
         handle.set_mem_table(&regions.collect::<Vec<_>>()).map_err(other)?;
-        for &VhostQueue { index, queue, kick, call, error } in queues {
+        for &Vring { index, queue, kick, call, error } in vrings {
             let rings = VringConfigData {
                 queue_max_size: queue.max_size(),
                 queue_size: queue.size(),
@@ -141,20 +139,10 @@ impl Vhost for VhostNet {
         Ok(())
     }
 
-    fn serve(&self, index: usize, served: bool) -> io::Result<()> {
-        let index = u32::try_from(index).map_err(io::Error::other)?;
-        let fd = if served { self.tap.as_raw_fd() } else { -1 };
-        let backend = vhost_vring_file { index, fd };
-        // SAFETY: the kernel reads a `vhost_vring_file`. It touches guest memory by what `set_up` told it, whose caller keeps it.
-        match unsafe { ioctl_with_ref(&self.device, VHOST_NET_SET_BACKEND(), &backend) } {
-            0.. => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
+    /// Does [`Vhost::position`].
     fn position(&self, index: usize) -> io::Result<u16> {
         let nowhere = GuestRam::default();
-        let handle = Handle { device: &self.device, memory: &nowhere };
+        let handle = Handle { file: &self.file, memory: &nowhere };
         let position = handle.get_vring_base(index).map_err(other)?;
         u16::try_from(position).map_err(io::Error::other)
     }
@@ -170,13 +158,13 @@ fn other(error: vhost::Error) -> io::Error {
 /// The device, as the vhost crate speaks to it.
 #[derive(Debug)]
 struct Handle<'a> {
-    device: &'a File,
+    file: &'a File,
     memory: &'a GuestRam,
 }
 
 impl AsRawFd for Handle<'_> {
     fn as_raw_fd(&self) -> RawFd {
-        self.device.as_raw_fd()
+        self.file.as_raw_fd()
     }
 }
 

@@ -1,3 +1,7 @@
+use std::sync::atomic::Ordering;
+
+use virtio_queue::QueueT;
+
 use super::*;
 use crate::{
     net::Offloads,
@@ -6,10 +10,11 @@ use crate::{
         net::{
             features::{CTRL_RX, CTRL_VQ, MQ, MRG_RXBUF, VERSION_1},
             test_guest::{Guest, RX, TX, options},
-            test_network::{TestNetwork, TestVhost},
+            test_network::TestNetwork,
         },
         serve::RING_FEATURES,
         test_machine::{Event, LONG},
+        test_vhost::TestVhost,
     },
 };
 
@@ -40,7 +45,8 @@ fn the_kernel_serves_the_frames_and_nvmm_the_commands() {
         assert_eq!(vhost.served(), [true, true]);
         assert_eq!(*vhost.driver_features.lock().unwrap() & KERNELS, MRG_RXBUF);
     }
-    // Kicks are the kernel's to see.
+    // Kicks are the kernel's to see, and it is to look for what was made available before it came.
+    network.vhost[0].with(1, |queue| assert_eq!(queue.kick.read().unwrap(), 1));
     guest.machine.kick(TX);
     network.vhost[0].with(1, |queue| assert_eq!(queue.kick.read().unwrap(), 1));
     // Promiscuous mode.
