@@ -1,6 +1,7 @@
 //! vhost: the kernel serves queues of a virtio device itself, and what passes there never comes to this process.
 
 mod net;
+mod vsock;
 
 use std::{
     fmt::Debug,
@@ -17,6 +18,7 @@ use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
 
 pub(crate) use self::net::VhostNet;
+pub use self::vsock::{VhostSockets, VhostVsock, VhostVsockError};
 
 /// Why the kernel can't serve queues.
 #[derive(Debug, thiserror::Error)]

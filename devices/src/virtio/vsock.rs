@@ -1,6 +1,6 @@
 //! virtio 1.3, "Socket Device": connections between programs of the guest and of the host.
 //!
-//! On the host they are Unix sockets, as Firecracker and Cloud Hypervisor have them too. A program that connects to the
+//! [`KernelVsock`] leaves them to the kernel. With [`Vsock`], on the host they are Unix sockets, as Firecracker and Cloud Hypervisor have them too. A program that connects to the
 //! device's socket says `CONNECT port`, and is told `OK port` once the guest has accepted; one that listens at the socket's
 //! path with `_port` behind it has the guest connect to it.
 //!
@@ -11,10 +11,12 @@
 
 mod connection;
 mod connections;
+mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod greeting;
 mod host;
+mod kernel;
 mod packet;
 mod streams;
 #[cfg(test)]
@@ -27,10 +29,14 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use virtio_queue::Queue;
 
-pub use self::host::Host;
-use self::{connections::Connections, host::Connect, work::Work};
+use self::{connections::Connections, events::Events, host::Connect, work::Work};
+pub use self::{
+    host::Host,
+    kernel::{KernelHost, KernelVsock},
+};
 use super::{
     device::{Activation, DeviceKind, Halt, VirtioDevice},
     serve::{RING_FEATURES, Workers},
@@ -47,20 +53,24 @@ const KIND: DeviceKind = DeviceKind {
 /// To receive, to transmit, and for events.
 const QUEUE_SIZES: [u16; 3] = [128, 128, 128];
 
-/// A virtio-vsock device.
+/// A virtio-vsock device that nvmm itself serves.
 #[derive(Debug)]
 pub struct Vsock {
     host: Arc<Host>,
     /// Those of the driver, from when it has started the device until it resets it.
     connections: Option<Arc<Mutex<Connections>>>,
     workers: Workers,
+    events: Events,
+    /// The queues that have stopped when not all have.
+    stopped: Vec<(u16, Queue)>,
 }
 
 impl Vsock {
     /// Makes a device on `host`. It works once it is activated.
     #[must_use]
     pub fn new(host: Arc<Host>) -> Self {
-        Self { host, connections: None, workers: Workers::default() }
+        let (workers, events) = (Workers::default(), Events::default());
+        Self { host, connections: None, workers, events, stopped: Vec::new() }
     }
 }
 
@@ -77,13 +87,11 @@ impl VirtioDevice for Vsock {
         &QUEUE_SIZES
     }
 
-    /// `guest_cid`.
     fn read_config(&self, offset: u64, data: &mut [u8]) {
-        data.fill(0);
-        registers::read(&u64::from(self.host.cid()).to_le_bytes(), offset, data);
+        read_cid(self.host.cid(), offset, data);
     }
 
-    fn activate(&mut self, activation: Activation) -> io::Result<()> {
+    fn activate(&mut self, mut activation: Activation) -> io::Result<()> {
         let connections = match &self.connections {
             Some(connections) => Arc::clone(connections),
             None => {
@@ -92,17 +100,35 @@ impl VirtioDevice for Vsock {
             }
         };
         self.connections = Some(Arc::clone(&connections));
+        self.events.activate(&mut activation)?;
         self.workers.start_one(activation, Work::new(Arc::clone(&self.host), connections))
     }
 
     fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
-        self.workers.stop(halt, patience)
+        self.stopped.extend(self.workers.stop(halt, patience)?);
+        let events = self.events.stop(halt, patience)?;
+        let mut queues = std::mem::take(&mut self.stopped);
+        queues.extend(events);
+        Some(queues)
+    }
+
+    /// The connections are not among it.
+    fn load(&mut self, state: &Value) -> Result<(), serde_json::Error> {
+        self.events.load(state)
     }
 
     fn reset(&mut self) {
         self.workers.end();
+        self.events.reset();
+        self.stopped.clear();
         self.connections = None;
     }
+}
+
+/// Reads the configuration, `guest_cid`.
+fn read_cid(cid: u32, offset: u64, data: &mut [u8]) {
+    data.fill(0);
+    registers::read(&u64::from(cid).to_le_bytes(), offset, data);
 }
 
 #[cfg(test)]

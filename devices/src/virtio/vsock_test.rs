@@ -5,7 +5,13 @@ use super::{
     test_guest::{CID, Guest, PACKET, TX, read, read_to_end},
     *,
 };
-use crate::virtio::test_machine::{Event, LONG};
+use crate::virtio::{
+    queue::test_driver::WRITE,
+    test_machine::{Event, LONG},
+};
+
+/// The queue of events.
+const EVENT: u16 = 2;
 
 #[test]
 fn a_driver_finds_its_address() {
@@ -97,6 +103,20 @@ fn a_device_without_all_its_queues_does_nothing() {
         guest.machine.device.reset();
         guest.restart(16);
     }
+}
+
+#[test]
+fn a_driver_in_another_machine_hears_that_its_connections_are_gone() {
+    let mut guest = Guest::new(16);
+    guest.machine.offer(EVENT, &[(PACKET, 4, WRITE)]);
+    let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
+    assert_eq!(guest.machine.drivers[usize::from(EVENT)].used(), None);
+    let state = guest.machine.device.save();
+    guest.machine.device.load(&state).unwrap();
+    guest.machine.activate_on(queues, 0);
+    while guest.machine.event() != Event::Used(EVENT) {}
+    assert_eq!(guest.machine.drivers[usize::from(EVENT)].used(), Some((0, 4)));
+    guest.expect_nothing();
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     worker::millis,
 };
 
-/// virtio 1.3, "Socket Device", "Virtqueues". The third is for events, of which there are none yet.
+/// virtio 1.3, "Socket Device", "Virtqueues". That of events is [`Events`](super::events::Events)' own.
 const RX: u16 = 0;
 const TX: u16 = 1;
 

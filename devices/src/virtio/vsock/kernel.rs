@@ -1,0 +1,167 @@
+//! A socket device whose packets the kernel moves. The host's programs have `AF_VSOCK` sockets.
+//!
+//! ```text
+//! guest ── tx ──▶ vhost-vsock ──▶ a socket of AF_VSOCK
+//!       ◀─ rx ───             ◀──
+//!       ◀─ events ── nvmm
+//! ```
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+use virtio_queue::Queue;
+
+use super::{KIND, QUEUE_SIZES, events::Events, read_cid};
+use crate::{
+    vhost::{Vhost, VhostSockets},
+    virtio::{
+        device::{Activation, DeviceKind, Halt, VirtioDevice},
+        once::Once,
+        serve::RING_FEATURES,
+        vhost::VhostQueues,
+    },
+};
+
+/// virtio 1.3, "Socket Device", "Feature bits": sockets that keep messages apart.
+const SEQPACKET: u64 = 1 << 1;
+
+/// The features that are offered as far as the kernel knows them.
+const FEATURES: u64 = RING_FEATURES | SEQPACKET;
+
+/// The kernel's side of a socket device. It outlives resets.
+#[derive(Debug)]
+pub struct KernelHost {
+    vhost: Arc<dyn VhostSockets>,
+    /// There may be connections of a driver that is gone.
+    used: AtomicBool,
+    said_broken: Once,
+    said_gone: Once,
+}
+
+/// A virtio-vsock device that the kernel serves.
+#[derive(Debug)]
+pub struct KernelVsock {
+    host: Arc<KernelHost>,
+    /// The driver has started the device, and not reset it.
+    started: bool,
+    packets: Option<VhostQueues>,
+    events: Events,
+    /// The queues of a driver that has not enabled all of them, and those that have stopped when not all have.
+    stopped: Vec<(u16, Queue)>,
+}
+
+impl KernelHost {
+    /// The kernel's side by `vhost`.
+    #[must_use]
+    pub fn new(vhost: Arc<dyn VhostSockets>) -> Self {
+        Self { vhost, used: AtomicBool::new(false), said_broken: Once::default(), said_gone: Once::default() }
+    }
+
+    /// The guest's address.
+    #[must_use]
+    pub fn cid(&self) -> u32 {
+        self.vhost.cid()
+    }
+
+    /// Ends the connections of a driver that is gone.
+    fn renew(&self) -> io::Result<()> {
+        if self.used.load(Ordering::Relaxed) {
+            self.vhost.end_connections()?;
+            self.used.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl KernelVsock {
+    /// Makes a device on `host`. It works once it is activated.
+    #[must_use]
+    pub fn new(host: Arc<KernelHost>) -> Self {
+        Self { host, started: false, packets: None, events: Events::default(), stopped: Vec::new() }
+    }
+
+    fn serve(&self, activation: Activation) -> io::Result<VhostQueues> {
+        let (vhost, host) = (Arc::clone(&self.host.vhost) as Arc<dyn Vhost>, Arc::clone(&self.host));
+        let place = |queue| Some((Arc::clone(&vhost), usize::from(queue)));
+        let broken = move |queue| {
+            host.said_broken.warn(format_args!(
+                "vsock cid {}: vhost-vsock can't make sense of queue {queue}; the guest has to reset the device",
+                host.cid()
+            ));
+        };
+        VhostQueues::start("vsock".to_owned(), activation, place, broken)
+    }
+}
+
+impl VirtioDevice for KernelVsock {
+    fn kind(&self) -> DeviceKind {
+        KIND
+    }
+
+    fn features(&self) -> u64 {
+        FEATURES & self.host.vhost.features()
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &QUEUE_SIZES
+    }
+
+    fn read_config(&self, offset: u64, data: &mut [u8]) {
+        read_cid(self.host.cid(), offset, data);
+    }
+
+    fn activate(&mut self, mut activation: Activation) -> io::Result<()> {
+        if !self.started {
+            self.host.renew()?;
+            self.started = true;
+            self.host.used.store(true, Ordering::Relaxed);
+        }
+        self.events.activate(&mut activation)?;
+        if activation.queues.len() == 2 {
+            self.packets = Some(self.serve(activation)?);
+        } else {
+            // The kernel serves both or none.
+            self.stopped.extend(activation.queues.into_iter().map(|active| (active.index, active.queue)));
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        if let Some(packets) = self.packets.take() {
+            self.stopped = packets.stop();
+        }
+        let events = self.events.stop(halt, patience)?;
+        let mut queues = std::mem::take(&mut self.stopped);
+        queues.extend(events);
+        Some(queues)
+    }
+
+    /// The connections are not among it, and the kernel that takes it up has others, or none.
+    fn load(&mut self, state: &Value) -> Result<(), serde_json::Error> {
+        self.events.load(state)
+    }
+
+    fn reset(&mut self) {
+        self.packets = None;
+        self.stopped.clear();
+        self.events.reset();
+        self.started = false;
+        if let Err(error) = self.host.renew() {
+            self.host.said_gone.warn(format_args!(
+                "vsock cid {}: the guest has no sockets until its next reset: {error}",
+                self.host.cid()
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "kernel_test.rs"]
+mod tests;
