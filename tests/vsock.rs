@@ -1,11 +1,15 @@
 //! Connections between programs of a tiny guest and of the host.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "support/af_vsock.rs"]
+mod af_vsock;
+#[path = "support/control.rs"]
+mod control;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::{
-    fs,
+    fs::{self, File, OpenOptions},
     io::{ErrorKind, Read, Write},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
@@ -16,6 +20,9 @@ use std::{
     time::Duration,
 };
 
+use control::Machine;
+use rustix::net::accept as accept_any;
+use serde_json::json;
 use support::{Running, expect_end, guest, no_kvm, nvmm, run};
 use tempfile::TempDir;
 
@@ -54,6 +61,21 @@ fn accept(listener: &UnixListener) -> UnixStream {
     program
 }
 
+/// Checks that the guest sends back what it gets.
+fn is_echoed(stream: &mut (impl Read + Write)) {
+    for round in 0..100_u32 {
+        stream.write_all(&round.to_le_bytes()).unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(u32::from_le_bytes(answer), round);
+    }
+}
+
+fn has_ended(stream: &mut impl Read) -> bool {
+    let end = stream.read(&mut [0]);
+    matches!(&end, Ok(0)) || end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+}
+
 #[test]
 fn programs_of_the_host_and_the_guest_connect() {
     if no_kvm() {
@@ -70,19 +92,13 @@ fn programs_of_the_host_and_the_guest_connect() {
 
     let (mut echo, line) = connect(&path, 7);
     assert!(line.strip_prefix("OK ").is_some_and(|port| port.trim().parse::<u32>().is_ok()), "{line}");
-    for round in 0..100_u32 {
-        echo.write_all(&round.to_le_bytes()).unwrap();
-        let mut answer = [0; 4];
-        echo.read_exact(&mut answer).unwrap();
-        assert_eq!(u32::from_le_bytes(answer), round);
-    }
+    is_echoed(&mut echo);
     assert_eq!(connect(&path, 8).1, "", "nobody listens there");
     drop(program);
     assert_eq!(machine.status_in_time(), Some(1 << 1 | 1));
     let (stdout, stderr) = (machine.0.stdout.as_mut().unwrap(), machine.0.stderr.as_mut().unwrap());
     assert_eq!((expect_end(stdout), expect_end(stderr)), ("cid 4d\nend\n".to_owned(), String::new()));
-    let end = echo.read(&mut [0]);
-    assert!(matches!(&end, Ok(0)) || end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+    assert!(has_ended(&mut echo));
     assert!(!path.exists());
 }
 
@@ -119,4 +135,69 @@ fn the_socket_file_is_made_and_removed() {
     let line = plan.lines().find(|line| line.contains("virtio-vsock [1af4:1053]"));
     assert!(line.is_some_and(|line| line.ends_with(&format!("cid 77 at {}", path.display()))), "{plan}");
     assert!(!path.exists());
+}
+
+/// With a kernel that has no vhost-vsock, or gives it to others, the error says so.
+#[test]
+fn the_kernels_sockets_connect_through_pauses_and_until_resets_or_are_refused() {
+    if no_kvm() {
+        return;
+    }
+    if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/vhost-vsock") {
+        let output = run("vsock", &["--vsock", "cid=77"]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), message.lines().count()), (Some(1), 1), "{message}");
+        for part in ["--vsock cid=77: can't open /dev/vhost-vsock", "`modprobe vhost_vsock`", "add uds=PATH"]
+        {
+            assert!(message.contains(part), "{message}");
+        }
+        return println!("skipped, except for the error: /dev/vhost-vsock: {error}");
+    }
+    let listener = match af_vsock::listener(52, LONG) {
+        Err(rustix::io::Errno::ACCESS) => return println!("skipped: port 52 is for root"),
+        listener => listener.unwrap(),
+    };
+    let hello = || {
+        let mut program = File::from(accept_any(&listener).unwrap());
+        let mut hello = [0; 5];
+        program.read_exact(&mut hello).unwrap();
+        assert_eq!(&hello, b"hello");
+        program
+    };
+    let echo = || File::from(af_vsock::connected(77, 7, LONG).unwrap());
+    let mut machine = Machine::start("vsock", &["-device", "vhost-vsock-pci,guest-cid=77", "--rng", "off"]);
+    let (mut program, mut stream) = (hello(), echo());
+    is_echoed(&mut stream);
+
+    let output = run("vsock", &["--vsock", "cid=77"]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), message.lines().count()), (Some(1), 1), "{message}");
+    assert!(message.contains("--vsock cid=77: another guest of this host has the address 77"), "{message}");
+
+    let mut client = machine.client();
+    client.call("stop", &json!({})).unwrap();
+    client.call("cont", &json!({})).unwrap();
+    is_echoed(&mut stream);
+    let refused = af_vsock::connected(77, 8, LONG).unwrap_err();
+    assert_eq!(refused, rustix::io::Errno::CONNRESET, "nobody listens there");
+
+    client.call("system_reset", &json!({})).unwrap();
+    assert!(has_ended(&mut program) && has_ended(&mut stream));
+    program = hello();
+    is_echoed(&mut echo());
+    drop(program);
+    assert_eq!(machine.nvmm.status_in_time(), Some(1 << 1 | 1));
+}
+
+#[test]
+fn a_plan_opens_no_device_of_the_kernels() {
+    if no_kvm() {
+        return;
+    }
+    for option in [["--vsock", "cid=77"], ["-device", "vhost-vsock-pci,guest-cid=77"]] {
+        let plan = run("vsock", &[&["--rng", "off", "--dry-run"][..], &option].concat());
+        let plan = String::from_utf8(plan.stdout).unwrap();
+        let line = plan.lines().find(|line| line.contains("virtio-vsock [1af4:1053]"));
+        assert!(line.is_some_and(|line| line.ends_with("cid 77 by the kernel's vhost-vsock")), "{plan}");
+    }
 }

@@ -79,9 +79,10 @@ pub struct MachineArgs {
     #[arg(long, help_heading = heading::DEVICES)]
     pub balloon: bool,
 
-    /// Sockets between the host and the guest, by virtio-vsock: cid=N,uds=PATH, the guest's address and a unix socket, at which a program says
-    /// CONNECT PORT; the guest reaches programs that listen at PATH_PORT
-    #[arg(long, help_heading = heading::DEVICES, value_name = "cid=N,uds=PATH")]
+    /// Sockets between the host and the guest, by virtio-vsock: cid=N, the guest's address, for the host's AF_VSOCK sockets (by the kernel's
+    /// vhost-vsock). With uds=PATH a unix socket instead, at which a program says CONNECT PORT; the guest reaches programs that listen at
+    /// PATH_PORT
+    #[arg(long, help_heading = heading::DEVICES, value_name = "cid=N[,uds=PATH]")]
     pub vsock: Option<OsString>,
 
     /// The options for cloud images.

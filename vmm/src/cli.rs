@@ -47,7 +47,9 @@ impl Cli {
             return Self::try_parse_from(words).map_err(|error| explain(error, words));
         }
         let words = qemu::with_two_dashes(words, MachineAlone::command);
-        let (words, refused) = qemu::as_net(&words);
+        let (words, mut refused) = qemu::as_net(&words);
+        let (words, more) = qemu::as_vsock(&words);
+        refused.extend(more);
         // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
         if refused.is_empty()
             && let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(&*words)

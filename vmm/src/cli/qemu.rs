@@ -1,6 +1,8 @@
 //! QEMU's words: options with one dash, and those that nvmm gives in another way or does not have.
 
+mod given;
 mod net;
+mod vsock;
 
 use std::{
     borrow::Cow,
@@ -12,7 +14,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-pub(super) use self::net::as_net;
+pub(super) use self::{net::as_net, vsock::as_vsock};
 
 // Sentences of several rows.
 const NO_SCREEN: &str =
@@ -21,7 +23,7 @@ const CARD: &str =
     "say virtio-net-pci, which is nvmm's network card, or --net for both the card and its place";
 const DISK: &str = "give each disk with --disk PATH, or --disk path=PATH,KEY=VALUE,...";
 const RNG: &str = "leave it out; nvmm's machine has virtio-rng, and --rng PATH says what it reads";
-const VSOCK: &str = "say --vsock cid=N,uds=PATH, whose unix socket stands for the host's side";
+const VSOCK: &str = "say --vsock cid=N for the kernel's vhost-vsock, or --vsock cid=N,uds=PATH for a unix socket on the host's side";
 const DEBUG_EXIT: &str = "say --debug-exit PORT, with the port that iobase= names";
 
 /// QEMU's options that nvmm does not take, without their dashes, and what to do instead.

@@ -133,6 +133,18 @@ fn the_network_is_joined_and_refused_with_the_rest() {
 }
 
 #[test]
+fn the_socket_device_is_taken_or_refused_with_the_rest() {
+    let line =
+        "-kernel k -device vhost-vsock-pci,guest-cid=3 -netdev user,id=n -device virtio-net-pci,netdev=n";
+    let machine = Cli::of(&words(line)).unwrap().machine;
+    assert_eq!((machine.vsock, machine.net), (Some("guest-cid=3".into()), vec!["user,id=n".into()]));
+    let text = refused("-kernel k -device vhost-vsock-pci -nic tap,model=e1000");
+    let starts = text.lines().map(|line| line.trim_start_matches("error:").trim());
+    let starts: Vec<_> = starts.map(|line| line.split_once(" is QEMU's: ").unwrap().0).collect();
+    assert_eq!(starts, ["-nic model=e1000", "-device vhost-vsock-pci"]);
+}
+
+#[test]
 fn all_are_told_at_once_and_each_once() {
     let text = refused("-enable-kvm -m 2G -hda a.raw -kernel k --drive file=b.raw -hda c.raw -nographic");
     let options: Vec<_> = text.lines().map(|line| line.trim_start_matches("error:").trim()).collect();
@@ -154,7 +166,8 @@ fn devices_have_ways_of_their_own() {
         ("intel-hda", "-device is QEMU's: leave it out"),
         ("virtio-rng-pci,rng=r", "-device virtio-rng is QEMU's: leave it out; nvmm's machine has virtio-rng"),
         ("virtio-balloon-pci,free-page-reporting=on", "-device virtio-balloon is QEMU's: say --balloon"),
-        ("vhost-vsock-pci,guest-cid=3", "-device vhost-vsock is QEMU's: say --vsock cid=N,uds=PATH"),
+        ("vhost-vsock-ccw,guest-cid=3", "-device vhost-vsock is QEMU's: say --vsock cid=N"),
+        ("vhost-user-vsock-pci,chardev=c", "or --vsock cid=N,uds=PATH for a unix socket"),
         ("", "-device is QEMU's: leave it out"),
     ] {
         let text = refused(&format!("-device {value}"));

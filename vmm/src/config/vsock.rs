@@ -10,7 +10,7 @@ use devices::{printable::ToPrintable, virtio::vsock::Host};
 use super::{error::ConfigError, keys::Keys, words};
 
 const OPTION: &str = "--vsock";
-const KEYS: &str = "give cid=N,uds=PATH";
+const KEYS: &str = "give cid=N, or cid=N,uds=PATH";
 /// `VMADDR_CID_HOST` and what is below it are not a guest's, nor is `VMADDR_CID_ANY`.
 const FIRST_CID: u32 = 3;
 const LAST_CID: u32 = u32::MAX - 1;
@@ -20,8 +20,8 @@ const LAST_CID: u32 = u32::MAX - 1;
 pub struct VsockConfig {
     /// The guest's address.
     pub cid: u32,
-    /// The path of the unix socket that programs of the host connect to.
-    pub path: PathBuf,
+    /// The path of the unix socket that programs of the host connect to; none if the kernel serves the device.
+    pub path: Option<PathBuf>,
 }
 
 impl VsockConfig {
@@ -57,14 +57,9 @@ fn parse(text: &str) -> Result<VsockConfig, String> {
     })?;
     let path = match path {
         Some("") => return Err("the path is missing; give uds=PATH".to_owned()),
-        Some(path) => PathBuf::from(words::decode(path)),
-        None => {
-            return Err("nvmm does not use the kernel's vhost-vsock yet; add uds=PATH, a unix socket \
-                        that programs of the host connect to"
-                .to_owned());
-        }
+        path => path.map(|path| PathBuf::from(words::decode(path))),
     };
-    check(&path)?;
+    path.as_deref().map_or(Ok(()), check)?;
     Ok(VsockConfig { cid, path })
 }
 

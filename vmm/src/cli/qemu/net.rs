@@ -9,6 +9,8 @@
 
 use std::{borrow::Cow, ffi::OsString};
 
+use super::given::{Given, Value, is_always, options, respell};
+
 /// The options that are respelled.
 pub(super) const OPTIONS: [&str; 2] = ["netdev", "nic"];
 
@@ -22,121 +24,49 @@ const MODEL: &str = "virtio";
 
 const LEGACY: &str = "-net nic is QEMU's: leave it out; --net user, --net bridge=BRIDGE or --net tap=INTERFACE is the card and its place in one";
 
-/// Keys of `-device` that say what nvmm does in any case.
-const ALWAYS: [(&str, &[&str]); 7] = [
-    ("mq", &[]),
-    ("vectors", &[]),
-    ("romfile", &[]),
-    ("rombar", &[]),
-    ("disable-legacy", &["on", "true"]),
-    ("disable-modern", &["off", "false"]),
-    ("packed", &["off", "false"]),
-];
-
 /// Keys of `-device` that `--net` has too.
 const CARD_KEYS: [&str; 3] = ["mac", "host_mtu", "id"];
-
-/// An option of the command line.
-struct Given<'a> {
-    name: &'a str,
-    value: &'a str,
-    /// The words that it takes: one with `=`, else two.
-    words: usize,
-}
-
-/// A value: its first word, and the keys after it.
-struct Value<'a> {
-    first: &'a str,
-    keys: Vec<&'a str>,
-}
 
 /// The command line, with two dashes, with `--net` instead of QEMU's words for the network. Those that can't be had are left out, and told
 /// of: as QEMU spells each, with what to do instead.
 pub(in crate::cli) fn as_net(words: &[OsString]) -> (Cow<'_, [OsString]>, Vec<String>) {
-    let ours = |given: &Given<'_>| OPTIONS.contains(&given.name) || given.is_card() || given.is_legacy();
-    if !options(words).any(|(_, given)| ours(&given)) {
-        return (Cow::Borrowed(words), Vec::new());
-    }
-    let mut netdevs: Vec<_> = options(words)
+    let mut netdevs: Vec<_> = options(words, &OPTIONS)
         .filter(|(_, given)| given.name == "netdev" && !given.value.is_empty())
         .map(|(_, given)| Some(Value::of(given.value)))
         .collect();
-    let (mut respelled, mut faults, mut skip) = (Vec::new(), Vec::new(), 0);
-    let mut found = options(words).peekable();
-    for (at, word) in words.iter().enumerate() {
-        if let Some((_, given)) = found.next_if(|(place, _)| *place == at) {
-            let net = match given.name {
-                name if OPTIONS.contains(&name) && given.value.is_empty() => Some(Err(format!(
+    let (respelled, mut faults) = respell(words, &OPTIONS, |given| {
+        let net = match given.name {
+            name if OPTIONS.contains(&name) && given.value.is_empty() => {
+                return Some(Err(format!(
                     "-{name} needs a value: -{name} user, -{name} bridge,br=BRIDGE or -{name} tap,ifname=INTERFACE"
-                ))),
-                "netdev" => Some(Ok(None)),
-                "nic" => Some(Value::of(given.value).nic().map(Some)),
-                _ if given.is_card() => Some(Value::of(given.value).card(&mut netdevs).map(Some)),
-                _ if given.is_legacy() => Some(Err(LEGACY.to_owned())),
-                _ => None,
-            };
-            skip = if net.is_some() { given.words } else { 0 };
-            match net {
-                Some(Ok(Some(net))) => respelled.extend(["--net".into(), net.into()]),
-                Some(Err(fault)) => faults.push(fault),
-                _ => {}
+                )));
             }
-        }
-        match skip {
-            0 => respelled.push(word.clone()),
-            _ => skip -= 1,
-        }
-    }
+            "netdev" => return Some(Ok(None)),
+            "nic" => Value::of(given.value).nic(),
+            _ if is_card(given) => Value::of(given.value).card(&mut netdevs),
+            _ if is_legacy(given) => Err(LEGACY.to_owned()),
+            _ => return None,
+        };
+        Some(net.map(|net| Some(("--net", net))))
+    });
     for left in netdevs.into_iter().flatten() {
         let id = left.get("id").unwrap_or("ID");
         let word = left.first;
         faults.push(format!("-netdev {word} is QEMU's: without a card it is nothing; add -device virtio-net-pci,netdev={id}, or say --net {word}"));
     }
-    (Cow::Owned(respelled), faults)
+    (respelled, faults)
 }
 
-/// The options with a value, each with its place.
-fn options(words: &[OsString]) -> impl Iterator<Item = (usize, Given<'_>)> {
-    let before_programs = words.iter().take_while(|word| *word != "--").enumerate().skip(1);
-    before_programs.filter_map(|(at, word)| {
-        let option = word.to_str()?.strip_prefix("--")?;
-        if let Some((name, value)) = option.split_once('=') {
-            return Some((at, Given { name, value, words: 1 }));
-        }
-        let next = words.get(at + 1).filter(|next| !next.as_encoded_bytes().starts_with(b"--"));
-        match next {
-            // Of nvmm's own options clap says that.
-            None => OPTIONS.contains(&option).then_some((at, Given { name: option, value: "", words: 1 })),
-            Some(value) => Some((at, Given { name: option, value: value.to_str()?, words: 2 })),
-        }
-    })
+fn is_card(given: &Given<'_>) -> bool {
+    given.name == "device" && CARDS.contains(&Value::of(given.value).first)
 }
 
-impl Given<'_> {
-    fn is_card(&self) -> bool {
-        self.name == "device" && CARDS.contains(&Value::of(self.value).first)
-    }
-
-    /// `-net nic`, which `-net user` and its like need at their side in QEMU.
-    fn is_legacy(&self) -> bool {
-        self.name == "net" && Value::of(self.value).first == "nic"
-    }
+/// Returns whether it is `-net nic`, which `-net user` and its like need at their side in QEMU.
+fn is_legacy(given: &Given<'_>) -> bool {
+    given.name == "net" && Value::of(given.value).first == "nic"
 }
 
 impl<'a> Value<'a> {
-    fn of(value: &'a str) -> Self {
-        let mut parts = value.split(',');
-        Self { first: parts.next().unwrap_or_default(), keys: parts.collect() }
-    }
-
-    fn get(&self, key: &str) -> Option<&'a str> {
-        self.keys.iter().find_map(|part| part.strip_prefix(key)?.strip_prefix('='))
-    }
-
-    fn remove(&mut self, key: &str) {
-        self.keys.retain(|part| part.split('=').next() != Some(key));
-    }
-
     /// The value of `--net` for that of `-nic`.
     fn nic(mut self) -> Result<String, String> {
         if let Some(model) = self.get("model").filter(|model| *model != MODEL && !CARDS.contains(model)) {
@@ -166,16 +96,12 @@ impl<'a> Value<'a> {
             )));
         };
         let mut keys = if card == TRANSITIONAL { vec!["legacy=on"] } else { Vec::new() };
-        for part in &self.keys {
-            let (key, value) = part.split_once('=').unwrap_or((part, "on"));
-            let is_always = |(name, values): &(&str, &[&str])| {
-                *name == key && (values.is_empty() || values.contains(&value))
-            };
+        for (key, value, part) in self.pairs() {
             match key {
-                "netdev" => {}
+                "netdev" | "mq" => {}
                 "disable-legacy" if matches!(value, "off" | "false") => keys.push("legacy=on"),
-                _ if CARD_KEYS.contains(&key) => keys.push(*part),
-                _ if ALWAYS.iter().any(is_always) => {}
+                _ if CARD_KEYS.contains(&key) => keys.push(part),
+                _ if is_always(key, value) => {}
                 _ => return Err(refused(&format!("nvmm's card has no '{part}'; leave it out"))),
             }
         }
