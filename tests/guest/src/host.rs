@@ -19,6 +19,7 @@ use crate::legacy;
 use crate::level0::{NVMM, VMLINUX};
 use crate::outcome::{self, Outcome};
 use crate::sockets;
+use crate::vhost;
 use crate::vmlinux;
 
 /// Lines of all consoles to show with a failure.
@@ -60,11 +61,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let virtio = modules.resolve(&["virtio_pci", "virtio_blk"], kernel.release.as_deref())?;
     let kvm = modules.resolve(&[args.emulated.module(), "msr"], kernel.release.as_deref())?;
     let mut files = vec![NVMM.to_owned()];
-    // One host is enough to test what a bzImage unpacks itself to, a balloon, sockets, and legacy virtio.
+    // One host is enough to test what a bzImage unpacks itself to, a balloon, sockets, vhost, and legacy virtio.
     let mut others = Vec::new();
     if args.emulated == Virtualization::Svm {
         files.push(VMLINUX.to_owned());
-        let wanted = [&[balloon::MODULE][..], &sockets::MODULES, &legacy::MODULES].concat();
+        let wanted = [&[balloon::MODULE][..], &sockets::MODULES, &vhost::MODULES, &legacy::MODULES].concat();
         others = modules.resolve(&wanted, kernel.release.as_deref())?;
         // Other modules that they need find a disk, too.
         others.retain(|module| wanted.contains(&module.name.as_str()));

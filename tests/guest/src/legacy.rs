@@ -105,7 +105,8 @@ pub(crate) fn load_virtio(manifest: &Manifest) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn load(manifest: &Manifest, names: &[&str]) -> anyhow::Result<()> {
+/// Loads those of these modules that the kernel does not have anyway.
+pub(crate) fn load(manifest: &Manifest, names: &[&str]) -> anyhow::Result<()> {
     let there = names.iter().filter(|name| manifest.files.contains(&Manifest::module(name)));
     pid1::load(&there.map(|name| (*name).to_owned()).collect::<Vec<_>>())
 }

@@ -32,6 +32,7 @@ use crate::sockets;
 use crate::system;
 use crate::tiny;
 use crate::topology;
+use crate::vhost;
 
 /// Where the image has nvmm.
 pub(crate) const NVMM: &str = "nvmm";
@@ -87,6 +88,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     }
     if virt == Virtualization::Svm {
         say(pid1, outcome::LEGACY, legacy::run(&pid1.manifest, &image));
+        say(pid1, outcome::VHOST, vhost::run(&pid1.manifest, &image));
     }
     // It hangs while others run.
     let hanging = (virt == Virtualization::Svm).then(Hanging::start);

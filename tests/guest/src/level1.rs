@@ -29,6 +29,7 @@ use crate::level2;
 use crate::reset::Reset;
 use crate::scenario::{self, Record};
 use crate::system;
+use crate::vhost;
 
 /// The ways in which level 1 resets itself, boot by boot.
 pub(crate) const RESETS: [Reset; 5] =
@@ -84,6 +85,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         }
         scenario::DEVICES => devices::use_them(pid1, &mut record)?,
         scenario::LEGACY => legacy::use_them(pid1, &mut record)?,
+        scenario::VHOST => vhost::use_them(pid1, &mut record, disk)?,
         scenario::NEST | scenario::NEST_LINUX => match kvm {
             Ok(()) => {
                 record.parameters = kvm_parameters()?;

@@ -7,6 +7,8 @@
 //! level 2:  its /init      says that it is up
 //! ```
 
+#[path = "../../support/af_vsock.rs"]
+mod af_vsock;
 mod balloon;
 mod check;
 #[path = "../../support/cpuid.rs"]
@@ -38,6 +40,7 @@ mod sockets;
 mod system;
 mod tiny;
 mod topology;
+mod vhost;
 mod vmlinux;
 
 use std::process::ExitCode;

@@ -23,6 +23,8 @@ pub(crate) const DISKS: &str = "L1's Linux uses disks of every kind";
 pub(crate) const LEGACY: &str = "L1's Linux uses a disk and a network by legacy virtio";
 pub(crate) const PORTS: &str = "L1's Linux uses four serial ports";
 pub(crate) const SOCKETS: &str = "L1's Linux has sockets to programs of L0";
+pub(crate) const VHOST: &str =
+    "L1's Linux has sockets to programs of L0 by L0's kernel, through a pause and a reset";
 pub(crate) const BALLOON: &str = "L1's Linux gives freed memory back to L0";
 pub(crate) const HUNG: &str = "L1's Linux that hangs is looked into";
 pub(crate) const HIGH_MEMORY: &str = "L1 has memory above 4 GiB";
@@ -54,6 +56,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             DISKS,
             HUNG,
             LEGACY,
+            VHOST,
             THREADS,
             DIES,
             PVH,

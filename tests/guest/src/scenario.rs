@@ -35,6 +35,9 @@ pub(crate) const DEVICES: &str = "devices";
 /// It uses transitional devices as a driver from before virtio 1.0.
 pub(crate) const LEGACY: &str = "legacy";
 
+/// It uses sockets that level 0's kernel serves, and resets itself in between.
+pub(crate) const VHOST: &str = "vhost";
+
 /// It becomes Debian's own system.
 pub(crate) const SYSTEM: &str = "system";
 
