@@ -235,7 +235,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
             let name = emulator::name(virt);
             progress.text(format!("The host is emulated ({name}): its speed is not that of a real one."));
             say(&Line { level: 0, said: Said::Start });
-            let mut machine = emulator::start(virt, &kernel.path, &image, None, &manifest)?;
+            let mut machine = emulator::start(virt, &kernel.path, &image, &[], &manifest)?;
             let mut clock = Clock::of(machine.id(), name);
             let mut watch = Watch::new(0, args.levels, &manifest.pace, clock.now());
             if !level::supervise(&mut machine, &mut clock, &mut watch, &mut say)? {

@@ -8,17 +8,20 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use arch::cpu::nesting::Virtualization;
 use vmm::nest::clock::Clock;
+use vmm::nest::emulator::{self, EmulatedDisk};
 use vmm::nest::image::{self, Manifest};
 use vmm::nest::kernel::Kernel;
+use vmm::nest::level;
 use vmm::nest::modules::Modules;
 use vmm::nest::report::Said;
-use vmm::nest::{emulator, level};
 
 use crate::balloon;
+use crate::boot::{self, FIRMWARE};
 use crate::legacy;
 use crate::level0::{NVMM, VMLINUX};
 use crate::outcome::{self, Outcome};
 use crate::sockets;
+use crate::system;
 use crate::vhost;
 use crate::vmlinux;
 
@@ -44,8 +47,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     system: Option<PathBuf>,
 
+    /// File system with whole disks, to be started by firmware as level 1 too, on a machine with SVM
+    #[arg(long, value_name = "FILE", requires = "firmware")]
+    boot_disks: Option<PathBuf>,
+
+    /// SeaBIOS for them
+    #[arg(long, value_name = "FILE")]
+    firmware: Option<PathBuf>,
+
     /// Give up after this many seconds, without those in which the emulator waited for a processor
-    #[arg(long, value_name = "S", default_value_t = 1200)]
+    #[arg(long, value_name = "S", default_value_t = 2400)]
     timeout: u64,
 
     /// Show what the consoles show
@@ -71,6 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         others.retain(|module| wanted.contains(&module.name.as_str()));
         files.extend(others.iter().map(|module| Manifest::module(&module.name)));
     }
+    files.extend(args.firmware.iter().map(|_| FIRMWARE.to_owned()));
     let manifest = Manifest {
         levels: 2,
         cmdline: emulator::parameters(args.emulated).to_owned(),
@@ -86,6 +98,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         image::KERNEL => Ok(kernel.image.clone()),
         NVMM => fs::read(&args.nvmm).with_context(|| format!("reading {}", args.nvmm.display())),
         VMLINUX => vmlinux::extract(&kernel.image),
+        FIRMWARE => {
+            let path = args.firmware.as_deref().context("no firmware")?;
+            fs::read(path).with_context(|| format!("reading {}", path.display()))
+        }
         name => {
             let module = virtio
                 .iter()
@@ -98,9 +114,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
     let mut missing = outcome::planned(args.emulated);
     missing.extend(args.system.as_ref().map(|_| outcome::SYSTEM.to_owned()));
+    missing.extend(args.boot_disks.iter().flat_map(|_| boot::NAMES.map(str::to_owned)));
+    let disks = [(system::DISK, &args.system), (boot::DISK, &args.boot_disks)];
+    let disks = disks
+        .into_iter()
+        .filter_map(|(serial, image)| Some(EmulatedDisk { serial, image: image.as_deref()? }));
+    let disks: Vec<_> = disks.collect();
     let mut tail = VecDeque::new();
-    let mut machine =
-        emulator::start(args.emulated, &kernel.path, &image, args.system.as_deref(), &manifest)?;
+    let mut machine = emulator::start(args.emulated, &kernel.path, &image, &disks, &manifest)?;
     let mut clock = Clock::of(machine.id(), emulator::name(args.emulated));
     let limit = Duration::from_secs(args.timeout);
     let ended = level::relay(&mut machine, 0, manifest.levels, &mut |line| {

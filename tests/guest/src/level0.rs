@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, anyhow, bail};
@@ -16,6 +16,7 @@ use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 
 use crate::balloon;
+use crate::boot;
 use crate::check;
 use crate::debug;
 use crate::devices;
@@ -117,12 +118,27 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     if let Some(hanging) = hanging {
         say(pid1, outcome::HANGS, hanging.and_then(Hanging::judge));
     }
-    // The host gives its disk to the SVM host alone, and not where it could not make one.
+    // The host gives its disks to the SVM host alone, and not where it could not make them.
     pid1::load(&pid1.manifest.virtio)?;
-    if Path::new(system::DISK).exists() {
-        say(pid1, outcome::SYSTEM, system::run(&pid1.manifest, &image));
+    if let Some(disk) = disk_of(system::DISK)? {
+        say(pid1, outcome::SYSTEM, system::run(&pid1.manifest, &image, &disk));
+    }
+    if let Some(disk) = disk_of(boot::DISK)? {
+        boot::run(&disk, |name, result| say(pid1, name, result));
     }
     Ok(())
+}
+
+/// The disk with this serial number, if there is one.
+fn disk_of(serial: &str) -> anyhow::Result<Option<PathBuf>> {
+    for entry in fs::read_dir("/sys/block").context("reading /sys/block")? {
+        let name = entry?.file_name();
+        let told = fs::read_to_string(Path::new("/sys/block").join(&name).join("serial"));
+        if told.is_ok_and(|told| told.trim_end() == serial) {
+            return Ok(Some(Path::new("/dev").join(name)));
+        }
+    }
+    Ok(None)
 }
 
 fn say(pid1: &mut Pid1, name: &str, result: anyhow::Result<()>) {

@@ -10,6 +10,7 @@
 #[path = "../../support/af_vsock.rs"]
 mod af_vsock;
 mod balloon;
+mod boot;
 mod check;
 #[path = "../../support/cpuid.rs"]
 mod cpuid;

@@ -21,8 +21,8 @@ use crate::interrupts;
 use crate::level0::Guest;
 use crate::scenario::{self, Record, SERIAL, UUID};
 
-/// The path at which level 0 finds the system's disk, if the host gave one.
-pub(crate) const DISK: &str = "/dev/vda";
+/// The serial number of the system's disk, if the host gave one.
+pub(crate) const DISK: &str = "system";
 /// The argument by which the job runs this program.
 const LOOK: &str = "look-at-the-system";
 
@@ -90,7 +90,7 @@ pub(crate) struct SystemFacts {
 }
 
 /// Level 0: runs the system and judges it.
-pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
+pub(crate) fn run(manifest: &Manifest, image: &Memfd, disk: &Path) -> anyhow::Result<()> {
     // For the temporary overlay.
     fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
     let guest = Guest {
@@ -99,7 +99,7 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
         smp: "1",
         scenario: scenario::SYSTEM,
         parameters: "no-kvmclock",
-        disks: vec![format!("path={DISK},format=raw,overlay=temp")],
+        disks: vec![format!("path={},format=raw,overlay=temp", disk.display())],
         options: JOB.to_vec(),
         ..Guest::default()
     };

@@ -4,6 +4,7 @@
 //! ```text
 //! mbr.img   MBR  boot.img  core.img (GRUB)        root: ext4   by BIOS
 //! gpt.img   GPT  ESP: EFI/BOOT/BOOTX64.EFI (GRUB) root: ext4   by UEFI
+//! delta.vmdk --> base.vmdk: the first as VMware has a disk with a snapshot
 //! ```
 
 use std::fs;
@@ -96,6 +97,8 @@ const GRUB: [&str; 14] = [
     "reboot",
 ];
 
+/// SeaBIOS, at Debian's path.
+pub(crate) const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
 /// GRUB's file for BIOS, at Debian's path.
 const BOOT_IMG: &str = "/usr/lib/grub/i386-pc/boot.img";
 
@@ -125,11 +128,32 @@ impl BootDisks {
         let disks = Self { mbr: dir.join("mbr.img"), gpt: dir.join("gpt.img") };
         let arguments = arguments(&apt::here()?, &dir);
         let recipe = format!("{}\n{CLOUD}{MENU}{EARLY}{INIT}{}", arguments.join("\n"), GRUB.join(" "));
-        system::made_once(&[&disks.mbr, &disks.gpt], &recipe, || {
+        system::made_once(&[&disks.mbr, &disks.gpt, &dir.join(DELTA)], &recipe, || {
             eprintln!("lab: making disks that start by firmware");
             disks.make(&arguments, &dir)
         })?;
         Ok(disks)
+    }
+
+    /// A file system with the disks for BIOS, SeaBIOS and nvmm: level 0 has it as one disk, and so has a level 1 that starts a level 2.
+    pub(crate) fn file_system(&self, nvmm: &Path) -> Result<PathBuf> {
+        let dir = self.mbr.parent().unwrap_or(Path::new("."));
+        let (folder, image) = (dir.join("folder"), dir.join("boot-disks.ext4"));
+        for path in [&folder, &image].into_iter().filter(|path| path.exists()) {
+            apt::run(Command::new("rm").arg("-r").arg(path))?;
+        }
+        fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let disks = ["mbr.img", BASE, DELTA].map(|name| (dir.join(name), name));
+        let others =
+            [(Path::new(SEABIOS), "bios.bin"), (nvmm, "nvmm")].map(|(path, name)| (path.to_owned(), name));
+        for (path, name) in disks.iter().chain(&others) {
+            apt::run(Command::new("cp").arg("--sparse=always").arg(path).arg(folder.join(name)))?;
+        }
+        let mut command = Command::new("mke2fs");
+        command.args(["-q", "-t", "ext4", "-L", "boot-disks", "-d"]).arg(&folder).arg(&image).arg("2G");
+        apt::run(&mut command)?;
+        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+        Ok(image)
     }
 
     fn make(&self, arguments: &[String], dir: &Path) -> Result<()> {
@@ -141,6 +165,7 @@ impl BootDisks {
         let label = ["-O", "has_journal,extents,dir_index", "-L", LABEL];
         apt::run(Command::new("tune2fs").args(label).arg(&root))?;
         self.make_mbr(&root, dir)?;
+        make_vmdk(&self.mbr, dir)?;
         self.make_gpt(&root, dir)?;
         fs::remove_file(&root).with_context(|| format!("removing {}", root.display()))
     }
@@ -188,6 +213,21 @@ impl BootDisks {
         fs::rename(&part, &self.gpt).with_context(|| format!("making {}", self.gpt.display()))
     }
 }
+
+/// Makes the vmdk images of `disk`.
+fn make_vmdk(disk: &Path, dir: &Path) -> Result<()> {
+    let qemu_img = || {
+        let mut command = Command::new("qemu-img");
+        command.current_dir(dir);
+        command
+    };
+    apt::run(qemu_img().args(["convert", "-f", "raw", "-O", "vmdk"]).arg(disk).arg(BASE))?;
+    apt::run(qemu_img().args(["create", "-q", "-f", "vmdk", "-b", BASE, "-F", "vmdk", DELTA])).map(drop)
+}
+
+/// The vmdk images.
+const BASE: &str = "base.vmdk";
+const DELTA: &str = "delta.vmdk";
 
 /// The files that the system and GRUB are made with.
 const CLOUD_CFG: &str = "lab.cfg";

@@ -114,15 +114,19 @@ fn disks() -> Result<bool> {
 
 fn test() -> Result<bool> {
     let mut report = Report::new();
-    apt::install(&[Host::Svm.packages(), Host::Vmx.packages(), apt::UNIT_TESTS, system::PACKAGES].concat())?;
+    let hosts = [Host::Svm.packages(), Host::Vmx.packages()];
+    let others = [apt::UNIT_TESTS, system::PACKAGES, boot_disks::PACKAGES];
+    apt::install(&[hosts.concat(), others.concat()].concat())?;
     units::run(&mut report);
     let cloud = Kernel::cloud()?;
+    let nvmm = build::release("vmm", "nvmm")?;
     let lab = Lab {
         system: system::image(&cloud),
+        boot_disks: BootDisks::make_or_find().and_then(|disks| disks.file_system(&nvmm)),
         cloud,
         generic: Kernel::generic()?,
         backports: Kernel::backports(),
-        nvmm: build::release("vmm", "nvmm")?,
+        nvmm,
         guest: build::release("lab-guest", "lab-guest")?,
     };
     nested::run(&lab, &mut report);

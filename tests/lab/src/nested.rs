@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::boot_disks::SEABIOS;
 use crate::host::{self, Host};
 use crate::kernel::Kernel;
 use crate::report::{Outcome, Report};
@@ -25,11 +26,14 @@ pub(crate) struct Lab {
     pub(crate) backports: anyhow::Result<Kernel>,
     /// The disk of Debian's system, or why there is none: not every machine has Debian's mirror.
     pub(crate) system: anyhow::Result<PathBuf>,
+    /// The file system with the disks that start by firmware, or why there is none, for the same reason.
+    pub(crate) boot_disks: anyhow::Result<PathBuf>,
 }
 
-/// Names to show for the kernel of backports, and for Debian's system, where there is none.
+/// Names to show for the kernel of backports, for Debian's system and for its disks, where there is none.
 const BACKPORTS: &str = "2 levels of Debian's backports kernel";
 const SYSTEM: &str = "Debian's system in L1";
+const BOOT_DISKS: &str = "Debian's disks in L1, by firmware";
 
 /// A fault made on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
 #[derive(Debug)]
@@ -128,8 +132,10 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
             }
             stall();
             BROKEN.iter().for_each(broken);
-            if let Err(error) = &lab.system {
-                show(SYSTEM, Duration::ZERO, Outcome::Skipped(format!("{error:#}")));
+            for (name, made) in [(SYSTEM, &lab.system), (BOOT_DISKS, &lab.boot_disks)] {
+                if let Err(error) = made {
+                    show(name, Duration::ZERO, Outcome::Skipped(format!("{error:#}")));
+                }
             }
             scenarios(Host::Svm);
         });
@@ -226,6 +232,9 @@ fn scenarios(lab: &Lab, host: Host) -> Vec<(String, Duration, Outcome)> {
     command.arg("--kernel").arg(&lab.cloud.path).arg("--nvmm").arg(&lab.nvmm);
     if let (Host::Svm, Ok(system)) = (host, &lab.system) {
         command.arg("--system").arg(system);
+    }
+    if let (Host::Svm, Ok(disks)) = (host, &lab.boot_disks) {
+        command.arg("--boot-disks").arg(disks).args(["--firmware", SEABIOS]);
     }
     let failed = |output| vec![(format!("scenarios on {host}"), start.elapsed(), Outcome::Failed(output))];
     match command.stdin(Stdio::null()).output() {

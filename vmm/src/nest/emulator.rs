@@ -58,8 +58,16 @@ pub fn pace(virt: Virtualization, limit: Option<u64>) -> Pace {
     }
 }
 
-/// Starts the machine; the child's output is its serial port. It can only read `disk`, the image of a virtio disk, which a machine
-/// with SVM may have.
+/// A virtio disk of a machine with SVM, which can only read it.
+#[derive(Clone, Copy, Debug)]
+pub struct EmulatedDisk<'a> {
+    /// Its serial number.
+    pub serial: &'a str,
+    /// Its image, which is raw.
+    pub image: &'a Path,
+}
+
+/// Starts the machine; the child's output is its serial port.
 ///
 /// # Errors
 ///
@@ -68,19 +76,19 @@ pub fn start(
     virt: Virtualization,
     kernel: &Path,
     image: &Memfd,
-    disk: Option<&Path>,
+    disks: &[EmulatedDisk<'_>],
     manifest: &Manifest,
 ) -> anyhow::Result<Child> {
     // `reboot=t`: after a panic, a triple fault, which ends the emulator, where other ways need a firmware's help.
     let parameters = format!("{} reboot=t", kernel_parameters(0, manifest));
     let memory = host_memory_mib(manifest);
-    match (virt, disk) {
+    match (virt, disks) {
         (Virtualization::Svm, _) if breakage::misjudges_tsc(0, manifest) => {
-            qemu(kernel, image, disk, &format!("{parameters} {MISJUDGED}"), memory, &COUNTED)
+            qemu(kernel, image, disks, &format!("{parameters} {MISJUDGED}"), memory, &COUNTED)
         }
-        (Virtualization::Svm, _) => qemu(kernel, image, disk, &parameters, memory, &[]),
-        (Virtualization::Vmx, None) => bochs(kernel, image, &parameters, memory),
-        (Virtualization::Vmx, Some(disk)) => bail!("{}: Bochs has no virtio disks", disk.display()),
+        (Virtualization::Svm, _) => qemu(kernel, image, disks, &parameters, memory, &[]),
+        (Virtualization::Vmx, []) => bochs(kernel, image, &parameters, memory),
+        (Virtualization::Vmx, [disk, ..]) => bail!("{}: Bochs has no virtio disks", disk.image.display()),
     }
 }
 
@@ -97,7 +105,7 @@ const MISJUDGED: &str = "tsc_early_khz=997600";
 fn qemu(
     kernel: &Path,
     image: &Memfd,
-    disk: Option<&Path>,
+    disks: &[EmulatedDisk<'_>],
     parameters: &str,
     memory: u32,
     clock: &[&str],
@@ -107,10 +115,11 @@ fn qemu(
     command.args(["-accel", "tcg,tb-size=512", "-machine", "q35", "-cpu", QEMU_CPU, "-smp", "1"]);
     command.args(["-m", &memory.to_string(), "-append", parameters]).args(clock);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(image.path());
-    if let Some(disk) = disk {
-        let name = disk.display().to_string();
-        let file = json!({ "driver": "file", "node-name": "disk", "read-only": true, "filename": name });
-        command.args(["-blockdev", &file.to_string(), "-device", "virtio-blk-pci,drive=disk"]);
+    for EmulatedDisk { serial, image } in disks {
+        let name = image.display().to_string();
+        let file = json!({ "driver": "file", "node-name": serial, "read-only": true, "filename": name });
+        command.args(["-blockdev", &file.to_string()]);
+        command.args(["-device", &format!("virtio-blk-pci,drive={serial},serial={serial}")]);
     }
     Child::spawn(command).map_err(|error| missing(error, "qemu-system-x86_64", "qemu-system-x86"))
 }
