@@ -9,7 +9,7 @@
 mod clock;
 mod matcher;
 mod pattern;
-mod plain;
+pub mod plain;
 mod script;
 mod source;
 mod tap;

@@ -1,15 +1,21 @@
 //! Level 1 from whole disks, as other programs made them: by SeaBIOS and GRUB to Debian's login, with nvmm's script at the serial port.
 //! The host makes the disks (`tests/lab/src/boot_disks.rs`).
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use rustix::mount::{MountFlags, mount};
+use vmm::expect::plain::Plain;
+use vmm::nest::child::Child;
 use vmm::nest::image;
+use vmm::nest::level::relay;
+use vmm::nest::pid1::Pid1;
+use vmm::nest::report::{Line, Said};
 
-use crate::level0::NVMM;
+use crate::level0::{NVMM, say};
 
 /// The serial number and the label of the file system that has the disks.
 pub(crate) const DISK: &str = "boot-disks";
@@ -35,9 +41,7 @@ const PUBLIC_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f lab-key\n";
 const USER_DATA: &str = "#cloud-config\nwrite_files:\n- path: /run/wish\n  content: granted\n";
 
-/// Seconds for each step while level 1 runs. The slowest is from SeaBIOS to the login, with cloud-init in between.
-const PATIENCE: &str = "900";
-/// Lines of the console to show with a failure.
+/// Lines of level 1's console to show with a failure.
 const TAIL: usize = 15;
 
 const LOGIN: [&str; 8] = ["--expect", "login: ", "--send", "root", "--expect", "Password: ", "--send", "lab"];
@@ -59,13 +63,16 @@ const LEVEL_2: &str = "modprobe kvm_amd; mount -o ro LABEL=boot-disks /mnt; \
                        --expect 'as far as its root' --send 'r\\\\c' --expect 'Linux has its root'; echo \"level 2: $?\"";
 
 /// Level 0: runs the tests with the file system on `disk`.
-pub(crate) fn run(disk: &Path, mut say: impl FnMut(&str, anyhow::Result<()>)) {
+pub(crate) fn run(pid1: &mut Pid1, disk: &Path) {
     if let Err(error) = prepare(disk) {
-        return say(VIRTIO, Err(error));
+        return say(pid1, VIRTIO, Err(error));
     }
-    say(VIRTIO, raw());
-    say(QCOW2, qcow2(disk));
-    say(VMDK, vmdk());
+    let done = raw(pid1);
+    say(pid1, VIRTIO, done);
+    let done = qcow2(pid1, disk);
+    say(pid1, QCOW2, done);
+    let done = vmdk(pid1);
+    say(pid1, VMDK, done);
 }
 
 fn prepare(disk: &Path) -> anyhow::Result<()> {
@@ -77,7 +84,7 @@ fn prepare(disk: &Path) -> anyhow::Result<()> {
     fs::write(WISHES, USER_DATA).context("writing user-data")
 }
 
-fn raw() -> anyhow::Result<()> {
+fn raw(pid1: &mut Pid1) -> anyhow::Result<()> {
     let mut nvmm = machine(&["path=/boot-disks/mbr.img,format=raw,overlay=temp"]);
     nvmm.args(["--memory", "3G", "--smp", "2", "--hostname", "web1.example.org", "--ssh-key", KEY]);
     nvmm.args(["--cloud-init", &format!("user-data={WISHES}")]);
@@ -86,51 +93,70 @@ fn raw() -> anyhow::Result<()> {
         nvmm.args(PROMPT).args(["--send", "systemctl reboot"]).args(LOGIN);
     }
     nvmm.args(PROMPT).args(["--send", LOOK_AGAIN, "--expect", SECOND_LOOK]);
-    power_off(nvmm)
+    power_off(pid1, nvmm)
 }
 
-fn qcow2(tools: &Path) -> anyhow::Result<()> {
+fn qcow2(pid1: &mut Pid1, tools: &Path) -> anyhow::Result<()> {
     let create = ["disk", "create", "-f", "qcow2", "-b", "/boot-disks/mbr.img", "-F", "raw", OVERLAY];
     let output = Command::new(image::in_root(NVMM)).args(create).output().context("starting nvmm")?;
-    ensure!(output.status.success(), "nvmm disk create: {}", said(&output));
+    ensure!(output.status.success(), "nvmm disk create: {}", String::from_utf8_lossy(&output.stderr));
     let tools = format!("path={},format=raw,readonly=on,legacy=on", tools.display());
     let mut nvmm = machine(&[&format!("path={OVERLAY},backing-root=/boot-disks,legacy=on"), &tools]);
     nvmm.args(["--memory", "768M", "--rng", "off"]);
     nvmm.args(["--expect", "driver of legacy virtio", "--send", "l\\c"]);
     nvmm.args(LOGIN).args(PROMPT).args(["--send", FEATURES, "--expect", "re:^legacy: 0$"]);
     nvmm.args(PROMPT).args(["--send", LEVEL_2, "--expect", "re:^level 2: 0$"]);
-    let done = power_off(nvmm);
+    let done = power_off(pid1, nvmm);
     fs::remove_file(OVERLAY).context("removing the overlay")?;
     done
 }
 
-fn vmdk() -> anyhow::Result<()> {
+fn vmdk(pid1: &mut Pid1) -> anyhow::Result<()> {
     let mut nvmm = machine(&["path=/boot-disks/delta.vmdk,overlay=temp"]);
     nvmm.args(LOGIN);
-    power_off(nvmm)
+    power_off(pid1, nvmm)
 }
 
-/// nvmm with `disks`, of which SeaBIOS starts the first.
+/// nvmm with `disks`, of which SeaBIOS starts the first. The host watches the time.
 fn machine(disks: &[&str]) -> Command {
     let mut nvmm = Command::new(image::in_root(NVMM));
     // With XSAVE Linux warns of sizes that don't match on QEMU's CPU, on level 0 as well.
-    nvmm.args(["--cpu", "host-passthrough,-xsave", "--expect-timeout", PATIENCE]);
+    nvmm.args(["--cpu", "host-passthrough,-xsave", "--expect-timeout", "0"]);
     nvmm.arg("--firmware").arg(image::in_root(FIRMWARE));
     nvmm.args(disks.iter().flat_map(|disk| ["--disk", disk]));
     nvmm
 }
 
-/// Has the shell that the script has come to power off, and checks that all of the script was met.
-fn power_off(mut nvmm: Command) -> anyhow::Result<()> {
+/// Has the shell that the script has come to power off.
+fn power_off(pid1: &mut Pid1, mut nvmm: Command) -> anyhow::Result<()> {
     nvmm.args(PROMPT).args(["--send", "systemctl poweroff"]);
-    let output = nvmm.stdin(Stdio::null()).output().context("starting nvmm")?;
-    ensure!(output.status.success(), "nvmm ended with {}: {}", output.status, said(&output));
+    run_script(pid1, nvmm)
+}
+
+/// Runs nvmm, and checks that all of its script was met before the machine powered off. The host is told what nvmm prints meanwhile:
+/// level 1's console and nvmm's own messages.
+pub(crate) fn run_script(pid1: &mut Pid1, nvmm: Command) -> anyhow::Result<()> {
+    let mut child = Child::spawn(nvmm).context("starting nvmm")?;
+    let mut tail = VecDeque::new();
+    relay(&mut child, 1, 1, &mut |line| {
+        if let Some(Line { said: Said::Text(text), .. }) = line {
+            let text = plain(text);
+            if !text.trim().is_empty() {
+                tail.push_back(format!("\n{text}"));
+                tail.drain(..tail.len().saturating_sub(TAIL));
+                pid1.print(&Line { level: 1, said: Said::Text(text) });
+            }
+        }
+        true
+    })?;
+    let status = child.wait().context("waiting for nvmm")?;
+    ensure!(status.success(), "nvmm ended with {status}{}", tail.into_iter().collect::<String>());
     Ok(())
 }
 
-/// nvmm's messages, and the end of the console.
-fn said(output: &Output) -> String {
-    let [errors, console] = [&output.stderr, &output.stdout].map(|text| String::from_utf8_lossy(text));
-    let lines: Vec<_> = console.lines().collect();
-    format!("{errors}{}", lines[lines.len().saturating_sub(TAIL)..].join("\n"))
+/// A line of a console without what only a terminal acts on.
+fn plain(line: &str) -> String {
+    let mut plain = Plain::default();
+    let text: Vec<u8> = line.bytes().flat_map(|byte| plain.push(byte)).collect();
+    String::from_utf8_lossy(&text).replace(char::is_control, " ")
 }

@@ -124,7 +124,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         say(pid1, outcome::SYSTEM, system::run(&pid1.manifest, &image, &disk));
     }
     if let Some(disk) = disk_of(boot::DISK)? {
-        boot::run(&disk, |name, result| say(pid1, name, result));
+        boot::run(pid1, &disk);
     }
     Ok(())
 }
@@ -141,7 +141,8 @@ fn disk_of(serial: &str) -> anyhow::Result<Option<PathBuf>> {
     Ok(None)
 }
 
-fn say(pid1: &mut Pid1, name: &str, result: anyhow::Result<()>) {
+/// Tells the host the outcome of a test.
+pub(crate) fn say(pid1: &mut Pid1, name: &str, result: anyhow::Result<()>) {
     pid1.say(Said::Text(Outcome::new(name, result).to_line()));
 }
 

@@ -11,7 +11,7 @@ const ESCAPE: u8 = 0x1b;
 /// A terminal waits for the end of a window's title for as long as it takes; here a line's end is also its end, so that a stray byte
 /// hides no more than a line.
 #[derive(Debug, Default)]
-pub(crate) struct Plain {
+pub struct Plain {
     within: Within,
     /// A carriage return came, and may belong to a line's end.
     returned: bool,
@@ -32,7 +32,7 @@ enum Within {
 
 impl Plain {
     /// Takes one more byte, and gives the text that it completes.
-    pub(crate) fn push(&mut self, byte: u8) -> impl Iterator<Item = u8> + use<> {
+    pub fn push(&mut self, byte: u8) -> impl Iterator<Item = u8> + use<> {
         let (within, is_text) = match (self.within, byte) {
             (Within::String, BELL | CANCEL | SUBSTITUTE) => (Within::Text, false),
             (_, ESCAPE) => (Within::Escape, false),
