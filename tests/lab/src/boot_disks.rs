@@ -29,6 +29,7 @@ pub(crate) const PACKAGES: &[&str] = &[
     "mtools",
     "qemu-utils",
     "seabios",
+    "xorriso",
 ];
 
 /// The Debian packages in the system, besides the essential ones. The kernel for virtual machines has no AHCI driver.
@@ -41,26 +42,39 @@ const UNUSED: [&str; 5] = [
     "/lib/udev/hwdb.d/*",
     "/usr/share/i18n/*",
 ];
-/// The drivers that it needs all the same.
-const DRIVERS: [&str; 6] = ["ata", "block/virtio*", "char/hw_random", "cdrom", "scsi/s*", "virtio"];
+/// The drivers that it needs all the same. AMD's KVM needs that of the secure processor.
+const DRIVERS: [&str; 7] =
+    ["ata", "block/virtio*", "char/hw_random", "cdrom", "crypto/ccp", "scsi/s*", "virtio"];
 /// The modules in its initramfs.
 const MODULES: [&str; 5] = ["virtio_pci", "virtio_blk", "ahci", "sd_mod", "ext4"];
-/// Units that only take time.
-const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
-                      fstrim.timer networking.service systemd-journal-flush.service systemd-update-utmp.service \
-                      systemd-update-utmp-runlevel.service";
+/// Units that only take time: an emulated host needs a second for each.
+const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer cloud-config.service cloud-final.service cryptsetup.target dbus.service \
+                      dbus.socket dev-hugepages.mount dev-mqueue.mount dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
+                      fstrim.timer getty@tty1.service integritysetup.target kmod-static-nodes.service modprobe@configfs.service \
+                      modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service modprobe@fuse.service \
+                      modprobe@loop.service networking.service proc-sys-fs-binfmt_misc.automount remote-fs.target \
+                      sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+                      systemd-ask-password-console.path systemd-ask-password-wall.path systemd-binfmt.service \
+                      systemd-journal-flush.service systemd-logind.service systemd-modules-load.service systemd-pstore.service \
+                      systemd-random-seed.service systemd-remount-fs.service systemd-sysctl.service systemd-sysusers.service \
+                      systemd-tmpfiles-clean.timer systemd-update-utmp.service systemd-update-utmp-runlevel.service \
+                      veritysetup.target";
+/// The devices that udev is to look at once more, after the initramfs has: the login waits for the serial port.
+const TRIGGER: &str = "[Service]\nExecStart=\nExecStart=udevadm trigger --action=add --subsystem-match=block\n\
+                       ExecStart=udevadm trigger --action=add --name-match=/dev/ttyS0\n";
 
 /// The names that the system has for itself and for its root.
 const HOSTNAME: &str = "lab";
 const LABEL: &str = "lab";
 
-/// cloud-init, told to do no more than the scenarios look at. Debian's own list is about packages, time zones and the like.
-const CLOUD: &str = "cloud_init_modules: [write-files, set_hostname, users-groups, ssh]\n\
-                     cloud_config_modules: []\ncloud_final_modules: []\nssh_genkeytypes: []\n";
+/// cloud-init, told to do no more than the scenarios look at, and to be quiet. Debian's own list is about packages, time zones and the
+/// like.
+const CLOUD: &str = "cloud_init_modules: [write-files, set_hostname, users-groups, ssh]\nssh_genkeytypes: []\n\
+     output: {all: '>> /var/log/cloud-init-output.log'}\n";
 
 /// GRUB's menu, with a key for each entry. Names in Debian's root directory lead to its kernel.
 const MENU: &str = r#"set timeout=1
-set params='root=LABEL=lab rw console=ttyS0 quiet'
+set params='root=LABEL=lab rw console=ttyS0 quiet mitigations=off cryptomgr.notests'
 menuentry 'Debian on the lab disk' --hotkey=d {
   linux /vmlinuz $params
   initrd /initrd.img
@@ -127,7 +141,8 @@ impl BootDisks {
         fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
         let disks = Self { mbr: dir.join("mbr.img"), gpt: dir.join("gpt.img") };
         let arguments = arguments(&apt::here()?, &dir);
-        let recipe = format!("{}\n{CLOUD}{MENU}{EARLY}{INIT}{}", arguments.join("\n"), GRUB.join(" "));
+        let recipe =
+            format!("{}\n{CLOUD}{TRIGGER}{MENU}{EARLY}{INIT}{}", arguments.join("\n"), GRUB.join(" "));
         system::made_once(&[&disks.mbr, &disks.gpt, &dir.join(DELTA)], &recipe, || {
             eprintln!("lab: making disks that start by firmware");
             disks.make(&arguments, &dir)
@@ -149,6 +164,7 @@ impl BootDisks {
         for (path, name) in disks.iter().chain(&others) {
             apt::run(Command::new("cp").arg("--sparse=always").arg(path).arg(folder.join(name)))?;
         }
+        make_cd(dir, &folder.join("cd.iso"))?;
         let mut command = Command::new("mke2fs");
         command.args(["-q", "-t", "ext4", "-L", "boot-disks", "-d"]).arg(&folder).arg(&image).arg("2G");
         apt::run(&mut command)?;
@@ -157,7 +173,14 @@ impl BootDisks {
     }
 
     fn make(&self, arguments: &[String], dir: &Path) -> Result<()> {
-        for (name, text) in [(CLOUD_CFG, CLOUD), (GRUB_CFG, MENU), (EARLY_CFG, EARLY), (LAB_INIT, INIT)] {
+        let texts = [
+            (CLOUD_CFG, CLOUD),
+            (TRIGGER_CONF, TRIGGER),
+            (GRUB_CFG, MENU),
+            (EARLY_CFG, EARLY),
+            (LAB_INIT, INIT),
+        ];
+        for (name, text) in texts {
             fs::write(dir.join(name), text).with_context(|| format!("writing {name}"))?;
         }
         let root = dir.join("root.part");
@@ -225,12 +248,21 @@ fn make_vmdk(disk: &Path, dir: &Path) -> Result<()> {
     apt::run(qemu_img().args(["create", "-q", "-f", "vmdk", "-b", BASE, "-F", "vmdk", DELTA])).map(drop)
 }
 
+/// Makes a CD-ROM's image, which has one file.
+fn make_cd(dir: &Path, image: &Path) -> Result<()> {
+    let word = dir.join("word");
+    fs::write(&word, "read from the CD-ROM\n").with_context(|| format!("writing {}", word.display()))?;
+    let mut command = Command::new("xorriso");
+    apt::run(command.args(["-as", "mkisofs", "-quiet", "-r", "-o"]).arg(image).arg(&word)).map(drop)
+}
+
 /// The vmdk images.
 const BASE: &str = "base.vmdk";
 const DELTA: &str = "delta.vmdk";
 
 /// The files that the system and GRUB are made with.
 const CLOUD_CFG: &str = "lab.cfg";
+const TRIGGER_CONF: &str = "trigger.conf";
 const GRUB_CFG: &str = "grub.cfg";
 const EARLY_CFG: &str = "early.cfg";
 const LAB_INIT: &str = "lab-init";
@@ -256,14 +288,17 @@ fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
     let upload = |name: &str, to: &str| format!("upload '{}' {to}", dir.join(name).display());
     arguments.extend(
         [
-            format!("echo {ACCOUNT} | chroot \"$1\" chpasswd"),
+            // With the hash that is the quickest.
+            format!("echo {ACCOUNT} | chroot \"$1\" chpasswd --crypt-method SHA256 --sha-rounds 1000"),
+            "rm \"$1/etc/motd\"".to_owned(),
             format!("echo {HOSTNAME} > \"$1/etc/hostname\""),
             // Without one it is a first boot, for which systemd sets up all units anew.
             "echo 4e6f7468696e6720746f206465627567 > \"$1/etc/machine-id\"".to_owned(),
-            format!("echo LABEL={LABEL} / ext4 noatime 0 1 > \"$1/etc/fstab\""),
+            format!("echo LABEL={LABEL} / ext4 noatime 0 0 > \"$1/etc/fstab\""),
             "chroot \"$1\" systemctl --quiet set-default multi-user.target".to_owned(),
             format!("chroot \"$1\" systemctl --quiet mask {MASKED}"),
-            "mkdir -p \"$1/boot/grub\"".to_owned(),
+            "mkdir -p \"$1/boot/grub\" \"$1/etc/systemd/system/systemd-udev-trigger.service.d\"".to_owned(),
+            upload(TRIGGER_CONF, "/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf"),
             upload(GRUB_CFG, "/boot/grub/grub.cfg"),
             upload(CLOUD_CFG, "/etc/cloud/cloud.cfg.d/lab.cfg"),
             upload(LAB_INIT, "/sbin/lab-init"),

@@ -1,11 +1,12 @@
 use super::*;
 
 #[test]
-fn the_system_has_a_kernel_with_the_drivers_of_every_disk() {
+fn the_system_has_a_kernel_with_the_drivers_of_every_disk_and_of_amds_kvm() {
     let here = apt::Here { release: "bookworm".to_owned(), mirror: "http://mirror/debian/".to_owned() };
     let arguments = arguments(&here, Path::new("/lab"));
     let has = |argument: &str| arguments.iter().any(|one| one == argument);
-    for driver in ["ata/*", "block/virtio*", "virtio/*"] {
+    // kvm_amd does not load without ccp.
+    for driver in ["ata/*", "block/virtio*", "crypto/ccp/*", "virtio/*"] {
         assert!(
             has(&format!("--dpkgopt=path-include=/lib/modules/*/kernel/drivers/{driver}")),
             "{arguments:?}"
