@@ -181,3 +181,7 @@ fn plain(line: &str) -> String {
     let text: Vec<u8> = line.bytes().flat_map(|byte| plain.push(byte)).collect();
     String::from_utf8_lossy(&text).replace(char::is_control, " ")
 }
+
+#[cfg(test)]
+#[path = "boot_test.rs"]
+mod tests;
