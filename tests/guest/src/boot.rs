@@ -121,7 +121,7 @@ fn qcow2(pid1: &mut Pid1, tools: &Path) -> anyhow::Result<()> {
     done
 }
 
-/// The second time it is as short as possible: two vCPUs take an emulated host twice the time of one.
+/// The second time is short: two vCPUs take an emulated host, which has one processor, half as long again as one.
 fn vmdk(pid1: &mut Pid1) -> anyhow::Result<()> {
     let mut nvmm = machine(&["path=/boot-disks/delta.vmdk,overlay=temp,bus=sata"]);
     nvmm.args(["--cdrom", "/boot-disks/cd.iso", "--memory", "3G", "--smp", "2"]).args(MENU).args(LOGIN);
