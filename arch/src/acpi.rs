@@ -15,7 +15,7 @@ mod mcfg;
 mod oem;
 mod unplaced;
 
-use acpi_tables::{facs::FACS, xsdt::XSDT};
+use acpi_tables::{facs::FACS, sdt::Sdt, xsdt::XSDT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 pub use self::{
@@ -24,7 +24,7 @@ pub use self::{
 };
 use self::{
     oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
-    unplaced::{POINTER_LEN, SDT_HEADER_LEN, Unplaced},
+    unplaced::{POINTER_LEN, RSDT_POINTER_LEN, SDT_HEADER_LEN, Unplaced, number},
 };
 use crate::{layout, memory::GuestRam};
 
@@ -76,13 +76,19 @@ fn build(hardware: &AcpiHardware) -> Unplaced {
     let mut entries = vec![fadt, tables.append_sdt(&madt::madt(&hardware.apic_ids), &[])];
     entries.extend(hardware.ecam.as_ref().map(|ecam| tables.append_sdt(&mcfg::mcfg(ecam), &[])));
 
+    // Linux reads the XSDT. Programs that know ACPI 1.0 alone, such as GRUB's `halt`, read the RSDT.
+    let mut rsdt = Sdt::new(*b"RSDT", number(SDT_HEADER_LEN), 1, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    entries.iter().for_each(|&entry| xsdt.add_entry(entry.into()));
-    let pointers: Vec<_> = (0..entries.len())
-        .map(|entry| (SDT_HEADER_LEN + entry * usize::from(POINTER_LEN), POINTER_LEN))
-        .collect();
-    let xsdt = tables.append_sdt(&xsdt, &pointers);
-    tables.set_rsdp(xsdt);
+    for &entry in &entries {
+        rsdt.append_slice(&entry.to_le_bytes());
+        xsdt.add_entry(entry.into());
+    }
+    let pointers = |len: u8| -> Vec<_> {
+        (0..entries.len()).map(|entry| (SDT_HEADER_LEN + entry * usize::from(len), len)).collect()
+    };
+    let rsdt = tables.append_sdt(&rsdt, &pointers(RSDT_POINTER_LEN));
+    let xsdt = tables.append_sdt(&xsdt, &pointers(POINTER_LEN));
+    tables.set_rsdp(rsdt, xsdt);
     tables
 }
 

@@ -82,6 +82,23 @@ fn every_table_is_there_and_adds_up() {
     }
 }
 
+/// ACPI 1.0 knew 32-bit pointers alone.
+#[test]
+fn the_rsdt_leads_to_the_same_tables_as_the_xsdt() {
+    let image = placed(&full(&[0, 1]));
+    let dword = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
+    let start = usize::try_from(u64::from(dword(&image[16..20])) - layout::ACPI_TABLES).unwrap();
+    let len = usize::try_from(dword(&image[start + 4..start + 8])).unwrap();
+    let rsdt = &image[start..start + len];
+    assert_eq!((&rsdt[..4], rsdt[8], sum(rsdt)), (&b"RSDT"[..], 1, 0));
+    let entries: Vec<u64> = rsdt[36..].chunks(4).map(|entry| dword(entry).into()).collect();
+    let tables = tables(&image);
+    let xsdt = find(&tables, b"XSDT");
+    let expected: Vec<u64> =
+        xsdt[36..].chunks(8).map(|entry| u64::from_le_bytes(entry.try_into().unwrap())).collect();
+    assert_eq!(entries, expected);
+}
+
 #[test]
 fn facs_is_aligned() {
     let image = placed(&full(&[0]));

@@ -113,7 +113,7 @@ fn with_the_files_apart_every_checksum_is_right_and_every_pointer_leads_to_a_tab
             found.dedup();
             let mcfg = hardware.ecam.as_ref().map(|_| "MCFG");
             let expected: Vec<_> =
-                ["APIC", "DSDT", "FACP", "FACS"].into_iter().chain(mcfg).chain(["XSDT"]).collect();
+                ["APIC", "DSDT", "FACP", "FACS"].into_iter().chain(mcfg).chain(["RSDT", "XSDT"]).collect();
             assert_eq!(found, expected);
         }
     }

@@ -10,12 +10,16 @@ use super::oem::OEM_ID;
 pub(super) const ALIGN: u32 = 64;
 /// Length of ACPI 6.5, "System Description Table Header".
 pub(super) const SDT_HEADER_LEN: usize = 36;
-/// Length of a pointer of the XSDT and the RSDP.
+/// Length of a pointer of the XSDT, and of the RSDP's to it.
 pub(super) const POINTER_LEN: u8 = 8;
+/// Length of a pointer of the RSDT, and of the RSDP's to it.
+pub(super) const RSDT_POINTER_LEN: u8 = 4;
 
 const SDT_CHECKSUM: usize = 9;
 /// The part of the RSDP that ACPI 1.0 knew, which has a checksum of its own.
 const RSDP_V1_LEN: usize = 20;
+/// Place of RsdtAddress in the RSDP, the last field of that part.
+const RSDT_ADDRESS: usize = RSDP_V1_LEN - RSDT_POINTER_LEN as usize;
 
 /// The RSDP and the tables that it leads to. Until they have addresses, pointers hold offsets into the tables, and checksums zero, as
 /// OVMF wants it.
@@ -64,11 +68,14 @@ impl Unplaced {
         offset
     }
 
-    /// Makes the RSDP, which points to the XSDT at the offset `xsdt`.
-    pub(super) fn set_rsdp(&mut self, xsdt: u32) {
+    /// Makes the RSDP, which points to the RSDT and the XSDT at these offsets.
+    pub(super) fn set_rsdp(&mut self, rsdt: u32, xsdt: u32) {
         Rsdp::new(OEM_ID, xsdt.into()).to_aml_bytes(&mut self.rsdp);
-        let at = offset_of!(Rsdp, xsdt_addr);
-        self.steps.push(Step::Pointer { part: Part::Rsdp, at, size: POINTER_LEN });
+        let rsdt_address = RSDT_ADDRESS..RSDT_ADDRESS + usize::from(RSDT_POINTER_LEN);
+        self.rsdp[rsdt_address].copy_from_slice(&rsdt.to_le_bytes());
+        for (at, size) in [(RSDT_ADDRESS, RSDT_POINTER_LEN), (offset_of!(Rsdp, xsdt_addr), POINTER_LEN)] {
+            self.steps.push(Step::Pointer { part: Part::Rsdp, at, size });
+        }
         self.checksum(Part::Rsdp, offset_of!(Rsdp, checksum), 0, RSDP_V1_LEN);
         self.checksum(Part::Rsdp, offset_of!(Rsdp, extended_checksum), 0, self.rsdp.len());
     }
