@@ -77,7 +77,7 @@ fn seabios_starts_the_boot_sector_of_a_disk() {
         "firmware: QEMU fw_cfg DMA interface supported",
         "firmware: PCIe: using q35 mmconfig at 0xb0000000",
         "firmware: Found 1 cpu(s) max supported 1 cpu(s)",
-        "firmware: Copying SMBIOS 3.0 from",
+        "firmware: Copying SMBIOS from",
         "firmware: ACPI: parse DSDT at",
         "00000000feffc000 - 00000000ff000000 = 2 RESERVED",
     ] {

@@ -2,6 +2,7 @@
 //!
 //! Firmware would write them, and takes them from files if there is firmware ([`files()`]). Linux reads them in /sys/class/dmi and /sys/firmware/dmi, and so do dmidecode, systemd, cloud-init and virt-what.
 
+mod entry;
 mod processor;
 mod strings;
 mod structures;
@@ -9,13 +10,13 @@ mod tables;
 mod values;
 
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
-use zerocopy::{
-    Immutable, IntoBytes, Unaligned,
-    little_endian::{U32, U64},
-};
+use zerocopy::IntoBytes;
 
-use self::tables::Tables;
 pub use self::values::{Baseboard, Bios, Chassis, MemoryDevice, Processor, SmbiosValues, System};
+use self::{
+    entry::{EntryPoint32, EntryPoint64},
+    tables::Tables,
+};
 use crate::{
     boot::MemoryMap,
     cpu::{profile::CpuProfile, topology::Topology},
@@ -25,6 +26,8 @@ use crate::{
 
 /// Sockets that get a processor structure. There can be more, but nobody has seen them, and they would need more room than there is.
 const SOCKETS: u32 = 256;
+/// Entry points begin at multiples of this.
+const ENTRY_ALIGN: usize = 16;
 
 /// Why there are no SMBIOS tables.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +54,8 @@ pub struct SmbiosHardware<'a> {
     pub map: &'a MemoryMap,
 }
 
-/// Writes the entry point at [`layout::SMBIOS_ENTRY`] and the structures at [`layout::SMBIOS_TABLES`].
+/// Writes the entry points at [`layout::SMBIOS_ENTRY`], the 32-bit one behind the other, and the structures at
+/// [`layout::SMBIOS_TABLES`].
 ///
 /// # Errors
 ///
@@ -61,16 +65,23 @@ pub fn write(
     hardware: &SmbiosHardware<'_>,
     values: &SmbiosValues,
 ) -> Result<(), SmbiosError> {
-    let (mut entry, tables) = build_all(hardware, values)?;
-    entry.set_address(layout::SMBIOS_TABLES);
-    memory.write_slice(&tables, GuestAddress(layout::SMBIOS_TABLES)).map_err(SmbiosError::Write)?;
-    memory.write_slice(entry.as_bytes(), GuestAddress(layout::SMBIOS_ENTRY)).map_err(SmbiosError::Write)
+    let (tables, len) = build_all(hardware, values)?;
+    let mut entries = EntryPoint64::new(len, layout::SMBIOS_TABLES).as_bytes().to_vec();
+    if let Some(entry) = EntryPoint32::new(&tables, layout::SMBIOS_TABLES) {
+        entries.resize(entries.len().next_multiple_of(ENTRY_ALIGN), 0);
+        entries.extend(entry.as_bytes());
+    }
+    let write =
+        |bytes: &[u8], at: u64| memory.write_slice(bytes, GuestAddress(at)).map_err(SmbiosError::Write);
+    write(tables.as_bytes(), layout::SMBIOS_TABLES)?;
+    write(&entries, layout::SMBIOS_ENTRY)
 }
 
 /// Structures and entry point as firmware reads them by QEMU's fw_cfg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The entry point. Firmware puts the address of the structures in, and makes the checksum anew.
+    /// The entry point: the 32-bit one, which every system knows, unless the structures are too long for it. Firmware puts the address of
+    /// the structures in, and makes the checksums anew.
     pub anchor: Vec<u8>,
     /// The structures.
     pub tables: Vec<u8>,
@@ -89,23 +100,24 @@ impl Files {
 ///
 /// They take more than [`layout::SMBIOS_TABLES_LEN`], as with [`write()`].
 pub fn files(hardware: &SmbiosHardware<'_>, values: &SmbiosValues) -> Result<Files, SmbiosError> {
-    let (entry, tables) = build_all(hardware, values)?;
-    Ok(Files { anchor: entry.as_bytes().to_vec(), tables })
+    let (tables, len) = build_all(hardware, values)?;
+    let anchor = EntryPoint32::new(&tables, 0).map(|entry| entry.as_bytes().to_vec());
+    let anchor = anchor.unwrap_or_else(|| EntryPoint64::new(len, 0).as_bytes().to_vec());
+    Ok(Files { anchor, tables: tables.into_bytes() })
 }
 
-/// The entry point, and the structures, which have no address yet.
-fn build_all(
-    hardware: &SmbiosHardware<'_>,
-    values: &SmbiosValues,
-) -> Result<(EntryPoint, Vec<u8>), SmbiosError> {
+/// The structures, and their length.
+fn build_all(hardware: &SmbiosHardware<'_>, values: &SmbiosValues) -> Result<(Tables, u32), SmbiosError> {
     let tables = build(hardware, values);
-    let len = u32::try_from(tables.len()).ok().filter(|&len| u64::from(len) <= layout::SMBIOS_TABLES_LEN);
-    let len = len.ok_or(SmbiosError::TooLong(tables.len()))?;
-    Ok((EntryPoint::new(len), tables))
+    let len = tables.as_bytes().len();
+    match u32::try_from(len) {
+        Ok(fits) if u64::from(fits) <= layout::SMBIOS_TABLES_LEN => Ok((tables, fits)),
+        _ => Err(SmbiosError::TooLong(len)),
+    }
 }
 
 /// All structures, one after the other.
-fn build(hardware: &SmbiosHardware<'_>, values: &SmbiosValues) -> Vec<u8> {
+fn build(hardware: &SmbiosHardware<'_>, values: &SmbiosValues) -> Tables {
     let mut tables = Tables::default();
     structures::bios(&mut tables, &values.bios);
     structures::system(&mut tables, &values.system);
@@ -118,46 +130,7 @@ fn build(hardware: &SmbiosHardware<'_>, values: &SmbiosValues) -> Vec<u8> {
     structures::memory(&mut tables, hardware.map, &values.memory);
     structures::boot(&mut tables);
     structures::end(&mut tables);
-    tables.into_bytes()
-}
-
-/// DSP0134, "SMBIOS 3.0 (64-bit) Entry Point".
-#[derive(Clone, Copy, Debug, Immutable, IntoBytes, Unaligned)]
-#[repr(C)]
-struct EntryPoint {
-    anchor: [u8; 5],
-    checksum: u8,
-    len: u8,
-    version: [u8; 3],
-    revision: u8,
-    reserved: u8,
-    max_len: U32,
-    address: U64,
-}
-
-impl EntryPoint {
-    /// One for `len` bytes of structures that have no address yet.
-    fn new(len: u32) -> Self {
-        let mut entry = Self {
-            anchor: *b"_SM3_",
-            checksum: 0,
-            len: 24,
-            version: [3, 0, 0],
-            revision: 1,
-            reserved: 0,
-            max_len: len.into(),
-            address: 0.into(),
-        };
-        entry.set_address(0);
-        entry
-    }
-
-    fn set_address(&mut self, address: u64) {
-        self.address = address.into();
-        self.checksum = 0;
-        let sum = self.as_bytes().iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
-        self.checksum = sum.wrapping_neg();
-    }
+    tables
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ type Structure = (u8, u16, Vec<u8>, Vec<String>);
 fn tables(memory: u64, spec: &str, topology: &Topology, values: &SmbiosValues) -> Vec<u8> {
     let cpu = CpuProfile::resolve(&testing::haswell(), &spec.parse().unwrap(), topology).unwrap();
     let map = boot::memory_map(memory).unwrap();
-    build(&SmbiosHardware { cpu: &cpu, topology, map: &map }, values)
+    build(&SmbiosHardware { cpu: &cpu, topology, map: &map }, values).into_bytes()
 }
 
 /// The structures up to the end of the table, which must be the end.
@@ -31,6 +31,12 @@ fn structures(mut tables: &[u8]) -> Vec<Structure> {
             return found;
         }
     }
+}
+
+/// Its bytes, with its strings.
+fn structure_len((_, _, body, strings): &Structure) -> u64 {
+    let strings: usize = strings.iter().map(|string| string.len() + 1).sum();
+    (4 + body.len() + strings.max(1) + 1) as u64
 }
 
 fn number(bytes: &[u8]) -> u64 {
@@ -207,15 +213,28 @@ fn the_entry_point_is_found_by_its_anchor_and_leads_to_the_tables() {
     };
     let reserved = Some(boot::E820Type::Reserved);
     assert_eq!((kind(address), kind(address + len - 1)), (reserved, reserved));
+    // As "SMBIOS 2.1 (32-bit) Entry Point" has it: Linux before 3.19 knows no other.
+    let entry = (0xf_0000..0x10_0000).step_by(16).find_map(|address| {
+        let entry: [u8; 31] = memory.read_obj(GuestAddress(address)).unwrap();
+        entry.starts_with(b"_SM_").then_some(entry)
+    });
+    let entry = entry.unwrap();
+    let sum = |bytes: &[u8]| bytes.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
+    assert_eq!((sum(&entry), sum(&entry[16..])), (0, 0));
+    assert_eq!((&entry[5..8], &entry[16..21]), (&[31, 3, 0][..], &b"_DMI_"[..]));
+    assert_eq!((number(&entry[22..24]), number(&entry[24..28])), (len, address));
+    let longest = structures(&tables).iter().map(structure_len).max().unwrap();
+    assert_eq!((number(&entry[8..10]), number(&entry[28..30]), entry[30]), (longest, 10, 0x30));
     // Firmware gets the same, less the address.
     let files = files(&hardware, &SmbiosValues::default()).unwrap();
     assert_eq!(files.tables, tables);
-    assert_eq!(files.anchor.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte)), 0);
-    assert_eq!((&files.anchor[..5], &files.anchor[6..16]), (&entry[..5], &entry[6..16]));
-    assert_eq!(files.anchor[16..], [0; 8]);
+    assert_eq!((sum(&files.anchor), sum(&files.anchor[16..])), (0, 0));
+    assert_eq!((&files.anchor[..4], &files.anchor[5..21]), (&entry[..4], &entry[5..21]));
+    assert_eq!((&files.anchor[22..24], &files.anchor[28..]), (&entry[22..24], &entry[28..]));
+    assert_eq!(files.anchor[24..28], [0; 4]);
     // The entry of the ACPI tables has the entry point too.
     let acpi = Some(boot::E820Type::Acpi);
-    let end = layout::SMBIOS_ENTRY + 24;
+    let end = layout::SMBIOS_ENTRY + 32 + 31;
     assert_eq!((kind(layout::SMBIOS_ENTRY), kind(end - 1)), (acpi, acpi));
 }
 
@@ -238,6 +257,27 @@ fn values_that_are_too_long_are_refused_and_many_sockets_are_not() {
         let error = error.to_string();
         assert!(error.starts_with("--smbios: the tables would take 131"), "{error}");
         assert!(error.ends_with("bytes, and there is room for 131072; give shorter values"), "{error}");
+    }
+}
+
+/// The 32-bit entry point has 16 bits for the length.
+#[test]
+fn long_structures_have_the_64_bit_entry_point_alone() {
+    let map = boot::memory_map(2 << 20).unwrap();
+    let topology = Topology::flat(1).unwrap();
+    let cpu =
+        CpuProfile::resolve(&testing::haswell(), &"host-passthrough".parse().unwrap(), &topology).unwrap();
+    let hardware = SmbiosHardware { cpu: &cpu, topology: &topology, map: &map };
+    for (len, anchor) in [(0xf000, &b"_SM_"[..]), (0x1_0000, b"_SM3_")] {
+        let values = SmbiosValues { oem_strings: vec!["x".repeat(len)], ..SmbiosValues::default() };
+        let files = files(&hardware, &values).unwrap();
+        assert!(files.anchor.starts_with(anchor), "{len}");
+        let memory = GuestRam::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap();
+        write(&memory, &hardware, &values).unwrap();
+        let mut entries = [0; 64];
+        memory.read_slice(&mut entries, GuestAddress(layout::SMBIOS_ENTRY)).unwrap();
+        let both = entries.starts_with(b"_SM3_") && entries[32..].starts_with(b"_SM_");
+        assert_eq!(both, anchor == b"_SM_", "{len}");
     }
 }
 
@@ -280,9 +320,7 @@ fn dmidecode_reads_the_tables() {
     };
     let topology = Topology::new(2, 1, 2, 2).unwrap();
     let tables = tables(5 << 30, "host-passthrough,model-id=Intel(R) Core(TM) i7", &topology, &values);
-    let mut entry = EntryPoint::new(u32::try_from(tables.len()).unwrap());
-    entry.set_address(32);
-    let mut dump = entry.as_bytes().to_vec();
+    let mut dump = EntryPoint64::new(u32::try_from(tables.len()).unwrap(), 32).as_bytes().to_vec();
     dump.resize(32, 0);
     dump.extend(&tables);
     let dir = tempfile::tempdir().unwrap();

@@ -32,7 +32,11 @@ struct Header {
 
 /// The structures so far.
 #[derive(Debug, Default)]
-pub(super) struct Tables(Vec<u8>);
+pub(super) struct Tables {
+    bytes: Vec<u8>,
+    count: usize,
+    longest: usize,
+}
 
 impl Tables {
     /// Adds the `number`th structure of its type.
@@ -49,14 +53,32 @@ impl Tables {
             len: u8::try_from(size_of::<Header>() + size_of::<T>()).unwrap_or(u8::MAX),
             handle: handle(kind, number).to_le_bytes(),
         };
-        self.0.extend(header.as_bytes());
-        self.0.extend(formatted.as_bytes());
-        self.0.extend(strings.as_bytes());
+        let start = self.bytes.len();
+        self.bytes.extend(header.as_bytes());
+        self.bytes.extend(formatted.as_bytes());
+        self.bytes.extend(strings.as_bytes());
+        self.count += 1;
+        self.longest = self.longest.max(self.bytes.len() - start);
+    }
+
+    /// All of them, one after the other.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// All of them, one after the other.
     pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.0
+        self.bytes
+    }
+
+    /// Number of structures.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Bytes of the longest structure, with its strings.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
     }
 }
 
