@@ -6,7 +6,7 @@ const SUBSTITUTE: u8 = 0x1a;
 const ESCAPE: u8 = 0x1b;
 
 /// Takes escape sequences out of a stream, such as the colours of systemd's words, and makes line ends `\n` alone. A carriage return
-/// within a line stays.
+/// within a line stays, unless an address for the cursor follows: SeaBIOS sends both in the middle of a word, and goes on with it.
 ///
 /// A terminal waits for the end of a window's title for as long as it takes; here a line's end is also its end, so that a stray byte
 /// hides no more than a line.
@@ -49,6 +49,9 @@ impl Plain {
             // A broken sequence ends with what can't belong to it.
             (Within::Text | Within::Escape | Within::Sequence(_), _) => (Within::Text, true),
         };
+        if let (Within::Sequence(true), b'H') = (self.within, byte) {
+            self.returned = false;
+        }
         self.within = within;
         let text = if is_text { self.end_lines(byte) } else { [None; 2] };
         text.into_iter().flatten()

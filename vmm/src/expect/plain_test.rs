@@ -39,3 +39,11 @@ fn line_ends_become_one_byte() {
     assert_eq!(plain(b"10%\r20%\r\n"), b"10%\r20%\n");
     assert_eq!(plain(b"a\r\x1b[m\nb"), b"a\nb");
 }
+
+#[test]
+fn a_word_that_an_address_for_the_cursor_interrupts_stays_whole() {
+    // SeaBIOS's serial console, on a tick of its timer.
+    assert_eq!(plain(b"b\r\x1b[07;02Hoot: "), b"boot: ");
+    assert_eq!(plain(b"Cop\x1b[04;31H\x1b[04;32Hyright"), b"Copyright");
+    assert_eq!(plain(b"10%\r\x1b[K20%"), b"10%\r20%");
+}
