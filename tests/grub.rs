@@ -1,0 +1,153 @@
+//! SeaBIOS and GRUB from a disk as `grub-install` makes one, on any /dev/kvm, with GRUB's menu and command line driven over COM1.
+//!
+//! On a KVM that runs 16-bit and 32-bit code by emulation most of the time goes into unpacking GRUB's core image and loading `normal`, so
+//! that both have no more modules than the test uses.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{fs, path::Path, process::Command};
+
+use support::{no_kvm, nvmm};
+use tempfile::TempDir;
+
+const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
+/// GRUB's modules for BIOS, at Debian's path.
+const MODULES: &str = "/usr/lib/grub/i386-pc";
+/// The modules of the core image: the way to the partition.
+const CORE: [&str; 3] = ["biosdisk", "part_msdos", "ext2"];
+/// The modules in the partition, with those that they need.
+const IN_PARTITION: [&str; 18] = [
+    "acpi",
+    "boot",
+    "bufio",
+    "crypto",
+    "datetime",
+    "echo",
+    "extcmd",
+    "gettext",
+    "halt",
+    "ls",
+    "mmap",
+    "net",
+    "normal",
+    "priority_queue",
+    "serial",
+    "terminal",
+    "terminfo",
+    "verifiers",
+];
+const MENU: &str = "\
+insmod serial
+insmod terminal
+insmod echo
+serial --unit=0 --speed=115200
+terminal_input serial
+terminal_output serial
+set timeout=-1
+menuentry 'The first entry' { echo wrong }
+menuentry 'The second entry' { echo the second has started; insmod halt; halt }
+";
+
+const SECTOR: usize = 512;
+const MIB: usize = 1 << 20;
+/// The partition's place, and the disk's end.
+const PARTITION: usize = MIB;
+const LEN: usize = 4 * MIB;
+
+/// Runs a program that makes a part of the disk. False, after a line that says so, where it is not installed.
+fn made(command: &mut Command) -> bool {
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => {
+            println!("skipped: {}: {error}", command.get_program().display());
+            return false;
+        }
+    };
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    true
+}
+
+/// Makes the disk: boot.img in its first sector, the core image behind it, and an ext2 partition with the rest of GRUB.
+fn disk(folder: &Path) -> Option<()> {
+    let [core, root, partition] = ["core.img", "root", "partition.img"].map(|name| folder.join(name));
+    let grub = root.join("boot/grub");
+    fs::create_dir_all(grub.join("i386-pc")).unwrap();
+    for module in IN_PARTITION {
+        let name = format!("i386-pc/{module}.mod");
+        fs::copy(Path::new(MODULES).with_file_name(&name), grub.join(&name)).unwrap();
+    }
+    fs::write(grub.join("grub.cfg"), MENU).unwrap();
+    let mut mkimage = Command::new("grub-mkimage");
+    mkimage
+        .args(["--format", "i386-pc", "--prefix", "(,msdos1)/boot/grub", "--output"])
+        .arg(&core)
+        .args(CORE);
+    fs::write(&partition, []).unwrap();
+    fs::OpenOptions::new().write(true).open(&partition).unwrap().set_len((LEN - PARTITION) as u64).unwrap();
+    let mut mke2fs = Command::new("mke2fs");
+    mke2fs.args(["-q", "-t", "ext2", "-d"]).arg(&root).arg(&partition);
+    // Debian has it where only root's PATH leads.
+    mke2fs.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
+    if !made(&mut mkimage) || !made(&mut mke2fs) {
+        return None;
+    }
+    let mut bytes = vec![0; LEN];
+    let mut put = |at: usize, from: &[u8]| bytes[at..at + from.len()].copy_from_slice(from);
+    put(0, &fs::read(Path::new(MODULES).join("boot.img")).unwrap()[..440]);
+    // Bootable, of Linux's type, with the place and the length in sectors.
+    let sectors = |bytes: usize| u32::try_from(bytes / SECTOR).unwrap().to_le_bytes();
+    put(446, &[0x80, 0, 0, 0, 0x83]);
+    put(446 + 8, &sectors(PARTITION));
+    put(446 + 12, &sectors(LEN - PARTITION));
+    put(510, &[0x55, 0xaa]);
+    // Where boot.img expects it without being told.
+    let core = fs::read(&core).unwrap();
+    assert!(SECTOR + core.len() <= PARTITION, "the core image has {} bytes", core.len());
+    put(SECTOR, &core);
+    put(PARTITION, &fs::read(&partition).unwrap());
+    fs::write(folder.join("disk.img"), bytes).unwrap();
+    Some(())
+}
+
+#[test]
+fn grubs_menu_and_command_line_are_driven_and_halt_powers_off() {
+    for (path, package) in [(SEABIOS, "seabios"), (MODULES, "grub-pc-bin")] {
+        if !Path::new(path).exists() {
+            println!("skipped: no {path} (apt install {package})");
+            return;
+        }
+    }
+    let folder = TempDir::new().unwrap();
+    if no_kvm() || disk(folder.path()).is_none() {
+        return;
+    }
+    let script = [
+        ("is highlighted", "c\\c"),
+        ("grub> ", "insmod ls"),
+        ("grub> ", "ls"),
+        ("(hd0) (hd0,msdos1)", "\\c"),
+        ("grub> ", "ls /boot/grub/i386-pc/halt.mod"),
+        ("halt.mod", "\\c"),
+        ("grub> ", "echo \"<$root> <$grub_platform>\""),
+        ("<hd0,msdos1> <pc>", "\\c"),
+        // Back to the menu, and down.
+        ("grub> ", "\\x1b\\c"),
+        ("is highlighted", "\\x1b[B\\c"),
+        ("*The second entry", ""),
+    ];
+    let mut command = nvmm();
+    command
+        .args(["--memory", "64M", "--expect-timeout", "600", "--disk"])
+        .arg(folder.path().join("disk.img"));
+    for (text, answer) in script {
+        command.args(["--expect", text, "--send", answer]);
+    }
+    let output = command.args(["--expect", "the second has started"]).output().unwrap();
+    let [console, said] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    // The machine powered off: GRUB found ACPI's tables, and _S5 in the DSDT.
+    assert_eq!(output.status.code(), Some(0), "{said}\n{console}");
+    assert!(!console.contains("wrong"), "{console}");
+}
