@@ -41,6 +41,8 @@ pub const ZERO_PAGE: u64 = 0x7000;
 pub const BOOT_STACK: u64 = 0x8ff0;
 /// Initial page tables: PML4, then PDPT, then four page directories.
 pub const PML4: u64 = 0x9000;
+/// The real-mode part of a kernel that firmware loads, with its stack and heap, up to [`CMDLINE`].
+pub const KERNEL_SETUP: u64 = 0x1_0000;
 /// Kernel command line.
 pub const CMDLINE: u64 = 0x2_0000;
 /// Longest command line in bytes, its final NUL included; the loader also honours the kernel's own limit.

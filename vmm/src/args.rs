@@ -30,7 +30,7 @@ pub struct MachineArgs {
     #[arg(long, help_heading = heading::KERNEL, value_name = "TEXT", visible_alias = "append")]
     pub cmdline: Option<String>,
 
-    /// Firmware, which starts a disk's own boot loader: bios (SeaBIOS), uefi (OVMF), or an image. Without this and --kernel, the first disk's partitions tell which
+    /// Firmware, which starts a disk's own boot loader, or loads the kernel of --kernel: bios (SeaBIOS), uefi (OVMF), or an image. Without this and --kernel, the first disk's partitions tell which
     #[arg(long, help_heading = heading::KERNEL, value_name = "bios|uefi|PATH[,vars=PATH]", alias = "bios")]
     pub firmware: Option<OsString>,
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use self::{disk::DiskDescription, firmware::FirmwareDescription, network::NetworkDescription};
 use crate::{
     board::{self, At, Placed},
-    config::{KernelConfig, StartConfig, VmConfig},
+    config::{KernelConfig, VmConfig},
     host,
     machine::Machine,
     payload::Payload,
@@ -39,8 +39,11 @@ pub struct Description {
 #[derive(Debug, Serialize)]
 struct Kernel {
     path: String,
+    /// The boot protocol, or that firmware loads it.
     protocol: &'static str,
-    entry: u64,
+    /// None where firmware says where it is.
+    entry: Option<u64>,
+    initramfs_path: Option<String>,
     initramfs: Option<Range>,
     cmdline: String,
 }
@@ -115,18 +118,20 @@ impl Description {
     }
 }
 
-/// The kernel, if nvmm has loaded one.
+/// The kernel, if no boot loader finds one.
 fn kernel(config: &VmConfig, machine: &Machine) -> Option<Kernel> {
-    let StartConfig::Kernel(KernelConfig { path, cmdline, .. }) = &config.start else { return None };
-    let kernel = machine.kernel.as_ref()?;
+    let KernelConfig { path, initramfs, cmdline } = config.start.kernel()?;
+    let loaded = machine.kernel.as_ref();
     Some(Kernel {
         path: path.to_string_lossy().into_owned(),
-        protocol: match kernel.entry.protocol {
-            Protocol::Linux64 => "Linux 64-bit",
-            Protocol::Pvh => "PVH",
+        protocol: match loaded.map(|kernel| kernel.entry.protocol) {
+            Some(Protocol::Linux64) => "Linux 64-bit",
+            Some(Protocol::Pvh) => "PVH",
+            None => "loaded by firmware",
         },
-        entry: kernel.entry.rip,
-        initramfs: kernel.initramfs.as_ref().map(|range| Range {
+        entry: loaded.map(|kernel| kernel.entry.rip),
+        initramfs_path: initramfs.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        initramfs: loaded.and_then(|kernel| kernel.initramfs.as_ref()).map(|range| Range {
             start: range.start,
             size: range.end - range.start,
             kind: "initramfs".to_owned(),
@@ -200,11 +205,17 @@ impl fmt::Display for Range {
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Kernel { path, protocol, entry, initramfs, cmdline }) = &self.kernel {
+        if let Some(Kernel { path, protocol, entry, initramfs_path, initramfs, cmdline }) = &self.kernel {
             let (path, cmdline) = (path.printable(), cmdline.printable());
-            writeln!(f, "Kernel\n  {path}\n  {protocol} protocol, entry at {entry:#x}")?;
-            if let Some(initramfs) = initramfs {
-                writeln!(f, "  {initramfs}")?;
+            writeln!(f, "Kernel\n  {path}")?;
+            match entry {
+                Some(entry) => writeln!(f, "  {protocol} protocol, entry at {entry:#x}")?,
+                None => writeln!(f, "  {protocol}")?,
+            }
+            match (initramfs, initramfs_path) {
+                (Some(range), _) => writeln!(f, "  {range}")?,
+                (None, Some(path)) => writeln!(f, "  initramfs: {}", path.printable())?,
+                (None, None) => {}
             }
             writeln!(f, "  command line: {cmdline}")?;
         }

@@ -16,6 +16,7 @@ mod find;
 mod image;
 mod items;
 mod kind;
+mod loader;
 mod variables;
 
 use std::{
@@ -29,15 +30,19 @@ use devices::{chipset::Rom, platform::flash::Flash, printable::ToPrintable};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 pub use self::error::{FirmwareError, ImageError};
-pub(crate) use self::items::{Machine, fill};
 pub use self::kind::Kind;
 use self::{
     image::{Files, Image},
     variables::Variables,
 };
+pub(crate) use self::{
+    items::{Machine, fill},
+    loader::Loaded,
+};
 use crate::{
     board::OpenDevice,
     config::{BootKind, FirmwareChoice, FirmwareConfig},
+    kernel::PassedKernel,
     size::Size,
 };
 
@@ -54,22 +59,26 @@ pub struct Firmware {
     rom: Arc<Rom>,
     /// Those that outlive nvmm; all others are in the ROM's first bytes, and in the guest's memory when they change.
     variables: Option<Variables>,
+    /// The kernel that it loads, if it starts no boot loader of a disk.
+    loaded: Option<Loaded>,
 }
 
 impl Firmware {
-    /// Reads the firmware that the user has chosen; none if the first disk tells which. Unless the machine `runs`, nothing is made.
+    /// Reads the firmware that the user has chosen, and the kernel that it loads, for a machine with that much `memory`; none if the first
+    /// disk tells which. Unless the machine `runs`, nothing is made.
     ///
     /// # Errors
     ///
-    /// It is not there, or is none for this machine.
-    pub fn chosen(config: &FirmwareConfig, runs: bool) -> Result<Option<Self>, FirmwareError> {
+    /// It is not there, or is none for this machine, or can't load the kernel.
+    pub fn chosen(config: &FirmwareConfig, memory: Size, runs: bool) -> Result<Option<Self>, FirmwareError> {
         let files = match &config.choice {
             None => return Ok(None),
             Some(FirmwareChoice::Bios) => find::find(Kind::Bios, Path::new(ROOT))?,
             Some(FirmwareChoice::Uefi) => find::find(Kind::Uefi, Path::new(ROOT))?,
             Some(FirmwareChoice::File(path)) => find::given(path, Path::new(ROOT))?,
         };
-        Self::read(&files, config, runs).map(Some)
+        let kernel = config.kernel.as_ref().map(|kernel| PassedKernel::open(kernel, memory)).transpose()?;
+        Self::read(&files, config, kernel, runs).map(Some)
     }
 
     /// Reads the firmware that the first disk to start from is made for. Unless the machine `runs`, nothing is made.
@@ -84,11 +93,17 @@ impl Firmware {
     ) -> anyhow::Result<Self> {
         let (kind, why) = choose(config, devices)?;
         log::info!("firmware: {kind}, since {why}");
-        Ok(Self::read(&find::find(kind, Path::new(ROOT))?, config, runs)?)
+        Ok(Self::read(&find::find(kind, Path::new(ROOT))?, config, None, runs)?)
     }
 
-    fn read(files: &Files, config: &FirmwareConfig, runs: bool) -> Result<Self, FirmwareError> {
+    fn read(
+        files: &Files,
+        config: &FirmwareConfig,
+        kernel: Option<PassedKernel>,
+        runs: bool,
+    ) -> Result<Self, FirmwareError> {
         let Image { mut bytes, variables, kind } = image::read(files)?;
+        let loaded = kernel.map(|kernel| Loaded::new(kernel, kind, Path::new(ROOT))).transpose()?;
         let path = files.code.clone();
         let variables = match &config.vars {
             None => None,
@@ -100,7 +115,12 @@ impl Firmware {
         };
         let rom = Rom::new(&bytes).map_err(|source| FirmwareError::Read { path: path.clone(), source })?;
         log::info!("firmware: {} ({})", path.printable(), Size(rom.size()));
-        Ok(Self { kind, path, rom: Arc::new(rom), variables })
+        Ok(Self { kind, path, rom: Arc::new(rom), variables, loaded })
+    }
+
+    /// The kernel that it loads.
+    pub(crate) fn loaded(&self) -> Option<&Loaded> {
+        self.loaded.as_ref()
     }
 
     /// The chip below it that keeps its variables, and the chip's address, for a new machine.

@@ -3,20 +3,22 @@
 mod bzimage;
 mod elf;
 mod error;
+mod fitting;
 mod formats;
 mod image;
 mod initramfs;
+mod passed;
 mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::{ops::Range, path::PathBuf};
+use std::ops::Range;
 
 use arch::{boot::Entry, layout, memory::GuestRam};
 use linux_loader::loader::bootparam::setup_header;
 use vm_memory::{Bytes, GuestAddress};
 
-pub use self::{error::KernelError, image::ImageError};
+pub use self::{error::KernelError, image::ImageError, passed::PassedKernel};
 use self::{image::Image, initramfs::Ram, source::Source};
 use crate::{config::KernelConfig, size::Size};
 
@@ -50,12 +52,8 @@ impl KernelFiles {
         let KernelConfig { path, initramfs, cmdline } = config;
         let kernel = Source::open("--kernel", path, memory)?;
         let image = formats::read(&kernel)?;
-        let open = |path: &PathBuf| Source::open("--initramfs", path, memory);
-        let initramfs = initramfs.as_ref().map(open).transpose()?;
-        match &initramfs {
-            Some(file) if file.len() == 0 => Err(KernelError::EmptyInitramfs(file.path().to_owned())),
-            _ => Ok(Self { kernel, image, initramfs, cmdline: cmdline.clone() }),
-        }
+        let initramfs = initramfs.as_deref().map(|path| fitting::open_initramfs(path, memory)).transpose()?;
+        Ok(Self { kernel, image, initramfs, cmdline: cmdline.clone() })
     }
 
     /// Loads the kernel, the initramfs, and the command line into fresh memory.
@@ -65,51 +63,24 @@ impl KernelFiles {
     /// One of them can't be read any more, was changed, or does not fit.
     pub fn load(&self, memory: &GuestRam) -> Result<Kernel, KernelError> {
         let ram = Ram::of(memory);
-        let Image { entry, header, ref segments, end, cmdline_max, .. } = self.image;
-        if end > ram.low_end {
-            let path = self.kernel.path().to_owned();
-            return Err(KernelError::TooLarge { path, need: end, have: ram.low_end });
-        }
+        let Image { entry, header, ref segments, end, cmdline_max, initramfs: ref limit } = self.image;
+        fitting::check_fits(&self.kernel, end, &ram)?;
         for segment in segments.iter().filter(|segment| segment.file_len > 0) {
             self.kernel.copy(segment.offset, segment.file_len, memory, segment.address)?;
         }
         self.kernel.check_unchanged()?;
         let initramfs = self.initramfs.as_ref().map(|file| {
-            let place = self.place(file, &ram)?;
+            let place = fitting::place(file, end, limit, &ram)?;
             file.copy(0, file.len(), memory, place.start)?;
             file.check_unchanged()?;
             Ok(place)
         });
-        write_cmdline(memory, &self.cmdline, cmdline_max)?;
+        // The smallest machine has more than 1 MiB, so this is memory.
+        let text = fitting::cmdline(&self.cmdline, cmdline_max)?;
+        let written = memory.write_slice(&text, GuestAddress(layout::CMDLINE));
+        written.map_err(|_| KernelError::Cmdline { len: self.cmdline.len(), max: cmdline_max })?;
         Ok(Kernel { entry, header, initramfs: initramfs.transpose()? })
     }
-
-    fn place(&self, initramfs: &Source, ram: &Ram) -> Result<Range<u64>, KernelError> {
-        let (len, start, limit) = (initramfs.len(), self.image.end, self.image.initramfs);
-        limit.place(len, start, ram).ok_or_else(|| {
-            let path = initramfs.path().to_owned();
-            match limit.memory_for(len, start) {
-                Some(need) => KernelError::Initramfs { path, len, start, need },
-                None => KernelError::InitramfsLimit { path, len, room: start..limit.end(), why: limit.why },
-            }
-        })
-    }
-}
-
-fn write_cmdline(memory: &GuestRam, cmdline: &str, kernel_max: usize) -> Result<(), KernelError> {
-    let max = kernel_max.min(layout::CMDLINE_MAX - 1);
-    if cmdline.contains('\0') {
-        return Err(KernelError::CmdlineNul);
-    }
-    if cmdline.len() > max {
-        return Err(KernelError::Cmdline { len: cmdline.len(), max });
-    }
-    let mut text = cmdline.as_bytes().to_vec();
-    text.push(0);
-    // The smallest machine has more than 1 MiB, so this is memory.
-    memory
-        .write_slice(&text, GuestAddress(layout::CMDLINE))
-        .map_err(|_| KernelError::Cmdline { len: cmdline.len(), max })
 }
 
 #[cfg(test)]

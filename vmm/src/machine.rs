@@ -142,7 +142,7 @@ impl Machine {
         if let Some(kernel) = &kernel {
             handover.tell_kernel(kernel)?;
         } else if let (Some(fw_cfg), Some(boot)) = (&fw_cfg, config.start.boot()) {
-            handover.tell_firmware(fw_cfg, boot)?;
+            handover.tell_firmware(fw_cfg, payload.loaded(), boot)?;
         }
 
         let entry = kernel.as_ref().map(|kernel| &kernel.entry);

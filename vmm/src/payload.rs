@@ -18,7 +18,7 @@ use devices::{
 use crate::{
     board::{Board, Chipset, IsaSpec, OpenDevice},
     config::{StartConfig, VmConfig},
-    firmware::Firmware,
+    firmware::{Firmware, Loaded},
     kernel::{Kernel, KernelFiles},
     size::Size,
 };
@@ -31,8 +31,8 @@ const END_PATIENCE: Duration = Duration::from_secs(2);
 pub enum Payload {
     /// A kernel, which nvmm loads.
     Kernel(Box<KernelFiles>),
-    /// Firmware, which finds a boot loader by itself.
-    Firmware(Firmware),
+    /// Firmware, which finds a boot loader by itself, or loads a kernel.
+    Firmware(Box<Firmware>),
 }
 
 impl Payload {
@@ -47,7 +47,8 @@ impl Payload {
             StartConfig::Kernel(kernel) => {
                 Some(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into()))
             }
-            StartConfig::Firmware(firmware) => Firmware::chosen(firmware, runs)?.map(Self::Firmware),
+            StartConfig::Firmware(firmware) => Firmware::chosen(firmware, config.memory.size, runs)?
+                .map(|firmware| Self::Firmware(firmware.into())),
         })
     }
 
@@ -65,7 +66,7 @@ impl Payload {
         match (opened, &config.start) {
             (Some(payload), _) => Ok(payload),
             (None, StartConfig::Firmware(firmware)) => {
-                Ok(Self::Firmware(Firmware::by_disk(firmware, devices, runs)?))
+                Ok(Self::Firmware(Firmware::by_disk(firmware, devices, runs)?.into()))
             }
             (None, StartConfig::Kernel(kernel)) => {
                 Ok(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into()))
@@ -94,6 +95,14 @@ impl Payload {
         match self {
             Self::Kernel(_) => None,
             Self::Firmware(firmware) => Some(firmware.rom()),
+        }
+    }
+
+    /// The kernel that firmware loads.
+    pub(crate) fn loaded(&self) -> Option<&Loaded> {
+        match self {
+            Self::Kernel(_) => None,
+            Self::Firmware(firmware) => firmware.loaded(),
         }
     }
 

@@ -48,9 +48,6 @@ pub enum ConfigError {
         "there is nothing to start: give a disk with --disk PATH, whose boot loader starts it, or a kernel with --kernel FILE"
     )]
     NothingToStart,
-    /// `--kernel` and `--firmware`.
-    #[error("--kernel and --firmware: nvmm can't have firmware load a kernel yet; leave one of them out")]
-    TwoStarts,
     /// An option that means nothing by itself.
     #[error("{option} goes with {other}")]
     OnlyWith {

@@ -1,4 +1,4 @@
-//! `--kernel` or `--firmware`: the software that a machine starts with.
+//! `--kernel` and `--firmware`: the software that a machine starts with.
 
 use std::{
     ffi::OsStr,
@@ -19,7 +19,7 @@ const DEFAULT_CMDLINE: &str = "console=ttyS0";
 pub enum StartConfig {
     /// A kernel, which nvmm loads.
     Kernel(KernelConfig),
-    /// Firmware, which loads the boot loader of a disk.
+    /// Firmware, which loads the boot loader of a disk, or a kernel.
     Firmware(FirmwareConfig),
 }
 
@@ -41,6 +41,8 @@ pub struct FirmwareConfig {
     pub choice: Option<FirmwareChoice>,
     /// The file that keeps UEFI's variables.
     pub vars: Option<PathBuf>,
+    /// The kernel that it loads, before it tries any device.
+    pub kernel: Option<KernelConfig>,
     /// The devices that it starts from.
     pub boot: BootConfig,
 }
@@ -64,34 +66,29 @@ impl StartConfig {
     /// A word that has none, options that contradict each other, or none that says what to start.
     pub(super) fn parse(args: &MachineArgs) -> Result<Self, ConfigError> {
         let only_with = |option, other| Err(ConfigError::OnlyWith { option, other });
-        let Some(kernel) = &args.kernel else {
-            if args.initramfs.is_some() {
-                return only_with("--initramfs", "--kernel");
-            }
-            if args.cmdline.is_some() {
-                return only_with("--cmdline", "--kernel");
-            }
-            if args.firmware.is_none() && args.disk.is_empty() && args.cdrom.is_none() {
-                return Err(ConfigError::NothingToStart);
-            }
-            let (choice, vars) = args.firmware.as_deref().map(firmware).transpose()?.unzip();
-            return Ok(Self::Firmware(FirmwareConfig {
-                choice,
-                vars: vars.flatten(),
-                boot: args.boot.as_deref().map(BootConfig::parse).transpose()?.unwrap_or_default(),
-            }));
-        };
-        if args.firmware.is_some() {
-            return Err(ConfigError::TwoStarts);
-        }
-        if args.boot.is_some() {
-            return only_with("--boot", "firmware, and --kernel starts without; leave one of them out");
-        }
-        Ok(Self::Kernel(KernelConfig {
-            path: kernel.clone(),
+        let kernel = args.kernel.as_ref().map(|path| KernelConfig {
+            path: path.clone(),
             initramfs: args.initramfs.clone(),
             cmdline: args.cmdline.clone().unwrap_or_else(|| DEFAULT_CMDLINE.to_owned()),
-        }))
+        });
+        let kernel = match kernel {
+            Some(_) if args.firmware.is_none() && args.boot.is_some() => {
+                return only_with(
+                    "--boot",
+                    "firmware, and --kernel starts without; give --firmware, too, or leave --boot out",
+                );
+            }
+            Some(kernel) if args.firmware.is_none() => return Ok(Self::Kernel(kernel)),
+            None if args.initramfs.is_some() => return only_with("--initramfs", "--kernel"),
+            None if args.cmdline.is_some() => return only_with("--cmdline", "--kernel"),
+            None if args.firmware.is_none() && args.disk.is_empty() && args.cdrom.is_none() => {
+                return Err(ConfigError::NothingToStart);
+            }
+            kernel => kernel,
+        };
+        let (choice, vars) = args.firmware.as_deref().map(firmware).transpose()?.unzip();
+        let boot = args.boot.as_deref().map(BootConfig::parse).transpose()?.unwrap_or_default();
+        Ok(Self::Firmware(FirmwareConfig { choice, vars: vars.flatten(), kernel, boot }))
     }
 
     /// The devices that firmware starts from, if there is firmware.
@@ -103,13 +100,23 @@ impl StartConfig {
         }
     }
 
+    /// The kernel, whoever loads it.
+    #[must_use]
+    pub fn kernel(&self) -> Option<&KernelConfig> {
+        match self {
+            Self::Kernel(kernel) => Some(kernel),
+            Self::Firmware(firmware) => firmware.kernel.as_ref(),
+        }
+    }
+
     /// Returns the files that the options name, each with its option.
     pub(crate) fn files(&self) -> Vec<(&'static str, &Path)> {
-        match self {
-            Self::Kernel(KernelConfig { path, initramfs, .. }) => {
-                let initramfs = initramfs.iter().map(|path| ("--initramfs", path.as_path()));
-                [("--kernel", path.as_path())].into_iter().chain(initramfs).collect()
-            }
+        let kernel = self.kernel().into_iter().flat_map(|KernelConfig { path, initramfs, .. }| {
+            let initramfs = initramfs.iter().map(|path| ("--initramfs", path.as_path()));
+            [("--kernel", path.as_path())].into_iter().chain(initramfs)
+        });
+        let firmware = match self {
+            Self::Kernel(_) => Vec::new(),
             Self::Firmware(FirmwareConfig { choice, vars, .. }) => {
                 let image = match choice {
                     Some(FirmwareChoice::File(path)) => Some((OPTION, path.as_path())),
@@ -118,7 +125,8 @@ impl StartConfig {
                 let vars = vars.iter().map(|path| ("vars= of --firmware", path.as_path()));
                 image.into_iter().chain(vars).collect()
             }
-        }
+        };
+        kernel.chain(firmware).collect()
     }
 }
 

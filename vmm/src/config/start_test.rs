@@ -41,6 +41,15 @@ fn without_a_kernel_firmware_starts_a_disk() {
 }
 
 #[test]
+fn firmware_loads_a_kernel_where_both_are_given() {
+    let both = firmware("--kernel k --initrd i --firmware bios --boot disk1 --disk d");
+    let (initramfs, cmdline) = (Some("i".into()), "console=ttyS0".to_owned());
+    assert_eq!(both.kernel, Some(KernelConfig { path: "k".into(), initramfs, cmdline }));
+    assert_eq!((both.choice, both.boot.order), (Some(FirmwareChoice::Bios), vec!["disk1".to_owned()]));
+    assert_eq!(firmware("--firmware bios").kernel, None);
+}
+
+#[test]
 fn options_that_say_nothing_or_two_things_are_refused() {
     for (words, expected) in [
         (
@@ -49,10 +58,10 @@ fn options_that_say_nothing_or_two_things_are_refused() {
         ),
         ("--initramfs i --disk d", "--initramfs goes with --kernel"),
         ("--cmdline quiet --disk d", "--cmdline goes with --kernel"),
-        ("--kernel k --firmware bios", "--kernel and --firmware: nvmm can't have firmware load a kernel yet"),
+        ("--initramfs i --firmware bios", "--initramfs goes with --kernel"),
         (
             "--kernel k --boot c",
-            "--boot goes with firmware, and --kernel starts without; leave one of them out",
+            "--boot goes with firmware, and --kernel starts without; give --firmware, too, or leave --boot out",
         ),
         ("--firmware= --disk d", "--firmware : give bios, uefi or an image's path"),
         (
@@ -80,6 +89,7 @@ fn files_are_known_by_their_options() {
     };
     assert_eq!(files("--kernel k --initramfs i"), ["--kernel k", "--initramfs i"]);
     assert_eq!(files("--firmware f"), ["--firmware f"]);
+    assert_eq!(files("--firmware f --kernel k"), ["--kernel k", "--firmware f"]);
     assert_eq!(files("--firmware bios"), [""; 0]);
     assert_eq!(files("--firmware f,vars=v"), ["--firmware f", "vars= of --firmware v"]);
 }

@@ -6,7 +6,7 @@ use arch::layout;
 use devices::{disk::image::OpenError, platform::flash::VarsError, printable::ToPrintable};
 
 use super::kind::Kind;
-use crate::size::Size;
+use crate::{kernel::KernelError, size::Size};
 
 /// Why there is no firmware to start with.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,22 @@ pub enum FirmwareError {
         /// What is wrong with it.
         source: VarsError,
     },
+    /// The host has no option ROM by which SeaBIOS loads a kernel.
+    #[error(
+        "--firmware with --kernel: SeaBIOS loads a kernel by QEMU's option ROM linuxboot_dma.bin, which this host does not have; install it (Debian: apt install qemu-system-data; Fedora: dnf install qemu-system-x86-core), or leave --firmware out: then nvmm loads the kernel"
+    )]
+    NoLoader,
+    /// An option ROM that is none.
+    #[error("--firmware with --kernel: the option ROM {}", path.printable())]
+    Loader {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// A kernel that firmware can't load.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
     /// A disk whose partitions can't be read.
     #[error("disk {name}: can't be read, to see how it starts; --firmware bios or uefi says so")]
     Disk {

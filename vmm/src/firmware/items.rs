@@ -8,10 +8,12 @@ use std::{
 use arch::{
     acpi,
     boot::MemoryMap,
+    memory::GuestRam,
     smbios::{self, SmbiosHardware, SmbiosValues},
 };
 use devices::platform::fw_cfg::{Content, FwCfg, Key};
 
+use super::loader::{self, Loaded};
 use crate::board::Placing;
 
 /// The milliseconds in which a key brings up the menu.
@@ -32,6 +34,10 @@ pub(crate) struct Machine<'a> {
     pub(crate) map: &'a MemoryMap,
     /// The devices to start from, by their OpenFirmware paths.
     pub(crate) order: Vec<String>,
+    /// The kernel to start instead.
+    pub(crate) loaded: Option<&'a Loaded>,
+    /// Its memory, in which the kernel has a place.
+    pub(crate) memory: &'a GuestRam,
     /// Firmware offers a menu.
     pub(crate) menu: bool,
 }
@@ -42,7 +48,14 @@ pub(crate) struct Machine<'a> {
 ///
 /// A table or a file does not fit.
 pub(crate) fn fill(fw_cfg: &mut FwCfg, machine: Machine<'_>) -> anyhow::Result<()> {
-    let Machine { placing, smbios, values, map, order, menu } = machine;
+    let Machine { placing, smbios, values, map, mut order, loaded, memory, menu } = machine;
+    if let Some(Loaded { kernel, rom }) = loaded {
+        kernel.items(memory)?.into_iter().for_each(|(key, content)| fw_cfg.set_content(key, content));
+        if let Some(rom) = rom {
+            fw_cfg.add_file(loader::FILE, Content::Bytes(rom.clone()))?;
+            order.insert(0, loader::PATH.to_owned());
+        }
+    }
     let vcpus = u16::try_from(smbios.topology.vcpus())?.to_le_bytes();
     // The console is COM1.
     fw_cfg.set(Key::NoGraphic, 1_u16.to_le_bytes());

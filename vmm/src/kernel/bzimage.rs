@@ -18,7 +18,7 @@ const MAGIC_AT: usize = 0x202;
 /// The low byte of a jump's offset, which is the header's length from the magic number on.
 const JUMP_OFFSET: usize = 0x201;
 /// The first protocol version that has `xloadflags`.
-const VERSION: u16 = 0x020c;
+pub(super) const VERSION: u16 = 0x020c;
 /// The end of that version's header.
 const HEADER_END: usize = 0x268;
 const SECTOR: u64 = 512;
@@ -27,7 +27,7 @@ const SECTOR: u64 = 512;
 const XLF_KERNEL_64: u16 = 1 << 0;
 const ENTRY_64: u64 = 0x200;
 /// `xloadflags`: the initramfs, and all else, can be anywhere.
-const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
+pub(super) const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
 
 /// Tells if a file that begins with `head` is a bzImage, or its 16-bit ancestor.
 pub(super) fn is_one(head: &[u8]) -> bool {
@@ -46,18 +46,8 @@ pub(super) fn read(head: &[u8], len: u64) -> Result<Image, ImageError> {
     if u32::from(header.loadflags) & u32::from(LOADED_HIGH) == 0 {
         return Err(ImageError::NotAKernel("this is a zImage, which is loaded below 1 MiB"));
     }
-    // 0 is what there was before the field: "For backwards compatibility, if the setup_sects field contains 0, the real value is 4."
-    let setup = match header.setup_sects {
-        0 => 5 * SECTOR,
-        sectors => (u64::from(sectors) + 1) * SECTOR,
-    };
-    let promised = setup + u64::from(header.syssize) * 16;
-    // The last 16 bytes need not be whole.
-    let code = len.checked_sub(setup).filter(|code| *code > ENTRY_64 && len.next_multiple_of(16) >= promised);
-    let Some(code) = code else {
-        let least = promised.max(setup + ENTRY_64 + 1);
-        return Err(ImageError::damaged(format!("its header speaks of {least} bytes, and there are {len}")));
-    };
+    let setup = setup_len(&header);
+    let code = code_len(&header, len)?;
     let segment = Segment { offset: setup, file_len: code, address: layout::HIGH_RAM, memory_len: code };
     Ok(Image {
         entry: Entry { protocol: Protocol::Linux64, rip: segment.address + ENTRY_64 },
@@ -73,8 +63,29 @@ pub(super) fn read(head: &[u8], len: u64) -> Result<Image, ImageError> {
     })
 }
 
+/// The length of the real-mode part: the boot sector, and the sectors of code after it.
+pub(super) fn setup_len(header: &setup_header) -> u64 {
+    // "For backwards compatibility, if the setup_sects field contains 0, the real value is 4."
+    match header.setup_sects {
+        0 => 5 * SECTOR,
+        sectors => (u64::from(sectors) + 1) * SECTOR,
+    }
+}
+
+/// The length of the rest of a file of `len` bytes, which has all that the header speaks of.
+pub(super) fn code_len(header: &setup_header, len: u64) -> Result<u64, ImageError> {
+    let setup = setup_len(header);
+    let promised = setup + u64::from(header.syssize) * 16;
+    // The last 16 bytes need not be whole.
+    let code = len.checked_sub(setup).filter(|code| *code > ENTRY_64 && len.next_multiple_of(16) >= promised);
+    code.ok_or_else(|| {
+        let least = promised.max(setup + ENTRY_64 + 1);
+        ImageError::damaged(format!("its header speaks of {least} bytes, and there are {len}"))
+    })
+}
+
 /// The header, without the fields that later versions have where this kernel's code begins.
-fn header(head: &[u8]) -> Option<setup_header> {
+pub(super) fn header(head: &[u8]) -> Option<setup_header> {
     let mut header = setup_header::default();
     let end = MAGIC_AT + usize::from(*head.get(JUMP_OFFSET)?);
     let len = (end.max(HEADER_END) - HEADER).min(size_of::<setup_header>());
@@ -84,7 +95,7 @@ fn header(head: &[u8]) -> Option<setup_header> {
 
 /// The end of the memory that a kernel loaded at `address` uses while it unpacks itself: `init_size` bytes from the address that
 /// boot.rst computes under "init_size".
-fn runtime_end(header: &setup_header, address: u64) -> Result<u64, ImageError> {
+pub(super) fn runtime_end(header: &setup_header, address: u64) -> Result<u64, ImageError> {
     let start = if header.relocatable_kernel == 0 {
         header.pref_address
     } else {

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The first bytes of a file, which tell its format and hold a bzImage's header.
-const HEAD: usize = 0x1000;
+pub(super) const HEAD: usize = 0x1000;
 
 /// Reads the headers of a kernel's file.
 pub(super) fn read(source: &Source) -> Result<Image, KernelError> {
@@ -23,7 +23,7 @@ pub(super) fn read(source: &Source) -> Result<Image, KernelError> {
     read.map_err(|error| KernelError::Image { path: source.path().to_owned(), source: error })
 }
 
-fn what_it_is(head: &[u8]) -> &'static str {
+pub(super) fn what_it_is(head: &[u8]) -> &'static str {
     match head {
         [] => "the file is empty",
         [0x1f, 0x8b, ..] => "this is a gzip file, to be unpacked before (--kernel <(zcat FILE))",

@@ -50,6 +50,9 @@ pub enum ImageError {
     /// Another kind of file.
     #[error("{0}; give a bzImage (Debian: /boot/vmlinuz-*) or an ELF vmlinux")]
     NotAKernel(&'static str),
+    /// A kernel that firmware can't start.
+    #[error("{0}; firmware starts a bzImage (Debian: /boot/vmlinuz-*)")]
+    NotForFirmware(&'static str),
     /// Its headers contradict each other, or promise more than the file has.
     #[error("the file is truncated or damaged: {0}")]
     Damaged(String),

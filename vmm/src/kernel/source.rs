@@ -3,7 +3,7 @@
 use std::{
     fs::{File, Metadata},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::{FileTypeExt, MetadataExt},
+    os::unix::fs::{FileExt, FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -96,6 +96,11 @@ impl Source {
             }
         }
         Ok(())
+    }
+
+    /// Fills `bytes` with those from `offset` on, which may have changed meanwhile.
+    pub(super) fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), KernelError> {
+        self.file.read_exact_at(bytes, offset).map_err(|source| self.unreadable(source))
     }
 
     /// Fails if the file was written to since it was opened.

@@ -8,12 +8,12 @@ use arch::{
     memory::GuestRam,
     smbios::{self, SmbiosHardware, SmbiosValues},
 };
-use devices::platform::fw_cfg::FwCfg;
+use devices::{platform::fw_cfg::FwCfg, printable::ToPrintable};
 
 use crate::{
     board::Devices,
     config::{self, BootConfig},
-    firmware,
+    firmware::{self, Loaded},
     kernel::Kernel,
 };
 
@@ -42,20 +42,30 @@ impl Handover<'_> {
     }
 
     /// Gives fw_cfg all that firmware asks for.
-    pub(super) fn tell_firmware(self, fw_cfg: &Mutex<FwCfg>, boot: &BootConfig) -> anyhow::Result<()> {
-        let Self { map, smbios, values, devices, apic_ids, .. } = self;
+    pub(super) fn tell_firmware(
+        self,
+        fw_cfg: &Mutex<FwCfg>,
+        loaded: Option<&Loaded>,
+        boot: &BootConfig,
+    ) -> anyhow::Result<()> {
+        let Self { memory, map, smbios, values, devices, apic_ids } = self;
         let bootable = devices.bootable();
         let names: Vec<_> = (0..bootable.len()).map(|at| config::boot_name(at, &bootable)).collect();
-        log::info!(
-            "firmware can start from {}",
-            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
-        );
+        let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        match loaded {
+            Some(loaded) => {
+                log::info!("firmware loads {}, and can start from {names}", loaded.path().printable());
+            }
+            None => log::info!("firmware can start from {names}"),
+        }
         let machine = firmware::Machine {
             placing: devices.placing(apic_ids, map.end()),
             smbios,
             values,
             map,
             order: devices.boot_order(boot)?,
+            loaded,
+            memory,
             menu: boot.menu,
         };
         firmware::fill(&mut fw_cfg.lock().unwrap_or_else(PoisonError::into_inner), machine)

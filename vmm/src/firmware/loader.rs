@@ -1,0 +1,68 @@
+//! A kernel that firmware loads, and the option ROM by which SeaBIOS does.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use super::{error::FirmwareError, kind::Kind};
+use crate::kernel::PassedKernel;
+
+/// The name of the option ROM among firmware's files: SeaBIOS runs all that begin so.
+pub(super) const FILE: &str = "genroms/linuxboot_dma.bin";
+/// Its OpenFirmware path.
+pub(super) const PATH: &str = "/rom@genroms/linuxboot_dma.bin";
+
+/// QEMU's option ROM, where distributions put it.
+const ROMS: [&str; 2] = ["usr/share/qemu/linuxboot_dma.bin", "usr/share/qemu-kvm/linuxboot_dma.bin"];
+
+/// An option ROM begins so, and has a number of these blocks, which its third byte tells.
+const SIGNATURE: [u8; 2] = [0x55, 0xaa];
+const BLOCK: usize = 512;
+/// The most that the third byte can tell.
+const LEN_MAX: usize = BLOCK * 255;
+
+/// A kernel that firmware loads.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(super) kernel: PassedKernel,
+    /// The option ROM; none for UEFI, which has a loader of its own.
+    pub(super) rom: Option<Vec<u8>>,
+}
+
+impl Loaded {
+    /// A kernel for firmware of this kind. The host's option ROM is below `root`.
+    pub(super) fn new(kernel: PassedKernel, kind: Kind, root: &Path) -> Result<Self, FirmwareError> {
+        let rom = match kind {
+            Kind::Bios => Some(rom(root)?),
+            Kind::Uefi => None,
+        };
+        Ok(Self { kernel, rom })
+    }
+
+    /// The kernel's file.
+    pub(crate) fn path(&self) -> &Path {
+        self.kernel.path()
+    }
+}
+
+fn rom(root: &Path) -> Result<Vec<u8>, FirmwareError> {
+    let path = ROMS.iter().map(|path| root.join(path)).find(|path| path.exists());
+    let path = path.ok_or(FirmwareError::NoLoader)?;
+    read(&path).map_err(|source| FirmwareError::Loader { path, source })
+}
+
+fn read(path: &PathBuf) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LEN_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    let len = bytes.get(2).map_or(0, |blocks| usize::from(*blocks) * BLOCK);
+    if !bytes.starts_with(&SIGNATURE) || len == 0 || bytes.len() < len {
+        return Err(io::Error::other("it is no option ROM, or not a whole one"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[path = "loader_test.rs"]
+mod tests;
