@@ -401,6 +401,12 @@ fn uefi_variables_outlive_the_machine() {
         let begin = format!("vars= of --firmware: {}: {expected}", path(vars).display());
         assert!(message.contains(&begin), "{message}");
     }
+    fs::create_dir(path(".a.fd.new")).unwrap();
+    let output = run("a.fd");
+    let expected = format!("vars= of --firmware: {}: no file can be made beside it", path("a.fd").display());
+    assert_eq!(output.status.code(), Some(1), "noticed before the guest sets any");
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+    fs::remove_dir(path(".a.fd.new")).unwrap();
     fs::remove_file(path("X_VARS.fd")).unwrap();
     let message = stderr(&run("a.fd"));
     assert!(message.contains("has no store of variables in a file of its own"), "{message}");

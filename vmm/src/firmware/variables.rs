@@ -40,6 +40,9 @@ impl Variables {
             return Ok(Self { chip: chip(template)?, path: path.to_owned(), saver: None });
         }
         let (file, bytes) = VarsFile::open(path, template).map_err(error)?;
+        if runs {
+            file.check_folder().map_err(error)?;
+        }
         let (chip, path) = (chip(&bytes)?, file.path().to_owned());
         log::info!("UEFI variables: {}", path.printable());
         let saver = runs.then(|| Saver::start(file)).transpose().map_err(host)?;

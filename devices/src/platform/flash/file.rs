@@ -41,6 +41,11 @@ pub enum VarsError {
     /// It is not there, and can't be made.
     #[error("it is not there, and can't be made")]
     Create(#[source] io::Error),
+    /// It can't be replaced.
+    #[error(
+        "no file can be made beside it, and nvmm makes one whenever variables change, which then takes its place; give a file in a folder that can be written to"
+    )]
+    Folder(#[source] io::Error),
     /// It is not as long as the firmware's variables are.
     #[error(
         "it has {found} bytes, and this firmware's variables have {expected}: it is another firmware's, or not whole"
@@ -144,6 +149,16 @@ impl VarsFile {
         &self.path
     }
 
+    /// Checks that a file can be made beside it.
+    ///
+    /// # Errors
+    ///
+    /// None can, so that no change could be saved.
+    pub fn check_folder(&self) -> Result<(), VarsError> {
+        let made = open_beside(&self.path).and_then(|_locked| fs::remove_file(beside(&self.path)));
+        made.map_err(VarsError::Folder)
+    }
+
     /// Replaces all of it. Once this returns, it is on the disk.
     ///
     /// # Errors
@@ -164,18 +179,7 @@ impl VarsFile {
 
 /// Writes a new file beside `path`, to the disk, locked, and with owner and permissions of `old`.
 fn write_beside(path: &Path, contents: &[u8], old: Option<&File>) -> io::Result<File> {
-    let beside = beside(path);
-    let file = loop {
-        // It is not emptied yet: somebody else may be at it.
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        // A symbolic link would have the file that it leads to overwritten.
-        let file = options.custom_flags(libc::O_NOFOLLOW).open(&beside)?;
-        lock(&file).map_err(io::Error::other)?;
-        if leads_to(&beside, &file)? {
-            break file;
-        }
-    };
+    let file = open_beside(path)?;
     if let Some(old) = old {
         let (old, new) = (old.metadata()?, file.metadata()?);
         file.set_permissions(old.permissions())?;
@@ -188,6 +192,22 @@ fn write_beside(path: &Path, contents: &[u8], old: Option<&File>) -> io::Result<
     (&file).write_all(contents)?;
     file.sync_all()?;
     Ok(file)
+}
+
+/// Opens and locks the file beside `path`, or makes it.
+fn open_beside(path: &Path) -> io::Result<File> {
+    let beside = beside(path);
+    loop {
+        // It is not emptied yet: somebody else may be at it.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        // A symbolic link would have the file that it leads to overwritten.
+        let file = options.custom_flags(libc::O_NOFOLLOW).open(&beside)?;
+        lock(&file).map_err(io::Error::other)?;
+        if leads_to(&beside, &file)? {
+            return Ok(file);
+        }
+    }
 }
 
 fn beside(path: &Path) -> PathBuf {

@@ -209,3 +209,19 @@ fn a_process_that_is_killed_leaves_one_whole_state() {
         assert_eq!(bytes, contents(bytes[0x48]));
     }
 }
+
+#[test]
+fn a_folder_where_no_file_can_be_made_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, path) = vars(&folder);
+    file.check_folder().unwrap();
+    assert!(!folder.path().join(".vars.fd.new").exists(), "nothing stays");
+    assert_eq!(fs::read(&path).unwrap(), contents(0));
+    // Root can write to every folder.
+    fs::create_dir(folder.path().join(".vars.fd.new")).unwrap();
+    let refused = reasons(&file.check_folder().unwrap_err());
+    assert!(
+        refused.starts_with("no file can be made beside it") && refused.contains("directory"),
+        "{refused}"
+    );
+}
