@@ -26,7 +26,11 @@ use std::{
 };
 
 use arch::{layout, memory::GuestRam};
-use devices::{chipset::Rom, platform::flash::Flash, printable::ToPrintable};
+use devices::{
+    chipset::Rom,
+    platform::flash::{Flash, begins_with_variables},
+    printable::ToPrintable,
+};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 pub use self::error::{FirmwareError, ImageError};
@@ -107,12 +111,18 @@ impl Firmware {
         let path = files.code.clone();
         let variables = match &config.vars {
             None => None,
-            Some(_) if variables == 0 => return Err(FirmwareError::NoVariables { path }),
+            // A file that is there needs no template.
+            Some(vars) if variables == 0 && (begins_with_variables(&bytes) || !vars.exists()) => {
+                return Err(FirmwareError::NoVariables { path });
+            }
             Some(vars) => {
                 let code = bytes.split_off(variables);
-                Some(Variables::open(vars, &std::mem::replace(&mut bytes, code), runs)?)
+                let template = std::mem::replace(&mut bytes, code);
+                Some(Variables::open(vars, (variables > 0).then_some(&template[..]), runs)?)
             }
         };
+        let len = bytes.len() as u64 + variables.as_ref().map_or(0, Variables::size);
+        image::check_len(len).map_err(|source| FirmwareError::Image { path: path.clone(), source })?;
         let rom = Rom::new(&bytes).map_err(|source| FirmwareError::Read { path: path.clone(), source })?;
         log::info!("firmware: {} ({})", path.printable(), Size(rom.size()));
         Ok(Self { kind, path, rom: Arc::new(rom), variables, loaded })

@@ -15,7 +15,7 @@ use std::{fmt::Debug, mem, sync::Arc};
 use vm_memory::VolatileSlice;
 
 pub use self::{
-    file::{VarsError, VarsFile, check},
+    file::{VarsError, VarsFile, begins_with_variables, check},
     saver::Saver,
 };
 use crate::{

@@ -50,7 +50,7 @@ pub enum FirmwareError {
         source: ImageError,
     },
     /// Firmware whose variables can't be told from its code.
-    #[error("vars= of --firmware: {}, which would start, has no store of variables in a file of its own; give a build that has, such as OVMF_CODE_4M.fd with OVMF_VARS_4M.fd", path.printable())]
+    #[error("vars= of --firmware: {}, which would start, has no store of variables in a file of its own that PATH could be made of; give a build that has, such as OVMF_CODE_4M.fd with OVMF_VARS_4M.fd, or its code with a PATH that is there", path.printable())]
     NoVariables {
         /// The file with the code.
         path: PathBuf,

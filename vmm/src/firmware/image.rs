@@ -97,10 +97,7 @@ fn kind(bytes: &[u8]) -> Result<Kind, ImageError> {
     if let Some((_, why)) = OTHERS.iter().find(|(start, _)| bytes.starts_with(start)) {
         return Err(ImageError::Other(why));
     }
-    let len = bytes.len() as u64;
-    if !(layout::FIRMWARE_MIN..=layout::FIRMWARE_MAX).contains(&len) || !len.is_multiple_of(PAGE) {
-        return Err(ImageError::Len(len));
-    }
+    check_len(bytes.len() as u64)?;
     let reset_vector = &bytes[bytes.len() - RESET_VECTOR..];
     if reset_vector.iter().all(|byte| *byte == reset_vector[0]) {
         return Err(ImageError::NoCode);
@@ -108,6 +105,12 @@ fn kind(bytes: &[u8]) -> Result<Kind, ImageError> {
     let mut pages = bytes.chunks(PAGE_LEN);
     let is_uefi = pages.any(|page| page[VOLUME_AT..].starts_with(VOLUME));
     Ok(if is_uefi { Kind::Uefi } else { Kind::Bios })
+}
+
+/// Refuses a length that firmware can't have.
+pub(super) fn check_len(len: u64) -> Result<(), ImageError> {
+    let can_be = (layout::FIRMWARE_MIN..=layout::FIRMWARE_MAX).contains(&len) && len.is_multiple_of(PAGE);
+    if can_be { Ok(()) } else { Err(ImageError::Len(len)) }
 }
 
 /// The bytes of a file, raw or, as Fedora has them, qcow2.

@@ -31,12 +31,12 @@ impl Store for Nowhere {
 
 impl Variables {
     /// Opens the file, or makes it of `template`, which has no variables yet; unless the machine `runs`, nothing is made.
-    pub(super) fn open(path: &Path, template: &[u8], runs: bool) -> Result<Self, FirmwareError> {
+    pub(super) fn open(path: &Path, template: Option<&[u8]>, runs: bool) -> Result<Self, FirmwareError> {
         let error = |source| FirmwareError::Variables { path: path.to_owned(), source };
-        check(template).map_err(|why| error(VarsError::Header(why)))?;
+        template.map_or(Ok(()), check).map_err(|why| error(VarsError::Header(why)))?;
         let host = |source| error(VarsError::Open(source));
         let chip = |bytes: &[u8]| Rom::new(bytes).map(Arc::new).map_err(host);
-        if !runs && !path.exists() {
+        if let Some(template) = template.filter(|_| !runs && !path.exists()) {
             return Ok(Self { chip: chip(template)?, path: path.to_owned(), saver: None });
         }
         let (file, bytes) = VarsFile::open(path, template).map_err(error)?;

@@ -87,22 +87,25 @@ const NV_DATA: [u8; 16] =
     [0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50];
 
 impl VarsFile {
-    /// Opens and locks a file, and reads it. One that is not there is made as a copy of `template`, which is as long as variables are to be.
+    /// Opens and locks a file, and reads it. One that is not there is made as a copy of `template`, which is as long as variables are to be;
+    /// without a template, it has to be there.
     ///
     /// # Errors
     ///
     /// It is in use, does not hold variables of this length, or can't be used or made.
-    pub fn open(path: &Path, template: &[u8]) -> Result<(Self, Vec<u8>), VarsError> {
+    pub fn open(path: &Path, template: Option<&[u8]>) -> Result<(Self, Vec<u8>), VarsError> {
         loop {
             let mut file = match OpenOptions::new().read(true).write(true).open(path) {
                 Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    match Self::create(path, template)? {
-                        Some(created) => return Ok(created),
-                        None => continue,
+                Err(error) => match template {
+                    Some(template) if error.kind() == io::ErrorKind::NotFound => {
+                        match Self::create(path, template)? {
+                            Some(created) => return Ok(created),
+                            None => continue,
+                        }
                     }
-                }
-                Err(error) => return Err(VarsError::Open(error)),
+                    _ => return Err(VarsError::Open(error)),
+                },
             };
             if !file.metadata().map_err(VarsError::Open)?.is_file() {
                 return Err(VarsError::NotAFile);
@@ -113,7 +116,7 @@ impl VarsFile {
             if !leads_to(&path, &file).map_err(VarsError::Open)? {
                 continue;
             }
-            let bytes = read(&mut file, template.len() as u64)?;
+            let bytes = read(&mut file, template.map(|template| template.len() as u64))?;
             return Ok((Self { path, file }, bytes));
         }
     }
@@ -239,17 +242,24 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
-/// Reads a file that is to hold `len` bytes of variables.
-fn read(file: &mut File, len: u64) -> Result<Vec<u8>, VarsError> {
+/// Reads a file that is to hold variables, `len` bytes of them if that is known.
+fn read(file: &mut File, len: Option<u64>) -> Result<Vec<u8>, VarsError> {
     file.rewind().map_err(VarsError::Open)?;
     let mut bytes = Vec::new();
     file.take(MOST).read_to_end(&mut bytes).map_err(VarsError::Open)?;
     let found = bytes.len() as u64;
-    if found != len {
-        return Err(VarsError::Length { found, expected: len });
+    if let Some(expected) = len.filter(|len| *len != found) {
+        return Err(VarsError::Length { found, expected });
     }
     check(&bytes).map_err(VarsError::Header)?;
     Ok(bytes)
+}
+
+/// Tells if firmware begins with its variables, so that they have no file of their own.
+#[must_use]
+pub fn begins_with_variables(firmware: &[u8]) -> bool {
+    VolumeHeader::read_from_prefix(firmware)
+        .is_ok_and(|(header, _)| header.signature == *b"_FVH" && header.file_system == NV_DATA)
 }
 
 /// Checks the header that variables begin with, since firmware takes one that is broken for a chip that is new, and erases all variables.

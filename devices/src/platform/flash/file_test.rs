@@ -147,7 +147,7 @@ fn a_file_that_is_none_is_refused() {
 fn a_file_in_no_folder_cannot_be_made() {
     let folder = tempfile::tempdir().unwrap();
     let refused =
-        reasons(&VarsFile::open(&folder.path().join("no folder/vars.fd"), &contents(0)).unwrap_err());
+        reasons(&VarsFile::open(&folder.path().join("no folder/vars.fd"), Some(&contents(0))).unwrap_err());
     assert!(refused.starts_with("it is not there, and can't be made: "), "{refused}");
 }
 
@@ -224,4 +224,20 @@ fn a_folder_where_no_file_can_be_made_is_noticed() {
         refused.starts_with("no file can be made beside it") && refused.contains("directory"),
         "{refused}"
     );
+}
+
+#[test]
+fn without_a_template_the_file_has_to_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, path) = vars(&folder);
+    drop(file);
+    let (_file, bytes) = VarsFile::open(&path, None).unwrap();
+    assert_eq!(bytes, contents(0));
+    let refused = VarsFile::open(&folder.path().join("none.fd"), None).unwrap_err();
+    assert!(matches!(refused, VarsError::Open(error) if error.kind() == io::ErrorKind::NotFound));
+    // Without one to compare it with, its own header tells its length.
+    fs::write(folder.path().join("short.fd"), &contents(0)[..0x2000]).unwrap();
+    let refused = VarsFile::open(&folder.path().join("short.fd"), None).unwrap_err();
+    assert_eq!(reasons(&refused), "it has no UEFI variables: the firmware volume in it has another length");
+    assert!(begins_with_variables(&contents(1)) && !begins_with_variables(&[0; 100]));
 }

@@ -26,7 +26,7 @@ pub(super) fn contents(mark: u8) -> Vec<u8> {
 
 /// Opens `folder`'s vars.fd, with a template whose variables are all 0.
 pub(super) fn open(folder: &Path) -> Result<(VarsFile, Vec<u8>), super::VarsError> {
-    VarsFile::open(&folder.join("vars.fd"), &contents(0))
+    VarsFile::open(&folder.join("vars.fd"), Some(&contents(0)))
 }
 
 /// Makes a new file.
