@@ -183,6 +183,11 @@ fn disks_start_in_the_order_that_is_asked_for() {
     }
     let folder = TempDir::new().unwrap();
     let [a, b] = [("a.img", 1), ("b.img", 2)].map(|(name, value)| disk(&folder, name, &exit(value)));
+    // Without one the first disk is the first, whatever it is on.
+    let sata = format!("path={},bus=sata", b.display());
+    let output = run(&[&a], &["--disk", &sata, "--net", "none", "-v"]);
+    assert_eq!(output.status.code(), Some(1 << 1 | 1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("firmware can start from disk1\n"), "{}", stderr(&output));
     for (order, value) in [("order=disk2", 2), ("c", 1), ("order=disk2,disk1", 2)] {
         let output = run(&[&a, &b], &["--boot", order]);
         assert_eq!(output.status.code(), Some(value << 1 | 1), "{order}: {}", stderr(&output));
@@ -237,7 +242,7 @@ fn a_dry_run_shows_the_firmware_and_its_memory() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     for expected in [
         &format!(
-            "Firmware\n  {SEABIOS}\n  BIOS (SeaBIOS), 256 KiB\n  starts from: disk1, disk2\n  in this order: disk2\n  with a menu\n"
+            "Firmware\n  {SEABIOS}\n  BIOS (SeaBIOS), 256 KiB\n  starts from: disk2\n  with a menu of: disk2, disk1\n"
         ),
         "0x000000000000-0x00007fffffff  RAM  (2 GiB)",
         "0x000080000000-0x0000febfffff  PCI BARs",

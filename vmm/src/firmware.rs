@@ -17,6 +17,7 @@ mod image;
 mod items;
 mod kind;
 mod loader;
+mod order;
 mod variables;
 
 use std::{
@@ -42,10 +43,11 @@ use self::{
 pub(crate) use self::{
     items::{Machine, fill},
     loader::Loaded,
+    order::Order,
 };
 use crate::{
     board::OpenDevice,
-    config::{BootKind, FirmwareChoice, FirmwareConfig},
+    config::{BootKind, ConfigError, FirmwareChoice, FirmwareConfig},
     kernel::PassedKernel,
     size::Size,
 };
@@ -126,6 +128,26 @@ impl Firmware {
         let rom = Rom::new(&bytes).map_err(|source| FirmwareError::Read { path: path.clone(), source })?;
         log::info!("firmware: {} ({})", path.printable(), Size(rom.size()));
         Ok(Self { kind, path, rom: Arc::new(rom), variables, loaded })
+    }
+
+    /// Warns of devices that the user may expect it to start from, and it does not.
+    ///
+    /// # Errors
+    ///
+    /// A device of `--boot` is not there.
+    pub fn tell_surprises(
+        &self,
+        config: &FirmwareConfig,
+        devices: &[Box<dyn OpenDevice>],
+    ) -> Result<(), ConfigError> {
+        let devices: Vec<_> = devices.iter().filter_map(|device| device.bootable()).collect();
+        let asked = config.boot.find(&devices)?;
+        if self.kind == Kind::Bios && asked.into_iter().any(|at| devices[at].kind == BootKind::Net) {
+            log::warn!(
+                "--boot: SeaBIOS starts from no network device, for which it has no driver; --firmware uefi has one"
+            );
+        }
+        Ok(())
     }
 
     /// The kernel that it loads.

@@ -141,8 +141,10 @@ impl Machine {
         };
         if let Some(kernel) = &kernel {
             handover.tell_kernel(kernel)?;
-        } else if let (Some(fw_cfg), Some(boot)) = (&fw_cfg, config.start.boot()) {
-            handover.tell_firmware(fw_cfg, payload.loaded(), boot)?;
+        } else if let (Some(firmware), Some(fw_cfg), Some(boot)) =
+            (payload.firmware(), &fw_cfg, config.start.boot())
+        {
+            handover.tell_firmware(firmware, fw_cfg, boot)?;
         }
 
         let entry = kernel.as_ref().map(|kernel| &kernel.entry);

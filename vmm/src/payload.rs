@@ -18,7 +18,7 @@ use devices::{
 use crate::{
     board::{Board, Chipset, IsaSpec, OpenDevice},
     config::{StartConfig, VmConfig},
-    firmware::{Firmware, Loaded},
+    firmware::Firmware,
     kernel::{Kernel, KernelFiles},
     size::Size,
 };
@@ -63,15 +63,19 @@ impl Payload {
         devices: &[Box<dyn OpenDevice>],
         runs: bool,
     ) -> anyhow::Result<Self> {
-        match (opened, &config.start) {
-            (Some(payload), _) => Ok(payload),
+        let payload = match (opened, &config.start) {
+            (Some(payload), _) => payload,
             (None, StartConfig::Firmware(firmware)) => {
-                Ok(Self::Firmware(Firmware::by_disk(firmware, devices, runs)?.into()))
+                Self::Firmware(Firmware::by_disk(firmware, devices, runs)?.into())
             }
             (None, StartConfig::Kernel(kernel)) => {
-                Ok(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into()))
+                Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into())
             }
+        };
+        if let (Self::Firmware(firmware), StartConfig::Firmware(config)) = (&payload, &config.start) {
+            firmware.tell_surprises(config, devices)?;
         }
+        Ok(payload)
     }
 
     /// Lays out memory for it.
@@ -98,11 +102,11 @@ impl Payload {
         }
     }
 
-    /// The kernel that firmware loads.
-    pub(crate) fn loaded(&self) -> Option<&Loaded> {
+    /// It, if it is firmware.
+    pub(crate) fn firmware(&self) -> Option<&Firmware> {
         match self {
             Self::Kernel(_) => None,
-            Self::Firmware(firmware) => firmware.loaded(),
+            Self::Firmware(firmware) => Some(firmware),
         }
     }
 

@@ -23,11 +23,7 @@ use super::{
     inventory::{AcpiName, At, Placed},
 };
 use crate::{
-    attached::Attached,
-    blocks::BlockFacts,
-    buses::Buses,
-    config::{BootConfig, BootDevice, ConfigError},
-    networks::NetworkFacts,
+    attached::Attached, blocks::BlockFacts, buses::Buses, config::BootDevice, networks::NetworkFacts,
     size::Size,
 };
 
@@ -174,14 +170,9 @@ impl Devices {
         self.bootable.iter().map(|(device, _)| device.clone()).collect()
     }
 
-    /// Returns the OpenFirmware paths of the devices to start from first.
-    ///
-    /// # Errors
-    ///
-    /// One of them is not there.
-    pub(crate) fn boot_order(&self, config: &BootConfig) -> Result<Vec<String>, ConfigError> {
-        let order = config.find(&self.bootable())?;
-        Ok(order.into_iter().map(|at| self.bootable[at].1.clone()).collect())
+    /// Returns the OpenFirmware paths of those of the devices that firmware can start from.
+    pub(crate) fn boot_paths(&self, places: &[usize]) -> Vec<String> {
+        places.iter().map(|&at| self.bootable[at].1.clone()).collect()
     }
 
     /// The windows for PCI BARs below 4 GiB, as ECAM is now.

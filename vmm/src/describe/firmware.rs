@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     config::{self, VmConfig},
-    firmware::Firmware,
+    firmware::{Firmware, Kind, Order},
     lossy,
     machine::Machine,
     size::Size,
@@ -25,30 +25,32 @@ pub struct FirmwareDescription {
     /// The file of UEFI variables.
     #[serde(serialize_with = "lossy::option")]
     vars: Option<PathBuf>,
-    /// The devices that it can start from, by their names for `--boot`, in the order of their addresses.
+    /// The devices that it tries to start from, in order, by their names for `--boot`.
     devices: Vec<String>,
-    /// Those that it tries first.
-    order: Vec<String>,
-    menu: bool,
+    /// Those that can be chosen, if there is a menu.
+    menu: Option<Vec<String>>,
 }
 
 impl FirmwareDescription {
     pub(super) fn new(firmware: &Firmware, config: &VmConfig, machine: &Machine) -> Self {
         let size = firmware.rom().size();
         let bootable = machine.devices.bootable();
-        let name = |at| config::boot_name(at, &bootable);
+        let names = |places: &[usize]| -> Vec<_> {
+            places.iter().map(|&at| config::boot_name(at, &bootable)).collect()
+        };
         let boot = config.start.boot();
         // The machine was built with it.
-        let order = boot.and_then(|boot| boot.find(&bootable).ok()).unwrap_or_default();
+        let order = boot.and_then(|boot| Order::of(firmware.kind, boot, &bootable).ok());
+        let Order { told, tried } = order.unwrap_or_default();
+        let choices = if firmware.kind == Kind::Bios { &told } else { &tried };
         Self {
             kind: firmware.kind.to_string(),
             path: firmware.path.clone(),
             start: layout::FIRMWARE_END - size,
             size,
             vars: firmware.vars().map(Into::into),
-            devices: (0..bootable.len()).map(name).collect(),
-            order: order.into_iter().map(name).collect(),
-            menu: boot.is_some_and(|boot| boot.menu),
+            devices: names(&tried),
+            menu: boot.filter(|boot| boot.menu).map(|_| names(choices)),
         }
     }
 
@@ -60,22 +62,18 @@ impl FirmwareDescription {
 
 impl fmt::Display for FirmwareDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, path, size, vars, devices, order, menu, .. } = self;
+        let Self { kind, path, size, vars, devices, menu, .. } = self;
         writeln!(f, "Firmware\n  {}\n  {kind}, {}", path.printable(), Size(*size))?;
         if let Some(vars) = vars {
             writeln!(f, "  variables: {}", vars.printable())?;
         }
-        let names = |names: &[String]| names.join(", ").printable().to_string();
-        writeln!(
-            f,
-            "  starts from: {}",
-            if devices.is_empty() { "nothing".to_owned() } else { names(devices) }
-        )?;
-        if !order.is_empty() {
-            writeln!(f, "  in this order: {}", names(order))?;
-        }
-        if *menu {
-            writeln!(f, "  with a menu")?;
+        let names = |names: &[String]| match names {
+            [] => "nothing".to_owned(),
+            names => names.join(", ").printable().to_string(),
+        };
+        writeln!(f, "  starts from: {}", names(devices))?;
+        if let Some(choices) = menu {
+            writeln!(f, "  with a menu of: {}", names(choices))?;
         }
         Ok(())
     }

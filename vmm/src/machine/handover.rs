@@ -13,7 +13,7 @@ use devices::{platform::fw_cfg::FwCfg, printable::ToPrintable};
 use crate::{
     board::Devices,
     config::{self, BootConfig},
-    firmware::{self, Loaded},
+    firmware::{self, Firmware, Order},
     kernel::Kernel,
 };
 
@@ -44,13 +44,14 @@ impl Handover<'_> {
     /// Gives fw_cfg all that firmware asks for.
     pub(super) fn tell_firmware(
         self,
+        firmware: &Firmware,
         fw_cfg: &Mutex<FwCfg>,
-        loaded: Option<&Loaded>,
         boot: &BootConfig,
     ) -> anyhow::Result<()> {
         let Self { memory, map, smbios, values, devices, apic_ids } = self;
-        let bootable = devices.bootable();
-        let names: Vec<_> = (0..bootable.len()).map(|at| config::boot_name(at, &bootable)).collect();
+        let (bootable, loaded) = (devices.bootable(), firmware.loaded());
+        let order = Order::of(firmware.kind, boot, &bootable)?;
+        let names: Vec<_> = order.tried.iter().map(|&at| config::boot_name(at, &bootable)).collect();
         let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         match loaded {
             Some(loaded) => {
@@ -63,7 +64,7 @@ impl Handover<'_> {
             smbios,
             values,
             map,
-            order: devices.boot_order(boot)?,
+            order: devices.boot_paths(&order.told),
             loaded,
             memory,
             menu: boot.menu,

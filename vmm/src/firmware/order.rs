@@ -1,0 +1,47 @@
+//! The devices that firmware starts from.
+
+use super::kind::Kind;
+use crate::config::{BootConfig, BootDevice, BootKind, ConfigError};
+
+/// The devices that firmware starts from, by their places among those that there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// The order that it is told.
+    pub(crate) told: Vec<usize>,
+    /// Those that it tries, in their order, unless somebody chooses another from its menu.
+    pub(crate) tried: Vec<usize>,
+}
+
+impl Order {
+    /// The order of firmware of this kind, as `--boot` asks for it.
+    ///
+    /// SeaBIOS has no driver for network devices, and gives the first disk alone the number that it starts from. Left to itself, it takes SATA
+    /// disks before others, so that it is told of all.
+    ///
+    /// # Errors
+    ///
+    /// A device of `--boot` is not there.
+    pub(crate) fn of(kind: Kind, boot: &BootConfig, devices: &[BootDevice]) -> Result<Self, ConfigError> {
+        let asked = boot.find(devices)?;
+        let is = |kind| move |at: &usize| devices[*at].kind == kind;
+        let with_all = |kinds: &[BootKind]| {
+            let all = kinds.iter().flat_map(|kind| (0..devices.len()).filter(is(*kind)));
+            let rest: Vec<_> = all.filter(|at| !asked.contains(at)).collect();
+            [&asked[..], &rest].concat()
+        };
+        if kind == Kind::Uefi {
+            let tried = with_all(&[BootKind::Disk, BootKind::Cdrom, BootKind::Net]);
+            return Ok(Self { told: asked, tried });
+        }
+        let mut told = with_all(&[BootKind::Disk, BootKind::Cdrom]);
+        told.retain(|at| !is(BootKind::Net)(at));
+        let first_disk = told.iter().copied().find(is(BootKind::Disk));
+        let mut tried = told.clone();
+        tried.retain(|at| !is(BootKind::Disk)(at) || Some(*at) == first_disk);
+        Ok(Self { told, tried })
+    }
+}
+
+#[cfg(test)]
+#[path = "order_test.rs"]
+mod tests;
