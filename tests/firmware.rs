@@ -419,3 +419,19 @@ fn uefi_variables_outlive_the_machine() {
     let message = stderr(&run("new.fd"));
     assert!(message.contains("has no store of variables in a file of its own"), "{message}");
 }
+
+#[test]
+fn more_sata_disks_than_seabios_takes_are_warned_of() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let disks: Vec<_> = (0..13).map(|at| disk(&folder, &format!("{at}.img"), &exit(at + 1))).collect();
+    let words: Vec<_> = disks.iter().map(|disk| format!("path={},bus=sata", disk.display())).collect();
+    let words: Vec<_> = words.iter().flat_map(|disk| ["--disk", disk]).collect();
+    let output = run(&[], &words);
+    assert_eq!(output.status.code(), Some(1 << 1 | 1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("and there are 13: it may not start from some"), "{}", stderr(&output));
+    let output = run(&[], &words[..24]);
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(1 << 1 | 1), ""));
+}

@@ -55,6 +55,9 @@ use crate::{
 /// The folder that distributions' files are below.
 const ROOT: &str = "/";
 
+/// The SATA drives for which SeaBIOS has memory below 1 MiB: 13, or fewer where others need some of it.
+const SEABIOS_SATA_DRIVES: usize = 12;
+
 /// Firmware that was read. It outlives the machine's resets.
 #[derive(Debug)]
 pub struct Firmware {
@@ -130,7 +133,7 @@ impl Firmware {
         Ok(Self { kind, path, rom: Arc::new(rom), variables, loaded })
     }
 
-    /// Warns of devices that the user may expect it to start from, and it does not.
+    /// Warns of devices that the user may expect it to start from, and it does not or may not.
     ///
     /// # Errors
     ///
@@ -140,6 +143,10 @@ impl Firmware {
         config: &FirmwareConfig,
         devices: &[Box<dyn OpenDevice>],
     ) -> Result<(), ConfigError> {
+        let sata = devices.iter().filter(|device| device.is_sata()).count();
+        if let Some(warning) = too_many(self.kind, sata) {
+            log::warn!("{warning}");
+        }
         let devices: Vec<_> = devices.iter().filter_map(|device| device.bootable()).collect();
         let asked = config.boot.find(&devices)?;
         if self.kind == Kind::Bios && asked.into_iter().any(|at| devices[at].kind == BootKind::Net) {
@@ -189,6 +196,15 @@ impl Firmware {
         rom.read_slice(&mut end, rom.len() - len)?;
         memory.write_slice(&end, GuestAddress(layout::HIGH_RAM - len as u64))
     }
+}
+
+/// The warning of more SATA drives than firmware of this kind takes.
+fn too_many(kind: Kind, sata: usize) -> Option<String> {
+    (kind == Kind::Bios && sata > SEABIOS_SATA_DRIVES).then(|| {
+        format!(
+            "SeaBIOS has memory for {SEABIOS_SATA_DRIVES} SATA drives or a few more, and there are {sata}: it may not start from some, which the guest's system sees all the same; bus=virtio has no such limit, and neither has --firmware uefi"
+        )
+    })
 }
 
 /// The kind of firmware that the first disk to start from is made for, and the reason.

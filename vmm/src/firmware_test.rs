@@ -81,3 +81,14 @@ fn a_bios_is_found_below_1_mib() {
     assert_eq!(memory.read_obj::<u64>(GuestAddress(0xd_fff8)).unwrap(), 0);
     assert_eq!(memory.read_obj::<u64>(GuestAddress(0x10_0000)).unwrap(), 0);
 }
+
+#[test]
+fn more_sata_drives_than_seabios_takes_are_warned_of() {
+    assert_eq!(too_many(Kind::Bios, 12), None);
+    assert_eq!(too_many(Kind::Uefi, 40), None);
+    let warning = too_many(Kind::Bios, 13).unwrap();
+    assert!(
+        warning.starts_with("SeaBIOS has memory for 12 SATA drives or a few more, and there are 13"),
+        "{warning}"
+    );
+}

@@ -56,6 +56,10 @@ impl OpenDevice for OpenCdrom {
         Some(boot_device())
     }
 
+    fn is_sata(&self) -> bool {
+        true
+    }
+
     fn host_side(&self) -> Option<&dyn HostSide> {
         Some(self)
     }

@@ -32,6 +32,11 @@ pub trait OpenDevice: Debug + Send {
         None
     }
 
+    /// Returns true if it takes a port of a SATA controller.
+    fn is_sata(&self) -> bool {
+        false
+    }
+
     /// Returns the disk that it is, if it is one.
     fn image(&self) -> Option<&dyn Disk> {
         None

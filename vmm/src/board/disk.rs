@@ -161,6 +161,10 @@ impl OpenDevice for OpenDisk {
         Some(self.boot_device())
     }
 
+    fn is_sata(&self) -> bool {
+        self.config.bus == DiskBus::Sata
+    }
+
     fn image(&self) -> Option<&dyn Disk> {
         Some(&*self.disk)
     }
