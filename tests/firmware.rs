@@ -245,7 +245,7 @@ fn a_dry_run_shows_the_firmware_and_its_memory() {
             "Firmware\n  {SEABIOS}\n  BIOS (SeaBIOS), 256 KiB\n  starts from: disk2\n  with a menu of: disk2, disk1\n"
         ),
         "0x000000000000-0x00007fffffff  RAM  (2 GiB)",
-        "0x000080000000-0x0000febfffff  PCI BARs",
+        "0x000080000000-0x0000febfffff  PCI BARs and configuration space (ECAM)",
         "0x0000feffc000-0x0000feffffff  KVM's own pages (reserved)  (16 KiB)",
         "0x0000fffc0000-0x0000ffffffff  firmware (read-only)  (256 KiB)",
         "0x000100000000-0x00013fffffff  RAM  (1 GiB)",
@@ -383,6 +383,8 @@ fn uefi_variables_outlive_the_machine() {
     let dry = nvmm().args(["--dry-run", "--firmware", &firmware]).output().unwrap();
     let line = format!("  variables: {}\n", path("a.fd").display());
     assert!(String::from_utf8_lossy(&dry.stdout).contains(&line), "{dry:?}");
+    let range = "0x0000fffed000-0x0000fffeffff  UEFI variables (flash)  (12 KiB)\n  0x0000ffff0000-0x0000ffffffff  firmware (read-only)";
+    assert!(String::from_utf8_lossy(&dry.stdout).contains(range), "{dry:?}");
     assert!(!path("a.fd").exists(), "nothing runs that could set any");
     for (vars, count) in [("a.fd", 1), ("a.fd", 2), ("b.fd", 1), ("a.fd", 3)] {
         let output = run(vars);

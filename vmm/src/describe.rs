@@ -150,10 +150,12 @@ fn memory(machine: &Machine, firmware: Option<&FirmwareDescription>) -> Vec<Rang
             E820Type::Ram | E820Type::Acpi => entry.name.to_owned(),
         },
     });
-    let pci_mmio = machine.devices.pci_windows().into_iter().map(|window| ("PCI BARs", window));
+    // Firmware has set up nothing yet.
+    let in_windows = if firmware.is_some() { "PCI BARs and configuration space (ECAM)" } else { "PCI BARs" };
+    let pci_mmio = machine.devices.pci_windows().into_iter().map(|window| (in_windows, window));
     let pci_mmio64 = machine.devices.pci_mmio64().map(|window| ("64-bit PCI BARs", window));
-    let rom = firmware.map(|firmware| ("firmware (read-only)", firmware.range()));
-    let windows = layout::KVM_REGISTERS.into_iter().chain(pci_mmio).chain(pci_mmio64).chain(rom);
+    let chips = firmware.into_iter().flat_map(FirmwareDescription::ranges);
+    let windows = layout::KVM_REGISTERS.into_iter().chain(pci_mmio).chain(pci_mmio64).chain(chips);
     let windows = windows.map(|(name, range)| Range {
         start: range.start,
         size: range.end - range.start,

@@ -21,6 +21,7 @@ mod order;
 mod variables;
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -164,8 +165,13 @@ impl Firmware {
 
     /// The chip below it that keeps its variables, and the chip's address, for a new machine.
     pub(crate) fn flash(&self) -> Option<(u64, Flash)> {
-        let variables = self.variables.as_ref()?;
-        Some((layout::FIRMWARE_END - self.rom.size() - variables.size(), variables.flash()))
+        Some((self.flash_range()?.start, self.variables.as_ref()?.flash()))
+    }
+
+    /// The addresses of that chip.
+    pub(crate) fn flash_range(&self) -> Option<Range<u64>> {
+        let (end, variables) = (layout::FIRMWARE_END - self.rom.size(), self.variables.as_ref()?);
+        Some(end - variables.size()..end)
     }
 
     /// The file of its variables.

@@ -22,6 +22,9 @@ pub struct FirmwareDescription {
     path: PathBuf,
     start: u64,
     size: u64,
+    /// The addresses of the chip that keeps UEFI variables in a file.
+    #[serde(skip)]
+    flash: Option<Range<u64>>,
     /// The file of UEFI variables.
     #[serde(serialize_with = "lossy::option")]
     vars: Option<PathBuf>,
@@ -48,15 +51,17 @@ impl FirmwareDescription {
             path: firmware.path.clone(),
             start: layout::FIRMWARE_END - size,
             size,
+            flash: firmware.flash_range(),
             vars: firmware.vars().map(Into::into),
             devices: names(&tried),
             menu: boot.filter(|boot| boot.menu).map(|_| names(choices)),
         }
     }
 
-    /// Its addresses.
-    pub(super) fn range(&self) -> Range<u64> {
-        self.start..self.start + self.size
+    /// The addresses of its chips, with their names.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (&'static str, Range<u64>)> {
+        let flash = self.flash.clone().map(|range| ("UEFI variables (flash)", range));
+        [("firmware (read-only)", self.start..self.start + self.size)].into_iter().chain(flash)
     }
 }
 
