@@ -3,6 +3,7 @@
 use std::fmt;
 
 use arch::memory::GuestRam;
+use devices::chipset::Rom;
 use kvm_bindings::{KVM_INTERNAL_ERROR_EMULATION, kvm_regs, kvm_sregs};
 use kvm_ioctls::VcpuFd;
 
@@ -84,13 +85,13 @@ pub struct Crash {
 }
 
 impl Crash {
-    /// Reads the state of `vcpu`, as far as KVM gives it.
+    /// Reads the state of `vcpu`, as far as KVM gives it, and its code from memory or from firmware's `rom`.
     #[must_use]
-    pub fn new(reason: Reason, vcpu: u32, fd: &VcpuFd, memory: &GuestRam) -> Self {
+    pub fn new(reason: Reason, vcpu: u32, fd: &VcpuFd, memory: &GuestRam, rom: Option<&Rom>) -> Self {
         let registers = fd.get_regs().ok().zip(fd.get_sregs().ok());
         let code = registers
             .zip(AddressSpace::read(fd, memory).ok())
-            .map(|((regs, sregs), space)| code_at(instruction_address(&regs, &sregs), &space, memory));
+            .map(|((regs, sregs), space)| code_at(instruction_address(&regs, &sregs), &space, memory, rom));
         Self { reason, vcpu, registers, code: code.unwrap_or_default() }
     }
 }

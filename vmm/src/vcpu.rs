@@ -91,7 +91,7 @@ pub(crate) struct Vcpu {
     fd: VcpuFd,
     memory: GuestRam,
     /// KVM maps it for as long as a vCPU may run.
-    _rom: Option<Arc<Rom>>,
+    rom: Option<Arc<Rom>>,
     /// It has run guest code.
     entered: bool,
     /// The debugger's.
@@ -176,7 +176,7 @@ impl Vcpu {
             return Err(VcpuError::Cpuid { vcpu: id, what: list(&wrong) });
         }
         let (memory, rom) = (vm.memory.clone(), vm.rom.clone());
-        Ok(Self { id, fd, memory, _rom: rom, entered: false, traps: Traps::default() })
+        Ok(Self { id, fd, memory, rom, entered: false, traps: Traps::default() })
     }
 
     /// Runs until the machine stops; the value is why, if this vCPU is the reason.
@@ -318,7 +318,13 @@ impl Vcpu {
     }
 
     fn crash(&self, reason: Reason) -> Event {
-        Event::Exit(Exit::Crash(Box::new(Crash::new(reason, self.id, &self.fd, &self.memory))))
+        Event::Exit(Exit::Crash(Box::new(Crash::new(
+            reason,
+            self.id,
+            &self.fd,
+            &self.memory,
+            self.rom.as_deref(),
+        ))))
     }
 }
 

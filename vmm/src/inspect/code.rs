@@ -1,10 +1,14 @@
 //! The instruction that a vCPU is at.
 
-use arch::memory::GuestRam;
+use arch::{layout, memory::GuestRam};
+use devices::chipset::Rom;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::address_space::AddressSpace;
+
+/// The length of the longest instruction.
+const LONGEST: usize = 15;
 
 /// EFER.LMA: the vCPU is in IA-32e mode.
 const EFER_LMA: u64 = 1 << 10;
@@ -18,13 +22,31 @@ pub(crate) fn instruction_address(regs: &kvm_regs, sregs: &kvm_sregs) -> u64 {
     }
 }
 
-/// Up to 15 bytes, the longest instruction, at a linear address; fewer at the end of a page, none where nothing is mapped.
-pub(crate) fn code_at(linear: u64, space: &AddressSpace<'_>, memory: &GuestRam) -> Vec<u8> {
+/// Up to 15 bytes, the longest instruction, at a linear address, in memory or in firmware's `rom`; fewer at the end of a page, none where
+/// nothing is mapped.
+pub(crate) fn code_at(
+    linear: u64,
+    space: &AddressSpace<'_>,
+    memory: &GuestRam,
+    rom: Option<&Rom>,
+) -> Vec<u8> {
     let Ok(Some(physical)) = space.translate(linear) else { return Vec::new() };
-    let mut code = [0; 15];
-    let in_page = usize::try_from(physical.len).map_or(code.len(), |len| len.min(code.len()));
-    let read = memory.read(&mut code[..in_page], GuestAddress(physical.address));
-    code[..read.unwrap_or_default()].to_vec()
+    let mut code = vec![0; usize::try_from(physical.len).map_or(LONGEST, |len| len.min(LONGEST))];
+    let len = read(physical.address, &mut code, memory, rom);
+    code.truncate(len);
+    code
+}
+
+/// Reads what is at a physical address, and returns the number of bytes.
+fn read(address: u64, code: &mut [u8], memory: &GuestRam, rom: Option<&Rom>) -> usize {
+    if let Ok(read) = memory.read(code, GuestAddress(address)) {
+        return read;
+    }
+    let offset = rom.and_then(|rom| address.checked_sub(layout::FIRMWARE_END - rom.size()));
+    match (rom, offset.map(usize::try_from)) {
+        (Some(rom), Some(Ok(offset))) => rom.as_volatile_slice().read(code, offset).unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 #[cfg(test)]

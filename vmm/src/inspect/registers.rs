@@ -80,7 +80,7 @@ impl Registers {
             mp_state: fd.get_mp_state().map_err(kvm("KVM_GET_MP_STATE"))?.mp_state,
             events: fd.get_vcpu_events().map_err(kvm("KVM_GET_VCPU_EVENTS"))?,
             nested,
-            code: code_at(instruction_address(&general, &system), &space, memory),
+            code: code_at(instruction_address(&general, &system), &space, memory, None),
         })
     }
 
