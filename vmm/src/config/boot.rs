@@ -92,16 +92,23 @@ pub fn name(at: usize, devices: &[BootDevice]) -> String {
 }
 
 /// The places of the devices that `word` names: the one of that id, all of a kind, one by its kind and number, or what QEMU's letters
-/// stand for. Network devices always have an id.
+/// stand for. An id comes first, and may not be the number of another device. Network devices always have an id.
 fn places(word: &str, devices: &[BootDevice]) -> Result<Vec<usize>, String> {
-    if let Some(place) = devices.iter().position(|device| device.id.as_deref() == Some(word)) {
-        return Ok(vec![place]);
-    }
     let of_kind = |kind| (0..devices.len()).filter(move |&at| devices[at].kind == kind);
     let numbered = |kind: BootKind| {
         let number: usize = word.strip_prefix(kind.name())?.parse().ok()?;
         of_kind(kind).nth(number.checked_sub(1)?)
     };
+    if let Some(place) = devices.iter().position(|device| device.id.as_deref() == Some(word)) {
+        let other = numbered(BootKind::Disk).or_else(|| numbered(BootKind::Cdrom));
+        return match other.filter(|other| *other != place) {
+            Some(_) => Err(format!(
+                "{} is the id of one device, and also means another by its place; give the first another id",
+                word.printable()
+            )),
+            None => Ok(vec![place]),
+        };
+    }
     let kinds = [BootKind::Disk, BootKind::Cdrom, BootKind::Net];
     let places = if let Some(kind) = kinds.into_iter().find(|kind| kind.name() == word) {
         of_kind(kind).collect()

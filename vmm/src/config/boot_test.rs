@@ -64,9 +64,21 @@ fn devices_are_found_by_name_number_and_kind_and_tried_once() {
         assert_eq!(boot(text).unwrap().find(&machine()).unwrap(), expected, "{text}");
     }
     let mut named = machine();
-    for id in ["disk1", "net", "dc", "ab"] {
+    for id in ["disk3", "disk7", "net", "dc", "ab"] {
         named[4].id = Some(id.to_owned());
         assert_eq!(boot(id).unwrap().find(&named).unwrap(), [4], "an id counts first");
+    }
+}
+
+#[test]
+fn an_id_that_is_the_number_of_another_device_is_refused() {
+    let mut named = machine();
+    for (id, other) in [("disk1", 4), ("disk3", 1), ("cdrom1", 0)] {
+        named[other].id = Some(id.to_owned());
+        let error = boot(id).unwrap().find(&named).unwrap_err().to_string();
+        let why = "is the id of one device, and also means another by its place";
+        assert!(error.starts_with(&format!("--boot order={id}: {id} {why}")), "{error}");
+        named[other].id = None;
     }
 }
 
