@@ -22,6 +22,9 @@ const NO_SCREEN: &str =
 const CARD: &str =
     "say virtio-net-pci, which is nvmm's network card, or --net for both the card and its place";
 const DISK: &str = "give each disk with --disk PATH, or --disk path=PATH,KEY=VALUE,...";
+const PFLASH: &str = "say --firmware uefi,vars=PATH with the file of variables, or --firmware PATH,vars=PATH for a build of your own";
+const CDROM: &str = "say --cdrom PATH, or --cdrom none for an empty drive";
+const SATA: &str = "give each disk with --disk path=PATH,bus=sata, which brings the controller";
 const RNG: &str = "leave it out; nvmm's machine has virtio-rng, and --rng PATH says what it reads";
 const VSOCK: &str = "say --vsock cid=N for the kernel's vhost-vsock, or --vsock cid=N,uds=PATH for a unix socket on the host's side";
 const DEBUG_EXIT: &str = "say --debug-exit PORT, with the port that iobase= names";
@@ -55,10 +58,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
         "say where each serial port goes: --serial tcp=HOST:PORT,server, --serial unix=PATH, --serial pty ...",
     ),
     (&["parallel", "debugcon"], "leave it out; nvmm has serial ports, which --serial places"),
-    (
-        &["pflash"],
-        "say --firmware uefi,vars=PATH with the file of variables, or --firmware PATH,vars=PATH for a build of your own",
-    ),
+    (&["pflash"], PFLASH),
     (
         &["option-rom", "L"],
         "leave it out; nvmm finds firmware where distributions put it, or say --firmware PATH",
@@ -98,13 +98,23 @@ const SHORT: [(&str, &str); 2] = [("-s", "--gdb=tcp::1234"), ("-S", "--paused")]
 const DEVICES: &[(&[&str], &str)] = &[
     (&["isa-debug-exit"], DEBUG_EXIT),
     (&["pvpanic"], "say --on-panic exit, --on-panic pause or --on-panic reset"),
-    (&["virtio-blk", "virtio-scsi", "scsi-hd", "ide-hd", "nvme", "ahci"], DISK),
+    (&["virtio-blk", "virtio-scsi", "scsi-hd", "nvme"], DISK),
+    (&["ide-hd", "ich9-ahci", "ahci"], SATA),
+    (&["ide-cd", "scsi-cd"], CDROM),
     (&["virtio-rng"], RNG),
     (&["virtio-balloon"], "say --balloon"),
     (&["vhost-vsock", "vhost-user-vsock"], VSOCK),
     (&["virtio-net", "e1000", "rtl8139", "ne2k", "pcnet", "i8255", "vmxnet3"], CARD),
     (&["isa-serial"], "say --serial PLACE, once for each port"),
     (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),
+];
+
+/// How a part of the value of `-drive` begins that has a sentence of its own.
+const DRIVES: &[(&[&str], &str)] = &[
+    (&["if=pflash"], PFLASH),
+    (&["media=cdrom"], CDROM),
+    (&["if=floppy"], "nvmm has no floppy drive; give the image with --disk PATH"),
+    (&["if=ide"], SATA),
 ];
 
 /// The same for `-object`.
@@ -196,14 +206,17 @@ fn long_options(machine: &Command) -> Vec<String> {
 /// QEMU's option as QEMU spells it, and what to do instead, unless nvmm has it.
 fn instead_of(name: &str, value: Option<&str>) -> Option<(String, &'static str)> {
     let (_, instead) = OPTIONS.iter().find(|(names, _)| names.contains(&name))?;
-    let values = match name {
-        "device" => DEVICES,
-        "object" => OBJECTS,
-        _ => &[],
+    // A device or object is named first.
+    let (values, parts) = match name {
+        "device" => (DEVICES, 1),
+        "object" => (OBJECTS, 1),
+        "drive" => (DRIVES, usize::MAX),
+        _ => (&[][..], 0),
     };
     let of_value = value.and_then(|value| {
         values.iter().find_map(|(starts, instead)| {
-            let start = starts.iter().find(|start| value.starts_with(**start))?;
+            let begins = |start: &str| value.split(',').take(parts).any(|part| part.starts_with(start));
+            let start = starts.iter().find(|start| begins(start))?;
             Some((format!("-{name} {start}"), *instead))
         })
     });

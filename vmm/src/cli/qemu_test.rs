@@ -155,6 +155,23 @@ fn all_are_told_at_once_and_each_once() {
 }
 
 #[test]
+fn drives_have_ways_of_their_own() {
+    for (value, part) in [
+        (
+            "if=pflash,format=raw,unit=1,file=v.fd",
+            "-drive if=pflash is QEMU's: say --firmware uefi,vars=PATH",
+        ),
+        ("file=v.fd,if=pflash,readonly=on", "-drive if=pflash is QEMU's: say --firmware uefi,vars=PATH"),
+        ("file=a.iso,media=cdrom", "-drive media=cdrom is QEMU's: say --cdrom PATH"),
+        ("file=a.img,if=ide", "-drive if=ide is QEMU's: give each disk with --disk path=PATH,bus=sata"),
+        ("file=a.img,if=virtio", "-drive is QEMU's: give each disk with --disk PATH"),
+    ] {
+        let text = refused(&format!("-drive {value}"));
+        assert!(text.contains(part), "{value}: {text}");
+    }
+}
+
+#[test]
 fn devices_have_ways_of_their_own() {
     for (value, part) in [
         ("isa-debug-exit,iobase=0xf4", "-device isa-debug-exit is QEMU's: say --debug-exit PORT"),
@@ -168,6 +185,12 @@ fn devices_have_ways_of_their_own() {
         ("virtio-balloon-pci,free-page-reporting=on", "-device virtio-balloon is QEMU's: say --balloon"),
         ("vhost-vsock-ccw,guest-cid=3", "-device vhost-vsock is QEMU's: say --vsock cid=N"),
         ("vhost-user-vsock-pci,chardev=c", "or --vsock cid=N,uds=PATH for a unix socket"),
+        ("ich9-ahci,id=ahci", "-device ich9-ahci is QEMU's: give each disk with --disk path=PATH,bus=sata"),
+        (
+            "ide-hd,drive=d,bus=ahci.0",
+            "-device ide-hd is QEMU's: give each disk with --disk path=PATH,bus=sata",
+        ),
+        ("ide-cd,drive=d", "-device ide-cd is QEMU's: say --cdrom PATH"),
         ("", "-device is QEMU's: leave it out"),
     ] {
         let text = refused(&format!("-device {value}"));
