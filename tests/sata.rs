@@ -121,6 +121,10 @@ block 1 43 44
     fs::write(at("odd"), vec![0; 3 * BLOCK + SECTOR]).unwrap();
     let odd = refusal(&socket, &["blockdev-change-medium", "device=cdrom", &change(&at("odd"))]);
     assert!(odd.contains("no CD's blocks"), "{odd}");
+    assert!(
+        [&missing, &odd].iter().all(|why| !why.contains("--cdrom:") && !why.contains("--cdrom /")),
+        "no option was given: {odd}"
+    );
     let disk = refusal(&socket, &["eject", &format!("device={}", at("disk").display())]);
     assert!(disk.contains("has no medium that can be taken out"), "{disk}");
     assert!(refusal(&socket, &["eject", "device=other"]).contains("Device 'other' not found"));

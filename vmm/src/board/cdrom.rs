@@ -40,7 +40,8 @@ impl OpenCdrom {
     ///
     /// There is no such image, or it is none of a CD.
     pub(super) fn open(config: &CdromConfig) -> anyhow::Result<Self> {
-        let medium = config.medium.as_deref().map(|path| medium(path, None)).transpose()?;
+        let medium =
+            config.medium.as_deref().map(|path| medium(path, None).context("--cdrom")).transpose()?;
         let lasting = BlockOptions::default().into();
         Ok(Self { tray: Arc::new(Tray::new(CdromConfig::NAME.to_owned(), medium, lasting)) })
     }
@@ -108,7 +109,7 @@ impl HostSide for OpenCdrom {
 
     fn change_medium(&self, path: &Path, format: Option<Format>, force: bool) -> anyhow::Result<()> {
         // Before the old one is taken out: a mistake changes nothing.
-        let medium = medium(path, format)?;
+        let medium = medium(path, format).with_context(|| HostSide::name(self))?;
         self.tray.eject(force).with_context(|| HostSide::name(self))?;
         self.tray.insert(medium).with_context(|| HostSide::name(self))
     }
@@ -123,17 +124,15 @@ fn boot_device() -> BootDevice {
 fn medium(path: &Path, format: Option<Format>) -> anyhow::Result<Medium> {
     let mut options = OpenOptions { format, ..OpenOptions::default() };
     options.disk.read_only = true;
-    let Image { disk, format } = image::open(path, &options).context("--cdrom")?;
+    let Image { disk, format } = image::open(path, &options)?;
     let (shown, size) = (path.printable(), disk.size());
     if size == 0 || !size.is_multiple_of(BLOCK) {
         bail!(
-            "--cdrom {shown}: {size} bytes are no CD's blocks of {BLOCK}: the file is cut off, or no image of a CD; --disk path=PATH,readonly=on gives the guest any file as a disk"
+            "{shown}: {size} bytes are no CD's blocks of {BLOCK}: the file is cut off, or no image of a CD; --disk path=PATH,readonly=on gives the guest any file as a disk"
         );
     }
     if !has_descriptor(&*disk) {
-        log::warn!(
-            "--cdrom {shown}: neither ISO 9660 nor UDF is on it; the guest may not be able to read it"
-        );
+        log::warn!("cdrom: {shown}: neither ISO 9660 nor UDF is on it; the guest may not be able to read it");
     }
     Ok(Medium { disk, format })
 }

@@ -107,10 +107,15 @@ impl Files {
 
     fn read(&self) -> Result<Given, String> {
         let read = |path: &Option<PathBuf>| {
-            let read = path.as_ref().map(|path| {
-                small_file::read_bytes(path).map_err(|error| format!("{}: {error}", path.printable()))
-            });
-            read.transpose()
+            let Some(path) = path else { return Ok(None) };
+            let shown = path.printable();
+            let bytes = small_file::read_bytes(path).map_err(|error| format!("{shown}: {error}"))?;
+            if str::from_utf8(&bytes).is_ok_and(public_key::is_private) {
+                return Err(format!(
+                    "{shown} is a private key, which no guest needs; the public one goes into --ssh-key"
+                ));
+            }
+            Ok(Some(bytes))
         };
         Ok(Given {
             user_data: read(&self.user_data)?,

@@ -113,3 +113,19 @@ fn host_names_are_those_of_the_internet() {
         assert!(error.contains("letters, digits and hyphens"), "{name}: {error}");
     }
 }
+
+#[test]
+fn a_private_key_is_given_to_no_guest() {
+    let folder = Folder::new();
+    let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+    for (name, content) in [("openssh", key), ("putty", "PuTTY-User-Key-File-3: ssh-ed25519\n")] {
+        for option in ["user-data", "meta-data", "network-config"] {
+            let error = error_of(&["--cloud-init", &format!("{option}={}", folder.file(name, content))]);
+            assert!(error.contains("is a private key, which no guest needs"), "{error}");
+        }
+    }
+    // A host's own key, which cloud-init installs, is a wish as others are.
+    let wishes =
+        format!("#cloud-config\nssh_keys:\n  ed25519_private: |\n    {}", key.replace('\n', "\n    "));
+    parse_words(&["--cloud-init", &format!("user-data={}", folder.file("wishes", &wishes))]).unwrap();
+}

@@ -16,7 +16,7 @@ use crate::small_file;
 pub(super) fn read(path: &Path) -> Result<Vec<String>, String> {
     let text = small_file::read(path).map_err(|error| error.to_string())?;
     let shown = path.printable();
-    if text.starts_with("PuTTY-User-Key-File") || text.contains("PRIVATE KEY-----") {
+    if is_private(&text) || text.contains("PRIVATE KEY-----") {
         return Err(format!(
             "that is a private key, which no guest needs; give the public one, often {shown}.pub"
         ));
@@ -35,6 +35,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<String>, String> {
         keys.push(line.to_owned());
     }
     if keys.is_empty() { Err("there is no key in it".to_owned()) } else { Ok(keys) }
+}
+
+/// Returns whether a file is a private key, of OpenSSH, OpenSSL or PuTTY. A file may also name one without being one.
+pub(super) fn is_private(text: &str) -> bool {
+    let first = text.trim_start().lines().next().unwrap_or_default();
+    first.starts_with("PuTTY-User-Key-File")
+        || first.starts_with("-----BEGIN ") && first.contains("PRIVATE KEY-----")
 }
 
 /// Returns whether a line has the name of an algorithm, and then a key that begins with the same name. Options may come first,

@@ -140,6 +140,13 @@ fn firmware(given: &OsStr) -> Result<(FirmwareChoice, Option<PathBuf>), ConfigEr
         keys.end("vars=PATH, and a comma in a path twice")?;
         match vars {
             Some("") => Err("'vars=' needs a value: vars=PATH".to_owned()),
+            Some(path) if path.ends_with('/') => {
+                let path = words::decode(path);
+                Err(format!(
+                    "{} is a folder's name; give a file's, which is made if it is not there",
+                    path.printable()
+                ))
+            }
             _ => Ok(vars.map(|path| words::decode(path).into())),
         }
     });

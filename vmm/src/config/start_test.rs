@@ -69,6 +69,10 @@ fn options_that_say_nothing_or_two_things_are_refused() {
             "--firmware bios,x=y: 'x' means nothing here; give vars=PATH, and a comma in a path twice",
         ),
         ("--firmware uefi,vars=", "--firmware uefi,vars=: 'vars=' needs a value: vars=PATH"),
+        (
+            "--firmware uefi,vars=new/",
+            "--firmware uefi,vars=new/: new/ is a folder's name; give a file's, which is made if it is not there",
+        ),
         ("--firmware uefi,vars", "--firmware uefi,vars: 'vars' needs a value: vars=PATH"),
         ("--firmware bios,vars=f", "--firmware bios,vars=f: a BIOS has no variables; give vars= with uefi"),
     ] {
