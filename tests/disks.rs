@@ -270,6 +270,15 @@ fn cloud_inits_seed_is_a_disk_in_memory() {
         assert!(text.contains(&format!("{line}\n")), "{text}");
     }
 
+    // The guest may have no driver for virtio.
+    let image = folder.path().join("a.img");
+    std::fs::write(&image, vec![0; 1 << 20]).unwrap();
+    let sata = format!("path={},bus=sata", path(&image));
+    let output = run("hello", &[&options[..], &["--disk", &sata, "--dry-run"]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("  cloud-init: raw, 128 KiB, read-only\n    bus=sata, "), "{text}");
+    assert!(text.contains("ahci [8086:2922]") && !text.contains("[1af4:1042]"), "{text}");
+
     // What the guest says is not written over what it is told.
     let output = run("hello", &["--cloud-init", &files, "--serial", &format!("file={}", path(&wishes))]);
     assert_eq!(output.status.code(), Some(1));

@@ -146,8 +146,8 @@ pub struct Board {
 struct PlannedDrive {
     drive: Drive,
     host: Arc<dyn HostSide>,
-    /// Its place in [`Board::bootable`].
-    bootable: usize,
+    /// Its place in [`Board::bootable`], if it is there.
+    bootable: Option<usize>,
 }
 
 impl Board {
@@ -266,11 +266,12 @@ impl Board {
         self.bootable.push((device, boot_path(address, function, behind)));
     }
 
-    /// Plugs in a SATA drive, from which firmware can start. `host` is what is behind it.
-    pub(crate) fn sata(&mut self, drive: Drive, host: Arc<dyn HostSide>, device: BootDevice) {
-        self.drives.push(PlannedDrive { drive, host, bootable: self.bootable.len() });
+    /// Plugs in a SATA drive. `host` is what is behind it, and `device` its names if firmware can start from it.
+    pub(crate) fn sata(&mut self, drive: Drive, host: Arc<dyn HostSide>, device: Option<BootDevice>) {
+        let bootable = device.as_ref().map(|_| self.bootable.len());
+        self.drives.push(PlannedDrive { drive, host, bootable });
         // Its path is known once it has a port.
-        self.bootable.push((device, String::new()));
+        self.bootable.extend(device.map(|device| (device, String::new())));
     }
 
     /// Plugs in the AHCI controllers of the drives, the first in the first ports.
@@ -285,8 +286,10 @@ impl Board {
             let ports = controller.lock().unwrap_or_else(PoisonError::into_inner).ports().to_vec();
             for ((number, function), (host, bootable)) in ports.into_iter().enumerate().zip(hosts) {
                 self.functions.push(Function { address, host, function });
-                let behind = format!("drive@{number:x}/disk@0");
-                self.bootable[bootable].1 = boot_path(address, "pci8086,2922", &behind);
+                if let Some(bootable) = bootable {
+                    let behind = format!("drive@{number:x}/disk@0");
+                    self.bootable[bootable].1 = boot_path(address, "pci8086,2922", &behind);
+                }
             }
         }
         Ok(())

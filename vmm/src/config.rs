@@ -95,8 +95,7 @@ impl VmConfig {
         let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
         let disks = args.disk.iter().map(|disk| DiskConfig::parse(disk, topology.vcpus()));
         let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
-        let legacy = disks.first().is_some_and(|disk| disk.device.legacy);
-        let (cloud_init, cloud_files) = cloud_init::parse(&args.cloud, smbios.system.uuid, legacy)?;
+        let (cloud_init, cloud_files) = cloud_init::parse(&args.cloud, smbios.system.uuid, &disks)?;
         let smbios_files = smbios_files.into_iter().map(|path| ("--smbios", path));
         let read = smbios_files.chain(cpu_file).chain(cloud_files).collect();
         let cdrom = args.cdrom.as_deref().map(CdromConfig::parse).transpose()?;

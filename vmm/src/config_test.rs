@@ -69,16 +69,20 @@ fn keys_and_bare_values_both_work() {
 /// A guest that can use its disk can read its seed.
 #[test]
 fn a_seed_is_a_disk_as_the_first_one_is() {
-    let legacy = |options: &[&str]| {
+    let seed = |options: &[&str]| {
         let config = parse(&[options, &["--hostname", "a"]].concat()).unwrap();
         let seed = config.devices.iter().find_map(|device| match device {
-            DeviceConfig::CloudInit(seed) => Some(seed.legacy),
+            DeviceConfig::CloudInit(seed) => Some((seed.bus, seed.legacy)),
             _ => None,
         });
         seed.unwrap()
     };
-    let two = ["--disk", "a,legacy=on", "--disk", "b"];
-    assert_eq!([legacy(&[]), legacy(&["--disk", "a"]), legacy(&two)], [false, false, true]);
+    let (virtio, sata) = (DiskBus::Virtio, DiskBus::Sata);
+    assert_eq!(seed(&[]), (virtio, false));
+    assert_eq!(seed(&["--disk", "a"]), (virtio, false));
+    assert_eq!(seed(&["--disk", "a,legacy=on", "--disk", "b"]), (virtio, true));
+    assert_eq!(seed(&["--disk", "a,bus=sata", "--disk", "b,bus=sata"]), (sata, false));
+    assert_eq!(seed(&["--disk", "a,bus=sata", "--disk", "b"]), (virtio, false));
 }
 
 #[test]

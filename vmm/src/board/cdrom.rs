@@ -49,7 +49,7 @@ impl OpenCdrom {
 
 impl OpenDevice for OpenCdrom {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
-        board.sata(Drive::cdrom(Arc::clone(&self.tray)), Arc::new(self.clone()), boot_device());
+        board.sata(Drive::cdrom(Arc::clone(&self.tray)), Arc::new(self.clone()), Some(boot_device()));
         Ok(())
     }
 

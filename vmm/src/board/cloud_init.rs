@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use devices::{
+    ahci::Drive,
     block::{BlockOptions, Lasting},
     disk::{Disk, format::Format, memory::MemoryDisk},
     printable::ToPrintable,
@@ -14,7 +15,7 @@ use super::{Board, HostSide, OpenDevice};
 use crate::{
     blocks::{BlockFacts, ImageFacts},
     cloud_init::SEED_DISK,
-    config::CloudInitConfig,
+    config::{CloudInitConfig, DiskBus},
     describe::DiskDescription,
 };
 
@@ -24,6 +25,7 @@ pub(super) struct SeedDisk {
     disk: Arc<dyn Disk>,
     /// The files on it.
     files: String,
+    bus: DiskBus,
     lasting: Lasting,
 }
 
@@ -34,7 +36,7 @@ impl SeedDisk {
     ///
     /// There is no memory for it.
     pub(super) fn open(config: &CloudInitConfig) -> anyhow::Result<Self> {
-        let CloudInitConfig { seed, user_data, legacy } = config;
+        let CloudInitConfig { seed, user_data, bus, legacy } = config;
         if let Some(path) = user_data.as_ref().filter(|_| !seed.has_known_user_data()) {
             log::warn!(
                 "--cloud-init: {} begins neither with #cloud-config nor with #!, nor as other user-data does; cloud-init ignores it",
@@ -45,6 +47,7 @@ impl SeedDisk {
         Ok(Self {
             disk: Arc::new(MemoryDisk::new(SEED_DISK.to_owned(), image)),
             files: seed.names().collect::<Vec<_>>().join(", "),
+            bus: *bus,
             lasting: BlockOptions { legacy: *legacy, ..BlockOptions::default() }.into(),
         })
     }
@@ -52,9 +55,22 @@ impl SeedDisk {
 
 impl OpenDevice for SeedDisk {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
-        let block = Block::new(Arc::clone(&self.disk), &self.lasting);
-        let plugged = board.virtio(Box::new(block), Arc::new(self.clone()));
-        plugged.map(|_| ()).with_context(|| HostSide::name(self))
+        let (disk, host) = (Arc::clone(&self.disk), Arc::new(self.clone()));
+        match self.bus {
+            DiskBus::Virtio => {
+                let plugged = board.virtio(Box::new(Block::new(disk, &self.lasting)), host);
+                plugged.map(|_| ()).with_context(|| HostSide::name(self))
+            }
+            // What is written to it is an error: SATA knows no read-only disks, and a CD's blocks are longer than FAT's.
+            DiskBus::Sata => {
+                board.sata(Drive::disk(disk, &self.lasting), host, None);
+                Ok(())
+            }
+        }
+    }
+
+    fn is_sata(&self) -> bool {
+        self.bus == DiskBus::Sata
     }
 
     fn host_side(&self) -> Option<&dyn HostSide> {
@@ -63,7 +79,7 @@ impl OpenDevice for SeedDisk {
 
     fn disk(&self) -> Option<DiskDescription> {
         let name = SEED_DISK.to_owned();
-        Some(DiskDescription::in_memory(name, &self.lasting.options, &*self.disk))
+        Some(DiskDescription::in_memory(name, self.bus, &self.lasting.options, &*self.disk))
     }
 }
 

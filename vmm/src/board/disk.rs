@@ -148,7 +148,7 @@ impl OpenDevice for OpenDisk {
                 let address = board.virtio(Box::new(block), host).with_context(|| HostSide::name(self))?;
                 board.can_boot(self.boot_device(), address, "scsi", "disk@0,0");
             }
-            DiskBus::Sata => board.sata(Drive::disk(disk, &self.lasting), host, self.boot_device()),
+            DiskBus::Sata => board.sata(Drive::disk(disk, &self.lasting), host, Some(self.boot_device())),
         }
         Ok(())
     }

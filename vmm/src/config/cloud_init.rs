@@ -8,7 +8,12 @@ use std::{
 use devices::printable::ToPrintable;
 use uuid::Uuid;
 
-use super::{error::ConfigError, keys::Keys, public_key, words};
+use super::{
+    disk::{DiskBus, DiskConfig},
+    error::ConfigError,
+    keys::Keys,
+    public_key, words,
+};
 use crate::{
     args::CloudArgs,
     cloud_init::{Given, Identity, Seed},
@@ -34,6 +39,8 @@ pub struct CloudInitConfig {
     pub seed: Seed,
     /// The file with the user-data, if one was given.
     pub user_data: Option<PathBuf>,
+    /// The way in which the guest reaches the seed's disk.
+    pub bus: DiskBus,
     /// Drivers from before virtio 1.0 can use the seed's disk, too.
     pub legacy: bool,
 }
@@ -41,13 +48,18 @@ pub struct CloudInitConfig {
 /// The seed that the options ask for, if any, and the files that were read, each with its option.
 type Parsed = (Option<CloudInitConfig>, Vec<(&'static str, PathBuf)>);
 
-/// Gives the options a meaning, for a machine with this UUID, and a guest that uses `legacy` disks or not.
+/// Gives the options a meaning, for a machine with this UUID and these disks: the guest's drivers for the first reach the seed's, too, and
+/// where all are on SATA, the guest may have no others.
 ///
 /// # Errors
 ///
 /// A word that has none, a file that can't be read or is not what its option takes, or a host name or a key beside `meta-data`,
 /// which has its own.
-pub(super) fn parse(args: &CloudArgs, uuid: Option<Uuid>, legacy: bool) -> Result<Parsed, ConfigError> {
+pub(super) fn parse(
+    args: &CloudArgs,
+    uuid: Option<Uuid>,
+    disks: &[DiskConfig],
+) -> Result<Parsed, ConfigError> {
     let CloudArgs { cloud_init, ssh_key, hostname } = args;
     if cloud_init.is_none() && ssh_key.is_empty() && hostname.is_none() {
         return Ok((None, Vec::new()));
@@ -73,7 +85,10 @@ pub(super) fn parse(args: &CloudArgs, uuid: Option<Uuid>, legacy: bool) -> Resul
     let read = read.chain(ssh_key.iter().map(|path| (SSH_KEY, path.into()))).collect();
     let identity = Identity { uuid, hostname: hostname.clone(), keys };
     let seed = Seed::new(files.read().map_err(error(CLOUD_INIT, given))?, &identity);
-    Ok((Some(CloudInitConfig { seed, user_data: files.user_data, legacy }), read))
+    let all_sata = !disks.is_empty() && disks.iter().all(|disk| disk.bus == DiskBus::Sata);
+    let bus = if all_sata { DiskBus::Sata } else { DiskBus::Virtio };
+    let legacy = disks.first().is_some_and(|disk| disk.device.legacy);
+    Ok((Some(CloudInitConfig { seed, user_data: files.user_data, bus, legacy }), read))
 }
 
 /// The files of `--cloud-init`.

@@ -14,7 +14,7 @@ struct Options {
 }
 
 fn parse_words(words: &[&str]) -> Result<Parsed, ConfigError> {
-    parse(&Options::try_parse_from(["nvmm"].iter().chain(words)).unwrap().cloud, None, false)
+    parse(&Options::try_parse_from(["nvmm"].iter().chain(words)).unwrap().cloud, None, &[])
 }
 
 fn error_of(words: &[&str]) -> String {
@@ -51,8 +51,12 @@ fn files_keys_and_names_become_one_seed() {
         Identity { uuid: None, hostname: Some("web1.example.org".to_owned()), keys: vec![KEY.to_owned()] };
     let given = Given { user_data: Some(b"#!/bin/sh\n".to_vec()), ..Given::default() };
     let user = PathBuf::from(user);
-    let expected =
-        CloudInitConfig { seed: Seed::new(given, &identity), user_data: Some(user.clone()), legacy: false };
+    let expected = CloudInitConfig {
+        seed: Seed::new(given, &identity),
+        user_data: Some(user.clone()),
+        bus: DiskBus::Virtio,
+        legacy: false,
+    };
     assert_eq!(config, Some(expected));
     assert_eq!(read, [(CLOUD_INIT, user), (SSH_KEY, key.into())]);
 

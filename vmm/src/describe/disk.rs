@@ -64,13 +64,12 @@ impl DiskDescription {
             }),
             over: over.collect(),
             direct: config.image.disk.direct,
-            bus: config.bus,
-            ..Self::in_memory(config.name(), &config.device, disk)
+            ..Self::in_memory(config.name(), config.bus, &config.device, disk)
         }
     }
 
     /// Describes a disk that no file holds.
-    pub(crate) fn in_memory(name: String, device: &BlockOptions, disk: &dyn Disk) -> Self {
+    pub(crate) fn in_memory(name: String, bus: DiskBus, device: &BlockOptions, disk: &dyn Disk) -> Self {
         let BlockOptions { serial, queues, queue_size, cache, discard, engine, legacy, iops, bandwidth } =
             *device;
         let block = disk.block_size();
@@ -84,7 +83,7 @@ impl DiskDescription {
             logical_block_size: block.logical,
             physical_block_size: block.physical,
             read_only: disk.is_read_only(),
-            bus: DiskBus::Virtio,
+            bus,
             direct: false,
             cache,
             discard,
