@@ -1,6 +1,6 @@
 //! The host's part: the image, the emulated machine, and what is told of the outcomes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use crate::level0::{NVMM, VMLINUX};
 use crate::outcome::{self, Outcome};
 use crate::sockets;
 use crate::system;
+use crate::uefi;
 use crate::vhost;
 use crate::vmlinux;
 
@@ -55,6 +56,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     firmware: Option<PathBuf>,
 
+    /// Disk image to be started by UEFI as level 1 too, on a machine with VMX
+    #[arg(long, value_name = "FILE", requires_all = ["uefi_code", "uefi_variables"])]
+    uefi_disk: Option<PathBuf>,
+
+    /// OVMF for it
+    #[arg(long, value_name = "FILE")]
+    uefi_code: Option<PathBuf>,
+
+    /// OVMF's template for variables
+    #[arg(long, value_name = "FILE")]
+    uefi_variables: Option<PathBuf>,
+
     /// Give up after this many seconds, without those in which the emulator waited for a processor
     #[arg(long, value_name = "S", default_value_t = 2400)]
     timeout: u64,
@@ -62,6 +75,20 @@ pub(crate) struct Args {
     /// Show what the consoles show
     #[arg(long)]
     console: bool,
+}
+
+impl Args {
+    /// The files that level 0 has besides nvmm, by their names in its image.
+    fn files(&self) -> BTreeMap<String, PathBuf> {
+        let files = [
+            (FIRMWARE, &self.firmware),
+            (uefi::DISK, &self.uefi_disk),
+            (uefi::CODE, &self.uefi_code),
+            (uefi::TEMPLATE, &self.uefi_variables),
+        ];
+        let files = files.into_iter().filter_map(|(name, path)| Some((name.to_owned(), path.clone()?)));
+        files.collect()
+    }
 }
 
 /// Runs the scenarios. A failed one is an outcome, not an error.
@@ -82,7 +109,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         others.retain(|module| wanted.contains(&module.name.as_str()));
         files.extend(others.iter().map(|module| Manifest::module(&module.name)));
     }
-    files.extend(args.firmware.iter().map(|_| FIRMWARE.to_owned()));
+    let given = args.files();
+    files.extend(given.keys().cloned());
     let manifest = Manifest {
         levels: 2,
         cmdline: emulator::parameters(args.emulated).to_owned(),
@@ -98,8 +126,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         image::KERNEL => Ok(kernel.image.clone()),
         NVMM => fs::read(&args.nvmm).with_context(|| format!("reading {}", args.nvmm.display())),
         VMLINUX => vmlinux::extract(&kernel.image),
-        FIRMWARE => {
-            let path = args.firmware.as_deref().context("no firmware")?;
+        name if let Some(path) = given.get(name) => {
             fs::read(path).with_context(|| format!("reading {}", path.display()))
         }
         name => {
@@ -115,6 +142,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut missing = outcome::planned(args.emulated);
     missing.extend(args.system.as_ref().map(|_| outcome::SYSTEM.to_owned()));
     missing.extend(args.boot_disks.iter().flat_map(|_| boot::NAMES.map(str::to_owned)));
+    missing.extend(args.uefi_disk.as_ref().map(|_| uefi::NAME.to_owned()));
     let disks = [(system::DISK, &args.system), (boot::DISK, &args.boot_disks)];
     let disks = disks
         .into_iter()

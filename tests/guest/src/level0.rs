@@ -33,12 +33,16 @@ use crate::sockets;
 use crate::system;
 use crate::tiny;
 use crate::topology;
+use crate::uefi;
 use crate::vhost;
 
 /// Where the image has nvmm.
 pub(crate) const NVMM: &str = "nvmm";
 /// Where level 0's image has the ELF kernel.
 pub(crate) const VMLINUX: &str = "vmlinux";
+
+/// Files of level 0's image that level 1 has no use for.
+const OWN: [&str; 5] = [VMLINUX, boot::FIRMWARE, uefi::DISK, uefi::CODE, uefi::TEMPLATE];
 
 /// Lines of level 1's console to show with a failure.
 const TAIL: usize = 10;
@@ -118,7 +122,11 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     if let Some(hanging) = hanging {
         say(pid1, outcome::HANGS, hanging.and_then(Hanging::judge));
     }
-    // The host gives its disks to the SVM host alone, and not where it could not make them.
+    if pid1.manifest.files.iter().any(|file| file == uefi::DISK) {
+        let done = uefi::run(pid1);
+        say(pid1, uefi::NAME, done);
+    }
+    // The host gives its other disks to the SVM host alone, and not where it could not make them.
     pid1::load(&pid1.manifest.virtio)?;
     if let Some(disk) = disk_of(system::DISK)? {
         say(pid1, outcome::SYSTEM, system::run(&pid1.manifest, &image, &disk));
@@ -148,7 +156,7 @@ pub(crate) fn say(pid1: &mut Pid1, name: &str, result: anyhow::Result<()>) {
 
 /// Level 1's image, with the kernel if it is to start a Linux.
 pub(crate) fn pack(manifest: &Manifest, with_kernel: bool) -> anyhow::Result<Memfd> {
-    let files = manifest.files.iter().filter(|file| *file != VMLINUX).cloned().collect();
+    let files = manifest.files.iter().filter(|file| !OWN.contains(&file.as_str())).cloned().collect();
     let manifest = Manifest { files, ..manifest.clone() };
     image::pack(&manifest, |name| match name {
         image::KERNEL if !with_kernel => Ok(vec![]),

@@ -41,6 +41,7 @@ mod sockets;
 mod system;
 mod tiny;
 mod topology;
+mod uefi;
 mod vhost;
 mod vmlinux;
 

@@ -4,6 +4,7 @@
 //! ```text
 //! mbr.img   MBR  boot.img  core.img (GRUB)        root: ext4   by BIOS
 //! gpt.img   GPT  ESP: EFI/BOOT/BOOTX64.EFI (GRUB) root: ext4   by UEFI
+//! gpt.qcow2  the same, compressed, for a host that has it in memory
 //! delta.vmdk --> base.vmdk: the first as VMware has a disk with a snapshot
 //! ```
 
@@ -27,6 +28,7 @@ pub(crate) const PACKAGES: &[&str] = &[
     "grub-pc-bin",
     "mmdebstrap",
     "mtools",
+    "ovmf",
     "qemu-utils",
     "seabios",
     "xorriso",
@@ -87,8 +89,12 @@ menuentry 'Debian as far as its root' --hotkey=r {
   linux /vmlinuz $params init=/sbin/lab-init
   initrd /initrd.img
 }
+menuentry 'Debian as a shell on its root' --hotkey=s {
+  linux /vmlinuz $params init=/bin/sh
+  initrd /initrd.img
+}
 "#;
-/// The program of the last entry.
+/// The program of the third entry.
 const INIT: &str = "#!/bin/sh\necho 'Linux has its root'\nexec poweroff -ff\n";
 /// The beginning of both GRUBs: the serial port alone, and then the menu, wherever the root is.
 const EARLY: &str = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n\
@@ -113,6 +119,8 @@ const GRUB: [&str; 14] = [
 
 /// SeaBIOS, at Debian's path.
 pub(crate) const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
+/// OVMF, and its template for variables, at Debian's paths.
+pub(crate) const OVMF: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
 /// GRUB's file for BIOS, at Debian's path.
 const BOOT_IMG: &str = "/usr/lib/grub/i386-pc/boot.img";
 
@@ -134,6 +142,15 @@ pub(crate) struct BootDisks {
     pub(crate) gpt: PathBuf,
 }
 
+/// The disks as the emulated hosts have them.
+#[derive(Debug)]
+pub(crate) struct Images {
+    /// A file system with those for BIOS.
+    pub(crate) file_system: PathBuf,
+    /// The one for UEFI.
+    pub(crate) gpt: PathBuf,
+}
+
 impl BootDisks {
     /// The disks, made before or now: this machine's release of Debian, from the mirror that the machine uses.
     pub(crate) fn make_or_find() -> Result<Self> {
@@ -143,15 +160,26 @@ impl BootDisks {
         let arguments = arguments(&apt::here()?, &dir);
         let recipe =
             format!("{}\n{CLOUD}{TRIGGER}{MENU}{EARLY}{INIT}{}", arguments.join("\n"), GRUB.join(" "));
-        system::made_once(&[&disks.mbr, &disks.gpt, &dir.join(DELTA)], &recipe, || {
+        let others = [dir.join(DELTA), disks.packed_gpt()];
+        system::made_once(&[&disks.mbr, &disks.gpt, &others[0], &others[1]], &recipe, || {
             eprintln!("lab: making disks that start by firmware");
             disks.make(&arguments, &dir)
         })?;
         Ok(disks)
     }
 
+    /// The disk for UEFI as a compressed qcow2 image.
+    fn packed_gpt(&self) -> PathBuf {
+        self.gpt.with_extension("qcow2")
+    }
+
+    /// The images for the emulated hosts, with nvmm.
+    pub(crate) fn images(&self, nvmm: &Path) -> Result<Images> {
+        Ok(Images { file_system: self.file_system(nvmm)?, gpt: self.packed_gpt() })
+    }
+
     /// A file system with the disks for BIOS, SeaBIOS and nvmm: level 0 has it as one disk, and so has a level 1 that starts a level 2.
-    pub(crate) fn file_system(&self, nvmm: &Path) -> Result<PathBuf> {
+    fn file_system(&self, nvmm: &Path) -> Result<PathBuf> {
         let dir = self.mbr.parent().unwrap_or(Path::new("."));
         let (folder, image) = (dir.join("folder"), dir.join("boot-disks.ext4"));
         for path in [&folder, &image].into_iter().filter(|path| path.exists()) {
@@ -190,6 +218,9 @@ impl BootDisks {
         self.make_mbr(&root, dir)?;
         make_vmdk(&self.mbr, dir)?;
         self.make_gpt(&root, dir)?;
+        let mut pack = Command::new("qemu-img");
+        pack.args(["convert", "-c", "-f", "raw", "-O", "qcow2"]).arg(&self.gpt).arg(self.packed_gpt());
+        apt::run(&mut pack)?;
         fs::remove_file(&root).with_context(|| format!("removing {}", root.display()))
     }
 

@@ -122,7 +122,7 @@ fn test() -> Result<bool> {
     let nvmm = build::release("vmm", "nvmm")?;
     let lab = Lab {
         system: system::image(&cloud),
-        boot_disks: BootDisks::make_or_find().and_then(|disks| disks.file_system(&nvmm)),
+        boot_disks: BootDisks::make_or_find().and_then(|disks| disks.images(&nvmm)),
         cloud,
         generic: Kernel::generic()?,
         backports: Kernel::backports(),

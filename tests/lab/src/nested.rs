@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::boot_disks::SEABIOS;
+use crate::boot_disks::{Images, OVMF, SEABIOS};
 use crate::host::{self, Host};
 use crate::kernel::Kernel;
 use crate::report::{Outcome, Report};
@@ -26,14 +26,17 @@ pub(crate) struct Lab {
     pub(crate) backports: anyhow::Result<Kernel>,
     /// The disk of Debian's system, or why there is none: not every machine has Debian's mirror.
     pub(crate) system: anyhow::Result<PathBuf>,
-    /// The file system with the disks that start by firmware, or why there is none, for the same reason.
-    pub(crate) boot_disks: anyhow::Result<PathBuf>,
+    /// The disks that start by firmware, or why there are none, for the same reason.
+    pub(crate) boot_disks: anyhow::Result<Images>,
 }
 
 /// Names to show for the kernel of backports, for Debian's system and for its disks, where there is none.
 const BACKPORTS: &str = "2 levels of Debian's backports kernel";
 const SYSTEM: &str = "Debian's system in L1";
 const BOOT_DISKS: &str = "Debian's disks in L1, by firmware";
+/// The name of OVMF's test where it can't run, and why.
+const UEFI: &str = "L1 by OVMF, on an emulated SVM host";
+const NO_UEFI: &str = "QEMU TCG aborts when L1 writes CR8 while an interrupt is pending, as OVMF does; it runs on an emulated VMX host";
 
 /// A fault made on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
 #[derive(Debug)]
@@ -132,11 +135,13 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
             }
             stall();
             BROKEN.iter().for_each(broken);
-            for (name, made) in [(SYSTEM, &lab.system), (BOOT_DISKS, &lab.boot_disks)] {
-                if let Err(error) = made {
+            let [system, disks] = [lab.system.as_ref().err(), lab.boot_disks.as_ref().err()];
+            for (name, error) in [(SYSTEM, system), (BOOT_DISKS, disks)] {
+                if let Some(error) = error {
                     show(name, Duration::ZERO, Outcome::Skipped(format!("{error:#}")));
                 }
             }
+            show(UEFI, Duration::ZERO, Outcome::Skipped(NO_UEFI.to_owned()));
             scenarios(Host::Svm);
         });
         scope.spawn(|| {
@@ -233,8 +238,16 @@ fn scenarios(lab: &Lab, host: Host) -> Vec<(String, Duration, Outcome)> {
     if let (Host::Svm, Ok(system)) = (host, &lab.system) {
         command.arg("--system").arg(system);
     }
-    if let (Host::Svm, Ok(disks)) = (host, &lab.boot_disks) {
-        command.arg("--boot-disks").arg(disks).args(["--firmware", SEABIOS]);
+    match (host, &lab.boot_disks) {
+        (Host::Svm, Ok(images)) => {
+            command.arg("--boot-disks").arg(&images.file_system).args(["--firmware", SEABIOS]);
+        }
+        (Host::Vmx, Ok(images)) => {
+            let [code, variables] = OVMF;
+            command.arg("--uefi-disk").arg(&images.gpt);
+            command.args(["--uefi-code", code, "--uefi-variables", variables]);
+        }
+        _ => {}
     }
     let failed = |output| vec![(format!("scenarios on {host}"), start.elapsed(), Outcome::Failed(output))];
     match command.stdin(Stdio::null()).output() {

@@ -1,0 +1,67 @@
+//! Level 1 by UEFI from a whole disk: OVMF, GRUB's menu, and Debian's kernel as far as a shell on its root, with nvmm's script at the serial
+//! port. It is a shell and not the login, since Bochs is slow. The host makes the disk (`tests/lab/src/boot_disks.rs`), and level 0 has it in
+//! memory, since Bochs has no virtio disks.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::Context;
+use vmm::nest::image;
+use vmm::nest::pid1::Pid1;
+
+use crate::boot::run_script;
+use crate::level0::NVMM;
+
+/// The disk, OVMF and its template for variables in level 0's image. nvmm finds the template by its name.
+pub(crate) const DISK: &str = "gpt.qcow2";
+pub(crate) const CODE: &str = "OVMF_CODE_4M.fd";
+pub(crate) const TEMPLATE: &str = "OVMF_VARS_4M.fd";
+
+/// The test.
+pub(crate) const NAME: &str =
+    "L1 by OVMF and GRUB from a GPT disk to a shell on Debian's root, with a variable that outlives it";
+
+/// The file of variables.
+const VARIABLES: &str = "/var/tmp/variables.fd";
+
+/// GRUB's entry, with its key.
+const ENTRY: &str = "Debian as a shell on its root";
+const SHELL: [&str; 4] = ["--expect", ENTRY, "--send", "s\\c"];
+/// GRUB's command line instead of an entry.
+const GRUB_POWERS_OFF: [&str; 8] =
+    ["--expect", ENTRY, "--send", "c\\c", "--expect", "grub> ", "--send", "halt"];
+const PROMPT: [&str; 2] = ["--expect", "re:^# $"];
+
+/// Shows the variable, less the four bytes of its attributes. The quotes keep the echo from being taken for it, and the pipe is there
+/// because efivarfs can't seek.
+const LOOK: &str = "cd /sys/firmware/efi/efivars && mount -t efivarfs efivarfs . && cd . && \
+                    echo variable':' $(cat Lab-* | tail -c +5)";
+const NONE: &str = "re:^variable:$";
+const KEPT: &str = "re:^variable: kept$";
+/// Makes it: non-volatile, for the boot loader and for the system.
+const WRITE: &str =
+    r"printf '\\007\\000\\000\\000kept' > Lab-6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11; echo written':' $?";
+const WRITTEN: &str = "re:^written: 0$";
+
+/// Level 0: has level 1 write the variable and reboot, powers it off by GRUB, and then starts another level 1 with the same variables.
+pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
+    fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
+    let mut first = machine();
+    first.args(SHELL).args(PROMPT).args(["--send", LOOK, "--expect", NONE]);
+    first.args(PROMPT).args(["--send", WRITE, "--expect", WRITTEN]);
+    first.args(PROMPT).args(["--send", "reboot -ff"]);
+    first.args(GRUB_POWERS_OFF);
+    run_script(pid1, first).context("the first level 1")?;
+    let mut second = machine();
+    second.args(SHELL).args(PROMPT).args(["--send", LOOK, "--expect", KEPT]);
+    second.args(PROMPT).args(["--send", "poweroff -ff"]);
+    run_script(pid1, second).context("the second level 1")
+}
+
+fn machine() -> Command {
+    let mut nvmm = Command::new(image::in_root(NVMM));
+    nvmm.args(["--memory", "512M"]);
+    nvmm.args(["--firmware", &format!("{},vars={VARIABLES}", image::in_root(CODE).display())]);
+    nvmm.args(["--disk", &format!("path={},overlay=temp", image::in_root(DISK).display())]);
+    nvmm
+}
