@@ -1,6 +1,7 @@
 //! The host's part: the image, the emulated machine, and what is told of the outcomes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::legacy;
 use crate::level0::{NVMM, VMLINUX};
 use crate::outcome::{self, Outcome};
 use crate::sockets;
+use crate::ssh;
 use crate::system;
 use crate::uefi;
 use crate::vhost;
@@ -68,6 +70,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     uefi_variables: Option<PathBuf>,
 
+    /// Folder with ssh's programs and their libraries, for the network, on a machine with VMX
+    #[arg(long, value_name = "FOLDER")]
+    ssh: Option<PathBuf>,
+
     /// Give up after this many seconds, without those in which the emulator waited for a processor
     #[arg(long, value_name = "S", default_value_t = 2400)]
     timeout: u64,
@@ -79,7 +85,7 @@ pub(crate) struct Args {
 
 impl Args {
     /// The files that level 0 has besides nvmm, by their names in its image.
-    fn files(&self) -> BTreeMap<String, PathBuf> {
+    fn files(&self) -> anyhow::Result<BTreeMap<String, PathBuf>> {
         let files = [
             (FIRMWARE, &self.firmware),
             (uefi::DISK, &self.uefi_disk),
@@ -87,7 +93,16 @@ impl Args {
             (uefi::TEMPLATE, &self.uefi_variables),
         ];
         let files = files.into_iter().filter_map(|(name, path)| Some((name.to_owned(), path.clone()?)));
-        files.collect()
+        let mut files: BTreeMap<_, _> = files.collect();
+        if let Some(folder) = &self.ssh {
+            let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+            for entry in entries {
+                let path = entry.with_context(|| format!("reading {}", folder.display()))?.path();
+                let name = path.file_name().and_then(OsStr::to_str).context("a name is no UTF-8")?;
+                files.insert(ssh::in_image(name), path);
+            }
+        }
+        Ok(files)
     }
 }
 
@@ -99,17 +114,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let virtio = modules.resolve(&["virtio_pci", "virtio_blk"], kernel.release.as_deref())?;
     let kvm = modules.resolve(&[args.emulated.module(), "msr"], kernel.release.as_deref())?;
     let mut files = vec![NVMM.to_owned()];
-    // One host is enough to test what a bzImage unpacks itself to, a balloon, sockets, vhost, and legacy virtio.
-    let mut others = Vec::new();
+    // One host is enough to test what a bzImage unpacks itself to, a balloon, sockets, vhost, and legacy virtio, and one for ssh.
+    let wanted = match args.emulated {
+        Virtualization::Svm => {
+            [&[balloon::MODULE][..], &sockets::MODULES, &vhost::MODULES, &legacy::MODULES].concat()
+        }
+        Virtualization::Vmx => ssh::modules(),
+    };
+    let mut others = modules.resolve(&wanted, kernel.release.as_deref())?;
+    // Other modules that they need find a disk, too.
+    others.retain(|module| wanted.contains(&module.name.as_str()));
+    files.extend(others.iter().map(|module| Manifest::module(&module.name)));
     if args.emulated == Virtualization::Svm {
         files.push(VMLINUX.to_owned());
-        let wanted = [&[balloon::MODULE][..], &sockets::MODULES, &vhost::MODULES, &legacy::MODULES].concat();
-        others = modules.resolve(&wanted, kernel.release.as_deref())?;
-        // Other modules that they need find a disk, too.
-        others.retain(|module| wanted.contains(&module.name.as_str()));
-        files.extend(others.iter().map(|module| Manifest::module(&module.name)));
     }
-    let given = args.files();
+    let given = args.files()?;
     files.extend(given.keys().cloned());
     let manifest = Manifest {
         levels: 2,
@@ -143,6 +162,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     missing.extend(args.system.as_ref().map(|_| outcome::SYSTEM.to_owned()));
     missing.extend(args.boot_disks.iter().flat_map(|_| boot::NAMES.map(str::to_owned)));
     missing.extend(args.uefi_disk.as_ref().map(|_| uefi::NAME.to_owned()));
+    missing.extend(args.ssh.as_ref().map(|_| ssh::NAME.to_owned()));
     let disks = [(system::DISK, &args.system), (boot::DISK, &args.boot_disks)];
     let disks = disks
         .into_iter()

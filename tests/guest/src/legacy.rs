@@ -1,25 +1,23 @@
 //! Linux as a driver from before virtio 1.0: with `force_legacy` its virtio_pci uses transitional devices by their legacy interface. Level 1
 //! uses a disk and a network device so, and level 0 looks at the disk, and answers on the network.
-#![expect(unsafe_code, reason = "the ioctls of network interfaces")]
 
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use rustix::io::Errno;
-use rustix::ioctl::{Opcode, Setter, ioctl};
 use serde::{Deserialize, Serialize};
 use vmm::nest::image::{self, Manifest, Memfd};
 use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 
 use crate::disks;
+use crate::interfaces::configure;
 use crate::level0::Guest;
 use crate::level1::PATIENCE;
 use crate::scenario::{self, Record};
@@ -166,43 +164,4 @@ fn has_version_1(function: &Path) -> anyhow::Result<bool> {
     let virtio = names.iter().find(|entry| entry.file_name().to_str().is_some_and(is_virtio));
     let features = fs::read_to_string(virtio.context("it has no driver")?.path().join("features"))?;
     Ok(features.as_bytes().get(VERSION_1) == Some(&b'1'))
-}
-
-/// `SIOCSIFADDR`, `SIOCSIFNETMASK` and `SIOCSIFFLAGS`.
-const SET_ADDRESS: Opcode = 0x8916;
-const SET_MASK: Opcode = 0x891c;
-const SET_FLAGS: Opcode = 0x8914;
-
-/// `struct ifreq`, with an address or flags.
-#[repr(C)]
-struct Request {
-    name: [u8; 16],
-    value: [u8; 24],
-}
-
-/// Gives an interface an address of a network of 256, and brings it up.
-fn configure(interface: &str, address: Ipv4Addr) -> anyhow::Result<()> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    // `struct sockaddr_in`: the family, no port, and the address.
-    let address_value = |address: Ipv4Addr| {
-        let mut value = [0; 24];
-        value[..2].copy_from_slice(&2_u16.to_ne_bytes());
-        value[4..8].copy_from_slice(&address.octets());
-        value
-    };
-    let mut flags = [0; 24];
-    flags[..2].copy_from_slice(&1_u16.to_ne_bytes());
-    set::<SET_ADDRESS>(&socket, interface, address_value(address)).context("setting the address")?;
-    set::<SET_MASK>(&socket, interface, address_value(Ipv4Addr::new(255, 255, 255, 0)))
-        .context("setting the mask")?;
-    set::<SET_FLAGS>(&socket, interface, flags).context("bringing it up")
-}
-
-fn set<const WHAT: Opcode>(socket: impl AsFd, interface: &str, value: [u8; 24]) -> io::Result<()> {
-    let mut name = [0; 16];
-    name[..interface.len()].copy_from_slice(interface.as_bytes());
-    // SAFETY: these take a pointer to a `struct ifreq`, and read only that.
-    let request = unsafe { Setter::<WHAT, _>::new(Request { name, value }) };
-    // SAFETY: as above.
-    unsafe { ioctl(socket, request) }.map_err(io::Error::from)
 }

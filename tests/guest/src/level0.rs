@@ -30,6 +30,7 @@ use crate::ports;
 use crate::programs::{self, Hanging};
 use crate::scenario::{self, Record};
 use crate::sockets;
+use crate::ssh;
 use crate::system;
 use crate::tiny;
 use crate::topology;
@@ -126,6 +127,9 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         let done = uefi::run(pid1);
         say(pid1, uefi::NAME, done);
     }
+    if pid1.manifest.files.iter().any(|file| ssh::is_program(file)) {
+        say(pid1, ssh::NAME, ssh::level_0(&pid1.manifest));
+    }
     // The host gives its other disks to the SVM host alone, and not where it could not make them.
     pid1::load(&pid1.manifest.virtio)?;
     if let Some(disk) = disk_of(system::DISK)? {
@@ -156,7 +160,12 @@ pub(crate) fn say(pid1: &mut Pid1, name: &str, result: anyhow::Result<()>) {
 
 /// Level 1's image, with the kernel if it is to start a Linux.
 pub(crate) fn pack(manifest: &Manifest, with_kernel: bool) -> anyhow::Result<Memfd> {
-    let files = manifest.files.iter().filter(|file| !OWN.contains(&file.as_str())).cloned().collect();
+    let files = manifest
+        .files
+        .iter()
+        .filter(|file| !OWN.contains(&file.as_str()) && !ssh::is_program(file))
+        .cloned()
+        .collect();
     let manifest = Manifest { files, ..manifest.clone() };
     image::pack(&manifest, |name| match name {
         image::KERNEL if !with_kernel => Ok(vec![]),

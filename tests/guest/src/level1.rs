@@ -12,7 +12,7 @@ use arch::cpu::cpuid::Cpuid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use vmm::nest::child::{Child, Output};
 use vmm::nest::facts::virtualization;
-use vmm::nest::image::{self, Manifest};
+use vmm::nest::image::{self, Manifest, Memfd};
 use vmm::nest::level::{kernel_parameters, relay};
 use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
@@ -28,6 +28,7 @@ use crate::level0::NVMM;
 use crate::level2;
 use crate::reset::Reset;
 use crate::scenario::{self, Record};
+use crate::ssh;
 use crate::system;
 use crate::vhost;
 
@@ -49,8 +50,10 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         scenario::LEGACY => legacy::load_virtio(&pid1.manifest)?,
         _ => pid1::load(&pid1.manifest.virtio)?,
     }
-    if scenario == scenario::SYSTEM {
-        return system::start();
+    match scenario.as_str() {
+        scenario::SYSTEM => return system::start(),
+        scenario::SSH => return ssh::level_1(pid1),
+        _ => {}
     }
     let kvm = pid1::load_kvm(pid1.level, &pid1.manifest);
     let disk = Path::new("/dev/vda");
@@ -117,16 +120,33 @@ fn linux_level_2(manifest: &Manifest) -> anyhow::Result<()> {
         image::KERNEL => Ok(vec![]),
         name => fs::read(image::in_root(name)).with_context(|| format!("reading /{name}")),
     })?;
+    boot_linux(&manifest, &image, scenario::NEST_LINUX, &[], &mut || {})
+}
+
+/// Boots Linux with nvmm's `options` for `scenario`; it is to say that it is up, which is heard, and to power off.
+pub(crate) fn boot_linux(
+    manifest: &Manifest,
+    image: &Memfd,
+    scenario: &str,
+    options: &[&str],
+    hear: &mut dyn FnMut(),
+) -> anyhow::Result<()> {
     let mut command = Command::new(image::in_root(NVMM));
     command.arg("--kernel").arg(image::in_root(image::KERNEL));
-    command.arg("--initramfs").arg(image.path()).args(["--memory", "256M"]);
-    command.args(["--cmdline", &kernel_parameters(2, &manifest)]);
+    command.arg("--initramfs").arg(image.path()).args(["--memory", "256M"]).args(options);
+    let parameters = kernel_parameters(2, manifest);
+    command.args(["--cmdline", &format!("{parameters} {}{scenario}", scenario::PARAMETER)]);
     let mut child = Child::spawn(command).context("starting nvmm")?;
     let mut said = String::new();
     let start = Instant::now();
     let ended = relay(&mut child, 2, manifest.levels, &mut |line| {
         match line.map(|line| &line.said) {
-            Some(Said::Text(text)) => said = format!("{said}\n{text}"),
+            Some(Said::Text(text)) => {
+                said = format!("{said}\n{text}");
+                if text == level2::UP {
+                    hear();
+                }
+            }
             Some(other) => said = format!("{said}\n{other:?}"),
             None => {}
         }

@@ -1,13 +1,18 @@
-//! Level 2, where it is Linux: it says that it is up, and powers off.
+//! Level 2, where it is Linux: it says that it is up, and powers off, if need be after level 0 has logged in.
 
-use vmm::nest::pid1::Pid1;
+use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
+
+use crate::scenario;
+use crate::ssh;
 
 /// Its words once it is up.
 pub(crate) const UP: &str = "level 2 is up";
 
-/// Says it.
+/// Does as its scenario says.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
+    let is_server = pid1::parameter(scenario::PARAMETER)? == scenario::SSH;
+    let server = if is_server { Some(ssh::level_2(pid1)?) } else { None };
     pid1.say(Said::Text(UP.to_owned()));
-    Ok(())
+    server.map_or(Ok(()), ssh::until_done)
 }

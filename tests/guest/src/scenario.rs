@@ -38,6 +38,9 @@ pub(crate) const LEGACY: &str = "legacy";
 /// It uses sockets that level 0's kernel serves, and resets itself in between.
 pub(crate) const VHOST: &str = "vhost";
 
+/// It is on a network, and starts a Linux as level 2 on a network of its own, to be logged in to.
+pub(crate) const SSH: &str = "ssh";
+
 /// It becomes Debian's own system.
 pub(crate) const SYSTEM: &str = "system";
 

@@ -8,6 +8,7 @@ mod kernel;
 mod nested;
 mod python;
 mod report;
+mod ssh;
 mod system;
 mod training;
 mod units;
@@ -115,7 +116,7 @@ fn disks() -> Result<bool> {
 fn test() -> Result<bool> {
     let mut report = Report::new();
     let hosts = [Host::Svm.packages(), Host::Vmx.packages()];
-    let others = [apt::UNIT_TESTS, system::PACKAGES, boot_disks::PACKAGES];
+    let others = [apt::UNIT_TESTS, system::PACKAGES, boot_disks::PACKAGES, ssh::PACKAGES];
     apt::install(&[hosts.concat(), others.concat()].concat())?;
     units::run(&mut report);
     let cloud = Kernel::cloud()?;
@@ -123,6 +124,7 @@ fn test() -> Result<bool> {
     let lab = Lab {
         system: system::image(&cloud),
         boot_disks: BootDisks::make_or_find().and_then(|disks| disks.images(&nvmm)),
+        ssh: ssh::folder()?,
         cloud,
         generic: Kernel::generic()?,
         backports: Kernel::backports(),

@@ -28,6 +28,8 @@ pub(crate) struct Lab {
     pub(crate) system: anyhow::Result<PathBuf>,
     /// The disks that start by firmware, or why there are none, for the same reason.
     pub(crate) boot_disks: anyhow::Result<Images>,
+    /// The folder of ssh's programs.
+    pub(crate) ssh: PathBuf,
 }
 
 /// Names to show for the kernel of backports, for Debian's system and for its disks, where there is none.
@@ -237,6 +239,9 @@ fn scenarios(lab: &Lab, host: Host) -> Vec<(String, Duration, Outcome)> {
     command.arg("--kernel").arg(&lab.cloud.path).arg("--nvmm").arg(&lab.nvmm);
     if let (Host::Svm, Ok(system)) = (host, &lab.system) {
         command.arg("--system").arg(system);
+    }
+    if host == Host::Vmx {
+        command.arg("--ssh").arg(&lab.ssh);
     }
     match (host, &lab.boot_disks) {
         (Host::Svm, Ok(images)) => {
