@@ -13,8 +13,10 @@ pub mod bus;
 pub mod chars;
 pub mod chipset;
 pub mod disk;
+pub mod display;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod input;
 pub mod irq;
 pub mod net;
 pub mod output;
