@@ -131,6 +131,8 @@ pub struct ConfigSpace {
     writable: [u8; Self::LEN],
     /// By register; a 64-bit BAR is in that of its lower half.
     bars: [Option<Bar>; Bar::COUNT],
+    /// The function decodes ports that no BAR tells of.
+    has_fixed_ports: bool,
     /// Where the next capability goes, and where the link to it is.
     next_capability: u8,
     link: usize,
@@ -147,6 +149,7 @@ impl ConfigSpace {
             bytes: [0; Self::LEN],
             writable: [0; Self::LEN],
             bars: [None; Bar::COUNT],
+            has_fixed_ports: false,
             next_capability: u8::try_from(size_of::<Header>()).unwrap_or(u8::MAX),
             link: CAPABILITIES_POINTER,
         };
@@ -190,6 +193,12 @@ impl ConfigSpace {
         Ok(())
     }
 
+    /// Lets the guest switch ports on and off that no BAR tells of, as a VGA's are: firmware takes up no VGA whose ports stay off.
+    pub fn add_fixed_ports(&mut self) {
+        self.has_fixed_ports = true;
+        self.writable[COMMAND] |= enable(BarSpace::Io).to_le_bytes()[0];
+    }
+
     /// Has each BAR decode from the address that `place` gives it, as firmware does.
     ///
     /// # Errors
@@ -210,6 +219,9 @@ impl ConfigSpace {
             for (at, bits) in (COMMAND..).zip(enable(space).to_le_bytes()) {
                 self.bytes[at] |= bits;
             }
+        }
+        if self.has_fixed_ports {
+            self.bytes[COMMAND] |= enable(BarSpace::Io).to_le_bytes()[0];
         }
         Ok(())
     }

@@ -242,3 +242,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn ports_without_a_bar_are_switched_by_the_command_register() {
+    let mut config = ConfigSpace::new(config().identity());
+    assert_eq!(config.write(4, &[1, 0]), Effect::None);
+    assert!(!config.command().io_space(), "it has none");
+    config.add_fixed_ports();
+    assert_eq!(config.write(4, &[1, 0]), Effect::None, "no BAR decodes by that");
+    assert!(config.command().io_space());
+    assert_eq!(config.write(4, &[0, 0]), Effect::None);
+    config.place_bars(|_| Ok::<_, BarError>(0)).unwrap();
+    assert!(config.command().io_space());
+}

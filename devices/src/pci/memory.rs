@@ -1,8 +1,8 @@
-use std::io;
+use std::{fmt::Debug, io};
 
 use vm_memory::{Bytes, MmapRegion, VolatileMemory, VolatileSlice, mmap::MmapRegionError};
 
-use super::Bar;
+use super::{Bar, dirty::DirtyPages};
 use crate::bus::{Effect, Target};
 
 /// The memory behind a BAR, such as a display's framebuffer, zeroed at first. Its function and the machine, which maps it into
@@ -10,7 +10,10 @@ use crate::bus::{Effect, Target};
 ///
 /// It is not guest RAM: the guest's memory map does not have it, and devices do not reach it by its guest-physical address.
 #[derive(Debug)]
-pub struct BarMemory(MmapRegion);
+pub struct BarMemory {
+    mapping: MmapRegion,
+    dirty: Option<DirtyPages>,
+}
 
 impl BarMemory {
     /// Maps memory for the whole of `bar`. It is allocated as it is written to.
@@ -24,14 +27,36 @@ impl BarMemory {
             MmapRegionError::Mmap(error) => error,
             error => io::Error::other(error),
         })?;
-        Ok(Self(mapping))
+        Ok(Self { mapping, dirty: None })
+    }
+
+    /// The same, with a log of the pages that are written to.
+    ///
+    /// # Errors
+    ///
+    /// As [`BarMemory::new`].
+    pub fn with_dirty_log(bar: &Bar) -> io::Result<Self> {
+        Ok(Self { dirty: Some(DirtyPages::new(bar.size())), ..Self::new(bar)? })
     }
 
     /// All of it, which the guest may change at any time.
     #[must_use]
     pub fn as_volatile_slice(&self) -> VolatileSlice<'_> {
-        self.0.as_volatile_slice()
+        self.mapping.as_volatile_slice()
     }
+
+    /// The pages that were written to, if that is logged: by exits, by the device, and as far as a
+    /// [`DirtyLog`] was asked, by the guest.
+    #[must_use]
+    pub fn dirty(&self) -> Option<&DirtyPages> {
+        self.dirty.as_ref()
+    }
+}
+
+/// The machine's log of what the guest writes without an exit.
+pub trait DirtyLog: Send + Sync + Debug {
+    /// Has `memory` know which of its pages the guest has written to since the last time.
+    fn collect(&self, memory: &BarMemory);
 }
 
 /// Serves the accesses that cause an exit: where less than a page of it can be seen, and where it is not mapped yet.
@@ -44,9 +69,10 @@ impl Target for BarMemory {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Effect {
-        if let Ok(offset) = usize::try_from(offset) {
+        if let Ok(at) = usize::try_from(offset) {
             // What lies past its end goes nowhere, as on the bus.
-            let _written = self.as_volatile_slice().write_slice(data, offset);
+            let _written = self.as_volatile_slice().write_slice(data, at);
+            self.dirty.iter().for_each(|dirty| dirty.add(offset..offset.saturating_add(data.len() as u64)));
         }
         Effect::None
     }

@@ -26,3 +26,15 @@ fn exits_reach_the_memory_that_the_function_sees() {
 fn more_than_the_host_has_is_an_error() {
     assert!(BarMemory::new(&Bar::new(0, BarSpace::Memory64, 1 << 62).unwrap()).is_err());
 }
+
+#[test]
+fn writes_by_exits_are_logged_if_that_is_asked_for() {
+    let bar = Bar::new(0, BarSpace::Memory32, 0x4000).unwrap();
+    let memory = BarMemory::with_dirty_log(&bar).unwrap();
+    assert_eq!(memory.write(0x1fff, &[1, 2]), Effect::None);
+    let dirty = memory.dirty().unwrap();
+    assert_eq!([dirty.take(), dirty.take()], [[0b110], [0]]);
+    assert_eq!(memory.write(u64::MAX, &[1, 2]), Effect::None);
+    assert_eq!(dirty.take(), [0]);
+    assert!(BarMemory::new(&bar).unwrap().dirty().is_none());
+}

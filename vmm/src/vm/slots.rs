@@ -3,14 +3,18 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Debug,
     io,
     ops::Range,
+    ptr,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use devices::{chipset::Rom, pci::BarMemory};
-use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
+use arch::layout::PAGE;
+use devices::{
+    chipset::Rom,
+    pci::{BarMemory, DirtyLog, DirtyPages},
+};
+use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
 use vm_memory::VolatileSlice;
 
@@ -22,14 +26,57 @@ use crate::buses::MemorySlots;
 pub(super) struct KvmSlots {
     vm: Arc<VmFd>,
     first: u32,
-    mapped: Mutex<BTreeMap<u32, Arc<dyn Owner>>>,
+    mapped: Mutex<BTreeMap<u32, Mapped>>,
+}
+
+/// A slot that is there.
+#[derive(Debug)]
+struct Mapped {
+    owner: Owner,
+    /// The part of the owner's memory that it maps.
+    range: Range<usize>,
 }
 
 /// The owner of memory that KVM maps: it keeps it.
-trait Owner: Send + Sync + Debug {}
+#[derive(Clone, Debug)]
+enum Owner {
+    Bar(Arc<BarMemory>),
+    Rom(Arc<Rom>),
+}
 
-impl Owner for BarMemory {}
-impl Owner for Rom {}
+impl Owner {
+    fn pages(&self) -> VolatileSlice<'_> {
+        match self {
+            Self::Bar(memory) => memory.as_volatile_slice(),
+            Self::Rom(chip) => chip.as_volatile_slice(),
+        }
+    }
+
+    /// The log of the pages that are written to, if there is to be one.
+    fn dirty(&self) -> Option<&DirtyPages> {
+        match self {
+            Self::Bar(memory) => memory.dirty(),
+            Self::Rom(_) => None,
+        }
+    }
+
+    fn flags(&self) -> u32 {
+        match self {
+            Self::Bar(memory) if memory.dirty().is_some() => KVM_MEM_LOG_DIRTY_PAGES,
+            Self::Bar(_) => 0,
+            Self::Rom(_) => KVM_MEM_READONLY,
+        }
+    }
+}
+
+impl Mapped {
+    /// Notes that the guest may have written to any of its pages.
+    fn mark(&self) {
+        if let Some(dirty) = self.owner.dirty() {
+            dirty.add(self.range.start as u64..self.range.end as u64);
+        }
+    }
+}
 
 impl KvmSlots {
     /// No slots of `vm` yet; their numbers begin with `first`.
@@ -37,21 +84,16 @@ impl KvmSlots {
         Self { vm, first, mapped: Mutex::default() }
     }
 
-    /// Maps `pages` of `owner` at `address`.
-    fn map(
-        &self,
-        address: u64,
-        pages: &VolatileSlice<'_>,
-        flags: u32,
-        owner: Arc<dyn Owner>,
-    ) -> io::Result<u32> {
+    /// Maps `range` of `owner` at `address`.
+    fn map(&self, address: u64, owner: Owner, range: Range<usize>) -> io::Result<u32> {
         let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = (self.first..=u32::MAX)
             .find(|slot| !mapped.contains_key(slot))
             .ok_or(io::ErrorKind::StorageFull)?;
+        let pages = owner.pages().subslice(range.start, range.len()).map_err(io::Error::other)?;
         let region = kvm_userspace_memory_region {
             slot,
-            flags,
+            flags: owner.flags(),
             guest_phys_addr: address,
             memory_size: pages.len() as u64,
             userspace_addr: pages.ptr_guard_mut().as_ptr().expose_provenance() as u64,
@@ -59,7 +101,7 @@ impl KvmSlots {
         // SAFETY: the pages are the owner's, which stays mapped while `mapped` has it: until KVM has deleted the slot, or until no vCPU
         // can run any more.
         unsafe { self.vm.set_user_memory_region(region) }?;
-        mapped.insert(slot, owner);
+        mapped.insert(slot, Mapped { owner, range });
         Ok(slot)
     }
 }
@@ -69,13 +111,14 @@ impl MemorySlots for KvmSlots {
     fn create(&self, address: u64, memory: &Arc<BarMemory>, range: &Range<u64>) -> io::Result<u32> {
         let offset = |offset| usize::try_from(offset).map_err(io::Error::other);
         let (start, end) = (offset(range.start)?, offset(range.end)?);
-        let len = end.checked_sub(start).ok_or(io::ErrorKind::InvalidInput)?;
-        let pages = memory.as_volatile_slice().subslice(start, len).map_err(io::Error::other)?;
-        self.map(address, &pages, 0, Arc::clone(memory) as Arc<dyn Owner>)
+        if end < start {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.map(address, Owner::Bar(Arc::clone(memory)), start..end)
     }
 
     fn create_read_only(&self, address: u64, chip: &Arc<Rom>) -> io::Result<u32> {
-        self.map(address, &chip.as_volatile_slice(), KVM_MEM_READONLY, Arc::clone(chip) as Arc<dyn Owner>)
+        self.map(address, Owner::Rom(Arc::clone(chip)), 0..chip.as_volatile_slice().len())
     }
 
     fn delete(&self, slot: u32) -> io::Result<()> {
@@ -86,7 +129,28 @@ impl MemorySlots for KvmSlots {
         let region = kvm_userspace_memory_region { slot, ..Default::default() };
         // SAFETY: a region of no bytes maps nothing, and RAM's slots are not in `mapped`.
         unsafe { self.vm.set_user_memory_region(region) }?;
-        mapped.remove(&slot);
+        // Its log has gone with it.
+        mapped.remove(&slot).iter().for_each(Mapped::mark);
         Ok(())
+    }
+}
+
+/// `KVM_GET_DIRTY_LOG`, which begins the log anew.
+impl DirtyLog for KvmSlots {
+    fn collect(&self, memory: &BarMemory) {
+        let mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        for (&slot, it) in mapped.iter() {
+            let (Owner::Bar(owner), Some(dirty)) = (&it.owner, memory.dirty()) else { continue };
+            if !ptr::eq(Arc::as_ptr(owner), memory) {
+                continue;
+            }
+            match self.vm.get_dirty_log(slot, it.range.len()) {
+                Ok(bits) => dirty.add_bits(it.range.start as u64 / PAGE, &bits),
+                Err(error) => {
+                    log::debug!("KVM_GET_DIRTY_LOG: {error}");
+                    it.mark();
+                }
+            }
+        }
     }
 }
