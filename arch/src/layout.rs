@@ -49,6 +49,8 @@ pub const CMDLINE: u64 = 0x2_0000;
 pub const CMDLINE_MAX: usize = 0x1_0000;
 /// End of conventional memory.
 pub const LOW_RAM_END: u64 = 0xa_0000;
+/// Where a VGA's memory is seen: fonts here, and characters 96 KiB above. Machines have RAM there, also those without a screen.
+pub const VIDEO_MEMORY: u64 = LOW_RAM_END;
 /// SMBIOS structures.
 pub const SMBIOS_TABLES: u64 = 0xc_0000;
 /// Room for SMBIOS structures.
@@ -132,6 +134,12 @@ pub const PCI_IO: u16 = 0xc000;
 
 /// The number of a PC's serial ports, COM1 to COM4.
 pub const SERIAL_PORTS: usize = 4;
+/// A VGA's ports with a monochrome screen.
+pub const VGA_MONOCHROME: u16 = 0x3b0;
+/// A VGA's ports.
+pub const VGA: u16 = 0x3c0;
+/// The dispi interface of Bochs' and QEMU's VGA.
+pub const DISPI: u16 = 0x1ce;
 /// COM1.
 pub const COM1: u16 = 0x3f8;
 /// COM1's interrupt line.

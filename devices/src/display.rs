@@ -5,6 +5,7 @@
 //! ```
 
 mod picture;
+pub mod vga;
 
 use std::fmt::Debug;
 

@@ -8,6 +8,7 @@ pub use crate::{
         fuzzing::{qcow2_header, qcow2_image},
         vmdk::fuzzing::{vmdk_descriptor, vmdk_sparse, vmdk_stream},
     },
+    display::vga::fuzzing::vga,
     platform::{flash::fuzzing::flash, fw_cfg::fuzzing::fw_cfg},
     virtio::{
         block::fuzzing::block_request,

@@ -63,6 +63,11 @@ fn queues() {
 }
 
 #[test]
+fn vga_registers() {
+    replay("vga", vga);
+}
+
+#[test]
 fn vmdk_descriptors() {
     replay("vmdk_descriptor", vmdk_descriptor);
 }

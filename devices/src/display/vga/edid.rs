@@ -1,0 +1,85 @@
+//! The monitor's description of itself: VESA Enhanced EDID Standard, release A, revision 2 (EDID 1.4).
+
+use super::resolution::Resolution;
+
+/// Bytes of a base block.
+const LEN: usize = 128;
+/// Bytes of a descriptor, and the offset of the first of four.
+const DESCRIPTOR: usize = 18;
+const DESCRIPTORS: usize = 54;
+/// "Display Descriptor" tags: its name, and one that says nothing.
+const NAME: u8 = 0xfc;
+const DUMMY: u8 = 0x10;
+
+/// Frames a second.
+const REFRESH: u32 = 60;
+/// Coordinated Video Timings 1.2, "CRT Reduced Blanking": pixels and lines that are not shown.
+const BLANK: u32 = 160;
+const FRONT_PORCH: u32 = 48;
+const SYNC: u32 = 32;
+const LINES_FRONT_PORCH: u32 = 3;
+const LINES_SYNC: u32 = 6;
+/// The least time for the lines that are not shown, in microseconds.
+const LINES_BLANK: u32 = 460;
+
+/// The block of a monitor that prefers `resolution`.
+pub(super) fn edid(resolution: Resolution) -> [u8; LEN] {
+    let mut block = [0; LEN];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);
+    // The maker in letters of five bits, NVM; the product, no serial number; made in 2026; EDID 1.4.
+    put(8, &[0x3a, 0xcd, 0x11, 0x11, 0, 0, 0, 0, 0, 36, 1, 4]);
+    // Digital, eight bits a colour; 26 by 16 cm; gamma 2.2; RGB, sRGB, and the first timing is the native one.
+    put(20, &[0xa5, 26, 16, 120, 0x06]);
+    // sRGB's chromaticities.
+    put(25, &[0xee, 0x91, 0xa3, 0x54, 0x4c, 0x99, 0x26, 0x0f, 0x50, 0x54]);
+    // Established timings: 640x480, 800x600 and 1024x768 at 60 Hz.
+    put(35, &[0x21, 0x08, 0]);
+    // No standard timings.
+    put(38, &[1; 16]);
+    put(DESCRIPTORS, &timing(resolution));
+    put(DESCRIPTORS + DESCRIPTOR, b"\0\0\0\xfc\0nvmm\n        ");
+    for at in [2, 3] {
+        put(DESCRIPTORS + at * DESCRIPTOR + 3, &[DUMMY]);
+    }
+    debug_assert_eq!(block[DESCRIPTORS + DESCRIPTOR + 3], NAME);
+    block[LEN - 1] = block.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte));
+    block
+}
+
+/// "Detailed Timing Descriptor".
+fn timing(Resolution { width, height }: Resolution) -> [u8; DESCRIPTOR] {
+    let (width, height) = (u32::from(width), u32::from(height));
+    // The microseconds of a frame that are left for the lines that are shown.
+    let shown = 1_000_000 / REFRESH - LINES_BLANK;
+    let blank = (LINES_BLANK * height).div_ceil(shown).max(LINES_FRONT_PORCH + LINES_SYNC + 6);
+    let clock = (width + BLANK) * (height + blank) * REFRESH / 10_000;
+    let low = |value: u32| value.to_le_bytes()[0];
+    let high = |value: u32| value.to_le_bytes()[1] & 0xf;
+    [
+        low(clock),
+        clock.to_le_bytes()[1],
+        low(width),
+        low(BLANK),
+        high(width) << 4 | high(BLANK),
+        low(height),
+        low(blank),
+        high(height) << 4 | high(blank),
+        low(FRONT_PORCH),
+        low(SYNC),
+        low(LINES_FRONT_PORCH << 4 | LINES_SYNC),
+        0,
+        // Millimetres.
+        low(260),
+        low(160),
+        high(260) << 4 | high(160),
+        0,
+        0,
+        // Digital separate sync, positive horizontally.
+        0x1a,
+    ]
+}
+
+#[cfg(test)]
+#[path = "edid_test.rs"]
+mod tests;
