@@ -39,6 +39,7 @@ pub(super) fn full(apic_ids: &[u32]) -> AcpiHardware {
         apic_ids: apic_ids.to_vec(),
         isa: vec![COM1, RTC, PVPANIC],
         pm_timer: true,
+        vga: true,
         ecam: Some(layout::ECAM..layout::ECAM + layout::ECAM_LEN),
         pci_windows: iter::once(layout::PCI_MMIO..layout::ECAM).collect(),
         pci_mmio64: Some(MMIO64),
@@ -173,6 +174,21 @@ fn the_fadt_follows_from_the_devices() {
     // System I/O, 32 bits wide, at bit 0, accessed as a doubleword.
     let timer = [1, 32, 0, 3, 0x08, 0x06, 0, 0, 0, 0, 0, 0];
     assert_eq!(facts(&[COM1, RTC], true), (LEGACY_DEVICES, 0x32, TMR_VAL_EXT, (0x608, 4), timer));
+}
+
+#[test]
+fn the_fadt_tells_whether_there_is_a_screen() {
+    const VGA_NOT_PRESENT: u8 = 1 << 2;
+    const HEADLESS: u8 = 1 << 4;
+    let flags = |vga| {
+        let image = placed(&AcpiHardware { apic_ids: vec![0], vga, ..AcpiHardware::default() });
+        let tables = tables(&image);
+        let fadt = find(&tables, b"FACP");
+        // IAPC_BOOT_ARCH, and HEADLESS in the second byte of the flags.
+        (fadt[109] & VGA_NOT_PRESENT, fadt[113] & HEADLESS)
+    };
+    assert_eq!(flags(false), (VGA_NOT_PRESENT, HEADLESS));
+    assert_eq!(flags(true), (0, 0));
 }
 
 #[test]

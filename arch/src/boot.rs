@@ -14,7 +14,7 @@ mod pvh;
 pub use self::{
     entry::{Entry, Protocol},
     error::BootError,
-    info::BootInfo,
+    info::{BootInfo, Framebuffer},
     lapic::set_lint,
     linux::linux64,
     memory_map::{E820Entry, E820Type, MemoryMap, firmware_memory_map, memory_map},

@@ -129,7 +129,12 @@ fn zero_page_keeps_the_setup_header() {
     let memory = memory();
     let map = memory_map(2 * MIB).unwrap();
     let header = setup_header { version: 0x020f, init_size: 0x1234, ..setup_header::default() };
-    let info = BootInfo { map: &map, initrd: Some(0x1_2345_6000..0x1_2345_7001), rsdp: layout::ACPI_TABLES };
+    let info = BootInfo {
+        map: &map,
+        initrd: Some(0x1_2345_6000..0x1_2345_7001),
+        rsdp: layout::ACPI_TABLES,
+        framebuffer: None,
+    };
     linux64(&memory, Some(header), &info).unwrap();
 
     let params: boot_params = memory.read_obj(GuestAddress(layout::ZERO_PAGE)).unwrap();
@@ -149,10 +154,34 @@ fn zero_page_keeps_the_setup_header() {
 }
 
 #[test]
+fn the_zero_page_tells_of_the_screen() {
+    let memory = memory();
+    let map = memory_map(2 * MIB).unwrap();
+    let screen = |framebuffer| {
+        let info = BootInfo { map: &map, initrd: None, rsdp: layout::ACPI_TABLES, framebuffer };
+        linux64(&memory, None, &info).unwrap();
+        memory.read_obj::<boot_params>(GuestAddress(layout::ZERO_PAGE)).unwrap().screen_info
+    };
+    let framebuffer = Framebuffer { base: 0xc100_0000, width: 1280, height: 800, pitch: 5120 };
+    let info = screen(Some(framebuffer));
+    assert_eq!((info.orig_video_isVGA, info.lfb_width, info.lfb_height), (0x70, 1280, 800));
+    assert_eq!({ info.lfb_base }, 0xc100_0000);
+    assert_eq!((info.lfb_depth, info.lfb_linelength), (32, 5120));
+    assert_eq!({ info.lfb_size }, 5120 * 800);
+    assert_eq!((info.red_pos, info.green_pos, info.blue_pos, info.rsvd_pos), (16, 8, 0, 24));
+    assert_eq!(screen(None).orig_video_isVGA, 0);
+}
+
+#[test]
 fn pvh_start_info_lists_memory_and_initrd() {
     let memory = memory();
     let map = memory_map(4 * GIB).unwrap();
-    let info = BootInfo { map: &map, initrd: Some(0x10_0000..0x10_8000), rsdp: layout::ACPI_TABLES };
+    let info = BootInfo {
+        map: &map,
+        initrd: Some(0x10_0000..0x10_8000),
+        rsdp: layout::ACPI_TABLES,
+        framebuffer: None,
+    };
     pvh(&memory, &info).unwrap();
 
     let start: hvm_start_info = memory.read_obj(GuestAddress(layout::PVH_START_INFO)).unwrap();
@@ -246,7 +275,12 @@ fn structures_do_not_overlap() {
 fn nothing_is_written_beside_the_structures() {
     let memory = memory();
     let map = memory_map(4 * GIB).unwrap();
-    let info = BootInfo { map: &map, initrd: Some(0x10_0000..0x10_8000), rsdp: layout::ACPI_TABLES };
+    let info = BootInfo {
+        map: &map,
+        initrd: Some(0x10_0000..0x10_8000),
+        rsdp: layout::ACPI_TABLES,
+        framebuffer: None,
+    };
     linux64(&memory, None, &info).unwrap();
     pvh(&memory, &info).unwrap();
     Entry { protocol: Protocol::Linux64, rip: 0x10_0000 }.write_tables(&memory).unwrap();

@@ -17,6 +17,7 @@ mod debug_exit;
 mod device;
 mod devices;
 pub mod disk;
+mod display;
 mod inventory;
 mod net;
 mod open;
@@ -24,6 +25,7 @@ mod panic;
 pub(crate) mod platform;
 mod rng;
 mod rtc;
+mod screen;
 mod serial;
 mod vsock;
 mod windows;
@@ -56,7 +58,7 @@ pub use self::{
     inventory::{AcpiName, At, Placed},
     open::open,
 };
-use self::{devices::Function, windows::Windows};
+use self::{devices::Function, screen::PluggedScreen, windows::Windows};
 use crate::{
     attached::{Attached, Attachment, Waker},
     buses::{self, Buses, FlashSlot},
@@ -139,6 +141,8 @@ pub struct Board {
     attached: Attached,
     bootable: Vec<(BootDevice, String)>,
     flash: Option<(u64, Arc<Mutex<Flash>>)>,
+    /// The screen, once it is plugged in.
+    screen: Option<PluggedScreen>,
 }
 
 /// A SATA drive that is to have a port.
@@ -178,6 +182,7 @@ impl Board {
             attached: Attached::default(),
             bootable: Vec::new(),
             flash: None,
+            screen: None,
             vm,
         })
     }
@@ -338,6 +343,7 @@ impl Board {
             chipset: self.chipset,
             pci_mmio64: self.pci_mmio64,
             bootable: self.bootable,
+            screen: self.screen,
         };
         Ok((self.vm, devices))
     }

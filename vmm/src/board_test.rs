@@ -2,7 +2,7 @@ use std::path::Path;
 
 use ::devices::{
     bus::Effect,
-    pci::{Bar, BarMemory},
+    pci::{Bar, BarMemory, DirtyLog},
 };
 use arch::memory::GuestRam;
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_segment};
@@ -31,11 +31,13 @@ const LOAD: u64 = 0x4100;
 /// Where in guest-physical memory each 2 MiB of the guest's addresses lead.
 const MAP: [u64; 5] = [0, layout::PCI_MMIO, MOVED, layout::ECAM, WINDOW.start];
 
-/// A function with memory in two BARs, of which the second is in the window above RAM.
+/// A function with memory in two BARs: what is written to the first is logged, and the second is in the window above RAM.
 fn memories() -> TestFunction {
     let low = Bar::new(0, BarSpace::Memory32, LEN).unwrap();
     let high = Bar::new(2, BarSpace::Memory64, LEN).unwrap().prefetchable();
-    TestFunction::new(&[low, high], true)
+    let mut function = TestFunction::new(&[low, high], true);
+    function.memory.insert(0, Arc::new(BarMemory::with_dirty_log(&low).unwrap()));
+    function
 }
 
 /// A vCPU in long mode, and the machine with that function.
@@ -43,6 +45,7 @@ struct Guest {
     vcpu: VcpuFd,
     devices: Devices,
     memory: [Arc<BarMemory>; 2],
+    log: Arc<dyn DirtyLog>,
     _ram: GuestRam,
 }
 
@@ -87,7 +90,7 @@ impl Guest {
         }
         (sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer) = (0x8000_0011, PML4, 0x20, 0x500);
         vcpu.set_sregs(&sregs).unwrap();
-        Some(Self { vcpu, devices, memory, _ram: ram })
+        Some(Self { vcpu, devices, memory, log: vm.dirty_log(), _ram: ram })
     }
 
     /// Runs the code at `rip` until it is done. Returns EAX, and how many MMIO exits there were.
@@ -166,4 +169,29 @@ fn a_guest_reaches_the_memory_of_a_bar_without_exits_wherever_the_bar_is() {
     assert_eq!(guest.load(4, 0), NOTHING);
     guest.configure(BAR2_UPPER, WINDOW.start >> 32);
     assert_eq!(guest.load(4, 0), (64, 0));
+}
+
+#[test]
+fn what_a_guest_writes_to_logged_memory_is_known_by_the_page() {
+    let Some(mut guest) = Guest::new() else { return };
+    let dirty = |guest: &Guest| {
+        guest.log.collect(&guest.memory[0]);
+        let words = guest.memory[0].dirty().unwrap().take();
+        (0..words.len() * 64).filter(|page| words[page / 64] >> (page % 64) & 1 != 0).collect::<Vec<_>>()
+    };
+    assert_eq!(dirty(&guest), [0_usize; 0]);
+    guest.store(1, 0x12_3450, 1);
+    guest.store(1, 0x1f_fffc, 1);
+    assert_eq!(dirty(&guest), [0x123, 0x1ff]);
+    assert_eq!(dirty(&guest), [0_usize; 0]);
+    // A page that was dirty before is logged again.
+    guest.store(1, 0x12_3000, 2);
+    assert_eq!(dirty(&guest), [0x123]);
+    // A log that has gone with its slot had any page.
+    guest.store(1, 0, 3);
+    guest.configure(BAR0, MOVED);
+    assert_eq!(dirty(&guest).len(), 0x200);
+    assert_eq!(dirty(&guest), [0_usize; 0]);
+    guest.store(2, 0x5000, 4);
+    assert_eq!(dirty(&guest), [5]);
 }

@@ -6,6 +6,7 @@ mod cloud_init;
 mod cpu;
 mod device;
 mod disk;
+mod display;
 mod error;
 mod expect;
 mod gdb;
@@ -35,6 +36,7 @@ pub use self::{
     cpu::cpu,
     device::DeviceConfig,
     disk::{DiskBus, DiskConfig},
+    display::DisplayConfig,
     error::ConfigError,
     memory::MemoryConfig,
     net::{NetConfig, NetHost, NetMac, Vhost},
@@ -110,6 +112,7 @@ impl VmConfig {
         }
         let balloon = args.balloon.then_some(DeviceConfig::Balloon);
         let vsock = args.vsock.as_deref().map(VsockConfig::parse).transpose()?.map(DeviceConfig::Vsock);
+        let display = DisplayConfig::parse(&args.display)?.map(DeviceConfig::Display);
         let ports = serial::ports(&args.serial)?;
         let serial = (0..).zip(ports).map(|(number, config)| DeviceConfig::Serial(number, config));
         let panic = args.on_panic.map(|_| DeviceConfig::Panic);
@@ -131,6 +134,7 @@ impl VmConfig {
                 .chain(rng)
                 .chain(balloon)
                 .chain(vsock)
+                .chain(display)
                 .chain(serial)
                 .chain(panic)
                 .chain(debug_exit)
@@ -151,6 +155,12 @@ impl VmConfig {
             DeviceConfig::Disk(disk) => Some(&**disk),
             _ => None,
         })
+    }
+
+    /// Returns true if the machine has a screen.
+    #[must_use]
+    pub fn has_screen(&self) -> bool {
+        self.devices.iter().any(|device| matches!(device, DeviceConfig::Display(_)))
     }
 
     /// The number of the serial port on stdin and stdout, if one is there: 0 is COM1.

@@ -3,11 +3,15 @@
 mod connection;
 mod words;
 
-use std::{io, os::fd::AsFd, path::PathBuf};
+use std::{
+    io,
+    os::fd::AsFd,
+    path::{self, PathBuf},
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use devices::printable::{PrintableLines, is_plain};
+use devices::printable::{PrintableLines, ToPrintable, is_plain};
 use serde_json::{Map, Value};
 
 use self::connection::{Connection, Ended};
@@ -22,6 +26,7 @@ Examples:
   nvmm ctl vm.sock query-stats '{\"target\": \"vcpu\"}'
   nvmm ctl vm.sock info registers          as QEMU's monitor prints it
   nvmm ctl vm.sock \"info registers -a\"    the same of all vCPUs
+  nvmm ctl vm.sock screendump a.png        the screen's picture
   nvmm ctl vm.sock dump-guest-memory paging=off protocol=file:/tmp/vm.core
 
 Exit status: 0; or 1 if there is no such machine, or it refuses";
@@ -104,6 +109,13 @@ fn arguments(connection: &mut Connection, command: &str, words: &[String]) -> Re
             Ok(_) => bail!("{text}: give a JSON object"),
             Err(error) => bail!("{text}: that is no JSON: {error}"),
         },
+        // The machine may run in another folder.
+        [path] if command == "screendump" && !path.contains('=') => {
+            let path = path::absolute(path).with_context(|| path.clone())?;
+            let path =
+                path.to_str().with_context(|| format!("{}: give a name in UTF-8", path.printable()))?;
+            Ok(Map::from_iter([("filename".to_owned(), path.into())]))
+        }
         words => {
             let commands = connection.call("query-commands", Map::new())?;
             let known = commands.as_array().into_iter().flatten().find(|known| known["name"] == command);

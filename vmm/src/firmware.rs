@@ -51,6 +51,7 @@ use crate::{
     config::{BootKind, ConfigError, FirmwareChoice, FirmwareConfig},
     kernel::PassedKernel,
     size::Size,
+    small_file,
 };
 
 /// The folder that distributions' files are below.
@@ -71,6 +72,8 @@ pub struct Firmware {
     variables: Option<Variables>,
     /// The kernel that it loads, if it starts no boot loader of a disk.
     loaded: Option<Loaded>,
+    /// The option ROM of the VGA, for a BIOS in a machine with a screen. UEFI has a driver of its own.
+    vga: Option<Vec<u8>>,
 }
 
 impl Firmware {
@@ -131,7 +134,7 @@ impl Firmware {
         image::check_len(len).map_err(|source| FirmwareError::Image { path: path.clone(), source })?;
         let rom = Rom::new(&bytes).map_err(|source| FirmwareError::Read { path: path.clone(), source })?;
         log::info!("firmware: {} ({})", path.printable(), Size(rom.size()));
-        Ok(Self { kind, path, rom: Arc::new(rom), variables, loaded })
+        Ok(Self { kind, path, rom: Arc::new(rom), variables, loaded, vga: None })
     }
 
     /// Warns of devices that the user may expect it to start from, and it does not or may not.
@@ -161,6 +164,27 @@ impl Firmware {
     /// The kernel that it loads.
     pub(crate) fn loaded(&self) -> Option<&Loaded> {
         self.loaded.as_ref()
+    }
+
+    /// The same for a machine with a screen.
+    ///
+    /// # Errors
+    ///
+    /// It is a BIOS, and there is no option ROM by which it draws.
+    pub fn with_screen(self) -> Result<Self, FirmwareError> {
+        if self.kind == Kind::Uefi {
+            return Ok(self);
+        }
+        let path = find::vga(Path::new(ROOT))?;
+        let read = small_file::read_bytes(&path);
+        let rom = read.map_err(|source| FirmwareError::Read { path: path.clone(), source })?;
+        log::info!("firmware: {} draws on the screen", path.printable());
+        Ok(Self { vga: Some(rom), ..self })
+    }
+
+    /// The option ROM of the VGA, if it needs one.
+    pub(crate) fn vga_rom(&self) -> Option<&[u8]> {
+        self.vga.as_deref()
     }
 
     /// The chip below it that keeps its variables, and the chip's address, for a new machine.

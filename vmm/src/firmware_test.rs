@@ -72,7 +72,8 @@ fn the_first_disk_to_start_from_tells_which_firmware() {
 fn a_bios_is_found_below_1_mib() {
     let bytes: Vec<u8> = (0..64_u32 << 10).flat_map(u32::to_le_bytes).collect();
     let rom = Arc::new(Rom::new(&bytes).unwrap());
-    let firmware = Firmware { kind: Kind::Bios, path: "f".into(), rom, variables: None, loaded: None };
+    let firmware =
+        Firmware { kind: Kind::Bios, path: "f".into(), rom, variables: None, loaded: None, vga: None };
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap();
     firmware.load(&memory).unwrap();
     let mut low = vec![0; 128 << 10];

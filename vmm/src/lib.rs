@@ -49,6 +49,7 @@ pub mod qmp;
 mod questions;
 pub mod reboots;
 mod run_state;
+mod screendump;
 mod signals;
 pub mod size;
 pub mod small_file;

@@ -2,11 +2,11 @@
 //! a disk above all, would be lost, and is refused before anything is written to it.
 
 use std::{
-    fs::{self, File, Metadata},
-    io,
+    fs::{self, File, Metadata, Permissions},
+    io::{self, Write},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
-        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -15,6 +15,7 @@ use devices::{
     disk::{format::Format, image::OpenOptions, info, qcow2::Overlay, user},
     printable::ToPrintable,
 };
+use tempfile::Builder;
 use thiserror::Error;
 
 use crate::config::{DeviceConfig, DiskConfig, VmConfig};
@@ -226,6 +227,34 @@ impl Taken {
         }
         file.set_len(0).map_err(failed)?;
         Ok(file)
+    }
+
+    /// Puts a file of these bytes at `path`, for a command to a machine that runs, in one step, unless what is there is taken. Only a regular
+    /// file is replaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`Taken::replace`].
+    pub(crate) fn replace_whole(
+        &self,
+        option: &'static str,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<(), OutputError> {
+        let failed = |source| OutputError::Open { option, path: path.to_owned(), source };
+        if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.file_type().is_block_device()) {
+            return Err(OutputError::NotAFile { option, path: path.to_owned() });
+        }
+        self.check(option, path)?;
+        // A link stays one.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let permissions = Permissions::from_mode(0o666);
+        let mut file = Builder::new().permissions(permissions).tempfile_in(folder).map_err(failed)?;
+        file.write_all(bytes).map_err(failed)?;
+        file.persist(target).map_err(|error| failed(error.error))?;
+        Ok(())
     }
 
     /// Opens the file at `path` for `option` to add to it, or makes it, unless it is one that is taken. From then on it is.

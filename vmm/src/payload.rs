@@ -18,7 +18,7 @@ use devices::{
 use crate::{
     board::{Board, Chipset, IsaSpec, OpenDevice},
     config::{StartConfig, VmConfig},
-    firmware::Firmware,
+    firmware::{Firmware, FirmwareError},
     kernel::{Kernel, KernelFiles},
     size::Size,
 };
@@ -48,7 +48,8 @@ impl Payload {
                 Some(Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into()))
             }
             StartConfig::Firmware(firmware) => Firmware::chosen(firmware, config.memory.size, runs)?
-                .map(|firmware| Self::Firmware(firmware.into())),
+                .map(|firmware| Self::for_machine(firmware, config))
+                .transpose()?,
         })
     }
 
@@ -66,7 +67,7 @@ impl Payload {
         let payload = match (opened, &config.start) {
             (Some(payload), _) => payload,
             (None, StartConfig::Firmware(firmware)) => {
-                Self::Firmware(Firmware::by_disk(firmware, devices, runs)?.into())
+                Self::for_machine(Firmware::by_disk(firmware, devices, runs)?, config)?
             }
             (None, StartConfig::Kernel(kernel)) => {
                 Self::Kernel(KernelFiles::open(kernel, config.memory.size)?.into())
@@ -76,6 +77,12 @@ impl Payload {
             firmware.tell_surprises(config, devices)?;
         }
         Ok(payload)
+    }
+
+    /// Firmware that draws on the screen, if the machine has one.
+    fn for_machine(firmware: Firmware, config: &VmConfig) -> Result<Self, FirmwareError> {
+        let firmware = if config.has_screen() { firmware.with_screen()? } else { firmware };
+        Ok(Self::Firmware(firmware.into()))
     }
 
     /// Lays out memory for it.

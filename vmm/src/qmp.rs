@@ -21,6 +21,7 @@ mod schema;
 #[cfg(test)]
 #[path = "../../tests/support/schema.rs"]
 mod schema_check;
+mod screendump;
 mod server;
 mod stats;
 mod todo;

@@ -19,7 +19,10 @@ use devices::disk::format::Format;
 use serde_json::Value;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use crate::inspect::{Dump, SavePhysical, SaveVirtual};
+use crate::{
+    inspect::{Dump, SavePhysical, SaveVirtual},
+    screendump::Screendump,
+};
 
 /// A question to a machine that is there; one that is being built answers once it is. It may be stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +81,8 @@ pub(crate) enum Question {
         /// Though the guest holds the one that is in it.
         force: bool,
     },
+    /// The screen's picture in a file.
+    Screendump(Screendump),
     /// Make a disk larger.
     Resize {
         /// The disk's name.

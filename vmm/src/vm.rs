@@ -13,6 +13,7 @@ use arch::{cpu::apic_id::FIRST_X2APIC_ID, layout, memory::GuestRam};
 use devices::{
     chipset::Rom,
     irq::{Line, Msi, SharedLine},
+    pci::DirtyLog,
 };
 use kvm_bindings::{
     KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_MEM_READONLY, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
@@ -54,6 +55,8 @@ pub(crate) struct Vm {
     pub(crate) rom: Option<Arc<Rom>>,
     /// The routes of message-signalled interrupts that the kernel sends.
     routes: Arc<Routes>,
+    /// The slots beside those of RAM and of firmware's chip.
+    slots: Arc<KvmSlots>,
     /// The lines that devices drive, by GSI.
     lines: Mutex<BTreeMap<u32, Arc<SharedLine>>>,
     /// Its vCPUs get the host's TSC rate of now when they are made.
@@ -120,8 +123,10 @@ impl Vm {
         let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
         vm.create_pit2(pit).map_err(kvm("KVM_CREATE_PIT2"))?;
         let fd = Arc::new(vm);
+        let first_slot = slots(memory).saturating_add(rom.iter().map(|_| 1).sum());
         Ok(Self {
             routes: Arc::new(Routes::new(Arc::clone(&fd), x2apic_ids)),
+            slots: Arc::new(KvmSlots::new(Arc::clone(&fd), first_slot)),
             fd,
             memory: memory.clone(),
             rom: rom.cloned(),
@@ -150,8 +155,13 @@ impl Vm {
     /// The memory slots for PCI BARs.
     #[must_use]
     pub(crate) fn slots(&self) -> Arc<dyn MemorySlots> {
-        let first = slots(&self.memory).saturating_add(self.rom.iter().map(|_| 1).sum());
-        Arc::new(KvmSlots::new(Arc::clone(&self.fd), first))
+        Arc::clone(&self.slots) as Arc<dyn MemorySlots>
+    }
+
+    /// The log of the pages that the guest writes to by those slots.
+    #[must_use]
+    pub(crate) fn dirty_log(&self) -> Arc<dyn DirtyLog> {
+        Arc::clone(&self.slots) as Arc<dyn DirtyLog>
     }
 
     /// A line to the input `gsi` of the PICs and the IOAPIC, which is high while any such line is.

@@ -54,8 +54,10 @@ pub(super) fn fadt(facs: u32, dsdt: u32, hardware: &AcpiHardware) -> FADT {
         // alarm could end.
         .flag(Flags::SlpButton)
         .flag(Flags::FixRtc)
-        .flag(Flags::ResetRegSup)
-        .flag(Flags::Headless);
+        .flag(Flags::ResetRegSup);
+    if !hardware.vga {
+        fadt = fadt.flag(Flags::Headless);
+    }
     fadt.firmware_ctrl = facs.into();
     fadt.dsdt = dsdt.into();
     fadt.x_dsdt = u64::from(dsdt).into();
@@ -74,7 +76,8 @@ pub(super) fn fadt(facs: u32, dsdt: u32, hardware: &AcpiHardware) -> FADT {
         fadt.pm_tmr_len = PM_TIMER_LEN;
         fadt.x_pm_tmr_blk = io(layout::PM_TIMER, PM_TIMER_LEN, AccessSize::DwordAccess);
     }
-    let mut boot_arch = BootArch::VGA_NOT_PRESENT;
+    let mut boot_arch = BootArch::empty();
+    boot_arch.set(BootArch::VGA_NOT_PRESENT, !hardware.vga);
     boot_arch.set(BootArch::LEGACY_DEVICES, hardware.has_legacy_devices());
     if hardware.has_rtc() {
         fadt.century = layout::CMOS_CENTURY;

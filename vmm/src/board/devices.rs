@@ -21,6 +21,7 @@ use devices::{
 use super::{
     chipset::{Chipset, Placing},
     inventory::{AcpiName, At, Placed},
+    screen::PluggedScreen,
 };
 use crate::{
     attached::Attached, blocks::BlockFacts, buses::Buses, config::BootDevice, networks::NetworkFacts,
@@ -119,6 +120,7 @@ pub struct Devices {
     pub(super) pci_mmio64: Option<Range<u64>>,
     /// The devices that firmware can start from, with their OpenFirmware paths.
     pub(super) bootable: Vec<(BootDevice, String)>,
+    pub(super) screen: Option<PluggedScreen>,
 }
 
 impl Devices {
@@ -153,6 +155,7 @@ impl Devices {
         AcpiHardware {
             apic_ids,
             isa: isa.collect(),
+            vga: self.screen.is_some(),
             pm_timer: self.placed.iter().any(has_pm_timer),
             ecam: self.buses.pci.ecam(),
             pci_windows: self.pci_windows(),
@@ -163,6 +166,11 @@ impl Devices {
     /// Returns the hardware as ACPI will describe it once firmware has set it up, for a machine whose memory ends at `ram_end`.
     pub(crate) fn placing(&self, apic_ids: Vec<u32>, ram_end: u64) -> Placing {
         Placing { hardware: self.acpi(apic_ids), pci: Arc::clone(&self.buses.pci), ram_end }
+    }
+
+    /// The screen, if there is one.
+    pub(crate) fn screen(&self) -> Option<&PluggedScreen> {
+        self.screen.as_ref()
     }
 
     /// The devices that firmware can start from.

@@ -17,8 +17,7 @@ use clap::{
 pub(super) use self::{net::as_net, vsock::as_vsock};
 
 // Sentences of several rows.
-const NO_SCREEN: &str =
-    "leave it out; nvmm has no screen yet, and the guest's console is COM1, which --serial places";
+const NO_SCREEN: &str = "leave it out; the guest's console is COM1, which --serial places, and nvmm shows a screen in no window: --display vga has one whose picture nvmm ctl SOCKET screendump a.png saves";
 const CARD: &str =
     "say virtio-net-pci, which is nvmm's network card, or --net for both the card and its place";
 const DISK: &str = "give each disk with --disk PATH, or --disk path=PATH,KEY=VALUE,...";
@@ -48,7 +47,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
         &["nodefaults", "no-user-config"],
         "leave it out; nvmm's machine has only COM1, virtio-rng (--rng off takes it away) and what the options add",
     ),
-    (&["display", "vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
+    (&["vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
     (
         &["monitor", "mon", "qmp-pretty"],
         "say --qmp PATH; nvmm ctl PATH speaks to it, and nvmm ctl PATH info registers is the monitor's",

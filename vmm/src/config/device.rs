@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    cdrom::CdromConfig, cloud_init::CloudInitConfig, disk::DiskConfig, net::NetConfig, serial::SerialConfig,
-    vsock::VsockConfig,
+    cdrom::CdromConfig, cloud_init::CloudInitConfig, disk::DiskConfig, display::DisplayConfig,
+    net::NetConfig, serial::SerialConfig, vsock::VsockConfig,
 };
 
 /// A device that an option asks for, or the real-time clock.
@@ -26,6 +26,8 @@ pub enum DeviceConfig {
     Balloon,
     /// `--vsock`.
     Vsock(VsockConfig),
+    /// `--display`.
+    Display(DisplayConfig),
     /// `--serial`: the port's number, of which 0 is COM1, and its place.
     Serial(usize, SerialConfig),
     /// `--on-panic`.

@@ -25,6 +25,11 @@ pub enum FirmwareError {
         /// The reasons, each with its file.
         why: String,
     },
+    /// The host has no option ROM for the VGA.
+    #[error(
+        "there is no vgabios-stdvga.bin on this host, by which a BIOS draws on the screen of --display; install it (Debian: apt install seabios; Fedora: dnf install seavgabios-bin), or say --display none"
+    )]
+    NoVgaRom,
     /// A file that can't be read.
     #[error("firmware {}: can't be read", path.printable())]
     Read {

@@ -22,6 +22,23 @@ const OVMF: [&str; 4] = [
     "usr/share/qemu/OVMF.fd",
 ];
 
+/// SeaBIOS' option ROM for QEMU's standard VGA: Debian, then Fedora, then what comes with QEMU elsewhere.
+const VGA: [&str; 4] = [
+    "usr/share/seabios/vgabios-stdvga.bin",
+    "usr/share/seavgabios/vgabios-stdvga.bin",
+    "usr/share/qemu/vgabios-stdvga.bin",
+    "usr/share/qemu-kvm/vgabios-stdvga.bin",
+];
+
+/// Finds the host's option ROM for the VGA, below `root`.
+///
+/// # Errors
+///
+/// There is none.
+pub(super) fn vga(root: &Path) -> Result<PathBuf, FirmwareError> {
+    VGA.iter().map(|path| root.join(path)).find(|path| path.exists()).ok_or(FirmwareError::NoVgaRom)
+}
+
 /// Finds the host's firmware of a kind, below `root`.
 ///
 /// # Errors

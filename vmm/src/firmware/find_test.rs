@@ -101,3 +101,14 @@ fn a_given_image_gets_the_variables_that_belong_to_it() {
     let error = given(&path("f/smm"), folder.path()).unwrap_err();
     assert!(matches!(error, FirmwareError::Image { source: ImageError::NeedsSmm, .. }), "{error}");
 }
+
+#[test]
+fn the_vgas_option_rom_is_where_distributions_put_it() {
+    for path in VGA {
+        let root = root(&[(path, String::new())]);
+        assert_eq!(vga(root.path()).unwrap(), root.path().join(path));
+    }
+    let error = vga(root(&[]).path()).unwrap_err().to_string();
+    assert!(error.starts_with("there is no vgabios-stdvga.bin on this host"), "{error}");
+    assert!(error.contains("apt install seabios") && error.ends_with("or say --display none"), "{error}");
+}

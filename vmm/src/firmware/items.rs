@@ -21,6 +21,9 @@ const MENU_WAIT: u16 = 5000;
 /// SeaBIOS tries again after so many milliseconds if nothing starts: never.
 const NO_RETRY: u32 = u32::MAX;
 
+/// The file that SeaBIOS takes for the option ROM of the function 1234:1111. One in `vgaroms/` is not told where the function is.
+const VGA_ROM: &str = "pci1234,1111.rom";
+
 /// The machine that firmware is told of.
 #[derive(Debug)]
 pub(crate) struct Machine<'a> {
@@ -40,6 +43,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) memory: &'a GuestRam,
     /// Firmware offers a menu.
     pub(crate) menu: bool,
+    /// The option ROM of the VGA.
+    pub(crate) vga_rom: Option<&'a [u8]>,
 }
 
 /// Sets the items.
@@ -48,7 +53,7 @@ pub(crate) struct Machine<'a> {
 ///
 /// A table or a file does not fit.
 pub(crate) fn fill(fw_cfg: &mut FwCfg, machine: Machine<'_>) -> anyhow::Result<()> {
-    let Machine { placing, smbios, values, map, mut order, loaded, memory, menu } = machine;
+    let Machine { placing, smbios, values, map, mut order, loaded, memory, menu, vga_rom } = machine;
     if let Some(Loaded { kernel, rom }) = loaded {
         kernel.items(memory)?.into_iter().for_each(|(key, content)| fw_cfg.set_content(key, content));
         if let Some(rom) = rom {
@@ -66,6 +71,9 @@ pub(crate) fn fill(fw_cfg: &mut FwCfg, machine: Machine<'_>) -> anyhow::Result<(
     add("etc/e820", map.file())?;
     add("etc/boot-fail-wait", NO_RETRY.to_le_bytes().to_vec())?;
     add("etc/boot-menu-wait", if menu { MENU_WAIT } else { 0 }.to_le_bytes().to_vec())?;
+    if let Some(rom) = vga_rom {
+        add(VGA_ROM, rom.to_vec())?;
+    }
     if !order.is_empty() {
         add("bootorder", (order.join("\n") + "\0").into_bytes())?;
     }

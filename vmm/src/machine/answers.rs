@@ -44,6 +44,11 @@ impl Machine {
             Question::Dump(dump) => self.look(link, |machine| dump.write(machine, taken, &stop).map(done)),
             Question::Blocks => Ok(Ok(self.blocks().into())),
             Question::BlockStats => Ok(Ok(self.devices.disks().iter().map(blocks::stats).collect())),
+            Question::Screendump(dump) => {
+                let screen = self.devices.screen().map(|plugged| &*plugged.screen);
+                let written = dump.write(screen, taken).map(done);
+                Ok(written.map_err(|error| Refusal(format!("{:#}", anyhow::Error::from(error)))))
+            }
             Question::Resize { disk, size } => {
                 let grown = self.devices.grow(disk, *size);
                 Ok(grown.map(done).map_err(|error| Refusal(format!("{error:#}"))))

@@ -33,7 +33,8 @@ impl Handover<'_> {
         let Self { memory, map, smbios, values, devices, apic_ids } = self;
         let rsdp = acpi::write(memory, &devices.acpi(apic_ids))?;
         smbios::write(memory, &smbios, values)?;
-        let info = BootInfo { map, initrd: kernel.initramfs.clone(), rsdp };
+        let framebuffer = devices.screen().and_then(|screen| screen.framebuffer);
+        let info = BootInfo { map, initrd: kernel.initramfs.clone(), rsdp, framebuffer };
         match kernel.entry.protocol {
             Protocol::Linux64 => boot::linux64(memory, kernel.header, &info)?,
             Protocol::Pvh => boot::pvh(memory, &info)?,
@@ -68,6 +69,7 @@ impl Handover<'_> {
             loaded,
             memory,
             menu: boot.menu,
+            vga_rom: firmware.vga_rom(),
         };
         firmware::fill(&mut fw_cfg.lock().unwrap_or_else(PoisonError::into_inner), machine)
     }

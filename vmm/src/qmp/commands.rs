@@ -10,7 +10,7 @@ use super::{
     models::{self, ModelQuestion},
     returns,
     schema::Schema,
-    stats,
+    screendump, stats,
     todo::{Finish, Known, Todo},
     types::Type,
 };
@@ -284,6 +284,13 @@ static TABLE: &[Command] = &[
         returns: Type::NOTHING,
         help: "write an ELF core, for gdb and crash",
         run: |arguments, _| ask(Question::Dump(arguments.all()?)),
+    },
+    Command {
+        name: "screendump",
+        arguments: screendump::ARGUMENTS,
+        returns: Type::NOTHING,
+        help: "save the screen's picture in a file",
+        run: |arguments, _| ask(Question::Screendump(screendump::screendump(arguments)?)),
     },
     Command {
         name: "human-monitor-command",

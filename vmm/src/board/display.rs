@@ -1,0 +1,62 @@
+//! `--display`: the screen.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+use arch::{boot::Framebuffer, layout};
+use devices::display::{
+    Screen,
+    vga::{DispiPorts, Monitor, Resolution, Vga, VgaPorts},
+};
+
+use super::{Board, BoardError, IsaSpec, OpenDevice, screen::PluggedScreen};
+use crate::config::DisplayConfig;
+
+/// A monitor, which outlives the machine's resets.
+#[derive(Debug)]
+pub(super) struct OpenDisplay {
+    monitor: Arc<Monitor>,
+    resolution: Resolution,
+}
+
+impl OpenDisplay {
+    /// A monitor that shows nothing yet.
+    pub(super) fn new(config: &DisplayConfig) -> Self {
+        Self { monitor: Arc::default(), resolution: config.resolution }
+    }
+
+    fn plug_vga(&self, board: &mut Board) -> Result<(), BoardError> {
+        let (memory, log, resolution) = (board.memory().clone(), board.vm.dirty_log(), self.resolution);
+        let make = |error| BoardError::Make("video memory", error);
+        let (_, vga) = board.pci(|_, _| Vga::new(&self.monitor, memory, log, resolution).map_err(make))?;
+        let spec =
+            |name, port, len| IsaSpec { name, ports: (port, len), gsi: None, acpi: None, backend: None };
+        for (port, len) in [(layout::VGA_MONOCHROME, VgaPorts::MONOCHROME_LEN), (layout::VGA, VgaPorts::LEN)]
+        {
+            let ports = lock(&vga).ports(port);
+            board.isa(spec("VGA", port, len), |_| Ok(ports))?;
+        }
+        let ports = lock(&vga).dispi_ports();
+        board.isa(spec("VGA's dispi interface", layout::DISPI, DispiPorts::LEN), |_| Ok(ports))?;
+        let vga = lock(&vga);
+        // Firmware places video memory later, and sets modes itself.
+        let framebuffer = vga.video_memory().and_then(|base| {
+            let Resolution { width, height } = resolution;
+            let pitch = u16::try_from(vga.set_mode(resolution)).ok()?;
+            Some(Framebuffer { base: u32::try_from(base).ok()?, width, height, pitch })
+        });
+        board.screen =
+            Some(PluggedScreen { screen: Arc::clone(&self.monitor) as Arc<dyn Screen>, framebuffer });
+        Ok(())
+    }
+}
+
+impl OpenDevice for OpenDisplay {
+    fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
+        self.plug_vga(board).context("the screen can't be plugged in (--display none leaves it out)")
+    }
+}
+
+fn lock(vga: &Mutex<Vga>) -> MutexGuard<'_, Vga> {
+    vga.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,73 @@
+//! `--display`.
+
+use std::ffi::OsStr;
+
+use devices::{display::vga::Resolution, printable::ToPrintable};
+
+use super::{error::ConfigError, keys::Keys, words};
+
+const OPTION: &str = "--display";
+const KNOWN: &str = "none, or vga[,xres=N,yres=N]";
+/// The size that a guest prefers, unless the user asks for another.
+const USUAL: Resolution = Resolution { width: 1280, height: 800 };
+
+/// A screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisplayConfig {
+    /// The size that the guest is told to prefer.
+    pub resolution: Resolution,
+}
+
+impl DisplayConfig {
+    /// Gives a `--display` a meaning: there is a screen unless it says `none`.
+    ///
+    /// # Errors
+    ///
+    /// A word that has none.
+    pub(super) fn parse(given: &OsStr) -> Result<Option<Self>, ConfigError> {
+        parse(&words::encode(given)).map_err(|why| ConfigError::Keys {
+            option: OPTION,
+            given: given.printable().to_string(),
+            why,
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<Option<DisplayConfig>, String> {
+    let (place, rest) = match text.split_once(',') {
+        Some((place, rest)) => (place, Some(rest)),
+        None => (text, None),
+    };
+    match place {
+        "none" if rest.is_none() => Ok(None),
+        "none" => Err("'none' is no screen, and has no keys".to_owned()),
+        "vga" => {
+            let mut keys = Keys::of(rest.into_iter().flat_map(|rest| rest.split(',')))?;
+            let resolution = resolution(&mut keys)?;
+            keys.end("xres=N,yres=N")?;
+            Ok(Some(DisplayConfig { resolution }))
+        }
+        _ => Err(format!("give {KNOWN}")),
+    }
+}
+
+/// Takes `xres=N,yres=N`.
+fn resolution(keys: &mut Keys<'_>) -> Result<Resolution, String> {
+    let number = |text: &str| words::number::<u16>(text);
+    let given = (keys.value("xres", "N")?, keys.value("yres", "N")?);
+    let resolution = match given {
+        (None, None) => return Ok(USUAL),
+        (Some(width), Some(height)) => {
+            number(width).zip(number(height)).map(|(width, height)| Resolution { width, height })
+        }
+        _ => return Err("give xres=N and yres=N together".to_owned()),
+    };
+    resolution.filter(|resolution| resolution.is_possible()).ok_or_else(|| {
+        "give xres= from 640 to 4088, a multiple of 8, and yres= from 480 to 4088; both together at most 4194304 pixels, such as 2560 by 1600"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+#[path = "display_test.rs"]
+mod tests;

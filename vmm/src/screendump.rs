@@ -1,0 +1,94 @@
+//! `screendump`: the screen's picture in a file.
+
+use std::path::PathBuf;
+
+use devices::display::{Picture, Screen};
+use png::{BitDepth, ColorType, Encoder, EncodingError};
+use thiserror::Error;
+
+use crate::output::{OutputError, Taken};
+
+/// The form of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ImageFormat {
+    /// Portable Network Graphics.
+    Png,
+    /// Netpbm's binary portable pixmap.
+    Ppm,
+}
+
+/// A file that is to have the picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Screendump {
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// Its form.
+    pub(crate) format: ImageFormat,
+}
+
+/// Why there is no file.
+#[derive(Debug, Error)]
+pub(crate) enum ScreendumpError {
+    /// The machine has no screen.
+    #[error("the machine has no screen; start it with --display vga")]
+    NoScreen,
+    /// The guest has not switched it on.
+    #[error("the screen shows nothing yet")]
+    Empty,
+    /// There is no such PNG.
+    #[error("the picture can't be written as PNG")]
+    Png(#[from] EncodingError),
+    /// It can't be there, or may not be written over.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+impl Screendump {
+    /// Writes what `screen` shows to the file, which is there when it is whole. No file in `taken` is written over.
+    ///
+    /// # Errors
+    ///
+    /// There is no picture, or the file can't be written.
+    pub(crate) fn write(&self, screen: Option<&dyn Screen>, taken: &Taken) -> Result<(), ScreendumpError> {
+        let screen = screen.ok_or(ScreendumpError::NoScreen)?;
+        let mut seen = ((0, 0), Vec::new());
+        screen.look(&mut |picture| seen = (picture.size(), rgb(picture)));
+        let (size, pixels) = seen;
+        if pixels.is_empty() {
+            return Err(ScreendumpError::Empty);
+        }
+        let bytes = match self.format {
+            ImageFormat::Png => png(size, &pixels)?,
+            ImageFormat::Ppm => ppm(size, &pixels),
+        };
+        Ok(taken.replace_whole("screendump", &self.path, &bytes)?)
+    }
+}
+
+/// The pixels of a picture, three bytes each.
+fn rgb(picture: &Picture) -> Vec<u8> {
+    let (width, height) = picture.size();
+    let rows = (0..height).flat_map(|row| picture.row(row, 0..width));
+    rows.flat_map(|pixel| pixel.to_be_bytes().into_iter().skip(1)).collect()
+}
+
+fn png((width, height): (u16, u16), pixels: &[u8]) -> Result<Vec<u8>, EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, width.into(), height.into());
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+fn ppm((width, height): (u16, u16), pixels: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("P6\n{width} {height}\n255\n").into_bytes();
+    bytes.extend(pixels);
+    bytes
+}
+
+#[cfg(test)]
+#[path = "screendump_test.rs"]
+mod tests;
