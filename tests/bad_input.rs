@@ -43,7 +43,7 @@ fn with_kernel<'a>(kernel: &'a Path, options: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn the_command_line() {
     let kernel = guest("power_off");
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (&["--memory", "0"], &["--memory 0", "such as 512M"]),
         (&["--memory", "lots"], &["--memory lots", "such as 2G"]),
         (&["--memory", "size=1G,huge=on"], &["huge", "hugepages"]),
@@ -61,15 +61,19 @@ fn the_command_line() {
         (&["--debug-exit", "0x10000"], &["0x10000", "0xfffc"]),
         (&["--debug-exit", "0xfffd"], &["0xfffd", "the first of four", "0xfffc"]),
         (&["-smp", "0"], &["--smp 0", "at least one"]),
-        (&["-hda", "x.raw"], &["-hda is QEMU's", "--disk PATH"]),
-        (&["--netdev", "user"], &["-netdev user is QEMU's: without a card", "or say --net user"]),
+        (&["-fda", "x.raw"], &["-fda is QEMU's", "--disk PATH"]),
+        (&["-netdev", "user,id=n"], &["-netdev user,id=n: no -device virtio-net-pci,netdev=ID takes n"]),
+        (
+            &["-drive", "file=x,if=virtio,format=vdi"],
+            &["-drive file=x,if=virtio,format=vdi: --disk path=x,format=vdi: ", "qcow2"],
+        ),
         (&["x.raw"], &["'x.raw'", "--disk x.raw"]),
     ];
     for (options, parts) in cases {
         refused(&with_kernel(&kernel, options), USAGE, parts);
     }
     refused(&[], USAGE, &["--kernel"]);
-    refused(&["-hda", "x.raw"], USAGE, &["-hda is QEMU's", "--disk PATH"]);
+    refused(&["-fda", "x.raw"], USAGE, &["-fda is QEMU's", "--disk PATH"]);
 }
 
 #[test]

@@ -154,6 +154,10 @@ pub struct MachineArgs {
     #[arg(long, requires = "dry_run")]
     pub json: bool,
 
+    /// Print nvmm's words for a whole command line of QEMU's, given as one text, and end
+    #[arg(long, value_name = "LINE", exclusive = true)]
+    pub from_qemu: Option<OsString>,
+
     /// KVM's device node
     #[arg(long, value_name = "PATH", default_value = "/dev/kvm")]
     pub kvm: PathBuf,

@@ -2,13 +2,15 @@
 
 mod qemu;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::{
     CommandFactory, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
+use self::qemu::Translated;
+pub use self::qemu::{Note, Told};
 use crate::{args::MachineArgs, exit};
 
 /// A KVM hypervisor for nested virtualization: its guests run KVM themselves.
@@ -26,6 +28,9 @@ pub struct Cli {
     /// The machine to run.
     #[command(flatten)]
     pub machine: MachineArgs,
+    /// What to tell the user about QEMU's words.
+    #[arg(skip)]
+    pub told: Told,
 }
 
 /// The command line of a machine alone. The tree of all commands costs several times as much to build.
@@ -46,21 +51,49 @@ impl Cli {
         if !words.get(1).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-")) {
             return Self::try_parse_from(words).map_err(|error| explain(error, words));
         }
-        let words = qemu::with_two_dashes(words, MachineAlone::command);
-        let (words, mut refused) = qemu::as_net(&words);
-        let (words, more) = qemu::as_vsock(&words);
-        refused.extend(more);
-        // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
-        if refused.is_empty()
-            && let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(&*words)
-        {
-            return Ok(Self { command: None, machine });
+        if !qemu::may_be_qemus(words) {
+            return Self::of_nvmms(words, Told::default());
         }
-        if let Some(error) = qemu::refuse(&words, refused, Cli::command) {
-            return Err(error);
-        }
-        Self::try_parse_from(&*words).map_err(|error| explain(error, &words))
+        let translated =
+            qemu::translate(words, &MachineAlone::command(), false).map_err(|lines| refusal(&lines))?;
+        Self::of_nvmms(&translated.words, translated.told)
     }
+
+    fn of_nvmms(words: &[OsString], told: Told) -> Result<Self, clap::Error> {
+        // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
+        if let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(words) {
+            return Ok(Self { command: None, machine, told });
+        }
+        let whole = Self::try_parse_from(words).map_err(|error| explain(error, words))?;
+        Ok(Self { told, ..whole })
+    }
+}
+
+/// A command line of QEMU's in nvmm's words.
+#[derive(Debug)]
+pub struct FromQemu {
+    /// The words, as a command for a shell.
+    pub command: String,
+    /// Their meaning.
+    pub cli: Cli,
+}
+
+/// Returns nvmm's words for a command line of QEMU's, with the program's name in front or without.
+///
+/// # Errors
+///
+/// Something in it can't be had.
+pub fn from_qemu(line: &OsStr) -> Result<FromQemu, clap::Error> {
+    let words = qemu::words_of(line).map_err(|why| refusal(&[format!("--from-qemu: {why}")]))?;
+    let Translated { words, told } =
+        qemu::translate(&words, &MachineAlone::command(), true).map_err(|lines| refusal(&lines))?;
+    Ok(FromQemu { command: qemu::command(&words), cli: Cli::of_nvmms(&words, told)? })
+}
+
+/// The error for what nvmm does not take, all of it at once.
+fn refusal(lines: &[String]) -> clap::Error {
+    // Under each other, after clap's "error: ".
+    Cli::command().error(ErrorKind::UnknownArgument, lines.join("\n       "))
 }
 
 /// The beginnings of kernels' names.
@@ -131,6 +164,10 @@ pub enum Command {
     /// Show, convert, create and resize disk images
     Disk(crate::disk::DiskArgs),
 }
+
+#[cfg(test)]
+#[path = "cli/published_test.rs"]
+mod published;
 
 #[cfg(test)]
 #[path = "cli_test.rs"]

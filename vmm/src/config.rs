@@ -19,7 +19,7 @@ mod serial;
 mod smbios;
 mod start;
 mod vsock;
-mod words;
+pub(crate) mod words;
 
 use std::{path::PathBuf, time::Duration};
 

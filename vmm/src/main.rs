@@ -1,6 +1,7 @@
 //! nvmm, a KVM hypervisor for nested virtualization.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{self, Write},
     path::Path,
@@ -14,7 +15,7 @@ use vmm::{
     args::MachineArgs,
     board::{self, OpenDevice, Opening},
     check,
-    cli::{Cli, Command},
+    cli::{self, Cli, Command, FromQemu, Note, Told},
     config::{ConfigError, QmpConfig, VmConfig},
     console, cpu, ctl,
     describe::Description,
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         nest::init::main();
     }
     let words: Vec<_> = std::env::args_os().collect();
-    let Cli { command, machine } = Cli::of(&words).unwrap_or_else(|error| error.exit());
+    let Cli { command, machine, told } = Cli::of(&words).unwrap_or_else(|error| error.exit());
     // A machine has its own way.
     if command.is_some() || machine.dry_run {
         messages::to_stderr(machine.verbose);
@@ -55,8 +56,11 @@ fn main() -> ExitCode {
             disk::run(args)
         }
         None if cpu::is_help(&machine.cpu) => cpu::help(&machine.kvm),
-        None if machine.dry_run => dry_run(&machine),
-        None => run(machine),
+        None if machine.dry_run => dry_run(&machine, &told),
+        None => match &machine.from_qemu {
+            Some(line) => from_qemu(line),
+            None => run(machine, &told),
+        },
     };
     ExitCode::from(status.unwrap_or_else(|error| {
         // Parts of it may be a guest's or an image's.
@@ -70,9 +74,24 @@ fn status_of(error: &anyhow::Error) -> u8 {
     if usage { USAGE } else { COULD_NOT }
 }
 
+/// Prints nvmm's words for QEMU's; an error tells what is wrong with them.
+fn from_qemu(line: &OsStr) -> Result<u8> {
+    let FromQemu { mut command, cli } = cli::from_qemu(line).unwrap_or_else(|error| error.exit());
+    for Note::Idle(line) | Note::Missing(line) in &cli.told.notes {
+        eprintln!("{line}");
+    }
+    command.push('\n');
+    print_text(&command)?;
+    if !cpu::is_help(&cli.machine.cpu) {
+        VmConfig::new(&cli.machine).map_err(|error| cli.told.explain(error))?;
+    }
+    Ok(0)
+}
+
 /// Prints the machine that would run.
-fn dry_run(args: &MachineArgs) -> Result<u8> {
-    let config = VmConfig::new(args)?;
+fn dry_run(args: &MachineArgs, told: &Told) -> Result<u8> {
+    told.log();
+    let config = VmConfig::new(args).map_err(|error| told.explain(error))?;
     let Open { host, payload, devices, .. } = open(args, &config, None)?;
     let machine = Machine::build(&host, &config, &payload, &devices)?;
     tell_unmet(&config, &machine);
@@ -81,9 +100,10 @@ fn dry_run(args: &MachineArgs) -> Result<u8> {
 }
 
 /// Runs a machine; the value is nvmm's exit status.
-fn run(args: MachineArgs) -> Result<u8> {
+fn run(args: MachineArgs, told: &Told) -> Result<u8> {
     let messages = messages::to_stderr_without_waiting(args.verbose);
-    let prepared = VmConfig::new(&args).map_err(anyhow::Error::from).and_then(|config| {
+    told.log();
+    let prepared = VmConfig::new(&args).map_err(|error| told.explain(error)).and_then(|config| {
         let qmp = config.qmp.as_ref().map(|qmp| control(qmp, &config, &args.kvm)).transpose()?;
         let main_loop =
             MainLoop::new(config.stdio(), qmp, config.grace, messages.clone()).context("--serial stdio")?;
@@ -214,9 +234,14 @@ fn write_stats(mut file: &File, stats: Option<Stats>) -> io::Result<()> {
     file.write_all((serde_json::to_string_pretty(&stats)? + "\n").as_bytes())
 }
 
-/// Prints the description; a reader that has seen enough is no error.
+/// Prints the description.
 fn print(description: &Description, json: bool) -> io::Result<()> {
     let text = if json { serde_json::to_string_pretty(description)? + "\n" } else { description.to_string() };
+    print_text(&text)
+}
+
+/// Prints to stdout; a reader that has seen enough is no error.
+fn print_text(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,

@@ -1,172 +1,110 @@
-//! QEMU's words: options with one dash, and those that nvmm gives in another way or does not have.
+//! QEMU's command line in nvmm's words.
+//!
+//! ```text
+//! words --> options of QEMU's (given.rs, keys.rs) --> each by its row of the table (table.rs), which resolves what refers
+//! to what (translator.rs) --> nvmm's words --> clap
+//! ```
+//!
+//! `--from-qemu` prints what clap gets.
 
+mod chardev;
+mod drive;
+mod firmware;
 mod given;
+mod keys;
+mod line;
+mod machine;
+mod medium;
 mod net;
-mod vsock;
+mod screen;
+mod small;
+mod table;
+mod told;
+mod translator;
 
 use std::{
-    borrow::Cow,
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
 };
 
 use clap::{
     Command,
-    error::{ContextKind, ContextValue, ErrorKind},
+    error::{ContextKind, ContextValue},
 };
 
-pub(super) use self::{net::as_net, vsock::as_vsock};
+pub(super) use self::line::{command, words_of};
+use self::{
+    given::Given,
+    table::{Meaning, OPTIONS, Row, find},
+    translator::{Piece, Translator},
+};
+pub use self::{told::Told, translator::Note};
 
-// Sentences of several rows.
-const NO_SCREEN: &str = "leave it out; the guest's console is COM1, which --serial places, and nvmm shows a screen in no window: --display vga has one whose picture nvmm ctl SOCKET screendump a.png saves";
-const CARD: &str =
-    "say virtio-net-pci, which is nvmm's network card, or --net for both the card and its place";
-const DISK: &str = "give each disk with --disk PATH, or --disk path=PATH,KEY=VALUE,...";
-const PFLASH: &str = "say --firmware uefi,vars=PATH with the file of variables, or --firmware PATH,vars=PATH for a build of your own";
-const CDROM: &str = "say --cdrom PATH, or --cdrom none for an empty drive";
-const SATA: &str = "give each disk with --disk path=PATH,bus=sata, which brings the controller";
-const RNG: &str = "leave it out; nvmm's machine has virtio-rng, and --rng PATH says what it reads";
-const VSOCK: &str = "say --vsock cid=N for the kernel's vhost-vsock, or --vsock cid=N,uds=PATH for a unix socket on the host's side";
-const DEBUG_EXIT: &str = "say --debug-exit PORT, with the port that iobase= names";
-
-/// QEMU's options that nvmm does not take, without their dashes, and what to do instead.
-const OPTIONS: &[(&[&str], &str)] = &[
-    (&["drive", "hda", "hdb", "hdc", "hdd", "blockdev", "sd", "mtdblock"], DISK),
-    (&["fda", "fdb"], "nvmm has no floppy drive; give the image with --disk PATH"),
-    (&["snapshot"], "add overlay=temp to each disk: --disk path=PATH,overlay=temp"),
-    (&["nographic"], "leave it out; COM1 is on the terminal unless --serial says otherwise"),
-    (&["no-reboot"], "say --on-reboot exit"),
-    (&["no-shutdown"], "leave it out; nvmm always ends when the guest powers off"),
-    (
-        &["action"],
-        "say --on-reboot exit for reboot=shutdown, and --on-panic exit or pause for panic=exit-failure or pause; nvmm has no other actions",
-    ),
-    (&["enable-kvm", "accel"], "leave it out; nvmm always runs its guests on KVM"),
-    (&["machine", "M"], "leave it out; nvmm has one machine only"),
-    (&["no-acpi"], "leave it out; nvmm's machine always has ACPI"),
-    (
-        &["nodefaults", "no-user-config"],
-        "leave it out; nvmm's machine has only COM1, virtio-rng (--rng off takes it away) and what the options add",
-    ),
-    (&["vga", "vnc", "spice", "sdl", "curses", "full-screen", "g"], NO_SCREEN),
-    (
-        &["monitor", "mon", "qmp-pretty"],
-        "say --qmp PATH; nvmm ctl PATH speaks to it, and nvmm ctl PATH info registers is the monitor's",
-    ),
-    (
-        &["chardev"],
-        "say where each serial port goes: --serial tcp=HOST:PORT,server, --serial unix=PATH, --serial pty ...",
-    ),
-    (&["parallel", "debugcon"], "leave it out; nvmm has serial ports, which --serial places"),
-    (&["pflash"], PFLASH),
-    (
-        &["option-rom", "L"],
-        "leave it out; nvmm finds firmware where distributions put it, or say --firmware PATH",
-    ),
-    (
-        &["daemonize", "pidfile"],
-        "leave it out; nvmm stays in the foreground, and a service manager can keep it",
-    ),
-    (&["D", "d", "trace", "msg"], "say -v, -vv or -vvv for more on stderr"),
-    (&["name"], "leave it out; nvmm's machines have no name"),
-    (&["rtc"], "leave it out; nvmm's real-time clock has the host's time in UTC, as base=utc says"),
-    (&["usb", "usbdevice"], "leave it out; nvmm has no USB"),
-    (&["fw_cfg"], "leave it out; nvmm's fw_cfg has only what firmware asks for"),
-    (
-        &["object"],
-        "leave it out; nvmm has no objects; --memory size=SIZE,hugepages=on sets how memory is backed",
-    ),
-    (&["mem-path"], "say --memory size=SIZE,hugepages=on"),
-    (&["mem-prealloc"], "say --memory size=SIZE,prefault=on"),
-    (&["numa"], "leave it out; nvmm has no NUMA yet"),
-    (
-        &["incoming", "loadvm"],
-        "nvmm can neither migrate nor restore a guest yet; start it with --kernel FILE",
-    ),
-    (&["virtfs", "fsdev"], "leave it out; nvmm shares no folders yet; --disk gives the guest an image"),
-    (&["audio", "audiodev"], "leave it out; nvmm has no sound"),
-    (
-        &["device"],
-        "leave it out; nvmm's only devices are COM1, those that --disk, --cdrom and --net give, and those of --rng, --balloon, --vsock, --on-panic and --debug-exit",
-    ),
-];
-
-/// QEMU's options of one letter that nvmm spells out.
-const SHORT: [(&str, &str); 2] = [("-s", "--gdb=tcp::1234"), ("-S", "--paused")];
-
-/// How the values of `-device` begin that have a sentence of their own.
-const DEVICES: &[(&[&str], &str)] = &[
-    (&["isa-debug-exit"], DEBUG_EXIT),
-    (&["pvpanic"], "say --on-panic exit, --on-panic pause or --on-panic reset"),
-    (&["virtio-blk", "virtio-scsi", "scsi-hd", "nvme"], DISK),
-    (&["ide-hd", "ich9-ahci", "ahci"], SATA),
-    (&["ide-cd", "scsi-cd"], CDROM),
-    (&["virtio-rng"], RNG),
-    (&["virtio-balloon"], "say --balloon"),
-    (&["vhost-vsock", "vhost-user-vsock"], VSOCK),
-    (&["virtio-net", "e1000", "rtl8139", "ne2k", "pcnet", "i8255", "vmxnet3"], CARD),
-    (&["isa-serial"], "say --serial PLACE, once for each port"),
-    (&["virtio-gpu", "virtio-vga", "VGA"], NO_SCREEN),
-];
-
-/// How a part of the value of `-drive` begins that has a sentence of its own.
-const DRIVES: &[(&[&str], &str)] = &[
-    (&["if=pflash"], PFLASH),
-    (&["media=cdrom"], CDROM),
-    (&["if=floppy"], "nvmm has no floppy drive; give the image with --disk PATH"),
-    (&["if=ide"], SATA),
-];
-
-/// The same for `-object`.
-const OBJECTS: &[(&[&str], &str)] = &[(&["rng-random", "rng-builtin", "rng-egd"], RNG)];
-
-/// The command line with two dashes where a long option, one of `machine` or of QEMU's, has only one, and with nvmm's words for [`SHORT`]
-/// ones.
-pub(super) fn with_two_dashes(words: &[OsString], machine: fn() -> Command) -> Cow<'_, [OsString]> {
-    let mut respelled = Cow::Borrowed(words);
-    let mut longs = None;
-    for (at, word) in words.iter().enumerate().skip(1) {
-        let bytes = word.as_encoded_bytes();
-        if bytes == b"--" {
-            break;
-        }
-        if let Some((_, long)) = SHORT.iter().find(|(short, _)| bytes == short.as_bytes()) {
-            respelled.to_mut()[at] = (*long).into();
-        }
-        if bytes.len() <= 2 || bytes[0] != b'-' || bytes[1] == b'-' {
-            continue;
-        }
-        let Some(name) = name_of(word) else { continue };
-        let longs = longs.get_or_insert_with(|| long_options(&machine()));
-        let is_qemus = net::OPTIONS.contains(&name) || instead_of(name, None).is_some();
-        if is_qemus || longs.iter().any(|long| long == name) {
-            let mut two = OsString::from("-");
-            two.push(word);
-            respelled.to_mut()[at] = two;
-        }
-    }
-    respelled
+/// A command line in nvmm's words.
+#[derive(Debug)]
+pub(super) struct Translated {
+    /// The words, the program's name first.
+    pub words: Vec<OsString>,
+    /// What to tell the user about them.
+    pub told: Told,
 }
 
-/// The error of `command` for the options of QEMU's that nvmm does not take, all of them at once, and after `lines` about others, if there
-/// are any.
-pub(super) fn refuse(
+/// The options of a machine by their names, each with whether it takes a value.
+type Own = BTreeMap<String, bool>;
+
+/// Returns whether words may be QEMU's, or have one dash where nvmm's have two.
+pub(super) fn may_be_qemus(words: &[OsString]) -> bool {
+    let options = words.iter().skip(1).take_while(|word| *word != "--");
+    options.filter_map(|word| Some((word, name_of(word)?))).any(|(word, name)| {
+        let row = find(OPTIONS, name).map(|(row, _)| row);
+        match (word.as_encoded_bytes(), row) {
+            ([b'-', b'-', ..], row) => row.is_some_and(|row| !row.is_nvmms()),
+            (_, Some(row)) => name.len() > 1 || !row.is_nvmms(),
+            // -m2G, -vv
+            (_, None) => {
+                name.len() > 1
+                    && name.as_bytes().get(1).is_some_and(|byte| byte.is_ascii_lowercase() && *byte != b'v')
+            }
+        }
+    })
+}
+
+/// Returns nvmm's words for those of a command line. `is_qemus`: it is QEMU's as a whole, in which a word that is no option is a disk.
+///
+/// # Errors
+///
+/// What can't be had, all of it, in lines.
+pub(super) fn translate(
     words: &[OsString],
-    mut lines: Vec<String>,
-    command: fn() -> Command,
-) -> Option<clap::Error> {
-    let options = words.iter().enumerate().skip(1).take_while(|(_, word)| *word != "--");
-    for (at, word) in options {
-        let Some(name) = name_of(word) else { continue };
-        let value = words.get(at + 1).and_then(|value| value.to_str());
-        if let Some((option, instead)) = instead_of(name, value) {
-            let line = format!("{option} is QEMU's: {instead}");
-            if !lines.contains(&line) {
-                lines.push(line);
+    machine: &Command,
+    is_qemus: bool,
+) -> Result<Translated, Vec<String>> {
+    let own = own_options(machine);
+    let Read { given, pieces, faults } = read(words, &own, is_qemus);
+    let mut translator = Translator::new(&given, own.into_keys().collect());
+    translator.pieces = pieces;
+    faults.iter().for_each(|(at, line)| translator.fault(*at, line));
+    // Parts first, to which devices before them may refer.
+    for defining in [true, false] {
+        for given in &given {
+            if let Some((row, _)) = find(OPTIONS, given.name) {
+                apply(&mut translator, given, row, &format!("-{}", given.name), defining);
             }
         }
     }
-    // Under each other, after clap's "error: ".
-    (!lines.is_empty()).then(|| command().error(ErrorKind::UnknownArgument, lines.join("\n       ")))
+    machine::finish(&mut translator);
+    drive::finish(&mut translator);
+    net::finish(&mut translator, is_qemus || given.iter().any(|given| !is_nvmms(given.name)));
+    firmware::finish_flash(&mut translator);
+    firmware::finish_boot(&mut translator);
+    translator.refuse_unused();
+    let (mut pieces, notes) = translator.into_result()?;
+    pieces.sort_by_key(|piece| piece.at);
+    let told = Told::new(notes, pieces.iter().filter_map(Piece::origin).collect());
+    let words =
+        words.first().cloned().into_iter().chain(pieces.into_iter().flat_map(|piece| piece.words)).collect();
+    Ok(Translated { words, told })
 }
 
 /// Adds the option with two dashes to clap's error about one of a command's that has only one, as in `nvmm nest -kernel k`. It is not
@@ -177,10 +115,10 @@ pub(super) fn suggest_two_dashes(mut error: clap::Error, words: &[OsString], roo
     for word in words.iter().skip(1) {
         command = command.find_subcommand(word).unwrap_or(command);
     }
-    let longs = long_options(command);
+    let longs = own_options(command);
     let refused = words.iter().filter(|word| word.as_encoded_bytes().starts_with(short.as_bytes()));
     let mut names = refused.filter_map(|word| word.to_str()?.strip_prefix('-')?.split('=').next());
-    if let Some(long) = names.find_map(|name| longs.iter().find(|long| *long == name)) {
+    if let Some((long, _)) = names.find_map(|name| longs.get_key_value(name)) {
         error.remove(ContextKind::Suggested);
         error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{long}")));
     }
@@ -189,37 +127,163 @@ pub(super) fn suggest_two_dashes(mut error: clap::Error, words: &[OsString], roo
 
 /// The name of an option: without its dashes, and without `=VALUE`.
 pub(super) fn name_of(word: &OsStr) -> Option<&str> {
-    let one = word.to_str()?.strip_prefix('-')?;
-    one.strip_prefix('-').unwrap_or(one).split('=').next()
+    let bytes = word.as_bytes();
+    let name = bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-"))?;
+    let name = name.split(|byte| *byte == b'=').next()?;
+    str::from_utf8(name).ok().filter(|name| !name.is_empty())
 }
 
 /// The names and aliases of the options with two dashes.
-fn long_options(machine: &Command) -> Vec<String> {
+fn own_options(machine: &Command) -> Own {
     let of_machine = machine.get_arguments().flat_map(|option| {
+        let takes_value = option.get_action().takes_values();
         let aliases = option.get_all_aliases().unwrap_or_default();
-        option.get_long().into_iter().chain(aliases).map(str::to_owned).collect::<Vec<_>>()
+        option
+            .get_long()
+            .into_iter()
+            .chain(aliases)
+            .map(move |name| (name.to_owned(), takes_value))
+            .collect::<Vec<_>>()
     });
-    of_machine.chain(["help".to_owned(), "version".to_owned()]).collect()
+    of_machine.chain(["help", "version"].map(|name| (name.to_owned(), false))).collect()
 }
 
-/// QEMU's option as QEMU spells it, and what to do instead, unless nvmm has it.
-fn instead_of(name: &str, value: Option<&str>) -> Option<(String, &'static str)> {
-    let (_, instead) = OPTIONS.iter().find(|(names, _)| names.contains(&name))?;
-    // A device or object is named first.
-    let (values, parts) = match name {
-        "device" => (DEVICES, 1),
-        "object" => (OBJECTS, 1),
-        "drive" => (DRIVES, usize::MAX),
-        _ => (&[][..], 0),
+fn is_nvmms(name: &str) -> bool {
+    find(OPTIONS, name).is_some_and(|(row, _)| row.is_nvmms())
+}
+
+/// A command line, read.
+#[derive(Default)]
+struct Read {
+    /// QEMU's options.
+    given: Vec<Given>,
+    /// Other words, with two dashes where nvmm's have one.
+    pieces: Vec<Piece>,
+    faults: Vec<(usize, String)>,
+}
+
+fn read(words: &[OsString], own: &Own, is_qemus: bool) -> Read {
+    let mut read = Read::default();
+    let mut rest = words.iter().enumerate().skip(1).peekable();
+    while let Some((at, word)) = rest.next() {
+        if word == "--" {
+            let left = [word].into_iter().chain(rest.by_ref().map(|(_, word)| word)).cloned().collect();
+            read.pieces.push(Piece { at, words: left, from: None });
+            break;
+        }
+        let Some(name) = name_of(word) else {
+            match is_qemus && word != "-" {
+                true => read.given.push(Given { at, name: "hda", value: word.clone() }),
+                false => read.pieces.push(Piece { at, words: vec![word.clone()], from: None }),
+            }
+            continue;
+        };
+        let bytes = word.as_bytes();
+        let with_it = bytes
+            .iter()
+            .position(|byte| *byte == b'=')
+            .map(|at| OsStr::from_bytes(&bytes[at + 1..]).to_owned());
+        let is_option = |word: &OsString| {
+            name_of(word).is_some_and(|name| own.contains_key(name) || find(OPTIONS, name).is_some())
+        };
+        match (find(OPTIONS, name), own.get(name)) {
+            (Some((row, name)), _) => {
+                let value = match (row.takes_value, with_it) {
+                    (true, None) => {
+                        rest.next_if(|(_, next)| !is_option(next)).map(|(_, value)| value.clone())
+                    }
+                    (true, value) => value,
+                    (false, None) => Some(OsString::new()),
+                    (false, Some(_)) => {
+                        read.faults.push((at, format!("-{name} takes no value")));
+                        continue;
+                    }
+                };
+                match value {
+                    Some(value) => read.given.push(Given { at, name, value }),
+                    None => read.faults.push((at, format!("-{name} needs a value"))),
+                }
+            }
+            (None, Some(takes_value)) if name.len() > 1 => {
+                let dashes = if bytes.starts_with(b"--") { "" } else { "-" };
+                let mut option = OsString::from(dashes);
+                option.push(word);
+                let is_alone = !takes_value || with_it.is_some();
+                let value = match is_alone {
+                    true => None,
+                    false => rest
+                        .next_if(|(_, next)| !next.as_bytes().starts_with(b"-"))
+                        .map(|(_, next)| next.clone()),
+                };
+                read.pieces.push(Piece {
+                    at,
+                    words: [option].into_iter().chain(value).collect(),
+                    from: None,
+                });
+            }
+            _ => read.pieces.push(Piece { at, words: vec![word.clone()], from: None }),
+        }
+    }
+    read
+}
+
+/// Gives an option, called `name`, the meaning of its row. `defining`: only if others may refer to it.
+fn apply(translator: &mut Translator, given: &Given, row: &Row, name: &str, defining: bool) {
+    let done = match row.meaning {
+        Meaning::By(rows, key, others) => {
+            return apply_kind(translator, given, (rows, key, others), defining);
+        }
+        Meaning::Defines(handler) if defining => handler(translator, given),
+        Meaning::Does(handler) | Meaning::Shared(handler) if !defining => handler(translator, given),
+        _ if defining => Ok(()),
+        Meaning::Same(long) => {
+            translator.pass(given, &format!("--{long}"));
+            Ok(())
+        }
+        Meaning::Is(option, value) => {
+            translator.emit(given, option, value.map(OsString::from));
+            Ok(())
+        }
+        Meaning::Idle(why) => {
+            translator.idle(given, why);
+            Ok(())
+        }
+        Meaning::Without(why) => {
+            translator.missing(given, why);
+            Ok(())
+        }
+        Meaning::No(instead) => {
+            translator.fault(given.at, &format!("{name} is QEMU's: {instead}"));
+            translator.forgive(given);
+            Ok(())
+        }
+        Meaning::Defines(_) | Meaning::Does(_) | Meaning::Shared(_) => Ok(()),
     };
-    let of_value = value.and_then(|value| {
-        values.iter().find_map(|(starts, instead)| {
-            let begins = |start: &str| value.split(',').take(parts).any(|part| part.starts_with(start));
-            let start = starts.iter().find(|start| begins(start))?;
-            Some((format!("-{name} {start}"), *instead))
-        })
-    });
-    Some(of_value.unwrap_or_else(|| (format!("-{name}"), instead)))
+    if let Err(why) = done {
+        translator.fault(given.at, &format!("{given}: {why}"));
+        translator.forgive(given);
+    }
+}
+
+/// The same by the row of the value's first word.
+fn apply_kind(
+    translator: &mut Translator,
+    given: &Given,
+    (rows, key, others): (&'static [Row], &str, &str),
+    defining: bool,
+) {
+    let kind = match given.keys(key) {
+        Ok(mut keys) => keys.take(key).unwrap_or_default(),
+        Err(why) => return translator.fault(given.at, &format!("{given}: {why}")),
+    };
+    let name = format!("-{} {kind}", given.name);
+    match find(rows, &kind) {
+        Some((row, _)) => apply(translator, given, row, &name, defining),
+        None => {
+            translator.fault(given.at, &format!("{} is QEMU's: {others}", name.trim_end()));
+            translator.forgive(given);
+        }
+    }
 }
 
 #[cfg(test)]

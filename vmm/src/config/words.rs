@@ -13,7 +13,7 @@ use std::{
 const FIRST: u32 = 0x10_ff00;
 
 /// The text to parse for what was given.
-pub(super) fn encode(given: &OsStr) -> String {
+pub(crate) fn encode(given: &OsStr) -> String {
     let mut text = String::new();
     for chunk in given.as_bytes().utf8_chunks() {
         let mut chars = chunk.valid().chars().peekable();
@@ -32,7 +32,7 @@ pub(super) fn encode(given: &OsStr) -> String {
 }
 
 /// The bytes that text stands for, a part of what [`encode`] made.
-pub(super) fn decode(text: &str) -> OsString {
+pub(crate) fn decode(text: &str) -> OsString {
     let mut bytes = Vec::new();
     for c in text.chars() {
         match u32::from(c).checked_sub(FIRST).and_then(|byte| u8::try_from(byte).ok()) {
@@ -43,8 +43,27 @@ pub(super) fn decode(text: &str) -> OsString {
     OsString::from_vec(bytes)
 }
 
+/// The text for what was given as a whole, whose commas separate nothing.
+pub(crate) fn whole(given: &OsStr) -> String {
+    let doubled: Vec<_> =
+        given.as_bytes().iter().flat_map(|&byte| vec![byte; 1 + usize::from(byte == b',')]).collect();
+    encode(OsStr::from_bytes(&doubled))
+}
+
+/// The words that text stands for, with commas doubled that separate nothing: what [`encode`] makes `text` of.
+pub(crate) fn escaped(text: &str) -> OsString {
+    let comma = stand_in(b',');
+    let mut bytes = Vec::new();
+    for c in text.chars() {
+        let doubled = if Some(c) == comma { 2 } else { 1 };
+        let decoded = decode(c.encode_utf8(&mut [0; 4]));
+        (0..doubled).for_each(|_| bytes.extend(decoded.as_bytes()));
+    }
+    OsString::from_vec(bytes)
+}
+
 /// The number that a text of digits is, without a sign, if a `T` can be that.
-pub(super) fn number<T: FromStr>(text: &str) -> Option<T> {
+pub(crate) fn number<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 

@@ -3,121 +3,171 @@
 //! ```text
 //! -netdev tap,id=a,ifname=t -device virtio-net-pci,netdev=a,mac=M  -->  --net tap,ifname=t,mac=M,id=a
 //! -nic tap,model=virtio-net-pci,mac=M                             -->  --net tap,mac=M
+//! -net nic,macaddr=M -net user                                    -->  --net user,mac=M
 //! ```
 //!
 //! Only the options are joined: `--net` itself knows the keys of QEMU's that say the same as its own.
 
-use std::{borrow::Cow, ffi::OsString};
-
-use super::given::{Given, Value, is_always, options, respell};
-
-/// The options that are respelled.
-pub(super) const OPTIONS: [&str; 2] = ["netdev", "nic"];
+use super::{
+    given::Given,
+    keys::{Keys, joined},
+    translator::{Kind, Piece, Translator},
+};
 
 /// QEMU's names for nvmm's one network card.
-const CARDS: [&str; 4] = ["virtio-net-pci", "virtio-net", "virtio-net-pci-non-transitional", TRANSITIONAL];
+const CARDS: [&str; 5] =
+    ["virtio", "virtio-net", "virtio-net-pci", "virtio-net-pci-non-transitional", TRANSITIONAL];
 /// The one of them that drivers from before virtio 1.0 can use.
 const TRANSITIONAL: &str = "virtio-net-pci-transitional";
+/// The key for the first word.
+const TYPE: &str = "type";
 
-/// Another one, for `-nic` alone.
-const MODEL: &str = "virtio";
-
-const LEGACY: &str = "-net nic is QEMU's: leave it out; --net user, --net bridge=BRIDGE or --net tap=INTERFACE is the card and its place in one";
+/// Keys of `-device` that say what nvmm does in any case.
+const IDLE: [(&str, &[&str]); 13] = [
+    ("bus", &[]),
+    ("csum", &["on"]),
+    ("disable-legacy", &["on", "true", "auto"]),
+    ("disable-modern", &["off", "false"]),
+    ("event_idx", &["on"]),
+    ("ioeventfd", &["on"]),
+    ("iommu_platform", &["off"]),
+    ("mq", &[]),
+    ("packed", &["off", "false"]),
+    ("rombar", &[]),
+    ("romfile", &[]),
+    ("tx", &[]),
+    ("vectors", &[]),
+];
 
 /// Keys of `-device` that `--net` has too.
 const CARD_KEYS: [&str; 3] = ["mac", "host_mtu", "id"];
 
-/// The command line, with two dashes, with `--net` instead of QEMU's words for the network. Those that can't be had are left out, and told
-/// of: as QEMU spells each, with what to do instead.
-pub(in crate::cli) fn as_net(words: &[OsString]) -> (Cow<'_, [OsString]>, Vec<String>) {
-    let mut netdevs: Vec<_> = options(words, &OPTIONS)
-        .filter(|(_, given)| given.name == "netdev" && !given.value.is_empty())
-        .map(|(_, given)| Some(Value::of(given.value)))
-        .collect();
-    let (respelled, mut faults) = respell(words, &OPTIONS, |given| {
-        let net = match given.name {
-            name if OPTIONS.contains(&name) && given.value.is_empty() => {
-                return Some(Err(format!(
-                    "-{name} needs a value: -{name} user, -{name} bridge,br=BRIDGE or -{name} tap,ifname=INTERFACE"
-                )));
+/// `-netdev`.
+pub(super) fn netdev(translator: &mut Translator, given: &Given) -> Result<(), String> {
+    translator.define(Kind::Netdev, given, given.keys(TYPE)?)
+}
+
+/// `-nic`.
+pub(super) fn nic(translator: &mut Translator, given: &Given) -> Result<(), String> {
+    let mut keys = given.keys(TYPE)?;
+    let more = model(translator, given, &mut keys)?;
+    emit(translator, given, keys, more)
+}
+
+/// `-device virtio-net-pci`.
+pub(super) fn card(translator: &mut Translator, given: &Given) -> Result<(), String> {
+    let mut keys = given.keys("driver")?;
+    let driver = keys.take("driver").unwrap_or_default();
+    let id = keys.take("netdev");
+    let id =
+        id.ok_or("nvmm's card has a place on the host; add netdev=ID and -netdev TYPE,id=ID, or say --net")?;
+    let mut netdev = translator.refer(Kind::Netdev, &id)?.keys;
+    let mut more = if driver == TRANSITIONAL { vec!["legacy=on".to_owned()] } else { Vec::new() };
+    if keys.get("disable-legacy").is_some_and(|value| ["off", "false"].contains(&value)) {
+        keys.take("disable-legacy");
+        more.push("legacy=on".to_owned());
+    }
+    if let Some(index) = keys.number("bootindex")?
+        && translator.boot_indexes.insert(index, (given.clone(), "--net")).is_some()
+    {
+        return Err(format!("another device has bootindex={index}; give each its own"));
+    }
+    let idle = keys.take_idle(&IDLE);
+    translator.idle_keys(given, &idle);
+    if let Some(place) = keys.get("addr") {
+        return Err(format!(
+            "addr={place}: nvmm gives each device its place on PCI bus 0, by which Linux calls the card; leave it out"
+        ));
+    }
+    // Of the two names, QMP's set_link wants that of the card.
+    if keys.get("id").is_none() {
+        more.push(format!("id={id}"));
+    }
+    for key in CARD_KEYS {
+        more.extend(keys.take(key).map(|value| format!("{key}={value}")));
+    }
+    keys.end()?;
+    netdev.take("id");
+    emit(translator, given, netdev, more)
+}
+
+/// `-net`, which is nvmm's, too.
+pub(super) fn net(translator: &mut Translator, given: &Given) -> Result<(), String> {
+    let mut keys = given.keys(TYPE)?;
+    match keys.get(TYPE) {
+        Some("nic") => {
+            keys.take(TYPE);
+            translator.legacy_nets[0].push((given.clone(), keys));
+        }
+        _ => translator.legacy_nets[1].push((given.clone(), keys)),
+    }
+    Ok(())
+}
+
+/// Joins each `-net nic` with the place that follows in the list of places. `is_qemus`: the user expects what QEMU has.
+pub(super) fn finish(translator: &mut Translator, is_qemus: bool) {
+    let [nics, places] = std::mem::take(&mut translator.legacy_nets);
+    let mut places = places.into_iter();
+    for (given, mut nic) in nics {
+        let joined = match places.next() {
+            None => {
+                Err("the card has no place on the host; add -net user, -net tap or -net bridge, or say --net"
+                    .to_owned())
             }
-            "netdev" => return Some(Ok(None)),
-            "nic" => Value::of(given.value).nic(),
-            _ if is_card(given) => Value::of(given.value).card(&mut netdevs),
-            _ if is_legacy(given) => Err(LEGACY.to_owned()),
-            _ => return None,
+            Some((_, mut place)) => legacy(translator, &given, &mut nic).and_then(|more| {
+                place.take("vlan");
+                emit(translator, &given, place, more)
+            }),
         };
-        Some(net.map(|net| Some(("--net", net))))
-    });
-    for left in netdevs.into_iter().flatten() {
-        let id = left.get("id").unwrap_or("ID");
-        let word = left.first;
-        faults.push(format!("-netdev {word} is QEMU's: without a card it is nothing; add -device virtio-net-pci,netdev={id}, or say --net {word}"));
-    }
-    (respelled, faults)
-}
-
-fn is_card(given: &Given<'_>) -> bool {
-    given.name == "device" && CARDS.contains(&Value::of(given.value).first)
-}
-
-/// Returns whether it is `-net nic`, which `-net user` and its like need at their side in QEMU.
-fn is_legacy(given: &Given<'_>) -> bool {
-    given.name == "net" && Value::of(given.value).first == "nic"
-}
-
-impl<'a> Value<'a> {
-    /// The value of `--net` for that of `-nic`.
-    fn nic(mut self) -> Result<String, String> {
-        if let Some(model) = self.get("model").filter(|model| *model != MODEL && !CARDS.contains(model)) {
-            return Err(format!(
-                "-nic model={model} is QEMU's: nvmm's card is virtio-net; say model=virtio-net-pci, or leave it out"
-            ));
+        if let Err(why) = joined {
+            translator.fault(given.at, &format!("{given}: {why}"));
         }
-        let more = if self.get("model") == Some(TRANSITIONAL) { &["legacy=on"][..] } else { &[] };
-        self.remove("model");
-        Ok(self.into_net(more))
     }
-
-    /// The value of `--net` for that of `-device`, with that of its `-netdev`, which is taken out of the list.
-    fn card(self, netdevs: &mut [Option<Value<'a>>]) -> Result<String, String> {
-        let card = self.first;
-        let refused = |why: &str| format!("-device {card} is QEMU's: {why}");
-        let Some(id) = self.get("netdev") else {
-            return Err(refused(
-                "nvmm's card has a place on the host; add netdev=ID and -netdev, or say --net",
-            ));
-        };
-        let is_named =
-            |netdev: &&mut Option<Value<'_>>| netdev.as_ref().is_some_and(|it| it.get("id") == Some(id));
-        let Some(mut netdev) = netdevs.iter_mut().find(is_named).and_then(Option::take) else {
-            return Err(refused(&format!(
-                "there is no -netdev for netdev={id}, or another card has it; add one with id={id}"
-            )));
-        };
-        let mut keys = if card == TRANSITIONAL { vec!["legacy=on"] } else { Vec::new() };
-        for (key, value, part) in self.pairs() {
-            match key {
-                "netdev" | "mq" => {}
-                "disable-legacy" if matches!(value, "off" | "false") => keys.push("legacy=on"),
-                _ if CARD_KEYS.contains(&key) => keys.push(part),
-                _ if is_always(key, value) => {}
-                _ => return Err(refused(&format!("nvmm's card has no '{part}'; leave it out"))),
-            }
-        }
-        // Of the two names, QMP's set_link wants that of the card.
-        if self.get("id").is_some() {
-            netdev.remove("id");
-        }
-        Ok(netdev.into_net(&keys))
+    // By itself it is nvmm's.
+    for (given, _) in places {
+        translator.pass(&given, "--net");
     }
-
-    fn into_net(self, more: &[&str]) -> String {
-        let parts = [self.first].into_iter().chain(self.keys).chain(more.iter().copied());
-        parts.collect::<Vec<_>>().join(",")
+    let is_net = |piece: &Piece| piece.words.first().is_some_and(|word| word == "--net");
+    if is_qemus && !translator.has("nodefaults") && !translator.pieces.iter().any(is_net) {
+        translator.differs(
+            "the machine has no network card, which QEMU's has unasked; -nic user or --net user adds one",
+        );
     }
 }
 
-#[cfg(test)]
-#[path = "net_test.rs"]
-mod tests;
+/// The words of `--net` for `-net nic`.
+fn legacy(translator: &mut Translator, given: &Given, nic: &mut Keys) -> Result<Vec<String>, String> {
+    let mut more = model(translator, given, nic)?;
+    more.extend(nic.take_of(&["macaddr", "mac"])?.map(|mac| format!("mac={mac}")));
+    more.extend(nic.take_of(&["name", "id"])?.map(|id| format!("id={id}")));
+    let idle = nic.take_idle(&[("vlan", &[]), ("vectors", &[])]);
+    translator.idle_keys(given, &idle);
+    nic.end()?;
+    Ok(more)
+}
+
+/// Takes `model=` and returns the words for it.
+fn model(translator: &mut Translator, given: &Given, keys: &mut Keys) -> Result<Vec<String>, String> {
+    match keys.take("model").as_deref() {
+        Some(TRANSITIONAL) => Ok(vec!["legacy=on".to_owned()]),
+        Some(model) if CARDS.contains(&model) => Ok(Vec::new()),
+        None if keys.get(TYPE) == Some("none") => Ok(Vec::new()),
+        None => {
+            translator.idle(given, "the card is virtio-net, nvmm's only one; QEMU's would be another");
+            Ok(Vec::new())
+        }
+        Some(model) => Err(format!(
+            "model={model}: nvmm's card is virtio-net; say model=virtio-net-pci, or leave it out"
+        )),
+    }
+}
+
+fn emit(translator: &mut Translator, given: &Given, mut keys: Keys, more: Vec<String>) -> Result<(), String> {
+    let Some(place) = keys.take(TYPE) else {
+        return Err("a place is missing: give user, bridge,br=BRIDGE or tap,ifname=INTERFACE".to_owned());
+    };
+    let keys = keys.rest().map(|(key, value)| format!("{key}={value}"));
+    let words: Vec<_> = [place].into_iter().chain(keys).chain(more).collect();
+    translator.emit(given, "--net", Some(joined(words.iter().map(String::as_str))));
+    Ok(())
+}

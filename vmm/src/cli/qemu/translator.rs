@@ -1,0 +1,304 @@
+//! A command line of QEMU's on its way to nvmm's words: the parts that others refer to by their ids, and the words so far.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+};
+
+use devices::printable::ToPrintable;
+
+use super::{given::Given, keys::Keys};
+use crate::config::words;
+
+/// Something to say about a command line that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A word changes nothing here.
+    Idle(String),
+    /// The guest or its user may miss something.
+    Missing(String),
+}
+
+/// The words of nvmm's for one option.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    /// The place on the command line of what it is for.
+    pub at: usize,
+    /// The option with its dashes, and its value; or words as they were given.
+    pub words: Vec<OsString>,
+    /// The option of QEMU's, as it was given; none if it is the same.
+    pub from: Option<String>,
+}
+
+/// A kind of part with an id, by the name of its option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Drive,
+    Blockdev,
+    Netdev,
+    Chardev,
+    Object,
+}
+
+/// A part with an id.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub given: Given,
+    pub keys: Keys,
+    used: bool,
+}
+
+/// A disk of the guest.
+#[derive(Clone, Debug)]
+pub(super) struct Disk {
+    pub at: usize,
+    pub from: String,
+    /// Its place among the SATA disks, which are in this order; none for a virtio disk.
+    pub sata: Option<u64>,
+    /// The words of `--disk`.
+    pub words: Vec<String>,
+}
+
+/// A flash chip of UEFI's.
+#[derive(Clone, Debug)]
+pub(super) struct Flash {
+    pub given: Given,
+    pub unit: Option<u64>,
+    pub path: String,
+    pub read_only: bool,
+}
+
+/// Guest memory, of which several options of QEMU's tell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    /// The keys of `-m`.
+    pub sizes: Vec<(Given, Keys)>,
+    pub hugepages: Option<Given>,
+    pub prefault: Option<Given>,
+    /// `-numa node`.
+    pub nodes: usize,
+}
+
+/// A command line of QEMU's on its way to nvmm's words.
+#[derive(Debug, Default)]
+pub(super) struct Translator {
+    pub disks: Vec<Disk>,
+    /// The places of SATA disks that are taken, and the first that may not be.
+    pub sata: (BTreeSet<u64>, u64),
+    pub flashes: Vec<Flash>,
+    pub memory: Memory,
+    /// The CD-ROM drive, as it was given.
+    pub cdrom: Option<String>,
+    /// `-boot`, with the words that stay.
+    pub boot: Option<(Given, Vec<String>)>,
+    /// `bootindex=`, with the option and the place of the device's words.
+    pub boot_indexes: BTreeMap<u64, (Given, &'static str)>,
+    /// `-net nic`, and the places of `-net`.
+    pub legacy_nets: [Vec<(Given, Keys)>; 2],
+    /// `-accel kvm` is there.
+    pub kvm: bool,
+    /// `-action panic=`, by the word of `--on-panic`.
+    pub panic_action: Option<&'static str>,
+    pub pieces: Vec<Piece>,
+    notes: Vec<(usize, Note)>,
+    names: BTreeSet<&'static str>,
+    own: BTreeSet<String>,
+    parts: BTreeMap<(Kind, String), Part>,
+    faults: Vec<(usize, String)>,
+}
+
+impl Translator {
+    /// `given`: all options of QEMU's. `own`: the names of all that nvmm has.
+    pub(super) fn new(given: &[Given], own: BTreeSet<String>) -> Self {
+        Self { names: given.iter().map(|given| given.name).collect(), own, ..Self::default() }
+    }
+
+    /// Returns whether an option of QEMU's is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Returns whether nvmm has an option.
+    pub(super) fn nvmm_has(&self, long: &str) -> bool {
+        self.own.contains(long)
+    }
+
+    /// Adds nvmm's words for an option.
+    pub(super) fn emit(&mut self, given: &Given, option: &str, value: Option<OsString>) {
+        self.emit_at(given.at, &given.to_string(), option, value);
+    }
+
+    pub(super) fn emit_at(&mut self, at: usize, from: &str, option: &str, value: Option<OsString>) {
+        self.pieces.push(Piece { at, words: as_words(option, value), from: Some(from.to_owned()) });
+    }
+
+    /// Adds an option that nvmm has, too.
+    pub(super) fn pass(&mut self, given: &Given, option: &str) {
+        self.pieces.push(Piece {
+            at: given.at,
+            words: as_words(option, Some(given.value.clone())),
+            from: None,
+        });
+    }
+
+    /// Says that an option changes nothing.
+    pub(super) fn idle(&mut self, given: &Given, why: &str) {
+        self.notes.push((given.at, Note::Idle(readable(&format!("{given}: {why}")))));
+    }
+
+    /// Says of keys that they change nothing.
+    pub(super) fn idle_keys(&mut self, given: &Given, keys: &[String]) {
+        if !keys.is_empty() {
+            self.idle(given, &format!("{} changes nothing here", keys.join(",")));
+        }
+    }
+
+    /// Says what the guest may miss.
+    pub(super) fn missing(&mut self, given: &Given, why: &str) {
+        self.notes.push((given.at, Note::Missing(readable(&format!("{given}: {why}")))));
+    }
+
+    /// Says of the machine as a whole what is not as with QEMU.
+    pub(super) fn differs(&mut self, line: &str) {
+        self.notes.push((usize::MAX, Note::Idle(line.to_owned())));
+    }
+
+    /// Refuses an option.
+    pub(super) fn fault(&mut self, at: usize, line: &str) {
+        self.faults.push((at, readable(line)));
+    }
+
+    /// nvmm's words, or all refusals, each once, in the order of the options.
+    pub(super) fn into_result(mut self) -> Result<(Vec<Piece>, Vec<Note>), Vec<String>> {
+        self.faults.sort_by_key(|(at, _)| *at);
+        match self.faults.is_empty() {
+            true => {
+                self.notes.sort_by_key(|(at, _)| *at);
+                Ok((self.pieces, self.notes.into_iter().map(|(_, note)| note).collect()))
+            }
+            false => {
+                let mut seen = BTreeSet::new();
+                self.faults.retain(|(_, line)| seen.insert(line.clone()));
+                Err(self.faults.into_iter().map(|(_, line)| line).collect())
+            }
+        }
+    }
+
+    /// Keeps a part for those that refer to it.
+    pub(super) fn define(&mut self, kind: Kind, given: &Given, mut keys: Keys) -> Result<(), String> {
+        let key = kind.id();
+        let id = keys.take(key).filter(|id| !id.is_empty());
+        let id = id.ok_or_else(|| format!("it needs {key}=ID, by which {} takes it", kind.user()))?;
+        let part = Part { given: given.clone(), keys, used: false };
+        match self.parts.insert((kind, id.clone()), part) {
+            None => Ok(()),
+            Some(_) => Err(format!("another -{} has {key}={id}; give each its own", kind.option())),
+        }
+    }
+
+    /// Takes the part that a device refers to. One with `mux=on` may be for several.
+    pub(super) fn refer(&mut self, kind: Kind, id: &str) -> Result<Part, String> {
+        let (option, key) = (kind.option(), kind.id());
+        match self.parts.get_mut(&(kind, id.to_owned())) {
+            Some(part) if part.used && !matches!(part.keys.get("mux"), Some("on")) => {
+                Err(format!("-{option} {key}={id} is taken already; give each device its own"))
+            }
+            Some(part) => {
+                part.used = true;
+                Ok(part.clone())
+            }
+            None => {
+                let there = self.parts.keys().filter(|(other, _)| *other == kind).take(8);
+                let there: Vec<_> = there.map(|(_, id)| id.as_str()).collect();
+                let there = if there.is_empty() {
+                    "add one".to_owned()
+                } else {
+                    format!("there is {}", there.join(", "))
+                };
+                Err(format!("there is no -{option} with {key}={id}; {there}"))
+            }
+        }
+    }
+
+    /// Leaves the parts alone that a refused device refers to.
+    pub(super) fn forgive(&mut self, given: &Given) {
+        let keys = given.keys("").unwrap_or_default();
+        for (_, value) in keys.rest() {
+            for kind in Kind::ALL {
+                if let Some(part) = self.parts.get_mut(&(kind, value.to_owned())) {
+                    part.used = true;
+                }
+            }
+        }
+    }
+
+    /// Returns whether there is such a part.
+    pub(super) fn knows(&self, kind: Kind, id: &str) -> bool {
+        self.parts.contains_key(&(kind, id.to_owned()))
+    }
+
+    /// Refuses parts that no device took.
+    pub(super) fn refuse_unused(&mut self) {
+        let unused = self.parts.iter().filter(|(_, part)| !part.used);
+        let lines: Vec<_> = unused
+            .map(|((kind, id), part)| {
+                let line = format!("{}: no {} takes {id}; add one, or leave it out", part.given, kind.user());
+                (part.given.at, line)
+            })
+            .collect();
+        lines.iter().for_each(|(at, line)| self.fault(*at, line));
+    }
+}
+
+impl Piece {
+    /// nvmm's words as an error repeats them, and QEMU's for them.
+    pub(super) fn origin(&self) -> Option<(String, String)> {
+        let words: Vec<_> = self.words.iter().map(|word| word.printable().to_string()).collect();
+        self.from.clone().map(|from| (words.join(" "), from))
+    }
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Drive, Self::Blockdev, Self::Netdev, Self::Chardev, Self::Object];
+
+    fn option(self) -> &'static str {
+        match self {
+            Self::Drive => "drive",
+            Self::Blockdev => "blockdev",
+            Self::Netdev => "netdev",
+            Self::Chardev => "chardev",
+            Self::Object => "object",
+        }
+    }
+
+    fn id(self) -> &'static str {
+        if self == Self::Blockdev { "node-name" } else { "id" }
+    }
+
+    /// The option that refers to it.
+    fn user(self) -> &'static str {
+        match self {
+            Self::Drive | Self::Blockdev => "-device virtio-blk-pci,drive=ID",
+            Self::Netdev => "-device virtio-net-pci,netdev=ID",
+            Self::Chardev => "-serial chardev:ID",
+            Self::Object => "-device or -machine",
+        }
+    }
+}
+
+/// An option and its value, which are one word if the value would be taken for an option.
+fn as_words(option: &str, value: Option<OsString>) -> Vec<OsString> {
+    match value {
+        Some(value) if value.as_encoded_bytes().starts_with(b"-") => {
+            let mut word = OsString::from(format!("{option}="));
+            word.push(value);
+            vec![word]
+        }
+        value => [option.into()].into_iter().chain(value).collect(),
+    }
+}
+
+/// A message, whose texts may be those of [`words`].
+fn readable(message: &str) -> String {
+    words::decode(message).printable().to_string()
+}
