@@ -1,5 +1,7 @@
 //! The command line: what to do, and with which options.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod qemu;
 
 use std::ffi::{OsStr, OsString};

@@ -24,6 +24,8 @@ pub mod disk;
 pub mod exit;
 pub mod expect;
 pub mod firmware;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod gdb;
 pub mod host;
 mod hypervisor;

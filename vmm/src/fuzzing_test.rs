@@ -1,0 +1,36 @@
+//! What fuzzing has found or tried stays right.
+
+use std::{fs, path::Path};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The words of the dictionary, without their quotes.
+fn dictionary() -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/dictionaries/qemu.txt");
+    let text = fs::read_to_string(file).unwrap();
+    let words = text.lines().filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
+    words.map(|word| word.replace("\\x0a", "\n").replace("\\\"", "\"")).collect()
+}
+
+proptest! {
+    #[test]
+    fn words_in_any_order(parts in prop::collection::vec((any::<prop::sample::Index>(), "[a-c0-9,=. \n]{0,3}"), 0..40)) {
+        let words = dictionary();
+        let line: String = parts.iter().map(|(word, rest)| word.get(&words).clone() + rest).collect();
+        qemu_words(line.as_bytes());
+    }
+}
+
+#[test]
+fn qemus_words() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/qemu_words");
+    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        // Which one it was, if it fails.
+        println!("{}", file.display());
+        qemu_words(&fs::read(file).unwrap());
+    }
+}
