@@ -78,7 +78,7 @@ const NO_IOMMU: &str = "nvmm has no IOMMU for guests; leave it out";
 const NO_TPM: &str = "nvmm has no TPM; leave it out";
 const NO_AGENT: &str = "nvmm has no virtio-serial; a program in the guest is reached by --vsock or ssh";
 const NO_WATCHDOG: &str = "nvmm has no watchdog; leave it out, or --expect ends a guest that hangs";
-const NO_WINDOWS: &str = "nvmm opens no windows; leave it out, or say -vnc :0";
+const NO_WINDOWS: &str = "nvmm opens no windows; leave it out, or say --display vga";
 const NO_LOG: &str = "say -v, -vv or -vvv for more on stderr";
 const NOT_A_PC: &str = "that is for machines other than a PC; leave it out";
 const CARD: &str =
@@ -89,9 +89,8 @@ const XEN: &str = "nvmm runs no guests of Xen; leave it out";
 const USER: &str = "start nvmm as that user, such as by systemd-run or setpriv; it needs /dev/kvm, not root";
 const SECRETS: &str =
     "nvmm has neither TLS nor secrets; its sockets are for this host's users, and ssh reaches further";
-const INPUT: &str = "a keyboard and a tablet come with the screen";
-const SCREEN_CARD: &str =
-    "nvmm's screen is QEMU's standard one, which -vnc adds; leave it out, or say -device VGA";
+const INPUT: &str = "nvmm has no keyboard and no tablet yet";
+const SCREEN_CARD: &str = "nvmm's screen is QEMU's standard one, which --display vga adds; leave it out";
 
 /// QEMU's options.
 pub(super) static OPTIONS: &[Row] = &[
@@ -214,7 +213,7 @@ pub(super) static OPTIONS: &[Row] = &[
     with(&["vga"], Does(screen::vga)),
     with(&["g"], No("the guest chooses the size of its screen; leave it out")),
     with(&["k"], Idle("a viewer's keys arrive as they are")),
-    with(&["spice"], No("nvmm has no SPICE; say -vnc :0")),
+    with(&["spice"], No("nvmm has no SPICE; leave it out, or say --display vga")),
     flag(
         &[
             "sdl",
@@ -230,7 +229,7 @@ pub(super) static OPTIONS: &[Row] = &[
         No(NO_WINDOWS),
     ),
     with(&["rotate"], No(NO_WINDOWS)),
-    flag(&["std-vga"], Idle("nvmm's guests have a screen only with -vnc, and it is QEMU's standard one")),
+    flag(&["std-vga"], Idle("nvmm's guests have a screen, QEMU's standard one, only with --display vga")),
     // USB, sound and others.
     flag(&["usb"], Idle(NO_USB)),
     with(&["usbdevice"], By(USB_DEVICES, "name", "nvmm has no USB; leave it out")),
