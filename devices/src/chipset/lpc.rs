@@ -1,6 +1,10 @@
 use super::{SUBSYSTEM, SUBSYSTEM_VENDOR};
 use crate::pci::{ClassCode, ConfigSpace, Identity, PciAddress, PciFunction};
 
+/// Command, at reset and for good: ICH9 says that I/O and memory space and bus mastering are on, and can't be switched off. OVMF looks for
+/// serial ports and a keyboard only behind a bridge that has the first two.
+const COMMAND: usize = 0x04;
+const COMMAND_VALUE: [u8; 2] = [0x07, 0];
 /// ACPI base address.
 const PMBASE: usize = 0x40;
 /// Bases at reset, and their bits that can be written: bit 0 says that they are I/O ports.
@@ -43,6 +47,7 @@ impl Lpc {
             subsystem_vendor_id: SUBSYSTEM_VENDOR,
             subsystem_id: SUBSYSTEM,
         });
+        config.add_registers(COMMAND, COMMAND_VALUE, [0; 2]);
         config.add_registers(PMBASE, PMBASE_RESET, PMBASE_BITS);
         config.add_registers(ACPI_CNTL, [0], [ACPI_CNTL_BITS]);
         for pirqs in PIRQS {

@@ -16,6 +16,17 @@ fn firmware_knows_the_chipset_by_it() {
     assert_eq!(Lpc::ADDRESS.to_string(), "00:1f.0");
 }
 
+/// Without it OVMF has no console on COM1.
+#[test]
+fn it_is_always_on() {
+    let mut lpc = Lpc::new();
+    for written in [0_u16, 0xffff] {
+        assert_eq!(read(&mut lpc, 4) & 0xffff, 7);
+        assert_eq!(lpc.config_write(4, &written.to_le_bytes()), Effect::None);
+    }
+    assert_eq!(read(&mut lpc, 4) & 0xffff, 7);
+}
+
 /// OVMF and SeaBIOS read these back, and take the ports for those that they gave.
 #[test]
 fn registers_keep_what_firmware_writes() {

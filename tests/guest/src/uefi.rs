@@ -24,6 +24,8 @@ pub(crate) const NAME: &str =
 /// The file of variables.
 const VARIABLES: &str = "/var/tmp/variables.fd";
 
+/// OVMF's line about its boot option: its console is on COM1.
+const OVMF_STARTS: [&str; 2] = ["--expect", "BdsDxe: starting Boot"];
 /// GRUB's entry, with its key.
 const ENTRY: &str = "Debian as a shell on its root";
 const SHELL: [&str; 4] = ["--expect", ENTRY, "--send", "s\\c"];
@@ -47,7 +49,7 @@ const WRITTEN: &str = "re:^written: 0$";
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
     let mut first = machine();
-    first.args(SHELL).args(PROMPT).args(["--send", LOOK, "--expect", NONE]);
+    first.args(OVMF_STARTS).args(SHELL).args(PROMPT).args(["--send", LOOK, "--expect", NONE]);
     first.args(PROMPT).args(["--send", WRITE, "--expect", WRITTEN]);
     first.args(PROMPT).args(["--send", "reboot -ff"]);
     first.args(GRUB_POWERS_OFF);

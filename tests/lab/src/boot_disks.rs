@@ -96,10 +96,11 @@ menuentry 'Debian as a shell on its root' --hotkey=s {
 "#;
 /// The program of the third entry.
 const INIT: &str = "#!/bin/sh\necho 'Linux has its root'\nexec poweroff -ff\n";
-/// The beginning of both GRUBs: the serial port alone, and then the menu, wherever the root is.
-const EARLY: &str = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n\
-                     search --no-floppy --label lab --set=root\nset prefix=($root)/boot/grub\nnormal\n";
-/// GRUB's modules in both: those of EARLY and of MENU, and for its command line.
+/// The beginning of both GRUBs: the menu, wherever the root is.
+const EARLY: &str = "search --no-floppy --label lab --set=root\nset prefix=($root)/boot/grub\nnormal\n";
+/// The beginning of the one for BIOS: the serial port alone. UEFI's console, which GRUB takes by itself, is there already.
+const SERIAL: &str = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n";
+/// GRUB's modules in both: those of SERIAL, EARLY and MENU, and for its command line.
 const GRUB: [&str; 14] = [
     "ext2",
     "normal",
@@ -158,8 +159,11 @@ impl BootDisks {
         fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
         let disks = Self { mbr: dir.join("mbr.img"), gpt: dir.join("gpt.img") };
         let arguments = arguments(&apt::here()?, &dir);
-        let recipe =
-            format!("{}\n{CLOUD}{TRIGGER}{MENU}{EARLY}{INIT}{}", arguments.join("\n"), GRUB.join(" "));
+        let recipe = format!(
+            "{}\n{CLOUD}{TRIGGER}{MENU}{SERIAL}{EARLY}{INIT}{}",
+            arguments.join("\n"),
+            GRUB.join(" ")
+        );
         let others = [dir.join(DELTA), disks.packed_gpt()];
         system::made_once(&[&disks.mbr, &disks.gpt, &others[0], &others[1]], &recipe, || {
             eprintln!("lab: making disks that start by firmware");
@@ -201,13 +205,7 @@ impl BootDisks {
     }
 
     fn make(&self, arguments: &[String], dir: &Path) -> Result<()> {
-        let texts = [
-            (CLOUD_CFG, CLOUD),
-            (TRIGGER_CONF, TRIGGER),
-            (GRUB_CFG, MENU),
-            (EARLY_CFG, EARLY),
-            (LAB_INIT, INIT),
-        ];
+        let texts = [(CLOUD_CFG, CLOUD), (TRIGGER_CONF, TRIGGER), (GRUB_CFG, MENU), (LAB_INIT, INIT)];
         for (name, text) in texts {
             fs::write(dir.join(name), text).with_context(|| format!("writing {name}"))?;
         }
@@ -228,7 +226,7 @@ impl BootDisks {
     /// boot.img expects without being told.
     fn make_mbr(&self, root: &Path, dir: &Path) -> Result<()> {
         let core = dir.join("core.img");
-        mkimage("i386-pc", &["biosdisk", "part_msdos"], dir, &core)?;
+        mkimage("i386-pc", &["biosdisk", "part_msdos"], &format!("{SERIAL}{EARLY}"), dir, &core)?;
         let part = self.mbr.with_extension("part");
         let table = format!("start={}, size={}, type=83, bootable\n", MIB / SECTOR, ROOT_MIB * MIB / SECTOR);
         partition(&part, "dos", &table, 1 + ROOT_MIB)?;
@@ -241,7 +239,7 @@ impl BootDisks {
     /// An EFI system partition with the path that removable disks have.
     fn make_gpt(&self, root: &Path, dir: &Path) -> Result<()> {
         let (grub, esp) = (dir.join("bootx64.efi"), dir.join("esp.part"));
-        mkimage("x86_64-efi", &["part_gpt", "fat"], dir, &grub)?;
+        mkimage("x86_64-efi", &["part_gpt", "fat"], EARLY, dir, &grub)?;
         let file = fs::File::create(&esp).with_context(|| format!("making {}", esp.display()))?;
         file.set_len(ESP_MIB * MIB).with_context(|| format!("making {}", esp.display()))?;
         let on_esp = |program: &str| {
@@ -341,10 +339,12 @@ fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
     arguments
 }
 
-/// Makes GRUB's program for `platform`, with what begins it in it.
-fn mkimage(platform: &str, modules: &[&str], dir: &Path, to: &Path) -> Result<()> {
+/// Makes GRUB's program for `platform`, with its first commands in it.
+fn mkimage(platform: &str, modules: &[&str], commands: &str, dir: &Path, to: &Path) -> Result<()> {
+    let config = dir.join(EARLY_CFG);
+    fs::write(&config, commands).with_context(|| format!("writing {EARLY_CFG}"))?;
     let mut command = Command::new("grub-mkimage");
-    command.args(["--format", platform, "--prefix", "/boot/grub", "--config"]).arg(dir.join(EARLY_CFG));
+    command.args(["--format", platform, "--prefix", "/boot/grub", "--config"]).arg(config);
     apt::run(command.arg("--output").arg(to).args(modules).args(GRUB)).map(drop)
 }
 
