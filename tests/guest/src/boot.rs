@@ -131,8 +131,8 @@ fn vmdk(pid1: &mut Pid1) -> anyhow::Result<()> {
     run_script(pid1, nvmm)
 }
 
-/// nvmm with `disks`, of which SeaBIOS starts the first. The host watches the time.
-fn machine(disks: &[&str]) -> Command {
+/// nvmm with `disks`, of which SeaBIOS starts the first, or the CD-ROM if there is none. The host watches the time.
+pub(crate) fn machine(disks: &[&str]) -> Command {
     let mut nvmm = Command::new(image::in_root(NVMM));
     // With XSAVE Linux warns of sizes that don't match on QEMU's CPU, on level 0 as well.
     nvmm.args(["--cpu", "host-passthrough,-xsave", "--expect-timeout", "0"]);
@@ -157,6 +157,16 @@ fn power_off(pid1: &mut Pid1, mut nvmm: Command) -> anyhow::Result<()> {
 /// Runs nvmm, and checks that all of its script was met before the machine powered off. The host is told what nvmm prints meanwhile:
 /// level 1's console and nvmm's own messages.
 pub(crate) fn run_script(pid1: &mut Pid1, nvmm: Command) -> anyhow::Result<()> {
+    hear_script(pid1, nvmm, &mut |_| Ok(()))
+}
+
+/// Does so, and has each line heard meanwhile. nvmm is killed if that fails.
+pub(crate) fn hear_script(
+    pid1: &mut Pid1,
+    nvmm: Command,
+    hear: &mut dyn FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut heard = Ok(());
     let mut child = Child::spawn(nvmm).context("starting nvmm")?;
     let mut tail = VecDeque::new();
     relay(&mut child, 1, 1, &mut |line| {
@@ -165,11 +175,13 @@ pub(crate) fn run_script(pid1: &mut Pid1, nvmm: Command) -> anyhow::Result<()> {
             if !text.trim().is_empty() {
                 tail.push_back(format!("\n{text}"));
                 tail.drain(..tail.len().saturating_sub(TAIL));
+                heard = hear(&text);
                 pid1.print(&Line { level: 1, said: Said::Text(text) });
             }
         }
-        true
+        heard.is_ok()
     })?;
+    heard?;
     let status = child.wait().context("waiting for nvmm")?;
     ensure!(status.success(), "nvmm ended with {status}{}", tail.into_iter().collect::<String>());
     Ok(())

@@ -24,6 +24,7 @@ use crate::outcome::{self, Outcome};
 use crate::sockets;
 use crate::ssh;
 use crate::system;
+use crate::systems;
 use crate::uefi;
 use crate::vhost;
 use crate::vmlinux;
@@ -54,7 +55,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "firmware")]
     boot_disks: Option<PathBuf>,
 
-    /// SeaBIOS for them
+    /// CD-ROM with other systems than Linux, to be started by firmware as level 1 too, on a machine with SVM
+    #[arg(long, value_name = "FILE", requires = "firmware")]
+    systems: Option<PathBuf>,
+
+    /// SeaBIOS for these two
     #[arg(long, value_name = "FILE")]
     firmware: Option<PathBuf>,
 
@@ -163,7 +168,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     missing.extend(args.boot_disks.iter().flat_map(|_| boot::NAMES.map(str::to_owned)));
     missing.extend(args.uefi_disk.as_ref().map(|_| uefi::NAME.to_owned()));
     missing.extend(args.ssh.as_ref().map(|_| ssh::NAME.to_owned()));
-    let disks = [(system::DISK, &args.system), (boot::DISK, &args.boot_disks)];
+    missing.extend(args.systems.as_ref().map(|_| systems::NAME.to_owned()));
+    let disks =
+        [(system::DISK, &args.system), (boot::DISK, &args.boot_disks), (systems::DISK, &args.systems)];
     let disks = disks
         .into_iter()
         .filter_map(|(serial, image)| Some(EmulatedDisk { serial, image: image.as_deref()? }));

@@ -24,7 +24,7 @@ use crate::scenario::{self, Record};
 
 /// Level 0's module for taps, and level 1's for the network device, in load order. Where one is no module, the kernel has it.
 pub(crate) const MODULES: [&str; 4] = [TUN, "failover", "net_failover", "virtio_net"];
-const TUN: &str = "tun";
+pub(crate) const TUN: &str = "tun";
 /// The module with the parameter.
 const VIRTIO_PCI: &str = "virtio_pci";
 const FORCE_LEGACY: &CStr = c"force_legacy=1";
@@ -32,8 +32,8 @@ const FORCE_LEGACY: &CStr = c"force_legacy=1";
 /// Level 1 says it when its network is up.
 const NETWORK: &str = "lab: the network is up";
 
-const TAP: &str = "lab0";
-const LEVEL_0: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+pub(crate) const TAP: &str = "lab0";
+pub(crate) const LEVEL_0: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 const LEVEL_1: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 /// The port of RFC 862, "Echo Protocol".
 const ECHO: u16 = 7;

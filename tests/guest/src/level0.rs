@@ -32,6 +32,7 @@ use crate::scenario::{self, Record};
 use crate::sockets;
 use crate::ssh;
 use crate::system;
+use crate::systems;
 use crate::tiny;
 use crate::topology;
 use crate::uefi;
@@ -134,6 +135,10 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     pid1::load(&pid1.manifest.virtio)?;
     if let Some(disk) = disk_of(system::DISK)? {
         say(pid1, outcome::SYSTEM, system::run(&pid1.manifest, &image, &disk));
+    }
+    if let Some(disk) = disk_of(systems::DISK)? {
+        let done = systems::run(pid1, &disk);
+        say(pid1, systems::NAME, done);
     }
     if let Some(disk) = disk_of(boot::DISK)? {
         boot::run(pid1, &disk);

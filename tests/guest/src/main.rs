@@ -41,6 +41,7 @@ mod scenario;
 mod sockets;
 mod ssh;
 mod system;
+mod systems;
 mod tiny;
 mod topology;
 mod uefi;

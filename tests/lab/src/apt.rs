@@ -1,11 +1,13 @@
 //! Debian packages: which are missing, installing them, and unpacking one without installing it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::build;
 
 /// Packages that unit tests use where they find them.
 pub(crate) const UNIT_TESTS: &[&str] = &[
@@ -85,6 +87,18 @@ pub(crate) fn unpack(package: &str, sources: &Sources, to: &Path) -> Result<()> 
     run(Command::new("dpkg").arg("--extract").arg(&archive).arg(&part))?;
     std::fs::remove_file(&archive).with_context(|| format!("removing {}", archive.display()))?;
     std::fs::rename(&part, to).with_context(|| format!("making {}", to.display()))
+}
+
+/// Downloads `package` from the machine's sources, if that was not done before; returns the folder that it is unpacked in.
+pub(crate) fn fetch(package: &str) -> Result<PathBuf> {
+    let folder = build::lab_dir().join(package);
+    if !folder.exists() {
+        eprintln!("lab: downloading {package}");
+        let sources = Sources::default();
+        update(sources.updater(), &sources.options)?;
+        unpack(package, &sources, &folder)?;
+    }
+    Ok(folder)
 }
 
 fn update(apt: Command, options: &[String]) -> Result<Output> {

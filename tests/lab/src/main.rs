@@ -10,6 +10,7 @@ mod python;
 mod report;
 mod ssh;
 mod system;
+mod systems_cd;
 mod training;
 mod units;
 
@@ -116,7 +117,8 @@ fn disks() -> Result<bool> {
 fn test() -> Result<bool> {
     let mut report = Report::new();
     let hosts = [Host::Svm.packages(), Host::Vmx.packages()];
-    let others = [apt::UNIT_TESTS, system::PACKAGES, boot_disks::PACKAGES, ssh::PACKAGES];
+    let others =
+        [apt::UNIT_TESTS, system::PACKAGES, boot_disks::PACKAGES, systems_cd::PACKAGES, ssh::PACKAGES];
     apt::install(&[hosts.concat(), others.concat()].concat())?;
     units::run(&mut report);
     let cloud = Kernel::cloud()?;
@@ -124,6 +126,7 @@ fn test() -> Result<bool> {
     let lab = Lab {
         system: system::image(&cloud),
         boot_disks: BootDisks::make_or_find().and_then(|disks| disks.images(&nvmm)),
+        systems: systems_cd::image(),
         ssh: ssh::folder()?,
         cloud,
         generic: Kernel::generic()?,

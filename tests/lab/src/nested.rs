@@ -28,14 +28,17 @@ pub(crate) struct Lab {
     pub(crate) system: anyhow::Result<PathBuf>,
     /// The disks that start by firmware, or why there are none, for the same reason.
     pub(crate) boot_disks: anyhow::Result<Images>,
+    /// The CD-ROM with other systems than Linux, or why there is none, likewise.
+    pub(crate) systems: anyhow::Result<PathBuf>,
     /// The folder of ssh's programs.
     pub(crate) ssh: PathBuf,
 }
 
-/// Names to show for the kernel of backports, for Debian's system and for its disks, where there is none.
+/// Names to show for the kernel of backports, for Debian's system, for its disks and for other systems, where there is none.
 const BACKPORTS: &str = "2 levels of Debian's backports kernel";
 const SYSTEM: &str = "Debian's system in L1";
 const BOOT_DISKS: &str = "Debian's disks in L1, by firmware";
+const SYSTEMS: &str = "other systems than Linux in L1, by firmware";
 /// The name of OVMF's test where it can't run, and why.
 const UEFI: &str = "L1 by OVMF, on an emulated SVM host";
 const NO_UEFI: &str = "QEMU TCG aborts when L1 writes CR8 while an interrupt is pending, as OVMF does; it runs on an emulated VMX host";
@@ -138,7 +141,8 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
             stall();
             BROKEN.iter().for_each(broken);
             let [system, disks] = [lab.system.as_ref().err(), lab.boot_disks.as_ref().err()];
-            for (name, error) in [(SYSTEM, system), (BOOT_DISKS, disks)] {
+            let systems = lab.systems.as_ref().err();
+            for (name, error) in [(SYSTEM, system), (BOOT_DISKS, disks), (SYSTEMS, systems)] {
                 if let Some(error) = error {
                     show(name, Duration::ZERO, Outcome::Skipped(format!("{error:#}")));
                 }
@@ -245,7 +249,7 @@ fn scenarios(lab: &Lab, host: Host) -> Vec<(String, Duration, Outcome)> {
     }
     match (host, &lab.boot_disks) {
         (Host::Svm, Ok(images)) => {
-            command.arg("--boot-disks").arg(&images.file_system).args(["--firmware", SEABIOS]);
+            command.arg("--boot-disks").arg(&images.file_system);
         }
         (Host::Vmx, Ok(images)) => {
             let [code, variables] = OVMF;
@@ -253,6 +257,12 @@ fn scenarios(lab: &Lab, host: Host) -> Vec<(String, Duration, Outcome)> {
             command.args(["--uefi-code", code, "--uefi-variables", variables]);
         }
         _ => {}
+    }
+    if let (Host::Svm, Ok(cd)) = (host, &lab.systems) {
+        command.arg("--systems").arg(cd);
+    }
+    if host == Host::Svm {
+        command.args(["--firmware", SEABIOS]);
     }
     let failed = |output| vec![(format!("scenarios on {host}"), start.elapsed(), Outcome::Failed(output))];
     match command.stdin(Stdio::null()).output() {
