@@ -16,7 +16,7 @@ const MILAN: Outcome = Ok(("EPYC-Milan", 0));
 const NO_TSX: Outcome = Err("this host cannot give hle (CPUID.(EAX=07H,ECX=0):EBX[4]), rtm (");
 const NO_AVX512: Outcome = Err("avx512f (CPUID.(EAX=07H,ECX=0):EBX[16])");
 
-const CASES: [(&str, Outcome, Outcome); 28] = [
+const CASES: [(&str, Outcome, Outcome); 29] = [
     // virt-manager's, virt-install's and virsh's.
     ("<cpu mode='host-passthrough' check='none' migratable='on'/>", MIGRATABLE, MIGRATABLE),
     ("<cpu mode='maximum'/>", MIGRATABLE, MIGRATABLE),
@@ -59,8 +59,13 @@ const CASES: [(&str, Outcome, Outcome); 28] = [
     ),
     (
         "<cpu mode='host-passthrough'><numa><cell id='0' cpus='0-3' memory='4' unit='GiB'/></numa></cpu>",
-        Err("<numa> in <cpu>: nvmm has no NUMA cells"),
-        Err("<numa> in <cpu>: nvmm has no NUMA cells"),
+        MIGRATABLE,
+        MIGRATABLE,
+    ),
+    (
+        "<cpu mode='host-passthrough'><numa><cell id='0' memory='4'/><cell id='1' memory='4'/></numa></cpu>",
+        Err("<numa> in <cpu>: nvmm's guests have one NUMA node"),
+        Err("<numa> in <cpu>: nvmm's guests have one NUMA node"),
     ),
     ("<cpu mode='host-model' check='partial'/>", CASCADE_LAKE, MILAN),
     ("<cpu mode='host-model' check='full'><model fallback='allow'/></cpu>", CASCADE_LAKE, MILAN),

@@ -106,7 +106,12 @@ impl Domain {
             "hypervclock" if wanted => {
                 self.ignore(timer, "nvmm has no Hyper-V clock; the guest runs without it");
             }
-            "rtc" if wanted => self.ignore(timer, "nvmm has no real-time clock; the guest runs without it"),
+            "rtc" if wanted && timer.value("tickpolicy").is_some_and(|policy| policy != "delay") => {
+                self.ignore(
+                    timer,
+                    "nvmm's real-time clock makes up for no lost ticks; the guest runs with that",
+                );
+            }
             "hpet" if wanted => self.ignore(timer, "nvmm has no HPET; the guest runs without it"),
             "hypervclock" | "rtc" | "hpet" => {}
             "pit" if !wanted => self.ignore(timer, "nvmm's machine has a PIT; the guest runs with it"),

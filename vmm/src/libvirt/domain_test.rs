@@ -93,7 +93,10 @@ fn timers_are_honoured_or_named() {
         assert_eq!(ignored(&clock(quiet)), [""; 0], "{quiet}");
     }
     for (timer, why) in [
-        ("name='rtc' tickpolicy='catchup'", "nvmm has no real-time clock; the guest runs without it"),
+        (
+            "name='rtc' tickpolicy='catchup'",
+            "nvmm's real-time clock makes up for no lost ticks; the guest runs with that",
+        ),
         ("name='hpet' present='yes'", "nvmm has no HPET; the guest runs without it"),
         ("name='hypervclock' present='yes'", "nvmm has no Hyper-V clock; the guest runs without it"),
         ("name='pit' present='no'", "nvmm's machine has a PIT; the guest runs with it"),

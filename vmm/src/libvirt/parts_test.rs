@@ -95,8 +95,8 @@ fn physical_addresses_are_as_wide_as_asked() {
 fn what_nvmm_does_not_do_is_named() {
     for (text, message) in [
         (
-            "<cpu mode='host-model'>\n  <numa>\n    <cell id='0'/>\n  </numa>\n</cpu>",
-            "line 2, column 3: <numa> in <cpu>: nvmm has no NUMA cells; take the element out",
+            "<cpu mode='host-model'>\n  <numa>\n    <cell id='0'/><cell id='1'/>\n  </numa>\n</cpu>",
+            "line 2, column 3: <numa> in <cpu>: nvmm's guests have one NUMA node; take the element out",
         ),
         (
             "<cpu><model vendor_id='KVM,KVM,KVM,'>qemu64</model></cpu>",
