@@ -154,6 +154,14 @@ pub struct MachineArgs {
     #[arg(long, requires = "dry_run")]
     pub json: bool,
 
+    /// Start the machine that libvirt's domain XML describes, as `virsh dumpxml` prints it. Options that are given besides replace the file's
+    #[arg(long, value_name = "FILE")]
+    pub domain: Option<PathBuf>,
+
+    /// The text of that file, which is read once: it may be a pipe.
+    #[arg(skip)]
+    pub domain_text: Option<String>,
+
     /// Print nvmm's words for a whole command line of QEMU's, given as one text, and end
     #[arg(long, value_name = "LINE", exclusive = true)]
     pub from_qemu: Option<OsString>,

@@ -1,5 +1,6 @@
 //! The command line: what to do, and with which options.
 
+mod domain;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod qemu;
@@ -11,8 +12,8 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use self::qemu::Translated;
 pub use self::qemu::{Note, Told};
+use self::{domain::Added, qemu::Translated};
 use crate::{args::MachineArgs, exit};
 
 /// A KVM hypervisor for nested virtualization: its guests run KVM themselves.
@@ -30,7 +31,7 @@ pub struct Cli {
     /// The machine to run.
     #[command(flatten)]
     pub machine: MachineArgs,
-    /// What to tell the user about QEMU's words.
+    /// What to tell the user about words of QEMU's and libvirt's.
     #[arg(skip)]
     pub told: Told,
 }
@@ -64,6 +65,13 @@ impl Cli {
     fn of_nvmms(words: &[OsString], told: Told) -> Result<Self, clap::Error> {
         // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
         if let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(words) {
+            if let Some(file) = &machine.domain {
+                let Added { words, told, text } = domain::add(file, words, &MachineAlone::command(), told)
+                    .map_err(|lines| refusal(&lines))?;
+                let MachineAlone { mut machine } = MachineAlone::try_parse_from(words)?;
+                machine.domain_text = Some(text);
+                return Ok(Self { command: None, machine, told });
+            }
             return Ok(Self { command: None, machine, told });
         }
         let whole = Self::try_parse_from(words).map_err(|error| explain(error, words))?;

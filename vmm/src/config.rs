@@ -94,12 +94,14 @@ impl VmConfig {
     pub fn new(args: &MachineArgs) -> Result<Self, ConfigError> {
         let (smbios, smbios_files) = smbios::parse(&args.smbios, args.uuid.as_deref())?;
         let cpu_file = cpu::file(&args.cpu).map(|path| ("--cpu", path.to_owned()));
-        let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested)?;
+        let text = args.domain_text.as_deref().filter(|_| cpu::file(&args.cpu) == args.domain.as_deref());
+        let (cpu, topology) = cpu(&args.cpu, args.smp.as_deref(), args.nested, text)?;
+        let domain_file = args.domain.clone().map(|path| ("--domain", path));
         let disks = args.disk.iter().map(|disk| DiskConfig::parse(disk, topology.vcpus()));
         let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
         let (cloud_init, cloud_files) = cloud_init::parse(&args.cloud, smbios.system.uuid, &disks)?;
         let smbios_files = smbios_files.into_iter().map(|path| ("--smbios", path));
-        let read = smbios_files.chain(cpu_file).chain(cloud_files).collect();
+        let read = smbios_files.chain(cpu_file).chain(domain_file).chain(cloud_files).collect();
         let cdrom = args.cdrom.as_deref().map(CdromConfig::parse).transpose()?;
         let names = [cloud_init.as_ref().map(|_| SEED_DISK), cdrom.as_ref().map(|_| CdromConfig::NAME)];
         disk::check_several(&disks, &args.disk, &names.into_iter().flatten().collect::<Vec<_>>())?;

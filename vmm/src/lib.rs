@@ -21,6 +21,7 @@ pub mod crash;
 pub mod ctl;
 pub mod describe;
 pub mod disk;
+pub mod domain;
 pub mod exit;
 pub mod expect;
 pub mod firmware;

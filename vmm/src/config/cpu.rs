@@ -14,15 +14,20 @@ use crate::{
     smp::Smp,
 };
 
-/// Gives `--cpu`, `--smp` and `--nested` a meaning.
+/// Gives `--cpu`, `--smp` and `--nested` a meaning. `text`: that of the file in `--cpu file:`, if it was read before.
 ///
 /// # Errors
 ///
 /// A word that has none, or a file that says something else.
-pub fn cpu(given: &str, smp: Option<&str>, nested: Nested) -> Result<(CpuSpec, Topology), ConfigError> {
+pub fn cpu(
+    given: &str,
+    smp: Option<&str>,
+    nested: Nested,
+    text: Option<&str>,
+) -> Result<(CpuSpec, Topology), ConfigError> {
     let (spec, theirs) = match file(given) {
         None => (given.parse().map_err(ConfigError::Cpu)?, None),
-        Some(path) => cpu_file(path)?,
+        Some(path) => cpu_file(path, text)?,
     };
     let ours = smp.map(self::smp).transpose()?;
     let arranged = match (ours, theirs) {
@@ -44,8 +49,11 @@ pub(super) fn file(given: &str) -> Option<&Path> {
 }
 
 /// A CPU in libvirt's words, and its `<topology>`.
-fn cpu_file(path: &Path) -> Result<(CpuSpec, Option<Smp>), ConfigError> {
-    let text = small_file::read(path).map_err(|error| ConfigError::CpuFile(path.to_owned(), error))?;
+fn cpu_file(path: &Path, text: Option<&str>) -> Result<(CpuSpec, Option<Smp>), ConfigError> {
+    let text = match text {
+        Some(text) => text.to_owned(),
+        None => small_file::read(path).map_err(|error| ConfigError::CpuFile(path.to_owned(), error))?,
+    };
     let CpuElement { spec, topology, ignored } =
         libvirt::parse(&text).map_err(|error| ConfigError::CpuXml(path.to_owned(), error))?;
     for ignored in ignored {

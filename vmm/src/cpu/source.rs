@@ -111,7 +111,7 @@ pub(super) fn recorded(path: &Path) -> anyhow::Result<HostCpu> {
 impl Shape {
     /// The meaning of a specification, and the CPU that it gives on this host.
     pub(super) fn resolve(&self, host: &HostCpu, spec: &str) -> anyhow::Result<(CpuProfile, Topology)> {
-        let (spec, topology) = match config::cpu(spec, self.smp.as_deref(), self.nested) {
+        let (spec, topology) = match config::cpu(spec, self.smp.as_deref(), self.nested, None) {
             Err(ConfigError::Cpu(error)) => return Err(UsageError::Spec(error).into()),
             parsed => parsed?,
         };

@@ -1,20 +1,30 @@
-//! What to tell the user about words of QEMU's.
+//! What to tell the user about words of QEMU's, and of libvirt's.
 
 use super::translator::Note;
 use crate::config::ConfigError;
 
-/// What to tell the user about words of QEMU's.
+/// What to tell the user about words of QEMU's, and of libvirt's.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// What changes nothing, and what the guest may miss.
     pub notes: Vec<Note>,
-    /// nvmm's words for options of QEMU's, each with that option.
+    /// nvmm's words for options of QEMU's and elements of libvirt's, each with that.
     origins: Vec<(String, String)>,
 }
 
 impl Told {
     pub(super) fn new(notes: Vec<Note>, origins: Vec<(String, String)>) -> Self {
         Self { notes, origins }
+    }
+
+    /// Adds notes.
+    pub(in crate::cli) fn add(&mut self, notes: impl IntoIterator<Item = Note>) {
+        self.notes.extend(notes);
+    }
+
+    /// Adds what words of nvmm's are for.
+    pub(in crate::cli) fn add_origin(&mut self, ours: String, theirs: String) {
+        self.origins.push((ours, theirs));
     }
 
     /// Logs the notes: what changes nothing is for those who want to know more.
@@ -27,7 +37,7 @@ impl Told {
         }
     }
 
-    /// Adds to an error about words of nvmm's the option of QEMU's that the user wrote.
+    /// Adds to an error about words of nvmm's the option or element that the user wrote.
     #[must_use]
     pub fn explain(&self, error: ConfigError) -> anyhow::Error {
         let text = error.to_string();

@@ -1,0 +1,85 @@
+//! `--domain`: the options of libvirt's XML, in front of those that stand beside it.
+
+use std::{ffi::OsString, path::Path};
+
+use clap::{Arg, Command, parser::ValueSource};
+use devices::printable::ToPrintable;
+
+use super::qemu::{Note, Told};
+use crate::{
+    domain::{self, Beside, Word},
+    small_file,
+};
+
+/// A command line with the options of a file.
+#[derive(Debug)]
+pub(super) struct Added {
+    /// All words.
+    pub words: Vec<OsString>,
+    /// What to tell the user about them.
+    pub told: Told,
+    /// The text of the file.
+    pub text: String,
+}
+
+/// Adds to the `words` of a `machine` those of its file.
+///
+/// # Errors
+///
+/// The file can't be read, or asks for what nvmm has not: all of it, in lines.
+pub(super) fn add(
+    path: &Path,
+    words: &[OsString],
+    machine: &Command,
+    mut told: Told,
+) -> Result<Added, Vec<String>> {
+    let option = format!("--domain {}", path.printable());
+    let text = small_file::read(path).map_err(|error| vec![format!("{option}: {error}")])?;
+    let domain = domain::read(&text, path, &beside(words, machine), &domain::bridge_of)
+        .map_err(|lines| lines.iter().map(|line| format!("{option}: {line}")).collect::<Vec<_>>())?;
+    told.add(domain.missing.iter().map(|line| Note::Missing(format!("{option}: {line}"))));
+    told.add(domain.idle.iter().map(|line| Note::Idle(format!("{option}: {line}"))));
+    for word in &domain.words {
+        let from = format!("{option}: {}", word.from);
+        let ours = said(word);
+        told.add([Note::Idle(format!("{from}: {ours}"))]);
+        told.add_origin(ours, from);
+    }
+    let (name, ours) = words.split_at(words.len().min(1));
+    let theirs = domain.words.iter().map(as_word);
+    let words = name.iter().cloned().chain(theirs).chain(ours.iter().cloned()).collect();
+    Ok(Added { words, told, text })
+}
+
+/// What stands beside `--domain`.
+fn beside(words: &[OsString], command: &Command) -> Beside {
+    let longs = |argument: &Arg| argument.get_long().map(str::to_owned);
+    let display = command.get_arguments().find(|argument| argument.get_long() == Some("display"));
+    let values = display.and_then(|display| display.get_value_names()).unwrap_or_default();
+    let vnc = values.iter().any(|name| name.contains("vnc"));
+    let given = command.clone().try_get_matches_from(words).map(|matches| {
+        let is_given = |argument: &&Arg| {
+            matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
+        };
+        command.get_arguments().filter(is_given).filter_map(longs).collect()
+    });
+    Beside { given: given.unwrap_or_default(), vnc }
+}
+
+/// As one word, since a value may begin with a dash.
+pub(super) fn as_word(word: &Word) -> OsString {
+    let Word { option, value, .. } = word;
+    value.as_ref().map_or_else(|| format!("--{option}"), |value| format!("--{option}={value}")).into()
+}
+
+/// As messages have it.
+fn said(word: &Word) -> String {
+    let Word { option, value, .. } = word;
+    value
+        .as_ref()
+        .map_or_else(|| format!("--{option}"), |value| format!("--{option} {}", value.as_str().printable()))
+}
+
+#[cfg(test)]
+#[path = "domain_test.rs"]
+mod tests;

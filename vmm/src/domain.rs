@@ -1,0 +1,208 @@
+//! `--domain`: libvirt's domain XML in nvmm's own words.
+//!
+//! libvirt, "Domain XML format". A file becomes the options that a user would have written, and these are read as any others are; an
+//! option that stands beside `--domain` takes the place of those of its name. The CPU is in `--cpu file:`, which reads the same file
+//! ([`crate::libvirt`]).
+//!
+//! Each element has a place in a table: [`ELEMENTS`] here, [`device::DEVICES`] for those in `<devices>`, and a few rules beside
+//! whoever reads one. nvmm does what it says, or tells why not, with its line: as an error where the guest would miss it, as a
+//! warning where it would not, and for those who want to know more (`-v`) where it changes nothing. What no table has is an error.
+
+mod device;
+mod disk;
+mod features;
+mod findings;
+mod interface;
+mod memory;
+mod network;
+mod os;
+mod part;
+mod reader;
+mod screen;
+mod serial;
+mod smbios;
+mod table;
+
+use std::{collections::BTreeSet, path::Path};
+
+use roxmltree::{Document, ParsingOptions};
+
+use self::{
+    findings::Severity,
+    part::{
+        File, Part,
+        Rule::{self, Idle, Missing, Refuse},
+    },
+    reader::Reader,
+    table::{
+        Way::{self, Is, Reads},
+        follow,
+    },
+};
+pub use self::{
+    network::bridge_of,
+    reader::{Beside, Word},
+};
+
+/// The most elements and texts of a file: libvirt's own have some hundreds.
+const MOST_NODES: u32 = 1 << 20;
+
+/// A machine in nvmm's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Domain {
+    /// The options.
+    pub words: Vec<Word>,
+    /// What changes nothing.
+    pub idle: Vec<String>,
+    /// What the guest runs without.
+    pub missing: Vec<String>,
+}
+
+const BY_CGROUP: &str =
+    "nvmm sets no limits of the host's; start it in a cgroup that has them, such as by systemd-run";
+const HOSTS: &str = "it is libvirt's alone";
+
+/// The elements of `<domain>`.
+const ELEMENTS: &[(&str, Way)] = &[
+    ("name", Is(Idle("nvmm's machines have no names"))),
+    ("uuid", Reads(memory::uuid)),
+    ("title", Is(Idle(HOSTS))),
+    ("description", Is(Idle(HOSTS))),
+    ("metadata", Is(Idle(HOSTS))),
+    ("genid", Is(Missing("nvmm has no VM generation ID; the guest doesn't learn that it is a copy"))),
+    ("memory", Reads(memory::memory)),
+    ("currentMemory", Reads(memory::current)),
+    ("maxMemory", Is(Missing("nvmm adds no memory later; the guest has that of <memory>"))),
+    ("memoryBacking", Reads(memory::backing)),
+    ("vcpu", Reads(memory::vcpu)),
+    ("vcpus", Is(Missing("nvmm adds and takes away no vCPUs later; <vcpu> tells how many there are"))),
+    ("cpu", Reads(features::cpu)),
+    ("os", Reads(os::read)),
+    ("bootloader", Is(Refuse("only Xen's guests have one; take it out"))),
+    ("bootloader_args", Is(Refuse("only Xen's guests have one; take it out"))),
+    ("sysinfo", Reads(smbios::keep)),
+    ("features", Reads(features::read)),
+    ("clock", Reads(features::clock)),
+    ("on_poweroff", Reads(os::on_poweroff)),
+    ("on_reboot", Reads(os::on_reboot)),
+    ("on_crash", Reads(os::on_crash)),
+    ("on_lockfailure", Is(Idle("nvmm has no lock manager; it locks image files itself"))),
+    ("pm", Is(Missing("the guest's firmware has no sleep states besides power off"))),
+    ("devices", Reads(device::devices)),
+    ("cputune", Is(Missing(BY_CGROUP))),
+    ("memtune", Is(Missing(BY_CGROUP))),
+    ("blkiotune", Is(Missing(BY_CGROUP))),
+    ("resource", Is(Missing(BY_CGROUP))),
+    ("numatune", Is(Missing("nvmm binds no memory; start it with numactl"))),
+    ("iothreads", Is(Idle("each disk has threads of its own"))),
+    ("iothreadids", Is(Idle("each disk has threads of its own"))),
+    ("defaultiothread", Is(Idle("each disk has threads of its own"))),
+    ("throttlegroups", Is(Missing("disks have limits of their own alone: --disk iops= and bw="))),
+    ("perf", Is(Idle(HOSTS))),
+    ("seclabel", Is(Missing("nvmm labels nothing; it has the rights of whoever starts it"))),
+    ("idmap", Is(Idle("only containers have it"))),
+    ("keywrap", Is(Refuse("only s390 guests have it; take it out"))),
+    ("launchSecurity", Is(Refuse("nvmm doesn't encrypt a guest's memory; take it out"))),
+];
+
+/// Those of which there may be several.
+const SEVERAL: [&str; 2] = ["sysinfo", "seclabel"];
+
+/// The elements of QEMU's namespace.
+const QEMUS: &[(&str, Rule)] = &[
+    ("commandline", Refuse("nvmm is no QEMU; take the element out, and give nvmm's options beside --domain")),
+    ("override", Refuse("nvmm is no QEMU; take the element out")),
+    ("capabilities", Missing("nvmm is no QEMU; it changes nothing")),
+    ("deprecation", Idle("nvmm is no QEMU; it changes nothing")),
+];
+const QEMUS_NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
+
+/// Reads a domain from the file at `path`. `bridge_of` finds the bridge of one of libvirt's networks.
+///
+/// # Errors
+///
+/// All that is wrong with it, a line each.
+pub fn read(
+    text: &str,
+    path: &Path,
+    beside: &Beside,
+    bridge_of: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<Domain, Vec<String>> {
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(text, options).map_err(|error| vec![malformed(&error)])?;
+    let file = File::new(&document);
+    let root = file.root();
+    if root.name() != "domain" || root.is_foreign() {
+        return Err(vec![format!(
+            "line {}: {}: give libvirt's <domain>, as virsh dumpxml prints it",
+            root.line(),
+            root.label()
+        )]);
+    }
+    let mut reader = Reader::new(path, beside, bridge_of);
+    domain(&mut reader, root);
+    let words = finish(reader, root);
+    let findings = file.into_findings();
+    let refused = findings.messages(Severity::Refused);
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    Ok(Domain {
+        words,
+        idle: findings.messages(Severity::Idle),
+        missing: findings.messages(Severity::Missing),
+    })
+}
+
+fn malformed(error: &roxmltree::Error) -> String {
+    let line = error.pos().row;
+    match error {
+        roxmltree::Error::DtdDetected => {
+            format!("line {line}: a DOCTYPE, which no domain has; take it out, with its entities")
+        }
+        roxmltree::Error::NodesLimitReached => {
+            format!("it has more than {MOST_NODES} elements; no domain is as large")
+        }
+        _ => format!("line {line}: no XML: {}", part::shown(&error.to_string())),
+    }
+}
+
+fn domain<'f, 'd>(reader: &mut Reader<'f, 'd>, root: Part<'f, 'd>) {
+    match root.attribute("type") {
+        Some("kvm") => {}
+        Some("qemu") => root.missing("nvmm always runs guests on KVM"),
+        _ => root.refuse_attribute("type", "nvmm runs guests on KVM alone; say type='kvm'"),
+    }
+    root.rest(&[&[("@id", Idle(HOSTS))]]);
+    let mut seen = BTreeSet::new();
+    for element in root.children() {
+        if element.namespace() == Some(QEMUS_NAMESPACE) {
+            let rule = QEMUS.iter().find(|(name, _)| *name == element.name());
+            rule.into_iter().for_each(|(_, rule)| element.leave(*rule));
+        } else if seen.insert(element.name()) || SEVERAL.contains(&element.name()) {
+            follow(ELEMENTS, reader, element);
+        } else {
+            element.leave(Refuse("there can be only one; take the others out"));
+        }
+    }
+}
+
+/// The words for the whole, with those of what several elements tell of.
+fn finish<'f, 'd>(mut reader: Reader<'f, 'd>, root: Part<'f, 'd>) -> Vec<Word> {
+    memory::finish(&mut reader, root);
+    features::finish(&mut reader, root);
+    disk::finish(&mut reader);
+    serial::finish(&mut reader);
+    screen::finish(&mut reader);
+    smbios::finish(&mut reader);
+    os::finish(&mut reader, root);
+    // nvmm's machines have one by default, and libvirt's have none.
+    if !reader.single.contains("rng") {
+        reader.emit(root, "rng", "off".to_owned());
+    }
+    reader.words
+}
+
+#[cfg(test)]
+#[path = "domain_test.rs"]
+mod tests;

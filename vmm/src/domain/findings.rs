@@ -1,0 +1,81 @@
+//! What there is to say about a file, each thing once with all its lines.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
+
+/// The most lines that a message lists.
+const MOST_LINES: usize = 5;
+/// The most messages of a kind.
+const MOST_MESSAGES: usize = 40;
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    /// It changes nothing here.
+    Idle,
+    /// The guest runs without it.
+    Missing,
+    /// The machine is not started.
+    Refused,
+}
+
+/// What there is to say about a file.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    found: BTreeMap<(Severity, String, Cow<'static, str>), Vec<usize>>,
+    refused: usize,
+}
+
+impl Findings {
+    pub(super) fn add(&mut self, severity: Severity, line: usize, label: String, why: Cow<'static, str>) {
+        self.refused += usize::from(severity == Severity::Refused);
+        let lines = self.found.entry((severity, label, why)).or_default();
+        // The sweep at the end goes backwards.
+        if let Err(at) = lines.binary_search(&line) {
+            lines.insert(at, line);
+        }
+    }
+
+    /// How often something was refused.
+    pub(super) fn refused(&self) -> usize {
+        self.refused
+    }
+
+    /// The messages of one severity, in the order of their first lines.
+    pub(super) fn messages(&self, wanted: Severity) -> Vec<String> {
+        let mut found: Vec<_> = self.found.iter().filter(|((severity, ..), _)| *severity == wanted).collect();
+        found.sort_by_key(|(_, lines)| lines.first().copied());
+        let more = found.len().saturating_sub(MOST_MESSAGES);
+        let mut messages: Vec<_> = found
+            .into_iter()
+            .take(MOST_MESSAGES)
+            .map(|((_, label, why), lines)| format!("{}: {label}: {why}", places(lines)))
+            .collect();
+        if more > 0 {
+            messages.push(format!("and {more} more like these"));
+        }
+        messages
+    }
+}
+
+/// `line 4`, or `lines 4, 9 and 11`.
+fn places(lines: &[usize]) -> String {
+    let word = if lines.len() == 1 { "line" } else { "lines" };
+    let (shown, more) = match lines.len() {
+        ..=MOST_LINES => (lines, 0),
+        all => (&lines[..MOST_LINES], all - MOST_LINES),
+    };
+    let mut text = String::from(word);
+    for (at, line) in shown.iter().enumerate() {
+        let between = match at {
+            0 => " ",
+            at if at + 1 == shown.len() && more == 0 => " and ",
+            _ => ", ",
+        };
+        // Writing to a string can't fail.
+        let _ = write!(text, "{between}{line}");
+    }
+    if more > 0 {
+        let _ = write!(text, " and {more} more");
+    }
+    text
+}

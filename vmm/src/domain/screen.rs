@@ -1,0 +1,117 @@
+//! `<graphics>` and `<video>`.
+
+use super::{
+    part::{
+        COMMON, Part,
+        Rule::{Idle, Missing},
+        Rules,
+    },
+    reader::{Reader, origin, path_part},
+};
+
+const OPTION: &str = "display";
+/// The word for a screen that nobody looks at.
+const SCREEN: &str = "vga";
+/// The port of display 0.
+const FIRST_PORT: u16 = 5900;
+
+const GRAPHICS: &Rules = &[
+    ("audio", Idle("nvmm's guests make no sound")),
+    ("gl", Missing("nvmm's guests have no OpenGL")),
+    ("@keymap", Idle("the viewer tells which keys are pressed")),
+    ("@sharePolicy", Idle("several viewers may look")),
+    ("@powerControl", Idle("viewers press no power button")),
+    ("@autoport", Idle("the port tells")),
+    ("@connected", Idle("nvmm leaves viewers alone")),
+    ("@websocket", Missing("nvmm's screen has no WebSocket; websockify makes one of it")),
+    ("@passwdValidTo", Missing("nvmm's passwords are valid until it ends")),
+    ("@wait", Idle("nvmm waits for no viewer")),
+];
+
+/// `<graphics>`: the guest has a screen, and somebody may look at it.
+pub(super) fn graphics<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
+    if reader.is_replaced(OPTION, element) {
+        return;
+    }
+    match element.attribute("type") {
+        Some("vnc") if !reader.beside.vnc => {
+            element.leave(Missing(
+                "nvmm has no VNC server yet; screendump on the control socket saves a picture",
+            ));
+            reader.screen.get_or_insert_with(|| (origin(element), SCREEN.to_owned()));
+        }
+        Some("vnc") if reader.is_watched => {
+            element.leave(Missing("nvmm has one screen, which several viewers may look at"));
+        }
+        Some("vnc") => {
+            if let Some(word) = vnc(element) {
+                reader.is_watched = true;
+                reader.screen = Some((origin(element), word));
+            }
+        }
+        Some("spice" | "sdl" | "rdp" | "desktop" | "egl-headless" | "dbus") => {
+            element.leave(Missing("nvmm's screen is looked at by VNC alone; give --display vnc=:0 for that"));
+            reader.screen.get_or_insert_with(|| (origin(element), SCREEN.to_owned()));
+        }
+        _ => element.refuse_attribute("type", "give vnc"),
+    }
+}
+
+/// The word for a screen that is looked at by VNC.
+fn vnc(element: Part<'_, '_>) -> Option<String> {
+    if element.attribute("passwd").is_some() {
+        element.refuse(
+            "nvmm reads a password from a file; take it out, and give --display vnc=HOST:N,password-file=PATH",
+        );
+        return None;
+    }
+    let listen = element.child("listen");
+    let by_listen = listen.and_then(|listen| listen.attribute("address"));
+    let socket = listen.and_then(|listen| listen.attribute("socket")).or_else(|| element.attribute("socket"));
+    if let Some(listen) = listen {
+        match listen.attribute("type") {
+            Some("network") => {
+                listen.leave(Missing("nvmm listens at 127.0.0.1; give type='address' and an address"));
+            }
+            Some("none") => listen.refuse("nvmm's screen is looked at by a viewer; give type='address'"),
+            _ => {}
+        }
+    }
+    let by_graphics = element.attribute("listen");
+    let host = by_listen.or(by_graphics).unwrap_or_default();
+    let port = element.attribute("port");
+    element.rest(&[COMMON, GRAPHICS]);
+    if let Some(socket) = socket {
+        return Some(format!("vnc=unix:{}", path_part(socket)));
+    }
+    let port = match port.map(str::parse::<u16>) {
+        None => FIRST_PORT,
+        Some(Ok(port)) if port >= FIRST_PORT => port,
+        _ if port == Some("-1") => FIRST_PORT,
+        _ => {
+            element.refuse_attribute("port", "give a number from 5900 to 65535, or -1");
+            return None;
+        }
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    Some(format!("vnc={}:{}", host.replace(',', ",,"), port - FIRST_PORT))
+}
+
+/// `--display`, once all is known.
+pub(super) fn finish(reader: &mut Reader<'_, '_>) {
+    if let Some((from, word)) = reader.screen.take() {
+        reader.emit_from(from, OPTION, word);
+    }
+}
+
+/// `<video>`.
+pub(super) fn video<'f, 'd>(_: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
+    let model = element.child("model").and_then(|model| model.attribute("type"));
+    element.skip();
+    match model {
+        None | Some("vga" | "bochs" | "none") => {
+            element.idle("nvmm's screen is QEMU's standard one, where a <graphics> asks for it");
+        }
+        Some(_) => element.missing("nvmm's screen is QEMU's standard one, where a <graphics> asks for it"),
+    }
+}
