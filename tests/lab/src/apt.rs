@@ -27,6 +27,7 @@ pub(crate) const UNIT_TESTS: &[&str] = &[
     "qemu-utils",
     "seabios",
     "socat",
+    "xz-utils",
 ];
 
 /// Waits for dpkg's lock, which a cloud machine's own updates hold in its first minutes, and tries a mirror again.
@@ -66,6 +67,22 @@ pub(crate) fn dependency(meta: &str, sources: &Sources) -> Result<String> {
 
 fn first_dependency(output: &str) -> Option<String> {
     output.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned)
+}
+
+/// Downloads the source of `package` from `sources` into `to`, and returns the archive of it as its makers have it.
+pub(crate) fn source(package: &str, sources: &Sources, to: &Path) -> Result<PathBuf> {
+    update(sources.updater(), &sources.options)?;
+    let mut apt = apt_get(Command::new("apt-get"));
+    run_unlocked(
+        apt.args(&sources.options).args(["source", "-qq", "--download-only", package]).current_dir(to),
+    )?;
+    let files = std::fs::read_dir(to)?.collect::<Result<Vec<_>, _>>()?;
+    let mut files = files.iter().map(std::fs::DirEntry::path);
+    let is_archive = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.contains(".orig.tar.") && !name.ends_with(".asc")
+    };
+    files.find(is_archive).with_context(|| format!("apt-get source left no archive of {package}"))
 }
 
 /// Downloads `package` from `sources` and unpacks it into `to`, which must not be there yet.
@@ -171,13 +188,20 @@ impl Sources {
     /// The backports for this machine's release of Debian, from the mirror that it uses. apt's files for that are in `dir`: the machine's
     /// own stay as they are.
     pub(crate) fn backports(dir: &Path) -> Result<Self> {
-        let here = here()?;
+        Self::of(dir, &here()?.line("-backports"))
+    }
+
+    /// The source packages of this machine's release, in the same way.
+    pub(crate) fn of_sources(dir: &Path) -> Result<Self> {
+        Self::of(dir, &here()?.line("").replacen("deb ", "deb-src ", 1))
+    }
+
+    fn of(dir: &Path, line: &str) -> Result<Self> {
         for part in ["lists/partial", "cache/archives/partial"] {
             std::fs::create_dir_all(dir.join(part)).with_context(|| format!("making {}", dir.display()))?;
         }
         let list = dir.join("sources.list");
-        std::fs::write(&list, here.line("-backports") + "\n")
-            .with_context(|| format!("writing {}", list.display()))?;
+        std::fs::write(&list, format!("{line}\n")).with_context(|| format!("writing {}", list.display()))?;
         let setting = |name: &str, value: &Path| format!("--option={name}={}", value.display());
         Ok(Self {
             options: vec![

@@ -5,6 +5,7 @@ mod boot_disks;
 mod build;
 mod host;
 mod kernel;
+mod libvirt;
 mod nested;
 mod python;
 mod report;

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::build;
+use crate::libvirt;
 use crate::python;
 use crate::report::{self, Outcome, Report};
 
@@ -35,6 +36,9 @@ fn tests(report: &mut Report) {
     cargo.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     if let Some(packages) = python::qmp() {
         cargo.env("PYTHONPATH", packages);
+    }
+    if let Some(source) = libvirt::source() {
+        cargo.env("NVMM_LIBVIRT", source);
     }
     let (passed, output) = output(cargo);
     let outcomes = parse(&output);
