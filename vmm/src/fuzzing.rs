@@ -1,6 +1,6 @@
 //! What `tests/fuzz` calls, and only that: parsers of what users write, with any bytes at all.
 
-pub use crate::cli::fuzzing::qemu_words;
+pub use crate::cli::fuzzing::{domain_xml, qemu_words};
 
 #[cfg(test)]
 #[path = "fuzzing_test.rs"]

@@ -25,12 +25,21 @@ proptest! {
 
 #[test]
 fn qemus_words() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/qemu_words");
+    try_all("qemu_words", qemu_words);
+}
+
+#[test]
+fn libvirts_domains() {
+    try_all("domain_xml", domain_xml);
+}
+
+fn try_all(target: &str, entry: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty());
     for file in files {
         // Which one it was, if it fails.
         println!("{}", file.display());
-        qemu_words(&fs::read(file).unwrap());
+        entry(&fs::read(file).unwrap());
     }
 }

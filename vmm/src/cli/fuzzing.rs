@@ -1,16 +1,22 @@
-//! Fuzzing of QEMU's words.
+//! Fuzzing of QEMU's words, and of libvirt's.
 
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt,
+    path::Path,
     sync::LazyLock,
 };
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 
 use super::{
     MachineAlone,
+    domain::as_word,
     qemu::{command, may_be_qemus, translate, words_of},
+};
+use crate::{
+    config::VmConfig,
+    domain::{self, Beside},
 };
 
 static MACHINE: LazyLock<clap::Command> = LazyLock::new(MachineAlone::command);
@@ -39,5 +45,30 @@ fn look_at(words: &[OsString], is_qemus: bool) {
     let texts: Option<Vec<_>> = words.iter().map(|word| word.to_str()).collect();
     if let Some(texts) = texts {
         assert!(shell_words::split(&command(&words)).is_ok_and(|again| again == texts));
+    }
+}
+
+/// Gives nvmm a domain of libvirt's.
+///
+/// # Panics
+///
+/// A refusal has no reason or a long one, or the words for it are none of nvmm's.
+pub fn domain_xml(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let beside = Beside { vnc: true, ..Beside::default() };
+    let domain = match domain::read(text, Path::new("vm.xml"), &beside, &|_| Ok("virbr0".to_owned())) {
+        Ok(domain) => domain,
+        Err(lines) => {
+            return assert!(!lines.is_empty() && lines.iter().all(|line| (1..2000).contains(&line.len())));
+        }
+    };
+    let words = ["nvmm".into()].into_iter().chain(domain.words.iter().map(as_word));
+    let parsed = MachineAlone::try_parse_from(words);
+    assert!(parsed.is_ok(), "{parsed:?}");
+    if let Ok(MachineAlone { mut machine }) = parsed {
+        machine.domain = Some("vm.xml".into());
+        machine.domain_text = Some(text.to_owned());
+        // What the words mean may be wrong.
+        drop(VmConfig::new(&machine));
     }
 }
