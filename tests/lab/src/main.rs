@@ -5,6 +5,7 @@ mod boot_disks;
 mod build;
 mod host;
 mod kernel;
+mod level0;
 mod libvirt;
 mod nested;
 mod python;
@@ -25,7 +26,7 @@ use host::Host;
 use kernel::Kernel;
 use nested::Lab;
 use report::Report;
-use training::Training;
+use training::{Part, Parts, Training};
 
 /// Runs nvmm's demonstration and tests, having installed what they need
 #[derive(Debug, Parser)]
@@ -49,7 +50,10 @@ enum Command {
         times: u32,
     },
     /// Make the training lab of resources/lab, and work in it: level 1 on a bridge, three guests in it by libvirt and by nvmm
-    Training,
+    Training {
+        /// Parts of it to run [default: all]
+        parts: Vec<Part>,
+    },
     /// Make the disks that start by firmware: Debian with GRUB on an MBR disk for BIOS, and on a GPT disk for UEFI
     Disks,
     /// Run every test: format, lints, unit tests, tiny guests, nested boots on both emulated hosts
@@ -60,7 +64,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo { host } => demo(host),
         Command::Stalls { times } => stalls(times),
-        Command::Training => training(),
+        Command::Training { parts } => training(&parts),
         Command::Disks => disks(),
         Command::Test => test(),
     };
@@ -99,11 +103,12 @@ fn stalls(times: u32) -> Result<bool> {
     Ok(nested::repeat(&nvmm, &kernel, times) == 0)
 }
 
-fn training() -> Result<bool> {
+fn training(parts: &[Part]) -> Result<bool> {
     let mut report = Report::new();
     apt::install(&[Host::Svm.packages(), training::PACKAGES].concat())?;
     let nvmm = build::release("vmm", "nvmm")?;
-    Training::images(&nvmm)?.run(&nvmm, |name, took, outcome| report.show(name, took, outcome));
+    let parts = if parts.is_empty() { Parts::all() } else { Parts::new(parts) };
+    Training::images(&nvmm)?.run_by_two(&parts, &mut report);
     print!("{report}");
     Ok(report.failed() == 0)
 }

@@ -40,3 +40,17 @@ fn the_scripts_that_level_0_gets_are_the_recipes() {
     }
     assert!(text_of(&build::root().join("resources/lab")).unwrap().contains("LAB_TYPE"));
 }
+
+#[test]
+fn level_0_knows_the_parts_by_the_names_on_the_command_line() {
+    for part in Part::value_variants() {
+        assert!(SCRIPT.contains(&format!("\n    {})\n", part.name())), "level0.sh has no {}", part.name());
+        assert_eq!(Part::from_str(part.name(), false), Ok(*part));
+    }
+}
+
+#[test]
+fn each_part_is_run_once_and_the_first_first() {
+    let parts = Parts::new(&[Part::Qemu64, Part::Libvirt]);
+    assert_eq!([parts.next(), parts.next(), parts.next()], [Some(Part::Qemu64), Some(Part::Libvirt), None]);
+}

@@ -1,0 +1,117 @@
+//! Level 0 of the training lab: an emulated SVM host with the lab's own Debian, whose serial port is read and written here.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+const MACHINE: &str = "-nodefaults -no-user-config -display none -no-reboot -serial stdio -accel tcg,tb-size=512 -machine q35 -smp 1 -m 4096";
+/// The CPU of `nvmm nest`, without AVX and XSAVE, of which Linux would warn.
+const QEMU_CPU: &str = "EPYC,+vgif,-cx16,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsave,-avx,-avx2,-xsaveopt,-xsavec,-f16c,-fma";
+const CMDLINE: &str =
+    "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off nokaslr systemd.hostname=l0";
+
+/// Level 0's clock counts its instructions, and skips the time in which it waits: the guest of an emulator in level 1 gets as
+/// much done between two ticks as on a fast machine, and level 0's deadlines hold however busy this one is.
+const ICOUNT: &str = "shift=0,sleep=off";
+
+/// The end of a run that hangs, where level 0's own patience does not end it. Debian's systems start in it even on a busy machine.
+const LIMIT: Duration = Duration::from_secs(2 * 3600);
+
+/// The emulated machine, and what its serial port says. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Level0 {
+    qemu: Child,
+    input: ChildStdin,
+    output: Receiver<Vec<u8>>,
+    unread: Vec<u8>,
+    start: Instant,
+}
+
+impl Level0 {
+    /// Starts it from the images in `directory`, with `tools` as its third disk.
+    pub(crate) fn start(directory: &Path, tools: &Path) -> Result<Self> {
+        let mut command = Command::new("qemu-system-x86_64");
+        command.args(MACHINE.split(' ')).args(["-icount", ICOUNT, "-cpu", QEMU_CPU]);
+        command
+            .arg("-kernel")
+            .arg(directory.join("vmlinuz"))
+            .arg("-initrd")
+            .arg(directory.join("initrd.img"));
+        command.args(["-append", CMDLINE]);
+        // Whatever level 0 and level 1 write is gone with QEMU.
+        for disk in [&directory.join("lab.img"), &directory.join("lab.img"), tools] {
+            let disk = disk.to_str().context("the lab's path is no UTF-8")?.replace(',', ",,");
+            command.args(["-drive", &format!("file={disk},format=raw,if=virtio,snapshot=on")]);
+        }
+        let mut qemu = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting qemu-system-x86_64")?;
+        let (Some(input), Some(mut from)) = (qemu.stdin.take(), qemu.stdout.take()) else {
+            bail!("qemu-system-x86_64 has no pipes");
+        };
+        let (to, output) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(len @ 1..) = from.read(&mut bytes) {
+                if to.send(bytes[..len].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { qemu, input, output, unread: Vec::new(), start: Instant::now() })
+    }
+
+    pub(crate) fn log_in(&mut self) -> Result<()> {
+        for (asked, answer) in [("login: ", "root"), ("Password: ", "lab"), ("# ", "stty -echo")] {
+            self.until(asked.as_bytes())?;
+            self.send(answer)?;
+        }
+        self.until(b"# ").map(drop)
+    }
+
+    pub(crate) fn send(&mut self, line: &str) -> Result<()> {
+        self.input.write_all(format!("{line}\n").as_bytes()).context("writing to level 0")
+    }
+
+    pub(crate) fn line(&mut self) -> Result<String> {
+        let line = self.until(b"\n")?;
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+
+    /// All that comes before `end`.
+    fn until(&mut self, end: &[u8]) -> Result<Vec<u8>> {
+        loop {
+            if let Some(at) = self.unread.windows(end.len()).position(|part| part == end) {
+                let mut before: Vec<_> = self.unread.drain(..at + end.len()).collect();
+                before.truncate(at);
+                return Ok(before);
+            }
+            let left = LIMIT.saturating_sub(self.start.elapsed());
+            match self.output.recv_timeout(left) {
+                Ok(bytes) => self.unread.extend(bytes),
+                Err(RecvTimeoutError::Timeout) => bail!("level 0 hangs: {}", self.tail()),
+                Err(RecvTimeoutError::Disconnected) => bail!("level 0 ended: {}", self.tail()),
+            }
+        }
+    }
+
+    fn tail(&self) -> String {
+        String::from_utf8_lossy(&self.unread[self.unread.len().saturating_sub(2000)..]).into_owned()
+    }
+}
+
+impl Drop for Level0 {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
