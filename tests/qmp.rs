@@ -401,7 +401,7 @@ fn qemus_own_client_drives_every_command() {
     let image = tempfile::NamedTempFile::new().unwrap();
     image.as_file().set_len(1 << 20).unwrap();
     let disk = format!("path={},id=data", image.path().display());
-    let mut machine = Machine::start("spin", &["--disk", &disk, "--cdrom", "none"]);
+    let mut machine = Machine::start("spin", &["--disk", &disk, "--cdrom", "none", "--display", "vga"]);
     machine.prints("spinning\n");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/qmp_client.py");
     let output = python(&[script], &machine).output().unwrap();

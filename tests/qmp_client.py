@@ -38,6 +38,7 @@ CALLS = {
     "memsave": ({"val": 0x1000, "size": 16, "filename": str(folder / "virtual")}, dict),
     "pmemsave": ({"val": 0x1000, "size": 16, "filename": str(folder / "physical")}, dict),
     "dump-guest-memory": ({"paging": False, "protocol": f"file:{folder / 'core'}"}, dict),
+    "screendump": ({"filename": str(folder / "screen.png"), "format": "png"}, dict),
     "stop": ({}, dict),
     "cont": ({}, dict),
     "system_reset": ({}, dict),
