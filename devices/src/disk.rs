@@ -39,7 +39,7 @@ pub struct BlockSize {
     pub logical: u32,
     /// The least unit that is written without reading first: a power of two, at least `logical`.
     pub physical: u32,
-    /// What a transfer is best made of: a multiple of `physical`, or 0 where nothing is better than another.
+    /// The best unit of transfers: a multiple of `physical`, or 0 where none is better than another.
     pub optimal: u32,
     /// The least unit whose space can be given back: a multiple of `logical`.
     pub discard: u32,
@@ -124,7 +124,7 @@ pub trait Disk: Send + Sync + Debug {
     /// The host's.
     fn flush(&self) -> io::Result<()>;
 
-    /// What is at `offset`, and for how many bytes, at most `len`, which is more than 0. The caller has checked that all of
+    /// The kind of data at `offset`, and its length, at most `len`, which is more than 0. The caller has checked that all of
     /// it lies within the disk.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ pub trait Disk: Send + Sync + Debug {
         Vec::new()
     }
 
-    /// Which of [`Disk::files`] a transfer is to be done on, if the kernel can do all of it by itself. If not, it is for
+    /// The index in [`Disk::files`] of the file for a transfer, if the kernel can do all of it by itself. If not, it is for
     /// [`Disk::read_at`] or [`Disk::write_at`].
     fn file_for(&self, _direction: Direction, _buffers: &[VolatileSlice<'_>], _offset: u64) -> Option<usize> {
         None

@@ -1,4 +1,4 @@
-//! What `tests/fuzz` calls, and only that: parsers of what an image or a guest says, with any bytes at all.
+//! The entries that `tests/fuzz` calls, and nothing else: parsers of images' and guests' data, with any bytes at all.
 //!
 //! Each function returns, whatever the bytes are: a panic is a bug, and so is an answer that takes long or much memory.
 

@@ -48,7 +48,7 @@ pub const LEGACY_HEADER_LEN: usize = 10;
 pub const LONGEST: usize = HEADER_LEN + 18 + 65_535;
 
 bitflags! {
-    /// What a frame may leave to whoever takes it: virtio 1.3, "Feature bits" of the network device.
+    /// The work that a frame may leave to whoever takes it: virtio 1.3, "Feature bits" of the network device.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Offloads: u32 {
         /// The checksum is to be completed, or need not be checked. All the others need it.

@@ -1,4 +1,4 @@
-//! What a PC has beside its PCI bus, as far as firmware or an operating system without it needs it: a serial port, a clock,
+//! The devices of a PC beside its PCI bus, as far as firmware or an operating system without it needs them: a serial port, a clock,
 //! ACPI's fixed registers, the ways to end a machine, and fw_cfg, which only firmware reads.
 
 mod cmos;

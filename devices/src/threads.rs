@@ -1,6 +1,6 @@
 //! Threads, which all start here.
 //!
-//! What holds for each of them is therefore written once: its name, and that it leaves signals to the thread that waits
+//! The rules for each of them are therefore written once: its name, and that it leaves signals to the thread that waits
 //! for them.
 
 use std::{

@@ -182,7 +182,7 @@ impl Default for MachineArgs {
     }
 }
 
-/// What to do when the guest reboots.
+/// The answer to the guest's reboot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OnReboot {
     /// Reset the whole machine and boot again
@@ -192,7 +192,7 @@ pub enum OnReboot {
     Exit,
 }
 
-/// What to do when the guest's kernel panics.
+/// The answer to a panic of the guest's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnPanic {
     /// End, with status 12

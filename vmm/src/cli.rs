@@ -25,13 +25,13 @@ use crate::{args::MachineArgs, exit};
     after_help = exit::HELP
 )]
 pub struct Cli {
-    /// What to do instead of running a machine.
+    /// The command to run instead of a machine.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The machine to run.
     #[command(flatten)]
     pub machine: MachineArgs,
-    /// What to tell the user about words of QEMU's and libvirt's.
+    /// The notes for the user about words of QEMU's and libvirt's.
     #[arg(skip)]
     pub told: Told,
 }
@@ -158,7 +158,7 @@ fn explain_stray_word(mut error: clap::Error, words: &[OsString], command: &clap
     }
 }
 
-/// What nvmm does besides running a machine.
+/// The commands besides running a machine.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Prove that nesting works: boot Linux, and in it Linux, each level by nvmm on KVM

@@ -52,9 +52,9 @@ const MOST_NODES: u32 = 1 << 20;
 pub struct Domain {
     /// The options.
     pub words: Vec<Word>,
-    /// What changes nothing.
+    /// Notes on elements that change nothing.
     pub idle: Vec<String>,
-    /// What the guest runs without.
+    /// Warnings of parts that the guest runs without.
     pub missing: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What `tests/fuzz` calls, and only that: parsers of what users write, with any bytes at all.
+//! The entries that `tests/fuzz` calls, and nothing else: parsers of users' words, with any bytes at all.
 
 pub use crate::cli::fuzzing::{domain_xml, qemu_words};
 

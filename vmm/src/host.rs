@@ -66,7 +66,7 @@ pub(crate) const NEEDED: [Cap; 9] = [
 pub struct Host {
     /// The system file descriptor.
     pub kvm: Kvm,
-    /// What the guest's CPU can be made of.
+    /// The host's CPU, of which the guest's is made.
     pub cpu: HostCpu,
     /// The most vCPUs in a VM.
     pub max_vcpus: usize,
@@ -165,7 +165,7 @@ fn mcg_cap(kvm: &Kvm) -> u64 {
     bits & !u64::from(u8::MAX) | u64::from(banks)
 }
 
-/// What the guest's nesting is, and where it has none, what the host's KVM module says: `none (kvm_intel.nested=N)`.
+/// The guest's nesting, or where it has none, the host's KVM module: `none (kvm_intel.nested=N)`.
 #[must_use]
 pub fn describe_nesting(nesting: &Nesting) -> String {
     let parameter = Virtualization::ALL.into_iter().map(Virtualization::module).find_map(|module| {

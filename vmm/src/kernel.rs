@@ -34,11 +34,11 @@ pub struct KernelFiles {
 /// A kernel in guest memory.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Where and how the first vCPU starts.
+    /// The entry of the first vCPU.
     pub entry: Entry,
     /// A bzImage's setup header.
     pub header: Option<setup_header>,
-    /// Where the initramfs is.
+    /// The place of the initramfs.
     pub initramfs: Option<Range<u64>>,
 }
 

@@ -17,7 +17,7 @@ pub struct NetworkFacts {
     pub(crate) mac: MacAddress,
     /// The MTU that its driver is told.
     pub(crate) mtu: Option<u16>,
-    /// How many pairs of queues it has.
+    /// The number of its pairs of queues.
     pub(crate) queues: u16,
     /// Its link is up.
     pub(crate) link_is_up: bool,

@@ -22,7 +22,7 @@ use crate::{
     source::{Command, Control, Notice, Request, Source},
 };
 
-/// How soon a port tries again to get at a UART that a vCPU has.
+/// The pause until a port tries again to get at a UART that a vCPU has.
 const UART_CHECK: Duration = Duration::from_millis(1);
 
 /// The host's side of a serial port.

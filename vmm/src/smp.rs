@@ -68,7 +68,7 @@ impl Smp {
     ///
     /// # Errors
     ///
-    /// What can't be, or can't be here.
+    /// A topology that can't be, or can't be here.
     pub fn topology(&self) -> Result<Topology, SmpError> {
         let Self { cpus, maxcpus, sockets, dies, cores, threads, drawers, books, clusters, modules } = *self;
         if cpus == Some(0) {

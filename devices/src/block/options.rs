@@ -1,10 +1,10 @@
-//! What is up to the user about a disk's device.
+//! The user's choices for a disk's device.
 
 use std::{fmt, num::NonZeroU64, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// What is up to the user about a disk's device.
+/// The user's choices for a disk's device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockOptions {
     /// The answer to `VIRTIO_BLK_T_GET_ID`.

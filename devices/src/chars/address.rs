@@ -121,7 +121,7 @@ impl Address {
 }
 
 impl Resolved {
-    /// How many addresses there are to try.
+    /// The number of addresses to try.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Tcp(addresses) => addresses.len(),

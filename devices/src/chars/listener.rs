@@ -26,7 +26,7 @@ use super::address::{Address, AddressError, LONGEST_PATH};
 
 /// The most connections that wait to be taken.
 const BACKLOG: i32 = 128;
-/// How many temporary names are tried. A killed process of the same number may have left some of them behind.
+/// The most temporary names that are tried. A killed process of the same number may have left some of them behind.
 const TEMPORARY_NAMES: u32 = 10;
 
 /// A socket that listens. Its file, if it has one, is removed when this is dropped.

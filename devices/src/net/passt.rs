@@ -47,7 +47,7 @@ struct PasstPort {
     process: Process,
 }
 
-/// How to start passt.
+/// The choices for passt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PasstOptions {
     /// Ports of the host that lead to the guest.

@@ -117,7 +117,7 @@ const MULTI_FUNCTION: u8 = 1 << 7;
 pub struct Decoded {
     /// The BAR.
     pub bar: Bar,
-    /// Where it begins.
+    /// The address that it begins at.
     pub base: u64,
 }
 
@@ -133,7 +133,7 @@ pub struct ConfigSpace {
     bars: [Option<Bar>; Bar::COUNT],
     /// The function decodes ports that no BAR tells of.
     has_fixed_ports: bool,
-    /// Where the next capability goes, and where the link to it is.
+    /// The place of the next capability, and of the link to it.
     next_capability: u8,
     link: usize,
 }

@@ -70,7 +70,7 @@ impl Target for BarMemory {
 
     fn write(&self, offset: u64, data: &[u8]) -> Effect {
         if let Ok(at) = usize::try_from(offset) {
-            // What lies past its end goes nowhere, as on the bus.
+            // Bytes past its end go nowhere, as on the bus.
             let _written = self.as_volatile_slice().write_slice(data, at);
             self.dirty.iter().for_each(|dirty| dirty.add(offset..offset.saturating_add(data.len() as u64)));
         }

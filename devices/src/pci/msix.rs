@@ -46,7 +46,7 @@ pub struct MsixCapability {
 }
 
 impl MsixCapability {
-    /// Where `Message Control` is in it.
+    /// The offset of `Message Control` in it.
     pub const CONTROL: usize = offset_of!(Self, control);
 
     const ID: u8 = 0x11;
@@ -132,7 +132,7 @@ struct VectorState {
 pub struct Msix {
     control: MessageControl,
     table: Vec<Entry>,
-    /// What each vector was last set to send. Setting it costs the machine a system call, so it happens when a vector is
+    /// The message that each vector was last set to send. Setting it costs the machine a system call, so it happens when a vector is
     /// unmasked, and only if the message is another.
     sent: Vec<Option<MsiMessage>>,
     vectors: Arc<MsixVectors>,
@@ -142,7 +142,7 @@ impl Msix {
     /// Bytes in the table for each vector.
     pub const ENTRY_LEN: usize = size_of::<Entry>();
 
-    /// What a table can have at most.
+    /// The most entries of a table.
     pub const MAX_VECTORS: usize = 1 << MessageControl::TABLE_SIZE_MINUS_ONE_BITS;
 
     /// A table of `vectors`, all masked, and MSI-X disabled.

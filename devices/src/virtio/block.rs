@@ -162,7 +162,7 @@ impl VirtioDevice for Block {
     }
 }
 
-/// Whether `features` let the driver write the field of the write cache.
+/// Returns true if `features` let the driver write the field of the write cache.
 fn is_writable(features: u64) -> bool {
     features & bit(VIRTIO_BLK_F_CONFIG_WCE) != 0
 }

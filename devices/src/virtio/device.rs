@@ -1,4 +1,4 @@
-//! What a virtio device is to its transport.
+//! A virtio device as its transport sees it.
 //!
 //! ```text
 //!            driver sets FEATURES_OK, DRIVER_OK; or the machine resumes
@@ -29,7 +29,7 @@ pub struct DeviceKind {
     pub name: &'static str,
 }
 
-/// How a running device reaches its driver. The transport implements it; workers hold it.
+/// The way by which a running device reaches its driver. The transport implements it; workers hold it.
 pub trait Notify: Send + Sync + Debug {
     /// Buffers of `queue` were used: sends the queue's interrupt.
     fn used(&self, queue: u16);

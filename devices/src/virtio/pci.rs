@@ -72,7 +72,7 @@ pub struct VirtioPci {
     config: ConfigSpace,
     /// The register of that BAR.
     memory_bar: u8,
-    /// Where the MSI-X capability and the configuration access capability are.
+    /// The offsets of the MSI-X capability and of the configuration access capability.
     msix_capability: usize,
     config_access: usize,
     msix: Msix,
@@ -226,7 +226,7 @@ impl VirtioPci {
         bar != self.memory_bar
     }
 
-    /// What the configuration access capability is set to reach, if it is a naturally aligned access to the memory BAR.
+    /// The access that the configuration access capability is set to, if it is a naturally aligned one to the memory BAR.
     fn window(&self) -> Option<(u64, usize)> {
         let field = |field| u32::from_le_bytes(self.config.get(self.config_access + field));
         let [bar] = self.config.get(self.config_access + ConfigAccessCapability::BAR);
@@ -237,13 +237,13 @@ impl VirtioPci {
         (reaches && offset < Self::BAR_SIZE).then_some((offset, usize::try_from(length).ok()?))
     }
 
-    /// Where in configuration space the window is.
+    /// The place of the window in configuration space.
     fn window_data(&self) -> Range<usize> {
         let Range { start, end } = ConfigAccessCapability::DATA;
         self.config_access + start..self.config_access + end
     }
 
-    /// Whether an access to configuration space is one to the window, and so to the BAR.
+    /// Returns true if an access to configuration space is one to the window, and so to the BAR.
     fn reaches_window(&self, offset: u16, len: usize) -> bool {
         let offset = usize::from(offset);
         overlap(&(offset..offset.saturating_add(len)), &self.window_data())

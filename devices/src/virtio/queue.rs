@@ -45,7 +45,7 @@ pub enum QueueError {
     /// More was made available than the queue holds.
     #[error("its available index makes no sense: {available}, after {taken} chains were taken")]
     Available {
-        /// What the driver says.
+        /// The driver's index.
         available: u16,
         /// The index of the next chain to take.
         taken: u16,
@@ -82,9 +82,9 @@ pub enum QueueError {
 pub struct Chain<'m> {
     /// Its first descriptor, which names it in the used ring.
     pub head: u16,
-    /// What the driver gives to the device.
+    /// The part that the driver gives to the device.
     pub readable: Buffers<'m>,
-    /// Where the device answers.
+    /// The part that the device answers in.
     pub writable: Buffers<'m>,
     /// The number of descriptors that it takes up in the queue's own table.
     pub descriptors: u16,
@@ -152,7 +152,7 @@ impl<'m> Rings<'m> {
         self.queue
     }
 
-    /// How many descriptors it has.
+    /// The number of its descriptors.
     #[must_use]
     pub fn size(&self) -> u16 {
         self.size
@@ -165,7 +165,7 @@ impl<'m> Rings<'m> {
     /// The ring or the chain is broken: virtio 1.3, "Virtqueues", leaves nothing to do but to ask for a reset.
     pub fn pop(&mut self) -> Result<Option<Chain<'m>>, QueueError> {
         if self.next_avail == self.avail_end {
-            // What the driver has written to the ring before the index is seen after it.
+            // Entries that the driver wrote before the index are seen after it.
             let available = load(&self.available, INDEX, Ordering::Acquire)?;
             if available.wrapping_sub(self.next_avail) > self.size {
                 return Err(QueueError::Available { available, taken: self.next_avail });
@@ -186,7 +186,7 @@ impl<'m> Rings<'m> {
         self.next_avail = self.next_avail.wrapping_sub(1);
     }
 
-    /// How many chains can be taken, as far as is known without looking.
+    /// The number of chains that can be taken, as far as is known without looking.
     #[must_use]
     pub fn seen(&self) -> u16 {
         self.avail_end.wrapping_sub(self.next_avail)
@@ -229,7 +229,7 @@ impl<'m> Rings<'m> {
         self.given_back
     }
 
-    /// Whether the driver wants an interrupt for the chains that were given back since this was asked last.
+    /// Returns true if the driver wants an interrupt for the chains that were given back since this was asked last.
     ///
     /// # Errors
     ///
@@ -277,7 +277,7 @@ impl<'m> Rings<'m> {
         store(&self.used, FLAGS, no_notify.to_le(), Ordering::Relaxed)
     }
 
-    /// Where in a ring an index is.
+    /// The place of an index in a ring.
     fn place(&self, index: u16) -> usize {
         usize::from(index & (self.size - 1))
     }

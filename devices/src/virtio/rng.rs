@@ -27,7 +27,7 @@ const KIND: DeviceKind =
 /// The most bytes that a request gets: "it MAY use less than the entire buffer length".
 const MOST: usize = 4096;
 
-/// How long a request waits until the source is read again.
+/// The pause until the source is read again for a request.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A file or device that random bytes are read from. It outlives resets.

@@ -33,7 +33,7 @@ use crate::{
 /// The features of queues that workers know, for each device to offer.
 pub(super) const RING_FEATURES: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
 
-/// How often something is given back until an interrupt reports it, if more is on its way.
+/// The most chains that are given back until an interrupt reports them, if more are on their way.
 const BATCH: u32 = 32;
 
 /// A device's part in serving a queue.
@@ -87,7 +87,7 @@ impl<H: Handler> JointHandler for One<H> {
     }
 }
 
-/// How [`Served::serve_with`] goes on after a chain.
+/// The next step of [`Served::serve_with`] after a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// With the next chain.
@@ -119,7 +119,7 @@ pub(super) struct Served<'m> {
     kick: EventFd,
     /// The driver was told to kick when it makes something available.
     kicks_wanted: bool,
-    /// How often something was given back that the driver was not told of yet.
+    /// The number of chains that were given back and that the driver was not told of yet.
     unreported: u32,
     stop: Stop,
 }
@@ -196,7 +196,7 @@ impl<'m> Served<'m> {
         if self.unreported >= batch || is_half { self.tell() } else { Ok(()) }
     }
 
-    /// How many chains can be taken, as far as is known without looking.
+    /// The number of chains that can be taken, as far as is known without looking.
     pub(super) fn seen(&self) -> u16 {
         self.rings.seen()
     }
@@ -211,7 +211,7 @@ impl<'m> Served<'m> {
         self.index
     }
 
-    /// How many descriptors the queue has.
+    /// The number of the queue's descriptors.
     pub(super) fn size(&self) -> u16 {
         self.rings.size()
     }

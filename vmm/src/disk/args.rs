@@ -113,7 +113,7 @@ pub(super) enum DiskCommand {
     },
 }
 
-/// How to open an image.
+/// The choices for opening an image.
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
     /// Its format [default: by its first bytes, raw if they are nothing else's]

@@ -68,7 +68,7 @@ pub(super) enum CreateError {
     Base {
         /// As it was given.
         name: Untrusted,
-        /// What is wrong.
+        /// The fault.
         source: Box<OpenError>,
     },
     /// The base is where it would be if its name began here.

@@ -50,13 +50,13 @@ pub(super) enum TargetError {
     InUse {
         /// The file.
         path: PathBuf,
-        /// Who that is.
+        /// The program that has it.
         holder: String,
     },
     /// Nothing can be written there.
     #[error("no file can be made in {}", folder.printable())]
     Folder {
-        /// Where.
+        /// The folder.
         folder: PathBuf,
         /// The host's error.
         source: io::Error,

@@ -1,4 +1,4 @@
-//! What a `<domain>` says of its CPU outside `<cpu>`: in `<features>`, and in the `<timer>`s of its `<clock>`.
+//! The words of a `<domain>` about its CPU outside `<cpu>`: in `<features>`, and in the `<timer>`s of its `<clock>`.
 //!
 //! libvirt, "Domain XML format", "Hypervisor features" and "Time keeping". The rest of a domain is not read. What is about the
 //! CPU or a timer and can't be done is named, and the machine starts without it: it makes a guest faster, or is a device.
@@ -7,7 +7,7 @@ use arch::cpu::{feature::FeatureId, spec::Setting, spec::Want};
 
 use super::{element::Element, error::XmlError};
 
-/// What was read.
+/// The features that were read.
 #[derive(Debug, Default)]
 pub(super) struct Domain {
     /// `<hidden state='on'/>`.
@@ -18,7 +18,7 @@ pub(super) struct Domain {
     pub(super) tsc_khz: Option<u32>,
     /// Features of KVM's.
     pub(super) settings: Vec<Setting>,
-    /// What can't be done.
+    /// The wishes that can't be met.
     pub(super) ignored: Vec<XmlError>,
 }
 

@@ -89,7 +89,7 @@ impl<'a> Element<'a> {
         self.0.attribute(attribute)
     }
 
-    /// What an attribute that has to be there was read as.
+    /// The value of an attribute that has to be there.
     pub(super) fn required<T>(self, attribute: &'static str, read: Option<T>) -> Result<T, XmlError> {
         read.ok_or_else(|| self.wrong(Problem::Missing { attribute, element: self.name().to_owned() }))
     }

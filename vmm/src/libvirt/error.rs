@@ -1,4 +1,4 @@
-//! What is wrong with a `<cpu>` element, and where.
+//! The faults of a `<cpu>` element, each with its place.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,11 @@ pub struct XmlError {
     pub line: u32,
     /// The character in it, from 1.
     pub column: u32,
-    /// What is wrong there. Boxed, as most results are no errors.
+    /// The fault there. Boxed, as most results are no errors.
     pub problem: Box<Problem>,
 }
 
-/// What is wrong with a `<cpu>` element.
+/// A fault of a `<cpu>` element.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Problem {
     /// The file is something else, or broken.
@@ -26,12 +26,12 @@ pub enum Problem {
     /// The outermost element is another.
     #[error("<{0}>: give libvirt's <cpu>, alone or inside a <domain>")]
     Root(String),
-    /// What can stand once stands twice.
+    /// A part that can stand once stands twice.
     #[error("a second <{element}> in <{parent}>; keep one")]
     Second {
         /// The element.
         element: String,
-        /// What it is in.
+        /// The element that it is in.
         parent: String,
     },
     /// An element that nvmm does not know or do.
@@ -39,7 +39,7 @@ pub enum Problem {
     Element {
         /// The element.
         element: String,
-        /// What it is in.
+        /// The element that it is in.
         parent: String,
         /// Why not, and what to do.
         why: &'static str,
@@ -49,7 +49,7 @@ pub enum Problem {
     Content {
         /// The element.
         element: String,
-        /// What it says.
+        /// Its text.
         text: String,
         /// Why not, and what to do.
         why: &'static str,
@@ -59,7 +59,7 @@ pub enum Problem {
     Attribute {
         /// The attribute.
         attribute: String,
-        /// What it is set to.
+        /// Its value.
         value: String,
         /// Whose it is.
         element: String,
@@ -77,7 +77,7 @@ pub enum Problem {
     /// Text between elements.
     #[error("<{element}> has the text {text:?} in it; take it out")]
     Text {
-        /// What it is in.
+        /// The element that it is in.
         element: String,
         /// The text.
         text: String,

@@ -69,7 +69,7 @@ impl<W: Write> Writer<W> {
         self.pad(len)
     }
 
-    /// What comes before the data of a file.
+    /// The header before the data of a file.
     fn header(&mut self, name: &Path, mode: u32, device: u64, len: u64) -> io::Result<()> {
         let too_large =
             |_| io::Error::new(io::ErrorKind::FileTooLarge, format!("{} in an initramfs", name.display()));

@@ -43,7 +43,7 @@ impl Dac {
         Self { mask: 0xff, colors: [[0; 3]; 256], read, write, is_reading: false }
     }
 
-    /// What the last index was for: 3 is reading.
+    /// The use of the last index: 3 is reading.
     pub(super) fn state(&self) -> u8 {
         u8::from(self.is_reading) * 3
     }

@@ -1,6 +1,6 @@
 //! The modes that a picture is drawn of, as the registers say them.
 
-/// What the screen shows.
+/// The mode of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// Nothing: it is black.

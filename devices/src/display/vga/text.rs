@@ -14,7 +14,7 @@ const LINES: usize = 32;
 /// Line graphics characters, whose ninth column is as their eighth.
 const LINE_GRAPHICS: std::ops::RangeInclusive<u8> = 0xc0..=0xdf;
 
-/// What was drawn last.
+/// The text that was drawn last.
 #[derive(Debug, Default)]
 pub(super) struct TextCanvas {
     /// The window, from the first character on.

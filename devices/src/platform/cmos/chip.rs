@@ -7,7 +7,7 @@ use bitflags::bitflags;
 
 use super::calendar::{COUNTERS, Format};
 
-/// How many bytes of memory, the first 14 of which are registers.
+/// The bytes of memory, the first 14 of which are registers.
 pub(super) const BYTES: usize = 128;
 
 const A: u8 = 0xa;
@@ -287,7 +287,7 @@ impl Chip {
 struct Period(i128);
 
 impl Period {
-    /// How many have gone by at this time of the divider.
+    /// The number that have gone by at this time of the divider.
     fn count(self, time: i128) -> i128 {
         (time * RATE).div_euclid(self.0 * SECOND)
     }

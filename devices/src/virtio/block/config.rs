@@ -39,7 +39,7 @@ pub(super) struct Config {
     /// In logical blocks.
     min_io_size: U16,
     opt_io_size: U32,
-    /// Whether there is a write cache.
+    /// The write cache is on.
     pub(super) writeback: u8,
     unused0: u8,
     num_queues: U16,
@@ -56,10 +56,10 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Where the one field is that the driver writes.
+    /// The offset of the one field that the driver writes.
     pub(super) const WRITEBACK: usize = offset_of!(Self, writeback);
 
-    /// What a disk of `size` bytes is to be told of. What belongs to none of `features` is left zero.
+    /// The configuration of a disk of `size` bytes. Fields that belong to none of `features` are left zero.
     pub(super) fn new(size: u64, block_size: BlockSize, options: &BlockOptions, features: u64) -> Self {
         let logical = block_size.logical.max(1);
         let physical = (block_size.physical / logical).max(1);

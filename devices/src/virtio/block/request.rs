@@ -1,4 +1,4 @@
-//! What a descriptor chain asks of a disk.
+//! The requests that descriptor chains make of a disk.
 
 use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES, VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK,
@@ -42,7 +42,7 @@ struct Header {
 #[derive(Debug)]
 pub(super) struct Request<'m> {
     pub(super) operation: Operation,
-    /// Where it starts, in units of 512 bytes; only for [`Operation::In`] and [`Operation::Out`].
+    /// The first sector, in units of 512 bytes; only for [`Operation::In`] and [`Operation::Out`].
     pub(super) sector: u64,
     /// Data to the disk.
     pub(super) data_out: Buffers<'m>,
@@ -75,7 +75,7 @@ pub(super) struct Answer<'m> {
     fills: bool,
 }
 
-/// What was agreed on with the driver, and what it may ask.
+/// The terms agreed on with the driver, and its limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     pub(super) features: u64,
@@ -116,7 +116,7 @@ impl<'m> Request<'m> {
         })
     }
 
-    /// What it asks of a disk of `size` bytes, under these `terms`.
+    /// The request to a disk of `size` bytes, under these `terms`.
     pub(super) fn on_disk(mut self, terms: Terms, size: u64) -> block::Request<'m, Answer<'m>> {
         let sector = self.sector;
         let mut segments = |feature, limits| terms.segments(feature, &mut self.data_out, limits, size);

@@ -1,4 +1,4 @@
-//! What a discard or a write of zeros names.
+//! The parts of a disk that a discard or a write of zeros names.
 
 use virtio_bindings::virtio_blk::VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
 use zerocopy::{
@@ -12,7 +12,7 @@ use crate::{
     disk::SECTOR_SIZE,
 };
 
-/// What a request may name. It keeps a queue from being busy with one for long: nothing can end it early.
+/// The most that a request may name. It keeps a queue from being busy with one for long: nothing can end it early.
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) segments: u32,

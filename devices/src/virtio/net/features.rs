@@ -29,7 +29,7 @@ pub(super) const CTRL_GUEST_OFFLOADS: u64 = 1 << VIRTIO_NET_F_CTRL_GUEST_OFFLOAD
 pub(super) const GUEST_ANNOUNCE: u64 = 1 << VIRTIO_NET_F_GUEST_ANNOUNCE;
 pub(super) const MQ: u64 = 1 << VIRTIO_NET_F_MQ;
 
-/// What every device offers.
+/// The features that every device offers.
 const ALWAYS: u64 = RING_FEATURES
     | 1 << VIRTIO_NET_F_MAC
     | 1 << VIRTIO_NET_F_STATUS

@@ -7,7 +7,7 @@ use zerocopy::{FromZeros, Immutable, IntoBytes};
 /// A vendor-specific capability.
 const VENDOR_SPECIFIC: u8 = 0x09;
 
-/// What a capability is about: `cfg_type`.
+/// The subject of a capability: `cfg_type`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Structure {
     /// `VIRTIO_PCI_CAP_COMMON_CFG`.
@@ -86,14 +86,14 @@ pub(super) struct ConfigAccessCapability {
 }
 
 impl ConfigAccessCapability {
-    /// Where `pci_cfg_data` is.
+    /// The offset of `pci_cfg_data`.
     pub(super) const DATA: Range<usize> =
         offset_of!(Self, pci_cfg_data)..offset_of!(Self, pci_cfg_data) + size_of::<[u8; 4]>();
-    /// Where `cap.bar` is.
+    /// The offset of `cap.bar`.
     pub(super) const BAR: usize = offset_of!(Self, capability.bar);
-    /// Where `cap.offset` is.
+    /// The offset of `cap.offset`.
     pub(super) const OFFSET: usize = offset_of!(Self, capability.offset);
-    /// Where `cap.length` is.
+    /// The offset of `cap.length`.
     pub(super) const LENGTH: usize = offset_of!(Self, capability.length);
 
     pub(super) const fn new() -> Self {

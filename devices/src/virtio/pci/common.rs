@@ -35,7 +35,7 @@ use crate::{
     virtio::device::{Activation, ActiveQueue, Halt, Notify, VirtioDevice},
 };
 
-/// How long a vCPU is held up by a reset. A worker that only has to wake up has stopped by then, so that drivers which don't
+/// The longest time that a reset holds up a vCPU. A worker that only has to wake up has stopped by then, so that drivers which don't
 /// read the status again are served as well.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 ///    the device's threads are gone
 /// ```
 ///
-/// What a driver writes out of its turn is ignored. virtio 1.3, "Device Reset": the driver waits until the status reads 0.
+/// A write out of its turn is ignored. virtio 1.3, "Device Reset": the driver waits until the status reads 0.
 /// It does so at once, unless the host is slow to end what was on its way.
 ///
 /// In each state the machine can pause: an active device then gives its queues back, and gets them again when the machine
@@ -75,7 +75,7 @@ pub(super) struct Common {
     activated: bool,
     /// The driver has reset the device, which has not stopped yet.
     resetting: bool,
-    /// What a device that is paused was serving.
+    /// The queues that a paused device was serving.
     paused: Option<Vec<(u16, Queue)>>,
     /// Set after the first message that the device can't start, so that a driver that tries again and again doesn't fill the log.
     said_failed: bool,
@@ -280,7 +280,7 @@ impl Common {
         }
     }
 
-    /// Whether the driver chose of what is offered, and uses the interface that it knows.
+    /// Returns true if the driver chose only offered features, and uses the interface that it knows.
     fn features_agreed(&self) -> bool {
         if self.legacy {
             return self.driver_features & !self.legacy_offered() == 0;

@@ -32,7 +32,7 @@ bitflags! {
     }
 }
 
-/// How a device reaches its driver, shared by the registers and the device's threads: MSI-X without a lock, or INTx.
+/// The interrupts of a device, shared by its registers and its threads: MSI-X without a lock, or INTx.
 #[derive(Debug)]
 pub(super) struct Interrupts {
     status: AtomicU8,
@@ -45,7 +45,7 @@ pub(super) struct Interrupts {
     intx: Mutex<Intx>,
 }
 
-/// What there is to [`Interrupts`] beside the PCI function's part.
+/// The part of [`Interrupts`] that is not the PCI function's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InterruptState {
@@ -169,7 +169,7 @@ impl Interrupts {
         isr.bits()
     }
 
-    /// Whether INTx would be asserted, were it enabled.
+    /// Returns true if INTx would be asserted, were it enabled.
     pub(super) fn intx_pending(&self) -> bool {
         !self.intx().isr.is_empty()
     }

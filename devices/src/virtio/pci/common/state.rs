@@ -31,7 +31,7 @@ pub(in super::super) struct CommonState {
     own: serde_json::Value,
 }
 
-/// Where a device is in the rings.
+/// The positions of a device in the rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Positions {
@@ -48,9 +48,9 @@ pub enum LoadError {
     /// It is another device's.
     #[error("this is the state of a {found}, not of a {expected}")]
     Device {
-        /// What it is of.
+        /// The device that it is of.
         found: String,
-        /// What it is given to.
+        /// The device that it is given to.
         expected: &'static str,
     },
     /// Features that this device does not offer.
@@ -59,7 +59,7 @@ pub enum LoadError {
     /// Another number of queues or interrupt vectors, or a larger or smaller queue.
     #[error("its queues or interrupt vectors are not those of this {0}")]
     Shape(&'static str),
-    /// What no driver and device can have come to.
+    /// A state that no driver and device can have come to.
     #[error("it makes no sense: {0}")]
     Nonsense(&'static str),
     /// The device's own part.
