@@ -7,8 +7,11 @@
 
 pub mod acpi;
 pub mod boot;
+mod checksum;
 pub mod cpu;
 pub mod layout;
 pub mod memory;
 pub mod paging;
 pub mod smbios;
+
+pub use checksum::checksum;

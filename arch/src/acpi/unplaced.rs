@@ -91,7 +91,7 @@ impl Unplaced {
                 }
                 Step::Checksum { part, at, start, len } => {
                     let bytes = self.part(part);
-                    bytes[at] = sum(&bytes[start..start + len]).wrapping_neg();
+                    bytes[at] = crate::checksum(&bytes[start..start + len]);
                 }
             }
         }
@@ -125,8 +125,4 @@ fn add(field: &mut [u8], value: u64) {
     number[..field.len()].copy_from_slice(field);
     let sum = u64::from_le_bytes(number).wrapping_add(value).to_le_bytes();
     field.copy_from_slice(&sum[..field.len()]);
-}
-
-fn sum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
 }

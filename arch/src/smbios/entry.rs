@@ -7,6 +7,7 @@ use zerocopy::{
 };
 
 use super::tables::Tables;
+use crate::checksum;
 
 /// The version that the structures keep to.
 const MAJOR: u8 = 3;
@@ -39,7 +40,7 @@ struct Intermediate {
 }
 
 impl EntryPoint32 {
-    /// One that leads to `tables` at `address`, or none where they are longer than it can say.
+    /// The entry point of `tables` at `address`; none if they are longer than it can say.
     pub(super) fn new(tables: &Tables, address: u64) -> Option<Self> {
         let mut entry = Self {
             anchor: *b"_SM_",
@@ -79,7 +80,7 @@ pub(super) struct EntryPoint64 {
 }
 
 impl EntryPoint64 {
-    /// One that leads to `len` bytes of structures at `address`.
+    /// The entry point of `len` bytes of structures at `address`.
     pub(super) fn new(len: u32, address: u64) -> Self {
         let mut entry = Self {
             anchor: *b"_SM3_",
@@ -94,9 +95,4 @@ impl EntryPoint64 {
         entry.checksum = checksum(entry.as_bytes());
         entry
     }
-}
-
-/// The byte by which `bytes` add up to zero.
-fn checksum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte)).wrapping_neg()
 }

@@ -1,5 +1,7 @@
 //! The words that all drives describe themselves by: ATA8-ACS, "IDENTIFY DEVICE" and "IDENTIFY PACKET DEVICE".
 
+use arch::checksum;
+
 /// 1.5, 3 and 6 Gbps.
 pub(super) const SATA_SPEEDS: u16 = 0b1110;
 /// Serial, up to SATA 3.0.
@@ -40,11 +42,6 @@ impl Words {
         bytes[511] = checksum(&bytes[..511]);
         bytes
     }
-}
-
-/// The byte that makes the sum of all 0.
-pub(super) fn checksum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte)).wrapping_neg()
 }
 
 /// Sets the model, the firmware's version and the serial number.

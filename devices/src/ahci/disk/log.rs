@@ -1,9 +1,10 @@
 //! ATA8-ACS, "READ LOG EXT": the directory, and what went wrong with a queued command.
 
+use arch::checksum;
+
 use super::{AtaDisk, queued_error::QueuedError};
 use crate::ahci::{
     fis::{CommandFis, TaskFile},
-    identity::checksum,
     shared::Protocol,
     step::Step,
 };

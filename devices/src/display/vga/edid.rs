@@ -1,5 +1,7 @@
 //! The monitor's description of itself: VESA Enhanced EDID Standard, release A, revision 2 (EDID 1.4).
 
+use arch::checksum;
+
 use super::resolution::Resolution;
 
 /// Bytes of a base block.
@@ -38,12 +40,11 @@ pub(super) fn edid(resolution: Resolution) -> [u8; LEN] {
     // No standard timings.
     put(38, &[1; 16]);
     put(DESCRIPTORS, &timing(resolution));
-    put(DESCRIPTORS + DESCRIPTOR, b"\0\0\0\xfc\0nvmm\n        ");
-    for at in [2, 3] {
-        put(DESCRIPTORS + at * DESCRIPTOR + 3, &[DUMMY]);
+    for (at, tag) in [(1, NAME), (2, DUMMY), (3, DUMMY)] {
+        put(DESCRIPTORS + at * DESCRIPTOR + 3, &[tag]);
     }
-    debug_assert_eq!(block[DESCRIPTORS + DESCRIPTOR + 3], NAME);
-    block[LEN - 1] = block.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte));
+    put(DESCRIPTORS + DESCRIPTOR + 5, b"nvmm\n        ");
+    block[LEN - 1] = checksum(&block);
     block
 }
 

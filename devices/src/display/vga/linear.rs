@@ -28,7 +28,7 @@ impl Canvas {
         &mut self,
         picture: &mut Picture,
         video: &VolatileSlice<'_>,
-        (mode, palette): (&Linear, &Palette),
+        (mode, palette): (&Linear, Option<&Palette>),
         dirty: &[u64],
         all: bool,
     ) {
@@ -73,7 +73,7 @@ impl Canvas {
             self.bytes.clear();
             self.bytes.extend(pixels.flat_map(|pixel| [pixel; 2]));
             self.row.clear();
-            colors(Format::Indexed, palette, &self.bytes, &mut self.row);
+            colors(Format::Indexed, Some(palette), &self.bytes, &mut self.row);
             picture.draw_row(2 * row, &self.row);
             picture.draw_row(2 * row + 1, &self.row);
         }
@@ -89,7 +89,7 @@ fn is_dirty(dirty: &[u64], start: usize, len: usize) -> bool {
 }
 
 /// The colours of pixels, `0x00RRGGBB`.
-fn colors(format: Format, palette: &Palette, bytes: &[u8], into: &mut Vec<u32>) {
+fn colors(format: Format, palette: Option<&Palette>, bytes: &[u8], into: &mut Vec<u32>) {
     /// A part of a colour: `bits` bits from `at` on, widened so that the greatest is 255.
     fn part(pixel: u16, at: u16, bits: u16) -> u8 {
         let value = pixel >> at & ((1 << bits) - 1);
@@ -100,7 +100,7 @@ fn colors(format: Format, palette: &Palette, bytes: &[u8], into: &mut Vec<u32>) 
     let words = || bytes.as_chunks::<2>().0.iter().map(|&pixel| u16::from_le_bytes(pixel));
     match format {
         Format::Indexed => {
-            let color = |&pixel: &u8| palette.as_ref().map_or(0, |palette| palette[usize::from(pixel)]);
+            let color = |&pixel: &u8| palette.map_or(0, |palette| palette[usize::from(pixel)]);
             into.extend(bytes.iter().map(color));
         }
         Format::Rgb555 => {

@@ -13,7 +13,7 @@ fn rows_are_dirty_by_the_pages_that_they_touch() {
 fn the_greatest_part_of_a_colour_is_255() {
     let color = |format, bytes: &[u8]| {
         let mut row = Vec::new();
-        colors(format, &None, bytes, &mut row);
+        colors(format, None, bytes, &mut row);
         row[0]
     };
     assert_eq!(color(Format::Rgb555, &[0xff, 0xff]), 0x00ff_ffff);

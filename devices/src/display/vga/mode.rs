@@ -7,8 +7,8 @@ pub(super) enum Mode {
     Blank,
     /// Characters.
     Text(Box<Text>),
-    /// A linear frame buffer in video memory.
-    Linear(Linear, Palette),
+    /// A linear frame buffer in video memory; without a palette, pixels are colours.
+    Linear(Linear, Option<Palette>),
     /// 320 by 200 pixels of 256 colours in the first 64 KiB, each shown as four.
     Chained(Chained, Palette),
     /// Pixels whose bits lie in planes, which are not drawn.
@@ -17,8 +17,8 @@ pub(super) enum Mode {
     Loading,
 }
 
-/// The colours of pixels that are numbers, `0x00RRGGBB`; none if pixels are colours.
-pub(super) type Palette = Option<Box<[u32; 256]>>;
+/// The colours of pixels that are numbers, `0x00RRGGBB`.
+pub(super) type Palette = Box<[u32; 256]>;
 
 /// Characters with attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The format of so many bits a pixel.
+    /// The format of pixels with `bpp` bits.
     pub(super) fn of(bpp: u16) -> Option<Self> {
         Some(match bpp {
             8 => Self::Indexed,

@@ -111,16 +111,16 @@ impl Source {
                 self.text.draw(picture, &self.memory, text, before);
             }
             Mode::Linear(linear, palette) => {
-                // What is written from here on is in the next log.
+                // Writes from here on are in the next log.
                 self.log.collect(&self.video);
                 let dirty = self.video.dirty().map_or_else(Vec::new, |dirty| dirty.take());
                 let video = self.video.as_volatile_slice();
-                self.canvas.draw(picture, &video, (linear, palette), &dirty, all);
+                self.canvas.draw(picture, &video, (linear, palette.as_ref()), &dirty, all);
             }
             Mode::Chained(chained, palette) => {
                 self.canvas.draw_chained(picture, &self.memory, (chained, palette), all);
             }
-            // What was shown stays, and counts as drawn.
+            // The last picture stays, and counts as drawn.
             Mode::Loading => return,
             Mode::Planar => {
                 if !mem::replace(&mut self.said_planar, true) {

@@ -81,7 +81,7 @@ pub(super) struct Registers {
 }
 
 impl Registers {
-    /// As after a reset.
+    /// The registers after a reset.
     pub(super) fn new() -> Self {
         Self {
             miscellaneous: 0,
@@ -186,7 +186,7 @@ impl Registers {
         }
         if let Some(linear) = linear {
             let palette = (linear.format == Format::Indexed).then(|| self.palette(wide_dac));
-            return Mode::Linear(linear, palette.flatten());
+            return Mode::Linear(linear, palette);
         }
         if self.graphics.get(MISCELLANEOUS) & 1 == 0 {
             return self.text(wide_dac).map_or(Mode::Loading, |text| Mode::Text(Box::new(text)));
@@ -262,13 +262,12 @@ impl Registers {
     }
 
     /// The DAC's colours.
-    #[expect(clippy::unnecessary_wraps, reason = "as a mode has it")]
     fn palette(&self, wide_dac: bool) -> Palette {
         let mut palette = Box::new([0; 256]);
         for (number, color) in (0..=u8::MAX).zip(palette.iter_mut()) {
             *color = self.dac.color(number, wide_dac);
         }
-        Some(palette)
+        palette
     }
 }
 

@@ -161,7 +161,7 @@ fn colours_have_six_bits_or_eight() {
     assert_eq!([registers.read(0x3c7), registers.read(0x3c8)], [3, 0]);
     chained_mode(&mut registers);
     let palette = |wide| match registers.mode(None, wide) {
-        Mode::Chained(Chained { start: 0, pitch: 320 }, palette) => palette.unwrap()[255],
+        Mode::Chained(Chained { start: 0, pitch: 320 }, palette) => palette[255],
         mode => panic!("{mode:?}"),
     };
     assert_eq!([palette(false), palette(true)], [0x00ff_8200, 0x003f_2000]);
