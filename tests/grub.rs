@@ -102,7 +102,7 @@ fn disk(folder: &Path) -> Option<()> {
     put(446 + 8, &sectors(PARTITION));
     put(446 + 12, &sectors(LEN - PARTITION));
     put(510, &[0x55, 0xaa]);
-    // Where boot.img expects it without being told.
+    // The sector in which boot.img expects it without being told.
     let core = fs::read(&core).unwrap();
     assert!(SECTOR + core.len() <= PARTITION, "the core image has {} bytes", core.len());
     put(SECTOR, &core);

@@ -26,7 +26,7 @@ use serde_json::json;
 use support::{Running, expect_end, guest, no_kvm, nvmm, run};
 use tempfile::TempDir;
 
-/// What does not come in a minute never will.
+/// Data that does not come in a minute never will.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A machine with a socket device at `path`.

@@ -49,7 +49,7 @@ pub const CMDLINE: u64 = 0x2_0000;
 pub const CMDLINE_MAX: usize = 0x1_0000;
 /// End of conventional memory.
 pub const LOW_RAM_END: u64 = 0xa_0000;
-/// Where a VGA's memory is seen: fonts here, and characters 96 KiB above. Machines have RAM there, also those without a screen.
+/// The first byte of a VGA's window into its memory: fonts begin here, and characters 96 KiB higher. Every machine has RAM there, with or without a screen.
 pub const VIDEO_MEMORY: u64 = LOW_RAM_END;
 /// SMBIOS structures.
 pub const SMBIOS_TABLES: u64 = 0xc_0000;

@@ -6,7 +6,7 @@
 //!        Interrupts ◀──────────┘            └──▶ Drive: disk or CD-ROM ──▶ Disk, by block's Executor and Ring
 //! ```
 //!
-//! It has the identity of Intel's ICH9, for which every system since 2006 has a driver.
+//! The function says that it is Intel's ICH9, for which systems have had drivers since 2006.
 
 mod cdrom;
 mod disk;

@@ -41,7 +41,7 @@ struct Kernel {
     path: String,
     /// The boot protocol, or that firmware loads it.
     protocol: &'static str,
-    /// None where firmware says where it is.
+    /// The entry; none if the firmware chooses it.
     entry: Option<u64>,
     initramfs_path: Option<String>,
     initramfs: Option<Range>,

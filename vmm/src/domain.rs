@@ -105,7 +105,7 @@ const ELEMENTS: &[(&str, Way)] = &[
     ("launchSecurity", Is(Refuse("nvmm doesn't encrypt a guest's memory; take it out"))),
 ];
 
-/// Those of which there may be several.
+/// The elements that may be there several times.
 const SEVERAL: [&str; 2] = ["sysinfo", "seclabel"];
 
 /// The elements of QEMU's namespace.
@@ -121,7 +121,7 @@ const QEMUS_NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 ///
 /// # Errors
 ///
-/// All that is wrong with it, a line each.
+/// The faults of the file, a line each.
 pub fn read(
     text: &str,
     path: &Path,

@@ -222,7 +222,7 @@ fn a_screen_is_vncs() {
     ] {
         assert_eq!(of("display", "", graphics), [word], "{graphics}");
     }
-    // One that is looked at counts, and others make one.
+    // A network that is looked at counts, and others make one.
     let spice = "<graphics type='spice' autoport='yes'><listen type='address'/></graphics>";
     assert_eq!(of("display", "", spice), ["vga"]);
     let both = format!("{spice}<graphics type='vnc' port='5901'/><graphics type='vnc' port='5902'/>");
@@ -328,7 +328,7 @@ fn options_beside_it_replace_the_files() {
         "<os><kernel>/k</kernel><cmdline>a</cmdline></os>",
         "<disk type='network'/><disk type='file'><source file='/d'/><target dev='vda'/></disk><interface type='direct'/><serial type='udp'/>",
     );
-    // What is replaced is not looked at.
+    // An element that is replaced is not looked at.
     let domain = read_beside(&text, &["disk", "net", "serial", "memory", "cpu", "rng"]).unwrap();
     assert_eq!(words_of(&domain), ["kernel /k", "cmdline a"]);
     let started = |given: &[&str]| {

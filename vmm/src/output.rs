@@ -234,7 +234,7 @@ impl Taken {
     ///
     /// # Errors
     ///
-    /// As [`Taken::replace`].
+    /// The path is taken or no regular file, or the host refuses.
     pub(crate) fn replace_whole(
         &self,
         option: &'static str,

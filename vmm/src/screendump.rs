@@ -35,10 +35,10 @@ pub(crate) enum ScreendumpError {
     /// The guest has not switched it on.
     #[error("the screen shows nothing yet")]
     Empty,
-    /// There is no such PNG.
+    /// The picture can't be encoded as PNG.
     #[error("the picture can't be written as PNG")]
     Png(#[from] EncodingError),
-    /// It can't be there, or may not be written over.
+    /// The file can't be there, or may not be written over.
     #[error(transparent)]
     Output(#[from] OutputError),
 }
@@ -48,7 +48,7 @@ impl Screendump {
     ///
     /// # Errors
     ///
-    /// There is no picture, or the file can't be written.
+    /// The screen has no picture, or the file can't be written.
     pub(crate) fn write(&self, screen: Option<&dyn Screen>, taken: &Taken) -> Result<(), ScreendumpError> {
         let screen = screen.ok_or(ScreendumpError::NoScreen)?;
         let mut seen = ((0, 0), Vec::new());

@@ -20,7 +20,7 @@ pub struct AcpiHardware {
     pub isa: Vec<IsaDevice>,
     /// There is a PM timer of 32 bits at [`PM_TIMER`](crate::layout::PM_TIMER).
     pub pm_timer: bool,
-    /// There is a VGA.
+    /// The machine has a VGA.
     pub vga: bool,
     /// The configuration space of PCI buses from 0 on, a MiB each; none if firmware has not switched it on.
     pub ecam: Option<Range<u64>>,

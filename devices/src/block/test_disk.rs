@@ -28,7 +28,7 @@ pub(crate) struct TestDisk {
     /// The same for flushes alone.
     pub(crate) flush_errno: AtomicI32,
     pub(crate) in_memory: bool,
-    /// The answer to transfers that may not wait: so many bytes, or an error.
+    /// The answer to a transfer that must not wait: the number of bytes moved, or an error.
     pub(crate) at_once: Mutex<Result<usize, io::ErrorKind>>,
     /// The number of those transfers.
     pub(crate) tries: AtomicUsize,

@@ -7,7 +7,7 @@
 //! A0000H-BFFFFH: characters and fonts (RAM) ┘
 //! ```
 //!
-//! What lies from A0000H to BFFFFH is guest RAM, in this machine as in all of nvmm's. A VGA has its planes there, and would
+//! Guest RAM lies from A0000H to BFFFFH, as in every machine of nvmm's. A VGA has its planes there, and would
 //! keep a font in the third. Here the font stays at A0000H as it is written, with text at B8000H beside it. The
 //! linear modes have their own memory, and the planar ones are not drawn.
 

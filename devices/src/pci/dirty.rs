@@ -12,7 +12,7 @@ use arch::layout::PAGE;
 pub struct DirtyPages(Box<[AtomicU64]>);
 
 impl DirtyPages {
-    /// None of the pages of `len` bytes.
+    /// An empty set of the pages of `len` bytes.
     pub(super) fn new(len: u64) -> Self {
         let words = (0..len.div_ceil(PAGE).div_ceil(u64::BITS.into())).map(|_| AtomicU64::new(0));
         Self(words.collect())

@@ -30,11 +30,11 @@ impl BarMemory {
         Ok(Self { mapping, dirty: None })
     }
 
-    /// The same, with a log of the pages that are written to.
+    /// Maps memory for the whole of `bar`, with a log of the pages that are written to.
     ///
     /// # Errors
     ///
-    /// As [`BarMemory::new`].
+    /// The host has no room for it.
     pub fn with_dirty_log(bar: &Bar) -> io::Result<Self> {
         Ok(Self { dirty: Some(DirtyPages::new(bar.size())), ..Self::new(bar)? })
     }

@@ -41,7 +41,7 @@ impl VhostNet {
 }
 
 impl Vhost for VhostNet {
-    /// Those of queues and of [`HEADER_LEN`](crate::net::HEADER_LEN).
+    /// The features of queues and of [`HEADER_LEN`](crate::net::HEADER_LEN).
     fn features(&self) -> u64 {
         self.device.features
     }

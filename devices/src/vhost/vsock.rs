@@ -23,7 +23,7 @@ const NODE: Node = Node {
 /// Why the kernel can't serve a socket device.
 #[derive(Debug, thiserror::Error)]
 pub enum VhostVsockError {
-    /// It has no vhost-vsock.
+    /// The kernel has no vhost-vsock.
     #[error(transparent)]
     Vhost(#[from] VhostError),
     /// Another guest has this address.
@@ -61,13 +61,13 @@ impl VhostVsock {
     ///
     /// # Errors
     ///
-    /// There is none, this user may not, or another guest has the address.
+    /// The kernel has no vhost-vsock, this user may not use it, or another guest has the address.
     pub fn open(cid: u32) -> Result<Self, VhostVsockError> {
         let device = open(cid)?;
         Ok(Self { cid, features: device.features, device: Mutex::new(Some(device)) })
     }
 
-    /// The same without the device, for a machine that will not run.
+    /// A device that is not opened, for a machine that will not run.
     #[must_use]
     pub fn planned(cid: u32) -> Self {
         Self { cid, features: 0, device: Mutex::new(None) }

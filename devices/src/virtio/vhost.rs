@@ -42,7 +42,7 @@ pub(super) struct VhostQueues {
     /// The kernel reaches it as long as it serves a queue.
     memory: GuestRam,
     notify: Arc<dyn Notify>,
-    /// Those of a vhost device are one after the other.
+    /// The queues of a vhost device are one after the other.
     queues: Vec<VhostQueue>,
     relay: Option<Worker<()>>,
 }

@@ -29,7 +29,7 @@ const VMDK: &str = "L1 by SeaBIOS and GRUB from a vmdk image with a delta, twice
 /// The tests.
 pub(crate) const NAMES: [&str; 3] = [VIRTIO, QCOW2, VMDK];
 
-/// Where level 0 has the file system, and level 1's options for it.
+/// The place of the file system in level 0, and level 1's options for it.
 const FOLDER: &str = "/boot-disks";
 const OVERLAY: &str = "/var/tmp/boot.qcow2";
 const KEY: &str = "/var/tmp/key.pub";
@@ -52,7 +52,7 @@ const PROMPT: [&str; 2] = ["--expect", "re:^root@.*# $"];
 const LOOK: &str = "echo $(hostname) $(cut -d' ' -f3 /home/*/.ssh/authorized_keys) $(cat /run/wish)";
 const LOOK_AGAIN: &str =
     "echo $(hostname) $(ls -d /var/lib/cloud/instances/* | wc -l) $(ls /run/wish 2> /dev/null | wc -l)";
-/// It then has nothing left to do, and would take as long as the rest of the boot for that.
+/// cloud-init then has nothing left to do, and would take as long for that as the rest of the boot.
 const NO_MORE: &str = "touch /etc/cloud/cloud-init.disabled";
 const REBOOTS: usize = 5;
 

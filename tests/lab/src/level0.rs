@@ -39,7 +39,7 @@ impl Level0 {
             .arg("-initrd")
             .arg(directory.join("initrd.img"));
         command.args(["-append", CMDLINE]);
-        // Whatever level 0 and level 1 write is gone with QEMU.
+        // All data that level 0 and level 1 write is gone with QEMU.
         for disk in [&directory.join("lab.img"), &directory.join("lab.img"), tools] {
             let disk = disk.to_str().context("the lab's path is no UTF-8")?.replace(',', ",,");
             command.args(["-drive", &format!("file={disk},format=raw,if=virtio,snapshot=on")]);
@@ -82,7 +82,7 @@ impl Level0 {
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 
-    /// All that comes before `end`.
+    /// The output before `end`.
     fn until(&mut self, end: &[u8]) -> Result<Vec<u8>> {
         loop {
             if let Some(at) = self.unread.windows(end.len()).position(|part| part == end) {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::apt::{self, Sources};
 use crate::build;
 
-/// What is unpacked of it: its version, and the domains that it tries its QEMU driver with, by both names that their folder had.
+/// The files that are unpacked: its version, and the domains that it tries its QEMU driver with, by both names that their folder had.
 const PARTS: [&str; 3] = ["*/meson.build", "*/tests/qemuxml2argvdata/*.xml", "*/tests/qemuxmlconfdata/*.xml"];
 
 /// The folder of the files. Where apt can't have them, that is said, and what needs them is skipped.

@@ -61,7 +61,7 @@ impl OpenDevice for SeedDisk {
                 let plugged = board.virtio(Box::new(Block::new(disk, &self.lasting)), host);
                 plugged.map(|_| ()).with_context(|| HostSide::name(self))
             }
-            // What is written to it is an error: SATA knows no read-only disks, and a CD's blocks are longer than FAT's.
+            // A write to it is an error: SATA knows no read-only disks, and a CD's blocks are longer than FAT's.
             DiskBus::Sata => {
                 board.sata(Drive::disk(disk, &self.lasting), host, None);
                 Ok(())

@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct Added {
     /// All words.
     pub words: Vec<OsString>,
-    /// What to tell the user about them.
+    /// The notes for the user about them.
     pub told: Told,
     /// The text of the file.
     pub text: String,
@@ -51,7 +51,7 @@ pub(super) fn add(
     Ok(Added { words, told, text })
 }
 
-/// What stands beside `--domain`.
+/// Finds the options that stand beside `--domain`.
 fn beside(words: &[OsString], command: &Command) -> Beside {
     let longs = |argument: &Arg| argument.get_long().map(str::to_owned);
     let display = command.get_arguments().find(|argument| argument.get_long() == Some("display"));
@@ -66,13 +66,13 @@ fn beside(words: &[OsString], command: &Command) -> Beside {
     Beside { given: given.unwrap_or_default(), vnc }
 }
 
-/// As one word, since a value may begin with a dash.
+/// Joins option and value to one word, since a value may begin with a dash.
 pub(super) fn as_word(word: &Word) -> OsString {
     let Word { option, value, .. } = word;
     value.as_ref().map_or_else(|| format!("--{option}"), |value| format!("--{option}={value}")).into()
 }
 
-/// As messages have it.
+/// The option and its value in messages.
 fn said(word: &Word) -> String {
     let Word { option, value, .. } = word;
     value

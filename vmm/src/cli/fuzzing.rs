@@ -68,7 +68,7 @@ pub fn domain_xml(data: &[u8]) {
     if let Ok(MachineAlone { mut machine }) = parsed {
         machine.domain = Some("vm.xml".into());
         machine.domain_text = Some(text.to_owned());
-        // What the words mean may be wrong.
+        // The meaning of the words may be wrong.
         drop(VmConfig::new(&machine));
     }
 }

@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use super::{Cli, MachineAlone, Translated, from_qemu, qemu};
 use crate::config::VmConfig;
 
-/// What nvmm makes of a line.
+/// The result of a line: nvmm's words, or its refusal.
 enum Made {
     /// A machine, of these words.
     Runs(&'static str),

@@ -46,7 +46,7 @@ pub use self::{told::Told, translator::Note};
 pub(super) struct Translated {
     /// The words, the program's name first.
     pub words: Vec<OsString>,
-    /// What to tell the user about them.
+    /// The notes for the user about them.
     pub told: Told,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn may_be_qemus(words: &[OsString]) -> bool {
 ///
 /// # Errors
 ///
-/// What can't be had, all of it, in lines.
+/// A line for each option that can't be met.
 pub(super) fn translate(
     words: &[OsString],
     machine: &Command,
@@ -265,7 +265,7 @@ fn apply(translator: &mut Translator, given: &Given, row: &Row, name: &str, defi
     }
 }
 
-/// The same by the row of the value's first word.
+/// Gives an option the meaning of its value's first word, which has a row of its own.
 fn apply_kind(
     translator: &mut Translator,
     given: &Given,

@@ -30,7 +30,7 @@ pub struct FirmwareDescription {
     vars: Option<PathBuf>,
     /// The devices that it tries to start from, in order, by their names for `--boot`.
     devices: Vec<String>,
-    /// Those that can be chosen, if there is a menu.
+    /// The devices that can be chosen, if there is a menu.
     menu: Option<Vec<String>>,
 }
 

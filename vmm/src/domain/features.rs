@@ -32,7 +32,7 @@ const FEATURES: &Rules = &[
     ("ps2", Idle("nvmm has that keyboard controller that its screen needs")),
 ];
 
-/// Those that are about something being there.
+/// The elements whose presence alone is the wish.
 const STATES: &[(&str, Rule)] = &[
     ("vmport", Missing("nvmm has no VMware port; the guest runs without it")),
     (

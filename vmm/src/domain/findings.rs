@@ -1,4 +1,4 @@
-//! What there is to say about a file, each thing once with all its lines.
+//! The messages about a file, each once with all its lines.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
 
@@ -7,10 +7,10 @@ const MOST_LINES: usize = 5;
 /// The most messages of a kind.
 const MOST_MESSAGES: usize = 40;
 
-/// How bad something is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
-    /// It changes nothing here.
+    /// The part changes nothing here.
     Idle,
     /// The guest runs without it.
     Missing,
@@ -18,7 +18,7 @@ pub(super) enum Severity {
     Refused,
 }
 
-/// What there is to say about a file.
+/// The messages about a file.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     found: BTreeMap<(Severity, String, Cow<'static, str>), Vec<usize>>,
@@ -35,7 +35,7 @@ impl Findings {
         }
     }
 
-    /// How often something was refused.
+    /// The number of refusals.
     pub(super) fn refused(&self) -> usize {
         self.refused
     }

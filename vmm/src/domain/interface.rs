@@ -24,7 +24,7 @@ const CARDS: [&str; 12] = [
     "usb-net",
     "vmxnet3",
 ];
-/// What libvirt gives a guest whose `<interface>` has no `<model>`.
+/// The card that libvirt gives a guest whose `<interface>` has no `<model>`.
 const DEFAULT_CARD: &str = "rtl8139";
 
 /// More network devices than a machine has room for.

@@ -10,7 +10,7 @@ use super::{
 };
 
 const MIB: u64 = 1 << 20;
-/// What nvmm's huge pages have.
+/// The size of nvmm's huge pages.
 const HUGE_PAGE: u64 = 2 * MIB;
 
 const BACKING: &Rules = &[

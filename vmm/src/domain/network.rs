@@ -15,7 +15,7 @@ const DEFAULT: (&str, &str) = ("default", "virbr0");
 ///
 /// # Errors
 ///
-/// There is none, with the way out.
+/// libvirt has no such network here; the error says what to give instead.
 pub fn bridge_of(network: &str) -> Result<String, String> {
     find(Path::new(FOLDER), network)
 }

@@ -15,7 +15,7 @@ const UNKNOWN_ATTRIBUTE: &str = "nvmm knows no such attribute; take it out";
 /// A known element or attribute that nvmm does nothing for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rule {
-    /// It changes nothing here.
+    /// The part changes nothing here.
     Idle(&'static str),
     /// The guest runs without it.
     Missing(&'static str),
@@ -37,13 +37,13 @@ pub(super) const COMMON: &Rules = &[
 #[derive(Debug)]
 pub(super) struct File<'d> {
     document: &'d Document<'d>,
-    /// Where lines start.
+    /// The offsets of the lines' first bytes.
     lines: Vec<usize>,
     seen: RefCell<HashSet<Place>>,
     findings: RefCell<Findings>,
 }
 
-/// Something in a file that is read, or passed over on purpose.
+/// An element of a file, or a text or an attribute, that must be read or passed over on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Place {
     Element(NodeId),
@@ -192,7 +192,7 @@ impl<'f, 'd> Part<'f, 'd> {
         first
     }
 
-    /// Those of this name.
+    /// The children of this name.
     pub(super) fn all(self, name: &str) -> Vec<Self> {
         self.children().filter(|child| child.name() == name && !child.is_foreign()).map(Self::seen).collect()
     }

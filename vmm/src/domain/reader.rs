@@ -11,7 +11,7 @@ use super::part::{Part, Rule::Refuse};
 const KERNEL: [&str; 3] = ["kernel", "initramfs", "cmdline"];
 const FIRMWARE: [&str; 2] = ["firmware", "boot"];
 
-/// One of nvmm's options.
+/// An option of nvmm's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     /// Its name, without dashes.
@@ -22,7 +22,7 @@ pub struct Word {
     pub from: String,
 }
 
-/// What stands beside `--domain`.
+/// The options beside `--domain`.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
     /// The options that were given, which take the place of the file's.
@@ -57,13 +57,13 @@ pub(super) struct Memory {
     pub(super) bytes: Option<u64>,
     /// `<currentMemory>`.
     pub(super) current: Option<u64>,
-    /// That of the NUMA cells.
+    /// The memory of the NUMA cells.
     pub(super) cells: Option<u64>,
     pub(super) hugepages: bool,
     pub(super) prefault: bool,
 }
 
-/// What several elements tell of the start.
+/// The start of the machine, of which several elements tell.
 #[derive(Debug, Default)]
 pub(super) struct Os<'f, 'd> {
     pub(super) element: Option<Part<'f, 'd>>,
@@ -96,7 +96,7 @@ pub(super) struct Reader<'f, 'd> {
     pub(super) any_disk: bool,
     /// The CD-ROM drive is there.
     pub(super) cdrom: bool,
-    /// How many network devices there are.
+    /// The number of network devices.
     pub(super) nets: usize,
     /// `<boot order=''/>` of devices, by the order: the option that the device is in, and its word in `--boot`.
     pub(super) boot: BTreeMap<u64, (&'static str, String)>,
@@ -107,7 +107,7 @@ pub(super) struct Reader<'f, 'd> {
     pub(super) single: BTreeSet<&'static str>,
     /// The screen, with what it is from.
     pub(super) screen: Option<(String, String)>,
-    /// It is looked at by VNC.
+    /// The screen is for VNC.
     pub(super) is_watched: bool,
     pub(super) beside: &'f Beside,
     pub(super) words: Vec<Word>,
@@ -211,7 +211,7 @@ pub(super) fn path(text: &str) -> String {
     }
 }
 
-/// The same in an option of several parts, where a comma is written twice.
+/// Writes the value of an option of several parts, where a comma is written twice.
 pub(super) fn path_part(text: &str) -> String {
     path(text).replace(',', ",,")
 }

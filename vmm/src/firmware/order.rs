@@ -8,7 +8,7 @@ use crate::config::{BootConfig, BootDevice, BootKind, ConfigError};
 pub(crate) struct Order {
     /// The order that it is told.
     pub(crate) told: Vec<usize>,
-    /// Those that it tries, in their order, unless somebody chooses another from its menu.
+    /// The devices that it tries, in their order, unless somebody chooses another from its menu.
     pub(crate) tried: Vec<usize>,
 }
 

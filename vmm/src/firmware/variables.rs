@@ -17,7 +17,7 @@ use super::error::FirmwareError;
 pub(super) struct Variables {
     chip: Arc<Rom>,
     path: PathBuf,
-    /// None for a machine that will not run.
+    /// The thread that saves; none for a machine that will not run.
     saver: Option<Arc<Saver>>,
 }
 

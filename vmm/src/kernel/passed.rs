@@ -58,7 +58,7 @@ impl PassedKernel {
     ///
     /// # Errors
     ///
-    /// One of them can't be read, or is not what it should be.
+    /// A file can't be read, or is not what it should be.
     pub fn open(config: &KernelConfig, memory: Size) -> Result<Self, KernelError> {
         let KernelConfig { path, initramfs, cmdline } = config;
         let kernel = Source::open("--kernel", path, memory)?;
@@ -85,7 +85,7 @@ impl PassedKernel {
     ///
     /// # Errors
     ///
-    /// One of them can't be read any more, was changed, or does not fit.
+    /// A file can't be read any more, was changed, or does not fit.
     pub(crate) fn items(&self, memory: &GuestRam) -> Result<Vec<(Key, Content)>, KernelError> {
         let mut ram = Ram::of(memory);
         let end = self.end()?;

@@ -61,7 +61,7 @@ fn the_parts_of_a_kernel_are_items() {
     assert_eq!(bytes(Key::InitrdData), b"initramfs");
     assert_eq!((number(&items, Key::SetupAddr), number(&items, Key::SetupSize)), (0x1_0000, 1024));
 
-    // What a boot loader sets, and nothing else.
+    // The fields that a boot loader sets, and nothing else.
     let mut setup = image[..1024].to_vec();
     setup[0x210..0x212].copy_from_slice(&[0xb0, 0x81]);
     setup[0x218..0x21c].copy_from_slice(bytes(Key::InitrdAddr));

@@ -29,7 +29,7 @@ pub(super) const ARGUMENTS: &[Argument] = &[
 ///
 /// # Errors
 ///
-/// It is of a screen that there is not.
+/// The command names a screen that the machine does not have.
 pub(super) fn screendump(arguments: &mut Arguments) -> Result<Screendump, Refusal> {
     let path: PathBuf = arguments.need::<String>("filename")?.into();
     if let Some(device) = arguments.take::<String>("device")?.filter(|device| device != VGA) {

@@ -83,7 +83,7 @@ impl History {
         history
     }
 
-    /// The data on a medium if the host stops after so many events, and only a part of the data that was not synced is `kept`.
+    /// The data on a medium if the host stops after `count` events: all that was synced, and of the rest the share that `kept` says.
     fn crash(&self, count: usize, kept: f64, random: &mut TestRng) -> Vec<u8> {
         let synced = self.events[..count].iter().rposition(|event| matches!(event, Event::Sync)).unwrap_or(0);
         let mut file = self.before.clone();

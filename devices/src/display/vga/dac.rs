@@ -37,7 +37,7 @@ impl Place {
 }
 
 impl Dac {
-    /// All black.
+    /// A converter whose colours are all black.
     pub(super) fn new() -> Self {
         let (read, write) = (Place::default(), Place::default());
         Self { mask: 0xff, colors: [[0; 3]; 256], read, write, is_reading: false }

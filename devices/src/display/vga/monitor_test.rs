@@ -153,7 +153,7 @@ fn a_linear_mode_is_drawn_where_the_guest_has_written() {
     machine.set_pixel(1023, 767, 0x00ff_ffff);
     let corner = Rect { x: 1008, y: 752, width: 16, height: 16 };
     assert_eq!(machine.changes(before), [corner]);
-    // What nobody has logged is not looked for.
+    // A page that nobody has logged is not looked for.
     machine.vga.video.as_volatile_slice().write_obj(1_u32, 0).unwrap();
     assert_eq!(machine.changes(before), [corner]);
 }

@@ -41,7 +41,7 @@ pub enum VarsError {
     /// It is not there, and can't be made.
     #[error("it is not there, and can't be made")]
     Create(#[source] io::Error),
-    /// It can't be replaced.
+    /// The file can't be replaced.
     #[error(
         "no file can be made beside it, and nvmm makes one whenever variables change, which then takes its place; give a file in a folder that can be written to"
     )]
@@ -156,7 +156,7 @@ impl VarsFile {
     ///
     /// # Errors
     ///
-    /// None can, so that no change could be saved.
+    /// The folder takes no new file, so that no change could be saved.
     pub fn check_folder(&self) -> Result<(), VarsError> {
         let made = open_beside(&self.path).and_then(|_locked| fs::remove_file(beside(&self.path)));
         made.map_err(VarsError::Folder)

@@ -44,7 +44,7 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// It is something else.
+    /// The state is of something else.
     pub(super) fn load(&self, state: &Value) -> Result<(), serde_json::Error> {
         self.transport_reset.store(true, Ordering::Relaxed);
         Deserialize::deserialize(state)

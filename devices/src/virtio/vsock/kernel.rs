@@ -39,7 +39,7 @@ const FEATURES: u64 = RING_FEATURES | SEQPACKET;
 #[derive(Debug)]
 pub struct KernelHost {
     vhost: Arc<dyn VhostSockets>,
-    /// There may be connections of a driver that is gone.
+    /// Connections of a driver that is gone may still be there.
     used: AtomicBool,
     said_broken: Once,
     said_gone: Once,

@@ -182,7 +182,7 @@ fn socket(keys: &mut Keys) -> Result<String, String> {
         None => {
             let port = keys.take("port").ok_or("it needs path=PATH, or host=HOST,port=PORT")?;
             let host = keys.take("host").unwrap_or_default();
-            // One of IPv6 needs brackets beside a port.
+            // An IPv6 address needs brackets beside a port.
             let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
             format!("tcp={host}:{port}")
         }

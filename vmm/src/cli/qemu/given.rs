@@ -51,7 +51,7 @@ impl Given {
     }
 }
 
-/// As the user wrote it.
+/// The option as the user wrote it.
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "-{}", self.name)?;

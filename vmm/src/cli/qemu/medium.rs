@@ -6,7 +6,7 @@ use super::{
 };
 use crate::config::words;
 
-/// What QEMU opens by other ways than as a file of the host.
+/// Media that QEMU opens in other ways than as a file of the host.
 const PROTOCOLS: [&str; 23] = [
     "nbd",
     "nbd+tcp",
@@ -67,7 +67,7 @@ pub(super) struct Medium {
     pub serial: Option<String>,
     pub format: Option<String>,
     pub read_only: bool,
-    /// What the guest writes is gone at the end; none unless it is said for this image.
+    /// The guest's writes are gone at the end; none unless it is said for this image.
     pub snapshot: Option<bool>,
     /// The keys that changed nothing.
     pub idle: Vec<String>,
@@ -246,7 +246,7 @@ impl Medium {
         }
     }
 
-    /// All that was said of how the image is used, for a device that does not care.
+    /// Takes the keys about the use of the image, for a device that does not care.
     pub(super) fn said(&self) -> Vec<String> {
         [&self.idle[..], &self.words[..]].concat()
     }

@@ -10,7 +10,7 @@ pub(super) type Handler = fn(&mut Translator, &Given) -> Result<(), String>;
 /// The meaning of a word.
 #[derive(Clone, Copy)]
 pub(super) enum Meaning {
-    /// The same as the option of nvmm's with this name, which takes QEMU's values.
+    /// An option of nvmm's with this name does the same, and takes QEMU's values.
     Same(&'static str),
     /// nvmm's option, and its value.
     Is(&'static str, Option<&'static str>),
@@ -18,13 +18,13 @@ pub(super) enum Meaning {
     Idle(&'static str),
     /// The guest does without.
     Without(&'static str),
-    /// It can't be had; this is what to do.
+    /// nvmm does not have it; this is what to do instead.
     No(&'static str),
     /// Others refer to it, whatever the order.
     Defines(Handler),
     /// A device, or what is done with parts that are defined.
     Does(Handler),
-    /// The same for an option of nvmm's name.
+    /// An option that nvmm has under the same name: this handler reads the values of both.
     Shared(Handler),
     /// The value of this key, the first word, tells by a table of its own; and what to do about others.
     By(&'static [Row], &'static str, &'static str),

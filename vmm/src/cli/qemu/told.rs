@@ -1,12 +1,12 @@
-//! What to tell the user about words of QEMU's, and of libvirt's.
+//! The notes for the user about words of QEMU's, and of libvirt's.
 
 use super::translator::Note;
 use crate::config::ConfigError;
 
-/// What to tell the user about words of QEMU's, and of libvirt's.
+/// The notes for the user about words of QEMU's, and of libvirt's.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
-    /// What changes nothing, and what the guest may miss.
+    /// The words that change nothing, and those that the guest may miss.
     pub notes: Vec<Note>,
     /// nvmm's words for options of QEMU's and elements of libvirt's, each with that.
     origins: Vec<(String, String)>,

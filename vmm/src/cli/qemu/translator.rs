@@ -10,7 +10,7 @@ use devices::printable::ToPrintable;
 use super::{given::Given, keys::Keys};
 use crate::config::words;
 
-/// Something to say about a command line that runs.
+/// A note about a command line that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// A word changes nothing here.
