@@ -88,6 +88,23 @@ fn seabios_starts_the_boot_sector_of_a_disk() {
     assert!(console.contains("Booting from Hard Disk"), "{console}");
 }
 
+/// APM's "Set Power State" of all devices to off, as DOS and syslinux call it: SeaBIOS writes `SLP_TYP` 0, QEMU's, and does not read
+/// `_S5`.
+#[test]
+fn power_off_by_apm() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    // mov ax, 0x5307; mov bx, 1; mov cx, 3; int 0x15
+    let call = [0xb8, 0x07, 0x53, 0xbb, 0x01, 0x00, 0xb9, 0x03, 0x00, 0xcd, 0x15];
+    let disk = disk(&folder, "a.img", &[&call[..], &exit(21)].concat());
+    let mut machine = machine(&[&disk]);
+    let machine = machine.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut machine = Running(machine.spawn().unwrap());
+    assert_eq!(machine.status_in_time(), Some(0));
+}
+
 #[test]
 fn all_processors_and_all_memory_are_found() {
     if cannot_run() {

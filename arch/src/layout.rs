@@ -178,8 +178,9 @@ pub const PM1A_EVENT: u16 = 0x600;
 pub const PM1A_CONTROL: u16 = 0x604;
 /// ACPI PM timer (4 bytes).
 pub const PM_TIMER: u16 = 0x608;
-/// `SLP_TYP` that powers off, when written to the PM1a control block: what the DSDT's `_S5` gives.
-pub const SLP_TYP_S5: u8 = 5;
+/// `SLP_TYP` that powers off, when written to the PM1a control block: the value in the DSDT's `_S5`. It is QEMU's, which SeaBIOS writes
+/// without looking there.
+pub const SLP_TYP_S5: u8 = 0;
 /// ACPI's interrupt (SCI), level, active low as on PCs.
 pub const SCI_GSI: u32 = 9;
 /// First of the eight IOAPIC inputs that PCI INTx pins share: see [`pci_intx_gsi`].

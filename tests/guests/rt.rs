@@ -33,10 +33,10 @@ pub extern "C" fn exit(value: u32) -> ! {
     }
 }
 
-/// ACPI's soft-off: `SLP_TYP` 5 with `SLP_EN`, into PM1a control.
+/// ACPI's soft-off: `SLP_TYP` 0 with `SLP_EN`, into PM1a control.
 pub fn power_off() -> ! {
     loop {
-        outw(0x604, 5 << 10 | 1 << 13);
+        outw(0x604, 1 << 13);
     }
 }
 
