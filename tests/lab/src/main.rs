@@ -123,8 +123,14 @@ fn disks() -> Result<bool> {
 fn test() -> Result<bool> {
     let mut report = Report::new();
     let hosts = [Host::Svm.packages(), Host::Vmx.packages()];
-    let others =
-        [apt::UNIT_TESTS, system::PACKAGES, boot_disks::PACKAGES, systems_cd::PACKAGES, ssh::PACKAGES];
+    let others = [
+        apt::UNIT_TESTS,
+        system::PACKAGES,
+        boot_disks::PACKAGES,
+        systems_cd::PACKAGES,
+        ssh::PACKAGES,
+        training::PACKAGES,
+    ];
     apt::install(&[hosts.concat(), others.concat()].concat())?;
     units::run(&mut report);
     let cloud = Kernel::cloud()?;
@@ -134,6 +140,7 @@ fn test() -> Result<bool> {
         boot_disks: BootDisks::make_or_find().and_then(|disks| disks.images(&nvmm)),
         systems: systems_cd::image(),
         ssh: ssh::folder()?,
+        training: Training::images(&nvmm),
         cloud,
         generic: Kernel::generic()?,
         backports: Kernel::backports(),

@@ -14,6 +14,7 @@ use crate::boot_disks::{Images, OVMF, SEABIOS};
 use crate::host::{self, Host};
 use crate::kernel::Kernel;
 use crate::report::{Outcome, Report};
+use crate::training::{self, Parts, Training};
 
 /// The programs and files that the tests need.
 #[derive(Debug)]
@@ -32,13 +33,16 @@ pub(crate) struct Lab {
     pub(crate) systems: anyhow::Result<PathBuf>,
     /// The folder of ssh's programs.
     pub(crate) ssh: PathBuf,
+    /// The images of the training lab, or why there are none, for the same reason.
+    pub(crate) training: anyhow::Result<Training>,
 }
 
-/// Names to show for the kernel of backports, for Debian's system, for its disks and for other systems, where there is none.
+/// Names to show for the kernel of backports, for Debian's system, for its disks, for other systems and for the training lab, where there is none.
 const BACKPORTS: &str = "2 levels of Debian's backports kernel";
 const SYSTEM: &str = "Debian's system in L1";
 const BOOT_DISKS: &str = "Debian's disks in L1, by firmware";
 const SYSTEMS: &str = "other systems than Linux in L1, by firmware";
+const TRAINING: &str = "the training lab";
 /// The name of OVMF's test where it can't run, and why.
 const UEFI: &str = "L1 by OVMF, on an emulated SVM host";
 const NO_UEFI: &str = "QEMU TCG aborts when L1 writes CR8 while an interrupt is pending, as OVMF does; it runs on an emulated VMX host";
@@ -128,7 +132,16 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
         let outcome = outcome(&misjudged(&lab.nvmm, &lab.cloud).output());
         show("2 levels on an emulated SVM host that misjudges its TSC", start.elapsed(), outcome);
     };
+    let parts = Parts::new(training::SUITE);
+    let train = || {
+        if let Ok(training) = &lab.training {
+            training.run(&parts, show);
+        }
+    };
     boot(Host::Kvm, &lab.cloud, 2);
+    if let Err(error) = &lab.training {
+        show(TRAINING, Duration::ZERO, Outcome::Skipped(format!("{error:#}")));
+    }
     thread::scope(|scope| {
         scope.spawn(|| {
             boot(Host::Svm, &lab.cloud, 2);
@@ -149,10 +162,12 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
             }
             show(UEFI, Duration::ZERO, Outcome::Skipped(NO_UEFI.to_owned()));
             scenarios(Host::Svm);
+            train();
         });
         scope.spawn(|| {
             boot(Host::Vmx, &lab.cloud, 2);
             scenarios(Host::Vmx);
+            train();
         });
     });
 }
