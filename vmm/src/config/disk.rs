@@ -1,7 +1,7 @@
 //! `--disk`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     fmt,
     num::NonZeroU64,
@@ -200,6 +200,14 @@ pub(super) fn check_several(
     given: &[OsString],
     taken: &[&str],
 ) -> Result<(), ConfigError> {
+    let writes = |disk: &DiskConfig| disk.image.overlay.is_none() && !disk.image.disk.read_only;
+    // The disks of each image, and those of them that write to it: one look at each disk, since a domain can have thousands.
+    let mut users: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    for disk in disks {
+        let (all, writers) = users.entry(&disk.path).or_default();
+        *all += 1;
+        *writers += usize::from(writes(disk));
+    }
     let mut seen: BTreeSet<_> = taken.iter().copied().collect();
     for (disk, given) in disks.iter().zip(given) {
         if let Some(id) = &disk.id
@@ -207,9 +215,8 @@ pub(super) fn check_several(
         {
             return Err(error(given, format!("another disk has the id '{id}'; give each its own")));
         }
-        let writes = |disk: &DiskConfig| disk.image.overlay.is_none() && !disk.image.disk.read_only;
-        let same = |other: &&DiskConfig| other.path == disk.path && (writes(other) || writes(disk));
-        if disks.iter().filter(same).count() > 1 {
+        let (all, writers) = users.get(&disk.path).copied().unwrap_or_default();
+        if writers > 1 || (all > 1 && writes(disk)) {
             return Err(error(
                 given,
                 "the image is given twice; leave one out, or give both readonly=on".to_owned(),

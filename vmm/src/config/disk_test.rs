@@ -175,6 +175,30 @@ fn an_image_is_written_to_once() {
     }
 }
 
+#[test]
+fn of_one_image_the_first_disk_in_the_way_is_named() {
+    let refused = |given: &[&str]| {
+        let given: Vec<_> = given.iter().map(OsString::from).collect();
+        let disks: Vec<_> = given.iter().map(|given| DiskConfig::parse(given, 1).unwrap()).collect();
+        let error = check_several(&disks, &given, &[]).unwrap_err().to_string();
+        error.split(':').next().unwrap().to_owned()
+    };
+    assert_eq!(refused(&["a,readonly=on", "b", "a"]), "--disk a");
+    assert_eq!(refused(&["a,readonly=on", "a,cache=unsafe", "a"]), "--disk a,readonly=on");
+    assert_eq!(refused(&["b", "a,overlay=x", "a,serial=1", "a,readonly=on"]), "--disk a,serial=1");
+}
+
+/// A look at all others for each of them would be 40 billion looks.
+#[test]
+fn any_number_of_disks_is_checked() {
+    let disk = |number: usize| DiskConfig { path: format!("{number}.img").into(), ..DiskConfig::default() };
+    let mut disks: Vec<_> = (0..200_000).map(disk).collect();
+    let given: Vec<_> = disks.iter().map(|disk| disk.path.clone().into_os_string()).collect();
+    check_several(&disks, &given, &[]).unwrap();
+    disks[199_999].path = "0.img".into();
+    assert!(check_several(&disks, &given, &[]).unwrap_err().to_string().starts_with("--disk 0.img: "));
+}
+
 /// As in QEMU's words, a comma is doubled. All else is the file's name as it is.
 #[test]
 fn names_of_files_can_be_anything() {
