@@ -8,7 +8,7 @@ mod seconds;
 use std::{ffi::OsString, path::PathBuf};
 
 use arch::cpu::spec::Nested;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, builder::ArgPredicate};
 use devices::platform::DebugExit;
 
 pub use self::cloud::CloudArgs;
@@ -97,6 +97,7 @@ pub struct MachineArgs {
     /// Serial port, COM1 first, up to four: stdio, null, file=PATH[,append=on], pty[=LINK], tcp=HOST:PORT[,server[,wait]][,telnet=on] or unix=PATH[,server[,wait]],
     /// each with [,log=FILE], or QEMU's words. A comma in a path is written twice
     #[arg(long, help_heading = heading::SERIAL, value_name = "PLACE", default_value = "stdio")]
+    #[arg(default_value_if("daemonize", ArgPredicate::IsPresent, "null"))]
     pub serial: Vec<OsString>,
 
     /// Texts to wait for on COM1, and answers.
@@ -141,6 +142,15 @@ pub struct MachineArgs {
     /// Don't run the guest before a debugger, Ctrl-A p or the control socket says so
     #[arg(long, help_heading = heading::CONTROL)]
     pub paused: bool,
+
+    /// Run in the background: nvmm returns with status 0 once the machine is there, or with its messages and its status if it can't be had. From
+    /// then on it has no terminal: its messages are lost, and COM1 is null unless --serial places it
+    #[arg(long, help_heading = heading::CONTROL)]
+    pub daemonize: bool,
+
+    /// Write the number of nvmm's process to this file once the machine is there, and remove it at the end. No two machines that run have the same
+    #[arg(long, help_heading = heading::CONTROL, value_name = "FILE")]
+    pub pidfile: Option<PathBuf>,
 
     /// At the end write what KVM counted, such as exits by reason, as JSON
     #[arg(long, help_heading = heading::CONTROL, value_name = "FILE")]

@@ -83,6 +83,8 @@ pub struct VmConfig {
     pub gdb: Option<Address>,
     /// The guest is not to run before somebody says so.
     pub paused: bool,
+    /// The file for the number of nvmm's process.
+    pub pid_file: Option<PathBuf>,
 }
 
 impl VmConfig {
@@ -115,7 +117,7 @@ impl VmConfig {
         let balloon = args.balloon.then_some(DeviceConfig::Balloon);
         let vsock = args.vsock.as_deref().map(VsockConfig::parse).transpose()?.map(DeviceConfig::Vsock);
         let display = DisplayConfig::parse(&args.display)?.map(DeviceConfig::Display);
-        let ports = serial::ports(&args.serial)?;
+        let ports = serial::ports(&args.serial, args.daemonize)?;
         let serial = (0..).zip(ports).map(|(number, config)| DeviceConfig::Serial(number, config));
         let panic = args.on_panic.map(|_| DeviceConfig::Panic);
         // The last, so that it is the one in the way.
@@ -148,6 +150,7 @@ impl VmConfig {
             qmp: args.qmp.as_deref().map(QmpConfig::parse).transpose()?,
             gdb: args.gdb.as_deref().map(gdb::gdb).transpose()?,
             paused: args.paused,
+            pid_file: args.pidfile.clone(),
         })
     }
 

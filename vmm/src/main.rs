@@ -4,8 +4,9 @@ use std::{
     ffi::OsStr,
     fs::File,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
+    sync::{Arc, Weak},
 };
 
 use anyhow::{Context, Result};
@@ -18,6 +19,7 @@ use vmm::{
     cli::{self, Cli, Command, FromQemu, Note, Told},
     config::{ConfigError, QmpConfig, VmConfig},
     console, cpu, ctl,
+    daemon::{self, Side, Starter},
     describe::Description,
     disk,
     exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET, USAGE},
@@ -29,6 +31,7 @@ use vmm::{
     messages, nest,
     output::Taken,
     payload::Payload,
+    pid_file::PidFile,
     qmp,
     reboots::Reboots,
     stats::Stats,
@@ -101,24 +104,57 @@ fn dry_run(args: &MachineArgs, told: &Told) -> Result<u8> {
 
 /// Runs a machine; the value is nvmm's exit status.
 fn run(args: MachineArgs, told: &Told) -> Result<u8> {
-    let messages = messages::to_stderr_without_waiting(args.verbose);
+    let starter = match args.daemonize.then(daemon::divide).transpose().context("--daemonize")? {
+        None => None,
+        Some(Side::Parent(status)) => return Ok(status),
+        Some(Side::Child(starter)) => Some(starter),
+    };
+    let messages = match starter {
+        None => messages::to_stderr_without_waiting(args.verbose),
+        // Nobody reads them while the guest runs.
+        Some(_) => {
+            messages::to_stderr(args.verbose);
+            None
+        }
+    };
     told.log();
     let prepared = VmConfig::new(&args).map_err(|error| told.explain(error)).and_then(|config| {
+        let lock = |path: &PathBuf| PidFile::lock(path, &Taken::before_disks(&config)).map(Arc::new);
+        let pid_file = config.pid_file.as_ref().map(lock).transpose()?;
         let qmp = config.qmp.as_ref().map(|qmp| control(qmp, &config, &args.kvm)).transpose()?;
         let main_loop =
             MainLoop::new(config.stdio(), qmp, config.grace, messages.clone()).context("--serial stdio")?;
-        Ok((config, main_loop))
+        Ok((config, main_loop, pid_file))
     });
-    let (config, main_loop) = prepared.inspect_err(|_| {
+    // The file is there until the end, whatever the machine's thread still does then.
+    let (config, main_loop, pid_file) = prepared.inspect_err(|_| {
         // Earlier messages are not to be lost.
         messages.inspect(Output::wait);
     })?;
+    let launch = Launch { pid_file: pid_file.as_ref().map(Arc::downgrade), starter };
     main_loop.serve(move |link| {
-        live(&args, &config, link).unwrap_or_else(|error| {
+        live(&args, &config, link, launch).unwrap_or_else(|error| {
             log::error!("{error:#}");
             status_of(&error)
         })
     })
+}
+
+/// Those who are to know that the machine is there.
+struct Launch {
+    pid_file: Option<Weak<PidFile>>,
+    starter: Option<Starter>,
+}
+
+impl Launch {
+    /// Tells them.
+    fn done(self) -> Result<()> {
+        if let Some(file) = self.pid_file.and_then(|file| file.upgrade()) {
+            file.write()?;
+        }
+        self.starter.map(Starter::done).transpose().context("--daemonize")?;
+        Ok(())
+    }
 }
 
 /// Listens for clients of the control socket, from before the machine is built.
@@ -155,7 +191,7 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
 }
 
 /// The machine's thread: builds the machine and runs it, and again after each reset. All that may wait for something is here.
-fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
+fn live(args: &MachineArgs, config: &VmConfig, link: &Link, launch: Launch) -> Result<u8> {
     let Open { host, payload, devices, mut taken } = open(args, config, Some(link))?;
     taken.check_standard()?;
     // Before the guest runs, and not when all is over.
@@ -169,11 +205,11 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
         link.start_stopped();
     }
     let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
-    let mut told = false;
+    let mut launch = Some(launch);
     let mut reboots = Reboots::new(config.on_reboot, config.on_panic);
     loop {
         let machine = Machine::build(&host, config, &payload, &devices)?;
-        if !std::mem::replace(&mut told, true) {
+        if let Some(launch) = launch.take() {
             tell_unmet(config, &machine);
             // Now that nothing is left to be refused.
             taken.empty()?;
@@ -182,6 +218,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link) -> Result<u8> {
                     "the machine waits before its first instruction: gdb's continue, Ctrl-A p or QMP's cont lets it run"
                 );
             }
+            launch.done()?;
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
         let (exit, stats) = machine.run(link, &mut reboots, &mut debugger, &taken, count)?;

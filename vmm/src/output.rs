@@ -87,6 +87,20 @@ impl Taken {
     /// The files of a machine whose disks are open: all that it reads, and the disks with all files that these name.
     #[must_use]
     pub fn by(config: &VmConfig) -> Self {
+        let mut taken = Self::by_inputs(config);
+        if let Some(path) = &config.pid_file {
+            taken.add("--pidfile", path);
+        }
+        taken
+    }
+
+    /// The files that a machine is to read, whose disks are not open yet.
+    #[must_use]
+    pub fn before_disks(config: &VmConfig) -> Self {
+        Self { before_disks: true, ..Self::by_inputs(config) }
+    }
+
+    fn by_inputs(config: &VmConfig) -> Self {
         let mut taken = Self { disks: config.disks().cloned().collect(), ..Self::default() };
         for (option, path) in config.start.files() {
             taken.add(option, path);
@@ -214,6 +228,22 @@ impl Taken {
     ///
     /// It is taken, it is no regular file, or the host refuses.
     pub fn replace(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
+        let file = self.open_regular(option, path, File::options().write(true))?;
+        file.set_len(0).map_err(|source| OutputError::Open { option, path: path.to_owned(), source })?;
+        Ok(file)
+    }
+
+    /// Opens or makes a regular file, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Taken::replace`].
+    pub(crate) fn open_regular(
+        &self,
+        option: &'static str,
+        path: &Path,
+        options: &fs::OpenOptions,
+    ) -> Result<File, OutputError> {
         let failed = |source| OutputError::Open { option, path: path.to_owned(), source };
         let not_a_file = || OutputError::NotAFile { option, path: path.to_owned() };
         if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.file_type().is_block_device()) {
@@ -221,11 +251,10 @@ impl Taken {
         }
         // A pipe that has come meanwhile is not waited for.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = self.open(option, path, File::options().write(true).custom_flags(flags))?;
+        let file = self.open(option, path, options.clone().custom_flags(flags))?;
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(not_a_file());
         }
-        file.set_len(0).map_err(failed)?;
         Ok(file)
     }
 

@@ -142,10 +142,7 @@ const LINES: &[(&str, &str, Made)] = &[
         "a fuzzer of the kernel",
         "qemu-system-x86_64 -m 2G -smp 2 -kernel bzImage -append 'console=ttyS0 root=/dev/sda net.ifnames=0' -drive file=bookworm.img,format=raw \
          -net user,hostfwd=tcp:127.0.0.1:10021-:22 -net nic,model=e1000 -enable-kvm -nographic -pidfile vm.pid",
-        Refused(&[
-            "-net nic,model=e1000: model=e1000: nvmm's card is virtio-net",
-            "-pidfile is QEMU's: nvmm writes none",
-        ]),
+        Refused(&["-net nic,model=e1000: model=e1000: nvmm's card is virtio-net"]),
     ),
     (
         "the kernel's selftests, in a small machine",
@@ -310,11 +307,21 @@ const LINES: &[(&str, &str, Made)] = &[
         "a service in the background",
         "qemu-kvm -daemonize -pidfile /run/vm.pid -vnc :1 -monitor unix:/run/mon,server,nowait -m 1G -hda a.img",
         Refused(&[
-            "-daemonize is QEMU's: nvmm stays in the foreground",
-            "-pidfile is QEMU's",
             "-vnc :1: nvmm has no VNC server yet",
             "-monitor unix:/run/mon,server,nowait: nvmm's monitor is on its control socket",
         ]),
+    ),
+    (
+        "the same one: without a screen",
+        "qemu-kvm -daemonize -pidfile /run/vm.pid -display none -qmp unix:/run/qmp,server=on,wait=off -m 1G -drive file=a.img,if=virtio,format=raw",
+        Runs(
+            "--daemonize --pidfile /run/vm.pid --qmp unix:/run/qmp,server=on,wait=off --memory 1G --disk path=a.img,format=raw",
+        ),
+    ),
+    (
+        "one in the background with its console on a terminal that is gone",
+        "qemu-kvm -daemonize -nographic -m 1G -hda a.img",
+        Refused(&["-nographic: it puts the console on the terminal, which -daemonize lets go of"]),
     ),
     (
         "two NUMA nodes",

@@ -237,7 +237,11 @@ fn apply(translator: &mut Translator, given: &Given, row: &Row, name: &str, defi
         Meaning::Does(handler) | Meaning::Shared(handler) if !defining => handler(translator, given),
         _ if defining => Ok(()),
         Meaning::Same(long) => {
-            translator.pass(given, &format!("--{long}"));
+            let option = format!("--{long}");
+            match row.takes_value {
+                true => translator.pass(given, &option),
+                false => translator.emit(given, &option, None),
+            }
             Ok(())
         }
         Meaning::Is(option, value) => {

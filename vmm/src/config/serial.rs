@@ -91,8 +91,11 @@ impl SerialConfig {
 ///
 /// # Errors
 ///
-/// A word has none, there are too many ports, or two of them are on the terminal.
-pub(super) fn ports<T: AsRef<OsStr>>(given: &[T]) -> Result<Vec<SerialConfig>, ConfigError> {
+/// A word has none, there are too many ports, two of them are on the terminal, or one is of a machine in the background.
+pub(super) fn ports<T: AsRef<OsStr>>(
+    given: &[T],
+    in_background: bool,
+) -> Result<Vec<SerialConfig>, ConfigError> {
     let given = || given.iter().map(AsRef::as_ref);
     if let Some(fifth) = given().nth(SERIAL_PORTS) {
         let why = "that is one too many; a machine has four serial ports, COM1 to COM4";
@@ -100,6 +103,10 @@ pub(super) fn ports<T: AsRef<OsStr>>(given: &[T]) -> Result<Vec<SerialConfig>, C
     }
     let ports: Vec<_> = given().map(SerialConfig::parse).collect::<Result<_, _>>()?;
     let mut stdio = given().zip(&ports).filter(|(_, port)| port.place == Place::Stdio);
+    if let Some((first, _)) = stdio.clone().next().filter(|_| in_background) {
+        let why = "with --daemonize there is no terminal; give null, file=PATH, pty or unix=PATH,server";
+        return Err(error(first, why.to_owned()));
+    }
     if let Some((second, _)) = stdio.nth(1) {
         let why = "another serial port is there already; give this one null, or a place of its own";
         return Err(error(second, why.to_owned()));

@@ -141,10 +141,13 @@ fn what_is_wrong_is_named_with_what_would_do() {
 
 #[test]
 fn there_are_four_ports_and_one_terminal() {
-    let check = |given: &[&str]| ports(given).map_err(|error| error.to_string());
+    let check = |given: &[&str]| ports(given, false).map_err(|error| error.to_string());
     check(&["null", "null", "stdio", "pty"]).unwrap();
     let error = check(&["null", "pty", "stdio", "pty", "file=x"]).unwrap_err();
     assert!(error.starts_with("--serial file=x: that is one too many"), "{error}");
     let error = check(&["stdio", "null", "mon:stdio"]).unwrap_err();
     assert!(error.starts_with("--serial mon:stdio: another serial port is there already"), "{error}");
+    ports(&["null", "pty"], true).unwrap();
+    let error = ports(&["null", "mon:stdio"], true).unwrap_err().to_string();
+    assert!(error.starts_with("--serial mon:stdio: with --daemonize there is no terminal"), "{error}");
 }

@@ -174,6 +174,15 @@ pub(super) fn sandbox(translator: &mut Translator, given: &Given) -> Result<(), 
     }
 }
 
+/// `-nographic`.
+pub(super) fn no_graphic(translator: &mut Translator, given: &Given) -> Result<(), String> {
+    if translator.has("daemonize") {
+        return Err("it puts the console on the terminal, which -daemonize lets go of, in QEMU as here; say -display none and -serial file:PATH or null".to_owned());
+    }
+    translator.idle(given, "COM1 is on the terminal unless --serial says otherwise");
+    Ok(())
+}
+
 /// `-parallel` and `-debugcon`.
 pub(super) fn no_port(translator: &mut Translator, given: &Given) -> Result<(), String> {
     match given.first().as_str() {

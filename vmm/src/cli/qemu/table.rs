@@ -191,25 +191,15 @@ pub(super) static OPTIONS: &[Row] = &[
     flag(&["no-reboot"], Is("--on-reboot", Some("exit"))),
     flag(&["no-shutdown"], Without("nvmm ends when the guest powers off")),
     with(&["action"], Defines(machine::action)),
-    flag(
-        &["daemonize"],
-        No(
-            "nvmm stays in the foreground, where a service manager wants it: say systemd-run --user nvmm ..., or setsid -f nvmm ... </dev/null; --serial null or unix=PATH,server keeps the terminal out of it",
-        ),
-    ),
-    with(
-        &["pidfile"],
-        No(
-            "nvmm writes none; systemd-run --user --unit NAME nvmm ... knows its process, or the shell has it in $!",
-        ),
-    ),
+    flag(&["daemonize"], Same("daemonize")),
+    with(&["pidfile"], Same("pidfile")),
     with(&["sandbox"], Does(small::sandbox)),
     with(&["chroot", "runas", "run-with"], No(USER)),
     flag(&["async-teardown"], Idle("the kernel takes memory back when nvmm ends")),
     // The screen.
     with(&["vnc"], Does(screen::vnc)),
     with(&["display"], Shared(screen::display)),
-    flag(&["nographic"], Idle("COM1 is on the terminal unless --serial says otherwise")),
+    flag(&["nographic"], Does(small::no_graphic)),
     with(&["vga"], Does(screen::vga)),
     with(&["g"], No("the guest chooses the size of its screen; leave it out")),
     with(&["k"], Idle("a viewer's keys arrive as they are")),

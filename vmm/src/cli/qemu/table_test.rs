@@ -59,8 +59,6 @@ fn the_sentences_name_options_that_nvmm_has_or_takes() {
         let (Idle(sentence) | Without(sentence) | No(sentence) | By(_, _, sentence)) = row.meaning else {
             continue;
         };
-        let sentence =
-            sentence.replace("systemd-run --user --unit NAME", "").replace("systemd-run --user", "");
         for word in sentence.split(|letter: char| !['-', '_'].contains(&letter) && !letter.is_alphanumeric())
         {
             if let Some(long) = word.strip_prefix("--") {
