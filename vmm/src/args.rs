@@ -104,6 +104,10 @@ pub struct MachineArgs {
     #[command(flatten)]
     pub script: ScriptArgs,
 
+    /// The machine's name, as query-name on the control socket tells it. The guest does not see it. A comma in it is written twice
+    #[arg(long, help_heading = heading::IDENTITY, value_name = "NAME")]
+    pub name: Option<OsString>,
+
     /// The machine's UUID [default: it has none]
     #[arg(long, help_heading = heading::IDENTITY, value_name = "UUID")]
     pub uuid: Option<String>,

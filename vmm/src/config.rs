@@ -12,6 +12,7 @@ mod expect;
 mod gdb;
 mod keys;
 mod memory;
+mod name;
 mod net;
 mod public_key;
 mod qmp;
@@ -62,6 +63,8 @@ pub struct VmConfig {
     pub memory: MemoryConfig,
     /// The software that it starts with.
     pub start: StartConfig,
+    /// The name by which people and programs on the host know the machine.
+    pub name: Option<String>,
     /// The machine's names for itself.
     pub smbios: SmbiosValues,
     /// Files that were read for the fields above, each with its option.
@@ -127,6 +130,7 @@ impl VmConfig {
             topology,
             memory,
             start: StartConfig::parse(args)?,
+            name: args.name.as_deref().map(name::name).transpose()?,
             smbios,
             read,
             devices: [DeviceConfig::Rtc]

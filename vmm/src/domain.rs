@@ -64,7 +64,7 @@ const HOSTS: &str = "it is libvirt's alone";
 
 /// The elements of `<domain>`.
 const ELEMENTS: &[(&str, Way)] = &[
-    ("name", Is(Idle("nvmm's machines have no names"))),
+    ("name", Reads(memory::name)),
     ("uuid", Reads(memory::uuid)),
     ("title", Is(Idle(HOSTS))),
     ("description", Is(Idle(HOSTS))),

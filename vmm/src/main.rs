@@ -159,8 +159,12 @@ impl Launch {
 
 /// Listens for clients of the control socket, from before the machine is built.
 fn control(config: &QmpConfig, machine: &VmConfig, kvm: &Path) -> Result<qmp::Server> {
-    let facts =
-        qmp::Facts { uuid: machine.smbios.system.uuid, kvm: kvm.to_owned(), topology: machine.topology };
+    let facts = qmp::Facts {
+        name: machine.name.clone(),
+        uuid: machine.smbios.system.uuid,
+        kvm: kvm.to_owned(),
+        topology: machine.topology,
+    };
     qmp::Server::new(config, facts).context("--qmp")
 }
 

@@ -93,6 +93,7 @@ fn training(vcpus: u32, cpu: &str) -> String {
 fn trained(vcpus: u32, cpu: &str) -> CpuSpec {
     let file = file(&training(vcpus, cpu));
     let config = config(file.path(), "");
+    assert_eq!(config.name.as_deref(), Some("jiaoshiji"));
     assert_eq!(config.memory.size.0, 8096 << 20);
     assert_eq!(config.topology.vcpus(), vcpus);
     let disks: Vec<_> = config.disks().map(|disk| (disk.name(), disk.bus)).collect();

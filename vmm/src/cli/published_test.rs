@@ -218,7 +218,7 @@ const LINES: &[(&str, &str, Made)] = &[
          -qmp unix:/tmp/qmp.sock,server=on,wait=off -chardev file,id=c0,path=/tmp/console.log -serial chardev:c0 -drive file=t.qcow2,if=none,id=d0 \
          -device virtio-blk-pci,drive=d0,serial=root,bootindex=1 -device virtio-rng-pci -monitor none",
         Runs(
-            "--uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --memory 1G --qmp unix:/tmp/qmp.sock,server=on,wait=off --serial file=/tmp/console.log \
+            "--name test --uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --memory 1G --qmp unix:/tmp/qmp.sock,server=on,wait=off --serial file=/tmp/console.log \
               --disk path=t.qcow2,serial=root,id=d0 --boot order=d0",
         ),
     ),
@@ -244,7 +244,7 @@ const LINES: &[(&str, &str, Made)] = &[
          -device '{\"driver\":\"virtio-blk-pci\",\"bus\":\"pci.1\",\"addr\":\"0x0\",\"drive\":\"libvirt-1-format\",\"id\":\"virtio-disk0\",\"bootindex\":1}' \
          -chardev pty,id=charserial0 -device '{\"driver\":\"isa-serial\",\"chardev\":\"charserial0\",\"id\":\"serial0\",\"index\":0}' -msg timestamp=on",
         Runs(
-            "--paused --cpu host,migratable=on --memory 4096 --smp 2,sockets=2,cores=1,threads=1 --uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --qmp /run/m.sock \
+            "--name vm --paused --cpu host,migratable=on --memory 4096 --smp 2,sockets=2,cores=1,threads=1 --uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --qmp /run/m.sock \
               --disk path=/var/lib/vm.qcow2,format=qcow2,id=libvirt-1-format --boot order=libvirt-1-format --serial pty",
         ),
     ),

@@ -82,7 +82,7 @@ pub(super) fn translate(
 ) -> Result<Translated, Vec<String>> {
     let own = own_options(machine);
     let Read { given, pieces, faults } = read(words, &own, is_qemus);
-    let mut translator = Translator::new(&given, own.into_keys().collect());
+    let mut translator = Translator::new(&given);
     translator.pieces = pieces;
     faults.iter().for_each(|(at, line)| translator.fault(*at, line));
     // Parts first, to which devices before them may refer.

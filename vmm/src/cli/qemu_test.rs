@@ -390,7 +390,7 @@ fn machine_and_memory() {
         ),
         (
             "-rtc base=utc,driftfix=slew -name guest=a,process=b -nodefaults -usb -no-user-config -kernel k",
-            "--kernel k",
+            "--name a --kernel k",
         ),
         ("-no-reboot -kernel k", "--on-reboot exit --kernel k"),
         ("-device pvpanic -action reboot=shutdown,panic=pause", "--on-panic pause --on-reboot exit"),

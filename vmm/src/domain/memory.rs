@@ -1,4 +1,4 @@
-//! `<memory>`, `<memoryBacking>`, `<vcpu>` and `<uuid>`.
+//! `<memory>`, `<memoryBacking>`, `<vcpu>`, `<name>` and `<uuid>`.
 
 use super::{
     part::{
@@ -22,6 +22,12 @@ const BACKING: &Rules = &[
 ];
 
 const PAGES: &Rules = &[("@nodeset", Idle("nvmm's guests have one NUMA node"))];
+
+/// `<name>`.
+pub(super) fn name<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
+    let name = element.text().replace(',', ",,");
+    reader.emit(element, "name", name);
+}
 
 /// `<uuid>`.
 pub(super) fn uuid<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {

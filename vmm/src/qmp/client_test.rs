@@ -22,7 +22,8 @@ impl Test {
         let (theirs, ours) = UnixStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
         ours.set_nonblocking(true).unwrap();
-        let facts = Facts { uuid: None, kvm: "/dev/kvm".into(), topology: Topology::flat(1).unwrap() };
+        let facts =
+            Facts { name: None, uuid: None, kvm: "/dev/kvm".into(), topology: Topology::flat(1).unwrap() };
         let known = Known { state: RunState::Running, facts };
         Self { client: Client::new(1, ours.into()), theirs, known, asked: Vec::new() }
     }

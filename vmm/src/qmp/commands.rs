@@ -66,8 +66,8 @@ static TABLE: &[Command] = &[
     Command::simple("query-status", returns::STATUS, "tell whether the machine runs", |_, known| {
         answer(message::status(known.state))
     }),
-    Command::simple("query-name", returns::NAME, "tell the machine's name: it has none", |_, _| {
-        answer(json!({}))
+    Command::simple("query-name", returns::NAME, "tell the machine's name, if it has one", |_, known| {
+        answer(known.facts.name.as_ref().map_or_else(|| json!({}), |name| json!({"name": name})))
     }),
     Command::simple(
         "query-uuid",

@@ -12,7 +12,10 @@ use super::{
 use crate::run_state::RunState;
 
 fn known(state: RunState) -> Known {
-    Known { state, facts: Facts { uuid: None, kvm: "/dev/kvm".into(), topology: Topology::flat(2).unwrap() } }
+    Known {
+        state,
+        facts: Facts { name: None, uuid: None, kvm: "/dev/kvm".into(), topology: Topology::flat(2).unwrap() },
+    }
 }
 
 fn run(name: &str, given: Value) -> Next {
@@ -80,6 +83,10 @@ fn what_the_main_thread_knows_is_answered_at_once() {
     assert_eq!(value(run("query-uuid", json!({}))), none);
     assert_eq!(value(run("query-kvm", json!({}))), json!({"enabled": true, "present": true}));
     assert_eq!(value(run("query-name", json!({}))), json!({}));
+    let mut named = known(RunState::Running);
+    named.facts.name = Some("vm1".to_owned());
+    let answer = Command::find("query-name").unwrap().run(Map::new(), &named);
+    assert_eq!(value(answer), json!({"name": "vm1"}));
 }
 
 #[test]

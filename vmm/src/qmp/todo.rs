@@ -25,6 +25,8 @@ pub(super) struct Known {
 /// Facts about a machine that never change.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// Its name, if it has one.
+    pub name: Option<String>,
     /// Its UUID, if it has one.
     pub uuid: Option<Uuid>,
     /// KVM's device node.

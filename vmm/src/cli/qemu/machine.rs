@@ -234,16 +234,15 @@ pub(super) fn rtc(translator: &mut Translator, given: &Given) -> Result<(), Stri
     Ok(())
 }
 
-/// `-name`.
+/// `-name`, which is nvmm's, too.
 pub(super) fn name(translator: &mut Translator, given: &Given) -> Result<(), String> {
     let mut keys = given.keys("guest")?;
     let name = keys.take("guest");
     let idle = keys.take_idle(&[("process", &[]), ("debug-threads", &[])]);
     keys.end()?;
     translator.idle_keys(given, &idle);
-    match name.filter(|_| translator.nvmm_has("name")) {
-        Some(name) => translator.emit(given, "--name", Some(joined([name.as_str()]))),
-        None => translator.idle(given, "nvmm's machines have no name; --uuid tells them apart"),
+    if let Some(name) = name {
+        translator.emit(given, "--name", Some(joined([name.as_str()])));
     }
     Ok(())
 }

@@ -107,7 +107,7 @@ pub(super) static OPTIONS: &[Row] = &[
     with(&["numa"], Does(machine::numa)),
     with(&["overcommit"], Does(small::overcommit)),
     with(&["realtime"], Idle("nvmm locks no memory")),
-    with(&["name"], Does(machine::name)),
+    with(&["name"], Shared(machine::name)),
     with(&["uuid"], Same("uuid")),
     with(&["smbios"], Same("smbios")),
     with(&["acpitable"], No("nvmm adds no ACPI tables; leave it out")),

@@ -102,25 +102,19 @@ pub(super) struct Translator {
     pub pieces: Vec<Piece>,
     notes: Vec<(usize, Note)>,
     names: BTreeSet<&'static str>,
-    own: BTreeSet<String>,
     parts: BTreeMap<(Kind, String), Part>,
     faults: Vec<(usize, String)>,
 }
 
 impl Translator {
-    /// `given`: all options of QEMU's. `own`: the names of all that nvmm has.
-    pub(super) fn new(given: &[Given], own: BTreeSet<String>) -> Self {
-        Self { names: given.iter().map(|given| given.name).collect(), own, ..Self::default() }
+    /// `given`: all options of QEMU's.
+    pub(super) fn new(given: &[Given]) -> Self {
+        Self { names: given.iter().map(|given| given.name).collect(), ..Self::default() }
     }
 
     /// Returns whether an option of QEMU's is there.
     pub(super) fn has(&self, name: &str) -> bool {
         self.names.contains(name)
-    }
-
-    /// Returns whether nvmm has an option.
-    pub(super) fn nvmm_has(&self, long: &str) -> bool {
-        self.own.contains(long)
     }
 
     /// Adds nvmm's words for an option.
