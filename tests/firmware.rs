@@ -454,3 +454,21 @@ fn more_sata_disks_than_seabios_takes_are_warned_of() {
     let output = run(&[], &words[..24]);
     assert_eq!((output.status.code(), &*stderr(&output)), (Some(1 << 1 | 1), ""));
 }
+
+#[test]
+fn the_users_files_are_none_of_firmwares() {
+    if cannot_run() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let disk = disk(&folder, "a.img", &exit(21));
+    let output = run(&[&disk], &["--fw-cfg", "opt/a,string=b"]);
+    assert_eq!(output.status.code(), DONE, "{}", stderr(&output));
+    let output = run(&[&disk], &["--fw-cfg", "etc/e820,string=b"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr(&output);
+    assert!(
+        message.contains("nvmm: --fw-cfg: there are two files for firmware called etc/e820"),
+        "{message}"
+    );
+}

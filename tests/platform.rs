@@ -129,3 +129,24 @@ fn without_on_panic_there_is_no_pvpanic() {
     let (status, printed, _) = panics("panic", &[]);
     assert_eq!((status, printed.as_str()), (Some(1), "pvpanic ff\ngoes on\n"));
 }
+
+#[test]
+fn a_kernel_finds_the_users_files_in_fw_cfg() {
+    if no_kvm() {
+        return;
+    }
+    let told = |options: &[&str]| {
+        let output = run("fw_cfg", options);
+        assert_eq!(output.status.code(), Some(21 << 1 | 1), "{}", String::from_utf8_lossy(&output.stderr));
+        (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let files = ["--fw-cfg", "opt/io.systemd.credentials/motd,string=a,,b", "-fw_cfg", "name=etc/x,string="];
+    let (printed, said) = told(&files);
+    assert_eq!(printed, "acpi 1\nopt/io.systemd.credentials/motd=a,b\netc/x=\n");
+    assert!(said.contains("name=etc/x,string=: names outside opt/ are firmware's"), "{said}");
+    // Nothing is there otherwise.
+    assert_eq!(told(&[]).0, "acpi 0\nno fw_cfg\n");
+}

@@ -117,6 +117,11 @@ pub struct MachineArgs {
     #[arg(long, help_heading = heading::IDENTITY, value_name = "VALUES")]
     pub smbios: Vec<OsString>,
 
+    /// A file that the guest finds in QEMU's fw_cfg, in Linux by the driver qemu_fw_cfg: NAME,file=PATH or NAME,string=TEXT; repeatable. Names begin with opt/: systemd
+    /// takes credentials from opt/io.systemd.credentials/, Ignition its configuration from opt/com.coreos/config
+    #[arg(long, help_heading = heading::IDENTITY, value_name = "NAME,file=PATH")]
+    pub fw_cfg: Vec<OsString>,
+
     /// What the guest's reboot or triple fault does: reset the whole machine, or exit. The third triple fault in ten seconds
     /// always ends nvmm
     #[arg(long, help_heading = heading::END, value_name = "reset|exit", value_enum, default_value_t, hide_possible_values = true)]

@@ -14,7 +14,7 @@ const RIGHT: [&str; 14] = [
     "--kernel k --qmp q --uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --smbios type=1,serial=7",
     "--kernel k --serial null --rng off --balloon --vsock cid=3,uds=v --on-reboot exit --on-panic reset --grace 5 --debug-exit 0xf4 --stats s --dry-run --json --kvm /dev/null --verbose",
     "--kernel k --gdb tcp::1234 --paused --display vga",
-    "--kernel k --daemonize --pidfile p --name n",
+    "--kernel k --daemonize --pidfile p --name n --fw-cfg opt/a,string=b",
     "--kernel k --net user --net tap=t",
     "--kernel k --cloud-init user-data=u --ssh-key a --ssh-key b --hostname h",
     "--kernel=--help",

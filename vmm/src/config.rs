@@ -9,6 +9,7 @@ mod disk;
 mod display;
 mod error;
 mod expect;
+mod fw_cfg;
 mod gdb;
 mod keys;
 mod memory;
@@ -39,6 +40,7 @@ pub use self::{
     disk::{DiskBus, DiskConfig},
     display::DisplayConfig,
     error::ConfigError,
+    fw_cfg::FwCfgFile,
     memory::MemoryConfig,
     net::{NetConfig, NetHost, NetMac, Vhost},
     qmp::QmpConfig,
@@ -67,6 +69,8 @@ pub struct VmConfig {
     pub name: Option<String>,
     /// The machine's names for itself.
     pub smbios: SmbiosValues,
+    /// The user's files in fw_cfg, in a machine that has one for them alone if need be.
+    pub fw_cfg: Vec<FwCfgFile>,
     /// Files that were read for the fields above, each with its option.
     pub read: Vec<(&'static str, PathBuf)>,
     /// The devices that options ask for, in the order in which they are opened and plugged in. Disks first: their locks show which
@@ -106,7 +110,10 @@ impl VmConfig {
         let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
         let (cloud_init, cloud_files) = cloud_init::parse(&args.cloud, smbios.system.uuid, &disks)?;
         let smbios_files = smbios_files.into_iter().map(|path| ("--smbios", path));
-        let read = smbios_files.chain(cpu_file).chain(domain_file).chain(cloud_files).collect();
+        let (fw_cfg, fw_cfg_files) = fw_cfg::parse(&args.fw_cfg)?;
+        let fw_cfg_files = fw_cfg_files.into_iter().map(|path| ("--fw-cfg", path));
+        let read =
+            smbios_files.chain(fw_cfg_files).chain(cpu_file).chain(domain_file).chain(cloud_files).collect();
         let cdrom = args.cdrom.as_deref().map(CdromConfig::parse).transpose()?;
         let names = [cloud_init.as_ref().map(|_| SEED_DISK), cdrom.as_ref().map(|_| CdromConfig::NAME)];
         disk::check_several(&disks, &args.disk, &names.into_iter().flatten().collect::<Vec<_>>())?;
@@ -132,6 +139,7 @@ impl VmConfig {
             start: StartConfig::parse(args)?,
             name: args.name.as_deref().map(name::name).transpose()?,
             smbios,
+            fw_cfg,
             read,
             devices: [DeviceConfig::Rtc]
                 .into_iter()

@@ -127,7 +127,7 @@ impl Machine {
         let window = layout::pci_mmio64(map.end(), cpu.physical_address_width());
         let mut board = Board::new(vm, payload.chipset(), window)?;
         let power = board::platform::plug(&mut board)?;
-        let fw_cfg = payload.plug(&mut board)?;
+        let fw_cfg = payload.plug(&mut board, &config.fw_cfg)?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close()?;
 
@@ -145,6 +145,9 @@ impl Machine {
             (payload.firmware(), &fw_cfg, config.start.boot())
         {
             handover.tell_firmware(firmware, fw_cfg, boot)?;
+        }
+        if let Some(fw_cfg) = &fw_cfg {
+            handover::add_files(fw_cfg, &config.fw_cfg).context("--fw-cfg")?;
         }
 
         let entry = kernel.as_ref().map(|kernel| &kernel.entry);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use arch::{
+    acpi::HardwareId,
     boot::{self, BootError, MemoryMap},
     layout,
     memory::GuestRam,
@@ -16,8 +17,8 @@ use devices::{
 };
 
 use crate::{
-    board::{Board, Chipset, IsaSpec, OpenDevice},
-    config::{StartConfig, VmConfig},
+    board::{AcpiName, Board, Chipset, IsaSpec, OpenDevice},
+    config::{FwCfgFile, StartConfig, VmConfig},
     firmware::{Firmware, FirmwareError},
     kernel::{Kernel, KernelFiles},
     size::Size,
@@ -137,13 +138,22 @@ impl Payload {
         }
     }
 
-    /// Plugs in the devices that firmware alone uses, and returns the one by which it asks for the rest.
-    pub(crate) fn plug(&self, board: &mut Board) -> anyhow::Result<Option<Arc<Mutex<FwCfg>>>> {
-        if let Self::Kernel(_) = self {
-            return Ok(None);
-        }
+    /// Plugs in the devices that firmware alone uses, and returns the one by which it asks for the rest. A kernel has that one only for the
+    /// user's `files`, and its driver finds it in ACPI then.
+    pub(crate) fn plug(
+        &self,
+        board: &mut Board,
+        files: &[FwCfgFile],
+    ) -> anyhow::Result<Option<Arc<Mutex<FwCfg>>>> {
         let spec =
             |name, port, len| IsaSpec { name, ports: (port, len), gsi: None, acpi: None, backend: None };
+        let acpi = AcpiName { name: *b"FWCF", hid: HardwareId::Acpi("QEMU0002"), uid: 0 };
+        let acpi = (!files.is_empty()).then_some(acpi);
+        let fw_cfg = IsaSpec { acpi, ..spec("fw_cfg", layout::FW_CFG, FwCfg::LEN) };
+        let make = FwCfg::new(board.memory().clone());
+        if let Self::Kernel(_) = self {
+            return Ok(acpi.map(|_| board.isa(fw_cfg, |_| Ok(make))).transpose()?);
+        }
         // Each byte costs an exit, and SeaBIOS writes none if it finds no console.
         if log::log_enabled!(log::Level::Debug) {
             let console = spec("firmware's debug console", layout::DEBUG_CONSOLE, DebugConsole::LEN);
@@ -154,8 +164,6 @@ impl Payload {
         {
             board.flash(address, flash)?;
         }
-        let fw_cfg = FwCfg::new(board.memory().clone());
-        let spec = spec("fw_cfg", layout::FW_CFG, FwCfg::LEN);
-        Ok(Some(board.isa(spec, |_| Ok(fw_cfg))?))
+        Ok(Some(board.isa(fw_cfg, |_| Ok(make))?))
     }
 }

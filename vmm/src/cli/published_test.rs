@@ -55,9 +55,18 @@ const LINES: &[(&str, &str, Made)] = &[
     ),
     (
         "an image configured by Ignition",
-        "qemu-kvm -m 2048 -cpu host -nographic -snapshot -drive if=virtio,file=coreos.qcow2 -fw_cfg name=opt/com.coreos/config,file=c.ign \
+        "qemu-kvm -m 2048 -cpu host -nographic -snapshot -drive if=virtio,file=coreos.qcow2 -fw_cfg name=opt/com.coreos/config,file=/dev/null \
          -nic user,model=virtio,hostfwd=tcp::2222-:22",
-        Refused(&["-fw_cfg is QEMU's: leave it out; nvmm's fw_cfg has only what firmware asks for"]),
+        Runs(
+            "--memory 2048 --cpu host --disk path=coreos.qcow2,overlay=temp --fw-cfg name=opt/com.coreos/config,file=/dev/null --net user,hostfwd=tcp::2222-:22",
+        ),
+    ),
+    (
+        "systemd's credentials, for an image that asks who may log in",
+        "qemu-system-x86_64 -machine q35,accel=kvm -m 2G -drive if=virtio,format=raw,file=image.raw -fw_cfg opt/io.systemd.credentials/ssh.authorized_keys.root,string=a -nographic",
+        Runs(
+            "--memory 2G --disk path=image.raw,format=raw --fw-cfg opt/io.systemd.credentials/ssh.authorized_keys.root,string=a",
+        ),
     ),
     (
         "installing a small distribution",

@@ -8,11 +8,14 @@ use arch::{
     memory::GuestRam,
     smbios::{self, SmbiosHardware, SmbiosValues},
 };
-use devices::{platform::fw_cfg::FwCfg, printable::ToPrintable};
+use devices::{
+    platform::fw_cfg::{Content, FileError, FwCfg},
+    printable::ToPrintable,
+};
 
 use crate::{
     board::Devices,
-    config::{self, BootConfig},
+    config::{self, BootConfig, FwCfgFile},
     firmware::{self, Firmware, Order},
     kernel::Kernel,
 };
@@ -25,6 +28,12 @@ pub(super) struct Handover<'a> {
     pub(super) values: &'a SmbiosValues,
     pub(super) devices: &'a Devices,
     pub(super) apic_ids: Vec<u32>,
+}
+
+/// Adds the user's files to fw_cfg.
+pub(super) fn add_files(fw_cfg: &Mutex<FwCfg>, files: &[FwCfgFile]) -> Result<(), FileError> {
+    let mut fw_cfg = fw_cfg.lock().unwrap_or_else(PoisonError::into_inner);
+    files.iter().try_for_each(|file| fw_cfg.add_file(&file.name, Content::Bytes(file.bytes.clone())))
 }
 
 impl Handover<'_> {

@@ -134,12 +134,7 @@ pub(super) static OPTIONS: &[Row] = &[
     ),
     with(&["object"], By(OBJECTS, "qom-type", "nvmm has no such object; leave it out")),
     with(&["watchdog", "watchdog-action"], No(NO_WATCHDOG)),
-    with(
-        &["fw_cfg"],
-        No(
-            "leave it out; nvmm's fw_cfg has only what firmware asks for; --smbios type=11,value= and --cloud-init give a guest texts and files",
-        ),
-    ),
+    with(&["fw_cfg"], Same("fw-cfg")),
     // What it starts.
     with(&["kernel"], Same("kernel")),
     with(&["initrd"], Same("initramfs")),
