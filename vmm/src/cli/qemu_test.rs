@@ -184,7 +184,7 @@ fn disks() {
         ),
         (
             "-blockdev {\"driver\":\"file\",\"node-name\":\"f\",\"filename\":\"a,b\",\"cache\":{\"direct\":true}} -device {\"driver\":\"virtio-blk-pci\",\"drive\":\"f\"}",
-            "--disk path=a,,b,direct=on,id=f",
+            "--disk path=a,,b,format=raw,direct=on,id=f",
         ),
         (
             "-blockdev file,node-name=f,filename=a -blockdev raw,node-name=r,file=f -blockdev file,node-name=g,filename=b -blockdev qcow2,node-name=q,file=g,backing=r -device virtio-blk,drive=q",

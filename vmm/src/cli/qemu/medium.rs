@@ -142,6 +142,8 @@ impl Medium {
         if FILES.contains(&driver) {
             let file = keys.take("filename").ok_or("it needs filename=PATH")?;
             self.path = Some(path(&file)?);
+            // Of a node, QEMU looks for no format.
+            self.format.get_or_insert_with(|| "raw".to_owned());
             return Ok(None);
         }
         if PROTOCOLS.contains(&driver) {
@@ -177,7 +179,9 @@ impl Medium {
         let mut waiting = vec![name.to_owned()];
         while let Some(name) = waiting.pop() {
             let mut keys = translator.refer(Kind::Blockdev, &name)?.keys;
-            waiting.extend(["file", "backing"].iter().filter_map(|key| keys.take(key)));
+            // Of JSON's null, there is no base below.
+            let below = ["file", "backing"].iter().filter_map(|key| keys.take(key));
+            waiting.extend(below.filter(|node| !node.is_empty()));
         }
         Ok(())
     }
