@@ -258,6 +258,104 @@ const LINES: &[(&str, &str, Made)] = &[
         ),
     ),
     (
+        "libvirt's for a server with UEFI, whose tap it opens",
+        "LC_ALL=C PATH=/usr/bin HOME=/var/lib/libvirt/qemu/domain-2-web /usr/bin/qemu-system-x86_64 -name guest=web,debug-threads=on -S \
+         -object '{\"qom-type\":\"secret\",\"id\":\"masterKey0\",\"format\":\"raw\",\"file\":\"/var/lib/libvirt/qemu/domain-2-web/master-key.aes\"}' \
+         -blockdev '{\"driver\":\"file\",\"filename\":\"/usr/share/OVMF/OVMF_CODE_4M.fd\",\"node-name\":\"libvirt-pflash0-storage\",\"auto-read-only\":true,\"discard\":\"unmap\"}' \
+         -blockdev '{\"node-name\":\"libvirt-pflash0-format\",\"read-only\":true,\"driver\":\"raw\",\"file\":\"libvirt-pflash0-storage\"}' \
+         -blockdev '{\"driver\":\"file\",\"filename\":\"/var/lib/libvirt/qemu/nvram/web_VARS.fd\",\"node-name\":\"libvirt-pflash1-storage\",\"read-only\":false}' \
+         -machine pc-q35-9.0,usb=off,smm=off,vmport=off,dump-guest-core=off,memory-backend=pc.ram,pflash0=libvirt-pflash0-format,pflash1=libvirt-pflash1-storage,hpet=off,acpi=on \
+         -accel kvm -cpu host,migratable=on -m size=2097152k -object '{\"qom-type\":\"memory-backend-ram\",\"id\":\"pc.ram\",\"size\":2147483648}' -overcommit mem-lock=off \
+         -smp 2,sockets=2,cores=1,threads=1 -uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 -no-user-config -nodefaults \
+         -chardev socket,id=charmonitor,path=/run/web.sock,server=on,wait=off -mon chardev=charmonitor,id=monitor,mode=control -rtc base=utc,driftfix=slew \
+         -global kvm-pit.lost_tick_policy=delay -no-shutdown -global ICH9-LPC.disable_s3=1 -global ICH9-LPC.disable_s4=1 -boot strict=on \
+         -device '{\"driver\":\"pcie-root-port\",\"port\":16,\"chassis\":1,\"id\":\"pci.1\",\"bus\":\"pcie.0\",\"multifunction\":true,\"addr\":\"0x2\"}' \
+         -device '{\"driver\":\"qemu-xhci\",\"p2\":15,\"p3\":15,\"id\":\"usb\",\"bus\":\"pci.2\",\"addr\":\"0x0\"}' \
+         -device '{\"driver\":\"virtio-serial-pci\",\"id\":\"virtio-serial0\",\"bus\":\"pci.3\",\"addr\":\"0x0\"}' \
+         -blockdev '{\"driver\":\"file\",\"filename\":\"/var/lib/libvirt/images/web.qcow2\",\"node-name\":\"libvirt-1-storage\",\"auto-read-only\":true,\"discard\":\"unmap\",\"cache\":{\"direct\":true,\"no-flush\":false}}' \
+         -blockdev '{\"node-name\":\"libvirt-1-format\",\"read-only\":false,\"discard\":\"unmap\",\"cache\":{\"direct\":true,\"no-flush\":false},\"driver\":\"qcow2\",\"file\":\"libvirt-1-storage\"}' \
+         -device '{\"driver\":\"virtio-blk-pci\",\"bus\":\"pci.4\",\"addr\":\"0x0\",\"drive\":\"libvirt-1-format\",\"id\":\"virtio-disk0\",\"bootindex\":1,\"write-cache\":\"on\"}' \
+         -netdev '{\"type\":\"tap\",\"fd\":\"29\",\"vhost\":true,\"vhostfd\":\"31\",\"id\":\"hostnet0\"}' \
+         -device '{\"driver\":\"virtio-net-pci\",\"netdev\":\"hostnet0\",\"id\":\"net0\",\"mac\":\"52:54:00:6b:3c:58\",\"bus\":\"pci.1\",\"addr\":\"0x0\"}' \
+         -chardev pty,id=charserial0 -device '{\"driver\":\"isa-serial\",\"chardev\":\"charserial0\",\"id\":\"serial0\",\"index\":0}' \
+         -chardev socket,id=charchannel0,fd=30,server=on,wait=off \
+         -device '{\"driver\":\"virtserialport\",\"bus\":\"virtio-serial0.0\",\"nr\":1,\"chardev\":\"charchannel0\",\"id\":\"channel0\",\"name\":\"org.qemu.guest_agent.0\"}' \
+         -audiodev '{\"id\":\"audio1\",\"driver\":\"none\"}' -global ICH9-LPC.noreboot=off -watchdog-action reset \
+         -device '{\"driver\":\"virtio-balloon-pci\",\"id\":\"balloon0\",\"bus\":\"pci.5\",\"addr\":\"0x0\"}' \
+         -object '{\"qom-type\":\"rng-random\",\"id\":\"objrng0\",\"filename\":\"/dev/urandom\"}' \
+         -device '{\"driver\":\"virtio-rng-pci\",\"rng\":\"objrng0\",\"id\":\"rng0\",\"bus\":\"pci.6\",\"addr\":\"0x0\"}' \
+         -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny -msg timestamp=on",
+        Runs(
+            "--name web --paused --firmware /usr/share/OVMF/OVMF_CODE_4M.fd,vars=/var/lib/libvirt/qemu/nvram/web_VARS.fd --cpu host,migratable=on --memory 2097152k \
+              --smp 2,sockets=2,cores=1,threads=1 --uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --qmp /run/web.sock --boot order=libvirt-1-format \
+              --disk path=/var/lib/libvirt/images/web.qcow2,format=qcow2,direct=on,id=libvirt-1-format --net tap,fd=29,vhost=on,mac=52:54:00:6b:3c:58,id=net0 --balloon \
+              --rng /dev/urandom --serial pty",
+        ),
+    ),
+    (
+        "libvirt's for an old guest on i440fx, with an IDE disk and a CD-ROM",
+        "/usr/bin/qemu-system-x86_64 -name guest=old,debug-threads=on -S -object secret,id=masterKey0,format=raw,file=/var/lib/libvirt/qemu/domain-3-old/master-key.aes \
+         -machine pc-i440fx-4.2,accel=kvm,usb=off,dump-guest-core=off -cpu qemu64,+vmx -m 1024 -overcommit mem-lock=off -smp 1,sockets=1,cores=1,threads=1 \
+         -uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 -display none -no-user-config -nodefaults -chardev socket,id=charmonitor,path=/run/old.sock,server,nowait -mon chardev=charmonitor,id=monitor,mode=control \
+         -rtc base=utc -no-shutdown -no-acpi -boot menu=on,strict=on -device piix3-usb-uhci,id=usb,bus=pci.0,addr=0x1.0x2 \
+         -drive file=/var/lib/libvirt/images/old.img,format=raw,if=none,id=drive-ide0-0-0 -device ide-hd,bus=ide.0,unit=0,drive=drive-ide0-0-0,id=ide0-0-0,bootindex=2 \
+         -drive file=/srv/old.iso,format=raw,if=none,id=drive-ide0-0-1,media=cdrom,readonly=on -device ide-cd,bus=ide.0,unit=1,drive=drive-ide0-0-1,id=ide0-0-1,bootindex=1 \
+         -chardev file,id=charserial0,path=/var/log/old.log,append=on -device isa-serial,chardev=charserial0,id=serial0 -sandbox on,obsolete=deny -msg timestamp=on",
+        Runs(
+            "--name old --paused --cpu qemu64,+vmx --memory 1024 --smp 1,sockets=1,cores=1,threads=1 --uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --qmp /run/old.sock --boot order=cdrom1,drive-ide0-0-0,menu=on \
+              --disk path=/var/lib/libvirt/images/old.img,format=raw,id=drive-ide0-0-0,bus=sata --cdrom /srv/old.iso --serial file=/var/log/old.log,append=on",
+        ),
+    ),
+    (
+        "libvirt's for a kernel of one's own on huge pages, with a NUMA node and sockets to the host",
+        "/usr/bin/qemu-system-x86_64 -name guest=k -machine q35,usb=off,dump-guest-core=off -accel kvm -cpu Skylake-Server-IBRS,vmx=on,pdpe1gb=on -m size=4194304k \
+         -overcommit mem-lock=off -smp 4,sockets=1,dies=1,cores=2,threads=2 -object '{\"qom-type\":\"iothread\",\"id\":\"iothread1\"}' \
+         -object '{\"qom-type\":\"memory-backend-memfd\",\"id\":\"ram-node0\",\"hugetlb\":true,\"hugetlbsize\":2097152,\"share\":true,\"prealloc\":true,\"size\":4294967296}' \
+         -numa node,nodeid=0,cpus=0-3,memdev=ram-node0 -no-user-config -nodefaults -no-reboot -kernel /boot/vmlinuz -initrd /boot/initrd.img -append console=ttyS0 \
+         -blockdev '{\"driver\":\"host_device\",\"filename\":\"/dev/vg/root\",\"aio\":\"native\",\"node-name\":\"libvirt-1-storage\",\"read-only\":false,\"cache\":{\"direct\":true,\"no-flush\":false}}' \
+         -device '{\"driver\":\"virtio-blk-pci\",\"iothread\":\"iothread1\",\"num-queues\":4,\"bus\":\"pci.1\",\"addr\":\"0x0\",\"drive\":\"libvirt-1-storage\",\"id\":\"virtio-disk0\",\"serial\":\"root\"}' \
+         -device '{\"driver\":\"vhost-vsock-pci\",\"id\":\"vsock0\",\"guest-cid\":7,\"bus\":\"pci.2\",\"addr\":\"0x0\"}' \
+         -device '{\"driver\":\"pvpanic\",\"ioport\":1285}' -chardev socket,id=charserial0,host=127.0.0.1,port=4555,server=on,wait=off,telnet=on \
+         -device '{\"driver\":\"isa-serial\",\"chardev\":\"charserial0\",\"id\":\"serial0\",\"index\":0}'",
+        Runs(
+            "--name k --cpu Skylake-Server-IBRS,vmx=on,pdpe1gb=on --memory size=4194304k,hugepages=on,prefault=on --smp 4,sockets=1,dies=1,cores=2,threads=2 --on-reboot exit \
+              --kernel /boot/vmlinuz --initramfs /boot/initrd.img --cmdline console=ttyS0 --disk path=/dev/vg/root,format=raw,direct=on,serial=root,id=libvirt-1-storage,queues=4 \
+              --vsock cid=7 --on-panic exit --serial tcp=127.0.0.1:4555,server,telnet=on",
+        ),
+    ),
+    (
+        "libvirt's for an image with a base, which it names node by node, and a disk for data that is thrown away",
+        "/usr/bin/qemu-system-x86_64 -name guest=clone -machine pc-q35-8.2,usb=off -accel kvm -cpu host -m size=1048576k -smp 1 -no-user-config -nodefaults \
+         -blockdev '{\"driver\":\"file\",\"filename\":\"/srv/base.qcow2\",\"node-name\":\"libvirt-2-storage\",\"auto-read-only\":true,\"discard\":\"unmap\"}' \
+         -blockdev '{\"node-name\":\"libvirt-2-format\",\"read-only\":true,\"driver\":\"qcow2\",\"file\":\"libvirt-2-storage\",\"backing\":null}' \
+         -blockdev '{\"driver\":\"file\",\"filename\":\"/srv/clone.qcow2\",\"node-name\":\"libvirt-1-storage\",\"auto-read-only\":true,\"discard\":\"unmap\"}' \
+         -blockdev '{\"node-name\":\"libvirt-1-format\",\"read-only\":false,\"driver\":\"qcow2\",\"file\":\"libvirt-1-storage\",\"backing\":\"libvirt-2-format\"}' \
+         -device '{\"driver\":\"virtio-blk-pci\",\"drive\":\"libvirt-1-format\",\"id\":\"virtio-disk0\"}' -serial none -sandbox off",
+        Runs(
+            "--name clone --cpu host --memory 1048576k --smp 1 --disk path=/srv/clone.qcow2,format=qcow2,id=libvirt-1-format --serial none",
+        ),
+    ),
+    (
+        "libvirt's for a desktop, with what nvmm has not",
+        "/usr/bin/qemu-system-x86_64 -name guest=desk -machine pc-q35-9.0,usb=off,smm=on -accel kvm -cpu host -m size=4194304k,slots=16,maxmem=8388608k -smp 2,maxcpus=4 -no-user-config -nodefaults \
+         -chardev socket,id=charmonitor,fd=27,server=on,wait=off -mon chardev=charmonitor,id=monitor,mode=control \
+         -device '{\"driver\":\"virtio-scsi-pci\",\"id\":\"scsi0\",\"bus\":\"pci.3\",\"addr\":\"0x0\"}' \
+         -blockdev '{\"driver\":\"file\",\"filename\":\"/srv/desk.img\",\"node-name\":\"libvirt-1-storage\"}' \
+         -device '{\"driver\":\"scsi-hd\",\"bus\":\"scsi0.0\",\"channel\":0,\"scsi-id\":0,\"lun\":0,\"drive\":\"libvirt-1-storage\",\"id\":\"scsi0-0-0-0\"}' \
+         -netdev '{\"type\":\"user\",\"id\":\"hostnet0\"}' -device '{\"driver\":\"e1000e\",\"netdev\":\"hostnet0\",\"id\":\"net0\",\"mac\":\"52:54:00:6b:3c:59\"}' \
+         -device '{\"driver\":\"tpm-crb\",\"tpmdev\":\"tpm-tpm0\",\"id\":\"tpm0\"}' -device '{\"driver\":\"vfio-pci\",\"host\":\"0000:01:00.0\",\"id\":\"hostdev0\"}'",
+        Refused(&[
+            "-machine pc-q35-9.0,usb=off,smm=on: smm=on: nvmm has no System Management Mode",
+            "-m size=4194304k,slots=16,maxmem=8388608k: slots=: nvmm can't add memory later",
+            "-mon chardev=charmonitor,id=monitor,mode=control: nvmm's control socket is a unix socket",
+            "-device virtio-scsi-pci is QEMU's: nvmm has no SCSI",
+            "-device scsi-hd is QEMU's: nvmm has no SCSI",
+            "-device e1000e is QEMU's: say virtio-net-pci",
+            "-device tpm-crb is QEMU's: nvmm has no TPM",
+            "-device vfio-pci is QEMU's: nvmm gives guests no devices of the host",
+        ]),
+    ),
+    (
         "a folder of the host, by 9p",
         "qemu-system-x86_64 -m 2G -hda a.img -virtfs local,path=/srv/share,mount_tag=host0,security_model=mapped-xattr",
         Refused(&["-virtfs is QEMU's: nvmm shares no folders yet"]),
@@ -340,7 +438,7 @@ const LINES: &[(&str, &str, Made)] = &[
     (
         "a machine with a name for itself",
         "qemu-kvm -m 1G -drive file=a,,b.img,if=virtio -smbios type=1,manufacturer=Acme,product='Model 1',serial=7 -rtc base=localtime",
-        Refused(&["-rtc base=localtime: base=localtime: nvmm's real-time clock has the host's time in UTC"]),
+        Runs("--memory 1G --disk path=a,,b.img --smbios type=1,manufacturer=Acme,product='Model 1',serial=7"),
     ),
 ];
 

@@ -254,6 +254,7 @@ fn apply(translator: &mut Translator, given: &Given, row: &Row, name: &str, defi
         }
         Meaning::Without(why) => {
             translator.missing(given, why);
+            translator.forgive(given);
             Ok(())
         }
         Meaning::No(instead) => {

@@ -307,10 +307,6 @@ fn networks() {
         ("-netdev", "-netdev needs a value"),
         ("-net nic", "the card has no place on the host"),
         (
-            "-netdev user,id=a -device virtio-net-pci,netdev=a,addr=3",
-            "addr=3: nvmm gives each device its place",
-        ),
-        (
             "-netdev user,id=a -device virtio-net-pci,netdev=a,disable-modern=on",
             "'disable-modern=on': nvmm has nothing like it",
         ),
@@ -420,7 +416,7 @@ fn machine_and_memory() {
         ("-m 2G,slots=2,maxmem=8G -M q35", "slots=: nvmm can't add memory later"),
         ("-mem-path /tmp", "nvmm's memory is in no file"),
         ("-numa node -numa node", "nvmm has one NUMA node"),
-        ("-rtc base=localtime", "base=localtime: nvmm's real-time clock has the host's time in UTC"),
+        ("-rtc base=2026-01-01", "base=2026-01-01: nvmm's real-time clock has the host's time in UTC"),
         ("-action shutdown=pause", "nvmm ends when the guest powers off"),
         ("-device pvpanic,ioport=1", "nvmm's is at 0x505"),
         ("-device isa-debug-exit,iobase=0xffff", "give the first of four I/O ports"),
@@ -430,7 +426,8 @@ fn machine_and_memory() {
         ("-device frobnicator", "-device frobnicator is QEMU's: nvmm has no such device"),
         ("-device", "-device needs a value"),
         ("-device=", "-device is QEMU's: nvmm has no such device"),
-        ("-object secret,id=s", "-object secret is QEMU's: nvmm has neither TLS nor secrets"),
+        ("-object tls-creds-x509,id=s", "-object tls-creds-x509 is QEMU's: nvmm has no TLS"),
+        ("-device virtconsole,chardev=c", "nvmm's consoles are serial ports"),
         ("-snapshot=on", "-snapshot takes no value"),
         ("-usbdevice disk", "-usbdevice disk is QEMU's: nvmm has no USB"),
     ] {
@@ -473,7 +470,6 @@ fn firmware_and_the_order_of_devices() {
     }
     for (line, expected) in [
         ("-boot once=d -M q35", "once=d: nvmm has one order for all starts; say order=d"),
-        ("-boot strict=on -M q35", "strict=on: firmware goes on"),
         ("-drive if=pflash,unit=1,file=v", "these are the variables alone"),
         ("-pflash a -pflash b -pflash c", "-pflash c: nvmm has two flash chips"),
         ("-drive if=pflash,file=a,format=qcow2", "format=qcow2: nvmm's firmware and its variables are raw"),
@@ -527,6 +523,31 @@ fn what_changes_nothing_is_told_to_those_who_ask() {
         ("-device AC97", true, "-device AC97: nvmm has no sound, and the guest does without"),
         ("-kernel k -hda a", false, "the machine has no network card"),
         ("-pflash a", true, "what UEFI keeps is lost at the end"),
+        ("-hda a -boot strict=on", true, "strict=on: if nothing of the order starts, firmware goes on"),
+        (
+            "-netdev user,id=a -device virtio-net-pci,netdev=a,addr=3",
+            true,
+            "addr=3: nvmm gives each device its place",
+        ),
+        (
+            "-netdev tap,fd=3,vhost=on,vhostfd=4,id=a -device virtio-net-pci,netdev=a",
+            false,
+            "vhostfd=4 changes nothing",
+        ),
+        ("-rtc base=localtime", true, "the guest's clock shows the host's time in UTC"),
+        ("-sandbox on,obsolete=deny", true, "nvmm has no sandbox of its own, and goes on without"),
+        ("-no-acpi", false, "nvmm's machine always has ACPI"),
+        ("-M q35,acpi=off", false, "acpi=off changes nothing"),
+        ("-object secret,id=s,file=f", false, "nvmm has no secrets"),
+        ("-audiodev {\"id\":\"a\",\"driver\":\"none\"}", false, "nvmm has no sound in any case"),
+        ("-audiodev pa,id=a", true, "nvmm has no sound, and the guest does without"),
+        ("-watchdog-action reset", true, "nvmm has no watchdog"),
+        ("-global ICH9-LPC.noreboot=off", false, "it changes nothing here"),
+        (
+            "-device virtio-serial -chardev spicevmc,id=c -device virtserialport,chardev=c,name=n",
+            true,
+            "nvmm has no virtio-serial",
+        ),
     ] {
         let notes = notes(line);
         assert!(

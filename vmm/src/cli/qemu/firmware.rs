@@ -82,7 +82,7 @@ pub(super) fn boot(translator: &mut Translator, given: &Given) -> Result<(), Str
                 ));
             }
             Some(("strict", "on")) => {
-                return Err("strict=on: firmware goes on with the other devices if none of the order starts; leave it out".to_owned());
+                translator.missing(given, "strict=on: if nothing of the order starts, firmware goes on with the other devices all the same");
             }
             Some(("strict" | "splash-time" | "reboot-timeout", _)) => {
                 translator.idle_keys(given, &[part.to_owned()]);

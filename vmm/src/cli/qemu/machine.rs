@@ -9,7 +9,7 @@ use super::{
 
 /// Properties of `-machine` that say what nvmm does in any case, or that no guest here misses.
 const IDLE: [(&str, &[&str]); 26] = [
-    ("acpi", &["on", "auto"]),
+    ("acpi", &[]),
     ("default-bus-bypass-iommu", &[]),
     ("dump-guest-core", &[]),
     ("fd-bootchk", &[]),
@@ -219,18 +219,25 @@ pub(super) fn finish(translator: &mut Translator) {
     }
 }
 
+/// The sentence for those who want local time in the clock.
+pub(super) const IN_UTC: &str =
+    "the guest's clock shows the host's time in UTC; set its time zone in the guest";
+
 /// `-rtc`.
 pub(super) fn rtc(translator: &mut Translator, given: &Given) -> Result<(), String> {
     let mut keys = given.keys("")?;
-    if let Some(base) = keys.take("base").filter(|base| base != "utc") {
-        return Err(format!(
-            "base={base}: nvmm's real-time clock has the host's time in UTC; leave it out, and set the guest to UTC"
-        ));
+    match keys.take("base").as_deref() {
+        None | Some("utc") => {}
+        Some("localtime") => translator.missing(given, IN_UTC),
+        Some(base) => {
+            return Err(format!(
+                "base={base}: nvmm's real-time clock has the host's time in UTC; leave it out"
+            ));
+        }
     }
     let idle = keys.take_idle(&[("clock", &["host"]), ("driftfix", &[])]);
     keys.end()?;
     translator.idle_keys(given, &idle);
-    translator.idle(given, "nvmm's real-time clock has the host's time in UTC");
     Ok(())
 }
 

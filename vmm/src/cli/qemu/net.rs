@@ -74,10 +74,11 @@ pub(super) fn card(translator: &mut Translator, given: &Given) -> Result<(), Str
     }
     let idle = keys.take_idle(&IDLE);
     translator.idle_keys(given, &idle);
-    if let Some(place) = keys.get("addr") {
-        return Err(format!(
-            "addr={place}: nvmm gives each device its place on PCI bus 0, by which Linux calls the card; leave it out"
-        ));
+    if let Some(place) = keys.take("addr") {
+        translator.missing(
+            given,
+            &format!("addr={place}: nvmm gives each device its place on PCI bus 0, by which Linux may call the card otherwise, such as enp0s3"),
+        );
     }
     // Of the two names, QMP's set_link wants that of the card.
     if keys.get("id").is_none() {
@@ -88,6 +89,8 @@ pub(super) fn card(translator: &mut Translator, given: &Given) -> Result<(), Str
     }
     keys.end()?;
     netdev.take("id");
+    let idle = netdev.take_idle(&[("vhostfd", &[]), ("vhostfds", &[])]);
+    translator.idle_keys(given, &idle);
     emit(translator, given, netdev, more)
 }
 

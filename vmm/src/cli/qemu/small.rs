@@ -130,13 +130,19 @@ pub(super) fn pvpanic(translator: &mut Translator, given: &Given) -> Result<(), 
 
 /// `-global`.
 pub(super) fn global(translator: &mut Translator, given: &Given) -> Result<(), String> {
-    const IDLE: [&str; 9] = [
+    const IDLE: [&str; 15] = [
         "kvm-pit.lost_tick_policy=",
         "ICH9-LPC.disable_s3=",
         "ICH9-LPC.disable_s4=",
         "PIIX4_PM.disable_s3=",
         "PIIX4_PM.disable_s4=",
         "driver=cfi.pflash01,property=secure,value=off",
+        "ICH9-LPC.noreboot=",
+        "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=",
+        "PIIX4_PM.acpi-pci-hotplug-with-bridge-support=",
+        "PIIX4_PM.acpi-root-pci-hotplug=",
+        "q35-pcihost.pci-hole64-size=",
+        "i440FX-pcihost.pci-hole64-size=",
         "virtio-blk-pci.scsi=off",
         "isa-fdc.fdtypeA=none",
         "mc146818rtc.lost_tick_policy=",
@@ -167,11 +173,23 @@ pub(super) fn sandbox(translator: &mut Translator, given: &Given) -> Result<(), 
             translator.idle(given, "nvmm has no sandbox of its own");
             Ok(())
         }
-        _ => Err(
-            "nvmm has no sandbox of its own; leave it out, and have systemd-run or a container confine it"
-                .to_owned(),
-        ),
+        _ => {
+            translator.missing(
+                given,
+                "nvmm has no sandbox of its own, and goes on without; systemd-run or a container can confine it",
+            );
+            Ok(())
+        }
     }
+}
+
+/// `-audio` and `-audiodev`.
+pub(super) fn audio(translator: &mut Translator, given: &Given) -> Result<(), String> {
+    match given.keys("driver")?.get("driver") {
+        Some("none") => translator.idle(given, "nvmm has no sound in any case"),
+        _ => translator.missing(given, "nvmm has no sound, and the guest does without"),
+    }
+    Ok(())
 }
 
 /// `-nographic`.

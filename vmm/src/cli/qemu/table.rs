@@ -77,7 +77,8 @@ const NO_PASSTHROUGH: &str = "nvmm gives guests no devices of the host; say virt
 const NO_IOMMU: &str = "nvmm has no IOMMU for guests; leave it out";
 const NO_TPM: &str = "nvmm has no TPM; leave it out";
 const NO_AGENT: &str = "nvmm has no virtio-serial; a program in the guest is reached by --vsock or ssh";
-const NO_WATCHDOG: &str = "nvmm has no watchdog; leave it out, or --expect ends a guest that hangs";
+const NO_CONSOLE: &str = "nvmm's consoles are serial ports; say -serial, and console=ttyS0 in the guest";
+const NO_WATCHDOG: &str = "nvmm has no watchdog; nothing resets a guest that hangs";
 const NO_WINDOWS: &str = "nvmm opens no windows; leave it out, or say --display vga";
 const NO_LOG: &str = "say -v, -vv or -vvv for more on stderr";
 const NOT_A_PC: &str = "that is for machines other than a PC; leave it out";
@@ -87,8 +88,7 @@ const SLOTS: &str = "nvmm's devices are on PCI bus 0, which has room for 248";
 const TCG: &str = "that is about emulation, and nvmm always runs its guests on KVM; leave it out";
 const XEN: &str = "nvmm runs no guests of Xen; leave it out";
 const USER: &str = "start nvmm as that user, such as by systemd-run or setpriv; it needs /dev/kvm, not root";
-const SECRETS: &str =
-    "nvmm has neither TLS nor secrets; its sockets are for this host's users, and ssh reaches further";
+const SECRETS: &str = "nvmm has no TLS; its sockets are for this host's users, and ssh reaches further";
 const INPUT: &str = "nvmm has no keyboard and no tablet yet";
 const SCREEN_CARD: &str = "nvmm's screen is QEMU's standard one, which --display vga adds; leave it out";
 
@@ -111,10 +111,10 @@ pub(super) static OPTIONS: &[Row] = &[
     with(&["uuid"], Same("uuid")),
     with(&["smbios"], Same("smbios")),
     with(&["acpitable"], No("nvmm adds no ACPI tables; leave it out")),
-    flag(&["no-acpi"], No("leave it out; nvmm's machine always has ACPI")),
+    flag(&["no-acpi"], Idle("nvmm's machine always has ACPI")),
     flag(&["no-hpet"], Idle("nvmm has no HPET")),
     with(&["rtc"], Does(machine::rtc)),
-    flag(&["localtime"], No("nvmm's real-time clock has the host's time in UTC; set the guest to UTC")),
+    flag(&["localtime"], Without(machine::IN_UTC)),
     with(&["startdate"], No("nvmm's real-time clock has the host's time in UTC; leave it out")),
     with(&["global"], Does(small::global)),
     with(&["set"], No("give the value where the device is given")),
@@ -133,7 +133,7 @@ pub(super) static OPTIONS: &[Row] = &[
         ),
     ),
     with(&["object"], By(OBJECTS, "qom-type", "nvmm has no such object; leave it out")),
-    with(&["watchdog", "watchdog-action"], No(NO_WATCHDOG)),
+    with(&["watchdog", "watchdog-action"], Without(NO_WATCHDOG)),
     with(&["fw_cfg"], Same("fw-cfg")),
     // What it starts.
     with(&["kernel"], Same("kernel")),
@@ -172,7 +172,7 @@ pub(super) static OPTIONS: &[Row] = &[
     with(&["serial"], Shared(chardev::serial)),
     with(&["chardev"], Defines(chardev::define)),
     with(&["parallel", "debugcon"], Does(small::no_port)),
-    with(&["virtioconsole"], No(NO_AGENT)),
+    with(&["virtioconsole"], No(NO_CONSOLE)),
     with(&["monitor"], Does(chardev::monitor)),
     with(&["mon"], Does(chardev::mon)),
     with(&["qmp", "qmp-pretty"], Shared(chardev::qmp)),
@@ -218,7 +218,8 @@ pub(super) static OPTIONS: &[Row] = &[
     // USB, sound and others.
     flag(&["usb"], Idle(NO_USB)),
     with(&["usbdevice"], By(USB_DEVICES, "name", "nvmm has no USB; leave it out")),
-    with(&["audio", "audiodev", "soundhw"], Without(NO_SOUND)),
+    with(&["audio", "audiodev"], Does(small::audio)),
+    with(&["soundhw"], Without(NO_SOUND)),
     with(&["tpmdev"], No(NO_TPM)),
     with(&["add-fd"], No("a tap's descriptor is given with --net tap,fd=N; leave it out")),
     with(&["compat"], Idle("nvmm's control socket has no old words")),
@@ -291,7 +292,8 @@ static DEVICES: &[Row] = &[
         &["pci-serial*", "usb-serial", "sclpconsole"],
         No("nvmm's serial ports are COM1 to COM4; say -device isa-serial, or --serial"),
     ),
-    with(&["virtio-serial*", "virtserialport", "virtconsole"], No(NO_AGENT)),
+    with(&["virtio-serial*", "virtserialport"], Without(NO_AGENT)),
+    with(&["virtconsole"], No(NO_CONSOLE)),
     // Small ones.
     with(&["virtio-rng*"], Does(small::rng)),
     with(&["virtio-balloon*"], Does(small::balloon)),
@@ -307,7 +309,8 @@ static DEVICES: &[Row] = &[
         &["isa-debugcon"],
         No("nvmm has serial ports alone, which --serial places; SeaBIOS's messages are shown with -vv"),
     ),
-    with(&["i6300esb", "ib700", "diag288"], No(NO_WATCHDOG)),
+    with(&["i6300esb", "ib700"], Without(NO_WATCHDOG)),
+    with(&["diag288"], No(NOT_A_PC)),
     with(
         &["vmcoreinfo"],
         No("dump-guest-memory writes a core that crash and gdb read, without it; leave it out"),
@@ -404,7 +407,8 @@ static OBJECTS: &[Row] = &[
     with(&["memory-backend-ram", "memory-backend-memfd", "memory-backend-file"], Defines(machine::object)),
     with(&["iothread", "thread-context", "main-loop"], Idle("nvmm has a thread for each queue of a device")),
     with(&["throttle-group"], No("each disk has limits of its own: iops= and bw= of --disk")),
-    with(&["secret*", "tls-creds-*", "tls-cipher-suites", "authz-*"], No(SECRETS)),
+    with(&["secret*"], Idle("nvmm has no secrets; what refers to one is refused by name")),
+    with(&["tls-creds-*", "tls-cipher-suites", "authz-*"], No(SECRETS)),
     with(&["filter-dump"], No("dump its tap or bridge on the host, with tcpdump")),
     with(
         &["filter-*", "colo-compare"],
