@@ -16,6 +16,7 @@ pub mod disk;
 pub mod display;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod input;
 pub mod irq;
 pub mod net;
 pub mod output;
