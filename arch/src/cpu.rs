@@ -45,7 +45,6 @@ mod leaves;
 mod machine_check;
 mod offer;
 mod pmu;
-mod suggest;
 mod unmet;
 mod vcpu_msrs;
 mod xsave;

@@ -13,5 +13,6 @@ pub mod layout;
 pub mod memory;
 pub mod paging;
 pub mod smbios;
+pub mod suggest;
 
 pub use checksum::checksum;

@@ -7,6 +7,7 @@ use super::{
     unmet::Unmet,
     vendor::Vendor,
 };
+use crate::suggest::suggestion;
 
 /// Why there is no CPU like that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,13 +142,4 @@ pub enum SpecError {
     /// Nothing between two commas.
     #[error("an empty part in {0:?}: give MODEL,+feature,-feature")]
     Empty(String),
-}
-
-/// ` (did you mean a, b or c?)`, or nothing.
-fn suggestion(nearest: &[&str]) -> String {
-    match nearest {
-        [] => String::new(),
-        [one] => format!(" (did you mean {one}?)"),
-        [some @ .., last] => format!(" (did you mean {} or {last}?)", some.join(", ")),
-    }
 }

@@ -40,7 +40,7 @@ impl FeatureId {
     /// The names most like one that doesn't exist, the best first; at most three.
     #[must_use]
     pub fn suggest(name: &str) -> Vec<&'static str> {
-        super::suggest::nearest(&normal(name), Self::all().map(|id| id.feature().name))
+        crate::suggest::nearest(&normal(name), Self::all().map(|id| id.feature().name))
     }
 
     /// The features that it needs.

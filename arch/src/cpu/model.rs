@@ -64,7 +64,7 @@ pub(super) fn generic_caches(manual: Manual) -> Vec<(Leaf, Registers)> {
 /// The names most like one that doesn't exist, the best first.
 #[must_use]
 pub fn suggest(name: &str) -> Vec<&'static str> {
-    super::suggest::nearest(name, all().map(|model| model.name.as_str()))
+    crate::suggest::nearest(name, all().map(|model| model.name.as_str()))
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use super::{
     feature::FeatureId,
     identity::Identity,
     model::{self, NamedModel},
-    suggest,
     vendor::Vendor,
 };
+use crate::suggest;
 
 /// `--cpu` and `--nested`: all that a user can ask of a CPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

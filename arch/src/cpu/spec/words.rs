@@ -136,7 +136,7 @@ fn feature(given: &str) -> Result<FeatureId, SpecError> {
     FeatureId::find(given).ok_or_else(|| {
         let mut nearest = FeatureId::suggest(given);
         let properties = PROPERTIES.iter().chain(&Identity::WORDS).copied();
-        let mut names = crate::cpu::suggest::nearest(given, properties);
+        let mut names = crate::suggest::nearest(given, properties);
         names.append(&mut nearest);
         names.truncate(3);
         SpecError::Feature { given: given.to_owned(), nearest: names }

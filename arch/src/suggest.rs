@@ -8,12 +8,23 @@ const MIN_PART: usize = 3;
 /// The names most like `name`, the best first; at most three, and none if nothing is near.
 ///
 /// A name is near if a slip of the fingers or two lead to it, or if one of both is a part of the other.
-pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let name = bare(name);
     let mut near: Vec<_> = names.filter_map(|other| Some((rank(&name, other)?, other))).collect();
     near.sort_unstable();
     near.dedup();
     near.into_iter().map(|(_, other)| other).take(MOST).collect()
+}
+
+/// ` (did you mean a, b or c?)`, or nothing.
+#[must_use]
+pub fn suggestion(nearest: &[&str]) -> String {
+    match nearest {
+        [] => String::new(),
+        [one] => format!(" (did you mean {one}?)"),
+        [some @ .., last] => format!(" (did you mean {} or {last}?)", some.join(", ")),
+    }
 }
 
 /// The distance of a name: slips, then the difference in length. A name with all that was given in it is one slip away, a
