@@ -9,7 +9,7 @@ pub use crate::{
         vmdk::fuzzing::{vmdk_descriptor, vmdk_sparse, vmdk_stream},
     },
     display::vga::fuzzing::vga,
-    platform::{flash::fuzzing::flash, fw_cfg::fuzzing::fw_cfg},
+    platform::{flash::fuzzing::flash, fw_cfg::fuzzing::fw_cfg, i8042::fuzzing::i8042},
     virtio::{
         block::fuzzing::block_request,
         net::fuzzing::{net_control, net_transmit},

@@ -38,6 +38,11 @@ fn flash_commands() {
 }
 
 #[test]
+fn keyboard_registers() {
+    replay("i8042", i8042);
+}
+
+#[test]
 fn net_commands() {
     replay("net_control", net_control);
 }

@@ -1,6 +1,14 @@
 //! Keys and pointers: what a person does, on the way to the devices that tell the guest.
 
+mod hub;
+mod typist;
+
 use std::fmt::Debug;
+
+pub use self::{
+    hub::Hub,
+    typist::{Typist, TypistError},
+};
 
 /// A key by its place on the keyboard: the code of set 1, with bit 7 for those after a prefix of E0H, as QEMU's extended key events of VNC
 /// have it.
@@ -19,6 +27,12 @@ pub struct Pointer {
     pub y: u16,
     /// Bit 0 is the left button, 1 the middle one, 2 the right one; 3 and 4 are the wheel, up and down.
     pub buttons: u8,
+}
+
+/// A device with keys.
+pub trait Keys: Send + Debug {
+    /// Presses a key, or lets it go.
+    fn key(&mut self, key: Key, pressed: bool);
 }
 
 /// The devices by which a guest hears of keys and pointers.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use arch::layout;
-use devices::platform::{HostTimer, I8042, PowerManagement, SystemControlA};
+use devices::platform::{HostTimer, PowerManagement, ResetOnlyI8042, SystemControlA};
 
 use super::{Board, BoardError, IsaSpec};
 
@@ -15,7 +15,7 @@ pub(crate) fn plug(board: &mut Board) -> Result<Arc<Mutex<PowerManagement>>, Boa
         Ok(PowerManagement::new(line, Box::new(HostTimer::monotonic()?)))
     })?;
     board.wake(power.clone());
-    board.isa(spec("i8042 (reset only)", layout::I8042, I8042::LEN), |_| Ok(I8042))?;
+    board.isa(spec("i8042 (reset only)", layout::I8042, ResetOnlyI8042::LEN), |_| Ok(ResetOnlyI8042))?;
     let control = spec("system control port A", layout::SYSTEM_CONTROL_A, SystemControlA::LEN);
     board.isa(control, |_| Ok(SystemControlA::default()))?;
     Ok(power)

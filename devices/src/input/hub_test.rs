@@ -1,0 +1,30 @@
+use super::*;
+
+/// A keyboard that remembers its keys.
+#[derive(Debug, Default)]
+struct Keyboard(Vec<(Key, bool)>);
+
+impl Keys for Keyboard {
+    fn key(&mut self, key: Key, pressed: bool) {
+        self.0.push((key, pressed));
+    }
+}
+
+#[test]
+fn keys_go_to_the_machine_that_is_there() {
+    let (hub, a, b) = (Hub::default(), Key(0x1e), Key(0x30));
+    // Nobody is there yet.
+    hub.key(a, true);
+    hub.pointer(Pointer::default());
+    let [first, second] = [(); 2].map(|()| Arc::new(Mutex::new(Keyboard::default())));
+    hub.plug_keyboard(&(first.clone() as Arc<Mutex<dyn Keys>>));
+    hub.key(a, true);
+    hub.plug_keyboard(&(second.clone() as Arc<Mutex<dyn Keys>>));
+    hub.key(a, false);
+    assert_eq!(first.lock().unwrap().0, [(a, true)]);
+    assert_eq!(second.lock().unwrap().0, [(a, false)]);
+    // A machine that is gone is no place for keys.
+    drop(second);
+    hub.key(b, true);
+    assert_eq!(first.lock().unwrap().0.len(), 1);
+}

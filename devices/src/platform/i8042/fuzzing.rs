@@ -1,0 +1,63 @@
+//! Register accesses and keys of any kind.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::I8042;
+use crate::{
+    bus::{BusDevice, Effect},
+    input::{Key, Keys},
+    irq::Line,
+};
+
+/// Accesses and keys of two bytes each: what to do, and a value.
+pub fn i8042(data: &[u8]) {
+    let line = Arc::new(Level::default());
+    let mut controller = I8042::new(line.clone());
+    for &[what, value] in data.as_chunks::<2>().0 {
+        match what % 6 {
+            0 => controller.key(Key(value), true),
+            1 => controller.key(Key(value), false),
+            2 => {
+                // A reset builds a new machine.
+                if controller.write(0, &[value]) == Effect::Reset {
+                    controller = I8042::new(line.clone());
+                }
+            }
+            3 => {
+                if controller.write(4, &[value]) == Effect::Reset {
+                    controller = I8042::new(line.clone());
+                }
+            }
+            4 => controller.read(0, &mut [0]),
+            _ => controller.read(value.into(), &mut [0; 4]),
+        }
+        let mut status = [0];
+        controller.read(4, &mut status);
+        let is_high = *line.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(!is_high || status[0] & 1 != 0, "it interrupts for nothing");
+    }
+    // All that waits can be read. A keyboard that is switched off is switched on first.
+    assert_eq!(controller.write(4, &[0xae]), Effect::None);
+    let mut waits = 0;
+    let mut status = [0];
+    loop {
+        controller.read(4, &mut status);
+        if status[0] & 1 == 0 {
+            break;
+        }
+        controller.read(0, &mut [0]);
+        waits += 1;
+        // The buffers of both, and the late releases of all keys, of six bytes each at most.
+        assert!(waits < 20 + 6 * 256, "there is no end");
+    }
+}
+
+/// A line that remembers its level.
+#[derive(Debug, Default)]
+struct Level(Mutex<bool>);
+
+impl Line for Level {
+    fn set(&self, high: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = high;
+    }
+}
