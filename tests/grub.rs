@@ -1,18 +1,27 @@
-//! SeaBIOS and GRUB from a disk as `grub-install` makes one, on any /dev/kvm, with GRUB's menu and command line driven over COM1.
+//! SeaBIOS and GRUB from a disk as `grub-install` makes one, on any /dev/kvm, with GRUB's menu and command line driven over COM1, and by
+//! the keyboard.
 //!
 //! On a KVM that runs 16-bit and 32-bit code by emulation most of the time goes into unpacking GRUB's core image and loading `normal`, so
 //! that both have no more modules than the test uses.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "support/control.rs"]
+mod control;
 #[path = "support/mod.rs"]
 mod support;
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
-use support::{no_kvm, nvmm};
+use control::ctl;
+use support::{Running, expect_for, no_kvm, nvmm};
 use tempfile::TempDir;
 
 const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
+const VGA_ROM: &str = "/usr/share/seabios/vgabios-stdvga.bin";
 /// GRUB's modules for BIOS, at Debian's path.
 const MODULES: &str = "/usr/lib/grub/i386-pc";
 /// The modules of the core image: the way to the partition.
@@ -38,6 +47,9 @@ const IN_PARTITION: [&str; 18] = [
     "terminfo",
     "verifiers",
 ];
+/// The time that GRUB has for each step.
+const MINUTES: i64 = 10;
+const INPUT: &str = "terminal_input serial";
 const MENU: &str = "\
 insmod serial
 insmod terminal
@@ -69,8 +81,8 @@ fn made(command: &mut Command) -> bool {
     true
 }
 
-/// Makes the disk: boot.img in its first sector, the core image behind it, and an ext2 partition with the rest of GRUB.
-fn disk(folder: &Path) -> Option<()> {
+/// Makes the disk: boot.img in its first sector, the core image behind it, and an ext2 partition with the rest of GRUB, which has `menu`.
+fn disk(folder: &Path, menu: &str) -> Option<()> {
     let [core, root, partition] = ["core.img", "root", "partition.img"].map(|name| folder.join(name));
     let grub = root.join("boot/grub");
     fs::create_dir_all(grub.join("i386-pc")).unwrap();
@@ -78,7 +90,7 @@ fn disk(folder: &Path) -> Option<()> {
         let name = format!("i386-pc/{module}.mod");
         fs::copy(Path::new(MODULES).with_file_name(&name), grub.join(&name)).unwrap();
     }
-    fs::write(grub.join("grub.cfg"), MENU).unwrap();
+    fs::write(grub.join("grub.cfg"), menu).unwrap();
     let mut mkimage = Command::new("grub-mkimage");
     mkimage
         .args(["--format", "i386-pc", "--prefix", "(,msdos1)/boot/grub", "--output"])
@@ -111,18 +123,21 @@ fn disk(folder: &Path) -> Option<()> {
     Some(())
 }
 
-#[test]
-fn grubs_menu_and_command_line_are_driven_and_halt_powers_off() {
-    for (path, package) in [(SEABIOS, "seabios"), (MODULES, "grub-pc-bin")] {
+/// A folder with a disk that has GRUB with `menu`. None, after a line that says why, where such a test can't run.
+fn folder(menu: &str) -> Option<TempDir> {
+    for (path, package) in [(SEABIOS, "seabios"), (VGA_ROM, "seabios"), (MODULES, "grub-pc-bin")] {
         if !Path::new(path).exists() {
             println!("skipped: no {path} (apt install {package})");
-            return;
+            return None;
         }
     }
     let folder = TempDir::new().unwrap();
-    if no_kvm() || disk(folder.path()).is_none() {
-        return;
-    }
+    (!no_kvm() && disk(folder.path(), menu).is_some()).then_some(folder)
+}
+
+#[test]
+fn grubs_menu_and_command_line_are_driven_and_halt_powers_off() {
+    let Some(folder) = folder(MENU) else { return };
     let script = [
         ("is highlighted", "c\\c"),
         ("grub> ", "insmod ls"),
@@ -150,4 +165,31 @@ fn grubs_menu_and_command_line_are_driven_and_halt_powers_off() {
     // The machine powered off: GRUB found ACPI's tables, and _S5 in the DSDT.
     assert_eq!(output.status.code(), Some(0), "{said}\n{console}");
     assert!(!console.contains("wrong"), "{console}");
+}
+
+#[test]
+fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
+    // By the BIOS's keyboard.
+    assert!(MENU.contains(INPUT));
+    let Some(folder) = folder(&MENU.replace(INPUT, "terminal_input console")) else { return };
+    let mut command = nvmm();
+    command.args(["--memory", "64M", "--disk", "disk.img", "--display", "vga", "--qmp", "qmp"]);
+    command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut machine = Running::start(&mut command);
+    let mut console = machine.0.stdout.take().unwrap();
+    // A KVM that emulates the BIOS takes seconds for a key, and a keyboard keeps no more than a few: each waits for the one before.
+    for (text, key) in [
+        ("is highlighted", "down"),
+        ("*The second entry", "c"),
+        ("grub> ", "s"),
+        ("s", "e"),
+        ("e", "t"),
+        ("t", "ret"),
+    ] {
+        expect_for(MINUTES, &mut console, text);
+        let output = ctl(&folder.path().join("qmp"), &["send-key", key]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    // All variables.
+    expect_for(MINUTES, &mut console, "root=hd0,msdos1");
 }

@@ -39,6 +39,7 @@ CALLS = {
     "pmemsave": ({"val": 0x1000, "size": 16, "filename": str(folder / "physical")}, dict),
     "dump-guest-memory": ({"paging": False, "protocol": f"file:{folder / 'core'}"}, dict),
     "screendump": ({"filename": str(folder / "screen.png"), "format": "png"}, dict),
+    "send-key": ({"keys": [{"type": "qcode", "data": "ret"}]}, dict),
     "stop": ({}, dict),
     "cont": ({}, dict),
     "system_reset": ({}, dict),

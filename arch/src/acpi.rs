@@ -3,7 +3,7 @@
 //! A kernel that nvmm starts finds them at [`layout::ACPI_TABLES`] ([`write()`]). Firmware reads them as files, and places them itself
 //! ([`files()`]). Both come from one builder, which keeps a list of the pointers and checksums that depend on the place.
 //!
-//! Fixed hardware (PM1 event and control blocks, power button, reset register), always in ACPI mode, without GPEs, SMI, VGA and i8042; a PM
+//! Fixed hardware (PM1 event and control blocks, power button, reset register), always in ACPI mode, without GPEs and SMI; a PM
 //! timer, an RTC and other devices with fixed ports if [`AcpiHardware`] has them. CPUs are in the MADT only.
 
 mod dsdt;

@@ -18,6 +18,13 @@ const RTC: IsaDevice = IsaDevice {
     ports: layout::CMOS..layout::CMOS + 2,
     gsi: Some(layout::RTC_GSI),
 };
+const KEYBOARD: IsaDevice = IsaDevice {
+    name: *b"KBD_",
+    hid: HardwareId::Eisa("PNP0303"),
+    uid: 0,
+    ports: layout::I8042..layout::I8042 + 5,
+    gsi: Some(layout::KEYBOARD_GSI),
+};
 const PVPANIC: IsaDevice = IsaDevice {
     name: *b"PEVT",
     hid: HardwareId::Acpi("QEMU0001"),
@@ -37,7 +44,7 @@ fn placed(hardware: &AcpiHardware) -> Vec<u8> {
 pub(super) fn full(apic_ids: &[u32]) -> AcpiHardware {
     AcpiHardware {
         apic_ids: apic_ids.to_vec(),
-        isa: vec![COM1, RTC, PVPANIC],
+        isa: vec![COM1, RTC, PVPANIC, KEYBOARD],
         pm_timer: true,
         vga: true,
         ecam: Some(layout::ECAM..layout::ECAM + layout::ECAM_LEN),
@@ -149,6 +156,7 @@ fn the_most_vcpus_fit_and_more_are_refused() {
 #[test]
 fn the_fadt_follows_from_the_devices() {
     const LEGACY_DEVICES: u16 = 1 << 0;
+    const I8042: u16 = 1 << 1;
     const CMOS_RTC_NOT_PRESENT: u16 = 1 << 5;
     const TMR_VAL_EXT: u32 = 1 << 8;
     // IAPC_BOOT_ARCH; CENTURY; TMR_VAL_EXT; PM_TMR_BLK, PM_TMR_LEN; X_PM_TMR_BLK.
@@ -164,13 +172,14 @@ fn the_fadt_follows_from_the_devices() {
         let word = |at: usize| u16::from_le_bytes(fadt[at..at + 2].try_into().unwrap());
         let dword = |at: usize| u32::from_le_bytes(fadt[at..at + 4].try_into().unwrap());
         let gas: [u8; 12] = fadt[208..220].try_into().unwrap();
-        let boot_arch = word(109) & (LEGACY_DEVICES | CMOS_RTC_NOT_PRESENT);
+        let boot_arch = word(109) & (LEGACY_DEVICES | I8042 | CMOS_RTC_NOT_PRESENT);
         (boot_arch, fadt[108], dword(112) & TMR_VAL_EXT, (dword(76), fadt[91]), gas)
     };
     assert_eq!(facts(&[], false), (CMOS_RTC_NOT_PRESENT, 0, 0, (0, 0), [0; 12]));
     assert_eq!(facts(&[COM1], false).0, LEGACY_DEVICES | CMOS_RTC_NOT_PRESENT);
     let (boot_arch, century, ..) = facts(&[RTC], false);
     assert_eq!((boot_arch, century), (0, 0x32));
+    assert_eq!(facts(&[RTC, KEYBOARD], false).0, I8042);
     // System I/O, 32 bits wide, at bit 0, accessed as a doubleword.
     let timer = [1, 32, 0, 3, 0x08, 0x06, 0, 0, 0, 0, 0, 0];
     assert_eq!(facts(&[COM1, RTC], true), (LEGACY_DEVICES, 0x32, TMR_VAL_EXT, (0x608, 4), timer));
@@ -203,6 +212,10 @@ fn each_device_has_a_node_in_the_dsdt() {
     assert_eq!(count(b"\x47\x01\xf8\x03\xf8\x03\x01\x08\x89\x06\x00\x03\x01\x04\x00\x00\x00\x79"), 1);
     assert_eq!(count(b"RTC_\x08_HID\x0c\x41\xd0\x0b\x00\x08_UID\x00"), 1);
     assert_eq!(count(b"\x47\x01\x70\x00\x70\x00\x01\x02\x89\x06\x00\x03\x01\x08\x00\x00\x00\x79"), 1);
+    // The data port and the status port, and none between them.
+    assert_eq!(count(b"KBD_\x08_HID\x0c\x41\xd0\x03\x03\x08_UID\x00"), 1);
+    let ports = b"\x47\x01\x60\x00\x60\x00\x01\x01\x47\x01\x64\x00\x64\x00\x01\x01";
+    assert_eq!(count(&[&ports[..], b"\x89\x06\x00\x03\x01\x01\x00\x00\x00\x79"].concat()), 1);
     // _HID by a StringPrefix; no interrupt before the end tag.
     assert_eq!(count(b"PEVT\x08_HID\x0dQEMU0001\x00\x08_UID\x0a\x07"), 1);
     assert_eq!(count(b"\x47\x01\x05\x05\x05\x05\x01\x01\x79"), 1);
@@ -210,7 +223,7 @@ fn each_device_has_a_node_in_the_dsdt() {
     let bare = placed(&AcpiHardware { apic_ids: vec![0], ..AcpiHardware::default() });
     let tables = self::tables(&bare);
     let dsdt = find(&tables, b"DSDT");
-    for name in [COM1.name, RTC.name, PVPANIC.name] {
+    for name in [COM1.name, RTC.name, PVPANIC.name, KEYBOARD.name] {
         assert!(!dsdt.windows(4).any(|window| window == name), "{name:?}");
     }
 }

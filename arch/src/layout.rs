@@ -154,6 +154,8 @@ pub const COM3: u16 = 0x3e8;
 pub const COM4: u16 = 0x2e8;
 /// Keyboard controller: data port; its command port is 4 above.
 pub const I8042: u16 = 0x60;
+/// The keyboard's interrupt line.
+pub const KEYBOARD_GSI: u32 = 1;
 /// CMOS memory with its real-time clock: index port; its data port is the next.
 pub const CMOS: u16 = 0x70;
 /// The real-time clock's interrupt line.

@@ -68,12 +68,17 @@ impl Drop for Running {
 
 /// Reads until `text` has come. What does not come in a minute never will.
 pub(crate) fn expect(from: &mut (impl Read + AsFd), text: &str) -> String {
+    expect_for(1, from, text)
+}
+
+/// The same, for guests that are silent for minutes.
+pub(crate) fn expect_for(minutes: i64, from: &mut (impl Read + AsFd), text: &str) -> String {
     let mut seen = String::new();
     let mut byte = [0];
     while !seen.ends_with(text) {
         let mut input = [PollFd::new(&*from, PollFlags::IN)];
-        let minute = Timespec { tv_sec: 60, tv_nsec: 0 };
-        assert_eq!(poll(&mut input, Some(&minute)), Ok(1), "nothing after {seen:?}, before {text:?}");
+        let patience = Timespec { tv_sec: 60 * minutes, tv_nsec: 0 };
+        assert_eq!(poll(&mut input, Some(&patience)), Ok(1), "nothing after {seen:?}, before {text:?}");
         match from.read(&mut byte) {
             Ok(1) => seen.push(char::from(byte[0])),
             end => panic!("{end:?} after {seen:?}, before {text:?}"),

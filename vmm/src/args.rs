@@ -85,8 +85,8 @@ pub struct MachineArgs {
     #[arg(long, help_heading = heading::DEVICES, value_name = "cid=N[,uds=PATH]")]
     pub vsock: Option<OsString>,
 
-    /// Screen: none, or vga[,xres=N,yres=N], a VGA whose picture screendump on the control socket saves; xres and yres are the size that the guest is
-    /// told to prefer [default there: 1280 by 800]
+    /// Screen: none, or vga[,xres=N,yres=N], a VGA with a PS/2 keyboard: on the control socket, screendump saves its picture, and send-key
+    /// presses keys; xres and yres are the size that the guest is told to prefer [default there: 1280 by 800]
     #[arg(long, help_heading = heading::DEVICES, value_name = "none|vga", default_value = "none")]
     pub display: OsString,
 

@@ -19,6 +19,7 @@ mod devices;
 pub mod disk;
 mod display;
 mod inventory;
+mod keyboard;
 mod net;
 mod open;
 mod panic;

@@ -15,7 +15,10 @@ use devices::printable::{PrintableLines, ToPrintable, is_plain};
 use serde_json::{Map, Value};
 
 use self::connection::{Connection, Ended};
-use crate::cpu::text::{NARROWEST, block, fill, print};
+use crate::{
+    cpu::text::{NARROWEST, block, fill, print},
+    qcode::KeyValue,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,9 +30,13 @@ Examples:
   nvmm ctl vm.sock info registers          as QEMU's monitor prints it
   nvmm ctl vm.sock \"info registers -a\"    the same of all vCPUs
   nvmm ctl vm.sock screendump a.png        the screen's picture
+  nvmm ctl vm.sock send-key ctrl-alt-f1    press keys, and let them go
   nvmm ctl vm.sock dump-guest-memory paging=off protocol=file:/tmp/vm.core
 
 Exit status: 0; or 1 if there is no such machine, or it refuses";
+
+/// The command that takes keys, which may be given as QEMU's monitor has them.
+const SEND_KEY: &str = "send-key";
 
 /// The command that takes a line of QEMU's monitor.
 const MONITOR: &str = "human-monitor-command";
@@ -109,6 +116,12 @@ fn arguments(connection: &mut Connection, command: &str, words: &[String]) -> Re
             Ok(_) => bail!("{text}: give a JSON object"),
             Err(error) => bail!("{text}: that is no JSON: {error}"),
         },
+        [keys, more @ ..] if command == SEND_KEY && !keys.contains('=') => {
+            let mut arguments =
+                if more.is_empty() { Map::new() } else { arguments(connection, command, more)? };
+            arguments.insert("keys".to_owned(), serde_json::to_value(KeyValue::of_line(keys))?);
+            Ok(arguments)
+        }
         // The machine may run in another folder.
         [path] if command == "screendump" && !path.contains('=') => {
             let path = path::absolute(path).with_context(|| path.clone())?;

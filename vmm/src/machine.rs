@@ -126,7 +126,7 @@ impl Machine {
         }
         let window = layout::pci_mmio64(map.end(), cpu.physical_address_width());
         let mut board = Board::new(vm, payload.chipset(), window)?;
-        let power = board::platform::plug(&mut board)?;
+        let power = board::platform::plug(&mut board, config.has_screen())?;
         let fw_cfg = payload.plug(&mut board, &config.fw_cfg)?;
         devices.iter().try_for_each(|device| device.plug(&mut board))?;
         let (vm, devices) = board.close()?;

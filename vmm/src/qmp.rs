@@ -22,6 +22,7 @@ mod schema;
 #[path = "../../tests/support/schema.rs"]
 mod schema_check;
 mod screendump;
+mod send_key;
 mod server;
 mod stats;
 mod todo;

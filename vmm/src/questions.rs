@@ -22,6 +22,7 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use crate::{
     inspect::{Dump, SavePhysical, SaveVirtual},
     screendump::Screendump,
+    send_key::SendKey,
 };
 
 /// A question to a machine that is there; one that is being built answers once it is. It may be stopped.
@@ -83,6 +84,8 @@ pub(crate) enum Question {
     },
     /// The screen's picture in a file.
     Screendump(Screendump),
+    /// Press keys.
+    SendKey(SendKey),
     /// Make a disk larger.
     Resize {
         /// The disk's name.

@@ -28,10 +28,12 @@ const NO_C3: u16 = 1001;
 const SCI: u16 = layout::SCI_GSI as u16;
 
 bitflags! {
-    /// ACPI 6.5, "IA-PC Boot Architecture Flags". What is absent here: an i8042, MSI trouble.
+    /// ACPI 6.5, "IA-PC Boot Architecture Flags". What is absent here: MSI trouble.
     struct BootArch: u16 {
         /// Devices on an ISA bus that users see, such as serial ports.
         const LEGACY_DEVICES = 1 << 0;
+        /// `8042`: a keyboard controller.
+        const I8042 = 1 << 1;
         const VGA_NOT_PRESENT = 1 << 2;
         const CMOS_RTC_NOT_PRESENT = 1 << 5;
     }
@@ -79,6 +81,7 @@ pub(super) fn fadt(facs: u32, dsdt: u32, hardware: &AcpiHardware) -> FADT {
     let mut boot_arch = BootArch::empty();
     boot_arch.set(BootArch::VGA_NOT_PRESENT, !hardware.vga);
     boot_arch.set(BootArch::LEGACY_DEVICES, hardware.has_legacy_devices());
+    boot_arch.set(BootArch::I8042, hardware.has_keyboard());
     if hardware.has_rtc() {
         fadt.century = layout::CMOS_CENTURY;
     } else {

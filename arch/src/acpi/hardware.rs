@@ -9,6 +9,8 @@ use acpi_tables::{
 
 /// The MC146818A and its successors, by their EISA id.
 const RTC: HardwareId = HardwareId::Eisa("PNP0B00");
+/// A keyboard at an i8042, by its EISA id.
+const KEYBOARD: HardwareId = HardwareId::Eisa("PNP0303");
 
 /// The parts of a machine that differ from one to the next. What every machine has (PM1 registers, reset register, PCI bus, IOAPIC) is
 /// not here.
@@ -16,7 +18,8 @@ const RTC: HardwareId = HardwareId::Eisa("PNP0B00");
 pub struct AcpiHardware {
     /// The APIC id of each vCPU.
     pub apic_ids: Vec<u32>,
-    /// Devices with fixed ports. One whose id is PNP0B00 is the CMOS RTC, which the FADT knows of too.
+    /// Devices with fixed ports. One whose id is PNP0B00 is the CMOS RTC, and one with PNP0303 a keyboard at an i8042: the FADT knows of
+    /// both, too.
     pub isa: Vec<IsaDevice>,
     /// There is a PM timer of 32 bits at [`PM_TIMER`](crate::layout::PM_TIMER).
     pub pm_timer: bool,
@@ -39,7 +42,7 @@ pub struct IsaDevice {
     pub hid: HardwareId,
     /// Tells it from others of its kind.
     pub uid: u8,
-    /// Its I/O ports, 255 at most.
+    /// Its I/O ports, 255 at most. A keyboard has the first and the last alone.
     pub ports: Range<u16>,
     /// Its interrupt line.
     pub gsi: Option<u32>,
@@ -59,22 +62,37 @@ impl AcpiHardware {
         self.isa.iter().any(|device| device.hid == RTC)
     }
 
-    /// ACPI 6.5, "IA-PC Boot Architecture Flags": devices on an ISA bus that users see. The RTC has a flag of its own.
+    pub(super) fn has_keyboard(&self) -> bool {
+        self.isa.iter().any(|device| device.hid == KEYBOARD)
+    }
+
+    /// ACPI 6.5, "IA-PC Boot Architecture Flags": devices on an ISA bus that users see. The RTC and the keyboard have flags of their own.
     pub(super) fn has_legacy_devices(&self) -> bool {
-        self.isa.iter().any(|device| device.hid != RTC)
+        self.isa.iter().any(|device| device.hid != RTC && device.hid != KEYBOARD)
+    }
+}
+
+impl IsaDevice {
+    fn resources(&self) -> Vec<Box<dyn Aml>> {
+        let ports = |first, len| Box::new(IO::new(first, first, 1, len)) as Box<dyn Aml>;
+        let Range { start, end } = self.ports;
+        let mut resources = if self.hid == KEYBOARD {
+            // Data and status.
+            vec![ports(start, 1), ports(end.saturating_sub(1), 1)]
+        } else {
+            vec![ports(start, u8::try_from(self.ports.len()).unwrap_or(u8::MAX))]
+        };
+        if let Some(gsi) = self.gsi {
+            resources.push(Box::new(Interrupt::new(true, true, false, false, gsi)));
+        }
+        resources
     }
 }
 
 impl Aml for IsaDevice {
     fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
-        let first = self.ports.start;
-        let len = u8::try_from(self.ports.len()).unwrap_or(u8::MAX);
-        let ports = IO::new(first, first, 1, len);
-        let interrupt = self.gsi.map(|gsi| Interrupt::new(true, true, false, false, gsi));
-        let mut resources: Vec<&dyn Aml> = vec![&ports];
-        if let Some(interrupt) = &interrupt {
-            resources.push(interrupt);
-        }
+        let resources = self.resources();
+        let resources = resources.iter().map(|resource| &**resource).collect();
         Device::new(
             Path::new(&String::from_utf8_lossy(&self.name)),
             vec![

@@ -4,25 +4,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use arch::{boot::Framebuffer, layout};
-use devices::display::{
-    Screen,
-    vga::{DispiPorts, Monitor, Resolution, Vga, VgaPorts},
+use devices::{
+    display::{
+        Screen,
+        vga::{DispiPorts, Monitor, Resolution, Vga, VgaPorts},
+    },
+    input::Hub,
 };
 
-use super::{Board, BoardError, IsaSpec, OpenDevice, screen::PluggedScreen};
+use super::{Board, BoardError, IsaSpec, OpenDevice, keyboard, screen::PluggedScreen};
 use crate::config::DisplayConfig;
 
-/// A monitor, which outlives the machine's resets.
+/// A monitor and a keyboard, which outlive the machine's resets.
 #[derive(Debug)]
 pub(super) struct OpenDisplay {
     monitor: Arc<Monitor>,
+    input: Arc<Hub>,
     resolution: Resolution,
 }
 
 impl OpenDisplay {
     /// A monitor that shows nothing yet.
     pub(super) fn new(config: &DisplayConfig) -> Self {
-        Self { monitor: Arc::default(), resolution: config.resolution }
+        Self { monitor: Arc::default(), input: Arc::default(), resolution: config.resolution }
     }
 
     fn plug_vga(&self, board: &mut Board) -> Result<(), BoardError> {
@@ -38,6 +42,7 @@ impl OpenDisplay {
         }
         let ports = lock(&vga).dispi_ports();
         board.isa(spec("VGA's dispi interface", layout::DISPI, DispiPorts::LEN), |_| Ok(ports))?;
+        let typist = keyboard::plug(board, &self.input)?;
         let vga = lock(&vga);
         // Firmware places video memory later, and sets modes itself.
         let framebuffer = vga.video_memory().and_then(|base| {
@@ -46,7 +51,7 @@ impl OpenDisplay {
             Some(Framebuffer { base: u32::try_from(base).ok()?, width, height, pitch })
         });
         board.screen =
-            Some(PluggedScreen { screen: Arc::clone(&self.monitor) as Arc<dyn Screen>, framebuffer });
+            Some(PluggedScreen { screen: Arc::clone(&self.monitor) as Arc<dyn Screen>, framebuffer, typist });
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The devices with fixed ports that every machine has: no option asks for them, and nothing of them is open on the host.
+//! The devices with fixed ports that no option asks for, and of which nothing is open on the host.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,15 +7,18 @@ use devices::platform::{HostTimer, PowerManagement, ResetOnlyI8042, SystemContro
 
 use super::{Board, BoardError, IsaSpec};
 
-/// Plugs them in, and returns the one with the power button.
-pub(crate) fn plug(board: &mut Board) -> Result<Arc<Mutex<PowerManagement>>, BoardError> {
+/// Plugs them in, and returns the one with the power button. A machine that `has_keyboard` gets its keyboard's controller from that, and
+/// others the part of it that resets.
+pub(crate) fn plug(board: &mut Board, has_keyboard: bool) -> Result<Arc<Mutex<PowerManagement>>, BoardError> {
     let spec = |name, port, len| IsaSpec { name, ports: (port, len), gsi: None, acpi: None, backend: None };
     let power = spec("ACPI power management", layout::PM1A_EVENT, PowerManagement::LEN);
     let power = board.isa(IsaSpec { gsi: Some(layout::SCI_GSI), ..power }, |line| {
         Ok(PowerManagement::new(line, Box::new(HostTimer::monotonic()?)))
     })?;
     board.wake(power.clone());
-    board.isa(spec("i8042 (reset only)", layout::I8042, ResetOnlyI8042::LEN), |_| Ok(ResetOnlyI8042))?;
+    if !has_keyboard {
+        board.isa(spec("i8042 (reset only)", layout::I8042, ResetOnlyI8042::LEN), |_| Ok(ResetOnlyI8042))?;
+    }
     let control = spec("system control port A", layout::SYSTEM_CONTROL_A, SystemControlA::LEN);
     board.isa(control, |_| Ok(SystemControlA::default()))?;
     Ok(power)

@@ -4,9 +4,10 @@ use super::{
     error::InspectError, halted::Halted, info_lapic::InfoLapic, info_pic::InfoPic,
     info_registers::InfoRegisters, irqchips::IrqChips, lapic::LocalApic,
 };
+use crate::{qcode::KeyValue, send_key::SendKey};
 
 /// A command, understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MonitorCommand {
     /// `info block`.
     Block,
@@ -25,12 +26,14 @@ pub(crate) enum MonitorCommand {
     Pic,
     /// `info registers`, of this vCPU or of all.
     Registers(Option<u32>),
+    /// `sendkey`.
+    SendKey(SendKey),
     /// `info status`.
     Status,
 }
 
 /// The list of commands, for an unknown one.
-const COMMANDS: &str = "info block, info lapic [APIC-ID], info network, info pci, info pic, info registers [-a|CPU], info status";
+const COMMANDS: &str = "info block, info lapic [APIC-ID], info network, info pci, info pic, info registers [-a|CPU], info status, sendkey KEY[-KEY...] [MILLISECONDS]";
 
 impl MonitorCommand {
     /// Understands a command line. `vcpu` is the request's `cpu-index`, or 0.
@@ -57,12 +60,20 @@ impl MonitorCommand {
             ["info", "registers"] => Ok(Self::Registers(Some(vcpu))),
             ["info", "registers", "-a"] => Ok(Self::Registers(None)),
             ["info", "registers", cpu] => Ok(Self::Registers(Some(number(cpu)?))),
+            ["sendkey", keys] => send_key(keys, None),
+            ["sendkey", keys, hold] => send_key(keys, Some(number(hold)?.into())),
             ["info", "status"] => Ok(Self::Status),
             _ => {
                 Err(format!("unknown command: '{}'; there are {COMMANDS}\n", words.join(" ").escape_debug()))
             }
         }
     }
+}
+
+/// `sendkey`, with the time to hold the keys.
+fn send_key(keys: &str, hold: Option<u64>) -> Result<MonitorCommand, String> {
+    let keys = SendKey::new(&KeyValue::of_line(keys), hold);
+    keys.map(MonitorCommand::SendKey).map_err(|error| format!("{error}\n"))
 }
 
 /// `info registers` of a vCPU, or of all.

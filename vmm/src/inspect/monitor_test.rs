@@ -13,9 +13,15 @@ fn commands_are_qemus() {
     assert_eq!(parse("info pci"), MonitorCommand::Pci);
     assert_eq!(parse("info block"), MonitorCommand::Block);
     assert_eq!(parse("info status"), MonitorCommand::Status);
+    let keys = SendKey::new(&KeyValue::of_line("ctrl-alt-f1"), None).unwrap();
+    assert_eq!(parse("sendkey ctrl-alt-f1"), MonitorCommand::SendKey(keys));
+    let keys = SendKey::new(&KeyValue::of_line("a"), Some(5)).unwrap();
+    assert_eq!(parse("sendkey a 5"), MonitorCommand::SendKey(keys));
     let refused = |line| MonitorCommand::parse(line, 0).unwrap_err();
     assert!(refused("info\nfoo").starts_with("unknown command: 'info foo'; there are info block, "));
     assert!(refused("quit\u{1b}").starts_with("unknown command: 'quit\\u{1b}'; "));
+    assert!(refused("sendkey ctrl-foo").starts_with("unknown key 'foo'"));
+    assert_eq!(refused("sendkey a x"), "invalid number 'x'\n");
     assert_eq!(refused("info registers x"), "invalid number 'x'\n");
     assert_eq!(refused("info lapic 99999999999"), "invalid number '99999999999'\n");
 }

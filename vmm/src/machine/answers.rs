@@ -11,6 +11,7 @@ use crate::{
     networks,
     output::Taken,
     questions::{Answer, Question, Refusal},
+    send_key::SendKey,
     stats::{self, Stats},
     vcpu::Vcpu,
 };
@@ -49,6 +50,7 @@ impl Machine {
                 let written = dump.write(screen, taken).map(done);
                 Ok(written.map_err(|error| Refusal(format!("{:#}", anyhow::Error::from(error)))))
             }
+            Question::SendKey(keys) => Ok(self.press(keys).map(done)),
             Question::Resize { disk, size } => {
                 let grown = self.devices.grow(disk, *size);
                 Ok(grown.map(done).map_err(|error| Refusal(format!("{error:#}"))))
@@ -110,8 +112,17 @@ impl Machine {
             }
             MonitorCommand::Network => Ok(Ok(text(InfoNetwork(&self.devices.networks()).to_string()))),
             MonitorCommand::Pci => Ok(Ok(text(InfoPci(&self.devices.buses().pci).to_string()))),
+            // One that succeeds says nothing.
+            MonitorCommand::SendKey(keys) => Ok(Ok(text(
+                self.press(&keys).map_or_else(|Refusal(why)| format!("{why}\n"), |()| String::new()),
+            ))),
             MonitorCommand::Status => Ok(Ok(text(inspect::info_status(link.state().name())))),
         }
+    }
+
+    fn press(&self, keys: &SendKey) -> Result<(), Refusal> {
+        let typist = self.devices.screen().map(|plugged| &*plugged.typist);
+        keys.press(typist).map_err(|error| Refusal(error.to_string()))
     }
 
     /// The disks as QMP's `query-block` has them.

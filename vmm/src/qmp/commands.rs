@@ -10,7 +10,7 @@ use super::{
     models::{self, ModelQuestion},
     returns,
     schema::Schema,
-    screendump, stats,
+    screendump, send_key, stats,
     todo::{Finish, Known, Todo},
     types::Type,
 };
@@ -293,12 +293,19 @@ static TABLE: &[Command] = &[
         run: |arguments, _| ask(Question::Screendump(screendump::screendump(arguments)?)),
     },
     Command {
+        name: "send-key",
+        arguments: send_key::ARGUMENTS,
+        returns: Type::NOTHING,
+        help: "press keys of the keyboard, and let them go",
+        run: |arguments, _| ask(Question::SendKey(send_key::send_key(arguments)?)),
+    },
+    Command {
         name: "human-monitor-command",
         arguments: &[
             Argument::new(
                 "command-line",
                 Type::String,
-                "info registers, info lapic, info pic, info pci, info block, info network, info status",
+                "info registers, info lapic, info pic, info pci, info block, info network, info status, sendkey",
             ),
             Argument::optional("cpu-index", Type::Uint64, "the vCPU that it is about; without it the first"),
         ],
