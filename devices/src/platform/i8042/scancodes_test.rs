@@ -67,7 +67,7 @@ fn set_2_translated_is_set_1() {
 }
 
 #[test]
-fn answers_are_not_translated_but_for_the_id() {
+fn only_the_id_among_answers_is_translated() {
     assert_eq!(translated(&[0xfa, 0xfe, 0xee, 0xaa]), [0xfa, 0xfe, 0xee, 0xaa]);
     // The id of an MF2 keyboard, the numbers of the sets, and the byte for lost keys.
     assert_eq!(translated(&[0xab, 0x83, 1, 2, 3, 0]), [0xab, 0x41, 0x43, 0x41, 0x3f, 0xff]);
