@@ -20,6 +20,7 @@ CALLS = {
     "query-kvm": ({}, dict),
     "query-cpus-fast": ({}, list),
     "query-stats": ({"target": "vm"}, list),
+    "query-vnc": ({}, dict),
     "query-block": ({}, list),
     "query-blockstats": ({}, list),
     "block_resize": ({"device": "data", "size": 2 << 20}, dict),

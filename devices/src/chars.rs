@@ -24,7 +24,7 @@ mod watch;
 use std::{fmt, fs::File, io, os::fd::BorrowedFd, time::Duration};
 
 pub use self::{
-    address::{Address, AddressError},
+    address::{Address, AddressError, prepare},
     client::Client,
     file::FileBackend,
     input::Input,

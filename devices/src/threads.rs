@@ -27,6 +27,10 @@ pub enum Role {
     Input,
     /// Speaks with a debugger.
     Gdb,
+    /// Takes connections of VNC's viewers.
+    Vnc,
+    /// Serves the viewer of this number.
+    Viewer(u32),
     /// Runs the guest of `nvmm check`.
     Proof,
     /// Redraws what `nvmm nest` shows.
@@ -48,6 +52,8 @@ impl fmt::Display for Role {
             Self::Variables => f.write_str("variables"),
             Self::Input => f.write_str("stdin"),
             Self::Gdb => f.write_str("gdb"),
+            Self::Vnc => f.write_str("vnc"),
+            Self::Viewer(number) => write!(f, "vnc viewer {number}"),
             Self::Proof => f.write_str("proof"),
             Self::Progress => f.write_str("progress"),
             Self::Models => f.write_str("models"),

@@ -28,6 +28,7 @@ mod rng;
 mod rtc;
 mod screen;
 mod serial;
+mod viewers;
 mod vsock;
 mod windows;
 
@@ -52,7 +53,10 @@ use ::devices::{
 use arch::{layout, memory::GuestRam};
 use thiserror::Error;
 
-pub(crate) use self::chipset::{Chipset, Placing};
+pub(crate) use self::{
+    chipset::{Chipset, Placing},
+    screen::Viewers,
+};
 pub use self::{
     device::{OpenDevice, Opening},
     devices::{Devices, HostSide},

@@ -20,6 +20,7 @@ mod qmp;
 mod serial;
 mod smbios;
 mod start;
+mod vnc;
 mod vsock;
 pub(crate) mod words;
 
@@ -46,6 +47,7 @@ pub use self::{
     qmp::QmpConfig,
     serial::{Place, SerialConfig},
     start::{FirmwareChoice, FirmwareConfig, KernelConfig, StartConfig},
+    vnc::{VncConfig, VncPlace},
     vsock::VsockConfig,
 };
 use crate::{

@@ -33,6 +33,11 @@ fn libvirts_domains() {
     try_all("domain_xml", domain_xml);
 }
 
+#[test]
+fn viewers_messages() {
+    try_all("vnc", vnc);
+}
+
 fn try_all(target: &str, entry: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

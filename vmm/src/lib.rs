@@ -67,5 +67,6 @@ mod terminal;
 mod tsc;
 mod vcpu;
 mod vm;
+mod vnc;
 mod wishes;
 mod xsave;

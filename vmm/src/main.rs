@@ -187,7 +187,8 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
     // Before devices leave anything behind.
     let payload = Payload::open(config, link.is_some())?;
     let script = config.script.as_ref();
-    let mut opening = Opening { link, script, taken: Taken::by(config), own_disk: None };
+    let mut opening =
+        Opening { link, name: config.name.as_deref(), script, taken: Taken::by(config), own_disk: None };
     let devices: Vec<_> =
         config.devices.iter().map(|device| board::open(device, &mut opening)).collect::<Result<_>>()?;
     let payload = Payload::or_by_disk(payload, config, &devices, link.is_some())?;

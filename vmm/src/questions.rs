@@ -86,6 +86,8 @@ pub(crate) enum Question {
     Screendump(Screendump),
     /// Press keys.
     SendKey(SendKey),
+    /// The place where viewers connect, and who does: QMP's `VncInfo`.
+    Viewers,
     /// Make a disk larger.
     Resize {
         /// The disk's name.

@@ -167,7 +167,7 @@ impl fmt::Display for Address {
 
 /// Prepares a connection for keys: each is sent at once, and a peer that went away without a word is noticed. A unix socket refuses both,
 /// and needs neither.
-pub(super) fn prepare(socket: impl AsFd) {
+pub fn prepare(socket: impl AsFd) {
     let socket = socket.as_fd();
     let _ = set_tcp_nodelay(socket, true);
     let _ = set_socket_keepalive(socket, true);

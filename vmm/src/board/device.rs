@@ -58,6 +58,8 @@ pub trait OpenDevice: Debug + Send {
 pub struct Opening<'a> {
     /// The way to the main thread; none if the machine will not run. Then nothing is made or emptied.
     pub link: Option<&'a Link>,
+    /// The machine's name, if it has one.
+    pub name: Option<&'a str>,
     /// The script on COM1.
     pub script: Option<&'a Script>,
     /// The files that are not to be written over.

@@ -130,7 +130,11 @@ impl Devices {
         let functions = self.buses.pci.functions();
         let functions = functions.map(|FunctionInfo { address, identity, bars, interrupt_pin }| {
             let hosts = self.functions.iter().filter(|function| function.address == address);
-            let backends: Vec<_> = hosts.filter_map(|function| function.host.backend()).collect();
+            let screen = self.screen.as_ref().filter(|screen| screen.address == address);
+            let viewers = screen.and_then(|screen| screen.viewers.as_ref());
+            let viewers = viewers.map(|viewers| format!("viewers at {}", viewers.place));
+            let backends: Vec<_> =
+                hosts.filter_map(|function| function.host.backend()).chain(viewers).collect();
             Placed {
                 name: identity.to_string(),
                 at: At::Pci { address, bars },

@@ -9,30 +9,44 @@ use devices::{
         Screen,
         vga::{DispiPorts, Monitor, Resolution, Vga, VgaPorts},
     },
-    input::Hub,
+    input::{Hub, Input},
 };
 
-use super::{Board, BoardError, IsaSpec, OpenDevice, keyboard, screen::PluggedScreen};
+use super::{
+    Board, BoardError, IsaSpec, OpenDevice, Opening, keyboard, screen::PluggedScreen, viewers::OpenViewers,
+};
 use crate::config::DisplayConfig;
 
-/// A monitor and a keyboard, which outlive the machine's resets.
+/// A monitor and a keyboard, which outlive the machine's resets, as those do who look and type from elsewhere.
 #[derive(Debug)]
 pub(super) struct OpenDisplay {
     monitor: Arc<Monitor>,
     input: Arc<Hub>,
+    viewers: Option<OpenViewers>,
     resolution: Resolution,
 }
 
 impl OpenDisplay {
-    /// A monitor that shows nothing yet.
-    pub(super) fn new(config: &DisplayConfig) -> Self {
-        Self { monitor: Arc::default(), input: Arc::default(), resolution: config.resolution }
+    /// A monitor that shows nothing yet, with a server for viewers if one is asked for.
+    ///
+    /// # Errors
+    ///
+    /// Viewers can't connect as they should.
+    pub(super) fn open(config: &DisplayConfig, opening: &mut Opening<'_>) -> anyhow::Result<Self> {
+        let (monitor, input) = (Arc::<Monitor>::default(), Arc::<Hub>::default());
+        let open = |vnc| {
+            let screen = Arc::clone(&monitor) as Arc<dyn Screen>;
+            OpenViewers::open(vnc, opening, screen, Arc::clone(&input) as Arc<dyn Input>)
+        };
+        let viewers = config.vnc.as_ref().map(open).transpose()?;
+        Ok(Self { monitor, input, viewers, resolution: config.resolution })
     }
 
     fn plug_vga(&self, board: &mut Board) -> Result<(), BoardError> {
         let (memory, log, resolution) = (board.memory().clone(), board.vm.dirty_log(), self.resolution);
         let make = |error| BoardError::Make("video memory", error);
-        let (_, vga) = board.pci(|_, _| Vga::new(&self.monitor, memory, log, resolution).map_err(make))?;
+        let (address, vga) =
+            board.pci(|_, _| Vga::new(&self.monitor, memory, log, resolution).map_err(make))?;
         let spec =
             |name, port, len| IsaSpec { name, ports: (port, len), gsi: None, acpi: None, backend: None };
         for (port, len) in [(layout::VGA_MONOCHROME, VgaPorts::MONOCHROME_LEN), (layout::VGA, VgaPorts::LEN)]
@@ -50,8 +64,13 @@ impl OpenDisplay {
             let pitch = u16::try_from(vga.set_mode(resolution)).ok()?;
             Some(Framebuffer { base: u32::try_from(base).ok()?, width, height, pitch })
         });
-        board.screen =
-            Some(PluggedScreen { screen: Arc::clone(&self.monitor) as Arc<dyn Screen>, framebuffer, typist });
+        board.screen = Some(PluggedScreen {
+            address,
+            screen: Arc::clone(&self.monitor) as Arc<dyn Screen>,
+            framebuffer,
+            typist,
+            viewers: self.viewers.as_ref().map(OpenViewers::viewers),
+        });
         Ok(())
     }
 }

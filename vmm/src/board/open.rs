@@ -39,7 +39,7 @@ pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<
         DeviceConfig::Rng(path) => Box::new(RngSource::open(path)?),
         DeviceConfig::Balloon => Box::new(MemoryBalloon::default()),
         DeviceConfig::Vsock(config) => Box::new(OpenVsock::open(config, opening)?),
-        DeviceConfig::Display(config) => Box::new(OpenDisplay::new(config)),
+        DeviceConfig::Display(config) => Box::new(OpenDisplay::open(config, opening)?),
         DeviceConfig::Serial(number, config) => Box::new(SerialPort::open(*number, config, opening)?),
         DeviceConfig::Panic => Box::new(PanicPort),
         DeviceConfig::DebugExit(port) => Box::new(DebugExitPort(*port)),

@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 
 use devices::{display::vga::Resolution, printable::ToPrintable};
 
-use super::{error::ConfigError, keys::Keys, words};
+use super::{error::ConfigError, keys::Keys, vnc::VncConfig, words};
 
 const OPTION: &str = "--display";
-const KNOWN: &str = "none, or vga[,xres=N,yres=N]";
+const KNOWN: &str = "none, vga[,xres=N,yres=N], or vnc=HOST:N or vnc=unix:PATH, with password-file=PATH, to=N, xres=N,yres=N behind";
 /// The size that a guest prefers, unless the user asks for another.
 const USUAL: Resolution = Resolution { width: 1280, height: 800 };
 
@@ -16,6 +16,8 @@ const USUAL: Resolution = Resolution { width: 1280, height: 800 };
 pub struct DisplayConfig {
     /// The size that the guest is told to prefer.
     pub resolution: Resolution,
+    /// The server for those who look at it from elsewhere.
+    pub vnc: Option<VncConfig>,
 }
 
 impl DisplayConfig {
@@ -38,16 +40,25 @@ fn parse(text: &str) -> Result<Option<DisplayConfig>, String> {
         Some((place, rest)) => (place, Some(rest)),
         None => (text, None),
     };
+    let is_alone = rest.is_none();
+    let rest = rest.into_iter().flat_map(|rest| rest.split(','));
     match place {
-        "none" if rest.is_none() => Ok(None),
+        "none" if is_alone => Ok(None),
         "none" => Err("'none' is no screen, and has no keys".to_owned()),
         "vga" => {
-            let mut keys = Keys::of(rest.into_iter().flat_map(|rest| rest.split(',')))?;
+            let mut keys = Keys::of(rest)?;
             let resolution = resolution(&mut keys)?;
             keys.end("xres=N,yres=N")?;
-            Ok(Some(DisplayConfig { resolution }))
+            Ok(Some(DisplayConfig { resolution, vnc: None }))
         }
-        _ => Err(format!("give {KNOWN}")),
+        _ => {
+            let place = place.strip_prefix("vnc=").ok_or_else(|| format!("give {KNOWN}"))?;
+            let mut keys = Keys::of(rest)?;
+            let vnc = VncConfig::parse(place, &mut keys)?;
+            let resolution = resolution(&mut keys)?;
+            keys.end("password-file=PATH, to=N, xres=N,yres=N; a comma in a path is written twice")?;
+            Ok(Some(DisplayConfig { resolution, vnc: Some(vnc) }))
+        }
     }
 }
 

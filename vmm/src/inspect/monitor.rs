@@ -30,10 +30,12 @@ pub(crate) enum MonitorCommand {
     SendKey(SendKey),
     /// `info status`.
     Status,
+    /// `info vnc`.
+    Vnc,
 }
 
 /// The list of commands, for an unknown one.
-const COMMANDS: &str = "info block, info lapic [APIC-ID], info network, info pci, info pic, info registers [-a|CPU], info status, sendkey KEY[-KEY...] [MILLISECONDS]";
+const COMMANDS: &str = "info block, info lapic [APIC-ID], info network, info pci, info pic, info registers [-a|CPU], info status, info vnc, sendkey KEY[-KEY...] [MILLISECONDS]";
 
 impl MonitorCommand {
     /// Understands a command line. `vcpu` is the request's `cpu-index`, or 0.
@@ -63,6 +65,7 @@ impl MonitorCommand {
             ["sendkey", keys] => send_key(keys, None),
             ["sendkey", keys, hold] => send_key(keys, Some(number(hold)?.into())),
             ["info", "status"] => Ok(Self::Status),
+            ["info", "vnc"] => Ok(Self::Vnc),
             _ => {
                 Err(format!("unknown command: '{}'; there are {COMMANDS}\n", words.join(" ").escape_debug()))
             }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Machine;
 use crate::{
     blocks,
+    board::Viewers,
     inspect::{self, Halted, InfoBlock, InfoNetwork, InfoPci, InspectError, MonitorCommand},
     link::Link,
     networks,
@@ -14,6 +15,7 @@ use crate::{
     send_key::SendKey,
     stats::{self, Stats},
     vcpu::Vcpu,
+    vnc::{InfoVnc, VncInfo},
 };
 
 impl Machine {
@@ -51,6 +53,7 @@ impl Machine {
                 Ok(written.map_err(|error| Refusal(format!("{:#}", anyhow::Error::from(error)))))
             }
             Question::SendKey(keys) => Ok(self.press(keys).map(done)),
+            Question::Viewers => Ok(Ok(self.viewers().to_json())),
             Question::Resize { disk, size } => {
                 let grown = self.devices.grow(disk, *size);
                 Ok(grown.map(done).map_err(|error| Refusal(format!("{error:#}"))))
@@ -116,6 +119,7 @@ impl Machine {
             MonitorCommand::SendKey(keys) => Ok(Ok(text(
                 self.press(&keys).map_or_else(|Refusal(why)| format!("{why}\n"), |()| String::new()),
             ))),
+            MonitorCommand::Vnc => Ok(Ok(text(InfoVnc(&self.viewers()).to_string()))),
             MonitorCommand::Status => Ok(Ok(text(inspect::info_status(link.state().name())))),
         }
     }
@@ -123,6 +127,12 @@ impl Machine {
     fn press(&self, keys: &SendKey) -> Result<(), Refusal> {
         let typist = self.devices.screen().map(|plugged| &*plugged.typist);
         keys.press(typist).map_err(|error| Refusal(error.to_string()))
+    }
+
+    /// The VNC server as it is now.
+    fn viewers(&self) -> VncInfo {
+        let viewers = self.devices.screen().and_then(|screen| screen.viewers.as_ref());
+        viewers.and_then(Viewers::server).map(|server| server.info()).unwrap_or_default()
     }
 
     /// The disks as QMP's `query-block` has them.

@@ -104,6 +104,9 @@ static TABLE: &[Command] = &[
             Ok(Todo::Ask(Question::Stats, Finish(Box::new(move |all| filter.apply(all)))))
         },
     },
+    Command::simple("query-vnc", returns::VNC, "tell where viewers connect, and who does", |_, _| {
+        ask(Question::Viewers)
+    }),
     Command::simple("query-block", returns::BLOCKS, "list the disks", |_, _| ask(Question::Blocks)),
     Command::simple(
         "query-blockstats",
@@ -305,7 +308,7 @@ static TABLE: &[Command] = &[
             Argument::new(
                 "command-line",
                 Type::String,
-                "info registers, info lapic, info pic, info pci, info block, info network, info status, sendkey",
+                "info registers, info lapic, info pic, info pci, info block, info network, info status, info vnc, sendkey",
             ),
             Argument::optional("cpu-index", Type::Uint64, "the vCPU that it is about; without it the first"),
         ],

@@ -61,6 +61,27 @@ pub(super) const STATUS: Type = Type::Object(&[
     must("status", Type::Enum(&["prelaunch", "running", "paused", "debug", "guest-panicked", "shutdown"])),
 ]);
 
+/// `VncInfo`; the members but for `enabled` are there with a server.
+pub(super) const VNC: Type = Type::Object(&[
+    must("enabled", Type::Boolean),
+    may("host", Type::String),
+    may("family", FAMILY),
+    may("service", Type::String),
+    may("auth", Type::Enum(&["none", "vnc"])),
+    may(
+        "clients",
+        Type::Array(&Type::Object(&[
+            must("host", Type::String),
+            must("service", Type::String),
+            must("family", FAMILY),
+            must("websocket", Type::Boolean),
+        ])),
+    ),
+]);
+
+/// `NetworkAddressFamily`.
+const FAMILY: Type = Type::Enum(&["ipv4", "ipv6", "unix"]);
+
 pub(super) const NAME: Type = Type::Object(&[may("name", Type::String)]);
 
 pub(super) const UUID: Type = Type::Object(&[must("UUID", Type::String)]);

@@ -1,0 +1,243 @@
+//! A session: the bytes of one viewer, and the bytes for it.
+
+use std::{
+    fmt, io, mem,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use devices::{display::Screen, input::Input};
+use thiserror::Error;
+
+use super::{
+    authentication::Password,
+    handshake::{Handshake, HandshakeError, Progress},
+    keyboard::Keyboard,
+    message::{Message, MessageError},
+    painter::{KEPT, Painter, Request},
+    pixels::PixelFormat,
+};
+
+/// The machine that viewers look at.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    /// Its name, which viewers show.
+    pub(crate) name: String,
+    /// The password that they are to know, if they are.
+    pub(crate) password: Option<Password>,
+    /// Its screen.
+    pub(crate) screen: Arc<dyn Screen>,
+    /// Its keyboard and pointer.
+    pub(crate) input: Arc<dyn Input>,
+    /// Its Caps Lock, as far as viewers have pressed it.
+    pub(crate) caps_lock: Arc<AtomicBool>,
+}
+
+/// Why a session can't go on.
+#[derive(Debug, Error)]
+pub(super) enum SessionError {
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error("its picture can't be packed")]
+    Paint(#[from] io::Error),
+}
+
+/// A session with a viewer.
+pub(super) struct Session {
+    subject: Arc<Subject>,
+    keyboard: Keyboard,
+    phase: Phase,
+    /// The beginning of a message that has not come whole.
+    input: Vec<u8>,
+    /// The bytes for the viewer, of which so many are sent.
+    output: Vec<u8>,
+    sent: usize,
+    /// Bytes to come that nobody needs.
+    skipped: usize,
+    request: Option<Request>,
+}
+
+enum Phase {
+    Handshake(Handshake),
+    Running(Box<Painter>),
+}
+
+/// The effect of bytes that have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Received {
+    /// The user has done something, and waits to see it.
+    pub(super) touched: bool,
+}
+
+impl Session {
+    /// A session that begins with a greeting.
+    pub(super) fn new(subject: Arc<Subject>) -> Self {
+        let mut output = Vec::new();
+        let handshake = Handshake::new(&mut output);
+        let keyboard = Keyboard::new(Arc::clone(&subject.input), Arc::clone(&subject.caps_lock));
+        Self {
+            subject,
+            keyboard,
+            phase: Phase::Handshake(handshake),
+            input: Vec::new(),
+            output,
+            sent: 0,
+            skipped: 0,
+            request: None,
+        }
+    }
+
+    /// The time that the viewer has for its next answer, until it is in.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        match &self.phase {
+            Phase::Handshake(handshake) => Some(handshake.patience()),
+            Phase::Running(_) => None,
+        }
+    }
+
+    /// Takes bytes that have come.
+    ///
+    /// # Errors
+    ///
+    /// They have no meaning. The output may have a last word for the viewer.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
+        let mut input = mem::take(&mut self.input);
+        input.extend(bytes);
+        let mut rest = &input[..];
+        let mut received = Received::default();
+        loop {
+            let skipped = rest.len().min(self.skipped);
+            self.skipped -= skipped;
+            rest = &rest[skipped..];
+            let len = self.take(rest, &mut received)?;
+            if len == 0 {
+                break;
+            }
+            rest = &rest[len..];
+        }
+        let taken = input.len() - rest.len();
+        input.drain(..taken);
+        self.input = input;
+        Ok(received)
+    }
+
+    /// Takes an answer or a message at the beginning of `bytes`, and returns its length; 0 if it is not whole.
+    fn take(&mut self, bytes: &[u8], received: &mut Received) -> Result<usize, SessionError> {
+        match &mut self.phase {
+            Phase::Handshake(handshake) => {
+                let password = self.subject.password.as_ref();
+                Ok(match handshake.take(bytes, password, &mut self.output)? {
+                    Progress::Waits => 0,
+                    Progress::Took(len) => len,
+                    Progress::Done(len) => {
+                        self.begin();
+                        len
+                    }
+                })
+            }
+            Phase::Running(_) => match Message::parse(bytes)? {
+                None => Ok(0),
+                Some((message, len)) => {
+                    received.touched |= self.on_message(message);
+                    Ok(len)
+                }
+            },
+        }
+    }
+
+    /// Tells a viewer that is in about the screen: RFC 6143, "ServerInit".
+    fn begin(&mut self) {
+        let painter = Painter::new(&*self.subject.screen);
+        let (width, height) = painter.size();
+        [width, height].iter().for_each(|number| self.output.extend(number.to_be_bytes()));
+        self.output.extend(PixelFormat::default().to_bytes());
+        let name = self.subject.name.as_bytes();
+        self.output.extend(u32::try_from(name.len()).unwrap_or_default().to_be_bytes());
+        self.output.extend(name);
+        self.phase = Phase::Running(Box::new(painter));
+    }
+
+    /// Does what a message asks for. Returns true if a user pressed or moved something.
+    fn on_message(&mut self, message: Message) -> bool {
+        let Phase::Running(painter) = &mut self.phase else { return false };
+        match message {
+            Message::SetPixelFormat(format) => painter.set_format(format),
+            Message::SetEncodings(list) => painter.set_encodings(&list),
+            Message::UpdateRequest { incremental, area } => {
+                let request = self.request.get_or_insert_default();
+                if !incremental {
+                    request.add(area);
+                }
+            }
+            Message::Key { pressed, keysym } => {
+                self.keyboard.keysym(keysym, pressed);
+                return true;
+            }
+            Message::ExtendedKey { pressed, code } => {
+                self.keyboard.code(code, pressed);
+                return true;
+            }
+            Message::Pointer { buttons, x, y } => {
+                self.keyboard.pointer(buttons, (x, y), painter.size());
+                return true;
+            }
+            Message::Text(len) => self.skipped = usize::try_from(len).unwrap_or(usize::MAX),
+            Message::SetDesktopSize => painter.refuse_size(),
+        }
+        false
+    }
+
+    /// Returns true if the viewer waits for an update, and has all that came before.
+    pub(super) fn wants_update(&self) -> bool {
+        self.request.is_some() && self.output.is_empty()
+    }
+
+    /// Answers the viewer's wish to see something, and returns true, if there is something to see.
+    ///
+    /// # Errors
+    ///
+    /// The picture can't be packed.
+    pub(super) fn update(&mut self) -> Result<bool, SessionError> {
+        let (Phase::Running(painter), Some(request)) = (&mut self.phase, self.request) else {
+            return Ok(false);
+        };
+        let painted = painter.paint(&*self.subject.screen, request, &mut self.output)?;
+        if painted {
+            self.request = None;
+        }
+        Ok(painted)
+    }
+
+    /// The number of bytes that are kept of messages that have not come whole.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn kept(&self) -> usize {
+        self.input.len()
+    }
+
+    /// The bytes for the viewer.
+    pub(super) fn output(&self) -> &[u8] {
+        &self.output[self.sent..]
+    }
+
+    /// Forgets the first `len` of the bytes for the viewer.
+    pub(super) fn sent(&mut self, len: usize) {
+        self.sent += len;
+        if self.sent >= self.output.len() {
+            self.output.clear();
+            self.output.shrink_to(KEPT);
+            self.sent = 0;
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "session_test.rs"]
+mod tests;
