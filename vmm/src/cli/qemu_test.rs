@@ -498,8 +498,31 @@ fn a_screen_is_where_nvmm_has_one() {
         ours("-display vga,xres=800,yres=600 -kernel k"),
         "--display vga,xres=800,yres=600 --kernel k"
     );
-    for line in ["-vnc :0", "-vnc 0.0.0.0:20,password=on", "-display vnc=:1"] {
-        assert!(refused(line)[0].contains("nvmm has no VNC server yet"), "{line}");
+    // QEMU's empty host is every address, and nvmm's this host alone.
+    for (line, expected) in [
+        ("-vnc :1", "vnc=0.0.0.0:1"),
+        ("-vnc 0.0.0.0:20", "vnc=0.0.0.0:20"),
+        ("-vnc localhost:1,to=99,share=force-shared,lossy=on", "vnc=localhost:1,to=99"),
+        ("-vnc [::1]:1,password=off", "vnc=[::1]:1"),
+        ("-vnc 127.0.0.1:0,password-file=a,,b", "vnc=127.0.0.1:0,password-file=a,,b"),
+        ("-vnc unix:/run/a,,b", "vnc=unix:/run/a,,b"),
+        ("-vga std -display vnc=:1", "vnc=:1"),
+        ("-M q35 -display vnc=10.0.0.1:1,xres=800,yres=600", "vnc=10.0.0.1:1,xres=800,yres=600"),
+    ] {
+        assert_eq!(ours(&format!("{line} -kernel k")), format!("--display {expected} --kernel k"), "{line}");
+    }
+    for (line, expected) in [
+        (
+            "-vnc 0.0.0.0:20,password=on",
+            "password: nvmm reads the password from a file: say --display vnc=HOST:N,password-file=PATH",
+        ),
+        ("-vnc :0,password", "password-file=PATH"),
+        ("-vnc :0,websocket=on", "websockify makes one of it"),
+        ("-vnc :0,tls-creds=tls0", "an SSH tunnel"),
+        ("-vnc :0,frob=1", "'frob=1': nvmm has nothing like it"),
+        ("-display vnc=none", "say :0, or another display"),
+    ] {
+        assert!(refused(line)[0].contains(expected), "{line}: {:?}", refused(line));
     }
 }
 
