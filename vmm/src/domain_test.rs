@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::*;
 
 fn beside(given: &[&str]) -> Beside {
-    Beside { given: given.iter().map(|&word| word.to_owned()).collect(), vnc: true }
+    Beside { given: given.iter().map(|&word| word.to_owned()).collect() }
 }
 
 fn read_beside(text: &str, given: &[&str]) -> Result<Domain, Vec<String>> {
@@ -215,9 +215,16 @@ fn a_screen_is_vncs() {
         ("<graphics type='vnc' port='5904' autoport='no' listen='0.0.0.0'/>", "vnc=0.0.0.0:4"),
         (
             "<graphics type='vnc' port='-1' autoport='yes'><listen type='address' address='::1'/></graphics>",
+            "vnc=[::1]:0,to=59635",
+        ),
+        ("<graphics type='vnc'/>", "vnc=:0,to=59635"),
+        ("<graphics type='vnc'><listen type='none'/></graphics>", "vga"),
+        (
+            "<graphics type='vnc' port='5900'><listen type='address' address='::1'/><listen type='network'/></graphics>",
             "vnc=[::1]:0",
         ),
-        ("<graphics type='vnc'/>", "vnc=:0"),
+        // The port of a machine that libvirt runs.
+        ("<graphics type='vnc' port='5904' autoport='yes'/>", "vnc=:0,to=59635"),
         ("<graphics type='vnc'><listen type='socket' socket='/s'/></graphics>", "vnc=unix:/s"),
     ] {
         assert_eq!(of("display", "", graphics), [word], "{graphics}");
@@ -228,12 +235,6 @@ fn a_screen_is_vncs() {
     let both = format!("{spice}<graphics type='vnc' port='5901'/><graphics type='vnc' port='5902'/>");
     assert_eq!(of("display", "", &both), ["vnc=:1"]);
     assert!(of("display", "", "<video><model type='qxl'/></video>").is_empty());
-    // An nvmm without a server says so.
-    let text = with("", "<graphics type='vnc'/>");
-    let domain = read(&text, Path::new("vm.xml"), &Beside::default(), &|_| Err(String::new())).unwrap();
-    assert!(words_of(&domain).contains(&"display vga".to_owned()));
-    let line = "line 3: <graphics type='vnc'>: nvmm has no VNC server yet; screendump on the control socket saves a picture";
-    assert_eq!(domain.missing, [line]);
 }
 
 #[test]

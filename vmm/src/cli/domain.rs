@@ -54,16 +54,13 @@ pub(super) fn add(
 /// Finds the options that stand beside `--domain`.
 fn beside(words: &[OsString], command: &Command) -> Beside {
     let longs = |argument: &Arg| argument.get_long().map(str::to_owned);
-    let display = command.get_arguments().find(|argument| argument.get_long() == Some("display"));
-    let values = display.and_then(|display| display.get_value_names()).unwrap_or_default();
-    let vnc = values.iter().any(|name| name.contains("vnc"));
     let given = command.clone().try_get_matches_from(words).map(|matches| {
         let is_given = |argument: &&Arg| {
             matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
         };
         command.get_arguments().filter(is_given).filter_map(longs).collect()
     });
-    Beside { given: given.unwrap_or_default(), vnc }
+    Beside { given: given.unwrap_or_default() }
 }
 
 /// Joins option and value to one word, since a value may begin with a dash.

@@ -55,7 +55,7 @@ fn look_at(words: &[OsString], is_qemus: bool) {
 /// A refusal has no reason or a long one, or the words for it are none of nvmm's.
 pub fn domain_xml(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
-    let beside = Beside { vnc: true, ..Beside::default() };
+    let beside = Beside::default();
     let domain = match domain::read(text, Path::new("vm.xml"), &beside, &|_| Ok("virbr0".to_owned())) {
         Ok(domain) => domain,
         Err(lines) => {

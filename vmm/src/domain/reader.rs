@@ -27,8 +27,6 @@ pub struct Word {
 pub struct Beside {
     /// The options that were given, which take the place of the file's.
     pub given: BTreeSet<String>,
-    /// nvmm has a VNC server.
-    pub vnc: bool,
 }
 
 /// A disk of the guest.

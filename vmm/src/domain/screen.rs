@@ -14,6 +14,8 @@ const OPTION: &str = "display";
 const SCREEN: &str = "vga";
 /// The port of display 0.
 const FIRST_PORT: u16 = 5900;
+/// The first display that is free, of those that libvirt's drivers look for.
+const ANY_DISPLAY: &str = "0,to=59635";
 
 const GRAPHICS: &Rules = &[
     ("audio", Idle("nvmm's guests make no sound")),
@@ -21,7 +23,6 @@ const GRAPHICS: &Rules = &[
     ("@keymap", Idle("the viewer tells which keys are pressed")),
     ("@sharePolicy", Idle("several viewers may look")),
     ("@powerControl", Idle("viewers press no power button")),
-    ("@autoport", Idle("the port tells")),
     ("@connected", Idle("nvmm leaves viewers alone")),
     ("@websocket", Missing("nvmm's screen has no WebSocket; websockify makes one of it")),
     ("@passwdValidTo", Missing("nvmm's passwords are valid until it ends")),
@@ -34,12 +35,6 @@ pub(super) fn graphics<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd
         return;
     }
     match element.attribute("type") {
-        Some("vnc") if !reader.beside.vnc => {
-            element.leave(Missing(
-                "nvmm has no VNC server yet; screendump on the control socket saves a picture",
-            ));
-            reader.screen.get_or_insert_with(|| (origin(element), SCREEN.to_owned()));
-        }
         Some("vnc") if reader.is_watched => {
             element.leave(Missing("nvmm has one screen, which several viewers may look at"));
         }
@@ -65,7 +60,9 @@ fn vnc(element: Part<'_, '_>) -> Option<String> {
         );
         return None;
     }
-    let listen = element.child("listen");
+    let listens = element.all("listen");
+    let listen = listens.first().copied();
+    listens.iter().skip(1).for_each(|other| other.leave(Missing("nvmm listens at one place, the first")));
     let by_listen = listen.and_then(|listen| listen.attribute("address"));
     let socket = listen.and_then(|listen| listen.attribute("socket")).or_else(|| element.attribute("socket"));
     if let Some(listen) = listen {
@@ -73,28 +70,32 @@ fn vnc(element: Part<'_, '_>) -> Option<String> {
             Some("network") => {
                 listen.leave(Missing("nvmm listens at 127.0.0.1; give type='address' and an address"));
             }
-            Some("none") => listen.refuse("nvmm's screen is looked at by a viewer; give type='address'"),
+            // A server that others hand connections to.
+            Some("none") => {
+                element.leave(Missing("nvmm's server listens for viewers; give type='address'"));
+                return Some(SCREEN.to_owned());
+            }
             _ => {}
         }
     }
     let by_graphics = element.attribute("listen");
     let host = by_listen.or(by_graphics).unwrap_or_default();
     let port = element.attribute("port");
+    let is_chosen = element.attribute("autoport") == Some("yes");
     element.rest(&[COMMON, GRAPHICS]);
     if let Some(socket) = socket {
         return Some(format!("vnc=unix:{}", path_part(socket)));
     }
-    let port = match port.map(str::parse::<u16>) {
-        None => FIRST_PORT,
-        Some(Ok(port)) if port >= FIRST_PORT => port,
-        _ if port == Some("-1") => FIRST_PORT,
+    let display = match port.map(str::parse::<u16>) {
+        _ if is_chosen || port.is_none_or(|port| port == "-1") => ANY_DISPLAY.to_owned(),
+        Some(Ok(port)) if port >= FIRST_PORT => (port - FIRST_PORT).to_string(),
         _ => {
             element.refuse_attribute("port", "give a number from 5900 to 65535, or -1");
             return None;
         }
     };
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    Some(format!("vnc={}:{}", host.replace(',', ",,"), port - FIRST_PORT))
+    Some(format!("vnc={}:{display}", host.replace(',', ",,")))
 }
 
 /// `--display`, once all is known.
