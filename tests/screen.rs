@@ -1,129 +1,20 @@
 //! The screen: the BIOS's text, a mode that a boot loader sets, and one that a kernel finds, as `screendump` saves them.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
 mod control;
+#[path = "support/screen.rs"]
+mod screen;
 #[path = "support/mod.rs"]
 mod support;
 
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{fs, io::Write};
 
 use control::{Machine, ctl};
-use support::{Running, expect, no_kvm, nvmm};
-use tempfile::TempDir;
+use screen::{Bios, Picture, no_bios};
+use support::{expect, no_kvm, nvmm};
 
-const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
-const VGA_ROM: &str = "/usr/share/seabios/vgabios-stdvga.bin";
 /// The status of a guest that ends with 21.
 const DONE: Option<i32> = Some(21 << 1 | 1);
-
-/// Says that a test is skipped, and why, where it can't run.
-fn no_bios() -> bool {
-    if !Path::new(SEABIOS).exists() || !Path::new(VGA_ROM).exists() {
-        println!("skipped: no SeaBIOS (apt install seabios)");
-        return true;
-    }
-    no_kvm()
-}
-
-/// A picture as a file has it.
-struct Picture {
-    width: usize,
-    height: usize,
-    pixels: Vec<[u8; 3]>,
-}
-
-impl Picture {
-    /// Reads a PPM.
-    fn read(path: &Path) -> Self {
-        let bytes = fs::read(path).unwrap();
-        let mut lines = bytes.splitn(4, |byte| *byte == b'\n');
-        assert_eq!(lines.next(), Some(&b"P6"[..]));
-        let size = String::from_utf8(lines.next().unwrap().to_vec()).unwrap();
-        let (width, height) = size.split_once(' ').unwrap();
-        let (width, height) = (width.parse().unwrap(), height.parse().unwrap());
-        assert_eq!(lines.next(), Some(&b"255"[..]));
-        let pixels: Vec<_> = lines.next().unwrap().as_chunks::<3>().0.to_vec();
-        assert_eq!(pixels.len(), width * height);
-        Self { width, height, pixels }
-    }
-
-    fn pixel(&self, x: usize, y: usize) -> u32 {
-        let [red, green, blue] = self.pixels[y * self.width + x];
-        u32::from_be_bytes([0, red, green, blue])
-    }
-
-    /// The rows of characters of 9 by 16 pixels, read by a font of 32 bytes each. One that is not in the font, or has the cursor, is a question mark.
-    fn text(&self, font: &[u8]) -> Vec<String> {
-        let character = |row: usize, column: usize| {
-            let lines: [u8; 16] = std::array::from_fn(|line| {
-                let bit = |bit| u8::from(self.pixel(9 * column + bit, 16 * row + line) != 0) << (7 - bit);
-                (0..8).map(bit).sum()
-            });
-            let found = (b' '..=b'~').find(|byte| font[usize::from(*byte) * 32..][..16] == lines);
-            char::from(found.unwrap_or(b'?'))
-        };
-        let line = |row| (0..self.width / 9).map(|column| character(row, column)).collect::<String>();
-        (0..self.height / 16).map(|row| line(row).trim_end().to_owned()).collect()
-    }
-}
-
-/// A machine that SeaBIOS starts from a disk with this code in its boot sector.
-struct Bios {
-    nvmm: Running,
-    folder: TempDir,
-}
-
-impl Bios {
-    fn start(boot_sector: &[u8]) -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut disk = vec![0; 1 << 20];
-        disk[..boot_sector.len()].copy_from_slice(boot_sector);
-        if !boot_sector.is_empty() {
-            disk[510..512].copy_from_slice(&[0x55, 0xaa]);
-        }
-        fs::write(folder.path().join("a.img"), disk).unwrap();
-        let mut command = nvmm();
-        command.args(["--disk", "a.img", "--firmware", "bios", "--display", "vga", "--qmp", "qmp"]);
-        command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Self { nvmm: Running::start(&mut command), folder }
-    }
-
-    /// Waits until the machine has written `text` to COM1.
-    fn prints(&mut self, text: &str) {
-        expect(self.nvmm.0.stdout.as_mut().unwrap(), text);
-    }
-
-    fn ask(&self, words: &[&str]) {
-        let output = ctl(&self.folder.path().join("qmp"), words).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn picture(&self) -> Picture {
-        let path = self.path("a.ppm");
-        self.ask(&["screendump", path.to_str().unwrap()]);
-        Picture::read(&path)
-    }
-
-    /// The text of the picture, by the font where the BIOS has put it.
-    fn text(&self) -> Vec<String> {
-        let path = self.path("font");
-        let filename = format!("filename={}", path.display());
-        self.ask(&["pmemsave", "val=0xa0000", "size=8192", &filename]);
-        let picture = self.picture();
-        assert_eq!((picture.width, picture.height), (720, 400));
-        picture.text(&fs::read(path).unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-}
 
 #[test]
 fn the_bioss_messages_are_on_the_screen() {
