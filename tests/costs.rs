@@ -1,12 +1,18 @@
-//! The cost of a machine beside the least that KVM asks for: `cargo bench -p vmm --bench costs [start] [exits]`.
+//! The cost of a machine beside the least that KVM asks for: `cargo bench -p vmm --bench costs [start] [exits] [viewer]`.
 //!
 //! Every row is nvmm and a bare KVM program, run in turn as whole processes on the same guest; the ratio is that of
 //! their medians. The bare program is this one, started again with `bare`.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(unsafe_code, reason = "wait4 and the bare program's ioctls")]
 
+#[path = "support/control.rs"]
+mod control;
+#[path = "support/screen.rs"]
+mod screen;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/viewer.rs"]
+mod viewer;
 
 use std::{
     fs::File,
@@ -37,7 +43,7 @@ fn main() {
         return;
     }
     println!("{:<40} {:>12} {:>12} {:>5}", "", "nvmm", "bare KVM", "ratio");
-    for (name, part) in [("start", start as fn()), ("exits", exits)] {
+    for (name, part) in [("start", start as fn()), ("exits", exits), ("viewer", viewer)] {
         // cargo adds `--bench`; any other word picks a part.
         let picked: Vec<_> = args.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
         if picked.is_empty() || picked.iter().any(|word| *word == name) {
@@ -69,6 +75,30 @@ fn exits() {
     let rows = measure("port_io", 15);
     let [nvmm, bare] = rows.map(|runs| EXITS / median(runs.iter().map(|run| run.cpu.as_secs_f64())));
     println!("{:<40} {nvmm:>8.0} /s  {bare:>8.0} /s  {:>5.2}", "port round trips a CPU second", nvmm / bare);
+}
+
+/// A guest that waits for ever, and a viewer that waits for its screen to change.
+fn viewer() {
+    const SECONDS: u32 = 30;
+    // Of x86 Linux, whatever its own clock ticks at.
+    const USER_HZ: f64 = 100.0;
+    let machine = control::Machine::start("idle", &["--display", "vnc=unix:vnc"]);
+    let mut viewer = viewer::Viewer::connect(&machine.folder.path().join("vnc"));
+    viewer.update(true);
+    viewer.ask(false);
+    let stat = format!("/proc/{}/stat", machine.nvmm.0.id());
+    // proc(5): the program's name, in parentheses, is the second of its words; utime and stime are the 14th and 15th.
+    let ticks = || {
+        let stat = std::fs::read_to_string(&stat).unwrap();
+        let words = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        words.map(|word| word.parse::<u32>().unwrap()).sum::<u32>()
+    };
+    std::thread::sleep(Duration::from_secs(2));
+    let before = ticks();
+    std::thread::sleep(Duration::from_secs(SECONDS.into()));
+    let seconds = f64::from(ticks() - before) / USER_HZ;
+    let name = "a viewer of an idle screen, user+system";
+    println!("{name:<40} {:>8.2} % of a core", 100.0 * seconds / f64::from(SECONDS));
 }
 
 /// The time that one process took.
