@@ -94,6 +94,32 @@ fn the_server_is_told_by_the_control_socket() {
 }
 
 #[test]
+fn a_guest_reads_the_keys_of_viewers() {
+    if no_kvm() {
+        return;
+    }
+    let mut machine = Machine::start("keyboard", &["--display", "vnc=unix:vnc"]);
+    machine.prints("ready\n");
+    let path = machine.folder.path().join("vnc");
+    let mut viewer = Viewer::connect(&path);
+    // By their places: Control, and the Up of the cursor block.
+    viewer.code(0x1d, true);
+    viewer.code(0xc8, true);
+    viewer.code(0xc8, false);
+    machine.prints("1d\ne0\n48\ne0\nc8\n");
+    // Whoever goes lets go.
+    drop(viewer);
+    machine.prints("9d\n");
+    // By characters, which may need Shift; Esc is the guest's end.
+    let mut viewer = Viewer::connect(&path);
+    for keysym in [u16::from(b'b'), u16::from(b'A'), 0xff1b] {
+        viewer.types(keysym);
+    }
+    machine.prints("30\nb0\n2a\n1e\naa\n9e\n1\n81\n");
+    assert_eq!(machine.nvmm.status_in_time(), Some(1));
+}
+
+#[test]
 fn a_display_that_is_taken_is_an_error_that_tells_another() {
     if no_kvm() {
         return;
