@@ -4,11 +4,13 @@ use crate::bus::{BusDevice, Effect};
 const COMMAND: u64 = 4;
 /// "Pulse output port" with bit 0 low: the CPU's reset line.
 const PULSE_RESET: u8 = 0xfe;
+/// The status: a parity error and a time-out. OVMF, which does not ask ACPI, waits seconds for a keyboard and a mouse without these two.
+const NO_DEVICE: u8 = 1 << 7 | 1 << 6;
 
 /// The keyboard controller's one use to a machine without a keyboard: resetting it, Linux' `reboot=k`.
 ///
-/// ACPI says that it is not there (`IAPC_BOOT_ARCH`). Its status reads as zero: no byte to be read, and ready for a command, so that
-/// drivers that poll for either do not wait.
+/// ACPI says that it is not there (`IAPC_BOOT_ARCH`). Its status says that no byte is to be read, that it is ready for a command, and
+/// that no device answers, so that drivers that poll for any of these do not wait.
 #[derive(Debug, Default)]
 pub struct ResetOnlyI8042;
 
@@ -20,7 +22,8 @@ impl ResetOnlyI8042 {
 impl BusDevice for ResetOnlyI8042 {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         match (offset, data) {
-            (0 | COMMAND, [byte]) => *byte = 0,
+            (0, [byte]) => *byte = 0,
+            (COMMAND, [byte]) => *byte = NO_DEVICE,
             (_, data) => data.fill(0xff),
         }
     }

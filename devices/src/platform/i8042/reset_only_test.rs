@@ -18,8 +18,8 @@ fn the_reset_command_resets_and_nothing_else_does() {
 }
 
 #[test]
-fn status_is_ready_and_empty() {
-    assert_eq!(read(4, 1), [0]);
+fn status_is_ready_and_empty_and_has_no_device() {
+    assert_eq!(read(4, 1), [0xc0]);
     assert_eq!(read(0, 1), [0]);
     assert_eq!(read(1, 1), [0xff]);
     assert_eq!(read(0, 4), [0xff; 4]);
