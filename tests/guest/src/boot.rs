@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -15,7 +15,8 @@ use vmm::nest::level::relay;
 use vmm::nest::pid1::Pid1;
 use vmm::nest::report::{Line, Said};
 
-use crate::level0::{NVMM, say};
+use crate::level0::{NVMM, disk_of, say};
+use crate::wanted::Wanted;
 
 /// The serial number and the label of the file system that has the disks.
 pub(crate) const DISK: &str = "boot-disks";
@@ -44,17 +45,18 @@ const USER_DATA: &str = "#cloud-config\nwrite_files:\n- path: /run/wish\n  conte
 const TAIL: usize = 15;
 
 /// GRUB's menu waits for a second, and the key that starts its first entry ends that.
-const MENU: [&str; 4] = ["--expect", "as far as its root", "--send", ""];
-const LOGIN: [&str; 8] = ["--expect", "login: ", "--send", "root", "--expect", "Password: ", "--send", "lab"];
-const PROMPT: [&str; 2] = ["--expect", "re:^root@.*# $"];
+pub(crate) const MENU: [&str; 4] = ["--expect", "as far as its root", "--send", ""];
+pub(crate) const LOGIN: [&str; 8] =
+    ["--expect", "login: ", "--send", "root", "--expect", "Password: ", "--send", "lab"];
+pub(crate) const PROMPT: [&str; 2] = ["--expect", "re:^root@.*# $"];
 
 /// Commands by which level 1 tells, after its first boot and its second, that cloud-init did its work, and once.
 const LOOK: &str = "echo $(hostname) $(cut -d' ' -f3 /home/*/.ssh/authorized_keys) $(cat /run/wish)";
 const LOOK_AGAIN: &str =
     "echo $(hostname) $(ls -d /var/lib/cloud/instances/* | wc -l) $(ls /run/wish 2> /dev/null | wc -l)";
 /// cloud-init then has nothing left to do, and would take as long for that as the rest of the boot.
-const NO_MORE: &str = "touch /etc/cloud/cloud-init.disabled";
-const REBOOTS: usize = 5;
+pub(crate) const NO_MORE: &str = "touch /etc/cloud/cloud-init.disabled";
+pub(crate) const REBOOTS: usize = 5;
 
 /// The features of virtio devices that level 1's Linux drives, by their first bit of the second word: 0 is legacy.
 const FEATURES: &str = "cut -c33 /sys/bus/virtio/devices/virtio*/features | sort -u";
@@ -67,26 +69,39 @@ const LOOK_AT_SATA: &str = "modprobe -a sr_mod isofs; mount -o ro /dev/sr0 /mnt;
                             echo $(nproc) $(awk '/MemTotal/{print ($2 > 2900000)}' /proc/meminfo) \
                             $(basename $(readlink /sys/block/sda/device/../../../../driver)) $(cat /mnt/word)";
 
-/// Level 0: runs the tests with the file system on `disk`.
-pub(crate) fn run(pid1: &mut Pid1, disk: &Path) {
-    if let Err(error) = prepare(disk) {
-        return say(pid1, VIRTIO, Err(error));
+/// Level 0: runs the tests that are wanted.
+pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted) {
+    if !wanted.any(&NAMES) {
+        return;
     }
-    let done = raw(pid1);
-    say(pid1, VIRTIO, done);
-    let done = qcow2(pid1, disk);
-    say(pid1, QCOW2, done);
-    let done = vmdk(pid1);
-    say(pid1, VMDK, done);
+    let disk = match prepare() {
+        Ok(disk) => disk,
+        Err(error) => return say(pid1, VIRTIO, Err(error)),
+    };
+    if wanted.has(VIRTIO) {
+        let done = raw(pid1);
+        say(pid1, VIRTIO, done);
+    }
+    if wanted.has(QCOW2) {
+        let done = qcow2(pid1, &disk);
+        say(pid1, QCOW2, done);
+    }
+    if wanted.has(VMDK) {
+        let done = vmdk(pid1);
+        say(pid1, VMDK, done);
+    }
 }
 
-fn prepare(disk: &Path) -> anyhow::Result<()> {
+/// Mounts the file system with the disks, and gives its own disk.
+fn prepare() -> anyhow::Result<PathBuf> {
+    let disk = disk_of(DISK)?;
     fs::create_dir_all(FOLDER).context("making a folder")?;
     fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
-    mount(disk, FOLDER, "ext4", MountFlags::RDONLY, None)
+    mount(&disk, FOLDER, "ext4", MountFlags::RDONLY, None)
         .with_context(|| format!("mounting {}", disk.display()))?;
     fs::write(KEY, PUBLIC_KEY).context("writing a key")?;
-    fs::write(WISHES, USER_DATA).context("writing user-data")
+    fs::write(WISHES, USER_DATA).context("writing user-data")?;
+    Ok(disk)
 }
 
 fn raw(pid1: &mut Pid1) -> anyhow::Result<()> {
@@ -149,7 +164,7 @@ fn look(nvmm: &mut Command, command: &str, expected: &str) {
 }
 
 /// Has the shell that the script has come to power off.
-fn power_off(pid1: &mut Pid1, mut nvmm: Command) -> anyhow::Result<()> {
+pub(crate) fn power_off(pid1: &mut Pid1, mut nvmm: Command) -> anyhow::Result<()> {
     nvmm.args(PROMPT).args(["--send", "systemctl poweroff"]);
     run_script(pid1, nvmm)
 }

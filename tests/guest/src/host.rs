@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use arch::cpu::nesting::Virtualization;
 use vmm::nest::clock::Clock;
 use vmm::nest::emulator::{self, EmulatedDisk};
@@ -28,6 +28,7 @@ use crate::systems;
 use crate::uefi;
 use crate::vhost;
 use crate::vmlinux;
+use crate::wanted::{self, Wanted};
 
 /// Lines of all consoles to show with a failure.
 const TAIL: usize = 20;
@@ -79,6 +80,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER")]
     ssh: Option<PathBuf>,
 
+    /// Run only the tests whose names have this in them, and those too that are too long for every run
+    #[arg(long, value_name = "WORDS")]
+    only: Option<String>,
+
     /// Give up after this many seconds, without those in which the emulator waited for a processor
     #[arg(long, value_name = "S", default_value_t = 2400)]
     timeout: u64,
@@ -109,6 +114,24 @@ impl Args {
         }
         Ok(files)
     }
+
+    /// The tests that are to run, of those that the given files allow.
+    fn wanted(&self) -> anyhow::Result<Wanted> {
+        let mut planned = outcome::planned(self.emulated);
+        planned.extend(self.system.as_ref().map(|_| outcome::SYSTEM.to_owned()));
+        planned.extend(self.boot_disks.iter().flat_map(|_| boot::NAMES.map(str::to_owned)));
+        planned.extend(self.uefi_disk.as_ref().map(|_| uefi::NAME.to_owned()));
+        planned.extend(self.ssh.as_ref().map(|_| ssh::NAME.to_owned()));
+        planned.extend(self.systems.as_ref().map(|_| systems::NAME.to_owned()));
+        let long: &[&str] = if self.uefi_disk.is_some() { &uefi::LONG } else { &[] };
+        let wanted = Wanted::choose(planned.clone(), long, self.only.as_deref());
+        if let (true, Some(words)) = (wanted.is_empty(), &self.only) {
+            let names = planned.iter().map(String::as_str).chain(long.iter().copied());
+            let names: String = names.map(|name| format!("\n  {name}")).collect();
+            bail!("no test has {words:?} in its name; there are{names}");
+        }
+        Ok(wanted)
+    }
 }
 
 /// Runs the scenarios. A failed one is an outcome, not an error.
@@ -130,11 +153,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // Other modules that they need find a disk, too.
     others.retain(|module| wanted.contains(&module.name.as_str()));
     files.extend(others.iter().map(|module| Manifest::module(&module.name)));
-    if args.emulated == Virtualization::Svm {
-        files.push(VMLINUX.to_owned());
-    }
     let given = args.files()?;
     files.extend(given.keys().cloned());
+    let wanted = args.wanted()?;
+    files.push(wanted::FILE.to_owned());
+    if wanted.any(&outcome::BY_PVH) {
+        files.push(VMLINUX.to_owned());
+    }
     let manifest = Manifest {
         levels: 2,
         cmdline: emulator::parameters(args.emulated).to_owned(),
@@ -150,6 +175,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         image::KERNEL => Ok(kernel.image.clone()),
         NVMM => fs::read(&args.nvmm).with_context(|| format!("reading {}", args.nvmm.display())),
         VMLINUX => vmlinux::extract(&kernel.image),
+        wanted::FILE => Ok(wanted.to_file()),
         name if let Some(path) = given.get(name) => {
             fs::read(path).with_context(|| format!("reading {}", path.display()))
         }
@@ -163,12 +189,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
     })?;
 
-    let mut missing = outcome::planned(args.emulated);
-    missing.extend(args.system.as_ref().map(|_| outcome::SYSTEM.to_owned()));
-    missing.extend(args.boot_disks.iter().flat_map(|_| boot::NAMES.map(str::to_owned)));
-    missing.extend(args.uefi_disk.as_ref().map(|_| uefi::NAME.to_owned()));
-    missing.extend(args.ssh.as_ref().map(|_| ssh::NAME.to_owned()));
-    missing.extend(args.systems.as_ref().map(|_| systems::NAME.to_owned()));
+    let mut missing = wanted.into_names();
     let disks =
         [(system::DISK, &args.system), (boot::DISK, &args.boot_disks), (systems::DISK, &args.systems)];
     let disks = disks
@@ -185,15 +206,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             tail.push_back(format!("\n{idle}"));
         }
         let Some(line) = line else { return !over };
-        if args.console {
-            eprintln!("{:7.1} s  {line}", start.elapsed().as_secs_f64());
-        }
         let text = match &line.said {
             Said::Text(text) => text.clone(),
             said => format!("{said:?}"),
         };
+        if args.console {
+            eprintln!("{:7.1} s  {line}", start.elapsed().as_secs_f64());
+        }
         if let Some(outcome) = Outcome::from_line(&text) {
-            missing.retain(|name| *name != outcome.name);
+            missing.remove(&outcome.name);
             tell(&outcome, start);
         } else {
             tail.push_back(format!("\n{text}"));

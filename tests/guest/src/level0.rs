@@ -37,6 +37,7 @@ use crate::tiny;
 use crate::topology;
 use crate::uefi;
 use crate::vhost;
+use crate::wanted::{self, Wanted};
 
 /// Where the image has nvmm.
 pub(crate) const NVMM: &str = "nvmm";
@@ -44,26 +45,101 @@ pub(crate) const NVMM: &str = "nvmm";
 pub(crate) const VMLINUX: &str = "vmlinux";
 
 /// Files of level 0's image that level 1 has no use for.
-const OWN: [&str; 5] = [VMLINUX, boot::FIRMWARE, uefi::DISK, uefi::CODE, uefi::TEMPLATE];
+const OWN: [&str; 6] = [wanted::FILE, VMLINUX, boot::FIRMWARE, uefi::DISK, uefi::CODE, uefi::TEMPLATE];
 
 /// Lines of level 1's console to show with a failure.
 const TAIL: usize = 10;
 
-/// Runs the tests.
+/// Runs the tests that the host wants.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     pid1::load_kvm(pid1.level, &pid1.manifest)?;
     // A guest may have more memory than this machine, as long as it doesn't use it all.
     fs::write("/proc/sys/vm/overcommit_memory", "1").context("allowing overcommitted memory")?;
     let virt = virtualization().context("the CPU has neither VMX nor SVM")?;
+    let wanted = Wanted::read()?;
+    tiny::run(virt, &wanted, |name, result| say(pid1, name, result));
+    if wanted.has(outcome::DEBUG_TINY) {
+        say(pid1, outcome::DEBUG_TINY, debug::tiny(virt));
+    }
+    if wanted.has(outcome::CHECK_HOST) {
+        say(pid1, outcome::CHECK_HOST, check::run().and_then(|check| check::judge(virt, &check)));
+    }
+    let image = pack(&pid1.manifest, false)?;
+    if wanted.any(&outcome::FIRST) {
+        first(pid1, virt, &image)?;
+    }
+    if wanted.any(&outcome::DEVICES) {
+        match devices::run(&pid1.manifest, &image) {
+            Ok((record, looked)) => {
+                say(pid1, outcome::PORTS, ports::judge(&record.ports));
+                say(pid1, outcome::SOCKETS, sockets::judge(&record));
+                say(pid1, outcome::BALLOON, balloon::judge(&record));
+                say(pid1, outcome::DISKS, disks::judge(&record.disks));
+                say(pid1, outcome::HUNG, looked);
+            }
+            // What needs it too has no outcome.
+            Err(error) => say(pid1, outcome::DISKS, Err(error)),
+        }
+    }
+    if wanted.has(outcome::LEGACY) {
+        say(pid1, outcome::LEGACY, legacy::run(&pid1.manifest, &image));
+    }
+    if wanted.has(outcome::VHOST) {
+        say(pid1, outcome::VHOST, vhost::run(&pid1.manifest, &image));
+    }
+    // It hangs while others run.
+    let hanging = wanted.has(outcome::HANGS).then(Hanging::start);
+    if wanted.has(outcome::PROGRAMS) {
+        say(pid1, outcome::PROGRAMS, programs::run());
+    }
+    if wanted.any(&[outcome::DEBUG_LINUX, outcome::DEBUG_LEVEL_2]) {
+        let debugged = debug::linux(virt, &pid1.manifest, &image);
+        let level_2 = debugged.as_ref().is_ok_and(|debugged| *debugged);
+        say(pid1, outcome::DEBUG_LINUX, debugged.map(drop));
+        say(pid1, outcome::DEBUG_LEVEL_2, if level_2 { Ok(()) } else { Err(anyhow!("it was not")) });
+    }
+    for asked in topology::asked(virt)?.into_iter().filter(|asked| wanted.has(asked.name)) {
+        let found = Guest { cpu: asked.cpu, smp: asked.smp, ..Guest::default() }.run(&pid1.manifest, &image);
+        say(pid1, asked.name, found.and_then(|(_, facts)| topology::judge(virt, asked.counts, &facts.cpus)));
+    }
+    if wanted.any(&outcome::BY_PVH) {
+        let large = Guest { kernel: VMLINUX, memory: "5G", ..Guest::default() };
+        match large.run(&pid1.manifest, &image) {
+            Ok((_, facts)) => {
+                say(pid1, outcome::PVH, judge::pvh(&facts));
+                say(pid1, outcome::HIGH_MEMORY, judge::high_memory(&facts));
+            }
+            Err(error) => say(pid1, outcome::PVH, Err(error)),
+        }
+    }
+    models::run(virt, &pid1.manifest.clone(), &wanted, |name, result| say(pid1, name, result));
+    if let Some(hanging) = hanging {
+        say(pid1, outcome::HANGS, hanging.and_then(Hanging::judge));
+    }
+    uefi::run(pid1, &wanted);
+    if wanted.has(ssh::NAME) {
+        say(pid1, ssh::NAME, ssh::level_0(&pid1.manifest));
+    }
+    pid1::load(&pid1.manifest.virtio)?;
+    if wanted.has(outcome::SYSTEM) {
+        let done = disk_of(system::DISK).and_then(|disk| system::run(&pid1.manifest, &image, &disk));
+        say(pid1, outcome::SYSTEM, done);
+    }
+    if wanted.has(systems::NAME) {
+        let done = disk_of(systems::DISK).and_then(|disk| systems::run(pid1, &disk));
+        say(pid1, systems::NAME, done);
+    }
+    boot::run(pid1, &wanted);
+    Ok(())
+}
+
+/// Runs the level 1 that most tests look at.
+fn first(pid1: &mut Pid1, virt: Virtualization, image: &Memfd) -> anyhow::Result<()> {
     let kvm = Host::open(Path::new("/dev/kvm"))?;
     let host = Facts::gather()?;
-    tiny::run(virt, |name, result| say(pid1, name, result));
-    say(pid1, outcome::DEBUG_TINY, debug::tiny(virt));
-    say(pid1, outcome::CHECK_HOST, check::run().and_then(|check| check::judge(virt, &check)));
-    let image = pack(&pid1.manifest, false)?;
     // Enough memory for transparent huge pages.
     let first = Guest { scenario: scenario::RESETS, ..Guest::default() };
-    match first.run(&pid1.manifest, &image) {
+    match first.run(&pid1.manifest, image) {
         Ok((record, facts)) => {
             say(pid1, outcome::FLAGS, judge::flags(virt, &host, &facts));
             match virt {
@@ -79,83 +155,19 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         // What needs it too has no outcome.
         Err(error) => say(pid1, outcome::RESETS, Err(error)),
     }
-    // It is the same with both, and quicker with SVM.
-    if virt == Virtualization::Svm {
-        match devices::run(&pid1.manifest, &image) {
-            Ok((record, looked)) => {
-                say(pid1, outcome::PORTS, ports::judge(&record.ports));
-                say(pid1, outcome::SOCKETS, sockets::judge(&record));
-                say(pid1, outcome::BALLOON, balloon::judge(&record));
-                say(pid1, outcome::DISKS, disks::judge(&record.disks));
-                say(pid1, outcome::HUNG, looked);
-            }
-            // What needs it too has no outcome.
-            Err(error) => say(pid1, outcome::DISKS, Err(error)),
-        }
-    }
-    if virt == Virtualization::Svm {
-        say(pid1, outcome::LEGACY, legacy::run(&pid1.manifest, &image));
-        say(pid1, outcome::VHOST, vhost::run(&pid1.manifest, &image));
-    }
-    // It hangs while others run.
-    let hanging = (virt == Virtualization::Svm).then(Hanging::start);
-    if virt == Virtualization::Svm {
-        say(pid1, outcome::PROGRAMS, programs::run());
-    }
-    let debugged = debug::linux(virt, &pid1.manifest, &image);
-    let level_2 = debugged.as_ref().is_ok_and(|debugged| *debugged);
-    say(pid1, outcome::DEBUG_LINUX, debugged.map(drop));
-    say(pid1, outcome::DEBUG_LEVEL_2, if level_2 { Ok(()) } else { Err(anyhow!("it was not")) });
-    for asked in topology::asked(virt)? {
-        let found = Guest { cpu: asked.cpu, smp: asked.smp, ..Guest::default() }.run(&pid1.manifest, &image);
-        say(pid1, asked.name, found.and_then(|(_, facts)| topology::judge(virt, asked.counts, &facts.cpus)));
-    }
-    if pid1.manifest.files.iter().any(|file| file == VMLINUX) {
-        let large = Guest { kernel: VMLINUX, memory: "5G", ..Guest::default() };
-        match large.run(&pid1.manifest, &image) {
-            Ok((_, facts)) => {
-                say(pid1, outcome::PVH, judge::pvh(&facts));
-                say(pid1, outcome::HIGH_MEMORY, judge::high_memory(&facts));
-            }
-            Err(error) => say(pid1, outcome::PVH, Err(error)),
-        }
-    }
-    models::run(virt, &pid1.manifest.clone(), |name, result| say(pid1, name, result));
-    if let Some(hanging) = hanging {
-        say(pid1, outcome::HANGS, hanging.and_then(Hanging::judge));
-    }
-    if pid1.manifest.files.iter().any(|file| file == uefi::DISK) {
-        let done = uefi::run(pid1);
-        say(pid1, uefi::NAME, done);
-    }
-    if pid1.manifest.files.iter().any(|file| ssh::is_program(file)) {
-        say(pid1, ssh::NAME, ssh::level_0(&pid1.manifest));
-    }
-    // The host gives its other disks to the SVM host alone, and not where it could not make them.
-    pid1::load(&pid1.manifest.virtio)?;
-    if let Some(disk) = disk_of(system::DISK)? {
-        say(pid1, outcome::SYSTEM, system::run(&pid1.manifest, &image, &disk));
-    }
-    if let Some(disk) = disk_of(systems::DISK)? {
-        let done = systems::run(pid1, &disk);
-        say(pid1, systems::NAME, done);
-    }
-    if let Some(disk) = disk_of(boot::DISK)? {
-        boot::run(pid1, &disk);
-    }
     Ok(())
 }
 
-/// The disk with this serial number, if there is one.
-fn disk_of(serial: &str) -> anyhow::Result<Option<PathBuf>> {
+/// The disk with this serial number, which the host gives to a test that needs it.
+pub(crate) fn disk_of(serial: &str) -> anyhow::Result<PathBuf> {
     for entry in fs::read_dir("/sys/block").context("reading /sys/block")? {
         let name = entry?.file_name();
         let told = fs::read_to_string(Path::new("/sys/block").join(&name).join("serial"));
         if told.is_ok_and(|told| told.trim_end() == serial) {
-            return Ok(Some(Path::new("/dev").join(name)));
+            return Ok(Path::new("/dev").join(name));
         }
     }
-    Ok(None)
+    bail!("no disk has the serial number {serial}")
 }
 
 /// Tells the host the outcome of a test.

@@ -47,6 +47,7 @@ mod topology;
 mod uefi;
 mod vhost;
 mod vmlinux;
+mod wanted;
 
 use std::process::ExitCode;
 

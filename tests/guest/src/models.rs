@@ -9,6 +9,7 @@ use crate::facts::Facts;
 use crate::level0::{self, Guest};
 use crate::scenario::{self, Record};
 use crate::tiny;
+use crate::wanted::Wanted;
 
 /// A CPU and what level 1 is to make of it.
 struct Case {
@@ -105,9 +106,14 @@ pub(crate) fn planned(virt: Virtualization) -> impl Iterator<Item = String> {
     cases(virt).iter().map(Case::name)
 }
 
-/// Runs them.
-pub(crate) fn run(virt: Virtualization, manifest: &Manifest, mut say: impl FnMut(&str, anyhow::Result<()>)) {
-    for case in cases(virt) {
+/// Runs those that are wanted.
+pub(crate) fn run(
+    virt: Virtualization,
+    manifest: &Manifest,
+    wanted: &Wanted,
+    mut say: impl FnMut(&str, anyhow::Result<()>),
+) {
+    for case in cases(virt).iter().filter(|case| wanted.has(&case.name())) {
         let guest = Guest { cpu: case.cpu, scenario: case.scenario, ..Guest::default() };
         let run = || {
             let image = level0::pack(manifest, case.scenario == scenario::NEST_LINUX)?;

@@ -33,11 +33,16 @@ pub(crate) const PROGRAMS: &str =
 pub(crate) const HANGS: &str = "L1 runs a program that hangs";
 pub(crate) const SYSTEM: &str = "L1 is Debian's system, with the right date without kvm-clock";
 
+/// The outcomes of the first level 1, of the one with many devices, and of the one from an ELF kernel.
+pub(crate) const FIRST: [&str; 8] = [FLAGS, VMX_MSRS, SVM_LEAF, SMP, CPUID, SMBIOS, RESETS, CHECK_GUEST];
+pub(crate) const DEVICES: [&str; 5] = [PORTS, SOCKETS, BALLOON, DISKS, HUNG];
+pub(crate) const BY_PVH: [&str; 2] = [PVH, HIGH_MEMORY];
+
 pub(crate) const DEBUG_TINY: &str = "a tiny guest is debugged";
 pub(crate) const DEBUG_LINUX: &str = "L1's Linux is debugged from its first instruction on";
 pub(crate) const DEBUG_LEVEL_2: &str = "an L2 is debugged by L1's nvmm";
 
-/// The tests on a host with `virt`.
+/// The tests of every run on a host with `virt`.
 pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
     let first: &[&str] = match virt {
         Virtualization::Vmx => &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, SMBIOS, RESETS, DIES],

@@ -11,6 +11,7 @@ use vmm::nest::image;
 use crate::cpuid::Cpu;
 use crate::level0::NVMM;
 use crate::nesting;
+use crate::wanted::Wanted;
 
 const CPUID: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cpuid"));
 const NESTING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nesting"));
@@ -72,17 +73,21 @@ fn name(cpu: &str) -> String {
     format!("CPUID of {cpu} is as shown")
 }
 
-/// Runs them.
-pub(crate) fn run(virt: Virtualization, mut say: impl FnMut(&str, anyhow::Result<()>)) {
-    for cpu in cpus(virt) {
+/// Runs those that are wanted.
+pub(crate) fn run(virt: Virtualization, wanted: &Wanted, mut say: impl FnMut(&str, anyhow::Result<()>)) {
+    for cpu in cpus(virt).iter().filter(|cpu| wanted.has(&name(cpu))) {
         say(&name(cpu), as_shown(cpu));
     }
-    say(NO_NESTING, WITHOUT.iter().try_for_each(|options| asks_for_nesting(options, nesting::NOTHING)));
+    if wanted.has(NO_NESTING) {
+        say(NO_NESTING, WITHOUT.iter().try_for_each(|options| asks_for_nesting(options, nesting::NOTHING)));
+    }
     let all = match virt {
         Virtualization::Vmx => nesting::VMX,
         Virtualization::Svm => nesting::SVM,
     };
-    say(NESTING_ON, asks_for_nesting(&["--cpu", "qemu64", "--nested", "on"], all));
+    if wanted.has(NESTING_ON) {
+        say(NESTING_ON, asks_for_nesting(&["--cpu", "qemu64", "--nested", "on"], all));
+    }
 }
 
 /// All CPUs of a guest have the leaves, and the VMX capabilities, that `nvmm cpu show` shows for them.

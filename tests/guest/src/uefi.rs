@@ -1,6 +1,6 @@
 //! Level 1 by UEFI from a whole disk: OVMF, GRUB's menu, and Debian's kernel as far as a shell on its root, with nvmm's script at the serial
-//! port. It is a shell and not the login, since Bochs is slow. The host makes the disk (`tests/lab/src/boot_disks.rs`), and level 0 has it in
-//! memory, since Bochs has no virtio disks.
+//! port. Bochs is slow: the way to Debian's login, time after time, is a test of its own that runs only when it is named. The host makes the
+//! disk (`tests/lab/src/boot_disks.rs`), and level 0 has it in memory, since Bochs has no virtio disks.
 
 use std::fs;
 use std::process::Command;
@@ -9,8 +9,9 @@ use anyhow::Context;
 use vmm::nest::image;
 use vmm::nest::pid1::Pid1;
 
-use crate::boot::run_script;
-use crate::level0::NVMM;
+use crate::boot::{self, run_script};
+use crate::level0::{NVMM, say};
+use crate::wanted::Wanted;
 
 /// The disk, OVMF and its template for variables in level 0's image. nvmm finds the template by its name.
 pub(crate) const DISK: &str = "gpt.qcow2";
@@ -20,6 +21,10 @@ pub(crate) const TEMPLATE: &str = "OVMF_VARS_4M.fd";
 /// The test.
 pub(crate) const NAME: &str =
     "L1 by OVMF and GRUB from a GPT disk to a shell on Debian's root, with a variable that outlives it";
+
+const LOGIN: &str = "L1 by OVMF and GRUB from a GPT disk to Debian's login, six times";
+/// The tests that are too long for every run.
+pub(crate) const LONG: [&str; 1] = [LOGIN];
 
 /// The file of variables.
 const VARIABLES: &str = "/var/tmp/variables.fd";
@@ -45,25 +50,49 @@ const WRITE: &str =
     r"printf '\\007\\000\\000\\000kept' > Lab-6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11; echo written':' $?";
 const WRITTEN: &str = "re:^written: 0$";
 
-/// Level 0: has level 1 write the variable and reboot, powers it off by GRUB, and then starts another level 1 with the same variables.
-pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
-    fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
-    let mut first = machine();
+/// Level 0: runs the tests that are wanted.
+pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted) {
+    if wanted.has(NAME) {
+        let done = shell(pid1);
+        say(pid1, NAME, done);
+    }
+    if wanted.has(LOGIN) {
+        let done = login(pid1);
+        say(pid1, LOGIN, done);
+    }
+}
+
+/// Logs in, and reboots, time after time.
+fn login(pid1: &mut Pid1) -> anyhow::Result<()> {
+    let mut nvmm = machine()?;
+    nvmm.args(OVMF_STARTS).args(boot::MENU).args(boot::LOGIN);
+    nvmm.args(boot::PROMPT).args(["--send", boot::NO_MORE]);
+    for _ in 0..boot::REBOOTS {
+        nvmm.args(boot::PROMPT).args(["--send", "systemctl reboot"]);
+        nvmm.args(OVMF_STARTS).args(boot::MENU).args(boot::LOGIN);
+    }
+    boot::power_off(pid1, nvmm)
+}
+
+/// Has level 1 write the variable and reboot, powers it off by GRUB, and then starts another level 1 with the same variables.
+fn shell(pid1: &mut Pid1) -> anyhow::Result<()> {
+    let mut first = machine()?;
     first.args(OVMF_STARTS).args(SHELL).args(PROMPT).args(["--send", LOOK, "--expect", NONE]);
     first.args(PROMPT).args(["--send", WRITE, "--expect", WRITTEN]);
     first.args(PROMPT).args(["--send", "reboot -ff"]);
     first.args(GRUB_POWERS_OFF);
     run_script(pid1, first).context("the first level 1")?;
-    let mut second = machine();
+    let mut second = machine()?;
     second.args(SHELL).args(PROMPT).args(["--send", LOOK, "--expect", KEPT]);
     second.args(PROMPT).args(["--send", "poweroff -ff"]);
     run_script(pid1, second).context("the second level 1")
 }
 
-fn machine() -> Command {
+fn machine() -> anyhow::Result<Command> {
+    fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
     let mut nvmm = Command::new(image::in_root(NVMM));
     nvmm.args(["--memory", "512M"]);
     nvmm.args(["--firmware", &format!("{},vars={VARIABLES}", image::in_root(CODE).display())]);
     nvmm.args(["--disk", &format!("path={},overlay=temp", image::in_root(DISK).display())]);
-    nvmm
+    Ok(nvmm)
 }

@@ -33,8 +33,6 @@ pub(crate) struct Lab {
     pub(crate) systems: anyhow::Result<PathBuf>,
     /// The folder of ssh's programs.
     pub(crate) ssh: PathBuf,
-    /// The images of the training lab, or why there are none, for the same reason.
-    pub(crate) training: anyhow::Result<Training>,
 }
 
 /// Names to show for the kernel of backports, for Debian's system, for its disks, for other systems and for the training lab, where there is none.
@@ -106,8 +104,8 @@ impl Broken {
     }
 }
 
-/// Runs them all.
-pub(crate) fn run(lab: &Lab, report: &mut Report) {
+/// Runs them all, with the images of the training lab, if there are any.
+pub(crate) fn run(lab: &Lab, training: &anyhow::Result<Training>, report: &mut Report) {
     let report = Mutex::new(report);
     let show = |name: &str, took, outcome| {
         report.lock().unwrap_or_else(PoisonError::into_inner).show(name, took, outcome);
@@ -117,8 +115,8 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
         let (name, outcome) = boot(lab, host, kernel, levels);
         show(&name, start.elapsed(), outcome);
     };
-    let scenarios = |host| {
-        for (name, took, outcome) in scenarios(lab, host) {
+    let scenarios = |scenarios: Scenarios<'_>| {
+        for (name, took, outcome) in scenarios.run(lab) {
             show(&name, took, outcome);
         }
     };
@@ -134,12 +132,12 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
     };
     let parts = Parts::new(training::SUITE);
     let train = || {
-        if let Ok(training) = &lab.training {
+        if let Ok(training) = training {
             training.run(&parts, show);
         }
     };
     boot(Host::Kvm, &lab.cloud, 2);
-    if let Err(error) = &lab.training {
+    if let Err(error) = training {
         show(TRAINING, Duration::ZERO, Outcome::Skipped(format!("{error:#}")));
     }
     thread::scope(|scope| {
@@ -161,15 +159,23 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
                 }
             }
             show(UEFI, Duration::ZERO, Outcome::Skipped(NO_UEFI.to_owned()));
-            scenarios(Host::Svm);
+            scenarios(Scenarios::all(Host::Svm, &lab.cloud));
             train();
         });
         scope.spawn(|| {
             boot(Host::Vmx, &lab.cloud, 2);
-            scenarios(Host::Vmx);
+            scenarios(Scenarios::all(Host::Vmx, &lab.cloud));
             train();
         });
     });
+}
+
+/// Runs the scenarios of one host that have `words` in their names, and shows their consoles.
+pub(crate) fn run_only(lab: &Lab, host: Host, words: &str, report: &mut Report) {
+    let scenarios = Scenarios { only: Some(words), console: true, ..Scenarios::all(host, &lab.cloud) };
+    for (name, took, outcome) in scenarios.run(lab) {
+        report.show(&name, took, outcome);
+    }
 }
 
 /// `nvmm nest`.
@@ -251,46 +257,74 @@ pub(crate) fn repeat(nvmm: &Path, kernel: &Kernel, times: u32) -> usize {
     report.failed()
 }
 
-fn scenarios(lab: &Lab, host: Host) -> Vec<(String, Duration, Outcome)> {
-    let start = Instant::now();
-    let mut command = Command::new(&lab.guest);
-    command.args(host.emulated().map(|virt| format!("--emulated={virt}")));
-    command.arg("--kernel").arg(&lab.cloud.path).arg("--nvmm").arg(&lab.nvmm);
-    if let (Host::Svm, Ok(system)) = (host, &lab.system) {
-        command.arg("--system").arg(system);
+/// Scenarios of lab-guest's.
+struct Scenarios<'a> {
+    host: Host,
+    kernel: &'a Kernel,
+    /// Words in the names of those that run, if not all.
+    only: Option<&'a str>,
+    /// The consoles are shown.
+    console: bool,
+}
+
+impl<'a> Scenarios<'a> {
+    fn all(host: Host, kernel: &'a Kernel) -> Self {
+        Self { host, kernel, only: None, console: false }
     }
-    if host == Host::Vmx {
-        command.arg("--ssh").arg(&lab.ssh);
-    }
-    match (host, &lab.boot_disks) {
-        (Host::Svm, Ok(images)) => {
-            command.arg("--boot-disks").arg(&images.file_system);
+
+    fn run(&self, lab: &Lab) -> Vec<(String, Duration, Outcome)> {
+        let start = Instant::now();
+        let host = self.host;
+        let failed =
+            |output| vec![(format!("scenarios on {host}"), start.elapsed(), Outcome::Failed(output))];
+        match self.command(lab).output() {
+            Ok(output) if output.status.success() => {
+                let outcomes = String::from_utf8_lossy(&output.stdout);
+                outcomes
+                    .lines()
+                    .filter_map(scenario)
+                    .map(|(name, took, outcome)| (format!("{name}, on {host}"), took, outcome))
+                    .collect()
+            }
+            Ok(output) => failed(everything(&output)),
+            Err(error) => failed(error.to_string()),
         }
-        (Host::Vmx, Ok(images)) => {
-            let [code, variables] = OVMF;
-            command.arg("--uefi-disk").arg(&images.gpt);
-            command.args(["--uefi-code", code, "--uefi-variables", variables]);
+    }
+
+    fn command(&self, lab: &Lab) -> Command {
+        let host = self.host;
+        let mut command = Command::new(&lab.guest);
+        command.stdin(Stdio::null()).args(host.emulated().map(|virt| format!("--emulated={virt}")));
+        command.arg("--kernel").arg(&self.kernel.path).arg("--nvmm").arg(&lab.nvmm);
+        if let (Host::Svm, Ok(system)) = (host, &lab.system) {
+            command.arg("--system").arg(system);
         }
-        _ => {}
-    }
-    if let (Host::Svm, Ok(cd)) = (host, &lab.systems) {
-        command.arg("--systems").arg(cd);
-    }
-    if host == Host::Svm {
-        command.args(["--firmware", SEABIOS]);
-    }
-    let failed = |output| vec![(format!("scenarios on {host}"), start.elapsed(), Outcome::Failed(output))];
-    match command.stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() => {
-            let outcomes = String::from_utf8_lossy(&output.stdout);
-            outcomes
-                .lines()
-                .filter_map(scenario)
-                .map(|(name, took, outcome)| (format!("{name}, on {host}"), took, outcome))
-                .collect()
+        if host == Host::Vmx {
+            command.arg("--ssh").arg(&lab.ssh);
         }
-        Ok(output) => failed(everything(&output)),
-        Err(error) => failed(error.to_string()),
+        match (host, &lab.boot_disks) {
+            (Host::Svm, Ok(images)) => {
+                command.arg("--boot-disks").arg(&images.file_system);
+            }
+            (Host::Vmx, Ok(images)) => {
+                let [code, variables] = OVMF;
+                command.arg("--uefi-disk").arg(&images.gpt);
+                command.args(["--uefi-code", code, "--uefi-variables", variables]);
+            }
+            _ => {}
+        }
+        if let (Host::Svm, Ok(cd)) = (host, &lab.systems) {
+            command.arg("--systems").arg(cd);
+        }
+        if host == Host::Svm {
+            command.args(["--firmware", SEABIOS]);
+        }
+        command.args(self.only.iter().flat_map(|words| ["--only", words]));
+        if self.console {
+            command.arg("--console");
+            command.stderr(Stdio::inherit());
+        }
+        command
     }
 }
 
