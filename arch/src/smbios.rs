@@ -77,11 +77,19 @@ pub fn write(
     write(&entries, layout::SMBIOS_ENTRY)
 }
 
+/// The entry point that firmware is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryPoint {
+    /// The 32-bit one, which every system knows, unless the structures are too long for it. SeaBIOS passes on the one that it has.
+    Bits32,
+    /// The 64-bit one. OVMF makes others of it, and drops all structures with a 32-bit one of SMBIOS 3.
+    Bits64,
+}
+
 /// Structures and entry point as firmware reads them by QEMU's fw_cfg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The entry point: the 32-bit one, which every system knows, unless the structures are too long for it. Firmware puts the address of
-    /// the structures in, and makes the checksums anew.
+    /// The entry point. Firmware puts the address of the structures in, and makes the checksums anew.
     pub anchor: Vec<u8>,
     /// The structures.
     pub tables: Vec<u8>,
@@ -99,10 +107,17 @@ impl Files {
 /// # Errors
 ///
 /// They take more than [`layout::SMBIOS_TABLES_LEN`], as with [`write()`].
-pub fn files(hardware: &SmbiosHardware<'_>, values: &SmbiosValues) -> Result<Files, SmbiosError> {
+pub fn files(
+    hardware: &SmbiosHardware<'_>,
+    values: &SmbiosValues,
+    entry: EntryPoint,
+) -> Result<Files, SmbiosError> {
     let (tables, len) = build_all(hardware, values)?;
-    let anchor = EntryPoint32::new(&tables, 0).map(|entry| entry.as_bytes().to_vec());
-    let anchor = anchor.unwrap_or_else(|| EntryPoint64::new(len, 0).as_bytes().to_vec());
+    let short = match entry {
+        EntryPoint::Bits32 => EntryPoint32::new(&tables, 0).map(|entry| entry.as_bytes().to_vec()),
+        EntryPoint::Bits64 => None,
+    };
+    let anchor = short.unwrap_or_else(|| EntryPoint64::new(len, 0).as_bytes().to_vec());
     Ok(Files { anchor, tables: tables.into_bytes() })
 }
 

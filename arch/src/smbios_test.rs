@@ -226,12 +226,19 @@ fn the_entry_point_is_found_by_its_anchor_and_leads_to_the_tables() {
     let longest = structures(&tables).iter().map(structure_len).max().unwrap();
     assert_eq!((number(&entry[8..10]), number(&entry[28..30]), entry[30]), (longest, 10, 0x30));
     // Firmware gets the same, less the address.
-    let files = files(&hardware, &SmbiosValues::default()).unwrap();
+    let files_of = |entry| files(&hardware, &SmbiosValues::default(), entry).unwrap();
+    let files = files_of(EntryPoint::Bits32);
     assert_eq!(files.tables, tables);
     assert_eq!((sum(&files.anchor), sum(&files.anchor[16..])), (0, 0));
     assert_eq!((&files.anchor[..4], &files.anchor[5..21]), (&entry[..4], &entry[5..21]));
     assert_eq!((&files.anchor[22..24], &files.anchor[28..]), (&entry[22..24], &entry[28..]));
     assert_eq!(files.anchor[24..28], [0; 4]);
+    // OVMF checks the version, and that the length is the file's.
+    let files = files_of(EntryPoint::Bits64);
+    assert_eq!(files.tables, tables);
+    assert_eq!(sum(&files.anchor), 0);
+    assert_eq!((&files.anchor[..5], &files.anchor[6..12]), (&b"_SM3_"[..], &[24, 3, 0, 0, 1, 0][..]));
+    assert_eq!((number(&files.anchor[12..16]), number(&files.anchor[16..])), (len, 0));
     // The entry of the ACPI tables has the entry point too.
     let acpi = Some(boot::E820Type::Acpi);
     let end = layout::SMBIOS_ENTRY + 32 + 31;
@@ -252,7 +259,8 @@ fn values_that_are_too_long_are_refused_and_many_sockets_are_not() {
     let topology = Topology::flat(1).unwrap();
     let cpu =
         CpuProfile::resolve(&testing::haswell(), &"host-passthrough".parse().unwrap(), &topology).unwrap();
-    let as_files = files(&SmbiosHardware { cpu: &cpu, topology: &topology, map: &map }, &values);
+    let hardware = SmbiosHardware { cpu: &cpu, topology: &topology, map: &map };
+    let as_files = files(&hardware, &values, EntryPoint::Bits32);
     for error in [written(&topology, &values).unwrap_err(), as_files.unwrap_err()] {
         let error = error.to_string();
         assert!(error.starts_with("--smbios: the tables would take 131"), "{error}");
@@ -270,7 +278,7 @@ fn long_structures_have_the_64_bit_entry_point_alone() {
     let hardware = SmbiosHardware { cpu: &cpu, topology: &topology, map: &map };
     for (len, anchor) in [(0xf000, &b"_SM_"[..]), (0x1_0000, b"_SM3_")] {
         let values = SmbiosValues { oem_strings: vec!["x".repeat(len)], ..SmbiosValues::default() };
-        let files = files(&hardware, &values).unwrap();
+        let files = files(&hardware, &values, EntryPoint::Bits32).unwrap();
         assert!(files.anchor.starts_with(anchor), "{len}");
         let memory = GuestRam::from_ranges(&[(GuestAddress(0), 2 << 20)]).unwrap();
         write(&memory, &hardware, &values).unwrap();

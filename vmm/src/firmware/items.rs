@@ -9,11 +9,14 @@ use arch::{
     acpi,
     boot::MemoryMap,
     memory::GuestRam,
-    smbios::{self, SmbiosHardware, SmbiosValues},
+    smbios::{self, EntryPoint, SmbiosHardware, SmbiosValues},
 };
 use devices::platform::fw_cfg::{Content, FwCfg, Key};
 
-use super::loader::{self, Loaded};
+use super::{
+    kind::Kind,
+    loader::{self, Loaded},
+};
 use crate::board::Placing;
 
 /// The milliseconds in which a key brings up the menu.
@@ -27,6 +30,8 @@ const VGA_ROM: &str = "pci1234,1111.rom";
 /// The machine that firmware is told of.
 #[derive(Debug)]
 pub(crate) struct Machine<'a> {
+    /// The kind of the firmware itself.
+    pub(crate) kind: Kind,
     /// The hardware, and where firmware has put it by the time it asks.
     pub(crate) placing: Placing,
     /// The processors and the memory.
@@ -53,7 +58,7 @@ pub(crate) struct Machine<'a> {
 ///
 /// A table or a file does not fit.
 pub(crate) fn fill(fw_cfg: &mut FwCfg, machine: Machine<'_>) -> anyhow::Result<()> {
-    let Machine { placing, smbios, values, map, mut order, loaded, memory, menu, vga_rom } = machine;
+    let Machine { kind, placing, smbios, values, map, mut order, loaded, memory, menu, vga_rom } = machine;
     if let Some(Loaded { kernel, rom }) = loaded {
         kernel.items(memory)?.into_iter().for_each(|(key, content)| fw_cfg.set_content(key, content));
         if let Some(rom) = rom {
@@ -77,7 +82,11 @@ pub(crate) fn fill(fw_cfg: &mut FwCfg, machine: Machine<'_>) -> anyhow::Result<(
     if !order.is_empty() {
         add("bootorder", (order.join("\n") + "\0").into_bytes())?;
     }
-    let smbios::Files { anchor, tables } = smbios::files(&smbios, values)?;
+    let entry = match kind {
+        Kind::Bios => EntryPoint::Bits32,
+        Kind::Uefi => EntryPoint::Bits64,
+    };
+    let smbios::Files { anchor, tables } = smbios::files(&smbios, values, entry)?;
     add(smbios::Files::ANCHOR, anchor)?;
     add(smbios::Files::TABLES, tables)?;
     add_acpi(fw_cfg, placing)

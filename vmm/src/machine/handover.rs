@@ -70,6 +70,7 @@ impl Handover<'_> {
             None => log::info!("firmware can start from {names}"),
         }
         let machine = firmware::Machine {
+            kind: firmware.kind,
             placing: devices.placing(apic_ids, map.end()),
             smbios,
             values,
