@@ -22,6 +22,7 @@ use crate::wanted::Wanted;
 pub(crate) const DISK: &str = "boot-disks";
 /// SeaBIOS in level 0's image.
 pub(crate) const FIRMWARE: &str = "bios.bin";
+pub(crate) const FIRMWARE_PATH: &str = "/bios.bin";
 
 const VIRTIO: &str = "L1 by SeaBIOS and GRUB from a raw disk, six times, with cloud-init's seed";
 const QCOW2: &str =
@@ -146,12 +147,19 @@ fn vmdk(pid1: &mut Pid1) -> anyhow::Result<()> {
     run_script(pid1, nvmm)
 }
 
+/// Puts a file of level 0's image where nvmm looks for it.
+pub(crate) fn place(name: &str, path: &str) -> anyhow::Result<()> {
+    let folder = Path::new(path).parent().context("a file has a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    fs::copy(image::in_root(name), path).with_context(|| format!("making {path}")).map(drop)
+}
+
 /// nvmm with `disks`, of which SeaBIOS starts the first, or the CD-ROM if there is none. The host watches the time.
 pub(crate) fn machine(disks: &[&str]) -> Command {
     let mut nvmm = Command::new(image::in_root(NVMM));
     // With XSAVE Linux warns of sizes that don't match on QEMU's CPU, on level 0 as well.
     nvmm.args(["--cpu", "host-passthrough,-xsave", "--expect-timeout", "0"]);
-    nvmm.arg("--firmware").arg(image::in_root(FIRMWARE));
+    nvmm.args(["--firmware", FIRMWARE_PATH]);
     nvmm.args(disks.iter().flat_map(|disk| ["--disk", disk]));
     nvmm
 }

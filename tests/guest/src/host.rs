@@ -21,6 +21,7 @@ use crate::boot::{self, FIRMWARE};
 use crate::legacy;
 use crate::level0::{NVMM, VMLINUX};
 use crate::outcome::{self, Outcome};
+use crate::passed;
 use crate::sockets;
 use crate::ssh;
 use crate::system;
@@ -64,6 +65,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     firmware: Option<PathBuf>,
 
+    /// SeaBIOS's option ROM that loads a kernel, to be tried as level 1 too, on a machine with SVM
+    #[arg(long, value_name = "FILE", requires = "firmware")]
+    loader: Option<PathBuf>,
+
     /// Disk image to be started by UEFI as level 1 too, on a machine with VMX
     #[arg(long, value_name = "FILE", requires_all = ["uefi_code", "uefi_variables"])]
     uefi_disk: Option<PathBuf>,
@@ -98,6 +103,7 @@ impl Args {
     fn files(&self) -> anyhow::Result<BTreeMap<String, PathBuf>> {
         let files = [
             (FIRMWARE, &self.firmware),
+            (passed::LOADER, &self.loader),
             (uefi::DISK, &self.uefi_disk),
             (uefi::CODE, &self.uefi_code),
             (uefi::TEMPLATE, &self.uefi_variables),
@@ -120,6 +126,7 @@ impl Args {
         let mut planned = outcome::planned(self.emulated);
         planned.extend(self.system.as_ref().map(|_| outcome::SYSTEM.to_owned()));
         planned.extend(self.boot_disks.iter().flat_map(|_| boot::NAMES.map(str::to_owned)));
+        planned.extend(self.loader.as_ref().map(|_| passed::NAME.to_owned()));
         planned.extend(self.uefi_disk.as_ref().map(|_| uefi::NAME.to_owned()));
         planned.extend(self.ssh.as_ref().map(|_| ssh::NAME.to_owned()));
         planned.extend(self.systems.as_ref().map(|_| systems::NAME.to_owned()));

@@ -26,6 +26,7 @@ use crate::judge;
 use crate::legacy;
 use crate::models;
 use crate::outcome::{self, Outcome};
+use crate::passed;
 use crate::ports;
 use crate::programs::{self, Hanging};
 use crate::scenario::{self, Record};
@@ -45,7 +46,8 @@ pub(crate) const NVMM: &str = "nvmm";
 pub(crate) const VMLINUX: &str = "vmlinux";
 
 /// Files of level 0's image that level 1 has no use for.
-const OWN: [&str; 6] = [wanted::FILE, VMLINUX, boot::FIRMWARE, uefi::DISK, uefi::CODE, uefi::TEMPLATE];
+const OWN: [&str; 7] =
+    [wanted::FILE, VMLINUX, boot::FIRMWARE, passed::LOADER, uefi::DISK, uefi::CODE, uefi::TEMPLATE];
 
 /// Lines of level 1's console to show with a failure.
 const TAIL: usize = 10;
@@ -87,6 +89,9 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     if wanted.has(outcome::VHOST) {
         say(pid1, outcome::VHOST, vhost::run(&pid1.manifest, &image));
     }
+    if wanted.has(passed::NAME) {
+        say(pid1, passed::NAME, passed::by_seabios(&pid1.manifest, &image));
+    }
     // It hangs while others run.
     let hanging = wanted.has(outcome::HANGS).then(Hanging::start);
     if wanted.has(outcome::PROGRAMS) {
@@ -116,7 +121,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     if let Some(hanging) = hanging {
         say(pid1, outcome::HANGS, hanging.and_then(Hanging::judge));
     }
-    uefi::run(pid1, &wanted);
+    uefi::run(pid1, &wanted, &image);
     if wanted.has(ssh::NAME) {
         say(pid1, ssh::NAME, ssh::level_0(&pid1.manifest));
     }

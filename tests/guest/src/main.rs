@@ -32,6 +32,7 @@ mod models;
 #[path = "../../support/nesting.rs"]
 mod nesting;
 mod outcome;
+mod passed;
 mod ports;
 mod programs;
 #[path = "../../support/remote.rs"]

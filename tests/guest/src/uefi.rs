@@ -6,25 +6,28 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::Context;
-use vmm::nest::image;
+use vmm::nest::image::{self, Memfd};
 use vmm::nest::pid1::Pid1;
 
 use crate::boot::{self, run_script};
 use crate::level0::{NVMM, say};
+use crate::passed;
 use crate::wanted::Wanted;
 
 /// The disk, OVMF and its template for variables in level 0's image. nvmm finds the template by its name.
 pub(crate) const DISK: &str = "gpt.qcow2";
 pub(crate) const CODE: &str = "OVMF_CODE_4M.fd";
+const CODE_PATH: &str = "/OVMF_CODE_4M.fd";
 pub(crate) const TEMPLATE: &str = "OVMF_VARS_4M.fd";
 
 /// The test.
 pub(crate) const NAME: &str =
     "L1 by OVMF and GRUB from a GPT disk to a shell on Debian's root, with a variable that outlives it";
 
+const KERNEL: &str = "L1's kernel and initramfs are loaded by OVMF";
 const LOGIN: &str = "L1 by OVMF and GRUB from a GPT disk to Debian's login, six times";
 /// The tests that are too long for every run.
-pub(crate) const LONG: [&str; 1] = [LOGIN];
+pub(crate) const LONG: [&str; 2] = [KERNEL, LOGIN];
 
 /// The file of variables.
 const VARIABLES: &str = "/var/tmp/variables.fd";
@@ -51,10 +54,13 @@ const WRITE: &str =
 const WRITTEN: &str = "re:^written: 0$";
 
 /// Level 0: runs the tests that are wanted.
-pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted) {
+pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted, image: &Memfd) {
     if wanted.has(NAME) {
         let done = shell(pid1);
         say(pid1, NAME, done);
+    }
+    if wanted.has(KERNEL) {
+        say(pid1, KERNEL, passed::by_ovmf(CODE_PATH, &pid1.manifest, image));
     }
     if wanted.has(LOGIN) {
         let done = login(pid1);
@@ -92,7 +98,7 @@ fn machine() -> anyhow::Result<Command> {
     fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
     let mut nvmm = Command::new(image::in_root(NVMM));
     nvmm.args(["--memory", "512M"]);
-    nvmm.args(["--firmware", &format!("{},vars={VARIABLES}", image::in_root(CODE).display())]);
+    nvmm.args(["--firmware", &format!("{CODE_PATH},vars={VARIABLES}")]);
     nvmm.args(["--disk", &format!("path={},overlay=temp", image::in_root(DISK).display())]);
     Ok(nvmm)
 }

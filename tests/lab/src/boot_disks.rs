@@ -123,6 +123,8 @@ const PACK: [&str; 5] = ["convert", "-c", "-o", "cluster_size=4k", "-Oqcow2"];
 
 /// SeaBIOS, at Debian's path.
 pub(crate) const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
+/// SeaBIOS's option ROM that loads a kernel, at Debian's path.
+pub(crate) const LINUXBOOT: &str = "/usr/share/qemu/linuxboot_dma.bin";
 /// OVMF, and its template for variables, at Debian's paths.
 pub(crate) const OVMF: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
 /// GRUB's file for BIOS, at Debian's path.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::boot_disks::{Images, OVMF, SEABIOS};
+use crate::boot_disks::{Images, LINUXBOOT, OVMF, SEABIOS};
 use crate::host::{self, Host};
 use crate::kernel::Kernel;
 use crate::report::{Outcome, Report};
@@ -317,7 +317,7 @@ impl<'a> Scenarios<'a> {
             command.arg("--systems").arg(cd);
         }
         if host == Host::Svm {
-            command.args(["--firmware", SEABIOS]);
+            command.args(["--firmware", SEABIOS, "--loader", LINUXBOOT]);
         }
         command.args(self.only.iter().flat_map(|words| ["--only", words]));
         if self.console {
