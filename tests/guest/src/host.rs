@@ -22,6 +22,8 @@ use crate::legacy;
 use crate::level0::{NVMM, VMLINUX};
 use crate::outcome::{self, Outcome};
 use crate::passed;
+use crate::pictures::Pictures;
+use crate::screen;
 use crate::sockets;
 use crate::ssh;
 use crate::system;
@@ -93,6 +95,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "S", default_value_t = 2400)]
     timeout: u64,
 
+    /// Folder for pictures of screens, as PNG
+    #[arg(long, value_name = "FOLDER")]
+    pictures: Option<PathBuf>,
+
     /// Show what the consoles show
     #[arg(long)]
     console: bool,
@@ -150,15 +156,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let kvm = modules.resolve(&[args.emulated.module(), "msr"], kernel.release.as_deref())?;
     let mut files = vec![NVMM.to_owned()];
     // One host is enough to test what a bzImage unpacks itself to, a balloon, sockets, vhost, and legacy virtio, and one for ssh.
-    let wanted = match args.emulated {
+    let mut needed = match args.emulated {
         Virtualization::Svm => {
             [&[balloon::MODULE][..], &sockets::MODULES, &vhost::MODULES, &legacy::MODULES].concat()
         }
         Virtualization::Vmx => ssh::modules(),
     };
-    let mut others = modules.resolve(&wanted, kernel.release.as_deref())?;
+    // Not every kernel has it.
+    if modules.has(screen::DRIVER) {
+        needed.extend(screen::MODULES);
+    }
+    let mut others = modules.resolve(&needed, kernel.release.as_deref())?;
     // Other modules that they need find a disk, too.
-    others.retain(|module| wanted.contains(&module.name.as_str()));
+    others.retain(|module| needed.contains(&module.name.as_str()));
     files.extend(others.iter().map(|module| Manifest::module(&module.name)));
     let given = args.files()?;
     files.extend(given.keys().cloned());
@@ -204,6 +214,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .filter_map(|(serial, image)| Some(EmulatedDisk { serial, image: image.as_deref()? }));
     let disks: Vec<_> = disks.collect();
     let mut tail = VecDeque::new();
+    let mut pictures = Pictures::default();
     let mut machine = emulator::start(args.emulated, &kernel.path, &image, &disks, &manifest)?;
     let mut clock = Clock::of(machine.id(), emulator::name(args.emulated));
     let limit = Duration::from_secs(args.timeout);
@@ -217,6 +228,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Said::Text(text) => text.clone(),
             said => format!("{said:?}"),
         };
+        if pictures.add(&text) {
+            return !over;
+        }
         if args.console {
             eprintln!("{:7.1} s  {line}", start.elapsed().as_secs_f64());
         }
@@ -234,7 +248,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let tail: String = tail.iter().map(String::as_str).collect();
         tell(&Outcome::new(&name, Err(anyhow::anyhow!("{why}{tail}"))), start);
     }
-    Ok(())
+    args.pictures.as_deref().map_or(Ok(()), |folder| pictures.save(folder))
 }
 
 fn tell(outcome: &Outcome, start: Instant) {

@@ -30,6 +30,7 @@ use crate::passed;
 use crate::ports;
 use crate::programs::{self, Hanging};
 use crate::scenario::{self, Record};
+use crate::screen;
 use crate::sockets;
 use crate::ssh;
 use crate::system;
@@ -88,6 +89,10 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     }
     if wanted.has(outcome::VHOST) {
         say(pid1, outcome::VHOST, vhost::run(&pid1.manifest, &image));
+    }
+    if wanted.has(screen::NAME) {
+        let done = screen::run(pid1, &image);
+        say(pid1, screen::NAME, done);
     }
     if wanted.has(passed::NAME) {
         say(pid1, passed::NAME, passed::by_seabios(&pid1.manifest, &image));

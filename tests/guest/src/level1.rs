@@ -28,6 +28,7 @@ use crate::level0::NVMM;
 use crate::level2;
 use crate::reset::Reset;
 use crate::scenario::{self, Record};
+use crate::screen;
 use crate::ssh;
 use crate::system;
 use crate::vhost;
@@ -88,6 +89,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         }
         scenario::DEVICES => devices::use_them(pid1, &mut record)?,
         scenario::LEGACY => legacy::use_them(pid1, &mut record)?,
+        scenario::SCREEN => screen::look(&pid1.manifest, &mut record)?,
         scenario::VHOST => vhost::use_them(pid1, &mut record, disk)?,
         scenario::NEST | scenario::NEST_LINUX => match kvm {
             Ok(()) => {
@@ -104,7 +106,11 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         other => bail!("there is no scenario {other}"),
     }
     record.write(disk)?;
-    if scenario == scenario::DEVICES { hang::hang(pid1) } else { Ok(()) }
+    match scenario.as_str() {
+        scenario::DEVICES => hang::hang(pid1),
+        scenario::SCREEN => screen::write(pid1),
+        _ => Ok(()),
+    }
 }
 
 fn end_level_2(mut level_2: Child, boot: usize) -> anyhow::Result<()> {

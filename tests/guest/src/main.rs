@@ -33,12 +33,14 @@ mod models;
 mod nesting;
 mod outcome;
 mod passed;
+mod pictures;
 mod ports;
 mod programs;
 #[path = "../../support/remote.rs"]
 mod remote;
 mod reset;
 mod scenario;
+mod screen;
 mod sockets;
 mod ssh;
 mod system;

@@ -3,7 +3,7 @@
 use arch::cpu::nesting::Virtualization;
 use serde::{Deserialize, Serialize};
 
-use crate::{models, tiny};
+use crate::{models, screen, tiny};
 
 const PREFIX: &str = "lab:";
 
@@ -62,6 +62,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             HUNG,
             LEGACY,
             VHOST,
+            screen::NAME,
             THREADS,
             DIES,
             PVH,

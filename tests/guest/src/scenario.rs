@@ -35,6 +35,9 @@ pub(crate) const DEVICES: &str = "devices";
 /// It uses transitional devices as a driver from before virtio 1.0.
 pub(crate) const LEGACY: &str = "legacy";
 
+/// It writes on its screen, and waits for its end.
+pub(crate) const SCREEN: &str = "screen";
+
 /// It uses sockets that level 0's kernel serves, and resets itself in between.
 pub(crate) const VHOST: &str = "vhost";
 
@@ -82,6 +85,12 @@ pub(crate) struct Record {
     pub(crate) used_sockets: bool,
     /// True if its balloon's driver reports free pages.
     pub(crate) reports_free_pages: bool,
+    /// The name of its frame buffer.
+    #[serde(default)]
+    pub(crate) framebuffer: String,
+    /// Its kernel's warnings, if the scenario is about that.
+    #[serde(default)]
+    pub(crate) warnings: Vec<String>,
     /// It has debugged its own guest.
     pub(crate) debugged: bool,
     /// The parameters of KVM's module.

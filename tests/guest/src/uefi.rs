@@ -5,13 +5,14 @@
 use std::fs;
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use vmm::nest::image::{self, Memfd};
 use vmm::nest::pid1::Pid1;
 
 use crate::boot::{self, run_script};
 use crate::level0::{NVMM, say};
 use crate::passed;
+use crate::screen::{self, Picture};
 use crate::wanted::Wanted;
 
 /// The disk, OVMF and its template for variables in level 0's image. nvmm finds the template by its name.
@@ -25,9 +26,10 @@ pub(crate) const NAME: &str =
     "L1 by OVMF and GRUB from a GPT disk to a shell on Debian's root, with a variable that outlives it";
 
 const KERNEL: &str = "L1's kernel and initramfs are loaded by OVMF";
+const SCREEN: &str = "OVMF and GRUB draw on L1's screen";
 const LOGIN: &str = "L1 by OVMF and GRUB from a GPT disk to Debian's login, six times";
 /// The tests that are too long for every run.
-pub(crate) const LONG: [&str; 2] = [KERNEL, LOGIN];
+pub(crate) const LONG: [&str; 3] = [KERNEL, SCREEN, LOGIN];
 
 /// The file of variables.
 const VARIABLES: &str = "/var/tmp/variables.fd";
@@ -41,6 +43,8 @@ const SHELL: [&str; 4] = ["--expect", ENTRY, "--send", "s\\c"];
 const GRUB_POWERS_OFF: [&str; 8] =
     ["--expect", ENTRY, "--send", "c\\c", "--expect", "grub> ", "--send", "halt"];
 const PROMPT: [&str; 2] = ["--expect", "re:^# $"];
+/// GRUB's words on its command line's screen.
+const DRAWN: &str = "drawn by GRUB";
 
 /// Shows the variable, less the four bytes of its attributes. The quotes keep the echo from being taken for it, and the pipe is there
 /// because efivarfs can't seek.
@@ -62,10 +66,37 @@ pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted, image: &Memfd) {
     if wanted.has(KERNEL) {
         say(pid1, KERNEL, passed::by_ovmf(CODE_PATH, &pid1.manifest, image));
     }
+    if wanted.has(SCREEN) {
+        let done = screen(pid1);
+        say(pid1, SCREEN, done);
+    }
     if wanted.has(LOGIN) {
         let done = login(pid1);
         say(pid1, LOGIN, done);
     }
+}
+
+/// Takes a picture when OVMF starts GRUB, and another of GRUB's command line, and then ends the machine.
+fn screen(pid1: &mut Pid1) -> anyhow::Result<()> {
+    let mut nvmm = machine()?;
+    nvmm.args(screen::OPTIONS).args(["--expect", ENTRY, "--send", "c\\c"]);
+    nvmm.args(["--expect", "grub> ", "--send", &format!("echo {DRAWN}")]);
+    let mut pictures = Vec::new();
+    boot::hear_script(pid1, nvmm, &mut |line| {
+        if line.contains(OVMF_STARTS[1]) {
+            pictures.push(Picture::take("ovmf.png")?);
+        } else if line.trim() == DRAWN {
+            pictures.push(Picture::take("grub.png")?);
+            screen::quit()?;
+        }
+        Ok(())
+    })?;
+    pictures.iter().for_each(|picture| picture.show(pid1));
+    ensure!(pictures.len() == 2, "there are {} pictures", pictures.len());
+    for picture in &pictures {
+        ensure!(!picture.pixels()?.is_blank(), "there is nothing on the screen");
+    }
+    Ok(())
 }
 
 /// Logs in, and reboots, time after time.

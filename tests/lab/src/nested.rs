@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::boot_disks::{Images, LINUXBOOT, OVMF, SEABIOS};
+use crate::build;
 use crate::host::{self, Host};
 use crate::kernel::Kernel;
 use crate::report::{Outcome, Report};
@@ -44,6 +45,8 @@ const TRAINING: &str = "the training lab";
 /// The name of OVMF's test where it can't run, and why.
 const UEFI: &str = "L1 by OVMF, on an emulated SVM host";
 const NO_UEFI: &str = "QEMU TCG aborts when L1 writes CR8 while an interrupt is pending, as OVMF does; it runs on an emulated VMX host";
+/// The scenario that is run with a second kernel, which has a driver for the screen.
+const SCREEN: &str = "L1's Linux writes on the screen";
 
 /// A fault made on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
 #[derive(Debug)]
@@ -160,6 +163,7 @@ pub(crate) fn run(lab: &Lab, training: &anyhow::Result<Training>, report: &mut R
             }
             show(UEFI, Duration::ZERO, Outcome::Skipped(NO_UEFI.to_owned()));
             scenarios(Scenarios::all(Host::Svm, &lab.cloud));
+            scenarios(Scenarios { only: Some(SCREEN), ..Scenarios::all(Host::Svm, &lab.generic) });
             train();
         });
         scope.spawn(|| {
@@ -283,12 +287,21 @@ impl<'a> Scenarios<'a> {
                 outcomes
                     .lines()
                     .filter_map(scenario)
-                    .map(|(name, took, outcome)| (format!("{name}, on {host}"), took, outcome))
+                    .map(|(name, took, outcome)| (self.name(lab, &name), took, outcome))
                     .collect()
             }
             Ok(output) => failed(everything(&output)),
             Err(error) => failed(error.to_string()),
         }
+    }
+
+    /// The name of one in the report.
+    fn name(&self, lab: &Lab, name: &str) -> String {
+        let Self { host, kernel, .. } = self;
+        if kernel.name == lab.cloud.name {
+            return format!("{name}, on {host}");
+        }
+        format!("{name}, by Debian's {} kernel on {host}", kernel.name)
     }
 
     fn command(&self, lab: &Lab) -> Command {
@@ -321,7 +334,7 @@ impl<'a> Scenarios<'a> {
         }
         command.args(self.only.iter().flat_map(|words| ["--only", words]));
         if self.console {
-            command.arg("--console");
+            command.arg("--console").arg("--pictures").arg(build::lab_dir().join("pictures"));
             command.stderr(Stdio::inherit());
         }
         command

@@ -88,6 +88,12 @@ impl Modules {
         Ok(())
     }
 
+    /// Returns whether there is such a module, apart from those built into the kernel.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
     /// The modules `wanted` and all that they need, in an order in which they can be loaded, those built into the kernel
     /// left out. `release` is the kernel's, if it is known.
     pub fn resolve(&self, wanted: &[&str], release: Option<&str>) -> Result<Vec<Module>, Error> {

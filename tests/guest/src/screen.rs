@@ -1,0 +1,240 @@
+//! Linux on the screen: level 1 writes on its first virtual terminal, and level 0 reads that from the picture that nvmm saves.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Cursor, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context, bail, ensure};
+use png::{ColorType, Decoder};
+use rustix::fs::OFlags;
+use vmm::nest::image::{self, Manifest, Memfd};
+use vmm::nest::pid1::Pid1;
+use vmm::nest::report::Said;
+
+use crate::legacy::load;
+use crate::level0::{Guest, NVMM};
+use crate::level1::PATIENCE;
+use crate::pictures;
+use crate::scenario::{self, Record};
+
+/// The test.
+pub(crate) const NAME: &str = "L1's Linux writes on the screen";
+
+/// Linux's own driver of the device, with the modules that it needs, in load order.
+pub(crate) const DRIVER: &str = "bochs";
+pub(crate) const MODULES: [&str; 6] =
+    ["drm", "drm_kms_helper", "ttm", "drm_ttm_helper", "drm_vram_helper", DRIVER];
+/// The name of the frame buffer with that, and of the one that the kernel finds.
+const DRIVERS: &str = "bochs-drmdrmfb";
+const FOUND: &str = "EFI VGA";
+
+/// nvmm's control socket, and its options.
+const SOCKET: &str = "/screen-qmp";
+pub(crate) const OPTIONS: [&str; 4] = ["--display", "vga", "--qmp", SOCKET];
+/// The kernel's messages are on the screen, too, until level 1 clears it; and its font is the same whatever the size.
+const PARAMETERS: &str = "console=tty0 console=ttyS0 fbcon=font:VGA8x16";
+
+/// Level 1 says it when it has written.
+const WRITTEN: &str = "lab: it is on the screen";
+/// Clears the screen and hides the cursor.
+const CLEAR: &str = "\x1b[2J\x1b[H\x1b[?25l";
+/// The third row; the first has all characters.
+const WORDS: &str = "Written by Linux, and read from the picture";
+const TERMINAL: &str = "/dev/tty1";
+
+/// The kernel's own messages have a number up to 7, and warnings up to this one.
+const WARNING: u32 = 4;
+/// Words of those that are about the screen. On a busy host the kernel warns of its clocks, too.
+const ABOUT: [&str; 6] = ["bochs", "console", "drm", "fb", "pci", "vga"];
+
+/// The characters of a font, in the order of the first row, and the size of each.
+const CHARACTERS: std::ops::RangeInclusive<u8> = b' '..=b'~';
+const WIDTH: usize = 8;
+const HEIGHT: usize = 16;
+
+/// Level 0: has level 1 write, and reads it.
+pub(crate) fn run(pid1: &mut Pid1, image: &Memfd) -> anyhow::Result<()> {
+    let guest = Guest {
+        scenario: scenario::SCREEN,
+        parameters: PARAMETERS,
+        // With XSAVE Linux warns of sizes that don't match on QEMU's CPU, on level 0 as well.
+        cpu: "host-passthrough,-xsave",
+        options: OPTIONS.to_vec(),
+        ..Guest::default()
+    };
+    let mut taken = None;
+    let mut hear = |text: &str, _| {
+        if text == WRITTEN {
+            taken = Some(Picture::take("linux.png")?);
+            quit()?;
+        }
+        Ok(())
+    };
+    let record = guest.record(&pid1.manifest, image, &mut hear)?;
+    let picture = taken.context("level 1 has not written")?;
+    picture.show(pid1);
+    let read = picture.pixels()?.text()?;
+    let has_driver = pid1.manifest.files.contains(&Manifest::module(DRIVER));
+    let expected = if has_driver { DRIVERS } else { FOUND };
+    ensure!(
+        record.framebuffer == expected,
+        "level 1's frame buffer is {:?}, not {expected}",
+        record.framebuffer
+    );
+    ensure!(record.warnings.is_empty(), "level 1's kernel warns: {:#?}", record.warnings);
+    let rows: Vec<_> = read.iter().map(String::as_str).filter(|row| !row.is_empty()).collect();
+    ensure!(rows.len() == 2 && rows[1] == WORDS, "the screen has {rows:#?}");
+    Ok(())
+}
+
+/// Level 1: loads the driver, if there is one, and leaves the name of its frame buffer, and the kernel's warnings of it.
+pub(crate) fn look(manifest: &Manifest, record: &mut Record) -> anyhow::Result<()> {
+    load(manifest, &MODULES)?;
+    let path = "/sys/class/graphics/fb0/name";
+    let name = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
+    record.framebuffer = name.trim_end().to_owned();
+    record.warnings = warnings().context("reading the kernel's log")?;
+    Ok(())
+}
+
+/// Reads the kernel's log so far, and keeps those warnings and errors: Linux, "dev-kmsg", a read for each message.
+fn warnings() -> io::Result<Vec<String>> {
+    let mut log = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open("/dev/kmsg")?;
+    let mut bytes = [0; 8192];
+    let mut warnings = Vec::new();
+    loop {
+        match log.read(&mut bytes) {
+            Ok(len) => warnings.extend(warning(&String::from_utf8_lossy(&bytes[..len]))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(warnings),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The text of a message, `6,339,5140900,-;NET: Registered`, if it is a warning or worse, and about the screen.
+fn warning(message: &str) -> Option<String> {
+    let (prefix, text) = message.split_once(';')?;
+    let priority: u32 = prefix.split(',').next()?.parse().ok()?;
+    let text = text.lines().next().unwrap_or_default();
+    let lower = text.to_lowercase();
+    (priority <= WARNING && ABOUT.iter().any(|word| lower.contains(word))).then(|| text.to_owned())
+}
+
+/// Level 1: writes, and waits for the end of its machine.
+pub(crate) fn write(pid1: &mut Pid1) -> anyhow::Result<()> {
+    let all: String = CHARACTERS.map(char::from).collect();
+    OpenOptions::new()
+        .write(true)
+        .open(TERMINAL)
+        .and_then(|mut terminal| terminal.write_all(format!("{CLEAR}{all}\r\n\n{WORDS}").as_bytes()))
+        .with_context(|| format!("writing to {TERMINAL}"))?;
+    pid1.say(Said::Text(WRITTEN.to_owned()));
+    pid1.drain()?;
+    thread::sleep(PATIENCE);
+    bail!("the machine has not ended")
+}
+
+/// A picture that nvmm saved, as PNG.
+pub(crate) struct Picture {
+    name: &'static str,
+    file: Vec<u8>,
+}
+
+impl Picture {
+    /// Has nvmm save it.
+    pub(crate) fn take(name: &'static str) -> anyhow::Result<Self> {
+        let path = format!("/{name}");
+        ask(&["screendump", &path])?;
+        let file = fs::read(&path).with_context(|| format!("reading {path}"))?;
+        Ok(Self { name, file })
+    }
+
+    /// Has the host save it.
+    pub(crate) fn show(&self, pid1: &mut Pid1) {
+        pictures::to_lines(self.name, &self.file).into_iter().for_each(|line| pid1.say(Said::Text(line)));
+    }
+
+    /// Reads it.
+    pub(crate) fn pixels(&self) -> anyhow::Result<Pixels> {
+        Pixels::read(&self.file).with_context(|| format!("reading {}", self.name))
+    }
+}
+
+/// The pixels of a picture.
+pub(crate) struct Pixels {
+    width: usize,
+    /// The bytes of each row: three for a pixel.
+    rows: Vec<Vec<u8>>,
+}
+
+impl Pixels {
+    fn read(file: &[u8]) -> anyhow::Result<Self> {
+        let mut reader = Decoder::new(Cursor::new(file)).read_info()?;
+        ensure!(reader.info().color_type == ColorType::Rgb, "{:?}, not RGB", reader.info().color_type);
+        let width = usize::try_from(reader.info().width)?;
+        let mut rows = Vec::new();
+        while let Some(row) = reader.next_row()? {
+            rows.push(row.data().to_vec());
+        }
+        Ok(Self { width, rows })
+    }
+
+    /// Tells whether all are alike.
+    pub(crate) fn is_blank(&self) -> bool {
+        let mut pixels = self.rows.iter().flat_map(|row| row.chunks_exact(3));
+        let first = pixels.next();
+        pixels.all(|pixel| Some(pixel) == first)
+    }
+
+    /// The rows of characters. The first row of the screen is the font for all of them; what is not in it is a question mark.
+    fn text(&self) -> anyhow::Result<Vec<String>> {
+        let font: Vec<_> =
+            CHARACTERS.enumerate().map(|(column, byte)| (self.cell(0, column), char::from(byte))).collect();
+        for (at, (cell, character)) in font.iter().enumerate() {
+            let same = font[..at].iter().find(|(other, _)| other == cell);
+            if let Some((_, other)) = same {
+                bail!("{other:?} and {character:?} look the same");
+            }
+        }
+        let read = |cell: Vec<bool>| {
+            font.iter().find(|(known, _)| *known == cell).map_or('?', |(_, character)| *character)
+        };
+        let row =
+            |row| (0..self.width / WIDTH).map(|column| read(self.cell(row, column))).collect::<String>();
+        Ok((0..self.rows.len() / HEIGHT).map(|number| row(number).trim_end().to_owned()).collect())
+    }
+
+    /// The pixels of a character that are not black. Beyond the picture all are.
+    fn cell(&self, row: usize, column: usize) -> Vec<bool> {
+        let pixel = |y: usize, x: usize| self.rows.get(y)?.get(3 * x..3 * x + 3);
+        let lit = |y, x| pixel(y, x).is_some_and(|pixel| pixel != [0; 3]);
+        let line = |y| (WIDTH * column..WIDTH * (column + 1)).map(move |x| lit(y, x));
+        (HEIGHT * row..HEIGHT * (row + 1)).flat_map(line).collect()
+    }
+}
+
+/// Ends level 1.
+pub(crate) fn quit() -> anyhow::Result<()> {
+    ask(&["quit"])
+}
+
+/// Gives level 1's nvmm a command.
+fn ask(words: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new(image::in_root(NVMM))
+        .args(["ctl", SOCKET])
+        .args(words)
+        .output()
+        .context("starting nvmm ctl")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{words:?}: nvmm ctl ended with {}: {errors}", output.status);
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "screen_test.rs"]
+mod tests;
