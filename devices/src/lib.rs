@@ -19,6 +19,7 @@ pub mod fuzzing;
 pub mod input;
 pub mod irq;
 pub mod net;
+pub mod once;
 pub mod output;
 pub mod pci;
 pub mod platform;

@@ -4,7 +4,6 @@ pub mod balloon;
 pub mod block;
 pub mod device;
 pub mod net;
-mod once;
 pub mod pci;
 pub mod queue;
 pub mod rng;

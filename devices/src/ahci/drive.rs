@@ -42,6 +42,14 @@ impl Drive {
         }
     }
 
+    /// The part of it that outlives resets.
+    pub(super) fn lasting(&self) -> &Lasting {
+        match &self.0 {
+            Kind::Disk(disk) => &disk.lasting,
+            Kind::Cdrom(cdrom) => cdrom.tray.lasting(),
+        }
+    }
+
     /// The registers that it sends after a reset.
     pub(super) fn signature(&self) -> TaskFile {
         let (status, lba) = match &self.0 {

@@ -195,7 +195,8 @@ impl Port {
         match Worker::spawn(&role, self.stop.clone(), &self.shared.kick, panicked, move || work.run()) {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => {
-                log::error!("disk {}: can't start its port: {error}", drive.name());
+                let part = format_args!("SATA port {}", self.shared.number);
+                drive.lasting().faults.driver(drive.name(), part, &error);
                 self.shared.fail_bus(&self.stop, 0);
             }
         }

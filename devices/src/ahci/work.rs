@@ -26,9 +26,7 @@ use super::{
     table::{Command, NoMemory},
 };
 use crate::{
-    block::{
-        CacheMode, Engine, Executor, Lasting, Now, Operation, Refusal, Reply, Request, Ring, WriteCache,
-    },
+    block::{CacheMode, Engine, Executor, Now, Operation, Refusal, Reply, Request, Ring, WriteCache},
     buffers::{Buffers, Regions},
     disk::Disk,
     threads::Role,
@@ -130,14 +128,7 @@ impl Work {
 
     fn say(&self, error: &dyn std::error::Error) {
         let part = format_args!("SATA port {}", self.shared.number);
-        self.lasting().faults.driver(self.drive.name(), part, error);
-    }
-
-    fn lasting(&self) -> &Lasting {
-        match &self.drive.0 {
-            Kind::Disk(disk) => &disk.lasting,
-            Kind::Cdrom(cdrom) => cdrom.tray.lasting(),
-        }
+        self.drive.lasting().faults.driver(self.drive.name(), part, error);
     }
 
     fn serve<'m>(&mut self, regions: &Regions<'m>) -> Result<(), Fault> {
@@ -343,7 +334,7 @@ impl Work {
     }
 
     fn let_through(&self, bytes: usize) -> Result<(), Duration> {
-        let Some(limiter) = &self.lasting().limiter else { return Ok(()) };
+        let Some(limiter) = &self.drive.lasting().limiter else { return Ok(()) };
         limiter.take(Instant::now(), bytes as u64)
     }
 
@@ -357,12 +348,12 @@ impl Work {
     /// Reads a medium.
     fn medium_executor(&self, disk: Arc<dyn Disk>) -> Executor {
         let cache = Arc::new(WriteCache::new(CacheMode::Writeback));
-        Executor::new(0, disk, self.lasting().clone(), cache, self.stop.clone())
+        Executor::new(0, disk, self.drive.lasting().clone(), cache, self.stop.clone())
     }
 
     /// The ring to serve by, where the engine and the disk's format allow it.
     fn ring<'m>(&self, disk: &dyn Disk) -> Option<Ring<'m, Ticket>> {
-        let (lasting, files) = (self.lasting(), disk.files());
+        let (lasting, files) = (self.drive.lasting(), disk.files());
         if lasting.options.engine == Engine::Threads || files.is_empty() {
             return None;
         }

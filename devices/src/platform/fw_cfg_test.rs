@@ -424,7 +424,11 @@ fn a_file_is_read_as_the_guest_reads_it() {
         assert_eq!(guest.dma(READ, 4, HIGH), ERROR);
         assert_eq!(guest.data(1), [0]);
     });
-    assert_eq!(said, ["item 0x12, which the firmware asks for, can't be read: the disk is away"; 2]);
+    assert_eq!(
+        said,
+        ["item 0x12, which the firmware asks for, can't be read: the disk is away (said once)"],
+        "and no more, however often"
+    );
     assert_eq!(guest.dma(SKIP, 4, HIGH), 0);
     assert_eq!(guest.dma(READ, 4, HIGH), 0);
     assert_eq!(guest.memory_at(HIGH, 4), [0; 4]);

@@ -1,6 +1,9 @@
 use bitflags::bitflags;
 
-use crate::bus::{BusDevice, Effect};
+use crate::{
+    bus::{BusDevice, Effect},
+    once::Once,
+};
 
 bitflags! {
     /// QEMU's specification of pvpanic, "Bit Definition".
@@ -18,8 +21,7 @@ bitflags! {
 /// QEMU's pvpanic on the ISA bus: one port, by which a guest's kernel says that it panics.
 #[derive(Debug, Default)]
 pub struct PvPanic {
-    /// It was said that the guest's crash kernel runs. A guest could say it for ever.
-    crash_said: bool,
+    said_crash: Once,
 }
 
 impl PvPanic {
@@ -38,8 +40,8 @@ impl BusDevice for PvPanic {
         if events.contains(Events::PANICKED) {
             return Effect::Panicked;
         }
-        if events.contains(Events::CRASHLOADED) && !std::mem::replace(&mut self.crash_said, true) {
-            log::warn!("the guest's kernel panicked, and runs its crash kernel");
+        if events.contains(Events::CRASHLOADED) {
+            self.said_crash.warn(format_args!("the guest's kernel panicked, and runs its crash kernel"));
         }
         if events.contains(Events::SHUTDOWN) { Effect::PowerOff } else { Effect::None }
     }

@@ -14,11 +14,10 @@ use vm_memory::{ReadVolatile, VolatileMemoryError, VolatileSlice};
 
 use super::{
     device::{Activation, DeviceKind, Halt, VirtioDevice},
-    once::Once,
     queue::Chain,
     serve::{Handler, Next, RING_FEATURES, ServeError, Served, Workers},
 };
-use crate::pci::ClassCode;
+use crate::{once::Once, pci::ClassCode};
 
 /// An entropy source; for PCI, of no class.
 const KIND: DeviceKind =

@@ -7,6 +7,8 @@ use zerocopy::{
     big_endian::{U16, U32},
 };
 
+use crate::once::Once;
+
 /// The first number of a file (`FW_CFG_FILE_FIRST`).
 const FIRST_FILE: u16 = 0x20;
 /// The number after the last. QEMU's machines have a few dozen.
@@ -95,7 +97,7 @@ pub enum Content {
     Read {
         /// The number of bytes.
         len: u32,
-        /// Fills a buffer with the bytes from an offset on, all of which are among those. An error is logged, and sets the error bit of
+        /// Fills a buffer with the bytes from an offset on, all of which are among those. The first error is logged, and each sets the error bit of
         /// DMA.
         read: Box<ReadAt>,
     },
@@ -116,6 +118,8 @@ impl fmt::Debug for Content {
 pub(super) struct Items {
     items: BTreeMap<u16, Content>,
     files: Vec<File>,
+    /// The guest may ask for it for ever.
+    said_unreadable: Once,
 }
 
 /// `struct fw_cfg_file`: an entry of the directory.
@@ -170,7 +174,10 @@ impl Items {
             }
             Some(Content::Read { read, .. }) if !bytes.is_empty() => {
                 read(offset, bytes).inspect_err(|error| {
-                    log::error!("{}, which the firmware asks for, can't be read: {error}", self.name(key));
+                    let name = self.name(key);
+                    self.said_unreadable.error(format_args!(
+                        "{name}, which the firmware asks for, can't be read: {error} (said once)"
+                    ));
                 })
             }
             _ => Ok(()),

@@ -8,7 +8,7 @@ use std::{
 
 use vm_memory::VolatileSlice;
 
-use crate::virtio::once::Once;
+use crate::once::Once;
 
 /// The balloon counts in pages of this size, whatever the guest's or the host's are.
 pub(super) const PAGE_SHIFT: u32 = 12;

@@ -14,7 +14,7 @@ use super::{
     options::NetOptions,
     state::{Settings, State},
 };
-use crate::virtio::once::Once;
+use crate::once::Once;
 
 /// A network device's options, and what it keeps through resets. Clones share it.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arch::memory::GuestRam;
-use log::{Level, debug, log};
+use log::debug;
 use virtio_bindings::{virtio_config::VIRTIO_F_VERSION_1, virtio_ring::VIRTIO_RING_F_EVENT_IDX};
 use virtio_queue::Queue;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
@@ -31,6 +31,7 @@ use super::{
     queue::{Area, Half, QueueRegisters},
 };
 use crate::{
+    once::Once,
     registers,
     virtio::device::{Activation, ActiveQueue, Halt, Notify, VirtioDevice},
 };
@@ -77,8 +78,7 @@ pub(super) struct Common {
     resetting: bool,
     /// The queues that a paused device was serving.
     paused: Option<Vec<(u16, Queue)>>,
-    /// Set after the first message that the device can't start, so that a driver that tries again and again doesn't fill the log.
-    said_failed: bool,
+    said_failed: Once,
 }
 
 impl Common {
@@ -106,7 +106,7 @@ impl Common {
             activated: false,
             resetting: false,
             paused: None,
-            said_failed: false,
+            said_failed: Once::default(),
         })
     }
 
@@ -319,9 +319,7 @@ impl Common {
         let queues = enabled.map(|(index, queue)| Ok((index, queue.queue(event_idx)?)));
         let queues = queues.collect::<io::Result<_>>();
         if let Err(error) = queues.and_then(|queues| self.run(queues)) {
-            let level =
-                if std::mem::replace(&mut self.said_failed, true) { Level::Debug } else { Level::Error };
-            log!(level, "{}: can't start: {error}", self.device.kind().name);
+            self.said_failed.error(format_args!("{}: can't start: {error}", self.device.kind().name));
             self.interrupts.needs_reset();
         }
     }

@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 
 use crate::{
     chars::{Access, Address, AddressError, Listener},
-    virtio::once::Once,
+    once::Once,
 };
 
 /// The way to programs of the host that listen.

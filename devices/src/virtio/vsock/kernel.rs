@@ -20,10 +20,10 @@ use virtio_queue::Queue;
 
 use super::{KIND, QUEUE_SIZES, events::Events, read_cid};
 use crate::{
+    once::Once,
     vhost::{Vhost, VhostSockets},
     virtio::{
         device::{Activation, DeviceKind, Halt, VirtioDevice},
-        once::Once,
         serve::RING_FEATURES,
         vhost::VhostQueues,
     },
