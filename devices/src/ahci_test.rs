@@ -6,7 +6,7 @@ use super::{
     *,
 };
 use crate::{
-    block::{BlockOptions, Engine, Lasting, test_disk::TestDisk},
+    block::{BlockOptions, Engine, Lasting, SLICE, slow_disk::SlowDisk, test_disk::TestDisk},
     disk::Disk,
     pci::Lifecycle,
 };
@@ -294,6 +294,62 @@ fn resets_begin_anew() {
         driver.wait(|driver| driver.port(0, port::CI) == 0);
     }
     assert_eq!(driver.received(0, 0x40, 5), [0x34, 0, 0x50, 1, 1]);
+}
+
+/// Lays out a command for 14 MiB, all of which are the same memory, and issues it.
+fn issue_long(driver: &mut Driver, command: u8) {
+    const REGION: u32 = 256 << 10;
+    const REGIONS: u16 = 56;
+    let count = REGIONS * 512;
+    let is_queued = matches!(command, READ_QUEUED | WRITE_QUEUED);
+    let (features, count) = if is_queued { (count, 0) } else { (0, count) };
+    let regions = vec![(DATA, REGION); REGIONS.into()];
+    driver.lay_out(0, 0, &Order { command, features, count, device: LBA, regions, ..Order::default() });
+    driver.set_port(0, port::SACT, is_queued.into());
+    driver.set_port(0, port::CI, 1);
+}
+
+/// A way in which a driver ends what a port is at, by its register.
+type End = (&'static str, fn(&mut Driver));
+
+const ENDS: [End; 3] = [
+    ("PxCMD.ST", |driver| driver.set_port(0, port::CMD, RECEIVE)),
+    ("COMRESET", |driver| driver.set_port(0, port::SCTL, 0x301)),
+    ("GHC.HR", |driver| driver.set(generic::GHC, 1 << 31 | 1)),
+];
+
+#[test]
+fn a_reset_leaves_a_long_command_in_the_middle() {
+    for (name, end) in ENDS {
+        for command in [READ_DMA_EXT, WRITE_DMA_EXT, READ_QUEUED, WRITE_QUEUED] {
+            let disk = Arc::new(SlowDisk::default());
+            let lasting = Lasting::from(BlockOptions::default());
+            let mut driver = Driver::new(vec![Drive::disk(Arc::clone(&disk) as Arc<dyn Disk>, &lasting)]);
+            issue_long(&mut driver, command);
+            disk.wait_for(1);
+            end(&mut driver);
+            assert_ne!(driver.port(0, port::CMD) & RUNNING, 0, "{name}: the disk doesn't answer");
+            disk.open_gate();
+            driver.wait(|driver| driver.port(0, port::CMD) & RUNNING == 0);
+            assert_eq!(disk.state().calls, [(0, SLICE)], "{name}, {command:#x}");
+            assert_eq!((driver.port(0, port::CI), driver.port(0, port::SACT)), (0, 0), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_reset_cancels_what_the_kernel_waits_for() {
+    for (_, end) in ENDS {
+        let disk = Arc::new(SlowDisk::on_a_pipe());
+        // Where there is no io_uring.
+        disk.open_gate();
+        let lasting = Lasting::from(BlockOptions::default());
+        let mut driver = Driver::new(vec![Drive::disk(Arc::clone(&disk) as Arc<dyn Disk>, &lasting)]);
+        issue_long(&mut driver, READ_QUEUED);
+        disk.wait_for(1);
+        end(&mut driver);
+        driver.wait(|driver| driver.port(0, port::CMD) & RUNNING == 0);
+    }
 }
 
 #[test]

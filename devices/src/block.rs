@@ -17,12 +17,14 @@ mod options;
 mod request;
 mod ring;
 #[cfg(test)]
+pub(crate) mod slow_disk;
+#[cfg(test)]
 pub(crate) mod test_disk;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::executor::Job;
 #[cfg(test)]
-pub(crate) use self::executor::SLICE;
+pub(crate) use self::executor::{RANGE, SLICE};
 pub(crate) use self::{
     cache::WriteCache,
     executor::Executor,

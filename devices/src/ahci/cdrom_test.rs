@@ -2,10 +2,10 @@ use super::*;
 use crate::{
     ahci::{
         registers::port,
-        test_driver::{DATA, Driver, Order},
+        test_driver::{DATA, Driver, Order, RUNNING},
     },
-    block::{BlockOptions, test_disk::TestDisk},
-    disk::format::Format,
+    block::{BlockOptions, SLICE, slow_disk::SlowDisk, test_disk::TestDisk},
+    disk::{Disk, format::Format},
 };
 
 /// Status and error: done, and failed with these sense keys.
@@ -148,4 +148,26 @@ fn media_come_and_go() {
     assert!(tray.eject(true).unwrap().is_some());
     assert!(!tray.is_locked());
     assert_eq!(send(&mut driver, &[0x28, 0, 0, 0, 0, 0, 0, 0, 1], 2048), NOT_READY);
+}
+
+/// READ(12) may ask for 8 TiB, of which the driver's tables hold much.
+#[test]
+fn a_long_read_is_left_in_the_middle() {
+    let disk = Arc::new(SlowDisk::default());
+    let medium = Medium { disk: Arc::clone(&disk) as Arc<dyn Disk>, format: Format::Raw };
+    let (mut driver, _tray) = drive(Some(medium));
+    used(&mut driver);
+    let mut packet = [0; 16];
+    // 14 MiB.
+    (packet[0], packet[8]) = (0xa8, 0x1c);
+    let regions = vec![(DATA, 256 << 10); 56];
+    let order = Order { command: 0xa0, features: 1, packet: Some(packet), regions, ..Order::default() };
+    driver.lay_out(0, 0, &order);
+    driver.set_port(0, port::CI, 1);
+    disk.wait_for(1);
+    driver.set_port(0, port::SCTL, 0x301);
+    assert_ne!(driver.port(0, port::CMD) & RUNNING, 0, "the medium doesn't answer");
+    disk.open_gate();
+    driver.wait(|driver| driver.port(0, port::CMD) & RUNNING == 0);
+    assert_eq!(disk.state().calls, [(0, SLICE)]);
 }

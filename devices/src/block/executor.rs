@@ -2,6 +2,8 @@
 
 use std::{
     io::{self, ErrorKind},
+    iter,
+    ops::Range,
     sync::Arc,
 };
 
@@ -24,6 +26,10 @@ use crate::{
 /// The most bytes of a request that are moved at a time. A request may be of nearly 4 GiB; a reset waits for no more of
 /// each than this.
 pub(crate) const SLICE: usize = 1 << 20;
+
+/// The most bytes that are given back or made zeros at a time, for the same reason: a host may have to write them, or an image may have
+/// small clusters. It is a multiple of every format's cluster.
+pub(crate) const RANGE: u64 = 16 << 20;
 
 /// Work for a request that the kernel can do by itself, on one of [`Disk::files`], while the worker goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -197,10 +203,10 @@ impl Executor {
     /// Gives space back. What it held is not written to, so that there is nothing to be made stable.
     fn discard(&self, segments: &Result<Vec<Segment>, Refusal>) -> Result<usize, Refusal> {
         let segments = segments.as_ref().map_err(|refusal| *refusal)?;
-        for Segment { range, .. } in segments {
+        for part in segments.iter().flat_map(|segment| parts(&segment.range)) {
             self.go_on()?;
-            let discarded = self.disk.discard(range.clone());
-            self.check(RequestKind::Discard, range.start / SECTOR_SIZE, discarded)?;
+            let sector = part.start / SECTOR_SIZE;
+            self.check(RequestKind::Discard, sector, self.disk.discard(part))?;
         }
         Ok(request::total(segments))
     }
@@ -209,9 +215,12 @@ impl Executor {
     fn write_zeroes(&self, segments: &Result<Vec<Segment>, Refusal>) -> Result<usize, Refusal> {
         let segments = segments.as_ref().map_err(|refusal| *refusal)?;
         for Segment { range, unmap } in segments {
-            self.go_on()?;
-            let zeroed = self.disk.write_zeroes(range.clone(), *unmap && self.lasting.options.discard);
-            self.check(RequestKind::WriteZeroes, range.start / SECTOR_SIZE, zeroed)?;
+            let unmap = *unmap && self.lasting.options.discard;
+            for part in parts(range) {
+                self.go_on()?;
+                let sector = part.start / SECTOR_SIZE;
+                self.check(RequestKind::WriteZeroes, sector, self.disk.write_zeroes(part, unmap))?;
+            }
         }
         if let (true, Some(last)) = (self.cache.write_is_stable(), segments.last()) {
             self.flush(RequestKind::WriteZeroes, last.range.start / SECTOR_SIZE)?;
@@ -239,6 +248,15 @@ impl Executor {
             Refusal::IoError
         })
     }
+}
+
+/// The parts of `range`, cut at the multiples of [`RANGE`], where no cluster is cut.
+fn parts(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let Range { start, end } = *range;
+    let next = |at: u64| (at - at % RANGE).saturating_add(RANGE);
+    iter::successors(Some(start), move |&at| Some(next(at)))
+        .take_while(move |&at| at < end)
+        .map(move |at| at..next(at).min(end))
 }
 
 /// Returns true if the kernel only said that it did not do it.

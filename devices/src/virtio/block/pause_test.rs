@@ -6,12 +6,16 @@ use virtio_bindings::virtio_blk::VIRTIO_BLK_T_IN;
 use virtio_queue::QueueT;
 
 use super::{
-    stop_tests::{LONG, SlowDisk, huge, start},
+    stop_tests::{huge, start},
     tests::{DATA, Event, HEADER, Machine, STATUS, WRITEBACK, disks},
     *,
 };
 use crate::{
-    block::{check_io_uring, test_disk::TestDisk},
+    block::{
+        check_io_uring,
+        slow_disk::{LONG, SlowDisk},
+        test_disk::TestDisk,
+    },
     virtio::queue::test_driver::WRITE,
 };
 

@@ -1,141 +1,22 @@
 //! Resets of a device that has much on its way, or a disk that doesn't answer.
 
-use std::{
-    fs::File,
-    io,
-    ops::Range,
-    os::fd::OwnedFd,
-    sync::{Condvar, Mutex, MutexGuard},
+use virtio_bindings::virtio_blk::{
+    VIRTIO_BLK_S_OK, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES,
 };
-
-use virtio_bindings::virtio_blk::{VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT};
 use virtio_queue::QueueT;
-use vm_memory::VolatileSlice;
 
 use super::{
     tests::{DATA, Event, Machine},
     *,
 };
 use crate::{
-    block::{Engine, SLICE},
-    disk::{
-        BlockSize, Direction, Extent,
-        raw::{DiskOptions, RawDisk},
+    block::{
+        Engine, RANGE, SLICE,
+        slow_disk::{LONG, SlowDisk},
     },
+    disk::raw::{DiskOptions, RawDisk},
     virtio::queue::test_driver::WRITE,
 };
-
-/// Long enough for a thread to be scheduled on any machine.
-pub(super) const LONG: Duration = Duration::from_secs(60);
-
-/// Where the calls of a disk are held up.
-#[derive(Debug, Default)]
-struct Gate {
-    state: Mutex<GateState>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct GateState {
-    open: bool,
-    pub(super) calls: Vec<(u64, usize)>,
-}
-
-/// A disk of 8 GiB whose transfers wait at a gate, or panic, or are the kernel's on a pipe that nobody writes to.
-#[derive(Debug, Default)]
-pub(super) struct SlowDisk {
-    gate: Gate,
-    panics: bool,
-    pub(super) pipe: Option<(File, OwnedFd)>,
-}
-
-impl SlowDisk {
-    /// A disk on which the kernel waits until it is told not to.
-    pub(super) fn on_a_pipe() -> Self {
-        let (reader, writer) = io::pipe().unwrap();
-        Self { pipe: Some((File::from(OwnedFd::from(reader)), writer.into())), ..Self::default() }
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, GateState> {
-        self.gate.state.lock().unwrap()
-    }
-
-    /// Waits until so many transfers have come.
-    pub(super) fn wait_for(&self, calls: usize) {
-        let waited =
-            self.gate.changed.wait_timeout_while(self.state(), LONG, |state| state.calls.len() < calls);
-        assert!(!waited.unwrap().1.timed_out());
-    }
-
-    pub(super) fn open_gate(&self) {
-        self.state().open = true;
-        self.gate.changed.notify_all();
-    }
-
-    fn transfer(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
-        assert!(!self.panics, "a disk that panics, in a test");
-        let mut state = self.state();
-        state.calls.push((offset, buffers.iter().map(VolatileSlice::len).sum()));
-        self.gate.changed.notify_all();
-        drop(self.gate.changed.wait_while(state, |state| !state.open).unwrap());
-        Ok(())
-    }
-}
-
-impl Disk for SlowDisk {
-    fn name(&self) -> &'static str {
-        "slow"
-    }
-
-    fn size(&self) -> u64 {
-        8 << 30
-    }
-
-    fn is_read_only(&self) -> bool {
-        false
-    }
-
-    fn block_size(&self) -> BlockSize {
-        BlockSize { logical: 512, physical: 4096, optimal: 0, discard: 4096 }
-    }
-
-    fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
-        self.transfer(buffers, offset)
-    }
-
-    fn write_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()> {
-        self.transfer(buffers, offset)
-    }
-
-    fn write_zeroes(&self, range: Range<u64>, _: bool) -> io::Result<()> {
-        self.discard(range)
-    }
-
-    fn discard(&self, range: Range<u64>) -> io::Result<()> {
-        let len = usize::try_from(range.end - range.start).unwrap();
-        self.state().calls.push((range.start, len));
-        Ok(())
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn extent_at(&self, _: u64, len: u64) -> io::Result<Extent> {
-        Ok(Extent { len, is_zero: false })
-    }
-
-    fn files(&self) -> Vec<&File> {
-        self.pipe.iter().map(|(reader, _)| reader).collect()
-    }
-
-    fn file_for(&self, _: Direction, buffers: &[VolatileSlice<'_>], offset: u64) -> Option<usize> {
-        self.pipe.as_ref()?;
-        self.state().calls.push((offset, buffers.iter().map(VolatileSlice::len).sum()));
-        self.gate.changed.notify_all();
-        Some(0)
-    }
-}
 
 pub(super) fn start(disk: &Arc<SlowDisk>) -> Machine {
     let mut machine = Machine::new(Arc::clone(disk) as Arc<dyn Disk>);
@@ -189,6 +70,44 @@ fn a_stopped_request_is_left_in_the_middle() {
     }
 }
 
+/// 1 GiB of a discard and 64 MiB of zeros, which are as much as a segment may name, and can take a host long.
+#[test]
+fn a_stopped_discard_is_left_in_the_middle() {
+    for (kind, feature, sectors) in [
+        (VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_F_DISCARD, 1_u32 << 21),
+        (VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_F_WRITE_ZEROES, 1 << 17),
+    ] {
+        let disk = Arc::new(SlowDisk::default());
+        let mut machine = Machine::new(Arc::clone(&disk) as Arc<dyn Disk>);
+        let options = BlockOptions { discard: true, ..BlockOptions::default() };
+        machine.block = Block::new(Arc::clone(&disk) as Arc<dyn Disk>, &options.into());
+        machine.activate(bit(feature));
+        let segment = [&8_u64.to_le_bytes()[..], &sectors.to_le_bytes(), &[0; 4]].concat();
+        machine.driver.write(DATA, &segment);
+        machine.start(kind, 0, &[(DATA, 16, 0)]);
+        disk.wait_for(1);
+        assert!(machine.block.stop(Halt::Reset, Duration::ZERO).is_none(), "the disk doesn't answer");
+        disk.open_gate();
+        assert!(machine.block.stop(Halt::Reset, LONG).is_some(), "it ends after what it was at");
+        let first = usize::try_from(RANGE).unwrap() - 4096;
+        assert_eq!(disk.state().calls, [(4096, first)], "up to where no cluster is cut");
+        assert_eq!(machine.driver.used(), None, "nobody hears of it");
+
+        machine.reboot();
+        machine.activate(bit(feature));
+        machine.driver.write(DATA, &segment);
+        assert_eq!(machine.request(kind, 0, &[(DATA, 16, 0)]).0, VIRTIO_BLK_S_OK);
+        let calls = disk.state().calls.split_off(1);
+        let mut end = 4096;
+        for (at, len) in calls {
+            assert_eq!(at, end, "one after the other");
+            assert!(len > 0 && len as u64 <= RANGE);
+            end = at + len as u64;
+        }
+        assert_eq!(end, 4096 + u64::from(sectors) * 512, "all of it");
+    }
+}
+
 #[test]
 fn a_huge_request_is_done_in_slices() {
     let disk = Arc::new(SlowDisk::default());
@@ -239,7 +158,7 @@ fn slices_make_the_whole() {
 
 #[test]
 fn a_disk_that_panics_needs_a_reset_and_a_reset_mends_it() {
-    let disk = Arc::new(SlowDisk { panics: true, ..SlowDisk::default() });
+    let disk = Arc::new(SlowDisk::that_panics());
     let mut machine = start(&disk);
     for _ in 0..3 {
         machine.start(VIRTIO_BLK_T_IN, 0, &[(DATA, 512, WRITE)]);
