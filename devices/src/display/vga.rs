@@ -32,7 +32,7 @@ use std::{
 use arch::{layout, memory::GuestRam};
 
 use self::{
-    adapter::{Adapter, lock},
+    adapter::{Adapter, lock, write_dispi},
     dispi::Dispi,
     edid::edid,
     monitor::{Plug, Source},
@@ -171,7 +171,7 @@ impl PciFunction for Vga {
             }
             (DISPI..DISPI_END, &[low, high]) if offset.is_multiple_of(2) => {
                 let index = u16::try_from((offset - DISPI) / 2).unwrap_or(u16::MAX);
-                lock(&self.adapter).write_dispi(index, u16::from_le_bytes([low, high]));
+                write_dispi(&self.adapter, Some(index), u16::from_le_bytes([low, high]));
             }
             _ => {}
         }

@@ -35,17 +35,41 @@ impl Adapter {
         self.dispi.set(width, height);
     }
 
-    pub(super) fn write_dispi(&mut self, index: u16, value: u16) {
-        if self.dispi.write(index, value)
-            && let Some(mode) = self.dispi.mode()
-        {
-            let video = self.video.as_volatile_slice();
-            let len = (mode.pitch * usize::from(mode.height)).min(video.len());
-            let cleared = video.subslice(0, len).and_then(|shown| shown.write_slice(&vec![0; len], 0));
-            debug_assert!(cleared.is_ok());
-            self.video.dirty().iter().for_each(|dirty| dirty.add(0..len as u64));
-        }
+    /// Writes a register. Returns the memory that is to be cleared then, without holding up who wants the registers meanwhile.
+    fn write_register(&mut self, index: u16, value: u16) -> Option<Clearing> {
+        let clears = self.dispi.write(index, value);
+        let mode = self.dispi.mode().filter(|_| clears)?;
+        Some(Clearing { video: Arc::clone(&self.video), len: mode.pitch * usize::from(mode.height) })
     }
+}
+
+/// The part of video memory that a new mode shows, up to 16 MiB.
+struct Clearing {
+    video: Arc<BarMemory>,
+    len: usize,
+}
+
+impl Clearing {
+    fn clear(&self) {
+        static ZEROS: [u8; 64 << 10] = [0; _];
+        let video = self.video.as_volatile_slice();
+        let len = self.len.min(video.len());
+        for at in (0..len).step_by(ZEROS.len()) {
+            let cleared = video.write_slice(&ZEROS[..ZEROS.len().min(len - at)], at);
+            debug_assert!(cleared.is_ok());
+        }
+        self.video.dirty().iter().for_each(|dirty| dirty.add(0..len as u64));
+    }
+}
+
+/// Writes one of the dispi interface's registers: that of this index, or the one that is selected.
+pub(super) fn write_dispi(adapter: &Mutex<Adapter>, index: Option<u16>, value: u16) {
+    let clearing = {
+        let mut adapter = lock(adapter);
+        let index = index.unwrap_or_else(|| adapter.dispi.index());
+        adapter.write_register(index, value)
+    };
+    clearing.iter().for_each(Clearing::clear);
 }
 
 /// The ports of [`Adapter`], from `first` on.
@@ -105,13 +129,9 @@ impl BusDevice for DispiPorts {
     }
 
     fn write(&mut self, offset: u64, data: &[u8]) -> Effect {
-        let mut adapter = lock(&self.0);
         match (offset, data) {
-            (0, &[low, high]) => adapter.dispi.set_index(u16::from_le_bytes([low, high])),
-            (1, &[low, high]) => {
-                let index = adapter.dispi.index();
-                adapter.write_dispi(index, u16::from_le_bytes([low, high]));
-            }
+            (0, &[low, high]) => lock(&self.0).dispi.set_index(u16::from_le_bytes([low, high])),
+            (1, &[low, high]) => write_dispi(&self.0, None, u16::from_le_bytes([low, high])),
             _ => {}
         }
         Effect::None

@@ -232,7 +232,7 @@ fn the_last_picture_stays_through_a_reset_and_a_mode_that_is_not_drawn() {
     assert_eq!(next.pixel(0, 0), 8);
     let mut adapter = lock(&next.vga.adapter);
     super::super::registers::tests::text_mode(&mut adapter.registers);
-    adapter.write_dispi(4, 0);
+    let _clear = adapter.dispi.write(4, 0);
     super::super::registers::tests::pair(&mut adapter.registers, 0x3ce, 6, 5);
     drop(adapter);
     assert_eq!((next.size(), next.pixel(0, 0)), ((1024, 768), 8));
