@@ -9,7 +9,7 @@ pub(crate) mod testing;
 use std::{
     collections::BTreeMap,
     fmt::Debug,
-    io, mem,
+    io,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
@@ -17,6 +17,7 @@ use std::{
 use arch::{layout, memory::GuestRam};
 use devices::{
     bus::{Bus, BusError, Target, Window},
+    once::Once,
     pci::{BarSpace, BarTarget, Decoded, Ecam, PciAddress, PciRoot},
 };
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
@@ -100,8 +101,8 @@ struct Followed {
     flash: Option<FlashSlot>,
     /// Writes that KVM turns into eventfds.
     doorbells: BTreeMap<Write, Registered>,
-    /// Set after the first message that KVM takes no more of them.
-    said_full: bool,
+    /// KVM takes no more of them.
+    said_full: Once,
 }
 
 /// A registered doorbell.
@@ -228,13 +229,10 @@ impl Buses {
                     doorbells.insert(write, registered);
                 }
                 // It works all the same: the write exits, and the device rings it itself.
-                Err(error) if !mem::replace(said_full, true) => {
-                    log::info!(
-                        "after {} doorbells KVM takes no more, and each of the others costs an exit: {error}",
-                        doorbells.len()
-                    );
-                }
-                Err(_) => {}
+                Err(error) => said_full.info(format_args!(
+                    "after {} doorbells KVM takes no more, and each of the others costs an exit: {error}",
+                    doorbells.len()
+                )),
             }
         }
     }
@@ -251,7 +249,7 @@ impl Followed {
             mapped: Mapped::new(slots),
             flash: None,
             doorbells: BTreeMap::new(),
-            said_full: false,
+            said_full: Once::default(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Messages of nvmm on stderr.
 
+mod limit;
+
 use std::{
     fs::File,
     io::{self, Write},
     os::fd::AsFd,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use devices::{
@@ -12,6 +14,9 @@ use devices::{
     printable::PrintableLines,
 };
 use env_logger::Target;
+use log::{Level, Record};
+
+use self::limit::Limit;
 
 /// Has log messages go to stderr, more of them the more `verbose`.
 pub fn to_stderr(verbose: u8) {
@@ -39,10 +44,28 @@ fn start(verbose: u8, target: Target) {
     };
     // It tells what gdb asks for in vain, which gdb does all the time.
     let gdbstub = if verbose > 2 { level } else { log::LevelFilter::Off };
+    let limit = Limit::default();
     env_logger::Builder::new()
         .filter_level(level)
         .filter_module("gdbstub", gdbstub)
-        .format(|out, record| writeln!(out, "nvmm: {}", PrintableLines(&record.args().to_string())))
+        .format(move |out, record| write(out, record, &limit))
         .target(target)
         .init();
 }
+
+/// Writes a message, unless it comes too often. Those that only `-vv` shows all come: they are for looking into nvmm.
+fn write(out: &mut impl Write, record: &Record<'_>, limit: &Limit) -> io::Result<()> {
+    if record.level() <= Level::Info {
+        let place = (record.module_path_static(), record.line());
+        match limit.take(place, Instant::now()) {
+            None => return Ok(()),
+            Some(0) => {}
+            Some(left_out) => writeln!(out, "nvmm: {left_out} more like the next message were left out")?,
+        }
+    }
+    writeln!(out, "nvmm: {}", PrintableLines(&record.args().to_string()))
+}
+
+#[cfg(test)]
+#[path = "messages_test.rs"]
+mod tests;

@@ -1,9 +1,6 @@
-use std::{
-    mem,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use devices::platform::flash::Flash;
+use devices::{once::Once, platform::flash::Flash};
 
 use super::mapped::MemorySlots;
 
@@ -15,14 +12,14 @@ pub(crate) struct FlashSlot {
     flash: Arc<Mutex<Flash>>,
     kvm: Arc<dyn MemorySlots>,
     slot: Option<u32>,
-    /// Set after the first message that KVM does not map it.
-    said_refused: bool,
+    /// KVM does not map it.
+    said_refused: Once,
 }
 
 impl FlashSlot {
     /// No slot yet, for the chip at `address`.
     pub(crate) fn new(address: u64, flash: Arc<Mutex<Flash>>, kvm: Arc<dyn MemorySlots>) -> Self {
-        Self { address, flash, kvm, slot: None, said_refused: false }
+        Self { address, flash, kvm, slot: None, said_refused: Once::default() }
     }
 
     /// Makes the slot or deletes it, as the chip shows its contents or not. Without one, accesses cause exits, which the chip serves.
@@ -31,11 +28,10 @@ impl FlashSlot {
         match (shown, self.slot) {
             (Some(chip), None) => match self.kvm.create_read_only(self.address, &chip) {
                 Ok(slot) => self.slot = Some(slot),
-                Err(error) if !mem::replace(&mut self.said_refused, true) => log::info!(
+                Err(error) => self.said_refused.info(format_args!(
                     "KVM does not map the flash chip at {:#x}, and each access to it costs an exit: {error}",
                     self.address
-                ),
-                Err(_) => {}
+                )),
             },
             (None, Some(slot)) => match self.kvm.delete(slot) {
                 Ok(()) => self.slot = None,

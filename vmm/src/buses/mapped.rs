@@ -1,7 +1,7 @@
-use std::{collections::BTreeMap, fmt::Debug, io, mem, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, io, ops::Range, sync::Arc};
 
 use arch::layout::PAGE;
-use devices::{bus::Part, chipset::Rom, pci::BarMemory};
+use devices::{bus::Part, chipset::Rom, once::Once, pci::BarMemory};
 
 use super::placed::{FunctionBar, Placed};
 
@@ -25,8 +25,8 @@ pub(super) struct Mapped {
     kvm: Arc<dyn MemorySlots>,
     /// By address.
     slots: BTreeMap<u64, Slot>,
-    /// Set after the first message that KVM does not map something.
-    said_refused: bool,
+    /// KVM does not map something.
+    said_refused: Once,
 }
 
 /// A slot, and the part of a BAR that it maps.
@@ -40,7 +40,7 @@ struct Slot {
 impl Mapped {
     /// Nothing yet.
     pub(super) fn new(kvm: Arc<dyn MemorySlots>) -> Self {
-        Self { kvm, slots: BTreeMap::new(), said_refused: false }
+        Self { kvm, slots: BTreeMap::new(), said_refused: Once::default() }
     }
 
     /// Maps the whole pages of what can be seen of memory BARs, and nothing else. The rest is reached by exits, and so is what KVM refuses.
@@ -69,12 +69,9 @@ impl Mapped {
                 Ok(number) => {
                     self.slots.insert(at, Slot { number, bar, range });
                 }
-                Err(error) if !mem::replace(&mut self.said_refused, true) => {
-                    log::info!(
-                        "KVM does not map a PCI function's memory at {at:#x}, and each access to it costs an exit: {error}"
-                    );
-                }
-                Err(_) => {}
+                Err(error) => self.said_refused.info(format_args!(
+                    "KVM does not map a PCI function's memory at {at:#x}, and each access to it costs an exit: {error}"
+                )),
             }
         }
     }

@@ -136,7 +136,7 @@ impl Machine {
 
     /// What KVM was asked since the last time.
     fn calls(&self) -> Vec<&'static str> {
-        mem::take(&mut self.kvm.state.lock().unwrap().calls)
+        std::mem::take(&mut self.kvm.state.lock().unwrap().calls)
     }
 
     fn fill(&self, bar: u8, offset: usize, value: u8) {
