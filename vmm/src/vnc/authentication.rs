@@ -1,6 +1,6 @@
 //! RFC 6143, "VNC Authentication": a challenge that a viewer encrypts with the password.
 
-use std::{fmt, fs::File, io, os::unix::fs::MetadataExt, path::Path};
+use std::{fmt, fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use des::{
     Des,
@@ -37,7 +37,7 @@ impl Password {
         if line.len() > LEN {
             log::warn!("{}: the first {LEN} bytes of the password count, as VNC has it", path.printable());
         }
-        let metadata = File::open(path)?.metadata()?;
+        let metadata = fs::metadata(path)?;
         if metadata.is_file() && metadata.mode() & 0o077 != 0 {
             log::warn!("{0}: other users can read or change the password: chmod 600 {0}", path.printable());
         }

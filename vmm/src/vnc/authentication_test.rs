@@ -1,5 +1,7 @@
 use std::fs;
 
+use devices::threads::{self, Role};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::*;
@@ -40,6 +42,19 @@ fn the_first_line_of_a_file_is_the_password() {
     }
     assert!(Password::read(folder.path()).is_err());
     assert_eq!(format!("{:?}", Password::new(b"secret")), "Password");
+}
+
+#[test]
+fn a_pipe_is_opened_once() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("pipe");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let writer = {
+        let path = path.clone();
+        threads::spawn(&Role::Input, move || fs::write(path, "secret\n").unwrap()).unwrap()
+    };
+    assert_eq!(Password::read(&path).unwrap(), Password::new(b"secret"));
+    writer.join().unwrap();
 }
 
 #[test]
