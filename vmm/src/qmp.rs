@@ -10,6 +10,7 @@
 
 mod arguments;
 mod client;
+mod command;
 mod commands;
 mod cpus;
 mod message;

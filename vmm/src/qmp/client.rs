@@ -14,7 +14,8 @@ use rustix::{
 use serde_json::Value;
 
 use super::{
-    commands::{CAPABILITIES, Command},
+    command::Command,
+    commands::CAPABILITIES,
     message::{self, Call, Error},
     models::ModelQuestion,
     outbox::Outbox,

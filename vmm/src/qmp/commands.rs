@@ -1,35 +1,24 @@
 //! The commands: one table, which dispatches them and from which `query-commands` and `query-qmp-schema` are made.
 
 use devices::disk::format::Format;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     arguments::{Argument, Arguments},
+    command::{Command, answer, ask},
     cpus,
     message::{self, Error},
     models::{self, ModelQuestion},
     returns,
     schema::Schema,
     screendump, send_key, stats,
-    todo::{Finish, Known, Todo},
+    todo::{Finish, Todo},
     types::Type,
 };
 use crate::{
     questions::{Question, Refusal},
     source::Control,
 };
-
-type Next = Result<Todo, Refusal>;
-
-/// A command.
-#[derive(Debug)]
-pub(super) struct Command {
-    name: &'static str,
-    arguments: &'static [Argument],
-    returns: Type,
-    help: &'static str,
-    run: fn(&mut Arguments, &Known) -> Next,
-}
 
 /// The one command that a client may give first.
 pub(super) const CAPABILITIES: &str = "qmp_capabilities";
@@ -323,16 +312,6 @@ static TABLE: &[Command] = &[
 ];
 
 impl Command {
-    /// A command without arguments.
-    const fn simple(
-        name: &'static str,
-        returns: Type,
-        help: &'static str,
-        run: fn(&mut Arguments, &Known) -> Next,
-    ) -> Self {
-        Self { name, arguments: &[], returns, help, run }
-    }
-
     /// The command of this name.
     ///
     /// # Errors
@@ -342,35 +321,12 @@ impl Command {
         let found = TABLE.iter().find(|command| command.name == name);
         found.ok_or_else(|| Error::CommandNotFound(format!("The command {name} has not been found")))
     }
-
-    /// Does it, as far as that can be done here.
-    ///
-    /// # Errors
-    ///
-    /// Its arguments are wrong, or don't fit the machine.
-    pub(super) fn run(&self, given: Map<String, Value>, known: &Known) -> Next {
-        (self.run)(&mut Arguments::check(given, self.arguments)?, known)
-    }
-
-    fn describe(&self) -> Value {
-        let arguments: Vec<_> = self.arguments.iter().map(Argument::describe).collect();
-        json!({"name": self.name, "arguments": arguments, "help": self.help})
-    }
 }
 
 /// The name of the drive that a command is for.
 fn drive(arguments: &mut Arguments) -> Result<String, Refusal> {
     let [device, id]: [Option<String>; 2] = [arguments.take("device")?, arguments.take("id")?];
     device.or(id).ok_or_else(|| Refusal("Parameter 'device' is missing".to_owned()))
-}
-
-/// Has the machine's thread answer.
-fn ask(question: Question) -> Next {
-    Ok(Todo::Ask(question, Finish(Box::new(Ok))))
-}
-
-fn answer(value: Value) -> Next {
-    Ok(Todo::Answer(value))
 }
 
 /// QMP's list of `CommandInfo`, with nvmm's words about each.

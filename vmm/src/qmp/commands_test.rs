@@ -1,11 +1,13 @@
 use std::collections::BTreeSet;
 
 use arch::cpu::topology::Topology;
+use serde_json::Map;
 
 use super::{
     super::{
+        command::Next,
         schema_check::{check, find},
-        todo::Facts,
+        todo::{Facts, Known},
     },
     *,
 };
