@@ -5,6 +5,8 @@ mod typist;
 
 use std::fmt::Debug;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::{
     hub::Hub,
     typist::{Typist, TypistError},
@@ -19,7 +21,8 @@ pub struct Key(pub u8);
 pub const POINTER_MAX: u16 = 0x7fff;
 
 /// The place of a pointer on the screen, and the buttons that are pressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Pointer {
     /// From 0, the left edge, to [`POINTER_MAX`].
     pub x: u16,
@@ -29,10 +32,29 @@ pub struct Pointer {
     pub buttons: u8,
 }
 
+impl Pointer {
+    /// The left button.
+    pub const LEFT: u8 = 1 << 0;
+    /// The middle button.
+    pub const MIDDLE: u8 = 1 << 1;
+    /// The right button.
+    pub const RIGHT: u8 = 1 << 2;
+    /// A step of the wheel, away from the person.
+    pub const WHEEL_UP: u8 = 1 << 3;
+    /// A step towards the person.
+    pub const WHEEL_DOWN: u8 = 1 << 4;
+}
+
 /// A device with keys.
 pub trait Keys: Send + Debug {
     /// Presses a key, or lets it go.
     fn key(&mut self, key: Key, pressed: bool);
+}
+
+/// A device with a pointer.
+pub trait Pointing: Send + Sync + Debug {
+    /// Moves the pointer, and presses its buttons. Never blocks.
+    fn pointer(&self, pointer: Pointer);
 }
 
 /// The devices by which a guest hears of keys and pointers.

@@ -3,6 +3,7 @@
 pub mod balloon;
 pub mod block;
 pub mod device;
+pub mod input;
 pub mod net;
 pub mod pci;
 pub mod queue;

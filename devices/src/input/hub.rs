@@ -2,19 +2,33 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::{Input, Key, Keys, Pointer};
+use super::{Input, Key, Keys, Pointer, Pointing};
 
 /// The devices that hear of keys and pointers. It outlives the machine's resets: those of the next machine take the places of those
 /// before.
 #[derive(Debug, Default)]
 pub struct Hub {
     keyboard: Mutex<Option<Weak<Mutex<dyn Keys>>>>,
+    tablet: Mutex<Option<Weak<dyn Pointing>>>,
+    /// The pointer as it was told last.
+    last: Mutex<Pointer>,
 }
 
 impl Hub {
     /// Has keys go to this keyboard, as long as it is there.
     pub fn plug_keyboard(&self, keyboard: &Arc<Mutex<dyn Keys>>) {
         *self.keyboard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(keyboard));
+    }
+
+    /// Has the pointer go to this tablet, as long as it is there.
+    pub fn plug_tablet(&self, tablet: &Arc<dyn Pointing>) {
+        *self.tablet.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(tablet));
+    }
+
+    /// The pointer as it was told last, for those who change a part of it.
+    #[must_use]
+    pub fn last_pointer(&self) -> Pointer {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -26,7 +40,13 @@ impl Input for Hub {
         }
     }
 
-    fn pointer(&self, _pointer: Pointer) {}
+    fn pointer(&self, pointer: Pointer) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = pointer;
+        let plugged = self.tablet.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(tablet) = plugged.and_then(|tablet| tablet.upgrade()) {
+            tablet.pointer(pointer);
+        }
+    }
 }
 
 #[cfg(test)]

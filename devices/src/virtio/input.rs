@@ -1,0 +1,113 @@
+//! virtio 1.3, "Input Device": a tablet, as QEMU's virtio-tablet is one. Its driver learns where the pointer is on the screen, and which
+//! buttons are pressed.
+
+mod config;
+mod report;
+mod reports;
+mod work;
+
+use std::{io, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use virtio_queue::Queue;
+
+pub use self::reports::Reports;
+use self::{config::Select, work::Work};
+use super::{
+    device::{Activation, DeviceKind, Halt, VirtioDevice},
+    serve::{RING_FEATURES, Workers},
+};
+use crate::{input::Pointer, pci::ClassCode, registers};
+
+/// An input device; for PCI, too, one of no other sort.
+const KIND: DeviceKind = DeviceKind {
+    device_type: 18,
+    class: ClassCode { base: 0x09, sub: 0x80, interface: 0 },
+    name: "virtio-tablet",
+};
+
+/// The queues: of events, and of statuses such as lights.
+const QUEUE_SIZES: [u16; 2] = [64; 2];
+
+/// A virtio-input device that is a tablet.
+#[derive(Debug)]
+pub struct Tablet {
+    reports: Arc<Reports>,
+    select: Select,
+    workers: Workers,
+}
+
+/// A tablet's own state.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    select: Select,
+    told: Option<Pointer>,
+}
+
+impl Tablet {
+    /// Makes a device that tells its driver of `reports`. It works once it is activated.
+    #[must_use]
+    pub fn new(reports: Arc<Reports>) -> Self {
+        reports.restore(None);
+        Self { reports, select: Select::default(), workers: Workers::default() }
+    }
+}
+
+impl VirtioDevice for Tablet {
+    fn kind(&self) -> DeviceKind {
+        KIND
+    }
+
+    fn features(&self) -> u64 {
+        RING_FEATURES
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &QUEUE_SIZES
+    }
+
+    fn read_config(&self, offset: u64, data: &mut [u8]) {
+        data.fill(0);
+        registers::read(&self.select.config(), offset, data);
+    }
+
+    fn write_config(&mut self, offset: u64, data: &[u8]) {
+        self.select.write(offset, data);
+    }
+
+    /// A new driver begins with the newest report, one that goes on after a pause with all that wait.
+    fn features_agreed(&mut self, _features: u64) {
+        self.reports.keep_newest();
+    }
+
+    fn activate(&mut self, activation: Activation) -> io::Result<()> {
+        self.workers.start_one(activation, Work::new(Arc::clone(&self.reports)))
+    }
+
+    fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>> {
+        self.workers.stop(halt, patience)
+    }
+
+    fn save(&self) -> serde_json::Value {
+        json!(State { select: self.select, told: self.reports.told() })
+    }
+
+    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
+        let State { select, told } = State::deserialize(state)?;
+        self.select = select;
+        self.reports.restore(told);
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.workers.end();
+        self.select = Select::default();
+        self.reports.restore(None);
+    }
+}
+
+#[cfg(test)]
+#[path = "input_test.rs"]
+mod tests;
