@@ -321,6 +321,13 @@ fn more_devices_than_the_bus_has_room_for() {
         COULD_NOT,
         &[&format!("virtio-balloon can't be plugged in (leave out --balloon): {why}")],
     );
+    // The screen has the last place, and its tablet none.
+    let fewer = [&options[..2 + 2 * (MOST - 1)], &["--rng", "off", "--display", "vga"]].concat();
+    refused(
+        &with_kernel(&kernel, &fewer),
+        COULD_NOT,
+        &[&format!("the tablet can't be plugged in (leave out another device): {why}")],
+    );
 }
 
 #[test]

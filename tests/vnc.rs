@@ -120,6 +120,30 @@ fn a_guest_reads_the_keys_of_viewers() {
 }
 
 #[test]
+fn a_guest_hears_of_the_pointers_of_viewers() {
+    if no_kvm() {
+        return;
+    }
+    let mut machine = Machine::start("tablet", &["--display", "vnc=unix:vnc"]);
+    machine.prints("ready\n");
+    let path = machine.folder.path().join("vnc");
+    let mut viewer = Viewer::connect(&path);
+    viewer.pointer(1, 0, u16::MAX);
+    machine.prints("3 0 0\n3 1 7fff\n1 110 1\n0 0 0\n");
+    // A step of the wheel, and the end of a viewer who lets go.
+    viewer.pointer(1 | 8, 0, u16::MAX);
+    machine.prints("2 8 1\n0 0 0\n");
+    drop(viewer);
+    machine.prints("1 110 0\n0 0 0\n");
+    let mut viewer = Viewer::connect(&path);
+    for buttons in [4, 0] {
+        viewer.pointer(buttons, 0, u16::MAX);
+    }
+    machine.prints("1 111 1\n0 0 0\n1 111 0\n");
+    assert_eq!(machine.nvmm.status_in_time(), Some(1));
+}
+
+#[test]
 fn a_display_that_is_taken_is_an_error_that_tells_another() {
     if no_kvm() {
         return;

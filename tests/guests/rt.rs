@@ -24,7 +24,7 @@ global_asm!(
 );
 
 pub const DEBUG_EXIT: u16 = 0xf4;
-const COM1: u16 = 0x3f8;
+pub const COM1: u16 = 0x3f8;
 
 /// Ends nvmm with `(value << 1) | 1`.
 pub extern "C" fn exit(value: u32) -> ! {

@@ -95,6 +95,12 @@ impl Viewer {
         }
     }
 
+    /// Moves the pointer to this place of the picture, and presses its buttons.
+    pub(crate) fn pointer(&mut self, buttons: u8, x: u16, y: u16) {
+        let ([a, b], [c, d]) = (x.to_be_bytes(), y.to_be_bytes());
+        self.socket.write_all(&[5, buttons, a, b, c, d]).unwrap();
+    }
+
     /// Waits until the server has closed the connection.
     pub(crate) fn until_closed(mut self) {
         let _ = self.socket.read_to_end(&mut Vec::new());

@@ -85,7 +85,8 @@ pub struct MachineArgs {
     #[arg(long, help_heading = heading::DEVICES, value_name = "cid=N[,uds=PATH]")]
     pub vsock: Option<OsString>,
 
-    /// Screen: none, or vga, a VGA with a PS/2 keyboard: on the control socket, screendump saves its picture, and send-key presses keys; or
+    /// Screen: none, or vga, a VGA with a PS/2 keyboard and a tablet: on the control socket, screendump saves its picture, and send-key
+    /// presses keys; or
     /// vnc=HOST:N or vnc=unix:PATH, the same for VNC viewers, who connect to the port 5900+N or to a unix socket; an empty HOST is 127.0.0.1.
     /// Keys there: password-file=PATH, whose first line they need to know, and to=N, the last display to try. Keys of both:
     /// xres=N,yres=N, the size that the guest is told to prefer [default there: 1280 by 800]

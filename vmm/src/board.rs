@@ -28,6 +28,7 @@ mod rng;
 mod rtc;
 mod screen;
 mod serial;
+mod tablet;
 mod viewers;
 mod vsock;
 mod windows;
@@ -108,6 +109,9 @@ pub(crate) enum BoardError {
     /// The controller of SATA drives can't be made.
     #[error(transparent)]
     Ahci(#[from] AhciError),
+    /// There is no place left behind all others.
+    #[error("{0} can't be plugged in (leave out another device)")]
+    Last(String, #[source] Box<Self>),
     /// A descriptor or a thread is not to be had.
     #[error("can't make {0}")]
     Make(&'static str, #[source] io::Error),
@@ -143,6 +147,8 @@ pub struct Board {
     functions: Vec<Function>,
     /// The SATA drives, which get their controllers when all are there.
     drives: Vec<PlannedDrive>,
+    /// The virtio devices behind all other PCI functions.
+    last: Vec<(Box<dyn VirtioDevice>, Arc<dyn HostSide>)>,
     attached: Attached,
     bootable: Vec<(BootDevice, String)>,
     flash: Option<(u64, Arc<Mutex<Flash>>)>,
@@ -184,6 +190,7 @@ impl Board {
             placed: Vec::new(),
             functions: Vec::new(),
             drives: Vec::new(),
+            last: Vec::new(),
             attached: Attached::default(),
             bootable: Vec::new(),
             flash: None,
@@ -270,6 +277,11 @@ impl Board {
         Ok(address)
     }
 
+    /// [`Board::virtio`], but behind all other PCI functions, whose addresses stay as they are without it.
+    pub(crate) fn virtio_last(&mut self, device: Box<dyn VirtioDevice>, host: Arc<dyn HostSide>) {
+        self.last.push((device, host));
+    }
+
     /// Tells firmware of a device that it can start from: the function at `address`, by the OpenFirmware names of the function and of what is
     /// behind it, as in QEMU.
     pub(crate) fn can_boot(&mut self, device: BootDevice, address: PciAddress, function: &str, behind: &str) {
@@ -332,9 +344,13 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// There is no place for a controller of SATA drives.
+    /// There is no place for a controller of SATA drives, or for a device that comes last.
     pub(crate) fn close(mut self) -> Result<(Vm, Devices), BoardError> {
         self.controllers()?;
+        for (device, host) in std::mem::take(&mut self.last) {
+            let name = host.name();
+            self.virtio(device, host).map_err(|error| BoardError::Last(name, Box::new(error)))?;
+        }
         let slots = self.vm.slots();
         let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone(), Arc::clone(&slots));
         if let Some((address, flash)) = self.flash {

@@ -461,6 +461,24 @@ fn what_it_would_not_miss_is_a_warning_with_its_lines() {
 }
 
 #[test]
+fn a_screen_has_a_keyboard_and_a_tablet() {
+    let inputs = "<input type='tablet' bus='usb'><address type='usb' bus='0' port='1'/></input><input type='keyboard' bus='ps2'/>";
+    let before = missing("", inputs);
+    let is_input = |line: &&String| line.contains("<input");
+    assert_eq!(before.iter().filter(is_input).count(), 2, "{before:?}");
+    let with_screen = missing("", &format!("{inputs}<graphics type='spice'/>"));
+    assert_eq!(with_screen.iter().filter(is_input).count(), 0, "{with_screen:?}");
+    // One of the command line's is one, too.
+    let domain = read_beside(&with("", inputs), &["display"]).unwrap();
+    assert_eq!(domain.missing.iter().filter(is_input).count(), 0, "{:?}", domain.missing);
+    let mouse = missing("", "<graphics type='spice'/><input type='mouse' bus='ps2'/>");
+    assert!(
+        mouse.iter().any(|line| line.contains("<input type='mouse'>: nvmm has no pointer but")),
+        "{mouse:?}"
+    );
+}
+
+#[test]
 fn nothing_is_passed_over() {
     for (elements, devices, line) in [
         ("<sundial/>", "", "line 2: <sundial>: nvmm knows no such element; take it out"),

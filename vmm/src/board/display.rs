@@ -9,19 +9,22 @@ use devices::{
         Screen,
         vga::{DispiPorts, Monitor, Resolution, Vga, VgaPorts},
     },
-    input::{Hub, Input},
+    input::{Hub, Input, Pointing},
+    virtio::input::Reports,
 };
 
 use super::{
-    Board, BoardError, IsaSpec, OpenDevice, Opening, keyboard, screen::PluggedScreen, viewers::OpenViewers,
+    Board, BoardError, IsaSpec, OpenDevice, Opening, keyboard, screen::PluggedScreen, tablet,
+    viewers::OpenViewers,
 };
 use crate::config::DisplayConfig;
 
-/// A monitor and a keyboard, which outlive the machine's resets, as those do who look and type from elsewhere.
+/// A monitor, a keyboard and a tablet, which outlive the machine's resets, as those do who look and type from elsewhere.
 #[derive(Debug)]
 pub(super) struct OpenDisplay {
     monitor: Arc<Monitor>,
     input: Arc<Hub>,
+    tablet: Arc<Reports>,
     viewers: Option<OpenViewers>,
     resolution: Resolution,
 }
@@ -31,15 +34,17 @@ impl OpenDisplay {
     ///
     /// # Errors
     ///
-    /// Viewers can't connect as they should.
+    /// Viewers can't connect as they should, or no descriptor is left.
     pub(super) fn open(config: &DisplayConfig, opening: &mut Opening<'_>) -> anyhow::Result<Self> {
         let (monitor, input) = (Arc::<Monitor>::default(), Arc::<Hub>::default());
+        let tablet = Arc::new(Reports::new().context("the tablet can't be made")?);
+        input.plug_tablet(&(Arc::clone(&tablet) as Arc<dyn Pointing>));
         let open = |vnc| {
             let screen = Arc::clone(&monitor) as Arc<dyn Screen>;
             OpenViewers::open(vnc, opening, screen, Arc::clone(&input) as Arc<dyn Input>)
         };
         let viewers = config.vnc.as_ref().map(open).transpose()?;
-        Ok(Self { monitor, input, viewers, resolution: config.resolution })
+        Ok(Self { monitor, input, tablet, viewers, resolution: config.resolution })
     }
 
     fn plug_vga(&self, board: &mut Board) -> Result<(), BoardError> {
@@ -57,6 +62,7 @@ impl OpenDisplay {
         let ports = lock(&vga).dispi_ports();
         board.isa(spec("VGA's dispi interface", layout::DISPI, DispiPorts::LEN), |_| Ok(ports))?;
         let typist = keyboard::plug(board, &self.input)?;
+        tablet::plug(board, &self.tablet);
         let vga = lock(&vga);
         // Firmware places video memory later, and sets modes itself.
         let framebuffer = vga.video_memory().and_then(|base| {

@@ -33,12 +33,7 @@ pub(super) const DEVICES: &[(&str, Way)] = &[
     ("memballoon", Reads(balloon)),
     ("controller", Reads(controller)),
     ("channel", Reads(channel)),
-    (
-        "input",
-        Is(Missing(
-            "nvmm has those keys and pointers alone that its screen needs; the guest runs without it",
-        )),
-    ),
+    ("input", Reads(screen::input)),
     ("sound", Is(Missing(NO_AUDIO))),
     ("audio", Is(Idle(NO_AUDIO))),
     ("hub", Is(Missing(NO_USB))),

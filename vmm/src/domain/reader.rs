@@ -105,6 +105,8 @@ pub(super) struct Reader<'f, 'd> {
     pub(super) single: BTreeSet<&'static str>,
     /// The screen, with what it is from.
     pub(super) screen: Option<(String, String)>,
+    /// `<input>`: the keyboard and the tablet.
+    pub(super) inputs: Vec<Part<'f, 'd>>,
     /// The screen is for VNC.
     pub(super) is_watched: bool,
     pub(super) beside: &'f Beside,
@@ -132,6 +134,7 @@ impl<'f, 'd> Reader<'f, 'd> {
             sysinfo: Vec::new(),
             single: BTreeSet::new(),
             screen: None,
+            inputs: Vec::new(),
             is_watched: false,
             beside,
             words: Vec::new(),

@@ -1,4 +1,4 @@
-//! `<graphics>` and `<video>`.
+//! `<graphics>`, `<video>` and `<input>`.
 
 use super::{
     part::{
@@ -98,8 +98,31 @@ fn vnc(element: Part<'_, '_>) -> Option<String> {
     Some(format!("vnc={}:{display}", host.replace(',', ",,")))
 }
 
+/// `<input>`: nvmm's screen has a keyboard and a tablet.
+pub(super) fn input<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
+    match element.attribute("type") {
+        Some("tablet" | "keyboard") => {
+            element.skip();
+            reader.inputs.push(element);
+        }
+        _ => element.leave(Missing(
+            "nvmm has no pointer but the tablet of its screen, and no keys but its keyboard's; the guest runs without it",
+        )),
+    }
+}
+
 /// `--display`, once all is known.
 pub(super) fn finish(reader: &mut Reader<'_, '_>) {
+    let has_screen = reader.screen.is_some() || !reader.wants(OPTION);
+    for element in std::mem::take(&mut reader.inputs) {
+        if has_screen {
+            element.idle("nvmm's screen always has a PS/2 keyboard, and a tablet by virtio-input");
+        } else {
+            element.missing(
+                "nvmm has it with a screen alone, as <graphics> asks for one; the guest runs without it",
+            );
+        }
+    }
     if let Some((from, word)) = reader.screen.take() {
         reader.emit_from(from, OPTION, word);
     }

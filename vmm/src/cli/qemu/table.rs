@@ -89,7 +89,8 @@ const TCG: &str = "that is about emulation, and nvmm always runs its guests on K
 const XEN: &str = "nvmm runs no guests of Xen; leave it out";
 const USER: &str = "start nvmm as that user, such as by systemd-run or setpriv; it needs /dev/kvm, not root";
 const SECRETS: &str = "nvmm has no TLS; its sockets are for this host's users, and ssh reaches further";
-const INPUT: &str = "with a screen comes a PS/2 keyboard; nvmm has no tablet yet";
+const INPUT: &str =
+    "with a screen come a PS/2 keyboard and a tablet, virtio-tablet, which nvmm has instead of a mouse";
 const SCREEN_CARD: &str = "nvmm's screen is QEMU's standard one, which --display vga adds; leave it out";
 
 /// QEMU's options.
