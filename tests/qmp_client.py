@@ -41,6 +41,7 @@ CALLS = {
     "dump-guest-memory": ({"paging": False, "protocol": f"file:{folder / 'core'}"}, dict),
     "screendump": ({"filename": str(folder / "screen.png"), "format": "png"}, dict),
     "send-key": ({"keys": [{"type": "qcode", "data": "ret"}]}, dict),
+    "input-send-event": ({"events": [{"type": "abs", "data": {"axis": "x", "value": 1}}]}, dict),
     "stop": ({}, dict),
     "cont": ({}, dict),
     "system_reset": ({}, dict),

@@ -31,6 +31,7 @@ pub mod fuzzing;
 pub mod gdb;
 pub mod host;
 mod hypervisor;
+mod input_event;
 mod inspect;
 mod ioctls;
 pub mod kernel;

@@ -13,6 +13,7 @@ mod client;
 mod command;
 mod commands;
 mod cpus;
+mod input_event;
 mod message;
 mod models;
 mod outbox;

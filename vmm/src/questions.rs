@@ -20,6 +20,7 @@ use serde_json::Value;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::{
+    input_event::InputEvents,
     inspect::{Dump, SavePhysical, SaveVirtual},
     screendump::Screendump,
     send_key::SendKey,
@@ -86,6 +87,8 @@ pub(crate) enum Question {
     Screendump(Screendump),
     /// Press keys.
     SendKey(SendKey),
+    /// Press keys and buttons, and move the pointer.
+    SendInput(InputEvents),
     /// The place where viewers connect, and who does: QMP's `VncInfo`.
     Viewers,
     /// Make a disk larger.

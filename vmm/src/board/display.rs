@@ -75,6 +75,7 @@ impl OpenDisplay {
             screen: Arc::clone(&self.monitor) as Arc<dyn Screen>,
             framebuffer,
             typist,
+            input: Arc::clone(&self.input),
             viewers: self.viewers.as_ref().map(OpenViewers::viewers),
         });
         Ok(())

@@ -3,11 +3,15 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use arch::boot::Framebuffer;
-use devices::{display::Screen, input::Typist, pci::PciAddress};
+use devices::{
+    display::Screen,
+    input::{Hub, Typist},
+    pci::PciAddress,
+};
 
 use crate::vnc::Server;
 
-/// A machine's screen, with its keyboard.
+/// A machine's screen, with its keyboard and its tablet.
 #[derive(Clone, Debug)]
 pub(crate) struct PluggedScreen {
     /// The address of the adapter that it is at.
@@ -18,6 +22,8 @@ pub(crate) struct PluggedScreen {
     pub(crate) framebuffer: Option<Framebuffer>,
     /// The one who presses keys for programs.
     pub(crate) typist: Arc<Mutex<Typist>>,
+    /// The way to keyboard and tablet.
+    pub(crate) input: Arc<Hub>,
     /// The server for those who look at it from elsewhere.
     pub(crate) viewers: Option<Viewers>,
 }

@@ -53,6 +53,10 @@ impl Machine {
                 Ok(written.map_err(|error| Refusal(format!("{:#}", anyhow::Error::from(error)))))
             }
             Question::SendKey(keys) => Ok(self.press(keys).map(done)),
+            Question::SendInput(events) => {
+                let sent = events.send(self.devices.screen().map(|plugged| &*plugged.input)).map(done);
+                Ok(sent.map_err(|error| Refusal(error.to_string())))
+            }
             Question::Viewers => Ok(Ok(self.viewers().to_json())),
             Question::Resize { disk, size } => {
                 let grown = self.devices.grow(disk, *size);

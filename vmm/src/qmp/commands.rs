@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     arguments::{Argument, Arguments},
     command::{Command, answer, ask},
-    cpus,
+    cpus, input_event,
     message::{self, Error},
     models::{self, ModelQuestion},
     returns,
@@ -290,6 +290,13 @@ static TABLE: &[Command] = &[
         returns: Type::NOTHING,
         help: "press keys of the keyboard, and let them go",
         run: |arguments, _| ask(Question::SendKey(send_key::send_key(arguments)?)),
+    },
+    Command {
+        name: "input-send-event",
+        arguments: input_event::ARGUMENTS,
+        returns: Type::NOTHING,
+        help: "press keys and buttons, and move the pointer",
+        run: |arguments, _| ask(Question::SendInput(input_event::input_events(arguments)?)),
     },
     Command {
         name: "human-monitor-command",
