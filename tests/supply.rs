@@ -1,0 +1,41 @@
+//! The crates of others: their licences, sources, versions and known faults, by cargo-deny and deny.toml.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+/// cargo-deny's words where it can't get the database of known faults.
+const NO_DATABASE: &str = "failed to fetch advisory database";
+
+/// Has cargo-deny make `checks`, with warnings as errors. Says that the test is skipped, and why, where it is not installed.
+fn deny(checks: &[&str]) -> Option<Output> {
+    let cargo_deny = || {
+        let mut command = Command::new("cargo-deny");
+        command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
+        command
+    };
+    if let Err(error) = cargo_deny().arg("--version").output() {
+        println!("skipped: cargo-deny: {error} (cargo install cargo-deny --locked)");
+        return None;
+    }
+    Some(cargo_deny().args(["--locked", "check", "--deny", "warnings"]).args(checks).output().unwrap())
+}
+
+#[test]
+fn crates_have_licences_sources_and_versions_that_are_let_in() {
+    let Some(output) = deny(&["licenses", "sources", "bans"]) else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn no_crate_has_a_known_fault_or_was_yanked() {
+    let Some(output) = deny(&["advisories"]) else { return };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stderr.contains(NO_DATABASE) {
+        return println!("skipped: {NO_DATABASE}");
+    }
+    assert!(output.status.success(), "{stderr}");
+}
