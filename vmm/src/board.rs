@@ -29,6 +29,7 @@ mod rtc;
 mod screen;
 mod serial;
 mod tablet;
+#[cfg_attr(not(feature = "vnc"), path = "without/viewers.rs")]
 mod viewers;
 mod vsock;
 mod windows;

@@ -1,5 +1,6 @@
 //! The command line: what to do, and with which options.
 
+#[cfg_attr(not(feature = "libvirt"), path = "without/domain.rs")]
 mod domain;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;

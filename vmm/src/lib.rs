@@ -22,6 +22,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod describe;
 pub mod disk;
+#[cfg(feature = "libvirt")]
 pub mod domain;
 pub mod exit;
 pub mod expect;
@@ -37,6 +38,7 @@ mod ioctls;
 pub mod kernel;
 mod keys;
 mod kick;
+#[cfg_attr(not(feature = "libvirt"), path = "without/libvirt.rs")]
 pub mod libvirt;
 pub mod link;
 mod lossy;
@@ -68,6 +70,7 @@ mod terminal;
 mod tsc;
 mod vcpu;
 mod vm;
+#[cfg_attr(not(feature = "vnc"), path = "without/vnc.rs")]
 mod vnc;
 mod wishes;
 mod xsave;

@@ -19,6 +19,13 @@ pub(crate) fn run(report: &mut Report) {
     let mut clippy = build::cargo();
     clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     check("clippy", clippy, report);
+    let bare = ["--package", "vmm", "--no-default-features"];
+    let mut clippy = build::cargo();
+    clippy.args(["clippy", "--quiet"]).args(bare).args(["--", "-D", "warnings"]);
+    check("clippy without optional parts", clippy, report);
+    let mut without = build::cargo();
+    without.arg("test").args(bare).args(["--test", "without"]);
+    check("nvmm without optional parts", without, report);
     tests(report);
 }
 

@@ -174,15 +174,23 @@ fn canonical(name: &str) -> String {
     name.replace('-', "_")
 }
 
+#[cfg(not(feature = "compressed-modules"))]
+const WITHOUT: &str =
+    "this nvmm was built without what unpacks xz and zstd (the cargo feature compressed-modules)";
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let raw = fs::read(path)?;
     let mut image = Vec::new();
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("xz") => lzma_rust2::XzReader::new(raw.as_slice(), true).read_to_end(&mut image)?,
         Some("gz") => flate2::read::MultiGzDecoder::new(raw.as_slice()).read_to_end(&mut image)?,
+        #[cfg(feature = "compressed-modules")]
+        Some("xz") => lzma_rust2::XzReader::new(raw.as_slice(), true).read_to_end(&mut image)?,
+        #[cfg(feature = "compressed-modules")]
         Some("zst") => ruzstd::decoding::StreamingDecoder::new(raw.as_slice())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
             .read_to_end(&mut image)?,
+        #[cfg(not(feature = "compressed-modules"))]
+        Some("xz" | "zst") => return Err(io::Error::new(io::ErrorKind::Unsupported, WITHOUT)),
         _ => return Ok(raw),
     };
     Ok(image)

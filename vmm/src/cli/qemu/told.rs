@@ -17,16 +17,6 @@ impl Told {
         Self { notes, origins }
     }
 
-    /// Adds notes.
-    pub(in crate::cli) fn add(&mut self, notes: impl IntoIterator<Item = Note>) {
-        self.notes.extend(notes);
-    }
-
-    /// Adds what words of nvmm's are for.
-    pub(in crate::cli) fn add_origin(&mut self, ours: String, theirs: String) {
-        self.origins.push((ours, theirs));
-    }
-
     /// Logs the notes: what changes nothing is for those who want to know more.
     pub fn log(&self) {
         for note in &self.notes {
@@ -50,5 +40,18 @@ impl Told {
             Some((_, theirs)) => anyhow::Error::from(error).context(theirs.clone()),
             None => error.into(),
         }
+    }
+}
+
+#[cfg(feature = "libvirt")]
+impl Told {
+    /// Adds notes.
+    pub(in crate::cli) fn add(&mut self, notes: impl IntoIterator<Item = Note>) {
+        self.notes.extend(notes);
+    }
+
+    /// Adds what words of nvmm's are for.
+    pub(in crate::cli) fn add_origin(&mut self, ours: String, theirs: String) {
+        self.origins.push((ours, theirs));
     }
 }
