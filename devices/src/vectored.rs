@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, AsRawFd},
+    ptr,
 };
 
 use libc::{c_int, iovec, off_t};
@@ -113,10 +114,15 @@ pub(crate) fn send(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<u
 /// gone is an error, and no signal.
 pub(crate) fn send_now(socket: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
     let mut iovecs = iovecs(buffers);
-    // SAFETY: zeros are a message of nothing.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = iovecs.as_mut_ptr();
-    message.msg_iovlen = iovecs.len().min(IOV_MAX) as _;
+    let message = libc::msghdr {
+        msg_name: ptr::null_mut(),
+        msg_namelen: 0,
+        msg_iov: iovecs.as_mut_ptr(),
+        msg_iovlen: iovecs.len().min(IOV_MAX),
+        msg_control: ptr::null_mut(),
+        msg_controllen: 0,
+        msg_flags: 0,
+    };
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: the message is the buffers of `iovecs`, mapped guest memory, which the kernel only reads.
     let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, flags) };

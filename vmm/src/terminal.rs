@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io, mem, panic, ptr,
+    io, panic, ptr,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +12,7 @@ use std::{
 
 use libc::{c_int, c_void, siginfo_t};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
-use vmm_sys_util::signal::{SIGRTMAX, SIGRTMIN, register_signal_handler};
+use vmm_sys_util::signal::{SIGRTMAX, SIGRTMIN, create_sigset, register_signal_handler};
 
 static SAVED: OnceLock<Termios> = OnceLock::new();
 static RAW: AtomicBool = AtomicBool::new(false);
@@ -149,8 +149,12 @@ pub(crate) fn is_ignored(signal: c_int) -> bool {
 }
 
 fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
-    // SAFETY: zeroed is a valid value of it.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    let mut action = libc::sigaction {
+        sa_sigaction: libc::SIG_DFL,
+        sa_mask: create_sigset(&[]).ok()?,
+        sa_flags: 0,
+        sa_restorer: None,
+    };
     // SAFETY: asks only, into a local.
     let asked = unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
     (asked == 0).then_some(action.sa_sigaction)
