@@ -15,6 +15,7 @@ use vmm::nest::level::relay;
 use vmm::nest::pid1::Pid1;
 use vmm::nest::report::{Line, Said};
 
+use crate::command_line;
 use crate::level0::{NVMM, disk_of, say};
 use crate::wanted::Wanted;
 
@@ -72,13 +73,17 @@ const LOOK_AT_SATA: &str = "modprobe -a sr_mod isofs; mount -o ro /dev/sr0 /mnt;
 
 /// Level 0: runs the tests that are wanted.
 pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted) {
-    if !wanted.any(&NAMES) {
+    if !wanted.any(&NAMES) && !wanted.has(command_line::NAME) {
         return;
     }
     let disk = match prepare() {
         Ok(disk) => disk,
         Err(error) => return say(pid1, VIRTIO, Err(error)),
     };
+    if wanted.has(command_line::NAME) {
+        let done = command_line::run(pid1, Path::new(FOLDER));
+        say(pid1, command_line::NAME, done);
+    }
     if wanted.has(VIRTIO) {
         let done = raw(pid1);
         say(pid1, VIRTIO, done);

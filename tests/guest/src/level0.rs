@@ -18,6 +18,7 @@ use vmm::nest::report::Said;
 use crate::balloon;
 use crate::boot;
 use crate::check;
+use crate::command_line;
 use crate::debug;
 use crate::devices;
 use crate::disks;
@@ -47,8 +48,16 @@ pub(crate) const NVMM: &str = "nvmm";
 pub(crate) const VMLINUX: &str = "vmlinux";
 
 /// Files of level 0's image that level 1 has no use for.
-const OWN: [&str; 7] =
-    [wanted::FILE, VMLINUX, boot::FIRMWARE, passed::LOADER, uefi::DISK, uefi::CODE, uefi::TEMPLATE];
+const OWN: [&str; 8] = [
+    wanted::FILE,
+    VMLINUX,
+    boot::FIRMWARE,
+    passed::LOADER,
+    command_line::VGA_ROM,
+    uefi::DISK,
+    uefi::CODE,
+    uefi::TEMPLATE,
+];
 
 /// Lines of level 1's console to show with a failure.
 const TAIL: usize = 10;

@@ -12,6 +12,7 @@ mod af_vsock;
 mod balloon;
 mod boot;
 mod check;
+mod command_line;
 #[path = "../../support/cpuid.rs"]
 mod cpuid;
 mod debug;
@@ -49,6 +50,7 @@ mod tiny;
 mod topology;
 mod uefi;
 mod vhost;
+mod viewer;
 mod vmlinux;
 mod wanted;
 

@@ -166,6 +166,7 @@ impl Picture {
 }
 
 /// The pixels of a picture.
+#[derive(Debug)]
 pub(crate) struct Pixels {
     width: usize,
     /// The bytes of each row: three for a pixel.
@@ -191,30 +192,67 @@ impl Pixels {
         pixels.all(|pixel| Some(pixel) == first)
     }
 
-    /// The rows of characters. The first row of the screen is the font for all of them; what is not in it is a question mark.
+    /// All of them black.
+    pub(crate) fn black(width: usize, height: usize) -> Self {
+        Self { width, rows: vec![vec![0; 3 * width]; height] }
+    }
+
+    /// Puts some in a row.
+    pub(crate) fn put(&mut self, x: usize, y: usize, bytes: &[u8]) -> anyhow::Result<()> {
+        let row = self.rows.get_mut(y).and_then(|row| row.get_mut(3 * x..3 * x + bytes.len()));
+        row.with_context(|| format!("{x},{y} is outside"))?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The rows of characters. The first row of the screen is the font for all of them.
     fn text(&self) -> anyhow::Result<Vec<String>> {
-        let font: Vec<_> =
-            CHARACTERS.enumerate().map(|(column, byte)| (self.cell(0, column), char::from(byte))).collect();
-        for (at, (cell, character)) in font.iter().enumerate() {
-            let same = font[..at].iter().find(|(other, _)| other == cell);
+        let glyphs = CHARACTERS.enumerate().map(|(column, byte)| (self.cell(0, column, WIDTH), byte.into()));
+        let font = Font { stride: WIDTH, glyphs: glyphs.collect() };
+        for (at, (cell, character)) in font.glyphs.iter().enumerate() {
+            let same = font.glyphs[..at].iter().find(|(other, _)| other == cell);
             if let Some((_, other)) = same {
                 bail!("{other:?} and {character:?} look the same");
             }
         }
-        let read = |cell: Vec<bool>| {
-            font.iter().find(|(known, _)| *known == cell).map_or('?', |(_, character)| *character)
-        };
-        let row =
-            |row| (0..self.width / WIDTH).map(|column| read(self.cell(row, column))).collect::<String>();
-        Ok((0..self.rows.len() / HEIGHT).map(|number| row(number).trim_end().to_owned()).collect())
+        Ok(self.text_by(&font))
     }
 
-    /// The pixels of a character that are not black. Beyond the picture all are.
-    fn cell(&self, row: usize, column: usize) -> Vec<bool> {
+    /// The rows of characters of a font. One that is not in it is a question mark.
+    pub(crate) fn text_by(&self, font: &Font) -> Vec<String> {
+        let read = |cell: Vec<bool>| {
+            font.glyphs.iter().find(|(known, _)| *known == cell).map_or('?', |(_, character)| *character)
+        };
+        let row = |row| {
+            let columns = 0..self.width / font.stride;
+            columns.map(|column| read(self.cell(row, column, font.stride))).collect::<String>()
+        };
+        (0..self.rows.len() / HEIGHT).map(|number| row(number).trim_end().to_owned()).collect()
+    }
+
+    /// The pixels of a character that are not black, of those `stride` apart. Beyond the picture all are.
+    fn cell(&self, row: usize, column: usize, stride: usize) -> Vec<bool> {
         let pixel = |y: usize, x: usize| self.rows.get(y)?.get(3 * x..3 * x + 3);
         let lit = |y, x| pixel(y, x).is_some_and(|pixel| pixel != [0; 3]);
-        let line = |y| (WIDTH * column..WIDTH * (column + 1)).map(move |x| lit(y, x));
+        let line = |y| (stride * column..stride * column + WIDTH).map(move |x| lit(y, x));
         (HEIGHT * row..HEIGHT * (row + 1)).flat_map(line).collect()
+    }
+}
+
+/// The lit pixels of each character.
+#[derive(Debug)]
+pub(crate) struct Font {
+    /// The pixels from one character to the next.
+    stride: usize,
+    glyphs: Vec<(Vec<bool>, char)>,
+}
+
+impl Font {
+    /// A font of all 256 characters, each of which has a bit for a pixel, and a byte for a line.
+    pub(crate) fn of_bits(stride: usize, lines: &[u8]) -> Self {
+        let lit = |line: &u8| (0..WIDTH).map(|bit| line >> (WIDTH - 1 - bit) & 1 != 0).collect::<Vec<_>>();
+        let glyph =
+            |byte: u8| lines.iter().skip(HEIGHT * usize::from(byte)).take(HEIGHT).flat_map(lit).collect();
+        Self { stride, glyphs: CHARACTERS.map(|byte| (glyph(byte), byte.into())).collect() }
     }
 }
 

@@ -6,6 +6,7 @@
 //! gpt.img   GPT  ESP: EFI/BOOT/BOOTX64.EFI (GRUB) root: ext4   by UEFI
 //! gpt.qcow2  the same, compressed, for a host that has it in memory
 //! delta.vmdk --> base.vmdk: the first as VMware has a disk with a snapshot
+//! jiaoshiji.qcow2 --> mbr.img: the first with GRUB and a login on the screen
 //! ```
 
 use std::fs;
@@ -52,7 +53,7 @@ const MODULES: [&str; 5] = ["virtio_pci", "virtio_blk", "ahci", "sd_mod", "ext4"
 /// Units that only take time: an emulated host needs a second for each.
 const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer cloud-config.service cloud-final.service cryptsetup.target dbus.service \
                       dbus.socket dev-hugepages.mount dev-mqueue.mount dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
-                      fstrim.timer getty@tty1.service integritysetup.target kmod-static-nodes.service modprobe@configfs.service \
+                      fstrim.timer integritysetup.target kmod-static-nodes.service modprobe@configfs.service \
                       modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service modprobe@fuse.service \
                       modprobe@loop.service networking.service proc-sys-fs-binfmt_misc.automount remote-fs.target \
                       sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
@@ -75,8 +76,11 @@ const CLOUD: &str = "cloud_init_modules: [write-files, set_hostname, users-group
      output: {all: '>> /var/log/cloud-init-output.log'}\n";
 
 /// GRUB's menu, with a key for each entry. Names in Debian's root directory lead to its kernel.
-const MENU: &str = r#"set timeout=1
-set params='root=LABEL=lab rw console=ttyS0 quiet mitigations=off cryptomgr.notests'
+const MENU: &str = r#"if [ -z "$console" ]; then
+  set timeout=1
+  set console=console=ttyS0
+fi
+set params="root=LABEL=lab rw $console quiet mitigations=off cryptomgr.notests"
 menuentry 'Debian on the lab disk' --hotkey=d {
   linux /vmlinuz $params
   initrd /initrd.img
@@ -96,11 +100,13 @@ menuentry 'Debian as a shell on its root' --hotkey=s {
 "#;
 /// The program of the third entry.
 const INIT: &str = "#!/bin/sh\necho 'Linux has its root'\nexec poweroff -ff\n";
-/// The beginning of both GRUBs: the menu, wherever the root is.
+/// The beginning of all GRUBs: the menu, wherever the root is.
 const EARLY: &str = "search --no-floppy --label lab --set=root\nset prefix=($root)/boot/grub\nnormal\n";
 /// The beginning of the one for BIOS: the serial port alone. UEFI's console, which GRUB takes by itself, is there already.
 const SERIAL: &str = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n";
-/// GRUB's modules in both: those of SERIAL, EARLY and MENU, and for its command line.
+/// The beginning of the one for BIOS with a screen, where Linux has its console and a login, too. A viewer may be slow.
+const SCREEN: &str = "set timeout=60\nset console='console=tty0 systemd.wants=getty@tty1.service'\n";
+/// GRUB's modules in all: those of SERIAL, EARLY and MENU, and for its command line.
 const GRUB: [&str; 14] = [
     "ext2",
     "normal",
@@ -118,6 +124,9 @@ const GRUB: [&str; 14] = [
     "reboot",
 ];
 
+/// GRUB's modules for BIOS besides.
+const BIOS_MODULES: [&str; 2] = ["biosdisk", "part_msdos"];
+
 /// qemu-img's way of making the compressed image. GRUB reads little at a time, for each of which a cluster of 64 KiB would be inflated.
 const PACK: [&str; 5] = ["convert", "-c", "-o", "cluster_size=4k", "-Oqcow2"];
 
@@ -125,6 +134,8 @@ const PACK: [&str; 5] = ["convert", "-c", "-o", "cluster_size=4k", "-Oqcow2"];
 pub(crate) const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
 /// SeaBIOS's option ROM that loads a kernel, at Debian's path.
 pub(crate) const LINUXBOOT: &str = "/usr/share/qemu/linuxboot_dma.bin";
+/// SeaBIOS's option ROM for the VGA, at Debian's path.
+pub(crate) const VGA_ROM: &str = "/usr/share/seabios/vgabios-stdvga.bin";
 /// OVMF, and its template for variables, at Debian's paths.
 pub(crate) const OVMF: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
 /// GRUB's file for BIOS, at Debian's path.
@@ -165,13 +176,13 @@ impl BootDisks {
         let disks = Self { mbr: dir.join("mbr.img"), gpt: dir.join("gpt.img") };
         let arguments = arguments(&apt::here()?, &dir);
         let recipe = format!(
-            "{}\n{CLOUD}{TRIGGER}{MENU}{SERIAL}{EARLY}{INIT}{} {}",
+            "{}\n{CLOUD}{TRIGGER}{MENU}{SERIAL}{SCREEN}{EARLY}{INIT}{} {}",
             arguments.join("\n"),
             GRUB.join(" "),
             PACK.join(" ")
         );
-        let others = [dir.join(DELTA), disks.packed_gpt()];
-        system::made_once(&[&disks.mbr, &disks.gpt, &others[0], &others[1]], &recipe, || {
+        let others = [dir.join(DELTA), dir.join(WITH_SCREEN), disks.packed_gpt()];
+        system::made_once(&[&disks.mbr, &disks.gpt, &others[0], &others[1], &others[2]], &recipe, || {
             eprintln!("lab: making disks that start by firmware");
             disks.make(&arguments, &dir)
         })?;
@@ -196,7 +207,7 @@ impl BootDisks {
             apt::run(Command::new("rm").arg("-r").arg(path))?;
         }
         fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let disks = ["mbr.img", BASE, DELTA].map(|name| (dir.join(name), name));
+        let disks = ["mbr.img", BASE, DELTA, WITH_SCREEN].map(|name| (dir.join(name), name));
         let others =
             [(Path::new(SEABIOS), "bios.bin"), (nvmm, "nvmm")].map(|(path, name)| (path.to_owned(), name));
         for (path, name) in disks.iter().chain(&others) {
@@ -221,6 +232,7 @@ impl BootDisks {
         apt::run(Command::new("tune2fs").args(label).arg(&root))?;
         self.make_mbr(&root, dir)?;
         make_vmdk(&self.mbr, dir)?;
+        self.make_with_screen(dir)?;
         self.make_gpt(&root, dir)?;
         let mut pack = Command::new("qemu-img");
         pack.args(PACK).args(["-f", "raw"]).arg(&self.gpt).arg(self.packed_gpt());
@@ -228,11 +240,24 @@ impl BootDisks {
         fs::remove_file(&root).with_context(|| format!("removing {}", root.display()))
     }
 
+    /// Puts another core.img in front of the same root.
+    fn make_with_screen(&self, dir: &Path) -> Result<()> {
+        let core = dir.join("core.img");
+        mkimage("i386-pc", &BIOS_MODULES, &format!("{SCREEN}{EARLY}"), dir, &core)?;
+        let len = fs::metadata(&core).with_context(|| format!("reading {}", core.display()))?.len();
+        let mut create = Command::new("qemu-img");
+        create.current_dir(dir).args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", "mbr.img"]);
+        apt::run(create.arg(WITH_SCREEN))?;
+        let write = format!("write -q -s core.img {SECTOR} {}", len.next_multiple_of(SECTOR));
+        apt::run(Command::new("qemu-io").current_dir(dir).args(["-c", &write, WITH_SCREEN]))?;
+        Ok(())
+    }
+
     /// GRUB's manual, "BIOS installation": boot.img, less the partition table, in the first sector, and core.img in those behind it, as
     /// boot.img expects without being told.
     fn make_mbr(&self, root: &Path, dir: &Path) -> Result<()> {
         let core = dir.join("core.img");
-        mkimage("i386-pc", &["biosdisk", "part_msdos"], &format!("{SERIAL}{EARLY}"), dir, &core)?;
+        mkimage("i386-pc", &BIOS_MODULES, &format!("{SERIAL}{EARLY}"), dir, &core)?;
         let part = self.mbr.with_extension("part");
         let table = format!("start={}, size={}, type=83, bootable\n", MIB / SECTOR, ROOT_MIB * MIB / SECTOR);
         partition(&part, "dos", &table, 1 + ROOT_MIB)?;
@@ -294,6 +319,8 @@ fn make_cd(dir: &Path, image: &Path) -> Result<()> {
 /// The vmdk images.
 const BASE: &str = "base.vmdk";
 const DELTA: &str = "delta.vmdk";
+/// The one with a login on the screen.
+const WITH_SCREEN: &str = "jiaoshiji.qcow2";
 
 /// The files that the system and GRUB are made with.
 const CLOUD_CFG: &str = "lab.cfg";
@@ -332,6 +359,8 @@ fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
             format!("echo LABEL={LABEL} / ext4 noatime 0 0 > \"$1/etc/fstab\""),
             "chroot \"$1\" systemctl --quiet set-default multi-user.target".to_owned(),
             format!("chroot \"$1\" systemctl --quiet mask {MASKED}"),
+            // Where it is wanted, the kernel's command line names it.
+            "chroot \"$1\" systemctl --quiet disable getty@tty1.service".to_owned(),
             "mkdir -p \"$1/boot/grub\" \"$1/etc/systemd/system/systemd-udev-trigger.service.d\"".to_owned(),
             upload(TRIGGER_CONF, "/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf"),
             upload(GRUB_CFG, "/boot/grub/grub.cfg"),

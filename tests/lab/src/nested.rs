@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::boot_disks::{Images, LINUXBOOT, OVMF, SEABIOS};
+use crate::boot_disks::{Images, LINUXBOOT, OVMF, SEABIOS, VGA_ROM};
 use crate::build;
 use crate::host::{self, Host};
 use crate::kernel::Kernel;
@@ -331,6 +331,9 @@ impl<'a> Scenarios<'a> {
         }
         if host == Host::Svm {
             command.args(["--firmware", SEABIOS, "--loader", LINUXBOOT]);
+            if lab.boot_disks.is_ok() {
+                command.args(["--vga-rom", VGA_ROM]);
+            }
         }
         command.args(self.only.iter().flat_map(|words| ["--only", words]));
         if self.console {

@@ -1,0 +1,118 @@
+//! Level 1 by QEMU's own command line, word for word as a trainer gives it: a disk with Debian, whose GRUB and login a viewer sees by VNC,
+//! and that it logs in to. The host makes the disk (`tests/lab/src/boot_disks.rs`).
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+use rustix::mount::mount_bind;
+use vmm::nest::image;
+use vmm::nest::pid1::Pid1;
+use vmm::nest::report::Said;
+
+use crate::boot::{self, FIRMWARE};
+use crate::interfaces::configure;
+use crate::level0::NVMM;
+use crate::viewer::{self, Viewer};
+
+/// The test.
+pub(crate) const NAME: &str = "L1 by QEMU's command line, with a login on VNC that a typed password passes";
+
+/// SeaBIOS's option ROM for the VGA, in level 0's image.
+pub(crate) const VGA_ROM: &str = "vgabios-stdvga.bin";
+/// The places where nvmm looks for both.
+const FIRMWARE_PATH: &str = "/usr/share/seabios/bios-256k.bin";
+const VGA_ROM_PATH: &str = "/usr/share/seabios/vgabios-stdvga.bin";
+
+/// The command line, less the program, and the port of its VNC server.
+const WORDS: &str =
+    "-m 8096 -cpu qemu64,+vmx -smp 4,sockets=4,cores=1,threads=1 -drive file=jiaoshiji.qcow2 -vnc 0.0.0.0:20";
+const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 5920);
+/// The folder with the disk, and the disk that it is an overlay of.
+const FOLDER: &str = "/trainer";
+const DISK: &str = "jiaoshiji.qcow2";
+const BASE: &str = "mbr.img";
+/// nvmm's own words.
+const MESSAGES: &str = "/trainer/messages";
+
+/// The feature that no host with SVM has, as nvmm names it.
+pub(crate) const UNMET: &str = "vmx (CPUID.01H:ECX[5])";
+
+/// A line of GRUB's menu that is not highlighted.
+const MENU: &str = "Debian as far as its root";
+const LOGIN: &str = "lab login:";
+const PASSWORD: &str = "Password:";
+const PROMPT: &str = "root@lab:~#";
+/// Tells the number of processors, the socket of the last one, and the memory.
+const LOOK: &str = "nproc;cat /sys/*/system/cpu/cpu3/*/ph*_id;head -1 /proc/meminfo";
+const TOLD: usize = 3;
+const PROCESSORS: [&str; 2] = ["4", "3"];
+/// The memory, in KiB: the kernel keeps some for itself.
+const MEMORY: std::ops::Range<u32> = 7 << 20..8096 << 10;
+
+/// Level 0: starts it with the disks in `disks`, and looks at it.
+pub(crate) fn run(pid1: &mut Pid1, disks: &Path) -> anyhow::Result<()> {
+    boot::place(FIRMWARE, FIRMWARE_PATH)?;
+    boot::place(VGA_ROM, VGA_ROM_PATH)?;
+    configure("lo", Ipv4Addr::LOCALHOST).context("configuring the loopback")?;
+    let folder = Path::new(FOLDER);
+    fs::create_dir_all(folder).with_context(|| format!("making {FOLDER}"))?;
+    fs::copy(disks.join(DISK), folder.join(DISK)).with_context(|| format!("copying {DISK}"))?;
+    File::create(folder.join(BASE)).with_context(|| format!("making {BASE}"))?;
+    mount_bind(disks.join(BASE), folder.join(BASE)).with_context(|| format!("mounting {BASE}"))?;
+    let messages = File::create(MESSAGES).with_context(|| format!("making {MESSAGES}"))?;
+    let mut nvmm = Command::new(image::in_root(NVMM))
+        .args(WORDS.split(' '))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(messages)
+        .spawn()
+        .context("starting nvmm")?;
+    let seen = look(pid1, &mut nvmm);
+    if seen.is_err() {
+        // It may have ended.
+        let _ = nvmm.kill();
+    }
+    let status = nvmm.wait().context("waiting for nvmm")?;
+    let messages = fs::read_to_string(MESSAGES).with_context(|| format!("reading {MESSAGES}"))?;
+    messages.lines().for_each(|line| pid1.say(Said::Text(format!("nvmm: {line}"))));
+    seen.with_context(|| messages.clone())?;
+    ensure!(status.success(), "nvmm ended with {status}: {messages}");
+    ensure!(messages.contains(UNMET), "nvmm does not say that there is no VMX: {messages}");
+    Ok(())
+}
+
+/// Sees GRUB and the login, and logs in.
+fn look(pid1: &mut Pid1, nvmm: &mut Child) -> anyhow::Result<()> {
+    let font = viewer::font(VGA_ROM_PATH)?;
+    let mut viewer = Viewer::connect(SocketAddr::from(SERVER), &mut || Ok(nvmm.try_wait()?.is_none()))?;
+    let mut show = |what: &str| pid1.say(Said::Text(format!("seen: {what}")));
+    // The kernel of a slow host may complain meanwhile: the last row need not be the one to wait for.
+    let is = |text: &'static str| move |rows: &[String]| rows.iter().any(|row| row.contains(text));
+    viewer.until(&font, is(MENU))?;
+    show(MENU);
+    viewer.types_unseen("")?;
+    viewer.until(&font, is(LOGIN))?;
+    show(LOGIN);
+    viewer.types(&font, LOGIN, "root")?;
+    viewer.until(&font, is(PASSWORD))?;
+    show(PASSWORD);
+    viewer.types_unseen("lab")?;
+    viewer.until(&font, is(PROMPT))?;
+    show(PROMPT);
+    viewer.types(&font, PROMPT, LOOK)?;
+    let mut told = Vec::new();
+    viewer.until(&font, |rows| {
+        let start = rows.iter().position(|row| row.contains(LOOK)).map_or(rows.len(), |at| at + 1);
+        told = rows[start..].iter().take(TOLD).cloned().collect();
+        told.len() == TOLD && rows.iter().filter(|row| row.starts_with(PROMPT)).count() == 2
+    })?;
+    show(&told.join(" "));
+    let [processors, socket, memory] = &told[..] else { bail!("level 1 tells {told:?}") };
+    let memory: u32 = memory.split_whitespace().nth(1).context("no memory")?.parse()?;
+    ensure!([processors, socket] == PROCESSORS && MEMORY.contains(&memory), "level 1 tells {told:?}");
+    viewer.types(&font, PROMPT, "poweroff -ff")
+}
