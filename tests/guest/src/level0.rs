@@ -22,6 +22,7 @@ use crate::command_line;
 use crate::debug;
 use crate::devices;
 use crate::disks;
+use crate::domain;
 use crate::facts::Facts;
 use crate::judge;
 use crate::legacy;
@@ -92,6 +93,9 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
             // What needs it too has no outcome.
             Err(error) => say(pid1, outcome::DISKS, Err(error)),
         }
+    }
+    if wanted.has(domain::name(virt)) {
+        say(pid1, domain::name(virt), domain::run(virt, &pid1.manifest, &image));
     }
     if wanted.has(outcome::LEGACY) {
         say(pid1, outcome::LEGACY, legacy::run(&pid1.manifest, &image));
@@ -211,6 +215,8 @@ pub(crate) fn pack(manifest: &Manifest, with_kernel: bool) -> anyhow::Result<Mem
 
 /// Level 1, as a scenario wants it.
 pub(crate) struct Guest {
+    /// The CPU of a domain, whose description then has the machine, instead of the first four.
+    pub(crate) domain: Option<&'static str>,
     pub(crate) kernel: &'static str,
     pub(crate) memory: &'static str,
     pub(crate) cpu: &'static str,
@@ -227,6 +233,7 @@ pub(crate) struct Guest {
 impl Default for Guest {
     fn default() -> Self {
         Self {
+            domain: None,
             kernel: image::KERNEL,
             memory: "768M",
             cpu: "host-passthrough",
@@ -247,6 +254,19 @@ impl Guest {
         Ok((record, facts))
     }
 
+    /// nvmm with its own options.
+    fn by_options(&self, parameters: &str, image: &Memfd, disk: &Memfd) -> Command {
+        let mut command = Command::new(image::in_root(NVMM));
+        command.arg("--kernel").arg(image::in_root(self.kernel));
+        command.arg("--initramfs").arg(image.path()).args(["--cmdline", parameters]);
+        command
+            .args(["--cpu", self.cpu, "--memory", self.memory, "--smp", self.smp])
+            .args(["--uuid", scenario::UUID, "--smbios", &format!("type=1,serial={}", scenario::SERIAL)])
+            .arg("--disk")
+            .arg(disk.path());
+        command
+    }
+
     /// Runs it until it powers off, and has each line of text heard, with the process id of its nvmm. It is killed if that fails.
     pub(crate) fn record(
         &self,
@@ -262,14 +282,15 @@ impl Guest {
             .context("making the disk")?;
         let (first, more) = (kernel_parameters(1, manifest), self.parameters);
         let parameters = format!("{first} {}{} {more}", scenario::PARAMETER, self.scenario);
-        let mut command = Command::new(image::in_root(NVMM));
-        command.arg("--kernel").arg(image::in_root(self.kernel));
-        command.arg("--initramfs").arg(image.path()).args(["--cmdline", &parameters]);
-        command
-            .args(["--cpu", self.cpu, "--memory", self.memory, "--smp", self.smp])
-            .args(["--uuid", scenario::UUID, "--smbios", &format!("type=1,serial={}", scenario::SERIAL)])
-            .arg("--disk")
-            .arg(disk.path());
+        let mut command = match self.domain {
+            Some(cpu) => domain::of(
+                cpu,
+                &parameters,
+                &image.path().display().to_string(),
+                &disk.path().display().to_string(),
+            )?,
+            None => self.by_options(&parameters, image, &disk),
+        };
         for disk in &self.disks {
             command.args(["--disk", disk]);
         }

@@ -18,6 +18,7 @@ mod cpuid;
 mod debug;
 mod devices;
 mod disks;
+mod domain;
 mod elf_core;
 mod facts;
 mod hang;

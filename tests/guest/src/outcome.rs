@@ -3,7 +3,7 @@
 use arch::cpu::nesting::Virtualization;
 use serde::{Deserialize, Serialize};
 
-use crate::{models, screen, tiny};
+use crate::{domain, models, screen, tiny};
 
 const PREFIX: &str = "lab:";
 
@@ -71,8 +71,8 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             HANGS,
         ],
     };
-    let debug = [DEBUG_TINY, DEBUG_LINUX, DEBUG_LEVEL_2];
-    let first = first.iter().copied().chain(debug).map(str::to_owned);
+    let others = [domain::name(virt), DEBUG_TINY, DEBUG_LINUX, DEBUG_LEVEL_2];
+    let first = first.iter().copied().chain(others).map(str::to_owned);
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()
 }
 
