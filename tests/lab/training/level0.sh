@@ -1,7 +1,7 @@
 #!/bin/sh
 # Level 0 of the training lab's test: a Debian whose CPU is emulated, and where this runs as root. It makes the lab as
-# README.md says, runs the part of the test that it is given, libvirt, nvmm or qemu64, and tells of each thing that it
-# shows in lines that begin with "training: ".
+# README.md says, runs the part of the test that it is given, libvirt, nvmm, domain or qemu64, and tells of each thing
+# that it shows in lines that begin with "training: ".
 set -u
 
 # Guests that run nothing but ssh's server: all of systemd takes minutes in level 2 here, and the kernel's tests of its
@@ -53,6 +53,51 @@ level1() {
     LAB_SMP=1 LAB_CMDLINE=mitigations=off NVMM=./nvmm ./start . --serial file=/run/l1.log --qmp /run/l1.qmp "$@" </dev/null >/run/l1.out 2>&1 &
     vmm=$!
     reach l1 || { tail -n 5 /run/l1.out /run/l1.log; return 1; }
+}
+
+# domain: level 1 as libvirt's domain XML describes it, with the CPU and the topology of users who want guests in it.
+domain() {
+    cat >/root/l1.xml <<DOMAIN
+<domain type='kvm'>
+  <name>l1</name>
+  <memory unit='GiB'>2</memory>
+  <vcpu>8</vcpu>
+  <os>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    <kernel>/root/lab/vmlinuz</kernel>
+    <initrd>/root/lab/initrd.img</initrd>
+    <cmdline>root=/dev/vda rw console=ttyS0 quiet mitigations=off systemd.hostname=l1</cmdline>
+  </os>
+  <features><acpi/><apic/></features>
+  <cpu mode='host-passthrough'><topology sockets='2' cores='2' threads='2'/></cpu>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>restart</on_reboot>
+  <devices>
+    <disk type='block' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source dev='/dev/vdb'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <interface type='bridge'>
+      <mac address='52:54:00:87:00:02'/>
+      <source bridge='nvmm-lab'/>
+      <model type='virtio'/>
+    </interface>
+    <serial type='file'><source path='/run/l1.log'/></serial>
+    <console type='file'/>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+  </devices>
+</domain>
+DOMAIN
+    rm -f /run/l1.log
+    ./nvmm --domain /root/l1.xml --qmp /run/l1.qmp </dev/null >/run/l1.out 2>&1 &
+    vmm=$!
+    reach l1 || { tail -n 5 /run/l1.out /run/l1.log; return 1; }
+    # The sockets of its processors, and how many of them have SVM. Linux takes an AMD's threads for cores without its
+    # topology extensions, which are not emulated here.
+    to -n l1 'lscpu -p=SOCKET; grep -c "^flags.* svm" /proc/cpuinfo' >/root/offered &&
+        cat /root/offered &&
+        [ "$(grep -v '^#' /root/offered | tr -d '\n')" = 000011118 ]
 }
 
 offers_kvm() {
@@ -118,6 +163,10 @@ case $1 in
         check "level 1 has an address" level1 &&
             check "three guests of nvmm run in level 1, and have addresses" by_nvmm &&
             check "64 MiB go to a guest of nvmm, and back" transfer classroom
+        ;;
+    domain)
+        check "level 1 of a domain with sockets, cores and threads has an address" domain &&
+            check "three guests of nvmm run in a level 1 of a domain, and have addresses" by_nvmm
         ;;
     qemu64)
         check "level 1 on qemu64 has an address, and its libvirt no KVM" lacks_kvm &&
