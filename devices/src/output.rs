@@ -20,7 +20,7 @@ use rustix::{
         timerfd_settime,
     },
 };
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 pub use self::reader::Reader;
 
@@ -186,7 +186,7 @@ impl Output {
     ///
     /// No file descriptor is left.
     pub fn finish(&self) -> io::Result<EventFd> {
-        let event = EventFd::new(EFD_NONBLOCK)?;
+        let event = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?;
         let mut state = self.0.state();
         state.finishing = Some(event.try_clone()?);
         state.abandoned = true;

@@ -24,7 +24,7 @@ use devices::{
 };
 use event_manager::{EventSet, Events};
 use serde_json::{Map, Value};
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::{
     attached::Attached,
@@ -101,7 +101,7 @@ pub(crate) fn start(
 /// Makes the two ends: the machine's thread's, and the main thread's, which sends commands and hears news.
 pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)> {
     let ((exits, events), (requests, heard)) = (mpsc::channel(), mpsc::channel());
-    let wake = Arc::new(EventFd::new(EFD_NONBLOCK)?);
+    let wake = Arc::new(EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?);
     let end_is_asked = Arc::new(AtomicBool::new(false));
     let controls = Controls { commands: exits.clone(), end_is_asked: Arc::clone(&end_is_asked) };
     let inbox = Inbox { requests: heard, wake: Arc::clone(&wake) };

@@ -17,7 +17,7 @@ use std::{
 
 use devices::disk::format::Format;
 use serde_json::Value;
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::{
     input_event::InputEvents,
@@ -132,7 +132,7 @@ impl Asker {
     /// No file descriptor is left.
     pub(crate) fn new() -> io::Result<Self> {
         let (sender, answers) = mpsc::channel();
-        Ok(Self { sender, answers, wake: Arc::new(EventFd::new(EFD_NONBLOCK)?) })
+        Ok(Self { sender, answers, wake: Arc::new(EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?) })
     }
 
     /// The way back of the answer that is to come with this number.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arch::memory::GuestRam;
 use vm_memory::{Bytes, GuestAddress};
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -71,7 +71,7 @@ pub(super) enum Protocol {
 
 impl Shared {
     pub(super) fn new(number: u8, memory: GuestRam, interrupts: Arc<Interrupts>) -> std::io::Result<Self> {
-        let kick = EventFd::new(EFD_NONBLOCK)?;
+        let kick = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?;
         Ok(Self { number, memory, kick, interrupts, state: Mutex::new(State::new()) })
     }
 

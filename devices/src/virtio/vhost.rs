@@ -19,7 +19,7 @@ use arch::memory::GuestRam;
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::{
     epoll::{ControlOperation, Epoll, EpollEvent, EventSet},
-    eventfd::{EFD_NONBLOCK, EventFd},
+    eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd},
 };
 
 use super::device::{Activation, ActiveQueue, Notify};
@@ -162,7 +162,7 @@ impl VhostQueues {
     }
 
     fn start_relay(&self, broken: impl Fn(u16) + Send + 'static) -> io::Result<Worker<()>> {
-        let (stop, wake) = (Stop::default(), EventFd::new(EFD_NONBLOCK)?);
+        let (stop, wake) = (Stop::default(), EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?);
         let epoll = Epoll::new()?;
         let add = |event: &EventFd, data| {
             epoll.ctl(ControlOperation::Add, event.as_raw_fd(), EpollEvent::new(EventSet::IN, data))
@@ -209,7 +209,7 @@ impl Drop for VhostQueues {
 
 impl Events {
     fn new(queue: u16) -> io::Result<Self> {
-        let event = || EventFd::new(EFD_NONBLOCK);
+        let event = || EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK);
         Ok(Self { queue, call: Arc::new(event()?), error: event()?, broken: AtomicBool::new(false) })
     }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use super::matcher::Matcher;
 
@@ -28,7 +28,10 @@ impl Tap {
     ///
     /// No file descriptor is left.
     pub(crate) fn new(matcher: Matcher) -> io::Result<Self> {
-        Ok(Self(Arc::new(Shared { matcher: Mutex::new(matcher), met: EventFd::new(EFD_NONBLOCK)? })))
+        Ok(Self(Arc::new(Shared {
+            matcher: Mutex::new(matcher),
+            met: EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?,
+        })))
     }
 
     /// An output that looks at what it passes on to `output`.

@@ -12,7 +12,7 @@ use arch::memory::GuestRam;
 use log::debug;
 use virtio_bindings::{virtio_config::VIRTIO_F_VERSION_1, virtio_ring::VIRTIO_RING_F_EVENT_IDX};
 use virtio_queue::Queue;
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use zerocopy::{IntoBytes, transmute};
 
 use self::layout::{
@@ -91,7 +91,7 @@ impl Common {
         interrupts: Arc<Interrupts>,
     ) -> io::Result<Self> {
         let queues: Vec<_> = device.queue_sizes().iter().copied().map(QueueRegisters::new).collect();
-        let kicks = queues.iter().map(|_| EventFd::new(EFD_NONBLOCK));
+        let kicks = queues.iter().map(|_| EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK));
         Ok(Self {
             kicks: kicks.collect::<io::Result<_>>()?,
             queues,
