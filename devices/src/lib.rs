@@ -25,6 +25,7 @@ pub mod pci;
 pub mod platform;
 pub mod printable;
 mod registers;
+pub mod root;
 pub mod size;
 #[cfg(test)]
 mod testing;

@@ -1,10 +1,11 @@
 //! Threads, which all start here.
 //!
-//! The rules for each of them are therefore written once: its name, and that it leaves signals to the thread that waits
-//! for them.
+//! The rules for each of them are therefore written once: its name, that it leaves signals to the thread that waits for them, and
+//! that it confines itself before it works.
 
 use std::{
     fmt, io,
+    sync::{Mutex, PoisonError},
     thread::{Builder, JoinHandle},
 };
 
@@ -63,6 +64,18 @@ impl fmt::Display for Role {
     }
 }
 
+/// Does something to the calling thread, as its role says.
+pub type Confine = fn(&Role);
+
+/// The first acts of each new thread. They are the process's and not parameters, since a thread may start wherever a device is activated
+/// or a line is logged, and one that nobody thought of must not be the one that is free.
+static CONFINE: Mutex<Vec<Confine>> = Mutex::new(Vec::new());
+
+/// Has every thread that starts from now on call `confine` with its role before it works, after those that were given earlier.
+pub fn confine_by(confine: Confine) {
+    CONFINE.lock().unwrap_or_else(PoisonError::into_inner).push(confine);
+}
+
 /// Starts a thread that does `work`.
 ///
 /// # Errors
@@ -73,8 +86,14 @@ pub fn spawn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     let thread = Builder::new().name(role.to_string());
+    let confine = CONFINE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let role = role.clone();
+    let confined = move || {
+        confine.iter().for_each(|confine| confine(&role));
+        work()
+    };
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-    without_signals(|| thread.spawn(work))
+    without_signals(|| thread.spawn(confined))
 }
 
 /// Does what makes a thread, which then leaves the signals that a program may wait for to the others. One that took such a signal would

@@ -1,4 +1,8 @@
-use std::{fs, thread};
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use super::*;
 
@@ -41,4 +45,17 @@ fn threads_leave_signals_to_the_one_that_waits_for_them() {
 fn what_the_thread_did_comes_back() {
     let answer = spawn(&Role::Cpuid, || thread::current().name().map(str::to_owned)).unwrap();
     assert_eq!(answer.join().unwrap().as_deref(), Some("cpuid"));
+}
+
+#[test]
+fn a_thread_confines_itself_before_it_works() {
+    static CONFINED: AtomicBool = AtomicBool::new(false);
+    const ROLE: Role = Role::Viewer(77);
+    confine_by(|role| {
+        if *role == ROLE {
+            CONFINED.store(true, Ordering::Relaxed);
+        }
+    });
+    let is_confined = spawn(&ROLE, || CONFINED.load(Ordering::Relaxed)).unwrap().join().unwrap();
+    assert!(is_confined);
 }

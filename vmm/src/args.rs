@@ -2,6 +2,7 @@
 
 mod cloud;
 mod heading;
+mod jail;
 mod script;
 mod seconds;
 
@@ -12,6 +13,7 @@ use clap::{Parser, ValueEnum, builder::ArgPredicate};
 use devices::platform::DebugExit;
 
 pub use self::cloud::CloudArgs;
+pub use self::jail::JailArgs;
 pub use self::script::{ScriptArgs, Step};
 pub(crate) use self::seconds::seconds;
 
@@ -156,7 +158,7 @@ pub struct MachineArgs {
     pub paused: bool,
 
     /// Run in the background: nvmm returns with status 0 once the machine is there, or with its messages and its status if it can't be had. From
-    /// then on it has no terminal: its messages are lost, and COM1 is null unless --serial places it
+    /// then on it has no terminal: its messages are lost without --log-file, and COM1 is null unless --serial places it
     #[arg(long, help_heading = heading::CONTROL)]
     pub daemonize: bool,
 
@@ -167,6 +169,14 @@ pub struct MachineArgs {
     /// At the end write what KVM counted, such as exits by reason, as JSON
     #[arg(long, help_heading = heading::CONTROL, value_name = "FILE")]
     pub stats: Option<PathBuf>,
+
+    /// Write nvmm's messages to the end of this file, rather than to stderr, from when the machine is there
+    #[arg(long, help_heading = heading::CONTROL, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
+    /// The options of a jail.
+    #[command(flatten)]
+    pub jail: JailArgs,
 
     /// Print the machine that would run, and end
     #[arg(long)]

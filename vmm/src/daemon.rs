@@ -32,7 +32,11 @@ pub enum Side {
 
 /// The process that waits until the machine is there.
 #[derive(Debug)]
-pub struct Starter(PipeWriter);
+pub struct Starter {
+    waits: PipeWriter,
+    /// Opened at the start, since a jail may have none.
+    null: File,
+}
 
 /// Divides the process. The parent returns once the machine is there, or has ended without.
 ///
@@ -43,17 +47,18 @@ pub fn divide() -> io::Result<Side> {
     if fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::other("threads are running already"));
     }
-    let (reader, writer) = io::pipe()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let (reader, waits) = io::pipe()?;
     // SAFETY: there is no other thread, whose locks would stay taken in the child.
     match unsafe { libc::fork() } {
         0 => {
             drop(reader);
             setsid()?;
-            Ok(Side::Child(Starter(writer)))
+            Ok(Side::Child(Starter { waits, null }))
         }
         child => {
             let child = Pid::from_raw(child).filter(|_| child > 0).ok_or_else(io::Error::last_os_error)?;
-            drop(writer);
+            drop(waits);
             wait(child, reader).map(Side::Parent)
         }
     }
@@ -76,16 +81,15 @@ fn wait(child: Pid, mut reader: PipeReader) -> io::Result<u8> {
 }
 
 impl Starter {
-    /// Lets go of the standard streams, and has the parent end with status 0.
+    /// Lets go of the standard streams, with `log` for stderr if there is one, and has the parent end with status 0.
     ///
     /// # Errors
     ///
     /// The parent was ended meanwhile: nobody wants the machine any more.
-    pub fn done(mut self) -> io::Result<()> {
-        let null = File::options().read(true).write(true).open("/dev/null")?;
-        dup2_stdin(&null)?;
-        dup2_stdout(&null)?;
-        dup2_stderr(&null)?;
-        self.0.write_all(&[0])
+    pub fn done(mut self, log: Option<&File>) -> io::Result<()> {
+        dup2_stdin(&self.null)?;
+        dup2_stdout(&self.null)?;
+        dup2_stderr(log.unwrap_or(&self.null))?;
+        self.waits.write_all(&[0])
     }
 }

@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use devices::{output::Output, printable::PrintableLines};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    stdio::dup2_stderr,
+};
 use vmm::{
     args::MachineArgs,
     board::{self, OpenDevice, Opening},
@@ -25,10 +28,12 @@ use vmm::{
     exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET, USAGE},
     gdb::Debugger,
     host::{self, Host},
+    jail::Jail,
     link::Link,
     machine::Machine,
     main_loop::MainLoop,
     messages, nest,
+    notifier::Notifier,
     output::Taken,
     payload::Payload,
     pid_file::PidFile,
@@ -109,10 +114,14 @@ fn run(args: MachineArgs, told: &Told) -> Result<u8> {
         Some(Side::Parent(status)) => return Ok(status),
         Some(Side::Child(starter)) => Some(starter),
     };
-    let messages = match starter {
-        None => messages::to_stderr_without_waiting(args.verbose),
-        // Nobody reads them while the guest runs.
-        Some(_) => {
+    // What it connects to may be outside the jail.
+    let notifier = Notifier::connect().context("NOTIFY_SOCKET")?;
+    // Before the first thread, which is that of the first message.
+    let jail = Jail::enter(&args.jail)?;
+    let messages = match (&starter, &args.log_file) {
+        (None, None) => messages::to_stderr_without_waiting(args.verbose),
+        // Nobody reads them while the guest runs, and a file has them whatever happens to nvmm.
+        _ => {
             messages::to_stderr(args.verbose);
             None
         }
@@ -131,7 +140,7 @@ fn run(args: MachineArgs, told: &Told) -> Result<u8> {
         // Earlier messages are not to be lost.
         messages.inspect(Output::wait);
     })?;
-    let launch = Launch { pid_file: pid_file.as_ref().map(Arc::downgrade), starter };
+    let launch = Launch { pid_file: pid_file.as_ref().map(Arc::downgrade), jail, starter, notifier };
     main_loop.serve(move |link| {
         live(&args, &config, link, launch).unwrap_or_else(|error| {
             log::error!("{error:#}");
@@ -140,20 +149,28 @@ fn run(args: MachineArgs, told: &Told) -> Result<u8> {
     })
 }
 
-/// Those who are to know that the machine is there.
+/// Those who are to know that the machine is there, and the jail that it is in from then on.
 struct Launch {
     pid_file: Option<Weak<PidFile>>,
+    jail: Jail,
     starter: Option<Starter>,
+    notifier: Notifier,
 }
 
 impl Launch {
-    /// Tells them.
-    fn done(self) -> Result<()> {
+    /// Closes the jail, and tells them. Messages go into `log` from here on, if there is one: also a panic's.
+    fn done(self, log: Option<&File>) -> Result<()> {
         if let Some(file) = self.pid_file.and_then(|file| file.upgrade()) {
             file.write()?;
         }
-        self.starter.map(Starter::done).transpose().context("--daemonize")?;
-        Ok(())
+        // Before anybody takes it for closed.
+        self.jail.close()?;
+        match (self.starter, log) {
+            (Some(starter), log) => starter.done(log).context("--daemonize")?,
+            (None, Some(log)) => dup2_stderr(log).context("--log-file")?,
+            (None, None) => {}
+        }
+        self.notifier.ready().context("NOTIFY_SOCKET")
     }
 }
 
@@ -201,6 +218,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link, launch: Launch) -> R
     taken.check_standard()?;
     // Before the guest runs, and not when all is over.
     let stats_file = args.stats.as_deref().map(|path| taken.create("--stats", path)).transpose()?;
+    let log = args.log_file.as_deref().map(|path| taken.append_regular("--log-file", path)).transpose()?;
     let mut debugger = match &config.gdb {
         Some(address) => Debugger::listen(address, &host, config.topology.vcpus(), link)?,
         None => Debugger::default(),
@@ -223,7 +241,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link, launch: Launch) -> R
                     "the machine waits before its first instruction: gdb's continue, Ctrl-A p or QMP's cont lets it run"
                 );
             }
-            launch.done()?;
+            launch.done(log.as_ref())?;
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
         let (exit, stats) = machine.run(link, &mut reboots, &mut debugger, &taken, count)?;

@@ -20,6 +20,7 @@ use devices::output::{Output, OutputOptions};
 
 use self::{session::Session, signals::SignalSource, sources::Sources, wakeups::Wakeups};
 use crate::{
+    jail,
     link::{self, Link},
     port::{Keyboard, Port, Stdio},
     qmp,
@@ -77,6 +78,8 @@ impl MainLoop {
     pub fn serve(self, life: impl FnOnce(&Link) -> u8 + Send + 'static) -> anyhow::Result<u8> {
         let stdout = self.stdio.as_ref().and_then(Source::output);
         let (controls, inbox) = link::start(stdout, life)?;
+        // From here on only that thread opens anything.
+        jail::renounce()?;
         let mut session = Session::new(controls, self.wishes, self.messages);
         let mut sources = Sources::new()?;
         // Whoever sends a signal has seen the guest run: that news has come before.

@@ -297,6 +297,17 @@ impl Taken {
         Ok(file)
     }
 
+    /// The same, and nothing else than a regular file will do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Taken::replace`].
+    pub fn append_regular(&mut self, option: &'static str, path: &Path) -> Result<File, OutputError> {
+        let file = self.open_regular(option, path, File::options().append(true))?;
+        self.add(option, path);
+        Ok(file)
+    }
+
     /// Opens or makes a file.
     fn open(
         &self,

@@ -8,7 +8,7 @@ use std::{
     process,
 };
 
-use devices::printable::ToPrintable;
+use devices::{printable::ToPrintable, root};
 use thiserror::Error;
 
 use crate::output::{OutputError, Taken};
@@ -79,8 +79,9 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if self.is_ours() && is_at(&self.file, &self.path) {
-            let _ = fs::remove_file(&self.path);
+        let Some(path) = root::path_now(&self.path) else { return };
+        if self.is_ours() && is_at(&self.file, &path) {
+            let _ = fs::remove_file(&path);
         }
     }
 }

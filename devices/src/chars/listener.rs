@@ -23,6 +23,7 @@ use rustix::{
 };
 
 use super::address::{Address, AddressError, LONGEST_PATH};
+use crate::root;
 
 /// The most connections that wait to be taken.
 const BACKLOG: i32 = 128;
@@ -177,22 +178,23 @@ fn remove_stale(address: &Address, path: &Path) -> Result<(), AddressError> {
 impl SocketFile {
     fn of(path: &Path) -> io::Result<Self> {
         let found = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), identity: (found.dev(), found.ino()) })
+        Ok(Self { path: root::canonical(path), identity: (found.dev(), found.ino()) })
     }
 
     /// Gives the file another name, which no file may have yet, in place of its own.
     fn link(self, path: &Path) -> io::Result<Self> {
         fs::hard_link(&self.path, path)?;
-        Ok(Self { path: path.to_owned(), identity: self.identity })
+        Ok(Self { path: root::canonical(path), identity: self.identity })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|it| (it.dev(), it.ino()) == self.identity);
+        let Some(path) = root::path_now(&self.path) else { return };
+        let ours = fs::symlink_metadata(&path).is_ok_and(|it| (it.dev(), it.ino()) == self.identity);
         if ours {
             // Nobody is left to be told of an error.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&path);
         }
     }
 }

@@ -24,6 +24,7 @@ use super::{Backend, Input, log_to, output_options, watch::Watch};
 use crate::{
     output::{Output, Reader},
     printable::ToPrintable,
+    root,
 };
 
 /// A pseudoterminal. Whoever opens its other side is the peer; the kernel doesn't tell one from another.
@@ -58,6 +59,7 @@ pub enum PtyError {
 #[derive(Debug)]
 struct Link {
     path: PathBuf,
+    canonical: PathBuf,
     to: PathBuf,
 }
 
@@ -174,15 +176,16 @@ impl Link {
             io::ErrorKind::AlreadyExists => PtyError::Exists(path.to_owned()),
             _ => failed(error),
         })?;
-        Ok(Self { path: path.to_owned(), to: to.to_owned() })
+        Ok(Self { path: path.to_owned(), canonical: root::canonical(path), to: to.to_owned() })
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if fs::read_link(&self.path).is_ok_and(|to| to == self.to) {
+        let Some(path) = root::path_now(&self.canonical) else { return };
+        if fs::read_link(&path).is_ok_and(|to| to == self.to) {
             // Nobody is left to be told of an error.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&path);
         }
     }
 }

@@ -126,7 +126,7 @@ const LINES: &[(&str, &str, Made)] = &[
     (
         "an operating system of one's own, with its interrupts in a log",
         "qemu-system-i386 -cdrom os.iso -serial file:serial.log -d int -D qemu.log -no-reboot -no-shutdown",
-        Refused(&["-d is QEMU's: say -v, -vv or -vvv", "-D is QEMU's: say -v, -vv or -vvv"]),
+        Refused(&["-d is QEMU's: say -v, -vv or -vvv"]),
     ),
     (
         "a kernel of one's own, with an initramfs",

@@ -212,3 +212,28 @@ pub(super) fn no_port(translator: &mut Translator, given: &Given) -> Result<(), 
             .to_owned()),
     }
 }
+
+/// `-D`.
+pub(super) fn log_file(translator: &mut Translator, given: &Given) -> Result<(), String> {
+    translator.emit(given, "--log-file", Some(given.value.clone()));
+    Ok(())
+}
+
+/// `-runas`.
+pub(super) fn run_as(translator: &mut Translator, given: &Given) -> Result<(), String> {
+    translator.emit(given, "--user", Some(given.value.clone()));
+    Ok(())
+}
+
+/// `-run-with`.
+pub(super) fn run_with(translator: &mut Translator, given: &Given) -> Result<(), String> {
+    let mut keys = given.keys("")?;
+    let idle = keys.take_idle(&[("async-teardown", &[]), ("exit-with-parent", &["off"])]);
+    translator.idle_keys(given, &idle);
+    for (key, option) in [("user", "--user"), ("chroot", "--chroot")] {
+        if let Some(value) = keys.take(key) {
+            translator.emit(given, option, Some(words::decode(&value)));
+        }
+    }
+    keys.end()
+}

@@ -87,7 +87,6 @@ const CARD: &str =
 const SLOTS: &str = "nvmm's devices are on PCI bus 0, which has room for 248";
 const TCG: &str = "that is about emulation, and nvmm always runs its guests on KVM; leave it out";
 const XEN: &str = "nvmm runs no guests of Xen; leave it out";
-const USER: &str = "start nvmm as that user, such as by systemd-run or setpriv; it needs /dev/kvm, not root";
 const SECRETS: &str = "nvmm has no TLS; its sockets are for this host's users, and ssh reaches further";
 const INPUT: &str =
     "with a screen come a PS/2 keyboard and a tablet, virtio-tablet, which nvmm has instead of a mouse";
@@ -181,7 +180,8 @@ pub(super) static OPTIONS: &[Row] = &[
     flag(&["s"], Is("--gdb", Some("tcp::1234"))),
     flag(&["S"], Is("--paused", None)),
     with(&["echr"], No("leave it out; nvmm's key is Ctrl-A, and Ctrl-A Ctrl-A sends it to the guest")),
-    with(&["D", "d", "dfilter", "trace"], No(NO_LOG)),
+    with(&["D"], Does(small::log_file)),
+    with(&["d", "dfilter", "trace"], No(NO_LOG)),
     with(&["msg"], Idle("nvmm's messages have no time of day")),
     // The end.
     flag(&["no-reboot"], Is("--on-reboot", Some("exit"))),
@@ -190,7 +190,9 @@ pub(super) static OPTIONS: &[Row] = &[
     flag(&["daemonize"], Same("daemonize")),
     with(&["pidfile"], Same("pidfile")),
     with(&["sandbox"], Does(small::sandbox)),
-    with(&["chroot", "runas", "run-with"], No(USER)),
+    with(&["runas"], Does(small::run_as)),
+    with(&["chroot"], Same("chroot")),
+    with(&["run-with"], Does(small::run_with)),
     flag(&["async-teardown"], Idle("the kernel takes memory back when nvmm ends")),
     // The screen.
     with(&["vnc"], Does(screen::vnc)),

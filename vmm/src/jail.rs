@@ -1,0 +1,139 @@
+//! `--user`, `--chroot`, `--netns` and `--cgroup`: a machine that starts as root and ends jailed.
+//!
+//! ```text
+//! enter, before the first thread   control groups, network namespace, the new root opened; then the user, with root's rights
+//!                                  (capabilities) kept, so that all that the machine needs can be opened
+//! each thread, as it starts        without these rights, the machine's excepted
+//! the main loop                    without them, once the machine's thread has them
+//! close, when all is open          the machine's thread: the new root, and no rights any more
+//! ```
+//!
+//! Numbers of users are each thread's own for the kernel. Changing them before there are threads needs neither libc's signals to all of
+//! them, which a thread with a seccomp filter can't obey, nor a moment in which one is root still. Files that nvmm makes are the user's,
+//! which it can then remove at the end.
+
+mod error;
+mod places;
+mod user;
+
+use std::{
+    fs::File,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use devices::{
+    root,
+    threads::{self, Role},
+};
+use rustix::{
+    process::{Uid, chdir, chroot, fchdir, geteuid},
+    thread::{
+        CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_keep_capabilities,
+        set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    },
+};
+
+pub use self::error::JailError;
+use self::{places::open_root, user::User};
+use crate::{args::JailArgs, exit};
+
+/// The process has another user than it was started by. A thread that starts knows no other place to ask.
+static HAS_USER: AtomicBool = AtomicBool::new(false);
+
+/// A jail that the process is in already, up to its root.
+#[derive(Debug)]
+pub struct Jail {
+    root: Option<(PathBuf, File)>,
+}
+
+impl Jail {
+    /// Has the calling thread, and those that it starts later, be in the jail, but for its root: see [`Jail::close`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such user, group, namespace or directory, or nvmm was not started as root.
+    pub fn enter(args: &JailArgs) -> Result<Self, JailError> {
+        let user = args.user.as_deref().map(User::find).transpose()?;
+        if let (Some(given), false) = (&args.user, geteuid().is_root()) {
+            return Err(JailError::NotRoot(given.clone()));
+        }
+        // As root: others may not write to these files.
+        args.cgroup.iter().try_for_each(|path| places::join_cgroup(path))?;
+        // A thread's own, which those that it starts have, too.
+        args.netns.as_deref().map(places::join_netns).transpose()?;
+        let root = args.chroot.as_deref().map(open_root).transpose()?;
+        if let (Some(user), Some(given)) = (&user, &args.user) {
+            become_user(user).map_err(|error| JailError::User(given.clone(), error.into()))?;
+            HAS_USER.store(true, Ordering::Relaxed);
+            threads::confine_by(confine);
+        }
+        Ok(Self { root })
+    }
+
+    /// Takes the new root, and gives up all rights of root's that the calling thread kept. It is the last that has any.
+    ///
+    /// # Errors
+    ///
+    /// The host refuses, or there is a way back.
+    pub fn close(self) -> Result<(), JailError> {
+        if let Some((path, folder)) = self.root {
+            let entered = fchdir(&folder).and_then(|()| chroot(".")).and_then(|()| chdir("/"));
+            entered.map_err(|error| JailError::Chroot(path.clone(), error.into()))?;
+            root::is_now(path);
+        }
+        renounce()
+    }
+}
+
+/// Changes to a user, and keeps root's rights.
+fn become_user(user: &User) -> rustix::io::Result<()> {
+    let rights = capabilities(None)?.permitted;
+    set_keep_capabilities(true)?;
+    // A thread that has changed its user may not change the others any more.
+    set_thread_groups(&user.groups)?;
+    set_thread_res_gid(user.group, user.group, user.group)?;
+    set_thread_res_uid(user.number, user.number, user.number)?;
+    // They are still permitted, but in effect no more.
+    set_capabilities(
+        None,
+        CapabilitySets { effective: rights, permitted: rights, inheritable: CapabilitySet::empty() },
+    )
+}
+
+/// Has the calling thread have no rights that its user has not, for good, if the process has another user than it was started by.
+///
+/// # Errors
+///
+/// The host refuses, or there is a way back.
+pub fn renounce() -> Result<(), JailError> {
+    if !HAS_USER.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    // Not by a program of root's with its set-user-ID bit either.
+    set_no_new_privs(true)
+        .and_then(|()| {
+            let none = CapabilitySet::empty();
+            set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+        })
+        .map_err(|error| JailError::Rights(error.into()))?;
+    let left = capabilities(None).map_err(|error| JailError::Rights(error.into()))?;
+    let is_left = !(left.effective | left.permitted | left.inheritable).is_empty();
+    match is_left || set_thread_res_uid(None, Uid::ROOT, None).is_ok() {
+        true => Err(JailError::WayBack),
+        false => Ok(()),
+    }
+}
+
+/// The first act of a thread.
+fn confine(role: &Role) {
+    // It opens what the machine needs.
+    if *role == Role::Machine {
+        return;
+    }
+    if let Err(error) = renounce() {
+        // Not by the log, whose thread may be this one.
+        eprintln!("nvmm: the thread {role}: {:#}", anyhow::Error::from(error));
+        std::process::exit(exit::COULD_NOT.into());
+    }
+}
