@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::{
     input::{Pointer, Pointing},
@@ -39,7 +39,7 @@ impl Reports {
     ///
     /// No descriptor is to be had.
     pub fn new() -> io::Result<Self> {
-        let wake = EventFd::new(EFD_NONBLOCK)?;
+        let wake = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
         Ok(Self { state: Mutex::default(), wake, broken_queue: Once::default() })
     }
 
