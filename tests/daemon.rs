@@ -208,7 +208,7 @@ fn a_command_that_is_interrupted_leaves_no_machine() {
     let mut nvmm = Running::start(&mut command);
     assert!(in_time(|| port.exists()));
     assert!(nvmm.0.try_wait().unwrap().is_none(), "it waits for a client of its port");
-    kill_process(Pid::from_child(&nvmm.0), Signal::INT).unwrap();
+    kill_process(Pid::from_child(&nvmm.0), Signal::TERM).unwrap();
     nvmm.status();
     let mut client = UnixStream::connect(&port).unwrap();
     // Its machine ends as soon as it would start.
