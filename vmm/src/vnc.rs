@@ -13,7 +13,6 @@
 //! update and has read the one before: a viewer that reads slowly gets fewer of them, and no memory is spent on it.
 
 mod authentication;
-mod complaints;
 mod connection;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;

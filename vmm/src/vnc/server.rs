@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use devices::{
@@ -19,7 +19,6 @@ use rustix::{
 };
 
 use super::{
-    complaints::Complaints,
     connection::{Connection, Stop, Woken},
     info::{Endpoint, VncInfo},
     session::{Session, Subject},
@@ -44,7 +43,6 @@ struct Shared {
     subject: Arc<Subject>,
     stop: Stop,
     viewers: Mutex<Vec<Viewer>>,
-    complaints: Mutex<Complaints>,
 }
 
 /// A connection that is served.
@@ -72,7 +70,6 @@ impl Server {
             subject: Arc::new(subject),
             stop: Stop::new()?,
             viewers: Mutex::default(),
-            complaints: Mutex::new(Complaints::new(Instant::now())),
         });
         let served = Arc::clone(&shared);
         let thread = threads::spawn(&Role::Vnc, move || {
@@ -123,13 +120,13 @@ impl Shared {
                     Ok(Some(socket)) => break socket,
                     Ok(None) => {}
                     Err(error) => {
-                        self.complain(&format_args!("a viewer can't connect: {error}"));
+                        log::warn!("a viewer can't connect: {error}");
                         self.stop.pause(PAUSE)?;
                     }
                 }
             };
             if let Err(error) = self.take(socket, number) {
-                self.complain(&format_args!("a viewer can't be served: {error}"));
+                log::warn!("a viewer can't be served: {error}");
             }
         }
         Ok(())
@@ -146,7 +143,7 @@ impl Shared {
         }
         if viewers.len() >= MOST {
             drop(viewers);
-            self.complain(&format_args!("{} can't look: {MOST} viewers do already", named(address)));
+            log::warn!("{} can't look: {MOST} viewers do already", named(address));
             return Ok(());
         }
         let shared = Arc::clone(self);
@@ -156,19 +153,11 @@ impl Shared {
             let session = Session::new(Arc::clone(&shared.subject));
             match viewer::serve(&Connection::new(socket), session, &shared.stop) {
                 end if end.is_usual() => log::info!("{} no longer looks at the screen", named(address)),
-                end => shared.complain(&format_args!("{} is sent away: {}", named(address), chain(end))),
+                end => log::warn!("{} is sent away: {}", named(address), chain(end)),
             }
         })?;
         viewers.push(Viewer { number, address, thread, gone: false });
         Ok(())
-    }
-
-    /// Says something about a viewer, unless much has been said already.
-    fn complain(&self, what: &dyn std::fmt::Display) {
-        let line = lock(&self.complaints).line(what, Instant::now());
-        if let Some(line) = line {
-            log::warn!("{line}");
-        }
     }
 }
 

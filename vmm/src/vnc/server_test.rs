@@ -3,6 +3,7 @@ use std::{
     net::TcpStream,
     os::unix::net::UnixStream,
     path::PathBuf,
+    time::Instant,
 };
 
 use devices::chars::{Access, Address};
