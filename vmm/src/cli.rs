@@ -1,5 +1,6 @@
 //! The command line: what to do, and with which options.
 
+mod added;
 #[cfg_attr(not(feature = "libvirt"), path = "without/domain.rs")]
 mod domain;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -14,7 +15,7 @@ use clap::{
 };
 
 pub use self::qemu::{Note, Told};
-use self::{domain::Added, qemu::Translated};
+use self::{added::Added, qemu::Translated};
 use crate::{args::MachineArgs, exit};
 
 /// A KVM hypervisor for nested virtualization: its guests run KVM themselves.

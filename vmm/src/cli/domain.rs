@@ -5,22 +5,14 @@ use std::{ffi::OsString, path::Path};
 use clap::{Arg, Command, parser::ValueSource};
 use devices::printable::ToPrintable;
 
-use super::qemu::{Note, Told};
+use super::{
+    added::Added,
+    qemu::{Note, Told},
+};
 use crate::{
     domain::{self, Beside, Word},
     small_file,
 };
-
-/// A command line with the options of a file.
-#[derive(Debug)]
-pub(super) struct Added {
-    /// All words.
-    pub words: Vec<OsString>,
-    /// The notes for the user about them.
-    pub told: Told,
-    /// The text of the file.
-    pub text: String,
-}
 
 /// Adds to the `words` of a `machine` those of its file.
 ///

@@ -5,19 +5,8 @@ use std::{ffi::OsString, path::Path};
 use clap::Command;
 use devices::printable::ToPrintable;
 
-use super::qemu::Told;
+use super::{added::Added, qemu::Told};
 use crate::libvirt::XmlError;
-
-/// A command line with the options of a file.
-#[derive(Debug)]
-pub(super) struct Added {
-    /// All words.
-    pub words: Vec<OsString>,
-    /// The notes for the user about them.
-    pub told: Told,
-    /// The text of the file.
-    pub text: String,
-}
 
 /// Adds nothing.
 ///
