@@ -12,6 +12,7 @@ use std::{
     fs,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::Duration,
 };
@@ -31,6 +32,17 @@ fn in_time(mut is_so: impl FnMut() -> bool) -> bool {
         }
         so
     })
+}
+
+/// The command for a machine in the background that goes on for ever.
+fn in_background(pid_file: &Path) -> Command {
+    let mut command = nvmm();
+    command
+        .arg("--kernel")
+        .arg(guest("spin"))
+        .args(["--memory", "16M", "--daemonize", "--pidfile"])
+        .arg(pid_file);
+    command
 }
 
 /// A process in the background, which ends with the test.
@@ -126,13 +138,7 @@ fn it_outlives_its_terminal() {
     }
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
-    let mut command = nvmm();
-    command
-        .arg("--kernel")
-        .arg(guest("spin"))
-        .args(["--memory", "16M", "--daemonize", "--pidfile"])
-        .arg(&pid_file);
-    let mut terminal = Terminal::start(command);
+    let mut terminal = Terminal::start(in_background(&pid_file));
     assert_eq!(terminal.program.status_in_time(), Some(0));
     drop(terminal);
     let nvmm = Background::of(&pid_file);
@@ -198,12 +204,7 @@ fn a_command_that_is_interrupted_leaves_no_machine() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (pid_file, port) = (folder.path().join("pid"), folder.path().join("com1"));
-    let mut command = nvmm();
-    command
-        .arg("--kernel")
-        .arg(guest("spin"))
-        .args(["--memory", "16M", "--daemonize", "--pidfile"])
-        .arg(&pid_file);
+    let mut command = in_background(&pid_file);
     command.arg("--serial").arg(format!("unix={},server,wait", port.display()));
     let mut nvmm = Running::start(&mut command);
     assert!(in_time(|| port.exists()));

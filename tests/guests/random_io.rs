@@ -31,14 +31,7 @@ fn port(port: u16, size: u64, value: u32, write: bool) {
             return;
         }
     }
-    match (len, write) {
-        (1, false) => drop(rt::inb(port)),
-        (2, false) => drop(rt::inw(port)),
-        (_, false) => drop(rt::inl(port)),
-        (1, true) => rt::outb(port, value as u8),
-        (2, true) => rt::outw(port, value as u16),
-        (_, true) => rt::outl(port, value),
-    }
+    rt::access_port(port, len, value, write);
 }
 
 /// A BAR, configuration space of one of the first devices, or a hole.

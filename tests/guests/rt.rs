@@ -73,6 +73,18 @@ pub fn outb(port: u16, value: u8) {
     unsafe { asm!("out dx, al", in("al") value, in("dx") port, options(nomem, nostack)) };
 }
 
+/// Writes `value` to the 1, 2 or 4 bytes at `port`, or reads them for nobody.
+pub fn access_port(port: u16, len: u16, value: u32, is_write: bool) {
+    match (len, is_write) {
+        (1, false) => drop(inb(port)),
+        (2, false) => drop(inw(port)),
+        (_, false) => drop(inl(port)),
+        (1, true) => outb(port, value as u8),
+        (2, true) => outw(port, value as u16),
+        (_, true) => outl(port, value),
+    }
+}
+
 pub fn read<T: Copy>(address: u64) -> T {
     unsafe { (address as *const T).read_volatile() }
 }

@@ -3,8 +3,8 @@
 //!
 //! After each round it prints `round`, and waits on COM1 for `g`, which has it go on, or `q`, the end.
 //!
-//! It keeps off what rightly ends the machine or the guest: resets, power-off, debug exit and panics; devices' addresses in memory are in
-//! an arena that nothing else is in, or where there is no memory; and messages of interrupts are for a vector that is masked.
+//! It avoids accesses that would end the machine or the guest as they should: resets, power-off, debug exit and panics. Addresses for devices
+//! lie in an arena of their own, or where there is no memory, and interrupts' messages have a vector that is masked.
 #![no_std]
 #![no_main]
 
@@ -122,7 +122,7 @@ fn port(random: &mut Random) {
     let value = match port {
         // Of configuration space, the header: not what interrupts are sent by.
         0xcf8 if len == 4 => value & 0x8000_f83c,
-        // What a reset, a panic or power-off is, in what is written alone.
+        // Bits of a value that would reset the machine, power it off or report a panic.
         0x92 | 0x505 if len == 1 => value & !0b101,
         0x604 if len == 2 => value & !(1 << 13),
         // The keyboard controller's commands that pull the reset line, or have the next byte do that.
@@ -131,14 +131,7 @@ fn port(random: &mut Random) {
         _ if (0xf4..0xf8).any(reaches) => return,
         _ => value,
     };
-    match (len, is_write) {
-        (1, false) => drop(rt::inb(port)),
-        (2, false) => drop(rt::inw(port)),
-        (_, false) => drop(rt::inl(port)),
-        (1, true) => rt::outb(port, value as u8),
-        (2, true) => rt::outw(port, value as u16),
-        (_, true) => rt::outl(port, value),
-    }
+    rt::access_port(port, len, value, is_write);
 }
 
 /// A function with BARs, and what is known of it.
@@ -147,7 +140,7 @@ struct Target {
     is_disk: bool,
     /// Its queues, if it has some.
     virtqueues: Option<[Device; QUEUES as usize]>,
-    /// Where its BARs were at the start. I/O BARs have bit 0 set.
+    /// The BARs' addresses at the start. I/O BARs have bit 0 set.
     bars: [u64; 6],
     /// The common configuration and the MSI-X table: a BAR and an offset.
     common: (u8, u64),
@@ -222,7 +215,7 @@ impl Target {
         Some(target)
     }
 
-    /// Where the common configuration was at the start.
+    /// The address of the common configuration at the start.
     fn common(&self) -> u64 {
         self.bars[usize::from(self.common.0)] + self.common.1
     }
@@ -386,7 +379,7 @@ impl Target {
             }
             _ => [descriptor(address, len, direction, 0); 4],
         };
-        // Where its registers are now, there may be memory.
+        // Its registers may have been moved onto memory.
         if pci::bar(self.device, self.common.0.into()) == self.bars[usize::from(self.common.0)] {
             let queue = usize::from(queue);
             virtqueues[queue].submit_next(&chain, &mut indices[queue]);
