@@ -16,7 +16,7 @@ use crate::disk::{BlockSize, Direction, Disk, Extent};
 /// Long enough for a thread to be scheduled on any machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// Where the calls of a disk are held up.
+/// A gate at which a disk's calls wait.
 #[derive(Debug, Default)]
 struct Gate {
     state: Mutex<GateState>,
@@ -53,7 +53,7 @@ impl SlowDisk {
         self.gate.state.lock().unwrap()
     }
 
-    /// Waits until so many transfers have come.
+    /// Waits until this many transfers have arrived.
     pub(crate) fn wait_for(&self, calls: usize) {
         let waited =
             self.gate.changed.wait_timeout_while(self.state(), LONG, |state| state.calls.len() < calls);

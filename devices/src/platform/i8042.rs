@@ -53,7 +53,7 @@ bitflags! {
         const UNLOCKED = 1 << 4;
         /// The byte to read is the mouse's.
         const MOUSE = 1 << 5;
-        /// The device that was written to has not answered.
+        /// The device behind the port did not answer.
         const TIMEOUT = 1 << 6;
     }
 

@@ -35,7 +35,7 @@ pub(crate) const DEVICES: &str = "devices";
 /// It uses transitional devices as a driver from before virtio 1.0.
 pub(crate) const LEGACY: &str = "legacy";
 
-/// It writes on its screen, and waits for its end.
+/// It writes on its screen, and waits until level 0 ends it.
 pub(crate) const SCREEN: &str = "screen";
 
 /// It uses sockets that level 0's kernel serves, and resets itself in between.

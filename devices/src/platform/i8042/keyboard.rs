@@ -25,8 +25,8 @@ const ALT: [Key; 2] = [Key(0x38), Key(0xb8)];
 
 /// A keyboard.
 ///
-/// It does not repeat keys: whoever presses one does that, by pressing it again. Viewers of VNC do so at their own user's rate, and a
-/// repetition made here would come on top, and would not end when a viewer's connection stalls.
+/// It does not repeat a key that is held: a VNC viewer sends its user's repetitions as presses. Repetitions made here would be added to
+/// them, and would not end when the viewer's connection stalls.
 #[derive(Debug, Default)]
 pub(super) struct Keyboard {
     set: CodeSet,

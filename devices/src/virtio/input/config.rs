@@ -1,4 +1,4 @@
-//! What a tablet is, as its driver asks for it piece by piece: virtio 1.3, "Input Device", "Device configuration layout".
+//! A tablet's description, of which its driver asks for one part at a time: virtio 1.3, "Input Device", "Device configuration layout".
 
 use serde::{Deserialize, Serialize};
 

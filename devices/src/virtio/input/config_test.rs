@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a driver reads after it has written both fields, one after the other as Linux does: the size, and as many bytes.
+/// The answer that a driver reads after it has written both fields, one after the other as Linux does: its size, and its bytes.
 fn piece(select: u8, subsel: u8) -> Vec<u8> {
     let mut at = Select::default();
     at.write(0, &[select]);
