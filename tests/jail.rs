@@ -91,7 +91,7 @@ fn runs(machine: &Machine) -> bool {
     in_time(|| client.call("query-status", &json!({})).unwrap()["running"] == json!(true))
 }
 
-/// What the kernel says of each thread, by its name and number.
+/// The kernel's status of each thread, by its name and number.
 fn threads(pid: u32) -> BTreeMap<String, BTreeMap<String, String>> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     tasks
@@ -214,7 +214,7 @@ fn a_control_group() {
     assert!(of_process.lines().any(|line| line.ends_with(&format!("/{name}"))), "{of_process}");
 }
 
-/// What nvmm says of options that it can't meet, with its status.
+/// nvmm's message about options that it can't meet, and its status.
 fn refused(mut command: Command, options: &[&str]) -> (Option<i32>, String) {
     let output = command.arg("--kernel").arg(guest("spin")).args(options).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())

@@ -341,7 +341,7 @@ fn a_reset_leaves_a_long_command_in_the_middle() {
 fn a_reset_cancels_what_the_kernel_waits_for() {
     for (_, end) in ENDS {
         let disk = Arc::new(SlowDisk::on_a_pipe());
-        // Where there is no io_uring.
+        // A host without io_uring.
         disk.open_gate();
         let lasting = Lasting::from(BlockOptions::default());
         let mut driver = Driver::new(vec![Drive::disk(Arc::clone(&disk) as Arc<dyn Disk>, &lasting)]);

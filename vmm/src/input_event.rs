@@ -47,7 +47,7 @@ pub(crate) enum Axis {
     Y,
 }
 
-/// Why there is no such event.
+/// The reason why there is no such event.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum InputEventError {
     /// There is no such key.

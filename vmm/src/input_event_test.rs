@@ -34,7 +34,7 @@ fn a_click_is_a_move_with_a_press_and_a_release() {
     let abs = |axis, value| json!({"type": "abs", "data": {"axis": axis, "value": value}});
     let click = json!([abs("x", 5), abs("y", 6), button("left", true), button("left", false), abs("x", 7)]);
     events(&click).send(Some(&hub)).unwrap();
-    // What was not told of stays.
+    // The rest stays as it was.
     events(&json!([button("wheel-down", true)])).send(Some(&hub)).unwrap();
     let at = |x, buttons| Pointer { x, y: 6, buttons };
     assert_eq!(*tablet.0.lock().unwrap(), [at(5, 1), at(5, 0), at(7, 0), at(7, 16)]);

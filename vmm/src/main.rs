@@ -114,7 +114,7 @@ fn run(args: MachineArgs, told: &Told) -> Result<u8> {
         Some(Side::Parent(status)) => return Ok(status),
         Some(Side::Child(starter)) => Some(starter),
     };
-    // What it connects to may be outside the jail.
+    // Its socket may be outside the jail.
     let notifier = Notifier::connect().context("NOTIFY_SOCKET")?;
     // Before the first thread, which is that of the first message.
     let jail = Jail::enter(&args.jail)?;

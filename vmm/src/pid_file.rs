@@ -15,7 +15,7 @@ use crate::output::{OutputError, Taken};
 
 const OPTION: &str = "--pidfile";
 
-/// Why there is no such file.
+/// The reason why there is no such file.
 #[derive(Debug, Error)]
 pub enum PidFileError {
     /// The path leads to something else.

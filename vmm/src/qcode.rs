@@ -184,7 +184,7 @@ pub(crate) enum KeyValue {
     Number(u64),
 }
 
-/// Why there is no such key.
+/// The reason why there is no such key.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum KeyError {
     /// It has no name of QEMU's.

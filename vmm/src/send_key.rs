@@ -22,7 +22,7 @@ pub(crate) struct SendKey {
     hold: Duration,
 }
 
-/// Why they are not pressed.
+/// The reason why they are not pressed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum SendKeyError {
     /// There is no such key.

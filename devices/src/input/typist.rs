@@ -10,7 +10,7 @@ const MOST: usize = 1024;
 /// The time from one press or release to the next, which a guest that polls needs.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Why keys are not pressed.
+/// The reason why keys are not pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TypistError {
     /// More than can wait.

@@ -178,7 +178,7 @@ fn other_ports_and_widths_read_all_ones() {
 #[test]
 fn seabios_sets_the_keyboard_up() {
     let mut pc = Pc::new();
-    // What was pressed before is flushed.
+    // Keys that were pressed before are flushed.
     pc.controller.key(A, true);
     assert_eq!(pc.all(), [0x1e]);
     assert_eq!(pc.ask(0xaa), 0x55);

@@ -90,7 +90,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
                 say(pid1, outcome::DISKS, disks::judge(&record.disks));
                 say(pid1, outcome::HUNG, looked);
             }
-            // What needs it too has no outcome.
+            // Tests that need it, too, have no outcome.
             Err(error) => say(pid1, outcome::DISKS, Err(error)),
         }
     }
@@ -175,7 +175,7 @@ fn first(pid1: &mut Pid1, virt: Virtualization, image: &Memfd) -> anyhow::Result
             say(pid1, outcome::RESETS, judge::resets(&record));
             say(pid1, outcome::CHECK_GUEST, check::judge_guest(virt, record.check.as_ref()));
         }
-        // What needs it too has no outcome.
+        // Tests that need it, too, have no outcome.
         Err(error) => say(pid1, outcome::RESETS, Err(error)),
     }
     Ok(())

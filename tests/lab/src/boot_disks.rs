@@ -359,7 +359,7 @@ fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
             format!("echo LABEL={LABEL} / ext4 noatime 0 0 > \"$1/etc/fstab\""),
             "chroot \"$1\" systemctl --quiet set-default multi-user.target".to_owned(),
             format!("chroot \"$1\" systemctl --quiet mask {MASKED}"),
-            // Where it is wanted, the kernel's command line names it.
+            // The kernel's command line names it for the tests that want it.
             "chroot \"$1\" systemctl --quiet disable getty@tty1.service".to_owned(),
             "mkdir -p \"$1/boot/grub\" \"$1/etc/systemd/system/systemd-udev-trigger.service.d\"".to_owned(),
             upload(TRIGGER_CONF, "/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf"),

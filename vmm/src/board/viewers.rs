@@ -82,7 +82,7 @@ fn listen(VncConfig { place, .. }: &VncConfig) -> anyhow::Result<Listener> {
         }
     }
     let Some(AddressError::PortInUse(address)) = taken else { bail!("there is no place to listen at") };
-    // Whether it is free is known once somebody listens.
+    // Only listening there shows that it is free.
     let is_free = |address: &_| Listener::new(address, Access::Owner).is_ok();
     let free = place.next().take(100).find(|(_, address)| is_free(address));
     match free {

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use devices::printable::ToPrintable;
 use thiserror::Error;
 
-/// Why there is no jail.
+/// The reason why there is no jail.
 #[derive(Debug, Error)]
 pub enum JailError {
     /// Only root may become somebody else.

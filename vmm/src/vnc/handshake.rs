@@ -42,7 +42,7 @@ enum Step {
 #[derive(Debug)]
 pub(super) struct Handshake(Step);
 
-/// Why a viewer does not come in.
+/// The reason why a viewer does not come in.
 #[derive(Debug, Error)]
 pub(super) enum HandshakeError {
     #[error("it does not speak VNC's protocol")]

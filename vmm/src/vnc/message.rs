@@ -43,7 +43,7 @@ pub(super) enum Message {
     SetDesktopSize,
 }
 
-/// Why a viewer is not understood.
+/// The reason why a viewer is not understood.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum MessageError {
     #[error("it sent a message of the unknown type {0}")]

@@ -20,7 +20,7 @@ struct Channel {
     shift: u8,
 }
 
-/// Why there are no such pixels.
+/// The reason why there are no such pixels.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum FormatError {
     #[error("it wants a colour map, which nvmm does not have")]
@@ -81,7 +81,7 @@ impl PixelFormat {
 #[derive(Clone, Debug)]
 pub(super) struct Converter {
     format: PixelFormat,
-    /// What each value of red, green and blue is in a pixel.
+    /// The bits of a pixel for each value of red, green and blue.
     tables: [[u32; 256]; 3],
 }
 

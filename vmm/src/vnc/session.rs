@@ -33,7 +33,7 @@ pub(crate) struct Subject {
     pub(crate) caps_lock: Arc<AtomicBool>,
 }
 
-/// Why a session can't go on.
+/// The reason why a session can't go on.
 #[derive(Debug, Error)]
 pub(super) enum SessionError {
     #[error(transparent)]

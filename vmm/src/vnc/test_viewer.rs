@@ -44,7 +44,7 @@ impl Screen for TestScreen {
     }
 }
 
-/// What a guest hears.
+/// A key or a pointer that came to the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     Key(u8, bool),
