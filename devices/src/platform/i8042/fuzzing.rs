@@ -11,20 +11,17 @@ use crate::{
 
 /// Accesses and keys of two bytes each: what to do, and a value.
 pub fn i8042(data: &[u8]) {
-    let line = Arc::new(Level::default());
+    let mut line = Arc::new(Level::default());
     let mut controller = I8042::new(line.clone());
     for &[what, value] in data.as_chunks::<2>().0 {
         match what % 6 {
             0 => controller.key(Key(value), true),
             1 => controller.key(Key(value), false),
-            2 => {
-                // A reset builds a new machine.
-                if controller.write(0, &[value]) == Effect::Reset {
-                    controller = I8042::new(line.clone());
-                }
-            }
-            3 => {
-                if controller.write(4, &[value]) == Effect::Reset {
+            write @ (2 | 3) => {
+                let offset = if write == 2 { 0 } else { 4 };
+                // A reset builds a new machine, lines and all.
+                if controller.write(offset, &[value]) == Effect::Reset {
+                    line = Arc::new(Level::default());
                     controller = I8042::new(line.clone());
                 }
             }
