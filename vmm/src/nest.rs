@@ -20,6 +20,7 @@ pub mod explain;
 pub mod facts;
 pub mod image;
 pub mod init;
+mod joined;
 pub mod kernel;
 pub mod level;
 pub mod modules;

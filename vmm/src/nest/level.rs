@@ -19,6 +19,7 @@ use super::explain::{
     symbols::{self, Symbols},
 };
 use super::image::{self, First, Manifest, Memfd};
+use super::joined::Joined;
 use super::promise::{PROMISE, Promise};
 use super::record::FailureKind;
 use super::report::{Line, Said};
@@ -319,16 +320,23 @@ pub fn relay(
     last: u32,
     hear: &mut dyn FnMut(Option<&Line>) -> bool,
 ) -> anyhow::Result<bool> {
+    let mut joined = Joined::new(level, last);
     loop {
-        let line = match child.line(Some(Instant::now() + TICK)).context("reading the console")? {
-            Output::Line(line) => Some(Line::parse(&line, level, last)),
-            Output::End => return Ok(true),
-            Output::Timeout => None,
+        let (lines, ends) = match child.line(Some(Instant::now() + TICK)).context("reading the console")? {
+            Output::Line(line) => (joined.read(&line), false),
+            Output::End => (joined.end().into_iter().collect(), true),
+            Output::Timeout if hear(None) => continue,
+            Output::Timeout => return Ok(false),
         };
-        if !hear(line.as_ref()) {
-            return Ok(false);
+        for line in &lines {
+            if !hear(Some(line)) {
+                return Ok(false);
+            }
+            if line.said == Said::Off {
+                return Ok(true);
+            }
         }
-        if line.is_some_and(|line| line.said == Said::Off) {
+        if ends {
             return Ok(true);
         }
     }

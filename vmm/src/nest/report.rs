@@ -91,6 +91,11 @@ impl Said {
 }
 
 impl Line {
+    /// Returns whether a report may have begun with `begin`.
+    pub(super) fn is_begun(begin: &[u8]) -> bool {
+        begin.starts_with(REPORT.as_bytes())
+    }
+
     /// Reads a line that came from the console of level `own`, without its end of line; `last` is the last level.
     ///
     /// A level, which can print anything, can speak for itself and for those above it. A report of another level is text,

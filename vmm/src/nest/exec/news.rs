@@ -1,8 +1,8 @@
 //! The last level's news of the user's program, and the form in which the program's output travels.
 //!
 //! Each byte on a console costs exits at every level below it, so output is packed: deflated, then in base64, which no
-//! terminal changes and which can't look like a report. A piece stands alone and says where it belongs: if a kernel's
-//! message breaks one, that much is known to be lost, and the next is whole.
+//! terminal changes and which can't look like a report. A piece stands alone and says where it belongs: if one is
+//! broken, that much is known to be lost, and the next is whole.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -19,8 +19,9 @@ use crate::nest::child::LINE_MAX;
 
 /// The most bytes of output in a piece.
 pub(in crate::nest) const PIECE_MAX: usize = 64 << 10;
-/// The most of them once they are deflated: base64 makes four characters of three bytes, and the rest of the line is short.
-const PACKED_MAX: usize = (LINE_MAX - 128) / 4 * 3;
+/// The most of them once they are deflated: base64 makes four characters of three bytes. The line has room for the rest of the report, which
+/// is short, and for a kernel's message in its midst.
+const PACKED_MAX: usize = (LINE_MAX - 1024) / 4 * 3;
 
 /// The status by which a test says that it can't run here, as GNU Automake's and Meson's tests do.
 const SKIPPED: i32 = 77;
