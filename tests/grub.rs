@@ -7,8 +7,12 @@
 
 #[path = "support/control.rs"]
 mod control;
+#[path = "support/screen.rs"]
+mod screen;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/viewer.rs"]
+mod viewer;
 
 use std::{
     fs,
@@ -17,8 +21,10 @@ use std::{
 };
 
 use control::ctl;
+use screen::Picture;
 use support::{Running, expect_for, no_kvm, nvmm};
 use tempfile::TempDir;
+use viewer::Viewer;
 
 const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
 const VGA_ROM: &str = "/usr/share/seabios/vgabios-stdvga.bin";
@@ -49,7 +55,7 @@ const IN_PARTITION: [&str; 18] = [
 ];
 /// The time that GRUB has for each step.
 const MINUTES: i64 = 10;
-const INPUT: &str = "terminal_input serial";
+const TERMINALS: &str = "terminal_input serial\nterminal_output serial";
 const MENU: &str = "\
 insmod serial
 insmod terminal
@@ -61,6 +67,10 @@ set timeout=-1
 menuentry 'The first entry' { echo wrong }
 menuentry 'The second entry' { echo the second has started; insmod halt; halt }
 ";
+
+/// GRUB's menu on the screen with its first entry highlighted, below the line with the version.
+const PICTURE: &[u8] = include_bytes!("pictures/grub.png");
+const BELOW_VERSION: (usize, usize) = (0, 48);
 
 const SECTOR: usize = 512;
 const MIB: usize = 1 << 20;
@@ -169,23 +179,23 @@ fn grubs_menu_and_command_line_are_driven_and_halt_powers_off() {
 
 #[test]
 fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
-    // By the BIOS's keyboard.
-    assert!(MENU.contains(INPUT));
-    let Some(folder) = folder(&MENU.replace(INPUT, "terminal_input console")) else { return };
+    // By the BIOS's keyboard, and on the BIOS's screen as well.
+    assert!(MENU.contains(TERMINALS));
+    let menu = MENU.replace(TERMINALS, "terminal_input console\nterminal_output serial console");
+    let Some(folder) = folder(&menu) else { return };
     let mut command = nvmm();
-    command.args(["--memory", "64M", "--disk", "disk.img", "--display", "vga", "--qmp", "qmp"]);
+    command.args(["--memory", "64M", "--disk", "disk.img", "--display", "vnc=unix:vnc", "--qmp", "qmp"]);
     command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut machine = Running::start(&mut command);
     let mut console = machine.0.stdout.take().unwrap();
+    expect_for(MINUTES, &mut console, "is highlighted");
+    let menu = Picture::read_png(PICTURE);
+    Viewer::connect(&folder.path().join("vnc")).until(|picture| picture.has(BELOW_VERSION, &menu));
+
     // A KVM that emulates the BIOS takes seconds for a key, and a keyboard keeps no more than a few: each waits for the one before.
-    for (text, key) in [
-        ("is highlighted", "down"),
-        ("*The second entry", "c"),
-        ("grub> ", "s"),
-        ("s", "e"),
-        ("e", "t"),
-        ("t", "ret"),
-    ] {
+    for (text, key) in
+        [("", "down"), ("*The second entry", "c"), ("grub> ", "s"), ("s", "e"), ("e", "t"), ("t", "ret")]
+    {
         expect_for(MINUTES, &mut console, text);
         let output = ctl(&folder.path().join("qmp"), &["send-key", key]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

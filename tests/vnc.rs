@@ -1,5 +1,4 @@
 //! The screen by VNC: the BIOS's text as a viewer sees it, by nvmm's own viewer and by PyPI's vncdotool, and the place where they connect.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
 mod control;
@@ -12,32 +11,22 @@ mod viewer;
 
 use std::{
     fs,
-    io::{Cursor, Read},
+    io::Read,
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
 };
 
 use control::Machine;
-use png::Decoder;
 use screen::{Bios, Picture, no_bios};
 use support::{no_kvm, nvmm};
 use viewer::Viewer;
 
 /// The beginning of SeaBIOS's banner, up to its version: 17 characters of 9 by 16 pixels.
 const BANNER: &[u8] = include_bytes!("pictures/seabios.png");
-const BANNER_SIZE: (usize, usize) = (17 * 9, 16);
-
-fn banner() -> Vec<[u8; 3]> {
-    let mut reader = Decoder::new(Cursor::new(BANNER)).read_info().unwrap();
-    let mut pixels = vec![0; BANNER_SIZE.0 * BANNER_SIZE.1 * 3];
-    let info = reader.next_frame(&mut pixels).unwrap();
-    assert_eq!((info.width as usize, info.height as usize), BANNER_SIZE);
-    pixels.as_chunks().0.to_vec()
-}
 
 fn shows_banner(picture: &Picture) -> bool {
-    (picture.width, picture.height) == (720, 400) && picture.part((0, 0), BANNER_SIZE) == banner()
+    (picture.width, picture.height) == (720, 400) && picture.has((0, 0), &Picture::read_png(BANNER))
 }
 
 #[test]
@@ -238,14 +227,10 @@ fn vncdotool_sees_the_same() {
     };
     let (success, text, path) = capture("secret", "a.png");
     assert!(success, "{text}");
-    let mut reader = Decoder::new(Cursor::new(fs::read(path).unwrap())).read_info().unwrap();
-    assert_eq!(reader.info().size(), (720, 400));
-    let channels = reader.info().color_type.samples();
-    let mut pixels = vec![0; 720 * 400 * channels];
-    reader.next_frame(&mut pixels).unwrap();
-    let pixels: Vec<_> = pixels.chunks(channels).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+    let picture = Picture::read_png(&fs::read(path).unwrap());
+    assert_eq!((picture.width, picture.height), (720, 400));
     // The cursor blinks in the guest, and is a line of its own.
-    let differing = pixels.iter().zip(&dump.pixels).filter(|(a, b)| a != b).count();
+    let differing = picture.pixels.iter().zip(&dump.pixels).filter(|(a, b)| a != b).count();
     assert!(differing <= 9 * 16, "{differing} pixels differ");
     assert!(!capture("wrong", "b.png").0);
 }

@@ -4,10 +4,12 @@
 
 use std::{
     fs,
+    io::Cursor,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
+use png::Decoder;
 use tempfile::TempDir;
 
 use crate::{
@@ -49,6 +51,18 @@ impl Picture {
         Self { width, height, pixels }
     }
 
+    /// Reads a PNG of 8 bits for each colour, and perhaps for opacity.
+    pub(crate) fn read_png(bytes: &[u8]) -> Self {
+        let mut reader = Decoder::new(Cursor::new(bytes)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        let (width, height) = (info.width as usize, info.height as usize);
+        let channels = info.color_type.samples();
+        assert_eq!(pixels.len(), width * height * channels);
+        let pixels = pixels.chunks(channels).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+        Self { width, height, pixels }
+    }
+
     /// A picture of this size without anything on it.
     pub(crate) fn black(width: usize, height: usize) -> Self {
         Self { width, height, pixels: vec![[0; 3]; width * height] }
@@ -57,6 +71,14 @@ impl Picture {
     /// The part at a place, row by row.
     pub(crate) fn part(&self, (x, y): (usize, usize), (width, height): (usize, usize)) -> Vec<[u8; 3]> {
         (y..y + height).flat_map(|y| &self.pixels[y * self.width + x..][..width]).copied().collect()
+    }
+
+    /// Returns whether `other` is at a place.
+    pub(crate) fn has(&self, at: (usize, usize), other: &Self) -> bool {
+        let (width, height) = (other.width, other.height);
+        at.0 + width <= self.width
+            && at.1 + height <= self.height
+            && self.part(at, (width, height)) == other.pixels
     }
 
     pub(crate) fn pixel(&self, x: usize, y: usize) -> u32 {
