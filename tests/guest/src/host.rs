@@ -142,10 +142,9 @@ impl Args {
         planned.extend(self.uefi_disk.as_ref().map(|_| uefi::NAME.to_owned()));
         planned.extend(self.ssh.as_ref().map(|_| ssh::NAME.to_owned()));
         planned.extend(self.systems.as_ref().map(|_| systems::NAME.to_owned()));
+        planned.extend(self.vga_rom.as_ref().map(|_| command_line::NAME.to_owned()));
         let mut long = Vec::new();
         long.extend(self.uefi_disk.iter().flat_map(|_| uefi::LONG));
-        // With four vCPUs at level 1 this emulated host, which has one processor, hangs in some runs, itself and not level 1.
-        long.extend(self.vga_rom.as_ref().map(|_| command_line::NAME));
         let wanted = Wanted::choose(planned.clone(), &long, self.only.as_deref());
         if let (true, Some(words)) = (wanted.is_empty(), &self.only) {
             let names = planned.iter().map(String::as_str).chain(long.iter().copied());

@@ -1,6 +1,6 @@
 //! Level 0 of the training lab: an emulated SVM host with the lab's own Debian, whose serial port is read and written here.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 const MACHINE: &str = "-nodefaults -no-user-config -display none -no-reboot -serial stdio -accel tcg,tb-size=512 -machine q35 -smp 1 -m 4096";
 /// The CPU of `nvmm nest`, without AVX and XSAVE, of which Linux would warn.
@@ -44,12 +45,8 @@ impl Level0 {
             let disk = disk.to_str().context("the lab's path is no UTF-8")?.replace(',', ",,");
             command.args(["-drive", &format!("file={disk},format=raw,if=virtio,snapshot=on")]);
         }
-        let mut qemu = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("starting qemu-system-x86_64")?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut qemu = on_one_processor(|| command.spawn()).context("starting qemu-system-x86_64")?;
         let (Some(input), Some(mut from)) = (qemu.stdin.take(), qemu.stdout.take()) else {
             bail!("qemu-system-x86_64 has no pipes");
         };
@@ -110,4 +107,15 @@ impl Drop for Level0 {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
+}
+
+/// Starts QEMU so that all its threads share a processor, as `nvmm nest` does (`vmm/src/nest/emulator.rs`, which has the reason).
+fn on_one_processor<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let all = sched_getaffinity(None)?;
+    let mut one = CpuSet::new();
+    one.set(sched_getcpu());
+    sched_setaffinity(None, &one)?;
+    let started = start();
+    sched_setaffinity(None, &all)?;
+    started
 }
