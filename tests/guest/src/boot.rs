@@ -66,10 +66,11 @@ const FEATURES: &str = "cut -c33 /sys/bus/virtio/devices/virtio*/features | sort
 const LEVEL_2: &str = "modprobe kvm_amd; mount -o ro LABEL=boot-disks /mnt; \
                        /mnt/nvmm --firmware /mnt/bios.bin --memory 256M --disk path=/mnt/mbr.img,format=raw,overlay=temp \
                        --expect-timeout 0 --expect 'as far as its root' --send 'r\\\\c' --expect 'Linux has its root' < /dev/null; echo $?";
-/// The processors, more than 2.9 million KiB of memory, the driver of level 1's disk, and the CD-ROM's file.
-const LOOK_AT_SATA: &str = "modprobe -a sr_mod isofs; mount -o ro /dev/sr0 /mnt; \
+/// The processors, more than 2.9 million KiB of memory, the driver of level 1's disk, the CD-ROM's file, and fw_cfg's.
+const LOOK_AT_SATA: &str = "modprobe -a sr_mod isofs qemu_fw_cfg; mount -o ro /dev/sr0 /mnt; \
                             echo $(nproc) $(awk '/MemTotal/{print ($2 > 2900000)}' /proc/meminfo) \
-                            $(basename $(readlink /sys/block/sda/device/../../../../driver)) $(cat /mnt/word)";
+                            $(basename $(readlink /sys/block/sda/device/../../../../driver)) $(cat /mnt/word) \
+                            $(cat /sys/firmware/qemu_fw_cfg/by_name/opt/lab/word/raw)";
 
 /// Level 0: runs the tests that are wanted.
 pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted) {
@@ -145,8 +146,9 @@ fn qcow2(pid1: &mut Pid1, tools: &Path) -> anyhow::Result<()> {
 /// The second time is short: two vCPUs take an emulated host, which has one processor, half as long again as one.
 fn vmdk(pid1: &mut Pid1) -> anyhow::Result<()> {
     let mut nvmm = machine(&["path=/boot-disks/delta.vmdk,overlay=temp,bus=sata"]);
-    nvmm.args(["--cdrom", "/boot-disks/cd.iso", "--memory", "3G", "--smp", "2"]).args(MENU).args(LOGIN);
-    look(&mut nvmm, LOOK_AT_SATA, "2 1 ahci read from the CD-ROM");
+    nvmm.args(["--cdrom", "/boot-disks/cd.iso", "--memory", "3G", "--smp", "2"]);
+    nvmm.args(["--fw-cfg", "name=opt/lab/word,string=and from fw_cfg"]).args(MENU).args(LOGIN);
+    look(&mut nvmm, LOOK_AT_SATA, "2 1 ahci read from the CD-ROM and from fw_cfg");
     nvmm.args(PROMPT).args(["--send", "systemctl reboot"]);
     nvmm.args(["--expect", "as far as its root", "--send", "r\\c", "--expect", "Linux has its root"]);
     run_script(pid1, nvmm)

@@ -45,9 +45,15 @@ const MENU: &str = "Debian as far as its root";
 const LOGIN: &str = "lab login:";
 const PASSWORD: &str = "Password:";
 const PROMPT: &str = "root@lab:~#";
-/// Tells the number of processors, the socket of the last one, and the memory.
-const LOOK: &str = "nproc;cat /sys/*/system/cpu/cpu3/*/ph*_id;head -1 /proc/meminfo";
-const TOLD: usize = 3;
+/// A program of the disk's (`tests/lab/src/boot_disks.rs`). It tells the number of processors, the socket of the last one, the memory and
+/// the tablet; then it waits for the pointer, and tells the event.
+const LOOK: &str = "sh look";
+const MOVE: &str = "move the pointer";
+const TOLD: usize = 6;
+/// A place in the middle of the screen, and that place as Linux hears of it: EV_ABS, ABS_X, and 32,767 at the right edge.
+const POINTER: (u16, u16) = (360, 200);
+const EVENT: [&str; 2] = ["3", "0"];
+const MIDDLE: std::ops::Range<u32> = 16_300..16_500;
 const PROCESSORS: [&str; 2] = ["4", "3"];
 /// The memory, in KiB: the kernel keeps some for itself.
 const MEMORY: std::ops::Range<u32> = 7 << 20..8096 << 10;
@@ -104,15 +110,26 @@ fn look(pid1: &mut Pid1, nvmm: &mut Child) -> anyhow::Result<()> {
     viewer.until(&font, is(PROMPT))?;
     show(PROMPT);
     viewer.types(&font, PROMPT, LOOK)?;
+    viewer.until(&font, is(MOVE))?;
+    viewer.points(POINTER)?;
     let mut told = Vec::new();
     viewer.until(&font, |rows| {
         let start = rows.iter().position(|row| row.contains(LOOK)).map_or(rows.len(), |at| at + 1);
         told = rows[start..].iter().take(TOLD).cloned().collect();
         told.len() == TOLD && rows.iter().filter(|row| row.starts_with(PROMPT)).count() == 2
     })?;
-    show(&told.join(" "));
-    let [processors, socket, memory] = &told[..] else { bail!("level 1 tells {told:?}") };
-    let memory: u32 = memory.split_whitespace().nth(1).context("no memory")?.parse()?;
-    ensure!([processors, socket] == PROCESSORS && MEMORY.contains(&memory), "level 1 tells {told:?}");
+    show(&told.join("; "));
+    judge(&told).with_context(|| format!("level 1 tells {told:?}"))?;
     viewer.types(&font, PROMPT, "poweroff -ff")
+}
+
+fn judge(told: &[String]) -> anyhow::Result<()> {
+    let [processors, socket, memory, tablet, _, event] = told else { bail!("more or less") };
+    let memory: u32 = memory.split_whitespace().nth(1).context("no memory")?.parse()?;
+    ensure!([processors, socket] == PROCESSORS && MEMORY.contains(&memory), "other processors, or memory");
+    ensure!(tablet == "QEMU Virtio Tablet", "no tablet");
+    let event: Vec<_> = event.split_whitespace().collect();
+    let [kind, code, value] = event[..] else { bail!("no event") };
+    ensure!([kind, code] == EVENT && MIDDLE.contains(&value.parse()?), "another event");
+    Ok(())
 }

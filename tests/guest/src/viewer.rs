@@ -99,6 +99,12 @@ impl Viewer {
         self.key(RETURN)
     }
 
+    /// Moves the pointer to this place of the picture.
+    pub(crate) fn points(&mut self, (x, y): (u16, u16)) -> anyhow::Result<()> {
+        let ([a, b], [c, d]) = (x.to_be_bytes(), y.to_be_bytes());
+        self.stream.write_all(&[5, 0, a, b, c, d]).context("pointing")
+    }
+
     fn key(&mut self, keysym: u16) -> anyhow::Result<()> {
         let [high, low] = keysym.to_be_bytes();
         for pressed in [1, 0] {

@@ -46,8 +46,17 @@ const UNUSED: [&str; 5] = [
     "/usr/share/i18n/*",
 ];
 /// The drivers that it needs all the same. AMD's KVM needs that of the secure processor.
-const DRIVERS: [&str; 7] =
-    ["ata", "block/virtio*", "char/hw_random", "cdrom", "crypto/ccp", "scsi/s*", "virtio"];
+const DRIVERS: [&str; 9] = [
+    "ata",
+    "block/virtio*",
+    "char/hw_random",
+    "cdrom",
+    "crypto/ccp",
+    "firmware/qemu_fw_cfg*",
+    "input/evdev*",
+    "scsi/s*",
+    "virtio",
+];
 /// The modules in its initramfs.
 const MODULES: [&str; 5] = ["virtio_pci", "virtio_blk", "ahci", "sd_mod", "ext4"];
 /// Units that only take time: an emulated host needs a second for each.
@@ -100,6 +109,11 @@ menuentry 'Debian as a shell on its root' --hotkey=s {
 "#;
 /// The program of the third entry.
 const INIT: &str = "#!/bin/sh\necho 'Linux has its root'\nexec poweroff -ff\n";
+/// A program of root's for the scenario with a screen: it tells of the processors, the memory and the tablet, and then of the tablet's first
+/// event.
+const LOOK: &str = "modprobe -a evdev virtio_input\nnproc\ncat /sys/*/system/cpu/cpu3/*/ph*_id\nhead -1 /proc/meminfo\n\
+                    cd /sys/class/input\nevent=$(grep -l Tablet event*/device/name)\ncat ${event:-no-tablet}\n\
+                    exec 3< /dev/input/${event%%/*}\necho 'move the pointer'\nhead -c 24 <&3 | od -An -tu2 -j16 -N6\n";
 /// The beginning of all GRUBs: the menu, wherever the root is.
 const EARLY: &str = "search --no-floppy --label lab --set=root\nset prefix=($root)/boot/grub\nnormal\n";
 /// The beginning of the one for BIOS: the serial port alone. UEFI's console, which GRUB takes by itself, is there already.
@@ -222,7 +236,13 @@ impl BootDisks {
     }
 
     fn make(&self, arguments: &[String], dir: &Path) -> Result<()> {
-        let texts = [(CLOUD_CFG, CLOUD), (TRIGGER_CONF, TRIGGER), (GRUB_CFG, MENU), (LAB_INIT, INIT)];
+        let texts = [
+            (CLOUD_CFG, CLOUD),
+            (TRIGGER_CONF, TRIGGER),
+            (GRUB_CFG, MENU),
+            (LAB_INIT, INIT),
+            (LOOK_SH, LOOK),
+        ];
         for (name, text) in texts {
             fs::write(dir.join(name), text).with_context(|| format!("writing {name}"))?;
         }
@@ -328,6 +348,7 @@ const TRIGGER_CONF: &str = "trigger.conf";
 const GRUB_CFG: &str = "grub.cfg";
 const EARLY_CFG: &str = "early.cfg";
 const LAB_INIT: &str = "lab-init";
+const LOOK_SH: &str = "look";
 
 /// mmdebstrap's, which then writes an archive to its standard output. `dir` has the files that go into the system.
 fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
@@ -367,6 +388,7 @@ fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
             upload(CLOUD_CFG, "/etc/cloud/cloud.cfg.d/lab.cfg"),
             upload(LAB_INIT, "/sbin/lab-init"),
             "chmod 755 \"$1/sbin/lab-init\"".to_owned(),
+            upload(LOOK_SH, "/root/look"),
         ]
         .map(|hook| format!("--customize-hook={hook}")),
     );
