@@ -27,6 +27,7 @@ pub mod printable;
 mod registers;
 pub mod root;
 pub mod size;
+pub mod state;
 #[cfg(test)]
 mod testing;
 pub mod threads;

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod chip;
+mod state;
 
 use std::{
     os::fd::BorrowedFd,

@@ -1,3 +1,5 @@
+mod state;
+
 use std::{
     convert::Infallible,
     fmt,

@@ -85,6 +85,16 @@ pub(super) struct Chip {
     seen: i128,
 }
 
+/// The same on its way to another chip.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) memory: [u8; BYTES],
+    pub(super) flags: u8,
+    pub(super) divider: Option<i128>,
+    pub(super) ahead: i128,
+    pub(super) seen: i128,
+}
+
 impl Chip {
     /// A chip with a fresh battery and the host's time.
     pub(super) fn new() -> Self {
@@ -174,6 +184,18 @@ impl Chip {
                 self.flags |= Flags::AF;
             }
         }
+    }
+
+    pub(super) fn save(&self) -> State {
+        let Self { memory, flags, divider, ahead, seen } = *self;
+        State { memory, flags: flags.bits(), divider, ahead, seen }
+    }
+
+    /// Takes up a state. Bits that are never stored are not taken.
+    pub(super) fn load(&mut self, State { memory, flags, divider, ahead, seen }: State) {
+        let flags = Flags::from_bits_truncate(flags) - Flags::IRQF;
+        *self = Self { memory, flags, divider, ahead, seen };
+        self.store(A, self.timing().with_update_in_progress(false).into());
     }
 
     /// Returns whether the interrupt pin is active.
