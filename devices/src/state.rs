@@ -12,11 +12,13 @@ pub(crate) mod hex;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::fmt::Debug;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 /// A device whose state a snapshot keeps.
-pub trait Stateful {
+pub trait Stateful: Send + Debug {
     /// The version of [`Stateful::State`]: one more than before whenever that changes in form or meaning.
     const VERSION: u32 = 1;
 
@@ -40,7 +42,7 @@ pub trait Stateful {
 }
 
 /// A device that has nothing to keep.
-pub trait Stateless {}
+pub trait Stateless: Send + Debug {}
 
 impl<D: Stateless> Stateful for D {
     type State = ();
@@ -65,7 +67,7 @@ pub struct DeviceState {
 }
 
 /// [`Stateful`] for those who do not know the device.
-pub trait SaveState {
+pub trait SaveState: Send + Debug {
     /// The state while the machine is paused.
     ///
     /// # Errors
@@ -126,6 +128,9 @@ pub enum StateError {
         /// The device that it is given to.
         expected: &'static str,
     },
+    /// A PCI function that differs in what its guest can't set.
+    #[error("this is the state of another pci function than this {0}, or of one in another version of nvmm")]
+    Function(&'static str),
     /// Features that this device does not offer.
     #[error("its driver uses features {0:#x}, which this {1} does not all offer")]
     Features(u64, &'static str),

@@ -1,3 +1,5 @@
+mod state;
+
 use std::sync::Arc;
 
 use arch::layout;
@@ -41,6 +43,13 @@ struct ResetControl {
     full_reset: bool,
     #[bits(4)]
     __: u8,
+}
+
+impl ResetControl {
+    /// The bits that the register keeps.
+    fn kept(self) -> Self {
+        Self::new().with_system_reset(self.system_reset()).with_full_reset(self.full_reset())
+    }
 }
 
 /// `CONFIG_ADDRESS` and `CONFIG_DATA`, and in the midst of the former, told apart by being one byte wide, the reset
@@ -91,9 +100,7 @@ impl BusDevice for ConfigPorts {
             (0, &[a, b, c, d]) => self.address = sanitized(u32::from_le_bytes([a, b, c, d])),
             (RESET_CONTROL, &[value]) => {
                 let value = ResetControl::from(value);
-                self.reset_control = ResetControl::new()
-                    .with_system_reset(value.system_reset())
-                    .with_full_reset(value.full_reset());
+                self.reset_control = value.kept();
                 if value.reset_cpu() {
                     return Effect::Reset;
                 }

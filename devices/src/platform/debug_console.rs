@@ -1,6 +1,9 @@
+use serde::{Deserialize, Serialize};
+
 use crate::{
     bus::{BusDevice, Effect},
     printable::ToPrintable,
+    state::{StateError, Stateful, hex},
 };
 
 /// The value by which firmware knows that somebody listens.
@@ -39,6 +42,30 @@ impl BusDevice for DebugConsole {
             log::debug!("firmware: {line}");
         }
         Effect::None
+    }
+}
+
+/// The line that has not ended yet.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    #[serde(with = "hex")]
+    line: Vec<u8>,
+}
+
+impl Stateful for DebugConsole {
+    type State = State;
+
+    fn save(&self) -> Result<State, StateError> {
+        Ok(State { line: self.line.clone() })
+    }
+
+    fn load(&mut self, State { line }: State) -> Result<(), StateError> {
+        if line.len() >= LINE_MAX {
+            return Err(StateError::Nonsense("a line that is too long"));
+        }
+        self.line = line;
+        Ok(())
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::state::testing::{carry_over, damage};
 
 #[test]
 fn firmware_finds_it() {
@@ -23,4 +24,16 @@ fn a_line_without_an_end_is_cut() {
     let lines: Vec<_> = (0..2 * LINE_MAX + 1).filter_map(|_| console.take(b'a')).collect();
     assert_eq!(lines, ["a".repeat(LINE_MAX), "a".repeat(LINE_MAX)]);
     assert_eq!(console.line.len(), 1);
+}
+
+#[test]
+fn a_line_ends_in_the_next_machine() {
+    let (mut first, mut second) = (DebugConsole::default(), DebugConsole::default());
+    assert_eq!(first.write(0, b"half a "), Effect::None);
+    let state = carry_over(&first, &mut second);
+    assert_eq!(b"line\n".iter().find_map(|&byte| second.take(byte)).unwrap(), "half a line");
+    damage(&state, DebugConsole::default, |console| {
+        let _ = console.take(b'a');
+        assert!(console.line.len() < LINE_MAX);
+    });
 }

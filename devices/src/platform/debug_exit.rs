@@ -1,4 +1,7 @@
-use crate::bus::{BusDevice, Effect};
+use crate::{
+    bus::{BusDevice, Effect},
+    state::Stateless,
+};
 
 /// QEMU's `isa-debug-exit`: a write ends the VMM with the status `(value << 1) | 1`, so that no guest can claim the
 /// success that 0 means.
@@ -21,6 +24,8 @@ impl BusDevice for DebugExit {
         Effect::Exit(value << 1 | 1)
     }
 }
+
+impl Stateless for DebugExit {}
 
 #[cfg(test)]
 #[path = "debug_exit_test.rs"]

@@ -7,11 +7,13 @@ mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod saver;
+mod state;
 #[cfg(test)]
 mod testing;
 
 use std::{fmt::Debug, mem, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use vm_memory::VolatileSlice;
 
 pub use self::{
@@ -62,7 +64,8 @@ pub struct Flash {
 }
 
 /// The meaning of the next access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 enum Mode {
     /// Reads give the contents, and a write is a command.
     Array,
@@ -131,13 +134,17 @@ impl Flash {
     }
 
     /// Has the store keep what has changed.
-    fn save(&mut self) {
+    fn keep(&mut self) {
         if mem::take(&mut self.changed) {
-            let chip = self.chip.as_volatile_slice();
-            let mut contents = vec![0; chip.len()];
-            chip.copy_to(&mut contents[..]);
-            self.store.save(contents);
+            self.store.save(self.contents());
         }
+    }
+
+    fn contents(&self) -> Vec<u8> {
+        let chip = self.chip.as_volatile_slice();
+        let mut contents = vec![0; chip.len()];
+        chip.copy_to(&mut contents[..]);
+        contents
     }
 }
 
@@ -176,7 +183,7 @@ impl BusDevice for Flash {
         };
         let before = mem::replace(&mut self.mode, mode);
         if mode == Mode::Array {
-            self.save();
+            self.keep();
         }
         if (before == Mode::Array) == (mode == Mode::Array) { Effect::None } else { Effect::Decode }
     }
@@ -185,7 +192,7 @@ impl BusDevice for Flash {
 /// A machine may end, or be reset, between two commands.
 impl Drop for Flash {
     fn drop(&mut self) {
-        self.save();
+        self.keep();
     }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod items;
+mod state;
 
 use std::{mem, slice};
 

@@ -5,6 +5,7 @@ pub(crate) mod fuzzing;
 mod keyboard;
 mod reset_only;
 mod scancodes;
+mod state;
 
 use std::sync::Arc;
 

@@ -13,8 +13,10 @@ const TOP_BIT: u32 = 31;
 #[derive(Debug)]
 pub(super) struct PmTimer {
     clock: Box<dyn Timer>,
-    /// The clock's time at which it was zero.
+    /// The clock's time at which this began to count.
     start: Duration,
+    /// The time that it had counted before, in another machine.
+    before: Duration,
     /// The number of carries that the guest has acknowledged.
     acknowledged: u64,
     /// The time that the clock was set to.
@@ -23,7 +25,18 @@ pub(super) struct PmTimer {
 
 impl PmTimer {
     pub(super) fn new(clock: Box<dyn Timer>) -> Self {
-        Self { start: clock.now(), clock, acknowledged: 0, waits_until: None }
+        Self { start: clock.now(), before: Duration::ZERO, clock, acknowledged: 0, waits_until: None }
+    }
+
+    /// The time that it has counted, and the number of carries that the guest has acknowledged.
+    pub(super) fn save(&self) -> (Duration, u64) {
+        (self.elapsed(), self.acknowledged)
+    }
+
+    /// Counts on from `elapsed`. Says whether that can be: none has more carries acknowledged than there were.
+    pub(super) fn load(&mut self, elapsed: Duration, acknowledged: u64) -> bool {
+        (self.start, self.before, self.acknowledged) = (self.clock.now(), elapsed, acknowledged);
+        acknowledged <= self.carries()
     }
 
     /// The register.
@@ -43,7 +56,8 @@ impl PmTimer {
 
     /// Makes [`PmTimer::fd`] readable at the next carry, if that is wanted and none is pending.
     pub(super) fn wake_for_carry(&mut self, wanted: bool) {
-        let next = (wanted && !self.has_carried()).then(|| self.start + carry(self.acknowledged + 1));
+        let next = (wanted && !self.has_carried())
+            .then(|| self.start + carry(self.acknowledged + 1).saturating_sub(self.before));
         if std::mem::replace(&mut self.waits_until, next) != next {
             self.clock.set(next);
         }
@@ -65,8 +79,12 @@ impl PmTimer {
     }
 
     fn ticks(&self) -> u64 {
-        let elapsed = self.clock.now().saturating_sub(self.start).as_nanos();
-        u64::try_from(elapsed.saturating_mul(FREQUENCY) / SECOND).unwrap_or_default()
+        let elapsed = self.elapsed().as_nanos();
+        u64::try_from(elapsed.saturating_mul(FREQUENCY) / SECOND).unwrap_or(u64::MAX)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.now().saturating_sub(self.start).saturating_add(self.before)
     }
 }
 

@@ -1,3 +1,5 @@
+mod state;
+
 use std::{os::fd::BorrowedFd, sync::Arc};
 
 use arch::layout;

@@ -3,6 +3,7 @@ use bitflags::bitflags;
 use crate::{
     bus::{BusDevice, Effect},
     once::Once,
+    state::Stateless,
 };
 
 bitflags! {
@@ -46,6 +47,8 @@ impl BusDevice for PvPanic {
         if events.contains(Events::SHUTDOWN) { Effect::PowerOff } else { Effect::None }
     }
 }
+
+impl Stateless for PvPanic {}
 
 #[cfg(test)]
 #[path = "pvpanic_test.rs"]

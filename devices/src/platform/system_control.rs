@@ -1,6 +1,9 @@
 use bitflags::bitflags;
 
-use crate::bus::{BusDevice, Effect};
+use crate::{
+    bus::{BusDevice, Effect},
+    state::{StateError, Stateful},
+};
 
 bitflags! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +40,20 @@ impl BusDevice for SystemControlA {
         let init = bits.contains(Bits::INIT_NOW);
         let rises = !std::mem::replace(&mut self.init, init) && init;
         if rises { Effect::Reset } else { Effect::None }
+    }
+}
+
+/// The level of INIT: only its rise resets.
+impl Stateful for SystemControlA {
+    type State = bool;
+
+    fn save(&self) -> Result<bool, StateError> {
+        Ok(self.init)
+    }
+
+    fn load(&mut self, init: bool) -> Result<(), StateError> {
+        self.init = init;
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use super::{DeviceState, SaveState};
+use super::{DeviceState, SaveState, StateError, Stateful};
 use crate::bus::{BusDevice, Effect};
 
 /// An access to a device's registers.
@@ -36,6 +36,20 @@ pub(crate) fn accesses(len: u64, widths: &'static [usize]) -> impl Strategy<Valu
         data: value.to_le_bytes()[..width].to_vec(),
     });
     vec(access, 0..60)
+}
+
+/// The state of a device, without its version.
+pub(crate) fn saved(device: &impl SaveState) -> Value {
+    device.save_state().unwrap().state
+}
+
+/// Has a device take up a state of its version. An error is in words.
+pub(crate) fn load<D: Stateful>(device: &mut D, state: &Value) -> Result<(), String> {
+    let state = DeviceState { version: D::VERSION, state: state.clone() };
+    device.load_state(&state).map_err(|error| match &error {
+        StateError::Form(source) => format!("{error}: {source}"),
+        _ => error.to_string(),
+    })
 }
 
 /// Has `to` take up the state of `from`, by way of a file's text.
@@ -93,7 +107,7 @@ pub(crate) fn damaged(value: &Value) -> Vec<Value> {
             all.extend([json!(format!("{text}00")), json!("00".repeat(10_000))]);
         }
         Value::Array(items) => {
-            all.extend(items.first().map(|item| json!(vec![item; 10_000])));
+            all.extend(items.first().map(|item| json!(vec![item; 300])));
             all.push(items.iter().chain(items.last()).cloned().collect());
             all.push(items.iter().skip(1).cloned().collect());
             for (at, item) in items.iter().enumerate() {

@@ -1,7 +1,10 @@
 //! A PS/2 keyboard: IBM, "Personal System/2 Hardware Interface Technical Reference", "Keyboard (101- and 102-Key)".
 
+mod state;
+
 use std::collections::{BTreeMap, VecDeque};
 
+pub(super) use self::state::State;
 use super::scancodes::{CodeSet, Held};
 use crate::input::Key;
 

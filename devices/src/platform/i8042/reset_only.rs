@@ -1,4 +1,7 @@
-use crate::bus::{BusDevice, Effect};
+use crate::{
+    bus::{BusDevice, Effect},
+    state::Stateless,
+};
 
 /// The command port, as an offset from the data port.
 const COMMAND: u64 = 4;
@@ -35,6 +38,8 @@ impl BusDevice for ResetOnlyI8042 {
         }
     }
 }
+
+impl Stateless for ResetOnlyI8042 {}
 
 #[cfg(test)]
 #[path = "reset_only_test.rs"]

@@ -234,7 +234,7 @@ fn set_3(key: Key) -> Option<u8> {
 #[derive(Debug, Default)]
 pub(super) struct Translator {
     /// The byte before was the prefix of a release.
-    is_release: bool,
+    pub(super) is_release: bool,
 }
 
 impl Translator {
