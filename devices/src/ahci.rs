@@ -19,6 +19,7 @@ mod interrupts;
 mod port;
 mod registers;
 mod shared;
+mod state;
 mod step;
 mod table;
 #[cfg(test)]

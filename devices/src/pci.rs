@@ -19,7 +19,7 @@ mod root;
 pub use address::PciAddress;
 pub use bar::{Bar, BarError, BarSpace};
 pub(crate) use config::overlap;
-pub use config::{ClassCode, Command, ConfigSpace, Decoded, Identity};
+pub use config::{ClassCode, Command, ConfigSpace, ConfigState, Decoded, Identity};
 pub use dirty::DirtyPages;
 pub use front::{ConfigPorts, Ecam};
 pub use function::{Doorbell, PciFunction};

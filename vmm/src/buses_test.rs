@@ -6,7 +6,8 @@ use std::{
 
 use devices::{
     chipset::Rom,
-    pci::{Bar, BarError, BarMemory, ConfigSpace, Doorbell, PciFunction, SharedFunction},
+    pci::{Bar, BarError, BarMemory, ConfigSpace, ConfigState, Doorbell, PciFunction, SharedFunction},
+    state::{StateError, Stateful},
 };
 use vmm_sys_util::eventfd::EFD_NONBLOCK;
 
@@ -36,6 +37,18 @@ struct Function {
     event: EventFd,
     /// For values from 0 on.
     by_value: Vec<EventFd>,
+}
+
+impl Stateful for Function {
+    type State = ConfigState;
+
+    fn save(&self) -> Result<ConfigState, StateError> {
+        Ok(self.config.save())
+    }
+
+    fn load(&mut self, state: ConfigState) -> Result<(), StateError> {
+        self.config.load(&state)
+    }
 }
 
 impl PciFunction for Function {

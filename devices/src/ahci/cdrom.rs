@@ -4,10 +4,12 @@ mod inquiry;
 mod outcome;
 mod packet;
 mod sense;
+mod state;
 mod tray;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(super) use self::state::CdromState;
 pub use self::tray::{Medium, Tray, TrayError};
 use self::{outcome::Packet, sense::Sense};
 use super::{

@@ -3,10 +3,12 @@
 mod identify;
 mod log;
 mod queued_error;
+mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::queued_error::QueuedError;
+pub(super) use self::state::DiskState;
 use super::{
     fis::{CommandFis, TaskFile},
     registers::{Error, SLOTS},

@@ -1,7 +1,10 @@
 //! The drive that is connected to a port.
 
+mod state;
+
 use std::sync::Arc;
 
+pub(super) use self::state::DriveState;
 use super::{
     cdrom::{Cdrom, Tray},
     disk::AtaDisk,

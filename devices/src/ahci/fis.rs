@@ -1,5 +1,6 @@
 //! Frames between a port and its drive: Serial ATA 3.0, "FIS types".
 
+use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, little_endian::U32};
 
 use super::registers::{Error, Status};
@@ -132,6 +133,29 @@ impl TaskFile {
         fis[15] = self.status.bits();
         fis[16..18].copy_from_slice(&bytes.to_le_bytes());
         fis
+    }
+}
+
+/// The same as it is in a file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaskFileState {
+    status: u8,
+    error: u8,
+    lba: u64,
+    device: u8,
+    count: u16,
+}
+
+impl From<TaskFile> for TaskFileState {
+    fn from(TaskFile { status, error, lba, device, count }: TaskFile) -> Self {
+        Self { status: status.bits(), error, lba, device, count }
+    }
+}
+
+impl From<TaskFileState> for TaskFile {
+    fn from(TaskFileState { status, error, lba, device, count }: TaskFileState) -> Self {
+        Self { status: Status::from_bits_retain(status), error, lba, device, count }
     }
 }
 

@@ -12,16 +12,17 @@ pub(super) struct Interrupts {
     msi: Arc<dyn Msi>,
 }
 
+/// The registers that interrupts follow from.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// "Interrupt Status": the ports that have interrupted.
-    status: u32,
+    pub(super) status: u32,
     /// The ports with a cause that is enabled.
-    pending: u32,
+    pub(super) pending: u32,
     /// "Global HBA Control", interrupt enable.
-    enabled: bool,
-    by_msi: bool,
-    intx_disabled: bool,
+    pub(super) enabled: bool,
+    pub(super) by_msi: bool,
+    pub(super) intx_disabled: bool,
 }
 
 impl Interrupts {
@@ -56,6 +57,13 @@ impl Interrupts {
         });
     }
 
+    /// Takes up the state of another HBA, whose messages were sent.
+    pub(super) fn load(&self, loaded: State) {
+        let mut state = self.state();
+        *state = loaded;
+        self.line.set(state.asserts());
+    }
+
     /// Follows configuration space.
     pub(super) fn follow(&self, by_msi: bool, intx_disabled: bool) {
         self.change(|state| (state.by_msi, state.intx_disabled) = (by_msi, intx_disabled));
@@ -79,7 +87,7 @@ impl Interrupts {
             self.msi.signal();
         }
         // Under the lock, so that the last to change it is the last to drive the line.
-        self.line.set(state.enabled && !state.by_msi && !state.intx_disabled && state.status != 0);
+        self.line.set(state.asserts());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -90,5 +98,10 @@ impl Interrupts {
 impl State {
     fn sends(&self) -> bool {
         self.enabled && self.by_msi
+    }
+
+    /// The level of INTx.
+    fn asserts(&self) -> bool {
+        self.enabled && !self.by_msi && !self.intx_disabled && self.status != 0
     }
 }

@@ -1,9 +1,12 @@
 //! A port of the HBA: its registers, and its thread.
 
+mod state;
+
 use std::{io, sync::Arc, time::Duration};
 
 use arch::memory::GuestRam;
 
+pub(super) use self::state::PortState;
 use super::{
     drive::Drive,
     interrupts::Interrupts,
@@ -102,10 +105,6 @@ impl Port {
     }
 
     fn write_command(&mut self, command: PortCommand) {
-        let kept = PortCommand::START
-            | PortCommand::FIS_RECEIVE_ENABLE
-            | PortCommand::ATAPI
-            | PortCommand::DRIVE_LED;
         let before = self.shared.state().command;
         let starts = command.contains(PortCommand::START);
         if before.contains(PortCommand::START) && !starts {
@@ -115,7 +114,7 @@ impl Port {
         let may_start = self.has_stopped() || before.contains(PortCommand::START);
         {
             let mut state = self.shared.state();
-            state.command = command & kept;
+            state.command = command & PortCommand::KEPT;
             if !may_start {
                 state.command.remove(PortCommand::START);
             }

@@ -102,6 +102,8 @@ bitflags! {
         const COMMAND_LIST_RUNNING = 1 << 15;
         const ATAPI = 1 << 24;
         const DRIVE_LED = 1 << 25;
+        /// Those that the register keeps as they were written.
+        const KEPT = 1 << 0 | 1 << 4 | 1 << 24 | 1 << 25;
     }
 
     /// "Port x Serial ATA Error".

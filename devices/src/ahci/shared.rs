@@ -1,5 +1,7 @@
 //! A port's registers, as vCPUs and the port's thread share them.
 
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arch::memory::GuestRam;
@@ -7,6 +9,7 @@ use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use zerocopy::IntoBytes;
 
+pub(super) use self::state::Registers;
 use super::{
     fis::{RECEIVED_D2H_REGISTER, RECEIVED_PIO_SETUP, RECEIVED_SET_DEVICE_BITS, SetDeviceBitsFis, TaskFile},
     interrupts::Interrupts,

@@ -5,7 +5,8 @@ use bitfield_struct::bitfield;
 use super::{SUBSYSTEM, SUBSYSTEM_VENDOR};
 use crate::{
     bus::Effect,
-    pci::{ClassCode, ConfigSpace, Identity, PciFunction},
+    pci::{ClassCode, ConfigSpace, ConfigState, Identity, PciFunction},
+    state::{StateError, Stateful},
 };
 
 /// PCI Express register range base address.
@@ -81,6 +82,18 @@ impl HostBridge {
 impl Default for HostBridge {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Stateful for HostBridge {
+    type State = ConfigState;
+
+    fn save(&self) -> Result<ConfigState, StateError> {
+        Ok(self.0.save())
+    }
+
+    fn load(&mut self, state: ConfigState) -> Result<(), StateError> {
+        self.0.load(&state)
     }
 }
 

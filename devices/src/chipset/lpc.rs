@@ -1,5 +1,8 @@
 use super::{SUBSYSTEM, SUBSYSTEM_VENDOR};
-use crate::pci::{ClassCode, ConfigSpace, Identity, PciAddress, PciFunction};
+use crate::{
+    pci::{ClassCode, ConfigSpace, ConfigState, Identity, PciAddress, PciFunction},
+    state::{StateError, Stateful},
+};
 
 /// Command, at reset and for good: ICH9 says that I/O and memory space and bus mastering are on, and can't be switched off. OVMF looks for
 /// serial ports and a keyboard only behind a bridge that has the first two.
@@ -62,6 +65,18 @@ impl Lpc {
 impl Default for Lpc {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Stateful for Lpc {
+    type State = ConfigState;
+
+    fn save(&self) -> Result<ConfigState, StateError> {
+        Ok(self.0.save())
+    }
+
+    fn load(&mut self, state: ConfigState) -> Result<(), StateError> {
+        self.0.load(&state)
     }
 }
 

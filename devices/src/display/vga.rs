@@ -22,6 +22,7 @@ mod mode;
 mod monitor;
 mod registers;
 mod resolution;
+mod state;
 mod text;
 
 use std::{

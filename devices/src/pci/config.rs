@@ -1,8 +1,11 @@
+mod state;
+
 use std::{fmt, mem::offset_of, ops::Range};
 
 use bitfield_struct::bitfield;
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
+pub use self::state::ConfigState;
 use super::{Bar, BarError, BarSpace};
 use crate::{bus::Effect, registers};
 

@@ -1,14 +1,14 @@
 //! A PCI function, as the bus sees it.
 
-use std::{fmt::Debug, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use vmm_sys_util::eventfd::EventFd;
 
 use super::{config::ConfigSpace, memory::BarMemory};
-use crate::bus::Effect;
+use crate::{bus::Effect, state::SaveState};
 
 /// A PCI function: its configuration space, and what is behind its BARs.
-pub trait PciFunction: Send + Debug {
+pub trait PciFunction: SaveState {
     /// Its configuration space.
     fn config(&self) -> &ConfigSpace;
 

@@ -3,9 +3,10 @@ use std::ops::Range;
 use arch::layout;
 
 use super::{
-    config::{ClassCode, ConfigSpace, Identity},
+    config::{ClassCode, ConfigSpace, ConfigState, Identity},
     function::PciFunction,
 };
+use crate::state::{StateError, Stateful};
 
 /// The bridge between CPU and bus 0, at 00:00.0, of a machine without firmware: a header and no more, for those who look for one
 /// there, and ECAM where it always is. Linux, for one, trusts CF8/CFC only if it finds a bridge, and lists it.
@@ -26,6 +27,18 @@ impl HostBridge {
             subsystem_vendor_id: 0,
             subsystem_id: 0,
         }))
+    }
+}
+
+impl Stateful for HostBridge {
+    type State = ConfigState;
+
+    fn save(&self) -> Result<ConfigState, StateError> {
+        Ok(self.0.save())
+    }
+
+    fn load(&mut self, state: ConfigState) -> Result<(), StateError> {
+        self.0.load(&state)
     }
 }
 

@@ -110,11 +110,10 @@ impl Entry {
     }
 }
 
-/// The table and the pending bits, and `Message Control`.
+/// The table and the pending bits. `Message Control` is in configuration space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MsixState {
-    control: u16,
     vectors: Vec<VectorState>,
 }
 
@@ -219,14 +218,15 @@ impl Msix {
             let masked = entry.control & MASKED != 0;
             VectorState { address, data, masked, pending: vector.pending.load(Ordering::SeqCst) }
         });
-        MsixState { control: self.control.into(), vectors: vectors.collect() }
+        MsixState { vectors: vectors.collect() }
     }
 
-    /// Takes up the table and the pending bits of `state`, of another with as many vectors. Returns its `Message Control`,
-    /// which follows by [`Msix::set_control`]; `None`: there are more or fewer.
-    pub fn load(&mut self, state: &MsixState) -> Option<MessageControl> {
+    /// Takes up the table and the pending bits of `state`, while MSI-X is disabled; [`Msix::set_control`] follows. Returns whether they
+    /// are of another with as many vectors.
+    #[must_use]
+    pub fn load(&mut self, state: &MsixState) -> bool {
         if state.vectors.len() != self.table.len() {
-            return None;
+            return false;
         }
         for (index, saved) in state.vectors.iter().enumerate() {
             let entry = &mut self.table[index];
@@ -237,7 +237,7 @@ impl Msix {
             entry.write(offset_of!(Entry, control), saved.masked.into());
             self.vectors.vectors[index].pending.store(saved.pending, Ordering::SeqCst);
         }
-        Some(MessageControl::from(state.control))
+        true
     }
 
     /// Brings a vector in line with its entry and the control register.

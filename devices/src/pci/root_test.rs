@@ -1,8 +1,23 @@
 use super::*;
-use crate::pci::{Bar, BarError, BarSpace, ClassCode, ConfigSpace};
+use crate::{
+    pci::{Bar, BarError, BarSpace, ClassCode, ConfigSpace, ConfigState},
+    state::{StateError, Stateful},
+};
 
 #[derive(Debug)]
 struct Function(ConfigSpace);
+
+impl Stateful for Function {
+    type State = ConfigState;
+
+    fn save(&self) -> Result<ConfigState, StateError> {
+        Ok(self.0.save())
+    }
+
+    fn load(&mut self, state: ConfigState) -> Result<(), StateError> {
+        self.0.load(&state)
+    }
+}
 
 impl PciFunction for Function {
     fn config(&self) -> &ConfigSpace {

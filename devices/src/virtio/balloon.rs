@@ -13,7 +13,6 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use virtio_queue::Queue;
 use zerocopy::{Immutable, IntoBytes, little_endian::U32};
 
@@ -23,7 +22,11 @@ use super::{
     device::{Activation, DeviceKind, Halt, VirtioDevice},
     serve::{RING_FEATURES, Workers},
 };
-use crate::{pci::ClassCode, registers};
+use crate::{
+    pci::ClassCode,
+    registers,
+    state::{StateError, Stateful},
+};
 
 /// A balloon; for PCI, of no class.
 const KIND: DeviceKind = DeviceKind {
@@ -61,7 +64,7 @@ struct Config {
 /// A balloon's own state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct State {
+pub struct State {
     num_pages: u32,
     actual: u32,
 }
@@ -118,22 +121,25 @@ impl VirtioDevice for Balloon {
         self.workers.stop(halt, patience)
     }
 
-    fn save(&self) -> serde_json::Value {
-        json!(State { num_pages: self.num_pages, actual: self.control.actual.load(Ordering::Relaxed) })
-    }
-
-    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
-        let State { num_pages, actual } = State::deserialize(state)?;
-        self.num_pages = num_pages;
-        self.control.target.store(num_pages, Ordering::Relaxed);
-        self.control.actual.store(actual, Ordering::Relaxed);
-        Ok(())
-    }
-
     /// The next driver begins with an empty balloon.
     fn reset(&mut self) {
         self.workers.end();
         self.control.actual.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Stateful for Balloon {
+    type State = State;
+
+    fn save(&self) -> Result<State, StateError> {
+        Ok(State { num_pages: self.num_pages, actual: self.control.actual.load(Ordering::Relaxed) })
+    }
+
+    fn load(&mut self, State { num_pages, actual }: State) -> Result<(), StateError> {
+        self.num_pages = num_pages;
+        self.control.target.store(num_pages, Ordering::Relaxed);
+        self.control.actual.store(actual, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     *,
 };
 use crate::{
+    state::testing::{load, saved},
     testing::said_by,
     virtio::test_machine::{Event, LONG, TestMachine},
 };
@@ -140,9 +141,9 @@ fn the_target_is_the_users_and_the_size_the_drivers() {
         device.write_config(offset, data);
     }
     assert_eq!((guest.config(), guest.control.actual()), ([16384, 1000, 0], 1000 * PAGE));
-    let state = guest.machine.device.save();
+    let state = saved(&guest.machine.device);
     let mut other = Guest::new();
-    other.machine.device.load(&state).unwrap();
+    load(&mut other.machine.device, &state).unwrap();
     assert_eq!(other.config(), [16384, 1000, 0]);
     assert!(!other.machine.device.measure().unwrap());
     guest.machine.device.reset();

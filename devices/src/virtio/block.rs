@@ -10,7 +10,6 @@ mod worker;
 use std::{io, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH,
     VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_TOPOLOGY, VIRTIO_BLK_F_WRITE_ZEROES,
@@ -32,6 +31,7 @@ use crate::{
     disk::Disk,
     pci::ClassCode,
     registers,
+    state::{StateError, Stateful},
 };
 
 /// A block device; for PCI, mass storage that is none of the named sorts.
@@ -62,7 +62,7 @@ pub struct Block {
 /// A disk's own state: what its driver has set.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct State {
+pub struct State {
     writeback: bool,
 }
 
@@ -145,16 +145,6 @@ impl VirtioDevice for Block {
         self.workers.stop(halt, patience)
     }
 
-    fn save(&self) -> serde_json::Value {
-        json!(State { writeback: self.cache.writeback() })
-    }
-
-    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
-        let State { writeback } = State::deserialize(state)?;
-        self.cache.set_writeback(writeback);
-        Ok(())
-    }
-
     fn reset(&mut self) {
         self.workers.end();
         self.agreed = None;
@@ -180,6 +170,19 @@ fn offered(disk: &dyn Disk, options: &BlockOptions) -> u64 {
         | only(disk.is_read_only(), bit(VIRTIO_BLK_F_RO))
         | only(!disk.is_read_only(), writable)
         | only(!disk.is_read_only() && options.discard, bit(VIRTIO_BLK_F_DISCARD))
+}
+
+impl Stateful for Block {
+    type State = State;
+
+    fn save(&self) -> Result<State, StateError> {
+        Ok(State { writeback: self.cache.writeback() })
+    }
+
+    fn load(&mut self, State { writeback }: State) -> Result<(), StateError> {
+        self.cache.set_writeback(writeback);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -11,12 +11,11 @@
 use std::{fmt::Debug, io, sync::Arc, time::Duration};
 
 use arch::memory::GuestRam;
-use serde::Deserialize;
 use virtio_queue::Queue;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::pci::ClassCode;
 pub use crate::worker::Halt;
+use crate::{pci::ClassCode, state::SaveState};
 
 /// A sort of device, as a transport shows it to drivers and people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +74,10 @@ pub struct Activation {
 }
 
 /// A virtio device's front. Its back, made by [`VirtioDevice::activate`], is threads that own their queues.
-pub trait VirtioDevice: Send + Debug {
+///
+/// Its state is its own alone: the transport keeps the queues and what was agreed on. It is saved while the device is stopped, and taken up after
+/// [`VirtioDevice::features_agreed`], if that was called.
+pub trait VirtioDevice: SaveState {
     /// The sort of device this is. It never changes.
     fn kind(&self) -> DeviceKind;
 
@@ -127,20 +129,6 @@ pub trait VirtioDevice: Send + Debug {
     /// `None`: a worker waits for the host, such as for a disk that doesn't answer. It stops as soon as it can, and this is
     /// to be called again; after [`Halt::Pause`], also with [`Halt::Reset`].
     fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>>;
-
-    /// The device's own state while it is stopped, beside its queues and what it was made of: none, unless it says so.
-    fn save(&self) -> serde_json::Value {
-        serde_json::Value::Null
-    }
-
-    /// Takes up what [`VirtioDevice::save`] gave. [`VirtioDevice::features_agreed`] was called before, if they were.
-    ///
-    /// # Errors
-    ///
-    /// It is something else.
-    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
-        Deserialize::deserialize(state)
-    }
 
     /// Forgets the driver and what was agreed with it. It waits for workers that [`VirtioDevice::stop`] has not seen end,
     /// however long that takes.

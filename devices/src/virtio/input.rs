@@ -9,7 +9,6 @@ mod work;
 use std::{io, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use virtio_queue::Queue;
 
 pub use self::reports::Reports;
@@ -18,7 +17,12 @@ use super::{
     device::{Activation, DeviceKind, Halt, VirtioDevice},
     serve::{RING_FEATURES, Workers},
 };
-use crate::{input::Pointer, pci::ClassCode, registers};
+use crate::{
+    input::{Pointer, Pointing},
+    pci::ClassCode,
+    registers,
+    state::{StateError, Stateful},
+};
 
 /// An input device; for PCI, too, one of no other sort.
 const KIND: DeviceKind = DeviceKind {
@@ -41,7 +45,7 @@ pub struct Tablet {
 /// A tablet's own state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct State {
+pub struct State {
     select: Select,
     told: Option<Pointer>,
 }
@@ -90,21 +94,28 @@ impl VirtioDevice for Tablet {
         self.workers.stop(halt, patience)
     }
 
-    fn save(&self) -> serde_json::Value {
-        json!(State { select: self.select, told: self.reports.told() })
-    }
-
-    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
-        let State { select, told } = State::deserialize(state)?;
-        self.select = select;
-        self.reports.restore(told);
-        Ok(())
-    }
-
     fn reset(&mut self) {
         self.workers.end();
         self.select = Select::default();
         self.reports.restore(None);
+    }
+}
+
+impl Stateful for Tablet {
+    type State = State;
+
+    fn save(&self) -> Result<State, StateError> {
+        Ok(State { select: self.select, told: self.reports.told() })
+    }
+
+    /// The buttons that were pressed are let go: whoever pressed them is not there any more.
+    fn load(&mut self, State { select, told }: State) -> Result<(), StateError> {
+        self.select = select;
+        self.reports.restore(told);
+        if let Some(pointer) = told.filter(|pointer| pointer.buttons != 0) {
+            self.reports.pointer(Pointer { buttons: 0, ..pointer });
+        }
+        Ok(())
     }
 }
 

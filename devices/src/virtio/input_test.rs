@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    input::Pointing,
+    state::testing::{load, saved},
     testing::said_by,
     virtio::{
         queue::test_driver::{Driver, FREE, NEXT, WRITE, any_table},
@@ -171,10 +171,10 @@ fn its_state_is_what_the_driver_asked_for_and_knows() {
     assert_eq!(guest.report().len(), 3);
     guest.machine.device.write_config(0, &[0x12, 1]);
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
-    let state = guest.machine.device.save();
+    let state = saved(&guest.machine.device);
     guest.machine.device.reset();
-    guest.machine.device.load(&state).unwrap();
-    assert!(guest.machine.device.load(&json!({"select": 1})).is_err());
+    load(&mut guest.machine.device, &state).unwrap();
+    assert!(load(&mut guest.machine.device, &serde_json::json!({"select": 1})).is_err());
     let mut config = [0; 3];
     guest.machine.device.read_config(0, &mut config);
     assert_eq!(config, [0x12, 1, 20]);

@@ -12,6 +12,7 @@ mod held;
 mod lasting;
 mod options;
 mod receive;
+mod saved;
 mod state;
 #[cfg(test)]
 mod test_guest;
@@ -23,8 +24,6 @@ mod work;
 
 use std::{io, sync::Arc, time::Duration};
 
-use serde::{Deserialize, de::Error};
-use serde_json::json;
 use virtio_queue::Queue;
 use zerocopy::IntoBytes;
 
@@ -208,24 +207,6 @@ impl VirtioDevice for Net {
         let mut queues = std::mem::take(&mut self.stopped);
         queues.extend(control);
         Some(queues)
-    }
-
-    fn save(&self) -> serde_json::Value {
-        json!(self.settings.get().0)
-    }
-
-    /// The driver is to announce itself: the network may have another place for it.
-    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
-        let mut state = State::deserialize(state)?;
-        if state.pairs == 0 || state.pairs > self.lasting.options.pairs {
-            return Err(Error::custom("a number of queue pairs that this device does not have"));
-        }
-        if state.guest_offloads & !features::guest_offload_bits(self.agreed.unwrap_or(0)) != 0 {
-            return Err(Error::custom("offloads that were not agreed on"));
-        }
-        state.announce |= self.can_announce();
-        self.settings.change(|settings| *settings = state);
-        Ok(())
     }
 
     fn reset(&mut self) {

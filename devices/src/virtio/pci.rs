@@ -5,19 +5,18 @@ mod common;
 mod identity;
 mod interrupt;
 mod queue;
+mod state;
 #[cfg(test)]
 mod test_guest;
 
 use std::{io, ops::Range, sync::Arc, time::Duration};
 
 use arch::{layout, memory::GuestRam};
-use serde::{Deserialize, Serialize};
 use zerocopy::FromZeros;
 
-pub use self::common::LoadError;
 use self::{
     capability::{Capability, ConfigAccessCapability, NotifyCapability, Structure},
-    common::{Common, CommonConfig, CommonState, LEGACY_LEN, LEGACY_NOTIFY},
+    common::{Common, CommonConfig, LEGACY_LEN, LEGACY_NOTIFY},
     identity::identity,
     interrupt::{Interrupts, Status},
 };
@@ -27,7 +26,7 @@ use crate::{
     irq::{Line, Msi},
     pci::{
         Bar, BarError, BarSpace, ConfigSpace, Doorbell, Lifecycle, MessageControl, Msix, MsixCapability,
-        MsixState, PciAddress, PciFunction, overlap,
+        PciAddress, PciFunction, overlap,
     },
 };
 
@@ -77,14 +76,6 @@ pub struct VirtioPci {
     config_access: usize,
     msix: Msix,
     common: Common,
-}
-
-/// A virtio function's state, of [`VirtioPci::save`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VirtioPciState {
-    common: CommonState,
-    msix: MsixState,
 }
 
 impl VirtioPci {
@@ -155,28 +146,6 @@ impl VirtioPci {
             msix,
             common: Common::new(device, memory, interrupts).map_err(VirtioPciError::EventFd)?,
         })
-    }
-
-    /// The state of a device that is paused, beside its configuration space.
-    #[must_use]
-    pub fn save(&self) -> Option<VirtioPciState> {
-        Some(VirtioPciState { common: self.common.save()?, msix: self.msix.save() })
-    }
-
-    /// Takes up a state, in a device that was made as the first was and has had no driver yet. It is paused then.
-    ///
-    /// # Errors
-    ///
-    /// The state is not such a device's; then this one can't be used.
-    pub fn load(&mut self, state: &VirtioPciState) -> Result<(), LoadError> {
-        let shape = LoadError::Shape(self.config.identity().name);
-        let saved = self.msix.load(&state.msix).ok_or(shape)?;
-        let at = self.msix_capability + MsixCapability::CONTROL;
-        let control = MessageControl::from(u16::from_le_bytes(self.config.get(at)));
-        let control = control.with_enable(saved.enable()).with_function_mask(saved.function_mask());
-        self.config.set(at, &u16::from(control).to_le_bytes());
-        self.follow_config();
-        self.common.load(&state.common)
     }
 
     fn read(&mut self, offset: u64, data: &mut [u8]) {

@@ -9,6 +9,7 @@ use crate::{
     bus::Effect,
     irq::Msi,
     pci::{ClassCode, Lifecycle, PciAddress, PciFunction},
+    state::Stateless,
     testing::{FakeLine, FakeMsi},
     virtio::device::{Activation, DeviceKind, Halt, VirtioDevice},
 };
@@ -209,6 +210,7 @@ fn configuration_space_has_a_window_to_the_bar() {
 fn what_does_not_fit_the_bar_is_refused() {
     #[derive(Debug)]
     struct Wide(Vec<u16>);
+    impl Stateless for Wide {}
     impl VirtioDevice for Wide {
         fn kind(&self) -> DeviceKind {
             DeviceKind {

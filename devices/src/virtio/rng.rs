@@ -17,7 +17,7 @@ use super::{
     queue::Chain,
     serve::{Handler, Next, RING_FEATURES, ServeError, Served, Workers},
 };
-use crate::{once::Once, pci::ClassCode};
+use crate::{once::Once, pci::ClassCode, state::Stateless};
 
 /// An entropy source; for PCI, of no class.
 const KIND: DeviceKind =
@@ -144,6 +144,8 @@ impl VirtioDevice for Rng {
         self.workers.end();
     }
 }
+
+impl Stateless for Rng {}
 
 #[cfg(test)]
 #[path = "rng_test.rs"]

@@ -10,6 +10,7 @@ use std::{
 use super::*;
 use crate::{
     pci::ClassCode,
+    state::Stateless,
     virtio::{
         device::{DeviceKind, VirtioDevice},
         queue::test_driver::{Driver, FREE, NEXT, WRITE},
@@ -80,6 +81,8 @@ struct TestDevice {
     handling: Handling,
     workers: Workers,
 }
+
+impl Stateless for TestDevice {}
 
 impl VirtioDevice for TestDevice {
     fn kind(&self) -> DeviceKind {

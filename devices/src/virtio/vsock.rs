@@ -29,7 +29,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use virtio_queue::Queue;
 
 use self::{connections::Connections, events::Events, host::Connect, work::Work};
@@ -41,7 +40,11 @@ use super::{
     device::{Activation, DeviceKind, Halt, VirtioDevice},
     serve::{RING_FEATURES, Workers},
 };
-use crate::{pci::ClassCode, registers};
+use crate::{
+    pci::ClassCode,
+    registers,
+    state::{StateError, Stateful},
+};
 
 /// A socket device; for PCI, a communication controller that is none of the named sorts.
 const KIND: DeviceKind = DeviceKind {
@@ -112,11 +115,6 @@ impl VirtioDevice for Vsock {
         Some(queues)
     }
 
-    /// The connections are not among it.
-    fn load(&mut self, state: &Value) -> Result<(), serde_json::Error> {
-        self.events.load(state)
-    }
-
     fn reset(&mut self) {
         self.workers.end();
         self.events.reset();
@@ -129,6 +127,20 @@ impl VirtioDevice for Vsock {
 fn read_cid(cid: u32, offset: u64, data: &mut [u8]) {
     data.fill(0);
     registers::read(&u64::from(cid).to_le_bytes(), offset, data);
+}
+
+impl Stateful for Vsock {
+    type State = ();
+
+    fn save(&self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    /// The connections are not among it: its driver is told, once the device is activated, that they are gone.
+    fn load(&mut self, (): ()) -> Result<(), StateError> {
+        self.events.begin_anew();
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@ use super::{
     test_guest::{CID, Guest, PACKET, TX, read, read_to_end},
     *,
 };
-use crate::virtio::{
-    queue::test_driver::WRITE,
-    test_machine::{Event, LONG},
+use crate::{
+    state::testing::{load, saved},
+    virtio::{
+        queue::test_driver::WRITE,
+        test_machine::{Event, LONG},
+    },
 };
 
 /// The queue of events.
@@ -111,8 +114,8 @@ fn a_driver_in_another_machine_hears_that_its_connections_are_gone() {
     guest.machine.offer(EVENT, &[(PACKET, 4, WRITE)]);
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     assert_eq!(guest.machine.drivers[usize::from(EVENT)].used(), None);
-    let state = guest.machine.device.save();
-    guest.machine.device.load(&state).unwrap();
+    let state = saved(&guest.machine.device);
+    load(&mut guest.machine.device, &state).unwrap();
     guest.machine.activate_on(queues, 0);
     while guest.machine.event() != Event::Used(EVENT) {}
     assert_eq!(guest.machine.drivers[usize::from(EVENT)].used(), Some((0, 4)));

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use arch::{layout, memory::GuestRam};
 use devices::{
     bus::{Bus, Effect},
-    pci::{Bar, BarMemory, ClassCode, ConfigSpace, Identity, PciFunction, PciRoot, SharedFunction},
+    pci::{
+        Bar, BarMemory, ClassCode, ConfigSpace, ConfigState, Identity, PciFunction, PciRoot, SharedFunction,
+    },
+    state::{StateError, Stateful},
 };
 use vm_memory::GuestAddress;
 
@@ -35,6 +38,18 @@ impl TestFunction {
         let memory = bars.iter().filter(|_| has_memory);
         let memory = memory.map(|bar| (bar.index(), Arc::new(BarMemory::new(bar).unwrap()))).collect();
         Self { config, memory }
+    }
+}
+
+impl Stateful for TestFunction {
+    type State = ConfigState;
+
+    fn save(&self) -> Result<ConfigState, StateError> {
+        Ok(self.config.save())
+    }
+
+    fn load(&mut self, state: ConfigState) -> Result<(), StateError> {
+        self.config.load(&state)
     }
 }
 

@@ -1,7 +1,10 @@
 //! SPC-4, "Sense data".
 
+use serde::{Deserialize, Serialize};
+
 /// The reason why a command was not carried out, or news that the driver has to hear first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Sense {
     pub(super) key: u8,
     pub(super) code: u8,

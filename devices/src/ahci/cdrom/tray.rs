@@ -1,7 +1,12 @@
 //! The tray of a CD-ROM drive, which the host's user and the guest open and close.
 
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::state::TrayState;
 use super::sense::Sense;
 use crate::{
     block::{Counters, Lasting},
@@ -52,7 +57,8 @@ pub enum TrayError {
 }
 
 /// MMC-6, "Media Event Descriptor": the event codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Event {
     EjectRequest = 1,
     NewMedium = 2,

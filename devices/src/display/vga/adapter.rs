@@ -8,6 +8,7 @@ use super::{dispi::Dispi, mode::Mode, registers::Registers};
 use crate::{
     bus::{BusDevice, Effect},
     pci::BarMemory,
+    state::Stateless,
 };
 
 /// The registers, and the video memory that setting a mode clears.
@@ -137,6 +138,10 @@ impl BusDevice for DispiPorts {
         Effect::None
     }
 }
+
+/// The registers behind ports are kept with the function.
+impl Stateless for VgaPorts {}
+impl Stateless for DispiPorts {}
 
 /// A lock that no holder leaves half done.
 pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,19 +1,29 @@
 //! The table of colours: IBM, "Personal System/2 Hardware Interface Technical Reference", "Video Digital-to-Analog Converter".
 
+use serde::{Deserialize, Serialize};
+
+use crate::state::hex;
+
+/// The parts of a colour: red, green and blue.
+const PARTS: u8 = 3;
+
 /// The converter.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Dac {
     /// The bits of a colour's number that count.
     pub(super) mask: u8,
-    /// Red, green and blue of each colour.
-    colors: [[u8; 3]; 256],
+    /// The parts of each colour.
+    #[serde(with = "hex")]
+    colors: [u8; 256 * PARTS as usize],
     read: Place,
     write: Place,
     is_reading: bool,
 }
 
 /// The byte that comes next.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Place {
     color: u8,
     /// 0 is red.
@@ -25,10 +35,10 @@ impl Place {
         Self { color, part: 0 }
     }
 
-    /// The place, and on to the next one.
-    fn next(&mut self) -> (usize, usize) {
-        let now = (self.color.into(), self.part.into());
-        self.part = (self.part + 1) % 3;
+    /// The place in the table, and on to the next one.
+    fn next(&mut self) -> usize {
+        let now = usize::from(self.color) * usize::from(PARTS) + usize::from(self.part);
+        self.part = (self.part + 1) % PARTS;
         if self.part == 0 {
             self.color = self.color.wrapping_add(1);
         }
@@ -40,7 +50,12 @@ impl Dac {
     /// A converter whose colours are all black.
     pub(super) fn new() -> Self {
         let (read, write) = (Place::default(), Place::default());
-        Self { mask: 0xff, colors: [[0; 3]; 256], read, write, is_reading: false }
+        Self { mask: 0xff, colors: [0; _], read, write, is_reading: false }
+    }
+
+    /// Returns whether the next bytes are parts of a colour.
+    pub(super) fn is_possible(&self) -> bool {
+        self.read.part < PARTS && self.write.part < PARTS
     }
 
     /// The use of the last index: 3 is reading.
@@ -62,14 +77,12 @@ impl Dac {
 
     /// Reads the next part of a colour.
     pub(super) fn read(&mut self) -> u8 {
-        let (color, part) = self.read.next();
-        self.colors[color][part]
+        self.colors[self.read.next()]
     }
 
     /// Writes the next part of a colour.
     pub(super) fn write(&mut self, value: u8) {
-        let (color, part) = self.write.next();
-        self.colors[color][part] = value;
+        self.colors[self.write.next()] = value;
     }
 
     /// A colour, `0x00RRGGBB`; `wide` says that its parts have eight bits instead of six.
@@ -78,7 +91,8 @@ impl Dac {
             // The highest bits again, so that the brightest is 255.
             if wide { value } else { value << 2 | value >> 4 & 3 }
         };
-        let [red, green, blue] = self.colors[usize::from(number & self.mask)].map(part);
+        let (colors, _) = self.colors.as_chunks();
+        let [red, green, blue] = colors[usize::from(number & self.mask)].map(part);
         u32::from_be_bytes([0, red, green, blue])
     }
 }

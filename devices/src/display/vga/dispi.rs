@@ -1,7 +1,10 @@
 //! The registers of Bochs' VBE extension, "dispi", by which software sets linear modes: QEMU, `docs/specs/standard-vga.rst`.
 
+mod state;
+
 use bitflags::bitflags;
 
+pub(super) use self::state::DispiState;
 use super::mode::{Format, Linear};
 
 /// The registers, by number.

@@ -1,10 +1,13 @@
 //! The registers of a VGA, as far as text and the 256-colour mode 13H need them: IBM, "Personal System/2 Hardware Interface Technical
 //! Reference", "Video Subsystem".
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     dac::Dac,
     mode::{Chained, Cursor, Format, Linear, Mode, Palette, Text},
 };
+use crate::state::hex;
 
 // Indices of the sequencer.
 const CLOCKING_MODE: u8 = 1;
@@ -37,9 +40,11 @@ const COLOR: usize = 0x1_8000;
 const FONT: usize = 0x2000;
 
 /// Registers behind an index and a data port.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Indexed<const N: usize> {
     index: u8,
+    #[serde(with = "hex")]
     values: [u8; N],
 }
 
@@ -65,8 +70,9 @@ impl<const N: usize> Indexed<N> {
     }
 }
 
-/// The registers.
-#[derive(Debug)]
+/// The registers, as they are in a snapshot, too.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Registers {
     miscellaneous: u8,
     sequencer: Indexed<5>,
@@ -93,6 +99,11 @@ impl Registers {
             dac: Dac::new(),
             retrace: false,
         }
+    }
+
+    /// Returns whether they are registers that software can have set.
+    pub(super) fn is_possible(&self) -> bool {
+        self.dac.is_possible()
     }
 
     /// Switches the picture on, as a driver does that sets a linear mode.

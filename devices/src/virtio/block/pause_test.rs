@@ -16,6 +16,7 @@ use crate::{
         slow_disk::{LONG, SlowDisk},
         test_disk::TestDisk,
     },
+    state::testing::{load, saved},
     virtio::queue::test_driver::WRITE,
 };
 
@@ -140,12 +141,12 @@ fn the_write_cache_is_the_devices_own_state() {
         let [first, second] = &mut machines;
         first.block.features_agreed(features);
         first.block.write_config(WRITEBACK, &[writeback]);
-        let state = first.block.save();
+        let state = saved(&first.block);
         second.block.features_agreed(features);
-        second.block.load(&state).unwrap();
+        load(&mut second.block, &state).unwrap();
         let mut data = [0xff];
         second.block.read_config(WRITEBACK, &mut data);
         assert_eq!(data, [writeback]);
-        assert!(second.block.load(&serde_json::Value::Null).is_err());
+        assert!(load(&mut second.block, &serde_json::Value::Null).is_err());
     }
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     net::Offloads,
+    state::testing::{load, saved},
     virtio::{
         device::{Halt, VirtioDevice},
         net::{
@@ -28,7 +29,7 @@ const ALL: u64 =
 const OFFLOADS: u64 = 1 << 1 | 1 << 7;
 
 fn state(guest: &Guest) -> State {
-    serde_json::from_value(guest.machine.device.save()).unwrap()
+    serde_json::from_value(saved(&guest.machine.device)["settings"].take()).unwrap()
 }
 
 fn two_pairs() -> Guest {
@@ -200,10 +201,10 @@ fn a_driver_without_multiple_queues_has_one_pair() {
 #[test]
 fn a_device_that_was_moved_announces_itself() {
     let guest = Guest::start(ALL);
-    let saved = guest.machine.device.save();
+    let state = saved(&guest.machine.device);
     let mut guest = Guest::new(options(), Offloads::all());
     guest.machine.device.features_agreed(VERSION_1 | ALL);
-    guest.machine.device.load(&saved).unwrap();
+    load(&mut guest.machine.device, &state).unwrap();
     assert_eq!(guest.status(), 3);
     guest.machine.activate(VERSION_1 | ALL);
     assert_eq!(guest.machine.event(), Event::ConfigChanged);
@@ -214,7 +215,7 @@ fn a_device_that_was_moved_announces_itself() {
 
     let mut guest = Guest::new(options(), Offloads::all());
     guest.machine.device.features_agreed(VERSION_1 | (ALL - GUEST_ANNOUNCE));
-    guest.machine.device.load(&saved).unwrap();
+    load(&mut guest.machine.device, &state).unwrap();
     assert_eq!(guest.status(), 1, "the driver does not know how");
 }
 
@@ -280,14 +281,14 @@ fn settings_live_through_a_pause_and_are_checked() {
     guest.machine.pause_and_resume(VERSION_1 | ALL);
     assert_eq!(state(&guest), before);
     let device = &mut guest.machine.device;
-    let saved = device.save();
+    let good = saved(device);
     for (field, bad) in [("pairs", 0_u64), ("pairs", 2), ("guest_offloads", 1), ("guest_offloads", 1 << 8)] {
-        let mut state = saved.clone();
-        state[field] = bad.into();
-        assert!(device.load(&state).is_err(), "{field}: {bad}");
+        let mut state = good.clone();
+        state["settings"][field] = bad.into();
+        assert!(load(device, &state).is_err(), "{field}: {bad}");
     }
-    assert!(device.load(&serde_json::Value::Null).is_err());
-    device.load(&saved).unwrap();
+    assert!(load(device, &serde_json::Value::Null).is_err());
+    load(device, &good).unwrap();
 }
 
 proptest! {
@@ -304,7 +305,7 @@ proptest! {
             let answer = guest.command(4, &[vec![class, command], data].concat());
             prop_assert!(answer <= ERR);
         }
-        let saved = guest.machine.device.save();
-        guest.machine.device.load(&saved).unwrap();
+        let state = saved(&guest.machine.device);
+        load(&mut guest.machine.device, &state).unwrap();
     }
 }

@@ -107,6 +107,11 @@ impl Table {
 }
 
 impl Filter {
+    /// Returns whether the tables have room for their addresses.
+    pub(super) fn is_possible(&self) -> bool {
+        self.unicast.len() + self.multicast.len() <= Table::ENTRIES
+    }
+
     /// Tells what a device of the address `own` passes on.
     pub(super) fn tell(&self, own: [u8; 6]) -> RxFilter {
         RxFilter {

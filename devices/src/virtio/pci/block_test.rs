@@ -11,6 +11,7 @@ use virtio_queue::QueueT;
 use super::test_guest::*;
 use crate::{
     block::{BlockOptions, test_disk::TestDisk},
+    state::testing,
     virtio::{
         block::Block,
         queue::test_driver::{Driver, FREE, WRITE},
@@ -244,10 +245,10 @@ fn a_pause_is_not_seen() {
                     machine.offer(IN, sector, &data);
                 }
                 if round % 10 == 0 {
-                    let state = serde_json::to_string(&machine.guest.pci.save().unwrap()).unwrap();
+                    let state = testing::saved(&machine.guest.pci);
                     let block = Block::new(machine.disk.clone(), &BlockOptions::default().into());
                     machine.guest = Guest::with_device(Box::new(block), machine.driver.memory.clone());
-                    machine.guest.pci.load(&serde_json::from_str(&state).unwrap()).unwrap();
+                    testing::load(&mut machine.guest.pci, &state).unwrap();
                 }
                 machine.guest.pci.resume().unwrap();
                 machine.wait_for("used buffer", |machine| machine.driver.used().is_some());

@@ -20,7 +20,6 @@ use self::layout::{
     QUEUE_DESC, QUEUE_DESC_HIGH, QUEUE_DEVICE, QUEUE_DEVICE_HIGH, QUEUE_DRIVER, QUEUE_DRIVER_HIGH,
     QUEUE_ENABLE, QUEUE_MSIX_VECTOR, QUEUE_SELECT, QUEUE_SIZE,
 };
-pub use self::state::LoadError;
 pub(super) use self::{
     layout::CommonConfig,
     legacy::{LEGACY_LEN, LEGACY_NOTIFY},

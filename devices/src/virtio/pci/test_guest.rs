@@ -8,7 +8,6 @@ use std::{
 };
 
 use arch::memory::GuestRam;
-use serde::Deserialize;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
 
@@ -18,6 +17,7 @@ use crate::{
     bus::Effect,
     irq::Msi,
     pci::{Bar, BarError, BarSpace, ClassCode, PciAddress, PciFunction},
+    state::{StateError, Stateful},
     testing::{FakeLine, FakeMsi},
     virtio::device::{Activation, DeviceKind, Halt, VirtioDevice},
 };
@@ -88,6 +88,19 @@ impl FakeDevice {
     }
 }
 
+impl Stateful for FakeDevice {
+    type State = [u8; 8];
+
+    fn save(&self) -> Result<[u8; 8], StateError> {
+        Ok(self.state().config)
+    }
+
+    fn load(&mut self, config: [u8; 8]) -> Result<(), StateError> {
+        self.state().config = config;
+        Ok(())
+    }
+}
+
 impl VirtioDevice for FakeDevice {
     fn kind(&self) -> DeviceKind {
         DeviceKind {
@@ -148,15 +161,6 @@ impl VirtioDevice for FakeDevice {
         }
         let queues = state.active.take().into_iter().flat_map(|active| active.queues);
         Some(queues.map(|active| (active.index, active.queue)).collect())
-    }
-
-    fn save(&self) -> serde_json::Value {
-        self.state().config.as_slice().into()
-    }
-
-    fn load(&mut self, state: &serde_json::Value) -> Result<(), serde_json::Error> {
-        self.state().config = Deserialize::deserialize(state)?;
-        Ok(())
     }
 
     fn reset(&mut self) {

@@ -9,8 +9,6 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
-use serde_json::Value;
 use virtio_queue::Queue;
 
 use crate::virtio::{
@@ -40,14 +38,9 @@ pub(super) struct Events {
 struct Tell(Arc<AtomicBool>);
 
 impl Events {
-    /// Takes up the state of a device, which is none: its driver is told, once the device is activated, that its connections are gone.
-    ///
-    /// # Errors
-    ///
-    /// The state is of something else.
-    pub(super) fn load(&self, state: &Value) -> Result<(), serde_json::Error> {
+    /// Has the driver told, once the device is activated, that its connections are gone.
+    pub(super) fn begin_anew(&self) {
         self.transport_reset.store(true, Ordering::Relaxed);
-        Deserialize::deserialize(state)
     }
 
     /// Takes the queue of events out of those of `activation`, if the driver has enabled it.

@@ -15,12 +15,12 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use virtio_queue::Queue;
 
 use super::{KIND, QUEUE_SIZES, events::Events, read_cid};
 use crate::{
     once::Once,
+    state::{StateError, Stateful},
     vhost::{Vhost, VhostSockets},
     virtio::{
         device::{Activation, DeviceKind, Halt, VirtioDevice},
@@ -143,11 +143,6 @@ impl VirtioDevice for KernelVsock {
         Some(queues)
     }
 
-    /// The connections are not among it, and the kernel that takes it up has others, or none.
-    fn load(&mut self, state: &Value) -> Result<(), serde_json::Error> {
-        self.events.load(state)
-    }
-
     fn reset(&mut self) {
         self.packets = None;
         self.stopped.clear();
@@ -159,6 +154,20 @@ impl VirtioDevice for KernelVsock {
                 self.host.cid()
             ));
         }
+    }
+}
+
+impl Stateful for KernelVsock {
+    type State = ();
+
+    fn save(&self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    /// The connections are not among it, and the kernel that takes it up has others, or none.
+    fn load(&mut self, (): ()) -> Result<(), StateError> {
+        self.events.begin_anew();
+        Ok(())
     }
 }
 

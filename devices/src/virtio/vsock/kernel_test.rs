@@ -8,6 +8,7 @@ use virtio_queue::QueueT;
 
 use super::*;
 use crate::{
+    state::testing::{load, saved},
     vhost::Vring,
     virtio::{
         queue::test_driver::{FREE, WRITE},
@@ -221,9 +222,9 @@ fn a_driver_in_another_machine_hears_that_its_connections_are_gone() {
     guest.post_events(8);
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     assert_eq!(guest.machine.try_event(), None);
-    let state = guest.machine.device.save();
+    let state = saved(&guest.machine.device);
     guest.machine.device = KernelVsock::new(Arc::clone(&guest.host));
-    guest.machine.device.load(&state).unwrap();
+    load(&mut guest.machine.device, &state).unwrap();
     guest.machine.activate_on(queues, FEATURES);
     guest.transport_reset();
     // Not again, and the other buffers are left.
@@ -233,7 +234,7 @@ fn a_driver_in_another_machine_hears_that_its_connections_are_gone() {
     guest.machine.kick(EVENT);
     guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     assert_eq!(guest.machine.try_event(), None);
-    assert!(guest.machine.device.load(&serde_json::json!(1)).is_err());
+    assert!(load(&mut guest.machine.device, &serde_json::json!(1)).is_err());
 }
 
 /// The event waits for a buffer, but not for another driver.
@@ -242,7 +243,7 @@ fn the_event_waits_for_a_buffer() {
     let mut guest = Guest::running();
     for is_reset in [false, true] {
         let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
-        guest.machine.device.load(&Value::Null).unwrap();
+        load(&mut guest.machine.device, &serde_json::Value::Null).unwrap();
         guest.machine.activate_on(queues, FEATURES);
         if is_reset {
             guest.machine.device.reset();

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{super::super::test_guest::*, *};
-use crate::virtio::pci::VirtioPciState;
+use crate::state::{SaveState, StateError, testing};
 
 /// A guest in the middle of its work: one queue is behind, an interrupt waits behind a mask, and another for the ISR.
 fn busy() -> Guest {
@@ -43,22 +43,21 @@ fn seen(guest: &mut Guest) -> Vec<u64> {
 
 fn saved(guest: &mut Guest) -> Value {
     assert!(guest.pci.pause(Duration::ZERO));
-    serde_json::to_value(guest.pci.save().unwrap()).unwrap()
+    testing::saved(&guest.pci)
 }
 
 fn load(guest: &mut Guest, state: &Value) -> Result<(), String> {
-    let state: VirtioPciState = serde_json::from_value(state.clone()).map_err(|error| error.to_string())?;
-    guest.pci.load(&state).map_err(|error| error.to_string())
+    testing::load(&mut guest.pci, state)
 }
 
 #[test]
 fn a_state_is_taken_up_by_another_device() {
     let mut first = busy();
-    assert_eq!(first.pci.save(), None, "it runs");
+    assert!(matches!(first.pci.save_state(), Err(StateError::Running)));
     let state = saved(&mut first);
     let mut second = Guest::new();
     load(&mut second, &state).unwrap();
-    assert_eq!(serde_json::to_value(second.pci.save().unwrap()).unwrap(), state);
+    assert_eq!(testing::saved(&second.pci), state);
     assert!(second.state().active.is_none());
     second.pci.resume().unwrap();
     first.pci.resume().unwrap();
@@ -138,12 +137,13 @@ fn a_state_that_makes_no_sense_is_refused() {
         ("/common/interrupts/queue_vectors", json!([1]), shape),
         ("/common/interrupts/queue_vectors/0", json!(9), shape),
         ("/msix/vectors", json!([]), shape),
-        ("/common/own", json!({ "odd": 1 }), "the part of the virtio-fake makes no sense"),
+        ("/common/own/state", json!({ "odd": 1 }), "the part of the virtio-fake makes no sense"),
     ] {
         assert_eq!(refused(path, value.clone()), expected, "{path} {value}");
     }
     assert!(refused("/common/queue_select", json!(65536)).contains("65536"));
-    assert!(refused("/msix/control", json!("on")).contains("on"));
+    assert!(refused("/msix/vectors/0/masked", json!("on")).contains("on"));
+    assert!(refused("/config", json!("00".repeat(256))).contains("another pci function"));
     let mut in_use = Guest::new();
     in_use.set_status(ACKNOWLEDGE);
     assert_eq!(load(&mut in_use, &good).unwrap_err(), "the virtio-fake already has a driver");

@@ -1,0 +1,45 @@
+//! The adapter's state. Video memory is kept beside it, as guest memory is.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Vga, adapter::lock, dispi::DispiState, registers::Registers};
+use crate::{
+    pci::ConfigState,
+    state::{StateError, Stateful},
+};
+
+/// All registers. Those of the ports are the function's.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    config: ConfigState,
+    registers: Registers,
+    dispi: DispiState,
+}
+
+impl Stateful for Vga {
+    type State = State;
+
+    fn save(&self) -> Result<State, StateError> {
+        let adapter = lock(&self.adapter);
+        let (registers, dispi) = (adapter.registers.clone(), adapter.dispi.save());
+        Ok(State { config: self.config.save(), registers, dispi })
+    }
+
+    fn load(&mut self, State { config, registers, dispi }: State) -> Result<(), StateError> {
+        self.config.load(&config)?;
+        if !registers.is_possible() {
+            return Err(StateError::Nonsense("a colour of more than three parts"));
+        }
+        let mut adapter = lock(&self.adapter);
+        adapter.registers = registers;
+        if !adapter.dispi.load(&dispi) {
+            return Err(StateError::Nonsense("a version of the dispi interface that there is not"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "state_test.rs"]
+mod tests;

@@ -1,0 +1,42 @@
+//! A network device's own state.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Net, features, state::State};
+use crate::state::{StateError, Stateful};
+
+/// The settings of the driver, and the link as it was last told of.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    settings: State,
+    link_up: bool,
+}
+
+impl Stateful for Net {
+    type State = Saved;
+
+    fn save(&self) -> Result<Saved, StateError> {
+        Ok(Saved { settings: self.settings.get().0, link_up: self.link_up })
+    }
+
+    /// The driver is to announce itself: the network may have another place for it. A link that somebody had taken down stays down.
+    fn load(&mut self, Saved { settings: mut state, link_up }: Saved) -> Result<(), StateError> {
+        if state.pairs == 0 || state.pairs > self.lasting.options.pairs {
+            return Err(StateError::Nonsense("a number of queue pairs that this device does not have"));
+        }
+        if state.guest_offloads & !features::guest_offload_bits(self.agreed.unwrap_or(0)) != 0 {
+            return Err(StateError::Nonsense("offloads that were not agreed on"));
+        }
+        if !state.filter.is_possible() {
+            return Err(StateError::Nonsense("more addresses than there is room for"));
+        }
+        state.announce |= self.can_announce();
+        self.settings.change(|settings| *settings = state);
+        if !link_up {
+            self.lasting.set_link(false);
+        }
+        self.link_up = link_up;
+        Ok(())
+    }
+}
