@@ -10,6 +10,7 @@
 
 mod backends;
 mod balloon;
+mod boot_path;
 mod cdrom;
 mod chipset;
 mod cloud_init;
@@ -19,6 +20,7 @@ mod devices;
 pub mod disk;
 mod display;
 mod inventory;
+mod kept;
 mod keyboard;
 mod net;
 mod open;
@@ -28,7 +30,9 @@ mod rng;
 mod rtc;
 mod screen;
 mod serial;
+mod states;
 mod tablet;
+mod unwired;
 #[cfg_attr(not(feature = "vnc"), path = "without/viewers.rs")]
 mod viewers;
 mod vsock;
@@ -46,6 +50,7 @@ use ::devices::{
     irq::Line,
     pci::{BarError, BarSpace, ConfigPorts, PciAddress, PciFunction, PciRoot, SlotError},
     platform::flash::Flash,
+    state::Stateful,
     virtio::{
         device::VirtioDevice,
         pci::{VirtioPci, VirtioPciError},
@@ -55,6 +60,10 @@ use ::devices::{
 use arch::{layout, memory::GuestRam};
 use thiserror::Error;
 
+use self::{
+    boot_path::boot_path, devices::Function, kept::Kept, screen::PluggedScreen, unwired::Unwired,
+    windows::Windows,
+};
 pub(crate) use self::{
     chipset::{Chipset, Placing},
     screen::Viewers,
@@ -63,9 +72,9 @@ pub use self::{
     device::{OpenDevice, Opening},
     devices::{Devices, HostSide},
     inventory::{AcpiName, At, Placed},
+    kept::DeviceStates,
     open::open,
 };
-use self::{devices::Function, screen::PluggedScreen, windows::Windows};
 use crate::{
     attached::{Attached, Attachment, Waker},
     buses::{self, Buses, FlashSlot},
@@ -153,6 +162,8 @@ pub struct Board {
     attached: Attached,
     bootable: Vec<(BootDevice, String)>,
     flash: Option<(u64, Arc<Mutex<Flash>>)>,
+    /// The devices that are no PCI functions, for snapshots.
+    kept: Vec<Kept>,
     /// The screen, once it is plugged in.
     screen: Option<PluggedScreen>,
 }
@@ -175,7 +186,8 @@ impl Board {
     pub(crate) fn new(vm: Vm, chipset: Chipset, pci_mmio64: Option<Range<u64>>) -> Result<Self, BoardError> {
         let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(chipset.root()?));
         buses::reserve(&pio, &mmio, &vm.memory)?;
-        pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, shared(ConfigPorts::new(Arc::clone(&pci))))?;
+        let config = shared(ConfigPorts::new(Arc::clone(&pci)));
+        pio.insert(layout::PCI_CONFIG.into(), ConfigPorts::LEN, config.clone())?;
         if let Some(rom) = &vm.rom {
             let len = rom.size();
             mmio.insert(layout::FIRMWARE_END - len, len, Arc::clone(rom) as Arc<dyn bus::Target>)?;
@@ -195,6 +207,7 @@ impl Board {
             attached: Attached::default(),
             bootable: Vec::new(),
             flash: None,
+            kept: vec![Kept::ports(layout::PCI_CONFIG, "PCI configuration", config)],
             screen: None,
             vm,
         })
@@ -210,7 +223,7 @@ impl Board {
     /// # Errors
     ///
     /// It can't be made, or its ports are taken.
-    pub(crate) fn isa<D: bus::BusDevice + 'static>(
+    pub(crate) fn isa<D: bus::BusDevice + Stateful + 'static>(
         &mut self,
         spec: IsaSpec,
         make: impl FnOnce(Arc<dyn Line>) -> io::Result<D>,
@@ -221,6 +234,7 @@ impl Board {
         self.pio.insert(first.into(), len, device.clone()).map_err(|error| self.named(error))?;
         let at = At::Ports(first..first.saturating_add(u16::try_from(len).unwrap_or(u16::MAX)));
         self.placed.push(Placed { name: name.to_owned(), at, gsi, acpi, backend });
+        self.kept.push(Kept::ports(first, name, device.clone()));
         Ok(device)
     }
 
@@ -355,11 +369,13 @@ impl Board {
         let slots = self.vm.slots();
         let buses = Buses::new(self.pio, self.mmio, self.pci, self.vm.fd.clone(), Arc::clone(&slots));
         if let Some((address, flash)) = self.flash {
+            self.kept.push(Kept::flash(flash.clone()));
             buses.map_flash(FlashSlot::new(address, flash, slots));
         }
         let devices = Devices {
             buses: Arc::new(buses),
             placed: self.placed,
+            kept: self.kept,
             functions: self.functions,
             attached: self.attached,
             chipset: self.chipset,
@@ -369,23 +385,6 @@ impl Board {
         };
         Ok((self.vm, devices))
     }
-}
-
-/// The OpenFirmware path of what is behind a function, as in QEMU.
-fn boot_path(address: PciAddress, function: &str, behind: &str) -> String {
-    let place = match address.function() {
-        0 => format!("{:x}", address.device()),
-        number => format!("{:x},{number:x}", address.device()),
-    };
-    format!("/pci@i0cf8/{function}@{place}/{behind}")
-}
-
-/// The line of a device that interrupts nobody.
-#[derive(Debug)]
-struct Unwired;
-
-impl Line for Unwired {
-    fn set(&self, _high: bool) {}
 }
 
 fn shared<T>(device: T) -> Arc<Mutex<T>> {

@@ -7,7 +7,10 @@ use std::{
     thread,
 };
 
-use devices::bus::{self, Effect};
+use devices::{
+    bus::{self, Effect},
+    state::Stateless,
+};
 
 use super::*;
 use crate::{
@@ -41,6 +44,8 @@ impl bus::BusDevice for Slow {
         Effect::None
     }
 }
+
+impl Stateless for Slow {}
 
 impl OpenDevice for Slow {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {

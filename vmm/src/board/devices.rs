@@ -21,6 +21,7 @@ use devices::{
 use super::{
     chipset::{Chipset, Placing},
     inventory::{AcpiName, At, Placed},
+    kept::Kept,
     screen::PluggedScreen,
 };
 use crate::{
@@ -114,6 +115,8 @@ pub(super) struct Function {
 pub struct Devices {
     pub(super) buses: Arc<Buses>,
     pub(super) placed: Vec<Placed>,
+    /// Those that are no PCI functions, for snapshots.
+    pub(super) kept: Vec<Kept>,
     pub(super) functions: Vec<Function>,
     pub(super) attached: Attached,
     pub(super) chipset: Chipset,
