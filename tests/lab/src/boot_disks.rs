@@ -190,8 +190,9 @@ impl BootDisks {
         let disks = Self { mbr: dir.join("mbr.img"), gpt: dir.join("gpt.img") };
         let arguments = arguments(&apt::here()?, &dir);
         let recipe = format!(
-            "{}\n{CLOUD}{TRIGGER}{MENU}{SERIAL}{SCREEN}{EARLY}{INIT}{} {}",
+            "{}\n{}{SERIAL}{SCREEN}{EARLY}{} {}",
             arguments.join("\n"),
+            TEXTS.map(|(_, text)| text).concat(),
             GRUB.join(" "),
             PACK.join(" ")
         );
@@ -236,14 +237,7 @@ impl BootDisks {
     }
 
     fn make(&self, arguments: &[String], dir: &Path) -> Result<()> {
-        let texts = [
-            (CLOUD_CFG, CLOUD),
-            (TRIGGER_CONF, TRIGGER),
-            (GRUB_CFG, MENU),
-            (LAB_INIT, INIT),
-            (LOOK_SH, LOOK),
-        ];
-        for (name, text) in texts {
+        for (name, text) in TEXTS {
             fs::write(dir.join(name), text).with_context(|| format!("writing {name}"))?;
         }
         let root = dir.join("root.part");
@@ -349,6 +343,8 @@ const GRUB_CFG: &str = "grub.cfg";
 const EARLY_CFG: &str = "early.cfg";
 const LAB_INIT: &str = "lab-init";
 const LOOK_SH: &str = "look";
+const TEXTS: [(&str, &str); 5] =
+    [(CLOUD_CFG, CLOUD), (TRIGGER_CONF, TRIGGER), (GRUB_CFG, MENU), (LAB_INIT, INIT), (LOOK_SH, LOOK)];
 
 /// mmdebstrap's, which then writes an archive to its standard output. `dir` has the files that go into the system.
 fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
