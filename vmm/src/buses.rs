@@ -29,6 +29,7 @@ use self::{
     mapped::Mapped,
     placed::{BusAddress, FunctionBar, Placed, Write},
 };
+use crate::ioctls::again;
 
 /// The address spaces of a running machine, shared by its vCPUs.
 #[derive(Debug)]
@@ -58,19 +59,19 @@ pub(crate) trait IoEvents: Send + Sync + Debug {
 impl IoEvents for VmFd {
     fn register(&self, write: Write, event: &EventFd) -> io::Result<()> {
         let at = write.at.into();
-        match write.value {
-            Some(value) => self.register_ioevent(event, &at, value)?,
-            None => self.register_ioevent(event, &at, NoDatamatch)?,
-        }
+        again(|| match write.value {
+            Some(value) => self.register_ioevent(event, &at, value),
+            None => self.register_ioevent(event, &at, NoDatamatch),
+        })?;
         Ok(())
     }
 
     fn unregister(&self, write: Write, event: &EventFd) -> io::Result<()> {
         let at = write.at.into();
-        match write.value {
-            Some(value) => self.unregister_ioevent(event, &at, value)?,
-            None => self.unregister_ioevent(event, &at, NoDatamatch)?,
-        }
+        again(|| match write.value {
+            Some(value) => self.unregister_ioevent(event, &at, value),
+            None => self.unregister_ioevent(event, &at, NoDatamatch),
+        })?;
         Ok(())
     }
 }
@@ -215,7 +216,7 @@ impl Buses {
         doorbells.retain(|&write, old| {
             let keep = wanted.get(&write) == Some(&(old.bar, old.offset));
             if !keep && let Err(error) = self.doorbells.unregister(write, &old.event) {
-                log::warn!("the doorbell at {} can't be taken away: {error}", write.at);
+                log::warn!("KVM_IOEVENTFD: the doorbell at {} can't be taken away: {error}", write.at);
             }
             keep
         });
@@ -230,7 +231,7 @@ impl Buses {
                 }
                 // It works all the same: the write exits, and the device rings it itself.
                 Err(error) => said_full.info(format_args!(
-                    "after {} doorbells KVM takes no more, and each of the others costs an exit: {error}",
+                    "after {} doorbells KVM takes no more, and each of the others costs an exit: KVM_IOEVENTFD: {error}",
                     doorbells.len()
                 )),
             }

@@ -17,7 +17,7 @@ use arch::cpu::{
 use kvm_bindings::{KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_msr_entry};
 use kvm_ioctls::{Cap, Kvm};
 
-use crate::ioctls;
+use crate::ioctls::{self, again};
 
 /// Why KVM can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +93,7 @@ impl Host {
             return Err(HostError::NoCapability(missing));
         }
         ask_for_tiles();
-        let supported = kvm
-            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+        let supported = again(|| kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES))
             .map_err(|error| HostError::Ask("KVM_GET_SUPPORTED_CPUID", error))?;
         let supported = Cpuid::from_entries(supported.as_slice());
         let cpu = HostCpu {
@@ -113,8 +112,8 @@ impl Host {
 impl Host {
     /// Asks for the TSC's rate, by a VM made for that: few guests are told of it.
     pub fn read_tsc_khz(&mut self) {
-        let vcpu = self.kvm.create_vm().and_then(|vm| vm.create_vcpu(0));
-        match vcpu.and_then(|vcpu| vcpu.get_tsc_khz()) {
+        let vcpu = again(|| self.kvm.create_vm()).and_then(|vm| again(|| vm.create_vcpu(0)));
+        match vcpu.and_then(|vcpu| again(|| vcpu.get_tsc_khz())) {
             Ok(khz) => self.cpu.tsc_khz = Some(khz),
             Err(error) => log::info!("KVM does not tell the TSC's rate: {error}"),
         }
@@ -146,18 +145,18 @@ fn open(path: &Path) -> Result<Kvm, HostError> {
 /// The values of KVM's feature MSRs. The VMX capability MSRs are among them only where KVM can nest.
 fn feature_msrs(kvm: &Kvm) -> Result<BTreeMap<u32, u64>, HostError> {
     let ask = |what| move |error| HostError::Ask(what, error);
-    let list = kvm.get_msr_feature_index_list().map_err(ask("KVM_GET_MSR_FEATURE_INDEX_LIST"))?;
+    let list = again(|| kvm.get_msr_feature_index_list()).map_err(ask("KVM_GET_MSR_FEATURE_INDEX_LIST"))?;
     let entries: Vec<_> =
         list.as_slice().iter().map(|&index| kvm_msr_entry { index, ..Default::default() }).collect();
     let Ok(mut msrs) = Msrs::from_entries(&entries) else { return Ok(BTreeMap::new()) };
     // KVM stops at the first MSR that it can't read, and says how many came before.
-    let read = kvm.get_msrs(&mut msrs).map_err(ask("KVM_GET_MSRS of feature MSRs"))?;
+    let read = again(|| kvm.get_msrs(&mut msrs)).map_err(ask("KVM_GET_MSRS of feature MSRs"))?;
     Ok(msrs.as_slice().iter().take(read).map(|msr| (msr.index, msr.data)).collect())
 }
 
 /// The most that KVM takes for IA32_MCG_CAP; 0 if it does not tell, which costs guests their machine checks and nothing else.
 fn mcg_cap(kvm: &Kvm) -> u64 {
-    let bits = ioctls::supported_mcg_cap(kvm).unwrap_or_else(|error| {
+    let bits = again(|| ioctls::supported_mcg_cap(kvm)).unwrap_or_else(|error| {
         log::info!("guests have no machine checks: KVM_X86_GET_MCE_CAP_SUPPORTED: {error}");
         0
     });

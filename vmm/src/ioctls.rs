@@ -1,4 +1,4 @@
-//! KVM's ioctls that kvm-ioctls has no methods for.
+//! KVM's ioctls that kvm-ioctls has no methods for, and what holds for all of them.
 #![expect(unsafe_code, reason = "ioctls that no crate has")]
 
 use kvm_bindings::{KVM_SREGS2_FLAGS_PDPTRS_VALID, KVMIO, kvm_sregs2};
@@ -17,6 +17,17 @@ const KVM_X86_GET_MCE_CAP_SUPPORTED: c_ulong = ioctl_expr(_IOC_READ, KVMIO, 0x9d
 
 /// `_IOR(KVMIO, 0xcc, struct kvm_sregs2)`.
 const KVM_GET_SREGS2: c_ulong = ioctl_expr(_IOC_READ, KVMIO, 0xcc, 320);
+
+/// Asks KVM again for as long as a signal interrupts it. `KVM_RUN` alone is interrupted on purpose; the others are where the kernel looks
+/// for a signal while it waits, as `KVM_CREATE_VM` does for the locks of the process's memory: SIGSTOP and SIGCONT are enough.
+pub(crate) fn again<T>(mut ioctl: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    loop {
+        match ioctl() {
+            Err(error) if error.errno() == libc::EINTR => {}
+            answer => return answer,
+        }
+    }
+}
 
 /// Sets the TSC rate, in kHz, of the vCPUs that are made afterwards; 0 is the host's rate of now. Older kernels know it for vCPUs alone.
 pub(crate) fn set_tsc_khz(vm: &VmFd, khz: u32) -> Result<(), Error> {

@@ -9,3 +9,15 @@ fn numbers_are_kvms() {
     assert_eq!(KVM_GET_SREGS2, 0x8140_aecc);
     assert_eq!(size_of::<kvm_sregs2>(), 0x140);
 }
+
+#[test]
+fn an_interrupted_ioctl_is_asked_again_and_other_errors_are_answers() {
+    for (answers, last) in [
+        (&[Err(libc::EINTR), Err(libc::EINTR), Ok(7)][..], Ok(7)),
+        (&[Err(libc::EINTR), Err(libc::EAGAIN), Ok(7)], Err(libc::EAGAIN)),
+    ] {
+        let mut answers = answers.iter();
+        let answer = again(|| answers.next().unwrap().map_err(Error::new));
+        assert_eq!(answer.map_err(|error| error.errno()), last);
+    }
+}

@@ -288,7 +288,7 @@ fn tell_unmet(config: &VmConfig, machine: &Machine) {
 
 fn write_stats(mut file: &File, stats: Option<Stats>) -> io::Result<()> {
     let stats = stats.unwrap_or_else(|| {
-        log::warn!("--stats: this KVM counts nothing; that of Linux 5.14 and later does");
+        log::warn!("--stats: this KVM tells no counts; that of Linux 5.14 and later has them");
         Stats::default()
     });
     file.write_all((serde_json::to_string_pretty(&stats)? + "\n").as_bytes())

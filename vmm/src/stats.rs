@@ -12,9 +12,12 @@ use std::{
 use kvm_bindings::{
     KVM_STATS_TYPE_CUMULATIVE, KVM_STATS_TYPE_INSTANT, KVM_STATS_TYPE_MASK, KVM_STATS_TYPE_PEAK, KVMIO,
 };
+use kvm_ioctls::Error;
 use libc::c_ulong;
 use serde::{Deserialize, Serialize};
 use vmm_sys_util::ioctl::{_IOC_NONE, ioctl, ioctl_expr};
+
+use crate::ioctls::again;
 
 /// `_IO(KVMIO, 0xce)`.
 const KVM_GET_STATS_FD: c_ulong = ioctl_expr(_IOC_NONE, KVMIO, 0xce, 0);
@@ -96,7 +99,7 @@ pub fn by_reason(counters: &Counters) -> Vec<(&str, u64)> {
 /// The VM or vCPU is open while its statistics are read: kernels before 6.5 did not keep it alive for them.
 pub(crate) fn of(kvm: &impl AsRawFd) -> Option<Counters> {
     read(kvm).unwrap_or_else(|error| {
-        log::warn!("can't read what KVM counted: {error}");
+        log::warn!("KVM does not tell what it counted: KVM_GET_STATS_FD: {error}");
         None
     })
 }
@@ -104,14 +107,14 @@ pub(crate) fn of(kvm: &impl AsRawFd) -> Option<Counters> {
 /// Linux, "KVM API", "KVM_GET_STATS_FD".
 fn read(kvm: &impl AsRawFd) -> io::Result<Option<Counters>> {
     // SAFETY: takes no argument, and makes a file descriptor.
-    let fd = unsafe { ioctl(kvm, KVM_GET_STATS_FD) };
-    if fd < 0 {
-        let error = io::Error::last_os_error();
-        return match error.raw_os_error() {
-            Some(libc::EINVAL | libc::ENOTTY) => Ok(None),
-            _ => Err(error),
-        };
-    }
+    let made = again(|| match unsafe { ioctl(kvm, KVM_GET_STATS_FD) } {
+        fd @ 0.. => Ok(fd),
+        _ => Err(Error::last()),
+    });
+    let fd = match made {
+        Err(error) if [libc::EINVAL, libc::ENOTTY].contains(&error.errno()) => return Ok(None),
+        made => made?,
+    };
     // SAFETY: it was made above, and is nobody else's.
     let mut file = unsafe { File::from_raw_fd(fd) };
     let mut bytes = Vec::new();

@@ -2,6 +2,8 @@
 
 use kvm_ioctls::{Cap, VcpuFd, VmFd};
 
+use crate::ioctls::again;
+
 /// IA32_TIME_STAMP_COUNTER.
 pub(crate) const TIME_STAMP_COUNTER: u32 = 0x10;
 /// By how much NTP may have the host's rate corrected, in millionths. A guest does not notice that much.
@@ -35,12 +37,12 @@ pub(crate) enum TscError {
 /// Lets a vCPU's TSC run at `wanted` kHz, as QEMU does: scaled where KVM can do that, and otherwise only at a rate that the host's
 /// may be taken for.
 pub(crate) fn set_rate(vm: &VmFd, vcpu: &VcpuFd, wanted: u32) -> Result<(), TscError> {
-    let host = vcpu.get_tsc_khz().unwrap_or_default();
+    let host = again(|| vcpu.get_tsc_khz()).unwrap_or_default();
     let scales = vm.check_extension(Cap::TscControl);
     if !scales && !is_near(wanted, host) {
         return Err(TscError::NoScaling { wanted, host });
     }
-    match vcpu.set_tsc_khz(wanted) {
+    match again(|| vcpu.set_tsc_khz(wanted)) {
         Ok(()) => Ok(()),
         Err(_) if host == wanted => Ok(()),
         Err(source) => Err(TscError::Refused { wanted, host, source }),

@@ -29,11 +29,12 @@ use crate::{
     crash::{Crash, Reason},
     exit::Exit,
     gdb::{Trap, Traps},
-    ioctls, kick,
+    ioctls::{self, again},
+    kick,
     link::Event,
     stats::{self, Counters},
     tsc::{self, TscError},
-    vm::{KvmError, Vm, kvm},
+    vm::{KvmError, Vm, ask, kvm},
 };
 
 /// The message of `-v` when the first vCPU has run guest code. `nvmm nest` waits for it.
@@ -122,29 +123,28 @@ impl Vcpu {
         profile: &CpuProfile,
         entry: Option<&Entry>,
     ) -> Result<Self, VcpuError> {
-        let ask = |what| move |source| VcpuError::Kvm(id, kvm(what)(source));
+        let of_it = |source| VcpuError::Kvm(id, source);
         let apic_id = profile.apic_id(id);
-        let fd = vm.fd.create_vcpu(u64::from(apic_id)).map_err(ask("KVM_CREATE_VCPU"))?;
+        let fd = ask("KVM_CREATE_VCPU", || vm.fd.create_vcpu(u64::from(apic_id))).map_err(of_it)?;
         if let Some(khz) = profile.tsc_khz() {
             tsc::set_rate(&vm.fd, &fd, khz).map_err(|source| VcpuError::Tsc(id, source))?;
             set_msrs(&fd, id, &[(tsc::TIME_STAMP_COUNTER, 0)])?;
         } else if !vm.has_tsc_rate
-            && let Err(error) = fd.set_tsc_khz(0)
+            && let Err(error) = again(|| fd.set_tsc_khz(0))
         {
             log::debug!("vCPU {id}: KVM_SET_TSC_KHZ: {error}");
         }
         if profile.enforces_pv() {
             let mut cap = kvm_enable_cap { cap: KVM_CAP_ENFORCE_PV_FEATURE_CPUID, ..Default::default() };
             cap.args[0] = 1;
-            fd.enable_cap(&cap).map_err(ask(
-                "KVM_ENABLE_CAP of KVM_CAP_ENFORCE_PV_FEATURE_CPUID (kvm-pv-enforce-cpuid=on)",
-            ))?;
+            let what = "KVM_ENABLE_CAP of KVM_CAP_ENFORCE_PV_FEATURE_CPUID (kvm-pv-enforce-cpuid=on)";
+            ask(what, || fd.enable_cap(&cap)).map_err(of_it)?;
         }
 
         let cpuid = CpuId::from_entries(&profile.cpuid(id)).map_err(|_| VcpuError::TooManyLeaves(id))?;
-        fd.set_cpuid2(&cpuid).map_err(ask("KVM_SET_CPUID2"))?;
+        ask("KVM_SET_CPUID2", || fd.set_cpuid2(&cpuid)).map_err(of_it)?;
         if let Some(cap) = profile.mcg_cap()
-            && let Err(error) = ioctls::setup_mce(&fd, cap)
+            && let Err(error) = again(|| ioctls::setup_mce(&fd, cap))
         {
             log::info!("vCPU {id}: its machine checks are KVM's: KVM_X86_SETUP_MCE of {cap:#x}: {error}");
         }
@@ -152,20 +152,20 @@ impl Vcpu {
         let memory_types = entry.map_or_else(Vec::new, |_| boot::mtrrs(profile));
         offer_msrs(&fd, id, &[&[boot::MISC_ENABLE][..], &memory_types].concat())?;
         verify_msrs(&fd, id, profile)?;
-        let mut sregs = fd.get_sregs().map_err(ask("KVM_GET_SREGS"))?;
+        let mut sregs = ask("KVM_GET_SREGS", || fd.get_sregs()).map_err(of_it)?;
         profile.set_apic_mode(&mut sregs);
         if let Some(entry) = entry.filter(|_| id == 0) {
             entry.set_sregs(&mut sregs);
-            fd.set_regs(&entry.regs()).map_err(ask("KVM_SET_REGS"))?;
+            ask("KVM_SET_REGS", || fd.set_regs(&entry.regs())).map_err(of_it)?;
         }
-        fd.set_sregs(&sregs).map_err(ask("KVM_SET_SREGS"))?;
+        ask("KVM_SET_SREGS", || fd.set_sregs(&sregs)).map_err(of_it)?;
         if entry.is_some() {
-            let mut lapic = fd.get_lapic().map_err(ask("KVM_GET_LAPIC"))?;
+            let mut lapic = ask("KVM_GET_LAPIC", || fd.get_lapic()).map_err(of_it)?;
             boot::set_lint(&mut lapic);
-            fd.set_lapic(&lapic).map_err(ask("KVM_SET_LAPIC"))?;
+            ask("KVM_SET_LAPIC", || fd.set_lapic(&lapic)).map_err(of_it)?;
         }
 
-        let got = fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(ask("KVM_GET_CPUID2"))?;
+        let got = ask("KVM_GET_CPUID2", || fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES)).map_err(of_it)?;
         let may_add = |mismatch: &Mismatch| mismatch.only_adds() && !profile.is_exact();
         let (added, wrong): (Vec<_>, Vec<_>) =
             profile.verify(id, got.as_slice()).into_iter().partition(may_add);
@@ -341,7 +341,8 @@ fn verify_msrs(fd: &VcpuFd, vcpu: u32, profile: &CpuProfile) -> Result<(), VcpuE
     let entries: Vec<_> =
         planned.keys().map(|&index| kvm_msr_entry { index, ..Default::default() }).collect();
     let mut msrs = Msrs::from_entries(&entries).map_err(|_| VcpuError::TooManyLeaves(vcpu))?;
-    let count = fd.get_msrs(&mut msrs).map_err(|source| VcpuError::Kvm(vcpu, kvm("KVM_GET_MSRS")(source)))?;
+    let count =
+        ask("KVM_GET_MSRS", || fd.get_msrs(&mut msrs)).map_err(|source| VcpuError::Kvm(vcpu, source))?;
     if let Some(unread) = entries.get(count) {
         log::info!("vCPU {vcpu}: KVM does not show MSR {:#x}", unread.index);
     }
@@ -379,6 +380,6 @@ fn write_msrs(fd: &VcpuFd, vcpu: u32, values: &[(u32, u64)]) -> Result<usize, Vc
     let entries: Vec<_> =
         values.iter().map(|&(index, data)| kvm_msr_entry { index, data, ..Default::default() }).collect();
     let msrs = Msrs::from_entries(&entries).map_err(|_| VcpuError::TooManyLeaves(vcpu))?;
-    let set = fd.set_msrs(&msrs).map_err(|source| VcpuError::Kvm(vcpu, kvm("KVM_SET_MSRS")(source)))?;
+    let set = ask("KVM_SET_MSRS", || fd.set_msrs(&msrs)).map_err(|source| VcpuError::Kvm(vcpu, source))?;
     Ok(set.min(values.len()))
 }

@@ -27,7 +27,11 @@ use self::{
     msi::{KvmMsi, Routes},
     slots::KvmSlots,
 };
-use crate::{buses::MemorySlots, host::Host, ioctls};
+use crate::{
+    buses::MemorySlots,
+    host::Host,
+    ioctls::{self, again},
+};
 
 /// An ioctl that KVM refused.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,14 @@ pub(crate) struct KvmError {
 /// Names the ioctl that failed.
 pub(crate) fn kvm(what: &'static str) -> impl Fn(kvm_ioctls::Error) -> KvmError {
     move |source| KvmError { what, source }
+}
+
+/// Asks KVM, [again] if a signal interrupts it, and names the ioctl that failed.
+pub(crate) fn ask<T>(
+    what: &'static str,
+    ioctl: impl FnMut() -> Result<T, kvm_ioctls::Error>,
+) -> Result<T, KvmError> {
+    again(ioctl).map_err(kvm(what))
 }
 
 /// A KVM virtual machine without vCPUs.
@@ -84,11 +96,11 @@ impl Vm {
         rom: Option<&Arc<Rom>>,
         max_apic_id: u32,
     ) -> Result<Self, KvmError> {
-        let vm = host.kvm.create_vm().map_err(kvm("KVM_CREATE_VM"))?;
+        let vm = ask("KVM_CREATE_VM", || host.kvm.create_vm())?;
         let has_tsc_rate = set_tsc_rate(&vm);
-        vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(kvm("KVM_SET_IDENTITY_MAP_ADDR"))?;
+        ask("KVM_SET_IDENTITY_MAP_ADDR", || vm.set_identity_map_address(layout::KVM_IDENTITY_MAP))?;
         let tss = usize::try_from(layout::KVM_TSS).unwrap_or_default();
-        vm.set_tss_address(tss).map_err(kvm("KVM_SET_TSS_ADDR"))?;
+        ask("KVM_SET_TSS_ADDR", || vm.set_tss_address(tss))?;
         for (slot, region) in (0..).zip(memory.iter()) {
             let slot = kvm_userspace_memory_region {
                 slot,
@@ -98,7 +110,7 @@ impl Vm {
                 userspace_addr: region.userspace_addr() as u64,
             };
             // SAFETY: no vCPU runs without the region: each `Vcpu` has a view of it.
-            unsafe { vm.set_user_memory_region(slot) }.map_err(kvm("KVM_SET_USER_MEMORY_REGION"))?;
+            ask("KVM_SET_USER_MEMORY_REGION", || unsafe { vm.set_user_memory_region(slot) })?;
         }
         if let Some(rom) = rom {
             let pages = rom.as_volatile_slice();
@@ -110,18 +122,18 @@ impl Vm {
                 userspace_addr: pages.ptr_guard().as_ptr().expose_provenance() as u64,
             };
             // SAFETY: no vCPU runs without the chip: each `Vcpu` holds it.
-            unsafe { vm.set_user_memory_region(slot) }
-                .map_err(kvm("KVM_SET_USER_MEMORY_REGION of firmware's read-only memory"))?;
+            let set = || unsafe { vm.set_user_memory_region(slot) };
+            ask("KVM_SET_USER_MEMORY_REGION of firmware's read-only memory", set)?;
         }
         let x2apic_ids = max_apic_id >= FIRST_X2APIC_ID;
         if x2apic_ids {
             let mut cap = kvm_enable_cap { cap: KVM_CAP_X2APIC_API, ..Default::default() };
             cap.args[0] = u64::from(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
-            vm.enable_cap(&cap).map_err(kvm("KVM_ENABLE_CAP of KVM_CAP_X2APIC_API (more than 254 vCPUs)"))?;
+            ask("KVM_ENABLE_CAP of KVM_CAP_X2APIC_API (more than 254 vCPUs)", || vm.enable_cap(&cap))?;
         }
-        vm.create_irq_chip().map_err(kvm("KVM_CREATE_IRQCHIP"))?;
+        ask("KVM_CREATE_IRQCHIP", || vm.create_irq_chip())?;
         let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
-        vm.create_pit2(pit).map_err(kvm("KVM_CREATE_PIT2"))?;
+        ask("KVM_CREATE_PIT2", || vm.create_pit2(pit))?;
         let fd = Arc::new(vm);
         let first_slot = slots(memory).saturating_add(rom.iter().map(|_| 1).sum());
         Ok(Self {
@@ -149,7 +161,7 @@ impl Vm {
         }
         let mut cap = kvm_enable_cap { cap: KVM_CAP_PMU_CAPABILITY, ..Default::default() };
         cap.args[0] = u64::from(KVM_PMU_CAP_DISABLE);
-        self.fd.enable_cap(&cap).map_err(kvm("KVM_ENABLE_CAP of KVM_CAP_PMU_CAPABILITY (pmu=off)"))
+        ask("KVM_ENABLE_CAP of KVM_CAP_PMU_CAPABILITY (pmu=off)", || self.fd.enable_cap(&cap))
     }
 
     /// The memory slots for PCI BARs.
@@ -194,7 +206,7 @@ fn slots(memory: &GuestRam) -> u32 {
 /// The capability is not asked for: `KVM_CAP_VM_TSC_CONTROL` is absent where there is no scaling, though the ioctl is there. Nothing
 /// depends on it on other hosts, so an error is no reason to stop.
 fn set_tsc_rate(vm: &VmFd) -> bool {
-    let set = ioctls::set_tsc_khz(vm, 0);
+    let set = again(|| ioctls::set_tsc_khz(vm, 0));
     if let Err(error) = set {
         log::debug!("KVM_SET_TSC_KHZ of the VM: {error}");
     }
@@ -210,7 +222,7 @@ struct KvmLine {
 
 impl Line for KvmLine {
     fn set(&self, high: bool) {
-        if let Err(error) = self.vm.set_irq_line(self.gsi, high) {
+        if let Err(error) = again(|| self.vm.set_irq_line(self.gsi, high)) {
             log::error!("KVM_IRQ_LINE of GSI {}: {error}", self.gsi);
         }
     }

@@ -56,7 +56,7 @@ impl Mapped {
             }
             let deleted = kvm.delete(slot.number);
             if let Err(error) = &deleted {
-                log::warn!("the memory at {at:#x} can't be taken away: {error}");
+                log::warn!("KVM_SET_USER_MEMORY_REGION: the memory at {at:#x} can't be taken away: {error}");
             }
             // One that is still there is tried again with the next change.
             deleted.is_err()
@@ -70,7 +70,7 @@ impl Mapped {
                     self.slots.insert(at, Slot { number, bar, range });
                 }
                 Err(error) => self.said_refused.info(format_args!(
-                    "KVM does not map a PCI function's memory at {at:#x}, and each access to it costs an exit: {error}"
+                    "KVM does not map a PCI function's memory at {at:#x}, and each access to it costs an exit: KVM_SET_USER_MEMORY_REGION: {error}"
                 )),
             }
         }

@@ -15,6 +15,8 @@ use kvm_bindings::{
 use kvm_ioctls::VmFd;
 use vmm_sys_util::eventfd::EventFd;
 
+use crate::ioctls::again;
+
 /// The inputs of a PIC, and of the IOAPIC. The GSIs of messages begin above.
 const PIC_PINS: u32 = 8;
 const IOAPIC_PINS: u32 = 24;
@@ -64,8 +66,13 @@ impl Msi for KvmMsi {
     fn signal(&self) {
         let message = self.state().message;
         let Routes { vm, x2apic_ids, .. } = &*self.routes;
-        if let Err(error) = vm.signal_msi(to_kvm(message, *x2apic_ids)) {
-            log::debug!("KVM_SIGNAL_MSI of {message:x?}: {error}");
+        match again(|| vm.signal_msi(to_kvm(message, *x2apic_ids))) {
+            Ok(_) => {}
+            // The guest's own doing: no local APIC takes such a message.
+            Err(error) if [libc::EPERM, libc::EINVAL].contains(&error.errno()) => {
+                log::debug!("KVM_SIGNAL_MSI of {message:x?}: {error}");
+            }
+            Err(error) => log::error!("KVM_SIGNAL_MSI: the guest misses an interrupt: {error}"),
         }
     }
 
@@ -78,7 +85,7 @@ impl Msi for KvmMsi {
         if state.attached == 0 {
             self.routes.set(gsi, state.message)?;
         }
-        self.routes.vm.register_irqfd(event, gsi)?;
+        again(|| self.routes.vm.register_irqfd(event, gsi))?;
         state.attached += 1;
         Ok(())
     }
@@ -87,7 +94,7 @@ impl Msi for KvmMsi {
         let mut state = self.state();
         if let Some(gsi) = state.gsi {
             state.attached = state.attached.saturating_sub(1);
-            if let Err(error) = self.routes.vm.unregister_irqfd(event, gsi) {
+            if let Err(error) = again(|| self.routes.vm.unregister_irqfd(event, gsi)) {
                 log::error!("KVM_IRQFD of GSI {gsi}: {error}");
             }
         }
@@ -150,7 +157,7 @@ impl Routes {
         let messages = messages.map(|(gsi, message)| message_route(gsi, to_kvm(message, self.x2apic_ids)));
         let entries: Vec<_> = pin_routes().chain(messages).collect();
         let table = KvmIrqRouting::from_entries(&entries).map_err(io::Error::other)?;
-        Ok(self.vm.set_gsi_routing(&table)?)
+        Ok(again(|| self.vm.set_gsi_routing(&table))?)
     }
 
     fn messages(&self) -> MutexGuard<'_, BTreeMap<u32, Option<MsiMessage>>> {

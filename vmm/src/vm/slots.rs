@@ -18,7 +18,7 @@ use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memo
 use kvm_ioctls::VmFd;
 use vm_memory::VolatileSlice;
 
-use crate::buses::MemorySlots;
+use crate::{buses::MemorySlots, ioctls::again};
 
 /// The slots of PCI BARs and of a flash chip, numbered above those of RAM. They own the memory that KVM maps; whoever runs a vCPU holds them, by the
 /// [buses](crate::buses::Buses).
@@ -100,7 +100,7 @@ impl KvmSlots {
         };
         // SAFETY: the pages are the owner's, which stays mapped while `mapped` has it: until KVM has deleted the slot, or until no vCPU
         // can run any more.
-        unsafe { self.vm.set_user_memory_region(region) }?;
+        again(|| unsafe { self.vm.set_user_memory_region(region) })?;
         mapped.insert(slot, Mapped { owner, range });
         Ok(slot)
     }
@@ -128,7 +128,7 @@ impl MemorySlots for KvmSlots {
         }
         let region = kvm_userspace_memory_region { slot, ..Default::default() };
         // SAFETY: a region of no bytes maps nothing, and RAM's slots are not in `mapped`.
-        unsafe { self.vm.set_user_memory_region(region) }?;
+        again(|| unsafe { self.vm.set_user_memory_region(region) })?;
         // Its log has gone with it.
         mapped.remove(&slot).iter().for_each(Mapped::mark);
         Ok(())
@@ -144,7 +144,7 @@ impl DirtyLog for KvmSlots {
             if !ptr::eq(Arc::as_ptr(owner), memory) {
                 continue;
             }
-            match self.vm.get_dirty_log(slot, it.range.len()) {
+            match again(|| self.vm.get_dirty_log(slot, it.range.len())) {
                 Ok(bits) => dirty.add_bits(it.range.start as u64 / PAGE, &bits),
                 Err(error) => {
                     log::debug!("KVM_GET_DIRTY_LOG: {error}");
