@@ -6,5 +6,7 @@
 mod control;
 mod injection;
 mod kvm;
+mod memory;
 #[path = "../support/mod.rs"]
 mod support;
+mod tracee;

@@ -43,6 +43,7 @@ mod kick;
 pub mod libvirt;
 pub mod link;
 mod lossy;
+mod lost_memory;
 pub mod machine;
 pub mod main_loop;
 pub mod memory;

@@ -35,7 +35,7 @@ use crate::{
     kernel::Kernel,
     kick,
     link::Link,
-    memory,
+    lost_memory, memory,
     output::Taken,
     payload::Payload,
     reboots::Reboots,
@@ -112,6 +112,7 @@ impl Machine {
         payload: &Payload,
         devices: &[Box<dyn OpenDevice>],
     ) -> Result<Self, anyhow::Error> {
+        lost_memory::init()?;
         let topology = config.topology;
         check_vcpus(host, &topology)?;
         let cpu =

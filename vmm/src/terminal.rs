@@ -61,7 +61,7 @@ impl Terminal {
         }
         for signal in DEADLY.into_iter().chain(SIGRTMIN()..=SIGRTMAX()) {
             if FAULTS.contains(&signal) || is_default(signal) {
-                register_signal_handler(signal, restore_and_die)?;
+                register_signal_handler(signal, handle)?;
             }
         }
         let report = panic::take_hook();
@@ -130,7 +130,7 @@ fn in_foreground() -> bool {
 
 /// Gives the terminal back, unless it is another's: changing that would stop this process. It is async-signal-safe: atomics and
 /// system calls.
-fn restore() {
+pub(crate) fn restore() {
     if let (true, Some(saved)) = (RAW.swap(false, Ordering::SeqCst), SAVED.get())
         && in_foreground()
     {
@@ -160,7 +160,12 @@ fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
     (asked == 0).then_some(action.sa_sigaction)
 }
 
-extern "C" fn restore_and_die(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {
+extern "C" fn handle(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {
+    restore_and_die(signal);
+}
+
+/// Gives the terminal back, and has the signal do to this process what it does by default. It is async-signal-safe.
+pub(crate) fn restore_and_die(signal: c_int) {
     restore();
     // SAFETY: both are async-signal-safe; the signal, sent again, meets its default: to end the process.
     unsafe { libc::signal(signal, libc::SIG_DFL) };

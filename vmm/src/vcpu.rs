@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "reads the union in the run page by the exit reason")]
 
 mod debug;
+mod error;
 
 use std::{
     io, slice,
@@ -19,11 +20,13 @@ use devices::{
 };
 use kvm_bindings::{
     CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
-    KVM_EXIT_UNKNOWN, KVM_INTERNAL_ERROR_EMULATION, KVM_MAX_CPUID_ENTRIES, KVM_SYSTEM_EVENT_RESET,
-    KVM_SYSTEM_EVENT_SHUTDOWN, Msrs, kvm_enable_cap, kvm_msr_entry,
+    KVM_EXIT_MEMORY_FAULT, KVM_EXIT_UNKNOWN, KVM_INTERNAL_ERROR_EMULATION, KVM_MAX_CPUID_ENTRIES,
+    KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN, Msrs, kvm_enable_cap, kvm_msr_entry,
 };
-use kvm_ioctls::{VcpuExit, VcpuFd};
+use kvm_ioctls::{Error, VcpuExit, VcpuFd};
+use vm_memory::{GuestAddress, GuestMemoryBackend};
 
+use self::error::VcpuError;
 use crate::{
     buses::Buses,
     crash::{Crash, Reason},
@@ -33,56 +36,12 @@ use crate::{
     kick,
     link::Event,
     stats::{self, Counters},
-    tsc::{self, TscError},
-    vm::{KvmError, Vm, ask, kvm},
+    tsc,
+    vm::{Vm, ask, kvm},
 };
 
 /// The message of `-v` when the first vCPU has run guest code. `nvmm nest` waits for it.
 pub(crate) const ENTERED: &str = "KVM entered the guest";
-
-/// Why a vCPU can't be made as planned.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum VcpuError {
-    /// KVM refused an ioctl.
-    #[error("vCPU {0}")]
-    Kvm(u32, #[source] KvmError),
-    /// KVM refused a value of an MSR.
-    #[error("vCPU {vcpu}: KVM refused {value:#x} for MSR {index:#x}")]
-    Msr {
-        /// The vCPU.
-        vcpu: u32,
-        /// The MSR.
-        index: u32,
-        /// The value.
-        value: u64,
-    },
-    /// KVM took an MSR's value and shows another.
-    #[error("vCPU {vcpu}: KVM changed MSR {index:#x}: it is {read:#x} and not {value:#x}")]
-    MsrChanged {
-        /// The vCPU.
-        vcpu: u32,
-        /// The MSR.
-        index: u32,
-        /// The value that was written.
-        value: u64,
-        /// The value that was read back.
-        read: u64,
-    },
-    /// KVM gave the vCPU another CPUID than it was told.
-    #[error("vCPU {vcpu}: KVM changed CPUID: {what}")]
-    Cpuid {
-        /// The vCPU.
-        vcpu: u32,
-        /// All the differences.
-        what: String,
-    },
-    /// `tsc-frequency` that can't be had.
-    #[error("vCPU {0}")]
-    Tsc(u32, #[source] TscError),
-    /// Too many leaves.
-    #[error("vCPU {0}: more CPUID leaves than KVM takes")]
-    TooManyLeaves(u32),
-}
 
 /// A vCPU and where its exits go.
 #[derive(Debug)]
@@ -245,6 +204,13 @@ impl Vcpu {
                     effects.fold(Effect::None, |first, next| if first == Effect::None { next } else { first })
                 }
             }
+            // KVM emulated an instruction, and had no page for what is no register.
+            Ok(VcpuExit::MmioRead(at, _) | VcpuExit::MmioWrite(at, _))
+                if self.memory.find_region(GuestAddress(at)).is_some() =>
+            {
+                let error = VcpuError::LostMemory { vcpu: self.id, at: Some(at), source: None };
+                return Some(Event::Exit(Exit::Failed(error.into())));
+            }
             Ok(VcpuExit::MmioRead(address, data)) => {
                 mmio.read(address, data);
                 Effect::None
@@ -272,10 +238,7 @@ impl Vcpu {
                     kick::clear(&mut self.fd);
                     Effect::None
                 }
-                _ => {
-                    let error = VcpuError::Kvm(self.id, kvm("KVM_RUN")(error));
-                    return Some(Event::Exit(Exit::Failed(error.into())));
-                }
+                _ => return Some(self.failed(error)),
             },
         };
         let exit = match effect {
@@ -290,6 +253,23 @@ impl Vcpu {
             Effect::Exit(status) => Exit::Debug(status),
         };
         Some(Event::Exit(exit))
+    }
+
+    /// The end by an error of `KVM_RUN`. KVM's documentation, "KVM_EXIT_MEMORY_FAULT": since Linux 6.8 it tells the address of memory
+    /// that is lost.
+    fn failed(&mut self, source: Error) -> Event {
+        let vcpu = self.id;
+        let run = self.fd.get_kvm_run();
+        let error = match (source.errno(), run.exit_reason) {
+            (libc::EFAULT, KVM_EXIT_MEMORY_FAULT) => {
+                // SAFETY: the exit reason says that this is the union's field.
+                let at = unsafe { run.__bindgen_anon_1.memory_fault.gpa };
+                VcpuError::LostMemory { vcpu, at: Some(at), source: Some(source) }
+            }
+            (libc::EFAULT, _) => VcpuError::LostMemory { vcpu, at: None, source: Some(source) },
+            _ => VcpuError::Kvm(vcpu, kvm("KVM_RUN")(source)),
+        };
+        Event::Exit(Exit::Failed(error.into()))
     }
 
     /// Returns whether the last exit shows that guest code ran.
