@@ -7,6 +7,9 @@ mod control;
 mod injection;
 mod kvm;
 mod memory;
+#[path = "../support/network.rs"]
+mod network;
+mod starts;
 #[path = "../support/mod.rs"]
 mod support;
 mod tracee;

@@ -53,16 +53,11 @@ impl Machine {
 
     /// A connection, from which nothing has been read.
     pub(crate) fn connect(&self) -> UnixStream {
-        let socket = connect(&self.socket);
-        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        socket
+        connect(&self.socket)
     }
 
     pub(crate) fn client(&self) -> Client {
-        let mut client = Client(BufReader::new(self.connect()));
-        assert!(client.hear()["QMP"].is_object());
-        assert_eq!(client.call("qmp_capabilities", &json!({})), Ok(json!({})));
-        client
+        Client::begin(&self.socket)
     }
 
     /// Runs `nvmm ctl` on it.
@@ -88,6 +83,7 @@ pub(crate) fn ctl(socket: &Path, words: &[&str]) -> Command {
 fn connect(path: &Path) -> UnixStream {
     for _ in 0..6000 {
         if let Ok(socket) = UnixStream::connect(path) {
+            socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
             return socket;
         }
         thread::sleep(Duration::from_millis(10));
@@ -96,6 +92,14 @@ fn connect(path: &Path) -> UnixStream {
 }
 
 impl Client {
+    /// One of the control socket at `path`.
+    pub(crate) fn begin(path: &Path) -> Self {
+        let mut client = Self(BufReader::new(connect(path)));
+        assert!(client.hear()["QMP"].is_object());
+        assert_eq!(client.call("qmp_capabilities", &json!({})), Ok(json!({})));
+        client
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).unwrap();

@@ -224,6 +224,12 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link, launch: Launch) -> R
         None => Debugger::default(),
     };
     link.wait_for_peers();
+    // The user may have ended it meanwhile: before anything is written to.
+    if let Some(exit) = link.gone() {
+        let status = status(exit);
+        debugger.ended(status);
+        return Ok(status);
+    }
     if config.paused {
         link.start_stopped();
     }

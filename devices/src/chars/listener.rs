@@ -20,6 +20,7 @@ use rustix::{
     fs::{Mode, fchmod},
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with},
+    process::{Pid, getpid, test_kill_process},
 };
 
 use super::address::{Address, AddressError, LONGEST_PATH};
@@ -77,6 +78,7 @@ impl Listener {
             Address::Unix(path) => {
                 address.check()?;
                 remove_stale(address, path)?;
+                remove_temporary(path);
                 let (socket, temporary) = unix_beside(path, access).map_err(failed)?;
                 let file = temporary.link(path).map_err(|error| match error.kind() {
                     // It was quicker.
@@ -143,6 +145,32 @@ fn temporary_paths(path: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
+/// Removes the temporary names beside `path` that killed processes have left behind. A name tells its process.
+fn remove_temporary(path: &Path) {
+    let Some(name) = path.file_name() else { return };
+    let start = [b".", name.as_bytes(), b"."].concat();
+    let folder = Some(path.with_file_name("")).filter(|folder| !folder.as_os_str().is_empty());
+    for found in fs::read_dir(folder.as_deref().unwrap_or(Path::new("."))).into_iter().flatten().flatten() {
+        let name = found.file_name();
+        let is_socket = found.file_type().is_ok_and(|kind| kind.is_socket());
+        let process = name.as_bytes().strip_prefix(&start[..]).and_then(process_of);
+        let is_over = process
+            .is_some_and(|process| process == getpid() || test_kill_process(process) == Err(Errno::SRCH));
+        // The process may be one of another container.
+        if is_socket && is_over && matches!(is_left_behind(&found.path()), Ok(true)) {
+            // Who may not remove it is not in need of that.
+            let _ = fs::remove_file(found.path());
+        }
+    }
+}
+
+/// The process in the end of a temporary name: its number, and that of the try.
+fn process_of(end: &[u8]) -> Option<Pid> {
+    let (process, number) = str::from_utf8(end).ok()?.split_once('-')?;
+    let _: u32 = number.parse().ok()?;
+    Pid::from_raw(process.parse().ok()?)
+}
+
 /// Listens at a path. The file has its mode from its first moment on.
 fn unix(path: &Path, access: Access) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -165,14 +193,17 @@ fn remove_stale(address: &Address, path: &Path) -> Result<(), AddressError> {
         Ok(found) if !found.file_type().is_socket() => return Err(AddressError::NoSocket(address.clone())),
         Ok(_) => {}
     }
-    // A socket of the other type finds out without being taken for a peer.
-    let probe = UnixDatagram::unbound().map_err(failed)?;
-    match probe.connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(failed)
-        }
-        _ => Err(AddressError::PathInUse(address.clone())),
+    if is_left_behind(path).map_err(failed)? {
+        fs::remove_file(path).map_err(failed)
+    } else {
+        Err(AddressError::PathInUse(address.clone()))
     }
+}
+
+/// Returns whether a socket file is nobody's any more. A socket of the other type finds out without being taken for a peer.
+fn is_left_behind(path: &Path) -> io::Result<bool> {
+    let tried = UnixDatagram::unbound()?.connect(path);
+    Ok(tried.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
 impl SocketFile {

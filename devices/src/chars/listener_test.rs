@@ -92,3 +92,32 @@ fn temporary_names_fit_where_the_name_fits() {
     // Where there is no name, there is nothing to listen at.
     assert!(matches!(Listener::new(&Address::Unix("".into()), Access::Umask), Err(AddressError::Failed(..))));
 }
+
+#[test]
+fn temporary_names_of_killed_processes_are_removed_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let mut child = process::Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    let (gone, ours) = (child.id(), process::id());
+    let left = [format!(".socket.{gone}-0"), format!(".socket.{gone}-3"), format!(".socket.{ours}-0")];
+    for name in &left {
+        drop(UnixListener::bind(folder.path().join(name)).unwrap());
+    }
+    let live = format!(".socket.{gone}-1");
+    let _live = UnixListener::bind(folder.path().join(&live)).unwrap();
+    // Of a process that is about to listen, and what is none of them.
+    let others = [".socket.1-0".to_owned(), format!(".other.{gone}-0"), format!(".socket.{gone}")];
+    for name in &others {
+        drop(UnixListener::bind(folder.path().join(name)).unwrap());
+    }
+    fs::write(folder.path().join(format!(".socket.{gone}-2")), "a file").unwrap();
+    let listener = Listener::new(&Address::Unix(path), Access::Owner).unwrap();
+    drop(listener);
+    let mut kept: Vec<_> = names(folder.path());
+    kept.sort();
+    let mut expected: Vec<OsString> = others.iter().map(OsString::from).collect();
+    expected.extend([OsString::from(live), format!(".socket.{gone}-2").into()]);
+    expected.sort();
+    assert_eq!(kept, expected);
+}

@@ -6,7 +6,10 @@ use std::{
     io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{ffi::OsStrExt, fs::symlink},
+        unix::{
+            ffi::OsStrExt,
+            fs::{MetadataExt, symlink},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -158,11 +161,19 @@ fn is_hung_up(master: BorrowedFd<'_>) -> bool {
     poll(&mut master, Some(&Timespec::default())).is_ok() && master[0].revents().contains(PollFlags::HUP)
 }
 
-/// Returns whether `link` leads to no pseudoterminal any more, or to the one that was just opened: the kernel gives the same number again.
+/// Returns whether `link` leads to no pseudoterminal any more, or to another one than it was made for: the kernel gives the same numbers
+/// again, also that of the one that was just opened. One that is newer than the link was not there when that was made.
 fn is_stale(link: &Path, opened: &Path) -> bool {
-    fs::read_link(link).is_ok_and(|to| {
-        to == opened || to.parent() == opened.parent() && matches!(link.try_exists(), Ok(false))
-    })
+    let Ok(to) = fs::read_link(link) else { return false };
+    if to.parent() != opened.parent() {
+        return false;
+    }
+    match (fs::symlink_metadata(link), fs::metadata(&to)) {
+        _ if to == opened => true,
+        (Ok(link), Ok(there)) => (link.mtime(), link.mtime_nsec()) < (there.ctime(), there.ctime_nsec()),
+        (_, Err(error)) => error.kind() == io::ErrorKind::NotFound,
+        (Err(_), _) => false,
+    }
 }
 
 impl Link {

@@ -4,6 +4,8 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
+use rustix::fs::{AtFlags, CWD, Timestamps, utimensat};
+
 use super::*;
 use crate::chars::testing::{Port, read};
 
@@ -135,6 +137,21 @@ fn a_stale_link_to_the_same_number_is_replaced() {
     assert_eq!(fs::read_link(&path).unwrap(), pty.path());
     drop(link);
     assert!(fs::symlink_metadata(&path).is_err());
+}
+
+/// It may also give it to somebody else.
+#[test]
+fn a_link_that_is_older_than_what_it_leads_to_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("com4");
+    let others = Pty::new("COM1", None, None).unwrap();
+    symlink(others.path(), &link).unwrap();
+    assert!(matches!(Pty::new("COM4", Some(&link), None), Err(PtyError::Exists(_))), "it may be in use");
+    let long_ago = Timespec { tv_sec: 1_000_000_000, tv_nsec: 0 };
+    let times = Timestamps { last_access: long_ago, last_modification: long_ago };
+    utimensat(CWD, &link, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+    let pty = Pty::new("COM4", Some(&link), None).unwrap();
+    assert_eq!(fs::read_link(&link).unwrap(), pty.path());
 }
 
 #[test]

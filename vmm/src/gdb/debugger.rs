@@ -21,7 +21,7 @@ use super::{
     stub,
     traps::Trap,
 };
-use crate::{host::Host, link::Link};
+use crate::{exit::COULD_NOT, host::Host, link::Link};
 
 /// The longest time that nvmm's end waits until the debugger knows of it.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -86,9 +86,13 @@ impl Debugger {
     }
 
     /// Tells the debugger that the machine has ended, and that nvmm is about to end with this status.
-    pub fn ended(self, status: u8) {
+    pub fn ended(mut self, status: u8) {
+        self.end(status);
+    }
+
+    fn end(&mut self, status: u8) {
         self.tell(Told::Ended(status));
-        if let Some(stub) = self.stub {
+        if let Some(stub) = self.stub.take() {
             // An error: it has told.
             let _ = stub.over.recv_timeout(GOODBYE);
         }
@@ -136,6 +140,13 @@ impl Debugger {
                 log::error!("the debugger does not hear: {error}");
             }
         }
+    }
+}
+
+/// The end of a machine that could not run.
+impl Drop for Debugger {
+    fn drop(&mut self) {
+        self.end(COULD_NOT);
     }
 }
 

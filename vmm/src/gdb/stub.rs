@@ -79,6 +79,8 @@ pub(super) fn start(listener: Arc<Listener>, machine: Machine, done: Sender<()>)
         if let Ok(Err(error)) = served {
             log::error!("no debugger can connect any more: {error}");
         }
+        // Before anybody goes on who waits for this thread: the last owner removes the file.
+        drop(listener);
         drop(done);
     })?;
     Ok(())

@@ -1,6 +1,9 @@
 //! The main thread's part of a machine's life: what follows from what the sources ask for.
 
-use std::{sync::mpsc::Sender, time::Instant};
+use std::{
+    sync::mpsc::Sender,
+    time::{Duration, Instant},
+};
 
 use devices::output::Output;
 
@@ -14,6 +17,10 @@ use crate::{
     source::{Command, Control, News, Notice, Request, Source},
     wishes::{Wish, Wishes},
 };
+
+/// The time that the machine's thread has to remove what it has made, such as sockets, if the user ends nvmm while no machine is there. It
+/// may wait for a file that never opens.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why the user, or the user's script, ends nvmm.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +61,10 @@ pub(super) struct Session {
     waits: Option<Sender<()>>,
     /// The parts of a machine that runs.
     running: Option<Attached>,
-    /// The machine's thread may be waiting for a file or for memory, and has nothing to put away.
+    /// The machine's thread may be waiting for a file or for memory.
     builds: bool,
+    /// When it is left alone.
+    leaves_at: Option<Instant>,
     /// All sources know that there will be no machine any more.
     end_is_told: bool,
     /// The user wants to end it.
@@ -76,6 +85,7 @@ impl Session {
             waits: None,
             running: None,
             builds: true,
+            leaves_at: None,
             quitting: None,
             leaving: None,
             end_is_told: false,
@@ -90,15 +100,25 @@ impl Session {
 
     /// When [`Session::on_time`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.wishes.deadline().filter(|_| self.quitting.is_none())
+        match self.quitting {
+            Some(_) => self.leaves_at.filter(|_| self.leaving.is_none()),
+            None => self.wishes.deadline(),
+        }
     }
 
-    /// Does what is due: lets the machine start once no source waits for a peer, and ends it if the guest's grace is over.
+    /// Does what is due: lets the machine start once no source waits for a peer, ends it if the guest's grace is over, and leaves the
+    /// machine's thread if it has had its time.
     pub(super) fn on_time(&mut self, sources: &mut Sources) {
         self.waits.take_if(|_| !sources.wait_for_peer());
-        if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
-            log::warn!("the guest has not powered off in the time that --grace gives it");
-            self.quit(Quit::Signal(libc::SIGTERM), sources);
+        if self.deadline().is_none_or(|deadline| deadline > Instant::now()) {
+            return;
+        }
+        match self.quitting {
+            Some(quit) => self.leave(quit.status(), sources),
+            None => {
+                log::warn!("the guest has not powered off in the time that --grace gives it");
+                self.quit(Quit::Signal(libc::SIGTERM), sources);
+            }
         }
     }
 
@@ -131,6 +151,7 @@ impl Session {
             News::Waits(held) => self.waits = Some(held),
             News::Runs(attached) => {
                 self.builds = false;
+                self.leaves_at = None;
                 sources.tell(&Notice::Runs(&attached));
                 self.running = Some(attached);
             }
@@ -144,7 +165,11 @@ impl Session {
             News::Changed(change) => self.tell_change(change, sources),
             News::NobodyListens if self.quitting.is_some() => {}
             News::NobodyListens => self.quit(Quit::Signal(libc::SIGTERM), sources),
-            News::Ended(status) => self.leave(status, sources),
+            News::Ended(status) => {
+                // Of a machine that was not to be there any more, nothing matters.
+                let asked = self.quitting.filter(|_| self.leaves_at.is_some()).map(Quit::status);
+                self.leave(asked.unwrap_or(status), sources);
+            }
         }
     }
 
@@ -185,7 +210,9 @@ impl Session {
             // A machine that is being built is not to run, either.
             self.controls.send(Command::Quit(quit.exit()));
             if self.builds {
-                self.leave(quit.status(), sources);
+                self.leaves_at = Some(Instant::now() + PATIENCE);
+                // Whoever waits for a peer waits no more.
+                self.waits = None;
             }
         }
         sources.tell(&Notice::Quits);

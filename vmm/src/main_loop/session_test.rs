@@ -136,6 +136,7 @@ impl Test {
             for request in self.sources.wait(self.session.deadline()).unwrap() {
                 self.on(request);
             }
+            self.session.on_time(&mut self.sources);
         }
     }
 }
@@ -169,9 +170,10 @@ fn a_second_wish_ends_nvmm_whatever_keeps_the_machine() {
 }
 
 #[test]
-fn nobody_waits_for_a_machine_that_is_not_there() {
+fn nobody_waits_long_for_a_machine_that_is_not_there() {
     let mut test = Test::new(GRACE);
     test.on(Request::Signal(libc::SIGTERM));
+    assert!(test.session.over().is_none(), "its thread may have something to put away");
     assert_eq!(test.status(), 143);
     assert!(test.link.end_is_asked(), "and it is not to run");
 
@@ -182,10 +184,22 @@ fn nobody_waits_for_a_machine_that_is_not_there() {
     test.on(Request::News(News::Gone(held)));
     test.on(Request::Quit);
     assert_eq!(test.status(), 0);
-    assert_eq!(test.heard(), [RUNS, "Stops", "Changed(Shutdown { by: HostUi })", "Leaves", "Quits"]);
+    assert_eq!(test.heard(), [RUNS, "Stops", "Quits", "Changed(Shutdown { by: HostUi })", "Leaves"]);
     // The machine's thread may have been about to say so.
     test.on(Request::News(News::Changed(Change::Shutdown { by: Cause::HostUi })));
     assert!(test.heard().is_empty(), "there is one end");
+}
+
+#[test]
+fn a_machines_thread_that_ends_before_there_is_a_machine_is_not_asked_for_a_status() {
+    let mut test = Test::new(GRACE);
+    let (held, starts) = mpsc::channel();
+    test.on(Request::News(News::Waits(held)));
+    test.on(Request::Signal(libc::SIGINT));
+    assert_eq!(starts.try_recv(), Err(TryRecvError::Disconnected), "there is nothing to wait for any more");
+    test.on(Request::News(News::Ended(1)));
+    assert_eq!(test.session.deadline(), None);
+    assert_eq!(test.status(), 130);
 }
 
 #[test]
