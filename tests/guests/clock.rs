@@ -2,29 +2,15 @@
 #![no_std]
 #![no_main]
 
+mod kvm_clock;
 mod rt;
-
-use core::arch::asm;
 
 const LINE_STATUS: u16 = 0x3fd;
 const DATA: u16 = 0x3f8;
 
-/// `MSR_KVM_SYSTEM_TIME_NEW`, and its bit that enables the clock.
-const SYSTEM_TIME: u32 = 0x4b56_4d01;
-const ENABLE: u64 = 1;
-/// The address of KVM's `pvclock_vcpu_time_info`.
-const INFO: u64 = 0x50_0000;
-const TSC_TIMESTAMP: u64 = INFO + 8;
-const SYSTEM_NANOSECONDS: u64 = INFO + 16;
-const MULTIPLIER: u64 = INFO + 24;
-const SHIFT: u64 = INFO + 28;
-const FLAGS: u64 = INFO + 29;
-/// The host has paused the guest.
-const GUEST_STOPPED: u8 = 1 << 1;
-
 extern "C" fn guest_main() -> u32 {
     rt::catch_faults();
-    if rt::wrmsr(SYSTEM_TIME, INFO | ENABLE).is_err() {
+    if !kvm_clock::enable() {
         print!("no kvm-clock\n");
         return 1;
     }
@@ -34,30 +20,7 @@ extern "C" fn guest_main() -> u32 {
         if rt::inb(DATA) == b'q' {
             return 0;
         }
-        let (time, flags) = (nanoseconds(), rt::read::<u8>(FLAGS));
-        rt::write(FLAGS, flags & !GUEST_STOPPED);
-        print!(time, " ", u8::from(flags & GUEST_STOPPED != 0), "\n");
+        let (time, paused) = (kvm_clock::nanoseconds(), kvm_clock::was_paused());
+        print!(time, " ", u8::from(paused), "\n");
     }
-}
-
-/// KVM's documentation, "MSR_KVM_SYSTEM_TIME_NEW".
-fn nanoseconds() -> u64 {
-    loop {
-        let version: u32 = rt::read(INFO);
-        let ticks = tsc() - rt::read::<u64>(TSC_TIMESTAMP);
-        let shift: i8 = rt::read(SHIFT);
-        let ticks = if shift < 0 { ticks >> -shift } else { ticks << shift };
-        let passed = (u128::from(ticks) * u128::from(rt::read::<u32>(MULTIPLIER))) >> 32;
-        let time = rt::read::<u64>(SYSTEM_NANOSECONDS) + passed as u64;
-        // An odd one is being written.
-        if version & 1 == 0 && version == rt::read(INFO) {
-            return time;
-        }
-    }
-}
-
-fn tsc() -> u64 {
-    let (low, high): (u32, u32);
-    unsafe { asm!("lfence", "rdtsc", out("eax") low, out("edx") high, options(nomem, nostack)) };
-    u64::from(high) << 32 | u64::from(low)
 }
