@@ -12,6 +12,7 @@ mod breakage;
 mod checked;
 pub mod child;
 pub mod clock;
+pub mod console;
 mod cpio;
 mod disk;
 pub mod emulator;

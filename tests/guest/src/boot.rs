@@ -10,8 +10,8 @@ use anyhow::{Context, ensure};
 use rustix::mount::{MountFlags, mount};
 use vmm::expect::plain::Plain;
 use vmm::nest::child::Child;
+use vmm::nest::console::relay;
 use vmm::nest::image;
-use vmm::nest::level::relay;
 use vmm::nest::pid1::Pid1;
 use vmm::nest::report::{Line, Said};
 

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use arch::cpu::nesting::Virtualization;
 use vmm::nest::clock::Clock;
+use vmm::nest::console;
 use vmm::nest::emulator::{self, EmulatedDisk};
 use vmm::nest::image::{self, Manifest};
 use vmm::nest::kernel::Kernel;
-use vmm::nest::level;
 use vmm::nest::modules::Modules;
 use vmm::nest::report::Said;
 
@@ -226,7 +226,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut machine = emulator::start(args.emulated, &kernel.path, &image, &disks, &manifest)?;
     let mut clock = Clock::of(machine.id(), emulator::name(args.emulated));
     let limit = Duration::from_secs(args.timeout);
-    let ended = level::relay(&mut machine, 0, manifest.levels, &mut |line| {
+    let ended = console::relay(&mut machine, 0, manifest.levels, &mut |line| {
         let over = clock.now() >= limit;
         if let Some(idle) = clock.idle() {
             tail.push_back(format!("\n{idle}"));

@@ -9,9 +9,10 @@ use anyhow::{Context, anyhow, bail};
 use arch::cpu::nesting::Virtualization;
 use vmm::host::Host;
 use vmm::nest::child::Child;
+use vmm::nest::console::relay;
 use vmm::nest::facts::virtualization;
 use vmm::nest::image::{self, Manifest, Memfd};
-use vmm::nest::level::{kernel_parameters, relay};
+use vmm::nest::level::kernel_parameters;
 use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 

@@ -11,9 +11,10 @@ use anyhow::{Context, bail, ensure};
 use arch::cpu::cpuid::Cpuid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use vmm::nest::child::{Child, Output};
+use vmm::nest::console::relay;
 use vmm::nest::facts::virtualization;
 use vmm::nest::image::{self, Manifest, Memfd};
-use vmm::nest::level::{kernel_parameters, relay};
+use vmm::nest::level::kernel_parameters;
 use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 

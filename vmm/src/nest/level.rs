@@ -5,21 +5,20 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
-use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arch::cpu::nesting::{Nesting, Virtualization};
 use arch::cpu::profile::CpuProfile;
 
-use super::child::{Child, Output};
+use super::child::Child;
 use super::clock::Clock;
+use super::console::relay;
 use super::exec::program::Program;
 use super::explain::{
     meter::{COUNTED, Meter},
     symbols::{self, Symbols},
 };
 use super::image::{self, First, Manifest, Memfd};
-use super::joined::Joined;
 use super::promise::{PROMISE, Promise};
 use super::record::FailureKind;
 use super::report::{Line, Said};
@@ -307,39 +306,6 @@ pub(super) fn supervise(
         }
         !watch.is_over(clock.now())
     })
-}
-
-/// The time between two looks at the clock while nothing is heard.
-const TICK: Duration = Duration::from_secs(1);
-
-/// Has the lines of `level`'s console heard until it ends or says that it is off; false once `hear` has had enough. It is
-/// asked after each line too, or a level that never stops talking would never be ended. `last` is the last level.
-pub fn relay(
-    child: &mut Child,
-    level: u32,
-    last: u32,
-    hear: &mut dyn FnMut(Option<&Line>) -> bool,
-) -> anyhow::Result<bool> {
-    let mut joined = Joined::new(level, last);
-    loop {
-        let (lines, ends) = match child.line(Some(Instant::now() + TICK)).context("reading the console")? {
-            Output::Line(line) => (joined.read(&line), false),
-            Output::End => (joined.end().into_iter().collect(), true),
-            Output::Timeout if hear(None) => continue,
-            Output::Timeout => return Ok(false),
-        };
-        for line in &lines {
-            if !hear(Some(line)) {
-                return Ok(false);
-            }
-            if line.said == Said::Off {
-                return Ok(true);
-            }
-        }
-        if ends {
-            return Ok(true);
-        }
-    }
 }
 
 /// The kernel command line of `level`.

@@ -1,4 +1,5 @@
 use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
 
 use super::*;
 use crate::cli::Cli;
