@@ -148,6 +148,7 @@ impl Session {
 
     fn on_news(&mut self, news: News, sources: &mut Sources) {
         match news {
+            News::Waits(_held) if self.quitting.is_some() => {}
             News::Waits(held) => self.waits = Some(held),
             News::Runs(attached) => {
                 self.builds = false;

@@ -197,6 +197,9 @@ fn a_machines_thread_that_ends_before_there_is_a_machine_is_not_asked_for_a_stat
     test.on(Request::News(News::Waits(held)));
     test.on(Request::Signal(libc::SIGINT));
     assert_eq!(starts.try_recv(), Err(TryRecvError::Disconnected), "there is nothing to wait for any more");
+    let (held, starts) = mpsc::channel();
+    test.on(Request::News(News::Waits(held)));
+    assert_eq!(starts.try_recv(), Err(TryRecvError::Disconnected), "nor later");
     test.on(Request::News(News::Ended(1)));
     assert_eq!(test.session.deadline(), None);
     assert_eq!(test.status(), 130);
