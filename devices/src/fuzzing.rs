@@ -10,6 +10,7 @@ pub use crate::{
     },
     display::vga::fuzzing::vga,
     platform::{flash::fuzzing::flash, fw_cfg::fuzzing::fw_cfg, i8042::fuzzing::i8042},
+    state::fuzzing::device_states,
     virtio::{
         block::fuzzing::block_request,
         net::fuzzing::{net_control, net_transmit},

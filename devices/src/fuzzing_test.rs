@@ -28,6 +28,11 @@ fn block_requests() {
 }
 
 #[test]
+fn states_of_devices() {
+    replay("device_states", device_states);
+}
+
+#[test]
 fn firmware_configuration() {
     replay("fw_cfg", fw_cfg);
 }

@@ -8,6 +8,8 @@
 //! A state has what the guest can see or has set. It goes to a device that was made as the first one was, by the same options: what
 //! follows from these is not in it.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub(crate) mod hex;
 #[cfg(test)]
 pub(crate) mod testing;

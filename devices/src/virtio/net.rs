@@ -175,7 +175,9 @@ impl VirtioDevice for Net {
         let ready = ready.and_then(|()| self.host.use_ports(state.pairs));
         // A tap may have been deleted. The driver still has a device, with its link down: one without a device would wait for it.
         let gone = ready.is_err_and(|error| self.lasting.link.set_gone(&self.host.name(), &error));
-        if self.check_host() || gone || state.announce {
+        // A driver in another machine may have been told of another link.
+        let differs = self.link_up != self.lasting.link_is_up();
+        if self.check_host() || gone || state.announce || differs {
             activation.notify.config_changed();
         }
         let (host, lasting, settings) =

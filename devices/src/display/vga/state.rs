@@ -26,6 +26,7 @@ impl Stateful for Vga {
         Ok(State { config: self.config.save(), registers, dispi })
     }
 
+    /// All of video memory counts as written to.
     fn load(&mut self, State { config, registers, dispi }: State) -> Result<(), StateError> {
         self.config.load(&config)?;
         if !registers.is_possible() {
@@ -36,6 +37,7 @@ impl Stateful for Vga {
         if !adapter.dispi.load(&dispi) {
             return Err(StateError::Nonsense("a version of the dispi interface that there is not"));
         }
+        self.video.dirty().iter().for_each(|dirty| dirty.add(0..Self::MEMORY));
         Ok(())
     }
 }

@@ -273,6 +273,26 @@ fn a_chain_without_room_for_an_answer_needs_a_reset() {
 }
 
 #[test]
+fn a_link_that_was_taken_down_is_down_in_another_machine() {
+    for (wanted, told) in [(true, true), (false, false), (true, false), (false, true)] {
+        let mut first = Guest::start(0);
+        first.lasting.set_link(told);
+        first.machine.device.measure().unwrap();
+        first.lasting.set_link(wanted);
+        let state = saved(&first.machine.device);
+        let mut second = Guest::new(options(), Offloads::all());
+        second.machine.device.features_agreed(VERSION_1);
+        load(&mut second.machine.device, &state).unwrap();
+        assert_eq!(saved(&second.machine.device), state);
+        assert_eq!((second.status(), second.lasting.link_is_up()), (wanted.into(), wanted));
+        second.machine.activate(VERSION_1);
+        // A driver that was told of another link hears of this one.
+        let event = second.machine.try_event();
+        assert_eq!(event == Some(Event::ConfigChanged), wanted != told, "{event:?}");
+    }
+}
+
+#[test]
 fn settings_live_through_a_pause_and_are_checked() {
     let mut guest = Guest::start(ALL);
     assert_eq!(guest.command(2, &[0, 0, 0]), OK);
@@ -287,6 +307,10 @@ fn settings_live_through_a_pause_and_are_checked() {
         state["settings"][field] = bad.into();
         assert!(load(device, &state).is_err(), "{field}: {bad}");
     }
+    let mut many = good.clone();
+    let addresses: Vec<_> = (0..65_u8).map(|last| [2, 0, 0, 0, 0, last]).collect();
+    many["settings"]["filter"]["unicast"]["addresses"] = serde_json::json!(addresses);
+    assert!(load(device, &many).unwrap_err().contains("more addresses than there is room for"));
     assert!(load(device, &serde_json::Value::Null).is_err());
     load(device, &good).unwrap();
 }

@@ -79,7 +79,12 @@ impl From<NetOptions> for Lasting {
 
 impl Link {
     pub(super) fn is_up(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) && !self.is_gone()
+        self.is_wanted() && !self.is_gone()
+    }
+
+    /// Returns whether nobody has taken it down.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// Returns whether the driver is to announce itself, once for each time that this was asked for.
@@ -96,7 +101,7 @@ impl Link {
         self.said_gone.warn(format_args!(
             "net {host}: the host's side is gone ({error}); the guest sees its link down"
         ));
-        !self.gone.swap(true, Ordering::Relaxed) && self.wanted.load(Ordering::Relaxed)
+        !self.gone.swap(true, Ordering::Relaxed) && self.is_wanted()
     }
 }
 

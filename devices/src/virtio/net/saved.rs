@@ -5,23 +5,27 @@ use serde::{Deserialize, Serialize};
 use super::{Net, features, state::State};
 use crate::state::{StateError, Stateful};
 
-/// The settings of the driver, and the link as it was last told of.
+/// The settings of the driver, and the link.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Saved {
     settings: State,
+    /// The state that the driver was last told of.
     link_up: bool,
+    /// Nobody has taken it down. It may be down all the same: with a host's side that is gone.
+    link_wanted: bool,
 }
 
 impl Stateful for Net {
     type State = Saved;
 
     fn save(&self) -> Result<Saved, StateError> {
-        Ok(Saved { settings: self.settings.get().0, link_up: self.link_up })
+        let (settings, link_wanted) = (self.settings.get().0, self.lasting.link.is_wanted());
+        Ok(Saved { settings, link_up: self.link_up, link_wanted })
     }
 
     /// The driver is to announce itself: the network may have another place for it. A link that somebody had taken down stays down.
-    fn load(&mut self, Saved { settings: mut state, link_up }: Saved) -> Result<(), StateError> {
+    fn load(&mut self, Saved { settings: mut state, link_up, link_wanted }: Saved) -> Result<(), StateError> {
         if state.pairs == 0 || state.pairs > self.lasting.options.pairs {
             return Err(StateError::Nonsense("a number of queue pairs that this device does not have"));
         }
@@ -33,9 +37,7 @@ impl Stateful for Net {
         }
         state.announce |= self.can_announce();
         self.settings.change(|settings| *settings = state);
-        if !link_up {
-            self.lasting.set_link(false);
-        }
+        self.lasting.set_link(link_wanted);
         self.link_up = link_up;
         Ok(())
     }

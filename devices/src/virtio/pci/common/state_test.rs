@@ -3,7 +3,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{super::super::test_guest::*, *};
-use crate::state::{SaveState, StateError, testing};
+use crate::{
+    pci::PciFunction,
+    state::{SaveState, StateError, testing},
+};
 
 /// A guest in the middle of its work: one queue is behind, an interrupt waits behind a mask, and another for the ISR.
 fn busy() -> Guest {
@@ -147,4 +150,27 @@ fn a_state_that_makes_no_sense_is_refused() {
     let mut in_use = Guest::new();
     in_use.set_status(ACKNOWLEDGE);
     assert_eq!(load(&mut in_use, &good).unwrap_err(), "the virtio-fake already has a driver");
+}
+
+/// The device asserts that its queues lie in memory.
+#[test]
+fn damaged_states_do_no_harm() {
+    let mut first = busy();
+    assert!(first.pci.pause(Duration::ZERO));
+    let state = first.pci.save_state().unwrap();
+    testing::damage(
+        &state,
+        || Guest::new().pci,
+        |pci| {
+            let resumed = pci.resume().is_ok();
+            (0..0x100).step_by(4).for_each(|offset| pci.config_read(offset, &mut [0; 4]));
+            (0..0x6000).step_by(8).for_each(|offset| pci.bar_read(0, offset, &mut [0; 8]));
+            assert!(pci.doorbells().len() <= 2);
+            assert!(!resumed || pci.pause(Duration::ZERO));
+            let _ = pci.bar_write(0, DEVICE_STATUS, &[0]);
+            let mut status = [0xff];
+            pci.bar_read(0, DEVICE_STATUS, &mut status);
+            assert_eq!(status, [0], "it can be reset");
+        },
+    );
 }
