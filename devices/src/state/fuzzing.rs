@@ -44,9 +44,7 @@ pub fn device_states(data: &[u8]) {
             "i8042" => ports(&state, || I8042::new(Arc::new(Nobody))),
             "fw_cfg" => ports(&state, new_fw_cfg),
             "flash" => ports(&state, new_flash),
-            "power" => {
-                ports(&state, || PowerManagement::new(Arc::new(Nobody), timer(HostTimer::monotonic())))
-            }
+            "power" => ports(&state, new_power),
             "control" => ports(&state, SystemControlA::default),
             "console" => ports(&state, DebugConsole::default),
             "config" => ports(&state, || ConfigPorts::new(Arc::new(PciRoot::new()))),
@@ -62,15 +60,19 @@ pub fn device_states(data: &[u8]) {
     }
 }
 
-pub(super) fn new_serial() -> Serial {
+fn new_serial() -> Serial {
     expect(Serial::new(Arc::new(Nobody), Box::new(io::sink())))
 }
 
-pub(super) fn new_cmos() -> CmosPorts {
+fn new_cmos() -> CmosPorts {
     CmosPorts::new(Cmos::new(1 << 30, 0), Arc::new(Nobody), timer(HostTimer::utc()))
 }
 
-pub(super) fn new_fw_cfg() -> FwCfg {
+fn new_power() -> PowerManagement {
+    PowerManagement::new(Arc::new(Nobody), timer(HostTimer::monotonic()))
+}
+
+fn new_fw_cfg() -> FwCfg {
     let mut device = FwCfg::new(memory());
     let make = || Ok(b"made".to_vec());
     let made = device.add_file("made", Content::Made { len: 9, make: Box::new(make) });
@@ -78,16 +80,16 @@ pub(super) fn new_fw_cfg() -> FwCfg {
     device
 }
 
-pub(super) fn new_flash() -> Flash {
+fn new_flash() -> Flash {
     Flash::new(Arc::new(expect(Rom::new(&[0xff; 0x3000]))), Arc::new(Nobody))
 }
 
-pub(super) fn new_vga() -> Vga {
+fn new_vga() -> Vga {
     let resolution = Resolution { width: 1280, height: 800 };
     expect(Vga::new(&Arc::<Monitor>::default(), memory(), Arc::new(Nobody), resolution))
 }
 
-pub(super) fn new_ahci() -> Ahci {
+fn new_ahci() -> Ahci {
     let lasting = Lasting::from(BlockOptions::default());
     let medium = Medium { disk: memory_disk(0), format: Format::Raw };
     let tray = Tray::new("cdrom".to_owned(), Some(medium), lasting.clone());
@@ -95,16 +97,16 @@ pub(super) fn new_ahci() -> Ahci {
     Ahci::new(SLOT, drives, &memory(), Arc::new(Nobody), Arc::new(Nobody)).expect("there are eventfds")
 }
 
-pub(super) fn new_block() -> Box<dyn VirtioDevice> {
+fn new_block() -> Box<dyn VirtioDevice> {
     Box::new(Block::new(memory_disk(0), &Lasting::from(BlockOptions::default())))
 }
 
-pub(super) fn new_balloon() -> Box<dyn VirtioDevice> {
+fn new_balloon() -> Box<dyn VirtioDevice> {
     Box::new(Balloon::new(Arc::<Control>::default(), Arc::new(Nobody)))
 }
 
 /// The device as a function with as many vectors as it can use.
-pub(super) fn virtio(device: Box<dyn VirtioDevice>) -> VirtioPci {
+fn virtio(device: Box<dyn VirtioDevice>) -> VirtioPci {
     let vectors = (0..=device.queue_sizes().len()).map(|_| Arc::new(Nobody) as Arc<dyn Msi>).collect();
     VirtioPci::new(SLOT, device, memory(), Arc::new(Nobody), vectors).expect("there are eventfds")
 }

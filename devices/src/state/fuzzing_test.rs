@@ -37,7 +37,7 @@ fn real() -> BTreeMap<&'static str, DeviceState> {
     let mut state = flash.save_state().unwrap();
     // Short enough for a fuzzer.
     state.state["blocks"] = serde_json::json!({});
-    let mut power = PowerManagement::new(Arc::new(Nobody), timer(HostTimer::monotonic()));
+    let mut power = new_power();
     write(&mut power, &[(2, 1), (3, 1), (5, 4)]);
     power.press_power_button();
     put("power", &power);
@@ -106,12 +106,12 @@ fn recorded_states_are_taken_up() {
     load("i8042", Box::new(I8042::new(Arc::new(Nobody))));
     load("fw_cfg", Box::new(new_fw_cfg()));
     load("flash", Box::new(new_flash()));
-    load("power", Box::new(PowerManagement::new(Arc::new(Nobody), timer(HostTimer::monotonic()))));
-    load("control", Box::new(SystemControlA::default()));
-    load("console", Box::new(DebugConsole::default()));
+    load("power", Box::new(new_power()));
+    load("control", Box::<SystemControlA>::default());
+    load("console", Box::<DebugConsole>::default());
     load("config", Box::new(ConfigPorts::new(Arc::new(PciRoot::new()))));
-    load("host_bridge", Box::new(HostBridge::new()));
-    load("lpc", Box::new(Lpc::new()));
+    load("host_bridge", Box::<HostBridge>::default());
+    load("lpc", Box::<Lpc>::default());
     load("vga", Box::new(new_vga()));
     load("ahci", Box::new(new_ahci()));
     load("block", Box::new(virtio(new_block())));
