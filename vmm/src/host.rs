@@ -110,6 +110,16 @@ impl Host {
 }
 
 impl Host {
+    /// The numbers of the MSRs that KVM lists as a guest's.
+    ///
+    /// # Errors
+    ///
+    /// KVM does not tell.
+    pub(crate) fn listed_msrs(&self) -> Result<Vec<u32>, HostError> {
+        let ask = |error| HostError::Ask("KVM_GET_MSR_INDEX_LIST", error);
+        Ok(self.kvm.get_msr_index_list().map_err(ask)?.as_slice().to_vec())
+    }
+
     /// Asks for the TSC's rate, by a VM made for that: few guests are told of it.
     pub fn read_tsc_khz(&mut self) {
         let vcpu = again(|| self.kvm.create_vm()).and_then(|vm| again(|| vm.create_vcpu(0)));

@@ -1,12 +1,16 @@
 //! KVM's ioctls that kvm-ioctls has no methods for, and what holds for all of them.
 #![expect(unsafe_code, reason = "ioctls that no crate has")]
 
-use kvm_bindings::{KVM_SREGS2_FLAGS_PDPTRS_VALID, KVMIO, kvm_sregs2};
+use kvm_bindings::{
+    KVM_SREGS2_FLAGS_PDPTRS_VALID, KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET, KVMIO, kvm_device_attr, kvm_dtable,
+    kvm_segment,
+};
 use kvm_ioctls::{Error, Kvm, VcpuFd, VmFd};
 use libc::{c_int, c_ulong};
 use vmm_sys_util::ioctl::{
     _IOC_NONE, _IOC_READ, _IOC_WRITE, ioctl_expr, ioctl_with_mut_ref, ioctl_with_ref, ioctl_with_val,
 };
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// `_IO(KVMIO, 0xa2)`.
 const KVM_SET_TSC_KHZ: c_ulong = ioctl_expr(_IOC_NONE, KVMIO, 0xa2, 0);
@@ -17,6 +21,28 @@ const KVM_X86_GET_MCE_CAP_SUPPORTED: c_ulong = ioctl_expr(_IOC_READ, KVMIO, 0x9d
 
 /// `_IOR(KVMIO, 0xcc, struct kvm_sregs2)`.
 const KVM_GET_SREGS2: c_ulong = ioctl_expr(_IOC_READ, KVMIO, 0xcc, 320);
+/// `_IOW(KVMIO, 0xcd, struct kvm_sregs2)`.
+const KVM_SET_SREGS2: c_ulong = ioctl_expr(_IOC_WRITE, KVMIO, 0xcd, 320);
+/// `_IOW(KVMIO, 0xe1, struct kvm_device_attr)`.
+const KVM_SET_DEVICE_ATTR: c_ulong = ioctl_expr(_IOC_WRITE, KVMIO, 0xe1, 24);
+/// `_IOW(KVMIO, 0xe2, struct kvm_device_attr)`.
+const KVM_GET_DEVICE_ATTR: c_ulong = ioctl_expr(_IOC_WRITE, KVMIO, 0xe2, 24);
+
+/// `struct kvm_sregs2`: segment and control registers with the PDPTEs, and unlike `kvm_sregs` without a pending interrupt.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, Immutable, IntoBytes)]
+pub(crate) struct Sregs2 {
+    /// CS, DS, ES, FS, GS, SS, TR and LDTR.
+    segments: [kvm_segment; 8],
+    /// GDTR and IDTR.
+    tables: [kvm_dtable; 2],
+    /// CR0, CR2, CR3, CR4 and CR8.
+    control: [u64; 5],
+    efer: u64,
+    apic_base: u64,
+    flags: u64,
+    pdptes: [u64; 4],
+}
 
 /// Asks KVM again for as long as a signal interrupts it. `KVM_RUN` alone is interrupted on purpose; the others are where the kernel looks
 /// for a signal while it waits, as `KVM_CREATE_VM` does for the locks of the process's memory: SIGSTOP and SIGCONT are enough.
@@ -51,11 +77,48 @@ pub(crate) fn setup_mce(vcpu: &VcpuFd, mcg_cap: u64) -> Result<(), Error> {
 
 /// The PDPTE registers of a vCPU; none unless it has PAE paging. Linux before 5.14 does not tell them.
 pub(crate) fn pdptes(vcpu: &VcpuFd) -> Result<Option<[u64; 4]>, Error> {
-    let mut sregs = kvm_sregs2::default();
-    // SAFETY: KVM writes a `kvm_sregs2`.
-    answer(unsafe { ioctl_with_mut_ref(vcpu, KVM_GET_SREGS2, &mut sregs) })?;
+    let sregs = sregs2(vcpu)?;
     let valid = sregs.flags & u64::from(KVM_SREGS2_FLAGS_PDPTRS_VALID) != 0;
-    Ok(valid.then_some(sregs.pdptrs))
+    Ok(valid.then_some(sregs.pdptes))
+}
+
+/// The segment and control registers of a vCPU. Linux before 5.14 does not have this form of them.
+pub(crate) fn sregs2(vcpu: &VcpuFd) -> Result<Sregs2, Error> {
+    let mut sregs = Sregs2::default();
+    // SAFETY: KVM writes a `kvm_sregs2`, which `sregs` has the layout of.
+    answer(unsafe { ioctl_with_mut_ref(vcpu, KVM_GET_SREGS2, &mut sregs) })?;
+    Ok(sregs)
+}
+
+/// Sets them.
+pub(crate) fn set_sregs2(vcpu: &VcpuFd, sregs: &Sregs2) -> Result<(), Error> {
+    // SAFETY: KVM reads a `kvm_sregs2`, which `sregs` has the layout of.
+    answer(unsafe { ioctl_with_ref(vcpu, KVM_SET_SREGS2, sregs) })
+}
+
+/// The number that KVM adds to the host's TSC for the guest. Linux before 5.16 does not tell it.
+pub(crate) fn tsc_offset(vcpu: &VcpuFd) -> Result<u64, Error> {
+    let mut offset = 0_u64;
+    let attribute = tsc_offset_at((&raw mut offset).expose_provenance());
+    // SAFETY: KVM writes eight bytes at the address, which are those of `offset`.
+    answer(unsafe { ioctl_with_ref(vcpu, KVM_GET_DEVICE_ATTR, &attribute) })?;
+    Ok(offset)
+}
+
+/// Sets it.
+pub(crate) fn set_tsc_offset(vcpu: &VcpuFd, offset: u64) -> Result<(), Error> {
+    let attribute = tsc_offset_at((&raw const offset).expose_provenance());
+    // SAFETY: KVM reads eight bytes at the address, which are those of `offset`.
+    answer(unsafe { ioctl_with_ref(vcpu, KVM_SET_DEVICE_ATTR, &attribute) })
+}
+
+fn tsc_offset_at(address: usize) -> kvm_device_attr {
+    kvm_device_attr {
+        flags: 0,
+        group: KVM_VCPU_TSC_CTRL,
+        attr: KVM_VCPU_TSC_OFFSET.into(),
+        addr: address as u64,
+    }
 }
 
 fn answer(returned: c_int) -> Result<(), Error> {

@@ -7,7 +7,10 @@ fn numbers_are_kvms() {
     assert_eq!(KVM_X86_SETUP_MCE, 0x4008_ae9c);
     assert_eq!(KVM_X86_GET_MCE_CAP_SUPPORTED, 0x8008_ae9d);
     assert_eq!(KVM_GET_SREGS2, 0x8140_aecc);
-    assert_eq!(size_of::<kvm_sregs2>(), 0x140);
+    assert_eq!(KVM_SET_SREGS2, 0x4140_aecd);
+    assert_eq!(size_of::<Sregs2>(), 0x140);
+    assert_eq!(KVM_SET_DEVICE_ATTR, 0x4018_aee1);
+    assert_eq!(KVM_GET_DEVICE_ATTR, 0x4018_aee2);
 }
 
 #[test]

@@ -67,6 +67,7 @@ mod signals;
 pub mod size;
 pub mod small_file;
 mod smp;
+mod snapshot;
 mod source;
 pub mod stats;
 mod terminal;

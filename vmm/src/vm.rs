@@ -16,7 +16,8 @@ use devices::{
     pci::DirtyLog,
 };
 use kvm_bindings::{
-    KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_MEM_READONLY, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
+    KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_CAP_X86_TRIPLE_FAULT_EVENT,
+    KVM_MEM_READONLY, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
     KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_pit_config,
     kvm_userspace_memory_region,
 };
@@ -132,6 +133,7 @@ impl Vm {
             ask("KVM_ENABLE_CAP of KVM_CAP_X2APIC_API (more than 254 vCPUs)", || vm.enable_cap(&cap))?;
         }
         ask("KVM_CREATE_IRQCHIP", || vm.create_irq_chip())?;
+        tell_events_whole(&vm);
         let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
         ask("KVM_CREATE_PIT2", || vm.create_pit2(pit))?;
         let fd = Arc::new(vm);
@@ -211,6 +213,20 @@ fn set_tsc_rate(vm: &VmFd) -> bool {
         log::debug!("KVM_SET_TSC_KHZ of the VM: {error}");
     }
     set.is_ok()
+}
+
+/// Has KVM tell of a vCPU's events in the form that loses nothing: an exception that is still pending as such, with the address or the bits of
+/// DR6 that it brings, so that a nested guest's hypervisor may still intercept it; and a triple fault. Old KVMs don't know them.
+fn tell_events_whole(vm: &VmFd) {
+    for cap in [KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_X86_TRIPLE_FAULT_EVENT] {
+        let mut enable = kvm_enable_cap { cap, ..Default::default() };
+        enable.args[0] = 1;
+        if vm.check_extension_raw(cap.into()) > 0
+            && let Err(error) = vm.enable_cap(&enable)
+        {
+            log::debug!("KVM_ENABLE_CAP of {cap}: {error}");
+        }
+    }
 }
 
 /// An input of the interrupt controllers, by `KVM_IRQ_LINE`.

@@ -35,14 +35,50 @@ impl State {
         Ok(Self(state))
     }
 
-    /// Gives the state to the vCPU that it was read from.
+    /// Gives the state to a vCPU of the machine that it was read from, or was made for.
     ///
     /// # Errors
     ///
     /// KVM refuses a value.
     pub(crate) fn give(&self, vcpu: &VcpuFd) -> Result<(), Error> {
-        // SAFETY: KVM reads as much as it has written in `of`.
+        // SAFETY: it has as much as KVM says that it reads: `of` and `from_bytes` see to that.
         unsafe { vcpu.set_xsave2(&self.0) }
+    }
+
+    /// The bytes, as XSAVE has them in memory.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let region = &self.0.as_fam_struct_ref().xsave.region;
+        region.iter().chain(self.0.as_slice()).flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// The state for a vCPU of `vm`, of the bytes of another machine's. What is missing at the end is zeros: the features of the guest's
+    /// CPU say which of them count.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for it, or it has more bytes than this machine's KVM takes (`EMSGSIZE`), or none of a header (`EINVAL`).
+    pub(crate) fn from_bytes(vm: &VmFd, bytes: &[u8]) -> Result<Self, Error> {
+        let header = size_of::<kvm_xsave>();
+        let size = usize::try_from(vm.check_extension_int(Cap::Xsave2)).unwrap_or_default().max(header);
+        if bytes.len() < header || !bytes.len().is_multiple_of(4) {
+            return Err(Error::new(libc::EINVAL));
+        }
+        let more = (size - header).div_ceil(size_of::<u32>());
+        let (words, _) = bytes.as_chunks();
+        let (first, rest) = words.split_at(header / size_of::<u32>());
+        if rest.iter().skip(more).any(|word| *word != [0; 4]) {
+            return Err(Error::new(libc::EMSGSIZE));
+        }
+        let mut state = Xsave::new(more).map_err(|_| Error::new(libc::ENOMEM))?;
+        // SAFETY: the length stays.
+        let region = unsafe { &mut state.as_mut_fam_struct().xsave.region };
+        for (word, bytes) in region.iter_mut().zip(first) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        for (word, bytes) in state.as_mut_slice().iter_mut().zip(rest) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        Ok(Self(state))
     }
 
     /// The legacy region.
