@@ -99,11 +99,12 @@ pub fn spawn<T: Send + 'static>(
 /// Does what makes a thread, which then leaves the signals that a program may wait for to the others. One that took such a signal would
 /// do to the program what the signal does by default.
 fn without_signals<T>(work: impl FnOnce() -> T) -> T {
-    const WAITED_FOR: [i32; 7] = [
+    const WAITED_FOR: [i32; 8] = [
         libc::SIGHUP,
         libc::SIGINT,
         libc::SIGQUIT,
         libc::SIGUSR1,
+        libc::SIGUSR2,
         libc::SIGTERM,
         libc::SIGCONT,
         libc::SIGTSTP,

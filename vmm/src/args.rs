@@ -5,6 +5,7 @@ mod heading;
 mod jail;
 mod script;
 mod seconds;
+mod snapshot;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -16,6 +17,7 @@ pub use self::cloud::CloudArgs;
 pub use self::jail::JailArgs;
 pub use self::script::{ScriptArgs, Step};
 pub(crate) use self::seconds::seconds;
+pub use self::snapshot::{RestoreMemory, SnapshotArgs};
 
 /// The options of a machine.
 #[derive(Debug, Parser)]
@@ -173,6 +175,10 @@ pub struct MachineArgs {
     /// Write nvmm's messages to the end of this file, rather than to stderr, from when the machine is there
     #[arg(long, help_heading = heading::CONTROL, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
+
+    /// The options of snapshots.
+    #[command(flatten)]
+    pub snapshot: SnapshotArgs,
 
     /// The options of a jail.
     #[command(flatten)]

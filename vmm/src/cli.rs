@@ -7,16 +7,20 @@ mod domain;
 pub(crate) mod fuzzing;
 mod qemu;
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 use clap::{
     CommandFactory, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use devices::printable::ToPrintable;
 
 pub use self::qemu::{Note, Told};
 use self::{added::Added, qemu::Translated};
-use crate::{args::MachineArgs, exit};
+use crate::{args::MachineArgs, exit, snapshot::Snapshot};
 
 /// A KVM hypervisor for nested virtualization: its guests run KVM themselves.
 #[derive(Debug, Parser)]
@@ -36,6 +40,12 @@ pub struct Cli {
     /// The notes for the user about words of QEMU's and libvirt's.
     #[arg(skip)]
     pub told: Told,
+    /// The words of the machine, with the program's name, as a snapshot of it keeps them.
+    #[arg(skip)]
+    pub words: Vec<OsString>,
+    /// The snapshot that the machine is restored from.
+    #[arg(skip)]
+    pub snapshot: Option<Snapshot>,
 }
 
 /// The command line of a machine alone. The tree of all commands costs several times as much to build.
@@ -70,14 +80,29 @@ impl Cli {
             if let Some(file) = &machine.domain {
                 let Added { words, told, text } = domain::add(file, words, &MachineAlone::command(), told)
                     .map_err(|lines| refusal(&lines))?;
-                let MachineAlone { mut machine } = MachineAlone::try_parse_from(words)?;
+                let MachineAlone { mut machine } = MachineAlone::try_parse_from(&words)?;
                 machine.domain_text = Some(text);
-                return Ok(Self { command: None, machine, told });
+                return Ok(Self { command: None, machine, told, words, snapshot: None });
             }
-            return Ok(Self { command: None, machine, told });
+            if let Some(path) = &machine.snapshot.restore {
+                return Self::of_snapshot(path, words, told);
+            }
+            return Ok(Self { command: None, machine, told, words: words.to_vec(), snapshot: None });
         }
         let whole = Self::try_parse_from(words).map_err(|error| explain(error, words))?;
         Ok(Self { told, ..whole })
+    }
+
+    /// The command line of a machine that was saved, with the options that `words` have besides.
+    fn of_snapshot(path: &Path, words: &[OsString], told: Told) -> Result<Self, clap::Error> {
+        let option = format!("--restore {}", path.printable());
+        let snapshot = Snapshot::read(path).map_err(|error| refusal(&[format!("--restore {error:#}")]))?;
+        let whole = snapshot.command_line(words).map_err(|lines| {
+            refusal(&lines.iter().map(|line| format!("{option}: {line}")).collect::<Vec<_>>())
+        })?;
+        let MachineAlone { machine } =
+            MachineAlone::try_parse_from(&whole).map_err(|error| explain(error, &whole))?;
+        Ok(Self { command: None, machine, told, words: whole, snapshot: Some(snapshot) })
     }
 }
 
@@ -175,6 +200,8 @@ pub enum Command {
     Console(crate::console::ConsoleArgs),
     /// Show, convert, create and resize disk images
     Disk(crate::disk::DiskArgs),
+    /// Tell what a snapshot of a machine is, and whether this host can run it
+    Snapshot(crate::snapshot::SnapshotCommand),
 }
 
 #[cfg(test)]

@@ -94,6 +94,8 @@ pub struct VmConfig {
     pub paused: bool,
     /// The file for the number of nvmm's process.
     pub pid_file: Option<PathBuf>,
+    /// The directory where the machine is saved when nvmm is told to end.
+    pub snapshot_on_exit: Option<PathBuf>,
 }
 
 impl VmConfig {
@@ -160,11 +162,15 @@ impl VmConfig {
             script: expect::script(&args.script)?,
             on_reboot: args.on_reboot,
             on_panic: args.on_panic,
-            grace: Duration::from_secs(args.grace.into()),
+            // A guest that is saved has nothing to put away.
+            grace: Duration::from_secs(
+                args.snapshot.snapshot_on_exit.as_ref().map_or(args.grace, |_| 0).into(),
+            ),
             qmp: args.qmp.as_deref().map(QmpConfig::parse).transpose()?,
             gdb: args.gdb.as_deref().map(gdb::gdb).transpose()?,
             paused: args.paused,
             pid_file: args.pidfile.clone(),
+            snapshot_on_exit: args.snapshot.snapshot_on_exit.clone(),
         })
     }
 

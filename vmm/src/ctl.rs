@@ -32,11 +32,17 @@ Examples:
   nvmm ctl vm.sock screendump a.png        the screen's picture
   nvmm ctl vm.sock send-key ctrl-alt-f1    press keys, and let them go
   nvmm ctl vm.sock dump-guest-memory paging=off protocol=file:/tmp/vm.core
+  nvmm ctl vm.sock snapshot saved          save the machine, for nvmm --restore
 
 Exit status: 0; or 1 if there is no such machine, or it refuses";
 
 /// The command that takes keys, which may be given as QEMU's monitor has them.
 const SEND_KEY: &str = "send-key";
+
+/// The word for [`SAVE`] with a path.
+const SNAPSHOT: &str = "snapshot";
+/// The command that saves the machine.
+const SAVE: &str = "nvmm-snapshot-save";
 
 /// The command that takes a line of QEMU's monitor.
 const MONITOR: &str = "human-monitor-command";
@@ -62,6 +68,9 @@ pub struct CtlArgs {
     /// Print what happens to the machine, a line of JSON for each event, until it has ended
     #[arg(long)]
     events: bool,
+    /// With snapshot: end the machine once it is saved
+    #[arg(long)]
+    stop: bool,
 }
 
 /// Does what was asked; the value is nvmm's exit status.
@@ -73,6 +82,8 @@ pub fn run(args: &CtlArgs) -> Result<u8> {
     let mut connection = Connection::open(&args.socket)?;
     match args.command.as_deref() {
         Some("help") if args.arguments.is_empty() => print(&list(&mut connection)?)?,
+        Some(SNAPSHOT) => print(&shown(&save(&mut connection, &args.arguments, args.stop)?)?)?,
+        _ if args.stop => bail!("--stop goes with {SNAPSHOT}; the command stop keeps a machine from running"),
         Some(command) => print(&shown(&answer(&mut connection, command, &args.arguments)?)?)?,
         None if !args.events => print(&list(&mut connection)?)?,
         None => {}
@@ -86,6 +97,21 @@ pub fn run(args: &CtlArgs) -> Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// Has the machine saved.
+fn save(connection: &mut Connection, words: &[String], stop: bool) -> Result<Value> {
+    let [path] = words else { bail!("{SNAPSHOT}: give the directory to make") };
+    let arguments = [("directory".to_owned(), absolute(path)?.into()), ("stop".to_owned(), stop.into())];
+    connection.call(SAVE, Map::from_iter(arguments))
+}
+
+/// A path in the folder of this process: the machine may run in another.
+fn absolute(path: &str) -> Result<String> {
+    let absolute = path::absolute(path).with_context(|| path.to_owned())?;
+    let text =
+        absolute.to_str().with_context(|| format!("{}: give a name in UTF-8", absolute.printable()))?;
+    Ok(text.to_owned())
 }
 
 /// The answer to a command, or to a line of QEMU's monitor that begins with `info`.
@@ -122,12 +148,8 @@ fn arguments(connection: &mut Connection, command: &str, words: &[String]) -> Re
             arguments.insert("keys".to_owned(), serde_json::to_value(KeyValue::of_line(keys))?);
             Ok(arguments)
         }
-        // The machine may run in another folder.
         [path] if command == "screendump" && !path.contains('=') => {
-            let path = path::absolute(path).with_context(|| path.clone())?;
-            let path =
-                path.to_str().with_context(|| format!("{}: give a name in UTF-8", path.printable()))?;
-            Ok(Map::from_iter([("filename".to_owned(), path.into())]))
+            Ok(Map::from_iter([("filename".to_owned(), absolute(path)?.into())]))
         }
         words => {
             let commands = connection.call("query-commands", Map::new())?;

@@ -7,8 +7,8 @@ use crate::crash::Crash;
 /// The exit statuses in `--help`.
 pub const HELP: &str = "\
 Exit status:
-  0    the guest powered off (or rebooted, with --on-reboot exit), or Ctrl-A x
-       was typed
+  0    the guest powered off (or rebooted, with --on-reboot exit), Ctrl-A x was
+       typed, or the machine was saved to end
   1    nvmm could not run the machine, and says why on stderr (without a word:
        a debug exit of 0)
   2    the command line is wrong
@@ -70,6 +70,8 @@ pub enum Exit {
     Closed,
     /// A signal asked nvmm to end.
     Signal(i32),
+    /// The machine was saved, as was asked for.
+    Saved,
     /// The guest can't go on.
     Crash(Box<Crash>),
     /// nvmm can't go on.

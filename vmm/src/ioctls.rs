@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "ioctls that no crate has")]
 
 use kvm_bindings::{
-    KVM_SREGS2_FLAGS_PDPTRS_VALID, KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET, KVMIO, kvm_device_attr, kvm_dtable,
-    kvm_segment,
+    KVM_SREGS2_FLAGS_PDPTRS_VALID, KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET, KVMIO, kvm_device_attr,
+    kvm_dtable, kvm_segment,
 };
 use kvm_ioctls::{Error, Kvm, VcpuFd, VmFd};
 use libc::{c_int, c_ulong};

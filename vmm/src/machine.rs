@@ -5,6 +5,7 @@ mod debug;
 mod handover;
 mod obey;
 mod pauses;
+mod save;
 mod vcpus;
 
 use std::{
@@ -41,6 +42,7 @@ use crate::{
     reboots::Reboots,
     run_state::{Cause, Change, PanicAction, RunState},
     size::Size,
+    snapshot::{Around, Origin, Restored},
     stats::{self, Stats},
     vcpu::Vcpu,
     vm::Vm,
@@ -98,28 +100,44 @@ pub struct Machine {
     pub kernel: Option<Kernel>,
     vm: Arc<VmFd>,
     memory: GuestRam,
+    /// The numbers of the MSRs that KVM lists.
+    msrs: Vec<u32>,
 }
 
 impl Machine {
-    /// Builds the machine.
+    /// Builds the machine: as after a reset, or as it was `restored` from a snapshot.
+    ///
+    /// The order of a restored machine is the same, with this between: memory is as it was before KVM maps it, and before nested state, which
+    /// points into it; KVM's state follows once vCPUs have their CPUID, which it is checked against; devices come last, since they drive
+    /// KVM's interrupt controllers, and map memory where the guest has placed it.
     ///
     /// # Errors
     ///
-    /// A limit of the host, a kernel that does not load, a device without a place, or an ioctl that KVM refuses.
+    /// A limit of the host, a kernel that does not load, a device without a place, an ioctl that KVM refuses, or a state that does not fit.
     pub fn build(
         host: &Host,
         config: &VmConfig,
         payload: &Payload,
         devices: &[Box<dyn OpenDevice>],
+        restored: Option<&Restored>,
     ) -> Result<Self, anyhow::Error> {
         lost_memory::init()?;
         let topology = config.topology;
         check_vcpus(host, &topology)?;
-        let cpu =
-            CpuProfile::resolve(&host.cpu, &config.cpu, &topology).map_err(|error| refusal(config, error))?;
+        let cpu = match restored {
+            Some(restored) => restored.cpu(config, &host.cpu)?,
+            None => CpuProfile::resolve(&host.cpu, &config.cpu, &topology)
+                .map_err(|error| refusal(config, error))?,
+        };
         let map = memory_map(&cpu, payload, config.memory.size)?;
-        let memory = memory::map(&map, &config.memory)?;
-        let kernel = payload.load(&memory)?;
+        let (memory, kernel) = match restored {
+            Some(restored) => (restored.ram(&map, &config.memory)?, None),
+            None => {
+                let memory = memory::map(&map, &config.memory)?;
+                let kernel = payload.load(&memory)?;
+                (memory, kernel)
+            }
+        };
 
         let vm = Vm::new(host, &memory, payload.rom(), topology.max_apic_id())?;
         if !cpu.pmu() {
@@ -154,8 +172,17 @@ impl Machine {
         let entry = kernel.as_ref().map(|kernel| &kernel.entry);
         let vcpus =
             (0..topology.vcpus()).map(|id| Vcpu::new(&vm, id, &cpu, entry)).collect::<Result<_, _>>()?;
+        let vcpus: Vec<Vcpu> = vcpus;
+        let msrs = host.listed_msrs()?;
+        let mut pauses = Pauses::default();
+        if let Some(restored) = restored {
+            let around = Around { vm: &vm.fd, listed: &msrs, capabilities: cpu.capability_msrs() };
+            restored.give(around, vcpus.iter().map(Vcpu::fd), &memory, &devices)?;
+            // Devices are as in a pause.
+            pauses.stop_devices();
+        }
         let vcpus = Vcpus::new(vcpus);
-        Ok(Self { vcpus, pauses: Pauses::default(), power, devices, cpu, map, kernel, vm: vm.fd, memory })
+        Ok(Self { vcpus, pauses, power, devices, cpu, map, kernel, vm: vm.fd, memory, msrs })
     }
 
     /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if `reboots` has it built again,
@@ -171,6 +198,7 @@ impl Machine {
         reboots: &mut Reboots,
         debugger: &mut Debugger,
         taken: &Taken,
+        origin: &Origin<'_>,
         count: bool,
     ) -> anyhow::Result<(Option<Exit>, Option<Stats>)> {
         kick::init()?;
@@ -180,7 +208,8 @@ impl Machine {
         }
         // Before the guest can say that it listens to the power button.
         link.runs(self.devices.attached().clone());
-        let exit = self.begin(link, debugger).and_then(|()| self.obey(link, reboots, debugger, taken));
+        let exit =
+            self.begin(link, debugger).and_then(|()| self.obey(link, reboots, debugger, taken, origin));
         link.halts();
         // First, so that none has a device that the main thread is to let go of.
         self.vcpus.halt(self.devices.buses());
@@ -228,6 +257,10 @@ impl Machine {
         if link.is_stopped() {
             self.pauses.begin();
         } else if !link.end_is_asked() {
+            if self.pauses.resume_devices() {
+                self.devices.resume();
+                self.vcpus.tell_of_pause();
+            }
             self.vcpus.start(self.devices.buses(), link)?;
             // The one before a reset ran.
             if link.state() != RunState::Running {

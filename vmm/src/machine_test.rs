@@ -92,9 +92,19 @@ fn no_vcpu_has_a_device_when_the_main_thread_lets_go_of_it() {
     let slow = Slow(Arc::new(Mutex::new(Held { is_in, may_go })), Arc::clone(&in_write));
     let (link, controls, mut inbox) = link::ends(None).unwrap();
     let machine = thread::spawn(move || {
-        let machine = Machine::build(&host, &config, &payload, &[Box::new(slow)]).unwrap();
+        let machine = Machine::build(&host, &config, &payload, &[Box::new(slow)], None).unwrap();
         let (mut reboots, mut debugger) = (Reboots::new(OnReboot::Reset, None), Debugger::default());
-        machine.run(&link, &mut reboots, &mut debugger, &Taken::default(), false).unwrap().0
+        let origin = Origin {
+            words: &[],
+            folder: Path::new("/"),
+            host: &host,
+            cpu_host: None,
+            config: &config,
+            payload: &payload,
+            devices: &[],
+            files: &[],
+        };
+        machine.run(&link, &mut reboots, &mut debugger, &Taken::default(), &origin, false).unwrap().0
     });
     entered.recv().unwrap();
     controls.send(Command::Quit(Exit::Quit));

@@ -1,7 +1,7 @@
 //! nvmm, a KVM hypervisor for nested virtualization.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use devices::{output::Output, printable::PrintableLines};
+use devices::{
+    output::Output,
+    printable::{PrintableLines, ToPrintable},
+};
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
     stdio::dup2_stderr,
@@ -39,6 +42,7 @@ use vmm::{
     pid_file::PidFile,
     qmp,
     reboots::Reboots,
+    snapshot::{self, Origin, Snapshot},
     stats::Stats,
 };
 
@@ -47,13 +51,14 @@ fn main() -> ExitCode {
         nest::init::main();
     }
     let words: Vec<_> = std::env::args_os().collect();
-    let Cli { command, machine, told } = Cli::of(&words).unwrap_or_else(|error| error.exit());
+    let cli = Cli::of(&words).unwrap_or_else(|error| error.exit());
+    let (command, machine, told) = (&cli.command, &cli.machine, &cli.told);
     // A machine has its own way.
     if command.is_some() || machine.dry_run {
         messages::to_stderr(machine.verbose);
         cpu::fit_terminal();
     }
-    let status = match &command {
+    let status = match command {
         Some(Command::Nest(args)) => nest::run(args),
         Some(Command::Cpu(args)) => cpu::run(args),
         Some(Command::Check(args)) => check::run(args),
@@ -63,11 +68,12 @@ fn main() -> ExitCode {
             raise_descriptor_limit();
             disk::run(args)
         }
+        Some(Command::Snapshot(args)) => snapshot::run(args),
         None if cpu::is_help(&machine.cpu) => cpu::help(&machine.kvm),
-        None if machine.dry_run => dry_run(&machine, &told),
+        None if machine.dry_run => dry_run(machine, told),
         None => match &machine.from_qemu {
             Some(line) => from_qemu(line),
-            None => run(machine, &told),
+            None => run(cli),
         },
     };
     ExitCode::from(status.unwrap_or_else(|error| {
@@ -101,14 +107,16 @@ fn dry_run(args: &MachineArgs, told: &Told) -> Result<u8> {
     told.log();
     let config = VmConfig::new(args).map_err(|error| told.explain(error))?;
     let Open { host, payload, devices, .. } = open(args, &config, None)?;
-    let machine = Machine::build(&host, &config, &payload, &devices)?;
+    let machine = Machine::build(&host, &config, &payload, &devices, None)?;
     tell_unmet(&config, &machine);
     print(&Description::new(&config, &payload, &machine, &devices), args.json)?;
     Ok(0)
 }
 
 /// Runs a machine; the value is nvmm's exit status.
-fn run(args: MachineArgs, told: &Told) -> Result<u8> {
+fn run(cli: Cli) -> Result<u8> {
+    let Cli { machine: args, told, words, snapshot, .. } = cli;
+    let folder = snapshot::folder();
     let starter = match args.daemonize.then(daemon::divide).transpose().context("--daemonize")? {
         None => None,
         Some(Side::Parent(status)) => return Ok(status),
@@ -142,11 +150,20 @@ fn run(args: MachineArgs, told: &Told) -> Result<u8> {
     })?;
     let launch = Launch { pid_file: pid_file.as_ref().map(Arc::downgrade), jail, starter, notifier };
     main_loop.serve(move |link| {
-        live(&args, &config, link, launch).unwrap_or_else(|error| {
+        live(&args, &config, Given { words, folder, snapshot }, link, launch).unwrap_or_else(|error| {
             log::error!("{error:#}");
             status_of(&error)
         })
     })
+}
+
+/// The command line, as a snapshot needs it.
+struct Given {
+    words: Vec<OsString>,
+    /// The directory that nvmm was started in.
+    folder: PathBuf,
+    /// The snapshot that the machine is restored from.
+    snapshot: Option<Snapshot>,
 }
 
 /// Those who are to know that the machine is there, and the jail that it is in from then on.
@@ -213,8 +230,34 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
 }
 
 /// The machine's thread: builds the machine and runs it, and again after each reset. All that may wait for something is here.
-fn live(args: &MachineArgs, config: &VmConfig, link: &Link, launch: Launch) -> Result<u8> {
-    let Open { host, payload, devices, mut taken } = open(args, config, Some(link))?;
+fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch: Launch) -> Result<u8> {
+    let Given { words, folder, snapshot } = given;
+    let other_folder =
+        snapshot.as_ref().and_then(|snapshot| snapshot.other_folder(&folder)).map(Path::to_owned);
+    let files = snapshot::input_files(config);
+    let mut restored = snapshot.map(|snapshot| snapshot.open(args.snapshot.restore_memory)).transpose()?;
+    let opened = open(args, config, Some(link)).map_err(|error| match &other_folder {
+        Some(folder) => error.context(format!(
+            "the machine was saved in {}, where relative paths of its options begin",
+            folder.printable()
+        )),
+        None => error,
+    });
+    let Open { host, payload, devices, mut taken } = opened?;
+    if let Some(restored) = &restored {
+        restored.check(config, &payload, &devices, &files)?;
+    }
+    let cpu_host = restored.as_ref().map(|restored| restored.cpu_host().clone());
+    let origin = Origin {
+        words: &words,
+        folder: &folder,
+        host: &host,
+        cpu_host: cpu_host.as_ref(),
+        config,
+        payload: &payload,
+        devices: &devices,
+        files: &files,
+    };
     taken.check_standard()?;
     // Before the guest runs, and not when all is over.
     let stats_file = args.stats.as_deref().map(|path| taken.create("--stats", path)).transpose()?;
@@ -237,7 +280,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link, launch: Launch) -> R
     let mut launch = Some(launch);
     let mut reboots = Reboots::new(config.on_reboot, config.on_panic);
     loop {
-        let machine = Machine::build(&host, config, &payload, &devices)?;
+        let machine = Machine::build(&host, config, &payload, &devices, restored.take().as_ref())?;
         if let Some(launch) = launch.take() {
             tell_unmet(config, &machine);
             // Now that nothing is left to be refused.
@@ -250,7 +293,7 @@ fn live(args: &MachineArgs, config: &VmConfig, link: &Link, launch: Launch) -> R
             launch.done(log.as_ref())?;
         }
         log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
-        let (exit, stats) = machine.run(link, &mut reboots, &mut debugger, &taken, count)?;
+        let (exit, stats) = machine.run(link, &mut reboots, &mut debugger, &taken, &origin, count)?;
         if let Some(stats) = &stats {
             log::info!("KVM counted {stats}");
         }
@@ -316,7 +359,7 @@ fn print_text(text: &str) -> io::Result<()> {
 
 fn status(exit: Exit) -> u8 {
     match exit {
-        Exit::PowerOff | Exit::Reset | Exit::Restart | Exit::Quit | Exit::Closed => 0,
+        Exit::PowerOff | Exit::Reset | Exit::Restart | Exit::Quit | Exit::Closed | Exit::Saved => 0,
         Exit::Panicked => {
             log::error!("the guest's kernel panicked");
             PANICKED

@@ -1,7 +1,7 @@
 //! The mapping of guest RAM: the size of its pages, and when they are allocated.
 #![expect(unsafe_code, reason = "tells the kernel how guest memory will be used")]
 
-use std::{io, ops::Range};
+use std::{fs::File, io, ops::Range};
 
 use arch::{
     boot::MemoryMap,
@@ -11,7 +11,7 @@ use arch::{
 use devices::virtio::balloon::Reclaim;
 use rustix::mm::Advice;
 use vm_memory::{
-    GuestAddress, GuestRegionCollectionError, MmapRegion, VolatileMemory, VolatileSlice,
+    FileOffset, GuestAddress, GuestRegionCollectionError, MmapRegion, VolatileMemory, VolatileSlice,
     mmap::{FromRangesError, MmapRegionError},
 };
 
@@ -54,6 +54,26 @@ pub enum MemoryError {
 pub fn map(map: &MemoryMap, config: &MemoryConfig) -> Result<GuestRam, MemoryError> {
     let regions = map.ram.iter().map(|&(base, len)| region(base, len, config)).collect::<Result<_, _>>()?;
     Ok(GuestRam::new(regions)?)
+}
+
+/// Maps every region of `map` from `file`, at the offset that `place` gives for its address and its length. Pages that are written to become the
+/// guest's own, of 4 KiB; the file does not change.
+///
+/// # Errors
+///
+/// The file has no place for a region, or the host can't map it.
+pub(crate) fn map_file(
+    map: &MemoryMap,
+    file: &File,
+    place: impl Fn(u64, u64) -> anyhow::Result<u64>,
+) -> anyhow::Result<GuestRam> {
+    let regions = map.ram.iter().map(|&(base, len)| {
+        let place = FileOffset::new(file.try_clone()?, place(base.0, len as u64)?);
+        let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
+        let mapping = MmapRegion::build(Some(place), len, libc::PROT_READ | libc::PROT_WRITE, flags)?;
+        Ok(Region::new(mapping, 0..len, base)?)
+    });
+    Ok(GuestRam::new(regions.collect::<anyhow::Result<_>>()?)?)
 }
 
 fn region(base: GuestAddress, len: usize, config: &MemoryConfig) -> Result<Region, MemoryError> {

@@ -24,6 +24,7 @@ use crate::{
     inspect::{Dump, SavePhysical, SaveVirtual},
     screendump::Screendump,
     send_key::SendKey,
+    snapshot::SaveSnapshot,
 };
 
 /// A question to a machine that is there; one that is being built answers once it is. It may be stopped.
@@ -41,6 +42,8 @@ pub(crate) enum Question {
     SavePhysical(SavePhysical),
     /// A core.
     Dump(Dump),
+    /// The whole machine in a directory.
+    SaveSnapshot(SaveSnapshot),
     /// A command line of QEMU's monitor.
     Monitor {
         /// The line.

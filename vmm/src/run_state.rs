@@ -112,7 +112,7 @@ impl Cause {
             Exit::Restart => Self::HostQmpSystemReset,
             Exit::Panicked => Self::GuestPanic,
             Exit::Quit | Exit::Unmet => Self::HostUi,
-            Exit::Closed => Self::HostQmpQuit,
+            Exit::Closed | Exit::Saved => Self::HostQmpQuit,
             Exit::Signal(_) => Self::HostSignal,
             Exit::Crash(_) | Exit::Failed(_) => Self::HostError,
         }

@@ -11,12 +11,13 @@ use std::{
 use vmm_sys_util::signal::{Error, block_signal, create_sigset, unblock_signal};
 
 /// The signals that ask something of nvmm.
-const SIGNALS: [i32; 7] = [
+const SIGNALS: [i32; 8] = [
     libc::SIGTERM,
     libc::SIGINT,
     libc::SIGHUP,
     libc::SIGQUIT,
     libc::SIGUSR1,
+    libc::SIGUSR2,
     libc::SIGTSTP,
     // It continues a process even so.
     libc::SIGCONT,

@@ -1,10 +1,38 @@
-//! Snapshots: a machine's state, as it is kept and taken up again.
+//! Snapshots: a machine in a directory, from which it goes on later.
+//!
+//! ```text
+//! Machine::save: paused ─▶ state.json: KvmState, devices ─▶ memory ─▶ machine.json: Manifest ─▶ named, goes on or ends
+//! --restore DIR: machine.json ─▶ options ─▶ Machine::build: memory ─▶ KvmState ─▶ devices ─▶ goes on
+//! ```
 
 mod clock;
+mod directory;
+mod disks;
 mod error;
+mod files;
+mod info;
+mod manifest;
+mod memory;
 mod msrs;
+mod options;
+mod order;
+mod origin;
 mod raw;
+mod restored;
 mod vcpu;
 mod vm;
 
-pub(crate) use self::{error::StateError, vcpu::Around, vm::KvmState};
+pub(crate) use self::{
+    directory::NewDirectory,
+    files::{MACHINE, MEMORY, STATE},
+    memory::{MemoryLayout, Part, ram},
+    order::SaveSnapshot,
+    restored::State,
+    vcpu::Around,
+    vm::KvmState,
+};
+pub use self::{
+    info::{SnapshotCommand, run},
+    origin::{InputFile, Origin, folder, input_files},
+    restored::{Restored, Snapshot},
+};

@@ -94,6 +94,8 @@ pub(crate) enum Request {
 pub(crate) enum Command {
     /// Say on stderr what was done with the disks.
     Totals,
+    /// Save the machine where it is to be saved at its end.
+    Save,
     /// Look whether disks have grown, and tell the guest.
     Measure,
     /// Look whether the host's sides of network devices are still there, and tell the guest.

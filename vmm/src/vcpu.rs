@@ -161,6 +161,22 @@ impl Vcpu {
         event
     }
 
+    /// Has KVM complete the last exit, whose instruction is otherwise half done. An access that KVM makes of several exits goes to its end, and no
+    /// other instruction runs. Returns how the machine ends, if that is what an access asks for.
+    pub(crate) fn settle(&mut self, machine: &Buses) -> Option<Event> {
+        let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
+        loop {
+            self.fd.set_kvm_immediate_exit(1);
+            let event = self.run_once(machine, &mut pio, &mut mmio);
+            // Cleared after a KVM_RUN with nothing left to complete.
+            let is_settled = self.fd.get_kvm_run().immediate_exit == 0;
+            if event.is_some() || is_settled {
+                self.fd.set_kvm_immediate_exit(0);
+                return event;
+            }
+        }
+    }
+
     /// Its file descriptor, for who looks into it while it is stopped.
     pub(crate) fn fd(&self) -> &VcpuFd {
         &self.fd

@@ -1,8 +1,10 @@
 //! The features that a host lacks of named models.
 
 use super::{
-    CpuError,
-    choice::{Choice, Unmet},
+    CpuError, address_width,
+    choice::{Choice, Reason, Unmet},
+    cpuid::Cpuid,
+    feature::FeatureId,
     host::HostCpu,
     model::NamedModel,
     offer::Offer,
@@ -30,6 +32,23 @@ impl Lacking {
         let spec = CpuSpec { model: Model::Named(model), ..CpuSpec::default() };
         // A model alone refuses no host.
         Choice::new(&self.0, &spec).map(|choice| choice.unmet).unwrap_or_default()
+    }
+
+    /// What the host can't give of a CPU that was decided on elsewhere, by the names of its features, and by its leaves: features, and the width of
+    /// physical addresses.
+    #[must_use]
+    pub fn of_cpu(&self, features: &[String], cpuid: &Cpuid) -> Vec<String> {
+        let lacking = features.iter().filter_map(|name| match FeatureId::find(name) {
+            Some(id) if self.0.features.contains(id) || self.0.emulated.contains(id) => None,
+            Some(feature) => Some(Unmet { feature, reason: Reason::Host }.to_string()),
+            // Of a later nvmm's table.
+            None => Some(name.clone()),
+        });
+        let (given, width) =
+            (address_width::physical(cpuid), address_width::physical(&self.0.capabilities.cpuid));
+        let width =
+            (given > width).then(|| format!("physical addresses of {given} bits (this host's have {width})"));
+        lacking.chain(width).collect()
     }
 }
 

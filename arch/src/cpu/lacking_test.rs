@@ -19,3 +19,27 @@ fn a_host_lacks_what_a_guest_with_that_model_would_not_get() {
     }
     assert!(lacks_some > 0);
 }
+
+/// A CPU that was decided on elsewhere, as a snapshot tells of it.
+#[test]
+fn a_host_lacks_what_another_gave() {
+    let topology = Topology::flat(1).unwrap();
+    let record = |host: &HostCpu| {
+        let cpu = CpuProfile::resolve(host, &CpuSpec::default(), &topology).unwrap();
+        let names: Vec<_> = cpu.features().iter().map(|id| id.name().to_owned()).collect();
+        (names, cpu.leaves(0))
+    };
+    for (name, host) in testing::all().into_iter().chain(testing::strangers()) {
+        let (features, cpuid) = record(&host);
+        assert!(Lacking::new(&host).unwrap().of_cpu(&features, &cpuid).is_empty(), "{name} has what it gave");
+    }
+    let (mut features, cpuid) = record(&testing::haswell());
+    features.push("of-tomorrow".to_owned());
+    let lacks = Lacking::new(&testing::epyc()).unwrap().of_cpu(&features, &cpuid);
+    for expected in ["vmx (", "vmx-ept (", "of-tomorrow"] {
+        assert!(lacks.iter().any(|lack| lack.starts_with(expected)), "{expected}: {lacks:?}");
+    }
+    let wide = record(&testing::servers().pop().unwrap().1).1;
+    let narrow = Lacking::new(&testing::haswell()).unwrap().of_cpu(&[], &wide);
+    assert!(narrow[0].starts_with("physical addresses of "), "{narrow:?}");
+}

@@ -8,4 +8,5 @@ pub(super) const SERIAL: &str = "Serial ports";
 pub(super) const IDENTITY: &str = "Identity";
 pub(super) const END: &str = "Resets and the end";
 pub(super) const CONTROL: &str = "Control and debugging";
+pub(super) const SNAPSHOTS: &str = "Snapshots";
 pub(super) const JAIL: &str = "Jail";

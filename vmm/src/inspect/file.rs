@@ -1,15 +1,13 @@
 //! Files of guest memory: pages of zeros are holes in them.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 use arch::memory::GuestRam;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::{error::InspectError, ram};
-use crate::output::Taken;
+use crate::{output::Taken, sparse::write_pages};
 
-const PAGE: usize = 4 << 10;
-static ZEROS: [u8; PAGE] = [0; PAGE];
 /// The most bytes that are read at a time.
 const PIECE: usize = 1 << 20;
 
@@ -92,24 +90,6 @@ impl<'a> MemoryFile<'a> {
     fn end(&self) -> Result<(), InspectError> {
         self.file.set_len(self.position).map_err(InspectError::Write)
     }
-}
-
-/// Writes the pages of `piece` that are not all zeros, as many at once as follow each other.
-fn write_pages(file: &File, piece: &[u8], position: u64) -> io::Result<()> {
-    let is_zero = |page: &[u8]| page == &ZEROS[..page.len()];
-    let mut start = None;
-    let write = |from: usize, to: usize| file.write_all_at(&piece[from..to], position + from as u64);
-    for (number, page) in piece.chunks(PAGE).enumerate() {
-        match (start, is_zero(page)) {
-            (None, false) => start = Some(number * PAGE),
-            (Some(from), true) => {
-                write(from, number * PAGE)?;
-                start = None;
-            }
-            _ => {}
-        }
-    }
-    start.map_or(Ok(()), |from| write(from, piece.len()))
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ impl Machine {
                 self.look(link, |machine| save.save(machine, taken, &stop).map(done))
             }
             Question::Dump(dump) => self.look(link, |machine| dump.write(machine, taken, &stop).map(done)),
+            // It may end the machine, so that whoever obeys does it.
+            Question::SaveSnapshot(_) => Ok(Err(Refusal("the machine can't be saved now".to_owned()))),
             Question::Blocks => Ok(Ok(self.blocks().into())),
             Question::BlockStats => Ok(Ok(self.devices.disks().iter().map(blocks::stats).collect())),
             Question::Screendump(dump) => {

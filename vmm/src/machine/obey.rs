@@ -2,15 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value};
+
 use super::{Machine, lock};
 use crate::{
     exit::Exit,
     gdb::Debugger,
     link::{Event, Link},
     output::Taken,
-    questions::Refusal,
+    questions::{Question, Refusal},
     reboots::Reboots,
     run_state::{Change, PanicAction, RunState},
+    snapshot::Origin,
     source::{Command, Control},
 };
 
@@ -25,6 +28,7 @@ impl Machine {
         reboots: &Reboots,
         debugger: &mut Debugger,
         taken: &Taken,
+        origin: &Origin<'_>,
     ) -> anyhow::Result<Option<Exit>> {
         while let Some(event) = link.next() {
             match event {
@@ -38,7 +42,20 @@ impl Machine {
                     }
                 }
                 Event::Exit(exit) if self.pauses.is_paused() => self.pauses.hold(exit),
-                Event::Exit(exit) | Event::Command(Command::Quit(exit)) => return Ok(Some(exit)),
+                Event::Exit(exit) => return Ok(Some(exit)),
+                Event::Command(Command::Quit(exit)) => {
+                    return self.quit(exit, origin, debugger, link).map(Some);
+                }
+                Event::Command(Command::Save) => self.save_now(origin, debugger, link)?,
+                Event::Command(Command::Ask(Question::SaveSnapshot(order), reply)) => {
+                    let saved = self.save(&order, origin, debugger, link, &|| link.end_is_wished())?;
+                    let ends = order.stop && saved.is_ok();
+                    let refusal = |error: anyhow::Error| Refusal(format!("{error:#}"));
+                    reply.give(saved.map(|()| Value::Object(Map::new())).map_err(refusal));
+                    if ends {
+                        return Ok(Some(Exit::Saved));
+                    }
+                }
                 Event::Trap(vcpu, trap) => self.on_trap(vcpu, trap, debugger, link),
                 Event::Debug(request) => {
                     if let Some(exit) = self.debug(request, debugger, taken, link)? {
@@ -110,7 +127,7 @@ impl Machine {
 
     /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks
     /// for the end, or for the guest to power off before it. Time goes on for the guest.
-    fn pause(&mut self, state: RunState, link: &Link) {
+    pub(super) fn pause(&mut self, state: RunState, link: &Link) {
         self.pauses.begin();
         self.vcpus.halt(self.devices.buses());
         self.pauses.stop_devices();

@@ -41,6 +41,11 @@ impl Pauses {
         self.held.get_or_insert(exit);
     }
 
+    /// Returns whether such an end waits.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Ends the pause. Returns the end that waited for it, if any.
     pub(super) fn end(&mut self) -> Option<Exit> {
         self.over = self.total();

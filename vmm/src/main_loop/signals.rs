@@ -33,6 +33,7 @@ impl SignalSource {
     fn request(&self, signal: Signal) -> Option<Request> {
         match signal.number {
             libc::SIGUSR1 => Some(Request::Obey(Command::Totals)),
+            libc::SIGUSR2 => Some(Request::Obey(Command::Save)),
             libc::SIGHUP if !self.terminal_closed(signal) => Some(Request::Obey(Command::Measure)),
             libc::SIGHUP if self.survives_hang_up => None,
             libc::SIGTSTP => Some(Request::Suspend),

@@ -278,6 +278,16 @@ static TABLE: &[Command] = &[
         run: |arguments, _| ask(Question::Dump(arguments.all()?)),
     },
     Command {
+        name: "nvmm-snapshot-save",
+        arguments: &[
+            Argument::new("directory", Type::String, "the directory to make"),
+            Argument::optional("stop", Type::Boolean, "true: end nvmm once it is saved"),
+        ],
+        returns: Type::NOTHING,
+        help: "save the machine in a directory, for nvmm --restore",
+        run: |arguments, _| ask(Question::SaveSnapshot(arguments.all()?)),
+    },
+    Command {
         name: "screendump",
         arguments: screendump::ARGUMENTS,
         returns: Type::NOTHING,

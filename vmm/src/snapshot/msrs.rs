@@ -36,11 +36,26 @@ const MOST_RANGES: u64 = 16;
 /// Registers that KVM has and does not list, as far as they are there one by one.
 const UNLISTED: [u32; 18] = [
     // The MTRRs of fixed ranges, and their default type.
-    0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f, 0x2ff,
+    0x250,
+    0x258,
+    0x259,
+    0x268,
+    0x269,
+    0x26a,
+    0x26b,
+    0x26c,
+    0x26d,
+    0x26e,
+    0x26f,
+    0x2ff,
     // IA32_PAT, IA32_XSS and IA32_MISC_ENABLE, which some KVMs list.
-    0x277, 0xda0, 0x1a0,
+    0x277,
+    0xda0,
+    0x1a0,
     // IA32_MCG_CTL, IA32_MCG_EXT_CTL, and AMD's HWCR.
-    0x17b, 0x4d0, 0xc001_0015,
+    0x17b,
+    0x4d0,
+    0xc001_0015,
 ];
 
 /// The values of a vCPU's registers, by their numbers.
@@ -88,7 +103,8 @@ impl Values {
         vcpu: &VcpuFd,
         is_capability: impl Fn(u32) -> bool,
     ) -> Result<(), StateError> {
-        let capabilities = self.0.iter().filter(|&(&index, _)| is_capability(index) && index != FEATURE_CONTROL);
+        let capabilities =
+            self.0.iter().filter(|&(&index, _)| is_capability(index) && index != FEATURE_CONTROL);
         let control = self.0.get_key_value(&FEATURE_CONTROL);
         give(vcpu, &capabilities.chain(control).map(|(&index, &value)| (index, value)).collect::<Vec<_>>())
     }
@@ -114,7 +130,8 @@ impl Values {
 /// Numbers in hexadecimal, as manuals have them.
 impl Serialize for Values {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(index, value)| (format!("{index:#x}"), format!("{value:#x}"))))
+        serializer
+            .collect_map(self.0.iter().map(|(index, value)| (format!("{index:#x}"), format!("{value:#x}"))))
     }
 }
 

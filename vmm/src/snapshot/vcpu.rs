@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use kvm_bindings::{
     KVM_CAP_NESTED_STATE, KVM_CAP_SREGS2, KVM_MP_STATE_SIPI_RECEIVED, KVM_STATE_NESTED_FORMAT_SVM,
     KVM_STATE_NESTED_FORMAT_VMX, KVM_STATE_NESTED_GIF_SET, KVM_VCPUEVENT_VALID_NMI_PENDING,
-    KVM_VCPUEVENT_VALID_SIPI_VECTOR, kvm_debugregs, kvm_lapic_state, kvm_mp_state,
-    kvm_nested_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
+    KVM_VCPUEVENT_VALID_SIPI_VECTOR, kvm_debugregs, kvm_lapic_state, kvm_mp_state, kvm_nested_state,
+    kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::{Cap, KvmNestedStateBuffer, VcpuFd, VmFd};
 use serde::{Deserialize, Serialize};
@@ -189,7 +189,8 @@ impl VcpuState {
     fn give_tsc(&self, vcpu: &VcpuFd, passed: &Passed) -> Result<(), StateError> {
         if let (Some(offset), Some(shift)) = (self.tsc_offset, passed.tsc_shift(self.tsc_khz)) {
             let offset = offset.wrapping_add(shift);
-            return Ok(ioctls::set_tsc_offset(vcpu, offset).map_err(kvm("KVM_SET_DEVICE_ATTR of the TSC's offset"))?);
+            return Ok(ioctls::set_tsc_offset(vcpu, offset)
+                .map_err(kvm("KVM_SET_DEVICE_ATTR of the TSC's offset"))?);
         }
         match self.msrs.get(TIME_STAMP_COUNTER) {
             Some(then) => msrs::set(vcpu, TIME_STAMP_COUNTER, then.wrapping_add(passed.cycles(self.tsc_khz))),

@@ -1,0 +1,36 @@
+//! The options of snapshots.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::heading::SNAPSHOTS;
+
+/// The options of snapshots.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SnapshotArgs {
+    /// Go on with the machine that was saved in DIR, with its options. Others may be given besides: those about this run, such as --qmp, and places on
+    /// this host, such as --disk id=NAME,path=PATH, --net id=NAME,tap=INTERFACE or --serial PLACE
+    #[arg(long, help_heading = SNAPSHOTS, value_name = "DIR")]
+    pub restore: Option<PathBuf>,
+
+    /// The memory of a restored machine: copy reads all of it first, and checks it; map reads what the guest needs when it needs it, and what it does
+    /// not write it shares with others that are restored from DIR. DIR must stay as it is then
+    #[arg(long, help_heading = SNAPSHOTS, value_name = "copy|map", value_enum, default_value_t, hide_possible_values = true, requires = "restore")]
+    pub restore_memory: RestoreMemory,
+
+    /// Save the machine in DIR when nvmm is told to end, by SIGTERM for example, instead of asking the guest to power off; and on SIGUSR2, after which
+    /// it goes on. An older snapshot in DIR is replaced
+    #[arg(long, help_heading = SNAPSHOTS, value_name = "DIR")]
+    pub snapshot_on_exit: Option<PathBuf>,
+}
+
+/// The way in which a restored machine has its memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RestoreMemory {
+    /// All of it is read and checked first.
+    #[default]
+    Copy,
+    /// The file is mapped.
+    Map,
+}

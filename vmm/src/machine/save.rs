@@ -1,0 +1,176 @@
+//! Saving a machine in a snapshot.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use devices::printable::ToPrintable;
+
+use super::Machine;
+use crate::{
+    exit::Exit,
+    gdb::Debugger,
+    link::Link,
+    run_state::RunState,
+    snapshot::{self, Around, KvmState, MemoryLayout, NewDirectory, Origin, Part, SaveSnapshot, State},
+};
+
+/// How long a save waits for requests that the host does not end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Machine {
+    /// Saves the machine, which is paused for it, and goes on then if it ran, unless it is to end. `stop` says whether to give up.
+    ///
+    /// # Errors
+    ///
+    /// The outer one: it can't go on. The inner one: it can't be saved, and is as it was before.
+    pub(super) fn save(
+        &mut self,
+        order: &SaveSnapshot,
+        origin: &Origin<'_>,
+        debugger: &mut Debugger,
+        link: &Link,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Result<()>> {
+        let begun = Instant::now();
+        let directory = match Self::prepare(order, origin, debugger) {
+            Ok(directory) => directory,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let ran = !self.pauses.is_paused();
+        if ran {
+            self.pause(RunState::Paused, link);
+        }
+        let paused = Instant::now();
+        let written = self.write(directory, origin, link, stop);
+        // What is left to do is the host's: the guest may change its memory again.
+        if ran && (written.is_err() || !order.stop) && !link.has_exit() {
+            self.resume(link)?;
+        }
+        let pause = paused.elapsed();
+        let finished = written.and_then(NewDirectory::finish);
+        if finished.is_ok() {
+            let (shown, all) = (order.directory.printable(), begun.elapsed());
+            log::info!("the machine is saved in {shown}: it stood still for {pause:?} of {all:?}");
+        }
+        Ok(finished)
+    }
+
+    /// Ends the machine as the user asked for, but for that it is saved first if the command line says so. A script that failed is no reason to.
+    pub(super) fn quit(
+        &mut self,
+        exit: Exit,
+        origin: &Origin<'_>,
+        debugger: &mut Debugger,
+        link: &Link,
+    ) -> Result<Exit> {
+        let Some(order) = on_exit(origin).filter(|_| !matches!(exit, Exit::Unmet)) else { return Ok(exit) };
+        // The end is asked for already; who asks again does not wait for this thread.
+        let saved = self.save(&SaveSnapshot { stop: true, ..order }, origin, debugger, link, &|| false)?;
+        Ok(match saved {
+            Ok(()) => Exit::Saved,
+            Err(error) => Exit::Failed(error.context("--snapshot-on-exit")),
+        })
+    }
+
+    /// Saves the machine where it is to be saved at its end, and goes on.
+    pub(super) fn save_now(
+        &mut self,
+        origin: &Origin<'_>,
+        debugger: &mut Debugger,
+        link: &Link,
+    ) -> Result<()> {
+        let Some(order) = on_exit(origin) else {
+            log::warn!("SIGUSR2: the machine is not saved, as no --snapshot-on-exit says where");
+            return Ok(());
+        };
+        match self.save(&order, origin, debugger, link, &|| link.end_is_wished())? {
+            Ok(()) => log::warn!("the machine is saved in {}", order.directory.printable()),
+            Err(error) => log::error!("SIGUSR2: {error:#}"),
+        }
+        Ok(())
+    }
+
+    /// Refuses what can be refused before the machine is stopped.
+    fn prepare(order: &SaveSnapshot, origin: &Origin<'_>, debugger: &mut Debugger) -> Result<NewDirectory> {
+        if debugger.session().is_some() {
+            bail!("a debugger has the machine, whose breakpoints may be in its memory: detach it first");
+        }
+        let directory = NewDirectory::create(&order.directory, order.replaces)?;
+        // The disks are flushed once while the guest still runs.
+        origin.disks()?;
+        Ok(directory)
+    }
+
+    /// Writes all files of a machine that is paused.
+    ///
+    /// The order, and why:
+    /// 1. the vCPUs complete their last exits, which may reach devices;
+    /// 2. the devices come to rest, so that none changes memory or interrupts;
+    /// 3. the devices' states, then KVM's: an interrupt that input raises meanwhile is in KVM's state at most, where it is one too many for a device
+    ///    without that input; the other way round it would be missing;
+    /// 4. memory, which is long and does not change by then;
+    /// 5. `machine.json`, with the checksums of the others, and with the disks as they are now.
+    fn write(
+        &mut self,
+        mut directory: NewDirectory,
+        origin: &Origin<'_>,
+        link: &Link,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<NewDirectory> {
+        let buses = self.devices.buses().clone();
+        for vcpu in self.vcpus.stopped_mut() {
+            if let Some(event) = vcpu.settle(&buses) {
+                // Heard when the machine goes on.
+                let _ = link.exits().send(event);
+            }
+        }
+        if link.has_exit() || self.pauses.is_held() {
+            bail!("the guest has just asked for a reset or its end: let the machine go on first");
+        }
+        self.rest()?;
+        let devices = self.devices.save()?;
+        let around = Around { vm: &self.vm, listed: &self.msrs, capabilities: self.cpu.capability_msrs() };
+        let kvm = KvmState::read(around, self.vcpus.stopped().iter().map(crate::vcpu::Vcpu::fd))?;
+        let state = State { kvm, devices };
+        let text = serde_json::to_vec(&state)?;
+        directory.write(snapshot::STATE, &text)?;
+
+        let memories = self.devices.memories();
+        let mut parts = snapshot::ram(&self.memory)?;
+        parts.extend(memories.iter().map(|(name, memory)| Part {
+            name,
+            address: None,
+            bytes: memory.as_volatile_slice(),
+        }));
+        let file = directory.file(snapshot::MEMORY)?;
+        let layout =
+            MemoryLayout::write(&parts, &file, stop).with_context(|| directory.of(snapshot::MEMORY))?;
+
+        let manifest = origin.manifest(&self.cpu, &state.kvm, &text, layout)?;
+        directory.write(snapshot::MACHINE, &manifest.to_bytes()?)?;
+        Ok(directory)
+    }
+
+    /// Has the devices come to rest. A machine that is stopped before its first instruction, or by the debugger, has them run.
+    fn rest(&mut self) -> Result<()> {
+        self.pauses.stop_devices();
+        let asked = Instant::now();
+        loop {
+            let busy = self.devices.pause(Duration::from_millis(100));
+            match busy.first() {
+                None => return Ok(()),
+                Some(device) if asked.elapsed() >= PATIENCE => {
+                    bail!("{device} is still busy with a request; see to its storage");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// The order to save the machine where the command line says.
+fn on_exit(origin: &Origin<'_>) -> Option<SaveSnapshot> {
+    let directory = origin.config.snapshot_on_exit.clone()?;
+    Some(SaveSnapshot { directory, stop: false, replaces: true })
+}

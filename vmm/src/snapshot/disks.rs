@@ -1,0 +1,124 @@
+//! Disks in a snapshot, which are not in it themselves: their sizes and the times of their files, by which a change shows.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use devices::{
+    disk::{format::Format, image::OpenOptions, info, qcow2::Overlay},
+    printable::ToPrintable,
+};
+
+use super::manifest::{DiskRecord, ImageRecord};
+use crate::{
+    board::OpenDevice,
+    config::{DiskConfig, VmConfig},
+};
+
+/// Has the host write all that the guest wrote to its disks, and looks at them then.
+///
+/// # Errors
+///
+/// What the guest wrote is lost with nvmm's end, or can't be written.
+pub(super) fn record(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Result<Vec<DiskRecord>> {
+    let temporary = config.disks().filter(|disk| disk.image.overlay == Some(Overlay::Temp));
+    let temporary: Vec<_> = temporary.map(DiskConfig::name).collect();
+    if !temporary.is_empty() {
+        bail!(
+            "disk {}: what the guest wrote is gone at nvmm's end, with overlay=temp; a machine that is to be saved needs overlay=PATH",
+            temporary.join(", disk ")
+        );
+    }
+    for disk in devices.iter().filter_map(|device| device.image()).filter(|disk| !disk.is_read_only()) {
+        disk.flush().with_context(|| format!("disk {}: it can't be flushed", disk.name()))?;
+    }
+    Ok(look(config, devices))
+}
+
+/// Looks at the disks of a machine.
+fn look(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Vec<DiskRecord> {
+    let facts = devices.iter().filter_map(|device| device.host_side()?.block());
+    let records = facts.map(|facts| {
+        let disk = config.disks().find(|disk| format!("disk {}", disk.name()) == facts.name);
+        let medium = facts.inserted.as_ref().map(|image| image.path.clone());
+        let files = match disk {
+            Some(disk) => files_of(disk),
+            None => medium.iter().filter_map(|path| image(path)).collect(),
+        };
+        DiskRecord { name: facts.name, size: facts.inserted.map(|image| image.size), files }
+    });
+    records.collect()
+}
+
+/// Checks that the disks of a machine that is to be restored are as they were. One that was moved by the user, to another path, is only held to its
+/// size.
+///
+/// # Errors
+///
+/// Disks differ; all of them are named.
+pub(super) fn check(saved: &[DiskRecord], config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Result<()> {
+    let now = look(config, devices);
+    let mut wrong = Vec::new();
+    if saved.len() != now.len() {
+        wrong.push(format!("there were {} disks and drives, and there are {}", saved.len(), now.len()));
+    }
+    for (saved, now) in saved.iter().zip(&now) {
+        if saved.size != now.size {
+            let size =
+                |size: Option<u64>| size.map_or("no medium".to_owned(), |size| format!("{size} bytes"));
+            wrong.push(format!("{}: it had {}, and has {}", now.name, size(saved.size), size(now.size)));
+            continue;
+        }
+        for file in &saved.files {
+            let Some(found) = now.files.iter().find(|found| found.path == file.path) else { continue };
+            if file != found {
+                let shown = file.path.printable();
+                wrong.push(format!("{}: {shown} has changed since the machine was saved", now.name));
+            }
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{}; a guest that goes on with another disk destroys what is on it: put back the disk as it was, or name a copy of it, with --disk id=...,path=...",
+        wrong.join("; ")
+    )
+}
+
+/// The files of a disk: the image and the overlay, with what these name.
+fn files_of(disk: &DiskConfig) -> Vec<ImageRecord> {
+    let overlay = match &disk.image.overlay {
+        Some(Overlay::File(path)) => Some((path, Some(Format::Qcow2))),
+        _ => None,
+    };
+    let images = [Some((&disk.path, disk.image.format)), overlay].into_iter().flatten();
+    let paths = images.flat_map(|(path, format)| {
+        let options = OpenOptions { format, ..disk.image.clone() };
+        let links = info::follow(path, &options).map(|info| info.links).unwrap_or_default();
+        let linked: Vec<PathBuf> = links.into_iter().map(|link| link.path).collect();
+        if linked.is_empty() { vec![path.clone()] } else { linked }
+    });
+    let mut files: Vec<ImageRecord> = Vec::new();
+    for path in paths {
+        if files.iter().all(|file| file.path != path) {
+            files.extend(image(&path));
+        }
+    }
+    files
+}
+
+/// Looks at a file. In a jail it may not be there.
+fn image(path: &Path) -> Option<ImageRecord> {
+    let found = fs::metadata(path).ok()?;
+    let is_file = found.is_file();
+    let modified = found.mtime().checked_mul(1_000_000_000)?.checked_add(found.mtime_nsec())?;
+    Some(ImageRecord {
+        path: path.to_owned(),
+        len: is_file.then_some(found.len()),
+        modified: u64::try_from(modified).ok().filter(|_| is_file),
+    })
+}

@@ -1,0 +1,205 @@
+//! `nvmm snapshot info`: what a snapshot is of, what it needs, and whether this host can run it.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use arch::cpu::lacking::Lacking;
+use clap::{Args, Subcommand};
+use devices::printable::ToPrintable;
+use serde::Serialize;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::{
+    manifest::{DiskRecord, Manifest},
+    origin::kernel_release,
+};
+use crate::{
+    cpu::text::{block, fill, print},
+    exit::COULD_NOT,
+    host::Host,
+    size::Size,
+};
+
+/// Columns before what is told.
+const INDENT: usize = 12;
+
+/// Snapshots of machines: what they are
+#[derive(Args, Debug)]
+pub struct SnapshotCommand {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Tell what a snapshot is of, what it needs, and whether this host can run it. Exit status: 0; or 1 if it can't, or the snapshot is damaged
+    Info(InfoArgs),
+}
+
+#[derive(Args, Debug)]
+struct InfoArgs {
+    /// The snapshot's directory
+    #[arg(value_name = "DIR")]
+    path: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Read all of it, and check it for damage
+    #[arg(long)]
+    check: bool,
+    /// KVM's device node
+    #[arg(long, value_name = "PATH", default_value = "/dev/kvm")]
+    kvm: PathBuf,
+}
+
+/// A snapshot as it is told of.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Report {
+    format: u32,
+    nvmm: String,
+    kernel: String,
+    saved: u64,
+    folder: PathBuf,
+    options: Vec<String>,
+    vcpus: u32,
+    cpu: String,
+    brand: String,
+    features: Vec<String>,
+    nested_guests: Vec<u32>,
+    memory: u64,
+    memory_saved: u64,
+    disks: Vec<DiskRecord>,
+    /// What keeps this host from running it.
+    lacking: Vec<String>,
+}
+
+/// Does what was asked; the value is nvmm's exit status.
+///
+/// # Errors
+///
+/// There is no such snapshot, or it is damaged.
+pub fn run(args: &SnapshotCommand) -> Result<u8> {
+    let Action::Info(InfoArgs { path, json, check, kvm }) = &args.command;
+    let manifest = Manifest::read(path)?;
+    if *check {
+        manifest.read_state(path)?;
+        let shown = || path.printable().to_string();
+        manifest.memory.open(path).and_then(|file| manifest.memory.check(&file)).with_context(shown)?;
+    }
+    let report = Report::new(manifest, kvm);
+    let status = if report.lacking.is_empty() { 0 } else { COULD_NOT };
+    if *json {
+        let mut value = serde_json::to_value(&report)?;
+        value["can-run-here"] = json!(report.lacking.is_empty());
+        print(&(serde_json::to_string_pretty(&value)? + "\n"))?;
+    } else {
+        print(&report.text())?;
+    }
+    Ok(status)
+}
+
+impl Report {
+    fn new(manifest: Manifest, kvm: &Path) -> Self {
+        let lacking = lacking(&manifest, kvm).unwrap_or_else(|error| vec![format!("{error:#}")]);
+        let (memory, memory_saved) = manifest.memory.sizes();
+        let words = manifest.options.words();
+        Self {
+            format: manifest.format,
+            nvmm: manifest.nvmm,
+            kernel: manifest.kernel,
+            saved: manifest.saved,
+            folder: manifest.folder,
+            options: words.iter().map(|word| word.printable().to_string()).collect(),
+            vcpus: manifest.cpu.vcpus,
+            cpu: manifest.cpu.spec,
+            brand: manifest.cpu.brand,
+            features: manifest.cpu.features,
+            nested_guests: manifest.nested_guests,
+            memory,
+            memory_saved,
+            disks: manifest.disks,
+            lacking,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let mut row = |label: &str, told: &str| {
+            let lines = fill(told.split(' '), INDENT);
+            text += &block(label, INDENT, &lines);
+        };
+        row("saved", &format!("{} by nvmm {} on Linux {}", date(self.saved), self.nvmm, self.kernel));
+        row("folder", &self.folder.printable().to_string());
+        row("options", &self.options.join(" "));
+        row("vCPUs", &format!("{}: {}", self.vcpus, self.cpu));
+        let vcpus: Vec<_> = self.nested_guests.iter().map(ToString::to_string).collect();
+        let nested = if vcpus.is_empty() {
+            "no guest of the guest's runs".to_owned()
+        } else {
+            format!(
+                "a guest of the guest's runs on vCPU {}: only for Linux {}",
+                vcpus.join(", "),
+                self.kernel
+            )
+        };
+        row("nested", &nested);
+        row("memory", &format!("{}, of which the file has {}", Size(self.memory), Size(self.memory_saved)));
+        for disk in &self.disks {
+            let mut told = format!(
+                "{}: {}",
+                disk.name,
+                disk.size.map_or("no medium".to_owned(), |size| Size(size).to_string())
+            );
+            for file in &disk.files {
+                let _ = write!(told, ", {}", file.path.printable());
+            }
+            row("disk", &told);
+        }
+        if self.lacking.is_empty() {
+            row("this host", "can run it");
+        } else {
+            row("this host", &format!("can't run it: it lacks {}", self.lacking.join(", ")));
+        }
+        text
+    }
+}
+
+/// What keeps this host from running it.
+fn lacking(manifest: &Manifest, kvm: &Path) -> Result<Vec<String>> {
+    let host = Host::open(kvm)?;
+    let mut lacking = Lacking::new(&host.cpu)?.of_cpu(&manifest.cpu.features, &manifest.cpu.cpuid);
+    if !manifest.nested_guests.is_empty() && kernel_release() != manifest.kernel {
+        lacking.push(format!("Linux {}, for the guest's own guest", manifest.kernel));
+    }
+    Ok(lacking)
+}
+
+/// The time in words.
+fn date(seconds: u64) -> String {
+    let time =
+        i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    time.map_or_else(
+        || format!("{seconds} s after 1970"),
+        |time| {
+            let (date, time) = (time.date(), time.time());
+            format!(
+                "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
+                date.year(),
+                u8::from(date.month()),
+                date.day(),
+                time.hour(),
+                time.minute(),
+                time.second()
+            )
+        },
+    )
+}
+
+#[cfg(test)]
+#[path = "info_test.rs"]
+mod tests;

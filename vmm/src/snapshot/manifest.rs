@@ -1,0 +1,202 @@
+//! `machine.json`: what a snapshot is of, what it needs, and the checksums of its other files.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use arch::cpu::{cpuid::Cpuid, host::HostCpu};
+use devices::printable::ToPrintable;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    files::{MACHINE, STATE},
+    memory::MemoryLayout,
+    msrs::Values,
+    options::Options,
+};
+use crate::small_file;
+
+/// The form of the directory. It changes whenever an older nvmm would not understand a newer one's.
+pub(crate) const FORMAT: u32 = 1;
+
+/// The most bytes of `state.json`: a vCPU has less than 64 KiB, and so has a device.
+const MOST_STATE: u64 = 1 << 30;
+
+/// The file begins so, then come eight digits, and `AFTER`. The checksum is of all that follows.
+const BEFORE: &str = "{\n  \"crc32\": \"";
+const AFTER: &str = "\",\n";
+
+/// The contents of `machine.json`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Manifest {
+    /// [`FORMAT`].
+    pub(crate) format: u32,
+    /// The version of the nvmm that wrote it.
+    pub(crate) nvmm: String,
+    /// The release of the host's kernel, to which nested guests that run are bound.
+    pub(crate) kernel: String,
+    /// The time when it was saved, in seconds since 1970.
+    pub(crate) saved: u64,
+    /// The directory that relative paths in the options begin at.
+    pub(crate) folder: PathBuf,
+    /// The options of the machine, as they were given.
+    pub(crate) options: Options,
+    /// The guest's CPU.
+    pub(crate) cpu: CpuRecord,
+    /// The vCPUs on which a nested guest runs, or for which a VMCS is loaded.
+    pub(crate) nested_guests: Vec<u32>,
+    /// The disks as they were.
+    pub(crate) disks: Vec<DiskRecord>,
+    /// The files that options read, as they were.
+    pub(crate) files: Vec<FileRecord>,
+    /// The firmware's chip.
+    pub(crate) rom: Option<Sum>,
+    /// [`STATE`].
+    pub(crate) state: Sum,
+    /// The file of memory.
+    pub(crate) memory: MemoryLayout,
+}
+
+/// A CPU as it was decided on.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct CpuRecord {
+    /// The number of vCPUs.
+    pub(crate) vcpus: u32,
+    /// The specification, shortened.
+    pub(crate) spec: String,
+    /// The CPU's name.
+    pub(crate) brand: String,
+    /// The features by name.
+    pub(crate) features: Vec<String>,
+    /// The first vCPU's leaves.
+    pub(crate) cpuid: Cpuid,
+    /// The MSRs that tell of capabilities.
+    pub(crate) msrs: Values,
+    /// The host that it was decided on, of which the options make the same CPU again anywhere.
+    pub(crate) host: HostCpu,
+}
+
+/// Bytes, by their number and their checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sum {
+    len: u64,
+    crc32: u32,
+}
+
+/// A file that an option read.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileRecord {
+    pub(crate) option: String,
+    pub(crate) path: PathBuf,
+    pub(crate) sum: Sum,
+}
+
+/// A disk.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct DiskRecord {
+    /// Its name in messages.
+    pub(crate) name: String,
+    /// Its size in bytes, as the guest sees it; none without a medium.
+    pub(crate) size: Option<u64>,
+    /// Its files: the image, its overlay, and those that these name.
+    pub(crate) files: Vec<ImageRecord>,
+}
+
+/// A file of a disk.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImageRecord {
+    pub(crate) path: PathBuf,
+    /// Its length in bytes; none if it is a device.
+    pub(crate) len: Option<u64>,
+    /// The nanoseconds since 1970 when it was last changed; none if it is a device.
+    pub(crate) modified: Option<u64>,
+}
+
+impl Sum {
+    /// Of these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { len: bytes.len() as u64, crc32: crc32fast::hash(bytes) }
+    }
+
+    /// The number of bytes.
+    pub(crate) fn len(self) -> u64 {
+        self.len
+    }
+}
+
+impl Manifest {
+    /// The bytes of the file.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        let rest = text.strip_prefix("{\n").context("a manifest without members")?;
+        Ok(format!("{BEFORE}{:08x}{AFTER}{rest}", crc32fast::hash(rest.as_bytes())).into_bytes())
+    }
+
+    /// Reads the manifest of the snapshot at `path`.
+    ///
+    /// # Errors
+    ///
+    /// There is none, it is damaged, or another nvmm's.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let shown = path.printable();
+        let read = small_file::read(&path.join(MACHINE));
+        let text = read.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                anyhow::anyhow!("{shown}: that is no snapshot: it has no {MACHINE}")
+            }
+            _ => anyhow::Error::from(error).context(format!("{shown}: {MACHINE}")),
+        })?;
+        Self::parse(&text).with_context(|| format!("{shown}: {MACHINE}"))
+    }
+
+    /// Reads a manifest's text.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+            nvmm: String,
+        }
+        const DAMAGED: &str = "it was changed or damaged since it was saved (its checksum is wrong)";
+        // Others' snapshots may have no such checksum.
+        if let Ok(Format { format, nvmm }) = serde_json::from_str(text)
+            && format != FORMAT
+        {
+            bail!(
+                "it has format {format}, of nvmm {nvmm}, and this nvmm reads format {FORMAT}: restore it with that one"
+            );
+        }
+        let rest = text.strip_prefix(BEFORE).and_then(|rest| rest.split_once(AFTER)).context(DAMAGED)?;
+        let (digits, rest) = rest;
+        if u32::from_str_radix(digits, 16) != Ok(crc32fast::hash(rest.as_bytes())) || digits.len() != 8 {
+            bail!(DAMAGED);
+        }
+        Ok(serde_json::from_str(&format!("{{\n{rest}"))?)
+    }
+
+    /// Reads the text of [`STATE`].
+    ///
+    /// # Errors
+    ///
+    /// It is damaged, or can't be read.
+    pub(crate) fn read_state(&self, path: &Path) -> Result<Vec<u8>> {
+        let name = || format!("{}: {STATE}", path.printable());
+        let file = path.join(STATE);
+        let len = fs::metadata(&file).with_context(name)?.len();
+        if len != self.state.len() || len > MOST_STATE {
+            bail!("{}: it was changed or damaged since it was saved (its length is wrong)", name());
+        }
+        let bytes = fs::read(&file).with_context(name)?;
+        if Sum::of(&bytes) != self.state {
+            bail!("{}: it was changed or damaged since it was saved (its checksum is wrong)", name());
+        }
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,223 @@
+//! `memory`: the guest's memory in a file, in which pages of zeros are holes.
+//!
+//! ```text
+//! region, region, ...: each from a multiple of a piece on. A piece that is not all zeros has a checksum.
+//! ```
+
+use std::{fs::File, os::unix::fs::FileExt, path::Path};
+
+use anyhow::{Context, Result, bail};
+use arch::memory::GuestRam;
+use devices::printable::ToPrintable;
+use serde::{Deserialize, Serialize};
+use vm_memory::{Address, Bytes, GuestMemoryBackend, GuestMemoryRegion, MemoryRegionAddress, VolatileSlice};
+
+use super::files::{MACHINE, MEMORY};
+use crate::sparse::{self, PAGE};
+
+/// The bytes of a piece: as many as a huge page has.
+const PIECE: usize = 2 << 20;
+const DAMAGED: &str = "it was changed or damaged since it was saved";
+
+/// The name of a region of RAM in the layout.
+pub(crate) const RAM: &str = "ram";
+
+/// A part of the guest's memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    /// Its device's name, or [`RAM`].
+    pub(crate) name: &'a str,
+    /// Its guest-physical address, if it is RAM.
+    pub(crate) address: Option<u64>,
+    /// The memory.
+    pub(crate) bytes: VolatileSlice<'a>,
+}
+
+/// The places of all parts in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MemoryLayout {
+    regions: Vec<Region>,
+}
+
+/// The place of a part.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Region {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<u64>,
+    len: u64,
+    /// Its place in the file.
+    offset: u64,
+    /// The checksum of each piece; none if it is all zeros.
+    crc32: Vec<Option<u32>>,
+}
+
+impl Region {
+    /// Returns whether it is as [`MemoryLayout::write`] makes them.
+    fn is_sound(&self) -> bool {
+        let pieces = usize::try_from(self.len.div_ceil(PIECE as u64));
+        pieces == Ok(self.crc32.len())
+            && self.offset.is_multiple_of(PIECE as u64)
+            && self.offset.checked_add(self.len).is_some()
+    }
+}
+
+/// The regions of RAM as parts.
+pub(crate) fn ram(memory: &GuestRam) -> Result<Vec<Part<'_>>> {
+    let parts = memory.iter().map(|region| {
+        let len = usize::try_from(region.len())?;
+        let bytes = region.get_slice(MemoryRegionAddress(0), len)?;
+        Ok(Part { name: RAM, address: Some(region.start_addr().raw_value()), bytes })
+    });
+    parts.collect()
+}
+
+impl MemoryLayout {
+    /// Writes the parts to an empty file. `stop` says whether to give up.
+    ///
+    /// # Errors
+    ///
+    /// The host's, or it was to stop.
+    pub(crate) fn write(parts: &[Part<'_>], file: &File, stop: &dyn Fn() -> bool) -> Result<Self> {
+        let mut regions = Vec::new();
+        let mut buffer = vec![0; PIECE];
+        let mut offset = 0;
+        for &Part { name, address, bytes } in parts {
+            let mut crc32 = Vec::new();
+            for start in (0..bytes.len()).step_by(PIECE) {
+                if stop() {
+                    bail!("nvmm was told to end");
+                }
+                let piece = &mut buffer[..PIECE.min(bytes.len() - start)];
+                bytes.read_slice(piece, start)?;
+                let has_data = !sparse::is_zero(piece);
+                crc32.push(has_data.then(|| crc32fast::hash(piece)));
+                if has_data {
+                    sparse::write_pages(file, piece, offset + start as u64)?;
+                }
+            }
+            let len = bytes.len() as u64;
+            regions.push(Region { name: name.to_owned(), address, len, offset, crc32 });
+            offset += len.next_multiple_of(PIECE as u64);
+        }
+        // Holes at the end have a part in the length.
+        file.set_len(offset)?;
+        Ok(Self { regions })
+    }
+
+    /// Opens the file, and looks at its length, so that no page of a mapping is missing.
+    ///
+    /// # Errors
+    ///
+    /// It can't be opened, or has another length.
+    pub(crate) fn open(&self, path: &Path) -> Result<File> {
+        let name = || format!("{}: {MEMORY}", path.printable());
+        if !self.regions.iter().all(Region::is_sound) {
+            bail!("{}: its places in {MACHINE} are none", name());
+        }
+        let file = File::open(path.join(MEMORY)).with_context(name)?;
+        let found = file.metadata().with_context(name)?;
+        if !found.is_file() || found.len() != self.len() {
+            bail!("{}: {DAMAGED} (its length is wrong)", name());
+        }
+        Ok(file)
+    }
+
+    /// Reads parts from the file into memory of zeros, and checks all of them.
+    ///
+    /// # Errors
+    ///
+    /// The machine has other parts, or the file is damaged.
+    pub(crate) fn read(&self, parts: &[Part<'_>], file: &File) -> Result<()> {
+        let mut buffer = vec![0; PIECE];
+        for part in parts {
+            let region = self.find(part)?;
+            for (start, crc32) in (0..part.bytes.len()).step_by(PIECE).zip(&region.crc32) {
+                let Some(crc32) = crc32 else { continue };
+                let piece = &mut buffer[..PIECE.min(part.bytes.len() - start)];
+                file.read_exact_at(piece, region.offset + start as u64).context(MEMORY)?;
+                if crc32fast::hash(piece) != *crc32 {
+                    bail!("{MEMORY}: {DAMAGED} (the checksum of {} at {start:#x} is wrong)", region.name);
+                }
+                give(part.bytes, piece, start)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the whole file, without a machine.
+    ///
+    /// # Errors
+    ///
+    /// It is damaged.
+    pub(crate) fn check(&self, file: &File) -> Result<()> {
+        let mut buffer = vec![0; PIECE];
+        for region in &self.regions {
+            for (start, crc32) in (0..region.len).step_by(PIECE).zip(&region.crc32) {
+                let left = usize::try_from(region.len - start).unwrap_or(PIECE);
+                let piece = &mut buffer[..PIECE.min(left)];
+                file.read_exact_at(piece, region.offset + start).context(MEMORY)?;
+                let is_right = match crc32 {
+                    Some(crc32) => crc32fast::hash(piece) == *crc32,
+                    None => sparse::is_zero(piece),
+                };
+                if !is_right {
+                    bail!("{MEMORY}: {DAMAGED} (the checksum of {} at {start:#x} is wrong)", region.name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of a region of RAM in the file.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that address and length.
+    pub(crate) fn place_of_ram(&self, address: u64, len: u64) -> Result<u64> {
+        let is_it = |region: &&Region| {
+            (region.name.as_str(), region.address, region.len) == (RAM, Some(address), len)
+        };
+        let region = self.regions.iter().find(is_it);
+        Ok(region.with_context(|| format!("it has no memory of {len:#x} bytes at {address:#x}"))?.offset)
+    }
+
+    /// Bytes of memory, and as far as they are in pieces that are not all zeros.
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        let all = self.regions.iter().map(|region| region.len).sum();
+        let pieces = self.regions.iter().flat_map(|region| &region.crc32).flatten().count();
+        (all, pieces as u64 * PIECE as u64)
+    }
+
+    /// The length of the file.
+    fn len(&self) -> u64 {
+        let ends = self.regions.iter();
+        let ends = ends.map(|region| region.offset.saturating_add(region.len));
+        ends.max().unwrap_or_default().checked_next_multiple_of(PIECE as u64).unwrap_or(u64::MAX)
+    }
+
+    fn find(&self, part: &Part<'_>) -> Result<&Region> {
+        let len = part.bytes.len() as u64;
+        let is_it = |region: &&Region| {
+            (region.name.as_str(), region.address, region.len) == (part.name, part.address, len)
+        };
+        let found = self.regions.iter().find(is_it);
+        found.with_context(|| format!("it has no memory of {len:#x} bytes for {}", part.name))
+    }
+}
+
+/// Puts a piece into memory of zeros; pages of zeros are not touched, and take no memory.
+fn give(bytes: VolatileSlice<'_>, piece: &[u8], start: usize) -> Result<()> {
+    for (number, page) in piece.chunks(PAGE).enumerate() {
+        if !sparse::is_zero(page) {
+            bytes.write_slice(page, start + number * PAGE)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "memory_test.rs"]
+mod tests;

@@ -1,0 +1,279 @@
+//! The options of a machine in its snapshot, and those of `nvmm --restore` in their place.
+//!
+//! Options are of three kinds. Some are about one run of nvmm, such as `--qmp`: a snapshot does not have them, and each `--restore` gives its own.
+//! Some say where on the host things are, such as the path of a disk: `--restore` may give others. All others are the machine's, which the
+//! guest knows.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStringExt,
+};
+
+use clap::{CommandFactory, parser::ValueSource};
+use devices::printable::ToPrintable;
+use serde::{Deserialize, Serialize};
+
+use crate::{args::MachineArgs, config::words};
+
+/// Options about one run of nvmm.
+const RUN: [&str; 23] = [
+    "qmp",
+    "gdb",
+    "paused",
+    "daemonize",
+    "pidfile",
+    "stats",
+    "log-file",
+    "user",
+    "chroot",
+    "netns",
+    "cgroup",
+    "dry-run",
+    "json",
+    "domain",
+    "from-qemu",
+    "kvm",
+    "verbose",
+    "expect",
+    "send",
+    "expect-timeout",
+    "snapshot-on-exit",
+    "restore",
+    "restore-memory",
+];
+/// Options with one value about a place on the host.
+const PLACES: [&str; 9] =
+    ["kernel", "initramfs", "firmware", "cdrom", "rng", "display", "name", "grace", "on-reboot"];
+/// Keys of `--disk` about the host. With another path, those of the old one are gone.
+const DISK_PLACE: [&str; 5] = ["path", "file", "format", "overlay", "backing-root"];
+const DISK_HOW: [&str; 5] = ["direct", "cache", "aio", "iops", "bw"];
+/// Keys of `--net` about the device, whose values stay; all others are about its place.
+const NET_DEVICE: [&str; 9] =
+    ["mac", "macaddr", "mtu", "host_mtu", "queues", "id", "offload", "legacy", "disable-legacy"];
+
+/// Options with their values, in the order of `--help`, and of the command line among those of a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Options(Vec<(String, Option<Text>)>);
+
+/// A value: text, or bytes that are none.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged)]
+enum Text {
+    Utf8(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<OsString> for Text {
+    fn from(value: OsString) -> Self {
+        value.into_string().map_or_else(|value| Self::Bytes(value.into_vec()), Self::Utf8)
+    }
+}
+
+impl From<&Text> for OsString {
+    fn from(text: &Text) -> Self {
+        match text {
+            Text::Utf8(text) => text.into(),
+            Text::Bytes(bytes) => OsString::from_vec(bytes.clone()),
+        }
+    }
+}
+
+impl Options {
+    /// Reads the options of a command line that was parsed before.
+    ///
+    /// # Errors
+    ///
+    /// clap's, of a line that is none.
+    pub(crate) fn of_line(words: &[OsString]) -> Result<Self, clap::Error> {
+        let command = MachineArgs::command();
+        let matches = command.clone().try_get_matches_from(words)?;
+        let mut options = Vec::new();
+        for argument in command.get_arguments() {
+            let (id, Some(name)) = (argument.get_id().as_str(), argument.get_long()) else { continue };
+            if matches.value_source(id) != Some(ValueSource::CommandLine) {
+                continue;
+            }
+            if !argument.get_action().takes_values() {
+                options.push((name.to_owned(), None));
+                continue;
+            }
+            let values = matches.get_raw(id).into_iter().flatten();
+            options.extend(values.map(|value| (name.to_owned(), Some(value.to_owned().into()))));
+        }
+        Ok(Self(options))
+    }
+
+    /// The options that a snapshot keeps.
+    pub(crate) fn without_run(mut self) -> Self {
+        self.0.retain(|(name, _)| !RUN.contains(&name.as_str()));
+        self
+    }
+
+    /// Adds `,mac=MAC` to a `--net` that leaves its address to chance: the guest has this one by now.
+    pub(crate) fn keep_mac(&mut self, number: usize, mac: &str) {
+        if let Some(value) = self.values_mut("net").nth(number) {
+            let text = words::encode(&OsString::from(&*value));
+            if !text.split(',').any(|part| ["mac", "macaddr"].contains(&key(part))) {
+                *value = words::escaped(&format!("{text},mac={mac}")).into();
+            }
+        }
+    }
+
+    /// Puts the medium that is in the CD-ROM drive now in place of the one that was there first.
+    pub(crate) fn keep_medium(&mut self, medium: OsString) {
+        if let Some(value) = self.values_mut("cdrom").next() {
+            *value = medium.into();
+        }
+    }
+
+    /// The options of a snapshot with those `given` to `--restore`, as a command line.
+    ///
+    /// # Errors
+    ///
+    /// An option that is not about a run, nor about a place on the host; all of them, in lines.
+    pub(crate) fn restored_by(&self, given: &Self) -> Result<Vec<OsString>, Vec<String>> {
+        let mut whole = self.clone().without_run();
+        let mut wrong = Vec::new();
+        let serials = given.0.iter().filter(|(name, _)| name == "serial").count();
+        if serials > 0 {
+            let had = whole.values_mut("serial").count().max(1);
+            if serials != had {
+                wrong.push(format!("--serial: the guest has {had} serial ports; give as many, or none"));
+            }
+            whole.0.retain(|(name, _)| name != "serial");
+        }
+        for (name, value) in &given.0 {
+            let replaced = match (name.as_str(), value) {
+                ("serial", _) => Ok(whole.0.push((name.clone(), value.clone()))),
+                (name, _) if RUN.contains(&name) => Ok(whole.0.push((name.to_owned(), value.clone()))),
+                ("disk", Some(value)) => whole.merge_disk(&OsString::from(value)),
+                ("net", Some(value)) => whole.merge_net(&OsString::from(value)),
+                ("vsock", Some(value)) => whole.merge_vsock(&OsString::from(value)),
+                (name, Some(value)) if PLACES.contains(&name) => {
+                    whole.0.retain(|(other, _)| other != name);
+                    Ok(whole.0.push((name.to_owned(), Some(value.clone()))))
+                }
+                _ => Err("that is as it was when the machine was saved; leave it out".to_owned()),
+            };
+            if let Err(why) = replaced {
+                let value =
+                    value.as_ref().map(|value| format!(" {}", OsString::from(value).as_os_str().printable()));
+                wrong.push(format!("--{name}{}: {why}", value.unwrap_or_default()));
+            }
+        }
+        if wrong.is_empty() { Ok(whole.words()) } else { Err(wrong) }
+    }
+
+    /// A command line, without the program's name.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let word = |(name, value): &(String, Option<Text>)| {
+            let mut word = OsString::from(format!("--{name}"));
+            if let Some(value) = value {
+                word.push("=");
+                word.push(OsString::from(value));
+            }
+            word
+        };
+        self.0.iter().map(word).collect()
+    }
+
+    fn values_mut<'a>(&'a mut self, name: &'a str) -> impl Iterator<Item = &'a mut Text> {
+        self.0.iter_mut().filter(move |(other, _)| other == name).filter_map(|(_, value)| value.as_mut())
+    }
+
+    /// Gives a disk another place.
+    fn merge_disk(&mut self, given: &OsStr) -> Result<(), String> {
+        let given = words::encode(given);
+        let parts: Vec<_> = given.split(',').collect();
+        let id = parts
+            .iter()
+            .find_map(|part| part.strip_prefix("id="))
+            .ok_or("give id=NAME too, the id= that the disk was given, or disk1 for the first, disk2 ...")?;
+        let known = |part: &&&str| {
+            let key = key(part);
+            key == "id" || DISK_PLACE.contains(&key) || DISK_HOW.contains(&key)
+        };
+        if let Some(part) = parts.iter().find(|part| !known(part)) {
+            let key = words::decode(key(part));
+            return Err(format!("'{}' is not about the host; leave it out", key.as_os_str().printable()));
+        }
+        let place = self.find("disk", id, "disk", 1)?;
+        let old = words::encode(&OsString::from(&*place));
+        let old =
+            if old.split(',').next().unwrap_or_default().contains('=') { old } else { format!("path={old}") };
+        let moves = parts.iter().any(|part| ["path", "file"].contains(&key(part)));
+        let kept = old.split(',').filter(|part| {
+            let key = key(part);
+            key != "id"
+                && !(moves && DISK_PLACE.contains(&key))
+                && !parts.iter().any(|part| self::key(part) == key)
+        });
+        let merged: Vec<_> = kept.chain(parts.iter().copied()).collect();
+        *place = words::escaped(&merged.join(",")).into();
+        Ok(())
+    }
+
+    /// Gives a network device another place.
+    fn merge_net(&mut self, given: &OsStr) -> Result<(), String> {
+        let given = words::encode(given);
+        let parts: Vec<_> = given.split(',').collect();
+        let id = parts
+            .iter()
+            .find_map(|part| part.strip_prefix("id="))
+            .ok_or("give id=NAME too, the id= that the device was given, or net0 for the first, net1 ...")?;
+        let device = |part: &&&str| NET_DEVICE.contains(&key(part));
+        if let Some(part) = parts.iter().filter(|part| key(part) != "id").find(device) {
+            return Err(format!("'{}' is not about the host; leave it out", key(part)));
+        }
+        let place = self.find("net", id, "net", 0)?;
+        let old = words::encode(&OsString::from(&*place));
+        // The first word is the place, whatever it is called.
+        let kept = old.split(',').skip(1).filter(|part| device(&part) && key(part) != "id");
+        let (named, first): (Vec<&str>, Vec<&str>) = parts.iter().partition(|part| key(part) == "id");
+        let merged: Vec<_> = first.into_iter().chain(named).chain(kept).collect();
+        *place = words::escaped(&merged.join(",")).into();
+        Ok(())
+    }
+
+    /// Gives the sockets another place, and the guest another address, which it asks for anew.
+    fn merge_vsock(&mut self, given: &OsStr) -> Result<(), String> {
+        let place = self.values_mut("vsock").next().ok_or("the guest has no vsock device")?;
+        let (old, given) = (words::encode(&OsString::from(&*place)), words::encode(given));
+        let kept = old.split(',').filter(|part| !given.split(',').any(|other| key(other) == key(part)));
+        let merged: Vec<_> = kept.chain(given.split(',')).collect();
+        *place = words::escaped(&merged.join(",")).into();
+        Ok(())
+    }
+
+    /// The value of the option `name` with this `id`, or without one and with this number, which counts from `first`.
+    fn find<'a>(
+        &'a mut self,
+        name: &'a str,
+        id: &str,
+        unnamed: &str,
+        first: usize,
+    ) -> Result<&'a mut Text, String> {
+        let own = |value: &Text| {
+            let text = words::encode(&OsString::from(value));
+            text.split(',').find_map(|part| part.strip_prefix("id=").map(str::to_owned))
+        };
+        let numbered = |number: usize| format!("{unnamed}{}", first + number);
+        let values: Vec<_> = self.values_mut(name).enumerate().collect();
+        let names: Vec<_> =
+            values.iter().map(|(number, value)| own(value).unwrap_or_else(|| numbered(*number))).collect();
+        let found = values.into_iter().zip(&names).find(|(_, name)| *name == id);
+        found.map(|((_, value), _)| value).ok_or_else(|| {
+            let shown = words::decode(id);
+            format!("the guest has no '{}'; it has {}", shown.as_os_str().printable(), names.join(", "))
+        })
+    }
+}
+
+fn key(part: &str) -> &str {
+    part.split_once('=').map_or(part, |(key, _)| key)
+}
+
+#[cfg(test)]
+#[path = "options_test.rs"]
+mod tests;
