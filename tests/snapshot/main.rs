@@ -1,0 +1,26 @@
+//! Snapshots: a machine that is saved goes on as if nothing had happened, and a save that fails leaves nothing that looks whole.
+//!
+//! `NVMM_SAVES` is how often a machine under load is saved (20), `NVMM_SEED` what its moments are taken from (1).
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+#![expect(unsafe_code, reason = "a thread gets mounts of its own")]
+
+#[path = "../guests/blk_plan.rs"]
+mod blk_plan;
+#[path = "../support/control.rs"]
+mod control;
+#[path = "../support/images.rs"]
+mod images;
+#[path = "../support/model.rs"]
+mod model;
+#[path = "../support/stepped.rs"]
+#[allow(dead_code, reason = "only its lines are used here")]
+mod stepped;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod broken;
+mod disks;
+mod load;
+mod orders;
+mod same;
+mod saved;
