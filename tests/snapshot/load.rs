@@ -74,6 +74,9 @@ fn save_often(kind: ImageKind, options: &str) {
             seen += &expect(&mut stdout, "\n");
         }
         thread::sleep(Duration::from_micros(random.below(30_000)));
+        while !folder.path().join("qmp").exists() {
+            thread::sleep(Duration::from_micros(100));
+        }
         let output =
             ctl(&folder.path().join("qmp"), &["snapshot", new.to_str().unwrap(), "--stop"]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

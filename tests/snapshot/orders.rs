@@ -33,7 +33,7 @@ fn sigterm_saves_instead_of_asking_the_guest() {
         assert_eq!(again.ask(), "same");
         kill_process(Pid::from_child(&again.0.0), Signal::TERM).unwrap();
         assert_eq!(again.0.status_in_time(), Some(0));
-        assert_eq!(names(machine.folder.path()), ["qmp", "snap"]);
+        assert_eq!(names(machine.folder.path()), ["snap"]);
     }
 }
 

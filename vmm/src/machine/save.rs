@@ -10,8 +10,8 @@ use super::Machine;
 use crate::{
     exit::Exit,
     gdb::Debugger,
-    link::Link,
-    run_state::RunState,
+    link::{Event, Link},
+    run_state::{Change, RunState},
     snapshot::{self, Around, KvmState, MemoryLayout, NewDirectory, Origin, Part, SaveSnapshot, State},
 };
 
@@ -44,8 +44,8 @@ impl Machine {
         let paused = Instant::now();
         let written = self.write(directory, origin, link, stop);
         // What is left to do is the host's: the guest may change its memory again.
-        if ran && (written.is_err() || !order.stop) && !link.has_exit() {
-            self.resume(link)?;
+        if ran && (written.is_err() || !order.stop) {
+            self.go_on_after_save(link)?;
         }
         let pause = paused.elapsed();
         let finished = written.and_then(NewDirectory::finish);
@@ -91,6 +91,19 @@ impl Machine {
         Ok(())
     }
 
+    /// Lets a machine go on that was paused to be saved, or end, if a vCPU asked for that just before.
+    fn go_on_after_save(&mut self, link: &Link) -> Result<()> {
+        if let Some(exit) = self.pauses.end() {
+            let _ = link.exits().send(Event::Exit(exit));
+        }
+        if link.has_exit() {
+            // The guest is not to run past it.
+            link.changed(Change::Resume);
+            return Ok(());
+        }
+        self.resume(link)
+    }
+
     /// Refuses what can be refused before the machine is stopped.
     fn prepare(order: &SaveSnapshot, origin: &Origin<'_>, debugger: &mut Debugger) -> Result<NewDirectory> {
         if debugger.session().is_some() {
@@ -118,6 +131,9 @@ impl Machine {
         link: &Link,
         stop: &dyn Fn() -> bool,
     ) -> Result<NewDirectory> {
+        if self.vcpus.is_running() {
+            bail!("the machine runs");
+        }
         let buses = self.devices.buses().clone();
         for vcpu in self.vcpus.stopped_mut() {
             if let Some(event) = vcpu.settle(&buses) {

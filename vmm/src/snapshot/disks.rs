@@ -42,13 +42,14 @@ pub(super) fn record(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Resu
 fn look(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Vec<DiskRecord> {
     let facts = devices.iter().filter_map(|device| device.host_side()?.block());
     let records = facts.map(|facts| {
-        let disk = config.disks().find(|disk| format!("disk {}", disk.name()) == facts.name);
+        let disk = config.disks().find(|disk| disk.name() == facts.name);
         let medium = facts.inserted.as_ref().map(|image| image.path.clone());
         let files = match disk {
             Some(disk) => files_of(disk),
             None => medium.iter().filter_map(|path| image(path)).collect(),
         };
-        DiskRecord { name: facts.name, size: facts.inserted.map(|image| image.size), files }
+        let name = if disk.is_some() { format!("disk {}", facts.name) } else { facts.name };
+        DiskRecord { name, size: facts.inserted.map(|image| image.size), files }
     });
     records.collect()
 }
