@@ -432,7 +432,6 @@ fn the_terminal_is_given_back_after_every_signal_that_can_be_caught() {
         libc::SIGBUS,
         libc::SIGFPE,
         libc::SIGSEGV,
-        libc::SIGUSR2,
         libc::SIGALRM,
         libc::SIGSTKFLT,
         libc::SIGXCPU,

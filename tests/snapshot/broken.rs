@@ -95,7 +95,7 @@ fn a_full_host_stops_the_save_and_not_the_machine() {
         for left in [0, 1, 3, 6, 9, 12, 20] {
             let free = statvfs(folder.path()).unwrap();
             fallocate(
-                &File::create(&filler).unwrap(),
+                File::create(&filler).unwrap(),
                 FallocateFlags::empty(),
                 0,
                 (free.f_bavail - left) * free.f_bsize,
@@ -136,7 +136,7 @@ fn a_changed_byte_is_refused() {
         let bytes = fs::read(saved.path().join(name)).unwrap();
         let places: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at] != 0).collect();
         for _ in 0..times {
-            let at = places[random.below(places.len() as u64) as usize];
+            let at = places[usize::try_from(random.below(places.len() as u64)).unwrap()];
             let changed = bytes[at] ^ 1 << random.below(8);
             file.write_all_at(&[changed], at as u64).unwrap();
             let said = if name == "machine.json" { saved.refusal(2, &[]) } else { saved.refusal(1, &[]) };

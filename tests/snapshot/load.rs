@@ -63,7 +63,11 @@ fn save_often(kind: ImageKind, options: &str) {
         let (old, new) =
             (folder.path().join(format!("snap{save}")), folder.path().join(format!("snap{}", save + 1)));
         if save > 0 {
-            command = restore(folder.path(), &old, &["--restore-memory", WAYS[random.below(2) as usize]]);
+            command = restore(
+                folder.path(),
+                &old,
+                &["--restore-memory", WAYS[usize::try_from(random.below(2)).unwrap()]],
+            );
         }
         let mut machine = start(&mut command, folder.path());
         let mut stdout = machine.0.stdout.take().unwrap();

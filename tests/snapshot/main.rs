@@ -5,15 +5,17 @@
 #![expect(unsafe_code, reason = "a thread gets mounts of its own")]
 
 #[path = "../guests/blk_plan.rs"]
+#[expect(dead_code, reason = "a part of it is used here")]
 mod blk_plan;
 #[path = "../support/control.rs"]
 mod control;
 #[path = "../support/images.rs"]
+#[expect(dead_code, reason = "a part of it is used here")]
 mod images;
 #[path = "../support/model.rs"]
 mod model;
 #[path = "../support/stepped.rs"]
-#[allow(dead_code, reason = "only its lines are used here")]
+#[expect(dead_code, reason = "only its lines are used here")]
 mod stepped;
 #[path = "../support/mod.rs"]
 mod support;

@@ -6,6 +6,11 @@ fn words(line: &str) -> Vec<OsString> {
     ["nvmm"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
 }
 
+/// A command line's meaning, without its words.
+fn shown(cli: &Cli) -> String {
+    format!("{:?} {:?} {:?}", cli.command, cli.machine, cli.told)
+}
+
 /// Lines that are right, with every option of a machine in one of them.
 const RIGHT: [&str; 15] = [
     "--user vm:kvm --chroot /srv/vm --netns /run/netns/vm --cgroup /sys/fs/cgroup/vm --log-file vm.log",
@@ -15,7 +20,7 @@ const RIGHT: [&str; 15] = [
     "--kernel k --qmp q --uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --smbios type=1,serial=7",
     "--kernel k --serial null --rng off --balloon --vsock cid=3,uds=v --on-reboot exit --on-panic reset --grace 5 --debug-exit 0xf4 --stats s --dry-run --json --kvm /dev/null --verbose",
     "--kernel k --gdb tcp::1234 --paused --display vga",
-    "--kernel k --daemonize --pidfile p --name n --fw-cfg opt/a,string=b",
+    "--kernel k --snapshot-on-exit s --daemonize --pidfile p --name n --fw-cfg opt/a,string=b",
     "--kernel k --net user --net tap=t",
     "--kernel k --cloud-init user-data=u --ssh-key a --ssh-key b --hostname h",
     "--kernel=--help",
@@ -28,16 +33,17 @@ const RIGHT: [&str; 15] = [
 #[test]
 fn a_machine_is_the_same_without_the_other_commands() {
     for line in RIGHT {
-        let whole = Cli::try_parse_from(words(line)).map(|cli| format!("{cli:?}"));
-        let quick = Cli::of(&words(line)).map(|cli| format!("{cli:?}"));
+        let whole = Cli::try_parse_from(words(line)).map(|cli| shown(&cli));
+        let quick = Cli::of(&words(line)).map(|cli| shown(&cli));
         assert_eq!(
             quick.map_err(|error| error.to_string()),
             whole.map_err(|error| error.to_string()),
             "{line}"
         );
     }
-    // The file of --domain is read: see domain_test.rs.
-    let is_tried = |argument: &&clap::Arg| argument.get_long() != Some("domain");
+    // The files of --domain and --restore are read: see domain_test.rs, and tests/snapshot.
+    let read = [Some("domain"), Some("restore"), Some("restore-memory")];
+    let is_tried = |argument: &&clap::Arg| !read.contains(&argument.get_long());
     for argument in MachineArgs::augment_args(clap::Command::new("")).get_arguments().filter(is_tried) {
         let long = format!("--{}", argument.get_long().unwrap());
         assert!(
@@ -82,8 +88,8 @@ fn errors_and_help_are_those_of_the_whole() {
         "disk convert -f raw -O qcow2 -p a b",
         "disk create -f raw -s x 1G",
     ] {
-        let whole = Cli::try_parse_from(words(line)).map(|cli| format!("{cli:?}"));
-        let quick = Cli::of(&words(line)).map(|cli| format!("{cli:?}"));
+        let whole = Cli::try_parse_from(words(line)).map(|cli| shown(&cli));
+        let quick = Cli::of(&words(line)).map(|cli| shown(&cli));
         assert_eq!(
             quick.map_err(|error| error.to_string()),
             whole.map_err(|error| error.to_string()),
@@ -255,6 +261,7 @@ fn options_are_in_groups() {
         "Identity:",
         "Resets and the end:",
         "Control and debugging:",
+        "Snapshots:",
         "Jail:",
         "Exit status:",
     ];

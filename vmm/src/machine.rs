@@ -124,11 +124,11 @@ impl Machine {
         lost_memory::init()?;
         let topology = config.topology;
         check_vcpus(host, &topology)?;
-        let cpu = match restored {
-            Some(restored) => restored.cpu(config, &host.cpu)?,
-            None => CpuProfile::resolve(&host.cpu, &config.cpu, &topology)
-                .map_err(|error| refusal(config, error))?,
-        };
+        let cpu =
+            CpuProfile::resolve(&host.cpu, &config.cpu, &topology).map_err(|error| refusal(config, error))?;
+        if let Some(restored) = restored {
+            restored.check_cpu(&cpu)?;
+        }
         let map = memory_map(&cpu, payload, config.memory.size)?;
         let (memory, kernel) = match restored {
             Some(restored) => (restored.ram(&map, &config.memory)?, None),

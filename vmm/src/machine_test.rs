@@ -97,8 +97,7 @@ fn no_vcpu_has_a_device_when_the_main_thread_lets_go_of_it() {
         let origin = Origin {
             words: &[],
             folder: Path::new("/"),
-            host: &host,
-            cpu_host: None,
+            cpu_host: &host.cpu,
             config: &config,
             payload: &payload,
             devices: &[],

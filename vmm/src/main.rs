@@ -243,16 +243,18 @@ fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch
         )),
         None => error,
     });
-    let Open { host, payload, devices, mut taken } = opened?;
+    let Open { mut host, payload, devices, mut taken } = opened?;
     if let Some(restored) = &restored {
         restored.check(config, &payload, &devices, &files)?;
+        restored.check_host(&host.cpu)?;
+        // Also after a reset, the guest's CPU stays what it is.
+        host.cpu = restored.cpu_host().clone();
+        taken.add("--restore", &restored.memory_path());
     }
-    let cpu_host = restored.as_ref().map(|restored| restored.cpu_host().clone());
     let origin = Origin {
         words: &words,
         folder: &folder,
-        host: &host,
-        cpu_host: cpu_host.as_ref(),
+        cpu_host: &host.cpu,
         config,
         payload: &payload,
         devices: &devices,

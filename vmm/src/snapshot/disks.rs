@@ -35,7 +35,15 @@ pub(super) fn record(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Resu
     for disk in devices.iter().filter_map(|device| device.image()).filter(|disk| !disk.is_read_only()) {
         disk.flush().with_context(|| format!("disk {}: it can't be flushed", disk.name()))?;
     }
-    Ok(look(config, devices))
+    let records = look(config, devices);
+    // Others are in memory.
+    let unseen = records.iter().filter(|disk| disk.name.starts_with("disk ") && disk.files.is_empty());
+    for DiskRecord { name, .. } in unseen {
+        log::warn!(
+            "{name}: its files can't be seen any more, so that the snapshot won't know if they change"
+        );
+    }
+    Ok(records)
 }
 
 /// Looks at the disks of a machine.

@@ -145,14 +145,17 @@ impl Options {
         }
         for (name, value) in &given.0 {
             let replaced = match (name.as_str(), value) {
-                ("serial", _) => Ok(whole.0.push((name.clone(), value.clone()))),
-                (name, _) if RUN.contains(&name) => Ok(whole.0.push((name.to_owned(), value.clone()))),
                 ("disk", Some(value)) => whole.merge_disk(&OsString::from(value)),
                 ("net", Some(value)) => whole.merge_net(&OsString::from(value)),
                 ("vsock", Some(value)) => whole.merge_vsock(&OsString::from(value)),
-                (name, Some(value)) if PLACES.contains(&name) => {
+                (name, _) if name == "serial" || RUN.contains(&name) => {
+                    whole.0.push((name.to_owned(), value.clone()));
+                    Ok(())
+                }
+                (name, Some(_)) if PLACES.contains(&name) => {
                     whole.0.retain(|(other, _)| other != name);
-                    Ok(whole.0.push((name.to_owned(), Some(value.clone()))))
+                    whole.0.push((name.to_owned(), value.clone()));
+                    Ok(())
                 }
                 _ => Err("that is as it was when the machine was saved; leave it out".to_owned()),
             };

@@ -122,3 +122,34 @@ fn the_guests_own_options_stay() {
     );
     assert!(restored(&["--kernel=k"], &["--vsock=cid=4"]).is_err());
 }
+
+/// Whoever adds an option decides what a snapshot does with it.
+#[test]
+fn every_option_is_of_one_kind() {
+    // The guest knows them.
+    const GUESTS: [&str; 18] = [
+        "cmdline",
+        "boot",
+        "cpu",
+        "nested",
+        "smp",
+        "memory",
+        "balloon",
+        "cloud-init",
+        "ssh-key",
+        "hostname",
+        "uuid",
+        "smbios",
+        "fw-cfg",
+        "on-panic",
+        "debug-exit",
+        "disk",
+        "net",
+        "vsock",
+    ];
+    for argument in MachineArgs::command().get_arguments() {
+        let name = argument.get_long().unwrap();
+        let kinds = [RUN.contains(&name), PLACES.contains(&name), GUESTS.contains(&name), name == "serial"];
+        assert_eq!(kinds.into_iter().filter(|kind| *kind).count(), 1, "--{name}");
+    }
+}

@@ -23,7 +23,6 @@ use crate::{
     blocks::BlockFacts,
     board::OpenDevice,
     config::{CdromConfig, VmConfig},
-    host::Host,
     networks::NetworkFacts,
     payload::Payload,
 };
@@ -35,10 +34,8 @@ pub struct Origin<'a> {
     pub words: &'a [OsString],
     /// The directory that nvmm was started in.
     pub folder: &'a Path,
-    /// The host.
-    pub host: &'a Host,
-    /// The host that the guest's CPU was decided on, if the machine comes from a snapshot.
-    pub cpu_host: Option<&'a HostCpu>,
+    /// The host that the guest's CPU was decided on: another one perhaps, if the machine comes from a snapshot.
+    pub cpu_host: &'a HostCpu,
     /// The options' meaning.
     pub config: &'a VmConfig,
     /// The software that it started with.
@@ -112,11 +109,7 @@ impl Origin<'_> {
     }
 
     fn cpu(&self, cpu: &CpuProfile) -> CpuRecord {
-        CpuRecord {
-            vcpus: self.config.topology.vcpus(),
-            host: self.cpu_host.unwrap_or(&self.host.cpu).clone(),
-            ..record(cpu)
-        }
+        CpuRecord { vcpus: self.config.topology.vcpus(), host: self.cpu_host.clone(), ..record(cpu) }
     }
 }
 

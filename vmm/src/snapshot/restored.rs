@@ -50,6 +50,7 @@ pub struct Restored {
     pub(crate) memory: File,
     pub(crate) how: RestoreMemory,
     pub(crate) state: State,
+    path: PathBuf,
     shown: String,
 }
 
@@ -93,25 +94,31 @@ impl Snapshot {
         let state = serde_json::from_slice(&state)
             .with_context(|| format!("{shown}: its state is none of this nvmm's"))?;
         let memory = manifest.memory.open(&path)?;
-        Ok(Restored { manifest, memory, how, state, shown })
+        Ok(Restored { manifest, memory, how, state, path, shown })
     }
 }
 
 impl Restored {
-    /// Decides on the guest's CPU: the one that it had.
+    /// Checks that this host can give the guest the CPU that it had, which is decided on by the [`Restored::cpu_host`] again.
     ///
     /// # Errors
     ///
-    /// This host can't give all of it; what it lacks is named, all at once.
-    pub(crate) fn cpu(&self, config: &VmConfig, host: &HostCpu) -> Result<CpuProfile> {
-        let cpu = CpuProfile::resolve(&self.manifest.cpu.host, &config.cpu, &config.topology);
-        let cpu = cpu.with_context(|| self.shown.clone())?;
-        self.manifest.check_cpu(&cpu).with_context(|| self.shown.clone())?;
+    /// It can't; what it lacks is named, all at once.
+    pub fn check_host(&self, host: &HostCpu) -> Result<()> {
         let lacking = Lacking::new(host)?.of_cpu(&self.manifest.cpu.features, &self.manifest.cpu.cpuid);
         if !lacking.is_empty() {
             bail!("{}: this host lacks what the guest's CPU has: {}", self.shown, lacking.join(", "));
         }
-        Ok(cpu)
+        Ok(())
+    }
+
+    /// Checks that a CPU is the one that the guest had.
+    ///
+    /// # Errors
+    ///
+    /// It is another.
+    pub(crate) fn check_cpu(&self, cpu: &CpuProfile) -> Result<()> {
+        self.manifest.check_cpu(cpu).with_context(|| self.shown.clone())
     }
 
     /// The guest's RAM.
@@ -174,6 +181,12 @@ impl Restored {
         files: &[InputFile],
     ) -> Result<()> {
         self.manifest.check_origin(config, payload, devices, files).with_context(|| self.shown.clone())
+    }
+
+    /// The file of its memory, which may be mapped.
+    #[must_use]
+    pub fn memory_path(&self) -> PathBuf {
+        self.path.join(super::files::MEMORY)
     }
 
     /// The host that its CPU was decided on.
