@@ -1,4 +1,4 @@
-//! The cost of a machine beside the least that KVM asks for: `cargo bench -p vmm --bench costs [start] [exits] [viewer]`.
+//! The cost of a machine beside the least that KVM asks for: `cargo bench -p vmm --bench costs [start] [restore] [exits] [viewer]`.
 //!
 //! Every row is nvmm and a bare KVM program, run in turn as whole processes on the same guest; the ratio is that of
 //! their medians. The bare program is this one, started again with `bare`.
@@ -43,7 +43,8 @@ fn main() {
         return;
     }
     println!("{:<40} {:>12} {:>12} {:>5}", "", "nvmm", "bare KVM", "ratio");
-    for (name, part) in [("start", start as fn()), ("exits", exits), ("viewer", viewer)] {
+    let parts = [("start", start as fn()), ("restore", restore), ("exits", exits), ("viewer", viewer)];
+    for (name, part) in parts {
         // cargo adds `--bench`; any other word picks a part.
         let picked: Vec<_> = args.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
         if picked.is_empty() || picked.iter().any(|word| *word == name) {
@@ -66,6 +67,104 @@ fn start() {
     for (name, unit, figure) in figures {
         let [nvmm, bare] = [&rows[0], &rows[1]].map(|runs| median(runs.iter().map(figure)));
         println!("{name:<40} {nvmm:>8.2} {unit:<3} {bare:>8.2} {unit:<3} {:>5.2}", nvmm / bare);
+    }
+}
+
+/// A machine that was saved before its first instruction, which powers off: empty memory; and one with as many MiB written as it says.
+fn restore() {
+    for (memory, filled) in [("128M", 0), ("8G", 0), ("512M", 64), ("512M", 256)] {
+        let saved = Restorable::save(memory, filled);
+        let rows = saved.measure(if filled == 0 { RUNS } else { 15 });
+        let what = if filled == 0 { memory.to_owned() } else { format!("{memory}, {filled} MiB written") };
+        for (way, runs) in [("map", &rows[0]), ("copy", &rows[1])] {
+            let figures: [Figure; 2] = [
+                ("user+system", "ms", |run| run.cpu.as_secs_f64() * 1e3),
+                ("elapsed", "ms", |run| run.wall.as_secs_f64() * 1e3),
+            ];
+            for (name, unit, figure) in figures {
+                let [restored, cold, bare] =
+                    [runs, &rows[2], &rows[3]].map(|runs| median(runs.iter().map(figure)));
+                let name = format!("{way} of {what}, {name}");
+                println!(
+                    "{name:<40} {restored:>8.2} {unit:<3} {bare:>8.2} {unit:<3} {:>5.2}, of the cold start {:.2}",
+                    restored / bare,
+                    restored / cold
+                );
+            }
+        }
+        println!("{:<40} {:>8.2} ms", format!("the pause to save {what}"), saved.pause.as_secs_f64() * 1e3);
+    }
+}
+
+/// A saved machine.
+struct Restorable {
+    folder: tempfile::TempDir,
+    memory: &'static str,
+    filled: bool,
+    /// How long the save took.
+    pause: Duration,
+}
+
+impl Restorable {
+    fn save(memory: &'static str, filled: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("qmp");
+        let mut command = support::nvmm();
+        command.args(["--memory", memory]).arg("--qmp").arg(&socket).stdout(Stdio::piped());
+        if filled == 0 {
+            command.arg("--kernel").arg(support::guest("power_off")).args(["--paused", "--serial", "null"]);
+        } else {
+            command.arg("--kernel").arg(support::guest("filled")).args(["--cmdline", &filled.to_string()]);
+        }
+        let mut machine = support::Running::start(command.stderr(Stdio::null()));
+        if filled == 0 {
+            while !socket.exists() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        } else {
+            support::expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
+        }
+        let start = Instant::now();
+        let saved =
+            control::ctl(&socket, &["snapshot", folder.path().join("snap").to_str().unwrap(), "--stop"])
+                .output()
+                .unwrap();
+        assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+        let pause = start.elapsed();
+        machine.status();
+        std::fs::write(folder.path().join("input"), "q").unwrap();
+        Self { folder, memory, filled: filled > 0, pause }
+    }
+
+    /// Restores it by `map` and by `copy`, starts a machine that powers off at once, and the bare program, in turn.
+    fn measure(&self, runs: usize) -> [Vec<Run>; 4] {
+        let mut rows = [const { Vec::new() }; 4];
+        let guest = support::guest("power_off");
+        for n in 0..=runs {
+            let restore = |way| {
+                let mut command = support::nvmm();
+                command.arg("--restore").arg(self.folder.path().join("snap")).args(["--restore-memory", way]);
+                command
+            };
+            let mut cold = support::nvmm();
+            cold.arg("--kernel").arg(&guest).args(["--memory", self.memory, "--serial", "null"]);
+            let mut bare = Command::new(std::env::current_exe().unwrap());
+            bare.arg("bare").arg(&guest);
+            let commands = [restore("map"), restore("copy"), cold, bare];
+            for (row, mut command) in rows.iter_mut().zip(commands) {
+                if self.filled {
+                    let input = File::open(self.folder.path().join("input")).unwrap();
+                    command.stdin(input).stdout(Stdio::null());
+                } else {
+                    command.stdin(Stdio::null());
+                }
+                let run = time(&mut command);
+                if n > 0 {
+                    row.push(run);
+                }
+            }
+        }
+        rows
     }
 }
 
@@ -118,7 +217,7 @@ fn measure(guest: &str, runs: usize) -> [Vec<Run>; 2] {
         let mut bare = Command::new(std::env::current_exe().unwrap());
         bare.arg("bare").arg(&guest);
         for (row, mut command) in rows.iter_mut().zip([nvmm, bare]) {
-            let run = time(&mut command);
+            let run = time(command.stdin(Stdio::null()));
             // The first of each warms caches up.
             if n > 0 {
                 row.push(run);
@@ -131,7 +230,7 @@ fn measure(guest: &str, runs: usize) -> [Vec<Run>; 2] {
 #[expect(clippy::zombie_processes, reason = "wait4 waits, and says what it took")]
 fn time(command: &mut Command) -> Run {
     let start = Instant::now();
-    let child = command.stdin(Stdio::null()).spawn().unwrap();
+    let child = command.spawn().unwrap();
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let pid = i32::try_from(child.id()).unwrap();

@@ -34,6 +34,7 @@ use crate::ports;
 use crate::programs::{self, Hanging};
 use crate::scenario::{self, Record};
 use crate::screen;
+use crate::snapshot;
 use crate::sockets;
 use crate::ssh;
 use crate::system;
@@ -103,6 +104,9 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     }
     if wanted.has(outcome::VHOST) {
         say(pid1, outcome::VHOST, vhost::run(&pid1.manifest, &image));
+    }
+    if wanted.has(snapshot::NAME) {
+        say(pid1, snapshot::NAME, snapshot::run(&pid1.manifest, &image));
     }
     if wanted.has(screen::NAME) {
         let done = screen::run(pid1, &image);
@@ -256,7 +260,7 @@ impl Guest {
     }
 
     /// nvmm with its own options.
-    fn by_options(&self, parameters: &str, image: &Memfd, disk: &Memfd) -> Command {
+    pub(crate) fn by_options(&self, parameters: &str, image: &Memfd, disk: &Memfd) -> Command {
         let mut command = Command::new(image::in_root(NVMM));
         command.arg("--kernel").arg(image::in_root(self.kernel));
         command.arg("--initramfs").arg(image.path()).args(["--cmdline", parameters]);

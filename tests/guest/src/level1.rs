@@ -30,6 +30,7 @@ use crate::level2;
 use crate::reset::Reset;
 use crate::scenario::{self, Record};
 use crate::screen;
+use crate::snapshot;
 use crate::ssh;
 use crate::system;
 use crate::vhost;
@@ -39,7 +40,7 @@ pub(crate) const RESETS: [Reset; 5] =
     [Reset::Kernel, Reset::Acpi, Reset::Kernel, Reset::Acpi, Reset::Keyboard];
 
 const SPIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/spin"));
-const POWER_OFF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/power_off"));
+pub(crate) const POWER_OFF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/power_off"));
 
 /// Time to wait: what has not come by then never will. An emulated machine's clock runs on while its emulator waits for a processor:
 /// the host judges by the emulator's time, and here is room for a very busy host.
@@ -53,6 +54,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         _ => pid1::load(&pid1.manifest.virtio)?,
     }
     match scenario.as_str() {
+        scenario::SNAPSHOT => return snapshot::level_1(pid1),
         scenario::SYSTEM => return system::start(),
         scenario::SSH => return ssh::level_1(pid1),
         _ => {}
@@ -114,7 +116,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     }
 }
 
-fn end_level_2(mut level_2: Child, boot: usize) -> anyhow::Result<()> {
+pub(crate) fn end_level_2(mut level_2: Child, boot: usize) -> anyhow::Result<()> {
     let status = level_2.wait().context("waiting for level 2")?;
     ensure!(status.success(), "level 2 on boot {boot}: nvmm ended with {status}");
     Ok(())
@@ -209,7 +211,7 @@ fn reset_while_level_2_runs(way: Reset, record: &mut Record, disk: &Path) -> any
 }
 
 /// Starts a tiny guest.
-fn level_2(kernel: &[u8]) -> anyhow::Result<Child> {
+pub(crate) fn level_2(kernel: &[u8]) -> anyhow::Result<Child> {
     let path = Path::new("/level2");
     fs::write(path, kernel).context("writing level 2's kernel")?;
     let mut command = Command::new(image::in_root(NVMM));

@@ -43,6 +43,7 @@ mod remote;
 mod reset;
 mod scenario;
 mod screen;
+mod snapshot;
 mod sockets;
 mod ssh;
 mod system;

@@ -47,6 +47,9 @@ pub(crate) const SSH: &str = "ssh";
 /// It becomes Debian's own system.
 pub(crate) const SYSTEM: &str = "system";
 
+/// It is saved and restored before KVM is loaded, with KVM on, and while a level 2 runs.
+pub(crate) const SNAPSHOT: &str = "snapshot";
+
 /// It debugs a tiny level 2, and is debugged itself.
 pub(crate) const DEBUG: &str = "debug";
 
@@ -93,6 +96,9 @@ pub(crate) struct Record {
     pub(crate) warnings: Vec<String>,
     /// It has debugged its own guest.
     pub(crate) debugged: bool,
+    /// It went on at each moment at which it was saved, and its clocks did not go back.
+    #[serde(default)]
+    pub(crate) went_on: bool,
     /// The parameters of KVM's module.
     pub(crate) parameters: BTreeMap<String, String>,
     /// The facts that Debian's system told of itself, or why it could not.
