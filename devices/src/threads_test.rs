@@ -21,6 +21,7 @@ fn a_thread_has_the_name_of_its_role() {
         (Role::Vcpu(17), "vcpu17"),
         (Role::Queue("blk3 root.img".to_owned()), "blk3 root.img"),
         (Role::Queue("blk3 a-long-name.qcow2".to_owned()), "blk3 a-long-nam"),
+        (Role::Sockets("vsock".to_owned()), "vsock"),
         (Role::Output("stdout".to_owned()), "stdout"),
     ] {
         let (found, _) = spawn(&role, status).unwrap().join().unwrap();
@@ -34,7 +35,7 @@ fn threads_leave_signals_to_the_one_that_waits_for_them() {
     let bit = |signal: i32| 1_u64 << (signal - 1);
     let (_, before) = status();
     let (_, theirs) = spawn(&Role::Proof, status).unwrap().join().unwrap();
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGTSTP] {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGTSTP, libc::SIGXFSZ] {
         assert_ne!(theirs & bit(signal), 0, "signal {signal}");
     }
     assert_eq!(theirs & bit(libc::SIGSEGV), 0);

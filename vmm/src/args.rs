@@ -3,6 +3,7 @@
 mod cloud;
 mod heading;
 mod jail;
+mod sandbox;
 mod script;
 mod seconds;
 mod snapshot;
@@ -15,6 +16,7 @@ use devices::platform::DebugExit;
 
 pub use self::cloud::CloudArgs;
 pub use self::jail::JailArgs;
+pub use self::sandbox::{SandboxArgs, SandboxMode};
 pub use self::script::{ScriptArgs, Step};
 pub(crate) use self::seconds::seconds;
 pub use self::snapshot::{RestoreMemory, SnapshotArgs};
@@ -183,6 +185,10 @@ pub struct MachineArgs {
     /// The options of a jail.
     #[command(flatten)]
     pub jail: JailArgs,
+
+    /// The options of the sandbox.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 
     /// Print the machine that would run, and end
     #[arg(long)]

@@ -12,7 +12,7 @@ fn shown(cli: &Cli) -> String {
 }
 
 /// Lines that are right, with every option of a machine in one of them.
-const RIGHT: [&str; 15] = [
+const RIGHT: [&str; 16] = [
     "--user vm:kvm --chroot /srv/vm --netns /run/netns/vm --cgroup /sys/fs/cgroup/vm --log-file vm.log",
     "--kernel k",
     "--kernel k --initrd i --append quiet -m 1G -vv",
@@ -27,6 +27,7 @@ const RIGHT: [&str; 15] = [
     "--kernel k --memory -1",
     "--firmware bios --boot order=disk1,menu=on --disk a --cdrom c",
     "--from-qemu x",
+    "--kernel k --sandbox log",
     "--kernel k --send a --expect b --expect-timeout 5 --send c",
 ];
 
@@ -262,7 +263,7 @@ fn options_are_in_groups() {
         "Resets and the end:",
         "Control and debugging:",
         "Snapshots:",
-        "Jail:",
+        "Sandbox and jail:",
         "Exit status:",
     ];
     assert_eq!(headings("--help"), machine);

@@ -196,6 +196,14 @@ impl VmConfig {
             _ => None,
         })
     }
+
+    /// Returns whether a serial port connects to a server, and again whenever that hangs up.
+    #[must_use]
+    pub fn connects(&self) -> bool {
+        self.devices.iter().any(
+            |device| matches!(device, DeviceConfig::Serial(_, config) if matches!(config.place, Place::Client { .. })),
+        )
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ Exit status:
   8    KVM could not emulate an instruction of the guest
   10   KVM ended with another error of its own
   12   the guest's kernel panicked, with --on-panic
+  14   a thread of nvmm made a system call that --sandbox does not allow it
   143  SIGTERM, if the guest did not power off; 130: SIGINT; 131: SIGQUIT;
        129: its terminal closed
   odd  --debug-exit: (value << 1) | 1";
@@ -33,6 +34,9 @@ pub const UNMET: u8 = 3;
 /// The status for a guest whose kernel says that it panicked.
 pub const PANICKED: u8 = 12;
 
+/// The status for a system call that a thread's sandbox does not allow.
+pub const REFUSED: u8 = 14;
+
 /// The status for signal 0; the others follow.
 pub const SIGNAL: u8 = 128;
 
@@ -45,6 +49,7 @@ pub fn crash(status: i32) -> Option<&'static str> {
         8 => Some("KVM could not emulate an instruction of the guest"),
         10 => Some("KVM ended with another error of its own"),
         12 => Some("the guest's kernel panicked"),
+        14 => Some("nvmm made a system call that its sandbox does not allow"),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use std::{
     fs, io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use arch::cpu::{
@@ -82,31 +83,58 @@ impl Host {
     /// It is not there, not for this user, not KVM, or too old.
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let kvm = open(path)?;
-        match kvm.get_api_version() {
-            -1 => return Err(HostError::NotKvm(path.to_owned())),
-            version if u32::try_from(version) != Ok(KVM_API_VERSION) => {
-                return Err(HostError::Version(version));
-            }
-            _ => {}
-        }
-        if let Some(missing) = NEEDED.into_iter().find(|cap| !kvm.check_extension(*cap)) {
-            return Err(HostError::NoCapability(missing));
-        }
-        ask_for_tiles();
-        let supported = again(|| kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES))
-            .map_err(|error| HostError::Ask("KVM_GET_SUPPORTED_CPUID", error))?;
-        let supported = Cpuid::from_entries(supported.as_slice());
-        let cpu = HostCpu {
-            native: HostCpu::read_native(&supported),
-            supported,
-            feature_msrs: feature_msrs(&kvm)?,
-            tsc_deadline: kvm.check_extension(Cap::TscDeadlineTimer),
-            nested_state: kvm.check_extension(Cap::NestedState),
-            tsc_khz: None,
-            mcg_cap: mcg_cap(&kvm),
-        };
+        let cpu = cpu(&kvm, path)?;
         Ok(Self { max_vcpus: kvm.get_max_vcpus(), max_vcpu_id: kvm.get_max_vcpu_id(), cpu, kvm })
     }
+}
+
+/// A KVM that is open, to be asked later, when nothing can be opened.
+#[derive(Clone, Debug)]
+pub struct OpenKvm {
+    path: PathBuf,
+    kvm: Arc<Result<Kvm, HostError>>,
+}
+
+impl OpenKvm {
+    /// Opens KVM at `path`. If it can't be, whoever asks later hears of it.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), kvm: Arc::new(open(path)) }
+    }
+
+    /// The CPU that it offers, or the reason why there is none, in words.
+    pub(crate) fn cpu(&self) -> Result<HostCpu, String> {
+        match &*self.kvm {
+            Ok(kvm) => cpu(kvm, &self.path).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Asks KVM, which was opened at `path`, what it offers.
+fn cpu(kvm: &Kvm, path: &Path) -> Result<HostCpu, HostError> {
+    match kvm.get_api_version() {
+        -1 => return Err(HostError::NotKvm(path.to_owned())),
+        version if u32::try_from(version) != Ok(KVM_API_VERSION) => {
+            return Err(HostError::Version(version));
+        }
+        _ => {}
+    }
+    if let Some(missing) = NEEDED.into_iter().find(|cap| !kvm.check_extension(*cap)) {
+        return Err(HostError::NoCapability(missing));
+    }
+    let supported = again(|| kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES))
+        .map_err(|error| HostError::Ask("KVM_GET_SUPPORTED_CPUID", error))?;
+    let supported = Cpuid::from_entries(supported.as_slice());
+    Ok(HostCpu {
+        native: HostCpu::read_native(&supported),
+        supported,
+        feature_msrs: feature_msrs(kvm)?,
+        tsc_deadline: kvm.check_extension(Cap::TscDeadlineTimer),
+        nested_state: kvm.check_extension(Cap::NestedState),
+        tsc_khz: None,
+        mcg_cap: mcg_cap(kvm),
+    })
 }
 
 impl Host {
@@ -142,6 +170,8 @@ fn ask_for_tiles() {
 fn open(path: &Path) -> Result<Kvm, HostError> {
     let c_path =
         CString::new(path.as_os_str().as_bytes()).map_err(|_| HostError::Missing(path.to_owned()))?;
+    // Before KVM is asked what it offers.
+    ask_for_tiles();
     Kvm::new_with_path(c_path).map_err(|error| {
         let source = io::Error::from_raw_os_error(error.errno());
         match source.kind() {

@@ -61,6 +61,7 @@ pub mod qmp;
 mod questions;
 pub mod reboots;
 mod run_state;
+pub mod sandbox;
 mod screendump;
 mod send_key;
 mod signals;

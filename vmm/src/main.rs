@@ -19,7 +19,7 @@ use rustix::{
     stdio::dup2_stderr,
 };
 use vmm::{
-    args::MachineArgs,
+    args::{MachineArgs, SandboxMode},
     board::{self, OpenDevice, Opening},
     check,
     cli::{self, Cli, Command, FromQemu, Note, Told},
@@ -30,7 +30,7 @@ use vmm::{
     disk,
     exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET, USAGE},
     gdb::Debugger,
-    host::{self, Host},
+    host::{self, Host, OpenKvm},
     jail::Jail,
     link::Link,
     machine::Machine,
@@ -42,6 +42,7 @@ use vmm::{
     pid_file::PidFile,
     qmp,
     reboots::Reboots,
+    sandbox,
     snapshot::{self, Origin, Snapshot},
     stats::Stats,
 };
@@ -126,6 +127,7 @@ fn run(cli: Cli) -> Result<u8> {
     let notifier = Notifier::connect().context("NOTIFY_SOCKET")?;
     // Before the first thread, which is that of the first message.
     let jail = Jail::enter(&args.jail)?;
+    sandbox::enter(args.sandbox.sandbox, args.vsock.is_some())?;
     let messages = match (&starter, &args.log_file) {
         (None, None) => messages::to_stderr_without_waiting(args.verbose),
         // Nobody reads them while the guest runs, and a file has them whatever happens to nvmm.
@@ -139,8 +141,8 @@ fn run(cli: Cli) -> Result<u8> {
         let lock = |path: &PathBuf| PidFile::lock(path, &Taken::before_disks(&config)).map(Arc::new);
         let pid_file = config.pid_file.as_ref().map(lock).transpose()?;
         let qmp = config.qmp.as_ref().map(|qmp| control(qmp, &config, &args.kvm)).transpose()?;
-        let main_loop =
-            MainLoop::new(config.stdio(), qmp, config.grace, messages.clone()).context("--serial stdio")?;
+        let main_loop = MainLoop::new(config.stdio(), qmp, config.grace, messages.clone(), config.connects())
+            .context("--serial stdio")?;
         Ok((config, main_loop, pid_file))
     });
     // The file is there until the end, whatever the machine's thread still does then.
@@ -148,7 +150,13 @@ fn run(cli: Cli) -> Result<u8> {
         // Earlier messages are not to be lost.
         messages.inspect(Output::wait);
     })?;
-    let launch = Launch { pid_file: pid_file.as_ref().map(Arc::downgrade), jail, starter, notifier };
+    let launch = Launch {
+        pid_file: pid_file.as_ref().map(Arc::downgrade),
+        jail,
+        sandbox: args.sandbox.sandbox,
+        starter,
+        notifier,
+    };
     main_loop.serve(move |link| {
         live(&args, &config, Given { words, folder, snapshot }, link, launch).unwrap_or_else(|error| {
             log::error!("{error:#}");
@@ -166,22 +174,24 @@ struct Given {
     snapshot: Option<Snapshot>,
 }
 
-/// Those who are to know that the machine is there, and the jail that it is in from then on.
+/// Those who are to know that the machine is there, and the jail and the sandbox that it is in from then on.
 struct Launch {
     pid_file: Option<Weak<PidFile>>,
     jail: Jail,
+    sandbox: SandboxMode,
     starter: Option<Starter>,
     notifier: Notifier,
 }
 
 impl Launch {
-    /// Closes the jail, and tells them. Messages go into `log` from here on, if there is one: also a panic's.
+    /// Closes both, and tells them. Messages go into `log` from here on, if there is one: also a panic's.
     fn done(self, log: Option<&File>) -> Result<()> {
         if let Some(file) = self.pid_file.and_then(|file| file.upgrade()) {
             file.write()?;
         }
-        // Before anybody takes it for closed.
+        // Before anybody takes them for closed.
         self.jail.close()?;
+        sandbox::close(self.sandbox)?;
         match (self.starter, log) {
             (Some(starter), log) => starter.done(log).context("--daemonize")?,
             (None, Some(log)) => dup2_stderr(log).context("--log-file")?,
@@ -196,7 +206,7 @@ fn control(config: &QmpConfig, machine: &VmConfig, kvm: &Path) -> Result<qmp::Se
     let facts = qmp::Facts {
         name: machine.name.clone(),
         uuid: machine.smbios.system.uuid,
-        kvm: kvm.to_owned(),
+        kvm: OpenKvm::new(kvm),
         topology: machine.topology,
     };
     qmp::Server::new(config, facts).context("--qmp")
@@ -281,8 +291,13 @@ fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch
     let count = args.stats.is_some() || log::log_enabled!(log::Level::Info);
     let mut launch = Some(launch);
     let mut reboots = Reboots::new(config.on_reboot, config.on_panic);
+    let mut nesting = None;
     loop {
         let machine = Machine::build(&host, config, &payload, &devices, restored.take().as_ref())?;
+        if log::log_enabled!(log::Level::Info) {
+            // Of the first machine, while files can be opened: a reset changes nothing.
+            nesting.get_or_insert_with(|| host::describe_nesting(machine.cpu.nesting()));
+        }
         if let Some(launch) = launch.take() {
             tell_unmet(config, &machine);
             // Now that nothing is left to be refused.
@@ -294,7 +309,9 @@ fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch
             }
             launch.done(log.as_ref())?;
         }
-        log::info!("nesting: {}", host::describe_nesting(machine.cpu.nesting()));
+        if let Some(nesting) = &nesting {
+            log::info!("nesting: {nesting}");
+        }
         let (exit, stats) = machine.run(link, &mut reboots, &mut debugger, &taken, &origin, count)?;
         if let Some(stats) = &stats {
             log::info!("KVM counted {stats}");

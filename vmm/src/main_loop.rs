@@ -23,7 +23,7 @@ use crate::{
     jail,
     link::{self, Link},
     port::{Keyboard, Port, Stdio},
-    qmp,
+    qmp, sandbox,
     signals::Signals,
     source::Source,
     terminal::Terminal,
@@ -49,11 +49,13 @@ pub struct MainLoop {
     /// The control socket.
     qmp: Option<qmp::Server>,
     messages: Option<Output>,
+    /// One of the sources connects to a server.
+    connects: bool,
 }
 
 impl MainLoop {
     /// Hears signals from here on, and makes the terminal raw if the serial port `stdio` is on one. The guest has `grace` to power off
-    /// after SIGTERM.
+    /// after SIGTERM. A source that comes later may be one that `connects` to a server.
     ///
     /// # Errors
     ///
@@ -63,10 +65,11 @@ impl MainLoop {
         qmp: Option<qmp::Server>,
         grace: Duration,
         messages: Option<Output>,
+        connects: bool,
     ) -> io::Result<Self> {
         let signals = SignalSource::new(Signals::new()?);
         let stdio = stdio.map(self::stdio).transpose()?;
-        Ok(Self { signals, wishes: Wishes::new(grace), stdio, qmp, messages })
+        Ok(Self { signals, wishes: Wishes::new(grace), stdio, qmp, messages, connects })
     }
 
     /// Runs `life`, which has machines built and run, on a thread of its own, and serves it until it is over or the user has had
@@ -80,6 +83,7 @@ impl MainLoop {
         let (controls, inbox) = link::start(stdout, life)?;
         // From here on only that thread opens anything.
         jail::renounce()?;
+        sandbox::close_main(self.connects)?;
         let mut session = Session::new(controls, self.wishes, self.messages);
         let mut sources = Sources::new()?;
         // Whoever sends a signal has seen the guest run: that news has come before.

@@ -36,9 +36,9 @@ const DEADLY: [c_int; 15] = [
     libc::SIGSYS,
 ];
 
-/// Those of them that a bug of nvmm's raises. Rust's own handler of some of them has nothing to say that is worth more.
-const FAULTS: [c_int; 6] =
-    [libc::SIGILL, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
+/// Those of them that a bug of nvmm's raises. Rust's own handler of some of them has nothing to say that is worth more; the sandbox's of
+/// SIGSYS has, and gives the terminal back itself.
+const FAULTS: [c_int; 5] = [libc::SIGILL, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV];
 
 /// Columns of a terminal that doesn't say.
 const COLUMNS: usize = 80;
@@ -117,9 +117,14 @@ pub(crate) fn columns() -> usize {
     size.map(|size| usize::from(size.ws_col)).ok().filter(|&columns| columns > 0).unwrap_or(COLUMNS)
 }
 
-/// Returns whether this process has a controlling terminal. One that hung up is none.
-pub(crate) fn is_there() -> bool {
-    File::open("/dev/tty").is_ok()
+/// This process's controlling terminal, if it has one.
+pub(crate) fn controlling() -> Option<File> {
+    File::open("/dev/tty").ok()
+}
+
+/// Returns whether an open terminal is still there, and has not hung up.
+pub(crate) fn is_there(terminal: &File) -> bool {
+    rustix::termios::tcgetwinsize(terminal).is_ok()
 }
 
 /// Async-signal-safe: two system calls. An init's own group may be 0, which rustix takes for impossible; but it has no terminal.

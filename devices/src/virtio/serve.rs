@@ -58,6 +58,11 @@ pub(super) trait JointHandler: Send + 'static {
     /// The name of the thread.
     fn thread_name(&self) -> String;
 
+    /// The thread's role.
+    fn role(&self) -> Role {
+        Role::Queue(self.thread_name())
+    }
+
     /// Serves `queues`, those that the driver enabled, in order, until told to stop.
     ///
     /// # Errors
@@ -327,7 +332,7 @@ fn spawn(
 ) -> io::Result<Option<Worker<Queues>>> {
     let Activation { memory, features, queues, notify } = activation;
     let Some(first) = queues.first() else { return Ok(None) };
-    let (role, wake) = (Role::Queue(handler.thread_name()), first.kick.try_clone()?);
+    let (role, wake) = (handler.role(), first.kick.try_clone()?);
     let (stops, for_panics) = (stop.clone(), Arc::clone(&notify));
     let work = move || {
         let serve = |ActiveQueue { index, mut queue, kick }| {

@@ -9,4 +9,4 @@ pub(super) const IDENTITY: &str = "Identity";
 pub(super) const END: &str = "Resets and the end";
 pub(super) const CONTROL: &str = "Control and debugging";
 pub(super) const SNAPSHOTS: &str = "Snapshots";
-pub(super) const JAIL: &str = "Jail";
+pub(super) const JAIL: &str = "Sandbox and jail";

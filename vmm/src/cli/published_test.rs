@@ -291,7 +291,7 @@ const LINES: &[(&str, &str, Made)] = &[
             "--name web --paused --firmware /usr/share/OVMF/OVMF_CODE_4M.fd,vars=/var/lib/libvirt/qemu/nvram/web_VARS.fd --cpu host,migratable=on --memory 2097152k \
               --smp 2,sockets=2,cores=1,threads=1 --uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --qmp /run/web.sock --boot order=libvirt-1-format \
               --disk path=/var/lib/libvirt/images/web.qcow2,format=qcow2,direct=on,id=libvirt-1-format --net tap,fd=29,vhost=on,mac=52:54:00:6b:3c:58,id=net0 --balloon \
-              --rng /dev/urandom --serial pty",
+              --rng /dev/urandom --sandbox on --serial pty",
         ),
     ),
     (
@@ -305,7 +305,7 @@ const LINES: &[(&str, &str, Made)] = &[
          -chardev file,id=charserial0,path=/var/log/old.log,append=on -device isa-serial,chardev=charserial0,id=serial0 -sandbox on,obsolete=deny -msg timestamp=on",
         Runs(
             "--name old --paused --cpu qemu64,+vmx --memory 1024 --smp 1,sockets=1,cores=1,threads=1 --uuid 6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11 --qmp /run/old.sock --boot order=cdrom1,drive-ide0-0-0,menu=on \
-              --disk path=/var/lib/libvirt/images/old.img,format=raw,id=drive-ide0-0-0,bus=sata --cdrom /srv/old.iso --serial file=/var/log/old.log,append=on",
+              --disk path=/var/lib/libvirt/images/old.img,format=raw,id=drive-ide0-0-0,bus=sata --cdrom /srv/old.iso --sandbox on --serial file=/var/log/old.log,append=on",
         ),
     ),
     (
@@ -334,7 +334,7 @@ const LINES: &[(&str, &str, Made)] = &[
          -blockdev '{\"node-name\":\"libvirt-1-format\",\"read-only\":false,\"driver\":\"qcow2\",\"file\":\"libvirt-1-storage\",\"backing\":\"libvirt-2-format\"}' \
          -device '{\"driver\":\"virtio-blk-pci\",\"drive\":\"libvirt-1-format\",\"id\":\"virtio-disk0\"}' -serial none -sandbox off",
         Runs(
-            "--name clone --cpu host --memory 1048576k --smp 1 --disk path=/srv/clone.qcow2,format=qcow2,id=libvirt-1-format --serial none",
+            "--name clone --cpu host --memory 1048576k --smp 1 --disk path=/srv/clone.qcow2,format=qcow2,id=libvirt-1-format --serial none --sandbox off",
         ),
     ),
     (

@@ -318,7 +318,7 @@ fn what_changes_nothing_is_told_to_those_who_ask() {
             "vhostfd=4 changes nothing",
         ),
         ("-rtc base=localtime", true, "the guest's clock shows the host's time in UTC"),
-        ("-sandbox on,obsolete=deny", true, "nvmm has no sandbox of its own, and goes on without"),
+        ("-sandbox on,obsolete=deny,spawn=allow", false, "spawn=allow changes nothing"),
         ("-no-acpi", false, "nvmm's machine always has ACPI"),
         ("-M q35,acpi=off", false, "acpi=off changes nothing"),
         ("-object secret,id=s,file=f", false, "nvmm has no secrets"),

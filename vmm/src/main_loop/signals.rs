@@ -1,6 +1,6 @@
 //! Signals, as a source: what each of them asks for.
 
-use std::os::fd::RawFd;
+use std::{fs::File, os::fd::RawFd};
 
 use event_manager::{EventSet, Events};
 
@@ -16,8 +16,8 @@ pub(super) struct SignalSource {
     signals: Signals,
     /// Whoever started nvmm wants it to survive its terminal (`nohup`).
     survives_hang_up: bool,
-    /// nvmm was started on a terminal, whatever stdin is.
-    had_terminal: bool,
+    /// The terminal that nvmm was started on, whatever stdin is. It is open, as nothing can be opened later.
+    terminal: Option<File>,
 }
 
 impl SignalSource {
@@ -26,7 +26,7 @@ impl SignalSource {
         Self {
             signals,
             survives_hang_up: terminal::is_ignored(libc::SIGHUP),
-            had_terminal: terminal::is_there(),
+            terminal: terminal::controlling(),
         }
     }
 
@@ -44,7 +44,7 @@ impl SignalSource {
 
     /// Returns whether a SIGHUP says that the terminal is gone. A shell that is told so passes it on to its jobs in its own name.
     fn terminal_closed(&self, signal: Signal) -> bool {
-        signal.from_kernel || self.had_terminal && !terminal::is_there()
+        signal.from_kernel || self.terminal.as_ref().is_some_and(|terminal| !terminal::is_there(terminal))
     }
 }
 

@@ -8,7 +8,7 @@ use arch::cpu::topology::Topology;
 use serde_json::json;
 
 use super::*;
-use crate::{qmp::Facts, run_state::RunState};
+use crate::{host::OpenKvm, qmp::Facts, run_state::RunState};
 
 struct Test {
     client: Client,
@@ -22,8 +22,12 @@ impl Test {
         let (theirs, ours) = UnixStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
         ours.set_nonblocking(true).unwrap();
-        let facts =
-            Facts { name: None, uuid: None, kvm: "/dev/kvm".into(), topology: Topology::flat(1).unwrap() };
+        let facts = Facts {
+            name: None,
+            uuid: None,
+            kvm: OpenKvm::new("/dev/kvm".as_ref()),
+            topology: Topology::flat(1).unwrap(),
+        };
         let known = Known { state: RunState::Running, facts };
         Self { client: Client::new(1, ours.into()), theirs, known, asked: Vec::new() }
     }

@@ -11,12 +11,17 @@ use super::{
     },
     *,
 };
-use crate::run_state::RunState;
+use crate::{host::OpenKvm, run_state::RunState};
 
 fn known(state: RunState) -> Known {
     Known {
         state,
-        facts: Facts { name: None, uuid: None, kvm: "/dev/kvm".into(), topology: Topology::flat(2).unwrap() },
+        facts: Facts {
+            name: None,
+            uuid: None,
+            kvm: OpenKvm::new("/dev/kvm".as_ref()),
+            topology: Topology::flat(2).unwrap(),
+        },
     }
 }
 

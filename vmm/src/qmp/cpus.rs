@@ -1,9 +1,7 @@
 //! `query-cpus-fast`, which disturbs no vCPU.
 
-use std::{collections::BTreeMap, fs};
-
 use arch::cpu::topology::{Place, Topology};
-use devices::threads::Role;
+use devices::threads;
 use serde_json::{Value, json};
 
 /// The path of a vCPU, in the place of QEMU's in its object model.
@@ -19,28 +17,17 @@ pub(super) fn index_of(path: &str) -> Option<usize> {
 
 /// QMP's list of `CpuInfoFast`. While a machine is stopped its vCPUs have no threads: then their ids are 0.
 pub(super) fn list(topology: &Topology) -> Value {
-    let threads = threads();
     let cpu = |index: u32| {
         let Place { socket, die, core, thread } = topology.place(index);
         json!({
             "cpu-index": index,
             "qom-path": path(index as usize),
-            "thread-id": threads.get(&Role::Vcpu(index).to_string()).copied().unwrap_or(0),
+            "thread-id": threads::of_vcpu(index).unwrap_or(0),
             "props": {"socket-id": socket, "die-id": die, "core-id": core, "thread-id": thread},
             "target": "x86_64",
         })
     };
     (0..topology.vcpus()).map(cpu).collect()
-}
-
-/// The ids of this process's threads, by their names.
-fn threads() -> BTreeMap<String, u32> {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let named = tasks.filter_map(|task| {
-        let id = task.file_name().to_str()?.parse().ok()?;
-        Some((fs::read_to_string(task.path().join("comm")).ok()?.trim_end().to_owned(), id))
-    });
-    named.collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::sync::mpsc;
 
-use devices::threads;
+use devices::threads::Role;
 
 use super::*;
 

@@ -1,7 +1,5 @@
 //! `query-cpu-definitions` and `query-cpu-model-expansion`: the CPUs that nvmm makes, and what they are on this host.
 
-use std::path::Path;
-
 use arch::cpu::{
     cpuid::Leaf,
     feature::FeatureId,
@@ -21,7 +19,7 @@ use super::{
     types::{Member, Type},
 };
 use crate::{
-    host::Host,
+    host::OpenKvm,
     questions::{Answer, Refusal},
 };
 
@@ -92,9 +90,8 @@ impl ModelQuestion {
     }
 
     /// Asks KVM, and answers. That takes a while.
-    pub(super) fn answer(&self, kvm: &Path) -> Answer {
-        let host = Host::open(kvm).map_err(|error| Refusal(format!("{error:#}")))?;
-        self.answer_for(&host.cpu)
+    pub(super) fn answer(&self, kvm: &OpenKvm) -> Answer {
+        self.answer_for(&kvm.cpu().map_err(Refusal)?)
     }
 
     fn answer_for(&self, host: &HostCpu) -> Answer {

@@ -3,7 +3,6 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, RawFd},
-    path::Path,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -23,6 +22,7 @@ use super::{
 };
 use crate::{
     config::QmpConfig,
+    host::OpenKvm,
     questions::{Answer, Asker, Reply},
     run_state::RunState,
     source::{Command, Notice, Request, Source},
@@ -139,8 +139,8 @@ impl Server {
 }
 
 /// Has a thread of its own answer, as KVM may take a while.
-fn ask_kvm(question: ModelQuestion, kvm: &Path, reply: Reply) {
-    let kvm = kvm.to_owned();
+fn ask_kvm(question: ModelQuestion, kvm: &OpenKvm, reply: Reply) {
+    let kvm = kvm.clone();
     if let Err(error) = threads::spawn(&Role::Models, move || reply.give(question.answer(&kvm))) {
         log::warn!("QMP: nobody can ask KVM: {error}");
     }

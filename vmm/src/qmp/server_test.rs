@@ -27,8 +27,12 @@ impl Test {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("qmp");
-        let facts =
-            Facts { name: None, uuid: None, kvm: "/dev/kvm".into(), topology: Topology::flat(1).unwrap() };
+        let facts = Facts {
+            name: None,
+            uuid: None,
+            kvm: OpenKvm::new("/dev/kvm".as_ref()),
+            topology: Topology::flat(1).unwrap(),
+        };
         let server = Server::new(&QmpConfig { path: path.clone() }, facts).unwrap();
         Self { server, path, _folder: folder }
     }

@@ -1,6 +1,6 @@
 //! The steps that a command leads to, and the facts that it is answered by.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 use arch::cpu::topology::Topology;
 use serde_json::Value;
@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::models::ModelQuestion;
 use crate::{
+    host::OpenKvm,
     questions::{Answer, Question},
     run_state::RunState,
     source::Control,
@@ -30,7 +31,7 @@ pub struct Facts {
     /// Its UUID, if it has one.
     pub uuid: Option<Uuid>,
     /// KVM's device node.
-    pub kvm: PathBuf,
+    pub kvm: OpenKvm,
     /// Its vCPUs.
     pub topology: Topology,
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::printable::ToPrintable;
 
@@ -62,7 +62,7 @@ impl Process {
     pub(super) fn last_will(&self) -> String {
         let mut status = self.status_soon();
         if status.is_none() {
-            let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+            self.kill();
             status = self.status_soon();
         }
         match status {
@@ -95,6 +95,13 @@ impl Process {
         }
     }
 
+    /// Kills it by its open descriptor, as no other process can be meant then, which a sandbox would not allow. Linux before 5.3 leaves it to
+    /// end by itself.
+    fn kill(&self) {
+        // An error: it has ended.
+        let _ = self.end.as_ref().map(|end| pidfd_send_signal(end, Signal::KILL));
+    }
+
     fn words(&self) -> MutexGuard<'_, Words> {
         self.words.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,9 +120,10 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It leaves nothing behind. Without this it would end with its socket.
-        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = child.kill();
-        let _ = child.wait();
+        self.kill();
+        if self.end.is_some() {
+            let _ = self.child.get_mut().unwrap_or_else(PoisonError::into_inner).wait();
+        }
     }
 }
 

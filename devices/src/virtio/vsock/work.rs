@@ -12,6 +12,7 @@ use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use super::{connections::Connections, host::Host};
 use crate::{
     printable::ToPrintable,
+    threads::Role,
     virtio::serve::{JointHandler, ServeError, Served},
     worker::millis,
 };
@@ -101,6 +102,11 @@ impl Work {
 impl JointHandler for Work {
     fn thread_name(&self) -> String {
         "vsock".to_owned()
+    }
+
+    /// It connects to the host's programs.
+    fn role(&self) -> Role {
+        Role::Sockets(self.thread_name())
     }
 
     fn run(&mut self, queues: &mut [Served<'_>]) -> Result<(), ServeError> {

@@ -166,21 +166,24 @@ pub(super) fn overcommit(translator: &mut Translator, given: &Given) -> Result<(
     keys.end()
 }
 
-/// `-sandbox`.
+/// `-sandbox`. Of what QEMU's keys deny, nvmm's sandbox allows nothing.
 pub(super) fn sandbox(translator: &mut Translator, given: &Given) -> Result<(), String> {
-    match given.first().as_str() {
-        "off" => {
-            translator.idle(given, "nvmm has no sandbox of its own");
-            Ok(())
-        }
-        _ => {
-            translator.missing(
-                given,
-                "nvmm has no sandbox of its own, and goes on without; systemd-run or a container can confine it",
-            );
-            Ok(())
-        }
-    }
+    const ALLOWED: &[&str] = &["allow"];
+    const DENIED: &[&str] = &["deny"];
+    const KEYS: [(&str, &[&str]); 4] = [
+        ("obsolete", DENIED),
+        ("elevateprivileges", &["deny", "children"]),
+        ("spawn", DENIED),
+        ("resourcecontrol", DENIED),
+    ];
+    let mut keys = given.keys("enable")?;
+    let mode = keys.take("enable");
+    keys.take_idle(&KEYS);
+    let allowed = keys.take_idle(&KEYS.map(|(key, _)| (key, ALLOWED)));
+    keys.end()?;
+    translator.idle_keys(given, &allowed);
+    translator.emit(given, "--sandbox", Some(mode.unwrap_or_else(|| "on".to_owned()).into()));
+    Ok(())
 }
 
 /// `-audio` and `-audiodev`.

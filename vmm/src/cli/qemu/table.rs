@@ -189,7 +189,7 @@ pub(super) static OPTIONS: &[Row] = &[
     with(&["action"], Defines(machine::action)),
     flag(&["daemonize"], Same("daemonize")),
     with(&["pidfile"], Same("pidfile")),
-    with(&["sandbox"], Does(small::sandbox)),
+    with(&["sandbox"], Shared(small::sandbox)),
     with(&["runas"], Does(small::run_as)),
     with(&["chroot"], Same("chroot")),
     with(&["run-with"], Does(small::run_with)),

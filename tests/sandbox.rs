@@ -1,0 +1,341 @@
+//! `--sandbox`: what nvmm's threads can't do, and what they say then.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+#[path = "support/control.rs"]
+mod control;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    fs::{self, File},
+    os::unix::{net::UnixStream, process::ExitStatusExt},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use control::Machine;
+use serde_json::json;
+use support::{Running, expect, expect_end, guest, no_kvm, nvmm};
+
+/// The variable by which a thread plays one that was taken over.
+const TAKEN_OVER: &str = "NVMM_TEST_TAKEN_OVER";
+/// The status of a call that was refused.
+const REFUSED: Option<i32> = Some(14);
+
+/// All kinds of devices that need nothing of the host, and a log of the guest's output.
+const DEVICES: [&str; 18] = [
+    "--disk",
+    "disk",
+    "--disk",
+    "path=sata,bus=sata",
+    "--balloon",
+    "--vsock",
+    "cid=3,uds=vsock",
+    "--display",
+    "vnc=unix:vnc",
+    "--serial",
+    "stdio",
+    "--serial",
+    "file=port",
+    "--gdb",
+    "unix:gdb",
+    "--on-panic=exit",
+    "--qmp",
+    "qmp",
+];
+
+/// Only nvmms for tests play one that was taken over.
+fn no_play() -> bool {
+    if !cfg!(debug_assertions) {
+        println!("skipped: a released nvmm can't be told to play one that was taken over");
+    }
+    !cfg!(debug_assertions)
+}
+
+/// A machine whose thread `thread` does `act` as its first act.
+struct Play {
+    nvmm: Running,
+    folder: tempfile::TempDir,
+}
+
+impl Play {
+    fn start(kernel: &str, thread: &str, act: &str, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["disk", "sata"] {
+            fs::write(folder.path().join(name), [0; 1 << 16]).unwrap();
+        }
+        fs::write(folder.path().join("input"), "some").unwrap();
+        let input = File::open(folder.path().join("input")).unwrap();
+        let mut command = nvmm();
+        command.arg("--kernel").arg(guest(kernel)).args(["--memory", "16M", "--debug-exit", "0xf4"]);
+        command.args(options).env(TAKEN_OVER, format!("{thread}: {act}")).current_dir(folder.path());
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { nvmm: Running::start(&mut command), folder }
+    }
+
+    /// nvmm's status and messages, at its end.
+    fn end(mut self) -> (Option<i32>, String) {
+        let status = self.nvmm.status_in_time();
+        (status, expect_end(self.nvmm.0.stderr.as_mut().unwrap()))
+    }
+
+    fn assert_refused(self, thread: &str, act: &str, call: &str) {
+        let folder = self.folder.path().to_owned();
+        let (status, said) = self.end();
+        assert_eq!(status, REFUSED, "{thread}: {act}: {said}");
+        // The kernel keeps 15 bytes of a name.
+        let thread: String = thread.chars().take(15).collect();
+        let expected = format!("nvmm: the thread '{thread}' made the system call {call} (");
+        assert!(said.contains(&expected), "{thread}: {act}: {said}");
+        assert!(!folder.join("taken over").exists());
+    }
+}
+
+fn is_there(path: &Path) -> bool {
+    (0..6000).any(|_| {
+        let there = UnixStream::connect(path).is_ok();
+        if !there {
+            thread::sleep(Duration::from_millis(10));
+        }
+        there
+    })
+}
+
+/// The acts, with the calls that are refused.
+fn acts() -> Vec<(String, &'static str)> {
+    let acts = [
+        ("open", "openat"),
+        ("create", "openat"),
+        ("inet", "socket"),
+        ("unix", "socket"),
+        ("exec", "execve"),
+        ("code", "mmap"),
+    ];
+    let calls = [
+        (libc::SYS_fork, "fork"),
+        (libc::SYS_vfork, "vfork"),
+        (libc::SYS_clone, "clone"),
+        (libc::SYS_execveat, "execveat"),
+        (libc::SYS_open, "open"),
+        (libc::SYS_openat2, "openat2"),
+        (libc::SYS_creat, "creat"),
+        (libc::SYS_socketpair, "socketpair"),
+        (libc::SYS_bind, "bind"),
+        (libc::SYS_kill, "kill"),
+        (libc::SYS_tkill, "tkill"),
+        (libc::SYS_tgkill, "tgkill"),
+        (libc::SYS_ptrace, "ptrace"),
+        (libc::SYS_process_vm_writev, "process_vm_writev"),
+        (libc::SYS_pidfd_open, "pidfd_open"),
+        (libc::SYS_mount, "mount"),
+        (libc::SYS_unshare, "unshare"),
+        (libc::SYS_setns, "setns"),
+        (libc::SYS_chroot, "chroot"),
+        (libc::SYS_bpf, "bpf"),
+        (libc::SYS_userfaultfd, "userfaultfd"),
+        (libc::SYS_keyctl, "keyctl"),
+        (libc::SYS_chmod, "chmod"),
+        (libc::SYS_ioctl, "ioctl"),
+    ];
+    let calls = calls.map(|(number, name)| (number.to_string(), name));
+    acts.map(|(act, call)| (act.to_owned(), call)).into_iter().chain(calls).collect()
+}
+
+#[test]
+fn a_taken_over_thread_has_no_way_out() {
+    if no_kvm() || no_play() {
+        return;
+    }
+    for (act, call) in acts() {
+        // Of each act all threads at once, as most of the time goes by waiting.
+        let threads = ["main", "machine", "spawner", "vcpu0"];
+        let plays = threads.map(|thread| (thread, Play::start("power_off", thread, &act, &[])));
+        for (thread, play) in plays {
+            match (thread, call) {
+                // It opens the files of commands.
+                ("machine", "openat") => assert_eq!(play.end().0, Some(0)),
+                // The process has its name from this one.
+                ("main", _) => play.assert_refused("nvmm", &act, call),
+                _ => play.assert_refused(thread, &act, call),
+            }
+        }
+    }
+}
+
+#[test]
+fn nor_has_a_thread_of_a_device_or_of_whoever_looks() {
+    if no_kvm() || no_play() {
+        return;
+    }
+    for (act, call) in [("open", "openat"), ("inet", "socket"), ("exec", "execve"), ("57", "fork")] {
+        for (kernel, thread) in [
+            ("blk_watch", "blk0 disk"),
+            ("ahci", "ata0 sata"),
+            ("spin", "gdb"),
+            ("spin", "vnc"),
+            ("spin", "models"),
+            ("spin", "vnc viewer 1"),
+            ("echo", "stdin"),
+            ("hello", "serial output"),
+            ("vsock", "vsock"),
+        ] {
+            let devices: &[&str] = match thread {
+                "ata0 sata" => &["--disk", "path=sata,bus=sata"],
+                "vsock" => &["--rng", "off", "--vsock", "cid=77,uds=vsock"],
+                "stdin" | "serial output" => &[],
+                _ => &DEVICES,
+            };
+            let play = Play::start(kernel, thread, act, devices);
+            let at = |name: &str| play.folder.path().join(name);
+            let _client = match thread {
+                "gdb" => None,
+                "vnc viewer 1" => is_there(&at("vnc")).then_some(()),
+                "models" => {
+                    assert!(is_there(&at("qmp")));
+                    let _ = Command::new(env!("CARGO_BIN_EXE_nvmm"))
+                        .args(["ctl", at("qmp").to_str().unwrap(), "query-cpu-definitions"])
+                        .output();
+                    None
+                }
+                _ => None,
+            };
+            play.assert_refused(thread, act, call);
+        }
+    }
+}
+
+#[test]
+fn log_tells_of_calls_and_makes_them_and_off_only_makes_them() {
+    if no_kvm() || no_play() {
+        return;
+    }
+    let message = "nvmm: the thread 'vcpu0' made the system call openat (257)";
+    for (mode, is_told) in [("log", true), ("off", false)] {
+        let (status, said) = Play::start("power_off", "vcpu0", "open", &["--sandbox", mode]).end();
+        assert_eq!(status, Some(0), "{said}");
+        assert_eq!(said.contains(message), is_told, "{said}");
+        // In nobody's way: without a sandbox a thread has no filter that would have it play.
+        assert_eq!(said.contains("the taken over thread vcpu0: open: Ok(())"), is_told, "{said}");
+    }
+}
+
+#[test]
+fn a_panic_needs_nothing_that_is_refused() {
+    if no_kvm() || no_play() {
+        return;
+    }
+    let (status, said) = Play::start("power_off", "machine", "panic", &[]).end();
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("thread 'machine' panicked at "), "{said}");
+    assert!(said.contains("taken over"), "{said}");
+}
+
+#[test]
+fn a_reader_of_stderr_that_does_not_read_holds_nobody_up() {
+    if no_kvm() || no_play() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let stderr = File::options().read(true).write(true).open(&pipe).unwrap();
+    rustix::io::ioctl_fionbio(&stderr, true).unwrap();
+    while rustix::io::write(&stderr, &[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&stderr, false).unwrap();
+    let mut command = nvmm();
+    command.arg("--kernel").arg(guest("power_off")).args(["--memory", "16M"]);
+    command.env(TAKEN_OVER, "vcpu0: exec").stdout(Stdio::null()).stderr(stderr);
+    assert_eq!(Running::start(&mut command).status_in_time(), REFUSED);
+}
+
+#[test]
+fn a_sigsys_of_somebody_elses_is_no_refusal() {
+    if no_kvm() {
+        return;
+    }
+    let mut machine = Machine::start("echo", &[]);
+    machine.prints("ready\n");
+    let pid = rustix::process::Pid::from_child(machine.process());
+    rustix::process::kill_process(pid, rustix::process::Signal::SYS).unwrap();
+    assert_eq!(machine.process().wait().unwrap().signal(), Some(libc::SIGSYS));
+}
+
+/// The fields of each thread's status, by its name.
+fn threads(pid: u32) -> Vec<(String, String)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    tasks
+        .filter_map(|task| {
+            let name = fs::read_to_string(task.path().join("comm")).ok()?;
+            Some((name.trim_end().to_owned(), fs::read_to_string(task.path().join("status")).ok()?))
+        })
+        .collect()
+}
+
+/// Returns the names of a machine's threads, all of which have filters.
+fn assert_filtered(machine: &mut Machine, expected: &str) -> Vec<String> {
+    let threads = threads(machine.process().id());
+    for (name, status) in &threads {
+        let field = |name: &str| {
+            status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("none").trim().to_owned()
+        };
+        assert_eq!(field("Seccomp:"), expected, "{name}");
+        assert_eq!(field("NoNewPrivs:"), if expected == "2" { "1" } else { "0" }, "{name}");
+    }
+    threads.into_iter().map(|(name, _)| name).collect()
+}
+
+#[test]
+fn every_thread_has_a_filter_also_after_a_reset_and_a_pause() {
+    if no_kvm() {
+        return;
+    }
+    let mut machine = Machine::start(
+        "echo",
+        &["--balloon", "--vsock", "cid=3,uds=vsock", "--display", "vnc=unix:vnc", "--gdb", "unix:gdb"],
+    );
+    machine.prints("ready\n");
+    let mut client = machine.client();
+    for command in ["query-cpu-definitions", "stop", "cont", "system_reset"] {
+        client.call(command, &json!({})).unwrap();
+    }
+    machine.prints("ready\n");
+    let names = assert_filtered(&mut machine, "2");
+    for name in ["nvmm", "machine", "spawner", "vcpu0", "gdb", "vnc", "serial output"] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
+}
+
+#[test]
+fn without_a_sandbox_no_thread_has_a_filter() {
+    if no_kvm() {
+        return;
+    }
+    let own = fs::read_to_string("/proc/self/status").unwrap();
+    if !own.lines().any(|line| line.split_whitespace().eq(["Seccomp:", "0"])) {
+        return println!("skipped: whoever started this test has filters");
+    }
+    let mut machine = Machine::start("echo", &["--sandbox", "off"]);
+    machine.prints("ready\n");
+    let names = assert_filtered(&mut machine, "0");
+    assert!(!names.contains(&"spawner".to_owned()));
+}
+
+#[test]
+fn qemus_words_are_taken() {
+    let output = nvmm()
+        .args([
+            "--from-qemu",
+            "qemu-system-x86_64 -kernel k -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny",
+        ])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("--sandbox on"), "{printed}");
+    let mut unknown = nvmm();
+    unknown.args(["--sandbox", "some"]).stderr(Stdio::piped());
+    let mut unknown = Running::start(&mut unknown);
+    expect(unknown.0.stderr.as_mut().unwrap(), "some");
+    assert_eq!(unknown.status_in_time(), Some(2));
+}

@@ -1,0 +1,26 @@
+//! `--sandbox`.
+
+use clap::{Args, ValueEnum};
+
+use super::heading::JAIL;
+
+/// The options of the sandbox.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SandboxArgs {
+    /// Let nvmm's threads ask the kernel for what they need and nothing else, from the guest's first instruction on: on (the default),
+    /// log, to be told of what would have been refused, or off
+    #[arg(long, help_heading = JAIL, value_name = "on|log|off", value_enum, default_value_t, hide_possible_values = true)]
+    pub sandbox: SandboxMode,
+}
+
+/// The answer to a system call that a thread is not known to make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SandboxMode {
+    /// nvmm ends, with status 14
+    #[default]
+    On,
+    /// It is told of, and made
+    Log,
+    /// Any call is made
+    Off,
+}

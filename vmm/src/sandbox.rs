@@ -1,0 +1,175 @@
+//! `--sandbox`: what nvmm's threads may ask of the kernel once they serve a guest. A guest that takes over a thread has no more than that.
+//!
+//! ```text
+//! enter, before the first thread   the handler of refused calls; then the spawner, which makes all other threads
+//! each thread, as it starts        its role's filter, except for the machine's thread
+//! the main loop                    its own, once the machine's thread is there
+//! close, when all is open          the machine's thread: its own, before the guest's first instruction
+//! ```
+//!
+//! A thread has the filters of its maker too. The spawner's allows all that those may do that it makes, and none of them makes threads:
+//! what makes a thread would make a process as well. Those that open files are made by the machine's thread while that is free.
+
+mod allowed;
+mod filter;
+mod kernel;
+mod names;
+#[cfg(debug_assertions)]
+mod taken_over;
+mod trap;
+
+use std::{
+    io, panic, process,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
+};
+
+use devices::threads::{self, Role};
+use libc::sock_filter;
+
+use self::{
+    allowed::{TABLE, Who},
+    filter::Now,
+};
+use crate::{args::SandboxMode, exit};
+
+/// The process's sandbox. A thread that starts knows no other place to ask.
+static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+
+/// The filters of threads.
+#[derive(Debug)]
+struct Sandbox {
+    now: Now,
+    /// What some thread of this machine does.
+    has: Who,
+    /// Those that were compiled, and who they are for.
+    filters: Mutex<Vec<Filter>>,
+}
+
+type Filter = (Who, Arc<[sock_filter]>);
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// A thread, or a signal handler.
+    #[error("--sandbox: the host refuses")]
+    Host(#[from] io::Error),
+    /// A thread's filter.
+    #[error("--sandbox: the thread {0} can't have its filter")]
+    Filter(String, #[source] io::Error),
+}
+
+/// Puts the threads that start from now on into the sandbox; `sockets` says that a device connects to unix sockets. Where the kernel has
+/// no filters, there is no sandbox, as [`close`] tells.
+///
+/// # Errors
+///
+/// The host refuses a thread.
+pub fn enter(mode: SandboxMode, sockets: bool) -> Result<(), SandboxError> {
+    let goes_on = match mode {
+        SandboxMode::Off => return Ok(()),
+        SandboxMode::On => false,
+        SandboxMode::Log => true,
+    };
+    if kernel::check().is_err() {
+        return Ok(());
+    }
+    let now = Now { process: process::id(), free: goes_on.then(trap::free_place) };
+    let absent = if sockets { Who::empty() } else { Who::SOCKETS };
+    let sandbox = Sandbox { now, has: Who::all() - absent, filters: Mutex::default() };
+    if SANDBOX.set(sandbox).is_err() {
+        return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+    }
+    kernel::one_heap();
+    trap::tell(goes_on).map_err(io::Error::from)?;
+    panic::set_hook(Box::new(report));
+    threads::confine_by(confine);
+    Ok(threads::start_spawner()?)
+}
+
+/// Has the main loop's thread ask the kernel for no more than it needs, one that `connects` to servers.
+///
+/// # Errors
+///
+/// The kernel refuses.
+pub(crate) fn close_main(connects: bool) -> Result<(), SandboxError> {
+    let client = if connects { Who::CLIENT } else { Who::empty() };
+    close_for("main", Who::MAIN | client)
+}
+
+/// The same for the machine's thread, which is the last.
+///
+/// # Errors
+///
+/// The kernel refuses.
+pub fn close(mode: SandboxMode) -> Result<(), SandboxError> {
+    if mode != SandboxMode::Off
+        && let Err(error) = kernel::check()
+    {
+        log::info!("--sandbox: there is none, as the kernel has no seccomp filters for nvmm: {error}");
+    }
+    close_for("machine", Who::MACHINE)
+}
+
+fn close_for(name: &str, who: Who) -> Result<(), SandboxError> {
+    let Some(sandbox) = SANDBOX.get() else { return Ok(()) };
+    kernel::filter(&sandbox.filter(who)).map_err(|error| SandboxError::Filter(name.to_owned(), error))?;
+    #[cfg(debug_assertions)]
+    taken_over::play(name);
+    Ok(())
+}
+
+/// The first act of a thread.
+fn confine(role: &Role) {
+    let Some(who) = who(role) else { return };
+    if let Err(error) = close_for(&role.to_string(), who) {
+        // Not by the log, whose thread may be this one.
+        eprintln!("nvmm: {:#}", anyhow::Error::from(error));
+        process::exit(exit::COULD_NOT.into());
+    }
+}
+
+/// The kind of a thread, unless it opens what the machine needs first.
+fn who(role: &Role) -> Option<Who> {
+    Some(match role {
+        Role::Machine => return None,
+        Role::Spawner => Who::all() - Who::MAIN - Who::MACHINE - Who::CLIENT - Who::VARIABLES,
+        Role::Vcpu(_) => Who::VCPU,
+        Role::Queue(_) => Who::QUEUE,
+        Role::Sockets(_) => Who::QUEUE | Who::SOCKETS,
+        Role::Output(_) => Who::OUTPUT,
+        Role::Variables => Who::VARIABLES,
+        Role::Input => Who::INPUT,
+        Role::Gdb => Who::GDB,
+        Role::Vnc | Role::Viewer(_) => Who::VNC,
+        Role::Models => Who::MODELS,
+        // Those of other commands, which have no sandbox.
+        Role::Proof | Role::Progress | Role::Cpuid | Role::Signals => Who::empty(),
+    })
+}
+
+impl Sandbox {
+    /// The filter of a kind of threads, which is compiled once.
+    fn filter(&self, who: Who) -> Arc<[sock_filter]> {
+        let who = who & self.has;
+        let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, filter)) = filters.iter().find(|(theirs, _)| *theirs == who) {
+            return Arc::clone(filter);
+        }
+        let filter = Arc::from(filter::compile(TABLE, who, self.now));
+        filters.push((who, Arc::clone(&filter)));
+        filter
+    }
+}
+
+/// Tells of a panic as std does, but for the stack, which it would look up in files.
+fn report(panic: &panic::PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("main");
+    let stack = match std::env::var_os("RUST_BACKTRACE") {
+        None => "",
+        Some(_) => "\nnote: there is a stack with --sandbox off",
+    };
+    // One write, as other threads may panic, too.
+    eprintln!("\nthread '{name}' {panic}{stack}");
+}
