@@ -282,6 +282,11 @@ fn assert_filtered(machine: &mut Machine, expected: &str) -> Vec<String> {
         };
         assert_eq!(field("Seccomp:"), expected, "{name}");
         assert_eq!(field("NoNewPrivs:"), if expected == "2" { "1" } else { "0" }, "{name}");
+        if expected == "2" {
+            for rights in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:"] {
+                assert_eq!(field(rights), "0000000000000000", "{name}: {rights}");
+            }
+        }
     }
     threads.into_iter().map(|(name, _)| name).collect()
 }
@@ -301,6 +306,9 @@ fn every_thread_has_a_filter_also_after_a_reset_and_a_pause() {
         client.call(command, &json!({})).unwrap();
     }
     machine.prints("ready\n");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", machine.process().id())).unwrap();
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert!(cores.split_whitespace().skip(4).eq(["0", "0", "bytes"]), "{cores}");
     let names = assert_filtered(&mut machine, "2");
     for name in ["nvmm", "machine", "spawner", "vcpu0", "gdb", "vnc", "serial output"] {
         assert!(names.iter().any(|known| known == name), "{name}: {names:?}");

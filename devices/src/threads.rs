@@ -29,9 +29,11 @@ pub enum Role {
     Machine,
     /// Runs the vCPU of this number.
     Vcpu(u32),
-    /// Serves a virtqueue. The device names it, such as `blk0 root.img`.
+    /// Serves a virtqueue. The device names it, such as `tap0`.
     Queue(String),
-    /// The same, of a device that connects to unix sockets of the host's.
+    /// Serves a queue of a disk, such as `blk0 root.img`.
+    Disk(String),
+    /// Serves a virtqueue of a device that connects to unix sockets of the host's.
     Sockets(String),
     /// Writes output to where it is going, such as `stdout`.
     Output(String),
@@ -63,7 +65,9 @@ impl fmt::Display for Role {
             Self::Spawner => f.write_str("spawner"),
             Self::Machine => f.write_str("machine"),
             Self::Vcpu(id) => write!(f, "vcpu{id}"),
-            Self::Queue(name) | Self::Sockets(name) | Self::Output(name) => f.write_str(name),
+            Self::Queue(name) | Self::Disk(name) | Self::Sockets(name) | Self::Output(name) => {
+                f.write_str(name)
+            }
             Self::Variables => f.write_str("variables"),
             Self::Input => f.write_str("stdin"),
             Self::Gdb => f.write_str("gdb"),
@@ -78,8 +82,17 @@ impl fmt::Display for Role {
     }
 }
 
+/// The moments at which a thread confines itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before it does anything.
+    Start,
+    /// Before it serves the guest, when it has made what it needs for that: only of a [`Role::Disk`], which makes a ring.
+    Ready,
+}
+
 /// Does something to the calling thread, as its role says.
-pub type Confine = fn(&Role);
+pub type Confine = fn(&Role, Moment);
 
 impl Role {
     /// Returns whether the thread opens what a machine needs, and has to be made by one that still may.
@@ -98,9 +111,19 @@ static SPAWNER: OnceLock<Sender<Box<dyn FnOnce() + Send>>> = OnceLock::new();
 /// The kernel's numbers of the threads that run vCPUs, by the vCPUs'.
 static VCPUS: Mutex<BTreeMap<u32, i32>> = Mutex::new(BTreeMap::new());
 
-/// Has every thread that starts from now on call `confine` with its role before it works, after those that were given earlier.
+/// Has every thread that starts from now on call `confine` with its role at each of these moments, after those that were given earlier.
 pub fn confine_by(confine: Confine) {
     lock(&CONFINE).push(confine);
+}
+
+/// Says that the calling thread serves the guest from now on.
+pub(crate) fn is_ready(role: &Role) {
+    confine(role, Moment::Ready);
+}
+
+fn confine(role: &Role, moment: Moment) {
+    let all = lock(&CONFINE).clone();
+    all.iter().for_each(|confine| confine(role, moment));
 }
 
 /// Starts the thread that makes all others from now on, except for those that open what a machine needs.
@@ -146,10 +169,9 @@ fn start<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     let thread = Builder::new().name(role.to_string());
-    let confine = lock(&CONFINE).clone();
     let role = role.clone();
     let confined = move || {
-        confine.iter().for_each(|confine| confine(&role));
+        confine(&role, Moment::Start);
         let _listed = Listed::new(&role);
         work()
     };

@@ -52,8 +52,8 @@ fn what_the_thread_did_comes_back() {
 fn a_thread_confines_itself_before_it_works() {
     static CONFINED: AtomicBool = AtomicBool::new(false);
     const ROLE: Role = Role::Viewer(77);
-    confine_by(|role| {
-        if *role == ROLE {
+    confine_by(|role, moment| {
+        if (role, moment) == (&ROLE, Moment::Start) {
             CONFINED.store(true, Ordering::Relaxed);
         }
     });

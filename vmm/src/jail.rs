@@ -24,7 +24,7 @@ use std::{
 
 use devices::{
     root,
-    threads::{self, Role},
+    threads::{self, Moment, Role},
 };
 use rustix::{
     process::{Uid, chdir, chroot, fchdir, geteuid},
@@ -126,9 +126,9 @@ pub fn renounce() -> Result<(), JailError> {
 }
 
 /// The first act of a thread.
-fn confine(role: &Role) {
-    // It opens what the machine needs.
-    if *role == Role::Machine {
+fn confine(role: &Role, moment: Moment) {
+    // The machine's opens what the machine needs.
+    if *role == Role::Machine || moment != Moment::Start {
         return;
     }
     if let Err(error) = renounce() {

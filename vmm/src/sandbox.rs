@@ -24,14 +24,22 @@ use std::{
     thread,
 };
 
-use devices::threads::{self, Role};
+use devices::threads::{self, Moment, Role};
 use libc::sock_filter;
+use rustix::{
+    process::{Resource, Rlimit, setrlimit},
+    thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities},
+};
 
 use self::{
     allowed::{TABLE, Who},
     filter::Now,
 };
 use crate::{args::SandboxMode, exit};
+
+/// The rights to have others' files, and to give files away.
+const OWNERS: CapabilitySet =
+    CapabilitySet::CHOWN.union(CapabilitySet::FOWNER).union(CapabilitySet::DAC_OVERRIDE);
 
 /// The process's sandbox. A thread that starts knows no other place to ask.
 static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
@@ -54,9 +62,9 @@ pub enum SandboxError {
     /// A thread, or a signal handler.
     #[error("--sandbox: the host refuses")]
     Host(#[from] io::Error),
-    /// A thread's filter.
-    #[error("--sandbox: the thread {0} can't have its filter")]
-    Filter(String, #[source] io::Error),
+    /// A thread's rights, or its filter.
+    #[error("--sandbox: the thread {0} can't be confined")]
+    Thread(String, #[source] io::Error),
 }
 
 /// Puts the threads that start from now on into the sandbox; `sockets` says that a device connects to unix sockets. Where the kernel has
@@ -80,6 +88,9 @@ pub fn enter(mode: SandboxMode, sockets: bool) -> Result<(), SandboxError> {
     if SANDBOX.set(sandbox).is_err() {
         return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
     }
+    // A core would have the guest's memory, and disks' contents in it.
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).map_err(io::Error::from)?;
     kernel::one_heap();
     trap::tell(goes_on).map_err(io::Error::from)?;
     panic::set_hook(Box::new(report));
@@ -113,15 +124,32 @@ pub fn close(mode: SandboxMode) -> Result<(), SandboxError> {
 
 fn close_for(name: &str, who: Who) -> Result<(), SandboxError> {
     let Some(sandbox) = SANDBOX.get() else { return Ok(()) };
-    kernel::filter(&sandbox.filter(who)).map_err(|error| SandboxError::Filter(name.to_owned(), error))?;
+    // Whoever the file of UEFI variables belongs to has it still when it was replaced.
+    let keeps = if who == Who::VARIABLES { OWNERS } else { CapabilitySet::empty() };
+    let given_up = give_up_rights(keeps).map_err(io::Error::from);
+    given_up
+        .and_then(|()| kernel::filter(&sandbox.filter(who)))
+        .map_err(|error| SandboxError::Thread(name.to_owned(), error))?;
     #[cfg(debug_assertions)]
     taken_over::play(name);
     Ok(())
 }
 
-/// The first act of a thread.
-fn confine(role: &Role) {
-    let Some(who) = who(role) else { return };
+/// Gives up all rights of root's (capabilities) that the calling thread has, but those that it `keeps`. Files that others may not open are
+/// open by now.
+fn give_up_rights(keeps: CapabilitySet) -> rustix::io::Result<()> {
+    let CapabilitySets { effective, permitted, inheritable } = capabilities(None)?;
+    if (effective | permitted | inheritable).is_empty() {
+        return Ok(());
+    }
+    let (left, none) = (permitted & keeps, CapabilitySet::empty());
+    set_capabilities(None, CapabilitySets { effective: left, permitted: left, inheritable: none })
+}
+
+/// The first act of a thread, or of a disk's once it has its ring: from then on it can make no other.
+fn confine(role: &Role, moment: Moment) {
+    let is_disk = matches!(role, Role::Disk(_));
+    let Some(who) = who(role).filter(|_| is_disk == (moment == Moment::Ready)) else { return };
     if let Err(error) = close_for(&role.to_string(), who) {
         // Not by the log, whose thread may be this one.
         eprintln!("nvmm: {:#}", anyhow::Error::from(error));
@@ -136,6 +164,7 @@ fn who(role: &Role) -> Option<Who> {
         Role::Spawner => Who::all() - Who::MAIN - Who::MACHINE - Who::CLIENT - Who::VARIABLES,
         Role::Vcpu(_) => Who::VCPU,
         Role::Queue(_) => Who::QUEUE,
+        Role::Disk(_) => Who::DISK,
         Role::Sockets(_) => Who::QUEUE | Who::SOCKETS,
         Role::Output(_) => Who::OUTPUT,
         Role::Variables => Who::VARIABLES,

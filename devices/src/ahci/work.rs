@@ -29,7 +29,7 @@ use crate::{
     block::{CacheMode, Engine, Executor, Now, Operation, Refusal, Reply, Request, Ring, WriteCache},
     buffers::{Buffers, Regions},
     disk::Disk,
-    threads::Role,
+    threads::{self, Role},
     worker::{Stop, millis},
 };
 
@@ -88,7 +88,7 @@ impl Work {
     /// The thread's name.
     pub(super) fn role(&self) -> Role {
         let file = Path::new(self.drive.name()).file_name().unwrap_or_default();
-        Role::Queue(format!("ata{} {}", self.shared.number, file.display()))
+        Role::Disk(format!("ata{} {}", self.shared.number, file.display()))
     }
 
     /// Serves the port until told to stop, or until a command fails.
@@ -134,6 +134,7 @@ impl Work {
     fn serve<'m>(&mut self, regions: &Regions<'m>) -> Result<(), Fault> {
         let executor = self.executor();
         let mut ring = executor.as_ref().and_then(|executor| self.ring(executor.disk()));
+        threads::is_ready(&self.role());
         let kicks = Kicks::new(&self.shared)?;
         let mut waiting = None;
         loop {

@@ -13,7 +13,8 @@ use std::{
 
 use io_uring::{
     Builder, IoUring, cqueue, opcode,
-    squeue::Entry,
+    register::Restriction,
+    squeue::{Entry, Flags},
     types::{Fixed, FsyncFlags, SubmitArgs, Timespec},
 };
 use libc::iovec;
@@ -67,17 +68,20 @@ pub fn check_io_uring() -> io::Result<()> {
 }
 
 impl<'m, R> Ring<'m, R> {
-    /// Makes a ring for at most `depth` requests on `files`, and `doorbell`. It is for the calling thread alone.
+    /// Makes a ring for at most `depth` requests on `files`, and `doorbell`. It is for the calling thread alone, and good for nothing else:
+    /// what a ring does passes by the thread's seccomp filter.
     ///
     /// # Errors
     ///
     /// Those of [`check_io_uring`].
     pub(crate) fn new(depth: u16, files: &[&File], doorbell: &EventFd) -> io::Result<Self> {
-        let uring = set_up(depth)?;
+        let (uring, is_modern) = set_up(depth)?;
         let mut descriptors: Vec<_> = files.iter().map(|file| file.as_raw_fd()).collect();
         let doorbell_at = fixed(descriptors.len())?;
         descriptors.push(doorbell.as_raw_fd());
         uring.submitter().register_files(&descriptors)?;
+        uring.submitter().register_restrictions(&mut restrictions(is_modern))?;
+        uring.submitter().register_enable_rings()?;
         let slots = (0..depth).map(|_| Slot::new()).collect();
         let free = (0..depth.into()).rev().collect();
         Ok(Self { uring, slots, free, doorbell: doorbell_at, listening: false, cancelled: false })
@@ -172,7 +176,8 @@ impl<'m, R> Ring<'m, R> {
         let busy = self.slots.iter().enumerate().filter(|(_, slot)| slot.request.is_some());
         let busy: Vec<_> = busy.map(|(number, _)| number as u64).collect();
         for number in busy {
-            let entry = opcode::AsyncCancel::new(number).build().user_data(CANCEL);
+            // It has no file: the flag is there because a modern ring takes nothing without it.
+            let entry = opcode::AsyncCancel::new(number).build().flags(Flags::FIXED_FILE).user_data(CANCEL);
             // SAFETY: the entry points to nothing.
             if let Err(error) = unsafe { self.push(&entry) } {
                 // It ends by itself, if later.
@@ -265,8 +270,30 @@ impl<R> Slot<'_, R> {
     }
 }
 
-/// A ring with the flags that this kernel knows: the more of them, the fewer interruptions of the thread.
-fn set_up(depth: u16) -> io::Result<IoUring> {
+/// The requests that a ring is to take, of which nothing can be changed later: on registered files alone, where the kernel takes a
+/// cancellation that says so.
+fn restrictions(is_modern: bool) -> Vec<Restriction> {
+    const OPERATIONS: [u8; 7] = [
+        opcode::Read::CODE,
+        opcode::Write::CODE,
+        opcode::Readv::CODE,
+        opcode::Writev::CODE,
+        opcode::Fsync::CODE,
+        opcode::PollAdd::CODE,
+        opcode::AsyncCancel::CODE,
+    ];
+    let fixed = Flags::FIXED_FILE.bits();
+    let files = if is_modern {
+        Restriction::sqe_flags_required(fixed)
+    } else {
+        Restriction::sqe_flags_allowed(fixed)
+    };
+    OPERATIONS.map(Restriction::sqe_op).into_iter().chain([files]).collect()
+}
+
+/// A ring with the flags that this kernel knows: the more of them, the fewer interruptions of the thread. It waits to be enabled. The second
+/// value is true from Linux 5.19 on.
+fn set_up(depth: u16) -> io::Result<(IoUring, bool)> {
     let entries = u32::from(depth.clamp(1, MAX_ENTRIES));
     let flags: [fn(&mut Builder); 3] = [
         |ring| {
@@ -280,13 +307,14 @@ fn set_up(depth: u16) -> io::Result<IoUring> {
         |_| {},
     ];
     let mut refused = io::Error::from(ErrorKind::Unsupported);
-    for flags in flags {
+    for (at, flags) in flags.into_iter().enumerate() {
         let mut builder = IoUring::builder();
+        builder.setup_r_disabled();
         // Room for all requests and some ringing of the doorbell.
         flags(builder.setup_cqsize(2 * u32::from(depth.max(MAX_ENTRIES))));
         match builder.build(entries) {
             // Linux 5.13 has this, and polls that go on.
-            Ok(ring) if ring.params().is_feature_resource_tagging() => return Ok(ring),
+            Ok(ring) if ring.params().is_feature_resource_tagging() => return Ok((ring, at < 2)),
             Ok(_) => return Err(ErrorKind::Unsupported.into()),
             Err(error) => refused = error,
         }
@@ -297,3 +325,7 @@ fn set_up(depth: u16) -> io::Result<IoUring> {
 fn fixed(index: usize) -> io::Result<Fixed> {
     u32::try_from(index).map(Fixed).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+#[path = "ring_test.rs"]
+mod tests;

@@ -41,6 +41,11 @@ pub(super) trait Handler: Send + 'static {
     /// The name of the thread that serves queue `queue`.
     fn thread_name(&self, queue: u16) -> String;
 
+    /// The role of that thread.
+    fn role(&self, queue: u16) -> Role {
+        Role::Queue(self.thread_name(queue))
+    }
+
     /// Serves `queue` until told to stop, mostly by [`Served::serve_with`].
     ///
     /// # Errors
@@ -81,6 +86,10 @@ struct One<H>(u16, H);
 impl<H: Handler> JointHandler for One<H> {
     fn thread_name(&self) -> String {
         self.1.thread_name(self.0)
+    }
+
+    fn role(&self) -> Role {
+        self.1.role(self.0)
     }
 
     fn run(&mut self, queues: &mut [Served<'_>]) -> Result<(), ServeError> {

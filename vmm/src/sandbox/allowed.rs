@@ -24,8 +24,10 @@ bitflags! {
         const MACHINE = 1 << 1;
         /// Runs a vCPU.
         const VCPU = 1 << 2;
-        /// Serves queues of a device.
+        /// Serves queues of a device that is no disk.
         const QUEUE = 1 << 3;
+        /// Serves a queue of a disk.
+        const DISK = 1 << 13;
         /// Connects to the host's unix sockets for the guest (`--vsock uds=`).
         const SOCKETS = 1 << 4;
         /// Writes to where output goes.
@@ -55,8 +57,8 @@ const INTERRUPTING: Who = WORKING.difference(Who::MODELS);
 const ACTIVATES: Who = Who::VCPU.union(Who::MACHINE);
 const TAPS: Who = ACTIVATES.union(Who::QUEUE).union(Who::MAIN);
 /// Those that have disks.
-const DISKS: Who = Who::QUEUE.union(FILES);
-const STATS: Who = REMOVING.union(Who::QUEUE).union(Who::INPUT);
+const DISKS: Who = Who::DISK.union(FILES);
+const STATS: Who = REMOVING.union(Who::DISK).union(Who::INPUT);
 /// Those that take connections.
 const SERVERS: Who = Who::MAIN.union(Who::SOCKETS).union(Who::GDB).union(Who::VNC);
 /// Those that have connections.
@@ -311,9 +313,13 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_ftruncate, DISKS, "images that grow, files of memory"),
     any(libc::SYS_fallocate, DISKS, "space that a guest gives back, zeros"),
     any(libc::SYS_fadvise64, DISKS, "images that are read once"),
-    any(libc::SYS_io_uring_setup, DISKS, "a ring for each queue of a disk, as a driver activates it"),
-    any(libc::SYS_io_uring_register, DISKS, "its files"),
-    any(libc::SYS_io_uring_enter, DISKS, "requests"),
+    any(
+        libc::SYS_io_uring_enter,
+        Who::DISK,
+        "requests on the thread's ring, which has these files and no other calls",
+    ),
+    any(libc::SYS_io_uring_setup, Who::SPAWNER, "that ring, before the thread has its own filter"),
+    any(libc::SYS_io_uring_register, Who::SPAWNER, "its files, and what it may do"),
     any(libc::SYS_statx, STATS, "sizes of disks, what stdin is, whether a socket is still nvmm's"),
     only(libc::SYS_fcntl, &[is(1, LOCKS)], FILES, "locks of media and of UEFI variables"),
     any(libc::SYS_splice, Who::INPUT, "stdin into its pipe"),
@@ -362,8 +368,8 @@ pub(super) const TABLE: &[Allowed] = &[
         "a thread's name, and its first step into the sandbox",
     ),
     any(libc::SYS_seccomp, Who::SPAWNER, "a thread's own filter"),
-    any(libc::SYS_capget, Who::SPAWNER, "--user: whether a thread has no rights"),
-    any(libc::SYS_capset, Who::SPAWNER, "--user: giving up rights"),
+    any(libc::SYS_capget, Who::SPAWNER, "whether a thread has no rights of root's"),
+    any(libc::SYS_capset, Who::SPAWNER, "giving up rights"),
     any(libc::SYS_setresuid, Who::SPAWNER, "--user: whether there is a way back"),
 ];
 

@@ -9,6 +9,7 @@ use std::{
 use super::request::{Answer, Request, Terms};
 use crate::{
     block::{self, Engine, Executor, Lasting, Limiter, Now, Ring},
+    threads::{self, Role},
     virtio::{
         queue::{Chain, QueueError},
         serve::{Handler, Next, ServeError, Served},
@@ -129,8 +130,14 @@ impl Handler for Work {
         format!("blk{queue} {}", file.display())
     }
 
+    fn role(&self, queue: u16) -> Role {
+        Role::Disk(self.thread_name(queue))
+    }
+
     fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
-        match self.ring(queue) {
+        let ring = self.ring(queue);
+        threads::is_ready(&self.role(queue.index()));
+        match ring {
             Some(mut ring) => self.serve_by(&mut ring, queue),
             None => queue.serve_with(|chain, queue| self.serve(chain, queue)),
         }
