@@ -141,6 +141,7 @@ pub(crate) fn name(request: u32) -> String {
     let name = match (request & 0xff, request >> 30) {
         (0x00, _) => "KVM_GET_API_VERSION",
         (0x01, _) => "KVM_CREATE_VM",
+        (0x02, _) => "KVM_GET_MSR_INDEX_LIST",
         (0x03, _) => "KVM_CHECK_EXTENSION",
         (0x04, _) => "KVM_GET_VCPU_MMAP_SIZE",
         (0x05, _) => "KVM_GET_SUPPORTED_CPUID",

@@ -145,7 +145,7 @@ impl Host {
     /// KVM does not tell.
     pub(crate) fn listed_msrs(&self) -> Result<Vec<u32>, HostError> {
         let ask = |error| HostError::Ask("KVM_GET_MSR_INDEX_LIST", error);
-        Ok(self.kvm.get_msr_index_list().map_err(ask)?.as_slice().to_vec())
+        Ok(again(|| self.kvm.get_msr_index_list()).map_err(ask)?.as_slice().to_vec())
     }
 
     /// Asks for the TSC's rate, by a VM made for that: few guests are told of it.

@@ -221,7 +221,7 @@ fn tell_events_whole(vm: &VmFd) {
         let mut enable = kvm_enable_cap { cap, ..Default::default() };
         enable.args[0] = 1;
         if vm.check_extension_raw(cap.into()) > 0
-            && let Err(error) = vm.enable_cap(&enable)
+            && let Err(error) = again(|| vm.enable_cap(&enable))
         {
             log::debug!("KVM_ENABLE_CAP of {cap}: {error}");
         }
