@@ -1,5 +1,8 @@
 use std::{fs, path::PathBuf, time::Duration};
 
+use proptest::{collection::vec, prelude::*, sample::Index};
+use serde_json::Value;
+
 use super::*;
 use crate::{
     input::{Key, Keys},
@@ -124,13 +127,66 @@ fn recorded_states_are_taken_up() {
 }
 
 /// The names of a state's fields.
-fn shape(state: &serde_json::Value) -> Vec<String> {
+fn shape(state: &Value) -> Vec<String> {
     let Some(members) = state.as_object() else { return Vec::new() };
     let members = members.iter().flat_map(|(key, value)| {
         let inner = shape(value).into_iter().map(move |inner| format!("{key}.{inner}"));
         std::iter::once(key.clone()).chain(inner)
     });
     members.collect()
+}
+
+/// The places of all numbers, texts and the like in a state, as JSON pointers.
+fn places(state: &Value, at: &str, all: &mut Vec<String>) {
+    match state {
+        Value::Object(members) => {
+            for (key, value) in members {
+                places(value, &format!("{at}/{key}"), all);
+            }
+        }
+        Value::Array(items) => {
+            for (number, value) in items.iter().enumerate() {
+                places(value, &format!("{at}/{number}"), all);
+            }
+        }
+        _ => all.push(at.to_owned()),
+    }
+}
+
+/// Changes a value: a text in one of its digits, a number to another of its size or any.
+fn change(value: &mut Value, to: u64) {
+    match value {
+        Value::String(text) if !text.is_empty() => {
+            let at = usize::try_from(to / 16).unwrap_or(0) % text.len();
+            text.replace_range(at..=at, &format!("{:x}", to % 16));
+        }
+        Value::Bool(bool) => *bool = !*bool,
+        Value::Number(number) => {
+            let bits = number.as_u64().map_or(64, |number| 64 - number.leading_zeros()).max(3);
+            *value = if to.is_multiple_of(8) { to.into() } else { (to >> (64 - bits)).into() };
+        }
+        other => *other = to.into(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn states_that_are_damaged_in_several_places_do_no_harm(
+        kind: Index, changes in vec((any::<Index>(), any::<u64>()), 1..6),
+    ) {
+        let recorded: BTreeMap<String, Value> = serde_json::from_str(&fs::read_to_string(corpus()).unwrap()).unwrap();
+        let kind = kind.get(&recorded.keys().collect::<Vec<_>>()).to_owned();
+        let (mut state, mut all) = (recorded[kind].clone(), Vec::new());
+        places(&state["state"], "/state", &mut all);
+        for (place, to) in changes {
+            if !all.is_empty() {
+                change(state.pointer_mut(place.get::<String>(&all)).unwrap(), to);
+            }
+        }
+        device_states(&serde_json::to_vec(&serde_json::json!({ kind.as_str(): state })).unwrap());
+    }
 }
 
 #[test]
