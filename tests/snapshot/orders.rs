@@ -129,3 +129,27 @@ fn options_of_the_guest_stay_and_those_of_the_host_may_change() {
     assert_eq!(machine.0.status(), Some(1));
     assert!(!file.exists());
 }
+
+/// The directory gets its name last: one that somebody else has made meanwhile stays, and the machine that was to end goes on.
+#[test]
+fn a_name_that_is_taken_meanwhile_stays_and_so_does_the_machine() {
+    if no_kvm() {
+        return;
+    }
+    let mut machine = Machine::start(GUEST, &[]);
+    machine.prints("ready\n");
+    let place = path(&machine, "snap");
+    let save = crate::control::ctl(&machine.socket, &["snapshot", place.to_str().unwrap(), "--stop"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while names(machine.folder.path()).len() < 2 {}
+    fs::create_dir(&place).unwrap();
+    let output = save.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("snap: it can't be given its name"), "{said}");
+    assert_eq!(ask(&mut machine.nvmm), "same", "it goes on");
+    assert_eq!(names(machine.folder.path()), ["qmp", "snap"]);
+    assert_eq!(names(&place), [""; 0]);
+}

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-
 use devices::printable::ToPrintable;
 
 use super::Machine;
@@ -13,6 +12,7 @@ use crate::{
     link::{Event, Link},
     run_state::{Change, RunState},
     snapshot::{self, Around, KvmState, MemoryLayout, NewDirectory, Origin, Part, SaveSnapshot, State},
+    vcpu::Vcpu,
 };
 
 /// How long a save waits for requests that the host does not end.
@@ -43,8 +43,15 @@ impl Machine {
         }
         let paused = Instant::now();
         let written = self.write(directory, origin, link, stop);
+        if order.stop {
+            let finished = written.and_then(NewDirectory::finish);
+            if ran && finished.is_err() {
+                self.go_on_after_save(link)?;
+            }
+            return Ok(finished);
+        }
         // What is left to do is the host's: the guest may change its memory again.
-        if ran && (written.is_err() || !order.stop) {
+        if ran {
             self.go_on_after_save(link)?;
         }
         let pause = paused.elapsed();
@@ -147,7 +154,7 @@ impl Machine {
         self.rest()?;
         let devices = self.devices.save()?;
         let around = Around { vm: &self.vm, listed: &self.msrs, capabilities: self.cpu.capability_msrs() };
-        let kvm = KvmState::read(around, self.vcpus.stopped().iter().map(crate::vcpu::Vcpu::fd))?;
+        let kvm = KvmState::read(around, self.vcpus.stopped().iter().map(Vcpu::fd))?;
         let state = State { kvm, devices };
         let text = serde_json::to_vec(&state)?;
         directory.write(snapshot::STATE, &text)?;
