@@ -106,7 +106,8 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         say(pid1, outcome::VHOST, vhost::run(&pid1.manifest, &image));
     }
     if wanted.has(snapshot::NAME) {
-        say(pid1, snapshot::NAME, snapshot::run(&pid1.manifest, &image));
+        let done = snapshot::run(pid1, &image);
+        say(pid1, snapshot::NAME, done);
     }
     if wanted.has(screen::NAME) {
         let done = screen::run(pid1, &image);

@@ -48,7 +48,8 @@ const PORT: &str = "/snapshot.port";
 const LEVEL_2: &str = "/level2.port";
 
 /// Level 0: saves and restores level 1 at each moment.
-pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
+pub(crate) fn run(pid1: &mut Pid1, image: &Memfd) -> anyhow::Result<()> {
+    let manifest = &pid1.manifest.clone();
     let disk = Memfd::new(c"disk").context("making the disk")?;
     let file = OpenOptions::new().write(true).open(disk.path());
     file.and_then(|disk| disk.set_len(scenario::DISK_LEN)).context("making the disk")?;
@@ -60,9 +61,11 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
     for (number, moment) in MOMENTS.iter().enumerate() {
         let mut machine = Machine::start(command, number > 0)?;
         machine.until(manifest, moment)?;
+        pid1.say(Said::Text(format!("seen: {moment}")));
         let folder = format!("/snapshot{number}");
         machine.save(&folder).with_context(|| format!("saving {moment:?}"))?;
         command = restore(&folder);
+        pid1.say(Said::Text(format!("saved: {moment}")));
     }
     let last = format!("/snapshot{}", MOMENTS.len() - 1);
     for clone in 0..CLONES {
