@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail, ensure};
 use vmm::host::Host;
-use vmm::nest::child::Child;
+use vmm::nest::child::{Child, Output};
 use vmm::nest::console::relay;
 use vmm::nest::image::{self, Manifest, Memfd};
 use vmm::nest::level::kernel_parameters;
@@ -41,6 +41,9 @@ const DONE: &str = "lab: it went on each time";
 /// Clones of the last moment, which come from one directory before the machine itself goes on.
 const CLONES: usize = 3;
 
+/// Time for nvmm to restore a machine, which takes it two seconds on a host that is not busy.
+const RESTORES: Duration = Duration::from_secs(120);
+
 /// Level 0's places.
 const SOCKET: &str = "/snapshot.qmp";
 const PORT: &str = "/snapshot.port";
@@ -50,6 +53,8 @@ const LEVEL_2: &str = "/level2.port";
 /// Level 0: saves and restores level 1 at each moment.
 pub(crate) fn run(pid1: &mut Pid1, image: &Memfd) -> anyhow::Result<()> {
     let manifest = &pid1.manifest.clone();
+    // For the clones' temporary overlays.
+    fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
     let disk = Memfd::new(c"disk").context("making the disk")?;
     let file = OpenOptions::new().write(true).open(disk.path());
     file.and_then(|disk| disk.set_len(scenario::DISK_LEN)).context("making the disk")?;
@@ -103,9 +108,16 @@ impl Machine {
             let _ = fs::remove_file(socket);
         }
         command.args(["--qmp", SOCKET]);
-        let nvmm = Child::spawn(command).context("starting nvmm")?;
+        let mut nvmm = Child::spawn(command).context("starting nvmm")?;
         if goes_on {
-            connect(PORT)?.write_all(b"go\n").context("writing to the second serial port")?;
+            let told = connect(PORT, RESTORES).and_then(|mut port| Ok(port.write_all(b"go\n")?));
+            if let Err(error) = told {
+                let mut said = String::new();
+                while let Output::Line(line) = nvmm.line(Some(Instant::now()))? {
+                    said = format!("{said}\n{}", String::from_utf8_lossy(&line));
+                }
+                return Err(error.context(format!("nvmm does not go on:{said}")));
+            }
         }
         Ok(Self { nvmm, said: String::new() })
     }
@@ -156,12 +168,12 @@ impl Machine {
 }
 
 /// Connects to a socket that is made meanwhile.
-fn connect(path: &str) -> anyhow::Result<UnixStream> {
+fn connect(path: &str, patience: Duration) -> anyhow::Result<UnixStream> {
     let start = Instant::now();
     loop {
         match UnixStream::connect(path) {
             Ok(stream) => return Ok(stream),
-            Err(error) if start.elapsed() > PATIENCE => return Err(error).context(path.to_owned()),
+            Err(error) if start.elapsed() > patience => return Err(error).context(path.to_owned()),
             Err(_) => thread::sleep(Duration::from_millis(100)),
         }
     }
@@ -202,7 +214,7 @@ pub(crate) fn level_1(pid1: &mut Pid1) -> anyhow::Result<()> {
     command.arg("--kernel").arg(path).args(["--memory", "16M", "--debug-exit", "0xf4"]);
     command.args(["--serial", &format!("unix={LEVEL_2},server,wait")]);
     let mut level_2 = Child::spawn(command).context("starting nvmm")?;
-    let mut looks = connect(LEVEL_2)?;
+    let mut looks = connect(LEVEL_2, PATIENCE)?;
     answer(&mut looks, "ready")?;
     ask(&mut looks)?;
     moment(pid1, &mut port, RUNNING)?;
