@@ -25,7 +25,6 @@ use crate::outcome::{self, Outcome};
 use crate::passed;
 use crate::pictures::Pictures;
 use crate::screen;
-use crate::snapshot;
 use crate::sockets;
 use crate::ssh;
 use crate::system;
@@ -145,11 +144,6 @@ impl Args {
         planned.extend(self.systems.as_ref().map(|_| systems::NAME.to_owned()));
         planned.extend(self.vga_rom.as_ref().map(|_| command_line::NAME.to_owned()));
         let mut long = Vec::new();
-        // On Bochs it has not been seen to its end.
-        match self.emulated {
-            Virtualization::Svm => planned.push(snapshot::NAME.to_owned()),
-            Virtualization::Vmx => long.push(snapshot::NAME),
-        }
         long.extend(self.uefi_disk.iter().flat_map(|_| uefi::LONG));
         let wanted = Wanted::choose(planned.clone(), &long, self.only.as_deref());
         if let (true, Some(words)) = (wanted.is_empty(), &self.only) {

@@ -68,6 +68,10 @@ pub(crate) fn run(pid1: &mut Pid1, image: &Memfd) -> anyhow::Result<()> {
         machine.until(manifest, moment)?;
         pid1.say(Said::Text(format!("seen: {moment}")));
         let folder = format!("/snapshot{number}");
+        if let Some(before) = number.checked_sub(1) {
+            // It has been read, and level 0 has little room.
+            fs::remove_dir_all(format!("/snapshot{before}")).context("removing the last snapshot")?;
+        }
         machine.save(&folder).with_context(|| format!("saving {moment:?}"))?;
         command = restore(&folder);
         pid1.say(Said::Text(format!("saved: {moment}")));
