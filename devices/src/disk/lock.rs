@@ -67,12 +67,16 @@ pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     let others = used.iter().map(|n| DENIED + n).chain(denied.iter().map(|n| USED + n));
     for byte in others {
         if fcntl(file, F_OFD_GETLK, F_WRLCK, byte)? != F_UNLCK {
-            // Closing it is not enough: a child that was just forked has it, and its locks, until it calls execve.
-            fcntl_range(file, F_OFD_SETLK, F_UNLCK, USED, ALL)?;
+            unlock(file)?;
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Gives up all locks of `file`. Closing it is not enough: a child that was just forked has it, and its locks, until it calls execve.
+pub(super) fn unlock(file: &File) -> io::Result<()> {
+    fcntl_range(file, F_OFD_SETLK, F_UNLCK, USED, ALL).map(drop)
 }
 
 /// Lets others read `file`, which was [`lock`]ed for writing, from now on.

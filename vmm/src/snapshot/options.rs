@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{args::MachineArgs, config::words};
 
 /// Options about one run of nvmm.
-const RUN: [&str; 23] = [
+const RUN: [&str; 24] = [
     "qmp",
     "gdb",
     "paused",
@@ -28,6 +28,7 @@ const RUN: [&str; 23] = [
     "chroot",
     "netns",
     "cgroup",
+    "sandbox",
     "dry-run",
     "json",
     "domain",

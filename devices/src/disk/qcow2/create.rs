@@ -111,6 +111,7 @@ pub fn create(path: &Path, size: u64, options: &CreateOptions) -> Result<(), Cre
     }
     let made = file.set_len(0).and_then(|()| format(&file, size, options));
     let made = made.and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
+    let made = made.and_then(|()| lock::unlock(&file));
     if made.is_err() && is_new {
         // The error that is told is the first.
         let _ = fs::remove_file(path);
