@@ -64,8 +64,9 @@ fn the_terminal_is_given_back_after_each_signal() {
         (Signal::INT, Some(130)),
         (Signal::QUIT, Some(131)),
         (Signal::HUP, Some(129)),
+        (Signal::USR2, Some(140)),
         // Their default actions end it.
-        (Signal::USR2, None),
+        (Signal::ALARM, None),
         (Signal::ABORT, None),
     ] {
         let folder = tempfile::tempdir().unwrap();
