@@ -58,7 +58,7 @@ const ACTIVATES: Who = Who::VCPU.union(Who::MACHINE);
 const TAPS: Who = ACTIVATES.union(Who::QUEUE).union(Who::MAIN);
 /// Those that have disks.
 const DISKS: Who = Who::DISK.union(FILES);
-const STATS: Who = REMOVING.union(Who::DISK).union(Who::INPUT);
+const STATS: Who = REMOVING.union(Who::DISK).union(Who::INPUT).union(Who::VCPU);
 /// Those that take connections.
 const SERVERS: Who = Who::MAIN.union(Who::SOCKETS).union(Who::GDB).union(Who::VNC);
 /// Those that have connections.
@@ -303,6 +303,7 @@ pub(super) const TABLE: &[Allowed] = &[
     // Files that are open.
     any(libc::SYS_pread64, DISKS, "disks, kernels"),
     any(libc::SYS_pread64, Who::MAIN, "the PID file, which may be another's by now"),
+    any(libc::SYS_pread64, Who::VCPU, "kernel and initramfs, which firmware reads by fw_cfg"),
     any(libc::SYS_pwrite64, DISKS, "disks, files of memory"),
     any(libc::SYS_preadv, DISKS, "disks"),
     any(libc::SYS_pwritev, DISKS, "disks"),
@@ -320,7 +321,11 @@ pub(super) const TABLE: &[Allowed] = &[
     ),
     any(libc::SYS_io_uring_setup, Who::SPAWNER, "that ring, before the thread has its own filter"),
     any(libc::SYS_io_uring_register, Who::SPAWNER, "its files, and what it may do"),
-    any(libc::SYS_statx, STATS, "sizes of disks, what stdin is, whether a socket is still nvmm's"),
+    any(
+        libc::SYS_statx,
+        STATS,
+        "sizes of disks, what stdin is, whether a socket is still nvmm's, whether a kernel was changed",
+    ),
     only(libc::SYS_fcntl, &[is(1, LOCKS)], FILES, "locks of media and of UEFI variables"),
     any(libc::SYS_splice, Who::INPUT, "stdin into its pipe"),
     any(libc::SYS_sendfile, Who::INPUT, "stdin into its pipe"),
