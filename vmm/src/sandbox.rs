@@ -83,7 +83,7 @@ pub fn enter(mode: SandboxMode, sockets: bool) -> Result<(), SandboxError> {
         return Ok(());
     }
     let now = Now { process: process::id(), free: goes_on.then(trap::free_place) };
-    let absent = if sockets { Who::empty() } else { Who::SOCKETS };
+    let absent = if sockets { Who::empty() } else { Who::SOCKETS | Who::REOPENS };
     let sandbox = Sandbox { now, has: Who::all() - absent, filters: Mutex::default() };
     if SANDBOX.set(sandbox).is_err() {
         return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
@@ -162,7 +162,7 @@ fn who(role: &Role) -> Option<Who> {
     Some(match role {
         Role::Machine => return None,
         Role::Spawner => Who::all() - Who::MAIN - Who::MACHINE - Who::CLIENT - Who::VARIABLES,
-        Role::Vcpu(_) => Who::VCPU,
+        Role::Vcpu(_) => Who::VCPU | Who::REOPENS,
         Role::Queue(_) => Who::QUEUE,
         Role::Disk(_) => Who::DISK,
         Role::Sockets(_) => Who::QUEUE | Who::SOCKETS,

@@ -46,6 +46,8 @@ bitflags! {
         const SPAWNER = 1 << 11;
         /// Connects to servers, and again when they hang up (`--serial unix=`, `tcp=`).
         const CLIENT = 1 << 12;
+        /// Makes the kernel's vsock device ready, by opening it anew (`--vsock` without `uds=`).
+        const REOPENS = 1 << 14;
     }
 }
 
@@ -332,6 +334,7 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_copy_file_range, Who::INPUT, "stdin into its pipe"),
     // Files of commands, such as screendump and dump-guest-memory, media of the CD-ROM drive, UEFI variables.
     any(libc::SYS_openat, FILES, "opening them"),
+    any(libc::SYS_openat, Who::REOPENS, "/dev/vhost-vsock, which keeps connections until it is closed"),
     any(libc::SYS_newfstatat, FILES, "looking what is there"),
     any(libc::SYS_readlink, REMOVING, "following links; whether one is still nvmm's"),
     any(libc::SYS_getcwd, FILES, "paths that do not begin with /"),
