@@ -4,7 +4,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::{fs, io::Write, process::Stdio};
+use std::{fs, io::Write, process::Stdio, thread, time::Duration};
 
 use support::{Running, expect, guest, no_kvm, nvmm};
 use tempfile::TempDir;
@@ -24,8 +24,15 @@ struct Holdings {
 }
 
 impl Holdings {
+    /// Those of a machine whose last vCPU runs: the first may print before that.
     fn of(running: &Running) -> Self {
         let folder = format!("/proc/{}", running.0.id());
+        let is_last = |task: fs::DirEntry| {
+            fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim_end() == "vcpu1")
+        };
+        while !fs::read_dir(format!("{folder}/task")).unwrap().flatten().any(is_last) {
+            thread::sleep(Duration::from_millis(1));
+        }
         let count = |name| fs::read_dir(format!("{folder}/{name}")).unwrap().count();
         let status = fs::read_to_string(format!("{folder}/status")).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
