@@ -20,19 +20,8 @@ use std::{
 use control::Machine;
 use rustix::process::{Pid, Signal, getsid, kill_process, test_kill_process};
 use serde_json::json;
-use support::{Running, expect_end, guest, no_kvm, nvmm, run};
+use support::{Running, expect_end, guest, in_time, no_kvm, nvmm, run};
 use terminal::Terminal;
-
-/// Waits until it is so, for at most a minute.
-fn in_time(mut is_so: impl FnMut() -> bool) -> bool {
-    (0..6000).any(|_| {
-        let so = is_so();
-        if !so {
-            thread::sleep(Duration::from_millis(10));
-        }
-        so
-    })
-}
 
 /// The command for a machine in the background that goes on for ever.
 fn in_background(pid_file: &Path) -> Command {

@@ -12,14 +12,13 @@ use std::{
     os::unix::{fs::MetadataExt, net::UnixDatagram, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
     time::Duration,
 };
 
 use control::Machine;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::json;
-use support::{Running, expect_end, guest, no_kvm, nvmm};
+use support::{Running, expect_end, guest, in_time, no_kvm, nvmm};
 
 /// A user and a group that own nothing.
 const NOBODY: u32 = 65533;
@@ -50,17 +49,6 @@ const DEVICES: [&str; 22] = [
     "pid",
     "--on-panic=exit",
 ];
-
-/// Waits until it is so, for at most a minute.
-fn in_time(mut is_so: impl FnMut() -> bool) -> bool {
-    (0..6000).any(|_| {
-        let so = is_so();
-        if !so {
-            thread::sleep(Duration::from_millis(10));
-        }
-        so
-    })
-}
 
 fn no_root() -> bool {
     if !geteuid().is_root() {

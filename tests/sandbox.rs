@@ -11,13 +11,11 @@ use std::{
     os::unix::{net::UnixStream, process::ExitStatusExt},
     path::Path,
     process::{Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use control::Machine;
 use serde_json::json;
-use support::{Running, expect, expect_end, guest, no_kvm, nvmm};
+use support::{Running, expect, expect_end, guest, in_time, no_kvm, nvmm};
 
 /// The variable by which a thread plays one that was taken over.
 const TAKEN_OVER: &str = "NVMM_TEST_TAKEN_OVER";
@@ -94,13 +92,7 @@ impl Play {
 }
 
 fn is_there(path: &Path) -> bool {
-    (0..6000).any(|_| {
-        let there = UnixStream::connect(path).is_ok();
-        if !there {
-            thread::sleep(Duration::from_millis(10));
-        }
-        there
-    })
+    in_time(|| UnixStream::connect(path).is_ok())
 }
 
 /// The acts, with the calls that are refused.

@@ -10,7 +10,7 @@
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-pub(crate) mod hex;
+pub mod hex;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -39,7 +39,7 @@ pub trait Stateful: Send + Debug {
     ///
     /// # Errors
     ///
-    /// The state is not such a device's. This one can't be used any more.
+    /// The state does not fit the device, which can't be used any more.
     fn load(&mut self, state: Self::State) -> Result<(), StateError>;
 }
 
@@ -105,24 +105,24 @@ pub enum StateError {
     /// Its threads may still change it.
     #[error("it has not stopped yet")]
     Running,
-    /// Another nvmm's.
+    /// Another version of nvmm saved it.
     #[error("its state has version {found}, and this nvmm knows version {known}")]
     Version {
-        /// The state's.
+        /// The version of the state.
         found: u32,
-        /// The device's.
+        /// The version that this nvmm knows.
         known: u32,
     },
     /// Fields are missing, or have values that they can't have.
-    #[error("its state has not the form of such a device's")]
+    #[error("its state is not in the form of this device's")]
     Form(#[source] serde_json::Error),
-    /// A state that no guest and device can have come to.
+    /// No guest can bring a device into this state.
     #[error("it makes no sense: {0}")]
     Nonsense(&'static str),
-    /// It is not as it was made.
+    /// A guest has used the device already.
     #[error("the {0} already has a driver")]
     InUse(&'static str),
-    /// It is another device's.
+    /// The state is of another device.
     #[error("this is the state of a {found}, not of a {expected}")]
     Device {
         /// The device that it is of.

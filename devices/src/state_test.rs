@@ -60,7 +60,7 @@ fn a_state_has_its_version_and_its_form() {
         (json!({ "small": 256, "large": 0 }), "invalid value: integer `256`, expected u8"),
         (json!({ "small": 7, "large": 0, "other": 1 }), "unknown field `other`, expected `small` or `large`"),
     ] {
-        let expected = format!("its state has not the form of such a device's: {expected}");
+        let expected = format!("its state is not in the form of this device's: {expected}");
         assert_eq!(load(3, state).unwrap_err(), expected);
     }
 }

@@ -6,8 +6,6 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::{Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use serde_json::json;
@@ -16,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     control::Machine,
     images::{Image, ImageKind, no_qemu_img},
-    support::{Running, expect, guest, no_kvm, nvmm},
+    support::{Running, expect, guest, in_time, no_kvm, nvmm},
 };
 
 /// How many come and go, of each kind.
@@ -68,18 +66,11 @@ fn peers_that_go_in_the_middle_leave_nothing_and_harm_nobody() {
         }
     }
     // Whatever they have asked for is done, and then nothing of them is left.
-    let settled = (0..6000).any(|_| {
-        thread::sleep(Duration::from_millis(10));
-        holdings(&machine.nvmm) == before
-    });
+    let settled = in_time(|| holdings(&machine.nvmm) == before);
     assert!(settled, "{:?}, and {before:?} before", holdings(&machine.nvmm));
     let mut client = machine.client();
     // The last debugger may have been met only now, and stops the machine until it is seen to be gone.
-    let is_running = (0..6000).any(|_| {
-        thread::sleep(Duration::from_millis(10));
-        client.call("query-status", &json!({})).unwrap()["running"] == json!(true)
-    });
-    assert!(is_running);
+    assert!(in_time(|| client.call("query-status", &json!({})).unwrap()["running"] == json!(true)));
     machine.process().stdin.as_mut().unwrap().write_all(b"abc").unwrap();
     machine.prints("abc");
     client.call("quit", &json!({})).unwrap();

@@ -5,7 +5,7 @@
 
 mod rt;
 
-use core::arch::{asm, global_asm};
+use core::arch::{asm, global_asm, x86_64::__cpuid_count};
 
 use rt::pci;
 
@@ -25,10 +25,12 @@ const SYSTEM_TIME: u32 = 0x4b56_4d01;
 /// The address of KVM's `pvclock_vcpu_time_info`.
 const INFO: u64 = 0x50_0000;
 
+const SYSENTER_ESP: u32 = 0x175;
+const SYSENTER_EIP: u32 = 0x176;
 const MSRS: [(u32, u64); 11] = [
     (0x174, 0x10),
-    (0x175, 0xffff_8000_0000_1000),
-    (0x176, 0xffff_8000_0000_2000),
+    (SYSENTER_ESP, 0xffff_8000_0000_1000),
+    (SYSENTER_EIP, 0xffff_8000_0000_2000),
     (0x277, 0x0007_0406_0007_0406),
     (0x200, 0xc000_0006),
     (0x201, 0xff_f000_0800),
@@ -81,7 +83,7 @@ extern "C" fn guest_main() -> u32 {
     rt::catch_faults();
     let mut has_msr = 0_u32;
     for (number, &(index, value)) in MSRS.iter().enumerate() {
-        has_msr |= u32::from(rt::wrmsr(index, value).is_ok()) << number;
+        has_msr |= u32::from(rt::wrmsr(index, kept(index, value)).is_ok()) << number;
     }
     let has_clock = rt::wrmsr(SYSTEM_TIME, INFO | 1).is_ok();
     let has_xmm = set_xmm().is_ok();
@@ -127,7 +129,7 @@ extern "C" fn guest_main() -> u32 {
             print!("registers ");
         }
         for (number, &(index, value)) in MSRS.iter().enumerate() {
-            if has_msr & 1 << number != 0 && rt::rdmsr(index).ok() != Some(value) {
+            if has_msr & 1 << number != 0 && rt::rdmsr(index).ok() != Some(kept(index, value)) {
                 print!("msr-", index, " ");
                 same = false;
             }
@@ -202,6 +204,13 @@ fn see(mut place: u64) {
 fn ioapic(register: u32) -> u32 {
     rt::write(IOAPIC, register);
     rt::read(IOAPIC + 0x10)
+}
+
+/// The part of an MSR's value that KVM can keep. On AMD's processors it gives and takes 32 bits of SYSENTER_ESP and SYSENTER_EIP (Linux,
+/// arch/x86/kvm/svm/svm.c, `svm_set_msr`): 64-bit code has no SYSENTER there.
+fn kept(index: u32, value: u64) -> u64 {
+    let is_amd = __cpuid_count(0, 0).ecx == u32::from_le_bytes(*b"cAMD");
+    if is_amd && [SYSENTER_ESP, SYSENTER_EIP].contains(&index) { value & 0xffff_ffff } else { value }
 }
 
 fn set_ioapic(register: u32, value: u32) {

@@ -178,7 +178,7 @@ fn values_that_fit_nowhere_are_refused() {
         ("\"format\": 1", "\"format\": 2", "it has format 2, of nvmm"),
         ("\"16M\"", "\"32M\"", "it has no memory of"),
         ("\"folder\": \"", "\"unknown\": 1,\n  \"folder\": \"", "unknown field"),
-        ("\"offset\": 0", "\"offset\": 4096", "its places in machine.json are none"),
+        ("\"offset\": 0", "\"offset\": 4096", "machine.json gives impossible places for it"),
     ] {
         assert!(rest.contains(from), "{from} in {rest}");
         let rest = rest.replacen(from, to, 1);

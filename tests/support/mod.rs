@@ -12,10 +12,22 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Waits until it is so, for at most a minute.
+pub(crate) fn in_time(mut is_so: impl FnMut() -> bool) -> bool {
+    (0..6000).any(|_| {
+        let so = is_so();
+        if !so {
+            thread::sleep(Duration::from_millis(10));
+        }
+        so
+    })
+}
 
 /// The nvmm under test.
 pub(crate) fn nvmm() -> Command {
@@ -53,7 +65,7 @@ impl Running {
             if let Some(status) = self.0.try_wait().unwrap() {
                 return status.code();
             }
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         panic!("it has not ended");
     }

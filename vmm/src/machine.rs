@@ -100,8 +100,6 @@ pub struct Machine {
     pub kernel: Option<Kernel>,
     vm: Arc<VmFd>,
     memory: GuestRam,
-    /// The numbers of the MSRs that KVM lists.
-    msrs: Vec<u32>,
 }
 
 impl Machine {
@@ -173,16 +171,16 @@ impl Machine {
         let vcpus =
             (0..topology.vcpus()).map(|id| Vcpu::new(&vm, id, &cpu, entry)).collect::<Result<_, _>>()?;
         let vcpus: Vec<Vcpu> = vcpus;
-        let msrs = host.listed_msrs()?;
         let mut pauses = Pauses::default();
         if let Some(restored) = restored {
-            let around = Around { vm: &vm.fd, listed: &msrs, capabilities: cpu.capability_msrs() };
+            let around =
+                Around { vm: &vm.fd, listed: &host.listed_msrs()?, capabilities: cpu.capability_msrs() };
             restored.give(around, vcpus.iter().map(Vcpu::fd), &memory, &devices)?;
             // Devices are as in a pause.
             pauses.stop_devices();
         }
         let vcpus = Vcpus::new(vcpus);
-        Ok(Self { vcpus, pauses, power, devices, cpu, map, kernel, vm: vm.fd, memory, msrs })
+        Ok(Self { vcpus, pauses, power, devices, cpu, map, kernel, vm: vm.fd, memory })
     }
 
     /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if `reboots` has it built again,

@@ -97,7 +97,7 @@ fn no_vcpu_has_a_device_when_the_main_thread_lets_go_of_it() {
         let origin = Origin {
             words: &[],
             folder: Path::new("/"),
-            cpu_host: &host.cpu,
+            host: &host,
             config: &config,
             payload: &payload,
             devices: &[],

@@ -264,7 +264,7 @@ fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch
     let origin = Origin {
         words: &words,
         folder: &folder,
-        cpu_host: &host.cpu,
+        host: &host,
         config,
         payload: &payload,
         devices: &devices,

@@ -25,6 +25,7 @@ mod joined;
 pub mod kernel;
 pub mod level;
 pub mod modules;
+mod one_processor;
 pub mod pid1;
 mod prepare;
 mod progress;

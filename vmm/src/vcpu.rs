@@ -26,7 +26,7 @@ use kvm_bindings::{
 use kvm_ioctls::{Error, VcpuExit, VcpuFd};
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
-use self::error::VcpuError;
+use self::error::{Unsettled, VcpuError};
 use crate::{
     buses::Buses,
     crash::{Crash, Reason},
@@ -39,6 +39,9 @@ use crate::{
     tsc,
     vm::{Vm, ask, kvm},
 };
+
+/// The most steps of an access that spans several, such as that of a string instruction, which are done while the vCPU stops.
+const MOST_STEPS: usize = 4096;
 
 /// The message of `-v` when the first vCPU has run guest code. `nvmm nest` waits for it.
 pub(crate) const ENTERED: &str = "KVM entered the guest";
@@ -162,19 +165,25 @@ impl Vcpu {
     }
 
     /// Has KVM complete the last exit, whose instruction is otherwise half done. An access that KVM makes of several exits goes to its end, and no
-    /// other instruction runs. Returns how the machine ends, if that is what an access asks for.
-    pub(crate) fn settle(&mut self, machine: &Buses) -> Option<Event> {
+    /// other instruction runs. Returns the end of the machine, if the access asks for that.
+    ///
+    /// # Errors
+    ///
+    /// The instruction does not end.
+    pub(crate) fn settle(&mut self, machine: &Buses) -> Result<Option<Event>, Unsettled> {
         let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
-        loop {
-            self.fd.set_kvm_immediate_exit(1);
+        self.fd.set_kvm_immediate_exit(1);
+        for _ in 0..MOST_STEPS {
             let event = self.run_once(machine, &mut pio, &mut mmio);
-            // Cleared after a KVM_RUN with nothing left to complete.
+            // KVM has completed it, and then wanted to run the guest: `immediate_exit` was cleared with that exit.
             let is_settled = self.fd.get_kvm_run().immediate_exit == 0;
             if event.is_some() || is_settled {
                 self.fd.set_kvm_immediate_exit(0);
-                return event;
+                return Ok(event);
             }
         }
+        self.fd.set_kvm_immediate_exit(0);
+        Err(Unsettled(self.id))
     }
 
     /// Its file descriptor, for who looks into it while it is stopped.

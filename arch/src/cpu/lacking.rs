@@ -34,8 +34,8 @@ impl Lacking {
         Choice::new(&self.0, &spec).map(|choice| choice.unmet).unwrap_or_default()
     }
 
-    /// What the host can't give of a CPU that was decided on elsewhere, by the names of its features, and by its leaves: features, and the width of
-    /// physical addresses.
+    /// The parts of a CPU from another host that this one can't give: features, by name or by their bit in a leaf, and the width of physical
+    /// addresses.
     #[must_use]
     pub fn of_cpu(&self, features: &[String], cpuid: &Cpuid) -> Vec<String> {
         let lacking = features.iter().filter_map(|name| match FeatureId::find(name) {

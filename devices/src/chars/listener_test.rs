@@ -106,7 +106,7 @@ fn temporary_names_of_killed_processes_are_removed_and_no_others() {
     }
     let live = format!(".socket.{gone}-1");
     let _live = UnixListener::bind(folder.path().join(&live)).unwrap();
-    // Of a process that is about to listen, and what is none of them.
+    // The name of a process that is about to listen, and names that only look alike.
     let others = [".socket.1-0".to_owned(), format!(".other.{gone}-0"), format!(".socket.{gone}")];
     for name in &others {
         drop(UnixListener::bind(folder.path().join(name)).unwrap());

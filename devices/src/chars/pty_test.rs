@@ -139,7 +139,7 @@ fn a_stale_link_to_the_same_number_is_replaced() {
     assert!(fs::symlink_metadata(&path).is_err());
 }
 
-/// It may also give it to somebody else.
+/// The kernel may also give the number to another process.
 #[test]
 fn a_link_that_is_older_than_what_it_leads_to_is_replaced() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,12 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-pub(crate) fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes them.
+///
+/// # Errors
+///
+/// The serializer's.
+pub fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
     let bytes = bytes.as_ref();
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
@@ -14,9 +19,12 @@ pub(crate) fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) 
     serializer.serialize_str(&text)
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>, B: TryFrom<Vec<u8>>>(
-    deserializer: D,
-) -> Result<B, D::Error> {
+/// Reads them.
+///
+/// # Errors
+///
+/// It is other text, or the number of bytes is another than such an array has.
+pub fn deserialize<'de, D: Deserializer<'de>, B: TryFrom<Vec<u8>>>(deserializer: D) -> Result<B, D::Error> {
     let text = String::deserialize(deserializer)?;
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

@@ -25,7 +25,6 @@ use crate::outcome::{self, Outcome};
 use crate::passed;
 use crate::pictures::Pictures;
 use crate::screen;
-use crate::snapshot;
 use crate::sockets;
 use crate::ssh;
 use crate::system;
@@ -144,8 +143,7 @@ impl Args {
         planned.extend(self.ssh.as_ref().map(|_| ssh::NAME.to_owned()));
         planned.extend(self.systems.as_ref().map(|_| systems::NAME.to_owned()));
         planned.extend(self.vga_rom.as_ref().map(|_| command_line::NAME.to_owned()));
-        // It fails now and then: L2's SYSENTER registers are not always as they were.
-        let mut long = vec![snapshot::NAME];
+        let mut long = Vec::new();
         long.extend(self.uefi_disk.iter().flat_map(|_| uefi::LONG));
         let wanted = Wanted::choose(planned.clone(), &long, self.only.as_deref());
         if let (true, Some(words)) = (wanted.is_empty(), &self.only) {

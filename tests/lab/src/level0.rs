@@ -1,6 +1,6 @@
 //! Level 0 of the training lab: an emulated SVM host with the lab's own Debian, whose serial port is read and written here.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+use crate::one_processor::on_one_processor;
 
 const MACHINE: &str = "-nodefaults -no-user-config -display none -no-reboot -serial stdio -accel tcg,tb-size=512 -machine q35 -smp 1 -m 4096";
 /// The CPU of `nvmm nest`, without AVX and XSAVE, of which Linux would warn.
@@ -107,15 +108,4 @@ impl Drop for Level0 {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
-}
-
-/// Starts QEMU so that all its threads share a processor, as `nvmm nest` does (`vmm/src/nest/emulator.rs`, which has the reason).
-fn on_one_processor<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let all = sched_getaffinity(None)?;
-    let mut one = CpuSet::new();
-    one.set(sched_getcpu());
-    sched_setaffinity(None, &one)?;
-    let started = start();
-    sched_setaffinity(None, &all)?;
-    started
 }

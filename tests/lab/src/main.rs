@@ -8,6 +8,8 @@ mod kernel;
 mod level0;
 mod libvirt;
 mod nested;
+#[path = "../../../vmm/src/nest/one_processor.rs"]
+mod one_processor;
 mod python;
 mod report;
 mod ssh;

@@ -199,7 +199,7 @@ fn whatever_does_not_fit_is_named_at_once() {
         error,
         "the devices' states don't fit this machine: pci 00:02.0 (virtio-balloon): there is no state of it; \
          port 0x92 (system control port A): its state has version 9, and this nvmm knows version 1; \
-         port 0x70 (CMOS real-time clock): its state has not the form of such a device's: \
+         port 0x70 (CMOS real-time clock): its state is not in the form of this device's: \
          invalid value: integer `300`, expected u8"
     );
     // Nothing reaches a file.

@@ -143,7 +143,7 @@ impl Machine {
         }
         let buses = self.devices.buses().clone();
         for vcpu in self.vcpus.stopped_mut() {
-            if let Some(event) = vcpu.settle(&buses) {
+            if let Some(event) = vcpu.settle(&buses)? {
                 // Heard when the machine goes on.
                 let _ = link.exits().send(event);
             }
@@ -153,7 +153,11 @@ impl Machine {
         }
         self.rest()?;
         let devices = self.devices.save()?;
-        let around = Around { vm: &self.vm, listed: &self.msrs, capabilities: self.cpu.capability_msrs() };
+        let around = Around {
+            vm: &self.vm,
+            listed: &origin.host.listed_msrs()?,
+            capabilities: self.cpu.capability_msrs(),
+        };
         let kvm = KvmState::read(around, self.vcpus.stopped().iter().map(Vcpu::fd))?;
         let state = State { kvm, devices };
         let text = serde_json::to_vec(&state)?;

@@ -63,7 +63,7 @@ pub(super) struct Session {
     running: Option<Attached>,
     /// The machine's thread may be waiting for a file or for memory.
     builds: bool,
-    /// When it is left alone.
+    /// The time at which nvmm ends without waiting for that thread any longer.
     leaves_at: Option<Instant>,
     /// All sources know that there will be no machine any more.
     end_is_told: bool,
@@ -167,7 +167,7 @@ impl Session {
             News::NobodyListens if self.quitting.is_some() => {}
             News::NobodyListens => self.quit(Quit::Signal(libc::SIGTERM), sources),
             News::Ended(status) => {
-                // Of a machine that was not to be there any more, nothing matters.
+                // The user has ended nvmm: that status counts, whatever became of the machine.
                 let asked = self.quitting.filter(|_| self.leaves_at.is_some()).map(Quit::status);
                 self.leave(asked.unwrap_or(status), sources);
             }

@@ -9,13 +9,13 @@ use std::process::{self, Command, Stdio};
 
 use anyhow::{Context, bail};
 use arch::cpu::nesting::Virtualization;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use serde_json::json;
 
 use super::breakage;
 use super::child::Child;
 use super::image::{Manifest, Memfd, Pace};
 use super::level::{host_memory_mib, kernel_parameters};
+use super::one_processor::on_one_processor;
 
 /// The name of the emulator of a machine with `virt`.
 pub fn name(virt: Virtualization) -> &'static str {
@@ -126,22 +126,6 @@ fn qemu(
         .map_err(|error| missing(error, "qemu-system-x86_64", "qemu-system-x86"))
 }
 
-/// Starts a QEMU whose threads all run on the processor that this thread is on.
-///
-/// QEMU 7.2 clears a bit of a processor's pending interrupts at each #VMEXIT without its lock and without an atomic instruction
-/// (`do_vmexit`). If its main thread sets the bit of a timer's interrupt at that moment, on another processor, that interrupt is
-/// lost, and a level 0 that waits for it waits for ever.
-fn on_one_processor<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let all = sched_getaffinity(None)?;
-    let mut one = CpuSet::new();
-    one.set(sched_getcpu());
-    // A child has what the thread has that starts it.
-    sched_setaffinity(None, &one)?;
-    let started = start();
-    sched_setaffinity(None, &all)?;
-    started
-}
-
 const BOCHS_PACKAGES: &str = "bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso";
 
 /// The files that Bochs and the CD-ROM it boots need, as Debian's packages have them.
@@ -233,7 +217,3 @@ fn missing(error: io::Error, program: &str, packages: &str) -> anyhow::Error {
         anyhow::Error::new(error).context(format!("starting {program}"))
     }
 }
-
-#[cfg(test)]
-#[path = "emulator_test.rs"]
-mod tests;

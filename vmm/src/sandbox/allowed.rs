@@ -163,7 +163,7 @@ const KVM_GET_MSRS: u32 = kvm::<kvm_msrs>(_IOC_READ | _IOC_WRITE, 0x88);
 const KVM_X86_GET_MCE_CAP_SUPPORTED: u32 = kvm::<u64>(_IOC_READ, 0x9d);
 
 /// The terminal's, asm-generic/ioctls.h: TCGETS, TCSETS to TCSETSF, TIOCGPGRP, TIOCGWINSZ, TCGETS2, TCSETS2 to TCSETSF2. TIOCSTI, which types
-/// into it, is none of them.
+/// into it, is not among them.
 const TERMINAL: &[u32] =
     &[0x5401, 0x5402, 0x5403, 0x5404, 0x540f, 0x5413, 0x802c_542a, 0x402c_542b, 0x402c_542c, 0x402c_542d];
 /// The bits that make a clone a thread of this process.

@@ -29,7 +29,7 @@ pub(crate) enum StateError {
     /// This KVM can't take up a part of the state.
     #[error("this host's KVM has no {0}, and the guest's state has it")]
     Lacks(&'static str),
-    /// A part of the state is none of this machine's.
+    /// A part of the state does not fit this machine.
     #[error("{0}")]
     Wrong(&'static str),
 }

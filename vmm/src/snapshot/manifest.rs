@@ -114,9 +114,9 @@ pub(crate) struct DiskRecord {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImageRecord {
     pub(crate) path: PathBuf,
-    /// Its length in bytes; none if it is a device.
+    /// Its length in bytes; `None` for a device.
     pub(crate) len: Option<u64>,
-    /// The nanoseconds since 1970 when it was last changed; none if it is a device.
+    /// The nanoseconds since 1970 when it was last changed; `None` for a device.
     pub(crate) modified: Option<u64>,
 }
 

@@ -115,7 +115,7 @@ impl MemoryLayout {
     pub(crate) fn open(&self, path: &Path) -> Result<File> {
         let name = || format!("{}: {MEMORY}", path.printable());
         if !self.regions.iter().all(Region::is_sound) {
-            bail!("{}: its places in {MACHINE} are none", name());
+            bail!("{}: {MACHINE} gives impossible places for it", name());
         }
         let file = File::open(path.join(MEMORY)).with_context(name)?;
         let found = file.metadata().with_context(name)?;
@@ -133,7 +133,9 @@ impl MemoryLayout {
     pub(crate) fn read(&self, parts: &[Part<'_>], file: &File) -> Result<()> {
         let mut buffer = vec![0; PIECE];
         for part in parts {
-            let region = self.find(part)?;
+            let (name, len) = (part.name, part.bytes.len() as u64);
+            let region = self.find(name, part.address, len);
+            let region = region.with_context(|| format!("it has no memory of {len:#x} bytes for {name}"))?;
             for (start, crc32) in (0..part.bytes.len()).step_by(PIECE).zip(&region.crc32) {
                 let Some(crc32) = crc32 else { continue };
                 let piece = &mut buffer[..PIECE.min(part.bytes.len() - start)];
@@ -175,12 +177,9 @@ impl MemoryLayout {
     ///
     /// # Errors
     ///
-    /// There is none of that address and length.
+    /// No region has that address and length.
     pub(crate) fn place_of_ram(&self, address: u64, len: u64) -> Result<u64> {
-        let is_it = |region: &&Region| {
-            (region.name.as_str(), region.address, region.len) == (RAM, Some(address), len)
-        };
-        let region = self.regions.iter().find(is_it);
+        let region = self.find(RAM, Some(address), len);
         Ok(region.with_context(|| format!("it has no memory of {len:#x} bytes at {address:#x}"))?.offset)
     }
 
@@ -198,13 +197,10 @@ impl MemoryLayout {
         ends.max().unwrap_or_default().checked_next_multiple_of(PIECE as u64).unwrap_or(u64::MAX)
     }
 
-    fn find(&self, part: &Part<'_>) -> Result<&Region> {
-        let len = part.bytes.len() as u64;
-        let is_it = |region: &&Region| {
-            (region.name.as_str(), region.address, region.len) == (part.name, part.address, len)
-        };
-        let found = self.regions.iter().find(is_it);
-        found.with_context(|| format!("it has no memory of {len:#x} bytes for {}", part.name))
+    fn find(&self, name: &str, address: Option<u64>, len: u64) -> Option<&Region> {
+        let is_it =
+            |region: &&Region| (region.name.as_str(), region.address, region.len) == (name, address, len);
+        self.regions.iter().find(is_it)
     }
 }
 

@@ -109,7 +109,7 @@ fn absurd_layouts_are_refused() {
         let region =
             Region { name: RAM.to_owned(), address: Some(0), len, offset, crc32: vec![None; pieces] };
         let error = MemoryLayout { regions: vec![region] }.open(folder.path()).unwrap_err();
-        assert!(format!("{error:#}").contains("its places in machine.json are none"), "{error:#}");
+        assert!(format!("{error:#}").contains("machine.json gives impossible places for it"), "{error:#}");
     }
 }
 

@@ -57,7 +57,7 @@ const NET_DEVICE: [&str; 9] =
 #[serde(transparent)]
 pub(crate) struct Options(Vec<(String, Option<Text>)>);
 
-/// A value: text, or bytes that are none.
+/// A value: text, or bytes that are not UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 enum Text {

@@ -23,6 +23,7 @@ use crate::{
     blocks::BlockFacts,
     board::OpenDevice,
     config::{CdromConfig, VmConfig},
+    host::Host,
     networks::NetworkFacts,
     payload::Payload,
 };
@@ -34,8 +35,8 @@ pub struct Origin<'a> {
     pub words: &'a [OsString],
     /// The directory that nvmm was started in.
     pub folder: &'a Path,
-    /// The host that the guest's CPU was decided on: another one perhaps, if the machine comes from a snapshot.
-    pub cpu_host: &'a HostCpu,
+    /// KVM, with the host that the guest's CPU was decided on: another one perhaps, if the machine comes from a snapshot.
+    pub host: &'a Host,
     /// The options' meaning.
     pub config: &'a VmConfig,
     /// The software that it started with.
@@ -109,7 +110,7 @@ impl Origin<'_> {
     }
 
     fn cpu(&self, cpu: &CpuProfile) -> CpuRecord {
-        CpuRecord { vcpus: self.config.topology.vcpus(), host: self.cpu_host.clone(), ..record(cpu) }
+        CpuRecord { vcpus: self.config.topology.vcpus(), host: self.host.cpu.clone(), ..record(cpu) }
     }
 }
 

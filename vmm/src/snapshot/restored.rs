@@ -92,7 +92,7 @@ impl Snapshot {
         manifest.check_nested().context(shown.clone())?;
         let state = manifest.read_state(&path)?;
         let state = serde_json::from_slice(&state)
-            .with_context(|| format!("{shown}: its state is none of this nvmm's"))?;
+            .with_context(|| format!("{shown}: this nvmm can't read its state"))?;
         let memory = manifest.memory.open(&path)?;
         Ok(Restored { manifest, memory, how, state, path, shown })
     }

@@ -17,8 +17,6 @@ use crate::{
 };
 
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
-/// The most steps of an access that spans several, such as that of a string instruction, which are done while the vCPU stops.
-const MOST_STEPS: usize = 4096;
 
 impl Vcpu {
     /// Ends the access to a port or to memory that the vCPU was at when it stopped: only then are its registers as the guest has them
@@ -27,19 +25,7 @@ impl Vcpu {
         if ![KVM_EXIT_IO, KVM_EXIT_MMIO].contains(&self.fd.get_kvm_run().exit_reason) {
             return None;
         }
-        let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
-        self.fd.set_kvm_immediate_exit(1);
-        for _ in 0..MOST_STEPS {
-            if let Some(event) = self.run_once(machine, &mut pio, &mut mmio) {
-                return Some(event);
-            }
-            // KVM has done it, and then wanted to run the guest.
-            if self.fd.get_kvm_run().immediate_exit == 0 {
-                return None;
-            }
-        }
-        self.fd.set_kvm_immediate_exit(0);
-        None
+        self.settle(machine).unwrap_or_default()
     }
 
     /// The registers.

@@ -61,3 +61,8 @@ pub(crate) enum VcpuError {
 fn place(at: Option<u64>) -> String {
     at.map_or_else(String::new, |at| format!(" at {at:#x}"))
 }
+
+/// A vCPU, by its number, that can't be stopped between two instructions.
+#[derive(Debug, thiserror::Error)]
+#[error("vCPU {0} is in an instruction that does not end: save the machine at another moment")]
+pub(crate) struct Unsettled(pub(super) u32);

@@ -10,7 +10,7 @@ use crate::{
     state::StateError,
 };
 
-/// What its driver has set and may ask for.
+/// The settings of its driver, and what the driver can still read.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct DiskState {
@@ -54,7 +54,7 @@ impl AtaDisk {
         let is_possible = multiple == 0 || multiple <= MAX_MULTIPLE && multiple.is_power_of_two();
         let tag = state.queued_error.as_ref().map_or(0, |(tag, _)| *tag);
         if !is_possible || state.ultra_dma > 6 || tag >= SLOTS {
-            return Err(StateError::Nonsense("a disk's setting that there is not"));
+            return Err(StateError::Nonsense("a disk has no such setting"));
         }
         self.sectors = state.sectors;
         self.cache.set_writeback(state.writeback);

@@ -31,7 +31,7 @@ impl Drive {
     ///
     /// # Errors
     ///
-    /// It is not such a drive's.
+    /// The state is of another kind of drive, or does not fit this one.
     pub(in super::super) fn load(&mut self, state: DriveState) -> Result<(), StateError> {
         match (&mut self.0, state) {
             (Kind::Disk(disk), DriveState::Disk(state)) => disk.load(state),

@@ -23,7 +23,7 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// It has not.
+    /// The port has not stopped.
     pub(in super::super) fn save(&self) -> Result<PortState, StateError> {
         if self.worker.is_some() {
             return Err(StateError::Running);
@@ -36,7 +36,7 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// It is not such a port's.
+    /// The state does not fit the port.
     pub(in super::super) fn load(&mut self, state: PortState) -> Result<(), StateError> {
         match (&mut self.drive, state.drive) {
             (None, None) => {}

@@ -35,7 +35,7 @@ impl Stateful for Vga {
         let mut adapter = lock(&self.adapter);
         adapter.registers = registers;
         if !adapter.dispi.load(&dispi) {
-            return Err(StateError::Nonsense("a version of the dispi interface that there is not"));
+            return Err(StateError::Nonsense("the dispi interface has no such version"));
         }
         self.video.dirty().iter().for_each(|dirty| dirty.add(0..Self::MEMORY));
         Ok(())

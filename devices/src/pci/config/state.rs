@@ -23,7 +23,7 @@ impl ConfigSpace {
     ///
     /// # Errors
     ///
-    /// It is another function's, or one with other BARs or capabilities.
+    /// The state is of another function, or of one with other BARs or capabilities.
     pub fn load(&mut self, state: &ConfigState) -> Result<(), StateError> {
         let ConfigState(expected) = self.save();
         let differs = |at: usize| (state.0[at] ^ expected[at]) & !self.writable[at] != 0;

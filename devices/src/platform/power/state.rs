@@ -38,7 +38,7 @@ impl Stateful for PowerManagement {
     }
 
     fn load(&mut self, state: State) -> Result<(), StateError> {
-        let events = |bits| Events::from_bits(bits).ok_or(StateError::Nonsense("events that there are not"));
+        let events = |bits| Events::from_bits(bits).ok_or(StateError::Nonsense("there are no such events"));
         (self.status, self.enable) = (events(state.status)?, events(state.enable)?);
         if u32::from(state.sleep_type) >= 1 << Control::SLEEP_TYPE_BITS {
             return Err(StateError::Nonsense("a sleep type of more than three bits"));

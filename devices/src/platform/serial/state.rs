@@ -47,8 +47,9 @@ impl Stateful for Serial {
 
     /// The guest was interrupted for what it was told of: the interrupt controller knows.
     fn load(&mut self, state: State) -> Result<(), StateError> {
-        let causes =
-            |bits| Causes::from_bits(bits).ok_or(StateError::Nonsense("interrupts that there are not"));
+        let causes = |bits| {
+            Causes::from_bits(bits).ok_or(StateError::Nonsense("a serial port has no such interrupts"))
+        };
         let (enabled, told) = (causes(state.interrupt_enable)?, causes(state.told)?);
         let [baud_divisor_low, baud_divisor_high] = state.divisor.to_le_bytes();
         let defaults = SerialState::default();

@@ -56,7 +56,7 @@ impl Keyboard {
         let set = CodeSet::from_number(state.set);
         let down = state.down.into_iter().map(|(key, release)| (Key(key), release)).collect();
         *self = Self {
-            set: set.ok_or(StateError::Nonsense("a set of codes that there is not"))?,
+            set: set.ok_or(StateError::Nonsense("keyboards have no such set of scan codes"))?,
             command: state.command,
             leds: state.leds & 0b111,
             is_disabled: state.is_disabled,

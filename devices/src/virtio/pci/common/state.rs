@@ -45,7 +45,7 @@ impl Common {
     ///
     /// # Errors
     ///
-    /// It is not.
+    /// The device still runs.
     pub(in super::super) fn save(&self) -> Result<CommonState, StateError> {
         let paused = self.paused.as_ref().ok_or(StateError::Running)?;
         let served = paused.iter().map(|(index, queue)| {
