@@ -1,5 +1,8 @@
 //! The two ways a device interrupts: a line, and a message. Only the machine knows what is behind them.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod nobody;
+
 use std::{
     fmt::Debug,
     io,

@@ -1,10 +1,9 @@
 //! Command lists of any bytes.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use arch::memory::GuestRam;
 use vm_memory::{Bytes, GuestAddress};
-use vmm_sys_util::eventfd::EventFd;
 
 use super::{
     cdrom::{Medium, Tray},
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     block::{BlockOptions, Lasting},
     disk::format::Format,
-    irq::{Line, Msi, MsiMessage},
+    irq::nobody::Nobody,
     virtio::block::fuzzing::memory_disk,
     worker::Stop,
 };
@@ -60,24 +59,4 @@ pub fn ahci_commands(data: &[u8]) {
     } else {
         assert_eq!(state.command_issue, 0, "a command is left over");
     }
-}
-
-/// Hears no interrupt.
-#[derive(Debug)]
-struct Nobody;
-
-impl Line for Nobody {
-    fn set(&self, _high: bool) {}
-}
-
-impl Msi for Nobody {
-    fn set_message(&self, _message: MsiMessage) {}
-
-    fn signal(&self) {}
-
-    fn attach(&self, _event: &EventFd) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn detach(&self, _event: &EventFd) {}
 }

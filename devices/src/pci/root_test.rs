@@ -29,8 +29,8 @@ impl PciFunction for Function {
     }
 }
 
-pub(in crate::pci) fn function(device_id: u16, bar: u64) -> SharedFunction {
-    let mut config = ConfigSpace::new(Identity {
+pub(in crate::pci) fn identity(device_id: u16) -> Identity {
+    Identity {
         name: "test",
         vendor_id: 0x1af4,
         device_id,
@@ -38,7 +38,11 @@ pub(in crate::pci) fn function(device_id: u16, bar: u64) -> SharedFunction {
         class: ClassCode { base: 0xff, sub: 0, interface: 0 },
         subsystem_vendor_id: 0,
         subsystem_id: 0,
-    });
+    }
+}
+
+pub(in crate::pci) fn function(device_id: u16, bar: u64) -> SharedFunction {
+    let mut config = ConfigSpace::new(identity(device_id));
     config.add_bar(Bar::new(0, BarSpace::Memory32, 0x1000).unwrap()).unwrap();
     config.place_bars(|_| Ok::<_, BarError>(bar)).unwrap();
     Arc::new(Mutex::new(Function(config)))

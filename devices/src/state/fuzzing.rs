@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use arch::memory::GuestRam;
 use vm_memory::{GuestAddress, VolatileSlice};
-use vmm_sys_util::eventfd::EventFd;
 
 use super::{DeviceState, SaveState, Stateful};
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     chipset::{HostBridge, Lpc, Rom},
     disk::format::Format,
     display::vga::{Monitor, Resolution, Vga},
-    irq::{Line, Msi, MsiMessage},
+    irq::{Msi, nobody::Nobody},
     pci::{BarMemory, ConfigPorts, DirtyLog, PciAddress, PciFunction, PciRoot},
     platform::{
         Cmos, CmosPorts, DebugConsole, HostTimer, I8042, PowerManagement, Serial, SystemControlA,
@@ -162,26 +161,6 @@ fn take_up<D: Stateful>(state: &DeviceState, make: impl Fn() -> D, see: impl Fn(
     if let Ok(again) = again {
         make().load_state(&again).expect("a state that a device gives is one that it takes up");
     }
-}
-
-/// Hears no interrupt, and keeps nothing.
-#[derive(Debug)]
-struct Nobody;
-
-impl Line for Nobody {
-    fn set(&self, _high: bool) {}
-}
-
-impl Msi for Nobody {
-    fn set_message(&self, _message: MsiMessage) {}
-
-    fn signal(&self) {}
-
-    fn attach(&self, _event: &EventFd) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn detach(&self, _event: &EventFd) {}
 }
 
 impl DirtyLog for Nobody {

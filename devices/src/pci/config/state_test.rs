@@ -2,17 +2,10 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::json;
 
 use super::{super::*, *};
+use crate::pci::root::tests::identity;
 
 fn config(device_id: u16, size: u64) -> ConfigSpace {
-    let mut config = ConfigSpace::new(Identity {
-        name: "test",
-        vendor_id: 0x1af4,
-        device_id,
-        revision_id: 0,
-        class: ClassCode { base: 0xff, sub: 0, interface: 0 },
-        subsystem_vendor_id: 0,
-        subsystem_id: 0,
-    });
+    let mut config = ConfigSpace::new(identity(device_id));
     config.add_bar(Bar::new(0, BarSpace::Memory64, size).unwrap()).unwrap();
     config.add_bar(Bar::new(3, BarSpace::Io, 0x20).unwrap()).unwrap();
     config.set_interrupt(1, 16);
