@@ -6,10 +6,12 @@ mod support;
 
 use std::{
     fs,
+    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
+use rustix::process::geteuid;
 use support::{Running, expect, no_kvm, nvmm};
 use tempfile::TempDir;
 
@@ -437,6 +439,38 @@ fn uefi_variables_outlive_the_machine() {
     assert_eq!(output.status.code(), Some(4 << 1 | 1), "{}", stderr(&output));
     let message = stderr(&run("new.fd"));
     assert!(message.contains("has no store of variables in a file of its own"), "{message}");
+}
+
+#[test]
+fn uefi_variables_are_saved_in_a_new_root() {
+    const NOBODY: u32 = 65533;
+    if !geteuid().is_root() {
+        println!("skipped: only root can change its root directory");
+        return;
+    }
+    if no_kvm() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("X_CODE.fd"), counter(0xffff_0000 - 0x2000)).unwrap();
+    fs::write(path("X_VARS.fd"), variables()).unwrap();
+    chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let run = |vars: &Path| {
+        let firmware = format!("{},vars={}", path("X_CODE.fd").display(), vars.display());
+        let mut command = nvmm();
+        command.args(["--debug-exit", "0xf4", "--firmware", &firmware, "--user", "65533:65533", "--chroot"]);
+        command.arg(folder.path()).output().unwrap()
+    };
+    for count in [1, 2] {
+        let output = run(&path("a.fd"));
+        assert_eq!(output.status.code(), Some(count << 1 | 1), "{}", stderr(&output));
+        assert_eq!(i32::from(fs::read(path("a.fd")).unwrap()[0x1000]), count, "{}", stderr(&output));
+    }
+    let elsewhere = TempDir::new().unwrap();
+    let output = run(&elsewhere.path().join("a.fd"));
+    assert_eq!(output.status.code(), Some(1), "noticed before the guest sets any");
+    assert!(stderr(&output).contains("it is not below --chroot"), "{}", stderr(&output));
 }
 
 #[test]

@@ -63,6 +63,9 @@ impl Jail {
         // A thread's own, which those that it starts have, too.
         args.netns.as_deref().map(places::join_netns).transpose()?;
         let root = args.chroot.as_deref().map(open_root).transpose()?;
+        if let Some((path, _)) = &root {
+            root::will_be(path.clone());
+        }
         if let (Some(user), Some(given)) = (&user, &args.user) {
             become_user(user).map_err(|error| JailError::User(given.clone(), error.into()))?;
             HAS_USER.store(true, Ordering::Relaxed);
@@ -79,8 +82,8 @@ impl Jail {
     pub fn close(self) -> Result<(), JailError> {
         if let Some((path, folder)) = self.root {
             let entered = fchdir(&folder).and_then(|()| chroot(".")).and_then(|()| chdir("/"));
-            entered.map_err(|error| JailError::Chroot(path.clone(), error.into()))?;
-            root::is_now(path);
+            entered.map_err(|error| JailError::Chroot(path, error.into()))?;
+            root::is_changed();
         }
         renounce()
     }

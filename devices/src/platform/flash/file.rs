@@ -21,7 +21,7 @@ use zerocopy::{
     little_endian::{U16, U32, U64},
 };
 
-use crate::disk::lock_or_blame;
+use crate::{disk::lock_or_blame, root};
 
 /// The longest file that is read: OVMF's have 128 or 528 KiB.
 const MOST: u64 = 64 << 20;
@@ -46,6 +46,9 @@ pub enum VarsError {
         "no file can be made beside it, and nvmm makes one whenever variables change, which then takes its place; give a file in a folder that can be written to"
     )]
     Folder(#[source] io::Error),
+    /// The file can't be reached once the machine runs.
+    #[error("it is not below --chroot, so that no change could be saved; give a file there")]
+    OutOfReach,
     /// It is not as long as the firmware's variables are.
     #[error(
         "it has {found} bytes, and this firmware's variables have {expected}: it is another firmware's, or not whole"
@@ -152,12 +155,15 @@ impl VarsFile {
         &self.path
     }
 
-    /// Checks that a file can be made beside it.
+    /// Checks that a file can be made beside it, also once there is another root directory.
     ///
     /// # Errors
     ///
-    /// The folder takes no new file, so that no change could be saved.
+    /// The folder takes no new file or will be out of reach, so that no change could be saved.
     pub fn check_folder(&self) -> Result<(), VarsError> {
+        if !root::stays(&self.path) {
+            return Err(VarsError::OutOfReach);
+        }
         let made = open_beside(&self.path).and_then(|_locked| fs::remove_file(beside(&self.path)));
         made.map_err(VarsError::Folder)
     }
@@ -168,15 +174,16 @@ impl VarsFile {
     ///
     /// The host can't write, sync or rename it, or another file has its name by now. Then it is as it was.
     pub fn replace(&mut self, contents: &[u8]) -> io::Result<()> {
+        let path = root::path_now(&self.path).ok_or(io::ErrorKind::NotFound)?;
         // One that was removed is made again.
-        if self.path.symlink_metadata().is_ok() && !leads_to(&self.path, &self.file)? {
+        if path.symlink_metadata().is_ok() && !leads_to(&path, &self.file)? {
             return Err(io::Error::other("another file has its name now"));
         }
-        let file = write_beside(&self.path, contents, Some(&self.file))?;
-        fs::rename(beside(&self.path), &self.path)?;
+        let file = write_beside(&path, contents, Some(&self.file))?;
+        fs::rename(beside(&path), &path)?;
         // The lock of the file of before goes with it.
         self.file = file;
-        sync_folder(&self.path)
+        sync_folder(&path)
     }
 }
 
