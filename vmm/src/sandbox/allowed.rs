@@ -5,8 +5,9 @@
 
 use bitflags::bitflags;
 use kvm_bindings::{
-    KVMIO, kvm_cpuid2, kvm_dirty_log, kvm_ioeventfd, kvm_irq_level, kvm_irqfd, kvm_msi, kvm_msr_list,
-    kvm_msrs, kvm_nested_state, kvm_regs, kvm_sregs, kvm_translation, kvm_userspace_memory_region,
+    KVMIO, kvm_cpuid2, kvm_debugregs, kvm_dirty_log, kvm_ioeventfd, kvm_irq_level, kvm_irqfd, kvm_msi,
+    kvm_msr_list, kvm_msrs, kvm_nested_state, kvm_regs, kvm_sregs, kvm_translation,
+    kvm_userspace_memory_region, kvm_vcpu_events,
 };
 use libc::{
     CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD, CLONE_VM, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD,
@@ -153,6 +154,10 @@ const KVM_GET_DIRTY_LOG: u32 = kvm::<kvm_dirty_log>(_IOC_WRITE, 0x42);
 const KVM_GET_REGS: u32 = kvm::<kvm_regs>(_IOC_READ, 0x81);
 const KVM_GET_SREGS: u32 = kvm::<kvm_sregs>(_IOC_READ, 0x83);
 const KVM_TRANSLATE: u32 = kvm::<kvm_translation>(_IOC_READ | _IOC_WRITE, 0x85);
+const KVM_GET_DEBUGREGS: u32 = kvm::<kvm_debugregs>(_IOC_READ, 0xa1);
+const KVM_SET_DEBUGREGS: u32 = kvm::<kvm_debugregs>(_IOC_WRITE, 0xa2);
+const KVM_GET_VCPU_EVENTS: u32 = kvm::<kvm_vcpu_events>(_IOC_READ, 0x9f);
+const KVM_SET_VCPU_EVENTS: u32 = kvm::<kvm_vcpu_events>(_IOC_WRITE, 0xa0);
 const KVM_GET_NESTED_STATE: u32 = kvm::<kvm_nested_state>(_IOC_READ | _IOC_WRITE, 0xbe);
 const KVM_GET_API_VERSION: u32 = kvm::<()>(_IOC_NONE, 0x00);
 const KVM_CHECK_EXTENSION: u32 = kvm::<()>(_IOC_NONE, 0x03);
@@ -178,6 +183,7 @@ const STARTS: &[u32] = &[bits(libc::PR_SET_NAME), bits(libc::PR_SET_NO_NEW_PRIVS
 const INTERRUPTS: &[u32] = &[KVM_IRQ_LINE, KVM_SIGNAL_MSI];
 const PLACES: &[u32] = &[KVM_IOEVENTFD, KVM_IRQFD, KVM_SET_GSI_ROUTING, KVM_SET_USER_MEMORY_REGION];
 const CRASH: &[u32] = &[KVM_GET_REGS, KVM_GET_SREGS, KVM_TRANSLATE, KVM_GET_NESTED_STATE];
+const EXCEPTIONS: &[u32] = &[KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS];
 const OFFER: &[u32] = &[
     KVM_GET_API_VERSION,
     KVM_CHECK_EXTENSION,
@@ -256,6 +262,12 @@ pub(super) const TABLE: &[Allowed] = &[
     only(libc::SYS_ioctl, &[OF_KVM], Who::MACHINE, "building a machine anew, and looking into it"),
     only(libc::SYS_ioctl, &[is(1, PLACES)], Who::VCPU, "drivers place BARs, and mask vectors"),
     only(libc::SYS_ioctl, &[is(1, CRASH)], Who::VCPU, "the report of a crash"),
+    only(
+        libc::SYS_ioctl,
+        &[is(1, EXCEPTIONS)],
+        Who::VCPU,
+        "a guest's own #BP and #DB, which go back to it from the debugger",
+    ),
     only(libc::SYS_ioctl, &[is(1, OFFER)], Who::MODELS, "the CPU that KVM offers"),
     only(
         libc::SYS_ioctl,
