@@ -8,9 +8,9 @@
 use std::ops::Range;
 
 use vm_memory::{
-    GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion, GuestMemoryRegionBytes,
-    GuestRegionCollection, GuestRegionCollectionError, GuestUsize, MemoryRegionAddress, MmapRegion,
-    VolatileMemory, VolatileSlice,
+    FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion,
+    GuestMemoryRegionBytes, GuestRegionCollection, GuestRegionCollectionError, GuestUsize,
+    MemoryRegionAddress, MmapRegion, VolatileMemory, VolatileSlice,
     mmap::{FromRangesError, MmapRegionError},
 };
 
@@ -106,6 +106,10 @@ impl GuestMemoryRegion for Region {
     }
 
     fn bitmap(&self) {}
+
+    fn file_offset(&self) -> Option<&FileOffset> {
+        self.mapping.file_offset()
+    }
 
     fn get_host_address(&self, address: MemoryRegionAddress) -> Result<*mut u8, GuestMemoryError> {
         Ok(self.get_slice(address, 1)?.ptr_guard_mut().as_ptr())

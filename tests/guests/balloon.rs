@@ -1,4 +1,5 @@
-//! Puts two pages into its balloon, reports two as free, and prints what it then finds there and in their neighbours.
+//! Puts two pages into its balloon, reports two as free, and prints what it then finds there and in their neighbours. With a command line,
+//! it waits for a byte by the serial port before each, when it has written to the pages.
 #![no_std]
 #![no_main]
 
@@ -12,6 +13,10 @@ const NUMBERS: u64 = 0x50_0000;
 const PAGES: u64 = 0x60_0000;
 const PAGE: u64 = 0x1000;
 
+const CMDLINE: u64 = 0x2_0000;
+const LINE_STATUS: u16 = 0x3fd;
+const DATA: u16 = 0x3f8;
+
 const INFLATE: u16 = 0;
 const REPORT: u16 = 2;
 
@@ -19,6 +24,11 @@ extern "C" fn guest_main() -> u32 {
     for (name, queue) in [("inflated", INFLATE), ("reported", REPORT)] {
         for page in 0..4 {
             rt::write(PAGES + page * PAGE, 0x55_u8);
+        }
+        if rt::read::<u8>(CMDLINE) != 0 {
+            print!("ready\n");
+            while rt::inb(LINE_STATUS) & 1 == 0 {}
+            rt::inb(DATA);
         }
         rt::write(NUMBERS, [PAGES / PAGE + 1, PAGES / PAGE + 2].map(|number| number as u32));
         let balloon = Device::find_queue(SLOT, queue);

@@ -20,6 +20,7 @@ mod stepped;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod balloon;
 mod broken;
 mod disks;
 mod load;

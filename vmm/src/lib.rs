@@ -72,6 +72,7 @@ pub mod snapshot;
 mod source;
 mod sparse;
 pub mod stats;
+mod taken_back;
 mod terminal;
 mod tsc;
 mod vcpu;

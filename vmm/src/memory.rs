@@ -8,16 +8,14 @@ use arch::{
     layout::HUGE_PAGE,
     memory::{GuestRam, Region},
 };
-use devices::virtio::balloon::Reclaim;
 use rustix::mm::Advice;
 use vm_memory::{
-    FileOffset, GuestAddress, GuestRegionCollectionError, MmapRegion, VolatileMemory, VolatileSlice,
+    FileOffset, GuestAddress, GuestRegionCollectionError, MmapRegion, VolatileMemory,
     mmap::{FromRangesError, MmapRegionError},
 };
 
 use crate::{config::MemoryConfig, size::Size};
 
-const PAGE_LEN: usize = 4 << 10;
 const HUGE_PAGE_LEN: usize = 2 << 20;
 
 /// Why there is no memory for the guest.
@@ -116,24 +114,6 @@ fn advise(mapping: &MmapRegion, range: Range<usize>, advice: Advice) -> io::Resu
     let slice = mapping.get_slice(range.start, range.len()).map_err(io::Error::other)?;
     // SAFETY: the range lies in the mapping, and neither of the advices given here changes what it holds.
     Ok(unsafe { rustix::mm::madvise(slice.ptr_guard_mut().as_ptr().cast(), slice.len(), advice) }?)
-}
-
-/// Gives pages that the guest gives up to the kernel.
-#[derive(Debug)]
-pub(crate) struct TakenBack;
-
-impl Reclaim for TakenBack {
-    fn reclaim(&self, memory: &VolatileSlice<'_>) -> io::Result<()> {
-        let start = memory.ptr_guard_mut().as_ptr();
-        let head = start.align_offset(PAGE_LEN);
-        let len = memory.len().saturating_sub(head) / PAGE_LEN * PAGE_LEN;
-        if len == 0 {
-            return Ok(());
-        }
-        let pages = memory.subslice(head, len).map_err(io::Error::other)?;
-        // SAFETY: the pages lie in the slice. That they read as zeros is as if the guest wrote to them, as it may at any time.
-        Ok(unsafe { rustix::mm::madvise(pages.ptr_guard_mut().as_ptr().cast(), len, Advice::LinuxDontNeed) }?)
-    }
 }
 
 #[cfg(test)]

@@ -43,25 +43,3 @@ fn prefault_touches_all() {
             .unwrap();
     assert_eq!(memory.read_obj::<u64>(GuestAddress(0x20_0000)).unwrap(), 0);
 }
-
-#[test]
-fn pages_that_are_given_back_read_as_zeros() {
-    let memory = map(&boot::memory_map(4 << 20).unwrap(), &config(4 << 20)).unwrap();
-    for page in (0..4 << 20).step_by(PAGE_LEN) {
-        memory.write_obj(0x55_u8, GuestAddress(page + 8)).unwrap();
-    }
-    let give = |start, len| {
-        TakenBack.reclaim(&memory.get_slice(GuestAddress(start), len).unwrap()).unwrap();
-    };
-    give(0x20_0000, PAGE_LEN);
-    // Only those that are in it as a whole.
-    give(0x30_0004, 3 * PAGE_LEN);
-    give(0x38_0001, PAGE_LEN - 1);
-    give(0x38_2001, 2 * PAGE_LEN - 2);
-    give(0x38_5000, 1);
-    let gone: Vec<_> = (0..4 << 20)
-        .step_by(PAGE_LEN)
-        .filter(|page| memory.read_obj::<u8>(GuestAddress(page + 8)).unwrap() == 0)
-        .collect();
-    assert_eq!(gone, [0x20_0000, 0x30_1000, 0x30_2000]);
-}

@@ -6,7 +6,7 @@ use anyhow::Context;
 use devices::virtio::balloon::{Balloon, Control};
 
 use super::{Board, HostSide, OpenDevice};
-use crate::{memory::TakenBack, size::Size};
+use crate::{size::Size, taken_back::TakenBack};
 
 /// The balloon of a machine.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct MemoryBalloon(Arc<Control>);
 
 impl OpenDevice for MemoryBalloon {
     fn plug(&self, board: &mut Board) -> anyhow::Result<()> {
-        let balloon = Balloon::new(Arc::clone(&self.0), Arc::new(TakenBack));
+        let balloon = Balloon::new(Arc::clone(&self.0), Arc::new(TakenBack::new(board.memory())));
         let plugged = board.virtio(Box::new(balloon), Arc::new(self.clone()));
         plugged.context("virtio-balloon can't be plugged in (leave out --balloon)")?;
         Ok(())

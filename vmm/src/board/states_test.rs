@@ -16,7 +16,7 @@ use super::*;
 use crate::{
     board::{Board, Chipset, HostSide, OpenDevice, platform, rtc::Rtc},
     host::Host,
-    memory::TakenBack,
+    taken_back::TakenBack,
     vm::Vm,
 };
 
@@ -78,7 +78,7 @@ impl Machine {
         let (vga, _) =
             board.pci(|_, _| Ok(Vga::new(&monitor, ram.clone(), log, resolution).unwrap())).unwrap();
         if has_balloon {
-            let balloon = Balloon::new(Arc::<Control>::default(), Arc::new(TakenBack));
+            let balloon = Balloon::new(Arc::<Control>::default(), Arc::new(TakenBack::new(&ram)));
             board.virtio(Box::new(balloon), Arc::new(Nobody)).unwrap();
         }
         let variables = Arc::<Variables>::default();
