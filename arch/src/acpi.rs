@@ -4,11 +4,12 @@
 //! ([`files()`]). Both come from one builder, which keeps a list of the pointers and checksums that depend on the place.
 //!
 //! Fixed hardware (PM1 event and control blocks, power button, reset register), always in ACPI mode, without GPEs and SMI; a PM
-//! timer, an RTC and other devices with fixed ports if [`AcpiHardware`] has them. CPUs are in the MADT only.
+//! timer, an RTC, a VM generation ID and other devices with fixed ports if [`AcpiHardware`] has them. CPUs are in the MADT only.
 
 mod dsdt;
 mod fadt;
 mod files;
+mod generation;
 mod hardware;
 mod madt;
 mod mcfg;
@@ -24,7 +25,7 @@ pub use self::{
 };
 use self::{
     oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
-    unplaced::{POINTER_LEN, RSDT_POINTER_LEN, SDT_HEADER_LEN, Unplaced, number},
+    unplaced::{POINTER_LEN, Part, RSDT_POINTER_LEN, SDT_HEADER_LEN, Unplaced, number},
 };
 use crate::{layout, memory::GuestRam};
 
@@ -71,7 +72,9 @@ pub fn files(hardware: &AcpiHardware) -> Files {
 fn build(hardware: &AcpiHardware) -> Unplaced {
     let mut tables = Unplaced::default();
     let facs = tables.append(&FACS::new());
-    let dsdt = tables.append_sdt(&dsdt::dsdt(hardware), &[]);
+    let dsdt = dsdt::dsdt(hardware);
+    let pointers: Vec<_> = dsdt::generation_places(&dsdt).into_iter().map(|at| (at, 4)).collect();
+    let dsdt = tables.append_sdt_to(Part::Generation, &dsdt, &pointers);
     let fadt = tables.append_sdt(&fadt::fadt(facs, dsdt, hardware), &fadt::POINTERS);
     let mut entries = vec![fadt, tables.append_sdt(&madt::madt(&hardware.apic_ids), &[])];
     entries.extend(hardware.ecam.as_ref().map(|ecam| tables.append_sdt(&mcfg::mcfg(ecam), &[])));

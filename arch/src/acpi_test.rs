@@ -46,6 +46,7 @@ pub(super) fn full(apic_ids: &[u32]) -> AcpiHardware {
         apic_ids: apic_ids.to_vec(),
         isa: vec![COM1, RTC, PVPANIC, KEYBOARD],
         pm_timer: true,
+        vm_generation: true,
         vga: true,
         ecam: Some(layout::ECAM..layout::ECAM + layout::ECAM_LEN),
         pci_windows: iter::once(layout::PCI_MMIO..layout::ECAM).collect(),
@@ -220,10 +221,18 @@ fn each_device_has_a_node_in_the_dsdt() {
     assert_eq!(count(b"PEVT\x08_HID\x0dQEMU0001\x00\x08_UID\x0a\x07"), 1);
     assert_eq!(count(b"\x47\x01\x05\x05\x05\x05\x01\x01\x79"), 1);
 
+    // The generation ID: its address as a number, and in the package that ADDR returns.
+    assert_eq!(count(b"VGEN\x08_HID\x0dNVMM0001\x00\x08_CID\x12"), 1);
+    assert_eq!(count(b"\x08VGIA\x0c\x00\xe0\x0f\x00\x08VGIP\x12\x08\x02\x0c\x00\xe0\x0f\x00\x00"), 1);
+    assert_eq!(count(b"ADDR\x08\x70VGIAVGIO\xa4VGIP"), 1);
+    assert_eq!(count(b"GED_\x08_HID\x0dACPI0013\x00\x08_UID\x00"), 1);
+    assert_eq!(count(b"\x89\x06\x00\x03\x01\x05\x00\x00\x00\x79"), 1);
+    assert_eq!(count(b"_EVT\x09\x86\x5c\x2e_SB_VGEN\x0a\x80"), 1);
+
     let bare = placed(&AcpiHardware { apic_ids: vec![0], ..AcpiHardware::default() });
     let tables = self::tables(&bare);
     let dsdt = find(&tables, b"DSDT");
-    for name in [COM1.name, RTC.name, PVPANIC.name, KEYBOARD.name] {
+    for name in [COM1.name, RTC.name, PVPANIC.name, KEYBOARD.name, *b"VGEN", *b"GED_"] {
         assert!(!dsdt.windows(4).any(|window| window == name), "{name:?}");
     }
 }

@@ -4,6 +4,7 @@
 //! 0x0000_0000  RAM: boot structures below 640 KiB, the kernel from 1 MiB
 //! 0x000C_0000  SMBIOS structures (RAM, reserved in the memory map)
 //! 0x000E_0000  ACPI tables (as well)
+//! 0x000F_E000  VM generation ID (as well)
 //! 0x000F_F000  SMBIOS entry point (as well)
 //! 0xC000_0000  PCI BARs
 //! 0xE000_0000  PCI configuration space (ECAM), bus 0
@@ -58,7 +59,9 @@ pub const SMBIOS_TABLES_LEN: u64 = ACPI_TABLES - SMBIOS_TABLES;
 /// ACPI tables, starting with the RSDP, where ACPI 6.5, "Finding the RSDP on IA-PC Systems" has the OS look.
 pub const ACPI_TABLES: u64 = 0xe_0000;
 /// Room for ACPI tables: enough for the 4096 vCPUs that KVM allows at most.
-pub const ACPI_TABLES_LEN: u64 = SMBIOS_ENTRY - ACPI_TABLES;
+pub const ACPI_TABLES_LEN: u64 = VM_GENERATION_ID - ACPI_TABLES;
+/// The VM generation ID, 16 bytes in a page of its own.
+pub const VM_GENERATION_ID: u64 = SMBIOS_ENTRY - PAGE;
 /// SMBIOS entry point, where DSP0134, "Table structure entry point" has the OS look: on a 16-byte boundary of the last 64 KiB.
 pub const SMBIOS_ENTRY: u64 = 0xf_f000;
 /// The address at which kernels are loaded.
@@ -170,6 +173,12 @@ pub const DEBUG_CONSOLE: u16 = 0x402;
 pub const FW_CFG: u16 = 0x510;
 /// pvpanic, where QEMU has it.
 pub const PVPANIC: u16 = 0x505;
+/// The register by which nvmm learns the address of the VM generation ID.
+pub const VM_GENERATION: u16 = 0x520;
+/// Its length.
+pub const VM_GENERATION_LEN: u8 = 4;
+/// The interrupt line by which the guest learns that the ID has changed.
+pub const VM_GENERATION_GSI: u32 = 5;
 /// PCI `CONFIG_ADDRESS`; `CONFIG_DATA` is 4 above.
 pub const PCI_CONFIG: u16 = 0xcf8;
 /// Reset control register: inside `CONFIG_ADDRESS`, told apart by being one byte wide.

@@ -13,6 +13,7 @@ mod pvpanic;
 mod serial;
 mod system_control;
 mod timer;
+mod vm_generation;
 
 pub use cmos::{Cmos, CmosPorts};
 pub use debug_console::DebugConsole;
@@ -23,3 +24,4 @@ pub use pvpanic::PvPanic;
 pub use serial::Serial;
 pub use system_control::SystemControlA;
 pub use timer::{HostTimer, Timer};
+pub use vm_generation::{GenerationId, VmGeneration};

@@ -39,7 +39,7 @@ const FUNCTIONS: usize = 8;
 const QUEUES: u16 = 4;
 
 /// Ports with something behind them, and how many.
-const PORTS: [(u64, u64); 18] = [
+const PORTS: [(u64, u64); 19] = [
     (0x20, 2),
     (0x40, 4),
     (0x60, 5),
@@ -56,6 +56,7 @@ const PORTS: [(u64, u64); 18] = [
     (0x402, 1),
     (0x505, 1),
     (0x510, 12),
+    (0x520, 4),
     (0x600, 12),
     (0xcf8, 8),
 ];
@@ -128,6 +129,8 @@ fn port(random: &mut Random) {
         // The keyboard controller's commands that pull the reset line, or have the next byte do that.
         0x64 if len == 1 && matches!(value as u8, 0xd1 | 0xf0..) => return,
         _ if [0x64, 0x92, 0x505, 0x604, 0x605, 0xcf9].into_iter().any(reaches) && is_write => return,
+        // The VM generation ID would be written over the guest.
+        0x520 if is_write => return,
         _ if (0xf4..0xf8).any(reaches) => return,
         _ => value,
     };

@@ -23,6 +23,7 @@ mod support;
 mod balloon;
 mod broken;
 mod disks;
+mod identity;
 mod load;
 mod orders;
 mod same;

@@ -49,7 +49,7 @@ use ::devices::{
     bus::{self, Bus, BusError},
     irq::Line,
     pci::{BarError, BarSpace, ConfigPorts, PciAddress, PciFunction, PciRoot, SlotError},
-    platform::flash::Flash,
+    platform::{VmGeneration, flash::Flash},
     state::Stateful,
     virtio::{
         device::VirtioDevice,
@@ -162,6 +162,8 @@ pub struct Board {
     attached: Attached,
     bootable: Vec<(BootDevice, String)>,
     flash: Option<(u64, Arc<Mutex<Flash>>)>,
+    /// The VM generation ID, once it is plugged in.
+    generation: Option<Arc<Mutex<VmGeneration>>>,
     /// The devices that are no PCI functions, for snapshots.
     kept: Vec<Kept>,
     /// The screen, once it is plugged in.
@@ -207,6 +209,7 @@ impl Board {
             attached: Attached::default(),
             bootable: Vec::new(),
             flash: None,
+            generation: None,
             kept: vec![Kept::ports(layout::PCI_CONFIG, "PCI configuration", config)],
             screen: None,
             vm,
@@ -382,6 +385,7 @@ impl Board {
             pci_mmio64: self.pci_mmio64,
             bootable: self.bootable,
             screen: self.screen,
+            generation: self.generation,
         };
         Ok((self.vm, devices))
     }

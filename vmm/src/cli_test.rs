@@ -43,7 +43,7 @@ fn a_machine_is_the_same_without_the_other_commands() {
         );
     }
     // The files of --domain and --restore are read: see domain_test.rs, and tests/snapshot.
-    let read = [Some("domain"), Some("restore"), Some("restore-memory")];
+    let read = [Some("domain"), Some("restore"), Some("restore-memory"), Some("fresh-identity")];
     let is_tried = |argument: &&clap::Arg| !read.contains(&argument.get_long());
     for argument in MachineArgs::augment_args(clap::Command::new("")).get_arguments().filter(is_tried) {
         let long = format!("--{}", argument.get_long().unwrap());

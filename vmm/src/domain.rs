@@ -69,7 +69,7 @@ const ELEMENTS: &[(&str, Way)] = &[
     ("title", Is(Idle(HOSTS))),
     ("description", Is(Idle(HOSTS))),
     ("metadata", Is(Idle(HOSTS))),
-    ("genid", Is(Missing("nvmm has no VM generation ID; the guest doesn't learn that it is a copy"))),
+    ("genid", Is(Idle("each machine has a VM generation ID, and a new one when it is restored"))),
     ("memory", Reads(memory::memory)),
     ("currentMemory", Reads(memory::current)),
     ("maxMemory", Is(Missing("nvmm adds no memory later; the guest has that of <memory>"))),

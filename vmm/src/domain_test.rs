@@ -446,7 +446,7 @@ fn what_it_would_not_miss_is_a_warning_with_its_lines() {
     }
     for (elements, word) in [
         ("<clock offset='localtime'/>", "UTC"),
-        ("<genid/>", "generation ID"),
+        ("<maxMemory>1</maxMemory>", "no memory later"),
         ("<cputune><shares>1</shares></cputune>", "cgroup"),
         ("<on_poweroff>restart</on_poweroff>", "powers off"),
         ("<features><vmport state='on'/></features>", "VMware"),

@@ -12,6 +12,7 @@ use acpi_tables::{
 };
 
 use super::{
+    generation::{self, Generation},
     hardware::AcpiHardware,
     oem::{OEM_ID, OEM_REVISION, OEM_TABLE_ID},
 };
@@ -35,11 +36,19 @@ pub(super) fn dsdt(hardware: &AcpiHardware) -> Sdt {
     let mut devices: Vec<&dyn Aml> = vec![&bridge];
     devices.extend(motherboard.iter().map(|resources| resources as &dyn Aml));
     devices.extend(hardware.isa.iter().map(|device| device as &dyn Aml));
+    devices.extend(hardware.vm_generation.then_some(&Generation as &dyn Aml));
     Scope::new("\\_SB_".into(), devices).to_aml_bytes(&mut aml);
 
     let mut dsdt = Sdt::new(*b"DSDT", HEADER_LEN, REVISION, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     dsdt.append_slice(&aml);
     dsdt
+}
+
+/// The places in a DSDT where the address of the generation ID belongs, of four bytes each.
+pub(super) fn generation_places(dsdt: &Sdt) -> Vec<usize> {
+    let mut bytes = Vec::new();
+    dsdt.to_aml_bytes(&mut bytes);
+    generation::places(&bytes)
 }
 
 /// PCI Firmware Specification 3.3, "Identifying PCI Express host bridges".

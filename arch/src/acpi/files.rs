@@ -16,6 +16,8 @@ const HIGH: u8 = 1;
 /// From F0000H to FFFFFH, where ACPI 6.5, "Finding the RSDP on IA-PC Systems" has the OS look.
 const F_SEGMENT: u8 = 2;
 const RSDP_ALIGN: u32 = 16;
+/// The generation ID has a page of its own. All of it is zeros at first: OVMF takes it for no table then, and keeps it.
+const GENERATION_LEN: u32 = 4 << 10;
 
 /// Files that firmware makes the tables from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Files {
     pub rsdp: Vec<u8>,
     /// All other tables.
     pub tables: Vec<u8>,
+    /// Memory for the VM generation ID; empty if there is none.
+    pub generation: Vec<u8>,
     /// The script.
     pub loader: Vec<u8>,
 }
@@ -33,6 +37,8 @@ impl Files {
     pub const RSDP: &str = "etc/acpi/rsdp";
     /// Name of the file with all other tables.
     pub const TABLES: &str = "etc/acpi/tables";
+    /// Name of the file for the VM generation ID.
+    pub const GENERATION: &str = "etc/vmgenid_guid";
     /// Name of the script.
     pub const LOADER: &str = "etc/table-loader";
 
@@ -41,17 +47,23 @@ impl Files {
         let mut loader = Vec::new();
         loader.extend(Allocate::new(Self::RSDP, RSDP_ALIGN, F_SEGMENT).as_bytes());
         loader.extend(Allocate::new(Self::TABLES, ALIGN, HIGH).as_bytes());
+        let leads_there = |step: &Step| matches!(step, Step::Pointer { to: Part::Generation, .. });
+        let generation =
+            if steps.iter().any(leads_there) { vec![0; GENERATION_LEN as usize] } else { vec![] };
+        if !generation.is_empty() {
+            loader.extend(Allocate::new(Self::GENERATION, GENERATION_LEN, HIGH).as_bytes());
+        }
         for step in steps {
             match step {
-                Step::Pointer { part, at, size } => {
-                    loader.extend(AddPointer::new(part.file(), Self::TABLES, at, size).as_bytes());
+                Step::Pointer { part, at, size, to } => {
+                    loader.extend(AddPointer::new(part.file(), to.file(), at, size).as_bytes());
                 }
                 Step::Checksum { part, at, start, len } => {
                     loader.extend(AddChecksum::new(part.file(), at, start, len).as_bytes());
                 }
             }
         }
-        Self { rsdp, tables, loader }
+        Self { rsdp, tables, generation, loader }
     }
 }
 
@@ -60,6 +72,7 @@ impl Part {
         match self {
             Self::Rsdp => Files::RSDP,
             Self::Tables => Files::TABLES,
+            Self::Generation => Files::GENERATION,
         }
     }
 }

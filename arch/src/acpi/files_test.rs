@@ -5,6 +5,10 @@ use crate::acpi::{
     AcpiHardware, build, files,
     tests::{full, sum},
 };
+use crate::layout;
+
+/// A place for the generation ID.
+const GENERATION: (&str, u64) = ("etc/vmgenid_guid", layout::VM_GENERATION_ID);
 
 /// The way that firmware makes a checksum.
 type Checksum = fn(u8, u8) -> u8;
@@ -26,6 +30,7 @@ fn run(files: &Files, addresses: &BTreeMap<&str, u64>, checksum: Checksum) -> (V
     let given = BTreeMap::from([
         ("etc/acpi/rsdp".to_owned(), &files.rsdp),
         ("etc/acpi/tables".to_owned(), &files.tables),
+        (GENERATION.0.to_owned(), &files.generation),
     ]);
     let mut memory: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut pointed_to = Vec::new();
@@ -78,7 +83,7 @@ fn the_script_makes_the_tables_that_a_kernel_would_get_at_these_addresses() {
         let files = files(&hardware);
         for at in [0xe_0000, 0xf_5a40, 0x7fff_0000_u64] {
             let expected = build(&hardware).place(at);
-            let addresses = BTreeMap::from([("etc/acpi/rsdp", at), ("etc/acpi/tables", at + 64)]);
+            let addresses = BTreeMap::from([("etc/acpi/rsdp", at), ("etc/acpi/tables", at + 64), GENERATION]);
             for checksum in [SEABIOS, OVMF] {
                 let (rsdp, tables, _) = run(&files, &addresses, checksum);
                 assert_eq!(rsdp, expected[..36]);
@@ -91,14 +96,17 @@ fn the_script_makes_the_tables_that_a_kernel_would_get_at_these_addresses() {
 #[test]
 fn with_the_files_apart_every_checksum_is_right_and_every_pointer_leads_to_a_table() {
     let (rsdp_at, tables_at) = (0xf_5a50, 0x7ffd_4000);
-    let addresses = BTreeMap::from([("etc/acpi/rsdp", rsdp_at), ("etc/acpi/tables", tables_at)]);
+    let addresses = BTreeMap::from([("etc/acpi/rsdp", rsdp_at), ("etc/acpi/tables", tables_at), GENERATION]);
     for hardware in machines() {
         for checksum in [SEABIOS, OVMF] {
             let (rsdp, tables, pointed_to) = run(&files(&hardware), &addresses, checksum);
             assert_eq!((&rsdp[..8], rsdp.len()), (&b"RSD PTR "[..], 36));
             assert_eq!((sum(&rsdp[..20]), sum(&rsdp)), (0, 0));
+            let places = pointed_to.iter().filter(|address| **address == GENERATION.1).count();
+            assert_eq!(places, if hardware.vm_generation { 2 } else { 0 });
             let mut found: Vec<_> = pointed_to
                 .iter()
+                .filter(|address| **address != GENERATION.1)
                 .map(|address| {
                     let start = usize::try_from(address - tables_at).unwrap();
                     let len = u32::from_le_bytes(tables[start + 4..start + 8].try_into().unwrap());
@@ -121,7 +129,7 @@ fn with_the_files_apart_every_checksum_is_right_and_every_pointer_leads_to_a_tab
 
 #[test]
 fn names_are_short_enough_for_the_script() {
-    for file in [Files::RSDP, Files::TABLES, Files::LOADER] {
+    for file in [Files::RSDP, Files::TABLES, Files::GENERATION, Files::LOADER] {
         let name = name(file);
         let Range { start, end } = file.len()..name.len();
         assert!(start < end && name[start..].iter().all(|&byte| byte == 0), "{file}");

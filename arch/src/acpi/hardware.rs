@@ -23,6 +23,8 @@ pub struct AcpiHardware {
     pub isa: Vec<IsaDevice>,
     /// There is a PM timer of 32 bits at [`PM_TIMER`](crate::layout::PM_TIMER).
     pub pm_timer: bool,
+    /// There is a VM generation ID, whose address is told to [`VM_GENERATION`](crate::layout::VM_GENERATION).
+    pub vm_generation: bool,
     /// The machine has a VGA.
     pub vga: bool,
     /// The configuration space of PCI buses from 0 on, a MiB each; none if firmware has not switched it on.

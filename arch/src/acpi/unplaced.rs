@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use acpi_tables::{Aml, rsdp::Rsdp};
 
 use super::oem::OEM_ID;
+use crate::layout;
 
 /// Alignment of tables: the FACS asks for 64, the RSDP for 16.
 pub(super) const ALIGN: u32 = 64;
@@ -35,17 +36,19 @@ pub(super) struct Unplaced {
 /// A thing to do once the tables have addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    /// Adds the address of the tables to the `size` bytes at `at`.
-    Pointer { part: Part, at: usize, size: u8 },
+    /// Adds the address of `to` to the `size` bytes at `at`.
+    Pointer { part: Part, at: usize, size: u8, to: Part },
     /// Has the `len` bytes from `start` on add up to zero, by the byte at `at`.
     Checksum { part: Part, at: usize, start: usize, len: usize },
 }
 
-/// The file that a pointer or a checksum stands in.
+/// The file that a pointer or a checksum stands in, or that a pointer leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Rsdp,
     Tables,
+    /// The VM generation ID, which is no table.
+    Generation,
 }
 
 impl Unplaced {
@@ -59,10 +62,15 @@ impl Unplaced {
 
     /// Adds a table whose first bytes are the header that most have, and which has `pointers`, by their offset in it and their length.
     pub(super) fn append_sdt(&mut self, table: &dyn Aml, pointers: &[(usize, u8)]) -> u32 {
+        self.append_sdt_to(Part::Tables, table, pointers)
+    }
+
+    /// The same, for pointers that lead to the part `to`.
+    pub(super) fn append_sdt_to(&mut self, to: Part, table: &dyn Aml, pointers: &[(usize, u8)]) -> u32 {
         let offset = self.append(table);
         let start = offset as usize;
         for &(at, size) in pointers {
-            self.steps.push(Step::Pointer { part: Part::Tables, at: start + at, size });
+            self.steps.push(Step::Pointer { part: Part::Tables, at: start + at, size, to });
         }
         self.checksum(Part::Tables, start + SDT_CHECKSUM, start, self.tables.len() - start);
         offset
@@ -74,20 +82,25 @@ impl Unplaced {
         let rsdt_address = RSDT_ADDRESS..RSDT_ADDRESS + usize::from(RSDT_POINTER_LEN);
         self.rsdp[rsdt_address].copy_from_slice(&rsdt.to_le_bytes());
         for (at, size) in [(RSDT_ADDRESS, RSDT_POINTER_LEN), (offset_of!(Rsdp, xsdt_addr), POINTER_LEN)] {
-            self.steps.push(Step::Pointer { part: Part::Rsdp, at, size });
+            self.steps.push(Step::Pointer { part: Part::Rsdp, at, size, to: Part::Tables });
         }
         self.checksum(Part::Rsdp, offset_of!(Rsdp, checksum), 0, RSDP_V1_LEN);
         self.checksum(Part::Rsdp, offset_of!(Rsdp, extended_checksum), 0, self.rsdp.len());
     }
 
-    /// Returns the bytes that belong at `address`, the RSDP first.
+    /// Returns the bytes that belong at `address`, the RSDP first. The VM generation ID is elsewhere.
     pub(super) fn place(mut self, address: u64) -> Vec<u8> {
         let tables_at = self.rsdp.len().next_multiple_of(ALIGN as usize);
         for step in self.steps.clone() {
             match step {
-                Step::Pointer { part, at, size } => {
+                Step::Pointer { part, at, size, to } => {
                     let field = &mut self.part(part)[at..at + usize::from(size)];
-                    add(field, address + tables_at as u64);
+                    let target = match to {
+                        Part::Rsdp => address,
+                        Part::Tables => address + tables_at as u64,
+                        Part::Generation => layout::VM_GENERATION_ID,
+                    };
+                    add(field, target);
                 }
                 Step::Checksum { part, at, start, len } => {
                     let bytes = self.part(part);
@@ -110,6 +123,8 @@ impl Unplaced {
         match part {
             Part::Rsdp => &mut self.rsdp,
             Part::Tables => &mut self.tables,
+            // Nothing is changed in it.
+            Part::Generation => &mut [],
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     pci::{BarMemory, ConfigPorts, DirtyLog, PciAddress, PciFunction, PciRoot},
     platform::{
         Cmos, CmosPorts, DebugConsole, HostTimer, I8042, PowerManagement, Serial, SystemControlA,
+        VmGeneration,
         flash::{Flash, Store},
         fw_cfg::{Content, FwCfg},
     },
@@ -45,6 +46,7 @@ pub fn device_states(data: &[u8]) {
             "flash" => ports(&state, new_flash),
             "power" => ports(&state, new_power),
             "control" => ports(&state, SystemControlA::default),
+            "generation" => ports(&state, || VmGeneration::new([0; 16], memory(), Arc::new(Nobody))),
             "console" => ports(&state, DebugConsole::default),
             "config" => ports(&state, || ConfigPorts::new(Arc::new(PciRoot::new()))),
             "host_bridge" => function(&state, HostBridge::new),

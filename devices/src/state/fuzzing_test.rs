@@ -35,6 +35,9 @@ fn real() -> BTreeMap<&'static str, DeviceState> {
     let _ = fw_cfg.write(0, &[0x20, 0]);
     fw_cfg.read(1, &mut [0]);
     put("fw_cfg", &fw_cfg);
+    let mut generation = VmGeneration::new([7; 16], memory(), Arc::new(Nobody));
+    let _ = generation.write(0, &0x1000_u32.to_le_bytes());
+    put("generation", &generation);
     let mut flash = new_flash();
     write(&mut flash, &[(5, 0x10), (5, 0x77), (5, 0x20)]);
     let mut state = flash.save_state().unwrap();
@@ -111,6 +114,7 @@ fn recorded_states_are_taken_up() {
     load("flash", Box::new(new_flash()));
     load("power", Box::new(new_power()));
     load("control", Box::<SystemControlA>::default());
+    load("generation", Box::new(VmGeneration::new([0; 16], memory(), Arc::new(Nobody))));
     load("console", Box::<DebugConsole>::default());
     load("config", Box::new(ConfigPorts::new(Arc::new(PciRoot::new()))));
     load("host_bridge", Box::<HostBridge>::default());

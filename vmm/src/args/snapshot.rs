@@ -19,6 +19,11 @@ pub struct SnapshotArgs {
     #[arg(long, help_heading = SNAPSHOTS, value_name = "copy|map", value_enum, default_value_t, hide_possible_values = true, requires = "restore")]
     pub restore_memory: RestoreMemory,
 
+    /// The restored machine is another one than those that come from DIR besides: it has a new UUID, and new MAC addresses by it, which its guest
+    /// sees when drivers start anew and after a reboot. A new VM generation ID it has at once, like each restored machine
+    #[arg(long, help_heading = SNAPSHOTS, requires = "restore")]
+    pub fresh_identity: bool,
+
     /// Save the machine in DIR when nvmm is told to end, by SIGTERM for example, instead of asking the guest to power off; and on SIGUSR2, after which
     /// it goes on. An older snapshot in DIR is replaced
     #[arg(long, help_heading = SNAPSHOTS, value_name = "DIR")]

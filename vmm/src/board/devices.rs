@@ -16,12 +16,14 @@ use arch::{
 use devices::{
     disk::format::Format,
     pci::{FunctionInfo, Lifecycle, PciAddress},
+    platform::VmGeneration,
 };
 
 use super::{
     chipset::{Chipset, Placing},
     inventory::{AcpiName, At, Placed},
     kept::Kept,
+    platform::new_generation,
     screen::PluggedScreen,
 };
 use crate::{
@@ -124,6 +126,7 @@ pub struct Devices {
     /// The devices that firmware can start from, with their OpenFirmware paths.
     pub(super) bootable: Vec<(BootDevice, String)>,
     pub(super) screen: Option<PluggedScreen>,
+    pub(super) generation: Option<Arc<Mutex<VmGeneration>>>,
 }
 
 impl Devices {
@@ -163,6 +166,7 @@ impl Devices {
             apic_ids,
             isa: isa.collect(),
             vga: self.screen.is_some(),
+            vm_generation: self.generation.is_some(),
             pm_timer: self.placed.iter().any(has_pm_timer),
             ecam: self.buses.pci.ecam(),
             pci_windows: self.pci_windows(),
@@ -173,6 +177,13 @@ impl Devices {
     /// Returns the hardware as ACPI will describe it once firmware has set it up, for a machine whose memory ends at `ram_end`.
     pub(crate) fn placing(&self, apic_ids: Vec<u32>, ram_end: u64) -> Placing {
         Placing { hardware: self.acpi(apic_ids), pci: Arc::clone(&self.buses.pci), ram_end }
+    }
+
+    /// Gives the guest, which does not run, another generation ID: the machine was restored from one that may go on elsewhere.
+    pub(crate) fn begin_generation(&self) {
+        if let Some(generation) = &self.generation {
+            generation.lock().unwrap_or_else(PoisonError::into_inner).change(new_generation());
+        }
     }
 
     /// The screen, if there is one.

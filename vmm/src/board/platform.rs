@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use arch::layout;
-use devices::platform::{HostTimer, PowerManagement, ResetOnlyI8042, SystemControlA};
+use devices::platform::{
+    GenerationId, HostTimer, PowerManagement, ResetOnlyI8042, SystemControlA, VmGeneration,
+};
+use uuid::Uuid;
 
 use super::{Board, BoardError, IsaSpec};
 
@@ -21,5 +24,16 @@ pub(crate) fn plug(board: &mut Board, has_keyboard: bool) -> Result<Arc<Mutex<Po
     }
     let control = spec("system control port A", layout::SYSTEM_CONTROL_A, SystemControlA::LEN);
     board.isa(control, |_| Ok(SystemControlA::default()))?;
+    let generation = spec("VM generation ID", layout::VM_GENERATION, VmGeneration::LEN);
+    let memory = board.memory().clone();
+    let generation = board.isa(IsaSpec { gsi: Some(layout::VM_GENERATION_GSI), ..generation }, |line| {
+        Ok(VmGeneration::new(new_generation(), memory, line))
+    })?;
+    board.generation = Some(generation);
     Ok(power)
+}
+
+/// A generation ID that no other machine has.
+pub(super) fn new_generation() -> GenerationId {
+    Uuid::new_v4().into_bytes()
 }

@@ -153,6 +153,7 @@ fn every_device_has_a_state_that_an_equal_machine_takes_up() {
         "pci 00:01.0",
         "pci 00:02.0",
         "pci 00:1f.0",
+        "port 0x520",
         "port 0x60",
         "port 0x600",
         "port 0x70",

@@ -174,12 +174,14 @@ fn an_error_of_an_options_names_the_element() {
 
 #[test]
 fn notes_tell_the_file_and_the_line() {
-    let file = file("<domain type='kvm'>\n<memory>1024</memory>\n<genid/>\n<title>t</title></domain>");
+    let file = file(
+        "<domain type='kvm'>\n<memory>1024</memory>\n<maxMemory>1</maxMemory>\n<title>t</title></domain>",
+    );
     let start = format!("--domain {}: ", file.path().display());
     let cli = cli(file.path(), "").unwrap();
     let [missing, idle, words @ ..] = &cli.told.notes[..] else { panic!("{:?}", cli.told) };
     assert!(
-        matches!(missing, Note::Missing(line) if line.starts_with(&format!("{start}line 3: <genid>: "))),
+        matches!(missing, Note::Missing(line) if line.starts_with(&format!("{start}line 3: <maxMemory>: "))),
         "{missing:?}"
     );
     assert!(

@@ -96,13 +96,14 @@ pub(crate) fn fill(fw_cfg: &mut FwCfg, machine: Machine<'_>) -> anyhow::Result<(
 /// placed these.
 fn add_acpi(fw_cfg: &mut FwCfg, placing: Placing) -> anyhow::Result<()> {
     type Part = fn(&acpi::Files) -> &Vec<u8>;
-    let files: [(_, Part); 3] = [
+    let files: [(_, Part); 4] = [
         (acpi::Files::RSDP, |files| &files.rsdp),
         (acpi::Files::TABLES, |files| &files.tables),
+        (acpi::Files::GENERATION, |files| &files.generation),
         (acpi::Files::LOADER, |files| &files.loader),
     ];
     let longest = acpi::files(&placing.longest());
-    // All three come from one look at the machine.
+    // All of them come from one look at the machine.
     let made = Arc::new(OnceLock::new());
     let placing = Arc::new(placing);
     for (name, part) in files {

@@ -12,11 +12,12 @@ use std::{
 use clap::{CommandFactory, parser::ValueSource};
 use devices::printable::ToPrintable;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{args::MachineArgs, config::words};
 
 /// Options about one run of nvmm.
-const RUN: [&str; 24] = [
+const RUN: [&str; 25] = [
     "qmp",
     "gdb",
     "paused",
@@ -41,6 +42,7 @@ const RUN: [&str; 24] = [
     "snapshot-on-exit",
     "restore",
     "restore-memory",
+    "fresh-identity",
 ];
 /// Options with one value about a place on the host.
 const PLACES: [&str; 9] =
@@ -121,6 +123,25 @@ impl Options {
         }
     }
 
+    /// Gives the machine another UUID, which its MAC addresses follow from.
+    fn renew(&mut self, uuid: &Uuid) {
+        for value in self.values_mut("net") {
+            *value = without(value, |key, _| ["mac", "macaddr"].contains(&key));
+        }
+        for value in self.values_mut("smbios") {
+            *value =
+                without(value, |key, whole| key == "uuid" && whole.split(',').any(|part| part == "type=1"));
+        }
+        let is_old = |(name, value): &(String, Option<Text>)| match (name.as_str(), value) {
+            ("uuid", _) => true,
+            // Nothing else was in it.
+            ("smbios", Some(Text::Utf8(text))) => text == "type=1",
+            _ => false,
+        };
+        self.0.retain(|option| !is_old(option));
+        self.0.push(("uuid".to_owned(), Some(Text::Utf8(uuid.hyphenated().to_string()))));
+    }
+
     /// Puts the medium that is in the CD-ROM drive now in place of the one that was there first.
     pub(crate) fn keep_medium(&mut self, medium: OsString) {
         if let Some(value) = self.values_mut("cdrom").next() {
@@ -165,6 +186,9 @@ impl Options {
                     value.as_ref().map(|value| format!(" {}", OsString::from(value).as_os_str().printable()));
                 wrong.push(format!("--{name}{}: {why}", value.unwrap_or_default()));
             }
+        }
+        if given.0.iter().any(|(name, _)| name == "fresh-identity") {
+            whole.renew(&Uuid::new_v4());
         }
         if wrong.is_empty() { Ok(whole.words()) } else { Err(wrong) }
     }
@@ -272,6 +296,13 @@ impl Options {
             format!("the guest has no '{}'; it has {}", shown.as_os_str().printable(), names.join(", "))
         })
     }
+}
+
+/// An option's value without the parts for whose key, and the whole value, `is_gone` is true.
+fn without(value: &Text, is_gone: impl Fn(&str, &str) -> bool) -> Text {
+    let text = words::encode(&OsString::from(value));
+    let kept: Vec<_> = text.split(',').filter(|part| !is_gone(key(part), &text)).collect();
+    words::escaped(&kept.join(",")).into()
 }
 
 fn key(part: &str) -> &str {

@@ -123,6 +123,42 @@ fn the_guests_own_options_stay() {
     assert!(restored(&["--kernel=k"], &["--vsock=cid=4"]).is_err());
 }
 
+#[test]
+fn a_fresh_identity_has_another_uuid_and_the_addresses_that_follow_from_it() {
+    let saved = [
+        "--kernel=k",
+        "--uuid=00000000-0000-4000-8000-000000000001",
+        "--smbios=type=1,uuid=00000000-0000-4000-8000-000000000001",
+        "--smbios=type=1,serial=a,,b,uuid=00000000-0000-4000-8000-000000000001",
+        "--smbios=type=11,value=uuid",
+        "--net=user,mac=52:54:00:00:00:01,id=a,mtu=1400",
+        "--net=tap,macaddr=52:54:00:00:00:02",
+    ];
+    let mut words = restored(&saved, &["--restore=d", "--fresh-identity", "--net=tap=clone,id=a"]).unwrap();
+    let uuid = words.pop().unwrap();
+    let uuid: Uuid = uuid.strip_prefix("--uuid=").unwrap().parse().unwrap();
+    assert_eq!(uuid.get_version_num(), 4);
+    words.sort();
+    let expected = [
+        "--fresh-identity",
+        "--kernel=k",
+        "--net=tap",
+        "--net=tap=clone,id=a,mtu=1400",
+        "--restore=d",
+        "--smbios=type=1,serial=a,,b",
+        "--smbios=type=11,value=uuid",
+    ];
+    assert_eq!(words, expected);
+    let again = restored(&saved, &["--restore=d", "--fresh-identity"]).unwrap().pop().unwrap();
+    assert!(again.starts_with("--uuid=") && !again.ends_with(&uuid.to_string()), "{again}");
+    assert!(
+        !options(&["--restore", "d", "--fresh-identity"])
+            .without_run()
+            .words()
+            .contains(&"--fresh-identity".into())
+    );
+}
+
 /// Whoever adds an option decides what a snapshot does with it.
 #[test]
 fn every_option_is_of_one_kind() {

@@ -165,7 +165,9 @@ impl Restored {
             .memory
             .read(&parts.collect::<Vec<_>>(), &self.memory)
             .with_context(|| self.shown.clone())?;
-        devices.load(&self.state.devices).with_context(|| self.shown.clone())
+        devices.load(&self.state.devices).with_context(|| self.shown.clone())?;
+        devices.begin_generation();
+        Ok(())
     }
 
     /// Checks what the machine is made of on this host.

@@ -318,7 +318,7 @@ static DEVICES: &[Row] = &[
         &["vmcoreinfo"],
         No("dump-guest-memory writes a core that crash and gdb read, without it; leave it out"),
     ),
-    with(&["vmgenid"], No("nvmm has no generation ID; leave it out")),
+    with(&["vmgenid"], Idle("each machine has a VM generation ID, and a new one when it is restored")),
     // Slots.
     with(
         &[
