@@ -24,6 +24,7 @@ pub mod describe;
 pub mod disk;
 #[cfg(feature = "libvirt")]
 pub mod domain;
+mod drafts;
 pub mod exit;
 pub mod expect;
 pub mod firmware;

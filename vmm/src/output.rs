@@ -18,7 +18,10 @@ use devices::{
 use tempfile::Builder;
 use thiserror::Error;
 
-use crate::config::{DeviceConfig, DiskConfig, VmConfig};
+use crate::{
+    config::{DeviceConfig, DiskConfig, VmConfig},
+    drafts,
+};
 
 /// Why a file is not written to.
 #[derive(Debug, Error)]
@@ -259,7 +262,7 @@ impl Taken {
     }
 
     /// Puts a file of these bytes at `path`, for a command to a machine that runs, in one step, unless what is there is taken. Only a regular
-    /// file is replaced.
+    /// file is replaced. Drafts of it that a killed nvmm left are removed.
     ///
     /// # Errors
     ///
@@ -279,8 +282,12 @@ impl Taken {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder =
             target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let prefix = drafts::prefix(target.file_name().unwrap_or_default());
+        drafts::remove_left(folder, &prefix);
         let permissions = Permissions::from_mode(0o666);
-        let mut file = Builder::new().permissions(permissions).tempfile_in(folder).map_err(failed)?;
+        let draft = Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder);
+        let mut file = draft.map_err(failed)?;
+        drafts::lock(file.as_file()).map_err(failed)?;
         file.write_all(bytes).map_err(failed)?;
         file.persist(target).map_err(|error| failed(error.error))?;
         Ok(())

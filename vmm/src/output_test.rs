@@ -152,3 +152,15 @@ fn two_outputs_are_two_files() {
     let kernel = taken.check("--serial file", &folder.at("kernel"));
     assert!(matches!(kernel, Err(OutputError::Taken { option: "--serial file", .. })));
 }
+
+#[test]
+fn a_draft_that_a_killed_nvmm_left_goes_with_the_next() {
+    let folder = Folder::new();
+    let (left, picture) = (folder.at(".p.ppm.nvmm-abcdef"), folder.at("p.ppm"));
+    fs::write(&left, "half").unwrap();
+    for bytes in [b"one", b"two"] {
+        Taken::by(&folder.config()).replace_whole("screendump", &picture, bytes).unwrap();
+        assert_eq!(fs::read(&picture).unwrap(), bytes);
+        assert!(!left.exists());
+    }
+}

@@ -1,22 +1,18 @@
-//! The directory of a snapshot: made under another name, and named last.
-//!
-//! ```text
-//! .NAME.nvmm-XXXXXX, locked ── all written and synced ──▶ NAME
-//! ```
+//! The directory of a snapshot: a draft until all of it is written and synced, and named last.
 
 use std::{
     fs::{self, File},
     io,
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use devices::printable::ToPrintable;
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::{Builder, TempDir};
 
 use super::files::MACHINE;
+use crate::drafts;
 
 /// A directory that is being filled. Dropped before [`NewDirectory::finish`], it is removed with all that is in it.
 #[derive(Debug)]
@@ -54,15 +50,12 @@ impl NewDirectory {
             Err(error) => return Err(error).with_context(|| shown.to_string()),
         }
         let parent = parent(path);
-        let mut prefix = b".".to_vec();
-        prefix.extend_from_slice(name.as_bytes());
-        prefix.extend_from_slice(b".nvmm-");
-        remove_left(parent, &prefix);
-        let prefix = std::ffi::OsStr::from_bytes(&prefix);
-        let draft = Builder::new().prefix(prefix).tempdir_in(parent);
+        let prefix = drafts::prefix(name);
+        drafts::remove_left(parent, &prefix);
+        let draft = Builder::new().prefix(&prefix).tempdir_in(parent);
         let draft = draft.with_context(|| format!("{shown}: no directory can be made there"))?;
         let lock = File::open(draft.path()).with_context(|| shown.to_string())?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).with_context(|| shown.to_string())?;
+        drafts::lock(&lock).with_context(|| shown.to_string())?;
         Ok(Self { draft, lock, path: path.to_owned(), replaces, files: Vec::new() })
     }
 
@@ -120,18 +113,6 @@ impl NewDirectory {
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Removes the directories whose names begin like this and that nobody fills any more.
-fn remove_left(parent: &Path, prefix: &[u8]) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().as_bytes().starts_with(prefix)) {
-        let is_left = File::open(entry.path())
-            .is_ok_and(|folder| flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok());
-        if is_left && let Err(error) = fs::remove_dir_all(entry.path()) {
-            log::info!("{}: it can't be removed: {error}", entry.path().printable());
-        }
-    }
 }
 
 #[cfg(test)]
