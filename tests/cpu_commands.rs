@@ -279,6 +279,57 @@ fn a_reader_may_stop_early() {
 }
 
 #[test]
+fn a_baseline_is_a_cpu_that_each_host_gives_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    for names in [&["ice-lake", "cascade-lake", "granite-rapids"][..], &["naples", "genoa"], &["dhyana"]] {
+        let files: Vec<_> = names.iter().map(|name| host(name)).collect();
+        let words = |more: &[&'static str]| {
+            let files = files.iter().map(String::as_str);
+            ["baseline"].into_iter().chain(files).chain(more.iter().copied()).collect::<Vec<_>>().join("\n")
+        };
+        let text = prints(&words(&[]).split('\n').collect::<Vec<_>>());
+        let json = prints(&words(&["--json"]).split('\n').collect::<Vec<_>>());
+        let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(report["cpu"].as_str().unwrap(), text.trim_end());
+        assert_eq!(report["hosts"].as_array().unwrap().len(), names.len());
+        let mut shown = Vec::new();
+        for (name, output) in [("both.cpu", &text), ("both.json", &json)] {
+            let path = folder.path().join(name);
+            fs::write(&path, output).unwrap();
+            let file = format!("file:{}", path.to_str().unwrap());
+            shown.extend(files.iter().map(|host| prints(&["show", &file, "--raw", "--host", host])));
+        }
+        for (number, other) in shown.iter().enumerate() {
+            assert_eq!(*other, shown[0], "{names:?} {number}");
+        }
+        assert_eq!(prints(&["show", text.trim_end(), "--raw", "--host", &files[0]]), shown[0], "{names:?}");
+    }
+}
+
+#[test]
+fn a_baseline_tells_what_is_left_out_and_why_there_is_none() {
+    let [naples, genoa, ice_lake] = ["naples", "genoa", "ice-lake"].map(host);
+    let json = prints(&["baseline", &genoa, "host", "--host", &naples, "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let left_out = report["left-out"].as_array().unwrap();
+    let lacking = |name| left_out.iter().find(|left| left["feature"] == name).unwrap()["lacking"].clone();
+    assert_eq!(lacking("avx512f"), serde_json::json!(["host"]));
+    assert_eq!(lacking("invtsc"), serde_json::json!([]));
+    refused(&["baseline", &naples, &ice_lake], 1, &[&ice_lake, "Intel", &naples, "AMD"]);
+    refused(&["baseline", "/nowhere.json"], 1, &["/nowhere.json", "No such file"]);
+    let no_file = cpu(&["baseline"]);
+    assert_eq!(no_file.status.code(), Some(2));
+}
+
+#[test]
+fn a_file_of_words_that_mean_nothing_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "Haswel,+vmx\n").unwrap();
+    let path = format!("file:{}", file.path().to_str().unwrap());
+    refused(&["show", &path, "--host", &host("milan")], 2, &[&path, "unknown CPU \"Haswel\""]);
+}
+
+#[test]
 fn wrong_words() {
     let host = host("milan");
     let with_host = |words: &[&'static str]| [words, &["--host"]].concat();

@@ -11,6 +11,7 @@
 
 pub mod address_width;
 pub mod apic_id;
+pub mod baseline;
 pub mod brand;
 pub mod capabilities;
 pub mod choice;
@@ -37,6 +38,7 @@ mod clock;
 mod derive;
 mod error;
 mod field;
+mod fit;
 mod hex;
 mod host_model;
 mod hypervisor;

@@ -45,7 +45,7 @@ pub struct MachineArgs {
     pub boot: Option<OsString>,
 
     /// CPU: host-passthrough (also: host, max), host-model, or a model, each with [,+FEATURE|,-FEATURE|,FEATURE[=on|off]|,PROPERTY=VALUE]...[,check|,enforce];
-    /// or file:PATH, libvirt's <cpu> element; or help, to list models and features. Properties: pmu, kvm, migratable, vendor, family, model, stepping, model-id, level,
+    /// or file:PATH, libvirt's <cpu> element or what `nvmm cpu baseline` printed; or help, to list models and features. Properties: pmu, kvm, migratable, vendor, family, model, stepping, model-id, level,
     /// min-level, xlevel, min-xlevel, phys-bits, host-phys-bits, host-phys-bits-limit, guest-phys-bits, host-cache-info, l3-cache, caches, tsc-frequency, vmware-cpuid-freq,
     /// kvm-pv-enforce-cpuid
     #[arg(long, help_heading = heading::CPU, value_name = "SPEC", default_value = "host-passthrough")]

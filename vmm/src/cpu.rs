@@ -6,6 +6,7 @@
 //! every model ────────────▶ CpuSpec ─────────────────────────┴──▶ list, explain: what this host can run
 //! ```
 
+mod baseline;
 mod decode;
 mod diff;
 mod explain;
@@ -25,11 +26,12 @@ mod values;
 #[path = "cpu/testing.rs"]
 mod testing;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arch::cpu::choice::Unmet;
 use serde::Serialize;
 
+pub(crate) use self::source::recorded;
 pub use self::{source::UsageError, text::fit_terminal};
 use crate::exit::USAGE;
 use explain::Explanation;
@@ -45,6 +47,13 @@ Exit status:
   1  they differ
   2  they can't be compared: wrong words, no host to ask, or a CPU that the host
      can't give";
+
+/// An example in `nvmm cpu baseline --help`.
+const BASELINE: &str = "\
+Example:
+  nvmm cpu dump > a.json                        on each host
+  nvmm cpu baseline a.json b.json > both.cpu
+  nvmm --cpu file:both.cpu ...                  on any of them";
 
 /// Show CPU models and features, and the CPU that a guest would get
 #[derive(Debug, clap::Args)]
@@ -88,6 +97,16 @@ enum CpuCommand {
         spec: String,
         #[command(flatten)]
         shape: Shape,
+    },
+    /// Print the best CPU that several hosts can all give, for --cpu: a guest with it can move between them
+    #[command(after_help = BASELINE)]
+    Baseline {
+        /// The files of recorded hosts, as `nvmm cpu dump` prints them; host is the one that this is
+        #[arg(value_name = "FILE", required = true)]
+        hosts: Vec<PathBuf>,
+        /// Print JSON, which also names what is left out, and which hosts lack it
+        #[arg(long)]
+        json: bool,
     },
     /// Show by name what differs between two CPUs
     #[command(after_help = DIFF_STATUS)]
@@ -161,6 +180,10 @@ pub fn run(args: &CpuArgs) -> anyhow::Result<u8> {
             warn(profile.unmet());
             print(&format!("{}\n", profile.canonical()))?;
         }
+        CpuCommand::Baseline { hosts, json } => {
+            let report = baseline::Report::new(hosts, host)?;
+            answer(*json, &report, || report.text())?;
+        }
         CpuCommand::Diff { a, b, shape, json } => {
             return compare(host, [a, b], shape, *json, paint).or_else(|error| {
                 eprintln!("nvmm: {error:#}");
@@ -190,7 +213,7 @@ fn side(host: &HostArgs, side: &str, shape: &Shape) -> anyhow::Result<Seen> {
     let path = Path::new(side);
     let is_host = path.extension().is_some_and(|extension| extension == "json") || side.contains('/');
     let (profile, _) = if is_host && !side.starts_with("file:") {
-        shape.resolve(&source::recorded(path)?, "host-passthrough")?
+        shape.resolve(&recorded(path)?, "host-passthrough")?
     } else {
         shape.resolve(&host.open()?, side)?
     };

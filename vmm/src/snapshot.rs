@@ -10,6 +10,7 @@ mod directory;
 mod disks;
 mod error;
 mod files;
+mod guard;
 mod info;
 mod manifest;
 mod memory;

@@ -82,23 +82,9 @@ impl Choice {
         let nested =
             [*VMX, *SVM].into_iter().fold(FeatureSet::default(), |set, bit| set | (bit & self.granted));
         let base = base(offer, self.model, nested) - self.hidden();
-        let set = |want| move |feature| Setting { feature, want };
-        let added = (self.granted - base).iter().map(set(Want::On));
         // A feature that goes because another went is not named again.
         let missing = (base - self.granted).iter().filter(|id| self.violated(offer, *id).is_none());
-        let mut settings: Vec<_> = added.chain(missing.map(set(Want::Off))).collect();
-        // A name that switches another feature too may have gone too far with it.
-        let switched = settings.iter().flat_map(|setting| {
-            let on = setting.want == Want::On;
-            let others = (setting.feature.together() - FeatureSet::from_iter([setting.feature])).iter();
-            others.filter(move |id| self.granted.contains(*id) != on)
-        });
-        let back: Vec<_> = switched.collect();
-        settings.extend(back.into_iter().map(|feature| {
-            let want = if self.granted.contains(feature) { Want::On } else { Want::Off };
-            Setting { feature, want }
-        }));
-        settings
+        changes(self.granted - base, missing.collect(), self.granted)
     }
 
     /// All that words hide.
@@ -254,6 +240,25 @@ impl Choice {
     }
 }
 
+/// The settings that add and take away these features of a CPU, which then has those that are `granted`.
+pub(super) fn changes(added: FeatureSet, missing: FeatureSet, granted: FeatureSet) -> Vec<Setting> {
+    let set = |want| move |feature| Setting { feature, want };
+    let mut settings: Vec<_> =
+        added.iter().map(set(Want::On)).chain(missing.iter().map(set(Want::Off))).collect();
+    // A name that switches another feature too may have gone too far with it.
+    let switched = settings.iter().flat_map(|setting| {
+        let on = setting.want == Want::On;
+        let others = (setting.feature.together() - FeatureSet::from_iter([setting.feature])).iter();
+        others.filter(move |id| granted.contains(*id) != on)
+    });
+    let back: Vec<_> = switched.collect();
+    settings.extend(back.into_iter().map(|feature| {
+        let want = if granted.contains(feature) { Want::On } else { Want::Off };
+        Setting { feature, want }
+    }));
+    settings
+}
+
 /// The user's settings, and what `--nested` makes of them.
 fn settings(offer: &Offer, spec: &CpuSpec) -> Vec<Setting> {
     let set = |want| move |feature| Setting { feature, want };
@@ -319,7 +324,7 @@ fn asked(settings: &[Setting], what: impl Fn(Want) -> bool) -> impl Iterator<Ite
 
 /// The features of a model on KVM, or of the host. A model that says nothing of the parts of VMX or SVM has the host's, once `nested` has the one or
 /// the other.
-fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> FeatureSet {
+pub(super) fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> FeatureSet {
     let Some(model) = model else { return offer.features };
     let mut base = (model.features - *KVM_LACKS - *TOPOLOGICAL) | *KVM_BRINGS;
     for (bit, parts) in [(*VMX, *VMX_PARTS), (*SVM, *SVM_PARTS)] {

@@ -27,8 +27,6 @@ static TSX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("hle rtm")
 ///
 /// The plain names are asked, not the versions, as any other QEMU or libvirt knows them.
 pub(super) fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
-    let uncounted = *KVM_LACKS | *TOPOLOGICAL | *VMX_PARTS | *SVM_PARTS;
-    let host = left_out(offer).into_iter().fold(offer.features - uncounted, |host, (out, _)| host - out);
     let rank = |&(number, model): &(usize, &NamedModel)| {
         let kinship = match model.vendor() {
             None => 0,
@@ -36,10 +34,7 @@ pub(super) fn nearest(offer: &Offer) -> Result<&'static NamedModel, CpuError> {
             Some(_) if model.signature.family == offer.signature.family => 2,
             Some(_) => 1,
         };
-        let features = model.features - uncounted;
-        let disabled = (features - host - offer.emulated).len();
-        let cost = cost((host - features).len(), disabled);
-        (Reverse(kinship), cost, disabled, Reverse(number))
+        (Reverse(kinship), distance(offer, model), Reverse(number))
     };
     let candidates = (0..).zip(model::all()).filter(|(_, model)| match model.vendor() {
         None => true,
@@ -61,6 +56,15 @@ pub(super) fn left_out(offer: &Offer) -> [(FeatureSet, &'static str); 2] {
         // Intel's microcode switches it off, on hosts that have that microcode.
         (broken, "left out of host-model: this Haswell's transactions are not reliable"),
     ]
+}
+
+/// The cost of describing the host by this model, and the number of features to take away for that.
+pub(super) fn distance(offer: &Offer, model: &NamedModel) -> (u32, u32) {
+    let uncounted = *KVM_LACKS | *TOPOLOGICAL | *VMX_PARTS | *SVM_PARTS;
+    let host = left_out(offer).into_iter().fold(offer.features - uncounted, |host, (out, _)| host - out);
+    let features = model.features - uncounted;
+    let disabled = (features - host - offer.emulated).len();
+    (cost((host - features).len(), disabled), disabled)
 }
 
 /// libvirt's measure of how far a model is from the host: 1 for each feature to add, and 2, 3, 4 and so on for those to take away.

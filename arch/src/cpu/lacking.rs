@@ -1,10 +1,13 @@
 //! The features that a host lacks of named models.
 
+use std::collections::BTreeMap;
+
 use super::{
-    CpuError, address_width,
+    CpuError,
     choice::{Choice, Reason, Unmet},
     cpuid::Cpuid,
     feature::FeatureId,
+    fit,
     host::HostCpu,
     model::NamedModel,
     offer::Offer,
@@ -34,21 +37,26 @@ impl Lacking {
         Choice::new(&self.0, &spec).map(|choice| choice.unmet).unwrap_or_default()
     }
 
-    /// The parts of a CPU from another host that this one can't give: features, by name or by their bit in a leaf, and the width of physical
-    /// addresses.
+    /// The parts of a CPU from another host that this one can't give, all of them: features by name and by their bit in a leaf or an MSR, then the
+    /// maker, widths, the layout of state, and bits of `msrs`, the MSRs that tell of capabilities.
     #[must_use]
-    pub fn of_cpu(&self, features: &[String], cpuid: &Cpuid) -> Vec<String> {
-        let lacking = features.iter().filter_map(|name| match FeatureId::find(name) {
-            Some(id) if self.0.features.contains(id) || self.0.emulated.contains(id) => None,
-            Some(feature) => Some(Unmet { feature, reason: Reason::Host }.to_string()),
-            // Of a later nvmm's table.
-            None => Some(name.clone()),
-        });
-        let (given, width) =
-            (address_width::physical(cpuid), address_width::physical(&self.0.capabilities.cpuid));
-        let width =
-            (given > width).then(|| format!("physical addresses of {given} bits (this host's have {width})"));
-        lacking.chain(width).collect()
+    pub fn of_cpu(&self, features: &[String], cpuid: &Cpuid, msrs: &BTreeMap<u32, u64>) -> Vec<String> {
+        let offered = self.0.features | self.0.emulated;
+        let (mut lacking, mut told) = (Vec::new(), Vec::new());
+        let known = features.iter().filter_map(|name| FeatureId::find(name)).collect();
+        for name in features {
+            match FeatureId::find(name) {
+                Some(feature) if !offered.contains(feature) => {
+                    told.push(feature.feature().place);
+                    lacking.push(Unmet { feature, reason: Reason::Host }.to_string());
+                }
+                Some(_) => {}
+                // Of a later nvmm's table.
+                None => lacking.push(name.clone()),
+            }
+        }
+        lacking.extend(fit::lacking(&self.0.capabilities, cpuid, msrs, known, &told));
+        lacking
     }
 }
 

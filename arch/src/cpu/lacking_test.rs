@@ -27,19 +27,21 @@ fn a_host_lacks_what_another_gave() {
     let record = |host: &HostCpu| {
         let cpu = CpuProfile::resolve(host, &CpuSpec::default(), &topology).unwrap();
         let names: Vec<_> = cpu.features().iter().map(|id| id.name().to_owned()).collect();
-        (names, cpu.leaves(0))
+        (names, cpu.leaves(0), cpu.capability_msrs().clone())
     };
     for (name, host) in testing::all().into_iter().chain(testing::strangers()) {
-        let (features, cpuid) = record(&host);
-        assert!(Lacking::new(&host).unwrap().of_cpu(&features, &cpuid).is_empty(), "{name} has what it gave");
+        let (features, cpuid, msrs) = record(&host);
+        let lacks = Lacking::new(&host).unwrap().of_cpu(&features, &cpuid, &msrs);
+        assert!(lacks.is_empty(), "{name} has what it gave: {lacks:?}");
     }
-    let (mut features, cpuid) = record(&testing::haswell());
+    let (mut features, cpuid, msrs) = record(&testing::haswell());
     features.push("of-tomorrow".to_owned());
-    let lacks = Lacking::new(&testing::epyc()).unwrap().of_cpu(&features, &cpuid);
+    let lacks = Lacking::new(&testing::epyc()).unwrap().of_cpu(&features, &cpuid, &msrs);
     for expected in ["vmx (", "vmx-ept (", "of-tomorrow"] {
         assert!(lacks.iter().any(|lack| lack.starts_with(expected)), "{expected}: {lacks:?}");
     }
     let wide = record(&testing::servers().pop().unwrap().1).1;
-    let narrow = Lacking::new(&testing::haswell()).unwrap().of_cpu(&[], &wide);
-    assert!(narrow[0].starts_with("physical addresses of "), "{narrow:?}");
+    let narrow = Lacking::new(&testing::haswell()).unwrap().of_cpu(&[], &wide, &BTreeMap::new());
+    assert!(narrow.iter().any(|lack| lack.starts_with("physical addresses of ")), "{narrow:?}");
+    assert!(narrow.contains(&"a processor of Hygon's (this host's is Intel's)".to_owned()), "{narrow:?}");
 }

@@ -31,6 +31,8 @@ pub const VMX_EPT_VPID_CAP: u32 = 0x48c;
 pub const VMX_BASIC: u32 = 0x480;
 /// IA32_VMX_PROCBASED_CTLS: primary processor-based controls.
 pub const VMX_PROCBASED_CTLS: u32 = 0x482;
+/// IA32_VMX_MISC: miscellaneous data.
+pub const VMX_MISC: u32 = 0x485;
 /// IA32_VMX_CR4_FIXED1: the bits of CR4 that may be 1 in VMX operation.
 pub const VMX_CR4_FIXED1: u32 = 0x489;
 /// IA32_VMX_PROCBASED_CTLS2: secondary processor-based controls.

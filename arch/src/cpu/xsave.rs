@@ -2,7 +2,7 @@
 
 use super::cpuid::{Cpuid, Leaf, Registers};
 
-const FUNCTION: u32 = 0xd;
+pub(super) const FUNCTION: u32 = 0xd;
 /// x87 and SSE state are always there, in the legacy area.
 const LEGACY: u64 = 0b11;
 /// Subleaf 1, EAX: the compacted form is there.
@@ -43,6 +43,16 @@ pub(super) fn half(cpuid: &Cpuid) -> impl Iterator<Item = &'static str> {
     missing.map(|(_, name)| *name).filter(|name| !STATELESS.contains(name))
 }
 
+/// The states of a CPU beyond those that every one has, by their bits, each with a feature that brings it if one is known.
+pub(super) fn components(cpuid: &Cpuid) -> impl Iterator<Item = (u32, Option<&'static str>)> {
+    let (main, more) = (cpuid.get(Leaf::sub(FUNCTION, 0)), cpuid.get(Leaf::sub(FUNCTION, 1)));
+    let there = join(main.eax, main.edx) | join(more.ecx, more.edx);
+    extended(there).map(|bit| {
+        let named = COMPONENTS.iter().find(|(component, _)| *component == bit);
+        (bit, named.map(|(_, name)| *name))
+    })
+}
+
 /// Leaves out the state of features that are `gone`. Of state that no known feature brings, `unknown` says whether it stays.
 pub(super) fn rewrite(cpuid: &mut Cpuid, gone: impl Fn(&str) -> bool, unknown: bool) {
     if gone("xsave") {
@@ -59,7 +69,12 @@ pub(super) fn rewrite(cpuid: &mut Cpuid, gone: impl Fn(&str) -> bool, unknown: b
     let user = join(main.eax, main.edx);
     let system = join(more.ecx, more.edx);
     let (new_user, new_system) = (user & kept, system & supervisor);
+    let compacts = more.eax & (XSAVEC | XSAVES) != 0;
     if (new_user, new_system) == (user, system) {
+        // Without the compacted form it has no size, whatever the host says of its own.
+        if let Some(more) = cpuid.0.get_mut(&Leaf::sub(FUNCTION, 1)).filter(|_| !compacts) {
+            more.ebx = 0;
+        }
         return;
     }
     cpuid.0.retain(|leaf, _| {
@@ -69,7 +84,6 @@ pub(super) fn rewrite(cpuid: &mut Cpuid, gone: impl Fn(&str) -> bool, unknown: b
     let size = standard_size(cpuid, new_user);
     let [eax, edx] = split(new_user);
     cpuid.0.insert(Leaf::sub(FUNCTION, 0), Registers { eax, ebx: size, ecx: size, edx });
-    let compacts = more.eax & (XSAVEC | XSAVES) != 0;
     let ebx = if compacts { compacted_size(cpuid, new_user | new_system) } else { 0 };
     let [ecx, edx] = split(new_system);
     cpuid.0.insert(Leaf::sub(FUNCTION, 1), Registers { eax: more.eax, ebx, ecx, edx });

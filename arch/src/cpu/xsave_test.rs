@@ -89,3 +89,11 @@ fn state_without_a_name_is_for_hosts() {
     rewrite(&mut cpuid, |_| false, false);
     assert!(!cpuid.0.contains_key(&key));
 }
+
+#[test]
+fn without_the_compacted_form_it_has_no_size() {
+    let mut cpuid = cpuid();
+    cpuid.0.get_mut(&Leaf::sub(FUNCTION, 1)).unwrap().eax &= !(XSAVEC | XSAVES);
+    rewrite(&mut cpuid, |_| false, true);
+    assert_eq!(cpuid.get(Leaf::sub(FUNCTION, 1)).ebx, 0);
+}

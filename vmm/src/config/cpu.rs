@@ -7,6 +7,8 @@ use arch::cpu::{
     topology::Topology,
 };
 
+use serde::Deserialize;
+
 use super::{error::ConfigError, keys::keys};
 use crate::{
     libvirt::{self, CpuElement},
@@ -48,18 +50,36 @@ pub(super) fn file(given: &str) -> Option<&Path> {
     given.strip_prefix("file:").map(Path::new)
 }
 
-/// A CPU in libvirt's words, and its `<topology>`.
+/// A CPU in libvirt's words, and its `<topology>`; or the output of `nvmm cpu baseline`, in `--cpu`'s own.
 fn cpu_file(path: &Path, text: Option<&str>) -> Result<(CpuSpec, Option<Smp>), ConfigError> {
     let text = match text {
         Some(text) => text.to_owned(),
         None => small_file::read(path).map_err(|error| ConfigError::CpuFile(path.to_owned(), error))?,
     };
+    if let Some(words) = words(&text) {
+        let spec = words.parse().map_err(|error| ConfigError::CpuWords(path.to_owned(), error))?;
+        return Ok((spec, None));
+    }
     let CpuElement { spec, topology, ignored } =
         libvirt::parse(&text).map_err(|error| ConfigError::CpuXml(path.to_owned(), error))?;
     for ignored in ignored {
         log::warn!("--cpu file:{}: {ignored}", path.display());
     }
     Ok((spec, topology))
+}
+
+/// The value for `--cpu` in a file that has it in a line, or as the member `cpu` of an object in JSON.
+fn words(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Baseline {
+        cpu: String,
+    }
+    let line = text.trim();
+    if line.starts_with('{') {
+        return serde_json::from_str(line).ok().map(|Baseline { cpu }| cpu);
+    }
+    let plain = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    (plain && !line.contains('<')).then(|| line.to_owned())
 }
 
 fn smp(given: &str) -> Result<Smp, ConfigError> {

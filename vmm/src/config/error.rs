@@ -23,6 +23,9 @@ pub enum ConfigError {
     /// `--cpu file:PATH`, with a file that says something else.
     #[error("--cpu file:{}", .0.display())]
     CpuXml(PathBuf, #[source] XmlError),
+    /// `--cpu file:PATH`, with a file that has words of `--cpu` which mean nothing.
+    #[error("--cpu file:{}", .0.display())]
+    CpuWords(PathBuf, #[source] SpecError),
     /// `--smp 4,cores=2` and `<topology>`.
     #[error(
         "--smp {0}: the file of --cpu has a <topology>; give only the number of vCPUs, or take the element out"

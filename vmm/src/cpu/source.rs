@@ -103,7 +103,11 @@ impl HostArgs {
 }
 
 /// Reads a host's file.
-pub(super) fn recorded(path: &Path) -> anyhow::Result<HostCpu> {
+///
+/// # Errors
+///
+/// It can't be read, or is something else.
+pub(crate) fn recorded(path: &Path) -> anyhow::Result<HostCpu> {
     let text = small_file::read(path).with_context(|| path.printable().to_string())?;
     serde_json::from_str(&text).with_context(|| format!("{} is not a recorded host", path.printable()))
 }

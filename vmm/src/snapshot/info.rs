@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use arch::cpu::lacking::Lacking;
 use clap::{Args, Subcommand};
 use devices::printable::ToPrintable;
 use serde::Serialize;
@@ -18,7 +17,10 @@ use super::{
     origin::kernel_release,
 };
 use crate::{
-    cpu::text::{block, fill, print},
+    cpu::{
+        self,
+        text::{block, fill, print},
+    },
     exit::COULD_NOT,
     host::Host,
     size::Size,
@@ -51,6 +53,9 @@ struct InfoArgs {
     /// Read all of it, and check it for damage
     #[arg(long)]
     check: bool,
+    /// A recorded host, as `nvmm cpu dump` prints it, to be asked instead of this one
+    #[arg(long, value_name = "FILE")]
+    host: Option<PathBuf>,
     /// KVM's device node
     #[arg(long, value_name = "PATH", default_value = "/dev/kvm")]
     kvm: PathBuf,
@@ -74,8 +79,12 @@ struct Report {
     memory: u64,
     memory_saved: u64,
     disks: Vec<DiskRecord>,
-    /// What keeps this host from running it.
+    /// The hosts that its CPU lets it move to.
+    moves: String,
+    /// What keeps the host that is asked from running it.
     lacking: Vec<String>,
+    #[serde(skip)]
+    asked: &'static str,
 }
 
 /// Does what was asked; the value is nvmm's exit status.
@@ -84,14 +93,14 @@ struct Report {
 ///
 /// There is no such snapshot, or it is damaged.
 pub fn run(args: &SnapshotCommand) -> Result<u8> {
-    let Action::Info(InfoArgs { path, json, check, kvm }) = &args.command;
+    let Action::Info(InfoArgs { path, json, check, host, kvm }) = &args.command;
     let manifest = Manifest::read(path)?;
     if *check {
         manifest.read_state(path)?;
         let shown = || path.printable().to_string();
         manifest.memory.open(path).and_then(|file| manifest.memory.check(&file)).with_context(shown)?;
     }
-    let report = Report::new(manifest, kvm);
+    let report = Report::new(manifest, host.as_deref(), kvm);
     let status = if report.lacking.is_empty() { 0 } else { COULD_NOT };
     if *json {
         let mut value = serde_json::to_value(&report)?;
@@ -104,10 +113,11 @@ pub fn run(args: &SnapshotCommand) -> Result<u8> {
 }
 
 impl Report {
-    fn new(manifest: Manifest, kvm: &Path) -> Self {
-        let lacking = lacking(&manifest, kvm).unwrap_or_else(|error| vec![format!("{error:#}")]);
+    fn new(manifest: Manifest, host: Option<&Path>, kvm: &Path) -> Self {
+        let lacking = lacking(&manifest, host, kvm).unwrap_or_else(|error| vec![format!("{error:#}")]);
         let (memory, memory_saved) = manifest.memory.sizes();
         let words = manifest.options.words();
+        let moves = manifest.cpu.moves_to();
         Self {
             format: manifest.format,
             nvmm: manifest.nvmm,
@@ -123,7 +133,9 @@ impl Report {
             memory,
             memory_saved,
             disks: manifest.disks,
+            moves,
             lacking,
+            asked: if host.is_some() { "that host" } else { "this host" },
         }
     }
 
@@ -137,6 +149,7 @@ impl Report {
         row("folder", &self.folder.printable().to_string());
         row("options", &self.options.join(" "));
         row("vCPUs", &format!("{}: {}", self.vcpus, self.cpu));
+        row("moves", &self.moves);
         let vcpus: Vec<_> = self.nested_guests.iter().map(ToString::to_string).collect();
         let nested = if vcpus.is_empty() {
             "no guest of the guest's runs".to_owned()
@@ -161,20 +174,21 @@ impl Report {
             row("disk", &told);
         }
         if self.lacking.is_empty() {
-            row("this host", "can run it");
+            row(self.asked, "can run it");
         } else {
-            row("this host", &format!("can't run it: it lacks {}", self.lacking.join(", ")));
+            row(self.asked, &format!("can't run it: it lacks {}", self.lacking.join(", ")));
         }
         text
     }
 }
 
-/// What keeps this host from running it.
-fn lacking(manifest: &Manifest, kvm: &Path) -> Result<Vec<String>> {
-    let host = Host::open(kvm)?;
-    let mut lacking = Lacking::new(&host.cpu)?.of_cpu(&manifest.cpu.features, &manifest.cpu.cpuid);
-    if !manifest.nested_guests.is_empty() && kernel_release() != manifest.kernel {
-        lacking.push(format!("Linux {}, for the guest's own guest", manifest.kernel));
+/// What keeps a host from running it: a recorded one, or this one.
+fn lacking(manifest: &Manifest, recorded: Option<&Path>, kvm: &Path) -> Result<Vec<String>> {
+    let host = recorded.map_or_else(|| Ok(Host::open(kvm)?.cpu), cpu::recorded)?;
+    let mut lacking = manifest.cpu.lacking_on(&host)?;
+    if !manifest.nested_guests.is_empty() && (recorded.is_some() || kernel_release() != manifest.kernel) {
+        let unknown = if recorded.is_some() { " (a recorded host does not tell its own)" } else { "" };
+        lacking.push(format!("Linux {}, for the guest's own guest{unknown}", manifest.kernel));
     }
     Ok(lacking)
 }

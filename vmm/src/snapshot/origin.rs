@@ -115,7 +115,7 @@ impl Origin<'_> {
 }
 
 /// What a snapshot tells of a CPU, but for its host.
-fn record(cpu: &CpuProfile) -> CpuRecord {
+pub(super) fn record(cpu: &CpuProfile) -> CpuRecord {
     CpuRecord {
         vcpus: 0,
         spec: cpu.canonical().to_string(),

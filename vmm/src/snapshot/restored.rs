@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use arch::{
     boot::MemoryMap,
-    cpu::{host::HostCpu, lacking::Lacking, profile::CpuProfile},
+    cpu::{host::HostCpu, profile::CpuProfile},
     memory::GuestRam,
 };
 use devices::{printable::ToPrintable, state::DeviceState};
@@ -105,7 +105,7 @@ impl Restored {
     ///
     /// It can't; what it lacks is named, all at once.
     pub fn check_host(&self, host: &HostCpu) -> Result<()> {
-        let lacking = Lacking::new(host)?.of_cpu(&self.manifest.cpu.features, &self.manifest.cpu.cpuid);
+        let lacking = self.manifest.cpu.lacking_on(host)?;
         if !lacking.is_empty() {
             bail!("{}: this host lacks what the guest's CPU has: {}", self.shown, lacking.join(", "));
         }

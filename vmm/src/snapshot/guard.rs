@@ -1,0 +1,91 @@
+//! The hosts that a saved machine can go on on, by its CPU: libvirt's three modes.
+//!
+//! | mode | moves to |
+//! | --- | --- |
+//! | `host-passthrough` | hosts with the same processor: the guest may have learned what no feature tells, such as the processor's errata |
+//! | `host-model` | hosts of the same maker that have its features |
+//! | a named model | the same |
+
+use std::fmt;
+
+use anyhow::Result;
+use arch::cpu::{
+    cpuid::Leaf,
+    host::HostCpu,
+    lacking::Lacking,
+    signature::Signature,
+    spec::{CpuSpec, Model},
+};
+
+use super::manifest::CpuRecord;
+
+/// The hosts that a CPU can be taken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mobility {
+    /// Those with the processor that it was made on.
+    SameProcessor,
+    /// Those that can give all of it.
+    Features,
+}
+
+/// A processor by its maker, family, model and stepping.
+struct Processor<'a>(&'a HostCpu);
+
+impl CpuRecord {
+    /// The hosts that the CPU can be taken to.
+    pub(super) fn mobility(&self) -> Mobility {
+        match self.spec.parse::<CpuSpec>() {
+            Ok(CpuSpec { model: Model::Named(_) | Model::HostModel, .. }) => Mobility::Features,
+            Ok(_) | Err(_) => Mobility::SameProcessor,
+        }
+    }
+
+    /// The same in words.
+    pub(super) fn moves_to(&self) -> String {
+        match self.mobility() {
+            Mobility::SameProcessor => {
+                format!("to hosts with the same processor, {}: --cpu host-passthrough", Processor(&self.host))
+            }
+            Mobility::Features => format!("to {} hosts that have all of its CPU", self.host.vendor()),
+        }
+    }
+
+    /// The parts that a host lacks of what the guest's CPU has, all of them.
+    ///
+    /// # Errors
+    ///
+    /// The host's leaves are unusable.
+    pub(super) fn lacking_on(&self, host: &HostCpu) -> Result<Vec<String>> {
+        let mut lacking = Lacking::new(host)?.of_cpu(&self.features, &self.cpuid, &self.msrs.0);
+        let [saved, here] = [&self.host, host].map(|host| (maker(host), signature(host)));
+        if self.mobility() == Mobility::SameProcessor && saved != here {
+            lacking.push(format!(
+                "the processor that --cpu host-passthrough was of, {} (this host's is {}): save a machine that is to move with --cpu \
+                 host-model, or a model that `nvmm cpu baseline` finds",
+                Processor(&self.host),
+                Processor(host)
+            ));
+        }
+        Ok(lacking)
+    }
+}
+
+fn maker(host: &HostCpu) -> [u8; 12] {
+    host.supported.get(Leaf::new(0)).maker()
+}
+
+fn signature(host: &HostCpu) -> Signature {
+    Signature::decode(host.supported.get(Leaf::new(1)).eax)
+}
+
+/// `Intel family 6 model 106 stepping 6`.
+impl fmt::Display for Processor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Signature { family, model, stepping } = signature(self.0);
+        write!(f, "{} family {family} model {model} stepping {stepping}", self.0.vendor())
+    }
+}
+
+#[cfg(test)]
+#[path = "guard_test.rs"]
+mod tests;
