@@ -67,8 +67,10 @@ pub(crate) const NEEDED: [Cap; 9] = [
 pub struct Host {
     /// The system file descriptor.
     pub kvm: Kvm,
-    /// The host's CPU, of which the guest's is made.
+    /// The CPU of which the guest's is made: the host's, or that of the host where a restored machine began.
     pub cpu: HostCpu,
+    /// The host's own, if `cpu` is another's.
+    pub own_cpu: Option<HostCpu>,
     /// The most vCPUs in a VM.
     pub max_vcpus: usize,
     /// One more than the greatest vCPU id, which is the APIC id.
@@ -84,7 +86,18 @@ impl Host {
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let kvm = open(path)?;
         let cpu = cpu(&kvm, path)?;
-        Ok(Self { max_vcpus: kvm.get_max_vcpus(), max_vcpu_id: kvm.get_max_vcpu_id(), cpu, kvm })
+        Ok(Self {
+            max_vcpus: kvm.get_max_vcpus(),
+            max_vcpu_id: kvm.get_max_vcpu_id(),
+            cpu,
+            own_cpu: None,
+            kvm,
+        })
+    }
+
+    /// Has the guest's CPU made of another host's.
+    pub fn make_cpu_of(&mut self, other: &HostCpu) {
+        self.own_cpu = Some(std::mem::replace(&mut self.cpu, other.clone()));
     }
 }
 

@@ -122,8 +122,11 @@ impl Machine {
         lost_memory::init()?;
         let topology = config.topology;
         check_vcpus(host, &topology)?;
-        let cpu =
+        let mut cpu =
             CpuProfile::resolve(&host.cpu, &config.cpu, &topology).map_err(|error| refusal(config, error))?;
+        if let Some(own) = &host.own_cpu {
+            cpu.run_on(own);
+        }
         if let Some(restored) = restored {
             restored.check_cpu(&cpu)?;
         }

@@ -258,7 +258,7 @@ fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch
         restored.check(config, &payload, &devices, &files)?;
         restored.check_host(&host.cpu)?;
         // Also after a reset, the guest's CPU stays what it is.
-        host.cpu = restored.cpu_host().clone();
+        host.make_cpu_of(restored.cpu_host());
         taken.add("--restore", &restored.memory_path());
     }
     let origin = Origin {

@@ -144,6 +144,20 @@ impl CpuProfile {
         &self.msrs
     }
 
+    /// Has the MSRs written, too, that the host which the machine runs on would give other values, if the CPU was decided on another, as that of
+    /// a restored machine.
+    pub fn run_on(&mut self, here: &HostCpu) {
+        let written = |index: u32| self.msrs.iter().any(|&(other, _)| other == index);
+        let differ = self.capabilities.msrs.iter().filter(|&(&index, &value)| {
+            !vcpu_msrs::is_made(index) && !written(index) && here.feature_msrs.get(&index) != Some(&value)
+        });
+        let differ: Vec<_> = differ.map(|(&index, &value)| (index, value)).collect();
+        // KVM takes them before IA32_FEATURE_CONTROL, which is last.
+        let end = self.msrs.iter().position(|&(index, _)| index == msr::FEATURE_CONTROL);
+        let end = end.unwrap_or(self.msrs.len());
+        self.msrs.splice(end..end, differ);
+    }
+
     /// IA32_MCG_CAP, for `KVM_X86_SETUP_MCE`, if the CPU has machine checks. It goes before the other MSRs: KVM takes
     /// IA32_FEATURE_CONTROL's bit for local machine checks only from a CPU that has them.
     #[must_use]

@@ -376,3 +376,23 @@ fn the_microcode_revision_is_never_0() {
         }
     }
 }
+
+/// A machine that was decided on with one host, restored on another, and reset there.
+#[test]
+fn on_another_host_its_capabilities_are_written() {
+    let [old, new] = ["broadwell-ep", "granite-rapids"].map(testing::server);
+    let mut cpu = testing::resolve(&old, "host-model").unwrap();
+    let planned = cpu.msrs().to_vec();
+    cpu.run_on(&old);
+    assert_eq!(cpu.msrs(), planned, "its own host has nothing to be told");
+    cpu.run_on(&new);
+    let written: BTreeMap<u32, u64> = cpu.msrs().iter().copied().collect();
+    assert_eq!(written.len(), cpu.msrs().len(), "each once: {:x?}", cpu.msrs());
+    for (index, value) in cpu.capability_msrs() {
+        let made = [0x481, 0x482, 0x483, 0x484, 0x489].contains(index);
+        if !made && new.feature_msrs.get(index) != Some(value) {
+            assert_eq!(written.get(index), Some(value), "MSR {index:#x}");
+        }
+    }
+    assert!(written.contains_key(&0x48b) && cpu.msrs().last().unwrap().0 == msr::FEATURE_CONTROL);
+}

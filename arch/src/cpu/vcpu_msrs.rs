@@ -48,8 +48,7 @@ pub(super) fn all(
     // Capabilities are KVM's own values where nothing was taken away: then there is nothing to write.
     for (&index, &value) in &cpu.msrs {
         let default = offer.capabilities.msrs.get(&index).copied();
-        let made = index == msr::VMX_CR4_FIXED1 || msr::VMX_OLD_CONTROLS.iter().any(|(old, _)| *old == index);
-        if default != Some(value) && !made {
+        if default != Some(value) && !is_made(index) {
             let why = choice.model.map_or(Why::Feature, |model| Why::Model(&model.name));
             write(index, "capabilities", value, default, why);
         }
@@ -66,6 +65,11 @@ pub(super) fn all(
     let allowed: u64 = [vmx, lmce].iter().map(|&(bit, on)| if on { bit } else { 0 }).sum();
     write(msr::FEATURE_CONTROL, name, msr::FEATURE_CONTROL_LOCKED | allowed, None, Why::Hypervisor);
     msrs
+}
+
+/// Returns whether KVM makes an MSR of others or of CPUID, and takes no other value.
+pub(super) fn is_made(index: u32) -> bool {
+    index == msr::VMX_CR4_FIXED1 || msr::VMX_OLD_CONTROLS.iter().any(|(old, _)| *old == index)
 }
 
 /// The microcode revision that QEMU shows where it does not have the host's: high enough that systems need none of the workarounds for
