@@ -58,6 +58,16 @@ fn net_transmissions() {
 }
 
 #[test]
+fn pci_accesses() {
+    replay("pci", pci);
+}
+
+#[test]
+fn port_accesses() {
+    replay("ports", ports);
+}
+
+#[test]
 fn qcow2_headers() {
     replay("qcow2_header", qcow2_header);
 }
@@ -75,6 +85,11 @@ fn queues() {
 #[test]
 fn vga_registers() {
     replay("vga", vga);
+}
+
+#[test]
+fn virtio_registers() {
+    replay("virtio_pci", virtio_pci);
 }
 
 #[test]

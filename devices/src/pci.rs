@@ -9,6 +9,8 @@ mod config;
 mod dirty;
 mod front;
 mod function;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod host_bridge;
 mod lifecycle;
 mod memory;

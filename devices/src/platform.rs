@@ -5,6 +5,8 @@ mod cmos;
 mod debug_console;
 mod debug_exit;
 pub mod flash;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod fw_cfg;
 pub(crate) mod i8042;
 mod pm_timer;

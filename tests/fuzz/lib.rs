@@ -1,14 +1,18 @@
 //! The parts that the targets share: how one is made of a function, and what a finding is besides a panic.
 
+#[path = "../support/damage.rs"]
+mod damage;
+mod json;
 mod memory;
 mod panics;
 mod stack;
 
 pub use devices;
+pub use json::mutate;
 pub use libfuzzer_sys;
-pub use vmm;
 pub use panics::{after_expected, expect_caught};
 pub use stack::{set_aside, watch};
+pub use vmm;
 
 #[global_allocator]
 static MEMORY: memory::Limited = memory::Limited;
@@ -39,5 +43,17 @@ macro_rules! target {
                 $crate::after_expected(|| $crate::devices::fuzzing::$entry(data))
             }
         );
+    };
+}
+
+/// The same for inputs that are JSON.
+#[macro_export]
+macro_rules! json_target {
+    ($entry:ident $($more:tt)*) => {
+        $crate::target!($entry $($more)*);
+
+        $crate::libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+            $crate::mutate(data, size, max_size, seed)
+        });
     };
 }

@@ -9,6 +9,8 @@
 mod blk_plan;
 #[path = "../support/control.rs"]
 mod control;
+#[path = "../support/damage.rs"]
+mod damage;
 #[path = "../support/images.rs"]
 #[expect(dead_code, reason = "a part of it is used here")]
 mod images;
@@ -22,6 +24,7 @@ mod support;
 
 mod balloon;
 mod broken;
+mod damaged;
 mod disks;
 mod identity;
 mod load;

@@ -38,6 +38,31 @@ fn viewers_messages() {
     try_all("vnc", vnc);
 }
 
+#[test]
+fn option_words_in_any_order() {
+    try_all("option_words", option_words);
+}
+
+#[test]
+fn kernels() {
+    try_all("kernel", kernel);
+}
+
+#[test]
+fn qmps_commands() {
+    try_all("qmp", qmp);
+}
+
+#[test]
+fn snapshots_machines() {
+    try_all("snapshot_machine", snapshot_machine);
+}
+
+#[test]
+fn snapshots_states() {
+    try_all("snapshot_state", snapshot_state);
+}
+
 fn try_all(target: &str, entry: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

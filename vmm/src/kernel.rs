@@ -5,6 +5,8 @@ mod elf;
 mod error;
 mod fitting;
 mod formats;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod image;
 mod initramfs;
 mod passed;

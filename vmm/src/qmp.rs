@@ -13,6 +13,8 @@ mod client;
 mod command;
 mod commands;
 mod cpus;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod input_event;
 mod message;
 mod models;

@@ -10,6 +10,8 @@ mod directory;
 mod disks;
 mod error;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod guard;
 mod info;
 mod manifest;

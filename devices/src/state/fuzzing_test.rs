@@ -1,8 +1,12 @@
+#[path = "../../../tests/support/damage.rs"]
+mod damage;
+
 use std::{fs, path::PathBuf, time::Duration};
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::Value;
 
+use self::damage::{change, places};
 use super::*;
 use crate::{
     input::{Key, Keys},
@@ -140,39 +144,6 @@ fn shape(state: &Value) -> Vec<String> {
     members.collect()
 }
 
-/// The places of all numbers, texts and the like in a state, as JSON pointers.
-fn places(state: &Value, at: &str, all: &mut Vec<String>) {
-    match state {
-        Value::Object(members) => {
-            for (key, value) in members {
-                places(value, &format!("{at}/{key}"), all);
-            }
-        }
-        Value::Array(items) => {
-            for (number, value) in items.iter().enumerate() {
-                places(value, &format!("{at}/{number}"), all);
-            }
-        }
-        _ => all.push(at.to_owned()),
-    }
-}
-
-/// Changes a value: a text in one of its digits, a number to another of its size or any.
-fn change(value: &mut Value, to: u64) {
-    match value {
-        Value::String(text) if !text.is_empty() => {
-            let at = usize::try_from(to / 16).unwrap_or(0) % text.len();
-            text.replace_range(at..=at, &format!("{:x}", to % 16));
-        }
-        Value::Bool(bool) => *bool = !*bool,
-        Value::Number(number) => {
-            let bits = number.as_u64().map_or(64, |number| 64 - number.leading_zeros()).max(3);
-            *value = if to.is_multiple_of(8) { to.into() } else { (to >> (64 - bits)).into() };
-        }
-        other => *other = to.into(),
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
@@ -182,11 +153,11 @@ proptest! {
     ) {
         let recorded: BTreeMap<String, Value> = serde_json::from_str(&fs::read_to_string(corpus()).unwrap()).unwrap();
         let kind = kind.get(&recorded.keys().collect::<Vec<_>>()).to_owned();
-        let (mut state, mut all) = (recorded[kind].clone(), Vec::new());
-        places(&state["state"], "/state", &mut all);
-        for (place, to) in changes {
+        let mut state = recorded[kind].clone();
+        for (place, by) in changes {
+            let all = places(&state["state"]);
             if !all.is_empty() {
-                change(state.pointer_mut(place.get::<String>(&all)).unwrap(), to);
+                change(state["state"].pointer_mut(place.get::<String>(&all)).unwrap(), by);
             }
         }
         device_states(&serde_json::to_vec(&serde_json::json!({ kind.as_str(): state })).unwrap());

@@ -2,6 +2,8 @@
 
 mod capability;
 mod common;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod identity;
 mod interrupt;
 mod queue;

@@ -1,3 +1,3 @@
 #![no_main]
 
-fuzz::target!(device_states);
+fuzz::json_target!(device_states);

@@ -1,4 +1,4 @@
-//! Fuzzing of QEMU's words, and of libvirt's.
+//! Fuzzing of QEMU's words, of libvirt's, and of those in a snapshot.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config::VmConfig,
     domain::{self, Beside},
+    snapshot,
 };
 
 static MACHINE: LazyLock<clap::Command> = LazyLock::new(MachineAlone::command);
@@ -71,4 +72,36 @@ pub fn domain_xml(data: &[u8]) {
         // The meaning of the words may be wrong.
         drop(VmConfig::new(&machine));
     }
+}
+
+/// Restores a machine of a snapshot's `machine.json` without its checksum, as far as that goes without KVM.
+///
+/// # Panics
+///
+/// What was read is other than what is written of it.
+pub fn snapshot_machine(data: &[u8]) {
+    let Some(snapshot) = snapshot::fuzzing::machine(data) else { return };
+    let line = ["nvmm", "--restore", "snap"].map(OsString::from);
+    let words = match snapshot.command_line(&line) {
+        Ok(words) => words,
+        Err(lines) => return assert!(!lines.is_empty()),
+    };
+    let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(words) else { return };
+    if let Ok(config) = VmConfig::new(&machine) {
+        snapshot::fuzzing::build(&snapshot, &config);
+    }
+}
+
+/// Gives nvmm a command line of its own: a word in each line. A snapshot keeps its options, and is restored by them.
+///
+/// # Panics
+///
+/// The options of a machine are others once they were kept.
+pub fn option_words(data: &[u8]) {
+    let lines = data.split(|byte| *byte == b'\n').map(|word| OsStr::from_bytes(word).to_owned());
+    let words: Vec<_> = [OsString::from("nvmm")].into_iter().chain(lines).collect();
+    let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(&words) else { return };
+    // Their meaning may be wrong.
+    let _ = VmConfig::new(&machine);
+    snapshot::fuzzing::keep(&words);
 }

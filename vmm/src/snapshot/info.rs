@@ -64,7 +64,7 @@ struct InfoArgs {
 /// A snapshot as it is told of.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Report {
+pub(super) struct Report {
     format: u32,
     nvmm: String,
     kernel: String,
@@ -100,7 +100,10 @@ pub fn run(args: &SnapshotCommand) -> Result<u8> {
         let shown = || path.printable().to_string();
         manifest.memory.open(path).and_then(|file| manifest.memory.check(&file)).with_context(shown)?;
     }
-    let report = Report::new(manifest, host.as_deref(), kvm);
+    let lacking =
+        lacking(&manifest, host.as_deref(), kvm).unwrap_or_else(|error| vec![format!("{error:#}")]);
+    let asked = if host.is_some() { "that host" } else { "this host" };
+    let report = Report { asked, ..Report::new(manifest, lacking) };
     let status = if report.lacking.is_empty() { 0 } else { COULD_NOT };
     if *json {
         let mut value = serde_json::to_value(&report)?;
@@ -113,8 +116,7 @@ pub fn run(args: &SnapshotCommand) -> Result<u8> {
 }
 
 impl Report {
-    fn new(manifest: Manifest, host: Option<&Path>, kvm: &Path) -> Self {
-        let lacking = lacking(&manifest, host, kvm).unwrap_or_else(|error| vec![format!("{error:#}")]);
+    pub(super) fn new(manifest: Manifest, lacking: Vec<String>) -> Self {
         let (memory, memory_saved) = manifest.memory.sizes();
         let words = manifest.options.words();
         let moves = manifest.cpu.moves_to();
@@ -135,11 +137,11 @@ impl Report {
             disks: manifest.disks,
             moves,
             lacking,
-            asked: if host.is_some() { "that host" } else { "this host" },
+            asked: "this host",
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = String::new();
         let mut row = |label: &str, told: &str| {
             let lines = fill(told.split(' '), INDENT);

@@ -185,13 +185,13 @@ impl MemoryLayout {
 
     /// Bytes of memory, and as far as they are in pieces that are not all zeros.
     pub(crate) fn sizes(&self) -> (u64, u64) {
-        let all = self.regions.iter().map(|region| region.len).sum();
+        let all = self.regions.iter().fold(0_u64, |all, region| all.saturating_add(region.len));
         let pieces = self.regions.iter().flat_map(|region| &region.crc32).flatten().count();
         (all, pieces as u64 * PIECE as u64)
     }
 
     /// The length of the file.
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         let ends = self.regions.iter();
         let ends = ends.map(|region| region.offset.saturating_add(region.len));
         ends.max().unwrap_or_default().checked_next_multiple_of(PIECE as u64).unwrap_or(u64::MAX)

@@ -113,6 +113,13 @@ fn absurd_layouts_are_refused() {
     }
 }
 
+/// `nvmm snapshot info` tells of them before it looks at them.
+#[test]
+fn absurd_sizes_are_told_without_harm() {
+    let region = Region { name: RAM.to_owned(), address: None, len: u64::MAX, offset: 0, crc32: vec![] };
+    assert_eq!(MemoryLayout { regions: vec![region.clone(), region] }.sizes().0, u64::MAX);
+}
+
 #[test]
 fn a_save_can_be_given_up() {
     let folder = TempDir::new().unwrap();

@@ -64,6 +64,18 @@ impl Snapshot {
         Ok(Self { path: path.to_owned(), manifest: Manifest::read(path)? })
     }
 
+    /// A snapshot whose manifest was read.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn new(path: PathBuf, manifest: Manifest) -> Self {
+        Self { path, manifest }
+    }
+
+    /// What it is of.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// The command line of the restored machine, by the options that were saved and those of this `line`, both with the program's name.
     ///
     /// # Errors

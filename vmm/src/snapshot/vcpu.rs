@@ -176,6 +176,12 @@ impl VcpuState {
         self.nested.as_ref().is_some_and(|nested| nested.0.len() > NESTED_HEADER)
     }
 
+    /// Returns whether a KVM without nested virtualization can take it up.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn is_idle(&self) -> bool {
+        self.nested.as_ref().is_none_or(|nested| is_idle(&nested.0))
+    }
+
     fn give_rate(&self, vm: &VmFd, vcpu: &VcpuFd) -> Result<(), StateError> {
         let here = vcpu.get_tsc_khz().map_err(kvm("KVM_GET_TSC_KHZ"))?;
         if here == self.tsc_khz {

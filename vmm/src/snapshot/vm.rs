@@ -114,7 +114,7 @@ fn give_chip(vm: &VmFd, chip: &kvm_irqchip) -> Result<(), StateError> {
 
 /// Has `give` set a vCPU's state, and leaves guest memory as it is: KVM writes the time to the address in MSR_KVM_WALL_CLOCK when that is set, but the
 /// guest may have something else there by now.
-fn keep_wall_clocks(
+pub(super) fn keep_wall_clocks(
     state: &VcpuState,
     memory: &GuestRam,
     give: impl FnOnce() -> Result<(), StateError>,
