@@ -36,6 +36,11 @@ pub(crate) fn nvmm() -> Command {
     command
 }
 
+/// The KiB by which a sanitizer's own memory may grow, if nvmm is built for one: see `tests/sanitize`.
+pub(crate) fn sanitizer_kib() -> u64 {
+    if std::env::var_os("NVMM_SANITIZED").is_some() { 512 << 10 } else { 0 }
+}
+
 /// Says that a test is skipped, and why, where there is no KVM to run it on.
 pub(crate) fn no_kvm() -> bool {
     let host = vmm::host::Host::open(Path::new("/dev/kvm"));

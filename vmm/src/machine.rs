@@ -275,12 +275,22 @@ impl Machine {
     /// which a slow disk should survive, unless the user asks for the end.
     fn stop_devices(&self, resets: bool, link: &Link) -> Vec<String> {
         let asked = Instant::now();
-        let patience = if resets { RESET_PATIENCE } else { END_PATIENCE };
-        loop {
-            let busy = self.devices.stop(Duration::from_millis(100));
-            if busy.is_empty() || asked.elapsed() >= patience || resets && link.end_is_asked() {
-                return busy;
-            }
+        stop_in_time(resets, |time| self.devices.stop(time), || asked.elapsed(), || link.end_is_asked())
+    }
+}
+
+/// Has `stop` stop devices, a while at a time, until none is busy or all patience is at an end, by the time that has `elapsed`.
+fn stop_in_time(
+    resets: bool,
+    mut stop: impl FnMut(Duration) -> Vec<String>,
+    elapsed: impl Fn() -> Duration,
+    end_is_asked: impl Fn() -> bool,
+) -> Vec<String> {
+    let patience = if resets { RESET_PATIENCE } else { END_PATIENCE };
+    loop {
+        let busy = stop(Duration::from_millis(100));
+        if busy.is_empty() || elapsed() >= patience || resets && end_is_asked() {
+            return busy;
         }
     }
 }

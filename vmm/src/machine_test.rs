@@ -21,6 +21,33 @@ use crate::{
     source::{Command, News, Request, Source},
 };
 
+/// Waits for devices that are busy for `busy`, by a clock that goes by itself. Returns those that are still busy, and the time then.
+fn stopped(resets: bool, busy: Duration, end_is_asked_at: Duration) -> (Vec<String>, Duration) {
+    let now = std::cell::Cell::new(Duration::ZERO);
+    let stop = |time| {
+        now.set(now.get() + time);
+        if now.get() >= busy { Vec::new() } else { vec!["disk x".to_owned()] }
+    };
+    let devices = stop_in_time(resets, stop, || now.get(), || now.get() >= end_is_asked_at);
+    (devices, now.get())
+}
+
+#[test]
+fn a_reset_waits_a_minute_for_its_devices_and_the_end_two_seconds() {
+    let seconds = Duration::from_secs;
+    let never = Duration::MAX;
+    for (resets, most) in [(true, seconds(60)), (false, seconds(2))] {
+        let (devices, waited) = stopped(resets, never, never);
+        assert_eq!((devices, waited), (vec!["disk x".to_owned()], most));
+        let (devices, waited) = stopped(resets, most - seconds(1), never);
+        assert_eq!((devices, waited), (vec![], most - seconds(1)));
+        assert_eq!(stopped(resets, Duration::ZERO, never), (vec![], Duration::from_millis(100)));
+    }
+    // The user asks for the end, and the reset gives up at once.
+    assert_eq!(stopped(true, never, seconds(5)).1, seconds(5));
+    assert_eq!(stopped(false, never, seconds(1)).1, seconds(2));
+}
+
 /// A device that keeps the vCPU which writes to it, as a slow file behind a serial port does.
 #[derive(Debug, Clone)]
 struct Slow(Arc<Mutex<Held>>, Arc<AtomicBool>);

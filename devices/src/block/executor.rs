@@ -263,3 +263,7 @@ fn parts(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
 fn is_no_answer(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
+
+#[cfg(test)]
+#[path = "executor_test.rs"]
+mod tests;

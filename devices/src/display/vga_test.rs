@@ -1,3 +1,8 @@
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
 use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
@@ -97,6 +102,46 @@ fn setting_a_mode_clears_the_screen() {
     assert_eq!(around, [0, 0x55]);
     let dirty = vga.video.dirty().map(DirtyPages::take).unwrap();
     assert_eq!(dirty.iter().map(|word| word.count_ones()).sum::<u32>(), 75);
+}
+
+/// Sees the registers' lock free while 16 MiB are being cleared: the first byte is, and the last is not yet.
+#[test]
+fn clearing_holds_up_nobody_who_wants_the_registers() {
+    let vga = vga();
+    let mut ports = vga.dispi_ports();
+    let last = 2560 * 1600 * 4 - 1;
+    let is_seen = AtomicBool::new(false);
+    let (vga, is_seen) = (&vga, &is_seen);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let memory = vga.video.as_volatile_slice();
+            for _ in 0..10_000 {
+                memory.write_obj(0x55_u8, 0).unwrap();
+                memory.write_obj(0x55_u8, last).unwrap();
+                for (index, value) in [(4, 0_u16), (1, 2560), (2, 1600), (3, 32), (4, 1)] {
+                    let _ = ports.write(0, &u16::to_le_bytes(index));
+                    let _ = ports.write(1, &value.to_le_bytes());
+                }
+                if is_seen.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+            panic!("nobody gets the lock while the screen is cleared");
+        });
+        scope.spawn(move || {
+            let memory = vga.video.as_volatile_slice();
+            let is_clearing = || {
+                let _registers = lock(&vga.adapter);
+                let [first, last] = [0, last].map(|at| memory.read_obj::<u8>(at).unwrap());
+                (first, last) == (0, 0x55)
+            };
+            // The other thread has the ports until it gives up.
+            while !is_clearing() && Arc::strong_count(&vga.adapter) > 2 {
+                thread::yield_now();
+            }
+            is_seen.store(true, Ordering::Relaxed);
+        });
+    });
 }
 
 #[test]

@@ -166,3 +166,25 @@ fn a_machine_that_ends_between_two_commands_loses_nothing() {
     drop(chip().0);
     assert_eq!(store.take(), Vec::<Vec<u8>>::new());
 }
+
+/// A command copies the chip once at most, and never when no byte has changed since.
+#[test]
+fn an_access_copies_the_chip_once_at_most() {
+    let values = [0x00, 0x10, 0x20, 0x40, 0x50, 0x70, 0xd0, 0xff];
+    let mut saves = 0;
+    for first in values {
+        for second in values {
+            for third in values {
+                let (mut flash, store, _) = chip();
+                for (at, value) in [first, second, third, 0xff, 0xff].into_iter().enumerate() {
+                    write(&mut flash, at * BLOCK / 2, &[value]);
+                    read(&mut flash, 0, 1);
+                    let copies = store.take();
+                    assert!(copies.len() <= 1, "{first:#x} {second:#x} {third:#x}");
+                    saves += copies.iter().inspect(|copy| assert_eq!(copy.len(), LEN)).count();
+                }
+            }
+        }
+    }
+    assert!(saves > 0);
+}

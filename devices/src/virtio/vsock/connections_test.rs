@@ -112,6 +112,25 @@ fn lines_that_do_not_connect() {
     assert_eq!(read_to_end(&first), b"");
 }
 
+/// Programs that send without an end hold up nobody else's data.
+#[test]
+fn each_connection_gets_its_turn() {
+    // Buffers for three answers alone, so that all data waits until there are more.
+    let mut guest = Guest::new(3);
+    guest.reposts = false;
+    let mut programs: Vec<_> = (0..3).map(|number| guest.connect(1000 + number, 52).1).collect();
+    for program in &mut programs {
+        program.write_all(&pattern(40 << 10, 1)).unwrap();
+    }
+    guest.post(12);
+    let order: Vec<_> = (0..12).map(|_| guest.receive().0.dst_port.get()).collect();
+    for turn in order.chunks(3) {
+        let mut turn = turn.to_vec();
+        turn.sort_unstable();
+        assert_eq!(turn, [1000, 1001, 1002], "{order:?}");
+    }
+}
+
 #[test]
 fn there_are_only_so_many_connections() {
     let mut guest = Guest::new(16);
