@@ -1,8 +1,10 @@
-//! The crates of others: their licences, sources, versions and known faults, by cargo-deny and deny.toml.
+//! What nvmm is built of and how: the crates of others, their licences, sources, versions and known faults, by cargo-deny and deny.toml; and the
+//! checks that stay in a release.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
+    fs,
     path::Path,
     process::{Command, Output},
 };
@@ -38,4 +40,22 @@ fn no_crate_has_a_known_fault_or_was_yanked() {
         return println!("skipped: {NO_DATABASE}");
     }
     assert!(output.status.success(), "{stderr}");
+}
+
+/// Numbers that guests and images give can't wrap around in silence in a release either.
+#[test]
+fn a_release_checks_for_overflow_where_numbers_come_from_guests() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("Cargo.toml");
+    let text = fs::read_to_string(manifest).unwrap();
+    // Tables of cargo's begin with their names; none is split.
+    let table = |name: &str| {
+        let tables = text.split("\n[");
+        let table = tables.into_iter().find_map(|table| table.strip_prefix(name)?.strip_prefix("]\n"));
+        table.unwrap_or_else(|| panic!("Cargo.toml has no [{name}]"))
+    };
+    for package in ["arch", "devices"] {
+        let profile = table(&format!("profile.release.package.{package}"));
+        let checks = profile.lines().any(|line| line.trim() == "overflow-checks = true");
+        assert!(checks, "{package}: {profile}");
+    }
 }
