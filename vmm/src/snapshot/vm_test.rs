@@ -1,7 +1,11 @@
 use std::{collections::BTreeMap, path::Path};
 
 use arch::cpu::{profile::CpuProfile, spec::CpuSpec, topology::Topology};
-use kvm_bindings::{Msrs, kvm_msr_entry};
+use kvm_bindings::{
+    KVM_MAX_CPUID_ENTRIES, KVM_MP_STATE_HALTED, KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_PAYLOAD,
+    KVM_VCPUEVENT_VALID_SHADOW, KVM_X86_SHADOW_INT_STI, Msrs, kvm_mp_state, kvm_msr_entry, kvm_xcrs,
+};
+use kvm_ioctls::Cap;
 use zerocopy::IntoBytes;
 
 use super::*;
@@ -73,31 +77,95 @@ impl Machine {
             (sregs.cr2, sregs.cr8, sregs.fs.base) = (0xdead_0000, 5, 0x1_0000_0000);
             fd.set_sregs(&sregs).unwrap();
             let mut debug = fd.get_debug_regs().unwrap();
-            (debug.db[1], debug.dr7) = (0xffff_0000, 0x408);
+            debug.db = [0x1000, 0xffff_0000, 0x7fff_ffff_f000, 0xffff_8000_0000_0000];
+            (debug.dr6, debug.dr7) = (debug.dr6 | 0x4005, 0xd_0455);
             fd.set_debug_regs(&debug).unwrap();
             let mut lapic = fd.get_lapic().unwrap();
             // The spurious-interrupt vector, the task priority, and a vector in the request register.
             (lapic.regs[0xf0], lapic.regs[0xf1], lapic.regs[0x80], lapic.regs[0x220]) = (-1, 1, 0x50, 0x10);
             fd.set_lapic(&lapic).unwrap();
-            let mut state = xsave::State::of(&self.vm.fd, fd).unwrap();
-            let mut legacy = state.legacy();
-            // XMM0 and ST0.
-            legacy[160..176].copy_from_slice(&[0x5a; 16]);
-            legacy[32..40].copy_from_slice(&[0x81; 8]);
-            state.set_legacy(&legacy);
-            state.give(fd).unwrap();
+            self.fill_xsave(fd);
             let entries = MSRS.map(|(index, data)| kvm_msr_entry { index, data, ..Default::default() });
             let set = fd.set_msrs(&Msrs::from_entries(&entries).unwrap()).unwrap();
             assert_eq!(set, MSRS.len(), "MSR {:x?}", MSRS.get(set));
+            self.have_events(number, fd);
         }
         let mut pit = self.vm.fd.get_pit2().unwrap();
-        (pit.channels[0].count, pit.channels[0].mode) = (0x4321, 2);
+        // In a mode that needs a trigger, so that no tick comes meanwhile.
+        (pit.channels[0].count, pit.channels[0].mode) = (0x4321, 5);
         self.vm.fd.set_pit2(&pit).unwrap();
         let mut chip = kvm_irqchip { chip_id: KVM_IRQCHIP_PIC_SLAVE, ..Default::default() };
         self.vm.fd.get_irqchip(&mut chip).unwrap();
         // The mask, behind two numbers and two bytes.
         chip.as_mut_bytes()[10] = 0x5a;
         self.vm.fd.set_irqchip(&chip).unwrap();
+    }
+}
+
+/// Where CPUID leaf 0xD has the features of XCR0, and in each subleaf a component's bytes and their place.
+const XSAVE_LEAF: u32 = 0xd;
+/// XCR0's first two bits, which have no place of their own, and what XSAVE's header begins with.
+const LEGACY_COMPONENTS: u64 = 0b11;
+const XSTATE_BV: usize = 512;
+
+impl Machine {
+    /// Enables all that the vCPU's XCR0 can have, and has something in each component.
+    fn fill_xsave(&self, fd: &VcpuFd) {
+        let cpuid = fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).unwrap();
+        let leaf = |index| {
+            cpuid.as_slice().iter().find(|leaf| (leaf.function, leaf.index) == (XSAVE_LEAF, index)).copied()
+        };
+        let mut bytes = xsave::State::of(&self.vm.fd, fd).unwrap().to_bytes();
+        // XMM0 and ST0.
+        bytes[160..176].copy_from_slice(&[0x5a; 16]);
+        bytes[32..40].copy_from_slice(&[0x81; 8]);
+        let mut in_use = LEGACY_COMPONENTS;
+        if let (Some(first), true) = (leaf(0), self.vm.fd.check_extension(Cap::Xcrs)) {
+            let xcr0 = u64::from(first.edx) << 32 | u64::from(first.eax) | 1;
+            let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
+            xcrs.xcrs[0].value = xcr0;
+            fd.set_xcrs(&xcrs).unwrap();
+            for component in (2..63).filter(|component| xcr0 >> component & 1 != 0) {
+                let place = leaf(component).unwrap();
+                let [start, len] = [place.ebx, place.eax].map(|bytes| usize::try_from(bytes).unwrap());
+                // Any bits: MPX's bounds, which have reserved ones, no KVM gives any more.
+                bytes[start..start + len].fill(0x11 + u8::try_from(component).unwrap());
+                in_use |= 1 << component;
+            }
+        }
+        bytes[XSTATE_BV..XSTATE_BV + 8].copy_from_slice(&in_use.to_le_bytes());
+        xsave::State::from_bytes(&self.vm.fd, &bytes).unwrap().give(fd).unwrap();
+        println!("XSAVE components {in_use:#x}");
+    }
+
+    /// Has the first vCPU be amid an interrupt that is injected in the shadow of STI, with an NMI pending and NMIs blocked, and the second one
+    /// halted, with a page fault that has not changed CR2 yet, so that a nested guest's hypervisor may still intercept it.
+    fn have_events(&self, number: usize, fd: &VcpuFd) {
+        let mut events = fd.get_vcpu_events().unwrap();
+        events.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+        if number == 0 {
+            (events.interrupt.injected, events.interrupt.nr) = (1, 0x51);
+            events.interrupt.shadow = u8::try_from(KVM_X86_SHADOW_INT_STI).unwrap();
+            (events.nmi.pending, events.nmi.masked) = (1, 1);
+        } else {
+            let halted = kvm_mp_state { mp_state: KVM_MP_STATE_HALTED };
+            fd.set_mp_state(halted).unwrap();
+            (events.exception.has_error_code, events.exception.error_code) = (1, 2);
+            events.exception.nr = 14;
+            if events.flags & KVM_VCPUEVENT_VALID_PAYLOAD == 0 {
+                events.exception.injected = 1;
+            } else {
+                events.exception.pending = 1;
+                (events.exception_has_payload, events.exception_payload) = (1, 0x1234_5678);
+            }
+        }
+        fd.set_vcpu_events(&events).unwrap();
+        let kept = fd.get_vcpu_events().unwrap();
+        assert_eq!(
+            (kept.interrupt, kept.nmi, kept.exception, kept.exception_payload),
+            (events.interrupt, events.nmi, events.exception, events.exception_payload),
+            "KVM has them"
+        );
     }
 }
 
@@ -130,6 +198,14 @@ fn another_machine_goes_on_with_all_of_it() {
     second.give(&saved).unwrap();
     let restored = second.read();
     let ((saved, then), (restored, now)) = (split(&saved), split(&restored));
+    for part in ["pic-master", "pic-slave", "ioapic", "pit"] {
+        assert_eq!(restored[part], saved[part], "{part}");
+    }
+    for (number, saved) in saved["vcpus"].as_array().unwrap().iter().enumerate() {
+        for (part, saved) in saved.as_object().unwrap() {
+            assert_eq!(restored["vcpus"][number][part], *saved, "{part} of vCPU {number}");
+        }
+    }
     assert_eq!(restored, saved);
     for (then, now) in then.iter().zip(&now) {
         assert!(now > then, "{now} is not after {then}");
