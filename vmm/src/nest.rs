@@ -14,7 +14,7 @@ pub mod child;
 pub mod clock;
 pub mod console;
 mod cpio;
-mod disk;
+pub mod disk;
 pub mod emulator;
 pub mod exec;
 pub mod explain;

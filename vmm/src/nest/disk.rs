@@ -28,15 +28,23 @@ const CHUNK: usize = 1 << 20;
 struct Page([u8; 4096]);
 
 /// A disk for `level`, its first area filled.
-pub(super) fn make(level: u32) -> io::Result<Memfd> {
+///
+/// # Errors
+///
+/// There is no memory for it.
+pub fn make(level: u32) -> io::Result<Memfd> {
     let disk = Memfd::new(c"disk")?;
     disk.0.set_len(END)?;
     write_pattern(&disk.0, u64::from(level))?;
     Ok(disk)
 }
 
-/// The guest's part, on its disk at `path`: what it is to say of it.
-pub(super) fn check(path: &Path) -> io::Result<Said> {
+/// The guest's part, on its disk at `path`: what it is to say of it. Each `round` writes something else.
+///
+/// # Errors
+///
+/// The disk can't be read or written, or does not hold what was written.
+pub fn check(path: &Path, round: u32) -> io::Result<Said> {
     let start = Instant::now();
     let direct = || {
         let flags = OFlags::DIRECT.bits().cast_signed();
@@ -48,7 +56,7 @@ pub(super) fn check(path: &Path) -> io::Result<Said> {
     // Buffered, so that writing back and flushing are the kernel's usual ones.
     let mut disk = OpenOptions::new().write(true).open(path)?;
     disk.seek(SeekFrom::Start(AREA))?;
-    let wrote = write_pattern(&disk, u64::from(read) << 32)?;
+    let wrote = write_pattern(&disk, u64::from(read) << 32 | u64::from(round))?;
     disk.sync_all()?;
     let write_ms = milliseconds(start);
     let mut disk = direct()?;
@@ -65,7 +73,11 @@ fn milliseconds(since: Instant) -> u64 {
 }
 
 /// The checksums of the areas as they are outside.
-pub(super) fn outside(disk: &Memfd) -> io::Result<(u32, u32)> {
+///
+/// # Errors
+///
+/// They can't be read.
+pub fn outside(disk: &Memfd) -> io::Result<(u32, u32)> {
     let mut file = &disk.0;
     file.seek(SeekFrom::Start(0))?;
     Ok((checksum(file)?, checksum(file)?))

@@ -6,7 +6,7 @@ fn what_the_guest_sees_is_what_is_outside() {
     // A real file: direct I/O on memory files needs a newer kernel.
     let file = tempfile::NamedTempFile::new_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     std::fs::copy(made.path(), file.path()).unwrap();
-    let inside = match check(file.path()) {
+    let inside = match check(file.path(), 1) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
             eprintln!("skipped: no direct I/O on this file system");
             return;
@@ -17,6 +17,8 @@ fn what_the_guest_sees_is_what_is_outside() {
     let Said::Disk { read, wrote, .. } = inside else { panic!("{inside:?}") };
     assert_eq!(outside(&made).unwrap(), (read, wrote));
     assert_ne!(read, wrote);
+    let Ok(Said::Disk { read: again, wrote: next, .. }) = check(file.path(), 2) else { panic!() };
+    assert!(again == read && next != wrote, "each round writes something else");
 }
 
 #[test]

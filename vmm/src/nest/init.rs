@@ -53,7 +53,7 @@ pub fn main() -> ! {
         if pid1.level > 0 {
             pid1::load(&pid1.manifest.virtio).context(FailureKind::Disk)?;
             let said =
-                disk::check(Path::new(DISK)).context(format!("on {DISK}")).context(FailureKind::Disk)?;
+                disk::check(Path::new(DISK), 0).context(format!("on {DISK}")).context(FailureKind::Disk)?;
             pid1.say(said);
         }
         if pid1.level < pid1.manifest.levels {
