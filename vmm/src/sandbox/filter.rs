@@ -1,8 +1,8 @@
 //! Filters as the kernel runs them, compiled from the table of what is allowed: `Documentation/userspace-api/seccomp_filter.rst`.
 //!
 //! A filter runs at each system call of its thread. The crate seccompiler makes a list of comparisons of it, at whose end a call is
-//! refused; here the number of the call is looked for as in a sorted list, so that each is decided in a dozen steps, and what is compiled is
-//! short: the kernel translates it once more for each thread, which is most of what the sandbox costs at a start.
+//! refused; here the number of the call is looked for in a tree, so that each is decided in a dozen steps, and what is compiled is short: for each
+//! thread the kernel translates it once more, and runs it for every number that there is, which is most of what the sandbox costs at a start.
 
 use libc::sock_filter;
 
@@ -31,6 +31,11 @@ const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_FROM: u16 = 0x35;
 const RETURN: u16 = 0x06;
 
+/// Jumps that have a condition go over 255 statements at most; some of them are put later.
+const NEAR: usize = 200;
+/// Linux has so many calls, of which the last that have a meaning here are lower.
+const NUMBERS: u32 = 470;
+
 /// The values that are known when nvmm runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
@@ -53,21 +58,31 @@ enum Answer<'a> {
 
 /// Compiles the filter of the threads `who`.
 pub(super) fn compile(table: &[Allowed], who: Who, now: Now) -> Vec<sock_filter> {
-    let mut program = vec![load(ARCH), jump_if(JUMP_IF_EQUAL, X86_64, 1, 0), answer(RET_TRAP)];
+    let mut code = Code { reversed: Vec::with_capacity(256), now };
+    let ranges = ranges(table, who);
+    code.search(&ranges, NUMBERS);
+    code.push(load(NUMBER));
     if let Some(place) = now.free {
-        let [a, b, c, d, e, f, g, h] = place.to_le_bytes();
-        let (low, high) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-        program.extend([
-            load(PLACE),
-            jump_if(JUMP_IF_EQUAL, low, 0, 3),
-            load(PLACE + 4),
-            jump_if(JUMP_IF_EQUAL, high, 0, 1),
-            answer(RET_ALLOW),
-        ]);
+        let (low, high) = halves(place);
+        let goes_on = code.here();
+        let free = code.answer(RET_ALLOW);
+        code.jump_if(JUMP_IF_EQUAL, high, free, goes_on);
+        code.push(load(PLACE + 4));
+        let low_fits = code.here();
+        code.jump_if(JUMP_IF_EQUAL, low, low_fits, goes_on);
+        code.push(load(PLACE));
     }
-    program.push(load(NUMBER));
-    program.extend(search(&ranges(table, who), now));
-    program
+    let goes_on = code.here();
+    let refused = code.answer(RET_TRAP);
+    code.jump_if(JUMP_IF_EQUAL, X86_64, goes_on, refused);
+    code.push(load(ARCH));
+    code.reversed.reverse();
+    code.reversed
+}
+
+fn halves(value: u64) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+    (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
 }
 
 /// What is answered to the numbers from each of these on.
@@ -99,66 +114,119 @@ fn ranges(table: &[Allowed], who: Who) -> Vec<(u32, Answer<'_>)> {
     ranges
 }
 
-/// The search for a number among ranges, and the answer.
-fn search(ranges: &[(u32, Answer<'_>)], now: Now) -> Vec<sock_filter> {
-    match ranges {
-        [] => vec![answer(RET_TRAP)],
-        [(_, Answer::Refused)] => vec![answer(RET_TRAP)],
-        [(_, Answer::Allowed)] => vec![answer(RET_ALLOW)],
-        [(_, Answer::Fails(error))] => vec![answer(RET_ERRNO | u32::from(*error))],
-        [(_, Answer::If(rules))] => check(rules, now),
-        ranges => {
-            let (below, from) = ranges.split_at(ranges.len() / 2);
-            let middle = from[0].0;
-            let (below, from) = (search(below, now), search(from, now));
-            let mut program = match u8::try_from(below.len()) {
-                Ok(len) => vec![jump_if(JUMP_FROM, middle, len, 0)],
-                // A jump that has a condition is short.
-                Err(_) => {
-                    let len = u32::try_from(below.len()).expect("a filter has 4096 statements at most");
-                    vec![jump_if(JUMP_FROM, middle, 0, 1), statement(JUMP, len)]
-                }
-            };
-            program.extend(below);
-            program.extend(from);
-            program
+/// A filter that is made from its end on, since jumps only go forward: what a statement jumps to is there before it.
+struct Code {
+    /// The last statement first.
+    reversed: Vec<sock_filter>,
+    now: Now,
+}
+
+/// A statement, by the number of those behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Label(usize);
+
+impl Code {
+    /// Puts a statement before all others.
+    fn push(&mut self, statement: sock_filter) {
+        self.reversed.push(statement);
+    }
+
+    /// The first statement that there is.
+    fn here(&self) -> Label {
+        Label(self.reversed.len() - 1)
+    }
+
+    /// The distance of a jump from the next statement to be put, with `more` between.
+    fn distance(&self, to: Label, more: usize) -> usize {
+        self.reversed.len() + more - 1 - to.0
+    }
+
+    /// A statement that gives this answer, near enough for a jump that has a condition.
+    fn answer(&mut self, value: u32) -> Label {
+        let near = self.reversed.iter().rev().take(NEAR);
+        let found = near.enumerate().find(|(_, it)| it.code == RETURN && it.k == value);
+        if let Some((distance, _)) = found {
+            return Label(self.reversed.len() - 1 - distance);
+        }
+        self.push(answer(value));
+        self.here()
+    }
+
+    /// Puts a jump whose condition compares with `value`. One to a place that is far goes by another jump.
+    fn jump_if(&mut self, code: u16, value: u32, yes: Label, no: Label) {
+        let [yes, no] = [yes, no].map(|to| match u8::try_from(self.distance(to, 1)) {
+            Ok(_) => to,
+            Err(_) => {
+                let distance = u32::try_from(self.distance(to, 0)).expect("4096 statements at most");
+                self.push(statement(JUMP, distance));
+                self.here()
+            }
+        });
+        let [jt, jf] = [yes, no].map(|to| u8::try_from(self.distance(to, 0)).expect("it is near"));
+        self.push(jump(code, value, jt, jf));
+    }
+
+    /// Puts the search for a number below `end` among ranges. Those that are answered to many numbers are found soonest: the kernel tries all of them when
+    /// it takes a filter, to know which are always allowed.
+    fn search(&mut self, ranges: &[(u32, Answer<'_>)], end: u32) -> Label {
+        match ranges {
+            [] | [(_, Answer::Refused)] => self.answer(RET_TRAP),
+            [(_, Answer::Allowed)] => self.answer(RET_ALLOW),
+            [(_, Answer::Fails(error))] => self.answer(RET_ERRNO | u32::from(*error)),
+            [(_, Answer::If(rules))] => self.check(rules),
+            ranges => {
+                let (below, from) = ranges.split_at(middle(ranges, end));
+                let first = from[0].0;
+                let from = self.search(from, end);
+                let below = self.search(below, first);
+                self.jump_if(JUMP_FROM, first, from, below);
+                self.here()
+            }
         }
     }
-}
 
-/// Allows a call whose arguments are as one of the rules says.
-fn check(rules: &[&Allowed], now: Now) -> Vec<sock_filter> {
-    let mut program: Vec<_> = rules.iter().flat_map(|rule| rule_of(rule.when, now)).collect();
-    program.push(answer(RET_TRAP));
-    program
-}
-
-/// Allows a call whose arguments are all as given, and goes on behind the rule otherwise.
-fn rule_of(when: &[Arg], now: Now) -> Vec<sock_filter> {
-    let Some((first, rest)) = when.split_first() else { return vec![answer(RET_ALLOW)] };
-    let rest = rule_of(rest, now);
-    let own = [now.process];
-    let values: &[u32] = match first.values {
-        Values::Any(values) => values,
-        Values::OwnProcess => &own,
-    };
-    // The lower half: the kernel takes these arguments for 32 bits, as tests of the table see to.
-    let mut program = vec![load(ARGS + 8 * u32::from(first.index))];
-    if first.mask != u32::MAX {
-        program.push(statement(AND, first.mask));
+    /// Puts statements that allow a call whose arguments are as one of the rules says.
+    fn check(&mut self, rules: &[&Allowed]) -> Label {
+        let mut miss = self.answer(RET_TRAP);
+        for rule in rules.iter().rev() {
+            let mut hit = self.answer(RET_ALLOW);
+            for arg in rule.when.iter().rev() {
+                hit = self.compare(arg, hit, miss);
+            }
+            miss = hit;
+        }
+        miss
     }
-    for (at, value) in values.iter().enumerate() {
-        let left = values.len() - at - 1;
-        let miss = if left == 0 { rest.len() } else { 0 };
-        program.push(jump_if(JUMP_IF_EQUAL, *value, short(left), short(miss)));
+
+    /// Puts the comparison of an argument.
+    fn compare(&mut self, arg: &Arg, hit: Label, miss: Label) -> Label {
+        let own = [self.now.process];
+        let values: &[u32] = match arg.values {
+            Values::Any(values) => values,
+            Values::OwnProcess => &own,
+        };
+        let mut miss = miss;
+        for value in values.iter().rev() {
+            self.jump_if(JUMP_IF_EQUAL, *value, hit, miss);
+            miss = self.here();
+        }
+        if arg.mask != u32::MAX {
+            self.push(statement(AND, arg.mask));
+        }
+        // The lower half: the kernel takes these arguments for 32 bits, as tests of the table see to.
+        self.push(load(ARGS + 8 * u32::from(arg.index)));
+        self.here()
     }
-    program.extend(rest);
-    program
 }
 
-/// A distance that a jump with a condition can go. The table's lists are short, and tests compile all of it.
-fn short(distance: usize) -> u8 {
-    u8::try_from(distance).expect("a short list of values")
+/// The place among ranges, the last of which has an `end`, at which about as many numbers are below as from there on.
+fn middle(ranges: &[(u32, Answer<'_>)], end: u32) -> usize {
+    let half = ranges[0].0.midpoint(end);
+    let above = ranges.partition_point(|(first, _)| *first <= half);
+    // The range that the half is in belongs to the side where it has less.
+    let (first, next) = (ranges[above - 1].0, ranges.get(above).map_or(end, |(next, _)| *next));
+    let at = if half - first < next.saturating_sub(half) { above - 1 } else { above };
+    at.clamp(1, ranges.len() - 1)
 }
 
 fn load(offset: u32) -> sock_filter {
@@ -171,10 +239,6 @@ fn answer(value: u32) -> sock_filter {
 
 fn statement(code: u16, k: u32) -> sock_filter {
     jump(code, k, 0, 0)
-}
-
-fn jump_if(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
-    jump(code, k, jt, jf)
 }
 
 fn jump(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
