@@ -9,6 +9,7 @@
 use std::{
     collections::BTreeMap,
     fmt, io,
+    path::PathBuf,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         mpsc::{Sender, channel},
@@ -37,8 +38,8 @@ pub enum Role {
     Sockets(String),
     /// Writes output to where it is going, such as `stdout`.
     Output(String),
-    /// Writes UEFI variables to their file.
-    Variables,
+    /// Writes UEFI variables to their file, in this folder.
+    Variables(PathBuf),
     /// Reads input that epoll can't wait for.
     Input,
     /// Speaks with a debugger.
@@ -68,7 +69,7 @@ impl fmt::Display for Role {
             Self::Queue(name) | Self::Disk(name) | Self::Sockets(name) | Self::Output(name) => {
                 f.write_str(name)
             }
-            Self::Variables => f.write_str("variables"),
+            Self::Variables(_) => f.write_str("variables"),
             Self::Input => f.write_str("stdin"),
             Self::Gdb => f.write_str("gdb"),
             Self::Vnc => f.write_str("vnc"),
@@ -97,7 +98,7 @@ pub type Confine = fn(&Role, Moment);
 impl Role {
     /// Returns whether the thread opens what a machine needs, and has to be made by one that still may.
     fn opens(&self) -> bool {
-        matches!(self, Self::Machine | Self::Variables)
+        matches!(self, Self::Machine | Self::Variables(_))
     }
 }
 

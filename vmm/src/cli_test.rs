@@ -27,7 +27,7 @@ const RIGHT: [&str; 16] = [
     "--kernel k --memory -1",
     "--firmware bios --boot order=disk1,menu=on --disk a --cdrom c",
     "--from-qemu x",
-    "--kernel k --sandbox log",
+    "--kernel k --sandbox log --allow-path /srv/vm --allow-path /tmp",
     "--kernel k --send a --expect b --expect-timeout 5 --send c",
 ];
 

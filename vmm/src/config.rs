@@ -15,6 +15,7 @@ mod keys;
 mod memory;
 mod name;
 mod net;
+mod outside;
 mod public_key;
 mod qmp;
 mod serial;
@@ -44,6 +45,7 @@ pub use self::{
     fw_cfg::FwCfgFile,
     memory::MemoryConfig,
     net::{NetConfig, NetHost, NetMac, Vhost},
+    outside::Outside,
     qmp::QmpConfig,
     serial::{Place, SerialConfig},
     start::{FirmwareChoice, FirmwareConfig, KernelConfig, StartConfig},
@@ -180,6 +182,17 @@ impl VmConfig {
             DeviceConfig::Disk(disk) => Some(&**disk),
             _ => None,
         })
+    }
+
+    /// The files of disks, and of the medium that is in the CD-ROM drive at first, with all that these name.
+    #[must_use]
+    pub fn images(&self) -> Vec<PathBuf> {
+        let links = self.devices.iter().flat_map(|device| match device {
+            DeviceConfig::Disk(disk) => disk.follow(),
+            DeviceConfig::Cdrom(drive) => drive.follow(),
+            _ => Vec::new(),
+        });
+        links.map(|link| link.path).collect()
     }
 
     /// Returns true if the machine has a screen.

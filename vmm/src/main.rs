@@ -19,11 +19,11 @@ use rustix::{
     stdio::dup2_stderr,
 };
 use vmm::{
-    args::{MachineArgs, SandboxMode},
+    args::{MachineArgs, SandboxArgs},
     board::{self, OpenDevice, Opening},
     check,
     cli::{self, Cli, Command, FromQemu, Note, Told},
-    config::{ConfigError, QmpConfig, VmConfig},
+    config::{ConfigError, Outside, QmpConfig, VmConfig},
     console, cpu, ctl,
     daemon::{self, Side, Starter},
     describe::Description,
@@ -127,7 +127,7 @@ fn run(cli: Cli) -> Result<u8> {
     let notifier = Notifier::connect().context("NOTIFY_SOCKET")?;
     // Before the first thread, which is that of the first message.
     let jail = Jail::enter(&args.jail)?;
-    sandbox::enter(args.sandbox.sandbox, args.vsock.is_some())?;
+    sandbox::enter(&args.sandbox, &Outside::of(&args))?;
     let messages = match (&starter, &args.log_file) {
         (None, None) => messages::to_stderr_without_waiting(args.verbose),
         // Nobody reads them while the guest runs, and a file has them whatever happens to nvmm.
@@ -153,7 +153,7 @@ fn run(cli: Cli) -> Result<u8> {
     let launch = Launch {
         pid_file: pid_file.as_ref().map(Arc::downgrade),
         jail,
-        sandbox: args.sandbox.sandbox,
+        sandbox: args.sandbox.clone(),
         starter,
         notifier,
     };
@@ -178,20 +178,20 @@ struct Given {
 struct Launch {
     pid_file: Option<Weak<PidFile>>,
     jail: Jail,
-    sandbox: SandboxMode,
+    sandbox: SandboxArgs,
     starter: Option<Starter>,
     notifier: Notifier,
 }
 
 impl Launch {
     /// Closes both, and tells them. Messages go into `log` from here on, if there is one: also a panic's.
-    fn done(self, log: Option<&File>) -> Result<()> {
+    fn done(self, config: &VmConfig, log: Option<&File>) -> Result<()> {
         if let Some(file) = self.pid_file.and_then(|file| file.upgrade()) {
             file.write()?;
         }
         // Before anybody takes them for closed.
         self.jail.close()?;
-        sandbox::close(self.sandbox)?;
+        sandbox::close(&self.sandbox, config)?;
         match (self.starter, log) {
             (Some(starter), log) => starter.done(log).context("--daemonize")?,
             (None, Some(log)) => dup2_stderr(log).context("--log-file")?,
@@ -307,7 +307,7 @@ fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch
                     "the machine waits before its first instruction: gdb's continue, Ctrl-A p or QMP's cont lets it run"
                 );
             }
-            launch.done(log.as_ref())?;
+            launch.done(config, log.as_ref())?;
         }
         if let Some(nesting) = &nesting {
             log::info!("nesting: {nesting}");

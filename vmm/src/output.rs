@@ -11,10 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use devices::{
-    disk::{format::Format, image::OpenOptions, info, qcow2::Overlay, user},
-    printable::ToPrintable,
-};
+use devices::{disk::user, printable::ToPrintable};
 use tempfile::Builder;
 use thiserror::Error;
 
@@ -342,15 +339,7 @@ fn option_of(option: &str, path: &Path) -> String {
 
 /// Returns whether a disk has this file, at whatever depth.
 fn is_of(disk: &DiskConfig, identity: (u64, u64)) -> bool {
-    let overlay = match &disk.image.overlay {
-        Some(Overlay::File(path)) => Some((path, Some(Format::Qcow2))),
-        _ => None,
-    };
-    [Some((&disk.path, disk.image.format)), overlay].into_iter().flatten().any(|(path, format)| {
-        let options = OpenOptions { format, ..disk.image.clone() };
-        let links = info::follow(path, &options).map(|info| info.links).unwrap_or_default();
-        links.iter().any(|link| link.files.contains(&identity))
-    })
+    disk.follow().iter().any(|link| link.files.contains(&identity))
 }
 
 #[cfg(test)]

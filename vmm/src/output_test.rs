@@ -2,6 +2,7 @@ use std::os::unix::fs::symlink;
 
 use clap::Parser;
 use devices::disk::{
+    format::Format,
     qcow2::create::{CreateOptions, create},
     raw::{DiskOptions, RawDisk},
 };

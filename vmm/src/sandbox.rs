@@ -1,30 +1,40 @@
-//! `--sandbox`: what nvmm's threads may ask of the kernel once they serve a guest. A guest that takes over a thread has no more than that.
+//! `--sandbox`: what nvmm's threads may ask of the kernel once they serve a guest, and the files that they reach. A guest that takes over a
+//! thread has no more than that.
 //!
 //! ```text
 //! enter, before the first thread   the handler of refused calls; then the spawner, which makes all other threads
-//! each thread, as it starts        its role's filter, except for the machine's thread
-//! the main loop                    its own, once the machine's thread is there
-//! close, when all is open          the machine's thread: its own, before the guest's first instruction
+//! each thread, as it starts        its role's filter, except for the machine's thread; the spawner and the one that writes UEFI
+//!                                  variables reach few files from then on
+//! the main loop                    its own, and few files, once the machine's thread is there
+//! close, when all is open          the machine's thread: its own, before the guest's first instruction, and the files of --allow-path
 //! ```
 //!
-//! A thread has the filters of its maker too. The spawner's allows all that those may do that it makes, and none of them makes threads:
-//! what makes a thread would make a process as well. Those that open files are made by the machine's thread while that is free.
+//! A thread has the filters of its maker too, and reaches no more. The spawner's allows all that those may do that it makes, and none of them
+//! makes threads: what makes a thread would make a process as well. Those that open files are made by the machine's thread while that is free.
 
 mod allowed;
 mod filter;
 mod kernel;
 mod names;
+mod reach;
 #[cfg(debug_assertions)]
 mod taken_over;
 mod trap;
 
 use std::{
-    io, panic, process,
+    io, panic,
+    path::{Path, PathBuf},
+    process,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     thread,
 };
 
-use devices::threads::{self, Moment, Role};
+use devices::{
+    printable::ToPrintable,
+    root,
+    threads::{self, Moment, Role},
+};
+use landlock::LandlockStatus;
 use libc::sock_filter;
 use rustix::{
     process::{Resource, Rlimit, setrlimit},
@@ -34,8 +44,13 @@ use rustix::{
 use self::{
     allowed::{TABLE, Who},
     filter::Now,
+    reach::{Reach, ReachError},
 };
-use crate::{args::SandboxMode, exit};
+use crate::{
+    args::{SandboxArgs, SandboxMode},
+    config::{Outside, VmConfig},
+    exit,
+};
 
 /// The rights to have others' files, and to give files away.
 const OWNERS: CapabilitySet =
@@ -52,6 +67,10 @@ struct Sandbox {
     has: Who,
     /// Those that were compiled, and who they are for.
     filters: Mutex<Vec<Filter>>,
+    /// The files that they reach; none while calls are only told of, as landlock tells nobody.
+    reach: Option<Reach>,
+    /// The places that commands reach, unless they reach all.
+    places: OnceLock<Vec<PathBuf>>,
 }
 
 type Filter = (Who, Arc<[sock_filter]>);
@@ -62,19 +81,22 @@ pub enum SandboxError {
     /// A thread, or a signal handler.
     #[error("--sandbox: the host refuses")]
     Host(#[from] io::Error),
+    /// The files that threads reach.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// A thread's rights, or its filter.
     #[error("--sandbox: the thread {0} can't be confined")]
     Thread(String, #[source] io::Error),
 }
 
-/// Puts the threads that start from now on into the sandbox; `sockets` says that a device connects to unix sockets. Where the kernel has
-/// no filters, there is no sandbox, as [`close`] tells.
+/// Puts the threads that start from now on into the sandbox, of a machine that still reaches what is `outside`. Where the kernel has no filters,
+/// there is no sandbox, as [`close`] tells.
 ///
 /// # Errors
 ///
 /// The host refuses a thread.
-pub fn enter(mode: SandboxMode, sockets: bool) -> Result<(), SandboxError> {
-    let goes_on = match mode {
+pub fn enter(args: &SandboxArgs, outside: &Outside) -> Result<(), SandboxError> {
+    let goes_on = match args.sandbox {
         SandboxMode::Off => return Ok(()),
         SandboxMode::On => false,
         SandboxMode::Log => true,
@@ -83,8 +105,12 @@ pub fn enter(mode: SandboxMode, sockets: bool) -> Result<(), SandboxError> {
         return Ok(());
     }
     let now = Now { process: process::id(), free: goes_on.then(trap::free_place) };
-    let absent = if sockets { Who::empty() } else { Who::SOCKETS | Who::REOPENS };
-    let sandbox = Sandbox { now, has: Who::all() - absent, filters: Mutex::default() };
+    let mut has = Who::all();
+    has.set(Who::SOCKETS, outside.unix_sockets);
+    has.set(Who::REOPENS, outside.vhost_vsock);
+    let keeps = !goes_on || is_told_to_keep();
+    let reach = keeps.then(|| Reach::new(outside, !args.allow_path.is_empty())).transpose()?;
+    let sandbox = Sandbox { now, has, filters: Mutex::default(), reach, places: OnceLock::new() };
     if SANDBOX.set(sandbox).is_err() {
         return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
     }
@@ -98,28 +124,80 @@ pub fn enter(mode: SandboxMode, sockets: bool) -> Result<(), SandboxError> {
     Ok(threads::start_spawner()?)
 }
 
+/// Returns whether files are kept from threads whatever the mode: for tests, in which all calls are made.
+fn is_told_to_keep() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("NVMM_TEST_FILES_KEPT").is_some()
+}
+
 /// Has the main loop's thread ask the kernel for no more than it needs, one that `connects` to servers.
 ///
 /// # Errors
 ///
 /// The kernel refuses.
 pub(crate) fn close_main(connects: bool) -> Result<(), SandboxError> {
+    if let Some(reach) = reach() {
+        match reach.limit_main()? {
+            LandlockStatus::Available { effective_abi, .. } => {
+                log::info!("--sandbox: seccomp filters, and landlock's version {effective_abi}");
+            }
+            _ => log::info!("--sandbox: seccomp filters; this kernel has no landlock, or not switched on"),
+        }
+    }
     let client = if connects { Who::CLIENT } else { Who::empty() };
     close_for("main", Who::MAIN | client)
 }
 
-/// The same for the machine's thread, which is the last.
+/// The same for the machine's thread, which is the last. With `--allow-path` it reaches no other files than those, the place where
+/// the machine is saved at its end, and its disks, to see whether a file that a command would write over is one of them.
 ///
 /// # Errors
 ///
-/// The kernel refuses.
-pub fn close(mode: SandboxMode) -> Result<(), SandboxError> {
-    if mode != SandboxMode::Off
+/// The kernel refuses, or there is no such file.
+pub fn close(args: &SandboxArgs, config: &VmConfig) -> Result<(), SandboxError> {
+    if args.sandbox != SandboxMode::Off
         && let Err(error) = kernel::check()
     {
         log::info!("--sandbox: there is none, as the kernel has no seccomp filters for nvmm: {error}");
     }
+    if !args.allow_path.is_empty() {
+        close_files(args, config)?;
+    }
     close_for("machine", Who::MACHINE)
+}
+
+/// Has the calling thread reach the files of `--allow-path`, or says why it reaches all.
+fn close_files(args: &SandboxArgs, config: &VmConfig) -> Result<(), SandboxError> {
+    let why = match (SANDBOX.get(), reach()) {
+        (Some(sandbox), Some(reach)) => {
+            let save = config.snapshot_on_exit.as_deref().map(root::canonical);
+            let save = save.as_deref().and_then(Path::parent);
+            if reach.limit_commands(&args.allow_path, save, &config.images())? {
+                let _first = sandbox.places.set(args.allow_path.clone());
+                return Ok(());
+            }
+            "as this kernel has no landlock"
+        }
+        (None, _) if args.sandbox != SandboxMode::Off => "as this kernel has no seccomp filters",
+        (_, _) if args.sandbox == SandboxMode::Log => "with --sandbox log",
+        (_, _) => "with --sandbox off",
+    };
+    log::warn!("--allow-path: commands reach all files, {why}");
+    Ok(())
+}
+
+/// The way to have commands reach a file, for an error that may come of the sandbox.
+pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
+    let places = SANDBOX.get()?.places.get()?;
+    let denied = |cause: &(dyn std::error::Error + 'static)| {
+        let kind = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        cause.downcast_ref().is_some_and(kind) || cause.downcast_ref() == Some(&rustix::io::Errno::ACCESS)
+    };
+    let shown = places.iter().map(|place| place.printable().to_string()).collect::<Vec<_>>().join(", ");
+    error.chain().any(denied).then(|| format!("commands reach only what --allow-path gives them: {shown}"))
+}
+
+fn reach() -> Option<&'static Reach> {
+    SANDBOX.get()?.reach.as_ref()
 }
 
 fn close_for(name: &str, who: Who) -> Result<(), SandboxError> {
@@ -150,7 +228,13 @@ fn give_up_rights(keeps: CapabilitySet) -> rustix::io::Result<()> {
 fn confine(role: &Role, moment: Moment) {
     let is_disk = matches!(role, Role::Disk(_));
     let Some(who) = who(role).filter(|_| is_disk == (moment == Moment::Ready)) else { return };
-    if let Err(error) = close_for(&role.to_string(), who) {
+    let limited = match (reach(), role) {
+        (Some(reach), Role::Spawner) => reach.limit_all().map(drop),
+        (Some(reach), Role::Variables(folder)) => reach.limit_to(folder),
+        _ => Ok(()),
+    };
+    let closed = limited.map_err(SandboxError::from).and_then(|()| close_for(&role.to_string(), who));
+    if let Err(error) = closed {
         // Not by the log, whose thread may be this one.
         eprintln!("nvmm: {:#}", anyhow::Error::from(error));
         process::exit(exit::COULD_NOT.into());
@@ -167,7 +251,7 @@ fn who(role: &Role) -> Option<Who> {
         Role::Disk(_) => Who::DISK,
         Role::Sockets(_) => Who::QUEUE | Who::SOCKETS,
         Role::Output(_) => Who::OUTPUT,
-        Role::Variables => Who::VARIABLES,
+        Role::Variables(_) => Who::VARIABLES,
         Role::Input => Who::INPUT,
         Role::Gdb => Who::GDB,
         Role::Vnc | Role::Viewer(_) => Who::VNC,

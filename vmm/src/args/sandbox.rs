@@ -1,5 +1,7 @@
 //! `--sandbox`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::heading::JAIL;
@@ -11,6 +13,11 @@ pub struct SandboxArgs {
     /// log, to be told of what would have been refused, or off
     #[arg(long, help_heading = JAIL, value_name = "on|log|off", value_enum, default_value_t, hide_possible_values = true)]
     pub sandbox: SandboxMode,
+
+    /// Let commands of the control socket, such as screendump and blockdev-change-medium, reach this file, or all below this directory,
+    /// and no other files; repeatable. Without it they reach what nvmm's user may. With --chroot it is in DIR
+    #[arg(long, help_heading = JAIL, value_name = "PATH")]
+    pub allow_path: Vec<PathBuf>,
 }
 
 /// The answer to a system call that a thread is not known to make.

@@ -2,6 +2,11 @@
 
 use std::{ffi::OsStr, path::PathBuf};
 
+use devices::disk::{
+    image::OpenOptions,
+    info::{self, LinkInfo},
+};
+
 use super::error::ConfigError;
 
 const OPTION: &str = "--cdrom";
@@ -28,6 +33,12 @@ impl CdromConfig {
             return Err(ConfigError::Keys { option: OPTION, given: String::new(), why });
         }
         Ok(Self { medium: (given != "none").then(|| given.into()) })
+    }
+
+    /// Looks at the medium and what it names, as far as that can be seen.
+    pub(super) fn follow(&self) -> Vec<LinkInfo> {
+        let look = |path: &PathBuf| info::follow(path, &OpenOptions::default()).ok();
+        self.medium.as_ref().and_then(look).map(|info| info.links).unwrap_or_default()
     }
 }
 

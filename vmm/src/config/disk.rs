@@ -13,6 +13,7 @@ use devices::{
     disk::{
         format::{Format, UnknownFormat},
         image::OpenOptions,
+        info::{self, LinkInfo},
         qcow2::Overlay,
     },
     printable::ToPrintable,
@@ -191,6 +192,21 @@ impl DiskConfig {
             );
         }
         None
+    }
+
+    /// Looks at the image and the overlay, and at all that these name, as far as they can be seen. Nothing is locked.
+    #[must_use]
+    pub fn follow(&self) -> Vec<LinkInfo> {
+        let overlay = match &self.image.overlay {
+            Some(Overlay::File(path)) => Some((path, Some(Format::Qcow2))),
+            _ => None,
+        };
+        let images = [Some((&self.path, self.image.format)), overlay].into_iter().flatten();
+        let links = images.map(|(path, format)| {
+            let options = OpenOptions { format, ..self.image.clone() };
+            info::follow(path, &options).map(|info| info.links).unwrap_or_default()
+        });
+        links.flatten().collect()
     }
 }
 

@@ -60,6 +60,14 @@ pub(super) fn devices(given: &[OsString], uuid: Option<Uuid>) -> Result<Vec<NetC
     Ok(devices)
 }
 
+/// Returns whether a `--net` is passt's network.
+pub(super) fn has_passt(given: &[OsString]) -> bool {
+    given.iter().any(|given| {
+        let words = Words::parse(given).ok().flatten();
+        words.is_some_and(|words| matches!(words.host, NetHost::User(_)))
+    })
+}
+
 impl Words {
     /// Gives a `--net` a meaning. `none` is none.
     fn parse(given: &OsStr) -> Result<Option<Self>, ConfigError> {

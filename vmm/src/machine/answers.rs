@@ -12,6 +12,7 @@ use crate::{
     networks,
     output::Taken,
     questions::{Answer, Question, Refusal},
+    sandbox,
     send_key::SendKey,
     stats::{self, Stats},
     vcpu::Vcpu,
@@ -52,7 +53,7 @@ impl Machine {
             Question::Screendump(dump) => {
                 let screen = self.devices.screen().map(|plugged| &*plugged.screen);
                 let written = dump.write(screen, taken).map(done);
-                Ok(written.map_err(|error| Refusal(format!("{:#}", anyhow::Error::from(error)))))
+                Ok(written.map_err(refusal))
             }
             Question::SendKey(keys) => Ok(self.press(keys).map(done)),
             Question::SendInput(events) => {
@@ -62,25 +63,25 @@ impl Machine {
             Question::Viewers => Ok(Ok(self.viewers().to_json())),
             Question::Resize { disk, size } => {
                 let grown = self.devices.grow(disk, *size);
-                Ok(grown.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+                Ok(grown.map(done).map_err(refusal))
             }
             Question::Eject { drive, force } => {
                 let ejected = self.devices.eject(drive, *force);
-                Ok(ejected.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+                Ok(ejected.map(done).map_err(refusal))
             }
             Question::ChangeMedium { drive, path, format, force } => {
                 let changed = self.devices.change_medium(drive, path, *format, *force);
-                Ok(changed.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+                Ok(changed.map(done).map_err(refusal))
             }
             Question::Networks => Ok(Ok(self.devices.networks().iter().map(networks::info).collect())),
             Question::RxFilter(name) => Ok(self.rx_filters(name.as_deref())),
             Question::SetLink { name, up } => {
                 let set = self.devices.set_link(name, *up);
-                Ok(set.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+                Ok(set.map(done).map_err(refusal))
             }
             Question::Announce(names) => {
                 let announced = self.devices.announce(names.as_deref());
-                Ok(announced.map(done).map_err(|error| Refusal(format!("{error:#}"))))
+                Ok(announced.map(done).map_err(refusal))
             }
             Question::Monitor { line, vcpu } => self.monitor(line, *vcpu, link),
         }
@@ -167,7 +168,7 @@ impl Machine {
             let memory: &GuestRam = &machine.memory;
             let vcpus = machine.vcpus.stopped().iter().map(Vcpu::fd).collect();
             let halted = Halted { vcpus, memory, vm: &machine.vm };
-            look(&halted).map_err(|error| Refusal(format!("{:#}", anyhow::Error::from(error))))
+            look(&halted).map_err(refusal)
         })
     }
 
@@ -182,6 +183,13 @@ impl Machine {
         }
         Ok(seen)
     }
+}
+
+/// The refusal that tells of an error, with the way out if the sandbox is in the way.
+pub(super) fn refusal(error: impl Into<anyhow::Error>) -> Refusal {
+    let error = error.into();
+    let advice = sandbox::advice(&error).map(|advice| format!("; {advice}"));
+    Refusal(format!("{error:#}{}", advice.unwrap_or_default()))
 }
 
 /// The answer to what has none.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use super::{Machine, lock};
+use super::{Machine, answers::refusal, lock};
 use crate::{
     exit::Exit,
     gdb::Debugger,
@@ -50,7 +50,6 @@ impl Machine {
                 Event::Command(Command::Ask(Question::SaveSnapshot(order), reply)) => {
                     let saved = self.save(&order, origin, debugger, link, &|| link.end_is_wished())?;
                     let ends = order.stop && saved.is_ok();
-                    let refusal = |error: anyhow::Error| Refusal(format!("{error:#}"));
                     reply.give(saved.map(|()| Value::Object(Map::new())).map_err(refusal));
                     if ends {
                         return Ok(Some(Exit::Saved));

@@ -3,35 +3,56 @@
 
 use std::{
     env,
-    fs::File,
+    fs::{self, File},
     io,
     net::TcpStream,
-    os::unix::{net::UnixStream, process::CommandExt},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            net::{SocketAddr, UnixStream},
+            process::CommandExt,
+        },
+    },
     process::Command,
 };
 
-/// The variable that has the name of a thread, as [`Role`](devices::threads::Role) has it, and its first act: `vcpu0: open`.
+/// The variable that has the name of a thread, as [`Role`](devices::threads::Role) has it, and its first acts: `vcpu0: open; exec`.
 const VARIABLE: &str = "NVMM_TEST_TAKEN_OVER";
 
 /// Does what the thread of this name does once it is taken over.
 pub(super) fn play(thread: &str) {
     let Ok(script) = env::var(VARIABLE) else { return };
-    let Some((name, act)) = script.split_once(": ") else { return };
+    let Some((name, acts)) = script.split_once(": ") else { return };
     if name != thread {
         return;
     }
-    let done = match act {
-        "open" => File::open("/etc/passwd").map(drop),
-        "create" => File::create("taken over").map(drop),
-        "inet" => TcpStream::connect("127.0.0.1:9").map(drop),
-        "unix" => UnixStream::connect("taken over").map(drop),
-        "exec" => Err(Command::new("/bin/true").exec()),
-        "code" => executable(),
-        "panic" => panic!("taken over"),
+    for act in acts.split("; ") {
+        let done = done(act);
+        eprintln!("nvmm: the taken over thread {thread}: {act}: {done:?}");
+    }
+}
+
+fn done(act: &str) -> io::Result<()> {
+    let (verb, what) = act.split_once(' ').unwrap_or((act, ""));
+    match (verb, what) {
+        ("open", "") => File::open("/etc/passwd").map(drop),
+        ("open", path) => File::open(path).map(drop),
+        ("create", "") => File::create("taken over").map(drop),
+        ("create", path) => File::create(path).map(drop),
+        ("remove", path) => fs::remove_file(path),
+        ("inet", "") => TcpStream::connect("127.0.0.1:9").map(drop),
+        ("inet", address) => TcpStream::connect(address).map(drop),
+        ("unix", _) => UnixStream::connect("taken over").map(drop),
+        ("abstract", name) => SocketAddr::from_abstract_name(name)
+            .and_then(|address| UnixStream::connect_addr(&address))
+            .map(drop),
+        ("signal", process) => process.parse().map_err(io::Error::other).and_then(signal),
+        ("exec", _) => Err(Command::new("/bin/true").exec()),
+        ("code", _) => executable(),
+        ("panic", _) => panic!("taken over"),
         // A call without arguments.
-        number => number.parse().map_err(io::Error::other).and_then(call),
-    };
-    eprintln!("nvmm: the taken over thread {thread}: {act}: {done:?}");
+        (number, _) => number.parse().map_err(io::Error::other).and_then(|number| call([number, 0, 0])),
+    }
 }
 
 /// Maps memory for code of its own.
@@ -41,8 +62,13 @@ fn executable() -> io::Result<()> {
     vm_memory::MmapRegion::<()>::build(None, 4096, rights, flags).map(drop).map_err(io::Error::other)
 }
 
-fn call(number: i64) -> io::Result<()> {
-    // SAFETY: the tests give calls that do nothing without arguments, but to be refused.
-    let returned = unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
+/// Looks whether a process could be sent a signal.
+fn signal(process: i64) -> io::Result<()> {
+    call([libc::SYS_kill, process, 0])
+}
+
+fn call([number, first, second]: [i64; 3]) -> io::Result<()> {
+    // SAFETY: the tests give calls that do nothing without arguments, but to be refused, and kill, which takes numbers.
+    let returned = unsafe { libc::syscall(number, first, second, 0, 0, 0, 0) };
     if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

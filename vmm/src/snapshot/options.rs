@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{args::MachineArgs, config::words};
 
 /// Options about one run of nvmm.
-const RUN: [&str; 25] = [
+const RUN: [&str; 26] = [
     "qmp",
     "gdb",
     "paused",
@@ -30,6 +30,7 @@ const RUN: [&str; 25] = [
     "netns",
     "cgroup",
     "sandbox",
+    "allow-path",
     "dry-run",
     "json",
     "domain",

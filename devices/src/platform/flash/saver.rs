@@ -2,6 +2,7 @@
 
 use std::{
     io, mem,
+    path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -44,7 +45,8 @@ impl Saver {
         let shared = Arc::new(Shared::default());
         let name = format!("UEFI variables {}", file.path().printable());
         let its = Arc::clone(&shared);
-        threads::spawn(&Role::Variables, move || its.serve(file))?;
+        let folder = file.path().parent().unwrap_or(Path::new("/")).to_owned();
+        threads::spawn(&Role::Variables(folder), move || its.serve(file))?;
         Ok(Self { shared, name })
     }
 

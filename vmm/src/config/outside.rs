@@ -1,0 +1,72 @@
+//! What a machine's threads reach of the host once they are confined, as the command line tells it.
+
+use std::path::PathBuf;
+
+use devices::chars::Address;
+
+use super::{
+    display::DisplayConfig,
+    gdb, net,
+    qmp::QmpConfig,
+    serial::{self, Place},
+    vnc::VncPlace,
+    vsock::VsockConfig,
+};
+use crate::args::MachineArgs;
+
+/// Files, ports and processes outside nvmm that threads still use while the guest runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Sockets and links to pseudoterminals, which are removed at the end.
+    pub removed: Vec<PathBuf>,
+    /// The PID file, which is, too, and may be named by a link.
+    pub pid_file: Option<PathBuf>,
+    /// TCP ports that serial ports connect to.
+    pub ports: Vec<u16>,
+    /// Serial ports are pseudoterminals, whose other side is opened again at the end, to see what is left to be read.
+    pub terminals: bool,
+    /// The kernel serves the socket device, whose node is opened anew whenever connections are to end.
+    pub vhost_vsock: bool,
+    /// The guest calls programs that listen at unix sockets.
+    pub unix_sockets: bool,
+    /// passt runs beside nvmm, and is ended by it.
+    pub passt: bool,
+}
+
+impl Outside {
+    /// Reads the options that tell, before the first thread is there. Words without a meaning are left to
+    /// [`VmConfig::new`](super::VmConfig::new), which ends nvmm.
+    #[must_use]
+    pub fn of(args: &MachineArgs) -> Self {
+        let mut outside =
+            Self { pid_file: args.pidfile.clone(), passt: net::has_passt(&args.net), ..Self::default() };
+        let qmp = args.qmp.as_deref().and_then(|qmp| QmpConfig::parse(qmp).ok());
+        outside.removed.extend(qmp.map(|qmp| qmp.path));
+        if let Some(Ok(Address::Unix(path))) = args.gdb.as_deref().map(gdb::gdb) {
+            outside.removed.push(path);
+        }
+        let display = DisplayConfig::parse(&args.display).ok().flatten();
+        if let Some(VncPlace::Unix(path)) = display.and_then(|display| display.vnc).map(|vnc| vnc.place) {
+            outside.removed.push(path);
+        }
+        if let Some(Ok(vsock)) = args.vsock.as_deref().map(VsockConfig::parse) {
+            (outside.vhost_vsock, outside.unix_sockets) = (vsock.path.is_none(), vsock.path.is_some());
+            outside.removed.extend(vsock.path);
+        }
+        for port in serial::ports(&args.serial, false).unwrap_or_default() {
+            outside.terminals |= matches!(port.place, Place::Pty { .. });
+            match port.place {
+                Place::Server { address: Address::Unix(path), .. } | Place::Pty { link: Some(path) } => {
+                    outside.removed.push(path);
+                }
+                Place::Client { address: Address::Tcp { port, .. }, .. } => outside.ports.push(port),
+                _ => {}
+            }
+        }
+        outside
+    }
+}
+
+#[cfg(test)]
+#[path = "outside_test.rs"]
+mod tests;
