@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Net, features, state::State};
-use crate::state::{StateError, Stateful};
+use crate::{
+    net::MacAddress,
+    state::{StateError, Stateful},
+};
 
 /// The settings of the driver, and the link.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,10 +29,15 @@ impl Stateful for Net {
 
     /// The driver is to announce itself: the network may have another place for it. A link that somebody had taken down stays down.
     fn load(&mut self, Saved { settings: mut state, link_up, link_wanted }: Saved) -> Result<(), StateError> {
-        if state.pairs == 0 || state.pairs > self.lasting.options.pairs {
+        let agreed = self.agreed.unwrap_or(0);
+        let most_pairs = if agreed & features::MQ == 0 { 1 } else { self.lasting.options.pairs };
+        if state.pairs == 0 || state.pairs > most_pairs {
             return Err(StateError::Nonsense("a number of queue pairs that this device does not have"));
         }
-        if state.guest_offloads & !features::guest_offload_bits(self.agreed.unwrap_or(0)) != 0 {
+        if MacAddress(state.mac).is_multicast() || state.mac == [0; 6] {
+            return Err(StateError::Nonsense("no device's address"));
+        }
+        if state.guest_offloads & !features::guest_offload_bits(agreed) != 0 {
             return Err(StateError::Nonsense("offloads that were not agreed on"));
         }
         if !state.filter.is_possible() {
@@ -42,3 +50,7 @@ impl Stateful for Net {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "saved_test.rs"]
+mod tests;
