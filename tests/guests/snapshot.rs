@@ -1,33 +1,39 @@
 //! Sets registers of its processor and of its devices, and looks for each byte that comes by the serial port whether all of them are as they were:
 //! `same`, or the names of those that are not. Its clocks must have gone on. `q` ends it.
+//!
+//! A second processor looks at its own all the time, and spins in between, without exits. With `x` as the command line, the first one has state
+//! in all that XSAVE saves, too, with instructions that not every KVM in software emulates.
 #![no_std]
 #![no_main]
 
+mod kvm_clock;
 mod rt;
+mod second;
+mod xstate;
 
-use core::arch::{asm, global_asm, x86_64::__cpuid_count};
+use core::{
+    arch::{asm, global_asm, x86_64::__cpuid_count},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst},
+};
 
 use rt::pci;
 
-const LINE_STATUS: u16 = 0x3fd;
+const CMDLINE: u64 = 0x2_0000;
 const DATA: u16 = 0x3f8;
 const SCRATCH: u16 = 0x3ff;
 const PAGES: u64 = 0x60_0000;
 const PAGE: u64 = 0x1000;
 const WRITTEN: u64 = 64;
-/// The addresses of what was seen.
+/// The addresses of what the first processor saw; the second's pages follow.
 const BEFORE: u64 = 0x51_0000;
 const AFTER: u64 = 0x51_1000;
+const OF_SECOND: u64 = 0x2000;
 const LAPIC: u64 = 0xfee0_0000;
 const IOAPIC: u64 = 0xfec0_0000;
 
-const SYSTEM_TIME: u32 = 0x4b56_4d01;
-/// The address of KVM's `pvclock_vcpu_time_info`.
-const INFO: u64 = 0x50_0000;
-
 const SYSENTER_ESP: u32 = 0x175;
 const SYSENTER_EIP: u32 = 0x176;
-const MSRS: [(u32, u64); 11] = [
+const MSRS: [(u32, u64); 13] = [
     (0x174, 0x10),
     (SYSENTER_ESP, 0xffff_8000_0000_1000),
     (SYSENTER_EIP, 0xffff_8000_0000_2000),
@@ -37,65 +43,269 @@ const MSRS: [(u32, u64); 11] = [
     (0xc000_0081, 0x0023_0010_0000_0000),
     (0xc000_0082, 0xffff_ffff_8100_0000),
     (0xc000_0084, 0x4_7700),
+    (0xc000_0100, 0xffff_8880_0003_0000),
+    (0xc000_0101, 0xffff_8880_0002_0000),
     (0xc000_0102, 0xffff_8880_0001_0000),
     (0xc000_0103, 0x1234),
 ];
+/// Their numbers on the second processor have this more in them, where the manuals give them no bits of their own.
+const MORE: u64 = 0x100;
 
-/// The registers that [`see`] looks at.
-const NAMES: [&str; 19] = [
-    "cr2", "cr3", "cr4", "dr1", "lapic-spurious", "lapic-priority", "lapic-timer", "lapic-divider", "lapic-counts",
-    "ioapic", "pic-mask", "second-pic-mask", "pit-status", "scratch", "line-control", "cmos", "pm1-enable",
-    "pci-address", "rng",
+/// Breakpoints, of which the second, on an instruction that is never executed, is enabled.
+const BREAKPOINTS: u64 = 0xffff_8000_0000_3000;
+const DR6: u64 = 0xffff_0ff5;
+const DR7: u64 = 0x404;
+
+/// The registers of a processor that [`see`] looks at, the machine's after the processor's.
+const NAMES: [&str; 28] = [
+    "cr0", "cr2", "cr3", "cr4", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7", "lapic-spurious", "lapic-priority", "lapic-timer",
+    "lapic-divider", "lapic-counts", "xcr0", "xstate", "pkru", "ioapic", "pic-mask", "second-pic-mask", "pit-status",
+    "scratch", "line-control", "cmos", "pm1-enable", "pci-address", "rng",
 ];
 
-global_asm!(
-    // Waits for a byte at the serial port with a pattern in each register that can have one. Returns 0 if they still have it.
-    "wait_with_patterns:",
-    "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
-    "mov rbx, 0x0101010101010101", "mov rbp, 0x0202020202020202",
-    "mov rcx, 0x0303030303030303", "mov rsi, 0x0404040404040404",
-    "mov rdi, 0x0505050505050505", "mov r8, 0x0606060606060606",
-    "mov r9, 0x0707070707070707", "mov r10, 0x0808080808080808",
-    "mov r11, 0x0909090909090909", "mov r12, 0x0a0a0a0a0a0a0a0a",
-    "mov r13, 0x0b0b0b0b0b0b0b0b", "mov r14, 0x0c0c0c0c0c0c0c0c",
-    "mov r15, 0x8d0d0d0d0d0d0d0d", "mov rdx, 0x03fd",
-    "2:",
-    "in al, dx", "test al, 1", "jz 2b",
-    "mov rax, 0x0101010101010101", "xor rbx, rax", "mov rax, 0x0202020202020202", "xor rbp, rax",
-    "mov rax, 0x0303030303030303", "xor rcx, rax", "mov rax, 0x0404040404040404", "xor rsi, rax",
-    "mov rax, 0x0505050505050505", "xor rdi, rax", "mov rax, 0x0606060606060606", "xor r8, rax",
-    "mov rax, 0x0707070707070707", "xor r9, rax", "mov rax, 0x0808080808080808", "xor r10, rax",
-    "mov rax, 0x0909090909090909", "xor r11, rax", "mov rax, 0x0a0a0a0a0a0a0a0a", "xor r12, rax",
-    "mov rax, 0x0b0b0b0b0b0b0b0b", "xor r13, rax", "mov rax, 0x0c0c0c0c0c0c0c0c", "xor r14, rax",
-    "mov rax, 0x8d0d0d0d0d0d0d0d", "xor r15, rax", "xor rdx, 0x03fd",
-    "mov rax, rbx",
-    "or rax, rbp", "or rax, rcx", "or rax, rsi", "or rax, rdi", "or rax, r8", "or rax, r9", "or rax, r10",
-    "or rax, r11", "or rax, r12", "or rax, r13", "or rax, r14", "or rax, r15", "or rax, rdx",
-    "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx",
-    "ret",
-);
+/// The latest TSC that a processor has seen.
+static LAST_TSC: AtomicU64 = AtomicU64::new(0);
+/// The second processor's looks, and what it has found.
+static LOOKS: AtomicU32 = AtomicU32::new(0);
+static FOUND: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
+
+/// Waits, with a pattern in each register that can have one, and returns 0 if they still have it.
+macro_rules! with_patterns {
+    ($name:literal, $($wait:literal),+) => {
+        global_asm!(
+            concat!($name, ":"),
+            "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
+            "mov rbx, 0x0101010101010101", "mov rbp, 0x0202020202020202",
+            "mov rcx, 0x0303030303030303", "mov rsi, 0x0404040404040404",
+            "mov rdi, 0x0505050505050505", "mov r8, 0x0606060606060606",
+            "mov r9, 0x0707070707070707", "mov r10, 0x0808080808080808",
+            "mov r11, 0x0909090909090909", "mov r12, 0x0a0a0a0a0a0a0a0a",
+            "mov r13, 0x0b0b0b0b0b0b0b0b", "mov r14, 0x0c0c0c0c0c0c0c0c",
+            "mov r15, 0x8d0d0d0d0d0d0d0d", "mov rdx, 0x03fd",
+            $($wait,)+
+            "mov rax, 0x0101010101010101", "xor rbx, rax", "mov rax, 0x0202020202020202", "xor rbp, rax",
+            "mov rax, 0x0303030303030303", "xor rcx, rax", "mov rax, 0x0404040404040404", "xor rsi, rax",
+            "mov rax, 0x0505050505050505", "xor rdi, rax", "mov rax, 0x0606060606060606", "xor r8, rax",
+            "mov rax, 0x0707070707070707", "xor r9, rax", "mov rax, 0x0808080808080808", "xor r10, rax",
+            "mov rax, 0x0909090909090909", "xor r11, rax", "mov rax, 0x0a0a0a0a0a0a0a0a", "xor r12, rax",
+            "mov rax, 0x0b0b0b0b0b0b0b0b", "xor r13, rax", "mov rax, 0x0c0c0c0c0c0c0c0c", "xor r14, rax",
+            "mov rax, 0x8d0d0d0d0d0d0d0d", "xor r15, rax", "xor rdx, 0x03fd",
+            "mov rax, rbx",
+            "or rax, rbp", "or rax, rcx", "or rax, rsi", "or rax, rdi", "or rax, r8", "or rax, r9", "or rax, r10",
+            "or rax, r11", "or rax, r12", "or rax, r13", "or rax, r14", "or rax, r15", "or rax, rdx",
+            "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx",
+            "ret",
+        );
+    };
+}
+
+// For a byte at the serial port, whose line status is in port RDX; and for some 100,000 instructions.
+with_patterns!("wait_with_patterns", "2:", "in al, dx", "test al, 1", "jz 2b");
+with_patterns!("spin_with_patterns", "mov eax, 50000", "2:", "dec eax", "jnz 2b");
 
 unsafe extern "C" {
     fn wait_with_patterns() -> u64;
+    fn spin_with_patterns() -> u64;
+}
+
+/// The changes that a processor has found.
+struct Changes {
+    registers: bool,
+    xmm: bool,
+    went_back: bool,
+    /// A bit for each of [`MSRS`], and for each of [`NAMES`].
+    msrs: u32,
+    seen: u32,
+}
+
+/// What a processor has set.
+struct Processor {
+    number: u64,
+    msrs: u32,
+    has_xmm: bool,
 }
 
 extern "C" fn guest_main() -> u32 {
     rt::catch_faults();
-    let mut has_msr = 0_u32;
-    for (number, &(index, value)) in MSRS.iter().enumerate() {
-        has_msr |= u32::from(rt::wrmsr(index, kept(index, value)).is_ok()) << number;
+    let first = Processor::set(0);
+    let has_clock = kvm_clock::enable();
+    if rt::read::<u8>(CMDLINE) == b'x' {
+        xstate::set();
     }
-    let has_clock = rt::wrmsr(SYSTEM_TIME, INFO | 1).is_ok();
-    let has_xmm = set_xmm().is_ok();
-    unsafe { asm!("mov cr2, {}", in(reg) 0x1234_5678_9abc_u64) };
-    unsafe { asm!("mov dr1, {}", in(reg) 0xffff_8000_0000_3000_u64) };
     for page in 0..WRITTEN {
         rt::write(PAGES + page * PAGE, page * 0x0101_0101_0101);
     }
-    // The timer, which counts down by 128, masked; the task priority; and the spurious vector, which switches it on.
-    for (register, value) in [(0xf0, 0x1ff_u32), (0x80, 0x50), (0x320, 0x1_0051), (0x3e0, 0xa), (0x380, !0)] {
-        rt::write(LAPIC + register, value);
+    set_devices();
+    first.see(BEFORE);
+    let has_second = second::start(second_main);
+    while has_second && LOOKS.load(SeqCst) == 0 {}
+    print!("ready\n");
+    let mut last_time = nanoseconds(has_clock);
+    loop {
+        let patterns = unsafe { wait_with_patterns() };
+        if rt::inb(DATA) == b'q' {
+            return 0;
+        }
+        let changes = first.look(patterns, AFTER);
+        let mut same = changes.print("", BEFORE);
+        for page in 0..WRITTEN {
+            if rt::read::<u64>(PAGES + page * PAGE) != page * 0x0101_0101_0101 {
+                print!("page-", page, " ");
+                same = false;
+            }
+        }
+        let now = nanoseconds(has_clock);
+        if now < last_time {
+            print!("kvmclock-went-back ");
+            same = false;
+        }
+        last_time = now;
+        if has_second {
+            // One look that began after this one, or the last.
+            let looks = LOOKS.load(SeqCst);
+            while LOOKS.load(SeqCst).wrapping_sub(looks) < 2 && second_changes().is_none() {}
+            if let Some(changes) = second_changes() {
+                same &= changes.print("second-", BEFORE + OF_SECOND);
+            }
+        }
+        print!(if same { "same\n" } else { "\n" });
     }
+}
+
+/// The second processor.
+extern "C" fn second_main() -> ! {
+    rt::catch_faults();
+    let second = Processor::set(1);
+    second.see(BEFORE + OF_SECOND);
+    loop {
+        let changes = second.look(unsafe { spin_with_patterns() }, AFTER + OF_SECOND);
+        let others = [changes.registers, changes.xmm, changes.went_back];
+        let others = (0..).zip(others).fold(0, |bits, (bit, is_so)| bits | u32::from(is_so) << bit);
+        if changes.msrs | changes.seen | others != 0 {
+            for (place, bits) in FOUND.iter().zip([changes.msrs, changes.seen, others]) {
+                place.store(bits, SeqCst);
+            }
+            loop {
+                unsafe { asm!("cli", "hlt") };
+            }
+        }
+        LOOKS.fetch_add(1, SeqCst);
+    }
+}
+
+/// The changes that the second processor has found, with which it ends.
+fn second_changes() -> Option<Changes> {
+    let [msrs, seen, others] = [&FOUND[0], &FOUND[1], &FOUND[2]].map(|place| place.load(SeqCst));
+    let bit = |bit: u32| others & 1 << bit != 0;
+    (msrs | seen | others != 0).then(|| Changes { registers: bit(0), xmm: bit(1), went_back: bit(2), msrs, seen })
+}
+
+impl Processor {
+    /// Sets registers of the processor that this runs on.
+    fn set(number: u64) -> Self {
+        let mut this = Self { number, msrs: 0, has_xmm: set_xmm(number).is_ok() };
+        for (place, &(index, value)) in MSRS.iter().enumerate() {
+            this.msrs |= u32::from(rt::wrmsr(index, this.kept(index, value)).is_ok()) << place;
+        }
+        let breakpoint = BREAKPOINTS + number * MORE;
+        unsafe {
+            asm!("mov cr2, {}", in(reg) 0x1234_5678_9abc_u64 + number);
+            asm!("mov dr0, {}", in(reg) breakpoint);
+            asm!("mov dr1, {}", in(reg) breakpoint + 1);
+            asm!("mov dr2, {}", in(reg) breakpoint + 2);
+            asm!("mov dr3, {}", in(reg) breakpoint + 3);
+            asm!("mov dr6, {}", in(reg) DR6);
+            asm!("mov dr7, {}", in(reg) DR7);
+        }
+        // The timer, which counts down by 128, masked; the task priority; and the spurious vector, which switches it on.
+        let priority = 0x50 + 0x10 * number as u32;
+        for (register, value) in [(0xf0, 0x1ff), (0x80, priority), (0x320, 0x1_0051), (0x3e0, 0xa), (0x380, !0)] {
+            rt::write(LAPIC + register, value);
+        }
+        this
+    }
+
+    /// Looks for changes since [`Processor::see`]. `after` is a page for that, the second after the one before.
+    fn look(&self, patterns: u64, after: u64) -> Changes {
+        let mut changes = Changes { registers: patterns != 0, xmm: false, went_back: went_back(), msrs: 0, seen: 0 };
+        for (place, &(index, value)) in MSRS.iter().enumerate() {
+            let is_set = self.msrs & 1 << place != 0;
+            changes.msrs |= u32::from(is_set && rt::rdmsr(index).ok() != Some(self.kept(index, value))) << place;
+        }
+        changes.xmm = self.has_xmm && xmm() != filled(self.number);
+        let before = after - PAGE;
+        for place in 0..self.see(after) {
+            let differ = rt::read::<u64>(before + 8 * place) != rt::read::<u64>(after + 8 * place);
+            changes.seen |= u32::from(differ) << place;
+        }
+        changes
+    }
+
+    /// Looks at registers that nothing changes, and writes what they have to memory. Returns how many.
+    fn see(&self, place: u64) -> u64 {
+        let mut count = 0;
+        let mut put = |value: u64| {
+            rt::write(place + 8 * count, value);
+            count += 1;
+        };
+        macro_rules! see {
+            ($($register:literal)+) => {$(
+                let value: u64;
+                unsafe { asm!(concat!("mov {}, ", $register), out(reg) value) };
+                put(value);
+            )+};
+        }
+        see!("cr0" "cr2" "cr3" "cr4" "dr0" "dr1" "dr2" "dr3" "dr6" "dr7");
+        let lapic = |register| u64::from(rt::read::<u32>(LAPIC + register));
+        put(lapic(0xf0));
+        put(lapic(0x80));
+        put(lapic(0x320));
+        put(lapic(0x3e0));
+        put(u64::from(lapic(0x390) != 0));
+        if self.number == 0 {
+            xstate::see().into_iter().for_each(&mut put);
+            see_devices(&mut put);
+        }
+        count
+    }
+
+    /// The part of an MSR's value that KVM can keep. On AMD's processors it gives and takes 32 bits of SYSENTER_ESP and SYSENTER_EIP (Linux,
+    /// arch/x86/kvm/svm/svm.c, `svm_set_msr`): 64-bit code has no SYSENTER there.
+    fn kept(&self, index: u32, value: u64) -> u64 {
+        let is_amd = __cpuid_count(0, 0).ecx == u32::from_le_bytes(*b"cAMD");
+        let value = if matches!(index, 0x174..=0x176 | 0xc000_0081..) { value + self.number * MORE } else { value };
+        if is_amd && [SYSENTER_ESP, SYSENTER_EIP].contains(&index) { value & 0xffff_ffff } else { value }
+    }
+}
+
+impl Changes {
+    /// Prints their names, and returns false, if there are any. What a processor saw is at `before`, and in the page after that.
+    fn print(&self, whose: &str, before: u64) -> bool {
+        for (is_so, name) in
+            [(self.registers, "registers "), (self.xmm, "xmm15 "), (self.went_back, "tsc-went-back ")]
+        {
+            if is_so {
+                print!(whose, name);
+            }
+        }
+        for (place, &(index, _)) in MSRS.iter().enumerate() {
+            if self.msrs & 1 << place != 0 {
+                print!(whose, "msr-", index, " ");
+            }
+        }
+        for (place, name) in NAMES.iter().enumerate() {
+            if self.seen & 1 << place != 0 {
+                let [then, now]: [u64; 2] =
+                    [before, before + PAGE].map(|page| rt::read(page + 8 * place as u64));
+                print!(whose, *name, "-is-", now, "-not-", then, " ");
+            }
+        }
+        !self.registers && !self.xmm && !self.went_back && self.msrs | self.seen == 0
+    }
+}
+
+/// Gives the machine's devices registers that they don't begin with.
+fn set_devices() {
     // Redirection 10: masked, level, vector 0x60.
     set_ioapic(0x24, 0x1_a060);
     // The PICs, initialized and with masks.
@@ -116,77 +326,10 @@ extern "C" fn guest_main() -> u32 {
     rt::outb(0x71, 0xa5);
     rt::outw(0x602, 0x120);
     rt::outl(0xcf8, 0x8000_0804);
-    see(BEFORE);
-    print!("ready\n");
-    let (mut last_tsc, mut last_time) = (tsc(), nanoseconds(has_clock));
-    loop {
-        let patterns = unsafe { wait_with_patterns() };
-        if rt::inb(DATA) == b'q' {
-            return 0;
-        }
-        let mut same = patterns == 0;
-        if !same {
-            print!("registers ");
-        }
-        for (number, &(index, value)) in MSRS.iter().enumerate() {
-            if has_msr & 1 << number != 0 && rt::rdmsr(index).ok() != Some(kept(index, value)) {
-                print!("msr-", index, " ");
-                same = false;
-            }
-        }
-        if has_xmm && xmm() != [0x1111_2222_3333_4444, 0x5555_6666_7777_8888] {
-            print!("xmm15 ");
-            same = false;
-        }
-        see(AFTER);
-        for (place, name) in (0..).step_by(8).zip(&NAMES) {
-            let (before, after): (u64, u64) = (rt::read(BEFORE + place), rt::read(AFTER + place));
-            if before != after {
-                print!(*name, "-is-", after, "-not-", before, " ");
-                same = false;
-            }
-        }
-        for page in 0..WRITTEN {
-            if rt::read::<u64>(PAGES + page * PAGE) != page * 0x0101_0101_0101 {
-                print!("page-", page, " ");
-                same = false;
-            }
-        }
-        let (now_tsc, now_time) = (tsc(), nanoseconds(has_clock));
-        if now_tsc < last_tsc {
-            print!("tsc-went-back ");
-            same = false;
-        }
-        if now_time < last_time {
-            print!("kvmclock-went-back ");
-            same = false;
-        }
-        (last_tsc, last_time) = (now_tsc, now_time);
-        print!(if same { "same\n" } else { "\n" });
-    }
 }
 
-/// Looks at registers that nothing changes, and writes what they have to memory.
-fn see(mut place: u64) {
-    let mut put = |value: u64| {
-        rt::write(place, value);
-        place += 8;
-    };
-    let (cr2, cr3, cr4, dr1): (u64, u64, u64, u64);
-    unsafe { asm!("mov {}, cr2", out(reg) cr2) };
-    unsafe { asm!("mov {}, cr3", out(reg) cr3) };
-    unsafe { asm!("mov {}, cr4", out(reg) cr4) };
-    unsafe { asm!("mov {}, dr1", out(reg) dr1) };
-    put(cr2);
-    put(cr3);
-    put(cr4);
-    put(dr1);
-    let lapic = |register| u64::from(rt::read::<u32>(LAPIC + register));
-    put(lapic(0xf0));
-    put(lapic(0x80));
-    put(lapic(0x320));
-    put(lapic(0x3e0));
-    put(u64::from(lapic(0x390) != 0));
+/// Looks at devices' registers.
+fn see_devices(put: &mut impl FnMut(u64)) {
     put(ioapic(0x24).into());
     put(rt::inb(0x21).into());
     put(rt::inb(0xa1).into());
@@ -206,43 +349,30 @@ fn ioapic(register: u32) -> u32 {
     rt::read(IOAPIC + 0x10)
 }
 
-/// The part of an MSR's value that KVM can keep. On AMD's processors it gives and takes 32 bits of SYSENTER_ESP and SYSENTER_EIP (Linux,
-/// arch/x86/kvm/svm/svm.c, `svm_set_msr`): 64-bit code has no SYSENTER there.
-fn kept(index: u32, value: u64) -> u64 {
-    let is_amd = __cpuid_count(0, 0).ecx == u32::from_le_bytes(*b"cAMD");
-    if is_amd && [SYSENTER_ESP, SYSENTER_EIP].contains(&index) { value & 0xffff_ffff } else { value }
-}
-
 fn set_ioapic(register: u32, value: u32) {
     rt::write(IOAPIC, register);
     rt::write(IOAPIC + 0x10, value);
 }
 
-fn tsc() -> u64 {
-    let (low, high): (u32, u32);
-    unsafe { asm!("lfence", "rdtsc", out("eax") low, out("edx") high, options(nomem, nostack)) };
-    u64::from(high) << 32 | u64::from(low)
+/// Returns whether the TSC is behind one that a processor has seen before.
+fn went_back() -> bool {
+    let last = LAST_TSC.load(SeqCst);
+    let now = kvm_clock::tsc();
+    LAST_TSC.fetch_max(now, SeqCst);
+    now < last
 }
 
-/// KVM's documentation, "MSR_KVM_SYSTEM_TIME_NEW".
 fn nanoseconds(has_clock: bool) -> u64 {
-    while has_clock {
-        let version: u32 = rt::read(INFO);
-        let ticks = tsc() - rt::read::<u64>(INFO + 8);
-        let shift: i8 = rt::read(INFO + 28);
-        let ticks = if shift < 0 { ticks >> -shift } else { ticks << shift };
-        let passed = (u128::from(ticks) * u128::from(rt::read::<u32>(INFO + 24))) >> 32;
-        let time = rt::read::<u64>(INFO + 16) + passed as u64;
-        if version & 1 == 0 && version == rt::read(INFO) {
-            return time;
-        }
-    }
-    0
+    if has_clock { kvm_clock::nanoseconds() } else { 0 }
+}
+
+fn filled(number: u64) -> [u64; 2] {
+    [0x1111_2222_3333_4444 + number, 0x5555_6666_7777_8888]
 }
 
 /// Switches SSE on, and fills a register that nothing else uses.
-fn set_xmm() -> Result<(), rt::Fault> {
-    let value = [0x1111_2222_3333_4444_u64, 0x5555_6666_7777_8888];
+fn set_xmm(number: u64) -> Result<(), rt::Fault> {
+    let value = filled(number);
     unsafe {
         asm!("mov {0}, cr4", "or {0}, 0x600", "mov cr4, {0}", out(reg) _);
         asm!("mov {0}, cr0", "and {0}, -13", "or {0}, 2", "mov cr0, {0}", out(reg) _);

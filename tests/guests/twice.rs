@@ -3,6 +3,7 @@
 #![no_std]
 #![no_main]
 
+mod messages;
 mod rt;
 mod virtio;
 
@@ -16,8 +17,6 @@ const STATUS: u64 = 0x50_2000;
 
 /// virtio 1.3, "Virtio Structure PCI Capabilities": `VIRTIO_PCI_CAP_COMMON_CFG`.
 const COMMON: u8 = 1;
-/// PCI 3.0, "Capability IDs": MSI-X.
-const MSI_X: u8 = 0x11;
 /// QEMU's standard VGA.
 const VGA: u32 = 0x1111_1234;
 /// A byte of CMOS memory that outlives a reset.
@@ -41,7 +40,7 @@ extern "C" fn guest_main() -> u32 {
 /// Reads a sector with an interrupt by a message, and returns the request's status.
 fn read_by_messages() -> u8 {
     let disk = Device::find(DISK);
-    enable_messages();
+    messages::enable(DISK, 0x50);
     disk.begin(0);
     disk.enable(virtio::QUEUE_SIZE);
     let common = virtio::structure(DISK, COMMON);
@@ -57,20 +56,6 @@ fn read_by_messages() -> u8 {
     let status = rt::read(STATUS);
     disk.reset();
     status
-}
-
-/// Gives the disk's first vector a message, and switches MSI-X on.
-fn enable_messages() {
-    let mut at: u8 = rt::read(pci::config(DISK, 0x34));
-    while rt::read::<u8>(pci::config(DISK, at.into())) != MSI_X {
-        at = rt::read(pci::config(DISK, u16::from(at) + 1));
-    }
-    let table: u32 = rt::read(pci::config(DISK, u16::from(at) + 4));
-    let entry = pci::bar(DISK, (table & 7) as u16) + u64::from(table & !7);
-    for (word, value) in (0..).step_by(4).zip([0xfee0_0000_u32, 0, 0x50, 0]) {
-        rt::write(entry + word, value);
-    }
-    rt::write(pci::config(DISK, u16::from(at) + 2), 0x8000_u16);
 }
 
 /// Takes the screen's memory away, and puts it back.

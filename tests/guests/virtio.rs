@@ -204,6 +204,12 @@ impl Device {
         self.ring();
     }
 
+    /// Asks for an interrupt once more chains than `index` are used, of a queue with [`QUEUE_SIZE`] descriptors. virtio 1.3, "Available Buffer
+    /// Notification Suppression".
+    pub fn interrupt_after(&self, index: u16) {
+        write(self.available + 4 + 2 * u64::from(QUEUE_SIZE), index);
+    }
+
     pub fn ring(&self) {
         match self.ports {
             Some(ports) => outw(ports + LEGACY_NOTIFY, self.queue),

@@ -27,6 +27,7 @@ mod broken;
 mod damaged;
 mod disks;
 mod identity;
+mod interrupts;
 mod load;
 mod orders;
 mod same;

@@ -76,6 +76,22 @@ fn a_restored_machine_can_be_saved() {
     }
 }
 
+/// The guest's second processor looks at its own registers all the time.
+#[test]
+fn two_vcpus_go_on() {
+    if no_kvm() {
+        return;
+    }
+    let saved = Saved::new(&["--smp", "2"]);
+    for way in WAYS {
+        let mut machine = saved.restore(&["--restore-memory", way]);
+        for _ in 0..3 {
+            assert_eq!(machine.ask(), "same");
+        }
+        machine.quit();
+    }
+}
+
 #[test]
 fn it_waits_if_it_is_to_be_paused() {
     if no_kvm() {
