@@ -123,6 +123,7 @@ fn save_often(kind: ImageKind, options: &str) {
     assert!(said.contains("has changed since the machine was saved") && said.contains("disk "), "{said}");
 }
 
+/// Starts a machine with a control socket in a folder.
 pub(crate) fn start(command: &mut Command, folder: &Path) -> Running {
     let socket = folder.join("qmp");
     let _ = fs::remove_file(&socket);

@@ -16,6 +16,8 @@ mod damage;
 mod images;
 #[path = "../support/model.rs"]
 mod model;
+#[path = "../support/network.rs"]
+mod network;
 #[path = "../support/stepped.rs"]
 #[expect(dead_code, reason = "only its lines are used here")]
 mod stepped;
@@ -29,6 +31,7 @@ mod disks;
 mod identity;
 mod interrupts;
 mod load;
+mod networks;
 mod orders;
 mod same;
 mod saved;

@@ -3,10 +3,16 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
+    fs::File,
     io::Read,
+    net::UdpSocket,
+    os::fd::AsFd,
     path::Path,
     process::{Command, Output, Stdio},
+    thread,
 };
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::support::{Running, nvmm};
 
@@ -89,6 +95,19 @@ impl Namespace {
         let names = String::from_utf8(output.stdout).unwrap();
         let names = names.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()));
         names.filter(|name| !["lo", "br0"].contains(&name.as_str())).collect()
+    }
+
+    /// A UDP socket of this process's in it. Says so if only root can have that: then the test is skipped.
+    pub(crate) fn socket(&self) -> Option<UdpSocket> {
+        let place = format!("/proc/{}/ns/net", self.holder.0.id());
+        let enter = move || {
+            let namespace = File::open(place)?;
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            UdpSocket::bind("0.0.0.0:0")
+        };
+        let made = thread::spawn(enter).join().unwrap();
+        made.inspect_err(|error| println!("skipped: this process can't enter a network namespace: {error}"))
+            .ok()
     }
 
     /// Sends a UDP datagram from there to `place`, such as 10.0.0.2/7, and returns the answer, if one comes within a second.

@@ -1,0 +1,119 @@
+//! Saves of a machine that sends back all frames that it gets, while many come.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::UdpSocket,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    blk_plan::mix,
+    control::ctl,
+    load::{Random, number, start},
+    network::Namespace,
+    saved::{WAYS, restore},
+    support::{expect, guest, in_time, no_kvm},
+};
+
+const NET: &str = "bridge=br0,mac=52:54:00:00:00:02,id=lan";
+/// Datagrams that are under way.
+const DEPTH: usize = 6;
+
+/// Sends datagrams and compares what comes back, until it is over. A network may lose some.
+struct Flood {
+    socket: UdpSocket,
+    is_over: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+}
+
+/// The datagram of this number.
+fn datagram(number: u64) -> Vec<u8> {
+    let len = 16 + mix(number) % 1200;
+    let bytes =
+        (0..len).map(|at| mix(number.wrapping_mul(0x1_0001) + at / 8).to_le_bytes()[(at % 8) as usize]);
+    number.to_le_bytes().into_iter().chain(bytes).collect()
+}
+
+impl Flood {
+    fn run(self) {
+        let mut waits = BTreeMap::new();
+        let mut bytes = [0; 2048];
+        for number in 0.. {
+            if self.is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            let sent = datagram(number);
+            // Nobody may be there just now.
+            if self.socket.send(&sent).is_ok() {
+                waits.insert(number, sent);
+            }
+            while waits.len() >= DEPTH {
+                let Ok(len) = self.socket.recv(&mut bytes) else {
+                    waits.pop_first();
+                    continue;
+                };
+                let number = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+                // One that was given up may come late.
+                assert!(bytes[..len] == datagram(number), "datagram {number} has changed on its way");
+                waits.remove(&number);
+                self.answered.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_are_whole_and_come_again_after_each_restore() {
+    if no_kvm() {
+        return;
+    }
+    let Some(namespace) = Namespace::new() else { return };
+    let Some(socket) = namespace.socket() else { return };
+    socket.connect("10.0.0.2:7").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let (is_over, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+    let flood = Flood { socket, is_over: Arc::clone(&is_over), answered: Arc::clone(&answered) };
+    let flood = thread::spawn(move || flood.run());
+
+    let mut random = Random(number("NVMM_SEED", 1));
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = namespace.nvmm();
+    command.arg("--kernel").arg(guest("network")).args(["--debug-exit", "0xf4", "--memory", "16M"]);
+    command.args(["--net", NET, "--cmdline", "a2"]).current_dir(folder.path());
+    let saves = number("NVMM_SAVES", 8);
+    for save in 0..saves {
+        let (old, new) =
+            (folder.path().join(format!("snap{save}")), folder.path().join(format!("snap{}", save + 1)));
+        if save > 0 {
+            let way = WAYS[usize::try_from(random.below(2)).unwrap()];
+            let given = restore(folder.path(), &old, &["--restore-memory", way]);
+            command = namespace.nvmm();
+            command.args(given.get_args()).current_dir(folder.path());
+        }
+        let mut machine = start(&mut command, folder.path());
+        if save == 0 {
+            expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
+        }
+        // Frames that were on the way before the restore are fewer.
+        let seen = answered.load(Ordering::Relaxed);
+        let goes_on = in_time(|| flood.is_finished() || answered.load(Ordering::Relaxed) > seen + 20);
+        assert!(goes_on && !flood.is_finished(), "save {save}: no frame comes back any more");
+        thread::sleep(Duration::from_micros(random.below(30_000)));
+        let output =
+            ctl(&folder.path().join("qmp"), &["snapshot", new.to_str().unwrap(), "--stop"]).output().unwrap();
+        assert!(output.status.success(), "save {save}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(machine.status(), Some(0));
+        if save > 0 {
+            fs::remove_dir_all(&old).unwrap();
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
+    println!("{saves} saves, {} datagrams came back", answered.load(Ordering::Relaxed));
+}
