@@ -19,6 +19,7 @@ mod device;
 mod devices;
 pub mod disk;
 mod display;
+mod generation;
 mod inventory;
 mod kept;
 mod keyboard;

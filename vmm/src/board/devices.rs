@@ -21,9 +21,9 @@ use devices::{
 
 use super::{
     chipset::{Chipset, Placing},
+    generation::new_generation,
     inventory::{AcpiName, At, Placed},
     kept::Kept,
-    platform::new_generation,
     screen::PluggedScreen,
 };
 use crate::{

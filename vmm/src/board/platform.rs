@@ -3,12 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use arch::layout;
-use devices::platform::{
-    GenerationId, HostTimer, PowerManagement, ResetOnlyI8042, SystemControlA, VmGeneration,
-};
-use uuid::Uuid;
+use devices::platform::{HostTimer, PowerManagement, ResetOnlyI8042, SystemControlA, VmGeneration};
 
-use super::{Board, BoardError, IsaSpec};
+use super::{Board, BoardError, IsaSpec, generation::new_generation};
 
 /// Plugs them in, and returns the one with the power button. A machine that `has_keyboard` gets its keyboard's controller from that, and
 /// others the part of it that resets.
@@ -31,9 +28,4 @@ pub(crate) fn plug(board: &mut Board, has_keyboard: bool) -> Result<Arc<Mutex<Po
     })?;
     board.generation = Some(generation);
     Ok(power)
-}
-
-/// A generation ID that no other machine has.
-pub(super) fn new_generation() -> GenerationId {
-    Uuid::new_v4().into_bytes()
 }
