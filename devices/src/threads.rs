@@ -40,6 +40,8 @@ pub enum Role {
     Output(String),
     /// Writes UEFI variables to their file, in this folder.
     Variables(PathBuf),
+    /// Reads or writes pieces of a snapshot's memory.
+    Memory,
     /// Reads input that epoll can't wait for.
     Input,
     /// Speaks with a debugger.
@@ -70,6 +72,7 @@ impl fmt::Display for Role {
                 f.write_str(name)
             }
             Self::Variables(_) => f.write_str("variables"),
+            Self::Memory => f.write_str("memory"),
             Self::Input => f.write_str("stdin"),
             Self::Gdb => f.write_str("gdb"),
             Self::Vnc => f.write_str("vnc"),

@@ -252,6 +252,7 @@ fn who(role: &Role) -> Option<Who> {
         Role::Sockets(_) => Who::QUEUE | Who::SOCKETS,
         Role::Output(_) => Who::OUTPUT,
         Role::Variables(_) => Who::VARIABLES,
+        Role::Memory => Who::MEMORY,
         Role::Input => Who::INPUT,
         Role::Gdb => Who::GDB,
         Role::Vnc | Role::Viewer(_) => Who::VNC,

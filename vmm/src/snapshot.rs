@@ -20,6 +20,7 @@ mod msrs;
 mod options;
 mod order;
 mod origin;
+mod pieces;
 mod raw;
 mod restored;
 mod vcpu;
@@ -28,7 +29,7 @@ mod vm;
 pub(crate) use self::{
     directory::NewDirectory,
     files::{MACHINE, MEMORY, STATE},
-    memory::{MemoryLayout, Part, ram},
+    memory::{MemoryLayout, of_devices, ram},
     order::SaveSnapshot,
     restored::State,
     vcpu::Around,

@@ -11,7 +11,7 @@ use crate::{
     gdb::Debugger,
     link::{Event, Link},
     run_state::{Change, RunState},
-    snapshot::{self, Around, KvmState, MemoryLayout, NewDirectory, Origin, Part, SaveSnapshot, State},
+    snapshot::{self, Around, KvmState, MemoryLayout, NewDirectory, Origin, SaveSnapshot, State},
     vcpu::Vcpu,
 };
 
@@ -163,13 +163,8 @@ impl Machine {
         let text = serde_json::to_vec(&state)?;
         directory.write(snapshot::STATE, &text)?;
 
-        let memories = self.devices.memories();
-        let mut parts = snapshot::ram(&self.memory)?;
-        parts.extend(memories.iter().map(|(name, memory)| Part {
-            name,
-            address: None,
-            bytes: memory.as_volatile_slice(),
-        }));
+        let mut parts = snapshot::ram(&self.memory);
+        parts.extend(snapshot::of_devices(self.devices.memories()));
         let file = directory.file(snapshot::MEMORY)?;
         let layout =
             MemoryLayout::write(&parts, &file, stop).with_context(|| directory.of(snapshot::MEMORY))?;

@@ -49,13 +49,15 @@ bitflags! {
         const CLIENT = 1 << 12;
         /// Makes the kernel's vsock device ready, by opening it anew (`--vsock` without `uds=`).
         const REOPENS = 1 << 14;
+        /// Reads or writes pieces of a snapshot's memory.
+        const MEMORY = 1 << 15;
     }
 }
 
 /// All that do some work, unlike the one that makes them.
 const WORKING: Who = Who::all().difference(Who::SPAWNER);
 /// Those that may have a device interrupt.
-const INTERRUPTING: Who = WORKING.difference(Who::MODELS);
+const INTERRUPTING: Who = WORKING.difference(Who::MODELS).difference(Who::MEMORY);
 /// Those that make devices ready for a driver, and stop them.
 const ACTIVATES: Who = Who::VCPU.union(Who::MACHINE);
 const TAPS: Who = ACTIVATES.union(Who::QUEUE).union(Who::MAIN);
@@ -316,9 +318,11 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_connect, Who::SOCKETS, "--vsock uds=: a program of the host's"),
     // Files that are open.
     any(libc::SYS_pread64, DISKS, "disks, kernels"),
+    any(libc::SYS_pread64, Who::MEMORY, "the memory of a snapshot"),
     any(libc::SYS_pread64, Who::MAIN, "the PID file, which may be another's by now"),
     any(libc::SYS_pread64, Who::VCPU, "kernel and initramfs, which firmware reads by fw_cfg"),
     any(libc::SYS_pwrite64, DISKS, "disks, files of memory"),
+    any(libc::SYS_pwrite64, Who::MEMORY, "the memory of a snapshot"),
     any(libc::SYS_preadv, DISKS, "disks"),
     any(libc::SYS_pwritev, DISKS, "disks"),
     any(libc::SYS_preadv2, DISKS, "disks, what is in memory already"),
@@ -359,6 +363,11 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_flock, Who::MACHINE, "a snapshot that is not whole yet"),
     any(libc::SYS_unlinkat, Who::MACHINE, "removing one that failed"),
     any(libc::SYS_rmdir, Who::MACHINE, "removing one that failed"),
+    any(
+        libc::SYS_sched_getaffinity,
+        Who::MACHINE,
+        "as many threads for a snapshot's memory as there are processors",
+    ),
     any(libc::SYS_uname, Who::MACHINE, "the host's kernel, which a snapshot names"),
     any(libc::SYS_fstatfs, Who::MACHINE, "file systems without direct access"),
     any(libc::SYS_fchmod, FILES, "making a file as the one that it replaces"),

@@ -4,33 +4,64 @@
 //! region, region, ...: each from a multiple of a piece on. A piece that is not all zeros has a checksum.
 //! ```
 
-use std::{fs::File, os::unix::fs::FileExt, path::Path};
+use std::{fmt::Debug, fs::File, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use arch::memory::GuestRam;
-use devices::printable::ToPrintable;
+use devices::{pci::BarMemory, printable::ToPrintable};
 use serde::{Deserialize, Serialize};
-use vm_memory::{Address, Bytes, GuestMemoryBackend, GuestMemoryRegion, MemoryRegionAddress, VolatileSlice};
+use vm_memory::{
+    Address, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion, GuestMemoryResult,
+    MemoryRegionAddress, VolatileSlice,
+};
 
-use super::files::{MACHINE, MEMORY};
+use super::{
+    files::{MACHINE, MEMORY},
+    pieces::{self, PIECE},
+};
 use crate::sparse::{self, PAGE};
 
-/// The bytes of a piece: as many as a huge page has.
-const PIECE: usize = 2 << 20;
 const DAMAGED: &str = "it was changed or damaged since it was saved";
 
 /// The name of a region of RAM in the layout.
 pub(crate) const RAM: &str = "ram";
 
 /// A part of the guest's memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Part<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
     /// Its device's name, or [`RAM`].
-    pub(crate) name: &'a str,
+    pub(crate) name: String,
     /// Its guest-physical address, if it is RAM.
     pub(crate) address: Option<u64>,
     /// The memory.
-    pub(crate) bytes: VolatileSlice<'a>,
+    pub(crate) memory: Arc<dyn Memory>,
+}
+
+/// Memory that several threads work on.
+pub(crate) trait Memory: Debug + Send + Sync {
+    /// All of it.
+    fn bytes(&self) -> GuestMemoryResult<VolatileSlice<'_>>;
+}
+
+impl Memory for BarMemory {
+    fn bytes(&self) -> GuestMemoryResult<VolatileSlice<'_>> {
+        Ok(self.as_volatile_slice())
+    }
+}
+
+/// A region of RAM.
+#[derive(Debug)]
+struct OfRam {
+    ram: GuestRam,
+    address: GuestAddress,
+}
+
+impl Memory for OfRam {
+    fn bytes(&self) -> GuestMemoryResult<VolatileSlice<'_>> {
+        let region = self.ram.find_region(self.address);
+        let region = region.ok_or(GuestMemoryError::InvalidGuestAddress(self.address))?;
+        region.get_slice(MemoryRegionAddress(0), usize::try_from(region.len()).unwrap_or(usize::MAX))
+    }
 }
 
 /// The places of all parts in the file.
@@ -62,15 +93,52 @@ impl Region {
             && self.offset.is_multiple_of(PIECE as u64)
             && self.offset.checked_add(self.len).is_some()
     }
+
+    /// The pieces that are not all zeros, by their starts.
+    fn pieces(&self) -> Vec<(usize, Option<u32>)> {
+        let all = (0..).step_by(PIECE).zip(self.crc32.iter().copied());
+        all.filter(|(_, crc32)| crc32.is_some()).collect()
+    }
+
+    /// Reads these pieces from the file, checks them, and has `use_piece` use them.
+    fn read(
+        &self,
+        pieces: Vec<(usize, Option<u32>)>,
+        file: &File,
+        use_piece: impl Fn(usize, &[u8]) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let (file, offset, name) = (file.try_clone()?, self.offset, self.name.clone());
+        let len = usize::try_from(self.len)?;
+        let done = pieces::each(pieces.len(), &|| false, move |number, room| {
+            let (start, crc32) = pieces[number];
+            let piece = &mut room[..PIECE.min(len - start)];
+            file.read_exact_at(piece, offset + start as u64).context(MEMORY)?;
+            let is_right = match crc32 {
+                Some(crc32) => crc32fast::hash(piece) == crc32,
+                None => sparse::is_zero(piece),
+            };
+            if !is_right {
+                bail!("{MEMORY}: {DAMAGED} (the checksum of {name} at {start:#x} is wrong)");
+            }
+            use_piece(start, piece)
+        });
+        done.map(drop)
+    }
 }
 
 /// The regions of RAM as parts.
-pub(crate) fn ram(memory: &GuestRam) -> Result<Vec<Part<'_>>> {
+pub(crate) fn ram(memory: &GuestRam) -> Vec<Part> {
     let parts = memory.iter().map(|region| {
-        let len = usize::try_from(region.len())?;
-        let bytes = region.get_slice(MemoryRegionAddress(0), len)?;
-        Ok(Part { name: RAM, address: Some(region.start_addr().raw_value()), bytes })
+        let address = region.start_addr();
+        let memory = Arc::new(OfRam { ram: memory.clone(), address });
+        Part { name: RAM.to_owned(), address: Some(address.raw_value()), memory }
     });
+    parts.collect()
+}
+
+/// The memory of devices as parts.
+pub(crate) fn of_devices(memories: Vec<(String, Arc<BarMemory>)>) -> Vec<Part> {
+    let parts = memories.into_iter().map(|(name, memory)| Part { name, address: None, memory });
     parts.collect()
 }
 
@@ -80,26 +148,24 @@ impl MemoryLayout {
     /// # Errors
     ///
     /// The host's, or it was to stop.
-    pub(crate) fn write(parts: &[Part<'_>], file: &File, stop: &dyn Fn() -> bool) -> Result<Self> {
+    pub(crate) fn write(parts: &[Part], file: &File, stop: &dyn Fn() -> bool) -> Result<Self> {
         let mut regions = Vec::new();
-        let mut buffer = vec![0; PIECE];
         let mut offset = 0;
-        for &Part { name, address, bytes } in parts {
-            let mut crc32 = Vec::new();
-            for start in (0..bytes.len()).step_by(PIECE) {
-                if stop() {
-                    bail!("nvmm was told to end");
-                }
-                let piece = &mut buffer[..PIECE.min(bytes.len() - start)];
+        for Part { name, address, memory } in parts {
+            let len = memory.bytes()?.len();
+            let (memory, file) = (Arc::clone(memory), file.try_clone()?);
+            let crc32 = pieces::each(len.div_ceil(PIECE), stop, move |number, room| {
+                let (bytes, start) = (memory.bytes()?, number * PIECE);
+                let piece = &mut room[..PIECE.min(len - start)];
                 bytes.read_slice(piece, start)?;
-                let has_data = !sparse::is_zero(piece);
-                crc32.push(has_data.then(|| crc32fast::hash(piece)));
-                if has_data {
-                    sparse::write_pages(file, piece, offset + start as u64)?;
+                if sparse::is_zero(piece) {
+                    return Ok(None);
                 }
-            }
-            let len = bytes.len() as u64;
-            regions.push(Region { name: name.to_owned(), address, len, offset, crc32 });
+                sparse::write_pages(&file, piece, offset + start as u64)?;
+                Ok(Some(crc32fast::hash(piece)))
+            })?;
+            let len = len as u64;
+            regions.push(Region { name: name.clone(), address: *address, len, offset, crc32 });
             offset += len.next_multiple_of(PIECE as u64);
         }
         // Holes at the end have a part in the length.
@@ -130,21 +196,13 @@ impl MemoryLayout {
     /// # Errors
     ///
     /// The machine has other parts, or the file is damaged.
-    pub(crate) fn read(&self, parts: &[Part<'_>], file: &File) -> Result<()> {
-        let mut buffer = vec![0; PIECE];
-        for part in parts {
-            let (name, len) = (part.name, part.bytes.len() as u64);
-            let region = self.find(name, part.address, len);
+    pub(crate) fn read(&self, parts: &[Part], file: &File) -> Result<()> {
+        for Part { name, address, memory } in parts {
+            let len = memory.bytes()?.len() as u64;
+            let region = self.find(name, *address, len);
             let region = region.with_context(|| format!("it has no memory of {len:#x} bytes for {name}"))?;
-            for (start, crc32) in (0..part.bytes.len()).step_by(PIECE).zip(&region.crc32) {
-                let Some(crc32) = crc32 else { continue };
-                let piece = &mut buffer[..PIECE.min(part.bytes.len() - start)];
-                file.read_exact_at(piece, region.offset + start as u64).context(MEMORY)?;
-                if crc32fast::hash(piece) != *crc32 {
-                    bail!("{MEMORY}: {DAMAGED} (the checksum of {} at {start:#x} is wrong)", region.name);
-                }
-                give(part.bytes, piece, start)?;
-            }
+            let (memory, there) = (Arc::clone(memory), region.pieces());
+            region.read(there, file, move |start, piece| give(memory.bytes()?, piece, start))?;
         }
         Ok(())
     }
@@ -155,20 +213,9 @@ impl MemoryLayout {
     ///
     /// It is damaged.
     pub(crate) fn check(&self, file: &File) -> Result<()> {
-        let mut buffer = vec![0; PIECE];
         for region in &self.regions {
-            for (start, crc32) in (0..region.len).step_by(PIECE).zip(&region.crc32) {
-                let left = usize::try_from(region.len - start).unwrap_or(PIECE);
-                let piece = &mut buffer[..PIECE.min(left)];
-                file.read_exact_at(piece, region.offset + start).context(MEMORY)?;
-                let is_right = match crc32 {
-                    Some(crc32) => crc32fast::hash(piece) == *crc32,
-                    None => sparse::is_zero(piece),
-                };
-                if !is_right {
-                    bail!("{MEMORY}: {DAMAGED} (the checksum of {} at {start:#x} is wrong)", region.name);
-                }
-            }
+            let all = (0..).step_by(PIECE).zip(region.crc32.iter().copied());
+            region.read(all.collect(), file, |_, _| Ok(()))?;
         }
         Ok(())
     }

@@ -17,9 +17,7 @@ use devices::{printable::ToPrintable, state::DeviceState};
 use kvm_ioctls::VcpuFd;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    manifest::Manifest, memory::Part, options::Options, origin::InputFile, vcpu::Around, vm::KvmState,
-};
+use super::{manifest::Manifest, options::Options, origin::InputFile, vcpu::Around, vm::KvmState};
 use crate::{
     args::RestoreMemory,
     board::{Devices, OpenDevice},
@@ -150,7 +148,7 @@ impl Restored {
             return ram.with_context(|| self.shown.clone());
         }
         let ram = memory::map(map, config)?;
-        layout.read(&super::memory::ram(&ram)?, &self.memory).with_context(|| self.shown.clone())?;
+        layout.read(&super::memory::ram(&ram), &self.memory).with_context(|| self.shown.clone())?;
         Ok(ram)
     }
 
@@ -167,16 +165,8 @@ impl Restored {
         devices: &Devices,
     ) -> Result<()> {
         self.state.kvm.give(around, vcpus, memory).with_context(|| self.shown.clone())?;
-        let memories = devices.memories();
-        let parts = memories.iter().map(|(name, memory)| Part {
-            name,
-            address: None,
-            bytes: memory.as_volatile_slice(),
-        });
-        self.manifest
-            .memory
-            .read(&parts.collect::<Vec<_>>(), &self.memory)
-            .with_context(|| self.shown.clone())?;
+        let parts = super::memory::of_devices(devices.memories());
+        self.manifest.memory.read(&parts, &self.memory).with_context(|| self.shown.clone())?;
         devices.load(&self.state.devices).with_context(|| self.shown.clone())?;
         devices.begin_generation();
         Ok(())
