@@ -5,7 +5,11 @@
 //!     VolatileSlice<'a> ---borrows---^
 //! ```
 
-use std::ops::Range;
+mod written;
+
+use std::{ops::Range, sync::Arc};
+
+pub use self::written::Written;
 
 use vm_memory::{
     FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion,
@@ -17,7 +21,10 @@ use vm_memory::{
 /// RAM by guest-physical address. A clone shares it, and the last one that is dropped unmaps it: whoever can reach
 /// guest memory keeps it.
 #[derive(Clone, Debug, Default)]
-pub struct GuestRam(GuestRegionCollection<Region>);
+pub struct GuestRam {
+    regions: GuestRegionCollection<Region>,
+    written: Arc<Written>,
+}
 
 impl GuestRam {
     /// Puts `regions` together, which are in the order of their addresses.
@@ -26,7 +33,33 @@ impl GuestRam {
     ///
     /// There are none, they overlap, or they are not in order.
     pub fn new(regions: Vec<Region>) -> Result<Self, GuestRegionCollectionError> {
-        GuestRegionCollection::from_regions(regions).map(Self)
+        Ok(Self { regions: GuestRegionCollection::from_regions(regions)?, written: Arc::default() })
+    }
+
+    /// The pages that this process writes to: all but the guest's vCPUs, and but for what is written before they run.
+    #[must_use]
+    pub fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// Notes that `slice`, a part of this RAM, was written to.
+    #[inline]
+    pub fn wrote_to(&self, slice: &VolatileSlice<'_>) {
+        if self.written.is_on() {
+            self.note(slice);
+        }
+    }
+
+    #[cold]
+    fn note(&self, slice: &VolatileSlice<'_>) {
+        let at = slice.ptr_guard().as_ptr().addr();
+        for region in self.regions.iter() {
+            if let Some(offset) = at.checked_sub(region.userspace_addr())
+                && offset < region.len
+            {
+                return self.written.add(region.base.0 + offset as u64, slice.len() as u64);
+            }
+        }
     }
 
     /// Maps zeroed RAM in pages of whatever size the host gives: enough for a small guest and for tests.
@@ -45,15 +78,15 @@ impl GuestMemoryBackend for GuestRam {
     type R = Region;
 
     fn num_regions(&self) -> usize {
-        self.0.num_regions()
+        self.regions.num_regions()
     }
 
     fn find_region(&self, address: GuestAddress) -> Option<&Region> {
-        self.0.find_region(address)
+        self.regions.find_region(address)
     }
 
     fn iter(&self) -> impl Iterator<Item = &Region> {
-        self.0.iter()
+        self.regions.iter()
     }
 }
 

@@ -462,3 +462,31 @@ fn io_uring_and_threads_move_the_same() {
         assert_eq!((total.read.requests, total.written.bytes), (32, 0x2_0000));
     }
 }
+
+/// For whoever copies memory meanwhile: the data, the received frame, and the count in the command's header.
+#[test]
+fn what_the_drive_writes_to_is_noted() {
+    let disk = disk();
+    let mut driver = Driver::new(vec![drive(&disk)]);
+    let is_noted = |driver: &Driver, address: u64| {
+        let words: Vec<_> = driver.memory.written().take().collect();
+        move |at: u64| {
+            words[usize::try_from((address + at) >> 18).unwrap()] & 1 << ((address + at) >> 12 & 63) != 0
+        }
+    };
+    driver.memory.written().switch_on(MEMORY);
+    for (command, is_queued) in [(IDENTIFY, false), (READ_DMA_EXT, false), (READ_QUEUED, true)] {
+        if is_queued {
+            driver.lay_out(0, 0, &queued(command, 0, 3, 1));
+            driver.set_port(0, port::SACT, 1);
+            driver.set_port(0, port::CI, 1);
+            driver.wait(|driver| driver.port(0, port::SACT) == 0);
+        } else {
+            assert_eq!(driver.run(0, &order(command, 0, 1)), (READY, 0));
+        }
+        let lists = [port::CLB, port::FB].map(|register| u64::from(driver.port(0, register)));
+        let noted = is_noted(&driver, 0);
+        assert!(noted(DATA) && noted(lists[1]) && (is_queued || noted(lists[0])), "{command:#x}");
+        assert!(!noted(DATA + 0x1000));
+    }
+}

@@ -20,6 +20,11 @@ use vmm_sys_util::eventfd::EventFd;
 pub(crate) use self::net::VhostNet;
 pub use self::vsock::{VhostSockets, VhostVsock, VhostVsockError};
 
+/// linux/vhost_types.h, `VHOST_F_LOG_ALL`: the kernel notes the pages of buffers that it writes to.
+const LOG_ALL: u64 = 1 << 26;
+/// `VHOST_VRING_F_LOG`: and those of a used ring.
+const LOG_RING: u32 = 1;
+
 /// Why the kernel can't serve queues.
 #[derive(Debug, thiserror::Error)]
 pub enum VhostError {
@@ -66,7 +71,8 @@ pub trait Vhost: Send + Sync + Debug {
     /// The feature bits that the kernel knows.
     fn features(&self) -> u64;
 
-    /// Sets up queues of a driver that took `features`, while none is served. It is told of the bits that it knows.
+    /// Sets up queues of a driver that took `features`, while none is served. It is told of the bits that it knows. While `memory` notes writes, the
+    /// kernel notes its own there.
     ///
     /// # Errors
     ///
@@ -113,7 +119,21 @@ impl Device {
     /// Does [`Vhost::set_up`].
     fn set_up(&self, memory: &GuestRam, features: u64, vrings: &[Vring<'_>]) -> io::Result<()> {
         let handle = Handle { file: &self.file, memory };
-        handle.set_features(features & self.features).map_err(other)?;
+        let written = memory.written();
+        let mut features = features & self.features & !LOG_ALL;
+        if written.is_on() {
+            if self.features & LOG_ALL == 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "this kernel's vhost notes no writes",
+                ));
+            }
+            features |= LOG_ALL;
+            // The words are there as long as the memory, which whoever has a queue served keeps.
+            let words = written.words().as_ptr().expose_provenance() as u64;
+            handle.set_log_base(words, None).map_err(other)?;
+        }
+        handle.set_features(features).map_err(other)?;
         let regions = memory.iter().map(|region| VhostUserMemoryRegionInfo {
             guest_phys_addr: region.start_addr().raw_value(),
             memory_size: region.len(),
@@ -125,11 +145,11 @@ impl Device {
             let rings = VringConfigData {
                 queue_max_size: queue.max_size(),
                 queue_size: queue.size(),
-                flags: 0,
+                flags: if written.is_on() { LOG_RING } else { 0 },
                 desc_table_addr: queue.desc_table(),
                 used_ring_addr: queue.used_ring(),
                 avail_ring_addr: queue.avail_ring(),
-                log_addr: None,
+                log_addr: written.is_on().then(|| queue.used_ring()),
             };
             handle.set_vring_num(index, queue.size()).map_err(other)?;
             handle.set_vring_base(index, queue.next_avail()).map_err(other)?;

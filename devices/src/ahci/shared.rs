@@ -17,9 +17,9 @@ use super::{
         Error, PortCommand, PortInterrupts, SATA_STATUS_NONE, SIGNATURE_NONE, SLOTS, SataError, Status,
         TASK_FILE_NONE,
     },
-    table::HEADER_LEN,
+    table::{Command, HEADER_LEN},
 };
-use crate::worker::Stop;
+use crate::{buffers::Regions, worker::Stop};
 
 /// State that a port shares with its thread.
 #[derive(Debug)]
@@ -156,9 +156,7 @@ impl Shared {
         self.unless_left(stop, |state| {
             let header = state.command_list.wrapping_add(u64::from(slot) * HEADER_LEN as u64);
             let count = u32::try_from(moved).unwrap_or(u32::MAX).to_le_bytes();
-            let counted = header.checked_add(4).map(GuestAddress);
-            let written = counted.is_some_and(|at| self.memory.write_slice(&count, at).is_ok());
-            if !written {
+            if !self.write(header.checked_add(4), &count) {
                 state.raise(PortInterrupts::HOST_BUS_FATAL);
             }
             if protocol == Protocol::PioIn {
@@ -239,9 +237,29 @@ impl Shared {
         if !state.command.contains(PortCommand::FIS_RECEIVE_ENABLE) {
             return;
         }
-        let at = state.received_fis.checked_add(offset).map(GuestAddress);
-        if at.is_none_or(|at| self.memory.write_slice(fis, at).is_err()) {
+        if !self.write(state.received_fis.checked_add(offset), fis) {
             state.raise(PortInterrupts::HOST_BUS_FATAL);
+        }
+    }
+
+    /// Writes to guest memory. Returns false if that is none.
+    fn write(&self, at: Option<u64>, bytes: &[u8]) -> bool {
+        let Some(at) = at.filter(|at| self.memory.write_slice(bytes, GuestAddress(*at)).is_ok()) else {
+            return false;
+        };
+        self.memory.written().add(at, bytes.len() as u64);
+        true
+    }
+
+    /// Notes `len` bytes of the data of the command in a slot as written to. Until it ends, its table is the drive's, and is read again.
+    pub(super) fn note_data(&self, slot: u8, len: usize) {
+        if !self.memory.written().is_on() {
+            return;
+        }
+        let regions = Regions::new(&self.memory);
+        let command = Command::read(&regions, self.header_address(slot));
+        if let Ok(data) = command.and_then(|command| command.data(&regions, len)) {
+            data.as_slice().iter().for_each(|buffer| self.memory.wrote_to(buffer));
         }
     }
 }

@@ -268,6 +268,7 @@ impl Work {
             Step::Give { data, protocol } => {
                 let room = command.data(regions, data.len()).map_err(memory)?;
                 let moved = room.write(&data);
+                self.shared.note_data(slot, moved);
                 self.shared.finish(&self.stop, slot, self.finished(&fis), protocol, moved);
                 Ok(None)
             }
@@ -288,6 +289,8 @@ impl Work {
             Protocol::Queued => self.queued = self.queued.saturating_sub(1),
             Protocol::Plain | Protocol::PioIn => self.alone = false,
         }
+        // Also of one that failed.
+        self.shared.note_data(slot, len);
         if result.is_err() {
             return Err(match &self.drive.0 {
                 Kind::Disk(_) => self.failed(slot, &fis, protocol, failure),

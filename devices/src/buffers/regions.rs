@@ -21,6 +21,11 @@ impl<'m> Regions<'m> {
         Self { memory, regions: memory.iter().filter_map(whole).collect() }
     }
 
+    /// The memory that they are of.
+    pub(crate) fn memory(&self) -> &'m GuestRam {
+        self.memory
+    }
+
     /// The `len` bytes at `address`; `None` if they are not all in one region.
     pub(crate) fn slice(&self, address: u64, len: usize) -> Option<VolatileSlice<'m>> {
         for (start, region) in &self.regions {

@@ -129,6 +129,7 @@ impl FwCfg {
         // Outside memory there is no place for an answer.
         if self.memory.check_range(descriptor, control.len()) {
             let _ = self.memory.write_slice(&control, descriptor);
+            self.memory.written().add(address, control.len() as u64);
         }
     }
 
@@ -171,6 +172,7 @@ impl FwCfg {
             chunk.truncate(left);
             self.selected.read(&self.items, &mut chunk)?;
             self.memory.write_slice(&chunk, GuestAddress(at)).map_err(|_| Failed)?;
+            self.memory.written().add(at, chunk.len() as u64);
             at += chunk.len() as u64;
         }
         Ok(())

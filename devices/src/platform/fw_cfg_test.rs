@@ -436,3 +436,14 @@ fn a_file_is_read_as_the_guest_reads_it() {
     assert_eq!(guest.item(0x19, 8)[4..], 200_000_u32.to_be_bytes());
     assert_eq!(guest.item(0x20, 1), expected[..1]);
 }
+
+/// For whoever copies memory meanwhile.
+#[test]
+fn what_it_writes_to_is_noted() {
+    let mut guest = Guest::new();
+    guest.memory.written().switch_on(HIGH + MIB as u64);
+    assert_eq!(guest.dma(selector(0) | READ, 0x1001, 0x2_0fff), 0);
+    let noted: Vec<_> = guest.memory.written().take().collect();
+    assert_eq!(noted[0], 1 << (DESCRIPTOR >> 12) | 0b11 << 0x20, "{noted:x?}");
+    assert!(noted[1..].iter().all(|word| *word == 0));
+}

@@ -216,11 +216,25 @@ impl<'m> Rings<'m> {
             store(&self.used, entry, u32::from(head).to_le(), Ordering::Relaxed)?;
             store(&self.used, entry + 4, written.to_le(), Ordering::Relaxed)?;
             next_used = next_used.wrapping_add(1);
+            self.note_writes(head);
         }
         self.given_back = self.given_back.wrapping_add(next_used.wrapping_sub(self.next_used));
         self.next_used = next_used;
         // The driver sees the entries, and what was written to the buffers, before the index.
-        store(&self.used, INDEX, next_used.to_le(), Ordering::Release)
+        store(&self.used, INDEX, next_used.to_le(), Ordering::Release)?;
+        self.regions.memory().wrote_to(&self.used);
+        Ok(())
+    }
+
+    /// Notes the writable buffers of a chain that is given back as written to. Until then its descriptors are the device's, and are read again; a driver
+    /// that has changed them all the same harms its own memory alone.
+    fn note_writes(&self, head: u16) {
+        let memory = self.regions.memory();
+        if memory.written().is_on()
+            && let Ok(chain) = self.chain(head)
+        {
+            chain.writable.as_slice().iter().for_each(|buffer| memory.wrote_to(buffer));
+        }
     }
 
     /// Chains that were given back since [`Rings::wants_interrupt`] was last asked.
@@ -259,6 +273,7 @@ impl<'m> Rings<'m> {
             (FLAGS, 0)
         };
         store(&self.used, at, value.to_le(), Ordering::Relaxed)?;
+        self.regions.memory().wrote_to(&self.used);
         // The driver sees this before its index is looked at again.
         fence(Ordering::SeqCst);
         Ok(())
@@ -274,7 +289,9 @@ impl<'m> Rings<'m> {
             return Ok(());
         }
         let no_notify = u16::try_from(VRING_USED_F_NO_NOTIFY).unwrap_or(1);
-        store(&self.used, FLAGS, no_notify.to_le(), Ordering::Relaxed)
+        store(&self.used, FLAGS, no_notify.to_le(), Ordering::Relaxed)?;
+        self.regions.memory().wrote_to(&self.used);
+        Ok(())
     }
 
     /// The place of an index in a ring.

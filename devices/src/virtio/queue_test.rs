@@ -275,3 +275,40 @@ fn several_chains_are_given_back_at_once() {
     assert_eq!(driver.used(), None);
     assert_eq!(rings.into_queue().next_used(), 3);
 }
+
+/// The pages that were noted since this was asked last.
+fn noted(memory: &GuestRam) -> Vec<u64> {
+    let pages = |(word, bits): (usize, u64)| {
+        (0..64).filter(move |bit| bits & 1 << bit != 0).map(move |bit| word as u64 * 64 + bit)
+    };
+    memory.written().take().enumerate().flat_map(pages).collect()
+}
+
+/// For whoever copies memory meanwhile.
+#[test]
+fn what_the_device_writes_to_is_noted_while_that_is_on() {
+    let mut driver = Driver::new(SIZE);
+    let memory = driver.memory.clone();
+    let mut rings = driver.rings(&memory);
+    let buffers = [(FREE, 16, 0), (FREE + 0x1000, 0x1001, WRITE), (SEAM - 8, 16, WRITE)];
+    for is_on in [false, true, false] {
+        let head = if is_on { driver.indirect_chain(0x8000, &buffers) } else { driver.chain(&buffers) };
+        if is_on {
+            memory.written().switch_on(MEMORY_SIZE);
+        } else {
+            memory.written().switch_off();
+        }
+        let chain = rings.pop().unwrap().unwrap();
+        chain.writable.write(&[7; 0x1011]);
+        assert_eq!(noted(&memory), [0; 0]);
+        rings.push(head, 0x1011).unwrap();
+        let used = driver.queue().used_ring() >> 12;
+        let mut expected = vec![used, (FREE >> 12) + 1, (FREE >> 12) + 2, (SEAM >> 12) - 1, SEAM >> 12];
+        expected.sort_unstable();
+        assert_eq!(noted(&memory), if is_on { expected } else { vec![] });
+        rings.enable_kicks().unwrap();
+        assert_eq!(noted(&memory), if is_on { vec![used] } else { vec![] });
+        rings.disable_kicks().unwrap();
+        assert_eq!(noted(&memory), if is_on { vec![used] } else { vec![] });
+    }
+}

@@ -87,6 +87,8 @@ impl Work {
     pub(super) fn reclaim(&self, memory: &VolatileSlice<'_>) {
         match self.reclaim.reclaim(memory) {
             Ok(()) => {
+                // They are zeros now.
+                self.memory.wrote_to(memory);
                 self.control.reclaimed.fetch_add(memory.len() as u64, Ordering::Relaxed);
             }
             Err(error) => self.control.host_refuses.warn(format_args!(
