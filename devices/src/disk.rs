@@ -21,8 +21,8 @@ pub mod raw;
 mod unnamed;
 pub mod vmdk;
 
-pub(crate) use lock::lock_or_blame;
 pub use lock::user;
+pub(crate) use lock::{lock_or_blame, unlock};
 pub use unnamed::unnamed_file;
 
 use std::{fmt::Debug, fs::File, io, ops::Range};
@@ -123,6 +123,24 @@ pub trait Disk: Send + Sync + Debug {
     ///
     /// The host's.
     fn flush(&self) -> io::Result<()>;
+
+    /// Lets others use the disk, who may write to it then: gives up its locks, while nobody uses it here. All is flushed before.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn unlock(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Takes the locks again, or returns who is in the way. Nobody wrote to it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn lock_again(&self) -> io::Result<Option<String>> {
+        Ok(None)
+    }
 
     /// The kind of data at `offset`, and its length, at most `len`, which is more than 0. The caller has checked that all of
     /// it lies within the disk.

@@ -50,6 +50,8 @@ pub enum Role {
     Vnc,
     /// Serves the viewer of this number.
     Viewer(u32),
+    /// Sends memory to another nvmm.
+    Migration,
     /// Runs the guest of `nvmm check`.
     Proof,
     /// Redraws what `nvmm nest` shows.
@@ -77,6 +79,7 @@ impl fmt::Display for Role {
             Self::Gdb => f.write_str("gdb"),
             Self::Vnc => f.write_str("vnc"),
             Self::Viewer(number) => write!(f, "vnc viewer {number}"),
+            Self::Migration => f.write_str("migration"),
             Self::Proof => f.write_str("proof"),
             Self::Progress => f.write_str("progress"),
             Self::Models => f.write_str("models"),

@@ -92,6 +92,14 @@ impl Disk for GuessedRaw {
         self.0.flush()
     }
 
+    fn unlock(&self) -> io::Result<()> {
+        self.0.unlock()
+    }
+
+    fn lock_again(&self) -> io::Result<Option<String>> {
+        self.0.lock_again()
+    }
+
     fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
         self.0.extent_at(offset, len)
     }

@@ -75,7 +75,7 @@ pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
 }
 
 /// Gives up all locks of `file`. Closing it is not enough: a child that was just forked has it, and its locks, until it calls execve.
-pub(super) fn unlock(file: &File) -> io::Result<()> {
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
     fcntl_range(file, F_OFD_SETLK, F_UNLCK, USED, ALL).map(drop)
 }
 

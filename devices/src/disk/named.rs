@@ -62,6 +62,14 @@ impl Disk for Named {
         self.disk.flush()
     }
 
+    fn unlock(&self) -> io::Result<()> {
+        self.disk.unlock()
+    }
+
+    fn lock_again(&self) -> io::Result<Option<String>> {
+        self.disk.lock_again()
+    }
+
     fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
         self.disk.extent_at(offset, len)
     }

@@ -53,6 +53,7 @@ use super::{
     BlockSize, Disk, Extent, SECTOR_SIZE,
     format::Format,
     guard::Layout,
+    lock,
     options::DiskOptions,
     raw::{FILE_BLOCK_SIZE, Opened},
 };
@@ -69,10 +70,13 @@ pub struct Qcow2Disk {
     /// dropping it writes what it holds back; none is left once that is not to be trusted.
     image: RwLock<Option<Image>>,
     top: Top,
-    _locked: Vec<File>,
+    /// Those of the image that is written to come last.
+    locked: Vec<File>,
     size: u64,
     read_only: bool,
     broken: AtomicBool,
+    /// Others may have it: nothing of it is written here.
+    given: AtomicBool,
 }
 
 /// The facts of the image that is written to.
@@ -85,6 +89,8 @@ struct Top {
     has_backing: bool,
     /// The file with the disk's clusters, through the page cache.
     data: Option<File>,
+    /// The number of its files.
+    files: usize,
     /// None: it is only read, or nobody will read it again.
     order: Option<Arc<Order>>,
 }
@@ -133,7 +139,8 @@ impl Qcow2Disk {
             size: image.size(),
             image: RwLock::new(Some(image)),
             top,
-            _locked: locked,
+            locked,
+            given: AtomicBool::new(false),
             read_only: options.disk.read_only,
             broken: AtomicBool::new(false),
         }
@@ -181,6 +188,12 @@ impl Qcow2Disk {
             offset += part.iter().map(|buffer| buffer.len() as u64).sum::<u64>();
         }
         Ok(())
+    }
+
+    /// The files that are locked for writing.
+    fn written(&self) -> &[File] {
+        let own = if self.read_only { 0 } else { self.top.files };
+        &self.locked[self.locked.len().saturating_sub(own)..]
     }
 
     /// Writes what lies within one L2 table.
@@ -260,6 +273,23 @@ impl Disk for Qcow2Disk {
         }
     }
 
+    /// The images below are only read, and stay locked for that.
+    fn unlock(&self) -> io::Result<()> {
+        self.given.store(true, Ordering::Release);
+        self.written().iter().try_for_each(lock::unlock)
+    }
+
+    fn lock_again(&self) -> io::Result<Option<String>> {
+        for file in self.written() {
+            if let Some(holder) = lock::lock_or_blame(file, true)? {
+                self.written().iter().try_for_each(lock::unlock)?;
+                return Ok(Some(holder));
+            }
+        }
+        self.given.store(false, Ordering::Release);
+        Ok(None)
+    }
+
     fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
         let mut extent = Extent { len, is_zero: false };
         self.shared(|image| {
@@ -278,11 +308,12 @@ impl Disk for Qcow2Disk {
 
 impl Drop for Qcow2Disk {
     fn drop(&mut self) {
-        if let Err(error) = self.flush() {
+        // To drop an image is to flush it, which must not be done to a broken one, nor to another's.
+        let given = self.given.load(Ordering::Acquire);
+        if !given && let Err(error) = self.flush() {
             log::error!("disk {}: what the guest did not flush may be lost: {error}", self.name);
         }
-        // To drop an image is to flush it, which must not be done to a broken one.
-        if self.broken.load(Ordering::Acquire) {
+        if given || self.broken.load(Ordering::Acquire) {
             mem::forget(self.image.get_mut().unwrap_or_else(PoisonError::into_inner).take());
         }
     }
@@ -337,6 +368,7 @@ fn open_image(
         can_zero: header.can_zero,
         has_backing: below.is_some(),
         data: copy(data.as_ref().or(Some(&opened))).map_err(failed)?,
+        files: 1 + usize::from(data.is_some()),
         order: order.clone(),
     };
     let mut imago_file = |opened: Opened| {

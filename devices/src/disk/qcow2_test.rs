@@ -473,3 +473,28 @@ fn any_tables_end_in_an_answer() {
         }
     }
 }
+
+/// The machine that has it may have moved to another host.
+#[test]
+fn one_that_is_unlocked_is_not_written_to_any_more() {
+    let Some(images) = Images::new() else { return };
+    images.qemu_img("create -f qcow2 base 1M");
+    images.qemu_img("create -f qcow2 -F qcow2 -b base image");
+    let disk = images.open("image", &Qcow2Options::default());
+    write(&disk, 0, &[1; 4096]).unwrap();
+    disk.flush().unwrap();
+    disk.unlock().unwrap();
+    let other = images.open("image", &Qcow2Options::default());
+    assert!(disk.lock_again().unwrap().is_some());
+    drop(other);
+    assert_eq!(disk.lock_again().unwrap(), None);
+    assert!(images.refusal("image", &Qcow2Options::default()).contains("disk image is in use by"));
+
+    disk.unlock().unwrap();
+    let other = images.open("image", &Qcow2Options::default());
+    write(&other, 512 << 10, &[2; 4096]).unwrap();
+    drop(other);
+    let after = fs::read(images.path("image")).unwrap();
+    drop(disk);
+    assert!(fs::read(images.path("image")).unwrap() == after);
+}

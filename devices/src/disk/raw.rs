@@ -24,7 +24,7 @@ use vm_memory::VolatileSlice;
 pub(super) use self::opened::Opened;
 use self::{direct::Direct, error::Failure};
 pub use super::options::DiskOptions;
-use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE};
+use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE, lock};
 use crate::{printable::ToPrintable, vectored};
 
 /// The blocks of a disk that is a file: sectors that any partition table was made for, in pages of the page cache.
@@ -169,6 +169,15 @@ impl Disk for RawDisk {
 
     fn flush(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    /// Readers leave each other alone: one that is only read keeps its locks.
+    fn unlock(&self) -> io::Result<()> {
+        if self.read_only { Ok(()) } else { lock::unlock(&self.file) }
+    }
+
+    fn lock_again(&self) -> io::Result<Option<String>> {
+        if self.read_only { Ok(None) } else { lock::lock_or_blame(&self.file, true) }
     }
 
     fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {

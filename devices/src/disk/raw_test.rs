@@ -269,3 +269,15 @@ fn the_kernel_is_given_whole_transfers_only() {
     assert_eq!(disk.file_for(Direction::Read, &buffers, 512), None, "the file ends within it");
     assert_eq!(disk.files().len(), 1);
 }
+
+#[test]
+fn one_that_is_unlocked_is_others_until_it_is_locked_again() {
+    let file = image(&[0; 4096]);
+    let disk = RawDisk::open(file.path(), &WRITABLE).unwrap();
+    disk.unlock().unwrap();
+    let other = RawDisk::open(file.path(), &WRITABLE).unwrap();
+    assert!(disk.lock_again().unwrap().is_some());
+    drop(other);
+    assert_eq!(disk.lock_again().unwrap(), None);
+    assert!(RawDisk::open(file.path(), &WRITABLE).is_err());
+}

@@ -21,7 +21,10 @@ use zerocopy::{
     little_endian::{U16, U32, U64},
 };
 
-use crate::{disk::lock_or_blame, root};
+use crate::{
+    disk::{lock_or_blame, unlock},
+    root,
+};
 
 /// The longest file that is read: OVMF's have 128 or 528 KiB.
 const MOST: u64 = 64 << 20;
@@ -166,6 +169,32 @@ impl VarsFile {
         }
         let made = open_beside(&self.path).and_then(|_locked| fs::remove_file(beside(&self.path)));
         made.map_err(VarsError::Folder)
+    }
+
+    /// Lets others use the file.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub fn unlock(&self) -> io::Result<()> {
+        unlock(&self.file)
+    }
+
+    /// Locks it again, or returns who is in the way.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub fn lock_again(&self) -> io::Result<Option<String>> {
+        if let Some(holder) = lock_or_blame(&self.file, true)? {
+            return Ok(Some(holder));
+        }
+        let path = root::path_now(&self.path).ok_or(io::ErrorKind::NotFound)?;
+        if leads_to(&path, &self.file)? {
+            return Ok(None);
+        }
+        unlock(&self.file)?;
+        Ok(Some("a program that has replaced it".to_owned()))
     }
 
     /// Replaces all of it. Once this returns, it is on the disk.

@@ -22,10 +22,12 @@ pub struct Saver {
     name: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Held while it is written to.
+    file: Mutex<VarsFile>,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ struct State {
     next: Option<Vec<u8>>,
     writes: bool,
     closes: bool,
+    /// Others may have the file: what comes waits until it is locked again.
+    given: bool,
 }
 
 impl Saver {
@@ -42,11 +46,12 @@ impl Saver {
     ///
     /// The host has no more threads.
     pub fn start(file: VarsFile) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
         let name = format!("UEFI variables {}", file.path().printable());
-        let its = Arc::clone(&shared);
         let folder = file.path().parent().unwrap_or(Path::new("/")).to_owned();
-        threads::spawn(&Role::Variables(folder), move || its.serve(file))?;
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { state, changed, file: Mutex::new(file) });
+        let its = Arc::clone(&shared);
+        threads::spawn(&Role::Variables(folder), move || its.serve())?;
         Ok(Self { shared, name })
     }
 
@@ -58,6 +63,28 @@ impl Saver {
         let waited = self.shared.changed.wait_timeout_while(state, patience, waits);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         waits(&mut state).then_some(&self.name)
+    }
+
+    /// Lets others use the file, in which all is written.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub fn unlock(&self) -> io::Result<()> {
+        self.shared.lock().given = true;
+        self.shared.file().unlock()
+    }
+
+    /// Locks the file again, or returns who is in the way.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub fn lock_again(&self) -> io::Result<Option<String>> {
+        let holder = self.shared.file().lock_again()?;
+        self.shared.lock().given = holder.is_some();
+        self.shared.changed.notify_all();
+        Ok(holder)
     }
 }
 
@@ -80,10 +107,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, mut file: VarsFile) {
+    fn file(&self) -> MutexGuard<'_, VarsFile> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self) {
         let mut failed = false;
         while let Some(contents) = self.next() {
-            write(&mut file, &contents, &mut failed);
+            write(&mut self.file(), &contents, &mut failed);
             self.lock().writes = false;
             self.changed.notify_all();
         }
@@ -91,9 +122,9 @@ impl Shared {
 
     /// Waits for contents to write; none when there will not be any more.
     fn next(&self) -> Option<Vec<u8>> {
-        let waits = |state: &mut State| state.next.is_none() && !state.closes;
+        let waits = |state: &mut State| (state.next.is_none() || state.given) && !state.closes;
         let mut state = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
-        let next = state.next.take();
+        let next = if state.given { None } else { state.next.take() };
         state.writes = next.is_some();
         next
     }
