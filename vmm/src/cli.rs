@@ -20,7 +20,7 @@ use devices::printable::ToPrintable;
 
 pub use self::qemu::{Note, Told};
 use self::{added::Added, qemu::Translated};
-use crate::{args::MachineArgs, exit, snapshot::Snapshot};
+use crate::{args::MachineArgs, config, exit, migration::Incoming, snapshot::Snapshot};
 
 /// A KVM hypervisor for nested virtualization: its guests run KVM themselves.
 #[derive(Debug, Parser)]
@@ -46,6 +46,9 @@ pub struct Cli {
     /// The snapshot that the machine is restored from.
     #[arg(skip)]
     pub snapshot: Option<Snapshot>,
+    /// The machine that another nvmm moves here.
+    #[arg(skip)]
+    pub incoming: Option<Incoming>,
 }
 
 /// The command line of a machine alone. The tree of all commands costs several times as much to build.
@@ -82,12 +85,16 @@ impl Cli {
                     .map_err(|lines| refusal(&lines))?;
                 let MachineAlone { mut machine } = MachineAlone::try_parse_from(&words)?;
                 machine.domain_text = Some(text);
-                return Ok(Self { command: None, machine, told, words, snapshot: None });
+                return Ok(Self { command: None, machine, told, words, snapshot: None, incoming: None });
+            }
+            if let Some(place) = &machine.snapshot.incoming {
+                return Self::of_incoming(place, words, told);
             }
             if let Some(path) = &machine.snapshot.restore {
                 return Self::of_snapshot(path, words, told);
             }
-            return Ok(Self { command: None, machine, told, words: words.to_vec(), snapshot: None });
+            let words = words.to_vec();
+            return Ok(Self { command: None, machine, told, words, snapshot: None, incoming: None });
         }
         let whole = Self::try_parse_from(words).map_err(|error| explain(error, words))?;
         Ok(Self { told, ..whole })
@@ -102,7 +109,33 @@ impl Cli {
         })?;
         let MachineAlone { machine } =
             MachineAlone::try_parse_from(&whole).map_err(|error| explain(error, &whole))?;
-        Ok(Self { command: None, machine, told, words: whole, snapshot: Some(snapshot) })
+        let snapshot = Some(snapshot);
+        Ok(Self { command: None, machine, told, words: whole, snapshot, incoming: None })
+    }
+
+    /// The command line of a machine that comes from another nvmm, which this waits for, with the options that `words` have besides.
+    fn of_incoming(place: &OsStr, words: &[OsString], told: Told) -> Result<Self, clap::Error> {
+        let option = format!("--incoming {}", place.printable());
+        let address =
+            config::destination("--incoming", place).map_err(|error| refusal(&[error.to_string()]))?;
+        let incoming = Incoming::wait(&address)
+            .map_err(|error| Cli::command().error(ErrorKind::Io, format!("{error:#}")))?;
+        let parsed = incoming.command_line(words).map_err(|lines| {
+            refusal(&lines.iter().map(|line| format!("{option}: {line}")).collect::<Vec<_>>())
+        });
+        let parsed = parsed.and_then(|whole| {
+            let parsed = MachineAlone::try_parse_from(&whole);
+            Ok((parsed.map_err(|error| explain(error, &whole))?, whole))
+        });
+        match parsed {
+            Ok((MachineAlone { machine }, words)) => {
+                Ok(Self { command: None, machine, told, words, snapshot: None, incoming: Some(incoming) })
+            }
+            Err(error) => {
+                incoming.refuse(&error.to_string());
+                Err(error)
+            }
+        }
     }
 }
 

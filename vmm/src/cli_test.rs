@@ -42,8 +42,9 @@ fn a_machine_is_the_same_without_the_other_commands() {
             "{line}"
         );
     }
-    // The files of --domain and --restore are read: see domain_test.rs, and tests/snapshot.
-    let read = [Some("domain"), Some("restore"), Some("restore-memory"), Some("fresh-identity")];
+    // The files of --domain and --restore are read, and --incoming waits: see domain_test.rs, tests/snapshot and tests/migration.
+    let read =
+        [Some("domain"), Some("restore"), Some("restore-memory"), Some("fresh-identity"), Some("incoming")];
     let is_tried = |argument: &&clap::Arg| !read.contains(&argument.get_long());
     for argument in MachineArgs::augment_args(clap::Command::new("")).get_arguments().filter(is_tried) {
         let long = format!("--{}", argument.get_long().unwrap());

@@ -4,6 +4,7 @@ mod boot;
 mod cdrom;
 mod cloud_init;
 mod cpu;
+mod destination;
 mod device;
 mod disk;
 mod display;
@@ -33,6 +34,7 @@ use arch::{
 };
 use devices::chars::Address;
 
+pub(crate) use self::destination::destination;
 pub use self::{
     boot::{BootConfig, BootDevice, BootKind, name as boot_name},
     cdrom::CdromConfig,

@@ -1,6 +1,7 @@
 //! `nvmm ctl`: the control socket of a machine, for people and scripts.
 
 mod connection;
+mod migrate;
 mod words;
 
 use std::{
@@ -33,6 +34,7 @@ Examples:
   nvmm ctl vm.sock send-key ctrl-alt-f1    press keys, and let them go
   nvmm ctl vm.sock dump-guest-memory paging=off protocol=file:/tmp/vm.core
   nvmm ctl vm.sock snapshot saved          save the machine, for nvmm --restore
+  nvmm ctl vm.sock migrate tcp:host:4444   move it to an nvmm with --incoming
 
 Exit status: 0; or 1 if there is no such machine, or it refuses";
 
@@ -43,6 +45,9 @@ const SEND_KEY: &str = "send-key";
 const SNAPSHOT: &str = "snapshot";
 /// The command that saves the machine.
 const SAVE: &str = "nvmm-snapshot-save";
+
+/// The command that moves the machine.
+const MIGRATE: &str = "migrate";
 
 /// The command that takes a line of QEMU's monitor.
 const MONITOR: &str = "human-monitor-command";
@@ -84,6 +89,7 @@ pub fn run(args: &CtlArgs) -> Result<u8> {
         Some("help") if args.arguments.is_empty() => print(&list(&mut connection)?)?,
         Some(SNAPSHOT) => print(&shown(&save(&mut connection, &args.arguments, args.stop)?)?)?,
         _ if args.stop => bail!("--stop goes with {SNAPSHOT}; the command stop keeps a machine from running"),
+        Some(MIGRATE) => migrate::migrate(&mut connection, &args.arguments)?,
         Some(command) => print(&shown(&answer(&mut connection, command, &args.arguments)?)?)?,
         None if !args.events => print(&list(&mut connection)?)?,
         None => {}

@@ -8,7 +8,7 @@ use crate::crash::Crash;
 pub const HELP: &str = "\
 Exit status:
   0    the guest powered off (or rebooted, with --on-reboot exit), Ctrl-A x was
-       typed, or the machine was saved to end
+       typed, or the machine was saved to end, or moved to another nvmm
   1    nvmm could not run the machine, and says why on stderr (without a word:
        a debug exit of 0)
   2    the command line is wrong
@@ -77,6 +77,8 @@ pub enum Exit {
     Signal(i32),
     /// The machine was saved, as was asked for.
     Saved,
+    /// The machine was moved to another nvmm.
+    Moved,
     /// The guest can't go on.
     Crash(Box<Crash>),
     /// nvmm can't go on.

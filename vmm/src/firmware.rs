@@ -21,6 +21,7 @@ mod order;
 mod variables;
 
 use std::{
+    io,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -206,6 +207,16 @@ impl Firmware {
     /// Waits until its variables are in their file, for at most `patience`. Returns the file, in words, if they are not.
     pub(crate) fn finish(&self, patience: Duration) -> Option<&str> {
         self.variables.as_ref()?.finish(patience)
+    }
+
+    /// Lets others use the file of its variables, in which all is written.
+    pub(crate) fn unlock(&self) -> io::Result<()> {
+        self.variables.as_ref().map_or(Ok(()), Variables::unlock)
+    }
+
+    /// Locks that file again, or returns who is in the way.
+    pub(crate) fn lock_again(&self) -> io::Result<Option<String>> {
+        self.variables.as_ref().map_or(Ok(None), Variables::lock_again)
     }
 
     /// The chip that it is in, which ends at 4 GiB.

@@ -49,6 +49,7 @@ pub mod machine;
 pub mod main_loop;
 pub mod memory;
 pub mod messages;
+pub mod migration;
 pub mod nest;
 pub mod networks;
 pub mod notifier;

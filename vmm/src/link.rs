@@ -30,7 +30,8 @@ use crate::{
     attached::Attached,
     exit::{COULD_NOT, Exit},
     gdb::{self, Trap},
-    questions::{Refusal, Reply},
+    migration::{Progress, Sent, Status},
+    questions::{Question, Refusal, Reply},
     run_state::{Change, RunState},
     source::{Command, Control, News, Request, Source},
 };
@@ -44,6 +45,8 @@ pub(crate) enum Event {
     Trap(u32, Trap),
     /// The debugger asks for something.
     Debug(gdb::Request),
+    /// Memory was sent to another nvmm while the guest ran, or that failed, of the migration that this cancels.
+    Sent(Arc<AtomicBool>, anyhow::Result<Sent>),
     /// The main thread asks for something.
     Command(Command),
 }
@@ -63,6 +66,8 @@ pub struct Link {
     state: Cell<RunState>,
     /// The first machine is not to run before the user says so.
     starts_stopped: Cell<bool>,
+    /// Of moving the machine to another nvmm: so is that of the one before a reset.
+    progress: Arc<Progress>,
     /// For vCPUs.
     exits: Sender<Event>,
     requests: Sender<Request>,
@@ -113,6 +118,7 @@ pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)
         asked_to_power_off: Cell::default(),
         state: Cell::default(),
         starts_stopped: Cell::default(),
+        progress: Arc::default(),
         exits,
         requests,
         wake,
@@ -189,14 +195,15 @@ impl Link {
                 Event::Command(command) => self.kept.borrow_mut().push_back(Event::Command(command)),
                 event @ Event::Debug(_) => self.kept.borrow_mut().push_back(event),
                 // One more vCPU has ended the old machine.
-                Event::Exit(_) | Event::Trap(..) => {}
+                Event::Exit(_) | Event::Trap(..) | Event::Sent(..) => {}
             }
         }
         None
     }
 
     /// Returns whether the user has asked for the end, and leaves the request where it is.
-    pub(crate) fn end_is_asked(&self) -> bool {
+    #[must_use]
+    pub fn end_is_asked(&self) -> bool {
         self.end_is_asked.load(Ordering::SeqCst)
     }
 
@@ -208,6 +215,23 @@ impl Link {
         let mut kept = self.kept.borrow_mut();
         kept.extend(self.events.try_iter());
         self.end_is_asked() || kept.iter().any(is_signal)
+    }
+
+    /// Returns whether the user wants the machine to be moved no more, and leaves the request where it is.
+    pub(crate) fn cancel_is_wished(&self) -> bool {
+        let mut kept = self.kept.borrow_mut();
+        kept.extend(self.events.try_iter());
+        kept.iter().any(|event| matches!(event, Event::Command(Command::Ask(Question::CancelMigration, _))))
+    }
+
+    /// The progress of moving the machine to another nvmm.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Says how far moving the machine has come.
+    pub(crate) fn migration(&self, status: Status) {
+        self.changed(Change::Migration(status));
     }
 
     /// Returns whether the guest, or the one before the last reset, was asked to power off.
@@ -248,7 +272,11 @@ impl Link {
     pub(crate) fn is_stopped(&self) -> bool {
         match self.state.get() {
             RunState::Prelaunch => self.starts_stopped.get(),
-            RunState::Paused | RunState::Debug | RunState::GuestPanicked => true,
+            RunState::Paused
+            | RunState::Debug
+            | RunState::GuestPanicked
+            | RunState::FinishMigrate
+            | RunState::PostMigrate => true,
             RunState::Running | RunState::Shutdown => false,
         }
     }

@@ -3,6 +3,7 @@
 mod answers;
 mod debug;
 mod handover;
+mod migrate;
 mod obey;
 mod pauses;
 mod save;
@@ -26,7 +27,12 @@ use devices::platform::PowerManagement;
 use kvm_ioctls::VmFd;
 use thiserror::Error;
 
-use self::{handover::Handover, pauses::Pauses, vcpus::Vcpus};
+use self::{
+    handover::Handover,
+    migrate::{Given, Migration},
+    pauses::Pauses,
+    vcpus::Vcpus,
+};
 use crate::{
     board::{self, Board, Devices, OpenDevice},
     config::VmConfig,
@@ -100,6 +106,8 @@ pub struct Machine {
     pub kernel: Option<Kernel>,
     vm: Arc<VmFd>,
     memory: GuestRam,
+    migration: Option<Migration>,
+    given: Option<Given>,
 }
 
 impl Machine {
@@ -183,7 +191,19 @@ impl Machine {
             pauses.stop_devices();
         }
         let vcpus = Vcpus::new(vcpus);
-        Ok(Self { vcpus, pauses, power, devices, cpu, map, kernel, vm: vm.fd, memory })
+        Ok(Self {
+            vcpus,
+            pauses,
+            power,
+            devices,
+            cpu,
+            map,
+            kernel,
+            vm: vm.fd,
+            memory,
+            migration: None,
+            given: None,
+        })
     }
 
     /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if `reboots` has it built again,
@@ -211,6 +231,7 @@ impl Machine {
         link.runs(self.devices.attached().clone());
         let exit =
             self.begin(link, debugger).and_then(|()| self.obey(link, reboots, debugger, taken, origin));
+        self.drop_migration(link);
         link.halts();
         // First, so that none has a device that the main thread is to let go of.
         self.vcpus.halt(self.devices.buses());

@@ -35,7 +35,9 @@ use vmm::{
     link::Link,
     machine::Machine,
     main_loop::MainLoop,
-    messages, nest,
+    messages,
+    migration::{Incoming, Peer},
+    nest,
     notifier::Notifier,
     output::Taken,
     payload::Payload,
@@ -43,7 +45,7 @@ use vmm::{
     qmp,
     reboots::Reboots,
     sandbox,
-    snapshot::{self, Origin, Snapshot},
+    snapshot::{self, Origin, Restored, Snapshot},
     stats::Stats,
 };
 
@@ -52,7 +54,14 @@ fn main() -> ExitCode {
         nest::init::main();
     }
     let words: Vec<_> = std::env::args_os().collect();
-    let cli = Cli::of(&words).unwrap_or_else(|error| error.exit());
+    let cli = Cli::of(&words).unwrap_or_else(|error| {
+        if error.kind() == clap::error::ErrorKind::Io {
+            // The line is right.
+            let _ = error.print();
+            std::process::exit(COULD_NOT.into());
+        }
+        error.exit()
+    });
     let (command, machine, told) = (&cli.command, &cli.machine, &cli.told);
     // A machine has its own way.
     if command.is_some() || machine.dry_run {
@@ -116,7 +125,7 @@ fn dry_run(args: &MachineArgs, told: &Told) -> Result<u8> {
 
 /// Runs a machine; the value is nvmm's exit status.
 fn run(cli: Cli) -> Result<u8> {
-    let Cli { machine: args, told, words, snapshot, .. } = cli;
+    let Cli { machine: args, told, words, snapshot, mut incoming, .. } = cli;
     let folder = snapshot::folder();
     let starter = match args.daemonize.then(daemon::divide).transpose().context("--daemonize")? {
         None => None,
@@ -146,7 +155,10 @@ fn run(cli: Cli) -> Result<u8> {
         Ok((config, main_loop, pid_file))
     });
     // The file is there until the end, whatever the machine's thread still does then.
-    let (config, main_loop, pid_file) = prepared.inspect_err(|_| {
+    let (config, main_loop, pid_file) = prepared.inspect_err(|error| {
+        if let Some(incoming) = incoming.take() {
+            incoming.refuse(&format!("{error:#}"));
+        }
         // Earlier messages are not to be lost.
         messages.inspect(Output::wait);
     })?;
@@ -158,10 +170,12 @@ fn run(cli: Cli) -> Result<u8> {
         notifier,
     };
     main_loop.serve(move |link| {
-        live(&args, &config, Given { words, folder, snapshot }, link, launch).unwrap_or_else(|error| {
-            log::error!("{error:#}");
-            status_of(&error)
-        })
+        live(&args, &config, Given { words, folder, snapshot, incoming }, link, launch).unwrap_or_else(
+            |error| {
+                log::error!("{error:#}");
+                status_of(&error)
+            },
+        )
     })
 }
 
@@ -172,6 +186,8 @@ struct Given {
     folder: PathBuf,
     /// The snapshot that the machine is restored from.
     snapshot: Option<Snapshot>,
+    /// The other nvmm that the machine comes from.
+    incoming: Option<Incoming>,
 }
 
 /// Those who are to know that the machine is there, and the jail and the sandbox that it is in from then on.
@@ -241,11 +257,38 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
 
 /// The machine's thread: builds the machine and runs it, and again after each reset. All that may wait for something is here.
 fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch: Launch) -> Result<u8> {
-    let Given { words, folder, snapshot } = given;
+    let Given { words, folder, snapshot, incoming } = given;
+    let mut peer = None;
+    let restored = match (snapshot, incoming) {
+        (Some(snapshot), _) => Some(snapshot.open(args.snapshot.restore_memory)?),
+        (None, Some(incoming)) => {
+            let (restored, other) = incoming.receive(config, &args.kvm, &|| link.end_is_asked())?;
+            peer = Some(other);
+            Some(restored)
+        }
+        (None, None) => None,
+    };
+    let ended = live_on(args, config, (&words, &folder), restored, &mut peer, link, launch);
+    if let (Err(error), Some(peer)) = (&ended, peer) {
+        // All that this side had open is closed.
+        peer.refuse(&format!("{error:#}"));
+    }
+    ended
+}
+
+/// The same, of a machine that goes on, if it is `restored`. The `peer` has it until it is taken.
+fn live_on(
+    args: &MachineArgs,
+    config: &VmConfig,
+    (words, folder): (&[OsString], &Path),
+    mut restored: Option<Restored>,
+    peer: &mut Option<Peer>,
+    link: &Link,
+    launch: Launch,
+) -> Result<u8> {
     let other_folder =
-        snapshot.as_ref().and_then(|snapshot| snapshot.other_folder(&folder)).map(Path::to_owned);
+        restored.as_ref().and_then(|restored| restored.other_folder(folder)).map(Path::to_owned);
     let files = snapshot::input_files(config);
-    let mut restored = snapshot.map(|snapshot| snapshot.open(args.snapshot.restore_memory)).transpose()?;
     let opened = open(args, config, Some(link)).map_err(|error| match &other_folder {
         Some(folder) => error.context(format!(
             "the machine was saved in {}, where relative paths of its options begin",
@@ -259,17 +302,12 @@ fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch
         restored.check_host(&host.cpu)?;
         // Also after a reset, the guest's CPU stays what it is.
         host.make_cpu_of(restored.cpu_host());
-        taken.add("--restore", &restored.memory_path());
+        if let Some(memory) = restored.memory_path() {
+            taken.add("--restore", memory);
+        }
     }
-    let origin = Origin {
-        words: &words,
-        folder: &folder,
-        host: &host,
-        config,
-        payload: &payload,
-        devices: &devices,
-        files: &files,
-    };
+    let origin =
+        Origin { words, folder, host: &host, config, payload: &payload, devices: &devices, files: &files };
     taken.check_standard()?;
     // Before the guest runs, and not when all is over.
     let stats_file = args.stats.as_deref().map(|path| taken.create("--stats", path)).transpose()?;
@@ -308,6 +346,12 @@ fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch
                 );
             }
             launch.done(config, log.as_ref())?;
+            if let Some(peer) = peer.take() {
+                if peer.paused {
+                    link.start_stopped();
+                }
+                peer.take_over(&|| link.end_is_asked())?;
+            }
         }
         if let Some(nesting) = &nesting {
             log::info!("nesting: {nesting}");
@@ -378,7 +422,13 @@ fn print_text(text: &str) -> io::Result<()> {
 
 fn status(exit: Exit) -> u8 {
     match exit {
-        Exit::PowerOff | Exit::Reset | Exit::Restart | Exit::Quit | Exit::Closed | Exit::Saved => 0,
+        Exit::PowerOff
+        | Exit::Reset
+        | Exit::Restart
+        | Exit::Quit
+        | Exit::Closed
+        | Exit::Saved
+        | Exit::Moved => 0,
         Exit::Panicked => {
             log::error!("the guest's kernel panicked");
             PANICKED

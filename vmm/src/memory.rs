@@ -50,7 +50,19 @@ pub enum MemoryError {
 ///
 /// The host has not that much memory, or not that many huge pages.
 pub fn map(map: &MemoryMap, config: &MemoryConfig) -> Result<GuestRam, MemoryError> {
-    let regions = map.ram.iter().map(|&(base, len)| region(base, len, config)).collect::<Result<_, _>>()?;
+    map_ranges(&map.ram, config)
+}
+
+/// Maps zeroed RAM at these places.
+///
+/// # Errors
+///
+/// As for [`map`], or the places overlap.
+pub(crate) fn map_ranges(
+    ranges: &[(GuestAddress, usize)],
+    config: &MemoryConfig,
+) -> Result<GuestRam, MemoryError> {
+    let regions = ranges.iter().map(|&(base, len)| region(base, len, config)).collect::<Result<_, _>>()?;
     Ok(GuestRam::new(regions)?)
 }
 

@@ -1,6 +1,7 @@
 //! The software that a machine starts with.
 
 use std::{
+    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -136,6 +137,28 @@ impl Payload {
         {
             log::warn!("{file}: the last changes are not written yet, and are not waited for");
         }
+    }
+
+    /// Lets others use the file of UEFI variables, once all is in it.
+    ///
+    /// # Errors
+    ///
+    /// The host's, or something is not in it yet.
+    pub(crate) fn unlock(&self) -> anyhow::Result<()> {
+        let Self::Firmware(firmware) = self else { return Ok(()) };
+        if let Some(file) = firmware.finish(END_PATIENCE) {
+            anyhow::bail!("{file}: the last changes are not written yet; see to its storage");
+        }
+        Ok(firmware.unlock()?)
+    }
+
+    /// Locks that file again, or returns who is in the way.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub(crate) fn lock_again(&self) -> io::Result<Option<String>> {
+        self.firmware().map_or(Ok(None), Firmware::lock_again)
     }
 
     /// Plugs in the devices that firmware alone uses, and returns the one by which it asks for the rest. A kernel has that one only for the

@@ -13,6 +13,7 @@ mod client;
 mod command;
 mod commands;
 mod cpus;
+mod descriptors;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod input_event;

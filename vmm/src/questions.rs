@@ -22,6 +22,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use crate::{
     input_event::InputEvents,
     inspect::{Dump, SavePhysical, SaveVirtual},
+    migration::Migrate,
     screendump::Screendump,
     send_key::SendKey,
     snapshot::SaveSnapshot,
@@ -44,6 +45,12 @@ pub(crate) enum Question {
     Dump(Dump),
     /// The whole machine in a directory.
     SaveSnapshot(SaveSnapshot),
+    /// Move the machine to another nvmm: the answer comes at once.
+    Migrate(Migrate),
+    /// Give up moving it.
+    CancelMigration,
+    /// The progress of moving it: QMP's `MigrationInfo`.
+    Migration,
     /// A command line of QEMU's monitor.
     Monitor {
         /// The line.

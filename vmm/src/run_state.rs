@@ -1,6 +1,6 @@
 //! The states of a machine, in QMP's words.
 
-use crate::{crash::Reason, exit::Exit};
+use crate::{crash::Reason, exit::Exit, migration::Status};
 
 /// A state of a machine, as QMP's `query-status` has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub(crate) enum RunState {
     Debug,
     /// Its guest's kernel panicked, and `--on-panic pause` has stopped it.
     GuestPanicked,
+    /// It is stopped, and the rest of it is sent to another nvmm.
+    FinishMigrate,
+    /// It was given to another nvmm, which may run it.
+    PostMigrate,
     /// It has ended, and nvmm is about to.
     Shutdown,
 }
@@ -44,6 +48,8 @@ pub(crate) enum Change {
         /// The machine's answer to it, by `--on-panic`.
         action: PanicAction,
     },
+    /// Moving it to another nvmm has come so far.
+    Migration(Status),
 }
 
 /// The reason for a reset or an end, which QMP calls `ShutdownCause`.
@@ -87,6 +93,8 @@ impl RunState {
             Self::Paused => "paused",
             Self::Debug => "debug",
             Self::GuestPanicked => "guest-panicked",
+            Self::FinishMigrate => "finish-migrate",
+            Self::PostMigrate => "postmigrate",
             Self::Shutdown => "shutdown",
         }
     }
@@ -97,7 +105,7 @@ impl RunState {
             Change::Stop(state) => state,
             Change::Resume => Self::Running,
             Change::Shutdown { .. } => Self::Shutdown,
-            Change::PowerDown | Change::Reset { .. } | Change::Panicked { .. } => self,
+            Change::PowerDown | Change::Reset { .. } | Change::Panicked { .. } | Change::Migration(_) => self,
         }
     }
 }
@@ -112,7 +120,7 @@ impl Cause {
             Exit::Restart => Self::HostQmpSystemReset,
             Exit::Panicked => Self::GuestPanic,
             Exit::Quit | Exit::Unmet => Self::HostUi,
-            Exit::Closed | Exit::Saved => Self::HostQmpQuit,
+            Exit::Closed | Exit::Saved | Exit::Moved => Self::HostQmpQuit,
             Exit::Signal(_) => Self::HostSignal,
             Exit::Crash(_) | Exit::Failed(_) => Self::HostError,
         }

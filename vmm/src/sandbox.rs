@@ -257,6 +257,7 @@ fn who(role: &Role) -> Option<Who> {
         Role::Gdb => Who::GDB,
         Role::Vnc | Role::Viewer(_) => Who::VNC,
         Role::Models => Who::MODELS,
+        Role::Migration => Who::MIGRATION,
         // Those of other commands, which have no sandbox.
         Role::Proof | Role::Progress | Role::Cpuid | Role::Signals => Who::empty(),
     })

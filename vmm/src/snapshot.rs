@@ -29,9 +29,10 @@ mod vm;
 pub(crate) use self::{
     directory::NewDirectory,
     files::{MACHINE, MEMORY, STATE},
-    memory::{MemoryLayout, of_devices, ram},
+    manifest::Manifest,
+    memory::{MemoryLayout, Part, of_devices, ram},
     order::SaveSnapshot,
-    restored::State,
+    restored::{Received, State},
     vcpu::Around,
     vm::KvmState,
 };

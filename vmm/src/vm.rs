@@ -17,8 +17,9 @@ use devices::{
 };
 use kvm_bindings::{
     KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_CAP_X86_TRIPLE_FAULT_EVENT,
-    KVM_MEM_READONLY, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
-    KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_pit_config, kvm_userspace_memory_region,
+    KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_pit_config,
+    kvm_userspace_memory_region,
 };
 use kvm_ioctls::VmFd;
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
@@ -101,17 +102,7 @@ impl Vm {
         ask("KVM_SET_IDENTITY_MAP_ADDR", || vm.set_identity_map_address(layout::KVM_IDENTITY_MAP))?;
         let tss = usize::try_from(layout::KVM_TSS).unwrap_or_default();
         ask("KVM_SET_TSS_ADDR", || vm.set_tss_address(tss))?;
-        for (slot, region) in (0..).zip(memory.iter()) {
-            let slot = kvm_userspace_memory_region {
-                slot,
-                flags: 0,
-                guest_phys_addr: region.start_addr().raw_value(),
-                memory_size: region.len(),
-                userspace_addr: region.userspace_addr() as u64,
-            };
-            // SAFETY: no vCPU runs without the region: each `Vcpu` has a view of it.
-            ask("KVM_SET_USER_MEMORY_REGION", || unsafe { vm.set_user_memory_region(slot) })?;
-        }
+        set_ram(&vm, memory, 0)?;
         if let Some(rom) = rom {
             let pages = rom.as_volatile_slice();
             let slot = kvm_userspace_memory_region {
@@ -190,6 +181,45 @@ impl Vm {
     pub(crate) fn msi(&self) -> Arc<dyn Msi> {
         Arc::new(KvmMsi::new(Arc::clone(&self.routes)))
     }
+}
+
+/// Gives KVM the memory, each region in the slot of its number, or changes the slots' flags. vCPUs may run meanwhile.
+fn set_ram(vm: &VmFd, memory: &GuestRam, flags: u32) -> Result<(), KvmError> {
+    for (slot, region) in (0..).zip(memory.iter()) {
+        let slot = kvm_userspace_memory_region {
+            slot,
+            flags,
+            guest_phys_addr: region.start_addr().raw_value(),
+            memory_size: region.len(),
+            userspace_addr: region.userspace_addr() as u64,
+        };
+        // SAFETY: no vCPU runs without the region: each `Vcpu` has a view of it.
+        ask("KVM_SET_USER_MEMORY_REGION", || unsafe { vm.set_user_memory_region(slot) })?;
+    }
+    Ok(())
+}
+
+/// Has KVM note which pages of `memory`, a machine's RAM, its guest writes to, or ends that.
+///
+/// # Errors
+///
+/// KVM refuses.
+pub(crate) fn log_writes(vm: &VmFd, memory: &GuestRam, on: bool) -> Result<(), KvmError> {
+    set_ram(vm, memory, if on { KVM_MEM_LOG_DIRTY_PAGES } else { 0 })
+}
+
+/// Takes KVM's notes: for each region of `memory` its first page, and a bit for each page.
+///
+/// # Errors
+///
+/// KVM refuses.
+pub(crate) fn take_writes(vm: &VmFd, memory: &GuestRam) -> Result<Vec<(u64, Vec<u64>)>, KvmError> {
+    let notes = (0..).zip(memory.iter()).map(|(slot, region)| {
+        let len = usize::try_from(region.len()).unwrap_or(usize::MAX);
+        let bits = ask("KVM_GET_DIRTY_LOG", || vm.get_dirty_log(slot, len))?;
+        Ok((region.start_addr().raw_value() / layout::PAGE, bits))
+    });
+    notes.collect()
 }
 
 /// The number of slots of RAM, which come first.

@@ -57,7 +57,12 @@ impl VmGeneration {
 
     /// Writes the number where the guest wants it. Returns whether it wants it anywhere, in its memory.
     fn write_id(&self) -> bool {
-        self.address != 0 && self.memory.write_slice(&self.id, GuestAddress(self.address.into())).is_ok()
+        let address = u64::from(self.address);
+        let is_written = address != 0 && self.memory.write_slice(&self.id, GuestAddress(address)).is_ok();
+        if is_written {
+            self.memory.written().add(address, self.id.len() as u64);
+        }
+        is_written
     }
 }
 

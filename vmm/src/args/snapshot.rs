@@ -1,6 +1,6 @@
 //! The options of snapshots.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -23,6 +23,11 @@ pub struct SnapshotArgs {
     /// sees when drivers start anew and after a reboot. A new VM generation ID it has at once, like each restored machine
     #[arg(long, help_heading = SNAPSHOTS, requires = "restore")]
     pub fresh_identity: bool,
+
+    /// Wait for a machine that another nvmm moves here (nvmm ctl SOCKET migrate), and run it with its options. Others may be given besides, as to --restore.
+    /// Whoever can connect has nvmm open any file that it may: TCP is for networks where all are trusted
+    #[arg(long, help_heading = SNAPSHOTS, value_name = "unix:PATH|tcp:HOST:PORT", conflicts_with_all = ["restore", "domain", "from_qemu", "dry_run"])]
+    pub incoming: Option<OsString>,
 
     /// Save the machine in DIR when nvmm is told to end, by SIGTERM for example, instead of asking the guest to power off; and on SIGUSR2, after which
     /// it goes on. An older snapshot in DIR is replaced

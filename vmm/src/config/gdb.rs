@@ -37,7 +37,8 @@ pub(super) fn gdb(given: &OsStr) -> Result<Address, ConfigError> {
     parsed.map_err(|why| ConfigError::Keys { option: "--gdb", given: given.printable().to_string(), why })
 }
 
-fn address(place: &str) -> Result<Address, String> {
+/// Gives the place of a socket a meaning.
+pub(super) fn address(place: &str) -> Result<Address, String> {
     match place.split_once([':', '=']) {
         Some(("tcp", address)) => tcp(address, true),
         Some(("unix", name)) => path(name).map(Address::Unix),

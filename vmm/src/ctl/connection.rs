@@ -2,7 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, Read, Write},
+    io::{self, IoSlice, Read, Write},
+    mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd},
         unix::{
@@ -19,6 +20,7 @@ use devices::{chars::Address, printable::ToPrintable};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
 };
 use serde_json::{Map, Value, json};
 
@@ -94,12 +96,30 @@ impl Connection {
     ///
     /// The machine refuses, in its words, or has [`Ended`].
     pub(super) fn call(&mut self, command: &str, arguments: Map<String, Value>) -> Result<Value> {
+        self.call_with(command, arguments, None)
+    }
+
+    /// The same, with a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::call`].
+    pub(super) fn call_with(
+        &mut self,
+        command: &str,
+        arguments: Map<String, Value>,
+        passed: Option<BorrowedFd<'_>>,
+    ) -> Result<Value> {
         let mut call = json!({"execute": command});
         if !arguments.is_empty() {
             call["arguments"] = arguments.into();
         }
         // Even if this fails, the machine may have said why before it closed the socket.
-        let sent = self.socket.write_all(format!("{call}\n").as_bytes());
+        let call = format!("{call}\n");
+        let sent = match passed {
+            None => self.socket.write_all(call.as_bytes()),
+            Some(passed) => send_with(&self.socket, call.as_bytes(), passed),
+        };
         while let Some(mut said) = self.receive(None)? {
             if let Some(answer) = said.get_mut("return") {
                 return Ok(answer.take());
@@ -159,6 +179,16 @@ impl Connection {
             }
         }
     }
+}
+
+/// Sends a line with a descriptor.
+fn send_with(mut socket: &UnixStream, line: &[u8], passed: BorrowedFd<'_>) -> io::Result<()> {
+    let fds = [passed];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&fds));
+    let sent = sendmsg(socket, &[IoSlice::new(line)], &mut control, SendFlags::NOSIGNAL)?;
+    socket.write_all(&line[sent..])
 }
 
 /// Says why nobody is connected at `path`, and what to do.

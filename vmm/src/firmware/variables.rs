@@ -1,4 +1,5 @@
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -71,5 +72,15 @@ impl Variables {
     /// Waits until all is in the file, for at most `patience`. Returns the file, in words, if it is not.
     pub(super) fn finish(&self, patience: Duration) -> Option<&str> {
         self.saver.as_ref()?.finish(patience)
+    }
+
+    /// Lets others use the file.
+    pub(super) fn unlock(&self) -> io::Result<()> {
+        self.saver.as_ref().map_or(Ok(()), |saver| saver.unlock())
+    }
+
+    /// Locks the file again, or returns who is in the way.
+    pub(super) fn lock_again(&self) -> io::Result<Option<String>> {
+        self.saver.as_ref().map_or(Ok(None), |saver| saver.lock_again())
     }
 }

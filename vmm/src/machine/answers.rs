@@ -48,6 +48,10 @@ impl Machine {
             Question::Dump(dump) => self.look(link, |machine| dump.write(machine, taken, &stop).map(done)),
             // It may end the machine, so that whoever obeys does it.
             Question::SaveSnapshot(_) => Ok(Err(Refusal("the machine can't be saved now".to_owned()))),
+            Question::Migrate(_) | Question::CancelMigration => {
+                Ok(Err(Refusal("the machine can't be moved now".to_owned())))
+            }
+            Question::Migration => Ok(Ok(link.progress().to_json())),
             Question::Blocks => Ok(Ok(self.blocks().into())),
             Question::BlockStats => Ok(Ok(self.devices.disks().iter().map(blocks::stats).collect())),
             Question::Screendump(dump) => {

@@ -17,6 +17,8 @@ use crate::{
     source::{Command, Control},
 };
 
+/// The time that another nvmm, which the machine was moved to, has to give up its disks when the user wants it back.
+const COME_BACK_PATIENCE: Duration = Duration::from_secs(1);
 /// After how long a pause that waits for devices says so.
 const PAUSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,6 +57,20 @@ impl Machine {
                         return Ok(Some(Exit::Saved));
                     }
                 }
+                Event::Command(Command::Ask(Question::Migrate(order), reply)) => {
+                    let begun = self.migrate(&order, origin, debugger, link)?;
+                    let refusal = |error: anyhow::Error| Refusal(format!("{error:#}"));
+                    reply.give(begun.map(|()| Value::Object(Map::new())).map_err(refusal));
+                }
+                Event::Command(Command::Ask(Question::CancelMigration, reply)) => {
+                    self.cancel_migration();
+                    reply.give(Ok(Value::Object(Map::new())));
+                }
+                Event::Sent(of, sent) => {
+                    if let Some(exit) = self.on_sent(&of, sent, origin, link)? {
+                        return Ok(Some(exit));
+                    }
+                }
                 Event::Trap(vcpu, trap) => self.on_trap(vcpu, trap, debugger, link),
                 Event::Debug(request) => {
                     if let Some(exit) = self.debug(request, debugger, taken, link)? {
@@ -62,7 +78,7 @@ impl Machine {
                     }
                 }
                 Event::Command(Command::Control(control, reply)) => {
-                    let (answer, exit) = match self.control(control, link)? {
+                    let (answer, exit) = match self.control(control, origin, link)? {
                         Ok(exit) => (Ok(()), exit),
                         Err(refusal) => (Err(refusal), None),
                     };
@@ -86,8 +102,18 @@ impl Machine {
     }
 
     /// Presses a button. Returns the machine's end if that is what follows.
-    fn control(&mut self, control: Control, link: &Link) -> anyhow::Result<Result<Option<Exit>, Refusal>> {
+    fn control(
+        &mut self,
+        control: Control,
+        origin: &Origin<'_>,
+        link: &Link,
+    ) -> anyhow::Result<Result<Option<Exit>, Refusal>> {
         let is_paused = self.pauses.is_paused();
+        if matches!(control, Control::Continue | Control::Toggle | Control::Reset)
+            && let Err(error) = self.lock_again(origin, COME_BACK_PATIENCE)
+        {
+            return Ok(Err(Refusal(format!("the machine was moved, perhaps: {error:#}"))));
+        }
         match control {
             Control::Stop | Control::Toggle if !is_paused => {
                 self.pause(RunState::Paused, link);
@@ -127,6 +153,12 @@ impl Machine {
     /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks
     /// for the end, or for the guest to power off before it. Time goes on for the guest.
     pub(super) fn pause(&mut self, state: RunState, link: &Link) {
+        self.stand_still(link);
+        link.changed(Change::Stop(state));
+    }
+
+    /// The same, and tells nobody.
+    pub(super) fn stand_still(&mut self, link: &Link) {
         self.pauses.begin();
         self.vcpus.halt(self.devices.buses());
         self.pauses.stop_devices();
@@ -144,17 +176,22 @@ impl Machine {
                 Some(_) => {}
             }
         }
-        link.changed(Change::Stop(state));
     }
 
     /// Goes on after a pause, or starts a machine that was not to run yet.
     pub(super) fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
+        self.run_again(link)?;
+        link.changed(Change::Resume);
+        Ok(())
+    }
+
+    /// The same, and tells nobody.
+    pub(super) fn run_again(&mut self, link: &Link) -> anyhow::Result<()> {
         if self.pauses.resume_devices() {
             self.devices.resume();
         }
         self.vcpus.tell_of_pause();
         self.vcpus.start(self.devices.buses(), link)?;
-        link.changed(Change::Resume);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     gdb::Debugger,
     link::{Event, Link},
     run_state::{Change, RunState},
-    snapshot::{self, Around, KvmState, MemoryLayout, NewDirectory, Origin, SaveSnapshot, State},
+    snapshot::{self, Around, KvmState, MemoryLayout, NewDirectory, Origin, Part, SaveSnapshot, State},
     vcpu::Vcpu,
 };
 
@@ -33,7 +33,7 @@ impl Machine {
         stop: &dyn Fn() -> bool,
     ) -> Result<Result<()>> {
         let begun = Instant::now();
-        let directory = match Self::prepare(order, origin, debugger) {
+        let directory = match self.prepare(order, origin, debugger) {
             Ok(directory) => directory,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -99,20 +99,31 @@ impl Machine {
     }
 
     /// Lets a machine go on that was paused to be saved, or end, if a vCPU asked for that just before.
-    fn go_on_after_save(&mut self, link: &Link) -> Result<()> {
+    pub(super) fn go_on_after_save(&mut self, link: &Link) -> Result<()> {
+        self.go_on_unnoticed(link)?;
+        link.changed(Change::Resume);
+        Ok(())
+    }
+
+    /// The same, and tells nobody.
+    pub(super) fn go_on_unnoticed(&mut self, link: &Link) -> Result<()> {
         if let Some(exit) = self.pauses.end() {
             let _ = link.exits().send(Event::Exit(exit));
         }
-        if link.has_exit() {
-            // The guest is not to run past it.
-            link.changed(Change::Resume);
-            return Ok(());
-        }
-        self.resume(link)
+        // The guest is not to run past it.
+        if link.has_exit() { Ok(()) } else { self.run_again(link) }
     }
 
     /// Refuses what can be refused before the machine is stopped.
-    fn prepare(order: &SaveSnapshot, origin: &Origin<'_>, debugger: &mut Debugger) -> Result<NewDirectory> {
+    fn prepare(
+        &self,
+        order: &SaveSnapshot,
+        origin: &Origin<'_>,
+        debugger: &mut Debugger,
+    ) -> Result<NewDirectory> {
+        if self.migration.is_some() || self.given.is_some() {
+            bail!("the machine is being moved to another host");
+        }
         if debugger.session().is_some() {
             bail!("a debugger has the machine, whose breakpoints may be in its memory: detach it first");
         }
@@ -138,6 +149,28 @@ impl Machine {
         link: &Link,
         stop: &dyn Fn() -> bool,
     ) -> Result<NewDirectory> {
+        let state = self.capture(origin, link)?;
+        let text = serde_json::to_vec(&state)?;
+        directory.write(snapshot::STATE, &text)?;
+
+        let file = directory.file(snapshot::MEMORY)?;
+        let layout = MemoryLayout::write(&self.parts(), &file, stop)
+            .with_context(|| directory.of(snapshot::MEMORY))?;
+
+        let manifest = origin.manifest(&self.cpu, Some(&state.kvm), &text, layout)?;
+        directory.write(snapshot::MACHINE, &manifest.to_bytes()?)?;
+        Ok(directory)
+    }
+
+    /// All memory: the guest's, and that of devices.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let mut parts = snapshot::ram(&self.memory);
+        parts.extend(snapshot::of_devices(self.devices.memories()));
+        parts
+    }
+
+    /// The states of a machine that is paused, whose memory does not change from then on: steps 1 to 3 of a save.
+    pub(super) fn capture(&mut self, origin: &Origin<'_>, link: &Link) -> Result<State> {
         if self.vcpus.is_running() {
             bail!("the machine runs");
         }
@@ -159,19 +192,7 @@ impl Machine {
             capabilities: self.cpu.capability_msrs(),
         };
         let kvm = KvmState::read(around, self.vcpus.stopped().iter().map(Vcpu::fd))?;
-        let state = State { kvm, devices };
-        let text = serde_json::to_vec(&state)?;
-        directory.write(snapshot::STATE, &text)?;
-
-        let mut parts = snapshot::ram(&self.memory);
-        parts.extend(snapshot::of_devices(self.devices.memories()));
-        let file = directory.file(snapshot::MEMORY)?;
-        let layout =
-            MemoryLayout::write(&parts, &file, stop).with_context(|| directory.of(snapshot::MEMORY))?;
-
-        let manifest = origin.manifest(&self.cpu, &state.kvm, &text, layout)?;
-        directory.write(snapshot::MACHINE, &manifest.to_bytes()?)?;
-        Ok(directory)
+        Ok(State { kvm, devices })
     }
 
     /// Has the devices come to rest. A machine that is stopped before its first instruction, or by the debugger, has them run.

@@ -2,6 +2,7 @@
 
 use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    sync::Arc,
     time::Instant,
 };
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 use super::{
     command::Command,
     commands::CAPABILITIES,
+    descriptors::Descriptors,
     message::{self, Call, Error},
     models::ModelQuestion,
     outbox::Outbox,
@@ -23,6 +25,7 @@ use super::{
     todo::{Finish, Known, Todo},
 };
 use crate::{
+    migration::Migrate,
     questions::{Answer, Question, Refusal},
     source::Control,
 };
@@ -48,6 +51,7 @@ pub(super) struct Client {
     ended: bool,
     /// It hears nothing any more.
     deaf: bool,
+    descriptors: Descriptors,
 }
 
 /// A command whose answer is to come.
@@ -82,6 +86,7 @@ impl Client {
             waits: None,
             ended: false,
             deaf: false,
+            descriptors: Descriptors::default(),
         };
         client.outbox.answer(&message::greeting());
         client.send();
@@ -177,7 +182,7 @@ impl Client {
 
     fn receive(&mut self) {
         let mut bytes = [0; AT_ONCE];
-        match rustix::io::read(&self.socket, &mut bytes) {
+        match self.descriptors.receive(&self.socket, &mut bytes) {
             Ok(len @ 1..) => self.reader.push(&bytes[..len]),
             Err(Errno::INTR | Errno::AGAIN) => {}
             Ok(0) | Err(_) => self.ended = true,
@@ -223,6 +228,15 @@ impl Client {
                 ask(self.number, Ask::Quit);
                 Ok(Value::Object(serde_json::Map::new()))
             }
+            Ok(Todo::Keep(name)) => self.descriptors.keep(name).map_err(Error::from),
+            Ok(Todo::Close(name)) => self.descriptors.close(&name).map_err(Error::from),
+            Ok(Todo::Migrate { name, downtime, verify }) => match self.descriptors.take(&name) {
+                Ok(socket) => {
+                    let order = Migrate { socket: Arc::new(socket), downtime, verify };
+                    return self.wait(id, None, Ask::Question(Question::Migrate(order)), ask);
+                }
+                Err(refusal) => Err(refusal.into()),
+            },
             Ok(Todo::Control(control)) => return self.wait(id, None, Ask::Control(control), ask),
             Ok(Todo::AskKvm(question)) => return self.wait(id, None, Ask::Kvm(question), ask),
             Ok(Todo::Ask(question, finish)) => {

@@ -104,6 +104,7 @@ pub(super) fn event(change: &Change, at: SystemTime) -> String {
         Change::PowerDown => ("POWERDOWN", None),
         Change::Reset { by } => ("RESET", Some(json!({"guest": by.is_guest(), "reason": by.name()}))),
         Change::Shutdown { by } => ("SHUTDOWN", Some(json!({"guest": by.is_guest(), "reason": by.name()}))),
+        Change::Migration(status) => ("MIGRATION", Some(json!({"status": status.name()}))),
         Change::Panicked { action } => ("GUEST_PANICKED", Some(json!({"action": action.name()}))),
     };
     let mut event = json!({"timestamp": timestamp, "event": name});

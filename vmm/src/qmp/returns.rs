@@ -58,7 +58,19 @@ pub(super) const VERSION: Type = Type::Object(&[
 
 pub(super) const STATUS: Type = Type::Object(&[
     must("running", Type::Boolean),
-    must("status", Type::Enum(&["prelaunch", "running", "paused", "debug", "guest-panicked", "shutdown"])),
+    must(
+        "status",
+        Type::Enum(&[
+            "prelaunch",
+            "running",
+            "paused",
+            "debug",
+            "guest-panicked",
+            "finish-migrate",
+            "postmigrate",
+            "shutdown",
+        ]),
+    ),
 ]);
 
 /// `VncInfo`; the members but for `enabled` are there with a server.
@@ -244,6 +256,33 @@ const CAUSE: Type = Type::Object(&[
     ),
 ]);
 
+const MIGRATION_STATUS: Type =
+    Type::Enum(&["none", "setup", "active", "device", "completed", "failed", "cancelled"]);
+
+/// `MigrationInfo`, as it is answered.
+pub(super) const MIGRATION: Type = Type::Object(&[
+    may("status", MIGRATION_STATUS),
+    may("total-time", Type::Uint64),
+    may("downtime", Type::Uint64),
+    may("expected-downtime", Type::Uint64),
+    may("error-desc", Type::String),
+    may(
+        "ram",
+        Type::Object(&[
+            must("total", Type::Uint64),
+            must("transferred", Type::Uint64),
+            must("remaining", Type::Uint64),
+            must("duplicate", Type::Uint64),
+            must("normal", Type::Uint64),
+            must("normal-bytes", Type::Uint64),
+            must("dirty-pages-rate", Type::Uint64),
+            must("mbps", Type::Uint64),
+            must("dirty-sync-count", Type::Uint64),
+            must("page-size", Type::Uint64),
+        ]),
+    ),
+]);
+
 /// The events, with the types of their data.
 pub(super) const EVENTS: &[(&str, Type)] = &[
     ("STOP", Type::NOTHING),
@@ -251,5 +290,6 @@ pub(super) const EVENTS: &[(&str, Type)] = &[
     ("POWERDOWN", Type::NOTHING),
     ("RESET", CAUSE),
     ("SHUTDOWN", CAUSE),
+    ("MIGRATION", Type::Object(&[must("status", MIGRATION_STATUS)])),
     ("GUEST_PANICKED", Type::Object(&[must("action", Type::Enum(&["pause", "poweroff", "run"]))])),
 ];

@@ -1,6 +1,6 @@
 //! The steps that a command leads to, and the facts that it is answered by.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use arch::cpu::topology::Topology;
 use serde_json::Value;
@@ -45,6 +45,19 @@ pub(super) enum Todo {
     Control(Control),
     /// The machine's thread answers, and this gives the answer its form.
     Ask(Question, Finish),
+    /// The descriptor that came with the command is kept under this name.
+    Keep(String),
+    /// The descriptor of this name is closed.
+    Close(String),
+    /// The machine is moved by the connection of this name.
+    Migrate {
+        /// The name.
+        name: String,
+        /// The longest that it is to stand still.
+        downtime: Duration,
+        /// All memory is compared.
+        verify: bool,
+    },
     /// KVM is asked, which takes a while.
     AskKvm(ModelQuestion),
     /// nvmm ends.

@@ -18,7 +18,7 @@ use vmm_sys_util::ioctl::{_IOC_NONE, _IOC_READ, _IOC_WRITE, ioctl_expr};
 bitflags! {
     /// Kinds of threads, and what a thread does besides.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    pub(super) struct Who: u16 {
+    pub(super) struct Who: u32 {
         /// The main loop.
         const MAIN = 1 << 0;
         /// Builds, runs and takes down machines.
@@ -51,13 +51,15 @@ bitflags! {
         const REOPENS = 1 << 14;
         /// Reads or writes pieces of a snapshot's memory.
         const MEMORY = 1 << 15;
+        /// Sends memory to another nvmm, by a connection that came over the control socket.
+        const MIGRATION = 1 << 16;
     }
 }
 
 /// All that do some work, unlike the one that makes them.
 const WORKING: Who = Who::all().difference(Who::SPAWNER);
 /// Those that may have a device interrupt.
-const INTERRUPTING: Who = WORKING.difference(Who::MODELS).difference(Who::MEMORY);
+const INTERRUPTING: Who = WORKING.difference(Who::MODELS.union(Who::MEMORY).union(Who::MIGRATION));
 /// Those that make devices ready for a driver, and stop them.
 const ACTIVATES: Who = Who::VCPU.union(Who::MACHINE);
 const TAPS: Who = ACTIVATES.union(Who::QUEUE).union(Who::MAIN);
@@ -67,7 +69,7 @@ const STATS: Who = REMOVING.union(Who::DISK).union(Who::INPUT).union(Who::VCPU);
 /// Those that take connections.
 const SERVERS: Who = Who::MAIN.union(Who::SOCKETS).union(Who::GDB).union(Who::VNC);
 /// Those that have connections.
-const CONNECTED: Who = SERVERS.union(Who::OUTPUT).union(Who::QUEUE).union(ACTIVATES);
+const CONNECTED: Who = SERVERS.union(Who::OUTPUT).union(Who::QUEUE).union(ACTIVATES).union(Who::MIGRATION);
 /// Those that open files, or replace them.
 const FILES: Who = Who::MACHINE.union(Who::VARIABLES);
 /// Those that may be the last to have a listener, whose socket goes with it.
@@ -261,6 +263,7 @@ pub(super) const TABLE: &[Allowed] = &[
         Who::VNC,
         "the parts of the screen that have changed",
     ),
+    only(libc::SYS_ioctl, &[is(1, &[KVM_GET_DIRTY_LOG])], Who::MIGRATION, "the memory that has changed"),
     only(libc::SYS_ioctl, &[OF_KVM], Who::MACHINE, "building a machine anew, and looking into it"),
     only(libc::SYS_ioctl, &[is(1, PLACES)], Who::VCPU, "drivers place BARs, and mask vectors"),
     only(libc::SYS_ioctl, &[is(1, CRASH)], Who::VCPU, "the report of a crash"),

@@ -17,7 +17,7 @@ use arch::cpu::{
     spec::{CpuSpec, Model},
 };
 
-use super::manifest::CpuRecord;
+use super::manifest::{CpuRecord, Manifest};
 
 /// The hosts that a CPU can be taken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,13 @@ impl CpuRecord {
             ));
         }
         Ok(lacking)
+    }
+}
+
+impl Manifest {
+    /// [`CpuRecord::lacking_on`], of the guest's CPU.
+    pub(crate) fn lacking_on(&self, host: &HostCpu) -> Result<Vec<String>> {
+        self.cpu.lacking_on(host)
     }
 }
 

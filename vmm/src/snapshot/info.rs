@@ -100,8 +100,7 @@ pub fn run(args: &SnapshotCommand) -> Result<u8> {
         let shown = || path.printable().to_string();
         manifest.memory.open(path).and_then(|file| manifest.memory.check(&file)).with_context(shown)?;
     }
-    let lacking =
-        lacking(&manifest, host.as_deref(), kvm).unwrap_or_else(|error| vec![format!("{error:#}")]);
+    let lacking = lacking(&manifest, host.as_deref(), kvm).unwrap_or_else(|error| vec![format!("{error:#}")]);
     let asked = if host.is_some() { "that host" } else { "this host" };
     let report = Report { asked, ..Report::new(manifest, lacking) };
     let status = if report.lacking.is_empty() { 0 } else { COULD_NOT };

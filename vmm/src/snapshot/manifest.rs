@@ -1,6 +1,7 @@
 //! `machine.json`: what a snapshot is of, what it needs, and the checksums of its other files.
 
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -179,6 +180,22 @@ impl Manifest {
             bail!(DAMAGED);
         }
         Ok(serde_json::from_str(&format!("{{\n{rest}"))?)
+    }
+
+    /// The command line of the machine, by its options and those of this `line`, both with the program's name.
+    ///
+    /// # Errors
+    ///
+    /// Options can't be changed; all of them, in lines.
+    pub(crate) fn command_line(&self, line: &[OsString]) -> Result<Vec<OsString>, Vec<String>> {
+        let given = Options::of_line(line).map_err(|error| vec![error.to_string()])?;
+        let words = self.options.restored_by(&given)?;
+        Ok(line.iter().take(1).cloned().chain(words).collect())
+    }
+
+    /// Returns whether this is the text of [`STATE`].
+    pub(crate) fn is_state(&self, text: &[u8]) -> bool {
+        Sum::of(text) == self.state
     }
 
     /// Reads the text of [`STATE`].

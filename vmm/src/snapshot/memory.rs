@@ -143,6 +143,65 @@ pub(crate) fn of_devices(memories: Vec<(String, Arc<BarMemory>)>) -> Vec<Part> {
 }
 
 impl MemoryLayout {
+    /// The layout of parts that no file is made of, with checksums of all pieces or without any.
+    ///
+    /// # Errors
+    ///
+    /// A part can't be read.
+    pub(crate) fn of(parts: &[Part], checked: bool) -> Result<Self> {
+        let (mut regions, mut offset) = (Vec::new(), 0);
+        let mut room = vec![0; PIECE];
+        for Part { name, address, memory } in parts {
+            let bytes = memory.bytes()?;
+            let starts = (0..bytes.len()).step_by(PIECE);
+            let crc32 = starts.map(|start| if checked { sum(bytes, start, &mut room) } else { Ok(None) });
+            let crc32 = crc32.collect::<Result<_>>()?;
+            let len = bytes.len() as u64;
+            regions.push(Region { name: name.clone(), address: *address, len, offset, crc32 });
+            offset += len.next_multiple_of(PIECE as u64);
+        }
+        Ok(Self { regions })
+    }
+
+    /// Compares a part with its checksums.
+    ///
+    /// # Errors
+    ///
+    /// They differ; the first place is named.
+    pub(crate) fn compare(&self, name: &str, address: Option<u64>, bytes: VolatileSlice<'_>) -> Result<()> {
+        let region = self.find(name, address, bytes.len() as u64);
+        let region = region.with_context(|| format!("there is no {name}"))?;
+        let mut room = vec![0; PIECE];
+        for (start, crc32) in (0..bytes.len()).step_by(PIECE).zip(&region.crc32) {
+            if sum(bytes, start, &mut room)? != *crc32 {
+                let at = address.unwrap_or_default() + start as u64;
+                bail!("{name} differs in the {PIECE:#x} bytes at {at:#x}");
+            }
+        }
+        Ok(())
+    }
+
+    /// The parts: name, address if it is RAM, and length.
+    ///
+    /// # Errors
+    ///
+    /// It gives impossible places.
+    pub(crate) fn places(&self) -> Result<impl Iterator<Item = (&str, Option<u64>, u64)>> {
+        if !self.regions.iter().all(Region::is_sound) {
+            bail!("{MACHINE} gives impossible places for memory");
+        }
+        Ok(self.regions.iter().map(|region| (region.name.as_str(), region.address, region.len)))
+    }
+
+    /// Returns whether both have the same parts.
+    pub(crate) fn has_places_of(&self, other: &Self) -> bool {
+        let places = |layout: &Self| -> Vec<_> {
+            let regions = layout.regions.iter().filter(|region| region.is_sound());
+            regions.map(|region| (region.name.clone(), region.address, region.len)).collect()
+        };
+        self.regions.len() == other.regions.len() && places(self) == places(other)
+    }
+
     /// Writes the parts to an empty file. `stop` says whether to give up.
     ///
     /// # Errors
@@ -155,14 +214,12 @@ impl MemoryLayout {
             let len = memory.bytes()?.len();
             let (memory, file) = (Arc::clone(memory), file.try_clone()?);
             let crc32 = pieces::each(len.div_ceil(PIECE), stop, move |number, room| {
-                let (bytes, start) = (memory.bytes()?, number * PIECE);
-                let piece = &mut room[..PIECE.min(len - start)];
-                bytes.read_slice(piece, start)?;
-                if sparse::is_zero(piece) {
-                    return Ok(None);
+                let start = number * PIECE;
+                let crc32 = sum(memory.bytes()?, start, room)?;
+                if crc32.is_some() {
+                    sparse::write_pages(&file, &room[..PIECE.min(len - start)], offset + start as u64)?;
                 }
-                sparse::write_pages(&file, piece, offset + start as u64)?;
-                Ok(Some(crc32fast::hash(piece)))
+                Ok(crc32)
             })?;
             let len = len as u64;
             regions.push(Region { name: name.clone(), address: *address, len, offset, crc32 });
@@ -249,6 +306,13 @@ impl MemoryLayout {
             |region: &&Region| (region.name.as_str(), region.address, region.len) == (name, address, len);
         self.regions.iter().find(is_it)
     }
+}
+
+/// The checksum of a piece, which is read into `room`, unless it is all zeros.
+fn sum(bytes: VolatileSlice<'_>, start: usize, room: &mut [u8]) -> Result<Option<u32>> {
+    let piece = &mut room[..PIECE.min(bytes.len() - start)];
+    bytes.read_slice(piece, start)?;
+    Ok((!sparse::is_zero(piece)).then(|| crc32fast::hash(piece)))
 }
 
 /// Puts a piece into memory of zeros; pages of zeros are not touched, and take no memory.

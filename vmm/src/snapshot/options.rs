@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{args::MachineArgs, config::words};
 
 /// Options about one run of nvmm.
-const RUN: [&str; 26] = [
+const RUN: [&str; 27] = [
     "qmp",
     "gdb",
     "paused",
@@ -42,6 +42,7 @@ const RUN: [&str; 26] = [
     "expect-timeout",
     "snapshot-on-exit",
     "restore",
+    "incoming",
     "restore-memory",
     "fresh-identity",
 ];

@@ -68,11 +68,11 @@ impl Origin<'_> {
         disks::record(self.config, self.devices)
     }
 
-    /// All that is told of a machine whose other files are written.
+    /// All that is told of a machine whose other files are written; without `kvm`, of one that runs.
     pub(crate) fn manifest(
         &self,
         cpu: &CpuProfile,
-        kvm: &KvmState,
+        kvm: Option<&KvmState>,
         state: &[u8],
         memory: MemoryLayout,
     ) -> Result<Manifest> {
@@ -86,7 +86,8 @@ impl Origin<'_> {
             let medium = inserted.as_ref().map_or("none".into(), |image| image.path.clone().into_os_string());
             options.keep_medium(medium);
         }
-        let nested = (0..).zip(kvm.vcpus()).filter(|(_, vcpu)| vcpu.has_nested_guest());
+        let vcpus = kvm.map_or(&[][..], KvmState::vcpus);
+        let nested = (0..).zip(vcpus).filter(|(_, vcpu)| vcpu.has_nested_guest());
         let saved = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Ok(Manifest {
             format: FORMAT,

@@ -16,8 +16,9 @@ use arch::{
 use devices::{printable::ToPrintable, state::DeviceState};
 use kvm_ioctls::VcpuFd;
 use serde::{Deserialize, Serialize};
+use vm_memory::{Bytes, GuestMemoryBackend, GuestMemoryRegion};
 
-use super::{manifest::Manifest, options::Options, origin::InputFile, vcpu::Around, vm::KvmState};
+use super::{manifest::Manifest, memory::Part, origin::InputFile, vcpu::Around, vm::KvmState};
 use crate::{
     args::RestoreMemory,
     board::{Devices, OpenDevice},
@@ -41,15 +42,31 @@ pub struct Snapshot {
     manifest: Manifest,
 }
 
-/// A snapshot that fits this host, with its files open.
+/// A machine that goes on here, and fits this host: a snapshot with its files open, or one that has come from another nvmm.
 #[derive(Debug)]
 pub struct Restored {
     pub(crate) manifest: Manifest,
-    pub(crate) memory: File,
-    pub(crate) how: RestoreMemory,
-    pub(crate) state: State,
-    path: PathBuf,
+    memory: Memory,
+    state: State,
     shown: String,
+}
+
+/// The memory of a machine that goes on.
+#[derive(Debug)]
+enum Memory {
+    /// It is in a snapshot's file, which is at this path.
+    Saved { path: PathBuf, file: File, how: RestoreMemory },
+    /// It is here.
+    Received(Received),
+}
+
+/// Memory that has come from another nvmm.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// Guest RAM.
+    pub(crate) ram: GuestRam,
+    /// That of devices, by their names.
+    pub(crate) others: BTreeMap<String, Vec<u8>>,
 }
 
 impl Snapshot {
@@ -80,15 +97,7 @@ impl Snapshot {
     ///
     /// Options can't be changed; all of them, in lines.
     pub fn command_line(&self, line: &[OsString]) -> Result<Vec<OsString>, Vec<String>> {
-        let given = Options::of_line(line).map_err(|error| vec![error.to_string()])?;
-        let words = self.manifest.options.restored_by(&given)?;
-        Ok(line.iter().take(1).cloned().chain(words).collect())
-    }
-
-    /// The directory where relative paths of the saved options begin, if that is another than where those of this process do.
-    #[must_use]
-    pub fn other_folder(&self, here: &Path) -> Option<&Path> {
-        Some(self.manifest.folder.as_path()).filter(|folder| *folder != here)
+        self.manifest.command_line(line)
     }
 
     /// Opens its files, and checks that this host can take up the machine, as far as that shows before devices are open.
@@ -103,12 +112,18 @@ impl Snapshot {
         let state = manifest.read_state(&path)?;
         let state = serde_json::from_slice(&state)
             .with_context(|| format!("{shown}: this nvmm can't read its state"))?;
-        let memory = manifest.memory.open(&path)?;
-        Ok(Restored { manifest, memory, how, state, path, shown })
+        let file = manifest.memory.open(&path)?;
+        let memory = Memory::Saved { path: path.join(super::files::MEMORY), file, how };
+        Ok(Restored { manifest, memory, state, shown })
     }
 }
 
 impl Restored {
+    /// A machine that has come from another nvmm, and how it is `shown` in messages.
+    pub(crate) fn received(manifest: Manifest, state: State, memory: Received, shown: String) -> Self {
+        Self { manifest, memory: Memory::Received(memory), state, shown }
+    }
+
     /// Checks that this host can give the guest the CPU that it had, which is decided on by the [`Restored::cpu_host`] again.
     ///
     /// # Errors
@@ -138,17 +153,27 @@ impl Restored {
     /// The host has no memory, or the snapshot has other memory or is damaged.
     pub(crate) fn ram(&self, map: &MemoryMap, config: &MemoryConfig) -> Result<GuestRam> {
         let layout = &self.manifest.memory;
-        if self.how == RestoreMemory::Map {
+        let (file, how) = match &self.memory {
+            Memory::Saved { file, how, .. } => (file, how),
+            Memory::Received(Received { ram, .. }) => {
+                let places = ram.iter().map(|region| (region.start_addr(), region.len()));
+                if !places.eq(map.ram.iter().map(|&(base, len)| (base, len as u64))) {
+                    bail!("{}: this nvmm lays out the guest's memory in another way", self.shown);
+                }
+                return Ok(ram.clone());
+            }
+        };
+        if *how == RestoreMemory::Map {
             if config.hugepages {
                 bail!(
                     "--restore-memory map: the guest's memory is in huge pages, and a file's are small; use copy"
                 );
             }
-            let ram = memory::map_file(map, &self.memory, |address, len| layout.place_of_ram(address, len));
+            let ram = memory::map_file(map, file, |address, len| layout.place_of_ram(address, len));
             return ram.with_context(|| self.shown.clone());
         }
         let ram = memory::map(map, config)?;
-        layout.read(&super::memory::ram(&ram), &self.memory).with_context(|| self.shown.clone())?;
+        layout.read(&super::memory::ram(&ram), file).with_context(|| self.shown.clone())?;
         Ok(ram)
     }
 
@@ -166,9 +191,16 @@ impl Restored {
     ) -> Result<()> {
         self.state.kvm.give(around, vcpus, memory).with_context(|| self.shown.clone())?;
         let parts = super::memory::of_devices(devices.memories());
-        self.manifest.memory.read(&parts, &self.memory).with_context(|| self.shown.clone())?;
+        match &self.memory {
+            Memory::Saved { file, .. } => self.manifest.memory.read(&parts, file),
+            Memory::Received(received) => received.give(&parts),
+        }
+        .with_context(|| self.shown.clone())?;
         devices.load(&self.state.devices).with_context(|| self.shown.clone())?;
-        devices.begin_generation();
+        // One that moves is the same machine.
+        if let Memory::Saved { .. } = self.memory {
+            devices.begin_generation();
+        }
         Ok(())
     }
 
@@ -187,15 +219,36 @@ impl Restored {
         self.manifest.check_origin(config, payload, devices, files).with_context(|| self.shown.clone())
     }
 
-    /// The file of its memory, which may be mapped.
+    /// The file of its memory, which may be mapped, if it is in one.
     #[must_use]
-    pub fn memory_path(&self) -> PathBuf {
-        self.path.join(super::files::MEMORY)
+    pub fn memory_path(&self) -> Option<&Path> {
+        match &self.memory {
+            Memory::Saved { path, .. } => Some(path),
+            Memory::Received(_) => None,
+        }
+    }
+
+    /// The directory where relative paths of its options begin, if that is another than where those of this process do.
+    #[must_use]
+    pub fn other_folder(&self, here: &Path) -> Option<&Path> {
+        Some(self.manifest.folder.as_path()).filter(|folder| *folder != here)
     }
 
     /// The host that its CPU was decided on.
     #[must_use]
     pub fn cpu_host(&self) -> &HostCpu {
         &self.manifest.cpu.host
+    }
+}
+
+impl Received {
+    /// Gives devices their memory.
+    fn give(&self, parts: &[Part]) -> Result<()> {
+        for Part { name, memory, .. } in parts {
+            let bytes = memory.bytes()?;
+            let received = self.others.get(name).filter(|received| received.len() == bytes.len());
+            bytes.write_slice(received.with_context(|| format!("no memory of {name} has come"))?, 0)?;
+        }
+        Ok(())
     }
 }

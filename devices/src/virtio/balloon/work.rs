@@ -85,10 +85,11 @@ impl Work {
     }
 
     pub(super) fn reclaim(&self, memory: &VolatileSlice<'_>) {
-        match self.reclaim.reclaim(memory) {
+        let reclaimed = self.reclaim.reclaim(memory);
+        // They are zeros now, also if the host keeps them.
+        self.memory.wrote_to(memory);
+        match reclaimed {
             Ok(()) => {
-                // They are zeros now.
-                self.memory.wrote_to(memory);
                 self.control.reclaimed.fetch_add(memory.len() as u64, Ordering::Relaxed);
             }
             Err(error) => self.control.host_refuses.warn(format_args!(

@@ -70,7 +70,7 @@ const NO_SCSI: &str =
 const NO_FOLDERS: &str =
     "nvmm shares no folders yet; give the guest an image, or reach the host by a network or --vsock";
 const NO_MIGRATION: &str =
-    "nvmm can neither migrate nor restore a guest yet; leave it out, and the guest starts";
+    "nvmm can't read what QEMU saves or sends; --restore and --incoming take what nvmm does";
 const NO_SOUND: &str = "nvmm has no sound, and the guest does without";
 const NO_USB: &str = "nvmm has no USB";
 const NO_PASSTHROUGH: &str = "nvmm gives guests no devices of the host; say virtio-net-pci or virtio-blk-pci";
@@ -145,7 +145,8 @@ pub(super) static OPTIONS: &[Row] = &[
     with(&["boot"], Shared(firmware::boot)),
     with(&["option-rom"], No("nvmm's firmware has the option ROMs that its devices need; leave it out")),
     with(&["L"], No("leave it out; nvmm finds firmware where distributions put it, or say --firmware PATH")),
-    with(&["loadvm", "incoming"], No(NO_MIGRATION)),
+    with(&["loadvm"], No(NO_MIGRATION)),
+    with(&["incoming"], Same("incoming")),
     flag(&["only-migratable"], No(NO_MIGRATION)),
     // Disks.
     with(&["drive"], Defines(drive::drive)),

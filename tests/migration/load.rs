@@ -1,0 +1,87 @@
+//! Moves at random moments of a guest that writes to its disk and its console all the time.
+
+use std::{io::Read, thread, time::Duration};
+
+use crate::{
+    blk_plan::{self, Round},
+    images::{Image, ImageKind, no_qemu_img},
+    model::Model,
+    sides::{Side, place},
+    stepped::Line,
+    support::no_kvm,
+};
+
+const MOVES: u64 = 8;
+
+#[test]
+fn on_raw_by_io_uring() {
+    move_often(ImageKind::Raw, ",aio=io_uring");
+}
+
+#[test]
+fn on_raw_by_threads() {
+    move_often(ImageKind::Raw, ",aio=threads,queues=2");
+}
+
+#[test]
+fn on_qcow2() {
+    move_often(ImageKind::Qcow2, "");
+}
+
+#[test]
+fn on_an_overlay() {
+    move_often(ImageKind::OverlayOfRaw, "");
+}
+
+#[test]
+fn on_sata() {
+    move_often(ImageKind::Raw, ",bus=sata");
+}
+
+/// Moves a machine again and again, and at last compares its disk with what it should have written.
+fn move_often(kind: ImageKind, options: &str) {
+    if no_kvm() || no_qemu_img(kind) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let image = Image::new(kind, folder.path(), "64k");
+    let letters = if options.contains("bus=sata") { "1ra" } else { "1r" };
+    let disk = format!("{}{options}", image.option());
+    let mut side = Side::source(folder.path(), "0", "blk_durable", &["--disk", &disk, "--cmdline", letters]);
+    let mut stdout = side.nvmm.0.stdout.take().unwrap();
+    crate::support::expect(&mut stdout, "ready\n");
+    let mut seen = String::new();
+    for number in 1..=MOVES {
+        for _ in 0..blk_plan::mix(number) % 4 {
+            seen += &crate::support::expect(&mut stdout, "\n");
+        }
+        thread::sleep(Duration::from_micros(blk_plan::mix(number + 100) % 30_000));
+        let name = number.to_string();
+        let mut next = Side::destination(folder.path(), &name, &[]);
+        side.moves(&place(folder.path(), &name), &["verify=on"]);
+        stdout.read_to_string(&mut seen).unwrap();
+        stdout = next.nvmm.0.stdout.take().unwrap();
+        side = next;
+    }
+    for _ in 0..3 {
+        seen += &crate::support::expect(&mut stdout, "\n");
+    }
+    side.nvmm.0.kill().unwrap();
+    stdout.read_to_string(&mut seen).unwrap();
+    side.nvmm.status();
+    seen.truncate(seen.rfind('\n').map_or(0, |end| end + 1));
+
+    let lines: Vec<_> = seen.lines().map(Line::parse).collect();
+    let mut model = Model::new(image.is_filled());
+    for (round, line) in (1..).zip(&lines) {
+        let differing = if round == 1 { line.differing } else { 0 };
+        assert_eq!(*line, Line { round, differing, ..Line::default() });
+        model.write(round, 0);
+        model.flush();
+    }
+    let done = lines.last().unwrap().round;
+    model.begin(done + 1, Round(done + 1).writes());
+    model.begin(done + 2, Round(done + 2).writes());
+    model.verify(&image.read(true)).unwrap();
+    println!("{kind:?}{options}: {MOVES} moves, {done} rounds");
+}

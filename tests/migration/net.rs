@@ -1,0 +1,49 @@
+//! A guest that answers over a bridge goes on answering.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use crate::{
+    network::Namespace,
+    sides::{Side, place},
+    support::{guest, no_kvm},
+};
+
+#[test]
+fn it_answers_before_and_after() {
+    if no_kvm() {
+        return;
+    }
+    let Some(namespace) = Namespace::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = namespace.nvmm();
+    command.arg("--kernel").arg(guest("network")).args(["--memory", "16M", "--cmdline", "a2"]);
+    let mut side = Side::start(folder.path(), "0", command, &["--net", "bridge=br0,vhost=off"]);
+    let said = side.prints("ready\n");
+    assert!(namespace.answers("10.0.0.2/7"));
+    for number in 1..4 {
+        let name = number.to_string();
+        let mut command = namespace.nvmm();
+        command.args(["--incoming", &place(folder.path(), &name)]);
+        let next = Side::start(folder.path(), &name, command, &[]);
+        assert!(next.waits(folder.path(), &name));
+        // All of memory is compared, also what the device writes meanwhile.
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    let _ = namespace.udp("10.0.0.2/7", "load");
+                }
+            });
+            let output = side.migrate(&place(folder.path(), &name), &["verify=on", "downtime-limit=0"]);
+            over.store(true, Ordering::SeqCst);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        });
+        assert_eq!(side.nvmm.status_in_time(), Some(0));
+        side = next;
+        assert!(namespace.answers("10.0.0.2/7"), "after {number} moves of {said}");
+    }
+    assert_eq!(namespace.interfaces().len(), 1);
+}

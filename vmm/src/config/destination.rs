@@ -1,0 +1,17 @@
+//! The places that machines move to: `--incoming`, and `nvmm ctl migrate`.
+
+use std::ffi::OsStr;
+
+use devices::{chars::Address, printable::ToPrintable};
+
+use super::{error::ConfigError, gdb, words};
+
+/// Gives a place, as the user gave it to `option`, a meaning.
+///
+/// # Errors
+///
+/// It has none.
+pub(crate) fn destination(option: &'static str, given: &OsStr) -> Result<Address, ConfigError> {
+    let address = gdb::address(&words::encode(given));
+    address.map_err(|why| ConfigError::Keys { option, given: given.printable().to_string(), why })
+}

@@ -1,0 +1,83 @@
+//! `nvmm ctl SOCKET migrate DEST`: connects to the other side for the machine, which connects nowhere by itself.
+
+use std::{
+    ffi::OsStr,
+    io,
+    net::TcpStream,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+};
+
+use anyhow::{Context, Result, bail};
+use devices::chars::{Address, prepare};
+use serde_json::{Map, Value, json};
+
+use super::connection::Connection;
+use crate::config;
+
+/// The connection's name on the control socket.
+const NAME: &str = "nvmm-ctl-migrate";
+
+/// Has the machine moved, and waits until it is.
+///
+/// # Errors
+///
+/// Nobody is there, or the machine was not moved.
+pub(super) fn migrate(connection: &mut Connection, words: &[String]) -> Result<()> {
+    const USAGE: &str = "migrate: give tcp:HOST:PORT or unix:PATH, where an nvmm with --incoming waits";
+    let Some((place, words)) = words.split_first() else { bail!(USAGE) };
+    let address = config::destination("migrate", OsStr::new(place))?;
+    let mut arguments = Map::from_iter([("uri".to_owned(), Value::from(format!("fd:{NAME}")))]);
+    for word in words {
+        let value = |text: &str| serde_json::from_str::<Value>(text).with_context(|| word.clone());
+        match word.split_once('=') {
+            Some(("downtime-limit", text)) => arguments.insert("downtime-limit".to_owned(), value(text)?),
+            Some(("verify", "on" | "true")) => arguments.insert("nvmm-verify".to_owned(), true.into()),
+            Some(("verify", "off" | "false")) => arguments.insert("nvmm-verify".to_owned(), false.into()),
+            _ => bail!(
+                "migrate: '{word}' means nothing; give downtime-limit=MILLISECONDS or verify=on, or leave it out"
+            ),
+        };
+    }
+    let socket = connect(&address).with_context(|| format!("{place}: nobody waits for a machine there"))?;
+    connection.pass(NAME, socket.as_fd())?;
+    drop(socket);
+    connection.call("migrate", arguments)?;
+    loop {
+        let Some(event) = connection.event(io::stdout().as_fd())? else {
+            bail!("the machine has ended before it was moved");
+        };
+        if event["event"] != "MIGRATION" {
+            continue;
+        }
+        match event["data"]["status"].as_str() {
+            Some("completed") => return Ok(()),
+            Some("failed" | "cancelled") => {
+                let info = connection.call("query-migrate", Map::new())?;
+                let why = info["error-desc"].as_str().unwrap_or("nobody knows why");
+                bail!("the machine was not moved: {why}");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn connect(address: &Address) -> Result<OwnedFd> {
+    address.check()?;
+    let socket: OwnedFd = match address {
+        Address::Unix(path) => UnixStream::connect(path)?.into(),
+        Address::Tcp { host, port } => TcpStream::connect((host.as_str(), *port))?.into(),
+    };
+    prepare(&socket);
+    Ok(socket)
+}
+
+impl Connection {
+    /// Passes a descriptor under a name.
+    fn pass(&mut self, name: &str, descriptor: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+        let arguments = Map::from_iter([("fdname".to_owned(), json!(name))]);
+        self.call_with("getfd", arguments, Some(descriptor)).map(drop)
+    }
+}

@@ -1,0 +1,361 @@
+//! The connection between the two sides: messages with a kind, a length and a checksum.
+
+use std::{
+    io::{IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    io::Errno,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+        SendFlags, recvmsg, sendmsg,
+    },
+};
+use thiserror::Error;
+
+/// The bytes before the content: kind, length, checksum of both and of the content.
+const HEADER: usize = 12;
+/// The time between two looks whether to give up.
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+/// The bytes that a buffer grows by: no peer has more memory reserved than it sends.
+const GROWTH: usize = 1 << 20;
+
+/// Something that one side says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Kind {
+    /// Source: [`MAGIC`](super::MAGIC) and the format.
+    Begin = 1,
+    /// Source: a snapshot's `machine.json`, first as far as it is known, and again at the end.
+    Machine,
+    /// Source: a part of memory and a page in it, and pages.
+    Pages,
+    /// Source: the same with a number of pages, which are zeros.
+    Zeros,
+    /// Source: the machine is stopped, and its disks are free; [`Stopped`](super::Stopped).
+    Stopped,
+    /// Source: a snapshot's `state.json`.
+    State,
+    /// Source: the machine is the destination's from now on.
+    Go,
+    /// Destination: this host can have the machine, as far as is known, and waits for its memory.
+    Welcome,
+    /// Destination: all is there, and it can run.
+    Ready,
+    /// Destination: it runs.
+    Running,
+    /// Either: it gives up, for this reason.
+    Refused,
+}
+
+impl Kind {
+    const ALL: [Self; 11] = [
+        Self::Begin,
+        Self::Machine,
+        Self::Pages,
+        Self::Zeros,
+        Self::Stopped,
+        Self::State,
+        Self::Go,
+        Self::Welcome,
+        Self::Ready,
+        Self::Running,
+        Self::Refused,
+    ];
+
+    /// The most bytes of its content.
+    fn most(self) -> usize {
+        match self {
+            Self::Begin => 64,
+            Self::Machine => 64 << 20,
+            Self::Pages => (1 << 20) + 64,
+            Self::Zeros | Self::Stopped => 64,
+            Self::State => 256 << 20,
+            Self::Go | Self::Welcome | Self::Ready | Self::Running => 0,
+            Self::Refused => 4096,
+        }
+    }
+}
+
+/// Why a connection does not go on.
+#[derive(Debug, Error)]
+pub(crate) enum Broken {
+    /// The other side has gone.
+    #[error("the other side has closed the connection")]
+    Closed,
+    /// It gives up, and says why.
+    #[error("the other side refuses: {0}")]
+    Refused(String),
+    /// This side is to give up.
+    #[error("it was cancelled")]
+    Cancelled,
+    /// The other side neither takes nor sends anything.
+    #[error("the other side has done nothing for {} seconds", .0.as_secs())]
+    Silent(Duration),
+    /// It sends something else.
+    #[error("the other side sends what makes no sense ({0})")]
+    Nonsense(&'static str),
+    /// The host's.
+    #[error("the connection fails")]
+    Host(#[from] Errno),
+}
+
+/// Says whether to give up.
+pub(crate) type Stop<'a> = &'a dyn Fn() -> bool;
+
+/// A connection to the other side.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: OwnedFd,
+    /// A descriptor that came with a message.
+    passed: Option<OwnedFd>,
+}
+
+/// A message that came.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) kind: Kind,
+    pub(crate) content: Vec<u8>,
+}
+
+impl Connection {
+    /// Speaks by a stream socket.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub(crate) fn new(socket: OwnedFd) -> Result<Self, Broken> {
+        fcntl_setfl(&socket, fcntl_getfl(&socket)? | OFlags::NONBLOCK)?;
+        Ok(Self { socket, passed: None })
+    }
+
+    /// The descriptor that came with a message, if one did.
+    pub(crate) fn take_passed(&mut self) -> Option<OwnedFd> {
+        self.passed.take()
+    }
+
+    /// Sends a message, whose content is these parts one after the other. A peer that takes nothing has so much `patience`.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken. The other side may have said why.
+    pub(crate) fn send(
+        &mut self,
+        kind: Kind,
+        parts: &[&[u8]],
+        patience: Duration,
+        stop: Stop<'_>,
+    ) -> Result<(), Broken> {
+        let sent = self.send_with(kind, parts, None, patience, stop);
+        match sent {
+            // Whoever hangs up may have said why before.
+            Err(Broken::Closed | Broken::Host(_)) => match self.receive(Some(TICK_TIME), stop) {
+                Err(refused @ Broken::Refused(_)) => Err(refused),
+                _ => sent,
+            },
+            sent => sent,
+        }
+    }
+
+    /// Sends a message with a descriptor, where the socket can pass one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`].
+    pub(crate) fn send_with(
+        &mut self,
+        kind: Kind,
+        parts: &[&[u8]],
+        passed: Option<BorrowedFd<'_>>,
+        patience: Duration,
+        stop: Stop<'_>,
+    ) -> Result<(), Broken> {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let len =
+            u32::try_from(len).ok().filter(|_| len <= kind.most()).ok_or(Broken::Nonsense("too long"))?;
+        let mut header = [0; HEADER];
+        header[..4].copy_from_slice(&(kind as u32).to_le_bytes());
+        header[4..8].copy_from_slice(&len.to_le_bytes());
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&header[..8]);
+        parts.iter().for_each(|part| sum.update(part));
+        header[8..].copy_from_slice(&sum.finalize().to_le_bytes());
+
+        let mut left: Vec<&[u8]> = [&header[..]].into_iter().chain(parts.iter().copied()).collect();
+        let mut passed = passed;
+        let mut since = Instant::now();
+        loop {
+            left.retain(|part| !part.is_empty());
+            if left.is_empty() {
+                return Ok(());
+            }
+            self.wait(PollFlags::OUT, Some(patience), since, stop)?;
+            let slices: Vec<_> = left.iter().map(|part| IoSlice::new(part)).collect();
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            let fds: Vec<_> = passed.into_iter().collect();
+            if !fds.is_empty() {
+                control.push(SendAncillaryMessage::ScmRights(&fds));
+            }
+            let mut sent = match sendmsg(&self.socket, &slices, &mut control, SendFlags::NOSIGNAL) {
+                Ok(sent) => sent,
+                Err(Errno::AGAIN | Errno::INTR) => continue,
+                // TCP passes nothing.
+                Err(Errno::INVAL | Errno::OPNOTSUPP) if !fds.is_empty() => {
+                    passed = None;
+                    continue;
+                }
+                Err(Errno::PIPE | Errno::CONNRESET) => return Err(Broken::Closed),
+                Err(error) => return Err(error.into()),
+            };
+            passed = None;
+            since = Instant::now();
+            for part in &mut left {
+                let taken = sent.min(part.len());
+                *part = &part[taken..];
+                sent -= taken;
+            }
+        }
+    }
+
+    /// Returns whether the other side has said something, or gone.
+    pub(crate) fn has_news(&self) -> Result<bool, Broken> {
+        let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
+        Ok(poll(&mut polled, Some(&Timespec::default()))? > 0)
+    }
+
+    /// Waits for the next message. A peer that sends nothing has so much `patience`; without, any time.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, or the other side gives up.
+    pub(crate) fn receive(&mut self, patience: Option<Duration>, stop: Stop<'_>) -> Result<Message, Broken> {
+        let mut header = [0; HEADER];
+        self.fill(&mut header, patience, stop)?;
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let kind = Kind::ALL.into_iter().find(|kind| *kind as u32 == word(0));
+        let kind = kind.ok_or(Broken::Nonsense("an unknown message"))?;
+        let len = usize::try_from(word(4)).ok().filter(|len| *len <= kind.most());
+        let len = len.ok_or(Broken::Nonsense("too long a message"))?;
+        let mut content = Vec::new();
+        while content.len() < len {
+            let start = content.len();
+            content.resize(len.min(start + GROWTH), 0);
+            self.fill(&mut content[start..], patience, stop)?;
+        }
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&header[..8]);
+        sum.update(&content);
+        if sum.finalize() != word(8) {
+            return Err(Broken::Nonsense("a wrong checksum"));
+        }
+        if kind == Kind::Refused {
+            return Err(Broken::Refused(String::from_utf8_lossy(&content).into_owned()));
+        }
+        Ok(Message { kind, content })
+    }
+
+    /// Waits for a message of this kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::receive`], or another message comes.
+    pub(crate) fn expect(
+        &mut self,
+        kind: Kind,
+        patience: Option<Duration>,
+        stop: Stop<'_>,
+    ) -> Result<Vec<u8>, Broken> {
+        let message = self.receive(patience, stop)?;
+        if message.kind == kind {
+            Ok(message.content)
+        } else {
+            Err(Broken::Nonsense("an unexpected message"))
+        }
+    }
+
+    /// Gives up, and says why, if the other side can be told at once.
+    pub(crate) fn refuse(mut self, why: &str) {
+        let mut end = why.len().min(Kind::Refused.most());
+        while !why.is_char_boundary(end) {
+            end -= 1;
+        }
+        let _ =
+            self.send_with(Kind::Refused, &[&why.as_bytes()[..end]], None, Duration::from_secs(1), &|| false);
+    }
+
+    fn fill(
+        &mut self,
+        mut bytes: &mut [u8],
+        patience: Option<Duration>,
+        stop: Stop<'_>,
+    ) -> Result<(), Broken> {
+        let mut since = Instant::now();
+        while !bytes.is_empty() {
+            self.wait(PollFlags::IN, patience, since, stop)?;
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let received =
+                recvmsg(&self.socket, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC);
+            let len = match received {
+                Ok(received) => received.bytes,
+                Err(Errno::AGAIN | Errno::INTR) => continue,
+                Err(Errno::CONNRESET) => return Err(Broken::Closed),
+                Err(error) => return Err(error.into()),
+            };
+            for message in control.drain() {
+                if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                    self.passed = descriptors.last();
+                }
+            }
+            if len == 0 {
+                return Err(Broken::Closed);
+            }
+            since = Instant::now();
+            bytes = &mut bytes[len..];
+        }
+        Ok(())
+    }
+
+    fn wait(
+        &self,
+        events: PollFlags,
+        patience: Option<Duration>,
+        since: Instant,
+        stop: Stop<'_>,
+    ) -> Result<(), Broken> {
+        loop {
+            if stop() {
+                return Err(Broken::Cancelled);
+            }
+            let mut polled = [PollFd::new(&self.socket, events)];
+            match poll(&mut polled, Some(&TICK)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(patience) = patience.filter(|patience| since.elapsed() >= *patience) {
+                return Err(Broken::Silent(patience));
+            }
+        }
+    }
+}
+
+/// The same as a duration.
+const TICK_TIME: Duration = Duration::from_millis(50);
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_test.rs"]
+mod tests;

@@ -1,0 +1,342 @@
+//! `--incoming`: the destination's side.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use arch::{layout::PAGE, memory::GuestRam};
+use devices::chars::{Access, Address, Listener, prepare};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+    pipe::{PipeFlags, pipe_with},
+    system::sysinfo,
+};
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion, MemoryRegionAddress, VolatileSlice};
+
+use super::{
+    FORMAT, MAGIC, Stopped,
+    connection::{Connection, Kind, Stop},
+};
+use crate::{
+    config::VmConfig,
+    host::Host,
+    memory,
+    size::Size,
+    snapshot::{self, Manifest, Part, Received, Restored, State},
+    sparse::is_zero,
+};
+
+/// The longest that a peer may take to begin.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most memory of devices: screens have 16 MiB.
+const MOST_OF_DEVICES: u64 = 256 << 20;
+
+/// A machine that another nvmm wants to move here.
+#[derive(Debug)]
+pub struct Incoming {
+    connection: Connection,
+    manifest: Manifest,
+    shown: String,
+}
+
+/// The other side, which waits for this one to have the machine ready.
+#[derive(Debug)]
+pub struct Peer {
+    connection: Connection,
+    /// Its two ends.
+    lifeline: Option<(OwnedFd, OwnedFd)>,
+    /// The machine was stopped before it was moved.
+    pub paused: bool,
+}
+
+impl Incoming {
+    /// Waits at `address` for a machine.
+    ///
+    /// # Errors
+    ///
+    /// Nobody can listen there, or whoever connects has a machine that this nvmm does not know.
+    pub fn wait(address: &Address) -> Result<Self> {
+        let listener = Listener::new(address, Access::Owner)?;
+        let shown = format!("--incoming {}", listener.address());
+        log::info!("{shown}: waiting for a machine");
+        let mut connection = loop {
+            let mut polled = [PollFd::new(&listener, PollFlags::IN)];
+            match poll(&mut polled, None) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let Some(socket) = listener.accept()? else { continue };
+            prepare(&socket);
+            let mut connection = Connection::new(socket)?;
+            match begin(&mut connection) {
+                Ok(()) => break connection,
+                Err(error) => {
+                    log::warn!("{shown}: not an nvmm that moves a machine: {error:#}");
+                    connection.refuse(&format!("{error:#}"));
+                }
+            }
+        };
+        let machine = connection.expect(Kind::Machine, Some(PATIENCE), &|| false).context(shown.clone())?;
+        match parse(&machine) {
+            Ok(manifest) => Ok(Self { connection, manifest, shown }),
+            Err(error) => {
+                connection.refuse(&format!("{error:#}"));
+                Err(error.context(shown))
+            }
+        }
+    }
+
+    /// The command line of the machine, by the options that come with it and those of this `line`, both with the program's name.
+    ///
+    /// # Errors
+    ///
+    /// Options can't be changed; all of them, in lines.
+    pub fn command_line(&self, line: &[OsString]) -> Result<Vec<OsString>, Vec<String>> {
+        self.manifest.command_line(line)
+    }
+
+    /// Tells the other side why the machine can't come.
+    pub fn refuse(self, why: &str) {
+        self.connection.refuse(why);
+    }
+
+    /// Takes the machine's memory while it still runs on the other side, and its state once it does not.
+    ///
+    /// # Errors
+    ///
+    /// This host can't have it, or the other side gives up. It has been told of the former.
+    pub fn receive(self, config: &VmConfig, kvm: &Path, stop: Stop<'_>) -> Result<(Restored, Peer)> {
+        let Self { mut connection, manifest, shown } = self;
+        match take(&mut connection, manifest, &shown, config, kvm, stop) {
+            Ok((restored, paused)) => {
+                let lifeline = pipe_with(PipeFlags::CLOEXEC).ok();
+                Ok((restored, Peer { connection, lifeline, paused }))
+            }
+            Err(error) => {
+                connection.refuse(&format!("{error:#}"));
+                Err(error.context(shown))
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// Has the other side give the machine away, which runs here from then on.
+    ///
+    /// # Errors
+    ///
+    /// The other side keeps it.
+    pub fn take_over(mut self, stop: Stop<'_>) -> Result<()> {
+        let lifeline = self.lifeline.take();
+        let passed = lifeline.as_ref().map(|(reading, _)| reading.as_fd());
+        let kept = "the machine goes on where it was";
+        self.connection.send_with(Kind::Ready, &[], passed, PATIENCE, stop).context(kept)?;
+        self.connection.expect(Kind::Go, None, stop).context(kept)?;
+        // It is this side's now, whether or not the other one hears of it.
+        let told = self.connection.send_with(Kind::Running, &[], None, PATIENCE, stop);
+        if let Err(error) = told {
+            log::warn!(
+                "the machine is here now, which the other side did not hear: {:#}",
+                anyhow::Error::from(error)
+            );
+        }
+        if let Some((_, kept)) = lifeline {
+            // Until this process ends.
+            std::mem::forget(kept);
+        }
+        Ok(())
+    }
+
+    /// Tells the other side why this one gives up.
+    pub fn refuse(self, why: &str) {
+        self.connection.refuse(why);
+    }
+}
+
+fn begin(connection: &mut Connection) -> Result<()> {
+    let begin = connection.expect(Kind::Begin, Some(PATIENCE), &|| false)?;
+    let format = begin.strip_prefix(MAGIC).and_then(|rest| <[u8; 4]>::try_from(rest).ok());
+    let format = u32::from_le_bytes(format.context("it begins in another way")?);
+    if format != FORMAT {
+        bail!(
+            "the machine comes in format {format}, and this nvmm knows format {FORMAT}: use the same nvmm on both sides"
+        );
+    }
+    Ok(())
+}
+
+fn parse(machine: &[u8]) -> Result<Manifest> {
+    Manifest::parse(std::str::from_utf8(machine)?)
+}
+
+/// Takes all of the machine. Returns whether it was stopped before.
+fn take(
+    connection: &mut Connection,
+    manifest: Manifest,
+    shown: &str,
+    config: &VmConfig,
+    kvm: &Path,
+    stop: Stop<'_>,
+) -> Result<(Restored, bool)> {
+    let host = Host::open(kvm)?;
+    let lacking = manifest.lacking_on(&host.cpu)?;
+    if !lacking.is_empty() {
+        bail!("this host lacks what the guest's CPU has: {}", lacking.join(", "));
+    }
+    let mut received = room(&manifest, config)?;
+    connection.send(Kind::Welcome, &[], PATIENCE, stop)?;
+    let stopped = loop {
+        let message = connection.receive(None, stop)?;
+        match message.kind {
+            Kind::Pages => received.pages(&message.content)?,
+            Kind::Zeros => received.zeros(&message.content)?,
+            Kind::Stopped => break message.content,
+            _ => bail!("the other side sends what makes no sense (an unexpected message)"),
+        }
+    };
+    let Stopped { paused, checked } = serde_json::from_slice(&stopped)?;
+    let last = parse(&connection.expect(Kind::Machine, Some(PATIENCE), stop)?)?;
+    let state = connection.expect(Kind::State, Some(PATIENCE), stop)?;
+    if !last.memory.has_places_of(&manifest.memory)
+        || last.options != manifest.options
+        || !last.is_state(&state)
+    {
+        bail!("the machine at the end is another than at the beginning");
+    }
+    last.check_nested()?;
+    let state: State = serde_json::from_slice(&state).context("this nvmm can't read its state")?;
+    if checked {
+        received.compare(&last)?;
+    }
+    let received = Received { ram: received.ram, others: received.others };
+    Ok((Restored::received(last, state, received, shown.to_owned()), paused))
+}
+
+/// Memory that pages are put into.
+struct Room {
+    ram: GuestRam,
+    others: BTreeMap<String, Vec<u8>>,
+    /// The parts by their numbers: an address of RAM, or a device.
+    parts: Vec<Result<u64, String>>,
+}
+
+/// Makes room for the memory of a machine with these options.
+fn room(manifest: &Manifest, config: &VmConfig) -> Result<Room> {
+    let (mut ranges, mut others, mut parts) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let (mut ram, mut rest) = (0_u64, 0_u64);
+    for (name, address, len) in manifest.memory.places()? {
+        let bytes = usize::try_from(len)?;
+        match address {
+            Some(address) => {
+                if !address.is_multiple_of(PAGE) || !len.is_multiple_of(PAGE) {
+                    bail!("it has memory that is not whole pages");
+                }
+                ram = ram.saturating_add(len);
+                ranges.push((GuestAddress(address), bytes));
+                parts.push(Ok(address));
+            }
+            None => {
+                rest = rest.saturating_add(len);
+                if rest > MOST_OF_DEVICES {
+                    bail!("its devices have more memory than any");
+                }
+                others.insert(name.to_owned(), vec![0; bytes]);
+                parts.push(Err(name.to_owned()));
+            }
+        }
+    }
+    if ram > config.memory.size.0 {
+        bail!("it has more memory than its --memory {}", config.memory.size);
+    }
+    let info = sysinfo();
+    let here = info.totalram.saturating_mul(info.mem_unit.into());
+    if ram > here {
+        bail!("the machine has {} of memory, and this host {}", Size(ram), Size(here));
+    }
+    Ok(Room { ram: memory::map_ranges(&ranges, &config.memory)?, others, parts })
+}
+
+impl Room {
+    /// Takes a message of pages.
+    fn pages(&mut self, content: &[u8]) -> Result<()> {
+        let (place, bytes) = content.split_at_checked(PLACE).context(NOWHERE)?;
+        let (number, start) = place_of(place)?;
+        self.put(number, start, bytes.len(), |part| part.copy_from(bytes))
+    }
+
+    /// Takes a message of pages that are zeros. Those that are so are not touched.
+    fn zeros(&mut self, content: &[u8]) -> Result<()> {
+        let (place, count) = content.split_at_checked(PLACE).context(NOWHERE)?;
+        let (number, start) = place_of(place)?;
+        let count = u64::from_le_bytes(count.try_into().ok().context(NOWHERE)?);
+        let len = usize::try_from(count.checked_mul(PAGE).context(NOWHERE)?)?;
+        self.put(number, start, len, |part| {
+            let mut page = [0; 4 << 10];
+            for at in (0..part.len()).step_by(page.len()) {
+                let Ok(part) = part.subslice(at, page.len().min(part.len() - at)) else { continue };
+                let len = part.copy_to(&mut page[..]);
+                if !is_zero(&page[..len]) {
+                    part.copy_from(&[0_u8; 4 << 10][..len]);
+                }
+            }
+        })
+    }
+
+    /// Changes `len` bytes of a part from `start` on. The last page of a device's memory may end early.
+    fn put(
+        &mut self,
+        number: u32,
+        start: u64,
+        len: usize,
+        put: impl FnOnce(VolatileSlice<'_>),
+    ) -> Result<()> {
+        let part = usize::try_from(number).ok().and_then(|number| self.parts.get(number)).context(NOWHERE)?;
+        match part {
+            Ok(address) => {
+                let region = self.ram.find_region(GuestAddress(*address)).context(NOWHERE)?;
+                put(region.get_slice(MemoryRegionAddress(start), len).context(NOWHERE)?);
+            }
+            Err(name) => {
+                let bytes = self.others.get_mut(name).context(NOWHERE)?;
+                let start = usize::try_from(start)?;
+                let end = start.checked_add(len).context(NOWHERE)?.min(bytes.len());
+                put(VolatileSlice::from(bytes.get_mut(start..end).context(NOWHERE)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares all memory with the checksums that the other side made of its own.
+    fn compare(&mut self, manifest: &Manifest) -> Result<()> {
+        const DIFFERS: &str = "memory is not as on the other side";
+        for Part { name, address, memory } in snapshot::ram(&self.ram) {
+            manifest.memory.compare(&name, address, memory.bytes()?).context(DIFFERS)?;
+        }
+        for (name, bytes) in &mut self.others {
+            manifest.memory.compare(name, None, VolatileSlice::from(&mut bytes[..])).context(DIFFERS)?;
+        }
+        Ok(())
+    }
+}
+
+const NOWHERE: &str = "the other side sends pages that are in no memory";
+/// Bytes of a part's number and of a page's.
+const PLACE: usize = 12;
+
+/// A part's number, and an offset in it.
+fn place_of(place: &[u8]) -> Result<(u32, u64)> {
+    let (number, page) = place.split_first_chunk().context(NOWHERE)?;
+    let page = u64::from_le_bytes(page.try_into()?);
+    Ok((u32::from_le_bytes(*number), page.checked_mul(PAGE).context(NOWHERE)?))
+}
+
+#[cfg(test)]
+#[path = "incoming_test.rs"]
+mod tests;

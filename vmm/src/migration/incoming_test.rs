@@ -1,0 +1,65 @@
+use proptest::prelude::*;
+use vm_memory::Bytes;
+
+use super::*;
+
+const RAM: usize = 0x10_0000;
+const DEVICE: usize = 0x2800;
+
+fn a_room() -> Room {
+    let ram = GuestRam::from_ranges(&[(GuestAddress(0), RAM), (GuestAddress(0x1_0000_0000), RAM)]);
+    let parts = vec![Ok(0), Ok(0x1_0000_0000), Err("screen".to_owned())];
+    Room { ram: ram.unwrap(), others: BTreeMap::from([("screen".to_owned(), vec![7; DEVICE])]), parts }
+}
+
+fn message(number: u32, page: u64, rest: &[u8]) -> Vec<u8> {
+    [&number.to_le_bytes()[..], &page.to_le_bytes(), rest].concat()
+}
+
+#[test]
+fn pages_are_put_where_they_belong() {
+    let mut room = a_room();
+    room.pages(&message(1, 3, &[5; 0x2000])).unwrap();
+    let mut bytes = [0; 0x4000];
+    room.ram.read_slice(&mut bytes, GuestAddress(0x1_0000_2000)).unwrap();
+    assert!(
+        bytes
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| *byte == if (0x1000..0x3000).contains(&at) { 5 } else { 0 })
+    );
+    room.zeros(&message(1, 4, &1_u64.to_le_bytes())).unwrap();
+    assert_eq!(room.ram.read_obj::<u8>(GuestAddress(0x1_0000_4000)).unwrap(), 0);
+    assert_eq!(room.ram.read_obj::<u8>(GuestAddress(0x1_0000_3fff)).unwrap(), 5);
+    // The last page of a device's memory is not whole.
+    room.pages(&message(2, 2, &[1; 0x800])).unwrap();
+    room.zeros(&message(2, 1, &1_u64.to_le_bytes())).unwrap();
+    let screen = &room.others["screen"];
+    assert!(
+        screen[..0x1000].iter().all(|byte| *byte == 7)
+            && screen[0x1000..0x2000].iter().all(|byte| *byte == 0)
+    );
+    assert!(screen[0x2000..].iter().all(|byte| *byte == 1));
+    room.zeros(&message(2, 2, &1_u64.to_le_bytes())).unwrap();
+    assert!(room.others["screen"][0x2000..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn pages_outside_of_memory_are_refused() {
+    let page = [1; 0x1000];
+    for (number, first) in [(0, 0x100), (0, u64::MAX), (1, 1 << 52), (2, 3), (2, u64::MAX / 0x1000), (3, 0)] {
+        assert!(a_room().pages(&message(number, first, &page)).is_err(), "{number} {first}");
+        assert!(a_room().zeros(&message(number, first, &1_u64.to_le_bytes())).is_err(), "{number} {first}");
+    }
+    assert!(a_room().pages(&message(0, 0xff, &[1; 0x2000])).is_err());
+    assert!(a_room().zeros(&message(0, 0, &u64::MAX.to_le_bytes())).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_message_is_too_much(content in prop::collection::vec(any::<u8>(), 0..40)) {
+        let mut room = a_room();
+        let _ = room.pages(&content);
+        let _ = room.zeros(&content);
+    }
+}

@@ -1,0 +1,226 @@
+//! The source's way of sending memory: in rounds while the guest runs, and what is left once it is stopped.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use arch::{layout::PAGE, memory::GuestRam};
+use vm_memory::{Bytes, VolatileSlice};
+
+use super::{
+    FORMAT, MAGIC,
+    connection::{Broken, Connection, Kind, Stop},
+    page_set::PageSet,
+    progress::{Progress, Status},
+    ready::Ready,
+};
+use crate::{snapshot, sparse::is_zero};
+
+/// The longest that the other side may take to answer, or to take what is sent.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The same, for opening disks and building the machine.
+const READY_PATIENCE: Duration = Duration::from_secs(120);
+/// The pages that are looked at together: one message at most.
+const AT_ONCE: u64 = 256;
+/// The most rounds, and the most that follow each other without leaving less than any before.
+const ROUNDS: u64 = 30;
+const VAIN_ROUNDS: u32 = 5;
+/// Bytes from which on the time that they took says how fast the connection is.
+const MEASURABLE: u64 = 1 << 20;
+
+/// Sends memory.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    connection: Connection,
+    memory: GuestRam,
+    progress: Arc<Progress>,
+    /// The user has cancelled it, or the machine has ended.
+    cancelled: Arc<AtomicBool>,
+}
+
+/// All but the last of the memory is sent.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) sender: Sender,
+    /// The pages that changed since they were sent.
+    pub(crate) left: PageSet,
+}
+
+/// Collects the pages that have changed since the last time.
+pub(crate) type Collect = Box<dyn Fn() -> Result<PageSet> + Send>;
+
+impl Sender {
+    /// Sends `memory` on `connection`.
+    pub(crate) fn new(
+        connection: Connection,
+        memory: GuestRam,
+        progress: Arc<Progress>,
+        cancelled: Arc<AtomicBool>,
+    ) -> Self {
+        Self { connection, memory, progress, cancelled }
+    }
+
+    /// Asks the other side whether it can have the machine that `machine` describes, and sends memory in rounds until what is left can be sent in
+    /// `downtime`, or it grows no less.
+    ///
+    /// # Errors
+    ///
+    /// The other side refuses, the connection breaks, or it is cancelled.
+    pub(crate) fn run(mut self, machine: &[u8], downtime: Duration, collect: &Collect) -> Result<Sent> {
+        self.begin(machine)?;
+        self.progress.facts().status = Status::Active;
+        let mut left = PageSet::all(&self.memory);
+        let (mut rate, mut least, mut vain) = (0, u64::MAX, 0);
+        for _ in 0..ROUNDS {
+            let (begun, sent) = (Instant::now(), self.progress.facts().sent);
+            self.send_ram(&left)?;
+            let took = begun.elapsed();
+            left = collect()?;
+            let bytes = left.count() * PAGE;
+            let mut facts = self.progress.facts();
+            let sent = facts.sent - sent;
+            if sent >= MEASURABLE || rate == 0 {
+                rate = per_second(sent, took);
+            }
+            let expected = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+            facts.rounds += 1;
+            (facts.remaining, facts.rate, facts.expected_downtime) = (bytes, rate, Some(expected));
+            facts.changed = per_second(left.count(), took);
+            if expected <= downtime || bytes < MEASURABLE {
+                break;
+            }
+            vain = if bytes < least { 0 } else { vain + 1 };
+            least = least.min(bytes);
+            if vain == VAIN_ROUNDS {
+                log::info!("the guest writes to memory faster than it can be sent: it is stopped now");
+                break;
+            }
+        }
+        Ok(Sent { sender: self, left })
+    }
+
+    fn begin(&mut self, machine: &[u8]) -> Result<()> {
+        let cancelled = Arc::clone(&self.cancelled);
+        let stop: Stop<'_> = &|| cancelled.load(Ordering::SeqCst);
+        self.connection.send(Kind::Begin, &[MAGIC, &FORMAT.to_le_bytes()], PATIENCE, stop)?;
+        self.connection.send(Kind::Machine, &[machine], PATIENCE, stop)?;
+        self.connection.expect(Kind::Welcome, Some(PATIENCE), stop)?;
+        Ok(())
+    }
+
+    /// Sends pages of RAM.
+    pub(crate) fn send_ram(&mut self, pages: &PageSet) -> Result<()> {
+        let parts = snapshot::ram(&self.memory);
+        for run in pages.runs() {
+            for (number, part) in (0..).zip(&parts) {
+                let (Some(address), bytes) = (part.address, part.memory.bytes()?) else { continue };
+                let first = address / PAGE;
+                let end = first + (bytes.len() as u64).div_ceil(PAGE);
+                let run = run.start.max(first)..run.end.min(end);
+                if run.start < run.end {
+                    self.send_pages(number, bytes, run.start - first..run.end - first)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends all pages of the part with this number that are not zeros.
+    pub(crate) fn send_part(&mut self, number: u32, part: VolatileSlice<'_>) -> Result<()> {
+        self.send_pages(number, part, 0..(part.len() as u64).div_ceil(PAGE))
+    }
+
+    fn send_pages(&mut self, number: u32, part: VolatileSlice<'_>, pages: Range<u64>) -> Result<()> {
+        let page = usize::try_from(PAGE)?;
+        let mut buffer = Vec::new();
+        let mut first = pages.start;
+        while first < pages.end {
+            let count = AT_ONCE.min(pages.end - first);
+            let start = usize::try_from(first * PAGE)?;
+            let len = usize::try_from(count * PAGE)?.min(part.len() - start);
+            buffer.resize(len, 0);
+            part.read_slice(&mut buffer, start)?;
+            let mut at = first;
+            for run in
+                buffer.chunks(page).collect::<Vec<_>>().chunk_by(|one, next| is_zero(one) == is_zero(next))
+            {
+                let len: usize = run.iter().map(|page| page.len()).sum();
+                let offset = usize::try_from(at - first)? * page;
+                self.send_run(number, at, run.len() as u64, &buffer[offset..offset + len])?;
+                at += run.len() as u64;
+            }
+            first += count;
+        }
+        Ok(())
+    }
+
+    /// Sends pages that follow each other, all of them zeros or none.
+    fn send_run(&mut self, number: u32, first: u64, count: u64, bytes: &[u8]) -> Result<()> {
+        let cancelled = Arc::clone(&self.cancelled);
+        let stop: Stop<'_> = &|| cancelled.load(Ordering::SeqCst);
+        if self.connection.has_news()? {
+            // It is not its turn: it gives up, or has gone.
+            self.connection.receive(Some(PATIENCE), stop)?;
+            return Err(Broken::Nonsense("an unexpected message").into());
+        }
+        let place = [&number.to_le_bytes()[..], &first.to_le_bytes()].concat();
+        let zeros = is_zero(bytes);
+        match zeros {
+            true => self.connection.send(Kind::Zeros, &[&place, &count.to_le_bytes()], PATIENCE, stop)?,
+            false => self.connection.send(Kind::Pages, &[&place, bytes], PATIENCE, stop)?,
+        }
+        let mut facts = self.progress.facts();
+        if zeros {
+            facts.zeros += count;
+            facts.sent += place.len() as u64;
+        } else {
+            facts.pages += count;
+            facts.sent += bytes.len() as u64;
+        }
+        facts.remaining = facts.remaining.saturating_sub(count * PAGE);
+        Ok(())
+    }
+
+    /// Sends the last of a machine that is stopped: how it is to go on, what it is of, and its state.
+    pub(crate) fn send_state(
+        &mut self,
+        stopped: &[u8],
+        machine: &[u8],
+        state: &[u8],
+        stop: Stop<'_>,
+    ) -> Result<()> {
+        self.connection.send(Kind::Stopped, &[stopped], PATIENCE, stop)?;
+        self.connection.send(Kind::Machine, &[machine], PATIENCE, stop)?;
+        self.connection.send(Kind::State, &[state], PATIENCE, stop)?;
+        Ok(())
+    }
+
+    /// Waits until the other side could run the machine. On this host, a pipe comes with that whose other end its process has.
+    pub(crate) fn wait_until_ready(mut self, stop: Stop<'_>) -> Result<Ready> {
+        self.connection
+            .expect(Kind::Ready, Some(READY_PATIENCE), stop)
+            .context("the other side does not get ready")?;
+        let lifeline = self.connection.take_passed();
+        Ok(Ready { connection: self.connection, lifeline })
+    }
+
+    /// Tells the other side why this one gives up.
+    pub(crate) fn refuse(self, why: &str) {
+        self.connection.refuse(why);
+    }
+}
+
+fn per_second(count: u64, time: Duration) -> u64 {
+    let rate = u128::from(count) * 1_000_000 / time.as_micros().max(1);
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "sender_test.rs"]
+mod tests;
