@@ -355,3 +355,26 @@ fn telnet_comes_and_goes() {
     }
     end(nvmm, TcpStream::connect(plain).unwrap());
 }
+
+/// The kernel lets a file grow to the limit, and the guest goes on.
+#[test]
+fn a_limit_of_file_sizes_bounds_a_ports_file_and_its_log() {
+    const LIMIT: u64 = 64 * 512;
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for serial in ["file=bounded", "null,log=bounded"] {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -f 64 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_nvmm")]);
+        command.arg("--kernel").arg(guest("flood")).args(["--memory", "16M", "--cmdline", "d"]);
+        // It prints 256 KiB and waits.
+        command.args(["--serial", serial, "--expect", "end", "--send", "x"]).current_dir(folder.path());
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{serial}: {said}");
+        assert_eq!(said.matches("is lost: File too large").count(), 1, "{serial}: {said}");
+        assert_eq!(fs::metadata(folder.path().join("bounded")).unwrap().len(), LIMIT, "{serial}");
+        fs::remove_file(folder.path().join("bounded")).unwrap();
+    }
+}
