@@ -385,6 +385,7 @@ fn the_reader_of_a_pseudoterminal_gets_the_last_bytes() {
     let mut machine = Machine::start("hello", &["--serial", "pty=link", "--paused"]);
     let mut client = machine.client();
     let link = machine.folder.path().join("link");
+    assert!(in_time(|| link.exists()));
     let mut terminal = File::options().read(true).write(true).open(link).unwrap();
     client.call("cont", &json!({})).unwrap();
     // The guest has ended, and nvmm waits for whoever has the terminal.

@@ -8,7 +8,8 @@ mod support;
 
 use std::{
     fs::{self, File},
-    os::unix::{net::UnixStream, process::ExitStatusExt},
+    io::{Read, Seek, SeekFrom},
+    os::unix::{fs::OpenOptionsExt, net::UnixStream, process::ExitStatusExt},
     path::Path,
     process::{Command, Stdio},
 };
@@ -240,6 +241,44 @@ fn a_reader_of_stderr_that_does_not_read_holds_nobody_up() {
     command.arg("--kernel").arg(guest("power_off")).args(["--memory", "16M"]);
     command.env(TAKEN_OVER, "vcpu0: exec").stdout(Stdio::null()).stderr(stderr);
     assert_eq!(Running::start(&mut command).status_in_time(), REFUSED);
+}
+
+/// The handler can't run then, and the kernel ends nvmm by the signal.
+#[test]
+fn a_refused_call_while_signals_are_blocked_is_in_the_kernels_log() {
+    if no_kvm() || no_play() {
+        return;
+    }
+    let log = File::options().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg");
+    if !Path::new("/proc/self/loginuid").exists() || log.is_err() {
+        println!("partly skipped: the kernel's log can't be read, or has no such lines");
+    }
+    let mut log = log.ok().filter(|_| Path::new("/proc/self/loginuid").exists());
+    log.iter_mut().for_each(|log| _ = log.seek(SeekFrom::End(0)).unwrap());
+    // The kernel may leave out a line when it has many.
+    let is_told = (0..10).any(|_| {
+        let mut play = Play::start("power_off", "vcpu0", "silent", &[]);
+        let pid = play.nvmm.0.id();
+        let status = play.nvmm.0.wait().unwrap();
+        assert_eq!(status.signal(), Some(libc::SIGSYS));
+        let line = format!("pid={pid} comm=\"vcpu0\"");
+        let Some(log) = &mut log else { return true };
+        let mut record = [0; 8192];
+        // An error: no more, or records that are gone.
+        std::iter::from_fn(|| {
+            log.read(&mut record).ok().map(|len| String::from_utf8_lossy(&record[..len]).into_owned())
+        })
+        .any(|record| record.contains(&line) && record.contains("syscall=59"))
+    });
+    assert!(is_told || is_running("auditd"), "auditd has these lines where it runs");
+}
+
+/// Returns whether a process of this name runs.
+fn is_running(name: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .into_iter()
+        .any(|it| fs::read_to_string(it.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name))
 }
 
 #[test]

@@ -4,7 +4,8 @@
 use std::io;
 
 use libc::{
-    SECCOMP_FILTER_FLAG_SPEC_ALLOW, SECCOMP_SET_MODE_FILTER, c_uint, c_ulong, sock_filter, sock_fprog,
+    SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW, SECCOMP_SET_MODE_FILTER, c_uint, c_ulong,
+    sock_filter, sock_fprog,
 };
 use rustix::thread::set_no_new_privs;
 
@@ -19,13 +20,14 @@ pub(super) fn check() -> io::Result<()> {
 }
 
 /// Has the calling thread, and all that it makes, run under a filter, besides those that it has. It gets no new rights, as by a program
-/// with a set-user-ID bit.
-pub(super) fn filter(program: &[sock_filter]) -> io::Result<()> {
+/// with a set-user-ID bit. With `logs` the kernel's log has the calls that are refused.
+pub(super) fn filter(program: &[sock_filter], logs: bool) -> io::Result<()> {
     set_no_new_privs(true)?;
+    let flags = if logs { SECCOMP_FILTER_FLAG_LOG } else { 0 };
     // Linux before 5.16 would take speculation past stores from the thread, for programs that run code of others: it costs a guest
     // dearly, whose thread this is, and no filtered thread runs any.
-    let refused = set(program, SECCOMP_FILTER_FLAG_SPEC_ALLOW).is_err();
-    if refused { set(program, 0) } else { Ok(()) }
+    let refused = set(program, flags | SECCOMP_FILTER_FLAG_SPEC_ALLOW).is_err();
+    if refused { set(program, flags) } else { Ok(()) }
 }
 
 fn set(program: &[sock_filter], flags: c_ulong) -> io::Result<()> {
