@@ -1,12 +1,14 @@
 //! nvmm, a KVM hypervisor for nested virtualization.
 
+mod launch;
+
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{Arc, Weak},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result};
@@ -14,21 +16,18 @@ use devices::{
     output::Output,
     printable::{PrintableLines, ToPrintable},
 };
-use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-    stdio::dup2_stderr,
-};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vmm::{
-    args::{MachineArgs, SandboxArgs},
+    args::MachineArgs,
     board::{self, OpenDevice, Opening},
     check,
     cli::{self, Cli, Command, FromQemu, Note, Told},
     config::{ConfigError, Outside, QmpConfig, VmConfig},
     console, cpu, ctl,
-    daemon::{self, Side, Starter},
+    daemon::{self, Side},
     describe::Description,
     disk,
-    exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET, USAGE},
+    exit::{COULD_NOT, USAGE},
     gdb::Debugger,
     host::{self, Host, OpenKvm},
     jail::Jail,
@@ -48,6 +47,8 @@ use vmm::{
     snapshot::{self, Origin, Restored, Snapshot},
     stats::Stats,
 };
+
+use self::launch::{Launch, status};
 
 fn main() -> ExitCode {
     if nest::init::is_init() {
@@ -188,33 +189,6 @@ struct Given {
     snapshot: Option<Snapshot>,
     /// The other nvmm that the machine comes from.
     incoming: Option<Incoming>,
-}
-
-/// Those who are to know that the machine is there, and the jail and the sandbox that it is in from then on.
-struct Launch {
-    pid_file: Option<Weak<PidFile>>,
-    jail: Jail,
-    sandbox: SandboxArgs,
-    starter: Option<Starter>,
-    notifier: Notifier,
-}
-
-impl Launch {
-    /// Closes both, and tells them. Messages go into `log` from here on, if there is one: also a panic's.
-    fn done(self, config: &VmConfig, log: Option<&File>) -> Result<()> {
-        if let Some(file) = self.pid_file.and_then(|file| file.upgrade()) {
-            file.write()?;
-        }
-        // Before anybody takes them for closed.
-        self.jail.close()?;
-        sandbox::close(&self.sandbox, config)?;
-        match (self.starter, log) {
-            (Some(starter), log) => starter.done(log).context("--daemonize")?,
-            (None, Some(log)) => dup2_stderr(log).context("--log-file")?,
-            (None, None) => {}
-        }
-        self.notifier.ready().context("NOTIFY_SOCKET")
-    }
 }
 
 /// Listens for clients of the control socket, from before the machine is built.
@@ -417,32 +391,5 @@ fn print_text(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
-    }
-}
-
-fn status(exit: Exit) -> u8 {
-    match exit {
-        Exit::PowerOff
-        | Exit::Reset
-        | Exit::Restart
-        | Exit::Quit
-        | Exit::Closed
-        | Exit::Saved
-        | Exit::Moved => 0,
-        Exit::Panicked => {
-            log::error!("the guest's kernel panicked");
-            PANICKED
-        }
-        Exit::Debug(status) => status,
-        Exit::Unmet => UNMET,
-        Exit::Signal(signal) => u8::try_from(signal).map_or(COULD_NOT, |signal| SIGNAL + signal),
-        Exit::Crash(crash) => {
-            log::error!("{crash}");
-            crash.reason.status()
-        }
-        Exit::Failed(error) => {
-            log::error!("{error:#}");
-            COULD_NOT
-        }
     }
 }

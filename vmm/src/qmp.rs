@@ -19,6 +19,7 @@ pub(crate) mod fuzzing;
 mod input_event;
 mod message;
 mod models;
+mod moving;
 mod outbox;
 pub(crate) mod reader;
 mod returns;

@@ -9,6 +9,7 @@ pub mod create;
 mod driver;
 mod error;
 pub mod grow;
+mod locks;
 pub(super) mod look;
 mod name;
 mod order;
@@ -23,7 +24,7 @@ pub use error::Qcow2Error;
 
 use std::{
     fs::File,
-    io, mem,
+    io,
     ops::Range,
     panic::{self, AssertUnwindSafe},
     path::Path,
@@ -53,7 +54,6 @@ use super::{
     BlockSize, Disk, Extent, SECTOR_SIZE,
     format::Format,
     guard::Layout,
-    lock,
     options::DiskOptions,
     raw::{FILE_BLOCK_SIZE, Opened},
 };
@@ -190,12 +190,6 @@ impl Qcow2Disk {
         Ok(())
     }
 
-    /// The files that are locked for writing.
-    fn written(&self) -> &[File] {
-        let own = if self.read_only { 0 } else { self.top.files };
-        &self.locked[self.locked.len().saturating_sub(own)..]
-    }
-
     /// Writes what lies within one L2 table.
     fn write_part(&self, buffers: IoVector<'_>, offset: u64) -> io::Result<()> {
         let range = offset..offset + buffers.len();
@@ -273,21 +267,12 @@ impl Disk for Qcow2Disk {
         }
     }
 
-    /// The images below are only read, and stay locked for that.
     fn unlock(&self) -> io::Result<()> {
-        self.given.store(true, Ordering::Release);
-        self.written().iter().try_for_each(lock::unlock)
+        self.give_locks()
     }
 
     fn lock_again(&self) -> io::Result<Option<String>> {
-        for file in self.written() {
-            if let Some(holder) = lock::lock_or_blame(file, true)? {
-                self.written().iter().try_for_each(lock::unlock)?;
-                return Ok(Some(holder));
-            }
-        }
-        self.given.store(false, Ordering::Release);
-        Ok(None)
+        self.take_locks()
     }
 
     fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
@@ -303,19 +288,6 @@ impl Disk for Qcow2Disk {
             Ok(())
         })?;
         Ok(extent)
-    }
-}
-
-impl Drop for Qcow2Disk {
-    fn drop(&mut self) {
-        // To drop an image is to flush it, which must not be done to a broken one, nor to another's.
-        let given = self.given.load(Ordering::Acquire);
-        if !given && let Err(error) = self.flush() {
-            log::error!("disk {}: what the guest did not flush may be lost: {error}", self.name);
-        }
-        if given || self.broken.load(Ordering::Acquire) {
-            mem::forget(self.image.get_mut().unwrap_or_else(PoisonError::into_inner).take());
-        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Incoming {
     /// This host can't have it, or the other side gives up. It has been told of the former.
     pub fn receive(self, config: &VmConfig, kvm: &Path, stop: Stop<'_>) -> Result<(Restored, Peer)> {
         let Self { mut connection, manifest, shown } = self;
-        match take(&mut connection, manifest, &shown, config, kvm, stop) {
+        match take(&mut connection, &manifest, &shown, config, kvm, stop) {
             Ok((restored, paused)) => {
                 let lifeline = pipe_with(PipeFlags::CLOEXEC).ok();
                 Ok((restored, Peer { connection, lifeline, paused }))
@@ -179,7 +179,7 @@ fn parse(machine: &[u8]) -> Result<Manifest> {
 /// Takes all of the machine. Returns whether it was stopped before.
 fn take(
     connection: &mut Connection,
-    manifest: Manifest,
+    manifest: &Manifest,
     shown: &str,
     config: &VmConfig,
     kvm: &Path,
@@ -190,7 +190,7 @@ fn take(
     if !lacking.is_empty() {
         bail!("this host lacks what the guest's CPU has: {}", lacking.join(", "));
     }
-    let mut received = room(&manifest, config)?;
+    let mut received = room(manifest, config)?;
     connection.send(Kind::Welcome, &[], PATIENCE, stop)?;
     let stopped = loop {
         let message = connection.receive(None, stop)?;

@@ -38,7 +38,8 @@ impl PageSet {
                 continue;
             }
             *self.word(word) |= bits << shift;
-            let rest = bits.checked_shr(u64::BITS - shift as u32).unwrap_or_default();
+            // In two steps, since a shift by all of a word is none.
+            let rest = bits >> 1 >> (WORD - 1 - shift);
             if rest != 0 {
                 *self.word(word + 1) |= rest;
             }

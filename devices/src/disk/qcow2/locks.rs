@@ -1,0 +1,49 @@
+//! The locks of an image that is written to, which another process may have for a while.
+
+use std::{
+    fs::File,
+    io, mem,
+    sync::{PoisonError, atomic::Ordering},
+};
+
+use super::Qcow2Disk;
+use crate::disk::{Disk, lock};
+
+impl Qcow2Disk {
+    /// Gives up the locks of the image. Those below are only read, and stay locked for that.
+    pub(super) fn give_locks(&self) -> io::Result<()> {
+        self.given.store(true, Ordering::Release);
+        self.written().iter().try_for_each(lock::unlock)
+    }
+
+    /// Takes them again, or returns who is in the way.
+    pub(super) fn take_locks(&self) -> io::Result<Option<String>> {
+        for file in self.written() {
+            if let Some(holder) = lock::lock_or_blame(file, true)? {
+                self.written().iter().try_for_each(lock::unlock)?;
+                return Ok(Some(holder));
+            }
+        }
+        self.given.store(false, Ordering::Release);
+        Ok(None)
+    }
+
+    /// The files that are locked for writing.
+    fn written(&self) -> &[File] {
+        let own = if self.read_only { 0 } else { self.top.files };
+        &self.locked[self.locked.len().saturating_sub(own)..]
+    }
+}
+
+impl Drop for Qcow2Disk {
+    fn drop(&mut self) {
+        // To drop an image is to flush it, which must not be done to a broken one, nor to another's.
+        let given = self.given.load(Ordering::Acquire);
+        if !given && let Err(error) = self.flush() {
+            log::error!("disk {}: what the guest did not flush may be lost: {error}", self.name);
+        }
+        if given || self.broken.load(Ordering::Acquire) {
+            mem::forget(self.image.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}

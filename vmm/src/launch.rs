@@ -1,0 +1,71 @@
+//! The beginning and the end of a machine's run, for those outside.
+
+use std::{fs::File, sync::Weak};
+
+use anyhow::{Context, Result};
+use rustix::stdio::dup2_stderr;
+use vmm::{
+    args::SandboxArgs,
+    config::VmConfig,
+    daemon::Starter,
+    exit::{COULD_NOT, Exit, PANICKED, SIGNAL, UNMET},
+    jail::Jail,
+    notifier::Notifier,
+    pid_file::PidFile,
+    sandbox,
+};
+
+/// Those who are to know that the machine is there, and the jail and the sandbox that it is in from then on.
+pub(crate) struct Launch {
+    pub(crate) pid_file: Option<Weak<PidFile>>,
+    pub(crate) jail: Jail,
+    pub(crate) sandbox: SandboxArgs,
+    pub(crate) starter: Option<Starter>,
+    pub(crate) notifier: Notifier,
+}
+
+impl Launch {
+    /// Closes both, and tells them. Messages go into `log` from here on, if there is one: also a panic's.
+    pub(crate) fn done(self, config: &VmConfig, log: Option<&File>) -> Result<()> {
+        if let Some(file) = self.pid_file.and_then(|file| file.upgrade()) {
+            file.write()?;
+        }
+        // Before anybody takes them for closed.
+        self.jail.close()?;
+        sandbox::close(&self.sandbox, config)?;
+        match (self.starter, log) {
+            (Some(starter), log) => starter.done(log).context("--daemonize")?,
+            (None, Some(log)) => dup2_stderr(log).context("--log-file")?,
+            (None, None) => {}
+        }
+        self.notifier.ready().context("NOTIFY_SOCKET")
+    }
+}
+
+/// nvmm's exit status after an end, of which it says what there is to say.
+pub(crate) fn status(exit: Exit) -> u8 {
+    match exit {
+        Exit::PowerOff
+        | Exit::Reset
+        | Exit::Restart
+        | Exit::Quit
+        | Exit::Closed
+        | Exit::Saved
+        | Exit::Moved => 0,
+        Exit::Panicked => {
+            log::error!("the guest's kernel panicked");
+            PANICKED
+        }
+        Exit::Debug(status) => status,
+        Exit::Unmet => UNMET,
+        Exit::Signal(signal) => u8::try_from(signal).map_or(COULD_NOT, |signal| SIGNAL + signal),
+        Exit::Crash(crash) => {
+            log::error!("{crash}");
+            crash.reason.status()
+        }
+        Exit::Failed(error) => {
+            log::error!("{error:#}");
+            COULD_NOT
+        }
+    }
+}
