@@ -381,6 +381,34 @@ fn programs_for_nest() {
     refused(&over, COULD_NOT, &[&format!("--json {script}: that is a file of --add {script} too")]);
 }
 
+/// Levels that can't be kept, or were not.
+#[test]
+fn kept_levels_for_nest() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere").to_str().unwrap().to_owned();
+    let nvmm = env!("CARGO_BIN_EXE_nvmm");
+    refused(
+        &["nest", "--keep", &nowhere, "--emulated", "svm"],
+        COULD_NOT,
+        &["--emulated svm: only levels on this machine's own KVM can be kept"],
+    );
+    assert!(!folder.path().join("nowhere").exists());
+    refused(&["nest", "--keep", &nowhere, "--exec", nvmm], USAGE, &["--keep", "--exec"]);
+    refused(&["nest", "--from", &nowhere], USAGE, &["--exec"]);
+    for option in [["--levels", "2"], ["--cpu", "host"], ["--keep", &nowhere]] {
+        let words = [&["nest", "--from", &nowhere, "--exec", nvmm][..], &option].concat();
+        refused(&words, USAGE, &["--from", option[0]]);
+    }
+    refused(
+        &["nest", "--from", &nowhere, "--exec", nvmm],
+        COULD_NOT,
+        &[
+            &format!("--from {nowhere}"),
+            "nothing was kept there: it has no nest.json; `nvmm nest --keep` makes one",
+        ],
+    );
+}
+
 /// The status of `nest` says how it went, to a script that has read enough (`nvmm nest | head -1`), too.
 #[test]
 fn nest_without_a_reader() {

@@ -222,7 +222,7 @@ fn explain_stray_word(mut error: clap::Error, words: &[OsString], command: &clap
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Prove that nesting works: boot Linux, and in it Linux, each level by nvmm on KVM
-    Nest(crate::nest::NestArgs),
+    Nest(Box<crate::nest::NestArgs>),
     /// Show CPU models and features, and the CPU that a guest would get
     Cpu(crate::cpu::CpuArgs),
     /// Say whether guests, and guests of guests, can run here, and if not, why and what to do

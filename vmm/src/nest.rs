@@ -19,9 +19,12 @@ pub mod emulator;
 pub mod exec;
 pub mod explain;
 pub mod facts;
+mod heard;
 pub mod image;
 pub mod init;
 mod joined;
+mod keep;
+mod kept;
 pub mod kernel;
 pub mod level;
 pub mod modules;
@@ -32,21 +35,20 @@ mod progress;
 mod promise;
 pub mod record;
 pub mod report;
+mod reports;
 mod run;
 pub mod show;
 mod tsc;
 mod unpacked;
 mod watch;
 
+use std::env;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
-use std::{env, fs};
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use arch::cpu::{
     nesting::{Nesting, Virtualization},
     profile::CpuProfile,
@@ -56,22 +58,23 @@ use arch::cpu::{
 use devices::printable::ToPrintable;
 
 use crate::args::seconds;
-use crate::config::VmConfig;
-use crate::cpu::text;
 use crate::host::{self, Host};
 use crate::one_of::one_of;
 use crate::output::Taken;
 use clock::Clock;
-use exec::ExecArgs;
+use exec::{ExecArgs, Plan, parcel, program::Program};
 use explain::tidy;
 use facts::Facts;
 use image::{First, Manifest, Pace};
+use keep::Keep;
+use kept::Kept;
 use kernel::Kernel;
 use level::Level;
 use prepare::{Files, prepare};
 use progress::{Progress, Stream};
-use record::{FailureKind, Record, Verdict};
+use record::{FailureKind, Verdict};
 use report::{Line, Said};
+use reports::{REPORTS, ReportArgs};
 use run::Run;
 use watch::Watch;
 
@@ -86,11 +89,7 @@ Exit status:
 
 /// Groups of options in the help.
 const FIRST: &str = "Level 1";
-const REPORTS: &str = "Reports";
-/// The status of a level's failure is this and its number.
-const LEVEL_FAILED: u32 = 10;
-/// The status for a host that can't nest, as test runners take it for a skip.
-const SKIPPED: u8 = 77;
+const KEPT: &str = "Levels that are kept";
 
 /// Boot Linux in Linux under nvmm, and check every level
 #[derive(Debug, clap::Args)]
@@ -145,17 +144,18 @@ pub struct NestArgs {
     #[arg(long, value_name = "S", value_parser = |text: &str| seconds::<NonZero<u64>>(text).map(u64::from))]
     timeout: Option<u64>,
 
-    /// Write all that the run showed, as JSON; `-` is standard output
-    #[arg(long, help_heading = REPORTS, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    reports: ReportArgs,
 
-    /// Write a JUnit report, for CI; `-` is standard output
-    #[arg(long, help_heading = REPORTS, value_name = "FILE")]
-    junit: Option<PathBuf>,
+    /// Save the levels in DIR when the last one would run a program, for --from; none is run
+    #[arg(long, help_heading = KEPT, value_name = "DIR", conflicts_with_all = ["exec", "add", "explain"])]
+    keep: Option<PathBuf>,
 
-    /// Write a page that shows the levels as a timeline, and what each lacks that the one below has
-    #[arg(long, help_heading = REPORTS, value_name = "FILE")]
-    html: Option<PathBuf>,
+    /// Run --exec in a copy of the levels that --keep saved in DIR, which takes no boot; as often as you like, also at the same time
+    #[arg(long, help_heading = KEPT, value_name = "DIR", requires = "exec", conflicts_with_all = [
+        "levels", "kernel", "modules", "cpu", "smp", "memory", "disk", "cmdline", "explain", "keep",
+    ])]
+    from: Option<PathBuf>,
 
     #[command(flatten)]
     exec: ExecArgs,
@@ -171,29 +171,49 @@ pub struct NestArgs {
 pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let plan = args.exec.plan()?;
+    if let (Some(_), Some(virt)) = (args.keep.as_ref().or(args.from.as_ref()), args.emulated) {
+        bail!(
+            "--emulated {}: only levels on this machine's own KVM can be kept; what an emulated machine runs ends with it",
+            virt.name()
+        );
+    }
+    if let Some(from) = &args.from {
+        return run_kept(args, &plan, &Kept::read(from)?, start);
+    }
     if args.explain && args.emulated.is_none() {
         tidy::start().context("waiting for signals")?;
     }
     let mut manifest = args.manifest();
     manifest.program = plan.program();
+    if args.keep.is_some() {
+        // Its level has room for it, and none of the others passes it on.
+        (manifest.keep, manifest.program) = (true, Some(Program::default()));
+    }
     let first = level::config(1, &manifest)?;
     plan.fit(&mut manifest, first.memory.size.0, args.memory.is_some(), exec::machine_memory())?;
-    args.make_outputs(&first)?;
+    let mut taken = Taken::by_disks(first.disks().cloned().collect());
+    first.read.iter().for_each(|(option, path)| taken.add(option, path));
+    args.make_outputs(taken)?;
     let mut run = Run::new(args.levels, args.emulated.map(emulator::name));
-    manifest.program.iter().for_each(|program| run.expect(program));
+    if args.keep.is_none() {
+        manifest.program.iter().for_each(|program| run.expect(program));
+    }
     let host = match args.emulated {
         Some(_) => None,
         None => match nesting_host(args.levels) {
             Ok(host) => Some(host),
             Err(why) => {
                 run.skip(why);
-                return args.tell(&run.record(start.elapsed()));
+                return args.reports.tell(&run.record(start.elapsed()));
             }
         },
     };
     let kernel = Kernel::find(args.kernel.as_deref())?;
     let virt = args.emulated.or_else(facts::virtualization);
     let program = plan.pack()?;
+    let keep = args.keep.as_deref().map(Keep::new).transpose()?;
+    let parcel = parcel::empty().context("making the disk for the program")?;
+    let place = keep.as_ref().map(|_| parcel.path());
     // The host's files are not there in an emulated level 0.
     let cpu = args.cpu.as_deref().and_then(|cpu| cpu.strip_prefix("file:"));
     let cpu = cpu.filter(|_| args.emulated.is_some());
@@ -201,20 +221,9 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let next = u32::from(args.emulated.is_none());
     let image = prepare(&files, virt, &kernel, &mut manifest, next)?;
 
-    let progress = Progress::new(start, if args.stdout_is_taken() { Stream::Stderr } else { Stream::Stdout });
-    let mut say = |line: &Line| {
-        let doing = run.take(line, start.elapsed());
-        let printed = run.printed();
-        if !printed.is_empty() {
-            progress.output(printed);
-        }
-        if let Some(doing) = doing {
-            // A level says its facts itself.
-            progress.level(line.level, doing.printable().to_string());
-        } else if let (true, Said::Text(text)) = (args.console, &line.said) {
-            progress.text(format!("{} | {}", line.level, run::printable(text)));
-        }
-    };
+    let progress =
+        Progress::new(start, if args.reports.take_stdout() { Stream::Stderr } else { Stream::Stdout });
+    let mut say = |line: &Line| hear(args, &mut run, &progress, line, start.elapsed());
     match (host, args.emulated) {
         (Some(host), _) => {
             let facts = Facts::gather();
@@ -231,6 +240,8 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
                 kernel: &kernel.path,
                 image: &image,
                 files: &program.path(),
+                parcel: place.as_deref(),
+                keep: keep.as_ref(),
             };
             first.run(&host, below, &mut say)?;
         }
@@ -249,9 +260,59 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
         }
         (None, None) => {}
     }
+    let keep = keep.filter(Keep::is_saved);
+    if let Some(keep) = &keep {
+        run.stop(start.elapsed());
+        progress.text(format!("kept in {}", keep.path().printable()));
+    }
     run.end(start.elapsed());
     drop(progress);
-    args.tell(&run.record(start.elapsed()))
+    let record = run.record(start.elapsed());
+    if let Some(keep) = keep.filter(|_| record.verdict == Verdict::Passed) {
+        let last = level::config(manifest.levels, &manifest)?.memory.size.0 >> 20;
+        keep.finish(&kernel.path, u32::try_from(last).unwrap_or(u32::MAX), &record)?;
+    }
+    args.reports.tell(&record)
+}
+
+/// Runs the program in a copy of levels that were kept.
+fn run_kept(args: &NestArgs, plan: &Plan, kept: &Kept, start: Instant) -> anyhow::Result<u8> {
+    let program = plan.program().context("--from: give --exec too")?;
+    kept.fit(&program)?;
+    args.make_outputs(Taken::by_disks(Vec::new()))?;
+    let mut run = Run::of_kept(kept.record());
+    run.expect(&program);
+    if let Err(why) = nesting_host(kept.record().wanted) {
+        run.skip(why);
+        return args.reports.tell(&run.record(start.elapsed()));
+    }
+    let parcel = plan.parcel()?;
+    let progress =
+        Progress::new(start, if args.reports.take_stdout() { Stream::Stderr } else { Stream::Stdout });
+    let nvmm = env::current_exe().context("finding nvmm itself")?;
+    let pace = Pace { limit: args.timeout.unwrap_or(Pace::default().limit), ..Pace::default() };
+    kept.run(&nvmm, &parcel, &pace, &mut |line| hear(args, &mut run, &progress, line, start.elapsed()))?;
+    if run.has_ended() {
+        run.stop(start.elapsed());
+    }
+    run.end(start.elapsed());
+    drop(progress);
+    args.reports.tell(&run.record(start.elapsed()))
+}
+
+/// Takes in a line, and shows what it tells.
+fn hear(args: &NestArgs, run: &mut Run, progress: &Progress, line: &Line, at: Duration) {
+    let doing = run.take(line, at);
+    let printed = run.printed();
+    if !printed.is_empty() {
+        progress.output(printed);
+    }
+    if let Some(doing) = doing {
+        // A level says its facts itself.
+        progress.level(line.level, doing.printable().to_string());
+    } else if let (true, Said::Text(text)) = (args.console, &line.said) {
+        progress.text(format!("{} | {}", line.level, run::printable(text)));
+    }
 }
 
 /// This machine's KVM, if it lets guests have what `levels` need, or what it lacks.
@@ -295,91 +356,15 @@ impl NestArgs {
     }
 
     /// Makes the reports' files. Refuses those that would be written over what the levels are made of, or over each other.
-    fn make_outputs(&self, first: &VmConfig) -> anyhow::Result<()> {
-        let mut taken = Taken::by_disks(first.disks().cloned().collect());
+    fn make_outputs(&self, mut taken: Taken) -> anyhow::Result<()> {
         if let Some(kernel) = &self.kernel {
             taken.add("--kernel", kernel);
         }
-        for (option, path) in &first.read {
-            taken.add(option, path);
-        }
         self.exec.files().for_each(|(option, path)| taken.add(option, path));
-        let reports = [("--json", &self.json), ("--junit", &self.junit), ("--html", &self.html)];
-        for (option, path) in reports {
-            if let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) {
-                // Made now: a run of minutes should not end with a report that can't be.
-                taken.create(option, path)?;
-            }
-        }
+        self.reports.make(&mut taken)?;
         taken.empty()?;
         Ok(())
     }
-
-    /// Returns whether a report goes to standard output, so that nothing else may.
-    fn stdout_is_taken(&self) -> bool {
-        [&self.json, &self.junit, &self.html].iter().any(|path| path.as_deref() == Some(Path::new("-")))
-    }
-
-    /// Tells how it went, wherever it is to be told; the value is nvmm's exit status.
-    fn tell(&self, record: &Record) -> anyhow::Result<u8> {
-        type Render = fn(&Record) -> String;
-        let json: Render = |record| serde_json::to_string_pretty(record).unwrap_or_default() + "\n";
-        let reports = [
-            ("--json", &self.json, json),
-            ("--junit", &self.junit, show::junit as Render),
-            ("--html", &self.html, show::html as Render),
-        ];
-        let reports: Vec<_> = reports
-            .iter()
-            .filter_map(|(option, path, render)| Some((option, path.as_deref()?, render)))
-            .collect();
-        if let Verdict::Failed { level, kind, why, console } = &record.verdict {
-            say(&format!("level {level}: {kind}: {}\n", run::printable(why)));
-            if !console.is_empty() {
-                say(&format!("the end of level {level}'s console:\n  | {}\n", console.join("\n  | ")));
-            }
-        }
-        // The user's program's output is there alone.
-        if self.stdout_is_taken() || record.program.is_some() {
-            say(&told(record, &io::stderr()));
-        } else {
-            text::print(&told(record, &io::stdout()))?;
-        }
-        for (option, path, render) in reports {
-            write(option, path, &render(record))?;
-        }
-        Ok(match record.verdict {
-            Verdict::Passed => 0,
-            Verdict::Skipped { .. } => SKIPPED,
-            Verdict::Failed { level, .. } => u8::try_from(LEVEL_FAILED + level).unwrap_or(u8::MAX),
-        })
-    }
-}
-
-/// The table, if there is anything in it, and the run in a line.
-fn told(record: &Record, to: &(impl IsTerminal + AsFd)) -> String {
-    let terminal = to.is_terminal();
-    let width = terminal.then(|| rustix::termios::tcgetwinsize(to).ok()).flatten();
-    let width = width.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0);
-    let colour = terminal && env::var_os("NO_COLOR").is_none();
-    let table = match record.verdict {
-        Verdict::Skipped { .. } if record.levels.iter().all(|level| level.up.is_none()) => String::new(),
-        _ => show::table(record, width, colour),
-    };
-    format!("{table}nest: {}\n", show::summary(record))
-}
-
-/// Writes to stderr. Nobody can be told if this fails, and the run goes on.
-fn say(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// Writes to a file, or to standard output.
-fn write(option: &str, path: &Path, text: &str) -> anyhow::Result<()> {
-    if path == Path::new("-") {
-        return text::print(text).context("standard output");
-    }
-    fs::write(path, text).with_context(|| format!("{option} {}", path.display()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use arch::cpu::nesting::Virtualization;
 use vmm::nest::clock::Clock;
 use vmm::nest::console;
 use vmm::nest::emulator::{self, EmulatedDisk};
-use vmm::nest::image::{self, Manifest};
+use vmm::nest::image::{self, First, Manifest};
 use vmm::nest::kernel::Kernel;
 use vmm::nest::modules::Modules;
 use vmm::nest::report::Said;
@@ -19,6 +19,7 @@ use vmm::nest::report::Said;
 use crate::balloon;
 use crate::boot::{self, FIRMWARE};
 use crate::command_line;
+use crate::kept;
 use crate::legacy;
 use crate::level0::{NVMM, VMLINUX};
 use crate::outcome::{self, Outcome};
@@ -185,8 +186,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if wanted.any(&outcome::BY_PVH) {
         files.push(VMLINUX.to_owned());
     }
+    let memory = wanted.has(kept::NAME).then(|| kept::LEVEL_0_MEMORY.to_owned());
     let manifest = Manifest {
         levels: 2,
+        // Of level 0 alone: tests give level 1 its own.
+        first: First { memory, ..First::default() },
         cmdline: emulator::parameters(args.emulated).to_owned(),
         // Level 2 is tiny, or short: level 1's clock may be right.
         first_cmdline: String::new(),

@@ -26,6 +26,7 @@ use crate::disks;
 use crate::domain;
 use crate::facts::Facts;
 use crate::judge;
+use crate::kept;
 use crate::legacy;
 use crate::models;
 use crate::outcome::{self, Outcome};
@@ -108,6 +109,10 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     if wanted.has(snapshot::NAME) {
         let done = snapshot::run(pid1, &image);
         say(pid1, snapshot::NAME, done);
+    }
+    if wanted.has(kept::NAME) {
+        let done = kept::run(pid1);
+        say(pid1, kept::NAME, done);
     }
     if wanted.has(screen::NAME) {
         let done = screen::run(pid1, &image);

@@ -26,6 +26,7 @@ mod host;
 mod interfaces;
 mod interrupts;
 mod judge;
+mod kept;
 mod legacy;
 mod level0;
 mod level1;

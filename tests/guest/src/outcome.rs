@@ -3,7 +3,7 @@
 use arch::cpu::nesting::Virtualization;
 use serde::{Deserialize, Serialize};
 
-use crate::{domain, models, screen, snapshot, tiny};
+use crate::{domain, kept, models, screen, snapshot, tiny};
 
 const PREFIX: &str = "lab:";
 
@@ -71,7 +71,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             HANGS,
         ],
     };
-    let others = [domain::name(virt), snapshot::NAME, DEBUG_TINY, DEBUG_LINUX, DEBUG_LEVEL_2];
+    let others = [domain::name(virt), snapshot::NAME, kept::NAME, DEBUG_TINY, DEBUG_LINUX, DEBUG_LEVEL_2];
     let first = first.iter().copied().chain(others).map(str::to_owned);
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()
 }

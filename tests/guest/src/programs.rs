@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitCode, Output, Stdio, abort};
 use std::thread;
 
@@ -14,13 +14,14 @@ use vmm::nest::record::Record;
 use crate::level0::NVMM;
 
 /// The first argument of one.
-const PROGRAM: &str = "program";
+pub(crate) const PROGRAM: &str = "program";
 const FLOOD: &str = "flood";
 const HANG: &str = "hang";
-const ABORT: &str = "abort";
+pub(crate) const ABORT: &str = "abort";
+pub(crate) const RANDOM: &str = "random";
 
 /// Its words before it does anything.
-const HELLO: &str = "hello from a program";
+pub(crate) const HELLO: &str = "hello from a program";
 /// Bytes that it prints, in lines of 32 bytes, of which 16 in a row differ.
 const FLOOD_LEN: usize = 10 << 20;
 /// Seconds for one that hangs, and for its level to boot, which takes a tenth of that on a host that is not busy.
@@ -46,6 +47,12 @@ pub(crate) fn main() -> Option<ExitCode> {
             thread::park();
         },
         ABORT => abort(),
+        RANDOM => {
+            let mut bytes = [0; 16];
+            File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).ok()?;
+            println!("{bytes:02x?}");
+            ExitCode::SUCCESS
+        }
         status => ExitCode::from(status.parse::<u8>().ok()?),
     })
 }

@@ -25,7 +25,7 @@ const CHUNK: usize = 1 << 20;
 /// Memory that direct I/O accepts.
 #[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(4096))]
-struct Page([u8; 4096]);
+pub(super) struct Page(pub(super) [u8; 4096]);
 
 /// A disk for `level`, its first area filled.
 ///
@@ -117,7 +117,8 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn chunk() -> Vec<Page> {
+/// Memory for one request.
+pub(super) fn chunk() -> Vec<Page> {
     vec![Page([0; 4096]); CHUNK / size_of::<Page>()]
 }
 

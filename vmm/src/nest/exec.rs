@@ -12,9 +12,12 @@ pub mod kernel_log;
 pub mod launch;
 pub mod news;
 pub mod outcome;
+pub(super) mod parcel;
 pub mod program;
 mod runnable;
+pub(super) mod seed;
 mod tree;
+pub(super) mod unpack;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -143,6 +146,16 @@ impl Plan {
             );
         }
         Ok(())
+    }
+
+    /// A disk with the program and its files, for levels that wait for it.
+    ///
+    /// # Errors
+    ///
+    /// There is no program, or a file can't be read.
+    pub(super) fn parcel(&self) -> anyhow::Result<Memfd> {
+        let program = self.program.clone().context("no program")?;
+        parcel::pack(program, |disk| self.tree.write(std::io::BufWriter::new(disk)))
     }
 
     /// The archive of its files.

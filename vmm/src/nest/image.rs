@@ -55,6 +55,9 @@ pub struct Manifest {
     /// The time that levels may take.
     #[serde(default)]
     pub pace: Pace,
+    /// The last level waits for a program that is not known yet.
+    #[serde(default)]
+    pub keep: bool,
     /// The last level makes exits for those below it to measure.
     #[serde(default)]
     pub explain: bool,

@@ -6,8 +6,11 @@ use std::{fs, thread};
 
 use anyhow::{Context, anyhow};
 
-use super::exec::launch;
-use super::exec::program::Program;
+use super::exec::{
+    launch,
+    parcel::{self, Letter},
+    seed, unpack,
+};
 use super::explain::{symbols, work::Work};
 use super::facts::{self, Facts};
 use super::image;
@@ -66,22 +69,42 @@ pub fn main() -> ! {
                 work.run().context("making exits to be measured")?;
             }
         }
+        if pid1.manifest.keep {
+            return await_program(pid1);
+        }
         match pid1.manifest.program.clone() {
-            Some(program) => run_program(pid1, &program),
+            Some(program) => {
+                load_programs_kvm(pid1);
+                launch::run(&program, pid1.level, &pid1.console())
+            }
             None => Ok(()),
         }
     })
 }
 
-/// Runs the user's program, which finds /dev/kvm if the CPU has what KVM needs.
-fn run_program(pid1: &mut Pid1, program: &Program) -> anyhow::Result<()> {
+/// Waits for a program, which comes when this level was saved and restored, and runs it.
+fn await_program(pid1: &mut Pid1) -> anyhow::Result<()> {
+    let disk = parcel::find()?;
+    load_programs_kvm(pid1);
+    pid1.say(Said::Ready);
+    pid1.drain()?;
+    let (Letter { program, seed }, archive) = parcel::receive(&disk)?;
+    // Without it, programs in copies of this level would draw the same numbers.
+    if let Err(error) = seed::seed(&seed) {
+        pid1.say(Said::Text(format!("no new random numbers: {error}")));
+    }
+    unpack::unpack(archive, Path::new("/")).context("unpacking the program")?;
+    launch::run(&program, pid1.level, &pid1.console())
+}
+
+/// Has the user's program find /dev/kvm if the CPU has what KVM needs.
+fn load_programs_kvm(pid1: &mut Pid1) {
     if facts::virtualization().is_some() {
         match pid1::load_kvm(pid1.level, &pid1.manifest) {
             Ok(()) => pid1.say(Said::Kvm),
             Err(error) => pid1.say(Said::Text(format!("there is no /dev/kvm for the program: {error:#}"))),
         }
     }
-    launch::run(program, pid1.level, &pid1.console())
 }
 
 fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
@@ -105,6 +128,7 @@ fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
             .context("saving the kernel's symbols")
             .context(FailureKind::Vmm)?;
     }
+    let parcel = if manifest.keep { Some(parcel::find()?) } else { None };
     let next = Level {
         number: pid1.level + 1,
         manifest: &manifest,
@@ -112,6 +136,8 @@ fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
         kernel: &image::in_root(image::KERNEL),
         image: &image,
         files: &image::in_root(image::FILES),
+        parcel: parcel.as_deref(),
+        keep: None,
     };
     next.run(&host, features, &mut |line| pid1.print(line))
 }

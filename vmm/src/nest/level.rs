@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 
 use anyhow::Context;
 use arch::cpu::nesting::{Nesting, Virtualization};
 use arch::cpu::profile::CpuProfile;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::child::Child;
 use super::clock::Clock;
 use super::console::relay;
-use super::exec::program::Program;
+use super::exec::{parcel, program::Program};
 use super::explain::{
-    meter::{COUNTED, Meter},
+    meter::Meter,
     symbols::{self, Symbols},
 };
+use super::heard::{Failure, Heard};
 use super::image::{self, First, Manifest, Memfd};
+use super::keep::{self, Keep};
 use super::promise::{PROMISE, Promise};
 use super::record::FailureKind;
 use super::report::{Line, Said};
@@ -26,10 +29,8 @@ use super::watch::Watch;
 use super::{breakage, disk, facts};
 use crate::args::{MachineArgs, OnReboot};
 use crate::config::VmConfig;
-use crate::exit;
 use crate::host::Host;
 use crate::stats::Stats;
-use crate::vcpu::ENTERED;
 
 /// Memory of the last level.
 const LAST_MIB: u32 = 256;
@@ -59,10 +60,11 @@ pub struct Level<'a> {
     pub image: &'a Memfd,
     /// The archive of the user's files, for the last level.
     pub files: &'a Path,
+    /// The disk by which a program comes to the last level later on.
+    pub(super) parcel: Option<&'a Path>,
+    /// The directory to save it in, once the last level waits for a program.
+    pub(super) keep: Option<&'a Keep>,
 }
-
-/// A failure at a level, as [`Said::Fail`] has it.
-type Failure = (FailureKind, String);
 
 impl Level<'_> {
     /// Runs it until it powers off, passing on what it says, and compares its disk with what it said of it. `below` is
@@ -100,8 +102,17 @@ impl Level<'_> {
         options.verbose = 1;
         // The user's own disks come after.
         options.disk.insert(0, with_path(&disk));
+        if let Some(parcel) = self.parcel {
+            options.disk.push(parcel_disk(parcel, self.keep.is_some()));
+        }
+        if self.keep.is_some() {
+            options.disk[0].push(format!(",id={}", keep::CHECKED));
+        }
         let mut command = Command::new(self.nvmm);
         command.args(words(&options));
+        if let Some(keep) = self.keep {
+            command.arg("--snapshot-on-exit").arg(keep.snapshot());
+        }
 
         say(&self.says(Said::Start));
         let mut child = Child::spawn(command).context("starting nvmm")?;
@@ -109,12 +120,16 @@ impl Level<'_> {
         let mut meter = self.manifest.explain.then(|| self.meter(&child));
         let mut clock = Clock::wall();
         let mut watch = Watch::new(self.number, self.manifest.levels, &self.manifest.pace, clock.now());
+        let (id, mut saves) = (child.id(), false);
         let ended = supervise(&mut child, &mut clock, &mut watch, &mut |line| {
             if let Some(line) = heard.listen(self.number, line) {
                 say(&line);
             }
             if let Some(meter) = &mut meter {
                 meter.hear(line);
+            }
+            if self.keep.is_some() && line.said == Said::Ready && !saves {
+                saves = end(id);
             }
         })?;
         if !ended {
@@ -124,6 +139,16 @@ impl Level<'_> {
             return Ok(());
         }
         let status = child.wait().context("waiting for nvmm")?;
+        if let Some(keep) = self.keep.filter(|_| !heard.failed && saves) {
+            if status.success() {
+                return keep.add_disk(&disk).context("copying the disk");
+            }
+            say(&self.says(Said::Fail(
+                FailureKind::Vmm,
+                format!("nvmm could not save it, and ended with {status}"),
+            )));
+            return Ok(());
+        }
         if let Some(exits) = exits(&stats) {
             say(&Line { level: self.number - 1, said: Said::Exits(exits) });
         }
@@ -217,65 +242,26 @@ fn words(options: &MachineArgs) -> Vec<OsString> {
     files.chain(texts).chain(disks).chain(reboot).chain(verbose).collect()
 }
 
-/// The news heard from a level.
-#[derive(Debug, Default)]
-struct Heard {
-    up: bool,
-    claimed: Option<(u32, u32)>,
-    failed: bool,
-}
-
-impl Heard {
-    /// Takes in a line, and gives what to pass on of it.
-    fn listen(&mut self, level: u32, line: &Line) -> Option<Line> {
-        if let Said::Fail(..) = line.said {
-            self.failed = true;
-        }
-        if line.level == level {
-            match &line.said {
-                Said::Up(_) => self.up = true,
-                Said::Disk { read, wrote, .. } => self.claimed = Some((*read, *wrote)),
-                Said::Text(text) if text.ends_with(ENTERED) => {
-                    return Some(Line { level, said: Said::Entered });
-                }
-                // It comes as numbers, too.
-                Said::Text(text) if text.starts_with(COUNTED) => return None,
-                _ => {}
-            }
-        }
-        Some(line.clone())
-    }
-
-    /// Judges what the level did, once nvmm has ended.
-    fn judge(&self, status: ExitStatus, outside: (u32, u32)) -> Result<(), Failure> {
-        match (status.code(), self.claimed) {
-            (Some(0), None) if !self.up => {
-                Err((FailureKind::KernelDidNotStart, "it ended before it ran /init".to_owned()))
-            }
-            (Some(0), None) => Err((FailureKind::Ended, "before its disk check".to_owned())),
-            (Some(0), Some(claimed)) if claimed == outside => Ok(()),
-            (Some(0), Some((read, wrote))) => Err((
-                FailureKind::Disk,
-                format!(
-                    "its disk holds data with CRCs {:08x} and {:08x}, where it read {read:08x} and wrote {wrote:08x}",
-                    outside.0, outside.1
-                ),
-            )),
-            (Some(code), _) => match exit::crash(code) {
-                Some(crash) => {
-                    Err((FailureKind::EntryFailed, format!("{crash} (nvmm's exit status {code})")))
-                }
-                None => Err((FailureKind::Vmm, format!("nvmm ended with {status}"))),
-            },
-            (None, _) => Err((FailureKind::Vmm, format!("nvmm ended with {status}"))),
-        }
-    }
-}
-
 fn with_path(disk: &Memfd) -> OsString {
     let mut option = OsString::from("path=");
     option.push(disk.path());
     option
+}
+
+/// The disk by which a program comes: nobody below the last level reads it, and nothing of it stays in memory there. A level that is saved gives
+/// it a name.
+fn parcel_disk(path: &Path, named: bool) -> OsString {
+    let mut option = OsString::from("path=");
+    option.push(path);
+    option.push(format!(",format=raw,readonly=on,serial={}", parcel::SERIAL));
+    option.push(if named { format!(",id={}", keep::PARCEL) } else { ",direct=on".to_owned() });
+    option
+}
+
+/// Asks nvmm to end, which saves its machine; false if it has ended by itself.
+fn end(id: u32) -> bool {
+    let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok())
 }
 
 /// Exits in all and by reason, and entries of guests above, if KVM counted.
@@ -312,7 +298,9 @@ pub(super) fn supervise(
 pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
     let mut parameters = format!("console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level}");
     let first = if level == 1 { manifest.first_cmdline.as_str() } else { "" };
-    for more in [first, &manifest.cmdline, breakage::parameters(level, manifest)] {
+    // A level that is saved for days has not hung.
+    let kept = if manifest.keep { "nosoftlockup rcupdate.rcu_cpu_stall_suppress=1" } else { "" };
+    for more in [first, kept, &manifest.cmdline, breakage::parameters(level, manifest)] {
         if !more.is_empty() {
             parameters.push(' ');
             parameters.push_str(more);

@@ -52,6 +52,8 @@ pub enum Said {
         #[serde(default)]
         write_ms: u64,
     },
+    /// It waits for a program, with `nvmm nest --keep`.
+    Ready,
     /// The news of the user's program there.
     Program(News),
     /// KVM's counts of the guest that it ran: exits in all, and by reason.
@@ -83,7 +85,7 @@ impl Said {
             Self::Start | Self::Entered | Self::Done => level > own,
             // A machine of nvmm's ends by itself.
             Self::Off => level == own && own == 0,
-            Self::Program(_) => level == last,
+            Self::Program(_) | Self::Ready => level == last,
             _ => true,
         };
         can_say && level >= own && level <= last

@@ -99,6 +99,8 @@ fn the_last_level_alone_has_the_user_s_program() {
     let is_text = |line: Line| matches!(line.said, Said::Text(_));
     assert!(is_text(of_level_2(&wire(2))) && is_text(of_level_2(&wire(1))));
     assert!(!is_text(of_level_2(&wire(3))));
+    let ready = |level| Line { level, said: Said::Ready }.to_string();
+    assert!(is_text(of_level_2(&ready(2))) && !is_text(of_level_2(&ready(3))));
 }
 
 #[test]

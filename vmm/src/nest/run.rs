@@ -50,9 +50,32 @@ impl Run {
         }
     }
 
+    /// A run of levels that were kept: of what that run showed, their facts.
+    pub(super) fn of_kept(kept: &Record) -> Self {
+        let levels = kept.levels.iter().map(|level| LevelRecord {
+            facts: level.facts.clone(),
+            check: level.check.clone(),
+            up: Some(0.0),
+            first_entry: level.first_entry.map(|_| 0.0),
+            ..LevelRecord::not_reached(level.level, &level.run_by)
+        });
+        Self { levels: levels.collect(), ..Self::new(kept.wanted, None) }
+    }
+
+    /// Notes `at` that time that all levels are where they should be, and end there: they are saved, or their program has ended.
+    pub(super) fn stop(&mut self, at: Duration) {
+        let up = self.levels.iter_mut().filter(|level| level.up.is_some());
+        up.for_each(|level| level.passed = Some(at.as_secs_f64()));
+    }
+
     /// Expects the last level to run the user's program.
     pub(super) fn expect(&mut self, program: &Program) {
         self.program = Some(Outcome::new(program));
+    }
+
+    /// Returns whether the program has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.program.as_ref().is_some_and(|program| program.end().is_some())
     }
 
     /// Takes the program's output by the last line.
@@ -97,6 +120,7 @@ impl Run {
                 level.kvm_loaded = Some(at);
                 Some("KVM loaded".to_owned())
             }
+            Said::Ready => Some("waits for a program".to_owned()),
             Said::Program(news) => {
                 let told = self.program.as_mut()?.hear(news, at);
                 self.printed = told.bytes;

@@ -243,3 +243,46 @@ fn costs_are_kept_once_for_each_kind_with_advice_for_the_level_that_counted() {
     assert_eq!((cost.exits, cost.advice.len()), (6.2, 1));
     assert_eq!(record.levels[0].untraced.as_deref(), Some("no tracefs"));
 }
+
+/// Levels as they are when they are kept: none has powered off.
+fn kept() -> Record {
+    run(|run| {
+        for level in [1, 2] {
+            work(run, level);
+        }
+        assert_eq!(take(run, 2, Said::Ready).unwrap(), "waits for a program");
+        run.stop(Duration::from_secs(8));
+    })
+}
+
+#[test]
+fn levels_that_are_kept_have_passed() {
+    let record = kept();
+    assert_eq!((&record.verdict, statuses(&record)), (&Verdict::Passed, vec![Status::Passed; 3]));
+    // Nobody has compared a disk yet.
+    assert!(record.levels.iter().all(|level| level.disk.is_none_or(|disk| !disk.verified)));
+}
+
+#[test]
+fn a_copy_has_the_verdict_of_its_program() {
+    let copy = |news: &[News]| {
+        let mut run = Run::of_kept(&kept());
+        run.expect(&Program { file: "mytest".into(), ..Program::default() });
+        news.iter().for_each(|news| drop(take(&mut run, 2, Said::Program(news.clone()))));
+        if run.has_ended() {
+            run.stop(Duration::from_secs(1));
+        }
+        run.end(Duration::from_secs(1));
+        run.record(Duration::from_secs(1))
+    };
+    let passed = copy(&[News::Started, News::Ended(End::Exited(0))]);
+    assert_eq!(passed.verdict, Verdict::Passed);
+    assert_eq!(passed.levels[2].facts.as_ref().unwrap().kernel, "6.1.0");
+    assert_eq!(passed.program.unwrap().status, Some(0));
+    let (level, kind, why) = failure(copy(&[News::Started, News::Ended(End::Exited(3))]));
+    assert_eq!((level, kind), (2, FailureKind::Program));
+    assert!(why.contains("status 3"), "{why}");
+    assert!(matches!(copy(&[News::Started, News::Ended(End::Exited(77))]).verdict, Verdict::Skipped { .. }));
+    assert_eq!(failure(copy(&[News::Started])).0, 2);
+    assert_eq!(failure(copy(&[])).0, 2);
+}

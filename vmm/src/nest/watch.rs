@@ -56,6 +56,19 @@ impl Watch {
         }
     }
 
+    /// Begins to watch levels that were kept, and now are restored.
+    #[must_use]
+    pub(super) fn of_kept(own: u32, last: u32, pace: &Pace, now: Duration) -> Self {
+        let doing = "its last level did not take up the program";
+        Self {
+            started: last,
+            top: last,
+            doing,
+            alone: true,
+            ..Self::new(own, last, &Pace { alone: false, ..*pace }, now)
+        }
+    }
+
     /// The level that is watched, and the last one above it.
     #[must_use]
     pub(super) fn levels(&self) -> (u32, u32) {
@@ -88,6 +101,8 @@ impl Watch {
                 self.since = now;
                 self.doing = "before it powered off";
             }
+            // Saved, it may wait for days. The host of a restored one watches.
+            Said::Ready if *level == self.top => self.limit = None,
             Said::Up(_) if *level == self.top => self.doing = "before its disk check was done",
             Said::Disk { .. } if *level == self.top => self.doing = "after its disk check",
             Said::Kvm if *level == self.top => self.doing = "before it started the next level",

@@ -101,3 +101,27 @@ fn the_program_has_a_time_of_its_own() {
     }
     assert_eq!((watch.deadline(), watch.verdict().1), (Some(at(280)), "before it powered off".to_owned()));
 }
+
+#[test]
+fn a_level_that_waits_for_a_program_may_do_so_for_days() {
+    let mut watch = Watch::new(1, 2, &pace(100), at(0));
+    watch.see(&Line { level: 2, said: Said::Start }, at(10));
+    // Not that of a level below.
+    watch.see(&Line { level: 1, said: Said::Ready }, at(20));
+    assert!(watch.is_over(at(1000)));
+    watch.see(&Line { level: 2, said: Said::Ready }, at(30));
+    assert!(!watch.is_over(at(1_000_000)));
+    // It was saved and restored meanwhile, and whoever restored it watches.
+    watch.see(&Line { level: 2, said: Said::Program(News::Started) }, at(1_000_000));
+    assert!(!watch.is_over(at(2_000_000)));
+}
+
+#[test]
+fn a_program_in_kept_levels_has_its_time() {
+    let mut watch = Watch::of_kept(1, 3, &pace(100), at(0));
+    assert_eq!((watch.deadline(), watch.verdict().0), (Some(at(100)), 3));
+    assert_eq!(watch.verdict().1, "its last level did not take up the program");
+    watch.see(&Line { level: 3, said: Said::Program(News::Started) }, at(50));
+    assert_eq!((watch.deadline(), watch.verdict().0), (Some(at(150)), 3));
+    assert!(watch.verdict().1.contains("its program did not end"), "{:?}", watch.verdict());
+}

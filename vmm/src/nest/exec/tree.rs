@@ -191,6 +191,11 @@ pub(super) fn is_mounted_over(relative: &Path) -> bool {
     MOUNTED.iter().any(|mounted| relative.starts_with(mounted) && relative != Path::new(mounted))
 }
 
+/// Returns whether it is a folder on which a file system of the kernel's is mounted.
+pub(super) fn is_mounted(relative: &Path) -> bool {
+    MOUNTED.iter().any(|mounted| relative == Path::new(mounted))
+}
+
 /// The path without its slash at the start.
 pub(super) fn relative(guest: &Path) -> PathBuf {
     names(guest).collect()
