@@ -47,7 +47,7 @@ fn messages_arrive_as_they_were_sent() {
     let expected = content.clone();
     let reader = thread::spawn(move || {
         assert_eq!(other.expect(Kind::Machine, Some(LONG), NEVER).unwrap(), expected);
-        assert_eq!(other.expect(Kind::Go, Some(LONG), NEVER).unwrap(), []);
+        assert_eq!(other.expect(Kind::Go, Some(LONG), NEVER).unwrap(), b"");
         assert!(matches!(other.receive(Some(LONG), NEVER), Err(Broken::Closed)));
     });
     one.send(Kind::Machine, &[&content[..5], &[], &content[5..]], LONG, NEVER).unwrap();

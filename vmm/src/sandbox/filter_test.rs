@@ -114,7 +114,7 @@ fn each_call_is_answered_as_in_the_table() {
 
 proptest! {
     #[test]
-    fn so_is_any_call(number in 0..500_u32, args: [u32; 6], who: u16) {
+    fn so_is_any_call(number in 0..500_u32, args: [u32; 6], who: u32) {
         let who = Who::from_bits_truncate(who);
         let program = compile(TABLE, who, NOW);
         assert_as_in_the_table(who, &program, &Call::of(number, args.map(u64::from)));

@@ -37,7 +37,8 @@ pub(crate) fn machine(data: &[u8]) -> Option<Snapshot> {
         Err(error) => assert_ne!(manifest.format, FORMAT, "{error:#}"),
     }
     let lacking = Lacking::new(&manifest.cpu.host);
-    let lacking = lacking.map(|host| host.of_cpu(&manifest.cpu.features, &manifest.cpu.cpuid));
+    let lacking =
+        lacking.map(|host| host.of_cpu(&manifest.cpu.features, &manifest.cpu.cpuid, &manifest.cpu.msrs.0));
     let report = Report::new(manifest.clone(), lacking.unwrap_or_default());
     assert!(!report.text().is_empty() && serde_json::to_value(&report).is_ok());
     drop(manifest.check_nested());
@@ -58,10 +59,11 @@ pub(crate) fn build(snapshot: &Snapshot, config: &VmConfig) {
     drop(layout.check(&file));
     let map = boot::memory_map(config.memory.size.0).ok().filter(|map| map.end() <= MOST);
     let Some(memory) = map.and_then(|map| GuestRam::from_ranges(&map.ram).ok()) else { return };
-    let parts = ram(&memory).expect("it is memory");
+    let parts = ram(&memory);
     for part in &parts {
-        if let Ok(place) = layout.place_of_ram(part.address.unwrap_or_default(), part.bytes.len() as u64) {
-            assert!(place + part.bytes.len() as u64 <= layout.len(), "a page of the mapping is missing");
+        let len = part.memory.bytes().expect("it is memory").len() as u64;
+        if let Ok(place) = layout.place_of_ram(part.address.unwrap_or_default(), len) {
+            assert!(place + len <= layout.len(), "a page of the mapping is missing");
         }
     }
     drop(layout.read(&parts, &file));
