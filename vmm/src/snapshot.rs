@@ -25,6 +25,7 @@ mod raw;
 mod restored;
 mod vcpu;
 mod vm;
+mod vmcb;
 
 pub(crate) use self::{
     directory::NewDirectory,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use arch::memory::GuestRam;
 use kvm_bindings::{
     KVM_CAP_NESTED_STATE, KVM_CAP_SREGS2, KVM_MP_STATE_SIPI_RECEIVED, KVM_STATE_NESTED_FORMAT_SVM,
     KVM_STATE_NESTED_FORMAT_VMX, KVM_STATE_NESTED_GIF_SET, KVM_VCPUEVENT_VALID_NMI_PENDING,
@@ -17,6 +18,7 @@ use super::{
     error::StateError,
     msrs::{self, Values},
     raw::{Bytes, Raw},
+    vmcb,
 };
 use crate::{
     ioctls::{self, Sregs2},
@@ -27,6 +29,9 @@ use crate::{
 
 /// The bytes of nested state that are always there.
 const NESTED_HEADER: usize = size_of::<kvm_nested_state>();
+
+/// The bits of DR7 that enable breakpoints.
+const BREAKPOINTS: u64 = 0xff;
 
 /// All that KVM keeps of a vCPU beside its CPUID, which the CPU's profile has.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -133,7 +138,13 @@ impl VcpuState {
     /// # Errors
     ///
     /// KVM refuses a part, or lacks what there is a state of.
-    pub(crate) fn give(&self, around: Around<'_>, vcpu: &VcpuFd, passed: &Passed) -> Result<(), StateError> {
+    pub(crate) fn give(
+        &self,
+        around: Around<'_>,
+        vcpu: &VcpuFd,
+        memory: &GuestRam,
+        passed: &Passed,
+    ) -> Result<(), StateError> {
         let Around { vm, capabilities, .. } = around;
         let is_capability = |index| capabilities.contains_key(&index);
         self.give_rate(vm, vcpu)?;
@@ -153,7 +164,7 @@ impl VcpuState {
         xsave.and_then(|xsave| xsave.give(vcpu)).map_err(kvm("KVM_SET_XSAVE2"))?;
         self.give_tsc(vcpu, passed)?;
         self.msrs.give_rest(vcpu, is_capability)?;
-        vcpu.set_debug_regs(&self.debug_regs.0).map_err(kvm("KVM_SET_DEBUGREGS"))?;
+        vcpu.set_debug_regs(&self.whole_debug_regs(memory)).map_err(kvm("KVM_SET_DEBUGREGS"))?;
         vcpu.set_vcpu_events(&self.whole_events()).map_err(kvm("KVM_SET_VCPU_EVENTS"))?;
         vcpu.set_mp_state(self.mp_state.0).map_err(kvm("KVM_SET_MP_STATE"))?;
         Ok(())
@@ -219,6 +230,18 @@ impl VcpuState {
             return Err(StateError::Wrong("nested state does not have the size that it tells"));
         }
         Ok(vcpu.set_nested_state(&state).map_err(kvm("KVM_SET_NESTED_STATE"))?)
+    }
+
+    /// The debug registers of the guest that runs. KVM puts DR7 into the VMCB that is in use; what it told, if it told of no breakpoints, is not that of
+    /// SVM's nested guest.
+    fn whole_debug_regs(&self, memory: &GuestRam) -> kvm_debugregs {
+        let mut regs = self.debug_regs.0;
+        if regs.dr7 & BREAKPOINTS == 0
+            && let Some(dr7) = self.nested.as_ref().and_then(|nested| vmcb::dr7(&nested.0, memory))
+        {
+            regs.dr7 |= dr7;
+        }
+        regs
     }
 
     /// The events, with those that KVM takes up only if it is told so.

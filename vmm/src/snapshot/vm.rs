@@ -87,7 +87,7 @@ impl KvmState {
         }
         let passed = self.clock.give(around.vm)?;
         for (state, vcpu) in self.vcpus.iter().zip(vcpus) {
-            keep_wall_clocks(state, memory, || state.give(around, vcpu, &passed))?;
+            keep_wall_clocks(state, memory, || state.give(around, vcpu, memory, &passed))?;
         }
         for (chip, id) in [
             (&self.pic_master, KVM_IRQCHIP_PIC_MASTER),
