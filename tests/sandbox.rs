@@ -275,10 +275,10 @@ fn a_refused_call_while_signals_are_blocked_is_in_the_kernels_log() {
 
 /// Returns whether a process of this name runs.
 fn is_running(name: &str) -> bool {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes
-        .into_iter()
-        .any(|it| fs::read_to_string(it.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name))
+    let named = |it: fs::DirEntry| {
+        fs::read_to_string(it.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    fs::read_dir("/proc").unwrap().flatten().any(named)
 }
 
 #[test]
