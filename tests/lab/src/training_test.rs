@@ -1,17 +1,15 @@
 use super::*;
 
-/// The README's chapter, whose commands are those that level 0 runs.
-fn chapter() -> String {
-    let readme = fs::read_to_string(build::root().join("README.md")).unwrap();
-    let (_, chapter) = readme.split_once("### A training lab\n").unwrap();
-    chapter.split("\n## ").next().unwrap().to_owned()
+/// The manual's page, whose commands are those that level 0 runs.
+fn page() -> String {
+    fs::read_to_string(build::root().join("resources/manual/lab.md")).unwrap()
 }
 
 #[test]
-fn the_readme_has_no_command_for_the_lab_that_is_not_tested() {
+fn the_manual_has_no_command_for_the_lab_that_is_not_tested() {
     let tested = SCRIPT.replace("$guests ", "guests ");
     let mut commands = 0;
-    for line in chapter().lines().filter_map(|line| line.strip_prefix("    ")) {
+    for line in page().lines().filter_map(|line| line.strip_prefix("    ")) {
         let (command, _) = line.split_once(" #").unwrap_or((line, ""));
         let command = command.trim();
         let tested_as = if let Some(at_level1) = command.strip_prefix("ssh -F ssh_config l1 ") {

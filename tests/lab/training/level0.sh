@@ -1,6 +1,6 @@
 #!/bin/sh
 # Level 0 of the training lab's test: a Debian whose CPU is emulated, and where this runs as root. It makes the lab as
-# README.md says, runs the part of the test that it is given, libvirt, nvmm, domain or qemu64, and tells of each thing
+# resources/manual/lab.md says, runs the part of the test that it is given, libvirt, nvmm, domain or qemu64, and tells of each thing
 # that it shows in lines that begin with "training: ".
 set -u
 
