@@ -28,6 +28,7 @@ use crate::{args::MachineArgs, config, exit, migration::Incoming, snapshot::Snap
     name = "nvmm",
     version,
     args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = exit::HELP
 )]
 pub struct Cli {
@@ -235,6 +236,8 @@ pub enum Command {
     Disk(crate::disk::DiskArgs),
     /// Tell what a snapshot of a machine is, and whether this host can run it
     Snapshot(crate::snapshot::SnapshotCommand),
+    /// Show a page of the manual, or the places in it that have some words
+    Help(crate::manual::HelpArgs),
 }
 
 #[cfg(test)]

@@ -268,7 +268,14 @@ fn options_are_in_groups() {
         "Exit status:",
     ];
     assert_eq!(headings("--help"), machine);
-    let nest = ["Options:", "Level 1:", "Reports:", "A program of your own:", "Exit status:"];
+    let nest = [
+        "Options:",
+        "Level 1:",
+        "Reports:",
+        "Levels that are kept:",
+        "A program of your own:",
+        "Exit status:",
+    ];
     assert_eq!(headings("nest --help"), nest);
     // What has no group is about none.
     let general: Vec<_> = Cli::command()

@@ -47,6 +47,7 @@ mod lossy;
 mod lost_memory;
 pub mod machine;
 pub mod main_loop;
+pub mod manual;
 pub mod memory;
 pub mod messages;
 pub mod migration;

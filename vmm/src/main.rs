@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use clap::CommandFactory;
 use devices::{
     output::Output,
     printable::{PrintableLines, ToPrintable},
@@ -34,7 +35,7 @@ use vmm::{
     link::Link,
     machine::Machine,
     main_loop::MainLoop,
-    messages,
+    manual, messages,
     migration::{Incoming, Peer},
     nest,
     notifier::Notifier,
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
             disk::run(args)
         }
         Some(Command::Snapshot(args)) => snapshot::run(args),
+        Some(Command::Help(args)) => manual::run(args, &Cli::command().render_help().to_string()),
         None if cpu::is_help(&machine.cpu) => cpu::help(&machine.kvm),
         None if machine.dry_run => dry_run(machine, told),
         None => match &machine.from_qemu {

@@ -1,0 +1,76 @@
+//! The pages.
+
+/// A page of the manual.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    /// Its file's name, without `.md`.
+    pub(super) name: &'static str,
+    /// Other words that users have for it, the commands and options that it is about among them.
+    pub(super) also: &'static [&'static str],
+    /// Its subject.
+    pub(super) about: &'static str,
+    /// Its text, in Markdown.
+    pub(super) text: &'static str,
+}
+
+macro_rules! page {
+    ($name:literal, $also:expr, $about:literal) => {
+        Page {
+            name: $name,
+            also: &$also,
+            about: $about,
+            text: include_str!(concat!("../../../resources/manual/", $name, ".md")),
+        }
+    };
+}
+
+/// All pages, in the order in which they are listed.
+pub(super) const PAGES: &[Page] = &[
+    page!(
+        "options",
+        ["option", "status", "statuses", "signals"],
+        "each option of a machine, signals, exit statuses"
+    ),
+    page!("check", ["nesting", "nested", "enable", "turn"], "can this host nest, and if not, what to do"),
+    page!(
+        "nest",
+        ["proof", "exec", "ci", "junit", "keep"],
+        "prove nesting; run a program in a guest of a guest"
+    ),
+    page!("cpus", ["cpu", "vmx", "svm", "models", "missing"], "CPU models, features, libvirt's <cpu>"),
+    page!("disks", ["disk", "cdrom", "images", "qcow2", "vmdk"], "disks, and `nvmm disk`"),
+    page!("firmware", ["boot", "bios", "uefi"], "start a disk by its own boot loader"),
+    page!(
+        "cloud-images",
+        ["cloud", "cloud-init", "ssh-key", "hostname"],
+        "images that set themselves up by cloud-init"
+    ),
+    page!("network", ["net", "bridge", "tap", "port", "forward"], "networks, with rights and without"),
+    page!("lab", ["training", "l2"], "a lab of machines in a machine"),
+    page!("vnc", ["display", "screen"], "a screen for viewers"),
+    page!("vsock", [], "sockets between host and guest"),
+    page!("serial", ["console"], "serial ports, and `nvmm console`"),
+    page!("expect", ["send", "login"], "wait for what a guest prints, and answer"),
+    page!("control", ["ctl", "qmp"], "the control socket, QMP and `nvmm ctl`"),
+    page!("snapshots", ["snapshot", "restore", "save", "clones"], "save a machine, go on with it, clone it"),
+    page!("migration", ["migrate", "incoming"], "move a machine that runs to another nvmm"),
+    page!("gdb", ["debugger"], "debug a guest"),
+    page!("hangs", ["hang"], "what to do when a guest hangs"),
+    page!("qemu", ["from-qemu"], "QEMU's command line, word by word"),
+    page!("libvirt", ["domain"], "machines of libvirt's"),
+    page!("sandbox", [], "what each thread of nvmm's may do"),
+    page!(
+        "jail",
+        ["user", "chroot", "netns", "cgroup", "systemd", "apparmor"],
+        "a start as root that ends jailed"
+    ),
+    page!("bounds", [], "what a guest can make nvmm use"),
+    page!("faults", [], "what nvmm does when its host fails it"),
+    page!("architecture", [], "how nvmm is built"),
+];
+
+/// The page of a name, which may have an option's dashes before it.
+pub(super) fn named(name: &str) -> Option<&'static Page> {
+    let name = name.trim_start_matches('-');
+    PAGES.iter().find(|page| page.name == name || page.also.contains(&name))
+}

@@ -1,0 +1,101 @@
+use std::{collections::BTreeSet, fs, path::Path};
+
+use super::*;
+
+#[test]
+fn every_page_of_the_manual_is_listed_once() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/manual");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files: BTreeSet<_> = files.map(|name| name.strip_suffix(".md").unwrap().to_owned()).collect();
+    let listed: BTreeSet<_> = PAGES.iter().map(|page| page.name.to_owned()).collect();
+    assert_eq!(listed, files);
+    let mut names = BTreeSet::new();
+    for name in PAGES.iter().flat_map(|page| page.also.iter().chain([&page.name])) {
+        assert!(names.insert(name), "{name} stands for two pages");
+    }
+}
+
+/// The lines of pages that a terminal of 80 columns shows.
+#[test]
+fn a_page_is_shown_without_marks() {
+    for page in PAGES {
+        let shown = shown::page(page.text, Paint::PLAIN);
+        for line in shown.lines().filter(|line| !line.starts_with("        ")) {
+            assert!(!line.contains("](") && !line.contains("**"), "{}: {line}", page.name);
+        }
+        assert!(!shown.contains("| ---"), "{}", page.name);
+    }
+}
+
+#[test]
+fn words_are_found_whatever_their_case_and_place() {
+    let found = |words: &str| search::search(&[words.to_owned()], Paint::PLAIN);
+    // In one paragraph, over lines, and with other endings.
+    assert!(found("READS permission").contains("It opens KVM instead of reading permissions"));
+    assert_eq!(found("what is xyzzy?"), "");
+    assert_eq!(found("the"), "");
+}
+
+/// Questions of people who see nvmm for the first time, in their words, and the page that answers each.
+#[test]
+fn strangers_find_answers() {
+    for (words, page) in [
+        ("turn nesting on", "check"),
+        ("vmx missing", "cpus"),
+        ("ssh into L2", "lab"),
+        ("status 12", "options"),
+        ("run qcow2", "disks"),
+        ("port forward", "network"),
+        ("save running guest", "snapshots"),
+        ("qemu -drive", "qemu"),
+        ("guest hangs", "hangs"),
+        ("virtfs", "qemu"),
+    ] {
+        let told = search::search(&[words.to_owned()], Paint::PLAIN);
+        assert!(told.contains(&format!("nvmm help {page}\n")), "{words}, {page}: {told}");
+    }
+}
+
+fn slug(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+    kept.collect::<String>().replace(' ', "-")
+}
+
+/// The README, the manual and what stands beside them: each link to a file leads to one, and each to a heading to one there.
+#[test]
+fn every_link_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let manual = root.join("resources/manual");
+    let mut pages: Vec<_> =
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name)).into();
+    pages.extend(PAGES.iter().map(|page| manual.join(page.name).with_extension("md")));
+    let mut links = 0;
+    for page in &pages {
+        let text = fs::read_to_string(page).unwrap();
+        let code_left_out =
+            text.lines().filter(|line| !line.starts_with("    ")).collect::<Vec<_>>().join("\n");
+        for (target, _) in code_left_out.split("](").skip(1).filter_map(|after| after.split_once(')')) {
+            if target.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let there =
+                fs::read_to_string(&file).unwrap_or_else(|error| panic!("{page:?}: {target}: {error}"));
+            let has =
+                |line: &str| line.starts_with('#') && slug(line.trim_start_matches('#').trim()) == heading;
+            assert!(heading.is_empty() || there.lines().any(has), "{page:?}: {target}");
+            links += 1;
+        }
+    }
+    assert!(links > 50, "{links}");
+}
+
+#[test]
+fn the_front_pages_fit_a_screen() {
+    for text in [include_str!("../../README.md"), include_str!("../../CONTRIBUTING.md")] {
+        let long = text.lines().find(|line| line.chars().count() > 120 && !line.starts_with('|'));
+        assert_eq!(long, None);
+    }
+}
