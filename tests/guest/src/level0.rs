@@ -107,12 +107,16 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         say(pid1, outcome::VHOST, vhost::run(&pid1.manifest, &image));
     }
     if wanted.has(snapshot::NAME) {
-        let done = snapshot::run(pid1, &image);
+        // Its level 2 is Linux.
+        let done = pack(&pid1.manifest, true).and_then(|image| snapshot::run(pid1, &image));
         say(pid1, snapshot::NAME, done);
     }
     if wanted.has(kept::NAME) {
         let done = kept::run(pid1);
         say(pid1, kept::NAME, done);
+    }
+    if wanted.has(snapshot::gif::NAME) {
+        say(pid1, snapshot::gif::NAME, snapshot::gif::run());
     }
     if wanted.has(screen::NAME) {
         let done = screen::run(pid1, &image);

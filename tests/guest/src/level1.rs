@@ -125,20 +125,24 @@ pub(crate) fn end_level_2(mut level_2: Child, boot: usize) -> anyhow::Result<()>
 /// Boots Linux, which is to say that it is up and to power off.
 fn linux_level_2(manifest: &Manifest) -> anyhow::Result<()> {
     let manifest = Manifest { files: vec![], virtio: vec![], kvm: vec![], ..manifest.clone() };
-    let image = image::pack(&manifest, |name| match name {
-        image::KERNEL => Ok(vec![]),
-        name => fs::read(image::in_root(name)).with_context(|| format!("reading /{name}")),
-    })?;
-    boot_linux(&manifest, &image, scenario::NEST_LINUX, &[], &mut || {})
+    boot_linux(&manifest, &last_image(&manifest)?, scenario::NEST_LINUX, &[], &mut |_| Ok(()))
 }
 
-/// Boots Linux with nvmm's `options` for `scenario`; it is to say that it is up, which is heard, and to power off.
+/// The image of a level that starts no other Linux, with this one's files.
+pub(crate) fn last_image(manifest: &Manifest) -> anyhow::Result<Memfd> {
+    image::pack(manifest, |name| match name {
+        image::KERNEL => Ok(vec![]),
+        name => fs::read(image::in_root(name)).with_context(|| format!("reading /{name}")),
+    })
+}
+
+/// Boots Linux with nvmm's `options` for `scenario`; it is to say that it is up, and to power off. All that it says is heard.
 pub(crate) fn boot_linux(
     manifest: &Manifest,
     image: &Memfd,
     scenario: &str,
     options: &[&str],
-    hear: &mut dyn FnMut(),
+    hear: &mut dyn FnMut(&Said) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut command = Command::new(image::in_root(NVMM));
     command.arg("--kernel").arg(image::in_root(image::KERNEL));
@@ -147,21 +151,21 @@ pub(crate) fn boot_linux(
     command.args(["--cmdline", &format!("{parameters} {}{scenario}", scenario::PARAMETER)]);
     let mut child = Child::spawn(command).context("starting nvmm")?;
     let mut said = String::new();
-    let start = Instant::now();
+    let mut heard = Ok(());
+    let mut last = Instant::now();
     let ended = relay(&mut child, 2, manifest.levels, &mut |line| {
-        match line.map(|line| &line.said) {
-            Some(Said::Text(text)) => {
-                said = format!("{said}\n{text}");
-                if text == level2::UP {
-                    hear();
-                }
+        if let Some(line) = line {
+            match &line.said {
+                Said::Text(text) => said = format!("{said}\n{text}"),
+                other => said = format!("{said}\n{other:?}"),
             }
-            Some(other) => said = format!("{said}\n{other:?}"),
-            None => {}
+            heard = hear(&line.said);
+            last = Instant::now();
         }
-        start.elapsed() < PATIENCE
+        heard.is_ok() && last.elapsed() < PATIENCE
     })?;
-    ensure!(ended, "level 2 takes more than {} s:{said}", PATIENCE.as_secs());
+    heard.with_context(|| format!("with level 2:{said}"))?;
+    ensure!(ended, "level 2 says nothing for {} s:{said}", PATIENCE.as_secs());
     let status = child.wait().context("waiting for level 2")?;
     ensure!(
         status.success() && said.lines().any(|line| line == level2::UP),

@@ -4,6 +4,7 @@ use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 
 use crate::scenario;
+use crate::snapshot;
 use crate::ssh;
 
 /// Its words once it is up.
@@ -11,8 +12,11 @@ pub(crate) const UP: &str = "level 2 is up";
 
 /// Does as its scenario says.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
-    let is_server = pid1::parameter(scenario::PARAMETER)? == scenario::SSH;
-    let server = if is_server { Some(ssh::level_2(pid1)?) } else { None };
+    let scenario = pid1::parameter(scenario::PARAMETER)?;
+    let server = if scenario == scenario::SSH { Some(ssh::level_2(pid1)?) } else { None };
+    if scenario == scenario::SNAPSHOT {
+        snapshot::level_2(pid1)?;
+    }
     pid1.say(Said::Text(UP.to_owned()));
     server.map_or(Ok(()), ssh::until_done)
 }

@@ -27,6 +27,7 @@ mod interfaces;
 mod interrupts;
 mod judge;
 mod kept;
+mod kernel_log;
 mod legacy;
 mod level0;
 mod level1;

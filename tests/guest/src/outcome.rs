@@ -63,6 +63,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             LEGACY,
             VHOST,
             screen::NAME,
+            snapshot::gif::NAME,
             THREADS,
             DIES,
             PVH,

@@ -47,7 +47,7 @@ pub(crate) const SSH: &str = "ssh";
 /// It becomes Debian's own system.
 pub(crate) const SYSTEM: &str = "system";
 
-/// It is saved and restored before KVM is loaded, with KVM on, and while a level 2 runs.
+/// It is saved and restored before KVM is loaded, with KVM on, and while level 2 and level 3 run.
 pub(crate) const SNAPSHOT: &str = "snapshot";
 
 /// It debugs a tiny level 2, and is debugged itself.

@@ -1,18 +1,17 @@
 //! Linux on the screen: level 1 writes on its first virtual terminal, and level 0 reads that from the picture that nvmm saves.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Cursor, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{Cursor, Write};
 use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, bail, ensure};
 use png::{ColorType, Decoder};
-use rustix::fs::OFlags;
 use vmm::nest::image::{self, Manifest, Memfd};
 use vmm::nest::pid1::Pid1;
 use vmm::nest::report::Said;
 
+use crate::kernel_log::{self, Message};
 use crate::legacy::load;
 use crate::level0::{Guest, NVMM};
 use crate::level1::PATIENCE;
@@ -95,34 +94,14 @@ pub(crate) fn look(manifest: &Manifest, record: &mut Record) -> anyhow::Result<(
     let path = "/sys/class/graphics/fb0/name";
     let name = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
     record.framebuffer = name.trim_end().to_owned();
-    record.warnings = warnings().context("reading the kernel's log")?;
+    record.warnings = kernel_log::read()?.into_iter().filter_map(warning).collect();
     Ok(())
 }
 
-/// Reads the kernel's log so far, and keeps those warnings and errors: Linux, "dev-kmsg", a read for each message.
-fn warnings() -> io::Result<Vec<String>> {
-    let mut log = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open("/dev/kmsg")?;
-    let mut bytes = [0; 8192];
-    let mut warnings = Vec::new();
-    loop {
-        match log.read(&mut bytes) {
-            Ok(len) => warnings.extend(warning(&String::from_utf8_lossy(&bytes[..len]))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(warnings),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The text of a message, `6,339,5140900,-;NET: Registered`, if it is a warning or worse, and about the screen.
-fn warning(message: &str) -> Option<String> {
-    let (prefix, text) = message.split_once(';')?;
-    let priority: u32 = prefix.split(',').next()?.parse().ok()?;
-    let text = text.lines().next().unwrap_or_default();
+/// The text of a message, if it is a warning or worse, and about the screen.
+fn warning(Message { priority, text }: Message) -> Option<String> {
     let lower = text.to_lowercase();
-    (priority <= WARNING && ABOUT.iter().any(|word| lower.contains(word))).then(|| text.to_owned())
+    (priority <= WARNING && ABOUT.iter().any(|word| lower.contains(word))).then_some(text)
 }
 
 /// Level 1: writes, and waits for the end of its machine.

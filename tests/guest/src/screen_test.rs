@@ -42,10 +42,10 @@ fn a_screen_without_a_font_has_no_text() {
 
 #[test]
 fn warnings_about_the_screen_are_told_from_other_messages() {
-    let message = "4,135,596540,-;WARNING: CPU: 0 PID: 1 at drivers/gpu/drm/drm_a.c:1\n KEY=value\n";
-    assert_eq!(warning(message), Some("WARNING: CPU: 0 PID: 1 at drivers/gpu/drm/drm_a.c:1".to_owned()));
-    for other in ["6,339,5140900,-;fb0: EFI VGA\n", "12,1,2,-;fbset's warning\n", "4,1,2,-;hrtimer\n", "none"]
-    {
-        assert_eq!(warning(other), None);
+    let message = |priority, text: &str| Message { priority, text: text.to_owned() };
+    let about = "WARNING: CPU: 0 PID: 1 at drivers/gpu/drm/drm_a.c:1";
+    assert_eq!(warning(message(4, about)), Some(about.to_owned()));
+    for (priority, other) in [(6, "fb0: EFI VGA"), (12, "fbset's warning"), (4, "hrtimer")] {
+        assert_eq!(warning(message(priority, other)), None);
     }
 }

@@ -108,8 +108,13 @@ pub(crate) fn level_1(pid1: &mut Pid1) -> anyhow::Result<()> {
     let mut server = serve()?;
     let manifest = pid1.manifest.clone();
     let image = pack(&manifest, 2)?;
-    let up = &mut || pid1.say(Said::Text(level2::UP.to_owned()));
-    let ran = level1::boot_linux(&manifest, &image, scenario::SSH, &NET, up);
+    let up = Said::Text(level2::UP.to_owned());
+    let ran = level1::boot_linux(&manifest, &image, scenario::SSH, &NET, &mut |said| {
+        if *said == up {
+            pid1.say(up.clone());
+        }
+        Ok(())
+    });
     // It may have ended by itself, which level 0 has noticed.
     let _ = server.kill();
     let _ = server.wait();

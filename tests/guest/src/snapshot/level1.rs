@@ -1,0 +1,151 @@
+//! Level 1, which is saved.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use vmm::host::Host;
+use vmm::nest::disk;
+use vmm::nest::emulator;
+use vmm::nest::facts::virtualization;
+use vmm::nest::image::Manifest;
+use vmm::nest::pid1::{self, Pid1};
+use vmm::nest::report::Said;
+
+use super::clocks::{self, Clocks, Watch};
+use super::tiny::Tiny;
+use super::{BEFORE_KVM, BETWEEN, DONE, GOES_ON, HALTED, KVM_ON, LINUX, Moment, TIME, TWO_VCPUS, connect};
+use crate::kernel_log::KernelLog;
+use crate::level0::NVMM;
+use crate::level1::{self, PATIENCE};
+use crate::scenario::{self, Record};
+
+/// The socket to the second serial port of Linux as level 2.
+const LINUX_PORT: &str = "/linux.port";
+/// The round of Linux' disk check after which the moment comes, and the one after which it has gone on.
+const BEGUN: u32 = 1;
+const WENT_ON: u32 = 3;
+
+/// Goes through the moments.
+pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
+    let disk = Path::new("/dev/vda");
+    let mut record = Record::read(disk)?;
+    let port = File::open("/dev/ttyS1").context("opening the second serial port")?;
+    let sources = clocks::sources()?;
+    ensure!(sources.contains(&clocks::KVM), "Linux has no kvm-clock, but {sources:?}");
+    let mut saved = Saved { pid1, port: BufReader::new(port), sources, times: 0 };
+    saved.at(&BEFORE_KVM)?;
+    pid1::load_kvm(saved.pid1.level, &saved.pid1.manifest)?;
+
+    // A VM without a vCPU switches VMX or SVM on, and nothing more.
+    let host = Host::open(Path::new("/dev/kvm"))?;
+    let vm = host.kvm.create_vm().context("KVM_CREATE_VM")?;
+    saved.at(&KVM_ON)?;
+    level1::end_level_2(level1::level_2(level1::POWER_OFF)?, 1)?;
+    saved.at(&BETWEEN)?;
+    level1::end_level_2(level1::level_2(level1::POWER_OFF)?, 2)?;
+    drop(vm);
+
+    let (mut with_timer, mut without) = (Tiny::halts()?, Tiny::halts()?);
+    with_timer.ask(b'l', "armed")?;
+    saved.at(&HALTED)?;
+    with_timer.answers("timer").context("the timer that ran out meanwhile")?;
+    for halted in [&mut with_timer, &mut without] {
+        halted.ask(b'.', "byte")?;
+        halted.ask(b's', "armed")?;
+        halted.answers("timer")?;
+    }
+    with_timer.end()?;
+    without.end()?;
+
+    let mut looks = Tiny::looks("2")?;
+    looks.is_same()?;
+    let log = saved.at(&TWO_VCPUS)?;
+    for _ in 0..3 {
+        looks.is_same()?;
+    }
+    log.has_not_grown()?;
+    saved.say(GOES_ON);
+    looks.end()?;
+    level1::end_level_2(level1::level_2(level1::POWER_OFF)?, 3)?;
+
+    saved.linux()?;
+    record.went_on = true;
+    record.write(disk)?;
+    saved.say(DONE);
+    Ok(())
+}
+
+/// Level 1 with what its moments need.
+struct Saved<'a> {
+    pid1: &'a mut Pid1,
+    /// Level 0 writes here when the machine is to go on.
+    port: BufReader<File>,
+    /// The clocks that Linux tells its time by in turn.
+    sources: Vec<&'static str>,
+    times: usize,
+}
+
+impl Saved<'_> {
+    /// Says that the moment is there, and waits for the line. Its clocks go on meanwhile, and the kernel, whose log this is, has nothing to say.
+    fn at(&mut self, moment: &Moment) -> anyhow::Result<KernelLog> {
+        let words = moment.words;
+        if let Some(source) = self.sources.iter().cycle().nth(self.times) {
+            clocks::tell_by(source)?;
+        }
+        self.times += 1;
+        let (log, before) = (KernelLog::now()?, Clocks::now());
+        let watch = moment.watched.then(Watch::start).transpose()?;
+        self.say(words);
+        let mut line = String::new();
+        self.port.read_line(&mut line).context("reading the second serial port")?;
+        ensure!(line.trim_end() == "go", "{words}: {line:?} on the second serial port");
+        let time = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        before.go_on().context(words)?;
+        watch.map_or(Ok(()), Watch::end).context(words)?;
+        self.say(&format!("{TIME}{}", time.as_nanos()));
+        log.has_not_grown().context(words)?;
+        Ok(log)
+    }
+
+    /// Runs Linux as level 2.
+    fn linux(&mut self) -> anyhow::Result<()> {
+        let manifest = self.pid1.manifest.clone();
+        let virt = virtualization().context("the CPU has neither VMX nor SVM")?;
+        // Its timer would interrupt level 3 more often than an emulated machine can do.
+        let cmdline = format!("{} {}", manifest.cmdline, emulator::first_parameters(virt));
+        let manifest = Manifest { files: vec![NVMM.to_owned()], cmdline, ..manifest };
+        let image = level1::last_image(&manifest)?;
+        let disk = disk::make(2).context("making level 2's disk")?;
+        let port = format!("unix={LINUX_PORT},server");
+        let disk_path = disk.path().display().to_string();
+        let options = ["--disk", &disk_path, "--serial", "stdio", "--serial", &port];
+        let (mut round, mut seen, mut log) = (0, None, None);
+        level1::boot_linux(&manifest, &image, scenario::SNAPSHOT, &options, &mut |said| {
+            let Said::Disk { read, wrote, .. } = said else { return Ok(()) };
+            round += 1;
+            seen = Some((*read, *wrote));
+            match round {
+                BEGUN => log = Some(self.at(&LINUX)?),
+                WENT_ON => {
+                    log.as_ref().map_or(Ok(()), KernelLog::has_not_grown)?;
+                    self.say(GOES_ON);
+                    let mut port: UnixStream = connect(LINUX_PORT, PATIENCE)?;
+                    port.write_all(b"end\n").context("writing to level 2")?;
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let is = disk::outside(&disk).context("reading level 2's disk")?;
+        ensure!(round >= WENT_ON && seen == Some(is), "level 2's disk has {is:x?}, where it saw {seen:x?}");
+        Ok(())
+    }
+
+    fn say(&mut self, text: &str) {
+        self.pid1.say(Said::Text(text.to_owned()));
+    }
+}
