@@ -70,7 +70,6 @@ const TWO_VCPUS: Moment =
 const LINUX: Moment = Moment {
     in_guest: true,
     watched: false,
-    restores: 2,
     ..Moment::new("lab: Linux is level 2, checks its disk, and runs a level 3")
 };
 /// The moments, in order.
