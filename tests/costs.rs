@@ -1,4 +1,4 @@
-//! The cost of a machine beside the least that KVM asks for: `cargo bench -p vmm --bench costs [start] [restore] [exits] [viewer]`.
+//! The cost of a machine beside the least that KVM asks for: `cargo bench -p vmm --bench costs [start] [restore] [save] [clones] [exits] [viewer]`.
 //!
 //! Every row is nvmm and a bare KVM program, run in turn as whole processes on the same guest; the ratio is that of
 //! their medians. The bare program is this one, started again with `bare`.
@@ -43,7 +43,14 @@ fn main() {
         return;
     }
     println!("{:<40} {:>12} {:>12} {:>5}", "", "nvmm", "bare KVM", "ratio");
-    let parts = [("start", start as fn()), ("restore", restore), ("exits", exits), ("viewer", viewer)];
+    let parts = [
+        ("start", start as fn()),
+        ("restore", restore),
+        ("save", save),
+        ("clones", clones),
+        ("exits", exits),
+        ("viewer", viewer),
+    ];
     for (name, part) in parts {
         // cargo adds `--bench`; any other word picks a part.
         let picked: Vec<_> = args.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -92,8 +99,118 @@ fn restore() {
                 );
             }
         }
-        println!("{:<40} {:>8.2} ms", format!("the pause to save {what}"), saved.pause.as_secs_f64() * 1e3);
     }
+    first_instruction();
+}
+
+/// The time from exec to what the guest's first instructions print, of a machine that was saved before these.
+fn first_instruction() {
+    let saved = Restorable::save_before_start("hello", "128M");
+    let mut rows = [const { Vec::new() }; 3];
+    for n in 0..=RUNS {
+        let mut cold = support::nvmm();
+        cold.arg("--kernel").arg(support::guest("hello")).args(["--memory", "128M", "--debug-exit", "0xf4"]);
+        for (row, mut command) in rows.iter_mut().zip([saved.restore("map"), saved.restore("copy"), cold]) {
+            let start = Instant::now();
+            let mut machine = support::Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+            support::expect(machine.0.stdout.as_mut().unwrap(), "s");
+            let elapsed = start.elapsed().as_secs_f64() * 1e3;
+            machine.status();
+            if n > 0 {
+                row.push(elapsed);
+            }
+        }
+    }
+    let [map, copy, cold] = rows.map(|row| median(row.into_iter()));
+    for (way, restored) in [("map", map), ("copy", copy)] {
+        let name = format!("{way}, exec to the guest's first byte");
+        println!(
+            "{name:<40} {restored:>8.2} ms  {:>12} {:>5}, of the cold start {:.2}",
+            "",
+            "",
+            restored / cold
+        );
+    }
+}
+
+/// The time for which a machine stands still while it is saved, and the time of the whole save.
+fn save() {
+    for (memory, filled) in [("128M", 0), ("8G", 0), ("512M", 64), ("512M", 256), ("2G", 1024)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, place) = (folder.path().join("qmp"), folder.path().join("snap"));
+        let mut command = support::nvmm();
+        command.arg("--kernel").arg(support::guest("filled")).args(["--cmdline", &filled.to_string()]);
+        command.args(["--memory", memory, "-v", "--qmp"]).arg(&socket);
+        let mut machine = support::Running::start(
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        );
+        support::expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
+        let (mut still, mut all) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            let start = Instant::now();
+            let saved = control::ctl(&socket, &["snapshot", place.to_str().unwrap()]).output().unwrap();
+            assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+            all.push(start.elapsed().as_secs_f64() * 1e3);
+            let stderr = machine.0.stderr.as_mut().unwrap();
+            support::expect(stderr, "it stood still for ");
+            still.push(milliseconds(support::expect(stderr, " of ").trim_end_matches(" of ")));
+            support::expect(stderr, "\n");
+            std::fs::remove_dir_all(&place).unwrap();
+        }
+        let [still, all] = [still, all].map(|values| median(values.into_iter()));
+        let name = format!("a save of {memory}, {filled} MiB written");
+        println!("{name:<40} {still:>8.2} ms  stopped, of {all:.2} ms");
+    }
+}
+
+/// A time as it is in messages.
+fn milliseconds(text: &str) -> f64 {
+    let (number, unit) = text.split_at(text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap());
+    let number: f64 = number.parse().unwrap();
+    match unit {
+        "s" => number * 1e3,
+        "ms" => number,
+        _ if unit.ends_with("\u{b5}s") => number / 1e3,
+        _ => panic!("{text}"),
+    }
+}
+
+/// The host's memory for ten machines of which each has a quarter of a GiB written, and writes no more.
+fn clones() {
+    const CLONES: usize = 10;
+    const WRITTEN: u32 = 256;
+    let saved = Restorable::save_written("512M", WRITTEN);
+    let mut cold = support::nvmm();
+    cold.arg("--kernel").arg(support::guest("filled")).args(["--memory", "512M"]);
+    cold.args(["--cmdline", &WRITTEN.to_string()]);
+    let ways = [("map", saved.restore("map")), ("copy", saved.restore("copy")), ("cold starts", cold)];
+    for (way, mut command) in ways {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut all: Vec<_> = (0..CLONES).map(|_| support::Running::start(&mut command)).collect();
+        for machine in &mut all {
+            // Another byte than it waits for has it run, and a restored one has nothing to say.
+            if way == "cold starts" {
+                support::expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
+            } else {
+                std::io::Write::write_all(machine.0.stdin.as_mut().unwrap(), b"?").unwrap();
+                support::expect(machine.0.stdout.as_mut().unwrap(), "?");
+            }
+        }
+        let pss: u64 = all.iter().map(|machine| shared(machine.0.id())).sum();
+        let name = format!("{CLONES} machines by {way}, {WRITTEN} MiB each");
+        println!(
+            "{name:<40} {:>8} MiB of the host's, each {:.1}",
+            pss >> 10,
+            pss as f64 / 1024.0 / CLONES as f64
+        );
+    }
+}
+
+/// The memory of a process in KiB, of which it has a part of what it shares.
+fn shared(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// A saved machine.
@@ -101,39 +218,61 @@ struct Restorable {
     folder: tempfile::TempDir,
     memory: &'static str,
     filled: bool,
-    /// How long the save took.
-    pause: Duration,
 }
 
 impl Restorable {
     fn save(memory: &'static str, filled: u32) -> Self {
+        if filled == 0 {
+            Self::save_before_start("power_off", memory)
+        } else {
+            Self::save_written(memory, filled)
+        }
+    }
+
+    /// A guest that has not begun.
+    fn save_before_start(guest: &str, memory: &'static str) -> Self {
+        let mut command = support::nvmm();
+        command.arg("--kernel").arg(support::guest(guest)).args(["--paused", "--debug-exit", "0xf4"]);
+        if guest == "power_off" {
+            command.args(["--serial", "null"]);
+        }
+        Self::save_by(command, memory, false)
+    }
+
+    /// A guest that has written as many MiB.
+    fn save_written(memory: &'static str, filled: u32) -> Self {
+        let mut command = support::nvmm();
+        command.arg("--kernel").arg(support::guest("filled")).args(["--cmdline", &filled.to_string()]);
+        Self::save_by(command, memory, true)
+    }
+
+    fn save_by(mut command: Command, memory: &'static str, filled: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("qmp");
-        let mut command = support::nvmm();
         command.args(["--memory", memory]).arg("--qmp").arg(&socket).stdout(Stdio::piped());
-        if filled == 0 {
-            command.arg("--kernel").arg(support::guest("power_off")).args(["--paused", "--serial", "null"]);
-        } else {
-            command.arg("--kernel").arg(support::guest("filled")).args(["--cmdline", &filled.to_string()]);
-        }
         let mut machine = support::Running::start(command.stderr(Stdio::null()));
-        if filled == 0 {
+        if filled {
+            support::expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
+        } else {
             while !socket.exists() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-        } else {
-            support::expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
         }
-        let start = Instant::now();
         let saved =
             control::ctl(&socket, &["snapshot", folder.path().join("snap").to_str().unwrap(), "--stop"])
                 .output()
                 .unwrap();
         assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
-        let pause = start.elapsed();
         machine.status();
         std::fs::write(folder.path().join("input"), "q").unwrap();
-        Self { folder, memory, filled: filled > 0, pause }
+        Self { folder, memory, filled }
+    }
+
+    /// The command that restores it.
+    fn restore(&self, way: &str) -> Command {
+        let mut command = support::nvmm();
+        command.arg("--restore").arg(self.folder.path().join("snap")).args(["--restore-memory", way]);
+        command
     }
 
     /// Restores it by `map` and by `copy`, starts a machine that powers off at once, and the bare program, in turn.
@@ -141,16 +280,11 @@ impl Restorable {
         let mut rows = [const { Vec::new() }; 4];
         let guest = support::guest("power_off");
         for n in 0..=runs {
-            let restore = |way| {
-                let mut command = support::nvmm();
-                command.arg("--restore").arg(self.folder.path().join("snap")).args(["--restore-memory", way]);
-                command
-            };
             let mut cold = support::nvmm();
             cold.arg("--kernel").arg(&guest).args(["--memory", self.memory, "--serial", "null"]);
             let mut bare = Command::new(std::env::current_exe().unwrap());
             bare.arg("bare").arg(&guest);
-            let commands = [restore("map"), restore("copy"), cold, bare];
+            let commands = [self.restore("map"), self.restore("copy"), cold, bare];
             for (row, mut command) in rows.iter_mut().zip(commands) {
                 if self.filled {
                     let input = File::open(self.folder.path().join("input")).unwrap();

@@ -1,4 +1,4 @@
-//! Writes to each page of as many MiB as its command line says, from 16 MiB on, and powers off when `q` comes by the serial port.
+//! Writes to each page of as many MiB as its command line says, from 16 MiB on, and powers off when `q` comes by the serial port. Any other byte comes back.
 #![no_std]
 #![no_main]
 
@@ -22,6 +22,11 @@ extern "C" fn guest_main() -> u32 {
         rt::write(page, page | 1);
     }
     print!("ready\n");
-    while rt::inb(LINE_STATUS) & 1 == 0 || rt::inb(DATA) != b'q' {}
-    rt::power_off()
+    loop {
+        while rt::inb(LINE_STATUS) & 1 == 0 {}
+        match rt::inb(DATA) {
+            b'q' => rt::power_off(),
+            byte => rt::outb(DATA, byte),
+        }
+    }
 }
