@@ -35,9 +35,8 @@ struct Flood {
 /// The datagram of this number.
 fn datagram(number: u64) -> Vec<u8> {
     let len = 16 + mix(number) % 1200;
-    let bytes =
-        (0..len).map(|at| mix(number.wrapping_mul(0x1_0001) + at / 8).to_le_bytes()[(at % 8) as usize]);
-    number.to_le_bytes().into_iter().chain(bytes).collect()
+    let words = (0..len.div_ceil(8)).flat_map(|at| mix(number.wrapping_mul(0x1_0001) + at).to_le_bytes());
+    number.to_le_bytes().into_iter().chain(words).collect()
 }
 
 impl Flood {
