@@ -221,10 +221,19 @@ fn bind(cpu: usize) {
     sched_setaffinity(None, &only).unwrap();
 }
 
+/// Sets a flag when it is dropped, also by a panic.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The processors' time that the work of a guest takes, by itself and beside another in a storm, each on a processor of its own. Time that others
 /// have had on the machine is not in it.
 #[test]
-#[ignore = "a measurement of a minute, for a machine that is quiet: cargo test -p vmm --test bounds -- --ignored --nocapture beside"]
+#[ignore = "a measurement of a minute, best on a quiet machine: cargo test -p vmm --test bounds -- --ignored --nocapture beside"]
 fn a_guest_beside_a_storm_is_hardly_slower() {
     const TURNS: usize = 4;
     const TIMES: usize = 10;
@@ -269,9 +278,8 @@ fn a_guest_beside_a_storm_is_hardly_slower() {
                     expect(&mut storm.stdout, "round\n");
                 }
             });
-            let beside = work();
-            ends.store(true, Ordering::Relaxed);
-            beside
+            let _ends = SetAtEnd(&ends);
+            work()
         });
         let ratio = beside as f64 / alone as f64;
         println!("storm '{kind}': {alone} ns alone, {beside} ns beside it: {ratio:.3} times");

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::Write,
-    os::unix::fs::FileExt,
+    os::unix::{fs::FileExt, process::ExitStatusExt},
     process::Stdio,
     thread,
     time::Duration,
@@ -104,10 +104,13 @@ impl Original {
         let status = machine.status_in_time();
         let said = fs::read_to_string(said).unwrap();
         let what = format!("{damaged:?}: {status:?}: {said}");
-        assert!(!said.contains("panicked at") && !said.contains("sandbox"), "{what}");
+        assert!(!said.contains("panicked at") && !said.contains("its sandbox does not allow"), "{what}");
+        // It comes before nvmm listens to it on a machine that is this busy.
+        if !ended && machine.0.try_wait().unwrap().unwrap().signal() == Some(Signal::INT.as_raw()) {
+            return "did not hear";
+        }
         let status = status.unwrap_or_else(|| panic!("a signal ended nvmm: {what}"));
         assert!(status % 2 == 1 || [0, 2, 4, 6, 8, 10, 12, 130].contains(&status), "{what}");
-        assert!(ended || status == 130 || status == 1, "{what}");
         match status {
             // The guest's own status is 1, too.
             1 if said.is_empty() => "went on, and ended by itself",
