@@ -4,6 +4,7 @@ mod answers;
 mod debug;
 mod handover;
 mod migrate;
+mod moving;
 mod obey;
 mod pauses;
 mod save;
@@ -29,7 +30,7 @@ use thiserror::Error;
 
 use self::{
     handover::Handover,
-    migrate::{Given, Migration},
+    moving::{Given, Migration},
     pauses::Pauses,
     vcpus::Vcpus,
 };

@@ -12,7 +12,10 @@ use anyhow::{Context, Result, bail};
 use devices::threads::{self, Role};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
-use super::Machine;
+use super::{
+    Machine,
+    moving::{Given, Migration},
+};
 use crate::{
     exit::Exit,
     gdb::Debugger,
@@ -26,19 +29,6 @@ use crate::{
 /// The time that another program has to let go of disks that are locked again.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// A migration that is under way.
-#[derive(Debug)]
-pub(super) struct Migration {
-    order: Migrate,
-    cancelled: Arc<AtomicBool>,
-    /// The machine ran when it began to stand still.
-    stood: Option<Instant>,
-}
-
-/// The disks and the file of UEFI variables are another nvmm's, perhaps.
-#[derive(Debug)]
-pub(super) struct Given;
 
 impl Machine {
     /// Begins to move the machine: memory is sent by a thread of its own, which tells when it has done so.
