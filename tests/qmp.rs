@@ -275,7 +275,12 @@ fn bad_input_is_refused_and_harms_nobody_else() {
         client.send(bad.as_bytes());
         assert!(client.hear()["error"]["desc"].is_string(), "{bad}");
     }
-    assert!(client.call("migrate", &none()).unwrap_err().contains("The command migrate has not been found"));
+    assert!(
+        client
+            .call("drive-mirror", &none())
+            .unwrap_err()
+            .contains("The command drive-mirror has not been found")
+    );
     assert_eq!(client.call("query-name", &none()), Ok(json!({"name": "a,b"})));
 
     // A command without end, and lists in each other without end.
@@ -446,7 +451,7 @@ fn ctl_is_for_people() {
     assert_eq!(status, json!({"running": false, "status": "paused"}));
     assert_eq!(machine.ask(&["cont"]), "");
     for (words, why) in [
-        (&["migrate"][..], "migrate: The command migrate has not been found; `nvmm ctl "),
+        (&["drive-mirror"][..], "drive-mirror: The command drive-mirror has not been found; `nvmm ctl "),
         (&["block_resize", "size=512"][..], "block_resize: Parameter 'device' is missing"),
         (&["block_resize", "size=x"][..], "size=x: give a whole number"),
         (&["block_resize", "{"][..], "that is no JSON"),

@@ -42,6 +42,11 @@ CALLS = {
     "dump-guest-memory": ({"paging": False, "protocol": f"file:{folder / 'core'}"}, dict),
     "screendump": ({"filename": str(folder / "screen.png"), "format": "png"}, dict),
     "nvmm-snapshot-save": ({"directory": str(folder / "snapshot")}, dict),
+    "getfd": ({"fdname": "connection"}, dict),
+    "closefd": ({"fdname": "connection"}, dict),
+    "migrate": ({"uri": "fd:connection"}, dict),
+    "query-migrate": ({}, dict),
+    "migrate_cancel": ({}, dict),
     "send-key": ({"keys": [{"type": "qcode", "data": "ret"}]}, dict),
     "input-send-event": ({"events": [{"type": "abs", "data": {"axis": "x", "value": 1}}]}, dict),
     "stop": ({}, dict),
@@ -51,8 +56,18 @@ CALLS = {
     "quit": ({}, dict),
 }
 
-# What a host, a guest that does not listen, or a machine without a network may refuse.
-MAY_BE_REFUSED = {"set_link", "query-stats", "inject-nmi", "nvmm-inject-nmi", "memsave", "system_powerdown"}
+# What a host, a guest that does not listen, a machine without a network, or a client that passes no descriptors may have refused.
+MAY_BE_REFUSED = {
+    "set_link",
+    "query-stats",
+    "inject-nmi",
+    "nvmm-inject-nmi",
+    "memsave",
+    "system_powerdown",
+    "getfd",
+    "closefd",
+    "migrate",
+}
 
 
 async def main(socket):

@@ -94,7 +94,7 @@ fn the_first_command_is_the_one_that_begins() {
 #[test]
 fn bad_commands_are_refused_and_the_next_is_heard() {
     let mut test = Test::begun();
-    test.say("{\"execute\": \"query-status\", \"id\": 1, \"x\": 2}\n[]\n{]\n\"stop\n{\"execute\": \"migrate\", \"id\": {\"a\": 3}}\n");
+    test.say("{\"execute\": \"query-status\", \"id\": 1, \"x\": 2}\n[]\n{]\n\"stop\n{\"execute\": \"drive-mirror\", \"id\": {\"a\": 3}}\n");
     let heard = test.heard();
     assert_eq!(heard.len(), 5, "{heard:?}");
     assert_eq!(heard[0]["id"], json!(1));
@@ -103,7 +103,7 @@ fn bad_commands_are_refused_and_the_next_is_heard() {
     for fault in &heard[2..4] {
         assert!(fault["error"]["desc"].as_str().unwrap().starts_with("JSON parse error, "), "{fault}");
     }
-    let unknown = json!({"class": "CommandNotFound", "desc": "The command migrate has not been found"});
+    let unknown = json!({"class": "CommandNotFound", "desc": "The command drive-mirror has not been found"});
     assert_eq!(heard[4], json!({"error": unknown, "id": {"a": 3}}));
     assert!(!test.client.is_over());
 }

@@ -51,8 +51,8 @@ fn every_command_is_listed_and_says_what_it_does() {
 
 #[test]
 fn a_command_that_is_not_there_is_refused_in_qemus_words() {
-    let error = Command::find("migrate").unwrap_err();
-    assert_eq!(error, Error::CommandNotFound("The command migrate has not been found".to_owned()));
+    let error = Command::find("drive-mirror").unwrap_err();
+    assert_eq!(error, Error::CommandNotFound("The command drive-mirror has not been found".to_owned()));
 }
 
 #[test]
