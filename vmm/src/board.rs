@@ -163,12 +163,11 @@ pub struct Board {
     attached: Attached,
     bootable: Vec<(BootDevice, String)>,
     flash: Option<(u64, Arc<Mutex<Flash>>)>,
-    /// The VM generation ID, once it is plugged in.
-    generation: Option<Arc<Mutex<VmGeneration>>>,
     /// The devices that are no PCI functions, for snapshots.
     kept: Vec<Kept>,
-    /// The screen, once it is plugged in.
+    /// The screen and the VM generation ID, once they are plugged in.
     screen: Option<PluggedScreen>,
+    generation: Option<Arc<Mutex<VmGeneration>>>,
 }
 
 /// A SATA drive that is to have a port.

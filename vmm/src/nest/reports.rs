@@ -8,7 +8,8 @@ use std::{env, fs};
 use anyhow::Context;
 
 use super::record::{Record, Verdict};
-use super::{run, show};
+use super::run::printable;
+use super::show;
 use crate::cpu::text;
 use crate::output::Taken;
 
@@ -65,7 +66,7 @@ impl ReportArgs {
             .filter_map(|(option, path, render)| Some((option, path.as_deref()?, render)))
             .collect();
         if let Verdict::Failed { level, kind, why, console } = &record.verdict {
-            say(&format!("level {level}: {kind}: {}\n", run::printable(why)));
+            say(&format!("level {level}: {kind}: {}\n", printable(why)));
             if !console.is_empty() {
                 say(&format!("the end of level {level}'s console:\n  | {}\n", console.join("\n  | ")));
             }
