@@ -30,6 +30,7 @@ pub mod level;
 pub mod modules;
 mod one_processor;
 pub mod pid1;
+mod plain;
 mod prepare;
 mod progress;
 mod promise;
@@ -311,7 +312,7 @@ fn hear(args: &NestArgs, run: &mut Run, progress: &Progress, line: &Line, at: Du
         // A level says its facts itself.
         progress.level(line.level, doing.printable().to_string());
     } else if let (true, Said::Text(text)) = (args.console, &line.said) {
-        progress.text(format!("{} | {}", line.level, run::printable(text)));
+        progress.text(format!("{} | {}", line.level, plain::printable(text)));
     }
 }
 

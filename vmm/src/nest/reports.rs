@@ -7,8 +7,8 @@ use std::{env, fs};
 
 use anyhow::Context;
 
+use super::plain::printable;
 use super::record::{Record, Verdict};
-use super::run::printable;
 use super::show;
 use crate::cpu::text;
 use crate::output::Taken;

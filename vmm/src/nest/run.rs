@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::time::Duration;
 
-use devices::printable::is_plain;
-
 use super::disk::AREA;
 use super::exec::outcome::Outcome;
 use super::exec::program::Program;
 use super::explain::{advice, work::Work};
 use super::facts::{self, Facts};
+use super::plain::printable;
 use super::record::{DiskRecord, FailureKind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
 use super::report::{Line, Said};
 use crate::hypervisor;
@@ -288,11 +287,6 @@ fn status(level: &LevelRecord, verdict: &Verdict, last: u32) -> Status {
         Verdict::Failed { .. } if level.started.is_some() => Status::Failed,
         Verdict::Failed { .. } => Status::NotReached,
     }
-}
-
-/// Without what could move a terminal's cursor or change its colours.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|&c| is_plain(c)).collect()
 }
 
 #[cfg(test)]
