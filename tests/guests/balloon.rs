@@ -1,4 +1,4 @@
-//! Puts two pages into its balloon, reports two as free, and prints what it then finds there and in their neighbours. With a command line,
+//! Puts two pages into its balloon, reports two as free, and prints what it then finds there and in their neighbours. With `wait` on its command line,
 //! it waits for a byte by the serial port before each, when it has written to the pages.
 #![no_std]
 #![no_main]
@@ -25,7 +25,7 @@ extern "C" fn guest_main() -> u32 {
         for page in 0..4 {
             rt::write(PAGES + page * PAGE, 0x55_u8);
         }
-        if rt::read::<u8>(CMDLINE) != 0 {
+        if rt::read::<[u8; 4]>(CMDLINE) == *b"wait" {
             print!("ready\n");
             while rt::inb(LINE_STATUS) & 1 == 0 {}
             rt::inb(DATA);
