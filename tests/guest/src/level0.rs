@@ -1,7 +1,7 @@
 //! Level 0: starts level 1 for each scenario, and judges what it left.
 
 use std::collections::VecDeque;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -110,6 +110,10 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         // Its level 2 is Linux.
         let done = pack(&pid1.manifest, true).and_then(|image| snapshot::run(pid1, &image));
         say(pid1, snapshot::NAME, done);
+    }
+    if wanted.has(snapshot::migration::NAME) {
+        let done = snapshot::migration::run(pid1, &image);
+        say(pid1, snapshot::migration::NAME, done);
     }
     if wanted.has(kept::NAME) {
         let done = kept::run(pid1);
@@ -289,12 +293,7 @@ impl Guest {
         image: &Memfd,
         hear: &mut dyn FnMut(&str, u32) -> anyhow::Result<()>,
     ) -> anyhow::Result<Record> {
-        let disk = Memfd::new(c"disk").context("making the disk")?;
-        OpenOptions::new()
-            .write(true)
-            .open(disk.path())
-            .and_then(|disk| disk.set_len(scenario::DISK_LEN))
-            .context("making the disk")?;
+        let disk = scenario::empty_disk()?;
         let (first, more) = (kernel_parameters(1, manifest), self.parameters);
         let parameters = format!("{first} {}{} {more}", scenario::PARAMETER, self.scenario);
         let mut command = match self.domain {

@@ -54,7 +54,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         _ => pid1::load(&pid1.manifest.virtio)?,
     }
     match scenario.as_str() {
-        scenario::SNAPSHOT => return snapshot::level_1(pid1),
+        scenario::SNAPSHOT | scenario::MIGRATION => return snapshot::level_1(pid1, &scenario),
         scenario::SYSTEM => return system::start(),
         scenario::SSH => return ssh::level_1(pid1),
         _ => {}

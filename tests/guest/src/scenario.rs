@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use arch::cpu::cpuid::Cpuid;
 use serde::{Deserialize, Serialize};
+use vmm::nest::image::Memfd;
 
 use crate::check::Check;
 use crate::disks::DiskFacts;
@@ -49,6 +50,8 @@ pub(crate) const SYSTEM: &str = "system";
 
 /// It is saved and restored before KVM is loaded, with KVM on, and while level 2 and level 3 run.
 pub(crate) const SNAPSHOT: &str = "snapshot";
+/// It moves at some of these moments.
+pub(crate) const MIGRATION: &str = "migration";
 
 /// It debugs a tiny level 2, and is debugged itself.
 pub(crate) const DEBUG: &str = "debug";
@@ -96,13 +99,21 @@ pub(crate) struct Record {
     pub(crate) warnings: Vec<String>,
     /// It has debugged its own guest.
     pub(crate) debugged: bool,
-    /// It went on at each moment at which it was saved, and its clocks did not go back.
+    /// It went on at each moment at which it was saved or moved, and its clocks did not go back.
     #[serde(default)]
     pub(crate) went_on: bool,
     /// The parameters of KVM's module.
     pub(crate) parameters: BTreeMap<String, String>,
     /// The facts that Debian's system told of itself, or why it could not.
     pub(crate) system: Option<Result<SystemFacts, String>>,
+}
+
+/// Makes a disk for a record.
+pub(crate) fn empty_disk() -> anyhow::Result<Memfd> {
+    let disk = Memfd::new(c"disk").context("making the disk")?;
+    let file = OpenOptions::new().write(true).open(disk.path());
+    file.and_then(|disk| disk.set_len(DISK_LEN)).context("making the disk")?;
+    Ok(disk)
 }
 
 impl Record {

@@ -8,25 +8,20 @@ mod clocks;
 pub(crate) mod gif;
 mod level1;
 mod level2;
+mod machine;
+pub(crate) mod migration;
 mod tiny;
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::fs;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail, ensure};
-use serde_json::Value;
-use vmm::nest::child::{Child, Output};
-use vmm::nest::console::relay;
-use vmm::nest::image::{self, Manifest, Memfd};
-use vmm::nest::level::kernel_parameters;
+use vmm::nest::image::{self, Memfd};
 use vmm::nest::pid1::Pid1;
 use vmm::nest::report::Said;
 
+use self::machine::Machine;
 use crate::level0::{Guest, NVMM};
 use crate::scenario::{self, Record};
 
@@ -83,17 +78,11 @@ const TIME: &str = "lab: it is ";
 /// The most saves of a moment until a vCPU is in a guest's guest.
 const SAVES: usize = 30;
 
-/// `KVM_STATE_NESTED_GUEST_MODE`: the vCPU runs a guest of its own.
-const GUEST_MODE: u16 = 1;
-
-/// Time for nvmm to restore a machine, which takes it two seconds on a host that is not busy.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// The most that level 1's time may differ from level 0's.
 const DIFFERENCE: Duration = Duration::from_secs(1);
 
-/// Level 0's places.
-const SOCKET: &str = "/snapshot.qmp";
-const PORT: &str = "/snapshot.port";
+/// The name of level 0's sockets.
+const SOCKETS: &str = "snapshot";
 
 /// Level 0: saves and restores level 1 at each moment.
 pub(crate) fn run(pid1: &mut Pid1, image: &Memfd) -> anyhow::Result<()> {
@@ -107,17 +96,11 @@ fn save_and_restore(pid1: &mut Pid1, image: &Memfd, forward: &mut Duration) -> a
     let manifest = &pid1.manifest.clone();
     // For the clones' temporary overlays.
     fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
-    let disk = Memfd::new(c"disk").context("making the disk")?;
-    let file = OpenOptions::new().write(true).open(disk.path());
-    file.and_then(|disk| disk.set_len(scenario::DISK_LEN)).context("making the disk")?;
+    let disk = scenario::empty_disk()?;
     let guest = Guest { scenario: scenario::SNAPSHOT, ..Guest::default() };
-    let parameters =
-        format!("{} {}{}", kernel_parameters(1, manifest), scenario::PARAMETER, scenario::SNAPSHOT);
-    let mut command = guest.by_options(&parameters, image, &disk);
-    command.args(["--serial", "stdio", "--serial", &format!("unix={PORT},server")]);
+    let mut machine = Machine::boot(&guest, SOCKETS, manifest, image, &disk)?;
     let mut folder = String::new();
     for (number, moment) in MOMENTS.into_iter().enumerate() {
-        let mut machine = Machine::start(command)?;
         if number > 0 {
             machine.go_on(manifest)?;
             // It has been read, and level 0 has little room.
@@ -125,7 +108,7 @@ fn save_and_restore(pid1: &mut Pid1, image: &Memfd, forward: &mut Duration) -> a
         }
         machine.until(manifest, |text| (text == moment.words).then_some(()))?;
         folder = format!("/snapshot{number}");
-        machine.save(&folder, moment).with_context(|| format!("saving {:?}", moment.words))?;
+        save(machine, &folder, moment).with_context(|| format!("saving {:?}", moment.words))?;
         pid1.say(Said::Text(format!("saved: {}", moment.words)));
         clocks::set(SystemTime::now() + moment.later)?;
         *forward += moment.later;
@@ -134,19 +117,17 @@ fn save_and_restore(pid1: &mut Pid1, image: &Memfd, forward: &mut Duration) -> a
             let way = if clone % 2 == 0 { "copy" } else { "map" };
             let place = format!("id=disk1,path={},format=raw,overlay=temp", disk.path().display());
             command.args(["--restore-memory", way, "--disk", &place]);
-            let mut clone_of_it = Machine::start(command)?;
+            let mut clone_of_it = Machine::start(command, SOCKETS)?;
             let went_on = clone_of_it
                 .go_on(manifest)
                 .and_then(|()| clone_of_it.until(manifest, |text| (text == GOES_ON).then_some(())));
             went_on.with_context(|| format!("restore {clone} of {:?}", moment.words))?;
         }
-        command = restore(&folder);
+        machine = Machine::start(restore(&folder), SOCKETS)?;
     }
-    let mut machine = Machine::start(command)?;
     machine.go_on(manifest)?;
     machine.end(manifest)?;
-    ensure!(Record::read(&disk.path())?.went_on, "level 1 left no word that it went on");
-    Ok(())
+    went_on(&disk)
 }
 
 fn restore(folder: &str) -> Command {
@@ -155,125 +136,23 @@ fn restore(folder: &str) -> Command {
     command
 }
 
-/// A level 1 that runs. Dropping it is a kill -9.
-struct Machine {
-    nvmm: Child,
-    said: String,
-}
-
-impl Machine {
-    fn start(mut command: Command) -> anyhow::Result<Self> {
-        for socket in [SOCKET, PORT] {
-            let _ = fs::remove_file(socket);
-        }
-        command.args(["--qmp", SOCKET]);
-        Ok(Self { nvmm: Child::spawn(command).context("starting nvmm")?, said: String::new() })
+/// Saves a machine and ends it: by nvmm itself or, where one save may not be enough, by force.
+fn save(machine: Machine, folder: &str, moment: &Moment) -> anyhow::Result<()> {
+    if !moment.in_guest {
+        machine.ctl(&["snapshot", folder, "--stop"])?;
+        return machine.ended();
     }
-
-    /// Has it go on after a restore, with the time that it is by then.
-    fn go_on(&mut self, manifest: &Manifest) -> anyhow::Result<()> {
-        let before = SystemTime::now();
-        let told = connect(PORT, PATIENCE).and_then(|mut port| Ok(port.write_all(b"go\n")?));
-        if let Err(error) = told {
-            while let Output::Line(line) = self.nvmm.line(Some(Instant::now()))? {
-                self.said = format!("{}\n{}", self.said, String::from_utf8_lossy(&line));
-            }
-            return Err(error.context(format!("nvmm does not go on:{}", self.said)));
-        }
-        let told = self.until(manifest, |text| text.strip_prefix(TIME).map(str::to_owned))?;
-        let time = UNIX_EPOCH + Duration::from_nanos(told.parse().context("level 1's time")?);
-        let after = SystemTime::now();
-        ensure!(
-            before - DIFFERENCE < time && time < after + DIFFERENCE,
-            "level 1's time is {time:?}, and level 0's between {before:?} and {after:?}"
-        );
-        Ok(())
-    }
-
-    /// Waits until level 1 says something that is `found`.
-    fn until<T>(
-        &mut self,
-        manifest: &Manifest,
-        mut found: impl FnMut(&str) -> Option<T>,
-    ) -> anyhow::Result<T> {
-        let said = &mut self.said;
-        let mut failure = None;
-        let mut what = None;
-        relay(&mut self.nvmm, 1, manifest.levels, &mut |line| {
-            match line.map(|line| &line.said) {
-                Some(Said::Fail(_, why)) => failure = Some(why.clone()),
-                Some(Said::Text(text)) => {
-                    *said = format!("{said}\n{text}");
-                    what = found(text);
-                }
-                _ => {}
-            }
-            what.is_none() && failure.is_none()
-        })?;
-        match failure {
-            Some(failure) => bail!("{failure}{said}"),
-            None => what.with_context(|| format!("level 1 has ended:{said}")),
-        }
-    }
-
-    /// Saves it and ends it: by nvmm itself or, where one save may not be enough, by force.
-    fn save(mut self, folder: &str, moment: &Moment) -> anyhow::Result<()> {
-        if !moment.in_guest {
-            snapshot(&[folder, "--stop"])?;
-            let status = self.nvmm.wait().context("waiting for nvmm")?;
-            ensure!(status.success(), "nvmm ended with {status}: {}", self.said);
+    for _ in 0..SAVES {
+        if machine.save_in_guest(folder)? {
             return Ok(());
         }
-        for _ in 0..SAVES {
-            snapshot(&[folder])?;
-            if nested_flags(folder)?.iter().any(|flags| flags & GUEST_MODE != 0) {
-                return Ok(());
-            }
-            fs::remove_dir_all(folder).context("removing a snapshot")?;
-        }
-        bail!("no vCPU was in a guest of level 1's at {SAVES} times")
+        fs::remove_dir_all(folder).context("removing a snapshot")?;
     }
-
-    /// Waits until it has done all, and has powered off.
-    fn end(mut self, manifest: &Manifest) -> anyhow::Result<()> {
-        self.until(manifest, |text| (text == DONE).then_some(()))?;
-        relay(&mut self.nvmm, 1, manifest.levels, &mut |_| true)?;
-        let status = self.nvmm.wait().context("waiting for nvmm")?;
-        ensure!(status.success(), "nvmm ended with {status}: {}", self.said);
-        Ok(())
-    }
+    bail!("no vCPU was in a guest of level 1's at {SAVES} times")
 }
 
-fn snapshot(words: &[&str]) -> anyhow::Result<()> {
-    let mut command = Command::new(image::in_root(NVMM));
-    let output = command.args(["ctl", SOCKET, "snapshot"]).args(words).output();
-    let output = output.context("starting nvmm ctl")?;
-    ensure!(output.status.success(), "nvmm ctl: {}", String::from_utf8_lossy(&output.stderr));
+/// Checks that level 1 has left word on its disk that it went on.
+fn went_on(disk: &Memfd) -> anyhow::Result<()> {
+    ensure!(Record::read(&disk.path())?.went_on, "level 1 left no word that it went on");
     Ok(())
-}
-
-/// The flags that KVM keeps of each vCPU's nested state.
-fn nested_flags(folder: &str) -> anyhow::Result<Vec<u16>> {
-    let state = fs::read(Path::new(folder).join("state.json")).context("reading the state")?;
-    let state: Value = serde_json::from_slice(&state).context("reading the state")?;
-    let vcpus = state["kvm"]["vcpus"].as_array().context("the state has no vCPUs")?;
-    let flags = vcpus.iter().map(|vcpu| {
-        // In hexadecimal, by bytes.
-        let bytes = vcpu["nested"].as_str().and_then(|bytes| bytes.get(..4));
-        let flags = bytes.and_then(|bytes| u16::from_str_radix(bytes, 16).ok());
-        flags.map(u16::swap_bytes).context("a vCPU has no nested state")
-    });
-    flags.collect()
-}
-
-/// Connects to a socket that is made meanwhile.
-fn connect(path: &str, patience: Duration) -> anyhow::Result<UnixStream> {
-    let start = Instant::now();
-    loop {
-        match UnixStream::connect(path) {
-            Ok(stream) => return Ok(stream),
-            Err(error) if start.elapsed() > patience => return Err(error).context(path.to_owned()),
-            Err(_) => thread::sleep(Duration::from_millis(100)),
-        }
-    }
 }

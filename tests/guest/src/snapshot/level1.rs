@@ -1,4 +1,4 @@
-//! Level 1, which is saved.
+//! Level 1, which is saved or moved.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -16,8 +16,9 @@ use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
 
 use super::clocks::{self, Clocks, Watch};
+use super::machine::connect;
 use super::tiny::Tiny;
-use super::{BEFORE_KVM, BETWEEN, DONE, GOES_ON, HALTED, KVM_ON, LINUX, Moment, TIME, TWO_VCPUS, connect};
+use super::{BEFORE_KVM, BETWEEN, DONE, GOES_ON, HALTED, KVM_ON, LINUX, Moment, TIME, TWO_VCPUS};
 use crate::kernel_log::KernelLog;
 use crate::level0::NVMM;
 use crate::level1::{self, PATIENCE};
@@ -29,8 +30,8 @@ const LINUX_PORT: &str = "/linux.port";
 const BEGUN: u32 = 1;
 const WENT_ON: u32 = 3;
 
-/// Goes through the moments.
-pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
+/// Goes through the moments of a scenario.
+pub(crate) fn run(pid1: &mut Pid1, scenario: &str) -> anyhow::Result<()> {
     let disk = Path::new("/dev/vda");
     let mut record = Record::read(disk)?;
     let port = File::open("/dev/ttyS1").context("opening the second serial port")?;
@@ -49,30 +50,15 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     level1::end_level_2(level1::level_2(level1::POWER_OFF)?, 2)?;
     drop(vm);
 
-    let (mut with_timer, mut without) = (Tiny::halts()?, Tiny::halts()?);
-    with_timer.ask(b'l', "armed")?;
-    saved.at(&HALTED)?;
-    with_timer.answers("timer").context("the timer that ran out meanwhile")?;
-    for halted in [&mut with_timer, &mut without] {
-        halted.ask(b'.', "byte")?;
-        halted.ask(b's', "armed")?;
-        halted.answers("timer")?;
+    let is_saved = scenario == scenario::SNAPSHOT;
+    if is_saved {
+        saved.halted()?;
     }
-    with_timer.end()?;
-    without.end()?;
-
-    let mut looks = Tiny::looks("2")?;
-    looks.is_same()?;
-    let log = saved.at(&TWO_VCPUS)?;
-    for _ in 0..3 {
-        looks.is_same()?;
-    }
-    log.has_not_grown()?;
-    saved.say(GOES_ON);
-    looks.end()?;
+    saved.two_vcpus()?;
     level1::end_level_2(level1::level_2(level1::POWER_OFF)?, 3)?;
-
-    saved.linux()?;
+    if is_saved {
+        saved.linux()?;
+    }
     record.went_on = true;
     record.write(disk)?;
     saved.say(DONE);
@@ -109,6 +95,34 @@ impl Saved<'_> {
         self.say(&format!("{TIME}{}", time.as_nanos()));
         log.has_not_grown().context(words)?;
         Ok(log)
+    }
+
+    /// Runs two level 2 that halt.
+    fn halted(&mut self) -> anyhow::Result<()> {
+        let (mut with_timer, mut without) = (Tiny::halts()?, Tiny::halts()?);
+        with_timer.ask(b'l', "armed")?;
+        self.at(&HALTED)?;
+        with_timer.answers("timer").context("the timer that ran out meanwhile")?;
+        for halted in [&mut with_timer, &mut without] {
+            halted.ask(b'.', "byte")?;
+            halted.ask(b's', "armed")?;
+            halted.answers("timer")?;
+        }
+        with_timer.end()?;
+        without.end()
+    }
+
+    /// Runs a level 2 on two vCPUs that looks for changes.
+    fn two_vcpus(&mut self) -> anyhow::Result<()> {
+        let mut looks = Tiny::looks("2")?;
+        looks.is_same()?;
+        let log = self.at(&TWO_VCPUS)?;
+        for _ in 0..3 {
+            looks.is_same()?;
+        }
+        log.has_not_grown()?;
+        self.say(GOES_ON);
+        looks.end()
     }
 
     /// Runs Linux as level 2.

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use vmm::nest::child::Child;
 use vmm::nest::image;
 
-use super::connect;
+use super::machine::connect;
 use crate::level0::NVMM;
 use crate::level1::PATIENCE;
 
