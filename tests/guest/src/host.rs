@@ -26,6 +26,7 @@ use crate::outcome::{self, Outcome};
 use crate::passed;
 use crate::pictures::Pictures;
 use crate::screen;
+use crate::snapshot;
 use crate::sockets;
 use crate::ssh;
 use crate::system;
@@ -146,6 +147,8 @@ impl Args {
         planned.extend(self.vga_rom.as_ref().map(|_| command_line::NAME.to_owned()));
         let mut long = Vec::new();
         long.extend(self.uefi_disk.iter().flat_map(|_| uefi::LONG));
+        // The snapshot has the same moments.
+        long.extend((self.emulated == Virtualization::Vmx).then_some(snapshot::migration::NAME));
         let wanted = Wanted::choose(planned.clone(), &long, self.only.as_deref());
         if let (true, Some(words)) = (wanted.is_empty(), &self.only) {
             let names = planned.iter().map(String::as_str).chain(long.iter().copied());

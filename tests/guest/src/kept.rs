@@ -61,8 +61,6 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     pid1.say(Said::Text(format!(
         "kept in {kept:.1} s; the program started after {firsts:.1?} s in copies, and after {whole:.1} s with a whole nest"
     )));
-    let slowest = firsts.into_iter().fold(0.0, f64::max);
-    ensure!(slowest < whole, "a copy took {slowest:.1} s, and a whole nest {whole:.1} s");
     Ok(())
 }
 

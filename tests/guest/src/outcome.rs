@@ -64,6 +64,9 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             VHOST,
             screen::NAME,
             snapshot::gif::NAME,
+            snapshot::migration::NAME,
+            // It takes more memory than Bochs has.
+            kept::NAME,
             THREADS,
             DIES,
             PVH,
@@ -72,15 +75,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             HANGS,
         ],
     };
-    let others = [
-        domain::name(virt),
-        snapshot::NAME,
-        snapshot::migration::NAME,
-        kept::NAME,
-        DEBUG_TINY,
-        DEBUG_LINUX,
-        DEBUG_LEVEL_2,
-    ];
+    let others = [domain::name(virt), snapshot::NAME, DEBUG_TINY, DEBUG_LINUX, DEBUG_LEVEL_2];
     let first = first.iter().copied().chain(others).map(str::to_owned);
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()
 }
