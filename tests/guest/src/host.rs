@@ -147,8 +147,9 @@ impl Args {
         planned.extend(self.vga_rom.as_ref().map(|_| command_line::NAME.to_owned()));
         let mut long = Vec::new();
         long.extend(self.uefi_disk.iter().flat_map(|_| uefi::LONG));
-        // The snapshot has the same moments.
-        long.extend((self.emulated == Virtualization::Vmx).then_some(snapshot::migration::NAME));
+        if self.emulated == Virtualization::Vmx {
+            long.extend([snapshot::NAME, snapshot::migration::NAME]);
+        }
         let wanted = Wanted::choose(planned.clone(), &long, self.only.as_deref());
         if let (true, Some(words)) = (wanted.is_empty(), &self.only) {
             let names = planned.iter().map(String::as_str).chain(long.iter().copied());

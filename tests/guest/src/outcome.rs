@@ -63,6 +63,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             LEGACY,
             VHOST,
             screen::NAME,
+            snapshot::NAME,
             snapshot::gif::NAME,
             snapshot::migration::NAME,
             // It takes more memory than Bochs has.
@@ -75,7 +76,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             HANGS,
         ],
     };
-    let others = [domain::name(virt), snapshot::NAME, DEBUG_TINY, DEBUG_LINUX, DEBUG_LEVEL_2];
+    let others = [domain::name(virt), DEBUG_TINY, DEBUG_LINUX, DEBUG_LEVEL_2];
     let first = first.iter().copied().chain(others).map(str::to_owned);
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()
 }
