@@ -3,6 +3,8 @@
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/variables.rs"]
+mod variables;
 
 use std::{
     fs,
@@ -14,6 +16,7 @@ use std::{
 use rustix::process::geteuid;
 use support::{Running, expect, no_kvm, nvmm};
 use tempfile::TempDir;
+use variables::variables;
 
 const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
 /// The status of a guest that ends by [`exit`] with 21.
@@ -366,21 +369,6 @@ fn counter(flash: u32) -> Vec<u8> {
     // jmp 0xe000.
     put(0xfff0, &[0xe9, 0x0d, 0xe0]);
     rom
-}
-
-/// A store of variables of three pages: the header of a firmware volume, and zeros.
-fn variables() -> Vec<u8> {
-    let mut bytes = vec![0; 3 << 12];
-    let guid =
-        [0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50];
-    bytes[16..32].copy_from_slice(&guid);
-    bytes[33] = 0x30;
-    bytes[40..44].copy_from_slice(b"_FVH");
-    bytes[48] = 0x48;
-    let sum =
-        bytes.chunks(2).fold(0_u16, |sum, word| sum.wrapping_add(u16::from_le_bytes([word[0], word[1]])));
-    bytes[50..52].copy_from_slice(&sum.wrapping_neg().to_le_bytes());
-    bytes
 }
 
 #[test]

@@ -5,6 +5,8 @@
 mod control;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/variables.rs"]
+mod variables;
 
 use std::{
     fs::{self, File},
@@ -53,7 +55,7 @@ fn no_play() -> bool {
     !cfg!(debug_assertions)
 }
 
-/// Whatever is outside, and that a thread which was taken over tries to reach.
+/// Files and sockets outside the machine, which a taken-over thread tries to reach.
 struct Outside {
     folder: tempfile::TempDir,
     tcp: TcpListener,
@@ -162,21 +164,6 @@ fn no_thread_reaches_other_files_ports_and_processes_by_calls_that_its_filter_le
     assert!(!outside.folder.path().join("new").exists());
 }
 
-/// A store of UEFI variables: the header of a firmware volume, and zeros.
-fn variables() -> Vec<u8> {
-    let mut bytes = vec![0; 3 << 12];
-    let guid =
-        [0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50];
-    bytes[16..32].copy_from_slice(&guid);
-    bytes[33] = 0x30;
-    bytes[40..44].copy_from_slice(b"_FVH");
-    bytes[48] = 0x48;
-    let sum =
-        bytes.chunks(2).fold(0_u16, |sum, word| sum.wrapping_add(u16::from_le_bytes([word[0], word[1]])));
-    bytes[50..52].copy_from_slice(&sum.wrapping_neg().to_le_bytes());
-    bytes
-}
-
 #[test]
 fn the_thread_that_writes_uefi_variables_reaches_their_directory() {
     if no_kvm() || no_play() || landlock().is_none() {
@@ -189,7 +176,7 @@ fn the_thread_that_writes_uefi_variables_reaches_their_directory() {
     let mut code = vec![0xf4; 1 << 16];
     code[0xfff0..0xfff3].copy_from_slice(&[0xe9, 0x0d, 0xe0]);
     fs::write(at("CODE.fd"), code).unwrap();
-    fs::write(at("vars.fd"), variables()).unwrap();
+    fs::write(at("vars.fd"), variables::variables()).unwrap();
     let own = [format!("create {}", at("new")), format!("remove {}", at("new"))];
     let acts: Vec<_> = own.iter().chain(all.iter().map(|(act, ..)| act)).map(String::as_str).collect();
     let firmware = format!("{},vars={}", at("CODE.fd"), at("vars.fd"));
@@ -375,7 +362,7 @@ fn the_paths_are_in_the_new_root_and_in_the_background_too() {
     assert!(at("inner/picture.ppm").exists() && !at("other/picture.ppm").exists());
 }
 
-/// What the last reader has not read yet is seen by opening the terminal once more.
+/// nvmm opens the terminal once more to see what its last reader has not read yet.
 #[test]
 fn the_reader_of_a_pseudoterminal_gets_the_last_bytes() {
     if no_kvm() {

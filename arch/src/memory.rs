@@ -36,7 +36,7 @@ impl GuestRam {
         Ok(Self { regions: GuestRegionCollection::from_regions(regions)?, written: Arc::default() })
     }
 
-    /// The pages that this process writes to: all but the guest's vCPUs, and but for what is written before they run.
+    /// The pages that devices write to. It does not have the guest's own writes, nor what is loaded before the guest runs.
     #[must_use]
     pub fn written(&self) -> &Written {
         &self.written

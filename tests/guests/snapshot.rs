@@ -118,7 +118,7 @@ struct Changes {
     seen: u32,
 }
 
-/// What a processor has set.
+/// The settings of a processor.
 struct Processor {
     number: u64,
     msrs: u32,

@@ -108,6 +108,16 @@ fn pass(mut from: UnixStream, mut to: UnixStream, mut cut: impl FnMut(u32) -> Op
     }
 }
 
+/// A machine with a disk, whose guest looks at itself.
+fn source(folder: &Path) -> Side {
+    let disk = folder.join("disk");
+    std::fs::write(&disk, vec![0; 1 << 20]).unwrap();
+    let disk = format!("path={},format=raw", disk.display());
+    let mut source = Side::source(folder, "s", "snapshot", &["--disk", &disk]);
+    source.prints("ready\n");
+    source
+}
+
 fn state(side: &Side) -> String {
     let status = side.client().call("query-status", &json!({})).unwrap();
     status["status"].as_str().unwrap().to_owned()
@@ -120,11 +130,7 @@ fn a_connection_that_breaks_before_the_word_leaves_the_machine_where_it_was() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let disk = folder.path().join("disk");
-    std::fs::write(&disk, vec![0; 1 << 20]).unwrap();
-    let disk = format!("path={},format=raw", disk.display());
-    let mut source = Side::source(folder.path(), "s", "snapshot", &["--disk", &disk]);
-    source.prints("ready\n");
+    let mut source = source(folder.path());
     let mut cuts: Vec<_> = (0..5).map(Cut::Source).collect();
     cuts.extend((0..6).map(Cut::Middle));
     cuts.extend([0, 1, 3].map(Cut::Memory));
@@ -166,11 +172,7 @@ fn a_connection_that_breaks_after_the_word_has_it_run_there_alone() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let disk = folder.path().join("disk");
-    std::fs::write(&disk, vec![0; 1 << 20]).unwrap();
-    let disk = format!("path={},format=raw", disk.display());
-    let mut source = Side::source(folder.path(), "s", "snapshot", &["--disk", &disk]);
-    source.prints("ready\n");
+    let mut source = source(folder.path());
     let mut destination = Side::destination(folder.path(), "d", &[]);
     let proxy = Proxy::start(folder.path(), "p", "d", Cut::Destination(2));
     let said = source.refuses(&proxy.place(), &[]);

@@ -3,12 +3,11 @@
 use std::{io::Read, thread, time::Duration};
 
 use crate::{
-    blk_plan::{self, Round},
+    blk_plan,
     images::{Image, ImageKind, no_qemu_img},
-    model::Model,
     sides::{Side, place},
-    stepped::Line,
     support::no_kvm,
+    written,
 };
 
 const MOVES: u64 = 8;
@@ -69,19 +68,6 @@ fn move_often(kind: ImageKind, options: &str) {
     side.nvmm.0.kill().unwrap();
     stdout.read_to_string(&mut seen).unwrap();
     side.nvmm.status();
-    seen.truncate(seen.rfind('\n').map_or(0, |end| end + 1));
-
-    let lines: Vec<_> = seen.lines().map(Line::parse).collect();
-    let mut model = Model::new(image.is_filled());
-    for (round, line) in (1..).zip(&lines) {
-        let differing = if round == 1 { line.differing } else { 0 };
-        assert_eq!(*line, Line { round, differing, ..Line::default() });
-        model.write(round, 0);
-        model.flush();
-    }
-    let done = lines.last().unwrap().round;
-    model.begin(done + 1, Round(done + 1).writes());
-    model.begin(done + 2, Round(done + 2).writes());
-    model.verify(&image.read(true)).unwrap();
+    let done = written::check(&seen, &image);
     println!("{kind:?}{options}: {MOVES} moves, {done} rounds");
 }

@@ -18,6 +18,8 @@ mod network;
 mod stepped;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/written.rs"]
+mod written;
 
 mod broken;
 mod load;

@@ -1,4 +1,4 @@
-//! What is refused, and what is told.
+//! Refused orders to migrate, and the answers to `query-migrate`.
 
 use serde_json::{Value, json};
 

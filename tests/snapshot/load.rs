@@ -10,13 +10,12 @@ use std::{
 };
 
 use crate::{
-    blk_plan::{self, Round},
+    blk_plan,
     control::ctl,
     images::{Image, ImageKind, no_qemu_img},
-    model::Model,
     saved::{WAYS, restore},
-    stepped::Line,
     support::{Running, expect, guest, no_kvm, nvmm},
+    written,
 };
 
 #[test]
@@ -100,20 +99,7 @@ fn save_often(kind: ImageKind, options: &str) {
     machine.0.kill().unwrap();
     stdout.read_to_string(&mut seen).unwrap();
     machine.status();
-    seen.truncate(seen.rfind('\n').map_or(0, |end| end + 1));
-
-    let lines: Vec<_> = seen.lines().map(Line::parse).collect();
-    let mut model = Model::new(image.is_filled());
-    for (round, line) in (1..).zip(&lines) {
-        let differing = if round == 1 { line.differing } else { 0 };
-        assert_eq!(*line, Line { round, differing, ..Line::default() });
-        model.write(round, 0);
-        model.flush();
-    }
-    let done = lines.last().unwrap().round;
-    model.begin(done + 1, Round(done + 1).writes());
-    model.begin(done + 2, Round(done + 2).writes());
-    model.verify(&image.read(true)).unwrap();
+    let done = written::check(&seen, &image);
     println!("{kind:?}{options}: {saves} saves, {done} rounds");
 
     // It has gone on with its disk since, which the snapshot knows.

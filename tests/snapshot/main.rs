@@ -23,6 +23,8 @@ mod network;
 mod stepped;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/written.rs"]
+mod written;
 
 mod balloon;
 mod broken;

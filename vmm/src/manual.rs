@@ -14,7 +14,7 @@ use devices::printable::ToPrintable;
 use self::page::{PAGES, Page};
 use crate::cpu::text::{self, Paint};
 
-/// What to tell of.
+/// The arguments of `nvmm help`.
 #[derive(Args, Debug)]
 pub struct HelpArgs {
     /// A page, such as disks, or words to look for in all pages; without any, all options and pages are listed

@@ -5,7 +5,7 @@ use crate::cpu::{
     testing::{haswell, resolve, server},
 };
 
-/// What a guest of `from` would miss on `to`, by the guest's CPU.
+/// The parts of a guest's CPU that `from` gave and `to` lacks.
 fn missing(from: &HostCpu, spec: &str, to: &HostCpu) -> Vec<String> {
     let cpu = resolve(from, spec).unwrap();
     let features: Vec<_> = cpu.features().iter().map(|id| id.name().to_owned()).collect();
@@ -38,7 +38,7 @@ fn each_bit_of_a_vmx_msr_counts_as_kvm_counts_it() {
         (0x486, |value| value | 1 << 30, &["MSR(486H)[30] = 0"]),
         (0x486, |value| value & !1, &[]),
         (0x48a, |_| 0, &[]),
-        // Controls: one that the host has not and the guest neither, one with a name, and one without.
+        // Three controls: one that neither the host nor the guest has, one with a name, and one without.
         (0x48e, |value| value & !(1 << (32 + 27)), &[]),
         (0x48e, |value| value & !(1 << (32 + 22)), &["vmx-vnmi-pending (MSR(48EH)[22])"]),
         (0x48d, |value| value & !(1 << (32 + 2)), &["MSR(48DH)[34] = 1"]),

@@ -1,4 +1,4 @@
-//! Where interrupts go when a device is fuzzed.
+//! Interrupts that nobody hears, for fuzzing devices.
 
 use std::io;
 

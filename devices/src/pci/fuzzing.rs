@@ -27,7 +27,7 @@ const RESOLUTION: Resolution = Resolution { width: 1280, height: 800 };
 ///
 /// # Panics
 ///
-/// What decodes changes, and the machine is not told; or a BAR is where it can't be.
+/// A write changed which BARs decode without telling the machine, or put a BAR at an impossible address.
 pub fn pci(data: &[u8]) {
     let root = Arc::new(new_root());
     let (mut ports, mut ecam) = (ConfigPorts::new(Arc::clone(&root)), Ecam::new(Arc::clone(&root)));

@@ -23,7 +23,7 @@ pub fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) -> Resu
 ///
 /// # Errors
 ///
-/// It is other text, or the number of bytes is another than such an array has.
+/// The text is not hexadecimal, or has another number of bytes than the array.
 pub fn deserialize<'de, D: Deserializer<'de>, B: TryFrom<Vec<u8>>>(deserializer: D) -> Result<B, D::Error> {
     let text = String::deserialize(deserializer)?;
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();

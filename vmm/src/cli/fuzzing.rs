@@ -78,7 +78,7 @@ pub fn domain_xml(data: &[u8]) {
 ///
 /// # Panics
 ///
-/// What was read is other than what is written of it.
+/// The words that are written of an option are read as another one.
 pub fn snapshot_machine(data: &[u8]) {
     let Some(snapshot) = snapshot::fuzzing::machine(data) else { return };
     let line = ["nvmm", "--restore", "snap"].map(OsString::from);

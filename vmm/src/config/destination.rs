@@ -10,7 +10,7 @@ use super::{error::ConfigError, gdb, words};
 ///
 /// # Errors
 ///
-/// It has none.
+/// The text is no such address.
 pub(crate) fn destination(option: &'static str, given: &OsStr) -> Result<Address, ConfigError> {
     let address = gdb::address(&words::encode(given));
     address.map_err(|why| ConfigError::Keys { option, given: given.printable().to_string(), why })

@@ -1,4 +1,4 @@
-//! What a machine's threads reach of the host once they are confined, as the command line tells it.
+//! The files, ports and processes of the host that a machine's threads still need once they are confined, by the command line.
 
 use std::path::PathBuf;
 

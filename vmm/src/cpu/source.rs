@@ -106,7 +106,7 @@ impl HostArgs {
 ///
 /// # Errors
 ///
-/// It can't be read, or is something else.
+/// The file can't be read, or is no recorded host.
 pub(crate) fn recorded(path: &Path) -> anyhow::Result<HostCpu> {
     let text = small_file::read(path).with_context(|| path.printable().to_string())?;
     serde_json::from_str(&text).with_context(|| format!("{} is not a recorded host", path.printable()))

@@ -16,7 +16,7 @@ fn pair() -> (Connection, UnixStream) {
     (Connection::new(one.into()).unwrap(), other)
 }
 
-/// What comes of these bytes.
+/// Receives these bytes as a message.
 fn receive(bytes: &[u8]) -> Result<Message, Broken> {
     let (mut connection, mut other) = pair();
     let bytes = bytes.to_vec();

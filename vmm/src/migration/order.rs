@@ -5,7 +5,7 @@ use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 /// QEMU's default of `downtime-limit`.
 pub(crate) const DOWNTIME: Duration = Duration::from_millis(300);
 
-/// Where and how to move a machine.
+/// The order to move a machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Migrate {
     /// A connection to the other side.

@@ -32,7 +32,7 @@ pub(crate) enum Status {
 #[derive(Debug, Default)]
 pub(crate) struct Progress(Mutex<Facts>);
 
-/// What is known of it.
+/// Its numbers so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) status: Status,

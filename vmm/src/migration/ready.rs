@@ -20,7 +20,7 @@ pub(crate) struct Ready {
     pub(super) lifeline: Option<OwnedFd>,
 }
 
-/// What became of a machine that was given to the other side.
+/// The fate of a machine that was given to the other side.
 #[derive(Debug)]
 pub(crate) enum Fate {
     /// It runs there.

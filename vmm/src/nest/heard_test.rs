@@ -3,7 +3,7 @@ use std::os::unix::process::ExitStatusExt;
 use super::*;
 use crate::nest::facts;
 
-/// What a level with these lines on its console comes to.
+/// The end of a level with these lines on its console.
 fn judge(console: &[Line], status: i32, outside: (u32, u32)) -> Result<(), Failure> {
     let mut heard = Heard::default();
     for line in console {

@@ -91,7 +91,7 @@ pub(crate) fn keep(words: &[OsString]) {
 ///
 /// # Panics
 ///
-/// What was read is other than what is written of it.
+/// Kept options are read as others.
 pub fn snapshot_state(data: &[u8]) {
     let Ok(state) = serde_json::from_slice::<State>(data) else { return };
     let value = serde_json::to_value(&state).expect("it came from there");

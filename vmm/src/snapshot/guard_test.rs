@@ -1,27 +1,29 @@
+use std::path::Path;
+
 use arch::cpu::{baseline::Baseline, profile::CpuProfile, topology::Topology};
 
 use super::{super::origin, *};
+use crate::cpu::recorded;
 
 /// Every recorded host with nesting of the two great makers.
 fn hosts() -> Vec<(&'static str, HostCpu)> {
-    let host = |(name, json): (&'static str, &str)| (name, serde_json::from_str(json).unwrap());
-    [
-        ("broadwell-ep", include_str!("../../../resources/hosts/broadwell-ep.json")),
-        ("cascade-lake", include_str!("../../../resources/hosts/cascade-lake.json")),
-        ("ice-lake", include_str!("../../../resources/hosts/ice-lake.json")),
-        ("sapphire-rapids", include_str!("../../../resources/hosts/sapphire-rapids.json")),
-        ("granite-rapids", include_str!("../../../resources/hosts/granite-rapids.json")),
-        ("naples", include_str!("../../../resources/hosts/naples.json")),
-        ("rome", include_str!("../../../resources/hosts/rome.json")),
-        ("milan", include_str!("../../../resources/hosts/milan.json")),
-        ("genoa", include_str!("../../../resources/hosts/genoa.json")),
-    ]
-    .map(host)
-    .into()
+    let names = [
+        "broadwell-ep",
+        "cascade-lake",
+        "ice-lake",
+        "sapphire-rapids",
+        "granite-rapids",
+        "naples",
+        "rome",
+        "milan",
+        "genoa",
+    ];
+    names.map(|name| (name, host(name))).into()
 }
 
 fn host(name: &str) -> HostCpu {
-    hosts().into_iter().find(|(host, _)| *host == name).unwrap().1
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/hosts");
+    recorded(&folder.join(name).with_extension("json")).unwrap()
 }
 
 /// A machine that was saved on `from` with this `--cpu`.

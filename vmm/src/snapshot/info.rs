@@ -81,7 +81,7 @@ pub(super) struct Report {
     disks: Vec<DiskRecord>,
     /// The hosts that its CPU lets it move to.
     moves: String,
-    /// What keeps the host that is asked from running it.
+    /// Features that the host lacks.
     lacking: Vec<String>,
     #[serde(skip)]
     asked: &'static str,
@@ -183,7 +183,7 @@ impl Report {
     }
 }
 
-/// What keeps a host from running it: a recorded one, or this one.
+/// The features that a host lacks to run the machine: a recorded one, or this one.
 fn lacking(manifest: &Manifest, recorded: Option<&Path>, kvm: &Path) -> Result<Vec<String>> {
     let host = recorded.map_or_else(|| Ok(Host::open(kvm)?.cpu), cpu::recorded)?;
     let mut lacking = manifest.cpu.lacking_on(&host)?;

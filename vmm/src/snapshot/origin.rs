@@ -115,7 +115,7 @@ impl Origin<'_> {
     }
 }
 
-/// What a snapshot tells of a CPU, but for its host.
+/// A CPU as a snapshot describes it, without its host.
 pub(super) fn record(cpu: &CpuProfile) -> CpuRecord {
     CpuRecord {
         vcpus: 0,

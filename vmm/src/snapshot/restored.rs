@@ -85,7 +85,7 @@ impl Snapshot {
         Self { path, manifest }
     }
 
-    /// What it is of.
+    /// The description of the machine.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn manifest(&self) -> &Manifest {
         &self.manifest

@@ -23,7 +23,7 @@ const LONGEST: u32 = 4096;
 ///
 /// # Errors
 ///
-/// It is no such archive, or a file can't be made.
+/// The bytes are no such archive, or a file can't be made.
 pub(in crate::nest) fn unpack(mut archive: impl Read, root: &Path) -> anyhow::Result<()> {
     loop {
         let mut header = [0; HEADER];
