@@ -16,6 +16,6 @@ pub(crate) fn check(seen: &str, image: &Image) -> u64 {
     let done = lines.last().unwrap().round;
     model.begin(done + 1, Round(done + 1).writes());
     model.begin(done + 2, Round(done + 2).writes());
-    model.verify(&image.read(true)).unwrap();
+    model.verify(&image.read(true)).unwrap_or_else(|error| panic!("after round {done:#x}: {error}"));
     done
 }
