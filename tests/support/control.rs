@@ -94,10 +94,15 @@ fn connect(path: &Path) -> UnixStream {
 impl Client {
     /// One of the control socket at `path`.
     pub(crate) fn begin(path: &Path) -> Self {
+        Self::try_begin(path).unwrap()
+    }
+
+    /// The same, or none if nvmm refuses one more client.
+    pub(crate) fn try_begin(path: &Path) -> Option<Self> {
         let mut client = Self(BufReader::new(connect(path)));
-        assert!(client.hear()["QMP"].is_object());
+        client.hear()["QMP"].as_object()?;
         assert_eq!(client.call("qmp_capabilities", &json!({})), Ok(json!({})));
-        client
+        Some(client)
     }
 
     /// Sends bytes as they are.
