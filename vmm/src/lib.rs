@@ -33,6 +33,7 @@ pub mod fuzzing;
 pub mod gdb;
 pub mod host;
 mod hypervisor;
+mod identity;
 mod input_event;
 mod inspect;
 mod ioctls;

@@ -1,9 +1,10 @@
 //! The VM generation ID's number.
 
 use devices::platform::GenerationId;
-use uuid::Uuid;
+
+use crate::identity::new_uuid;
 
 /// A generation ID that no other machine has.
 pub(super) fn new_generation() -> GenerationId {
-    Uuid::new_v4().into_bytes()
+    new_uuid().into_bytes()
 }

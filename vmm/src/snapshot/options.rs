@@ -14,7 +14,7 @@ use devices::printable::ToPrintable;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{args::MachineArgs, config::words};
+use crate::{args::MachineArgs, config::words, identity::new_uuid};
 
 /// Options about one run of nvmm.
 const RUN: [&str; 27] = [
@@ -190,7 +190,7 @@ impl Options {
             }
         }
         if given.0.iter().any(|(name, _)| name == "fresh-identity") {
-            whole.renew(&Uuid::new_v4());
+            whole.renew(&new_uuid());
         }
         if wrong.is_empty() { Ok(whole.words()) } else { Err(wrong) }
     }

@@ -16,7 +16,10 @@ use std::{
 use devices::net::MacAddress;
 use uuid::Uuid;
 
-use crate::config::{NetConfig, NetMac};
+use crate::{
+    config::{NetConfig, NetMac},
+    identity::new_uuid,
+};
 
 /// machine-id(5).
 const MACHINE_ID: &str = "/etc/machine-id";
@@ -34,7 +37,7 @@ pub(super) fn lasting(config: &NetConfig, own_disk: Option<&Path>) -> Option<Mac
 
 /// Returns an address that no other device has.
 pub(super) fn any() -> MacAddress {
-    MacAddress::local(Uuid::new_v4().as_u64_pair().1)
+    MacAddress::local(new_uuid().as_u64_pair().1)
 }
 
 /// The machine that writes to `disk` on a host of this id: a file by its name and its inode, as that of another file can be reused, and
