@@ -99,7 +99,9 @@ fn it_waits_if_it_is_to_be_paused() {
     }
     let saved = Saved::new(&[]);
     let socket = saved.folder.path().join("again");
-    let mut machine = saved.restore(&["--paused", "--qmp", socket.to_str().unwrap()]);
+    let log = saved.folder.path().join("log");
+    let files = [&socket, &log].map(|path| path.to_str().unwrap());
+    let mut machine = saved.restore(&["--paused", "--qmp", files[0], "--log-file", files[1]]);
     let ctl = |words: &[&str]| {
         let output = crate::control::ctl(&socket, words).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -110,6 +112,8 @@ fn it_waits_if_it_is_to_be_paused() {
     }
     let status: Value = serde_json::from_str(&ctl(&["query-status"])).unwrap();
     assert_eq!((&status["running"], &status["status"]), (&false.into(), &"prelaunch".into()));
+    let said = std::fs::read_to_string(log).unwrap();
+    assert!(said.contains("the machine waits where it was saved: "), "{said}");
     // A machine that has not run yet can be saved, too.
     ctl(&["snapshot", saved.folder.path().join("second").to_str().unwrap()]);
     ctl(&["cont"]);

@@ -299,6 +299,7 @@ fn live_on(
         debugger.ended(status);
         return Ok(status);
     }
+    let waits = if restored.is_some() { "where it was saved" } else { "before its first instruction" };
     if config.paused {
         link.start_stopped();
     }
@@ -317,9 +318,7 @@ fn live_on(
             // Now that nothing is left to be refused.
             taken.empty()?;
             if config.paused {
-                log::warn!(
-                    "the machine waits before its first instruction: gdb's continue, Ctrl-A p or QMP's cont lets it run"
-                );
+                log::warn!("the machine waits {waits}: gdb's continue, Ctrl-A p or QMP's cont lets it run");
             }
             launch.done(config, log.as_ref())?;
             if let Some(peer) = peer.take() {

@@ -58,3 +58,7 @@ fn contents() -> String {
 #[cfg(test)]
 #[path = "manual_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "manual_commands_test.rs"]
+mod commands_test;

@@ -1,0 +1,85 @@
+//! The commands that README and manual give, as the shell and nvmm's command line read them.
+
+use std::{ffi::OsString, fs, path::Path};
+
+use clap::Parser;
+
+use super::page::PAGES;
+use crate::cli::Cli;
+
+/// Options that read a file, or wait for a machine, before all others are looked at.
+const READ: [&str; 3] = ["--restore", "--incoming", "--domain"];
+
+/// The lines of code in a page; those that go on behind a backslash are one.
+fn code(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut goes_on = false;
+    for line in text.lines() {
+        let Some(line) = line.strip_prefix("    ") else {
+            goes_on = false;
+            continue;
+        };
+        let part = line.trim_end_matches('\\');
+        match lines.last_mut().filter(|_| goes_on) {
+            Some(last) => *last = format!("{last} {}", part.trim()),
+            None => lines.push(part.trim().to_owned()),
+        }
+        goes_on = part != line;
+    }
+    lines
+}
+
+/// The words of each nvmm in a line of shell; none of those that are another program's, or a synopsis.
+fn commands(line: &str) -> Vec<Vec<OsString>> {
+    // A remark stands behind a mark, or in a column of its own.
+    let ends = [" #", "  "].into_iter().filter_map(|end| line.find(end));
+    let line = &line[..ends.min().unwrap_or(line.len())];
+    // The output of a command stands where a file may.
+    let line = line.replace("<(", "FILE (");
+    let mut commands = Vec::new();
+    for part in line.split(['|', ';', '&', '(', ')']) {
+        let Ok(words) = shell_words::split(part) else { continue };
+        let prefix = |word: &String| word == "sudo" || word == "exec" || word.contains('=');
+        let words: Vec<_> = words.into_iter().skip_while(prefix).collect();
+        let is_synopsis = words.iter().any(|word| word.contains("...") || word.starts_with('['));
+        if words.first().is_some_and(|word| word == "nvmm") && !is_synopsis {
+            // Files that its output goes to, and texts behind it.
+            let words = words.into_iter().take_while(|word| !word.starts_with(['>', '<']) && word != "2>");
+            commands.push(words.map(OsString::from).collect());
+        }
+    }
+    commands
+}
+
+#[test]
+fn commands_of_readme_and_manual_are_right() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let fronts = ["README.md", "SECURITY.md", "CONTRIBUTING.md"];
+    let fronts = fronts.map(|name| (name, fs::read_to_string(root.join(name)).unwrap()));
+    let pages = PAGES.iter().map(|page| (page.name, page.text.to_owned()));
+    let mut count = 0;
+    let mut wrong = String::new();
+    for (page, text) in fronts.into_iter().chain(pages) {
+        for words in code(&text).iter().flat_map(|line| commands(line)) {
+            let reads = words.iter().any(|word| READ.iter().any(|option| word == option));
+            let parsed = if reads { Cli::try_parse_from(&words) } else { Cli::of(&words) };
+            if let Err(error) = parsed.map_err(|error| error.to_string()) {
+                wrong.push_str(&format!("\n{page}: {words:?}: {error}"));
+            }
+            count += 1;
+        }
+    }
+    assert_eq!(wrong, "");
+    assert!(count > 30, "{count}");
+}
+
+#[test]
+fn commands_are_found_in_lines_of_shell() {
+    let found = |line: &str| {
+        let words = |words: Vec<OsString>| words.into_iter().map(|word| word.into_string().unwrap());
+        commands(line).into_iter().map(|each| words(each).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(found("A=1 sudo nvmm a 'b c' >out || nvmm d # nvmm e"), ["nvmm a b c", "nvmm d"]);
+    assert!(found("cargo nvmm; nvmm disk [OPTION]; nvmm ctl ...").is_empty());
+    assert_eq!(code("text\n    a \\\n      b\n    c\n\n    d\n"), ["a b", "c", "d"]);
+}
