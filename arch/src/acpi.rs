@@ -1,10 +1,11 @@
-//! ACPI tables: the machine as the kernel is told of it.
+//! ACPI tables: the description of the machine that the guest's OS reads.
 //!
-//! A kernel that nvmm starts finds them at [`layout::ACPI_TABLES`] ([`write()`]). Firmware reads them as files, and places them itself
-//! ([`files()`]). Both come from one builder, which keeps a list of the pointers and checksums that depend on the place.
+//! For a kernel that nvmm starts, [`write()`] puts them at [`layout::ACPI_TABLES`]. Firmware reads them as files ([`files()`]) and places
+//! them itself. One builder makes both; it keeps a list of the pointers and checksums that depend on the tables' addresses.
 //!
-//! Fixed hardware (PM1 event and control blocks, power button, reset register), always in ACPI mode, without GPEs and SMI; a PM
-//! timer, an RTC, a VM generation ID and other devices with fixed ports if [`AcpiHardware`] has them. CPUs are in the MADT only.
+//! Every machine has fixed hardware (PM1 event and control blocks, power button, reset register), is always in ACPI mode, and has no GPEs
+//! and no SMI. A PM timer, an RTC, a VM generation ID and other devices with fixed ports are described if [`AcpiHardware`] has them. CPUs
+//! are in the MADT only.
 
 mod dsdt;
 mod fadt;
@@ -29,7 +30,7 @@ use self::{
 };
 use crate::{layout, memory::GuestRam};
 
-/// Why there are no ACPI tables.
+/// Reasons why the ACPI tables can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AcpiError {
     /// More vCPUs than [`layout::ACPI_TABLES_LEN`] has room for.
@@ -40,10 +41,10 @@ pub enum AcpiError {
     TooLong {
         /// The number of vCPUs.
         cpus: usize,
-        /// The bytes that they take.
+        /// The length of the tables in bytes.
         len: usize,
     },
-    /// Not in guest memory.
+    /// The tables' address is not in guest memory.
     #[error("can't write the ACPI tables to guest memory")]
     Write(#[source] GuestMemoryError),
 }
@@ -52,7 +53,7 @@ pub enum AcpiError {
 ///
 /// # Errors
 ///
-/// They don't fit, or are not in guest memory.
+/// The tables don't fit at [`layout::ACPI_TABLES`], or that is not in guest memory.
 pub fn write(memory: &GuestRam, hardware: &AcpiHardware) -> Result<u64, AcpiError> {
     let image = build(hardware).place(layout::ACPI_TABLES);
     if image.len() as u64 > layout::ACPI_TABLES_LEN {
@@ -68,7 +69,7 @@ pub fn files(hardware: &AcpiHardware) -> Files {
     Files::new(build(hardware))
 }
 
-/// All tables, and what is left to do once they have addresses.
+/// Builds all tables, with a list of the steps that are left for when they have addresses.
 fn build(hardware: &AcpiHardware) -> Unplaced {
     let mut tables = Unplaced::default();
     let facs = tables.append(&FACS::new());

@@ -22,12 +22,12 @@ pub use self::{
 };
 use crate::cpu::{feature::FeatureId, msr, profile::CpuProfile};
 
-/// IA32_MISC_ENABLE as a processor's reset leaves it, with fast strings, without which Linux drops `rep_good` and `erms`. A system does
-/// without it, if not as well.
+/// IA32_MISC_ENABLE as a processor's reset leaves it: with fast strings, without which Linux drops `rep_good` and `erms`. A guest can run
+/// without it, only less well.
 pub const MISC_ENABLE: (u32, u64) = (msr::MISC_ENABLE, 1);
 
-/// The memory types that firmware sets up for every vCPU, for a kernel that is started without any. A system does without them, if not
-/// as well.
+/// The memory types that firmware sets up on every vCPU, for a kernel that is started without firmware. A guest can run without them, only
+/// less well.
 #[must_use]
 pub fn mtrrs(cpu: &CpuProfile) -> Vec<(u32, u64)> {
     let has_mtrrs = FeatureId::find("mtrr").is_some_and(|mtrr| cpu.features().contains(mtrr));

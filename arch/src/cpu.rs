@@ -1,4 +1,4 @@
-//! The CPU that a guest gets: from what the host offers and what the user asked for to CPUID leaves and MSRs.
+//! The CPU that a guest gets: its CPUID leaves and MSRs, made from what the host offers and what the user asked for.
 //!
 //! ```text
 //! HostCpu ──▶ Offer ──┬──▶ Choice ──────▶ start ──▶ features ──▶ derived leaves ──▶ topology ──▶ CpuProfile ──▶ per vCPU
@@ -7,7 +7,7 @@
 //! CpuSpec ────────────┘     host can give)                              KVM_SET_CPUID2, KVM_SET_MSRS ──▶ verify
 //! ```
 //!
-//! Whatever is not simply KVM's answer is a `Decision` that says who made it.
+//! Each difference from KVM's own answer is kept as a `Decision`, which names who made it.
 
 pub mod address_width;
 pub mod apic_id;

@@ -27,9 +27,9 @@
 
 use std::ops::Range;
 
-/// The processor's page.
+/// The size of the processor's pages.
 pub const PAGE: u64 = 4 << 10;
-/// The page that one page-directory entry maps.
+/// The size of the page that one page-directory entry maps.
 pub const HUGE_PAGE: u64 = 2 << 20;
 
 /// GDT used at entry.
@@ -99,18 +99,18 @@ pub const KVM_IDENTITY_MAP: u64 = 0xfeff_c000;
 pub const KVM_TSS: u64 = 0xfeff_d000;
 /// KVM's own pages.
 pub const KVM_PAGES: Range<u64> = KVM_IDENTITY_MAP..KVM_TSS + 3 * PAGE;
-/// Registers that KVM emulates: no other device sees an access to them. ACPI tells of them, and the memory map does not.
+/// Registers that KVM emulates: no other device sees an access to them. ACPI describes them; the memory map does not.
 pub const KVM_REGISTERS: [(&str, Range<u64>); 2] =
     [("IOAPIC", IOAPIC..IOAPIC + PAGE), ("local APIC", LAPIC..LAPIC + PAGE)];
-/// The rest of RAM.
+/// The start of RAM above 4 GiB.
 pub const RAM_ABOVE_4G: u64 = 0x1_0000_0000;
 /// Length of the window for 64-bit BARs.
 pub const PCI_MMIO64_LEN: u64 = 64 << 30;
 
-/// The window for 64-bit BARs above RAM, which ends at `ram_end`; none if processors whose physical addresses have `width` bits do not
-/// reach it, as none of 36 bits does.
+/// The window for 64-bit BARs above RAM, which ends at `ram_end`. There is none if physical addresses of `width` bits do not reach it, as
+/// with 36 bits.
 ///
-/// It begins at a multiple of its length, so that one BAR can take all of it, and as low as it can, as QEMU has it.
+/// It begins at a multiple of its length, so that one BAR can take all of it, and as low as possible, as in QEMU.
 #[must_use]
 pub fn pci_mmio64(ram_end: u64, width: u32) -> Option<Range<u64>> {
     let start = ram_end.max(RAM_ABOVE_4G).checked_next_multiple_of(PCI_MMIO64_LEN)?;
@@ -118,26 +118,26 @@ pub fn pci_mmio64(ram_end: u64, width: u32) -> Option<Range<u64>> {
     (end <= 1_u64.checked_shl(width)?).then_some(start..end)
 }
 
-/// The most RAM below 4 GiB of a machine that firmware starts: above it lie ECAM, from B0000000H or E0000000H on, and 32-bit BARs,
+/// The end of RAM below 4 GiB in a machine that firmware starts. Above it are ECAM, from B0000000H or E0000000H on, and 32-bit BARs,
 /// wherever SeaBIOS and the versions of OVMF put them.
 pub const FIRMWARE_RAM_END: u64 = 0x8000_0000;
-/// The end of firmware, whose last 16 bytes hold the first instruction.
+/// The end of firmware, whose last 16 bytes contain the processor's first instruction.
 pub const FIRMWARE_END: u64 = RAM_ABOVE_4G;
-/// The least firmware that there is, in bytes: a BIOS of the first PCs' successors.
+/// The smallest firmware in bytes, the size of early PCs' BIOSes.
 pub const FIRMWARE_MIN: u64 = 64 << 10;
 /// The largest firmware: from the end of KVM's own pages to 4 GiB.
 pub const FIRMWARE_MAX: u64 = FIRMWARE_END - KVM_PAGES.end;
-/// The first megabyte's end has a copy of firmware's end, of this length, where a PC's chipset has it: the BIOS is linked to run there.
+/// Length of the copy of firmware's last bytes at the end of the first megabyte. A PC's chipset has it: the BIOS is linked to run there.
 pub const BIOS_LEN: u64 = HIGH_RAM - BIOS;
-/// The start of that copy.
+/// The start of the copy of firmware's last bytes.
 pub const BIOS: u64 = 0xe_0000;
 
-/// First port for I/O BARs, up to the last that there is: above those that devices have had since ISA.
+/// First port for I/O BARs, which may use all ports from here on: those below have belonged to devices since ISA.
 pub const PCI_IO: u16 = 0xc000;
 
 /// The number of a PC's serial ports, COM1 to COM4.
 pub const SERIAL_PORTS: usize = 4;
-/// A VGA's ports with a monochrome screen.
+/// A VGA's ports when its screen is monochrome.
 pub const VGA_MONOCHROME: u16 = 0x3b0;
 /// A VGA's ports.
 pub const VGA: u16 = 0x3c0;
@@ -175,7 +175,7 @@ pub const FW_CFG: u16 = 0x510;
 pub const PVPANIC: u16 = 0x505;
 /// The register by which nvmm learns the address of the VM generation ID.
 pub const VM_GENERATION: u16 = 0x520;
-/// Its length.
+/// Length of that register in bytes.
 pub const VM_GENERATION_LEN: u8 = 4;
 /// The interrupt line by which the guest learns that the ID has changed.
 pub const VM_GENERATION_GSI: u32 = 5;
@@ -190,9 +190,9 @@ pub const PM1A_CONTROL: u16 = 0x604;
 /// ACPI PM timer (4 bytes).
 pub const PM_TIMER: u16 = 0x608;
 /// `SLP_TYP` that powers off, when written to the PM1a control block: the value in the DSDT's `_S5`. It is QEMU's, which SeaBIOS writes
-/// without looking there.
+/// without reading the DSDT.
 pub const SLP_TYP_S5: u8 = 0;
-/// ACPI's interrupt (SCI), level, active low as on PCs.
+/// ACPI's interrupt (SCI): level-triggered, active low as on PCs.
 pub const SCI_GSI: u32 = 9;
 /// First of the eight IOAPIC inputs that PCI INTx pins share: see [`pci_intx_gsi`].
 pub const PCI_INTX_GSI: u32 = 16;
@@ -201,17 +201,17 @@ pub const PCI_INTX_GSIS: u32 = 8;
 /// Inputs of the IOAPIC; MSI routes take the GSIs from here on.
 pub const IOAPIC_GSIS: u32 = 24;
 
-/// INTA# to INTD#.
+/// The number of INTx pins, INTA# to INTD#.
 pub const PCI_INTX_PINS: u8 = 4;
 
-/// The INTx pin of a function, of which 0 is INTA#: a device's functions have different ones, as far as there are any.
+/// The INTx pin of a function: 0 is INTA#. The first four functions of a device have different pins.
 #[must_use]
 pub fn pci_intx_pin(function: u8) -> u8 {
     function % PCI_INTX_PINS
 }
 
-/// The IOAPIC input of the INTx pin `pin`, of which 0 is INTA#, of a device on bus 0. Each device begins with another input, so
-/// that the first functions of devices share as few as can be.
+/// The IOAPIC input of INTx pin `pin` (0 is INTA#) of a device on bus 0. Each device begins with another input, so that the first functions
+/// of devices share as few as possible.
 #[must_use]
 pub fn pci_intx_gsi(device: u8, pin: u8) -> u32 {
     PCI_INTX_GSI + (u32::from(device) + u32::from(pin)) % PCI_INTX_GSIS

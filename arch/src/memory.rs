@@ -1,4 +1,4 @@
-//! Guest RAM as all crates name it: [`GuestRam`].
+//! Guest RAM, as all crates use it: [`GuestRam`].
 //!
 //! ```text
 //! GuestRam, GuestRam, ... --Arc--> Region --owns--> MmapRegion: unmapped with the last GuestRam
@@ -18,8 +18,8 @@ use vm_memory::{
     mmap::{FromRangesError, MmapRegionError},
 };
 
-/// RAM by guest-physical address. A clone shares it, and the last one that is dropped unmaps it: whoever can reach
-/// guest memory keeps it.
+/// RAM by guest-physical address. Clones share it, and the last one that is dropped unmaps it: code that can reach guest memory keeps it
+/// mapped.
 #[derive(Clone, Debug, Default)]
 pub struct GuestRam {
     regions: GuestRegionCollection<Region>,
@@ -27,16 +27,16 @@ pub struct GuestRam {
 }
 
 impl GuestRam {
-    /// Puts `regions` together, which are in the order of their addresses.
+    /// Makes RAM of `regions`, which are in the order of their addresses.
     ///
     /// # Errors
     ///
-    /// There are none, they overlap, or they are not in order.
+    /// There are no regions, they overlap, or they are not in order.
     pub fn new(regions: Vec<Region>) -> Result<Self, GuestRegionCollectionError> {
         Ok(Self { regions: GuestRegionCollection::from_regions(regions)?, written: Arc::default() })
     }
 
-    /// The pages that devices write to. It does not have the guest's own writes, nor what is loaded before the guest runs.
+    /// The pages that devices write to. The guest's own writes are not noted in it, nor is anything that is loaded before the guest runs.
     #[must_use]
     pub fn written(&self) -> &Written {
         &self.written
@@ -62,11 +62,11 @@ impl GuestRam {
         }
     }
 
-    /// Maps zeroed RAM in pages of whatever size the host gives: enough for a small guest and for tests.
+    /// Maps zeroed RAM, in pages of any size that the host chooses: good enough for a small guest and for tests.
     ///
     /// # Errors
     ///
-    /// The host has no memory, or [`GuestRam::new`] refuses the ranges.
+    /// The host is out of memory, or [`GuestRam::new`] refuses the ranges.
     pub fn from_ranges(ranges: &[(GuestAddress, usize)]) -> Result<Self, FromRangesError> {
         let region = |&(base, len)| Region::new(MmapRegion::new(len)?, 0..len, base);
         let regions = ranges.iter().map(region).collect::<Result<_, FromRangesError>>()?;
@@ -90,9 +90,9 @@ impl GuestMemoryBackend for GuestRam {
     }
 }
 
-/// A range of guest-physical addresses, and the memory behind it, which it owns.
+/// A range of guest-physical addresses that owns the memory behind it.
 ///
-/// It is a window of its mapping, so that it can begin on the boundary of a huge page, wherever the kernel has put the mapping.
+/// The memory is a part of a mapping, so that it can begin on the boundary of a huge page, at any place where the kernel puts the mapping.
 #[derive(Debug)]
 pub struct Region {
     mapping: MmapRegion,
@@ -102,11 +102,11 @@ pub struct Region {
 }
 
 impl Region {
-    /// Puts `window`, a range of offsets in `mapping`, at `base`.
+    /// Makes a region at `base` of `window`, a range of offsets in `mapping`.
     ///
     /// # Errors
     ///
-    /// The window is not in the mapping or empty, or it would go past the last address.
+    /// The window is empty or not in the mapping, or the region would end beyond the last address.
     pub fn new(
         mapping: MmapRegion,
         window: Range<usize>,
@@ -120,7 +120,8 @@ impl Region {
         Ok(Self { mapping, offset, len, base })
     }
 
-    /// The region's first byte in this process. Whoever gives it to KVM must keep a `GuestRam` for as long as a vCPU can run.
+    /// The address of the region's first byte in this process. Code that gives it to KVM must keep a `GuestRam` for as long as a vCPU can
+    /// run.
     #[must_use]
     pub fn userspace_addr(&self) -> usize {
         self.mapping.as_ptr().expose_provenance() + self.offset

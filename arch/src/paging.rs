@@ -1,9 +1,9 @@
 //! Page tables: the way from linear to physical addresses. SDM 3A, "Paging".
 //!
-//! Only present and reserved bits count. The rights of an entry bind the guest, and not a debugger, which reads a process' memory in
+//! Only present and reserved bits count. An entry's access rights restrict the guest but not a debugger, which reads a process' memory in
 //! spite of SMAP and sets breakpoints in code that is read-only.
 //!
-//! The width of physical addresses does not count either: a bit above it is above all RAM.
+//! The width of physical addresses does not count either: an address with a bit above it is beyond all RAM.
 
 use std::sync::atomic::Ordering;
 
@@ -21,7 +21,7 @@ const EFER_NXE: u64 = 1 << 11;
 
 const PRESENT: u64 = 1;
 const PAGE_SIZE: u64 = 1 << 7;
-/// PAT of a large page, below its address.
+/// The PAT bit of a large page, which is below its address.
 const LARGE_PAT: u64 = 1 << 12;
 const EXECUTE_DISABLE: u64 = 1 << 63;
 /// Bits 51:12 of an entry, and of CR3, which has a PCID below them and LAM's bits above.
@@ -35,12 +35,12 @@ const PDPTES_ADDRESS: u64 = 0xffff_ffe0;
 /// The end of linear addresses, except in IA-32e mode.
 const END_32_BIT: u64 = 1 << 32;
 
-/// The paging of one processor, as its registers have it.
+/// The paging of one processor, as set by its registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paging {
-    /// None while paging is off.
+    /// The table at the top; none while paging is off.
     top: Option<Table>,
-    /// The PDPTE registers of PAE paging, if they are known. Otherwise memory tells what they were loaded from.
+    /// The PDPTE registers of PAE paging, if they are known. Otherwise they are read from memory, from where they were loaded.
     pdptes: Option<[u64; 4]>,
 }
 
@@ -48,7 +48,7 @@ pub struct Paging {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Table {
     address: u64,
-    /// The level, of which 1 is the last.
+    /// The level; the last one is 1.
     level: u32,
     mode: Mode,
 }
@@ -73,17 +73,17 @@ pub enum Entry {
     Page(Physical),
 }
 
-/// Physical addresses that follow each other.
+/// A range of physical addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Physical {
     /// The first one.
     pub address: u64,
-    /// The number of them.
+    /// Length in bytes.
     pub len: u64,
 }
 
 impl Paging {
-    /// The paging of a processor with these control registers and EFER.
+    /// Returns the paging of a processor with these control registers and EFER.
     #[must_use]
     pub fn of(sregs: &kvm_sregs) -> Self {
         let &kvm_sregs { cr0, cr3, cr4, efer, .. } = sregs;
@@ -102,19 +102,19 @@ impl Paging {
         Self { top, pdptes: None }
     }
 
-    /// Returns whether it has PDPTE registers.
+    /// Returns whether this is PAE paging, which has PDPTE registers.
     #[must_use]
     pub fn is_pae(&self) -> bool {
         self.top.is_some_and(Table::is_pdptes)
     }
 
-    /// The same, with the PDPTE registers of PAE paging. The processor uses these, whatever memory holds since they were loaded.
+    /// The same, with these PDPTE registers of PAE paging. The processor uses them even if memory has changed since they were loaded.
     #[must_use]
     pub fn with_pdptes(self, pdptes: [u64; 4]) -> Self {
         Self { pdptes: self.is_pae().then_some(pdptes), ..self }
     }
 
-    /// The physical addresses from that of `linear` on to the end of its page; none where no page is mapped.
+    /// The physical addresses from that of `linear` to the end of its page; none if no page is mapped there.
     #[must_use]
     pub fn translate(&self, linear: u64, memory: &GuestRam) -> Option<Physical> {
         let Some(top) = self.top else {
@@ -140,7 +140,7 @@ impl Paging {
         }
     }
 
-    /// The entries at the top that are present, each with its first linear address; none without paging.
+    /// The present entries of the table at the top, each with its first linear address; none without paging.
     #[must_use]
     pub fn entries(&self, memory: &GuestRam) -> Vec<(u64, Entry)> {
         let Some(top) = self.top else { return Vec::new() };
@@ -153,8 +153,7 @@ impl Paging {
 }
 
 impl Table {
-    /// The entries that are present, each with the distance of its first linear address from the table's; none if the table is not
-    /// in RAM.
+    /// The present entries, each with the distance of its first linear address from the table's; none if the table is not in RAM.
     #[must_use]
     pub fn entries(self, memory: &GuestRam) -> Vec<(u64, Entry)> {
         let mut bytes = vec![0; self.entry_size() << self.index_bits()];
@@ -226,7 +225,7 @@ impl Table {
         }
     }
 
-    /// Returns whether it is the PDPTEs of PAE paging.
+    /// Returns whether this table holds the PDPTEs of PAE paging.
     fn is_pdptes(self) -> bool {
         matches!(self.mode, Mode::Pae { .. }) && self.level == 3
     }
@@ -235,13 +234,13 @@ impl Table {
         if matches!(self.mode, Mode::Bits32 { .. }) { 4 } else { 8 }
     }
 
-    /// The lowest bit of a linear address that chooses an entry.
+    /// The lowest bit of the part of a linear address that selects an entry.
     fn shift(self) -> u32 {
         let bits = if matches!(self.mode, Mode::Bits32 { .. }) { 10 } else { 9 };
         12 + bits * (self.level - 1)
     }
 
-    /// The number of bits of a linear address that choose an entry.
+    /// The number of bits of a linear address that select an entry.
     fn index_bits(self) -> u32 {
         match self.mode {
             Mode::Bits32 { .. } => 10,
@@ -250,12 +249,13 @@ impl Table {
         }
     }
 
-    /// The number of the entry that a linear address chooses.
+    /// The number of the entry that a linear address selects.
     fn index(self, linear: u64) -> u64 {
         linear >> self.shift() & ((1 << self.index_bits()) - 1)
     }
 
-    /// The address that agrees with `linear` in the bits that this table at the top and those below it translate.
+    /// The canonical form of `linear`, if this is the table at the top: bits above those that it translates
+    /// repeat the highest of them in IA-32e mode, and are 0 in the others.
     fn canonical(self, linear: u64) -> u64 {
         let unused = u64::BITS - (self.shift() + self.index_bits());
         match self.mode {

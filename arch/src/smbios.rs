@@ -1,4 +1,4 @@
-//! SMBIOS tables: what the machine calls itself, as the DMTF's System Management BIOS Reference Specification (DSP0134) has it.
+//! SMBIOS tables, which identify the machine: the DMTF's System Management BIOS Reference Specification (DSP0134).
 //!
 //! Firmware would write them, and takes them from files if there is firmware ([`files()`]). Linux reads them in /sys/class/dmi and /sys/firmware/dmi, and so do dmidecode, systemd, cloud-init and virt-what.
 
@@ -24,12 +24,13 @@ use crate::{
     memory::GuestRam,
 };
 
-/// Sockets that get a processor structure. There can be more, but nobody has seen them, and they would need more room than there is.
+/// The most sockets that get a processor structure. Machines with more are unknown, and their structures would need more room than there
+/// is.
 const SOCKETS: u32 = 256;
-/// Entry points begin at multiples of this.
+/// Alignment of entry points.
 const ENTRY_ALIGN: usize = 16;
 
-/// Why there are no SMBIOS tables.
+/// Reasons why there can't be SMBIOS tables.
 #[derive(Debug, thiserror::Error)]
 pub enum SmbiosError {
     /// The user's strings are too long.
@@ -38,7 +39,7 @@ pub enum SmbiosError {
         room = layout::SMBIOS_TABLES_LEN
     )]
     TooLong(usize),
-    /// Not in guest memory.
+    /// The tables' address is not in guest memory.
     #[error("can't write the SMBIOS tables to guest memory")]
     Write(#[source] GuestMemoryError),
 }
@@ -54,12 +55,11 @@ pub struct SmbiosHardware<'a> {
     pub map: &'a MemoryMap,
 }
 
-/// Writes the entry points at [`layout::SMBIOS_ENTRY`], the 32-bit one behind the other, and the structures at
-/// [`layout::SMBIOS_TABLES`].
+/// Writes both entry points at [`layout::SMBIOS_ENTRY`], the 32-bit one after the other, and the structures at [`layout::SMBIOS_TABLES`].
 ///
 /// # Errors
 ///
-/// They don't fit, or are not in guest memory.
+/// The tables don't fit, or their address is not in guest memory.
 pub fn write(
     memory: &GuestRam,
     hardware: &SmbiosHardware<'_>,
@@ -77,19 +77,19 @@ pub fn write(
     write(&entries, layout::SMBIOS_ENTRY)
 }
 
-/// The entry point that firmware is given.
+/// The entry point that firmware gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryPoint {
-    /// The 32-bit one, which every system knows, unless the structures are too long for it. SeaBIOS passes on the one that it has.
+    /// The 32-bit one, which every OS knows, unless the structures are too long for it. SeaBIOS passes it on.
     Bits32,
-    /// The 64-bit one. OVMF makes others of it, and drops all structures with a 32-bit one of SMBIOS 3.
+    /// The 64-bit one. OVMF makes its own entry points from it. From a 32-bit one of SMBIOS 3, it would take no structures.
     Bits64,
 }
 
-/// Structures and entry point as firmware reads them by QEMU's fw_cfg.
+/// The structures and the entry point, as firmware reads them from QEMU's fw_cfg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The entry point. Firmware puts the address of the structures in, and makes the checksums anew.
+    /// The entry point. Firmware adds the address of the structures, and recomputes the checksums.
     pub anchor: Vec<u8>,
     /// The structures.
     pub tables: Vec<u8>,
@@ -102,11 +102,11 @@ impl Files {
     pub const TABLES: &str = "etc/smbios/smbios-tables";
 }
 
-/// Returns entry point and structures as files.
+/// Returns the structures and the entry point as files.
 ///
 /// # Errors
 ///
-/// They take more than [`layout::SMBIOS_TABLES_LEN`], as with [`write()`].
+/// The structures take more than [`layout::SMBIOS_TABLES_LEN`], as with [`write()`].
 pub fn files(
     hardware: &SmbiosHardware<'_>,
     values: &SmbiosValues,

@@ -1,13 +1,13 @@
-//! Names like one that doesn't exist.
+//! Suggestions of names that are like one that doesn't exist.
 
-/// More names than these don't help.
+/// The most names to suggest: more don't help.
 const MOST: usize = 3;
-/// Parts shorter than this are in too many names.
+/// The shortest part of a name to compare: shorter ones are in too many names.
 const MIN_PART: usize = 3;
 
 /// The names most like `name`, the best first; at most three, and none if nothing is near.
 ///
-/// A name is near if a slip of the fingers or two lead to it, or if one of both is a part of the other.
+/// A name is near if one or two typing mistakes lead to it, or if one of both is a part of the other.
 #[must_use]
 pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let name = bare(name);
@@ -17,7 +17,7 @@ pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a 
     near.into_iter().map(|(_, other)| other).take(MOST).collect()
 }
 
-/// ` (did you mean a, b or c?)`, or nothing.
+/// Writes ` (did you mean a, b or c?)`, or nothing.
 #[must_use]
 pub fn suggestion(nearest: &[&str]) -> String {
     match nearest {
@@ -27,8 +27,8 @@ pub fn suggestion(nearest: &[&str]) -> String {
     }
 }
 
-/// The distance of a name: slips, then the difference in length. A name with all that was given in it is one slip away, a
-/// name that is the better half of what was given two.
+/// The distance of a name: typing mistakes, then the difference in length. A name that contains `name` counts as one mistake away. A name
+/// that makes up at least half of `name` counts as two.
 fn rank(name: &str, other: &str) -> Option<(usize, usize)> {
     let other = bare(other);
     let slips = strsim::damerau_levenshtein(name, &other);
@@ -42,12 +42,12 @@ fn rank(name: &str, other: &str) -> Option<(usize, usize)> {
     (slips <= allowed(name)).then_some((slips, name.len().abs_diff(other.len())))
 }
 
-/// The characters that people get right: letters and digits.
+/// Removes the characters that people get wrong, and leaves letters and digits in lower case.
 fn bare(name: &str) -> String {
     name.chars().filter(|c| !"-_.".contains(*c)).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Short names differ by one letter and are still other names.
+/// The number of typing mistakes to allow: fewer in short names, because short names often differ by one letter.
 fn allowed(name: &str) -> usize {
     match name.len() {
         0..MIN_PART => 0,

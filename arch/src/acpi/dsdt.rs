@@ -1,4 +1,4 @@
-//! ACPI 6.5, "Differentiated System Description Table (DSDT)": what can't be found by looking for it.
+//! ACPI 6.5, "Differentiated System Description Table (DSDT)": the hardware that an OS can't discover by itself.
 
 use std::ops::Range;
 
@@ -20,9 +20,9 @@ use crate::layout;
 
 const REVISION: u8 = 2;
 const HEADER_LEN: u32 = 36;
-/// Devices on a PCI bus.
+/// The number of devices on a PCI bus.
 const PCI_DEVICES: u8 = 32;
-/// CONFIG_ADDRESS and CONFIG_DATA.
+/// Length in bytes of CONFIG_ADDRESS and CONFIG_DATA together.
 const PCI_CONFIG_LEN: u8 = 8;
 
 /// The DSDT of a machine that has `hardware`.
@@ -44,7 +44,7 @@ pub(super) fn dsdt(hardware: &AcpiHardware) -> Sdt {
     dsdt
 }
 
-/// The places in a DSDT where the address of the generation ID belongs, of four bytes each.
+/// The offsets in a DSDT of the four-byte places for the address of the generation ID.
 pub(super) fn generation_places(dsdt: &Sdt) -> Vec<usize> {
     let mut bytes = Vec::new();
     dsdt.to_aml_bytes(&mut bytes);
@@ -58,10 +58,10 @@ struct HostBridge<'a> {
 }
 
 impl HostBridge<'_> {
-    /// The addresses that it hands on to the bus.
+    /// The addresses that the host bridge passes on to its bus.
     ///
-    /// The window above RAM is cacheable, as QEMU has it, and not prefetchable: the OS may put any BAR there, and with the memory type
-    /// that the BAR's driver wants.
+    /// The window above RAM is cacheable, as in QEMU, and not prefetchable: the OS may put any BAR there, and use the memory type that the
+    /// BAR's driver wants.
     fn resources(&self) -> Vec<Box<dyn Aml>> {
         let config = layout::PCI_CONFIG;
         let mut resources: Vec<Box<dyn Aml>> = vec![

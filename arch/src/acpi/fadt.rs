@@ -20,7 +20,7 @@ const PM1_CONTROL_LEN: u8 = 2;
 const PM_TIMER_LEN: u8 = 4;
 /// The value for the reset register: a hard reset.
 const RESET_VALUE: u8 = 0x06;
-/// Worst latencies above these say that there is no C2 and no C3.
+/// Worst-case latencies in microseconds: more than 100 means that there is no C2 state, more than 1000 that there is no C3.
 const NO_C2: u16 = 101;
 const NO_C3: u16 = 1001;
 
@@ -28,7 +28,7 @@ const NO_C3: u16 = 1001;
 const SCI: u16 = layout::SCI_GSI as u16;
 
 bitflags! {
-    /// ACPI 6.5, "IA-PC Boot Architecture Flags". What is absent here: MSI trouble.
+    /// ACPI 6.5, "IA-PC Boot Architecture Flags". The flag for broken MSIs is left out.
     struct BootArch: u16 {
         /// Devices on an ISA bus that users see, such as serial ports.
         const LEGACY_DEVICES = 1 << 0;
@@ -49,11 +49,10 @@ pub(super) const POINTERS: [(usize, u8); 3] = [
 /// The FADT of a machine, given the offsets of the FACS and the DSDT.
 pub(super) fn fadt(facs: u32, dsdt: u32, hardware: &AcpiHardware) -> FADT {
     let mut fadt = FADTBuilder::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION)
-        // WBINVD works, as every x86-64 has to say.
+        // WBINVD works: every x86-64 machine has to set this.
         .flag(Flags::Wbinvd)
         .flag(Flags::ProcC1)
-        // The power button is a fixed one, which a clear PwrButton flag says; there is no sleep button, and no sleep that an RTC's
-        // alarm could end.
+        // The power button is a fixed one (PwrButton is clear). There is no sleep button, and no sleep state that an RTC alarm could end.
         .flag(Flags::SlpButton)
         .flag(Flags::FixRtc)
         .flag(Flags::ResetRegSup);

@@ -11,12 +11,13 @@ const ALLOCATE: u32 = 1;
 const ADD_POINTER: u32 = 2;
 const ADD_CHECKSUM: u32 = 3;
 
-/// Anywhere below 4 GiB.
+/// Zone for an allocation: anywhere below 4 GiB.
 const HIGH: u8 = 1;
-/// From F0000H to FFFFFH, where ACPI 6.5, "Finding the RSDP on IA-PC Systems" has the OS look.
+/// Zone for an allocation: F0000H to FFFFFH, where ACPI 6.5, "Finding the RSDP on IA-PC Systems", has the OS look.
 const F_SEGMENT: u8 = 2;
 const RSDP_ALIGN: u32 = 16;
-/// The generation ID has a page of its own. All of it is zeros at first: OVMF takes it for no table then, and keeps it.
+/// Length of the generation ID's memory: a page of its own. All of it is zeros at first, so that OVMF does not take it for a table, and
+/// keeps it.
 const GENERATION_LEN: u32 = 4 << 10;
 
 /// Files that firmware makes the tables from.
@@ -90,7 +91,7 @@ struct Allocate {
     reserved: [u8; 63],
 }
 
-/// Adds the address of a file to a field in another.
+/// Adds the address of a file to a field in another file.
 #[derive(Immutable, IntoBytes, Unaligned)]
 #[repr(C)]
 struct AddPointer {
@@ -102,7 +103,7 @@ struct AddPointer {
     reserved: [u8; 7],
 }
 
-/// Has a range of a file add up to zero.
+/// Sets one byte of a file so that a range of the file adds up to zero.
 #[derive(Immutable, IntoBytes, Unaligned)]
 #[repr(C)]
 struct AddChecksum {
@@ -114,7 +115,7 @@ struct AddChecksum {
     reserved: [u8; 56],
 }
 
-/// Each has this length.
+/// Length of every command in bytes.
 const COMMAND_LEN: usize = 128;
 const _: () = assert!(
     size_of::<Allocate>() == COMMAND_LEN

@@ -1,7 +1,7 @@
-//! Microsoft's "Virtual Machine Generation ID": a number in guest memory that is another in each machine that a saved one becomes.
+//! Microsoft's "Virtual Machine Generation ID": a number in guest memory that differs in each machine that is restored from a saved one.
 //!
-//! The guest learns of a new one by a Generic Event Device (ACPI 6.5, "Interrupt-signaled ACPI events"). Memory for the number is in the tables'
-//! hands, so the guest's own firmware may place it; `ADDR`, by which a driver asks for its address, tells that to nvmm, too.
+//! A Generic Event Device (ACPI 6.5, "Interrupt-signaled ACPI events") notifies the guest of a new number. The tables give its address, so
+//! that the guest's firmware can choose it. A driver asks for it with the method `ADDR`, which also reports it to nvmm.
 
 use acpi_tables::{
     Aml, AmlSink,
@@ -16,11 +16,11 @@ use crate::layout;
 /// ACPI 6.5, "Device Object Notifications": the device's status has changed. The specification of the generation ID names it.
 const CHANGED: u8 = 0x80;
 
-/// The bytes before the two places where the address of the number belongs: a name, and a constant of 32 bits.
+/// The bytes before each of the two places for the number's address: a name, and the prefix of a 32-bit constant.
 const ADDRESS: &[u8] = b"\x08VGIA\x0c";
 const RETURNED: &[u8] = b"\x08VGIP\x12\x08\x02\x0c";
 
-/// The device and the one that interrupts for it.
+/// The generation ID's device, and the Generic Event Device that interrupts for it.
 pub(super) struct Generation;
 
 /// A number that always takes 32 bits.
@@ -35,7 +35,7 @@ impl Aml for Bits32 {
     }
 }
 
-/// The places in `aml` where the address of the number belongs.
+/// The offsets in `aml` where the address of the number belongs.
 pub(super) fn places(aml: &[u8]) -> Vec<usize> {
     let places = [ADDRESS, RETURNED].into_iter().filter_map(|before| {
         Some(aml.windows(before.len()).position(|bytes| bytes == before)? + before.len())
@@ -49,7 +49,8 @@ impl Aml for Generation {
         Device::new(
             "VGEN".into(),
             vec![
-                // Drivers know the compatible ones: the first by Microsoft's specification, the second by ACPI's rules, which Hyper-V has besides.
+                // Drivers match the compatible IDs: the first is the one of Microsoft's specification, the second is by ACPI's rules, and
+                // Hyper-V has it too.
                 &Name::new("_HID".into(), &"NVMM0001"),
                 &Name::new("_CID".into(), &Package::new(vec![&"VM_Gen_Counter", &"VMGENCTR"])),
                 &name,
@@ -87,7 +88,7 @@ impl Aml for Generation {
                 &Name::new("_HID".into(), &"ACPI0013"),
                 &Name::new("_UID".into(), &ZERO),
                 &Name::new("_CRS".into(), &ResourceTemplate::new(vec![&interrupt])),
-                // The only event that there is.
+                // The only event.
                 &Method::new("_EVT".into(), 1, true, vec![&Notify::new(&Path::new("\\_SB_.VGEN"), &CHANGED)]),
             ],
         )

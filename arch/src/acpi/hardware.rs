@@ -12,18 +12,18 @@ const RTC: HardwareId = HardwareId::Eisa("PNP0B00");
 /// A keyboard at an i8042, by its EISA id.
 const KEYBOARD: HardwareId = HardwareId::Eisa("PNP0303");
 
-/// The parts of a machine that differ from one to the next. What every machine has (PM1 registers, reset register, PCI bus, IOAPIC) is
-/// not here.
+/// The parts of a machine that differ from one machine to the next. Parts of every machine (PM1 registers, reset register, PCI bus, IOAPIC)
+/// are not here.
 #[derive(Clone, Debug, Default)]
 pub struct AcpiHardware {
     /// The APIC id of each vCPU.
     pub apic_ids: Vec<u32>,
-    /// Devices with fixed ports. One whose id is PNP0B00 is the CMOS RTC, and one with PNP0303 a keyboard at an i8042: the FADT knows of
+    /// Devices with fixed ports. One with the id PNP0B00 is the CMOS RTC, and one with PNP0303 a keyboard at an i8042: the FADT mentions
     /// both, too.
     pub isa: Vec<IsaDevice>,
     /// There is a PM timer of 32 bits at [`PM_TIMER`](crate::layout::PM_TIMER).
     pub pm_timer: bool,
-    /// There is a VM generation ID, whose address is told to [`VM_GENERATION`](crate::layout::VM_GENERATION).
+    /// There is a VM generation ID, whose address the guest writes to [`VM_GENERATION`](crate::layout::VM_GENERATION).
     pub vm_generation: bool,
     /// The machine has a VGA.
     pub vga: bool,
@@ -40,11 +40,11 @@ pub struct AcpiHardware {
 pub struct IsaDevice {
     /// Its name in the namespace: capital letters, digits and underscores, such as `COM1`. No two may have the same.
     pub name: [u8; 4],
-    /// Its kind, which drivers know it by.
+    /// Its kind, by which drivers find it.
     pub hid: HardwareId,
-    /// Tells it from others of its kind.
+    /// A number that tells it from others of its kind.
     pub uid: u8,
-    /// Its I/O ports, 255 at most. A keyboard has the first and the last alone.
+    /// Its I/O ports, 255 at most. Of a keyboard's, only the first and the last belong to it.
     pub ports: Range<u16>,
     /// Its interrupt line.
     pub gsi: Option<u32>,

@@ -14,7 +14,7 @@ const REVISION: u8 = 5;
 const HEADER_LEN: u32 = 44;
 const LOCAL_APIC_ADDRESS: usize = 36;
 const FLAGS: usize = 40;
-/// There is a pair of 8259 PICs too.
+/// Flag: there is a pair of 8259 PICs too.
 const PCAT_COMPAT: u32 = 1;
 
 const LINT1: u8 = 1;
@@ -90,7 +90,7 @@ pub(super) fn madt(apic_ids: &[u32]) -> Sdt {
             }
         }
     }
-    // KVM's own routing wires the PIT to input 0, not 2 as on PCs, so that there is no override for it.
+    // KVM's default routing wires the PIT to input 0, not to 2 as on PCs, so it needs no override.
     add(IoApic::new(0, IOAPIC, 0).as_bytes());
     add(InterruptSourceOverride::new(SCI_IRQ, layout::SCI_GSI, LEVEL_LOW).as_bytes());
     add(LocalApicNmi::all_processors().as_bytes());

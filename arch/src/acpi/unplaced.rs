@@ -11,38 +11,38 @@ use crate::layout;
 pub(super) const ALIGN: u32 = 64;
 /// Length of ACPI 6.5, "System Description Table Header".
 pub(super) const SDT_HEADER_LEN: usize = 36;
-/// Length of a pointer of the XSDT, and of the RSDP's to it.
+/// Length of a pointer in the XSDT, and of the RSDP's pointer to the XSDT.
 pub(super) const POINTER_LEN: u8 = 8;
-/// Length of a pointer of the RSDT, and of the RSDP's to it.
+/// Length of a pointer in the RSDT, and of the RSDP's pointer to the RSDT.
 pub(super) const RSDT_POINTER_LEN: u8 = 4;
 
 const SDT_CHECKSUM: usize = 9;
-/// The part of the RSDP that ACPI 1.0 knew, which has a checksum of its own.
+/// Length of the RSDP's part that is from ACPI 1.0, which has a checksum of its own.
 const RSDP_V1_LEN: usize = 20;
-/// Place of RsdtAddress in the RSDP, the last field of that part.
+/// Offset of RsdtAddress in the RSDP: the last field of that part.
 const RSDT_ADDRESS: usize = RSDP_V1_LEN - RSDT_POINTER_LEN as usize;
 
-/// The RSDP and the tables that it leads to. Until they have addresses, pointers hold offsets into the tables, and checksums zero, as
-/// OVMF wants it.
+/// The RSDP and the tables that it leads to. Until they have addresses, pointers hold offsets into the tables and checksums are zero, as
+/// OVMF requires.
 #[derive(Debug, Default)]
 pub(super) struct Unplaced {
     pub(super) rsdp: Vec<u8>,
-    /// All but the RSDP.
+    /// All tables except the RSDP.
     pub(super) tables: Vec<u8>,
-    /// To be done in this order.
+    /// The steps to take once addresses are known, in this order.
     pub(super) steps: Vec<Step>,
 }
 
-/// A thing to do once the tables have addresses.
+/// A step to take once the tables have addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// Adds the address of `to` to the `size` bytes at `at`.
     Pointer { part: Part, at: usize, size: u8, to: Part },
-    /// Has the `len` bytes from `start` on add up to zero, by the byte at `at`.
+    /// Sets the byte at `at` so that the `len` bytes from `start` on add up to zero.
     Checksum { part: Part, at: usize, start: usize, len: usize },
 }
 
-/// The file that a pointer or a checksum stands in, or that a pointer leads to.
+/// The file that a pointer or a checksum is in, or that a pointer leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Rsdp,
@@ -60,12 +60,12 @@ impl Unplaced {
         number(at)
     }
 
-    /// Adds a table whose first bytes are the header that most have, and which has `pointers`, by their offset in it and their length.
+    /// Adds a table that begins with the standard header. `pointers` lists the offset and the length of each pointer in it.
     pub(super) fn append_sdt(&mut self, table: &dyn Aml, pointers: &[(usize, u8)]) -> u32 {
         self.append_sdt_to(Part::Tables, table, pointers)
     }
 
-    /// The same, for pointers that lead to the part `to`.
+    /// Adds a table as [`Self::append_sdt`] does, but with pointers to the part `to`.
     pub(super) fn append_sdt_to(&mut self, to: Part, table: &dyn Aml, pointers: &[(usize, u8)]) -> u32 {
         let offset = self.append(table);
         let start = offset as usize;
@@ -123,13 +123,14 @@ impl Unplaced {
         match part {
             Part::Rsdp => &mut self.rsdp,
             Part::Tables => &mut self.tables,
-            // Nothing is changed in it.
+            // No step changes the generation ID's page.
             Part::Generation => &mut [],
         }
     }
 }
 
-/// An offset as tables and scripts have it. The tables of the most vCPUs that KVM takes have less than 100 KiB.
+/// Converts an offset to the type that tables and scripts use. It always fits: the tables take less than 100 KiB for the most vCPUs that
+/// KVM allows.
 pub(super) fn number(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
 }

@@ -20,7 +20,7 @@ const EFER_LMA: u64 = 1 << 10;
 const RFLAGS_FIXED: u64 = 1 << 1;
 
 const ENTRIES: u64 = 512;
-/// Identity-mapped at entry: all that lies below 4 GiB.
+/// The number of page directories. At entry they map everything below 4 GiB to itself.
 const PAGE_DIRECTORIES: u64 = 4;
 const PTE_PRESENT_WRITABLE: u64 = 0b11;
 const PTE_LARGE: u64 = 1 << 7;
@@ -34,13 +34,13 @@ const TASK_SELECTOR: u16 = 0x20;
 /// The way in which a kernel is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// Linux's 64-bit boot protocol: long mode, all below 4 GiB mapped to itself, RSI at the zero page.
+    /// Linux's 64-bit boot protocol: long mode, everything below 4 GiB mapped to itself, RSI at the zero page.
     Linux64,
     /// PVH: 32-bit protected mode without paging, EBX at `hvm_start_info`.
     Pvh,
 }
 
-/// The start of the first vCPU: its place and its way.
+/// The entry point of the first vCPU, and the protocol by which it enters the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The protocol that the kernel expects.
@@ -76,7 +76,7 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// They are not in guest memory.
+    /// The tables' addresses are not in guest memory.
     pub fn write_tables(&self, memory: &GuestRam) -> Result<(), BootError> {
         for (at, descriptor) in (layout::BOOT_GDT..).step_by(8).zip(self.gdt()) {
             memory.write_obj(descriptor, GuestAddress(at)).map_err(BootError::writing("GDT"))?;
@@ -105,7 +105,7 @@ impl Entry {
         }
     }
 
-    /// Sets segment and control registers for entry; what has no part in it keeps its reset value.
+    /// Sets the segment and control registers for entry; all others keep their reset values.
     pub fn set_sregs(&self, sregs: &mut kvm_sregs) {
         let [_, _, code, data, task, _] = self.gdt().map(SegmentDescriptor::from_bits);
         sregs.gdt = kvm_dtable { base: layout::BOOT_GDT, limit: 6 * 8 - 1, ..kvm_dtable::default() };
@@ -140,14 +140,14 @@ impl Entry {
         let code = flat.with_kind(0xb).with_s(true).with_l(long).with_db(!long);
         // Read/write, accessed.
         let data = flat.with_kind(0x3).with_s(true).with_db(true);
-        // VM entry demands a busy TSS of the least limit.
+        // VM entry requires a busy TSS with a limit of at least 67H.
         let task = SegmentDescriptor::new().with_kind(0xb).with_limit_low(0x67).with_p(true);
         [0, 0, code.into_bits(), data.into_bits(), task.into_bits(), 0]
     }
 }
 
 impl SegmentDescriptor {
-    /// The segment register after this descriptor was loaded.
+    /// The segment register's contents after this descriptor was loaded.
     fn segment(self, selector: u16) -> kvm_segment {
         let limit = u32::from(self.limit_high()) << 16 | u32::from(self.limit_low());
         kvm_segment {

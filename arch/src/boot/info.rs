@@ -17,7 +17,7 @@ pub struct Framebuffer {
     pub pitch: u16,
 }
 
-/// The facts that a kernel is told. Command line and initramfs are in memory already.
+/// The facts that the boot parameters contain. The command line and the initramfs are in memory already.
 #[derive(Clone, Debug)]
 pub struct BootInfo<'a> {
     /// Guest memory.

@@ -15,8 +15,8 @@ const HEADER_MAGIC: u32 = 0x5372_6448;
 /// A boot loader that has no number of its own.
 const LOADER_UNDEFINED: u8 = 0xff;
 
-/// `VIDEO_TYPE_EFI` of `screen_info.h`: a linear frame buffer that efifb and simpledrm take up. No EFI is needed for that, and
-/// distributions have no driver in their kernels for `VIDEO_TYPE_VLFB`.
+/// `VIDEO_TYPE_EFI` of `screen_info.h`: a linear frame buffer, which efifb and simpledrm drive without any EFI. For `VIDEO_TYPE_VLFB`,
+/// distributions' kernels have no driver.
 const VIDEO_TYPE_EFI: u8 = 0x70;
 
 /// Writes the zero page at [`layout::ZERO_PAGE`].
@@ -78,7 +78,7 @@ fn screen(&Framebuffer { base, width, height, pitch }: &Framebuffer) -> screen_i
     }
 }
 
-/// The low and the high 32 bits: the header has a field for each.
+/// Splits a value into its low and high 32 bits: the header has a field for each.
 #[expect(clippy::cast_possible_truncation, reason = "each half is 32 bits")]
 fn halves(value: u64) -> (u32, u32) {
     (value as u32, (value >> 32) as u32)

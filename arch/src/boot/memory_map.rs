@@ -14,13 +14,13 @@ use crate::{
     layout::{self, PAGE},
 };
 
-/// The end of what addresses can say.
+/// The first address beyond the largest physical address space.
 const MAX_PHYSICAL_ADDRESS: u64 = 1 << MAX_PHYSICAL_BITS;
 
 /// Guest memory, as the VMM maps it and as the kernel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryMap {
-    /// Ranges to back with memory: from 0, and from 4 GiB if the hole for devices left something over.
+    /// Ranges to back with memory: one from 0, and one from 4 GiB if not all fits below the hole for devices.
     pub ram: Vec<(GuestAddress, usize)>,
     /// The memory map handed to the kernel, sorted, without overlaps.
     pub e820: Vec<E820Entry>,
@@ -30,7 +30,7 @@ impl MemoryMap {
     /// Name of the file of [`MemoryMap::file`].
     pub const FILE: &str = "etc/e820";
 
-    /// The address after the last that it has.
+    /// Returns the address after the last one in the map.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.e820.iter().map(|entry| entry.addr + entry.size).max().unwrap_or_default()
@@ -54,7 +54,7 @@ pub struct E820Entry {
     pub addr: u64,
     /// Length in bytes.
     pub size: u64,
-    /// Its type, as the kernel is told.
+    /// Its type.
     pub kind: E820Type,
     /// Its use, in words.
     pub name: &'static str,
@@ -66,7 +66,7 @@ pub struct E820Entry {
 pub enum E820Type {
     /// Usable RAM.
     Ram = 1,
-    /// In use or not there.
+    /// Addresses that are in use, or that have no memory.
     Reserved = 2,
     /// RAM that holds ACPI tables.
     Acpi = 3,
@@ -91,7 +91,8 @@ pub fn memory_map(size: u64) -> Result<MemoryMap, BootError> {
     let mut e820 = vec![
         E820Entry::ram(0..layout::LOW_RAM_END),
         E820Entry::reserved("SMBIOS tables", layout::SMBIOS_TABLES..layout::ACPI_TABLES),
-        // With SMBIOS's entry point: Linux has a resource of its own from F0000H on, which may lie in another, but not across its end.
+        // One entry includes SMBIOS's entry point: Linux adds a resource of its own from F0000H on, which may lie inside another one, but
+        // not cross its end.
         E820Entry::new(
             "ACPI tables, SMBIOS entry point",
             layout::ACPI_TABLES..layout::HIGH_RAM,
@@ -106,8 +107,8 @@ pub fn memory_map(size: u64) -> Result<MemoryMap, BootError> {
     Ok(MemoryMap { ram: ranges, e820 })
 }
 
-/// Lays out `size` bytes of memory for firmware, whose own memory map tells what it keeps of them. Less of it than with a kernel lies below
-/// 4 GiB, so that there is room for ECAM wherever firmware puts it.
+/// Lays out `size` bytes of memory for firmware, which reports in its own memory map what it keeps of them. Less memory lies below 4 GiB
+/// than with a kernel, so that there is room for ECAM wherever firmware puts it.
 ///
 /// # Errors
 ///
@@ -121,16 +122,16 @@ pub fn firmware_memory_map(size: u64) -> Result<MemoryMap, BootError> {
 
 /// Memory in two pieces.
 struct Ram {
-    /// The end of the lower one.
+    /// The end of the lower piece, which begins at 0.
     low: u64,
-    /// The upper one, if the lower one does not take all.
+    /// The upper piece, if not all fits into the lower one.
     high: Option<Range<u64>>,
-    /// Both.
+    /// Both pieces, as they are mapped.
     ranges: Vec<(GuestAddress, usize)>,
 }
 
 impl Ram {
-    /// Puts as much of `size` as goes below `low_max` there, and the rest above 4 GiB.
+    /// Puts as much of `size` as possible below `low_max`, and the rest above 4 GiB.
     fn of(size: u64, low_max: u64) -> Result<Self, BootError> {
         if size <= layout::HIGH_RAM {
             return Err(BootError::MemoryTooSmall(size));

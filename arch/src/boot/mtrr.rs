@@ -13,7 +13,7 @@ use crate::{
 const UNCACHEABLE: u8 = 0;
 const WRITE_BACK: u8 = 6;
 
-/// From the end of low RAM to 4 GiB: BARs, ECAM, the interrupt controllers, and where flash would be.
+/// Length of the hole from the end of low RAM to 4 GiB: BARs, ECAM, the interrupt controllers, and the place for flash.
 const HOLE_LEN: u64 = layout::RAM_ABOVE_4G - layout::PCI_MMIO;
 /// A variable range covers a power of two at a multiple of it.
 const _: () = assert!(HOLE_LEN.is_power_of_two() && layout::PCI_MMIO.is_multiple_of(HOLE_LEN));
@@ -32,11 +32,11 @@ struct DefType {
     __: u64,
 }
 
-/// Write-back memory, except for the hole below 4 GiB and VGA's window, which are uncacheable: what SeaBIOS and OVMF leave. `width` is that of the
-/// processor's physical addresses.
+/// Returns the MTRRs as SeaBIOS and OVMF leave them: memory is write-back, except for the hole below 4 GiB and VGA's window, which are
+/// uncacheable. `width` is the processor's physical address width in bits.
 ///
-/// The default is write-back, so that it needs no range for each size of memory, and Linux has no reason to take RAM away that no range covers.
-/// MTRRs go on last. With MTRRs off Linux gives up its PAT.
+/// The default type is write-back: so no memory size needs ranges of its own, and Linux has no reason to drop RAM that no range covers.
+/// IA32_MTRR_DEF_TYPE, which switches MTRRs on, comes last. With MTRRs off, Linux gives up its PAT.
 pub(super) fn msrs(width: u32) -> Vec<(u32, u64)> {
     const VALID: u64 = 1 << 11;
     let addresses = u64::MAX >> (64 - width.clamp(MIN_PHYSICAL_BITS, MAX_PHYSICAL_BITS));

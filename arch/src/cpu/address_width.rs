@@ -2,10 +2,10 @@
 
 use super::cpuid::{Cpuid, Leaf};
 
-/// The leaf that gives them.
+/// The leaf that gives the widths.
 pub const WIDTHS: Leaf = Leaf::new(0x8000_0008);
 
-/// A 32-bit CPU without PAE has these; one with PAE has 36.
+/// The width of a 32-bit CPU without PAE; with PAE it is 36.
 pub const MIN_PHYSICAL_BITS: u32 = 32;
 /// The most bits of an address that page tables have room for.
 pub const MAX_PHYSICAL_BITS: u32 = 52;

@@ -1,5 +1,5 @@
-//! The best CPU that several hosts can all give, as libvirt's `cpu-baseline` finds one: the features that all of them have, described by the
-//! named model that is nearest to these.
+//! The best CPU that several hosts can all give, as libvirt's `cpu-baseline` finds one: the features that all of them have, described by
+//! the named model that is nearest to these features.
 
 use super::{
     CpuError,
@@ -20,44 +20,44 @@ use super::{
     xsave,
 };
 
-/// A CPU that every one of some hosts can give, bit for bit the same.
+/// A CPU that several hosts can all give, bit for bit the same.
 #[derive(Clone, Debug)]
 pub struct Baseline {
-    /// The specification, which says all: on no host does anything come from the host.
+    /// The specification. It is complete: nothing in it depends on the host.
     pub spec: CpuSpec,
     /// The maker of all the hosts.
     pub vendor: Vendor,
-    /// The CPU, by the first host.
+    /// The CPU, as resolved on the first host.
     pub profile: CpuProfile,
-    /// The features that some of the hosts have for guests and that the CPU has not.
+    /// Features that some of the hosts can give to guests, and that this CPU leaves out.
     pub left_out: Vec<LeftOut>,
 }
 
-/// A feature that some hosts have, and the CPU of all has not.
+/// A feature that some hosts have, and that the shared CPU leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// The feature.
     pub feature: FeatureId,
-    /// The hosts that lack it, by their places in the list. None: it is left out for another reason, as `host-model` leaves out what can't be
+    /// The hosts that lack it, by index in the list. Empty if it is left out for another reason, as `host-model` leaves out what can't be
     /// migrated.
     pub lacking: Vec<usize>,
 }
 
-/// Why several hosts share no CPU.
+/// Reasons why several hosts share no CPU.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BaselineError {
-    /// No host.
+    /// No host was given.
     #[error("give the files of one or more hosts, as `nvmm cpu dump` prints them")]
     NoHosts,
-    /// A host that no CPU can be made of.
+    /// A host for which no CPU can be made.
     #[error("{host}")]
     Host {
         /// Its name.
         host: String,
-        /// Why not.
+        /// The reason.
         source: CpuError,
     },
-    /// Hosts by different makers.
+    /// The hosts have different makers.
     #[error(
         "{first} is {first_maker}'s processor and {other} is {other_maker}'s: no guest moves between makers; \
          give hosts of one maker"
@@ -67,29 +67,29 @@ pub enum BaselineError {
         first: String,
         /// Its maker.
         first_maker: Vendor,
-        /// The first one that is by another.
+        /// The first host that has another maker.
         other: String,
         /// Its maker.
         other_maker: Vendor,
     },
-    /// Hosts whose KVM differ in what no word of `--cpu` is for.
+    /// Hosts whose KVMs differ in something that no word of `--cpu` controls.
     #[error("a guest of {from} could not go on on {to}, which lacks {}; no --cpu leaves that out", .lacking.join(", "))]
     Differ {
         /// The name of a host.
         from: String,
-        /// The name of another.
+        /// The name of another host.
         to: String,
-        /// The parts that the other lacks.
+        /// The parts that the second host lacks.
         lacking: Vec<String>,
     },
 }
 
 impl Baseline {
-    /// Finds the CPU that all `hosts` can give. Their order does not count.
+    /// Finds the CPU that all `hosts` can give. The order of the hosts does not matter.
     ///
     /// # Errors
     ///
-    /// They have different makers, or one of them can't be used.
+    /// The hosts have different makers, or one of them can't be used.
     pub fn of(hosts: &[(String, HostCpu)]) -> Result<Self, BaselineError> {
         let fails = |host: &str| {
             let host = host.to_owned();
@@ -135,7 +135,7 @@ impl Baseline {
                 CpuProfile::resolve(host, &spec, &topology).map_err(fails(name))
             };
             let profiles: Vec<_> = hosts.iter().map(resolve).collect::<Result<_, _>>()?;
-            // A feature goes that lacks another one somewhere, or that is described in another way there.
+            // Drop each feature that lost something that it needs on a host, or that hosts describe differently.
             let common = intersection(profiles.iter().map(CpuProfile::features));
             let kept = (granted & common) - described_otherwise(&profiles);
             if kept != granted {
@@ -162,7 +162,8 @@ fn intersection(sets: impl Iterator<Item = FeatureSet>) -> FeatureSet {
     sets.reduce(|all, set| all & set).unwrap_or_default()
 }
 
-/// The model that describes `shared` best, of those that host-model would choose on a host of each one's generation that had no more.
+/// Returns the model that describes `shared` best. The candidates are the models that host-model would choose on each of the hosts if it
+/// had only the `shared` features.
 fn nearest_to(offers: &[Offer], shared: FeatureSet) -> Result<&'static NamedModel, CpuError> {
     let mut candidates = Vec::new();
     for offer in offers {
@@ -175,7 +176,7 @@ fn nearest_to(offers: &[Offer], shared: FeatureSet) -> Result<&'static NamedMode
     best.map(|(_, _, model)| model).ok_or(CpuError::NoModel)
 }
 
-/// The features to take away from a model. The parts of VMX and SVM go with these.
+/// The features to take away from a model. If VMX or SVM goes, its parts go with it and are not listed.
 fn missing(base: FeatureSet, granted: FeatureSet) -> FeatureSet {
     let gone = [(*VMX, *VMX_PARTS), (*SVM, *SVM_PARTS)];
     gone.into_iter()
@@ -183,7 +184,7 @@ fn missing(base: FeatureSet, granted: FeatureSet) -> FeatureSet {
         .fold(base - granted, |missing, (bit, parts)| missing - bit - parts)
 }
 
-/// The features whose further leaves are not the same everywhere, such as state that XSAVE saves at another place.
+/// The features whose further leaves differ between hosts, such as state for which XSAVE has another place.
 fn described_otherwise(profiles: &[CpuProfile]) -> FeatureSet {
     let leaves: Vec<Cpuid> = profiles.iter().map(|profile| profile.leaves(0)).collect();
     let Some((first, others)) = leaves.split_first() else { return FeatureSet::default() };

@@ -4,10 +4,10 @@ use super::cpuid::{Leaf, Registers};
 
 /// Its three leaves.
 pub const BRAND: [u32; 3] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
-/// The bytes that they have room for.
+/// The bytes that the leaves have room for.
 pub(super) const MAX_LEN: usize = 48;
 
-/// The leaves that say `text`.
+/// The leaves that hold `text`.
 pub(super) fn leaves(text: &str) -> impl Iterator<Item = (Leaf, Registers)> {
     let mut bytes = [0; MAX_LEN];
     bytes.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);

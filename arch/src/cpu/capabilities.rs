@@ -9,7 +9,7 @@ use super::{
     vmx::Controls,
 };
 
-/// CPUID's leaves, and the MSRs that describe further capabilities.
+/// CPUID's leaves, and the MSRs that report further capabilities.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// The leaves.
@@ -22,7 +22,7 @@ impl Capabilities {
     /// The known features that it has.
     #[must_use]
     pub fn features(&self) -> FeatureSet {
-        // The table has a leaf's features together.
+        // The table has the features of a leaf next to each other.
         let mut last = (None, Registers::default());
         let mut has = |place| match place {
             Place::Cpuid(leaf, register, bit) => {
@@ -36,7 +36,7 @@ impl Capabilities {
         FeatureId::all().filter(|id| has(id.feature().place)).collect()
     }
 
-    /// Returns whether a feature's bit says that it is there.
+    /// Returns whether a feature's bit is set.
     #[must_use]
     pub fn has(&self, place: Place) -> bool {
         let msr = |index| self.msrs.get(&index).copied().unwrap_or_default();
@@ -47,7 +47,7 @@ impl Capabilities {
         }
     }
 
-    /// Sets or clears a feature's bit. A control that is not free has the value that it would have on a CPU without it.
+    /// Sets or clears a feature's bit. A VMX control that is cleared gets the fixed value that it has on a CPU without it.
     pub fn set(&mut self, place: Place, on: bool) {
         match place {
             Place::Cpuid(leaf, register, bit) => {

@@ -16,19 +16,19 @@ use super::{
     spec::{CpuSpec, Match, Model, Nested, Policy, Setting, Want},
 };
 
-/// The function that a guest with `topoext` reads.
+/// The function that guests with `topoext` read.
 const TOPOLOGY_EXTENSIONS: u32 = 0x8000_001e;
 
 /// The features of a guest.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
-    /// The model that the rest of the CPU is taken from; none for the host's own.
+    /// The model that the rest of the CPU is taken from; none if that is the host's own.
     pub(super) model: Option<&'static NamedModel>,
     /// The features that the guest gets.
     pub(super) granted: FeatureSet,
-    /// The features that the guest should have got.
+    /// The features that were asked for and that the guest doesn't get.
     pub(super) unmet: Vec<Unmet>,
-    /// The features that words hide, each set with its word. Nothing brings these back.
+    /// The features that words such as `pmu=off` hide, each set with its word. No setting brings them back.
     hidden: Vec<(&'static str, FeatureSet)>,
     whys: BTreeMap<FeatureId, Why>,
 }
@@ -82,12 +82,12 @@ impl Choice {
         let nested =
             [*VMX, *SVM].into_iter().fold(FeatureSet::default(), |set, bit| set | (bit & self.granted));
         let base = base(offer, self.model, nested) - self.hidden();
-        // A feature that goes because another went is not named again.
+        // Don't name features that go only because another one went.
         let missing = (base - self.granted).iter().filter(|id| self.violated(offer, *id).is_none());
         changes(self.granted - base, missing.collect(), self.granted)
     }
 
-    /// All that words hide.
+    /// All features that words hide.
     fn hidden(&self) -> FeatureSet {
         self.hidden.iter().fold(FeatureSet::default(), |all, (_, hidden)| all | *hidden)
     }
@@ -97,7 +97,7 @@ impl Choice {
         self.whys.extend(features.iter().map(|id| (id, why)));
     }
 
-    /// All that the host has: described by a model, or as it is.
+    /// Wants all features of the host, described by a model or passed through.
     fn want_host(&mut self, offer: &Offer, model: Option<&'static NamedModel>, migratable: bool) {
         if let Some(model) = model {
             self.want_model(model, base(offer, Some(model), offer.features) & offer.features);
@@ -126,7 +126,7 @@ impl Choice {
         self.whys.insert(id, why);
     }
 
-    /// Does what the user says, and takes away what no longer has what it needs.
+    /// Applies the user's settings, and takes away features that no longer have what they need.
     fn apply(&mut self, offer: &Offer, settings: &[Setting]) -> Result<(), CpuError> {
         for &Setting { feature, want } in settings {
             match want {
@@ -151,7 +151,7 @@ impl Choice {
         Ok(())
     }
 
-    /// Takes away what the host can't give, and says so as loudly as the user wants.
+    /// Takes away what the host can't give, and ignores, reports or refuses that as the user's policy says.
     fn judge(&mut self, offer: &Offer, spec: &CpuSpec, settings: &[Setting]) -> Result<(), CpuError> {
         let explicit: FeatureSet = asked(settings, |want| matches!(want, Want::On | Want::Require)).collect();
         let forced: FeatureSet = asked(settings, |want| want == Want::Force).collect();
@@ -213,7 +213,7 @@ impl Choice {
         Ok(())
     }
 
-    /// Takes away features whose needs are missing, until none is left.
+    /// Takes away features whose needs are missing, again and again, until all needs are met.
     fn close(&mut self, offer: &Offer) -> Vec<Unmet> {
         let mut lost = Vec::new();
         loop {
@@ -229,8 +229,8 @@ impl Choice {
         }
     }
 
-    /// Returns a needed feature that the guest lacks. A host or a model that has the one without the other may go on so, but
-    /// the parts of VMX are a model's only with VMX.
+    /// Returns a needed feature that the guest lacks. A host or a model that itself has `id` without this need may keep it so, but a
+    /// model's parts of VMX always need VMX.
     fn violated(&self, offer: &Offer, id: FeatureId) -> Option<FeatureId> {
         let without =
             |features: FeatureSet, need: FeatureId| features.contains(id) && !features.contains(need);
@@ -240,12 +240,12 @@ impl Choice {
     }
 }
 
-/// The settings that add and take away these features of a CPU, which then has those that are `granted`.
+/// The settings that add and take away these features of a CPU, which then has the features in `granted`.
 pub(super) fn changes(added: FeatureSet, missing: FeatureSet, granted: FeatureSet) -> Vec<Setting> {
     let set = |want| move |feature| Setting { feature, want };
     let mut settings: Vec<_> =
         added.iter().map(set(Want::On)).chain(missing.iter().map(set(Want::Off))).collect();
-    // A name that switches another feature too may have gone too far with it.
+    // A name that stands for several features may have switched too many: switch those back.
     let switched = settings.iter().flat_map(|setting| {
         let on = setting.want == Want::On;
         let others = (setting.feature.together() - FeatureSet::from_iter([setting.feature])).iter();
@@ -259,7 +259,7 @@ pub(super) fn changes(added: FeatureSet, missing: FeatureSet, granted: FeatureSe
     settings
 }
 
-/// The user's settings, and what `--nested` makes of them.
+/// The user's settings, together with those that `--nested` adds.
 fn settings(offer: &Offer, spec: &CpuSpec) -> Vec<Setting> {
     let set = |want| move |feature| Setting { feature, want };
     let mut settings: Vec<_> = spec
@@ -292,7 +292,7 @@ fn hidden(spec: &CpuSpec, is_model: bool) -> Vec<(&'static str, FeatureSet)> {
         Place::Cpuid(leaf, ..) => spec.identity.hides(leaf.function),
         Place::Msr(..) | Place::Control(..) => None,
     };
-    // A feature goes too if the leaf that describes it further does.
+    // A feature is also hidden if the leaf that describes it further is.
     let described = leaves::WITH_FEATURES.into_iter().chain([(TOPOLOGY_EXTENSIONS, "topoext")]);
     let described: Vec<_> =
         described.filter_map(|(function, name)| Some((spec.identity.hides(function)?, name))).collect();
@@ -316,14 +316,14 @@ fn last(settings: &[Setting]) -> FeatureSet {
     on
 }
 
-/// The features whose last setting is such a one.
+/// The features whose last setting satisfies `what`.
 fn asked(settings: &[Setting], what: impl Fn(Want) -> bool) -> impl Iterator<Item = FeatureId> {
     let last: BTreeMap<_, _> = settings.iter().map(|setting| (setting.feature, setting.want)).collect();
     last.into_iter().filter(move |&(_, want)| what(want)).map(|(id, _)| id)
 }
 
-/// The features of a model on KVM, or of the host. A model that says nothing of the parts of VMX or SVM has the host's, once `nested` has the one or
-/// the other.
+/// The features of a model on KVM, or of the host. For a model that says nothing of the parts of VMX or SVM, these are the host's if
+/// `nested` contains VMX or SVM.
 pub(super) fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet) -> FeatureSet {
     let Some(model) = model else { return offer.features };
     let mut base = (model.features - *KVM_LACKS - *TOPOLOGICAL) | *KVM_BRINGS;
@@ -335,7 +335,7 @@ pub(super) fn base(offer: &Offer, model: Option<&NamedModel>, nested: FeatureSet
     base
 }
 
-/// Returns whether it is a bit of CPUID, which KVM lets a VMM show whatever the host has.
+/// Returns whether the feature is a bit of CPUID that KVM lets a VMM show even if the host lacks it.
 fn is_leaf(id: FeatureId) -> bool {
     matches!(id.feature().place, Place::Cpuid(..)) && !(*VMX | *SVM).contains(id)
 }
@@ -344,7 +344,6 @@ fn names(ids: impl IntoIterator<Item = FeatureId>) -> String {
     ids.into_iter().map(FeatureId::name).collect::<Vec<_>>().join(", ")
 }
 
-/// `hle (CPUID.(EAX=07H,ECX=0):EBX[4])`, `vmx-ept (needs vmx)`.
 #[cfg(test)]
 #[path = "choice_test.rs"]
 mod tests;

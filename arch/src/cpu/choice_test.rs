@@ -119,7 +119,7 @@ fn policies_are_libvirts() {
     assert!(!has(&ok(&[("avx512f", Want::Forbid)]), "avx512f"));
     let forced = ok(&[("3dnow", Want::Force)]);
     assert!(has(&forced, "3dnow") && forced.unmet().is_empty());
-    assert_eq!(error(&[("svm", Want::Force)]), "svm can't be forced: KVM keeps to what it offers");
+    assert_eq!(error(&[("svm", Want::Force)]), "svm can't be forced: KVM gives it only if the host has it");
 }
 
 #[test]

@@ -11,13 +11,13 @@ use super::{
 /// SDM 2A, "Time Stamp Counter and Core Crystal Clock Information Leaf" and "Processor Frequency Information Leaf". QEMU shows neither.
 const HOSTS_RATES: [u32; 2] = [0x15, 0x16];
 const LAST: Field = Field::new(cpuid::HYPERVISOR, Register::Eax, 31, 0, "maximum hypervisor leaf");
-/// VMware's leaf of frequencies, which FreeBSD and macOS read from KVM too.
+/// VMware's leaf of frequencies, which FreeBSD and macOS also read on KVM.
 const TSC: Field = Field::new(0x4000_0010, Register::Eax, 31, 0, "tsc kHz");
 const APIC_BUS: Field = Field::new(0x4000_0010, Register::Ebx, 31, 0, "apic bus kHz");
 /// KVM's APIC timer counts nanoseconds.
 const APIC_BUS_KHZ: u32 = 1_000_000;
 
-/// Writes what the leaves say of the rate. `invariant` says whether the guest may rely on the host's.
+/// Writes the leaves that give the TSC's rate. `invariant` says whether the guest may rely on the host's rate.
 pub(super) fn write(
     cpuid: &mut Cpuid,
     host: &HostCpu,

@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::hex;
 
-/// The first function of the hypervisor's range, which says how far that goes, and who the hypervisor is.
+/// The first function of the hypervisor's range. It gives the range's last function, and the hypervisor's signature.
 pub const HYPERVISOR: u32 = 0x4000_0000;
-/// The first function of the extended range, which says how far that goes.
+/// The first function of the extended range. It gives the range's last function.
 pub const EXTENDED: u32 = 0x8000_0000;
 /// KVM's limit for `KVM_SET_CPUID2` (`KVM_MAX_CPUID_ENTRIES`).
 pub(super) const MAX_ENTRIES: usize = 256;
@@ -49,13 +49,13 @@ pub struct Registers {
     pub edx: u32,
 }
 
-/// Every leaf of a CPU. In files, a leaf is a line: `"0x00000004.1": "eax=0x... ebx=0x... ecx=0x... edx=0x..."`.
+/// Every leaf of a CPU. In files, each leaf is a line: `"0x00000004.1": "eax=0x... ebx=0x... ecx=0x... edx=0x..."`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cpuid(pub BTreeMap<Leaf, Registers>);
 
 impl Cpuid {
-    /// From `KVM_GET_SUPPORTED_CPUID` or `KVM_GET_CPUID2`. Of two entries for a leaf, KVM uses the first.
+    /// Converts the answer of `KVM_GET_SUPPORTED_CPUID` or `KVM_GET_CPUID2`. If a leaf has two entries, the first counts, as in KVM.
     #[must_use]
     pub fn from_entries(entries: &[kvm_cpuid_entry2]) -> Self {
         let mut leaves = BTreeMap::new();
@@ -72,7 +72,7 @@ impl Cpuid {
         Self(leaves)
     }
 
-    /// For `KVM_SET_CPUID2`.
+    /// Converts the leaves to entries for `KVM_SET_CPUID2`.
     #[must_use]
     pub fn to_entries(&self) -> Vec<kvm_cpuid_entry2> {
         let entry = |(leaf, registers): (&Leaf, &Registers)| kvm_cpuid_entry2 {
@@ -88,7 +88,7 @@ impl Cpuid {
         self.0.iter().map(entry).collect()
     }
 
-    /// A leaf's registers, all zero if it isn't there: what CPUID itself answers.
+    /// A leaf's registers, all zero if the leaf isn't there, as the CPUID instruction answers.
     #[must_use]
     pub fn get(&self, leaf: Leaf) -> Registers {
         self.0.get(&leaf).copied().unwrap_or_default()
@@ -100,7 +100,7 @@ impl Cpuid {
         self.0.range(all).map(|(&leaf, &registers)| (leaf, registers))
     }
 
-    /// Takes a function's leaves out.
+    /// Removes all leaves of a function.
     pub fn remove(&mut self, function: u32) {
         self.0.retain(|leaf, _| leaf.function != function);
     }
@@ -111,7 +111,7 @@ impl Cpuid {
         self.get(Leaf::new(function & 0x8000_0000)).eax >= function
     }
 
-    /// Returns whether a function is covered, but says nothing.
+    /// Returns whether a function is covered, but all its registers are zero or missing.
     #[must_use]
     pub fn leaves_blank(&self, function: u32) -> bool {
         self.covers(function) && self.function(function).all(|(_, registers)| registers.is_zero())
@@ -132,7 +132,7 @@ impl Leaf {
     }
 }
 
-/// As the SDM writes it: `CPUID.01H`, `CPUID.(EAX=0DH,ECX=1)`.
+/// Writes a leaf as the SDM does: `CPUID.01H`, `CPUID.(EAX=0DH,ECX=1)`.
 impl fmt::Display for Leaf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.index {
@@ -154,12 +154,12 @@ impl fmt::Display for Register {
 }
 
 impl Register {
-    /// All four.
+    /// All four registers.
     pub const ALL: [Self; 4] = [Self::Eax, Self::Ebx, Self::Ecx, Self::Edx];
 }
 
 impl Registers {
-    /// One of the four.
+    /// The value of one register.
     #[must_use]
     pub fn get(&self, register: Register) -> u32 {
         match register {
@@ -170,7 +170,7 @@ impl Registers {
         }
     }
 
-    /// One of the four, to change it.
+    /// The value of one register, to change it.
     pub fn get_mut(&mut self, register: Register) -> &mut u32 {
         match register {
             Register::Eax => &mut self.eax,
@@ -180,13 +180,13 @@ impl Registers {
         }
     }
 
-    /// The maker's name, if these are leaf 0's or [`EXTENDED`]'s.
+    /// The maker's name, if these are the registers of leaf 0 or [`EXTENDED`].
     #[must_use]
     pub fn maker(&self) -> [u8; 12] {
         text([self.ebx, self.edx, self.ecx])
     }
 
-    /// The hypervisor's signature, if these are the first leaf's of a hypervisor's block, such as [`HYPERVISOR`]'s. A shorter
+    /// The hypervisor's signature, if these are the registers of the first leaf of a hypervisor's block, such as [`HYPERVISOR`]. A shorter
     /// name ends with zeros.
     #[must_use]
     pub fn signature(&self) -> [u8; 12] {
@@ -200,7 +200,7 @@ impl Registers {
     }
 }
 
-/// The letters in three registers.
+/// The twelve letters in three registers.
 fn text(registers: [u32; 3]) -> [u8; 12] {
     let mut text = [0; 12];
     let (letters, _) = text.as_chunks_mut();

@@ -1,5 +1,5 @@
-//! A CPU's leaves and capability MSRs beside its features: what the model or the host says, what follows from the features, and what
-//! properties say.
+//! A CPU's leaves and capability MSRs, apart from the bits of its features: what the model or the host says, what follows from the
+//! features, and what properties say.
 
 use super::{
     CpuError,
@@ -32,16 +32,16 @@ const LAST_SUBLEAF: Field = Field::new(0x7, Register::Eax, 31, 0, "last subleaf"
 /// Bits of function 8000_0001h's EDX that AMD repeats from leaf 1.
 const AMD_ALIASES: u32 = 0x0183_f3ff;
 
-/// The model's CPU, or the host's, before features are set in it.
+/// Returns the CPU of the model, or of the host, before features are set in it.
 pub(super) fn start(offer: &Offer, choice: &Choice, spec: &CpuSpec) -> Capabilities {
     let Some(model) = choice.model else { return offer.capabilities.clone() };
     let cpuid = leaves::of(model, offer, choice.granted, spec);
-    // Of VMX, what has no name is the host's. Other capabilities have names, or are not there.
+    // VMX bits without a name here are the host's. All other MSRs have only named bits.
     let vmx = |(&index, &value)| (index, if msr::VMX.contains(&index) { value } else { 0 });
     Capabilities { cpuid, msrs: offer.capabilities.msrs.iter().map(vmx).collect() }
 }
 
-/// Removes leaves about absent features, and makes anew the fields that repeat or count others.
+/// Removes leaves about absent features, and recomputes the fields that repeat or count others.
 pub(super) fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spec: &CpuSpec) {
     let has = |name: &str| leaves::has(choice.granted, name);
     let lost = |name: &str| !has(name) && leaves::has(offer.features, name);
@@ -51,7 +51,7 @@ pub(super) fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spe
             cpuid.remove(function);
         }
     }
-    // A host may have state without its feature. It keeps what nobody took.
+    // A host may have state without the state's feature. A CPU without a model keeps all state that nothing took away.
     let whole = choice.model.is_none();
     xsave::rewrite(cpuid, |name| if whole { lost(name) } else { !has(name) }, whole);
     let basic = cpuid.get(Leaf::new(1)).edx;
@@ -91,7 +91,7 @@ pub(super) fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spe
         msr::PERF_CAPABILITIES => has("pdcm"),
         _ => has("vmx"),
     });
-    // A bit without a name here, such as EPT's memory types, goes with the feature that it is about.
+    // A bit without a name here, such as EPT's memory types, stays only with the feature that it describes.
     if let Some(value) = msrs.get_mut(&msr::VMX_EPT_VPID_CAP) {
         let keep = |name, half| if has(name) { half } else { 0 };
         *value &= keep("vmx-ept", 0xffff_ffff) | keep("vmx-vpid", 0xffff_ffff << 32);
@@ -99,7 +99,7 @@ pub(super) fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spe
     if let Some(value) = msrs.get_mut(&msr::VMX_CR4_FIXED1) {
         *value = vmx::cr4_fixed1(has);
     }
-    // KVM makes the older control MSRs from these, and takes no other value.
+    // KVM derives the older control MSRs from these, and takes no other value.
     for (old, new) in msr::VMX_OLD_CONTROLS {
         if let Some(&value) = msrs.get(&new) {
             let fixed = u64::from(msr::vmx_default1(new));
@@ -108,7 +108,7 @@ pub(super) fn derive(cpu: &mut Capabilities, offer: &Offer, choice: &Choice, spe
     }
 }
 
-/// The caches that `spec` asks for; `whole` says that the CPU is the host's.
+/// Sets the caches that `spec` asks for. `whole` means that the CPU is the host's, without a model.
 fn caches(cpuid: &mut Cpuid, offer: &Offer, spec: &CpuSpec, whole: bool) {
     let mode = spec.caches;
     if mode == CacheMode::Model || mode == CacheMode::Emulate && !whole {
@@ -129,7 +129,7 @@ fn caches(cpuid: &mut Cpuid, offer: &Offer, spec: &CpuSpec, whole: bool) {
     }
 }
 
-/// Writes what the properties of `spec` say, which are about no single feature.
+/// Writes the properties of `spec` that are about no single feature.
 pub(super) fn describe(
     cpuid: &mut Cpuid,
     host: &HostCpu,
@@ -154,7 +154,7 @@ pub(super) fn describe(
     Ok(())
 }
 
-/// The bits of a physical address that the guest should use: no more than there are.
+/// Sets how many bits of a physical address the guest should use: at most as many as it has.
 fn guest_width(cpuid: &mut Cpuid, spec: &CpuSpec, decisions: &mut Vec<Decision>) -> Result<(), CpuError> {
     let width = PHYSICAL_WIDTH.get(cpuid);
     let (value, why) = match spec.guest_physical_bits {

@@ -1,4 +1,4 @@
-//! Why there is no CPU like the one that was asked for.
+//! Errors in choosing a CPU.
 
 use super::{
     address_width::{MAX_PHYSICAL_BITS, MIN_PHYSICAL_BITS},
@@ -9,31 +9,31 @@ use super::{
 };
 use crate::suggest::suggestion;
 
-/// Why there is no CPU like that.
+/// Reasons why there is no CPU like the one that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CpuError {
-    /// `<vendor>`.
+    /// libvirt's `<vendor>` names a maker that is not the host's.
     #[error("this host's processor is not made by {0}")]
     Vendor(Vendor),
-    /// `host-model` on a processor by a maker without models.
+    /// `host-model` on a processor whose maker has no models.
     #[error("no named model is like this host: use host-passthrough")]
     NoModel,
-    /// `enforce`, and `require`.
+    /// Features that can't be given, with `enforce` or libvirt's `require`.
     #[error("this host cannot give {}", list(.0))]
     Unmet(Vec<Unmet>),
-    /// libvirt's `check`.
+    /// Features that can't be given, with libvirt's `check`.
     #[error("this host cannot give {}; with check='none' the guest would start without", list(.0))]
     Checked(Vec<Unmet>),
-    /// `forbid`.
+    /// Features that the host has, with libvirt's `forbid`.
     #[error("this host has what is forbidden: {0}")]
     Forbidden(String),
-    /// `match='strict'`.
+    /// Features beyond those described, with libvirt's `match='strict'`.
     #[error("this host has more than what is described: {0}")]
     Strict(String),
-    /// `force` where KVM has the last word.
-    #[error("{0} can't be forced: KVM keeps to what it offers")]
+    /// libvirt's `force` for a feature that KVM gives only if the host has it.
+    #[error("{0} can't be forced: KVM gives it only if the host has it")]
     Force(&'static str),
-    /// `phys-bits`.
+    /// `phys-bits` above the host's width.
     #[error("phys-bits={given}: this host's physical addresses have {host} bits, so give at most that")]
     PhysicalBits {
         /// The value that was given.
@@ -41,7 +41,7 @@ pub enum CpuError {
         /// The host's value.
         host: u32,
     },
-    /// `guest-phys-bits`.
+    /// `guest-phys-bits` above the guest's width.
     #[error(
         "guest-phys-bits={given}: the guest's physical addresses have {width} bits, so give at most that"
     )]
@@ -51,31 +51,31 @@ pub enum CpuError {
         /// The guest's value.
         width: u32,
     },
-    /// `kvm=off` with APIC ids that a guest reaches only by a feature of KVM's.
+    /// `kvm=off` with APIC ids that a guest can reach only by a feature of KVM's.
     #[error(
         "kvm=off: without KVM's leaf Linux starts no CPU whose APIC id is above 254; give fewer vCPUs, or kvm=on"
     )]
     HiddenKvm,
-    /// `--nested on`.
+    /// `--nested on` where the host has no VMX or SVM to give.
     #[error(
         "KVM offers guests neither CPUID.01H:ECX[5] (vmx) with its MSRs nor CPUID.80000001H:ECX[2] (svm) with its leaf"
     )]
     NoNesting,
-    /// A topology with a zero in it.
+    /// A topology with a count of zero.
     #[error("a machine needs at least one vCPU")]
     NoVcpus,
-    /// More than APIC ids are planned for.
+    /// More vCPUs than APIC ids are planned for.
     #[error("{0} vCPUs are too many: their APIC ids would take more than {max} bits", max = MAX_APIC_ID_BITS)]
     TooManyVcpus(u64),
-    /// The host's leaves lack one that everything rests on.
+    /// The host's CPUID lacks a leaf that is always needed.
     #[error("the host's CPUID has no leaf {0}")]
     MissingLeaf(Leaf),
-    /// More than `KVM_SET_CPUID2` takes.
+    /// More leaves than `KVM_SET_CPUID2` takes.
     #[error("{0} CPUID leaves are more than the {max} that KVM takes", max = MAX_ENTRIES)]
     TooManyLeaves(usize),
 }
 
-/// The features, with commas.
+/// Joins the features with commas.
 fn list(unmet: &[Unmet]) -> String {
     unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -136,10 +136,10 @@ pub enum SpecError {
     /// `hv-relaxed`.
     #[error("{0}: nvmm has no Hyper-V enlightenments, which make Windows faster; take the word out")]
     HyperV(String),
-    /// A word that QEMU has for other uses.
+    /// A property of QEMU's that nvmm lacks.
     #[error("{0}: nvmm does not have this property of QEMU's; take the word out")]
     QemuOnly(String),
-    /// Nothing between two commas.
+    /// Two commas with nothing between them.
     #[error("an empty part in {0:?}: give MODEL,+feature,-feature")]
     Empty(String),
 }

@@ -1,6 +1,6 @@
 //! Features by QEMU's names: where the bit of each lives, what it needs, and which set of them a CPU has.
 //!
-//! One table, from which parsing, help, explanations, differences and tests all read.
+//! Parsing, help, explanations, differences and tests all read one table.
 
 mod amd;
 mod basic;
@@ -20,43 +20,43 @@ pub use set::FeatureSet;
 
 use self::table::COUNT;
 
-/// QEMU takes `_` for `-` in names.
+/// Replaces `_` by `-`: QEMU takes both in names.
 fn normal(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
 impl FeatureId {
-    /// The feature of this name or alias.
+    /// Finds the feature with this name or alias.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         names::find(name).or_else(|| names::find(&normal(name)))
     }
 
-    /// All of them, in the table's order.
+    /// All features, in the table's order.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..).map(Self).take(COUNT)
     }
 
-    /// The names most like one that doesn't exist, the best first; at most three.
+    /// Existing names that are most like one that doesn't exist, the best first; at most three.
     #[must_use]
     pub fn suggest(name: &str) -> Vec<&'static str> {
         crate::suggest::nearest(&normal(name), Self::all().map(|id| id.feature().name))
     }
 
-    /// The features that it needs.
+    /// The features that this one needs.
     #[must_use]
     pub fn needs(self) -> &'static [Self] {
         names::needs(self)
     }
 
-    /// All that its name stands for: it and the features that QEMU switches with it.
+    /// All that this feature's name stands for: itself and the features that QEMU switches with it.
     #[must_use]
     pub fn together(self) -> FeatureSet {
         let with = self.feature().with.iter().filter_map(|name| Self::find(name));
         with.chain([self]).collect()
     }
 
-    /// All that need it, directly or not.
+    /// All features that need this one, directly or not.
     #[must_use]
     pub fn dependents(self) -> FeatureSet {
         let mut lost = FeatureSet::from_iter([self]);
@@ -74,8 +74,7 @@ impl FeatureId {
 }
 
 impl FeatureSet {
-    /// The features of a list of names with white space between, each with those that QEMU switches with it; names that
-    /// don't exist are left out.
+    /// Parses names with white space between them, each with the features that QEMU switches with it. Names that don't exist are left out.
     #[must_use]
     pub fn parse(names: &str) -> Self {
         let ids = names.split_whitespace().filter_map(FeatureId::find);

@@ -15,12 +15,12 @@ pub struct Field {
     pub shift: u32,
     /// The number of bits.
     pub width: u32,
-    /// The manual's name for it.
+    /// The manual's name for the bits.
     pub name: &'static str,
 }
 
 impl Field {
-    /// Bits `high..=low` of a function without subleaves.
+    /// Bits `high..=low` in a function without subleaves.
     pub(super) const fn new(
         function: u32,
         register: Register,
@@ -46,17 +46,17 @@ impl Field {
         u32::MAX >> (32 - self.width)
     }
 
-    /// Its bits in the register.
+    /// The field's bits in the register.
     pub(super) const fn mask(&self) -> u32 {
         self.max() << self.shift
     }
 
-    /// The value in `cpuid`.
+    /// Reads the field in `cpuid`.
     pub(super) fn get(&self, cpuid: &Cpuid) -> u32 {
         cpuid.get(self.leaf).get(self.register) >> self.shift & self.max()
     }
 
-    /// Sets the value in `cpuid`, and no other bit.
+    /// Sets the field in `cpuid`, and no other bit.
     pub(super) fn set(&self, cpuid: &mut Cpuid, value: u32) {
         let register = cpuid.0.entry(self.leaf).or_default().get_mut(self.register);
         let mask = self.mask();
@@ -64,7 +64,7 @@ impl Field {
     }
 }
 
-/// As the SDM writes it: `CPUID.01H:EBX[31:24]`.
+/// Writes the place as the SDM does: `CPUID.01H:EBX[31:24]`.
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.leaf, self.register)?;

@@ -1,5 +1,5 @@
-//! The parts of a CPU from another host that are no features with names, and whether a host can give them too: maker, widths, the layout of
-//! state, counters, and each further bit of capability MSRs.
+//! Checks whether a host can give the parts of another host's CPU that are no named features: maker, widths, the layout of state, counters,
+//! and each further bit of capability MSRs.
 //!
 //! Linux, arch/x86/kvm/vmx/nested.c, `vmx_restore_vmx_basic`, `vmx_restore_control_msr`, `vmx_restore_vmx_misc`, `vmx_restore_vmx_ept_vpid_cap` and
 //! `vmx_restore_fixed0_msr`: KVM takes a value of a VMX capability MSR if it promises the guest nothing beyond KVM's own.
@@ -42,13 +42,13 @@ const MSR_LISTS: (u32, u32) = (27, 25);
 const MSEG_REVISION: (u32, u32) = (63, 32);
 /// IA32_VMX_CR0_FIXED0 and IA32_VMX_CR4_FIXED0: bits that have to be 1.
 const FIXED0: [u32; 2] = [0x486, 0x488];
-/// MSRs that KVM makes of others or of CPUID, or that hold no promise: the older controls, IA32_VMX_CR0_FIXED1 and IA32_VMX_CR4_FIXED1,
-/// and IA32_VMX_VMCS_ENUM, of which KVM takes any value.
+/// MSRs that need no comparison. KVM derives them from others or from CPUID (the older controls, IA32_VMX_CR0_FIXED1 and
+/// IA32_VMX_CR4_FIXED1), or takes any value (IA32_VMX_VMCS_ENUM).
 const MADE: [u32; 7] = [0x481, 0x482, 0x483, 0x484, 0x487, msr::VMX_CR4_FIXED1, 0x48a];
-/// The pairs of controls, those that may be 0 after all and the secondary ones.
+/// The MSRs that hold pairs of controls: the four "true" ones, and the secondary controls.
 const CONTROLS: [u32; 5] = [0x48d, 0x48e, 0x48f, 0x490, msr::VMX_PROCBASED_CTLS2];
 
-/// The parts of a CPU with these `features` that `host` can't give, except for those that are `told` of already.
+/// Lists the parts of a CPU with these `features` that `host` can't give, except for the bits in `told`, which are reported already.
 pub(super) fn lacking(
     host: &Capabilities,
     cpuid: &Cpuid,
@@ -77,7 +77,7 @@ pub(super) fn lacking(
             lacking.push(format!("{field} {}: {given} (this host has {most})", field.name));
         }
     }
-    // What describes a feature further has to be the same, except where only its bits count.
+    // Leaves that describe a feature further must be equal. This list has those whose bits are not compared elsewhere.
     for (function, name) in WITH_FEATURES {
         let compared = [0x12, 0x14, 0x1d, 0x1e].contains(&function) && leaves::has(features, name);
         if compared && cpuid.function(function).any(|(leaf, registers)| registers != here.get(leaf)) {
@@ -88,7 +88,7 @@ pub(super) fn lacking(
     let of_kvm = bits(of_kvm.into()).map(|bit| Place::Cpuid(KVM_FEATURES, Register::Eax, bit));
     lacking.extend(of_kvm.filter(|place| !told.contains(place)).map(|place| place.to_string()));
     for (&index, &given) in msrs {
-        // The feature that brings the MSR is told of if the host has none.
+        // If the host has no such MSR, the feature that brings it is reported already.
         let Some(&here) = host.msrs.get(&index) else { continue };
         let is_told = |bit: u32| {
             told.contains(&Place::Msr(index, bit)) || told.contains(&Place::Control(index, bit % 32))
@@ -104,7 +104,7 @@ pub(super) fn lacking(
     lacking
 }
 
-/// Each state that XSAVE saves, which has to lie where the host's processor puts it.
+/// Compares each state that XSAVE saves: it must lie where the host's processor puts it.
 fn state(here: &Cpuid, cpuid: &Cpuid, lacking: &mut Vec<String>) {
     for (bit, name) in xsave::components(cpuid) {
         let leaf = Leaf::sub(xsave::FUNCTION, bit);
@@ -124,7 +124,7 @@ fn state(here: &Cpuid, cpuid: &Cpuid, lacking: &mut Vec<String>) {
     }
 }
 
-/// A part of an MSR that a host can't give.
+/// A part of an MSR that the host can't give.
 enum Missing {
     Bit(u32),
     Field((u32, u32), u64, u64),
@@ -144,7 +144,7 @@ fn msr_bits(index: u32, given: u64, here: u64) -> Vec<Missing> {
         msr::VMX_BASIC => {
             let fields = [
                 field(REVISION, |given, here| given == here),
-                // A VMCS of the guest's may be larger than it has to be.
+                // A guest's VMCS may be larger than necessary.
                 field(REGION, |given, here| given >= here),
                 field(MEMORY_TYPE, |given, here| given == here),
             ];

@@ -11,8 +11,8 @@ use super::{
     vendor::{Manual, Vendor},
 };
 
-/// Functions that describe the host's CPU without being features, so that KVM may leave them blank.
-/// SDM 2A, "CPUID"; APM 3, "CPUID Feature Identifiers".
+/// Functions that describe the host's CPU and are no features, so that KVM may leave them blank. SDM 2A, "CPUID"; APM 3, "CPUID Feature
+/// Identifiers".
 const NATIVE: [u32; 8] = [
     0x2,         // cache and TLB descriptors
     0x4,         // caches
@@ -23,11 +23,11 @@ const NATIVE: [u32; 8] = [
     0x8000_0006, // L2 and L3 caches
     0x8000_001d, // caches
 ];
-/// Those of them that have a subleaf for each cache, ended by one of type 0 in `EAX[4:0]`.
+/// The functions of [`NATIVE`] that have a subleaf for each cache. The list ends with a subleaf of type 0 in `EAX[4:0]`.
 const CACHES: [u32; 2] = [0x4, 0x8000_001d];
 /// SVM and the topology extensions, in ECX of function 8000_0001h.
 const AMDS_OWN: u32 = 1 << 2 | 1 << 22;
-/// More subleaves than any CPU has caches.
+/// The most subleaves to read: more than any CPU has caches.
 const MAX_CACHES: u32 = 16;
 
 /// A host's CPU as KVM and the CPU itself describe it.
@@ -38,25 +38,25 @@ pub struct HostCpu {
     pub supported: Cpuid,
     /// The CPUID instruction's answers where KVM may have none: [`HostCpu::read_native`].
     pub native: Cpuid,
-    /// `KVM_GET_MSRS` on /dev/kvm of what is in `KVM_GET_MSR_FEATURE_INDEX_LIST`.
+    /// The answers of `KVM_GET_MSRS` on /dev/kvm for the MSRs in `KVM_GET_MSR_FEATURE_INDEX_LIST`.
     #[serde(with = "hex::msrs")]
     pub feature_msrs: BTreeMap<u32, u64>,
     /// `KVM_CAP_TSC_DEADLINE_TIMER`.
     pub tsc_deadline: bool,
     /// `KVM_CAP_NESTED_STATE`.
     pub nested_state: bool,
-    /// `KVM_GET_TSC_KHZ`, if it was asked for: that takes a VM.
+    /// The answer of `KVM_GET_TSC_KHZ`, if it was asked for, which takes a VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tsc_khz: Option<u32>,
-    /// The most that KVM takes for IA32_MCG_CAP: `KVM_X86_GET_MCE_CAP_SUPPORTED`, with the number of banks that `KVM_CAP_MCE` gives. 0, also
+    /// The largest IA32_MCG_CAP that KVM takes: `KVM_X86_GET_MCE_CAP_SUPPORTED`, with the number of banks that `KVM_CAP_MCE` gives. 0, also
     /// in recordings that lack it, means no machine checks.
     #[serde(default, with = "hex::number")]
     pub mcg_cap: u64,
 }
 
 impl HostCpu {
-    /// Reads the leaves that `supported` leaves blank from the CPU that this runs on. No others: a CPUID instruction is an exit
-    /// where this machine is itself a guest, and costs a millisecond a few levels down.
+    /// Reads the leaves that `supported` leaves blank from the CPU that this runs on. No other leaf is read: where this machine is itself a
+    /// guest, each CPUID instruction is an exit, which costs a millisecond a few levels down.
     #[must_use]
     pub fn read_native(supported: &Cpuid) -> Cpuid {
         fill_blanks(supported, |function, index| {
@@ -71,8 +71,8 @@ impl HostCpu {
         Vendor::named(&String::from_utf8_lossy(&self.supported.get(Leaf::new(0)).maker()))
     }
 
-    /// Whose manual describes it, as KVM groups the makers. An unknown maker's CPU that has SVM or the topology extensions, which are
-    /// AMD's, follows AMD; any other follows Intel.
+    /// The manual that describes the CPU, by KVM's grouping of makers. An unknown maker's CPU follows AMD if it has SVM or the topology
+    /// extensions, which are AMD's, and Intel otherwise.
     #[must_use]
     pub fn manual(&self) -> Manual {
         match self.vendor() {
@@ -104,7 +104,7 @@ impl HostCpu {
     }
 }
 
-/// The leaves that `supported` leaves blank, as `read`, a CPUID instruction, answers for a function and a subleaf.
+/// Fills the leaves that `supported` leaves blank. `read` executes CPUID for a function and a subleaf.
 fn fill_blanks(supported: &Cpuid, read: impl Fn(u32, u32) -> Registers) -> Cpuid {
     let mut native = Cpuid::default();
     let last = [0, EXTENDED].map(|base| read(base, 0).eax);

@@ -23,7 +23,7 @@ pub(super) const ARCH_CAPABILITIES: Field =
     Field::bit(0x7, Register::Edx, 29, "arch-capabilities").at(Leaf::sub(0x7, 0));
 const MSI_EXT_DEST_ID: Field = Field::bit(0x4000_0001, Register::Eax, 15, "kvm-msi-ext-dest-id");
 
-/// The in-kernel local APIC is an x2APIC, and has a TSC deadline timer if KVM says so. KVM's own leaves stay as they are.
+/// The in-kernel local APIC is an x2APIC. It has a TSC deadline timer if KVM says so. KVM's own leaves stay as they are.
 pub(super) fn patches(host: &HostCpu) -> Vec<Patch> {
     let mut patches = vec![
         patch(X2APIC, true, Why::Hypervisor),
@@ -31,13 +31,14 @@ pub(super) fn patches(host: &HostCpu) -> Vec<Patch> {
         patch(HYPERVISOR, true, Why::Hypervisor),
     ];
     if host.manual() == Manual::Amd && ARCH_CAPABILITIES.get(&host.supported) == 1 {
-        // KVM emulates Intel's MSR on any processor. Systems that know AMD's stumble over it.
+        // KVM emulates Intel's MSR on any processor, but OSes that know AMD's processors stumble over it.
         patches.push(patch(ARCH_CAPABILITIES, false, Why::Restrict("not on AMD processors")));
     }
     patches
 }
 
-/// The feature that the VMM has and not KVM: 15-bit APIC ids in MSI addresses, without which Linux starts no CPU whose id is above 254.
+/// The one feature that comes from the VMM and not from KVM: 15-bit APIC ids in MSI addresses. Without it, Linux starts no CPU whose id is
+/// above 254.
 pub(super) fn large_ids(topology: &Topology) -> Vec<Patch> {
     if topology.max_apic_id() < FIRST_X2APIC_ID {
         return Vec::new();
@@ -45,9 +46,9 @@ pub(super) fn large_ids(topology: &Topology) -> Vec<Patch> {
     [MSI_EXT_DEST_ID, X2APIC].map(|field| patch(field, true, Why::Hypervisor)).into()
 }
 
-/// KVM's leaves: who it is, and what it does for guests.
+/// KVM's leaves: its signature, and its features for guests.
 const LEAVES: [u32; 2] = [cpuid::HYPERVISOR, cpuid::HYPERVISOR + 1];
-/// The word that hides them.
+/// The word that hides these leaves.
 pub(super) const OFF: &str = "kvm=off";
 
 /// The features of KVM's leaf.
@@ -56,7 +57,7 @@ pub(super) static FEATURES: LazyLock<FeatureSet> = LazyLock::new(|| {
     FeatureId::all().filter(of_kvm).collect()
 });
 
-/// Takes KVM's leaves out. The guest still knows that it is one, by the hypervisor bit, as in QEMU.
+/// Removes KVM's leaves. The hypervisor bit still tells the guest that it is one, as in QEMU.
 pub(super) fn hide(cpuid: &mut Cpuid, decisions: &mut Vec<Decision>) {
     patch::hide(cpuid, &LEAVES, ("KVM's leaves", OFF), decisions);
 }

@@ -1,5 +1,5 @@
-//! The identity of a CPU, where the user gives it and not the model: QEMU's `vendor`, `family`, `model`, `stepping`, `model-id`,
-//! and how many leaves there are: `level` and `xlevel`.
+//! The identity of a CPU, where the user gives it and not the model: QEMU's `vendor`, `family`, `model`, `stepping`, `model-id`, and the
+//! number of leaves: `level` and `xlevel`.
 
 use std::fmt;
 
@@ -35,12 +35,12 @@ pub struct Identity {
 /// The last leaf of a range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
-    /// As the model or the host has it, or as its features need it.
+    /// The model's or the host's, or more if the features need more.
     #[default]
     Model,
-    /// The same, but at least this.
+    /// The same as [`Level::Model`], but at least this one.
     AtLeast(u32),
-    /// This. Leaves behind it are not there, nor are the features in them.
+    /// Exactly this one. Leaves beyond it are absent, and so are the features in them.
     Exactly(u32),
 }
 
@@ -52,7 +52,7 @@ const VENDOR: [Register; 3] = [Register::Ebx, Register::Edx, Register::Ecx];
 const FAMILY: [u32; 2] = [0, 0xff + 0xf];
 const BYTE: [u32; 2] = [0, 0xff];
 const STEPPING: [u32; 2] = [0, 0xf];
-/// Basic leaves end where the hypervisor's begin.
+/// Limits of `level`: basic leaves end where the hypervisor's begin.
 const LEVELS: [u32; 2] = [1, 0x3fff_ffff];
 const XLEVELS: [u32; 2] = [EXTENDED, 0xbfff_ffff];
 
@@ -69,7 +69,7 @@ impl Identity {
     pub(super) const WORDS: [&str; 9] =
         ["vendor", "family", "model", "stepping", "model-id", "level", "min-level", "xlevel", "min-xlevel"];
 
-    /// Sets one of the properties, if the name is one's.
+    /// Sets the property `name`. Returns false if there is no such property here.
     pub(super) fn set(&mut self, name: &str, value: Option<&str>) -> Result<bool, SpecError> {
         let number = |[least, most]: [u32; 2], allowed| {
             let value = given(name, value, allowed)?;
@@ -100,7 +100,7 @@ impl Identity {
         Ok(true)
     }
 
-    /// Whose manual the leaves follow: that of the maker that the CPU names, or else the host's.
+    /// The manual that the leaves follow: the one for the maker that the CPU names, or else the host's.
     pub(super) fn manual(&self, host: Manual) -> Manual {
         match self.vendor.map(|name| Vendor::named(&name.to_string())) {
             Some(Vendor::Intel | Vendor::Zhaoxin) => Manual::Intel,
@@ -109,7 +109,7 @@ impl Identity {
         }
     }
 
-    /// Returns whether the user says where one of the ranges ends.
+    /// Returns whether the user gives the last leaf of a range.
     pub(super) fn ends_a_range(&self) -> bool {
         [self.level, self.xlevel].iter().any(|level| matches!(level, Level::Exactly(_)))
     }
@@ -124,13 +124,13 @@ impl Identity {
         matches!(level, Level::Exactly(last) if function > last).then_some(word)
     }
 
-    /// The last leaves of both ranges, where a model or a host has these.
+    /// The last leaves of both ranges, given those of the model or the host.
     pub(super) fn levels(&self, [level, xlevel]: [u32; 2]) -> [u32; 2] {
         let brand = if self.brand.is_some() { BRAND[2] } else { 0 };
         [self.level.of(level), self.xlevel.of(xlevel.max(brand))]
     }
 
-    /// Sets the last leaves, and takes out those behind them.
+    /// Sets the last leaves, and removes those beyond them.
     pub(super) fn limit(&self, cpuid: &mut Cpuid, decisions: &mut Vec<Decision>) {
         let last = [LEVEL, XLEVEL].map(|field| field.get(cpuid));
         let [level, xlevel] = self.levels(last);
@@ -139,7 +139,7 @@ impl Identity {
             patches.push(asked(XLEVEL, xlevel));
         }
         patch::apply(cpuid, &patches, decisions);
-        // A model has them already.
+        // A model's last leaves are set already.
         let given = [self.level, self.xlevel].map(|level| level != Level::Model);
         for (patch, _) in patches.iter().zip(given).filter(|(_, given)| *given) {
             let decision = patch.apply(cpuid);
@@ -152,7 +152,7 @@ impl Identity {
         }
     }
 
-    /// Writes who the CPU is.
+    /// Writes the CPU's identity.
     pub(super) fn write(&self, cpuid: &mut Cpuid, decisions: &mut Vec<Decision>) {
         let mut patches = Vec::new();
         if let Some(MakerName(name)) = self.vendor {
@@ -183,7 +183,7 @@ impl Identity {
         }
         if signature != old {
             patches.push(asked(SIGNATURE, signature));
-            // Likewise.
+            // Likewise, only if it is repeated there.
             if cpuid.get(SIGNATURE_AGAIN.leaf).eax == old {
                 patches.push(asked(SIGNATURE_AGAIN, signature));
             }
@@ -211,7 +211,7 @@ fn asked(field: Field, value: u32) -> Patch {
 }
 
 impl Level {
-    /// `min-level` leaves a `level` alone, as in QEMU.
+    /// Raises the level. An exact `level` stays as it is, as in QEMU.
     fn at_least(self, least: u32) -> Self {
         if matches!(self, Self::Exactly(_)) { self } else { Self::AtLeast(least) }
     }
@@ -240,7 +240,7 @@ impl fmt::Display for MakerName {
     }
 }
 
-/// As words of `--cpu`, each behind a comma.
+/// Writes the identity as words of `--cpu`, each behind a comma.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vendor, family, model, stepping, brand, level, xlevel } = self;
@@ -266,7 +266,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// A number, in hexadecimal if it begins with `0x`.
+/// Parses a number, in hexadecimal if it begins with `0x`.
 fn parse(text: &str) -> Option<u32> {
     hex::parse_u32(text).or_else(|| text.parse().ok())
 }

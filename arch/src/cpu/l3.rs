@@ -9,14 +9,14 @@ use super::{
 const DESCRIPTORS: u32 = 0x2;
 /// The functions with a subleaf for each cache.
 const CACHES: [u32; 2] = [0x4, 0x8000_001d];
-/// `EAX[7:5]` of such a subleaf.
+/// The place of the cache level in EAX of such a subleaf: bits 7:5.
 const LEVEL: u32 = 5;
 /// Size, ways and line of the L3 cache.
 const L3: Field = Field::new(0x8000_0006, Register::Edx, 31, 0, "l3 cache");
-/// "Null descriptor", which QEMU has in the place of an L3 cache's.
+/// "Null descriptor", which QEMU puts in the place of an L3 cache's descriptor.
 const NULL: u8 = 0;
 
-/// Takes the L3 cache out of all leaves that describe caches.
+/// Removes the L3 cache from all leaves that describe caches.
 pub(super) fn hide(cpuid: &mut Cpuid, decisions: &mut Vec<Decision>) {
     let mut patches = Vec::new();
     if cpuid.0.contains_key(&L3.leaf) {
@@ -37,7 +37,7 @@ pub(super) fn hide(cpuid: &mut Cpuid, decisions: &mut Vec<Decision>) {
         if others.len() == all {
             continue;
         }
-        // The list closes up, and ends with subleaves that say nothing.
+        // The other subleaves move up, and blank ones end the list.
         let ends = std::iter::repeat(Registers::default());
         for (index, registers) in (0..).zip(others.into_iter().chain(ends).take(all)) {
             let field = |register| Field {
@@ -53,7 +53,8 @@ pub(super) fn hide(cpuid: &mut Cpuid, decisions: &mut Vec<Decision>) {
 
 const WHY: Why = Why::Word("l3-cache=off");
 
-/// SDM 2A, "Encoding of CPUID Leaf 2 Descriptors". A register whose highest bit is set has none, and the lowest byte of EAX is a count.
+/// Removes the L3's descriptors: SDM 2A, "Encoding of CPUID Leaf 2 Descriptors". A register whose highest bit is set has none, and the
+/// lowest byte of EAX is a count.
 fn without_descriptors(register: Register, value: u32) -> u32 {
     if value >> 31 == 1 {
         return value;

@@ -1,4 +1,4 @@
-//! The features that a host lacks of named models.
+//! The features of named models that a host lacks.
 
 use std::collections::BTreeMap;
 
@@ -14,31 +14,31 @@ use super::{
     spec::{CpuSpec, Model},
 };
 
-/// A host that is compared with models. It is looked at once for all of them, and no CPU is made for it.
+/// A host to compare with models. It is examined once for all of them, and no CPU is resolved.
 #[derive(Debug)]
 pub struct Lacking(Offer);
 
 impl Lacking {
-    /// Looks at `host`.
+    /// Examines `host`.
     ///
     /// # Errors
     ///
-    /// KVM leaves out what each processor has.
+    /// The host's CPUID lacks a leaf that is always needed.
     pub fn new(host: &HostCpu) -> Result<Self, CpuError> {
         Ok(Self(Offer::new(host)?))
     }
 
-    /// The features of a model that the host can't give, as [`CpuProfile::unmet`](super::profile::CpuProfile::unmet) tells them of a guest
-    /// with that model.
+    /// The features of a model that the host can't give, as [`CpuProfile::unmet`](super::profile::CpuProfile::unmet) reports them for a
+    /// guest with that model.
     #[must_use]
     pub fn of(&self, model: &'static NamedModel) -> Vec<Unmet> {
         let spec = CpuSpec { model: Model::Named(model), ..CpuSpec::default() };
-        // A model alone refuses no host.
+        // There is no error: only further words of `--cpu` refuse a host.
         Choice::new(&self.0, &spec).map(|choice| choice.unmet).unwrap_or_default()
     }
 
-    /// The parts of a CPU from another host that this one can't give, all of them: features by name and by their bit in a leaf or an MSR, then the
-    /// maker, widths, the layout of state, and bits of `msrs`, the MSRs that tell of capabilities.
+    /// All parts of a CPU from another host that this host can't give: features by name and by their bit in a leaf or an MSR, then the
+    /// maker, widths, the layout of state, and bits of `msrs`, the MSRs that report capabilities.
     #[must_use]
     pub fn of_cpu(&self, features: &[String], cpuid: &Cpuid, msrs: &BTreeMap<u32, u64>) -> Vec<String> {
         let offered = self.0.features | self.0.emulated;
@@ -51,7 +51,7 @@ impl Lacking {
                     lacking.push(Unmet { feature, reason: Reason::Host }.to_string());
                 }
                 Some(_) => {}
-                // Of a later nvmm's table.
+                // A name from the table of a later nvmm.
                 None => lacking.push(name.clone()),
             }
         }

@@ -1,4 +1,4 @@
-//! The leaves of a named model, but for its features.
+//! The leaves of a named model, apart from its features.
 
 use super::{
     address_width::WIDTHS,
@@ -15,12 +15,12 @@ const XSAVE: u32 = 0xd;
 const AVX10: u32 = 0x24;
 /// Bytes that CLFLUSH flushes, in units of 8.
 const CLFLUSH_SIZE: u32 = 8;
-/// The bits that QEMU gives a model's physical addresses.
+/// The bits of a physical address that QEMU gives a named model.
 const PHYSICAL_BITS: u32 = 40;
 
-/// The leaves of `model`, with room for `granted`, on this host.
+/// The leaves of `model` on this host, with room for the features in `granted`.
 ///
-/// The fields of a leaf that are no features are the host's, and only there with the feature that they are about: [`WITH_FEATURES`].
+/// The fields of a leaf that are no features are the host's, and are there only with the feature that they describe: [`WITH_FEATURES`].
 pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, spec: &CpuSpec) -> Cpuid {
     let host = &offer.capabilities.cpuid;
     let mut cpuid = Cpuid::default();
@@ -62,7 +62,7 @@ pub(super) fn of(model: &NamedModel, offer: &Offer, granted: FeatureSet, spec: &
         let version = (avx10.ebx & 0xff).min(model.avx10);
         avx10.ebx = avx10.ebx & !0xff | version;
     }
-    // Of SVM's leaf only the named features are wanted.
+    // Of SVM's leaf, only the named features count.
     if let Some(svm) = cpuid.0.get_mut(&Leaf::new(super::svm::FUNCTION)) {
         (svm.ecx, svm.edx) = (0, 0);
     }
@@ -81,7 +81,7 @@ pub(super) const WITH_FEATURES: [(u32, &str); 8] = [
     (0x8000_0022, "perfmon-v2"),
 ];
 
-/// The last leaf of both ranges: what the model says, or more if its features need more.
+/// The last leaves of both ranges: the model's, or more if its features need more.
 fn levels(model: &NamedModel, granted: FeatureSet) -> [u32; 2] {
     let [mut level, mut xlevel] = [model.level, model.xlevel];
     for (function, _) in WITH_FEATURES.iter().filter(|(_, feature)| has(granted, feature)) {

@@ -12,7 +12,7 @@ use super::{
 
 const MCE: Field = Field::bit(0x1, Register::Edx, 7, "mce");
 const MCA: Field = Field::bit(0x1, Register::Edx, 14, "mca");
-/// As many banks as QEMU gives.
+/// The number of banks that QEMU gives.
 const BANKS: u8 = 10;
 
 /// IA32_MCG_CAP.
@@ -35,9 +35,9 @@ pub(super) struct McgCap {
     __: u64,
 }
 
-/// IA32_MCG_CAP of a CPU with these leaves, if it has machine checks: QEMU's, as far as KVM gives it.
+/// IA32_MCG_CAP of a CPU with these leaves, if it has machine checks: QEMU's value, as far as KVM supports it.
 ///
-/// Local machine checks are for a CPU that is passed through, as in QEMU: a named model is the same on hosts without them.
+/// Local machine checks are only for a CPU that is passed through, as in QEMU: a named model has to be the same on hosts without them.
 pub(super) fn mcg_cap(host: &HostCpu, cpuid: &Cpuid, passthrough: bool) -> Option<McgCap> {
     let offered = McgCap::from(host.mcg_cap);
     let family = Signature::decode(cpuid.get(Leaf::new(1)).eax).family;
@@ -45,7 +45,7 @@ pub(super) fn mcg_cap(host: &HostCpu, cpuid: &Cpuid, passthrough: bool) -> Optio
     if !has_machine_checks || offered.count() == 0 {
         return None;
     }
-    // AMD tells recovery in CPUID, and has nothing at these bits.
+    // AMD reports recovery in CPUID, and does not use these bits.
     let intel = host.manual() == Manual::Intel;
     Some(
         McgCap::new()

@@ -45,7 +45,8 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     Table { models, numbers }
 });
 
-/// The model of this name, a version of one, or an alias. Without a version it is the first, as on QEMU's `pc` machines. Case matters.
+/// Finds the model with this name, which may be a version or an alias. A name without a version stands for the first one, as on QEMU's `pc`
+/// machines. Case matters.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static NamedModel> {
     TABLE.numbers.get(name).map(|&number| &TABLE.models[number])
@@ -61,7 +62,7 @@ pub(super) fn generic_caches(manual: Manual) -> Vec<(Leaf, Registers)> {
     Caches::LEGACY.leaves(manual)
 }
 
-/// The names most like one that doesn't exist, the best first.
+/// Existing names that are most like one that doesn't exist, the best first.
 #[must_use]
 pub fn suggest(name: &str) -> Vec<&'static str> {
     crate::suggest::nearest(name, all().map(|model| model.name.as_str()))

@@ -3,11 +3,11 @@
 /// IA32_APIC_BASE: the local APIC is in x2APIC mode.
 pub const APIC_BASE_EXTD: u64 = 1 << 10;
 
-/// IA32_FEATURE_CONTROL: whether VMXON works.
+/// IA32_FEATURE_CONTROL, which decides whether VMXON works.
 pub const FEATURE_CONTROL: u32 = 0x3a;
 /// IA32_BIOS_SIGN_ID: the microcode's revision. AMD has its patch level there.
 pub const BIOS_SIGN_ID: u32 = 0x8b;
-/// IA32_MCG_CAP: what machine checks can do.
+/// IA32_MCG_CAP: the machine-check capabilities.
 pub const MCG_CAP: u32 = 0x179;
 /// IA32_MISC_ENABLE.
 pub const MISC_ENABLE: u32 = 0x1a0;
@@ -37,18 +37,18 @@ pub const VMX_MISC: u32 = 0x485;
 pub const VMX_CR4_FIXED1: u32 = 0x489;
 /// IA32_VMX_PROCBASED_CTLS2: secondary processor-based controls.
 pub const VMX_PROCBASED_CTLS2: u32 = 0x48b;
-/// IA32_VMX_TRUE_PINBASED_CTLS, the first of four that say which of the controls that used to be 1 may be 0.
+/// IA32_VMX_TRUE_PINBASED_CTLS, the first of four MSRs that report which controls may be 0 although they used to be always 1.
 pub const VMX_TRUE_PINBASED_CTLS: u32 = 0x48d;
 /// IA32_VMX_VMFUNC, last of the VMX capability MSRs.
 pub const VMX_VMFUNC: u32 = 0x491;
 /// The VMX capability MSRs.
 pub const VMX: std::ops::RangeInclusive<u32> = VMX_BASIC..=VMX_VMFUNC;
 
-/// The older control MSRs, each with the "true" one that says the same and more.
+/// The older control MSRs, each with the "true" one that gives the same information and more.
 pub const VMX_OLD_CONTROLS: [(u32, u32); 4] =
     [(0x481, 0x48d), (0x482, 0x48e), (0x483, 0x48f), (0x484, 0x490)];
 
-/// The controls of a "true" control MSR that the older MSR has fixed at 1: SDM 3D, "Reserved Controls and Default Settings".
+/// The controls of a "true" control MSR that the older MSR fixes at 1: SDM 3D, "Reserved Controls and Default Settings".
 #[must_use]
 pub const fn vmx_default1(index: u32) -> u32 {
     match index {
@@ -62,7 +62,7 @@ pub const fn vmx_default1(index: u32) -> u32 {
 
 /// IA32_FEATURE_CONTROL: machine checks may be delivered to one logical processor alone.
 pub const FEATURE_CONTROL_LMCE: u64 = 1 << 20;
-/// IA32_FEATURE_CONTROL: no further writes.
+/// IA32_FEATURE_CONTROL: no further writes are possible.
 pub const FEATURE_CONTROL_LOCKED: u64 = 1 << 0;
 /// IA32_FEATURE_CONTROL: VMXON works outside SMX operation.
 pub const FEATURE_CONTROL_VMX_OUTSIDE_SMX: u64 = 1 << 2;

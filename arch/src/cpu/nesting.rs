@@ -1,4 +1,4 @@
-//! The guest's means to run guests of its own.
+//! The features by which a guest can run guests of its own.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -26,7 +26,7 @@ pub enum Virtualization {
     Svm,
 }
 
-/// Not the name of a kind of virtualization.
+/// The text names no kind of virtualization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("give vmx or svm")]
 pub struct UnknownVirtualization;
@@ -73,7 +73,7 @@ impl fmt::Display for Virtualization {
     }
 }
 
-/// By its [`Virtualization::name`].
+/// Parses a [`Virtualization::name`].
 impl FromStr for Virtualization {
     type Err = UnknownVirtualization;
 
@@ -82,7 +82,7 @@ impl FromStr for Virtualization {
     }
 }
 
-/// The guest's means for guests of its own.
+/// The features by which a guest can run guests of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nesting {
     /// Nothing.
@@ -94,7 +94,7 @@ pub enum Nesting {
 }
 
 impl Nesting {
-    /// The means by a CPU's leaves and MSRs, which are [`whole`].
+    /// Reads the features from a CPU's leaves and MSRs, to which [`whole`] has been applied.
     pub(super) fn of(cpu: &Capabilities) -> Self {
         if VMX.get(&cpu.cpuid) == 1 {
             Self::Vmx(vmx::secondary_controls(&cpu.msrs).unwrap_or(vmx::SecondaryControls::empty()))
@@ -105,7 +105,7 @@ impl Nesting {
         }
     }
 
-    /// Returns which of the two kinds it is.
+    /// Returns the kind.
     #[must_use]
     pub fn kind(&self) -> Option<Virtualization> {
         match self {
@@ -121,7 +121,7 @@ impl Nesting {
         self.kind().map_or("none", Virtualization::name)
     }
 
-    /// Its features: `ept`, `npt`, `unrestricted-guest` ...
+    /// Names of the features: `ept`, `npt`, `unrestricted-guest` ...
     #[must_use]
     pub fn features(&self) -> Vec<String> {
         match self {
@@ -132,9 +132,9 @@ impl Nesting {
     }
 }
 
-/// The changes to `cpuid` after which it has either all of VMX or SVM, or nothing.
+/// The changes to `cpuid` after which it has either all of VMX or SVM, or nothing of it.
 ///
-/// Each of the two is announced by a bit and described elsewhere. A guest that sees one half without the other crashes.
+/// CPUID has a bit for each of the two, and describes them elsewhere. A guest that sees one without the other crashes.
 pub(super) fn whole(cpuid: &Cpuid, msrs: &BTreeMap<u32, u64>) -> Vec<Patch> {
     let mut patches = Vec::new();
     let mut refuse = |field, reason| patches.push(Patch { field, value: 0, why: Why::Restrict(reason) });
@@ -153,7 +153,7 @@ pub(super) fn whole(cpuid: &Cpuid, msrs: &BTreeMap<u32, u64>) -> Vec<Patch> {
     patches
 }
 
-/// Spelled as QEMU does.
+/// Names of the flags, spelled as in QEMU.
 fn names<F: Flags>(flags: &F) -> Vec<String> {
     flags.iter_names().map(|(name, _)| name.to_ascii_lowercase().replace('_', "-")).collect()
 }

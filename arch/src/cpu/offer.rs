@@ -1,4 +1,4 @@
-//! The features that a host has for guests: KVM's, those that the hypervisor adds to them, and no half of anything.
+//! The features that a host has for guests: KVM's and those that the hypervisor adds, without any that are only half there.
 
 use super::{
     CpuError,
@@ -22,14 +22,14 @@ pub(super) struct Offer {
     pub(super) signature: Signature,
     pub(super) capabilities: Capabilities,
     pub(super) features: FeatureSet,
-    /// Features that need nothing except CPUID, so that KVM need not offer them.
+    /// Features that need nothing except their CPUID bit, so that KVM need not offer them.
     pub(super) emulated: FeatureSet,
-    /// Features whose presence is not simply KVM's answer.
+    /// Features whose presence is not just KVM's answer.
     pub(super) decisions: Vec<Decision>,
 }
 
 impl Offer {
-    /// Reads what `host` has to offer.
+    /// Finds what `host` has to offer.
     pub(super) fn new(host: &HostCpu) -> Result<Self, CpuError> {
         for function in [0, 1] {
             let leaf = Leaf::new(function);
@@ -57,7 +57,8 @@ impl Offer {
         let mut capabilities = Capabilities { msrs, cpuid };
         states(&mut capabilities, &mut decisions);
         let manual = host.manual();
-        // QEMU gives it on any AMD host too: Linux finds threads and dies only with it. A hint is the user's promise, and KVM lists none.
+        // QEMU gives topoext on any AMD host too: Linux finds threads and dies only with it. A hint is the user's promise, and KVM lists
+        // none.
         let emulated =
             if manual == Manual::Amd { "topoext kvm-hint-dedicated" } else { "kvm-hint-dedicated" };
         let emulated = FeatureSet::parse(emulated);
@@ -73,8 +74,8 @@ impl Offer {
     }
 }
 
-/// Takes away what has no state in leaf 0DH: it is half of a feature. KVM lists AMX, for one, whether or not this process may use its
-/// state.
+/// Takes away features that have no state in leaf 0DH and so are only half there. KVM lists AMX, for one, whether or not this process may
+/// use its state.
 fn states(capabilities: &mut Capabilities, decisions: &mut Vec<Decision>) {
     let half = xsave::half(&capabilities.cpuid).filter_map(FeatureId::find);
     let half: Vec<_> = half.filter(|id| capabilities.has(id.feature().place)).collect();

@@ -1,4 +1,4 @@
-//! Changes to CPUID, each of which knows who wants it.
+//! Changes to CPUID, each with the reason for it.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use super::{
     feature::Place,
 };
 
-/// The one who decided on a value.
+/// The source of a value, or the reason for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// The host's, as it is.
+    /// The host, whose value is kept.
     Host,
-    /// The named model's.
+    /// The named model.
     Model(&'static str),
-    /// The user's, by name.
+    /// The user, who named the feature.
     Feature,
-    /// A word of `--cpu` hides it: `kvm=off`, `pmu=off`, `level`.
+    /// A word of `--cpu` that hides it: `kvm=off`, `pmu=off`, `level`.
     Word(&'static str),
-    /// It makes no sense without this feature, which is not there.
+    /// It makes no sense without this feature, which is missing.
     Needs(&'static str),
     /// The machine's sockets, dies, cores and threads.
     Topology,
@@ -47,7 +47,7 @@ pub struct Patch {
 /// A value that is not simply KVM's, for a person to read: `CPUID.01H:ECX[31] hypervisor = 0x1 (hypervisor; KVM has 0x0)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {
-    /// Its place.
+    /// The place of the value.
     pub place: At,
     /// The manual's name for it.
     pub name: &'static str,
@@ -55,7 +55,7 @@ pub struct Decision {
     pub value: u64,
     /// The value that KVM would have given.
     pub host: u64,
-    /// The one who decided.
+    /// The source of the value.
     pub why: Why,
 }
 
@@ -71,7 +71,7 @@ pub enum At {
 }
 
 impl Patch {
-    /// Applies the patch, and says what was decided.
+    /// Applies the patch, and returns the decision.
     pub(super) fn apply(&self, cpuid: &mut Cpuid) -> Decision {
         let host = self.field.get(cpuid);
         self.field.set(cpuid, self.value);
@@ -85,13 +85,13 @@ impl Patch {
     }
 }
 
-/// Applies patches, and keeps those that changed something.
+/// Applies patches, and keeps the decisions that changed something.
 pub(super) fn apply(cpuid: &mut Cpuid, patches: &[Patch], decisions: &mut Vec<Decision>) {
     let made = patches.iter().map(|patch| patch.apply(cpuid));
     decisions.extend(made.filter(|decision| decision.value != decision.host));
 }
 
-/// Takes functions out, and says of each register what it was and which word hides it.
+/// Removes functions, and records for each register its old value and the word that hides it.
 pub(super) fn hide(
     cpuid: &mut Cpuid,
     functions: &[u32],

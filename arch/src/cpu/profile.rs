@@ -1,4 +1,4 @@
-//! The CPU of one machine, decided on: what each vCPU is given, and why.
+//! The resolved CPU of one machine: what each vCPU is given, and why.
 
 use std::collections::BTreeMap;
 
@@ -30,16 +30,16 @@ use super::{
     verify::{self, Mismatch},
 };
 
-/// A CPU, resolved: nothing is left to decide.
+/// A resolved CPU: nothing is left to decide.
 #[derive(Clone, Debug)]
 pub struct CpuProfile {
     manual: Manual,
     topology: Topology,
-    /// The leaves, but for the vCPUs' own numbers, and the capability MSRs.
+    /// The leaves, except for the vCPUs' own numbers, and the capability MSRs.
     capabilities: Capabilities,
     msrs: Vec<(u32, u64)>,
     mcg_cap: Option<McgCap>,
-    /// The leaves that KVM would give.
+    /// The leaves that KVM offers.
     offered: Cpuid,
     nesting: Nesting,
     choice: Choice,
@@ -49,7 +49,7 @@ pub struct CpuProfile {
 }
 
 impl CpuProfile {
-    /// Decides what the CPU that `spec` asks for is on this host.
+    /// Decides on the CPU that `spec` asks for on this host.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl CpuProfile {
 
         // Features first, since leaves and levels follow from them. The topology then knows which leaves there are.
         let mut capabilities = derive::start(&offer, &choice, spec);
-        // The host's CPU has its features already.
+        // A CPU without a model is the host's, which has its features set already.
         let unset = match choice.model {
             Some(_) => FeatureId::all().collect::<FeatureSet>() - *TOPOLOGICAL,
             None => (choice.granted - offer.features) | (offer.features - choice.granted),
@@ -97,7 +97,7 @@ impl CpuProfile {
         let canonical = CpuSpec {
             model: choice.model.map_or(Model::HostPassthrough, Model::Named),
             settings: choice.settings(&offer),
-            // The rest is about no feature, or is one of `settings` by now.
+            // The rest concerns no feature, or is in `settings` by now.
             nested: Nested::default(),
             policy: Policy::default(),
             vendor: None,
@@ -138,14 +138,14 @@ impl CpuProfile {
         cpuid
     }
 
-    /// Every vCPU's MSRs, in the order to write them, after `KVM_SET_CPUID2`: KVM refuses those of features that CPUID lacks.
+    /// Every vCPU's MSRs, in the order to write them, after `KVM_SET_CPUID2`: KVM refuses the MSRs of features that CPUID lacks.
     #[must_use]
     pub fn msrs(&self) -> &[(u32, u64)] {
         &self.msrs
     }
 
-    /// Has the MSRs written, too, that the host which the machine runs on would give other values, if the CPU was decided on another, as that of
-    /// a restored machine.
+    /// Adds the MSRs to which `here` would give other values to those that are written. For a CPU that was resolved on another host, as
+    /// that of a restored machine.
     pub fn run_on(&mut self, here: &HostCpu) {
         let written = |index: u32| self.msrs.iter().any(|&(other, _)| other == index);
         let differ = self.capabilities.msrs.iter().filter(|&(&index, &value)| {
@@ -158,26 +158,26 @@ impl CpuProfile {
         self.msrs.splice(end..end, differ);
     }
 
-    /// IA32_MCG_CAP, for `KVM_X86_SETUP_MCE`, if the CPU has machine checks. It goes before the other MSRs: KVM takes
-    /// IA32_FEATURE_CONTROL's bit for local machine checks only from a CPU that has them.
+    /// IA32_MCG_CAP, for `KVM_X86_SETUP_MCE`, if the CPU has machine checks. Set it before the other MSRs: KVM takes the bit of
+    /// IA32_FEATURE_CONTROL for local machine checks only from a CPU that has them.
     #[must_use]
     pub fn mcg_cap(&self) -> Option<u64> {
         self.mcg_cap.map(McgCap::into_bits)
     }
 
-    /// The MSRs that describe capabilities, with the values that the guest reads, whether KVM has to be told or not.
+    /// The MSRs that report capabilities, with the values that the guest reads, including those that are KVM's own and need no writing.
     #[must_use]
     pub fn capability_msrs(&self) -> &BTreeMap<u32, u64> {
         &self.capabilities.msrs
     }
 
-    /// The features for guests of the guest.
+    /// The features by which the guest can run guests of its own.
     #[must_use]
     pub fn nesting(&self) -> &Nesting {
         &self.nesting
     }
 
-    /// The features that the guest has, but for those that follow from the topology.
+    /// The features that the guest has, except for those that follow from the topology.
     #[must_use]
     pub fn features(&self) -> FeatureSet {
         self.choice.granted
@@ -189,13 +189,13 @@ impl CpuProfile {
         if TOPOLOGICAL.contains(feature) { Why::Topology } else { self.choice.why(feature) }
     }
 
-    /// Returns whether the guest has performance counters. If not, KVM has to be told before it makes vCPUs.
+    /// Returns whether the guest has performance counters. If not, switch them off in KVM before creating vCPUs.
     #[must_use]
     pub fn pmu(&self) -> bool {
         pmu::wanted(&self.canonical, self.choice.model.is_some())
     }
 
-    /// The TSC's rate in kHz, if it is not to be the host's.
+    /// The TSC's rate in kHz, unless it is the host's.
     #[must_use]
     pub fn tsc_khz(&self) -> Option<u32> {
         self.canonical.tsc_khz
@@ -213,19 +213,19 @@ impl CpuProfile {
         self.exact
     }
 
-    /// The features that were asked for and could not be given, unless nobody wants to know.
+    /// The features that were asked for and could not be given. Empty with `check=off`.
     #[must_use]
     pub fn unmet(&self) -> &[Unmet] {
         &self.choice.unmet
     }
 
-    /// The CPU in as few words as give it again on this host, bit for bit.
+    /// The shortest specification that gives this CPU again on this host, bit for bit.
     #[must_use]
     pub fn canonical(&self) -> &CpuSpec {
         &self.canonical
     }
 
-    /// All that is not simply KVM's answer, in order.
+    /// All values that are not just KVM's answer, in order.
     #[must_use]
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
@@ -243,21 +243,21 @@ impl CpuProfile {
         address_width::physical(&self.capabilities.cpuid)
     }
 
-    /// Returns whether Linux can't find the threads or dies that there are: on AMD's CPUs it looks for them only with `topoext`.
+    /// Returns whether Linux can't find the threads or dies of this topology: on AMD's CPUs it looks for them only with `topoext`.
     #[must_use]
     pub fn hides_topology(&self) -> bool {
         let seen = self.manual == Manual::Intel || leaves::has(self.choice.granted, "topoext");
         !seen && !self.topology.has_only_cores()
     }
 
-    /// Puts a vCPU's local APIC into x2APIC mode if ids need it, as firmware does: Linux drops the larger ids from the MADT when it isn't.
+    /// Puts a vCPU's local APIC into x2APIC mode if its ids need it, as firmware does: otherwise Linux drops the larger ids from the MADT.
     pub fn set_apic_mode(&self, sregs: &mut kvm_sregs) {
         if self.topology.max_apic_id() >= FIRST_X2APIC_ID {
             sregs.apic_base |= msr::APIC_BASE_EXTD;
         }
     }
 
-    /// The CPU's name, empty if it has none. What is no letter, digit or sign is escaped.
+    /// The CPU's name, empty if it has none. Characters other than letters, digits and signs are escaped.
     #[must_use]
     pub fn brand(&self) -> String {
         let leaf = |function| self.capabilities.cpuid.get(Leaf::new(function));
@@ -267,14 +267,14 @@ impl CpuProfile {
         text.trim_ascii().escape_ascii().to_string()
     }
 
-    /// Compares a vCPU's leaves as `KVM_GET_CPUID2` has them with those it was given.
+    /// Compares a vCPU's leaves as `KVM_GET_CPUID2` returns them with the leaves that it was given.
     #[must_use]
     pub fn verify(&self, vcpu: u32, read: &[kvm_cpuid_entry2]) -> Vec<Mismatch> {
         verify::compare(&self.leaves(vcpu), &Cpuid::from_entries(read), &self.offered)
     }
 }
 
-/// Wider addresses than the processor's can't be translated.
+/// Refuses addresses that are wider than the processor's, which can't be translated.
 fn check_width(host: &HostCpu, spec: &CpuSpec) -> Result<(), CpuError> {
     match spec.physical_bits {
         PhysicalBits::Fixed(given) if given > host.physical_address_width() => {
@@ -284,7 +284,7 @@ fn check_width(host: &HostCpu, spec: &CpuSpec) -> Result<(), CpuError> {
     }
 }
 
-/// Each feature that the guest has and KVM would not have given, or the other way round.
+/// Each feature for which the guest's value is not the one that KVM would give.
 fn feature_decisions(offer: &Offer, choice: &Choice) -> impl Iterator<Item = Decision> {
     let changed = (choice.granted - offer.features) | (offer.features - choice.granted);
     changed.iter().map(|id| Decision {

@@ -1,4 +1,4 @@
-//! Sets of features that more than one step of the pipeline treats in its own way.
+//! Sets of features that several steps of the pipeline treat specially.
 
 use std::sync::LazyLock;
 
@@ -9,21 +9,21 @@ use super::{
 
 /// The features that the topology decides on.
 pub static TOPOLOGICAL: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("ht cmp-legacy"));
-/// Features that QEMU takes from every named model on KVM: MWAIT and the thermal MSRs are not there, and nesting is asked for.
+/// Features that QEMU removes from every named model on KVM: MWAIT and the thermal MSRs are missing, and nesting has to be asked for.
 pub static KVM_LACKS: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("monitor acpi svm"));
-/// Features that QEMU gives every named model on KVM.
+/// Features that QEMU adds to every named model on KVM.
 pub static KVM_BRINGS: LazyLock<FeatureSet> = LazyLock::new(|| {
     FeatureSet::parse(
         "hypervisor x2apic kvmclock kvmclock2 kvm-nopiodelay kvm-asyncpf kvm-steal-time kvm-pv-eoi kvmclock-stable-bit",
     )
 });
-/// A guest that counts on one TSC rate can't be migrated to another host.
+/// Features that can't be migrated: a guest that relies on one TSC rate can't move to another host.
 pub static NOT_MIGRATABLE: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("invtsc"));
 /// VMX itself.
 pub static VMX: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("vmx"));
 /// SVM itself.
 pub static SVM: LazyLock<FeatureSet> = LazyLock::new(|| FeatureSet::parse("svm"));
-/// All of VMX that its capability MSRs tell.
+/// All features that the VMX capability MSRs report.
 pub static VMX_PARTS: LazyLock<FeatureSet> = LazyLock::new(|| {
     let parts = FeatureId::all().filter(|id| match id.feature().place {
         Place::Msr(index, _) | Place::Control(index, _) => msr::VMX.contains(&index),
@@ -31,7 +31,7 @@ pub static VMX_PARTS: LazyLock<FeatureSet> = LazyLock::new(|| {
     });
     parts.collect()
 });
-/// All of SVM that its leaf tells.
+/// All features that SVM's leaf reports.
 pub static SVM_PARTS: LazyLock<FeatureSet> = LazyLock::new(|| {
     let parts = FeatureId::all()
         .filter(|id| matches!(id.feature().place, Place::Cpuid(leaf, ..) if leaf.function == svm::FUNCTION));

@@ -16,8 +16,8 @@ impl Signature {
         Self { family, model, stepping }
     }
 
-    /// From `EAX` of leaf 1: SDM 2A, "Version Information Returned by CPUID in EAX". The extended family counts only beside family 15, and
-    /// the extended model beside 6 and 15. Zhaoxin has one beside 7 too, so it counts from 6 on, as Linux has it.
+    /// Decodes `EAX` of leaf 1: SDM 2A, "Version Information Returned by CPUID in EAX". The extended family counts only beside family 15,
+    /// and the extended model beside 6 and 15. Zhaoxin has one beside 7 too, so it counts from 6 on, as in Linux.
     #[must_use]
     pub fn decode(eax: u32) -> Self {
         let bits = |high: u32, low: u32| eax >> low & (u32::MAX >> (31 - (high - low)));
@@ -29,7 +29,7 @@ impl Signature {
         }
     }
 
-    /// `EAX` of leaf 1: the inverse of [`Signature::decode`].
+    /// Encodes `EAX` of leaf 1: the inverse of [`Signature::decode`].
     pub(super) fn encode(self) -> u32 {
         let Self { family, model, stepping } = self;
         let (family, extended) = if family > 15 { (15, family - 15) } else { (family, 0) };

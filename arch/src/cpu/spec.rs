@@ -22,7 +22,7 @@ pub struct CpuSpec {
     pub settings: Vec<Setting>,
     /// The action on features that can't be given.
     pub policy: Policy,
-    /// `--nested`.
+    /// `--nested`: with VMX or SVM, or without.
     pub nested: Nested,
     /// The caches that the guest sees.
     pub caches: CacheMode,
@@ -30,29 +30,29 @@ pub struct CpuSpec {
     pub physical_bits: PhysicalBits,
     /// The maker that the host's CPU has to have.
     pub vendor: Option<Vendor>,
-    /// The limit to which the CPU may differ from the one described.
+    /// How far the CPU may differ from the one described.
     pub matching: Match,
     /// The CPU's identity, and the number of its leaves.
     pub identity: Identity,
-    /// `migratable=on`: without what a guest could not keep on another host.
+    /// `migratable=on`: leaves out what a guest could not keep on another host.
     pub migratable: bool,
-    /// `kvm=off`: without the leaves that tell a guest of KVM.
+    /// `kvm=off`: leaves out the leaves that tell a guest of KVM.
     pub hide_kvm: bool,
-    /// `pmu`: whether there are performance counters. Without the word, the host's CPU has them and models don't, as in QEMU.
+    /// `pmu`: performance counters on or off. By default, the host's CPU has them and models don't, as in QEMU.
     pub pmu: Option<bool>,
-    /// `l3-cache=off`.
+    /// `l3-cache=off`: hides the L3 cache.
     pub hide_l3: bool,
-    /// `guest-phys-bits`: how much of a physical address a guest should use.
+    /// `guest-phys-bits`: the number of bits of a physical address that a guest should use.
     pub guest_physical_bits: Option<u32>,
-    /// `tsc-frequency`, in kHz.
+    /// `tsc-frequency`: the TSC's rate in kHz.
     pub tsc_khz: Option<u32>,
-    /// `vmware-cpuid-freq`: whether a leaf tells the TSC's rate.
+    /// `vmware-cpuid-freq`: a leaf gives the TSC's rate.
     pub tsc_leaf: bool,
     /// `kvm-pv-enforce-cpuid`: the guest may use only those of KVM's features that its leaf lists.
     pub enforce_pv: bool,
 }
 
-/// A CPU to start from.
+/// The CPU to start from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Model {
     /// All that KVM offers on this host.
@@ -64,7 +64,7 @@ pub enum Model {
     Named(&'static NamedModel),
 }
 
-/// The wish for one feature.
+/// A wish for one feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The feature.
@@ -73,48 +73,48 @@ pub struct Setting {
     pub want: Want,
 }
 
-/// The wishes that there can be for a feature: QEMU's two, and libvirt's policies.
+/// The possible wishes for a feature: QEMU's two, and libvirt's policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// `+feature`: if it can be given.
+    /// `+feature`: give it if possible.
     On,
-    /// `-feature`.
+    /// `-feature`: take it away.
     Off,
-    /// `force`: shown to the guest whether the host has it or not.
+    /// `force`: show it to the guest even if the host lacks it.
     Force,
-    /// `require`: or else no machine.
+    /// `require`: refuse to start without it.
     Require,
-    /// `optional`: if it can be given, and no word about it if not.
+    /// `optional`: give it if possible, and say nothing if not.
     Optional,
-    /// `forbid`: no machine on a host that has it.
+    /// `forbid`: refuse to start on a host that has it.
     Forbid,
 }
 
 /// The action on features that can't be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// `check=off`: nothing.
+    /// `check=off`: do nothing.
     Ignore,
-    /// `check`: say which.
+    /// `check`: name them.
     #[default]
     Check,
-    /// libvirt's `check='partial'`: refuse if it is a feature of the model or of the list; say which of KVM's own are missing.
+    /// libvirt's `check='partial'`: refuse if it is a feature of the model or of the list; name those that are missing of KVM's own.
     Partial,
-    /// `enforce`: refuse, and say which.
+    /// `enforce`: refuse, and name them.
     Enforce,
-    /// libvirt's `check='full'`: the same, and refuse if KVM shows the guest more than was asked for.
+    /// libvirt's `check='full'`: as `enforce`, and refuse too if KVM shows the guest more than was asked for.
     Full,
 }
 
-/// `--nested`.
+/// `--nested`: with VMX or SVM, or without.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nested {
-    /// No trace of VMX or SVM.
+    /// The guest sees no trace of VMX or SVM.
     Off,
-    /// As the CPU says.
+    /// The CPU's words decide.
     #[default]
     Auto,
-    /// VMX or SVM is added to any CPU, and has to be possible.
+    /// VMX or SVM is added to any CPU. A host that can't give it is refused.
     On,
 }
 
@@ -128,33 +128,33 @@ pub enum CacheMode {
     Emulate,
     /// The host's.
     Passthrough,
-    /// None.
+    /// No caches.
     Disable,
 }
 
 /// The width of physical addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PhysicalBits {
-    /// A named model's 40, or less if the host has less; the host's if the CPU is the host's.
+    /// A named model has 40, or fewer if the host has fewer. The host's CPU has the host's width.
     #[default]
     Model,
-    /// As wide as the host's.
+    /// The host's width.
     Host,
-    /// As wide as the host's, but no wider than this.
+    /// The host's width, but at most this.
     HostUpTo(u32),
-    /// This wide.
+    /// Exactly this width.
     Fixed(u32),
 }
 
-/// The limit to which the CPU may differ from the one described; libvirt's `match`.
+/// How far the CPU may differ from the one described; libvirt's `match`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Match {
-    /// Exactly what is described.
+    /// Exactly the described features.
     #[default]
     Exact,
     /// The described features, and all others that the host has.
     Minimum,
-    /// No machine unless the host has exactly what is described.
+    /// The described features, on a host that has exactly these.
     Strict,
 }
 
@@ -178,7 +178,7 @@ impl FromStr for Model {
     }
 }
 
-/// CPUs with names like this one.
+/// Names of CPUs that are like this one.
 fn suggest(name: &str) -> Vec<&'static str> {
     let hosts = PASSTHROUGH.into_iter().chain([HOST_MODEL]);
     suggest::nearest(name, hosts.chain(model::all().map(|model| model.name.as_str())))
@@ -194,7 +194,7 @@ impl fmt::Display for Model {
     }
 }
 
-/// The words of `--cpu`, with libvirt's policies as the nearest of QEMU's words.
+/// Writes the words of `--cpu`. libvirt's policies become the nearest of QEMU's words.
 impl fmt::Display for CpuSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.model)?;
@@ -233,7 +233,7 @@ impl fmt::Display for CpuSpec {
         f.write_str(word(self.tsc_leaf, ",vmware-cpuid-freq=on"))?;
         f.write_str(match self.policy {
             Policy::Ignore => ",check=off",
-            // Of libvirt's checks there is no word here.
+            // libvirt's checks have no word here.
             Policy::Check | Policy::Partial | Policy::Full => "",
             Policy::Enforce => ",enforce",
         })

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{CpuError, apic_id::MAX_APIC_ID_BITS};
 
-/// The arrangement of the vCPUs.
+/// The arrangement of the vCPUs in sockets, dies, cores and threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Topology {
     sockets: u32,
@@ -23,7 +23,7 @@ pub struct Topology {
     threads: u32,
 }
 
-/// The place of a vCPU: the numbers of its socket, of the die in that, the core in that, and the thread in that.
+/// The place of a vCPU: its socket, the die in the socket, the core on the die, and the thread in the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The socket.
@@ -37,11 +37,11 @@ pub struct Place {
 }
 
 impl Topology {
-    /// `sockets` of `dies` each, of `cores` each, of `threads` each.
+    /// Makes a topology of `sockets` with `dies` each, of `cores` each, of `threads` each.
     ///
     /// # Errors
     ///
-    /// A number is zero, or the APIC ids get too wide.
+    /// A number is zero, or the APIC ids get too many bits.
     pub fn new(sockets: u32, dies: u32, cores: u32, threads: u32) -> Result<Self, CpuError> {
         let counts = [sockets, dies, cores, threads];
         if counts.contains(&0) {
@@ -54,11 +54,11 @@ impl Topology {
         Ok(Self { sockets, dies, cores, threads })
     }
 
-    /// One socket of `vcpus` cores, as QEMU counts since 6.2.
+    /// Makes one socket of `vcpus` cores, as QEMU does since 6.2.
     ///
     /// # Errors
     ///
-    /// As [`Topology::new`].
+    /// The same as with [`Topology::new`].
     pub fn flat(vcpus: u32) -> Result<Self, CpuError> {
         Self::new(1, 1, vcpus, 1)
     }
@@ -119,17 +119,17 @@ impl Topology {
         self.apic_id(self.vcpus() - 1)
     }
 
-    /// Bits of an APIC id below the core's number.
+    /// The number of bits of an APIC id below the core's number.
     fn core_shift(&self) -> u32 {
         width(self.threads)
     }
 
-    /// Bits of an APIC id below the die's number.
+    /// The number of bits of an APIC id below the die's number.
     fn die_shift(&self) -> u32 {
         self.core_shift() + width(self.cores)
     }
 
-    /// Bits of an APIC id below the socket's number.
+    /// The number of bits of an APIC id below the socket's number.
     fn package_shift(&self) -> u32 {
         self.die_shift() + width(self.dies)
     }
@@ -142,7 +142,8 @@ impl Topology {
         self.dies * self.threads_per_die()
     }
 
-    /// APIC ids set aside for what shares a cache of this level: the first two levels belong to a core, further ones to a die.
+    /// The number of APIC ids that are set aside for CPUs that share a cache of this level: the first two levels belong to a core, further
+    /// ones to a die.
     fn ids_sharing_cache(&self, level: u32) -> u32 {
         1 << if level <= 2 { self.core_shift() } else { self.die_shift() }
     }
@@ -162,7 +163,7 @@ impl fmt::Display for Topology {
     }
 }
 
-/// Bits that number `count` things.
+/// The number of bits that number `count` things.
 fn width(count: u32) -> u32 {
     u32::BITS - count.saturating_sub(1).leading_zeros()
 }

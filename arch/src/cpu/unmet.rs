@@ -11,16 +11,16 @@ use super::feature::FeatureId;
 pub struct Unmet {
     /// The feature.
     pub feature: FeatureId,
-    /// Why not.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Why a feature can't be given.
+/// Reasons why a feature can't be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The host's KVM does not offer it.
     Host,
-    /// It makes no sense without another, which is missing.
+    /// It makes no sense without this other feature, which is missing.
     Needs(FeatureId),
     /// Another word of `--cpu` hides it.
     Hidden(&'static str),

@@ -11,7 +11,7 @@ use super::{
     vendor::Manual,
 };
 
-/// IA32_MCG_CAP of a vCPU that no one has set up: 32 banks, and nothing else.
+/// IA32_MCG_CAP of a vCPU before it is set up: 32 banks, and nothing else.
 const KVM_MCG_CAP: u64 = 32;
 
 /// The MSRs to write, in order.
@@ -37,7 +37,7 @@ pub(super) fn all(
         msrs.push((index, value));
         decisions.push(Decision { place: At::Msr(index), name, value, host: host.unwrap_or(0), why });
     };
-    // KVM would show a revision of its own, though the host's is a feature MSR.
+    // KVM would show a revision of its own, even though the host's is a feature MSR.
     let hosts = host.feature_msrs.get(&msr::BIOS_SIGN_ID).copied();
     let (revision, why) = match (choice.model, hosts) {
         (None, Some(revision @ 1..)) => (revision, Why::Host),
@@ -45,7 +45,7 @@ pub(super) fn all(
         (Some(model), _) => (revision(offer.manual), Why::Model(&model.name)),
     };
     write(msr::BIOS_SIGN_ID, "microcode revision", revision, hosts, why);
-    // Capabilities are KVM's own values where nothing was taken away: then there is nothing to write.
+    // Capabilities that nothing was taken from are KVM's own values: these need no writing.
     for (&index, &value) in &cpu.msrs {
         let default = offer.capabilities.msrs.get(&index).copied();
         if default != Some(value) && !is_made(index) {
@@ -53,7 +53,7 @@ pub(super) fn all(
             write(index, "capabilities", value, default, why);
         }
     }
-    // Firmware would have locked this one.
+    // Firmware would lock this MSR.
     let vmx = (msr::FEATURE_CONTROL_VMX_OUTSIDE_SMX, cpu.msrs.contains_key(&msr::VMX_BASIC));
     let lmce = (msr::FEATURE_CONTROL_LMCE, mcg_cap.is_some_and(|cap| cap.mcg_lmce_p()));
     let name = match (vmx.1, lmce.1) {
@@ -67,13 +67,13 @@ pub(super) fn all(
     msrs
 }
 
-/// Returns whether KVM makes an MSR of others or of CPUID, and takes no other value.
+/// Returns whether KVM derives an MSR from others or from CPUID, and takes no other value.
 pub(super) fn is_made(index: u32) -> bool {
     index == msr::VMX_CR4_FIXED1 || msr::VMX_OLD_CONTROLS.iter().any(|(old, _)| *old == index)
 }
 
-/// The microcode revision that QEMU shows where it does not have the host's: high enough that systems need none of the workarounds for
-/// older ones. 0 would be microcode that failed to load.
+/// The microcode revision that QEMU shows if it does not have the host's. It is so high that OSes need none of the workarounds for older
+/// ones. 0 would mean microcode that failed to load.
 fn revision(manual: Manual) -> u64 {
     match manual {
         Manual::Intel => 1 << 32,

@@ -1,4 +1,4 @@
-//! Makers of CPUs, and whose manual describes a CPU.
+//! Makers of CPUs, and the manuals that describe their CPUs.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ pub enum Vendor {
     Intel,
     /// AMD.
     Amd,
-    /// Hygon, who builds AMD's Zen under a family of its own.
+    /// Hygon, which builds AMD's Zen under a family number of its own.
     Hygon,
     /// Zhaoxin, and Centaur before it.
     Zhaoxin,
-    /// Somebody else. No named model is theirs.
+    /// Another maker. It has no named models.
     Other,
 }
 
-/// Whose manual tells how the leaves of a CPU are laid out, and what its features need.
+/// The manual that defines the layout of a CPU's leaves, and the needs of its features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manual {
     /// The SDM.
@@ -27,7 +27,7 @@ pub enum Manual {
 }
 
 impl Vendor {
-    /// By the twelve letters that CPUID has for it.
+    /// Finds the maker by its twelve letters in CPUID.
     #[must_use]
     pub fn named(name: &str) -> Self {
         match name {
@@ -40,7 +40,7 @@ impl Vendor {
     }
 }
 
-/// As people call it.
+/// Writes the maker's usual name.
 impl fmt::Display for Vendor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

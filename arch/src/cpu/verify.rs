@@ -1,4 +1,4 @@
-//! Holds a vCPU's CPUID against the one that it was given.
+//! Compares a vCPU's CPUID with the one that it was given.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::{
     nesting,
 };
 
-/// Bits that need not read back as they were set. Most follow what the vCPU does (`kvm_update_cpuid_runtime`).
+/// Bits that need not read back as they were set. Most follow the vCPU's state (`kvm_update_cpuid_runtime`).
 const LIVE: [Field; 8] = [
     // Follows CR4.OSXSAVE.
     Field::bit(0x1, Ecx, 27, "osxsave"),
@@ -24,13 +24,13 @@ const LIVE: [Field; 8] = [
     // Follow XCR0, and IA32_XSS.
     Field::new(0xd, Ebx, 31, 0, "xsave area size").at(Leaf::sub(0xd, 0)),
     Field::new(0xd, Ebx, 31, 0, "compacted xsave area size").at(Leaf::sub(0xd, 1)),
-    // Goes if HLT doesn't exit.
+    // Is cleared if HLT doesn't exit.
     Field::bit(0x4000_0001, Eax, 7, "kvm-pv-unhalt"),
-    // A KVM in software without 5-level page tables offers it all the same, and takes it back.
+    // A software KVM without 5-level page tables offers this bit all the same, and then clears it.
     Field::bit(0x7, Ecx, 16, "la57").at(Leaf::sub(0x7, 0)),
 ];
 
-/// Registers whose every bit is a feature.
+/// Registers in which every bit is a feature.
 const FEATURES: [(Leaf, Register); 9] = [
     (Leaf::new(0x1), Ecx),
     (Leaf::new(0x1), Edx),
@@ -43,14 +43,14 @@ const FEATURES: [(Leaf, Register); 9] = [
     (Leaf::new(0x8000_0001), Edx),
 ];
 
-/// A register that KVM has otherwise than it was set.
+/// A register that reads back from KVM with another value than it was set to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     /// The leaf.
     pub leaf: Leaf,
     /// The register.
     pub register: Register,
-    /// The value that it was set to, 0 if it wasn't.
+    /// The value that it was set to, 0 if it was not set.
     pub set: u32,
     /// KVM's value, 0 if it has none.
     pub read: u32,
@@ -59,15 +59,15 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    /// Returns whether KVM has all that it was given and shows more. A KVM in software does that: it runs the guest's code on the
-    /// processor itself, and can't hide its features, or the state that XSAVE has room for. VMX and SVM, which it would have to emulate,
-    /// are not for it to add.
+    /// Returns whether KVM kept everything and only shows more than it was given. A software KVM does that: it runs the guest's code on the
+    /// processor itself, and can't hide the processor's features, or the state that XSAVE has room for. It can't add VMX and SVM like this,
+    /// because it would have to emulate them.
     #[must_use]
     pub fn only_adds(&self) -> bool {
         let place = (self.leaf, self.register);
         let nesting = [nesting::VMX, nesting::SVM].iter().filter(|bit| (bit.leaf, bit.register) == place);
         let may_add = !nesting.fold(0, |bits, bit| bits | bit.mask());
-        // Leaf 0DH, and how many subleaves leaf 7 has.
+        // Leaf 0DH, and the number of subleaves of leaf 7.
         let state = self.leaf.function == 0xd || place == (Leaf::sub(0x7, 0), Eax);
         let own = state && self.read == self.offered;
         own || FEATURES.contains(&place)
@@ -76,7 +76,7 @@ impl Mismatch {
     }
 }
 
-/// `CPUID.01H:ECX is 0x0 and not 0x80000000`.
+/// Writes `CPUID.01H:ECX is 0x0 and not 0x80000000`.
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { leaf, register, set, read, .. } = self;
@@ -84,8 +84,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Every register that differs in other bits than those which need not read back. A leaf that isn't there reads as zero. `offered` is what
-/// KVM offers.
+/// Returns every register that differs, apart from the bits that need not read back. A leaf that isn't there reads as zero. `offered` are
+/// the leaves that KVM offers.
 #[must_use]
 pub fn compare(set: &Cpuid, read: &Cpuid, offered: &Cpuid) -> Vec<Mismatch> {
     let unset = read.0.keys().filter(|leaf| !set.0.contains_key(leaf));

@@ -7,10 +7,10 @@ use bitflags::bitflags;
 use super::msr;
 
 bitflags! {
-    /// SDM 3C, "Primary Processor-Based VM-Execution Controls", those that are asked for here.
+    /// SDM 3C, "Primary Processor-Based VM-Execution Controls": only those that nvmm reads.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct PrimaryControls: u32 {
-        /// Without it there are no secondary controls.
+        /// Activates the secondary controls.
         const ACTIVATE_SECONDARY_CONTROLS = 1 << 31;
     }
 }
@@ -41,9 +41,9 @@ bitflags! {
 /// The value of a control MSR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Controls {
-    /// A control that is 1 here has to be 1.
+    /// Bits that are 1 here are controls that must be 1.
     pub must_be_one: u32,
-    /// A control that is 0 here has to be 0.
+    /// Bits that are 0 here are controls that must be 0.
     pub may_be_one: u32,
 }
 
@@ -67,7 +67,7 @@ impl Controls {
         self.may_be_one & !self.must_be_one
     }
 
-    /// Makes a control one that can be either, or fixes it: at 1 if it is among the `default1` ones, else at 0.
+    /// Makes a control free, or fixes it: at 1 if it is in `default1`, else at 0.
     pub fn set_free(&mut self, bit: u32, free: bool, default1: u32) {
         let mask = 1 << bit;
         let fixed_at_1 = !free && default1 & mask != 0;
@@ -105,12 +105,12 @@ const CR4: [(u32, &str); 23] = [
 /// CR4.PCE, which every CPU with VMX has.
 const CR4_PCE: u64 = 1 << 8;
 
-/// IA32_VMX_CR4_FIXED1: the bits of CR4 that may be 1 in VMX operation. KVM makes it from the guest's CPUID, and takes no other value.
+/// IA32_VMX_CR4_FIXED1: the bits of CR4 that may be 1 in VMX operation. KVM derives it from the guest's CPUID, and takes no other value.
 pub(super) fn cr4_fixed1(has: impl Fn(&str) -> bool) -> u64 {
     CR4.iter().filter(|(_, feature)| has(feature)).fold(CR4_PCE, |bits, (bit, _)| bits | 1 << bit)
 }
 
-/// The secondary controls that a hypervisor may switch on, or `None` if these MSRs describe no VMX at all.
+/// The secondary controls that a hypervisor may switch on, or `None` if these MSRs describe no VMX.
 #[must_use]
 pub fn secondary_controls(msrs: &BTreeMap<u32, u64>) -> Option<SecondaryControls> {
     msrs.get(&msr::VMX_BASIC)?;

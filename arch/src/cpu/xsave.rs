@@ -1,15 +1,15 @@
-//! Leaf 0DH, computed anew for the features that are there: SDM 2A, "CPUID", leaf 0DH.
+//! Leaf 0DH, recomputed for the features that the CPU has: SDM 2A, "CPUID", leaf 0DH.
 
 use super::cpuid::{Cpuid, Leaf, Registers};
 
 pub(super) const FUNCTION: u32 = 0xd;
 /// x87 and SSE state are always there, in the legacy area.
 const LEGACY: u64 = 0b11;
-/// Subleaf 1, EAX: the compacted form is there.
+/// Subleaf 1, EAX: XSAVE has the compacted form.
 const XSAVEC: u32 = 1 << 1;
-/// Subleaf 1, EAX: and supervisor state in it.
+/// Subleaf 1, EAX: the compacted form can hold supervisor state.
 const XSAVES: u32 = 1 << 3;
-/// The legacy area and the header.
+/// Bytes of the legacy area and the header.
 const MIN_SIZE: u32 = 576;
 
 /// The state that each feature brings, by its bit in XCR0 or IA32_XSS.
@@ -32,10 +32,10 @@ const COMPONENTS: [(u32, &str); 17] = [
     (19, "apxf"),
     (62, "lwp"),
 ];
-/// Features that work without state of their own: SDM 3A, "Enumeration and Enabling of XSAVE-Supported Features" of each.
+/// Features that also work without state: SDM 3A, "Enumeration and Enabling of XSAVE-Supported Features" of each.
 const STATELESS: [&str; 2] = ["intel-pt", "arch-lbr"];
 
-/// The features that can't be used without state in leaf 0DH, and have none, or not all of it.
+/// The features that can't be used without state in leaf 0DH, and whose state is missing or incomplete.
 pub(super) fn half(cpuid: &Cpuid) -> impl Iterator<Item = &'static str> {
     let (main, more) = (cpuid.get(Leaf::sub(FUNCTION, 0)), cpuid.get(Leaf::sub(FUNCTION, 1)));
     let there = join(main.eax, main.edx) | join(more.ecx, more.edx);
@@ -43,7 +43,7 @@ pub(super) fn half(cpuid: &Cpuid) -> impl Iterator<Item = &'static str> {
     missing.map(|(_, name)| *name).filter(|name| !STATELESS.contains(name))
 }
 
-/// The states of a CPU beyond those that every one has, by their bits, each with a feature that brings it if one is known.
+/// The states of a CPU beyond those that every CPU has: each one's bit, and a feature that brings it if one is known.
 pub(super) fn components(cpuid: &Cpuid) -> impl Iterator<Item = (u32, Option<&'static str>)> {
     let (main, more) = (cpuid.get(Leaf::sub(FUNCTION, 0)), cpuid.get(Leaf::sub(FUNCTION, 1)));
     let there = join(main.eax, main.edx) | join(more.ecx, more.edx);
@@ -53,7 +53,7 @@ pub(super) fn components(cpuid: &Cpuid) -> impl Iterator<Item = (u32, Option<&'s
     })
 }
 
-/// Leaves out the state of features that are `gone`. Of state that no known feature brings, `unknown` says whether it stays.
+/// Removes the state of features that are `gone`. `unknown` says whether state stays that no known feature brings.
 pub(super) fn rewrite(cpuid: &mut Cpuid, gone: impl Fn(&str) -> bool, unknown: bool) {
     if gone("xsave") {
         cpuid.remove(FUNCTION);
@@ -71,7 +71,7 @@ pub(super) fn rewrite(cpuid: &mut Cpuid, gone: impl Fn(&str) -> bool, unknown: b
     let (new_user, new_system) = (user & kept, system & supervisor);
     let compacts = more.eax & (XSAVEC | XSAVES) != 0;
     if (new_user, new_system) == (user, system) {
-        // Without the compacted form it has no size, whatever the host says of its own.
+        // Without the compacted form, its size is 0, even if the host reports one.
         if let Some(more) = cpuid.0.get_mut(&Leaf::sub(FUNCTION, 1)).filter(|_| !compacts) {
             more.ebx = 0;
         }
@@ -89,7 +89,7 @@ pub(super) fn rewrite(cpuid: &mut Cpuid, gone: impl Fn(&str) -> bool, unknown: b
     cpuid.0.insert(Leaf::sub(FUNCTION, 1), Registers { eax: more.eax, ebx, ecx, edx });
 }
 
-/// Each component has its own place.
+/// The size of the standard form, in which each component has a fixed place.
 fn standard_size(cpuid: &Cpuid, components: u64) -> u32 {
     let ends = extended(components).map(|bit| {
         let component = cpuid.get(Leaf::sub(FUNCTION, bit));
@@ -98,7 +98,7 @@ fn standard_size(cpuid: &Cpuid, components: u64) -> u32 {
     ends.fold(MIN_SIZE, u32::max)
 }
 
-/// One after the other, some at the next multiple of 64.
+/// The size of the compacted form: one component after the other, some at the next multiple of 64.
 fn compacted_size(cpuid: &Cpuid, components: u64) -> u32 {
     const ALIGNED: u32 = 1 << 1;
     extended(components).fold(MIN_SIZE, |end, bit| {

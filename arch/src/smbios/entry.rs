@@ -1,5 +1,5 @@
-//! Entry points: where the structures are. DSP0134 lets both stand side by side. Programs from before SMBIOS 3.0, such as Linux 3.10 and
-//! syslinux's hdt, know the 32-bit one alone.
+//! Entry points, which tell where the structures are. DSP0134 allows both, side by side. Programs from before SMBIOS 3.0, such as Linux
+//! 3.10 and syslinux's hdt, know only the 32-bit one.
 
 use zerocopy::{
     Immutable, IntoBytes, Unaligned,
@@ -27,7 +27,7 @@ pub(super) struct EntryPoint32 {
     intermediate: Intermediate,
 }
 
-/// The part that had been there before, with a checksum of its own.
+/// The older part, which has an anchor and a checksum of its own.
 #[derive(Clone, Copy, Debug, Immutable, IntoBytes, Unaligned)]
 #[repr(C)]
 struct Intermediate {
@@ -40,7 +40,7 @@ struct Intermediate {
 }
 
 impl EntryPoint32 {
-    /// The entry point of `tables` at `address`; none if they are longer than it can say.
+    /// The entry point of `tables` at `address`; none if they are longer than it can express.
     pub(super) fn new(tables: &Tables, address: u64) -> Option<Self> {
         let mut entry = Self {
             anchor: *b"_SM_",

@@ -25,7 +25,7 @@ struct ProcessorInformation {
     current_speed: U16,
     status: u8,
     upgrade: u8,
-    /// Of the first three levels.
+    /// Handles of the caches of the first three levels.
     caches: [U16; 3],
     serial: u8,
     asset: u8,
@@ -49,7 +49,7 @@ mod has {
     pub(super) const VIRTUALIZATION: u16 = 1 << 6;
 }
 
-/// "Processor Information - Processor Family" of names that people give CPUs.
+/// Values of "Processor Information - Processor Family", by names that people give CPUs.
 const FAMILIES: [(&str, u8); 8] = [
     ("Xeon", 0xb3),
     ("Core(TM) i3", 0xce),
@@ -126,7 +126,7 @@ fn characteristics(cpu: &CpuProfile, cores: u32, threads: u32) -> u16 {
     .sum()
 }
 
-/// A count in a byte, where FFH sends the reader to the longer field.
+/// A count in a byte. FFH refers to the longer field.
 fn short(count: u32) -> u8 {
     u8::try_from(count).unwrap_or(u8::MAX)
 }

@@ -1,6 +1,6 @@
 //! The strings of a structure.
 
-/// Strings, which a structure refers to by their numbers, and which follow it (DSP0134, "Text strings").
+/// Strings, which follow a structure and which it refers to by number (DSP0134, "Text strings").
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     bytes: Vec<u8>,
@@ -8,7 +8,7 @@ pub(super) struct Strings {
 }
 
 impl Strings {
-    /// Adds a string, and returns its number: 0, which is none, if it is empty. It ends before a NUL, and there are at most 255.
+    /// Adds a string, up to its first NUL, and returns its number: 0, which means no string, if it is empty or there are 255 already.
     pub(super) fn add(&mut self, text: &str) -> u8 {
         let text = text.split('\0').next().unwrap_or_default();
         let Some(number) = self.count.checked_add(1).filter(|_| !text.is_empty()) else { return 0 };
@@ -18,7 +18,7 @@ impl Strings {
         number
     }
 
-    /// Adds a string that may not be there.
+    /// Adds a string if there is one.
     pub(super) fn add_if(&mut self, text: Option<&String>) -> u8 {
         text.map_or(0, |text| self.add(text))
     }
@@ -28,7 +28,7 @@ impl Strings {
         self.count
     }
 
-    /// All of them, each with a NUL, and one more; without any, two NULs.
+    /// All strings, each with a NUL, and one more NUL at the end; two NULs if there are no strings.
     pub(super) fn as_bytes(&self) -> Vec<u8> {
         let end: &[u8] = if self.count == 0 { &[0, 0] } else { &[0] };
         [&self.bytes, end].concat()

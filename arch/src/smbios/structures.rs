@@ -1,4 +1,4 @@
-//! The structures besides the processors', each with the name of its section in DSP0134.
+//! The structures except for the processors', each with the name of its section in DSP0134.
 
 use zerocopy::{
     Immutable, IntoBytes, Unaligned,
@@ -13,10 +13,10 @@ use super::{
 use crate::boot::MemoryMap;
 
 const MAKER: &str = "nvmm";
-/// virt-what, systemd-detect-virt and others take a machine for KVM's by this beginning.
+/// The product's name. By its beginning, virt-what, systemd-detect-virt and others recognize a KVM guest.
 const PRODUCT: &str = "KVM Virtual Machine";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Linux distrusts the ACPI tables and PCI resources of old firmware.
+/// The BIOS's date, a recent one: Linux distrusts the ACPI tables and PCI resources of old firmware.
 const DATE: &str = "01/01/2026";
 
 const KIB: u64 = 1 << 10;
@@ -28,7 +28,7 @@ const MIB: u64 = 1 << 20;
 struct BiosInformation {
     vendor: u8,
     version: u8,
-    /// None: there is no firmware in memory.
+    /// 0, as there is no firmware in memory.
     starting_segment: U16,
     release_date: u8,
     rom_size: u8,
@@ -66,7 +66,7 @@ struct SystemInformation {
     product: u8,
     version: u8,
     serial: u8,
-    /// Its first three fields are little-endian. All zeros: the machine has none.
+    /// The UUID, whose first three fields are little-endian. All zeros mean that the machine has none.
     uuid: [u8; 16],
     wake_up: u8,
     sku: u8,
@@ -172,7 +172,7 @@ pub(super) fn chassis(tables: &mut Tables, values: &Chassis) {
 
 /// "OEM Strings (Type 11)", if there are any.
 pub(super) fn oem_strings(tables: &mut Tables, values: &[String]) {
-    // One structure has no more.
+    // One structure holds no more than 255 strings.
     for (number, values) in (0..).zip(values.chunks(u8::MAX.into())) {
         let mut strings = Strings::default();
         for value in values {
@@ -218,7 +218,7 @@ struct MemoryDeviceStructure {
     attributes: u8,
     extended_size: U32,
     configured_speed: U16,
-    /// Least, most and configured, unknown.
+    /// The lowest, the highest and the configured voltage: unknown.
     voltages: [U16; 3],
 }
 
@@ -234,7 +234,7 @@ struct ArrayAddress {
     last: U64,
 }
 
-/// One array with one device, and where it is.
+/// One memory array with one device, and its address ranges.
 pub(super) fn memory(tables: &mut Tables, map: &MemoryMap, values: &MemoryDevice) {
     const OTHER: u8 = 1;
     const SYSTEM_MEMORY: u8 = 3;
@@ -244,7 +244,7 @@ pub(super) fn memory(tables: &mut Tables, map: &MemoryMap, values: &MemoryDevice
     const DETAIL_OTHER: u16 = 1 << 1;
     const NOT_PROVIDED: u16 = 0xfffe;
     const UNKNOWN_WIDTH: u16 = 0xffff;
-    /// A number that does not fit is in the extended field.
+    /// The value of a field whose number does not fit: it is in the extended field instead.
     const EXTENDED: u32 = 0x8000_0000;
     let bytes: u64 = map.ram.iter().map(|&(_, len)| len as u64).sum();
     let array_handle = handle(Type::MemoryArray, 0).into();
@@ -287,7 +287,7 @@ pub(super) fn memory(tables: &mut Tables, map: &MemoryMap, values: &MemoryDevice
 
     for (number, &(start, len)) in (0..).zip(&map.ram) {
         let (first, last) = (start.0, start.0 + (len as u64 - 1));
-        // Both ends, or neither.
+        // Use the short fields for both ends, or for neither.
         let kib = u32::try_from(last / KIB).ok().filter(|&kib| kib < u32::MAX);
         let of =
             |address: u64| kib.and_then(|_| u32::try_from(address / KIB).ok()).unwrap_or(u32::MAX).into();
@@ -304,7 +304,7 @@ pub(super) fn memory(tables: &mut Tables, map: &MemoryMap, values: &MemoryDevice
     }
 }
 
-/// The two fields of a memory device's size: KiB with bit 15, or MiB, or 7FFFH and the MiB apart.
+/// The two fields of a memory device's size. The first has KiB with bit 15 set, or MiB, or 7FFFH if the second one has the MiB.
 fn device_size(bytes: u64) -> (u16, u32) {
     const KIB_UNIT: u16 = 0x8000;
     const EXTENDED: u16 = 0x7fff;
@@ -316,7 +316,7 @@ fn device_size(bytes: u64) -> (u16, u32) {
     }
 }
 
-/// "System Boot Information (Type 32)": six reserved bytes, and that no error was detected.
+/// "System Boot Information (Type 32)": six reserved bytes, and a status that reports no error.
 pub(super) fn boot(tables: &mut Tables) {
     tables.add(Type::Boot, 0, &[0_u8; 7], &Strings::default());
 }

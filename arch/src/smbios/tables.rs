@@ -1,4 +1,4 @@
-//! Structures as they lie in memory.
+//! Structures as they are laid out in memory.
 
 use zerocopy::{Immutable, IntoBytes, Unaligned};
 
@@ -30,7 +30,7 @@ struct Header {
     handle: [u8; 2],
 }
 
-/// The structures so far.
+/// The structures that have been added.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     bytes: Vec<u8>,
@@ -49,7 +49,7 @@ impl Tables {
     ) {
         let header = Header {
             kind: kind as u8,
-            // The longest has 48 bytes.
+            // It fits: the longest structure has 48 bytes.
             len: u8::try_from(size_of::<Header>() + size_of::<T>()).unwrap_or(u8::MAX),
             handle: handle(kind, number).to_le_bytes(),
         };
@@ -61,12 +61,12 @@ impl Tables {
         self.longest = self.longest.max(self.bytes.len() - start);
     }
 
-    /// All of them, one after the other.
+    /// All structures, one after the other.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// All of them, one after the other.
+    /// All structures, one after the other.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -82,7 +82,7 @@ impl Tables {
     }
 }
 
-/// A number for each structure, by its type, as QEMU counts.
+/// A handle made from a structure's type and number, as QEMU makes them.
 pub(super) fn handle(kind: Type, number: u16) -> u16 {
     ((kind as u16) << 8) + number
 }

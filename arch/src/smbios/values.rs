@@ -1,8 +1,8 @@
-//! Values that the user gives. Those that are `None` have nvmm's value, or none.
+//! Values that the user gives. Those that are `None` have nvmm's default, or are left out.
 
 use uuid::Uuid;
 
-/// All of it.
+/// All values that the user gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SmbiosValues {
     /// Type 0.
@@ -24,11 +24,11 @@ pub struct SmbiosValues {
 /// "BIOS Information (Type 0)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bios {
-    /// Its maker; without, nvmm.
+    /// Its maker; by default nvmm.
     pub vendor: Option<String>,
-    /// Its version; without, nvmm's.
+    /// Its version; by default nvmm's.
     pub version: Option<String>,
-    /// When it was released, as mm/dd/yyyy.
+    /// The date of its release, as mm/dd/yyyy.
     pub date: Option<String>,
     /// Its major and minor release.
     pub release: Option<(u8, u8)>,
@@ -37,11 +37,11 @@ pub struct Bios {
 /// "System Information (Type 1)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct System {
-    /// The machine's maker; without, nvmm.
+    /// The machine's maker; by default nvmm.
     pub manufacturer: Option<String>,
-    /// Its name; without, a KVM virtual machine.
+    /// Its name; by default a KVM virtual machine.
     pub product: Option<String>,
-    /// Its version; without, nvmm's.
+    /// Its version; by default nvmm's.
     pub version: Option<String>,
     /// Its serial number.
     pub serial: Option<String>,
@@ -56,11 +56,11 @@ pub struct System {
 /// "Baseboard (or Module) Information (Type 2)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Baseboard {
-    /// Its maker; without, nvmm.
+    /// Its maker; by default nvmm.
     pub manufacturer: Option<String>,
-    /// Its name; without, a KVM virtual machine.
+    /// Its name; by default a KVM virtual machine.
     pub product: Option<String>,
-    /// Its version; without, nvmm's.
+    /// Its version; by default nvmm's.
     pub version: Option<String>,
     /// Its serial number.
     pub serial: Option<String>,
@@ -73,9 +73,9 @@ pub struct Baseboard {
 /// "System Enclosure or Chassis (Type 3)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chassis {
-    /// Its maker; without, nvmm.
+    /// Its maker; by default nvmm.
     pub manufacturer: Option<String>,
-    /// Its version; without, nvmm's.
+    /// Its version; by default nvmm's.
     pub version: Option<String>,
     /// Its serial number.
     pub serial: Option<String>,
@@ -88,11 +88,11 @@ pub struct Chassis {
 /// "Processor Information (Type 4)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Processor {
-    /// The name of a socket, before its number; without, CPU.
+    /// The name of a socket, before its number; by default CPU.
     pub socket_prefix: Option<String>,
-    /// Its maker; without, as CPUID says.
+    /// Its maker; by default the one in CPUID.
     pub manufacturer: Option<String>,
-    /// Its name; without, CPUID's brand string.
+    /// Its name; by default CPUID's brand string.
     pub version: Option<String>,
     /// Its serial number.
     pub serial: Option<String>,
@@ -100,20 +100,20 @@ pub struct Processor {
     pub asset: Option<String>,
     /// Its part number.
     pub part: Option<String>,
-    /// The highest rate in MHz; without, it is unknown.
+    /// The highest rate in MHz; by default it is unknown.
     pub max_speed: Option<u16>,
-    /// The rate in MHz; without, it is unknown.
+    /// The rate in MHz; by default it is unknown.
     pub current_speed: Option<u16>,
 }
 
 /// "Memory Device (Type 17)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryDevice {
-    /// The name of its place, before its number; without, DIMM.
+    /// The name of its slot, before its number; by default DIMM.
     pub locator_prefix: Option<String>,
     /// The name of its bank.
     pub bank: Option<String>,
-    /// Its maker; without, nvmm.
+    /// Its maker; by default nvmm.
     pub manufacturer: Option<String>,
     /// Its serial number.
     pub serial: Option<String>,
@@ -121,6 +121,6 @@ pub struct MemoryDevice {
     pub asset: Option<String>,
     /// Its part number.
     pub part: Option<String>,
-    /// Its rate in MT/s; without, it is unknown.
+    /// Its rate in MT/s; by default it is unknown.
     pub speed: Option<u16>,
 }

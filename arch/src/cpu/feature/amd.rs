@@ -1,5 +1,5 @@
-//! Features of the extended functions, but for speculation, and of VIA's:
-//! APM 3, "Obtaining Processor Information Via the CPUID Instruction".
+//! Features of AMD's extended functions, except for speculation, and of VIA's functions: APM 3, "Obtaining Processor Information Via the
+//! CPUID Instruction".
 
 use super::{
     super::cpuid::{Leaf, Register},
@@ -30,7 +30,7 @@ pub(super) const FEATURES: &[Feature] = &[
     function_1_ecx(22, "topoext", "topology leaves 8000_001Dh and 8000_001Eh"),
     function_1_ecx(23, "perfctr-core", "six core performance counters"),
     function_1_ecx(24, "perfctr-nb", "performance counters of the northbridge"),
-    // Function 8000_0001h, EDX: those that leaf 1 doesn't name.
+    // Function 8000_0001h, EDX: the features that leaf 1 doesn't name.
     function_1_edx(11, "syscall", "SYSCALL and SYSRET"),
     function_1_edx(20, "nx", "pages without execution").alias(&["xd"]).needs(&["pae"]),
     function_1_edx(22, "mmxext", "AMD's extensions of MMX").needs(&["mmx"]),
@@ -91,7 +91,7 @@ pub(super) const FEATURES: &[Feature] = &[
         "performance counters, global control",
     )
     .needs(&["perfctr-core"]),
-    // Function C000_0001h, EDX: VIA PadLock, each unit there and switched on.
+    // Function C000_0001h, EDX: VIA PadLock. Each unit has a bit for being there, and one for being switched on.
     centaur_edx(2, "xstore", "random numbers of VIA"),
     centaur_edx(3, "xstore-en", "random numbers of VIA, enabled").needs(&["xstore"]),
     centaur_edx(6, "xcrypt", "cipher unit of VIA"),

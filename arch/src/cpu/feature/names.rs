@@ -1,4 +1,4 @@
-//! The features' names, sorted when nvmm is compiled: a start looks up hundreds.
+//! The features' names, sorted at compile time because a start looks up hundreds of them.
 
 use std::cmp::Ordering;
 
@@ -21,7 +21,7 @@ const NAME_COUNT: usize = {
 
 /// The needs of all features, one after the other.
 static NEEDS: [FeatureId; NEED_COUNT] = resolve();
-/// The index of each feature's first need in it; they end where the next one's start.
+/// The index in [`NEEDS`] of each feature's first need. Its needs end where the next feature's begin.
 static STARTS: [usize; COUNT + 1] = starts();
 const NEED_COUNT: usize = starts()[COUNT];
 
@@ -60,7 +60,7 @@ const fn number(id: usize) -> u16 {
     id as u16
 }
 
-/// Heapsort, as the standard library's sorting is not for constants.
+/// Heapsort: the standard library's sorting does not work in constants.
 const fn sort<const LEN: usize>(
     mut names: [(&'static str, FeatureId); LEN],
 ) -> [(&'static str, FeatureId); LEN] {
@@ -96,7 +96,7 @@ const fn sift(names: &mut [(&'static str, FeatureId)], mut root: usize, end: usi
     }
 }
 
-/// As `str::cmp`.
+/// Compares as `str::cmp` does.
 const fn compare(left: &str, right: &str) -> Ordering {
     let (left, right) = (left.as_bytes(), right.as_bytes());
     let mut place = 0;
@@ -140,7 +140,7 @@ const fn resolve() -> [FeatureId; NEED_COUNT] {
     needs
 }
 
-/// A feature that another one needs. The compiler shows a name that does not exist.
+/// Finds a feature that another one needs. A name that does not exist is a compile error that shows it.
 const fn existing(name: &str) -> FeatureId {
     let (mut low, mut high) = (0, NAME_COUNT);
     while low < high {

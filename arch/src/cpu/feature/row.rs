@@ -4,18 +4,18 @@ use std::fmt;
 
 use crate::cpu::cpuid::{Leaf, Register};
 
-/// A bit that a CPU has or has not.
+/// A feature: a bit that a CPU has set or clear.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Feature {
     /// QEMU's name.
     pub name: &'static str,
-    /// QEMU's and libvirt's other names for it, beyond `_` for `-`.
+    /// QEMU's and libvirt's other names for it, apart from those with `_` for `-`.
     pub aliases: &'static [&'static str],
     /// The place of its bit.
     pub place: Place,
-    /// The features that make no sense to have it without, by name: if one is missing, so is this.
+    /// The features that this one makes no sense without, by name: if one of them is missing, so is this.
     pub needs: &'static [&'static str],
-    /// The features that QEMU switches with it, as it has one name for all of them.
+    /// The features that QEMU switches together with this one, since it has one name for all of them.
     pub with: &'static [&'static str],
     /// Its meaning, in a few words.
     pub about: &'static str,
@@ -28,12 +28,12 @@ pub enum Place {
     Cpuid(Leaf, Register, u32),
     /// A bit of a capability MSR.
     Msr(u32, u32),
-    /// A control of VMX, with a bit in both halves of its MSR: the feature is that it can be either 0 or 1.
+    /// A VMX control, which has a bit in both halves of its MSR. The feature is that the control can be either 0 or 1.
     Control(u32, u32),
 }
 
 impl Feature {
-    /// A feature of a CPUID register, for the table's rows.
+    /// Makes a row for a bit of a CPUID register.
     pub(super) const fn cpuid(
         leaf: Leaf,
         register: Register,
@@ -44,27 +44,27 @@ impl Feature {
         Self { name, aliases: &[], place: Place::Cpuid(leaf, register, bit), needs: &[], with: &[], about }
     }
 
-    /// A bit of a capability MSR.
+    /// Makes a row for a bit of a capability MSR.
     pub(super) const fn msr(index: u32, bit: u32, name: &'static str, about: &'static str) -> Self {
         Self { name, aliases: &[], place: Place::Msr(index, bit), needs: &[], with: &[], about }
     }
 
-    /// A control of VMX.
+    /// Makes a row for a VMX control.
     pub(super) const fn control(index: u32, bit: u32, name: &'static str, about: &'static str) -> Self {
         Self { name, aliases: &[], place: Place::Control(index, bit), needs: &[], with: &[], about }
     }
 
-    /// The same by other names too.
+    /// Adds other names.
     pub(super) const fn alias(self, aliases: &'static [&'static str]) -> Self {
         Self { aliases, ..self }
     }
 
-    /// The same, together with these.
+    /// Adds features that are switched together with this one.
     pub(super) const fn with(self, with: &'static [&'static str]) -> Self {
         Self { with, ..self }
     }
 
-    /// The same, but not without these.
+    /// Adds features that this one needs.
     pub(super) const fn needs(self, needs: &'static [&'static str]) -> Self {
         Self { needs, ..self }
     }
@@ -93,7 +93,7 @@ impl Place {
     }
 }
 
-/// As QEMU's warnings write it: `CPUID.01H:ECX[5]`, `MSR(48BH)[1]`.
+/// Writes the place as QEMU's warnings do: `CPUID.01H:ECX[5]`, `MSR(48BH)[1]`.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,12 +9,12 @@ use super::{id::FeatureId, table::COUNT};
 
 const WORDS: usize = COUNT.div_ceil(64);
 
-/// Some of the features.
+/// A set of features.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct FeatureSet([u64; WORDS]);
 
 impl FeatureSet {
-    /// Returns whether a feature is in it.
+    /// Returns whether a feature is in the set.
     #[must_use]
     pub fn contains(&self, id: FeatureId) -> bool {
         self.0[id.index() / 64] >> (id.index() % 64) & 1 == 1
@@ -35,7 +35,7 @@ impl FeatureSet {
         if on { self.insert(id) } else { self.remove(id) }
     }
 
-    /// Its features in the table's order.
+    /// The features, in the table's order.
     pub fn iter(&self) -> impl Iterator<Item = FeatureId> + use<> {
         let words = (0_u16..).step_by(64).zip(self.0).filter(|(_, word)| *word != 0);
         words.flat_map(|(first, word)| {
@@ -46,13 +46,13 @@ impl FeatureSet {
         })
     }
 
-    /// Returns the number of features in it.
+    /// Returns the number of features.
     #[must_use]
     pub fn len(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
 
-    /// Returns whether there is none.
+    /// Returns whether the set has no feature.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -58,7 +58,7 @@ pub(super) const FEATURES: &[Feature] = &[
     leaf_7_0_ecx(28, "movdir64b", "direct stores of 64 bytes"),
     leaf_7_0_ecx(30, "sgxlc", "enclaves of any signer").needs(&["sgx"]),
     leaf_7_0_ecx(31, "pks", "protection keys of supervisor pages").needs(&["lm"]),
-    // Leaf 7, subleaf 0, EDX, but for speculation.
+    // Leaf 7, subleaf 0, EDX, except for speculation.
     leaf_7_0_edx(2, "avx512-4vnniw", "512-bit neural network operations").needs(&["avx512f"]),
     leaf_7_0_edx(3, "avx512-4fmaps", "512-bit fused multiply-add of four").needs(&["avx512f"]),
     leaf_7_0_edx(4, "fsrm", "fast short REP MOVSB"),
@@ -97,7 +97,7 @@ pub(super) const FEATURES: &[Feature] = &[
     leaf_7_1_edx(8, "amx-complex", "tiles of complex numbers").needs(&["amx-tile"]),
     leaf_7_1_edx(10, "avx-vnni-int16", "dot products of words in AVX"),
     leaf_7_1_edx(14, "prefetchiti", "instruction prefetches").needs(&["lm"]),
-    // SDM 1, "Detection of AVX10 Instructions": its first version has all of these.
+    // SDM 1, "Detection of AVX10 Instructions": the first version of AVX10 has all of these.
     leaf_7_1_edx(19, "avx10", "converged vectors").needs(&[
         "avx512cd",
         "avx512bw",
@@ -112,7 +112,7 @@ pub(super) const FEATURES: &[Feature] = &[
         "avx512-vpopcntdq",
     ]),
     leaf_7_1_edx(21, "apxf", "advanced performance extensions, 32 registers").needs(&["lm", "xsave"]),
-    // Leaf 1EH, subleaf 1, EAX: matrix operations, some of which leaf 7 names too.
+    // Leaf 1EH, subleaf 1, EAX: matrix operations. Leaf 7 names some of them too.
     leaf_1e_1_eax(0, "amx-int8-alias", "tiles of bytes, again"),
     leaf_1e_1_eax(1, "amx-bf16-alias", "tiles of bfloat16, again"),
     leaf_1e_1_eax(2, "amx-complex-alias", "tiles of complex numbers, again"),

@@ -1,8 +1,8 @@
-//! The table of features, put together from its parts.
+//! The table of features, made of its parts.
 
 use super::{amd, basic, kvm, row::Feature, speculation, structured, vmx};
 
-/// The table, in parts: each is about one manual's chapter.
+/// The parts of the table, one for each chapter of a manual.
 const PARTS: [&[Feature]; 6] = [
     basic::FEATURES,
     structured::FEATURES,

@@ -1,6 +1,6 @@
 //! Features of VMX for a guest that is a hypervisor: SDM 3D, "VMX Capability Reporting Facility".
 //!
-//! Controls are in the MSRs that tell truly which may be 0: their default settings are features too.
+//! Controls are read from the "true" MSRs, which tell which controls may be 0: default settings are features too.
 
 use super::row::Feature;
 

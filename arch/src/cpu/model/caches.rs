@@ -8,11 +8,11 @@ use crate::cpu::{
 /// A model's caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caches {
-    /// As leaves 2 and 4 of Intel's CPUs tell them.
+    /// The caches as leaves 2 and 4 of Intel's CPUs report them.
     intel: &'static Set,
-    /// As the extended functions of AMD's CPUs tell them.
+    /// The caches as the extended functions of AMD's CPUs report them.
     amd: &'static Set,
-    /// Leaf 2 names them, rather than pointing to leaf 4.
+    /// Leaf 2 lists the caches, rather than referring to leaf 4.
     descriptors: bool,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Cache {
     lines_per_tag: u32,
 }
 
-/// "Cache type", SDM 2A, "Deterministic Cache Parameters Leaf".
+/// Values of "cache type": SDM 2A, "Deterministic Cache Parameters Leaf".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Data,
@@ -43,16 +43,16 @@ enum Kind {
     Unified,
 }
 
-/// Bytes of a line, in every cache.
+/// Bytes of a line, the same in every cache.
 const LINE: u32 = 64;
-/// WBINVD and INVD need not act on lower caches of other threads.
+/// Flag: WBINVD and INVD need not act on lower caches of other threads.
 const NO_WBINVD: u32 = 1;
-/// Holds all that lower caches hold.
+/// Flag: the cache holds all that lower caches hold.
 const INCLUSIVE: u32 = 1 << 1;
-/// Hashes addresses.
+/// Flag: the cache hashes addresses.
 const COMPLEX: u32 = 1 << 2;
 
-/// Descriptors of leaf 2, SDM 2A, "Encoding of CPUID Leaf 2 Descriptors": of those caches that are in models of before leaf 4.
+/// Descriptors of leaf 2 for the caches of models from before leaf 4: SDM 2A, "Encoding of CPUID Leaf 2 Descriptors".
 const DESCRIPTORS: [(Kind, u32, u32, u32, u8); 5] = [
     (Kind::Data, 1, 32, 8, 0x2c),
     (Kind::Instruction, 1, 32, 8, 0x30),
@@ -63,24 +63,25 @@ const DESCRIPTORS: [(Kind, u32, u32, u32, u8); 5] = [
 /// "CPUID leaf 2 does not report cache descriptor information, use CPUID leaf 4".
 const SEE_LEAF_4: u32 = 0xff;
 
-/// TLBs of the functions that AMD's L1 and L2 caches are in: 255 entries of one way, and 512 of four ways for 4 KiB pages.
+/// TLBs in AMD's functions for L1 and L2 caches: 255 entries of one way, and 512 of four ways for 4 KiB pages.
 const L1_TLBS: u32 = 0x01ff_01ff;
 const L2_TLBS: u32 = 0x4200_4200;
 
 impl Caches {
-    /// QEMU's own, for models that have nothing better.
+    /// QEMU's own caches, for models that have nothing better.
     pub(super) const LEGACY: Self = Self { intel: &LEGACY_INTEL, amd: &LEGACY_AMD, descriptors: false };
-    /// The same in a model that ends before leaf 4.
+    /// The same caches for a model that ends before leaf 4.
     pub(super) const ATHLON: Self = Self { descriptors: true, ..Self::LEGACY };
-    /// Of Intel's CPUs that had no leaf 4.
+    /// Caches of Intel's CPUs that had no leaf 4.
     pub(super) const OLD: Self = Self { intel: &OLD, amd: &OLD, descriptors: true };
 
-    /// A model's own.
+    /// Caches of one model only.
     pub(super) const fn own(set: &'static Set) -> Self {
         Self { intel: set, amd: set, descriptors: false }
     }
 
-    /// The leaves of a CPU that follows `manual`, without the CPUs that share each cache. Some of the leaves may be beyond the model's last.
+    /// The leaves of a CPU that follows `manual`, without the number of CPUs that share each cache. Some of the leaves may be beyond the
+    /// model's last.
     #[must_use]
     pub fn leaves(&self, manual: Manual) -> Vec<(Leaf, Registers)> {
         let set = match manual {
@@ -93,7 +94,7 @@ impl Caches {
         };
         leaves.push((Leaf::new(0x8000_0006), l2_and_l3(set, manual)));
         for (index, cache) in (0..).zip(set) {
-            // Here hashing isn't told.
+            // This function doesn't report hashing.
             let parameters = cache.parameters();
             let registers = Registers { edx: parameters.edx & !COMPLEX, ..parameters };
             leaves.push((Leaf::sub(0x8000_001d, index), registers));
@@ -122,7 +123,7 @@ fn amd_l1(&[l1d, l1i, ..]: &Set) -> (Leaf, Registers) {
     (Leaf::new(0x8000_0005), registers)
 }
 
-/// Intel has the L2 cache here and nothing else.
+/// Function 8000_0006h: on Intel's CPUs it describes the L2 cache only.
 fn l2_and_l3(&[.., l2, l3]: &Set, manual: Manual) -> Registers {
     let associativity = |cache: Cache| encode_ways(cache.ways) << 12 | cache.lines_per_tag << 8 | LINE;
     let ecx = l2.kib << 16 | associativity(l2);
@@ -132,7 +133,7 @@ fn l2_and_l3(&[.., l2, l3]: &Set, manual: Manual) -> Registers {
     }
 }
 
-/// APM 3, "L2 Cache and TLB Identifiers": 0 for what has no number.
+/// APM 3, "L2 Cache and TLB Identifiers": the code for a number of ways, 0 if it has none.
 fn encode_ways(ways: u32) -> u32 {
     match ways {
         1 | 2 | 4 => ways,
@@ -271,7 +272,7 @@ pub(super) const YONGFENG: Set = [
     Cache::unified(3, 8 << 10, 16).with(INCLUSIVE | NO_WBINVD),
 ];
 
-/// EPYC's as QEMU first had them, which no CPU says.
+/// EPYC's caches as QEMU first had them, with values that no CPU reports.
 const fn first(l1i: Cache, l2_kib: u32, l3_kib: u32, l3: u32) -> Set {
     [
         Cache::data(32, 8).with(NO_WBINVD).tagged(),
@@ -281,7 +282,7 @@ const fn first(l1i: Cache, l2_kib: u32, l3_kib: u32, l3: u32) -> Set {
     ]
 }
 
-/// EPYC's as the CPUs say them.
+/// EPYC's caches as the CPUs report them.
 const fn zen(l1d: Cache, l1i: Cache, l2: Cache, l3_kib: u32) -> Set {
     [
         l1d.tagged(),

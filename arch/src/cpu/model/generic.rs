@@ -1,4 +1,4 @@
-//! The oldest CPUs, and CPUs that never were: QEMU's, KVM's and RHEL's own.
+//! The oldest CPUs, and CPUs that never existed: QEMU's, KVM's and RHEL's own.
 
 use super::{caches::Caches, row::Model, vmx};
 use crate::cpu::signature::Signature;
@@ -110,7 +110,7 @@ pub(super) const MODELS: &[Model] = &[
         vmx: Some(&vmx::KVM64),
         ..Model::INTEL
     },
-    // Of RHEL's QEMU. libvirt leaves out what Intel's CPUs lack: sse4a, abm and svm.
+    // From RHEL's QEMU. libvirt leaves out what Intel's CPUs lack: sse4a, abm and svm.
     Model {
         name: "cpu64-rhel6",
         signature: Signature::new(6, 13, 3),

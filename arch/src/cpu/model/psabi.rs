@@ -1,11 +1,11 @@
-//! The levels of x86-64: what programs may use that are compiled for one of them, and what a kernel needs besides.
-//! System V ABI, AMD64 supplement, "Micro-Architecture Levels".
+//! The levels of x86-64: the features that programs compiled for a level may use, and those that a kernel needs besides. System V ABI,
+//! AMD64 supplement, "Micro-Architecture Levels".
 
 use super::row::{Model, Version};
 use crate::cpu::signature::Signature;
 
 pub(super) const MODELS: &[Model] = &[
-    // As old as qemu64, which systems know to be of no particular age.
+    // With the signature of qemu64, which OSes know as a CPU of no particular age.
     Model {
         name: "x86-64",
         signature: Signature::new(15, 107, 1),

@@ -3,16 +3,16 @@
 use super::{caches::Caches, signatures, vmx::Vmx};
 use crate::cpu::{feature::FeatureSet, signature::Signature, vendor::Vendor};
 
-/// A named model, one version of it.
+/// One version of a named model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedModel {
     /// Its name, such as `Haswell`, `Haswell-v2` or `Haswell-noTSX`.
     pub name: String,
-    /// The version that this is a further name of.
+    /// The name of the version, if `name` is another name for it.
     pub alias_of: Option<String>,
     /// The version, from 1 on.
     pub version: u32,
-    /// The maker of such CPUs, in the twelve letters of leaf 0; empty if nobody in particular.
+    /// The maker of such CPUs, as the twelve letters of leaf 0; empty if they have none in particular.
     pub maker: &'static str,
     /// The CPU's family, model and stepping.
     pub signature: Signature,
@@ -24,8 +24,8 @@ pub struct NamedModel {
     pub brand: &'static str,
     /// The version of AVX10, 0 without it.
     pub avx10: u32,
-    /// The features as defined: before an accelerator adds its own, and takes away what it lacks. `vmx-*` are those that the model
-    /// has if it is given `vmx`.
+    /// The features as defined, before an accelerator adds its own and takes away those that it lacks. `vmx-*` are the ones that the model
+    /// has if `vmx` is added to it.
     pub features: FeatureSet,
     /// The caches.
     pub caches: Caches,
@@ -41,16 +41,16 @@ pub(super) struct Model {
     pub(super) xlevel: u32,
     pub(super) brand: &'static str,
     pub(super) avx10: u32,
-    /// The features of version 1 by name, but for `vmx-*`.
+    /// The features of version 1 by name, except for `vmx-*`.
     pub(super) features: &'static str,
     /// The `vmx-*` features of version 1.
     pub(super) vmx: Option<&'static Vmx>,
     pub(super) caches: Caches,
-    /// From version 2 on.
+    /// The versions from 2 on.
     pub(super) versions: &'static [Version],
 }
 
-/// A later version of a model: what changes from the one before.
+/// A later version of a model, as changes from the version before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Version {
     /// The version's other name.
@@ -61,28 +61,28 @@ pub(super) struct Version {
     pub(super) brand: Option<&'static str>,
     pub(super) avx10: Option<u32>,
     pub(super) caches: Option<Caches>,
-    /// Features that come.
+    /// Features that are added.
     pub(super) added: &'static str,
-    /// Features that go.
+    /// Features that are removed.
     pub(super) removed: &'static str,
 }
 
 impl NamedModel {
-    /// Whose CPUs these are; `None` if nobody's in particular.
+    /// The maker of such CPUs; `None` if they have none in particular.
     #[must_use]
     pub fn vendor(&self) -> Option<Vendor> {
         Some(self.maker).filter(|maker| !maker.is_empty()).map(Vendor::named)
     }
 
-    /// Its name without a version, or without what its versions are called: `Haswell` for `Haswell-noTSX`.
+    /// The model's name without a version or a variant: `Haswell` for `Haswell-noTSX`.
     #[must_use]
     pub fn generation(&self) -> &str {
         let versioned = self.alias_of.as_ref().unwrap_or(&self.name);
         versioned.rsplit_once("-v").map_or(versioned, |(generation, _)| generation)
     }
 
-    /// Returns whether a processor with this signature is of this model's generation. A virtual one with the model's own signature is
-    /// too: that of `Icelake-Server` is Snow Ridge's.
+    /// Returns whether a processor with this signature is of this model's generation. A virtual processor with the model's own signature is
+    /// too, although, for example, that of `Icelake-Server` is really Snow Ridge's.
     #[must_use]
     pub fn is_of(&self, signature: Signature) -> bool {
         let row = signatures::PROCESSORS.iter().find(|row| row.generation == self.generation());
@@ -121,7 +121,7 @@ impl Model {
     /// The common part of models without a maker.
     pub(super) const ANY: Self = Self { maker: "", ..Self::INTEL };
 
-    /// All that it is called, and what it is under each name.
+    /// All names of the model, each with the version that it stands for.
     pub(super) fn names(&self) -> Vec<NamedModel> {
         let vmx = self.vmx.map_or_else(FeatureSet::default, Vmx::features);
         let mut model = NamedModel {
@@ -155,7 +155,7 @@ impl Model {
 }
 
 impl Version {
-    /// Nothing changes.
+    /// A version that changes nothing, as a base for others.
     pub(super) const SAME: Self = Self {
         alias: None,
         model: None,

@@ -1,5 +1,5 @@
-//! The processors of each generation, by family, model and stepping. A model of QEMU's has the signature of one of them, and host-model
-//! has to know the others.
+//! The processors of each generation, by family, model and stepping. A model of QEMU's has the signature of one of them; host-model has to
+//! recognize the others.
 //!
 //! libvirt's src/cpu_map; where a generation has processors that libvirt does not list, Linux's arch/x86/include/asm/intel-family.h (cores
 //! of the same name) and `bsp_init_amd` of arch/x86/kernel/cpu/amd.c (which models of a family are which Zen), and the titles of AMD's
@@ -77,7 +77,7 @@ pub(super) const PROCESSORS: &[Processors] = &[
 ];
 
 impl Processors {
-    /// Returns whether a processor with this signature is one of them.
+    /// Returns whether a processor with this signature belongs to this generation.
     pub(super) fn contain(&self, signature: Signature) -> bool {
         let Signature { family, model, stepping } = signature;
         let listed = match self.models {

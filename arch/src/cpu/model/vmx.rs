@@ -1,15 +1,15 @@
-//! The VMX features of Intel's models, each from the one before it.
+//! The VMX features of Intel's models, each as changes from the model before it.
 
 use crate::cpu::feature::FeatureSet;
 
 /// The `vmx-*` features of a model.
 #[derive(Debug)]
 pub(super) struct Vmx {
-    /// The features that they start from.
+    /// The features to start from.
     pub(super) like: Option<&'static Self>,
-    /// Features that come, by name.
+    /// Names of the features to add.
     pub(super) added: &'static str,
-    /// Features that go.
+    /// Names of the features to remove.
     pub(super) removed: &'static str,
 }
 
@@ -22,7 +22,7 @@ impl Vmx {
         Self { like: Some(like), added: "", removed }
     }
 
-    /// All of them.
+    /// All features, with those that it starts from.
     pub(super) fn features(&self) -> FeatureSet {
         let like = self.like.map_or_else(FeatureSet::default, Self::features);
         (like | FeatureSet::parse(self.added)) - FeatureSet::parse(self.removed)

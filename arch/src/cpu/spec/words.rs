@@ -1,4 +1,4 @@
-//! The words behind the model: features, and the properties that QEMU's CPUs have besides.
+//! The words after the model: features, and further properties of QEMU's CPUs.
 
 use std::str::FromStr;
 
@@ -8,8 +8,8 @@ use crate::cpu::{feature::FeatureId, identity::Identity};
 
 /// The prefix of QEMU's enlightenments for Windows.
 const HYPER_V: &str = "hv-";
-/// Further properties of QEMU's x86 CPUs that are no features, down to those that only QEMU itself sets. nvmm says so, rather than
-/// that it knows no such feature.
+/// Further properties of QEMU's x86 CPUs that are no features, including those that only QEMU itself sets. Their error says so, instead of
+/// calling them unknown features.
 const QEMU_ONLY: [&str; 26] = [
     "apic-id",
     "core-id",
@@ -40,7 +40,7 @@ const QEMU_ONLY: [&str; 26] = [
 ];
 /// The range of `tsc-frequency`, in words.
 const FREQUENCIES: &str = "1M to 4294G, in Hz or with K, M or G";
-/// The lowest of them, in kHz. A field of 32 bits holds the greatest.
+/// The lowest rate, in kHz. The highest is the largest number of kHz that a field of 32 bits holds.
 const MIN_TSC_KHZ: u32 = 1000;
 
 impl FromStr for CpuSpec {
@@ -67,7 +67,7 @@ impl CpuSpec {
             return Err(SpecError::Empty(whole.to_owned()));
         }
         let (name, value) = match signed {
-            // A sign is for features. QEMU takes it for a property that is on or off, too.
+            // A sign is meant for features, but QEMU also takes it for a property that is on or off.
             Some(value) => (name, Some(value)),
             None => name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value))),
         };
@@ -91,11 +91,11 @@ impl CpuSpec {
         Ok(())
     }
 
-    /// Sets one of the CPU's own properties, if the name is one's. A name alone is `on`, as QEMU reads it.
+    /// Sets the CPU's property `name`; returns false if there is none. A name alone means `on`, as in QEMU.
     fn set(&mut self, name: &str, value: Option<&str>) -> Result<bool, SpecError> {
         let on = || switch(name, value.unwrap_or("on"));
         match name {
-            // Two switches, and with enforce on QEMU does not ask the other.
+            // `check` and `enforce` are two switches. With `enforce` on, QEMU ignores `check`.
             "check" => match (self.policy, on()?) {
                 (Policy::Enforce, _) => {}
                 (_, true) => self.policy = Policy::Check,
@@ -123,7 +123,7 @@ impl CpuSpec {
             "kvm" => self.hide_kvm = !on()?,
             "kvm-pv-enforce-cpuid" => self.enforce_pv = on()?,
             "pmu" => self.pmu = Some(on()?),
-            // Both are QEMU's names.
+            // QEMU has both names.
             "tsc-frequency" | "tsc-freq" => self.tsc_khz = Some(frequency(name, value)?),
             "vmware-cpuid-freq" => self.tsc_leaf = on()?,
             _ => return Ok(false),
@@ -167,7 +167,7 @@ fn physical_bits(name: &str, value: Option<&str>) -> Result<u32, SpecError> {
     bits.ok_or_else(|| SpecError::PhysicalBits { name: name.to_owned(), value: value.to_owned() })
 }
 
-/// A rate in kHz: Hz, or a decimal number of kHz, MHz or GHz.
+/// Parses a rate into kHz: a number of Hz, or a decimal number of kHz, MHz or GHz.
 fn frequency(name: &str, value: Option<&str>) -> Result<u32, SpecError> {
     let Some(value) = value else {
         return Err(SpecError::NoValue { name: name.to_owned(), allowed: FREQUENCIES });
@@ -186,7 +186,7 @@ fn frequency(name: &str, value: Option<&str>) -> Result<u32, SpecError> {
     })
 }
 
-/// `2.5` times a unit; digits that the unit is too small for count for nothing.
+/// Multiplies a decimal number such as `2.5` by a unit. Digits for less than 1 Hz are ignored.
 fn decimal(number: &str, unit: u64) -> Option<u64> {
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -202,7 +202,7 @@ fn decimal(number: &str, unit: u64) -> Option<u64> {
     Some(sum)
 }
 
-/// QEMU's words for true and false.
+/// Parses QEMU's words for true and false.
 pub(in crate::cpu) fn switch(name: &str, value: &str) -> Result<bool, SpecError> {
     match value {
         "on" | "yes" | "true" | "y" => Ok(true),

@@ -22,7 +22,7 @@ const APIC_ID_SIZE: Field = Field::new(SIZES, Ecx, 15, 12, "apic id bits per pac
 const MAX_EXTENDED: Field = Field::new(0x8000_0000, Eax, 31, 0, "maximum extended function");
 const CACHES: u32 = 0x8000_001d;
 
-/// "Processor Topology Information", there if the topology extensions are.
+/// "Processor Topology Information", which is there if the topology extensions are.
 const PROCESSOR_TOPOLOGY: u32 = 0x8000_001e;
 const EXTENDED_APIC_ID: Field = Field::new(PROCESSOR_TOPOLOGY, Eax, 31, 0, "extended apic id");
 const CORE_ID: Field = Field::new(PROCESSOR_TOPOLOGY, Ebx, 7, 0, "core id");
@@ -36,7 +36,8 @@ const COMPLEX: u32 = 2;
 const DIE: u32 = 3;
 const SOCKET: u32 = 4;
 
-/// Returns whether the functions that are AMD's own can tell it: 8000_0008H all of a package, and 8000_001EH what of it are threads.
+/// Returns whether AMD's own functions can express the topology: 8000_0008H the whole of a package, and 8000_001EH which part of it are
+/// threads.
 pub(super) fn tells(topology: &Topology, cpuid: &Cpuid) -> bool {
     let package = topology.threads_per_package();
     let threads = topology.threads == 1 || TOPOEXT.get(cpuid) == 1;
@@ -56,7 +57,7 @@ pub(super) fn fields(topology: &Topology, cpuid: &mut Cpuid) -> Fields {
     fields.extend(common::caches(topology, cpuid, CACHES).map(|(_, sharing)| sharing));
     cpuid.remove(PROCESSOR_TOPOLOGY);
     if TOPOEXT.get(cpuid) == 1 {
-        // Whoever sees the bit reads the function, whatever the maximum.
+        // An OS that sees the bit reads the function, even if it is above the maximum.
         if !cpuid.covers(PROCESSOR_TOPOLOGY) {
             fields.push((MAX_EXTENDED, PROCESSOR_TOPOLOGY));
         }
@@ -84,7 +85,7 @@ pub(super) fn vcpu_fields(topology: &Topology, cpuid: &Cpuid, vcpu: u32) -> Fiel
     let cores = topology.dies * topology.cores;
     vec![
         (EXTENDED_APIC_ID, topology.apic_id(vcpu)),
-        // Eight bits of each; larger numbers are in leaf 0BH.
+        // Both fields have eight bits; larger numbers are in leaf 0BH.
         (CORE_ID, (core % cores) & CORE_ID.max()),
         (NODE_ID, (core / topology.cores) & NODE_ID.max()),
     ]

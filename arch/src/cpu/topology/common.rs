@@ -1,8 +1,8 @@
 //! Leaves that Intel and AMD have in common: 01H, 0BH and 1FH, the form of 0BH that later leaves took over, and the form of
 //! leaf 04H that AMD took over. SDM 2A, "CPUID"; APM 3, "Function Bh—Extended Topology Enumeration".
 //!
-//! Leaf 1FH is Intel's alone, but dies are in it for AMD's guests too: Linux reads it whoever made the CPU, and nothing else
-//! tells every version of it about dies. QEMU does the same.
+//! Leaf 1FH is Intel's alone, but AMD's guests have dies in it too: Linux reads it for any maker, and nothing else tells all versions of
+//! Linux about dies. QEMU does the same.
 
 use super::Topology;
 use crate::cpu::{
@@ -14,18 +14,18 @@ use crate::cpu::{
     field::Field,
 };
 
-/// Extended topology; V2 of it; AMD's, which has dies too.
+/// The leaves of the extended topology, of its version 2, and of AMD's, which has dies too.
 const EXTENDED: u32 = 0xb;
 const EXTENDED_V2: u32 = 0x1f;
 pub(super) const EXTENDED_AMD: u32 = 0x8000_0026;
 
 const MAX_LEAF: Field = Field::new(0x0, Eax, 31, 0, "maximum basic leaf");
-/// For AMD a count; for Intel, how many APIC ids are set aside.
+/// For AMD a count; for Intel, the number of APIC ids that are set aside.
 pub(super) const LOGICAL_PROCESSORS: Field = Field::new(0x1, Ebx, 23, 16, "logical processors per package");
 const INITIAL_APIC_ID: Field = Field::new(0x1, Ebx, 31, 24, "initial apic id");
 const HTT: Field = Field::bit(0x1, Edx, 28, "ht");
 
-/// In leaf 04H and in function 8000_001DH.
+/// The cache type in leaf 04H and in function 8000_001DH.
 pub(super) const CACHE_TYPE: Field = Field::new(0x4, Eax, 4, 0, "cache type");
 const CACHE_LEVEL: Field = Field::new(0x4, Eax, 7, 5, "cache level");
 const SHARING_CACHE: Field = Field::new(0x4, Eax, 25, 14, "logical processors sharing cache, minus one");
@@ -43,9 +43,9 @@ pub(super) type Fields = Vec<(Field, u32)>;
 pub(super) struct Level {
     /// "Level type", or "domain type".
     pub(super) kind: u32,
-    /// Bits to shift an APIC id for the number of the next level's.
+    /// Bits to shift an APIC id to the right to get the number of the next level.
     pub(super) shift: u32,
-    /// Logical processors in one of these.
+    /// The number of logical processors in a unit of this level.
     pub(super) processors: u32,
 }
 
@@ -54,7 +54,7 @@ const SMT: u32 = 1;
 const CORE: u32 = 2;
 const DIE: u32 = 5;
 
-/// `told` says whether the vendor's older leaves can tell the topology.
+/// The fields of the common leaves. `told` says whether the vendor's older leaves can express the topology.
 pub(super) fn fields(topology: &Topology, cpuid: &mut Cpuid, told: bool) -> Fields {
     let package = topology.threads_per_package();
     let mut fields = vec![(HTT, u32::from(package > 1))];
@@ -94,7 +94,8 @@ pub(super) fn vcpu_fields(topology: &Topology, cpuid: &Cpuid, vcpu: u32) -> Fiel
     fields
 }
 
-/// The caches of a function, each with who shares it. APIC ids set aside count too: software rounds up to them.
+/// The subleaves of a function about caches, each with the number of CPUs that share the cache. APIC ids that are only set aside count too:
+/// software rounds up to them.
 pub(super) fn caches(
     topology: &Topology,
     cpuid: &Cpuid,
@@ -107,7 +108,7 @@ pub(super) fn caches(
     })
 }
 
-/// The subleaves of a function, the last of which ends the list, in place of those that `cpuid` has.
+/// Writes a subleaf for each level of a function and one that ends the list, in place of those in `cpuid`.
 pub(super) fn levels(cpuid: &mut Cpuid, function: u32, levels: &[Level]) -> Fields {
     cpuid.remove(function);
     let end = Level { kind: 0, shift: 0, processors: 0 };
@@ -122,7 +123,7 @@ pub(super) fn levels(cpuid: &mut Cpuid, function: u32, levels: &[Level]) -> Fiel
     (0..).zip(levels.iter().chain([&end])).flat_map(subleaf).collect()
 }
 
-/// A count as a field that can't hold more than its greatest value has it.
+/// Limits a count to the greatest value that the field can hold.
 pub(super) fn saturating(field: Field, value: u32) -> (Field, u32) {
     (field, value.min(field.max()))
 }

@@ -12,8 +12,8 @@ use crate::cpu::{
 const CACHES: u32 = 0x4;
 const CORES: Field = Field::new(CACHES, Eax, 31, 26, "cores per package, minus one");
 
-/// Returns whether leaves 01H and 04H can tell it: how many APIC ids a package has, and how many of those are cores. Without leaf 04H all
-/// are taken for threads of one core.
+/// Returns whether leaves 01H and 04H can express the topology: the number of APIC ids of a package, and how many of them are cores.
+/// Without leaf 04H, an OS takes all for threads of one core.
 pub(super) fn tells(topology: &Topology, cpuid: &Cpuid) -> bool {
     let cores = core_ids(topology);
     let leaf_4 = cpuid.covers(CACHES) && CACHE_TYPE.at(Leaf::sub(CACHES, 0)).get(cpuid) != 0;
@@ -29,12 +29,12 @@ pub(super) fn fields(topology: &Topology, cpuid: &Cpuid) -> Fields {
     fields
 }
 
-/// APIC ids set aside for a package.
+/// The number of APIC ids set aside for a package.
 fn package_ids(topology: &Topology) -> u32 {
     1 << topology.package_shift()
 }
 
-/// Those for its cores.
+/// The number of APIC ids set aside for the cores of a package.
 fn core_ids(topology: &Topology) -> u32 {
     1 << (topology.package_shift() - topology.core_shift())
 }

@@ -8,10 +8,10 @@ use crate::cpu::{
 };
 
 impl Topology {
-    /// The leaves of this topology in a CPU that follows `manual`, the same for every vCPU.
+    /// The patches that write this topology, the same for every vCPU, into a CPU that follows `manual`.
     ///
-    /// Functions that are about nothing else are taken out of `cpuid`, and the patches write them anew. Where the leaves that a
-    /// CPU had before leaf 0BH can't tell the topology, it gets that leaf.
+    /// Functions that describe nothing but topology are removed from `cpuid`, and the patches write them anew. If the leaves from before
+    /// leaf 0BH can't express the topology, the CPU gets leaf 0BH.
     pub(in crate::cpu) fn rewrite(&self, cpuid: &mut Cpuid, manual: Manual) -> Vec<Patch> {
         let told = match manual {
             Manual::Intel => intel::tells(self, cpuid),
@@ -26,7 +26,7 @@ impl Topology {
         fields.into_iter().map(patch).collect()
     }
 
-    /// The fields of a vCPU's leaves about itself. `cpuid` has been through [`Topology::rewrite`].
+    /// Sets the fields about the vCPU itself. `cpuid` has been through [`Topology::rewrite`].
     pub(in crate::cpu) fn personalize(&self, cpuid: &mut Cpuid, manual: Manual, vcpu: u32) {
         let mut fields = common::vcpu_fields(self, cpuid, vcpu);
         if manual == Manual::Amd {
