@@ -6,7 +6,7 @@
 //!        Interrupts ◀──────────┘            └──▶ Drive: disk or CD-ROM ──▶ Disk, by block's Executor and Ring
 //! ```
 //!
-//! The function says that it is Intel's ICH9, for which systems have had drivers since 2006.
+//! The function identifies itself as Intel's ICH9, for which OSes have had drivers since 2006.
 
 mod cdrom;
 mod disk;
@@ -48,7 +48,7 @@ use crate::{
     pci::{Bar, BarError, BarSpace, ClassCode, ConfigSpace, Identity, MsiRegisters, PciAddress, PciFunction},
 };
 
-/// The register of the BAR with the HBA's registers, which AHCI says, and its length.
+/// The BAR with the HBA's registers, which AHCI prescribes, and its length.
 const BAR: u8 = 5;
 const BAR_LEN: u64 = 0x1000;
 
@@ -85,7 +85,7 @@ pub struct Ahci {
     interrupts: Arc<Interrupts>,
     ports: Vec<Arc<Mutex<Port>>>,
     interrupt_enable: bool,
-    /// The HBA is being reset: its ports are to stop.
+    /// The HBA is being reset, and waits for its ports to stop.
     resetting: bool,
 }
 
@@ -93,8 +93,8 @@ impl Ahci {
     /// The number of ports.
     pub const PORTS: usize = LAST_PORT as usize + 1;
 
-    /// Makes a controller with these drives, at most [`Ahci::PORTS`], the function at `address`, whose BAR is to be placed. It
-    /// interrupts by `line`, an input of its own where the function's INTx pin leads, until the driver enables `msi`.
+    /// Makes a controller with these drives, at most [`Ahci::PORTS`], as the function at `address`, whose BAR is still to be placed. It
+    /// interrupts by `line`, which is its own input to the GSI of the function's INTx pin, until the driver enables `msi`.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Ahci {
         Ok(Self { config, msi: msi_registers, interrupts, ports, interrupt_enable, resetting })
     }
 
-    /// The ports, of which the first have the drives.
+    /// The ports. The first ones have the drives.
     #[must_use]
     pub fn ports(&self) -> &[Arc<Mutex<Port>>] {
         &self.ports
@@ -186,7 +186,7 @@ impl Ahci {
         }
     }
 
-    /// Ends the reset of the HBA once all ports have stopped.
+    /// Finishes the reset of the HBA once all ports have stopped.
     fn go_on_resetting(&mut self) {
         if self.resetting && self.ports.iter().all(|port| lock(port).has_stopped()) {
             self.ports.iter().for_each(|port| lock(port).end_reset());
@@ -195,7 +195,7 @@ impl Ahci {
         }
     }
 
-    /// The port whose register is at `offset`, and which of its registers that is.
+    /// The port that a register at `offset` belongs to, and the register's offset in the port.
     fn port_at(&self, offset: u64) -> Option<(&Mutex<Port>, u64)> {
         let offset = offset.checked_sub(PORTS)?;
         let port = self.ports.get(usize::try_from(offset / PORT_LEN).ok()?)?;
@@ -225,7 +225,7 @@ impl PciFunction for Ahci {
     }
 
     fn bar_read(&mut self, _bar: u8, offset: u64, data: &mut [u8]) {
-        // One read of each register that is touched.
+        // Read each register once, even if only a part of it is asked for.
         let mut at = offset;
         let mut rest = data;
         while !rest.is_empty() {
@@ -238,7 +238,7 @@ impl PciFunction for Ahci {
         }
     }
 
-    /// Registers are written whole: by double words, or two at a time. AHCI 1.3.1, "Register access", has software do so.
+    /// Accepts only whole registers: one double word, or two at a time. AHCI 1.3.1, "Register access", has software do so.
     fn bar_write(&mut self, _bar: u8, offset: u64, data: &[u8]) -> Effect {
         if offset.is_multiple_of(4)
             && let (words, []) = data.as_chunks::<4>()

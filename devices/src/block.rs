@@ -1,4 +1,4 @@
-//! Disks as devices have them: requests and how they are carried out, whatever the driver speaks.
+//! Disks from a device's view: requests, and how they are carried out, for any driver's protocol.
 //!
 //! ```text
 //! virtio-blk: descriptor chains ──┐                   ┌─ Ring: by io_uring

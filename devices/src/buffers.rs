@@ -1,4 +1,4 @@
-//! Buffers of a request: one run of bytes to the device, however the driver cut it up.
+//! Buffers of a request: one run of bytes to the device, into whatever pieces the driver cut it.
 
 mod regions;
 
@@ -7,17 +7,17 @@ use vm_memory::VolatileSlice;
 
 pub(crate) use self::regions::Regions;
 
-/// Pieces of guest memory, in order. Another processor may change them at any time.
+/// Pieces of guest memory, in order. Another processor may change their contents at any time.
 ///
-/// Most are one or two, for which nothing is allocated.
+/// Most have one or two pieces, for which nothing is allocated.
 #[derive(Debug, Default)]
 pub struct Buffers<'m>(SmallVec<[VolatileSlice<'m>; 2]>);
 
 impl<'m> Buffers<'m> {
-    /// Adds `len` bytes at `address`; `None` if not all of them are memory.
+    /// Adds `len` bytes at `address`; `None` if some of them are not in memory.
     pub(crate) fn push(&mut self, regions: &Regions<'m>, address: u64, len: u32) -> Option<()> {
         let len = usize::try_from(len).ok()?;
-        // Nearly always it is in one region, whatever lies behind that.
+        // Nearly always, all bytes are in one region.
         if let Some(slice) = regions.slice(address, len) {
             self.0.push(slice);
             return Some(());
@@ -55,7 +55,7 @@ impl<'m> Buffers<'m> {
         })
     }
 
-    /// Takes `N` bytes off the front; `None`, and nothing taken, if there are fewer.
+    /// Removes `N` bytes from the front; `None`, and nothing removed, if there are fewer.
     pub fn take_front<const N: usize>(&mut self) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         let mut filled = 0;
@@ -83,7 +83,7 @@ impl<'m> Buffers<'m> {
         Some(bytes)
     }
 
-    /// Takes the last byte off, as the place to write it to; `None` if there is none.
+    /// Removes the last byte, and returns the place to write it to; `None` if there is none.
     pub fn take_last(&mut self) -> Option<VolatileSlice<'m>> {
         let slice = self.0.pop()?;
         let (rest, last) = slice.split_at(slice.len().checked_sub(1)?).ok()?;
@@ -93,7 +93,7 @@ impl<'m> Buffers<'m> {
         Some(last)
     }
 
-    /// Writes `bytes` to the front, as many as there is room for, and returns how many.
+    /// Writes as many of `bytes` to the front as there is room for, and returns how many.
     pub fn write(&self, bytes: &[u8]) -> usize {
         let mut written = 0;
         for slice in &self.0 {

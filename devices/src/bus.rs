@@ -9,13 +9,13 @@ use std::{
     },
 };
 
-/// The request that a write makes of the machine. Devices have no handle to it: they answer, and the caller acts.
+/// A request to the machine, returned by a write. Devices have no handle to the machine: they return this, and the caller acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the machine has to act on it"]
 pub enum Effect {
-    /// Nothing.
+    /// No request.
     None,
-    /// The BARs that a PCI function decodes have changed, or its doorbells: the buses have to follow.
+    /// The BARs that a PCI function decodes, or its doorbells, have changed: the buses have to follow.
     Decode,
     /// Reset the whole machine.
     Reset,
@@ -56,10 +56,10 @@ impl<D: BusDevice> Target for Mutex<D> {
     }
 }
 
-/// Why a range can't be on the bus.
+/// Reasons why a range can't be on the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BusError {
-    /// Empty, or past the end of the address space.
+    /// The range is empty, or goes past the end of the address space.
     #[error("{base:#x}+{len:#x} is no address range")]
     BadRange {
         /// Its start.
@@ -67,14 +67,14 @@ pub enum BusError {
         /// Its length.
         len: u64,
     },
-    /// Another device is there.
+    /// Another device uses some of the addresses.
     #[error("{base:#x}+{len:#x} overlaps the device at {other:#x}")]
     Overlap {
         /// Its start.
         base: u64,
         /// Its length.
         len: u64,
-        /// The start of the range in the way.
+        /// The start of the other device's range.
         other: u64,
     },
 }
@@ -90,10 +90,10 @@ pub struct Window {
     pub target: Arc<dyn Target>,
 }
 
-/// A part of a window that nothing covers.
+/// A part of a window that nothing else covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The window's place in the list.
+    /// The window's index in the list.
     pub window: usize,
     /// The first address of the part.
     pub first: u64,
@@ -105,19 +105,19 @@ pub struct Part {
 struct Entry {
     first: u64,
     last: u64,
-    /// The address of the target's first register, which something else may cover.
+    /// The address of the target's first register. Something else may cover it.
     base: u64,
     target: Arc<dyn Target>,
 }
 
-/// A bus. An access that nothing claims, or that crosses the end of what does, reads all ones and writes nothing.
+/// A bus. An access reads all ones and writes nothing if no device claims it, or if it crosses the end of a device's range.
 ///
-/// Devices are where they were put, and never overlap. Windows lie under them: a guest can put one anywhere, and it answers where
-/// no device, reserved range or earlier window is.
+/// Devices keep the ranges that they were given, and these never overlap. Windows lie below them: a guest can move a window anywhere, and
+/// it answers at addresses without a device, a reserved range or an earlier window.
 #[derive(Debug, Default)]
 pub struct Bus {
     map: Mutex<Map>,
-    /// Counts the changes.
+    /// The number of changes so far.
     changes: AtomicU64,
 }
 
@@ -127,24 +127,24 @@ struct Map {
     /// First and last addresses.
     reserved: Vec<(u64, u64)>,
     windows: Vec<Window>,
-    /// All that answers, by address and without overlaps. A change replaces it.
+    /// All ranges that answer, sorted and without overlaps. A change replaces the list.
     entries: Arc<[Entry]>,
 }
 
-/// A bus as one thread accesses it: it keeps the map until that changes, which is rare, so that an access takes no lock but the device's
-/// and writes nothing that other threads read.
+/// A bus as one thread accesses it. It keeps a copy of the map until the map changes, which is rare: so an access takes no lock except the
+/// device's, and writes nothing that other threads read.
 #[derive(Debug)]
 pub struct View<'a> {
     bus: &'a Bus,
     entries: Arc<[Entry]>,
     /// The value of [`Bus::changes`] at which `entries` was copied.
     changes: u64,
-    /// The place in `entries` that was accessed last, where the next access most often goes too.
+    /// The index in `entries` of the last access, where the next access most often goes too.
     last: usize,
 }
 
 impl Bus {
-    /// Puts `device` at `base..base + len`, over any window.
+    /// Adds `device` at `base..base + len`, above any window.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl Bus {
         Ok(())
     }
 
-    /// Keeps windows away from `base..base + len`, where something answers that is not on this bus, such as RAM.
+    /// Keeps windows out of `base..base + len`, where something else answers, such as RAM.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl Bus {
         Ok(())
     }
 
-    /// Replaces all windows in one step. Returns the parts of them that answer, by window and address.
+    /// Replaces all windows in one step. Returns the parts of them that answer, sorted by window and address.
     pub fn set_windows(&self, windows: Vec<Window>) -> Vec<Part> {
         let mut map = self.lock();
         map.windows = windows;
@@ -186,7 +186,7 @@ impl Bus {
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works out what answers where, and has the views see it.
+    /// Computes which range answers at each address, and publishes that to the views.
     fn lay_out(&self, map: &mut Map) -> Vec<Part> {
         let mut taken: BTreeMap<_, _> =
             map.devices.iter().map(|device| (device.first, device.last)).collect();
@@ -210,7 +210,7 @@ impl Bus {
         parts
     }
 
-    /// The bus for one thread.
+    /// Makes a view of the bus for one thread.
     #[must_use]
     pub fn view(&self) -> View<'_> {
         let mut view = View { bus: self, entries: Arc::default(), changes: 0, last: 0 };
@@ -266,7 +266,7 @@ impl View<'_> {
 }
 
 impl Entry {
-    /// The offset of an access that lies wholly in the range.
+    /// The offset of an access that lies completely in the range.
     #[inline]
     fn offset(&self, address: u64, len: usize) -> Option<u64> {
         let more = u64::try_from(len).ok()?.checked_sub(1)?;
@@ -275,14 +275,14 @@ impl Entry {
     }
 }
 
-/// The last address of a range, if it is one.
+/// The last address of a range; none if the range is empty or too long.
 fn last(base: u64, len: u64) -> Option<u64> {
     base.checked_add(len.checked_sub(1)?)
 }
 
-/// The parts of `first..=last` that no range in `taken` covers, by address.
+/// The parts of `first..=last` that no range in `taken` covers, sorted.
 fn gaps(taken: &BTreeMap<u64, u64>, first: u64, last: u64) -> Vec<(u64, u64)> {
-    // The range that begins before `first` may reach into it.
+    // A range that begins before `first` may reach into it.
     let reaches_in = taken.range(..first).next_back().filter(|&(_, &end)| end >= first);
     let mut gaps = Vec::new();
     let mut next = Some(first);

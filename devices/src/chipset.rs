@@ -1,8 +1,9 @@
-//! Intel's Q35 chipset as far as firmware drives it: SeaBIOS and OVMF know the machine by these two functions, and set it up through them.
+//! Intel's Q35 chipset, as far as firmware uses it: SeaBIOS and OVMF recognize the machine by these two functions, and set it up through
+//! them.
 //!
-//! Nothing is behind the registers that only say where RAM answers in place of ROM (PAM) or is hidden for SMM (SMRAM): all of it is RAM all the
-//! time, and there is no SMM. They keep what is written. Sources: Intel 3 Series Express Chipset Family Datasheet, "DRAM Controller Registers
-//! (D0:F0)"; Intel I/O Controller Hub 9 (ICH9) Family Datasheet, "LPC Interface Bridge Registers (D31:F0)".
+//! The registers that select between RAM and ROM (PAM) and that hide RAM for SMM (SMRAM) only keep what is written: all of it is always
+//! RAM, and there is no SMM. Sources: Intel 3 Series Express Chipset Family Datasheet, "DRAM Controller Registers (D0:F0)"; Intel I/O
+//! Controller Hub 9 (ICH9) Family Datasheet, "LPC Interface Bridge Registers (D31:F0)".
 
 mod host_bridge;
 mod lpc;
@@ -12,7 +13,7 @@ pub use host_bridge::HostBridge;
 pub use lpc::Lpc;
 pub use rom::Rom;
 
-/// The board's maker, of which both firmwares know that the machine is QEMU's, with a fw_cfg device: Red Hat.
+/// The board's vendor id: Red Hat's, by which both firmwares recognize QEMU's machine with a fw_cfg device.
 const SUBSYSTEM_VENDOR: u16 = 0x1af4;
-/// The board.
+/// The board's id.
 const SUBSYSTEM: u16 = 0x1100;

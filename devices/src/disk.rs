@@ -1,7 +1,7 @@
-//! Disks: what a block device needs of an image, whatever its format.
+//! Disks: the interface between block devices and image formats.
 //!
-//! A [`Disk`] is opened, checked and locked once, before the guest starts, and outlives resets of the machine. Guest
-//! memory is handed down as it is, so that a transfer is copied once: by the kernel.
+//! A [`Disk`] is opened, checked and locked once, before the guest starts, and outlives resets of the machine. Guest memory is passed on as
+//! it is, so that the kernel makes the only copy of a transfer.
 
 pub mod format;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -32,20 +32,20 @@ use vm_memory::VolatileSlice;
 /// The unit of virtio-blk's addresses and lengths, whatever a disk's block size is.
 pub const SECTOR_SIZE: u64 = 512;
 
-/// Blocks as the driver should use them, in bytes.
+/// A disk's block sizes, in bytes, for the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSize {
-    /// The least unit that can be addressed: a power of two.
+    /// The smallest unit that can be addressed: a power of two.
     pub logical: u32,
-    /// The least unit that is written without reading first: a power of two, at least `logical`.
+    /// The smallest unit that can be written without reading first: a power of two, at least `logical`.
     pub physical: u32,
-    /// The best unit of transfers: a multiple of `physical`, or 0 where none is better than another.
+    /// The best unit of transfers: a multiple of `physical`, or 0 if there is none.
     pub optimal: u32,
-    /// The least unit whose space can be given back: a multiple of `logical`.
+    /// The smallest unit that can be discarded: a multiple of `logical`.
     pub discard: u32,
 }
 
-/// The direction in which bytes go.
+/// The direction of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the disk into memory.
@@ -54,12 +54,12 @@ pub enum Direction {
     Write,
 }
 
-/// A run of a disk that is all alike.
+/// A run of bytes of a disk that are all of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// Its length in bytes, more than 0.
     pub len: u64,
-    /// It is known to be zeros, without reading it.
+    /// All its bytes are zeros, as is known without reading them.
     pub is_zero: bool,
 }
 
@@ -71,7 +71,7 @@ pub trait Disk: Send + Sync + Debug {
     /// Its size in bytes, a multiple of [`SECTOR_SIZE`]. Only [`Disk::measure`] changes it.
     fn size(&self) -> u64;
 
-    /// Looks whether the disk has grown, and returns its size from now on. It never shrinks.
+    /// Checks whether the disk has grown, and returns its size from now on. It never shrinks.
     ///
     /// # Errors
     ///
@@ -80,37 +80,36 @@ pub trait Disk: Send + Sync + Debug {
         Ok(self.size())
     }
 
-    /// Returns whether everything that would change it is refused.
+    /// Returns whether all changes to it are refused.
     fn is_read_only(&self) -> bool;
 
-    /// Its blocks.
+    /// Its block sizes.
     fn block_size(&self) -> BlockSize;
 
     /// Fills `buffers` with what is at `offset`. The caller has checked that all of it lies within the disk.
     ///
     /// # Errors
     ///
-    /// The host's. What the buffers hold is then unknown.
+    /// The host failed. The contents of the buffers are then unknown.
     fn read_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()>;
 
     /// Writes all of `buffers` at `offset`. The caller has checked that all of it lies within the disk.
     ///
     /// # Errors
     ///
-    /// The host's. What the disk holds in that place is then unknown.
+    /// The host failed. The contents of the disk in that place are then unknown.
     fn write_at(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> io::Result<()>;
 
-    /// Makes `range` zeros, its ends multiples of [`SECTOR_SIZE`]; with `unmap`, its space may be given back. The caller
-    /// has checked that it lies within the disk.
+    /// Zeroes `range`, whose ends are multiples of [`SECTOR_SIZE`]. With `unmap`, its space may be given back. The caller has checked that
+    /// it lies within the disk.
     ///
     /// # Errors
     ///
-    /// The host's. What the disk holds in that place is then unknown.
+    /// The host failed. The contents of the disk in that place are then unknown.
     fn write_zeroes(&self, range: Range<u64>, unmap: bool) -> io::Result<()>;
 
-    /// Gives back the space of `range`, as far as that is possible, which need not be at all; its ends are multiples of
-    /// [`SECTOR_SIZE`]. What it reads as afterwards is not specified, but never what the guest has not written. The caller
-    /// has checked that it lies within the disk.
+    /// Gives back the space of `range`, as far as possible, which may be not at all. Its ends are multiples of [`SECTOR_SIZE`]. Later reads
+    /// there give unspecified bytes, but only bytes that the guest has written. The caller has checked that it lies within the disk.
     ///
     /// # Errors
     ///
@@ -124,7 +123,7 @@ pub trait Disk: Send + Sync + Debug {
     /// The host's.
     fn flush(&self) -> io::Result<()>;
 
-    /// Lets others use the disk, who may write to it then: gives up its locks, while nobody uses it here. All is flushed before.
+    /// Lets other programs use and change the disk: flushes everything and gives up its locks. Nobody may use it here meanwhile.
     ///
     /// # Errors
     ///
@@ -133,7 +132,7 @@ pub trait Disk: Send + Sync + Debug {
         Ok(())
     }
 
-    /// Takes the locks again, or returns who is in the way. Nobody wrote to it meanwhile.
+    /// Takes the locks again, or returns who holds them. Nobody may have written to it meanwhile.
     ///
     /// # Errors
     ///
@@ -142,7 +141,7 @@ pub trait Disk: Send + Sync + Debug {
         Ok(None)
     }
 
-    /// The kind of data at `offset`, and its length, at most `len`, which is more than 0. The caller has checked that all of
+    /// The kind of the data at `offset`, and the length of the run, at most `len`, which is more than 0. The caller has checked that all of
     /// it lies within the disk.
     ///
     /// # Errors
@@ -150,28 +149,29 @@ pub trait Disk: Send + Sync + Debug {
     /// The host's.
     fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent>;
 
-    /// The files that hold the disk's bytes where the guest sees them, for [`Disk::file_for`]. They are one file, opened
-    /// more than once perhaps: to sync the first of them is to flush the disk.
+    /// The files that hold exactly the disk's bytes, for [`Disk::file_for`]. All are the same file, which may be opened several times:
+    /// syncing the first one flushes the disk.
     fn files(&self) -> Vec<&File> {
         Vec::new()
     }
 
-    /// The index in [`Disk::files`] of the file for a transfer, if the kernel can do all of it by itself. If not, it is for
+    /// The index in [`Disk::files`] of the file for a transfer that the kernel can do completely by itself. If there is none, call
     /// [`Disk::read_at`] or [`Disk::write_at`].
     fn file_for(&self, _direction: Direction, _buffers: &[VolatileSlice<'_>], _offset: u64) -> Option<usize> {
         None
     }
 
-    /// Returns whether its bytes are in the host's memory, so that no transfer waits for storage.
+    /// Returns whether its bytes are in the host's memory, so that a transfer never waits for storage.
     fn is_in_memory(&self) -> bool {
         false
     }
 
-    /// Moves what can be moved at once, as what the page cache has. Returns the bytes moved from the front of `buffers`.
+    /// Moves the bytes that can be moved without waiting, such as those in the page cache. Returns the number of bytes moved, from the
+    /// front of `buffers`.
     ///
     /// # Errors
     ///
-    /// `WouldBlock`: nothing of it can. `Unsupported`: nothing ever can.
+    /// `WouldBlock` if no byte can be. `Unsupported` if this never works.
     fn transfer_now(&self, _: Direction, _: &[VolatileSlice<'_>], _offset: u64) -> io::Result<usize> {
         Err(io::ErrorKind::Unsupported.into())
     }

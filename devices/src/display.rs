@@ -1,4 +1,4 @@
-//! The screen of a machine: a picture that several viewers look at.
+//! The screen of a machine: a picture for several viewers.
 //!
 //! ```text
 //! video memory, registers ──▶ Screen ──refreshes──▶ Picture ──▶ viewers, each with the stamp of its last look
@@ -11,8 +11,8 @@ use std::fmt::Debug;
 
 pub use self::picture::{Picture, Rect, Stamp};
 
-/// A device that shows something.
+/// A device with a screen.
 pub trait Screen: Send + Sync + Debug {
-    /// Brings the picture up to date, and lets `look` see it. Others wait meanwhile, the guest does not.
+    /// Updates the picture, and passes it to `look`. Other viewers wait meanwhile, but the guest does not.
     fn look(&self, look: &mut dyn FnMut(&Picture));
 }

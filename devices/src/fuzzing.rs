@@ -1,6 +1,6 @@
-//! The entries that `tests/fuzz` calls, and nothing else: parsers of images' and guests' data, with any bytes at all.
+//! The entry points for `tests/fuzz`: parsers of data from images and guests, called with any bytes.
 //!
-//! Each function returns, whatever the bytes are: a panic is a bug, and so is an answer that takes long or much memory.
+//! Each function returns for any input: a panic is a bug, and so is a long time or a lot of memory.
 
 pub use crate::{
     ahci::fuzzing::ahci_commands,

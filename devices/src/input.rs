@@ -1,4 +1,4 @@
-//! Keys and pointers: what a person does, on the way to the devices that tell the guest.
+//! Keys and pointers: a person's input, on its way to the devices that pass it to the guest.
 
 mod hub;
 mod typist;
@@ -12,15 +12,15 @@ pub use self::{
     typist::{Typist, TypistError},
 };
 
-/// A key by its place on the keyboard: the code of set 1, with bit 7 for those after a prefix of E0H, as QEMU's extended key events of VNC
-/// have it.
+/// A key, identified by its place on the keyboard: its code in set 1, with bit 7 set for codes after a prefix of E0H, as in QEMU's extended
+/// key events of VNC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub u8);
 
 /// The greatest coordinate of a [`Pointer`], at the right or lower edge of the screen.
 pub const POINTER_MAX: u16 = 0x7fff;
 
-/// The place of a pointer on the screen, and the buttons that are pressed.
+/// The position of a pointer on the screen, and the pressed buttons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pointer {
@@ -39,15 +39,15 @@ impl Pointer {
     pub const MIDDLE: u8 = 1 << 1;
     /// The right button.
     pub const RIGHT: u8 = 1 << 2;
-    /// A step of the wheel, away from the person.
+    /// One step of the wheel, away from the person.
     pub const WHEEL_UP: u8 = 1 << 3;
-    /// A step towards the person.
+    /// One step of the wheel, towards the person.
     pub const WHEEL_DOWN: u8 = 1 << 4;
 }
 
 /// A device with keys.
 pub trait Keys: Send + Debug {
-    /// Presses a key, or lets it go.
+    /// Presses or releases a key.
     fn key(&mut self, key: Key, pressed: bool);
 }
 
@@ -57,9 +57,9 @@ pub trait Pointing: Send + Sync + Debug {
     fn pointer(&self, pointer: Pointer);
 }
 
-/// The devices by which a guest hears of keys and pointers.
+/// The devices through which a guest gets keys and pointers.
 pub trait Input: Send + Sync + Debug {
-    /// Presses a key, or lets it go. Never blocks: a key is dropped if the guest has not read those before it.
+    /// Presses or releases a key. Never blocks: a key is dropped if the guest has not read those before it.
     fn key(&self, key: Key, pressed: bool);
 
     /// Moves the pointer, and presses its buttons. Never blocks. A machine without a pointer ignores it.

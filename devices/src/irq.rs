@@ -1,4 +1,4 @@
-//! The two ways a device interrupts: a line, and a message. Only the machine knows what is behind them.
+//! The two ways in which a device interrupts: a line, and a message. Only the machine knows what is behind them.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod nobody;
@@ -26,36 +26,36 @@ pub trait Line: Send + Sync + Debug {
     }
 }
 
-/// The value that a message-signalled interrupt writes, and its address.
+/// A message-signalled interrupt: the address that it writes to, and the value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MsiMessage {
-    /// Address: names the local APIC.
+    /// The address, which selects the local APIC.
     pub address: u64,
-    /// Data: vector and delivery mode.
+    /// The data: vector and delivery mode.
     pub data: u32,
 }
 
 /// One message-signalled interrupt: one per MSI-X vector.
 pub trait Msi: Send + Sync + Debug {
-    /// Sets what [`Msi::signal`] sends from now on.
+    /// Sets the message for [`Msi::signal`] from now on.
     fn set_message(&self, message: MsiMessage);
 
     /// Sends the message. Never blocks.
     fn signal(&self);
 
-    /// Has the kernel send the message whenever `event` is written to, until [`Msi::detach`]: such a write is then taken, and whoever
-    /// else waits for the event does not see it. What was written before may be seen by both.
+    /// Has the kernel send the message whenever `event` is written to, until [`Msi::detach`]. The kernel consumes such a write, and other
+    /// readers of the event don't see it. Writes from before this call may be seen by both.
     ///
     /// # Errors
     ///
-    /// The kernel can't. Nothing changes.
+    /// The kernel can't do this. Nothing changes.
     fn attach(&self, event: &EventFd) -> io::Result<()>;
 
-    /// Ends what [`Msi::attach`] began: writes stay in `event`.
+    /// Ends [`Msi::attach`]: writes stay in `event` again.
     fn detach(&self, event: &EventFd);
 }
 
-/// A line that several devices drive through inputs of their own: high while any of them is.
+/// A line that several devices drive through inputs of their own: it is high while any input is.
 #[derive(Debug)]
 pub struct SharedLine {
     line: Arc<dyn Line>,
@@ -64,13 +64,13 @@ pub struct SharedLine {
 }
 
 impl SharedLine {
-    /// The line that drives `line`, which nobody else does.
+    /// Makes a shared line that drives `line`, which nothing else may drive.
     #[must_use]
     pub fn new(line: Arc<dyn Line>) -> Arc<Self> {
         Arc::new(Self { line, raised: Mutex::new(0) })
     }
 
-    /// One more input, low. Dropping it lowers it.
+    /// Adds an input, which is low. Dropping it lowers it.
     #[must_use]
     pub fn input(self: &Arc<Self>) -> Arc<dyn Line> {
         Arc::new(Input { shared: Arc::clone(self), high: AtomicBool::new(false) })
@@ -80,13 +80,13 @@ impl SharedLine {
 #[derive(Debug)]
 struct Input {
     shared: Arc<SharedLine>,
-    /// Changes only under the lock of [`SharedLine::raised`].
+    /// Changed only while [`SharedLine::raised`] is locked.
     high: AtomicBool,
 }
 
 impl Line for Input {
     fn set(&self, high: bool) {
-        // Held while the line is driven, so that the last to change it is the last to drive it.
+        // Locked while the line is driven, so that the last thread to change it drives it last.
         let mut raised = self.shared.raised.lock().unwrap_or_else(PoisonError::into_inner);
         if self.high.swap(high, Ordering::Relaxed) == high {
             return;
@@ -98,7 +98,7 @@ impl Line for Input {
         }
     }
 
-    /// Under the lock, so that pulses of two inputs are two edges, and not one that lasts longer.
+    /// Holds the lock, so that pulses of two inputs are two edges, and not one longer pulse.
     fn pulse(&self) {
         let raised = self.shared.raised.lock().unwrap_or_else(PoisonError::into_inner);
         if *raised == 0 {

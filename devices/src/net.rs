@@ -1,4 +1,4 @@
-//! The host's side of a network device: where its frames go to and come from.
+//! The host's side of a network device, which sends and receives its frames.
 //!
 //! ```text
 //!   guest ── virtio-net ──▶ Port::send ──▶ tap, passt ...      a Port for each pair of virtqueues
@@ -48,26 +48,26 @@ pub const LEGACY_HEADER_LEN: usize = 10;
 pub const LONGEST: usize = HEADER_LEN + 18 + 65_535;
 
 bitflags! {
-    /// The work that a frame may leave to whoever takes it: virtio 1.3, "Feature bits" of the network device.
+    /// Work on a frame that its sender may leave to its receiver: virtio 1.3, "Feature bits" of the network device.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Offloads: u32 {
-        /// The checksum is to be completed, or need not be checked. All the others need it.
+        /// The checksum has to be completed, or need not be checked. All other offloads need this one.
         const CSUM = 1 << 0;
         /// TCP segments of IPv4, longer than the MTU.
         const TSO4 = 1 << 1;
         /// TCP segments of IPv6.
         const TSO6 = 1 << 2;
-        /// Such segments with ECN. It needs one of the two.
+        /// Such segments with ECN. It needs TSO4 or TSO6.
         const ECN = 1 << 3;
-        /// UDP datagrams, as IP fragments.
+        /// UDP datagrams, sent as IP fragments.
         const UFO = 1 << 4;
-        /// UDP datagrams of IPv4 and of IPv6, each cut into several.
+        /// UDP datagrams of IPv4 and of IPv6, each cut into several datagrams.
         const USO = 1 << 5;
     }
 }
 
 impl Offloads {
-    /// Those of them whose own needs are among them.
+    /// The offloads whose needs are also in the set.
     #[must_use]
     pub fn usable(self) -> Self {
         let mut usable = if self.contains(Self::CSUM) { self } else { Self::empty() };
@@ -83,10 +83,10 @@ pub trait Network: Send + Sync + Debug {
     /// Its name for people and for the inventory, such as `tap nvmm0`.
     fn name(&self) -> String;
 
-    /// The greatest number of ports, at least 1.
+    /// The largest number of ports, at least 1.
     fn most_ports(&self) -> u16;
 
-    /// Has frames come by the first `ports` ports; those that are sent by the others go on their way too. At first it is port 0
+    /// Receives frames only on the first `ports` ports. Frames that the other ports send are still delivered. At first, this is port 0
     /// alone.
     ///
     /// # Errors
@@ -94,15 +94,15 @@ pub trait Network: Send + Sync + Debug {
     /// The host refuses.
     fn use_ports(&self, ports: u16) -> io::Result<()>;
 
-    /// Port `index` of [`Network::most_ports`].
+    /// Port `index`, below [`Network::most_ports`].
     fn port(&self, index: u16) -> &dyn Port;
 
-    /// The kernel's service for the queues of port `index`, if frames are to go that way. It is there for each port or for none.
+    /// The kernel's service for the queues of port `index`, if frames should use it. Either every port has one, or none has.
     fn vhost(&self, _index: u16) -> Option<Arc<dyn Vhost>> {
         None
     }
 
-    /// Looks whether the host's side is still there.
+    /// Checks whether the host's side still exists.
     ///
     /// # Errors
     ///
@@ -111,70 +111,69 @@ pub trait Network: Send + Sync + Debug {
         Ok(())
     }
 
-    /// A descriptor that is readable when [`Network::check`] may have another answer than before, and no longer once it was called; with
-    /// a side that is gone, always. There is none where the host has no such news.
+    /// A descriptor that becomes readable when [`Network::check`] may give another answer, until that is called; it stays readable if the
+    /// side is gone. None if the host can't notify.
     fn news(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    /// The MTU that the guest should use, where the host's side has one.
+    /// The MTU for the guest, if the host's side has one.
     fn mtu(&self) -> Option<u16> {
         None
     }
 
-    /// Has each frame have a header of `len` bytes: [`HEADER_LEN`], as at first, or [`LEGACY_HEADER_LEN`].
+    /// Sets the length of the header before each frame: [`HEADER_LEN`], as at first, or [`LEGACY_HEADER_LEN`].
     ///
     /// # Errors
     ///
     /// The host refuses.
     fn set_header_len(&self, len: usize) -> io::Result<()>;
 
-    /// The offloads that frames to the host may ask for.
+    /// The offloads that frames to the host may use.
     fn takes(&self) -> Offloads;
 
-    /// The offloads that frames from the host may be had with.
+    /// The offloads that frames from the host can use.
     fn gives(&self) -> Offloads;
 
-    /// Has frames from the host come with these offloads, and no others, from the next on. At first there are none.
+    /// Selects the offloads for frames from the host, from the next frame on. At first there are none.
     ///
     /// # Errors
     ///
-    /// The host refuses. Frames come as before.
+    /// The host refuses. The offloads stay as before.
     fn give(&self, offloads: Offloads) -> io::Result<()>;
 }
 
-/// A way for frames, which never waits: to be used by one thread each way at a time.
+/// A way for frames, which never blocks. In each direction, one thread at a time may use it.
 pub trait Port: Send + Sync + Debug {
-    /// The descriptor that is readable when a frame has come, and writable when one can be sent. Frames may have been read
-    /// ahead: it is to be waited for only after [`Port::receive`] or [`Port::send`] said `WouldBlock`.
+    /// A descriptor that is readable when a frame has come, and writable when one can be sent. Frames may have been read ahead: wait for it
+    /// only after [`Port::receive`] or [`Port::send`] returned `WouldBlock`.
     fn descriptor(&self) -> RawFd;
 
-    /// Takes the next frame: writes a header of the length that was set, whose `num_buffers` is whatever, and the frame
-    /// behind it, and returns the length of both. What does not fit in `buffers` is lost, and not told of; they have room for
-    /// the header at least.
+    /// Receives the next frame: writes a header of the length that was set and the frame after it, and returns the length of both. The
+    /// header's `num_buffers` is undefined. Bytes that do not fit into `buffers`, which have room for at least the header, are lost without
+    /// notice.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock): there is none now. [`Interrupted`](io::ErrorKind::Interrupted): try
-    /// again. Any other: none will come any more, such as because the interface or the peer is gone.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): there is no frame now. [`Interrupted`](io::ErrorKind::Interrupted): try again. Any other
+    /// error: no frame will come any more, for example because the interface or the peer is gone.
     fn receive(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<usize>;
 
-    /// Sends a frame: `buffers` hold a header of the length that was set and the frame behind it. Whatever they hold, only
-    /// this frame can suffer.
+    /// Sends a frame: `buffers` hold a header of the length that was set, and the frame after it. Faulty contents damage no other frame.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock): it was not sent; try again when the descriptor is writable.
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput): it makes no sense, and is dropped. Any other: it is dropped, too,
-    /// and so may be those to come.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): the frame was not sent; try again when the descriptor is writable.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): the frame makes no sense, and is dropped. Any other error: it is dropped, and later
+    /// frames may be dropped too.
     fn send(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<()>;
 
-    /// Sends what is left of a frame that [`Port::send`] took. To be called when there is no other frame to send.
+    /// Sends the rest of a frame that [`Port::send`] accepted. To be called when there is no other frame to send.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock): something is left; try again when the descriptor is writable. Any other: it
-    /// is lost, as with `send`.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): a rest remains; try again when the descriptor is writable. Any other error: it is lost,
+    /// as with `send`.
     fn flush(&self) -> io::Result<()> {
         Ok(())
     }

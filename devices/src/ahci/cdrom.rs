@@ -57,7 +57,7 @@ impl Cdrom {
         self.sense.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Resets the drive to its state after power-on. The tray stays open or closed, with its medium.
+    /// Resets the drive to its state after power-on. The tray stays open or closed, and keeps its medium.
     pub(super) fn reset(&self) {
         self.tray.reset();
         *self.sense() = None;
@@ -69,7 +69,7 @@ impl Cdrom {
             (command::IDENTIFY_PACKET_DEVICE, _) => {
                 Step::Give { data: identify(), protocol: Protocol::PioIn }
             }
-            // ATA8-ACS, "Device Signatures for Normal Output": they are how a driver finds the PACKET feature set.
+            // ATA8-ACS, "Device Signatures for Normal Output": by these, a driver finds the PACKET feature set.
             (command::IDENTIFY_DEVICE | command::READ_SECTORS, _) => {
                 Step::Fail(TaskFile { lba: 0xeb_1401, count: 1, ..TaskFile::failed(fis, Error::ABORT) })
             }
@@ -91,7 +91,7 @@ impl Cdrom {
         }
     }
 
-    /// Carries a packet's command out.
+    /// Carries out a packet's command.
     fn carry_out(&self, fis: &CommandFis, packet: &[u8; 16]) -> Step {
         match self.obey(packet) {
             Ok(Packet::Done) => Step::Done(finished(fis)),
@@ -101,7 +101,7 @@ impl Cdrom {
         }
     }
 
-    /// The end of a packet whose medium can't be read.
+    /// The registers after a packet whose medium can't be read.
     pub(super) fn unreadable(&self, fis: &CommandFis) -> TaskFile {
         *self.sense() = Some(Sense::UNREADABLE);
         checked(fis, Sense::UNREADABLE)
@@ -113,12 +113,12 @@ impl Cdrom {
     }
 }
 
-/// A packet's registers once it is done. ATA8-ACS, "PACKET": the count says that it is the status that is sent.
+/// The registers after a packet that is done. ATA8-ACS, "PACKET": the count says that a status is sent.
 pub(super) fn finished(fis: &CommandFis) -> TaskFile {
     TaskFile { count: 3, ..TaskFile::done(fis) }
 }
 
-/// A packet's registers when the drive has something to say: the sense key is in the error register.
+/// The registers after a packet that ends with sense data: the error register has the sense key.
 fn checked(fis: &CommandFis, sense: Sense) -> TaskFile {
     TaskFile { count: 3, error: sense.key << 4, ..TaskFile::failed(fis, Error::ABORT) }
 }
@@ -126,7 +126,7 @@ fn checked(fis: &CommandFis, sense: Sense) -> TaskFile {
 /// ATA8-ACS, "IDENTIFY PACKET DEVICE".
 fn identify() -> Vec<u8> {
     let mut words = identity::Words::new();
-    // A CD-ROM drive that takes commands of 12 bytes, at once; removable.
+    // A removable CD-ROM drive that takes commands of 12 bytes without delay.
     words.set(0, 0x85c0);
     identity::write(&mut words, "NVMM DVD-ROM", "");
     // DMA, LBA, IORDY.

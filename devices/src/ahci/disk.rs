@@ -83,14 +83,14 @@ mod feature {
 const POWER_IDLE: u8 = 0xff;
 const POWER_STANDBY: u8 = 0x00;
 
-/// The geometry that drivers without LBA are told, and its most cylinders.
+/// The geometry for drivers without LBA, and the most cylinders in it.
 const HEADS: u64 = 16;
 const SECTORS_PER_TRACK: u64 = 63;
 
-/// The most sectors that a driver may want to move in a block by PIO.
+/// The most sectors that a driver may move in one block by PIO.
 const MAX_MULTIPLE: u8 = 16;
 
-/// The most blocks of 512 bytes with ranges to be given back, and how many ranges each has.
+/// The most blocks of 512 bytes with ranges to discard, and the number of ranges in each.
 const TRIM_BLOCKS: u16 = 8;
 
 /// An ATA disk.
@@ -99,23 +99,23 @@ pub(super) struct AtaDisk {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) lasting: Lasting,
     pub(super) cache: Arc<WriteCache>,
-    /// Its size in logical sectors, which does not change: no driver expects it.
+    /// Its size in logical sectors. It never changes, as drivers don't expect that.
     sectors: u64,
-    /// Bytes of a logical sector, and in how many of 512 bytes it is.
+    /// Bytes of a logical sector, and the number of 512-byte units in it.
     sector_len: u32,
     settings: Mutex<Settings>,
 }
 
-/// Settings of the driver's, and an error that it may ask for.
+/// Settings of the driver, and an error that it may ask for.
 #[derive(Clone, Debug)]
 struct Settings {
-    /// Sectors in a block of a PIO transfer; 0 if the driver has not set it.
+    /// Sectors in one block of a PIO transfer; 0 if the driver has not set it.
     multiple: u8,
     look_ahead: bool,
-    /// The mode of Ultra DMA that was chosen.
+    /// The mode of Ultra DMA that the driver chose.
     ultra_dma: u8,
     standby: bool,
-    /// A reset by the control register leaves the settings.
+    /// The settings survive a reset by the control register.
     keeps_settings: bool,
     queued_error: Option<QueuedError>,
 }
@@ -235,7 +235,7 @@ impl AtaDisk {
             command::EXECUTE_DEVICE_DIAGNOSTIC => {
                 Step::Done(TaskFile { error: 1, lba: 1, count: 1, ..TaskFile::done(fis) })
             }
-            // NOP's answer is this one, too.
+            // NOP is answered like unknown commands.
             command::NOP => Step::abort(fis),
             _ => Step::abort(fis),
         }
@@ -246,7 +246,7 @@ impl AtaDisk {
         let Some((lba, count)) = self.range(fis, address) else {
             return Step::Fail(TaskFile::failed(fis, Error::ID_NOT_FOUND | Error::ABORT));
         };
-        // The sectors lie on the disk, whose size in bytes is a number of 64 bits.
+        // This can't overflow: the sectors lie on the disk, whose size in bytes fits into 64 bits.
         let sector = lba * u64::from(self.sector_len) / SECTOR_SIZE;
         let Ok(len) = usize::try_from(u64::from(count) * u64::from(self.sector_len)) else {
             return Step::abort(fis);
@@ -259,7 +259,7 @@ impl AtaDisk {
         Step::Transfer { operation, len, protocol }
     }
 
-    /// A read or a write in blocks, once their size was set.
+    /// A read or a write in blocks, whose size the driver must have set.
     fn multiple(&self, fis: &CommandFis) -> Step {
         if self.settings().multiple == 0 {
             return Step::abort(fis);
@@ -274,7 +274,7 @@ impl AtaDisk {
         self.transfer(fis, address, writes, protocol)
     }
 
-    /// A read that moves nothing: whether the sectors are there.
+    /// A read without data, which only checks that the sectors exist.
     fn verify(&self, fis: &CommandFis, address: Address) -> Step {
         match self.range(fis, address) {
             Some(_) => Step::Done(TaskFile::done(fis)),
@@ -282,7 +282,7 @@ impl AtaDisk {
         }
     }
 
-    /// The first of the sectors that a command names and how many they are, if they are all on the disk.
+    /// The first sector of a command and the number of sectors, if all of them are on the disk.
     fn range(&self, fis: &CommandFis, address: Address) -> Option<(u64, u32)> {
         let (lba, count) = match address {
             Address::Short => {
@@ -296,7 +296,7 @@ impl AtaDisk {
         (end <= self.sectors).then_some((lba, count))
     }
 
-    /// A sector's number by 28 bits, or by cylinder, head and sector.
+    /// A sector's number from 28 bits, or from cylinder, head and sector.
     fn short_address(&self, fis: &CommandFis) -> Option<u64> {
         let low = fis.lba() & 0xff_ffff;
         let high = u64::from(fis.device & 0xf);
@@ -308,7 +308,7 @@ impl AtaDisk {
         (high < HEADS).then(|| (cylinder * HEADS + high) * SECTORS_PER_TRACK + sector)
     }
 
-    /// "DATA SET MANAGEMENT": only that space is given back.
+    /// "DATA SET MANAGEMENT": of its operations, only TRIM exists.
     fn trim(&self, fis: &CommandFis) -> Step {
         let blocks = fis.count();
         if fis.features() & 1 == 0 || !self.trims() || !(1..=TRIM_BLOCKS).contains(&blocks) {
@@ -317,12 +317,12 @@ impl AtaDisk {
         Step::Trim { len: usize::from(blocks) * 512 }
     }
 
-    /// Returns true if the driver may give space back.
+    /// Returns true if the driver may discard data.
     fn trims(&self) -> bool {
         self.lasting.options.discard && !self.disk.is_read_only()
     }
 
-    /// The parts of the disk that the ranges in `data` name; none if one of them is not on it.
+    /// The parts of the disk in the ranges in `data`; none if one of them is not on the disk.
     pub(super) fn trimmed(&self, data: &[u8]) -> Option<Vec<Segment>> {
         let (entries, _) = data.as_chunks::<8>();
         let entries = entries.iter().map(|entry| u64::from_le_bytes(*entry));
@@ -342,7 +342,7 @@ impl AtaDisk {
             feature::ENABLE_WRITE_CACHE => self.cache.set_writeback(true),
             feature::DISABLE_WRITE_CACHE => {
                 self.cache.set_writeback(false);
-                // Data in the cache is written first.
+                // Data in the cache is written before it is switched off.
                 return Step::Transfer { operation: Operation::Flush, len: 0, protocol: Protocol::Plain };
             }
             feature::ENABLE_LOOK_AHEAD => settings.look_ahead = true,
@@ -378,7 +378,7 @@ impl AtaDisk {
     }
 }
 
-/// A count of 16 bits, of which 0 is the most.
+/// A 16-bit count, in which 0 stands for 65536.
 fn whole(count: u16) -> u32 {
     if count == 0 { 1 << 16 } else { count.into() }
 }

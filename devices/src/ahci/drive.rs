@@ -31,7 +31,7 @@ impl Drive {
         Self(Kind::Disk(AtaDisk::new(disk, lasting)))
     }
 
-    /// A CD-ROM drive, into which what is in `tray` is inserted.
+    /// A CD-ROM drive with this tray.
     #[must_use]
     pub fn cdrom(tray: Arc<Tray>) -> Self {
         Self(Kind::Cdrom(Cdrom::new(tray)))
@@ -53,7 +53,7 @@ impl Drive {
         }
     }
 
-    /// The registers that it sends after a reset.
+    /// The registers that the drive sends after a reset.
     pub(super) fn signature(&self) -> TaskFile {
         let (status, lba) = match &self.0 {
             Kind::Disk(_) => (Status::READY | Status::SEEK_COMPLETE, 0x00_0001),
@@ -62,7 +62,7 @@ impl Drive {
         TaskFile { status, error: 1, lba, device: 0, count: 1 }
     }
 
-    /// Resets it: by COMRESET, which `hard` says, or by the control register.
+    /// Resets the drive: by COMRESET if `hard`, else by the control register.
     pub(super) fn reset(&self, hard: bool) {
         match &self.0 {
             Kind::Disk(disk) => disk.reset(hard),
@@ -70,7 +70,7 @@ impl Drive {
         }
     }
 
-    /// Looks whether the disk has grown.
+    /// Checks whether the disk has grown.
     pub(super) fn measure(&self) -> std::io::Result<()> {
         match &self.0 {
             Kind::Disk(disk) => disk.disk.measure().map(drop),

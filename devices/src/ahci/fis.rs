@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, little_e
 
 use super::registers::{Error, Status};
 
-/// AHCI 1.3.1, "Received FIS Structure": where a port puts what it receives.
+/// AHCI 1.3.1, "Received FIS Structure": the offsets at which a port stores what it receives.
 pub(super) const RECEIVED_PIO_SETUP: u64 = 0x20;
 pub(super) const RECEIVED_D2H_REGISTER: u64 = 0x40;
 pub(super) const RECEIVED_SET_DEVICE_BITS: u64 = 0x58;
@@ -15,7 +15,7 @@ const D2H_REGISTER: u8 = 0x34;
 const PIO_SETUP: u8 = 0x5f;
 const SET_DEVICE_BITS: u8 = 0xa1;
 
-/// The interrupt bit of frames to the host, and the bit of data to the host.
+/// The interrupt bit of frames to the host, and the bit for data that goes to the host.
 const INTERRUPT: u8 = 1 << 6;
 const TO_HOST: u8 = 1 << 5;
 
@@ -40,11 +40,11 @@ pub(super) struct CommandFis {
 }
 
 impl CommandFis {
-    /// The frame is a command, and does not only set the control register.
+    /// The frame is a command. Without this flag it only sets the control register.
     const COMMAND: u8 = 1 << 7;
     const PORT: u8 = 0xf;
 
-    /// Returns true if it is such a frame and addressed to the drive itself.
+    /// Returns true if this is a "Register - Host to Device" frame for the drive itself.
     pub(super) fn is_for_drive(&self) -> bool {
         self.kind == H2D_REGISTER && self.flags & Self::PORT == 0
     }
@@ -53,7 +53,7 @@ impl CommandFis {
         self.flags & Self::COMMAND != 0
     }
 
-    /// The control register's software reset.
+    /// Returns the control register's bit for a software reset.
     pub(super) fn resets(&self) -> bool {
         self.control & 1 << 2 != 0
     }
@@ -85,16 +85,16 @@ pub(super) struct TaskFile {
 }
 
 impl TaskFile {
-    /// Those of a drive that waits for commands.
+    /// The registers of a drive that waits for commands.
     pub(super) const READY: Self =
         Self { status: Status::READY.union(Status::SEEK_COMPLETE), error: 0, lba: 0, device: 0, count: 0 };
 
-    /// Those after `fis`, which went well.
+    /// The registers after `fis`, a command that succeeded.
     pub(super) fn done(fis: &CommandFis) -> Self {
         Self { lba: fis.lba(), device: fis.device, count: fis.count(), ..Self::READY }
     }
 
-    /// Those after `fis`, which failed.
+    /// The registers after `fis`, a command that failed.
     pub(super) fn failed(fis: &CommandFis, error: Error) -> Self {
         let done = Self::done(fis);
         Self { status: done.status | Status::ERROR, error: error.bits(), ..done }
@@ -105,7 +105,7 @@ impl TaskFile {
         u32::from(self.error) << 8 | u32::from(self.status.bits())
     }
 
-    /// ATA8-ACS, "Device Signatures for Normal Output": as the port's register has it.
+    /// ATA8-ACS, "Device Signatures for Normal Output", in the form of the port's register.
     pub(super) fn signature(self) -> u32 {
         let [low, middle, high, ..] = self.lba.to_le_bytes();
         u32::from_le_bytes([self.count.to_le_bytes()[0], low, middle, high])
@@ -124,7 +124,7 @@ impl TaskFile {
         fis
     }
 
-    /// "PIO Setup - Device to Host", before `bytes` bytes of data, after which the status is this one.
+    /// "PIO Setup - Device to Host", which comes before `bytes` bytes of data. The status is the one after them.
     pub(super) fn to_pio_setup_fis(self, bytes: u16) -> [u8; 20] {
         let mut fis = self.to_register_fis(true);
         fis[0] = PIO_SETUP;
@@ -136,7 +136,7 @@ impl TaskFile {
     }
 }
 
-/// The same as it is in a file.
+/// The registers as they are saved in a file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TaskFileState {
@@ -173,7 +173,7 @@ pub(super) struct SetDeviceBitsFis {
 
 impl SetDeviceBitsFis {
     pub(super) fn new(status: Status, error: Error, active: u32) -> Self {
-        // Neither busy nor data request are in it.
+        // The frame has neither the busy bit nor the data request bit.
         let status = status.bits() & 0x77;
         Self { kind: SET_DEVICE_BITS, flags: INTERRUPT, status, error: error.bits(), active: active.into() }
     }

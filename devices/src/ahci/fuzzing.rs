@@ -1,4 +1,4 @@
-//! Command lists of any bytes.
+//! Fuzzes command lists.
 
 use std::sync::Arc;
 
@@ -22,15 +22,14 @@ use crate::{
 };
 
 const MEMORY: usize = 0x1_0000;
-/// The address where frames are received, unless the first byte says that they can't be.
+/// The address for received frames, unless the first byte of the input says that they can't be received.
 const RECEIVED: u64 = 0xf000;
 
 const CDROM: u8 = 1 << 2;
 const QUEUED: u8 = 1 << 3;
 const NOWHERE: u8 = 1 << 4;
 
-/// A port's commands, all of them issued at once: the first byte says of what kind the drive is, and the rest is memory from
-/// the command list on.
+/// Issues all commands of a port at once. The first byte chooses the kind of drive; the rest is memory from the command list on.
 pub fn ahci_commands(data: &[u8]) {
     let Some((&setup, data)) = data.split_first() else { return };
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), MEMORY)]).expect("there is memory");

@@ -12,12 +12,12 @@ pub(super) struct Interrupts {
     msi: Arc<dyn Msi>,
 }
 
-/// The registers that interrupts follow from.
+/// The registers that decide on interrupts.
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// "Interrupt Status": the ports that have interrupted.
     pub(super) status: u32,
-    /// The ports with a cause that is enabled.
+    /// The ports that have an enabled cause.
     pub(super) pending: u32,
     /// "Global HBA Control", interrupt enable.
     pub(super) enabled: bool,
@@ -30,7 +30,7 @@ impl Interrupts {
         Self { state: Mutex::default(), line, msi }
     }
 
-    /// The register.
+    /// The register's value.
     pub(super) fn status(&self) -> u32 {
         self.state().status
     }
@@ -50,43 +50,43 @@ impl Interrupts {
         self.change(|state| state.enabled = enabled);
     }
 
-    /// Resets the interrupts with the HBA: no port has a cause any more.
+    /// Resets the interrupts together with the HBA: no port has a cause any more.
     pub(super) fn reset(&self) {
         self.change(|state| {
             *state = State { by_msi: state.by_msi, intx_disabled: state.intx_disabled, ..State::default() };
         });
     }
 
-    /// Takes up the state of another HBA, whose messages were sent.
+    /// Loads the state of another HBA, which has sent its messages already.
     pub(super) fn load(&self, loaded: State) {
         let mut state = self.state();
         *state = loaded;
         self.line.set(state.asserts());
     }
 
-    /// Follows configuration space.
+    /// Applies changes of configuration space.
     pub(super) fn follow(&self, by_msi: bool, intx_disabled: bool) {
         self.change(|state| (state.by_msi, state.intx_disabled) = (by_msi, intx_disabled));
     }
 
-    /// Returns true if INTx would be asserted, were it enabled.
+    /// Returns true if INTx would be asserted if it were enabled.
     pub(super) fn intx_pending(&self) -> bool {
         let state = self.state();
         state.enabled && state.status != 0
     }
 
-    /// AHCI 1.3.1, "Interrupts": a message for each port that comes to interrupt, a line while one does.
+    /// AHCI 1.3.1, "Interrupts": sends a message for each port that newly interrupts, or keeps the line asserted while a port does.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         let before = if state.sends() { state.status } else { 0 };
         change(&mut state);
-        // A bit that was cleared though its port has a cause is set anew: that is an interrupt, too.
+        // If the driver clears the bit of a port that still has a cause, the bit is set again: this is an interrupt, too.
         let kept = before & state.status;
         state.status |= state.pending;
         if state.sends() && state.status & !kept != 0 {
             self.msi.signal();
         }
-        // Under the lock, so that the last to change it is the last to drive the line.
+        // Still under the lock, so that the last thread to change the state sets the line last.
         self.line.set(state.asserts());
     }
 
@@ -100,7 +100,7 @@ impl State {
         self.enabled && self.by_msi
     }
 
-    /// The level of INTx.
+    /// Returns the level of INTx.
     fn asserts(&self) -> bool {
         self.enabled && !self.by_msi && !self.intx_disabled && self.status != 0
     }

@@ -34,10 +34,10 @@ use crate::{
 pub struct Port {
     shared: Arc<Shared>,
     drive: Option<Arc<Drive>>,
-    /// The thread: while the port runs, and until it has ended.
+    /// The thread, which exists from the port's start until it has ended.
     worker: Option<Worker<()>>,
     stop: Stop,
-    /// The machine is paused, and whether the port is to run again then.
+    /// Set while the machine is paused, with whether the port runs again afterwards.
     paused: bool,
 }
 
@@ -110,7 +110,7 @@ impl Port {
         if before.contains(PortCommand::START) && !starts {
             self.halt();
         }
-        // A thread that has not ended keeps the port from starting: AHCI 1.3.1, "Start (ST)", has software wait for that.
+        // A port can't start before its earlier thread has ended: AHCI 1.3.1, "Start (ST)", has software wait for that.
         let may_start = self.has_stopped() || before.contains(PortCommand::START);
         {
             let mut state = self.shared.state();
@@ -146,8 +146,7 @@ impl Port {
         }
     }
 
-    /// Begins to reset the port, as the HBA's reset does. It is over once [`Port::has_stopped`], and then goes on with
-    /// [`Port::end_reset`].
+    /// Begins to reset the port together with the HBA. Once [`Port::has_stopped`] returns true, [`Port::end_reset`] completes the reset.
     pub(super) fn begin_reset(&mut self) {
         self.halt();
         self.disconnect();
@@ -163,7 +162,7 @@ impl Port {
         self.connect();
     }
 
-    /// The interface goes down, and the port with it.
+    /// Takes the interface down, and stops the port.
     fn disconnect(&mut self) {
         self.halt();
         let mut state = self.shared.state();
@@ -171,7 +170,7 @@ impl Port {
         (state.task_file, state.signature, state.held) = (TASK_FILE_NONE, SIGNATURE_NONE, None);
     }
 
-    /// The interface comes up, if there is a drive: that is reset, and sends its signature.
+    /// Brings the interface up. A drive is reset, and sends its signature.
     fn connect(&mut self) {
         let Some(drive) = &self.drive else { return };
         drive.reset(true);
@@ -201,10 +200,10 @@ impl Port {
         }
     }
 
-    /// Has the thread end, if there is one; what it is at is left, and the driver hears no more of it.
+    /// Tells the thread to end, if there is one. Its current work is dropped, and the driver gets no answer.
     fn halt(&mut self) {
         let mut state = self.shared.state();
-        // Under the lock of what the thread would change.
+        // Under the lock of the state that the thread would change.
         self.stop.set(Halt::Reset);
         (state.command_issue, state.sata_active, state.taken) = (0, 0, 0);
         (state.current_slot, state.halted) = (0, false);
@@ -214,7 +213,7 @@ impl Port {
         }
     }
 
-    /// Returns whether there is no thread any more.
+    /// Returns whether the thread is gone.
     pub(super) fn has_stopped(&mut self) -> bool {
         if self.stop.is_set() && self.worker.as_ref().is_some_and(|worker| worker.has_ended(Duration::ZERO)) {
             self.worker = None;
@@ -222,7 +221,7 @@ impl Port {
         self.worker.is_none()
     }
 
-    /// Tells the thread to end, and waits for it. Returns whether it has.
+    /// Tells the thread to end, and waits for that. Returns whether it has ended.
     fn wait(&mut self, halt: Halt, patience: Duration) -> bool {
         let Some(worker) = &self.worker else { return true };
         worker.stop(halt);
@@ -234,8 +233,8 @@ impl Port {
 }
 
 impl Lifecycle for Port {
-    /// A disk that has grown is as large as before to its driver, until the machine is reset: drivers take a disk whose size
-    /// has changed for another one.
+    /// Measures the disk. A disk that has grown keeps its old size for the driver until the machine is reset: a driver takes a disk with
+    /// another size for another disk.
     fn measure(&mut self) -> io::Result<bool> {
         if let Some(drive) = &self.drive {
             drive.measure()?;
@@ -268,7 +267,7 @@ fn half(address: u64) -> u32 {
     u32::try_from(address & u64::from(u32::MAX)).unwrap_or(u32::MAX)
 }
 
-/// The command register, of a port that `runs` or has not stopped.
+/// The value of the command register. `runs`: the port runs, or has not stopped yet.
 fn command(state: &State, runs: bool) -> u32 {
     let mut command = state.command | PortCommand::SPIN_UP | PortCommand::POWER_ON;
     if state.command.contains(PortCommand::FIS_RECEIVE_ENABLE) {

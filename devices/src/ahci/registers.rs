@@ -3,7 +3,7 @@
 use bitfield_struct::bitfield;
 use bitflags::bitflags;
 
-/// "Generic Host Control": where the registers are.
+/// "Generic Host Control": the registers' offsets.
 pub(super) mod generic {
     pub(in super::super) const CAP: u64 = 0x00;
     pub(in super::super) const GHC: u64 = 0x04;
@@ -12,11 +12,11 @@ pub(super) mod generic {
     pub(in super::super) const VS: u64 = 0x10;
 }
 
-/// "Port Registers": where the first port's are, and how many bytes each port has.
+/// "Port Registers": the offset of the first port, and the number of bytes for each port.
 pub(super) const PORTS: u64 = 0x100;
 pub(super) const PORT_LEN: u64 = 0x80;
 
-/// "Port Registers": where they are in a port's.
+/// "Port Registers": the registers' offsets in a port.
 pub(super) mod port {
     pub(in super::super) const CLB: u64 = 0x00;
     pub(in super::super) const CLBU: u64 = 0x04;
@@ -34,7 +34,7 @@ pub(super) mod port {
     pub(in super::super) const CI: u64 = 0x38;
 }
 
-/// Command slots of a port, and the depth of its drive's queue.
+/// The number of a port's command slots, and the depth of its drive's queue.
 pub(super) const SLOTS: u8 = 32;
 
 /// AHCI 1.3.1.
@@ -53,7 +53,7 @@ pub(super) struct Capabilities {
     __: u8,
     pub(super) ahci_only: bool,
     __: bool,
-    /// 1: 1.5 Gbps; 2: 3; 3: 6.
+    /// The highest speed: 1 for 1.5 Gbps, 2 for 3, 3 for 6.
     #[bits(4)]
     pub(super) interface_speed: u8,
     pub(super) command_list_override: bool,
@@ -75,18 +75,18 @@ bitflags! {
     /// "Port x Interrupt Status", and the register that enables them.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub(super) struct PortInterrupts: u32 {
-        /// A Register FIS of the drive with the interrupt bit.
+        /// The drive sent a Register FIS with the interrupt bit.
         const D2H_REGISTER = 1 << 0;
         const PIO_SETUP = 1 << 1;
         const SET_DEVICE_BITS = 1 << 3;
-        /// Follows [`SataError::EXCHANGED`].
+        /// A copy of [`SataError::EXCHANGED`].
         const CONNECT_CHANGE = 1 << 6;
         const OVERFLOW = 1 << 24;
-        /// Memory that is none.
+        /// An address of the driver's is not in memory.
         const HOST_BUS_FATAL = 1 << 29;
         /// The drive's status has its error bit.
         const TASK_FILE_ERROR = 1 << 30;
-        /// Those that may be enabled.
+        /// All that may be enabled.
         const ALL = 0xfdc0_00ff;
     }
 
@@ -102,7 +102,7 @@ bitflags! {
         const COMMAND_LIST_RUNNING = 1 << 15;
         const ATAPI = 1 << 24;
         const DRIVE_LED = 1 << 25;
-        /// Those that the register keeps as they were written.
+        /// The bits that keep what is written.
         const KEPT = 1 << 0 | 1 << 4 | 1 << 24 | 1 << 25;
     }
 
@@ -136,18 +136,18 @@ bitflags! {
 /// The current command slot in [`PortCommand`]'s register.
 pub(super) const CURRENT_SLOT_SHIFT: u32 = 8;
 
-/// "Port x Serial ATA Status" of a drive that is there, at 6 Gbps, active; and of none.
+/// "Port x Serial ATA Status" with a drive, at 6 Gbps, active; and without a drive.
 pub(super) const SATA_STATUS_UP: u32 = 0x133;
 pub(super) const SATA_STATUS_NONE: u32 = 0;
-/// Of an interface that its driver has switched off.
+/// "Port x Serial ATA Status" of an interface that the driver has switched off.
 pub(super) const SATA_STATUS_OFF: u32 = 4;
 
-/// "Port x Serial ATA Control": DET, and its values.
+/// "Port x Serial ATA Control": the field DET, and its values.
 pub(super) const DET: u32 = 0xf;
 pub(super) const DET_RESET: u32 = 1;
 pub(super) const DET_OFF: u32 = 4;
 
-/// "Port x Task File Data" with no drive, or with one that has not sent its signature.
+/// "Port x Task File Data" without a drive, or with one that has not sent its signature yet.
 pub(super) const TASK_FILE_NONE: u32 = 0x7f;
-/// "Port x Signature" then.
+/// "Port x Signature" without a drive, or before it has sent its signature.
 pub(super) const SIGNATURE_NONE: u32 = u32::MAX;

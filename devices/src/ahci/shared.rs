@@ -26,7 +26,7 @@ use crate::{buffers::Regions, worker::Stop};
 pub(super) struct Shared {
     pub(super) number: u8,
     pub(super) memory: GuestRam,
-    /// Written when there is a new command, or the thread is to stop.
+    /// Written when there is a new command, and when the thread has to stop.
     pub(super) kick: EventFd,
     interrupts: Arc<Interrupts>,
     state: Mutex<State>,
@@ -37,7 +37,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) command_list: u64,
     pub(super) received_fis: u64,
-    /// Without [`PortInterrupts::CONNECT_CHANGE`].
+    /// The causes of interrupts, without [`PortInterrupts::CONNECT_CHANGE`].
     pub(super) causes: PortInterrupts,
     pub(super) enabled: PortInterrupts,
     pub(super) command: PortCommand,
@@ -51,22 +51,22 @@ pub(super) struct State {
     pub(super) command_issue: u32,
     /// The commands that the thread has taken.
     pub(super) taken: u32,
-    /// The thread waits for commands.
+    /// The thread is waiting for commands.
     idle: bool,
-    /// The drive is reset by the control register.
+    /// The control register keeps the drive in reset.
     in_reset: bool,
-    /// A command failed: the port takes no other before it is started anew.
+    /// A command failed: the port takes no further command until it is restarted.
     pub(super) halted: bool,
-    /// The drive's signature, until the port may receive it.
+    /// The drive's signature, held until the port may receive it.
     pub(super) held: Option<TaskFile>,
 }
 
-/// The way in which a command's data went, and with it how its end is told.
+/// The protocol of a command, which decides how its end is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// None, or data to the drive, or by DMA: the drive sends its registers.
+    /// No data, data to the drive, or DMA: at the end the drive sends its registers.
     Plain,
-    /// Data from the drive by PIO: the last frame before it has the status.
+    /// Data from the drive by PIO: the frame before the last data has the status.
     PioIn,
     /// Native command queuing.
     Queued,
@@ -82,7 +82,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the HBA's interrupt follow `state`.
+    /// Sets the HBA's interrupt according to `state`.
     pub(super) fn update(&self, state: &State) {
         self.interrupts.set_pending(self.number, state.causes().intersects(state.enabled));
     }
@@ -96,13 +96,13 @@ impl Shared {
         state.command_issue |= slots;
         if state.command_issue & !state.taken != 0 && std::mem::take(&mut state.idle) {
             drop(state);
-            // The one error is a counter that is full: the thread knows already.
+            // It can only fail if the counter is full, and then the thread wakes up anyway.
             let _kicked = self.kick.write(1);
         }
     }
 
-    /// Takes the next command, unless the thread is to stop; if `queued`, only one that is said to be queued. If there is
-    /// none, the thread is kicked for the next.
+    /// Takes the next command, unless the thread has to stop. With `queued`, takes only commands that the driver has marked as queued. If
+    /// there is none, the thread is kicked for the next one.
     pub(super) fn take(&self, stop: &Stop, queued: bool) -> Option<u8> {
         let mut state = self.state();
         let candidates =
@@ -121,7 +121,7 @@ impl Shared {
         Some(slot)
     }
 
-    /// Forgets what an earlier thread has taken.
+    /// Forgets the commands that an earlier thread has taken.
     pub(super) fn begin(&self) {
         let mut state = self.state();
         (state.taken, state.idle) = (0, false);
@@ -132,7 +132,7 @@ impl Shared {
         self.state().command_list.wrapping_add(u64::from(slot) * HEADER_LEN as u64)
     }
 
-    /// The drive has taken a queued command: its slot is kept by the driver until [`Shared::finish_queued`].
+    /// Reports that the drive has accepted a queued command: the driver keeps the slot until [`Shared::finish_queued`].
     pub(super) fn accept(&self, stop: &Stop, slot: u8) {
         self.unless_left(stop, |state| {
             state.command_issue &= !(1 << slot);
@@ -141,7 +141,7 @@ impl Shared {
         });
     }
 
-    /// Queued commands are complete.
+    /// Reports that queued commands are complete.
     pub(super) fn finish_queued(&self, stop: &Stop, slots: u32) {
         self.unless_left(stop, |state| {
             let fis = SetDeviceBitsFis::new(TaskFile::READY.status, Error::empty(), slots);
@@ -151,7 +151,7 @@ impl Shared {
         });
     }
 
-    /// A command is complete: `moved` bytes of data went to or from memory.
+    /// Reports that a command is complete: `moved` bytes of data went to or from memory.
     pub(super) fn finish(&self, stop: &Stop, slot: u8, end: TaskFile, protocol: Protocol, moved: usize) {
         self.unless_left(stop, |state| {
             let header = state.command_list.wrapping_add(u64::from(slot) * HEADER_LEN as u64);
@@ -171,8 +171,8 @@ impl Shared {
         });
     }
 
-    /// A frame that sets the control register is received by the drive, which is in reset while that `resets` it. `signature`
-    /// is what it answers afterwards.
+    /// Reports that the drive has received a frame that sets the control register. It is in reset as long as the last such frame `resets`
+    /// it. `signature` is its answer afterwards.
     pub(super) fn finish_control(&self, stop: &Stop, slot: u8, resets: bool, signature: TaskFile) {
         self.unless_left(stop, |state| {
             state.end(slot, TaskFile::READY);
@@ -183,7 +183,7 @@ impl Shared {
         });
     }
 
-    /// A command failed. The port takes no other before it is started anew.
+    /// Reports that a command failed. The port takes no further command until it is restarted.
     pub(super) fn fail(&self, stop: &Stop, slot: u8, end: TaskFile, protocol: Protocol) {
         self.unless_left(stop, |state| {
             state.halted = true;
@@ -202,7 +202,7 @@ impl Shared {
         });
     }
 
-    /// Memory that a command names is none, and the port takes no other before it is started anew.
+    /// Reports that a command names an address outside of memory. The port takes no further command until it is restarted.
     pub(super) fn fail_bus(&self, stop: &Stop, slot: u8) {
         self.unless_left(stop, |state| {
             state.halted = true;
@@ -212,7 +212,7 @@ impl Shared {
         });
     }
 
-    /// Hands a signature that is held to the driver, if the port receives frames.
+    /// Delivers a held signature to the driver, if the port receives frames.
     pub(super) fn receive_signature(&self, state: &mut State) {
         if state.command.contains(PortCommand::FIS_RECEIVE_ENABLE)
             && let Some(signature) = state.held.take()
@@ -223,7 +223,7 @@ impl Shared {
         }
     }
 
-    /// Changes the registers by the thread's work, unless the driver has stopped the port meanwhile: then it expects nothing.
+    /// Changes the registers for the thread, unless the driver has stopped the port meanwhile and expects nothing.
     fn unless_left(&self, stop: &Stop, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         if !stop.leaves_requests() {
@@ -232,7 +232,7 @@ impl Shared {
         }
     }
 
-    /// Writes a frame to where the driver wants it, if it wants any.
+    /// Writes a frame to the address that the driver gave, if it gave one.
     fn receive(&self, state: &mut State, offset: u64, fis: &[u8]) {
         if !state.command.contains(PortCommand::FIS_RECEIVE_ENABLE) {
             return;
@@ -242,7 +242,7 @@ impl Shared {
         }
     }
 
-    /// Writes to guest memory. Returns false if that is none.
+    /// Writes to guest memory. Returns false if the address is not in memory.
     fn write(&self, at: Option<u64>, bytes: &[u8]) -> bool {
         let Some(at) = at.filter(|at| self.memory.write_slice(bytes, GuestAddress(*at)).is_ok()) else {
             return false;
@@ -251,7 +251,8 @@ impl Shared {
         true
     }
 
-    /// Notes `len` bytes of the data of the command in a slot as written to. Until it ends, its table is the drive's, and is read again.
+    /// Notes that `len` bytes of data of the command in a slot were written. It reads the command's table again, which belongs to the drive
+    /// until the command ends.
     pub(super) fn note_data(&self, slot: u8, len: usize) {
         if !self.memory.written().is_on() {
             return;
@@ -288,13 +289,13 @@ impl State {
         }
     }
 
-    /// Resets the registers with the HBA. The addresses stay.
+    /// Resets the registers together with the HBA. The addresses stay.
     pub(super) fn reset(&mut self) {
         let Self { command_list, received_fis, .. } = *self;
         *self = Self { command_list, received_fis, ..Self::new() };
     }
 
-    /// The register that tells of interrupts.
+    /// The register with the causes of interrupts.
     pub(super) fn causes(&self) -> PortInterrupts {
         let mut causes = self.causes;
         causes.set(PortInterrupts::CONNECT_CHANGE, self.sata_error.contains(SataError::EXCHANGED));

@@ -1,4 +1,4 @@
-//! The state of an AHCI controller. Its ports have stopped, with no command at a drive: those that are issued wait in their slots.
+//! The state of an AHCI controller. Its ports have stopped, and no command is at a drive: issued commands wait in their slots.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ impl Stateful for Ahci {
         })
     }
 
-    /// The ports are paused then.
+    /// Loads a state. The ports are paused afterwards.
     fn load(&mut self, state: State) -> Result<(), StateError> {
         if state.ports.len() != self.ports.len() || state.interrupt_status >> self.ports.len() != 0 {
             return Err(StateError::Nonsense("ports that this controller does not have"));
@@ -46,7 +46,7 @@ impl Stateful for Ahci {
             port.load(state)?;
             pending |= u32::from(port.is_pending()) << number;
         }
-        // Nobody hears of what was said before.
+        // Interrupts from before the state was saved have been delivered already.
         let by_msi = self.msi.follow(&self.config);
         self.interrupts.load(InterruptState {
             status: state.interrupt_status,

@@ -1,4 +1,4 @@
-//! The way to carry out a command.
+//! The next step in carrying out a command.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use super::{
 };
 use crate::{block::Operation, disk::Disk};
 
-/// The way to carry out a command.
+/// The next step in carrying out a command.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Moves `len` bytes between memory and the disk, none of which may be lacking.
+    /// Moves exactly `len` bytes between memory and the disk.
     Transfer { operation: Operation, len: usize, protocol: Protocol },
     /// Reads `len` bytes of a medium from the start of `sector`, a unit of 512 bytes.
     Medium { disk: Arc<dyn Disk>, sector: u64, len: usize },
-    /// Gives the driver these bytes, as far as it has room.
+    /// Gives the driver these bytes, or as many as it has room for.
     Give { data: Vec<u8>, protocol: Protocol },
-    /// Takes `len` bytes that name what is to be given back.
+    /// Reads `len` bytes of ranges to discard from the driver.
     Trim { len: usize },
     /// Nothing is left to do.
     Done(TaskFile),
@@ -27,7 +27,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// A command that the drive does not have.
+    /// Refuses a command that the drive lacks.
     pub(super) fn abort(fis: &CommandFis) -> Self {
         Self::Fail(TaskFile::failed(fis, Error::ABORT))
     }

@@ -54,22 +54,22 @@ struct Header {
 struct Region {
     address: U64,
     _reserved: U32,
-    /// Less one, in the low 22 bits. Its lowest bit is set: lengths are even.
+    /// The length less one, in the low 22 bits. Bit 0 is always set, because lengths are even.
     length: U32,
 }
 
 const LENGTH_MASK: u32 = (1 << 22) - 1;
 
-/// A command as it was found. What it points to may change at any time; this does not.
+/// A command as it was read. The guest may change what it points to at any time, but not this.
 #[derive(Debug)]
 pub(super) struct Command<'m> {
     pub(super) fis: CommandFis,
-    /// The command of a packet, if it is one.
+    /// The packet, if this is a PACKET command.
     pub(super) packet: Option<[u8; 16]>,
     regions: VolatileSlice<'m>,
 }
 
-/// Memory that a command names is none.
+/// An address in a command is not in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its command list, a command table or a region of data is not in memory")]
 pub(super) struct NoMemory;
@@ -94,11 +94,11 @@ impl<'m> Command<'m> {
         Ok(Self { fis: zerocopy::transmute!(fis), packet, regions })
     }
 
-    /// The first `len` bytes of its data, or fewer if it has fewer.
+    /// The buffers of the first `len` bytes of data, or of all if there are fewer.
     ///
     /// # Errors
     ///
-    /// A region of them is not in memory.
+    /// One of the regions is not in memory.
     pub(super) fn data(&self, memory: &Regions<'m>, len: usize) -> Result<Buffers<'m>, NoMemory> {
         let mut data = Buffers::default();
         let mut left = len;

@@ -15,11 +15,11 @@ use crate::{
     testing::{FakeLine, FakeMsi},
 };
 
-/// Bytes of memory; behind them is none.
+/// Bytes of memory. There is nothing behind it.
 pub(super) const MEMORY: u64 = 1 << 20;
 /// The address of a command's data.
 pub(super) const DATA: u64 = 0x8_0000;
-/// Each port has so much for its command list, its frames and its tables.
+/// The bytes that each port has for its command list, its frames and its tables.
 const PORT_MEMORY: u64 = 0xa000;
 const LIST: u64 = 0x1000;
 const RECEIVED: u64 = 0x1400;
@@ -30,7 +30,7 @@ pub(super) const START: u32 = 1;
 pub(super) const RECEIVE: u32 = 1 << 4;
 pub(super) const RUNNING: u32 = 1 << 15;
 
-/// Long enough for a thread to be scheduled on any machine.
+/// A timeout long enough for a thread to be scheduled on any machine.
 const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl Driver {
         self.set(0x100 + 0x80 * number as u64 + register, value);
     }
 
-    /// Lays a command out in `slot`.
+    /// Writes a command into `slot`.
     pub(super) fn lay_out(&self, number: usize, slot: u8, order: &Order) {
         let Order { command, features, lba, device, count, packet, regions } = order;
         let (a, f, c) = (lba.to_le_bytes(), features.to_le_bytes(), count.to_le_bytes());

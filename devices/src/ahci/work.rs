@@ -1,4 +1,4 @@
-//! A port's thread: it takes commands, has the drive carry them out, and tells the driver.
+//! A port's thread: it takes commands, has the drive carry them out, and reports to the driver.
 //!
 //! ```text
 //! PxCI ──▶ take ──▶ Command::read ──▶ Drive::step ──▶ Ring or Executor ──▶ finish: a frame, PxCI or PxSACT, PxIS
@@ -33,17 +33,17 @@ use crate::{
     worker::{Stop, millis},
 };
 
-/// The thread's part of a port, from when the driver starts the port until it stops it.
+/// The thread's part of a port, which lives from the driver's start of the port to its stop.
 #[derive(Debug)]
 pub(super) struct Work {
     shared: Arc<Shared>,
     drive: Arc<Drive>,
     stop: Stop,
     now: Now,
-    /// Queued commands at the disk, and a flag for one that is not queued.
+    /// A bit for each queued command at the disk, and a flag for a command that is not queued.
     queued: u32,
     alone: bool,
-    /// Queued commands that are complete, which the driver is not told of yet.
+    /// Queued commands that are complete, but not reported to the driver yet.
     done: u32,
 }
 
@@ -66,7 +66,7 @@ impl Reply for Ticket {
     }
 }
 
-/// A command that the disk is to carry out. That of a CD-ROM drive comes with its medium.
+/// A command for the disk. A CD-ROM drive's comes with an executor for the medium.
 type Begun<'m> = (Request<'m, Ticket>, Option<Box<Executor>>);
 
 /// An error that halts the port.
@@ -74,9 +74,9 @@ type Begun<'m> = (Request<'m, Ticket>, Option<Box<Executor>>);
 enum Fault {
     /// A command failed.
     Command(u8, TaskFile, Protocol),
-    /// A command in this slot is not in memory.
+    /// The command in this slot is not in memory.
     Memory(u8, NoMemory),
-    /// There is no way to wait for the driver, or for the host.
+    /// Waiting for the driver or for the host failed.
     Host(io::Error),
 }
 
@@ -95,7 +95,7 @@ impl Work {
     pub(super) fn run(mut self) {
         let memory = self.shared.memory.clone();
         self.shared.begin();
-        // The ring is gone, and with it whatever still touches memory, when the driver hears of a fault.
+        // Before the driver is notified of a fault, the ring is gone, and with it whatever still touches memory.
         let served = self.serve(&Regions::new(&memory));
         self.ended(served);
     }
@@ -109,7 +109,7 @@ impl Work {
         self.ended(served.map(drop));
     }
 
-    /// Tells the driver how it ended.
+    /// Reports to the driver how the thread ended.
     fn ended(&mut self, served: Result<(), Fault>) {
         self.tell();
         match served {
@@ -159,7 +159,7 @@ impl Work {
         }
     }
 
-    /// Serves what is there. Returns how long to wait if a limit holds the next command back.
+    /// Serves all that is there. Returns how long to wait if a limit delays the next command.
     fn serve_all<'m>(
         &mut self,
         regions: &Regions<'m>,
@@ -209,7 +209,7 @@ impl Work {
         }
     }
 
-    /// Reads the command in a slot. Returns what the disk is to do for it; one that does not need the disk is complete then.
+    /// Reads the command in a slot. Returns the request for the disk; a command that needs no disk is completed here.
     fn begin<'m>(&self, slot: u8, regions: &Regions<'m>) -> Result<Option<Begun<'m>>, Fault> {
         let memory = |error| Fault::Memory(slot, error);
         let command = Command::read(regions, self.shared.header_address(slot)).map_err(memory)?;
@@ -226,7 +226,7 @@ impl Work {
             return Ok(None);
         }
         let step = self.drive.step(&fis, command.packet.as_ref());
-        // Serial ATA: a command that is not queued ends all those that are.
+        // Serial ATA: a command that is not queued aborts all that are.
         let is_queued = matches!(step, Step::Transfer { protocol: Protocol::Queued, .. });
         if self.queued > 0 && !is_queued {
             return Err(refuse(Error::ABORT));
@@ -280,16 +280,16 @@ impl Work {
         }
     }
 
-    /// Ends a command that the disk has carried out, or failed.
+    /// Ends a command that the disk has carried out, or that failed.
     fn end(&mut self, answer: Option<(Ticket, Result<usize, Refusal>)>) -> Result<(), Fault> {
-        // None: the driver has stopped the port, and hears no more.
+        // None means that the driver has stopped the port and expects nothing.
         let Some((ticket, result)) = answer else { return Ok(()) };
         let Ticket { slot, fis, protocol, len, failure } = ticket;
         match protocol {
             Protocol::Queued => self.queued = self.queued.saturating_sub(1),
             Protocol::Plain | Protocol::PioIn => self.alone = false,
         }
-        // Also of one that failed.
+        // Data may have been written even if the command failed.
         self.shared.note_data(slot, len);
         if result.is_err() {
             return Err(match &self.drive.0 {
@@ -304,7 +304,7 @@ impl Work {
         Ok(())
     }
 
-    /// A command's data has no room in memory.
+    /// The fault of a command whose data doesn't fit into the memory that it names.
     fn refused(&self, slot: u8, fis: &CommandFis, protocol: Protocol) -> Fault {
         if protocol == Protocol::Queued {
             self.shared.accept(&self.stop, slot);
@@ -312,7 +312,7 @@ impl Work {
         self.failed(slot, fis, protocol, Error::ABORT)
     }
 
-    /// A disk's command failed. What the driver asks of a queued one is kept for it.
+    /// The fault of a command that the disk failed. For a queued one, the details are kept for the driver.
     fn failed(&self, slot: u8, fis: &CommandFis, protocol: Protocol, error: Error) -> Fault {
         let end = TaskFile::failed(fis, error);
         if let (Kind::Disk(disk), Protocol::Queued) = (&self.drive.0, protocol) {
@@ -321,7 +321,7 @@ impl Work {
         Fault::Command(slot, end, protocol)
     }
 
-    /// The registers after a command that went well.
+    /// The registers after a command that succeeded.
     fn finished(&self, fis: &CommandFis) -> TaskFile {
         match self.drive.0 {
             Kind::Cdrom(_) => cdrom::finished(fis),
@@ -329,7 +329,7 @@ impl Work {
         }
     }
 
-    /// Tells the driver which queued commands are complete.
+    /// Reports completed queued commands to the driver.
     fn tell(&mut self) {
         let done = std::mem::take(&mut self.done);
         if done != 0 {
@@ -342,20 +342,20 @@ impl Work {
         limiter.take(Instant::now(), bytes as u64)
     }
 
-    /// Carries out what a disk is to do.
+    /// The executor for a disk's commands.
     fn executor(&self) -> Option<Executor> {
         let Kind::Disk(disk) = &self.drive.0 else { return None };
         let (image, cache) = (Arc::clone(&disk.disk), Arc::clone(&disk.cache));
         Some(Executor::new(0, image, disk.lasting.clone(), cache, self.stop.clone()))
     }
 
-    /// Reads a medium.
+    /// The executor for reading a medium.
     fn medium_executor(&self, disk: Arc<dyn Disk>) -> Executor {
         let cache = Arc::new(WriteCache::new(CacheMode::Writeback));
         Executor::new(0, disk, self.drive.lasting().clone(), cache, self.stop.clone())
     }
 
-    /// The ring to serve by, where the engine and the disk's format allow it.
+    /// The ring, if the engine and the disk's format allow one.
     fn ring<'m>(&self, disk: &dyn Disk) -> Option<Ring<'m, Ticket>> {
         let (lasting, files) = (self.drive.lasting(), disk.files());
         if lasting.options.engine == Engine::Threads || files.is_empty() {
@@ -366,7 +366,7 @@ impl Work {
     }
 }
 
-/// A way to wait for the driver without a ring.
+/// A way to wait for the driver's kicks without a ring.
 struct Kicks(Epoll);
 
 impl Kicks {

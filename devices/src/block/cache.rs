@@ -1,11 +1,11 @@
-//! The write cache as the driver knows it.
+//! The write cache as the driver sees it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::options::CacheMode;
 
-/// The write cache, which says if completed writes may be lost with the host's power until the driver flushes: shared by the device's front,
-/// where the driver says so, and its workers.
+/// The write cache's setting: whether completed writes may be lost in a power failure of the host until the driver flushes. Shared by the
+/// device's front, which gets it from the driver, and its workers.
 #[derive(Debug)]
 pub(crate) struct WriteCache {
     mode: CacheMode,
@@ -18,12 +18,12 @@ impl WriteCache {
         Self { mode, writeback: AtomicBool::new(mode.initial()) }
     }
 
-    /// As it is before the driver has said anything.
+    /// Resets the setting to the one before any driver.
     pub(crate) fn reset(&self) {
         self.set_writeback(self.mode.initial());
     }
 
-    /// As it is with a driver that flushes, or does not: one that doesn't begins with no cache.
+    /// Sets the cache for a driver that can flush or can't: one that can't begins without a cache.
     pub(crate) fn agree(&self, flushes: bool) {
         self.set_writeback(flushes && self.mode.initial());
     }
@@ -36,19 +36,19 @@ impl WriteCache {
         self.writeback.store(writeback, Ordering::SeqCst);
     }
 
-    /// Returns true if a write is to be on stable storage when it is answered.
+    /// Returns true if a write must be on stable storage before it is answered.
     pub(crate) fn write_is_stable(&self) -> bool {
         self.flush_is_needed() && !self.writeback()
     }
 
-    /// Returns true if a flush is to reach the disk.
+    /// Returns true if a flush must reach the disk.
     pub(crate) fn flush_is_needed(&self) -> bool {
         self.mode != CacheMode::Unsafe
     }
 }
 
 impl CacheMode {
-    /// Returns true if a device that is reset has a write cache.
+    /// Returns true if a device has a write cache after a reset.
     fn initial(self) -> bool {
         self != Self::Writethrough
     }

@@ -1,4 +1,4 @@
-//! The work that a disk has done so far.
+//! Counts the work of a disk.
 
 use std::{
     fmt,
@@ -22,13 +22,13 @@ pub enum RequestKind {
     WriteZeroes,
 }
 
-/// The work of a disk, a set of counters for each of its queues. It outlives resets of the machine.
+/// The work of a disk: counters for each of its queues. They outlive resets of the machine.
 #[derive(Debug)]
 pub struct Counters {
     queues: Box<[QueueCounters]>,
 }
 
-/// The work of one queue. Queues share no cache line, nor a pair of them, which processors fetch together.
+/// The work of one queue. Queues share neither a cache line nor a pair of lines, which processors fetch together.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct QueueCounters {
@@ -46,20 +46,20 @@ struct Tally {
     bytes: AtomicU64,
 }
 
-/// The work of all queues of a disk. Shown, it is a line for a person.
+/// The work of all queues of a disk. Displayed, it is a line for a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Reads that the guest got.
+    /// Reads that succeeded.
     pub read: Total,
     /// Writes that were done.
     pub written: Total,
     /// Flushes that were done.
     pub flushes: u64,
-    /// Discards that were done, and how much they named.
+    /// Discards that were done, with the bytes that they named.
     pub discarded: Total,
-    /// Writes of zeros that were done, and how much they named.
+    /// Writes of zeros that were done, with the bytes that they named.
     pub zeroed: Total,
-    /// Requests of whatever kind that failed. They are counted nowhere else.
+    /// Requests of any kind that failed. They are in no other counter.
     pub errors: u64,
 }
 
@@ -73,19 +73,19 @@ pub struct Total {
 }
 
 impl Counters {
-    /// Counts from 0 for `queues` queues, at least one.
+    /// Makes counters, all 0, for `queues` queues, at least one.
     #[must_use]
     pub fn new(queues: u16) -> Self {
         Self { queues: (0..queues.max(1)).map(|_| QueueCounters::default()).collect() }
     }
 
-    /// The counters of queue `index`. A queue beyond those that were foreseen shares the counters of another.
+    /// The counters of queue `index`. A queue beyond `queues` shares the counters of another.
     #[must_use]
     pub fn queue(&self, index: u16) -> &QueueCounters {
         &self.queues[usize::from(index) % self.queues.len()]
     }
 
-    /// The sum of all queues. What is being counted meanwhile may be missing.
+    /// The sum over all queues. Requests that are counted meanwhile may be missing.
     #[must_use]
     pub fn total(&self) -> Totals {
         self.queues.iter().fold(Totals::default(), |sum, queue| Totals {
@@ -99,7 +99,7 @@ impl Counters {
     }
 }
 
-/// Of one queue.
+/// Makes counters for one queue.
 impl Default for Counters {
     fn default() -> Self {
         Self::new(1)

@@ -23,34 +23,33 @@ use crate::{
     worker::Stop,
 };
 
-/// The most bytes of a request that are moved at a time. A request may be of nearly 4 GiB; a reset waits for no more of
-/// each than this.
+/// The most bytes of a request that are moved at a time. A request may be of nearly 4 GiB, but a reset waits for at most this much of each.
 pub(crate) const SLICE: usize = 1 << 20;
 
-/// The most bytes that are given back or made zeros at a time, for the same reason: a host may have to write them, or an image may have
-/// small clusters. It is a multiple of every format's cluster.
+/// The most bytes that are discarded or zeroed at a time, for the same reason: a host may have to write them, or an image may have small
+/// clusters. It is a multiple of every format's cluster.
 pub(crate) const RANGE: u64 = 16 << 20;
 
-/// Work for a request that the kernel can do by itself, on one of [`Disk::files`], while the worker goes on.
+/// A request's work that the kernel can do by itself, on one of [`Disk::files`], while the worker does other things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Job {
-    /// All of the request's data, which was found to lie within the disk.
+    /// All of the request's data, which is checked to lie within the disk.
     Transfer {
         direction: Direction,
         file: usize,
         offset: u64,
-        /// The write is to be on stable storage when it is done.
+        /// The write has to be on stable storage when it is done.
         stable: bool,
     },
-    /// A flush: the data written so far goes to stable storage.
+    /// A flush: all data written so far goes to stable storage.
     #[default]
     Sync,
 }
 
-/// A disk and how it is used between one activation and the next reset.
+/// A disk, and the settings for its use from an activation to the next reset.
 #[derive(Debug)]
 pub(crate) struct Executor {
-    /// The queue that it is for.
+    /// The index of the queue that it serves.
     queue: u16,
     disk: Arc<dyn Disk>,
     lasting: Lasting,
@@ -77,7 +76,7 @@ impl Executor {
         &self.lasting.faults
     }
 
-    /// The kernel's job for `request`, if it can do all of it. If not, it is for [`Executor::execute`].
+    /// The kernel's job for `request`, if the kernel can do all of it. Otherwise call [`Executor::execute`].
     pub(crate) fn job<R>(&self, request: &Request<'_, R>) -> Option<Job> {
         let (direction, sector, stable) = match request.operation {
             Operation::Read { sector } => (Direction::Read, sector, false),
@@ -96,8 +95,8 @@ impl Executor {
         Some(Job::Transfer { direction, file, offset, stable })
     }
 
-    /// Answers a `request` whose [`Job`] the kernel has ended: so many bytes were moved, or it failed. Returns what the
-    /// transport does then, unless told to leave it.
+    /// Answers a `request` whose [`Job`] the kernel has ended, with the number of bytes moved or an error. Returns the transport's next
+    /// step; none if the request is left because of a reset.
     pub(crate) fn finish<R: Reply>(
         &self,
         request: Request<'_, R>,
@@ -106,7 +105,7 @@ impl Executor {
         let len = request.len();
         match done {
             Ok(moved) if moved >= len => self.answer(request, Ok(len)),
-            // The kernel may stop early for many reasons; only what goes on from there meets the real one.
+            // The kernel may stop early for many reasons: carry on from there to find the real one.
             Ok(_) => self.execute(request),
             Err(error) if is_no_answer(&error) => self.execute(request),
             Err(error) => {
@@ -121,7 +120,7 @@ impl Executor {
         }
     }
 
-    /// Carries out `request` and answers it. Returns what the transport does then, unless told to leave it in the middle.
+    /// Carries out `request` and answers it. Returns the transport's next step; none if the request is left because of a reset.
     pub(crate) fn execute<R: Reply>(&self, request: Request<'_, R>) -> Option<R::Answer> {
         let result = match &request.operation {
             Operation::Read { sector } => self.read(*sector, &request.data),
@@ -135,7 +134,7 @@ impl Executor {
         self.answer(request, result)
     }
 
-    /// Counts and answers a request that moved or named so many bytes, or was not carried out.
+    /// Counts and answers a request that moved or named some bytes, or was not carried out.
     fn answer<R: Reply>(&self, request: Request<'_, R>, result: Result<usize, Refusal>) -> Option<R::Answer> {
         if result == Err(Refusal::Stopped) {
             return None;
@@ -147,7 +146,7 @@ impl Executor {
         Some(request.reply.complete(result))
     }
 
-    /// Returns true if a write is to be on stable storage when it is answered, which it may ask for itself.
+    /// Returns true if a write has to be on stable storage when it is answered. `asked`: the request itself demands it.
     fn write_is_stable(&self, asked: bool) -> bool {
         self.cache.write_is_stable() || asked && self.cache.flush_is_needed()
     }
@@ -170,7 +169,7 @@ impl Executor {
         Ok(data.len())
     }
 
-    /// Has `transfer` move `data` from or to `offset`, a part at a time, until told to leave it.
+    /// Has `transfer` move `data` from or to `offset`, a part at a time, until the device is reset.
     fn by_slices(
         &self,
         kind: RequestKind,
@@ -190,7 +189,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Refuses to go on once told to leave requests.
+    /// Fails once requests are to be left because of a reset.
     fn go_on(&self) -> Result<(), Refusal> {
         if self.stop.leaves_requests() { Err(Refusal::Stopped) } else { Ok(()) }
     }
@@ -200,7 +199,7 @@ impl Executor {
         self.check(kind, sector, self.disk.flush())
     }
 
-    /// Gives space back. What it held is not written to, so that there is nothing to be made stable.
+    /// Discards the segments. This writes no data, so there is nothing to make stable.
     fn discard(&self, segments: &Result<Vec<Segment>, Refusal>) -> Result<usize, Refusal> {
         let segments = segments.as_ref().map_err(|refusal| *refusal)?;
         for part in segments.iter().flat_map(|segment| parts(&segment.range)) {
@@ -211,7 +210,7 @@ impl Executor {
         Ok(request::total(segments))
     }
 
-    /// Writes zeros. That the driver lets the space be given back is no order: where that was not wished for, it is kept.
+    /// Writes zeros. If the driver permits giving space back, this still happens only where the user enabled it.
     fn write_zeroes(&self, segments: &Result<Vec<Segment>, Refusal>) -> Result<usize, Refusal> {
         let segments = segments.as_ref().map_err(|refusal| *refusal)?;
         for Segment { range, unmap } in segments {
@@ -241,7 +240,7 @@ impl Executor {
         }
     }
 
-    /// Reports an error of the disk.
+    /// Logs an error of the disk.
     fn check(&self, kind: RequestKind, sector: u64, result: io::Result<()>) -> Result<(), Refusal> {
         result.map_err(|error| {
             self.lasting.faults.disk(self.disk.name(), kind, sector, &error);
@@ -250,7 +249,7 @@ impl Executor {
     }
 }
 
-/// The parts of `range`, cut at the multiples of [`RANGE`], where no cluster is cut.
+/// Cuts `range` at multiples of [`RANGE`], which never cuts a cluster.
 fn parts(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
     let Range { start, end } = *range;
     let next = |at: u64| (at - at % RANGE).saturating_add(RANGE);
@@ -259,7 +258,7 @@ fn parts(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
         .map(move |at| at..next(at).min(end))
 }
 
-/// Returns true if the kernel only said that it did not do it.
+/// Returns true if the error only means that the kernel did not do the job.
 fn is_no_answer(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }

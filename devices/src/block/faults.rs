@@ -1,4 +1,4 @@
-//! Says what went wrong, once: neither a failing disk nor a guest may flood the log.
+//! Logs each kind of error once: neither a failing disk nor a guest may flood the log.
 
 use std::{
     collections::BTreeSet,
@@ -8,8 +8,8 @@ use std::{
 
 use super::counters::RequestKind;
 
-/// The messages about a disk that were given already. They outlive resets, of the device and of the machine, which a guest can do as often
-/// as it likes.
+/// The errors of a disk that were logged already. They outlive resets of the device and of the machine, which a guest can do as often as it
+/// likes.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Mutex<BTreeSet<Fault>>);
 
@@ -21,7 +21,7 @@ enum Fault {
 }
 
 impl Faults {
-    /// The host failed a request of this `kind`, and the guest was told.
+    /// Logs that the host failed a request of this `kind`, and that the guest got an error.
     pub(crate) fn disk(&self, disk: &str, kind: RequestKind, sector: u64, error: &io::Error) {
         if !self.is_new(Fault::Disk(kind, error.raw_os_error())) {
             return;
@@ -36,7 +36,7 @@ impl Faults {
         log::error!("disk {disk}: {what} failed: {error}; the guest gets an I/O error (said once per error)");
     }
 
-    /// The driver broke `part`, such as its queue, which stopped until the device is reset.
+    /// Logs that the driver broke `part`, such as a queue, which stops until the device is reset.
     pub(crate) fn driver(&self, disk: &str, part: fmt::Arguments<'_>, error: &dyn std::error::Error) {
         if self.is_new(Fault::Driver) {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -44,7 +44,7 @@ impl Faults {
         }
     }
 
-    /// `io_uring` can't be used.
+    /// Logs that `io_uring` can't be used.
     pub(crate) fn no_ring(&self, disk: &str, error: &io::Error) {
         if self.is_new(Fault::Ring) {
             log::info!(

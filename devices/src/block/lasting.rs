@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{counters::Counters, faults::Faults, limit::Limiter, options::BlockOptions};
 
-/// A disk's options, and what it keeps through resets. Clones share it.
+/// A disk's options, and its state that outlives resets. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Lasting {
-    /// The user's choices.
+    /// The user's options.
     pub options: BlockOptions,
     /// The work that was done.
     pub counters: Arc<Counters>,
@@ -15,7 +15,7 @@ pub struct Lasting {
     pub(crate) faults: Arc<Faults>,
 }
 
-/// That of a disk that has done nothing yet.
+/// Makes the state of a disk that has done nothing yet.
 impl From<BlockOptions> for Lasting {
     fn from(options: BlockOptions) -> Self {
         let limited = options.iops.is_some() || options.bandwidth.is_some();

@@ -1,4 +1,4 @@
-//! Limits on the work of a disk in a second.
+//! Limits on a disk's work in a second.
 
 use std::{
     num::NonZeroU64,
@@ -10,10 +10,10 @@ const NANOS: u128 = 1_000_000_000;
 
 /// A limit on a disk's requests and bytes a second, shared by its queues: two token buckets.
 ///
-/// Each bucket fills at its rate and holds a tenth of a second's worth: that much can be spent at once after a pause. A
-/// request is let through while there is something in both, whatever it costs, and its whole cost is taken out. So one
-/// that is larger than the bucket passes too, and those after it wait until it is paid for. Over any time `t`, less than
-/// `rate * (t + 1/10 s)` and one request get through.
+/// Each bucket fills at its rate and holds a tenth of a second's worth: that much can be spent at once after a pause. A request is let
+/// through while neither bucket is empty, whatever its cost, and its whole cost is taken out. So even a request that is larger than the
+/// bucket gets through, and later ones wait until it is paid for. Over any time `t`, less than `rate * (t + 1/10 s)` and one request get
+/// through.
 #[derive(Debug)]
 pub(crate) struct Limiter(Mutex<State>);
 
@@ -21,21 +21,21 @@ pub(crate) struct Limiter(Mutex<State>);
 struct State {
     requests: Option<Bucket>,
     bytes: Option<Bucket>,
-    /// Up to when the buckets are filled.
+    /// The time up to which the buckets have been filled.
     filled: Option<Instant>,
 }
 
-/// Tokens, counted in billionths, so that each nanosecond brings a whole number of them: the rate.
+/// Tokens, counted in billionths, so that each nanosecond adds a whole number of them: the rate.
 #[derive(Debug)]
 struct Bucket {
     /// Tokens a second.
     rate: NonZeroU64,
-    /// Billionths of a token. Below 0, they are owed.
+    /// Billionths of a token; below 0 after a request that cost more than there was.
     level: i128,
 }
 
 impl Limiter {
-    /// A limit of `iops` requests and `bytes` bytes a second, each if given. Both buckets are full.
+    /// Makes a limit of `iops` requests and `bytes` bytes a second, each if given. Both buckets are full.
     pub(crate) fn new(iops: Option<NonZeroU64>, bytes: Option<NonZeroU64>) -> Self {
         Self(Mutex::new(State {
             requests: iops.map(Bucket::new),
@@ -48,11 +48,11 @@ impl Limiter {
     ///
     /// # Errors
     ///
-    /// Not yet, and nothing is charged: how long it takes, more than 0, until it would be let through if no other were.
+    /// The request has to wait, and nothing is charged: the time, more than 0, until it would get through if there were no other.
     pub(crate) fn take(&self, now: Instant, bytes: u64) -> Result<(), Duration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State { requests, bytes: volume, filled } = &mut *state;
-        // Another queue can have looked at the clock later, and come here first.
+        // Another queue may have read the clock later, but got here first.
         let since = filled.map_or(Duration::ZERO, |filled| now.saturating_duration_since(filled));
         *filled = Some(filled.map_or(now, |filled| filled.max(now)));
         let mut buckets = [(requests.as_mut(), 1), (volume.as_mut(), bytes)];
@@ -94,7 +94,7 @@ impl Bucket {
         self.level = self.level.saturating_add(gained).min(self.capacity());
     }
 
-    /// The time until there is something in it; `None`: there is something now.
+    /// The time until the bucket has something in it; `None` if it has something now.
     fn wait(&self) -> Option<Duration> {
         if self.level > 0 {
             return None;

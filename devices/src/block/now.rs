@@ -1,4 +1,4 @@
-//! Transfers that a worker does by itself, because they need not wait for the host's storage: the ring costs more than they do.
+//! Transfers that a worker does by itself because they need not wait for the host's storage: for these, the ring would cost more.
 
 use std::io;
 
@@ -8,23 +8,23 @@ use super::{
 };
 use crate::disk::Direction;
 
-/// The longest transfer that is done so. A longer one is mostly copying, which the ring's threads share.
+/// The longest transfer that is done here. A longer one is mostly copying, which the ring's threads can share.
 const LONGEST: usize = 128 << 10;
 
-/// After this many misses in a row, one in so many is tried at most.
+/// The longest back-off: after many misses in a row, one of this many transfers is still tried.
 const MOST_SKIPPED: u32 = 64;
 
-/// The record of a disk's transfers that decides on the next ones.
+/// A disk's record of such transfers, which decides whether to try the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Now {
     read: Luck,
     write: Luck,
 }
 
-/// The record of one direction.
+/// The record for reads or for writes.
 #[derive(Debug, Default)]
 struct Luck {
-    /// The file system knows no transfers that don't wait.
+    /// The file system supports no transfers that don't wait.
     never: bool,
     /// The back-off after a miss: its length in requests, and how many of them are left.
     skipped: u32,
@@ -32,11 +32,10 @@ struct Luck {
 }
 
 impl Now {
-    /// Does `job` for `request`, if that need not wait; `alone` says that there is no other to be carried out with it.
-    /// Returns the bytes moved; `None` leaves all of it to the ring.
+    /// Does `job` for `request`, if that need not wait. `alone` means that no other request is there to be carried out with it. Returns the
+    /// bytes moved; `None` leaves all of it to the ring.
     ///
-    /// A disk in memory never waits. Of others, what the page cache has is there at once, but several such transfers cost less
-    /// on the ring.
+    /// A disk in memory never waits. Other disks have at once what is in the page cache, but several such transfers cost less on the ring.
     pub(crate) fn transfer<R>(
         &mut self,
         executor: &Executor,
@@ -70,7 +69,7 @@ impl Now {
                 luck.skipped = 0;
                 Some(Ok(len))
             }
-            // A part, or nothing of it, is there; or it is an error, which the ring meets again.
+            // Only a part or nothing of it is there, or there is an error, which the ring will get again.
             Ok(_) => luck.missed(),
             Err(error) => {
                 luck.never = matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput);

@@ -1,10 +1,10 @@
-//! The user's choices for a disk's device.
+//! The user's options for a disk's device.
 
 use std::{fmt, num::NonZeroU64, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The user's choices for a disk's device.
+/// The user's options for a disk's device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockOptions {
     /// The answer to `VIRTIO_BLK_T_GET_ID`.
@@ -13,43 +13,43 @@ pub struct BlockOptions {
     pub queues: u16,
     /// The number of a queue's descriptors: a power of two, from 2 to [`BlockOptions::MAX_QUEUE_SIZE`].
     pub queue_size: u16,
-    /// When writes are on stable storage.
+    /// The time at which writes are on stable storage.
     pub cache: CacheMode,
-    /// The driver can give space back.
+    /// The driver can discard data.
     pub discard: bool,
-    /// The way to do transfers.
+    /// The way to carry out transfers.
     pub engine: Engine,
-    /// Drivers from before virtio 1.0 can use the device, too.
+    /// Drivers from before virtio 1.0 can use the device as well.
     pub legacy: bool,
-    /// At most so many requests a second.
+    /// The most requests a second.
     pub iops: Option<NonZeroU64>,
-    /// At most so many bytes a second.
+    /// The most bytes a second.
     pub bandwidth: Option<NonZeroU64>,
 }
 
-/// When writes are on stable storage, by the words of `cache=`.
+/// The time at which writes are on stable storage, by the words of `cache=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheMode {
-    /// Once the driver has flushed.
+    /// When the driver flushes.
     #[default]
     Writeback,
-    /// Once they are complete, until the driver asks for a write cache.
+    /// When they complete, unless the driver asks for a write cache.
     Writethrough,
-    /// When the host likes: a flush does nothing.
+    /// At any time that the host chooses: a flush does nothing.
     Unsafe,
 }
 
-/// The ways to do transfers, by the words of `aio=`.
+/// The ways to carry out transfers, by the words of `aio=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
-    /// By io_uring where it is allowed and the disk is made for it, else by threads.
+    /// io_uring where it is allowed and the disk suits it, else threads.
     #[default]
     Auto,
-    /// By io_uring.
+    /// io_uring.
     IoUring,
-    /// By the queue's thread, one after the other.
+    /// The queue's thread, one transfer after the other.
     Threads,
 }
 
@@ -57,7 +57,7 @@ pub enum Engine {
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct SerialNumber(pub(crate) [u8; 20]);
 
-/// Why a string is no serial number.
+/// Reasons why a string is no serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SerialNumberError {
     /// Too long.
@@ -69,7 +69,7 @@ pub enum SerialNumberError {
 }
 
 impl BlockOptions {
-    /// The most queues.
+    /// The most queues of a disk.
     pub const MAX_QUEUES: u16 = 64;
     /// The most descriptors in a queue.
     pub const MAX_QUEUE_SIZE: u16 = 1024;
@@ -91,14 +91,14 @@ impl Default for BlockOptions {
     }
 }
 
-/// The word of `cache=` for it.
+/// Writes the word of `cache=`.
 impl fmt::Display for CacheMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
 }
 
-/// The word of `aio=` for it.
+/// Writes the word of `aio=`.
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -118,7 +118,7 @@ impl FromStr for SerialNumber {
     }
 }
 
-/// As it was given.
+/// Writes the serial number as it was given.
 impl fmt::Display for SerialNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0.split(|&byte| byte == 0).next().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::counters::RequestKind;
 use crate::buffers::Buffers;
 
-/// A request of a disk, read from wherever its driver put it, and the way to answer it.
+/// A request of a disk, read from where its driver put it, and the way to answer it.
 #[derive(Debug)]
 pub(crate) struct Request<'m, R> {
     pub(crate) operation: Operation,
@@ -19,35 +19,35 @@ pub(crate) struct Request<'m, R> {
 pub(crate) enum Operation {
     /// Reads from `sector` on, in units of 512 bytes.
     Read { sector: u64 },
-    /// Writes from `sector` on; if `stable`, what is written is on stable storage when it is answered, whatever the cache.
+    /// Writes from `sector` on. If `stable`, the data is on stable storage when the request is answered, whatever the cache.
     Write { sector: u64, stable: bool },
-    /// Makes all that was written stable.
+    /// Makes all earlier writes stable.
     Flush,
-    /// Gives the space of these parts back, or names none for this reason.
+    /// Discards these parts, or fails for this reason.
     Discard(Result<Vec<Segment>, Refusal>),
-    /// Makes these parts zeros, or names none for this reason.
+    /// Zeroes these parts, or fails for this reason.
     WriteZeroes(Result<Vec<Segment>, Refusal>),
-    /// Needs nothing of the disk: so it is answered, and not counted.
+    /// Needs nothing of the disk: the request gets this answer, and is not counted.
     Answer(Result<usize, Refusal>),
 }
 
 /// A part of the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// In bytes, and not empty.
+    /// The offsets in bytes; not empty.
     pub(crate) range: Range<u64>,
-    /// Its space may be given back.
+    /// The space may be given back.
     pub(crate) unmap: bool,
 }
 
-/// Why a request was not carried out.
+/// Reasons why a request was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It failed, or is not one for this disk.
+    /// The request failed, or is wrong for this disk.
     IoError,
-    /// The device knows no such request, or the driver has not agreed on it.
+    /// The device has no such request, or the driver has not negotiated it.
     Unsupported,
-    /// The device is reset: nobody is told of the request any more.
+    /// The device was reset: the request gets no answer.
     Stopped,
 }
 
@@ -56,12 +56,12 @@ pub(crate) trait Reply {
     /// The transport's next step.
     type Answer;
 
-    /// Answers: so many bytes were moved or named, or the request was not carried out.
+    /// Answers the request: a number of bytes was moved or named, or it was not carried out.
     fn complete(self, result: Result<usize, Refusal>) -> Self::Answer;
 }
 
 impl<R> Request<'_, R> {
-    /// The bytes that it moves between memory and the disk.
+    /// The number of bytes to move between memory and the disk.
     pub(super) fn len(&self) -> usize {
         match self.operation {
             Operation::Read { .. } | Operation::Write { .. } => self.data.len(),
@@ -71,7 +71,7 @@ impl<R> Request<'_, R> {
 }
 
 impl Operation {
-    /// Its kind, as it is counted.
+    /// The kind under which the request is counted.
     pub(super) fn kind(&self) -> Option<RequestKind> {
         match self {
             Self::Read { .. } => Some(RequestKind::Read),
@@ -84,7 +84,7 @@ impl Operation {
     }
 }
 
-/// The bytes in `segments`.
+/// The number of bytes in `segments`.
 pub(crate) fn total(segments: &[Segment]) -> usize {
     let bytes = segments.iter().map(|segment| segment.range.end - segment.range.start).sum::<u64>();
     usize::try_from(bytes).unwrap_or(usize::MAX)

@@ -1,6 +1,6 @@
 //! Requests that the kernel carries out while the worker goes on: `io_uring`.
 //!
-//! The queue's doorbell is one more request on the same ring, so that a worker waits in one place and for both.
+//! The queue's doorbell is one more request on the same ring, so that a worker waits for both in one place.
 
 #![expect(unsafe_code, reason = "the kernel uses guest memory for as long as a request is on its way")]
 
@@ -26,35 +26,35 @@ use super::{
 };
 use crate::disk::Direction;
 
-/// The doorbell's `user_data`; a request's is the number of its slot.
+/// The doorbell's `user_data`. That of a request is the number of its slot.
 const DOORBELL: u64 = u64::MAX;
 
-/// The `user_data` of whatever cancels a request.
+/// The `user_data` of a cancellation.
 const CANCEL: u64 = u64::MAX - 1;
 
-/// The most entries that are made known to the kernel at a time.
+/// The most entries that are submitted to the kernel at a time.
 const MAX_ENTRIES: u16 = 256;
 
-/// A ring, and the requests that are on it.
+/// A ring, and the requests on it.
 pub(crate) struct Ring<'m, R> {
     uring: IoUring,
     slots: Vec<Slot<'m, R>>,
     free: Vec<usize>,
-    /// Behind the disk's files.
+    /// The index of the doorbell, which comes after the disk's files.
     doorbell: Fixed,
-    /// The doorbell is being waited for.
+    /// The ring waits for the doorbell.
     listening: bool,
-    /// Requests were cancelled: none of them goes on.
+    /// Requests were cancelled: no further part of any is submitted.
     cancelled: bool,
 }
 
-/// The place of a request while the kernel works on it.
+/// A request while the kernel works on it.
 struct Slot<'m, R> {
     request: Option<Request<'m, R>>,
     job: Job,
-    /// Bytes that were moved before the part that is on its way.
+    /// Bytes that were moved before the part that the kernel works on.
     moved: usize,
-    /// The kernel reads it when the part is submitted.
+    /// The kernel reads these when the part is submitted.
     iovecs: Vec<iovec>,
 }
 
@@ -68,12 +68,12 @@ pub fn check_io_uring() -> io::Result<()> {
 }
 
 impl<'m, R> Ring<'m, R> {
-    /// Makes a ring for at most `depth` requests on `files`, and `doorbell`. It is for the calling thread alone, and good for nothing else:
-    /// what a ring does passes by the thread's seccomp filter.
+    /// Makes a ring for at most `depth` requests on `files`, and `doorbell`. Only the calling thread may use it, and only for such
+    /// requests: the work of a ring bypasses the thread's seccomp filter.
     ///
     /// # Errors
     ///
-    /// Those of [`check_io_uring`].
+    /// The same as with [`check_io_uring`].
     pub(crate) fn new(depth: u16, files: &[&File], doorbell: &EventFd) -> io::Result<Self> {
         let (uring, is_modern) = set_up(depth)?;
         let mut descriptors: Vec<_> = files.iter().map(|file| file.as_raw_fd()).collect();
@@ -92,7 +92,7 @@ impl<'m, R> Ring<'m, R> {
         !self.free.is_empty()
     }
 
-    /// Starts `job` for `request`; [`Ring::has_room`]. The kernel hears of it in [`Ring::wait`], if not before.
+    /// Starts `job` for `request`. [`Ring::has_room`] must be true. The kernel gets it in [`Ring::wait`] at the latest.
     pub(crate) fn start(&mut self, request: Request<'m, R>, job: Job) -> io::Result<()> {
         let number = *self.free.last().ok_or(ErrorKind::QuotaExceeded)?;
         let slot = &mut self.slots[number];
@@ -102,7 +102,7 @@ impl<'m, R> Ring<'m, R> {
         Ok(())
     }
 
-    /// Starts the next part of what is in a slot.
+    /// Starts the next part of the request in a slot.
     fn start_part(&mut self, number: usize) -> io::Result<()> {
         let entry = self.slots[number].entry()?;
         // SAFETY: what the entry points to is guest memory, which outlives the ring, and the slot's vector, which stays as
@@ -110,11 +110,11 @@ impl<'m, R> Ring<'m, R> {
         unsafe { self.push(&entry.user_data(number as u64)) }
     }
 
-    /// Tells the kernel of what was started, and waits for a completion, the doorbell, or the end of `timeout`.
+    /// Submits what was started, and waits for a completion, the doorbell, or the end of `timeout`.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         if !self.listening {
             let events = u32::try_from(libc::POLLIN).map_err(io::Error::other)?;
-            // Again and again, and the counter need not be read: each kick is an event.
+            // The poll stays active, and the counter need not be read: each kick is an event.
             let entry = opcode::PollAdd::new(self.doorbell, events).multi(true).build().user_data(DOORBELL);
             // SAFETY: the entry points to nothing.
             unsafe { self.push(&entry)? };
@@ -139,7 +139,7 @@ impl<'m, R> Ring<'m, R> {
         }
     }
 
-    /// A request that the kernel has ended, and how: bytes moved, or an error.
+    /// Takes a request that the kernel has ended, with the bytes moved or an error.
     pub(crate) fn next_done(&mut self) -> Option<(Request<'m, R>, io::Result<usize>)> {
         loop {
             let done = self.uring.completion().next()?;
@@ -170,17 +170,17 @@ impl<'m, R> Ring<'m, R> {
         }
     }
 
-    /// Has the kernel end what it can end: all that it has not begun, and what waits. None of it goes on.
+    /// Cancels the requests: those that the kernel has not begun, and those that wait. No further part of any is submitted.
     fn cancel(&mut self) {
         self.cancelled = true;
         let busy = self.slots.iter().enumerate().filter(|(_, slot)| slot.request.is_some());
         let busy: Vec<_> = busy.map(|(number, _)| number as u64).collect();
         for number in busy {
-            // It has no file: the flag is there because a modern ring takes nothing without it.
+            // A cancellation has no file. The flag is there because a modern ring takes nothing without it.
             let entry = opcode::AsyncCancel::new(number).build().flags(Flags::FIXED_FILE).user_data(CANCEL);
             // SAFETY: the entry points to nothing.
             if let Err(error) = unsafe { self.push(&entry) } {
-                // It ends by itself, if later.
+                // The request ends by itself, only later.
                 log::debug!("can't cancel a disk's request: {error}");
             }
         }
@@ -213,7 +213,7 @@ impl<R> Drop for Ring<'_, R> {
         self.cancel();
         while self.is_busy() {
             if let Err(error) = self.wait(None) {
-                // Nobody may use the memory for something else now, and nobody can tell when.
+                // Nothing else may use the memory now, and there is no way to learn when it may.
                 log::error!("can't wait for a disk's requests: {error}");
                 std::process::abort();
             }
@@ -227,12 +227,12 @@ impl<R> Slot<'_, R> {
         Self { request: None, job: Job::default(), moved: 0, iovecs: Vec::new() }
     }
 
-    /// The bytes that its request moves.
+    /// The number of bytes of the slot's request.
     fn len(&self) -> usize {
         self.request.as_ref().map_or(0, Request::len)
     }
 
-    /// The entry for the kernel's next part of the request.
+    /// The ring's entry for the next part of the request.
     fn entry(&mut self) -> io::Result<Entry> {
         let (Some(request), Job::Transfer { direction, file, offset, stable }) = (&self.request, self.job)
         else {
@@ -270,8 +270,8 @@ impl<R> Slot<'_, R> {
     }
 }
 
-/// The requests that a ring is to take, of which nothing can be changed later: on registered files alone, where the kernel takes a
-/// cancellation that says so.
+/// The operations that a ring accepts, which can't be changed later: only operations on registered files. For cancellations, this works
+/// only if the kernel knows such a flag for them.
 fn restrictions(is_modern: bool) -> Vec<Restriction> {
     const OPERATIONS: [u8; 7] = [
         opcode::Read::CODE,
@@ -291,17 +291,17 @@ fn restrictions(is_modern: bool) -> Vec<Restriction> {
     OPERATIONS.map(Restriction::sqe_op).into_iter().chain([files]).collect()
 }
 
-/// A ring with the flags that this kernel knows: the more of them, the fewer interruptions of the thread. It waits to be enabled. The second
-/// value is true from Linux 5.19 on.
+/// Makes a ring with as many flags as this kernel knows: each saves interruptions of the thread. The ring has still to be enabled. The
+/// second value is true from Linux 5.19 on.
 fn set_up(depth: u16) -> io::Result<(IoUring, bool)> {
     let entries = u32::from(depth.clamp(1, MAX_ENTRIES));
     let flags: [fn(&mut Builder); 3] = [
         |ring| {
-            // Linux 6.1: completions are worked on when the thread asks for them.
+            // Linux 6.1: completions are processed when the thread asks for them.
             ring.setup_single_issuer().setup_defer_taskrun();
         },
         |ring| {
-            // Linux 5.19: they don't interrupt it.
+            // Linux 5.19: completions don't interrupt the thread.
             ring.setup_coop_taskrun();
         },
         |_| {},
@@ -310,10 +310,10 @@ fn set_up(depth: u16) -> io::Result<(IoUring, bool)> {
     for (at, flags) in flags.into_iter().enumerate() {
         let mut builder = IoUring::builder();
         builder.setup_r_disabled();
-        // Room for all requests and some ringing of the doorbell.
+        // Room for all requests, and for several rings of the doorbell.
         flags(builder.setup_cqsize(2 * u32::from(depth.max(MAX_ENTRIES))));
         match builder.build(entries) {
-            // Linux 5.13 has this, and polls that go on.
+            // Linux 5.13 has this feature, and polls that stay active.
             Ok(ring) if ring.params().is_feature_resource_tagging() => return Ok((ring, at < 2)),
             Ok(_) => return Err(ErrorKind::Unsupported.into()),
             Err(error) => refused = error,

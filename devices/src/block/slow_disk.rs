@@ -1,4 +1,4 @@
-//! A disk for tests that does not answer until it is told to.
+//! A disk for tests that does not answer until the test lets it.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use vm_memory::VolatileSlice;
 
 use crate::disk::{BlockSize, Direction, Disk, Extent};
 
-/// Long enough for a thread to be scheduled on any machine.
+/// A timeout long enough for a thread to be scheduled on any machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A gate at which a disk's calls wait.
@@ -29,7 +29,7 @@ pub(crate) struct GateState {
     pub(crate) calls: Vec<(u64, usize)>,
 }
 
-/// A disk of 8 GiB whose transfers, discards and zeros wait at a gate, or panic, or are the kernel's on a pipe that nobody writes to.
+/// A disk of 8 GiB. Its transfers, discards and zeros wait at a gate, or panic, or are done by the kernel on a pipe without a writer.
 #[derive(Debug, Default)]
 pub(crate) struct SlowDisk {
     gate: Gate,
@@ -38,7 +38,7 @@ pub(crate) struct SlowDisk {
 }
 
 impl SlowDisk {
-    /// A disk on which the kernel waits until it is told not to.
+    /// A disk on which the kernel waits until the test stops that.
     pub(crate) fn on_a_pipe() -> Self {
         let (reader, writer) = io::pipe().unwrap();
         Self { pipe: Some((File::from(OwnedFd::from(reader)), writer.into())), ..Self::default() }

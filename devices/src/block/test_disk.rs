@@ -1,4 +1,4 @@
-//! A disk for tests that fails when told to.
+//! A disk for tests that fails on demand.
 
 use std::{
     io,
@@ -19,23 +19,23 @@ pub(crate) struct TestDisk {
     pub(crate) read_only: bool,
     pub(crate) block_size: BlockSize,
     pub(crate) flushes: AtomicUsize,
-    /// The number of sectors that it has got and nobody has measured yet.
+    /// The number of sectors that were added, but not measured yet.
     pub(crate) growth: AtomicUsize,
-    /// The parts that were discarded, and those zeroed with leave to do so.
+    /// The parts that were discarded, and those zeroed with permission to give space back.
     pub(crate) unmapped: Mutex<Vec<Range<u64>>>,
-    /// The errno that everything fails with, unless 0.
+    /// The errno with which everything fails, unless it is 0.
     pub(crate) errno: AtomicI32,
-    /// The same for flushes alone.
+    /// The errno with which flushes fail, unless it is 0.
     pub(crate) flush_errno: AtomicI32,
     pub(crate) in_memory: bool,
-    /// The answer to a transfer that must not wait: the number of bytes moved, or an error.
+    /// The answer to transfers that must not wait: the number of bytes moved, or an error.
     pub(crate) at_once: Mutex<Result<usize, io::ErrorKind>>,
-    /// The number of those transfers.
+    /// The number of transfers that must not wait.
     pub(crate) tries: AtomicUsize,
 }
 
 impl TestDisk {
-    /// A disk in which every sector differs.
+    /// A disk on which all sectors differ.
     pub(crate) fn new(sectors: u16) -> Self {
         let bytes = (0..sectors).flat_map(|sector| sector.to_le_bytes().repeat(256)).collect();
         Self {

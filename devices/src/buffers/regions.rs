@@ -1,4 +1,4 @@
-//! Guest memory as a worker looks things up in it.
+//! The regions of guest memory, for a worker's look-ups.
 
 use arch::memory::GuestRam;
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion, MemoryRegionAddress, VolatileSlice};
@@ -7,7 +7,7 @@ use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion, MemoryRegio
 #[derive(Debug)]
 pub(crate) struct Regions<'m> {
     memory: &'m GuestRam,
-    /// By their guest-physical addresses.
+    /// The regions by guest-physical address.
     regions: Vec<(u64, VolatileSlice<'m>)>,
 }
 
@@ -21,7 +21,7 @@ impl<'m> Regions<'m> {
         Self { memory, regions: memory.iter().filter_map(whole).collect() }
     }
 
-    /// The memory that they are of.
+    /// The memory that the regions belong to.
     pub(crate) fn memory(&self) -> &'m GuestRam {
         self.memory
     }
@@ -38,7 +38,7 @@ impl<'m> Regions<'m> {
         None
     }
 
-    /// The `len` bytes at `address`, which may be in regions that touch; they end early where memory does.
+    /// The `len` bytes at `address`, which may be in adjacent regions. The last item is `None` if memory ends before.
     pub(crate) fn slices(&self, address: u64, len: usize) -> impl Iterator<Item = Option<VolatileSlice<'m>>> {
         self.memory.get_slices(GuestAddress(address), len).map(Result::ok)
     }

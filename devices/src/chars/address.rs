@@ -1,4 +1,4 @@
-//! Addresses of sockets: where to listen, and where to connect to.
+//! Addresses of sockets, to listen at or to connect to.
 
 use std::{
     fmt, io,
@@ -26,7 +26,7 @@ use crate::printable::ToPrintable;
 
 /// The longest path of a unix socket, in bytes: `sun_path` less the NUL at its end, unix(7).
 pub(super) const LONGEST_PATH: usize = 107;
-/// A peer that has been silent for so long is asked whether it is still there: its machine may have gone without a word.
+/// The time after which a silent peer is probed: its machine may have gone away unnoticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_AGAIN: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMES: u32 = 3;
@@ -38,39 +38,39 @@ pub enum Address {
     Tcp {
         /// The host.
         host: String,
-        /// The port. To listen at 0 is to listen at any that is free.
+        /// The port. Listening at 0 means any free port.
         port: u16,
     },
-    /// A path.
+    /// A unix socket's path.
     Unix(PathBuf),
 }
 
-/// The reason why there is no socket.
+/// Reasons why there is no socket.
 #[derive(Debug, Error)]
 pub enum AddressError {
-    /// A TCP port that another program has.
+    /// Another program listens at the TCP port.
     #[error("{0}: another program listens there; give another port")]
     PortInUse(Address),
-    /// A socket file that another program has.
+    /// Another program listens at the socket file.
     #[error("{0}: another program listens there; give another path")]
     PathInUse(Address),
-    /// A file that is something else.
+    /// The file is no socket.
     #[error("{0}: there is a file that is no socket; give another path, or remove it")]
     NoSocket(Address),
-    /// A path that no unix socket can have.
+    /// The path is too long for a unix socket.
     #[error(
         "{0}: the path has {1} bytes, and a unix socket's has at most {LONGEST_PATH}; give a shorter one"
     )]
     PathTooLong(Address, usize),
-    /// No such host.
+    /// The host's name has no address.
     #[error("{0}: the host has no address")]
     NoHost(Address),
-    /// Anything else.
+    /// Any other error.
     #[error("{0}")]
     Failed(Address, #[source] io::Error),
 }
 
-/// An address that [`Resolved::connect`] can use without asking anybody.
+/// An address that [`Resolved::connect`] can use without a name server.
 #[derive(Clone, Debug)]
 pub(super) enum Resolved {
     Tcp(Vec<SocketAddr>),
@@ -78,7 +78,7 @@ pub(super) enum Resolved {
 }
 
 impl Address {
-    /// The kind of socket, as the command line names it.
+    /// The kind of socket, by the command line's name.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Tcp { .. } => "tcp",
@@ -86,11 +86,11 @@ impl Address {
         }
     }
 
-    /// Refuses a path that no unix socket can have.
+    /// Refuses a path that is too long for a unix socket.
     ///
     /// # Errors
     ///
-    /// It is too long.
+    /// The path is too long.
     pub fn check(&self) -> Result<(), AddressError> {
         match self {
             Self::Unix(path) if path.as_os_str().as_bytes().len() > LONGEST_PATH => {
@@ -100,7 +100,7 @@ impl Address {
         }
     }
 
-    /// Finds out what a host's name means, which can take a while.
+    /// Resolves a host's name, which can take a while.
     pub(super) fn resolve(&self) -> Result<Resolved, AddressError> {
         match self {
             Self::Tcp { host, port } => {
@@ -129,7 +129,7 @@ impl Resolved {
         }
     }
 
-    /// Begins to connect to one of the addresses, and doesn't wait. Once the socket is writable, its error tells how that ended.
+    /// Begins to connect to one of the addresses, without waiting. Once the socket is writable, its error tells the result.
     pub(super) fn connect(&self, which: usize) -> io::Result<OwnedFd> {
         let open = |family| {
             socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
@@ -165,8 +165,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// Prepares a connection for keys: each is sent at once, and a peer that went away without a word is noticed. A unix socket refuses both,
-/// and needs neither.
+/// Prepares a connection for typing: each key is sent at once, and a peer that went away unnoticed is detected. A unix socket supports
+/// neither, and needs neither.
 pub fn prepare(socket: impl AsFd) {
     let socket = socket.as_fd();
     let _ = set_tcp_nodelay(socket, true);

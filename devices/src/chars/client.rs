@@ -1,4 +1,4 @@
-//! A serial port that connects to a socket, and again whenever that has closed.
+//! A serial port that connects to a socket, and reconnects whenever the connection ends.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::output::Output;
 
-/// The pause before the first try to connect again. It doubles with each that fails, up to the longest.
+/// The pause before the first attempt to reconnect. It doubles with each failed attempt, up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -30,7 +30,7 @@ pub struct Client {
     address: Address,
     resolved: Resolved,
     state: State,
-    /// The address of several that is tried next.
+    /// The index of the address to try next.
     which: usize,
     pause: Duration,
     told_of_error: bool,
@@ -40,21 +40,21 @@ pub struct Client {
 
 #[derive(Debug)]
 enum State {
-    /// Until the timer rings.
+    /// Waits for the timer before it connects again.
     Pausing,
     Connecting(OwnedFd),
     ConnectedSince(Instant),
-    /// It connects no more.
+    /// It no longer connects.
     Finished,
 }
 
 impl Client {
-    /// Makes the client of the server at `address` for the port `name`. A host's name is looked up here, which can take a while. The
-    /// server need not be there yet.
+    /// Makes the client of the server at `address` for the port `name`. A host's name is resolved here, which can take a while. The server
+    /// need not exist yet.
     ///
     /// # Errors
     ///
-    /// The host's name has no meaning, the path is too long, or no file descriptor is left.
+    /// The host's name can't be resolved, the path is too long, or no file descriptor is left.
     pub fn new(
         name: &'static str,
         address: Address,
@@ -80,7 +80,7 @@ impl Client {
     }
 
     fn connect(&mut self) {
-        // The last words of earlier connections come first.
+        // The rest of earlier connections' input comes first.
         if !self.peers.has_place() {
             if !std::mem::replace(&mut self.told_of_backlog, true) {
                 log::warn!(
@@ -104,7 +104,7 @@ impl Client {
         }
     }
 
-    /// Looks how connecting has ended, if it has.
+    /// Checks whether the attempt to connect has ended.
     fn end_connecting(&mut self) {
         let State::Connecting(socket) = &self.state else { return };
         let ended = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&Timespec::default()));
@@ -128,7 +128,7 @@ impl Client {
         }
     }
 
-    /// Tries the next address, or all again later.
+    /// Tries the next address, or all of them again later.
     fn fail(&mut self, error: &io::Error) {
         self.which += 1;
         if self.which.is_multiple_of(self.resolved.len()) {
@@ -152,13 +152,13 @@ impl Client {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 
-    /// Looks whether the server has hung up.
+    /// Checks whether the server has hung up.
     fn look(&mut self) {
         if let State::ConnectedSince(start) = self.state
             && !self.peers.is_connected()
         {
             log::info!("{}: {} has hung up", self.name, self.address);
-            // A server that hangs up at once is not asked all the time.
+            // Don't reconnect at once to a server that always hangs up at once.
             if start.elapsed() >= LONGEST_PAUSE {
                 self.pause = SHORTEST_PAUSE;
             }
@@ -199,7 +199,7 @@ impl Backend for Client {
     }
 }
 
-/// Returns whether the socket connected to itself: the kernel may pick the target port as the source port.
+/// Returns whether the socket is connected to itself: the kernel may pick the target port as the source port.
 fn is_itself(socket: &OwnedFd) -> bool {
     let ours = getsockname(socket)
         .ok()

@@ -5,7 +5,7 @@ use std::{fs::File, io, path::PathBuf};
 use super::{Backend, log_to, output_options};
 use crate::{output::Output, printable::ToPrintable};
 
-/// A file, a FIFO or a device that output is written to. There is no input.
+/// A file, a FIFO or a device for output. There is no input.
 #[derive(Debug)]
 pub struct FileBackend {
     path: PathBuf,

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// Bytes that were read from a peer, and that the guest has not taken yet. There is room for only so many, so that a peer waits for a
-/// guest that does not read.
+/// Bytes that were read from a peer and that the guest has not read yet. Room is limited, so that a peer waits for a guest that does not
+/// read.
 #[derive(Debug)]
 pub struct Input {
     bytes: VecDeque<u8>,
@@ -11,10 +11,10 @@ pub struct Input {
 }
 
 impl Input {
-    /// The capacity that suffices where the rest waits with the peer: what a pipe takes at once (`PIPE_BUF`).
+    /// A sufficient capacity where the rest waits with the peer: what a pipe takes at once (`PIPE_BUF`).
     pub const CAPACITY: usize = 4096;
 
-    /// Makes one with room for `capacity` bytes.
+    /// Makes an input with room for `capacity` bytes.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self { bytes: VecDeque::new(), capacity }
@@ -26,31 +26,31 @@ impl Input {
         self.capacity.saturating_sub(self.bytes.len())
     }
 
-    /// Adds as much of `bytes` as there is room for, and returns how much that was.
+    /// Adds as much of `bytes` as there is room for, and returns that number.
     pub fn push(&mut self, bytes: &[u8]) -> usize {
         let len = bytes.len().min(self.room());
         self.bytes.extend(&bytes[..len]);
         len
     }
 
-    /// Adds all of `bytes`, also if there is no room. Whoever gives them bounds them, and a peer waits until there is room again.
+    /// Adds all of `bytes`, even without room. The caller limits them, and a peer waits until there is room again.
     pub fn append(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
     }
 
-    /// Puts back what the guest did not take after all, before all the rest. There is always room for it.
+    /// Puts back bytes that the guest did not take after all, in front of the others. There is always room for them.
     pub fn put_back(&mut self, bytes: &[u8]) {
         bytes.iter().rev().for_each(|&byte| self.bytes.push_front(byte));
     }
 
-    /// Returns whether the guest has taken all.
+    /// Returns whether the guest has read everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Gives the oldest bytes to `give`, which returns how many of them it took. Returns whether that made room in a full one: call
-    /// [`serve`](super::Backend::serve) then.
+    /// Offers the oldest bytes to `give`, which returns how many of them it took. Returns whether a full input has room again: then call
+    /// [`serve`](super::Backend::serve).
     pub fn deliver(&mut self, give: impl FnOnce(&[u8]) -> usize) -> bool {
         let was_full = self.room() == 0;
         if !self.bytes.is_empty() {

@@ -26,12 +26,12 @@ use rustix::{
 use super::address::{Address, AddressError, LONGEST_PATH};
 use crate::root;
 
-/// The most connections that wait to be taken.
+/// The most connections that wait to be accepted.
 const BACKLOG: i32 = 128;
-/// The most temporary names that are tried. A killed process of the same number may have left some of them behind.
+/// The most temporary names to try. A killed process with the same id may have left some of them behind.
 const TEMPORARY_NAMES: u32 = 10;
 
-/// A socket that listens. Its file, if it has one, is removed when this is dropped.
+/// A listening socket. Its file, if it has one, is removed when this is dropped.
 #[derive(Debug)]
 pub struct Listener {
     socket: OwnedFd,
@@ -42,13 +42,13 @@ pub struct Listener {
 /// The users that may connect to a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Whoever the process's umask lets.
+    /// All users that the process's umask allows.
     Umask,
-    /// The user whose process this is: the file has mode 0600.
+    /// Only the user of this process: the file has mode 0600.
     Owner,
 }
 
-/// A socket file that this process made. It is removed when this is dropped, unless another one has taken its place.
+/// A socket file that this process made. It is removed when this is dropped, unless another file has taken its place.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
@@ -60,7 +60,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Another program listens there, the path is too long or another file's, or the host refuses.
+    /// Another program listens there, the path is too long or is another kind of file, or the host refuses.
     pub fn new(address: &Address, access: Access) -> Result<Self, AddressError> {
         let failed = |error| AddressError::Failed(address.clone(), error);
         match address {
@@ -81,7 +81,7 @@ impl Listener {
                 remove_temporary(path);
                 let (socket, temporary) = unix_beside(path, access).map_err(failed)?;
                 let file = temporary.link(path).map_err(|error| match error.kind() {
-                    // It was quicker.
+                    // Another program was quicker.
                     io::ErrorKind::AlreadyExists => AddressError::PathInUse(address.clone()),
                     _ => failed(error),
                 })?;
@@ -90,13 +90,13 @@ impl Listener {
         }
     }
 
-    /// The address, with the port that was free if none was given.
+    /// The address, with the actual port if any free one was asked for.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Takes a connection, which then never blocks; none if nobody waits.
+    /// Accepts a connection and makes it non-blocking; none if nobody waits.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Listener {
             match accept_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok(socket) => return Ok(Some(socket)),
                 Err(Errno::AGAIN) => return Ok(None),
-                // One that has gone again.
+                // The connection has been closed already.
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -121,7 +121,7 @@ impl AsFd for Listener {
     }
 }
 
-/// Listens at a temporary name beside `path`: a file that is given its name once somebody listens refuses no early peer.
+/// Listens at a temporary name beside `path`. If the file gets its final name only when the socket listens, no early peer is refused.
 fn unix_beside(path: &Path, access: Access) -> io::Result<(OwnedFd, SocketFile)> {
     let mut bound = Err(io::ErrorKind::NotFound.into());
     for temporary in temporary_paths(path) {
@@ -133,7 +133,7 @@ fn unix_beside(path: &Path, access: Access) -> io::Result<(OwnedFd, SocketFile)>
     bound
 }
 
-/// Names beside `path`, which are as recognizable as a unix socket's path has room for. `ss -x` shows them.
+/// Names beside `path`, as long as a unix socket's path allows, so that they can be recognized. `ss -x` shows them.
 fn temporary_paths(path: &Path) -> impl Iterator<Item = PathBuf> {
     path.file_name().into_iter().flat_map(move |name| {
         let folder = path.with_file_name("");
@@ -145,7 +145,7 @@ fn temporary_paths(path: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Removes the temporary names beside `path` that killed processes have left behind. A name tells its process.
+/// Removes the temporary names beside `path` that killed processes have left behind. The name contains the process's id.
 fn remove_temporary(path: &Path) {
     let Some(name) = path.file_name() else { return };
     let start = [b".", name.as_bytes(), b"."].concat();
@@ -156,27 +156,27 @@ fn remove_temporary(path: &Path) {
         let process = name.as_bytes().strip_prefix(&start[..]).and_then(process_of);
         let is_over = process
             .is_some_and(|process| process == getpid() || test_kill_process(process) == Err(Errno::SRCH));
-        // The process may be one of another container.
+        // The process may be in another container: so also check that nothing listens.
         if is_socket && is_over && matches!(is_left_behind(&found.path()), Ok(true)) {
-            // Who may not remove it is not in need of that.
+            // Without permission to remove it, leave it.
             let _ = fs::remove_file(found.path());
         }
     }
 }
 
-/// The process in the end of a temporary name: its number, and that of the try.
+/// The process in the end of a temporary name, which is made of a process id and the number of the attempt.
 fn process_of(end: &[u8]) -> Option<Pid> {
     let (process, number) = str::from_utf8(end).ok()?.split_once('-')?;
     let _: u32 = number.parse().ok()?;
     Pid::from_raw(process.parse().ok()?)
 }
 
-/// Listens at a path. The file has its mode from its first moment on.
+/// Listens at a path. The file has its mode from the beginning.
 fn unix(path: &Path, access: Access) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     if access == Access::Owner {
-        // The file is made with the socket's own mode.
+        // The file gets the mode of the socket.
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     }
     bind(&socket, &SocketAddrUnix::new(path)?)?;
@@ -184,7 +184,7 @@ fn unix(path: &Path, access: Access) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Removes a socket file that a process has left behind, if there is one. Nothing else may be there.
+/// Removes a socket file that a process has left behind, if there is one. Any other file is an error.
 fn remove_stale(address: &Address, path: &Path) -> Result<(), AddressError> {
     let failed = |error| AddressError::Failed(address.clone(), error);
     match fs::symlink_metadata(path) {
@@ -200,7 +200,8 @@ fn remove_stale(address: &Address, path: &Path) -> Result<(), AddressError> {
     }
 }
 
-/// Returns whether a socket file is nobody's any more. A socket of the other type finds out without being taken for a peer.
+/// Returns whether nothing listens at a socket file any more. It tries a socket of another type, so that a listener does not take it for a
+/// peer.
 fn is_left_behind(path: &Path) -> io::Result<bool> {
     let tried = UnixDatagram::unbound()?.connect(path);
     Ok(tried.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
@@ -212,7 +213,7 @@ impl SocketFile {
         Ok(Self { path: root::canonical(path), identity: (found.dev(), found.ino()) })
     }
 
-    /// Gives the file another name, which no file may have yet, in place of its own.
+    /// Renames the file to a name that must not exist yet.
     fn link(self, path: &Path) -> io::Result<Self> {
         fs::hard_link(&self.path, path)?;
         Ok(Self { path: root::canonical(path), identity: self.identity })
@@ -224,7 +225,7 @@ impl Drop for SocketFile {
         let Some(path) = root::path_now(&self.path) else { return };
         let ours = fs::symlink_metadata(&path).is_ok_and(|it| (it.dev(), it.ino()) == self.identity);
         if ours {
-            // Nobody is left to be told of an error.
+            // An error can't be reported here.
             let _ = fs::remove_file(&path);
         }
     }

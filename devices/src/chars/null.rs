@@ -5,7 +5,7 @@ use std::{fs::File, io};
 use super::{Backend, output_options};
 use crate::output::Output;
 
-/// Nothing: output vanishes, or goes to the log alone.
+/// No back end: output is dropped, or goes only to the log.
 #[derive(Debug)]
 pub struct NullBackend {
     log: Option<Output>,

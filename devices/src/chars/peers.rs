@@ -1,4 +1,4 @@
-//! The peer at the other end of a port's socket, and what earlier ones said last.
+//! The peer at the other end of a port's socket, and the last input of earlier peers.
 
 use std::{
     collections::VecDeque,
@@ -17,19 +17,19 @@ use rustix::{
 use super::{Input, address::prepare, log_to, output_options, telnet, watch::Watch};
 use crate::output::{Output, Reader};
 
-/// The most sockets kept: the current peer, and those that hung up with input unread.
+/// The most sockets kept: the current peer, and peers that hung up while input was unread.
 pub(super) const MOST: usize = 8;
 
-/// The ports that a server may be, by the names that their user gives them.
+/// The ports that a server may have, by the names that users know.
 const PORTS: [&str; 4] = ["COM1", "COM2", "COM3", "COM4"];
 
-/// One peer at a time, and before it those that hung up before the guest had taken all that they sent.
+/// One peer at a time, and before it those that hung up before the guest had read all of their input.
 #[derive(Debug)]
 pub(super) struct Peers {
     pub(super) watch: Watch,
     pub(super) output: Output,
     speaks_telnet: bool,
-    /// The oldest first. All have hung up, except for the last one if `connected`.
+    /// The sockets, the oldest first. All have hung up, except for the last one if `connected`.
     sockets: VecDeque<Socket>,
     connected: bool,
 }
@@ -42,7 +42,7 @@ struct Socket {
     reads: bool,
 }
 
-/// The end of a try to read.
+/// The result of an attempt to read.
 enum Outcome {
     Some,
     Nothing,
@@ -61,7 +61,7 @@ impl Peers {
         self.watch.fd()
     }
 
-    /// Returns whether a peer is there. One that has hung up is let go of here, though its last words stay.
+    /// Returns whether a peer is connected. One that has hung up is dropped here, except for its last input.
     pub(super) fn is_connected(&mut self) -> bool {
         if self.connected && self.sockets.back().is_none_or(|socket| has_hung_up(&socket.fd)) {
             self.let_go();
@@ -70,17 +70,17 @@ impl Peers {
         self.connected
     }
 
-    /// Returns whether another peer can be kept, when the one that is there has gone.
+    /// Returns whether there is room for another peer once the current one has gone.
     pub(super) fn has_place(&self) -> bool {
         self.sockets.len() < MOST
     }
 
-    /// Returns whether nobody is there, and no input of earlier peers waits.
+    /// Returns whether there is no peer, and no input of earlier peers waits.
     pub(super) fn is_empty(&self) -> bool {
         self.sockets.is_empty()
     }
 
-    /// Takes a peer, while none is there.
+    /// Takes a peer. There must be none.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Peers {
         let theirs = fd.try_clone()?;
         self.watch.add(&fd, EventFlags::IN | EventFlags::RDHUP)?;
         let (telnet, reader) = if self.speaks_telnet {
-            // Nothing is on its way yet, so that there is room for it.
+            // Nothing has been sent before, so there is room for it.
             let _ = send(&fd, &telnet::GREETING, SendFlags::NOSIGNAL);
             (Some(telnet::Parser::default()), Reader::telnet(theirs))
         } else {
@@ -127,7 +127,7 @@ impl Peers {
         }
     }
 
-    /// Lets go of the peer, except for what it has sent.
+    /// Drops the peer, except for the input that it has sent.
     fn let_go(&mut self) {
         self.connected = false;
         if let Some(socket) = self.sockets.back() {
@@ -136,7 +136,7 @@ impl Peers {
         self.output.disconnect();
     }
 
-    /// Closes the sockets that have hung up and hold no input for the guest. Without room for input, [`Peers::read`] can't find out.
+    /// Closes the sockets that have hung up and hold no more input. Without room for input, [`Peers::read`] can't notice that.
     fn forget_read_out(&mut self) {
         let current = self.sockets.len() - usize::from(self.connected && !self.sockets.is_empty());
         let mut index = 0;
@@ -146,8 +146,8 @@ impl Peers {
         });
     }
 
-    /// Takes no more input. What waits is read, since a peer is told of bytes that are never read by an error, which would overtake
-    /// the guest's last words.
+    /// Accepts no more input. Waiting input is read and dropped: closing a socket with unread bytes sends the peer an error, which would
+    /// overtake the guest's last output.
     pub(super) fn finish(&mut self) {
         if let (true, Some(socket)) = (self.connected, self.sockets.back_mut()) {
             self.watch.remove(&socket.fd);
@@ -176,7 +176,7 @@ impl Socket {
         Outcome::Some
     }
 
-    /// Returns whether bytes for the guest wait here. Telnet's commands are none.
+    /// Returns whether bytes for the guest wait here. Telnet's commands don't count.
     fn has_unread(&self) -> bool {
         let mut bytes = vec![0; Input::CAPACITY];
         match recv(&self.fd, bytes.as_mut_slice(), RecvFlags::PEEK | RecvFlags::DONTWAIT) {
@@ -191,24 +191,24 @@ impl Socket {
     }
 }
 
-/// Returns whether the other end of a socket is closed. A peer that only closed its sending side counts as gone: TCP can't tell the two
-/// apart.
+/// Returns whether the other end of a socket is closed. A peer that closed only its sending side counts as gone: with TCP, the two can't be
+/// told apart.
 fn has_hung_up(socket: impl AsFd) -> bool {
     poll(&mut [PollFd::new(&socket, PollFlags::RDHUP)], Some(&Timespec::default()))
         .is_ok_and(|ready| ready > 0)
 }
 
-/// Why a peer is not taken.
+/// Reasons why a peer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Another one is there.
+    /// Another peer is connected.
     Taken,
-    /// Too many have gone whose input the guest has not read.
+    /// Too many peers have gone whose input the guest has not read.
     Unread,
 }
 
 impl Refusal {
-    /// The line about the port `name`, as a terminal shows it.
+    /// The line of text that the refused peer gets from the port `name`.
     fn line(self, name: impl Display) -> String {
         match self {
             Self::Taken => {
@@ -219,7 +219,7 @@ impl Refusal {
     }
 }
 
-/// Returns whether `said`, all that a server of nvmm's has sent, is the line by which it refuses a peer.
+/// Returns whether `said`, all that a server of nvmm's has sent, is the line with which it refuses a peer.
 #[must_use]
 pub fn is_refusal(said: &[u8]) -> bool {
     PORTS.iter().any(|name| {
@@ -227,9 +227,9 @@ pub fn is_refusal(said: &[u8]) -> bool {
     })
 }
 
-/// Tells a peer why it is not taken, and lets it go.
+/// Sends a peer the reason why it is refused, and closes the connection.
 pub(super) fn refuse(socket: &OwnedFd, name: &str, why: Refusal) {
-    // It has room for a line. What it has sent is read, so that no error overtakes the line.
+    // A new socket has room for a line. Its input is read, so that no error overtakes the line.
     let _ = send(socket, why.line(name).as_bytes(), SendFlags::NOSIGNAL);
     let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
     let _ = rustix::io::read(socket, &mut [0; 4096]);

@@ -30,27 +30,27 @@ use crate::{
     root,
 };
 
-/// A pseudoterminal. Whoever opens its other side is the peer; the kernel doesn't tell one from another.
+/// A pseudoterminal. Any program that opens its other side is the peer; the kernel doesn't tell one from another.
 #[derive(Debug)]
 pub struct Pty {
     master: OwnedFd,
-    /// Kept open, since a side that nobody has open is hung up, and watching it would never end.
+    /// Kept open: a side that nobody has open counts as hung up, and would wake the watching thread all the time.
     other_side: Option<OwnedFd>,
     path: PathBuf,
     link: Option<Link>,
     watch: Watch,
-    /// It is watched for input.
+    /// The descriptor is watched for input.
     reads: bool,
     output: Output,
 }
 
-/// The reason why there is no pseudoterminal.
+/// Reasons why there is no pseudoterminal.
 #[derive(Debug, Error)]
 pub enum PtyError {
-    /// The kernel has none.
+    /// The kernel gives none.
     #[error("no pseudoterminal can be had")]
     Open(#[source] io::Error),
-    /// The name to link to it is taken.
+    /// The link's name is taken.
     #[error("{}: there is such a file; give another name, or remove it", .0.printable())]
     Exists(PathBuf),
     /// The link can't be made.
@@ -58,7 +58,7 @@ pub enum PtyError {
     Link(PathBuf, #[source] io::Error),
 }
 
-/// A symbolic link that this process made. It is removed when this is dropped, unless another one has taken its place.
+/// A symbolic link that this process made. It is removed when this is dropped, unless another file has taken its place.
 #[derive(Debug)]
 struct Link {
     path: PathBuf,
@@ -71,7 +71,7 @@ impl Pty {
     ///
     /// # Errors
     ///
-    /// None can be had, or the link's name is taken.
+    /// The kernel gives none, or the link's name is taken.
     pub fn new(name: &'static str, link: Option<&Path>, log: Option<File>) -> Result<Self, PtyError> {
         let (master, other_side, path) = open().map_err(PtyError::Open)?;
         let link = link.map(|link| Link::new(link, &path)).transpose()?;
@@ -127,7 +127,7 @@ impl Backend for Pty {
         if self.other_side.take().is_some() {
             self.watch.remove(&self.master);
         }
-        // With its other side closed here, the kernel tells whether somebody else has it open.
+        // After the other side is closed here, the kernel tells whether another program has it open.
         if is_hung_up(self.master.as_fd()) {
             self.output.disconnect();
         }
@@ -141,7 +141,7 @@ impl Backend for Pty {
     }
 }
 
-/// Opens a pseudoterminal, raw from the start, as nobody should see the guest's output echoed.
+/// Opens a pseudoterminal in raw mode from the start, so that the guest's output is never echoed.
 fn open() -> io::Result<(OwnedFd, OwnedFd, PathBuf)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags)?;
@@ -161,8 +161,8 @@ fn is_hung_up(master: BorrowedFd<'_>) -> bool {
     poll(&mut master, Some(&Timespec::default())).is_ok() && master[0].revents().contains(PollFlags::HUP)
 }
 
-/// Returns whether `link` leads to no pseudoterminal any more, or to another one than it was made for: the kernel gives the same numbers
-/// again, also that of the one that was just opened. One that is newer than the link was not there when that was made.
+/// Returns whether `link` is left behind: it leads to no pseudoterminal, or to a newer one than it was made for. The kernel reuses numbers,
+/// also that of the one that was just opened; a pseudoterminal that is newer than the link did not exist when the link was made.
 fn is_stale(link: &Path, opened: &Path) -> bool {
     let Ok(to) = fs::read_link(link) else { return false };
     if to.parent() != opened.parent() {
@@ -195,7 +195,7 @@ impl Drop for Link {
     fn drop(&mut self) {
         let Some(path) = root::path_now(&self.canonical) else { return };
         if fs::read_link(&path).is_ok_and(|to| to == self.to) {
-            // Nobody is left to be told of an error.
+            // An error can't be reported here.
             let _ = fs::remove_file(&path);
         }
     }

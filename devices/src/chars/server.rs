@@ -18,10 +18,10 @@ use crate::output::Output;
 
 /// The most connections handled in one call, so that a flood can't starve other sources.
 const AT_A_TIME: usize = 16;
-/// The pause after an error that will not be gone at once, such as a full descriptor table.
+/// The pause after an error that will last for a while, such as a full descriptor table.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A server for one peer at a time. Another one is refused in a line; once a peer has hung up, it or another may come back.
+/// A server for one peer at a time. Others are refused with a line of text. Once the peer has hung up, it or another one may connect.
 #[derive(Debug)]
 pub struct Server {
     name: &'static str,
@@ -33,12 +33,12 @@ pub struct Server {
     peers: Peers,
 }
 
-/// The kind of a [`Server`].
+/// The options of a [`Server`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// The machine is not to start before the first peer is there.
+    /// The machine must not start before the first peer is connected.
     pub wait: bool,
-    /// The peers speak telnet.
+    /// Peers speak telnet.
     pub telnet: bool,
 }
 
@@ -69,7 +69,7 @@ impl Server {
         })
     }
 
-    /// The address, with the port that was free if none was given.
+    /// The address, with the actual port if any free one was asked for.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
@@ -103,7 +103,7 @@ impl Server {
         Ok(())
     }
 
-    /// Listens no more for a while: a connection that can't be taken keeps the listener readable.
+    /// Stops listening for a while: a connection that can't be accepted keeps the listener readable.
     fn pause(&mut self, error: &str) {
         if !std::mem::replace(&mut self.told_of_error, true) {
             log::warn!(

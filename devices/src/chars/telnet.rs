@@ -1,4 +1,4 @@
-//! The part of telnet that a terminal at its other end needs. RFC 854, RFC 855.
+//! The part of telnet that is needed for a terminal at the other end. RFC 854, RFC 855.
 
 const SE: u8 = 240;
 const SB: u8 = 250;
@@ -8,37 +8,37 @@ const DO: u8 = 253;
 const DONT: u8 = 254;
 const IAC: u8 = 255;
 
-/// RFC 856: all eight bits, and nothing is done to the ends of lines.
+/// RFC 856: all eight bits are data, and line ends are not converted.
 const BINARY: u8 = 0;
 /// RFC 857: the guest echoes what is typed.
 const ECHO: u8 = 1;
-/// RFC 858: with this, each key is sent at once.
+/// RFC 858: each key is sent at once.
 const SUPPRESS_GO_AHEAD: u8 = 3;
 
-/// The greeting of a telnet client: each key is to be sent as it is, and is not to be shown.
+/// The greeting for a telnet client: it has to send each key at once, and not to echo it.
 pub(super) const GREETING: [u8; 12] =
     [IAC, WILL, ECHO, IAC, WILL, SUPPRESS_GO_AHEAD, IAC, WILL, BINARY, IAC, DO, BINARY];
 
-/// Takes telnet's commands out of what a client sends.
+/// Removes telnet's commands from a client's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Parser {
-    /// Among the client's own bytes.
+    /// In data.
     #[default]
     Data,
-    /// After a carriage return, which a NUL follows where nothing else does, unless the client agreed to binary.
+    /// After a carriage return: a NUL follows if nothing else does, unless the client agreed to binary.
     Return,
     /// After IAC.
     Command,
     /// After WILL, WONT, DO or DONT: an option follows. The client's answers to [`GREETING`] need no answer.
     Negotiation,
-    /// Among the parameters of an option.
+    /// In the parameters of an option.
     Parameters,
-    /// After an IAC among them.
+    /// After an IAC in the parameters.
     ParametersCommand,
 }
 
 impl Parser {
-    /// Keeps what is the client's own of `bytes`, which follow those that came before.
+    /// Keeps only the data in `bytes`, which continue the bytes of earlier calls.
     pub(super) fn strip(&mut self, bytes: &mut Vec<u8>) {
         bytes.retain(|&byte| self.is_data(byte));
     }

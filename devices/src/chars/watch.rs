@@ -1,4 +1,4 @@
-//! The descriptors of one back end, watched through one that stays the same.
+//! The descriptors of one back end, watched through a single one that stays the same.
 
 use std::{
     io,
@@ -14,8 +14,8 @@ use rustix::{
     },
 };
 
-/// An epoll instance, readable while one of its descriptors has something, and a timer among them. Nobody asks which one it is: each
-/// of a back end's few descriptors never blocks and can simply be tried.
+/// An epoll instance, which is readable while one of its descriptors or its timer is. It doesn't tell which one: a back end's few
+/// descriptors never block, and can simply be tried.
 #[derive(Debug)]
 pub(super) struct Watch {
     epoll: OwnedFd,
@@ -36,32 +36,32 @@ impl Watch {
         self.epoll.as_fd()
     }
 
-    /// Watches `fd`, which is not watched yet.
+    /// Begins to watch `fd`.
     pub(super) fn add(&self, fd: impl AsFd, flags: EventFlags) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, fd, EventData::new_u64(0), flags)?)
     }
 
-    /// Watches `fd` for something else.
+    /// Changes the events for which `fd` is watched.
     pub(super) fn modify(&self, fd: impl AsFd, flags: EventFlags) {
-        // Only what is watched can come here.
+        // It can't fail for a descriptor that is watched.
         let _ = epoll::modify(&self.epoll, fd, EventData::new_u64(0), flags);
     }
 
-    /// No longer watches `fd`. Closing it is not enough where the thread of an output has it, too.
+    /// No longer watches `fd`. Closing it is not enough if the thread of an output has it open as well.
     pub(super) fn remove(&self, fd: impl AsFd) {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
     /// Makes this readable after `time`.
     pub(super) fn wake_in(&self, time: Duration) {
-        // No time at all would disarm it.
+        // A time of zero would disarm the timer.
         let it_value = Timespec::try_from(time.max(Duration::from_nanos(1))).unwrap_or_default();
         let once = Itimerspec { it_interval: Timespec::default(), it_value };
-        // Its arguments are right.
+        // It can't fail with these arguments.
         let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once);
     }
 
-    /// Returns whether the time of [`Watch::wake_in`] is over. It says so once.
+    /// Returns, once, whether the time of [`Watch::wake_in`] is over.
     pub(super) fn is_time(&self) -> bool {
         rustix::io::read(&self.timer, &mut [0_u8; 8]).is_ok()
     }

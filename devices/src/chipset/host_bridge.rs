@@ -11,16 +11,17 @@ use crate::{
 
 /// PCI Express register range base address.
 const PCIEXBAR: usize = 0x60;
-/// Programmable attribute map: seven bytes.
+/// Programmable attribute map, seven bytes.
 const PAM: usize = 0x90;
 /// System management RAM control.
 const SMRAM: usize = 0x9d;
 
-/// Two memory areas for each byte, each with a bit for reads and one for writes; the first byte has one, BIOS's.
+/// The bits of PAM that can be written. Each byte covers two memory areas, with a bit for reads and one for writes for each; the first byte
+/// has one area, the BIOS's.
 const PAM_BITS: [u8; 7] = [0x30, 0x33, 0x33, 0x33, 0x33, 0x33, 0x33];
-/// Opened, closed, locked, enabled.
+/// The bits of SMRAM that can be written: opened, closed, locked, enabled.
 const SMRAM_BITS: u8 = 0x78;
-/// The base segment is A0000H.
+/// SMRAM after a reset: the base segment is A0000H.
 const SMRAM_RESET: u8 = 0x02;
 
 const MIB: u64 = 1 << 20;
@@ -28,9 +29,9 @@ const MIB: u64 = 1 << 20;
 /// PCIEXBAR.
 #[bitfield(u64)]
 struct PciExpressBase {
-    /// ECAM decodes.
+    /// ECAM is decoded.
     enable: bool,
-    /// The number of buses: see [`PciExpressBase::len`].
+    /// A code for the number of buses: see [`PciExpressBase::len`].
     #[bits(2)]
     length: u8,
     #[bits(23)]
@@ -43,7 +44,7 @@ struct PciExpressBase {
 }
 
 impl PciExpressBase {
-    /// 256, 128 or 64 buses; the fourth value is reserved.
+    /// The length for 256, 128 or 64 buses; the fourth code is reserved.
     fn len(self) -> Option<u64> {
         match self.length() {
             0 => Some(256 * MIB),
@@ -54,12 +55,12 @@ impl PciExpressBase {
     }
 }
 
-/// The bridge between CPU and bus 0, which moves ECAM.
+/// The bridge between the CPU and bus 0, which can move ECAM.
 #[derive(Debug)]
 pub struct HostBridge(ConfigSpace);
 
 impl HostBridge {
-    /// The bridge after a reset: ECAM does not decode.
+    /// The bridge after a reset: ECAM is not decoded.
     #[must_use]
     pub fn new() -> Self {
         let mut config = ConfigSpace::new(Identity {
@@ -115,7 +116,7 @@ impl PciFunction for HostBridge {
     fn ecam(&self) -> Option<Range<u64>> {
         let register = PciExpressBase::from(u64::from_le_bytes(self.0.get(PCIEXBAR)));
         let len = register.len().filter(|_| register.enable())?;
-        // The bits below its length do not count.
+        // Address bits below the length are ignored.
         let start = register.base() * (64 * MIB) / len * len;
         Some(start..start + len)
     }

@@ -4,21 +4,21 @@ use crate::{
     state::{StateError, Stateful},
 };
 
-/// Command, at reset and for good: ICH9 says that I/O and memory space and bus mastering are on, and can't be switched off. OVMF looks for
-/// serial ports and a keyboard only behind a bridge that has the first two.
+/// Command, which can't be changed: ICH9 has I/O space, memory space and bus mastering always on. OVMF looks for serial ports and a
+/// keyboard only behind a bridge that has the first two.
 const COMMAND: usize = 0x04;
 const COMMAND_VALUE: [u8; 2] = [0x07, 0];
 /// ACPI base address.
 const PMBASE: usize = 0x40;
-/// Bases at reset, and their bits that can be written: bit 0 says that they are I/O ports.
+/// Values at reset of the registers with base addresses, and their writable bits. Bit 0 means that they are I/O ports.
 const PMBASE_RESET: [u8; 4] = [0x01, 0, 0, 0];
 const PMBASE_BITS: [u8; 4] = [0x80, 0xff, 0, 0];
-/// ACPI control: where ACPI's interrupt goes, and whether the ports decode.
+/// ACPI control: the destination of ACPI's interrupt, and whether the ports are decoded.
 const ACPI_CNTL: usize = 0x44;
 const ACPI_CNTL_BITS: u8 = 0x87;
 /// Routes of PIRQ A to D, and E to H, to the PICs.
 const PIRQS: [usize; 2] = [0x60, 0x68];
-/// To none.
+/// A route after a reset: to no input.
 const PIRQ_RESET: u8 = 0x80;
 const PIRQ_BITS: u8 = 0x8f;
 /// General PM configuration 1.
@@ -27,15 +27,15 @@ const GEN_PMCON_1: usize = 0xa0;
 const RCBA: usize = 0xf0;
 const RCBA_BITS: u32 = 0xffff_c001;
 
-/// The bridge to what a PC has beside its PCI bus.
+/// The bridge to a PC's devices besides those on its PCI bus.
 ///
-/// ACPI's ports are always at 600H, the address that both firmwares give them, and INTx pins lead to the IOAPIC alone: the registers keep
-/// what is written, and change nothing.
+/// ACPI's ports are always at 600H, the address that both firmwares give them, and INTx pins lead only to the IOAPIC: the registers keep
+/// what is written, and have no effect.
 #[derive(Debug)]
 pub struct Lpc(ConfigSpace);
 
 impl Lpc {
-    /// Its place.
+    /// Its address on the PCI bus.
     pub const ADDRESS: PciAddress = PciAddress::new(0x1f, 0).unwrap();
 
     /// The bridge after a reset.

@@ -4,16 +4,16 @@ use vm_memory::{Bytes, MmapRegion, VolatileMemory, VolatileSlice, mmap::MmapRegi
 
 use crate::bus::{Effect, Target};
 
-/// The chip that firmware is in. The guest reads it as memory, and can't write to it, so that one serves the machine through all resets.
+/// The chip with the firmware. The guest reads it as memory and can't write to it, so that one chip serves through all resets.
 #[derive(Debug)]
 pub struct Rom(MmapRegion);
 
 impl Rom {
-    /// A chip that holds `bytes`.
+    /// Makes a chip that holds `bytes`.
     ///
     /// # Errors
     ///
-    /// There are none, or the host has no room for them.
+    /// There are no bytes, or the host has no memory for them.
     pub fn new(bytes: &[u8]) -> io::Result<Self> {
         let mapping = MmapRegion::new(bytes.len()).map_err(|error| match error {
             MmapRegionError::Mmap(error) => error,
@@ -30,14 +30,14 @@ impl Rom {
         self.0.size() as u64
     }
 
-    /// All of it, for KVM to map.
+    /// All of its bytes, for KVM to map.
     #[must_use]
     pub fn as_volatile_slice(&self) -> VolatileSlice<'_> {
         self.0.as_volatile_slice()
     }
 }
 
-/// Serves the accesses that cause an exit: writes, which change nothing.
+/// Handles the accesses that cause an exit: writes, which have no effect.
 impl Target for Rom {
     fn read(&self, offset: u64, data: &mut [u8]) {
         let read = usize::try_from(offset).map(|offset| self.as_volatile_slice().read_slice(data, offset));

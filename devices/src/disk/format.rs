@@ -14,10 +14,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 3] = [Self::Raw, Self::Qcow2, Self::Vmdk];
 
-    /// QEMU's name for it, and everybody else's.
+    /// The format's name, as in QEMU.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl Format {
         }
     }
 
-    /// The format that an image means by `name`, for its backing file.
+    /// The format that an image records as `name` for its backing file.
     pub(super) fn recorded(name: &str) -> Option<Self> {
         match name {
             "file" | "host_device" => Some(Self::Raw),
@@ -36,7 +36,7 @@ impl Format {
     }
 }
 
-/// By its [`Format::name`].
+/// Parses a [`Format::name`].
 impl FromStr for Format {
     type Err = UnknownFormat;
 
@@ -45,7 +45,7 @@ impl FromStr for Format {
     }
 }
 
-/// Not the name of a format that nvmm reads.
+/// The text names no format that nvmm reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("give raw, qcow2 or vmdk")]
 pub struct UnknownFormat;

@@ -1,4 +1,4 @@
-//! Images of any bytes, in memory.
+//! Fuzzes images, which are in memory.
 
 use std::{
     fs::File,
@@ -21,7 +21,7 @@ use super::{
 /// The most bytes of a disk that are read or written at a time.
 const MOST: u64 = 32 << 10;
 
-/// The longest that a file is made, as a power of two.
+/// The largest length of a file, as a power of two.
 const MAX_LEN_BITS: u8 = 25;
 
 /// The header of a qcow2 image.
@@ -44,7 +44,7 @@ pub fn qcow2_header(data: &[u8]) {
     }
 }
 
-/// A qcow2 image, read and written, or read under an overlay. The last byte says how, and how long its file is at least.
+/// A qcow2 image that is read and written, or read under an overlay. The last byte decides which, and the least length of its file.
 pub fn qcow2_image(data: &[u8]) {
     let Some((&how, bytes)) = data.split_last() else { return };
     let (read_only, overlay) = (how & 0x20 != 0, how & 0x40 != 0);
@@ -63,7 +63,7 @@ pub fn qcow2_image(data: &[u8]) {
         let disk = opened.disk;
         read(&*disk, &mut numbers);
         if !read_only {
-            // Its tables may say that it is in one place with itself or with them, but an overlay's don't.
+            // The image's own tables may put several clusters in one place, but an overlay's tables don't.
             write(&*disk, &mut numbers, overlay);
         }
     }
@@ -88,13 +88,13 @@ impl Image {
         Self { file }
     }
 
-    /// By which it can be opened, as long as this is there.
+    /// The path by which it can be opened while this exists.
     pub(super) fn path(&self) -> PathBuf {
         Path::new("/proc/self/fd").join(self.file.as_raw_fd().to_string())
     }
 }
 
-/// Numbers like random ones, that depend on some bytes alone.
+/// Pseudorandom numbers that depend only on the input.
 pub(super) struct Numbers(u64);
 
 impl Numbers {
@@ -107,7 +107,7 @@ impl Numbers {
         Self(hash | 1)
     }
 
-    /// One less than `end`, which is more than 0.
+    /// A number below `end`, which is more than 0.
     fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -115,14 +115,14 @@ impl Numbers {
         self.0 % end
     }
 
-    /// Some sectors of a disk of `size` bytes: where they begin, and how many bytes. The first time its start, then its
+    /// The start and the length in bytes of some sectors on a disk of `size` bytes: in the first round at its start, in the second at its
     /// end, then anywhere.
     fn sectors(&mut self, round: u32, size: u64) -> (u64, u64) {
         let len = SECTOR_SIZE * (1 + self.below(MOST.min(size) / SECTOR_SIZE));
         let offset = match round {
             0 => 0,
             1 => size - len,
-            // Near the start, where the smaller tables are.
+            // Near the start, where the smaller tables have their data.
             2..6 => SECTOR_SIZE * self.below(((size - len) / SECTOR_SIZE).min(1024) + 1),
             _ => SECTOR_SIZE * self.below((size - len) / SECTOR_SIZE + 1),
         };
@@ -130,7 +130,7 @@ impl Numbers {
     }
 }
 
-/// Reads here and there. However it is read, it is the same, and what is said to be zeros is.
+/// Reads at several places. All ways of reading agree, and parts reported as zeros are zeros.
 pub(super) fn read(disk: &dyn Disk, numbers: &mut Numbers) {
     let size = disk.size();
     assert!(size.is_multiple_of(SECTOR_SIZE));
@@ -150,12 +150,12 @@ pub(super) fn read(disk: &dyn Disk, numbers: &mut Numbers) {
     }
 }
 
-/// Writes here and there, in all ways. If the image is `sane`, that changes what was written to, and nothing else.
+/// Writes at several places, in all ways. If the image is `sane`, only the written places change.
 fn write(disk: &dyn Disk, numbers: &mut Numbers, sane: bool) {
     let size = disk.size();
     for round in 0..if size > 0 { 7 } else { 0 } {
         let (offset, len) = numbers.sectors(round, size);
-        // With what is around it.
+        // Compare the surroundings as well.
         let start = offset - SECTOR_SIZE * numbers.below((offset.min(MOST)) / SECTOR_SIZE + 1);
         let end =
             offset + len + SECTOR_SIZE * numbers.below((size - offset - len).min(MOST) / SECTOR_SIZE + 1);
@@ -189,7 +189,7 @@ fn write(disk: &dyn Disk, numbers: &mut Numbers, sane: bool) {
     let _ = disk.flush();
 }
 
-/// Reads into buffers that end so many bytes behind `offset`.
+/// Reads at `offset` into buffers that end at these distances from it.
 fn read_at(disk: &dyn Disk, offset: u64, ends: &[u64]) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0xee; index(ends.last().copied().unwrap_or(0))];
     let mut rest = bytes.as_mut_slice();

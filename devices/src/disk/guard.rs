@@ -1,8 +1,8 @@
 //! The header of a qcow2 image, read before anything else acts on it.
 //!
-//! imago trusts what a header says: it reads an encrypted image as if it were plain, and takes memory for tables as long
-//! as they claim to be. So a header is checked here first, and what can't be read rightly is refused by name. QEMU's
-//! `docs/interop/qcow2.txt` is the specification; the limits on lengths are those of its `block/qcow2.h`.
+//! imago trusts what a header says: it reads an encrypted image as if it were plain, and allocates memory for tables of any length. So a
+//! header is checked here first, and what can't be read correctly is refused by name. QEMU's `docs/interop/qcow2.txt` is the specification;
+//! the limits on lengths are those of its `block/qcow2.h`.
 
 mod error;
 mod extensions;
@@ -26,7 +26,7 @@ use self::{
 use super::SECTOR_SIZE;
 use crate::printable::Untrusted;
 
-/// The bytes that every version of the format begins with.
+/// The first bytes of an image in any version of the format.
 pub(super) const MAGIC: [u8; 4] = *b"QFI\xfb";
 
 const MIN_CLUSTER_BITS: u32 = 9;
@@ -37,52 +37,51 @@ const MAX_L1_ENTRIES: u64 = 4 << 20;
 const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
 const MAX_NAME: u64 = 1023;
 
-/// Incompatible features: the image was not closed after it was written to, it contradicts itself, the disk's clusters are
-/// in another file.
+/// Incompatible features: the image was not closed after it was written to; it contradicts itself; its clusters are in another file.
 const DIRTY: u64 = 1 << 0;
 const CORRUPT: u64 = 1 << 1;
 const DATA_FILE: u64 = 1 << 2;
 
-/// The fields of its header by which an image is opened.
+/// The fields of a header that matter for opening the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// The disk's size in bytes.
     pub(super) size: u64,
     /// Its backing file.
     pub(super) backing: Option<Backing>,
-    /// The file that has the disk's clusters, as the header names it.
+    /// The name of the file with the disk's clusters, if it is another one.
     pub(super) data_file: Option<Untrusted>,
-    /// Its version has clusters that are zeros and take no space.
+    /// Its version has clusters of zeros that take no space.
     pub(super) can_zero: bool,
-    /// The places of its tables.
+    /// The positions of its tables.
     pub(super) layout: Layout,
-    /// It has dirty bitmaps, which nobody keeps up to date here.
+    /// It has dirty bitmaps, which nvmm does not update.
     pub(super) has_bitmaps: bool,
-    /// The faults that do not keep it from being read.
+    /// The faults that do not prevent reading.
     pub(super) flaws: Vec<Flaw>,
-    /// The header that imago is to see.
+    /// The header as imago has to see it.
     pub(super) view: View,
 }
 
-/// The places of an image's tables, and the units that it counts in.
+/// The positions of an image's tables, and the units in which it counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// The unit that its space is given out in has two to this power bytes.
+    /// Two to this power is the size of a cluster in bytes.
     pub(super) cluster_bits: u32,
-    /// A count of the uses of a cluster has two to this power bits.
+    /// Two to this power is the number of bits of a refcount.
     pub(super) refcount_order: u32,
-    /// The offset in the file of the table of the first level.
+    /// The offset in the file of the L1 table.
     pub(super) l1_offset: u64,
-    /// The number of tables of the second level that it can name.
+    /// The number of L2 tables that the L1 table can refer to.
     pub(super) l1_entries: u32,
-    /// The offset in the file of the table of refcount blocks.
+    /// The offset in the file of the refcount table.
     pub(super) refcount_table_offset: u64,
-    /// The number of its clusters.
+    /// The number of clusters of the refcount table.
     pub(super) refcount_table_clusters: u32,
 }
 
 impl Layout {
-    /// The layout once the header begins with `bytes`. No image changes its units.
+    /// The layout after the header's beginning has changed to `bytes`. An image's units never change.
     pub(super) fn updated(self, bytes: &[u8]) -> Self {
         match Fields::read_from_prefix(bytes) {
             Ok((fields, _)) => Self {
@@ -105,18 +104,18 @@ impl Layout {
         }
     }
 
-    /// The unit that the image's space is given out in, in bytes.
+    /// The size of a cluster in bytes.
     pub(super) fn cluster_size(&self) -> u64 {
         1 << self.cluster_bits
     }
 
-    /// The bytes of the disk that a table of the second level covers: it is a cluster of entries of eight bytes.
+    /// The bytes of the disk that an L2 table covers: it is a cluster of entries of eight bytes.
     pub(super) fn l2_covers(&self) -> u64 {
         self.cluster_size() * (self.cluster_size() / 8)
     }
 }
 
-/// A backing file as the header names it.
+/// A backing file, as named in the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Backing {
     pub(super) name: Untrusted,
@@ -128,9 +127,9 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// The file can't be read; or the inner one: the image can't be.
+    /// The file can't be read; or, as the inner error, the image can't be used.
     pub(super) fn read(file: &File, len: u64, writing: bool) -> io::Result<Result<Self, HeaderError>> {
-        // Nothing outside of the first cluster belongs to the header, and no cluster is larger.
+        // The header lies in the first cluster, and this is the size of the largest.
         let most = len.min(1 << MAX_CLUSTER_BITS);
         let mut start = vec![0; usize::try_from(most.min(V3_LEN as u64)).map_err(io::Error::other)?];
         file.read_exact_at(&mut start, 0)?;
@@ -144,7 +143,7 @@ impl Header {
         Ok(Self::parse(&bytes, len, writing))
     }
 
-    /// Checks a header. `bytes` is the image's first cluster, or all of it; `len` is the length of the file.
+    /// Checks a header. `bytes` is the image's first cluster, or the whole file; `len` is the file's length.
     pub(super) fn parse(bytes: &[u8], len: u64, writing: bool) -> Result<Self, HeaderError> {
         let truncated = || HeaderError::Truncated(len);
         if !bytes.starts_with(&MAGIC) {
@@ -156,7 +155,7 @@ impl Header {
             3 => Some(MoreFields::read_from_prefix(rest).map_err(|_| truncated())?.0),
             version => return Err(HeaderError::Version(version)),
         };
-        // The version and the incompatible features come first: they say that all else may mean something different.
+        // The version and the incompatible features come first: they may change the meaning of everything else.
         match fields.crypt_method.get() {
             0 => {}
             1 => return Err(HeaderError::Encrypted("AES")),
@@ -181,7 +180,7 @@ impl Header {
 
         let name = backing_name(&fields, bytes, cluster_size)?;
         let header_len = more.map_or(V2_LEN, |more| more.header_length.get() as usize);
-        // In version 2 they may end where a name begins; in 3 an extension ends them.
+        // In version 2 the extensions may end where a name begins; in version 3 an extension ends them.
         let end = usize::try_from(fields.backing_file_offset.get()).ok();
         let end = end.filter(|&offset| offset > 0 && more.is_none());
         let extensions = Extensions::parse(bytes, header_len, end)?;
@@ -196,7 +195,7 @@ impl Header {
         if let Some(name) = &extensions.data_file {
             view.name(extensions.data_file_at as u64, name);
         }
-        // imago would write all of the header.
+        // imago would write the whole header.
         if writing && !view.is_plain() && more.is_some_and(|more| more.autoclear_features.get() != 0) {
             return Err(HeaderError::Name);
         }
@@ -219,7 +218,7 @@ impl Header {
     }
 }
 
-/// The place of the backing file's name in an image that was just made.
+/// The offset of the backing file's name in an image that was just made.
 pub(super) fn backing_name_at(file: &File) -> io::Result<u64> {
     let mut start = [0; V2_LEN];
     file.read_exact_at(&mut start, 0)?;
@@ -228,8 +227,8 @@ pub(super) fn backing_name_at(file: &File) -> io::Result<u64> {
         .map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Returns whether the headers `old` and `new`, each a whole cluster, differ only in what changes as an image grows: the size, and
-/// the places of its tables.
+/// Returns whether the headers `old` and `new`, each a whole cluster, differ only in fields that change when an image grows: the size, and
+/// the positions of its tables.
 pub(super) fn is_same_image(old: &[u8], new: &[u8]) -> bool {
     let mut restored = new.to_vec();
     for changing in [
@@ -247,7 +246,7 @@ pub(super) fn is_same_image(old: &[u8], new: &[u8]) -> bool {
         })
 }
 
-/// Refuses features that are not known here. To be dirty or corrupt only keeps an image from being written to.
+/// Refuses unknown features. A dirty or corrupt image is only refused for writing.
 fn check_features(more: &MoreFields, bytes: &[u8], writing: bool) -> Result<Vec<Flaw>, HeaderError> {
     let all = more.incompatible_features.get();
     let harmless = if writing { DATA_FILE } else { DATA_FILE | DIRTY | CORRUPT };
@@ -272,7 +271,7 @@ fn check_features(more: &MoreFields, bytes: &[u8], writing: bool) -> Result<Vec<
     }
 }
 
-/// Checks what lengths are in units of, and returns the size of a cluster.
+/// Checks the units of lengths, and returns the size of a cluster.
 fn check_clusters(fields: &Fields, more: Option<&MoreFields>) -> Result<u64, HeaderError> {
     let bits = fields.cluster_bits.get();
     if !(MIN_CLUSTER_BITS..=MAX_CLUSTER_BITS).contains(&bits) {
@@ -295,7 +294,7 @@ fn check_clusters(fields: &Fields, more: Option<&MoreFields>) -> Result<u64, Hea
     Ok(cluster_size)
 }
 
-/// Returns the size that the disk has: of one that is only read, whole sectors alone, as QEMU takes it.
+/// Returns the size of the disk. If it is only read, a part of a sector at its end is left out, as QEMU does.
 fn check_size(fields: &Fields, cluster_size: u64, writing: bool) -> Result<u64, HeaderError> {
     let (mut size, entries) = (fields.size.get(), u64::from(fields.l1_size.get()));
     if !writing {
@@ -310,7 +309,7 @@ fn check_size(fields: &Fields, cluster_size: u64, writing: bool) -> Result<u64, 
     if entries > MAX_L1_ENTRIES {
         return Err(field("l1_size", entries, "it must be at most 4194304"));
     }
-    // An L2 table is a cluster of eight-byte entries, one for a cluster.
+    // An L2 table is a cluster with an eight-byte entry for each cluster.
     let covered = cluster_size * (cluster_size / 8);
     if size.div_ceil(covered) > entries {
         return Err(field("l1_size", entries, "it is too small for the size"));
@@ -318,7 +317,7 @@ fn check_size(fields: &Fields, cluster_size: u64, writing: bool) -> Result<u64, 
     Ok(size)
 }
 
-/// Checks that the tables lie in the file, behind the header.
+/// Checks that the tables lie in the file, after the header.
 fn check_tables(fields: &Fields, cluster_size: u64, len: u64) -> Result<(), HeaderError> {
     let check = |name, offset: u64, bytes: u64| {
         if offset == 0 || !offset.is_multiple_of(cluster_size) {

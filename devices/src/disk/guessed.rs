@@ -1,8 +1,8 @@
-//! Disks that were taken for raw by their looks.
+//! Disks that were taken for raw because of their first bytes.
 //!
-//! A guest owns every byte of a raw disk. If it writes what another format begins with, whoever guesses the format next
-//! opens whatever file of the host those bytes name. So a disk that was taken for raw because it looked like nothing
-//! else stays one: the write that would change its looks is refused.
+//! A guest owns every byte of a raw disk. If it writes the first bytes of another format, a program that guesses the format next time opens
+//! any file of the host that those bytes name. So a disk that was taken for raw because it looked like no other format stays raw: a write
+//! that would change that is refused.
 
 use std::{fs::File, io, ops::Range};
 
@@ -14,13 +14,13 @@ use super::{
     raw::RawDisk,
 };
 
-/// A disk that was taken for raw by its looks.
+/// A disk that was taken for raw because it looked like no other format.
 #[derive(Debug)]
 pub(super) struct GuessedRaw(pub(super) RawDisk);
 
 impl GuessedRaw {
-    /// Writes to the first sector what is in `buffers` for it, from `offset` on, unless the disk would look like another
-    /// format's image then. What was looked at is what is written: the guest can change its memory at any time.
+    /// Writes the part of `buffers` that belongs to the first sector, from `offset` on, unless the disk would then look like an image of
+    /// another format. It writes the same copy that it checked: the guest can change its memory at any time.
     fn write_first(&self, buffers: &[VolatileSlice<'_>], offset: usize) -> io::Result<()> {
         let mut after = [0; SECTOR_LEN];
         self.0.read_at(&[VolatileSlice::from(&mut after[..])], 0)?;

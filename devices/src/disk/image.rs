@@ -1,4 +1,4 @@
-//! Images of any format: the format is found, and the disk is opened as one of it.
+//! Images of any format: this finds the format, and opens the disk with it.
 
 mod error;
 
@@ -22,9 +22,9 @@ use crate::printable::ToPrintable;
 /// An open image.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Its disk, with what is written to the overlay, if there is one.
+    /// Its disk, which includes the overlay if there is one.
     pub disk: Arc<dyn Disk>,
-    /// Its format, as it was given or found.
+    /// Its format, given or found.
     pub format: Format,
 }
 
@@ -32,15 +32,15 @@ pub struct Image {
 ///
 /// # Errors
 ///
-/// Those of its format: [`RawDisk::open`], [`Qcow2Disk::open`], [`Vmdk::open`]. With an overlay: that can't be made, or is
-/// there and not one of this image.
+/// The errors of its format: [`RawDisk::open`], [`Qcow2Disk::open`], [`Vmdk::open`]. With an overlay: it can't be made, or it exists and is
+/// not one of this image.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Image, OpenError> {
     let opened = Opened::open(path, &file_options(options))?;
     let format = found(&opened, path, options)?;
     open_as(format, opened, path, options)
 }
 
-/// Uses a file that was opened and locked with the same `path` and `options`, as the format that was [`found`].
+/// Opens a file as the format that was [`found`]. It was opened and locked with the same `path` and `options`.
 pub(super) fn open_as(
     found: Option<Format>,
     opened: Opened,
@@ -71,7 +71,7 @@ pub(super) fn open_as(
     Ok(Image { disk, format })
 }
 
-/// The format of the file: the given one, or the one that it looks like; `None`: it looks like nothing, so it is raw.
+/// The format of the file: the given one, or the one that it looks like. `None` if it looks like none, so that it is raw.
 pub(super) fn found(
     opened: &Opened,
     path: &Path,
@@ -89,14 +89,14 @@ pub(super) fn found(
     }
 }
 
-/// The options for opening the image's file: only to be read, where what is written goes elsewhere or the format takes no writes.
+/// The options for opening the image's file: read-only, if writes go elsewhere or the format takes none.
 fn file_options(options: &OpenOptions) -> DiskOptions {
     let read_only =
         options.disk.read_only || options.overlay.is_some() || options.format == Some(Format::Vmdk);
     DiskOptions { read_only, ..options.disk }
 }
 
-/// The first sector, with zeros behind the end of a shorter file.
+/// The first sector. A shorter file is filled up with zeros.
 fn first_sector(opened: &Opened) -> io::Result<[u8; SECTOR_LEN]> {
     let mut start = [0; SECTOR_LEN];
     let len = opened.len.min(SECTOR_SIZE);

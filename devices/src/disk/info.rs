@@ -1,4 +1,4 @@
-//! Facts of an image that is not used for them: it may be broken, or in use by others.
+//! Facts about an image, which is only looked at: it may be broken, or in use by others.
 
 use std::path::Path;
 
@@ -19,18 +19,18 @@ pub use super::{
 /// The facts of an image.
 #[derive(Debug)]
 pub struct Info {
-    /// It, what it is a difference to, and so on, as far as they could be followed.
+    /// The image, its backing file, that one's backing file and so on, as far as they could be followed.
     pub links: Vec<LinkInfo>,
-    /// Why it can't be used, if it can't.
+    /// The reason why it can't be used, if it can't.
     pub wrong: Option<OpenError>,
 }
 
-/// Looks at the image at `path`: first at it and what it names, without locking anything, and then, if nobody writes to
-/// them, whether it opens.
+/// Reads the facts of the image at `path`: first of it and of the files that it names, without any lock; then, if nobody writes to them,
+/// tries to open it.
 ///
 /// # Errors
 ///
-/// There is no such file, or it can't be read.
+/// The file doesn't exist, or can't be read.
 pub fn look(path: &Path, options: &OpenOptions) -> Result<Info, OpenError> {
     let opened = Opened::look(path)?;
     let format = image::found(&opened, path, options)?;
@@ -45,18 +45,18 @@ pub fn look(path: &Path, options: &OpenOptions) -> Result<Info, OpenError> {
     Ok(Info { links: info.links, wrong: opened.err() })
 }
 
-/// Looks at the image at `path` and what it names, without locking anything.
+/// Reads the facts of the image at `path` and of the files that it names, without any lock.
 ///
 /// # Errors
 ///
-/// There is no such file, or it can't be read.
+/// The file doesn't exist, or can't be read.
 pub fn follow(path: &Path, options: &OpenOptions) -> Result<Info, OpenError> {
     let opened = Opened::look(path)?;
     let format = image::found(&opened, path, options)?;
     Ok(follow_from(&opened, format, path, options))
 }
 
-/// Looks at the image at `path`, which is `opened` and of this format, and what it names.
+/// Reads the facts of the image at `path`, which is `opened` and of this format, and of the files that it names.
 fn follow_from(opened: &Opened, format: Option<Format>, path: &Path, options: &OpenOptions) -> Info {
     let root = options.backing_root.as_deref();
     let (links, wrong) = match format {

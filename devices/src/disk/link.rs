@@ -1,4 +1,4 @@
-//! The facts of one image of a chain.
+//! The facts about one image of a chain.
 
 use std::{
     fs::File,
@@ -10,37 +10,37 @@ use super::{
     SECTOR_SIZE, format::Format, guard::facts::Qcow2Facts, lock, raw::Opened, vmdk::facts::VmdkFacts,
 };
 
-/// `st_blocks` is in these, whatever the file system's blocks are.
+/// The unit of `st_blocks`, whatever the file system's blocks are.
 const BLOCK: u64 = 512;
 
-/// The facts of one image of a chain.
+/// The facts about one image of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkInfo {
     /// Its path.
     pub path: PathBuf,
-    /// The disk's size in bytes, if it can be told.
+    /// The disk's size in bytes, if it can be read.
     pub size: Option<u64>,
     /// The length of its files, in bytes.
     pub len: u64,
-    /// The space that they take, in bytes; a device has no such number.
+    /// The space that they take, in bytes; none for a device.
     pub allocated: Option<u64>,
-    /// The numbers that tell each of its files from all others: device and inode.
+    /// The device and inode numbers of its files, which identify them.
     pub files: Vec<(u64, u64)>,
-    /// The program that writes to it, or may at any time: `NAME (pid N)`.
+    /// The program that writes to it, or may write at any time: `NAME (pid N)`.
     pub writer: Option<String>,
-    /// The facts that its format adds.
+    /// Further facts, by format.
     pub details: Details,
 }
 
-/// The facts that a format adds.
+/// Further facts, by format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Details {
     /// A raw image.
     Raw {
-        /// It was taken for one because it looks like nothing else.
+        /// It was taken for raw because it looks like no other format.
         guessed: bool,
     },
-    /// A qcow2 image; `None`: its header has no known version.
+    /// A qcow2 image; `None` if its header has an unknown version.
     Qcow2(Option<Qcow2Facts>),
     /// A vmdk.
     Vmdk(VmdkFacts),
@@ -57,13 +57,13 @@ impl LinkInfo {
         }
     }
 
-    /// A link without files.
+    /// An image of a chain, without files so far.
     pub(super) fn new(path: &Path, details: Details) -> Self {
         let path = path.to_path_buf();
         Self { path, size: None, len: 0, allocated: Some(0), files: Vec::new(), writer: None, details }
     }
 
-    /// A link that is one raw file.
+    /// A raw image, which is one file.
     pub(super) fn raw(path: &Path, opened: &Opened, guessed: bool) -> Self {
         let mut link = Self::new(path, Details::Raw { guessed });
         link.add(&opened.file, opened.len);
@@ -71,7 +71,7 @@ impl LinkInfo {
         link
     }
 
-    /// Adds a file of `len` bytes to it.
+    /// Adds a file of `len` bytes to the image.
     pub(super) fn add(&mut self, file: &File, len: u64) {
         let space = file.metadata().ok().filter(|it| !it.file_type().is_block_device());
         let space = space.and_then(|it| it.blocks().checked_mul(BLOCK));

@@ -1,9 +1,9 @@
 //! Locks on image files that nvmm and QEMU both honour.
 //!
-//! QEMU (`block/file-posix.c`) locks single bytes far from each other, one per permission: byte 100 + n says "I use
-//! permission n", byte 200 + n says "nobody else may". All locks are shared ones, and each user, once it holds its
-//! own, looks for those of others that contradict them. The locks are of the open file description: they go when it is
-//! closed, however the process ends, and hold between two disks of one process too.
+//! QEMU (`block/file-posix.c`) locks single bytes far from each other, one per permission: byte 100 + n means "I use permission n", byte
+//! 200 + n means "nobody else may". All locks are shared ones. Each user first takes its own locks, and then looks for locks of others that
+//! contradict them. The locks belong to the open file description: they end when it is closed, however the process ends, and also work
+//! between two disks of one process.
 
 #![expect(unsafe_code, reason = "rustix has no open file description locks")]
 
@@ -27,7 +27,7 @@ use libc::{F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, c_int, c_short, 
 const USED: off_t = 100;
 /// The first byte of the locks of permissions denied to others.
 const DENIED: off_t = 200;
-/// The bytes from [`USED`] on that have all permissions, in use and denied.
+/// The number of bytes from [`USED`] on that cover all permissions, in use and denied.
 const ALL: off_t = 2 * (DENIED - USED);
 
 /// `BLK_PERM_CONSISTENT_READ`.
@@ -37,12 +37,12 @@ const WRITE: off_t = 1;
 /// `BLK_PERM_RESIZE`.
 const RESIZE: off_t = 3;
 
-/// The longest wait for a lock that nobody is found to have, and the pause between two tries.
+/// The longest wait for a lock whose holder is not found, and the pause between two attempts.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// [`lock`]s `file`, or returns who is in the way. A file that was registered with an io_uring stays open, and locked, for
-/// a moment after its process has ended, so a lock that no process is found to have is waited for.
+/// Takes the [`lock`] of `file`, or returns who holds one that is in the way. A file that was registered with an io_uring stays open, and
+/// locked, for a moment after its process has ended, so this waits for a lock whose holder is not found.
 pub(crate) fn lock_or_blame(file: &File, writing: bool) -> io::Result<Option<String>> {
     let start = Instant::now();
     while !lock(file, writing)? {
@@ -54,8 +54,8 @@ pub(crate) fn lock_or_blame(file: &File, writing: bool) -> io::Result<Option<Str
     Ok(None)
 }
 
-/// Locks `file` until it is closed: against writers, and if `writing` against readers too. `false` says that
-/// another user is in the way, and that `file` has no lock.
+/// Locks `file` until it is closed: against writers, and if `writing` against readers too. Returns false if another user is in the way;
+/// then `file` has no lock.
 pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     let used: &[off_t] = if writing { &[READ, WRITE] } else { &[READ] };
     let denied = &[WRITE, RESIZE];
@@ -74,33 +74,34 @@ pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Gives up all locks of `file`. Closing it is not enough: a child that was just forked has it, and its locks, until it calls execve.
+/// Releases all locks of `file`. Closing it is not enough: a child that was just forked has it open too, with its locks, until it calls
+/// execve.
 pub(crate) fn unlock(file: &File) -> io::Result<()> {
     fcntl_range(file, F_OFD_SETLK, F_UNLCK, USED, ALL).map(drop)
 }
 
-/// Lets others read `file`, which was [`lock`]ed for writing, from now on.
+/// Allows others to read `file`, which was [`lock`]ed for writing, from now on.
 pub(super) fn share(file: &File) -> io::Result<()> {
     fcntl(file, F_OFD_SETLK, F_UNLCK, USED + WRITE).map(drop)
 }
 
-/// The program that writes to `file`, or may at any time, as far as locks and /proc tell. Takes no lock.
+/// The program that writes to `file`, or may write at any time, as far as locks and /proc show. Takes no lock.
 pub(super) fn writer(file: &File) -> Option<String> {
     let is_unlocked = fcntl(file, F_OFD_GETLK, F_WRLCK, USED + WRITE).ok()? == F_UNLCK;
     (!is_unlocked).then(|| holder(file).unwrap_or_else(|| "another program".into()))
 }
 
-/// The program that uses `file` as an image, this process included: reads it, writes to it, or keeps others from that.
+/// The program that uses `file` as an image, which may be this process: it reads it, writes to it, or keeps others from doing so.
 ///
 /// # Errors
 ///
-/// Its file system has no locks.
+/// The file system has no locks.
 pub fn user(file: &File) -> io::Result<Option<String>> {
     let is_unlocked = fcntl_range(file, F_OFD_GETLK, F_WRLCK, USED, ALL)? == F_UNLCK;
     Ok((!is_unlocked).then(|| holder(file).unwrap_or_else(|| "another program".into())))
 }
 
-/// The other user of `file`, as `NAME (pid N)`, as far as /proc tells.
+/// The other user of `file`, as `NAME (pid N)`, as far as /proc shows.
 pub(super) fn holder(file: &File) -> Option<String> {
     let wanted = file.metadata().ok()?;
     let own = (process::id(), file.as_raw_fd());

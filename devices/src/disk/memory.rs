@@ -1,4 +1,4 @@
-//! Disks that nvmm makes itself, and holds in its own memory.
+//! Disks that nvmm makes itself and keeps in its own memory.
 
 use std::{
     fmt,
@@ -80,7 +80,7 @@ impl Disk for MemoryDisk {
     }
 }
 
-/// Without its bytes, which can be secrets.
+/// Leaves out the bytes, which may be secrets.
 impl fmt::Debug for MemoryDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, bytes } = self;

@@ -6,7 +6,7 @@ use vm_memory::VolatileSlice;
 
 use super::{BlockSize, Direction, Disk, Extent};
 
-/// A disk that messages call by a name of the user's instead of its path.
+/// A disk that messages call by a name that the user gave, instead of its path.
 #[derive(Debug)]
 pub struct Named {
     name: String,
@@ -14,7 +14,7 @@ pub struct Named {
 }
 
 impl Named {
-    /// Calls `disk` `name`.
+    /// Gives `disk` this name.
     #[must_use]
     pub fn new(name: String, disk: Arc<dyn Disk>) -> Self {
         Self { name, disk }

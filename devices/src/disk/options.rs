@@ -1,4 +1,4 @@
-//! The ways to open disks.
+//! The options for opening disks.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::format::Format;
 pub struct DiskOptions {
     /// Never write to it, and share it with other readers.
     pub read_only: bool,
-    /// Go past the host's page cache (`O_DIRECT`).
+    /// Bypass the host's page cache (`O_DIRECT`).
     pub direct: bool,
 }
 
@@ -22,12 +22,12 @@ pub struct Qcow2Options {
     pub backing_root: Option<PathBuf>,
 }
 
-/// The file that writes to a disk go to.
+/// The file to which a disk's writes go, instead of the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Overlay {
-    /// Into a file without a name, in `$TMPDIR` or `/var/tmp`, which is gone with the disk.
+    /// A file without a name, in `$TMPDIR` or `/var/tmp`, which is deleted with the disk.
     Temp,
-    /// Into the image at this path, which is made if there is none.
+    /// The image at this path, which is made if it doesn't exist.
     File(PathBuf),
 }
 
@@ -36,10 +36,10 @@ pub enum Overlay {
 pub struct OpenOptions {
     /// The options for opening its file.
     pub disk: DiskOptions,
-    /// Its format; without, what it looks like.
+    /// Its format; by default, the one that it looks like.
     pub format: Option<Format>,
     /// The folders that files named by the image may be in, besides its own folder and those below it.
     pub backing_root: Option<PathBuf>,
-    /// The overlay that writes go to; without one, they go into the image. With one, the image is only read.
+    /// The overlay for writes; without one, they go into the image. With one, the image is only read.
     pub overlay: Option<Overlay>,
 }

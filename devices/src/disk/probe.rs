@@ -1,17 +1,17 @@
-//! Formats as qemu-img knows them by an image's first sector.
+//! Formats as qemu-img recognizes them by an image's first sector.
 //!
-//! The format that a file is taken for matters beyond nvmm: sooner or later somebody gives it to qemu-img without a format. So the
-//! rules are those of the `bdrv_probe` functions of QEMU's block drivers, and a test compares the two.
+//! The format that a file looks like matters beyond nvmm: sooner or later somebody gives it to qemu-img without a format. So the rules are
+//! those of the `bdrv_probe` functions of QEMU's block drivers, and a test compares the two.
 
 use std::path::Path;
 
 use super::{format::Format, guard, vmdk::is_vmdk};
 use crate::printable::ToPrintable;
 
-/// The part of a disk that gives it its looks: a sector.
+/// The bytes that decide on a format: a sector.
 pub(super) const SECTOR_LEN: usize = 512;
 
-/// A format that is known by its first sector, or by its name.
+/// A format that is recognized by its first sector, or by the file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Looks {
     /// QEMU's first format, and its second.
@@ -32,7 +32,7 @@ pub enum Looks {
     Bochs,
     /// The compressed loop device's.
     Cloop,
-    /// Apple's, known by its name alone.
+    /// Apple's, recognized only by the file's name.
     Dmg,
     /// A disk encrypted by LUKS, version 1.
     Luks,
@@ -43,7 +43,7 @@ const CLOOP: &[u8] =
     b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n";
 
 impl Looks {
-    /// The format that begins with `sector`; `None`: nothing special.
+    /// The format of a file that begins with `sector`; `None` if it is no known one.
     pub(super) fn of(sector: &[u8]) -> Option<Self> {
         let at = |offset: usize, bytes: &[u8]| sector.get(offset..).is_some_and(|it| it.starts_with(bytes));
         let is_parallels = at(0, b"WithoutFreeSpace") || at(0, b"WithouFreSpacExt");
@@ -63,13 +63,13 @@ impl Looks {
         }
     }
 
-    /// The format of files with such a name, whatever is in them.
+    /// The format of files with such a name, whatever they contain.
     pub(super) fn named(path: &Path) -> Option<Self> {
         let name = path.as_os_str().as_encoded_bytes();
         (name.len() > 4 && name.ends_with(b".dmg")).then_some(Self::Dmg)
     }
 
-    /// The format that such a file is taken for, if it is one that nvmm reads.
+    /// The format to use for such a file, if nvmm reads it.
     pub(super) fn format(self) -> Option<Format> {
         match self {
             Self::Qcow => Some(Format::Qcow2),
@@ -78,7 +78,7 @@ impl Looks {
         }
     }
 
-    /// Why an image at `path` that looks so can't be used, and what to do.
+    /// The reason why an image at `path` that looks like this can't be used, and what to do.
     pub(super) fn way_out(self, path: &Path) -> String {
         let (name, path) = (self.name(), path.printable());
         let looks = if self == Self::Dmg { "has the name of a" } else { "begins as a" };
@@ -93,7 +93,7 @@ impl Looks {
         }
     }
 
-    /// QEMU's name for it.
+    /// QEMU's name for the format.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! qcow2 images, with all that they are differences to.
+//! qcow2 images, with their backing files.
 //!
-//! imago knows the format. What it must not be asked to read is refused before ([`super::guard`]), every file that it
-//! works on was opened, locked and allowed here ([`chain`]), and what it writes is made to outlive the host ([`order`]).
+//! imago reads and writes the format. Images that it must not read are refused before ([`super::guard`]). Every file that it uses was
+//! opened, locked and permitted here (`chain`), and its writes are put in an order that survives a crash of the host (`order`).
 
 mod chain;
 mod counter;
@@ -62,46 +62,46 @@ use crate::{printable::ToPrintable, vectored};
 /// imago's side of an image.
 type Image = FormatAccess<Store>;
 
-/// An open qcow2 image. It and all below it are locked until it is dropped.
+/// An open qcow2 image. It and all of its backing files stay locked until it is dropped.
 #[derive(Debug)]
 pub struct Qcow2Disk {
     name: String,
-    /// Held alone by what takes the place of clusters away, which others must not be using. Before the files, because
-    /// dropping it writes what it holds back; none is left once that is not to be trusted.
+    /// Locked for writing by operations that take clusters away, because nobody else may use them then. It comes before the files, because
+    /// dropping it writes cached data; `None` once that can't be trusted.
     image: RwLock<Option<Image>>,
     top: Top,
-    /// Those of the image that is written to come last.
+    /// The locked files. Those of the image that is written to come last.
     locked: Vec<File>,
     size: u64,
     read_only: bool,
     broken: AtomicBool,
-    /// Others may have it: nothing of it is written here.
+    /// The locks were given to another process: nothing is written to the image.
     given: AtomicBool,
 }
 
-/// The facts of the image that is written to.
+/// Facts about the image that is written to.
 #[derive(Debug)]
 struct Top {
     layout: Layout,
-    /// It can say that clusters are zeros.
+    /// It can mark clusters as zeros.
     can_zero: bool,
-    /// Clusters that it doesn't have are in another.
+    /// Clusters that it lacks are in a backing file.
     has_backing: bool,
-    /// The file with the disk's clusters, through the page cache.
+    /// The file with the disk's clusters, opened through the page cache.
     data: Option<File>,
     /// The number of its files.
     files: usize,
-    /// None: it is only read, or nobody will read it again.
+    /// The order of writes. None if the image is only read, or if nobody will read it again.
     order: Option<Arc<Order>>,
 }
 
 impl Qcow2Disk {
-    /// Opens and locks the image at `path`, and all below it.
+    /// Opens and locks the image at `path`, and all of its backing files.
     ///
     /// # Errors
     ///
-    /// Those of [`super::raw::RawDisk::open`], for any file of the chain; an image that can't be read; a backing file
-    /// that is not allowed, or whose format is not recorded.
+    /// The errors of [`super::raw::RawDisk::open`], for any file of the chain; an image can't be read; a backing file is not permitted, or
+    /// its format is not recorded.
     pub fn open(path: &Path, options: &Qcow2Options) -> Result<Self, Qcow2Error> {
         Self::new(Opened::open(path, &options.disk)?, path, options)
     }
@@ -115,7 +115,7 @@ impl Qcow2Disk {
         Ok(Self::of(image, top, path, options, locked))
     }
 
-    /// Uses a file of any format that was opened with the same `path`, to be read; and puts an overlay over it.
+    /// Uses a file of any format, which was opened with the same `path`, only for reading, and puts an overlay over it.
     pub(super) fn over(
         opened: Opened,
         path: &Path,
@@ -146,14 +146,14 @@ impl Qcow2Disk {
         }
     }
 
-    /// Does `call` with the image, beside others.
+    /// Calls `call` with the image, while others may use it too.
     fn shared(&self, call: impl FnOnce(&Image) -> io::Result<()>) -> io::Result<()> {
         let image = self.image.read().unwrap_or_else(PoisonError::into_inner);
         let image = image.as_ref().ok_or_else(contradiction)?;
         self.attempt(|| call(image))
     }
 
-    /// Does `call` with the image, while nobody else uses it.
+    /// Calls `call` with the image, while nobody else uses it.
     fn alone(&self, call: impl FnOnce(&mut Image) -> io::Result<()>) -> io::Result<()> {
         let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
         let image = image.as_mut().ok_or_else(contradiction)?;
@@ -163,8 +163,8 @@ impl Qcow2Disk {
         self.attempt(|| call(image))
     }
 
-    /// Does `call`, unless a panic has ended an earlier one: imago asserts what tables say, and an image can say anything.
-    /// The data that it holds back by then is not to be trusted.
+    /// Calls `call`, unless an earlier call has panicked: imago asserts what tables contain, and an image can contain anything. Data that
+    /// imago has cached can't be trusted then.
     fn attempt(&self, call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         if self.broken.load(Ordering::Acquire) {
             return Err(contradiction());
@@ -175,7 +175,7 @@ impl Qcow2Disk {
         })
     }
 
-    /// Does `call` with as many buffers at a time as it takes.
+    /// Calls `call` repeatedly, each time with as many buffers as it accepts.
     fn in_parts<'a>(
         &self,
         buffers: &'a [VolatileSlice<'a>],
@@ -190,11 +190,11 @@ impl Qcow2Disk {
         Ok(())
     }
 
-    /// Writes what lies within one L2 table.
+    /// Writes data that lies within one L2 table.
     fn write_part(&self, buffers: IoVector<'_>, offset: u64) -> io::Result<()> {
         let range = offset..offset + buffers.len();
         match &self.top.order {
-            // imago takes a cluster for a new table without writing back first what says that it is free.
+            // imago allocates a cluster for a new table before it writes back that the cluster was freed.
             Some(order) if !order.maps(&range) => self.alone(|image| {
                 self.make_room(image, &range)?;
                 image.writev(buffers, offset)
@@ -203,7 +203,7 @@ impl Qcow2Disk {
         }
     }
 
-    /// Sees to it that new tables for a `range` of the disk can be put where the file has room.
+    /// Ensures that new tables for a `range` of the disk fit into the file.
     fn make_room(&self, image: &Image, range: &Range<u64>) -> io::Result<()> {
         match &self.top.order {
             Some(order) if order.has_freed() && !order.maps(range) => order.sync(|| image.flush()),
@@ -291,7 +291,7 @@ impl Disk for Qcow2Disk {
     }
 }
 
-/// Opens the images below another, which come from the top on, to be read. Puts their files into `locked`.
+/// Opens the backing images for reading, the topmost first. Adds their files to `locked`.
 fn open_images(
     links: Vec<Link>,
     options: &Qcow2Options,
@@ -317,7 +317,7 @@ fn open_images(
     })
 }
 
-/// Opens a qcow2 image over the one below. Puts its files into `locked`.
+/// Opens a qcow2 image over the one below it. Adds its files to `locked`.
 fn open_image(
     parts: Parts,
     below: Option<Image>,
@@ -356,7 +356,7 @@ fn open_image(
         (file, Some(order)) => Store::Ordered(file, order, header.view),
         (file, None) => Store::File(file, header.view),
     };
-    // It must not open the files that it names by itself.
+    // imago must not open the files that the image names by itself.
     let builder = Qcow2::builder(image).write(!options.read_only).backing(below).data_file(data);
     let image = no_panic(|| {
         let imago = builder.open(DenyImplicitOpenGate::default())?;
@@ -369,7 +369,7 @@ fn open_image(
     Ok((image, top))
 }
 
-/// A file for imago.
+/// Makes a file for imago.
 fn imago_file(opened: &Opened, path: &Path, options: &DiskOptions) -> Result<imago::file::File, Qcow2Error> {
     let file = match options.direct {
         true => Ok(opened.reopen_direct(path, options)?),
@@ -378,12 +378,12 @@ fn imago_file(opened: &Opened, path: &Path, options: &DiskOptions) -> Result<ima
     file.and_then(TryInto::try_into).map_err(|source| Qcow2Error::Tables { path: path.to_owned(), source })
 }
 
-/// The same file once more.
+/// Opens another descriptor of the same file.
 fn copy(opened: Option<&Opened>) -> io::Result<Option<File>> {
     opened.map(|opened| opened.file.try_clone()).transpose()
 }
 
-/// The result of `call`, unless it panics.
+/// The result of `call`; none if it panics.
 fn no_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(call)).ok()
 }

@@ -27,11 +27,11 @@ pub use super::options::DiskOptions;
 use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE, lock};
 use crate::{printable::ToPrintable, vectored};
 
-/// The blocks of a disk that is a file: sectors that any partition table was made for, in pages of the page cache.
+/// The block sizes of a disk that is a file: sectors for which any partition table was made, in pages of the page cache.
 pub(super) const FILE_BLOCK_SIZE: BlockSize =
     BlockSize { logical: 512, physical: 4096, optimal: 0, discard: 4096 };
 
-/// Zeros that are written where the file can't make them, a part at a time.
+/// The number of zero bytes that are written at a time, where the file can't make zeros itself.
 pub(super) const ZEROES: usize = 256 << 10;
 
 /// An open raw image, locked until it is dropped.
@@ -40,7 +40,7 @@ pub struct RawDisk {
     name: String,
     file: File,
     direct: Option<Direct>,
-    /// Length of the file, which need not be whole sectors.
+    /// Length of the file in bytes, which need not be a whole number of sectors.
     len: AtomicU64,
     block_size: BlockSize,
     read_only: bool,
@@ -52,8 +52,8 @@ impl RawDisk {
     ///
     /// # Errors
     ///
-    /// It is missing, no disk, empty, in use by another, not writable although that was asked for, or not able to do
-    /// direct I/O although that was asked for.
+    /// It is missing, is no disk, is empty, is in use by another program, can't be written to although that was asked for, or does not
+    /// support direct I/O although that was asked for.
     pub fn open(path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
         Self::new(Opened::open(path, options)?, path, options)
     }
@@ -74,8 +74,8 @@ impl RawDisk {
         })
     }
 
-    /// The file to use for a transfer. What direct I/O can't do goes through the page cache, which the kernel keeps
-    /// coherent with it: the odd sector, the odd address, and the part of a sector at the end of a file.
+    /// The file to use for a transfer. Transfers that direct I/O can't do go through the page cache, which the kernel keeps coherent with
+    /// it: an unaligned offset, an unaligned address, and the part of a sector at the end of a file.
     fn suitable(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> &File {
         match &self.direct {
             Some(direct)
@@ -91,7 +91,7 @@ impl RawDisk {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// The offset at which data or a hole, as `whence` says, begins from `offset` on: the file's end, if nowhere.
+    /// The offset at which data or a hole (`whence`) begins, from `offset` on; the file's end if there is none.
     fn seek(&self, whence: fn(u64) -> SeekTo, offset: u64) -> io::Result<u64> {
         match seek(&self.file, whence(offset)) {
             Err(Errno::NXIO) => Ok(u64::MAX),
@@ -128,7 +128,8 @@ impl Disk for RawDisk {
         if read == vectored::total(buffers) {
             return Ok(());
         }
-        // Past the end of a file that is not whole sectors are zeros. Short of its end, somebody truncated it.
+        // Zeros follow the end of a file that is not a whole number of sectors. A read that ends before it means that somebody truncated
+        // the file.
         if offset + read < self.len() {
             return Err(ErrorKind::UnexpectedEof.into());
         }
@@ -158,7 +159,7 @@ impl Disk for RawDisk {
     }
 
     fn discard(&self, range: Range<u64>) -> io::Result<()> {
-        // A device takes nothing less than a block.
+        // A device takes only whole blocks.
         let unit = u64::from(self.block_size.logical);
         let (start, end) = (range.start.next_multiple_of(unit), range.end - range.end % unit);
         if start >= end {
@@ -171,7 +172,7 @@ impl Disk for RawDisk {
         self.file.sync_data()
     }
 
-    /// Readers leave each other alone: one that is only read keeps its locks.
+    /// Readers don't disturb each other: a disk that is only read keeps its locks.
     fn unlock(&self) -> io::Result<()> {
         if self.read_only { Ok(()) } else { lock::unlock(&self.file) }
     }
@@ -181,7 +182,7 @@ impl Disk for RawDisk {
     }
 
     fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
-        // A device tells nothing, and has no end to seek from.
+        // A device can't report holes, and has no end to seek to.
         let Ok(data) = self.seek(SeekTo::Data, offset) else {
             return Ok(Extent { len, is_zero: false });
         };
@@ -195,7 +196,7 @@ impl Disk for RawDisk {
     }
 
     fn file_for(&self, _: Direction, buffers: &[VolatileSlice<'_>], offset: u64) -> Option<usize> {
-        // The part of a sector at the end of a file is not the kernel's to fill.
+        // The kernel can't fill the part of a sector behind the end of a file.
         let whole = offset + vectored::total(buffers) <= self.len();
         let direct = || self.direct.as_ref().is_some_and(|direct| direct.can(buffers, offset));
         whole.then(|| usize::from(direct()))
@@ -212,21 +213,21 @@ impl Disk for RawDisk {
         offset: u64,
     ) -> io::Result<usize> {
         if self.direct.is_some() {
-            // Past the page cache there is nothing at once.
+            // Direct I/O always waits for the storage.
             return Err(ErrorKind::Unsupported.into());
         }
         vectored::now(&self.file, direction, buffers, offset)
     }
 }
 
-/// Returns whether the file is on a file system whose files are in memory, and nowhere else. It may be swapped out.
+/// Returns whether the file is on a file system that keeps files only in memory (which may be swapped out).
 fn is_in_memory(file: &File) -> bool {
     // linux/magic.h: TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC.
     const IN_MEMORY: [i64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
     fstatfs(file).is_ok_and(|facts| IN_MEMORY.contains(&facts.f_type))
 }
 
-/// Changes how `range` of `file` is stored, and nothing behind its end; `false`: its file system can't.
+/// Changes how `range` of `file` is stored, and nothing behind its end. Returns false if the file system can't do that.
 pub(super) fn allocate(file: &File, range: &Range<u64>, flags: FallocateFlags) -> io::Result<bool> {
     loop {
         match fallocate(file, flags | FallocateFlags::KEEP_SIZE, range.start, range.end - range.start) {
@@ -245,7 +246,7 @@ fn device_block_size(device: &File) -> Result<BlockSize, Failure> {
     Ok(BlockSize { logical, physical, optimal: 0, discard: physical })
 }
 
-/// Zeroes `buffers` but for their first `skip` bytes. What is left is less than a sector.
+/// Zeroes `buffers` except for their first `skip` bytes. Less than a sector is left then.
 fn zero_from(buffers: &[VolatileSlice<'_>], skip: u64) {
     let mut skip = usize::try_from(skip).unwrap_or(usize::MAX);
     for buffer in buffers {

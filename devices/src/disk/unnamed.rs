@@ -1,4 +1,4 @@
-//! Files that have no name: they are gone with whoever has them open, however that ends.
+//! Files without a name: they are deleted when the processes that have them open end.
 
 use std::{
     fs::{File, OpenOptions},
@@ -7,11 +7,11 @@ use std::{
     path::Path,
 };
 
-/// Makes a file in `folder` that has no name there, of this mode less the umask; `None`: the file system can't do that.
+/// Makes a file without a name in `folder`, with this mode less the umask; `None` if the file system doesn't support that.
 ///
 /// # Errors
 ///
-/// There can't be a file.
+/// The host can't make the file.
 pub fn unnamed_file(folder: &Path, mode: u32) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(mode).custom_flags(libc::O_TMPFILE);

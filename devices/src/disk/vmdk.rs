@@ -1,9 +1,8 @@
-//! VMware's images, read as they are: sparse, flat and compressed, in one file or many, with the disks they are
-//! snapshots of.
+//! VMware's images, which are only read: sparse, flat and compressed, in one file or many, with the disks of which they are snapshots.
 //!
-//! VMware's "Virtual Disk Format 5.0" calls the whole a virtual disk and each member of its chain a link. A link is a
-//! descriptor and extents; what a sparse extent doesn't hold is in its parent link. Nothing in the files is believed:
-//! every offset, size and count is checked before it is used, and no memory is taken for what a file only claims.
+//! VMware's "Virtual Disk Format 5.0" calls the whole a virtual disk and each member of its chain a link. A link consists of a descriptor
+//! and extents; what a sparse extent lacks is in its parent link. Nothing in the files is trusted: every offset, size and count is checked
+//! before it is used, and no memory is allocated merely because a file claims to need it.
 
 mod cache;
 mod chain;
@@ -46,28 +45,28 @@ use super::{
 };
 use crate::{printable::ToPrintable, vectored};
 
-/// An open vmdk, read-only and share-locked with all of its files until it is dropped.
+/// An open vmdk. It is read-only, and share-locked with all of its files until it is dropped.
 #[derive(Debug)]
 pub struct Vmdk {
     name: String,
-    /// Each the child of the one after it.
+    /// The links, each followed by its parent.
     links: Vec<Link>,
     caches: Caches,
 }
 
 impl Vmdk {
-    /// Opens and locks the image at `path`, its extents, and its parents with theirs. They may be in its folder, in any of
+    /// Opens and locks the image at `path`, its extents, and its parents with theirs. All files have to be in its folder, in one of
     /// `roots`, or below.
     ///
     /// # Errors
     ///
-    /// One of the files is missing, in use by a writer, of a variant that is not known, or contradicts itself, its
-    /// length, or its child; it is where it may not be; or there are too many of them.
+    /// One of the files is missing, in use by a writer, of an unknown variant, or contradicts itself, its length, or its child; it is in a
+    /// folder that is not permitted; or there are too many files.
     pub fn open(path: &Path, roots: &[PathBuf]) -> Result<Self, VmdkError> {
         Ok(Self::of(path, chain::open(path, roots)?))
     }
 
-    /// Uses a file that was opened with the same `path`, and is locked. Others may read it from now on.
+    /// Uses a file that was opened with the same `path`, and is locked. Other programs may read it from now on.
     pub(super) fn new(opened: Opened, path: &Path, roots: &[PathBuf]) -> Result<Self, VmdkError> {
         Ok(Self::of(path, chain::open_from(opened, path, roots)?))
     }
@@ -76,7 +75,7 @@ impl Vmdk {
         Self { name: path.printable().to_string(), links, caches: Caches::new() }
     }
 
-    /// Finds what is at `offset`, for at most `len` bytes.
+    /// Finds the place of the bytes at `offset`, for at most `len` bytes.
     fn locate(&self, offset: u64, len: u64) -> io::Result<Span<'_>> {
         let mut len = len;
         for link in &self.links {
@@ -142,15 +141,15 @@ impl Disk for Vmdk {
     }
 }
 
-/// The buffers that are still to be filled.
+/// The buffers that still have to be filled.
 struct Left<'a, 'm> {
     buffers: &'a [VolatileSlice<'m>],
-    /// The part of the first of them that is filled.
+    /// The number of bytes of the first buffer that are filled.
     skip: usize,
 }
 
 impl<'m> Left<'_, 'm> {
-    /// Takes the next `len` bytes.
+    /// Takes the buffers for the next `len` bytes.
     fn take(&mut self, len: u64) -> io::Result<Vec<VolatileSlice<'m>>> {
         let mut len = usize::try_from(len).map_err(io::Error::other)?;
         let mut taken = Vec::new();

@@ -1,9 +1,9 @@
 use std::ops::Range;
 
-/// Pixels on a side of the tiles whose changes are told apart.
+/// Pixels on a side of a tile, the unit in which changes are recorded.
 const TILE: usize = 16;
 
-/// The time of a refresh, as a picture counts them. The default is before all of them.
+/// The time of a refresh, counted in refreshes of a picture. The default is before the first one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(u64);
 
@@ -27,7 +27,7 @@ pub struct Picture {
     height: u16,
     /// Row by row, `0x00RRGGBB`.
     pixels: Vec<u32>,
-    /// When each tile changed, row by row.
+    /// The time of each tile's last change, row by row.
     tiles: Vec<Stamp>,
     now: Stamp,
     resized: Stamp,
@@ -40,13 +40,13 @@ impl Picture {
         (self.width, self.height)
     }
 
-    /// The last refresh.
+    /// The stamp of the last refresh.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         self.now
     }
 
-    /// Returns true if the picture has another size than at `stamp`, or may have had one meanwhile.
+    /// Returns true if the picture has another size than at `stamp`, or may have had one since.
     #[must_use]
     pub fn is_resized_since(&self, stamp: Stamp) -> bool {
         self.resized > stamp
@@ -62,7 +62,7 @@ impl Picture {
         line.get(usize::from(columns.start)..end).unwrap_or_default()
     }
 
-    /// The parts that have changed since `stamp`, which do not overlap: neighbouring tiles of a row are one part.
+    /// The parts that have changed since `stamp`. They do not overlap: neighbouring tiles of a row are one part.
     #[must_use]
     pub fn changes_since(&self, stamp: Stamp) -> Vec<Rect> {
         let across = self.tiles_across();
@@ -79,7 +79,7 @@ impl Picture {
         changes
     }
 
-    /// Begins a refresh of a picture of this size: if it is another than before, all of it has changed.
+    /// Begins a refresh of a picture of this size. If the size differs from the one before, all of the picture has changed.
     pub fn begin(&mut self, width: u16, height: u16) {
         self.now = Stamp(self.now.0 + 1);
         if (width, height) == (self.width, self.height) {
@@ -94,8 +94,8 @@ impl Picture {
         self.resized = self.now;
     }
 
-    /// Draws `pixels`, each `0x00RRGGBB`, in a row from its left edge on, and notes which tiles they change. What lies outside of the picture is
-    /// left out.
+    /// Draws `pixels`, each `0x00RRGGBB`, from the left edge of a row on, and records which tiles they change. Pixels outside of the
+    /// picture are left out.
     pub fn draw_row(&mut self, row: u16, pixels: &[u32]) {
         let (width, row) = (usize::from(self.width), usize::from(row));
         let Some(line) = self.pixels.get_mut(row * width..(row + 1) * width) else { return };
@@ -115,7 +115,7 @@ impl Picture {
         usize::from(self.width).div_ceil(TILE)
     }
 
-    /// The pixels of tiles of a row of tiles.
+    /// The pixels of some neighbouring tiles in a row of tiles.
     fn rect(&self, columns: Range<usize>, row: usize) -> Rect {
         let pixels = |tile: usize, end: u16| u16::try_from(tile * TILE).unwrap_or(u16::MAX).min(end);
         let (x, y) = (pixels(columns.start, self.width), pixels(row, self.height));

@@ -7,9 +7,9 @@
 //! A0000H-BFFFFH: characters and fonts (RAM) ┘
 //! ```
 //!
-//! Guest RAM lies from A0000H to BFFFFH, as in every machine of nvmm's. A VGA has its planes there, and would
-//! keep a font in the third. Here the font stays at A0000H as it is written, with text at B8000H beside it. The
-//! linear modes have their own memory, and the planar ones are not drawn.
+//! Guest RAM covers A0000H to BFFFFH, as in every machine of nvmm's. A VGA has its planes there, and would keep a font in the third. Here
+//! the font stays at A0000H, where it was written, and text is at B8000H. The linear modes have memory of their own, and the planar ones
+//! are not drawn.
 
 mod adapter;
 mod dac;
@@ -49,7 +49,7 @@ use crate::{
     registers::read,
 };
 
-/// The identity of QEMU's.
+/// The PCI identity of QEMU's VGA.
 const IDENTITY: Identity = Identity {
     name: "VGA",
     vendor_id: 0x1234,
@@ -60,29 +60,29 @@ const IDENTITY: Identity = Identity {
     subsystem_id: 0x1100,
 };
 
-/// The BAR of video memory, and that of the registers.
+/// The BARs of video memory and of the registers.
 const VIDEO: u8 = 0;
 const REGISTERS: u8 = 2;
 const REGISTERS_LEN: u64 = 0x1000;
 
-// Offsets in the BAR of the registers; the EDID is at 0.
+// Offsets in the registers' BAR. The EDID is at 0.
 const PORTS: u64 = 0x400;
 const PORTS_END: u64 = PORTS + VgaPorts::LEN;
 const DISPI: u64 = 0x500;
 const DISPI_END: u64 = DISPI + 2 * Dispi::COUNT as u64;
 const EXTENSION: u64 = 0x600;
 
-/// The bytes of the last block: its length, and that pixels are little-endian, which stays so.
+/// The bytes of the last block: its length, and that pixels are little-endian, which can't be changed.
 const EXTENDED: [u8; 8] = [8, 0, 0, 0, 0x1e, 0x1e, 0x1e, 0x1e];
 
-/// The adapter's function on the PCI bus.
+/// The adapter as a PCI function.
 #[derive(Debug)]
 pub struct Vga {
     config: ConfigSpace,
     video: Arc<BarMemory>,
     adapter: Arc<Mutex<Adapter>>,
     edid: [u8; 128],
-    /// Unplugs the monitor with the machine's end.
+    /// Unplugs the monitor when the machine ends.
     _plug: Plug,
 }
 
@@ -90,11 +90,12 @@ impl Vga {
     /// Bytes of video memory.
     pub const MEMORY: u64 = resolution::MEMORY;
 
-    /// An adapter in a machine with this RAM, at a monitor that prefers `resolution`. `log` knows what the guest writes to video memory.
+    /// Makes an adapter in a machine with this RAM, for a monitor that prefers `resolution`. `log` records the guest's writes to video
+    /// memory.
     ///
     /// # Errors
     ///
-    /// The host has no room for video memory.
+    /// The host has no memory left for the video memory.
     pub fn new(
         monitor: &Arc<Monitor>,
         memory: GuestRam,
@@ -113,19 +114,19 @@ impl Vga {
         Ok(Self { config, video, adapter, edid: edid(resolution), _plug: plug })
     }
 
-    /// Sets a linear mode of 32 bits a pixel, for software that finds one. Returns the bytes from one row to the next.
+    /// Sets a linear mode of 32 bits a pixel, for software that expects one at its start. Returns the bytes from one row to the next.
     pub fn set_mode(&self, Resolution { width, height }: Resolution) -> u32 {
         lock(&self.adapter).set_mode(width, height);
         u32::from(width) * 4
     }
 
-    /// The address of video memory, if it has been placed.
+    /// The guest-physical address of video memory, if it has been placed.
     #[must_use]
     pub fn video_memory(&self) -> Option<u64> {
         self.config.decoded().find(|decoded| decoded.bar.index() == VIDEO).map(|decoded| decoded.base)
     }
 
-    /// The ports from `first` on, 3B0H or 3C0H.
+    /// The adapter's ports from `first` on, which is 3B0H or 3C0H.
     #[must_use]
     pub fn ports(&self, first: u16) -> VgaPorts {
         VgaPorts { first, adapter: Arc::clone(&self.adapter) }

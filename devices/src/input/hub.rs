@@ -1,31 +1,30 @@
-//! The one place to which all that a person does comes, whichever machine is built now.
+//! The one place for a person's input, which passes it on to the current machine.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::{Input, Key, Keys, Pointer, Pointing};
 
-/// The devices that hear of keys and pointers. It outlives the machine's resets: those of the next machine take the places of those
-/// before.
+/// The devices for keys and pointers. It outlives the machine's resets: the next machine's devices replace those before.
 #[derive(Debug, Default)]
 pub struct Hub {
     keyboard: Mutex<Option<Weak<Mutex<dyn Keys>>>>,
     tablet: Mutex<Option<Weak<dyn Pointing>>>,
-    /// The pointer as it was told last.
+    /// The last state of the pointer.
     last: Mutex<Pointer>,
 }
 
 impl Hub {
-    /// Has keys go to this keyboard, as long as it is there.
+    /// Sends keys to this keyboard, as long as it exists.
     pub fn plug_keyboard(&self, keyboard: &Arc<Mutex<dyn Keys>>) {
         *self.keyboard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(keyboard));
     }
 
-    /// Has the pointer go to this tablet, as long as it is there.
+    /// Sends the pointer to this tablet, as long as it exists.
     pub fn plug_tablet(&self, tablet: &Arc<dyn Pointing>) {
         *self.tablet.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(tablet));
     }
 
-    /// The pointer as it was told last, for those who change a part of it.
+    /// The last state of the pointer, for callers that change a part of it.
     #[must_use]
     pub fn last_pointer(&self) -> Pointer {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)

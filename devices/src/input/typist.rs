@@ -1,53 +1,53 @@
-//! Keys that a program presses, one after the other.
+//! Types keys for a program, one after the other.
 
 use std::{collections::VecDeque, os::fd::BorrowedFd, sync::Arc, time::Duration};
 
 use super::{Input, Key};
 use crate::{platform::Timer, wakes::Wakes};
 
-/// Presses and releases that can wait.
+/// The most presses and releases that can wait.
 const MOST: usize = 1024;
 /// The time from one press or release to the next, which a guest that polls needs.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The reason why keys are not pressed.
+/// Reasons why keys are not pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TypistError {
-    /// More than can wait.
+    /// Too many keys would wait.
     #[error(
         "{waiting} presses and releases of keys still wait, and {more} more would be over {MOST}; try again later, or give fewer keys"
     )]
     TooMany {
-        /// Those that wait.
+        /// The number of steps that wait.
         waiting: usize,
-        /// Those that were to be added.
+        /// The number of steps to add.
         more: usize,
     },
 }
 
-/// Presses keys in their own time: each press or release waits for the one before.
+/// Types keys: each press or release waits for some time after the one before.
 #[derive(Debug)]
 pub struct Typist {
     input: Arc<dyn Input>,
     timer: Box<dyn Timer>,
-    /// The time to wait after the one before, the key, and whether it is pressed.
+    /// The steps: the time to wait after the one before, the key, and whether to press or release it.
     steps: VecDeque<(Duration, Key, bool)>,
     /// The moment of the last press or release.
     last: Option<Duration>,
 }
 
 impl Typist {
-    /// Presses keys by `input`. `timer` is by a clock that nobody sets.
+    /// Makes a typist that presses keys on `input`. `timer` uses a monotonic clock.
     #[must_use]
     pub fn new(input: Arc<dyn Input>, timer: Box<dyn Timer>) -> Self {
         Self { input, timer, steps: VecDeque::new(), last: None }
     }
 
-    /// Presses all keys, holds them for `hold`, and lets them go in the reverse order, after those that wait already.
+    /// Presses all keys, holds them for `hold`, and releases them in reverse order. This begins after the keys that wait already.
     ///
     /// # Errors
     ///
-    /// Too many wait. None of them is pressed.
+    /// Too many steps wait. None of the keys is pressed.
     pub fn press(&mut self, keys: &[Key], hold: Duration) -> Result<(), TypistError> {
         let (waiting, more) = (self.steps.len(), 2 * keys.len());
         if waiting + more > MOST {
@@ -60,7 +60,7 @@ impl Typist {
         Ok(())
     }
 
-    /// Does what is due, and sets the timer for the next.
+    /// Does the steps that are due, and sets the timer for the next one.
     fn step(&mut self) {
         let now = self.timer.now();
         while let Some(&(wait, key, pressed)) = self.steps.front() {

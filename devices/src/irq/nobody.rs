@@ -1,4 +1,4 @@
-//! Interrupts that nobody hears, for fuzzing devices.
+//! Interrupts without a receiver, for fuzzing devices.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::{Line, Msi, MsiMessage};
 
-/// Hears no interrupt.
+/// Ignores interrupts.
 #[derive(Debug)]
 pub(crate) struct Nobody;
 

@@ -1,4 +1,4 @@
-//! Taps that are ports of a bridge.
+//! Taps that are connected to a bridge.
 
 mod error;
 mod helper;
@@ -12,13 +12,13 @@ use self::error::PATTERN;
 use super::{InterfaceName, MacAddress, Tap, TapError, interface::Interface};
 
 impl Tap {
-    /// Makes a tap that is a port of `bridge`. Both are gone with its descriptors. It has a queue for each of `queues` ports, and
-    /// the bridge's MTU, unless another is given. Without the right to do so, QEMU's `helper` does it, by default the one
-    /// that is installed.
+    /// Makes a tap that is a port of `bridge`. The tap is deleted when its descriptors are closed. It has a queue for each of `queues`
+    /// ports, and the bridge's MTU unless another is given. If nvmm lacks the permission, it uses QEMU's `helper`, by default the one that
+    /// is installed.
     ///
     /// # Errors
     ///
-    /// There is no such bridge, or nobody has the right to join it.
+    /// There is no such bridge, or there is no permission to join it.
     pub fn on_bridge(
         bridge: &str,
         queues: u16,
@@ -52,7 +52,7 @@ impl Tap {
                 let descriptor = helper::open(helper, name, queues)?;
                 let tap = Self::from_descriptors(vec![descriptor]);
                 let tap = tap.map_err(|error| BridgeError::Tap(name, error.into()))?;
-                // The helper has given it the bridge's. A guest may use a smaller one.
+                // The helper has set the bridge's MTU. A guest may use a smaller one.
                 tap.with_mtu(mtu.into_iter().chain(bridge_mtu).min())
             }
         };
@@ -65,7 +65,7 @@ impl Tap {
 fn join(tap: &Tap, bridge: InterfaceName) -> Result<(), BridgeError> {
     let join = || {
         let interface = Interface::new(tap.interface())?;
-        // A bridge takes the lowest address among its ports as its own, and another when that port is gone. This one is high.
+        // A bridge takes the lowest address of its ports as its own, and changes it when that port is gone. This address is high.
         let MacAddress([_, rest @ ..]) = interface.address()?;
         let [b, c, d, e, f] = rest;
         interface.set_address(MacAddress([0xfe, b, c, d, e, f]))?;

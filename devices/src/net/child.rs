@@ -13,9 +13,8 @@ use std::{
 use libc::{CLOSE_RANGE_CLOEXEC, c_uint};
 use rustix::io::{FdFlags, fcntl_setfd};
 
-/// Has `command` start its program with `descriptor` open, and nothing else besides the standard ones: whoever started nvmm
-/// may have left others open, such as taps that it gives. Returns the number. The program gets no signals of the terminal,
-/// which are nvmm's.
+/// Prepares `command` so that its program has `descriptor` open, and otherwise only the standard descriptors: nvmm may have inherited
+/// others, such as taps. Returns the descriptor's number. The program gets no signals from the terminal, because these are for nvmm.
 pub(super) fn pass(command: &mut Command, descriptor: OwnedFd) -> RawFd {
     let number = descriptor.as_raw_fd();
     command.process_group(0);
@@ -28,9 +27,9 @@ pub(super) fn pass(command: &mut Command, descriptor: OwnedFd) -> RawFd {
     number
 }
 
-/// Has every descriptor but the standard ones closed by exec. Linux before 5.11 can't, and leaves those open that are.
+/// Has exec close all but the standard descriptors. Linux before 5.11 can't do that, and leaves them open.
 fn close_others() {
     let (first, last, flags): (c_uint, c_uint, c_uint) = (3, c_uint::MAX, CLOSE_RANGE_CLOEXEC);
-    // SAFETY: it closes nothing now, and in this process, which is about to become another program, nobody uses them then.
+    // SAFETY: it closes nothing now. At exec, when it does, nothing in this process uses the descriptors any more.
     unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
 }

@@ -1,4 +1,4 @@
-//! Ports of the host that lead to a guest.
+//! Ports of the host that are forwarded to a guest.
 
 use std::{
     fmt, io,
@@ -6,12 +6,12 @@ use std::{
     str::FromStr,
 };
 
-/// A port of the host, from which connections lead to a port of the guest: QEMU's `hostfwd`.
+/// A port of the host from which connections are forwarded to a port of the guest: QEMU's `hostfwd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forward {
     /// The protocol.
     pub protocol: Protocol,
-    /// The host's address; without one, all that it has.
+    /// The host's address; by default all of them.
     pub address: Option<IpAddr>,
     /// The host's port.
     pub port: u16,
@@ -28,13 +28,13 @@ pub enum Protocol {
     Udp,
 }
 
-/// A text that forwards no port.
+/// Reasons why a text is no forwarded port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardError {
     /// The text is not a protocol, an address and two ports.
     #[error("give tcp:[ADDRESS]:PORT-:GUESTPORT, such as tcp:127.0.0.1:2222-:22 (or udp:...)")]
     Form,
-    /// The host's address is none.
+    /// The host's address is invalid.
     #[error(
         "the host's address is to be one of IPv4, such as 127.0.0.1, or of IPv6 in brackets, such as [::1]"
     )]
@@ -42,13 +42,13 @@ pub enum ForwardError {
     /// There is no such port.
     #[error("a port is a number from 1 to 65535")]
     Port,
-    /// The guest's address can't be chosen.
+    /// The guest's address was given, though it can't be chosen.
     #[error("leave out the guest's address, since there is one guest: ...-:GUESTPORT")]
     GuestAddress,
 }
 
 impl Forward {
-    /// Looks whether the port is free.
+    /// Checks whether the port is free.
     pub(super) fn check(&self) -> io::Result<()> {
         let address = SocketAddr::new(self.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), self.port);
         match self.protocol {
@@ -61,7 +61,7 @@ impl Forward {
 impl FromStr for Forward {
     type Err = ForwardError;
 
-    /// Reads QEMU's form, `tcp:[ADDRESS]:PORT-:GUESTPORT`. Without a protocol it is TCP.
+    /// Parses QEMU's form, `tcp:[ADDRESS]:PORT-:GUESTPORT`. The default protocol is TCP.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (protocol, rest) = text.split_once(':').ok_or(ForwardError::Form)?;
         let protocol = match protocol {
@@ -89,7 +89,7 @@ impl FromStr for Forward {
 }
 
 impl fmt::Display for Forward {
-    /// The form that is read.
+    /// Writes the form that is parsed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.protocol)?;
         match self.address {

@@ -14,11 +14,11 @@ use super::{
     ioctl::{self, Call, Request},
 };
 
-/// The name of an interface, as Linux takes it.
+/// The name of an interface, in Linux's form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InterfaceName([u8; IFNAMSIZ]);
 
-/// A text that can't name an interface.
+/// The text can't be an interface's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an interface's name has 1 to 15 bytes, and no '/', ':' or white space")]
 pub struct InterfaceNameError;
@@ -34,7 +34,7 @@ impl InterfaceName {
         str::from_utf8(&self.0[..len]).unwrap_or_default()
     }
 
-    /// Returns whether the kernel is to put a number into it.
+    /// Returns whether the kernel has to put a number into it.
     pub(super) fn is_pattern(self) -> bool {
         self.as_str().contains('%')
     }
@@ -55,7 +55,7 @@ impl From<[u8; IFNAMSIZ]> for InterfaceName {
 impl FromStr for InterfaceName {
     type Err = InterfaceNameError;
 
-    /// Reads a name, or a pattern such as `tap%d`, for which the kernel takes the first number that is free.
+    /// Parses a name, or a pattern such as `tap%d`, for which the kernel uses the first free number.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_bad = |c: char| matches!(c, '/' | ':' | '\0') || c.is_ascii_whitespace() || c == '\x0b';
         let has_bad_percent = text.replacen("%d", "", 1).contains('%');
@@ -63,7 +63,7 @@ impl FromStr for InterfaceName {
             return Err(InterfaceNameError);
         }
         let mut name = [0; IFNAMSIZ];
-        // The last byte is the end of the kernel's string.
+        // The last byte is the terminating NUL.
         name[..IFNAMSIZ - 1]
             .get_mut(..text.len())
             .ok_or(InterfaceNameError)?

@@ -21,7 +21,7 @@ pub(super) fn page(code: u8) -> Option<Vec<u8>> {
 
 /// SPC-4, "MODE SENSE(10)": the header and the pages.
 pub(super) fn mode_sense(page: u8, locked: bool) -> Option<Vec<u8>> {
-    // Error recovery by default, and the capabilities: it reads CDs and DVDs, has a tray, ejects, locks.
+    // Error recovery by default, and the capabilities: the drive reads CDs and DVDs, has a tray, ejects, locks.
     let recovery = [0x01, 6, 0, 5, 0, 0, 0, 0];
     let mut capabilities = [0; 22];
     capabilities[..2].copy_from_slice(&[0x2a, 20]);

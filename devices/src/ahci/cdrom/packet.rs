@@ -1,4 +1,4 @@
-//! The commands of MMC-6 and SPC-4, by packets.
+//! The commands of MMC-6 and SPC-4, which come in packets.
 
 use super::{
     Cdrom, inquiry,
@@ -30,7 +30,7 @@ mod operation {
     pub(super) const MECHANISM_STATUS: u8 = 0xbd;
 }
 
-/// More blocks than a CD has: it is a DVD then.
+/// The most blocks that a CD has: a medium with more is a DVD.
 const CD_BLOCKS: u32 = 450_000;
 
 /// MMC-6, "Profile list".
@@ -41,10 +41,10 @@ const PROFILE_DVD_ROM: u16 = 0x0010;
 const LEAD_OUT: u8 = 0xaa;
 
 impl Cdrom {
-    /// Carries out a command. Blocks are not read here: the answer says which to read.
+    /// Carries out a command. It reads no blocks itself: the answer says which blocks to read.
     pub(super) fn obey(&self, packet: &[u8; 16]) -> Result<Packet, Sense> {
         let code = packet[0];
-        // SPC-4, "Unit attention condition": these are answered all the same.
+        // SPC-4, "Unit attention condition": these commands are answered in spite of one.
         let is_told_first = matches!(
             code,
             operation::INQUIRY
@@ -90,7 +90,7 @@ impl Cdrom {
             }
             operation::GET_EVENT_STATUS_NOTIFICATION => {
                 if packet[1] & 1 == 0 {
-                    // Only polling is there.
+                    // Only polling is supported.
                     return Err(Sense::BAD_FIELD);
                 }
                 give(self.events(packet[4]), allowed(7))
@@ -120,7 +120,7 @@ impl Cdrom {
     }
 
     fn start_stop(&self, bits: u8) -> Result<Packet, Sense> {
-        // Load or eject, and which of them. Power conditions and the motor are nothing here.
+        // Obey load and eject. Power conditions and the motor have no effect.
         if bits & 0xf0 == 0 && bits & 2 != 0 {
             if bits & 1 == 0 {
                 self.tray.open_by_guest()?;
@@ -197,7 +197,7 @@ impl Cdrom {
         [&len.to_be_bytes()[..], &[0, 0], &profile.to_be_bytes(), &features].concat()
     }
 
-    /// MMC-6, "GET EVENT STATUS NOTIFICATION": of the classes that are asked for, the medium's.
+    /// MMC-6, "GET EVENT STATUS NOTIFICATION": of the requested classes, only the medium's exists.
     fn events(&self, classes: u8) -> Vec<u8> {
         const MEDIA: u8 = 4;
         const SUPPORTED: u8 = 1 << MEDIA;
@@ -211,7 +211,7 @@ impl Cdrom {
     }
 }
 
-/// Gives as much of `data` as the driver allows.
+/// Answers with as much of `data` as the driver allows.
 #[expect(clippy::unnecessary_wraps, reason = "it ends the arms of a match")]
 fn give(mut data: Vec<u8>, allowed: usize) -> Result<Packet, Sense> {
     data.truncate(allowed);
@@ -243,7 +243,7 @@ fn toc(medium: &Medium, msf: bool, format: u8, first_track: u8) -> Option<Vec<u8
     Some([&len.to_be_bytes()[..], &[1, 1], &tracks].concat())
 }
 
-/// The same in the form in which a disc has it.
+/// MMC-6, "READ TOC/PMA/ATIP": the same in the disc's own form, format 2.
 fn full_toc(medium: &Medium) -> Vec<u8> {
     const DATA: u8 = 0x14;
     let entry = |point: u8, [_, minute, second, frame]: [u8; 4]| {
@@ -260,7 +260,7 @@ fn full_toc(medium: &Medium) -> Vec<u8> {
     [&len.to_be_bytes()[..], &[1, 1], &entries].concat()
 }
 
-/// A block's place in minutes, seconds and frames, of which the first two seconds are before block 0.
+/// A block's address in minutes, seconds and frames. Block 0 is at two seconds.
 fn time(block: u32) -> [u8; 4] {
     let frames = block.saturating_add(150);
     let byte = |value: u32| u8::try_from(value).unwrap_or(u8::MAX);
@@ -275,7 +275,7 @@ fn disc_information() -> Vec<u8> {
     data[2] = 0b1110;
     data[3..7].fill(1);
     data[7] = 1 << 5;
-    // There is no more to write.
+    // Nothing more can be written.
     data[16..24].fill(0xff);
     data
 }

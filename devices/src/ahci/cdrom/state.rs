@@ -17,7 +17,7 @@ impl Cdrom {
         CdromState { sense: *self.sense(), tray: self.tray.save() }
     }
 
-    /// Takes up a state. If a medium is in the drive and there was none, or the other way round, the guest is told.
+    /// Loads a state. If a medium was inserted or removed since it was saved, the guest is notified.
     pub(in super::super) fn load(&mut self, CdromState { sense, tray }: CdromState) {
         *self.sense() = sense;
         self.tray.load(&tray);

@@ -1,4 +1,4 @@
-//! The tray of a CD-ROM drive, which the host's user and the guest open and close.
+//! The tray of a CD-ROM drive. The host's user and the guest open and close it.
 
 mod state;
 
@@ -16,7 +16,7 @@ use crate::{
 /// Bytes of a block of data on a CD.
 pub(super) const BLOCK: u64 = 2048;
 
-/// A tray, and what is in it. It outlives the machine's resets.
+/// A tray and its medium. It outlives the machine's resets.
 #[derive(Debug)]
 pub struct Tray {
     name: String,
@@ -28,11 +28,11 @@ pub struct Tray {
 struct State {
     medium: Option<Medium>,
     open: bool,
-    /// The guest has asked that the medium stays.
+    /// The guest has locked the tray, to keep the medium in it.
     locked: bool,
-    /// News that the guest hears before any other answer.
+    /// News that the guest gets before any other answer.
     attention: Option<Sense>,
-    /// The guest has not been told of this event yet: MMC-6, "Media Event Descriptor".
+    /// An event that the guest has not been notified of yet: MMC-6, "Media Event Descriptor".
     event: Option<Event>,
 }
 
@@ -48,10 +48,10 @@ pub struct Medium {
 /// An error that leaves the tray as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrayError {
-    /// The guest holds the medium.
+    /// The guest has locked the tray.
     #[error("the guest has locked it; it is asked to let it go, so try again in a moment, or force it")]
     Locked,
-    /// There is a medium in it already.
+    /// There is another medium in the tray.
     #[error("there is a medium in it; eject that first")]
     Full,
 }
@@ -66,7 +66,7 @@ pub(super) enum Event {
 }
 
 impl Tray {
-    /// A closed tray of the drive `name`, with `medium` in it.
+    /// Makes the closed tray of the drive `name`, with `medium` in it.
     #[must_use]
     pub fn new(name: String, medium: Option<Medium>, lasting: Lasting) -> Self {
         let state = State { medium, ..State::default() };
@@ -103,21 +103,21 @@ impl Tray {
         self.state().locked
     }
 
-    /// Opens the tray and takes the medium out, by `force` though the guest holds it.
+    /// Opens the tray and takes the medium out; with `force`, even if the guest has locked the tray.
     ///
     /// # Errors
     ///
-    /// The guest holds it. It is asked to let it go.
+    /// The guest has locked the tray. It is asked to unlock it.
     pub fn eject(&self, force: bool) -> Result<Option<Medium>, TrayError> {
         self.open(force)?;
         Ok(self.remove())
     }
 
-    /// Opens the tray, by `force` though the guest holds the medium.
+    /// Opens the tray; with `force`, even if the guest has locked it.
     ///
     /// # Errors
     ///
-    /// The guest holds it. It is asked to let it go.
+    /// The guest has locked the tray. It is asked to unlock it.
     pub fn open(&self, force: bool) -> Result<(), TrayError> {
         let mut state = self.state();
         if state.locked && !state.open && !force {
@@ -128,16 +128,16 @@ impl Tray {
         Ok(())
     }
 
-    /// Takes the medium out of an open tray.
+    /// Takes the medium out of the tray, if the tray is open.
     fn remove(&self) -> Option<Medium> {
         self.state().medium.take()
     }
 
-    /// Closes the tray, with `medium` in it if it was empty.
+    /// Closes the tray, with `medium` in it if the tray was empty.
     ///
     /// # Errors
     ///
-    /// There is another medium in it.
+    /// There is another medium in the tray.
     pub fn insert(&self, medium: Medium) -> Result<(), TrayError> {
         let mut state = self.state();
         if state.medium.is_some() {
@@ -157,19 +157,19 @@ impl Tray {
         &self.lasting
     }
 
-    /// The drive was reset: it holds nothing any more.
+    /// Unlocks the tray, because the drive was reset.
     pub(super) fn reset(&self) {
         let mut state = self.state();
         state.locked = false;
         state.attention = Some(Sense::WAS_RESET);
     }
 
-    /// The guest holds the medium, or lets it go.
+    /// Locks or unlocks the tray for the guest.
     pub(super) fn lock(&self, locked: bool) {
         self.state().locked = locked;
     }
 
-    /// The guest opens the tray, as it does to hand the medium out.
+    /// Opens the tray for the guest, as for ejecting the medium.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl Tray {
         Ok(())
     }
 
-    /// Takes what the guest is to be told first.
+    /// Takes the news that the guest has to get first.
     pub(super) fn take_attention(&self) -> Option<Sense> {
         self.state().attention.take()
     }
@@ -196,7 +196,7 @@ impl Tray {
     ///
     /// # Errors
     ///
-    /// There is none, or the tray is open.
+    /// There is no medium, or the tray is open.
     pub(super) fn loaded(&self) -> Result<Medium, Sense> {
         let state = self.state();
         match &state.medium {
@@ -230,7 +230,7 @@ impl State {
 }
 
 impl Medium {
-    /// Its blocks of 2048 bytes; what is left at its end is none.
+    /// The number of blocks of 2048 bytes. A shorter block at the end does not count.
     pub(super) fn blocks(&self) -> u32 {
         u32::try_from(self.disk.size() / BLOCK).unwrap_or(u32::MAX)
     }

@@ -22,10 +22,10 @@ impl AtaDisk {
         }
         identity::write(&mut words, "NVMM HARDDISK", &self.serial());
         words.set(47, 0x8000 | u16::from(MAX_MULTIPLE));
-        // LBA, DMA, IORDY, standby timers by the standard.
+        // LBA, DMA, IORDY, standby timers with the standard's values.
         words.set(49, 0x2f00);
         words.set(50, 0x4000);
-        // Words 54 to 58, 64 to 70 and 88 mean something.
+        // Words 54 to 58, 64 to 70 and 88 are valid.
         words.set(53, 0x0007);
         for (word, value) in [(54, cylinders), (55, heads), (56, per_track)] {
             words.set(word, value);
@@ -43,9 +43,9 @@ impl AtaDisk {
         words.set(80, 0x03f0);
         let (power, cache, look_ahead) = (1 << 3, 1 << 5, 1 << 6);
         words.set(82, power | cache | look_ahead);
-        // 48-bit addresses, and both flushes.
+        // 48-bit addresses, and both flush commands.
         words.set(83, 0x4000 | 1 << 10 | 1 << 12 | 1 << 13);
-        // Logs, and writes that reach the medium.
+        // Logs, and writes that go to the medium directly.
         words.set(84, 0x4000 | 1 << 5 | 1 << 6);
         let on = |set: bool, bits: u16| if set { bits } else { 0 };
         words.set(85, power | on(self.cache.writeback(), cache) | on(settings.look_ahead, look_ahead));
@@ -65,7 +65,7 @@ impl AtaDisk {
             words.set(105, TRIM_BLOCKS);
             words.set(169, 1);
         }
-        // Logical sector 0 begins a physical one.
+        // Logical sector 0 is at the beginning of a physical one.
         words.set(209, 0x4000);
         // It does not rotate.
         words.set(217, 1);
@@ -73,7 +73,7 @@ impl AtaDisk {
         words.into_bytes()
     }
 
-    /// The serial number: the user's, or one that says that there is none.
+    /// The user's serial number, or the text for a disk without one.
     fn serial(&self) -> String {
         self.lasting.options.serial.to_string()
     }

@@ -1,4 +1,4 @@
-//! ATA8-ACS, "READ LOG EXT": the directory, and what went wrong with a queued command.
+//! ATA8-ACS, "READ LOG EXT": the directory of logs, and the log with the error of a queued command.
 
 use arch::checksum;
 
@@ -16,26 +16,26 @@ const QUEUED_ERROR: u8 = 0x10;
 const PAGE: usize = 512;
 
 impl AtaDisk {
-    /// Remembers that a queued command failed, until its driver asks.
+    /// Keeps the error of a queued command until the driver asks for it.
     pub(in crate::ahci) fn queued_failed(&self, tag: u8, end: TaskFile) {
         self.settings().queued_error = Some(QueuedError { tag, end });
     }
 
     pub(super) fn read_log(&self, fis: &CommandFis, protocol: Protocol) -> Step {
         let [log, ..] = fis.lba().to_le_bytes();
-        // One page each, which is the first.
+        // Each log has one page: refuse other counts and other pages.
         if fis.count() != 1 || fis.lba() & 0xff_0000_ff00 != 0 {
             return Step::abort(fis);
         }
         let mut page = vec![0; PAGE];
         match log {
             DIRECTORY => {
-                // The version, and for each log how many pages it has.
+                // The version, and then for each log its number of pages.
                 page[0] = 1;
                 page[2 * usize::from(QUEUED_ERROR)] = 1;
             }
             QUEUED_ERROR => {
-                // Reading it is what ends the error.
+                // Reading the log clears the error.
                 match self.settings().queued_error.take() {
                     Some(error) => error.write(&mut page),
                     // "The error was not of a queued command."

@@ -10,11 +10,11 @@ use crate::{
     state::StateError,
 };
 
-/// The settings of its driver, and what the driver can still read.
+/// The driver's settings, and the errors that it can still read.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct DiskState {
-    /// The size that the driver knows, of a disk that may have grown since.
+    /// The size that the driver knows, though the disk may have grown since.
     sectors: u64,
     writeback: bool,
     multiple: u8,
@@ -22,7 +22,7 @@ pub(in super::super) struct DiskState {
     ultra_dma: u8,
     standby: bool,
     keeps_settings: bool,
-    /// The tag of the queued command that failed, and its end.
+    /// The tag of the queued command that failed, and the registers at its end.
     queued_error: Option<(u8, TaskFileState)>,
 }
 
@@ -41,11 +41,11 @@ impl AtaDisk {
         }
     }
 
-    /// Takes up a state.
+    /// Loads a state.
     ///
     /// # Errors
     ///
-    /// The disk is smaller than its driver knows it, or a setting can't be.
+    /// The disk is smaller than the driver knows it, or a setting is impossible.
     pub(in super::super) fn load(&mut self, state: DiskState) -> Result<(), StateError> {
         if state.sectors > self.sectors {
             return Err(StateError::Nonsense("the disk is smaller now than its driver knows it"));

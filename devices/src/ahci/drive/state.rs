@@ -19,7 +19,7 @@ pub(in super::super) enum DriveState {
 }
 
 impl Drive {
-    /// The state while no command is at the drive.
+    /// Saves the state. No command is at the drive.
     pub(in super::super) fn save(&self) -> DriveState {
         match &self.0 {
             Kind::Disk(disk) => DriveState::Disk(disk.save()),
@@ -27,7 +27,7 @@ impl Drive {
         }
     }
 
-    /// Takes up a state.
+    /// Loads a state.
     ///
     /// # Errors
     ///

@@ -19,7 +19,7 @@ pub(in super::super) struct PortState {
 }
 
 impl Port {
-    /// The state of a port that has stopped.
+    /// Saves the state of a port that has stopped.
     ///
     /// # Errors
     ///
@@ -32,7 +32,7 @@ impl Port {
         Ok(PortState { registers: self.shared.save(), drive })
     }
 
-    /// Takes up a state. The port is paused then.
+    /// Loads a state. The port is paused afterwards.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl Port {
         match (&mut self.drive, state.drive) {
             (None, None) => {}
             (Some(drive), Some(state)) => {
-                // Its thread has it besides, and a port that was just made has none.
+                // The port's thread also holds the drive, but a new port has no thread.
                 Arc::get_mut(drive).ok_or(StateError::Running)?.load(state)?;
             }
             _ => return Err(StateError::Nonsense("a drive where there is none, or none where there is one")),
@@ -51,7 +51,7 @@ impl Port {
         Ok(())
     }
 
-    /// Returns true if it has a cause to interrupt.
+    /// Returns true if the port has a cause to interrupt.
     pub(in super::super) fn is_pending(&self) -> bool {
         let state = self.shared.state();
         state.causes().intersects(state.enabled)

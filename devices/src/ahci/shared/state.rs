@@ -1,4 +1,4 @@
-//! The registers of a port on their way to another one.
+//! The registers of a port, in the form in which they are saved.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::{
     state::StateError,
 };
 
-/// A port's registers. The commands that are issued are not begun.
+/// A port's registers. Commands that are issued have not been begun.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct Registers {
@@ -56,11 +56,11 @@ impl Shared {
         }
     }
 
-    /// Takes up a state, without an interrupt.
+    /// Loads a state, without an interrupt.
     ///
     /// # Errors
     ///
-    /// A register can't have its value.
+    /// A register has an impossible value.
     pub(in super::super) fn load(&self, state: Registers) -> Result<(), StateError> {
         let nonsense = StateError::Nonsense("a port's register with bits that it does not keep");
         let command =

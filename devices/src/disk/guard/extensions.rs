@@ -1,4 +1,4 @@
-//! Header extensions: what follows the fields.
+//! Header extensions, which follow the fields.
 
 use zerocopy::{FromBytes, big_endian::U32};
 
@@ -20,13 +20,13 @@ const FEATURE_NAME_LEN: usize = 48;
 pub(super) struct Extensions {
     pub(super) backing_format: Option<Untrusted>,
     pub(super) data_file: Option<Untrusted>,
-    /// Its place in the header.
+    /// The offset of that name in the header.
     pub(super) data_file_at: usize,
     pub(super) bitmaps: bool,
 }
 
 impl Extensions {
-    /// Reads the extensions from `offset` on, up to the one that ends them, or `end`.
+    /// Reads the extensions from `offset` to the one that ends them, or to `end`.
     pub(super) fn parse(bytes: &[u8], offset: usize, end: Option<usize>) -> Result<Self, HeaderError> {
         let mut found = Self::default();
         let all = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes);
@@ -44,7 +44,7 @@ impl Extensions {
                     found.data_file = Some(contents.into());
                     found.data_file_at = all.len() - data.len();
                 }
-                // imago takes the table apart in entries of this length without looking whether they are whole.
+                // imago reads the table in entries of this length, without checking that the last one is complete.
                 FEATURE_NAMES if !len.is_multiple_of(FEATURE_NAME_LEN) => {
                     return Err(wrong("is no table of feature names"));
                 }

@@ -1,4 +1,4 @@
-//! The fields of a header, right or wrong: for people to read, not for programs to act on.
+//! The fields of a header, right or wrong: for people to read, not for use in code.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
@@ -13,30 +13,30 @@ use crate::printable::Untrusted;
 /// The facts in the header of a qcow2 image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Qcow2Facts {
-    /// Its version: 2 or 3; nothing is known of others.
+    /// Its version: 2 or 3. Other versions are unknown.
     pub version: u32,
     /// The disk's size in bytes.
     pub size: u64,
-    /// Bytes of a cluster, if it can have that many.
+    /// Bytes of a cluster, if the value is possible.
     pub cluster_size: Option<u64>,
-    /// The number of bits that count the uses of a cluster.
+    /// The number of bits of a refcount.
     pub refcount_bits: Option<u32>,
-    /// The method of compressed clusters, if there are any.
+    /// The method by which clusters may be compressed.
     pub compression: &'static str,
     /// Its encryption, if it has one.
     pub encryption: Option<&'static str>,
     /// The number of snapshots inside.
     pub snapshots: u32,
-    /// Its other features, by the specification's names.
+    /// Its other features, by their names in the specification.
     pub features: Vec<&'static str>,
-    /// Its backing file's name, as it is written.
+    /// Its backing file's name, as it is in the header.
     pub backing_file: Option<Untrusted>,
-    /// That one's format, if it is recorded.
+    /// The backing file's format, if it is recorded.
     pub backing_format: Option<Untrusted>,
 }
 
 impl Qcow2Facts {
-    /// Reads the header of the image in `file`, which has `len` bytes; `None`: there is none of a known version.
+    /// Reads the header of the image in `file`, which has `len` bytes; `None` if there is no header of a known version.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Qcow2Facts {
         Ok(Self::parse(&bytes))
     }
 
-    /// Takes a header apart. `bytes` is at least the image's first cluster, or all of it.
+    /// Parses a header. `bytes` is at least the image's first cluster, or the whole file.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (fields, rest) = Fields::read_from_prefix(bytes).ok().filter(|(it, _)| it.magic == MAGIC)?;
         let version = fields.version.get();

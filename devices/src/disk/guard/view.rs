@@ -1,29 +1,29 @@
-//! A header as imago is to see it, where that differs from the file.
+//! A header as imago has to see it, where that differs from the file.
 //!
-//! imago opens no image that is marked as dirty or corrupt, and none with a name that is not UTF-8. To read the first and to
-//! use the second is safe, so it is shown other bytes in their places. The file keeps its own.
+//! imago opens no image that is marked as dirty or corrupt, and none with a name that is not UTF-8. Reading the first and using the second
+//! is safe, so imago gets other bytes in their places. The file is not changed.
 
 use std::mem::offset_of;
 
 use super::fields::{Fields, MoreFields, V2_LEN};
 use crate::printable::Untrusted;
 
-/// Bytes that are read instead of those in the file, each with its offset.
+/// Bytes that are read in place of those in the file, each with its offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct View(Vec<(u64, Vec<u8>)>);
 
 impl View {
-    /// Returns whether the file is shown as it is.
+    /// Returns whether nothing is replaced.
     pub(in super::super) fn is_plain(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns whether anything at `offset` or behind is shown differently.
+    /// Returns whether anything at `offset` or behind it is replaced.
     pub(in super::super) fn covers(&self, offset: u64) -> bool {
         self.0.iter().any(|(at, bytes)| offset < at + bytes.len() as u64)
     }
 
-    /// The parts of what is read from `start` to `end` that are shown differently: where they begin in it, and the bytes.
+    /// The replacements in a read from `start` to `end`: their offsets in what was read, and their bytes.
     pub(in super::super) fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, &[u8])> {
         self.0.iter().filter_map(move |(at, bytes)| {
             let (from, to) = (start.max(*at), end.min(at + bytes.len() as u64));
@@ -41,7 +41,7 @@ impl View {
         self.0.push((at as u64, features.to_be_bytes().to_vec()));
     }
 
-    /// Shows a name at `at` with something else for what is not ASCII, unless it is UTF-8.
+    /// Replaces the bytes of a name at `at` that are not ASCII, unless the name is UTF-8.
     pub(super) fn name(&mut self, at: u64, name: &Untrusted) {
         if name.as_str().is_none() {
             let shown = |byte: &u8| if byte.is_ascii() { *byte } else { b'_' };

@@ -1,20 +1,20 @@
-//! Why an image can't be used.
+//! Reasons why an image can't be used.
 
 use std::{io, path::PathBuf};
 
 use super::super::{probe::Looks, qcow2::Qcow2Error, raw::DiskError, vmdk::VmdkError};
 use crate::printable::ToPrintable;
 
-/// Why an image can't be used.
+/// Reasons why an image can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its file can't be.
+    /// The image's file can't be used.
     #[error(transparent)]
     File(#[from] DiskError),
-    /// It is no good qcow2 image.
+    /// The qcow2 image is faulty.
     #[error(transparent)]
     Qcow2(#[from] Qcow2Error),
-    /// It can't be read.
+    /// The image can't be read.
     #[error("disk {} can't be read", path.printable())]
     Read {
         /// The image.
@@ -22,10 +22,10 @@ pub enum OpenError {
         /// The host's error.
         source: io::Error,
     },
-    /// It is no good vmdk image.
+    /// The vmdk image is faulty.
     #[error(transparent)]
     Vmdk(#[from] VmdkError),
-    /// qemu-img would take it for a format that nvmm doesn't read.
+    /// qemu-img would take the image for a format that nvmm doesn't read.
     #[error("disk {} {}", path.printable(), looks.way_out(path))]
     Foreign {
         /// The image.

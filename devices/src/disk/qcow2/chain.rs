@@ -1,7 +1,7 @@
-//! A qcow2 image and what it is a difference to, and what that is, down to an image that is whole.
+//! A qcow2 image, its backing file, that one's backing file and so on, down to an image that has none.
 //!
-//! The names in a header are the word of whoever made the image, so they are followed with care: only files of a known format,
-//! from where the user keeps images, and none is ever written to.
+//! The names in a header come from whoever made the image, so they are followed with care: only files of a known format, from the folders
+//! where the user keeps images, and none is ever written to.
 
 use std::{
     fs, io,
@@ -29,11 +29,11 @@ pub(super) const MAX_DEPTH: usize = 64;
 #[derive(Debug)]
 pub(super) struct Chain {
     pub(super) top: Parts,
-    /// In the order of reading.
+    /// The backing images, in the order in which they are searched.
     pub(super) below: Vec<Link>,
 }
 
-/// One image of a chain, by its format. Only a qcow2 image can be a difference to what another file holds.
+/// One image of a chain, by its format. Only a qcow2 image can have a backing file.
 #[derive(Debug)]
 pub(super) enum Link {
     Qcow2(Box<Parts>),
@@ -44,26 +44,26 @@ pub(super) enum Link {
 /// The files of a qcow2 image.
 #[derive(Debug)]
 pub(super) struct Parts {
-    /// As the header above it names it, below that one's folder.
+    /// The path, made from the name in the header above it and that one's folder.
     pub(super) path: PathBuf,
     pub(super) header: Header,
     pub(super) opened: Opened,
-    /// The file with the disk's clusters, if not that one.
+    /// The file with the disk's clusters, if it is another one.
     pub(super) data: Option<Opened>,
 }
 
 /// The folders that backing files may be in.
 pub(super) struct Roots(pub(super) Vec<PathBuf>);
 
-/// The state of opening a chain.
+/// The progress of opening a chain.
 struct Walk<'a> {
     roots: Roots,
-    /// The files that are open, by what tells them apart.
+    /// The files that are open, by device and inode number.
     seen: Vec<(u64, u64)>,
     options: &'a DiskOptions,
 }
 
-/// Opens and locks the image at `path`, which is `opened`, and what is below it; from the top on.
+/// Opens and locks the image at `path`, which is `opened`, and its backing files, the topmost first.
 pub(super) fn open(path: &Path, opened: Opened, options: &Qcow2Options) -> Result<Chain, Qcow2Error> {
     let mut walk = Walk::new(path, options)?;
     let top = walk.qcow2(path, opened, &options.disk)?;
@@ -71,12 +71,12 @@ pub(super) fn open(path: &Path, opened: Opened, options: &Qcow2Options) -> Resul
     Ok(Chain { top, below })
 }
 
-/// Opens and locks the image at `path`, which is `opened`, without what is below it.
+/// Opens and locks the image at `path`, which is `opened`, without its backing files.
 pub(super) fn open_top(path: &Path, opened: Opened, options: &Qcow2Options) -> Result<Parts, Qcow2Error> {
     Walk::new(path, options)?.qcow2(path, opened, &options.disk)
 }
 
-/// Opens and locks what is below the image at `path`, which is `opened` to be read, whatever its format; from the top on.
+/// Opens and locks the backing files of the image at `path`, which is `opened` for reading and of any format, the topmost first.
 pub(super) fn open_base(
     opened: Opened,
     path: &Path,
@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
         Ok(Self { roots, seen: Vec::new(), options: &options.disk })
     }
 
-    /// Opens and locks what is below the image at `path`, which is `first`.
+    /// Opens and locks the backing files of the image at `path`, of which the next is `first`.
     fn below(&mut self, path: &Path, first: Option<(&Path, &Backing)>) -> Result<Vec<Link>, Qcow2Error> {
         let mut below: Vec<Link> = Vec::new();
         while let Some((above, backing)) = below.last().map_or(first, Link::backing) {
@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
         Ok(below)
     }
 
-    /// Opens and locks an image, to be read.
+    /// Opens and locks an image for reading.
     fn open(&mut self, found: Found) -> Result<Link, Qcow2Error> {
         let Found { path, real, format } = found;
         if format == Format::Vmdk {
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
         self.link(path, format, opened)
     }
 
-    /// Uses a file that was opened to be read, and is no vmdk.
+    /// Uses a file that was opened for reading, and is no vmdk.
     fn link(&mut self, path: PathBuf, format: Format, opened: Opened) -> Result<Link, Qcow2Error> {
         if format == Format::Qcow2 {
             let options = self.read_only();
@@ -143,7 +143,7 @@ impl<'a> Walk<'a> {
         DiskOptions { read_only: true, ..*self.options }
     }
 
-    /// Reads the header of the image at `path`, and opens and locks what is part of it.
+    /// Reads the header of the image at `path`, and opens and locks its data file if it has one.
     fn qcow2(&mut self, path: &Path, opened: Opened, options: &DiskOptions) -> Result<Parts, Qcow2Error> {
         let path = path.to_owned();
         let header = match Header::read(&opened.file, opened.len, !options.read_only) {
@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Parts {
-    /// Its backing file, and its own path.
+    /// Its backing file, with its own path.
     pub(super) fn backing(&self) -> Option<(&Path, &Backing)> {
         Some((&self.path, self.header.backing.as_ref()?))
     }
@@ -209,7 +209,7 @@ impl Roots {
         Ok(Self(folders.map(real).collect::<Result<_, _>>()?))
     }
 
-    /// Finds the backing file that the image at `above` names.
+    /// Finds the backing file of the image at `above`.
     pub(super) fn find(&self, above: &Path, backing: &Backing) -> Result<Found, Qcow2Error> {
         let (path, name) = (above.to_owned(), backing.name.clone());
         let Some(format) = backing.format() else {
@@ -222,7 +222,7 @@ impl Roots {
         Ok(Found { path, real, format })
     }
 
-    /// Finds the file that the image at `above` names, and its path without links.
+    /// Finds a file that the image at `above` names, and resolves its path's links.
     pub(super) fn locate(
         &self,
         above: &Path,
@@ -248,7 +248,7 @@ impl Roots {
     }
 }
 
-/// The numbers that tell a file from all others.
+/// The device and inode numbers of a file, which identify it.
 pub(super) fn identity(file: io::Result<fs::Metadata>, path: &Path) -> Result<(u64, u64), Qcow2Error> {
     let file = file.map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })?;
     Ok((file.dev(), file.ino()))

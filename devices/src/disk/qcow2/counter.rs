@@ -1,19 +1,19 @@
-//! Counts of the uses of clusters: QEMU's `docs/interop/qcow2.txt`, "Host cluster management".
+//! Refcounts of clusters: QEMU's `docs/interop/qcow2.txt`, "Host cluster management".
 
 use std::ops::Range;
 
-/// A count in a refcount block.
+/// The place of a refcount in a refcount block.
 #[derive(Clone, Debug)]
 pub(super) struct Counter {
     pub(super) bytes: Range<usize>,
-    /// Its bits in each of those.
+    /// The refcount's bits in each of its bytes.
     mask: u8,
-    /// The value that is one, in the last of them.
+    /// The refcount 1, in the last of its bytes.
     one: u8,
 }
 
 impl Counter {
-    /// The count with that index, of two to the power of `order` bits.
+    /// The refcount with that index, of two to the power of `order` bits.
     pub(super) fn new(index: u64, order: u32) -> Self {
         let bit = index << order;
         let start = usize::try_from(bit / 8).unwrap_or(usize::MAX);
@@ -31,7 +31,7 @@ impl Counter {
         block.get(self.bytes.clone()).unwrap_or_default().iter().all(|byte| byte & self.mask == 0)
     }
 
-    /// Counts one use; the count is zero.
+    /// Sets the refcount to 1. It must be 0 before.
     pub(super) fn set_to_one(&self, block: &mut [u8]) {
         if let Some(last) = block.get_mut(self.bytes.clone()).and_then(<[u8]>::last_mut) {
             *last |= self.one;

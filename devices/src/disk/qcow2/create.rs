@@ -18,22 +18,21 @@ use super::{
 };
 use crate::printable::{ToPrintable, Untrusted};
 
-/// The size of a cluster if none is asked for, which is QEMU's too.
+/// The default size of a cluster, as in QEMU.
 const CLUSTER_SIZE: u32 = 64 << 10;
-/// The largest table of the first level, in bytes; QEMU takes no larger one.
+/// The largest L1 table, in bytes. QEMU takes no larger one.
 const MAX_L1_LEN: u64 = 32 << 20;
 /// The longest name of a backing file, in bytes.
 const MAX_NAME: usize = 1023;
 
-/// The choices for a new image.
+/// The options for a new image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateOptions {
-    /// The unit that space is given out in, in bytes: a power of two from 512 to 2 MiB.
+    /// The size of a cluster in bytes: a power of two from 512 to 2 MiB.
     pub cluster_size: u32,
-    /// The backing file, by its name from the image's own folder, and its format. Whether there is
-    /// such a file is not looked at.
+    /// The backing file and its format. The file's name is relative to the image's own folder. It need not exist.
     pub backing: Option<(Untrusted, Format)>,
-    /// Put it in the place of a file that is there already.
+    /// Replace an existing file.
     pub overwrite: bool,
 }
 
@@ -43,34 +42,34 @@ impl Default for CreateOptions {
     }
 }
 
-/// Why an image can't be made.
+/// Reasons why an image can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// There is a file already.
+    /// A file exists already.
     #[error("{} exists, and is not overwritten", .0.printable())]
     Exists(PathBuf),
-    /// Somebody uses the file that is to be overwritten.
+    /// The file to overwrite is in use.
     #[error("{} is in use by {holder}, and is not overwritten", path.printable())]
     InUse {
         /// The file.
         path: PathBuf,
-        /// The program that has it.
+        /// The program that uses it.
         holder: String,
     },
-    /// A size that no disk has.
+    /// An impossible size.
     #[error("a disk can't have {0} bytes; give it a multiple of 512, of 512 at least")]
     Size(u64),
     /// A size that the tables can't cover.
     #[error("a disk of {size} bytes is too large for clusters of {cluster_size} bytes; at most {most} fit")]
     TooLarge {
-        /// The format that was asked for.
+        /// The size that was asked for.
         size: u64,
         /// The size of a cluster.
         cluster_size: u32,
         /// The largest size.
         most: u64,
     },
-    /// A cluster that can't be.
+    /// An impossible size of clusters.
     #[error("a cluster can't have {0} bytes; give it a power of two from 512 to 2097152")]
     ClusterSize(u32),
     /// A name that doesn't fit into the header.
@@ -86,13 +85,12 @@ pub enum CreateError {
     },
 }
 
-/// Makes an image at `path` for a disk of `size` bytes that has not been written to. It is on stable storage when this
-/// returns.
+/// Makes an image at `path` for an empty disk of `size` bytes. It is on stable storage when this returns.
 ///
 /// # Errors
 ///
-/// There is a file already, which is not to be overwritten or is in use; an option or the size is impossible; the host
-/// failed. What was made by then is removed again.
+/// A file exists and must not be overwritten, or is in use; an option or the size is impossible; the host failed. An incomplete image is
+/// removed.
 pub fn create(path: &Path, size: u64, options: &CreateOptions) -> Result<(), CreateError> {
     options.check(size)?;
     let write = |source| CreateError::Write { path: path.to_owned(), source };
@@ -113,13 +111,13 @@ pub fn create(path: &Path, size: u64, options: &CreateOptions) -> Result<(), Cre
     let made = made.and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
     let made = made.and_then(|()| lock::unlock(&file));
     if made.is_err() && is_new {
-        // The error that is told is the first.
+        // Only the first error is reported.
         let _ = fs::remove_file(path);
     }
     made.map_err(write)
 }
 
-/// Makes an image in `file`, which is empty and will be at `path`, for a disk of `size` bytes that has not been written to.
+/// Makes an image for an empty disk of `size` bytes in `file`, which is empty and will be at `path`.
 ///
 /// # Errors
 ///
@@ -135,7 +133,7 @@ pub(super) fn format(file: &File, size: u64, options: &CreateOptions) -> io::Res
     let store = imago::file::File::try_from(file.try_clone()?)?.into();
     let image: Qcow2CreateBuilder<Store> = Qcow2::create_builder(store).size(size).cluster_size(cluster_size);
     let Some((name, format)) = &options.backing else { return image.create() };
-    // imago takes text alone. What is not gets its place by one of the same length.
+    // imago only takes text. A name of other bytes is replaced by one of the same length, and then written here.
     let text = name.as_str().map_or_else(|| "_".repeat(name.as_bytes().len()), str::to_owned);
     image.backing(text, format.name().to_owned()).create()?;
     if name.as_str().is_none() {
@@ -145,7 +143,7 @@ pub(super) fn format(file: &File, size: u64, options: &CreateOptions) -> io::Res
 }
 
 impl CreateOptions {
-    /// Checks that there can be such an image.
+    /// Checks that such an image is possible.
     fn check(&self, size: u64) -> Result<(), CreateError> {
         let cluster_size = self.cluster_size;
         if !cluster_size.is_power_of_two() || !(512..=2 << 20).contains(&cluster_size) {
@@ -164,10 +162,10 @@ impl CreateOptions {
     }
 }
 
-/// Checks that a disk of `size` bytes has few enough clusters.
+/// Checks that a disk of `size` bytes doesn't have too many clusters.
 pub(super) fn check_size(size: u64, cluster_size: u32) -> Result<(), CreateError> {
     let cluster = u64::from(cluster_size);
-    // A table of the second level is a cluster of eight-byte entries, and so has one of the first.
+    // An L2 table is a cluster with an eight-byte entry for each cluster.
     let most = (MAX_L1_LEN / 8 * (cluster / 8)).saturating_mul(cluster).min(i64::MAX.unsigned_abs());
     if size > most { Err(CreateError::TooLarge { size, cluster_size, most }) } else { Ok(()) }
 }

@@ -1,9 +1,9 @@
-//! imago's qcow2, with care for compressed clusters.
+//! imago's qcow2 driver, with protection against faulty compressed clusters.
 //!
-//! imago inflates a cluster into memory that holds whatever it held before, and lets the data copy from what would be
-//! before the cluster's start: from the end of that memory. So an image could show the guest what else was in nvmm's
-//! memory. Here it is inflated over zeros, and where imago inflates it by itself, to write to a part of it, it is found
-//! out first whether it depends on what was there.
+//! imago inflates a cluster into memory that still has older contents, and lets the compressed data copy from before the cluster's start,
+//! which is the end of that memory. So an image could show the guest other contents of nvmm's memory. Here, clusters are inflated over
+//! zeros. Where imago inflates one by itself, to write to a part of it, it is checked first that the result doesn't depend on the older
+//! contents.
 
 #![expect(unsafe_code, reason = "imago's interface to formats has unsafe functions")]
 
@@ -33,15 +33,15 @@ impl Driver {
         Self { imago, cluster_size }
     }
 
-    /// The cluster at `start`, inflated over bytes of `fill`; `None` if it is not compressed any more.
+    /// The cluster at `start`, inflated over bytes of `fill`; `None` if it is no longer compressed.
     fn inflate(&self, start: u64, fill: u8) -> io::Result<Option<Vec<u8>>> {
         let mut cluster = vec![fill; usize::try_from(self.cluster_size).map_err(io::Error::other)?];
         let rest = self.imago.try_readv_special((&mut cluster).into(), start)?;
         Ok(rest.is_none().then_some(cluster))
     }
 
-    /// Checks those clusters of which a write to `len` bytes at `offset` leaves a part, or all of them if nothing is to be
-    /// written at once.
+    /// Checks the clusters that a write to `len` bytes at `offset` changes only partly, or all of its clusters unless they are `overwrite`n
+    /// at once.
     fn check(&self, offset: u64, len: u64, overwrite: bool) -> io::Result<()> {
         let end = offset.saturating_add(len);
         let (first, last) = (self.start(offset), self.start(end.saturating_sub(1)));
@@ -64,11 +64,11 @@ impl Driver {
         if self.inflate(start, 0)? == self.inflate(start, u8::MAX)? {
             return Ok(());
         }
-        let what = format!("the compressed cluster at {start:#x} begins with what is before it");
+        let what = format!("the compressed cluster at {start:#x} copies bytes from before its start");
         Err(io::Error::new(ErrorKind::InvalidData, what))
     }
 
-    /// The first byte of the cluster that has `offset`.
+    /// The first byte of the cluster that contains `offset`.
     fn start(&self, offset: u64) -> u64 {
         offset - offset % self.cluster_size
     }
@@ -82,7 +82,7 @@ impl FormatDriverInstance for Driver {
     }
 
     unsafe fn probe(storage: &Store) -> io::Result<bool> {
-        // SAFETY: What it asks of its caller is what was asked of ours.
+        // SAFETY: our caller keeps the promises that this function asks for.
         unsafe { Qcow2::<Store>::probe(storage) }
     }
 
@@ -135,17 +135,17 @@ impl FormatDriverInstance for Driver {
     }
 
     unsafe fn discard_to_zero_unsafe(&self, offset: u64, length: u64) -> io::Result<(u64, u64)> {
-        // SAFETY: What it asks of its caller is what was asked of ours.
+        // SAFETY: our caller keeps the promises that this function asks for.
         unsafe { self.imago.discard_to_zero_unsafe(offset, length) }
     }
 
     unsafe fn discard_to_any_unsafe(&self, offset: u64, length: u64) -> io::Result<(u64, u64)> {
-        // SAFETY: What it asks of its caller is what was asked of ours.
+        // SAFETY: our caller keeps the promises that this function asks for.
         unsafe { self.imago.discard_to_any_unsafe(offset, length) }
     }
 
     unsafe fn discard_to_backing_unsafe(&self, offset: u64, length: u64) -> io::Result<(u64, u64)> {
-        // SAFETY: What it asks of its caller is what was asked of ours.
+        // SAFETY: our caller keeps the promises that this function asks for.
         unsafe { self.imago.discard_to_backing_unsafe(offset, length) }
     }
 
@@ -185,7 +185,7 @@ impl FormatDriverInstance for Driver {
     }
 
     unsafe fn invalidate_cache(&self) -> io::Result<()> {
-        // SAFETY: What it asks of its caller is what was asked of ours.
+        // SAFETY: our caller keeps the promises that this function asks for.
         unsafe { self.imago.invalidate_cache() }
     }
 

@@ -65,7 +65,7 @@ fn nor_is_that_written_to_the_image() {
         // The cluster in the middle is written over as a whole.
         assert_eq!(written.is_ok(), len > CLUSTER, "{len} at {offset}");
         if let Err(error) = written {
-            let wanted = "the compressed cluster at 0x1000 begins with what is before it";
+            let wanted = "the compressed cluster at 0x1000 copies bytes from before its start";
             assert_eq!(error.to_string(), wanted);
         }
     }

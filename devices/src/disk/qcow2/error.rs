@@ -9,21 +9,21 @@ use super::{
 };
 use crate::printable::{ToPrintable, Untrusted};
 
-/// Why a qcow2 image can't be used.
+/// Reasons why a qcow2 image can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Qcow2Error {
-    /// A file of it can't be.
+    /// One of its files can't be used.
     #[error(transparent)]
     File(#[from] DiskError),
-    /// Its header says so.
+    /// Its header is faulty, or needs an unknown feature.
     #[error("disk {}", path.printable())]
     Header {
         /// The image.
         path: PathBuf,
-        /// The version in its header.
+        /// The fault in its header.
         source: HeaderError,
     },
-    /// The host failed to read it.
+    /// The host failed in reading it.
     #[error("disk {} can't be read", path.printable())]
     Read {
         /// The image.
@@ -47,7 +47,7 @@ pub enum Qcow2Error {
         /// The host's error.
         source: io::Error,
     },
-    /// Something is wrong further down the chain.
+    /// A fault in one of the files that the image needs.
     #[error("disk {} needs others", path.printable())]
     Below {
         /// The path that the user gave.
@@ -74,10 +74,10 @@ pub enum Qcow2Error {
         path: PathBuf,
         /// The backing file.
         name: Untrusted,
-        /// The format that it is said to have.
+        /// The format that is recorded for it.
         format: Untrusted,
     },
-    /// A file that an image names is no image.
+    /// A file that an image names is not a local file.
     #[error("the {what} {name} of disk {} {why}", path.printable())]
     NotAFile {
         /// The image.
@@ -89,7 +89,7 @@ pub enum Qcow2Error {
         /// The kind of file that it is.
         why: NotAFile,
     },
-    /// A file that an image names is in a folder that it may not be in.
+    /// A file that an image names is in a folder that is not permitted.
     #[error(
         "the {what} {name} of disk {} is outside of the disk's folder; allow its own with backing-root=DIR",
         path.printable()
@@ -102,7 +102,7 @@ pub enum Qcow2Error {
         /// The file.
         name: Untrusted,
     },
-    /// The data file is something else already.
+    /// The data file is also another part of the image.
     #[error("the data file {name} of disk {} is another part of it too", path.printable())]
     SharedData {
         /// The image.
@@ -110,7 +110,7 @@ pub enum Qcow2Error {
         /// The data file.
         name: Untrusted,
     },
-    /// An image is its own backing file, at whatever distance.
+    /// An image is its own backing file, directly or through others.
     #[error("the backing file {name} of disk {} is above it too: the chain never ends", path.printable())]
     Loop {
         /// The image.
@@ -118,7 +118,7 @@ pub enum Qcow2Error {
         /// The backing file.
         name: Untrusted,
     },
-    /// More backing files than anybody has.
+    /// More backing files than allowed.
     #[error("disk {} has more than {most} backing files, one below the other; merge some with qemu-img rebase", path.printable())]
     TooDeep {
         /// The image.
@@ -126,10 +126,10 @@ pub enum Qcow2Error {
         /// The limit.
         most: usize,
     },
-    /// The backing file is a vmdk, and no good one.
+    /// The backing file is a faulty vmdk.
     #[error(transparent)]
     Vmdk(#[from] VmdkError),
-    /// There is no place for a temporary overlay.
+    /// A temporary overlay can't be made in this folder.
     #[error(
         "a temporary overlay can't be made in {}; name a folder that has space by the environment's TMPDIR",
         path.printable()
@@ -143,13 +143,13 @@ pub enum Qcow2Error {
     /// An overlay can't be made.
     #[error("an overlay can't be made")]
     Create(#[from] CreateError),
-    /// The file that was given as an overlay is a whole disk.
+    /// The file that was given as an overlay has no backing file.
     #[error("{} is a standalone image, not an overlay, and was not overwritten; name another file", path.printable())]
     NoOverlay {
         /// The image.
         path: PathBuf,
     },
-    /// The file that was given as an overlay is one of another image.
+    /// The file that was given as an overlay belongs to another image.
     #[error("overlay {} is one of {name}, not of {}; name another file", path.printable(), base.printable())]
     OtherOverlay {
         /// The image.
@@ -159,7 +159,7 @@ pub enum Qcow2Error {
         /// The disk.
         base: PathBuf,
     },
-    /// The overlay takes the disk for something else.
+    /// The overlay records another format for the disk.
     #[error(
         "overlay {} takes {} for {recorded}, but it is opened as {format}; add format={recorded}, or name another file",
         path.printable(), base.printable()
@@ -167,11 +167,11 @@ pub enum Qcow2Error {
     OverlayFormat {
         /// The image.
         path: PathBuf,
-        /// The format that it says.
+        /// The format that it records.
         recorded: Untrusted,
         /// The disk.
         base: PathBuf,
-        /// The format of that.
+        /// The disk's format.
         format: &'static str,
     },
 }

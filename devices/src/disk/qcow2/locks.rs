@@ -1,4 +1,4 @@
-//! The locks of an image that is written to, which another process may have for a while.
+//! The locks of an image that is written to, which can be lent to another process.
 
 use std::{
     fs::File,
@@ -10,13 +10,13 @@ use super::Qcow2Disk;
 use crate::disk::{Disk, lock};
 
 impl Qcow2Disk {
-    /// Gives up the locks of the image. Those below are only read, and stay locked for that.
+    /// Releases the locks of the image. Its backing files are only read, and stay locked for that.
     pub(super) fn give_locks(&self) -> io::Result<()> {
         self.given.store(true, Ordering::Release);
         self.written().iter().try_for_each(lock::unlock)
     }
 
-    /// Takes them again, or returns who is in the way.
+    /// Takes the locks again, or returns who holds one that is in the way.
     pub(super) fn take_locks(&self) -> io::Result<Option<String>> {
         for file in self.written() {
             if let Some(holder) = lock::lock_or_blame(file, true)? {
@@ -37,7 +37,7 @@ impl Qcow2Disk {
 
 impl Drop for Qcow2Disk {
     fn drop(&mut self) {
-        // To drop an image is to flush it, which must not be done to a broken one, nor to another's.
+        // Dropping an image flushes it, which must not happen with a broken one, nor with one whose locks another process has.
         let given = self.given.load(Ordering::Acquire);
         if !given && let Err(error) = self.flush() {
             log::error!("disk {}: what the guest did not flush may be lost: {error}", self.name);

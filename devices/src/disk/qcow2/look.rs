@@ -1,4 +1,4 @@
-//! The headers of a qcow2 image and of those below it, read without locks.
+//! The headers of a qcow2 image and of its backing files, read without locks.
 
 use std::{fs, path::Path};
 
@@ -14,7 +14,7 @@ use super::{
     chain::{MAX_DEPTH, Roots, identity},
 };
 
-/// Looks at the image at `path`, which is `opened`, and at those below it until one can't be used.
+/// Reads the facts of the image at `path`, which is `opened`, and of its backing files until one can't be used.
 pub(in super::super) fn look(
     path: &Path,
     opened: &Opened,
@@ -63,7 +63,7 @@ fn follow(
     Ok(())
 }
 
-/// Looks at one image, and adds it to `links`.
+/// Reads the facts of one image, and adds it to `links`.
 fn link(path: &Path, opened: &Opened, links: &mut Vec<LinkInfo>) -> Result<Header, Qcow2Error> {
     let unreadable = |source| Qcow2Error::Read { path: path.to_owned(), source };
     let facts = Qcow2Facts::read(&opened.file, opened.len).map_err(unreadable)?;
@@ -75,7 +75,7 @@ fn link(path: &Path, opened: &Opened, links: &mut Vec<LinkInfo>) -> Result<Heade
     header.map_err(|source| Qcow2Error::Header { path: path.to_owned(), source })
 }
 
-/// Adds the data file of the image at `path`, which was added last, if it has one.
+/// Adds the data file of the image at `path`, the last one of `links`, if it has one.
 fn add_data(path: &Path, header: &Header, roots: &Roots, links: &mut [LinkInfo]) -> Result<(), Qcow2Error> {
     if let (Some(name), Some(link)) = (&header.data_file, links.last_mut()) {
         let (_, real) = roots.locate(path, name, "data file")?;

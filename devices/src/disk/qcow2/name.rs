@@ -1,4 +1,4 @@
-//! The meaning of names in headers: a path, or one of QEMU's other ways to name a file.
+//! Names in headers: a path, or one of QEMU's other ways to name a file.
 
 use std::str;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use super::super::guard::Backing;
 use crate::printable::Untrusted;
 
-/// The other form of a backing file's name: an object that has what `-blockdev` takes.
+/// The beginning of the other form of a backing file's name: an object of options as in `-blockdev`.
 const JSON: &[u8] = b"json:";
 
-/// Why a name is not that of a local file.
+/// Reasons why a name is not that of a local file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAFile {
     /// `nbd://...`, `host_device:...`
@@ -19,23 +19,23 @@ pub enum NotAFile {
     /// A directory, a device.
     #[error("is no local file, but a folder or a device")]
     Kind,
-    /// `json:` and something that is no object.
+    /// `json:` without a JSON object.
     #[error("is no local file, and no JSON object")]
     Json,
-    /// An object that says more, or less, than which file it is.
+    /// An object with other members than those that name a file.
     #[error("is no local file alone: {0} in its JSON")]
     Member(Untrusted),
 }
 
 impl Backing {
-    /// Its format, as it is recorded; QEMU heeds that of a `json:` name only without.
+    /// Its recorded format. Without one, that of a `json:` name counts, as in QEMU.
     pub(super) fn format(&self) -> Option<Untrusted> {
         let in_name = || Some(Blockdev::parse(self.name.as_bytes().strip_prefix(JSON)?).ok()?.driver?.into());
         self.format.clone().or_else(in_name)
     }
 }
 
-/// The file that QEMU takes `name` for, unless it is on a network or more than a file.
+/// The file that `name` means to QEMU, unless it is on a network or more than a file.
 pub(super) fn file_name(name: &Untrusted) -> Result<Untrusted, NotAFile> {
     let bytes = name.as_bytes();
     if let Some(json) = bytes.strip_prefix(JSON) {
@@ -49,15 +49,15 @@ pub(super) fn file_name(name: &Untrusted) -> Result<Untrusted, NotAFile> {
     }
 }
 
-/// A `json:` name that means a local file.
+/// A `json:` name of a local file.
 struct Blockdev {
-    /// Of the format.
+    /// The format's driver.
     driver: Option<String>,
     file_name: String,
 }
 
 impl Blockdev {
-    /// Takes an object apart whose members are nested or, as QEMU also writes them, flat: `file.filename`.
+    /// Parses an object whose members are nested or, as QEMU also writes them, flat: `file.filename`.
     fn parse(json: &[u8]) -> Result<Self, NotAFile> {
         let Ok(Value::Object(object)) = serde_json::from_slice(json) else {
             return Err(NotAFile::Json);
@@ -69,7 +69,7 @@ impl Blockdev {
         Ok(Self { driver, file_name })
     }
 
-    /// Takes what is known in `object`, and refuses what is not: it could mean another file, or a part of one.
+    /// Takes the known members from `object`, and refuses unknown ones, which could mean another file, or a part of one.
     fn take(
         object: Map<String, Value>,
         prefix: &str,

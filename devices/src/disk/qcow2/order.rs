@@ -1,17 +1,16 @@
-//! The order in which the parts of an image reach its file, so that it is whole whenever the host stops.
+//! The order in which the parts of an image are written, so that the image is consistent whenever the host stops.
 //!
-//! Between two barriers, a medium keeps writes in any order or not at all. imago writes its tables back in an order that
-//! is right for a process that is killed, in most places, but without barriers between them. So this looks at each write
-//! on its way to the file, and sees to three rules:
+//! Between two barriers, a medium may store writes in any order, or not at all. imago mostly writes its tables back in an order that is
+//! right for a process that is killed, but without barriers. So this checks each write to the file, and enforces three rules:
 //!
-//! 1. Nothing is named before it is there and counted: data and counts come before the L2 table that names them, an L2
-//!    table comes before its entry in the L1 table, and a refcount block before its entry in the refcount table. imago
-//!    names a new table at once, and counts it when it next writes its counts back. So a cluster that is named is counted
-//!    here, if the file doesn't do that yet; imago's count is the same, and follows.
-//! 2. Nothing is counted as free while it may still be named: L2 tables come before refcount blocks, too.
-//! 3. Nothing is used again while the medium may still say that it is something else.
+//! 1. Data and refcounts are on the medium before the L2 table that names the clusters, an L2 table before its entry in the L1 table, and a
+//! refcount block before its entry in the refcount table. imago names a new table at once, and counts it later, when it writes its
+//! refcounts back. So a cluster that gets named is counted here if the file doesn't count it yet; imago's refcount is the same, and is
+//! written later.
+//! 2. A cluster is counted as free only when nothing names it any more: L2 tables come before refcount blocks, too.
+//! 3. A cluster is reused only when the medium has recorded that it is free.
 //!
-//! A stop between two writes then costs no more than space that is counted and not used.
+//! If the host stops between two writes, the only loss is space that is counted as used but is not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,15 +32,15 @@ use super::{
     tables::{Tables, Touched},
 };
 
-/// The order of writes to one image, by any number of threads.
+/// Keeps the writes to one image in order. Any number of threads may use it.
 #[derive(Debug)]
 pub(super) struct Order {
-    /// The image, through the page cache.
+    /// The image, opened through the page cache.
     file: File,
-    /// The file with the disk's clusters, if they are not there.
+    /// The file with the disk's clusters, if it is another one.
     data_file: Option<File>,
     tables: RwLock<Tables>,
-    /// Held for whatever must not happen in between.
+    /// Locked during steps that nothing else may come between.
     state: Mutex<State>,
     /// Opened: from here on only growth may change the header.
     opened: AtomicBool,
@@ -49,7 +48,7 @@ pub(super) struct Order {
     data: AtomicBool,
     /// Tables that name clusters were written since the last barrier.
     names: AtomicBool,
-    /// The number of times that clusters became free, and how many of them are known to be on the medium.
+    /// The number of times that clusters were freed, and how many of these are known to be on the medium.
     freed: AtomicU64,
     settled: AtomicU64,
     #[cfg(test)]
@@ -58,21 +57,21 @@ pub(super) struct Order {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Counts were written since the last barrier.
+    /// Refcounts were written since the last barrier.
     counts: bool,
-    /// Clusters that were counted here, and that a write of imago's which began before may take that from.
+    /// Clusters that were counted here. A write of imago's that began before may still revert that.
     counted: BTreeSet<u64>,
-    /// Entries of the L1 and the refcount table that imago takes for written, but that could not be.
+    /// Entries of the L1 table and the refcount table that imago believes written, but whose write failed.
     owed: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Order {
-    /// For the image in `file`, with its data in another if there is a `data_file`.
+    /// For the image in `file`, with its data in `data_file` if there is one.
     ///
     /// # Errors
     ///
-    /// The tables can't be read; or the cluster that the header is in may be given away, which imago would do over and
-    /// over, until its stack is used up.
+    /// The tables can't be read; or the cluster of the header is not counted as used, so that imago would allocate it again and again,
+    /// until its stack overflows.
     pub(super) fn new(file: File, data_file: Option<File>, layout: Layout) -> io::Result<Self> {
         let tables = RwLock::new(Tables::read(&file, layout, data_file.is_some())?);
         let order = Self {
@@ -94,17 +93,18 @@ impl Order {
         Ok(order)
     }
 
-    /// imago has opened the image. It changes nothing of the header from now on but what grows with the image.
+    /// Tells the order that imago has opened the image. From now on, imago changes only those fields of the header that change when the
+    /// image grows.
     pub(super) fn opened(&self) {
         self.opened.store(true, Ordering::Release);
     }
 
-    /// The blocks that a write of `len` bytes at `offset` of the image touches.
+    /// The blocks of the image that a write of `len` bytes at `offset` touches.
     pub(super) fn touched(&self, offset: u64, len: u64) -> Touched {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).touched(offset, len)
     }
 
-    /// Writes data by `write`.
+    /// Writes data by calling `write`.
     pub(super) fn write_data(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         if self.has_freed() && self.names.load(Ordering::Acquire) {
             self.barrier(&mut self.lock())?;
@@ -112,12 +112,12 @@ impl Order {
         #[cfg(test)]
         self.log.try_write()?;
         let written = write();
-        // Afterwards: what a barrier in between has not seen needs another.
+        // Set afterwards: a barrier in the meantime may have missed the write, so another one is needed.
         self.data.store(true, Ordering::Release);
         written
     }
 
-    /// Writes `bytes` at `offset`, which are to tables, by `write`.
+    /// Writes `bytes`, which belong to tables, at `offset`, by calling `write`.
     pub(super) fn write_tables(
         &self,
         touched: &Touched,
@@ -130,7 +130,7 @@ impl Order {
             self.check_header(offset, bytes.as_ref().into_slice())?;
         }
         let range = offset..offset.saturating_add(bytes.len() as u64);
-        // A flush fails while something is owed. What else needs it, does without.
+        // A flush fails as long as an entry is owed. Other writes go on without it.
         let _ = self.pay(&mut state, |at| !range.contains(&at));
         self.keep_counted(&mut state, touched, offset, bytes.as_mut().into_slice());
         let contents = bytes.as_ref().into_slice();
@@ -144,22 +144,22 @@ impl Order {
         written
     }
 
-    /// Clusters are about to become free.
+    /// Tells the order that clusters are about to be freed.
     pub(super) fn freeing(&self) {
         self.freed.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Returns whether there are clusters that are free, but that the medium may take for used.
+    /// Returns whether some clusters are free, but may not be free on the medium yet.
     pub(super) fn has_freed(&self) -> bool {
         self.freed.load(Ordering::Acquire) > self.settled.load(Ordering::Acquire)
     }
 
-    /// Writes what is owed.
+    /// Writes the entries that are owed.
     pub(super) fn flush(&self) -> io::Result<()> {
         self.pay(&mut self.lock(), |_| true)
     }
 
-    /// Does `write_back`, which has imago write all that it holds back, and returns once all of it is on the medium.
+    /// Calls `write_back`, by which imago writes all that it has cached, and returns once all of it is on the medium.
     pub(super) fn sync(&self, write_back: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let freed = self.freed.load(Ordering::Acquire);
         write_back()?;
@@ -170,12 +170,13 @@ impl Order {
         Ok(())
     }
 
-    /// No call into imago goes on: no write of counts is on its way that began before something was counted here.
+    /// Tells the order that no call into imago is in progress: so no write of refcounts is underway that began before a cluster was counted
+    /// here.
     pub(super) fn at_rest(&self) {
         self.lock().counted.clear();
     }
 
-    /// Returns whether there is an L2 table for each part of a `range` of the disk.
+    /// Returns whether each part of a `range` of the disk has an L2 table.
     pub(super) fn maps(&self, range: &Range<u64>) -> bool {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).maps(range)
     }
@@ -205,7 +206,7 @@ impl Order {
             self.barrier(state)?;
         }
 
-        // Before, because nobody knows how much of a write that fails is done.
+        // Set before the write, since a write that fails may be done in part.
         state.counts |= !touched.refcounts.is_empty() || touched.refcount_table || touched.header;
         if names || touched.header {
             self.names.store(true, Ordering::Release);
@@ -216,7 +217,7 @@ impl Order {
         self.note(touched, offset, bytes)
     }
 
-    /// Notes what `bytes` at `offset` have changed.
+    /// Records the changes made by `bytes` at `offset`.
     fn note(&self, touched: &Touched, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.written(offset, bytes);
@@ -227,7 +228,7 @@ impl Order {
         Ok(())
     }
 
-    /// Counts those of `clusters`, which are in order, that the file counts as free.
+    /// Counts those of `clusters`, which are sorted, that are free in the file.
     fn count(&self, state: &mut State, clusters: &[u64]) -> io::Result<()> {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         let order = tables.layout().refcount_order;
@@ -261,8 +262,8 @@ impl Order {
         Ok(())
     }
 
-    /// Checks that `bytes` at `offset` are a header for the image, and not what tables that are wrong put there: a guest
-    /// could name any file of the host in it.
+    /// Checks that `bytes` at `offset` are a header for this image. With faulty tables they may be something else, and then a guest could
+    /// name any file of the host in the header.
     fn check_header(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if !self.opened.load(Ordering::Acquire) {
             return Ok(());
@@ -283,7 +284,7 @@ impl Order {
         ))
     }
 
-    /// Returns whether the file says that the header's cluster is in use.
+    /// Returns whether the file counts the header's cluster as used.
     fn counts_header(&self) -> io::Result<bool> {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         let layout = tables.layout();
@@ -293,7 +294,7 @@ impl Order {
         Ok(!Counter::new(count, layout.refcount_order).is_zero(&block))
     }
 
-    /// A cluster of the file. What is past its end are zeros.
+    /// A cluster of the file. Bytes past the file's end are zeros.
     fn read_cluster(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
         let mut done = 0;
@@ -308,8 +309,8 @@ impl Order {
         Ok(bytes)
     }
 
-    /// Keeps `bytes`, which are to be written at `offset`, from taking back what was counted here. What imago counts by
-    /// then is its own.
+    /// Keeps `bytes`, which are to be written at `offset`, from reverting the refcounts that were set here. Once imago has counted a
+    /// cluster itself, it is no longer kept.
     fn keep_counted(&self, state: &mut State, touched: &Touched, offset: u64, bytes: &mut [u8]) {
         if touched.refcounts.is_empty() || state.counted.is_empty() {
             return;
@@ -325,7 +326,7 @@ impl Order {
             if is_zero {
                 counter.set_to_one(block);
             }
-            // Past its end it is another's.
+            // The rest of the refcount is in another block.
             is_zero || counter.bytes.end > block.len()
         });
     }
@@ -345,7 +346,7 @@ impl Order {
         Ok(())
     }
 
-    /// Returns once all that was written is on the medium.
+    /// Returns once all earlier writes are on the medium.
     fn barrier(&self, state: &mut State) -> io::Result<()> {
         let data = self.data.swap(false, Ordering::AcqRel);
         let result = self.sync_files(data, state.counts || self.names.load(Ordering::Acquire));

@@ -1,4 +1,4 @@
-//! Overlays: qcow2 images that take what is written to a disk, so that the disk stays as it is.
+//! Overlays: qcow2 images that take the writes to a disk, so that the disk does not change.
 
 use std::{
     env, fs,
@@ -24,16 +24,16 @@ use super::{
 };
 use crate::printable::{ToPrintable, Untrusted};
 
-/// The overlay of a disk, open.
+/// The open overlay of a disk.
 #[derive(Debug)]
 pub(super) struct OpenOverlay {
     pub(super) parts: Parts,
-    /// Nobody can open it once the disk is gone.
+    /// It has no name, and is deleted with the disk.
     pub(super) is_temp: bool,
     made: Made,
 }
 
-/// A file that was made for this disk, and is removed if the disk can't be opened.
+/// A file that was made for this disk, and that is removed if the disk can't be opened.
 #[derive(Debug, Default)]
 struct Made(Option<PathBuf>);
 
@@ -62,7 +62,7 @@ impl OpenOverlay {
         }
     }
 
-    /// Uses the overlay by `open`. If that fails, it goes again if it was made for this.
+    /// Uses the overlay by calling `open`. If that fails, the overlay is removed if it was made here.
     pub(super) fn open_by<T>(
         self,
         open: impl FnOnce(Parts) -> Result<T, Qcow2Error>,
@@ -108,7 +108,7 @@ impl OpenOverlay {
     }
 }
 
-/// Checks that an overlay is one of the disk at `base`.
+/// Checks that an overlay belongs to the disk at `base`.
 fn check(overlay: &Path, backing: &Backing, base: &Path, format: Format) -> Result<(), Qcow2Error> {
     let (path, name) = (overlay.to_owned(), backing.name.clone());
     let Some(recorded) = backing.format() else {
@@ -135,7 +135,8 @@ fn check(overlay: &Path, backing: &Backing, base: &Path, format: Format) -> Resu
     Ok(())
 }
 
-/// The name that an overlay has for its base: from its own folder on if the base is there or below, so that both can be moved.
+/// The name by which an overlay refers to its base: relative to its own folder if the base is in it or below, so that both can be moved
+/// together.
 fn name_from(overlay: &Path, base: &Path) -> Result<Untrusted, Qcow2Error> {
     let real = |path: &Path| {
         fs::canonicalize(path).map_err(|source| Qcow2Error::Read { path: path.to_owned(), source })
@@ -144,12 +145,12 @@ fn name_from(overlay: &Path, base: &Path) -> Result<Untrusted, Qcow2Error> {
     let (folder, base) = (real(folder)?, real(base)?);
     let name = base.strip_prefix(&folder).unwrap_or(&base);
     let name = name.as_os_str().as_bytes();
-    // A colon would make the part before it a protocol.
+    // With a colon, the part before it would mean a protocol.
     Ok(if name.contains(&b':') && !name.starts_with(b"/") { [b"./", name].concat() } else { name.to_vec() }
         .into())
 }
 
-/// A file in `folder` that has no name there.
+/// Makes a file in `folder` that has no name there.
 fn unnamed_file(folder: &Path) -> io::Result<File> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     if let Some(file) = super::super::unnamed_file(folder, 0o600)? {
@@ -157,7 +158,7 @@ fn unnamed_file(folder: &Path) -> io::Result<File> {
     }
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
-    // Not all file systems can do that.
+    // Not all file systems support `O_TMPFILE`: make a file, and remove its name.
     loop {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!(".nvmm-overlay-{}-{count}", process::id()));

@@ -1,6 +1,6 @@
-//! Zeros, and space that is given back.
+//! Zeroing clusters, and giving back their space.
 //!
-//! Both are done alone: imago looks at a cluster and then changes it, and a cluster that is given back is soon another
+//! Nothing else may use the image meanwhile: imago looks at a cluster and then changes it, and a cluster that is given back is soon another
 //! part of the image.
 
 use std::{io, ops::Range};
@@ -14,7 +14,7 @@ use super::{
 };
 
 impl Qcow2Disk {
-    /// Makes `range` zeros.
+    /// Zeroes `range`.
     pub(super) fn zero(&self, range: Range<u64>, unmap: bool) -> io::Result<()> {
         let Top { can_zero, has_backing, .. } = self.top;
         self.by_table(range, |image, range| {
@@ -44,10 +44,10 @@ impl Qcow2Disk {
         })
     }
 
-    /// Gives back the clusters that lie within `range`. They are zeros then.
+    /// Gives back the clusters that lie within `range`. They read as zeros afterwards.
     pub(super) fn release(&self, range: Range<u64>) -> io::Result<()> {
         let Top { can_zero, has_backing, .. } = self.top;
-        // Without zeros, what is in the image below would come up again.
+        // Without clusters of zeros, the backing file's data would show again.
         if has_backing && !can_zero {
             return Ok(());
         }
@@ -58,7 +58,7 @@ impl Qcow2Disk {
                 let (start, len) = (run.start, run.end - run.start);
                 offset = run.end;
                 match mapping {
-                    // Nothing is to be had from what the image doesn't have.
+                    // The image has no space for these clusters.
                     Mapped::Nowhere | Mapped::Below => {}
                     _ if has_backing => image.discard_to_zero(start, len)?,
                     _ => image.discard_to_backing(start, len)?,
@@ -68,7 +68,7 @@ impl Qcow2Disk {
         })
     }
 
-    /// Does `call` for each part of `range` that lies within one L2 table.
+    /// Calls `call` for each part of `range` that lies within one L2 table.
     fn by_table(
         &self,
         range: Range<u64>,
@@ -87,11 +87,11 @@ impl Qcow2Disk {
         Ok(())
     }
 
-    /// Has the file give back the space of the clusters that lie within `range`, where they belong to it alone; and
-    /// returns which those are. They are zeros then, and are still the range's: once they are not, they may be others'.
+    /// Has the file give back the space of those clusters within `range` that belong to it alone, and returns these clusters. They are
+    /// zeros then, and stay allocated: if they were freed, others might use them.
     fn punch(&self, image: &Image, range: &Range<u64>) -> io::Result<Range<u64>> {
         let cluster = self.top.layout.cluster_size();
-        // The bytes behind the end of the disk belong to its last cluster.
+        // Bytes behind the end of the disk belong to its last cluster.
         let end = if range.end == self.size { range.end } else { range.end - range.end % cluster };
         let start = range.start.next_multiple_of(cluster).min(range.end);
         let inner = start..end.max(start);
@@ -110,7 +110,7 @@ impl Qcow2Disk {
         Ok(inner)
     }
 
-    /// Gives back space of the file, if its file system can do that.
+    /// Gives back space of the file, if its file system supports that.
     fn punch_file(&self, space: Option<Range<u64>>) -> io::Result<()> {
         let (Some(range), Some(file)) = (space, &self.top.data) else { return Ok(()) };
         let punch = || raw::allocate(file, &range, FallocateFlags::PUNCH_HOLE).map(drop);
@@ -126,22 +126,22 @@ impl Qcow2Disk {
     }
 }
 
-/// A place of clusters of the disk.
+/// The place where clusters of the disk are stored.
 #[derive(Clone, Copy, Debug)]
 enum Mapped {
-    /// In the image, at this offset of its file, and nowhere else.
+    /// In the image, at this offset of its file, and not shared.
     Own(u64),
     /// In the image, compressed or shared with a snapshot.
     Shared,
-    /// In the image below.
+    /// In the backing file.
     Below,
-    /// They are zeros, as the image says.
+    /// Nowhere: the image marks them as zeros.
     Zeros,
-    /// They are zeros, because there is nothing.
+    /// Nowhere: they are zeros, because neither image has them.
     Nowhere,
 }
 
-/// The first part of a `range` of the disk that lies in one place: its length, and that place. None: the range is empty.
+/// The first part of a `range` of the disk that lies in one place, and that place. None if the range is empty.
 fn next_run(image: &Image, range: Range<u64>) -> io::Result<Option<(Range<u64>, Mapped)>> {
     if range.is_empty() {
         return Ok(None);

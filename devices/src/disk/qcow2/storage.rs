@@ -1,4 +1,4 @@
-//! The files that imago finds the bytes of images in, and vmdks, which it reads as if they were raw.
+//! The files in which imago finds the bytes of images, and vmdks, which it reads as if they were raw.
 
 #![expect(unsafe_code, reason = "imago's interface to storage is of unsafe functions")]
 
@@ -21,21 +21,21 @@ use super::{
     order::Order,
 };
 
-/// The storage of one image.
+/// The storage of one image, for imago.
 #[derive(Debug)]
 pub(super) enum Store {
-    /// A file that is read, or whose order of writes matters to nobody; the header is shown as the view says.
+    /// A file that is only read, or that needs no order of writes. The view changes its header.
     File(File, View),
-    /// A file that is written to, with a view of its header.
+    /// A file that is written to in order. The view changes its header.
     Ordered(File, Arc<Order>, View),
-    /// The file with the data of an image in another.
+    /// The data file of an image that has one.
     Data(File, Arc<Order>),
-    /// A disk that is only read.
+    /// A vmdk, which is only read.
     Vmdk(Box<Vmdk>, CommonStorageHelper),
 }
 
 impl Store {
-    /// The part of `len` bytes at `offset` that is known to be zeros.
+    /// The run of `len` bytes or fewer at `offset` that is all zeros, or all unknown.
     pub(super) fn extent_at(&self, offset: u64, len: u64) -> io::Result<Extent> {
         match self {
             Self::Vmdk(vmdk, _) if offset < vmdk.size() => {
@@ -45,7 +45,7 @@ impl Store {
         }
     }
 
-    /// The file that it is.
+    /// The file, if it is one.
     fn file(&self) -> Option<&File> {
         match self {
             Self::File(file, _) | Self::Ordered(file, ..) | Self::Data(file, _) => Some(file),
@@ -53,7 +53,7 @@ impl Store {
         }
     }
 
-    /// The header that is shown.
+    /// The view of the header, if there is one.
     fn view(&self) -> Option<&View> {
         match self {
             Self::File(_, view) | Self::Ordered(_, _, view) => Some(view),
@@ -66,7 +66,7 @@ impl Store {
             .ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "a vmdk is never written to"))
     }
 
-    /// Does `write`, which is not to tables that are known, when it is right.
+    /// Calls `write`, which does not write to known tables, when the order permits it.
     fn in_order(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         match self {
             Self::Ordered(_, order, _) | Self::Data(_, order) => order.write_data(write),
@@ -114,7 +114,7 @@ impl Storage for Store {
     unsafe fn pure_readv(&self, buffers: IoVectorMut<'_>, offset: u64) -> io::Result<()> {
         match self {
             Self::File(file, _) | Self::Ordered(file, ..) | Self::Data(file, _) => {
-                // SAFETY: What it asks of its caller is what was asked of ours.
+                // SAFETY: our caller keeps the promises that this function asks for.
                 let read = |buffers: IoVectorMut<'_>| unsafe { file.pure_readv(buffers, offset) };
                 match self.view().filter(|view| view.covers(offset)) {
                     Some(view) => view.read(buffers, offset, read),
@@ -140,16 +140,16 @@ impl Storage for Store {
             Self::Ordered(_, order, _) => {
                 let touched = order.touched(offset, buffers.len());
                 if touched.is_data() {
-                    // SAFETY: What it asks of its caller is what was asked of ours.
+                    // SAFETY: our caller keeps the promises that this function asks for.
                     order.write_data(|| unsafe { file.pure_writev(buffers, offset) })
                 } else {
                     let bytes = buffers.try_into_owned(file.mem_align())?;
-                    // SAFETY: The same, and the copy is as aligned as it asks.
+                    // SAFETY: as above, and the copy has the required alignment.
                     let write = |bytes: &IoBuffer| unsafe { file.pure_writev(bytes.into(), offset) };
                     order.write_tables(&touched, offset, bytes, write)
                 }
             }
-            // SAFETY: What it asks of its caller is what was asked of ours.
+            // SAFETY: our caller keeps the promises that this function asks for.
             _ => self.in_order(|| unsafe { file.pure_writev(buffers, offset) }),
         };
         #[cfg(test)]
@@ -161,7 +161,7 @@ impl Storage for Store {
 
     unsafe fn pure_write_zeroes(&self, offset: u64, length: u64) -> io::Result<()> {
         let file = self.writable()?;
-        // SAFETY: What it asks of its caller is what was asked of ours.
+        // SAFETY: our caller keeps the promises that this function asks for.
         self.in_order(|| unsafe { file.pure_write_zeroes(offset, length) })?;
         #[cfg(test)]
         if let Self::Ordered(_, order, _) = self {
@@ -172,13 +172,13 @@ impl Storage for Store {
 
     unsafe fn pure_write_allocated_zeroes(&self, offset: u64, length: u64) -> io::Result<()> {
         let file = self.writable()?;
-        // SAFETY: What it asks of its caller is what was asked of ours.
+        // SAFETY: our caller keeps the promises that this function asks for.
         self.in_order(|| unsafe { file.pure_write_allocated_zeroes(offset, length) })
     }
 
     unsafe fn pure_discard(&self, offset: u64, length: u64) -> io::Result<()> {
         let file = self.writable()?;
-        // SAFETY: What it asks of its caller is what was asked of ours.
+        // SAFETY: our caller keeps the promises that this function asks for.
         self.in_order(|| unsafe { file.pure_discard(offset, length) })
     }
 
@@ -197,7 +197,7 @@ impl Storage for Store {
         }
     }
 
-    // imago calls this when clusters become free.
+    // imago calls this when clusters are freed.
     fn settle_writes(&self) -> io::Result<()> {
         if let Self::Ordered(_, order, _) = self {
             order.freeing();
@@ -206,7 +206,7 @@ impl Storage for Store {
     }
 
     unsafe fn invalidate_cache(&self) -> io::Result<()> {
-        // Nothing is held back here.
+        // Nothing is cached here.
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl Display for Store {
 }
 
 impl View {
-    /// Does `read`, which fills `buffers` with what is at `offset` of the file, and puts what is shown instead into them.
+    /// Calls `read`, which fills `buffers` with the file's bytes at `offset`, and replaces those that the view shows differently.
     fn read(
         &self,
         buffers: IoVectorMut<'_>,

@@ -1,8 +1,8 @@
-//! The tables of an image that is written to: which parts of its file they are, and what they name.
+//! The tables of an image that is written to: their places in the file, and the clusters that they name.
 //!
-//! QEMU's `docs/interop/qcow2.txt`, "Host cluster management" and "Cluster mapping", specifies them. There are two trees.
-//! The refcount table names refcount blocks, which count the uses of each cluster of the file. The L1 table names L2
-//! tables, which say in which cluster each cluster of the disk is.
+//! QEMU's `docs/interop/qcow2.txt`, "Host cluster management" and "Cluster mapping", specifies them. There are two trees. The refcount
+//! table names refcount blocks, which count the uses of each cluster of the file. The L1 table names L2 tables, which give the cluster of
+//! the file for each cluster of the disk.
 
 use std::{
     collections::HashMap,
@@ -14,13 +14,13 @@ use std::{
 
 use super::super::guard::Layout;
 
-/// Length of an entry of any table but a refcount block.
+/// Length of an entry of any table, except for refcount blocks.
 const ENTRY: u64 = 8;
-/// The bits of an entry that are an offset in the file.
+/// The bits of an entry that hold an offset in the file.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-/// The bit of an entry that says that nothing else names what it names.
+/// The bit of an entry which means that nothing else names the same cluster.
 const COPIED: u64 = 1 << 63;
-/// The bit of an entry of an L2 table that makes the others mean something else.
+/// The bit of an entry of an L2 table which means that the cluster is compressed, and the entry has another form.
 const COMPRESSED: u64 = 1 << 62;
 
 /// The facts of an image's tables.
@@ -29,9 +29,9 @@ pub(super) struct Tables {
     layout: Layout,
     l1: Vec<u64>,
     refcount_table: Vec<u64>,
-    /// The clusters that the two name.
+    /// The clusters that the two tables name.
     blocks: HashMap<u64, Block>,
-    /// The clusters of the disk are in another file, where none is counted.
+    /// The clusters of the disk are in another file, which has no refcounts.
     has_data_file: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Touched {
 }
 
 impl Touched {
-    /// No table: data, or what becomes a table when something names it.
+    /// Returns whether it touches no table, but data, or a table that nothing names yet.
     pub(super) fn is_data(&self) -> bool {
         *self == Self::default()
     }
@@ -81,7 +81,7 @@ impl Tables {
         self.layout
     }
 
-    /// Returns whether there is an L2 table of its own for each part of a `range` of the disk.
+    /// Returns whether each part of a `range` of the disk has an L2 table that is not shared.
     pub(super) fn maps(&self, range: &Range<u64>) -> bool {
         let covered = self.layout.l2_covers();
         let indexes = range.start / covered..range.end.div_ceil(covered);
@@ -113,7 +113,7 @@ impl Tables {
         touched
     }
 
-    /// The clusters that the tables name once `bytes` are written at `offset`, and may not have named before, in order.
+    /// The clusters that the tables name after `bytes` are written at `offset`, and may not have named before, sorted.
     pub(super) fn named(&self, touched: &Touched, offset: u64, bytes: &[u8]) -> Vec<u64> {
         let mut clusters = Vec::new();
         if touched.header {
@@ -130,7 +130,7 @@ impl Tables {
         for (index, old, new) in
             changes(&self.refcount_table, self.layout.refcount_table_offset, offset, bytes)
         {
-            // A block that counts itself says so itself.
+            // Leave out a refcount block that contains its own count.
             let is_counted_above = |cluster: &u64| self.count(*cluster).0 != index as u64;
             clusters.extend(self.cluster(new).filter(is_counted_above).filter(|_| new != old));
         }
@@ -149,7 +149,7 @@ impl Tables {
         clusters
     }
 
-    /// Notes that `bytes` are at `offset`. The header is [`Tables::updated_layout`]'s.
+    /// Records that `bytes` were written at `offset`. For the header, see [`Tables::updated_layout`].
     pub(super) fn written(&mut self, offset: u64, bytes: &[u8]) {
         let l1: Vec<_> = changes(&self.l1, self.layout.l1_offset, offset, bytes).collect();
         let refcounts: Vec<_> =
@@ -164,19 +164,19 @@ impl Tables {
         }
     }
 
-    /// The places of the tables once `bytes` are at `offset`.
+    /// The layout of the tables after `bytes` are written at `offset`.
     pub(super) fn updated_layout(&self, offset: u64, bytes: &[u8]) -> Layout {
-        // Nobody writes a part of what it is in.
+        // The header is always written as a whole.
         if offset == 0 { self.layout.updated(bytes) } else { self.layout }
     }
 
-    /// The index of the refcount block that counts `cluster`, and the index of the count there.
+    /// The index of the refcount block that counts `cluster`, and the index of the count in it.
     pub(super) fn count(&self, cluster: u64) -> (u64, u64) {
         let bits = self.layout.cluster_bits + 3 - self.layout.refcount_order;
         (cluster >> bits, cluster & ((1 << bits) - 1))
     }
 
-    /// The offset in the file of the refcount block with that index.
+    /// The offset in the file of the refcount block with this index.
     pub(super) fn refcounts(&self, index: u64) -> Option<u64> {
         let entry = usize::try_from(index).ok().and_then(|index| self.refcount_table.get(index));
         entry.map(|entry| entry & OFFSET).filter(|&offset| offset != 0)
@@ -202,7 +202,7 @@ impl Tables {
             clusters.extend(self.cluster(entry));
             return;
         }
-        // "Compressed Clusters Descriptor": an offset, and the number of sectors after the one that it is in.
+        // "Compressed Clusters Descriptor": an offset, and the number of further sectors.
         let bits = 62 - (self.layout.cluster_bits - 8);
         let start = entry & ((1 << bits) - 1);
         let sectors = (entry & (COMPRESSED - 1)) >> bits;
@@ -211,14 +211,14 @@ impl Tables {
     }
 }
 
-/// The entries of a table at `start` that `bytes` at `offset` have all of: their indexes, and they before and after.
+/// The entries of a table at `start` that lie completely in `bytes` at `offset`: their indexes, and their values before and after.
 fn changes<'a>(
     table: &'a [u64],
     start: u64,
     offset: u64,
     bytes: &'a [u8],
 ) -> impl Iterator<Item = (usize, u64, u64)> + use<'a> {
-    // Both are whole entries from their start, or the table lies within what is written.
+    // Either both consist of whole entries from their start, or the table lies within the bytes.
     let (skip, first) = match offset.checked_sub(start) {
         Some(behind) => (0, behind / ENTRY),
         None => (start - offset, 0),
@@ -234,7 +234,7 @@ fn changes<'a>(
 }
 
 fn read_entries(file: &File, offset: u64, count: u64) -> io::Result<Vec<u64>> {
-    // Before memory is taken for it. A device has no length, but an end.
+    // Check the length before allocating memory. A device has no length, but it can be sought to its end.
     let mut seeking = file;
     let end = seeking.seek(SeekFrom::End(0))?;
     if offset.checked_add(count * ENTRY).is_none_or(|table| table > end) {

@@ -1,4 +1,4 @@
-//! Direct I/O: past the host's page cache, where a transfer is aligned for it.
+//! Direct I/O, which bypasses the host's page cache, for transfers with the right alignment.
 
 use std::{
     fs::{File, OpenOptions},
@@ -15,10 +15,10 @@ use super::{
     error::{Failure, Problem},
 };
 
-/// Alignment for direct I/O where the kernel doesn't tell (before Linux 6.1): a page suits everything.
+/// Alignment for direct I/O if the kernel doesn't tell it (before Linux 6.1): a page always suffices.
 const PAGE: u32 = 4096;
 
-/// The same file past the page cache, and what its I/O has to be multiples of.
+/// The same file, opened for direct I/O, and the alignment that it needs.
 #[derive(Debug)]
 pub(super) struct Direct {
     pub(super) file: File,
@@ -43,7 +43,7 @@ impl Direct {
         Ok(Self { file, memory_align: memory.into(), offset_align: offset.into() })
     }
 
-    /// Returns whether it takes this transfer.
+    /// Returns whether direct I/O can do this transfer.
     pub(super) fn can(&self, buffers: &[VolatileSlice<'_>], offset: u64) -> bool {
         offset.is_multiple_of(self.offset_align)
             && buffers.iter().all(|buffer| {
@@ -53,19 +53,19 @@ impl Direct {
     }
 }
 
-/// Opens `file` once more with `O_DIRECT`. By descriptor, so that it is the same file even if its path was given to another.
+/// Opens `file` once more with `O_DIRECT`. It uses the descriptor, so that it is the same file even if its path now names another one.
 pub(super) fn reopen(file: &File, options: &DiskOptions) -> Result<File, Failure> {
     reopen_by(Path::new("/proc/self/fd"), file, options)
 }
 
-/// Does so by the names that descriptors have in `folder`.
+/// Opens `file` once more by the name that its descriptor has in `folder`.
 fn reopen_by(folder: &Path, file: &File, options: &DiskOptions) -> Result<File, Failure> {
     let path = folder.join(file.as_raw_fd().to_string());
     let mut open = OpenOptions::new();
     let open = open.read(true).write(!options.read_only).custom_flags(libc::O_DIRECT).open(path);
     open.map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => Problem::NoDirect.into(),
-        // The file is open, so that what is missing is its name there.
+        // The file is open, so it is /proc that is missing.
         ErrorKind::NotFound => Problem::NoProc.into(),
         _ => Problem::Open.because()(error),
     })

@@ -7,7 +7,7 @@ use std::{
 
 use crate::printable::ToPrintable;
 
-/// Why a disk can't be used.
+/// The reason why a disk can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("disk {} {problem}", path.printable())]
 pub struct DiskError {
@@ -15,14 +15,14 @@ pub struct DiskError {
     pub path: PathBuf,
     /// The fault.
     pub problem: Problem,
-    /// The host's error, if it was asked.
+    /// The host's error, if there was one.
     pub source: Option<io::Error>,
 }
 
 /// The faults of a disk, and the way out where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// Nothing has that name.
+    /// The file doesn't exist.
     #[error("does not exist")]
     Missing,
     /// A directory.
@@ -31,13 +31,13 @@ pub enum Problem {
     /// A terminal, a pipe, a socket.
     #[error("is neither a file nor a block device")]
     NotADisk,
-    /// A file of no bytes, or a drive with no medium.
+    /// A file of 0 bytes, or a drive without a medium.
     #[error("is empty; give it a size first, as truncate -s 10G does")]
     Empty,
-    /// Readable, but not writable.
+    /// It can be read, but not written to.
     #[error("can't be written to; change that, or add readonly=on")]
     ReadOnly,
-    /// Somebody else uses it.
+    /// Another program uses it.
     #[error("is in use by {0}; end that, or use readonly=on on both sides")]
     InUse(String),
     /// Its file system has no direct I/O.
@@ -57,7 +57,7 @@ pub enum Problem {
     Measure,
 }
 
-/// A problem, and the host's word on it.
+/// A problem, with the host's error if there was one.
 #[derive(Debug)]
 pub(super) struct Failure(pub(super) Problem, pub(super) Option<io::Error>);
 

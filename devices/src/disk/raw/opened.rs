@@ -27,23 +27,23 @@ impl Opened {
     ///
     /// # Errors
     ///
-    /// Those of [`super::RawDisk::open`], but for direct I/O.
+    /// The errors of [`super::RawDisk::open`], except for those of direct I/O.
     pub(in super::super) fn open(path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
         Self::try_open(path, options, true).map_err(Failure::of(path))
     }
 
-    /// Opens the file at `path` to look at it, whoever uses it: read-only and without a lock.
+    /// Opens the file at `path` only to inspect it, even if others use it: read-only and without a lock.
     ///
     /// # Errors
     ///
-    /// Those of [`super::RawDisk::open`], but for locks and direct I/O.
+    /// The errors of [`super::RawDisk::open`], except for those of locks and direct I/O.
     pub(in super::super) fn look(path: &Path) -> Result<Self, DiskError> {
         let options = DiskOptions { read_only: true, direct: false };
         Self::try_open(path, &options, false).map_err(Failure::of(path))
     }
 
     fn try_open(path: &Path, options: &DiskOptions, locked: bool) -> Result<Self, Failure> {
-        // Before opening, because that alone acts on some character devices and waits on a FIFO.
+        // Checked before opening, because opening alone acts on some character devices and blocks on a FIFO.
         let kind = fs::metadata(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Problem::Missing.into(),
             _ => Problem::Open.because()(error),
@@ -71,7 +71,7 @@ impl Opened {
         Ok(Self { file, len, is_device })
     }
 
-    /// Locks a file that was opened to be looked at, to be read from now on.
+    /// Locks a file that was opened for inspection, to be read from now on.
     pub(in super::super) fn lock(&self, path: &Path) -> Result<(), DiskError> {
         lock(&self.file, false).map_err(Failure::of(path))
     }
@@ -82,7 +82,7 @@ impl Opened {
         Ok(Self { file, len, is_device: false })
     }
 
-    /// The same file past the page cache.
+    /// Opens the same file for direct I/O.
     pub(in super::super) fn reopen_direct(
         &self,
         path: &Path,
@@ -92,7 +92,7 @@ impl Opened {
     }
 }
 
-/// Locks `file`, for `writing` or to be read.
+/// Locks `file` for `writing` or only for reading.
 fn lock(file: &File, writing: bool) -> Result<(), Failure> {
     match lock::lock_or_blame(file, writing).map_err(Problem::Lock.because())? {
         Some(holder) => Err(Problem::InUse(holder).into()),
@@ -109,7 +109,7 @@ fn open_file(path: &Path, options: &DiskOptions) -> Result<File, Failure> {
     })
 }
 
-/// Returns whether a block device takes no writes. Opening it for writing works all the same.
+/// Returns whether a block device is read-only. Opening it for writing works nevertheless.
 fn is_read_only_device(device: u64) -> bool {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/ro")).is_ok_and(|it| it.trim_end() == "1")

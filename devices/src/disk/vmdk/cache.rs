@@ -1,4 +1,4 @@
-//! The tables and grains that were read last, within bounds.
+//! The tables and grains that were read last, up to a limit.
 
 use std::{
     collections::HashMap,
@@ -7,9 +7,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The bytes of a generation of grain tables: those of 16 GiB of disk in grains of 64 KiB.
+/// The limit in bytes of a generation of grain tables: those of 16 GiB of disk in grains of 64 KiB.
 const TABLES: usize = 1 << 20;
-/// The bytes of a generation of grains that were compressed.
+/// The limit in bytes of a generation of inflated grains.
 const GRAINS: usize = 4 << 20;
 
 /// The caches of one disk, for all of its extents.
@@ -19,10 +19,10 @@ pub(super) struct Caches {
     pub(super) grains: Cache<u8>,
 }
 
-/// The number of the extent, counted through all links, and the part of it.
+/// The number of the extent, counted over all links, and the number of its table or grain.
 pub(super) type Key = (usize, u64);
 
-/// At most two generations: what was used since the last change of generations, and what was used in the time before.
+/// At most two generations: what was used since the last change of generations, and what was used in the generation before.
 pub(super) struct Cache<T> {
     limit: usize,
     generations: Mutex<Generations<T>>,
@@ -47,7 +47,7 @@ impl<T> Cache<T> {
         Self { limit, generations: Mutex::new(generations) }
     }
 
-    /// The part that `key` stands for, by `load` if it is not there. Two threads that miss the same both load it.
+    /// Returns the part for `key`. If it is not cached, it is loaded by `load`; two threads that miss it at the same time both load it.
     pub(super) fn get(&self, key: Key, load: impl FnOnce() -> io::Result<Arc<[T]>>) -> io::Result<Arc<[T]>> {
         if let Some(found) = self.with(|it| it.find(key, self.limit)) {
             return Ok(found);

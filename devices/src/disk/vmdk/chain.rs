@@ -1,4 +1,4 @@
-//! Links: which files a vmdk is made of, and whether they belong together.
+//! Links: the files of which a vmdk consists, and checks that they belong together.
 
 use std::{
     collections::HashSet,
@@ -23,27 +23,27 @@ use super::{
 /// One member of a chain.
 #[derive(Debug)]
 pub(super) struct Link {
-    /// Their ends in bytes, and they, in order.
+    /// The extents in order, each with the offset of its end in bytes.
     extents: Vec<(u64, Extent)>,
-    /// The file with the descriptor, if that is one by itself. It stays locked as long as it is used.
+    /// The file with the descriptor, if it is a file of its own. It stays locked as long as it is used.
     _descriptor: Option<Image>,
 }
 
-/// Opens the link at `path` and all of its ancestors, the child first. Their files may be in the folder of `path`, in
-/// any of `roots`, or below.
+/// Opens the link at `path` and all of its ancestors, the child first. Their files have to be in the folder of `path`, in one of `roots`,
+/// or below.
 pub(super) fn open(path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, VmdkError> {
     let top = canonical(path)?;
     let image = Image::open(&top).map_err(|failure| failure.of(path))?;
     follow(image, path, roots)
 }
 
-/// Does the same from a link on that was opened with the same `path`, and is locked.
+/// Does the same, beginning with a link that was opened with the same `path` and is locked.
 pub(super) fn open_from(opened: Opened, path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, VmdkError> {
     let image = Image::of(opened, &canonical(path)?).map_err(|failure| failure.of(path))?;
     follow(image, path, roots)
 }
 
-/// Opens the link in `image`, which the user calls `path`, and all of its ancestors.
+/// Opens the link in `image`, whose path the user gave as `path`, and all of its ancestors.
 fn follow(image: Image, path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, VmdkError> {
     let top = image.path.clone();
     let mut opener = Opener::new(&top, roots)?;
@@ -67,7 +67,7 @@ fn follow(image: Image, path: &Path, roots: &[PathBuf]) -> Result<Vec<Link>, Vmd
 }
 
 impl Link {
-    /// A link that is one extent.
+    /// Makes a link of one extent.
     pub(super) fn of(sectors: u64, extent: Extent) -> Result<Self, Failure> {
         let mut link = Self { extents: Vec::new(), _descriptor: None };
         link.push(sectors, extent)?;
@@ -79,8 +79,7 @@ impl Link {
         self.extents.last().map_or(0, |(end, _)| *end)
     }
 
-    /// Finds what is at `offset`, for at most `len` bytes. Past the end of a parent that is smaller than its child are
-    /// zeros.
+    /// Finds the place of the bytes at `offset`, for at most `len` bytes. If a parent is smaller than its child, zeros follow its end.
     pub(super) fn locate(&self, offset: u64, len: u64, caches: &Caches) -> io::Result<Span<'_>> {
         let index = self.extents.partition_point(|(end, _)| *end <= offset);
         let Some((end, extent)) = self.extents.get(index) else {
@@ -102,13 +101,13 @@ impl Link {
     }
 }
 
-/// The state of opening a chain.
+/// The progress of opening a chain.
 pub(super) struct Opener {
-    /// The folders that files may be in.
+    /// The folders in which files are permitted.
     folders: Vec<PathBuf>,
-    /// The links and sparse extents that were opened, by what tells files apart.
+    /// The links and sparse extents that were opened, by device and inode number.
     seen: HashSet<(u64, u64)>,
-    /// The sparse extents that were opened.
+    /// The number of sparse extents that were opened.
     extents: usize,
 }
 
@@ -122,7 +121,7 @@ impl Opener {
         Ok(Self { folders, seen: HashSet::new(), extents: 0 })
     }
 
-    /// The path of the file that the one at `from` calls `name`.
+    /// The path of the file that the one at `from` names `name`.
     pub(super) fn resolve(&self, from: &Path, name: &Name) -> Result<PathBuf, VmdkError> {
         let folder = from.parent().unwrap_or(from);
         let paths: Vec<_> = name.spellings().map(|name| folder.join(name.as_path())).collect();
@@ -135,7 +134,7 @@ impl Opener {
         Err(Failure::from(Problem::Outside(own)).of(&found))
     }
 
-    /// Opens the parent of the link at `child`, which is the `depth`th of its chain.
+    /// Opens the parent of the link at `child`, which is number `depth` of its chain.
     fn parent(
         &mut self,
         child: &Path,
@@ -155,7 +154,7 @@ impl Opener {
         Ok((path, link, descriptor.parent))
     }
 
-    /// Opens the link that begins in `image`.
+    /// Opens the link that `image` is the first file of.
     pub(super) fn link(&mut self, image: Image) -> Result<(Link, Descriptor), VmdkError> {
         let path = &image.path.clone();
         self.enter(&image).map_err(|failure| failure.of(path))?;
@@ -172,13 +171,13 @@ impl Opener {
         }
     }
 
-    /// Notes a file, and refuses one that was there before.
+    /// Records a file, and refuses one that was recorded before.
     fn enter(&mut self, image: &Image) -> Result<(), Failure> {
         let identity = image.identity().map_err(Problem::Open.because())?;
         if self.seen.insert(identity) { Ok(()) } else { Err(Problem::Repeated.into()) }
     }
 
-    /// A link that is one sparse extent, with its descriptor inside.
+    /// Opens a link of one sparse extent, with its descriptor inside.
     fn monolithic(&mut self, image: Image) -> Result<(Link, Descriptor), Failure> {
         let header = SparseExtentHeader::read(&image, 0)?;
         if header.magic == COWD_MAGIC {
@@ -191,7 +190,7 @@ impl Opener {
         Ok((Link::of(extent.capacity(), Extent::Sparse(extent))?, descriptor))
     }
 
-    /// A link whose descriptor is the file at `path`.
+    /// Opens a link whose descriptor is the file at `path`.
     fn described(&mut self, path: &Path, descriptor: &Descriptor) -> Result<Link, VmdkError> {
         let mut link = Link { extents: Vec::new(), _descriptor: None };
         for line in &descriptor.extents {
@@ -204,7 +203,7 @@ impl Opener {
         Ok(link)
     }
 
-    /// The extent that a line of the descriptor at `from` names.
+    /// Opens the extent of one line of the descriptor at `from`.
     fn extent(&mut self, from: &Path, line: &ExtentLine) -> Result<Extent, VmdkError> {
         let open = |file_name: &Name| {
             let path = self.resolve(from, file_name)?;
@@ -245,7 +244,7 @@ pub(super) fn canonical(path: &Path) -> Result<PathBuf, VmdkError> {
     path.canonicalize().map_err(|error| missing_or(Problem::Open)(error).of(path))
 }
 
-/// All of a file that begins with `start` and shall be a descriptor.
+/// Reads all of a file that begins with `start` and has to be a descriptor.
 pub(super) fn text(image: &Image, start: &[u8]) -> Result<Vec<u8>, Failure> {
     let begins_well = descriptor::is_descriptor(start);
     if image.len > descriptor::MAX_LEN {
@@ -257,7 +256,7 @@ pub(super) fn text(image: &Image, start: &[u8]) -> Result<Vec<u8>, Failure> {
     if begins_well || descriptor::is_readable(&text) { Ok(text) } else { Err(Problem::NotAVmdk.into()) }
 }
 
-/// Says that the file of `error` was named by the one at `from`, unless that is it.
+/// Adds to `error` that the file at `from` named the faulty file, unless it is that file.
 pub(super) fn named_by(mut error: VmdkError, from: &Path) -> VmdkError {
     if error.named_by.is_none() && error.path != from {
         error.named_by = Some(from.to_path_buf());

@@ -1,4 +1,4 @@
-//! Descriptors: the text that says what a link is made of and whose child it is.
+//! Descriptors: the text that names the files of a link, and its parent.
 
 use std::{iter, str::FromStr};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::printable::ToPrintable;
 
-/// The longest descriptor that is read, in bytes: some 10,000 extents.
+/// The longest descriptor to read, in bytes: about 10,000 extents.
 pub(super) const MAX_LEN: u64 = 1 << 20;
 /// The most extents of a link: 16 TiB in pieces of 2 GiB.
 pub(super) const MAX_EXTENTS: usize = 8192;
@@ -20,7 +20,7 @@ const TITLE: &[u8] = b"# Disk DescriptorFile";
 /// `parentCID` of a link that has no parent.
 const NO_PARENT: u32 = 0xffff_ffff;
 
-/// `createType`s whose extents are of the kinds below.
+/// The `createType`s whose extents nvmm can read.
 const CREATE_TYPES: [&str; 7] = [
     "monolithicSparse",
     "monolithicFlat",
@@ -34,19 +34,19 @@ const CREATE_TYPES: [&str; 7] = [
 /// Virtual Disk Format 5.0, "The Descriptor File".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Descriptor {
-    /// `CID`: changes when the content first changes after it was opened.
+    /// `CID`, which changes with the first write after the disk was opened.
     pub(super) cid: u32,
-    /// `createType`, as it is written.
+    /// `createType`, as written in the file.
     pub(super) create_type: String,
     pub(super) parent: Option<Parent>,
-    /// In their order. Those of a descriptor inside an extent say nothing: the extent may have been renamed.
+    /// The extents in order. Those of a descriptor inside an extent don't count: the file may have been renamed.
     pub(super) extents: Vec<ExtentLine>,
 }
 
-/// The link that has what this one lacks.
+/// The link that has the data which this one lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Parent {
-    /// `parentCID`: what its CID has to be.
+    /// `parentCID`, which has to be the parent's CID.
     pub(super) cid: u32,
     /// `parentFileNameHint`.
     pub(super) file_name: Name,
@@ -55,15 +55,15 @@ pub(super) struct Parent {
 /// A line of the extent section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ExtentLine {
-    /// Its size.
+    /// Its size in sectors.
     pub(super) sectors: u64,
     pub(super) kind: ExtentKind,
 }
 
-/// The kind of an extent, and its place.
+/// The kind of an extent, and where its data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ExtentKind {
-    /// A stretch of a file, from sector `offset` on.
+    /// A part of a file, from sector `offset` on.
     Flat { file_name: Name, offset: u64 },
     /// A sparse extent.
     Sparse { file_name: Name },
@@ -71,13 +71,13 @@ pub(super) enum ExtentKind {
     Zero,
 }
 
-/// Returns whether a file that begins with `start` is a descriptor: it has the title; or, as QEMU knows one, comments and blank
-/// lines, and then a version.
+/// Returns whether a file that begins with `start` is a descriptor: it begins with the title; or, as QEMU recognizes one, with comments and
+/// blank lines, and then a version.
 pub(super) fn is_descriptor(start: &[u8]) -> bool {
     start.get(..TITLE.len()).is_some_and(|it| it.eq_ignore_ascii_case(TITLE)) || has_version(start)
 }
 
-/// QEMU's `vmdk_probe`: a blank line is one of blanks, not an empty one.
+/// QEMU's `vmdk_probe`: a blank line consists of blanks; an empty line does not count.
 fn has_version(start: &[u8]) -> bool {
     let mut lines = start.split_inclusive(|&byte| byte == b'\n');
     let version = lines.find(|line| {
@@ -89,16 +89,15 @@ fn has_version(start: &[u8]) -> bool {
     matches!(version, Some(b"1\n" | b"2\n" | b"3\n" | b"1\r\n" | b"2\r\n" | b"3\r\n"))
 }
 
-/// Returns whether `text` could be a descriptor that begins with something else, such as a byte order mark or an empty line. QEMU
-/// reads these when it is told that they are.
+/// Returns whether `text` could be a descriptor although it begins with something else, such as a byte order mark or an empty line. QEMU
+/// reads these when the user gives the format.
 pub(super) fn is_readable(text: &[u8]) -> bool {
     const FIELD: &[u8] = b"createType";
     text.windows(FIELD.len()).any(|it| it.eq_ignore_ascii_case(FIELD))
 }
 
 impl Descriptor {
-    /// Parses `text`, which ends at its first zero. Lines that are neither extents nor `key=value` say nothing, as they
-    /// do to QEMU.
+    /// Parses `text`, which ends at its first zero byte. Lines that are neither extents nor `key=value` are ignored, as in QEMU.
     pub(super) fn parse(text: &[u8]) -> Result<Self, Failure> {
         let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
@@ -166,7 +165,7 @@ impl<'a> Fields<'a> {
             let given = create_type.printable();
             return Err(Problem::Unsupported(format!("createType {given:?}")).into());
         };
-        // QEMU looks for the letters CID, and finds those of parentCID if there are no others.
+        // QEMU searches for the letters CID, and finds those of parentCID if there are no others.
         let cid = self.cid.or(self.parent_cid).unwrap_or(NO_PARENT);
         let parent_file_name = self.parent_file_name.map(|name| Name::new(name, self.encoding));
         let parent = match (self.parent_cid.filter(|&cid| cid != NO_PARENT), parent_file_name) {
@@ -185,7 +184,7 @@ impl<'a> Fields<'a> {
 }
 
 impl ExtentLine {
-    /// Parses what follows the access of `line`: `SECTORS KIND ["FILE" [OFFSET]]`.
+    /// Parses what follows the access mode in `line`: `SECTORS KIND ["FILE" [OFFSET]]`.
     fn parse(line: &[u8], rest: &[u8], encoding: Option<&'static Encoding>) -> Result<Self, Failure> {
         let bad = |why: &str| Failure::bad("extent", format!("{:?}: {why}", line.printable()));
         let (sectors, rest) = word(rest);
@@ -205,7 +204,7 @@ impl ExtentLine {
             .map(|(word, _)| word)
             .take_while(|word| !word.is_empty());
         let kind = if is(&["FLAT", "VMFS"]) {
-            // VMFS is flat on ESX, where a file has no more than one extent.
+            // VMFS is ESX's word for flat. There, a file has only one extent.
             let offset = words.next().or(is(&["VMFS"]).then_some(b"0"));
             let offset = offset.ok_or_else(|| bad("it has no offset"))?;
             let offset = number(offset).ok_or_else(|| bad("its offset is no number of sectors"))?;
@@ -224,12 +223,12 @@ impl ExtentLine {
     }
 }
 
-/// Returns whether `word` is `name`, in any case.
+/// Returns whether `word` is `name`, ignoring case.
 fn is_word(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
 }
 
-/// The first word of `text`, and what follows it.
+/// The first word of `text`, and the text after it.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let text = text.trim_ascii_start();
     text.split_at(text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len()))
@@ -239,14 +238,14 @@ fn number<T: FromStr>(word: &[u8]) -> Option<T> {
     str::from_utf8(word).ok()?.parse().ok()
 }
 
-/// The file name in quotes that `text` begins with, and what follows it.
+/// The file name in quotes at the beginning of `text`, and the text after it.
 fn file_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.trim_ascii_start().strip_prefix(b"\"")?;
     let end = text.iter().position(|&byte| byte == b'"').filter(|&end| end > 0)?;
     Some((&text[..end], &text[end + 1..]))
 }
 
-/// `value` without quotes around it.
+/// `value` without its quotes.
 fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(value)
 }

@@ -11,24 +11,24 @@ use crate::printable::ToPrintable;
 /// The most links of a chain.
 pub(super) const MAX_LINKS: usize = 64;
 
-/// Why a vmdk can't be used.
+/// The reason why a vmdk can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("vmdk {}{} {problem}", path.printable(), NamedBy(named_by.as_deref()))]
 pub struct VmdkError {
-    /// The file that is wrong.
+    /// The faulty file.
     pub path: PathBuf,
-    /// The file that named it as its extent or parent, if it is not what the user gave.
+    /// The file that names it as its extent or parent; none if the user gave its path.
     pub named_by: Option<PathBuf>,
     /// The fault.
     pub problem: Problem,
-    /// The host's error, if it was asked.
+    /// The host's error, if there was one.
     pub source: Option<io::Error>,
 }
 
 /// The faults of a vmdk, and the way out where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// Nothing has that name.
+    /// The file doesn't exist.
     #[error("does not exist")]
     Missing,
     /// A directory, a device, a pipe.
@@ -40,7 +40,7 @@ pub enum Problem {
     /// It can't be locked.
     #[error("can't be locked")]
     Lock,
-    /// Somebody writes to it.
+    /// Another program writes to it.
     #[error("is in use by {0}; end that")]
     InUse(String),
     /// A part of it can't be read.
@@ -49,7 +49,7 @@ pub enum Problem {
     /// Neither a descriptor nor a sparse extent.
     #[error("is not a vmdk")]
     NotAVmdk,
-    /// An extent by itself.
+    /// An extent without its descriptor.
     #[error(
         "is an extent without a descriptor, a piece of a disk; give the file that names it{}",
         .0.as_ref().map(|path| format!(", {}", path.printable())).unwrap_or_default()
@@ -58,18 +58,18 @@ pub enum Problem {
     /// A field that contradicts the format or the file.
     #[error("has a bad {field}: {why}")]
     Bad {
-        /// As the specification calls it.
+        /// The specification's name for the field.
         field: &'static str,
-        /// The value, and those that it could have.
+        /// The fault.
         why: String,
     },
     /// A variant of the format that nvmm does not know.
     #[error("has {0}, which nvmm does not read")]
     Unsupported(String),
-    /// In none of the folders that files may be taken from.
+    /// The file is in none of the permitted folders.
     #[error("is outside of {}; if it is meant, name its folder with backing-root=", .0.printable())]
     Outside(PathBuf),
-    /// Its content is not what its child was made from.
+    /// The parent has changed since the child was made from it.
     #[error(
         "was changed after its child was made from it: its CID is {found:08x}, the child's parentCID {expected:08x}"
     )]
@@ -79,7 +79,7 @@ pub enum Problem {
         /// The parent's value.
         found: u32,
     },
-    /// A link or a sparse extent that was there before, as it is where links form a loop.
+    /// A link or a sparse extent that is in the chain already, as when links form a loop.
     #[error("is in this chain already")]
     Repeated,
     /// Too many links.
@@ -87,7 +87,7 @@ pub enum Problem {
     TooDeep,
 }
 
-/// ` (named by CHILD)`, for the message.
+/// Writes ` (named by CHILD)` for the message.
 struct NamedBy<'a>(Option<&'a Path>);
 
 impl Display for NamedBy<'_> {
@@ -96,12 +96,12 @@ impl Display for NamedBy<'_> {
     }
 }
 
-/// A problem, and the host's word on it.
+/// A problem, with the host's error if there was one.
 #[derive(Debug)]
 pub(super) struct Failure(pub(super) Problem, Option<io::Error>);
 
 impl Failure {
-    /// A field that is wrong.
+    /// The failure of a field that is wrong.
     pub(super) fn bad(field: &'static str, why: impl Into<String>) -> Self {
         Problem::Bad { field, why: why.into() }.into()
     }
@@ -124,7 +124,7 @@ impl Problem {
     }
 }
 
-/// An image that turned out to be wrong while it was read.
+/// The error for a fault that was found in an image while it was read.
 pub(super) fn damage(path: &Path, what: impl Display) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("vmdk {}: {what}", path.printable()))
 }

@@ -1,4 +1,4 @@
-//! Extents: the stretches that a link is made of.
+//! Extents: the runs of bytes of which a link consists.
 
 use std::io;
 
@@ -11,14 +11,14 @@ use super::{
     span::{Place, Span},
 };
 
-/// One stretch of a link.
+/// One extent of a link.
 #[derive(Debug)]
 pub(super) enum Extent {
-    /// A stretch of a file, as it is.
+    /// A part of a file, stored as it is.
     Flat {
         /// The file.
         image: Image,
-        /// Its first byte in the file.
+        /// The offset of its first byte in the file.
         offset: u64,
     },
     /// A file of grains.
@@ -28,7 +28,7 @@ pub(super) enum Extent {
 }
 
 impl Extent {
-    /// A stretch of `sectors` at sector `offset` of `image`.
+    /// An extent of `sectors` sectors from sector `offset` of `image` on.
     pub(super) fn flat(image: Image, offset: u64, sectors: u64) -> Result<Self, Failure> {
         let bytes = |sectors: u64| sectors.checked_mul(SECTOR_SIZE);
         match (bytes(offset), bytes(sectors)) {
@@ -40,7 +40,7 @@ impl Extent {
         }
     }
 
-    /// Finds what is at `offset` of the extent, for at most `len` bytes, which are within it.
+    /// Finds the place of the bytes at `offset` of the extent, for at most `len` bytes, which all lie within it.
     pub(super) fn locate(&self, offset: u64, len: u64, caches: &Caches) -> io::Result<Span<'_>> {
         match self {
             Self::Flat { image, offset: start } => {

@@ -1,4 +1,4 @@
-//! The facts that a vmdk tells of itself.
+//! Facts about a vmdk.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub struct VmdkFacts {
     pub extents: Vec<VmdkExtent>,
 }
 
-/// A stretch of a vmdk.
+/// An extent of a vmdk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VmdkExtent {
     /// `flat`, `sparse` or `zero`.
@@ -28,7 +28,7 @@ pub struct VmdkExtent {
     pub path: Option<PathBuf>,
     /// Its size in bytes.
     pub size: u64,
-    /// Bytes of a grain, if it is made of those.
+    /// Bytes of a grain, if it has grains.
     pub grain_size: Option<u64>,
     /// Its grains are compressed.
     pub compressed: bool,

@@ -1,4 +1,4 @@
-//! Links of any bytes, in memory, with any descriptor or none.
+//! Fuzzes links, which are in memory, with any descriptor or none.
 
 use super::{
     Vmdk,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::disk::fuzzing::{self, Numbers};
 
-/// A descriptor, alone in its file. It can name extents of zeros, but no files.
+/// A descriptor that is a file of its own. It can name extents of zeros, but no files.
 pub fn vmdk_descriptor(data: &[u8]) {
     if let Ok(descriptor) = Descriptor::parse(data) {
         assert!(descriptor.extents.len() <= MAX_EXTENTS);
@@ -21,13 +21,13 @@ pub fn vmdk_descriptor(data: &[u8]) {
     link(data);
 }
 
-/// A sparse extent: a whole link by itself, and one of which a descriptor tells.
+/// A sparse extent: once as a whole link, and once as an extent that a descriptor names.
 pub fn vmdk_sparse(data: &[u8]) {
     link(data);
     extent(data);
 }
 
-/// The same, for extents that are streams: what is in a stream is looked at even where the whole makes no sense.
+/// The same for extents that are streams, whose parts are read even where the whole makes no sense.
 pub fn vmdk_stream(data: &[u8]) {
     let file = fuzzing::Image::new(data);
     let image = Image::open(&file.path()).expect("a file in memory can be opened");
@@ -42,7 +42,7 @@ pub fn vmdk_stream(data: &[u8]) {
     extent(data);
 }
 
-/// Uses a file as users give it.
+/// Uses a file that a user gives.
 fn link(data: &[u8]) {
     let file = fuzzing::Image::new(data);
     let path = file.path();
@@ -56,7 +56,7 @@ fn link(data: &[u8]) {
     assert_eq!(links.len(), 1);
 }
 
-/// Uses a file as a sparse extent over a flat one, which is the file too.
+/// Uses a file as a sparse extent over a flat one, which is the same file.
 fn extent(data: &[u8]) {
     let file = fuzzing::Image::new(data);
     let links = || -> Result<Vec<Link>, Failure> {

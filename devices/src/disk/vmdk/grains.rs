@@ -1,4 +1,4 @@
-//! Sparse extents: the grain directory, the grain tables, and the grains that they lead to.
+//! Sparse extents: the grain directory, the grain tables, and the grains that these name.
 
 use std::{io, sync::Arc};
 
@@ -15,9 +15,9 @@ use super::{
 };
 use crate::printable::ToPrintable;
 
-/// Bytes of an entry of a grain directory and of a grain table.
+/// Bytes of an entry in a grain directory or a grain table.
 const ENTRY_LEN: u64 = 4;
-/// Bytes of directory that are checked at a time.
+/// Bytes of the directory that are checked at a time.
 const CHUNK: u64 = 64 << 10;
 
 /// An open sparse extent.
@@ -25,22 +25,22 @@ const CHUNK: u64 = 64 << 10;
 pub(super) struct SparseExtent {
     image: Image,
     geometry: Geometry,
-    /// Its number in the caches.
+    /// Its number in the caches' keys.
     number: usize,
 }
 
 /// The meaning of an entry of a grain table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Grain {
-    /// Nothing; the parent knows.
+    /// The grain is not here; the parent may have it.
     Absent,
     Zeros,
-    /// The sector that it begins at.
+    /// The sector at which the grain begins.
     At(u64),
 }
 
 impl SparseExtent {
-    /// Checks the header of `image` and all of its grain directory. `number` is no other extent's.
+    /// Checks the header of `image` and all of its grain directory. `number` is unique among the disk's extents.
     pub(super) fn new(image: Image, number: usize) -> Result<Self, Failure> {
         let mut header = SparseExtentHeader::read(&image, 0)?;
         if header.gd_offset.get() == GD_AT_END {
@@ -60,7 +60,7 @@ impl SparseExtent {
         self.geometry.capacity
     }
 
-    /// Finds what is at `offset` of the extent, for at most `len` bytes: as many grains as are alike and in one place.
+    /// Finds the place of the bytes at `offset` of the extent, for at most `len` bytes: grains of one kind in one place.
     pub(super) fn locate(&self, offset: u64, len: u64, caches: &Caches) -> io::Result<Span<'_>> {
         let grain_len = self.geometry.grain_size * SECTOR_SIZE;
         let (grain, skip) = (offset / grain_len, offset % grain_len);
@@ -105,7 +105,7 @@ impl SparseExtent {
         }
     }
 
-    /// Returns whether `next` goes on where `last` ends.
+    /// Returns whether `next` continues where `last` ends.
     fn follows(&self, last: Grain, next: Grain) -> bool {
         match (last, next) {
             (Grain::At(last), Grain::At(next)) => next == last + self.geometry.grain_size,
@@ -113,7 +113,7 @@ impl SparseExtent {
         }
     }
 
-    /// A part of the compressed grain number `grain`, which is at `sector`.
+    /// The rest, from byte `skip` on, of compressed grain number `grain`, which is at `sector`.
     fn compressed(&self, grain: u64, sector: u64, skip: u64, cache: &Cache<u8>) -> io::Result<Place<'_>> {
         let Geometry { capacity, grain_size, .. } = self.geometry;
         let lba = grain * grain_size;
@@ -124,7 +124,7 @@ impl SparseExtent {
         Ok(Place::Memory { bytes: grain, skip: usize::try_from(skip).map_err(io::Error::other)? })
     }
 
-    /// Grain table number `index`, unless the directory has none.
+    /// Grain table number `index`, if the directory has it.
     fn table(&self, index: u64, cache: &Cache<u32>) -> io::Result<Option<Arc<[u32]>>> {
         let table = cache.get(self.key(index), || {
             let entry = self.image.bytes(self.geometry.directory + index * ENTRY_LEN, ENTRY_LEN)?;
@@ -139,7 +139,7 @@ impl SparseExtent {
 
     fn load_table(&self, sector: u32) -> io::Result<Arc<[u32]>> {
         let (offset, len) = self.table_bytes(sector);
-        // It was checked when the extent was opened, but somebody may have written to it since.
+        // It was checked when the extent was opened, but another program may have written to the file since.
         if !self.image.holds(offset, len) {
             let what = format_args!("grain table at sector {sector} is past the end of the file");
             return Err(damage(&self.image.path, what));
@@ -177,7 +177,7 @@ impl SparseExtent {
     }
 }
 
-/// The entries of a piece of directory or table.
+/// The entries in a piece of a directory or a table.
 fn entries(bytes: &[u8]) -> Vec<u32> {
     <[U32]>::ref_from_bytes(bytes).unwrap_or_default().iter().map(|entry| entry.get()).collect()
 }

@@ -1,4 +1,4 @@
-//! The header of a hosted sparse extent, and what is refused in it.
+//! The header of a hosted sparse extent, and the checks that it has to pass.
 
 use zerocopy::{
     FromBytes, Immutable, IntoBytes, KnownLayout,
@@ -17,28 +17,27 @@ pub(super) const MAGIC: [u8; 4] = *b"KDMV";
 /// The first bytes of a sparse extent of ESX before version 4.
 pub(super) const COWD_MAGIC: [u8; 4] = *b"COWD";
 
-/// `gdOffset` of a stream: the directory's place is in the footer.
+/// `gdOffset` of a stream: the directory's offset is in the footer.
 pub(super) const GD_AT_END: u64 = u64::MAX;
 
-/// The value of `newline` as long as nobody took the file for text.
+/// The value of `newline`, unless the file was transferred as text.
 const NEWLINES: [u8; 4] = *b"\n \r\n";
 
 const KNOWN_VERSIONS: [u32; 3] = [1, 2, 3];
 const DEFLATE: u16 = 1;
 
-/// The largest grain, in sectors. Every known writer makes grains of 128; what has to be inflated at once shall not be
-/// a matter of the image's claims.
+/// The largest grain, in sectors. Every known writer makes grains of 128; the image must not decide how much is inflated at once.
 const MAX_GRAIN_SIZE: u64 = 2048;
-/// The largest grain table. The format's own number.
+/// The largest grain table, as in the specification.
 const MAX_GTES_PER_GT: u32 = 512;
-/// The largest grain directory: 2 TiB in grains of 4 KiB. No entry of a table leads farther than 2 TiB into a file.
+/// The largest grain directory: 2 TiB in grains of 4 KiB. No entry of a table reaches farther than 2 TiB into a file.
 const MAX_TABLES: u64 = 1 << 20;
 
 bitflags::bitflags! {
     /// `flags`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) struct Flags: u32 {
-        /// `newline` is to be checked.
+        /// `newline` has to be checked.
         const NEWLINES = 1 << 0;
         /// Entry 1 of a grain table stands for a grain of zeros.
         const ZEROED_GRAINS = 1 << 2;
@@ -46,7 +45,7 @@ bitflags::bitflags! {
         const COMPRESSED = 1 << 16;
         /// Grains and metadata have markers.
         const MARKERS = 1 << 17;
-        /// Others don't matter to who only reads.
+        /// Other flags don't matter for reading.
         const _ = !0;
     }
 }
@@ -72,7 +71,7 @@ pub(super) struct SparseExtentHeader {
     pub(super) pad: [u8; 433],
 }
 
-/// A header that was found to be sound.
+/// A header that has passed all checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {
     /// Size of the extent, in sectors.
@@ -85,7 +84,7 @@ pub(super) struct Geometry {
     pub(super) directory: u64,
     /// Entries of the grain directory.
     pub(super) tables: u64,
-    /// Entry 1 stands for zeros.
+    /// Entry 1 of a grain table stands for a grain of zeros.
     pub(super) zeroed_grains: bool,
     /// Grains are compressed, with markers.
     pub(super) compressed: bool,
@@ -99,7 +98,7 @@ impl SparseExtentHeader {
             return Err(Failure::bad(name, format!("the file ends at byte {}", image.len)));
         }
         let bytes = image.bytes(offset, SECTOR_SIZE).map_err(Problem::Read(name).because())?;
-        // The lengths are equal, so there is always a header.
+        // This can't fail: the lengths are equal.
         Self::read_from_bytes(&bytes).map_err(|_| Failure::bad(name, "it is not a sector"))
     }
 
@@ -118,12 +117,12 @@ impl SparseExtentHeader {
             return Err(Failure::bad("descriptorOffset", why));
         }
         let bytes = image.bytes(offset * SECTOR_SIZE, size * SECTOR_SIZE);
-        // The pieces of a disk have the place for one, and nothing in it.
+        // A disk in pieces has room for a descriptor in each, with nothing in it.
         let text = bytes.map(|text| Some(text).filter(|text| text.first() != Some(&0)));
         text.map_err(Problem::Read("descriptor").because())
     }
 
-    /// Checks all that reading depends on, for a file of `sectors` sectors.
+    /// Checks all fields on which reading depends, for a file of `sectors` sectors.
     pub(super) fn check(&self, sectors: u64) -> Result<Geometry, Failure> {
         if self.magic == COWD_MAGIC {
             return Err(Problem::Unsupported("a sparse extent of ESX (COWD)".into()).into());
@@ -156,7 +155,7 @@ impl SparseExtentHeader {
             return Err(Failure::bad("numGTEsPerGT", why));
         }
         let gtes_per_gt = u64::from(gtes_per_gt);
-        // At most 2^9 entries of 2^11 sectors.
+        // It fits: at most 2^9 entries of 2^11 sectors.
         let capacity = self.capacity.get();
         let tables = capacity.div_ceil(gtes_per_gt * grain_size);
         if tables == 0 || tables > MAX_TABLES {
@@ -191,7 +190,7 @@ impl SparseExtentHeader {
         }
     }
 
-    /// The offset of the grain directory of `tables` entries, in bytes.
+    /// The offset in bytes of the grain directory, which has `tables` entries.
     fn directory(&self, tables: u64, sectors: u64) -> Result<u64, Failure> {
         let offset = self.gd_offset.get();
         let size = (tables * 4).div_ceil(SECTOR_SIZE);
@@ -203,8 +202,8 @@ impl SparseExtentHeader {
     }
 }
 
-/// Returns whether a file that begins with `start` (512 bytes, or all of a shorter one) is a vmdk: a sparse extent, of VMware's
-/// hosted products or of old ESX, or a descriptor.
+/// Returns whether a file that begins with `start` (its first 512 bytes, or all of it) is a vmdk: a sparse extent of VMware's hosted
+/// products or of old ESX, or a descriptor.
 #[must_use]
 pub fn is_vmdk(start: &[u8]) -> bool {
     start.starts_with(&MAGIC) || start.starts_with(&COWD_MAGIC) || descriptor::is_descriptor(start)

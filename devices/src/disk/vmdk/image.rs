@@ -32,7 +32,7 @@ impl Image {
         Ok(image)
     }
 
-    /// Uses the file at `path`, which is open and locked. Others may read it from now on.
+    /// Uses the file at `path`, which is open and locked. Other programs may read it from now on.
     pub(super) fn of(opened: Opened, path: &Path) -> Result<Self, Failure> {
         if opened.is_device {
             return Err(Problem::NotAFile.into());
@@ -41,9 +41,9 @@ impl Image {
         Ok(Self { path: path.to_path_buf(), file: opened.file, len: opened.len })
     }
 
-    /// Opens the file at `path`, whoever uses it.
+    /// Opens the file at `path` for inspection, even if others use it.
     pub(super) fn look(path: &Path) -> Result<Self, Failure> {
-        // Before opening, because that alone acts on some devices and waits on a FIFO.
+        // Checked before opening, because opening alone acts on some devices and blocks on a FIFO.
         let kind = fs::metadata(path).map_err(missing_or(Problem::Open))?;
         if !kind.is_file() {
             return Err(Problem::NotAFile.into());
@@ -53,22 +53,22 @@ impl Image {
         Ok(Self { path: path.to_path_buf(), file, len })
     }
 
-    /// The numbers that tell this file from all others, however it is named.
+    /// The device and inode numbers, which identify the file by whatever name.
     pub(super) fn identity(&self) -> io::Result<(u64, u64)> {
         self.file.metadata().map(|it| (it.dev(), it.ino()))
     }
 
-    /// Its whole sectors.
+    /// The number of whole sectors.
     pub(super) fn sectors(&self) -> u64 {
         self.len / SECTOR_SIZE
     }
 
-    /// Returns whether all of `len` bytes at `offset` are within it.
+    /// Returns whether all of `len` bytes at `offset` are in the file.
     pub(super) fn holds(&self, offset: u64, len: u64) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.len)
     }
 
-    /// Reads `len` bytes at `offset`, which the caller has bounded.
+    /// Reads `len` bytes at `offset`. The caller has limited `len`.
     pub(super) fn bytes(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
         if !self.holds(offset, len) {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -79,7 +79,7 @@ impl Image {
     }
 }
 
-/// [`Problem::Missing`] where there is no such file, else `problem`.
+/// [`Problem::Missing`] if the file doesn't exist, else `problem`.
 pub(super) fn missing_or(problem: Problem) -> impl FnOnce(io::Error) -> Failure {
     |error| match error.kind() {
         ErrorKind::NotFound => Problem::Missing.into(),

@@ -1,4 +1,4 @@
-//! The facts of a vmdk and of its parents, read without locks.
+//! The facts of a vmdk and its parents, read without locks.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use super::{
     piece,
 };
 
-/// Looks at the vmdk at `path` and at its parents until one can't be used.
+/// Reads the facts of the vmdk at `path` and of its parents until one can't be used.
 pub(in super::super) fn look(path: &Path, roots: &[PathBuf]) -> (Vec<LinkInfo>, Option<VmdkError>) {
     let mut links = Vec::new();
     let wrong = follow(path, roots, &mut links).err();
@@ -43,7 +43,7 @@ fn follow(path: &Path, roots: &[PathBuf], links: &mut Vec<LinkInfo>) -> Result<(
     Ok(())
 }
 
-/// Looks at one link, which is at `path` and called `name`, and adds it to `links`.
+/// Reads the facts of one link, which is at `path` and shown as `name`, and adds it to `links`.
 pub(super) fn link(
     opener: &Opener,
     name: &Path,
@@ -95,7 +95,7 @@ fn fill(
     Ok(descriptor.parent)
 }
 
-/// Looks at the extents that a descriptor names.
+/// Reads the facts of the extents that a descriptor names.
 fn extents(
     opener: &Opener,
     from: &Path,
@@ -132,7 +132,7 @@ fn extents(
     Ok(())
 }
 
-/// The header of a sparse extent.
+/// The facts in the header of a sparse extent.
 fn sparse(path: &Path, header: &SparseExtentHeader) -> VmdkExtent {
     VmdkExtent {
         kind: "sparse",

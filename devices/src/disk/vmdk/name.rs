@@ -6,29 +6,28 @@ use encoding_rs::Encoding;
 
 use crate::printable::Untrusted;
 
-/// A file's name as a descriptor writes it: bytes, which its writer meant in the descriptor's `encoding`.
+/// A file's name as in a descriptor: bytes in the descriptor's `encoding`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Name {
     bytes: Untrusted,
-    /// In UTF-8, if that is something else.
+    /// The name converted to UTF-8, if that differs.
     decoded: Option<Untrusted>,
 }
 
 impl Name {
-    /// The name that `bytes` are in `encoding`, if that is one that is known.
+    /// The name made of `bytes` in `encoding`, if the encoding is known.
     pub(super) fn new(bytes: &[u8], encoding: Option<&'static Encoding>) -> Self {
         let decoded = encoding.and_then(|it| it.decode_without_bom_handling_and_without_replacement(bytes));
         let decoded = decoded.filter(|text| text.as_bytes() != bytes);
         Self { bytes: bytes.into(), decoded: decoded.map(|text| text.into_owned().into()) }
     }
 
-    /// The names that the file may have here, in the order of trying: as QEMU does, byte for byte; and in UTF-8, as a copy from
-    /// another system mostly is.
+    /// The names to try, in this order: byte for byte, as QEMU does; and in UTF-8, as copies from other systems mostly are.
     pub(super) fn spellings(&self) -> impl Iterator<Item = &Untrusted> {
         [Some(&self.bytes), self.decoded.as_ref()].into_iter().flatten()
     }
 
-    /// The name as it is best read.
+    /// The most readable form of the name.
     pub(super) fn text(&self) -> &Untrusted {
         self.decoded.as_ref().unwrap_or(&self.bytes)
     }
@@ -53,7 +52,7 @@ impl From<&str> for Name {
     }
 }
 
-/// The encoding that a descriptor calls `name`: `windows-1252`, `UTF-8`, `GBK`, `Shift_JIS` ...
+/// The encoding that a descriptor names: `windows-1252`, `UTF-8`, `GBK`, `Shift_JIS` ...
 pub(super) fn encoding(name: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(name)
 }

@@ -1,4 +1,4 @@
-//! Pieces of disks: files that VMware's products keep beside the descriptor that names them.
+//! Pieces of disks: files that VMware's products keep next to the descriptor that names them.
 
 use std::{
     ffi::OsStr,
@@ -10,10 +10,10 @@ use std::{
 
 use super::header::is_vmdk;
 
-/// The ends of pieces' names behind the disk's: `disk-flat.vmdk` is one of `disk.vmdk`.
+/// Suffixes of a piece's name after the disk's name: `disk-flat.vmdk` is a piece of `disk.vmdk`.
 const ENDINGS: [&[u8]; 4] = [b"-flat", b"-delta", b"-sesparse", b"-rdm"];
 
-/// The descriptor that the file at `path` belongs to, by the names of both, if it is there.
+/// The descriptor for the file at `path`, by their names, if it exists.
 pub(in super::super) fn descriptor_of(path: &Path) -> Option<PathBuf> {
     let disk = disk_name(path.file_stem()?.as_bytes())?;
     let name = [disk, b".", path.extension()?.as_bytes()].concat();
@@ -28,7 +28,7 @@ pub(in super::super) fn descriptor_of(path: &Path) -> Option<PathBuf> {
     is_vmdk(&start).then_some(descriptor)
 }
 
-/// The disk's name in that of its piece, both without `.vmdk`.
+/// The disk's name in the name of a piece, both without `.vmdk`.
 fn disk_name(piece: &[u8]) -> Option<&[u8]> {
     let (disk, number) = piece.split_last_chunk::<5>()?;
     let is_numbered =

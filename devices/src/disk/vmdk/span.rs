@@ -1,4 +1,4 @@
-//! The places of a disk's bytes, and how they are read from there.
+//! Places of a disk's bytes, and reading from them.
 
 use std::{io, sync::Arc};
 
@@ -7,7 +7,7 @@ use vm_memory::VolatileSlice;
 use super::{error::damage, image::Image};
 use crate::vectored;
 
-/// The place of the next bytes of a disk.
+/// The next bytes of a disk that are in one place.
 #[derive(Debug)]
 pub(super) struct Span<'a> {
     /// The number of bytes.
@@ -15,10 +15,10 @@ pub(super) struct Span<'a> {
     pub(super) place: Place<'a>,
 }
 
-/// A place for bytes to be.
+/// A place for bytes of a disk.
 #[derive(Debug)]
 pub(super) enum Place<'a> {
-    /// In the parent link, or if there is none, nowhere: they are zeros.
+    /// In the parent link. Without a parent, they are zeros.
     Parent,
     /// Nowhere: they are zeros.
     Zeros,
@@ -29,7 +29,7 @@ pub(super) enum Place<'a> {
 }
 
 impl Place<'_> {
-    /// Fills `buffers` with what is here.
+    /// Fills `buffers` with the bytes in this place.
     pub(super) fn read(&self, buffers: &[VolatileSlice<'_>]) -> io::Result<()> {
         match self {
             Self::Parent | Self::Zeros => zero(buffers),

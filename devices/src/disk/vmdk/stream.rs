@@ -1,5 +1,4 @@
-//! Stream-optimized extents: compressed grains, each behind a marker, and the footer that says where the grain
-//! directory is.
+//! Stream-optimized extents: compressed grains, each after a marker, and a footer with the offset of the grain directory.
 
 use std::{
     io::{self, Read},
@@ -24,22 +23,22 @@ pub(super) const END_OF_STREAM: u32 = 0;
 /// `MARKER_FOOTER`.
 pub(super) const FOOTER: u32 = 3;
 
-/// The sectors at the end of a stream: the footer's marker, the footer, and the marker of the end.
+/// The sectors at the end of a stream: the footer's marker, the footer, and the end's marker.
 const FOOTER_SIZE: u64 = 3;
 
-/// Virtual Disk Format 5.0, "Stream-Optimized Compressed Sparse Extents": the marker of metadata, a sector.
+/// Virtual Disk Format 5.0, "Stream-Optimized Compressed Sparse Extents": the marker of metadata, which is a sector long.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct MetadataMarker {
     /// Sectors of metadata that follow.
     pub(super) num_sectors: U64,
-    /// Zero, or it is the marker of a grain.
+    /// 0. Otherwise this is the marker of a grain.
     pub(super) size: U32,
     pub(super) kind: U32,
     pub(super) pad: [u8; 496],
 }
 
-/// The same section: the marker of a compressed grain, whose data follow at once.
+/// The same section: the marker of a compressed grain, whose data follow directly.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct GrainMarker {
@@ -52,7 +51,7 @@ pub(super) struct GrainMarker {
 /// Bytes of a [`GrainMarker`].
 const GRAIN_MARKER_LEN: u64 = 12;
 
-/// The header that `image` has in its footer, which is the one that counts.
+/// The header in the footer of `image`, which takes precedence.
 pub(super) fn footer(image: &Image) -> Result<SparseExtentHeader, Failure> {
     let Some(sector) = image.sectors().checked_sub(FOOTER_SIZE) else {
         return Err(Failure::bad("footer", format!("there is no room for one in {} bytes", image.len)));
@@ -83,8 +82,8 @@ fn expect_marker(image: &Image, sector: u64, name: &'static str, kind: u32) -> R
     Ok(())
 }
 
-/// Inflates the grain at `offset` of `image`, that begins at sector `lba` of the extent. The grain has `len` bytes, of
-/// which the last of an extent may lack all but the first `needed`; those are zeros.
+/// Inflates the grain at `offset` of `image`, which begins at sector `lba` of the extent. A grain has `len` bytes. The last one of an
+/// extent may be shorter, but has at least the first `needed` bytes; the rest is zeros.
 pub(super) fn inflate(
     image: &Image,
     offset: u64,

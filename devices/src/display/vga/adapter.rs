@@ -1,4 +1,4 @@
-//! All registers of the device, as its BAR and its ports reach them.
+//! All registers of the device, which the guest reaches by a BAR and by ports.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use crate::{
     state::Stateless,
 };
 
-/// The registers, and the video memory that setting a mode clears.
+/// The registers, and the video memory, which setting a mode clears.
 #[derive(Debug)]
 pub(super) struct Adapter {
     pub(super) registers: Registers,
@@ -36,7 +36,7 @@ impl Adapter {
         self.dispi.set(width, height);
     }
 
-    /// Writes a register. Returns the memory that is to be cleared then, without holding up who wants the registers meanwhile.
+    /// Writes a register. Returns the memory to clear afterwards, without the registers' lock.
     fn write_register(&mut self, index: u16, value: u16) -> Option<Clearing> {
         let clears = self.dispi.write(index, value);
         let mode = self.dispi.mode().filter(|_| clears)?;
@@ -44,7 +44,7 @@ impl Adapter {
     }
 }
 
-/// The part of video memory that a new mode shows, up to 16 MiB.
+/// The part of video memory that a new mode shows, up to 16 MiB, which has to be cleared.
 struct Clearing {
     video: Arc<BarMemory>,
     len: usize,
@@ -63,7 +63,7 @@ impl Clearing {
     }
 }
 
-/// Writes one of the dispi interface's registers: that of this index, or the one that is selected.
+/// Writes a dispi register: the one with this index, or the selected one.
 pub(super) fn write_dispi(adapter: &Mutex<Adapter>, index: Option<u16>, value: u16) {
     let clearing = {
         let mut adapter = lock(adapter);
@@ -73,7 +73,7 @@ pub(super) fn write_dispi(adapter: &Mutex<Adapter>, index: Option<u16>, value: u
     clearing.iter().for_each(Clearing::clear);
 }
 
-/// The ports of [`Adapter`], from `first` on.
+/// Ports of the adapter, from `first` on.
 #[derive(Debug)]
 pub struct VgaPorts {
     pub(super) first: u16,
@@ -87,7 +87,7 @@ pub struct DispiPorts(pub(super) Arc<Mutex<Adapter>>);
 impl VgaPorts {
     /// The number of ports from 3C0H on.
     pub const LEN: u64 = 0x20;
-    /// The number of ports from 3B0H on, as far as a printer's port.
+    /// The number of ports from 3B0H on, up to a printer's ports.
     pub const MONOCHROME_LEN: u64 = 0xc;
 
     fn port(&self, offset: u64, index: usize) -> u16 {
@@ -114,7 +114,7 @@ impl BusDevice for VgaPorts {
 }
 
 impl DispiPorts {
-    /// The number of ports: a word each at the first and at the second.
+    /// The number of port addresses: 16 bits each at the first and at the second.
     pub const LEN: u64 = 3;
 }
 
@@ -139,11 +139,11 @@ impl BusDevice for DispiPorts {
     }
 }
 
-/// The registers behind ports are kept with the function.
+/// The registers are saved with the PCI function.
 impl Stateless for VgaPorts {}
 impl Stateless for DispiPorts {}
 
-/// A lock that no holder leaves half done.
+/// Locks `shared`, even if a holder has panicked: no holder leaves it inconsistent.
 pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,11 +7,11 @@ use crate::state::hex;
 /// The parts of a colour: red, green and blue.
 const PARTS: u8 = 3;
 
-/// The converter.
+/// The digital-to-analog converter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Dac {
-    /// The bits of a colour's number that count.
+    /// The mask for a colour's number.
     pub(super) mask: u8,
     /// The parts of each colour.
     #[serde(with = "hex")]
@@ -21,12 +21,12 @@ pub(super) struct Dac {
     is_reading: bool,
 }
 
-/// The byte that comes next.
+/// The position of the next byte.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Place {
     color: u8,
-    /// 0 is red.
+    /// The part of the colour; 0 is red.
     part: u8,
 }
 
@@ -35,7 +35,7 @@ impl Place {
         Self { color, part: 0 }
     }
 
-    /// The place in the table, and on to the next one.
+    /// Returns the position in the table, and moves on to the next one.
     fn next(&mut self) -> usize {
         let now = usize::from(self.color) * usize::from(PARTS) + usize::from(self.part);
         self.part = (self.part + 1) % PARTS;
@@ -53,12 +53,12 @@ impl Dac {
         Self { mask: 0xff, colors: [0; _], read, write, is_reading: false }
     }
 
-    /// Returns whether the next bytes are parts of a colour.
+    /// Returns whether the positions are possible.
     pub(super) fn is_possible(&self) -> bool {
         self.read.part < PARTS && self.write.part < PARTS
     }
 
-    /// The use of the last index: 3 is reading.
+    /// The purpose for which the last index was written: 3 for reading, 0 for writing.
     pub(super) fn state(&self) -> u8 {
         u8::from(self.is_reading) * 3
     }
@@ -85,10 +85,10 @@ impl Dac {
         self.colors[self.write.next()] = value;
     }
 
-    /// A colour, `0x00RRGGBB`; `wide` says that its parts have eight bits instead of six.
+    /// A colour, `0x00RRGGBB`. `wide`: its parts have eight bits instead of six.
     pub(super) fn color(&self, number: u8, wide: bool) -> u32 {
         let part = |value: u8| {
-            // The highest bits again, so that the brightest is 255.
+            // Repeat the highest bits, so that the brightest value is 255.
             if wide { value } else { value << 2 | value >> 4 & 3 }
         };
         let (colors, _) = self.colors.as_chunks();

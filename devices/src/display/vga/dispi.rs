@@ -1,4 +1,4 @@
-//! The registers of Bochs' VBE extension, "dispi", by which software sets linear modes: QEMU, `docs/specs/standard-vga.rst`.
+//! The registers of Bochs' VBE extension, "dispi", with which software sets linear modes: QEMU, `docs/specs/standard-vga.rst`.
 
 mod state;
 
@@ -20,17 +20,17 @@ const X_OFFSET: u16 = 8;
 const Y_OFFSET: u16 = 9;
 const MEMORY: u16 = 10;
 
-/// The versions of the interface; software may ask for one, and reads back what it asked for.
+/// The versions of the interface. Software may select one, and reads it back.
 const FIRST_VERSION: u16 = 0xb0c0;
 const VERSION: u16 = 0xb0c5;
-/// The unit of the register that tells the size of video memory.
+/// The unit of the register with the size of video memory.
 const MEMORY_UNIT: usize = 64 << 10;
 
-/// The greatest mode. Its pixels are no more than video memory has at 32 bits each, whatever their depth.
+/// The largest mode. Whatever its depth, it has no more pixels than fit into video memory at 32 bits each.
 const MAX_WIDTH: u16 = 4096;
 const MAX_HEIGHT: u16 = 4096;
 const MAX_BPP: u16 = 32;
-/// Widths are multiples of it.
+/// Widths are multiples of this.
 const WIDTH_UNIT: u16 = 8;
 
 bitflags! {
@@ -38,7 +38,7 @@ bitflags! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Enable: u16 {
         const ENABLED = 1 << 0;
-        /// The registers of the mode tell the greatest one.
+        /// The mode's registers return the largest mode.
         const CAPABILITIES = 1 << 1;
         const DAC_8_BIT = 1 << 5;
         const LINEAR = 1 << 6;
@@ -70,7 +70,7 @@ impl Dispi {
     /// The number of 16-bit registers.
     pub(super) const COUNT: u16 = MEMORY + 1;
 
-    /// No mode yet, with `memory` bytes of video memory.
+    /// No mode is set yet. There are `memory` bytes of video memory.
     pub(super) fn new(memory: usize) -> Self {
         Self {
             index: 0,
@@ -87,12 +87,12 @@ impl Dispi {
         }
     }
 
-    /// The register that the ports reach.
+    /// The index of the register that the ports select.
     pub(super) fn index(&self) -> u16 {
         self.index
     }
 
-    /// Chooses it.
+    /// Selects a register.
     pub(super) fn set_index(&mut self, index: u16) {
         self.index = index;
     }
@@ -119,7 +119,7 @@ impl Dispi {
         }
     }
 
-    /// Writes to the register `index`. Returns true if that begins a mode whose screen is to be cleared.
+    /// Writes to the register `index`. Returns true if this begins a mode whose screen has to be cleared.
     #[must_use]
     pub(super) fn write(&mut self, index: u16, value: u16) -> bool {
         let mut clear = false;
@@ -141,7 +141,7 @@ impl Dispi {
         clear
     }
 
-    /// Returns true if the screen is to be cleared.
+    /// Returns true if the screen has to be cleared.
     fn set_enable(&mut self, enable: Enable) -> bool {
         let begins = enable.contains(Enable::ENABLED) && !self.enable.contains(Enable::ENABLED);
         self.enable = enable;
@@ -151,7 +151,7 @@ impl Dispi {
         begins && !enable.contains(Enable::KEEP_MEMORY)
     }
 
-    /// Makes the mode one that there is, as QEMU does.
+    /// Changes the mode to a possible one, as QEMU does.
     fn fit(&mut self) {
         if Format::of(self.bpp).is_none() {
             self.bpp = 8;
@@ -163,13 +163,13 @@ impl Dispi {
         self.height = self.height.clamp(1, most.max(1));
     }
 
-    /// The number of rows that video memory has room for.
+    /// The number of rows that fit into video memory.
     fn rows(&self) -> u16 {
         let pitch = usize::from(self.virtual_width) * Format::of(self.bpp).map_or(1, Format::bytes);
         u16::try_from(self.memory.checked_div(pitch).unwrap_or(0)).unwrap_or(u16::MAX)
     }
 
-    /// The mode, if there is one.
+    /// The mode, if one is set.
     pub(super) fn mode(&self) -> Option<Linear> {
         let format = Format::of(self.bpp).filter(|_| self.enable.contains(Enable::ENABLED))?;
         let (width, height) = (self.width, self.height);

@@ -9,22 +9,22 @@ const LEN: usize = 128;
 /// Bytes of a descriptor, and the offset of the first of four.
 const DESCRIPTOR: usize = 18;
 const DESCRIPTORS: usize = 54;
-/// "Display Descriptor" tags: its name, and one that says nothing.
+/// "Display Descriptor" tags: the name, and a dummy.
 const NAME: u8 = 0xfc;
 const DUMMY: u8 = 0x10;
 
-/// Frames a second.
+/// Frames per second.
 const REFRESH: u32 = 60;
-/// Coordinated Video Timings 1.2, "CRT Reduced Blanking": pixels and lines that are not shown.
+/// Coordinated Video Timings 1.2, "CRT Reduced Blanking": the number of blank pixels and lines.
 const BLANK: u32 = 160;
 const FRONT_PORCH: u32 = 48;
 const SYNC: u32 = 32;
 const LINES_FRONT_PORCH: u32 = 3;
 const LINES_SYNC: u32 = 6;
-/// The least time for the lines that are not shown, in microseconds.
+/// The shortest time for the blank lines, in microseconds.
 const LINES_BLANK: u32 = 460;
 
-/// The block of a monitor that prefers `resolution`.
+/// The EDID block of a monitor that prefers `resolution`.
 pub(super) fn edid(resolution: Resolution) -> [u8; LEN] {
     let mut block = [0; LEN];
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
@@ -51,7 +51,7 @@ pub(super) fn edid(resolution: Resolution) -> [u8; LEN] {
 /// "Detailed Timing Descriptor".
 fn timing(Resolution { width, height }: Resolution) -> [u8; DESCRIPTOR] {
     let (width, height) = (u32::from(width), u32::from(height));
-    // The microseconds of a frame that are left for the lines that are shown.
+    // The microseconds of a frame that remain for the visible lines.
     let shown = 1_000_000 / REFRESH - LINES_BLANK;
     let blank = (LINES_BLANK * height).div_ceil(shown).max(LINES_FRONT_PORCH + LINES_SYNC + 6);
     let clock = (width + BLANK) * (height + blank) * REFRESH / 10_000;
@@ -70,13 +70,13 @@ fn timing(Resolution { width, height }: Resolution) -> [u8; DESCRIPTOR] {
         low(SYNC),
         low(LINES_FRONT_PORCH << 4 | LINES_SYNC),
         0,
-        // Millimetres.
+        // The size in millimetres.
         low(260),
         low(160),
         high(260) << 4 | high(160),
         0,
         0,
-        // Digital separate sync, positive horizontally.
+        // Digital separate sync, positive horizontal polarity.
         0x1a,
     ]
 }

@@ -1,4 +1,4 @@
-//! Register accesses of any bytes.
+//! Fuzzes register accesses.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::{
 
 const MEMORY: usize = 0x11_0000;
 const RESOLUTION: Resolution = Resolution { width: 1280, height: 800 };
-/// The pixels that a picture has at most.
+/// The most pixels of a picture.
 const MOST: u64 = Vga::MEMORY / 4;
 
-/// Accesses to the adapter of four bytes each: a place, an offset, and a value. The screen is looked at in between.
+/// Accesses to the adapter of four bytes each: a place, an offset, and a value. The picture is refreshed in between.
 pub fn vga(data: &[u8]) {
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), MEMORY)]).expect("there is memory");
     let monitor = Arc::new(Monitor::default());
@@ -55,7 +55,7 @@ pub fn vga(data: &[u8]) {
     monitor.look(&mut |_| {});
 }
 
-/// Knows of no write.
+/// A log that records no write.
 #[derive(Debug)]
 struct Nobody;
 

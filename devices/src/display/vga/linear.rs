@@ -1,4 +1,4 @@
-//! Rows of pixels, drawn.
+//! Draws the linear modes and mode 13H.
 
 use arch::{layout::PAGE, memory::GuestRam};
 use vm_memory::VolatileSlice;
@@ -9,21 +9,22 @@ use super::{
     text,
 };
 
-/// The pixels of mode 13H, and the memory that they are in.
+/// The size of mode 13H in pixels, and the length of its memory.
 const CHAINED: (u16, u16) = (320, 200);
 const CHAINED_MEMORY: usize = 0x1_0000;
 
-/// Room for a row.
+/// A buffer for a row.
 #[derive(Debug, Default)]
 pub(super) struct Canvas {
     bytes: Vec<u8>,
     row: Vec<u32>,
-    /// The memory of mode 13H, as it was drawn last.
+    /// The memory of mode 13H when it was last drawn.
     chained: Vec<u8>,
 }
 
 impl Canvas {
-    /// Draws the rows that have bytes in the pages `dirty`, a bit each, or `all`. What lies past the end of video memory is black.
+    /// Draws the rows whose bytes are in `dirty` pages (a bit for each page), or `all` rows. What lies past the end of video memory is
+    /// black.
     pub(super) fn draw(
         &mut self,
         picture: &mut Picture,
@@ -52,7 +53,7 @@ impl Canvas {
         }
     }
 
-    /// Draws mode 13H, if its memory has changed or `all`.
+    /// Draws mode 13H, if its memory has changed or if `all`.
     pub(super) fn draw_chained(
         &mut self,
         picture: &mut Picture,
@@ -81,7 +82,7 @@ impl Canvas {
     }
 }
 
-/// Returns true if one of the pages that hold these bytes is dirty.
+/// Returns true if a page with some of these bytes is dirty.
 fn is_dirty(dirty: &[u64], start: usize, len: usize) -> bool {
     let page = usize::try_from(PAGE).unwrap_or(1);
     (start / page..=start.saturating_add(len.saturating_sub(1)) / page)
@@ -90,7 +91,7 @@ fn is_dirty(dirty: &[u64], start: usize, len: usize) -> bool {
 
 /// The colours of pixels, `0x00RRGGBB`.
 fn colors(format: Format, palette: Option<&Palette>, bytes: &[u8], into: &mut Vec<u32>) {
-    /// A part of a colour: `bits` bits from `at` on, widened so that the greatest is 255.
+    /// A part of a colour: `bits` bits from bit `at` on, scaled so that the greatest value is 255.
     fn part(pixel: u16, at: u16, bits: u16) -> u8 {
         let value = pixel >> at & ((1 << bits) - 1);
         let wide = value << (8 - bits) | value >> (2 * bits - 8);

@@ -1,23 +1,23 @@
-//! The modes that a picture is drawn of, as the registers say them.
+//! The modes in which a picture is drawn, as set by the registers.
 
 /// The mode of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Nothing: it is black.
+    /// A black screen.
     Blank,
     /// Characters.
     Text(Box<Text>),
-    /// A linear frame buffer in video memory; without a palette, pixels are colours.
+    /// A linear frame buffer in video memory. Without a palette, pixels are colours.
     Linear(Linear, Option<Palette>),
-    /// 320 by 200 pixels of 256 colours in the first 64 KiB, each shown as four.
+    /// 320 by 200 pixels of 256 colours in the first 64 KiB, each drawn as four pixels.
     Chained(Chained, Palette),
-    /// Pixels whose bits lie in planes, which are not drawn.
+    /// Pixels whose bits lie in planes. Such modes are not drawn.
     Planar,
-    /// Text whose memory is switched to another window, as it is while a font is loaded.
+    /// Text, while its memory is mapped to another window, as when a font is loaded.
     Loading,
 }
 
-/// The colours of pixels that are numbers, `0x00RRGGBB`.
+/// The colours for pixels that are colour numbers, `0x00RRGGBB`.
 pub(super) type Palette = Box<[u32; 256]>;
 
 /// Characters with attributes.
@@ -25,37 +25,37 @@ pub(super) type Palette = Box<[u32; 256]>;
 pub(super) struct Text {
     pub(super) columns: u16,
     pub(super) rows: u16,
-    /// A character's size in pixels: a width of 8 or 9, and a height from 1 to 32.
+    /// A character's size in pixels: the width is 8 or 9, the height 1 to 32.
     pub(super) width: u16,
     pub(super) height: u16,
-    /// The window of memory that characters are in, by its offset.
+    /// The offset of the memory window that holds the characters.
     pub(super) window: usize,
-    /// The offset of the first character in it.
+    /// The offset of the first character in the window.
     pub(super) start: usize,
     /// Bytes from one row to the next.
     pub(super) pitch: usize,
     pub(super) cursor: Option<Cursor>,
     /// The colours of attributes, `0x00RRGGBB`.
     pub(super) colors: [u32; 16],
-    /// The offsets of the fonts of characters whose attribute's bit 3 is clear, and set.
+    /// The offsets of the two fonts: for characters whose attribute has bit 3 clear, and for those that have it set.
     pub(super) fonts: [usize; 2],
-    /// An attribute's bit 7 has the character blink, and is no colour.
+    /// Bit 7 of an attribute makes the character blink, and is no part of the colour.
     pub(super) blink: bool,
-    /// The ninth column of a line graphics character is as its eighth.
+    /// The ninth column of a line graphics character repeats its eighth.
     pub(super) line_graphics: bool,
 }
 
 /// The cursor, a block of lines of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
-    /// The offset of its character in the window.
+    /// The offset in the window of the character below it.
     pub(super) at: usize,
-    /// Its first line, and its last.
+    /// Its first and its last line.
     pub(super) first: u16,
     pub(super) last: u16,
 }
 
-/// Rows of pixels in video memory, which may reach past its end.
+/// Rows of pixels in video memory. They may reach past its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Linear {
     pub(super) width: u16,
@@ -67,7 +67,7 @@ pub(super) struct Linear {
     pub(super) pitch: usize,
 }
 
-/// Rows of pixels of a byte each, which wrap in their 64 KiB.
+/// Rows of pixels of one byte each, which wrap around at the end of 64 KiB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chained {
     pub(super) start: usize,
@@ -77,7 +77,7 @@ pub(super) struct Chained {
 /// The form of a pixel in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// A number of a colour.
+    /// A colour number.
     Indexed,
     Rgb555,
     Rgb565,

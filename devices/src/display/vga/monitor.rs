@@ -1,4 +1,4 @@
-//! The screen at the adapter.
+//! The screen that is connected to the adapter.
 
 use std::{
     mem,
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::pci::{BarMemory, DirtyLog};
 
-/// A screen that outlives the machine's resets: it shows what it showed last until the next machine has a picture.
+/// A screen that outlives the machine's resets: it keeps the last picture until the next machine has one.
 #[derive(Debug, Default)]
 pub struct Monitor(Mutex<Shown>);
 
 #[derive(Debug, Default)]
 struct Shown {
     picture: Picture,
-    /// The machine that it is plugged into.
+    /// The machine that it is connected to.
     source: Option<Source>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Source {
     video: Arc<BarMemory>,
     memory: GuestRam,
     log: Arc<dyn DirtyLog>,
-    /// The mode that was drawn last.
+    /// The mode when the picture was last drawn.
     drawn: Mode,
     canvas: Canvas,
     text: TextCanvas,
@@ -42,7 +42,7 @@ pub(super) struct Source {
     said_planar: bool,
 }
 
-/// The connection of a monitor to its machine. Without it, the monitor holds nothing of the machine.
+/// The connection of a monitor to its machine. When it is dropped, the monitor keeps nothing of the machine.
 #[derive(Debug)]
 pub(super) struct Plug(Arc<Monitor>);
 
@@ -53,7 +53,7 @@ impl Drop for Plug {
 }
 
 impl Monitor {
-    /// Plugs `monitor` into a machine.
+    /// Connects `monitor` to a machine.
     pub(super) fn plug(monitor: &Arc<Self>, source: Source) -> Plug {
         lock(&monitor.0).source = Some(source);
         Plug(Arc::clone(monitor))
@@ -91,7 +91,7 @@ impl Source {
         }
     }
 
-    /// Draws what has changed. The adapter's registers are looked at once, so that a vCPU waits for no more.
+    /// Draws what has changed. It locks the adapter's registers only once, so that a vCPU doesn't wait longer.
     fn refresh(&mut self, picture: &mut Picture) {
         let mode = lock(&self.adapter).mode();
         let all = mode != self.drawn;
@@ -111,7 +111,7 @@ impl Source {
                 self.text.draw(picture, &self.memory, text, before);
             }
             Mode::Linear(linear, palette) => {
-                // Writes from here on are in the next log.
+                // Later writes are in the next log.
                 self.log.collect(&self.video);
                 let dirty = self.video.dirty().map_or_else(Vec::new, |dirty| dirty.take());
                 let video = self.video.as_volatile_slice();
@@ -120,7 +120,7 @@ impl Source {
             Mode::Chained(chained, palette) => {
                 self.canvas.draw_chained(picture, &self.memory, (chained, palette), all);
             }
-            // The last picture stays, and counts as drawn.
+            // Keep the last picture, as if this were drawn.
             Mode::Loading => return,
             Mode::Planar => {
                 if !mem::replace(&mut self.said_planar, true) {

@@ -32,14 +32,14 @@ const MODE_CONTROL: u8 = 0x10;
 const COLOR_PLANE_ENABLE: u8 = 0x12;
 const COLOR_SELECT: u8 = 0x14;
 
-/// The window that text is in, and its length.
+/// The length of the text window, and its offset.
 const TEXT_WINDOW: usize = 0x8000;
 const MONOCHROME: usize = 0x1_0000;
 const COLOR: usize = 0x1_8000;
 /// Bytes of a font: 32 for each character.
 const FONT: usize = 0x2000;
 
-/// Registers behind an index and a data port.
+/// Registers that are accessed by an index and a data port.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Indexed<const N: usize> {
@@ -53,7 +53,7 @@ impl<const N: usize> Indexed<N> {
         Self { index: 0, values: [0; N] }
     }
 
-    /// A register; those that are not there read as 0.
+    /// The value of a register; 0 if there is none with this index.
     fn get(&self, index: u8) -> u8 {
         self.values.get(usize::from(index)).copied().unwrap_or(0)
     }
@@ -64,13 +64,13 @@ impl<const N: usize> Indexed<N> {
         }
     }
 
-    /// A value of 16 bits: the high byte's register, and the next.
+    /// A value of 16 bits: the high byte is in the register `index`, and the low byte in the next one.
     fn get_pair(&self, index: u8) -> usize {
         usize::from(self.get(index)) << 8 | usize::from(self.get(index + 1))
     }
 }
 
-/// The registers, as they are in a snapshot, too.
+/// The registers, which are also saved in snapshots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Registers {
@@ -79,10 +79,10 @@ pub(super) struct Registers {
     crtc: Indexed<25>,
     graphics: Indexed<9>,
     attributes: Indexed<21>,
-    /// The attribute controller's port takes a value next, and not an index.
+    /// The attribute controller's port expects a value, and not an index.
     takes_value: bool,
     dac: Dac,
-    /// Changes with each read: software waits for both edges of the retrace.
+    /// Changes with each read, because software waits for both edges of the retrace.
     retrace: bool,
 }
 
@@ -101,18 +101,18 @@ impl Registers {
         }
     }
 
-    /// Returns whether they are registers that software can have set.
+    /// Returns whether software can have set the registers to these values.
     pub(super) fn is_possible(&self) -> bool {
         self.dac.is_possible()
     }
 
-    /// Switches the picture on, as a driver does that sets a linear mode.
+    /// Switches the picture on, as a driver that sets a linear mode does.
     pub(super) fn unblank(&mut self) {
         self.miscellaneous |= 1;
         self.attributes.index |= 0x20;
     }
 
-    /// Reads a port. Those of the CRT controller and the status are at 3BxH with a monochrome screen, and at 3DxH with a colour screen.
+    /// Reads a port. The CRT controller's ports and the status are at 3BxH with a monochrome screen, and at 3DxH with a colour screen.
     pub(super) fn read(&mut self, port: u16) -> u8 {
         match port {
             0x3c0 => self.attributes.index,
@@ -134,7 +134,7 @@ impl Registers {
                 0xa => {
                     self.takes_value = false;
                     self.retrace = !self.retrace;
-                    // Not in the display area, vertical retrace.
+                    // Outside of the display area, in the vertical retrace.
                     u8::from(self.retrace) * 0b1001
                 }
                 _ => 0xff,
@@ -172,14 +172,14 @@ impl Registers {
         }
     }
 
-    /// The upper digits of the CRT controller's ports.
+    /// The upper digits of the CRT controller's ports: 3BxH or 3DxH.
     fn crtc_ports(&self) -> u16 {
         if self.miscellaneous & 1 == 0 { 0x3b } else { 0x3d }
     }
 
     fn write_crtc(&mut self, value: u8) {
         let index = self.crtc.index;
-        // Registers 0 to 7 are protected then, except a bit of the line compare.
+        // Registers 0 to 7 are write-protected then, except for a bit of the line compare.
         if self.crtc.get(VERTICAL_RETRACE_END) & 0x80 != 0 && index <= OVERFLOW {
             if index == OVERFLOW {
                 self.crtc.set(index, self.crtc.get(index) & !0x10 | value & 0x10);
@@ -189,7 +189,7 @@ impl Registers {
         self.crtc.set(index, value);
     }
 
-    /// The mode that is shown, unless a linear one is set besides. `wide_dac` says that colours have eight bits.
+    /// The mode that is shown: `linear`, if there is one, or the VGA's own. `wide_dac`: colours have eight bits.
     pub(super) fn mode(&self, linear: Option<Linear>, wide_dac: bool) -> Mode {
         let is_off = linear.is_none() && self.sequencer.get(CLOCKING_MODE) & 0x20 != 0;
         if self.attributes.index & 0x20 == 0 || is_off {
@@ -214,7 +214,7 @@ impl Registers {
         Mode::Planar
     }
 
-    /// The mode of characters; none while their memory is switched to another window, as it is while a font is loaded.
+    /// The text mode; none while its memory is mapped to another window, as when a font is loaded.
     fn text(&self, wide_dac: bool) -> Option<Text> {
         let window = match self.graphics.get(MISCELLANEOUS) >> 2 & 3 {
             2 => MONOCHROME,
@@ -226,7 +226,7 @@ impl Registers {
         let scan = self.crtc.get(MAX_SCAN_LINE);
         let height = u16::from(scan & 0x1f) + 1;
         let lines = u16::try_from(lines).unwrap_or(0) + 1;
-        // Each line is shown twice.
+        // Each line is drawn twice.
         let lines = if scan & 0x80 == 0 { lines } else { lines.div_ceil(2) };
         let control = self.attributes.get(MODE_CONTROL);
         let cursor = (self.crtc.get(CURSOR_START), self.crtc.get(CURSOR_END));
@@ -250,11 +250,11 @@ impl Registers {
         })
     }
 
-    /// "Character Map Select": three bits each for map B and for map A, of which the highest are apart.
+    /// The fonts' offsets: "Character Map Select" has three bits for map B and three for map A, of which the highest are separate.
     fn fonts(&self) -> [usize; 2] {
         let select = usize::from(self.sequencer.get(CHARACTER_MAP));
         let [b, a] = [select & 3 | select >> 2 & 4, select >> 2 & 3 | select >> 3 & 4];
-        // The maps are 16 KiB apart, and the last four lie between the first.
+        // The first four maps are 16 KiB apart, and the last four lie between them.
         [b, a].map(|map| ((map & 3) << 1 | map >> 2) * FONT)
     }
 

@@ -11,8 +11,8 @@ pub struct Resolution {
 }
 
 impl Resolution {
-    /// Returns whether a screen can have this size: a width of 640 to 4088 in eights, a height of 480 to 4088, and no more pixels than
-    /// there is memory for.
+    /// Returns whether a screen can have this size: a width of 640 to 4088 in steps of 8, a height of 480 to 4088, and no more pixels than
+    /// fit into video memory.
     #[must_use]
     pub const fn is_possible(self) -> bool {
         let (width, height) = (self.width as u64, self.height as u64);

@@ -1,4 +1,4 @@
-//! The adapter's state. Video memory is kept beside it, as guest memory is.
+//! The adapter's state. Video memory is saved separately, like guest memory.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::{
     state::{StateError, Stateful},
 };
 
-/// All registers. Those of the ports are the function's.
+/// All registers. Those behind ports are saved with the function, too.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -26,7 +26,7 @@ impl Stateful for Vga {
         Ok(State { config: self.config.save(), registers, dispi })
     }
 
-    /// All of video memory counts as written to.
+    /// Loads a state. All of video memory counts as written to afterwards.
     fn load(&mut self, State { config, registers, dispi }: State) -> Result<(), StateError> {
         self.config.load(&config)?;
         if !registers.is_possible() {

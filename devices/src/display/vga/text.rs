@@ -1,23 +1,23 @@
-//! Characters, drawn.
+//! Draws characters.
 
 use arch::{layout, memory::GuestRam};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::{super::Picture, mode::Text};
 
-/// The memory of characters and of fonts.
+/// The length of the memory for characters and fonts.
 const LEN: usize = 0x2_0000;
 const WINDOW: usize = 0x8000;
-/// A font: 256 characters of 32 lines.
+/// The length of a font: 256 characters of 32 lines.
 const FONT: usize = 0x2000;
 const LINES: usize = 32;
-/// Line graphics characters, whose ninth column is as their eighth.
+/// Line graphics characters, whose ninth column repeats their eighth.
 const LINE_GRAPHICS: std::ops::RangeInclusive<u8> = 0xc0..=0xdf;
 
-/// The text that was drawn last.
+/// The text when it was last drawn.
 #[derive(Debug, Default)]
 pub(super) struct TextCanvas {
-    /// The window, from the first character on.
+    /// The window's contents, from the first character on.
     cells: Vec<u8>,
     /// The two fonts.
     fonts: [Vec<u8>; 2],
@@ -25,7 +25,7 @@ pub(super) struct TextCanvas {
 }
 
 impl TextCanvas {
-    /// Draws the rows of characters whose memory has changed, or `all`. `before` is the mode that was drawn last, if it was of text.
+    /// Draws the rows of characters whose memory has changed, or `all`. `before` is the mode of the last drawing, if it was a text mode.
     pub(super) fn draw(
         &mut self,
         picture: &mut Picture,
@@ -85,7 +85,7 @@ impl TextCanvas {
                     bits = 0x1ff;
                 }
                 let ground = if mode.blink { attribute >> 4 & 7 } else { attribute >> 4 };
-                // With two fonts, bit 3 chooses one and is part of the colour as well.
+                // With two fonts, bit 3 selects the font and is also part of the colour.
                 let colors = [ground, attribute & 0xf].map(|number| mode.colors[usize::from(number)]);
                 let pixels = (0..mode.width).map(|pixel| colors[usize::from(bits >> (8 - pixel) & 1)]);
                 self.row.extend(pixels);
@@ -96,20 +96,20 @@ impl TextCanvas {
 }
 
 impl Text {
-    /// Returns true if only the cursor, and what memory holds, may differ.
+    /// Returns true if only the cursor differs, apart from contents of memory.
     fn differs_by_cursor(&self, other: &Self) -> bool {
         Self { cursor: None, ..self.clone() } == Self { cursor: None, ..other.clone() }
     }
 }
 
-/// The column of a row that has the character at an offset in the window.
+/// The column in a row of the character at an offset in the window.
 fn cell_in_row(mode: &Text, row: u16, at: usize) -> Option<usize> {
     let start = (mode.start + usize::from(row) * mode.pitch) % WINDOW;
     let column = (at + WINDOW - start) % WINDOW / 2;
     (column < usize::from(mode.columns)).then_some(column)
 }
 
-/// Reads video memory below 1 MiB; where there is none, zeros.
+/// Reads memory from A0000H on; zeros where there is none.
 pub(super) fn read(memory: &GuestRam, offset: usize, bytes: &mut [u8]) {
     debug_assert!(offset + bytes.len() <= LEN, "{offset:#x}");
     let address = GuestAddress(layout::VIDEO_MEMORY + offset as u64);

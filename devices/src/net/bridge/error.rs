@@ -1,4 +1,4 @@
-//! Why there is no tap on a bridge.
+//! Reasons why there is no tap on a bridge.
 
 use std::{io, path::PathBuf};
 
@@ -7,13 +7,13 @@ use thiserror::Error;
 use super::super::{InterfaceName, InterfaceNameError, TapError, tap::error::by_administrator};
 use crate::printable::ToPrintable;
 
-/// The name of a tap for a bridge: the kernel's number is in the place of `%d`.
+/// The name of a tap for a bridge. The kernel puts a number in the place of `%d`.
 pub(super) const PATTERN: &str = "nvmm%d";
 
-/// The reason why there is no tap on a bridge.
+/// Reasons why there is no tap on a bridge.
 #[derive(Debug, Error)]
 pub enum BridgeError {
-    /// The text is no name.
+    /// The text can't be a name.
     #[error("{0:?} names no bridge")]
     Name(String, #[source] InterfaceNameError),
     /// There is no such interface.
@@ -24,10 +24,10 @@ pub enum BridgeError {
     /// The interface is no bridge.
     #[error("the interface {0} is no bridge")]
     NotBridge(InterfaceName),
-    /// There is no tap.
+    /// The tap can't be made.
     #[error("no tap for the bridge {0}")]
     Tap(InterfaceName, #[source] Box<TapError>),
-    /// The tap can't be its port.
+    /// The tap can't join the bridge.
     #[error("a tap can't join the bridge {0}")]
     Join(InterfaceName, #[source] io::Error),
     /// nvmm may not join taps to bridges, and no helper is installed.
@@ -39,7 +39,7 @@ pub enum BridgeError {
     NotPermitted {
         /// The bridge.
         bridge: InterfaceName,
-        /// The queues of the tap.
+        /// The number of the tap's queues.
         queues: u16,
     },
     /// The helper's taps have one queue.
@@ -55,7 +55,7 @@ pub enum BridgeError {
         path: PathBuf,
         /// The bridge.
         bridge: InterfaceName,
-        /// Its words.
+        /// Its message.
         text: String,
     },
 }

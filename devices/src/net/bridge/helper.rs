@@ -1,4 +1,4 @@
-//! QEMU's `qemu-bridge-helper`, which has the right to make a tap on a bridge, where /etc/qemu/bridge.conf allows it.
+//! QEMU's `qemu-bridge-helper`, which has the permission to make a tap on a bridge where /etc/qemu/bridge.conf allows it.
 
 use std::{
     io::{self, IoSliceMut},
@@ -28,7 +28,7 @@ const PLACES: [&str; 6] = [
     "/run/wrappers/bin/qemu-bridge-helper",
 ];
 
-/// Has the helper make a tap on `bridge`: `path`, or the one that is installed.
+/// Has the helper at `path`, or the installed one, make a tap on `bridge`.
 pub(super) fn open(path: Option<&Path>, bridge: InterfaceName, queues: u16) -> Result<OwnedFd, BridgeError> {
     let installed = || PLACES.iter().map(PathBuf::from).find(|path| path.exists());
     let path = path.map(Path::to_path_buf).or_else(installed);
@@ -41,14 +41,14 @@ pub(super) fn open(path: Option<&Path>, bridge: InterfaceName, queues: u16) -> R
     descriptor.ok_or(BridgeError::Helper { path, bridge, text })
 }
 
-/// Returns the descriptor that the helper sends, if it does, and what it says.
+/// Returns the descriptor that the helper sends, if it does, and its messages.
 fn run(path: &Path, bridge: InterfaceName) -> io::Result<(Option<OwnedFd>, String)> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let mut command = Command::new(path);
     let number = child::pass(&mut command, theirs);
     command.arg("--use-vnet").arg(format!("--fd={number}")).arg(format!("--br={bridge}"));
     let running = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-    // It holds the other end, which would never be closed.
+    // It has the other end open, which otherwise would never be closed.
     drop(command);
     let descriptor = receive(&ours);
     let ended = running.wait_with_output()?;
@@ -57,7 +57,7 @@ fn run(path: &Path, bridge: InterfaceName) -> io::Result<(Option<OwnedFd>, Strin
     Ok((descriptor?, text))
 }
 
-/// Returns the descriptor that comes, or none if the socket is closed.
+/// Receives a descriptor; none if the socket is closed.
 fn receive(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Event, Tray};
 use crate::ahci::cdrom::sense::Sense;
 
-/// The tray, beside its medium, which is the machine's user's.
+/// The tray without its medium, which belongs to the machine's user.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct TrayState {
@@ -28,7 +28,7 @@ impl Tray {
         }
     }
 
-    /// Takes up a state. The guest is told of a medium that came or went.
+    /// Loads a state. The guest is notified of a medium that was inserted or removed.
     pub(in super::super) fn load(&self, saved: &TrayState) {
         let mut state = self.state();
         (state.open, state.locked) = (saved.open, saved.locked);

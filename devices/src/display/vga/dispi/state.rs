@@ -1,4 +1,4 @@
-//! The registers on their way to another adapter.
+//! The dispi registers, in the form in which they are saved.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ impl Dispi {
         }
     }
 
-    /// Takes up a state, with a mode that there is. Returns whether it has a version that there is, too.
+    /// Loads a state, and corrects an impossible mode. Returns whether the state has a known version.
     #[must_use]
     pub(in super::super) fn load(&mut self, state: &DispiState) -> bool {
         *self = Self {
