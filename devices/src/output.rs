@@ -1,4 +1,4 @@
-//! Output to whoever reads it, or does not.
+//! Output to readers that may be slow or absent.
 
 mod reader;
 mod sender;
@@ -24,51 +24,51 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 pub use self::reader::Reader;
 
-/// At this many bytes output does not wait for more: a write that a pipe takes whole (`PIPE_BUF`).
+/// The number of bytes after which output waits for no more: a write of this length to a pipe is atomic (`PIPE_BUF`).
 const BATCH: usize = 4096;
-/// As many bytes wait for a reader. A guest prints less while it boots.
+/// The most bytes that wait for a reader. A guest prints less while it boots.
 pub const CAPACITY: usize = 1 << 20;
 
-/// Output that a thread of its own writes to a file, so that nobody waits for a reader that does not read.
+/// Output that a thread of its own writes to a file, so that the writer never waits for a slow reader.
 ///
-/// Up to [`CAPACITY`] bytes wait for the reader. After that a regular file, which takes all in the end, has its writer wait if that
-/// can; any other reader loses the oldest bytes: they are counted, and a warning says so the first time.
+/// Up to [`CAPACITY`] bytes wait for the reader. When there are more, the writer waits if the file is a regular file, which takes
+/// everything in the end, and if the writer may wait. Otherwise the oldest bytes are dropped and counted, with a warning the first time.
 ///
-/// Bytes wait for a while for more to be sent along with them, as a nested guest's console would otherwise cost its host a
-/// system call, and that host's host several exits, for each. The thread is started by the first byte.
+/// Bytes wait for some time, to be sent together with further ones: otherwise each byte of a nested guest's console would cost its host a
+/// system call, and that host's host several exits. The first byte starts the thread.
 ///
-/// An error loses what was to be sent, and is said once until the file works again.
+/// An error loses the bytes that were being sent. It is logged once, until the file works again.
 ///
-/// The output of a serial port on a socket has [`Reader`]s that come and go: what waits then waits for the next one, and an error is
-/// the end of the reader, not of the bytes.
+/// The output of a serial port on a socket has [`Reader`]s that come and go: waiting bytes wait for the next one, and an error ends the
+/// connection to the reader, but loses no bytes.
 #[derive(Clone)]
 pub struct Output(Arc<Shared>);
 
-/// The behaviour of an [`Output`].
+/// The options of an [`Output`].
 #[derive(Clone, Copy, Debug)]
 pub struct OutputOptions {
     /// The name in messages.
     pub name: &'static str,
-    /// The time that a byte waits for more.
+    /// The time for which a byte waits for more.
     pub delay: Duration,
-    /// Losses and errors are logged. The log's own can't be.
+    /// Log losses and errors. This is off for the log itself.
     pub tell: bool,
-    /// The one who writes to a regular file may wait for it.
+    /// The writer may wait for a regular file.
     pub waits: bool,
 }
 
 struct Shared {
     options: OutputOptions,
-    /// The file takes all in the end, so its writer waits.
+    /// The file takes everything in the end, so the writer waits.
     lossless: bool,
     /// Readers come and go.
     changes_readers: bool,
-    /// Gets all that is written, too.
+    /// Another output that also gets everything.
     log: OnceLock<Output>,
-    /// Has the thread look at what waits.
+    /// Wakes the thread to send what waits.
     timer: OwnedFd,
     state: Mutex<State>,
-    /// There is room again.
+    /// Signalled when there is room again.
     room: Condvar,
 }
 
@@ -76,20 +76,20 @@ struct Shared {
 struct State {
     reader: Option<Arc<Reader>>,
     waiting: VecDeque<u8>,
-    /// The thread is there.
+    /// The thread exists.
     started: bool,
-    /// The thread holds bytes that it has not got rid of yet.
+    /// The thread is sending bytes.
     sending: bool,
-    /// The timer will ring.
+    /// The timer is set.
     armed: bool,
-    /// Bytes that the file took, or refused.
+    /// The number of bytes that the file accepted or refused.
     gone: u64,
-    /// When the last of them went, if readers change.
+    /// The time at which the last of them was sent, if readers change.
     sent_at: Option<Instant>,
     lost: u64,
-    /// Nobody waits for room any longer.
+    /// No writer waits for room any longer.
     abandoned: bool,
-    /// To be told when all is gone.
+    /// Signalled when all bytes have been sent.
     finishing: Option<EventFd>,
 }
 
@@ -98,7 +98,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// No file descriptor is left, or the file can't be looked at.
+    /// No file descriptor is left, or the file can't be examined.
     pub fn new(file: File, options: OutputOptions) -> io::Result<Self> {
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
         let lossless = options.waits && kind == FileType::RegularFile;
@@ -106,7 +106,7 @@ impl Output {
         Self::with(options, lossless, Some(reader))
     }
 
-    /// Makes an output to readers that come and go. None is there yet.
+    /// Makes an output for readers that come and go. There is none yet.
     ///
     /// # Errors
     ///
@@ -123,18 +123,18 @@ impl Output {
         Ok(Self(Arc::new(Shared { options, lossless, changes_readers, log, timer, state, room })))
     }
 
-    /// Has all that is written from now on written to `log` as well. The first log counts.
+    /// Also writes everything from now on to `log`. Only the first call has an effect.
     pub fn log_to(&self, log: Self) {
         let _ = self.0.log.set(log);
     }
 
-    /// The output that gets all that is written here, too.
+    /// The other output that also gets everything.
     #[must_use]
     pub fn log(&self) -> Option<&Self> {
         self.0.log.get()
     }
 
-    /// Sends what waits, and what comes, to `reader`. It takes the place of the one before.
+    /// Sends waiting and further bytes to `reader`, in place of the one before.
     pub fn connect(&self, reader: Reader) {
         let mut state = self.0.state();
         let before = state.reader.replace(Arc::new(reader));
@@ -145,7 +145,7 @@ impl Output {
         before.iter().for_each(|reader| reader.hang_up());
     }
 
-    /// Ends the connection to the reader. What waits waits for the next one.
+    /// Ends the connection to the reader. Waiting bytes wait for the next one.
     pub fn disconnect(&self) {
         let mut state = self.0.state();
         let reader = state.reader.take();
@@ -154,25 +154,25 @@ impl Output {
         reader.iter().for_each(|reader| reader.hang_up());
     }
 
-    /// Returns whether a reader is there, as far as the last bytes told.
+    /// Returns whether a reader is connected, as far as the last bytes showed.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.0.state().reader.is_some()
     }
 
-    /// Writes without ever waiting.
+    /// Writes without ever blocking.
     pub fn offer(&self, bytes: &[u8]) {
         self.0.push(bytes, false);
     }
 
-    /// Has nobody wait for room from now on, neither here nor in the log.
+    /// Makes no writer wait for room from now on, neither here nor in the log.
     pub fn abandon(&self) {
         self.0.state().abandoned = true;
         self.0.room.notify_all();
         self.0.log.get().iter().for_each(|log| log.abandon());
     }
 
-    /// Warns if something was lost, and says how much.
+    /// Logs a warning if bytes were lost, with their number.
     pub fn tell_losses(&self) {
         let lost = self.lost();
         if lost > 0 && self.0.options.tell {
@@ -180,7 +180,7 @@ impl Output {
         }
     }
 
-    /// Sends what waits at once, has nobody wait for room from now on, and makes the value readable when all is gone.
+    /// Sends all waiting bytes at once, and makes no writer wait from now on. The returned eventfd is readable when all bytes are sent.
     ///
     /// # Errors
     ///
@@ -196,7 +196,7 @@ impl Output {
         Ok(event)
     }
 
-    /// Waits until all is gone, but not for a reader that has not read it in five seconds.
+    /// Waits until all bytes are sent. It gives up if the reader takes five seconds.
     pub fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(5);
         let _event = self.finish();
@@ -210,19 +210,19 @@ impl Output {
         }
     }
 
-    /// Returns whether nothing waits.
+    /// Returns whether no bytes wait.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.0.state().is_gone()
     }
 
-    /// The number of bytes that the file took or refused: a number that grows as long as somebody reads.
+    /// The number of bytes that the file has accepted or refused. It grows as long as the reader reads.
     #[must_use]
     pub fn gone(&self) -> u64 {
         self.0.state().gone
     }
 
-    /// The number of bytes that were read, as far as can be told: a number that changes as long as somebody reads.
+    /// The number of bytes that were read, as far as that is known. It changes as long as the reader reads.
     #[must_use]
     pub fn read(&self) -> u64 {
         let state = self.0.state();
@@ -230,13 +230,13 @@ impl Output {
         state.gone.saturating_sub(unread)
     }
 
-    /// Returns whether it takes all in the end, as a regular file does.
+    /// Returns whether the output takes everything in the end, as a regular file does.
     #[must_use]
     pub fn is_lossless(&self) -> bool {
         self.0.lossless
     }
 
-    /// The number of bytes that were lost because nobody read.
+    /// The number of bytes that were lost because nothing read them.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.0.state().lost
@@ -262,7 +262,7 @@ impl State {
         let gone = self.waiting.is_empty() && !self.sending;
         match &self.reader {
             Some(reader) => gone && (self.finishing.is_none() || reader.has_all(self.sent_at)),
-            // At the end nobody comes any more.
+            // At the end, no reader will come any more.
             None => gone || self.finishing.is_some(),
         }
     }
@@ -273,7 +273,7 @@ impl State {
         }
     }
 
-    /// Puts back what a reader that went away did not take.
+    /// Puts back the bytes that a reader did not take before it went away.
     fn put_back(&mut self, bytes: &[u8]) {
         bytes.iter().rev().for_each(|&byte| self.waiting.push_front(byte));
         let excess = self.waiting.len().saturating_sub(CAPACITY);
@@ -287,18 +287,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the thread look at what waits after `delay`.
+    /// Sets the timer to wake the thread after `delay`.
     fn arm(&self, state: &mut State, delay: Duration) {
-        // No time at all would disarm it.
+        // A time of zero would disarm the timer.
         let it_value = Timespec { tv_sec: 0, tv_nsec: i64::from(delay.subsec_nanos().max(1)) };
         let once = Itimerspec { it_interval: Timespec::default(), it_value };
         state.armed = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once).is_ok();
     }
 
-    /// Adds to what waits. What does not wait for room in a file is lost there.
+    /// Appends `bytes`. A writer of a file that doesn't wait for room loses bytes.
     fn push(self: &Arc<Self>, bytes: &[u8], waits: bool) {
         let mut state = self.state();
-        // More than there is ever room for goes in once all else is out.
+        // More bytes than fit are appended once everything before has been sent.
         let full = |state: &State| !state.waiting.is_empty() && state.waiting.len() + bytes.len() > CAPACITY;
         while self.lossless && full(&state) && !state.abandoned {
             if !waits {
@@ -319,7 +319,7 @@ impl Shared {
         }
         let enough = before < BATCH && state.waiting.len() >= BATCH;
         if !is_read {
-            // The next reader has it sent.
+            // Otherwise they wait for the next reader.
         } else if enough || state.finishing.is_some() {
             self.arm(&mut state, Duration::ZERO);
         } else if !state.armed {

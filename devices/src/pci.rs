@@ -1,7 +1,7 @@
 //! One PCI bus: configuration space, the two ways to reach it, and MSI-X.
 //!
-//! Bus 0 has a host bridge and up to 248 functions, 8 of each of 31 devices. A function has up to six BARs, which decode as
-//! its command register says, and behind which are registers or memory. Nothing is behind a bridge, nothing comes or goes.
+//! Bus 0 has a host bridge and up to 248 functions, 8 in each of 31 devices. A function has up to six BARs, for registers or memory, which
+//! are decoded if its command register says so. There are no further buses, and no hotplug.
 
 mod address;
 mod bar;

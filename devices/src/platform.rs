@@ -1,5 +1,5 @@
-//! The devices of a PC beside its PCI bus, as far as firmware or an operating system without it needs them: a serial port, a clock,
-//! ACPI's fixed registers, the ways to end a machine, and fw_cfg, which only firmware reads.
+//! The devices of a PC besides its PCI bus, as far as firmware or an operating system without firmware needs them: a serial port, a clock,
+//! ACPI's fixed registers, devices that reset or end a machine, and fw_cfg, which only firmware reads.
 
 mod cmos;
 mod debug_console;

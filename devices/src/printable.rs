@@ -1,9 +1,8 @@
-//! Text of images, guests and files' names, made safe to print.
+//! Text from images, guests and file names, made safe to print.
 //!
-//! Whoever made an image chose the names in it, and a terminal acts on what it is sent: an escape sequence in a name can
-//! repaint an error message, a line feed can forge a second one, and a change of direction can make a name read as
-//! another. So what nvmm did not write itself is shown through [`Printable`]. It keeps all bytes: [`Untrusted`] is the
-//! text as it was found.
+//! Whoever made an image chose the names in it, and a terminal interprets what it is sent: an escape sequence in a name can repaint an
+//! error message, a line feed can forge a second one, and a change of direction can make a name look like another. So text that nvmm did
+//! not write itself is shown by [`Printable`]. All bytes are kept: [`Untrusted`] holds the original text.
 
 use std::{
     ffi::OsStr,
@@ -12,7 +11,7 @@ use std::{
     path::Path,
 };
 
-/// Shows text in one line. What a terminal would act on, and what is not UTF-8, is shown as an escape: `\x1b`, `\u{202e}`.
+/// Shows text in one line. Characters with an effect on a terminal, and bytes that are not UTF-8, become escapes: `\x1b`, `\u{202e}`.
 #[derive(Clone, Copy)]
 pub struct Printable<'a>(&'a [u8]);
 
@@ -22,16 +21,16 @@ pub struct PrintableLines<'a>(pub &'a str);
 
 /// Gives a text its [`Printable`] form.
 pub trait ToPrintable {
-    /// Its printable form.
+    /// The printable form.
     fn printable(&self) -> Printable<'_>;
 }
 
-/// Text that nvmm did not choose. It can be any bytes; its `Display` and `Debug` are [`Printable`].
+/// Text that nvmm did not choose, which may be any bytes. Its `Display` and `Debug` are [`Printable`].
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Untrusted(Vec<u8>);
 
-/// Returns whether a terminal just shows `c`: it is no control character (C0, DEL, C1), does not change the direction of what
-/// follows, ends no line and takes a place of its own.
+/// Returns whether a terminal just shows `c`: it is no control character (C0, DEL, C1), does not change the direction of the following
+/// text, ends no line, and takes up space.
 #[must_use]
 pub fn is_plain(c: char) -> bool {
     let is_invisible = matches!(
@@ -83,7 +82,7 @@ impl Display for Printable<'_> {
     }
 }
 
-/// In quotes, with a backslash before those within.
+/// Writes the text in quotes, with a backslash before quotes in it.
 impl Debug for Printable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
@@ -131,13 +130,13 @@ impl Untrusted {
         str::from_utf8(&self.0).ok()
     }
 
-    /// Returns whether there is nothing.
+    /// Returns whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text with U+FFFD for what is not UTF-8, for JSON.
+    /// The text for JSON, with U+FFFD in place of bytes that are not UTF-8.
     #[must_use]
     pub fn to_lossy(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()

@@ -1,5 +1,5 @@
-//! The root directory, which `--chroot` changes while names of files are kept: those of sockets, links and process numbers, which are
-//! removed at the end, and that of UEFI variables, which are written.
+//! The root directory. `--chroot` changes it while names of files are kept: those of sockets, links and pid files, which are removed at the
+//! end, and that of UEFI variables, which are written.
 
 use std::{
     borrow::Cow,
@@ -10,27 +10,28 @@ use std::{
     },
 };
 
-/// The directory that this process's root will be, or is by now. A process has one, and those who keep names don't know who changes it.
+/// The directory that will become, or has become, this process's root. It is global, since code that keeps names doesn't know when the root
+/// changes.
 static ROOT: OnceLock<PathBuf> = OnceLock::new();
 static IS_CHANGED: AtomicBool = AtomicBool::new(false);
 
-/// Says that this directory, by its canonical path, will be the root. It changes once at most.
+/// Announces that this directory, given by its canonical path, will become the root. It changes at most once.
 pub fn will_be(folder: PathBuf) {
     let _first = ROOT.set(folder);
 }
 
-/// Says that it is the root from now on.
+/// Announces that the root has changed.
 pub fn is_changed() {
     IS_CHANGED.store(true, Ordering::Release);
 }
 
-/// Returns whether a file will still be found that has this canonical path before the root changes.
+/// Returns whether a file with this canonical path can still be found after the root changes. To be called before.
 #[must_use]
 pub fn stays(path: &Path) -> bool {
     ROOT.get().is_none_or(|root| path.starts_with(root))
 }
 
-/// Returns the path by which a file is found now whose canonical path was this at the start; none if it is outside the root.
+/// Returns the current path of a file whose canonical path at the start was `path`; none if it is outside of the root.
 #[must_use]
 pub fn path_now(path: &Path) -> Option<Cow<'_, Path>> {
     match ROOT.get().filter(|_| IS_CHANGED.load(Ordering::Acquire)) {
@@ -39,7 +40,7 @@ pub fn path_now(path: &Path) -> Option<Cow<'_, Path>> {
     }
 }
 
-/// Returns the canonical path of a file that may be a link itself, which is not followed.
+/// Returns the canonical path of a file. If the file is a link itself, that is not followed.
 #[must_use]
 pub fn canonical(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

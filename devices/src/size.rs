@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// The units, each 1024 of the one before, the first 1024 bytes.
+/// The units, each 1024 times the one before; the first is 1024 bytes.
 pub const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
-/// A number of bytes in the largest unit that makes it whole: `10 GiB`, `1536 KiB`, `1 byte`.
+/// A number of bytes in the largest unit of which it is a whole number: `10 GiB`, `1536 KiB`, `1 byte`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exact(pub u64);
 
-/// A number of bytes to a tenth of the largest unit that it has one of: `10 GiB`, `1.5 KiB`, `1 byte`.
+/// A number of bytes, rounded to a tenth of the largest unit that fits into it: `10 GiB`, `1.5 KiB`, `1 byte`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rounded(pub u64);
 
@@ -26,7 +26,7 @@ impl fmt::Display for Exact {
 impl fmt::Display for Rounded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenths = |shift: u32| (u128::from(self.0) * 10 + (1 << (shift - 1))) >> shift;
-        // What is rounded up to 1024 is one of the next unit.
+        // What is rounded up to 1024 becomes 1 of the next unit.
         let units = (1..).map(|power| 10 * power).zip(UNITS);
         let fits = units.map(|(shift, unit)| (tenths(shift), unit)).find(|(tenths, _)| *tenths < 10 * 1024);
         match fits.filter(|_| self.0 >= 1024) {

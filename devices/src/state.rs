@@ -1,12 +1,12 @@
-//! The states of devices, as a snapshot keeps them.
+//! The states of devices, as saved in a snapshot.
 //!
 //! ```text
 //! Serial ── save ──▶ its State ──▶ DeviceState: version, JSON ──▶ a file
 //! Serial ◀── load ── its State ◀── DeviceState ◀───────────────── the file, maybe damaged
 //! ```
 //!
-//! A state has what the guest can see or has set. It goes to a device that was made as the first one was, by the same options: what
-//! follows from these is not in it.
+//! A state contains what the guest can see or has set. It is loaded into a device that was made with the same options as the saved one: it
+//! leaves out everything that follows from these.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -19,23 +19,23 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// A device whose state a snapshot keeps.
+/// A device with state to save.
 pub trait Stateful: Send + Debug {
-    /// The version of [`Stateful::State`]: one more than before whenever that changes in form or meaning.
+    /// The version of [`Stateful::State`], which is increased whenever its form or meaning changes.
     const VERSION: u32 = 1;
 
-    /// The state. It is best without fields that others determine, and refuses those that it does not know.
+    /// The state. It should have no fields that follow from others, and refuse unknown ones.
     type State: Serialize + DeserializeOwned;
 
-    /// The state while the machine is paused.
+    /// Saves the state. The machine is paused.
     ///
     /// # Errors
     ///
     /// The device is not paused.
     fn save(&self) -> Result<Self::State, StateError>;
 
-    /// Takes up a state, in a device that was made as the first one was and has had no guest yet. Interrupt lines that were high are
-    /// high then. The state may be of any file: it is refused, or does no more than a guest could do.
+    /// Loads a state into a device that was made like the saved one and has not been used. Afterwards, the interrupt lines are as high or
+    /// low as they were. The state may come from any file: it is refused, or does no more than a guest could do.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ pub trait Stateful: Send + Debug {
     fn load(&mut self, state: Self::State) -> Result<(), StateError>;
 }
 
-/// A device that has nothing to keep.
+/// A device without state to save.
 pub trait Stateless: Send + Debug {}
 
 impl<D: Stateless> Stateful for D {
@@ -58,30 +58,30 @@ impl<D: Stateless> Stateful for D {
     }
 }
 
-/// A state as it is in a file.
+/// A state in the form in which it is in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceState {
-    /// [`Stateful::VERSION`] when it was saved.
+    /// The [`Stateful::VERSION`] when it was saved.
     pub version: u32,
     /// [`Stateful::State`].
     pub state: Value,
 }
 
-/// [`Stateful`] for those who do not know the device.
+/// [`Stateful`] for callers that don't know the device's type.
 pub trait SaveState: Send + Debug {
-    /// The state while the machine is paused.
+    /// Saves the state. The machine is paused.
     ///
     /// # Errors
     ///
-    /// Those of [`Stateful::save`].
+    /// The errors of [`Stateful::save`].
     fn save_state(&self) -> Result<DeviceState, StateError>;
 
-    /// Takes up a state.
+    /// Loads a state.
     ///
     /// # Errors
     ///
-    /// Those of [`Stateful::load`], or it has another version or another form.
+    /// The errors of [`Stateful::load`]; or the state has another version or another form.
     fn load_state(&mut self, state: &DeviceState) -> Result<(), StateError>;
 }
 
@@ -99,10 +99,10 @@ impl<D: Stateful> SaveState for D {
     }
 }
 
-/// Why a device can't give its state, or take one up.
+/// Reasons why a device can't save or load a state.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// Its threads may still change it.
+    /// The device's threads may still change the state.
     #[error("it has not stopped yet")]
     Running,
     /// Another version of nvmm saved it.
@@ -113,7 +113,7 @@ pub enum StateError {
         /// The version that this nvmm knows.
         known: u32,
     },
-    /// Fields are missing, or have values that they can't have.
+    /// Fields are missing, or have impossible values.
     #[error("its state is not in the form of this device's")]
     Form(#[source] serde_json::Error),
     /// No guest can bring a device into this state.
@@ -125,12 +125,12 @@ pub enum StateError {
     /// The state is of another device.
     #[error("this is the state of a {found}, not of a {expected}")]
     Device {
-        /// The device that it is of.
+        /// The device that was saved.
         found: String,
-        /// The device that it is given to.
+        /// The device that has to load it.
         expected: &'static str,
     },
-    /// A PCI function that differs in what its guest can't set.
+    /// A PCI function with other values in fields that the guest can't set.
     #[error("this is the state of another pci function than this {0}, or of one in another version of nvmm")]
     Function(&'static str),
     /// Features that this device does not offer.
@@ -139,7 +139,7 @@ pub enum StateError {
     /// Another number of queues or interrupt vectors, or a larger or smaller queue.
     #[error("its queues or interrupt vectors are not those of this {0}")]
     Shape(&'static str),
-    /// The part of the device behind a transport.
+    /// The state of the device itself, apart from its transport, makes no sense.
     #[error("the part of the {0} makes no sense")]
     Own(&'static str, #[source] Box<Self>),
 }

@@ -1,10 +1,10 @@
-//! Threads, which all start here.
+//! Threads: all of them are started here.
 //!
-//! The rules for each of them are therefore written once: its name, that it leaves signals to the thread that waits for them, and
-//! that it confines itself before it works.
+//! So the rules for all of them are written once: a thread's name, that it leaves signals to the thread that waits for them, and that it
+//! confines itself before it works.
 //!
-//! A thread has the seccomp filters of the one that made it besides its own, and who may make threads may make processes too, as far as
-//! a filter can tell. So once there are filters one thread makes all others ([`start_spawner`]), and no other may make any.
+//! A thread inherits the seccomp filters of the thread that makes it. A filter that allows making threads can't fully prevent making
+//! processes. So once there are filters, one thread makes all others ([`start_spawner`]), and no other thread is allowed to.
 
 use std::{
     collections::BTreeMap,
@@ -34,19 +34,19 @@ pub enum Role {
     Queue(String),
     /// Serves a queue of a disk, such as `blk0 root.img`.
     Disk(String),
-    /// Serves a virtqueue of a device that connects to unix sockets of the host's.
+    /// Serves a virtqueue of a device that connects to the host's unix sockets.
     Sockets(String),
-    /// Writes output to where it is going, such as `stdout`.
+    /// Writes output to its destination, such as `stdout`.
     Output(String),
     /// Writes UEFI variables to their file, in this folder.
     Variables(PathBuf),
     /// Reads or writes pieces of a snapshot's memory.
     Memory,
-    /// Reads input that epoll can't wait for.
+    /// Reads input from files that epoll doesn't support.
     Input,
-    /// Speaks with a debugger.
+    /// Talks to a debugger.
     Gdb,
-    /// Takes connections of VNC's viewers.
+    /// Accepts connections of VNC viewers.
     Vnc,
     /// Serves the viewer of this number.
     Viewer(u32),
@@ -54,11 +54,11 @@ pub enum Role {
     Migration,
     /// Runs the guest of `nvmm check`.
     Proof,
-    /// Redraws what `nvmm nest` shows.
+    /// Redraws the progress of `nvmm nest`.
     Progress,
-    /// Asks KVM what CPU models are here.
+    /// Asks KVM which CPU models are possible here.
     Models,
-    /// Reads CPUID on a processor of its choice.
+    /// Reads CPUID on a processor that it chooses.
     Cpuid,
     /// Waits for the signals that end `nvmm nest --explain`.
     Signals,
@@ -89,41 +89,42 @@ impl fmt::Display for Role {
     }
 }
 
-/// The moments at which a thread confines itself.
+/// The times at which a thread confines itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Before it does anything.
+    /// Before it does anything else.
     Start,
-    /// Before it serves the guest, when it has made what it needs for that: only of a [`Role::Disk`], which makes a ring.
+    /// Before it serves the guest, after it has made what it needs for that. Only for a [`Role::Disk`], which makes a ring.
     Ready,
 }
 
-/// Does something to the calling thread, as its role says.
+/// Confines the calling thread according to its role.
 pub type Confine = fn(&Role, Moment);
 
 impl Role {
-    /// Returns whether the thread opens what a machine needs, and has to be made by one that still may.
+    /// Returns whether the thread opens what a machine needs, so that an unconfined thread has to make it.
     fn opens(&self) -> bool {
         matches!(self, Self::Machine | Self::Variables(_))
     }
 }
 
-/// The first acts of each new thread. They are the process's and not parameters, since a thread may start wherever a device is activated
-/// or a line is logged, and one that nobody thought of must not be the one that is free.
+/// The functions that each new thread calls first. They are global and not parameters, since a thread may start anywhere: when a device is
+/// activated, or when a line is logged. No thread must stay unconfined because somebody forgot it.
 static CONFINE: Mutex<Vec<Confine>> = Mutex::new(Vec::new());
 
-/// Asks the spawner to make a thread.
+/// Sends requests for new threads to the spawner.
 static SPAWNER: OnceLock<Sender<Box<dyn FnOnce() + Send>>> = OnceLock::new();
 
-/// The kernel's numbers of the threads that run vCPUs, by the vCPUs'.
+/// The kernel's ids of the threads that run vCPUs, by the vCPUs' numbers.
 static VCPUS: Mutex<BTreeMap<u32, i32>> = Mutex::new(BTreeMap::new());
 
-/// Has every thread that starts from now on call `confine` with its role at each of these moments, after those that were given earlier.
+/// Makes every thread that starts from now on call `confine` with its role at each of these times, after the functions that were given
+/// earlier.
 pub fn confine_by(confine: Confine) {
     lock(&CONFINE).push(confine);
 }
 
-/// Says that the calling thread serves the guest from now on.
+/// Announces that the calling thread serves the guest from now on.
 pub(crate) fn is_ready(role: &Role) {
     confine(role, Moment::Ready);
 }
@@ -133,11 +134,11 @@ fn confine(role: &Role, moment: Moment) {
     all.iter().for_each(|confine| confine(role, moment));
 }
 
-/// Starts the thread that makes all others from now on, except for those that open what a machine needs.
+/// Starts the spawner, the thread that makes all others from now on, except for those that open what a machine needs.
 ///
 /// # Errors
 ///
-/// The host has no more threads, or there is one already.
+/// The host has no more threads, or the spawner exists already.
 pub fn start_spawner() -> io::Result<()> {
     let (ask, asked) = channel::<Box<dyn FnOnce() + Send>>();
     start(&Role::Spawner, move || asked.iter().for_each(|make| make()))?;
@@ -157,14 +158,14 @@ pub fn spawn<T: Send + 'static>(
     let (made, thread) = channel();
     let role = role.clone();
     let make = move || {
-        // An error: whoever asked has gone.
+        // It fails only if the thread that asked has gone.
         let _ = made.send(start(&role, work));
     };
     spawner.send(Box::new(make)).map_err(|_| io::ErrorKind::BrokenPipe)?;
     thread.recv().map_err(io::Error::other)?
 }
 
-/// The kernel's number of the thread that runs the vCPU of this number, while there is one.
+/// The kernel's id of the thread that runs the vCPU with this number, while there is one.
 #[must_use]
 pub fn of_vcpu(number: u32) -> Option<i32> {
     lock(&VCPUS).get(&number).copied()
@@ -186,7 +187,7 @@ fn start<T: Send + 'static>(
     without_signals(|| thread.spawn(confined))
 }
 
-/// A vCPU's entry in the list of threads, for as long as the thread works.
+/// A vCPU's entry in the list of threads, which exists as long as the thread works.
 struct Listed(u32);
 
 impl Listed {
@@ -207,8 +208,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Does what makes a thread, which then leaves the signals that a program may wait for to the others. One that took such a signal would
-/// do to the program what the signal does by default.
+/// Calls `work`, which makes a thread, with signals blocked: the new thread leaves those that the program may wait for to other threads. If
+/// it took such a signal, the signal's default action would end the program.
 fn without_signals<T>(work: impl FnOnce() -> T) -> T {
     const WAITED_FOR: [i32; 9] = [
         libc::SIGHUP,
@@ -219,10 +220,10 @@ fn without_signals<T>(work: impl FnOnce() -> T) -> T {
         libc::SIGTERM,
         libc::SIGCONT,
         libc::SIGTSTP,
-        // Nobody waits for it: a limit of a file's size is an error of the write.
+        // No thread waits for it, but it must not end the program: exceeding the limit of a file's size is an error of the write.
         libc::SIGXFSZ,
     ];
-    // An error: it is blocked already.
+    // It fails only if the signal is blocked already.
     let blocked: Vec<i32> = WAITED_FOR.into_iter().filter(|&signal| block_signal(signal).is_ok()).collect();
     let value = work();
     for signal in blocked {

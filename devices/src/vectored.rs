@@ -1,4 +1,4 @@
-//! Reading and writing of files straight into and out of guest memory.
+//! Reads and writes files directly into and out of guest memory.
 
 #![expect(unsafe_code, reason = "the kernel reads and writes guest memory through raw pointers")]
 
@@ -46,11 +46,11 @@ pub(crate) fn write(file: &File, buffers: &[VolatileSlice<'_>], offset: u64) -> 
     Ok(())
 }
 
-/// Moves what can be moved at `offset` without waiting for storage. Returns the bytes moved.
+/// Moves the bytes that can be moved at `offset` without waiting for storage. Returns the number of bytes moved.
 ///
 /// # Errors
 ///
-/// `WouldBlock`: nothing of it can. `Unsupported`: the file system never says so.
+/// `WouldBlock` if no byte can be. `Unsupported` if the file system does not support such calls.
 pub(crate) fn now(
     file: &File,
     direction: Direction,
@@ -70,14 +70,14 @@ pub(crate) fn now(
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
-/// Reads a frame, or whatever one call gives, into `buffers`, of which the first [`IOV_MAX`] that don't touch count. Returns the bytes
-/// read.
+/// Reads a frame, or what one call returns, into `buffers`. Only the first [`IOV_MAX`] buffers are used, where adjacent ones count as one.
+/// Returns the number of bytes read.
 pub(crate) fn receive(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
     let iovecs = iovecs(buffers);
     let count = c_int::try_from(iovecs.len().min(IOV_MAX)).map_err(io::Error::other)?;
     let fd = fd.as_fd().as_raw_fd();
     let read = if let [iovec] = iovecs[..] {
-        // The kernel takes longer over a list, even of one.
+        // A list takes the kernel longer, even if it has one entry.
         // SAFETY: the buffer is mapped guest memory, which the kernel may write to.
         unsafe { libc::read(fd, iovec.iov_base, iovec.iov_len) }
     } else {
@@ -87,11 +87,11 @@ pub(crate) fn receive(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Resul
     usize::try_from(read).map_err(|_| io::Error::last_os_error())
 }
 
-/// Writes all of `buffers` as one frame, in one call. Returns the bytes written.
+/// Writes all of `buffers` as one frame, in one call. Returns the number of bytes written.
 ///
 /// # Errors
 ///
-/// `InvalidInput`: there are more than [`IOV_MAX`] buffers that don't touch.
+/// `InvalidInput` if there are more than [`IOV_MAX`] buffers, where adjacent ones count as one.
 pub(crate) fn send(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
     let iovecs = iovecs(buffers);
     if iovecs.len() > IOV_MAX {
@@ -100,7 +100,7 @@ pub(crate) fn send(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<u
     let count = c_int::try_from(iovecs.len()).map_err(io::Error::other)?;
     let fd = fd.as_fd().as_raw_fd();
     let written = if let [iovec] = iovecs[..] {
-        // The kernel takes longer over a list, even of one.
+        // A list takes the kernel longer, even if it has one entry.
         // SAFETY: the buffer is mapped guest memory, which the kernel only reads.
         unsafe { libc::write(fd, iovec.iov_base, iovec.iov_len) }
     } else {
@@ -110,8 +110,8 @@ pub(crate) fn send(fd: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<u
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
-/// Sends what a stream socket takes at once of the first [`IOV_MAX`] of `buffers`. Returns the bytes sent. A peer that has
-/// gone is an error, and no signal.
+/// Sends as much as a stream socket accepts at once of the first [`IOV_MAX`] of `buffers`. Returns the number of bytes sent. If the peer
+/// has gone, that is an error, and no signal.
 pub(crate) fn send_now(socket: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::Result<usize> {
     let mut iovecs = iovecs(buffers);
     let message = libc::msghdr {
@@ -129,7 +129,7 @@ pub(crate) fn send_now(socket: impl AsFd, buffers: &[VolatileSlice<'_>]) -> io::
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// The bytes in `buffers`.
+/// The number of bytes in `buffers`.
 pub(crate) fn total(buffers: &[VolatileSlice<'_>]) -> u64 {
     buffers.iter().map(|buffer| buffer.len() as u64).sum()
 }
@@ -168,8 +168,8 @@ fn transfer(
     }
 }
 
-/// `buffers` as the kernel takes them: mostly few, for which nothing is allocated. Those that touch are one, as each costs
-/// the kernel time, and drivers often cut theirs from one piece of memory.
+/// `buffers` in the kernel's form: mostly few, for which nothing is allocated. Adjacent ones are merged, as each costs the kernel time, and
+/// drivers often cut theirs from one piece of memory.
 fn iovecs(buffers: &[VolatileSlice<'_>]) -> SmallVec<[iovec; 4]> {
     let mut iovecs = SmallVec::<[iovec; 4]>::new();
     for buffer in buffers {
@@ -189,7 +189,7 @@ fn skip_empty(iovecs: &mut [iovec]) -> &mut [iovec] {
     &mut iovecs[first..]
 }
 
-/// Takes `count` bytes from the front of `iovecs`.
+/// Removes `count` bytes from the front of `iovecs`.
 fn advance(iovecs: &mut [iovec], mut count: usize) {
     for iovec in iovecs {
         let part = count.min(iovec.iov_len);

@@ -1,4 +1,4 @@
-//! vhost: the kernel serves queues of a virtio device itself, and what passes there never comes to this process.
+//! vhost: the kernel serves queues of a virtio device itself, and their data doesn't pass through this process.
 
 mod net;
 mod vsock;
@@ -20,12 +20,12 @@ use vmm_sys_util::eventfd::EventFd;
 pub(crate) use self::net::VhostNet;
 pub use self::vsock::{VhostSockets, VhostVsock, VhostVsockError};
 
-/// linux/vhost_types.h, `VHOST_F_LOG_ALL`: the kernel notes the pages of buffers that it writes to.
+/// linux/vhost_types.h, `VHOST_F_LOG_ALL`: the kernel records the pages of buffers that it writes to.
 const LOG_ALL: u64 = 1 << 26;
-/// `VHOST_VRING_F_LOG`: and those of a used ring.
+/// `VHOST_VRING_F_LOG`: the kernel also records writes to a used ring.
 const LOG_RING: u32 = 1;
 
-/// Why the kernel can't serve queues.
+/// Reasons why the kernel can't serve queues.
 #[derive(Debug, thiserror::Error)]
 pub enum VhostError {
     /// The device node can't be opened.
@@ -37,26 +37,26 @@ pub enum VhostError {
         without = .0.without
     )]
     Open(&'static Node, #[source] io::Error),
-    /// The device is none, or is too old.
+    /// The device node is something else, or too old.
     #[error("{path} can't be used; {without}", path = .0.path, without = .0.without)]
     Unusable(&'static Node, #[source] io::Error),
 }
 
-/// A device node of vhost's. Debian's udev makes it for root and the group kvm, and opening it loads the module.
+/// A device node of vhost. Debian's udev makes it for root and the group kvm, and opening it loads the module.
 #[derive(Debug)]
 pub struct Node {
     path: &'static str,
     module: &'static str,
-    /// The way to do without it.
+    /// The way to run without it, for messages.
     without: &'static str,
 }
 
-/// A queue as the kernel is to serve it.
+/// A queue for the kernel to serve.
 #[derive(Clone, Copy, Debug)]
 pub struct Vring<'a> {
-    /// Its index among those that the vhost device serves.
+    /// Its index among the queues of the vhost device.
     pub index: usize,
-    /// Its rings, and the position to go on from.
+    /// Its rings, and the position to continue from.
     pub queue: &'a Queue,
     /// Written when the driver has made buffers available.
     pub kick: &'a EventFd,
@@ -68,18 +68,18 @@ pub struct Vring<'a> {
 
 /// The kernel's service for queues of a virtio device.
 pub trait Vhost: Send + Sync + Debug {
-    /// The feature bits that the kernel knows.
+    /// The feature bits that the kernel supports.
     fn features(&self) -> u64;
 
-    /// Sets up queues of a driver that took `features`, while none is served. It is told of the bits that it knows. While `memory` notes writes, the
-    /// kernel notes its own there.
+    /// Sets up queues of a driver that has accepted `features`, while none is served. The kernel gets those of the bits that it supports.
+    /// While `memory` records writes, the kernel records its own there.
     ///
     /// # Errors
     ///
     /// The kernel refuses.
     fn set_up(&self, memory: &GuestRam, features: u64, vrings: &[Vring<'_>]) -> io::Result<()>;
 
-    /// Has the kernel serve the queues of these indices, which were set up, or end that: then it touches guest memory no more.
+    /// Has the kernel serve the queues with these indices, which were set up, or stop that. Afterwards it accesses guest memory no more.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ pub trait Vhost: Send + Sync + Debug {
     fn position(&self, index: usize) -> io::Result<u16>;
 }
 
-/// An open device of vhost's, of any kind. This process is its owner.
+/// An open vhost device of any kind, owned by this process.
 #[derive(Debug)]
 struct Device {
     file: File,
@@ -116,7 +116,7 @@ impl Device {
         Ok(Self { file, features })
     }
 
-    /// Does [`Vhost::set_up`].
+    /// Implements [`Vhost::set_up`].
     fn set_up(&self, memory: &GuestRam, features: u64, vrings: &[Vring<'_>]) -> io::Result<()> {
         let handle = Handle { file: &self.file, memory };
         let written = memory.written();
@@ -129,7 +129,7 @@ impl Device {
                 ));
             }
             features |= LOG_ALL;
-            // The words are there as long as the memory, which whoever has a queue served keeps.
+            // The words exist as long as the memory, which the caller keeps while a queue is served.
             let words = written.words().as_ptr().expose_provenance() as u64;
             handle.set_log_base(words, None).map_err(other)?;
         }
@@ -161,7 +161,7 @@ impl Device {
         Ok(())
     }
 
-    /// Does [`Vhost::position`].
+    /// Implements [`Vhost::position`].
     fn position(&self, index: usize) -> io::Result<u16> {
         let nowhere = GuestRam::default();
         let handle = Handle { file: &self.file, memory: &nowhere };
@@ -177,7 +177,7 @@ fn other(error: vhost::Error) -> io::Error {
     }
 }
 
-/// The device, as the vhost crate speaks to it.
+/// The device, in the vhost crate's form.
 #[derive(Debug)]
 struct Handle<'a> {
     file: &'a File,
@@ -197,7 +197,7 @@ impl<'a> VhostKernBackend for Handle<'a> {
         &self.memory
     }
 
-    /// The transport has found the rings in memory. The crate's own look refuses a ring at the very end of it.
+    /// The transport has checked that the rings are in memory. The crate's own check refuses a ring at the very end of memory.
     fn is_valid(&self, _rings: &VringConfigData) -> bool {
         true
     }

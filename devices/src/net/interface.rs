@@ -84,7 +84,7 @@ impl fmt::Debug for InterfaceName {
     }
 }
 
-/// An interface of this process's network namespace, which may be gone.
+/// An interface of this process's network namespace. It may have been removed.
 #[derive(Debug)]
 pub(super) struct Interface {
     socket: OwnedFd,
@@ -105,7 +105,7 @@ impl Interface {
         self.driver().is_some_and(|[driver, _]| is(&driver, "macvlan"))
     }
 
-    /// Returns whether frames can come and go, once it is up: for a tap, a program has it open.
+    /// Returns whether frames can come and go once the interface is up. For a tap, this means that a program has it open.
     pub(super) fn has_carrier(&self) -> io::Result<bool> {
         ioctl::has_carrier(&self.socket, self.name.0)
     }
@@ -129,7 +129,7 @@ impl Interface {
     }
 
     pub(super) fn address(&self) -> io::Result<MacAddress> {
-        // A `struct sockaddr`, which starts with the kind of the address.
+        // A `struct sockaddr`, which starts with the address family.
         let [_, _, a, b, c, d, e, f, ..] = self.get(Call::GetAddress)?;
         Ok(MacAddress([a, b, c, d, e, f]))
     }

@@ -9,21 +9,21 @@ use std::{
 
 use libc::{IFNAMSIZ, Ioctl, c_int, c_uint, c_ulong};
 
-/// Adds an interface to a bridge: linux/sockios.h. The libc crate lacks it.
+/// Adds an interface to a bridge: linux/sockios.h. The libc crate lacks this constant.
 const SIOCBRADDIF: Ioctl = 0x89a2;
 
-/// ethtool's questions: linux/ethtool.h.
+/// Commands of ethtool: linux/ethtool.h.
 const ETHTOOL_GDRVINFO: u32 = 3;
 const ETHTOOL_GLINK: u32 = 10;
 
-/// A call that is about a [`Request`].
+/// A call that takes a [`Request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
-    /// Attaches a queue to a tap, which is made if there is none.
+    /// Attaches a queue to a tap. The tap is made if it doesn't exist.
     TunSetInterface,
-    /// Says which tap a queue belongs to.
+    /// Returns the tap that a queue belongs to.
     TunGetInterface,
-    /// Attaches or detaches a queue for a while.
+    /// Attaches or detaches a queue temporarily.
     TunSetQueue,
     GetFlags,
     SetFlags,
@@ -31,7 +31,7 @@ pub(super) enum Call {
     SetMtu,
     GetAddress,
     SetAddress,
-    /// Adds the interface of a number to the bridge of a name.
+    /// Adds an interface, given by number, to a bridge, given by name.
     JoinBridge,
 }
 
@@ -52,7 +52,7 @@ impl Call {
     }
 }
 
-/// `struct ifreq`: an interface's name, and what is asked or told.
+/// `struct ifreq`: an interface's name, and an argument or a result.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
@@ -62,26 +62,26 @@ pub(super) struct Request {
 
 const _: () = assert!(size_of::<Request>() == size_of::<libc::ifreq>());
 
-/// Makes `call` with `request`, into which the answer is written.
+/// Makes `call` with `request`, into which the result is written.
 pub(super) fn call(fd: impl AsFd, call: Call, request: &mut Request) -> io::Result<()> {
-    // SAFETY: each `Call` reads and writes a `struct ifreq`, and of that no pointer.
+    // SAFETY: each `Call` reads and writes a `struct ifreq`, and uses no pointer in it.
     check(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), call.code(), request) })
 }
 
-/// Sets the length of the header in front of each frame.
+/// Sets the length of the header before each frame.
 pub(super) fn set_header_len(queue: impl AsFd, len: usize) -> io::Result<()> {
     let len = c_int::try_from(len).map_err(io::Error::other)?;
     // SAFETY: this call reads an int.
     check(unsafe { libc::ioctl(queue.as_fd().as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const len) })
 }
 
-/// Sets what offloads frames come with, by `TUN_F_*`.
+/// Sets the offloads that frames may have, as `TUN_F_*` flags.
 pub(super) fn set_offloads(queue: impl AsFd, offloads: c_uint) -> io::Result<()> {
     // SAFETY: this call takes a number, and no pointer.
     check(unsafe { libc::ioctl(queue.as_fd().as_raw_fd(), libc::TUNSETOFFLOAD, c_ulong::from(offloads)) })
 }
 
-/// Returns the bytes of a socket that the other side has not read.
+/// Returns the number of bytes in a socket that the other side has not read.
 pub(super) fn unread(socket: impl AsFd) -> io::Result<c_int> {
     let mut count: c_int = 0;
     // SAFETY: this call, a socket's SIOCOUTQ, writes an int.
@@ -120,7 +120,7 @@ pub(super) fn has_carrier(socket: impl AsFd, name: [u8; IFNAMSIZ]) -> io::Result
     Ok(value[1] != 0)
 }
 
-/// Asks ethtool's question in `data`, which starts with the number of a question whose answer fits in `T`.
+/// Calls ethtool with `data`, which starts with the number of a command whose result fits into `T`.
 fn ethtool<T>(socket: impl AsFd, name: [u8; IFNAMSIZ], data: &mut T) -> io::Result<()> {
     let mut request = Request { name, value: [0; 24] };
     request.value[..8].copy_from_slice(&(&raw mut *data).expose_provenance().to_ne_bytes());
@@ -128,22 +128,22 @@ fn ethtool<T>(socket: impl AsFd, name: [u8; IFNAMSIZ], data: &mut T) -> io::Resu
     check(unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCETHTOOL as Ioctl, &raw mut request) })
 }
 
-/// Takes over the descriptor `number`, which whoever started this program has left open for it.
+/// Takes over the descriptor `number`, which the parent process left open for this program.
 ///
 /// # Errors
 ///
-/// There is none, or it is this program's own, such as because it was taken before.
+/// There is no such descriptor, or it is this program's own, for example because it was taken over before.
 pub(super) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: this reads no memory.
     let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
     check(flags)?;
-    // Those that this program opens are closed when it starts another. An inherited one isn't, or it would not be here.
+    // This program opens its own descriptors with close-on-exec. An inherited one can't have that flag, or it would have been closed.
     if flags & libc::FD_CLOEXEC != 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
     // SAFETY: this reads no memory.
     check(unsafe { libc::fcntl(number, libc::F_SETFD, flags | libc::FD_CLOEXEC) })?;
-    // SAFETY: it is open, and nothing else of this program owns it: see above. From now on it is taken.
+    // SAFETY: the descriptor is open, and nothing else in this program owns it, as shown above. From now on it has an owner.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 

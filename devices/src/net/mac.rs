@@ -6,31 +6,31 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MacAddress(pub [u8; 6]);
 
-/// A text that is no MAC address of a network device.
+/// Reasons why a text is no MAC address of a network device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MacAddressError {
     /// The text is not six pairs of hexadecimal digits.
     #[error("give six pairs of hexadecimal digits, such as 52:54:00:12:34:56")]
     Form,
-    /// The address is a multicast one, of several devices.
+    /// The address is a multicast address, which belongs to several devices.
     #[error("it is a multicast address: its first byte must be even")]
     Multicast,
-    /// All of it is zero.
+    /// The address is all zeros.
     #[error("it must not be all zeros")]
     Zero,
 }
 
 impl MacAddress {
-    /// Every device.
+    /// The address of all devices.
     pub const BROADCAST: Self = Self([0xff; 6]);
 
-    /// Returns whether it is the address of several devices.
+    /// Returns whether it is a multicast address.
     #[must_use]
     pub fn is_multicast(self) -> bool {
         self.0[0] & 1 != 0
     }
 
-    /// The address of a device that has none of its own: locally administered, and with 46 bits of `seed` always the same.
+    /// An address for a device that has none: locally administered, with 46 bits of `seed`. The same seed gives the same address.
     #[must_use]
     pub fn local(seed: u64) -> Self {
         let [.., a, b, c, d, e, f] = seed.to_be_bytes();
@@ -41,7 +41,7 @@ impl MacAddress {
 impl FromStr for MacAddress {
     type Err = MacAddressError;
 
-    /// Reads six pairs of hexadecimal digits with `:` or `-` between them: the address of one device.
+    /// Parses six pairs of hexadecimal digits with `:` or `-` between them, if they are the address of one device.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut bytes = [0; 6];
         let mut parts = text.split([':', '-']);

@@ -1,4 +1,4 @@
-//! rtnetlink: questions about the host's interfaces, and news of them. linux/rtnetlink.h and linux/if_link.h.
+//! rtnetlink: requests for facts about the host's interfaces, and notifications of changes. linux/rtnetlink.h and linux/if_link.h.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use rustix::{
     },
 };
 
-/// `struct nlmsghdr`: the length of all, a type, flags, a sequence number and the sender.
+/// `struct nlmsghdr`: the total length, a type, flags, a sequence number and the sender.
 const HEADER: usize = 16;
 /// `struct ifinfomsg`: a family, a type, an index, flags and a mask of flags.
 const LINK: usize = 16;
@@ -22,33 +22,33 @@ const LINK: usize = 16;
 const REQUEST_LEN: u32 = (HEADER + LINK) as u32;
 #[expect(clippy::cast_possible_truncation, reason = "1, in a field of 16 bits")]
 const FLAGS: u16 = NLM_F_REQUEST as u16;
-/// `struct rtattr`: the length with this, and a type, whose upper two bits are flags.
+/// `struct rtattr`: the length including this header, and a type, whose upper two bits are flags.
 const ATTRIBUTE: usize = 4;
 const TYPE_MASK: u16 = 0x3fff;
-/// The kernel's answers have room in this.
+/// The buffer size for the kernel's answers.
 const ANSWER: usize = 32 << 10;
 
-/// In an `RTM_NEWLINK`, in its `IFLA_LINKINFO`, and in the `IFLA_INFO_DATA` of that, a tap's.
+/// The attribute `IFLA_LINKINFO` of an `RTM_NEWLINK`, the `IFLA_INFO_DATA` in that, and the attributes of a tap in that.
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_TUN_NUM_QUEUES: u16 = 8;
 const IFLA_TUN_NUM_DISABLED_QUEUES: u16 = 9;
 
-/// News of the interfaces of this process's network namespace: that something about one of them has changed.
+/// Notifications that something about an interface in this process's network namespace has changed.
 #[derive(Debug)]
 pub(super) struct LinkNews(OwnedFd);
 
 impl LinkNews {
-    /// Listens from now on.
+    /// Begins to listen.
     pub(super) fn new() -> io::Result<Self> {
         let socket = open(SocketFlags::NONBLOCK)?;
         bind(&socket, &SocketAddrNetlink::new(0, RTMGRP_LINK.cast_unsigned()))?;
         Ok(Self(socket))
     }
 
-    /// Takes the news that have come, so that the descriptor is readable only with the next.
+    /// Takes all notifications that have come, so that the descriptor is readable only with the next one.
     pub(super) fn take(&self) {
-        // More than the socket holds are lost, which is an error, and news as well.
+        // Notifications that don't fit into the socket are lost. That is an error, and counts as a notification.
         while !matches!(recv(&self.0, &mut [0; 64][..], RecvFlags::TRUNC), Err(Errno::AGAIN)) {}
     }
 }
@@ -59,8 +59,8 @@ impl AsFd for LinkNews {
     }
 }
 
-/// Returns how many queues of the tap with this index programs have open; `None`: it has only one, or the kernel, before Linux 4.16,
-/// doesn't tell.
+/// Returns how many queues of the tap with this index programs have open. `None` if it has only one, or if the kernel doesn't tell (before
+/// Linux 4.16).
 pub(super) fn open_queues(index: u32) -> io::Result<Option<u32>> {
     let socket = open(SocketFlags::empty())?;
     let mut request = [0; HEADER + LINK];
@@ -100,7 +100,7 @@ fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
 
 fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
     let flags = flags | SocketFlags::CLOEXEC;
-    // No protocol is NETLINK_ROUTE, which is 0.
+    // Without a protocol it is NETLINK_ROUTE, which is 0.
     Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?)
 }
 

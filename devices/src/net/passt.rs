@@ -1,4 +1,4 @@
-//! A network of the user's own, by passt: the guest's connections are those of a program of the host, and no rights are needed.
+//! A network in user space, by passt: the guest's connections are made by a program of the host, which needs no privileges.
 
 mod process;
 mod route;
@@ -26,14 +26,14 @@ use self::{process::Process, stream::Stream};
 use super::{Forward, Network, Offloads, Port, Protocol, child, ioctl};
 use crate::printable::ToPrintable;
 
-/// The least MTU of IPv4: RFC 791.
+/// The smallest MTU of IPv4: RFC 791.
 const LEAST_MTU: u16 = 68;
 
-/// The time that passt has to start.
+/// The most time that passt may take to start.
 const START: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// passt, which ends with this.
+/// A running passt, which is ended when this is dropped.
 #[derive(Debug)]
 pub struct Passt {
     name: String,
@@ -47,18 +47,18 @@ struct PasstPort {
     process: Process,
 }
 
-/// The choices for passt.
+/// The options for passt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PasstOptions {
-    /// Ports of the host that lead to the guest.
+    /// Ports of the host that are forwarded to the guest.
     pub forwards: Vec<Forward>,
-    /// The guest's MTU; by default the greatest, with which it is fastest.
+    /// The guest's MTU; by default the largest, which is fastest.
     pub mtu: Option<u16>,
-    /// The program; by default `passt`, where the shell would find it.
+    /// The program; by default `passt`, found in $PATH.
     pub program: Option<PathBuf>,
 }
 
-/// The reason why there is no passt.
+/// Reasons why passt doesn't run.
 #[derive(Debug, Error)]
 pub enum PasstError {
     /// passt is not installed.
@@ -70,20 +70,20 @@ pub enum PasstError {
     /// passt refuses this MTU.
     #[error("an MTU of {0}: passt takes one from {LEAST_MTU} to {most}", most = Passt::MOST_MTU)]
     Mtu(u16),
-    /// A port of the host is taken, or not for this user.
+    /// A port of the host is in use, or this user may not use it.
     #[error("forwarding {0}")]
     Forward(Forward, #[source] io::Error),
-    /// passt ended at its start.
+    /// passt ended while it started.
     #[error("{} ended ({status}): {text}", .program.printable())]
     Ended {
         /// The program.
         program: PathBuf,
         /// Its exit status.
         status: ExitStatus,
-        /// Its last words.
+        /// Its last message.
         text: String,
     },
-    /// passt ended at its start, on a host whose address and router it can't take for the guest.
+    /// passt ended while it started, on a host that has no address and router for the guest to share.
     #[error(
         "{} ended ({status}): {text}; it needs a default route, which this host lacks; add one, such as by: ip route add \
          default via ROUTER, or give bridge=BRIDGE or tap", .program.printable()
@@ -93,23 +93,23 @@ pub enum PasstError {
         program: PathBuf,
         /// Its exit status.
         status: ExitStatus,
-        /// Its last words.
+        /// Its last message.
         text: String,
     },
-    /// It does nothing.
+    /// passt did not begin its work in time.
     #[error("{} has not begun its work for {time} seconds", .0.printable(), time = START.as_secs())]
     Hangs(PathBuf),
 }
 
 impl Passt {
-    /// The greatest MTU that passt takes: frames may be long, since there are no offloads.
+    /// The largest MTU that passt takes. Frames may be so long because there are no offloads.
     pub const MOST_MTU: u16 = 65_520;
 
-    /// Starts passt, and returns once it does its work.
+    /// Starts passt, and returns once it serves the socket.
     ///
     /// # Errors
     ///
-    /// passt is not installed, or refuses, such as because a port is taken.
+    /// passt is not installed, or refuses, for example because a port is in use.
     pub fn start(options: &PasstOptions) -> Result<Self, PasstError> {
         let program = options.program.clone().unwrap_or_else(|| "passt".into());
         let mtu = options.mtu.unwrap_or(Self::MOST_MTU);
@@ -117,7 +117,7 @@ impl Passt {
             return Err(PasstError::Mtu(mtu));
         }
         for forward in &options.forwards {
-            // passt forwards a port by IPv6 alone, and doesn't say so, if another program has it by IPv4.
+            // If another program has a port by IPv4, passt forwards it by IPv6 only, and doesn't report that.
             forward.check().map_err(|error| PasstError::Forward(*forward, error))?;
         }
         let started = |error: io::Error| match error.kind() {
@@ -132,17 +132,18 @@ impl Passt {
         Ok(passt)
     }
 
-    /// Waits until passt reads frames: it has opened its ports then.
+    /// Waits until passt reads frames. By then, it has opened its ports.
     fn wait(&self, program: &Path) -> Result<(), PasstError> {
         let started = |error| PasstError::Start(program.to_path_buf(), error);
         let PasstPort { stream, process } = &self.port;
         let socket = stream.socket();
-        // passt takes its source for the guest's address until it knows better: everybody's, as before.
+        // passt uses a frame's source as the guest's address until it learns another one: send from the broadcast address, which passt uses
+        // anyway.
         let mut frame = [0xff; 4 + 60];
         frame[..4].copy_from_slice(&60_u32.to_be_bytes());
-        // "Local Experimental EtherType", which means nothing to it.
+        // "Local Experimental EtherType", which passt ignores.
         frame[16..18].copy_from_slice(&[0x88, 0xb5]);
-        // An error: it has ended already.
+        // It fails only if passt has ended.
         let _ = send(socket, &frame, SendFlags::NOSIGNAL);
         let since = Instant::now();
         loop {
@@ -154,7 +155,7 @@ impl Passt {
                     _ => PasstError::Ended { program, status, text },
                 });
             }
-            // In this order, since nothing is unread of a socket that the other side has closed.
+            // In this order: a socket that the other side has closed has no unread bytes.
             if ioctl::unread(socket).map_err(started)? == 0 && !is_hung_up(socket) {
                 process.forget_words();
                 return Ok(());
@@ -218,7 +219,7 @@ impl Network for Passt {
 }
 
 impl PasstPort {
-    /// Tells how passt has ended, if it is gone.
+    /// Adds to an error how passt ended, if it has.
     fn explain(&self, error: io::Error) -> io::Error {
         match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
@@ -250,7 +251,7 @@ impl Port for PasstPort {
 fn spawn(program: &Path, mtu: u16, forwards: &[Forward]) -> io::Result<PasstPort> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     fcntl_setfl(&ours, OFlags::RDWR | OFlags::NONBLOCK)?;
-    // Nobody need read it: what does not fit is lost, and passt doesn't wait.
+    // The pipe need not be read: what does not fit is lost, and passt doesn't wait.
     let (words, says) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let mut command = Command::new(program);
     let number = child::pass(&mut command, theirs);
@@ -259,7 +260,7 @@ fn spawn(program: &Path, mtu: u16, forwards: &[Forward]) -> io::Result<PasstPort
         let mut ports: Vec<_> =
             forwards.iter().filter(|it| it.protocol == protocol).map(as_passt_says).collect();
         if ports.is_empty() {
-            // Otherwise some versions forward UDP as they forward TCP.
+            // Otherwise some versions forward UDP ports like the TCP ports.
             ports.push("none".to_string());
         }
         ports.iter().for_each(|ports| _ = command.args([option, ports]));
@@ -269,7 +270,7 @@ fn spawn(program: &Path, mtu: u16, forwards: &[Forward]) -> io::Result<PasstPort
     Ok(PasstPort { stream: Stream::new(ours), process: Process::new(child, words) })
 }
 
-/// ADDRESS/PORT:GUESTPORT.
+/// A forwarded port as passt's options have it: ADDRESS/PORT:GUESTPORT.
 fn as_passt_says(forward: &Forward) -> String {
     let address = forward.address.map(|address| format!("{address}/")).unwrap_or_default();
     format!("{address}{}:{}", forward.port, forward.guest_port)

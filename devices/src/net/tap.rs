@@ -24,29 +24,29 @@ use crate::{
     vhost::{Vhost, VhostError, VhostNet},
 };
 
-/// A tap or macvtap. One that this process made is gone with its descriptors, however the process ends.
+/// A tap or macvtap. One that this process made is removed when its descriptors are closed, however the process ends.
 #[derive(Debug)]
 pub struct Tap {
     name: String,
     interface: InterfaceName,
-    /// The first of them are attached.
+    /// The ports, of which the first ones are attached.
     ports: Vec<TapPort>,
     attached: Mutex<u16>,
-    /// The offloads that the kernel knows.
+    /// The offloads that the kernel supports.
     knows: Offloads,
     mtu: Option<u16>,
-    /// One for each port, or none.
+    /// The kernel's service, one for each port, or none.
     vhost: Vec<Arc<VhostNet>>,
-    /// Without them, as in a sandbox, only reading tells that it is gone.
+    /// None if they are not available, as in a sandbox: then only reading shows that the tap is gone.
     news: Option<LinkNews>,
 }
 
-/// A queue of a tap. One that is not attached sends, but gets no frames.
+/// A queue of a tap. A queue that is not attached can send, but gets no frames.
 #[derive(Debug)]
 struct TapPort(File);
 
 impl Tap {
-    /// A tap of `queues`, of which all are attached. From now on only the first is.
+    /// Makes a tap of `queues`, which are all attached. From now on only the first one is.
     fn new(
         name: String,
         interface: InterfaceName,
@@ -64,21 +64,21 @@ impl Tap {
         Ok(Self { name, interface, ports, attached, knows, mtu, vhost, news: news.ok() })
     }
 
-    /// Gives it another name for people.
+    /// Changes its name in messages.
     pub(super) fn named(self, name: String) -> Self {
         Self { name, ..self }
     }
 
-    /// Says which MTU it has.
+    /// Sets the MTU that it reports.
     pub(super) fn with_mtu(self, mtu: Option<u16>) -> Self {
         Self { mtu, ..self }
     }
 
-    /// Has the kernel serve the queues of devices.
+    /// Has the kernel serve the queues of devices (vhost-net).
     ///
     /// # Errors
     ///
-    /// It can't, and nothing changes.
+    /// The kernel can't. Nothing changes.
     pub fn use_vhost(&mut self) -> Result<(), VhostError> {
         self.vhost =
             self.ports.iter().map(|port| VhostNet::open(&port.0).map(Arc::new)).collect::<Result<_, _>>()?;
@@ -125,7 +125,7 @@ impl Network for Tap {
 
     fn check(&self) -> io::Result<()> {
         self.news.iter().for_each(LinkNews::take);
-        // A macvtap that is gone can be read and written as before.
+        // Reading and writing a macvtap that is gone give no error.
         ioctl::call(&self.ports[0].0, Call::TunGetInterface, &mut InterfaceName::NONE.request(&[]))
     }
 
@@ -138,12 +138,12 @@ impl Network for Tap {
     }
 
     fn set_header_len(&self, len: usize) -> io::Result<()> {
-        // A tap has one for all its queues, a macvtap one for each.
+        // A tap has one setting for all its queues, a macvtap one for each.
         self.ports.iter().try_for_each(|port| ioctl::set_header_len(&port.0, len))
     }
 
     fn takes(&self) -> Offloads {
-        // The kernel takes all that its header can say. It can say USO where a tap knows USO.
+        // The kernel accepts everything that its header can express; USO only if its taps know USO.
         Offloads::all() - (Offloads::USO - self.knows)
     }
 
@@ -169,7 +169,7 @@ impl Port for TapPort {
         loop {
             match vectored::send(&self.0, buffers) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The kernel doesn't look at no bytes at all.
+                // The kernel ignores a write of no bytes.
                 Ok(0) => return Err(io::ErrorKind::InvalidInput.into()),
                 sent => return sent.map(drop),
             }
@@ -182,7 +182,7 @@ fn attach(queue: &File, attached: bool) -> io::Result<()> {
     ioctl::call(queue, Call::TunSetQueue, &mut InterfaceName::NONE.request(&flags(flag)))
 }
 
-/// Flags as a `struct ifreq` has them.
+/// Flags in the form of a `struct ifreq`.
 fn flags(flags: c_int) -> [u8; 2] {
     let [a, b, ..] = flags.to_ne_bytes();
     [a, b]
@@ -192,13 +192,13 @@ fn set_header(queue: impl AsFd) -> io::Result<()> {
     ioctl::set_header_len(queue, HEADER_LEN)
 }
 
-/// The offloads that the kernel knows, from most to least. They are then all off.
+/// The offloads that the kernel supports, found by trying them from most to fewest. All are off afterwards.
 fn known_offloads(queue: &File) -> io::Result<Offloads> {
     let all = Offloads::all();
     let candidates = [
         all,
         all - Offloads::USO,
-        // Linux 4.14 had no UFO.
+        // Linux 4.14 has no UFO.
         all - Offloads::USO - Offloads::UFO,
         Offloads::CSUM,
     ];
@@ -208,7 +208,7 @@ fn known_offloads(queue: &File) -> io::Result<Offloads> {
     Ok(known)
 }
 
-/// `TUN_F_*`.
+/// Converts to `TUN_F_*` flags.
 fn kernel_offloads(offloads: Offloads) -> c_uint {
     let kernel = |offload| match offload {
         Offloads::CSUM => libc::TUN_F_CSUM,

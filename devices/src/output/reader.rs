@@ -1,4 +1,4 @@
-//! Whoever reads an output: a file, a pipe, a terminal, or the other end of a socket.
+//! The reader of an output: a file, a pipe, a terminal, or the other end of a socket.
 
 use std::{
     fs::File,
@@ -14,13 +14,13 @@ use rustix::{
     pty::{OpenptFlags, ioctl_tiocgptpeer},
 };
 
-/// Bytes are on their way to a pseudoterminal's other side for a moment, in which neither side counts them.
+/// The time for which bytes to a pseudoterminal's other side may be counted on neither side.
 const UNDER_WAY: Duration = Duration::from_millis(100);
 
 /// Telnet's "interpret as command". RFC 854, "TELNET command structure".
 const IAC: u8 = 255;
 
-/// A file to send to, and how.
+/// A file to send to, with its kind.
 #[derive(Debug)]
 pub struct Reader {
     file: File,
@@ -29,18 +29,18 @@ pub struct Reader {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A file, a terminal, or anything else that doesn't tell how much of it is read.
+    /// A file, a terminal, or anything else for which it is unknown how much has been read.
     Other,
-    /// It tells, and keeps what is not read yet when nvmm ends.
+    /// A pipe, for which this is known, and which keeps unread bytes when nvmm ends.
     Pipe,
-    /// A socket. Telnet's `IAC` is sent twice, which makes it a byte like any other.
+    /// A socket. With `telnet`, the byte `IAC` is sent twice, which makes it data.
     Socket { telnet: bool },
-    /// A pseudoterminal's own side. What the other side has not read yet is lost when nvmm ends.
+    /// A pseudoterminal's master side. Bytes that the other side has not read are lost when nvmm ends.
     Terminal,
 }
 
 impl Reader {
-    /// Anything that doesn't tell how much of it is read.
+    /// A reader for which it is unknown how much it has read.
     pub(super) fn other(file: File) -> Self {
         Self { file, kind: Kind::Other }
     }
@@ -50,25 +50,25 @@ impl Reader {
         Self { file, kind: Kind::Pipe }
     }
 
-    /// The peer at the other end of a socket that never blocks.
+    /// The peer at the other end of a socket, which never blocks.
     #[must_use]
     pub fn socket(socket: OwnedFd) -> Self {
         Self { file: socket.into(), kind: Kind::Socket { telnet: false } }
     }
 
-    /// The same, if it speaks telnet.
+    /// The same for a peer that speaks telnet.
     #[must_use]
     pub fn telnet(socket: OwnedFd) -> Self {
         Self { file: socket.into(), kind: Kind::Socket { telnet: true } }
     }
 
-    /// Whoever has opened the other side of the pseudoterminal `master`, which never blocks.
+    /// The program that has opened the other side of the pseudoterminal `master`, which never blocks.
     #[must_use]
     pub fn terminal(master: OwnedFd) -> Self {
         Self { file: master.into(), kind: Kind::Terminal }
     }
 
-    /// The number of bytes that were sent and not read yet, as far as can be told.
+    /// The number of bytes that were sent but not read yet, as far as that is known.
     pub(super) fn unread(&self) -> u64 {
         let unread = match self.kind {
             Kind::Other | Kind::Socket { .. } => Ok(0),
@@ -81,25 +81,25 @@ impl Reader {
         unread.unwrap_or(0)
     }
 
-    /// Returns whether nvmm's end loses nothing of what was sent, the last of it at `sent_at`.
+    /// Returns whether nothing of what was sent would be lost if nvmm ended now. The last bytes were sent at `sent_at`.
     pub(super) fn has_all(&self, sent_at: Option<Instant>) -> bool {
         let is_under_way = || sent_at.is_some_and(|at| at.elapsed() < UNDER_WAY);
         self.kind != Kind::Terminal || !is_under_way() && self.unread() == 0
     }
 
-    /// Ends the connection, so that the thread which sends doesn't wait for it any longer. Only a socket has one.
+    /// Ends the connection, so that the sending thread waits for it no longer. Only a socket has one.
     pub(super) fn hang_up(&self) {
         if let Kind::Socket { .. } = self.kind {
-            // An error: the peer was first.
+            // It fails only if the peer closed it first.
             let _ = shutdown(&self.file, Shutdown::Both);
         }
     }
 
-    /// Sends it all, however long that takes. `bytes` are what is left.
+    /// Sends all of `bytes`, however long that takes, and removes from it what was sent.
     pub(super) fn send(&self, bytes: &mut &[u8]) -> io::Result<()> {
         match self.kind {
             Kind::Socket { telnet } => {
-                // What is sent to a peer that has closed its end is lost, without an error at first.
+                // Bytes that are sent to a peer which has closed its end are lost, at first without an error.
                 self.check_connection()?;
                 if telnet { self.send_telnet(bytes) } else { self.write_all(bytes) }
             }
@@ -136,7 +136,7 @@ impl Reader {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(sent) => *bytes = &bytes[sent..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // It never blocks, or somebody else who has the file wants it so.
+                // The file is non-blocking, perhaps because another program that shares it made it so.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_room()?,
                 Err(error) => return Err(error),
             }
@@ -147,7 +147,7 @@ impl Reader {
     fn wait_for_room(&self) -> io::Result<()> {
         let mut file = [PollFd::new(&self.file, PollFlags::OUT)];
         match poll(&mut file, None) {
-            // Nobody has the other side of a pseudoterminal any more.
+            // No program has the other side of the pseudoterminal open any more.
             Ok(_) if file[0].revents() == PollFlags::HUP => Err(ErrorKind::BrokenPipe.into()),
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),

@@ -11,16 +11,16 @@ impl Shared {
         let shared = Arc::clone(self);
         match threads::spawn(&Role::Output(self.options.name.to_owned()), move || shared.send_all()) {
             Ok(_) => state.started = true,
-            // The next byte tries again.
+            // The next byte makes another attempt.
             Err(_) => state.lost += state.waiting.drain(..).count() as u64,
         }
     }
 
-    /// The thread. It goes when nvmm does.
+    /// Runs the thread, until nvmm ends.
     fn send_all(&self) {
         let mut failing = false;
         loop {
-            // Until the timer rings. An error could only be that of a signal.
+            // Wait for the timer. The only possible error is an interruption by a signal.
             let _ = rustix::io::read(&self.timer, &mut [0_u8; 8]);
             self.state().armed = false;
             while let Some((reader, batch)) = self.next_batch() {
@@ -58,7 +58,7 @@ impl Shared {
     fn next_batch(&self) -> Option<(Arc<Reader>, Vec<u8>)> {
         let mut state = self.state();
         let reader = Arc::clone(state.reader.as_ref()?);
-        // At the end, so that a slow terminal is seen to read.
+        // At the end, send less at a time: then a slow terminal is seen to read.
         let most = if state.finishing.is_some() && !self.lossless { BATCH / 16 } else { BATCH };
         let len = state.waiting.len().min(most);
         if len == 0 {

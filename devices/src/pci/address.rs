@@ -8,16 +8,16 @@ pub struct PciAddress {
 }
 
 impl PciAddress {
-    /// Devices of a bus.
+    /// The number of devices on a bus.
     pub const DEVICES: u8 = 32;
-    /// Functions of a device.
+    /// The number of functions of a device.
     pub const FUNCTIONS: u8 = 8;
-    /// Addresses of a bus.
+    /// The number of addresses on a bus.
     pub(super) const COUNT: usize = Self::DEVICES as usize * Self::FUNCTIONS as usize;
     /// The host bridge's address.
     pub const HOST_BRIDGE: Self = Self { device: 0, function: 0 };
 
-    /// The function's address, or `None` if no device or function has such a number.
+    /// Returns the address of a function, or `None` if there is no such device or function number.
     #[must_use]
     pub const fn new(device: u8, function: u8) -> Option<Self> {
         if device < Self::DEVICES && function < Self::FUNCTIONS {
@@ -27,8 +27,8 @@ impl PciAddress {
         }
     }
 
-    /// All addresses except the host bridge's device, in the order in which functions are put there: first function 0 of every
-    /// device, since a driver that knows no multi-function devices finds these, then function 1 of every device, and so on.
+    /// All addresses except the host bridge's device, in the order in which functions are placed: first function 0 of every device, where
+    /// drivers without support for multi-function devices look, then function 1 of every device, and so on.
     pub fn in_order() -> impl Iterator<Item = Self> {
         let devices = |function| (1..Self::DEVICES).map(move |device| Self { device, function });
         (0..Self::FUNCTIONS).flat_map(devices)
@@ -40,7 +40,7 @@ impl PciAddress {
             .flat_map(|device| (0..Self::FUNCTIONS).map(move |function| Self { device, function }))
     }
 
-    /// Its place in [`PciAddress::all`].
+    /// Its index in [`PciAddress::all`].
     pub(super) fn index(self) -> usize {
         usize::from(self.device) * usize::from(Self::FUNCTIONS) + usize::from(self.function)
     }
@@ -64,7 +64,7 @@ impl PciAddress {
     }
 }
 
-/// `BUS:DEVICE.FUNCTION`, as lspci has it.
+/// Writes `BUS:DEVICE.FUNCTION`, as lspci does.
 impl fmt::Display for PciAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00:{:02x}.{}", self.device, self.function)

@@ -1,26 +1,26 @@
-/// Why a function can't have a BAR.
+/// Reasons why a function can't have a BAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BarError {
     /// PCI 3.0, "Base Addresses": memory takes at least 16 bytes, I/O 4 to 256.
     #[error("a {space} BAR of {size:#x} bytes")]
     Size {
-        /// The address it would have.
+        /// The address space that it would have.
         space: BarSpace,
-        /// The size that it can't have.
+        /// The impossible size.
         size: u64,
     },
     /// The header has six registers, and a 64-bit BAR takes two.
     #[error("a {space} BAR in register {index}, which is no free one")]
     Register {
-        /// The address it would have.
+        /// The address space that it would have.
         space: BarSpace,
         /// The register.
         index: u8,
     },
-    /// Out of its space, or no multiple of its size.
+    /// The address is out of its space, or no multiple of its size.
     #[error("a {space} BAR of {size:#x} bytes at {address:#x}, where none can be")]
     Address {
-        /// The address it would have.
+        /// The address space that it would have.
         space: BarSpace,
         /// Its size.
         size: u64,
@@ -41,7 +41,7 @@ pub enum BarSpace {
 }
 
 impl BarSpace {
-    /// The number of the header's BAR registers that it takes.
+    /// The number of the header's BAR registers that a BAR takes.
     pub(super) const fn registers(self) -> u8 {
         match self {
             Self::Memory64 => 2,
@@ -49,7 +49,7 @@ impl BarSpace {
         }
     }
 
-    /// The last address that there is.
+    /// The last address of the space.
     const fn last_address(self) -> u64 {
         match self {
             Self::Memory32 => u32::MAX as u64,
@@ -79,14 +79,14 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// The number of registers in a header.
+    /// The number of BAR registers in a header.
     pub const COUNT: usize = 6;
 
-    /// A BAR of `size` bytes in the register `index` of the header, not prefetchable.
+    /// A BAR of `size` bytes in register `index` of the header, not prefetchable.
     ///
     /// # Errors
     ///
-    /// The size is no power of two or not one of its space, or the header has no such register.
+    /// The size is no power of two or impossible in its space, or the header has no such register.
     pub const fn new(index: u8, space: BarSpace, size: u64) -> Result<Self, BarError> {
         let fits = match space {
             BarSpace::Memory32 => size >= 16 && size <= 1 << 31,
@@ -102,19 +102,19 @@ impl Bar {
         Ok(Self { index, space, size, prefetchable: false })
     }
 
-    /// The same, prefetchable: reads have no effect, and writes may be merged.
+    /// The same BAR, made prefetchable: reads have no side effects, and writes may be merged.
     #[must_use]
     pub const fn prefetchable(self) -> Self {
         Self { prefetchable: true, ..self }
     }
 
-    /// Returns whether reads have no effect, and writes may be merged.
+    /// Returns whether reads have no side effects, and writes may be merged.
     #[must_use]
     pub const fn is_prefetchable(&self) -> bool {
         self.prefetchable
     }
 
-    /// Its register's number; a 64-bit one takes the next as well.
+    /// The number of its register. A 64-bit BAR also takes the next one.
     #[must_use]
     pub const fn index(&self) -> u8 {
         self.index
@@ -132,7 +132,7 @@ impl Bar {
         self.size
     }
 
-    /// The low bits of its register, which tell its kind: PCI 3.0, "Address Maps".
+    /// The low bits of its register, which give its kind: PCI 3.0, "Address Maps".
     pub(super) const fn kind_bits(&self) -> u64 {
         let prefetchable = (self.prefetchable as u64) << 3;
         match self.space {
@@ -142,14 +142,14 @@ impl Bar {
         }
     }
 
-    /// The bits of its registers that are an address. The others are fixed, which is how a guest learns its size.
+    /// The bits of its registers that hold the address. The others are fixed, by which a guest finds the size.
     pub(super) const fn address_mask(&self) -> u64 {
         !(self.size - 1)
     }
 
-    /// Returns whether it can decode its whole size from `address` on.
+    /// Returns whether it can be placed at `address`.
     pub(super) const fn can_be_at(&self, address: u64) -> bool {
-        // Both are multiples of the size, so this is the last byte's.
+        // Both are multiples of the size, so this is the address of the last byte.
         address.is_multiple_of(self.size) && address | (self.size - 1) <= self.space.last_address()
     }
 }

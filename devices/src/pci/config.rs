@@ -24,17 +24,17 @@ pub struct ClassCode {
 /// The identity of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// For people.
+    /// Its name for people.
     pub name: &'static str,
     /// Its maker.
     pub vendor_id: u16,
     /// The maker's number for it.
     pub device_id: u16,
-    /// Its revision.
+    /// The revision.
     pub revision_id: u8,
     /// Its purpose.
     pub class: ClassCode,
-    /// The maker of the board that it is on.
+    /// The maker of the board that has the function.
     pub subsystem_vendor_id: u16,
     /// That maker's number for the board.
     pub subsystem_id: u16,
@@ -46,25 +46,25 @@ impl fmt::Display for Identity {
     }
 }
 
-/// PCI 3.0, "Device Control": the bits that this bus knows.
+/// PCI 3.0, "Device Control": the bits that have an effect here.
 #[bitfield(u16)]
 #[derive(PartialEq, Eq)]
 pub struct Command {
-    /// I/O BARs decode.
+    /// I/O BARs are decoded.
     pub io_space: bool,
-    /// Memory BARs decode.
+    /// Memory BARs are decoded.
     pub memory_space: bool,
     /// The function may access memory.
     pub bus_master: bool,
     #[bits(7)]
     __: u8,
-    /// INTx stays silent.
+    /// INTx interrupts are disabled.
     pub interrupt_disable: bool,
     #[bits(5)]
     __: u8,
 }
 
-/// PCI 3.0, "Device Status": the bits that this bus knows.
+/// PCI 3.0, "Device Status": the bits that exist here.
 #[bitfield(u16)]
 struct Status {
     #[bits(3)]
@@ -112,31 +112,31 @@ const CAPABILITIES_POINTER: usize = offset_of!(Header, capabilities_pointer);
 const INTERRUPT_LINE: usize = offset_of!(Header, interrupt_line);
 const INTERRUPT_PIN: usize = offset_of!(Header, interrupt_pin);
 
-/// PCI 3.0, "Header Type": the device has functions besides this one.
+/// PCI 3.0, "Header Type": the device has further functions.
 const MULTI_FUNCTION: u8 = 1 << 7;
 
-/// A BAR that decodes, and the address that it decodes from.
+/// A decoded BAR, and its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// The BAR.
     pub bar: Bar,
-    /// The address that it begins at.
+    /// Its first address.
     pub base: u64,
 }
 
 /// A function's configuration space: 256 bytes, and for each bit whether the guest can write it.
 ///
-/// There is no extended configuration space; its registers read all ones.
+/// There is no extended configuration space: its registers read as all ones.
 #[derive(Debug)]
 pub struct ConfigSpace {
     identity: Identity,
     bytes: [u8; Self::LEN],
     writable: [u8; Self::LEN],
-    /// By register; a 64-bit BAR is in that of its lower half.
+    /// The BARs by register; a 64-bit BAR is in that of its lower half.
     bars: [Option<Bar>; Bar::COUNT],
-    /// The function decodes ports that no BAR tells of.
+    /// The function decodes ports without a BAR.
     has_fixed_ports: bool,
-    /// The place of the next capability, and of the link to it.
+    /// The offsets of the next capability, and of the link to it.
     next_capability: u8,
     link: usize,
 }
@@ -167,17 +167,17 @@ impl ConfigSpace {
 
         let mut writable = Header::new_zeroed();
         writable.command = Command::new().with_bus_master(true).into();
-        // Kept for software's use; nothing here depends on them.
+        // Kept for software, without an effect here.
         writable.cache_line_size = 0xff;
         config.writable[..size_of::<Header>()].copy_from_slice(writable.as_bytes());
         config
     }
 
-    /// Gives the function `bar`, which decodes nothing until it is [placed](Self::place_bars).
+    /// Adds `bar` to the function. It is not decoded until it is [placed](Self::place_bars).
     ///
     /// # Errors
     ///
-    /// Its register belongs to another.
+    /// Its register is taken.
     pub fn add_bar(&mut self, bar: Bar) -> Result<(), BarError> {
         let (space, index) = (bar.space(), bar.index());
         let registers =
@@ -196,17 +196,17 @@ impl ConfigSpace {
         Ok(())
     }
 
-    /// Lets the guest switch ports on and off that no BAR tells of, as a VGA's are: firmware takes up no VGA whose ports stay off.
+    /// Lets the guest enable and disable ports that have no BAR, such as a VGA's: firmware ignores a VGA whose ports can't be enabled.
     pub fn add_fixed_ports(&mut self) {
         self.has_fixed_ports = true;
         self.writable[COMMAND] |= enable(BarSpace::Io).to_le_bytes()[0];
     }
 
-    /// Has each BAR decode from the address that `place` gives it, as firmware does.
+    /// Places each BAR at the address that `place` gives it, and has it decoded, as firmware does.
     ///
     /// # Errors
     ///
-    /// `place` has no address, or the BAR can't be there.
+    /// `place` has no address, or the address is impossible for the BAR.
     pub fn place_bars<E: From<BarError>>(
         &mut self,
         mut place: impl FnMut(Bar) -> Result<u64, E>,
@@ -229,7 +229,7 @@ impl ConfigSpace {
         Ok(())
     }
 
-    /// Gives the function the INTx pin `pin`, of which 1 is INTA#, and tells the guest that it leads to the interrupt `line`.
+    /// Gives the function the INTx pin `pin` (1 is INTA#), and shows the guest that it leads to the interrupt `line`.
     pub fn set_interrupt(&mut self, pin: u8, line: u8) {
         self.bytes[INTERRUPT_PIN] = pin;
         self.bytes[INTERRUPT_LINE] = line;
@@ -238,19 +238,19 @@ impl ConfigSpace {
         self.writable[COMMAND + 1] |= disable.to_le_bytes()[1];
     }
 
-    /// Shows that the device has functions besides this one, its function 0.
+    /// Marks the device as one with further functions. This function is its function 0.
     pub fn set_multi_function(&mut self) {
         self.bytes[HEADER_TYPE] |= MULTI_FUNCTION;
     }
 
-    /// Adds registers behind the header at `offset`, and shows where they may be written: `writable` has a one for each such bit.
+    /// Adds registers at `offset`, which is behind the header. `writable` has a one for each bit that the guest may write.
     pub fn add_registers<const N: usize>(&mut self, offset: usize, value: [u8; N], writable: [u8; N]) {
         self.bytes[offset..offset + N].copy_from_slice(&value);
         self.writable[offset..offset + N].copy_from_slice(&writable);
     }
 
-    /// Appends a capability, and says where it is. `capability` begins with its identifier and the byte for the link to
-    /// the next; `writable` has a one for each bit that the guest may write.
+    /// Appends a capability, and returns its offset. `capability` begins with its identifier and the byte for the link to the next one;
+    /// `writable` has a one for each bit that the guest may write.
     pub fn add_capability<T: IntoBytes + Immutable>(&mut self, capability: &T, writable: &T) -> usize {
         let offset = usize::from(self.next_capability);
         let range = offset..offset + size_of::<T>();
@@ -258,7 +258,7 @@ impl ConfigSpace {
         self.writable[range.clone()].copy_from_slice(writable.as_bytes());
         self.bytes[self.link] = self.next_capability;
         self.link = offset + 1;
-        // The next begins at a double word.
+        // The next one begins at a double word.
         self.next_capability = u8::try_from(range.end.next_multiple_of(4)).unwrap_or(u8::MAX);
         let status = u16::from(Status::new().with_capabilities(true));
         self.set(STATUS, &status.to_le_bytes());
@@ -271,7 +271,7 @@ impl ConfigSpace {
         self.identity
     }
 
-    /// The function's BARs by register, each with the address that its registers hold, whether it decodes or not.
+    /// The function's BARs by register, each with the address in its registers, whether it is decoded or not.
     pub fn bars(&self) -> impl Iterator<Item = Decoded> {
         self.bars.iter().flatten().map(|&bar| {
             let bytes = &self.bytes[bar_bytes(&bar)];
@@ -280,7 +280,7 @@ impl ConfigSpace {
         })
     }
 
-    /// The BARs that decode by the command register.
+    /// The BARs that are decoded because of the command register.
     pub fn decoded(&self) -> impl Iterator<Item = Decoded> {
         let command = self.command();
         self.bars().filter(move |Decoded { bar, base }| {
@@ -292,7 +292,7 @@ impl ConfigSpace {
         })
     }
 
-    /// The function's INTx pin, of which 1 is INTA#.
+    /// The function's INTx pin; 1 is INTA#.
     #[must_use]
     pub fn interrupt_pin(&self) -> Option<u8> {
         Some(self.bytes[INTERRUPT_PIN]).filter(|&pin| pin != 0)
@@ -305,31 +305,31 @@ impl ConfigSpace {
         Command::from(u16::from_le_bytes([low, high]))
     }
 
-    /// Shows whether an INTx interrupt is pending.
+    /// Sets whether the status register shows a pending INTx interrupt.
     pub fn set_interrupt_status(&mut self, pending: bool) {
         let [low, high] = self.get(STATUS);
         let status = Status::from(u16::from_le_bytes([low, high])).with_interrupt(pending);
         self.set(STATUS, &u16::from(status).to_le_bytes());
     }
 
-    /// The `N` bytes at `offset`, which lie in this space.
+    /// The `N` bytes at `offset`, which are within this space.
     #[must_use]
     pub fn get<const N: usize>(&self, offset: usize) -> [u8; N] {
         std::array::from_fn(|index| self.bytes[offset + index])
     }
 
-    /// Sets bytes at `offset`, which lie in this space, whether the guest may write them or not.
+    /// Sets bytes at `offset`, which are within this space, even if the guest may not write them.
     pub fn set(&mut self, offset: usize, data: &[u8]) {
         self.bytes[offset..offset + data.len()].copy_from_slice(data);
     }
 
-    /// Reads as the guest does.
+    /// Reads like the guest.
     pub fn read(&self, offset: u16, data: &mut [u8]) {
         data.fill(0xff);
         registers::read(&self.bytes, u64::from(offset), data);
     }
 
-    /// Writes as the guest does.
+    /// Writes like the guest.
     pub fn write(&mut self, offset: u16, data: &[u8]) -> Effect {
         let offset = usize::from(offset);
         let written = offset..offset.saturating_add(data.len());
@@ -355,7 +355,7 @@ impl ConfigSpace {
     }
 }
 
-/// The bits of the command register that have BARs of `space` decode.
+/// The bit of the command register that enables BARs of `space`.
 fn enable(space: BarSpace) -> u16 {
     let command = match space {
         BarSpace::Io => Command::new().with_io_space(true),
@@ -364,7 +364,7 @@ fn enable(space: BarSpace) -> u16 {
     command.into()
 }
 
-/// The registers of `bar`.
+/// The offsets of `bar`'s registers.
 fn bar_bytes(bar: &Bar) -> Range<usize> {
     let start = BARS + 4 * usize::from(bar.index());
     start..start + 4 * usize::from(bar.space().registers())

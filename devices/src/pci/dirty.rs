@@ -1,4 +1,4 @@
-//! The pages of memory that were written to.
+//! Records the pages of memory that were written to.
 
 use std::{
     ops::Range,
@@ -7,7 +7,7 @@ use std::{
 
 use arch::layout::PAGE;
 
-/// A set of pages, in which several threads note what was written to.
+/// A set of pages that were written to. Several threads may add to it.
 #[derive(Debug)]
 pub struct DirtyPages(Box<[AtomicU64]>);
 
@@ -34,13 +34,13 @@ impl DirtyPages {
         }
     }
 
-    /// Takes the pages out: a bit each, the first page's lowest.
+    /// Takes all pages out of the set: a bit each, the lowest one for the first page.
     #[must_use]
     pub fn take(&self) -> Vec<u64> {
         self.0.iter().map(|word| word.swap(0, Ordering::Relaxed)).collect()
     }
 
-    /// Bits of pages past the end go nowhere.
+    /// Ignores bits of pages past the end.
     fn add_word(&self, index: u64, bits: u64) {
         if let Some(word) = usize::try_from(index).ok().and_then(|index| self.0.get(index))
             && bits != 0

@@ -18,7 +18,7 @@ const RESET_CONTROL: u64 = (layout::RESET_CONTROL - layout::PCI_CONFIG) as u64;
 struct ConfigAddress {
     #[bits(2)]
     __: u8,
-    /// In double words.
+    /// The register's number, in double words.
     #[bits(6)]
     register: u8,
     #[bits(3)]
@@ -35,25 +35,24 @@ struct ConfigAddress {
 #[bitfield(u8)]
 struct ResetControl {
     __: bool,
-    /// The next reset is a hard one. All are.
+    /// Selects a hard reset. Here, every reset is one.
     system_reset: bool,
-    /// Resets.
+    /// Resets the machine.
     reset_cpu: bool,
-    /// The next reset takes the power away for a moment.
+    /// Selects a reset with a short loss of power.
     full_reset: bool,
     #[bits(4)]
     __: u8,
 }
 
 impl ResetControl {
-    /// The bits that the register keeps.
+    /// The bits that can be read back.
     fn kept(self) -> Self {
         Self::new().with_system_reset(self.system_reset()).with_full_reset(self.full_reset())
     }
 }
 
-/// `CONFIG_ADDRESS` and `CONFIG_DATA`, and in the midst of the former, told apart by being one byte wide, the reset
-/// control register.
+/// `CONFIG_ADDRESS` and `CONFIG_DATA`. The reset control register is in the middle of the former; an access to it is one byte wide.
 #[derive(Debug)]
 pub struct ConfigPorts {
     root: Arc<PciRoot>,
@@ -62,16 +61,16 @@ pub struct ConfigPorts {
 }
 
 impl ConfigPorts {
-    /// The number of ports that it takes.
+    /// The number of ports.
     pub const LEN: u64 = 8;
 
-    /// The ports by which `root` is configured.
+    /// The ports with which `root` is configured.
     #[must_use]
     pub fn new(root: Arc<PciRoot>) -> Self {
         Self { root, address: ConfigAddress::new(), reset_control: ResetControl::new() }
     }
 
-    /// The function and the register that an access to `CONFIG_DATA` is for. It stays in its double word.
+    /// The function and the register for an access to `CONFIG_DATA`. It does not leave the double word.
     fn target(&self, offset: u64, len: usize) -> Option<(PciAddress, u16)> {
         let byte = u16::try_from(offset.checked_sub(CONFIG_DATA)?).ok()?;
         let fits = usize::from(byte).checked_add(len)? <= size_of::<ConfigAddress>();
@@ -115,7 +114,7 @@ impl BusDevice for ConfigPorts {
     }
 }
 
-/// `CONFIG_ADDRESS` with its reserved bits as they read: zero.
+/// `CONFIG_ADDRESS` with its reserved bits cleared, as they read.
 fn sanitized(value: u32) -> ConfigAddress {
     let value = ConfigAddress::from(value);
     ConfigAddress::new()
@@ -139,13 +138,13 @@ struct EcamOffset {
     bus: u16,
 }
 
-/// Configuration space as memory.
+/// Configuration space in memory.
 #[derive(Debug)]
 pub struct Ecam(Arc<PciRoot>);
 
 impl Ecam {
-    /// The window through which `root` is configured, where [`PciRoot::ecam`] has it: [`layout::ECAM_LEN`] bytes for the bus. What is
-    /// beyond them, other buses', reads all ones.
+    /// The window for configuring `root`, at the address of [`PciRoot::ecam`]: [`layout::ECAM_LEN`] bytes for the bus. Accesses beyond, for
+    /// other buses, read all ones.
     #[must_use]
     pub fn new(root: Arc<PciRoot>) -> Self {
         Self(root)
@@ -153,7 +152,7 @@ impl Ecam {
 }
 
 impl Ecam {
-    /// The function and the register at `offset`.
+    /// The function and the register for an access at `offset`.
     fn target(offset: u64) -> Option<(PciAddress, u16)> {
         let at = EcamOffset::from(u32::try_from(offset).ok()?);
         let function = PciAddress::new(at.device(), at.function())?;

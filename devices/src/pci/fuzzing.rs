@@ -1,4 +1,4 @@
-//! Accesses of any kind to PCI configuration space, by its ports and by memory, and to what is behind BARs.
+//! Fuzzes accesses to PCI configuration space, by ports and by memory, and to BARs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,11 +23,11 @@ use crate::{
 const MEMORY: usize = 0x11_0000;
 const RESOLUTION: Resolution = Resolution { width: 1280, height: 800 };
 
-/// Steps of eight bytes each: what is accessed, its function, a register, and a value.
+/// Steps of eight bytes each: the kind of access, the function, a register, and a value.
 ///
 /// # Panics
 ///
-/// A write changed which BARs decode without telling the machine, or put a BAR at an impossible address.
+/// A write changed which BARs are decoded without telling the machine, or put a BAR at an impossible address.
 pub fn pci(data: &[u8]) {
     let root = Arc::new(new_root());
     let (mut ports, mut ecam) = (ConfigPorts::new(Arc::clone(&root)), Ecam::new(Arc::clone(&root)));
@@ -42,7 +42,7 @@ pub fn pci(data: &[u8]) {
         let data_port = 4 + u64::from(register & 3);
         let mut read = [0; 4];
         let effect = match what % 16 {
-            // As drivers do it: the address, then the data.
+            // In the drivers' order: the address, then the data.
             0..=3 => {
                 let _ = ports.write(0, &(0x8000_0000 | selected).to_le_bytes());
                 ports.write(data_port, &value[..width])
@@ -88,7 +88,7 @@ pub fn pci(data: &[u8]) {
     }
 }
 
-/// All functions' BARs that decode, which are checked.
+/// All functions' decoded BARs, after checking them.
 fn decoded(functions: &[(PciAddress, SharedFunction)]) -> Vec<(PciAddress, Decoded)> {
     let mut all = Vec::new();
     for (address, function) in functions {
@@ -109,12 +109,12 @@ fn with<T>(function: &SharedFunction, call: impl FnOnce(&mut dyn PciFunction) ->
     call(&mut *function.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The place of a register in the memory of the enhanced mechanism.
+/// The offset of a register in ECAM.
 fn place(address: PciAddress, register: u16) -> u64 {
     (u64::try_from(address.index()).unwrap_or_default() << 12) + u64::from(register & 0xfff)
 }
 
-/// A bus with functions of all kinds.
+/// Makes a bus with functions of all kinds.
 fn new_root() -> PciRoot {
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), MEMORY)]).expect("there is memory");
     let root = PciRoot::with_host_bridge(Arc::new(Mutex::new(HostBridge::new())));

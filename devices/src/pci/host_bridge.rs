@@ -8,11 +8,11 @@ use super::{
 };
 use crate::state::{StateError, Stateful};
 
-/// The bridge between CPU and bus 0, at 00:00.0, of a machine without firmware: a header and no more, for those who look for one
-/// there, and ECAM where it always is. Linux, for one, trusts CF8/CFC only if it finds a bridge, and lists it.
+/// The bridge between the CPU and bus 0, at 00:00.0, in a machine without firmware. It has only a header, for OSes that look for a bridge
+/// there, and ECAM at its fixed address. Linux, for one, lists the bridge, and trusts CF8/CFC only if it finds one.
 ///
-/// It bears the identifiers of QEMU's generic PCI Express host bridge. A chipset's would bring its drivers and quirks
-/// for hardware that is not here.
+/// It has the identifiers of QEMU's generic PCI Express host bridge. Those of a chipset would bring drivers and quirks for hardware that is
+/// not here.
 #[derive(Debug)]
 pub(super) struct HostBridge(ConfigSpace);
 

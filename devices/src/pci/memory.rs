@@ -5,10 +5,10 @@ use vm_memory::{Bytes, MmapRegion, VolatileMemory, VolatileSlice, mmap::MmapRegi
 use super::{Bar, dirty::DirtyPages};
 use crate::bus::{Effect, Target};
 
-/// The memory behind a BAR, such as a display's framebuffer, zeroed at first. Its function and the machine, which maps it into
-/// the guest, share it; the last of them unmaps it.
+/// The memory of a BAR, such as a display's framebuffer, which is zeroed at first. Its function and the machine, which maps it into the
+/// guest, share it; the last one to drop it unmaps it.
 ///
-/// It is not guest RAM: the guest's memory map does not have it, and devices do not reach it by its guest-physical address.
+/// It is not guest RAM: it is not in the guest's memory map, and devices can't reach it by a guest-physical address.
 #[derive(Debug)]
 pub struct BarMemory {
     mapping: MmapRegion,
@@ -16,11 +16,11 @@ pub struct BarMemory {
 }
 
 impl BarMemory {
-    /// Maps memory for the whole of `bar`. It is allocated as it is written to.
+    /// Maps memory for the whole of `bar`. Pages are allocated when they are written to.
     ///
     /// # Errors
     ///
-    /// The host has no room for it.
+    /// The host has no memory left.
     pub fn new(bar: &Bar) -> io::Result<Self> {
         let len = usize::try_from(bar.size()).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let mapping = MmapRegion::new(len).map_err(|error| match error {
@@ -30,36 +30,35 @@ impl BarMemory {
         Ok(Self { mapping, dirty: None })
     }
 
-    /// Maps memory for the whole of `bar`, with a log of the pages that are written to.
+    /// Maps memory for the whole of `bar`, and logs the pages that are written to.
     ///
     /// # Errors
     ///
-    /// The host has no room for it.
+    /// The host has no memory left.
     pub fn with_dirty_log(bar: &Bar) -> io::Result<Self> {
         Ok(Self { dirty: Some(DirtyPages::new(bar.size())), ..Self::new(bar)? })
     }
 
-    /// All of it, which the guest may change at any time.
+    /// All of the memory, which the guest may change at any time.
     #[must_use]
     pub fn as_volatile_slice(&self) -> VolatileSlice<'_> {
         self.mapping.as_volatile_slice()
     }
 
-    /// The pages that were written to, if that is logged: by exits, by the device, and as far as a
-    /// [`DirtyLog`] was asked, by the guest.
+    /// The pages that were written to, if they are logged: by exits, by the device, and by the guest up to the last [`DirtyLog::collect`].
     #[must_use]
     pub fn dirty(&self) -> Option<&DirtyPages> {
         self.dirty.as_ref()
     }
 }
 
-/// The machine's log of what the guest writes without an exit.
+/// The machine's log of the guest's writes without an exit.
 pub trait DirtyLog: Send + Sync + Debug {
-    /// Has `memory` know which of its pages the guest has written to since the last time.
+    /// Adds to `memory` the pages that the guest has written to since the last call.
     fn collect(&self, memory: &BarMemory);
 }
 
-/// Serves the accesses that cause an exit: where less than a page of it can be seen, and where it is not mapped yet.
+/// Handles accesses that cause an exit: where less than a page is visible, and where the memory is not mapped yet.
 impl Target for BarMemory {
     fn read(&self, offset: u64, data: &mut [u8]) {
         let read = usize::try_from(offset).map(|offset| self.as_volatile_slice().read_slice(data, offset));
@@ -70,7 +69,7 @@ impl Target for BarMemory {
 
     fn write(&self, offset: u64, data: &[u8]) -> Effect {
         if let Ok(at) = usize::try_from(offset) {
-            // Bytes past its end go nowhere, as on the bus.
+            // Bytes past the end are ignored, as on the bus.
             let _written = self.as_volatile_slice().write_slice(data, at);
             self.dirty.iter().for_each(|dirty| dirty.add(offset..offset.saturating_add(data.len() as u64)));
         }

@@ -36,7 +36,7 @@ struct Capability {
 
 const ID: u8 = 0x05;
 
-/// A function's one message, as the guest programs it.
+/// A function's one message, as programmed by the guest.
 #[derive(Debug)]
 pub struct MsiRegisters {
     msi: Arc<dyn Msi>,
@@ -61,7 +61,7 @@ impl MsiRegisters {
         Self { msi, at, sent: None }
     }
 
-    /// Follows what the guest has written to configuration space. Returns whether the function interrupts by it.
+    /// Applies what the guest has written to configuration space. Returns whether the function uses MSI.
     pub fn follow(&mut self, config: &ConfigSpace) -> bool {
         let word = |field| u32::from_le_bytes(config.get(self.at + field));
         let half = |field| u16::from_le_bytes(config.get(self.at + field));

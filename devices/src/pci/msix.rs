@@ -51,8 +51,8 @@ impl MsixCapability {
 
     const ID: u8 = 0x11;
 
-    /// A table of `vectors` at offset `table` of the BAR in register `bar`, and the pending bits at offset `pending`, both of them
-    /// multiples of 8.
+    /// A capability with a table of `vectors` at offset `table` of the BAR in register `bar`, and the pending bits at offset `pending`,
+    /// which are both multiples of 8.
     #[must_use]
     pub fn new(vectors: u16, bar: u8, table: u32, pending: u32) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl MsixCapability {
         }
     }
 
-    /// The bits of it that a guest may write.
+    /// The capability's bits that a guest may write.
     #[must_use]
     pub fn writable() -> Self {
         let control = MessageControl::new().with_enable(true).with_function_mask(true);
@@ -110,7 +110,7 @@ impl Entry {
     }
 }
 
-/// The table and the pending bits. `Message Control` is in configuration space.
+/// The state of the table and the pending bits. `Message Control` is in configuration space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MsixState {
@@ -126,13 +126,13 @@ struct VectorState {
     pending: bool,
 }
 
-/// MSI-X as the guest programs it: the table and the pending bits.
+/// MSI-X as programmed by the guest: the table and the pending bits.
 #[derive(Debug)]
 pub struct Msix {
     control: MessageControl,
     table: Vec<Entry>,
-    /// The message that each vector was last set to send. Setting it costs the machine a system call, so it happens when a vector is
-    /// unmasked, and only if the message is another.
+    /// The message that each vector is set to send. Changing it costs the machine a system call, so this happens only when a vector with
+    /// another message is unmasked.
     sent: Vec<Option<MsiMessage>>,
     vectors: Arc<MsixVectors>,
 }
@@ -161,7 +161,7 @@ impl Msix {
         &self.vectors
     }
 
-    /// Follows `Message Control` in configuration space.
+    /// Applies `Message Control` of configuration space.
     pub fn set_control(&mut self, control: MessageControl) {
         if control == self.control {
             return;
@@ -179,8 +179,7 @@ impl Msix {
         registers::read(self.table.as_bytes(), offset, data);
     }
 
-    /// Writes to the table: an aligned double word or quad word. The specification leaves others undefined; they change
-    /// nothing.
+    /// Writes an aligned double word or quad word to the table. The specification leaves other writes undefined; they are ignored.
     pub fn write_table(&mut self, offset: u64, data: &[u8]) {
         let Ok(offset) = usize::try_from(offset) else {
             return;
@@ -200,7 +199,7 @@ impl Msix {
         self.update(vector);
     }
 
-    /// Reads the pending bits. They are not writable.
+    /// Reads the pending bits, which can't be written.
     pub fn read_pending(&self, offset: u64, data: &mut [u8]) {
         data.fill(0);
         let mut image = [0; Self::MAX_VECTORS.div_ceil(8)];
@@ -210,7 +209,7 @@ impl Msix {
         registers::read(&image, offset, data);
     }
 
-    /// The state while no device thread signals.
+    /// Saves the state. No device thread may signal meanwhile.
     #[must_use]
     pub fn save(&self) -> MsixState {
         let vectors = self.table.iter().zip(&self.vectors.vectors).map(|(entry, vector)| {
@@ -221,8 +220,8 @@ impl Msix {
         MsixState { vectors: vectors.collect() }
     }
 
-    /// Takes up the table and the pending bits of `state`, while MSI-X is disabled; [`Msix::set_control`] follows. Returns whether they
-    /// are of another with as many vectors.
+    /// Loads the table and the pending bits, while MSI-X is disabled; [`Msix::set_control`] has to follow. Returns false if `state` has
+    /// another number of vectors.
     #[must_use]
     pub fn load(&mut self, state: &MsixState) -> bool {
         if state.vectors.len() != self.table.len() {
@@ -240,7 +239,7 @@ impl Msix {
         true
     }
 
-    /// Brings a vector in line with its entry and the control register.
+    /// Applies a vector's entry and the control register to it.
     fn update(&mut self, index: usize) {
         let (entry, vector) = (&self.table[index], &self.vectors.vectors[index]);
         if !self.control.enable() {
@@ -258,7 +257,7 @@ impl Msix {
     }
 }
 
-/// MSI-X as a device's threads see it. Signalling takes no lock.
+/// MSI-X for a device's threads. Signalling takes no lock.
 #[derive(Debug)]
 pub struct MsixVectors {
     enabled: AtomicBool,
@@ -271,7 +270,7 @@ impl MsixVectors {
         Self { enabled: AtomicBool::new(false), vectors }
     }
 
-    /// Returns whether MSI-X is enabled. If not, the function has its INTx pin.
+    /// Returns whether MSI-X is enabled. If not, the function uses its INTx pin.
     #[must_use]
     pub fn enabled(&self) -> bool {
         self.enabled.load(Ordering::SeqCst)
@@ -283,23 +282,23 @@ impl MsixVectors {
         self.vectors.len()
     }
 
-    /// Sends a vector's message, or makes it pending if it is masked. A vector that is not there is ignored.
+    /// Sends a vector's message, or makes it pending if it is masked. Does nothing if there is no such vector.
     pub fn signal(&self, vector: u16) {
         if let Some(vector) = self.vectors.get(usize::from(vector)) {
             vector.signal();
         }
     }
 
-    /// Has writes to `event` send a vector's message while it is neither masked nor disabled, without any of nvmm's threads. Other
-    /// writes stay in `event`: whoever waits for it calls [`MsixVectors::signal`] for them. The same holds for a vector that the kernel
-    /// can't send.
+    /// Has writes to `event` send a vector's message while the vector is unmasked and enabled, without any of nvmm's threads. At other
+    /// times, writes stay in `event`, and the waiting thread calls [`MsixVectors::signal`] for them. The same holds for a vector that the
+    /// kernel can't send.
     pub fn attach(&self, vector: u16, event: &Arc<EventFd>) {
         if let Some(vector) = self.vectors.get(usize::from(vector)) {
             vector.attach(event);
         }
     }
 
-    /// Ends what [`MsixVectors::attach`] began.
+    /// Ends [`MsixVectors::attach`].
     pub fn detach(&self, vector: u16, event: &Arc<EventFd>) {
         if let Some(vector) = self.vectors.get(usize::from(vector)) {
             vector.detach(event);

@@ -6,10 +6,10 @@ use std::{
 use super::{Decoded, Identity, PciAddress, function::PciFunction, host_bridge::HostBridge};
 use crate::bus::{Effect, Target};
 
-/// A function as the bus and the machine share it.
+/// A function, shared by the bus and the machine.
 pub type SharedFunction = Arc<Mutex<dyn PciFunction>>;
 
-/// The registers behind a function's BAR, as a [`Bus`](crate::bus::Bus) reaches them.
+/// The registers in a function's BAR, as a target on a [`Bus`](crate::bus::Bus).
 #[derive(Debug)]
 pub struct BarTarget {
     function: SharedFunction,
@@ -34,13 +34,13 @@ impl Target for BarTarget {
     }
 }
 
-/// Why a function can't be put on the bus.
+/// Reasons why a function can't be put on the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SlotError {
-    /// Something is there.
+    /// The address is taken.
     #[error("pci address {0} is taken")]
     Taken(PciAddress),
-    /// Nobody would find it: a guest looks for other functions where it finds function 0.
+    /// The device has no function 0. A guest looks for further functions only if it finds function 0.
     #[error("pci address {0} needs a function at {first}", first = .0.first_function())]
     NoFirstFunction(PciAddress),
     /// Every address is taken.
@@ -51,28 +51,28 @@ pub enum SlotError {
     Full,
 }
 
-/// A function at an address, for people.
+/// Facts about a function, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionInfo {
     /// Its address.
     pub address: PciAddress,
     /// Its identity.
     pub identity: Identity,
-    /// Its BARs, and where they are.
+    /// Its BARs, with their addresses.
     pub bars: Vec<Decoded>,
-    /// Its INTx pin, of which 1 is INTA#.
+    /// Its INTx pin; 1 is INTA#.
     pub interrupt_pin: Option<u8>,
 }
 
-/// Bus 0, shared by [`ConfigPorts`](super::ConfigPorts), [`Ecam`](super::Ecam) and whoever adds functions. What is added stays.
+/// Bus 0, shared by [`ConfigPorts`](super::ConfigPorts), [`Ecam`](super::Ecam) and code that adds functions. Functions can't be removed.
 #[derive(Debug)]
 pub struct PciRoot {
-    /// By address.
+    /// The functions by address.
     functions: [OnceLock<SharedFunction>; PciAddress::COUNT],
 }
 
 impl PciRoot {
-    /// The number of functions that it takes besides the host bridge: 8 in each of 31 devices.
+    /// The most functions besides the host bridge: 8 in each of 31 devices.
     pub const MAX_FUNCTIONS: usize = (PciAddress::DEVICES as usize - 1) * PciAddress::FUNCTIONS as usize;
 
     /// A bus with the host bridge of a machine without firmware.
@@ -90,13 +90,13 @@ impl PciRoot {
         Self { functions }
     }
 
-    /// The addresses at which configuration space is memory, for an [`Ecam`](super::Ecam), if the host bridge decodes it now.
+    /// The addresses of configuration space in memory, for an [`Ecam`](super::Ecam), if the host bridge decodes them now.
     #[must_use]
     pub fn ecam(&self) -> Option<Range<u64>> {
         lock(self.find(PciAddress::HOST_BRIDGE)?).ecam()
     }
 
-    /// The address for the next function: function 0 of each device comes before function 1 of any.
+    /// The address for the next function: function 0 of every device comes before function 1 of any device.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl PciRoot {
         })
     }
 
-    /// Reads from the function's configuration space. What is not there reads all ones.
+    /// Reads from a function's configuration space. Without a function, reads all ones.
     pub(super) fn read(&self, address: PciAddress, register: u16, data: &mut [u8]) {
         match self.find(address) {
             Some(function) => lock(function).config_read(register, data),

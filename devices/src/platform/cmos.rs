@@ -22,21 +22,21 @@ use crate::{
 const INDEX: u64 = 0;
 /// Data port.
 const DATA: u64 = 1;
-/// In the index port: masks the NMIs of a PC's chipset, of which there are none here.
+/// The bit of the index port that masks the NMIs of a PC's chipset. There are no such NMIs here.
 const NMI_MASK: u8 = 0x80;
 
 const KIB: u64 = 1 << 10;
-/// The unit of the greater sizes of memory.
+/// The unit of the larger memory sizes.
 const BLOCK: u64 = 64 * KIB;
 const MIB: u64 = 1 << 20;
 
-/// The state that a battery keeps through the machine's reset: the clock, which starts with the host's time in UTC and keeps what the guest sets, and
-/// memory. A clone is the same chip.
+/// The state that a battery keeps through resets of the machine: memory, and the clock, which starts with the host's time in UTC and keeps
+/// the time that the guest sets. Clones are the same chip.
 #[derive(Clone, Debug)]
 pub struct Cmos(Arc<Mutex<Chip>>);
 
 impl Cmos {
-    /// A chip whose memory says how much RAM there is below 4 GiB, and above, where firmware of PCs looks for it.
+    /// A chip whose memory contains the size of RAM below and above 4 GiB, at the addresses where PC firmware looks for it.
     #[must_use]
     pub fn new(ram_below_4g: u64, ram_above_4g: u64) -> Self {
         let mut chip = Chip::new();
@@ -56,10 +56,10 @@ impl Cmos {
     }
 }
 
-/// The ports of the CMOS memory, and its interrupt: index (which only can be written) and data.
+/// The ports of the CMOS memory, index (write-only) and data, and its interrupt.
 ///
-/// The time that the guest reads follows the host's clock. A periodic, alarm or update-ended interrupt is in time as far as the thread that
-/// serves [`Wakes::wakeup`] is; the timer runs only while one is enabled, and none waits to be acknowledged.
+/// The time that the guest reads follows the host's clock. Periodic, alarm and update-ended interrupts are as punctual as the thread that
+/// serves [`Wakes::wakeup`]. The timer runs only while one of them is enabled and none waits to be acknowledged.
 #[derive(Debug)]
 pub struct CmosPorts {
     cmos: Cmos,
@@ -67,15 +67,15 @@ pub struct CmosPorts {
     irq: Arc<dyn Line>,
     high: bool,
     timer: Box<dyn Timer>,
-    /// The time that the timer was set to.
+    /// The time for which the timer is set.
     waits_until: Option<Duration>,
 }
 
 impl CmosPorts {
-    /// The number of ports that it takes.
+    /// The number of ports.
     pub const LEN: u64 = 2;
 
-    /// The ports of a machine that is reset: no interrupt is enabled. `irq` is edge-triggered; the line stays high until the guest reads
+    /// The ports after a reset of the machine: no interrupt is enabled. `irq` is edge-triggered; the line stays high until the guest reads
     /// register C. `timer` has the time in UTC.
     #[must_use]
     pub fn new(cmos: Cmos, irq: Arc<dyn Line>, timer: Box<dyn Timer>) -> Self {
@@ -83,7 +83,7 @@ impl CmosPorts {
         Self { cmos, index: 0, irq, high: false, timer, waits_until: None }
     }
 
-    /// Drives the line, and sets the timer to the next change of it.
+    /// Drives the line, and sets the timer for its next change.
     fn update(&mut self, chip: &Chip) {
         let high = chip.interrupts();
         if std::mem::replace(&mut self.high, high) != high {
@@ -133,14 +133,14 @@ impl Wakes for CmosPorts {
         let cmos = self.cmos.clone();
         let mut chip = cmos.chip();
         chip.advance(self.timer.now());
-        // Set in any case, which makes it unreadable.
+        // Always set, since that makes it unreadable.
         self.timer.set(None);
         self.waits_until = None;
         self.update(&chip);
     }
 }
 
-// The index port has seven bits for a byte of memory.
+// The index port has seven bits for the address of a byte.
 const _: () = assert!(BYTES == NMI_MASK as usize);
 
 #[cfg(test)]

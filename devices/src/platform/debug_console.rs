@@ -6,22 +6,22 @@ use crate::{
     state::{StateError, Stateful, hex},
 };
 
-/// The value by which firmware knows that somebody listens.
+/// The value by which firmware recognizes that the port exists.
 const PRESENT: u8 = 0xe9;
-/// The longest line, so that a guest that never ends one takes no more memory.
+/// The longest line, so that a guest that never ends a line can't use up memory.
 const LINE_MAX: usize = 512;
 
-/// QEMU's `isa-debugcon`: a port for firmware's own messages, which go to nvmm's at the level `-vv` a line at a time.
+/// QEMU's `isa-debugcon`: a port for firmware's messages, which nvmm logs line by line at the level `-vv`.
 #[derive(Debug, Default)]
 pub struct DebugConsole {
     line: Vec<u8>,
 }
 
 impl DebugConsole {
-    /// The number of ports that it takes.
+    /// The number of ports.
     pub const LEN: u64 = 1;
 
-    /// Takes a byte in, and gives the line that it ends.
+    /// Adds a byte, and returns the line if the byte ends one.
     fn take(&mut self, byte: u8) -> Option<String> {
         if byte != b'\n' {
             self.line.push(byte);
@@ -45,7 +45,7 @@ impl BusDevice for DebugConsole {
     }
 }
 
-/// The line that has not ended yet.
+/// The beginning of an unfinished line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {

@@ -3,13 +3,12 @@ use crate::{
     state::Stateless,
 };
 
-/// QEMU's `isa-debug-exit`: a write ends the VMM with the status `(value << 1) | 1`, so that no guest can claim the
-/// success that 0 means.
+/// QEMU's `isa-debug-exit`: a write ends the VMM with the status `(value << 1) | 1`, so that no guest can produce 0, which means success.
 #[derive(Debug, Default)]
 pub struct DebugExit;
 
 impl DebugExit {
-    /// The number of ports that it takes: a guest may write one, two or four bytes.
+    /// The number of ports: a guest may write one, two or four bytes.
     pub const LEN: u64 = 4;
 }
 
@@ -19,7 +18,7 @@ impl BusDevice for DebugExit {
     }
 
     fn write(&mut self, _offset: u64, data: &[u8]) -> Effect {
-        // An exit status is one byte: what is beyond the lowest does not show, in QEMU either.
+        // An exit status is one byte: as in QEMU, only the lowest byte counts.
         let value = data.first().copied().unwrap_or_default();
         Effect::Exit(value << 1 | 1)
     }

@@ -1,7 +1,7 @@
-//! The flash chip that UEFI keeps its variables in.
+//! The flash chip in which UEFI keeps its variables.
 //!
-//! The guest reads the chip as memory, without exits, until it writes a command. The buses have to follow then ([`Effect::Decode`]):
-//! reads exit until the guest has the chip show its contents again. When it does, what has changed goes to the [`Store`].
+//! The guest reads the chip as memory, without exits, until it writes a command. Then the buses have to follow ([`Effect::Decode`]): reads
+//! cause exits until the guest switches the chip back to its contents. At that time, changed contents go to the [`Store`].
 
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -25,7 +25,7 @@ use crate::{
     chipset::Rom,
 };
 
-/// The unit that is erased. OVMF's `PcdOvmfFirmwareBlockSize` is the same.
+/// The unit of erasing, the same as OVMF's `PcdOvmfFirmwareBlockSize`.
 const BLOCK: usize = 4 << 10;
 /// The value of a byte that was erased.
 const ERASED: u8 = 0xff;
@@ -35,7 +35,7 @@ const READY: u8 = 1 << 7;
 const ERASE_ERROR: u8 = 1 << 5;
 const PROGRAM_ERROR: u8 = 1 << 4;
 
-/// Commands: the Intel basic command set of JEDEC's Common Flash Interface, as far as QEMU has it and OVMF's
+/// Commands: the Intel basic command set of JEDEC's Common Flash Interface, as far as QEMU implements it and OVMF's
 /// `QemuFlashFvbServicesRuntimeDxe` uses it.
 mod command {
     pub(super) const PROGRAM: u8 = 0x10;
@@ -46,20 +46,20 @@ mod command {
     pub(super) const CONFIRM: u8 = 0xd0;
 }
 
-/// A place that outlives the machine.
+/// Storage that outlives the machine.
 pub trait Store: Send + Sync + Debug {
-    /// Keeps `contents` in place of what was kept before, now or soon.
+    /// Replaces the stored contents by `contents`, now or soon.
     fn save(&self, contents: Vec<u8>);
 }
 
-/// A chip of QEMU's `cfi.pflash01`, a byte wide.
+/// A chip like QEMU's `cfi.pflash01`, one byte wide.
 #[derive(Debug)]
 pub struct Flash {
     chip: Arc<Rom>,
     store: Arc<dyn Store>,
     mode: Mode,
     status: u8,
-    /// The store does not have what the chip holds.
+    /// The chip's contents differ from the store's.
     changed: bool,
 }
 
@@ -67,18 +67,18 @@ pub struct Flash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
-    /// Reads give the contents, and a write is a command.
+    /// Reads return the contents, and a write is a command.
     Array,
-    /// Reads give the status, and a write is a command.
+    /// Reads return the status, and a write is a command.
     Status,
-    /// The same, but a write is data.
+    /// Reads return the status, and a write is data.
     Program,
-    /// The same, but a write confirms that a block is to be erased.
+    /// Reads return the status, and a write confirms that a block has to be erased.
     Erase,
 }
 
 impl Flash {
-    /// A chip that holds what `chip` does. Changes go to `store`.
+    /// Makes the chip on `chip`'s contents. Changes go to `store`.
     #[must_use]
     pub fn new(chip: Arc<Rom>, store: Arc<dyn Store>) -> Self {
         Self { chip, store, mode: Mode::Array, status: 0, changed: false }
@@ -96,7 +96,7 @@ impl Flash {
         (self.mode == Mode::Array).then_some(&self.chip)
     }
 
-    /// The mode that follows a command.
+    /// Returns the mode after a command.
     fn command(&mut self, command: u8) -> Mode {
         match command {
             command::PROGRAM | command::PROGRAM_TOO => Mode::Program,
@@ -106,7 +106,7 @@ impl Flash {
                 self.status = 0;
                 Mode::Array
             }
-            // QEMU's chip takes commands that it does not know like this.
+            // QEMU's chip treats unknown commands like this.
             _ => Mode::Array,
         }
     }
@@ -128,12 +128,12 @@ impl Flash {
         self.status |= if done { READY } else { READY | error };
     }
 
-    /// A part of the chip, if it has all of it.
+    /// A part of the chip; none if it is not completely inside.
     fn part(&self, offset: u64, len: usize) -> Option<VolatileSlice<'_>> {
         self.chip.as_volatile_slice().subslice(usize::try_from(offset).ok()?, len).ok()
     }
 
-    /// Has the store keep what has changed.
+    /// Saves changed contents in the store.
     fn keep(&mut self) {
         if mem::take(&mut self.changed) {
             self.store.save(self.contents());
@@ -148,8 +148,8 @@ impl Flash {
     }
 }
 
-/// Serves the accesses that cause an exit: writes, and reads of anything but the contents. What the buses have not followed yet reads as
-/// it should as well.
+/// Handles accesses that cause an exit: writes, and reads of anything but the contents. Reads of the contents also work, for the time
+/// before the buses have followed.
 impl BusDevice for Flash {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         match self.mode {
@@ -159,7 +159,7 @@ impl BusDevice for Flash {
                 }
                 None => data.fill(0xff),
             },
-            // QEMU's chip is one of 16 bits for those who read several bytes of the status.
+            // For reads of several bytes of status, QEMU's chip is 16 bits wide.
             _ => data.chunks_mut(2).for_each(|word| {
                 word.fill(0);
                 word[0] = self.status;
@@ -189,7 +189,7 @@ impl BusDevice for Flash {
     }
 }
 
-/// A machine may end, or be reset, between two commands.
+/// Saves the contents: a machine may end, or be reset, between two commands.
 impl Drop for Flash {
     fn drop(&mut self) {
         self.keep();

@@ -1,4 +1,4 @@
-//! Accesses of any kind to the ports of a PC's small devices, in any order, while time passes.
+//! Fuzzes accesses to the ports of a PC's small devices, while time passes.
 
 use std::{
     fs::File,
@@ -15,14 +15,14 @@ use crate::{
     wakes::Wakes,
 };
 
-/// The bytes that a serial port keeps until its guest reads them.
+/// The most bytes that a serial port keeps until its guest reads them.
 const MOST_INPUT: usize = 64;
 
-/// Steps of four bytes each: what happens, where, and a value.
+/// Steps of four bytes each: the action, the place, and a value.
 ///
 /// # Panics
 ///
-/// An interrupt comes for nothing, or more is kept than there is room for.
+/// There is an interrupt without a cause, or a device keeps more than it has room for.
 pub fn ports(data: &[u8]) {
     let clock = Clock::default();
     let line = || Arc::new(Level::default());
@@ -65,7 +65,7 @@ pub fn ports(data: &[u8]) {
     }
 }
 
-/// Checks that ACPI's interrupt is there if, and only if, one that is enabled is pending. The timer's comes when the clock is looked at.
+/// Checks that ACPI's interrupt is raised exactly while an enabled event is pending. The timer's event is noticed when the clock is read.
 fn check_power(power: &mut PowerManagement, sci: &Level) {
     let mut registers = [0; 4];
     power.on_wakeup();
@@ -91,7 +91,7 @@ impl Line for Level {
     }
 }
 
-/// A clock that goes when it is told to, in the year 2001.
+/// A clock in the year 2001 that stands still until it is moved.
 #[derive(Clone, Debug)]
 struct Clock(Arc<Mutex<Duration>>);
 

@@ -1,4 +1,4 @@
-//! QEMU's fw_cfg, by which firmware asks for what it needs: `docs/specs/fw_cfg.rst` of QEMU, "QEMU Firmware Configuration (fw_cfg) Device".
+//! QEMU's fw_cfg, from which firmware reads what it needs: `docs/specs/fw_cfg.rst` of QEMU, "QEMU Firmware Configuration (fw_cfg) Device".
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -30,16 +30,16 @@ const DMA_LOW: u64 = 8;
 
 /// The value of the DMA address register.
 const DMA_SIGNATURE: [u8; 8] = *b"QEMU CFG";
-/// The first item, by which a guest knows the device.
+/// The first item, by which a guest recognizes the device.
 const SIGNATURE: [u8; 4] = *b"QEMU";
 /// "Revision / feature bitmap": the data port, and DMA.
 const FEATURES: u32 = 0b11;
 
-/// The bytes that are moved at once.
+/// The number of bytes that are copied at a time.
 const CHUNK: u64 = 64 << 10;
 
-/// Items that firmware selects by number, and files, which it finds by name. It reads them byte by byte from a port, or by DMA. None can be
-/// written.
+/// Items that firmware selects by number, and files, which it finds by name. It reads them byte by byte from a port, or by DMA. They can't
+/// be written.
 #[derive(Debug)]
 pub struct FwCfg {
     memory: GuestRam,
@@ -53,7 +53,7 @@ pub struct FwCfg {
 #[derive(Clone, Copy, Debug, Default)]
 struct Selected {
     key: u16,
-    /// The offset of the byte that comes next.
+    /// The offset of the next byte.
     offset: u64,
 }
 
@@ -78,15 +78,15 @@ struct Control {
     key: u16,
 }
 
-/// A transfer that was not done, or not all of it.
+/// A transfer that was not done, or only in part.
 #[derive(Debug)]
 struct Failed;
 
 impl FwCfg {
-    /// The number of ports that it takes.
+    /// The number of ports.
     pub const LEN: u64 = 12;
 
-    /// One for a guest with `memory`, without items except those that tell of the device itself.
+    /// A device for a guest with `memory`, without items except for those about the device itself.
     #[must_use]
     pub fn new(memory: GuestRam) -> Self {
         let (items, selected) = (Items::default(), Selected::default());
@@ -101,7 +101,7 @@ impl FwCfg {
         self.set_content(key, Content::Bytes(bytes.into()));
     }
 
-    /// Sets an item whose bytes may not be there yet.
+    /// Sets an item whose bytes may be made later.
     pub fn set_content(&mut self, key: Key, content: Content) {
         self.items.set(key, content);
     }
@@ -110,7 +110,7 @@ impl FwCfg {
     ///
     /// # Errors
     ///
-    /// Its name or its length does not fit into the directory, or there is one with this name.
+    /// Its name or its length does not fit into the directory, or a file with this name exists.
     pub fn add_file(&mut self, name: &str, content: Content) -> Result<(), FileError> {
         self.items.add_file(name, content)
     }
@@ -120,13 +120,13 @@ impl FwCfg {
         self.items.make(key);
     }
 
-    /// Does as the descriptor at `address` says, and tells the guest there whether it went well.
+    /// Does what the descriptor at `address` says, and writes the result there.
     fn dma(&mut self, address: u64) {
         let descriptor = GuestAddress(address);
         let done = self.memory.read_obj::<[u8; size_of::<DmaAccess>()]>(descriptor).map_err(|_| Failed);
         let done = done.and_then(|bytes| self.transfer(address, zerocopy::transmute!(bytes)));
         let control = Control::new().with_error(done.is_err()).into_bits().to_be_bytes();
-        // Outside memory there is no place for an answer.
+        // Outside of memory there is no place for the result.
         if self.memory.check_range(descriptor, control.len()) {
             let _ = self.memory.write_slice(&control, descriptor);
             self.memory.written().add(address, control.len() as u64);
@@ -151,8 +151,8 @@ impl FwCfg {
         }
     }
 
-    /// Writes the selected item's next `len` bytes to `address`, with zeros after its end: nothing if not all of that is in memory, or if it
-    /// would overwrite the descriptor. So a length of 4 GiB takes no longer than the guest's memory does.
+    /// Writes the next `len` bytes of the selected item to `address`, with zeros after the item's end. Writes nothing if not all of that is
+    /// in memory, or if it would overwrite the descriptor. So a length of 4 GiB takes no longer than the guest's memory does.
     fn read_to(&mut self, address: u64, len: u64, descriptor: u64) -> Result<(), Failed> {
         if len == 0 {
             return Ok(());
@@ -180,7 +180,7 @@ impl FwCfg {
 }
 
 impl Selected {
-    /// Reads the item's next bytes, with zeros after its end.
+    /// Reads the next bytes of the item, with zeros after its end.
     fn read(&mut self, items: &Items, bytes: &mut [u8]) -> Result<(), Failed> {
         let rest = self.rest(items);
         let count = usize::try_from(rest).unwrap_or(usize::MAX).min(bytes.len());
@@ -191,12 +191,12 @@ impl Selected {
         Ok(())
     }
 
-    /// The number of bytes that the item still has.
+    /// The number of remaining bytes of the item.
     fn rest(&self, items: &Items) -> u64 {
         items.len(self.key).saturating_sub(self.offset)
     }
 
-    /// Skips `len` bytes, or all that the item still has.
+    /// Skips `len` bytes, or all remaining bytes of the item.
     fn skip(&mut self, items: &Items, len: u64) {
         self.offset += len.min(self.rest(items));
     }
@@ -206,7 +206,7 @@ impl BusDevice for FwCfg {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
         match (offset, data) {
             (DATA, [byte]) => {
-                // One that can't be read is logged.
+                // An item that can't be read is logged there.
                 if self.selected.read(&self.items, slice::from_mut(byte)).is_err() {
                     *byte = 0;
                 }
@@ -224,7 +224,7 @@ impl BusDevice for FwCfg {
                 let high = mem::take(&mut self.dma_high);
                 self.dma(u64::from(high) << 32 | u64::from(u32::from_be_bytes([a, b, c, d])));
             }
-            // As in QEMU: there are no other widths, and the data port does not write.
+            // As in QEMU: other widths are ignored, and so are writes to the data port.
             _ => {}
         }
         Effect::None

@@ -19,22 +19,22 @@ use crate::{
     irq::Line,
 };
 
-/// The data port, as an offset.
+/// The offset of the data port.
 const DATA: u64 = 0;
-/// The port of commands and of the status.
+/// The offset of the port for commands and the status.
 const COMMAND: u64 = 4;
 
-/// The answer to the controller's self-test, and that to a test of a port that works.
+/// The answer to the controller's self-test, and the answer to a test of a working port.
 const SELF_TEST_PASSED: u8 = 0x55;
 const PORT_WORKS: u8 = 0;
-/// The mouse's clock line does not move, as no mouse pulls it up.
+/// The answer to a test of the mouse's port: the clock line is stuck low, as no mouse pulls it up.
 const CLOCK_STUCK_LOW: u8 = 1;
-/// The byte of a device that does not answer.
+/// The byte in place of an answer from a device that does not respond.
 const NO_ANSWER: u8 = 0xfe;
 
-/// The input port: nobody has locked the keyboard.
+/// The input port: the keyboard is not locked.
 const INPUT_PORT: u8 = 0x80;
-/// The output port: its lowest bit is the machine's reset line, active low.
+/// The output port's lowest bit: the machine's reset line, active low.
 const NO_RESET: u8 = 1 << 0;
 /// The output port: the A20 gate, which is always open here, and bits that nothing drives low.
 const OUTPUT_PORT: u8 = 0xce | NO_RESET;
@@ -48,13 +48,13 @@ bitflags! {
         const OUTPUT_FULL = 1 << 0;
         /// The controller has passed its self-test.
         const SYSTEM = 1 << 2;
-        /// The last byte that was written was a command.
+        /// The last byte from the guest was a command.
         const COMMAND = 1 << 3;
         /// The keyboard is not locked.
         const UNLOCKED = 1 << 4;
-        /// The byte to read is the mouse's.
+        /// The byte to read comes from the mouse.
         const MOUSE = 1 << 5;
-        /// The device behind the port did not answer.
+        /// The device at the port did not answer.
         const TIMEOUT = 1 << 6;
     }
 
@@ -72,7 +72,7 @@ bitflags! {
 }
 
 impl Default for CommandByte {
-    /// The state in which a BIOS leaves it to a kernel, since one may start without.
+    /// The settings of a BIOS for a kernel, as a kernel may start without a BIOS.
     fn default() -> Self {
         Self::KEYBOARD_INTERRUPT | Self::SYSTEM | Self::MOUSE_OFF | Self::TRANSLATE
     }
@@ -84,14 +84,14 @@ struct Output {
     byte: u8,
     /// [`Status::MOUSE`] and [`Status::TIMEOUT`].
     status: Status,
-    /// The controller's own, not a device's.
+    /// It comes from the controller, not from a device.
     is_reply: bool,
 }
 
-/// The keyboard controller, the i8042 of the AT as the PS/2 has it, with a keyboard and without a mouse.
+/// The keyboard controller, the AT's i8042 as in the PS/2, with a keyboard and without a mouse.
 ///
-/// IBM, "Personal System/2 Hardware Interface Technical Reference", "Keyboard and Auxiliary Device Controller". A driver that looks for
-/// a mouse finds at once that the second port does not work, and waits for no answer.
+/// IBM, "Personal System/2 Hardware Interface Technical Reference", "Keyboard and Auxiliary Device Controller". A driver that looks for a
+/// mouse finds at once that the second port does not work, and waits for no answer.
 #[derive(Debug)]
 pub struct I8042 {
     keyboard: Keyboard,
@@ -99,23 +99,23 @@ pub struct I8042 {
     command_byte: CommandByte,
     /// The command that waits for a byte at the data port.
     command: Option<u8>,
-    /// The last byte that was written was a command.
+    /// The last byte from the guest was a command.
     was_command: bool,
     /// The byte to read, which stays until it is read.
     output: Option<Output>,
-    /// The controller's reply that comes behind it.
+    /// The controller's reply after that byte.
     reply: Option<Output>,
-    /// The byte that was read last.
+    /// The byte that was last read.
     last: u8,
     line: Arc<dyn Line>,
     is_raised: bool,
 }
 
 impl I8042 {
-    /// The number of ports that it takes. Those between data and command port, which are other chips' on a PC, read all ones.
+    /// The number of ports. Those between the data port and the command port belong to other chips on a PC, and read all ones.
     pub const LEN: u64 = COMMAND + 1;
 
-    /// `line` is edge-triggered: it rises for each byte of the keyboard.
+    /// Makes a controller. `line` is edge-triggered: it rises for each byte of the keyboard.
     #[must_use]
     pub fn new(line: Arc<dyn Line>) -> Self {
         Self {
@@ -156,9 +156,9 @@ impl I8042 {
         self.command = None;
         match command {
             0x20 => self.reply(self.command_byte.bits()),
-            // Command byte; output port; output buffers of keyboard and mouse; byte for the mouse.
+            // Command byte; output port; output buffers of keyboard and mouse; byte for the mouse. The data port gets the parameter.
             0x60 | 0xd1..=0xd4 => self.command = Some(command),
-            // The second port has nothing to switch on.
+            // There is no second device to enable or disable.
             0xa7 | 0xa8 => {}
             0xa9 => self.reply(CLOCK_STUCK_LOW),
             0xaa => {
@@ -175,7 +175,7 @@ impl I8042 {
             }
             // "Pulse output port": bits that are zero are pulsed.
             0xf0.. if command & NO_RESET == 0 => return Effect::Reset,
-            // Others, such as those for the A20 gate, have no answer.
+            // Other commands, such as those for the A20 gate, have no answer.
             _ => {}
         }
         Effect::None
@@ -184,12 +184,12 @@ impl I8042 {
     fn write_data(&mut self, byte: u8) -> Effect {
         match self.command.take() {
             Some(0x60) => {
-                // The mouse stays off, as there is none.
+                // The mouse stays disabled, as there is none.
                 self.command_byte = CommandByte::from_bits_truncate(byte) | CommandByte::MOUSE_OFF;
             }
             Some(0xd1) if byte & NO_RESET == 0 => return Effect::Reset,
             Some(0xd2) => self.put(Output { byte, status: Status::empty(), is_reply: false }),
-            // Without the mouse's mark, a loop through its port shows that there is none.
+            // The reply is not marked as the mouse's: so a loop-back test of its port shows that there is no mouse.
             Some(0xd3) => self.reply(byte),
             Some(0xd4) => {
                 let status = Status::MOUSE | Status::TIMEOUT;
@@ -197,7 +197,7 @@ impl I8042 {
             }
             Some(_) => {}
             None => {
-                // The keyboard has to answer.
+                // The keyboard must be able to answer.
                 self.command_byte -= CommandByte::KEYBOARD_OFF;
                 self.keyboard.write(byte);
             }
@@ -209,8 +209,7 @@ impl I8042 {
         self.put(Output { byte, status: Status::empty(), is_reply: true });
     }
 
-    /// Puts a byte of the controller where it is read next, behind one of the keyboard that is there, and in place of a reply that
-    /// nobody has read.
+    /// Queues a byte of the controller: after a waiting byte of the keyboard, and in place of a reply that has not been read.
     fn put(&mut self, output: Output) {
         if self.output.is_some_and(|output| output.is_reply) {
             self.output = None;

@@ -2,24 +2,23 @@ use std::{os::fd::BorrowedFd, time::Duration};
 
 use super::timer::Timer;
 
-/// Ticks a second.
+/// Ticks per second.
 const FREQUENCY: u128 = 3_579_545;
 const SECOND: u128 = 1_000_000_000;
 /// The top bit of a timer of 32 bits.
 const TOP_BIT: u32 = 31;
 
-/// ACPI 6.5, "Power Management Timer": a counter that can only be read, of 32 bits. A carry is a change of its top bit, which comes every
-/// ten minutes.
+/// ACPI 6.5, "Power Management Timer": a read-only counter of 32 bits. A carry is a change of its top bit, which happens every ten minutes.
 #[derive(Debug)]
 pub(super) struct PmTimer {
     clock: Box<dyn Timer>,
     /// The clock's time at which this began to count.
     start: Duration,
-    /// The time that it had counted before, in another machine.
+    /// The time that was counted before, in another machine.
     before: Duration,
     /// The number of carries that the guest has acknowledged.
     acknowledged: u64,
-    /// The time that the clock was set to.
+    /// The time for which the clock is set.
     waits_until: Option<Duration>,
 }
 
@@ -33,13 +32,13 @@ impl PmTimer {
         (self.elapsed(), self.acknowledged)
     }
 
-    /// Counts on from `elapsed`. Says whether that can be: none has more carries acknowledged than there were.
+    /// Continues from `elapsed`. Returns false if more carries are acknowledged than there were.
     pub(super) fn load(&mut self, elapsed: Duration, acknowledged: u64) -> bool {
         (self.start, self.before, self.acknowledged) = (self.clock.now(), elapsed, acknowledged);
         acknowledged <= self.carries()
     }
 
-    /// The register.
+    /// The value of the register.
     pub(super) fn value(&self) -> u32 {
         let [low @ .., _, _, _, _] = self.ticks().to_le_bytes();
         u32::from_le_bytes(low)
@@ -54,7 +53,7 @@ impl PmTimer {
         self.acknowledged = self.carries();
     }
 
-    /// Makes [`PmTimer::fd`] readable at the next carry, if that is wanted and none is pending.
+    /// Makes [`PmTimer::fd`] readable at the next carry, if `wanted` and no carry is pending.
     pub(super) fn wake_for_carry(&mut self, wanted: bool) {
         let next = (wanted && !self.has_carried())
             .then(|| self.start + carry(self.acknowledged + 1).saturating_sub(self.before));
@@ -63,7 +62,7 @@ impl PmTimer {
         }
     }
 
-    /// The descriptor that is readable when [`PmTimer::on_wakeup`] is to be called.
+    /// The descriptor that is readable when [`PmTimer::on_wakeup`] has to be called.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.clock.fd()
     }
@@ -88,7 +87,7 @@ impl PmTimer {
     }
 }
 
-/// The time from the start to the `n`th carry, rounded up.
+/// The time from the start to carry number `n`, rounded up.
 fn carry(n: u64) -> Duration {
     let nanoseconds = ((u128::from(n) << TOP_BIT) * SECOND).div_ceil(FREQUENCY);
     Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))

@@ -16,8 +16,8 @@ use crate::{
 };
 
 bitflags! {
-    /// ACPI 6.5, "PM1 Status Registers" and "PM1 Enable Registers": what can be pending, and what may raise the SCI.
-    /// Only the timer's and the power button's ever happen here.
+    /// ACPI 6.5, "PM1 Status Registers" and "PM1 Enable Registers": the events that can be pending, and those that may raise the SCI. Only
+    /// the timer's and the power button's ever happen here.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     struct Events: u16 {
         /// `TMR_STS`, `TMR_EN`: the top bit of the PM timer has changed.
@@ -26,7 +26,8 @@ bitflags! {
         const GLOBAL_LOCK = 1 << 5;
         /// `PWRBTN_STS`, `PWRBTN_EN`.
         const POWER_BUTTON = 1 << 8;
-        /// `RTC_STS`, `RTC_EN`: wakes from a sleep, and there is none. Linux' driver of the RTC checks that its event can be enabled.
+        /// `RTC_STS`, `RTC_EN`: wakes from a sleep, which does not exist here. Linux' driver of the RTC checks that its event can be
+        /// enabled.
         const RTC = 1 << 10;
     }
 }
@@ -34,19 +35,19 @@ bitflags! {
 /// ACPI 6.5, "PM1 Control Registers".
 #[bitfield(u16)]
 struct Control {
-    /// The power management events raise SCI, not SMI. Always set: there is no SMM to come from.
+    /// The power management events raise SCI, not SMI. Always set, as there is no SMM.
     sci_enable: bool,
     #[bits(9)]
     __: u16,
     #[bits(3)]
     sleep_type: u8,
-    /// Goes to sleep; reads as zero.
+    /// Starts a sleep; reads as zero.
     sleep_enable: bool,
     #[bits(2)]
     __: u8,
 }
 
-/// The registers, as they stand one after another.
+/// The registers, in the order of their ports.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 struct Registers {
@@ -59,25 +60,25 @@ struct Registers {
 
 /// ACPI's fixed hardware: the PM1a event and control blocks, with a power button and the soft-off state, and the PM timer.
 ///
-/// ACPI 6.5, "Power Management Event Grouping", "Soft off", "Power Management Timer"; no wake-up, no other sleep state.
+/// ACPI 6.5, "Power Management Event Grouping", "Soft off", "Power Management Timer". There is no wake-up, and no other sleep state.
 #[derive(Debug)]
 pub struct PowerManagement {
     status: Events,
     enable: Events,
     sleep_type: u8,
-    /// The button is pressed as soon as the guest enables it.
+    /// The button will be pressed as soon as the guest enables it.
     press_when_enabled: bool,
     timer: PmTimer,
     sci: Arc<dyn Line>,
 }
 
 impl PowerManagement {
-    /// The number of ports that it takes: the event block (status, enable) and the control block, two bytes each; two that are
-    /// nothing; and the timer's four.
+    /// The number of ports: the event block (status, enable) and the control block, two bytes each; two unused ones; and four for the
+    /// timer.
     pub const LEN: u64 = size_of::<Registers>() as u64;
 
-    /// `sci` is level-triggered, and high as long as an enabled event is pending. `clock` is a monotonic one: the PM timer starts at zero,
-    /// and counts by it.
+    /// Makes the hardware. `sci` is level-triggered, and high as long as an enabled event is pending. `clock` is monotonic: the PM timer
+    /// starts at zero, and counts by it.
     #[must_use]
     pub fn new(sci: Arc<dyn Line>, clock: Box<dyn Timer>) -> Self {
         Self {
@@ -90,20 +91,20 @@ impl PowerManagement {
         }
     }
 
-    /// Returns whether the guest listens to the power button.
+    /// Returns whether the guest has enabled the power button.
     #[must_use]
     pub fn is_power_button_enabled(&self) -> bool {
         self.enable.contains(Events::POWER_BUTTON)
     }
 
-    /// Presses the power button. A guest that has enabled it gets an interrupt, and is expected to power off.
+    /// Presses the power button. A guest that has enabled it gets an interrupt, and should power off.
     pub fn press_power_button(&mut self) {
         self.status |= Events::POWER_BUTTON;
         self.drive_sci();
     }
 
-    /// Presses the power button once the guest has enabled it. An operating system that starts takes an earlier press for an old
-    /// one, and clears it.
+    /// Presses the power button once the guest has enabled it. A starting operating system takes an earlier press for an old one, and
+    /// clears it.
     pub fn press_power_button_when_enabled(&mut self) {
         if self.is_power_button_enabled() {
             self.press_power_button();
@@ -112,7 +113,7 @@ impl PowerManagement {
         }
     }
 
-    /// Drives the line, and has the timer wake the main thread if its event is enabled.
+    /// Drives the line. If the timer's event is enabled, the timer wakes the main thread.
     fn drive_sci(&mut self) {
         let timer = self.enable.contains(Events::TIMER);
         self.timer.wake_for_carry(timer);
@@ -121,7 +122,7 @@ impl PowerManagement {
 
     fn write_byte(&mut self, offset: u64, value: u8) -> Effect {
         let bits = u16::from(value) << (8 * (offset % 2));
-        // The bits of the register's other byte.
+        // Keep the bits of the register's other byte.
         let kept = !(0xff << (8 * (offset % 2)));
         match offset {
             0 | 1 => {

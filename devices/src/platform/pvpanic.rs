@@ -10,28 +10,28 @@ bitflags! {
     /// QEMU's specification of pvpanic, "Bit Definition".
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Events: u8 {
-        /// The guest has panicked, and waits for the host to do something.
+        /// The guest has panicked, and leaves it to the host to react.
         const PANICKED = 1 << 0;
-        /// The guest has panicked, and takes care of it itself: its crash kernel comes next.
+        /// The guest has panicked, and handles it itself by starting its crash kernel.
         const CRASHLOADED = 1 << 1;
         /// The guest has shut down.
         const SHUTDOWN = 1 << 2;
     }
 }
 
-/// QEMU's pvpanic on the ISA bus: one port, by which a guest's kernel says that it panics.
+/// QEMU's pvpanic on the ISA bus: one port, on which a guest's kernel reports that it panics.
 #[derive(Debug, Default)]
 pub struct PvPanic {
     said_crash: Once,
 }
 
 impl PvPanic {
-    /// The number of ports that it takes.
+    /// The number of ports.
     pub const LEN: u64 = 1;
 }
 
 impl BusDevice for PvPanic {
-    /// The events that are understood.
+    /// Reads the supported events.
     fn read(&mut self, _offset: u64, data: &mut [u8]) {
         data.fill(Events::all().bits());
     }

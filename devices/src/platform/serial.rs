@@ -22,7 +22,7 @@ use crate::{
 };
 
 const REGISTERS: u8 = 8;
-/// Receiver buffer and transmitter holding register.
+/// The receiver buffer and the transmitter holding register.
 const DATA: u8 = 0;
 const INTERRUPT_ENABLE: u8 = 1;
 const INTERRUPT_IDENTIFICATION: u8 = 2;
@@ -32,13 +32,13 @@ const LINE_STATUS: u8 = 5;
 
 /// Line control: registers 0 and 1 are the divisor.
 const DIVISOR_LATCH: u8 = 0x80;
-/// Line status: there is a byte to read.
+/// Line status: a byte can be read.
 const DATA_READY: u8 = 1;
-/// Interrupt identification: the FIFOs are on.
+/// Interrupt identification: the FIFOs are enabled.
 const FIFOS: u8 = 0xc0;
 
 bitflags! {
-    /// The causes of interrupts, by their bits in the interrupt enable register. Line and modem status never change here.
+    /// The causes of interrupts, by their bits in the interrupt enable register. The line status and modem status never cause one here.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     struct Causes: u8 {
         const DATA_AVAILABLE = 1 << 0;
@@ -48,46 +48,46 @@ bitflags! {
     }
 }
 
-/// Wakes the one who waits now; no time at all would disarm the timer.
+/// Wakes the waiting thread now. A time of zero would disarm the timer.
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1 };
-/// So long after a read, the guest has stopped reading. 16550D, "FIFO interrupt mode operation": four characters, but of a much
-/// slower line than those that KVM's users know.
+/// The time after a read when the guest counts as having stopped reading. 16550D, "FIFO interrupt mode operation": four characters, though
+/// of a much slower line than KVM's users know.
 const TIME_OUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// A 16550A serial port.
 ///
-/// vm-superio has the registers and the FIFO of received bytes. What interrupts, and how that is shown, is decided here, by the
-/// 16550D's data sheet: received data interrupts as long as there is some, an empty transmitter once; the interrupt
-/// identification register shows the first of both, and reading it acknowledges only the second. As on a FIFO with a trigger
-/// level of one byte, data that is left lying after some was read interrupts again after a time-out.
+/// vm-superio has the registers and the FIFO of received bytes. Interrupts are decided here, by the 16550D's data sheet: received data
+/// interrupts as long as there is some, an empty transmitter once. The interrupt identification register shows the first of the two that is
+/// pending, and reading it acknowledges only the second. As with a FIFO with a trigger level of one byte, data that is left after some was
+/// read interrupts again after a time-out.
 ///
-/// After [`Wakes::on_wakeup`] its user offers input that was refused again.
+/// After [`Wakes::on_wakeup`], its user has to offer refused input again.
 #[derive(Debug)]
 pub struct Serial {
     uart: vm_superio::Serial<Unheard, NoEvents, Sink>,
     irq: Arc<dyn Line>,
     enabled: Causes,
-    /// The transmitter-empty interrupt, latched until IIR is read.
+    /// The transmitter-empty interrupt, which stays set until IIR is read.
     latched: Causes,
     divisor_latch: bool,
-    /// Those of which the guest was told.
+    /// The causes for which the guest was interrupted.
     told: Causes,
     input_refused: bool,
-    /// The guest has read some of the data, and left some, since it was interrupted for data.
+    /// The guest has read some of the data, and left some, since the last interrupt for data.
     left_some: bool,
-    /// It has read since the timer was set.
+    /// The guest has read since the timer was set.
     reading: bool,
     timer: OwnedFd,
     timing: bool,
 }
 
 impl Serial {
-    /// The number of ports that it takes.
+    /// The number of ports.
     pub const LEN: u64 = REGISTERS as u64;
 
-    /// Makes a port that interrupts through `irq`, edge-triggered as ISA's lines are, and sends to `sink`, one byte at a time. The
-    /// sink should never block: a vCPU would.
+    /// Makes a port that interrupts through `irq`, which is edge-triggered like ISA's lines, and sends to `sink`, one byte at a time. The
+    /// sink should never block, since a vCPU would wait.
     ///
     /// # Errors
     ///
@@ -108,10 +108,10 @@ impl Serial {
         })
     }
 
-    /// Receives as much of `bytes` as fits, and says how much. If that is not all, [`Wakes::wakeup`] tells when the guest
-    /// has read what came before.
+    /// Receives as many of `bytes` as fit, and returns their number. If that is not all, [`Wakes::wakeup`] becomes readable when the guest
+    /// has read earlier ones.
     pub fn input(&mut self, bytes: &[u8]) -> usize {
-        // The one error is a full FIFO.
+        // The only error is a full FIFO.
         let accepted = self.uart.enqueue_raw_bytes(bytes).unwrap_or(0);
         self.input_refused = accepted < bytes.len();
         if accepted > 0 {
@@ -120,11 +120,11 @@ impl Serial {
         accepted
     }
 
-    /// Takes back what was received, and what the guest has not read: a peer that sent it would not know that it is lost.
+    /// Takes back the received bytes that the guest has not read: the peer that sent them could not know that they are lost.
     pub fn take_back(&mut self) -> Vec<u8> {
         let line_control = self.uart.read(LINE_CONTROL);
         let mut bytes = Vec::new();
-        // So that register 0 is the receiver buffer. Writing this can't fail.
+        // This makes register 0 the receiver buffer. Writing it can't fail.
         let _ = self.uart.write(LINE_CONTROL, line_control & !DIVISOR_LATCH);
         while self.data_ready() {
             bytes.push(self.uart.read(DATA));
@@ -143,7 +143,7 @@ impl Serial {
         (data | self.latched) & self.enabled
     }
 
-    /// Interrupts for what has become pending since the guest was told.
+    /// Interrupts for causes that have become pending since the last interrupt.
     fn interrupt(&mut self) {
         let pending = self.pending();
         let new = pending - self.told;
@@ -153,7 +153,7 @@ impl Serial {
         }
     }
 
-    /// Interrupts for data, as if there had been none.
+    /// Interrupts for data again.
     fn interrupt_again(&mut self) {
         self.told -= Causes::DATA_AVAILABLE;
         self.left_some = false;
@@ -173,7 +173,7 @@ impl Serial {
             }
     }
 
-    /// Not inlined: for the sake of a wide access, which no driver makes, each access would load all of the UART's state.
+    /// Not inlined: otherwise each access would load all of the UART's state, for the sake of wide accesses, which no driver makes.
     #[inline(never)]
     fn read_register(&mut self, register: u8) -> u8 {
         match register {
@@ -200,7 +200,7 @@ impl Serial {
             INTERRUPT_ENABLE if !self.divisor_latch => {
                 let enabled = Causes::from_bits_truncate(value);
                 if (enabled - self.enabled).contains(Causes::TRANSMITTER_EMPTY) {
-                    // It always is.
+                    // The transmitter is always empty.
                     self.latched |= Causes::TRANSMITTER_EMPTY;
                 }
                 self.enabled = enabled;
@@ -210,8 +210,8 @@ impl Serial {
         }
     }
 
-    /// Sets the timer if the guest has read some of the data, and wakes who waits for room: that comes with the last byte read,
-    /// and with the end of loopback mode.
+    /// Sets the timer if the guest has read some of the data. Wakes the thread that waits for room if there is some: after the last byte
+    /// was read, or after loopback mode.
     fn after_reading(&mut self) {
         if self.data_ready() {
             self.left_some = true;
@@ -260,10 +260,9 @@ impl Wakes for Serial {
         self.timer.as_fd()
     }
 
-    /// Sees to it that a guest which has stopped reading is interrupted again. Then there may be room for input that
-    /// [`Serial::input`] refused.
+    /// Interrupts a guest that has stopped reading once more. Afterwards there may be room for input that [`Serial::input`] refused.
     fn on_wakeup(&mut self) {
-        // Also makes it unreadable.
+        // This also makes the descriptor unreadable.
         self.wake_in(NEVER);
         if std::mem::take(&mut self.reading) {
             self.wake_in(TIME_OUT);
@@ -273,12 +272,12 @@ impl Wakes for Serial {
     }
 }
 
-/// The registers that a wide access at `offset` reaches, one after another.
+/// The registers of a wide access at `offset`, one after another.
 fn registers_from(offset: u64) -> Range<u8> {
     u8::try_from(offset).unwrap_or(REGISTERS)..REGISTERS
 }
 
-/// The place that bytes go to.
+/// The destination of sent bytes.
 struct Sink(Box<dyn Write + Send>);
 
 impl Write for Sink {
@@ -297,7 +296,7 @@ impl fmt::Debug for Sink {
     }
 }
 
-/// vm-superio's interrupts, which come and go otherwise than a 16550A's.
+/// vm-superio's interrupts, which are ignored because they differ from a 16550A's.
 #[derive(Debug)]
 struct Unheard;
 

@@ -8,23 +8,23 @@ use crate::{
 bitflags! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     struct Bits: u8 {
-        /// INIT: its rise resets the processor, and here the machine.
+        /// INIT: its rising edge resets the processor, and here the machine.
         const INIT_NOW = 1 << 0;
         /// The fast A20 gate.
         const ALT_A20_GATE = 1 << 1;
     }
 }
 
-/// A PC's system control port A: a reset that needs no keyboard controller, and the fast A20 gate.
+/// A PC's system control port A: a reset without a keyboard controller, and the fast A20 gate.
 ///
-/// Address line 20 is never masked: the gate reads as open, whatever is written to it.
+/// Address line 20 is never masked: the gate always reads as open.
 #[derive(Debug, Default)]
 pub struct SystemControlA {
     init: bool,
 }
 
 impl SystemControlA {
-    /// The number of ports that it takes.
+    /// The number of ports.
     pub const LEN: u64 = 1;
 }
 
@@ -43,7 +43,7 @@ impl BusDevice for SystemControlA {
     }
 }
 
-/// The level of INIT: only its rise resets.
+/// The level of INIT, since only its rising edge resets.
 impl Stateful for SystemControlA {
     type State = bool;
 

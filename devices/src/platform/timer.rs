@@ -1,4 +1,4 @@
-//! The host's clocks, for devices that tell the time and wait for it.
+//! The host's clocks, for devices that give the time and wait for it.
 
 use std::{
     fmt::Debug,
@@ -12,19 +12,19 @@ use rustix::time::{
     timerfd_create, timerfd_settime,
 };
 
-/// A clock, with one moment of it to wait for.
+/// A clock with an alarm.
 pub trait Timer: Send + Debug {
     /// The time since the clock's origin.
     fn now(&self) -> Duration;
 
-    /// Makes [`Timer::fd`] readable from `at` on, and unreadable until then; without it, for ever.
+    /// Makes [`Timer::fd`] readable from `at` on, and unreadable until then; without `at`, unreadable for good.
     fn set(&mut self, at: Option<Duration>);
 
-    /// The descriptor that becomes readable. It is never read: [`Timer::set`] makes it unreadable.
+    /// The descriptor that becomes readable. Don't read it: [`Timer::set`] makes it unreadable.
     fn fd(&self) -> BorrowedFd<'_>;
 }
 
-/// A clock of the host, and a timerfd by it.
+/// A clock of the host with its timerfd.
 #[derive(Debug)]
 pub struct HostTimer {
     clock: ClockId,
@@ -33,22 +33,22 @@ pub struct HostTimer {
 }
 
 impl HostTimer {
-    /// The time of day in UTC, since the start of 1970. If somebody sets the host's clock, the descriptor becomes readable at once,
-    /// since what is waited for may be over.
+    /// The time of day in UTC, since the start of 1970. If the host's clock is set, the descriptor becomes readable at once, since the
+    /// alarm's time may have passed.
     ///
     /// # Errors
     ///
-    /// There is no descriptor left.
+    /// No descriptor is left.
     pub fn utc() -> io::Result<Self> {
         let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
         Self::new(ClockId::Realtime, TimerfdClockId::Realtime, flags)
     }
 
-    /// A clock that nobody sets.
+    /// A clock that is never set.
     ///
     /// # Errors
     ///
-    /// There is no descriptor left.
+    /// No descriptor is left.
     pub fn monotonic() -> io::Result<Self> {
         Self::new(ClockId::Monotonic, TimerfdClockId::Monotonic, TimerfdTimerFlags::ABSTIME)
     }
@@ -66,12 +66,12 @@ impl Timer for HostTimer {
 
     fn set(&mut self, at: Option<Duration>) {
         let at = match at {
-            // The clock's origin itself would disarm the timer.
+            // A time of zero would disarm the timer.
             Some(at) => Timespec::try_from(at.max(Duration::from_nanos(1))).unwrap_or_default(),
             None => Timespec::default(),
         };
         let once = Itimerspec { it_interval: Timespec::default(), it_value: at };
-        // The one error that there is: somebody has set the clock since the last time. The timer is set all the same.
+        // The only error means that the clock was set since the last time. The timer is set nevertheless.
         let _cancelled = timerfd_settime(&self.timer, self.flags, &once);
     }
 

@@ -1,5 +1,5 @@
 //! Microsoft's "Virtual Machine Generation ID" (2012): a number by which a guest learns that it was cloned or went back in time, so that it
-//! takes new seeds for random numbers.
+//! reseeds its random number generator.
 
 use std::{fmt, sync::Arc};
 
@@ -14,20 +14,19 @@ use crate::{
     state::{StateError, Stateful, hex},
 };
 
-/// The number, of 128 random bits.
+/// The number: 128 random bits.
 pub type GenerationId = [u8; 16];
 
-/// A register by which the guest tells where its memory for the number is: ACPI's `ADDR` writes it there. The line goes up and down when there is
-/// another number.
+/// A register into which ACPI's `ADDR` writes the address of the guest's memory for the number. The line is pulsed when the number changes.
 pub struct VmGeneration {
     memory: GuestRam,
     id: GenerationId,
-    /// The address that the guest has told; 0 before.
+    /// The address from the guest; 0 before.
     address: u32,
     line: Arc<dyn Line>,
 }
 
-/// The state: the number is the same while a machine moves.
+/// The state. The number is not changed when a machine moves.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -37,16 +36,16 @@ pub struct State {
 }
 
 impl VmGeneration {
-    /// The number of ports that it takes.
+    /// The number of ports.
     pub const LEN: u64 = size_of::<u32>() as u64;
 
-    /// A device with this `id`, for a guest with `memory`.
+    /// Makes a device with this `id`, for a guest with `memory`.
     #[must_use]
     pub fn new(id: GenerationId, memory: GuestRam, line: Arc<dyn Line>) -> Self {
         Self { memory, id, address: 0, line }
     }
 
-    /// Gives the guest another `id`, and tells it: before it runs again.
+    /// Changes the guest's `id`, and notifies the guest. To be called before it runs again.
     pub fn change(&mut self, id: GenerationId) {
         self.id = id;
         if self.write_id() {
@@ -55,7 +54,7 @@ impl VmGeneration {
         }
     }
 
-    /// Writes the number where the guest wants it. Returns whether it wants it anywhere, in its memory.
+    /// Writes the number to the guest's address. Returns whether that is set and in memory.
     fn write_id(&self) -> bool {
         let address = u64::from(self.address);
         let is_written = address != 0 && self.memory.write_slice(&self.id, GuestAddress(address)).is_ok();
@@ -66,7 +65,7 @@ impl VmGeneration {
     }
 }
 
-/// The number is a seed, which is not for logs.
+/// Leaves out the number, which is a seed and must not be logged.
 impl fmt::Debug for VmGeneration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VmGeneration").field("address", &self.address).finish_non_exhaustive()

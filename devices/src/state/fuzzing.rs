@@ -1,4 +1,4 @@
-//! States of devices, as a damaged or hostile file has them.
+//! Fuzzes states of devices, as a damaged or hostile file has them.
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
@@ -33,8 +33,8 @@ use crate::{
 const MEMORY: usize = 0x11_0000;
 const SLOT: PciAddress = PciAddress::new(3, 0).expect("it is one");
 
-/// States of devices by their kinds, each of which a new device takes up or refuses. One that takes it up is accessed, and has a state itself,
-/// which another one takes up.
+/// Loads states of devices of all kinds into new devices, each of which loads or refuses it. A device that loads it is accessed and saved,
+/// and another one loads that state.
 pub fn device_states(data: &[u8]) {
     let Ok(states) = serde_json::from_slice::<BTreeMap<String, DeviceState>>(data) else { return };
     for (kind, state) in states {
@@ -120,12 +120,12 @@ fn timer(timer: io::Result<HostTimer>) -> Box<HostTimer> {
     Box::new(expect(timer))
 }
 
-/// The host has enough of everything.
+/// Unwraps the result: the host has enough of everything.
 fn expect<T, E: std::fmt::Debug>(made: Result<T, E>) -> T {
     made.expect("the host has it")
 }
 
-/// Has a device with ports take up the state, and accesses it.
+/// Loads the state into a device with ports, and accesses it.
 fn ports<D: BusDevice + Stateful>(state: &DeviceState, make: impl Fn() -> D) {
     take_up(state, make, |device| {
         for offset in 0..16 {
@@ -136,7 +136,7 @@ fn ports<D: BusDevice + Stateful>(state: &DeviceState, make: impl Fn() -> D) {
     });
 }
 
-/// Has a PCI function take up the state, and reads all that can be read, twice.
+/// Loads the state into a PCI function, and reads everything that can be read, twice.
 fn function<F: PciFunction + Stateful>(state: &DeviceState, make: impl Fn() -> F) {
     take_up(state, make, |function| {
         for _ in 0..2 {
@@ -159,7 +159,7 @@ fn take_up<D: Stateful>(state: &DeviceState, make: impl Fn() -> D, see: impl Fn(
     }
     let again = device.save_state();
     see(&mut device);
-    // One that runs has none.
+    // A running device has no state to save.
     if let Ok(again) = again {
         make().load_state(&again).expect("a state that a device gives is one that it takes up");
     }

@@ -1,14 +1,14 @@
-//! Bytes as text, two digits each: `#[serde(with = "hex")]` for an array or a vector of them.
+//! Bytes as text, two hexadecimal digits each: `#[serde(with = "hex")]` for an array or a vector of them.
 
 use std::fmt::Write;
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-/// Writes them.
+/// Serializes bytes.
 ///
 /// # Errors
 ///
-/// The serializer's.
+/// The errors of the serializer.
 pub fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
     let bytes = bytes.as_ref();
     let mut text = String::with_capacity(2 * bytes.len());
@@ -19,7 +19,7 @@ pub fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) -> Resu
     serializer.serialize_str(&text)
 }
 
-/// Reads them.
+/// Deserializes bytes.
 ///
 /// # Errors
 ///

@@ -12,7 +12,7 @@ use super::{Device, Node, Vhost, VhostError, Vring};
 
 const NODE: Node = Node { path: "/dev/vhost-net", module: "vhost_net", without: "leave vhost=on out" };
 
-/// [`Vhost`] by `/dev/vhost-net`, for a queue of a tap. Its queue 0 is of frames to the guest, 1 of those from it.
+/// [`Vhost`] by `/dev/vhost-net`, for a queue of a tap. Queue 0 has frames to the guest, queue 1 frames from it.
 #[derive(Debug)]
 pub(crate) struct VhostNet {
     device: Device,
@@ -20,19 +20,19 @@ pub(crate) struct VhostNet {
 }
 
 impl VhostNet {
-    /// Opens the device for the tap that `tap` is a queue of.
+    /// Opens the device for the tap with the queue `tap`.
     pub(crate) fn open(tap: &File) -> Result<Self, VhostError> {
         let device = Device::open(&NODE)?;
         let tap = tap.try_clone().map_err(|error| VhostError::Unusable(&NODE, error))?;
         Ok(Self { device, tap })
     }
 
-    /// Has queue `index` served for the tap, or for none.
+    /// Connects queue `index` to the tap, or disconnects it.
     fn set_backend(&self, index: usize, served: bool) -> io::Result<()> {
         let index = u32::try_from(index).map_err(io::Error::other)?;
         let fd = if served { self.tap.as_raw_fd() } else { -1 };
         let backend = vhost_vring_file { index, fd };
-        // SAFETY: the kernel reads a `vhost_vring_file`. It touches guest memory by what `set_up` told it, whose caller keeps it.
+        // SAFETY: the kernel reads a `vhost_vring_file`. It accesses guest memory as set by `set_up`, whose caller keeps it.
         match unsafe { ioctl_with_ref(&self.device.file, VHOST_NET_SET_BACKEND(), &backend) } {
             0.. => Ok(()),
             _ => Err(io::Error::last_os_error()),
@@ -41,7 +41,7 @@ impl VhostNet {
 }
 
 impl Vhost for VhostNet {
-    /// The features of queues and of [`HEADER_LEN`](crate::net::HEADER_LEN).
+    /// The features of queues, and the one for [`HEADER_LEN`](crate::net::HEADER_LEN).
     fn features(&self) -> u64 {
         self.device.features
     }
@@ -51,7 +51,7 @@ impl Vhost for VhostNet {
     }
 
     fn serve(&self, indices: &[usize], served: bool) -> io::Result<()> {
-        // Of several that are to end, each is told.
+        // If one of several can't be stopped, the others still are.
         let set = indices.iter().map(|index| self.set_backend(*index, served));
         set.fold(Ok(()), io::Result::and)
     }

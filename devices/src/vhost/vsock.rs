@@ -20,7 +20,7 @@ const NODE: Node = Node {
     without: "add uds=PATH, a unix socket that programs of the host connect to instead",
 };
 
-/// Why the kernel can't serve a socket device.
+/// Reasons why the kernel can't serve a socket device.
 #[derive(Debug, thiserror::Error)]
 pub enum VhostVsockError {
     /// The kernel has no vhost-vsock.
@@ -34,25 +34,25 @@ pub enum VhostVsockError {
     Refused(u32, #[source] io::Error),
 }
 
-/// The kernel's service for a socket device: its queue 0 is of packets to the guest, 1 of those from it.
+/// The kernel's service for a socket device: queue 0 has packets to the guest, queue 1 packets from it.
 pub trait VhostSockets: Vhost {
     /// The guest's address.
     fn cid(&self) -> u32;
 
-    /// Ends the connections between programs of the host and of the guest, while no queue is served.
+    /// Ends the connections between programs of the host and of the guest. No queue may be served meanwhile.
     ///
     /// # Errors
     ///
-    /// The kernel refuses. The connections are gone, and no queue can be served, as long as this is not called again with more success.
+    /// The kernel refuses. The connections have ended, but no queue can be served until another call succeeds.
     fn end_connections(&self) -> io::Result<()>;
 }
 
-/// [`VhostSockets`] by `/dev/vhost-vsock`. As long as it is there, nobody else has the guest's address.
+/// [`VhostSockets`] by `/dev/vhost-vsock`. While it exists, no other guest has this address.
 #[derive(Debug)]
 pub struct VhostVsock {
     cid: u32,
     features: u64,
-    /// None for a machine that will not run, or if the kernel took it away.
+    /// None in a machine that will not run, or after the kernel has refused to reopen it.
     device: Mutex<Option<Device>>,
 }
 
@@ -98,7 +98,7 @@ fn set_cid(device: &Device, cid: u32) -> io::Result<()> {
 }
 
 fn set_running(device: &Device, running: bool) -> io::Result<()> {
-    // SAFETY: the kernel reads an int. It touches guest memory by what `set_up` told it, whose caller keeps it.
+    // SAFETY: the kernel reads an int. It accesses guest memory as set by `set_up`, whose caller keeps it.
     check(unsafe { ioctl_with_ref(&device.file, VHOST_VSOCK_SET_RUNNING(), &c_int::from(running)) })
 }
 
@@ -115,7 +115,7 @@ impl Vhost for VhostVsock {
         self.with(|device| device.set_up(memory, features, vrings))
     }
 
-    /// Both queues are served, or none.
+    /// Both queues are served, or neither.
     fn serve(&self, _indices: &[usize], served: bool) -> io::Result<()> {
         match &*self.device() {
             Some(device) => set_running(device, served),
@@ -134,7 +134,7 @@ impl VhostSockets for VhostVsock {
         self.cid
     }
 
-    /// Only closing the device has the kernel end them: it looks for connections whose guest is gone.
+    /// Only closing the device makes the kernel end them: it looks for connections whose guest is gone.
     fn end_connections(&self) -> io::Result<()> {
         let mut device = self.device();
         *device = None;

@@ -1,7 +1,7 @@
-//! virtio 1.3, "Traditional Memory Balloon Device": memory that the guest gives back to the host.
+//! virtio 1.3, "Traditional Memory Balloon Device": memory that the guest returns to the host.
 //!
-//! Pages that the driver puts into the balloon, or reports as free, are given to a [`Reclaim`]. They read as zeros when the
-//! driver next uses them, which it may do at any time: taking them out again is not for the device to do.
+//! Pages that the driver puts into the balloon, or reports as free, are given to a [`Reclaim`]. They read as zeros when the driver next
+//! uses them, which it may do at any time, without the device's help.
 
 mod control;
 mod work;
@@ -28,7 +28,7 @@ use crate::{
     state::{StateError, Stateful},
 };
 
-/// A balloon; for PCI, of no class.
+/// A balloon, which has no PCI class.
 const KIND: DeviceKind = DeviceKind {
     device_type: 5,
     class: ClassCode { base: 0xff, sub: 0, interface: 0 },
@@ -39,8 +39,8 @@ const KIND: DeviceKind = DeviceKind {
 const DEFLATE_ON_OOM: u64 = 1 << 2;
 const PAGE_REPORTING: u64 = 1 << 5;
 
-/// The queues: to inflate, to deflate, and to report free pages. The last has number 4 in the specification; Linux gives it
-/// the next number after the queues that there are, which is 2 without statistics and hints. Both work.
+/// The queues: to inflate, to deflate, and to report free pages. The last one has number 4 in the specification; Linux gives it the next
+/// number after the existing queues, which is 2 without statistics and hints. Both numbers work.
 const QUEUE_SIZES: [u16; 5] = [128, 128, 128, 0, 128];
 
 /// A virtio-balloon device.
@@ -48,12 +48,12 @@ const QUEUE_SIZES: [u16; 5] = [128, 128, 128, 0, 128];
 pub struct Balloon {
     control: Arc<Control>,
     reclaim: Arc<dyn Reclaim>,
-    /// The target that the driver reads.
+    /// The target size, which the driver reads.
     num_pages: u32,
     workers: Workers,
 }
 
-/// The driver reads the first and writes the second field.
+/// The driver reads the first field and writes the second.
 #[derive(Debug, Immutable, IntoBytes)]
 #[repr(C)]
 struct Config {
@@ -61,7 +61,7 @@ struct Config {
     actual: U32,
 }
 
-/// A balloon's own state.
+/// A balloon's state, without its transport's.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -70,7 +70,7 @@ pub struct State {
 }
 
 impl Balloon {
-    /// Makes a device that gives memory to `reclaim`. It works once it is activated.
+    /// Makes a device that gives memory to `reclaim`.
     #[must_use]
     pub fn new(control: Arc<Control>, reclaim: Arc<dyn Reclaim>) -> Self {
         let num_pages = control.target.load(Ordering::Relaxed);

@@ -34,7 +34,7 @@ use crate::{
     state::{StateError, Stateful},
 };
 
-/// A block device; for PCI, mass storage that is none of the named sorts.
+/// A block device: in PCI, mass storage of the class "other".
 const KIND: DeviceKind = DeviceKind {
     device_type: 2,
     class: ClassCode { base: 0x01, sub: 0x80, interface: 0 },
@@ -49,17 +49,17 @@ const TRANSITIONAL_ID: u16 = 0x1001;
 pub struct Block {
     disk: Arc<dyn Disk>,
     lasting: Lasting,
-    /// Those offered.
+    /// The offered features.
     features: u64,
     queue_sizes: Vec<u16>,
     config: Config,
     cache: Arc<WriteCache>,
-    /// The features that were agreed on, once they are.
+    /// The negotiated features; none before that.
     agreed: Option<u64>,
     workers: Workers,
 }
 
-/// A disk's own state: what its driver has set.
+/// A disk's state without its transport's: what its driver has set.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -67,7 +67,7 @@ pub struct State {
 }
 
 impl Block {
-    /// Makes a device of `disk`. It works once it is activated.
+    /// Makes a device for `disk`.
     pub fn new(disk: Arc<dyn Disk>, lasting: &Lasting) -> Self {
         let options = &lasting.options;
         let features = offered(&*disk, options);
@@ -110,7 +110,7 @@ impl VirtioDevice for Block {
         registers::read(config.as_bytes(), offset, data);
     }
 
-    /// The driver writes each field by its width, and only that of the write cache.
+    /// The driver writes each field as a whole, and only the field of the write cache.
     fn write_config(&mut self, offset: u64, data: &[u8]) {
         let writable = self.agreed.is_some_and(is_writable);
         if let (Ok(Config::WRITEBACK), &[value @ (0 | 1)], true) = (usize::try_from(offset), data, writable) {
@@ -123,7 +123,7 @@ impl VirtioDevice for Block {
     }
 
     fn features_agreed(&mut self, features: u64) {
-        // virtio 1.3, "Block Device", "Device Initialization": a driver that doesn't flush begins with no cache.
+        // virtio 1.3, "Block Device", "Device Initialization": a driver that doesn't flush begins without a cache.
         self.cache.agree(features & bit(VIRTIO_BLK_F_FLUSH) != 0);
         self.agreed = Some(features);
     }
@@ -152,7 +152,7 @@ impl VirtioDevice for Block {
     }
 }
 
-/// Returns true if `features` let the driver write the field of the write cache.
+/// Returns true if `features` allow the driver to write the field of the write cache.
 fn is_writable(features: u64) -> bool {
     features & bit(VIRTIO_BLK_F_CONFIG_WCE) != 0
 }

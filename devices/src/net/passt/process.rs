@@ -1,4 +1,4 @@
-//! passt's process, and what it says.
+//! passt's process, and its messages.
 
 use std::{
     fs::File,
@@ -14,20 +14,20 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::printable::ToPrintable;
 
-/// The time that it has to end after it has closed its socket, and again after it was killed for that.
+/// The time that it has to end after it has closed its socket, and again after it was killed for not ending.
 const END: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A process of passt's, which ends with this.
+/// A process of passt, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Mutex<Child>,
     words: Mutex<Words>,
-    /// Readable once it has ended. Linux before 5.3 has none.
+    /// A descriptor that is readable once it has ended. Linux before 5.3 has none.
     end: Option<OwnedFd>,
 }
 
-/// The end of the pipe that holds what it says, and the last line that was read there.
+/// The end of the pipe with its messages, and the last line read from it.
 #[derive(Debug)]
 struct Words {
     pipe: File,
@@ -35,20 +35,20 @@ struct Words {
 }
 
 impl Process {
-    /// Takes `child`, and the end of the pipe that is its stderr, which never waits.
+    /// Takes `child`, and the end of the pipe for its stderr, which never blocks.
     pub(super) fn new(child: Child, words: OwnedFd) -> Self {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let end = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         Self { child: Mutex::new(child), words: Mutex::new(Words { pipe: words.into(), last: None }), end }
     }
 
-    /// Its number.
+    /// Its process id.
     #[cfg(test)]
     pub(super) fn id(&self) -> u32 {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
     }
 
-    /// Readable once it has ended.
+    /// A descriptor that is readable once it has ended.
     pub(super) fn end(&self) -> Option<BorrowedFd<'_>> {
         self.end.as_ref().map(AsFd::as_fd)
     }
@@ -58,7 +58,7 @@ impl Process {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait()
     }
 
-    /// Tells the end of a process that has closed its socket: it is of no more use.
+    /// Describes the end of a process that has closed its socket, and so is of no more use.
     pub(super) fn last_will(&self) -> String {
         let mut status = self.status_soon();
         if status.is_none() {
@@ -71,7 +71,7 @@ impl Process {
         }
     }
 
-    /// Tells the end of a process that ended so: the reason is what it said last.
+    /// Describes the end of a process, with its last message as the reason.
     pub(super) fn tell(&self, status: ExitStatus) -> String {
         match self.last_words() {
             Some(words) => format!("passt has ended ({status}): {words}"),
@@ -79,14 +79,14 @@ impl Process {
         }
     }
 
-    /// The last line that it has said, unless [`Process::forget_words`] came after that.
+    /// The last line of its messages since [`Process::forget_words`].
     pub(super) fn last_words(&self) -> Option<String> {
         let mut words = self.words();
         words.read();
         words.last.clone()
     }
 
-    /// Forgets what it has said, since that has nothing to do with its end.
+    /// Forgets its messages so far, which have nothing to do with its end.
     pub(super) fn forget_words(&self) {
         let mut words = self.words();
         words.read();
@@ -95,10 +95,10 @@ impl Process {
         }
     }
 
-    /// Kills it by its open descriptor, as no other process can be meant then, which a sandbox would not allow. Linux before 5.3 leaves it to
-    /// end by itself.
+    /// Kills it by its open descriptor, which can't mean another process: a sandbox would not allow killing by number. On Linux before 5.3
+    /// it has to end by itself.
     fn kill(&self) {
-        // An error: it has ended.
+        // It fails only if the process has ended.
         let _ = self.end.as_ref().map(|end| pidfd_send_signal(end, Signal::KILL));
     }
 
@@ -119,7 +119,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It leaves nothing behind. Without this it would end with its socket.
+        // Without this it would end when its socket is closed. Nothing is left behind.
         self.kill();
         if self.end.is_some() {
             let _ = self.child.get_mut().unwrap_or_else(PoisonError::into_inner).wait();
@@ -128,7 +128,7 @@ impl Drop for Process {
 }
 
 impl Words {
-    /// Reads what is new.
+    /// Reads new messages.
     fn read(&mut self) {
         let mut bytes = [0; 1 << 16];
         let len = self.pipe.read(&mut bytes).unwrap_or(0);

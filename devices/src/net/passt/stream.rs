@@ -20,17 +20,17 @@ use crate::vectored;
 
 /// The length before each frame.
 const LEN: usize = 4;
-/// The bytes that are read at once: several of the longest frames.
+/// The number of bytes to read at once: several of the longest frames.
 const READ_AHEAD: usize = 4 * LONGEST;
-/// The shortest frame is a header of Ethernet. passt ends a connection over a shorter or longer one.
+/// The shortest frame: an Ethernet header. passt closes a connection with a shorter or longer one.
 const SHORTEST_FRAME: usize = 14;
 const LONGEST_FRAME: usize = 65_535;
 
-/// A port whose frames have no header of virtio. Its peer is to take any frame of Ethernet.
+/// A port whose peer uses frames without virtio's header. The peer has to accept any Ethernet frame.
 #[derive(Debug)]
 pub(super) struct Stream {
     socket: OwnedFd,
-    /// The length of the header that the guest's side has frames with.
+    /// The length of the header on the guest's side.
     header_len: AtomicUsize,
     incoming: Mutex<Incoming>,
     outgoing: Mutex<Outgoing>,
@@ -44,7 +44,7 @@ struct Incoming {
     end: usize,
 }
 
-/// The last frame with its length, as far as the socket has not taken it.
+/// The last frame with its length, as far as the socket has not accepted it.
 #[derive(Debug, Default)]
 struct Outgoing {
     bytes: Vec<u8>,
@@ -52,7 +52,7 @@ struct Outgoing {
 }
 
 impl Stream {
-    /// Takes `socket`, which never waits.
+    /// Takes `socket`, which never blocks.
     pub(super) fn new(socket: OwnedFd) -> Self {
         let incoming = Incoming { bytes: vec![0; READ_AHEAD].into(), start: 0, end: 0 };
         let (header_len, outgoing) = (AtomicUsize::new(HEADER_LEN), Mutex::default());
@@ -63,7 +63,7 @@ impl Stream {
         &self.socket
     }
 
-    /// Has each frame have a header of `len` bytes, up to [`HEADER_LEN`].
+    /// Sets the length of the frames' header, up to [`HEADER_LEN`].
     pub(super) fn set_header_len(&self, len: usize) {
         self.header_len.store(len.min(HEADER_LEN), Ordering::Relaxed);
     }
@@ -96,7 +96,7 @@ impl Port for Stream {
         outgoing.write(&self.socket)?;
         outgoing.put(buffers, self.header_len())?;
         match outgoing.write(&self.socket) {
-            // The rest is kept.
+            // Keep the rest.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             written => written,
         }
@@ -108,7 +108,7 @@ impl Port for Stream {
 }
 
 impl Incoming {
-    /// Takes the next frame, if all of it is there.
+    /// Takes the next frame, if it is complete.
     fn next_frame(&mut self) -> io::Result<Option<&[u8]>> {
         let there = &self.bytes[self.start..self.end];
         let Some((len, rest)) = there.split_first_chunk::<LEN>() else { return Ok(None) };
@@ -124,7 +124,7 @@ impl Incoming {
         Ok(Some(&self.bytes[start..self.start]))
     }
 
-    /// Reads more, for which there is room, since no frame fills it.
+    /// Reads more. There is room, since no frame fills the buffer.
     fn read(&mut self, socket: &OwnedFd) -> io::Result<()> {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
@@ -142,7 +142,7 @@ impl Incoming {
 }
 
 impl Outgoing {
-    /// Takes the frame in `buffers`, behind its header. Nothing is left of the one before.
+    /// Takes the frame in `buffers`, after its header. The frame before has been sent completely.
     fn put(&mut self, buffers: &[VolatileSlice<'_>], header_len: usize) -> io::Result<()> {
         let total = usize::try_from(vectored::total(buffers)).map_err(io::Error::other)?;
         let len = total.saturating_sub(header_len);
@@ -162,7 +162,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Writes what the socket takes.
+    /// Writes as much as the socket accepts.
     fn write(&mut self, socket: &OwnedFd) -> io::Result<()> {
         while self.sent < self.bytes.len() {
             match send(socket, &self.bytes[self.sent..], SendFlags::NOSIGNAL) {
@@ -185,7 +185,7 @@ impl Outgoing {
     }
 }
 
-/// Writes `bytes` at `offset` of `buffers`, as far as they have room.
+/// Writes `bytes` at `offset` of `buffers`, as far as they fit.
 fn scatter(buffers: &[VolatileSlice<'_>], offset: usize, mut bytes: &[u8]) -> io::Result<()> {
     let mut skip = offset;
     for buffer in buffers {

@@ -6,32 +6,32 @@ use thiserror::Error;
 
 use crate::net::interface::{InterfaceName, InterfaceNameError};
 
-/// The reason why a tap can't be had.
+/// Reasons why a tap can't be used.
 #[derive(Debug, Error)]
 pub enum TapError {
-    /// The text is no name.
+    /// The text can't be a name.
     #[error("{0:?} names no interface")]
     Name(String, #[source] InterfaceNameError),
-    /// The kernel has no taps.
+    /// The kernel does not support taps.
     #[error("the host has no /dev/net/tun; load its module: modprobe tun")]
     NoDriver,
-    /// The kernel gives no tap.
+    /// The kernel refuses to make a tap.
     #[error("/dev/net/tun")]
     Driver(#[source] io::Error),
-    /// nvmm may not make taps.
+    /// nvmm lacks the permission to make taps.
     #[error("no permission to make the tap {name}; {}", by_administrator(.name.as_str(), *.queues, None))]
     NotPermitted {
         /// The tap.
         name: InterfaceName,
-        /// Its queues.
+        /// The number of its queues.
         queues: u16,
     },
-    /// It belongs to somebody else.
+    /// The tap belongs to another user.
     #[error("the tap {name} is another user's; {}", by_administrator(.name.as_str(), *.queues, None))]
     NotYours {
         /// The tap.
         name: InterfaceName,
-        /// Its queues.
+        /// The number of its queues.
         queues: u16,
     },
     /// Another program uses the tap.
@@ -40,12 +40,12 @@ pub enum TapError {
     /// The interface is no tap.
     #[error("the interface {0} is no tap; give a name that is free, or a tap's")]
     NotTap(InterfaceName),
-    /// It was made for one queue.
+    /// The tap was made for one queue.
     #[error(
         "the tap {0} has one queue; leave queues= out, or make it with: ip tuntap add dev {0} mode tap multi_queue"
     )]
     OneQueue(InterfaceName),
-    /// A macvtap has no device node.
+    /// A macvtap's device node can't be opened.
     #[error("the macvtap {name} can't be opened by {path}")]
     Macvtap {
         /// The macvtap.
@@ -55,7 +55,7 @@ pub enum TapError {
         /// The host's error.
         source: io::Error,
     },
-    /// It can't have this MTU.
+    /// The tap can't have this MTU.
     #[error("the tap {name} can't have an MTU of {mtu}; it has {now}")]
     Mtu {
         /// The tap.
@@ -67,18 +67,18 @@ pub enum TapError {
         /// The host's error.
         source: io::Error,
     },
-    /// The kernel refuses something else.
+    /// The kernel refuses another step.
     #[error("the tap {0}")]
     Refused(InterfaceName, #[source] io::Error),
-    /// A descriptor was given that won't do.
+    /// A given descriptor can't be used.
     #[error("descriptor {0} {1}")]
     Descriptor(RawFd, DescriptorError),
 }
 
-/// The reason why a descriptor won't do as a tap.
+/// Reasons why a descriptor can't be used as a tap.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DescriptorError {
-    /// It was not passed.
+    /// nvmm was not started with this descriptor.
     #[error("is none that nvmm was started with")]
     NotPassed,
     /// The descriptor is of another kind of file.
@@ -97,18 +97,18 @@ pub enum DescriptorError {
         "is a tap without a header; whoever opens it has to call TUNSETIFF with IFF_VNET_HDR and IFF_NO_PI"
     )]
     NoHeader,
-    /// The tap has one queue only.
+    /// The tap has only one queue.
     #[error("is a tap of one queue; for several, whoever opens it calls TUNSETIFF with IFF_MULTI_QUEUE")]
     OneQueue,
-    /// It belongs to another tap than the first one.
+    /// The descriptor belongs to another tap than the first one.
     #[error("is of {0}, and the first of {1}: all have to be queues of one tap")]
     OtherTap(InterfaceName, InterfaceName),
 }
 
-/// Commands for an administrator, who makes the tap for this user, on a bridge or for any.
+/// The commands with which an administrator makes the tap for this user, connected to a bridge or not.
 pub(in crate::net) fn by_administrator(name: &str, queues: u16, bridge: Option<InterfaceName>) -> String {
     let user = rustix::process::geteuid().as_raw();
-    // A pattern takes the kernel's number. A tap that is made before has its own.
+    // The kernel replaces a pattern by a number. A tap that is made beforehand needs a name.
     let name = name.replacen("%d", "0", 1);
     let multi_queue = if queues > 1 { " multi_queue" } else { "" };
     let master = bridge.map(|bridge| format!("master {bridge} ")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Opening of taps: by name, or by descriptors that somebody else has opened.
+//! Opens taps: by name, or by inherited descriptors.
 
 use std::{
     fs::{File, OpenOptions},
@@ -24,20 +24,19 @@ use crate::net::{
 };
 
 const TUN: &str = "/dev/net/tun";
-/// The number of [`TUN`]: linux/miscdevice.h.
+/// The device number of [`TUN`]: linux/miscdevice.h.
 const TUN_DEVICE: (u32, u32) = (10, 200);
 
-/// A frame is a header and the frame.
+/// The kind of tap: each read and write is a header and a frame.
 const KIND: c_int = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 
 impl Tap {
-    /// Opens the tap `name`, or the macvtap, or makes a tap if there is none; with `%d` in the name the kernel puts a number
-    /// there. It has a queue for each of `queues` ports. It is up from now on, if this user may do that. With `mtu`, its MTU is
-    /// set.
+    /// Opens the tap or macvtap `name`, or makes a tap if there is none; the kernel replaces `%d` in the name by a number. It has a queue
+    /// for each of `queues` ports. It is brought up if this user may do that. With `mtu`, its MTU is set.
     ///
     /// # Errors
     ///
-    /// The name or the MTU won't do, rights are missing, another program has it open, or it has another number of queues.
+    /// The name or the MTU is unusable, permission is missing, another program has it open, or it has another number of queues.
     pub fn open(name: &str, queues: u16, mtu: Option<u16>) -> Result<Self, TapError> {
         let parsed: InterfaceName = name.parse().map_err(|error| TapError::Name(name.to_string(), error))?;
         let opened = Opened::new(parsed, queues.max(1))?;
@@ -48,12 +47,11 @@ impl Tap {
         Self::new(format!("{} {}", opened.kind, opened.name), opened.name, opened.queues, mtu)
     }
 
-    /// Takes over the open taps of these `numbers`, which whoever started nvmm left open for it: a queue each. The interface
-    /// remains as it is.
+    /// Takes over the open taps with these `numbers`, which nvmm's parent left open for it: a queue each. The interface is not changed.
     ///
     /// # Errors
     ///
-    /// One of them is no tap, or is attached in a way that won't do.
+    /// One of them is no tap, or is attached in an unsuitable way.
     pub fn inherited(numbers: &[RawFd]) -> Result<Self, TapError> {
         let take = |&number: &RawFd| {
             let not_passed = |_| TapError::Descriptor(number, DescriptorError::NotPassed);
@@ -65,15 +63,15 @@ impl Tap {
         Self::from_descriptors(numbers.iter().map(take).collect::<Result<_, _>>()?)
     }
 
-    /// Takes over open taps: a queue each. The interface remains as it is.
+    /// Takes over open taps: a queue each. The interface is not changed.
     ///
     /// # Errors
     ///
-    /// One of them is no tap, or is attached in a way that won't do.
+    /// One of them is no tap, or is attached in an unsuitable way.
     ///
     /// # Panics
     ///
-    /// There is none.
+    /// `descriptors` is empty.
     pub fn from_descriptors(descriptors: Vec<OwnedFd>) -> Result<Self, TapError> {
         let queues: Vec<File> = descriptors.into_iter().map(File::from).collect();
         let mut first = None;
@@ -112,8 +110,8 @@ impl Opened {
                 if !interface.is_tap() {
                     return Self::macvtap(name, &interface, count);
                 }
-                // The kernel lets several programs share the queues of one tap, and each gets some of the frames. Only a tap that is up
-                // has a carrier.
+                // The kernel lets several programs share the queues of one tap, each of which gets some of the frames. Only a tap that is
+                // up has a carrier.
                 let is_shared = || netlink::open_queues(interface.index()?).map(|queues| queues > Some(0));
                 if interface.has_carrier().unwrap_or(false) || is_shared().unwrap_or(false) {
                     return Err(TapError::Busy(name));
@@ -131,7 +129,7 @@ impl Opened {
         };
         if !is_new {
             match attach(&queue, name, kind) {
-                // One queue of a tap that can have several.
+                // One queue, but the tap can have several.
                 Err(Errno::INVAL) if count == 1 => {
                     queue = open_tun()?;
                     kind |= IFF_MULTI_QUEUE;
@@ -153,7 +151,7 @@ impl Opened {
         Ok(Self { name, kind: "tap", is_new, queues })
     }
 
-    /// The queues of a macvtap, each of which is opened by its device node.
+    /// Opens the queues of a macvtap, each by its device node.
     fn macvtap(name: InterfaceName, interface: &Interface, count: u16) -> Result<Self, TapError> {
         if !interface.is_macvtap() {
             return Err(TapError::NotTap(name));
@@ -161,7 +159,7 @@ impl Opened {
         let path = format!("/dev/tap{}", interface.index().map_err(|error| TapError::Refused(name, error))?);
         let open = || {
             let queue = open_device(&path)?;
-            // Another network namespace can have a macvtap of this number.
+            // Another network namespace may have a macvtap with this number.
             if check(&queue, false).ok() != Some(name) {
                 return Err(io::ErrorKind::NotFound.into());
             }
@@ -180,13 +178,13 @@ fn open_device(path: &str) -> io::Result<File> {
 
 fn open_tun() -> Result<File, TapError> {
     open_device(TUN).map_err(|error| match error.raw_os_error() {
-        // There is a node, but no module; or no node.
+        // There is a node without a module, or no node.
         Some(libc::ENODEV | libc::ENXIO | libc::ENOENT) => TapError::NoDriver,
         _ => TapError::Driver(error),
     })
 }
 
-/// Attaches `queue` to the interface `name`, and returns the name with its number.
+/// Attaches `queue` to the interface `name`, and returns the name, in which the kernel may have put a number.
 fn attach(queue: &File, name: InterfaceName, kind: c_int) -> Result<InterfaceName, Errno> {
     let mut request = name.request(&flags(kind));
     ioctl::call(queue, Call::TunSetInterface, &mut request)
@@ -194,7 +192,7 @@ fn attach(queue: &File, name: InterfaceName, kind: c_int) -> Result<InterfaceNam
     Ok(request.name.into())
 }
 
-/// Returns the name of the interface that `queue` is attached to, if its frames are as they have to be, or can be made so.
+/// Returns the name of the interface that `queue` is attached to, if its frames have the right form, or can be given it.
 fn check(queue: &File, several: bool) -> Result<InterfaceName, TapError> {
     let wrong = |error| TapError::Descriptor(queue.as_raw_fd(), error);
     let metadata = queue.metadata().map_err(|_| wrong(DescriptorError::NotPassed))?;
@@ -207,7 +205,7 @@ fn check(queue: &File, several: bool) -> Result<InterfaceName, TapError> {
         .map_err(|_| wrong(if is_tun { DescriptorError::NoInterface } else { DescriptorError::NotTap }))?;
     let [a, b, ..] = request.value;
     let has = |flag: c_int| u16::from_ne_bytes([a, b]) & u16::from_ne_bytes(flags(flag)) != 0;
-    // A macvtap can still be told.
+    // A macvtap is possible, too.
     if is_tun {
         if !has(IFF_TAP) {
             return Err(wrong(DescriptorError::Tun));
@@ -226,13 +224,13 @@ fn check(queue: &File, several: bool) -> Result<InterfaceName, TapError> {
     Ok(request.name.into())
 }
 
-/// Prepares a queue that somebody else may have opened.
+/// Prepares a queue, which may have been opened by another program.
 fn prepare(queue: &File) -> io::Result<()> {
     fcntl_setfl(queue, fcntl_getfl(queue)? | OFlags::NONBLOCK)?;
     set_header(queue)
 }
 
-/// Sets the MTU if one is wanted. Returns the one that it has.
+/// Sets the MTU if `mtu` is given. Returns the actual one.
 fn set_mtu(interface: &Interface, name: InterfaceName, mtu: Option<u16>) -> Result<Option<u16>, TapError> {
     let now = interface.mtu().map_err(|error| TapError::Refused(name, error))?;
     let Some(mtu) = mtu.filter(|&mtu| u32::from(mtu) != now) else {
@@ -243,7 +241,7 @@ fn set_mtu(interface: &Interface, name: InterfaceName, mtu: Option<u16>) -> Resu
     Ok(Some(mtu))
 }
 
-/// Brings the interface up. Where this user may not, its administrator can, also later.
+/// Brings the interface up. If this user may not, an administrator can, even later.
 fn bring_up(interface: &Interface, opened: &Opened) {
     if interface.is_up().unwrap_or(false) {
         return;

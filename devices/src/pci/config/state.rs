@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::{ConfigSpace, STATUS, Status};
 use crate::state::{StateError, hex};
 
-/// All bytes: those that the guest has set, and those by which it knows the function.
+/// All bytes, both those that the guest sets and those that identify the function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConfigState(#[serde(with = "hex")] [u8; ConfigSpace::LEN]);
 
 impl ConfigSpace {
-    /// The state. Whether an interrupt is pending is the device's to know.
+    /// Saves the state. The device itself knows whether an interrupt is pending.
     #[must_use]
     pub fn save(&self) -> ConfigState {
         let mut bytes = self.bytes;
@@ -19,11 +19,11 @@ impl ConfigSpace {
         ConfigState(bytes)
     }
 
-    /// Takes up what the guest has set. The function's owner follows it, and the buses the BARs.
+    /// Loads what the guest has set. Afterwards the function's owner has to apply it, and the buses have to follow the BARs.
     ///
     /// # Errors
     ///
-    /// The state is of another function, or of one with other BARs or capabilities.
+    /// The state belongs to another function, or to one with other BARs or capabilities.
     pub fn load(&mut self, state: &ConfigState) -> Result<(), StateError> {
         let ConfigState(expected) = self.save();
         let differs = |at: usize| (state.0[at] ^ expected[at]) & !self.writable[at] != 0;
@@ -35,7 +35,7 @@ impl ConfigSpace {
     }
 }
 
-/// The bit of a pending interrupt in the status register.
+/// The bit for a pending interrupt in the status register.
 fn pending() -> [u8; 2] {
     u16::from(Status::new().with_interrupt(true)).to_le_bytes()
 }

@@ -1,4 +1,4 @@
-//! The state of the ports by which configuration space is reached.
+//! The state of the ports for configuration space.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A vector of MSI-X, as a device's threads and the kernel signal it.
+//! A vector of MSI-X, which a device's threads and the kernel signal.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -9,13 +9,13 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::irq::Msi;
 
-/// A vector: while it is open, its message is sent; else it becomes pending.
+/// A vector. While it is open, its message is sent; otherwise it becomes pending.
 #[derive(Debug)]
 pub(super) struct Vector {
     pub(super) msi: Arc<dyn Msi>,
-    /// The events whose writes send the message while the vector is open.
+    /// The events for which writes send the message while the vector is open.
     events: Mutex<Vec<Attached>>,
-    /// Neither masked nor disabled.
+    /// The vector is neither masked nor disabled.
     open: AtomicBool,
     pub(super) pending: AtomicBool,
 }
@@ -31,7 +31,7 @@ impl Vector {
             self.msi.signal();
         } else {
             self.pending.store(true, Ordering::SeqCst);
-            // If it was opened in between, either `open` saw that it was pending or this sees that it is open.
+            // If it was opened in between, either `open` saw the pending bit, or this sees that it is open.
             if self.open.load(Ordering::SeqCst) {
                 self.deliver();
             }
@@ -87,7 +87,7 @@ impl Vector {
 #[derive(Debug)]
 struct Attached {
     event: Arc<EventFd>,
-    /// The kernel takes what is written to it.
+    /// The kernel sends the message for writes to the event.
     connected: bool,
 }
 

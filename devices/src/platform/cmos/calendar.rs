@@ -1,4 +1,4 @@
-//! MC146818A, "Time, calendar, and alarm locations": a moment as bytes, in BCD or binary, with hours to 12 or to 24.
+//! MC146818A, "Time, calendar, and alarm locations": a moment as bytes, in BCD or binary, with 12 or 24 hours.
 
 use time::{Date, Month, OffsetDateTime};
 
@@ -12,10 +12,10 @@ pub(super) const DAY_OF_WEEK: u8 = 6;
 pub(super) const DAY_OF_MONTH: u8 = 7;
 pub(super) const MONTH: u8 = 8;
 pub(super) const YEAR: u8 = 9;
-/// On PCs.
+/// The byte for the century, on PCs.
 pub(super) const CENTURY: u8 = arch::layout::CMOS_CENTURY;
 
-/// The bytes that count by themselves.
+/// The bytes that the clock counts.
 pub(super) const COUNTERS: [u8; 8] =
     [SECONDS, MINUTES, HOURS, DAY_OF_WEEK, DAY_OF_MONTH, MONTH, YEAR, CENTURY];
 
@@ -24,13 +24,13 @@ const HOUR: i128 = 60 * MINUTE;
 const MINUTE: i128 = 60;
 /// The start of the year 0, in seconds since 1970.
 const FIRST: i128 = -62_167_219_200;
-/// The seconds of the 10,000 years that the bytes can tell apart.
+/// The number of seconds in the 10,000 years that the bytes can express.
 const ALL: i128 = 3_652_425 * DAY;
 const PM: u8 = 0x80;
-/// Alarm bytes from here on match everything.
+/// Alarm bytes from this value on match everything.
 const ANY: u8 = 0xc0;
 
-/// The bits of register B that say how bytes are read.
+/// The bits of register B that decide on the bytes' format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Format {
     /// DM: binary, not BCD.
@@ -40,7 +40,7 @@ pub(super) struct Format {
 }
 
 impl Format {
-    /// The byte of a counter at a moment in seconds since 1970.
+    /// The byte of a counter at a moment, given in seconds since 1970.
     pub(super) fn encode(self, counter: u8, moment: i128) -> u8 {
         let moment = FIRST + (moment - FIRST).rem_euclid(ALL);
         let moment = i64::try_from(moment).map(OffsetDateTime::from_unix_timestamp);
@@ -58,8 +58,8 @@ impl Format {
         }
     }
 
-    /// The moment that the counters tell, in seconds since 1970. A value that is too great carries into the next counter; the day of the
-    /// week does not matter.
+    /// The moment in the counters, in seconds since 1970. A value that is too large carries into the next counter. The day of the week is
+    /// ignored.
     pub(super) fn decode(self, byte: impl Fn(u8) -> u8) -> i128 {
         let value = |counter| self.value(byte(counter));
         let year = i32::from(value(CENTURY)) % 100 * 100 + i32::from(value(YEAR)) % 100;
@@ -77,7 +77,7 @@ impl Format {
             + i128::from(value(SECONDS))
     }
 
-    /// The next moment after `moment` that the bytes of the alarm match, if there is any.
+    /// The next moment after `moment` that matches the alarm bytes, if there is one.
     pub(super) fn next_alarm(self, moment: i128, byte: impl Fn(u8) -> u8) -> Option<i128> {
         let number = |value| self.number(value);
         let seconds = wanted(byte(SECONDS_ALARM), 60, number)?;
@@ -85,7 +85,7 @@ impl Format {
         let hours = wanted(byte(HOURS_ALARM), 24, |hour| self.hour(hour))?;
         let matches = |wanted: Option<u8>, value: i128| wanted.is_none_or(|wanted| value == wanted.into());
         let (first, mut at) = (moment + 1, moment + 1);
-        // Each hour once, each minute of one hour, each second of one minute.
+        // Try each hour once, each minute of one hour, each second of one minute.
         while at < first + DAY {
             if !matches(hours, at.div_euclid(HOUR).rem_euclid(24)) {
                 at = (at.div_euclid(HOUR) + 1) * HOUR;
@@ -119,7 +119,8 @@ impl Format {
     }
 }
 
-/// The value that an alarm byte waits for, or none if any will do. Nothing at all if it is the byte of no value, and never comes.
+/// The value that an alarm byte waits for; `Some(None)` if any value matches. `None` if the byte stands for no value, so that the alarm
+/// never comes.
 fn wanted(byte: u8, values: u8, encode: impl Fn(u8) -> u8) -> Option<Option<u8>> {
     if byte >= ANY {
         return Some(None);

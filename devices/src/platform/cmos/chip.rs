@@ -14,17 +14,17 @@ const A: u8 = 0xa;
 const B: u8 = 0xb;
 const C: u8 = 0xc;
 const D: u8 = 0xd;
-/// Register D: the battery has kept time and memory.
+/// Register D: the battery has kept the time and the memory.
 const VALID_RAM_AND_TIME: u8 = 0x80;
 
-/// A second in nanoseconds, which all times here are in.
+/// A second in nanoseconds, the unit of all times here.
 const SECOND: i128 = 1_000_000_000;
-/// MC146818A, "Divider control": from the end of a reset to the first update.
+/// MC146818A, "Divider control": the time from the end of a reset to the first update.
 const FIRST_UPDATE: i128 = SECOND / 2;
-/// MC146818A, "Update cycle": UIP is set 244 µs before a cycle, which with a crystal of 32.768 kHz takes 1984 µs. The registers change
-/// at its end, and until then may be read, so that no reader finds one changed and another not yet in the 244 µs after UIP was clear.
+/// MC146818A, "Update cycle": UIP is set 244 µs before a cycle, which takes 1984 µs with a crystal of 32.768 kHz. Here, all registers
+/// change at its end, and can be read until then. So a reader that saw UIP clear finds all registers consistent for 244 µs.
 const UPDATE: i128 = 244_000 + 1_984_000;
-/// The periodic interrupt's fastest rate. The others are it, divided by powers of two.
+/// The fastest rate of the periodic interrupt. The others are this one divided by powers of two.
 const RATE: i128 = 32_768;
 
 /// Register A.
@@ -42,21 +42,21 @@ bitflags! {
     /// Register B.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Control: u8 {
-        /// Daylight saving: kept, without effect, as on later chips.
+        /// Daylight saving: kept without effect, as in later chips.
         const DSE = 1 << 0;
         const HOURS_TO_24 = 1 << 1;
         /// Binary.
         const DM = 1 << 2;
-        /// The square wave, whose pin a PC does not use.
+        /// The square wave, on a pin that a PC does not use.
         const SQWE = 1 << 3;
         const UIE = 1 << 4;
         const AIE = 1 << 5;
         const PIE = 1 << 6;
-        /// No updates, so that the counters can be set.
+        /// Stops updates, so that the counters can be set.
         const SET = 1 << 7;
     }
 
-    /// Register C. Each flag has the place of its enable bit in register B.
+    /// Register C. Each flag has the same bit as its enable bit in register B.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     struct Flags: u8 {
         /// Update ended.
@@ -65,27 +65,27 @@ bitflags! {
         const AF = 1 << 5;
         /// Periodic.
         const PF = 1 << 6;
-        /// Any that is enabled. Never stored.
+        /// Set if any enabled flag is. Never stored.
         const IRQF = 1 << 7;
     }
 }
 
-/// The chip. Each access first brings its flags up to `now`, the host's time in UTC.
+/// The chip. Each access first updates its flags to `now`, the host's time in UTC.
 #[derive(Debug)]
 pub(super) struct Chip {
-    /// Its bytes. Those of the counters matter only while updates are held up.
+    /// Its bytes. The counters' bytes are only used while updates are stopped.
     memory: [u8; BYTES],
     flags: Flags,
-    /// Nanoseconds to add to the host's time to get the divider's; `None` while it is held in reset. The counters update at each
-    /// whole second.
+    /// Nanoseconds to add to the host's time to get the divider's time; `None` while the divider is held in reset. The counters change at
+    /// each whole second of the divider.
     divider: Option<i128>,
     /// The seconds by which the counters are ahead of the divider.
     ahead: i128,
-    /// The divider's time up to which flags are set.
+    /// The divider's time up to which flags have been set.
     seen: i128,
 }
 
-/// The same on its way to another chip.
+/// The state in the form in which it is saved.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) memory: [u8; BYTES],
@@ -129,7 +129,7 @@ impl Chip {
         }
     }
 
-    /// Writes a byte. A counter that is written goes on from there.
+    /// Writes a byte. A counter continues from the written value.
     pub(super) fn write(&mut self, index: u8, value: u8, now: Duration) {
         self.advance(now);
         match index {
@@ -162,14 +162,14 @@ impl Chip {
         }
     }
 
-    /// Sets bytes that the chip keeps for firmware.
+    /// Sets bytes in which the chip keeps values for firmware.
     pub(super) fn set(&mut self, index: u8, bytes: &[u8]) {
         for (index, &byte) in (index..).zip(bytes) {
             self.store(index, byte);
         }
     }
 
-    /// Sets the flags of all that has happened up to `now`.
+    /// Sets the flags for everything that has happened up to `now`.
     pub(super) fn advance(&mut self, now: Duration) {
         let Some(divider) = self.divider else { return };
         let before = std::mem::replace(&mut self.seen, nanoseconds(now) + divider);
@@ -191,7 +191,7 @@ impl Chip {
         State { memory, flags: flags.bits(), divider, ahead, seen }
     }
 
-    /// Takes up a state. Bits that are never stored are not taken.
+    /// Loads a state, except for bits that are never stored.
     pub(super) fn load(&mut self, State { memory, flags, divider, ahead, seen }: State) {
         let flags = Flags::from_bits_truncate(flags) - Flags::IRQF;
         *self = Self { memory, flags, divider, ahead, seen };
@@ -203,7 +203,7 @@ impl Chip {
         self.shown_flags().contains(Flags::IRQF)
     }
 
-    /// The host's time at which the interrupt pin will become active, if that can be without another access.
+    /// The host's time at which the interrupt pin becomes active without a further access, if it does.
     pub(super) fn next_interrupt(&self) -> Option<Duration> {
         let divider = self.divider.filter(|_| !self.interrupts())?;
         let control = self.control();
@@ -218,7 +218,7 @@ impl Chip {
         Some(Duration::from_nanos(u64::try_from(next - divider).unwrap_or_default()))
     }
 
-    /// Does what may stop updates, or let them go on.
+    /// Makes a change that may stop or start updates.
     fn change(&mut self, change: impl FnOnce(&mut Self)) {
         let counted = self.counts();
         if counted {
@@ -230,18 +230,18 @@ impl Chip {
         }
     }
 
-    /// Puts the time into the counters' bytes.
+    /// Stores the time in the counters' bytes.
     fn stop_counting(&mut self) {
         let (format, moment) = (self.format(), self.moment());
         COUNTERS.into_iter().for_each(|counter| self.store(counter, format.encode(counter, moment)));
     }
 
-    /// Takes the time from the counters' bytes.
+    /// Sets the time from the counters' bytes.
     fn count_on(&mut self) {
         self.ahead = self.format().decode(|counter| self.byte(counter)) - self.second();
     }
 
-    /// Returns whether there are updates.
+    /// Returns whether updates are running.
     fn counts(&self) -> bool {
         self.divider.is_some() && !self.control().contains(Control::SET)
     }
@@ -250,7 +250,7 @@ impl Chip {
         self.counts() && SECOND - self.seen.rem_euclid(SECOND) <= UPDATE
     }
 
-    /// The divider's whole seconds.
+    /// The whole seconds of the divider.
     fn second(&self) -> i128 {
         self.seen.div_euclid(SECOND)
     }
@@ -304,17 +304,17 @@ impl Chip {
     }
 }
 
-/// The time between periodic interrupts, in parts of [`RATE`].
+/// The time between periodic interrupts, in units of 1/[`RATE`] s.
 #[derive(Clone, Copy)]
 struct Period(i128);
 
 impl Period {
-    /// The number that have gone by at this time of the divider.
+    /// The number of periods up to this time of the divider.
     fn count(self, time: i128) -> i128 {
         (time * RATE).div_euclid(self.0 * SECOND)
     }
 
-    /// When the one that runs ends, rounded up.
+    /// The end of the current period, rounded up.
     fn next(self, time: i128) -> i128 {
         let end = (self.count(time) + 1) * self.0 * SECOND;
         -(-end).div_euclid(RATE)

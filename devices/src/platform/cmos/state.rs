@@ -1,4 +1,4 @@
-//! The state of the CMOS memory and of its clock. Time goes on by the host's clock while nobody runs, as by a battery.
+//! The state of the CMOS memory and its clock. While no machine runs, the time goes on by the host's clock, as with a battery.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::state::{StateError, Stateful, hex};
 
-/// The chip, and the byte of it that is chosen.
+/// The chip, and the selected byte.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -16,11 +16,11 @@ pub struct State {
     #[serde(with = "hex")]
     memory: [u8; BYTES],
     flags: u8,
-    /// Nanoseconds to add to the host's time to get the divider's, unless that is held in reset.
+    /// Nanoseconds to add to the host's time to get the divider's time, unless the divider is held in reset.
     divider: Option<i64>,
-    /// Seconds that the counters are ahead of the divider.
+    /// Seconds by which the counters are ahead of the divider.
     ahead: i64,
-    /// The divider's time up to which flags are set.
+    /// The divider's time up to which flags have been set.
     seen: i64,
 }
 
@@ -34,7 +34,7 @@ impl Stateful for CmosPorts {
         Ok(State { index: self.index, memory, flags, divider, ahead: time(ahead)?, seen: time(seen)? })
     }
 
-    /// The guest hears of what has happened by the host's clock since, such as an alarm.
+    /// Loads a state. The guest gets interrupts for what has happened since by the host's clock, such as an alarm.
     fn load(&mut self, state: State) -> Result<(), StateError> {
         let State { index, memory, flags, divider, ahead, seen } = state;
         if index & NMI_MASK != 0 {

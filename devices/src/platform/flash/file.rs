@@ -1,11 +1,11 @@
-//! The file that UEFI variables are in, the bytes of the chip and nothing else, as QEMU has it.
+//! The file with the UEFI variables: the bytes of the chip and nothing else, as in QEMU.
 //!
-//! It is never written to. New contents go to a file beside it, `.NAME.new`, which takes its place once all of it is on the disk: so
-//! whenever nvmm is killed or the host loses power, the file has all of what the chip held at one moment, and none of any other. A
-//! `.NAME.new` that such an end leaves behind is never read, and the next start or write uses it anew.
+//! The file itself is never written to. New contents go to a file next to it, `.NAME.new`, which replaces it once all is on the disk. So if
+//! nvmm is killed or the host loses power at any time, the file has the complete contents of the chip from one moment. A `.NAME.new` that
+//! is left behind is never read; the next start or write overwrites it.
 //!
-//! Each file is locked before it gets the name, so that the name always leads to one that is locked, and whoever gets a lock looks whether
-//! the name still leads to it. The locks are those of disks, which QEMU honours too.
+//! Each file is locked before it gets the name, so that the name always leads to a locked file. A process that gets a lock checks that the
+//! name still leads to the same file. The locks are those for disks, which QEMU honours too.
 
 use std::{
     ffi::OsString,
@@ -26,22 +26,22 @@ use crate::{
     root,
 };
 
-/// The longest file that is read: OVMF's have 128 or 528 KiB.
+/// The longest file to read: OVMF's have 128 or 528 KiB.
 const MOST: u64 = 64 << 20;
 
-/// Why there is no file of variables.
+/// Reasons why a file of variables can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum VarsError {
-    /// It can't be opened, read or locked.
+    /// The file can't be opened, read or locked.
     #[error("can't open it")]
     Open(#[source] io::Error),
-    /// It is a folder, a device or the like.
+    /// The path is that of a folder, a device or the like.
     #[error("it is no file")]
     NotAFile,
-    /// Another machine has it.
+    /// Another machine uses the file.
     #[error("it is in use by {0}; give each machine a file of its own")]
     InUse(String),
-    /// It is not there, and can't be made.
+    /// The file doesn't exist, and can't be made.
     #[error("it is not there, and can't be made")]
     Create(#[source] io::Error),
     /// The file can't be replaced.
@@ -49,20 +49,20 @@ pub enum VarsError {
         "no file can be made beside it, and nvmm makes one whenever variables change, which then takes its place; give a file in a folder that can be written to"
     )]
     Folder(#[source] io::Error),
-    /// The file can't be reached once the machine runs.
+    /// The file is out of reach once the machine runs.
     #[error("it is not below --chroot, so that no change could be saved; give a file there")]
     OutOfReach,
-    /// It is not as long as the firmware's variables are.
+    /// The file's length is not that of the firmware's variables.
     #[error(
         "it has {found} bytes, and this firmware's variables have {expected}: it is another firmware's, or not whole"
     )]
     Length {
         /// Its length.
         found: u64,
-        /// The length that it should have.
+        /// The expected length.
         expected: u64,
     },
-    /// It holds something else.
+    /// The file holds something else.
     #[error("it has no UEFI variables: {0}")]
     Header(&'static str),
 }
@@ -70,12 +70,12 @@ pub enum VarsError {
 /// A file of variables, locked.
 #[derive(Debug)]
 pub struct VarsFile {
-    /// Without symbolic links, which stay what they are.
+    /// The path, with symbolic links resolved, so that they stay as they are.
     path: PathBuf,
     file: File,
 }
 
-/// UEFI PI, "Firmware Volume Header", which the variables begin with.
+/// UEFI PI, "Firmware Volume Header", with which the variables begin.
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct VolumeHeader {
@@ -93,12 +93,12 @@ const NV_DATA: [u8; 16] =
     [0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50];
 
 impl VarsFile {
-    /// Opens and locks a file, and reads it. One that is not there is made as a copy of `template`, which is as long as variables are to be;
-    /// without a template, it has to be there.
+    /// Opens, locks and reads a file. If it doesn't exist, it is made as a copy of `template`, which has the length of variables; without a
+    /// template, it must exist.
     ///
     /// # Errors
     ///
-    /// It is in use, does not hold variables of this length, or can't be used or made.
+    /// The file is in use, does not hold variables of this length, or can't be used or made.
     pub fn open(path: &Path, template: Option<&[u8]>) -> Result<(Self, Vec<u8>), VarsError> {
         loop {
             let mut file = match OpenOptions::new().read(true).write(true).open(path) {
@@ -118,7 +118,7 @@ impl VarsFile {
             }
             lock(&file)?;
             let path = fs::canonicalize(path).map_err(VarsError::Open)?;
-            // Its user may have replaced it meanwhile, and gone.
+            // Its user may have replaced it in the meantime, and ended.
             if !leads_to(&path, &file).map_err(VarsError::Open)? {
                 continue;
             }
@@ -158,11 +158,11 @@ impl VarsFile {
         &self.path
     }
 
-    /// Checks that a file can be made beside it, also once there is another root directory.
+    /// Checks that a file can be made next to it, also after the root directory has changed.
     ///
     /// # Errors
     ///
-    /// The folder takes no new file or will be out of reach, so that no change could be saved.
+    /// The folder takes no new files or will be out of reach, so that no change could be saved.
     pub fn check_folder(&self) -> Result<(), VarsError> {
         if !root::stays(&self.path) {
             return Err(VarsError::OutOfReach);
@@ -171,7 +171,7 @@ impl VarsFile {
         made.map_err(VarsError::Folder)
     }
 
-    /// Lets others use the file.
+    /// Lets other processes use the file.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ impl VarsFile {
         unlock(&self.file)
     }
 
-    /// Locks it again, or returns who is in the way.
+    /// Locks the file again, or returns who uses it.
     ///
     /// # Errors
     ///
@@ -197,33 +197,33 @@ impl VarsFile {
         Ok(Some("a program that has replaced it".to_owned()))
     }
 
-    /// Replaces all of it. Once this returns, it is on the disk.
+    /// Replaces the file's contents. When this returns, they are on the disk.
     ///
     /// # Errors
     ///
-    /// The host can't write, sync or rename it, or another file has its name by now. Then it is as it was.
+    /// The host can't write, sync or rename the file, or the name leads to another file now. Then the file is unchanged.
     pub fn replace(&mut self, contents: &[u8]) -> io::Result<()> {
         let path = root::path_now(&self.path).ok_or(io::ErrorKind::NotFound)?;
-        // One that was removed is made again.
+        // If the file was removed, it is made again.
         if path.symlink_metadata().is_ok() && !leads_to(&path, &self.file)? {
             return Err(io::Error::other("another file has its name now"));
         }
         let file = write_beside(&path, contents, Some(&self.file))?;
         fs::rename(beside(&path), &path)?;
-        // The lock of the file of before goes with it.
+        // This drops the lock of the old file.
         self.file = file;
         sync_folder(&path)
     }
 }
 
-/// Writes a new file beside `path`, to the disk, locked, and with owner and permissions of `old`.
+/// Writes a new file next to `path` to the disk. It is locked, and has the owner and permissions of `old`.
 fn write_beside(path: &Path, contents: &[u8], old: Option<&File>) -> io::Result<File> {
     let file = open_beside(path)?;
     if let Some(old) = old {
         let (old, new) = (old.metadata()?, file.metadata()?);
         file.set_permissions(old.permissions())?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-            // Not everybody may give files away.
+            // This fails without the privilege to give files away.
             let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
         }
     }
@@ -233,14 +233,14 @@ fn write_beside(path: &Path, contents: &[u8], old: Option<&File>) -> io::Result<
     Ok(file)
 }
 
-/// Opens and locks the file beside `path`, or makes it.
+/// Opens and locks the file next to `path`, or makes it.
 fn open_beside(path: &Path) -> io::Result<File> {
     let beside = beside(path);
     loop {
-        // It is not emptied yet: somebody else may be at it.
+        // Don't truncate it yet: another process may be using it.
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        // A symbolic link would have the file that it leads to overwritten.
+        // With a symbolic link, the file that it leads to would be overwritten.
         let file = options.custom_flags(libc::O_NOFOLLOW).open(&beside)?;
         lock(&file).map_err(io::Error::other)?;
         if leads_to(&beside, &file)? {
@@ -263,7 +263,7 @@ fn lock(file: &File) -> Result<(), VarsError> {
     }
 }
 
-/// Tells if the name `path` leads to `file` now.
+/// Returns whether the name `path` leads to `file` now.
 fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::metadata(path) {
@@ -273,12 +273,12 @@ fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
-/// Has a folder keep what was renamed in it.
+/// Writes a folder's renamed entries to the disk.
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
-/// Reads a file that is to hold variables, `len` bytes of them if that is known.
+/// Reads a file of variables, which has `len` bytes if that is known.
 fn read(file: &mut File, len: Option<u64>) -> Result<Vec<u8>, VarsError> {
     file.rewind().map_err(VarsError::Open)?;
     let mut bytes = Vec::new();
@@ -291,18 +291,18 @@ fn read(file: &mut File, len: Option<u64>) -> Result<Vec<u8>, VarsError> {
     Ok(bytes)
 }
 
-/// Tells if firmware begins with its variables, so that they have no file of their own.
+/// Returns whether firmware begins with its variables, so that they have no file of their own.
 #[must_use]
 pub fn begins_with_variables(firmware: &[u8]) -> bool {
     VolumeHeader::read_from_prefix(firmware)
         .is_ok_and(|(header, _)| header.signature == *b"_FVH" && header.file_system == NV_DATA)
 }
 
-/// Checks the header that variables begin with, since firmware takes one that is broken for a chip that is new, and erases all variables.
+/// Checks the header with which variables begin. Firmware takes a broken one for a new chip, and erases all variables.
 ///
 /// # Errors
 ///
-/// The difference, in words.
+/// A description of the fault.
 pub fn check(bytes: &[u8]) -> Result<(), &'static str> {
     let (header, _) = VolumeHeader::read_from_prefix(bytes).map_err(|_| "it is too short")?;
     if header.signature != *b"_FVH" || header.zeros != [0; 16] {

@@ -1,4 +1,4 @@
-//! Accesses of any kind, beside a model of what they do to the contents.
+//! Fuzzes accesses, and compares the contents with a model.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,19 +13,19 @@ use crate::{
 
 const LEN: usize = 2 * BLOCK;
 
-/// An access in few bytes.
+/// An access in a few bytes.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Access {
-    /// Bit 0: it reads. The next three: its width, less one.
+    /// Bit 0: it is a read. The next three bits: its width, less one.
     what: u8,
-    /// The first byte that it writes; each of the others is one more.
+    /// The first byte to write; each further byte is one more.
     value: u8,
     /// Some are past the end.
     offset: U16,
 }
 
-/// Remembers the contents that it was given last.
+/// A store that keeps the last contents.
 #[derive(Debug, Default)]
 struct Last(Mutex<Option<Vec<u8>>>);
 
@@ -35,13 +35,13 @@ impl Store for Last {
     }
 }
 
-/// Has the device do as `data` says.
+/// Makes the accesses in `data`.
 pub fn flash(data: &[u8]) {
     let mut expected = vec![0x5a; LEN];
     let store = Arc::new(Last::default());
     let saved = || store.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     let mut device = Flash::new(Arc::new(Rom::new(&expected).expect("a few pages")), store.clone());
-    // The command whose second write comes next.
+    // The command that expects a second write next.
     let mut started = None;
     let (mut shows, mut dirty) = (true, false);
     let mut rest = data;

@@ -13,12 +13,12 @@ use crate::{
     threads::{self, Role},
 };
 
-/// Writes contents to a file in the order in which they come. What comes while it writes replaces what waits: each is a whole, and
-/// only the last counts.
+/// Writes contents to a file in the order in which they come. New contents replace those that wait while it writes: each is complete, and
+/// only the last ones count.
 #[derive(Debug)]
 pub struct Saver {
     shared: Arc<Shared>,
-    /// The file, in words.
+    /// The file's name, in words.
     name: String,
 }
 
@@ -26,7 +26,7 @@ pub struct Saver {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// Held while it is written to.
+    /// Locked while it is written to.
     file: Mutex<VarsFile>,
 }
 
@@ -35,12 +35,12 @@ struct State {
     next: Option<Vec<u8>>,
     writes: bool,
     closes: bool,
-    /// Others may have the file: what comes waits until it is locked again.
+    /// Other processes may have the file: new contents wait until it is locked again.
     given: bool,
 }
 
 impl Saver {
-    /// Starts a thread that writes to `file`. It ends once the saver is dropped and all is written.
+    /// Starts a thread that writes to `file`. It ends when the saver is dropped and everything is written.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Saver {
         Ok(Self { shared, name })
     }
 
-    /// Waits until all is written, for at most `patience`. Returns the file's name in words if it is not.
+    /// Waits until everything is written, for at most `patience`. Returns the file's name in words if it takes longer.
     #[must_use]
     pub fn finish(&self, patience: Duration) -> Option<&str> {
         let state = self.shared.lock();
@@ -65,7 +65,7 @@ impl Saver {
         waits(&mut state).then_some(&self.name)
     }
 
-    /// Lets others use the file, in which all is written.
+    /// Lets other processes use the file. Everything has been written to it.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Saver {
         self.shared.file().unlock()
     }
 
-    /// Locks the file again, or returns who is in the way.
+    /// Locks the file again, or returns who uses it.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl Shared {
         }
     }
 
-    /// Waits for contents to write; none when there will not be any more.
+    /// Waits for contents to write; none if no more will come.
     fn next(&self) -> Option<Vec<u8>> {
         let waits = |state: &mut State| (state.next.is_none() || state.given) && !state.closes;
         let mut state = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
@@ -130,7 +130,7 @@ impl Shared {
     }
 }
 
-/// Writes to the file, and says that it can't, unless that `failed` the last time too.
+/// Writes to the file, and logs an error, unless the last attempt `failed` too.
 fn write(file: &mut VarsFile, contents: &[u8], failed: &mut bool) {
     let written = file.replace(contents);
     let failed_before = mem::replace(failed, written.is_err());

@@ -1,4 +1,4 @@
-//! The state of a flash chip, with its contents: the file that these are in goes its own way after the snapshot.
+//! The state of a flash chip, including its contents: their file may change after the snapshot.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,8 @@ impl Stateful for Flash {
         })
     }
 
-    /// If the contents are not those of the chip now, the store gets them with the guest's next change, or at the machine's end.
+    /// Loads a state. If its contents differ from the chip's now, they go to the store with the guest's next change, or at the machine's
+    /// end.
     fn load(&mut self, state: State) -> Result<(), StateError> {
         if state.size != self.size() {
             return Err(StateError::Nonsense("a chip of another size"));

@@ -1,4 +1,4 @@
-//! Accesses of any kind, beside a model that has no memory to write past.
+//! Fuzzes accesses, and compares memory with a model, which can't write past memory.
 
 use std::{collections::BTreeMap, io};
 
@@ -12,7 +12,7 @@ use zerocopy::{
 use super::{Content, FwCfg, Key};
 use crate::bus::{BusDevice, Effect};
 
-/// Memory: two regions that touch, a hole, and another.
+/// Memory: two adjacent regions, a hole, and another region.
 const REGIONS: [(u64, usize); 3] = [(0, 0x800), (0x800, 0x800), (0x2000, 0x800)];
 const MEMORY_END: usize = 0x2800;
 
@@ -20,7 +20,7 @@ const MEMORY_END: usize = 0x2800;
 const DESCRIPTOR: usize = 16;
 const CONTROL: usize = 4;
 
-/// An access in few bytes, most of which make sense.
+/// An access in a few bytes, most of which make sense.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Access {
@@ -30,19 +30,19 @@ struct Access {
     flags: u8,
     key: U16,
     len: U32,
-    /// Of the descriptor.
+    /// The descriptor's address.
     at: U16,
     address: U16,
 }
 
-/// Has the device do as `data` says.
+/// Makes the accesses in `data`.
 pub fn fw_cfg(data: &[u8]) {
     let regions = REGIONS.map(|(start, len)| (GuestAddress(start), len));
     let memory = GuestRam::from_ranges(&regions).expect("a few pages");
     let mut device = FwCfg::new(memory.clone());
     let mut model = Model::new(&mut device);
     let mut rest = data;
-    // Each costs some copies of all memory.
+    // Limited, as each may copy all of memory several times.
     for _ in 0..256 {
         let Ok((access, behind)) = Access::read_from_prefix(rest) else { break };
         rest = behind;
@@ -59,7 +59,7 @@ pub fn fw_cfg(data: &[u8]) {
             }
             2 => {
                 let width = 1 << (access.flags % 3);
-                // All but those that have an effect, which the others have.
+                // Only offsets without an effect: the other steps cover the rest.
                 let offset = u64::from(key) % FwCfg::LEN;
                 if (offset, width) != (0, 2) && !(matches!(offset, 4 | 8) && width == 4) {
                     write(&mut device, offset, &access.len.to_bytes()[..width]);
@@ -98,13 +98,13 @@ fn everything(memory: &GuestRam) -> Vec<u8> {
     bytes
 }
 
-/// Tells if the `len` bytes from `address` on are memory.
+/// Returns whether the `len` bytes from `address` on are memory.
 fn in_memory(address: u64, len: u64) -> bool {
     let last = address + (len - 1);
     last < 0x1000 || address >= 0x2000 && last < 0x2800
 }
 
-/// The device as it should be.
+/// A model of the device.
 struct Model {
     items: BTreeMap<u16, Vec<u8>>,
     selected: u16,
@@ -112,7 +112,7 @@ struct Model {
 }
 
 impl Model {
-    /// Adds items to `device`, of all kinds, and to a model of it.
+    /// Adds items of all kinds to `device`, and to a model of it.
     fn new(device: &mut FwCfg) -> Self {
         let made = |len, bytes: Option<Vec<u8>>| Content::Made {
             len,
@@ -167,13 +167,13 @@ impl Model {
         taken
     }
 
-    /// Skips `len` bytes, which may be more than there are.
+    /// Skips `len` bytes, or all if there are fewer.
     fn skip(&mut self, len: usize) {
         let item = self.items.get(&self.selected).map_or(0, Vec::len);
         self.offset = item.min(self.offset + len);
     }
 
-    /// Has `memory` be as it should after DMA by the descriptor at `at`.
+    /// Changes `memory` as DMA by the descriptor at `at` should do.
     fn dma(&mut self, memory: &mut [u8], at: u64) {
         let start = usize::try_from(at).expect("it has 16 bits");
         if !in_memory(at, CONTROL as u64) {
@@ -188,7 +188,7 @@ impl Model {
         memory[start..start + CONTROL].copy_from_slice(&u32::from(failed).to_be_bytes());
     }
 
-    /// Returns true if all went well.
+    /// Returns true if there was no error.
     fn transfer(&mut self, memory: &mut [u8], descriptor: &[u8], at: u64) -> bool {
         let number = |bytes: &[u8]| bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
         let (control, len, address) =

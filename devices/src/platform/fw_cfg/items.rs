@@ -11,13 +11,12 @@ use crate::once::Once;
 
 /// The first number of a file (`FW_CFG_FILE_FIRST`).
 const FIRST_FILE: u16 = 0x20;
-/// The number after the last. QEMU's machines have a few dozen.
+/// The number after the last. QEMU's machines have a few dozen files.
 const END: u16 = FIRST_FILE + 256;
-/// A bit of the selector that older QEMUs had for writing (`FW_CFG_WRITE_CHANNEL`).
+/// A bit of the selector with which older QEMUs allowed writes (`FW_CFG_WRITE_CHANNEL`).
 const WRITE_CHANNEL: u16 = 0x4000;
 
-/// Items with numbers of their own: those of QEMU's `standard-headers/linux/qemu_fw_cfg.h` that this machine may have. They are
-/// little-endian.
+/// Items with fixed numbers: those of QEMU's `standard-headers/linux/qemu_fw_cfg.h` that this machine may have. They are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Key {
@@ -25,9 +24,9 @@ pub enum Key {
     Signature = 0x00,
     /// The device's features.
     Id = 0x01,
-    /// 1 if there is no display, of two bytes.
+    /// 1 if there is no display (two bytes).
     NoGraphic = 0x04,
-    /// The number of vCPUs that the machine starts with, of two bytes. SeaBIOS waits until as many have answered.
+    /// The number of vCPUs at the machine's start (two bytes). SeaBIOS waits until so many have answered.
     NbCpus = 0x05,
     /// The address of the protected-mode part of a Linux kernel.
     KernelAddr = 0x07,
@@ -37,9 +36,9 @@ pub enum Key {
     InitrdAddr = 0x0a,
     /// The length of [`Key::InitrdData`].
     InitrdSize = 0x0b,
-    /// 1 if firmware is to offer a menu, of two bytes.
+    /// 1 if firmware should offer a boot menu (two bytes).
     BootMenu = 0x0e,
-    /// The greatest number of vCPUs, of two bytes.
+    /// The largest number of vCPUs (two bytes).
     MaxCpus = 0x0f,
     /// The protected-mode part of a Linux kernel.
     KernelData = 0x11,
@@ -61,19 +60,19 @@ pub enum Key {
     FileDir = 0x19,
 }
 
-/// Why there is no such file.
+/// Reasons why a file can't be added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// Its name does not fit into the directory, or has a NUL.
+    /// The name does not fit into the directory, or contains a NUL.
     #[error("a file for firmware can't be called {0:?}: a name has 1 to 55 bytes, none of them NUL")]
     Name(String),
-    /// There is one already.
+    /// A file with this name exists already.
     #[error("there are two files for firmware called {0}")]
     Twice(String),
-    /// It has 4 GiB or more.
+    /// The file has 4 GiB or more.
     #[error("the file {0} for firmware is 4 GiB long or longer")]
     TooLong(String),
-    /// All numbers are taken.
+    /// All numbers are in use.
     #[error("there are too many files for firmware")]
     TooMany,
 }
@@ -83,21 +82,21 @@ type ReadAt = dyn Fn(u64, &mut [u8]) -> io::Result<()> + Send;
 
 /// The bytes of an item.
 pub enum Content {
-    /// They are there.
+    /// Bytes in memory.
     Bytes(Vec<u8>),
-    /// They are made when the guest selects the item first, and stay until the device is dropped.
+    /// Bytes that are made when the guest first selects the item, and kept until the device is dropped.
     Made {
-        /// The length that the directory tells, since a guest may read that first. If fewer bytes are made, the others read as zeros; more
-        /// are an error.
+        /// The length in the directory, since a guest may read that first. If fewer bytes are made, the rest reads as zeros; more are an
+        /// error.
         len: u32,
-        /// Makes them. An error is logged, and the item reads as zeros.
+        /// Makes the bytes. An error is logged, and the item reads as zeros.
         make: Box<dyn Fn() -> io::Result<Vec<u8>> + Send>,
     },
-    /// They are read as the guest reads them: such as those of a file too large for nvmm's memory.
+    /// Bytes that are read when the guest reads them, for example those of a file too large for nvmm's memory.
     Read {
         /// The number of bytes.
         len: u32,
-        /// Fills a buffer with the bytes from an offset on, all of which are among those. The first error is logged, and each sets the error bit of
+        /// Fills a buffer with the bytes from an offset on, all of which exist. The first error is logged, and each sets the error bit of
         /// DMA.
         read: Box<ReadAt>,
     },
@@ -118,7 +117,7 @@ impl fmt::Debug for Content {
 pub(super) struct Items {
     items: BTreeMap<u16, Content>,
     files: Vec<File>,
-    /// The guest may ask for it for ever.
+    /// Logged once, since the guest may read an item again and again.
     said_unreadable: Once,
 }
 
@@ -153,7 +152,7 @@ impl Items {
         Ok(())
     }
 
-    /// The length of an item: 0 if there is no such item, or it is not made.
+    /// The length of an item; 0 if there is no such item, or if it is not made yet.
     pub(super) fn len(&self, key: u16) -> u64 {
         match self.find(key) {
             Some(Content::Bytes(bytes)) => bytes.len() as u64,
@@ -188,14 +187,14 @@ impl Items {
         self.items.get(&(key & !WRITE_CHANNEL))
     }
 
-    /// An item, in words.
+    /// The name of an item, in words.
     fn name(&self, key: u16) -> String {
         let key = key & !WRITE_CHANNEL;
         let file = self.files.iter().find(|file| file.select.get() == key);
         file.map_or_else(|| format!("item {key:#x}"), File::name)
     }
 
-    /// Makes an item that is to be made, and is not yet.
+    /// Makes an item's bytes, if they are made later and not made yet.
     pub(super) fn make(&mut self, key: u16) {
         let Some(content) = self.items.get_mut(&(key & !WRITE_CHANNEL)) else { return };
         let Content::Made { len, make } = content else { return };

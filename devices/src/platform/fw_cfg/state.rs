@@ -1,11 +1,11 @@
-//! The state of fw_cfg. Its items are made again of what they were made of.
+//! The state of fw_cfg. Its items are not saved, but made again from their sources.
 
 use serde::{Deserialize, Serialize};
 
 use super::{FwCfg, Selected};
 use crate::state::{StateError, Stateful};
 
-/// The item that the guest reads, and the next byte of it; and half of an address.
+/// The item that the guest reads, the offset of the next byte, and half of an address.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -22,7 +22,7 @@ impl Stateful for FwCfg {
         Ok(State { key, offset, dma_high: self.dma_high })
     }
 
-    /// An item that tells of other devices is made here: these have taken up their states before.
+    /// Loads a state. An item about other devices is made here: their states have been loaded before.
     fn load(&mut self, State { key, offset, dma_high }: State) -> Result<(), StateError> {
         self.select(key);
         self.selected.offset = offset.min(self.items.len(key));

@@ -1,4 +1,4 @@
-//! Register accesses and keys of any kind.
+//! Fuzzes register accesses and keys.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use crate::{
     irq::Line,
 };
 
-/// Accesses and keys of two bytes each: what to do, and a value.
+/// Accesses and keys of two bytes each: the action, and a value.
 pub fn i8042(data: &[u8]) {
     let mut line = Arc::new(Level::default());
     let mut controller = I8042::new(line.clone());
@@ -19,7 +19,7 @@ pub fn i8042(data: &[u8]) {
             1 => controller.key(Key(value), false),
             write @ (2 | 3) => {
                 let offset = if write == 2 { 0 } else { 4 };
-                // A reset builds a new machine, lines and all.
+                // A reset makes a new machine, including its lines.
                 if controller.write(offset, &[value]) == Effect::Reset {
                     line = Arc::new(Level::default());
                     controller = I8042::new(line.clone());
@@ -33,7 +33,7 @@ pub fn i8042(data: &[u8]) {
         let is_high = *line.0.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(!is_high || status[0] & 1 != 0, "it interrupts for nothing");
     }
-    // All that waits can be read. A keyboard that is switched off is switched on first.
+    // All waiting bytes can be read. Enable the keyboard first.
     assert_eq!(controller.write(4, &[0xae]), Effect::None);
     let mut waits = 0;
     let mut status = [0];
@@ -44,7 +44,7 @@ pub fn i8042(data: &[u8]) {
         }
         controller.read(0, &mut [0]);
         waits += 1;
-        // The buffers of both, and the late releases of all keys, of six bytes each at most.
+        // The buffers of both, and late releases of all keys, each at most six bytes long.
         assert!(waits < 20 + 6 * 256, "there is no end");
     }
 }

@@ -8,17 +8,17 @@ pub(super) use self::state::State;
 use super::scancodes::{CodeSet, Held};
 use crate::input::Key;
 
-/// Bytes of keys that wait for the host; behind them there is room for one that says that keys were lost.
+/// The most bytes of keys that wait for the host. There is room for one more, which reports lost keys.
 const FIFO: usize = 16;
 
 const ACK: u8 = 0xfa;
 const RESEND: u8 = 0xfe;
 const ECHO: u8 = 0xee;
-/// Basic assurance test: passed.
+/// Basic assurance test (BAT): passed.
 const BAT_PASSED: u8 = 0xaa;
-/// An MF2 keyboard.
+/// The answer of an MF2 keyboard to "read ID".
 const ID: [u8; 2] = [0xab, 0x83];
-/// The first of the commands: what is below is a parameter.
+/// The lowest code of a command. Lower bytes are parameters.
 const FIRST_COMMAND: u8 = 0xed;
 
 const LEFT_SHIFT: Key = Key(0x2a);
@@ -28,28 +28,28 @@ const ALT: [Key; 2] = [Key(0x38), Key(0xb8)];
 
 /// A keyboard.
 ///
-/// It does not repeat a key that is held: a VNC viewer sends its user's repetitions as presses. Repetitions made here would be added to
-/// them, and would not end when the viewer's connection stalls.
+/// It does not repeat a key that is held: a VNC viewer sends its user's repetitions as presses. Repetitions by the keyboard would be added
+/// to these, and would not end when the viewer's connection stalls.
 #[derive(Debug, Default)]
 pub(super) struct Keyboard {
     set: CodeSet,
-    /// The command whose parameter comes next.
+    /// The command that expects a parameter next.
     command: Option<u8>,
     leds: u8,
     is_disabled: bool,
-    /// The answer to the last command, which goes before keys.
+    /// The answer to the last command, which is sent before keys.
     answer: VecDeque<u8>,
     keys: VecDeque<u8>,
     /// The last byte that was sent.
     sent: u8,
-    /// The keys that the host takes for pressed, each with the bytes of its release.
+    /// The keys that are pressed in the host's view, each with the bytes of its release.
     down: BTreeMap<Key, Vec<u8>>,
-    /// Releases that had no room in the FIFO. They are not lost: a key that stays down is worse than one that was not pressed.
+    /// Releases that did not fit into the FIFO. They are kept: a key that stays down is worse than one that was not pressed.
     late: VecDeque<Vec<u8>>,
 }
 
 impl Keyboard {
-    /// Presses a key, or lets it go.
+    /// Presses or releases a key.
     pub(super) fn key(&mut self, key: Key, pressed: bool) {
         if !pressed {
             if let Some(release) = self.down.remove(&key).filter(|_| !self.is_disabled) {
@@ -84,9 +84,9 @@ impl Keyboard {
         Some(byte)
     }
 
-    /// Takes a byte of the host: a command, or a parameter.
+    /// Handles a byte from the host: a command, or a parameter.
     pub(super) fn write(&mut self, byte: u8) {
-        // The host does not wait for the rest of an answer before.
+        // The host does not wait for the rest of an earlier answer.
         self.answer.clear();
         match self.command.take() {
             Some(command) if byte < FIRST_COMMAND => self.parameter(command, byte),
@@ -118,7 +118,7 @@ impl Keyboard {
                 self.is_disabled = true;
             }
             0xf6 => self.set_defaults(),
-            // All keys repeat, all have a release, or both: those of set 3 always have.
+            // Make all keys repeat, have a release, or both: those of set 3 always do.
             0xf7..=0xfa => {}
             0xfe => return self.answer.push_back(self.sent),
             0xff => {
@@ -145,7 +145,7 @@ impl Keyboard {
                 }
                 None => return self.answer.push_back(RESEND),
             },
-            // The rate of repetition, which is the presser's.
+            // The rate of repetition has no effect.
             _ => {}
         }
         self.answer.push_back(ACK);
@@ -157,13 +157,13 @@ impl Keyboard {
         self.leds = 0;
     }
 
-    /// Empties the FIFO. Keys that are down have their release still to come.
+    /// Empties the FIFO. Keys that are down will still be released.
     fn forget_keys(&mut self) {
         self.keys.clear();
         self.late.clear();
     }
 
-    /// Puts releases into the FIFO as far as there is room.
+    /// Moves releases into the FIFO as far as there is room.
     fn send_late(&mut self) {
         while let Some(release) = self.late.front()
             && self.keys.len() + release.len() <= FIFO

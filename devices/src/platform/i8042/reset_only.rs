@@ -3,22 +3,23 @@ use crate::{
     state::Stateless,
 };
 
-/// The command port, as an offset from the data port.
+/// The offset of the command port.
 const COMMAND: u64 = 4;
 /// "Pulse output port" with bit 0 low: the CPU's reset line.
 const PULSE_RESET: u8 = 0xfe;
-/// The status: a parity error and a time-out. OVMF, which does not ask ACPI, waits seconds for a keyboard and a mouse without these two.
+/// The status: a parity error and a time-out. Without these two, OVMF, which does not read ACPI's flag, waits seconds for a keyboard and a
+/// mouse.
 const NO_DEVICE: u8 = 1 << 7 | 1 << 6;
 
-/// The keyboard controller's one use to a machine without a keyboard: resetting it, Linux' `reboot=k`.
+/// The keyboard controller of a machine without a keyboard, whose only use is a reset: Linux' `reboot=k`.
 ///
-/// ACPI says that it is not there (`IAPC_BOOT_ARCH`). Its status says that no byte is to be read, that it is ready for a command, and
-/// that no device answers, so that drivers that poll for any of these do not wait.
+/// ACPI says that it is not there (`IAPC_BOOT_ARCH`). Its status says that no byte waits, that it is ready for a command, and that no
+/// device answers, so that drivers that poll for any of these do not wait.
 #[derive(Debug, Default)]
 pub struct ResetOnlyI8042;
 
 impl ResetOnlyI8042 {
-    /// The number of ports that it takes. Those between data and command port, which are other chips' on a PC, read all ones.
+    /// The number of ports. Those between the data port and the command port belong to other chips on a PC, and read all ones.
     pub const LEN: u64 = COMMAND + 1;
 }
 

@@ -5,25 +5,25 @@ use crate::input::Key;
 
 /// The prefix of a key that the first keyboards did not have.
 const EXTENDED: u8 = 0xe0;
-/// The prefix of the one key that comes with two codes.
+/// The prefix of the one key whose sequence has two codes.
 const EXTENDED_TWICE: u8 = 0xe1;
 /// The prefix of a release, in sets 2 and 3.
 const BREAK: u8 = 0xf0;
 /// The bit of a release, in set 1.
 const BREAK_BIT: u8 = 0x80;
 
-/// Print Screen, and System Request with Alt.
+/// The key for Print Screen; with Alt, System Request.
 const PRINT: Key = Key(0xb7);
-/// System Request by its own number, which the same key has.
+/// System Request with a number of its own, though it is the same key.
 const SYSTEM_REQUEST: Key = Key(0x54);
-/// Pause, and Break with Ctrl.
+/// The key for Pause; with Ctrl, Break.
 const PAUSE: Key = Key(0xc6);
 const F7: u8 = 0x41;
 const SCROLL_LOCK: u8 = 0x46;
 const LEFT_CTRL: u8 = 0x1d;
 const LEFT_SHIFT: u8 = 0x2a;
 const NUM_LOCK: u8 = 0x45;
-/// The last key of the keypad, behind which only Japanese keyboards have some that write.
+/// The last key of the keypad. Behind it, only Japanese keyboards have keys that write.
 const KEYPAD_DECIMAL: u8 = 0x53;
 const RO: u8 = 0x73;
 
@@ -40,7 +40,7 @@ const TRANSLATION: [u8; 128] = [
     0x52, 0x53, 0x50, 0x4c, 0x4d, 0x48, 0x01, 0x45, 0x57, 0x4e, 0x51, 0x4a, 0x37, 0x49, 0x46, 0x54,
 ];
 
-/// The way back, by which the keyboard's codes of set 2 follow from those of set 1.
+/// The reverse translation, which gives the keyboard's codes of set 2 from those of set 1.
 const SET_2: [u8; 128] = {
     let mut codes = [0; 128];
     let mut code: u8 = 1;
@@ -51,7 +51,7 @@ const SET_2: [u8; 128] = {
     codes
 };
 
-/// The keys whose codes of set 3, which has no prefixes, are others than those of set 2.
+/// The keys whose codes in set 3, which has no prefixes, differ from those in set 2.
 const SET_3: [(Key, u8); 45] = [
     (Key(0x01), 0x08),
     (Key(0x1d), 0x11),
@@ -112,7 +112,7 @@ pub(super) enum CodeSet {
     Three,
 }
 
-/// The keys that are pressed besides, as far as they change the codes of others.
+/// The pressed keys that change the codes of other keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) shift: bool,
@@ -120,7 +120,7 @@ pub(super) struct Held {
     pub(super) alt: bool,
 }
 
-/// The bytes of a key: those of its press, and those of its release, of which there may be none.
+/// The bytes for pressing a key, and those for releasing it, of which there may be none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Codes {
     pub(super) make: Vec<u8>,
@@ -128,7 +128,7 @@ pub(super) struct Codes {
 }
 
 impl CodeSet {
-    /// The set of this number.
+    /// The set with this number.
     pub(super) fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Self::One),
@@ -138,7 +138,7 @@ impl CodeSet {
         }
     }
 
-    /// Its number.
+    /// The set's number.
     pub(super) fn number(self) -> u8 {
         match self {
             Self::One => 1,
@@ -147,7 +147,7 @@ impl CodeSet {
         }
     }
 
-    /// The byte in place of keys that were lost.
+    /// The byte that stands for lost keys.
     pub(super) fn overrun(self) -> u8 {
         match self {
             Self::One => 0xff,
@@ -162,7 +162,7 @@ impl CodeSet {
         }
         let (make, release) = match key {
             PAUSE if held.ctrl => {
-                // It is pressed and let go at once.
+                // It is pressed and released at once.
                 let make = [self.press(Key(SCROLL_LOCK | 0x80)), self.release(Key(SCROLL_LOCK | 0x80))];
                 (make.concat(), Vec::new())
             }
@@ -176,7 +176,7 @@ impl CodeSet {
             PRINT | SYSTEM_REQUEST if held.alt => (self.press(SYSTEM_REQUEST), self.release(SYSTEM_REQUEST)),
             PRINT | SYSTEM_REQUEST if held.ctrl || held.shift => (self.press(PRINT), self.release(PRINT)),
             PRINT | SYSTEM_REQUEST => {
-                // With a shift of its own, as the first keyboards had it on the keypad's asterisk.
+                // With its own shift code, because the first keyboards had it as Shift and the keypad's asterisk.
                 let shift = Key(LEFT_SHIFT | 0x80);
                 let make = [self.press(shift), self.press(PRINT)];
                 (make.concat(), [self.release(PRINT), self.release(shift)].concat())
@@ -210,7 +210,7 @@ impl CodeSet {
         bytes
     }
 
-    /// The last byte of the press of the key that has this code in set 1.
+    /// The last byte of a press, for the key that has this code in set 1.
     fn code(self, code: u8) -> u8 {
         if self == Self::One { code } else { SET_2[usize::from(code & 0x7f)] }
     }
@@ -230,15 +230,15 @@ fn set_3(key: Key) -> Option<u8> {
     }
 }
 
-/// A translator from set 2 to set 1, as the controller has it.
+/// A translator from set 2 to set 1, as in the controller.
 #[derive(Debug, Default)]
 pub(super) struct Translator {
-    /// The byte before was the prefix of a release.
+    /// The last byte was the prefix of a release.
     pub(super) is_release: bool,
 }
 
 impl Translator {
-    /// Translates the next byte; a release's prefix has none of its own.
+    /// Translates the next byte. A release's prefix is translated together with the byte after it.
     pub(super) fn next(&mut self, byte: u8) -> Option<u8> {
         if byte == BREAK {
             self.is_release = true;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{CommandByte, I8042, Output, Status, keyboard, scancodes::Translator};
 use crate::state::{StateError, Stateful};
 
-/// The registers, the bytes that wait, and the keyboard.
+/// The registers, the waiting bytes, and the keyboard.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -15,7 +15,7 @@ pub struct State {
     output: Option<OutputState>,
     reply: Option<OutputState>,
     last: u8,
-    /// The translator has had the prefix of a release.
+    /// The translator has got the prefix of a release.
     is_release: bool,
     keyboard: keyboard::State,
 }
@@ -51,7 +51,7 @@ impl Stateful for I8042 {
         })
     }
 
-    /// The keys that were down are let go: whoever pressed them is not there any more.
+    /// Loads a state. Pressed keys are released: whoever pressed them is not there any more.
     fn load(&mut self, state: State) -> Result<(), StateError> {
         let output = |output: Option<OutputState>| {
             let Some(OutputState { byte, status, is_reply }) = output else { return Ok(None) };
@@ -72,7 +72,7 @@ impl Stateful for I8042 {
     }
 }
 
-/// The bits that are of one byte.
+/// The status bits that belong to a byte.
 const OUTPUT_STATUS: Status = Status::MOUSE.union(Status::TIMEOUT);
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Control, Events, PowerManagement};
 use crate::state::{StateError, Stateful};
 
-/// The registers. The PM timer counts on where it stopped: nobody sees it go back, or the time in between.
+/// The registers. The PM timer continues where it stopped: the guest doesn't see it go back, nor the time in between.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {

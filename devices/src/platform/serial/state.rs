@@ -8,7 +8,7 @@ use vm_superio::serial::{NoEvents, SerialState};
 use super::{Causes, DATA_READY, DIVISOR_LATCH, Serial, Sink, TIME_OUT, Unheard};
 use crate::state::{StateError, Stateful, hex};
 
-/// The registers, and the interrupts that the guest was told of.
+/// The registers, and the causes for which the guest was interrupted.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -45,7 +45,7 @@ impl Stateful for Serial {
         })
     }
 
-    /// The guest was interrupted for what it was told of: the interrupt controller knows.
+    /// Loads a state, without interrupting again: the interrupt controller's state has those interrupts.
     fn load(&mut self, state: State) -> Result<(), StateError> {
         let causes = |bits| {
             Causes::from_bits(bits).ok_or(StateError::Nonsense("a serial port has no such interrupts"))

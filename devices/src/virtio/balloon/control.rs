@@ -1,4 +1,4 @@
-//! A balloon as its user and its host have it.
+//! A balloon's target and size, for its user and the host.
 
 use std::{
     fmt::Debug,
@@ -10,44 +10,44 @@ use vm_memory::VolatileSlice;
 
 use crate::once::Once;
 
-/// The balloon counts in pages of this size, whatever the guest's or the host's are.
+/// The shift of a balloon's page size, 4 KiB, whatever the guest's or the host's pages are.
 pub(super) const PAGE_SHIFT: u32 = 12;
 
-/// The host's side of guest memory.
+/// Takes back guest memory for the host.
 pub trait Reclaim: Send + Sync + Debug {
-    /// Takes back the pages that lie whole in `memory`. They read as zeros, or as they were.
+    /// Takes back the whole pages in `memory`. They read as zeros afterwards, or as before.
     ///
     /// # Errors
     ///
-    /// The host can't.
+    /// The host refuses.
     fn reclaim(&self, memory: &VolatileSlice<'_>) -> io::Result<()>;
 }
 
-/// A balloon as its user sees it. It outlives resets.
+/// A balloon from its user's view. It outlives resets.
 #[derive(Debug, Default)]
 pub struct Control {
-    /// Pages that the guest is asked to put in, and that it has put in.
+    /// Pages that the guest is asked to put into the balloon, and pages that are in it.
     pub(super) target: AtomicU32,
     pub(super) actual: AtomicU32,
-    /// Bytes that the host has taken back, again and again.
+    /// Bytes that the host has taken back, counted each time.
     pub(super) reclaimed: AtomicU64,
     pub(super) host_refuses: Once,
     pub(super) broken_queue: Once,
 }
 
 impl Control {
-    /// Asks the guest to give up `bytes` of its memory, in all. It hears of it when the device is next measured.
+    /// Asks the guest to give up `bytes` of its memory in all. The guest is notified when the device is next measured.
     pub fn set_target(&self, bytes: u64) {
         self.target.store(u32::try_from(bytes >> PAGE_SHIFT).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    /// Returns how many bytes the guest has given up, as it says itself.
+    /// Returns how many bytes the guest has given up, according to the guest.
     #[must_use]
     pub fn actual(&self) -> u64 {
         u64::from(self.actual.load(Ordering::Relaxed)) << PAGE_SHIFT
     }
 
-    /// Returns how many bytes the host has taken back since nvmm started. The same page may have been among them often.
+    /// Returns how many bytes the host has taken back since nvmm started. Pages that were taken back repeatedly count each time.
     #[must_use]
     pub fn reclaimed(&self) -> u64 {
         self.reclaimed.load(Ordering::Relaxed)

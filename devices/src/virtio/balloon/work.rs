@@ -1,4 +1,4 @@
-//! A balloon's part in serving its queues.
+//! The work on a balloon's queues.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -17,7 +17,7 @@ use crate::{
     worker::Stop,
 };
 
-/// Bytes of page numbers that are looked at together: as many as Linux's driver gives at a time.
+/// Bytes of page numbers that are read at a time: as many as Linux's driver passes at a time.
 const NUMBERS: usize = 256 * size_of::<u32>();
 
 /// The purpose of a queue.
@@ -38,7 +38,7 @@ pub(super) struct Work {
 }
 
 impl Job {
-    /// The purpose of the queue of this number.
+    /// The purpose of the queue with this number.
     pub(super) fn of(queue: u16) -> Self {
         match queue {
             0 => Self::Inflate,
@@ -53,8 +53,7 @@ impl Work {
         Self { job, memory, reclaim, control }
     }
 
-    /// Gives the pages with these `numbers` to the host; `None` if told to stop before the end. Those that are no memory are
-    /// passed over.
+    /// Gives the pages with these `numbers` to the host; `None` if it has to stop before the end. Pages that are no memory are skipped.
     fn inflate(&self, numbers: &Buffers<'_>, stop: &Stop) -> Option<()> {
         for from in (0..numbers.len()).step_by(NUMBERS) {
             go_on(stop)?;
@@ -76,7 +75,7 @@ impl Work {
         Some(())
     }
 
-    /// Gives the pages in `free` to the host; `None` if told to stop before the end.
+    /// Gives the pages in `free` to the host; `None` if it has to stop before the end.
     fn report(&self, free: &Buffers<'_>, stop: &Stop) -> Option<()> {
         free.as_slice().iter().try_for_each(|memory| {
             self.reclaim(memory);
@@ -86,7 +85,7 @@ impl Work {
 
     pub(super) fn reclaim(&self, memory: &VolatileSlice<'_>) {
         let reclaimed = self.reclaim.reclaim(memory);
-        // They are zeros now, also if the host keeps them.
+        // They may have become zeros, even if the host has kept some.
         self.memory.wrote_to(memory);
         match reclaimed {
             Ok(()) => {
@@ -102,7 +101,7 @@ impl Work {
     fn serve<'m>(&self, chain: &Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
         let done = match self.job {
             Job::Inflate => self.inflate(&chain.readable, queue.stop()),
-            // The pages are there when they are used.
+            // Nothing to do: the pages are allocated when they are used.
             Job::Deflate => Some(()),
             Job::Report => self.report(&chain.writable, queue.stop()),
         };
@@ -129,7 +128,7 @@ impl Handler for Work {
     }
 }
 
-/// `None` if told to stop.
+/// `None` if it has to stop.
 fn go_on(stop: &Stop) -> Option<()> {
     (!stop.is_set()).then_some(())
 }

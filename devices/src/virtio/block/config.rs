@@ -17,11 +17,10 @@ use crate::{
 /// [`SECTOR_SIZE`], for lengths of 32 bits.
 const SECTOR_LEN: u32 = 512;
 
-/// The most segments in a request: with header and status, it is a chain of 1024 buffers.
+/// The most segments of a request: with header and status, it is a chain of 1024 buffers.
 const MAX_SEGMENTS: u16 = 1022;
 
-/// virtio 1.3, "Block Device", "Device configuration layout": `struct virtio_blk_config`, as far as the features
-/// offered reach.
+/// virtio 1.3, "Block Device", "Device configuration layout": `struct virtio_blk_config`, up to the last field of the offered features.
 #[derive(Clone, Debug, FromZeros, Immutable, IntoBytes)]
 #[repr(C)]
 pub(super) struct Config {
@@ -33,7 +32,7 @@ pub(super) struct Config {
     heads: u8,
     sectors: u8,
     blk_size: U32,
-    /// Logical blocks in a physical one, as a power of two.
+    /// The number of logical blocks in a physical one, as a power of two.
     physical_block_exp: u8,
     alignment_offset: u8,
     /// In logical blocks.
@@ -63,7 +62,7 @@ impl Config {
     pub(super) fn new(size: u64, block_size: BlockSize, options: &BlockOptions, features: u64) -> Self {
         let logical = block_size.logical.max(1);
         let physical = (block_size.physical / logical).max(1);
-        // All of the queue but the header and the status.
+        // All descriptors of the queue except for the header's and the status's.
         let segments = options.queue_size.saturating_sub(2).clamp(1, MAX_SEGMENTS);
         let mut config = Self {
             seg_max: u32::from(segments).into(),
@@ -90,7 +89,7 @@ impl Config {
         config
     }
 
-    /// Takes the disk's size in bytes, and says whether it is another than before.
+    /// Sets the disk's size in bytes, and returns whether it has changed.
     pub(super) fn set_size(&mut self, size: u64) -> bool {
         let capacity = (size / SECTOR_SIZE).into();
         std::mem::replace(&mut self.capacity, capacity) != capacity

@@ -1,4 +1,4 @@
-//! Requests of any bytes, in chains of any shape.
+//! Fuzzes requests, in chains of any shape.
 
 use std::{
     io,
@@ -24,11 +24,11 @@ use crate::{
     worker::Stop,
 };
 
-/// Bytes of the disk.
+/// The length of the disk in bytes.
 const DISK_LEN: usize = 64 << 9;
 
 bitflags::bitflags! {
-    /// What the device is like: the first byte.
+    /// The options of the device: the first byte.
     #[derive(Clone, Copy, Debug)]
     struct Setup: u8 {
         const READ_ONLY = 1 << 0;
@@ -84,7 +84,7 @@ fn executor(disk: &Arc<MemoryDisk>, setup: Setup) -> (Executor, Terms) {
     (Executor::new(0, disk, options.into(), cache, Stop::default()), terms)
 }
 
-/// Carries out the request in `chain`, and checks what that did. Returns how to give it back; `None`: it is no request.
+/// Carries out the request in `chain`, and checks the effects. Returns how to return the chain; `None` if it is no request.
 fn carry_out(
     executor: &Executor,
     terms: Terms,
@@ -111,7 +111,7 @@ fn carry_out(
     if !is_write || status != Some(0) && disk.setup.contains(Setup::FAILS) {
         assert!(disk.bytes() == disk_before, "{operation:?} wrote to the disk");
     }
-    // Once what was writable is as before, so is everything.
+    // If the writable memory is as before, all memory must be.
     let memory_after = everything(memory);
     for (buffer, before) in writable.iter().zip(&before) {
         buffer.copy_from(before);
@@ -121,13 +121,13 @@ fn carry_out(
     Some((used, written))
 }
 
-/// A disk for other fuzzing than this one's: the lowest two bits make it read-only, and fail.
+/// A disk for other fuzz targets: the lowest two bits of `setup` make it read-only, and make it fail.
 pub(crate) fn memory_disk(setup: u8) -> Arc<dyn Disk> {
     let setup = Setup::from_bits_retain(setup) & (Setup::READ_ONLY | Setup::FAILS);
     Arc::new(MemoryDisk::new(setup))
 }
 
-/// A disk that only the rightful requests may reach.
+/// A disk that only permitted requests may reach.
 #[derive(Debug)]
 struct MemoryDisk {
     setup: Setup,
@@ -143,7 +143,7 @@ impl MemoryDisk {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Does `call` with what the disk has at `range`.
+    /// Calls `call` with the disk's bytes at `range`.
     fn with(&self, range: Range<u64>, call: impl FnOnce(&mut [u8])) -> io::Result<()> {
         let sectors = range.start.is_multiple_of(SECTOR_SIZE) && range.end.is_multiple_of(SECTOR_SIZE);
         assert!(sectors, "{range:?} is not sectors");

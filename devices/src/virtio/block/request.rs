@@ -1,4 +1,4 @@
-//! The requests that descriptor chains make of a disk.
+//! Requests to a disk in descriptor chains.
 
 use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES, VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK,
@@ -20,7 +20,7 @@ use crate::{
     virtio::queue::{Buffers, Chain},
 };
 
-/// Why a chain is no request. There is no place for an answer then, or none that the driver would agree on.
+/// Reasons why a chain is no request. Then there is no place for an answer, or none that is clear to the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RequestError {
     #[error("descriptor chain {0} is too short for a request header")]
@@ -38,15 +38,15 @@ struct Header {
     sector: U64,
 }
 
-/// virtio 1.3, "Block Device", "Device Operation": `struct virtio_blk_req`, wherever the driver cut it.
+/// virtio 1.3, "Block Device", "Device Operation": `struct virtio_blk_req`, split in any way.
 #[derive(Debug)]
 pub(super) struct Request<'m> {
     pub(super) operation: Operation,
-    /// The first sector, in units of 512 bytes; only for [`Operation::In`] and [`Operation::Out`].
+    /// The first sector, in units of 512 bytes. It only counts for [`Operation::In`] and [`Operation::Out`].
     pub(super) sector: u64,
-    /// Data to the disk.
+    /// Data that goes to the disk.
     pub(super) data_out: Buffers<'m>,
-    /// Data from the disk.
+    /// Data that comes from the disk.
     pub(super) data_in: Buffers<'m>,
     status: VolatileSlice<'m>,
     head: u16,
@@ -71,11 +71,11 @@ pub(super) struct Answer<'m> {
     head: u16,
     /// The number of writable bytes before the status.
     room: usize,
-    /// The bytes that are moved go into that room.
+    /// The moved bytes are written into the bytes before the status.
     fills: bool,
 }
 
-/// The terms agreed on with the driver, and its limits.
+/// What was negotiated with the driver, and its limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     pub(super) features: u64,
@@ -83,8 +83,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// The segments of a discard or a write of zeros, if its `feature` was agreed on. It is not offered for a disk that is
-    /// only read.
+    /// The segments of a discard or a write of zeros, if its `feature` was negotiated. A read-only disk does not offer it.
     fn segments(
         self,
         feature: u32,
@@ -116,7 +115,7 @@ impl<'m> Request<'m> {
         })
     }
 
-    /// The request to a disk of `size` bytes, under these `terms`.
+    /// The request to a disk of `size` bytes, according to `terms`.
     pub(super) fn on_disk(mut self, terms: Terms, size: u64) -> block::Request<'m, Answer<'m>> {
         let sector = self.sector;
         let mut segments = |feature, limits| terms.segments(feature, &mut self.data_out, limits, size);
@@ -148,11 +147,11 @@ impl<'m> Request<'m> {
 }
 
 impl Reply for Answer<'_> {
-    /// The chain's first descriptor and its used length.
+    /// The index of the chain's first descriptor, and the used length.
     type Answer = (u16, u32);
 
-    /// Writes the status. The used length is of bytes from the front, which the driver may take as written. The status is
-    /// the last one, so it counts only if all before it were.
+    /// Writes the status. The used length counts bytes from the front, which the driver may regard as written. The status is the last byte,
+    /// so it is included only if all bytes before it were written.
     fn complete(self, result: Result<usize, Refusal>) -> (u16, u32) {
         let (status, written) = match result {
             Ok(bytes) => (VIRTIO_BLK_S_OK, if self.fills { bytes } else { 0 }),

@@ -12,7 +12,7 @@ const ANSWER: usize = 3;
 const RELEASE: usize = 6;
 const KEYS: usize = 256;
 
-/// The settings, the bytes that wait, and the keys that are down.
+/// The settings, the waiting bytes, and the pressed keys.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct State {
@@ -42,11 +42,11 @@ impl Keyboard {
         }
     }
 
-    /// Takes up a state, and lets go of all keys.
+    /// Loads a state, and releases all keys.
     pub(in super::super) fn load(&mut self, state: State) -> Result<(), StateError> {
         let releases = || state.down.values().chain(&state.late);
         let fits = state.answer.len() <= ANSWER
-            // One more says that keys were lost.
+            // One more byte reports lost keys.
             && state.keys.len() <= FIFO + 1
             && state.late.len() <= KEYS
             && releases().all(|release| release.len() <= RELEASE);
@@ -70,7 +70,7 @@ impl Keyboard {
         Ok(())
     }
 
-    /// Lets go of all keys.
+    /// Releases all keys.
     fn let_go(&mut self) {
         let down: Vec<_> = self.down.keys().copied().collect();
         down.into_iter().for_each(|key| self.key(key, false));
