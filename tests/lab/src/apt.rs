@@ -15,11 +15,14 @@ pub(crate) const UNIT_TESTS: &[&str] = &[
     "dmidecode",
     "dosfstools",
     "e2fsprogs",
+    "fish",
     "gdb",
+    "groff-base",
     "grub-common",
     "grub-pc-bin",
     "inetutils-telnet",
     "iproute2",
+    "mandoc",
     "mtools",
     "passt",
     "python3-pip",
@@ -28,6 +31,7 @@ pub(crate) const UNIT_TESTS: &[&str] = &[
     "seabios",
     "socat",
     "xz-utils",
+    "zsh",
 ];
 
 /// Waits for dpkg's lock, which a cloud machine's own updates hold in its first minutes, and tries a mirror again.

@@ -1,0 +1,27 @@
+//! Completions of the command line for shells.
+
+use clap::Command;
+use clap_complete::{Shell, generate};
+
+/// A shell's completions.
+#[derive(Debug)]
+pub(crate) struct Completions {
+    /// The name of their file, by which the shell finds them.
+    pub(crate) file: &'static str,
+    /// Their text.
+    pub(crate) text: Vec<u8>,
+}
+
+/// The completions of bash, zsh and fish for `nvmm`.
+pub(crate) fn all(nvmm: &Command) -> Vec<Completions> {
+    let completions = |(shell, file)| {
+        let mut text = Vec::new();
+        generate(shell, &mut nvmm.clone(), "nvmm", &mut text);
+        Completions { file, text }
+    };
+    [(Shell::Bash, "nvmm"), (Shell::Zsh, "_nvmm"), (Shell::Fish, "nvmm.fish")].map(completions).into()
+}
+
+#[cfg(test)]
+#[path = "completions_test.rs"]
+mod tests;
