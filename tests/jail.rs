@@ -360,13 +360,19 @@ fn descriptors(process: u32) -> BTreeMap<u32, (bool, PathBuf)> {
         .collect()
 }
 
+/// A line of apparmor_parser's about the kernel that it runs on, not about the profile.
+const KERNEL_WITHOUT_APPARMOR: &str = "Cache read/write disabled: interface file missing.";
+
 /// Runs a program that checks a file, if there is such a program.
 fn checked_by(program: &str, options: &[&str], file: &Path) {
     match Command::new(program).args(options).arg(file).output() {
         Err(error) => println!("skipped: {program}: {error}"),
         Ok(output) => {
             let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-            assert!(output.status.success() && said.iter().all(String::is_empty), "{program}: {said:?}");
+            let lines = said.iter().flat_map(|text| text.lines());
+            let complaints: Vec<_> =
+                lines.filter(|line| !line.starts_with(KERNEL_WITHOUT_APPARMOR)).collect();
+            assert!(output.status.success() && complaints.is_empty(), "{program}: {complaints:?}");
         }
     }
 }
@@ -380,13 +386,14 @@ fn systemd_takes_the_unit_and_nvmm_its_options() {
     let unit = fs::read_to_string(resource("systemd/nvmm@.service")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("nvmm@.service");
-    fs::write(&file, unit.replace("/usr/bin/nvmm", env!("CARGO_BIN_EXE_nvmm"))).unwrap();
+    fs::write(&file, unit.replace("ExecStart=nvmm ", concat!("ExecStart=", env!("CARGO_BIN_EXE_nvmm"), " ")))
+        .unwrap();
     checked_by("systemd-analyze", &["verify", "--man=no"], &file);
 
     if no_kvm() {
         return;
     }
-    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/nvmm ")).unwrap();
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=nvmm ")).unwrap();
     let line = line.replace("%i", "vm").replace("$NVMM_OPTIONS", "--dry-run");
     let (status, message) = refused(nvmm(), &line.split_whitespace().collect::<Vec<_>>());
     assert_eq!(status, Some(0), "{message}");
