@@ -1,4 +1,4 @@
-//! A thread behind a device's queue, which can be told to stop and then gives back what it owned.
+//! A thread that owns a part of a device. It can be told to stop, and then returns what it owned.
 
 use std::{
     convert::Infallible,
@@ -17,16 +17,16 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::threads::{self, Role};
 
-/// The ways to stop a device, by the fate of requests that were begun. A later one here is stronger.
+/// The ways to stop a device, which differ in what becomes of requests in progress. Later ones are stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Halt {
-    /// For a while: they are finished and answered.
+    /// For a while: requests in progress are finished and answered.
     Pause,
-    /// For good, or until a driver begins anew: they are left.
+    /// For good, or until a new driver: requests in progress are left.
     Reset,
 }
 
-/// The wish that a worker ends, shared by the worker and whoever has it.
+/// The request that a worker ends, shared by the worker and its owner.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop(Arc<AtomicU8>);
 
@@ -34,17 +34,17 @@ impl Stop {
     const PAUSE: u8 = 1;
     const RESET: u8 = 2;
 
-    /// Returns whether the worker is to end: it begins nothing more.
+    /// Returns whether the worker has to end. It begins nothing more.
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire) != 0
     }
 
-    /// Returns whether it is to leave what it has begun.
+    /// Returns whether it also has to leave requests in progress.
     pub(crate) fn leaves_requests(&self) -> bool {
         self.0.load(Ordering::Acquire) == Self::RESET
     }
 
-    /// Wishes for the end; the strongest wish counts.
+    /// Requests the end. The strongest request counts.
     pub(crate) fn set(&self, halt: Halt) {
         let wish = match halt {
             Halt::Pause => Self::PAUSE,
@@ -54,24 +54,23 @@ impl Stop {
     }
 }
 
-/// A running thread that owns a `T`, mostly a queue. Dropping it stops the thread and waits for it, however long that
-/// takes.
+/// A running thread that owns a `T`, mostly a queue. Dropping it stops the thread, and waits for it however long that takes.
 pub(crate) struct Worker<T> {
     stop: Stop,
     wake: EventFd,
-    /// Nothing is ever sent: it is disconnected when the thread has let go of everything.
+    /// Nothing is ever sent. The channel is disconnected when the thread has dropped everything.
     alive: Receiver<Infallible>,
     thread: Option<JoinHandle<Option<T>>>,
 }
 
 impl<T: Send + 'static> Worker<T> {
-    /// Starts a thread that does `work`, which ends soon once `stop` is set and `wake` written.
+    /// Starts a thread that does `work`, which must end soon after `stop` is set and `wake` written.
     ///
-    /// If `work` panics, `panicked` is called, by which the device is to need a reset, and the machine goes on.
+    /// If `work` panics, `panicked` is called, which should mark the device as needing a reset. The machine continues.
     ///
     /// # Errors
     ///
-    /// No descriptor or no thread is to be had.
+    /// No descriptor or thread is left.
     pub(crate) fn spawn(
         role: &Role,
         stop: Stop,
@@ -83,7 +82,7 @@ impl<T: Send + 'static> Worker<T> {
         let (dropped_last, alive) = channel();
         let thread = threads::spawn(role, move || {
             let _dropped_last = dropped_last;
-            // The panic itself was printed with the thread's name. What it left of `work`'s state is dropped, not used.
+            // The panic itself was printed with the thread's name. The rest of `work`'s state is dropped, not used.
             let worked = panic::catch_unwind(AssertUnwindSafe(work));
             if worked.is_err() {
                 panicked();
@@ -108,7 +107,7 @@ impl<T> Worker<T> {
         matches!(self.alive.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
     }
 
-    /// Waits for the thread's end, and returns what its work came to, unless it panicked.
+    /// Waits for the thread's end, and returns the result of its work, unless it panicked.
     pub(crate) fn join(mut self) -> Option<T> {
         self.thread.take()?.join().ok().flatten()
     }
@@ -118,7 +117,7 @@ impl<T> Drop for Worker<T> {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.stop(Halt::Reset);
-            // A panic was caught, and the driver was told.
+            // Panics were caught in the thread.
             let _ended = thread.join();
         }
     }
@@ -133,7 +132,7 @@ impl<T> fmt::Debug for Worker<T> {
     }
 }
 
-/// Returns `pause` as epoll takes it: whole milliseconds, no shorter, or for ever.
+/// Converts `pause` for epoll: whole milliseconds, rounded up; `None` is for ever.
 pub(crate) fn millis(pause: Option<Duration>) -> i32 {
     pause.map_or(-1, |pause| i32::try_from(pause.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX))
 }

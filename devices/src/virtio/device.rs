@@ -1,4 +1,4 @@
-//! A virtio device as its transport sees it.
+//! The interface between a virtio device and its transport.
 //!
 //! ```text
 //!            driver sets FEATURES_OK, DRIVER_OK; or the machine resumes
@@ -17,86 +17,86 @@ use vmm_sys_util::eventfd::EventFd;
 pub use crate::worker::Halt;
 use crate::{pci::ClassCode, state::SaveState};
 
-/// A sort of device, as a transport shows it to drivers and people.
+/// A kind of device, as a transport presents it to drivers and people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceKind {
     /// virtio 1.3, "Device Types".
     pub device_type: u16,
     /// PCI's class for it.
     pub class: ClassCode,
-    /// The name that QEMU has for it, such as `virtio-blk`.
+    /// QEMU's name for it, such as `virtio-blk`.
     pub name: &'static str,
 }
 
-/// The way by which a running device reaches its driver. The transport implements it; workers hold it.
+/// The running device's connection to its driver. The transport implements it; workers hold it.
 pub trait Notify: Send + Sync + Debug {
-    /// Buffers of `queue` were used: sends the queue's interrupt.
+    /// Sends the interrupt of `queue`, whose buffers were used.
     fn used(&self, queue: u16);
 
-    /// The device-specific configuration changed.
+    /// Notifies the driver that the device-specific configuration has changed.
     fn config_changed(&self);
 
-    /// Has writes to `event` send the interrupt of `queue` without any of nvmm's threads, as far as the transport can: the kernel takes
-    /// such a write. Others stay in `event`, such as while the interrupt is masked, or always, and the device calls [`Notify::used`] for
-    /// them. It holds until [`Notify::detach`].
+    /// Has writes to `event` send the interrupt of `queue` without any of nvmm's threads, as far as the transport can do that: the kernel
+    /// consumes such a write. Other writes stay in `event`, as while the interrupt is masked, and the device calls [`Notify::used`] for
+    /// them. This lasts until [`Notify::detach`].
     fn attach(&self, _queue: u16, _event: &Arc<EventFd>) {}
 
-    /// Ends what [`Notify::attach`] began.
+    /// Ends [`Notify::attach`].
     fn detach(&self, _queue: u16) {}
 
-    /// The device met something it can't go on from, such as a ring that makes no sense: sets
-    /// `DEVICE_NEEDS_RESET` and sends the configuration interrupt.
+    /// Reports an error that the device can't recover from, such as a ring that makes no sense: sets `DEVICE_NEEDS_RESET` and sends the
+    /// configuration interrupt.
     fn needs_reset(&self);
 }
 
-/// A virtqueue that the driver has enabled, moved into the device.
+/// A virtqueue that the driver has enabled, owned by the device.
 #[derive(Debug)]
 pub struct ActiveQueue {
-    /// Its number in the device.
+    /// Its index in the device.
     pub index: u16,
-    /// The rings; sized, placed and enabled by the driver, and found to lie in guest memory.
+    /// The rings: their sizes and addresses are set by the driver, and they are known to be in guest memory.
     pub queue: Queue,
     /// Written when the driver has made buffers available.
     pub kick: EventFd,
 }
 
-/// All that a device runs with until it is stopped.
+/// Everything that a device needs to run until it is stopped.
 #[derive(Debug)]
 pub struct Activation {
     /// Guest memory.
     pub memory: GuestRam,
-    /// Feature bits that both sides agreed on.
+    /// The negotiated feature bits.
     pub features: u64,
     /// The queues that the driver enabled, in order.
     pub queues: Vec<ActiveQueue>,
-    /// The way back to the driver.
+    /// The connection to the driver.
     pub notify: Arc<dyn Notify>,
 }
 
 /// A virtio device's front. Its back, made by [`VirtioDevice::activate`], is threads that own their queues.
 ///
-/// Its state is its own alone: the transport keeps the queues and what was agreed on. It is saved while the device is stopped, and taken up after
-/// [`VirtioDevice::features_agreed`], if that was called.
+/// Its saved state does not include the queues and the negotiated features, which the transport keeps. It is saved while the device is
+/// stopped, and loaded after [`VirtioDevice::features_agreed`], if that was called.
 pub trait VirtioDevice: SaveState {
-    /// The sort of device this is. It never changes.
+    /// The kind of the device. It never changes.
     fn kind(&self) -> DeviceKind;
 
-    /// Feature bits offered. `VIRTIO_F_VERSION_1` is the transport's to add.
+    /// The feature bits to offer. The transport adds `VIRTIO_F_VERSION_1`.
     fn features(&self) -> u64;
 
-    /// The greatest size of each queue; its length is the number of queues.
+    /// The largest size of each queue. The slice's length is the number of queues.
     fn queue_sizes(&self) -> &[u16];
 
-    /// Reads the device-specific configuration; bytes past its end read as zero. There is none, unless it says so.
+    /// Reads the device-specific configuration. Bytes past its end read as zero. By default, there is none.
     fn read_config(&self, _offset: u64, data: &mut [u8]) {
         data.fill(0);
     }
 
-    /// Writes the device-specific configuration; what is not writable is ignored.
+    /// Writes the device-specific configuration. Bytes that can't be written are ignored.
     fn write_config(&mut self, _offset: u64, _data: &[u8]) {}
 
-    /// Looks whether what is behind the device has changed, and with it the configuration; `true` if so. It is for the
-    /// transport to tell the driver.
+    /// Checks whether the device's back end has changed, and with it the configuration. Returns true if so; then the transport has to
+    /// notify the driver.
     ///
     /// # Errors
     ///
@@ -105,32 +105,31 @@ pub trait VirtioDevice: SaveState {
         Ok(false)
     }
 
-    /// The PCI device ID by which drivers from before virtio 1.0 know the device, if they are to find it: virtio 1.3, "PCI Device Discovery".
+    /// The PCI device ID for drivers from before virtio 1.0, if they may use the device: virtio 1.3, "PCI Device Discovery".
     fn transitional_id(&self) -> Option<u16> {
         None
     }
 
-    /// The driver has chosen `features` of those offered: the configuration that depends on them is now as they say.
-    /// [`VirtioDevice::activate`] follows, or a reset. Without `VIRTIO_F_VERSION_1` it is a legacy driver, which may choose again.
+    /// Applies the `features` that the driver has chosen to the configuration. [`VirtioDevice::activate`] follows, or a reset. Without
+    /// `VIRTIO_F_VERSION_1` it is a legacy driver, which may choose again.
     fn features_agreed(&mut self, _features: u64) {}
 
-    /// Starts working: on queues as the driver set them up, or where [`VirtioDevice::stop`] left them. What is available by
-    /// then is served without a kick. On an error the transport sets `DEVICE_NEEDS_RESET`.
+    /// Starts the device, on queues as the driver set them up, or as [`VirtioDevice::stop`] returned them. Buffers that are available
+    /// already are served without a kick. On an error the transport sets `DEVICE_NEEDS_RESET`.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the workers from starting.
+    /// The workers can't be started.
     fn activate(&mut self, activation: Activation) -> io::Result<()>;
 
-    /// Tells the workers to stop, and waits for at most `patience`. Returns their queues, with the positions where they
-    /// stopped, once no worker touches guest memory any more: none from an idle device, nor those that can't be served
-    /// further.
+    /// Tells the workers to stop, and waits for at most `patience`. Once no worker accesses guest memory any more, returns their queues
+    /// with the positions at which they stopped. An idle device returns none, and broken queues are left out.
     ///
-    /// `None`: a worker waits for the host, such as for a disk that doesn't answer. It stops as soon as it can, and this is
-    /// to be called again; after [`Halt::Pause`], also with [`Halt::Reset`].
+    /// `None` means that a worker is waiting for the host, for example for a disk that doesn't answer. It stops as soon as it can, and this
+    /// has to be called again; after [`Halt::Pause`], [`Halt::Reset`] is also possible.
     fn stop(&mut self, halt: Halt, patience: Duration) -> Option<Vec<(u16, Queue)>>;
 
-    /// Forgets the driver and what was agreed with it. It waits for workers that [`VirtioDevice::stop`] has not seen end,
-    /// however long that takes.
+    /// Forgets the driver and what was negotiated with it. Waits for workers that have not ended in [`VirtioDevice::stop`], however long
+    /// that takes.
     fn reset(&mut self);
 }

@@ -1,5 +1,5 @@
-//! virtio 1.3, "Input Device": a tablet, as QEMU's virtio-tablet is one. Its driver learns where the pointer is on the screen, and which
-//! buttons are pressed.
+//! virtio 1.3, "Input Device": a tablet like QEMU's virtio-tablet. Its driver gets the position of the pointer on the screen, and the
+//! pressed buttons.
 
 mod config;
 mod report;
@@ -24,14 +24,14 @@ use crate::{
     state::{StateError, Stateful},
 };
 
-/// An input device; for PCI, too, one of no other sort.
+/// An input device: in PCI, too, of the class "other".
 const KIND: DeviceKind = DeviceKind {
     device_type: 18,
     class: ClassCode { base: 0x09, sub: 0x80, interface: 0 },
     name: "virtio-tablet",
 };
 
-/// The queues: of events, and of statuses such as lights.
+/// The queues: for events, and for statuses such as lights.
 const QUEUE_SIZES: [u16; 2] = [64; 2];
 
 /// A virtio-input device that is a tablet.
@@ -42,7 +42,7 @@ pub struct Tablet {
     workers: Workers,
 }
 
-/// A tablet's own state.
+/// A tablet's state, without its transport's.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -51,7 +51,7 @@ pub struct State {
 }
 
 impl Tablet {
-    /// Makes a device that tells its driver of `reports`. It works once it is activated.
+    /// Makes a device that passes `reports` to its driver.
     #[must_use]
     pub fn new(reports: Arc<Reports>) -> Self {
         reports.restore(None);
@@ -81,7 +81,7 @@ impl VirtioDevice for Tablet {
         self.select.write(offset, data);
     }
 
-    /// A new driver begins with the newest report, one that goes on after a pause with all that wait.
+    /// A new driver gets only the newest report; one that continues after a pause gets all that wait.
     fn features_agreed(&mut self, _features: u64) {
         self.reports.keep_newest();
     }
@@ -108,7 +108,7 @@ impl Stateful for Tablet {
         Ok(State { select: self.select, told: self.reports.told() })
     }
 
-    /// The buttons that were pressed are let go: whoever pressed them is not there any more.
+    /// Loads a state, with all buttons released: whoever pressed them is not there any more.
     fn load(&mut self, State { select, told }: State) -> Result<(), StateError> {
         self.select = select;
         self.reports.restore(told);

@@ -53,7 +53,7 @@ const KIND: DeviceKind =
 /// virtio 1.3, "PCI Device Discovery".
 const TRANSITIONAL_ID: u16 = 0x1000;
 
-/// The most descriptors of the control queue, whose commands come one at a time.
+/// The size of the control queue, whose commands come one at a time.
 const CONTROL_QUEUE_SIZE: u16 = 64;
 
 /// A virtio-net device: the guest's side of a [`Network`].
@@ -61,22 +61,22 @@ const CONTROL_QUEUE_SIZE: u16 = 64;
 pub struct Net {
     host: Arc<dyn Network>,
     lasting: Lasting,
-    /// Those offered.
+    /// The offered features.
     features: u64,
     queue_sizes: Vec<u16>,
-    /// The state of the link that the driver was last told of.
+    /// The state of the link that the driver knows.
     link_up: bool,
     settings: Arc<Settings>,
-    /// The features that were agreed on, once they are.
+    /// The negotiated features; none before that.
     agreed: Option<u64>,
     workers: Workers,
-    /// The queues that the kernel serves while the link is up, and those of them that have stopped when not all queues have.
+    /// The queues that the kernel serves while the link is up, and those of them that have stopped while others have not.
     frames: Option<Frames>,
     stopped: Vec<(u16, Queue)>,
 }
 
 impl Net {
-    /// Makes a device on `host`. It works once it is activated.
+    /// Makes a device on `host`.
     pub fn new(host: Arc<dyn Network>, lasting: &Lasting) -> Self {
         let options = &lasting.options;
         lasting.settings.change(|state| *state = State::new(options));
@@ -100,7 +100,7 @@ impl Net {
         self.host.check().is_err_and(|error| self.lasting.link.set_gone(&self.host.name(), &error))
     }
 
-    /// Returns whether the driver knows how to announce itself.
+    /// Returns whether the driver can announce itself.
     fn can_announce(&self) -> bool {
         let announces = CTRL_VQ | GUEST_ANNOUNCE;
         self.agreed.unwrap_or(0) & announces == announces
@@ -134,7 +134,7 @@ impl VirtioDevice for Net {
         registers::read(config.as_bytes(), offset, data);
     }
 
-    /// Legacy drivers write the address, a byte at a time or all of it: virtio 1.3, "Legacy Interface: Device configuration layout".
+    /// Legacy drivers write the address, bytewise or as a whole: virtio 1.3, "Legacy Interface: Device configuration layout".
     fn write_config(&mut self, offset: u64, data: &[u8]) {
         if self.agreed.is_some_and(|features| features & VERSION_1 == 0) {
             self.settings.change(|state| {
@@ -175,7 +175,7 @@ impl VirtioDevice for Net {
         let ready = ready.and_then(|()| self.host.use_ports(state.pairs));
         // A tap may have been deleted. The driver still has a device, with its link down: one without a device would wait for it.
         let gone = ready.is_err_and(|error| self.lasting.link.set_gone(&self.host.name(), &error));
-        // A driver in another machine may have been told of another link.
+        // After a move to another machine, the driver may know another state of the link.
         let differs = self.link_up != self.lasting.link_is_up();
         if self.check_host() || gone || state.announce || differs {
             activation.notify.config_changed();

@@ -32,13 +32,13 @@ use crate::{
     },
 };
 
-/// The register of the legacy interface's I/O BAR, where there is one: virtio 1.3, "Legacy Interfaces: A Note on PCI Device Layout".
+/// The register of the legacy interface's I/O BAR, if there is one: virtio 1.3, "Legacy Interfaces: A Note on PCI Device Layout".
 const LEGACY_BAR: u8 = 0;
 /// Its size. The longest configuration of a device is virtio-blk's, of 60 bytes.
 const LEGACY_BAR_SIZE: u64 = 128;
 const _: () = assert!(LEGACY_LEN as u64 + 60 <= LEGACY_BAR_SIZE);
 
-/// Each structure has a page of the memory BAR.
+/// Each structure has a page in the memory BAR.
 const PAGE: u32 = 0x1000;
 const COMMON: u32 = 0;
 const ISR: u32 = PAGE;
@@ -50,19 +50,19 @@ const MSIX_PENDING: u32 = 5 * PAGE;
 /// `notify_off_multiplier`: each queue has a double word of its own, and so an ioeventfd.
 const NOTIFY_STRIDE: u32 = 4;
 
-/// Why a device can't be put behind this transport.
+/// Reasons why a device can't use this transport.
 #[derive(Debug, thiserror::Error)]
 pub enum VirtioPciError {
-    /// The BAR has no room for its notifications.
+    /// The BAR has no room for the queues' notifications.
     #[error("a virtio device with {0} queues: {max} are possible", max = VirtioPci::MAX_QUEUES)]
     Queues(usize),
-    /// The BAR has no room for them, or there is none.
+    /// The BAR has no room for the vectors, or there are none.
     #[error("a virtio device with {0} interrupt vectors: 1 to {max} are possible", max = VirtioPci::MAX_VECTORS)]
     Vectors(usize),
     /// The function can't have its BAR.
     #[error("a virtio device")]
     Bar(#[from] BarError),
-    /// A queue has nothing to be notified by.
+    /// The host has no eventfd left for a queue.
     #[error("can't make an eventfd")]
     EventFd(#[source] io::Error),
 }
@@ -71,7 +71,7 @@ pub enum VirtioPciError {
 #[derive(Debug)]
 pub struct VirtioPci {
     config: ConfigSpace,
-    /// The register of that BAR.
+    /// The register of the memory BAR.
     memory_bar: u8,
     /// The offsets of the MSI-X capability and of the configuration access capability.
     msix_capability: usize,
@@ -83,13 +83,13 @@ pub struct VirtioPci {
 impl VirtioPci {
     /// The size of the memory BAR.
     const BAR_SIZE: u64 = 8 * PAGE as u64;
-    /// The greatest number of queues: their notifications are in one page.
+    /// The most queues: their notifications are in one page.
     pub const MAX_QUEUES: usize = (PAGE / NOTIFY_STRIDE) as usize;
-    /// The greatest number of MSI-X vectors: the table is in one page.
+    /// The most MSI-X vectors: the table is in one page.
     pub const MAX_VECTORS: usize = PAGE as usize / Msix::ENTRY_LEN;
 
-    /// Makes `device` the function at `address`, whose BARs are to be placed. It interrupts by `line`, an input of its own where
-    /// the function's INTx pin leads, until the driver enables `vectors`: best one for each queue and one for the configuration.
+    /// Makes `device` the function at `address`, whose BARs are still to be placed. It interrupts by `line`, which is its own input to the
+    /// GSI of the function's INTx pin, until the driver enables `vectors`: ideally one for each queue and one for the configuration.
     ///
     /// # Errors
     ///
@@ -185,19 +185,19 @@ impl VirtioPci {
         self.common.interrupts().status().contains(Status::DRIVER_OK)
     }
 
-    /// Passes on a write by which a driver may begin to use the device, or end that.
+    /// Makes a write by which a driver may begin or stop to use the device.
     fn follow_driver(&mut self, write: impl FnOnce(&mut Common)) -> Effect {
         let before = self.driver_ok();
         write(&mut self.common);
         if before == self.driver_ok() { Effect::None } else { Effect::Decode }
     }
 
-    /// Returns whether `bar` is the legacy interface's.
+    /// Returns whether `bar` is that of the legacy interface.
     fn is_legacy(&self, bar: u8) -> bool {
         bar != self.memory_bar
     }
 
-    /// The access that the configuration access capability is set to, if it is a naturally aligned one to the memory BAR.
+    /// The access to which the configuration access capability is set, if it is a naturally aligned one to the memory BAR.
     fn window(&self) -> Option<(u64, usize)> {
         let field = |field| u32::from_le_bytes(self.config.get(self.config_access + field));
         let [bar] = self.config.get(self.config_access + ConfigAccessCapability::BAR);
@@ -208,19 +208,19 @@ impl VirtioPci {
         (reaches && offset < Self::BAR_SIZE).then_some((offset, usize::try_from(length).ok()?))
     }
 
-    /// The place of the window in configuration space.
+    /// The offsets of the window's data in configuration space.
     fn window_data(&self) -> Range<usize> {
         let Range { start, end } = ConfigAccessCapability::DATA;
         self.config_access + start..self.config_access + end
     }
 
-    /// Returns true if an access to configuration space is one to the window, and so to the BAR.
+    /// Returns true if an access to configuration space reaches the window, and so the BAR.
     fn reaches_window(&self, offset: u16, len: usize) -> bool {
         let offset = usize::from(offset);
         overlap(&(offset..offset.saturating_add(len)), &self.window_data())
     }
 
-    /// Brings the interrupts in line with configuration space.
+    /// Applies configuration space to the interrupts.
     fn follow_config(&mut self) {
         let control = self.config.get(self.msix_capability + MsixCapability::CONTROL);
         let control = MessageControl::from(u16::from_le_bytes(control));
@@ -303,8 +303,8 @@ impl PciFunction for VirtioPci {
         }
     }
 
-    /// The queues' notifications, while a driver uses the device: as it is found and set up, its BARs come and go often, and moving
-    /// them costs the host more than the BARs.
+    /// The queues' notifications, while a driver uses the device. While the device is discovered and set up, its BARs are moved often, and
+    /// moving doorbells costs the host more than moving BARs.
     fn doorbells(&self) -> Vec<Doorbell<'_>> {
         if !self.driver_ok() {
             return Vec::new();

@@ -1,8 +1,8 @@
-//! Taking requests off a virtqueue whose driver may be broken or hostile.
+//! Takes requests off a virtqueue whose driver may be broken or hostile.
 //!
-//! The rings are found in memory once, when a worker begins to serve them; after that an access is a comparison with their
-//! length. A chain is either whole, in guest memory and in order, or an error after which the queue can't be used: the
-//! driver and the device no longer agree on what it holds.
+//! The rings' memory is looked up once, when a worker begins to serve them; each access is then only compared with their length. A chain is
+//! either complete, in guest memory and in order, or it is an error after which the queue can't be used: the driver and the device no
+//! longer agree on its contents.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -22,27 +22,27 @@ use vm_memory::{AtomicAccess, Bytes, VolatileMemory, VolatileSlice};
 pub use crate::buffers::Buffers;
 use crate::buffers::Regions;
 
-/// The most buffers in a chain. The specification says the queue's size, but drivers that use indirect tables go past
-/// small ones, and QEMU lets them go up to this.
+/// The most buffers in a chain. The specification allows as many as the queue's size, but drivers with indirect tables exceed that with
+/// small queues, and QEMU accepts up to this number.
 const MAX_BUFFERS: usize = 1024;
 
 /// virtio 1.3, "The Virtqueue Descriptor Table": `struct virtq_desc`, its length.
 const DESCRIPTOR: usize = 16;
 
-/// virtio 1.3, "The Virtqueue Available Ring" and "The Virtqueue Used Ring": where the fields are.
+/// virtio 1.3, "The Virtqueue Available Ring" and "The Virtqueue Used Ring": offsets of the fields.
 const FLAGS: usize = 0;
 const INDEX: usize = 2;
 const RING: usize = 4;
 const AVAILABLE_ENTRY: usize = 2;
 const USED_ENTRY: usize = 8;
 
-/// Why a queue can't go on.
+/// Reasons why a queue can't be used any more.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The rings are not where a queue's can be.
+    /// The rings are not in memory, or not aligned.
     #[error("its rings are not in memory")]
     NoRings,
-    /// More was made available than the queue holds.
+    /// More chains were made available than the queue can hold.
     #[error("its available index makes no sense: {available}, after {taken} chains were taken")]
     Available {
         /// The driver's index.
@@ -50,10 +50,10 @@ pub enum QueueError {
         /// The index of the next chain to take.
         taken: u16,
     },
-    /// A chain that is given back is none of the queue's.
+    /// A chain to return does not belong to the queue.
     #[error("descriptor chain {0} is not of this queue")]
     NoChain(u16),
-    /// A loop, an index past the table, a bad indirect table, or 4 GiB and more.
+    /// A loop, an index beyond the table, a bad indirect table, or 4 GiB or more.
     #[error("descriptor chain {0} has no end")]
     Endless(u16),
     /// More than 1024 buffers.
@@ -62,7 +62,7 @@ pub enum QueueError {
     /// A buffer of no bytes.
     #[error("descriptor chain {0} has an empty buffer")]
     Empty(u16),
-    /// A buffer not in guest memory.
+    /// A buffer that is not in guest memory.
     #[error("descriptor chain {head} has a buffer outside memory: {len:#x} bytes at {address:#x}")]
     OutsideMemory {
         /// The chain's first descriptor.
@@ -72,7 +72,7 @@ pub enum QueueError {
         /// Its length.
         len: u32,
     },
-    /// A device-readable buffer behind a device-writable one.
+    /// A readable buffer after a writable one.
     #[error("descriptor chain {0} has a readable buffer behind a writable one")]
     OutOfOrder(u16),
 }
@@ -80,11 +80,11 @@ pub enum QueueError {
 /// A descriptor chain, resolved to guest memory.
 #[derive(Debug)]
 pub struct Chain<'m> {
-    /// Its first descriptor, which names it in the used ring.
+    /// The index of its first descriptor, by which the used ring refers to it.
     pub head: u16,
-    /// The part that the driver gives to the device.
+    /// The data from the driver to the device.
     pub readable: Buffers<'m>,
-    /// The part that the device answers in.
+    /// The room for the device's answer.
     pub writable: Buffers<'m>,
     /// The number of descriptors that it takes up in the queue's own table.
     pub descriptors: u16,
@@ -93,7 +93,7 @@ pub struct Chain<'m> {
 /// A split virtqueue as the device serves it.
 #[derive(Debug)]
 pub struct Rings<'m> {
-    /// As it was given, and is given back.
+    /// The queue as it was passed in; it is returned in the end.
     queue: Queue,
     regions: Regions<'m>,
     descriptors: VolatileSlice<'m>,
@@ -103,20 +103,20 @@ pub struct Rings<'m> {
     event_idx: bool,
     /// The index of the next chain to take.
     next_avail: u16,
-    /// The driver's index, when it was last looked at.
+    /// The driver's index when it was last read.
     avail_end: u16,
     /// The index of the next entry of the used ring.
     next_used: u16,
-    /// Chains given back since [`Rings::wants_interrupt`] was last asked.
+    /// The number of chains that were returned since the last [`Rings::wants_interrupt`].
     given_back: u16,
 }
 
 impl<'m> Rings<'m> {
-    /// Finds the rings of `queue` in `memory`.
+    /// Looks up the rings of `queue` in `memory`.
     ///
     /// # Errors
     ///
-    /// They are not aligned, or not each in one region of it.
+    /// They are not aligned, or not each in one region.
     pub fn new(queue: Queue, memory: &'m GuestRam) -> Result<Self, QueueError> {
         let regions = Regions::new(memory);
         let size = queue.size();
@@ -130,7 +130,7 @@ impl<'m> Rings<'m> {
         }
         Ok(Self {
             descriptors: find(queue.desc_table(), 16, DESCRIPTOR * entries)?,
-            // Behind each ring is a field for the event index.
+            // After each ring there is a field for the event index.
             available: find(queue.avail_ring(), 2, RING + AVAILABLE_ENTRY * entries + 2)?,
             used: find(queue.used_ring(), 4, RING + USED_ENTRY * entries + 2)?,
             size,
@@ -144,7 +144,7 @@ impl<'m> Rings<'m> {
         })
     }
 
-    /// The queue, with the positions where this stopped.
+    /// The queue, with the current positions.
     #[must_use]
     pub fn into_queue(mut self) -> Queue {
         self.queue.set_next_avail(self.next_avail);
@@ -152,7 +152,7 @@ impl<'m> Rings<'m> {
         self.queue
     }
 
-    /// The number of its descriptors.
+    /// The number of descriptors.
     #[must_use]
     pub fn size(&self) -> u16 {
         self.size
@@ -162,10 +162,10 @@ impl<'m> Rings<'m> {
     ///
     /// # Errors
     ///
-    /// The ring or the chain is broken: virtio 1.3, "Virtqueues", leaves nothing to do but to ask for a reset.
+    /// The ring or the chain is broken. According to virtio 1.3, "Virtqueues", the device can only ask for a reset.
     pub fn pop(&mut self) -> Result<Option<Chain<'m>>, QueueError> {
         if self.next_avail == self.avail_end {
-            // Entries that the driver wrote before the index are seen after it.
+            // Entries that the driver wrote before the index are visible after reading it.
             let available = load(&self.available, INDEX, Ordering::Acquire)?;
             if available.wrapping_sub(self.next_avail) > self.size {
                 return Err(QueueError::Available { available, taken: self.next_avail });
@@ -181,18 +181,18 @@ impl<'m> Rings<'m> {
         self.chain(head).map(Some)
     }
 
-    /// Puts the chain that was taken last back on the queue, to be taken again. It must not have been given to the driver.
+    /// Puts the chain that was taken last back on the queue. It must not have been returned to the driver.
     pub fn put_back(&mut self) {
         self.next_avail = self.next_avail.wrapping_sub(1);
     }
 
-    /// The number of chains that can be taken, as far as is known without looking.
+    /// The number of chains that can be taken, as far as is known without reading memory.
     #[must_use]
     pub fn seen(&self) -> u16 {
         self.avail_end.wrapping_sub(self.next_avail)
     }
 
-    /// Gives the chain `head` back to the driver, with `written` bytes in its writable buffers.
+    /// Returns the chain `head` to the driver, with `written` bytes in its writable buffers.
     ///
     /// # Errors
     ///
@@ -201,11 +201,11 @@ impl<'m> Rings<'m> {
         self.push_all([(head, written)])
     }
 
-    /// Gives several chains back, each with so many bytes in its writable buffers. The driver sees all of them or none.
+    /// Returns several chains, each with the number of bytes in its writable buffers. The driver sees all of them or none.
     ///
     /// # Errors
     ///
-    /// One is no descriptor of the queue. None is given back.
+    /// One is no descriptor of the queue. Then no chain is returned.
     pub fn push_all(&mut self, chains: impl IntoIterator<Item = (u16, u32)>) -> Result<(), QueueError> {
         let mut next_used = self.next_used;
         for (head, written) in chains {
@@ -220,14 +220,14 @@ impl<'m> Rings<'m> {
         }
         self.given_back = self.given_back.wrapping_add(next_used.wrapping_sub(self.next_used));
         self.next_used = next_used;
-        // The driver sees the entries, and what was written to the buffers, before the index.
+        // The driver sees the entries and the written buffers before the index.
         store(&self.used, INDEX, next_used.to_le(), Ordering::Release)?;
         self.regions.memory().wrote_to(&self.used);
         Ok(())
     }
 
-    /// Notes the writable buffers of a chain that is given back as written to. Until then its descriptors are the device's, and are read again; a driver
-    /// that has changed them all the same harms its own memory alone.
+    /// Records the writable buffers of a returned chain as written to. It reads the descriptors again, which belong to the device until
+    /// then; a driver that changes them nevertheless harms only its own memory.
     fn note_writes(&self, head: u16) {
         let memory = self.regions.memory();
         if memory.written().is_on()
@@ -237,19 +237,19 @@ impl<'m> Rings<'m> {
         }
     }
 
-    /// Chains that were given back since [`Rings::wants_interrupt`] was last asked.
+    /// The number of chains that were returned since the last [`Rings::wants_interrupt`].
     #[must_use]
     pub fn unreported(&self) -> u16 {
         self.given_back
     }
 
-    /// Returns true if the driver wants an interrupt for the chains that were given back since this was asked last.
+    /// Returns true if the driver wants an interrupt for the chains that were returned since the last call.
     ///
     /// # Errors
     ///
     /// Never for a queue that has been served.
     pub fn wants_interrupt(&mut self) -> Result<bool, QueueError> {
-        // The driver sees the used index before this looks for what the driver wants, or the other way round.
+        // The driver sees the used index before this reads what the driver wants, or the other way round.
         fence(Ordering::SeqCst);
         let given_back = std::mem::take(&mut self.given_back);
         if self.event_idx {
@@ -261,7 +261,7 @@ impl<'m> Rings<'m> {
         Ok(u32::from(flags) & VRING_AVAIL_F_NO_INTERRUPT == 0)
     }
 
-    /// Has the driver kick when it makes something available. What it did before it can know is still to be looked for.
+    /// Asks the driver for kicks. What it makes available before it sees that still has to be looked for.
     ///
     /// # Errors
     ///
@@ -274,12 +274,12 @@ impl<'m> Rings<'m> {
         };
         store(&self.used, at, value.to_le(), Ordering::Relaxed)?;
         self.regions.memory().wrote_to(&self.used);
-        // The driver sees this before its index is looked at again.
+        // The driver sees this before its index is read again.
         fence(Ordering::SeqCst);
         Ok(())
     }
 
-    /// Lets the driver do without kicks. With the event index it does so by itself after each.
+    /// Tells the driver that it need not kick. With the event index, this is so after each kick by itself.
     ///
     /// # Errors
     ///
@@ -294,18 +294,18 @@ impl<'m> Rings<'m> {
         Ok(())
     }
 
-    /// The place of an index in a ring.
+    /// The position of an index in a ring.
     fn place(&self, index: u16) -> usize {
         usize::from(index & (self.size - 1))
     }
 
-    /// Follows the chain that starts at descriptor `head`.
+    /// Resolves the chain that starts at descriptor `head`.
     fn chain(&self, head: u16) -> Result<Chain<'m>, QueueError> {
         let (readable, writable) = (Buffers::default(), Buffers::default());
         let mut chain = Chain { head, readable, writable, descriptors: 0 };
         let (mut table, mut is_indirect) = (self.descriptors, false);
         let (mut index, mut count, mut bytes) = (head, 0, 0_u32);
-        // No chain is longer than its table, unless it loops.
+        // A chain that is longer than its table has a loop.
         let mut left = table.len() / DESCRIPTOR;
         loop {
             if left == 0 {
@@ -350,7 +350,7 @@ impl<'m> Rings<'m> {
     }
 }
 
-/// Reads a field of a ring, which lies in it.
+/// Reads a field of a ring. The field must be in the ring.
 fn load(ring: &VolatileSlice<'_>, at: usize, order: Ordering) -> Result<u16, QueueError> {
     ring.load(at, order).map(u16::from_le).map_err(|_| QueueError::NoRings)
 }

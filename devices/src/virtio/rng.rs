@@ -19,17 +19,17 @@ use super::{
 };
 use crate::{once::Once, pci::ClassCode, state::Stateless};
 
-/// An entropy source; for PCI, of no class.
+/// An entropy source, which has no PCI class.
 const KIND: DeviceKind =
     DeviceKind { device_type: 4, class: ClassCode { base: 0xff, sub: 0, interface: 0 }, name: "virtio-rng" };
 
-/// The most bytes that a request gets: "it MAY use less than the entire buffer length".
+/// The most bytes for a request: "it MAY use less than the entire buffer length".
 const MOST: usize = 4096;
 
-/// The pause until the source is read again for a request.
+/// The pause before the source is read again for a request.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A file or device that random bytes are read from. It outlives resets.
+/// A file or device with random bytes. It outlives resets.
 #[derive(Debug)]
 pub struct Source {
     file: File,
@@ -50,7 +50,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// It is not there, not to be read, or a directory.
+    /// The path doesn't exist, can't be read, or is a directory.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
         if file.metadata()?.is_dir() {
@@ -60,13 +60,13 @@ impl Source {
         Ok(Self { file, name, no_bytes: Once::default(), broken_queue: Once::default() })
     }
 
-    /// The path that it was opened at.
+    /// The path with which it was opened.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Reads into `buffer`, and returns how many bytes there were.
+    /// Reads into `buffer`, and returns the number of bytes.
     fn read(&self, buffer: &mut VolatileSlice<'_>) -> io::Result<usize> {
         match (&self.file).read_volatile(buffer) {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
@@ -75,7 +75,7 @@ impl Source {
         }
     }
 
-    /// Fills the chain, as far as there are bytes to be had.
+    /// Fills the chain as far as bytes are available.
     fn serve<'m>(&self, chain: &Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
         let read = match chain.writable.range(0, MOST).next() {
             Some(mut buffer) => self.read(&mut buffer),
@@ -112,7 +112,7 @@ impl Handler for Arc<Source> {
 }
 
 impl Rng {
-    /// Makes a device that reads `source`. It works once it is activated.
+    /// Makes a device that reads `source`.
     #[must_use]
     pub fn new(source: Arc<Source>) -> Self {
         Self { source, workers: Workers::default() }

@@ -1,4 +1,4 @@
-//! The worker behind a queue: a thread in which the device's [`Handler`] takes chains off it and serves them.
+//! The worker of a queue: a thread in which the device's [`Handler`] takes chains off it and serves them.
 //!
 //! ```text
 //!   kick ──▶ next() ──▶ serve(chain) ──▶ give_back(head, written) ──▶ tell(): an interrupt, if it is wanted
@@ -30,15 +30,15 @@ use crate::{
     worker::{Stop, Worker, millis},
 };
 
-/// The features of queues that workers know, for each device to offer.
+/// The queue features that workers support, for each device to offer.
 pub(super) const RING_FEATURES: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
 
-/// The most chains that are given back until an interrupt reports them, if more are on their way.
+/// The most chains that are returned before an interrupt reports them, if more are being served.
 const BATCH: u32 = 32;
 
-/// A device's part in serving a queue.
+/// A device's handler of a queue.
 pub(super) trait Handler: Send + 'static {
-    /// The name of the thread that serves queue `queue`.
+    /// The name of the thread that serves the queue with number `queue`.
     fn thread_name(&self, queue: u16) -> String;
 
     /// The role of that thread.
@@ -50,15 +50,14 @@ pub(super) trait Handler: Send + 'static {
     ///
     /// # Errors
     ///
-    /// The driver gives what is no request, or there is no way to wait for it: the device needs a reset.
+    /// The driver sends an invalid request, or waiting for the driver fails: the device needs a reset.
     fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError>;
 
-    /// Tells the user that queue `queue` stops until its driver resets the device. A guest can have this happen as often as
-    /// it likes.
+    /// Logs that the queue with number `queue` stops until its driver resets the device. A guest can cause this as often as it likes.
     fn failed(&self, queue: u16, error: &ServeError);
 }
 
-/// A device's part in serving all its queues in one thread, where a request on one is answered on another.
+/// A device's handler of all its queues in one thread, where a request on one is answered on another.
 pub(super) trait JointHandler: Send + 'static {
     /// The name of the thread.
     fn thread_name(&self) -> String;
@@ -68,19 +67,18 @@ pub(super) trait JointHandler: Send + 'static {
         Role::Queue(self.thread_name())
     }
 
-    /// Serves `queues`, those that the driver enabled, in order, until told to stop.
+    /// Serves `queues`, which are those that the driver enabled, by index, until told to stop.
     ///
     /// # Errors
     ///
-    /// Those of [`Handler::run`].
+    /// The errors of [`Handler::run`].
     fn run(&mut self, queues: &mut [Served<'_>]) -> Result<(), ServeError>;
 
-    /// Tells the user that the queues stop until their driver resets the device. A guest can have this happen as often as it
-    /// likes.
+    /// Logs that the queues stop until their driver resets the device. A guest can cause this as often as it likes.
     fn failed(&self, error: &ServeError);
 }
 
-/// The handler of the one queue of this number.
+/// The handler of a single queue, with its number.
 struct One<H>(u16, H);
 
 impl<H: Handler> JointHandler for One<H> {
@@ -104,18 +102,18 @@ impl<H: Handler> JointHandler for One<H> {
 /// The next step of [`Served::serve_with`] after a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// With the next chain.
+    /// Continue with the next chain.
     Chain,
-    /// With this one, which was not served: after so long, or sooner.
+    /// Try the same chain again, which was not served, after this time or sooner.
     Again(Duration),
 }
 
-/// Why a queue stops before it is told to.
+/// Reasons why a queue stops by itself.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServeError {
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The chain is none of the device's requests.
+    /// The chain is no request for the device.
     #[error(transparent)]
     Request(Box<dyn Error + Send + Sync>),
     #[error("can't wait for the driver")]
@@ -124,36 +122,36 @@ pub(super) enum ServeError {
     Start(#[source] io::Error),
 }
 
-/// A queue that is being served.
+/// A queue while it is served.
 #[derive(Debug)]
 pub(super) struct Served<'m> {
     index: u16,
     rings: Rings<'m>,
     notify: Arc<dyn Notify>,
     kick: EventFd,
-    /// The driver was told to kick when it makes something available.
+    /// The driver was asked for kicks.
     kicks_wanted: bool,
-    /// The number of chains that were given back and that the driver was not told of yet.
+    /// The number of times that chains were returned since the driver was last interrupted.
     unreported: u32,
     stop: Stop,
 }
 
 impl<'m> Served<'m> {
-    /// Takes the next chain off the queue: none once the worker is told to stop. As long as there are some, the driver is
-    /// told not to kick; if there is none, it will.
+    /// Takes the next chain off the queue; none once the worker has to stop. While there are chains, the driver need not kick; if there is
+    /// none, it is asked to.
     pub(super) fn next(&mut self) -> Result<Option<Chain<'m>>, QueueError> {
         loop {
             let chain = self.next_if_any()?;
             if chain.is_some() || self.kicks_wanted || self.stop.is_set() {
                 return Ok(chain);
             }
-            // What came before the driver can know that is still to be seen.
+            // Look for chains that the driver made available before it saw that.
             self.rings.enable_kicks()?;
             self.kicks_wanted = true;
         }
     }
 
-    /// The same for a worker that can do without: if there is none, the driver need not kick for it.
+    /// The same for a worker that does without kicks: if there is no chain, the driver is not asked to kick.
     pub(super) fn next_if_any(&mut self) -> Result<Option<Chain<'m>>, QueueError> {
         if self.stop.is_set() {
             return Ok(None);
@@ -166,18 +164,18 @@ impl<'m> Served<'m> {
         Ok(chain)
     }
 
-    /// Puts the chain that was taken last back: it is the next again.
+    /// Puts the chain that was taken last back: it is the next one again.
     pub(super) fn put_back(&mut self) {
         self.rings.put_back();
     }
 
-    /// Gives the chain `head` back to the driver, with `written` bytes in its writable buffers. The driver is told later, by
+    /// Returns the chain `head` to the driver, with `written` bytes in its writable buffers. The driver is interrupted later, by
     /// [`Served::tell`].
     pub(super) fn give_back(&mut self, head: u16, written: u32) -> Result<(), QueueError> {
         self.give_back_all([(head, written)])
     }
 
-    /// Gives several chains back, each with so many bytes written. The driver sees all of them or none.
+    /// Returns several chains, each with its number of written bytes. The driver sees all of them or none.
     pub(super) fn give_back_all(
         &mut self,
         chains: impl IntoIterator<Item = (u16, u32)>,
@@ -187,7 +185,7 @@ impl<'m> Served<'m> {
         Ok(())
     }
 
-    /// Interrupts the driver for what was given back, if there is anything and it wants that.
+    /// Interrupts the driver for returned chains, if there are any and the driver wants that.
     pub(super) fn tell(&mut self) -> Result<(), QueueError> {
         if self.unreported > 0 {
             self.unreported = 0;
@@ -198,29 +196,29 @@ impl<'m> Served<'m> {
         Ok(())
     }
 
-    /// Interrupts early once 32 times something was given back.
+    /// Interrupts early after chains were returned 32 times.
     pub(super) fn interrupt_if_batched(&mut self) -> Result<(), QueueError> {
         if self.unreported >= BATCH { self.tell() } else { Ok(()) }
     }
 
-    /// Interrupts early once something was given back `batch` times, or half of the queue was, so that the driver can be at
-    /// work on that half while the device is on the other.
+    /// Interrupts early after chains were returned `batch` times, or after half of the queue was returned: then the driver can work on that
+    /// half while the device works on the other.
     pub(super) fn interrupt_after(&mut self, batch: u32) -> Result<(), QueueError> {
         let is_half = self.rings.unreported() >= self.size().div_ceil(2);
         if self.unreported >= batch || is_half { self.tell() } else { Ok(()) }
     }
 
-    /// The number of chains that can be taken, as far as is known without looking.
+    /// The number of chains that can be taken, as far as is known without reading memory.
     pub(super) fn seen(&self) -> u16 {
         self.rings.seen()
     }
 
-    /// Tells the driver that the configuration is another.
+    /// Notifies the driver that the configuration has changed.
     pub(super) fn config_changed(&self) {
         self.notify.config_changed();
     }
 
-    /// Its number in the device.
+    /// Its index in the device.
     pub(super) fn index(&self) -> u16 {
         self.index
     }
@@ -230,18 +228,18 @@ impl<'m> Served<'m> {
         self.rings.size()
     }
 
-    /// Written when the driver has made something available, or the worker is to stop.
+    /// Written when the driver has made buffers available, and when the worker has to stop.
     pub(super) fn kick(&self) -> &EventFd {
         &self.kick
     }
 
-    /// The wish that it is no longer served.
+    /// The request to stop.
     pub(super) fn stop(&self) -> &Stop {
         &self.stop
     }
 
-    /// Has `serve` carry out the request in one chain after the other, and give it back, until told to stop. A device that
-    /// has several requests on their way at a time has a loop of its own.
+    /// Serves one chain after the other with `serve`, and returns it, until told to stop. A device that serves several requests at a time
+    /// has a loop of its own.
     pub(super) fn serve_with(
         &mut self,
         mut serve: impl FnMut(Chain<'m>, &mut Self) -> Result<Next, ServeError>,
@@ -277,15 +275,15 @@ impl<'m> Served<'m> {
 #[derive(Debug, Default)]
 pub(super) struct Workers(Vec<Worker<Queues>>);
 
-/// The queues that a worker gives back, by their numbers.
+/// The queues that a worker returns, by index.
 type Queues = Vec<(u16, Queue)>;
 
 impl Workers {
-    /// Starts them, each with the handler that `make` makes for its queue; it hears of the end by the [`Stop`].
+    /// Starts workers, each with the handler that `make` makes for its queue. The handler is told to stop by [`Stop`].
     ///
     /// # Errors
     ///
-    /// No descriptor or no thread is to be had.
+    /// No descriptor or thread is left.
     pub(super) fn start<H: Handler>(
         &mut self,
         activation: Activation,
@@ -306,11 +304,11 @@ impl Workers {
         Ok(())
     }
 
-    /// Starts one for all queues.
+    /// Starts one worker for all queues.
     ///
     /// # Errors
     ///
-    /// Those of [`Workers::start`].
+    /// The errors of [`Workers::start`].
     pub(super) fn start_one(&mut self, activation: Activation, handler: impl JointHandler) -> io::Result<()> {
         self.end();
         self.0.extend(spawn(activation, handler, Stop::default())?);
@@ -326,14 +324,14 @@ impl Workers {
         ended.then(|| self.0.drain(..).filter_map(Worker::join).flatten().collect())
     }
 
-    /// Ends them, however long that takes.
+    /// Ends the workers, however long that takes.
     pub(super) fn end(&mut self) {
         self.0.clear();
     }
 }
 
-/// Starts a thread that serves the queues of `activation` by `handler` until `stop` is set; then it gives them back, unless
-/// they are broken. Without a queue there is none.
+/// Starts a thread that serves the queues of `activation` with `handler` until `stop` is set. Then it returns the queues, except for broken
+/// ones. Without queues, no thread is started.
 fn spawn(
     activation: Activation,
     mut handler: impl JointHandler,
@@ -347,11 +345,11 @@ fn spawn(
         let serve = |ActiveQueue { index, mut queue, kick }| {
             queue.set_event_idx(features & 1 << VIRTIO_RING_F_EVENT_IDX != 0);
             let (mut rings, notify, stop) = (Rings::new(queue, &memory)?, Arc::clone(&notify), stops.clone());
-            // Whatever a previous owner has left there: nothing is missed before the first look.
+            // Ignore notification flags left by a previous owner: the first look comes after this.
             rings.disable_kicks()?;
             Ok(Served { index, rings, notify, kick, kicks_wanted: false, unreported: 0, stop })
         };
-        // The transport has found the rings in memory, or the queues would not be there.
+        // This can't fail: the transport has checked that the rings are in memory.
         let served: Result<Vec<_>, QueueError> = queues.into_iter().map(serve).collect();
         let Ok(mut served) = served.inspect_err(|_| notify.needs_reset()) else { return Vec::new() };
         if let Err(error) = handler.run(&mut served) {

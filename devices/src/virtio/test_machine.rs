@@ -1,4 +1,4 @@
-//! A device and the driver of each of its queues, with no transport between them.
+//! A device and the drivers of its queues, without a transport between them.
 
 use std::{
     sync::{
@@ -16,10 +16,10 @@ use super::{
     queue::test_driver::Driver,
 };
 
-/// Long enough for a thread to be scheduled on any machine.
+/// A timeout long enough for a thread to be scheduled on any machine.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
-/// What the device tells its driver.
+/// A notification from the device to its driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     Used(u16),
@@ -47,7 +47,7 @@ impl Notify for Events {
 #[derive(Debug)]
 pub(super) struct TestMachine<D: VirtioDevice> {
     pub(super) device: D,
-    /// By the numbers of their queues.
+    /// The drivers, by their queues' indices.
     pub(super) drivers: Vec<Driver>,
     kicks: Vec<EventFd>,
     events: Receiver<Event>,
@@ -55,7 +55,7 @@ pub(super) struct TestMachine<D: VirtioDevice> {
 }
 
 impl<D: VirtioDevice> TestMachine<D> {
-    /// A machine whose drivers use the first `queues` queues of `device`, no more than eight.
+    /// A machine whose drivers use the first `queues` queues of `device`, at most eight.
     pub(super) fn new(device: D, queues: u16) -> Self {
         let (sender, events) = channel();
         let first = Driver::new(device.queue_sizes()[0]);
@@ -75,7 +75,7 @@ impl<D: VirtioDevice> TestMachine<D> {
         self.activate_on(queues.collect(), features);
     }
 
-    /// Starts it on queues that it gave back.
+    /// Starts the device on queues that it has returned.
     pub(super) fn activate_on(&mut self, queues: Vec<(u16, Queue)>, features: u64) {
         let queues = queues.into_iter().map(|(index, queue)| {
             let kick = self.kicks[usize::from(index)].try_clone().unwrap();
@@ -100,24 +100,24 @@ impl<D: VirtioDevice> TestMachine<D> {
         self.kicks[usize::from(queue)].write(1).unwrap();
     }
 
-    /// Offers a chain to an idle queue, and returns the used length.
+    /// Makes a chain available on an idle queue, and returns the used length.
     pub(super) fn request(&mut self, queue: u16, buffers: &[(u64, u32, u16)]) -> u32 {
         self.offer(queue, buffers);
         assert_eq!(self.event(), Event::Used(queue));
         self.drivers[usize::from(queue)].used().unwrap().1
     }
 
-    /// Waits for what the device says next.
+    /// Waits for the device's next notification.
     pub(super) fn event(&self) -> Event {
         self.events.recv_timeout(LONG).unwrap()
     }
 
-    /// What the device has said next, if anything.
+    /// The device's next notification, if there is one.
     pub(super) fn try_event(&self) -> Option<Event> {
         self.events.try_recv().ok()
     }
 
-    /// Pauses the device, and has it go on.
+    /// Pauses the device, and resumes it.
     pub(super) fn pause_and_resume(&mut self, features: u64) {
         let queues = self.device.stop(Halt::Pause, LONG).unwrap();
         self.activate_on(queues, features);

@@ -1,4 +1,4 @@
-//! A kernel with vhost, for tests that do its part.
+//! A replacement for the kernel's vhost, for tests that do its work.
 
 use std::{
     io,
@@ -14,21 +14,21 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::vhost::{Vhost, Vring};
 
-/// A kernel that serves no queue by itself.
+/// A vhost that serves no queue by itself.
 #[derive(Debug)]
 pub(crate) struct TestVhost {
     pub(crate) features: u64,
     /// The features of the driver, and its queues by index.
     pub(crate) driver_features: Mutex<u64>,
     pub(crate) queues: Mutex<[Option<TestVhostQueue>; 2]>,
-    /// The errno that setting up fails with, unless 0.
+    /// The errno with which setting up fails, unless it is 0.
     pub(crate) refuses: AtomicI32,
 }
 
 #[derive(Debug)]
 pub(crate) struct TestVhostQueue {
     pub(crate) served: bool,
-    /// The positions where it began and stopped.
+    /// The position at which it began, or at which it stopped.
     pub(crate) position: u16,
     pub(crate) kick: EventFd,
     pub(crate) call: EventFd,

@@ -1,4 +1,4 @@
-//! Queues that the kernel serves by vhost, with none of nvmm's threads on the way.
+//! Queues that the kernel serves by vhost, without any of nvmm's threads.
 //!
 //! ```text
 //!   driver ── kick ──▶ vhost ── call ──▶ KVM: an interrupt             where the transport could attach the event
@@ -29,20 +29,20 @@ use crate::{
     worker::{Stop, Worker},
 };
 
-/// The events that a thread takes at a time.
+/// The number of events that a thread reads at a time.
 const EVENTS: usize = 16;
-/// Stands for the wish that the relay ends, beside the events of queues.
+/// The value for the request that the relay ends, among those for queues' events.
 const WAKE: u64 = u64::MAX;
 
 /// Queues that the kernel serves. Dropping it ends that.
 #[derive(Debug)]
 pub(super) struct VhostQueues {
-    /// The device's name for people.
+    /// The device's name in messages.
     name: String,
-    /// The kernel reaches it as long as it serves a queue.
+    /// Kept, since the kernel accesses it while it serves a queue.
     memory: GuestRam,
     notify: Arc<dyn Notify>,
-    /// The queues of a vhost device are one after the other.
+    /// The queues. Those of the same vhost device are adjacent.
     queues: Vec<VhostQueue>,
     relay: Option<Worker<()>>,
 }
@@ -50,7 +50,7 @@ pub(super) struct VhostQueues {
 #[derive(Debug)]
 struct VhostQueue {
     vhost: Arc<dyn Vhost>,
-    /// Its index there.
+    /// The index in its vhost device.
     index: usize,
     active: ActiveQueue,
     events: Arc<Events>,
@@ -66,13 +66,12 @@ struct Events {
 }
 
 impl VhostQueues {
-    /// Has the kernel serve the queues of `activation`, each by the vhost device that `place` gives for its number, as the queue of the
-    /// index there. `broken` tells the user of a queue that the kernel can't make sense of; a guest can have that happen as often as it
-    /// likes.
+    /// Has the kernel serve the queues of `activation`. `place` gives the vhost device for a queue's number, and the index there. `broken`
+    /// logs a queue that makes no sense to the kernel; a guest can cause that as often as it likes.
     ///
     /// # Errors
     ///
-    /// The kernel refuses, or no descriptor or thread is to be had.
+    /// The kernel refuses, or no descriptor or thread is left.
     pub(super) fn start(
         name: String,
         activation: Activation,
@@ -95,7 +94,7 @@ impl VhostQueues {
         for (vhost, indices) in queues.devices() {
             vhost.serve(&indices, true)?;
         }
-        // The kernel looks at some queues only when they are kicked, and these may have buffers that were kicked for long ago.
+        // The kernel serves some queues only after a kick, and these may have buffers from long ago.
         for queue in &queues.queues {
             queue.active.kick.write(1)?;
         }
@@ -129,7 +128,7 @@ impl VhostQueues {
         self.queues.iter().map(|queue| &queue.events)
     }
 
-    /// Ends it. Returns the queues with the positions where the kernel stopped, except broken ones.
+    /// Ends this. Returns the queues with the positions at which the kernel stopped, except for broken ones.
     pub(super) fn stop(mut self) -> Vec<(u16, Queue)> {
         self.end();
         let sound =
@@ -157,7 +156,7 @@ impl VhostQueues {
             self.notify.detach(events.queue);
         }
         self.relay = None;
-        // Interrupts that came after the relay's last look.
+        // Pass on interrupts that came after the relay's last look.
         self.events().for_each(|events| events.pass_on(&*self.notify));
     }
 
@@ -213,21 +212,21 @@ impl Events {
         Ok(Self { queue, call: Arc::new(event()?), error: event()?, broken: AtomicBool::new(false) })
     }
 
-    /// Sends the queue's interrupt, if the kernel has asked for it.
+    /// Sends the queue's interrupt, if the kernel has asked for one.
     fn pass_on(&self, notify: &dyn Notify) {
         if self.call.read().is_ok() {
             notify.used(self.queue);
         }
     }
 
-    /// Returns whether the kernel has just found the queue to be broken.
+    /// Returns whether the kernel has newly found the queue to be broken.
     fn is_broken(&self) -> bool {
         let broken = self.error.read().is_ok();
         self.broken.fetch_or(broken, Ordering::Relaxed);
         broken
     }
 
-    /// Returns whether that has been seen.
+    /// Returns whether the queue is known to be broken.
     fn is_known_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }

@@ -1,8 +1,8 @@
 //! virtio 1.3, "Socket Device": connections between programs of the guest and of the host.
 //!
-//! [`KernelVsock`] leaves them to the kernel. With [`Vsock`], on the host they are Unix sockets, as Firecracker and Cloud Hypervisor have them too. A program that connects to the
-//! device's socket says `CONNECT port`, and is told `OK port` once the guest has accepted; one that listens at the socket's
-//! path with `_port` behind it has the guest connect to it.
+//! [`KernelVsock`] leaves them to the kernel. With [`Vsock`], they are unix sockets on the host, as with Firecracker and Cloud Hypervisor.
+//! A program that connects to the device's socket sends `CONNECT port`, and gets `OK port` once the guest has accepted. For a program that
+//! listens at the socket's path with `_port` appended, the guest can connect to it.
 //!
 //! ```text
 //! guest ── tx ──▶ Connections::take ──▶ Connection::write ──▶ stream, or up to 128 KiB of buffer when the program doesn't read
@@ -46,30 +46,30 @@ use crate::{
     state::{StateError, Stateful},
 };
 
-/// A socket device; for PCI, a communication controller that is none of the named sorts.
+/// A socket device: in PCI, a communication controller of the class "other".
 const KIND: DeviceKind = DeviceKind {
     device_type: 19,
     class: ClassCode { base: 0x07, sub: 0x80, interface: 0 },
     name: "virtio-vsock",
 };
 
-/// To receive, to transmit, and for events.
+/// The queues: to receive, to transmit, and for events.
 const QUEUE_SIZES: [u16; 3] = [128, 128, 128];
 
 /// A virtio-vsock device that nvmm itself serves.
 #[derive(Debug)]
 pub struct Vsock {
     host: Arc<Host>,
-    /// Those of the driver, from when it has started the device until it resets it.
+    /// The driver's connections, from when it has started the device until it resets it.
     connections: Option<Arc<Mutex<Connections>>>,
     workers: Workers,
     events: Events,
-    /// The queues that have stopped when not all have.
+    /// The queues that have stopped while others have not.
     stopped: Vec<(u16, Queue)>,
 }
 
 impl Vsock {
-    /// Makes a device on `host`. It works once it is activated.
+    /// Makes a device on `host`.
     #[must_use]
     pub fn new(host: Arc<Host>) -> Self {
         let (workers, events) = (Workers::default(), Events::default());
@@ -136,7 +136,7 @@ impl Stateful for Vsock {
         Ok(())
     }
 
-    /// The connections are not among it: its driver is told, once the device is activated, that they are gone.
+    /// Loads a state, which has no connections: once the device is activated, its driver is notified that they are gone.
     fn load(&mut self, (): ()) -> Result<(), StateError> {
         self.events.begin_anew();
         Ok(())

@@ -12,20 +12,20 @@ use crate::{
     disk::SECTOR_SIZE,
 };
 
-/// The most that a request may name. It keeps a queue from being busy with one for long: nothing can end it early.
+/// Limits for a request, so that it can't keep a queue busy for long: once begun, it can't be ended early.
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) segments: u32,
-    /// In each segment.
+    /// The most sectors of a segment.
     pub(super) sectors: u32,
-    /// Flags that are known.
+    /// The permitted flags.
     flags: u32,
 }
 
-/// Of `VIRTIO_BLK_T_DISCARD`: 32 GiB, of which only the host's notes change. "The unmap bit MUST be zero."
+/// For `VIRTIO_BLK_T_DISCARD`: 32 GiB, for which the host only changes metadata. "The unmap bit MUST be zero."
 pub(super) const DISCARD: Limits = Limits { segments: 32, sectors: 1 << 21, flags: 0 };
 
-/// Of `VIRTIO_BLK_T_WRITE_ZEROES`: 2 GiB, which some hosts have to write.
+/// For `VIRTIO_BLK_T_WRITE_ZEROES`: 2 GiB, which some hosts have to write.
 pub(super) const WRITE_ZEROES: Limits =
     Limits { segments: 32, sectors: 1 << 17, flags: VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP };
 
@@ -38,13 +38,12 @@ struct RawSegment {
     flags: U32,
 }
 
-/// Takes the segments out of `data`, at once and for all: the driver may change them meanwhile. All of them are good
-/// for a disk of `size` bytes, and those of no sectors are left out.
+/// Takes the segments out of `data`, reading each byte only once, as the driver may change them meanwhile. All are valid for a disk of
+/// `size` bytes; empty ones are left out.
 ///
 /// # Errors
 ///
-/// They are none, too many, or not whole; then, one has a flag that is not known; then, one is too long, or not
-/// within the disk.
+/// There are no segments, too many, or an incomplete one; one has an unknown flag; one is too long, or not within the disk.
 pub(super) fn take(data: &mut Buffers<'_>, limits: &Limits, size: u64) -> Result<Vec<Segment>, Refusal> {
     let len = data.len();
     let count = len / size_of::<RawSegment>();

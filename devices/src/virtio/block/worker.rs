@@ -1,4 +1,4 @@
-//! A disk's part in serving a queue.
+//! The work on a disk's queue.
 
 use std::{
     path::Path,
@@ -32,7 +32,7 @@ impl Work {
         Self { executor, terms, now: Now::default(), engine, limiter }
     }
 
-    /// The ring to serve by, where the engine and the disk's format allow it.
+    /// The ring, if the engine and the disk's format allow one.
     fn ring<'m>(&self, queue: &Served<'m>) -> Option<Ring<'m, Answer<'m>>> {
         let files = self.executor.disk().files();
         if self.engine == Engine::Threads || files.is_empty() {
@@ -42,7 +42,7 @@ impl Work {
         ring.inspect_err(|error| self.executor.faults().no_ring(self.executor.disk().name(), error)).ok()
     }
 
-    /// Serves the queue, with as many requests at a time as it holds, until told to stop.
+    /// Serves the queue with the ring until told to stop, with as many requests at a time as the ring holds.
     fn serve_by<'m>(
         &mut self,
         ring: &mut Ring<'m, Answer<'m>>,
@@ -50,7 +50,7 @@ impl Work {
     ) -> Result<(), ServeError> {
         loop {
             let pause = loop {
-                // A full ring needs no kick to go on: a completion will come.
+                // With a full ring, no kick is needed: a completion will come.
                 if !ring.has_room() {
                     break None;
                 }
@@ -93,11 +93,11 @@ impl Work {
         Ok(request.on_disk(self.terms, self.executor.disk().size()))
     }
 
-    /// Has the limits let the request through.
+    /// Charges the request to the limits.
     ///
     /// # Errors
     ///
-    /// Not yet: how long it takes.
+    /// The request has to wait for this long.
     fn let_through(&self, request: &block::Request<'_, Answer<'_>>) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
         limiter.take(Instant::now(), request.data.len() as u64)
@@ -114,7 +114,7 @@ impl Work {
         match done {
             Some(done) => give_back(self.executor.finish(request, done), queue)?,
             None => {
-                // The driver can go on meanwhile with what is answered, and with this when it is.
+                // Meanwhile, the driver can continue with the requests that are answered.
                 queue.tell()?;
                 give_back(self.executor.execute(request), queue)?;
                 queue.tell()?;
@@ -148,7 +148,7 @@ impl Handler for Work {
     }
 }
 
-/// Gives an answer to the driver, if there is one.
+/// Returns an answered chain to the driver, if there is one.
 fn give_back(answer: Option<(u16, u32)>, queue: &mut Served<'_>) -> Result<(), QueueError> {
     answer.map_or(Ok(()), |(head, written)| queue.give_back(head, written))
 }

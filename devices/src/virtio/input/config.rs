@@ -1,29 +1,29 @@
-//! A tablet's description, of which its driver asks for one part at a time: virtio 1.3, "Input Device", "Device configuration layout".
+//! A tablet's description, which its driver reads in pieces: virtio 1.3, "Input Device", "Device configuration layout".
 
 use serde::{Deserialize, Serialize};
 
 use super::report::{ABS_X, ABS_Y, BTN_LEFT, BTN_MIDDLE, BTN_RIGHT, EV_ABS, EV_KEY, EV_REL, REL_WHEEL};
 use crate::input::POINTER_MAX;
 
-/// `enum virtio_input_config_select`, as far as there is something.
+/// `enum virtio_input_config_select`, as far as there are pieces.
 const ID_NAME: u8 = 0x01;
 const ID_DEVIDS: u8 = 0x03;
 const EV_BITS: u8 = 0x11;
 const ABS_INFO: u8 = 0x12;
 
-/// QEMU's name and numbers, by which guests may know that it is the tablet of a virtual machine.
+/// QEMU's name and numbers, by which guests may recognize the tablet of a virtual machine.
 const NAME: &[u8] = b"QEMU Virtio Tablet";
 /// `BUS_VIRTUAL` of Linux, the vendor, the product, and its version: one with a wheel.
 const IDS: [u16; 4] = [0x06, 0x0627, 0x0003, 0x0002];
 
-/// `struct virtio_input_config`: the places of its fields. The rest before the payload is reserved.
+/// `struct virtio_input_config`: the offsets of its fields. Bytes between them and the payload are reserved.
 const SELECT: usize = 0;
 const SUBSEL: usize = 1;
 const SIZE: usize = 2;
 const PAYLOAD: usize = 8;
 const MOST: usize = 128;
 
-/// The piece that the driver has asked for.
+/// The piece that the driver has selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Select {
     select: u8,
@@ -41,12 +41,12 @@ impl Select {
         }
     }
 
-    /// The configuration, with the piece in it. Its size is 0 if there is no such piece.
+    /// The configuration with the selected piece. Its size is 0 if there is no such piece.
     pub(super) fn config(self) -> [u8; PAYLOAD + MOST] {
         let mut config = [0; PAYLOAD + MOST];
         (config[SELECT], config[SUBSEL]) = (self.select, self.subsel);
         let payload = self.payload();
-        // None is longer.
+        // It always fits.
         let size = u8::try_from(payload.len()).unwrap_or_default();
         config[SIZE] = size;
         for (at, byte) in config[PAYLOAD..].iter_mut().zip(payload) {
@@ -71,7 +71,7 @@ impl Select {
     }
 }
 
-/// The bits of these numbers, in as few bytes as they take.
+/// A bitmap with these bits set, as short as possible.
 fn bitmap(numbers: &[u16]) -> Vec<u8> {
     let mut bits = Vec::new();
     for &number in numbers {

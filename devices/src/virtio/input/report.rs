@@ -1,6 +1,6 @@
-//! A report: the events by which a driver learns of the pointer, up to the one that ends them.
+//! Reports: the events that describe the pointer to a driver, up to the one that ends them.
 //!
-//! The numbers are Linux's, of input-event-codes.h, as virtio 1.3, "Input Device", has it.
+//! The numbers are Linux's, from input-event-codes.h, as virtio 1.3, "Input Device", prescribes.
 
 use smallvec::SmallVec;
 
@@ -22,7 +22,7 @@ pub(super) const ABS_Y: u16 = 0x01;
 /// The button's bit, and its number.
 const BUTTONS: [(u8, u16); 3] =
     [(Pointer::LEFT, BTN_LEFT), (Pointer::MIDDLE, BTN_MIDDLE), (Pointer::RIGHT, BTN_RIGHT)];
-/// The bit of a step of the wheel, and how far it turns.
+/// The bit of a wheel's step, and the distance that it turns.
 const WHEEL: [(u8, i32); 2] = [(Pointer::WHEEL_UP, 1), (Pointer::WHEEL_DOWN, -1)];
 
 /// The length of an event.
@@ -30,7 +30,7 @@ pub(super) const EVENT: usize = 8;
 /// `struct virtio_input_event`, as it is in memory.
 pub(super) type Event = [u8; EVENT];
 
-/// Returns the events that tell of `now` a driver that was told of `before`, if anything; none if there is nothing to tell.
+/// Returns the events for a driver that knows the pointer's state `before`, if any, and has to get `now`; none if nothing has changed.
 pub(super) fn report(before: Option<Pointer>, now: Pointer) -> SmallVec<[Event; 8]> {
     let mut events = SmallVec::new();
     for (code, old, new) in [(ABS_X, before.map(|it| it.x), now.x), (ABS_Y, before.map(|it| it.y), now.y)] {

@@ -1,4 +1,4 @@
-//! The pointer's way from those who move it to the worker that tells the driver.
+//! The queue of pointer changes, between their source and the worker that passes them to the driver.
 
 use std::{
     collections::VecDeque,
@@ -13,43 +13,43 @@ use crate::{
     once::Once,
 };
 
-/// The most that wait for the worker. A newer one then takes the last's place.
+/// The most changes that wait for the worker. A newer one then replaces the last.
 const MOST: usize = 64;
 
-/// The pointer's changes that the driver was not told of yet. It outlives resets.
+/// The pointer's changes that the driver has not got yet. They outlive resets.
 #[derive(Debug)]
 pub struct Reports {
     state: Mutex<State>,
-    /// Written when there is one.
+    /// Written when there is a change.
     wake: EventFd,
     pub(super) broken_queue: Once,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The pointer as the driver knows it; none if it was told nothing yet.
+    /// The pointer's state that the driver has got; none if it has got nothing yet.
     told: Option<Pointer>,
     waiting: VecDeque<Pointer>,
 }
 
 impl Reports {
-    /// Makes it, with nothing to tell.
+    /// Makes an empty queue.
     ///
     /// # Errors
     ///
-    /// No descriptor is to be had.
+    /// No descriptor is left.
     pub fn new() -> io::Result<Self> {
         let wake = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
         Ok(Self { state: Mutex::default(), wake, broken_queue: Once::default() })
     }
 
-    /// The pointer as the driver knows it, and the next that it is to be told of.
+    /// The pointer's state that the driver has got, and the next one that it has to get.
     pub(super) fn next(&self) -> Option<(Option<Pointer>, Pointer)> {
         let state = self.lock();
         state.waiting.front().map(|&next| (state.told, next))
     }
 
-    /// The driver was told of the next.
+    /// Records that the driver has got the next state.
     pub(super) fn done(&self) {
         let mut state = self.lock();
         if let Some(next) = state.waiting.pop_front() {
@@ -57,30 +57,30 @@ impl Reports {
         }
     }
 
-    /// Drops all that wait but the newest.
+    /// Drops all waiting changes except for the newest.
     pub(super) fn keep_newest(&self) {
         let mut state = self.lock();
         let old = state.waiting.len().saturating_sub(1);
         state.waiting.drain(..old);
     }
 
-    /// The pointer as the driver knows it.
+    /// The pointer's state that the driver has got.
     pub(super) fn told(&self) -> Option<Pointer> {
         self.lock().told
     }
 
-    /// Has the driver know of this pointer, or of none: a new driver begins with the newest.
+    /// Sets the pointer's state that the driver has got, if any. A new driver begins with the newest one.
     pub(super) fn restore(&self, told: Option<Pointer>) {
         self.lock().told = told;
         self.keep_newest();
     }
 
-    /// Written when there is something to tell.
+    /// Written when there is a change for the driver.
     pub(super) fn wake(&self) -> &EventFd {
         &self.wake
     }
 
-    /// The number of those that wait.
+    /// The number of waiting changes.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.lock().waiting.len()

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::virtio::serve::{JointHandler, ServeError, Served};
 
-/// The queue by which the device tells of events; on the other the driver tells of lights and the like, of which a tablet has none.
+/// The queue for the device's events. In the other one the driver sends states of lights and the like, which a tablet lacks.
 const EVENTS: u16 = 0;
 
-/// The driver's buffer has no room for an event.
+/// A buffer of the driver's is too short for an event.
 #[derive(Debug, thiserror::Error)]
 #[error("a buffer for an event has {0} bytes to write to, and an event has {EVENT}")]
 struct TooSmall(usize);
@@ -28,7 +28,7 @@ impl Work {
         Self(reports)
     }
 
-    /// Tells the driver of all reports for which there are buffers. If they don't suffice, the newest report waits for more.
+    /// Passes on all reports for which there are buffers. If there are too few, the newest report waits for more.
     fn tell(&self, queue: &mut Served<'_>) -> Result<(), ServeError> {
         while let Some((told, next)) = self.0.next() {
             let events = report(told, next);
@@ -39,7 +39,7 @@ impl Work {
             }
             if chains.len() < events.len() {
                 chains.iter().for_each(|_| queue.put_back());
-                // While it is paused, nothing is lost.
+                // While the device is paused, nothing is lost.
                 if !queue.stop().is_set() {
                     self.0.keep_newest();
                 }
@@ -59,7 +59,7 @@ impl Work {
     }
 }
 
-/// Takes all statuses, and gives them back.
+/// Takes all statuses and returns their buffers.
 fn take_statuses(queue: &mut Served<'_>) -> Result<(), ServeError> {
     while let Some(chain) = queue.next()? {
         queue.give_back(chain.head, 0)?;

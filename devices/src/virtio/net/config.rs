@@ -4,8 +4,8 @@ use zerocopy::{Immutable, IntoBytes, little_endian::U16};
 
 use super::options::NetOptions;
 
-/// virtio 1.3, "Network Device", "Device configuration layout": `struct virtio_net_config`, as far as the features offered
-/// reach. Fields of features that are not offered are zero.
+/// virtio 1.3, "Network Device", "Device configuration layout": `struct virtio_net_config`, up to the last field of the offered features.
+/// Fields of features that are not offered are zero.
 #[derive(Debug, Immutable, IntoBytes)]
 #[repr(C)]
 pub(super) struct Config {
@@ -20,7 +20,7 @@ bitflags::bitflags! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) struct Status: u16 {
         const LINK_UP = 1 << 0;
-        /// The driver is to tell the network where it is, and then the device that it has done so.
+        /// The driver should announce itself to the network, and then acknowledge that to the device.
         const ANNOUNCE = 1 << 1;
     }
 }

@@ -1,4 +1,4 @@
-//! virtio 1.3, "Network Device", "Control Virtqueue": what a driver commands.
+//! virtio 1.3, "Network Device", "Control Virtqueue": commands from the driver.
 
 use std::sync::Arc;
 
@@ -27,12 +27,12 @@ use crate::{
     },
 };
 
-/// A chain is no command: there is no place for an answer.
+/// The chain is no command: it has no place for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("descriptor chain {0} has no room for an answer to a command")]
 pub(super) struct NoRoomForAck(u16);
 
-/// The command is not known, not agreed on, or makes no sense: the answer is `VIRTIO_NET_ERR`.
+/// The command is unknown, not negotiated, or makes no sense: the answer is `VIRTIO_NET_ERR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused;
 
@@ -41,11 +41,11 @@ pub(super) struct Refused;
 pub(super) struct Control {
     host: Arc<dyn Network>,
     settings: Arc<Settings>,
-    /// Those that were agreed on.
+    /// The negotiated features.
     features: u64,
-    /// The device's queue pairs.
+    /// The number of the device's queue pairs.
     pairs: u16,
-    /// Written to have the receive queues look at their settings.
+    /// Written when the receive queues have to apply changed settings.
     receivers: Vec<Arc<EventFd>>,
 }
 
@@ -60,14 +60,14 @@ impl Control {
         Self { host, settings, features, pairs, receivers }
     }
 
-    /// Obeys the command in `chain`, and answers it.
+    /// Carries out the command in `chain`, and answers it.
     pub(super) fn serve<'m>(&self, chain: &Chain<'m>, queue: &mut Served<'m>) -> Result<Next, ServeError> {
         self.answer(chain).map_err(|error| ServeError::Request(error.into()))?;
         queue.give_back(chain.head, 1)?;
         Ok(Next::Chain)
     }
 
-    /// Obeys the command in `chain`, and writes the answer, which is a byte.
+    /// Carries out the command in `chain`, and writes the answer, which is a byte.
     pub(super) fn answer(&self, chain: &Chain<'_>) -> Result<(), NoRoomForAck> {
         let ack = chain.writable.range(0, 1).next().ok_or(NoRoomForAck(chain.head))?;
         let answer = match self.obey(&chain.readable) {
@@ -146,7 +146,7 @@ impl Control {
             return Err(Refused);
         }
         let before = self.settings.get().0.pairs;
-        // A port is used only as long as the host has it.
+        // A port is used only if the host has it.
         self.set(|state| state.pairs = pairs.min(before));
         let used = self.host.use_ports(pairs);
         self.set(|state| state.pairs = if used.is_ok() { pairs } else { before });
@@ -159,24 +159,24 @@ impl Control {
             return Err(Refused);
         }
         let before = self.settings.get().0.guest_offloads;
-        // Until the host has changed, frames come with either.
+        // Until the host has switched, frames may come with the old or the new offloads.
         self.settings.change(|state| state.guest_offloads = before | offloads);
         let given = self.host.give(features::guest_offloads(offloads));
         self.settings.change(|state| state.guest_offloads = if given.is_ok() { offloads } else { before });
         given.map_err(|_| Refused)
     }
 
-    /// Changes the settings, and has the receive queues look at them.
+    /// Changes the settings, and has the receive queues apply them.
     fn set(&self, change: impl FnOnce(&mut State)) {
         self.settings.change(change);
         for receiver in &self.receivers {
-            // A counter that is full wakes as well.
+            // A counter that is full wakes the thread as well.
             let _woken = receiver.write(1);
         }
     }
 }
 
-/// A command's data, of which parts were taken.
+/// A command's data, read from front to back.
 #[derive(Clone, Copy, Debug)]
 struct Data<'b, 'm> {
     buffers: &'b Buffers<'m>,
@@ -194,13 +194,13 @@ impl Data<'_, '_> {
         if filled == N { Ok(bytes) } else { Err(Refused) }
     }
 
-    /// Takes the next bytes, which are the last.
+    /// Takes the next bytes. No further bytes may follow.
     fn last<const N: usize>(mut self) -> Result<[u8; N], Refused> {
         let bytes = self.take()?;
         if self.at == self.buffers.len() { Ok(bytes) } else { Err(Refused) }
     }
 
-    /// Takes a `struct virtio_net_ctrl_mac`, of which `room` addresses are kept or none.
+    /// Takes a `struct virtio_net_ctrl_mac`. If it has more than `room` addresses, none is kept.
     fn take_table(&mut self, room: usize) -> Result<Table, Refused> {
         let entries = usize::try_from(u32::from_le_bytes(self.take()?)).map_err(|_| Refused)?;
         let len = entries.checked_mul(6).ok_or(Refused)?;

@@ -1,4 +1,4 @@
-//! The frames that a network device has passed on, and those that it has not.
+//! Counts the frames that a network device has passed on or dropped.
 
 use std::{
     fmt,
@@ -7,22 +7,22 @@ use std::{
 
 use crate::size::Rounded;
 
-/// Why a frame was not passed on.
+/// Reasons why a frame was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The link is down.
     LinkDown,
-    /// It is for another address, or of a sort that the driver doesn't want.
+    /// The frame is for another address, or of a kind that the driver doesn't want.
     Unwanted,
-    /// The driver's buffers are too small for it.
+    /// The driver's buffers are too small for the frame.
     NoRoom,
-    /// It is too short or too long, or asks for an offload that was not agreed on.
+    /// The frame is too short or too long, or uses an offload that was not negotiated.
     Malformed,
-    /// The host did not take it.
+    /// The host did not accept the frame.
     Refused,
 }
 
-/// The frames of a device, by its queue pairs. They are counted on through resets of the machine.
+/// The frames of a device, by queue pair. They are counted across resets of the machine.
 #[derive(Debug)]
 pub struct Counters {
     pairs: Box<[PairCounters]>,
@@ -31,14 +31,14 @@ pub struct Counters {
 /// The frames of a queue pair.
 #[derive(Debug, Default)]
 pub struct PairCounters {
-    /// Those to the guest.
+    /// Frames to the guest.
     pub received: Tally,
-    /// Those from the guest.
+    /// Frames from the guest.
     pub sent: Tally,
 }
 
-/// The frames of one queue, whose thread alone counts: an atomic addition would wait for all that it has written to the guest.
-/// Queues share no cache line, nor a pair of them, which processors fetch together.
+/// The frames of one queue. Only its thread counts: an atomic addition would wait for all that the thread has written to the guest. Queues
+/// share neither a cache line nor a pair of lines, which processors fetch together.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Tally {
@@ -51,16 +51,16 @@ pub struct Tally {
     refused: AtomicU64,
 }
 
-/// The frames of all queue pairs. Shown, it is a line for a person.
+/// The frames of all queue pairs. Displayed, it is a line for a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Those to the guest.
+    /// Frames to the guest.
     pub received: Total,
-    /// Those from the guest.
+    /// Frames from the guest.
     pub sent: Total,
 }
 
-/// Frames that went one way, without their virtio headers.
+/// Frames in one direction. Bytes are counted without virtio headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
     /// Frames that were passed on.
@@ -80,13 +80,13 @@ pub struct Total {
 }
 
 impl Counters {
-    /// Counts from 0 for `pairs` queue pairs, at least one.
+    /// Makes counters, all 0, for `pairs` queue pairs, at least one.
     #[must_use]
     pub fn new(pairs: u16) -> Self {
         Self { pairs: (0..pairs.max(1)).map(|_| PairCounters::default()).collect() }
     }
 
-    /// Returns the counters of queue pair `index`. One that there is no place for shares those of another.
+    /// Returns the counters of queue pair `index`. A pair without counters of its own shares those of another.
     #[must_use]
     pub fn pair(&self, index: u16) -> &PairCounters {
         &self.pairs[usize::from(index) % self.pairs.len()]
@@ -103,13 +103,13 @@ impl Counters {
 }
 
 impl Tally {
-    /// Counts a frame of `bytes` bytes that was passed on.
+    /// Counts a frame of `bytes` bytes as passed on.
     pub fn passed(&self, bytes: usize) {
         count(&self.frames, 1);
         count(&self.bytes, bytes as u64);
     }
 
-    /// Counts a frame that was not.
+    /// Counts a frame as dropped.
     pub fn dropped(&self, reason: Reason) {
         let counter = match reason {
             Reason::LinkDown => &self.link_down,
@@ -136,7 +136,7 @@ impl Tally {
 }
 
 impl Total {
-    /// Returns how many frames were dropped, except those that were for others.
+    /// Returns how many frames were dropped, except for those for other addresses.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.link_down + self.no_room + self.malformed + self.refused

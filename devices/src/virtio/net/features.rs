@@ -40,10 +40,10 @@ const ALWAYS: u64 = RING_FEATURES
     | CTRL_MAC_ADDR
     | GUEST_ANNOUNCE;
 
-/// The features that whoever serves the queues has to know.
+/// The features that the server of the queues has to support.
 const BY_VHOST: u64 = RING_FEATURES | MRG_RXBUF;
 
-/// The features by which the driver leaves something to the device, and what that is.
+/// The features by which the driver leaves work to the device, and the offloads that they stand for.
 const TO_HOST: [(u32, Offloads); 6] = [
     (VIRTIO_NET_F_CSUM, Offloads::CSUM),
     (VIRTIO_NET_F_HOST_TSO4, Offloads::TSO4),
@@ -53,7 +53,7 @@ const TO_HOST: [(u32, Offloads); 6] = [
     (VIRTIO_NET_F_HOST_USO, Offloads::USO),
 ];
 
-/// The features by which the device may leave something to the driver. The host has one switch for both sorts of USO.
+/// The features by which the device may leave work to the driver. The host has one switch for both kinds of USO.
 const TO_GUEST: [(u32, Offloads); 7] = [
     (VIRTIO_NET_F_GUEST_CSUM, Offloads::CSUM),
     (VIRTIO_NET_F_GUEST_TSO4, Offloads::TSO4),
@@ -84,17 +84,17 @@ pub(super) fn offered(host: &dyn Network, options: &NetOptions) -> u64 {
     }
 }
 
-/// Returns the length of the header before each frame of a driver that took `features`.
+/// Returns the length of the header before each frame for a driver that accepted `features`.
 pub(super) fn header_len(features: u64) -> usize {
     if features & (VERSION_1 | MRG_RXBUF) == 0 { LEGACY_HEADER_LEN } else { HEADER_LEN }
 }
 
-/// Returns those of `features` that are offloads of frames to the guest.
+/// Returns those of `features` that are offloads for frames to the guest.
 pub(super) fn guest_offload_bits(features: u64) -> u64 {
     TO_GUEST.iter().fold(0, |bits, (feature, _)| bits | features & 1 << feature)
 }
 
-/// Returns the offloads that frames to a guest which took `features` may come with.
+/// Returns the possible offloads for frames to a guest that accepted `features`.
 pub(super) fn guest_offloads(features: u64) -> Offloads {
     let missing = TO_GUEST.iter().filter(|(feature, _)| features & 1 << feature == 0);
     missing.fold(Offloads::all(), |offloads, (_, offload)| offloads - *offload).usable()

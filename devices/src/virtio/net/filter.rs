@@ -1,4 +1,4 @@
-//! The frames that a driver wants to see.
+//! Filters for the frames that a driver wants.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::net::MacAddress;
 
-/// A set of addresses, in the driver's own table. QEMU's has as many entries; a driver that gives more gets every frame of
-/// that sort.
+/// A set of addresses, set by the driver. It has as many entries as QEMU's; a driver that sets more gets all frames of that kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
@@ -15,38 +14,38 @@ pub(super) struct Table {
     overflow: bool,
 }
 
-/// The frames that a driver wants, as QMP's `query-rx-filter` tells of them.
+/// The frames that a driver wants, for QMP's `query-rx-filter`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RxFilter {
-    /// All, whatever the others say.
+    /// All frames, whatever the other fields say.
     pub promiscuous: bool,
-    /// Those to one station.
+    /// Frames to single stations.
     pub unicast: RxState,
-    /// Those to a group.
+    /// Frames to groups.
     pub multicast: RxState,
-    /// Those to everybody.
+    /// Frames to all stations.
     pub broadcast_allowed: bool,
     /// The device's own address.
     pub main_mac: MacAddress,
-    /// The other stations' addresses; none if the driver gave too many, and so gets the frames to all.
+    /// The addresses of further stations. None if the driver set too many, so that it gets the frames to all.
     pub unicast_table: Option<Vec<MacAddress>>,
-    /// The groups' addresses, or none.
+    /// The addresses of groups, in the same way.
     pub multicast_table: Option<Vec<MacAddress>>,
 }
 
-/// The frames of a sort that are wanted.
+/// The wanted frames of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RxState {
-    /// Those to an address in the table.
+    /// Frames to an address in the table.
     Normal,
-    /// None.
+    /// No frames.
     None,
-    /// All.
+    /// All frames.
     All,
 }
 
 impl RxState {
-    /// QEMU's word for it.
+    /// QEMU's word for the state.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -87,7 +86,7 @@ impl Table {
         Self { addresses, overflow: false }
     }
 
-    /// The table of a driver that gave more addresses than there is room for.
+    /// The table for a driver that set more addresses than there is room for.
     pub(super) fn overflowing() -> Self {
         Self { addresses: BTreeSet::new(), overflow: true }
     }
@@ -112,7 +111,7 @@ impl Filter {
         self.unicast.len() + self.multicast.len() <= Table::ENTRIES
     }
 
-    /// Tells what a device of the address `own` passes on.
+    /// Describes the filter of a device with the address `own`.
     pub(super) fn tell(&self, own: [u8; 6]) -> RxFilter {
         RxFilter {
             promiscuous: self.promisc,
@@ -125,7 +124,7 @@ impl Filter {
         }
     }
 
-    /// Returns whether a device of the address `own` passes frames for `destination` on.
+    /// Returns whether a device with the address `own` passes on frames to `destination`.
     pub(super) fn wants(&self, destination: [u8; 6], own: [u8; 6]) -> bool {
         let address = MacAddress(destination);
         if self.promisc {
@@ -140,7 +139,7 @@ impl Filter {
     }
 }
 
-/// As QEMU's: a driver that sets no mode gets all frames.
+/// Accepts all frames if the driver sets no mode, as in QEMU.
 impl Default for Filter {
     fn default() -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The queues of frames of a device that leaves them to the kernel: while its link is down, nvmm serves them, and so drops what comes.
+//! The frame queues of a device that uses vhost. While its link is down, nvmm serves them, and drops all frames.
 //!
 //! ```text
 //!   link up:    VhostQueues ── positions ──▶
@@ -18,10 +18,10 @@ use crate::virtio::{
     vhost::VhostQueues,
 };
 
-/// The time that a worker has to end, which never waits for the host.
+/// The time for a worker to end. It never waits for the host.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Queues of frames that are served. Dropping it ends that.
+/// Frame queues that are being served. Dropping it ends that.
 #[derive(Debug)]
 pub(super) struct Frames {
     shared: Shared,
@@ -39,11 +39,11 @@ enum Server {
 }
 
 impl Frames {
-    /// Has `queues`, receive and transmit queues, served.
+    /// Serves `queues`, which are receive and transmit queues.
     ///
     /// # Errors
     ///
-    /// The kernel refuses, or no descriptor or thread is to be had.
+    /// The kernel refuses, or no descriptor or thread is left.
     pub(super) fn start(
         shared: Shared,
         memory: GuestRam,
@@ -57,11 +57,11 @@ impl Frames {
         Ok(frames)
     }
 
-    /// Has them served by whom the link's state wants.
+    /// Switches to the server for the current state of the link.
     ///
     /// # Errors
     ///
-    /// Those of [`Frames::start`]: the device needs a reset then.
+    /// The errors of [`Frames::start`]. The device needs a reset then.
     pub(super) fn follow_link(&mut self) -> io::Result<()> {
         if self.link_is_up() == matches!(self.server, Server::Kernel(_)) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Commands and frames of any bytes, in chains of any shape.
+//! Fuzzes commands and frames, in chains of any shape.
 
 use std::{
     io,
@@ -31,7 +31,7 @@ use crate::{
 
 const PAIRS: u16 = 4;
 
-/// Commands to a device. Each of seven bits of the first byte leaves some features out; the last: the host refuses.
+/// Commands to a device. Seven bits of the first byte leave out features each; with the last bit, the host refuses.
 pub fn net_control(data: &[u8]) {
     let Some((&setup, data)) = data.split_first() else { return };
     let options = NetOptions { pairs: PAIRS, ..NetOptions::new(MacAddress::local(1)) };
@@ -73,7 +73,7 @@ fn check(state: &State, agreed: u64, options: &NetOptions) {
     assert!(!announce);
 }
 
-/// Frames from the guest. The first byte says how the host takes them.
+/// Frames from the guest. The first byte chooses how the host accepts them.
 pub fn net_transmit(data: &[u8]) {
     let Some((&answers, data)) = data.split_first() else { return };
     let host = Arc::new(FuzzHost { answers, ..FuzzHost::default() });
@@ -85,7 +85,7 @@ pub fn net_transmit(data: &[u8]) {
     lay_out(&memory, data);
     let before = everything(&memory);
     let mut rings = Rings::new(new_queue(QUEUE_SIZE), &memory).expect("the rings are in memory");
-    // Each is sent once, or given up.
+    // Each is sent once, or dropped.
     let mut taken = 0_u64;
     while let Ok(Some(chain)) = rings.pop() {
         let len = chain.readable.len();
@@ -107,14 +107,14 @@ pub fn net_transmit(data: &[u8]) {
     assert_eq!(total.frames + total.dropped(), taken);
 }
 
-/// A host's side that has one port, itself.
+/// A host's side with one port, which is this type too.
 #[derive(Debug, Default)]
 struct FuzzHost {
     refuses: bool,
-    /// Its answers to sends: two bits each, again and again.
+    /// The answers to sends: two bits each, repeated.
     answers: u8,
     sends: AtomicUsize,
-    /// The frame that was sent last, or refused.
+    /// The frame that was sent or refused last.
     last: Mutex<Option<Vec<u8>>>,
 }
 
@@ -175,7 +175,7 @@ impl Port for FuzzHost {
         let frame = buffers.iter().flat_map(bytes).collect();
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame);
         match self.answers >> (2 * (send % 4)) & 3 {
-            // Now and then, so that each frame goes at last.
+            // Not always, so that each frame is sent in the end.
             1 if send.is_multiple_of(3) => Err(io::ErrorKind::WouldBlock.into()),
             2 => Err(io::ErrorKind::InvalidInput.into()),
             3 => Err(io::ErrorKind::NotConnected.into()),

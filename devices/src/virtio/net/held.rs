@@ -1,4 +1,4 @@
-//! The buffers that the next frames go to.
+//! The buffers for the next frames.
 
 use std::collections::VecDeque;
 
@@ -12,14 +12,14 @@ use crate::{
     },
 };
 
-/// The most pieces of memory that a frame is received into, or sent from: the kernel takes 1024, and each costs time.
+/// The most pieces of memory to receive a frame into, or to send it from: the kernel takes 1024, and each costs time.
 pub(super) const MOST_PIECES: usize = 256;
 
-/// As long as the last frames were no longer than this, the next is received into one buffer and copied: that takes less
-/// time than the kernel takes over a list of buffers.
+/// While the last frames were no longer than this, the next one is received into one buffer and copied: that takes less time than the
+/// kernel takes for a list of buffers.
 const COPIED: usize = 2048;
 
-/// Chains that were taken off a receive queue and not given back, in order, and a buffer for what is not received into them.
+/// Chains that were taken off a receive queue and not returned yet, in order, and a buffer for the rest of a frame.
 ///
 /// ```text
 ///   chains   [ header, frame ........][ ............][ ....]     as many as the last frames were long
@@ -31,37 +31,37 @@ const COPIED: usize = 2048;
 #[derive(Debug)]
 pub(super) struct Held<'m, 's> {
     chains: VecDeque<Chain<'m>>,
-    /// Bytes in them.
+    /// The number of bytes in them.
     room: usize,
-    /// Descriptors of the queue's table that they take up, and the most that one does.
+    /// The number of descriptors that they take up in the queue's table, and the most that one takes.
     descriptors: usize,
     largest: usize,
     /// A frame may be spread over several chains.
     mergeable: bool,
-    /// The header says over how many.
+    /// The header says over how many chains.
     counted: bool,
-    /// The bytes that are best in chains: nearly those of the longest of the last frames.
+    /// The desired number of bytes in chains: close to the longest of the last frames.
     wanted: usize,
     spill: VolatileSlice<'s>,
-    /// The memory that the next frame is received into.
+    /// The memory for receiving the next frame.
     pieces: Vec<VolatileSlice<'s>>,
-    /// Bytes in those that are of chains.
+    /// The number of bytes in those pieces that belong to chains.
     direct: usize,
 }
 
-/// The end of [`Held::give`].
+/// The result of [`Held::give`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Given {
     /// The driver has the frame.
     All,
-    /// It is in the buffers that are held, and more are needed.
+    /// The frame is in the held buffers, and needs more.
     Waits,
-    /// The driver's buffers can never hold it.
+    /// The frame is too long for the driver's buffers.
     TooLong,
 }
 
 impl<'m: 's, 's> Held<'m, 's> {
-    /// None, and a `spill` of [`LONGEST`] bytes.
+    /// No chains, and a `spill` of [`LONGEST`] bytes.
     pub(super) fn new(spill: VolatileSlice<'s>, mergeable: bool, counted: bool) -> Self {
         Self {
             chains: VecDeque::new(),
@@ -77,13 +77,13 @@ impl<'m: 's, 's> Held<'m, 's> {
         }
     }
 
-    /// Takes as many chains as are likely to hold the next frame; `false`: there is none, and the driver will kick.
+    /// Takes as many chains as are likely to hold the next frame. Returns false if there is none; then the driver will kick.
     pub(super) fn fill(&mut self, queue: &mut Served<'m>) -> Result<bool, QueueError> {
         if self.chains.is_empty() {
             let Some(chain) = queue.next()? else { return Ok(false) };
             self.take(chain);
         }
-        // A hostile driver makes chains without room available for ever: no more than the queue can hold at a time.
+        // A hostile driver may offer chains without room for ever: take no more than the queue can hold at a time.
         while self.mergeable && self.room < self.wanted && self.has_more(queue) {
             let Some(chain) = queue.next_if_any()? else { break };
             self.take(chain);
@@ -91,7 +91,7 @@ impl<'m: 's, 's> Held<'m, 's> {
         Ok(true)
     }
 
-    /// Returns whether the driver can have another chain as long as those that are held.
+    /// Returns whether the driver can have another chain as long as the held ones.
     fn has_more(&self, queue: &Served<'m>) -> bool {
         self.descriptors + self.largest <= queue.size().into()
     }
@@ -124,7 +124,7 @@ impl<'m: 's, 's> Held<'m, 's> {
         &self.pieces
     }
 
-    /// Returns the memory for a frame that nobody will see.
+    /// Returns memory for a frame that will be dropped.
     pub(super) fn spill(&self) -> &[VolatileSlice<'s>] {
         std::slice::from_ref(&self.spill)
     }
@@ -141,12 +141,12 @@ impl<'m: 's, 's> Held<'m, 's> {
         bytes
     }
 
-    /// Changes bytes at the front of that frame, which has them.
+    /// Changes bytes at the front of that frame. The frame has at least these bytes.
     pub(super) fn patch(&self, at: usize, bytes: &mut [u8]) {
         copy(&VolatileSlice::from(bytes), &self.pieces, at);
     }
 
-    /// Gives a frame of `len` bytes, received into [`Held::pieces`], to the driver.
+    /// Passes a frame of `len` bytes, which was received into [`Held::pieces`], to the driver.
     pub(super) fn give(&mut self, queue: &mut Served<'m>, len: usize) -> Result<Given, QueueError> {
         let needed = loop {
             if let Some(needed) = self.chains_for(len) {
@@ -182,7 +182,7 @@ impl<'m: 's, 's> Held<'m, 's> {
         Ok(Given::All)
     }
 
-    /// Returns how many of the chains a frame of `len` bytes takes; `None` if it does not fit.
+    /// Returns how many of the chains a frame of `len` bytes needs; `None` if it does not fit.
     fn chains_for(&self, len: usize) -> Option<usize> {
         let mut room = 0;
         let most = if self.mergeable { self.chains.len() } else { 1 };
@@ -193,13 +193,13 @@ impl<'m: 's, 's> Held<'m, 's> {
         self.chains.iter().take(most).position(fits).map(|last| last + 1)
     }
 
-    /// Puts the chains back on the queue, to be taken again.
+    /// Puts the chains back on the queue.
     pub(super) fn put_back(&mut self, queue: &mut Served<'m>) {
         self.chains.drain(..).for_each(|_| queue.put_back());
     }
 }
 
-/// Copies `bytes` to `slices`, from their byte `at` on.
+/// Copies `bytes` to `slices`, from byte `at` of them on.
 fn copy<'s, 'm: 's>(
     bytes: &VolatileSlice<'_>,
     slices: impl IntoIterator<Item = &'s VolatileSlice<'m>>,

@@ -16,26 +16,26 @@ use super::{
 };
 use crate::once::Once;
 
-/// A network device's options, and what it keeps through resets. Clones share it.
+/// A network device's options, and its state that outlives resets. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Lasting {
-    /// The user's choices.
+    /// The user's options.
     pub options: NetOptions,
-    /// The frames that passed.
+    /// The counters of frames.
     pub counters: Arc<Counters>,
     pub(super) link: Arc<Link>,
-    /// The driver's, which a reset ends.
+    /// The driver's settings, which a reset ends.
     pub(super) settings: Arc<Settings>,
 }
 
-/// The link, and what was said about it.
+/// The link, and messages about it.
 #[derive(Debug)]
 pub(super) struct Link {
-    /// The user has not taken it down.
+    /// The user has it up.
     wanted: AtomicBool,
     /// The host's side can't be used any more.
     gone: AtomicBool,
-    /// The driver is to announce itself.
+    /// The driver should announce itself.
     announce: AtomicBool,
     pub(super) said_gone: Once,
     pub(super) said_not_sent: Once,
@@ -43,32 +43,31 @@ pub(super) struct Link {
 }
 
 impl Lasting {
-    /// Takes the link up or down. While it is down, frames are dropped. The driver hears of it when the device is next
-    /// measured.
+    /// Takes the link up or down. While it is down, frames are dropped. The driver is notified when the device is next measured.
     pub fn set_link(&self, up: bool) {
         self.link.wanted.store(up, Ordering::Relaxed);
     }
 
-    /// Has the driver tell the network where it is, if it knows how, when the device is next measured.
+    /// Has the driver announce itself to the network, if it can, when the device is next measured.
     pub fn announce(&self) {
         self.link.announce.store(true, Ordering::Relaxed);
     }
 
-    /// Returns what the driver wants to receive.
+    /// Returns the frames that the driver wants.
     #[must_use]
     pub fn rx_filter(&self) -> RxFilter {
         let (state, _) = self.settings.get();
         state.filter.tell(state.mac)
     }
 
-    /// Returns whether the link is up: nobody has taken it down, and the host's side is there.
+    /// Returns whether the link is up: the user has not taken it down, and the host's side exists.
     #[must_use]
     pub fn link_is_up(&self) -> bool {
         self.link.is_up()
     }
 }
 
-/// That of a device that has done nothing yet, with its link up.
+/// Makes the state of a device that has done nothing yet. Its link is up.
 impl From<NetOptions> for Lasting {
     fn from(options: NetOptions) -> Self {
         let counters = Arc::new(Counters::new(options.pairs));
@@ -82,12 +81,12 @@ impl Link {
         self.is_wanted() && !self.is_gone()
     }
 
-    /// Returns whether nobody has taken it down.
+    /// Returns whether the user has it up.
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the driver is to announce itself, once for each time that this was asked for.
+    /// Returns whether the driver should announce itself, once for each request.
     pub(super) fn take_announce(&self) -> bool {
         self.announce.swap(false, Ordering::Relaxed)
     }
@@ -96,7 +95,7 @@ impl Link {
         self.gone.load(Ordering::Relaxed)
     }
 
-    /// Takes it down for good, as the host's side of this name is gone. Returns whether it was up.
+    /// Takes the link down for good, because the host's side with this name is gone. Returns whether it was up.
     pub(super) fn set_gone(&self, host: &str, error: &io::Error) -> bool {
         self.said_gone.warn(format_args!(
             "net {host}: the host's side is gone ({error}); the guest sees its link down"

@@ -23,11 +23,11 @@ use crate::{
     virtio::serve::{ServeError, Served},
 };
 
-/// The frames that follow each other after which an interrupt reports them, if they take up less than half of the queue: as
-/// many as Linux takes at a time.
+/// The number of successive frames after which an interrupt reports them, if they take up less than half of the queue: as many as Linux
+/// takes at a time.
 pub(super) const BATCH: u32 = 64;
 
-/// The shortest frame: an Ethernet header and nothing behind it.
+/// The shortest frame: only an Ethernet header.
 pub(super) const SHORTEST: usize = 14;
 
 /// Serves a receive queue.
@@ -37,7 +37,7 @@ pub(super) struct Receive {
     host: Arc<dyn Network>,
     lasting: Lasting,
     settings: Arc<Settings>,
-    /// Those that were agreed on.
+    /// The negotiated features.
     features: u64,
     header_len: usize,
     mode: Mode,
@@ -45,7 +45,7 @@ pub(super) struct Receive {
     waiting: Option<usize>,
 }
 
-/// The driver's settings, as this thread knows them.
+/// This thread's copy of the driver's settings.
 #[derive(Debug)]
 struct Mode {
     state: State,
@@ -66,7 +66,7 @@ impl Receive {
         Self { pair, host, lasting, settings, features, header_len, mode, waiting: None }
     }
 
-    /// Serves the queue until told to stop. As long as it has no buffers, frames stay with the host.
+    /// Serves the queue until told to stop. While it has no buffers, frames stay on the host.
     pub(super) fn run(&mut self, queue: &mut Served<'_>) -> Result<(), ServeError> {
         let port = self.host.port(self.pair).descriptor();
         let mut waits = Waits::new(queue.kick(), port, EventSet::IN)?;
@@ -88,7 +88,7 @@ impl Receive {
         Ok(())
     }
 
-    /// Passes on frames as long as there are some, and buffers for them. Returns whether frames are what is missing.
+    /// Passes on frames as long as there are frames and buffers. Returns whether it stopped for lack of frames.
     fn pass_on<'m: 's, 's>(
         &mut self,
         queue: &mut Served<'m>,
@@ -122,13 +122,13 @@ impl Receive {
                 Ok(len) => {
                     self.take(len, held);
                     if self.waiting.is_none() {
-                        // Frames given before must not wait for the end of a flood of those that are dropped.
+                        // Frames that were passed on must not wait for the end of a flood of dropped ones.
                         queue.tell()?;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // A port that is not to be used any more may say anything.
+                // An error of a port that is no longer used is ignored.
                 Err(_) if self.mode.is_old(&self.settings) => {}
                 Err(error) => self.gone(&error, queue),
             }
@@ -136,9 +136,9 @@ impl Receive {
         Ok(false)
     }
 
-    /// Takes a frame of `len` bytes that was received: it waits for buffers now, or is dropped.
+    /// Checks a received frame of `len` bytes: it then waits for buffers, or is dropped.
     fn take(&mut self, len: usize, held: &Held<'_, '_>) {
-        // The driver may have chosen other settings while it was under way.
+        // The driver may have changed its settings meanwhile.
         self.mode.follow(&self.settings);
         let start = held.start::<{ HEADER_LEN + 6 }>();
         let [flags, gso_type, ..] = start;
@@ -153,14 +153,14 @@ impl Receive {
             self.tally().dropped(Reason::Unwanted);
             return;
         }
-        // The driver of a device that completes no checksums does not know the flags.
+        // Without checksum offload, the driver does not know these flags.
         if flags != 0 && !self.mode.offloads.contains(Offloads::CSUM) {
             held.patch(0, &mut [0]);
         }
         self.waiting = Some(len);
     }
 
-    /// Takes the link down, as no frame will come any more.
+    /// Takes the link down, as no more frames will come.
     fn gone(&self, error: &io::Error, queue: &Served<'_>) {
         if self.lasting.link.set_gone(&self.host.name(), error) {
             queue.config_changed();
@@ -189,8 +189,8 @@ impl Mode {
     }
 }
 
-/// Returns whether a frame with this header may be given to a driver that takes `offloads`: the host may have had it since
-/// there were others.
+/// Returns whether a frame with this header may be passed to a driver that accepts `offloads`: the host may have received it while others
+/// were set.
 fn may_ask(offloads: Offloads, flags: u8, gso_type: u8) -> bool {
     let mut needed = Offloads::empty();
     needed.set(Offloads::CSUM, u32::from(flags) & VIRTIO_NET_HDR_F_NEEDS_CSUM != 0);

@@ -1,4 +1,4 @@
-//! A network device's own state.
+//! A network device's state, without its transport's.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,14 +8,14 @@ use crate::{
     state::{StateError, Stateful},
 };
 
-/// The settings of the driver, and the link.
+/// The driver's settings, and the link's state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Saved {
     settings: State,
-    /// The state that the driver was last told of.
+    /// The state of the link that the driver knows.
     link_up: bool,
-    /// Nobody has taken it down. It may be down all the same: with a host's side that is gone.
+    /// The user has the link up. It may be down nevertheless, if the host's side is gone.
     link_wanted: bool,
 }
 
@@ -27,7 +27,8 @@ impl Stateful for Net {
         Ok(Saved { settings, link_up: self.link_up, link_wanted })
     }
 
-    /// The driver is to announce itself: the network may have another place for it. A link that somebody had taken down stays down.
+    /// Loads a state. The driver should announce itself, as its place in the network may have changed. A link that was taken down stays
+    /// down.
     fn load(&mut self, Saved { settings: mut state, link_up, link_wanted }: Saved) -> Result<(), StateError> {
         let agreed = self.agreed.unwrap_or(0);
         let most_pairs = if agreed & features::MQ == 0 { 1 } else { self.lasting.options.pairs };

@@ -1,4 +1,4 @@
-//! The settings that a driver has made, as its device's threads share them.
+//! The settings that a driver has made, shared by its device's threads.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -9,30 +9,30 @@ use serde::{Deserialize, Serialize};
 
 use super::{filter::Filter, options::NetOptions};
 
-/// A network device's own state.
+/// The settings that a driver has made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     pub(super) mac: [u8; 6],
     pub(super) filter: Filter,
-    /// Queue pairs that frames come by.
+    /// The number of queue pairs in use.
     pub(super) pairs: u16,
-    /// Offloads of frames to the guest, by their feature bits.
+    /// The offloads for frames to the guest, by their feature bits.
     pub(super) guest_offloads: u64,
-    /// The driver is to announce itself.
+    /// The driver should announce itself.
     pub(super) announce: bool,
 }
 
-/// A [`State`] that several threads use.
+/// A [`State`] that several threads share.
 #[derive(Debug)]
 pub(super) struct Settings {
     state: Mutex<State>,
-    /// Counts its changes.
+    /// Counts the changes.
     generation: AtomicU32,
 }
 
 impl State {
-    /// The state before a driver has set anything.
+    /// The state before a driver has changed anything.
     pub(super) fn new(options: &NetOptions) -> Self {
         Self { mac: options.mac.0, filter: Filter::default(), pairs: 1, guest_offloads: 0, announce: false }
     }
@@ -43,14 +43,14 @@ impl Settings {
         Self { state: Mutex::new(state), generation: AtomicU32::new(0) }
     }
 
-    /// Changes it, for every thread that looks at [`Settings::generation`] from now on.
+    /// Changes the state, for every thread that checks [`Settings::generation`] from now on.
     pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Returns the number of changes so far: as long as it stays, what [`Settings::get`] returned holds.
+    /// Returns the number of changes so far. While it stays the same, the result of [`Settings::get`] is current.
     pub(super) fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
     }

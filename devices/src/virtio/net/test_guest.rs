@@ -26,9 +26,9 @@ pub(super) struct Guest {
     pub(super) machine: TestMachine<Net>,
     pub(super) network: Arc<TestNetwork>,
     pub(super) lasting: Lasting,
-    /// Where the next buffer is put.
+    /// The address for the next buffer.
     free: u64,
-    /// The buffers of what is available, by queue and head.
+    /// The buffers of available chains, by queue and head.
     buffers: BTreeMap<(u16, u32), Vec<(u64, u32)>>,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn options() -> NetOptions {
     NetOptions::new(MacAddress::local(1))
 }
 
-/// A frame of `len` bytes behind a header, each with other bytes.
+/// A frame of `len` bytes after a header. Each `seed` gives other bytes.
 pub(super) fn frame(header: &[u8], len: usize, seed: u8) -> Vec<u8> {
     let mut frame = header.to_vec();
     frame.resize(HEADER_LEN, 0);
@@ -44,13 +44,13 @@ pub(super) fn frame(header: &[u8], len: usize, seed: u8) -> Vec<u8> {
     frame
 }
 
-/// As the driver sees a frame that comes in `chains` chains.
+/// The frame as the driver gets it, if it comes in `chains` chains.
 pub(super) fn in_chains(mut frame: Vec<u8>, chains: u16) -> Vec<u8> {
     frame[10..HEADER_LEN].copy_from_slice(&chains.to_le_bytes());
     frame
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub(super) fn wait_until(mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
@@ -65,7 +65,7 @@ impl Guest {
         Self::on(TestNetwork::new(options.pairs, can), options, queues)
     }
 
-    /// One whose host's side is `network`.
+    /// A guest whose host's side is `network`.
     pub(super) fn on(network: TestNetwork, options: NetOptions, queues: u16) -> Self {
         let network = Arc::new(network);
         let lasting = Lasting::from(options);
@@ -73,19 +73,19 @@ impl Guest {
         Self { machine, network, lasting, free: FREE, buffers: BTreeMap::new() }
     }
 
-    /// One that has agreed on `features`, and whose device runs.
+    /// A guest that has negotiated `features`, and whose device runs.
     pub(super) fn start(features: u64) -> Self {
         let mut guest = Self::new(options(), Offloads::all());
         guest.restart(features);
         guest
     }
 
-    /// Has a new driver take `features` of those offered.
+    /// Starts a new driver, which takes `features` of those offered.
     pub(super) fn restart(&mut self, features: u64) {
         self.begin(features, VERSION_1);
     }
 
-    /// The same of a driver from before virtio 1.0.
+    /// Starts a new driver from before virtio 1.0.
     pub(super) fn restart_legacy(&mut self, features: u64) {
         self.begin(features, 0);
     }
@@ -98,7 +98,7 @@ impl Guest {
         self.machine.activate(features | version);
     }
 
-    /// The place for `len` bytes, with a gap behind it.
+    /// Allocates `len` bytes, with a gap after them.
     pub(super) fn allocate(&mut self, len: u32) -> u64 {
         let len = u64::from(len) + 16;
         if self.free + len > MEMORY_SIZE {
@@ -109,8 +109,8 @@ impl Guest {
         address
     }
 
-    /// Makes a chain of buffers of these lengths available, which hold `bytes`, and does not kick. More than four are put
-    /// in an indirect table.
+    /// Makes a chain of buffers of these lengths available, which hold `bytes`, without a kick. If there are more than four, they are in an
+    /// indirect table.
     pub(super) fn offer(&mut self, queue: u16, lens: &[u32], flags: u16, bytes: &[u8]) {
         let buffers: Vec<_> = lens.iter().map(|&len| (self.allocate(len), len)).collect();
         let descriptors: Vec<_> = buffers.iter().map(|&(at, len)| (at, len, flags)).collect();
@@ -137,12 +137,12 @@ impl Guest {
         self.machine.kick(queue);
     }
 
-    /// How many chains are available, or used and not taken.
+    /// The number of chains that are available, or used and not taken.
     pub(super) fn posted(&self, queue: u16) -> usize {
         self.buffers.keys().filter(|(of, _)| *of == queue).count()
     }
 
-    /// Takes a used chain, if there is one: its bytes.
+    /// Takes a used chain, if there is one, and returns its bytes.
     pub(super) fn used(&mut self, queue: u16) -> Option<Vec<u8>> {
         let driver = &mut self.machine.drivers[usize::from(queue)];
         let (head, len) = driver.used()?;
@@ -153,11 +153,11 @@ impl Guest {
         Some(bytes[..len as usize].to_vec())
     }
 
-    /// Takes a frame with its header, if there is one: all of it is there at once.
+    /// Takes a frame with its header, if there is one. All of it comes at once.
     pub(super) fn try_receive(&mut self, queue: u16) -> Option<Vec<u8>> {
         let (mut frame, mut chains) = (self.used(queue)?, 1);
         let more = |guest: &mut Self| guest.used(queue).expect("all of a frame is there at once");
-        // The header, too, may be in several.
+        // The header may be spread over several chains, too.
         while frame.len() < HEADER_LEN {
             frame.extend(more(self));
             chains += 1;
@@ -177,14 +177,14 @@ impl Guest {
         frame.unwrap()
     }
 
-    /// Sends a frame that is cut into these lengths, and does not wait until it is gone.
+    /// Sends a frame that is cut into these lengths, without waiting until it is sent.
     pub(super) fn send(&mut self, queue: u16, frame: &[u8], lens: &[u32]) {
         assert_eq!(lens.iter().sum::<u32>() as usize, frame.len());
         self.offer(queue, lens, 0, frame);
         self.machine.kick(queue);
     }
 
-    /// Waits until all that was available is used.
+    /// Waits until all available chains are used.
     pub(super) fn wait_for_used(&mut self, queue: u16) {
         wait_until(|| {
             while self.used(queue).is_some() {}
@@ -192,7 +192,7 @@ impl Guest {
         });
     }
 
-    /// Gives a command, and returns the answer.
+    /// Sends a command, and returns the answer.
     pub(super) fn command(&mut self, queue: u16, command: &[u8]) -> u8 {
         let (at, ack) = (self.allocate(u32::try_from(command.len()).unwrap()), self.allocate(1));
         let driver = &mut self.machine.drivers[usize::from(queue)];
@@ -219,7 +219,7 @@ impl Guest {
         u16::from_le_bytes(status)
     }
 
-    /// How often the device has looked for frames.
+    /// The number of times that the device has tried to receive frames.
     pub(super) fn receives(&self) -> u32 {
         self.network.test_port(0).receives.load(Ordering::SeqCst)
     }

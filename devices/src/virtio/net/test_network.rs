@@ -1,4 +1,4 @@
-//! A host's side for tests, whose other ends they hold.
+//! A host's side for tests, which have its other ends.
 
 use std::{
     io::{self, ErrorKind},
@@ -22,26 +22,26 @@ use crate::{
 pub(crate) struct TestNetwork {
     ports: Vec<TestPort>,
     pub(crate) can: Offloads,
-    /// What the device has asked for.
+    /// The offloads that the device has asked for.
     pub(crate) given: Mutex<Vec<Offloads>>,
     pub(crate) used_ports: Mutex<Vec<u16>>,
     pub(crate) header_len: AtomicUsize,
     /// The kernel's service for each port, or none.
     pub(crate) vhost: Vec<Arc<TestVhost>>,
-    /// The errno that both fail with, unless 0.
+    /// The errno with which both fail, unless it is 0.
     pub(crate) refuses: AtomicI32,
-    /// The errno that tells that it is gone, unless 0.
+    /// The errno that reports that it is gone, unless it is 0.
     pub(crate) is_gone: AtomicI32,
 }
 
-/// A pair of sockets that keep frames apart.
+/// A pair of sockets that preserve the boundaries of frames.
 #[derive(Debug)]
 pub(crate) struct TestPort {
     device: OwnedFd,
     peer: Mutex<Option<OwnedFd>>,
     pub(crate) receives: AtomicU32,
     pub(crate) sends: AtomicU32,
-    /// The errno that sending fails with, unless 0.
+    /// The errno with which sending fails, unless it is 0.
     pub(crate) send_fails: AtomicI32,
 }
 
@@ -77,7 +77,7 @@ impl TestPort {
         Self { device, peer: Mutex::new(Some(peer)), receives, sends, send_fails: zero() }
     }
 
-    /// Has the device receive `frame`, which has its header; `false`: there are too many on their way.
+    /// Has the device receive `frame`, which includes its header. Returns false if too many are waiting.
     pub(crate) fn try_put(&self, frame: &[u8]) -> bool {
         let peer = self.peer.lock().unwrap();
         match rustix::io::write(peer.as_ref().unwrap(), frame) {
@@ -106,7 +106,7 @@ impl TestPort {
         Some(frame)
     }
 
-    /// Lets nobody be there any more.
+    /// Closes the other end.
     pub(crate) fn close(&self) {
         self.peer.lock().unwrap().take();
     }

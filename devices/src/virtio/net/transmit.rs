@@ -34,7 +34,7 @@ impl Transmit {
         Self { pair, host, lasting, header_len }
     }
 
-    /// Serves the queue until told to stop. While the host takes no more, frames stay in it.
+    /// Serves the queue until told to stop. While the host accepts no more, frames stay in the queue.
     pub(super) fn run(&self, queue: &mut Served<'_>) -> Result<(), ServeError> {
         let port = self.host.port(self.pair);
         let mut waits = Waits::new(queue.kick(), port.descriptor(), EventSet::OUT)?;
@@ -56,16 +56,16 @@ impl Transmit {
         }
     }
 
-    /// Returns whether the host has yet to take the rest of a frame.
+    /// Returns whether the host still has to accept the rest of a frame.
     fn is_full(&self, port: &dyn Port) -> bool {
         match port.flush() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => true,
-            // A host that is gone is told of with the next frame.
+            // If the host's side is gone, the next frame reports it.
             _ => false,
         }
     }
 
-    /// Sends a frame, or drops it; `false`: it can't be sent yet.
+    /// Sends or drops a frame. Returns false if it can't be sent yet.
     pub(super) fn send(&self, port: &dyn Port, frame: &Buffers<'_>, stop: &Stop) -> bool {
         let len = frame.len();
         if !(self.header_len + SHORTEST..=LONGEST).contains(&len) {

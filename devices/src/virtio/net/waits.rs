@@ -1,4 +1,4 @@
-//! The sleep of a network device's worker.
+//! How a network device's worker waits.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use vmm_sys_util::{
 
 use crate::virtio::serve::ServeError;
 
-/// The events that a queue's worker waits for: the queue's kicks, and at times its port.
+/// The events for which a queue's worker waits: the queue's kicks, and sometimes its port.
 #[derive(Debug)]
 pub(super) struct Waits {
     epoll: Epoll,
@@ -32,8 +32,8 @@ impl Waits {
         Ok(Self { epoll, port, port_event, for_port: false })
     }
 
-    /// Waits for a kick, or also for the port. One that is not waited for is left out, as an error of it would wake the
-    /// thread at all times.
+    /// Waits for a kick, and also for the port if `for_port`. Otherwise the port is not watched at all, since an error of it would wake the
+    /// thread continuously.
     pub(super) fn wait(&mut self, for_port: bool) -> Result<(), ServeError> {
         if for_port != self.for_port {
             let operation = if for_port { ControlOperation::Add } else { ControlOperation::Delete };

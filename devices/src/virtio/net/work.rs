@@ -1,4 +1,4 @@
-//! A network device's part in serving its queues.
+//! The work on a network device's queues.
 
 use std::{error::Error, fmt::Debug, sync::Arc};
 
@@ -17,13 +17,13 @@ use crate::{
     virtio::serve::{Handler, ServeError, Served},
 };
 
-/// All that the handlers of a running device share.
+/// Everything that the handlers of a running device share.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) host: Arc<dyn Network>,
     pub(super) lasting: Lasting,
     pub(super) settings: Arc<Settings>,
-    /// The features that were agreed on.
+    /// The negotiated features.
     pub(super) features: u64,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Work {
     link: Arc<Link>,
 }
 
-/// The part of a handler that differs by the queue's role.
+/// The part of a handler that depends on the queue's role.
 #[derive(Debug)]
 enum Job {
     Receive(Receive),
@@ -57,7 +57,7 @@ enum Job {
 }
 
 impl Role {
-    /// The purpose of the queue of this number in a device of `pairs` queue pairs, if it has one: virtio 1.3, "Network
+    /// The purpose of the queue with this number in a device of `pairs` queue pairs; none if it has no purpose: virtio 1.3, "Network
     /// Device", "Virtqueues".
     pub(super) fn of(queue: u16, pairs: u16, features: u64) -> Option<Self> {
         let control = if features & MQ != 0 { 2 * pairs } else { 2 };
@@ -71,13 +71,13 @@ impl Role {
 }
 
 impl Shared {
-    /// Returns the purpose of the queue of this number, if it has one.
+    /// Returns the purpose of the queue with this number, if it has one.
     pub(super) fn role(&self, queue: u16) -> Option<Role> {
         Role::of(queue, self.lasting.options.pairs, self.features)
     }
 
-    /// Makes the handler of the queue of this number. That of commands writes to `receivers` when the receive queues are to look at their
-    /// settings.
+    /// Makes the handler of the queue with this number. The handler of commands writes to `receivers` when the receive queues have to apply
+    /// changed settings.
     pub(super) fn work(&self, queue: u16, receivers: &[Arc<EventFd>]) -> Work {
         let Self { host, lasting, settings, features } = self;
         let (pairs, link, host_name) = (lasting.options.pairs, Arc::clone(&lasting.link), host.name());

@@ -4,7 +4,7 @@ use std::{mem::offset_of, ops::Range};
 
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
-/// A vendor-specific capability.
+/// The identifier of a vendor-specific capability.
 const VENDOR_SPECIFIC: u8 = 0x09;
 
 /// The subject of a capability: `cfg_type`.
@@ -31,7 +31,7 @@ pub(super) struct Capability {
     len: u8,
     cfg_type: u8,
     bar: u8,
-    /// Tells capabilities of the same type apart; here no two are.
+    /// Tells capabilities of the same type apart. Here, all types differ.
     instance: u8,
     padding: [u8; 2],
     offset: u32,
@@ -76,8 +76,8 @@ impl NotifyCapability {
     }
 }
 
-/// `struct virtio_pci_cfg_cap`: a window by which configuration space alone reaches the BAR. Each access to
-/// `pci_cfg_data` is one to the `length` bytes at `offset`.
+/// `struct virtio_pci_cfg_cap`: a window to the BAR for guests that can only access configuration space. Each access to `pci_cfg_data`
+/// accesses the `length` bytes at `offset`.
 #[repr(C)]
 #[derive(Debug, IntoBytes, FromZeros, Immutable)]
 pub(super) struct ConfigAccessCapability {
@@ -103,7 +103,7 @@ impl ConfigAccessCapability {
         }
     }
 
-    /// The bits of it that a guest may write.
+    /// The capability's bits that a guest may write.
     pub(super) fn writable() -> Self {
         Self {
             capability: Capability {

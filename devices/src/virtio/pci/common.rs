@@ -35,11 +35,11 @@ use crate::{
     virtio::device::{Activation, ActiveQueue, Halt, Notify, VirtioDevice},
 };
 
-/// The longest time that a reset holds up a vCPU. A worker that only has to wake up has stopped by then, so that drivers which don't
-/// read the status again are served as well.
+/// The longest time for which a reset may block a vCPU. A worker that only has to wake up has stopped by then, so that drivers which don't
+/// read the status again work, too.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// The common configuration, and with it the device's life:
+/// The common configuration, which controls the device's life:
 ///
 /// ```text
 ///  ┌─▶ reset ── ACKNOWLEDGE, DRIVER ──▶ features ── FEATURES_OK ──▶ queues ── DRIVER_OK ──▶ active
@@ -50,14 +50,14 @@ const PATIENCE: Duration = Duration::from_millis(20);
 ///    the device's threads are gone
 /// ```
 ///
-/// A write out of its turn is ignored. virtio 1.3, "Device Reset": the driver waits until the status reads 0.
-/// It does so at once, unless the host is slow to end what was on its way.
+/// A write at the wrong time is ignored. virtio 1.3, "Device Reset": the driver waits until the status reads 0. That is at once, unless the
+/// host is slow to finish requests.
 ///
-/// In each state the machine can pause: an active device then gives its queues back, and gets them again when the machine
-/// resumes. The driver, which does not run meanwhile, sees nothing of it.
+/// The machine can pause in each state: an active device then returns its queues, and gets them back when the machine resumes. The driver
+/// does not run meanwhile, and doesn't notice.
 ///
-/// A transitional device has the registers of the legacy interface as well (`legacy.rs`), by which the same life is shorter. The driver
-/// chooses an interface by where it sets the first bit of the status; until the next reset, the other one can only be read.
+/// A transitional device also has the registers of the legacy interface (`legacy.rs`), with a simpler life. The driver chooses an interface
+/// when it sets the first bit of the status there; until the next reset, the other one can only be read.
 #[derive(Debug)]
 pub(super) struct Common {
     device: Box<dyn VirtioDevice>,
@@ -75,7 +75,7 @@ pub(super) struct Common {
     activated: bool,
     /// The driver has reset the device, which has not stopped yet.
     resetting: bool,
-    /// The queues that a paused device was serving.
+    /// The queues of a paused device.
     paused: Option<Vec<(u16, Queue)>>,
     said_failed: Once,
 }
@@ -117,15 +117,15 @@ impl Common {
         &self.interrupts
     }
 
-    /// The eventfds of the queues, in order.
+    /// The eventfds of the queues, by index.
     pub(super) fn kicks(&self) -> &[EventFd] {
         &self.kicks
     }
 
-    /// Tells the device that something is available in `queue`.
+    /// Notifies the device that buffers are available in `queue`.
     pub(super) fn kick(&self, queue: u64) {
         if let Some(kick) = usize::try_from(queue).ok().and_then(|queue| self.kicks.get(queue)) {
-            // The one error is a counter that is full: the worker knows already.
+            // It can only fail if the counter is full, and then the worker wakes up anyway.
             let _kicked = kick.write(1);
         }
     }
@@ -135,8 +135,7 @@ impl Common {
         self.legacy
     }
 
-    /// Stops the device for good, and waits for at most `patience`. Returns whether nothing of it touches guest memory any
-    /// more.
+    /// Stops the device for good, and waits for at most `patience`. Returns whether no part of it accesses guest memory any more.
     pub(super) fn stop(&mut self, patience: Duration) -> bool {
         self.device.stop(Halt::Reset, patience).is_some()
     }
@@ -150,7 +149,7 @@ impl Common {
         self.paused.is_some()
     }
 
-    /// Has a device that is paused go on.
+    /// Resumes a paused device.
     pub(super) fn resume(&mut self) -> io::Result<()> {
         match self.paused.take() {
             Some(queues) if queues.is_empty() => Ok(()),
@@ -185,8 +184,7 @@ impl Common {
         registers::read(image.as_bytes(), offset, data);
     }
 
-    /// virtio 1.3 has drivers access each field by its width, and those of 64 bits by halves. What is not such an access
-    /// is ignored.
+    /// Writes a register. virtio 1.3 has drivers access each field as a whole, and those of 64 bits in halves. Other writes are ignored.
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
         self.go_on_resetting(Duration::ZERO);
         let Ok(offset) = usize::try_from(offset) else { return };
@@ -255,7 +253,7 @@ impl Common {
         }
     }
 
-    /// A driver only ever adds bits, until it resets the device by writing none.
+    /// A driver only adds bits, until it resets the device by writing 0.
     fn write_status(&mut self, value: u8) {
         if value == 0 {
             return self.begin_reset(PATIENCE);
@@ -279,7 +277,7 @@ impl Common {
         }
     }
 
-    /// Returns true if the driver chose only offered features, and uses the interface that it knows.
+    /// Returns true if the driver chose only offered features, and uses the right interface for them.
     fn features_agreed(&self) -> bool {
         if self.legacy {
             return self.driver_features & !self.legacy_offered() == 0;
@@ -304,7 +302,7 @@ impl Common {
         }
     }
 
-    /// The selected queue can't be where the driver put it.
+    /// Logs that the selected queue can't be where the driver put it.
     fn say_misplaced(&self) {
         let (queue, device) = (self.queue_select, self.device.kind().name);
         debug!("{device}: queue {queue} can't be where its driver put it");
@@ -327,7 +325,7 @@ impl Common {
         self.driver_features & 1 << VIRTIO_RING_F_EVENT_IDX != 0
     }
 
-    /// Has the device serve `queues`.
+    /// Activates the device with `queues`.
     fn run(&mut self, queues: Vec<(u16, Queue)>) -> io::Result<()> {
         let queues = queues.into_iter().map(|(index, queue)| {
             let kick = self.kicks.get(usize::from(index)).ok_or(ErrorKind::NotFound)?;
@@ -346,7 +344,7 @@ impl Common {
         self.go_on_resetting(patience);
     }
 
-    /// Ends the reset that the driver has begun, if there is one and the device has stopped after `patience`.
+    /// Completes a reset that the driver has begun, if the device stops within `patience`.
     fn go_on_resetting(&mut self, patience: Duration) {
         if self.resetting && self.device.stop(Halt::Reset, patience).is_some() {
             self.resetting = false;
@@ -378,7 +376,7 @@ impl Drop for Common {
     }
 }
 
-/// The half of `features` that is selected; there are no more than two.
+/// The selected half of `features`; 0 beyond the two halves.
 fn half(features: u64, select: u32) -> u32 {
     let halves: [u32; 2] = transmute!(features);
     let half = usize::try_from(select).ok().and_then(|select| halves.get(select));

@@ -1,4 +1,4 @@
-//! Accesses of any kind to the transport's registers, and rings of any bytes, while the device's threads serve them.
+//! Fuzzes accesses to the transport's registers and contents of rings, while the device's threads serve them.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
 
 const MEMORY: usize = 0x1_0000;
 const SLOT: PciAddress = PciAddress::new(3, 0).expect("it is one");
-/// Longer than any request here takes.
+/// A timeout that is longer than any request here takes.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The common configuration's fields and their lengths: virtio 1.3, "Common configuration structure layout".
@@ -48,11 +48,11 @@ const FIELDS: [(u64, usize); 17] = [
 const STATUS: u64 = 20;
 const DRIVER_OK: u8 = 4;
 
-/// Steps of eight bytes behind a first byte that says which device it is: what is done, how, where, and a value.
+/// Steps of eight bytes, after a first byte that chooses the device: the action, how, the place, and a value.
 ///
 /// # Panics
 ///
-/// The device's doorbells are there without a driver, or come without the machine being told; or the device does not stop.
+/// There are doorbells without a driver, or they change without the machine being told; or the device does not stop.
 pub fn virtio_pci(data: &[u8]) {
     let Some((&setup, data)) = data.split_first() else { return };
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), MEMORY)]).expect("a few pages");
@@ -87,7 +87,7 @@ pub fn virtio_pci(data: &[u8]) {
                 function.bar_read(0, at % 128, &mut read[..width.min(4)]);
                 Effect::None
             }
-            // Notifications, and then MSI-X entries.
+            // Notifications, and MSI-X entries.
             8 | 9 => function.bar_write(memory_bar, 0x3000 + u64::from(low & 7) * 4, &value[..2]),
             10 => function.bar_write(memory_bar, 0x4000 + u64::from(low & 0x3f) * 4, &value[..4]),
             11..=13 => {
@@ -97,7 +97,7 @@ pub fn virtio_pci(data: &[u8]) {
             }
             14 => {
                 assert!(function.pause(PATIENCE), "it does not pause");
-                // One that needs a reset says so.
+                // A device that needs a reset says so.
                 drop(function.resume());
                 Effect::None
             }
@@ -116,7 +116,7 @@ pub fn virtio_pci(data: &[u8]) {
     assert!(function.stop(PATIENCE), "it does not stop");
 }
 
-/// Does what a driver does up to its first request, for a queue whose rings are where `how` says.
+/// Does what a driver does up to its first request, for a queue with rings at addresses that depend on `how`.
 fn set_up(function: &mut VirtioPci, queue: u8, how: u8) -> Effect {
     let bar = function.memory_bar;
     let mut effect = Effect::None;
@@ -126,7 +126,7 @@ fn set_up(function: &mut VirtioPci, queue: u8, how: u8) -> Effect {
         }
     };
     write(STATUS, &[3]);
-    // VERSION_1, and of the device's own features all or none.
+    // VERSION_1, and all or none of the device's own features.
     write(8, &1_u32.to_le_bytes());
     write(12, &1_u32.to_le_bytes());
     if how & 1 != 0 {

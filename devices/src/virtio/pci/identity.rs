@@ -3,12 +3,12 @@ use crate::pci::Identity;
 
 /// Red Hat's vendor ID, under which virtio's device IDs are assigned.
 const VENDOR_ID: u16 = 0x1af4;
-/// Device IDs of modern devices begin here.
+/// The first device ID of modern devices.
 const DEVICE_ID_BASE: u16 = 0x1040;
-/// Modern devices have a revision of at least 1, and a subsystem ID of at least this: no legacy driver takes them.
+/// Modern devices have a revision of at least 1, and a subsystem ID of at least this, so that no legacy driver uses them.
 const MODERN_REVISION_ID: u8 = 1;
 const MODERN_SUBSYSTEM_ID: u16 = 0x40;
-/// Legacy drivers take devices of this revision alone, whose subsystem ID is their type.
+/// Legacy drivers use only devices with this revision, whose subsystem ID is their type.
 const TRANSITIONAL_REVISION_ID: u8 = 0;
 
 /// The identity of `device` as a PCI function: virtio 1.3, "PCI Device Discovery".

@@ -9,7 +9,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::{irq::Line, pci::MsixVectors, virtio::device::Notify};
 
-/// `VIRTIO_MSI_NO_VECTOR`: the event interrupts nobody.
+/// `VIRTIO_MSI_NO_VECTOR`: the event causes no interrupt.
 pub(super) const NO_VECTOR: u16 = 0xffff;
 
 bitflags! {
@@ -32,20 +32,20 @@ bitflags! {
     }
 }
 
-/// The interrupts of a device, shared by its registers and its threads: MSI-X without a lock, or INTx.
+/// The interrupts of a device, shared by its registers and its threads: MSI-X, which needs no lock, or INTx.
 #[derive(Debug)]
 pub(super) struct Interrupts {
     status: AtomicU8,
     config_generation: AtomicU8,
     config_vector: AtomicU16,
     queue_vectors: Box<[AtomicU16]>,
-    /// The event of each queue that the device has attached. Its lock is held while a queue's vector changes.
+    /// The event of each queue that the device has attached. It is locked while a queue's vector changes.
     events: Mutex<Box<[Option<Arc<EventFd>>]>>,
     msix: Arc<MsixVectors>,
     intx: Mutex<Intx>,
 }
 
-/// The part of [`Interrupts`] that is not the PCI function's.
+/// The part of [`Interrupts`] that is not saved with the PCI function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InterruptState {
@@ -77,7 +77,7 @@ impl Interrupts {
         self.status.fetch_or(status.bits(), Ordering::SeqCst);
     }
 
-    /// As after power-on, but for what belongs to PCI. The device's threads are gone by now.
+    /// Resets everything that does not belong to PCI. The device's threads have ended by now.
     pub(super) fn reset(&self) {
         self.config_vector.store(NO_VECTOR, Ordering::SeqCst);
         for (queue, _) in (0..).zip(&self.queue_vectors) {
@@ -87,7 +87,7 @@ impl Interrupts {
         self.status.store(0, Ordering::SeqCst);
     }
 
-    /// The state of a device that is paused.
+    /// Saves the state of a paused device.
     pub(super) fn save(&self) -> InterruptState {
         InterruptState {
             status: self.status().bits(),
@@ -101,7 +101,7 @@ impl Interrupts {
         }
     }
 
-    /// Takes up `state`, and says whether it can be: vectors or bits that don't exist here can't.
+    /// Loads `state`. Returns false if it has impossible vectors or bits.
     pub(super) fn load(&self, state: &InterruptState) -> bool {
         let (Some(status), Some(isr)) = (Status::from_bits(state.status), Isr::from_bits(state.isr)) else {
             return false;
@@ -157,31 +157,31 @@ impl Interrupts {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The driver learns that a vector can't be had by reading back `NO_VECTOR`.
+    /// Returns `vector` if it exists, or else `NO_VECTOR`, which the driver reads back.
     fn existing(&self, vector: u16) -> u16 {
         if usize::from(vector) < self.msix.count() { vector } else { NO_VECTOR }
     }
 
-    /// Reads the ISR status, which clears it.
+    /// Reads the ISR status, and clears it.
     pub(super) fn take_isr(&self) -> u8 {
         let mut isr = Isr::empty();
         self.intx().update(|intx| isr = std::mem::take(&mut intx.isr));
         isr.bits()
     }
 
-    /// Returns true if INTx would be asserted, were it enabled.
+    /// Returns true if INTx would be asserted if it were enabled.
     pub(super) fn intx_pending(&self) -> bool {
         !self.intx().isr.is_empty()
     }
 
-    /// INTx is silent while MSI-X is enabled, and if PCI's command register says so.
+    /// Enables or disables INTx: it is disabled while MSI-X is enabled, and by PCI's command register.
     pub(super) fn enable_intx(&self, enabled: bool) {
         self.intx().update(|intx| intx.enabled = enabled);
     }
 
     fn interrupt(&self, vector: u16, cause: Isr) {
         if self.msix.enabled() {
-            // `NO_VECTOR` is past the end of every table.
+            // `NO_VECTOR` is beyond the end of every table.
             self.msix.signal(vector);
         } else {
             self.intx().update(|intx| intx.isr |= cause);
@@ -230,8 +230,8 @@ impl Notify for Interrupts {
     }
 }
 
-/// The INTx pin. Cause and level change together, under a lock: a thread that asserts the line as the driver reads the
-/// ISR status must not leave it high for nothing.
+/// The INTx pin. Cause and level change together under a lock: if a thread asserts the line while the driver reads the ISR status, the line
+/// must not stay high without a cause.
 #[derive(Debug)]
 struct Intx {
     line: Arc<dyn Line>,
@@ -244,7 +244,7 @@ impl Intx {
         self.enabled && !self.isr.is_empty()
     }
 
-    /// Changes something, and drives the line if its level is now another.
+    /// Makes a change, and drives the line if its level has changed.
     fn update(&mut self, change: impl FnOnce(&mut Self)) {
         let before = self.asserted();
         change(self);

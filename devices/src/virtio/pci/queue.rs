@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
-/// The length of a page, and the alignment of the used ring, where a legacy driver places a queue.
+/// The page size for legacy drivers, and the alignment of the used ring in their queues.
 const LEGACY_ALIGN: u64 = 4096;
 
-/// A virtqueue as the driver sets it up, before the device has it.
+/// A virtqueue's registers, set by the driver before the device gets the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct QueueRegisters {
@@ -20,7 +20,7 @@ pub(super) struct QueueRegisters {
     device_area: u64,
 }
 
-/// One of a queue's three parts.
+/// One of the three parts of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Area {
     /// The descriptor table.
@@ -31,7 +31,7 @@ pub(super) enum Area {
     Device,
 }
 
-/// Half of a 64-bit register.
+/// One half of a 64-bit register.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Half {
     Low,
@@ -67,14 +67,14 @@ impl QueueRegisters {
         }
     }
 
-    /// Takes the driver's choice of size. Whether it can be is seen when the queue is enabled; then it is fixed.
+    /// Sets the size that the driver chose. It is checked when the queue is enabled, and can't change after that.
     pub(super) fn set_size(&mut self, size: u16) {
         if !self.enabled {
             self.size = size;
         }
     }
 
-    /// Takes half of an area's address, as [`QueueRegisters::set_size`] does the size.
+    /// Sets half of an area's address, in the same way.
     pub(super) fn set_area(&mut self, area: Area, half: Half, value: u32) {
         if self.enabled {
             return;
@@ -91,18 +91,18 @@ impl QueueRegisters {
         };
     }
 
-    /// Enables the queue, if its size is one and its areas are aligned and each in a region of `memory`. Says whether it did.
+    /// Enables the queue, if its size is possible, and its areas are aligned and each in one region of `memory`. Returns whether it did.
     pub(super) fn enable(&mut self, memory: &GuestRam) -> bool {
         self.enabled = self.is_valid(memory);
         self.enabled
     }
 
-    /// The number of the page that it begins at, as a legacy driver knows it.
+    /// The number of its first page, for legacy drivers.
     pub(super) fn page(&self) -> u32 {
         u32::try_from(self.descriptor_area / LEGACY_ALIGN).unwrap_or(0)
     }
 
-    /// Places the queue as legacy drivers do, all of it from `page` on, and enables it; page 0 takes it away. Says whether that can be.
+    /// Places the whole queue from `page` on, as legacy drivers do, and enables it; page 0 removes it. Returns whether that is possible.
     ///
     /// virtio 1.3, "Legacy Interfaces: A Note on Virtqueue Layout".
     pub(super) fn place(&mut self, page: u32, memory: &GuestRam) -> bool {
@@ -117,7 +117,7 @@ impl QueueRegisters {
         self.enable(memory)
     }
 
-    /// virtio 1.3, "Split Virtqueues": the sizes and alignments of the areas.
+    /// Checks the sizes and alignments of the areas: virtio 1.3, "Split Virtqueues".
     pub(super) fn is_valid(&self, memory: &GuestRam) -> bool {
         let size = usize::from(self.size);
         let fits = |address: u64, align: u64, len: usize| {
@@ -130,7 +130,7 @@ impl QueueRegisters {
             && fits(self.device_area, 4, 6 + 8 * size)
     }
 
-    /// The queue as the device runs it.
+    /// The queue for the device.
     pub(super) fn queue(&self, event_idx: bool) -> io::Result<Queue> {
         let queue = || {
             let mut queue = Queue::new(self.max_size)?;

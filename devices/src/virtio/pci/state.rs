@@ -8,7 +8,7 @@ use crate::{
     state::{StateError, Stateful},
 };
 
-/// The parts of a function, of which the last has the device.
+/// The parts of a function. The last one includes the device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -24,7 +24,7 @@ impl Stateful for VirtioPci {
         Ok(State { config: self.config.save(), msix: self.msix.save(), common: self.common.save()? })
     }
 
-    /// The device is paused then.
+    /// Loads a state. The device is paused afterwards.
     fn load(&mut self, state: State) -> Result<(), StateError> {
         self.config.load(&state.config)?;
         if !self.msix.load(&state.msix) {

@@ -1,4 +1,4 @@
-//! A guest that drives a virtio function by its registers, and a device that notes what it is asked.
+//! A guest that drives a virtio function by its registers, and a device that records its calls.
 
 use std::{
     io,
@@ -30,7 +30,7 @@ pub(super) const VERSION_1: u64 = 1 << 32;
 pub(super) const FEATURES: u64 = 1 << 29 | 1 << 28 | 1 << 5 | 1 << 50;
 pub(super) const QUEUE_SIZES: [u16; 2] = [256, 64];
 
-// Where the structures are in the BAR.
+// Offsets of the structures in the BAR.
 pub(super) const ISR: u64 = 0x1000;
 pub(super) const DEVICE: u64 = 0x2000;
 pub(super) const NOTIFY: u64 = 0x3000;
@@ -61,7 +61,7 @@ pub(super) const FEATURES_OK: u8 = 8;
 pub(super) const NEEDS_RESET: u8 = 64;
 pub(super) const FAILED: u8 = 128;
 
-/// What the device was asked.
+/// The calls to the device.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) agreed: Option<u64>,
@@ -69,9 +69,9 @@ pub(super) struct State {
     pub(super) resets: u32,
     pub(super) config: [u8; 8],
     pub(super) fail: bool,
-    /// How it was last told to stop.
+    /// The way in which it was last told to stop.
     pub(super) halt: Option<Halt>,
-    /// It can't be stopped.
+    /// It never stops.
     pub(super) hangs: bool,
 }
 
@@ -200,7 +200,7 @@ impl Guest {
         Self { state, ..Self::with_device(Box::new(device), memory) }
     }
 
-    /// A guest with any device.
+    /// A guest with the given device.
     pub(super) fn with_device(device: Box<dyn VirtioDevice>, memory: GuestRam) -> Self {
         let line = Arc::new(FakeLine::default());
         let vectors: Vec<_> = (0..3).map(|_| Arc::new(FakeMsi::default())).collect();
@@ -273,7 +273,7 @@ impl Guest {
         }
     }
 
-    /// Adds to the status as Linux does.
+    /// Sets further status bits, as Linux does.
     pub(super) fn add_status(&mut self, status: u8) {
         let before = self.status();
         self.set_status(before | status);
@@ -296,7 +296,7 @@ impl Guest {
         self.write(QUEUE_ENABLE, 1, 2);
     }
 
-    /// Up to the point where features are agreed on.
+    /// Negotiates features.
     pub(super) fn negotiate(&mut self, features: u64) {
         self.reset();
         self.add_status(ACKNOWLEDGE);
@@ -305,7 +305,7 @@ impl Guest {
         self.add_status(FEATURES_OK);
     }
 
-    /// All the way, with both queues.
+    /// Starts the device, with both queues.
     pub(super) fn start(&mut self) {
         self.negotiate(FEATURES | VERSION_1);
         self.set_up_queue(0, 256, [0x1_0000, 0x2_0000, 0x3_0000]);
@@ -314,7 +314,7 @@ impl Guest {
         assert_eq!(self.status(), ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
     }
 
-    /// Where the capability is: of MSI-X, or with a `cfg_type` one of virtio's.
+    /// The offset of a capability: MSI-X, or virtio's with this `cfg_type`.
     pub(super) fn capability(&mut self, id: u32, cfg_type: Option<u32>) -> u16 {
         let mut at = u16::try_from(self.config_read(0x34, 1)).unwrap();
         while at != 0 {
@@ -327,7 +327,7 @@ impl Guest {
         panic!("no capability {id:#x}");
     }
 
-    /// Enables MSI-X with all vectors unmasked, and gives queue `n` vector `n + 1`, the configuration vector 0.
+    /// Enables MSI-X with all vectors unmasked. Queue `n` gets vector `n + 1`, and the configuration vector 0.
     pub(super) fn enable_msix(&mut self) {
         let capability = self.capability(0x11, None);
         assert_eq!(self.config_write(capability + 2, 0x8000, 2), Effect::None);

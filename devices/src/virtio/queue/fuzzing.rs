@@ -1,4 +1,4 @@
-//! Rings of any bytes.
+//! Fuzzes rings.
 
 use arch::memory::GuestRam;
 use virtio_queue::{
@@ -13,36 +13,36 @@ use zerocopy::{
 
 use super::{Chain, Rings};
 
-/// Each of the two regions of memory, which touch. There is nothing behind them.
+/// The length of each of the two regions of memory, which are adjacent. There is nothing after them.
 const REGION: usize = 0x2000;
 /// Bytes of memory.
 pub(in super::super) const MEMORY: usize = 2 * REGION;
 
-/// Where the rings are, each with room for 32 entries, and the table: close together, so that little input fills them. For
-/// virtio-queue, address 0 is none.
+/// The addresses of the rings, each with room for 32 entries, and of the table: close together, so that little input fills them.
+/// virtio-queue takes address 0 for none.
 pub(in super::super) const AVAIL: u64 = 0x10;
 pub(in super::super) const TABLE: u64 = 0x80;
 const USED: u64 = 0x280;
-/// What is behind them.
+/// The start of free memory after them.
 pub(in super::super) const FREE: u64 = 0x400;
 
 /// The most descriptors of a queue that [`lay_out`] fills.
 pub(in super::super) const QUEUE_SIZE: u16 = 32;
 
-/// A descriptor in few bytes, most of which make sense: those for the queue's table follow the first byte, up to one that
-/// is not whole or has `len` 0. What is behind it is in memory from [`FREE`] on.
+/// A descriptor in a few bytes, most of which make sense. Those for the queue's table follow the first byte, up to one that is incomplete
+/// or has `len` 0. The rest of the input is in memory from [`FREE`] on.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Packed {
     address: U16,
     len: U32,
-    /// The virtqueue's, and in bit 7 that a chain begins here.
+    /// The virtqueue's flags. Bit 7: a chain begins here.
     flags: u8,
-    /// From this descriptor on.
+    /// The distance to the next descriptor.
     next: u8,
 }
 
-/// A queue in a memory that has `data` from the available ring on, but for the first byte, which says what the queue is like.
+/// A queue in a memory that has `data` from the available ring on, except for the first byte, which chooses the kind of queue.
 pub fn queue(data: &[u8]) {
     let Some((&how, data)) = data.split_first() else { return };
     let memory = memory();
@@ -53,7 +53,7 @@ pub fn queue(data: &[u8]) {
     let written = u32::from(how >> 4);
     let mut rings = Rings::new(queue, &memory).expect("the rings are in memory");
 
-    // What the device writes may make more available, without an end.
+    // Limited, as the device's own writes may make more chains available, without an end.
     for _ in 0..256 {
         let Ok(Some(chain)) = rings.pop() else { break };
         let head = chain.head;
@@ -69,7 +69,7 @@ pub fn queue(data: &[u8]) {
     }
 }
 
-/// Memory of two regions that touch, with nothing above.
+/// Memory of two adjacent regions, with nothing above.
 pub(in super::super) fn memory() -> GuestRam {
     let regions = [0, REGION].map(|start| (GuestAddress(start as u64), REGION));
     GuestRam::from_ranges(&regions).expect("a few pages")
@@ -115,21 +115,21 @@ pub(in super::super) fn lay_out(memory: &GuestRam, data: &[u8]) {
     memory.write_slice(&rest[..rest.len().min(room)], GuestAddress(FREE)).expect("it is memory");
 }
 
-/// Returns what `buffer` holds.
+/// Returns the bytes of `buffer`.
 pub(in super::super) fn bytes(buffer: &VolatileSlice<'_>) -> Vec<u8> {
     let mut bytes = vec![0; buffer.len()];
     buffer.copy_to(&mut bytes[..]);
     bytes
 }
 
-/// Returns all that `memory` holds.
+/// Returns all bytes of `memory`.
 pub(in super::super) fn everything(memory: &GuestRam) -> Vec<u8> {
     let mut bytes = vec![0; MEMORY];
     memory.read_slice(&mut bytes, GuestAddress(0)).expect("it is memory");
     bytes
 }
 
-/// Takes from a chain's buffers what a device takes, and writes to them.
+/// Reads from and writes to a chain's buffers as a device does.
 fn take_apart(chain: Chain<'_>) {
     let Chain { mut readable, mut writable, .. } = chain;
     let len = readable.len();

@@ -1,5 +1,5 @@
-//! The driver's side of a virtqueue, for tests. It does what it is told, sense or not. (virtio-queue's mock places the
-//! used ring over the tail of the available ring.)
+//! The driver's side of a virtqueue, for tests. It does whatever the test asks, sensible or not. (virtio-queue's mock puts the used ring
+//! over the tail of the available ring.)
 
 use std::sync::atomic::Ordering;
 
@@ -13,17 +13,17 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::Rings;
 
-/// Guest memory: two regions that touch, with a hole above.
+/// Guest memory: two adjacent regions, with a hole above.
 pub(crate) const MEMORY_SIZE: u64 = 0x40_0000;
-/// Where the two regions touch.
+/// The address where the two regions meet.
 pub(crate) const SEAM: u64 = 0x20_0000;
-/// Where tests may put what they like, up to [`MEMORY_SIZE`].
+/// The start of memory for the tests' own use, up to [`MEMORY_SIZE`].
 pub(crate) const FREE: u64 = 0x10_0000;
 
 const TABLE: u64 = 0x1_0000;
 const AVAIL: u64 = 0x1_8000;
 const USED: u64 = 0x1_c000;
-/// The next queue's are as far behind.
+/// The distance to the next queue's rings.
 const RINGS: u64 = 0x2_0000;
 
 /// `VIRTQ_DESC_F_NEXT`.
@@ -36,9 +36,9 @@ pub(crate) const INDIRECT: u16 = 4;
 #[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) memory: GuestRam,
-    /// Where its rings are, and the table.
+    /// The address of its rings and its table.
     rings: u64,
-    /// They are laid out as for a legacy device.
+    /// The rings are laid out as for a legacy device.
     legacy: bool,
     size: u16,
     next_descriptor: u16,
@@ -54,7 +54,7 @@ impl Driver {
         Self { memory, rings: 0, legacy: false, size, next_descriptor: 0, avail: 0, used: 0 }
     }
 
-    /// A driver of a legacy device, whose queue has no layout but one.
+    /// A driver of a legacy device, whose queue has a fixed layout.
     pub(crate) fn legacy(size: u16) -> Self {
         Self { legacy: true, ..Self::new(size) }
     }
@@ -70,14 +70,14 @@ impl Driver {
         }
     }
 
-    /// The driver of another queue in the same memory: there is room for up to number 7.
+    /// The driver of another queue in the same memory. There is room for numbers up to 7.
     pub(crate) fn of_queue(&self, number: u16) -> Self {
         let rings = RINGS * u64::from(number);
         assert!(rings + RINGS <= FREE);
         Self { memory: self.memory.clone(), rings, next_descriptor: 0, avail: 0, used: 0, ..*self }
     }
 
-    /// Forgets what was, as a driver does that resets its device.
+    /// Starts again, as a driver that resets its device.
     pub(crate) fn restart(&mut self) {
         for ring in [self.avail_ring(), self.used_ring()] {
             self.write(ring, &vec![0; 6 + 8 * usize::from(self.size)]);
@@ -85,7 +85,7 @@ impl Driver {
         (self.next_descriptor, self.avail, self.used) = (0, 0, 0);
     }
 
-    /// The queue as a transport hands it over.
+    /// The queue as a transport passes it to a device.
     pub(crate) fn queue(&self) -> Queue {
         let mut queue = Queue::new(self.size).unwrap();
         queue.try_set_desc_table_address(GuestAddress(self.rings + TABLE)).unwrap();
@@ -96,7 +96,7 @@ impl Driver {
         queue
     }
 
-    /// The same as a worker serves it, in `memory`, which is the driver's.
+    /// The same queue as a worker serves it, in `memory`, which is the driver's.
     pub(crate) fn rings<'m>(&self, memory: &'m GuestRam) -> Rings<'m> {
         Rings::new(self.queue(), memory).unwrap()
     }
@@ -111,7 +111,7 @@ impl Driver {
         bytes
     }
 
-    /// Writes one entry of a descriptor table.
+    /// Writes an entry of a descriptor table.
     pub(crate) fn describe(&self, table: u64, index: u16, (address, len, flags, next): (u64, u32, u16, u16)) {
         let descriptor = RawDescriptor::from(Descriptor::new(address, len, flags, next));
         self.memory.write_obj(descriptor, GuestAddress(table + 16 * u64::from(index))).unwrap();
@@ -122,7 +122,7 @@ impl Driver {
         self.describe(self.rings + TABLE, index, descriptor);
     }
 
-    /// Makes whatever starts at descriptor `head` available.
+    /// Makes the chain that starts at descriptor `head` available.
     pub(crate) fn offer(&mut self, head: u16) {
         let entry = self.avail_ring() + 4 + 2 * u64::from(self.avail % self.size);
         self.memory.write_obj(head, GuestAddress(entry)).unwrap();
@@ -143,12 +143,12 @@ impl Driver {
         self.memory.write_obj(index, GuestAddress(self.avail_ring() + 4 + 2 * u64::from(self.size))).unwrap();
     }
 
-    /// Where the device says from which available index on it wants kicks.
+    /// The address at which the device writes the available index for the next kick.
     pub(crate) fn avail_event(&self) -> GuestAddress {
         GuestAddress(self.used_ring() + 4 + 8 * u64::from(self.size))
     }
 
-    /// Offers a chain of `(address, len, flags)`, and returns its head. Uses descriptors round and round.
+    /// Makes a chain of `(address, len, flags)` available, and returns its head. Descriptors are used in turn.
     pub(crate) fn chain(&mut self, buffers: &[(u64, u32, u16)]) -> u16 {
         let head = self.next_descriptor;
         for (n, &(address, len, flags)) in buffers.iter().enumerate() {
@@ -162,7 +162,7 @@ impl Driver {
         head
     }
 
-    /// The same through an indirect table at `table`.
+    /// The same with an indirect table at `table`.
     pub(crate) fn indirect_chain(&mut self, table: u64, buffers: &[(u64, u32, u16)]) -> u16 {
         let count = u16::try_from(buffers.len()).unwrap();
         for (n, &(address, len, flags)) in (0..).zip(buffers) {
@@ -172,7 +172,7 @@ impl Driver {
         self.chain(&[(table, 16 * u32::from(count), INDIRECT)])
     }
 
-    /// Has it look as if the device had used so much.
+    /// Sets the used index, as if the device had used that many.
     pub(crate) fn set_used_index(&self, index: u16) {
         self.memory.store(index, GuestAddress(self.used_ring() + 2), Ordering::Release).unwrap();
     }
@@ -190,7 +190,7 @@ impl Driver {
     }
 }
 
-/// A table of `size` descriptors with anything at all in them: mostly what makes long chains and requests.
+/// A table of `size` random descriptors: mostly such that make long chains and requests.
 pub(crate) fn any_table(size: u16) -> impl Strategy<Value = Vec<(u64, u32, u16, u16)>> {
     let address = prop_oneof![
         30 => (0..0x1000_u64).prop_map(|n| FREE + 16 * n),

@@ -1,4 +1,4 @@
-//! A connection between a program of the guest and one of the host, and the bytes on their way.
+//! A connection between a program in the guest and one on the host, with the bytes in transit.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -11,22 +11,22 @@ use vm_memory::VolatileSlice;
 use super::packet::{Header, Operation, Ports, Shutdown};
 use crate::{vectored, virtio::queue::Buffers};
 
-/// Bytes of the guest's that are kept for a program that does not read: `buf_alloc`.
+/// The number of bytes from the guest that are kept for a program that does not read: `buf_alloc`.
 pub(super) const ROOM: u32 = 128 << 10;
-/// The guest is told of room once so much of it has become free that it does not know of.
+/// The guest is told about free room once there is this much that it does not know of.
 const WORTH_TELLING: u32 = ROOM / 2;
 
-/// A connection's stage.
+/// The stage of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The guest is asked to accept it.
+    /// The guest has been asked to accept it.
     Asked,
     Open,
-    /// The guest has left it. What it sent before is still on its way.
+    /// The guest has left it. Bytes that it sent before may still be in transit.
     Left,
 }
 
-/// The result of a try to read from the host's program.
+/// The result of reading from the host's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
     Some(u32),
@@ -40,28 +40,28 @@ pub(super) struct Connection {
     pub(super) ports: Ports,
     pub(super) stage: Stage,
     stream: OwnedFd,
-    /// From the guest, and not yet sent on; the bytes before `sent` are.
+    /// Bytes from the guest. Those before `sent` have been passed on.
     buffer: Vec<u8>,
     sent: usize,
-    /// Bytes sent on, and those that the guest was told of.
+    /// The number of bytes passed on, and the number that the guest knows of.
     fwd_cnt: u32,
     fwd_cnt_told: u32,
-    /// The guest's room, by its last packet, and the bytes that were given to it.
+    /// The guest's room, by its last packet, and the number of bytes that were sent to it.
     guest_buf_alloc: u32,
     guest_fwd_cnt: u32,
     given: u32,
     /// The guest was asked for credit and has given none since.
     credit_asked: bool,
-    /// The guest does this no more, and what it was told that the program does no more.
+    /// What the guest has ended (sending, receiving), and what it knows that the program has ended.
     guest_ended: Shutdown,
     told_ended: Shutdown,
-    /// There may be something to read.
+    /// There may be bytes to read.
     readable: bool,
-    /// The program sends no more, and all that it sent was read.
+    /// The program has ended sending, and all of its bytes were read.
     at_end: bool,
-    /// The program takes nothing any more.
+    /// The program accepts no more bytes.
     refuses: bool,
-    /// The connection waits in the queue of those to read from.
+    /// The connection is in the queue of those to read from.
     pub(super) queued: bool,
 }
 
@@ -92,7 +92,7 @@ impl Connection {
         self.stream.as_fd()
     }
 
-    /// A packet of it to the guest.
+    /// Makes a packet of the connection to the guest.
     pub(super) fn packet(&mut self, cid: u32, op: Operation) -> Header {
         self.fwd_cnt_told = self.fwd_cnt;
         Header {
@@ -103,7 +103,7 @@ impl Connection {
         }
     }
 
-    /// Takes note of the room that the guest says it has.
+    /// Records the guest's room as in the packet.
     pub(super) fn take_credit(&mut self, header: &Header) {
         self.guest_buf_alloc = header.buf_alloc.get();
         self.guest_fwd_cnt = header.fwd_cnt.get();
@@ -112,12 +112,12 @@ impl Connection {
         }
     }
 
-    /// Bytes that the guest has room for.
+    /// The number of bytes that the guest has room for.
     pub(super) fn credit(&self) -> u32 {
         self.guest_buf_alloc.saturating_sub(self.given.wrapping_sub(self.guest_fwd_cnt))
     }
 
-    /// Bytes that there is room for from the guest.
+    /// The number of bytes from the guest that there is room for.
     fn room(&self) -> usize {
         (ROOM as usize).saturating_sub(self.waiting())
     }
@@ -127,7 +127,7 @@ impl Connection {
         len <= self.room() && !self.guest_ended.contains(Shutdown::SEND)
     }
 
-    /// Bytes of the guest's that the program has not taken.
+    /// The number of bytes from the guest that the program has not accepted yet.
     pub(super) fn waiting(&self) -> usize {
         self.buffer.len() - self.sent
     }
@@ -140,22 +140,22 @@ impl Connection {
             && !self.guest_ended.contains(Shutdown::RECEIVE)
     }
 
-    /// Returns whether it is to be read from now.
+    /// Returns whether it should be read from now.
     pub(super) fn wants_to_read(&self) -> bool {
         self.may_read() && self.credit() > 0
     }
 
-    /// Returns whether the guest is to be asked for credit, and says so once until it gives some.
+    /// Returns whether the guest should be asked for credit. Returns true only once until the guest gives some.
     pub(super) fn asks_for_credit(&mut self) -> bool {
         self.may_read() && self.credit() == 0 && !std::mem::replace(&mut self.credit_asked, true)
     }
 
-    /// Returns whether the guest should know of more room.
+    /// Returns whether the guest should be told of more room.
     pub(super) fn has_credit_to_give(&self) -> bool {
         self.stage == Stage::Open && self.fwd_cnt.wrapping_sub(self.fwd_cnt_told) >= WORTH_TELLING
     }
 
-    /// Takes note of an event of the stream, and sends on what can be.
+    /// Handles an event of the stream, and passes on what it can.
     pub(super) fn on_event(&mut self, readable: bool, hung_up: bool) {
         self.readable |= readable || hung_up;
         if hung_up {
@@ -164,23 +164,23 @@ impl Connection {
         self.flush();
     }
 
-    /// Takes note of what the guest does no more, and has the program see it.
+    /// Records what the guest has ended, and shows it to the program.
     pub(super) fn guest_ends(&mut self, ended: Shutdown) {
         self.guest_ended |= ended;
         if ended.contains(Shutdown::RECEIVE) {
-            // An error: the program has gone.
+            // It fails only if the program has gone.
             let _ = shutdown(&self.stream, rustix::net::Shutdown::Read);
         }
         self.flush();
     }
 
-    /// Returns whether the guest said that it neither sends nor receives.
+    /// Returns whether the guest has ended both sending and receiving.
     pub(super) fn guest_has_ended(&self) -> bool {
         self.guest_ended == Shutdown::all()
     }
 
-    /// Returns whether the guest does not know yet that the program sends or receives no more, and takes for granted that it is told
-    /// now, by [`Operation::Shutdown`].
+    /// Returns whether the program has ended sending or receiving and the guest does not know that yet. The caller must tell it now, with
+    /// [`Operation::Shutdown`].
     pub(super) fn ends_anew(&mut self) -> bool {
         let mut ended = Shutdown::empty();
         ended.set(Shutdown::SEND, self.at_end);
@@ -191,14 +191,14 @@ impl Connection {
         self.stage == Stage::Open && std::mem::replace(&mut self.told_ended, ended) != ended
     }
 
-    /// Returns whether no byte will pass any more, in either direction.
+    /// Returns whether no more bytes can pass in either direction.
     pub(super) fn is_over(&self) -> bool {
         let to_guest = self.at_end || self.guest_ended.contains(Shutdown::RECEIVE);
         let to_host = self.guest_ended.contains(Shutdown::SEND) && self.waiting() == 0;
         self.stage != Stage::Asked && to_guest && (to_host || self.refuses)
     }
 
-    /// Reads into `room`, in which there is no more than the guest's credit.
+    /// Reads into `room`, which must not exceed the guest's credit.
     pub(super) fn read(&mut self, room: &[VolatileSlice<'_>]) -> Received {
         let read = loop {
             match vectored::receive(&self.stream, room) {
@@ -225,7 +225,7 @@ impl Connection {
         }
     }
 
-    /// Sends the first `len` bytes of `data` on, or keeps them. It [takes](Connection::takes) them.
+    /// Passes on the first `len` bytes of `data`, or keeps them. It must [take](Connection::takes) them.
     pub(super) fn write(&mut self, data: &Buffers<'_>, len: usize) {
         let mut done = 0;
         while self.waiting() == 0 && done < len && !self.refuses {
@@ -237,7 +237,7 @@ impl Connection {
                 Err(_) => self.refuse(),
             }
         }
-        // Nobody takes what the program does not.
+        // Drop what the program does not accept.
         if self.refuses {
             done = len;
         }
@@ -252,7 +252,7 @@ impl Connection {
         }
     }
 
-    /// Sends on what the program takes.
+    /// Passes on as much as the program accepts.
     fn flush(&mut self) {
         while self.waiting() > 0 {
             match send(&self.stream, &self.buffer[self.sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
@@ -267,7 +267,7 @@ impl Connection {
         }
         (self.buffer, self.sent) = (Vec::new(), 0);
         if self.guest_ended.contains(Shutdown::SEND) {
-            // An error: the program has gone.
+            // It fails only if the program has gone.
             let _ = shutdown(&self.stream, rustix::net::Shutdown::Write);
         }
     }
@@ -276,7 +276,7 @@ impl Connection {
         self.fwd_cnt = self.fwd_cnt.wrapping_add(u32::try_from(len).unwrap_or(u32::MAX));
     }
 
-    /// Takes note that the program takes nothing any more.
+    /// Records that the program accepts no more bytes.
     fn refuse(&mut self) {
         self.forward(self.waiting());
         (self.buffer, self.sent) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! All connections, and the packets by which they are made and ended.
+//! All connections, and the packets that make and end them.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,38 +21,38 @@ use crate::virtio::{
     serve::Served,
 };
 
-/// The most connections. Each takes a descriptor, of which a process mostly has 1024.
+/// The most connections. Each needs a descriptor, of which a process mostly has 1024.
 pub(super) const MOST_CONNECTIONS: usize = 512;
-/// The most programs that have not said yet which port they want. The one that has waited longest makes way.
+/// The most programs that have not sent their port yet. If there are more, the one that has waited longest is dropped.
 pub(super) const MOST_GREETINGS: usize = 64;
-/// As long as so many packets wait for buffers of the guest, no more are taken that may need an answer.
+/// While this many packets wait for the guest's buffers, no packets that may need an answer are taken.
 pub(super) const MOST_REPLIES: usize = 256;
-/// The most data behind a header.
+/// The most data after a header.
 const MOST_DATA: usize = 64 << 10;
-/// The ports that connections of the host's programs come from. Nobody listens there.
+/// The first port for the ends of the host's programs. Nothing listens at these ports.
 const FIRST_PORT: u32 = 1 << 30;
 const LAST_PORT: u32 = (1 << 31) - 1;
 
-/// The connections of a guest. They last through pauses of the machine, and none longer than the guest's driver.
+/// The connections of a guest. They survive pauses of the machine, but not the guest's driver.
 #[derive(Debug)]
 pub(super) struct Connections {
     cid: u32,
     host: Arc<dyn Connect>,
     streams: Streams,
     next_port: u32,
-    /// Programs of the host that have not said yet which port they want.
+    /// Programs of the host that have not sent their port yet.
     greetings: BTreeMap<u64, OwnedFd>,
     connections: BTreeMap<u64, Connection>,
     /// The connections that the guest has not left.
     tokens: BTreeMap<Ports, u64>,
-    /// Packets without data to the guest.
+    /// Packets without data for the guest.
     replies: VecDeque<Header>,
-    /// The connections with data for the guest, each of which gets its turn.
+    /// The connections with data for the guest, which take turns.
     ready: VecDeque<u64>,
 }
 
 impl Connections {
-    /// No connections of the guest at `cid`.
+    /// Makes an empty set of connections for the guest with address `cid`.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Connections {
         self.streams.fd()
     }
 
-    /// Takes a program of the host that wants to connect to the guest, and will say to which port.
+    /// Accepts a program of the host that wants to connect to the guest, and still has to send the port.
     pub(super) fn welcome(&mut self, socket: OwnedFd) {
         if self.greetings.len() >= MOST_GREETINGS {
             self.greetings.pop_first();
@@ -86,11 +86,11 @@ impl Connections {
         }
     }
 
-    /// Looks which streams can be read or written. What can be written is.
+    /// Finds the streams that can be read or written, and writes what can be written.
     ///
     /// # Errors
     ///
-    /// Those of epoll.
+    /// The errors of epoll.
     pub(super) fn on_events(&mut self) -> io::Result<()> {
         for Event { token, readable, is_all, hung_up } in self.streams.events()? {
             if self.greetings.contains_key(&token) {
@@ -111,7 +111,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Takes at most `most` packets off the guest's `queue`, and returns how many it took.
+    /// Takes at most `most` packets off the guest's `queue`, and returns their number.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Connections {
         Ok(taken)
     }
 
-    /// Gives at most `most` packets to the guest by its `queue`, and returns how many it gave.
+    /// Sends at most `most` packets to the guest by its `queue`, and returns their number.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl Connections {
         Ok(given)
     }
 
-    /// Takes a packet of the guest's. A chain without a header is none.
+    /// Handles a packet from the guest. A chain without a header is ignored.
     pub(super) fn take(&mut self, chain: Chain<'_>) {
         let mut data = chain.readable;
         if let Some(bytes) = data.take_front::<{ Header::LEN }>() {
@@ -159,8 +159,8 @@ impl Connections {
         }
     }
 
-    /// Puts a packet into `chain`, and returns how long it is; `None`: there is none after all. A chain without room for one is
-    /// given back as it is.
+    /// Puts a packet into `chain`, and returns its length; `None` if there is none after all. A chain that is too short for a packet is
+    /// returned unchanged.
     pub(super) fn give(&mut self, chain: &Chain<'_>) -> Option<u32> {
         let room = chain.writable.len();
         if room <= Header::LEN {
@@ -197,7 +197,7 @@ impl Connections {
     }
 
     fn take_packet(&mut self, header: &Header, data: &Buffers<'_>) {
-        // An answer would go to somebody else.
+        // An answer would go to another guest.
         if header.src_cid.get() != u64::from(self.cid) {
             return;
         }
@@ -247,7 +247,7 @@ impl Connections {
         }
     }
 
-    /// Connects the guest to a program of the host, or says that it can't.
+    /// Connects the guest to a program of the host, or answers that it can't.
     fn accept(&mut self, header: &Header) {
         let ports = header.ports();
         let connected = if self.connections.len() < MOST_CONNECTIONS {
@@ -271,7 +271,7 @@ impl Connections {
         }
     }
 
-    /// Asks the guest to accept the connection of a program that has said to which port, if it has. One that says no more will not.
+    /// Asks the guest to accept a program that has sent its port. A program that has not is dropped if `is_all`: it will send no more.
     fn greet(&mut self, token: u64, is_all: bool) {
         let Some(socket) = self.greetings.get(&token) else { return };
         let port = match Greeting::read(socket) {
@@ -291,7 +291,7 @@ impl Connections {
     fn open(&mut self, token: u64, header: &Header) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
         let line = format!("OK {}\n", connection.ports.host);
-        // Nothing else was sent, so that there is room for a line.
+        // Nothing else was sent before, so there is room for a line.
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         if send(connection.stream(), line.as_bytes(), flags) == Ok(line.len()) {
             connection.stage = Stage::Open;
@@ -302,14 +302,14 @@ impl Connections {
         }
     }
 
-    /// Takes back what the guest was asked, since the program has gone.
+    /// Withdraws the request to the guest, since the program has gone.
     fn withdraw(&mut self, token: u64) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
         let ports = connection.ports;
         let is_request =
             |packet: &Header| packet.op.get() == Operation::Request as u16 && packet.rst().ports() == ports;
         match self.replies.iter().position(is_request) {
-            // The guest never hears of it.
+            // The guest has not seen the request yet.
             Some(at) => {
                 self.replies.remove(at);
             }
@@ -318,7 +318,7 @@ impl Connections {
         self.remove(token);
     }
 
-    /// Lets the guest go. The program still gets what the guest had sent.
+    /// Ends the guest's part. The program still gets what the guest has sent.
     fn leave(&mut self, token: u64) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
         if connection.stage == Stage::Asked {
@@ -330,7 +330,7 @@ impl Connections {
         self.settle(token);
     }
 
-    /// Does what a connection needs after it has changed.
+    /// Does what a connection needs after a change.
     fn settle(&mut self, token: u64) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
         if connection.ends_anew() {
@@ -350,7 +350,7 @@ impl Connections {
         }
     }
 
-    /// Has the guest get a packet of a connection.
+    /// Queues a packet of a connection for the guest.
     fn reply(&mut self, token: u64, op: Operation) {
         if let Some(connection) = self.connections.get_mut(&token) {
             self.replies.push_back(connection.packet(self.cid, op));
@@ -362,7 +362,7 @@ impl Connections {
         self.connections.insert(token, connection);
     }
 
-    /// Forgets a connection, and closes its stream.
+    /// Removes a connection, and closes its stream.
     fn remove(&mut self, token: u64) {
         let Some(connection) = self.connections.remove(&token) else { return };
         if connection.stage != Stage::Left {
@@ -373,7 +373,7 @@ impl Connections {
         }
     }
 
-    /// A port for the host's end of a connection to the guest's port `guest`. There are more of them than connections.
+    /// A free port for the host's end of a connection to the guest's port `guest`. There are more ports than connections.
     fn free_port(&mut self, guest: u32) -> u32 {
         loop {
             let host = self.next_port;

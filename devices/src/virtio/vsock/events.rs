@@ -1,4 +1,5 @@
-//! virtio 1.3, "Socket Device", "Device Events": a driver whose state was taken up by another machine hears that its connections are gone.
+//! virtio 1.3, "Socket Device", "Device Events": a driver whose state was loaded by another machine is notified that its connections are
+//! gone.
 
 use std::{
     io,
@@ -17,37 +18,37 @@ use crate::virtio::{
     serve::{Handler, Next, ServeError, Served, Workers},
 };
 
-/// The queue of events.
+/// The index of the queue of events.
 const QUEUE: u16 = 2;
-/// `VIRTIO_VSOCK_EVENT_TRANSPORT_RESET`, as a `struct virtio_vsock_event` has it.
+/// `VIRTIO_VSOCK_EVENT_TRANSPORT_RESET` as a `struct virtio_vsock_event`.
 const TRANSPORT_RESET: [u8; 4] = 0_u32.to_le_bytes();
-/// A time to wait when there is nothing more to tell.
+/// A timeout for waiting without an event to send.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// The queue of events. It has a thread only if there is something to tell.
+/// The queue of events. It has a thread only while there is an event to send.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     transport_reset: Arc<AtomicBool>,
     workers: Workers,
-    /// The queue while nothing is to be told.
+    /// The queue while there is no event to send.
     idle: Option<Queue>,
 }
 
-/// Tells the driver of the transport reset.
+/// Notifies the driver of the transport reset.
 #[derive(Debug)]
 struct Tell(Arc<AtomicBool>);
 
 impl Events {
-    /// Has the driver told, once the device is activated, that its connections are gone.
+    /// Notifies the driver, once the device is activated, that its connections are gone.
     pub(super) fn begin_anew(&self) {
         self.transport_reset.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the queue of events out of those of `activation`, if the driver has enabled it.
+    /// Takes the queue of events out of those in `activation`, if the driver has enabled it.
     ///
     /// # Errors
     ///
-    /// No descriptor or no thread is to be had.
+    /// No descriptor or thread is left.
     pub(super) fn activate(&mut self, activation: &mut Activation) -> io::Result<()> {
         let mut queues = activation.queues.extract_if(.., |active| active.index == QUEUE).collect::<Vec<_>>();
         if !self.transport_reset.load(Ordering::Relaxed) {
@@ -65,7 +66,7 @@ impl Events {
         Some(told.into_iter().chain(self.idle.take().map(|queue| (QUEUE, queue))).collect())
     }
 
-    /// Forgets the driver.
+    /// Resets the queue of events for a new driver.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }

@@ -1,4 +1,4 @@
-//! Whatever a guest and programs of the host do, in any order.
+//! Fuzzes the actions of a guest and of programs on the host.
 
 use std::{
     io::{self, Read, Write},
@@ -29,28 +29,28 @@ const CID: u32 = 3;
 /// `VIRTQ_DESC_F_NEXT` and `VIRTQ_DESC_F_WRITE`.
 const NEXT: u16 = 1;
 const WRITE: u16 = 2;
-/// The port that the first of the host's programs comes from.
+/// The port of the first of the host's programs.
 const FIRST_PORT: u32 = 1 << 30;
 
-/// A step: what somebody does, and by which numbers.
+/// A step: an action and its numbers.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Step {
-    /// A packet of the guest's has it as its purpose; from 0x80 on it is something else.
+    /// The operation of a packet from the guest; other actions from 0x80 on.
     what: u8,
-    /// Bits 0 and 1: the guest's port; 2 and 3: the host's; 4 to 6: something wrong with a packet. Elsewhere, which program.
+    /// Bits 0 and 1: the guest's port; 2 and 3: the host's; 4 to 6: faults in a packet. In other actions: which program.
     which: u8,
-    /// Flags of a packet, and where it is cut.
+    /// Flags of a packet, and the place where it is cut.
     flags: u8,
     cut: u8,
-    /// Bytes that a packet is said to have behind its header, and that it has.
+    /// The number of bytes after a packet's header, claimed and actual.
     len: U16,
     real_len: U16,
     buf_alloc: U16,
     fwd_cnt: U32,
 }
 
-/// The host's programs, which take every connection to an even port.
+/// The host's programs, which accept every connection to an even port.
 #[derive(Debug, Default)]
 struct Programs(Mutex<Vec<UnixStream>>);
 
@@ -66,7 +66,7 @@ pub fn vsock(data: &[u8]) {
         connections.on_events().expect("epoll");
         connections.check();
     }
-    // Nothing is given without an end: all that programs sent is finite, and no packet of the guest's follows.
+    // This ends: programs have sent a finite number of bytes, and no more packets come from the guest.
     let room = u32::try_from(MEMORY).unwrap_or_default() - u32::try_from(FREE).unwrap_or_default();
     let mut given = 0;
     while give(&mut connections, &memory, room) {
@@ -81,7 +81,7 @@ fn carry_out(step: &Step, connections: &mut Connections, programs: &Programs, me
     let which = usize::from(step.which) % count;
     match step.what {
         0..0x80 => {
-            // It may connect to a program.
+            // This may connect to a program.
             drop(programs);
             transmit(step, connections, memory);
         }
@@ -134,7 +134,7 @@ fn transmit(step: &Step, connections: &mut Connections, memory: &GuestRam) {
     with_chain(memory, &chain, |chain| connections.take(chain));
 }
 
-/// Gives the guest a packet, if there is one.
+/// Sends a packet to the guest, if there is one.
 fn give(connections: &mut Connections, memory: &GuestRam, room: u32) -> bool {
     let most = u32::try_from(MEMORY).unwrap_or_default() - u32::try_from(FREE).unwrap_or_default();
     let room = room.clamp(1, most);
@@ -152,7 +152,7 @@ fn give(connections: &mut Connections, memory: &GuestRam, room: u32) -> bool {
     })
 }
 
-/// Does `call` with a chain of buffers, each `(address, len, flags)`.
+/// Calls `call` with a chain of buffers, each `(address, len, flags)`.
 fn with_chain<T>(memory: &GuestRam, buffers: &[(u64, u32, u16)], call: impl FnOnce(Chain<'_>) -> T) -> T {
     for (index, &(address, len, flags)) in (0..).zip(buffers) {
         let descriptor = RawDescriptor::from(Descriptor::new(address, len, flags, index + 1));
@@ -176,7 +176,7 @@ impl Connect for Programs {
     }
 }
 
-/// A program's connection, of which no end ever waits.
+/// A program's connection, whose ends never block.
 fn pair() -> io::Result<(OwnedFd, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;

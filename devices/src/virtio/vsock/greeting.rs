@@ -1,4 +1,4 @@
-//! The line by which a program of the host says which port of the guest it wants.
+//! The line in which a program of the host names the guest's port.
 
 use rustix::{
     io::Errno,
@@ -6,13 +6,13 @@ use rustix::{
 };
 use std::os::fd::AsFd;
 
-/// Longer than any line that means something: `CONNECT 4294967295` has 18 bytes.
+/// The longest line to read. The longest valid one, `CONNECT 4294967295`, has 18 bytes.
 const LONGEST: usize = 32;
 
-/// The state of a line that a program sends.
+/// The state of a program's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Greeting {
-    /// More is to come.
+    /// More has to come.
     Partial,
     /// The port that the program wants.
     Connect(u32),
@@ -21,7 +21,7 @@ pub(super) enum Greeting {
 }
 
 impl Greeting {
-    /// Takes the line off `socket` if it is whole. Whatever is behind it stays there.
+    /// Reads the line from `socket` if it is complete. What follows it is not read.
     pub(super) fn read(socket: impl AsFd) -> Self {
         let socket = socket.as_fd();
         let mut bytes = [0; LONGEST];

@@ -1,4 +1,4 @@
-//! The host's side of a socket device: a Unix socket that programs connect to, and those that they listen at.
+//! The host's side of a socket device: a unix socket that programs connect to, and sockets at which they listen.
 
 use std::{
     ffi::OsString,
@@ -15,13 +15,13 @@ use crate::{
     once::Once,
 };
 
-/// The way to programs of the host that listen.
+/// Connects to listening programs of the host.
 pub(super) trait Connect: Send + Sync + Debug {
-    /// Connects to the program at `port`. It never waits, and neither does the socket.
+    /// Connects to the program at `port`. Neither this nor the socket ever blocks.
     ///
     /// # Errors
     ///
-    /// Nobody listens there, or is not quick enough.
+    /// No program listens there, or it is not quick enough.
     fn connect(&self, port: u32) -> io::Result<OwnedFd>;
 }
 
@@ -40,21 +40,21 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// Another program listens there, the path or one of its ports' is too long, or the host refuses.
+    /// Another program listens there, the path is too long (also with a port appended), or the host refuses.
     pub fn listen(cid: u32, path: &Path) -> Result<Self, AddressError> {
         Self::check(path)?;
         let listener = Listener::new(&Address::Unix(path.to_owned()), Access::Umask)?;
         Ok(Self { listener: Some(listener), ..Self::planned(cid, path) })
     }
 
-    /// The same without a socket, for a machine that will not run.
+    /// The same without opening a socket, for a machine that will not run.
     #[must_use]
     pub fn planned(cid: u32, path: &Path) -> Self {
         let (said_broken, said_busy) = (Once::default(), Once::default());
         Self { cid, path: path.to_owned(), listener: None, said_broken, said_busy }
     }
 
-    /// Refuses a path that is too long with a port behind it.
+    /// Refuses a path that is too long when a port is appended.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Connect for Host {
     }
 }
 
-/// The path where a program of the host listens at `port`.
+/// The path at which a program of the host listens for `port`.
 fn of_port(path: &Path, port: u32) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(format!("_{port}"));

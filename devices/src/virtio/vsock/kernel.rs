@@ -1,4 +1,4 @@
-//! A socket device whose packets the kernel moves. The host's programs have `AF_VSOCK` sockets.
+//! A socket device whose packets are moved by the kernel. The host's programs use `AF_VSOCK` sockets.
 //!
 //! ```text
 //! guest ── tx ──▶ vhost-vsock ──▶ a socket of AF_VSOCK
@@ -29,17 +29,17 @@ use crate::{
     },
 };
 
-/// virtio 1.3, "Socket Device", "Feature bits": sockets that keep messages apart.
+/// virtio 1.3, "Socket Device", "Feature bits": sockets that preserve the boundaries of messages.
 const SEQPACKET: u64 = 1 << 1;
 
-/// The features that are offered as far as the kernel knows them.
+/// The features to offer, as far as the kernel supports them.
 const FEATURES: u64 = RING_FEATURES | SEQPACKET;
 
 /// The kernel's side of a socket device. It outlives resets.
 #[derive(Debug)]
 pub struct KernelHost {
     vhost: Arc<dyn VhostSockets>,
-    /// Connections of a driver that is gone may still be there.
+    /// Connections of an earlier driver may still exist.
     used: AtomicBool,
     said_broken: Once,
     said_gone: Once,
@@ -53,12 +53,12 @@ pub struct KernelVsock {
     started: bool,
     packets: Option<VhostQueues>,
     events: Events,
-    /// The queues of a driver that has not enabled all of them, and those that have stopped when not all have.
+    /// The queues if the driver has not enabled all of them, and those that have stopped while others have not.
     stopped: Vec<(u16, Queue)>,
 }
 
 impl KernelHost {
-    /// The kernel's side by `vhost`.
+    /// Makes the host's side with `vhost`.
     #[must_use]
     pub fn new(vhost: Arc<dyn VhostSockets>) -> Self {
         Self { vhost, used: AtomicBool::new(false), said_broken: Once::default(), said_gone: Once::default() }
@@ -70,7 +70,7 @@ impl KernelHost {
         self.vhost.cid()
     }
 
-    /// Ends the connections of a driver that is gone.
+    /// Ends the connections of an earlier driver.
     fn renew(&self) -> io::Result<()> {
         if self.used.load(Ordering::Relaxed) {
             self.vhost.end_connections()?;
@@ -81,7 +81,7 @@ impl KernelHost {
 }
 
 impl KernelVsock {
-    /// Makes a device on `host`. It works once it is activated.
+    /// Makes a device on `host`.
     #[must_use]
     pub fn new(host: Arc<KernelHost>) -> Self {
         Self { host, started: false, packets: None, events: Events::default(), stopped: Vec::new() }
@@ -127,7 +127,7 @@ impl VirtioDevice for KernelVsock {
         if activation.queues.len() == 2 {
             self.packets = Some(self.serve(activation)?);
         } else {
-            // The kernel serves both or none.
+            // The kernel serves both queues or neither.
             self.stopped.extend(activation.queues.into_iter().map(|active| (active.index, active.queue)));
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Stateful for KernelVsock {
         Ok(())
     }
 
-    /// The connections are not among it, and the kernel that takes it up has others, or none.
+    /// Loads a state, which has no connections: the kernel of the new host has others, or none.
     fn load(&mut self, (): ()) -> Result<(), StateError> {
         self.events.begin_anew();
         Ok(())

@@ -1,6 +1,6 @@
-//! virtio 1.3, "Socket Device", "Device Operation": packets, each a header and at times data behind it.
+//! virtio 1.3, "Socket Device", "Device Operation": packets, each with a header and sometimes data.
 //!
-//! The crate virtio-vsock has them too, but only in chains of virtio-queue's.
+//! The crate virtio-vsock also has them, but only in virtio-queue's chains.
 
 use zerocopy::{
     FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned,
@@ -24,14 +24,14 @@ pub(super) struct Header {
     pub(super) dst_cid: U64,
     pub(super) src_port: U32,
     pub(super) dst_port: U32,
-    /// Bytes behind the header.
+    /// The number of bytes after the header.
     pub(super) len: U32,
     pub(super) socket_type: U16,
     pub(super) op: U16,
     pub(super) flags: U32,
-    /// Bytes that the sender has room for.
+    /// The number of bytes that the sender has room for.
     pub(super) buf_alloc: U32,
-    /// Bytes that the sender has taken out of there, since the connection began.
+    /// The number of bytes that the sender has taken from there since the connection began.
     pub(super) fwd_cnt: U32,
 }
 
@@ -49,7 +49,7 @@ pub(super) enum Operation {
 }
 
 bitflags::bitflags! {
-    /// The flags of [`Operation::Shutdown`]: a side that does not do this any more.
+    /// The flags of [`Operation::Shutdown`]: what a side has ended.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub(super) struct Shutdown: u32 {
         const RECEIVE = 1 << 0;
@@ -65,10 +65,10 @@ pub(super) struct Ports {
 }
 
 impl Header {
-    /// Bytes of a header.
+    /// The length of a header.
     pub(super) const LEN: usize = size_of::<Self>();
 
-    /// A packet of a stream to the guest.
+    /// Makes a packet of a stream to the guest.
     pub(super) fn to_guest(cid: u32, ports: Ports, op: Operation) -> Self {
         Self {
             src_cid: HOST_CID.into(),
@@ -81,7 +81,7 @@ impl Header {
         }
     }
 
-    /// The answer that there is no such connection.
+    /// Makes the answer that there is no such connection.
     pub(super) fn rst(&self) -> Self {
         Self {
             src_cid: self.dst_cid,
@@ -94,15 +94,15 @@ impl Header {
         }
     }
 
-    /// The ports of the connection that a packet of the guest's belongs to.
+    /// The ports of the connection to which a packet from the guest belongs.
     pub(super) fn ports(&self) -> Ports {
         Ports { guest: self.src_port.get(), host: self.dst_port.get() }
     }
 
-    /// Puts it into a chain that has room for it, and returns how long the packet is.
+    /// Writes the header into a chain that has room for it, and returns the packet's length.
     pub(super) fn put(&self, chain: &Chain<'_>) -> u32 {
         chain.writable.write(self.as_bytes());
-        // A constant.
+        // A constant that fits.
         u32::try_from(Self::LEN).unwrap_or_default() + self.len.get()
     }
 

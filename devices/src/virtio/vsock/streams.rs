@@ -1,4 +1,4 @@
-//! The streams to programs of the host, and what happens to them.
+//! The streams to programs of the host, and their events.
 
 use std::{
     io,
@@ -7,11 +7,11 @@ use std::{
 
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
-/// The events that are looked at together.
+/// The number of events that are read at a time.
 const EVENTS: usize = 64;
 
-/// Watches streams, each by its token: edge-triggered, so that one that nobody can serve now wakes nobody. A stream that is closed is
-/// watched no more.
+/// Watches streams, each with a token. It is edge-triggered, so that a stream that can't be served now does not wake the thread. A stream
+/// that is closed is no longer watched.
 #[derive(Debug)]
 pub(super) struct Streams {
     epoll: Epoll,
@@ -22,16 +22,16 @@ pub(super) struct Streams {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Event {
     pub(super) token: u64,
-    /// There may be something to read.
+    /// There may be bytes to read.
     pub(super) readable: bool,
-    /// The program sends no more than what is to be read.
+    /// The program will send no more than what can be read now.
     pub(super) is_all: bool,
     /// The program has gone.
     pub(super) hung_up: bool,
 }
 
 impl Streams {
-    /// Watches none yet.
+    /// Makes a set of no streams.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl Streams {
         self.epoll.as_raw_fd()
     }
 
-    /// Watches a stream, and returns its token, which no other ever had.
+    /// Watches a stream, and returns its token, which is never reused.
     pub(super) fn watch(&mut self, stream: &OwnedFd) -> io::Result<u64> {
         let token = self.next_token;
         let events = EventSet::IN | EventSet::OUT | EventSet::READ_HANG_UP | EventSet::EDGE_TRIGGERED;

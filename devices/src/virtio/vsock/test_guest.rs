@@ -1,4 +1,4 @@
-//! A guest's driver, and programs of its host.
+//! A guest's driver, and programs on its host.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -23,24 +23,24 @@ pub(super) const CID: u32 = 42;
 /// The queues.
 pub(super) const RX: u16 = 0;
 pub(super) const TX: u16 = 1;
-/// Each buffer to receive to, of which there are as many as descriptors.
+/// The length of each receive buffer. There are as many as descriptors.
 const BUFFER: u32 = 4096;
-/// Where packets to transmit are: where two regions of memory touch, in the middle of the header.
+/// The address of packets to transmit: the place where two regions of memory meet is in the middle of the header.
 pub(super) const PACKET: u64 = SEAM - 20;
 
 pub(super) struct Guest {
     pub(super) machine: TestMachine<Vsock>,
     folder: TempDir,
     posted: u16,
-    /// Whether each buffer is used again at once.
+    /// Makes each buffer available again at once.
     pub(super) reposts: bool,
-    /// The room that its packets speak of.
+    /// The room that its packets announce.
     pub(super) buf_alloc: u32,
     pub(super) fwd_cnt: u32,
 }
 
 impl Guest {
-    /// A guest with so many buffers to receive to.
+    /// A guest with this many receive buffers.
     pub(super) fn new(buffers: u16) -> Self {
         let folder = TempDir::new().unwrap();
         let host = Host::listen(CID, &folder.path().join("vsock")).unwrap();
@@ -85,7 +85,7 @@ impl Guest {
         }
     }
 
-    /// Sends a packet, and waits until it is taken.
+    /// Sends a packet, and waits until the device has taken it.
     pub(super) fn send_packet(&mut self, header: &Header, data: &[u8]) {
         let bytes = [header.as_bytes(), data].concat();
         self.machine.drivers[1].write(PACKET, &bytes);
@@ -113,7 +113,7 @@ impl Guest {
         self.send_packet(&Header { flags: flags.into(), ..header }, &[]);
     }
 
-    /// The next packet, which comes.
+    /// Waits for the next packet.
     pub(super) fn receive(&mut self) -> (Header, Vec<u8>) {
         let (head, len) = loop {
             match self.machine.drivers[0].used() {
@@ -131,7 +131,7 @@ impl Guest {
         (header, data.to_vec())
     }
 
-    /// The next packet, of the host's and of these ports.
+    /// Waits for the next packet, which must be the host's and have these ports.
     pub(super) fn expect(&mut self, ports: Ports, op: Operation) -> Header {
         let (header, data) = self.receive();
         assert_eq!((header.operation(), data.len()), (Some(op), 0), "{header:?}");
@@ -139,7 +139,7 @@ impl Guest {
         header
     }
 
-    /// Checks that no packet comes: the next is the answer to what is asked now.
+    /// Checks that no packet comes: the next one is the answer to a request that is made now.
     pub(super) fn expect_nothing(&mut self) {
         let nobody = Ports { guest: 7, host: 7 };
         self.send(nobody, Operation::CreditRequest);
@@ -158,7 +158,7 @@ impl Guest {
         (ports, program)
     }
 
-    /// The same after other packets.
+    /// The same, if other packets come before.
     pub(super) fn connect_after(&mut self, guest: u32, host: u32) -> (Ports, UnixStream) {
         let listener = self.listen(host);
         let ports = Ports { guest, host };
@@ -178,7 +178,7 @@ impl Guest {
         self.folder.path().join(format!("vsock_{port}"))
     }
 
-    /// Connects a program of the host's that says this first.
+    /// Connects a program of the host, which first sends this.
     pub(super) fn program(&self, greeting: &[u8]) -> UnixStream {
         let mut program = UnixStream::connect(self.path()).unwrap();
         program.set_read_timeout(Some(LONG)).unwrap();
@@ -194,7 +194,7 @@ pub(super) fn read(mut program: &UnixStream, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Reads up to the end, also that of a connection that was broken off.
+/// Reads to the end, even if the connection was reset.
 pub(super) fn read_to_end(mut program: &UnixStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     match program.read_to_end(&mut bytes) {
@@ -204,7 +204,7 @@ pub(super) fn read_to_end(mut program: &UnixStream) -> Vec<u8> {
     bytes
 }
 
-/// `header` with the addresses that it must have.
+/// `header` with the right addresses.
 fn header_of(ports: Ports, header: &Header) -> Header {
     Header {
         src_cid: HOST_CID.into(),
@@ -216,7 +216,7 @@ fn header_of(ports: Ports, header: &Header) -> Header {
     }
 }
 
-/// Bytes that differ from those of any other place near by.
+/// Bytes that differ at nearby positions.
 pub(super) fn pattern(len: usize, seed: u8) -> Vec<u8> {
     (0..len).map(|at| u8::try_from((at % 251) ^ ((at >> 8) & 0xff)).unwrap() ^ seed).collect()
 }

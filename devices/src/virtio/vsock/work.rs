@@ -17,20 +17,20 @@ use crate::{
     worker::millis,
 };
 
-/// virtio 1.3, "Socket Device", "Virtqueues". That of events is [`Events`](super::events::Events)' own.
+/// virtio 1.3, "Socket Device", "Virtqueues". The queue of events belongs to [`Events`](super::events::Events).
 const RX: u16 = 0;
 const TX: u16 = 1;
 
-/// Packets after which events are looked at again.
+/// The number of packets after which events are checked again.
 const TURN: usize = 256;
-/// Packets after which the other direction has its turn.
+/// The number of packets after which the other direction has its turn.
 const SHARE: usize = 32;
-/// The most programs that are taken in a turn.
+/// The most programs that are accepted in a turn.
 const AT_A_TIME: usize = 16;
-/// The pause after an error that will not be gone at once, such as a full descriptor table.
+/// The pause after an error that will last for a while, such as a full descriptor table.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The events of the listener, and of whatever finds out for itself what there is.
+/// The tokens for the listener's events, and for all sources that are simply checked.
 const LISTENER: u64 = 1;
 const OTHERS: u64 = 0;
 
@@ -41,12 +41,12 @@ pub(super) struct Work {
     connections: Arc<Mutex<Connections>>,
 }
 
-/// The programs that want to connect, as far as is known without looking.
+/// Whether programs want to connect, as far as is known without checking.
 #[derive(Debug)]
 enum Incoming {
     Some,
     None,
-    /// They can't be taken until then.
+    /// They can't be accepted before this time.
     Later(Instant),
 }
 
@@ -55,7 +55,7 @@ impl Work {
         Self { host, connections }
     }
 
-    /// Takes programs of the host. Returns how many.
+    /// Accepts programs of the host. Returns their number.
     fn welcome(&self, connections: &mut Connections, incoming: &mut Incoming) -> usize {
         if let Incoming::Later(time) = incoming
             && *time <= Instant::now()
@@ -104,7 +104,7 @@ impl JointHandler for Work {
         "vsock".to_owned()
     }
 
-    /// It connects to the host's programs.
+    /// Names the role of a thread that connects to the host's programs.
     fn role(&self) -> Role {
         Role::Sockets(self.thread_name())
     }

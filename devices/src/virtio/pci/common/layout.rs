@@ -2,7 +2,7 @@ use std::mem::offset_of;
 
 use zerocopy::{Immutable, IntoBytes};
 
-/// virtio 1.3, "Common configuration structure layout", without what only exists with features that are not offered.
+/// virtio 1.3, "Common configuration structure layout", without fields of features that are not offered.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(in super::super) struct CommonConfig {

@@ -1,8 +1,8 @@
-//! The legacy interface of a transitional device, for drivers from before virtio 1.0: virtio 1.3, "Legacy Interfaces: A Note on PCI
-//! Device Layout". What follows the registers is the device's configuration.
+//! The legacy interface of a transitional device, for drivers from before virtio 1.0: virtio 1.3, "Legacy Interfaces: A Note on PCI Device
+//! Layout". The device's configuration follows its registers.
 //!
-//! Such drivers know neither FEATURES_OK nor a status that tells of the device. They need not wait for a reset, and may use a queue before
-//! they set DRIVER_OK (virtio 1.3, "Legacy Interface: Device Initialization"), as Linux did until 3.18.
+//! Such drivers know neither FEATURES_OK nor status bits set by the device. They need not wait for a reset, and may use a queue before they
+//! set DRIVER_OK (virtio 1.3, "Legacy Interface: Device Initialization"), as Linux did until 3.18.
 
 use std::{mem::offset_of, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::registers;
 
-/// The registers. Those for MSI-X vectors are there only while MSI-X is enabled.
+/// The registers. Those for MSI-X vectors exist only while MSI-X is enabled.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 struct LegacyConfig {
@@ -33,7 +33,7 @@ struct LegacyConfig {
 
 /// The length of the registers.
 pub(in super::super) const LEGACY_LEN: usize = size_of::<LegacyConfig>();
-/// Offset where a driver writes the number of a queue to notify it.
+/// The offset at which a driver writes the number of a queue to notify it.
 pub(in super::super) const LEGACY_NOTIFY: usize = offset_of!(LegacyConfig, queue_notify);
 
 const DRIVER_FEATURES: usize = offset_of!(LegacyConfig, driver_features);
@@ -48,7 +48,7 @@ const QUEUE_MSIX_VECTOR: usize = offset_of!(LegacyConfig, queue_msix_vector);
 const STATUS: Status =
     Status::ACKNOWLEDGE.union(Status::DRIVER).union(Status::DRIVER_OK).union(Status::FAILED);
 
-/// Time that a reset may hold up a vCPU: its driver believes that the device is reset then.
+/// The time for which a reset may block a vCPU, whose driver expects the device to be reset afterwards.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Common {
@@ -76,7 +76,7 @@ impl Common {
         registers::read(&image.as_bytes()[..len], offset as u64, data);
     }
 
-    /// Each register is written by its width, and the configuration as the device has it.
+    /// Writes a register as a whole, or the device's configuration.
     pub(in super::super) fn legacy_write(&mut self, offset: u64, data: &[u8], has_vectors: bool) {
         self.go_on_resetting(Duration::ZERO);
         let Some((offset, len)) = within(offset, has_vectors) else { return };
@@ -107,7 +107,7 @@ impl Common {
         }
     }
 
-    /// The features that there are for a legacy driver.
+    /// The features for a legacy driver.
     pub(super) fn legacy_offered(&self) -> u64 {
         self.device.features() & u64::from(u32::MAX) | 1 << VIRTIO_F_ANY_LAYOUT
     }
@@ -147,7 +147,7 @@ impl Common {
         }
     }
 
-    /// Takes the address of the selected queue, by its page; 0 takes the queue away.
+    /// Sets the address of the selected queue, by its page number; 0 removes the queue.
     fn place_queue(&mut self, page: u32) {
         let memory = self.memory.clone();
         let mut fits = true;
@@ -167,7 +167,7 @@ impl Common {
     }
 }
 
-/// Returns the offset, and the length of the registers.
+/// Returns the offset in the registers or the configuration, and the length of the registers.
 fn within(offset: u64, has_vectors: bool) -> Option<(usize, usize)> {
     let len = if has_vectors { LEGACY_LEN } else { CONFIG_MSIX_VECTOR };
     Some((usize::try_from(offset).ok()?, len))

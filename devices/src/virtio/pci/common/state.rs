@@ -1,4 +1,4 @@
-//! A function's state on its way to a file and back, to a device that was made as the first one was.
+//! A function's state in the form in which it is saved. It is loaded into a device that was made like the saved one.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::state::{DeviceState, StateError};
 
-/// The common configuration, the positions of the queues, and the device's own state.
+/// The common configuration, the positions of the queues, and the device's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct CommonState {
@@ -26,13 +26,13 @@ pub(in super::super) struct CommonState {
     queue_select: u16,
     legacy: bool,
     queues: Vec<QueueRegisters>,
-    /// Those that the device serves, by their numbers.
+    /// The queues that the device serves, by index.
     served: BTreeMap<u16, Positions>,
     interrupts: InterruptState,
     own: DeviceState,
 }
 
-/// The positions of a device in the rings.
+/// The device's positions in the rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Positions {
@@ -41,11 +41,11 @@ struct Positions {
 }
 
 impl Common {
-    /// The state of a device that is paused.
+    /// Saves the state of a paused device.
     ///
     /// # Errors
     ///
-    /// The device still runs.
+    /// The device is still running.
     pub(in super::super) fn save(&self) -> Result<CommonState, StateError> {
         let paused = self.paused.as_ref().ok_or(StateError::Running)?;
         let served = paused.iter().map(|(index, queue)| {
@@ -65,11 +65,11 @@ impl Common {
         })
     }
 
-    /// Takes up `state`: the device is paused then.
+    /// Loads `state`. The device is paused afterwards.
     ///
     /// # Errors
     ///
-    /// The state is not this device's, and the device is to be thrown away.
+    /// The state does not belong to this device, which can't be used any more.
     pub(in super::super) fn load(&mut self, state: &CommonState) -> Result<(), StateError> {
         let name = self.device.kind().name;
         if self.interrupts.status() != Status::empty() {
