@@ -1,4 +1,4 @@
-//! The options of a machine: the user's words, not yet checked against each other or the host.
+//! The options of a machine, as the user wrote them: not yet checked against each other or the host.
 
 mod cloud;
 mod heading;
@@ -202,7 +202,7 @@ pub struct MachineArgs {
     #[arg(long, value_name = "FILE")]
     pub domain: Option<PathBuf>,
 
-    /// The text of that file, which is read once: it may be a pipe.
+    /// The text of that file. It is read only once, since it may be a pipe.
     #[arg(skip)]
     pub domain_text: Option<String>,
 
@@ -219,14 +219,14 @@ pub struct MachineArgs {
     pub verbose: u8,
 }
 
-/// The options of a command line without words.
+/// The options of an empty command line.
 impl Default for MachineArgs {
     fn default() -> Self {
         Self::parse_from(["nvmm"])
     }
 }
 
-/// The answer to the guest's reboot.
+/// The action on a reboot of the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OnReboot {
     /// Reset the whole machine and boot again
@@ -236,7 +236,7 @@ pub enum OnReboot {
     Exit,
 }
 
-/// The answer to a panic of the guest's kernel.
+/// The action on a panic of the guest's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnPanic {
     /// End, with status 12
@@ -247,7 +247,7 @@ pub enum OnPanic {
     Reset,
 }
 
-/// Reads the value of `--nested`.
+/// Parses the value of `--nested`.
 pub(crate) fn nested(text: &str) -> Result<Nested, String> {
     text.parse().map_err(|()| "give off, auto or on".to_owned())
 }
@@ -257,7 +257,7 @@ fn port(text: &str) -> Result<u16, String> {
         Some(hex) => u16::from_str_radix(hex, 16),
         None => text.parse(),
     };
-    // There must be room for all of its ports.
+    // All of its ports must exist.
     let last = u64::from(u16::MAX) - (DebugExit::LEN - 1);
     parsed.ok().filter(|&port| u64::from(port) <= last).ok_or_else(|| {
         format!("give the first of four I/O ports, from 0 to {last} or 0x0 to {last:#x}, such as 0xf4")

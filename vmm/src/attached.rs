@@ -8,12 +8,12 @@ use std::{
 
 use devices::{platform::Serial, wakes::Wakes};
 
-/// A UART of a machine that runs, as the main thread reaches it.
+/// The main thread's access to a UART of a running machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Attachment {
-    /// The port that it belongs to: 0 is COM1.
+    /// The number of the port: 0 is COM1.
     pub(crate) port: usize,
-    /// Its [`Wakes::wakeup`], which is open as long as that is there.
+    /// Its [`Wakes::wakeup`], which stays open as long as the UART exists.
     pub(crate) wakeup: RawFd,
     serial: Arc<Mutex<Serial>>,
 }
@@ -25,7 +25,7 @@ impl Attachment {
         Self { port, wakeup, serial }
     }
 
-    /// The UART, unless a vCPU has it for longer than a moment: one that waits for a file has.
+    /// Locks the UART. None if a vCPU holds it for longer than a moment, which is the case while it waits for a file.
     pub(crate) fn lock(&self) -> Option<MutexGuard<'_, Serial>> {
         for _ in 0..100 {
             match self.serial.try_lock() {
@@ -38,10 +38,10 @@ impl Attachment {
     }
 }
 
-/// A device of a machine that runs which waits for time.
+/// A device of a running machine that waits for time.
 #[derive(Clone, Debug)]
 pub(crate) struct Waker {
-    /// Its [`Wakes::wakeup`], which is open as long as that is there.
+    /// Its [`Wakes::wakeup`], which stays open as long as the device exists.
     pub(crate) wakeup: RawFd,
     device: Arc<Mutex<dyn Wakes>>,
 }
@@ -53,7 +53,7 @@ impl Waker {
         Self { wakeup, device }
     }
 
-    /// Wakes it. A vCPU has it for no longer than a moment.
+    /// Wakes the device. A vCPU never holds it for longer than a moment.
     pub(crate) fn wake(&self) {
         self.device.lock().unwrap_or_else(PoisonError::into_inner).on_wakeup();
     }

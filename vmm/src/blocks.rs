@@ -1,4 +1,4 @@
-//! The disks of a machine that is there, as QMP tells of them.
+//! The disks of a running machine, in QMP's form.
 
 use std::path::PathBuf;
 
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 
 use crate::lossy::Name;
 
-/// A disk, as it is now.
+/// The current state of a disk.
 #[derive(Clone, Debug)]
 pub struct BlockFacts {
-    /// The name that messages have for it.
+    /// Its name in messages.
     pub(crate) name: String,
     /// Its tray, if it has one.
     pub(crate) tray: Option<TrayFacts>,
-    /// The medium in it, which is always the same unless it has a tray.
+    /// The medium in it. Without a tray, it never changes.
     pub(crate) inserted: Option<ImageFacts>,
-    /// The work that it has done.
+    /// The work of the disk so far.
     pub(crate) totals: Totals,
 }
 
@@ -27,18 +27,18 @@ pub struct BlockFacts {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TrayFacts {
     pub(crate) is_open: bool,
-    /// The guest holds the medium.
+    /// The guest has locked the tray.
     pub(crate) is_locked: bool,
 }
 
-/// An image, as it is used now.
+/// An image, as it is currently used.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageFacts {
-    /// Its image or block device. With an overlay, what the guest writes goes there.
+    /// The image or block device. With an overlay, the guest's writes go there.
     pub(crate) path: PathBuf,
-    /// The overlay; one that is gone at the end has no path.
+    /// The overlay; the path is none if it is deleted at the end.
     pub(crate) overlay: Option<Option<PathBuf>>,
-    /// The format of what the guest writes to.
+    /// The format of the file that gets the guest's writes.
     pub(crate) format: Format,
     /// Its size in bytes.
     pub(crate) size: u64,
@@ -46,7 +46,7 @@ pub(crate) struct ImageFacts {
     pub(crate) cache: CacheMode,
     /// It bypasses the host's page cache.
     pub(crate) is_direct: bool,
-    /// Requests a second, and bytes a second, at most.
+    /// The most requests and the most bytes a second.
     pub(crate) limits: [Option<u64>; 2],
 }
 
@@ -96,7 +96,7 @@ fn device_info(name: &str, image: &ImageFacts) -> Value {
     info
 }
 
-/// QMP's `BlockStats`, for `query-blockstats`, with what nvmm counts. Failed requests are of any kind.
+/// QMP's `BlockStats`, for `query-blockstats`, from nvmm's counters. Failed requests of all kinds are counted together.
 pub(crate) fn stats(disk: &BlockFacts) -> Value {
     let BlockFacts { name, totals: Totals { read, written, flushes, discarded, zeroed, errors }, .. } = disk;
     json!({

@@ -1,12 +1,12 @@
-//! The board: the one place where devices are plugged in.
+//! The board: the one place at which devices are plugged in.
 //!
 //! ```text
 //! option --> DeviceConfig --open--> dyn OpenDevice --plug--> Board --close--> Devices
 //!                                   (outlives resets)        (built anew at each reset)
 //! ```
 //!
-//! A device is a file below this module, a variant of [`DeviceConfig`](crate::config::DeviceConfig) and the option that makes it. Whatever lists devices (ACPI,
-//! `--dry-run`) reads the [inventory](Devices::inventory) instead of knowing them by name.
+//! A device consists of a file below this module, a variant of [`DeviceConfig`](crate::config::DeviceConfig), and the option that makes it.
+//! Code that lists devices (ACPI, `--dry-run`) reads the [inventory](Devices::inventory) and knows none by name.
 
 mod backends;
 mod balloon;
@@ -83,10 +83,10 @@ use crate::{
     vm::Vm,
 };
 
-/// Why a device can't be plugged in.
+/// Reasons why a device can't be plugged in.
 #[derive(Debug, Error)]
 pub(crate) enum BoardError {
-    /// Its addresses are taken.
+    /// The device's addresses are in use.
     #[error(transparent)]
     Bus(#[from] BusError),
     /// Another device has one of its ports.
@@ -97,10 +97,10 @@ pub(crate) enum BoardError {
         /// The other device.
         other: String,
     },
-    /// There is no address for it.
+    /// No PCI address is left.
     #[error(transparent)]
     Slot(#[from] SlotError),
-    /// The window for such BARs is full.
+    /// The window for the BAR is full.
     #[error("there is no room for a {space} BAR of {size:#x} bytes")]
     Window {
         /// The BAR's address space.
@@ -108,22 +108,22 @@ pub(crate) enum BoardError {
         /// Its size.
         size: u64,
     },
-    /// A window is no range of addresses.
+    /// A window is not a range of addresses.
     #[error("the windows for pci BARs")]
     Windows(#[from] vm_allocator::Error),
-    /// The function can't have its BARs where there is room for them.
+    /// The function can't have its BARs at the free addresses.
     #[error("a pci function")]
     Bar(#[from] BarError),
-    /// It does not fit its transport.
+    /// The device does not fit its transport.
     #[error(transparent)]
     Transport(#[from] VirtioPciError),
-    /// The controller of SATA drives can't be made.
+    /// The controller for SATA drives can't be made.
     #[error(transparent)]
     Ahci(#[from] AhciError),
-    /// There is no place left behind all others.
+    /// No place is left after all other devices.
     #[error("{0} can't be plugged in (leave out another device)")]
     Last(String, #[source] Box<Self>),
-    /// A descriptor or a thread is not to be had.
+    /// No descriptor or thread is left.
     #[error("can't make {0}")]
     Make(&'static str, #[source] io::Error),
 }
@@ -133,17 +133,17 @@ pub(crate) enum BoardError {
 pub(crate) struct IsaSpec {
     /// Its name, for people.
     pub(crate) name: &'static str,
-    /// Its first port, and how many follow.
+    /// Its first port, and the number of ports.
     pub(crate) ports: (u16, u64),
     /// The interrupt line it drives.
     pub(crate) gsi: Option<u32>,
-    /// Its name in ACPI; none if ACPI knows it otherwise, or not at all.
+    /// Its name in ACPI; none if ACPI describes it in another way, or not at all.
     pub(crate) acpi: Option<AcpiName>,
-    /// The host's side of it.
+    /// The host's side of it, such as a file.
     pub(crate) backend: Option<String>,
 }
 
-/// A machine's devices while they are plugged in.
+/// A machine's devices, while they are being plugged in.
 #[derive(Debug)]
 pub struct Board {
     vm: Vm,
@@ -151,40 +151,40 @@ pub struct Board {
     mmio: Bus,
     pci: Arc<PciRoot>,
     chipset: Chipset,
-    /// None if firmware places BARs.
+    /// The windows for BARs; none if firmware places BARs.
     windows: Option<Windows>,
     pci_mmio64: Option<Range<u64>>,
     placed: Vec<Placed>,
     functions: Vec<Function>,
-    /// The SATA drives, which get their controllers when all are there.
+    /// The SATA drives. Their controllers are made when all drives are known.
     drives: Vec<PlannedDrive>,
-    /// The virtio devices behind all other PCI functions.
+    /// The virtio devices that come after all other PCI functions.
     last: Vec<(Box<dyn VirtioDevice>, Arc<dyn HostSide>)>,
     attached: Attached,
     bootable: Vec<(BootDevice, String)>,
     flash: Option<(u64, Arc<Mutex<Flash>>)>,
-    /// The devices that are no PCI functions, for snapshots.
+    /// The devices that are no PCI functions, to be saved in snapshots.
     kept: Vec<Kept>,
     /// The screen and the VM generation ID, once they are plugged in.
     screen: Option<PluggedScreen>,
     generation: Option<Arc<Mutex<VmGeneration>>>,
 }
 
-/// A SATA drive that is to have a port.
+/// A SATA drive that still needs a port.
 #[derive(Debug)]
 struct PlannedDrive {
     drive: Drive,
     host: Arc<dyn HostSide>,
-    /// Its place in [`Board::bootable`], if it is there.
+    /// Its index in [`Board::bootable`], if firmware can start from it.
     bootable: Option<usize>,
 }
 
 impl Board {
-    /// A board of `vm`, with its ROM and with nothing on the PCI bus but the chipset. `pci_mmio64` is the window for BARs above RAM.
+    /// Makes a board for `vm`, with its ROM, and with only the chipset on the PCI bus. `pci_mmio64` is the window for BARs above RAM.
     ///
     /// # Errors
     ///
-    /// None that depends on the machine.
+    /// No error depends on the machine.
     pub(crate) fn new(vm: Vm, chipset: Chipset, pci_mmio64: Option<Range<u64>>) -> Result<Self, BoardError> {
         let (pio, mmio, pci) = (Bus::default(), Bus::default(), Arc::new(chipset.root()?));
         buses::reserve(&pio, &mmio, &vm.memory)?;
@@ -221,7 +221,7 @@ impl Board {
         &self.vm.memory
     }
 
-    /// Plugs in a device with fixed ports. `make` gets the line of its GSI, or one that leads nowhere.
+    /// Plugs in a device with fixed ports. `make` gets the line of its GSI, or an unconnected line.
     ///
     /// # Errors
     ///
@@ -241,7 +241,7 @@ impl Board {
         Ok(device)
     }
 
-    /// Names the device that is in the way at a port, if it is known.
+    /// Adds to an error the name of the device that uses the ports, if it is known.
     fn named(&self, error: BusError) -> BoardError {
         let BusError::Overlap { base, len, other } = error else { return error.into() };
         let at = |placed: &&Placed| matches!(&placed.at, At::Ports(ports) if u64::from(ports.start) == other);
@@ -251,12 +251,12 @@ impl Board {
         }
     }
 
-    /// Plugs in a PCI function at the next address of the bus, and places its BARs unless firmware does. `make` gets the address and an input to the interrupt
-    /// line where the function's INTx pin leads.
+    /// Plugs in a PCI function at the next address of the bus, and places its BARs unless firmware does. `make` gets the address, and an
+    /// input to the interrupt line of the function's INTx pin.
     ///
     /// # Errors
     ///
-    /// There is no address, it can't be made, or there is no room for a BAR.
+    /// No address is left, the function can't be made, or there is no room for a BAR.
     pub(crate) fn pci<F: PciFunction + 'static>(
         &mut self,
         make: impl FnOnce(PciAddress, Arc<dyn Line>) -> Result<F, BoardError>,
@@ -276,12 +276,12 @@ impl Board {
         Ok((address, function))
     }
 
-    /// Plugs in a virtio device, with one MSI-X vector for each queue and one for its configuration. `host` is what is behind it. Returns its
+    /// Plugs in a virtio device, with one MSI-X vector for each queue and one for its configuration. `host` is its host's side. Returns its
     /// address.
     ///
     /// # Errors
     ///
-    /// There is no address, no room, or no descriptor left.
+    /// No address, no room, or no descriptor is left.
     pub(crate) fn virtio(
         &mut self,
         device: Box<dyn VirtioDevice>,
@@ -295,26 +295,26 @@ impl Board {
         Ok(address)
     }
 
-    /// [`Board::virtio`], but behind all other PCI functions, whose addresses stay as they are without it.
+    /// Plugs in a virtio device after all other PCI functions, so that their addresses are the same as without it.
     pub(crate) fn virtio_last(&mut self, device: Box<dyn VirtioDevice>, host: Arc<dyn HostSide>) {
         self.last.push((device, host));
     }
 
-    /// Tells firmware of a device that it can start from: the function at `address`, by the OpenFirmware names of the function and of what is
-    /// behind it, as in QEMU.
+    /// Records that firmware can start from a device: the function at `address`, with the OpenFirmware names of the function and of the
+    /// device behind it, as in QEMU.
     pub(crate) fn can_boot(&mut self, device: BootDevice, address: PciAddress, function: &str, behind: &str) {
         self.bootable.push((device, boot_path(address, function, behind)));
     }
 
-    /// Plugs in a SATA drive. `host` is what is behind it, and `device` its names if firmware can start from it.
+    /// Plugs in a SATA drive. `host` is its host's side, and `device` names it if firmware can start from it.
     pub(crate) fn sata(&mut self, drive: Drive, host: Arc<dyn HostSide>, device: Option<BootDevice>) {
         let bootable = device.as_ref().map(|_| self.bootable.len());
         self.drives.push(PlannedDrive { drive, host, bootable });
-        // Its path is known once it has a port.
+        // Its path is known only when it has a port.
         self.bootable.extend(device.map(|device| (device, String::new())));
     }
 
-    /// Plugs in the AHCI controllers of the drives, the first in the first ports.
+    /// Plugs in AHCI controllers for the drives, which get their ports in order.
     fn controllers(&mut self) -> Result<(), BoardError> {
         while !self.drives.is_empty() {
             let first: Vec<_> = self.drives.drain(..self.drives.len().min(Ahci::PORTS)).collect();
@@ -339,7 +339,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// Something is there.
+    /// The address is in use.
     pub(crate) fn flash(&mut self, address: u64, flash: Flash) -> Result<(), BoardError> {
         let size = flash.size();
         let flash = shared(flash);
@@ -348,7 +348,7 @@ impl Board {
         Ok(())
     }
 
-    /// Has the main thread serve a part of a device while the machine runs.
+    /// Has the main thread serve a UART while the machine runs.
     pub(crate) fn attach(&mut self, attachment: Attachment) {
         self.attached.uarts.push(attachment);
     }
@@ -358,11 +358,11 @@ impl Board {
         self.attached.wakers.push(Waker::new(device));
     }
 
-    /// Ends the plugging.
+    /// Finishes the board.
     ///
     /// # Errors
     ///
-    /// There is no place for a controller of SATA drives, or for a device that comes last.
+    /// No place is left for a controller of SATA drives, or for a device that comes last.
     pub(crate) fn close(mut self) -> Result<(Vm, Devices), BoardError> {
         self.controllers()?;
         for (device, host) in std::mem::take(&mut self.last) {

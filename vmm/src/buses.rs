@@ -1,4 +1,4 @@
-//! The buses through which vCPU threads reach devices.
+//! The buses on which vCPU threads access devices.
 
 mod flash;
 mod mapped;
@@ -38,24 +38,24 @@ pub(crate) struct Buses {
     pub(crate) pio: Bus,
     /// Memory-mapped registers.
     pub(crate) mmio: Bus,
-    /// The PCI functions, whose BARs are on both.
+    /// The PCI functions, which have BARs on both.
     pub(crate) pci: Arc<PciRoot>,
-    /// Set when the vCPUs shall stop.
+    /// Set when the vCPUs have to stop.
     pub(crate) stop: AtomicBool,
     doorbells: Arc<dyn IoEvents>,
     followed: Mutex<Followed>,
 }
 
-/// Writes that the kernel turns into eventfds, without an exit.
+/// Writes for which the kernel signals eventfds, without an exit.
 pub(crate) trait IoEvents: Send + Sync + Debug {
-    /// Signals `event` for any write of `write`.
+    /// Signals `event` for each such write.
     fn register(&self, write: Write, event: &EventFd) -> io::Result<()>;
 
-    /// Ends that.
+    /// Ends [`Self::register`].
     fn unregister(&self, write: Write, event: &EventFd) -> io::Result<()>;
 }
 
-/// `KVM_IOEVENTFD`. Without length and data match, KVM can serve memory from its fast MMIO bus without decoding the instruction.
+/// `KVM_IOEVENTFD`. Without a length and a data match, KVM can use its fast MMIO bus, which does not decode the instruction.
 impl IoEvents for VmFd {
     fn register(&self, write: Write, event: &EventFd) -> io::Result<()> {
         let at = write.at.into();
@@ -85,24 +85,24 @@ impl From<BusAddress> for IoEventAddress {
     }
 }
 
-/// The buses' knowledge of PCI.
+/// The state of PCI that the buses have applied.
 #[derive(Debug)]
 struct Followed {
-    /// The BARs that decode, and their addresses.
+    /// The decoded BARs, with their addresses.
     bars: Vec<(PciAddress, Decoded)>,
     /// The addresses of ECAM.
     ecam: Option<Range<u64>>,
-    /// The memory BARs among them, and the parts that nothing covers.
+    /// The memory BARs among them, with the parts that nothing covers.
     memory: BTreeMap<FunctionBar, Placed>,
-    /// The I/O BARs among them, likewise.
+    /// The I/O BARs among them, in the same way.
     ports: BTreeMap<FunctionBar, Placed>,
-    /// The memory of memory BARs that have no registers, as far as KVM maps it.
+    /// The memory of memory BARs without registers, as far as KVM maps it.
     mapped: Mapped,
     /// The flash chip, if there is one.
     flash: Option<FlashSlot>,
-    /// Writes that KVM turns into eventfds.
+    /// Writes for which KVM signals eventfds.
     doorbells: BTreeMap<Write, Registered>,
-    /// KVM takes no more of them.
+    /// Logged once when KVM takes no more doorbells.
     said_full: Once,
 }
 
@@ -115,7 +115,7 @@ struct Registered {
 }
 
 impl Buses {
-    /// The buses of a machine, with what PCI decodes on them.
+    /// Makes the buses of a machine, with what PCI decodes.
     pub(crate) fn new(
         pio: Bus,
         mmio: Bus,
@@ -129,14 +129,14 @@ impl Buses {
         buses
     }
 
-    /// Has the guest read a flash chip, which is on the bus, without exits as long as that shows its contents.
+    /// Lets the guest read a flash chip, which is on the bus, without exits while it shows its contents.
     pub(crate) fn map_flash(&self, flash: FlashSlot) {
         lock(&self.followed).flash = Some(flash);
         self.follow();
     }
 
-    /// Brings the buses, the memory slots and the doorbells in line with what PCI functions decode and a flash chip shows. Several vCPUs may
-    /// do this at once; each reads what decodes after its own write.
+    /// Updates the buses, the memory slots and the doorbells to what PCI functions decode and a flash chip shows. Several vCPUs may do this
+    /// at the same time; each reads the state after its own write.
     pub(crate) fn follow(&self) {
         let mut followed = lock(&self.followed);
         if let Some(flash) = &mut followed.flash {
@@ -159,7 +159,7 @@ impl Buses {
         if bars == followed.bars && ecam == followed.ecam {
             return;
         }
-        // ECAM is the first, so that no BAR takes its place.
+        // ECAM comes first, so that no BAR takes its place.
         let mut mmio: Vec<_> = ecam.iter().map(|range| self.ecam(range)).collect();
         let (mut pio, first_bar) = (Vec::new(), mmio.len());
         let (mut of_pio, mut of_mmio) = (Vec::new(), Vec::new());
@@ -229,7 +229,7 @@ impl Buses {
                 Ok(registered) => {
                     doorbells.insert(write, registered);
                 }
-                // It works all the same: the write exits, and the device rings it itself.
+                // It works nevertheless: the write causes an exit, and the device signals the eventfd itself.
                 Err(error) => said_full.info(format_args!(
                     "after {} doorbells KVM takes no more, and each of the others costs an exit: KVM_IOEVENTFD: {error}",
                     doorbells.len()
@@ -254,7 +254,7 @@ impl Followed {
         }
     }
 
-    /// The address of an offset in a BAR, if it decodes there and nothing covers it.
+    /// The address of an offset in a BAR, if it is decoded there and nothing covers it.
     fn visible(&self, bar: FunctionBar, offset: u64) -> Option<BusAddress> {
         match (self.memory.get(&bar), self.ports.get(&bar)) {
             (Some(placed), _) => placed.visible(offset).map(BusAddress::Memory),
@@ -264,7 +264,7 @@ impl Followed {
     }
 }
 
-/// Keeps BARs away from what answers without being on the buses: RAM, and what KVM has there.
+/// Keeps BARs away from addresses that are not on the buses but in use: RAM, and KVM's own devices.
 pub(crate) fn reserve(pio: &Bus, mmio: &Bus, memory: &GuestRam) -> Result<(), BusError> {
     for region in memory.iter() {
         mmio.reserve(region.start_addr().raw_value(), region.len())?;

@@ -1,4 +1,4 @@
-//! `nvmm check`: whether this host can run guests, whether these can run guests of their own, why not, and what to do.
+//! `nvmm check`: reports whether this host can run guests, whether these can run guests of their own, and if not, why and what to do.
 //!
 //! ```text
 //! files, CPUID, KVM, the proof ──▶ Facts ──judge──▶ Report ──▶ text, JSON (with the facts), exit status
@@ -35,7 +35,7 @@ Exit status:
   2   the command line is wrong, or the recorded host
   77  with --require nested: it can't be told from here";
 
-/// It can't be told: the status by which test programs skip.
+/// The answer can't be found out. Test programs use this status for skipped tests.
 const CANNOT_TELL: u8 = 77;
 
 /// Say whether guests, and guests of guests, can run here, and if not, why and what to do
@@ -69,7 +69,7 @@ enum Require {
     Nested,
 }
 
-/// Looks, judges and prints; the value is nvmm's exit status.
+/// Examines the host, judges and prints. The value is nvmm's exit status.
 ///
 /// # Errors
 ///
@@ -79,7 +79,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<u8> {
         None => Facts::gather(&args.kvm),
         Some(Ok(facts)) => facts,
         Some(Err(error)) => {
-            // Not the status of what isn't there.
+            // This must not look like the status of a missing feature.
             eprintln!("nvmm: {}", format!("{error:#}").printable());
             return Ok(USAGE);
         }

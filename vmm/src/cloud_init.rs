@@ -1,7 +1,7 @@
-//! cloud-init's NoCloud seed: the disk by which a cloud image learns who it is, who may log in, and its user's wishes.
+//! cloud-init's NoCloud seed: a disk that gives a cloud image its identity, its users' keys, and the user's configuration.
 //!
-//! cloud-init, "NoCloud" data source: a file system labelled `cidata`, with `user-data` and `meta-data` at its root, and
-//! `network-config` perhaps.
+//! cloud-init, "NoCloud" data source: a file system labelled `cidata`, with `user-data` and `meta-data` in its root directory, and
+//! optionally `network-config`.
 
 use std::{
     fmt,
@@ -15,17 +15,17 @@ use uuid::Uuid;
 /// The name of the disk in messages.
 pub const SEED_DISK: &str = "cloud-init";
 
-/// The label by which cloud-init knows the disk. That of RHEL 7 takes no capital letters.
+/// The label by which cloud-init recognizes the disk. RHEL 7's version does not accept capital letters.
 const LABEL: [u8; 11] = *b"cidata     ";
-/// The room for the tables of the file system, and for the ends of clusters.
+/// Room for the file system's tables, and for incomplete clusters.
 const TABLES: usize = 64 << 10;
 /// The unit of the disk's size.
 const UNIT: usize = 64 << 10;
 
-/// The user-data of a machine whose user gave none: a `#cloud-config` without wishes.
+/// The user-data if the user gives none: an empty `#cloud-config`.
 const NO_WISHES: &[u8] = b"#cloud-config\n{}\n";
 
-/// The beginnings of the kinds of user-data that cloud-init knows: cloud-init, "User-data formats", and gzip.
+/// The first bytes of the kinds of user-data that cloud-init knows: cloud-init, "User-data formats", and gzip.
 const KINDS: [&[u8]; 8] = [
     b"#cloud-config",
     b"#!",
@@ -36,7 +36,7 @@ const KINDS: [&[u8]; 8] = [
     b"#upstart-job",
     b"\x1f\x8b",
 ];
-/// The header of a MIME message, in small letters, and the length within which cloud-init looks for it.
+/// The header of a MIME message, in small letters, and the length in which cloud-init looks for it.
 const MIME: &[u8] = b"mime-version:";
 const MIME_WITHIN: usize = 4096;
 
@@ -51,15 +51,15 @@ pub struct Seed {
 /// Files that the user gave.
 #[derive(Debug, Default)]
 pub struct Given {
-    /// The user's wishes.
+    /// The user's configuration.
     pub user_data: Option<Vec<u8>>,
     /// The machine's identity.
     pub meta_data: Option<Vec<u8>>,
-    /// The network's set-up.
+    /// The network's configuration.
     pub network_config: Option<Vec<u8>>,
 }
 
-/// The machine's identity, for a `meta-data` that the user did not give.
+/// The machine's identity, from which `meta-data` is made if the user doesn't give one.
 #[derive(Debug, Default)]
 pub struct Identity {
     /// The machine's UUID.
@@ -71,7 +71,7 @@ pub struct Identity {
 }
 
 impl Seed {
-    /// Makes the files that were not given. A given `meta-data` is the identity.
+    /// Makes the files that were not given. A given `meta-data` replaces the identity.
     #[must_use]
     pub fn new(given: Given, identity: &Identity) -> Self {
         let Given { user_data, meta_data, network_config } = given;
@@ -81,8 +81,7 @@ impl Seed {
         Self { user_data, meta_data, network_config }
     }
 
-    /// Returns whether cloud-init does something with the user-data: it ignores what it does not know, with a warning in the
-    /// guest's own log.
+    /// Returns whether cloud-init knows this kind of user-data: others are ignored, with a warning only in the guest's log.
     #[must_use]
     pub fn has_known_user_data(&self) -> bool {
         let text = self.user_data.trim_ascii_start();
@@ -91,11 +90,11 @@ impl Seed {
         text.is_empty() || is_mime || KINDS.iter().any(|kind| start.starts_with(kind))
     }
 
-    /// The bytes of the disk: a FAT file system, which every Linux and BSD reads.
+    /// The bytes of the disk: a FAT file system, which every Linux and BSD can read.
     ///
     /// # Errors
     ///
-    /// There is no memory for it.
+    /// There is not enough memory.
     pub fn image(&self) -> io::Result<Vec<u8>> {
         let len: usize = self.files().map(|(_, content)| content.len()).sum();
         let mut image = Cursor::new(vec![0; (len + len / 8 + TABLES).next_multiple_of(UNIT)]);
@@ -126,7 +125,7 @@ impl Identity {
     fn meta_data(&self, user_data: &[u8], network_config: Option<&[u8]>) -> Vec<u8> {
         let Self { uuid, hostname, keys } = self;
         let said = json!([user_data, network_config, hostname, keys]).to_string();
-        // cloud-init sets up anew what has another id than at the last boot, and leaves alone what has the same.
+        // cloud-init repeats its setup if the id is another than at the last boot.
         let id = Uuid::new_v5(&uuid.unwrap_or_default(), said.as_bytes());
         let mut meta_data = json!({ "instance-id": format!("nvmm-{id}") });
         if let Some(hostname) = hostname {
@@ -139,7 +138,7 @@ impl Identity {
     }
 }
 
-/// Without what its files say, which can be secrets.
+/// Leaves out the files' contents, which may be secrets.
 impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.files().map(|(name, content)| (name, content.len()))).finish()

@@ -1,4 +1,4 @@
-//! The machine to build: every option given a meaning, checked as far as it can be without the host.
+//! The configuration of a machine: the parsed options, checked as far as that is possible without the host.
 
 mod boot;
 mod cdrom;
@@ -60,12 +60,12 @@ use crate::{
     expect::Script,
 };
 
-/// A whole machine.
+/// The configuration of a whole machine.
 #[derive(Clone, Debug)]
 pub struct VmConfig {
     /// The guest's CPUs.
     pub cpu: CpuSpec,
-    /// Their number, and how they are arranged.
+    /// The number of CPUs and their arrangement.
     pub topology: Topology,
     /// Guest RAM.
     pub memory: MemoryConfig,
@@ -73,20 +73,20 @@ pub struct VmConfig {
     pub start: StartConfig,
     /// The name by which people and programs on the host know the machine.
     pub name: Option<String>,
-    /// The machine's names for itself.
+    /// The machine's identity in SMBIOS.
     pub smbios: SmbiosValues,
-    /// The user's files in fw_cfg, in a machine that has one for them alone if need be.
+    /// The user's files in fw_cfg. If there are some, the machine has fw_cfg even without firmware.
     pub fw_cfg: Vec<FwCfgFile>,
-    /// Files that were read for the fields above, each with its option.
+    /// Files that were read for the fields above, each with the option that names it.
     pub read: Vec<(&'static str, PathBuf)>,
-    /// The devices that options ask for, in the order in which they are opened and plugged in. Disks first: their locks show which
+    /// The devices that options ask for, in the order in which they are opened and plugged in. Disks come first: their locks show which
     /// files other options must not overwrite.
     pub devices: Vec<DeviceConfig>,
-    /// The texts to wait for on COM1, and to type there.
+    /// The script for COM1: texts to wait for, and texts to type.
     pub script: Option<Script>,
     /// The action on the guest's reboot.
     pub on_reboot: OnReboot,
-    /// The action on its kernel's panic; none if nothing hears of it.
+    /// The action on a panic of its kernel; none if the machine can't learn of it.
     pub on_panic: Option<OnPanic>,
     /// The time that the guest has to power off after SIGTERM.
     pub grace: Duration,
@@ -94,20 +94,20 @@ pub struct VmConfig {
     pub qmp: Option<QmpConfig>,
     /// The place to listen for a debugger.
     pub gdb: Option<Address>,
-    /// The guest is not to run before somebody says so.
+    /// The guest must not run before the user starts it.
     pub paused: bool,
-    /// The file for the number of nvmm's process.
+    /// The file for nvmm's process id.
     pub pid_file: Option<PathBuf>,
-    /// The directory where the machine is saved when nvmm is told to end.
+    /// The directory in which the machine is saved when nvmm has to end.
     pub snapshot_on_exit: Option<PathBuf>,
 }
 
 impl VmConfig {
-    /// Gives the user's words a meaning.
+    /// Parses the options.
     ///
     /// # Errors
     ///
-    /// A word that has none; the message repeats it and says what would do.
+    /// An option is invalid. The message repeats it and says what would be valid.
     pub fn new(args: &MachineArgs) -> Result<Self, ConfigError> {
         let (smbios, smbios_files) = smbios::parse(&args.smbios, args.uuid.as_deref())?;
         let cpu_file = cpu::file(&args.cpu).map(|path| ("--cpu", path.to_owned()));
@@ -138,7 +138,7 @@ impl VmConfig {
         let ports = serial::ports(&args.serial, args.daemonize)?;
         let serial = (0..).zip(ports).map(|(number, config)| DeviceConfig::Serial(number, config));
         let panic = args.on_panic.map(|_| DeviceConfig::Panic);
-        // The last, so that it is the one in the way.
+        // It comes last, so that errors about ports name it.
         let debug_exit = args.debug_exit.map(DeviceConfig::DebugExit);
         Ok(Self {
             cpu,
@@ -166,7 +166,7 @@ impl VmConfig {
             script: expect::script(&args.script)?,
             on_reboot: args.on_reboot,
             on_panic: args.on_panic,
-            // A guest that is saved has nothing to put away.
+            // A guest that is saved has nothing to shut down.
             grace: Duration::from_secs(
                 args.snapshot.snapshot_on_exit.as_ref().map_or(args.grace, |_| 0).into(),
             ),
@@ -178,7 +178,7 @@ impl VmConfig {
         })
     }
 
-    /// The disks among the devices, in the order of their PCI addresses.
+    /// The disks among the devices, by PCI address.
     pub fn disks(&self) -> impl Iterator<Item = &DiskConfig> {
         self.devices.iter().filter_map(|device| match device {
             DeviceConfig::Disk(disk) => Some(&**disk),
@@ -186,7 +186,7 @@ impl VmConfig {
         })
     }
 
-    /// The files of disks, and of the medium that is in the CD-ROM drive at first, with all that these name.
+    /// The files of disks, and of the CD-ROM drive's first medium, with all files that these name.
     #[must_use]
     pub fn images(&self) -> Vec<PathBuf> {
         let links = self.devices.iter().flat_map(|device| match device {
@@ -203,7 +203,7 @@ impl VmConfig {
         self.devices.iter().any(|device| matches!(device, DeviceConfig::Display(_)))
     }
 
-    /// The number of the serial port on stdin and stdout, if one is there: 0 is COM1.
+    /// The number of the serial port on stdin and stdout, if there is one; 0 is COM1.
     #[must_use]
     pub fn stdio(&self) -> Option<usize> {
         self.devices.iter().find_map(|device| match device {
@@ -212,7 +212,7 @@ impl VmConfig {
         })
     }
 
-    /// Returns whether a serial port connects to a server, and again whenever that hangs up.
+    /// Returns whether a serial port connects to a server, and reconnects whenever that hangs up.
     #[must_use]
     pub fn connects(&self) -> bool {
         self.devices.iter().any(

@@ -36,12 +36,12 @@ use crate::{
     terminal::Terminal,
 };
 
-/// So much of what the guest prints waits for a slow reader of stdout here. The rest waits with the port.
+/// The number of bytes that wait here for a slow reader of stdout. More bytes wait with the port.
 const SHOWN_AHEAD: u64 = 64 << 10;
-/// The time between two looks whether such a reader has read.
+/// The interval for checking whether such a reader has read.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
-/// A refusal is shorter than this.
+/// The most bytes in which a refusal is looked for.
 const REFUSAL: usize = 256;
 
 const PLACES: &str = "give the path of a socket or terminal, or HOST:PORT";
@@ -71,41 +71,41 @@ struct Console {
     signals: Signals,
     terminal: Option<Terminal>,
     escapes: Escapes,
-    /// stdin may have more.
+    /// stdin may have more input.
     reads: bool,
     peer: File,
-    /// Typed, and not taken by the peer yet.
+    /// Typed bytes that the peer has not accepted yet.
     pending: Vec<u8>,
     told_of_loss: bool,
     output: Output,
-    /// The number of bytes that were given to `output`.
+    /// The number of bytes that were passed to `output`.
     shown: u64,
-    /// The first of them, which may be a refusal.
+    /// The first bytes, which may be a refusal.
     first: Vec<u8>,
 }
 
-/// The way a console ends.
+/// The ways in which a console ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The user leaves.
+    /// The user leaves it.
     Left,
-    /// The other side is gone.
+    /// The other side hung up.
     HungUp,
-    /// The other side is nvmm, and took no connection.
+    /// The other side is an nvmm that refused the connection.
     Refused,
-    /// Nobody reads stdout any more.
+    /// The reader of stdout is gone.
     Unread,
     Signal(i32),
 }
 
-/// Attaches the terminal until the user or the port has enough; the value is the exit status.
+/// Attaches the terminal until the user leaves or the port hangs up. The value is the exit status.
 ///
 /// # Errors
 ///
-/// The port can't be connected to, or the terminal refuses.
+/// The port can't be connected to, or the terminal can't be set up.
 pub fn run(args: &ConsoleArgs) -> Result<u8> {
     let name = args.place.printable();
-    // Signals still have their default actions.
+    // At this point, signals still have their default actions.
     let peer = File::from(connect(&args.place)?);
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned().context("stdout")?);
     fcntl_setfl(&peer, fcntl_getfl(&peer)? | OFlags::NONBLOCK)?;
@@ -143,7 +143,7 @@ pub fn run(args: &ConsoleArgs) -> Result<u8> {
     })
 }
 
-/// Connects to what the user names: a file that is there, or a host.
+/// Connects to the place that the user names: an existing file, or a host.
 fn connect(place: &OsStr) -> Result<OwnedFd> {
     let name = place.printable();
     let path = Path::new(place);
@@ -158,7 +158,7 @@ fn connect(place: &OsStr) -> Result<OwnedFd> {
             if !isatty(&terminal) {
                 bail!("{name}: that is no terminal; {PLACES}");
             }
-            // Nothing that the guest prints is to be echoed back to it.
+            // Turn off the terminal's echo, or the guest's output would be sent back to it.
             let mut modes = tcgetattr(&terminal)?;
             modes.make_raw();
             tcsetattr(&terminal, OptionalActions::Now, &modes)?;
@@ -172,7 +172,7 @@ fn connect(place: &OsStr) -> Result<OwnedFd> {
                 };
                 let host = if host.is_empty() { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
                 let stream = TcpStream::connect((host, port)).with_context(|| format!("{name}"))?;
-                // Keys are few.
+                // Send each key at once.
                 stream.set_nodelay(true)?;
                 Ok(stream.into())
             }
@@ -192,7 +192,7 @@ impl Console {
         }
     }
 
-    /// Waits for something to happen, and does it. Returns the end, if that is it.
+    /// Waits for an event and handles it. Returns the end, if this is it.
     fn turn(&mut self) -> Result<Option<End>> {
         let (stdin, stdout) = (rustix::stdio::stdin(), io::stdout());
         let ahead = self.shown.saturating_sub(self.output.gone()) > SHOWN_AHEAD;
@@ -206,7 +206,7 @@ impl Console {
             ),
             PollFd::from_borrowed_fd(stdin, PollFlags::IN),
         ];
-        // A pipe waits for the peer; a user doesn't, whose keys must be heard.
+        // Input from a pipe waits for the peer. Keys are always read, since one of them leaves the console.
         let reads = self.reads && (self.terminal.is_some() || self.pending.is_empty());
         let watched = if reads { &mut ready[..] } else { &mut ready[..3] };
         match poll(watched, ahead.then_some(&LOOK)) {
@@ -250,14 +250,14 @@ impl Console {
         self.terminal.as_ref().map_or(Ok(false), Terminal::take).map(|_| ())
     }
 
-    /// Shows what the peer says. Returns whether it is still there.
+    /// Shows the peer's output. Returns whether the peer is still connected.
     fn show(&mut self) -> bool {
         let mut bytes = [0; 4096];
         match self.peer.read(&mut bytes) {
             Ok(len @ 1..) => {
                 self.shown += len as u64;
                 self.first.extend(bytes[..len].iter().take(REFUSAL.saturating_sub(self.first.len())));
-                // It takes all.
+                // It can't fail.
                 let _ = self.output.write_all(&bytes[..len]);
                 true
             }
@@ -266,7 +266,7 @@ impl Console {
         }
     }
 
-    /// Reads what is typed. Returns whether the user leaves.
+    /// Reads typed keys. Returns whether the user leaves.
     fn read(&mut self) -> bool {
         let mut bytes = [0; 4096];
         let len = match rustix::io::read(rustix::stdio::stdin(), &mut bytes) {
@@ -285,7 +285,7 @@ impl Console {
                 match self.escapes.feed(byte, &mut typed) {
                     Some(Key::Quit) => return true,
                     Some(Key::Help) => self.output.offer(keys::help(keys::OF_CONSOLE).as_bytes()),
-                    // Not the console's to do.
+                    // The console can't pause the machine.
                     Some(Key::Pause) => typed.extend([CTRL_A, byte]),
                     None => {}
                 }
@@ -302,14 +302,14 @@ impl Console {
         false
     }
 
-    /// Gives the peer what it takes of what was typed.
+    /// Sends the peer as many typed bytes as it accepts.
     fn send(&mut self) {
         while !self.pending.is_empty() {
             match self.peer.write(&self.pending) {
                 Ok(len) => drop(self.pending.drain(..len)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Its last words may be on their way.
+                // Its last output may still be coming.
                 Err(_) => (self.reads, self.pending) = (false, Vec::new()),
             }
         }

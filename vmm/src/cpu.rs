@@ -1,4 +1,4 @@
-//! `nvmm cpu`: which CPUs there are, what a guest would get, and why.
+//! `nvmm cpu`: shows which CPUs there are, which one a guest would get, and why.
 //!
 //! ```text
 //! --host FILE or KVM ──────▶ HostCpu ─┐                      ┌──▶ show, diff: leaves and MSRs, bit by bit
@@ -149,11 +149,11 @@ pub fn help(kvm: &Path) -> anyhow::Result<u8> {
     run(&CpuArgs { command, host: HostArgs::of_kvm(kvm) })
 }
 
-/// Does what was asked; the value is nvmm's exit status.
+/// Carries out the command. The value is nvmm's exit status.
 ///
 /// # Errors
 ///
-/// It can't be done: words that mean nothing, no host to ask, a CPU that the host can't give.
+/// It can't be done: a value is invalid, there is no host to ask, or the host can't give the CPU.
 pub fn run(args: &CpuArgs) -> anyhow::Result<u8> {
     let (host, paint) = (&args.host, Paint::stdout());
     match &args.command {
@@ -208,7 +208,8 @@ fn compare(host: &HostArgs, sides: [&str; 2], shape: &Shape, json: bool, paint: 
     Ok(u8::from(!rows.is_empty()))
 }
 
-/// A specification on the host, or another host as it is. A file's name ends in `.json` or has a slash, which no model's has.
+/// One side of a comparison: a specification on the host, or another host as it is. The latter's file name ends in `.json` or contains a
+/// slash, which no model's name does.
 fn side(host: &HostArgs, side: &str, shape: &Shape) -> anyhow::Result<Seen> {
     let path = Path::new(side);
     let is_host = path.extension().is_some_and(|extension| extension == "json") || side.contains('/');
@@ -220,13 +221,13 @@ fn side(host: &HostArgs, side: &str, shape: &Shape) -> anyhow::Result<Seen> {
     Ok(Seen::new(&profile, 0))
 }
 
-/// Prints one of the two.
+/// Prints `value` as JSON, or the text.
 fn answer(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
     let text = if json { serde_json::to_string_pretty(value)? + "\n" } else { text() };
     Ok(print(&text)?)
 }
 
-/// Says what was asked for and can't be given.
+/// Warns about features that were asked for and can't be given.
 fn warn(unmet: &[Unmet]) {
     if !unmet.is_empty() {
         let unmet = unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

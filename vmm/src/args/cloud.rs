@@ -1,4 +1,4 @@
-//! The options for cloud images, by which cloud-init in the guest sets it up.
+//! The options for cloud images, which are passed to cloud-init in the guest.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! The options of a machine that starts as root and ends jailed.
+//! The options of a machine that starts as root and then gives up root's rights.
 
 use std::path::PathBuf;
 

@@ -20,7 +20,7 @@ pub struct SandboxArgs {
     pub allow_path: Vec<PathBuf>,
 }
 
-/// The answer to a system call that a thread is not known to make.
+/// The action on a system call that is not on a thread's list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SandboxMode {
     /// nvmm ends, with status 14

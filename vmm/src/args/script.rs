@@ -5,15 +5,15 @@ use std::ffi::OsString;
 use super::{heading::SERIAL, seconds::seconds};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-/// systemd gives up waiting for a device after 90 seconds.
+/// The default of `--expect-timeout`. It is more than 90 seconds, after which systemd gives up waiting for a device.
 const TIMEOUT: u32 = 120;
 
-/// The user's words for a script on COM1, in their order.
+/// The script on COM1, as the user wrote it, in order.
 #[derive(Clone, Debug)]
 pub struct ScriptArgs {
     /// The steps.
     pub steps: Vec<Step>,
-    /// The seconds that each `--expect` has; 0 is for ever.
+    /// The timeout of each `--expect` in seconds; 0 means none.
     pub timeout: u32,
 }
 
@@ -26,7 +26,7 @@ pub enum Step {
     Send(OsString),
 }
 
-/// The options as clap has them, each in a list of its own.
+/// The options in the form that clap needs, in which each has a list of its own.
 #[derive(Debug, Args)]
 struct Options {
     /// Wait until the guest prints TEXT on COM1, or what re:REGEX matches, and then type the --send that follow; repeatable, in order. Escape

@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-/// Reads a number of seconds.
+/// Parses a number of seconds.
 pub(crate) fn seconds<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: ParseIntError| {
         let why = match error.kind() {

@@ -35,12 +35,12 @@ pub struct SnapshotArgs {
     pub snapshot_on_exit: Option<PathBuf>,
 }
 
-/// The way in which a restored machine has its memory.
+/// The way in which a restored machine gets its memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum RestoreMemory {
-    /// All of it is read and checked first.
+    /// All of it is read and checked before the guest runs.
     #[default]
     Copy,
-    /// The file is mapped.
+    /// The file is mapped, and read as needed.
     Map,
 }

@@ -15,12 +15,12 @@ use crate::{
     port::Port,
 };
 
-/// Connects port `number` to its place on the host, and has the main thread serve it. This can take a while: a FIFO waits for its
-/// reader, and a host's name is looked up. Returns where the port's output goes: `None` is nowhere.
+/// Opens the place of port `number` on the host, and has the main thread serve it. This can take a while: a FIFO waits for its reader, and
+/// a host's name is resolved. Returns the port's output; `None` if it goes nowhere.
 ///
 /// # Errors
 ///
-/// A file is something else already, a socket is in use, or the host refuses.
+/// A file is of the wrong kind, a socket is in use, or the host refuses.
 pub(super) fn connect(
     number: usize,
     name: &'static str,
@@ -29,7 +29,7 @@ pub(super) fn connect(
     taken: &mut Taken,
 ) -> Result<Option<Output>> {
     let log = log(config, taken)?;
-    // It is served already, and may have no stdout.
+    // The terminal is served already, and may have no stdout.
     if let (Place::Stdio, Some(stdout)) = (&config.place, link.stdout()) {
         log_to(&stdout, log)?;
         return Ok(Some(stdout));
@@ -57,7 +57,7 @@ fn file(path: &Path, append: bool, taken: &mut Taken) -> Result<File, OutputErro
     if append { taken.append(OPTION, path) } else { taken.create(OPTION, path) }
 }
 
-/// Opens what is no file, and says what the user can't know otherwise.
+/// Opens a place that is no file, and logs what the user can't know otherwise.
 fn open(name: &'static str, config: &SerialConfig, log: Option<File>) -> Result<Box<dyn Backend>> {
     Ok(match &config.place {
         Place::Pty { link } => {

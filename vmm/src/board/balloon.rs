@@ -1,4 +1,4 @@
-//! `--balloon`: memory that the guest gives back.
+//! `--balloon`: memory that the guest returns to the host.
 
 use std::sync::Arc;
 

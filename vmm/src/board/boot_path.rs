@@ -1,6 +1,6 @@
 use devices::pci::PciAddress;
 
-/// The OpenFirmware path of what is behind a function, as in QEMU.
+/// The OpenFirmware path of the device behind a function, as in QEMU.
 pub(super) fn boot_path(address: PciAddress, function: &str, behind: &str) -> String {
     let place = match address.function() {
         0 => format!("{:x}", address.device()),

@@ -1,4 +1,4 @@
-//! `--cdrom`: a CD-ROM drive and what is in it, which outlive the machine's resets.
+//! `--cdrom`: a CD-ROM drive and its medium, which outlive the machine's resets.
 
 use std::{path::Path, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::{
     config::{BootDevice, BootKind, CdromConfig},
 };
 
-/// Bytes of a CD's block.
+/// Bytes of a CD's blocks.
 const BLOCK: u64 = 2048;
 
 /// Offset of a CD's first volume descriptor: ECMA-119, "Volume Descriptor Set".
@@ -34,11 +34,11 @@ pub(super) struct OpenCdrom {
 }
 
 impl OpenCdrom {
-    /// Opens the image that is in it, if there is one.
+    /// Opens the drive with its image, if there is one.
     ///
     /// # Errors
     ///
-    /// There is no such image, or it is none of a CD.
+    /// The image doesn't exist, or is not that of a CD.
     pub(super) fn open(config: &CdromConfig) -> anyhow::Result<Self> {
         let medium =
             config.medium.as_deref().map(|path| medium(path, None).context("--cdrom")).transpose()?;
@@ -108,7 +108,7 @@ impl HostSide for OpenCdrom {
     }
 
     fn change_medium(&self, path: &Path, format: Option<Format>, force: bool) -> anyhow::Result<()> {
-        // Before the old one is taken out: a mistake changes nothing.
+        // Open the new medium before the old one is taken out: so an error changes nothing.
         let medium = medium(path, format).with_context(|| HostSide::name(self))?;
         self.tray.eject(force).with_context(|| HostSide::name(self))?;
         self.tray.insert(medium).with_context(|| HostSide::name(self))
@@ -120,7 +120,7 @@ fn boot_device() -> BootDevice {
     BootDevice { kind: BootKind::Cdrom, id: Some(CdromConfig::NAME.to_owned()) }
 }
 
-/// Opens the image at `path`, only to be read.
+/// Opens the image at `path` for reading.
 fn medium(path: &Path, format: Option<Format>) -> anyhow::Result<Medium> {
     let mut options = OpenOptions { format, ..OpenOptions::default() };
     options.disk.read_only = true;
@@ -137,8 +137,8 @@ fn medium(path: &Path, format: Option<Format>) -> anyhow::Result<Medium> {
     Ok(Medium { disk, format })
 }
 
-/// Returns true if it begins as every file system of CDs and DVDs does: ECMA-119, "Volume Descriptors", and ECMA-167, "Volume
-/// Structure Descriptors".
+/// Returns true if the disk begins like every file system of CDs and DVDs: ECMA-119, "Volume Descriptors", and ECMA-167, "Volume Structure
+/// Descriptors".
 fn has_descriptor(disk: &dyn Disk) -> bool {
     let mut bytes = [0; 512];
     let read = disk.size() > DESCRIPTORS

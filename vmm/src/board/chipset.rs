@@ -1,4 +1,4 @@
-//! The two ways in which PCI is set up: by nvmm for a kernel, and by firmware.
+//! The two ways to set up PCI: by nvmm, for a kernel, and by firmware.
 
 use std::{
     ops::Range,
@@ -11,17 +11,17 @@ use ::devices::{
 };
 use arch::{acpi::AcpiHardware, layout};
 
-/// The functions of PCI that set up the others.
+/// The PCI functions by which the others are set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chipset {
-    /// A host bridge without registers: nvmm places BARs, and ECAM does not move.
+    /// A host bridge without registers: nvmm places the BARs, and ECAM can't be moved.
     Fixed,
-    /// Those of Q35: firmware places BARs and ECAM.
+    /// Q35's functions: firmware places the BARs and ECAM.
     Q35,
 }
 
 impl Chipset {
-    /// A bus with these functions alone.
+    /// Makes a bus with only these functions.
     pub(super) fn root(self) -> Result<PciRoot, SlotError> {
         match self {
             Self::Fixed => Ok(PciRoot::new()),
@@ -33,7 +33,7 @@ impl Chipset {
         }
     }
 
-    /// The windows for BARs below 4 GiB, while ECAM is there.
+    /// The windows for BARs below 4 GiB, given the current place of ECAM.
     pub(super) fn windows(self, ecam: Option<&Range<u64>>) -> Vec<Range<u64>> {
         let whole = match self {
             Self::Fixed => layout::PCI_MMIO..layout::ECAM,
@@ -41,14 +41,14 @@ impl Chipset {
         };
         let ecam =
             ecam.map_or(whole.end..whole.end, |ecam| ecam.start.max(whole.start)..ecam.end.min(whole.end));
-        // An ECAM elsewhere leaves the window whole.
+        // If ECAM is elsewhere, the window stays whole.
         let ecam = if ecam.is_empty() { whole.end..whole.end } else { ecam };
         let parts = [whole.start..ecam.start, ecam.end..whole.end];
         parts.into_iter().filter(|part| !part.is_empty()).collect()
     }
 }
 
-/// The hardware for ACPI's tables, as firmware has placed it by the time that they are made.
+/// The hardware for ACPI's tables, which are made when firmware has placed everything.
 #[derive(Debug)]
 pub(crate) struct Placing {
     pub(super) hardware: AcpiHardware,
@@ -57,7 +57,7 @@ pub(crate) struct Placing {
 }
 
 impl Placing {
-    /// The hardware as it is now. The window above RAM reaches as far as BARs there do: SeaBIOS and OVMF have places of their own for it.
+    /// The hardware as it is now. The window above RAM is as long as the BARs there need: SeaBIOS and OVMF use different places for it.
     pub(crate) fn now(&self) -> AcpiHardware {
         let ecam = self.pci.ecam();
         let functions = self.pci.functions();
@@ -74,7 +74,7 @@ impl Placing {
         }
     }
 
-    /// The hardware that takes the most words to describe.
+    /// The hardware with the longest possible description.
     pub(crate) fn longest(&self) -> AcpiHardware {
         let ecam = layout::ECAM..layout::ECAM + layout::ECAM_LEN;
         AcpiHardware {

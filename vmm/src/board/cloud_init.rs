@@ -1,4 +1,4 @@
-//! `--cloud-init`: the seed, a disk that is in nvmm's memory.
+//! `--cloud-init`: the seed, a disk in nvmm's memory.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -19,11 +19,11 @@ use crate::{
     describe::DiskDescription,
 };
 
-/// The seed's disk, and what was done with it. It outlives the machine's resets.
+/// The seed's disk with its counters. It outlives the machine's resets.
 #[derive(Clone, Debug)]
 pub(super) struct SeedDisk {
     disk: Arc<dyn Disk>,
-    /// The files on it.
+    /// The names of its files.
     files: String,
     bus: DiskBus,
     lasting: Lasting,
@@ -34,7 +34,7 @@ impl SeedDisk {
     ///
     /// # Errors
     ///
-    /// There is no memory for it.
+    /// There is not enough memory.
     pub(super) fn open(config: &CloudInitConfig) -> anyhow::Result<Self> {
         let CloudInitConfig { seed, user_data, bus, legacy } = config;
         if let Some(path) = user_data.as_ref().filter(|_| !seed.has_known_user_data()) {
@@ -61,7 +61,7 @@ impl OpenDevice for SeedDisk {
                 let plugged = board.virtio(Box::new(Block::new(disk, &self.lasting)), host);
                 plugged.map(|_| ()).with_context(|| HostSide::name(self))
             }
-            // A write to it is an error: SATA knows no read-only disks, and a CD's blocks are longer than FAT's.
+            // The guest gets an error if it writes: SATA has no read-only disks, and a CD's blocks are longer than FAT's.
             DiskBus::Sata => {
                 board.sata(Drive::disk(disk, &self.lasting), host, None);
                 Ok(())

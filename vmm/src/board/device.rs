@@ -13,9 +13,9 @@ use crate::{
     output::Taken,
 };
 
-/// A device with all that it has open on the host. It outlives the machine's resets, and is plugged into each machine that is built.
+/// A device with everything that it has open on the host. It outlives the machine's resets, and is plugged into each new machine.
 pub trait OpenDevice: Debug + Send {
-    /// Plugs it in.
+    /// Plugs the device into a board.
     ///
     /// # Errors
     ///
@@ -32,12 +32,12 @@ pub trait OpenDevice: Debug + Send {
         None
     }
 
-    /// Returns true if it takes a port of a SATA controller.
+    /// Returns true if it needs a port of a SATA controller.
     fn is_sata(&self) -> bool {
         false
     }
 
-    /// Returns the disk that it is, if it is one.
+    /// Returns the disk, if it is one.
     fn image(&self) -> Option<&dyn Disk> {
         None
     }
@@ -53,17 +53,17 @@ pub trait OpenDevice: Debug + Send {
     }
 }
 
-/// The surroundings in which devices are opened.
+/// The context in which devices are opened.
 #[derive(Debug)]
 pub struct Opening<'a> {
-    /// The way to the main thread; none if the machine will not run. Then nothing is made or emptied.
+    /// The link to the main thread. None for a machine that will not run: then no file is made or emptied.
     pub link: Option<&'a Link>,
     /// The machine's name, if it has one.
     pub name: Option<&'a str>,
     /// The script on COM1.
     pub script: Option<&'a Script>,
-    /// The files that are not to be written over.
+    /// Files that must not be overwritten.
     pub taken: Taken,
-    /// The first file or block device of those opened so far that this machine alone writes to.
+    /// The first of the opened files and block devices that only this machine writes to.
     pub own_disk: Option<PathBuf>,
 }

@@ -36,7 +36,7 @@ pub trait HostSide: Debug + Send + Sync {
     /// Its name in messages, such as `disk a.img`.
     fn name(&self) -> String;
 
-    /// The file or the like, for the inventory.
+    /// Its file or the like, for the inventory.
     fn backend(&self) -> Option<String>;
 
     /// Its size in bytes, if it has one that may change.
@@ -44,61 +44,61 @@ pub trait HostSide: Debug + Send + Sync {
         None
     }
 
-    /// It as a disk, if it is one.
+    /// Its facts as a disk, if it is one.
     fn block(&self) -> Option<BlockFacts> {
         None
     }
 
-    /// It as a network device, if it is one.
+    /// Its facts as a network device, if it is one.
     fn network(&self) -> Option<NetworkFacts> {
         None
     }
 
-    /// Takes the link of a network device up or down. The guest is not told yet.
+    /// Takes the link of a network device up or down. The guest is not notified yet.
     ///
     /// # Errors
     ///
-    /// It can't be up, as the host's side is gone.
+    /// The link can't go up, as the host's side is gone.
     fn set_link(&self, _up: bool) -> anyhow::Result<()> {
         Ok(())
     }
 
-    /// Has the guest announce itself by a network device. It is not told yet.
+    /// Has the guest announce itself on a network device. It is not notified yet.
     fn announce(&self) {}
 
-    /// Gives the file of a disk this size. The guest is not told yet.
+    /// Gives a disk's file this size. The guest is not notified yet.
     ///
     /// # Errors
     ///
-    /// It is no disk that can grow now, it would lose its end, or the host refuses.
+    /// It is no disk that can grow now, the size is smaller than before, or the host refuses.
     fn grow(&self, _size: u64) -> anyhow::Result<()> {
         anyhow::bail!("it is no disk")
     }
 
-    /// Takes the medium out of a drive, by `force` though the guest holds it.
+    /// Takes the medium out of a drive; with `force`, even if the guest has locked it.
     ///
     /// # Errors
     ///
-    /// It is no such drive, or the guest holds the medium.
+    /// It is no such drive, or the guest has locked it.
     fn eject(&self, _force: bool) -> anyhow::Result<()> {
         anyhow::bail!("{} has no medium that can be taken out", self.name())
     }
 
-    /// Puts another medium into a drive, by `force` though the guest holds the one that is in it.
+    /// Puts another medium into a drive; with `force`, even if the guest has locked it.
     ///
     /// # Errors
     ///
-    /// It is no such drive, the guest holds the medium, or there is no such image.
+    /// It is no such drive, the guest has locked it, or the image doesn't exist.
     fn change_medium(&self, _path: &Path, _format: Option<Format>, _force: bool) -> anyhow::Result<()> {
         anyhow::bail!("{} has no medium that can be changed", self.name())
     }
 
-    /// The work that it did since nvmm started, if that is counted.
+    /// Describes its work since nvmm started, if that is counted.
     fn work(&self) -> Option<String> {
         None
     }
 
-    /// Returns its name and the work that it did, if that is counted.
+    /// Returns its name and its work, if that is counted.
     fn totals(&self) -> Option<String> {
         Some(format!("{}: {}", self.name(), self.work()?))
     }
@@ -112,12 +112,12 @@ pub(super) struct Function {
     pub(super) function: Arc<Mutex<dyn Lifecycle>>,
 }
 
-/// The devices of a machine, and the buses that its vCPUs reach them by.
+/// The devices of a machine, and the buses on which its vCPUs access them.
 #[derive(Debug)]
 pub struct Devices {
     pub(super) buses: Arc<Buses>,
     pub(super) placed: Vec<Placed>,
-    /// Those that are no PCI functions, for snapshots.
+    /// The devices that are no PCI functions, to be saved in snapshots.
     pub(super) kept: Vec<Kept>,
     pub(super) functions: Vec<Function>,
     pub(super) attached: Attached,
@@ -130,7 +130,8 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Returns every device with its place: those on the ISA bus in the order in which they were plugged in, then the PCI functions by address.
+    /// Returns all devices with their addresses: those on the ISA bus in the order in which they were plugged in, then the PCI functions by
+    /// address.
     #[must_use]
     pub fn inventory(&self) -> Vec<Placed> {
         let functions = self.buses.pci.functions();
@@ -152,7 +153,7 @@ impl Devices {
         self.placed.iter().cloned().chain(functions).collect()
     }
 
-    /// Returns the hardware as ACPI describes it, for vCPUs with these APIC ids.
+    /// Returns the hardware for ACPI's tables, with vCPUs that have these APIC ids.
     pub(crate) fn acpi(&self, apic_ids: Vec<u32>) -> AcpiHardware {
         let has_pm_timer =
             |device: &Placed| matches!(&device.at, At::Ports(ports) if ports.contains(&layout::PM_TIMER));
@@ -174,12 +175,12 @@ impl Devices {
         }
     }
 
-    /// Returns the hardware as ACPI will describe it once firmware has set it up, for a machine whose memory ends at `ram_end`.
+    /// Returns the hardware for ACPI's tables after firmware has set it up, in a machine whose memory ends at `ram_end`.
     pub(crate) fn placing(&self, apic_ids: Vec<u32>, ram_end: u64) -> Placing {
         Placing { hardware: self.acpi(apic_ids), pci: Arc::clone(&self.buses.pci), ram_end }
     }
 
-    /// Gives the guest, which does not run, another generation ID: the machine was restored from one that may go on elsewhere.
+    /// Changes the generation ID of a restored machine, which does not run yet: others may be restored from the same snapshot.
     pub(crate) fn begin_generation(&self) {
         if let Some(generation) = &self.generation {
             generation.lock().unwrap_or_else(PoisonError::into_inner).change(new_generation());
@@ -196,12 +197,12 @@ impl Devices {
         self.bootable.iter().map(|(device, _)| device.clone()).collect()
     }
 
-    /// Returns the OpenFirmware paths of those of the devices that firmware can start from.
+    /// Returns the OpenFirmware paths of some of the devices that firmware can start from.
     pub(crate) fn boot_paths(&self, places: &[usize]) -> Vec<String> {
         places.iter().map(|&at| self.bootable[at].1.clone()).collect()
     }
 
-    /// The windows for PCI BARs below 4 GiB, as ECAM is now.
+    /// The windows for PCI BARs below 4 GiB, given the current place of ECAM.
     pub(crate) fn pci_windows(&self) -> Vec<Range<u64>> {
         self.chipset.windows(self.buses.pci.ecam().as_ref())
     }
@@ -221,19 +222,19 @@ impl Devices {
         &self.attached
     }
 
-    /// Stops virtio devices and SATA drives for good, and waits for at most `patience`. Returns the names of those that still touch guest memory,
-    /// because the host has not ended what they were at; then this may be called again.
+    /// Stops virtio devices and SATA drives for good, and waits for at most `patience`. Returns the names of those that still access guest
+    /// memory because the host has not finished their requests; then this may be called again.
     pub(crate) fn stop(&self, patience: Duration) -> Vec<String> {
         self.until(patience, |function, patience| function.stop(patience))
     }
 
-    /// Stops virtio devices and SATA drives until [`Devices::resume`], and waits for at most `patience`. Returns the names of those that still have a
-    /// request at the host; then this may be called again.
+    /// Stops virtio devices and SATA drives until [`Devices::resume`], and waits for at most `patience`. Returns the names of those whose
+    /// requests the host has not finished; then this may be called again.
     pub(crate) fn pause(&self, patience: Duration) -> Vec<String> {
         self.until(patience, |function, patience| function.pause(patience))
     }
 
-    /// Lets them go on after [`Devices::pause`]. The driver of one that can't finds that it needs a reset.
+    /// Resumes them after [`Devices::pause`]. If one can't be resumed, its driver sees that it needs a reset.
     pub(crate) fn resume(&self) {
         for Function { host, function, .. } in &self.functions {
             if let Err(error) = lock(function).resume() {
@@ -242,10 +243,10 @@ impl Devices {
         }
     }
 
-    /// Has every function do `stop`, which tells whether it is done, for at most `patience`. Returns the names of those that are not.
+    /// Calls `stop` for every function until it returns true, for at most `patience`. Returns the names of those for which it does not.
     fn until(&self, patience: Duration, stop: fn(&mut dyn Lifecycle, Duration) -> bool) -> Vec<String> {
         let asked = Instant::now();
-        // All of them are told before any is waited for.
+        // Tell all of them before waiting for any.
         for Function { function, .. } in &self.functions {
             stop(&mut *lock(function), Duration::ZERO);
         }
@@ -256,7 +257,7 @@ impl Devices {
         busy.map(|function| function.host.name()).collect()
     }
 
-    /// Says on stderr what each of them did: at the level that is always said.
+    /// Prints each one's work on stderr, at the level that is always printed.
     pub(crate) fn print_totals(&self) {
         let all: Vec<_> = self.functions.iter().filter_map(|function| function.host.totals()).collect();
         all.iter().for_each(|line| log::error!("{line}"));
@@ -275,7 +276,7 @@ impl Devices {
         self.functions.iter().filter_map(|function| function.host.network()).collect()
     }
 
-    /// Takes the link of the network device of this name up or down, and tells the guest.
+    /// Takes the link of the network device with this name up or down, and notifies the guest.
     ///
     /// # Errors
     ///
@@ -284,11 +285,11 @@ impl Devices {
         self.change_network(name, |host| host.set_link(up))
     }
 
-    /// Has the guest announce itself by the network devices of these names, or by all.
+    /// Has the guest announce itself on the network devices with these names, or on all.
     ///
     /// # Errors
     ///
-    /// There is none of a name.
+    /// A name is unknown.
     pub(crate) fn announce(&self, names: Option<&[String]>) -> anyhow::Result<()> {
         let all = || self.networks().into_iter().map(|device| device.name).collect();
         let names = names.map_or_else(all, <[_]>::to_vec);
@@ -299,7 +300,7 @@ impl Devices {
         names.iter().try_for_each(|name| self.change_network(name, announce))
     }
 
-    /// Changes the network device of this name, and tells the guest.
+    /// Changes the network device with this name, and notifies the guest.
     fn change_network(
         &self,
         name: &str,
@@ -315,7 +316,7 @@ impl Devices {
         changed
     }
 
-    /// Looks which network devices still have their host's side, and tells the guest.
+    /// Checks which network devices still have their host's side, and notifies the guest.
     pub(crate) fn check_networks(&self) {
         for Function { host, function, .. } in self.functions.iter().filter(|it| it.host.network().is_some())
         {
@@ -325,27 +326,27 @@ impl Devices {
         }
     }
 
-    /// The disk or drive of this name.
+    /// The disk or drive with this name.
     fn disk(&self, name: &str) -> Option<&Function> {
         let is_named = |host: &dyn HostSide| host.block().is_some_and(|disk| disk.name == name);
         self.functions.iter().find(|function| is_named(&*function.host))
     }
 
-    /// Takes the medium out of the drive of this name.
+    /// Takes the medium out of the drive with this name.
     ///
     /// # Errors
     ///
-    /// There is none, or the guest holds the medium, and there is no `force`.
+    /// There is none, or the guest has locked it and `force` is not set.
     pub(crate) fn eject(&self, name: &str, force: bool) -> anyhow::Result<()> {
         let found = self.disk(name).with_context(|| format!("Device '{name}' not found"))?;
         found.host.eject(force)
     }
 
-    /// Puts the image at `path` into the drive of this name.
+    /// Puts the image at `path` into the drive with this name.
     ///
     /// # Errors
     ///
-    /// There is no such drive or image, or the guest holds the medium, and there is no `force`.
+    /// There is no such drive or image, or the guest has locked the drive and `force` is not set.
     pub(crate) fn change_medium(
         &self,
         name: &str,
@@ -357,7 +358,7 @@ impl Devices {
         found.host.change_medium(path, format, force)
     }
 
-    /// Gives the disk of this name `size` bytes, and tells the guest.
+    /// Gives the disk with this name `size` bytes, and notifies the guest.
     ///
     /// # Errors
     ///
@@ -371,7 +372,7 @@ impl Devices {
         Ok(())
     }
 
-    /// Looks which of them have grown, and tells the guest.
+    /// Checks which disks have grown, and notifies the guest.
     pub(crate) fn measure(&self) {
         let mut grown = false;
         for Function { host, function, .. } in &self.functions {

@@ -25,29 +25,29 @@ use crate::{
     size::Size,
 };
 
-/// Why a disk can't be used as asked.
+/// Reasons why a disk can't be used with its options.
 #[derive(Debug, Error)]
 pub enum OpenDiskError {
     /// The image can't be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// `direct=on` for what was found to be a vmdk.
+    /// `direct=on` for an image that is a vmdk.
     #[error("disk {0}: vmdk images are read through the page cache; leave direct=on out")]
     DirectVmdk(String),
-    /// `bus=sata` for a disk that can't be written to.
+    /// `bus=sata` for a disk that is read-only.
     #[error(
         "disk {0}: it is read-only, which a SATA disk can't be; overlay=temp takes what is written, or use bus=virtio, or --cdrom"
     )]
     ReadOnlySata(String),
-    /// `aio=io_uring`, where there is none.
+    /// `aio=io_uring` on a host without io_uring.
     #[error("disk {0}: aio=io_uring: this host has no io_uring for nvmm; use aio=threads, or leave it out")]
     NoIoUring(String, #[source] io::Error),
 }
 
-/// A disk's file, open and locked, and what was done with it. It outlives the machine's resets.
+/// A disk's file, open and locked, with its counters. It outlives the machine's resets.
 #[derive(Clone, Debug)]
 pub struct OpenDisk {
-    /// The disk as it was asked for.
+    /// The options of the disk.
     pub config: DiskConfig,
     disk: Arc<dyn Disk>,
     format: Format,
@@ -59,16 +59,16 @@ impl OpenDisk {
     ///
     /// # Errors
     ///
-    /// There is no such disk, or it can't be used as asked.
+    /// The disk doesn't exist, or can't be used with its options.
     pub fn open(config: &DiskConfig) -> Result<Self, OpenDiskError> {
         Self::open_by(&config.image, config)
     }
 
-    /// Opens and locks the image for a machine that will not run: an overlay is not made.
+    /// Opens and locks the image for a machine that will not run: no overlay is made.
     ///
     /// # Errors
     ///
-    /// As [`OpenDisk::open`].
+    /// The same as with [`OpenDisk::open`].
     pub fn try_out(config: &DiskConfig) -> Result<Self, OpenDiskError> {
         let mut options = config.image.clone();
         if let Some(Overlay::File(path)) = &options.overlay
@@ -105,7 +105,7 @@ impl OpenDisk {
         self.config.name()
     }
 
-    /// Returns the file or block device that is written to, if others can't be using it meanwhile: it is locked.
+    /// Returns the file or block device that is written to, if it is locked against other writers.
     pub(super) fn written_by_one(&self) -> Option<PathBuf> {
         match &self.config.image.overlay {
             _ if self.disk.is_read_only() => None,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::config::DisplayConfig;
 
-/// A monitor, a keyboard and a tablet, which outlive the machine's resets, as those do who look and type from elsewhere.
+/// A monitor, a keyboard and a tablet. They outlive the machine's resets, and so do their viewers' connections.
 #[derive(Debug)]
 pub(super) struct OpenDisplay {
     monitor: Arc<Monitor>,
@@ -30,11 +30,11 @@ pub(super) struct OpenDisplay {
 }
 
 impl OpenDisplay {
-    /// A monitor that shows nothing yet, with a server for viewers if one is asked for.
+    /// Makes a monitor that shows nothing yet, with a VNC server if one is asked for.
     ///
     /// # Errors
     ///
-    /// Viewers can't connect as they should, or no descriptor is left.
+    /// Viewers can't connect in the way that was asked for, or no descriptor is left.
     pub(super) fn open(config: &DisplayConfig, opening: &mut Opening<'_>) -> anyhow::Result<Self> {
         let (monitor, input) = (Arc::<Monitor>::default(), Arc::<Hub>::default());
         let tablet = Arc::new(Reports::new().context("the tablet can't be made")?);
@@ -64,7 +64,7 @@ impl OpenDisplay {
         let typist = keyboard::plug(board, &self.input)?;
         tablet::plug(board, &self.tablet);
         let vga = lock(&vga);
-        // Firmware places video memory later, and sets modes itself.
+        // Firmware places video memory itself, and sets modes itself.
         let framebuffer = vga.video_memory().and_then(|base| {
             let Resolution { width, height } = resolution;
             let pitch = u16::try_from(vga.set_mode(resolution)).ok()?;

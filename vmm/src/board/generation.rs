@@ -1,10 +1,10 @@
-//! The VM generation ID's number.
+//! Numbers for the VM generation ID.
 
 use devices::platform::GenerationId;
 
 use crate::identity::new_uuid;
 
-/// A generation ID that no other machine has.
+/// Makes a generation ID that no other machine has.
 pub(super) fn new_generation() -> GenerationId {
     new_uuid().into_bytes()
 }

@@ -1,4 +1,4 @@
-//! The places of devices.
+//! The addresses of devices.
 
 use std::{fmt, ops::Range};
 
@@ -8,26 +8,26 @@ use devices::pci::{Decoded, PciAddress};
 /// A device with fixed ports in ACPI's namespace.
 #[derive(Clone, Copy, Debug)]
 pub struct AcpiName {
-    /// Capital letters and digits, such as `COM1`.
+    /// Its name: capital letters and digits, such as `COM1`.
     pub name: [u8; 4],
     /// Its kind.
     pub hid: HardwareId,
-    /// Tells it from others of its kind.
+    /// A number that tells it from others of its kind.
     pub uid: u8,
 }
 
-/// A device in its place.
+/// A device with its address.
 #[derive(Clone, Debug)]
 pub struct Placed {
     /// Its name, for people.
     pub name: String,
-    /// The ports or the PCI address that reach it.
+    /// Its ports or its PCI address.
     pub at: At,
     /// Its interrupt line.
     pub gsi: Option<u32>,
     /// Its name in ACPI, if it has one.
     pub acpi: Option<AcpiName>,
-    /// The host's side of it.
+    /// The host's side of it, such as a file.
     pub backend: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub enum At {
     Pci {
         /// Its address.
         address: PciAddress,
-        /// Its BARs, and where they are.
+        /// Its BARs, with their addresses.
         bars: Vec<Decoded>,
     },
 }

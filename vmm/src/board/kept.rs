@@ -1,4 +1,4 @@
-//! The devices whose states are kept, beside PCI functions.
+//! The devices whose states are saved besides those of PCI functions.
 
 use std::{
     collections::BTreeMap,
@@ -7,20 +7,20 @@ use std::{
 
 use devices::state::{DeviceState, SaveState};
 
-/// The states of a machine's devices, by their places.
+/// The states of a machine's devices, by address.
 pub type DeviceStates = BTreeMap<String, DeviceState>;
 
 /// A device that is no PCI function.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
-    /// Its place, such as `port 0x3f8`.
+    /// Its address, such as `port 0x3f8`.
     pub(super) place: String,
     /// Its name, for people.
     pub(super) name: &'static str,
     pub(super) device: Arc<Mutex<dyn SaveState>>,
 }
 
-/// The flash chip's place.
+/// The name used as the flash chip's address.
 pub(super) const FLASH: &str = "flash";
 
 impl Kept {

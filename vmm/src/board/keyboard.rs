@@ -10,7 +10,7 @@ use devices::{
 
 use super::{AcpiName, Board, BoardError, IsaSpec};
 
-/// Plugs it in, and has `hub` send keys to it. Returns the one who presses keys for programs.
+/// Plugs in the keyboard, and has `hub` send keys to it. Returns the typist that presses keys for programs.
 pub(super) fn plug(board: &mut Board, hub: &Arc<Hub>) -> Result<Arc<Mutex<Typist>>, BoardError> {
     let spec = IsaSpec {
         name: "i8042 with a PS/2 keyboard",

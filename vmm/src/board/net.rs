@@ -1,4 +1,4 @@
-//! `--net`: a network device's place on the host, which outlives the machine's resets.
+//! `--net`: the host's side of a network device, which outlives the machine's resets.
 
 mod mac;
 mod planned;
@@ -20,27 +20,27 @@ use crate::{
     networks::NetworkFacts,
 };
 
-/// A tap without a name gets the first of these that is free.
+/// The pattern for taps without a name: they get the first such name that is free.
 const NEW_TAP: &str = "nvmm%d";
 
-/// A network device's place on the host, and what passed there. It outlives the machine's resets.
+/// The host's side of a network device, with its counters. It outlives the machine's resets.
 #[derive(Clone, Debug)]
 pub(super) struct OpenNet {
     config: NetConfig,
     host: Arc<dyn Network>,
     lasting: Lasting,
-    /// The place in the words of QEMU's `info network`.
+    /// The host's side in the words of QEMU's `info network`.
     place: String,
-    /// The address is the same the next time.
+    /// The MAC address will be the same in the next run.
     mac_lasts: bool,
 }
 
 impl OpenNet {
-    /// Opens the place, or makes it. For a machine that will not run, nothing is.
+    /// Opens or makes the host's side. For a machine that will not run, nothing is opened.
     ///
     /// # Errors
     ///
-    /// It is not there, somebody else uses it, or this user may not.
+    /// It doesn't exist, another program uses it, or this user has no permission.
     pub(super) fn open(config: &NetConfig, opening: &Opening<'_>) -> anyhow::Result<Self> {
         let (host, place) = match opening.link {
             Some(_) => open(config).with_context(|| format!("--net {}", config.host))?,
@@ -66,7 +66,7 @@ impl OpenNet {
     }
 }
 
-/// Opens a device's place on the host. Returns it, also in the words of QEMU's `info network`.
+/// Opens the host's side of a device. Returns it together with its description in the words of QEMU's `info network`.
 fn open(config: &NetConfig) -> anyhow::Result<(Arc<dyn Network>, String)> {
     let NetConfig { host, mtu, queues, vhost, .. } = config;
     let by_tap = |mut tap: Tap, more: &str| {

@@ -1,4 +1,4 @@
-//! The devices of the command line, opened.
+//! Opens the devices of the command line.
 
 use super::{
     balloon::MemoryBalloon,
@@ -17,11 +17,11 @@ use super::{
 };
 use crate::config::DeviceConfig;
 
-/// Opens what a device needs on the host.
+/// Opens everything that a device needs on the host.
 ///
 /// # Errors
 ///
-/// It is not there, or can't be used as asked.
+/// It doesn't exist, or can't be used with its options.
 pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn OpenDevice>> {
     Ok(match device {
         DeviceConfig::Rtc => Box::new(Rtc::default()),

@@ -1,4 +1,4 @@
-//! `--on-panic`: the port by which the guest's kernel says that it panics.
+//! `--on-panic`: the port on which the guest's kernel reports that it panics.
 
 use arch::{acpi::HardwareId, layout};
 use devices::platform::PvPanic;

@@ -1,4 +1,4 @@
-//! The devices with fixed ports that no option asks for, and of which nothing is open on the host.
+//! The devices with fixed ports that every machine has, and that have nothing open on the host.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,8 +7,8 @@ use devices::platform::{HostTimer, PowerManagement, ResetOnlyI8042, SystemContro
 
 use super::{Board, BoardError, IsaSpec, generation::new_generation};
 
-/// Plugs them in, and returns the one with the power button. A machine that `has_keyboard` gets its keyboard's controller from that, and
-/// others the part of it that resets.
+/// Plugs them in, and returns the device with the power button. A machine that `has_keyboard` gets its keyboard controller elsewhere;
+/// others get only the controller's reset.
 pub(crate) fn plug(board: &mut Board, has_keyboard: bool) -> Result<Arc<Mutex<PowerManagement>>, BoardError> {
     let spec = |name, port, len| IsaSpec { name, ports: (port, len), gsi: None, acpi: None, backend: None };
     let power = spec("ACPI power management", layout::PM1A_EVENT, PowerManagement::LEN);

@@ -19,7 +19,7 @@ impl RngSource {
     ///
     /// # Errors
     ///
-    /// It is not there, or can't be read.
+    /// The path doesn't exist, or can't be read.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let source = Source::open(path).with_context(|| {
             format!("--rng {} can't be read; give another file or device, or off", path.printable())

@@ -8,7 +8,7 @@ use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
 use super::{AcpiName, Board, IsaSpec, OpenDevice};
 
-/// The chip, which keeps its time and its memory through resets: what the guest sets is the next machine's.
+/// The chip, which keeps its time and its memory through resets: the next machine has the values that the guest set.
 #[derive(Debug, Default)]
 pub(super) struct Rtc(OnceLock<Cmos>);
 
@@ -28,7 +28,7 @@ impl OpenDevice for Rtc {
     }
 }
 
-/// A chip that knows how much memory the machine has.
+/// Makes a chip that contains the size of the machine's memory.
 fn new_chip(board: &Board) -> Cmos {
     let lasts = || board.vm.memory.iter().map(|region| region.last_addr().raw_value());
     let below = lasts().filter(|last| *last < layout::RAM_ABOVE_4G).max();

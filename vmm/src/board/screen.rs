@@ -1,4 +1,4 @@
-//! The screen of a machine that is built, and what a person at it has.
+//! The screen of a machine, with its input devices and viewers.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -14,36 +14,36 @@ use crate::vnc::Server;
 /// A machine's screen, with its keyboard and its tablet.
 #[derive(Clone, Debug)]
 pub(crate) struct PluggedScreen {
-    /// The address of the adapter that it is at.
+    /// The PCI address of its adapter.
     pub(crate) address: PciAddress,
     /// The monitor.
     pub(crate) screen: Arc<dyn Screen>,
-    /// The mode that a kernel finds, if there is no firmware to set one.
+    /// The mode that is set for a kernel, if there is no firmware to set one.
     pub(crate) framebuffer: Option<Framebuffer>,
-    /// The one who presses keys for programs.
+    /// The typist that presses keys for programs.
     pub(crate) typist: Arc<Mutex<Typist>>,
-    /// The way to keyboard and tablet.
+    /// The connection to the keyboard and the tablet.
     pub(crate) input: Arc<Hub>,
-    /// The server for those who look at it from elsewhere.
+    /// The VNC server.
     pub(crate) viewers: Option<Viewers>,
 }
 
-/// The server for those who look at a screen from elsewhere.
+/// A VNC server.
 #[derive(Clone, Debug)]
 pub(crate) struct Viewers {
-    /// The place where they connect, for people.
+    /// The address at which viewers connect, for people.
     pub(crate) place: String,
-    /// Held by whoever opened it, so that it ends with nvmm though the machine stays.
+    /// The server. Its opener owns it, so that it ends with nvmm even if the machine still exists.
     server: Weak<Server>,
 }
 
 impl Viewers {
-    /// Viewers who connect at `place`; without a server, nobody does yet.
+    /// Viewers that connect at `place`; without a server, none can connect yet.
     pub(super) fn new(place: &str, server: Option<&Arc<Server>>) -> Self {
         Self { place: place.to_owned(), server: server.map(Arc::downgrade).unwrap_or_default() }
     }
 
-    /// The server, while it is there.
+    /// The server, while it exists.
     pub(crate) fn server(&self) -> Option<Arc<Server>> {
         self.server.upgrade()
     }

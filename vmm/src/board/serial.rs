@@ -21,14 +21,14 @@ const PORTS: [(&str, [u8; 4], u16, u32); layout::SERIAL_PORTS] = [
     ("COM4", *b"COM4", layout::COM4, layout::COM2_GSI),
 ];
 
-/// A serial port, with what it writes to.
+/// A serial port with its output.
 #[derive(Debug)]
 pub(super) struct SerialPort {
-    /// 0 is COM1.
+    /// The port's number; 0 is COM1.
     number: usize,
     place: String,
     output: Option<Output>,
-    /// Looks at its output.
+    /// Reads its output for `--expect`.
     tap: Option<Tap>,
 }
 
@@ -37,7 +37,7 @@ impl SerialPort {
     ///
     /// # Errors
     ///
-    /// A file is something else already, a socket is in use, or the host refuses.
+    /// A file is of the wrong kind, a socket is in use, or the host refuses.
     pub(super) fn open(number: usize, config: &SerialConfig, opening: &mut Opening<'_>) -> Result<Self> {
         let (name, ..) = PORTS[number];
         let output = match opening.link {

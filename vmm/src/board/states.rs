@@ -1,7 +1,7 @@
-//! The devices' states, for a snapshot.
+//! The devices' states, for snapshots.
 //!
-//! Each way to plug a device in notes it here, so that none is forgotten: PCI functions are on their bus, and the others in a list. A state
-//! bears the device's place, which its guest knows it by.
+//! Every way to plug in a device records it here, so that none is forgotten: PCI functions are on their bus, and the others in a list. A
+//! state is named by the device's address, which is also how the guest identifies it.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use super::{
 };
 
 impl Devices {
-    /// The state of each device of a machine that is paused, as for a pause.
+    /// Saves the state of each device. The machine and its devices are paused.
     ///
     /// # Errors
     ///
@@ -35,19 +35,20 @@ impl Devices {
         Ok(states)
     }
 
-    /// Has the devices take up these states, in a machine that was built alike and has not run. Virtio devices and SATA drives are paused
-    /// then, as after a pause; the buses decode as the first machine's did. KVM's interrupt controllers have their states before:
-    /// lines that were high are driven high again.
+    /// Loads these states into a machine that was built in the same way and has not run. Afterwards, virtio devices and SATA drives are
+    /// paused, and the buses decode the same addresses as before. KVM's interrupt controllers must have their states already: lines that
+    /// were high are driven high again.
     ///
     /// # Errors
     ///
-    /// A state does not fit its device, a device has none, or a state is of no device: all are named. The machine can't be used.
+    /// A state does not fit its device, a device has no state, or a state has no device; all of these are listed. The machine can't be
+    /// used.
     pub fn load(&self, states: &DeviceStates) -> anyhow::Result<()> {
         let (mut left, mut wrong) = (states.clone(), Vec::new());
         self.each(|place, name, device| {
             let fits = wrong.is_empty() && left.keys().all(|place| place == FLASH);
             match left.remove(&place) {
-                // It is the last, and its contents are to reach a file only if all others fit.
+                // The flash chip comes last: its contents may reach a file only if all others fit.
                 Some(_) if place == FLASH && !fits => {}
                 Some(state) => {
                     if let Err(error) = device.load_state(&state) {
@@ -63,7 +64,7 @@ impl Devices {
         Ok(())
     }
 
-    /// Memory that is neither guest RAM nor in a device's state, such as a screen's, by its place: it is to be kept as RAM is.
+    /// Memory that is neither guest RAM nor part of a device's state, such as a screen's, by address: it has to be saved like RAM.
     #[must_use]
     pub fn memories(&self) -> Vec<(String, Arc<BarMemory>)> {
         let mut memories = Vec::new();
@@ -79,7 +80,7 @@ impl Devices {
         memories
     }
 
-    /// Shows each device, with its place and its name: PCI functions first, since fw_cfg tells of them.
+    /// Calls `see` for each device, with its address and its name. PCI functions come first, since items of fw_cfg depend on them.
     fn each(&self, mut see: impl FnMut(String, &str, &mut dyn SaveState)) {
         for (address, function) in self.buses.pci.iter() {
             let mut function = lock(function);
@@ -92,17 +93,17 @@ impl Devices {
     }
 }
 
-/// The place of a PCI function.
+/// The name of a PCI function's address.
 fn place(address: PciAddress) -> String {
     format!("pci {address}")
 }
 
-/// An error, with its reasons.
+/// Formats an error with its sources.
 fn said(place: &str, name: &str, error: StateError) -> String {
     format!("{place} ({name}): {:#}", anyhow::Error::from(error))
 }
 
-/// Fails with all that is wrong, if anything.
+/// Returns an error that lists everything wrong, if anything is.
 fn fail(what: &str, wrong: &[String]) -> anyhow::Result<()> {
     if !wrong.is_empty() {
         bail!("{what}: {}", wrong.join("; "));

@@ -6,11 +6,11 @@ use devices::virtio::input::{Reports, Tablet};
 
 use super::{Board, HostSide};
 
-/// The host's side of the tablet, which is whoever moves the pointer.
+/// The host's side of the tablet: the source of the pointer's movements.
 #[derive(Debug)]
 struct Pen;
 
-/// Plugs it in behind all other PCI functions. It tells the guest of `reports`.
+/// Plugs in the tablet after all other PCI functions. It passes `reports` to the guest.
 pub(super) fn plug(board: &mut Board, reports: &Arc<Reports>) {
     board.virtio_last(Box::new(Tablet::new(Arc::clone(reports))), Arc::new(Pen));
 }

@@ -1,6 +1,6 @@
 use devices::irq::Line;
 
-/// The line of a device that interrupts nobody.
+/// The line of a device without an interrupt.
 #[derive(Debug)]
 pub(super) struct Unwired;
 

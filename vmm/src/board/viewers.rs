@@ -1,4 +1,4 @@
-//! `--display vnc=`: those who look at the screen from elsewhere.
+//! `--display vnc=`: the VNC server.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::{
     vnc::{Password, Server, Subject},
 };
 
-/// The name of a machine without one, which viewers show.
+/// The name that viewers show for a machine without a name.
 const NAME: &str = "nvmm";
 
-/// The server for viewers, which outlives the machine's resets.
+/// The VNC server, which outlives the machine's resets.
 #[derive(Debug)]
 pub(super) struct OpenViewers {
     place: String,
@@ -27,11 +27,11 @@ pub(super) struct OpenViewers {
 }
 
 impl OpenViewers {
-    /// Listens for viewers of `screen`. For a machine that will not run, nobody can connect.
+    /// Listens for viewers of `screen`. For a machine that will not run, it does not listen.
     ///
     /// # Errors
     ///
-    /// There is no such password, another program listens there, or the host refuses.
+    /// The password can't be read, another program listens there, or the host refuses.
     pub(super) fn open(
         config: &VncConfig,
         opening: &mut Opening<'_>,
@@ -55,7 +55,7 @@ impl OpenViewers {
             return Ok(Self { place: place.to_string(), server: None });
         }
         let listener = listen(config).with_context(option)?;
-        // Which of several it is can be known from here alone.
+        // If there are several, only this message says which one is used.
         let level = if place.addresses().nth(1).is_some() { log::Level::Warn } else { log::Level::Info };
         let place = listener.address().to_string();
         log::log!(level, "viewers connect at {place}");
@@ -65,13 +65,13 @@ impl OpenViewers {
         Ok(Self { place, server: Some(Arc::new(server)) })
     }
 
-    /// The server as the machine has it.
+    /// The server in the form for the machine.
     pub(super) fn viewers(&self) -> Viewers {
         Viewers::new(&self.place, self.server.as_ref())
     }
 }
 
-/// Listens at the first place of `config` that is free.
+/// Listens at the first free place of `config`.
 fn listen(VncConfig { place, .. }: &VncConfig) -> anyhow::Result<Listener> {
     let mut taken = None;
     for address in place.addresses() {
@@ -82,7 +82,7 @@ fn listen(VncConfig { place, .. }: &VncConfig) -> anyhow::Result<Listener> {
         }
     }
     let Some(AddressError::PortInUse(address)) = taken else { bail!("there is no place to listen at") };
-    // Only listening there shows that it is free.
+    // Only listening shows whether it is free.
     let is_free = |address: &_| Listener::new(address, Access::Owner).is_ok();
     let free = place.next().take(100).find(|(_, address)| is_free(address));
     match free {

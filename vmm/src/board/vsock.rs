@@ -1,4 +1,4 @@
-//! `--vsock`: connections between programs of the guest and of the host.
+//! `--vsock`: connections between programs in the guest and on the host.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::config::VsockConfig;
 pub(super) enum OpenVsock {
     /// A unix socket.
     Unix(Arc<Host>),
-    /// The kernel's.
+    /// The kernel's vhost-vsock.
     Kernel(Arc<KernelHost>),
 }
 
 impl OpenVsock {
-    /// Makes the socket, or opens the kernel's device. For a machine that will not run, neither is done.
+    /// Makes the socket, or opens the kernel's device. For a machine that will not run, neither happens.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The windows of addresses that PCI BARs are placed in.
+//! The address windows in which PCI BARs are placed.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use arch::layout;
 use devices::pci::{Bar, BarSpace};
 use vm_allocator::{AddressAllocator, AllocPolicy, Error};
 
-/// The windows, and what is free in them.
+/// The windows, with their free addresses.
 #[derive(Debug)]
 pub(super) struct Windows {
     io: AddressAllocator,
@@ -15,7 +15,7 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    /// Nothing but free addresses: of I/O ports, of memory below 4 GiB, and in `memory64` if there is a window above RAM.
+    /// Makes windows in which all addresses are free: for I/O ports, for memory below 4 GiB, and `memory64` if there is a window above RAM.
     ///
     /// # Errors
     ///
@@ -31,8 +31,8 @@ impl Windows {
         })
     }
 
-    /// Takes the first addresses that are free for `bar`, or none. A 64-bit BAR goes above RAM first if it is prefetchable, which is what
-    /// large ones are, and below 4 GiB first if it is not: a small one is in the way of nobody there, and every guest reaches it.
+    /// Allocates the first free addresses for `bar`; none if there is no room. A prefetchable 64-bit BAR, as large ones are, goes above RAM
+    /// if possible. One that is not prefetchable goes below 4 GiB if possible: it is small, and every guest can access it there.
     pub(super) fn place(&mut self, bar: Bar) -> Option<u64> {
         let Self { io, memory32, memory64 } = self;
         let windows = match bar.space() {

@@ -4,7 +4,7 @@ use devices::{once::Once, platform::flash::Flash};
 
 use super::mapped::MemorySlots;
 
-/// The memory slot of a flash chip: the guest reads the chip there without exits. It goes while the chip shows something else than its
+/// The memory slot of a flash chip, from which the guest reads without exits. It is deleted while the chip shows something other than its
 /// contents.
 #[derive(Debug)]
 pub(crate) struct FlashSlot {
@@ -12,7 +12,7 @@ pub(crate) struct FlashSlot {
     flash: Arc<Mutex<Flash>>,
     kvm: Arc<dyn MemorySlots>,
     slot: Option<u32>,
-    /// KVM does not map it.
+    /// Logged once when KVM does not map it.
     said_refused: Once,
 }
 
@@ -22,7 +22,8 @@ impl FlashSlot {
         Self { address, flash, kvm, slot: None, said_refused: Once::default() }
     }
 
-    /// Makes the slot or deletes it, as the chip shows its contents or not. Without one, accesses cause exits, which the chip serves.
+    /// Makes or deletes the slot, depending on whether the chip shows its contents. Without the slot, accesses cause exits, which the chip
+    /// handles.
     pub(super) fn follow(&mut self) {
         let shown = self.flash.lock().unwrap_or_else(PoisonError::into_inner).mapped().cloned();
         match (shown, self.slot) {

@@ -5,17 +5,17 @@ use devices::{bus::Part, chipset::Rom, once::Once, pci::BarMemory};
 
 use super::placed::{FunctionBar, Placed};
 
-/// Memory that the guest reaches without an exit.
+/// Memory that the guest accesses without exits.
 pub(crate) trait MemorySlots: Send + Sync + Debug {
-    /// Maps `range` of `memory` at `address`, where no other slot is, and keeps the memory until the slot is deleted. All are multiples of
-    /// a page. Returns the slot's number.
+    /// Maps `range` of `memory` at `address`, where there must be no other slot, and keeps the memory until the slot is deleted. Everything
+    /// is page-aligned. Returns the slot's number.
     fn create(&self, address: u64, memory: &Arc<BarMemory>, range: &Range<u64>) -> io::Result<u32>;
 
-    /// Maps a chip at `address`, where no other slot is, and keeps it until the slot is deleted: reads cause no exit, writes do. Returns the
-    /// slot's number.
+    /// Maps a chip at `address`, where there must be no other slot, and keeps it until the slot is deleted: only writes cause exits.
+    /// Returns the slot's number.
     fn create_read_only(&self, address: u64, chip: &Arc<Rom>) -> io::Result<u32>;
 
-    /// Takes a slot away.
+    /// Deletes a slot.
     fn delete(&self, slot: u32) -> io::Result<()>;
 }
 
@@ -23,9 +23,9 @@ pub(crate) trait MemorySlots: Send + Sync + Debug {
 #[derive(Debug)]
 pub(super) struct Mapped {
     kvm: Arc<dyn MemorySlots>,
-    /// By address.
+    /// The slots by address.
     slots: BTreeMap<u64, Slot>,
-    /// KVM does not map something.
+    /// Logged once when KVM refuses to map something.
     said_refused: Once,
 }
 
@@ -43,9 +43,9 @@ impl Mapped {
         Self { kvm, slots: BTreeMap::new(), said_refused: Once::default() }
     }
 
-    /// Maps the whole pages of what can be seen of memory BARs, and nothing else. The rest is reached by exits, and so is what KVM refuses.
+    /// Maps exactly the whole visible pages of memory BARs. The rest is accessed with exits, and so is what KVM refuses.
     ///
-    /// Old slots are deleted before new ones are made, since KVM refuses slots that overlap. In between, accesses cause exits.
+    /// Old slots are deleted before new ones are made, since KVM refuses overlapping slots. In between, accesses cause exits.
     pub(super) fn follow(&mut self, bars: &BTreeMap<FunctionBar, Placed>) {
         let wanted: BTreeMap<_, _> = bars.iter().flat_map(|(&bar, placed)| wanted(bar, placed)).collect();
         let kvm = &self.kvm;
@@ -58,7 +58,7 @@ impl Mapped {
             if let Err(error) = &deleted {
                 log::warn!("KVM_SET_USER_MEMORY_REGION: the memory at {at:#x} can't be taken away: {error}");
             }
-            // One that is still there is tried again with the next change.
+            // If one can't be deleted, the next change tries again.
             deleted.is_err()
         });
         for (at, (bar, range, memory)) in wanted {
@@ -77,16 +77,16 @@ impl Mapped {
     }
 }
 
-/// The pages that can be seen of a BAR with memory, by their address: the BAR, the offsets in it, and the memory.
+/// The visible pages of a BAR with memory, by address: the BAR, the offsets in it, and the memory.
 fn wanted(
     bar: FunctionBar,
     placed: &Placed,
 ) -> impl Iterator<Item = (u64, (FunctionBar, Range<u64>, &Arc<BarMemory>))> {
     let whole_pages = move |part: &Part| {
         let start = part.first.checked_next_multiple_of(PAGE)?;
-        // The last page of the address space has no end, and no guest reaches it.
+        // The last page of the address space is left out: its end can't be expressed, and no guest accesses it.
         let end = part.last.checked_add(1)? / PAGE * PAGE;
-        // A BAR of a page or more begins with one, so that these are whole pages of the memory as well.
+        // A BAR of a page or more is page-aligned, so these are whole pages of the memory, too.
         let range = start.checked_sub(placed.base)?..end.checked_sub(placed.base)?;
         (start < end).then_some((start, range))
     };

@@ -1,4 +1,4 @@
-//! The addresses at which the BARs of PCI functions decode.
+//! The addresses at which the BARs of PCI functions are decoded.
 
 use std::{fmt, sync::Arc};
 
@@ -10,17 +10,17 @@ use devices::{
 /// A BAR of a function.
 pub(super) type FunctionBar = (PciAddress, u8);
 
-/// A BAR that decodes.
+/// A decoded BAR.
 #[derive(Debug)]
 pub(super) struct Placed {
     pub(super) base: u64,
     /// The parts of it that nothing covers.
     pub(super) parts: Vec<Part>,
-    /// The memory behind it, if it has no registers.
+    /// Its memory, if it has no registers.
     pub(super) memory: Option<Arc<BarMemory>>,
 }
 
-/// An address of one of the two spaces.
+/// An address in one of the two address spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BusAddress {
     Port(u64),
@@ -31,7 +31,7 @@ pub(crate) enum BusAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Write {
     pub(crate) at: BusAddress,
-    /// Of 16 bits; `None` is any write.
+    /// The value, of 16 bits; `None` for any write.
     pub(crate) value: Option<u16>,
 }
 

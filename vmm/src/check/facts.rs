@@ -1,4 +1,4 @@
-//! A host's facts. Nothing here judges, and [`super::judge`] reads nothing else, so that a recorded host is as good as a real one.
+//! Facts about a host. Nothing here judges them, and [`super::judge`] reads nothing else, so that a recorded host is as good as a real one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,13 +14,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::proof::Proof;
 
-/// All that is looked at. In files, what a host doesn't have can be left out.
+/// All facts. In files, missing ones can be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Facts {
     /// `uname -r`.
     pub kernel: String,
-    /// `uname -v`, where Debian tells which of Linux's versions it is.
+    /// `uname -v`, which on Debian contains the version of Linux.
     pub build: String,
     /// The processor.
     pub cpu: Cpu,
@@ -30,23 +30,23 @@ pub struct Facts {
     pub kvm: Option<Kvm>,
     /// The modules of /sys/module whose names begin with `kvm`.
     pub modules: BTreeMap<String, Module>,
-    /// Such modules in /lib/modules, by modules.dep; nothing if that can't be read.
+    /// Such modules in /lib/modules, by modules.dep; none if that can't be read.
     pub installed: Option<BTreeSet<String>>,
-    /// Those in the kernel itself, by modules.builtin.
+    /// Such modules that are built into the kernel, by modules.builtin.
     pub builtin: BTreeSet<String>,
     /// Kernel parameters for KVM.
     pub parameters: Vec<String>,
     /// The distribution: `ID` and `ID_LIKE` of /etc/os-release.
     pub os: BTreeMap<String, String>,
-    /// The system is an image that OSTree keeps: /run/ostree-booted.
+    /// The system is an image managed by OSTree: /run/ostree-booted.
     pub ostree: bool,
     /// The firmware's names for the machine: /sys/class/dmi/id.
     pub dmi: BTreeMap<String, String>,
-    /// The sign by which this is a container.
+    /// The sign that this is a container.
     pub container: Option<String>,
     /// MSRs that /dev/cpu/0/msr shows: `IA32_FEATURE_CONTROL`, `VM_CR`.
     pub msrs: BTreeMap<Hex, Hex>,
-    /// The CPU of a guest of its own.
+    /// The result of the proof in a guest.
     pub proof: Proof,
 }
 
@@ -58,15 +58,15 @@ pub struct Cpu {
     pub model: String,
     /// CPUID's vendor, as in `GenuineIntel`.
     pub vendor: String,
-    /// Those of /proc/cpuinfo's flags that are about virtualization.
+    /// Those flags of /proc/cpuinfo that are about virtualization.
     pub flags: BTreeSet<String>,
-    /// CPUID.01H:ECX[5], which the kernel's flag need not follow.
+    /// CPUID.01H:ECX[5], which may differ from the kernel's flag.
     pub vmx: bool,
     /// CPUID.80000001H:ECX[2].
     pub svm: bool,
     /// The hypervisor's signature in CPUID.40000000H; empty without a hypervisor.
     pub hypervisor: String,
-    /// Signatures in later leaves, 40000100H and on: a hypervisor's own, where it shows Hyper-V's first.
+    /// Signatures in later leaves, from 40000100H on: a hypervisor's own, if it shows Hyper-V's first.
     pub more_hypervisors: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ pub struct Cpu {
 pub struct KvmDevice {
     /// Its path.
     pub path: String,
-    /// The error of opening it; none if it opens.
+    /// The error in opening it; none if it opens.
     pub errno: Option<i32>,
     /// The group that it belongs to.
     pub group: Option<String>,
@@ -86,15 +86,15 @@ pub struct KvmDevice {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kvm {
-    /// `KVM_GET_API_VERSION`; -1 if it does not know that.
+    /// `KVM_GET_API_VERSION`; -1 if KVM does not support that call.
     pub api_version: i32,
-    /// Capabilities that nvmm needs and KVM has not.
+    /// Capabilities that nvmm needs and KVM lacks.
     pub missing: Vec<String>,
-    /// Its offer to guests for guests of their own.
+    /// The features that it offers to guests for nesting.
     pub offered: Option<Offered>,
-    /// Why it does not tell what it offers.
+    /// The error in asking for these.
     pub error: Option<String>,
-    /// The rates of guests' TSCs, if it tells them.
+    /// The rates of guests' TSCs, if KVM reports them.
     pub tsc: Option<Tsc>,
 }
 
@@ -102,7 +102,7 @@ pub struct Kvm {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tsc {
-    /// Without being told: on some CPUs the kernel's rate from when KVM was loaded. In kHz.
+    /// The rate without a request, in kHz. On some CPUs it is the kernel's rate from when KVM was loaded.
     pub guest_khz: u32,
     /// The kernel's rate now, in kHz.
     pub host_khz: u32,
@@ -110,7 +110,7 @@ pub struct Tsc {
     pub scaling: bool,
 }
 
-/// The part of what KVM offers that nesting is made of.
+/// The features for nesting that KVM offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Offered {
@@ -130,13 +130,13 @@ pub struct Offered {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Module {
-    /// It is a part of the kernel and can't be loaded again.
+    /// It is built into the kernel and can't be reloaded.
     pub builtin: bool,
     /// Its parameters.
     pub parameters: BTreeMap<String, String>,
 }
 
-/// A number that files have as `"0x1f"`.
+/// A number, in files as `"0x1f"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hex(pub u64);
 
@@ -159,7 +159,7 @@ impl Facts {
         self.cpu.flags.contains(name)
     }
 
-    /// An MSR.
+    /// The value of an MSR, if it is known.
     #[must_use]
     pub fn msr(&self, index: u32) -> Option<u64> {
         self.msrs.get(&Hex(index.into())).map(|value| value.0)

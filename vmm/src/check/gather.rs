@@ -1,4 +1,4 @@
-//! Looking at the host: files below a root, CPUID, and KVM.
+//! Collects facts from the host: from files below a root directory, from CPUID, and from KVM.
 
 use std::{
     arch::x86_64::__cpuid,
@@ -25,15 +25,15 @@ use crate::hypervisor;
 
 /// `VM_CR`, whose bit 4 switches SVM off: APM 2, "VM_CR MSR (C001_0114h)".
 pub(super) const VM_CR: u32 = 0xc001_0114;
-/// Flags of /proc/cpuinfo that matter here.
+/// The flags of /proc/cpuinfo that are kept.
 const FLAGS: [&str; 3] = ["hypervisor", "svm", "vmx"];
 /// The keys to read of os-release.
 const OS: [&str; 2] = ["ID", "ID_LIKE"];
-/// The fields to read of the firmware's tables; nothing that tells one machine from its like.
+/// The fields to read of the firmware's tables. None of them identifies a single machine.
 const DMI: [&str; 5] = ["bios_vendor", "chassis_asset_tag", "product_family", "product_name", "sys_vendor"];
 
 impl Facts {
-    /// Looks at this machine. With `kvm`, its device node, a scratch machine is made to prove that nesting works.
+    /// Collects this machine's facts. `kvm` is KVM's device node; a scratch machine is made with it, to prove that nesting works.
     #[must_use]
     pub fn gather(kvm: &Path) -> Self {
         let facts = Self::from_files(Path::new("/"));
@@ -41,7 +41,7 @@ impl Facts {
         Self { cpu: native(facts.cpu), device, kvm: answers, proof, ..facts }
     }
 
-    /// The facts in files below `root`.
+    /// Collects the facts in files below `root`.
     fn from_files(root: &Path) -> Self {
         let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
         let kernel = read("proc/sys/kernel/osrelease").trim().to_owned();
@@ -80,7 +80,7 @@ fn cpu(cpuinfo: &str) -> Cpu {
     }
 }
 
-/// Adds what CPUID says, which the kernel's flags may hide.
+/// Adds CPUID's answers, which the kernel's flags may hide.
 fn native(cpu: Cpu) -> Cpu {
     let extended = __cpuid(0x8000_0000).eax;
     let mut signatures = hypervisor::signatures();
@@ -93,7 +93,7 @@ fn native(cpu: Cpu) -> Cpu {
     }
 }
 
-/// Opens KVM, asks it, and tries it.
+/// Opens KVM, asks for its features, and runs the proof.
 fn ask(path: &Path) -> (KvmDevice, Option<Kvm>, proof::Proof) {
     let mut device = KvmDevice {
         path: path.display().to_string(),
@@ -129,7 +129,7 @@ fn ask(path: &Path) -> (KvmDevice, Option<Kvm>, proof::Proof) {
     (device, Some(answers), proof)
 }
 
-/// Asks a scratch guest for its TSC's rate, before and after it was given the host's.
+/// Asks a scratch guest for its TSC's rate, before and after setting it to the host's.
 fn tsc(kvm: &KvmFd) -> Result<Tsc, kvm_ioctls::Error> {
     let vcpu = kvm.create_vm()?.create_vcpu(0)?;
     let guest_khz = vcpu.get_tsc_khz()?;
@@ -138,7 +138,7 @@ fn tsc(kvm: &KvmFd) -> Result<Tsc, kvm_ioctls::Error> {
     Ok(Tsc { guest_khz, host_khz: vcpu.get_tsc_khz()?, scaling: kvm.check_extension(Cap::TscControl) })
 }
 
-/// `KVM_CAP_IMMEDIATE_EXIT`, as the kernel spells it.
+/// The kernel's name for a capability, such as `KVM_CAP_IMMEDIATE_EXIT`.
 fn name(cap: Cap) -> String {
     let mut name = "KVM_CAP".to_owned();
     for letter in format!("{cap:?}").chars() {
@@ -150,7 +150,7 @@ fn name(cap: Cap) -> String {
     name
 }
 
-/// The name of a file's group.
+/// The name of the group that owns a file.
 fn group(file: &fs::Metadata) -> Option<String> {
     let groups = fs::read_to_string("/etc/group").ok()?;
     groups.lines().find_map(|line| {
@@ -160,7 +160,7 @@ fn group(file: &fs::Metadata) -> Option<String> {
     })
 }
 
-/// KVM's modules in the running kernel. Only one that was loaded has an `initstate`.
+/// KVM's modules in the running kernel. Only a loaded module, not a built-in one, has an `initstate`.
 fn loaded(modules: &Path) -> BTreeMap<String, Module> {
     let module = |path: &PathBuf| Module {
         builtin: !path.join("initstate").exists(),
@@ -182,7 +182,7 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
-/// The files of a directory, each with what it says.
+/// The files of a directory, with their contents.
 fn values(dir: &Path) -> BTreeMap<String, String> {
     let value = |path: PathBuf| {
         let value = fs::read_to_string(&path).ok()?;
@@ -191,7 +191,7 @@ fn values(dir: &Path) -> BTreeMap<String, String> {
     entries(dir).into_iter().filter_map(value).collect()
 }
 
-/// KVM's modules in modules.dep or modules.builtin: `kernel/arch/x86/kvm/kvm-intel.ko.xz: ...`.
+/// KVM's modules listed in modules.dep or modules.builtin: `kernel/arch/x86/kvm/kvm-intel.ko.xz: ...`.
 fn names(list: &str) -> BTreeSet<String> {
     let files = list.lines().filter_map(|line| line.split(':').next()?.rsplit('/').next());
     files.filter_map(|file| is_kvm(file.split_once(".ko")?.0)).collect()
@@ -202,7 +202,7 @@ fn parameters(cmdline: &str) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-/// os-release(5): shell assignments, in /etc or else in /usr/lib.
+/// Reads os-release(5): shell assignments, in /etc or else in /usr/lib.
 fn os(root: &Path) -> BTreeMap<String, String> {
     let text =
         ["etc/os-release", "usr/lib/os-release"].iter().find_map(|at| fs::read_to_string(root.join(at)).ok());
@@ -220,7 +220,7 @@ fn dmi(dir: &Path) -> BTreeMap<String, String> {
     DMI.into_iter().filter_map(value).collect()
 }
 
-/// By what the container's manager leaves for those who look.
+/// Finds the sign of a container, by what its manager leaves for this purpose.
 fn container(root: &Path) -> Option<String> {
     for (sign, file) in
         [("podman (/run/.containerenv)", "run/.containerenv"), ("docker (/.dockerenv)", ".dockerenv")]
@@ -243,7 +243,7 @@ fn container(root: &Path) -> Option<String> {
     Some(format!("{found} (/proc/1/cgroup)"))
 }
 
-/// Those that can be read. One that isn't there is an error of the read.
+/// Reads the MSRs. Missing ones are left out: reading them is an error.
 fn msrs(file: &Path) -> BTreeMap<Hex, Hex> {
     let Ok(file) = File::open(file) else { return BTreeMap::new() };
     let read = |index: u32| -> io::Result<(Hex, Hex)> {

@@ -1,4 +1,4 @@
-//! The meaning of facts: findings in the order of a diagnosis, and the two verdicts.
+//! Interprets the facts: makes findings in the order of a diagnosis, and the two verdicts.
 
 mod advisory;
 mod device;
@@ -15,7 +15,7 @@ use super::{
     report::{Report, SCHEMA, Verdict},
 };
 
-/// Judges what a host says of itself.
+/// Judges a host by its facts.
 #[must_use]
 pub fn judge(facts: &Facts) -> Report {
     let mut findings = Vec::new();
@@ -41,13 +41,13 @@ fn kvm(facts: &Facts) -> Verdict {
     if usable { Verdict::Yes } else { Verdict::No }
 }
 
-/// Judges whether KVM's guests can run guests. Only the proof says yes; without an answer from KVM its parameter can say no.
+/// Judges whether KVM's guests can run guests. Only the proof can give yes; without an answer from KVM, its parameter can give no.
 fn nested(facts: &Facts) -> Verdict {
     match (&facts.proof, kvm(facts)) {
         (Proof::Executed { .. }, _) => Verdict::Yes,
         (Proof::NoBit | Proof::Failed { .. }, _) => Verdict::No,
         (Proof::Refused { .. }, _) | (Proof::NotTried, Verdict::Yes | Verdict::Unknown) => Verdict::Unknown,
-        // Another user, or a container with the node, may find that it nests.
+        // For another user, or for a container with the node, it may work.
         (Proof::NotTried, Verdict::No) if barred(facts) && nesting::parameter(facts) == Some(true) => {
             Verdict::Unknown
         }
@@ -55,7 +55,7 @@ fn nested(facts: &Facts) -> Verdict {
     }
 }
 
-/// KVM is there, but not for this process.
+/// Returns whether KVM is there, but this process may not use it.
 fn barred(facts: &Facts) -> bool {
     matches!(facts.device.errno, Some(libc::EACCES | libc::EPERM)) || device::withheld(facts)
 }

@@ -1,6 +1,6 @@
 //! The proof: a scratch machine whose guest enters VMX or SVM operation.
 //!
-//! CPUID and module parameters say what should work. Here a guest of a few instructions does it: VMXON with a region of its own, or
+//! CPUID and module parameters tell what should work. Here, a guest of a few instructions tries it: VMXON with a region of its own, or
 //! VMRUN of a guest that halts.
 
 mod code;
@@ -32,40 +32,40 @@ use vm_memory::GuestAddress;
 
 use crate::{buses::Buses, exit::Exit, host::Host, kick, link::Event, vcpu::Vcpu, vm::Vm};
 
-/// A proof that takes longer never ends, on a busy emulated host either, whose clock runs on while its emulator waits.
+/// The longest time for a proof. It is long enough even for a busy emulated host, whose clock runs on while its emulator waits.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The outcome of the proof.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Proof {
-    /// There was no KVM to try it on.
+    /// There was no KVM to try.
     #[default]
     NotTried,
-    /// Not executed: a guest's CPU has neither VMX nor SVM.
+    /// Not tried: a guest's CPU has neither VMX nor SVM.
     NoBit,
-    /// The guest did it.
+    /// The guest succeeded.
     Executed {
-        /// VMXON or VMRUN.
+        /// The kind that was tried.
         kind: Virtualization,
     },
-    /// The guest came as far as this step, and no further.
+    /// The guest failed at a step.
     Failed {
-        /// VMXON or VMRUN.
+        /// The kind that was tried.
         kind: Virtualization,
         /// The step that failed.
         step: String,
         /// The failure: an exception, a flag, a triple fault ...
         how: String,
     },
-    /// The machine can't be made, which says nothing about nesting.
+    /// The machine can't be made, so the proof tells nothing about nesting.
     Refused {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// The guest's step when it left this number.
+/// The name of the guest's step with this number.
 fn step(kind: Virtualization, step: u64) -> &'static str {
     match (kind, step) {
         (_, 0) => "the first instruction",
@@ -77,7 +77,7 @@ fn step(kind: Virtualization, step: u64) -> &'static str {
     }
 }
 
-/// Tries what the host says a guest can do.
+/// Tries the kind that the host offers to guests.
 #[must_use]
 pub fn run(host: &Host) -> Proof {
     let proof = profile(host).and_then(|profile| match profile.nesting() {
@@ -93,9 +93,9 @@ fn profile(host: &Host) -> anyhow::Result<CpuProfile> {
     Ok(CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &Topology::flat(1)?)?)
 }
 
-/// Lets a guest with this CPU try it, whether it should be able to or not.
+/// Has a guest with this CPU try it, whether it should work or not.
 fn try_it(host: &Host, profile: &CpuProfile, kind: Virtualization) -> anyhow::Result<Proof> {
-    // Dropped last: KVM maps it.
+    // Dropped last, as KVM maps it.
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), code::MEMORY)]).context("guest memory")?;
     let rip = code::write(&memory, kind).context("writing the guest")?;
     let entry = Entry { protocol: Protocol::Linux64, rip };
@@ -111,28 +111,28 @@ fn try_it(host: &Host, profile: &CpuProfile, kind: Virtualization) -> anyhow::Re
     Ok(judge(kind, &outcome, exit))
 }
 
-/// Runs the vCPU to its end, or until patience is over.
+/// Runs the vCPU to its end, or until the time is over.
 fn finish(mut vcpu: Vcpu, buses: &Arc<Buses>) -> anyhow::Result<Option<Exit>> {
     kick::init().context("handling the signal that stops vCPUs")?;
     let (tell, told) = channel();
     let theirs = Arc::clone(buses);
     let thread = threads::spawn(&Role::Proof, move || {
-        // The receiver is there until the thread is joined.
+        // It can't fail: the receiver exists until the thread is joined.
         let _ = tell.send(vcpu.run(&theirs));
     })?;
-    // Nothing came of it if time was up.
+    // Without a message, the time is over.
     let event = told.recv_timeout(PATIENCE).unwrap_or_default();
     buses.stop.store(true, Ordering::SeqCst);
     kick::kick(&thread);
     let _ = thread.join();
     Ok(match event {
         Some(Event::Exit(exit)) => Some(exit),
-        // It has no debugger.
+        // This guest has no debugger.
         _ => None,
     })
 }
 
-/// The meaning of the outcome. The guest writes to its port whatever happened; another end is KVM's.
+/// Interprets the outcome. The guest always writes to its port at the end; any other end comes from KVM.
 fn judge(kind: Virtualization, outcome: &code::Outcome, exit: Option<Exit>) -> Proof {
     let failed = |how| Proof::Failed { kind, step: step(kind, outcome.step).to_owned(), how };
     match (exit, outcome.vector) {

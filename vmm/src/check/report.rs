@@ -1,4 +1,4 @@
-//! The findings, for people and for machines.
+//! Findings in the forms for people and for programs.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use serde::Serialize;
 use super::facts::Facts;
 use crate::cpu::text::{Paint, fill};
 
-/// The version of the JSON; another one when a member's meaning changes.
+/// The version of the JSON, which changes when a member's meaning changes.
 pub const SCHEMA: u32 = 1;
 
-/// The answer to whether something is there.
+/// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It is.
+    /// Yes.
     Yes,
-    /// It is not.
+    /// No.
     No,
-    /// It can't be told from here.
+    /// It can't be found out from here.
     Unknown,
 }
 
@@ -29,64 +29,64 @@ pub enum Verdict {
 pub enum Severity {
     /// As it should be.
     Ok,
-    /// Good to know.
+    /// For information.
     Info,
     /// It works, but slowly, partly, or not for long.
     Warning,
-    /// It keeps something from working.
+    /// It prevents something from working.
     Problem,
 }
 
-/// One thing that was looked at.
+/// A fact with its judgement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Its name, which stays.
+    /// Its name, which never changes.
     pub id: &'static str,
     /// Its severity.
     pub severity: Severity,
     /// The fact that was found.
     pub found: String,
-    /// The remedies: any one of these helps.
+    /// The remedies. Any one of them helps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<Fix>,
-    /// A place where more is written about it.
+    /// Where to read more about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<&'static str>,
 }
 
-/// A way out.
+/// A remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fix {
-    /// Its effect, and warnings before it.
+    /// Its effect, with warnings.
     pub what: String,
-    /// Commands to paste, or lines for a file that `what` names.
+    /// Commands to paste, or lines for the file named in `what`.
     pub commands: Vec<String>,
 }
 
-/// All of it.
+/// The whole report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// The version, [`SCHEMA`].
     pub schema: u32,
     /// nvmm's version.
     pub nvmm: &'static str,
     /// nvmm can run guests here.
     pub kvm: Verdict,
-    /// These can run guests of their own.
+    /// Guests here can run guests of their own.
     pub nested: Verdict,
     /// The findings, in the order of a diagnosis.
     pub findings: Vec<Finding>,
-    /// The facts that all of it was judged by.
+    /// The facts on which all of this is based.
     pub facts: Facts,
 }
 
 impl Finding {
-    /// A finding without a way out.
+    /// A finding without a remedy.
     pub(super) fn new(id: &'static str, severity: Severity, found: impl Into<String>) -> Self {
         Self { id, severity, found: found.into(), fixes: Vec::new(), source: None }
     }
 
-    /// With a way out.
+    /// Adds a remedy.
     pub(super) fn fix<C: Into<String>>(
         mut self,
         what: impl Into<String>,
@@ -99,7 +99,7 @@ impl Finding {
 }
 
 impl Report {
-    /// For a terminal: a line for each finding, its ways out below it, the verdicts last.
+    /// The text for a terminal: a line for each finding, its remedies below it, and the verdicts at the end.
     pub(super) fn text(&self, paint: Paint) -> String {
         const INDENT: usize = 31;
         let mut text = String::new();
@@ -146,7 +146,7 @@ impl Verdict {
     }
 }
 
-/// `yes`, `no`, `can't tell`.
+/// Writes `yes`, `no` or `can't tell`.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,4 +1,4 @@
-//! `--boot`: the devices that firmware starts from.
+//! `--boot`: the devices from which firmware starts.
 
 use std::ffi::OsStr;
 
@@ -9,16 +9,16 @@ use super::{error::ConfigError, words};
 const OPTION: &str = "--boot";
 const WORDS: &str = "give order=DEVICE,DEVICE,... and menu=on, or QEMU's letters: c for disks, d for CD-ROMs, n for network devices";
 
-/// The devices to start from.
+/// The order of devices to start from, and the menu.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootConfig {
-    /// The first devices to try, in order, by the words for them; the others follow as the firmware likes.
+    /// The first devices to try, in order, as given; the firmware chooses the order of the others.
     pub order: Vec<String>,
     /// The firmware offers a menu, and waits for a key.
     pub menu: bool,
 }
 
-/// A kind of device that firmware starts from.
+/// A kind of device from which firmware can start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootKind {
     /// A disk.
@@ -29,7 +29,7 @@ pub enum BootKind {
     Net,
 }
 
-/// A device that firmware can start from, as `--boot` names it.
+/// A device from which firmware can start, as `--boot` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootDevice {
     /// Its kind.
@@ -51,21 +51,21 @@ impl BootKind {
 }
 
 impl BootConfig {
-    /// Gives `--boot` a meaning.
+    /// Parses `--boot`.
     ///
     /// # Errors
     ///
-    /// A word that has none.
+    /// The value is invalid.
     pub(super) fn parse(given: &OsStr) -> Result<Self, ConfigError> {
         let text = words::encode(given);
         parse(&text).map_err(|why| error(&given.printable().to_string(), why))
     }
 
-    /// Finds the devices of the order among all that there are, by their places in `devices`, each once.
+    /// Finds the devices of the order among all devices, and returns their indices in `devices`, each once.
     ///
     /// # Errors
     ///
-    /// There is no such device.
+    /// A device doesn't exist.
     pub fn find(&self, devices: &[BootDevice]) -> Result<Vec<usize>, ConfigError> {
         let mut found = Vec::new();
         for word in &self.order {
@@ -91,8 +91,8 @@ pub fn name(at: usize, devices: &[BootDevice]) -> String {
     device.id.clone().unwrap_or_else(|| format!("{}{number}", device.kind.name()))
 }
 
-/// The places of the devices that `word` names: the one of that id, all of a kind, one by its kind and number, or what QEMU's letters
-/// stand for. An id comes first, and may not be the number of another device. Network devices always have an id.
+/// The indices of the devices that `word` names: the device with this id, all of a kind, one by its kind and number, or those of QEMU's
+/// letters. An id comes first, and may not look like another device's number. Network devices always have an id.
 fn places(word: &str, devices: &[BootDevice]) -> Result<Vec<usize>, String> {
     let of_kind = |kind| (0..devices.len()).filter(move |&at| devices[at].kind == kind);
     let numbered = |kind: BootKind| {
@@ -130,7 +130,7 @@ fn places(word: &str, devices: &[BootDevice]) -> Result<Vec<usize>, String> {
 fn parse(text: &str) -> Result<BootConfig, String> {
     let mut config = BootConfig::default();
     let mut seen: Vec<&str> = Vec::new();
-    // The words of the order may have commas between them, as the keys have.
+    // Words in the order may have commas between them, like the keys.
     let mut in_order = true;
     for part in text.split(',') {
         let (key, value) = match part.split_once('=') {
@@ -163,7 +163,7 @@ fn parse(text: &str) -> Result<BootConfig, String> {
     Ok(config)
 }
 
-/// The devices that one of QEMU's letters stands for.
+/// The kind of devices that one of QEMU's letters stands for.
 fn letter(letter: char) -> Option<Result<BootKind, String>> {
     match letter {
         'c' => Some(Ok(BootKind::Disk)),

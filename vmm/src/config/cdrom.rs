@@ -11,10 +11,10 @@ use super::error::ConfigError;
 
 const OPTION: &str = "--cdrom";
 
-/// A CD-ROM drive as it was asked for.
+/// The options of a CD-ROM drive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CdromConfig {
-    /// The image that is in it at first.
+    /// The image in it at the start.
     pub medium: Option<PathBuf>,
 }
 
@@ -22,11 +22,11 @@ impl CdromConfig {
     /// The drive's name in messages and on the control socket.
     pub const NAME: &str = "cdrom";
 
-    /// Gives a `--cdrom` a meaning. A file that is really called `none` is `./none`.
+    /// Parses a `--cdrom`. A file named `none` can be given as `./none`.
     ///
     /// # Errors
     ///
-    /// It is empty.
+    /// The value is empty.
     pub(super) fn parse(given: &OsStr) -> Result<Self, ConfigError> {
         if given.is_empty() {
             let why = "give the image that is in the drive, or none for an empty one".to_owned();
@@ -35,7 +35,7 @@ impl CdromConfig {
         Ok(Self { medium: (given != "none").then(|| given.into()) })
     }
 
-    /// Looks at the medium and what it names, as far as that can be seen.
+    /// Reads the facts of the medium and the files that it names, as far as possible.
     pub(super) fn follow(&self) -> Vec<LinkInfo> {
         let look = |path: &PathBuf| info::follow(path, &OpenOptions::default()).ok();
         self.medium.as_ref().and_then(look).map(|info| info.links).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! `--cloud-init`, and `--ssh-key` and `--hostname`, which need no files of cloud-init's.
+//! `--cloud-init`, and `--ssh-key` and `--hostname`, which need no cloud-init files.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -28,11 +28,11 @@ const HOSTNAME: &str = "--hostname";
 /// The files that `--cloud-init` takes.
 const KEYS: &str = "user-data=FILE, meta-data=FILE or network-config=FILE";
 
-/// The greatest length of a host name: RFC 1123, "Host Names and Numbers".
+/// The longest host name: RFC 1123, "Host Names and Numbers".
 const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// A seed, and the files that it was made of.
+/// A seed, and the files from which it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudInitConfig {
     /// The seed.
@@ -41,20 +41,20 @@ pub struct CloudInitConfig {
     pub user_data: Option<PathBuf>,
     /// The way in which the guest reaches the seed's disk.
     pub bus: DiskBus,
-    /// Drivers from before virtio 1.0 can use the seed's disk, too.
+    /// Drivers from before virtio 1.0 can use the seed's disk as well.
     pub legacy: bool,
 }
 
-/// The seed that the options ask for, if any, and the files that were read, each with its option.
+/// The seed for which the options ask, if any, and the files that were read, each with its option.
 type Parsed = (Option<CloudInitConfig>, Vec<(&'static str, PathBuf)>);
 
-/// Gives the options a meaning, for a machine with this UUID and these disks: the guest's drivers for the first reach the seed's, too, and
-/// where all are on SATA, the guest may have no others.
+/// Parses the options, for a machine with this UUID and these disks. The seed's disk is attached like the first disk, so that the guest
+/// surely has drivers for it; in particular to SATA if all disks are.
 ///
 /// # Errors
 ///
-/// A word that has none, a file that can't be read or is not what its option takes, or a host name or a key beside `meta-data`,
-/// which has its own.
+/// The value is invalid, a file can't be read or is of the wrong kind, or a host name or a key is given beside `meta-data`, which has its
+/// own.
 pub(super) fn parse(
     args: &CloudArgs,
     uuid: Option<Uuid>,
@@ -140,7 +140,7 @@ impl Files {
     }
 }
 
-/// The first option that says who the machine is, with its value.
+/// The first option about the machine's identity, with its value.
 fn first_of_identity(args: &CloudArgs) -> Option<(&'static str, &OsStr)> {
     let key = args.ssh_key.first().map(|path| (SSH_KEY, OsString::as_os_str(path)));
     key.or_else(|| args.hostname.as_ref().map(|name| (HOSTNAME, name.as_ref())))
@@ -161,7 +161,7 @@ fn check_hostname(name: &str) -> Result<(), String> {
     ))
 }
 
-/// An error of `option` with its value.
+/// Makes an error about `option` with its value.
 fn error(option: &'static str, given: &OsStr) -> impl Fn(String) -> ConfigError {
     let given = given.printable().to_string();
     move |why| ConfigError::Keys { option, given: given.clone(), why }

@@ -16,11 +16,11 @@ use crate::{
     smp::Smp,
 };
 
-/// Gives `--cpu`, `--smp` and `--nested` a meaning. `text`: that of the file in `--cpu file:`, if it was read before.
+/// Parses `--cpu`, `--smp` and `--nested`. `text` is that of the file in `--cpu file:`, if it was read before.
 ///
 /// # Errors
 ///
-/// A word that has none, or a file that says something else.
+/// The value is invalid, or the file contains something else.
 pub fn cpu(
     given: &str,
     smp: Option<&str>,
@@ -50,7 +50,7 @@ pub(super) fn file(given: &str) -> Option<&Path> {
     given.strip_prefix("file:").map(Path::new)
 }
 
-/// A CPU in libvirt's words, and its `<topology>`; or the output of `nvmm cpu baseline`, in `--cpu`'s own.
+/// Parses a CPU in libvirt's XML, with its `<topology>`, or the output of `nvmm cpu baseline`.
 fn cpu_file(path: &Path, text: Option<&str>) -> Result<(CpuSpec, Option<Smp>), ConfigError> {
     let text = match text {
         Some(text) => text.to_owned(),
@@ -68,7 +68,7 @@ fn cpu_file(path: &Path, text: Option<&str>) -> Result<(CpuSpec, Option<Smp>), C
     Ok((spec, topology))
 }
 
-/// The value for `--cpu` in a file that has it in a line, or as the member `cpu` of an object in JSON.
+/// The value for `--cpu` in a file that contains it as a line, or as the member `cpu` of a JSON object.
 fn words(text: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Baseline {

@@ -1,4 +1,4 @@
-//! The places that machines move to: `--incoming`, and `nvmm ctl migrate`.
+//! Addresses to which machines move: `--incoming`, and `nvmm ctl migrate`.
 
 use std::ffi::OsStr;
 
@@ -6,7 +6,7 @@ use devices::{chars::Address, printable::ToPrintable};
 
 use super::{error::ConfigError, gdb, words};
 
-/// Gives a place, as the user gave it to `option`, a meaning.
+/// Parses an address that the user gave to `option`.
 ///
 /// # Errors
 ///

@@ -7,14 +7,14 @@ use super::{
     net::NetConfig, serial::SerialConfig, vsock::VsockConfig,
 };
 
-/// A device that an option asks for, or the real-time clock.
+/// A device for which an option asks, or the real-time clock.
 #[derive(Clone, Debug)]
 pub enum DeviceConfig {
     /// The real-time clock, which every machine has.
     Rtc,
     /// `--disk`.
     Disk(Box<DiskConfig>),
-    /// `--cloud-init`, and what makes a seed besides.
+    /// `--cloud-init`, and the other options that make a seed.
     CloudInit(CloudInitConfig),
     /// `--cdrom`.
     Cdrom(CdromConfig),
@@ -28,7 +28,7 @@ pub enum DeviceConfig {
     Vsock(VsockConfig),
     /// `--display`.
     Display(DisplayConfig),
-    /// `--serial`: the port's number, of which 0 is COM1, and its place.
+    /// `--serial`: the port's number (0 is COM1) and its place.
     Serial(usize, SerialConfig),
     /// `--on-panic`.
     Panic,

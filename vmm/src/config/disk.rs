@@ -32,25 +32,25 @@ use crate::size::Size;
 
 const OPTION: &str = "--disk";
 
-/// Requests of a SATA disk at a time.
+/// The queue depth of a SATA disk.
 const SATA_QUEUE: u16 = 32;
 
-/// A disk as it was asked for.
+/// The options of a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskConfig {
     /// The image or block device.
     pub path: PathBuf,
-    /// The name in nvmm's messages; without, it is the path.
+    /// The name in nvmm's messages; by default the path.
     pub id: Option<String>,
     /// The way to open the image.
     pub image: OpenOptions,
-    /// The way in which the guest reaches it.
+    /// The way in which the guest accesses it.
     pub bus: DiskBus,
     /// The guest's device.
     pub device: BlockOptions,
 }
 
-/// The way in which the guest reaches a disk, by the words of `bus=`.
+/// The way in which the guest accesses a disk, by the words of `bus=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskBus {
@@ -61,7 +61,7 @@ pub enum DiskBus {
     Sata,
 }
 
-/// The words of a `--disk`, each put where it belongs.
+/// The parsed parts of a `--disk`.
 #[derive(Default)]
 struct Words {
     config: DiskConfig,
@@ -69,7 +69,7 @@ struct Words {
     queue_size: Option<u16>,
 }
 
-/// A key, and what QEMU calls it.
+/// A key, with QEMU's names for it.
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(field_identifier, rename_all = "kebab-case")]
 enum Key {
@@ -92,12 +92,12 @@ enum Key {
     Serial,
     Id,
     Legacy,
-    /// The same for QEMU, the other way round.
+    /// QEMU's key for the opposite.
     DisableLegacy,
     Bus,
 }
 
-/// `discard=`, with QEMU's words too.
+/// Values of `discard=`, including QEMU's.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Discard {
@@ -108,11 +108,11 @@ enum Discard {
 }
 
 impl DiskConfig {
-    /// Gives a `--disk` of a machine of `vcpus` a meaning.
+    /// Parses a `--disk` of a machine with `vcpus` vCPUs.
     ///
     /// # Errors
     ///
-    /// A word that has none, or words that contradict each other.
+    /// The value is invalid, or contradicts itself.
     pub(super) fn parse(given: &OsStr, vcpus: u32) -> Result<Self, ConfigError> {
         let text = words::encode(given);
         let first = text.split(',').next().unwrap_or_default();
@@ -144,7 +144,7 @@ impl DiskConfig {
         self.id.clone().unwrap_or_else(|| self.path.printable().to_string())
     }
 
-    /// Returns what can't be, or makes no sense.
+    /// Returns the description of a contradiction, if there is one.
     fn contradiction(&self) -> Option<String> {
         let max_queues = BlockOptions::MAX_QUEUES;
         let max_size = BlockOptions::MAX_QUEUE_SIZE;
@@ -194,7 +194,7 @@ impl DiskConfig {
         None
     }
 
-    /// Looks at the image and the overlay, and at all that these name, as far as they can be seen. Nothing is locked.
+    /// Reads the facts of the image and the overlay, and of all files that these name, as far as possible and without locks.
     #[must_use]
     pub fn follow(&self) -> Vec<LinkInfo> {
         let overlay = match &self.image.overlay {
@@ -210,14 +210,15 @@ impl DiskConfig {
     }
 }
 
-/// Refuses two disks of the same name, one of the names `taken` too, and an image that is given twice and written to.
+/// Refuses two disks with the same name, a name in `taken`, and an image that is given twice and written to.
 pub(super) fn check_several(
     disks: &[DiskConfig],
     given: &[OsString],
     taken: &[&str],
 ) -> Result<(), ConfigError> {
     let writes = |disk: &DiskConfig| disk.image.overlay.is_none() && !disk.image.disk.read_only;
-    // The disks of each image, and those of them that write to it: one look at each disk, since a domain can have thousands.
+    // For each image, the number of disks that use it, and of those that write to it. This examines each disk once, since a domain can have
+    // thousands.
     let mut users: BTreeMap<_, (usize, usize)> = BTreeMap::new();
     for disk in disks {
         let (all, writers) = users.entry(&disk.path).or_default();
@@ -293,18 +294,18 @@ impl<'de> Visitor<'de> for Words {
     }
 }
 
-/// Reads the next value, a text, by `read`.
+/// Reads the next value, which is text, with `read`.
 fn value<'de, A: MapAccess<'de>, T>(map: &mut A, read: fn(&str) -> Result<T, String>) -> Result<T, A::Error> {
     read(&map.next_value::<String>()?).map_err(de::Error::custom)
 }
 
-/// The name of a file, which can be any bytes.
+/// Parses a file name, which may contain any bytes.
 #[expect(clippy::unnecessary_wraps, reason = "one of several that read a value")]
 fn file(given: &str) -> Result<PathBuf, String> {
     Ok(words::decode(given).into())
 }
 
-/// A value that is text, with commas perhaps.
+/// Parses text, which may contain commas.
 fn text(given: &str) -> Result<String, String> {
     words::decode(given).into_string().map_err(|text| format!("{} is not UTF-8", text.printable()))
 }
@@ -313,7 +314,7 @@ fn format(given: &str) -> Result<Format, String> {
     given.parse().map_err(|error: UnknownFormat| format!("format={given}: {error}"))
 }
 
-/// `overlay=`. A file that is really called `temp` is `./temp`.
+/// Parses `overlay=`. A file named `temp` can be given as `./temp`.
 fn overlay(given: &str) -> Result<Overlay, String> {
     match given {
         "" => Err("overlay= needs a file, or temp for one that is gone at the end".to_owned()),
@@ -322,7 +323,7 @@ fn overlay(given: &str) -> Result<Overlay, String> {
     }
 }
 
-/// `cache=`. Two more of QEMU's words for it are two keys here.
+/// Parses `cache=`. Two further values of QEMU's stand for two keys here.
 fn cache(given: &str) -> Result<CacheMode, String> {
     match given {
         "none" => Err("cache=none is direct=on here".to_owned()),
@@ -340,7 +341,7 @@ fn iops(given: u64) -> Result<NonZeroU64, &'static str> {
     NonZeroU64::new(given).ok_or("iops=0 lets nothing through; leave it out for no limit")
 }
 
-/// `bw=`. A number without a unit is refused: some mean bytes by it, and [`Size`] takes it for MiB.
+/// Parses `bw=`. A number without a unit is refused: some users mean bytes, but [`Size`] takes it for MiB.
 fn bandwidth(given: &str) -> Result<NonZeroU64, String> {
     let size = given.parse().ok().filter(|_| !given.ends_with(|last: char| last.is_ascii_digit()));
     let Some(Size(bytes)) = size else {
@@ -349,7 +350,7 @@ fn bandwidth(given: &str) -> Result<NonZeroU64, String> {
     NonZeroU64::new(bytes).ok_or_else(|| "bw=0 lets nothing through; leave it out for no limit".to_owned())
 }
 
-/// As many queues as there are vCPUs, if a disk can have them.
+/// As many queues as there are vCPUs, up to the most that a disk can have.
 fn one_for_each(vcpus: u32) -> u16 {
     let most = BlockOptions::MAX_QUEUES;
     u16::try_from(vcpus).map_or(most, |vcpus| vcpus.clamp(1, most))

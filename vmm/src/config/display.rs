@@ -8,24 +8,24 @@ use super::{error::ConfigError, keys::Keys, vnc::VncConfig, words};
 
 const OPTION: &str = "--display";
 const KNOWN: &str = "none, vga[,xres=N,yres=N], or vnc=HOST:N or vnc=unix:PATH, with password-file=PATH, to=N, xres=N,yres=N behind";
-/// The size that a guest prefers, unless the user asks for another.
+/// The default of the size that the guest should prefer.
 const USUAL: Resolution = Resolution { width: 1280, height: 800 };
 
 /// A screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayConfig {
-    /// The size that the guest is told to prefer.
+    /// The size that the guest should prefer.
     pub resolution: Resolution,
-    /// The server for those who look at it from elsewhere.
+    /// The VNC server.
     pub vnc: Option<VncConfig>,
 }
 
 impl DisplayConfig {
-    /// Gives a `--display` a meaning: there is a screen unless it says `none`.
+    /// Parses a `--display`: there is a screen unless it is `none`.
     ///
     /// # Errors
     ///
-    /// A word that has none.
+    /// The value is invalid.
     pub(super) fn parse(given: &OsStr) -> Result<Option<Self>, ConfigError> {
         parse(&words::encode(given)).map_err(|why| ConfigError::Keys {
             option: OPTION,
@@ -62,7 +62,7 @@ fn parse(text: &str) -> Result<Option<DisplayConfig>, String> {
     }
 }
 
-/// Takes `xres=N,yres=N`.
+/// Parses `xres=N,yres=N`.
 fn resolution(keys: &mut Keys<'_>) -> Result<Resolution, String> {
     let number = |text: &str| words::number::<u16>(text);
     let given = (keys.value("xres", "N")?, keys.value("yres", "N")?);

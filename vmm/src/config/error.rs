@@ -17,16 +17,16 @@ pub enum ConfigError {
     /// `--cpu`.
     #[error("--cpu")]
     Cpu(#[source] SpecError),
-    /// `--cpu file:PATH`, with a file that can't be read.
+    /// The file of `--cpu file:PATH` can't be read.
     #[error("--cpu file:{}", .0.display())]
     CpuFile(PathBuf, #[source] io::Error),
-    /// `--cpu file:PATH`, with a file that says something else.
+    /// The file of `--cpu file:PATH` is invalid.
     #[error("--cpu file:{}", .0.display())]
     CpuXml(PathBuf, #[source] XmlError),
-    /// `--cpu file:PATH`, with a file that has words of `--cpu` which mean nothing.
+    /// The file of `--cpu file:PATH` contains an invalid value for `--cpu`.
     #[error("--cpu file:{}", .0.display())]
     CpuWords(PathBuf, #[source] SpecError),
-    /// `--smp 4,cores=2` and `<topology>`.
+    /// `--smp 4,cores=2` and a `<topology>` are both given.
     #[error(
         "--smp {0}: the file of --cpu has a <topology>; give only the number of vCPUs, or take the element out"
     )]
@@ -43,7 +43,7 @@ pub enum ConfigError {
     /// `--memory 1K`.
     #[error("--memory {0}: memory comes in pages; give a multiple of {unit}", unit = Size(*.1))]
     OddMemory(String, u64),
-    /// `--balloon` with huge pages: the guest could not have a page back that others took from the pool meanwhile.
+    /// `--balloon` with huge pages: the guest might not get a page back, since another process may have taken it from the pool.
     #[error("--balloon: pages of --memory {0} can't be given back; leave out --balloon, or hugepages=on")]
     BalloonHugePages(String),
     /// No option says what to start.
@@ -51,25 +51,25 @@ pub enum ConfigError {
         "there is nothing to start: give a disk with --disk PATH, whose boot loader starts it, or a kernel with --kernel FILE"
     )]
     NothingToStart,
-    /// An option that means nothing by itself.
+    /// An option that needs another one.
     #[error("{option} goes with {other}")]
     OnlyWith {
         /// The option.
         option: &'static str,
-        /// What it needs.
+        /// The option that it needs.
         other: &'static str,
     },
-    /// An option with `key=value` parts.
+    /// An option with an invalid value.
     #[error("{option} {given}: {why}")]
     Keys {
         /// The option's name.
         option: &'static str,
-        /// The words that were given.
+        /// The given value.
         given: String,
-        /// The fault in them.
+        /// The fault in it.
         why: String,
     },
-    /// `--smbios type=1,uuid=` and `--uuid`.
+    /// `--smbios type=1,uuid=` and `--uuid` differ.
     #[error("--uuid {1}: --smbios gives another, {0}; leave one of them out")]
     TwoUuids(Uuid, Uuid),
 }

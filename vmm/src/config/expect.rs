@@ -16,11 +16,11 @@ const ESCAPES: &str =
 /// The byte that the Enter key sends.
 const ENTER: u8 = b'\r';
 
-/// Gives the words of a script a meaning. Without any there is none.
+/// Parses a script. Returns none if it is empty.
 ///
 /// # Errors
 ///
-/// A word that has none.
+/// A text is invalid.
 pub(super) fn script(given: &ScriptArgs) -> Result<Option<Script>, ConfigError> {
     let timeout = (given.timeout > 0).then(|| Duration::from_secs(given.timeout.into()));
     let mut script = Script { first: Vec::new(), expects: Vec::new(), timeout };
@@ -53,7 +53,7 @@ fn pattern(given: &[u8]) -> Result<Pattern, String> {
     pattern.map_err(|error: PatternError| error.to_string())
 }
 
-/// The bytes to type for a text: with Enter, unless the text says its end itself.
+/// The bytes to type for a text: with Enter, unless the text ends with `\c`.
 fn typed(mut given: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut typed = Vec::new();
     while let Some((&byte, rest)) = given.split_first() {

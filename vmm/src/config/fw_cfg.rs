@@ -13,11 +13,11 @@ use super::{error::ConfigError, keys::Keys, words};
 use crate::small_file;
 
 const OPTION: &str = "--fw-cfg";
-/// The most files: the directory has room for a few times as many, some of them nvmm's.
+/// The most files. The directory has room for a few times as many, but some are nvmm's.
 const MOST: usize = 64;
-/// The beginning of names that are the user's: QEMU's `docs/specs/fw_cfg.rst`, "Externally Provided Items".
+/// The beginning of the names of users' files: QEMU's `docs/specs/fw_cfg.rst`, "Externally Provided Items".
 const USERS: &str = "opt/";
-/// The most bytes of a name.
+/// The longest name in bytes.
 const MAX_NAME: usize = 55;
 
 /// A file that the guest finds in fw_cfg.
@@ -29,11 +29,11 @@ pub struct FwCfgFile {
     pub bytes: Vec<u8>,
 }
 
-/// Reads the files, and returns them with the paths that they are read from.
+/// Reads the files, and returns them with their paths.
 ///
 /// # Errors
 ///
-/// A word means nothing, a file can't be read, or two have the same name.
+/// A value is invalid, a file can't be read, or two have the same name.
 pub(super) fn parse(given: &[OsString]) -> Result<(Vec<FwCfgFile>, Vec<PathBuf>), ConfigError> {
     let error = |given: &OsStr, why: &str| ConfigError::Keys {
         option: OPTION,
@@ -88,7 +88,7 @@ fn parse_one(text: &str) -> Result<(FwCfgFile, Option<PathBuf>), String> {
     Ok((FwCfgFile { name: name.to_owned(), bytes }, path))
 }
 
-/// Without the bytes, which may be secrets.
+/// Leaves out the bytes, which may be secrets.
 impl fmt::Debug for FwCfgFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}({})", self.name, self.bytes.len())

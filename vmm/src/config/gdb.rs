@@ -13,18 +13,18 @@ use super::{
 
 const PLACES: &str = "give tcp:HOST:PORT, such as tcp:127.0.0.1:1234 or tcp::1234, or unix:PATH";
 
-/// Gives `--gdb` a meaning: the address to listen at.
+/// Parses `--gdb`, and returns the address to listen at.
 ///
 /// # Errors
 ///
-/// A word that has none.
+/// The value is invalid.
 pub(super) fn gdb(given: &OsStr) -> Result<Address, ConfigError> {
     let text = words::encode(given);
     let mut parts = text.split(',');
     let place = parts.next().unwrap_or_default();
     let parsed = Keys::of(parts).and_then(|mut keys| {
         let address = address(place)?;
-        // QEMU's words, for what nvmm always does.
+        // QEMU's keys, for what nvmm always does.
         if keys.has("server") && !keys.switch("server")? {
             return Err("server=off can't be had: gdb connects to nvmm".to_owned());
         }
@@ -37,7 +37,7 @@ pub(super) fn gdb(given: &OsStr) -> Result<Address, ConfigError> {
     parsed.map_err(|why| ConfigError::Keys { option: "--gdb", given: given.printable().to_string(), why })
 }
 
-/// Gives the place of a socket a meaning.
+/// Parses the address of a socket.
 pub(super) fn address(place: &str) -> Result<Address, String> {
     match place.split_once([':', '=']) {
         Some(("tcp", address)) => tcp(address, true),

@@ -1,4 +1,4 @@
-//! Options of `key=value` parts: by serde for those that have only such, and by hand for those with a word in front.
+//! Parses options with `key=value` parts: with serde if they have only these, and by hand if they begin with a word.
 
 use devices::printable::ToPrintable;
 use serde::Deserialize;
@@ -6,13 +6,13 @@ use serde_aco::Error;
 
 use super::{error::ConfigError, words};
 
-/// Reads `text`, which stands for what was `given` to `option`.
+/// Parses `text`, which is the encoded form of what was `given` to `option`.
 pub(super) fn keys<'a, T: Deserialize<'a>>(
     option: &'static str,
     given: &str,
     text: &'a str,
 ) -> Result<T, ConfigError> {
-    // A value that begins with `id_` is a reference to it in serde_aco: here it stands for itself.
+    // To serde_aco, a value that begins with `id_` is a reference: here it stands for itself.
     let values = text.split(',').filter_map(|part| part.split_once('=').map(|(_, value)| value));
     let themselves = values.filter(|value| value.starts_with("id_")).map(|value| (value, value)).collect();
     serde_aco::from_args(text, &themselves).map_err(|error| {
@@ -33,7 +33,7 @@ pub(super) fn keys<'a, T: Deserialize<'a>>(
     })
 }
 
-/// Adds to an error about an unknown key that `first`, which it is in, may be a name as a whole.
+/// Adds a hint to an error about an unknown key: the option's first part, which contains it, may be meant as a file name.
 pub(super) fn with_hint(error: ConfigError, first: &str) -> ConfigError {
     let shown = words::decode(first).printable().to_string();
     let key = shown.split('=').next().unwrap_or_default();
@@ -47,16 +47,17 @@ pub(super) fn with_hint(error: ConfigError, first: &str) -> ConfigError {
     }
 }
 
-/// The words after an option's first one: `KEY` or `KEY=VALUE`.
+/// The parts after an option's first word: `KEY` or `KEY=VALUE`.
 pub(super) struct Keys<'a>(Vec<(&'a str, Option<&'a str>)>);
 
 impl<'a> Keys<'a> {
-    /// The words, each of whose keys is there once.
+    /// Makes the parts, in which each key may occur once.
     pub(super) fn of(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
         Self::with_list(parts, "")
     }
 
-    /// The words, of which only `list` may be there more than once: of another key that is there twice, nobody could say which counts.
+    /// Makes the parts, in which only the key `list` may occur repeatedly: of other keys that occur twice, it would be unclear which one
+    /// counts.
     pub(super) fn with_list(parts: impl Iterator<Item = &'a str>, list: &str) -> Result<Self, String> {
         let mut keys = Vec::new();
         for part in parts {
@@ -81,7 +82,7 @@ impl<'a> Keys<'a> {
         Some(self.0.remove(at).1)
     }
 
-    /// Takes `KEY`, `KEY=on` or `KEY=off`.
+    /// Takes out `KEY`, `KEY=on` or `KEY=off`.
     pub(super) fn switch(&mut self, key: &str) -> Result<bool, String> {
         match self.take(key) {
             None | Some(Some("off")) => Ok(false),
@@ -92,7 +93,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Takes `KEY=VALUE`, whose value is a `what`.
+    /// Takes out `KEY=VALUE`. `what` describes the value in errors.
     pub(super) fn value(&mut self, key: &str, what: &str) -> Result<Option<&'a str>, String> {
         match self.take(key) {
             None => Ok(None),
@@ -101,17 +102,17 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Takes every `KEY=VALUE`.
+    /// Takes out every `KEY=VALUE`.
     pub(super) fn list(&mut self, key: &str, what: &str) -> Result<Vec<&'a str>, String> {
         std::iter::from_fn(|| self.value(key, what).transpose()).collect()
     }
 
-    /// The first key that nobody took.
+    /// The first key that was not taken out.
     pub(super) fn first(&self) -> Option<&'a str> {
         self.0.first().map(|(key, _)| *key)
     }
 
-    /// Refuses what nobody took.
+    /// Refuses keys that were not taken out.
     pub(super) fn end(self, known: &str) -> Result<(), String> {
         match self.first() {
             None => Ok(()),

@@ -20,7 +20,7 @@ pub struct MemoryConfig {
     pub prefault: bool,
 }
 
-/// Gives `--memory` a meaning.
+/// Parses `--memory`.
 pub(super) fn memory(given: &str) -> Result<MemoryConfig, ConfigError> {
     let config: MemoryConfig = if given.contains('=') {
         keys("--memory", given, given)?

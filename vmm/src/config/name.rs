@@ -6,14 +6,14 @@ use devices::printable::ToPrintable;
 
 use super::{error::ConfigError, words};
 
-/// The most bytes of a name: those of a file's, such as libvirt's of the domain.
+/// The longest name in bytes: as long as a file's name, such as the one that libvirt makes of a domain's name.
 const MAX: usize = 255;
 
-/// Reads the machine's name: printable text, with commas doubled.
+/// Parses the machine's name: printable text, with commas doubled.
 ///
 /// # Errors
 ///
-/// It is empty, too long, or no such text.
+/// The name is empty, too long, or not printable.
 pub(super) fn name(given: &OsStr) -> Result<String, ConfigError> {
     parse(&words::encode(given)).map_err(|why| ConfigError::Keys {
         option: "--name",

@@ -26,7 +26,7 @@ const BRIDGE: &str = "br0";
 const MAX_QUEUES: u16 = NetOptions::MAX_PAIRS;
 const MIN_MTU: u16 = NetOptions::MIN_MTU;
 
-/// A `--net` by itself.
+/// A `--net` by itself, before the devices get their numbers.
 #[derive(Debug)]
 struct Words {
     host: NetHost,
@@ -39,11 +39,11 @@ struct Words {
     id: Option<String>,
 }
 
-/// Gives each `--net` of a machine with this UUID a meaning.
+/// Parses each `--net` of a machine with this UUID.
 ///
 /// # Errors
 ///
-/// A word has none, or two devices have the same name, address or place on the host.
+/// A value is invalid, or two devices have the same name, address or host's side.
 pub(super) fn devices(given: &[OsString], uuid: Option<Uuid>) -> Result<Vec<NetConfig>, ConfigError> {
     let parsed: Vec<_> = given.iter().map(|given| Words::parse(given)).collect::<Result<_, _>>()?;
     if let Some(none) = parsed.iter().position(Option::is_none)
@@ -60,7 +60,7 @@ pub(super) fn devices(given: &[OsString], uuid: Option<Uuid>) -> Result<Vec<NetC
     Ok(devices)
 }
 
-/// Returns whether a `--net` is passt's network.
+/// Returns whether a `--net` uses passt.
 pub(super) fn has_passt(given: &[OsString]) -> bool {
     given.iter().any(|given| {
         let words = Words::parse(given).ok().flatten();
@@ -69,7 +69,7 @@ pub(super) fn has_passt(given: &[OsString]) -> bool {
 }
 
 impl Words {
-    /// Gives a `--net` a meaning. `none` is none.
+    /// Parses a `--net`. `none` means no device.
     fn parse(given: &OsStr) -> Result<Option<Self>, ConfigError> {
         let text = words::encode(given);
         let mut parts = text.split(',');
@@ -107,8 +107,7 @@ impl Words {
         Ok(Self { host, mac, mtu, queues, vhost, offload, legacy, id })
     }
 
-    /// The device with this number. Without an id it is called `net` and that number, or the next that is not among the `names` that are
-    /// taken.
+    /// Makes the device with this number. Without an id, its name is `net` and the number, or the next number whose name is not in `names`.
     fn into_config(self, number: usize, uuid: Option<Uuid>, names: &mut Vec<String>) -> NetConfig {
         let Self { host, mac, mtu, queues, vhost, offload, legacy, id } = self;
         let name = id.unwrap_or_else(|| {
@@ -127,7 +126,7 @@ impl Words {
 }
 
 impl NetHost {
-    /// Reads the first word and the keys that go with it. Returns also these, for an error about another one.
+    /// Parses the first word and the keys for it. Also returns the names of these keys, for errors about other keys.
     fn parse(kind: &str, value: Option<&str>, keys: &mut Keys<'_>) -> Result<(Self, &'static str), String> {
         match (kind, value) {
             ("tap", name) => {
@@ -181,7 +180,7 @@ impl NetHost {
         }
     }
 
-    /// How many pairs of queues there are, of which `given` were asked for.
+    /// The number of queue pairs; `given` were asked for.
     fn queues(&self, given: Option<u16>) -> Result<u16, String> {
         let (own, why) = match self {
             Self::Tap(_) | Self::Bridge { .. } => return Ok(given.unwrap_or(1)),
@@ -196,7 +195,7 @@ impl NetHost {
     }
 }
 
-/// Advice for a place that QEMU has and nvmm does not.
+/// Advice for kinds of networks that QEMU has and nvmm lacks.
 fn instead(qemus: &str) -> Option<&'static str> {
     match qemus {
         "socket" | "stream" | "dgram" | "hubport" | "vde" => Some(
@@ -218,7 +217,7 @@ fn instead(qemus: &str) -> Option<&'static str> {
     }
 }
 
-/// Takes the value of a key that QEMU has another name for.
+/// Takes out the value of a key for which QEMU has another name.
 fn one_of<'a>(keys: &mut Keys<'a>, [key, other]: [&str; 2], what: &str) -> Result<Option<&'a str>, String> {
     if keys.has(key) && keys.has(other) {
         return Err(format!("'{key}' and '{other}' are the same; leave one of them out"));
@@ -226,7 +225,7 @@ fn one_of<'a>(keys: &mut Keys<'a>, [key, other]: [&str; 2], what: &str) -> Resul
     Ok(keys.value(key, what)?.or(keys.value(other, what)?))
 }
 
-/// Takes `legacy`, or QEMU's word for the opposite.
+/// Takes out `legacy`, or QEMU's key for the opposite.
 fn legacy(keys: &mut Keys<'_>) -> Result<bool, String> {
     match (keys.has("legacy"), keys.has("disable-legacy")) {
         (true, true) => {
@@ -237,7 +236,7 @@ fn legacy(keys: &mut Keys<'_>) -> Result<bool, String> {
     }
 }
 
-/// Takes QEMU's words for what nvmm always does.
+/// Takes out QEMU's keys for what nvmm always does.
 fn no_scripts(keys: &mut Keys<'_>) -> Result<(), String> {
     for key in ["script", "downscript"] {
         if !matches!(keys.value(key, "no")?, None | Some("no" | "")) {
@@ -253,7 +252,7 @@ fn interface(given: &str) -> Result<InterfaceName, String> {
     parsed.map_err(|error| format!("'{}': {error}", name.printable()))
 }
 
-/// `fd=3`, or `fds=3:4`. Lower ones are stdin, stdout and stderr.
+/// Parses `fd=3`, or `fds=3:4`. Lower numbers are stdin, stdout and stderr.
 fn descriptors(given: &str) -> Result<Vec<RawFd>, String> {
     let descriptor = |given: &str| match words::number(given) {
         Some(fd @ 3..) => Ok(fd),
@@ -266,7 +265,7 @@ fn descriptors(given: &str) -> Result<Vec<RawFd>, String> {
     Ok(fds)
 }
 
-/// An empty host is this one alone, as elsewhere in nvmm.
+/// Parses a forwarded port. An empty host means only this host, as elsewhere in nvmm.
 fn forward(given: &str) -> Result<Forward, String> {
     let parsed: Result<Forward, _> = given.parse();
     let mut forward = parsed.map_err(|error: ForwardError| format!("hostfwd={given}: {error}"))?;

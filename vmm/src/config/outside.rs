@@ -1,4 +1,4 @@
-//! The files, ports and processes of the host that a machine's threads still need once they are confined, by the command line.
+//! The files, ports and processes of the host that a machine's threads still need once they are confined, derived from the command line.
 
 use std::path::PathBuf;
 
@@ -17,25 +17,25 @@ use crate::args::MachineArgs;
 /// Files, ports and processes outside nvmm that threads still use while the guest runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outside {
-    /// Sockets and links to pseudoterminals, which are removed at the end.
+    /// Sockets, and links to pseudoterminals, which are removed at the end.
     pub removed: Vec<PathBuf>,
-    /// The PID file, which is, too, and may be named by a link.
+    /// The PID file, which is also removed, and whose path may be a link.
     pub pid_file: Option<PathBuf>,
     /// TCP ports that serial ports connect to.
     pub ports: Vec<u16>,
-    /// Serial ports are pseudoterminals, whose other side is opened again at the end, to see what is left to be read.
+    /// Some serial ports are pseudoterminals. Their other side is opened again at the end, to see what is still unread.
     pub terminals: bool,
-    /// The kernel serves the socket device, whose node is opened anew whenever connections are to end.
+    /// The kernel serves the socket device. Its node is reopened whenever connections have to end.
     pub vhost_vsock: bool,
-    /// The guest calls programs that listen at unix sockets.
+    /// The guest can connect to programs that listen at unix sockets.
     pub unix_sockets: bool,
-    /// passt runs beside nvmm, and is ended by it.
+    /// passt runs beside nvmm, which ends it.
     pub passt: bool,
 }
 
 impl Outside {
-    /// Reads the options that tell, before the first thread is there. Words without a meaning are left to
-    /// [`VmConfig::new`](super::VmConfig::new), which ends nvmm.
+    /// Reads the relevant options before the first thread is started. Invalid values are left to [`VmConfig::new`](super::VmConfig::new),
+    /// which ends nvmm.
     #[must_use]
     pub fn of(args: &MachineArgs) -> Self {
         let mut outside =

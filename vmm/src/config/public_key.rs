@@ -1,4 +1,4 @@
-//! `--ssh-key`: public keys in the form of OpenSSH.
+//! `--ssh-key`: public keys in OpenSSH's form.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::small_file;
 ///
 /// # Errors
 ///
-/// It can't be read, a line is no key, there is none, or it is a private one.
+/// The file can't be read, a line is no key, there is no key, or the key is private.
 pub(super) fn read(path: &Path) -> Result<Vec<String>, String> {
     let text = small_file::read(path).map_err(|error| error.to_string())?;
     let shown = path.printable();
@@ -37,15 +37,15 @@ pub(super) fn read(path: &Path) -> Result<Vec<String>, String> {
     if keys.is_empty() { Err("there is no key in it".to_owned()) } else { Ok(keys) }
 }
 
-/// Returns whether a file is a private key, of OpenSSH, OpenSSL or PuTTY. A file may also name one without being one.
+/// Returns whether a file is a private key of OpenSSH, OpenSSL or PuTTY. (A file that only mentions one is not.)
 pub(super) fn is_private(text: &str) -> bool {
     let first = text.trim_start().lines().next().unwrap_or_default();
     first.starts_with("PuTTY-User-Key-File")
         || first.starts_with("-----BEGIN ") && first.contains("PRIVATE KEY-----")
 }
 
-/// Returns whether a line has the name of an algorithm, and then a key that begins with the same name. Options may come first,
-/// and a comment last: sshd(8), "`AUTHORIZED_KEYS` FILE FORMAT"; RFC 4253, "Public Key Algorithms".
+/// Returns whether a line has the name of an algorithm, followed by a key that begins with the same name. Options may come first, and a
+/// comment last: sshd(8), "`AUTHORIZED_KEYS` FILE FORMAT"; RFC 4253, "Public Key Algorithms".
 fn is_key(line: &str) -> bool {
     let words: Vec<_> = line.split_ascii_whitespace().collect();
     words.windows(2).any(|pair| {

@@ -16,11 +16,11 @@ pub struct QmpConfig {
 }
 
 impl QmpConfig {
-    /// Gives a `--qmp` a meaning: a path, or QEMU's words for the same.
+    /// Parses a `--qmp`: a path, or QEMU's form of the same.
     ///
     /// # Errors
     ///
-    /// A word that has none, or asks for what nvmm does not do.
+    /// The value is invalid, or asks for something that nvmm does not do.
     pub(super) fn parse(given: &OsStr) -> Result<Self, ConfigError> {
         parse(&words::encode(given)).map(|path| Self { path }).map_err(|why| ConfigError::Keys {
             option: OPTION,

@@ -22,22 +22,22 @@ const PLACES: &str = "give stdio, null, file=PATH, pty, tcp=HOST:PORT or unix=PA
 pub struct SerialConfig {
     /// The place.
     pub place: Place,
-    /// A file that gets the guest's output, too.
+    /// A file that also gets the guest's output.
     pub log: Option<PathBuf>,
 }
 
-/// The place on the host that a serial port leads to.
+/// A serial port's place on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The terminal, or whatever stdin and stdout are.
+    /// The terminal, or other files that are stdin and stdout.
     Stdio,
     /// Nowhere.
     Null,
-    /// A file, made or emptied.
+    /// A file, which is made or truncated.
     File {
         /// The file.
         path: PathBuf,
-        /// It is not emptied: output is added at its end.
+        /// Append to the file instead of truncating it.
         append: bool,
     },
     /// A pseudoterminal.
@@ -45,14 +45,14 @@ pub enum Place {
         /// The name of a link to it.
         link: Option<PathBuf>,
     },
-    /// A socket that others connect to.
+    /// A socket that peers connect to.
     Server {
         /// Its address.
         address: Address,
-        /// Its kind.
+        /// Its options.
         options: ServerOptions,
     },
-    /// A connection to a socket.
+    /// A connection to another program's socket.
     Client {
         /// The socket's address.
         address: Address,
@@ -68,11 +68,11 @@ impl SerialConfig {
         Self { place, log: None }
     }
 
-    /// Gives a `--serial` a meaning: nvmm's words, or QEMU's.
+    /// Parses a `--serial`: nvmm's words, or QEMU's.
     ///
     /// # Errors
     ///
-    /// A word that has none.
+    /// The value is invalid.
     fn parse(given: &OsStr) -> Result<Self, ConfigError> {
         let text = words::encode(given);
         let mut parts = text.split(',');
@@ -87,11 +87,11 @@ impl SerialConfig {
     }
 }
 
-/// Gives each `--serial` a meaning: that of COM1 and those that follow it.
+/// Parses each `--serial`: COM1's and those that follow.
 ///
 /// # Errors
 ///
-/// A word has none, there are too many ports, two of them are on the terminal, or one is of a machine in the background.
+/// A value is invalid, there are too many ports, two of them are on the terminal, or one is although nvmm runs in the background.
 pub(super) fn ports<T: AsRef<OsStr>>(
     given: &[T],
     in_background: bool,
@@ -151,7 +151,7 @@ impl Place {
         let address = address(serves)?;
         let is_tcp = matches!(address, Address::Tcp { .. });
         let telnet = telnet || is_tcp && keys.switch("telnet")?;
-        // QEMU's words, for what nvmm always does.
+        // QEMU's key for what nvmm always does.
         if is_tcp && keys.has("nodelay") && !keys.switch("nodelay")? {
             return Err("nodelay=off can't be had; leave it out".to_owned());
         }
@@ -164,7 +164,7 @@ impl Place {
             (Some(wait), Some(other)) if wait != other => {
                 return Err("wait and nowait contradict each other".to_owned());
             }
-            // QEMU's servers wait unless they are told not to.
+            // QEMU's servers wait unless there is `wait=off`.
             (wait, other) => wait.or(other).unwrap_or_else(|| rest.starts_with(':')),
         };
         Ok(match serves {
@@ -173,7 +173,7 @@ impl Place {
         })
     }
 
-    /// The keys that it takes, for an error about another one.
+    /// The place's keys, for errors about other keys.
     fn keys(&self) -> &'static str {
         match self {
             Self::Stdio | Self::Null | Self::Pty { .. } => "log=FILE",
@@ -185,7 +185,7 @@ impl Place {
     }
 }
 
-/// Refuses what nobody took, with a way out for QEMU's words.
+/// Refuses keys that were not taken out, with advice for QEMU's.
 fn end(keys: Keys<'_>, known: &str) -> Result<(), String> {
     match keys.first() {
         Some(key) if key.starts_with("reconnect") => {
@@ -200,7 +200,7 @@ pub(super) fn path(name: &str) -> Result<PathBuf, String> {
     if name.is_empty() { Err("the path is missing".to_owned()) } else { Ok(words::decode(name).into()) }
 }
 
-/// An empty host is this one alone, whoever connects to whom.
+/// Parses a TCP address. An empty host means only this host, both for servers and clients.
 pub(super) fn tcp(text: &str, serves: bool) -> Result<Address, String> {
     let shape = || "give HOST:PORT, such as 127.0.0.1:4444 or [::1]:4444".to_owned();
     let (host, port) = text.rsplit_once(':').ok_or_else(shape)?;
@@ -226,7 +226,7 @@ fn error(given: &OsStr, why: String) -> ConfigError {
     ConfigError::Keys { option: OPTION, given: given.printable().to_string(), why }
 }
 
-/// In nvmm's words.
+/// Writes nvmm's words for it.
 impl fmt::Display for SerialConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
@@ -254,7 +254,7 @@ fn write_address(f: &mut fmt::Formatter<'_>, address: &Address, telnet: bool) ->
     }
 }
 
-/// A path as a part of an option.
+/// A path as part of an option, with commas doubled.
 fn word(path: &Path) -> String {
     path.printable().to_string().replace(',', ",,")
 }

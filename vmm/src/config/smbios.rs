@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{error::ConfigError, words};
 use crate::small_file;
 
-/// The structures that take values, each with its keys.
+/// The structures for which values can be given, with their keys.
 const KEYS: [(u8, &str); 7] = [
     (0, "vendor, version, date or release"),
     (1, "manufacturer, product, version, serial, uuid, sku or family"),
@@ -23,12 +23,11 @@ const KEYS: [(u8, &str); 7] = [
     (17, "loc_pfx, bank, manufacturer, serial, asset, part or speed"),
 ];
 
-/// Gives `--smbios`, as often as it is there, and `--uuid` a meaning. Of a value that is given twice the last counts. Returns
-/// the files that were read, too.
+/// Parses all `--smbios` and `--uuid`. If a value is given twice, the last one counts. Also returns the files that were read.
 ///
 /// # Errors
 ///
-/// A word that has none, or two UUIDs.
+/// A value is invalid, or there are two UUIDs.
 pub(super) fn parse(
     given: &[OsString],
     uuid: Option<&str>,
@@ -80,7 +79,7 @@ fn parse_one(text: &str, values: &mut SmbiosValues, files: &mut Vec<PathBuf>) ->
 ///
 /// # Errors
 ///
-/// Why it can't be that, or nothing, if there is no such key.
+/// The reason why the value is invalid; empty if there is no such key.
 fn set(values: &mut SmbiosValues, kind: u8, key: &str, text: String) -> Result<(), Option<String>> {
     match (kind, key) {
         (0, "release") => values.bios.release = Some(release(&text)?),

@@ -1,4 +1,4 @@
-//! `--kernel` and `--firmware`: the software that a machine starts with.
+//! `--kernel` and `--firmware`: the software with which a machine starts.
 
 use std::{
     ffi::OsStr,
@@ -11,19 +11,19 @@ use super::{boot::BootConfig, error::ConfigError, keys::Keys, words};
 use crate::args::MachineArgs;
 
 const OPTION: &str = "--firmware";
-/// The kernel's command line, unless `--cmdline` gives another.
+/// The kernel's command line without `--cmdline`.
 const DEFAULT_CMDLINE: &str = "console=ttyS0";
 
-/// The software that a machine starts with.
+/// The software with which a machine starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartConfig {
-    /// A kernel, which nvmm loads.
+    /// A kernel that nvmm loads.
     Kernel(KernelConfig),
-    /// Firmware, which loads the boot loader of a disk, or a kernel.
+    /// Firmware, which loads the boot loader on a disk, or a kernel.
     Firmware(FirmwareConfig),
 }
 
-/// `--kernel`, and what goes with it.
+/// `--kernel`, and the options that go with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelConfig {
     /// The kernel image.
@@ -37,17 +37,17 @@ pub struct KernelConfig {
 /// `--firmware` and `--boot`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirmwareConfig {
-    /// The firmware; none if the first disk tells which.
+    /// The firmware; none if the first disk decides.
     pub choice: Option<FirmwareChoice>,
-    /// The file that keeps UEFI's variables.
+    /// The file with UEFI's variables.
     pub vars: Option<PathBuf>,
-    /// The kernel that it loads, before it tries any device.
+    /// The kernel that it loads, instead of trying devices.
     pub kernel: Option<KernelConfig>,
     /// The devices that it starts from.
     pub boot: BootConfig,
 }
 
-/// The firmware that `--firmware` asks for.
+/// The firmware for which `--firmware` asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirmwareChoice {
     /// The host's SeaBIOS.
@@ -59,11 +59,11 @@ pub enum FirmwareChoice {
 }
 
 impl StartConfig {
-    /// Gives the options a meaning.
+    /// Parses the options.
     ///
     /// # Errors
     ///
-    /// A word that has none, options that contradict each other, or none that says what to start.
+    /// A value is invalid, options contradict each other, or nothing says what to start.
     pub(super) fn parse(args: &MachineArgs) -> Result<Self, ConfigError> {
         let only_with = |option, other| Err(ConfigError::OnlyWith { option, other });
         let kernel = args.kernel.as_ref().map(|path| KernelConfig {
@@ -91,7 +91,7 @@ impl StartConfig {
         Ok(Self::Firmware(FirmwareConfig { choice, vars: vars.flatten(), kernel, boot }))
     }
 
-    /// The devices that firmware starts from, if there is firmware.
+    /// The devices to start from, if there is firmware.
     #[must_use]
     pub fn boot(&self) -> Option<&BootConfig> {
         match self {
@@ -100,7 +100,7 @@ impl StartConfig {
         }
     }
 
-    /// The kernel, whoever loads it.
+    /// The kernel, whether nvmm or firmware loads it.
     #[must_use]
     pub fn kernel(&self) -> Option<&KernelConfig> {
         match self {
@@ -130,7 +130,7 @@ impl StartConfig {
     }
 }
 
-/// The firmware, and the file of its variables.
+/// Parses the firmware, and the file of its variables.
 fn firmware(given: &OsStr) -> Result<(FirmwareChoice, Option<PathBuf>), ConfigError> {
     let text = words::encode(given);
     let mut parts = text.split(',');

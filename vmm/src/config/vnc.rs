@@ -1,4 +1,4 @@
-//! `--display vnc=`: the place where viewers connect.
+//! `--display vnc=`: the VNC server's address.
 
 use std::{fmt, net::ToSocketAddrs, ops::RangeInclusive, path::PathBuf};
 
@@ -6,11 +6,11 @@ use devices::{chars::Address, printable::ToPrintable};
 
 use super::{keys::Keys, serial::path, words};
 
-/// The port of display 0.
+/// The TCP port of display 0.
 const FIRST_PORT: u16 = 5900;
 /// The last display.
 const LAST: u16 = u16::MAX - FIRST_PORT;
-/// The host, if none is given.
+/// The default host.
 const LOOPBACK: &str = "127.0.0.1";
 const SHAPE: &str = "give vnc=HOST:N, where N is the port less 5900, such as vnc=127.0.0.1:0 or vnc=[::1]:0, or vnc=unix:PATH";
 
@@ -19,26 +19,26 @@ const SHAPE: &str = "give vnc=HOST:N, where N is the port less 5900, such as vnc
 pub struct VncConfig {
     /// The place.
     pub place: VncPlace,
-    /// The file whose first line is the password, if one is asked for.
+    /// The file whose first line is the password, if there is one.
     pub password_file: Option<PathBuf>,
 }
 
-/// The place where viewers connect.
+/// The address of a VNC server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VncPlace {
-    /// The first of these displays that is free.
+    /// The first free one of these displays.
     Tcp {
         /// A name or an address.
         host: String,
-        /// Ports less 5900.
+        /// TCP ports, less 5900.
         displays: RangeInclusive<u16>,
     },
-    /// A path.
+    /// A unix socket's path.
     Unix(PathBuf),
 }
 
 impl VncConfig {
-    /// Takes what follows `vnc=`, and the keys behind it that are the server's.
+    /// Parses the text after `vnc=`, and the server's keys after it.
     pub(super) fn parse(place: &str, keys: &mut Keys<'_>) -> Result<Self, String> {
         let last = keys.value("to", "N")?;
         let place = match place.split_once(':') {
@@ -74,13 +74,13 @@ fn display(place: &str, last: Option<&str>) -> Result<VncPlace, String> {
 }
 
 impl VncPlace {
-    /// The address of a display of this host.
+    /// The address of a display on this host.
     #[must_use]
     pub fn address(host: &str, display: u16) -> Address {
         Address::Tcp { host: host.to_owned(), port: FIRST_PORT.saturating_add(display) }
     }
 
-    /// The addresses, in the order in which they are tried.
+    /// The addresses, in the order in which to try them.
     pub fn addresses(&self) -> impl Iterator<Item = Address> {
         let (displays, path) = match self {
             Self::Tcp { host, displays } => {
@@ -91,7 +91,7 @@ impl VncPlace {
         displays.into_iter().flatten().chain(path)
     }
 
-    /// Returns true if only users of this host can connect. A host without an address counts: it is refused later.
+    /// Returns true if only users of this host can connect. A host's name that has no address counts as local: it is refused later.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
@@ -102,7 +102,7 @@ impl VncPlace {
         }
     }
 
-    /// Displays behind the last one, for those who find it taken.
+    /// The displays after the last one, to suggest if it is in use.
     pub fn next(&self) -> impl Iterator<Item = (Self, Address)> {
         let (host, last) = match self {
             Self::Tcp { host, displays } => (host.as_str(), *displays.end()),
@@ -115,7 +115,7 @@ impl VncPlace {
     }
 }
 
-/// In nvmm's words.
+/// Writes nvmm's words for it.
 impl fmt::Display for VncPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

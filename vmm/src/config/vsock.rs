@@ -11,7 +11,7 @@ use super::{error::ConfigError, keys::Keys, words};
 
 const OPTION: &str = "--vsock";
 const KEYS: &str = "give cid=N, or cid=N,uds=PATH";
-/// `VMADDR_CID_HOST` and what is below it are not a guest's, nor is `VMADDR_CID_ANY`.
+/// The first and last addresses for guests: `VMADDR_CID_HOST` and those below are reserved, and so is `VMADDR_CID_ANY`.
 const FIRST_CID: u32 = 3;
 const LAST_CID: u32 = u32::MAX - 1;
 
@@ -25,11 +25,11 @@ pub struct VsockConfig {
 }
 
 impl VsockConfig {
-    /// Gives a `--vsock` a meaning.
+    /// Parses a `--vsock`.
     ///
     /// # Errors
     ///
-    /// A word that has none, or asks for what nvmm does not do yet.
+    /// The value is invalid, or asks for something that nvmm does not do.
     pub(super) fn parse(given: &OsStr) -> Result<Self, ConfigError> {
         parse(&words::encode(given)).map_err(|why| ConfigError::Keys {
             option: OPTION,

@@ -1,7 +1,7 @@
-//! Words of an option that can be any bytes, for a parser that takes text.
+//! Values of options that may contain any bytes, for parsers that take text.
 //!
-//! A path need not be UTF-8, and can have commas in it, which QEMU's words double (`,,`). Such bytes are parsed as
-//! characters at the end of Unicode's private use, and become bytes again in the values that are names.
+//! A path need not be UTF-8, and may contain commas, which are doubled (`,,`) as in QEMU. Such bytes are parsed as characters at the end of
+//! Unicode's private use area, and become bytes again in values that are names.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -9,10 +9,10 @@ use std::{
     str::FromStr,
 };
 
-/// The character that stands for byte 0.
+/// The character that represents byte 0.
 const FIRST: u32 = 0x10_ff00;
 
-/// The text to parse for what was given.
+/// Encodes a given value as text for parsers.
 pub(crate) fn encode(given: &OsStr) -> String {
     let mut text = String::new();
     for chunk in given.as_bytes().utf8_chunks() {
@@ -31,7 +31,7 @@ pub(crate) fn encode(given: &OsStr) -> String {
     text
 }
 
-/// The bytes that text stands for, a part of what [`encode`] made.
+/// Decodes a part of the text that [`encode`] made.
 pub(crate) fn decode(text: &str) -> OsString {
     let mut bytes = Vec::new();
     for c in text.chars() {
@@ -43,14 +43,14 @@ pub(crate) fn decode(text: &str) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// The text for what was given as a whole, whose commas separate nothing.
+/// Encodes a value as a whole, in which commas separate nothing.
 pub(crate) fn whole(given: &OsStr) -> String {
     let doubled: Vec<_> =
         given.as_bytes().iter().flat_map(|&byte| vec![byte; 1 + usize::from(byte == b',')]).collect();
     encode(OsStr::from_bytes(&doubled))
 }
 
-/// The words that text stands for, with commas doubled that separate nothing: what [`encode`] makes `text` of.
+/// Writes text as a part of an option, in which commas that separate nothing are doubled: [`encode`] turns it into `text` again.
 pub(crate) fn escaped(text: &str) -> OsString {
     let comma = stand_in(b',');
     let mut bytes = Vec::new();
@@ -62,7 +62,7 @@ pub(crate) fn escaped(text: &str) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// The number that a text of digits is, without a sign, if a `T` can be that.
+/// Parses a text of digits, without a sign, as a `T`.
 pub(crate) fn number<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::source::{HostArgs, recorded};
 
-/// The name of the host that nvmm runs on, beside the files of others.
+/// The name for the host that nvmm runs on, beside the files of others.
 const THIS_HOST: &str = "host";
 
 /// The CPU, and the hosts that can give it.
@@ -30,7 +30,7 @@ pub(super) struct Report {
     physical_address_bits: u32,
     features: Vec<&'static str>,
     hosts: Vec<Host>,
-    /// The features that some of the hosts have and the CPU has not.
+    /// The features that some of the hosts have and the CPU lacks.
     left_out: Vec<Left>,
 }
 
@@ -39,19 +39,19 @@ pub(super) struct Report {
 struct Host {
     name: String,
     brand: String,
-    /// The model that host-model starts from there.
+    /// The model that host-model starts from on that host.
     host_model: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 struct Left {
     feature: &'static str,
-    /// The hosts that lack it. None: it can't be kept when a guest moves.
+    /// The hosts that lack it. If empty: it can't be kept when a guest moves.
     lacking: Vec<String>,
 }
 
 impl Report {
-    /// Reads the hosts of `files`, and finds what they share.
+    /// Reads the hosts in `files`, and finds what they have in common.
     pub(super) fn new(files: &[PathBuf], this: &HostArgs) -> anyhow::Result<Self> {
         let host = |path: &PathBuf| {
             let cpu = if path == Path::new(THIS_HOST) { this.open()? } else { recorded(path)? };
@@ -75,7 +75,7 @@ impl Report {
         })
     }
 
-    /// The value for `--cpu`, in a line.
+    /// The value for `--cpu` on a line.
     pub(super) fn text(&self) -> String {
         format!("{}\n", self.cpu)
     }

@@ -1,4 +1,4 @@
-//! Leaves of CPUID, bit by bit: which are features, which are numbers, and which have no name.
+//! Decodes leaves of CPUID, bit by bit: features, numbers, and bits without a name.
 
 use arch::cpu::{
     cpuid::{Cpuid, Leaf, Register},
@@ -7,19 +7,19 @@ use arch::cpu::{
 
 use super::{fact::Fact, fields::FIELDS, groups};
 
-/// A leaf, taken apart. Each bit is in one of the three.
+/// A decoded leaf. Each bit is in one of the three.
 #[derive(Clone, Debug)]
 pub(super) struct Decoded {
-    /// Its fields besides features.
+    /// Its fields that are no features.
     pub(super) facts: Vec<Fact>,
-    /// The features that have a bit in it, whether set or not.
+    /// The features with a bit in it, whether set or not.
     pub(super) features: Vec<(Register, u32, FeatureId)>,
-    /// The bits that are left, by register.
+    /// The remaining bits, by register.
     pub(super) rest: [u32; 4],
 }
 
 impl Decoded {
-    /// Takes a leaf apart.
+    /// Decodes a leaf.
     pub(super) fn new(cpuid: &Cpuid, leaf: Leaf) -> Self {
         let registers = cpuid.get(leaf);
         let mut facts: Vec<_> = groups::fact(cpuid, leaf).into_iter().collect();

@@ -1,8 +1,8 @@
-//! The MAC address of a network device whose user gives none.
+//! The MAC address of a network device for which the user gives none.
 //!
-//! It should be the same each time the machine starts, since leases and names of interfaces hang on it, and never that of another machine
-//! on the same network. Two machines of one UUID are the user's mistake. A disk that is written to is locked, so that two machines
-//! that run can't have the same one.
+//! It should be the same each time the machine starts, since leases and interface names depend on it, and never that of another machine on
+//! the same network. Two machines with one UUID are the user's mistake. A disk that is written to is locked, so two running machines can't
+//! have the same one.
 
 use std::{
     fs, io,
@@ -24,7 +24,8 @@ use crate::{
 /// machine-id(5).
 const MACHINE_ID: &str = "/etc/machine-id";
 
-/// Returns the address that a device always has, in a machine that alone writes to `own_disk`; none if nothing tells the machine from others.
+/// Returns the permanent address of a device, in a machine that alone writes to `own_disk`; none if nothing distinguishes the machine from
+/// others.
 pub(super) fn lasting(config: &NetConfig, own_disk: Option<&Path>) -> Option<MacAddress> {
     match config.mac {
         NetMac::Given(mac) | NetMac::Uuid(mac) => Some(mac),
@@ -35,13 +36,13 @@ pub(super) fn lasting(config: &NetConfig, own_disk: Option<&Path>) -> Option<Mac
     }
 }
 
-/// Returns an address that no other device has.
+/// Returns a new random address.
 pub(super) fn any() -> MacAddress {
     MacAddress::local(new_uuid().as_u64_pair().1)
 }
 
-/// The machine that writes to `disk` on a host of this id: a file by its name and its inode, as that of another file can be reused, and
-/// a file of the same name may be on another file system; a block device by its name.
+/// Identifies the machine that writes to `disk` on the host with this id: a file is identified by its name and its inode, as the inode of a
+/// deleted file can be reused, and a file of the same name may be on another file system; a block device by its name.
 fn machine(host: &Uuid, disk: &Path) -> io::Result<Uuid> {
     let metadata = fs::metadata(disk)?;
     let inode = if metadata.file_type().is_block_device() { 0 } else { metadata.ino() };

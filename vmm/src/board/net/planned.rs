@@ -11,7 +11,7 @@ use vm_memory::VolatileSlice;
 
 use crate::config::NetConfig;
 
-/// A place on the host that is not opened.
+/// A host's side that is not opened.
 #[derive(Debug)]
 pub(super) struct Planned {
     name: String,
@@ -19,7 +19,7 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    /// The place that a device would have.
+    /// The host's side that a device would have.
     pub(super) fn of(config: &NetConfig) -> Arc<dyn Network> {
         Arc::new(Self { name: config.host.to_string(), ports: config.queues })
     }
@@ -59,7 +59,7 @@ impl Network for Planned {
     }
 }
 
-/// No frame comes or goes.
+/// No frames come or go.
 impl Port for Planned {
     fn descriptor(&self) -> RawFd {
         -1

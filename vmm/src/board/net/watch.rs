@@ -1,4 +1,4 @@
-//! News of the host's side of a network device: that it is gone.
+//! Watches the host's side of a network device, which may disappear.
 
 use std::{
     os::fd::{AsRawFd, RawFd},
@@ -10,7 +10,7 @@ use event_manager::{EventSet, Events};
 
 use crate::source::{Command, Request, Source};
 
-/// Listens for the end of a network device's host's side, whatever its driver does meanwhile.
+/// Notices the end of a network device's host's side, whatever its driver does.
 #[derive(Debug)]
 pub(super) struct Watch {
     host: Arc<dyn Network>,

@@ -1,5 +1,5 @@
-//! Kernels from which a guest that nests is known to reach the host. Never a failure: whether a distribution has put the fix into
-//! an older version can't be seen from here.
+//! Kernels with known flaws through which a nesting guest can reach the host. Never a failure: a distribution may have fixed an older
+//! version, which can't be seen from here.
 
 use arch::cpu::nesting::Virtualization;
 
@@ -10,22 +10,22 @@ use super::{
 };
 use crate::check::{facts::Facts, report::Finding};
 
-/// A flaw of KVM that nesting lets a guest use.
+/// A flaw of KVM that a guest can use if it can nest.
 struct Advisory {
     id: &'static str,
     about: &'static str,
-    /// Only with this kind of virtualization.
+    /// The kind of virtualization that has the flaw, if only one has.
     kind: Option<Virtualization>,
-    /// The first version with it.
+    /// The first version with the flaw.
     since: Version,
-    /// The first of each stable series without it. A series that isn't here never got the fix.
+    /// The first version of each stable series without it. A series that is not listed never got the fix.
     fixed: &'static [Version],
     /// The first of Linus' own versions without it.
     mainline: Version,
     source: &'static str,
 }
 
-/// Versions are those of the CVE records, for 2021 those of the stable series' changelogs.
+/// The flaws, with the versions of the CVE records; those of 2021 with the versions of the stable series' changelogs.
 const ADVISORIES: [Advisory; 6] = [
     Advisory {
         id: "advisory.CVE-2026-64562",

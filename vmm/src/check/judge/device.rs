@@ -1,4 +1,4 @@
-//! The device node, and the module behind it.
+//! Judges the device node, and the module behind it.
 
 use arch::cpu::nesting::Virtualization;
 
@@ -50,12 +50,12 @@ fn device(facts: &Facts) -> Finding {
     }
 }
 
-/// A module serves KVM on this machine, and this container has no node for it.
+/// Returns whether a module serves KVM on this machine, but this container has no node for it.
 pub(super) fn withheld(facts: &Facts) -> bool {
     facts.container.is_some() && facts.device.errno == Some(libc::ENOENT) && !vendor_modules(facts).is_empty()
 }
 
-/// Those of kvm_intel and kvm_amd that are in the kernel.
+/// Those of kvm_intel and kvm_amd that are loaded or built in.
 fn vendor_modules(facts: &Facts) -> Vec<&'static str> {
     ["kvm_intel", "kvm_amd"].into_iter().filter(|module| facts.modules.contains_key(*module)).collect()
 }
@@ -126,7 +126,7 @@ fn no_access(facts: &Facts) -> Finding {
     system::open_to_users(facts, barred)
 }
 
-/// The module that serves KVM.
+/// The finding about the module that serves KVM.
 fn served_by(facts: &Facts) -> Option<Finding> {
     facts.kvm.as_ref()?;
     let vendor = vendor_modules(facts);
@@ -150,14 +150,14 @@ fn served_by(facts: &Facts) -> Option<Finding> {
     })
 }
 
-/// The difference in a guest's TSC rate from which on KVM scales it, in millionths: `kvm.tsc_tolerance_ppm`.
+/// The difference of a guest's TSC rate from which KVM scales it, in millionths: `kvm.tsc_tolerance_ppm`.
 const TOLERANCE: u64 = 250;
 
-/// Guests whose TSC has another rate than the host's, on a CPU that can't scale it.
+/// Finds guests whose TSC has another rate than the host's, on a CPU that can't scale it.
 ///
-/// KVM keeps the rate from when it was loaded. If that was before the kernel had measured it well, a new vCPU's rate can't
-/// be set, which only the kernel's log tells ("user requested TSC rate below hardware speed"): the guest's TSC and its
-/// deadline timers stop making sense, and it stalls now and then.
+/// KVM keeps the rate from when it was loaded. If the kernel had not measured it well by then, a new vCPU's rate can't be set, which only
+/// the kernel's log shows ("user requested TSC rate below hardware speed"): the guest's TSC and its deadline timers are wrong, and it
+/// stalls from time to time.
 fn tsc(facts: &Facts) -> Option<Finding> {
     let rates = facts.kvm.as_ref()?.tsc?;
     let (guest, host) = (u64::from(rates.guest_khz), u64::from(rates.host_khz));

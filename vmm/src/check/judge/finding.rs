@@ -1,4 +1,4 @@
-//! Findings by how bad they are.
+//! Makes findings by severity.
 
 use crate::check::report::{Finding, Severity};
 

@@ -1,10 +1,10 @@
-//! The kind of virtualization that a host has, of the two.
+//! The kind of virtualization of a host.
 
 use arch::cpu::nesting::Virtualization;
 
 use crate::check::facts::Facts;
 
-/// The kind of virtualization that the processor has or had, and with it the module for it.
+/// The kind of virtualization that the processor has, or would have, which decides on the module.
 pub(super) fn kind(facts: &Facts) -> Option<Virtualization> {
     let loaded = |kind: Virtualization| facts.modules.contains_key(kind.module());
     let cpu = &facts.cpu;

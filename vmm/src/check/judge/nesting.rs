@@ -1,4 +1,4 @@
-//! KVM's nesting: its parameter, its offer, and the proof.
+//! Judges KVM's nesting: its parameter, its offer, and the proof.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// The module's parameter `nested`. It is a bool in some kernels and a number in others; absent is neither on nor off.
+/// The module's parameter `nested`, which is a bool in some kernels and a number in others; none if it is missing.
 pub(super) fn parameter(facts: &Facts) -> Option<bool> {
     on(facts.parameter(kind(facts)?.module(), "nested")?)
 }
@@ -62,7 +62,7 @@ fn switch(facts: &Facts) -> Option<Finding> {
     })
 }
 
-/// KVM's offer for a guest's CPU: CPUID's bit, and the leaf or the MSRs that describe it.
+/// The finding about KVM's offer for a guest's CPU: CPUID's bit, and the leaf or the MSRs that describe it.
 fn offer(offered: &Offered) -> Finding {
     let described = offered.vmx_msrs.len();
     match (offered.vmx, offered.svm) {
@@ -82,7 +82,7 @@ fn offer(offered: &Offered) -> Finding {
     }
 }
 
-/// Answers that don't fit together.
+/// The finding about contradicting answers.
 fn disagreement(facts: &Facts, offered: &Offered) -> Option<Finding> {
     let bit = offered.vmx || offered.svm;
     let found = match (parameter(facts), bit, &facts.proof) {
@@ -96,7 +96,7 @@ fn disagreement(facts: &Facts, offered: &Offered) -> Option<Finding> {
     Some(warning("nesting.disagreement", found))
 }
 
-/// The features that make nested guests fast, as level 1 will see them.
+/// The findings about features that make nested guests fast, as L1 will see them.
 fn features(facts: &Facts, offered: &Offered) -> Vec<Finding> {
     let (names, paging, module) = if offered.vmx {
         let msrs: BTreeMap<u32, u64> = offered
@@ -130,7 +130,7 @@ fn features(facts: &Facts, offered: &Offered) -> Vec<Finding> {
     findings
 }
 
-/// As QEMU spells them.
+/// Names of features, spelled as in QEMU.
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names.map(|name| name.to_ascii_lowercase().replace('_', "-")).collect()
 }

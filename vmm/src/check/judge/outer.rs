@@ -1,4 +1,4 @@
-//! The level: whether this machine is a guest, whose, and which switch of the outer hypervisor gives it VMX or SVM.
+//! Judges the level: whether this machine is a guest, of which hypervisor, and which setting there gives it VMX or SVM.
 
 use super::{finding::info, system};
 use crate::{
@@ -10,27 +10,27 @@ use crate::{
 struct Outer {
     /// Its name.
     name: &'static str,
-    /// Returns if the names of the firmware or of the kernel show this hypervisor.
+    /// Returns whether the names in the firmware or the kernel are those of this hypervisor.
     named: fn(&Facts) -> bool,
-    /// Its signature in CPUID, if it is not the one of another on this list.
+    /// Its signature in CPUID, unless another hypervisor on this list has the same.
     signature: Option<&'static str>,
-    /// The remedy there.
+    /// The settings there that help.
     switches: &'static [Switch],
 }
 
-/// A remedy, and the commands or lines for it.
+/// A setting, and the commands or lines for it.
 type Switch = (&'static str, &'static [&'static str]);
 
-/// Hyper-V's firmware has this for a vendor.
+/// The vendor in Hyper-V's firmware.
 const MICROSOFT: &str = "Microsoft Corporation";
-/// Azure writes this into every machine's asset tag.
+/// The asset tag of all machines in Azure.
 const AZURE_TAG: &str = "7783-7084-3265-9085-8269-3286-77";
 
-/// Vendors whose virtual machines run on KVM, as the firmware names them.
+/// Vendors in the firmware of virtual machines that run on KVM.
 const KVM_VENDORS: [&str; 5] = ["QEMU", "Red Hat", "oVirt", "KubeVirt", "Nutanix"];
 
-/// In order of belief. Names come before signatures, since KVM, Xen and others show Hyper-V's signature to guests that
-/// are to see Hyper-V's interface. Clouds come before the hypervisors below them: the switch is the cloud's.
+/// The hypervisors, the most certain first. Names come before signatures, since KVM, Xen and others can show Hyper-V's signature to guests
+/// that should see Hyper-V's interface. Clouds come before the hypervisors that they use, since the setting is the cloud's.
 const OUTERS: [Outer; 11] = [
     Outer {
         name: "Amazon EC2",
@@ -116,7 +116,7 @@ const OUTERS: [Outer; 11] = [
     },
     Outer {
         name: "KVM",
-        // QEMU has the same firmware where it emulates.
+        // QEMU has the same firmware when it emulates.
         named: |facts| KVM_VENDORS.contains(&facts.dmi("sys_vendor")) && facts.signed(HYPER_V),
         signature: Some(KVM),
         switches: &[
@@ -152,7 +152,7 @@ const OUTERS: [Outer; 11] = [
     },
 ];
 
-/// The sign that it is there, beside its name.
+/// A hypervisor without a known name.
 const UNKNOWN: Outer = Outer {
     name: "an unknown hypervisor",
     named: |_| false,
@@ -166,7 +166,7 @@ const KVM_NESTED: Switch = (
 );
 
 fn outer(facts: &Facts) -> Option<&'static Outer> {
-    // A bare-metal instance has the cloud's firmware, and no hypervisor.
+    // A bare-metal instance has the cloud's firmware but no hypervisor.
     let bare = facts.cpu.hypervisor.is_empty() && !facts.flag("hypervisor");
     let metal =
         facts.dmi("product_name").ends_with(".metal") || facts.dmi("product_name").contains(".metal-");
@@ -180,7 +180,7 @@ fn outer(facts: &Facts) -> Option<&'static Outer> {
     named.or_else(signed).or(any.then_some(&UNKNOWN))
 }
 
-/// Returns whether a signature tells whose guest this is. Hyper-V's does so only where no firmware contradicts it.
+/// Returns whether a signature identifies the hypervisor. Hyper-V's does so only if no firmware contradicts it.
 fn signed(facts: &Facts, signature: &str) -> bool {
     let others = signature == HYPER_V && !matches!(facts.dmi("sys_vendor"), "" | MICROSOFT);
     facts.signed(signature) && !others
@@ -191,7 +191,7 @@ pub(super) fn is_guest(facts: &Facts) -> bool {
     outer(facts).is_some()
 }
 
-/// The hypervisor or cloud that this machine runs in.
+/// The finding about the hypervisor or cloud that this machine runs in.
 pub(super) fn level(facts: &Facts) -> Finding {
     let Some(outer) = outer(facts) else {
         return info("level.host", "no hypervisor shows below this machine: level 0");
@@ -203,7 +203,7 @@ pub(super) fn level(facts: &Facts) -> Finding {
     info("level.guest", format!("this machine is a guest of {}{product}", outer.name))
 }
 
-/// Adds the outer hypervisor's switches.
+/// Adds the outer hypervisor's settings to a finding.
 pub(super) fn switch(facts: &Facts, finding: Finding) -> Finding {
     let switches = outer(facts).map_or(&[][..], |outer| outer.switches);
     switches.iter().fold(finding, |finding, (what, commands)| finding.fix(*what, commands.iter().copied()))

@@ -1,4 +1,4 @@
-//! The processor, the firmware, and the version of Linux.
+//! Judges the processor, the firmware, and the version of Linux.
 
 use arch::cpu::{
     msr::{FEATURE_CONTROL, FEATURE_CONTROL_LOCKED, FEATURE_CONTROL_VMX_OUTSIDE_SMX},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::check::{facts::Facts, gather::VM_CR, report::Finding};
 
-/// A version of Linux: `6.1.177`.
+/// A version of Linux, such as `6.1.177`.
 pub(super) type Version = (u32, u32, u32);
 
 /// APM 2, "VM_CR MSR (C001_0114h)": SVM is off.
@@ -22,19 +22,19 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     vec![virtualization(facts), linux(facts)]
 }
 
-/// Returns whether the firmware, or an outer hypervisor in its place, switched virtualization off.
+/// Returns whether the firmware, or an outer hypervisor in its place, has disabled virtualization.
 fn locked_off(facts: &Facts) -> bool {
     let control = facts.msr(FEATURE_CONTROL);
     let vmx_locked = control.is_some_and(|value| {
         value & FEATURE_CONTROL_LOCKED != 0 && value & FEATURE_CONTROL_VMX_OUTSIDE_SMX == 0
     });
     let svm_off = facts.msr(VM_CR).is_some_and(|value| value & VM_CR_SVMDIS != 0);
-    // Linux hides the flag of a feature that it found switched off, and CPUID goes on showing the bit.
+    // Linux hides the flag of a feature that is disabled, although CPUID still shows the bit.
     let hidden = |bit: bool, flag: &str| bit && !facts.flag(flag);
     facts.cpu.vmx && (vmx_locked || hidden(true, "vmx")) || facts.cpu.svm && (svm_off || hidden(true, "svm"))
 }
 
-/// Returns whether the processor has VMX or SVM, and may use it.
+/// Returns whether the processor has VMX or SVM, and it is not disabled.
 pub(super) fn usable(facts: &Facts) -> bool {
     (facts.flag("vmx") || facts.flag("svm")) && !locked_off(facts)
 }
@@ -99,7 +99,7 @@ fn linux(facts: &Facts) -> Finding {
     }
 }
 
-/// The version that a kernel was made from. Debian's release has only its first two numbers, and its build all of them: `Debian 6.1.192-1`.
+/// The upstream version of a kernel. Debian's release has only its first two numbers, and its build has all of them: `Debian 6.1.192-1`.
 pub(super) fn version(release: &str, build: &str) -> Option<Version> {
     let debian = build.split_once("Debian ").and_then(|(_, text)| parse(text));
     debian.or_else(|| parse(release))

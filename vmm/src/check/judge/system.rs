@@ -1,19 +1,19 @@
-//! The system whose settings a way out has to change: where its kernel's parameters are, and its modules' options.
+//! The kind of system, on which it depends how the parameters of the kernel and its modules are set.
 
 use crate::check::{facts::Facts, report::Finding};
 
-/// Systems that keep these settings in different places.
+/// Kinds of systems, which keep these settings in different places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum System {
-    /// Windows starts the kernel, by `.wslconfig`; there is no boot loader.
+    /// Windows starts the kernel, with `.wslconfig`; there is no boot loader.
     Wsl,
-    /// All is made from configuration.nix; what else is written is gone, or has no effect.
+    /// Everything is made from configuration.nix; other changes are lost, or have no effect.
     NixOs,
-    /// The system's image holds the boot loader's files; rpm-ostree keeps the parameters.
+    /// The system's image contains the boot loader's files; rpm-ostree keeps the parameters.
     Ostree,
-    /// Boot Loader Specification entries, which grubby edits: Fedora, RHEL and what is made from them.
+    /// Boot Loader Specification entries, which grubby edits: Fedora, RHEL and their relatives.
     Fedora,
-    /// GRUB, by /etc/default/grub: Debian, Ubuntu and others.
+    /// GRUB, with /etc/default/grub: Debian, Ubuntu and others.
     Grub,
 }
 
@@ -22,7 +22,7 @@ impl System {
         if is_wsl(facts) {
             Self::Wsl
         } else if facts.container.is_some() {
-            // The distribution here is the container's image, and the host is anything: mostly this.
+            // In a container, the distribution is that of the image. The host may be any; mostly it is this kind.
             Self::Grub
         } else if facts.os("ID").any(|id| id == "nixos") {
             Self::NixOs
@@ -45,12 +45,12 @@ const WSLCONFIG: &str = "in %UserProfile%\\.wslconfig have these lines, then run
 const NIX: &str = "configuration.nix";
 const REBUILD: &str = "sudo nixos-rebuild switch";
 
-/// `what`, or where to do it if this is a container, which has its host's kernel.
+/// Returns `what`; in a container, adds that it has to be done on the host, whose kernel this is.
 fn on_host(facts: &Facts, what: String) -> String {
     if facts.container.is_some() { format!("On the host of this container: {what}") } else { what }
 }
 
-/// The remedy that sets a module's parameter, now and for good: `nested=1`.
+/// Adds the remedy that sets a module's parameter, such as `nested=1`, now and permanently.
 pub(super) fn set(facts: &Facts, finding: Finding, module: &str, setting: &str) -> Finding {
     let name = setting.split('=').next().unwrap_or_default();
     let overrides = [module, &module.replace('_', "-")].map(|module| format!("{module}.{name}="));
@@ -67,7 +67,7 @@ pub(super) fn set(facts: &Facts, finding: Finding, module: &str, setting: &str) 
         [format!("sudo modprobe -r {module}"), format!("sudo modprobe {module} {setting}")],
     );
     match System::of(facts) {
-        // modprobe takes modules' parameters from the kernel's command line too, whoever calls it there.
+        // modprobe also reads modules' parameters from the kernel's command line.
         System::Wsl => finding.fix(
             format!("Keep it so: {WSLCONFIG}"),
             ["[wsl2]".to_owned(), format!("kernelCommandLine={module}.{setting}")],
@@ -83,7 +83,7 @@ pub(super) fn set(facts: &Facts, finding: Finding, module: &str, setting: &str) 
     }
 }
 
-/// The remedy that loads a module again. If it can't be, a kernel parameter has to help: `setting` of `of`.
+/// Adds the remedy that reloads a module. If it can't be reloaded, a kernel parameter is needed: `setting` of `of`.
 pub(super) fn reload(facts: &Facts, finding: Finding, module: &str, of: &str, setting: &str) -> Finding {
     if builtin(facts, module) {
         return boot(facts, finding, of, setting, None);
@@ -94,12 +94,13 @@ pub(super) fn reload(facts: &Facts, finding: Finding, module: &str, of: &str, se
     )
 }
 
-/// Returns whether a module is a part of the kernel, and can't be loaded again.
+/// Returns whether a module is built into the kernel and can't be reloaded.
 fn builtin(facts: &Facts, module: &str) -> bool {
     facts.modules.get(module).is_some_and(|module| module.builtin) || facts.builtin.contains(module)
 }
 
-/// Sets a parameter of what is built in: only the kernel's command line can. `given` is the word that sets it otherwise.
+/// Adds the remedy that sets a parameter of a built-in module, on the kernel's command line. `given` is a word there that sets it
+/// otherwise.
 fn boot(facts: &Facts, finding: Finding, module: &str, setting: &str, given: Option<&str>) -> Finding {
     let word = format!("{module}.{setting}");
     let system = System::of(facts);
@@ -144,7 +145,7 @@ fn boot(facts: &Facts, finding: Finding, module: &str, setting: &str, given: Opt
     }
 }
 
-/// Takes a word off the kernel's command line.
+/// Adds the remedy that removes a word from the kernel's command line.
 fn without(facts: &Facts, finding: Finding, word: &str) -> Finding {
     let what = on_host(facts, format!("The kernel's command line has {word}: take it away first"));
     match System::of(facts) {
@@ -163,7 +164,7 @@ fn without(facts: &Facts, finding: Finding, word: &str) -> Finding {
     }
 }
 
-/// The remedy that loads a module, now and at every boot.
+/// Adds the remedy that loads a module, now and at every boot.
 pub(super) fn load(facts: &Facts, finding: Finding, module: &str) -> Finding {
     let now = on_host(facts, "Load it now".to_owned());
     let finding = finding.fix(now, [format!("sudo modprobe {module}")]);
@@ -181,7 +182,7 @@ pub(super) fn load(facts: &Facts, finding: Finding, module: &str) -> Finding {
     }
 }
 
-/// The remedy for a kernel without KVM.
+/// Adds the remedy for a kernel without KVM.
 pub(super) fn kernel_with_kvm(facts: &Facts, finding: Finding) -> Finding {
     match System::of(facts) {
         System::Wsl => finding.fix(
@@ -204,7 +205,7 @@ pub(super) fn kernel_with_kvm(facts: &Facts, finding: Finding) -> Finding {
     }
 }
 
-/// The remedies that open KVM's node to more than root: by its group, and to everyone.
+/// Adds the remedies that open KVM's node to more users than root: to its group, and to everyone.
 pub(super) fn open_to_users(facts: &Facts, finding: Finding) -> Finding {
     const RULE: &str = r#"KERNEL=="kvm", GROUP="kvm", MODE="0666", OPTIONS+="static_node=kvm""#;
     let path = &facts.device.path;

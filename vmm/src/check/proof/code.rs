@@ -1,4 +1,4 @@
-//! The code of the tiny guest that enters VMX or SVM operation, and the tables that it runs on.
+//! The code of the tiny guest that enters VMX or SVM operation, with its tables.
 #![expect(unsafe_code, reason = "assembles the guest's code into this program")]
 
 use std::{arch::global_asm, slice};
@@ -8,7 +8,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 /// Bytes of guest memory that it needs.
 pub(super) const MEMORY: usize = 2 << 20;
-/// The port that it writes to when it is done.
+/// The port to which it writes when it is done.
 pub(super) const DONE: u16 = 0xf4;
 
 /// The address of its code.
@@ -26,17 +26,17 @@ const INNER: u64 = 0x10_5000;
 
 /// The pseudo-descriptor for LIDT, behind the outcome.
 const IDTR: u64 = OUTCOME + 32;
-/// `__BOOT_CS`, which is what the tables at entry have.
+/// `__BOOT_CS`, the code selector in the tables at entry.
 const CODE_SELECTOR: u16 = 0x10;
-/// Exceptions of the processor.
+/// The number of the processor's exceptions.
 const VECTORS: u64 = 32;
-/// Bytes of an exception's entry in the code.
+/// Bytes of code for each exception's entry.
 const STUB: u64 = 8;
 
-/// The guest's progress: the number that it leaves before each step.
+/// The guest's progress, which it records before each step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// The step that it was at: 1, 2, 3, or 4 after the last one.
+    /// The step that it had reached: 1, 2, 3, or 4 after the last one.
     pub(super) step: u64,
     /// The exception that ended it.
     pub(super) vector: Option<u8>,
@@ -44,7 +44,7 @@ pub(super) struct Outcome {
     pub(super) exit_code: u64,
 }
 
-// Each exception's entry takes its vector to AL. The outcome is at RBX: step, vector + 1, exit code, operand of VMXON.
+// Each exception's entry puts its vector into AL. The outcome is at RBX: step, vector + 1, exit code, operand of VMXON.
 global_asm!(
     ".pushsection .rodata.nvmm_proof, \"a\"",
     ".balign 8",
@@ -123,7 +123,7 @@ unsafe extern "C" {
     safe static nvmm_proof_end: u8;
 }
 
-/// Writes all that the guest needs; the value is the address of its first instruction.
+/// Writes everything that the guest needs. Returns the address of its first instruction.
 pub(super) fn write(memory: &GuestRam, kind: Virtualization) -> Result<u64, GuestMemoryError> {
     let start = &raw const nvmm_proof_code;
     let len = (&raw const nvmm_proof_end).addr() - start.addr();
@@ -146,7 +146,7 @@ pub(super) fn write(memory: &GuestRam, kind: Virtualization) -> Result<u64, Gues
     Ok(CODE + u64::try_from(entry.addr() - start.addr()).unwrap_or_default())
 }
 
-/// Reads what the guest left.
+/// Reads the outcome that the guest left.
 pub(super) fn outcome(memory: &GuestRam) -> Result<Outcome, GuestMemoryError> {
     let read = |offset| memory.read_obj::<u64>(GuestAddress(OUTCOME + offset));
     let vector = read(8)?.checked_sub(1).and_then(|vector| u8::try_from(vector).ok());

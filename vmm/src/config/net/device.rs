@@ -8,10 +8,10 @@ use devices::{
 };
 use uuid::Uuid;
 
-/// A network device as it was asked for.
+/// The options of a network device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetConfig {
-    /// Its number among those of the machine: the first is 0.
+    /// Its number among the machine's network devices, from 0 on.
     pub number: usize,
     /// Its name in messages and on the control socket: its id, or `net` and its number.
     pub name: String,
@@ -19,22 +19,22 @@ pub struct NetConfig {
     pub host: NetHost,
     /// Its MAC address.
     pub mac: NetMac,
-    /// The MTU that the guest is told.
+    /// The MTU for the guest.
     pub mtu: Option<u16>,
-    /// How many pairs of queues it has.
+    /// The number of its queue pairs.
     pub queues: u16,
-    /// The kernel's vhost-net moves the frames.
+    /// Whether the kernel's vhost-net moves the frames.
     pub vhost: Vhost,
-    /// Checksums and segments may be left to the other side.
+    /// Offer checksum and segmentation offloads.
     pub offload: bool,
-    /// Drivers from before virtio 1.0 can use it, too.
+    /// Drivers from before virtio 1.0 can use it as well.
     pub legacy: bool,
 }
 
 /// The host's side of a network device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NetHost {
-    /// A tap of this name, which is made if there is none; without a name, a new one.
+    /// A tap with this name, which is made if it doesn't exist; without a name, a new one.
     Tap(Option<InterfaceName>),
     /// Open taps, one for each pair of queues.
     Descriptors(Vec<RawFd>),
@@ -42,22 +42,22 @@ pub enum NetHost {
     Bridge {
         /// The bridge.
         name: InterfaceName,
-        /// QEMU's program that makes the tap where this user has no right to; by default the one that is installed.
+        /// QEMU's program that makes the tap if this user has no permission; by default the installed one.
         helper: Option<PathBuf>,
     },
-    /// passt, without any right on the host, with these ports of the host that lead to the guest.
+    /// passt, which needs no privileges, with these ports of the host forwarded to the guest.
     User(Vec<Forward>),
 }
 
 /// The mover of frames between a network device and its tap: the kernel, or nvmm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vhost {
-    /// The kernel's vhost-net where it can be used, else nvmm.
+    /// vhost-net if it can be used, else nvmm.
     #[default]
     Auto,
-    /// vhost-net, or nvmm does not start.
+    /// vhost-net; without it, nvmm refuses to start.
     On,
-    /// nvmm.
+    /// nvmm itself.
     Off,
 }
 
@@ -66,15 +66,15 @@ pub enum Vhost {
 pub enum NetMac {
     /// The user gave it.
     Given(MacAddress),
-    /// It is made of the machine's UUID.
+    /// It is derived from the machine's UUID.
     Uuid(MacAddress),
-    /// It is made of a disk that no other machine uses meanwhile. Without one, nothing tells this machine from another one with the same
-    /// command line, and it is any address.
+    /// It is derived from a disk that no other machine uses at the same time. Without such a disk, nothing distinguishes this machine from
+    /// another one with the same command line, and the address is random.
     Disk,
 }
 
 impl NetConfig {
-    /// The address that it always has in the machine that `machine` stands for.
+    /// Its permanent address in the machine with the identity `machine`.
     pub(crate) fn address_in(&self, machine: &Uuid) -> MacAddress {
         NetMac::in_machine(machine, self.number)
     }
@@ -88,7 +88,7 @@ impl NetMac {
     }
 }
 
-/// In nvmm's words.
+/// Writes nvmm's words for it.
 impl fmt::Display for NetHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! The network devices of a machine beside each other.
+//! Conflicts between the network devices of a machine.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use devices::net::Forward;
 
 use super::device::{NetConfig, NetHost, NetMac};
 
-/// Refuses what two devices can't both have. Returns the number of the second one, and the reason.
+/// Refuses settings that two devices can't share. Returns the number of the second one, and the reason.
 pub(super) fn check(devices: &[NetConfig]) -> Result<(), (usize, String)> {
     for (at, device) in devices.iter().enumerate() {
         for earlier in &devices[..at] {
@@ -37,7 +37,7 @@ fn clash(earlier: &NetConfig, device: &NetConfig) -> Option<String> {
         return Some(format!("another network device has the address {ours}; give each its own"));
     }
     match (&earlier.host, &device.host) {
-        // With %d in it, it is the pattern of many names.
+        // A name with %d is a pattern for many names.
         (NetHost::Tap(Some(theirs)), NetHost::Tap(Some(ours)))
             if theirs == ours && !ours.as_str().contains('%') =>
         {
@@ -54,15 +54,15 @@ fn clash(earlier: &NetConfig, device: &NetConfig) -> Option<String> {
     }
 }
 
-/// Says so if one of the `earlier` ones has the port of `forward` already.
+/// Returns an error if one of the `earlier` devices forwards the port of `forward`, too.
 fn twice(earlier: &[Forward], forward: &Forward) -> Option<String> {
     let other = earlier.iter().find(|other| collide(other, forward))?;
     Some(format!("hostfwd={forward}: hostfwd={other} has that port already; give each its own"))
 }
 
-/// Whether both can't be had at once: they are for the same port of an address.
+/// Returns whether both can't work at once: they are for the same port of an address.
 fn collide(one: &Forward, other: &Forward) -> bool {
-    // An IPv6 socket may take IPv4, too.
+    // An IPv6 socket may also get IPv4 connections.
     let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     let same = |one, other| one == other || covers(one, other) || covers(other, one);
     one.protocol == other.protocol
