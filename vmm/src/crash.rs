@@ -1,4 +1,4 @@
-//! The report of a guest that can't go on.
+//! Reports a guest that can't continue.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use kvm_ioctls::VcpuFd;
 
 use crate::inspect::{AddressSpace, code_at, instruction_address};
 
-/// A reason for which a guest can't go on.
+/// Reasons why a guest can't continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// `KVM_EXIT_SHUTDOWN`.
@@ -23,7 +23,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The exit status that tells it; see [`crate::exit::HELP`].
+    /// The exit status for it; see [`crate::exit::HELP`].
     #[must_use]
     pub fn status(self) -> u8 {
         match self {
@@ -74,7 +74,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The state of the vCPU that it happened on.
+/// The state of the vCPU that crashed.
 #[derive(Debug)]
 pub struct Crash {
     /// The reason.
@@ -85,7 +85,7 @@ pub struct Crash {
 }
 
 impl Crash {
-    /// Reads the state of `vcpu`, as far as KVM gives it, and its code from memory or from firmware's `rom`.
+    /// Reads the state of `vcpu`, as far as KVM gives it, and its code, from memory or from firmware's `rom`.
     #[must_use]
     pub fn new(reason: Reason, vcpu: u32, fd: &VcpuFd, memory: &GuestRam, rom: Option<&Rom>) -> Self {
         let registers = fd.get_regs().ok().zip(fd.get_sregs().ok());
@@ -98,7 +98,7 @@ impl Crash {
 
 #[cfg(test)]
 impl Crash {
-    /// A crash of which no more is known.
+    /// A crash about which nothing else is known.
     pub(crate) fn without_state(reason: Reason) -> Self {
         Self { reason, vcpu: 0, registers: None, code: Vec::new() }
     }

@@ -38,10 +38,10 @@ Examples:
 
 Exit status: 0; or 1 if there is no such machine, or it refuses";
 
-/// The command that takes keys, which may be given as QEMU's monitor has them.
+/// The command that presses keys, for which QEMU's monitor has a short form.
 const SEND_KEY: &str = "send-key";
 
-/// The word for [`SAVE`] with a path.
+/// The short name for [`SAVE`] with a path.
 const SNAPSHOT: &str = "snapshot";
 /// The command that saves the machine.
 const SAVE: &str = "nvmm-snapshot-save";
@@ -49,12 +49,12 @@ const SAVE: &str = "nvmm-snapshot-save";
 /// The command that moves the machine.
 const MIGRATE: &str = "migrate";
 
-/// The command that takes a line of QEMU's monitor.
+/// The command that passes a line to QEMU's monitor.
 const MONITOR: &str = "human-monitor-command";
 
-/// Columns before the words about a command.
+/// The column at which commands' descriptions begin.
 const INDENT: usize = 26;
-/// Columns from one tab stop to the next.
+/// The distance between tab stops in columns.
 const TAB: usize = 8;
 
 /// Ask about a machine that runs, stop it, let it go on ...: speak QMP on its control socket
@@ -78,11 +78,11 @@ pub struct CtlArgs {
     stop: bool,
 }
 
-/// Does what was asked; the value is nvmm's exit status.
+/// Carries out the command. The value is nvmm's exit status.
 ///
 /// # Errors
 ///
-/// There is no such machine, or it refuses.
+/// There is no such machine, or it refuses the command.
 pub fn run(args: &CtlArgs) -> Result<u8> {
     let mut connection = Connection::open(&args.socket)?;
     match args.command.as_deref() {
@@ -105,14 +105,14 @@ pub fn run(args: &CtlArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Has the machine saved.
+/// Saves the machine.
 fn save(connection: &mut Connection, words: &[String], stop: bool) -> Result<Value> {
     let [path] = words else { bail!("{SNAPSHOT}: give the directory to make") };
     let arguments = [("directory".to_owned(), absolute(path)?.into()), ("stop".to_owned(), stop.into())];
     connection.call(SAVE, Map::from_iter(arguments))
 }
 
-/// A path in the folder of this process: the machine may run in another.
+/// Makes a path absolute, in this process's folder: the machine may run in another one.
 fn absolute(path: &str) -> Result<String> {
     let absolute = path::absolute(path).with_context(|| path.to_owned())?;
     let text =
@@ -120,7 +120,7 @@ fn absolute(path: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// The answer to a command, or to a line of QEMU's monitor that begins with `info`.
+/// Sends a command, or a line of QEMU's monitor that begins with `info`, and returns the answer.
 fn answer(connection: &mut Connection, command: &str, words: &[String]) -> Result<Value> {
     if command.split_whitespace().next() == Some("info") {
         let line = [&[command.to_owned()], words].concat().join(" ");
@@ -128,18 +128,18 @@ fn answer(connection: &mut Connection, command: &str, words: &[String]) -> Resul
     }
     let arguments = arguments(connection, command, words)?;
     match connection.call(command, arguments) {
-        // It has done what it was asked to.
+        // This is the effect of `quit`.
         Err(error) if command == "quit" && error.is::<Ended>() => Ok(Value::Object(Map::new())),
         answer => answer,
     }
 }
 
-/// All commands, as a text.
+/// All commands, as text.
 fn list(connection: &mut Connection) -> Result<String> {
     Ok(listed(&connection.call("query-commands", Map::new())?))
 }
 
-/// The arguments that the words are, by what the machine says of the command.
+/// Parses the words as arguments, by the machine's description of the command.
 fn arguments(connection: &mut Connection, command: &str, words: &[String]) -> Result<Map<String, Value>> {
     match words {
         [] => Ok(Map::new()),
@@ -168,7 +168,7 @@ fn arguments(connection: &mut Connection, command: &str, words: &[String]) -> Re
     }
 }
 
-/// An answer for people: a text as it is, all else as JSON; nothing if there is nothing to tell.
+/// Formats an answer for people: text as it is, everything else as JSON; nothing if it is empty.
 fn shown(answer: &Value) -> Result<String> {
     Ok(match answer {
         Value::Object(members) if members.is_empty() => String::new(),
@@ -180,7 +180,7 @@ fn shown(answer: &Value) -> Result<String> {
     })
 }
 
-/// The text with spaces up to each eighth column in place of tabs, as a terminal shows it.
+/// Replaces tabs by spaces up to the next eighth column, as a terminal does.
 fn without_tabs(text: &str) -> String {
     let mut spaced = String::new();
     let mut column = 0;
@@ -200,21 +200,21 @@ fn without_tabs(text: &str) -> String {
     spaced
 }
 
-/// The same JSON, in which a terminal acts on nothing.
+/// Escapes characters in JSON that would have an effect on a terminal.
 fn json(text: &str) -> String {
     let mut safe = String::new();
     for c in text.chars() {
         if c == '\n' || is_plain(c) {
             safe.push(c);
         } else {
-            // Outside of strings there is none of them.
+            // They can only be in strings.
             c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| safe += &format!("\\u{unit:04x}"));
         }
     }
     safe
 }
 
-/// The answer of `query-commands`: what there is, and what it takes.
+/// Formats the answer of `query-commands`: the commands with their arguments.
 fn listed(commands: &Value) -> String {
     let mut text = String::new();
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();

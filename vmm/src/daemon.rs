@@ -1,8 +1,8 @@
 //! `--daemonize`: a machine in the background.
 //!
-//! The process divides in two before it has a thread, a ring, a lock or anything of KVM's. The child is the machine, in a session of its
-//! own. The parent waits, passes on the status of a machine that can't be had, and ends once the machine is there. It does not start
-//! nvmm anew, since what it has read may be a pipe, such as that of `--domain`.
+//! The process forks before it has a thread, a ring, a lock or anything of KVM's. The child becomes the machine, in a session of its own.
+//! The parent waits, passes on the status of a machine that can't be started, and ends once the machine is ready. It does not execute nvmm
+//! again, since its input may be a pipe, such as that of `--domain`.
 #![expect(
     unsafe_code,
     reason = "fork is safe in a process of one thread alone, so that crates have it as unsafe, too"
@@ -24,32 +24,32 @@ use crate::exit::{COULD_NOT, SIGNAL};
 /// A process after [`divide`].
 #[derive(Debug)]
 pub enum Side {
-    /// The one that was started, with the status to end with.
+    /// The original process, with the status to end with.
     Parent(u8),
-    /// The one that is to be the machine.
+    /// The new process, which becomes the machine.
     Child(Starter),
 }
 
-/// The process that waits until the machine is there.
+/// The connection to the process that waits until the machine is ready.
 #[derive(Debug)]
 pub struct Starter {
     waits: PipeWriter,
-    /// Opened at the start, since a jail may have none.
+    /// /dev/null, opened at the start, since a jail may have none.
     null: File,
 }
 
-/// Divides the process. The parent returns once the machine is there, or has ended without.
+/// Forks. The parent returns once the machine is ready, or has ended without that.
 ///
 /// # Errors
 ///
-/// The host has no process left, or this one has more than one thread already.
+/// The host allows no more processes, or this one has more than one thread already.
 pub fn divide() -> io::Result<Side> {
     if fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::other("threads are running already"));
     }
     let null = File::options().read(true).write(true).open("/dev/null")?;
     let (reader, waits) = io::pipe()?;
-    // SAFETY: there is no other thread, whose locks would stay taken in the child.
+    // SAFETY: there is no other thread, whose locks would stay locked in the child.
     match unsafe { libc::fork() } {
         0 => {
             drop(reader);
@@ -64,7 +64,7 @@ pub fn divide() -> io::Result<Side> {
     }
 }
 
-/// The status for a child that says by a byte that it is there, or ends.
+/// Waits until the child reports by a byte that it is ready, or ends. Returns the parent's status.
 fn wait(child: Pid, mut reader: PipeReader) -> io::Result<u8> {
     match reader.read_exact(&mut [0]) {
         Ok(()) => Ok(0),
@@ -81,11 +81,11 @@ fn wait(child: Pid, mut reader: PipeReader) -> io::Result<u8> {
 }
 
 impl Starter {
-    /// Lets go of the standard streams, with `log` for stderr if there is one, and has the parent end with status 0.
+    /// Closes the standard streams, replaces stderr by `log` if there is one, and has the parent end with status 0.
     ///
     /// # Errors
     ///
-    /// The parent was ended meanwhile: nobody wants the machine any more.
+    /// The parent has been ended: the machine is no longer wanted.
     pub fn done(mut self, log: Option<&File>) -> io::Result<()> {
         dup2_stdin(&self.null)?;
         dup2_stdout(&self.null)?;

@@ -1,4 +1,4 @@
-//! The machine that would run, for `--dry-run`: read off the built machine, not off the options.
+//! A description of the machine for `--dry-run`, which is made from the built machine, not from the options.
 
 mod disk;
 mod firmware;
@@ -41,7 +41,7 @@ struct Kernel {
     path: String,
     /// The boot protocol, or that firmware loads it.
     protocol: &'static str,
-    /// The entry; none if the firmware chooses it.
+    /// The entry point; none if the firmware chooses it.
     entry: Option<u64>,
     initramfs_path: Option<String>,
     initramfs: Option<Range>,
@@ -118,7 +118,7 @@ impl Description {
     }
 }
 
-/// The kernel, if no boot loader finds one.
+/// The kernel, unless a boot loader finds one.
 fn kernel(config: &VmConfig, machine: &Machine) -> Option<Kernel> {
     let KernelConfig { path, initramfs, cmdline } = config.start.kernel()?;
     let loaded = machine.kernel.as_ref();
@@ -140,7 +140,7 @@ fn kernel(config: &VmConfig, machine: &Machine) -> Option<Kernel> {
     })
 }
 
-/// The memory map that the guest is told, and the places of devices in it.
+/// The memory map for the guest, and the addresses of devices in it.
 fn memory(machine: &Machine, firmware: Option<&FirmwareDescription>) -> Vec<Range> {
     let told = machine.map.e820.iter().map(|entry| Range {
         start: entry.addr,
@@ -150,7 +150,7 @@ fn memory(machine: &Machine, firmware: Option<&FirmwareDescription>) -> Vec<Rang
             E820Type::Ram | E820Type::Acpi => entry.name.to_owned(),
         },
     });
-    // Firmware has set up nothing yet.
+    // Firmware has placed nothing yet.
     let in_windows = if firmware.is_some() { "PCI BARs and configuration space (ECAM)" } else { "PCI BARs" };
     let pci_mmio = machine.devices.pci_windows().into_iter().map(|window| (in_windows, window));
     let pci_mmio64 = machine.devices.pci_mmio64().map(|window| ("64-bit PCI BARs", window));
@@ -191,7 +191,7 @@ impl fmt::Display for Bar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { index, start, size, .. } = self;
         match start {
-            // Firmware places it.
+            // Firmware will place it.
             0 => write!(f, "BAR {index} ({}) ", Size(*size)),
             _ => write!(f, "BAR {index} {start:#x} ({}) ", Size(*size)),
         }

@@ -1,7 +1,7 @@
-//! `nvmm disk`: what a disk image is, and images made, copied and grown.
+//! `nvmm disk`: shows disk images, and makes, copies and enlarges them.
 //!
-//! The words are qemu-img's, and mean the same. What differs: a file that is there is not written over, and a format is
-//! not guessed where the guess could be wrong.
+//! Its options are qemu-img's, and mean the same, with two differences: an existing file is not overwritten, and a format is not guessed if
+//! the guess could be wrong.
 
 mod amount;
 mod args;
@@ -30,7 +30,7 @@ use create::{Base, Created, Creation, ImageKind};
 use info::Report;
 use resize::resize;
 
-/// Words that contradict each other.
+/// Options that contradict each other.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// `disk.qcow2` without `-O qcow2`.
@@ -44,21 +44,21 @@ pub enum UsageError {
         /// The option that names the format.
         option: &'static str,
     },
-    /// `-f raw` with what only qcow2 has.
+    /// `-f raw` with an option that is only for qcow2.
     #[error("{option} is for qcow2 images, and {} would be raw: add -f qcow2", path.printable())]
     Raw {
-        /// The option that a raw image has no use for.
+        /// The option that is not for raw images.
         option: &'static str,
         /// The image.
         path: PathBuf,
     },
 }
 
-/// Does what was asked; the value is nvmm's exit status.
+/// Carries out the command. The value is nvmm's exit status.
 ///
 /// # Errors
 ///
-/// An image that can't be used, or can't be made.
+/// An image can't be used, or can't be made.
 pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
     match &args.command {
         DiskCommand::Info { path, source, json } => {
@@ -120,7 +120,7 @@ pub fn run(args: &DiskArgs) -> anyhow::Result<u8> {
     }
 }
 
-/// The format to make: raw, unless another was given, or the file's name says that this is a mistake.
+/// The format to make: the given one, or raw, unless the file's name suggests that this is a mistake.
 fn made(path: &Path, given: Option<Made>, option: &'static str) -> Result<Made, UsageError> {
     let is_qcow2 = path.extension().is_some_and(|extension| extension == "qcow2");
     match given {

@@ -1,12 +1,12 @@
-//! `--domain`: libvirt's domain XML in nvmm's own words.
+//! `--domain`: translates libvirt's domain XML into nvmm's options.
 //!
-//! libvirt, "Domain XML format". A file becomes the options that a user would have written, and these are read as any others are; an
-//! option that stands beside `--domain` takes the place of those of its name. The CPU is in `--cpu file:`, which reads the same file
+//! libvirt, "Domain XML format". A file becomes the options that a user would have written, and these are parsed like any others. An option
+//! that is given beside `--domain` replaces those with its name. The CPU becomes `--cpu file:`, which reads the same file
 //! ([`crate::libvirt`]).
 //!
-//! Each element has a place in a table: [`ELEMENTS`] here, [`device::DEVICES`] for those in `<devices>`, and a few rules beside
-//! whoever reads one. nvmm does what it says, or tells why not, with its line: as an error where the guest would miss it, as a
-//! warning where it would not, and for those who want to know more (`-v`) where it changes nothing. What no table has is an error.
+//! Each element is in a table: [`ELEMENTS`] here, [`device::DEVICES`] for those in `<devices>`, and a few rules next to the functions that
+//! read elements. nvmm does what an element says, or reports with its line why not: as an error if the guest would miss it, as a warning if
+//! not, and as information (`-v`) if it changes nothing. An element in no table is an error.
 
 mod device;
 mod disk;
@@ -44,17 +44,17 @@ pub use self::{
     reader::{Beside, Word},
 };
 
-/// The most elements and texts of a file: libvirt's own have some hundreds.
+/// The most elements and texts of a file. libvirt's own files have some hundreds.
 const MOST_NODES: u32 = 1 << 20;
 
-/// A machine in nvmm's words.
+/// A machine as nvmm's options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Domain {
     /// The options.
     pub words: Vec<Word>,
-    /// Notes on elements that change nothing.
+    /// Messages about elements that change nothing.
     pub idle: Vec<String>,
-    /// Warnings of parts that the guest runs without.
+    /// Warnings about parts that the guest runs without.
     pub missing: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ const BY_CGROUP: &str =
     "nvmm sets no limits of the host's; start it in a cgroup that has them, such as by systemd-run";
 const HOSTS: &str = "it is libvirt's alone";
 
-/// The elements of `<domain>`.
+/// The elements in `<domain>`.
 const ELEMENTS: &[(&str, Way)] = &[
     ("name", Reads(memory::name)),
     ("uuid", Reads(memory::uuid)),
@@ -105,7 +105,7 @@ const ELEMENTS: &[(&str, Way)] = &[
     ("launchSecurity", Is(Refuse("nvmm doesn't encrypt a guest's memory; take it out"))),
 ];
 
-/// The elements that may be there several times.
+/// The elements that may occur several times.
 const SEVERAL: [&str; 2] = ["sysinfo", "seclabel"];
 
 /// The elements of QEMU's namespace.
@@ -117,11 +117,11 @@ const QEMUS: &[(&str, Rule)] = &[
 ];
 const QEMUS_NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 
-/// Reads a domain from the file at `path`. `bridge_of` finds the bridge of one of libvirt's networks.
+/// Reads the domain in the file at `path`. `bridge_of` finds the bridge of one of libvirt's networks.
 ///
 /// # Errors
 ///
-/// The faults of the file, a line each.
+/// The faults of the file, one on each line.
 pub fn read(
     text: &str,
     path: &Path,
@@ -187,7 +187,7 @@ fn domain<'f, 'd>(reader: &mut Reader<'f, 'd>, root: Part<'f, 'd>) {
     }
 }
 
-/// The words for the whole, with those of what several elements tell of.
+/// Makes the options for the whole file, including those that depend on several elements.
 fn finish<'f, 'd>(mut reader: Reader<'f, 'd>, root: Part<'f, 'd>) -> Vec<Word> {
     memory::finish(&mut reader, root);
     features::finish(&mut reader, root);
@@ -196,7 +196,7 @@ fn finish<'f, 'd>(mut reader: Reader<'f, 'd>, root: Part<'f, 'd>) -> Vec<Word> {
     screen::finish(&mut reader);
     smbios::finish(&mut reader);
     os::finish(&mut reader, root);
-    // nvmm's machines have one by default, and libvirt's have none.
+    // A machine of nvmm's has one by default; one of libvirt's has none.
     if !reader.single.contains("rng") {
         reader.emit(root, "rng", "off".to_owned());
     }

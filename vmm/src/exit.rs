@@ -1,6 +1,6 @@
-//! The end of a run, and the status that nvmm ends with.
+//! The end of a run, and nvmm's exit status.
 //!
-//! The statuses of a guest that broke are even, so that they can't be taken for a debug exit's, which are odd.
+//! The statuses for guests that crashed are even, so that they can't be confused with a debug exit's, which are odd.
 
 use crate::crash::Crash;
 
@@ -24,23 +24,23 @@ Exit status:
        129: its terminal closed
   odd  --debug-exit: (value << 1) | 1";
 
-/// The status for what nvmm could not do.
+/// The status if nvmm failed.
 pub const COULD_NOT: u8 = 1;
-/// The status for a wrong command line.
+/// The status for an invalid command line.
 pub const USAGE: u8 = 2;
 
-/// The status for an `--expect` that was not met, by a guest that did not break.
+/// The status for an `--expect` that was not met, unless the guest crashed.
 pub const UNMET: u8 = 3;
-/// The status for a guest whose kernel says that it panicked.
+/// The status for a guest whose kernel reported a panic.
 pub const PANICKED: u8 = 12;
 
 /// The status for a system call that a thread's sandbox does not allow.
 pub const REFUSED: u8 = 14;
 
-/// The status for signal 0; the others follow.
+/// The status for signal number 0; other signals follow.
 pub const SIGNAL: u8 = 128;
 
-/// Returns what a status says of a guest that can't go on, if it does.
+/// Returns the meaning of a status if it is that of a guest that can't continue.
 #[must_use]
 pub fn crash(status: i32) -> Option<&'static str> {
     match status {
@@ -54,33 +54,33 @@ pub fn crash(status: i32) -> Option<&'static str> {
     }
 }
 
-/// Why a machine stopped.
+/// Reasons why a machine stopped.
 #[derive(Debug)]
 pub enum Exit {
     /// The guest powered itself off.
     PowerOff,
     /// The guest asked for a reset.
     Reset,
-    /// The guest's kernel says that it panicked.
+    /// The guest's kernel reported a panic.
     Panicked,
-    /// The guest wrote to the debug-exit port; this is the status.
+    /// The guest wrote to the debug-exit port, which gives this status.
     Debug(u8),
     /// The user asked for a reset.
     Restart,
-    /// The guest did not print in time what `--expect` waits for.
+    /// The guest did not print what `--expect` waits for in time.
     Unmet,
     /// The user typed the escape sequence.
     Quit,
-    /// A client of the control socket asked for the end.
+    /// A client of the control socket asked nvmm to end.
     Closed,
     /// A signal asked nvmm to end.
     Signal(i32),
-    /// The machine was saved, as was asked for.
+    /// The machine was saved, as requested.
     Saved,
     /// The machine was moved to another nvmm.
     Moved,
-    /// The guest can't go on.
+    /// The guest can't continue.
     Crash(Box<Crash>),
-    /// nvmm can't go on.
+    /// nvmm can't continue.
     Failed(anyhow::Error),
 }

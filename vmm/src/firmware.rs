@@ -5,9 +5,8 @@
 //!     Firmware --> ROM below 4 GiB, its end below 1 MiB, and what it asks for by fw_cfg
 //! ```
 //!
-//! The machine is QEMU's Q35 as far as SeaBIOS and OVMF, as distributions package them, look at it: [`devices::chipset`]. It is
-//! set up by them, and not by nvmm: BARs and ECAM are where they put them, and the tables that tell of these are made when
-//! they ask.
+//! The machine is like QEMU's Q35, as far as distributions' SeaBIOS and OVMF examine it: [`devices::chipset`]. They set it up, not nvmm:
+//! they place BARs and ECAM, and the tables that describe these are made when they ask for them.
 
 mod by_disk;
 mod descriptor;
@@ -55,35 +54,35 @@ use crate::{
     small_file,
 };
 
-/// The folder that distributions' files are below.
+/// The root of the folders with distributions' files.
 const ROOT: &str = "/";
 
-/// The SATA drives for which SeaBIOS has memory below 1 MiB: 13, or fewer where others need some of it.
+/// The most SATA drives for which SeaBIOS has memory below 1 MiB. It has memory for 13, or fewer if other devices need some.
 const SEABIOS_SATA_DRIVES: usize = 12;
 
-/// Firmware that was read. It outlives the machine's resets.
+/// Loaded firmware. It outlives the machine's resets.
 #[derive(Debug)]
 pub struct Firmware {
     /// Its kind.
     pub kind: Kind,
-    /// The file of its code.
+    /// The file with its code.
     pub path: PathBuf,
     rom: Arc<Rom>,
-    /// Those that outlive nvmm; all others are in the ROM's first bytes, and in the guest's memory when they change.
+    /// The variables, if they outlive nvmm. Otherwise they are in the ROM's first bytes, and changed ones are in the guest's memory.
     variables: Option<Variables>,
-    /// The kernel that it loads, if it starts no boot loader of a disk.
+    /// The kernel that it loads, instead of a disk's boot loader.
     loaded: Option<Loaded>,
-    /// The option ROM of the VGA, for a BIOS in a machine with a screen. UEFI has a driver of its own.
+    /// The VGA's option ROM, for a BIOS in a machine with a screen. UEFI has a driver of its own.
     vga: Option<Vec<u8>>,
 }
 
 impl Firmware {
-    /// Reads the firmware that the user has chosen, and the kernel that it loads, for a machine with that much `memory`; none if the first
-    /// disk tells which. Unless the machine `runs`, nothing is made.
+    /// Loads the firmware that the user has chosen, and its kernel, for a machine with this much `memory`; none if the first disk decides.
+    /// Unless the machine `runs`, no file is made.
     ///
     /// # Errors
     ///
-    /// It is not there, or is none for this machine, or can't load the kernel.
+    /// It doesn't exist, is not for this machine, or can't load the kernel.
     pub fn chosen(config: &FirmwareConfig, memory: Size, runs: bool) -> Result<Option<Self>, FirmwareError> {
         let files = match &config.choice {
             None => return Ok(None),
@@ -95,11 +94,11 @@ impl Firmware {
         Self::read(&files, config, kernel, runs).map(Some)
     }
 
-    /// Reads the firmware that the first disk to start from is made for. Unless the machine `runs`, nothing is made.
+    /// Loads the firmware for which the first disk to start from is made. Unless the machine `runs`, no file is made.
     ///
     /// # Errors
     ///
-    /// As [`Firmware::chosen`], the disk can't be read, or a device of `--boot` is not there.
+    /// The errors of [`Firmware::chosen`]; or the disk can't be read, or a device in `--boot` doesn't exist.
     pub fn by_disk(
         config: &FirmwareConfig,
         devices: &[Box<dyn OpenDevice>],
@@ -121,7 +120,7 @@ impl Firmware {
         let path = files.code.clone();
         let variables = match &config.vars {
             None => None,
-            // A file that is there needs no template.
+            // An existing file needs no template.
             Some(vars) if variables == 0 && (begins_with_variables(&bytes) || !vars.exists()) => {
                 return Err(FirmwareError::NoVariables { path });
             }
@@ -138,11 +137,11 @@ impl Firmware {
         Ok(Self { kind, path, rom: Arc::new(rom), variables, loaded, vga: None })
     }
 
-    /// Warns of devices that the user may expect it to start from, and it does not or may not.
+    /// Warns about devices from which the user may expect it to start, and from which it can't or may not.
     ///
     /// # Errors
     ///
-    /// A device of `--boot` is not there.
+    /// A device in `--boot` doesn't exist.
     pub fn tell_surprises(
         &self,
         config: &FirmwareConfig,
@@ -167,11 +166,11 @@ impl Firmware {
         self.loaded.as_ref()
     }
 
-    /// The same for a machine with a screen.
+    /// Adds what a machine with a screen needs.
     ///
     /// # Errors
     ///
-    /// It is a BIOS, and there is no option ROM by which it draws.
+    /// It is a BIOS, and there is no option ROM for the screen.
     pub fn with_screen(self) -> Result<Self, FirmwareError> {
         if self.kind == Kind::Uefi {
             return Ok(self);
@@ -188,7 +187,7 @@ impl Firmware {
         self.vga.as_deref()
     }
 
-    /// The chip below it that keeps its variables, and the chip's address, for a new machine.
+    /// The flash chip below it with its variables, and the chip's address, for a new machine.
     pub(crate) fn flash(&self) -> Option<(u64, Flash)> {
         Some((self.flash_range()?.start, self.variables.as_ref()?.flash()))
     }
@@ -204,32 +203,32 @@ impl Firmware {
         self.variables.as_ref().map(Variables::path)
     }
 
-    /// Waits until its variables are in their file, for at most `patience`. Returns the file, in words, if they are not.
+    /// Waits until its variables are in their file, for at most `patience`. Returns the file's name in words if it takes longer.
     pub(crate) fn finish(&self, patience: Duration) -> Option<&str> {
         self.variables.as_ref()?.finish(patience)
     }
 
-    /// Lets others use the file of its variables, in which all is written.
+    /// Lets other processes use the file of its variables. Everything has been written to it.
     pub(crate) fn unlock(&self) -> io::Result<()> {
         self.variables.as_ref().map_or(Ok(()), Variables::unlock)
     }
 
-    /// Locks that file again, or returns who is in the way.
+    /// Locks that file again, or returns who uses it.
     pub(crate) fn lock_again(&self) -> io::Result<Option<String>> {
         self.variables.as_ref().map_or(Ok(None), Variables::lock_again)
     }
 
-    /// The chip that it is in, which ends at 4 GiB.
+    /// The chip that contains it, which ends at 4 GiB.
     #[must_use]
     pub fn rom(&self) -> &Arc<Rom> {
         &self.rom
     }
 
-    /// Copies its end to where a BIOS runs, below 1 MiB: there is RAM, as with a PC's chipset once the BIOS has switched that on.
+    /// Copies its end to below 1 MiB, where a BIOS runs. There is RAM, as a BIOS would select it with a PC's chipset.
     ///
     /// # Errors
     ///
-    /// There is no memory there.
+    /// There is no memory at that place.
     pub fn load(&self, memory: &GuestRam) -> Result<(), GuestMemoryError> {
         let rom = self.rom.as_volatile_slice();
         let len = rom.len().min(usize::try_from(layout::BIOS_LEN).unwrap_or(usize::MAX));
@@ -239,7 +238,7 @@ impl Firmware {
     }
 }
 
-/// The warning of more SATA drives than firmware of this kind takes.
+/// The warning for more SATA drives than firmware of this kind supports.
 fn too_many(kind: Kind, sata: usize) -> Option<String> {
     (kind == Kind::Bios && sata > SEABIOS_SATA_DRIVES).then(|| {
         format!(
@@ -248,7 +247,7 @@ fn too_many(kind: Kind, sata: usize) -> Option<String> {
     })
 }
 
-/// The kind of firmware that the first disk to start from is made for, and the reason.
+/// The kind of firmware for which the first disk to start from is made, and the reason.
 fn choose(config: &FirmwareConfig, devices: &[Box<dyn OpenDevice>]) -> anyhow::Result<(Kind, String)> {
     let devices: Vec<_> =
         devices.iter().filter_map(|device| Some((device.bootable()?, device.image()))).collect();

@@ -1,4 +1,4 @@
-//! The entries that `tests/fuzz` calls, and nothing else: parsers of what users and viewers say and of what files have, with any bytes at all.
+//! The entry points for `tests/fuzz`: parsers of input from users, viewers and files, called with any bytes.
 
 pub use crate::{
     cli::fuzzing::{domain_xml, option_words, qemu_words, snapshot_machine},

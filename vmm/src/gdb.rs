@@ -1,4 +1,4 @@
-//! The debugger: a stub that speaks gdb's remote protocol, by the `gdbstub` crate.
+//! The debugger: a stub that speaks gdb's remote protocol, with the `gdbstub` crate.
 //!
 //! ```text
 //! gdb <--socket--> Stub, on a thread of its own     machine's thread: Debugger, which outlives resets
@@ -9,7 +9,7 @@
 //!                                     vCPU threads: KVM_EXIT_DEBUG ends a vCPU's run
 //! ```
 //!
-//! A machine without a debugger has nothing of it: KVM is told of one only once breakpoints or steps are asked for.
+//! A machine without a debugger has none of this: KVM is only involved once breakpoints or steps are asked for.
 
 mod breakpoints;
 mod debugger;

@@ -1,4 +1,4 @@
-//! The host: its KVM, and what that KVM offers.
+//! The host's KVM, and its features.
 #![expect(unsafe_code, reason = "a system call that no crate has")]
 
 use std::{
@@ -20,36 +20,36 @@ use kvm_ioctls::{Cap, Kvm};
 
 use crate::ioctls::{self, again};
 
-/// Why KVM can't be used.
+/// Reasons why KVM can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// No such node.
+    /// The node does not exist.
     #[error(
         "{} is missing: load kvm_intel or kvm_amd (modprobe), switch VT-x or SVM on in the firmware, or give the device to the container",
         .0.display()
     )]
     Missing(PathBuf),
-    /// The node is there, but not for this user.
+    /// This user may not open the node.
     #[error("{} can't be opened by this user: join its group (mostly usermod -aG kvm $USER, then log in again) or change its mode; nvmm check says more", .0.display())]
     NoAccess(PathBuf, #[source] io::Error),
     /// The node can't be opened for another reason.
     #[error("{} can't be opened", .0.display())]
     Open(PathBuf, #[source] io::Error),
-    /// The node is something else.
+    /// The node is something other than KVM.
     #[error("{} is not KVM: it does not answer KVM_GET_API_VERSION", .0.display())]
     NotKvm(PathBuf),
-    /// A KVM from before 2007, or after this.
+    /// KVM's API has another version: KVM from before 2007, or a future one.
     #[error("KVM's API version is {0}, and nvmm needs {KVM_API_VERSION}")]
     Version(i32),
-    /// KVM lacks something.
+    /// KVM lacks a capability.
     #[error("KVM has no {0:?}, which nvmm needs: use Linux 4.20 or later on x86")]
     NoCapability(Cap),
-    /// KVM does not tell what it offers.
+    /// KVM does not report its features.
     #[error("{0}")]
     Ask(&'static str, #[source] kvm_ioctls::Error),
 }
 
-/// Without these no machine can be built.
+/// The capabilities without which no machine can be built.
 pub(crate) const NEEDED: [Cap; 9] = [
     Cap::Irqchip,
     Cap::UserMemory,
@@ -62,27 +62,27 @@ pub(crate) const NEEDED: [Cap; 9] = [
     Cap::ImmediateExit,
 ];
 
-/// An open KVM and what it can give to guests.
+/// An open KVM, with what it can give to guests.
 #[derive(Debug)]
 pub struct Host {
     /// The system file descriptor.
     pub kvm: Kvm,
-    /// The CPU of which the guest's is made: the host's, or that of the host where a restored machine began.
+    /// The CPU on which the guest's is based: the host's, or that of the host where a restored machine was first started.
     pub cpu: HostCpu,
-    /// The host's own, if `cpu` is another's.
+    /// The host's own CPU, if `cpu` is another host's.
     pub own_cpu: Option<HostCpu>,
     /// The most vCPUs in a VM.
     pub max_vcpus: usize,
-    /// One more than the greatest vCPU id, which is the APIC id.
+    /// The largest vCPU id, which is the APIC id, plus one.
     pub max_vcpu_id: usize,
 }
 
 impl Host {
-    /// Opens KVM at `path` and asks what it offers.
+    /// Opens KVM at `path`, and reads its features.
     ///
     /// # Errors
     ///
-    /// It is not there, not for this user, not KVM, or too old.
+    /// It doesn't exist, this user may not open it, it is not KVM, or it is too old.
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let kvm = open(path)?;
         let cpu = cpu(&kvm, path)?;

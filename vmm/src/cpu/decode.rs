@@ -43,7 +43,7 @@ impl Decoded {
     }
 }
 
-/// The features of a leaf. A leaf without an index is its function's first.
+/// The features in a leaf. A leaf without an index counts as its function's first one.
 fn features(leaf: Leaf) -> impl Iterator<Item = (Register, u32, FeatureId)> {
     let same = move |other: Leaf| {
         other.function == leaf.function && other.index.unwrap_or(0) == leaf.index.unwrap_or(0)

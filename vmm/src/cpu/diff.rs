@@ -1,4 +1,4 @@
-//! `nvmm cpu diff`: what a guest would see differ between two CPUs, by name.
+//! `nvmm cpu diff`: what a guest would see different between two CPUs, by name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,22 +20,22 @@ use super::{
     text::{self, Paint},
 };
 
-/// A value that a CPU does not have at all.
+/// The text for a value that a CPU lacks.
 const ABSENT: &str = "-";
-/// Columns of the first value at most, and those to leave for the second.
+/// The most columns of the first value, and those that are left for the second.
 const WIDEST: usize = 22;
 const SHORT: usize = 8;
 
-/// Something that is not the same in both.
+/// A difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Row {
     /// The CPUID field or the MSR.
     pub(super) place: String,
     /// Its name; empty if it has none.
     pub(super) name: String,
-    /// The first one's value.
+    /// The first CPU's value.
     pub(super) a: String,
-    /// The second one's value.
+    /// The second CPU's value.
     pub(super) b: String,
 }
 
@@ -99,11 +99,11 @@ fn msr_rows(a: &BTreeMap<u32, u64>, b: &BTreeMap<u32, u64>) -> Vec<Row> {
     differ.flat_map(|index| msr_row(index, a.get(&index).copied(), b.get(&index).copied())).collect()
 }
 
-/// An MSR that differs: by its controls, fields and features if both have it.
+/// The rows for an MSR that differs: by its controls, fields and features if both have it.
 fn msr_row(index: u32, a: Option<u64>, b: Option<u64>) -> Vec<Row> {
     let (Some(in_a), Some(in_b)) = (a, b) else { return vec![whole(index, a, b)] };
     if msrs::is_older(index) {
-        // The controls are told by the "true" MSR.
+        // The controls are shown for the "true" MSR.
         return vec![whole(index, a, b)];
     }
     let place = |bits: &str| format!("MSR({index:X}H){bits}");
@@ -142,7 +142,7 @@ fn hex(value: u32) -> String {
     format!("{value:#x}")
 }
 
-/// A table; what is too long for it stands below its name.
+/// Makes a table. A value that is too long is put below its name.
 pub(super) fn text([a, b]: [&str; 2], rows: &[Row], paint: Paint) -> String {
     if rows.is_empty() {
         return String::new();

@@ -1,4 +1,4 @@
-//! `nvmm cpu explain`: one feature, and who has it.
+//! `nvmm cpu explain`: explains a feature, and lists what has it.
 
 use arch::cpu::{
     capabilities::Capabilities,
@@ -18,50 +18,50 @@ use super::{
     text::{Paint, block, fill},
 };
 
-/// Columns of the words before what they are about.
+/// The width in columns of the labels.
 const LABEL: usize = 13;
 
-/// A feature, and who has it.
+/// A feature, with what has it.
 #[derive(Debug, Serialize)]
 pub(super) struct Explanation {
     name: &'static str,
     about: &'static str,
     aliases: &'static [&'static str],
     place: String,
-    /// The bit is in both halves of a control MSR.
+    /// The feature is a bit in both halves of a control MSR.
     control: bool,
     citation: String,
-    /// Its own needs.
+    /// The features that it needs itself.
     needs: Vec<&'static str>,
-    /// The needs of those.
+    /// The features that these need.
     needs_further: Vec<&'static str>,
     needed_by: Vec<&'static str>,
-    /// The other bits that its name switches.
+    /// The other bits that its name also switches.
     with: &'static [&'static str],
     host: Option<Host>,
-    /// The models that have it, every version by name.
+    /// The models that have it, including every version.
     models: Vec<&'static str>,
-    /// The same in few words.
+    /// The same, abbreviated.
     #[serde(skip)]
     models_in_brief: Vec<String>,
-    /// Facts that the models' tables don't have.
+    /// A rule for models on KVM that is not in their tables.
     on_kvm: &'static str,
 }
 
-/// A host's verdict on it.
+/// Whether a host has it.
 #[derive(Debug, Serialize)]
 struct Host {
     brand: String,
-    /// KVM says that it can give it.
+    /// KVM offers it.
     kvm: bool,
-    /// A guest that asks for all gets it.
+    /// A guest with all of the host's features gets it.
     guest: bool,
-    /// The part of the pipeline that decided so.
+    /// The step of the pipeline that decided this.
     by: Why,
 }
 
 impl Explanation {
-    /// Finds a feature, and whoever has it.
+    /// Finds a feature, and what has it.
     pub(super) fn new(given: &str, host: Option<&HostCpu>) -> anyhow::Result<Self> {
         let id = FeatureId::find(given).ok_or_else(|| {
             let nearest = FeatureId::suggest(given);
@@ -89,7 +89,7 @@ impl Explanation {
         })
     }
 
-    /// For a terminal.
+    /// The text for a terminal.
     pub(super) fn text(&self, paint: Paint) -> String {
         let mut text = format!("{}: {}\n", paint.bold(self.name), self.about);
         let mut line = |label: &str, words: Vec<String>| text += &block(label, LABEL, &fill(words, LABEL));
@@ -146,7 +146,7 @@ impl Host {
     }
 }
 
-/// The fate of a feature in every model on KVM.
+/// What becomes of a feature in every model on KVM.
 fn on_kvm(id: FeatureId) -> &'static str {
     if id.name() == "vmx" {
         "no model has it by itself: MODEL,+vmx, or --nested on"
@@ -163,7 +163,7 @@ fn on_kvm(id: FeatureId) -> &'static str {
     }
 }
 
-/// All that a feature needs, directly or not.
+/// All features that a feature needs, directly or not.
 fn needs(id: FeatureId) -> FeatureSet {
     let mut all = FeatureSet::default();
     let mut open = vec![id];
@@ -178,7 +178,7 @@ fn needs(id: FeatureId) -> FeatureSet {
     all
 }
 
-/// Names, with all of VMX's as one word.
+/// Abbreviates names: all of VMX's parts become one word.
 fn brief(names: &[&str]) -> Vec<String> {
     let of_vmx = |name: &&str| name.starts_with("vmx-");
     let all = FeatureId::all().filter(|id| of_vmx(&id.name())).count();

@@ -1,4 +1,4 @@
-//! A value that a leaf of CPUID holds besides features.
+//! A value in a leaf of CPUID that is no feature.
 
 use arch::cpu::cpuid::{Cpuid, Leaf, Register};
 
@@ -13,7 +13,7 @@ pub(super) struct Fact {
     pub(super) name: &'static str,
     /// Its value, in words.
     pub(super) value: String,
-    /// Whose it is.
+    /// The source of its value.
     pub(super) owner: Owner,
 }
 
@@ -22,7 +22,7 @@ impl Fact {
         Self { bits, name, value, owner }
     }
 
-    /// `EAX[31:26]`, `EAX`, or nothing if it takes several registers.
+    /// Writes `EAX[31:26]`, `EAX`, or nothing if it takes several registers.
     pub(super) fn place(&self) -> String {
         let mut registers = Register::ALL.into_iter().zip(self.bits).filter(|(_, bits)| *bits != 0);
         match (registers.next(), registers.next()) {
@@ -36,14 +36,14 @@ impl Fact {
         self.bits.iter().filter(|bits| **bits != 0).count() > 1
     }
 
-    /// Returns whether there is anything but zeros in its bits.
+    /// Returns whether some of its bits are not zero.
     pub(super) fn is_set(&self, cpuid: &Cpuid, leaf: Leaf) -> bool {
         let registers = cpuid.get(leaf);
         Register::ALL.into_iter().zip(self.bits).any(|(register, bits)| registers.get(register) & bits != 0)
     }
 }
 
-/// `[31:26]`, `[5]`, or nothing for a whole register.
+/// Writes `[31:26]`, `[5]`, or nothing for a whole register.
 fn range(bits: u32) -> String {
     match (bits.trailing_zeros(), 31 - bits.leading_zeros()) {
         (0, 31) => String::new(),

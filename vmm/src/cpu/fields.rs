@@ -1,4 +1,4 @@
-//! Fields of CPUID's leaves besides features: numbers, by the manuals' names. SDM 2A, "CPUID—CPU Identification"; APM 3, "Obtaining
+//! Fields of CPUID's leaves that are no features: numbers, with the manuals' names. SDM 2A, "CPUID—CPU Identification"; APM 3, "Obtaining
 //! Processor Information Via the CPUID Instruction".
 
 use arch::cpu::cpuid::Register::{self, Eax, Ebx, Ecx, Edx};
@@ -8,12 +8,12 @@ use super::values::{
     minus_one, number, palette, signature, state, yes,
 };
 
-/// Some bits of a register that are a number together.
+/// Bits of a register that form a number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
     /// The function.
     pub(super) function: u32,
-    /// Its subleaves.
+    /// The subleaves that have it.
     pub(super) indexes: Indexes,
     /// The register.
     pub(super) register: Register,
@@ -23,13 +23,13 @@ pub(super) struct Field {
     pub(super) low: u32,
     /// Its name.
     pub(super) name: &'static str,
-    /// Its value as people read it. Different values are different texts.
+    /// Formats its value for people. Different values give different texts.
     pub(super) show: fn(u32) -> String,
-    /// Whose it is.
+    /// The source of its value.
     pub(super) owner: Owner,
 }
 
-/// Some of a function's subleaves.
+/// Some or all of a function's subleaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Indexes {
     All,
@@ -37,10 +37,10 @@ pub(super) enum Indexes {
     From(u32),
 }
 
-/// The part of the pipeline that decides on a field.
+/// The step of the pipeline that decides on a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// Whoever the rest of the leaf is from.
+    /// The same as for the rest of the leaf.
     Leaf,
     /// The host, whatever the model.
     Host,
@@ -78,7 +78,7 @@ impl Field {
 }
 
 impl Indexes {
-    /// Returns whether a leaf is among them. A leaf without an index is the first.
+    /// Returns whether a leaf is among them. A leaf without an index counts as the first.
     pub(super) fn contains(self, index: Option<u32>) -> bool {
         match self {
             Self::All => true,
@@ -110,7 +110,7 @@ const fn flag(function: u32, register: Register, bit: u32, name: &'static str) -
     bits(function, register, bit, bit, name, yes)
 }
 
-/// Every field that has a name here. No two of a leaf overlap, nor does one overlap a feature.
+/// Every field that has a name here. In a leaf, none overlaps another one or a feature.
 pub(super) const FIELDS: &[Field] = &[
     whole(0x0, Eax, "last leaf", hex),
     whole(0x1, Eax, "signature", signature),

@@ -1,4 +1,4 @@
-//! Facts spread over several registers or leaves: names, caches, levels of the topology, and state that XSAVE saves.
+//! Facts that take several registers or leaves: names, caches, levels of the topology, and state that XSAVE saves.
 
 use arch::cpu::{
     brand::BRAND,
@@ -8,13 +8,13 @@ use arch::cpu::{
 use super::{fact::Fact, fields::Owner, values};
 use crate::size::Size;
 
-/// The leaves that name the CPU's maker.
+/// The leaves that contain the maker's name.
 const VENDORS: [u32; 2] = [0x0, EXTENDED];
-/// The leaf that the brand string starts in.
+/// The first leaf of the brand string.
 const FIRST_BRAND: u32 = BRAND[0];
 const ALL: u32 = u32::MAX;
 
-/// The group that a leaf is, or holds.
+/// The fact in a leaf.
 pub(super) fn fact(cpuid: &Cpuid, leaf: Leaf) -> Option<Fact> {
     let registers = cpuid.get(leaf);
     match leaf.function {
@@ -74,7 +74,7 @@ fn cache(Registers { eax, ebx, ecx, .. }: Registers) -> String {
 
 /// Kinds of levels of leaves 0BH and 1FH. SDM 2A, "V2 Extended Topology Enumeration Leaf".
 const LEVELS: [&str; 7] = ["end", "threads", "cores", "modules", "tiles", "dies", "die groups"];
-/// Those of function `8000_0026h`. APM 3, "Function 8000_0026—Extended CPU Topology".
+/// Kinds of levels of function `8000_0026h`. APM 3, "Function 8000_0026—Extended CPU Topology".
 const LEVELS_AMD: [&str; 5] = ["end", "cores", "complexes", "dies", "sockets"];
 
 /// `0, threads: 2 logical processors, 1 bit`.

@@ -1,4 +1,4 @@
-//! `nvmm cpu list`: every model and every feature, and what of it a host can run.
+//! `nvmm cpu list`: lists all models and features, and marks those that a host can give.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ use super::{
     text::{Paint, block, comma, fill, width},
 };
 
-/// Columns before the marks of versions.
+/// The column of the marks, after the versions' names.
 const MARK: usize = 34;
 
-/// The models and features, and a host's verdict on them.
+/// The models and features, marked for a host.
 #[derive(Debug, Serialize)]
 pub(super) struct Listing {
     host: Option<Host>,
@@ -35,7 +35,7 @@ pub(super) struct Listing {
 struct Host {
     brand: String,
     nesting: &'static str,
-    /// The model that host-model starts from.
+    /// The model from which host-model starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
 }
@@ -56,7 +56,7 @@ struct Version {
     aliases: Vec<&'static str>,
     brand: &'static str,
     stepping: u32,
-    /// The host can give all of it.
+    /// The host can give all of its features.
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<bool>,
     /// The features that it can't give.
@@ -76,7 +76,7 @@ struct Feature {
     register: Group,
 }
 
-/// A register of features, in the order of printing.
+/// A register with features, in the order of printing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     Cpuid(Leaf, Register),
@@ -84,7 +84,7 @@ enum Group {
 }
 
 impl Listing {
-    /// Lists all, and marks it if there is a host to mark it for.
+    /// Lists everything, with marks if there is a host.
     pub(super) fn new(host: Option<&HostCpu>) -> anyhow::Result<Self> {
         let topology = Topology::flat(1)?;
         let all = host.map(|host| CpuProfile::resolve(host, &CpuSpec::default(), &topology)).transpose()?;
@@ -131,7 +131,7 @@ impl Listing {
         })
     }
 
-    /// For a terminal; `everything` names each feature that keeps a model from running.
+    /// The text for a terminal. With `everything`, it names each feature that prevents a model from running.
     pub(super) fn text(&self, everything: bool, paint: Paint) -> String {
         let mut text = String::new();
         if let Some(Host { brand, nesting, .. }) = &self.host {
@@ -192,7 +192,7 @@ impl Version {
         let mut lines = fill([mark].into_iter().chain(words), MARK);
         if !everything && lines.len() > 1 {
             lines.truncate(1);
-            // Room for the dots.
+            // Leave room for the dots.
             while MARK + lines[0].len() + 4 > width() {
                 let end = lines[0].rfind(' ').unwrap_or_default();
                 lines[0].truncate(end);
@@ -231,12 +231,12 @@ impl Group {
     }
 }
 
-/// The number of a version in its name.
+/// The name without the version's number.
 fn name_of(name: &str) -> &str {
     name.rsplit_once("-v").map_or("", |(_, version)| version)
 }
 
-/// Makers as people call them.
+/// The usual name of a maker.
 fn vendor(maker: &'static str) -> &'static str {
     match maker.trim() {
         "" => "any",

@@ -28,8 +28,8 @@ pub(super) fn families() -> Vec<Family> {
     families
 }
 
-/// The models that `wanted` is true of, in few words: families as a whole where all versions are among them, and what is missing
-/// where that is less. `Haswell`, `Cascadelake-Server v2-v5`, `all but 486, pentium`.
+/// Abbreviates the list of models for which `wanted` is true: a family whose versions are all included becomes one name, and if it is
+/// shorter, the missing ones are listed. `Haswell`, `Cascadelake-Server v2-v5`, `all but 486, pentium`.
 pub(super) fn brief(wanted: impl Fn(&NamedModel) -> bool) -> Vec<String> {
     let families = families();
     let have = named(&families, &wanted);
@@ -59,7 +59,7 @@ fn named(families: &[Family], wanted: impl Fn(&NamedModel) -> bool) -> Vec<Strin
     families.iter().filter_map(family).collect()
 }
 
-/// `v1 v3-v5`.
+/// Writes `v1 v3-v5`.
 fn ranges(versions: &[u32]) -> String {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for &version in versions {

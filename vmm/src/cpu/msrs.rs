@@ -1,4 +1,4 @@
-//! MSRs that describe capabilities, bit by bit: SDM 3D, "VMX Capability Reporting Facility"; SDM 4, "Architectural MSRs".
+//! Decodes MSRs that report capabilities, bit by bit: SDM 3D, "VMX Capability Reporting Facility"; SDM 4, "Architectural MSRs".
 
 use arch::cpu::{
     feature::{FeatureId, Place},
@@ -6,7 +6,7 @@ use arch::cpu::{
     vmx::Controls,
 };
 
-/// The MSRs' names, but for `IA32_`.
+/// The MSRs' names without `IA32_`.
 const NAMES: [(u32, &str); 23] = [
     (msr::FEATURE_CONTROL, "FEATURE_CONTROL"),
     (msr::BIOS_SIGN_ID, "BIOS_SIGN_ID"),
@@ -33,7 +33,7 @@ const NAMES: [(u32, &str); 23] = [
     (0x491, "VMX_VMFUNC"),
 ];
 
-/// Some bits of an MSR that are a number together.
+/// Bits of an MSR that form a number.
 #[derive(Clone, Copy, Debug)]
 struct Field {
     index: u32,
@@ -73,43 +73,43 @@ const FIELDS: &[Field] = &[
     field(0x48c, 14, 14, "EPT tables in write-back memory", yes),
 ];
 
-/// An MSR, taken apart.
+/// A decoded MSR.
 #[derive(Clone, Debug)]
 pub(super) struct Decoded {
-    /// Its fields besides features: the bits, the name, and the value in words.
+    /// Its fields that are no features: the bits, the name, and the value in words.
     pub(super) facts: Vec<(u64, &'static str, String)>,
-    /// The features that have a bit in it.
+    /// The features with a bit in it.
     pub(super) features: Vec<(u32, FeatureId)>,
-    /// The bits that are left.
+    /// The remaining bits.
     pub(super) rest: u64,
 }
 
-/// A control of VMX.
+/// A VMX control.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Control {
     /// Its bit in both halves of the MSR.
     pub(super) bit: u32,
     /// The values that it can have.
     pub(super) state: State,
-    /// The feature that it is, if it has a name.
+    /// The feature, if the control is one.
     pub(super) feature: Option<FeatureId>,
 }
 
 /// The values that a control can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
-    /// The hypervisor's choice.
+    /// 0 or 1, as the hypervisor chooses.
     Either,
     /// Always 1.
     One,
     /// Always 0.
     Zero,
-    /// Neither, which no CPU says.
+    /// Neither 0 nor 1, which no CPU reports.
     Neither,
 }
 
 impl Decoded {
-    /// Takes an MSR that has no controls apart.
+    /// Decodes an MSR without pairs of controls.
     pub(super) fn new(index: u32, value: u64) -> Self {
         let fields = FIELDS.iter().filter(|field| field.index == index);
         let facts: Vec<_> = fields
@@ -141,7 +141,7 @@ pub(super) fn has_controls(index: u32) -> bool {
     matches!(index, 0x481..=0x484 | 0x48b | 0x48d..=0x490)
 }
 
-/// Returns whether a "true" control MSR says the same and more.
+/// Returns whether a "true" control MSR gives the same information and more.
 pub(super) fn is_older(index: u32) -> bool {
     msr::VMX_OLD_CONTROLS.iter().any(|(old, _)| *old == index)
 }
@@ -161,7 +161,7 @@ pub(super) fn controls(index: u32, value: u64) -> Vec<Control> {
 }
 
 impl State {
-    /// In words.
+    /// The state in words.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Either => "either",
@@ -172,7 +172,7 @@ impl State {
     }
 }
 
-/// `[44:32]`, `[5]`, or nothing for a whole MSR.
+/// Writes `[44:32]`, `[5]`, or nothing for a whole MSR.
 pub(super) fn range(bits: u64) -> String {
     match (bits.trailing_zeros(), 63 - bits.leading_zeros()) {
         (0, 63) => String::new(),

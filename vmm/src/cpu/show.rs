@@ -1,4 +1,4 @@
-//! `nvmm cpu show`: the leaves and MSRs of a guest's CPU, bit by bit, each with who set it.
+//! `nvmm cpu show`: shows the leaves and MSRs of a guest's CPU, bit by bit, with the source of each.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ use super::{
     values,
 };
 
-/// Leaves that a named model has from the host: what KVM is, sizes of state, and what describes a feature further.
+/// Leaves that a named model takes from the host: KVM's, sizes of state, and those that describe a feature further.
 const HOSTS: [u32; 11] = [
     0xa,
     0xd,
@@ -40,9 +40,9 @@ const HOSTS: [u32; 11] = [
     arch::cpu::svm::FUNCTION,
     0x8000_0022,
 ];
-/// The functions of caches.
+/// The functions that describe caches.
 const CACHES: [u32; 5] = [0x2, 0x4, 0x8000_0005, 0x8000_0006, 0x8000_001d];
-/// Columns of what stands before the words of a line, but for who set it.
+/// The width in columns of the places, without the sources.
 const PLACE: usize = 14;
 
 /// A guest's CPU.
@@ -56,7 +56,7 @@ pub(super) struct Sheet {
     nesting: Nesting,
     /// The features that were asked for and can't be given.
     unmet: Vec<Unmet>,
-    /// The features of the model or of the host that the guest does not have.
+    /// The features of the model or of the host that the guest lacks.
     removed: Vec<Removed>,
     vcpu: u32,
     cpuid: BTreeMap<Leaf, LeafSheet>,
@@ -84,23 +84,23 @@ struct MsrSheet {
     says: Vec<Entry>,
 }
 
-/// A feature that is there, or a number.
+/// A feature that the CPU has, or a number.
 #[derive(Debug, Serialize)]
 struct Entry {
-    /// The whole address: `CPUID.01H:ECX[5]`.
+    /// The full address: `CPUID.01H:ECX[5]`.
     place: String,
-    /// The text beside it in a table: the register, and the bits unless they are one.
+    /// The label in a table: the register, and the bits if there are several.
     #[serde(skip)]
     label: String,
     name: String,
-    /// None if it is there, and that is all.
+    /// The value of a number; none for a feature.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
     by: Why,
 }
 
 impl Sheet {
-    /// Takes the CPU of a vCPU apart.
+    /// Decodes the CPU of a vCPU.
     pub(super) fn new(spec: &str, profile: &CpuProfile, topology: Topology, vcpu: u32) -> Self {
         let seen = Seen::new(profile, vcpu);
         let absent =
@@ -129,7 +129,7 @@ impl Sheet {
         }
     }
 
-    /// The whole of it, for a terminal.
+    /// The text for a terminal.
     pub(super) fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
         let mut header = |name: &str, words: &[String]| text += &block(name, PLACE, &fill(words, PLACE));
@@ -160,7 +160,7 @@ impl Sheet {
     }
 }
 
-/// A list that breaks after commas.
+/// Formats a list so that lines end after commas.
 fn fill_commas(parts: &[&str]) -> Vec<String> {
     let last = parts.len().saturating_sub(1);
     let mut lines: Vec<String> = Vec::new();
@@ -174,7 +174,7 @@ fn fill_commas(parts: &[&str]) -> Vec<String> {
     lines
 }
 
-/// Entries below a leaf or an MSR: numbers a line each, features of one register and one cause together.
+/// Writes the entries of a leaf or an MSR: numbers on a line each, features of one register and one source together.
 fn lines(text: &mut String, entries: &[Entry], by: usize, paint: Paint) {
     let mut rest = entries;
     let mut last = "";
@@ -189,7 +189,7 @@ fn lines(text: &mut String, entries: &[Entry], by: usize, paint: Paint) {
             Some(value) => format!("{}: {value}", first.name).split(' ').map(str::to_owned).collect(),
             None => group.iter().map(|entry| entry.name.clone()).collect(),
         };
-        // Numbers have a place each; a register's features share one.
+        // Each number has its own place; the features of a register share one.
         let label = if first.value.is_none() && last == first.label { "" } else { &first.label };
         let indent = PLACE + by;
         let filled = fill(words, indent);
@@ -211,7 +211,7 @@ fn leaf_entries(profile: &CpuProfile, seen: &Seen, leaf: Leaf) -> Vec<Entry> {
     let base = base(profile, leaf);
     let registers = seen.cpuid.get(leaf);
     let mut entries = Vec::new();
-    // A vCPU's number may be 0; other zeros say nothing.
+    // Numbers that are 0 are left out, except for a vCPU's own.
     let told =
         |fact: &Fact| !fact.name.is_empty() && (fact.is_set(&seen.cpuid, leaf) || fact.owner == Owner::Vcpu);
     for fact in facts.into_iter().filter(told) {
@@ -258,7 +258,7 @@ fn leaf_entries(profile: &CpuProfile, seen: &Seen, leaf: Leaf) -> Vec<Entry> {
 }
 
 fn msr_entries(profile: &CpuProfile, index: u32, value: u64) -> Vec<Entry> {
-    // The fields of a capability MSR besides features are the host's.
+    // Fields of a capability MSR that are no features are the host's.
     let decided = decided(profile, &format!("MSR {index:#x}"));
     let base = match index {
         msr::FEATURE_CONTROL | msr::BIOS_SIGN_ID | msr::MCG_CAP => decided.unwrap_or(Why::Host),
@@ -300,7 +300,7 @@ fn msr_entries(profile: &CpuProfile, index: u32, value: u64) -> Vec<Entry> {
     entries
 }
 
-/// The part of the pipeline that a leaf is from, apart from its features and the topology.
+/// The step of the pipeline from which a leaf comes, apart from its features and the topology.
 fn base(profile: &CpuProfile, leaf: Leaf) -> Why {
     let spec = profile.canonical();
     let caches = CACHES.contains(&leaf.function) && spec.caches == CacheMode::Passthrough;
@@ -313,7 +313,7 @@ fn base(profile: &CpuProfile, leaf: Leaf) -> Why {
     }
 }
 
-/// Returns the user's word that decided on some of these bits, and not on a feature's, if there is one.
+/// Returns the user's word that decided on some of these bits, if there is one and it is not a feature.
 fn asked(profile: &CpuProfile, leaf: Leaf, bits: [u32; 4]) -> Option<Why> {
     let overlaps = |field: &Field| {
         let mask = u32::MAX >> (u32::BITS - field.width) << field.shift;
@@ -328,7 +328,7 @@ fn asked(profile: &CpuProfile, leaf: Leaf, bits: [u32; 4]) -> Option<Why> {
     decided.map(|decision| decision.why)
 }
 
-/// The part of the pipeline that decided on a whole field or MSR.
+/// The step of the pipeline that decided on a whole field or MSR.
 fn decided(profile: &CpuProfile, place: &str) -> Option<Why> {
     profile
         .decisions()

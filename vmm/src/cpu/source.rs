@@ -1,4 +1,4 @@
-//! The source of CPUs: this host's KVM or a recorded one, and the CPU that a specification makes of it.
+//! The source of a CPU: this host's KVM or a recorded host, and the CPU that a specification gives there.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use crate::{
     small_file,
 };
 
-/// The host whose CPU it is about.
+/// The options for the host.
 #[derive(Debug, clap::Args)]
 pub(super) struct HostArgs {
     /// A recorded host, as `nvmm cpu dump` prints it, instead of this one
@@ -35,7 +35,7 @@ pub(super) struct HostArgs {
     kvm: PathBuf,
 }
 
-/// The other choices that decide on a guest's CPU.
+/// The further options that decide on a guest's CPU.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Shape {
     /// vCPUs, as a machine's --smp has them [default: 1]
@@ -46,7 +46,7 @@ pub(super) struct Shape {
     nested: Nested,
 }
 
-/// A CPU as its guest reads it.
+/// A CPU as its guest sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     /// A vCPU's leaves.
@@ -72,12 +72,12 @@ pub enum UsageError {
 }
 
 impl HostArgs {
-    /// This host, by its KVM.
+    /// This host, with its KVM.
     pub(super) fn of_kvm(kvm: &Path) -> Self {
         Self { host: None, kvm: kvm.to_owned() }
     }
 
-    /// The host's CPU, if there is a host. Without KVM there may be an answer all the same, `without` what is said on stderr.
+    /// The host's CPU, if there is a host. Without KVM, an answer may still be possible; then `without` is printed on stderr.
     pub(super) fn ask(&self, without: &str) -> anyhow::Result<Option<HostCpu>> {
         match self.open() {
             Err(error) if self.host.is_none() => {
@@ -106,14 +106,14 @@ impl HostArgs {
 ///
 /// # Errors
 ///
-/// The file can't be read, or is no recorded host.
+/// The file can't be read, or is not that of a recorded host.
 pub(crate) fn recorded(path: &Path) -> anyhow::Result<HostCpu> {
     let text = small_file::read(path).with_context(|| path.printable().to_string())?;
     serde_json::from_str(&text).with_context(|| format!("{} is not a recorded host", path.printable()))
 }
 
 impl Shape {
-    /// The meaning of a specification, and the CPU that it gives on this host.
+    /// Parses a specification, and resolves it on this host.
     pub(super) fn resolve(&self, host: &HostCpu, spec: &str) -> anyhow::Result<(CpuProfile, Topology)> {
         let (spec, topology) = match config::cpu(spec, self.smp.as_deref(), self.nested, None) {
             Err(ConfigError::Cpu(error)) => return Err(UsageError::Spec(error).into()),
@@ -124,7 +124,7 @@ impl Shape {
 }
 
 impl Seen {
-    /// The leaves that a vCPU with this CPU reads.
+    /// The leaves and MSRs of a vCPU with this CPU.
     pub(super) fn new(profile: &CpuProfile, vcpu: u32) -> Self {
         let mut msrs = profile.capability_msrs().clone();
         msrs.extend(profile.msrs().iter().copied());

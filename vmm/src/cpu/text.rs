@@ -1,4 +1,4 @@
-//! Text for a terminal: lines as long as that is wide, or of 100 columns, and colour where it is wanted.
+//! Text for a terminal: lines of the terminal's width, or of 100 columns, and colour if it is wanted.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -7,15 +7,15 @@ use std::{
 
 use rustix::termios::tcgetwinsize;
 
-/// Columns of a line where stdout is no terminal.
+/// The width in columns if stdout is no terminal.
 pub(crate) const WIDTH: usize = 100;
-/// The fewest columns that lines are made for. A terminal that is narrower breaks them.
+/// The smallest width in columns. A narrower terminal wraps the lines.
 pub(crate) const NARROWEST: usize = 60;
 
-/// Columns of the terminal, once that was asked.
+/// The terminal's width in columns, once it was read.
 static TERMINAL: OnceLock<usize> = OnceLock::new();
 
-/// Makes lines as long as the terminal is wide, if stdout is one.
+/// Makes lines as wide as the terminal, if stdout is one.
 pub fn fit_terminal() {
     if let Ok(size) = tcgetwinsize(io::stdout())
         && size.ws_col > 0
@@ -24,7 +24,7 @@ pub fn fit_terminal() {
     }
 }
 
-/// Columns of a line.
+/// The width of a line in columns.
 pub(crate) fn width() -> usize {
     TERMINAL.get().copied().unwrap_or(WIDTH)
 }
@@ -34,14 +34,14 @@ pub(crate) fn width() -> usize {
 pub(crate) struct Paint(bool);
 
 impl Paint {
-    /// For stdout: colour on a terminal, unless `NO_COLOR` says otherwise (no-color.org).
+    /// The choice for stdout: colour on a terminal, unless `NO_COLOR` is set (no-color.org).
     pub(crate) fn stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self(io::stdout().is_terminal() && !unwanted && !dumb)
     }
 
-    /// For text that is not for a terminal.
+    /// The choice for text that does not go to a terminal.
     #[cfg(test)]
     pub(crate) const PLAIN: Self = Self(false);
     #[cfg(test)]
@@ -76,7 +76,7 @@ impl Paint {
     }
 }
 
-/// Lines of words, as many in each as fit after `indent` columns.
+/// Fills lines with words, as many in each as fit after `indent` columns.
 pub(crate) fn fill<T: AsRef<str>>(words: impl IntoIterator<Item = T>, indent: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
@@ -92,7 +92,7 @@ pub(crate) fn fill<T: AsRef<str>>(words: impl IntoIterator<Item = T>, indent: us
     lines
 }
 
-/// Each but the last with a comma.
+/// Adds a comma to each word but the last.
 pub(crate) fn comma(words: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut words: Vec<_> = words.into_iter().map(|word| word + ",").collect();
     if let Some(last) = words.last_mut() {
@@ -101,7 +101,7 @@ pub(crate) fn comma(words: impl IntoIterator<Item = String>) -> Vec<String> {
     words
 }
 
-/// A label, then words in lines below each other: `needs       avx xsave`.
+/// Writes a label, with lines of words next to it: `needs       avx xsave`.
 pub(crate) fn block(label: &str, indent: usize, lines: &[String]) -> String {
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
@@ -112,7 +112,7 @@ pub(crate) fn block(label: &str, indent: usize, lines: &[String]) -> String {
     text
 }
 
-/// Writes to stdout; a reader that has seen enough is no error.
+/// Writes to stdout. A reader that has gone is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -120,7 +120,7 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// The text alone.
+/// Removes the colours from a text.
 #[cfg(test)]
 pub(crate) fn without_colour(text: &str) -> String {
     let mut parts = text.split("\x1b[");

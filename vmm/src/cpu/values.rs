@@ -1,6 +1,6 @@
-//! Numbers of CPUID and MSRs as people read them.
+//! Formats numbers of CPUID and MSRs for people.
 //!
-//! Each function gives different texts for different numbers, so that what reads the same is the same.
+//! Each function gives different texts for different numbers, so that equal texts mean equal values.
 
 use arch::cpu::signature::Signature;
 
@@ -15,7 +15,7 @@ pub(super) fn number(value: u32) -> String {
     value.to_string()
 }
 
-/// A count of which the register has one less.
+/// Formats a count that is stored less one.
 pub(super) fn minus_one(value: u32) -> String {
     (u64::from(value) + 1).to_string()
 }
@@ -100,12 +100,12 @@ pub(super) fn component(bit: u32) -> String {
     name.map_or_else(|| format!("bit {bit}"), |name| (*name).to_owned())
 }
 
-/// Of AMX.
+/// Formats AMX's palettes.
 pub(super) fn palette(value: u32) -> String {
     format!("{} bytes, {} each", value & 0xffff, value >> 16)
 }
 
-/// `32 KiB, 8 ways, 64-byte lines`, and how many of those go by one tag. APM 3, "Function 8000_0005h—L1 Cache and TLB Information".
+/// Writes `32 KiB, 8 ways, 64-byte lines`, and the number of lines for each tag. APM 3, "Function 8000_0005h—L1 Cache and TLB Information".
 pub(super) fn amd_l1(value: u32) -> String {
     let [line, per_tag, ways, kib] = value.to_le_bytes();
     let ways = if ways == 0xff { "fully associative".to_owned() } else { format!("{ways} ways") };

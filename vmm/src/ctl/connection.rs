@@ -28,37 +28,37 @@ use crate::qmp::reader::Reader;
 
 /// The longest answer, in bytes.
 const LONGEST: usize = 64 << 20;
-/// How long a machine may take for its greeting. nvmm greets whoever connects, also while it builds a machine.
+/// The time that a machine has for its greeting. nvmm sends it at once, even while it builds a machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The way out where a path is not a control socket's.
+/// Advice if a path is not that of a control socket.
 const GIVE: &str = "give the path that --qmp named";
 
-/// A connection on which commands can be given.
+/// A connection over which commands are sent.
 #[derive(Debug)]
 pub(super) struct Connection {
     name: String,
     socket: UnixStream,
     reader: Reader,
-    /// Those that came while an answer was waited for.
+    /// The events that came before an answer.
     events: VecDeque<Value>,
 }
 
-/// The machine has ended the connection.
+/// The machine has closed the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}: the machine has ended")]
 pub(super) struct Ended(String);
 
-/// The other end says something, but not in QMP.
+/// The other end does not speak QMP.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}: what listens there does not speak QMP; {GIVE}")]
 struct NotQmp(String);
 
 impl Connection {
-    /// Connects to the socket at `path`, and begins.
+    /// Connects to the socket at `path`, and waits for the greeting.
     ///
     /// # Errors
     ///
-    /// Nobody listens there, or it is no machine.
+    /// No program listens there, or it is no machine.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let name = path.printable().to_string();
         Address::Unix(path.to_owned()).check()?;
@@ -66,7 +66,7 @@ impl Connection {
         Self::begin(name, socket, PATIENCE)
     }
 
-    /// Takes the greeting of whoever is at the other end, who has so long for it, and begins.
+    /// Waits for the greeting, for at most `patience`, and begins.
     pub(super) fn begin(name: String, socket: UnixStream, patience: Duration) -> Result<Self> {
         let mut connection = Self { name, socket, reader: Reader::new(LONGEST), events: VecDeque::new() };
         connection.socket.set_read_timeout(Some(patience)).with_context(|| connection.name.clone())?;
@@ -90,20 +90,20 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Gives a command, and waits for the answer.
+    /// Sends a command, and waits for the answer.
     ///
     /// # Errors
     ///
-    /// The machine refuses, in its words, or has [`Ended`].
+    /// The machine refuses, with its message, or it has [`Ended`].
     pub(super) fn call(&mut self, command: &str, arguments: Map<String, Value>) -> Result<Value> {
         self.call_with(command, arguments, None)
     }
 
-    /// The same, with a descriptor.
+    /// Sends a command with a descriptor, and waits for the answer.
     ///
     /// # Errors
     ///
-    /// As [`Connection::call`].
+    /// The errors of [`Connection::call`].
     pub(super) fn call_with(
         &mut self,
         command: &str,
@@ -114,7 +114,7 @@ impl Connection {
         if !arguments.is_empty() {
             call["arguments"] = arguments.into();
         }
-        // Even if this fails, the machine may have said why before it closed the socket.
+        // Even if this fails, the machine may have sent a reason before it closed the socket.
         let call = format!("{call}\n");
         let sent = match passed {
             None => self.socket.write_all(call.as_bytes()),
@@ -128,7 +128,7 @@ impl Connection {
                 if said["error"]["class"] == "CommandNotFound" {
                     return Err(self.unknown(command, refusal));
                 }
-                // Some of nvmm's refusals begin with it.
+                // Some of nvmm's messages begin with the command's name.
                 let rest = refusal.strip_prefix(command).unwrap_or_default();
                 match rest.starts_with([':', ' ']) {
                     true => bail!("{refusal}"),
@@ -141,12 +141,12 @@ impl Connection {
         Err(Ended(self.name.clone()).into())
     }
 
-    /// The error for a command that the machine does not have, in the machine's words, with the way to those that it has.
+    /// The error for a command that the machine lacks, with the machine's message, and how to list its commands.
     pub(super) fn unknown(&self, command: &str, refusal: &str) -> Error {
         anyhow!("{command}: {refusal}; `nvmm ctl {}` lists the commands", self.name)
     }
 
-    /// Waits for the next event; none once the machine has ended, or nobody reads `output` any more.
+    /// Waits for the next event; none once the machine has ended, or the reader of `output` has gone.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl Connection {
         }
     }
 
-    /// Waits for what the machine says next, as long as `output` has a reader.
+    /// Waits for the machine's next message, as long as `output` has a reader.
     fn receive(&mut self, output: Option<BorrowedFd<'_>>) -> Result<Option<Value>> {
         let mut bytes = vec![0; 64 << 10];
         loop {
@@ -191,7 +191,7 @@ fn send_with(mut socket: &UnixStream, line: &[u8], passed: BorrowedFd<'_>) -> io
     socket.write_all(&line[sent..])
 }
 
-/// Says why nobody is connected at `path`, and what to do.
+/// The reason why the connection to `path` failed, and what to do.
 fn refusal(name: &str, path: &Path, error: io::Error) -> Error {
     let found = path.metadata();
     match (error.kind(), &found) {
@@ -216,7 +216,7 @@ fn refusal(name: &str, path: &Path, error: io::Error) -> Error {
     }
 }
 
-/// Waits until `socket` can be read. Returns whether it can: not if the reader of `output` goes first.
+/// Waits until `socket` can be read. Returns false if the reader of `output` goes first.
 fn is_readable(socket: &UnixStream, output: BorrowedFd<'_>) -> io::Result<bool> {
     loop {
         let mut polled = [

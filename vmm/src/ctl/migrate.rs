@@ -1,4 +1,5 @@
-//! `nvmm ctl SOCKET migrate DEST`: connects to the other side for the machine, which connects nowhere by itself.
+//! `nvmm ctl SOCKET migrate DEST`: this process connects to the destination and passes the connection to the machine, which never connects
+//! to anything itself.
 
 use std::{
     ffi::OsStr,
@@ -20,11 +21,11 @@ use crate::config;
 /// The connection's name on the control socket.
 const NAME: &str = "nvmm-ctl-migrate";
 
-/// Has the machine moved, and waits until it is.
+/// Moves the machine, and waits until it is done.
 ///
 /// # Errors
 ///
-/// Nobody is there, or the machine was not moved.
+/// The destination can't be reached, or the machine was not moved.
 pub(super) fn migrate(connection: &mut Connection, words: &[String]) -> Result<()> {
     const USAGE: &str = "migrate: give tcp:HOST:PORT or unix:PATH, where an nvmm with --incoming waits";
     let Some((place, words)) = words.split_first() else { bail!(USAGE) };
@@ -75,7 +76,7 @@ fn connect(address: &Address) -> Result<OwnedFd> {
 }
 
 impl Connection {
-    /// Passes a descriptor under a name.
+    /// Passes a descriptor, with a name for it.
     fn pass(&mut self, name: &str, descriptor: std::os::fd::BorrowedFd<'_>) -> Result<()> {
         let arguments = Map::from_iter([("fdname".to_owned(), json!(name))]);
         self.call_with("getfd", arguments, Some(descriptor)).map(drop)

@@ -1,16 +1,16 @@
-//! `KEY=VALUE`, as the arguments of a command.
+//! `KEY=VALUE` words as the arguments of a command.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
 use crate::size::Size;
 
-/// Gives the words their values, by `kinds`, what `query-commands` says of the command's arguments. QEMU says nothing: then a value is
-/// what it looks like.
+/// Converts the words by `kinds`, the command's arguments as listed by `query-commands`. QEMU does not list them: then a value is what it
+/// looks like.
 ///
 /// # Errors
 ///
-/// A word is no `KEY=VALUE`, comes twice, or is not of its kind.
+/// A word is not `KEY=VALUE`, comes twice, or has a value of the wrong kind.
 pub(super) fn arguments(words: &[String], kinds: &[Value]) -> Result<Map<String, Value>> {
     let mut arguments = Map::new();
     for word in words {
@@ -37,7 +37,7 @@ fn value(text: &str, kind: Option<&str>) -> Result<Value> {
         Some("uint64") => number(text)
             .context("give a whole number, 0x and hexadecimal digits, or a size such as 20G")?
             .into(),
-        // An address, which may be given as a negative number too.
+        // An address, which may also be given as a negative number.
         Some("int64") => match (number(text), text.parse::<i64>()) {
             (Some(number), _) => number.into(),
             (None, Ok(number)) => number.into(),

@@ -1,4 +1,4 @@
-//! A disk that the machine would have, for `--dry-run`.
+//! A description of a disk, for `--dry-run`.
 
 use std::{fmt, path::PathBuf};
 
@@ -15,7 +15,7 @@ use crate::{
     size::Size,
 };
 
-/// A disk in words.
+/// The description of a disk.
 #[derive(Debug, Serialize)]
 pub struct DiskDescription {
     /// The name in messages.
@@ -23,12 +23,12 @@ pub struct DiskDescription {
     /// Its image or block device; none if it is in nvmm's memory.
     #[serde(serialize_with = "lossy::option")]
     path: Option<PathBuf>,
-    /// As it was given, or found.
+    /// The format, given or found.
     format: &'static str,
-    /// The file that writes go to, or `temp`.
+    /// The file for writes, or `temp`.
     #[serde(serialize_with = "lossy::option")]
     overlay: Option<PathBuf>,
-    /// The image that it is a difference to, and so on.
+    /// The backing files below it, from the top.
     #[serde(serialize_with = "lossy::list")]
     over: Vec<PathBuf>,
     size: u64,
@@ -43,9 +43,9 @@ pub struct DiskDescription {
     aio: Engine,
     queues: u16,
     queue_size: u16,
-    /// Requests a second.
+    /// The most requests a second.
     iops: Option<u64>,
-    /// Bytes a second.
+    /// The most bytes a second.
     bw: Option<u64>,
     serial: String,
 }
@@ -68,7 +68,7 @@ impl DiskDescription {
         }
     }
 
-    /// Describes a disk that no file holds.
+    /// Describes a disk that is in nvmm's memory.
     pub(crate) fn in_memory(name: String, bus: DiskBus, device: &BlockOptions, disk: &dyn Disk) -> Self {
         let BlockOptions { serial, queues, queue_size, cache, discard, engine, legacy, iops, bandwidth } =
             *device;
@@ -98,7 +98,7 @@ impl DiskDescription {
     }
 }
 
-/// Two lines: the image, and the device that it is.
+/// Writes two lines: the image, and the guest's device.
 impl fmt::Display for DiskDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, path, format, overlay, over, size, read_only, direct, cache, discard, aio, .. } =

@@ -1,4 +1,4 @@
-//! The firmware that the machine would start with, for `--dry-run`.
+//! A description of the firmware, for `--dry-run`.
 
 use std::{fmt, ops::Range, path::PathBuf};
 
@@ -14,7 +14,7 @@ use crate::{
     size::Size,
 };
 
-/// Firmware in words.
+/// The description of the firmware.
 #[derive(Debug, Serialize)]
 pub struct FirmwareDescription {
     kind: String,
@@ -22,13 +22,13 @@ pub struct FirmwareDescription {
     path: PathBuf,
     start: u64,
     size: u64,
-    /// The addresses of the chip that keeps UEFI variables in a file.
+    /// The addresses of the flash chip with UEFI variables that are kept in a file.
     #[serde(skip)]
     flash: Option<Range<u64>>,
     /// The file of UEFI variables.
     #[serde(serialize_with = "lossy::option")]
     vars: Option<PathBuf>,
-    /// The devices that it tries to start from, in order, by their names for `--boot`.
+    /// The devices from which it tries to start, in order, by their names for `--boot`.
     devices: Vec<String>,
     /// The devices that can be chosen, if there is a menu.
     menu: Option<Vec<String>>,
@@ -42,7 +42,7 @@ impl FirmwareDescription {
             places.iter().map(|&at| config::boot_name(at, &bootable)).collect()
         };
         let boot = config.start.boot();
-        // The machine was built with it.
+        // It can't fail: the machine was built with it.
         let order = boot.and_then(|boot| Order::of(firmware.kind, boot, &bootable).ok());
         let Order { told, tried } = order.unwrap_or_default();
         let choices = if firmware.kind == Kind::Bios { &told } else { &tried };

@@ -1,4 +1,4 @@
-//! A network device that the machine would have, for `--dry-run`.
+//! A description of a network device, for `--dry-run`.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use crate::config::{NetConfig, NetMac};
 
-/// A network device in words.
+/// The description of a network device.
 #[derive(Debug, Serialize)]
 pub struct NetworkDescription {
-    /// What messages and the control socket call it.
+    /// Its name in messages and on the control socket.
     name: String,
-    /// Its place on the host, in the words of `--net`.
+    /// The host's side, in the words of `--net`.
     host: String,
-    /// Its address, if that is always the same.
+    /// Its address, if it is the same in every run.
     mac: Option<String>,
     /// The origin of the address: `given`, `uuid`, `disk` or `random`.
     mac_from: &'static str,
@@ -44,7 +44,7 @@ impl NetworkDescription {
     }
 }
 
-/// Two lines: the place, and the device.
+/// Writes two lines: the host's side, and the guest's device.
 impl fmt::Display for NetworkDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, host, mac, mac_from, mtu, queues, offload, legacy } = self;

@@ -1,4 +1,4 @@
-//! Amounts of disk: as qemu-img takes them, and as people read them.
+//! Sizes of disks, in qemu-img's form and for people.
 
 use std::{
     fmt::{self, Display, Formatter},
@@ -9,7 +9,7 @@ use devices::size::Rounded;
 
 use crate::size::{self, ParseError};
 
-/// A number of bytes. Unlike an amount of memory, a number without a unit is just that, as with qemu-img.
+/// A number of bytes. As in qemu-img, but unlike sizes of memory, a number without a unit is in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Amount(pub(super) u64);
 

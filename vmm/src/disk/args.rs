@@ -113,7 +113,7 @@ pub(super) enum DiskCommand {
     },
 }
 
-/// The choices for opening an image.
+/// The options for opening an image.
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
     /// Its format [default: by its first bytes, raw if they are nothing else's]
@@ -130,7 +130,7 @@ pub(super) struct SourceArgs {
     pub(super) backing_root: Option<PathBuf>,
 }
 
-/// A format that can be made.
+/// A format in which images can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Made {
     Raw,
@@ -138,7 +138,7 @@ pub(super) enum Made {
 }
 
 impl SourceArgs {
-    /// The way to open an image that is only read.
+    /// The options for opening an image for reading.
     pub(super) fn options(&self) -> OpenOptions {
         let disk = DiskOptions { read_only: true, direct: false };
         OpenOptions { disk, format: self.format, backing_root: self.backing_root.clone(), overlay: None }

@@ -1,4 +1,4 @@
-//! The progress of a long piece of work: a line that is drawn again on a terminal, or a line for every tenth.
+//! Shows the progress of a long task: a line that is redrawn on a terminal, or a line for every tenth.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -8,38 +8,38 @@ use std::{
 use super::amount::Amount;
 use crate::terminal;
 
-/// The time between two drawings of a terminal's line.
+/// The interval between two drawings on a terminal.
 const TICK: Duration = Duration::from_millis(100);
-/// The parts of the bar.
+/// The number of segments of the bar.
 const PARTS: usize = 24;
-/// Takes away what the line shows.
+/// The sequence that clears the line.
 const CLEAR: &str = "\r\x1b[K";
 
 /// The ways to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// As a line that is drawn again, this many columns at most.
+    /// A line that is redrawn, of at most this many columns.
     Line(usize),
-    /// As a line for every tenth.
+    /// A line for every tenth.
     Tenths,
-    /// Not at all.
+    /// No progress.
     Not,
 }
 
-/// Work on a disk from its start to its end, as shown on stderr until it is dropped.
+/// The progress of work on a disk, shown on stderr until it is dropped.
 #[derive(Debug)]
 pub(super) struct Bar {
     shown: Shown,
     size: u64,
     start: Instant,
-    /// When a line was drawn last.
+    /// The time when the line was last drawn.
     drawn: Option<Instant>,
-    /// Tenths that were told.
+    /// The number of tenths that have been reported.
     tenths: u64,
 }
 
 impl Shown {
-    /// On a terminal a line, unless it is to be quiet; elsewhere nothing, unless it was `wanted`.
+    /// Shows a line on a terminal, unless `quiet`; elsewhere it shows tenths only if `wanted`.
     pub(super) fn on_stderr(quiet: bool, wanted: bool) -> Self {
         match io::stderr().is_terminal() {
             _ if quiet => Self::Not,
@@ -51,20 +51,20 @@ impl Shown {
 }
 
 impl Bar {
-    /// Begins to work on `size` bytes.
+    /// Begins work on `size` bytes.
     pub(super) fn new(shown: Shown, size: u64, now: Instant) -> Self {
         Self { shown, size, start: now, drawn: None, tenths: 0 }
     }
 
-    /// Shows that the first `done` bytes are done, for which `copied` bytes were copied.
+    /// Reports that the first `done` bytes are done, for which `copied` bytes were copied.
     pub(super) fn tell(&mut self, done: u64, copied: u64) {
         if let Some(text) = self.draw(done, copied, Instant::now()) {
-            // Nobody can be told if this fails.
+            // A failure can't be reported.
             let _ = io::stderr().write_all(text.as_bytes());
         }
     }
 
-    /// Says how many bytes are done, to somebody who asks, however it is shown.
+    /// Prints how many bytes are done, on request, whatever is shown otherwise.
     pub(super) fn answer(&self, done: u64) {
         let percent = self.parts(done, 100);
         let _ = writeln!(
@@ -74,13 +74,13 @@ impl Bar {
         );
     }
 
-    /// The number of so many parts that are done with the first `done` bytes.
+    /// The number of `parts` that are done after the first `done` bytes.
     fn parts(&self, done: u64, parts: u64) -> u64 {
         let parts_done = u128::from(done) * u128::from(parts) / u128::from(self.size.max(1));
         u64::try_from(parts_done).unwrap_or(parts)
     }
 
-    /// The text to write, if there is anything new.
+    /// The text to write, if anything is new.
     fn draw(&mut self, done: u64, copied: u64, now: Instant) -> Option<String> {
         match self.shown {
             Shown::Not => None,
@@ -94,7 +94,7 @@ impl Bar {
             }
             Shown::Line(columns) => {
                 let is_due = self.drawn.is_none_or(|drawn| now.saturating_duration_since(drawn) >= TICK);
-                // The end stays while all of it goes to the medium.
+                // The end stays visible while everything is written to the medium.
                 if !is_due && done < self.size {
                     return None;
                 }
@@ -109,7 +109,7 @@ impl Bar {
                     rate(copied, taken).unwrap_or_default(),
                     left(done, self.size, taken).unwrap_or_default(),
                 );
-                // It must not wrap, or it would not be drawn over.
+                // A longer line would wrap, and could not be redrawn.
                 let line: String = line.trim_end().chars().take(columns.saturating_sub(1)).collect();
                 Some(format!("{CLEAR}{line}"))
             }
@@ -125,13 +125,13 @@ impl Drop for Bar {
     }
 }
 
-/// `812 MiB/s`.
+/// Writes the rate, such as `812 MiB/s`.
 fn rate(copied: u64, taken: Duration) -> Option<String> {
     let a_second = u128::from(copied) * 1000 / Some(taken.as_millis()).filter(|&millis| millis > 0)?;
     Some(format!("{}/s", Amount(u64::try_from(a_second).ok()?)))
 }
 
-/// `, 12 s left`: as long as it took so far, for each byte.
+/// Writes the time left, such as `, 12 s left`, assuming the same time for each byte as so far.
 fn left(done: u64, size: u64, taken: Duration) -> Option<String> {
     let rest = u128::from(size.checked_sub(done)?);
     let seconds = taken.as_millis() * rest / Some(u128::from(done)).filter(|&done| done > 0)? / 1000;

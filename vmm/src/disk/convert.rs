@@ -21,14 +21,14 @@ use super::{
 };
 use crate::signals::Signals;
 
-/// A copy to make.
+/// A copy to be made.
 #[derive(Debug)]
 pub(super) struct Conversion<'a> {
     pub(super) from: &'a Path,
     pub(super) options: OpenOptions,
     pub(super) to: &'a Path,
     pub(super) format: Made,
-    /// Replace a file that is there.
+    /// Replace an existing file.
     pub(super) replaces: bool,
     pub(super) shown: Shown,
 }
@@ -36,46 +36,46 @@ pub(super) struct Conversion<'a> {
 /// The result of a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Converted {
-    /// The copy is whole.
+    /// The copy is complete.
     Whole,
     /// This signal came, and there is no copy.
     Interrupted(i32),
 }
 
-/// Why there is no copy.
+/// Reasons why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConvertError {
     /// The original can't be used.
     #[error(transparent)]
     From(OpenError),
-    /// The copy can't have its name.
+    /// The copy can't have this name.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// It would replace a file.
+    /// The copy would replace a file.
     #[error("{} is there already; give another name, or --force to replace it", .0.printable())]
     Exists(PathBuf),
-    /// It can't be a qcow2 image.
+    /// The qcow2 image can't be made.
     #[error(transparent)]
     Qcow2(CreateError),
     /// The copy can't be opened.
     #[error("the copy can't be made")]
     To(#[source] OpenError),
-    /// The original is damaged, or its medium.
+    /// The original can't be read, as it or its medium is damaged.
     #[error("disk {} can't be read at byte {offset}", path.printable())]
     Read {
         /// The original.
         path: PathBuf,
-        /// Where.
+        /// The offset.
         offset: u64,
         /// The host's error.
         source: io::Error,
     },
-    /// No space is left, or worse.
+    /// The copy can't be written, for example because no space is left.
     #[error("{} can't be written to at byte {offset}", path.printable())]
     Write {
         /// The copy.
         path: PathBuf,
-        /// Where.
+        /// The offset.
         offset: u64,
         /// The host's error.
         source: io::Error,
@@ -137,7 +137,7 @@ impl Conversion<'_> {
     }
 }
 
-/// Returns whether the one who started nvmm wants this signal to do nothing, as nohup does.
+/// Returns whether nvmm was started with this signal ignored, as nohup does.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored =

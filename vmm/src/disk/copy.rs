@@ -1,28 +1,28 @@
-//! Copying a disk onto one that holds zeros.
+//! Copies a disk to one that contains zeros.
 
 use std::{io, ops::Range};
 
 use devices::disk::Disk;
 use vm_memory::VolatileSlice;
 
-/// Bytes to read at once.
+/// The number of bytes to read at a time.
 const PIECE: u64 = 2 << 20;
-/// The least zeros that are worth not being written: a cluster of most images.
+/// The shortest run of zeros that is not written: a cluster of most images.
 const GRANULE: u64 = 64 << 10;
 
-/// Why a copy was not finished.
+/// Reasons why a copy was not finished.
 #[derive(Debug)]
 pub(super) enum CopyError<E> {
     /// The original can't be read at this byte.
     Read(u64, io::Error),
     /// The copy can't be written to at this byte.
     Write(u64, io::Error),
-    /// The one who watched had enough.
+    /// `watch` has stopped it.
     Watcher(E),
 }
 
-/// Copies all of `from` to `to`, which holds zeros and is as large. After each piece `watch` is told how many bytes are
-/// done, and how many of those were read and not known to be zeros.
+/// Copies all of `from` to `to`, which contains zeros and has the same size. After each piece, `watch` gets the number of bytes that are
+/// done, and how many of them were read because they were not known to be zeros.
 pub(super) fn copy<E>(
     from: &dyn Disk,
     to: &dyn Disk,
@@ -35,7 +35,7 @@ pub(super) fn copy<E>(
     while offset < size {
         let extent = from.extent_at(offset, size - offset).map_err(|error| CopyError::Read(offset, error))?;
         let end = (offset + extent.len).min(size);
-        // Granules begin at multiples of their size, those with anything but zeros in them are data.
+        // Granules begin at multiples of their size. A granule with any byte other than zero is data.
         let zeros_end = if end == size { end } else { end - end % GRANULE };
         if extent.is_zero && zeros_end > offset {
             offset = zeros_end;
@@ -50,7 +50,7 @@ pub(super) fn copy<E>(
     Ok(())
 }
 
-/// Copies `range`, which begins with a granule, but for the granules of it that are zeros.
+/// Copies `range`, which begins with a granule, except for its granules of zeros.
 fn copy_piece<E>(
     from: &dyn Disk,
     to: &dyn Disk,
@@ -80,7 +80,7 @@ fn copy_piece<E>(
     Ok(())
 }
 
-/// Returns whether there is nothing but zeros. As a comparison of memory, which is many times faster than one of bytes.
+/// Returns whether all bytes are zeros. It compares memory, which is many times faster than comparing bytes.
 fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
     bytes.chunks(ZEROS.len()).all(|chunk| *chunk == ZEROS[..chunk.len()])

@@ -21,63 +21,63 @@ use super::{
     target::{Target, TargetError, folder},
 };
 
-/// An image to make.
+/// An image to be made.
 #[derive(Debug)]
 pub(super) struct Creation<'a> {
     pub(super) path: &'a Path,
-    /// None: its base's.
+    /// The size; if none, that of its base.
     pub(super) size: Option<Amount>,
     pub(super) kind: ImageKind<'a>,
 }
 
-/// The kind of image, and the options that only this kind has.
+/// The kind of image, with the options for this kind only.
 #[derive(Debug)]
 pub(super) enum ImageKind<'a> {
     Raw,
     Qcow2 { base: Option<Base<'a>>, cluster_size: Option<Amount> },
 }
 
-/// The image that another one is a difference to.
+/// The base of an image (its backing file).
 #[derive(Debug)]
 pub(super) struct Base<'a> {
-    /// As the image calls it, from where that is.
+    /// Its name as recorded in the image, relative to the image's folder.
     pub(super) name: &'a OsStr,
     pub(super) format: Format,
-    /// The folder that files which it names may be in.
+    /// The folder in which files that it names are permitted.
     pub(super) root: Option<PathBuf>,
 }
 
-/// Things to know of an image that was made.
+/// Facts about an image that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Created {
-    /// The folder without which it does not open: its base's, if that is elsewhere.
+    /// The folder that `backing-root` must name to open it: its base's, if that is elsewhere.
     pub(super) needs: Option<PathBuf>,
 }
 
-/// Why there is no image.
+/// Reasons why an image can't be made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CreateError {
-    /// The file can't be.
+    /// The file can't be made.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// qcow2 can't do it, or the host.
+    /// The qcow2 format does not allow it, or the host failed.
     #[error(transparent)]
     Qcow2(#[from] create::CreateError),
     /// The base can't be used.
     #[error("the base {name}")]
     Base {
-        /// As it was given.
+        /// Its name, as given.
         name: Untrusted,
         /// The fault.
         source: Box<OpenError>,
     },
-    /// The base is where it would be if its name began here.
+    /// The base would be found if its name were relative to the current folder.
     #[error(
         "the base {name} is not in {}, where the image's names begin; give its name from there, or a whole path",
         folder.printable()
     )]
     Elsewhere {
-        /// As it was given.
+        /// Its name, as given.
         name: Untrusted,
         /// The image's folder.
         folder: PathBuf,
@@ -108,7 +108,7 @@ impl Creation<'_> {
                     ..CreateOptions::default()
                 };
                 if let Some(Amount(cluster_size)) = *cluster_size {
-                    // A number that does not fit is too large anyhow.
+                    // A number that does not fit is too large anyway.
                     options.cluster_size = u32::try_from(cluster_size).unwrap_or(u32::MAX);
                 }
                 create::create(self.path, size, &options)?;
@@ -118,7 +118,7 @@ impl Creation<'_> {
     }
 }
 
-/// Makes a file of `size` zeros that takes no space.
+/// Makes a file of `size` bytes, all zeros, that takes no space.
 fn raw(path: &Path, size: u64) -> Result<(), CreateError> {
     if size == 0 || !size.is_multiple_of(SECTOR_SIZE) {
         return Err(create::CreateError::Size(size).into());
@@ -129,12 +129,12 @@ fn raw(path: &Path, size: u64) -> Result<(), CreateError> {
 }
 
 impl Base<'_> {
-    /// Its path, for an image at `image`.
+    /// The base's path, for an image at `image`.
     fn path(&self, image: &Path) -> PathBuf {
         folder(image).join(self.name)
     }
 
-    /// Its name for the image's header, where a colon before any slash would end the name of a protocol: `./a:b`.
+    /// The base's name for the image's header. With a colon before any slash, it would begin with a protocol: then it is `./a:b`.
     fn recorded(&self) -> Untrusted {
         let name = self.name.as_bytes();
         match name.iter().find(|byte| matches!(byte, b':' | b'/')) {
@@ -143,7 +143,7 @@ impl Base<'_> {
         }
     }
 
-    /// Its size; it has to open.
+    /// The base's size. The base must open.
     fn size(&self, image: &Path) -> Result<u64, CreateError> {
         let path = self.path(image);
         if !path.exists() && Path::new(self.name).exists() {
@@ -166,7 +166,7 @@ impl Base<'_> {
         }
     }
 
-    /// Its folder, if it is neither in that of `image` nor below.
+    /// The base's folder, if it is neither that of `image` nor below it.
     fn far_folder(&self, image: &Path) -> Option<PathBuf> {
         let real = fs::canonicalize(self.path(image)).ok()?;
         let is_near = real.starts_with(fs::canonicalize(folder(image)).ok()?);

@@ -1,4 +1,4 @@
-//! `nvmm disk info`: what is known of an image, for people and for programs.
+//! `nvmm disk info`: shows facts about an image, for people and for programs.
 
 use std::path::{Path, PathBuf};
 
@@ -17,21 +17,21 @@ use crate::{
     lossy,
 };
 
-/// The version of the JSON; another one when a member's meaning changes.
+/// The version of the JSON, which changes when a member's meaning changes.
 const SCHEMA: u32 = 1;
 
-/// Columns of a label.
+/// The width of a label in columns.
 const INDENT: usize = 14;
-/// Extents that are listed; the others are counted.
+/// The number of extents that are listed; the others are only counted.
 const LISTED: usize = 8;
 
-/// The facts of an image and of all that it is a difference to.
+/// The facts about an image and its backing files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Report {
     schema: u32,
-    /// Why it can't be used.
+    /// The reason why it can't be used.
     problem: Option<String>,
-    /// The image, what it is a difference to, and so on.
+    /// The image, its backing file, and so on.
     chain: Vec<Image>,
 }
 
@@ -41,13 +41,13 @@ struct Image {
     #[serde(serialize_with = "lossy::name")]
     path: PathBuf,
     format: &'static str,
-    /// The format is what it looks like, and not what anybody said.
+    /// The format was guessed from the first bytes, as nothing records it.
     #[serde(skip_serializing_if = "Option::is_none")]
     format_guessed: Option<bool>,
     virtual_size: Option<u64>,
     file_size: u64,
     allocated_size: Option<u64>,
-    /// The one who writes to it.
+    /// The program that writes to it.
     in_use_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     qcow2: Option<Qcow2>,
@@ -96,12 +96,12 @@ impl Report {
         Self { schema: SCHEMA, problem, chain: info.links.into_iter().map(Image::new).collect() }
     }
 
-    /// Returns whether nothing keeps it from being used.
+    /// Returns whether it can be used.
     pub(super) fn is_good(&self) -> bool {
         self.problem.is_none()
     }
 
-    /// For a terminal: the image, the chain with a line for each, and what is wrong last.
+    /// The text for a terminal: the image, a line for each image of the chain, and the problem at the end.
     pub(super) fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
         if let Some(image) = self.chain.first() {
@@ -145,7 +145,7 @@ impl Image {
         image
     }
 
-    /// Its facts, each with its label.
+    /// The facts, each with its label.
     fn lines(&self) -> Vec<(&'static str, Vec<String>)> {
         let mut lines = vec![
             ("image", vec![self.path.printable().to_string()]),
@@ -237,7 +237,7 @@ impl Extent {
         Self { kind, path, size, grain_size, compressed }
     }
 
-    /// `sparse, 2 GiB in grains of 64 KiB, disk-s001.vmdk`.
+    /// Writes `sparse, 2 GiB in grains of 64 KiB, disk-s001.vmdk`.
     fn line(&self) -> String {
         let grains = self.grain_size.map(|size| format!(" in grains of {}", Amount(size)));
         let compressed = if self.compressed { ", compressed" } else { "" };
@@ -248,7 +248,7 @@ impl Extent {
     }
 }
 
-/// `10 GiB (10737418240 bytes)`.
+/// Writes `10 GiB (10737418240 bytes)`.
 fn exactly(bytes: u64) -> String {
     match Amount(bytes).to_string() {
         short if short.ends_with("bytes") => short,

@@ -19,7 +19,7 @@ use devices::printable::ToPrintable;
 use super::amount::Amount;
 use crate::size::ParseError;
 
-/// A size to come to.
+/// The new size, absolute or relative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Growth {
     /// `10G`.
@@ -28,22 +28,22 @@ pub(super) enum Growth {
     By(Amount),
 }
 
-/// Why an image keeps its size.
+/// Reasons why an image can't be enlarged.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResizeError {
-    /// It can't be opened.
+    /// The image can't be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// It is qcow2, and can't be larger.
+    /// The qcow2 image can't be enlarged.
     #[error(transparent)]
     Qcow2(#[from] GrowError),
-    /// A vmdk.
+    /// The image is a vmdk.
     #[error("{} is a vmdk, which nvmm only reads; nvmm disk convert makes an image that can be resized", .0.printable())]
     Vmdk(PathBuf),
-    /// A device.
+    /// The image is a device.
     #[error("{} is a device; only files can be resized", .0.printable())]
     Device(PathBuf),
-    /// Smaller than it is.
+    /// The size is smaller than before.
     #[error(
         "{} has {from} bytes, and {to} would cut off its end, which nvmm does not do; qemu-img resize --shrink does",
         path.printable()
@@ -56,7 +56,7 @@ pub(super) enum ResizeError {
         /// The size that was asked for.
         to: u64,
     },
-    /// No whole sectors, or no number.
+    /// The size is not a whole number of sectors, or too large.
     #[error("a disk can't have {0} bytes; give it a multiple of 512")]
     Size(u128),
     /// The host failed.
@@ -83,7 +83,7 @@ impl FromStr for Growth {
 }
 
 impl Growth {
-    /// The size that one of `from` comes to.
+    /// The new size of an image of `from` bytes.
     fn from(self, from: u64) -> Result<u64, ResizeError> {
         let to = match self {
             Self::To(Amount(to)) => u128::from(to),
@@ -94,14 +94,14 @@ impl Growth {
     }
 }
 
-/// Makes the image at `path` larger.
+/// Enlarges the image at `path`.
 pub(super) fn resize(
     path: &Path,
     format: Option<Format>,
     root: Option<&Path>,
     growth: Growth,
 ) -> Result<(), ResizeError> {
-    // Its faults are told when it is opened to be written to.
+    // Its faults are reported when it is opened for writing.
     let image = follow(path, &OpenOptions { format, ..OpenOptions::default() })?.links.into_iter().next();
     match image.as_ref().map_or(Format::Raw, LinkInfo::format) {
         Format::Raw => resize_raw(path, growth),

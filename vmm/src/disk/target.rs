@@ -1,4 +1,4 @@
-//! The file to make: it has its name once it is whole, and not before.
+//! The file to be made, which gets its name only when it is complete.
 
 use std::{
     fs::{self, File, Permissions},
@@ -18,8 +18,8 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::amount::Amount;
 
-/// A file without a name, or where the file system has no such files, under another name in the same folder. It is gone
-/// again unless it is kept.
+/// A file without a name, or, where the file system doesn't support that, with another name in the same folder. It is deleted again unless
+/// it is kept.
 #[derive(Debug)]
 pub(super) struct Target {
     file: Made,
@@ -33,27 +33,27 @@ enum Made {
     Named(NamedTempFile),
 }
 
-/// Why a file can't be made.
+/// Reasons why a file can't be made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TargetError {
-    /// It would be written over.
+    /// The file exists already.
     #[error("{} is there already; give another name", .0.printable())]
     Exists(PathBuf),
-    /// A directory, a device.
+    /// The path is that of a directory or a device.
     #[error("{} is no file, and only files can be replaced", .0.printable())]
     NotAFile(PathBuf),
-    /// It is what is to be read.
+    /// The file is the original.
     #[error("{} is what the copy is made from; give another name", .0.printable())]
     Needed(PathBuf),
-    /// Somebody uses it.
+    /// Another program uses the file.
     #[error("{} is in use by {holder}; end that, or give another name", path.printable())]
     InUse {
         /// The file.
         path: PathBuf,
-        /// The program that has it.
+        /// The program that uses it.
         holder: String,
     },
-    /// Nothing can be written there.
+    /// The folder can't be written to.
     #[error("no file can be made in {}", folder.printable())]
     Folder {
         /// The folder.
@@ -61,7 +61,7 @@ pub(super) enum TargetError {
         /// The host's error.
         source: io::Error,
     },
-    /// Its file system has no files of that size.
+    /// The file system does not allow files of that size.
     #[error("{} can't have {}", path.printable(), Amount(*size))]
     Size {
         /// The file.
@@ -71,7 +71,7 @@ pub(super) enum TargetError {
         /// The host's error.
         source: io::Error,
     },
-    /// It was written, but the last step failed.
+    /// It was written, but finishing it failed.
     #[error("{} can't be finished", path.printable())]
     Finish {
         /// The file.
@@ -82,12 +82,12 @@ pub(super) enum TargetError {
 }
 
 impl Target {
-    /// Begins a file that will be at `path`, where nothing may be, unless it `replaces` that.
+    /// Begins a file for `path`. No file may be there, unless it `replaces` that.
     pub(super) fn new(path: &Path, replaces: bool) -> Result<Self, TargetError> {
         let (path, mode) = match fs::symlink_metadata(path) {
             Err(_) => (path.to_owned(), None),
             Ok(_) if !replaces => return Err(TargetError::Exists(path.to_owned())),
-            // The file that a link leads to is replaced, and not the link.
+            // If it is a link, replace the file that it leads to, not the link.
             Ok(_) => match fs::canonicalize(path).and_then(|real| Ok((fs::metadata(&real)?, real))) {
                 Ok((found, real)) if found.is_file() => (real, Some(found.mode())),
                 _ => return Err(TargetError::NotAFile(path.to_owned())),
@@ -106,7 +106,7 @@ impl Target {
         }
     }
 
-    /// By which it can be opened until it is kept.
+    /// The path by which it can be opened until it is kept.
     pub(super) fn path(&self) -> PathBuf {
         match &self.file {
             Made::Unnamed(file) => by_descriptor(file),
@@ -119,7 +119,7 @@ impl Target {
         self.file.file()
     }
 
-    /// Makes it `size` bytes long, with zeros that take no space.
+    /// Sets its length, with zeros that take no space.
     pub(super) fn set_len(&self, size: u64) -> Result<(), TargetError> {
         let sized = self.file().set_len(size);
         sized.map_err(|source| TargetError::Size { path: self.path.clone(), size, source })
@@ -134,16 +134,16 @@ impl Target {
             io::ErrorKind::AlreadyExists => TargetError::Exists(path.clone()),
             _ => finish(error),
         })?;
-        // Its name too.
+        // The name, too, has to be on stable storage.
         File::open(folder(&path)).and_then(|folder| folder.sync_all()).map_err(finish)
     }
 }
 
 impl Made {
-    /// A file for `path`, with all permissions that the umask leaves.
+    /// Makes a file for `path`, with all permissions that the umask allows.
     fn new(path: &Path) -> io::Result<Self> {
         const MODE: u32 = 0o666;
-        // It gets its name by way of /proc.
+        // Its name is made by way of /proc.
         match unnamed_file(folder(path), MODE)?.filter(|file| by_descriptor(file).exists()) {
             Some(file) => Ok(Self::Unnamed(file)),
             None => {
@@ -161,13 +161,13 @@ impl Made {
         }
     }
 
-    /// Names it `path`, in the place of what is there only if it `replaces` that.
+    /// Names it `path`. Replaces an existing file only if it `replaces` that.
     fn keep(self, path: &Path, replaces: bool) -> io::Result<()> {
         match self {
             Self::Named(file) if replaces => file.persist(path).map(drop).map_err(|error| error.error),
             Self::Named(file) => file.persist_noclobber(path).map(drop).map_err(|error| error.error),
             Self::Unnamed(file) if replaces => {
-                // To replace is to rename, and what is renamed has a name.
+                // A file is replaced by renaming another one, which therefore needs a name.
                 let name = in_the_meantime(path, |names| {
                     names.make_in(folder(path), |name| link(&file, name)).map(NamedTempFile::into_temp_path)
                 })?;
@@ -178,7 +178,7 @@ impl Made {
     }
 }
 
-/// Names a file that has no name.
+/// Gives a name to a file without one.
 fn link(file: &File, path: &Path) -> io::Result<()> {
     Ok(linkat(CWD, by_descriptor(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
@@ -187,19 +187,19 @@ fn by_descriptor(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
-/// Does `make` with the names that a file for `path` has before it has its own.
+/// Calls `make` with temporary names for a file at `path`.
 fn in_the_meantime<T>(path: &Path, make: impl FnOnce(&mut Builder<'_, '_>) -> T) -> T {
     let mut prefix = path.file_name().unwrap_or_default().to_owned();
     prefix.push(".");
     make(Builder::new().prefix(&prefix).suffix(".partial"))
 }
 
-/// The folder that a file is in.
+/// The folder of a file.
 pub(super) fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Refuses a file that somebody uses, be it this process. That it can't be looked at is no obstacle: it is not written to.
+/// Refuses a file that is in use, even by this process. If that can't be found out, it is accepted: the file itself is not written to.
 fn check_unused(path: &Path) -> Result<(), TargetError> {
     let Some(holder) = File::open(path).and_then(|file| user(&file)).ok().flatten() else { return Ok(()) };
     let path = path.to_owned();

@@ -1,4 +1,4 @@
-//! `<devices>`: all that a machine has plugged in.
+//! `<devices>`: the machine's devices.
 
 use super::{
     disk, interface,
@@ -66,7 +66,7 @@ pub(super) fn devices<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>
     }
 }
 
-/// `<controller>`: nvmm has those that its devices need.
+/// `<controller>`: nvmm makes the ones that its devices need.
 fn controller<'f, 'd>(_: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     let rule = match element.attribute("type") {
         Some("usb") => Missing(NO_USB),
@@ -82,7 +82,7 @@ fn controller<'f, 'd>(_: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     element.leave(rule);
 }
 
-/// `<channel>`, by which programs in the guest speak to some on the host.
+/// `<channel>`, through which programs in the guest talk to programs on the host.
 fn channel<'f, 'd>(_: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     let target = element.child("target").and_then(|target| target.attribute("type"));
     element.leave(match target {
@@ -174,7 +174,7 @@ fn balloon<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     reader.emit(element, "balloon", None);
 }
 
-/// `model=''` of a device of virtio's.
+/// `model=''` of a virtio device.
 fn virtio(element: Part<'_, '_>) {
     let models = ["virtio", "virtio-transitional", "virtio-non-transitional"];
     if element.attribute("model").is_none_or(|model| !models.contains(&model)) {

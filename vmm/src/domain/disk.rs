@@ -56,10 +56,10 @@ const DRIVER: &Rules = &[
     ("@page_per_vq", Idle("nvmm's disks have one for each queue")),
 ];
 
-/// More disks than a machine has room for.
+/// The most disks to read: more than a machine has room for.
 const MOST: usize = 1000;
 
-/// Kinds of sources that nvmm does not open.
+/// Kinds of sources that nvmm can't open.
 const SOURCES: [(&str, &str); 6] = [
     (
         "network",
@@ -201,7 +201,7 @@ fn disk<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>, file: Option
     reader.disks.push(Disk { from: origin(element), words, bus: bus.to_owned(), target: name.to_owned() });
 }
 
-/// The bus of a disk, by its name if it is not there.
+/// The bus of a disk; without one, it follows from the disk's name.
 fn bus<'d>(target: Part<'_, 'd>, name: &str) -> Option<&'d str> {
     let by_name = [("hd", "ide"), ("sd", "scsi"), ("vd", "virtio"), ("xvd", "xen"), ("fd", "fdc")];
     let bus = target.attribute("bus").or_else(|| {
@@ -251,7 +251,7 @@ fn read_driver(driver: Part<'_, '_>, words: &mut Vec<String>) {
     driver.rest(&[DRIVER]);
 }
 
-/// `<iotune>`, of which 0 is no limit.
+/// `<iotune>`. A value of 0 means no limit.
 fn iotune(limits: Part<'_, '_>, words: &mut Vec<String>) {
     for (name, word, unit) in [("total_iops_sec", "iops", ""), ("total_bytes_sec", "bw", "B")] {
         let Some(limit) = limits.child(name) else { continue };
@@ -268,14 +268,14 @@ fn iotune(limits: Part<'_, '_>, words: &mut Vec<String>) {
     }
 }
 
-/// The words for all disks.
+/// Adds the options for all disks.
 pub(super) fn finish(reader: &mut Reader<'_, '_>) {
     for disk in in_order(std::mem::take(&mut reader.disks)) {
         reader.emit_from(disk.from, "disk", disk.words.join(","));
     }
 }
 
-/// Disks as libvirt has them: those of a bus in the order of their names, in the places where one of that bus stands.
+/// Sorts disks as libvirt does: the disks of a bus by name, in the places where disks of that bus stand.
 fn in_order(disks: Vec<Disk>) -> Vec<Disk> {
     let buses: Vec<_> = disks.iter().map(|disk| disk.bus.clone()).collect();
     let mut sorted = disks;

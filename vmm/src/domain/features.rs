@@ -1,4 +1,4 @@
-//! `<cpu>`, `<features>` and `<clock>`. `--cpu file:` reads what is about the CPU.
+//! `<cpu>`, `<features>` and `<clock>`. The CPU itself is read by `--cpu file:`.
 
 use super::{
     memory,
@@ -13,7 +13,7 @@ use super::{
 /// Elements of `<features>` that `--cpu file:` reads.
 const OF_CPU: [&str; 4] = ["kvm", "hyperv", "pmu", "pvspinlock"];
 
-/// The others that nvmm does nothing for, whatever they say.
+/// Elements of `<features>` for which nvmm does nothing, whatever their state.
 const FEATURES: &Rules = &[
     ("acpi", Idle("nvmm's machine always has ACPI")),
     ("apic", Idle("nvmm's machine always has APICs")),
@@ -32,7 +32,7 @@ const FEATURES: &Rules = &[
     ("ps2", Idle("nvmm has that keyboard controller that its screen needs")),
 ];
 
-/// The elements whose presence alone is the wish.
+/// Elements of `<features>` that are on if they are present.
 const STATES: &[(&str, Rule)] = &[
     ("vmport", Missing("nvmm has no VMware port; the guest runs without it")),
     (
@@ -98,7 +98,7 @@ pub(super) fn clock<'f, 'd>(_: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     element.all("timer").into_iter().for_each(Part::skip);
 }
 
-/// `--cpu` and `--smp`, once all is known.
+/// Adds `--cpu` and `--smp`, after everything was read.
 pub(super) fn finish<'f, 'd>(reader: &mut Reader<'f, 'd>, root: Part<'f, 'd>) {
     let file = reader.path.to_str().map(|path| format!("file:{path}"));
     match file {
@@ -109,7 +109,7 @@ pub(super) fn finish<'f, 'd>(reader: &mut Reader<'f, 'd>, root: Part<'f, 'd>) {
     let Some((element, all, current)) = reader.os.vcpus else { return };
     let mut vcpus = u64::from(all);
     if let Some(current) = current {
-        // A topology is about all of them.
+        // A topology includes all vCPUs.
         vcpus = if reader.os.arranged { vcpus } else { current };
         element.missing(format!("nvmm adds no vCPUs later; the guest has {vcpus}"));
     }

@@ -1,20 +1,20 @@
-//! The messages about a file, each once with all its lines.
+//! Messages about a file, each given once with all its lines.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
 
-/// The most lines that a message lists.
+/// The most lines in a message.
 const MOST_LINES: usize = 5;
-/// The most messages of a kind.
+/// The most messages of one severity.
 const MOST_MESSAGES: usize = 40;
 
-/// The severity of a finding.
+/// The severity of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
-    /// The part changes nothing here.
+    /// Information: the element changes nothing.
     Idle,
-    /// The guest runs without it.
+    /// A warning: the guest runs without it.
     Missing,
-    /// The machine is not started.
+    /// An error: the machine is not started.
     Refused,
 }
 
@@ -29,7 +29,7 @@ impl Findings {
     pub(super) fn add(&mut self, severity: Severity, line: usize, label: String, why: Cow<'static, str>) {
         self.refused += usize::from(severity == Severity::Refused);
         let lines = self.found.entry((severity, label, why)).or_default();
-        // The sweep at the end goes backwards.
+        // Binary search, since the check for unread elements goes backwards.
         if let Err(at) = lines.binary_search(&line) {
             lines.insert(at, line);
         }

@@ -9,7 +9,7 @@ use super::{
     reader::Reader,
 };
 
-/// QEMU's cards that nvmm has not.
+/// Network cards of QEMU's that nvmm lacks.
 const CARDS: [&str; 12] = [
     "rtl8139",
     "e1000",
@@ -24,13 +24,13 @@ const CARDS: [&str; 12] = [
     "usb-net",
     "vmxnet3",
 ];
-/// The card that libvirt gives a guest whose `<interface>` has no `<model>`.
+/// The card that libvirt uses for an `<interface>` without `<model>`.
 const DEFAULT_CARD: &str = "rtl8139";
 
-/// More network devices than a machine has room for.
+/// The most network devices to read: more than a machine has room for.
 const MOST: usize = 1000;
 
-/// Kinds of interfaces that nvmm has not.
+/// Kinds of interfaces that nvmm lacks.
 const KINDS: [(&str, &str); 10] = [
     (
         "direct",
@@ -159,7 +159,7 @@ pub(super) fn read<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
         link.missing("the cable is plugged in at first; set_link on the control socket pulls it out");
     }
     element.rest(&[COMMON, RULES]);
-    // The name that nvmm gives it.
+    // The name that nvmm will give it.
     let name = format!("net{}", reader.nets);
     reader.nets += 1;
     reader.boots(element, "net", name);
@@ -185,7 +185,7 @@ fn model(element: Part<'_, '_>, words: &mut Vec<String>) {
 /// The bridge of one of libvirt's networks.
 fn network(reader: &Reader<'_, '_>, source: Part<'_, '_>) -> Option<String> {
     let network = source.needs("network")?;
-    // A machine that runs has it.
+    // A running machine's XML contains the bridge.
     if let Some(bridge) = source.attribute("bridge") {
         return Some(format!("bridge={}", part(bridge)));
     }
@@ -203,7 +203,7 @@ fn ethernet(target: Option<Part<'_, '_>>) -> String {
     name.map_or_else(|| "tap".to_owned(), |name| format!("tap={}", part(name)))
 }
 
-/// `user`, with the ports that are forwarded.
+/// `--net user`, with the forwarded ports.
 fn user(element: Part<'_, '_>, source: Option<Part<'_, '_>>) -> Option<String> {
     let mut place = "user".to_owned();
     if let Some(source) = source {
@@ -225,7 +225,7 @@ fn user(element: Part<'_, '_>, source: Option<Part<'_, '_>>) -> Option<String> {
     Some(place)
 }
 
-/// The most ports of a range: each is a word.
+/// The most ports of a range, since each becomes a part of the option.
 const MOST_PORTS: u64 = 64;
 
 /// `<range start='' end='' to=''/>`.
@@ -249,7 +249,7 @@ fn ports(range: Part<'_, '_>, protocol: &str, address: &str) -> Option<String> {
     Some(all.collect())
 }
 
-/// A text in an option of several parts.
+/// Escapes text as a part of an option.
 fn part(text: &str) -> String {
     text.replace(',', ",,")
 }

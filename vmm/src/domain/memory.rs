@@ -91,7 +91,7 @@ pub(super) fn vcpu<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     reader.os.vcpus = Some((element, all, current));
 }
 
-/// The NUMA cells of `<cpu>`, whose memory counts and not that of `<memory>`.
+/// The NUMA cells of `<cpu>`, whose memory replaces that of `<memory>`.
 pub(super) fn numa<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     element.skip();
     let cells = element.all("cell");
@@ -107,7 +107,7 @@ pub(super) fn numa<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     }
 }
 
-/// `--memory`, once all is known.
+/// Adds `--memory`, after everything was read.
 pub(super) fn finish<'f, 'd>(reader: &mut Reader<'f, 'd>, root: Part<'f, 'd>) {
     let Memory { bytes, cells, hugepages, prefault, .. } = reader.memory;
     let Some(bytes) = cells.or(bytes) else {
@@ -116,7 +116,7 @@ pub(super) fn finish<'f, 'd>(reader: &mut Reader<'f, 'd>, root: Part<'f, 'd>) {
         }
         return;
     };
-    // As libvirt does for QEMU.
+    // libvirt rounds up like this for QEMU.
     let unit = if hugepages { HUGE_PAGE } else { MIB };
     let size = bytes.div_ceil(unit).saturating_mul(unit / MIB);
     let mut words = vec![format!("{size}M")];
@@ -128,7 +128,7 @@ pub(super) fn finish<'f, 'd>(reader: &mut Reader<'f, 'd>, root: Part<'f, 'd>) {
     reader.emit(root, "memory", words.join(","));
 }
 
-/// An amount of memory: KiB, unless it has another unit.
+/// An amount of memory; the default unit is KiB.
 fn amount(element: Part<'_, '_>) -> Option<u64> {
     let unit = element.attribute("unit").unwrap_or("KiB");
     let bytes = bytes(&element.text(), unit);

@@ -1,4 +1,4 @@
-//! libvirt's networks, which a machine knows by their names.
+//! libvirt's networks, to which a domain refers by name.
 
 use std::{io, path::Path};
 
@@ -6,16 +6,16 @@ use roxmltree::Document;
 
 use crate::small_file;
 
-/// The place where libvirt keeps them.
+/// The folder in which libvirt keeps them.
 const FOLDER: &str = "/etc/libvirt/qemu/networks";
-/// The one that libvirt comes with.
+/// The network that comes with libvirt.
 const DEFAULT: (&str, &str) = ("default", "virbr0");
 
 /// Finds the bridge of a network.
 ///
 /// # Errors
 ///
-/// libvirt has no such network here; the error says what to give instead.
+/// There is no such network here; the error says what to give instead.
 pub fn bridge_of(network: &str) -> Result<String, String> {
     find(Path::new(FOLDER), network)
 }
@@ -29,7 +29,7 @@ fn find(folder: &Path, network: &str) -> Result<String, String> {
         Ok(text) => bridge(&text).ok_or_else(|| {
             format!("{} names no bridge; give --net, or <interface type='bridge'>", file.display())
         }),
-        // libvirt's folder is root's alone.
+        // Only root can read libvirt's folder.
         Err(error)
             if network == DEFAULT.0
                 && [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind()) =>

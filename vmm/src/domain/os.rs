@@ -1,4 +1,4 @@
-//! `<os>`, and what is done when a guest ends: the kernel, or the firmware and what it starts from.
+//! `<os>`, and the actions at a guest's end: the kernel, or the firmware and the devices from which it starts.
 
 use super::{
     part::{
@@ -9,9 +9,9 @@ use super::{
     reader::{Reader, origin, path, path_part},
 };
 
-/// The machines that QEMU has for x86 and nvmm's is like.
+/// Machine types of QEMU's that are like nvmm's machine.
 const MACHINES: [&str; 2] = ["pc", "q35"];
-/// The beginnings of their versions' names, such as `pc-q35-7.2` and Red Hat's `rhel6.6.0`.
+/// The beginnings of the names of their versions, such as `pc-q35-7.2` and Red Hat's `rhel6.6.0`.
 const VERSIONS: [&str; 2] = ["pc-", "rhel"];
 
 const RULES: &Rules = &[
@@ -56,7 +56,7 @@ pub(super) fn read<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
         }
     }
     reader.os.kernel = kernel.is_some();
-    // libvirt's kernels have the command line that the file gives, and nvmm's another one by default.
+    // In libvirt, a kernel's command line is only what the file gives; nvmm has another default.
     if let Some((kernel, _)) = kernel
         && element.child("cmdline").is_none()
     {
@@ -64,7 +64,7 @@ pub(super) fn read<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     }
     let mut firmware = loader.or_else(|| chosen.map(str::to_owned));
     if !reader.os.kernel {
-        // As with QEMU, whatever is on the disk.
+        // As in QEMU, whatever is on the disk.
         firmware.get_or_insert_with(|| "bios".to_owned());
     }
     if let (Some(firmware), Some(vars)) = (&mut firmware, vars) {
@@ -115,7 +115,7 @@ fn machine(kind: Part<'_, '_>) {
     }
 }
 
-/// `<loader>`: the words for it.
+/// `<loader>`: the value for `--firmware`.
 fn loader(element: Part<'_, '_>) -> Option<String> {
     if element.switch("secure") == Some(true) {
         element.refuse_attribute("secure", "nvmm has no SMM, and so no Secure Boot; take it out");
@@ -130,7 +130,7 @@ fn loader(element: Part<'_, '_>) -> Option<String> {
     (!image.is_empty()).then(|| path_part(&image))
 }
 
-/// `<nvram>`: the path of the variables.
+/// `<nvram>`: the path of the file with the variables.
 fn nvram(element: Part<'_, '_>) -> Option<String> {
     element.rest(&[&[
         ("@template", Idle("nvmm has the variables that its firmware came with")),
@@ -175,7 +175,7 @@ pub(super) fn on_reboot<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, '
     }
 }
 
-/// `<on_crash>`, which is about a guest with a `<panic>`.
+/// `<on_crash>`, which only matters with a `<panic>`.
 pub(super) fn on_crash<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     let text = element.text();
     reader.os.on_crash = match text.as_str() {
@@ -190,7 +190,7 @@ pub(super) fn on_crash<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd
     };
 }
 
-/// The words for the start, once all devices are known.
+/// Adds the options for the start, after all devices were read.
 pub(super) fn finish<'f, 'd>(reader: &mut Reader<'f, 'd>, root: Part<'f, 'd>) {
     if let Some(panic) = reader.os.panic {
         let action = reader.os.on_crash.unwrap_or("exit");

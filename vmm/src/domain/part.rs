@@ -1,4 +1,4 @@
-//! An element of the file. Whatever of it nobody reads is found in the end, so that nothing is passed over.
+//! An element of the file. At the end, everything that was not read is found, so that nothing is ignored silently.
 
 use std::{borrow::Cow, cell::RefCell, collections::HashSet};
 
@@ -7,23 +7,23 @@ use roxmltree::{Document, Node, NodeId};
 
 use super::findings::{Findings, Severity};
 
-/// The most of a text that a message repeats, in characters.
+/// The most characters of a text that a message repeats.
 const MOST_SHOWN: usize = 80;
 const UNKNOWN_ELEMENT: &str = "nvmm knows no such element; take it out";
 const UNKNOWN_ATTRIBUTE: &str = "nvmm knows no such attribute; take it out";
 
-/// A known element or attribute that nvmm does nothing for.
+/// What to report about an element or attribute for which nvmm does nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rule {
-    /// The part changes nothing here.
+    /// Information: it changes nothing.
     Idle(&'static str),
-    /// The guest runs without it.
+    /// A warning: the guest runs without it.
     Missing(&'static str),
-    /// The guest would miss it.
+    /// An error: the guest would miss it.
     Refuse(&'static str),
 }
 
-/// Rules by names, of attributes with `@` in front.
+/// Rules by name; an attribute's name has `@` in front.
 pub(super) type Rules = [(&'static str, Rule)];
 
 /// The elements and attributes that any device may have.
@@ -33,7 +33,7 @@ pub(super) const COMMON: &Rules = &[
     ("acpi", Rule::Idle("nvmm gives devices their places itself")),
 ];
 
-/// A file while it is read.
+/// A file while it is being read.
 #[derive(Debug)]
 pub(super) struct File<'d> {
     document: &'d Document<'d>,
@@ -43,18 +43,18 @@ pub(super) struct File<'d> {
     findings: RefCell<Findings>,
 }
 
-/// An element of a file, or a text or an attribute, that must be read or passed over on purpose.
+/// An element, a text or an attribute of a file, which must be read or skipped explicitly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Place {
     Element(NodeId),
-    /// An element with all that is in it.
+    /// An element with everything in it.
     Whole(NodeId),
     Text(NodeId),
-    /// An attribute, by the place where it starts.
+    /// An attribute, by its offset.
     Attribute(usize),
 }
 
-/// An element. libvirt's have no namespace: one that has is unknown by its name.
+/// An element. libvirt's have no namespace: an element with a namespace is not found by its name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'f, 'd> {
     file: &'f File<'d>,
@@ -73,9 +73,9 @@ impl<'d> File<'d> {
         Part { file: self, node: self.document.root_element() }.seen()
     }
 
-    /// Refuses what nobody has read, and returns all that was found.
+    /// Refuses what was not read, and returns all messages.
     pub(super) fn into_findings(self) -> Findings {
-        // Not by calls in calls: elements may be nested deeper than a stack.
+        // Without recursion: elements may be nested more deeply than the stack allows.
         let mut waiting = vec![self.document.root_element()];
         while let Some(node) = waiting.pop() {
             let part = Part { file: &self, node };
@@ -117,7 +117,7 @@ impl<'f, 'd> Part<'f, 'd> {
         self.node.tag_name().name()
     }
 
-    /// Returns whether it is another program's, by its namespace.
+    /// Returns whether it has a namespace, and so belongs to another program.
     pub(super) fn is_foreign(self) -> bool {
         self.namespace().is_some()
     }
@@ -131,7 +131,7 @@ impl<'f, 'd> Part<'f, 'd> {
         self.file.line(self.node.range().start)
     }
 
-    /// The element in a message, with what tells it from others of its name.
+    /// The element as messages show it, with the attribute that distinguishes it from others of its name.
     pub(super) fn label(self) -> String {
         let prefix = self.node.tag_name().namespace().and_then(|uri| self.node.lookup_prefix(uri));
         let prefix = prefix.map(|prefix| format!("{prefix}:")).unwrap_or_default();
@@ -148,7 +148,7 @@ impl<'f, 'd> Part<'f, 'd> {
         Some(attribute.value())
     }
 
-    /// An attribute that has to be there.
+    /// An attribute that must be there.
     pub(super) fn needs(self, name: &'static str) -> Option<&'d str> {
         let value = self.attribute(name).filter(|value| !value.is_empty());
         if value.is_none() {
@@ -157,7 +157,7 @@ impl<'f, 'd> Part<'f, 'd> {
         value
     }
 
-    /// An attribute that is one of a few words.
+    /// An attribute whose value is one of a few words.
     pub(super) fn choice<T: Copy>(self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let value = self.attribute(name)?;
         let found = choices.iter().find(|(word, _)| *word == value);
@@ -168,7 +168,7 @@ impl<'f, 'd> Part<'f, 'd> {
         found.map(|(_, choice)| *choice)
     }
 
-    /// An attribute that is `yes` or `no`, or the same by `on` and `off`.
+    /// An attribute that is `yes` or `no`, or `on` or `off`.
     pub(super) fn switch(self, name: &'static str) -> Option<bool> {
         self.choice(name, &[("yes", true), ("no", false), ("on", true), ("off", false)])
     }
@@ -182,7 +182,7 @@ impl<'f, 'd> Part<'f, 'd> {
         number
     }
 
-    /// The one element of this name in it.
+    /// The only child element with this name.
     pub(super) fn child(self, name: &str) -> Option<Self> {
         let mut all = self.all(name).into_iter();
         let first = all.next();
@@ -192,42 +192,42 @@ impl<'f, 'd> Part<'f, 'd> {
         first
     }
 
-    /// The children of this name.
+    /// The child elements with this name.
     pub(super) fn all(self, name: &str) -> Vec<Self> {
         self.children().filter(|child| child.name() == name && !child.is_foreign()).map(Self::seen).collect()
     }
 
-    /// The elements in it. They are not read by that.
+    /// The child elements. This does not mark them as read.
     pub(super) fn children(self) -> impl Iterator<Item = Self> {
         self.node.children().filter(Node::is_element).map(move |node| Self { file: self.file, node })
     }
 
-    /// Marks it as read; what is in it is not.
+    /// Marks the element as read, but not what is in it.
     pub(super) fn seen(self) -> Self {
         self.mark(Place::Element(self.node.id()));
         self
     }
 
-    /// Its text, without blanks around.
+    /// Its text, without white space at both ends.
     pub(super) fn text(self) -> String {
         self.mark(Place::Text(self.node.id()));
         let texts = self.node.children().filter(Node::is_text).filter_map(|node| node.text());
         texts.collect::<String>().trim().to_owned()
     }
 
-    /// Passes it over with all that is in it.
+    /// Skips the element with everything in it.
     pub(super) fn skip(self) {
         self.mark(Place::Whole(self.node.id()));
     }
 
-    /// Passes it over with all that is in it, and says why.
+    /// Skips the element with everything in it, and reports why.
     pub(super) fn leave(self, rule: Rule) {
         self.skip();
         let (severity, why) = rule.parts();
         self.find(severity, why);
     }
 
-    /// Applies rules to what of it is not read yet.
+    /// Applies rules to everything in it that is not read yet.
     pub(super) fn rest(self, rules: &[&Rules]) {
         let rule = |wanted: &str, is_attribute: bool| {
             let mut all = rules.iter().flat_map(|rules| rules.iter());
@@ -258,17 +258,17 @@ impl<'f, 'd> Part<'f, 'd> {
         }
     }
 
-    /// Says that it changes nothing.
+    /// Reports that it changes nothing.
     pub(super) fn idle(self, why: impl Into<Cow<'static, str>>) {
         self.find(Severity::Idle, why);
     }
 
-    /// Says what the guest runs without.
+    /// Reports that the guest runs without it.
     pub(super) fn missing(self, why: impl Into<Cow<'static, str>>) {
         self.find(Severity::Missing, why);
     }
 
-    /// Refuses it. What else is in it needs no message of its own.
+    /// Refuses it. Other things in it need no message of their own.
     pub(super) fn refuse(self, why: impl Into<Cow<'static, str>>) {
         self.skip();
         self.find(Severity::Refused, why);
@@ -279,7 +279,7 @@ impl<'f, 'd> Part<'f, 'd> {
         self.find_attribute(Severity::Refused, name, self.node.attribute(name).unwrap_or_default(), why);
     }
 
-    /// Reads it by `read`. If something of it is refused, what is left unread needs no message of its own.
+    /// Calls `read` for the element. If that refuses something in it, unread things in it need no message of their own.
     pub(super) fn by(self, read: impl FnOnce()) {
         let before = self.file.findings.borrow().refused();
         read();
@@ -316,7 +316,7 @@ impl Rule {
     }
 }
 
-/// A text of the file in a message.
+/// Text of the file as messages show it.
 pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(MOST_SHOWN) {
         Some((at, _)) => format!("{}...", text[..at].printable()),

@@ -1,4 +1,4 @@
-//! The words so far, and what several elements tell of together.
+//! The options so far, and settings that depend on several elements.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,25 +7,25 @@ use std::{
 
 use super::part::{Part, Rule::Refuse};
 
-/// The options that a machine starts by: one of each kind makes no sense with the other.
+/// The options that start a machine: those of one kind exclude those of the other.
 const KERNEL: [&str; 3] = ["kernel", "initramfs", "cmdline"];
 const FIRMWARE: [&str; 2] = ["firmware", "boot"];
 
-/// An option of nvmm's.
+/// An option of nvmm's, with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     /// Its name, without dashes.
     pub option: &'static str,
     /// Its value; none if it takes none.
     pub value: Option<String>,
-    /// The line and the element that it is for.
+    /// The line and the element from which it comes.
     pub from: String,
 }
 
-/// The options beside `--domain`.
+/// The options that are given beside `--domain`.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
-    /// The options that were given, which take the place of the file's.
+    /// Their names. They replace the file's options.
     pub given: BTreeSet<String>,
 }
 
@@ -33,10 +33,10 @@ pub struct Beside {
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) from: String,
-    /// The words of `--disk`.
+    /// The parts of `--disk`.
     pub(super) words: Vec<String>,
     pub(super) bus: String,
-    /// `<target dev=''/>`: disks of a bus are in this order.
+    /// `<target dev=''/>`, by which the disks of a bus are sorted.
     pub(super) target: String,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Port {
     pub(super) words: String,
 }
 
-/// Guest memory, of which several elements tell.
+/// Guest memory, which several elements describe.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// `<memory>`, in bytes.
@@ -61,30 +61,30 @@ pub(super) struct Memory {
     pub(super) prefault: bool,
 }
 
-/// The start of the machine, of which several elements tell.
+/// The machine's start, which several elements describe.
 #[derive(Debug, Default)]
 pub(super) struct Os<'f, 'd> {
     pub(super) element: Option<Part<'f, 'd>>,
     /// `<boot dev=''/>`, in order.
     pub(super) boot: Vec<(Part<'f, 'd>, &'static str)>,
     pub(super) menu: bool,
-    /// `--firmware`; none if a kernel starts.
+    /// The value of `--firmware`; none if a kernel starts.
     pub(super) firmware: Option<String>,
     pub(super) kernel: bool,
     /// `<smbios mode='sysinfo'/>`.
     pub(super) sysinfo: bool,
-    /// `<vcpu>`: all, and those that are there at first.
+    /// `<vcpu>`: the number of all vCPUs, and of those at the start.
     pub(super) vcpus: Option<(Part<'f, 'd>, u32, Option<u64>)>,
     /// `<cpu>`.
     pub(super) cpu: Option<Part<'f, 'd>>,
-    /// `<topology>` is there.
+    /// There is a `<topology>`.
     pub(super) arranged: bool,
     pub(super) on_crash: Option<&'static str>,
     /// `<panic>`.
     pub(super) panic: Option<Part<'f, 'd>>,
 }
 
-/// The words so far.
+/// The options so far.
 pub(super) struct Reader<'f, 'd> {
     pub(super) path: &'f Path,
     pub(super) bridge_of: &'f dyn Fn(&str) -> Result<String, String>,
@@ -92,22 +92,22 @@ pub(super) struct Reader<'f, 'd> {
     pub(super) os: Os<'f, 'd>,
     pub(super) disks: Vec<Disk>,
     pub(super) any_disk: bool,
-    /// The CD-ROM drive is there.
+    /// There is a CD-ROM drive.
     pub(super) cdrom: bool,
     /// The number of network devices.
     pub(super) nets: usize,
-    /// `<boot order=''/>` of devices, by the order: the option that the device is in, and its word in `--boot`.
+    /// `<boot order=''/>` of devices, by order: the option that makes the device, and its name for `--boot`.
     pub(super) boot: BTreeMap<u64, (&'static str, String)>,
     pub(super) ports: Vec<Port>,
     pub(super) consoles: Vec<Part<'f, 'd>>,
     pub(super) sysinfo: Vec<Part<'f, 'd>>,
-    /// Devices of which there is one.
+    /// Devices of which a machine has one, as far as they were read.
     pub(super) single: BTreeSet<&'static str>,
-    /// The screen, with what it is from.
+    /// The value of `--display`, and where it comes from.
     pub(super) screen: Option<(String, String)>,
-    /// `<input>`: the keyboard and the tablet.
+    /// `<input>` elements: the keyboard and the tablet.
     pub(super) inputs: Vec<Part<'f, 'd>>,
-    /// The screen is for VNC.
+    /// The screen has a VNC server.
     pub(super) is_watched: bool,
     pub(super) beside: &'f Beside,
     pub(super) words: Vec<Word>,
@@ -141,7 +141,8 @@ impl<'f, 'd> Reader<'f, 'd> {
         }
     }
 
-    /// Returns whether the file's word for an option counts: the user gave no other one, nor one that starts the machine in another way.
+    /// Returns whether the file's value for an option counts: the user gave neither this option nor one that starts the machine in another
+    /// way.
     pub(super) fn wants(&self, option: &str) -> bool {
         let given = |option: &str| self.beside.given.contains(option);
         let otherwise = match option {
@@ -152,7 +153,7 @@ impl<'f, 'd> Reader<'f, 'd> {
         !given(option) && !otherwise
     }
 
-    /// Returns whether there are devices to start from, by the option that makes them.
+    /// Returns whether an option makes devices from which the machine can start.
     pub(super) fn has(&self, option: &str) -> bool {
         let of_file = match option {
             "disk" => self.any_disk,
@@ -162,7 +163,7 @@ impl<'f, 'd> Reader<'f, 'd> {
         of_file || self.beside.given.contains(option)
     }
 
-    /// Passes an element over if the user gave the option that it is for.
+    /// Skips an element if the user gave the option that it stands for.
     pub(super) fn is_replaced(&self, option: &'static str, element: Part<'_, '_>) -> bool {
         let replaced = !self.wants(option);
         if replaced {
@@ -172,7 +173,7 @@ impl<'f, 'd> Reader<'f, 'd> {
         replaced
     }
 
-    /// Adds a word, unless the user gave the option.
+    /// Adds an option, unless the user gave it.
     pub(super) fn emit(
         &mut self,
         element: Part<'_, '_>,
@@ -188,7 +189,7 @@ impl<'f, 'd> Reader<'f, 'd> {
         }
     }
 
-    /// Notes that firmware is to start from a device.
+    /// Records that firmware should start from a device.
     pub(super) fn boots(&mut self, device: Part<'f, 'd>, option: &'static str, word: String) {
         let Some(boot) = device.child("boot") else { return };
         boot.rest(&[&[("@loadparm", Refuse("only s390 guests have it; take it out"))]]);
@@ -199,12 +200,12 @@ impl<'f, 'd> Reader<'f, 'd> {
     }
 }
 
-/// The line and the element.
+/// The line and the element, for messages.
 pub(super) fn origin(element: Part<'_, '_>) -> String {
     format!("line {}, {}", element.line(), element.label())
 }
 
-/// A path as an option takes it: a relative one is none of an option's own words.
+/// A path as the value of an option. A relative one gets `./`, so that it is not taken for a keyword.
 pub(super) fn path(text: &str) -> String {
     match text {
         _ if text.starts_with('/') => text.to_owned(),
@@ -212,7 +213,7 @@ pub(super) fn path(text: &str) -> String {
     }
 }
 
-/// Writes the value of an option of several parts, where a comma is written twice.
+/// A path as a part of an option, with commas doubled.
 pub(super) fn path_part(text: &str) -> String {
     path(text).replace(',', ",,")
 }

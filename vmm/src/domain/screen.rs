@@ -10,11 +10,11 @@ use super::{
 };
 
 const OPTION: &str = "display";
-/// The word for a screen that nobody looks at.
+/// The value of `--display` for a screen without viewers.
 const SCREEN: &str = "vga";
-/// The port of display 0.
+/// The TCP port of display 0.
 const FIRST_PORT: u16 = 5900;
-/// The first display that is free, of those that libvirt's drivers look for.
+/// The first free display, in the range that libvirt's driver uses.
 const ANY_DISPLAY: &str = "0,to=59635";
 
 const GRAPHICS: &Rules = &[
@@ -29,7 +29,7 @@ const GRAPHICS: &Rules = &[
     ("@wait", Idle("nvmm waits for no viewer")),
 ];
 
-/// `<graphics>`: the guest has a screen, and somebody may look at it.
+/// `<graphics>`: the guest has a screen, perhaps with viewers.
 pub(super) fn graphics<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     if reader.is_replaced(OPTION, element) {
         return;
@@ -52,7 +52,7 @@ pub(super) fn graphics<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd
     }
 }
 
-/// The word for a screen that is looked at by VNC.
+/// The value of `--display` for a screen with a VNC server.
 fn vnc(element: Part<'_, '_>) -> Option<String> {
     if element.attribute("passwd").is_some() {
         element.refuse(
@@ -70,7 +70,7 @@ fn vnc(element: Part<'_, '_>) -> Option<String> {
             Some("network") => {
                 listen.leave(Missing("nvmm listens at 127.0.0.1; give type='address' and an address"));
             }
-            // A server that others hand connections to.
+            // A server that gets its connections from other programs.
             Some("none") => {
                 element.leave(Missing("nvmm's server listens for viewers; give type='address'"));
                 return Some(SCREEN.to_owned());
@@ -111,7 +111,7 @@ pub(super) fn input<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) 
     }
 }
 
-/// `--display`, once all is known.
+/// Adds `--display`, after everything was read.
 pub(super) fn finish(reader: &mut Reader<'_, '_>) {
     let has_screen = reader.screen.is_some() || !reader.wants(OPTION);
     for element in std::mem::take(&mut reader.inputs) {

@@ -13,7 +13,7 @@ use super::{
 
 const OPTION: &str = "serial";
 
-/// Places that nvmm has not.
+/// Kinds of places that nvmm lacks.
 const PLACES: [(&str, &str); 9] = [
     ("dev", "nvmm connects no port to a device of the host; give type='pty', and connect that (`socat`)"),
     ("pipe", "nvmm has no pipes; give type='unix' or type='file'"),
@@ -40,7 +40,7 @@ pub(super) fn read<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     }
 }
 
-/// `<console>`, of which the first may be the first `<serial>` by another name.
+/// `<console>`. The first one may be the first `<serial>` by another name.
 pub(super) fn console<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     if !reader.is_replaced(OPTION, element) {
         reader.consoles.push(element);
@@ -70,7 +70,7 @@ fn add<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     reader.ports.push(Port { from: origin(element), number, words });
 }
 
-/// The words for the place that a port leads to.
+/// The value of `--serial` for a port.
 fn place(element: Part<'_, '_>) -> Option<String> {
     let kind = element.attribute("type").unwrap_or("pty");
     if let Some((_, why)) = PLACES.iter().find(|(name, _)| *name == kind) {
@@ -128,7 +128,7 @@ fn tcp(element: Part<'_, '_>, source: Part<'_, '_>) -> Option<String> {
     Some(format!("tcp={address}{serves}{}", protocol.unwrap_or_default()))
 }
 
-/// The words for all ports, once all consoles are known.
+/// Adds the options for all ports, after all consoles were read.
 pub(super) fn finish(reader: &mut Reader<'_, '_>) {
     for (at, console) in std::mem::take(&mut reader.consoles).into_iter().enumerate() {
         let kind = console.child("target").and_then(|target| target.attribute("type")).unwrap_or("serial");
@@ -154,7 +154,7 @@ pub(super) fn finish(reader: &mut Reader<'_, '_>) {
     }
     let mut next = 0;
     for (number, port) in placed {
-        // The ports before it, of which a machine has at most four: one more is an error of the option's.
+        // Add the ports before it. A machine has at most four; one more makes the option's own error.
         for _ in next..number.min(next + 4) {
             reader.emit_from(port.from.clone(), OPTION, "null".to_owned());
         }

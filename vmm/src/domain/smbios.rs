@@ -8,7 +8,7 @@ const OPTION: &str = "smbios";
 const BLOCKS: [(&str, u8); 5] =
     [("bios", 0), ("system", 1), ("baseBoard", 2), ("chassis", 3), ("oemStrings", 11)];
 
-/// `<sysinfo>`, which `<smbios mode=''/>` of `<os>` may be about.
+/// `<sysinfo>`, which counts if `<smbios mode=''/>` of `<os>` says so.
 pub(super) fn keep<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     match element.attribute("type") {
         Some("smbios") => reader.sysinfo.push(element),
@@ -17,7 +17,7 @@ pub(super) fn keep<'f, 'd>(reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     }
 }
 
-/// The words for it, once it is known whether it counts.
+/// Adds its options, once it is known whether it counts.
 pub(super) fn finish(reader: &mut Reader<'_, '_>) {
     for element in std::mem::take(&mut reader.sysinfo) {
         if reader.is_replaced(OPTION, element) {

@@ -1,20 +1,20 @@
-//! Tables of elements, each with the way to read it.
+//! Tables of elements, each with the way to handle it.
 
 use super::{
     part::{Part, Rule},
     reader::Reader,
 };
 
-/// The way to read an element.
+/// The way to handle an element.
 #[derive(Clone, Copy)]
 pub(super) enum Way {
-    /// nvmm does something for it.
+    /// A function reads it.
     Reads(for<'f, 'd> fn(&mut Reader<'f, 'd>, Part<'f, 'd>)),
-    /// nvmm does nothing for it.
+    /// nvmm does nothing for it, but reports this.
     Is(Rule),
 }
 
-/// Reads an element as a table says. What is not there stays unread, which is an error in the end.
+/// Reads the child elements by a table. Those that are not in it stay unread, which becomes an error in the end.
 pub(super) fn follow<'f, 'd>(table: &[(&str, Way)], reader: &mut Reader<'f, 'd>, element: Part<'f, 'd>) {
     let found = table.iter().find(|(name, _)| *name == element.name() && !element.is_foreign());
     match found {

@@ -1,4 +1,4 @@
-//! The console's output, held against the texts that are waited for.
+//! Compares the console's output with the expected texts.
 
 use std::collections::VecDeque;
 
@@ -9,31 +9,31 @@ use super::{
     plain::Plain,
 };
 
-/// As much of the output is kept to be shown.
+/// The number of bytes of output that are kept for messages.
 const KEPT: usize = 4096;
-/// The most lines of it that are shown.
+/// The most lines in a message.
 const LINES: usize = 12;
 
-/// Looks for one pattern after another in a stream. How the stream is cut into pieces makes no difference; pauses do, by
+/// Looks for one pattern after another in a stream. It makes no difference how the stream is cut into pieces; pauses matter, by
 /// [`Matcher::pause`].
 #[derive(Debug)]
 pub(crate) struct Matcher {
     plain: Plain,
     patterns: Vec<Pattern>,
-    /// The number of them that are met.
+    /// The number of patterns that are met.
     met: usize,
-    /// The state of the search for the next one.
+    /// The state of the search for the next pattern.
     position: Option<Position>,
     /// The last byte of text.
     last: Option<u8>,
-    /// The last of the text, for people.
+    /// The end of the text, for messages.
     kept: VecDeque<u8>,
-    /// Bytes so far.
+    /// The number of bytes so far.
     count: u64,
 }
 
 impl Matcher {
-    /// Looks for these.
+    /// Makes a matcher for these patterns, in order.
     pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
         let mut matcher = Self {
             plain: Plain::default(),
@@ -48,7 +48,7 @@ impl Matcher {
         matcher
     }
 
-    /// Takes more output. Returns whether it met something.
+    /// Handles more output. Returns whether a pattern was met.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> bool {
         self.count += bytes.len() as u64;
         let before = self.met;
@@ -64,7 +64,7 @@ impl Matcher {
         self.met > before
     }
 
-    /// Takes it that the guest has stopped for a while. Returns whether that met something.
+    /// Handles a pause in the guest's output. Returns whether a pattern was met by that.
     pub(crate) fn pause(&mut self) -> bool {
         let ends = |(position, pattern): (Position, &Pattern)| pattern.ends_at(position);
         let is_met = self.position.zip(self.patterns.get(self.met)).is_some_and(ends);
@@ -79,12 +79,12 @@ impl Matcher {
         self.met
     }
 
-    /// The number of bytes that have come, as long as [`Matcher::feed`] is called.
+    /// The number of bytes passed to [`Matcher::feed`].
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The last lines of the output, each of them printable.
+    /// The last lines of the output, made printable.
     pub(crate) fn last_lines(&self) -> Vec<String> {
         let kept: Vec<u8> = self.kept.iter().copied().collect();
         let mut lines: Vec<_> = kept.trim_ascii_end().rsplit(|&byte| byte == b'\n').take(LINES).collect();
@@ -108,7 +108,7 @@ impl Matcher {
                     self.meet();
                     break;
                 }
-                // The byte belongs to what is looked for next.
+                // The byte belongs to the text for the next pattern.
                 Step::FoundBefore => self.meet(),
             }
         }

@@ -1,7 +1,7 @@
-//! Texts and regular expressions, looked for in a stream a byte at a time.
+//! Texts and regular expressions, which are looked for in a stream byte by byte.
 //!
-//! The engines that the regex crate has search a text that is there as a whole. How a console's output is cut into pieces says
-//! nothing, and must not change what is found in it; so this steps their automaton itself.
+//! The regex crate's engines search a text that is in memory as a whole. It must make no difference how a console's output is cut into
+//! pieces; so this steps their automaton itself.
 
 use std::{fmt, sync::Arc};
 
@@ -13,13 +13,13 @@ use regex_automata::{
 };
 use regex_syntax::{ParserBuilder, hir::Hir};
 
-/// The most bytes of an automaton, and of its making.
+/// The size limit in bytes for an automaton, and for building it.
 const MOST_BYTES: usize = 1 << 22;
 
-/// Bytes of which one of each kind follows: what looks at a line's or a word's end knows no others.
+/// One byte of each kind that may follow: to tests for the end of a line or a word, all bytes are like one of these.
 const FOLLOWING: [u8; 4] = [b'\n', b'\r', b'a', b' '];
 
-/// A text or a regular expression to look for. It is found at the first byte with which it is complete, whatever follows.
+/// A text or a regular expression to look for. It is found at the first byte that completes it, whatever follows.
 #[derive(Clone)]
 pub(crate) struct Pattern {
     dfa: Arc<dense::DFA<Vec<u32>>>,
@@ -33,26 +33,26 @@ pub(crate) struct Position(StateID);
 /// The outcome of one more byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// Nothing is found yet.
+    /// Not found yet.
     On(Position),
-    /// It is found, and the byte is its last one.
+    /// Found; the byte is its last one.
     Found,
-    /// It is found before the byte, which had to be seen for that.
+    /// Found before the byte, which was needed to know that.
     FoundBefore,
 }
 
-/// The reason why a regular expression can't be looked for.
+/// Reasons why a regular expression can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PatternError {
-    /// It is no regular expression. The message shows the place.
+    /// It is not a regular expression. The message shows the place of the fault.
     #[error("{0}")]
     Syntax(Box<regex_syntax::Error>),
-    /// It would be met before the guest has printed anything.
+    /// It would match before the guest has printed anything.
     #[error(
         "this matches the empty text, so it would be met at once; leave out what makes all of it optional"
     )]
     MatchesNothing,
-    /// No text at all meets it.
+    /// It matches no text.
     #[error("no text matches this")]
     NeverMatches,
     /// Its automaton is too large.
@@ -61,19 +61,19 @@ pub(crate) enum PatternError {
         MOST_BYTES >> 20
     )]
     TooLarge,
-    /// An automaton can't tell where Unicode's words end.
+    /// An automaton can't find the boundaries of Unicode words.
     #[error(r"\b and \B know the words of ASCII only; leave out (?u)")]
     UnicodeWords,
 }
 
 impl Pattern {
-    /// Looks for `text`, which is not empty, as it is.
+    /// Makes a pattern for `text`, which is not empty, taken literally.
     pub(crate) fn text(text: &[u8]) -> Result<Self, PatternError> {
         Self::of(&Hir::literal(text))
     }
 
-    /// Looks for a regular expression, of the regex crate's syntax for bytes: `^` and `$` are a line's ends, `.` is any byte within a
-    /// line, and `\w`, `\d`, `\s` and `\b` know ASCII.
+    /// Makes a pattern for a regular expression in the regex crate's syntax for bytes: `^` and `$` match at a line's ends, `.` is any byte
+    /// in a line, and `\w`, `\d`, `\s` and `\b` are for ASCII.
     pub(crate) fn regex(expression: &str) -> Result<Self, PatternError> {
         let mut parser = ParserBuilder::new().unicode(false).utf8(false).multi_line(true).crlf(true).build();
         Self::of(&parser.parse(expression).map_err(|error| PatternError::Syntax(Box::new(error)))?)
@@ -89,7 +89,7 @@ impl Pattern {
             .utf8(false)
             .nfa_size_limit(Some(MOST_BYTES))
             .which_captures(WhichCaptures::None);
-        // A limit is its only failure.
+        // It can only fail because of the limit.
         let nfa = NFA::compiler()
             .configure(config)
             .build_from_hir(expression)
@@ -106,17 +106,17 @@ impl Pattern {
         Ok(Self { dfa: Arc::new(dfa), looks_around: !nfa.look_set_any().is_empty() })
     }
 
-    /// Starts after the byte `before`, if there was one.
+    /// The start of a search after the byte `before`, if there was one.
     pub(crate) fn start(&self, before: Option<u8>) -> Position {
         let config = start::Config::new().anchored(Anchored::No).look_behind(before);
-        // An automaton that has no bytes to quit at, and is not to be anchored, starts anywhere.
+        // It can't fail: the automaton has no quit bytes, and the search is not anchored.
         Position(self.dfa.start_state(&config).unwrap_or_default())
     }
 
-    /// Takes one more byte.
+    /// Handles one more byte.
     pub(crate) fn step(&self, from: Position, byte: u8) -> Step {
         let state = self.dfa.next_state(from.0, byte);
-        // The automaton shows a match one byte late.
+        // The automaton reports a match one byte late.
         if self.dfa.is_match_state(state) {
             return Step::FoundBefore;
         }
@@ -129,7 +129,7 @@ impl Pattern {
         }
     }
 
-    /// Returns whether it is found if nothing follows: `$` is also where the guest stops for a while, as at a prompt.
+    /// Returns whether it is found if nothing follows: `$` also matches where the guest pauses, as at a prompt.
     pub(crate) fn ends_at(&self, at: Position) -> bool {
         self.dfa.is_match_state(self.dfa.next_eoi_state(at.0))
     }

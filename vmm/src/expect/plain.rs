@@ -1,19 +1,20 @@
-//! A console's output as text: without what only a terminal acts on.
+//! Converts a console's output to plain text, without terminal control sequences.
 
 const BELL: u8 = 0x07;
 const CANCEL: u8 = 0x18;
 const SUBSTITUTE: u8 = 0x1a;
 const ESCAPE: u8 = 0x1b;
 
-/// Takes escape sequences out of a stream, such as the colours of systemd's words, and makes line ends `\n` alone. A carriage return
-/// within a line stays, unless an address for the cursor follows: SeaBIOS sends both in the middle of a word, and goes on with it.
+/// Removes escape sequences from a stream, such as the colours of systemd's messages, and makes each line end `\n`. A carriage return
+/// within a line is kept, unless a sequence that moves the cursor follows: SeaBIOS sends both in the middle of a word, and then continues
+/// the word.
 ///
-/// A terminal waits for the end of a window's title for as long as it takes; here a line's end is also its end, so that a stray byte
-/// hides no more than a line.
+/// A terminal waits for the end of a window's title without limit. Here, the end of the line also ends it, so that a stray byte hides at
+/// most a line.
 #[derive(Debug, Default)]
 pub struct Plain {
     within: Within,
-    /// A carriage return came, and may belong to a line's end.
+    /// A carriage return came, and may be part of a line end.
     returned: bool,
 }
 
@@ -24,14 +25,14 @@ enum Within {
     Text,
     /// After ESC.
     Escape,
-    /// A sequence with parameters or intermediate bytes; true for a control sequence (CSI), whose final bytes are fewer.
+    /// In a sequence with parameters or intermediate bytes. True for a control sequence (CSI), which has fewer final bytes.
     Sequence(bool),
-    /// A control string, such as a window's title.
+    /// In a control string, such as a window's title.
     String,
 }
 
 impl Plain {
-    /// Takes one more byte, and gives the text that it completes.
+    /// Handles one more byte, and returns the text that it completes.
     pub fn push(&mut self, byte: u8) -> impl Iterator<Item = u8> + use<> {
         let (within, is_text) = match (self.within, byte) {
             (Within::String, BELL | CANCEL | SUBSTITUTE) => (Within::Text, false),
@@ -46,7 +47,7 @@ impl Plain {
             (Within::Escape | Within::Sequence(false), 0x30..=0x7e) => (Within::Text, false),
             (Within::String, b'\n' | b'\r') => (Within::Text, true),
             (Within::String, _) => (Within::String, false),
-            // A broken sequence ends with what can't belong to it.
+            // A byte that can't belong to a sequence ends it.
             (Within::Text | Within::Escape | Within::Sequence(_), _) => (Within::Text, true),
         };
         if let (Within::Sequence(true), b'H') = (self.within, byte) {

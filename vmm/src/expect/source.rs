@@ -1,4 +1,4 @@
-//! The script as a source: it types what is to be sent, and ends the machine if the guest does not print what it should.
+//! The script as an event source: it types the answers, and ends the machine if the guest does not print the expected text.
 
 use std::{
     collections::VecDeque,
@@ -16,10 +16,10 @@ use crate::{
     source::{Notice, Request, Source},
 };
 
-/// A guest that prints nothing for so long has stopped. PAM's question for a password throws away what was typed before it turns the echo
-/// off, which it does a moment after it has printed the question.
+/// The time without output after which a guest counts as waiting. When PAM asks for a password, it drops what was typed before it turned
+/// the echo off, which it does a moment after printing the prompt.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A guest that never stops printing is answered after as many looks.
+/// The number of checks after which a guest that never stops printing is answered anyway.
 const PATIENCE: u32 = 8;
 /// COM1.
 const PORT: usize = 0;
@@ -29,32 +29,32 @@ const PORT: usize = 0;
 pub(crate) struct ScriptSource {
     script: Script,
     tap: Tap,
-    /// The number of texts that are known to be met.
+    /// The number of texts that are known to have been found.
     met: usize,
     to_type: VecDeque<Vec<u8>>,
     state: RunState,
-    /// A machine is there.
+    /// A machine exists.
     is_there: bool,
-    /// For the text that is waited for.
+    /// The time limit for the current text.
     clock: Clock,
     look: Option<Look>,
-    /// Nothing is waited for any longer: the machine ends.
+    /// It no longer waits for anything: the machine ends.
     ended: bool,
-    /// The guest has ended before all was met.
+    /// The guest ended before all texts were found.
     ended_unmet: bool,
 }
 
-/// A look whether the guest has stopped printing.
+/// A check whether the guest has stopped printing.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     at: Instant,
-    /// The bytes that it had printed.
+    /// The number of bytes that it had printed.
     count: u64,
-    /// The looks before this one at which it went on.
+    /// The number of checks before this one after which it printed more.
     before: u32,
 }
 
-/// Makes the two ends of a script: what looks at COM1's output, and the main thread's.
+/// Makes the two ends of a script: the tap on COM1's output, and the main thread's source.
 ///
 /// # Errors
 ///
@@ -79,7 +79,7 @@ pub(crate) fn start(script: &Script) -> std::io::Result<(Tap, ScriptSource)> {
 }
 
 impl ScriptSource {
-    /// Takes note of what was met.
+    /// Handles texts that have been found.
     fn advance(&mut self, now: Instant) {
         let met = self.tap.matcher().met();
         for index in self.met..met {
@@ -90,7 +90,7 @@ impl ScriptSource {
         self.met = met;
     }
 
-    /// Starts and stops what waits for time.
+    /// Starts and stops the timers.
     fn arm(&mut self, now: Instant) {
         let runs = self.is_there && self.state == RunState::Running && !self.ended;
         self.clock.go(runs && self.met < self.script.expects.len(), now);
@@ -103,7 +103,7 @@ impl ScriptSource {
         }
     }
 
-    /// Looks whether the guest has stopped printing.
+    /// Checks whether the guest has stopped printing.
     fn look(&mut self, look: Look, now: Instant, requests: &mut Vec<Request>) {
         let mut matcher = self.tap.matcher();
         let count = matcher.count();
@@ -125,7 +125,7 @@ impl ScriptSource {
         }
     }
 
-    /// Says that the next text was not met, with the console's last lines.
+    /// Reports that the next text was not found, with the console's last lines.
     fn tell_unmet(&mut self, why: &str) {
         self.ended = true;
         let lines = self.tap.matcher().last_lines();
@@ -136,13 +136,13 @@ impl ScriptSource {
         log::error!("{} was not met {why}{lines}", self.name(self.met));
     }
 
-    /// A text in the user's words.
+    /// A text as the user gave it.
     fn name(&self, index: usize) -> String {
         let expects = &self.script.expects;
         format!("--expect {:?} ({} of {})", expects[index].given.printable(), index + 1, expects.len())
     }
 
-    /// Takes note of the machine's end. Nothing is to be said if the user wanted it.
+    /// Handles the machine's end. Nothing is reported if the user wanted it.
     fn end(&mut self, by: Cause) {
         let by_user = matches!(by, Cause::HostSignal | Cause::HostUi | Cause::HostQmpQuit);
         if !self.ended && !by_user {
@@ -163,7 +163,7 @@ impl Source for ScriptSource {
     }
 
     fn ready(&mut self, _: RawFd, _: &mut Vec<Request>) {
-        // Makes it unreadable before the search is looked at.
+        // Make it unreadable before checking the search.
         let _ = self.tap.met().read();
         let now = Instant::now();
         self.advance(now);
@@ -211,7 +211,7 @@ impl Source for ScriptSource {
         self.met == self.script.expects.len() && self.to_type.is_empty()
     }
 
-    /// The status of a guest that broke says more.
+    /// For a guest that crashed, that status is more informative.
     fn verdict(&self, status: u8) -> Option<u8> {
         (self.ended_unmet && exit::crash(status.into()).is_none()).then_some(UNMET)
     }

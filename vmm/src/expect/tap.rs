@@ -1,4 +1,4 @@
-//! The place where the guest's output is looked at: between the UART and whoever reads it.
+//! Reads the guest's output for the script, between the UART and its back end.
 
 use std::{
     io::{self, Write},
@@ -9,20 +9,20 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use super::matcher::Matcher;
 
-/// A look at COM1's output. The vCPU that writes a byte holds it against the script: a few lookups in a table, next to the exit that
-/// the byte takes. So nothing is lost, and nothing has to be kept for another thread.
+/// A tap on COM1's output. The vCPU that writes a byte compares it with the script itself: this takes a few table look-ups, which is little
+/// beside the exit for the byte. So nothing is lost, and nothing has to be stored for another thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Tap(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     matcher: Mutex<Matcher>,
-    /// Readable when something was met.
+    /// Readable when a text was found.
     met: EventFd,
 }
 
 impl Tap {
-    /// Looks with `matcher`.
+    /// Makes a tap with `matcher`.
     ///
     /// # Errors
     ///
@@ -34,23 +34,23 @@ impl Tap {
         })))
     }
 
-    /// An output that looks at what it passes on to `output`.
+    /// Makes an output that compares everything and passes it on to `output`.
     pub(crate) fn on(&self, output: Box<dyn Write + Send>) -> Box<dyn Write + Send> {
         Box::new(Tapped { tap: self.clone(), output })
     }
 
-    /// The search so far.
+    /// The current state of the search.
     pub(super) fn matcher(&self) -> MutexGuard<'_, Matcher> {
         self.0.matcher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Readable when something was met.
+    /// An eventfd that is readable when a text was found.
     pub(super) fn met(&self) -> &EventFd {
         &self.0.met
     }
 }
 
-/// An output that is looked at.
+/// An output with a tap.
 struct Tapped {
     tap: Tap,
     output: Box<dyn Write + Send>,
@@ -58,7 +58,7 @@ struct Tapped {
 
 impl Write for Tapped {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // So that whoever reads it sees a text before its answer.
+        // First, so that a reader sees the text before the answer to it.
         let written = self.output.write(bytes)?;
         if self.tap.matcher().feed(&bytes[..written])
             && let Err(error) = self.tap.met().write(1)

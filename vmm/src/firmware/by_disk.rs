@@ -1,4 +1,4 @@
-//! The firmware that a disk is made for, by its partitions.
+//! Finds the firmware for which a disk is made, by its partitions.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use zerocopy::{
 
 use super::kind::Kind;
 
-/// The part of the first sector that code may fill.
+/// The length of the part of the first sector that may contain code.
 const BOOT_CODE_LEN: usize = 440;
 const SIGNATURE: [u8; 2] = [0x55, 0xaa];
 const GPT_SIGNATURE: [u8; 8] = *b"EFI PART";
@@ -21,11 +21,11 @@ const PROTECTIVE_TYPE: u8 = 0xee;
 /// UEFI 2.10, "Defined GPT Partition Entry - Partition Type GUIDs": EFI System Partition.
 const EFI_SYSTEM: [u8; 16] =
     [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b];
-/// GRUB's: BIOS boot partition.
+/// The type of GRUB's BIOS boot partition.
 const BIOS_BOOT: [u8; 16] = *b"Hah!IdontNeedEFI";
-/// UEFI 2.10, "Defined GPT Partition Entry - Attributes": legacy BIOS bootable, which syslinux goes by.
+/// UEFI 2.10, "Defined GPT Partition Entry - Attributes": legacy BIOS bootable, which syslinux uses.
 const LEGACY_BOOTABLE: u64 = 1 << 2;
-/// Limits of a table: more entries than partitioning programs make, and the longest entry.
+/// Limits for a table: more entries than partitioning programs make, and the longest entry.
 const ENTRIES_MAX: u32 = 256;
 const ENTRY_LEN_MAX: u32 = 4096;
 
@@ -82,12 +82,12 @@ struct GptEntry {
 
 /// Returns the firmware for `disk`, and the reason.
 ///
-/// UEFI needs an EFI system partition, and a BIOS code in the first sector that has something to go on with: partitioning programs write code
-/// there that finds nothing. A disk that could start by both starts by BIOS, in less time.
+/// UEFI needs an EFI system partition. A BIOS needs code in the first sector that has something to load: partitioning programs write code
+/// that finds nothing. A disk that could start in both ways starts with a BIOS, which is faster.
 ///
 /// # Errors
 ///
-/// It can't be read.
+/// The disk can't be read.
 pub(super) fn look(disk: &dyn Disk) -> io::Result<(Kind, &'static str)> {
     let first = read(disk, 0, SECTOR_SIZE)?;
     let Ok((mbr, _)) = Mbr::ref_from_prefix(&first) else {
@@ -105,7 +105,7 @@ pub(super) fn look(disk: &dyn Disk) -> io::Result<(Kind, &'static str)> {
         let bootable = partitions.iter().any(|(_, attributes)| attributes & LEGACY_BOOTABLE != 0);
         (has_kind(EFI_SYSTEM), has_kind(BIOS_BOOT) || bootable)
     } else {
-        // GRUB goes on in the sectors after the first, others in the active partition.
+        // GRUB continues in the sectors after the first one, others in the active partition.
         let active = mbr.partitions.iter().any(|partition| partition.status & 0x80 != 0);
         let goes_on = read(disk, SECTOR_SIZE, SECTOR_SIZE)?.iter().any(|byte| *byte != 0);
         (has_mbr_type(EFI_SYSTEM_TYPE), active || goes_on)
@@ -117,7 +117,7 @@ pub(super) fn look(disk: &dyn Disk) -> io::Result<(Kind, &'static str)> {
     })
 }
 
-/// The type and the attributes of a GPT's partition.
+/// The type and the attributes of a GPT partition.
 type GptPartition = ([u8; 16], u64);
 
 /// The partitions of a GPT, if there is one.
@@ -137,7 +137,7 @@ fn gpt(disk: &dyn Disk) -> io::Result<Option<Vec<GptPartition>>> {
     Ok(Some(entries.map(|(entry, _)| (entry.kind, entry.attributes.get())).collect()))
 }
 
-/// Reads up to `len` bytes from `offset` on: fewer where the disk ends.
+/// Reads `len` bytes from `offset` on, or fewer if the disk ends before.
 fn read(disk: &dyn Disk, offset: u64, len: u64) -> io::Result<Vec<u8>> {
     let len = len.next_multiple_of(SECTOR_SIZE).min(disk.size().saturating_sub(offset));
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];

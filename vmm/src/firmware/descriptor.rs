@@ -1,4 +1,4 @@
-//! QEMU's firmware descriptors: `docs/interop/firmware.json`. Distributions say in them where their builds are and what they need.
+//! QEMU's firmware descriptors: `docs/interop/firmware.json`. In them, distributions describe where their builds are and what they need.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,12 @@ use serde::Deserialize;
 use super::image::Files;
 use crate::small_file;
 
-/// The folders, of which later ones replace files of the same name in earlier ones.
+/// The folders. Files in later ones replace files with the same name in earlier ones.
 const FOLDERS: [&str; 2] = ["usr/share/qemu/firmware", "etc/qemu/firmware"];
-/// Features of builds that this machine can't run, and what they are.
+/// Features of builds that this machine can't run, with descriptions.
 const UNUSABLE: [(&str, &str); 1] =
     [("requires-smm", "a Secure Boot build that needs System Management Mode")];
-/// Features of builds that are for guests of another kind.
+/// Features of builds for other kinds of guests.
 const FOR_OTHERS: [&str; 3] = ["amd-sev-snp", "intel-tdx", "host-uefi-vars"];
 
 /// A descriptor, as far as nvmm reads it.
@@ -59,11 +59,11 @@ struct Target {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Build {
     pub(super) files: Files,
-    /// The reason why nvmm can't use it; none if it can.
+    /// The reason why nvmm can't use it; none if nvmm can.
     pub(super) unusable: Option<&'static str>,
 }
 
-/// Returns the builds that the descriptors below `root` tell of, the first choice first.
+/// Returns the builds in the descriptors below `root`, the preferred ones first.
 pub(super) fn builds(root: &Path) -> Vec<Build> {
     let mut paths = BTreeMap::new();
     for folder in FOLDERS {
@@ -75,7 +75,7 @@ pub(super) fn builds(root: &Path) -> Vec<Build> {
     paths.values().filter_map(|path| read(path, root)).collect()
 }
 
-/// Reads a descriptor. One that can't be read is none: an empty file takes away another of its name.
+/// Reads a descriptor; none if it can't be read. An empty file hides another one with its name.
 fn read(path: &Path, root: &Path) -> Option<Build> {
     let text = small_file::read(path).ok()?;
     let descriptor: Descriptor = match serde_json::from_str(&text) {
@@ -97,7 +97,7 @@ impl Descriptor {
         if !is_ours || FOR_OTHERS.into_iter().any(has) {
             return None;
         }
-        // Absolute names, which `join` would take as they are.
+        // The names are absolute, and `join` would ignore `root` for these.
         let in_root = |path: PathBuf| root.join(path.strip_prefix("/").unwrap_or(&path));
         let files = match mapping {
             Mapping::Flash { executable, nvram_template } => Files {
@@ -113,7 +113,7 @@ impl Descriptor {
 }
 
 impl Target {
-    /// Returns whether a Q35 machine is meant, such as `pc-q35-*`.
+    /// Returns whether it is for a Q35 machine, such as `pc-q35-*`.
     fn is_q35(&self) -> bool {
         let machines = || self.machines.iter().map(String::as_str);
         self.architecture == "x86_64"

@@ -1,4 +1,4 @@
-//! Why there is no firmware.
+//! Reasons why there is no firmware.
 
 use std::{io, path::PathBuf};
 
@@ -8,16 +8,16 @@ use devices::{disk::image::OpenError, platform::flash::VarsError, printable::ToP
 use super::kind::Kind;
 use crate::{kernel::KernelError, size::Size};
 
-/// Why there is no firmware to start with.
+/// Reasons why there is no firmware to start with.
 #[derive(Debug, thiserror::Error)]
 pub enum FirmwareError {
-    /// The host has none of this kind.
+    /// The host has no firmware of this kind.
     #[error("there is no {kind} on this host, which {} needs; install it ({}), or give an image with --firmware PATH", kind.option(), kind.packages())]
     NotFound {
         /// The kind.
         kind: Kind,
     },
-    /// The host has some of this kind, and none of it will do.
+    /// The host has firmware of this kind, but none that nvmm can use.
     #[error("of the {kind} on this host, nvmm can use none: {why}; install another ({}), or give an image with --firmware PATH", kind.packages())]
     NoneFits {
         /// The kind.
@@ -46,39 +46,39 @@ pub enum FirmwareError {
         /// The error.
         source: Box<OpenError>,
     },
-    /// A file that no machine of nvmm's starts with.
+    /// A file with which a machine of nvmm's can't start.
     #[error("firmware {}", path.printable())]
     Image {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         source: ImageError,
     },
-    /// Firmware whose variables can't be told from its code.
+    /// Firmware whose variables can't be separated from its code.
     #[error("vars= of --firmware: {}, which would start, has no store of variables in a file of its own that PATH could be made of; give a build that has, such as OVMF_CODE_4M.fd with OVMF_VARS_4M.fd, or its code with a PATH that is there", path.printable())]
     NoVariables {
         /// The file with the code.
         path: PathBuf,
     },
-    /// A file that can't keep the variables.
+    /// The file can't be used for the variables.
     #[error("vars= of --firmware: {}", path.printable())]
     Variables {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         source: VarsError,
     },
-    /// The host has no option ROM by which SeaBIOS loads a kernel.
+    /// The host lacks the option ROM with which SeaBIOS loads a kernel.
     #[error(
         "--firmware with --kernel: SeaBIOS loads a kernel by QEMU's option ROM linuxboot_dma.bin, which this host does not have; install it (Debian: apt install qemu-system-data; Fedora: dnf install qemu-system-x86-core), or leave --firmware out: then nvmm loads the kernel"
     )]
     NoLoader,
-    /// An option ROM that is none.
+    /// The file is no option ROM.
     #[error("--firmware with --kernel: the option ROM {}", path.printable())]
     Loader {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         source: io::Error,
     },
     /// A kernel that firmware can't load.
@@ -94,21 +94,21 @@ pub enum FirmwareError {
     },
 }
 
-/// Why a file is no firmware for this machine.
+/// Reasons why a file is no firmware for this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// Too short, too long or not whole pages.
+    /// It is too short, too long or not a whole number of pages.
     #[error("it has {0} bytes, and firmware comes in whole pages of 4 KiB, from {min} to {max}", min = Size(layout::FIRMWARE_MIN), max = Size(layout::FIRMWARE_MAX))]
     Len(u64),
     /// Another kind of file.
     #[error("{0}")]
     Other(&'static str),
-    /// A Secure Boot build that is locked by System Management Mode.
+    /// A Secure Boot build that needs System Management Mode.
     #[error(
         "it is a Secure Boot build that needs System Management Mode, which nvmm does not have; give a build without, such as OVMF_CODE_4M.fd"
     )]
     NeedsSmm,
-    /// There is no instruction where the processor begins.
+    /// There is no instruction at the reset vector.
     #[error(
         "there is no code at its end, where the processor begins; if it is the store of variables (OVMF_VARS), give the code (OVMF_CODE)"
     )]

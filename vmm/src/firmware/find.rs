@@ -1,4 +1,4 @@
-//! Firmware where distributions put it.
+//! Finds firmware where distributions install it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use super::{
     kind::Kind,
 };
 
-/// SeaBIOS: Debian and Fedora, then what comes with QEMU elsewhere.
+/// SeaBIOS: Debian and Fedora, then the file that comes with QEMU elsewhere.
 const SEABIOS: [&str; 3] =
     ["usr/share/seabios/bios-256k.bin", "usr/share/qemu/bios-256k.bin", "usr/share/qemu-kvm/bios-256k.bin"];
-/// OVMF with its variables in one file: Debian, then Arch, then openSUSE.
+/// OVMF with its variables in the same file: Debian, then Arch, then openSUSE.
 const OVMF: [&str; 4] = [
     "usr/share/ovmf/OVMF.fd",
     "usr/share/edk2/x64/OVMF.4m.fd",
@@ -22,7 +22,7 @@ const OVMF: [&str; 4] = [
     "usr/share/qemu/OVMF.fd",
 ];
 
-/// SeaBIOS' option ROM for QEMU's standard VGA: Debian, then Fedora, then what comes with QEMU elsewhere.
+/// SeaBIOS' option ROM for QEMU's standard VGA: Debian, then Fedora, then the file that comes with QEMU elsewhere.
 const VGA: [&str; 4] = [
     "usr/share/seabios/vgabios-stdvga.bin",
     "usr/share/seavgabios/vgabios-stdvga.bin",
@@ -69,12 +69,11 @@ pub(super) fn find(kind: Kind, root: &Path) -> Result<Files, FirmwareError> {
     }
 }
 
-/// Adds to an image that the user gave the store of variables that belongs to it, if a descriptor below `root` says so, or if it is beside
-/// it.
+/// Completes an image that the user gave by its store of variables, if a descriptor below `root` names one, or if it is next to the image.
 ///
 /// # Errors
 ///
-/// The descriptor says that it is a build that nvmm can't use.
+/// The descriptor shows that nvmm can't use the build.
 pub(super) fn given(path: &Path, root: &Path) -> Result<Files, FirmwareError> {
     let alone = Files { code: path.to_owned(), variables: None };
     let Ok(target) = path.canonicalize() else { return Ok(alone) };
@@ -88,7 +87,7 @@ pub(super) fn given(path: &Path, root: &Path) -> Result<Files, FirmwareError> {
     }
 }
 
-/// The store of variables for a new machine beside code that no descriptor knows, by its name: `OVMF_VARS_4M.fd` beside `OVMF_CODE_4M.fd`.
+/// The store of variables next to code without a descriptor, by its name: `OVMF_VARS_4M.fd` next to `OVMF_CODE_4M.fd`.
 fn beside(code: &Path) -> Option<PathBuf> {
     let name = code.file_name()?.to_str()?;
     let variables = code.with_file_name(name.replace("CODE", "VARS"));

@@ -1,4 +1,4 @@
-//! An image of firmware: read, and found to be one.
+//! Reads an image of firmware, and checks that it is one.
 
 use std::{
     fs::File,
@@ -21,13 +21,13 @@ use super::{
 
 const PAGE: u64 = layout::PAGE;
 const PAGE_LEN: usize = 4 << 10;
-/// The distance of the first instruction from the end.
+/// The distance from the first instruction to the end.
 const RESET_VECTOR: usize = 16;
-/// UEFI Platform Initialization Specification, "EFI_FIRMWARE_VOLUME_HEADER": the signature, at its offset in the first page of a volume.
+/// UEFI Platform Initialization Specification, "EFI_FIRMWARE_VOLUME_HEADER": the signature, with its offset in the first page of a volume.
 const VOLUME: &[u8] = b"_FVH";
 const VOLUME_AT: usize = 0x28;
 
-/// Files by what they begin with.
+/// Other kinds of files, by their first bytes.
 const OTHERS: [(&[u8], &str); 3] = [
     (b"\x7fELF", "it is an ELF file, which --kernel may take"),
     (b"MZ", "it is a Windows or EFI program, or a kernel, which --kernel may take"),
@@ -45,21 +45,21 @@ const OTHER_MACHINES: [(&str, &str); 2] = [
     ("qboot.rom", "it is qboot, which starts no disks; give the kernel with --kernel alone"),
 ];
 
-/// Files that make up firmware, whose bytes follow each other.
+/// The files of firmware, whose bytes are placed one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Files {
     /// The code.
     pub(super) code: PathBuf,
-    /// The variables below it.
+    /// The variables, which come before it.
     pub(super) variables: Option<PathBuf>,
 }
 
-/// Firmware that was read.
+/// Loaded firmware.
 #[derive(Debug)]
 pub(super) struct Image {
-    /// All of it.
+    /// All of its bytes.
     pub(super) bytes: Vec<u8>,
-    /// The bytes of variables that it begins with, if they have a file of their own.
+    /// The number of bytes of variables at its beginning, if they have a file of their own.
     pub(super) variables: usize,
     /// Its kind.
     pub(super) kind: Kind,
@@ -76,9 +76,9 @@ pub(super) fn read(files: &Files) -> Result<Image, FirmwareError> {
     Ok(Image { bytes, variables, kind })
 }
 
-/// Refuses firmware that is known by its name to be for another machine.
+/// Refuses firmware whose name shows that it is for another machine.
 pub(super) fn check_name(path: &Path) -> Result<(), ImageError> {
-    // A link says less: Debian's OVMF_CODE_4M.ms.fd leads to a build that its name does not tell.
+    // A link's name may tell less: Debian's OVMF_CODE_4M.ms.fd is a link to a build whose own name says secboot.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     for path in [path, &target] {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -92,7 +92,7 @@ pub(super) fn check_name(path: &Path) -> Result<(), ImageError> {
     Ok(())
 }
 
-/// The kind of firmware that `bytes` are.
+/// The kind of firmware in `bytes`.
 fn kind(bytes: &[u8]) -> Result<Kind, ImageError> {
     if let Some((_, why)) = OTHERS.iter().find(|(start, _)| bytes.starts_with(start)) {
         return Err(ImageError::Other(why));
@@ -107,17 +107,17 @@ fn kind(bytes: &[u8]) -> Result<Kind, ImageError> {
     Ok(if is_uefi { Kind::Uefi } else { Kind::Bios })
 }
 
-/// Refuses a length that firmware can't have.
+/// Refuses a length that is impossible for firmware.
 pub(super) fn check_len(len: u64) -> Result<(), ImageError> {
     let can_be = (layout::FIRMWARE_MIN..=layout::FIRMWARE_MAX).contains(&len) && len.is_multiple_of(PAGE);
     if can_be { Ok(()) } else { Err(ImageError::Len(len)) }
 }
 
-/// The bytes of a file, raw or, as Fedora has them, qcow2.
+/// The bytes of a file, which is raw or, as in Fedora, qcow2.
 fn bytes_of(path: &Path) -> Result<Vec<u8>, FirmwareError> {
     let unreadable = |source| FirmwareError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    // One byte more than there may be tells that it is too long; a device may have no end.
+    // Read one byte more than the limit, to find that it is too long; a device may be endless.
     let read = File::open(path).and_then(|file| file.take(layout::FIRMWARE_MAX + 1).read_to_end(&mut bytes));
     read.map_err(unreadable)?;
     if !bytes.starts_with(b"QFI\xfb") {
@@ -131,7 +131,7 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, FirmwareError> {
     content(&*opened.disk).map_err(unreadable)
 }
 
-/// All of a disk, or the part that is already too much.
+/// All bytes of a disk; if there are too many, a part that exceeds the limit.
 fn content(disk: &dyn Disk) -> io::Result<Vec<u8>> {
     let len = usize::try_from(disk.size().min(layout::FIRMWARE_MAX + PAGE)).map_err(io::Error::other)?;
     let mut bytes = vec![0; len];

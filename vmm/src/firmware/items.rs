@@ -1,4 +1,4 @@
-//! The items of fw_cfg: what firmware asks for.
+//! The items of fw_cfg that firmware asks for.
 
 use std::{
     io,
@@ -19,34 +19,35 @@ use super::{
 };
 use crate::board::Placing;
 
-/// The milliseconds in which a key brings up the menu.
+/// The milliseconds for which a menu waits for a key.
 const MENU_WAIT: u16 = 5000;
-/// SeaBIOS tries again after so many milliseconds if nothing starts: never.
+/// The milliseconds after which SeaBIOS tries again if nothing starts: this value means never.
 const NO_RETRY: u32 = u32::MAX;
 
-/// The file that SeaBIOS takes for the option ROM of the function 1234:1111. One in `vgaroms/` is not told where the function is.
+/// The file that SeaBIOS uses as the option ROM of the function 1234:1111. An option ROM in `vgaroms/` would not get the function's
+/// address.
 const VGA_ROM: &str = "pci1234,1111.rom";
 
-/// The machine that firmware is told of.
+/// The machine as described to firmware.
 #[derive(Debug)]
 pub(crate) struct Machine<'a> {
     /// The kind of the firmware itself.
     pub(crate) kind: Kind,
-    /// The hardware, and where firmware has put it by the time it asks.
+    /// The hardware, which firmware has placed by the time it asks.
     pub(crate) placing: Placing,
     /// The processors and the memory.
     pub(crate) smbios: SmbiosHardware<'a>,
-    /// Its names.
+    /// Its identity.
     pub(crate) values: &'a SmbiosValues,
     /// Its memory.
     pub(crate) map: &'a MemoryMap,
-    /// The devices to start from, by their OpenFirmware paths.
+    /// The OpenFirmware paths of the devices to start from, in order.
     pub(crate) order: Vec<String>,
-    /// The kernel to start instead.
+    /// The kernel to start instead of a device.
     pub(crate) loaded: Option<&'a Loaded>,
-    /// Its memory, in which the kernel has a place.
+    /// Its memory, in which the kernel gets a place.
     pub(crate) memory: &'a GuestRam,
-    /// Firmware offers a menu.
+    /// Firmware should offer a menu.
     pub(crate) menu: bool,
     /// The option ROM of the VGA.
     pub(crate) vga_rom: Option<&'a [u8]>,
@@ -56,7 +57,7 @@ pub(crate) struct Machine<'a> {
 ///
 /// # Errors
 ///
-/// A table or a file does not fit.
+/// A table or a file is too large.
 pub(crate) fn fill(fw_cfg: &mut FwCfg, machine: Machine<'_>) -> anyhow::Result<()> {
     let Machine { kind, placing, smbios, values, map, mut order, loaded, memory, menu, vga_rom } = machine;
     if let Some(Loaded { kernel, rom }) = loaded {
@@ -92,8 +93,8 @@ pub(crate) fn fill(fw_cfg: &mut FwCfg, machine: Machine<'_>) -> anyhow::Result<(
     add_acpi(fw_cfg, placing)
 }
 
-/// Adds the ACPI tables, which tell where ECAM and BARs are: they are made once the first of their files is asked for, after firmware has
-/// placed these.
+/// Adds the ACPI tables, which contain the addresses of ECAM and BARs. They are made when the first of their files is read, after firmware
+/// has placed these.
 fn add_acpi(fw_cfg: &mut FwCfg, placing: Placing) -> anyhow::Result<()> {
     type Part = fn(&acpi::Files) -> &Vec<u8>;
     let files: [(_, Part); 4] = [
@@ -103,7 +104,7 @@ fn add_acpi(fw_cfg: &mut FwCfg, placing: Placing) -> anyhow::Result<()> {
         (acpi::Files::LOADER, |files| &files.loader),
     ];
     let longest = acpi::files(&placing.longest());
-    // All of them come from one look at the machine.
+    // All files come from the same state of the machine.
     let made = Arc::new(OnceLock::new());
     let placing = Arc::new(placing);
     for (name, part) in files {

@@ -12,7 +12,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The option that asks for it.
+    /// The option that selects it.
     pub(super) fn option(self) -> &'static str {
         match self {
             Self::Bios => "--firmware bios",
@@ -20,7 +20,7 @@ impl Kind {
         }
     }
 
-    /// The packages that have it.
+    /// The packages that contain it.
     pub(super) fn packages(self) -> &'static str {
         match self {
             Self::Bios => "Debian: apt install seabios; Fedora: dnf install seabios-bin",

@@ -1,4 +1,4 @@
-//! A kernel that firmware loads, and the option ROM by which SeaBIOS does.
+//! A kernel that firmware loads, with the option ROM that SeaBIOS needs for that.
 
 use std::{
     fs::File,
@@ -9,18 +9,18 @@ use std::{
 use super::{error::FirmwareError, kind::Kind};
 use crate::kernel::PassedKernel;
 
-/// The name of the option ROM among firmware's files: SeaBIOS runs all that begin so.
+/// The name of the option ROM among firmware's files. SeaBIOS runs all files that begin like this.
 pub(super) const FILE: &str = "genroms/linuxboot_dma.bin";
 /// Its OpenFirmware path.
 pub(super) const PATH: &str = "/rom@genroms/linuxboot_dma.bin";
 
-/// QEMU's option ROM, where distributions put it.
+/// The places where distributions install QEMU's option ROM.
 const ROMS: [&str; 2] = ["usr/share/qemu/linuxboot_dma.bin", "usr/share/qemu-kvm/linuxboot_dma.bin"];
 
-/// An option ROM begins so, and has a number of these blocks, which its third byte tells.
+/// The first bytes of an option ROM, and the size of the blocks that its third byte counts.
 const SIGNATURE: [u8; 2] = [0x55, 0xaa];
 const BLOCK: usize = 512;
-/// The most that the third byte can tell.
+/// The largest length that the third byte can express.
 const LEN_MAX: usize = BLOCK * 255;
 
 /// A kernel that firmware loads.
@@ -32,7 +32,7 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// A kernel for firmware of this kind. The host's option ROM is below `root`.
+    /// A kernel for firmware of this kind. The host's option ROM is looked for below `root`.
     pub(super) fn new(kernel: PassedKernel, kind: Kind, root: &Path) -> Result<Self, FirmwareError> {
         let rom = match kind {
             Kind::Bios => Some(rom(root)?),

@@ -1,26 +1,26 @@
-//! The devices that firmware starts from.
+//! The devices from which firmware starts.
 
 use super::kind::Kind;
 use crate::config::{BootConfig, BootDevice, BootKind, ConfigError};
 
-/// The devices that firmware starts from, by their places among those that there are.
+/// The devices from which firmware starts, by their indices in the list of all devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// The order that it is told.
+    /// The order that is passed to firmware.
     pub(crate) told: Vec<usize>,
-    /// The devices that it tries, in their order, unless somebody chooses another from its menu.
+    /// The devices that it tries, in order, unless the user chooses another from its menu.
     pub(crate) tried: Vec<usize>,
 }
 
 impl Order {
-    /// The order of firmware of this kind, as `--boot` asks for it.
+    /// The order for firmware of this kind, as in `--boot`.
     ///
-    /// SeaBIOS has no driver for network devices, and gives the first disk alone the number that it starts from. Left to itself, it takes SATA
-    /// disks before others, so that it is told of all.
+    /// SeaBIOS has no driver for network devices, and only the first disk gets the number from which it starts. By default it prefers SATA
+    /// disks, so all devices are passed to it.
     ///
     /// # Errors
     ///
-    /// A device of `--boot` is not there.
+    /// A device in `--boot` doesn't exist.
     pub(crate) fn of(kind: Kind, boot: &BootConfig, devices: &[BootDevice]) -> Result<Self, ConfigError> {
         let asked = boot.find(devices)?;
         let is = |kind| move |at: &usize| devices[*at].kind == kind;

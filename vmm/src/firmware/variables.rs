@@ -13,16 +13,16 @@ use devices::{
 
 use super::error::FirmwareError;
 
-/// UEFI variables that outlive nvmm, in the file of `vars=`. The chip that holds them outlives the machine's resets.
+/// UEFI variables that outlive nvmm, in the file of `vars=`. Their flash chip outlives the machine's resets.
 #[derive(Debug)]
 pub(super) struct Variables {
     chip: Arc<Rom>,
     path: PathBuf,
-    /// The thread that saves; none for a machine that will not run.
+    /// The thread that saves them; none for a machine that will not run.
     saver: Option<Arc<Saver>>,
 }
 
-/// A store for machines that don't run, whose variables don't change.
+/// A store for machines that will not run, whose variables never change.
 #[derive(Debug)]
 struct Nowhere;
 
@@ -31,7 +31,7 @@ impl Store for Nowhere {
 }
 
 impl Variables {
-    /// Opens the file, or makes it of `template`, which has no variables yet; unless the machine `runs`, nothing is made.
+    /// Opens the file, or makes it from `template`, which contains no variables yet. Unless the machine `runs`, no file is made.
     pub(super) fn open(path: &Path, template: Option<&[u8]>, runs: bool) -> Result<Self, FirmwareError> {
         let error = |source| FirmwareError::Variables { path: path.to_owned(), source };
         template.map_or(Ok(()), check).map_err(|why| error(VarsError::Header(why)))?;
@@ -69,17 +69,17 @@ impl Variables {
         Flash::new(Arc::clone(&self.chip), store)
     }
 
-    /// Waits until all is in the file, for at most `patience`. Returns the file, in words, if it is not.
+    /// Waits until everything is in the file, for at most `patience`. Returns the file's name in words if it takes longer.
     pub(super) fn finish(&self, patience: Duration) -> Option<&str> {
         self.saver.as_ref()?.finish(patience)
     }
 
-    /// Lets others use the file.
+    /// Lets other processes use the file.
     pub(super) fn unlock(&self) -> io::Result<()> {
         self.saver.as_ref().map_or(Ok(()), |saver| saver.unlock())
     }
 
-    /// Locks the file again, or returns who is in the way.
+    /// Locks the file again, or returns who uses it.
     pub(super) fn lock_again(&self) -> io::Result<Option<String>> {
         self.saver.as_ref().map_or(Ok(None), |saver| saver.lock_again())
     }

@@ -1,4 +1,4 @@
-//! The breakpoints that a debugger has set, and where they are: in the guest's memory, or in the breakpoint registers.
+//! The breakpoints that a debugger has set, each of which is in the guest's memory or in breakpoint registers.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +7,30 @@ use super::{
     traps::{Access, INT3, REGISTERS, Traps, Watched},
 };
 
-/// A breakpoint as a debugger asks for it.
+/// A breakpoint that a debugger asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breakpoint {
-    /// An instruction. One whose page is not mapped yet takes a register.
+    /// A breakpoint on an instruction. If its page is not mapped yet, it uses a register.
     Software(u64),
-    /// An instruction, by a register.
+    /// A breakpoint on an instruction that uses a register.
     Hardware(u64),
-    /// Data.
+    /// A watchpoint on data.
     Watch {
         /// The first byte's address.
         address: u64,
         /// The number of bytes.
         len: u64,
-        /// The accesses that the debugger wants to hear of.
+        /// The kinds of accesses to report.
         on: Watch,
     },
 }
 
-/// An access to data.
+/// Kinds of accesses to data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watch {
     /// A write.
     Write,
-    /// A read. The processor can't tell one from a write, so that the debugger has to.
+    /// A read. The processor can't distinguish it from a write, so the debugger has to.
     Read,
     /// Both.
     ReadWrite,
@@ -41,13 +41,13 @@ pub(crate) enum Watch {
 enum Place {
     /// The instruction at this guest-physical address was replaced.
     Memory(u64),
-    /// Some of the registers.
+    /// Breakpoint registers: those that are used.
     Registers([bool; REGISTERS]),
-    /// None could be found, after a reset.
+    /// After a reset, no place was free.
     Nowhere,
 }
 
-/// The reason why a breakpoint can't be set.
+/// Reasons why a breakpoint can't be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BreakpointError {
     /// All registers are in use, or too few are free.
@@ -60,12 +60,12 @@ pub(crate) enum BreakpointError {
     NotMapped,
 }
 
-/// An instruction that was replaced.
+/// A replaced instruction.
 #[derive(Clone, Copy, Debug)]
 struct Patch {
-    /// The byte that was there.
+    /// The byte that was there before.
     original: u8,
-    /// The number of breakpoints there: a page can be mapped at several addresses.
+    /// The number of breakpoints at this place: a page can be mapped at several addresses.
     users: usize,
 }
 
@@ -74,16 +74,16 @@ struct Patch {
 pub(crate) struct Breakpoints {
     set: Vec<(Breakpoint, Place)>,
     registers: [Option<Watched>; REGISTERS],
-    /// By guest-physical address.
+    /// The replaced instructions by guest-physical address.
     patches: BTreeMap<u64, Patch>,
 }
 
 impl Breakpoints {
-    /// Sets a breakpoint. One that is there already stays.
+    /// Sets a breakpoint. If it is set already, nothing changes.
     ///
     /// # Errors
     ///
-    /// There is no place for it.
+    /// There is no place for the breakpoint.
     pub(crate) fn set(&mut self, breakpoint: Breakpoint, space: &Space<'_>) -> Result<(), BreakpointError> {
         if self.set.iter().any(|(other, _)| *other == breakpoint) {
             return Ok(());
@@ -101,7 +101,7 @@ impl Breakpoints {
         Ok(())
     }
 
-    /// Takes a breakpoint out. Returns whether it was there.
+    /// Removes a breakpoint. Returns whether it was set.
     pub(crate) fn remove(&mut self, breakpoint: Breakpoint, space: &Space<'_>) -> bool {
         let Some(at) = self.set.iter().position(|(other, _)| *other == breakpoint) else { return false };
         let (_, place) = self.set.remove(at);
@@ -113,15 +113,15 @@ impl Breakpoints {
         true
     }
 
-    /// Takes all breakpoints out.
+    /// Removes all breakpoints.
     pub(crate) fn clear(&mut self, space: &Space<'_>) {
         while let Some(&(breakpoint, _)) = self.set.last() {
             self.remove(breakpoint, space);
         }
     }
 
-    /// Sets the breakpoints in a new machine, whose memory has none of them, and whose kernel is about to write to it: those on
-    /// instructions take registers as long as some are free. Returns those that have no place.
+    /// Sets the breakpoints again in a new machine. Its memory contains none of them, and its kernel is about to write to it, so those on
+    /// instructions use registers as long as some are free. Returns those without a place.
     pub(crate) fn set_again(&mut self, space: &Space<'_>) -> Vec<Breakpoint> {
         self.patches.clear();
         for at in 0..self.set.len() {
@@ -141,7 +141,7 @@ impl Breakpoints {
         Traps { step, registers: self.registers, patched: self.patches.keys().copied().collect() }
     }
 
-    /// The breakpoint that a register belongs to.
+    /// The breakpoint to which a register belongs.
     pub(crate) fn of_register(&self, number: usize) -> Option<Breakpoint> {
         let owner = self.set.iter().find(|(_, place)| match place {
             Place::Registers(registers) => registers.get(number) == Some(&true),
@@ -157,7 +157,7 @@ impl Breakpoints {
         })
     }
 
-    /// Reads memory as if no instruction was replaced, up to the first page that isn't RAM.
+    /// Reads memory as if no instruction were replaced, up to the first page that is not RAM.
     pub(crate) fn read(&self, address: u64, len: usize, space: &Space<'_>) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (physical, range) in space.parts(address, len) {
@@ -177,7 +177,7 @@ impl Breakpoints {
         bytes
     }
 
-    /// Writes memory, all of it or none. Instructions that were replaced stay so. Returns whether all of it is RAM.
+    /// Writes memory, all of it or none. Replaced instructions stay replaced. Returns whether all of it is RAM.
     pub(crate) fn write(&mut self, address: u64, bytes: &[u8], space: &Space<'_>) -> bool {
         let parts = space.parts(address, bytes.len());
         if parts.last().map_or(0, |(_, range)| range.end) != bytes.len() {
@@ -216,7 +216,7 @@ impl Breakpoints {
         }
         let (original, mut now) = (patch.original, [0]);
         self.patches.remove(&physical);
-        // The guest may have put other code there.
+        // The guest may have overwritten the code.
         if space.read(physical, &mut now) && now == [INT3] {
             space.write(physical, &[original]);
         }
@@ -252,8 +252,8 @@ impl Breakpoint {
     }
 }
 
-/// The addresses that registers wait for in the place of a breakpoint. Data that is watched is cut into pieces that are aligned as
-/// registers need it, at most one more than there are registers.
+/// The addresses for the registers of a breakpoint. A range of data is cut into aligned pieces, as registers require; at most one piece
+/// more than there are registers.
 fn watched(breakpoint: Breakpoint) -> Vec<Watched> {
     let Breakpoint::Watch { address, len, on } = breakpoint else {
         return vec![Watched { address: breakpoint.address(), len: 1, access: Access::Execute }];

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{exit::COULD_NOT, host::Host, link::Link};
 
-/// The longest time that nvmm's end waits until the debugger knows of it.
+/// The longest time for which nvmm's end waits until the debugger has been told.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The debugger of a machine, if it has one.
@@ -33,40 +33,40 @@ pub struct Debugger {
     session: Option<Session>,
 }
 
-/// The way to the stub.
+/// The connection to the stub.
 #[derive(Debug)]
 struct Stub {
     told: Sender<Told>,
     wake: Arc<OwnedFd>,
-    /// Closed once the stub has told of the end.
+    /// Closed once the stub has told the debugger about the end.
     over: Receiver<()>,
-    /// Its socket, which the stub listens to.
+    /// The socket at which the stub listens.
     _listener: Arc<Listener>,
 }
 
-/// The time of a debugger, from its attachment to its end.
+/// The session of a debugger, from its attachment to its end.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// The breakpoints.
     pub(crate) breakpoints: Breakpoints,
-    /// The debugger's last orders.
+    /// The debugger's last orders for vCPUs.
     pub(crate) orders: Orders,
-    /// The vCPU that it looks at.
+    /// The vCPU that it examines.
     pub(crate) selected: u32,
-    /// KVM can keep interrupts from a vCPU that takes a step.
+    /// KVM can block interrupts for a vCPU while it steps.
     pub(crate) block_irq: bool,
-    /// The debugger waits for a stop.
+    /// The debugger is waiting for a stop.
     pub(crate) waits: bool,
-    /// Stops that came at the same time as one that the debugger was told of.
+    /// Stops that happened at the same time as the one that was reported to the debugger.
     pub(crate) pending: VecDeque<Stop>,
 }
 
 impl Debugger {
-    /// Listens for a debugger of a machine with so many vCPUs.
+    /// Listens for a debugger of a machine with this number of vCPUs.
     ///
     /// # Errors
     ///
-    /// This KVM knows no debuggers, another program listens there, the path is too long, or the host refuses.
+    /// This KVM does not support debugging, another program listens there, the path is too long, or the host refuses.
     pub fn listen(address: &Address, host: &Host, vcpus: u32, link: &Link) -> Result<Self> {
         if host.kvm.check_extension_raw(KVM_CAP_SET_GUEST_DEBUG.into()) <= 0 {
             bail!("--gdb: this host's KVM has no KVM_CAP_SET_GUEST_DEBUG; leave the option out");
@@ -85,7 +85,7 @@ impl Debugger {
         Ok(Self { stub: Some(Stub { told, wake, over, _listener: listener }), session: None })
     }
 
-    /// Tells the debugger that the machine has ended, and that nvmm is about to end with this status.
+    /// Tells the debugger that the machine has ended, and that nvmm will end with this status.
     pub fn ended(mut self, status: u8) {
         self.end(status);
     }
@@ -93,7 +93,7 @@ impl Debugger {
     fn end(&mut self, status: u8) {
         self.tell(Told::Ended(status));
         if let Some(stub) = self.stub.take() {
-            // An error: it has told.
+            // It fails only if the debugger has been told.
             let _ = stub.over.recv_timeout(GOODBYE);
         }
     }
@@ -110,7 +110,7 @@ impl Debugger {
         });
     }
 
-    /// The session, if a debugger is there.
+    /// The session, if a debugger is attached.
     pub(crate) fn session(&mut self) -> Option<&mut Session> {
         self.session.as_mut()
     }
@@ -120,7 +120,8 @@ impl Debugger {
         self.session.take()
     }
 
-    /// Tells the debugger, if it waits for that, that the machine has stopped. Otherwise it is told later, if it can't find out.
+    /// Reports to the debugger that the machine has stopped, if it is waiting for that. Otherwise the stop is reported later, unless the
+    /// debugger can see it itself.
     pub(crate) fn stopped(&mut self, stop: Stop) {
         let Some(session) = &mut self.session else { return };
         if session.waits {
@@ -128,7 +129,7 @@ impl Debugger {
             session.selected = stop.vcpu;
             self.tell(Told::Stopped(stop));
         } else if let StopReason::Watch(..) = stop.reason {
-            // The vCPU is past it. A breakpoint on an instruction is met again.
+            // The vCPU is past it. A breakpoint on an instruction will be hit again.
             session.pending.push_back(stop);
         }
     }
@@ -143,7 +144,7 @@ impl Debugger {
     }
 }
 
-/// The end of a machine that could not run.
+/// Ends the stub of a machine that could not run.
 impl Drop for Debugger {
     fn drop(&mut self) {
         self.end(COULD_NOT);
@@ -151,7 +152,7 @@ impl Drop for Debugger {
 }
 
 impl Session {
-    /// The next stop that the debugger has not been told of, if its breakpoint is still there.
+    /// The next stop to report to the debugger, if its breakpoint is still set.
     pub(crate) fn next_pending(&mut self) -> Option<Stop> {
         let pending = std::mem::take(&mut self.pending);
         let mut valid: VecDeque<_> = pending
@@ -166,7 +167,7 @@ impl Session {
         next
     }
 
-    /// The stop that a vCPU's trap is to the debugger.
+    /// The stop that a vCPU's trap means for the debugger.
     pub(crate) fn stop(&self, vcpu: u32, trap: Trap) -> Stop {
         let reason = match trap {
             Trap::Step => StopReason::Step,

@@ -13,14 +13,14 @@ use rustix::{
     net::{SendFlags, send},
 };
 
-/// The time after which a debugger that reads nothing is waited for no longer.
+/// The longest time to wait for a debugger that reads nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A socket that never blocks.
 #[derive(Debug)]
 pub(super) struct Peer {
     socket: OwnedFd,
-    /// Not sent yet.
+    /// Bytes that have not been sent yet.
     pending: Vec<u8>,
 }
 
@@ -30,11 +30,11 @@ impl Peer {
         Self { socket, pending: Vec::new() }
     }
 
-    /// Reads what has come. None: nothing yet.
+    /// Reads the available bytes; none if there are none yet.
     ///
     /// # Errors
     ///
-    /// The debugger is gone, which is the error [`io::ErrorKind::UnexpectedEof`] if it has closed its side.
+    /// The debugger has gone: the error is [`io::ErrorKind::UnexpectedEof`] if it closed its side.
     pub(super) fn read<'a>(&self, bytes: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
         match rustix::io::read(&self.socket, &mut *bytes) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -44,7 +44,7 @@ impl Peer {
         }
     }
 
-    /// Returns whether the debugger has closed its side. What it sent before may still be there.
+    /// Returns whether the debugger has closed its side. Bytes that it sent before may still be unread.
     pub(super) fn has_hung_up(&self) -> bool {
         poll(&mut [PollFd::new(&self.socket, PollFlags::RDHUP)], Some(&Timespec::default()))
             .is_ok_and(|ready| ready > 0)

@@ -1,11 +1,11 @@
-//! A vCPU's registers as gdb names, numbers and sends them.
+//! A vCPU's registers, with gdb's names, numbers and format.
 
 use std::num::NonZeroUsize;
 
 use gdbstub::arch::{Arch, RegId};
 use gdbstub_arch::x86::reg::X86_64CoreRegs;
 
-/// x86-64 with SSE, and the system registers that a kernel's debugger needs.
+/// The architecture for gdbstub: x86-64 with SSE, and the system registers that a kernel's debugger needs.
 #[derive(Debug)]
 pub(crate) enum X86 {}
 
@@ -25,11 +25,11 @@ impl Arch for X86 {
 pub(crate) struct Registers {
     /// The general, segment, x87 and SSE registers.
     pub(crate) core: X86_64CoreRegs,
-    /// The bases of segments, and the registers that only a kernel can reach.
+    /// The bases of segments, and the registers that only a kernel can access.
     pub(crate) system: SystemRegisters,
 }
 
-/// The registers that follow gdb's own in [`TARGET`], by QEMU's names.
+/// The registers that follow gdb's own in [`TARGET`], with QEMU's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SystemRegisters {
     pub(crate) fs_base: u64,
@@ -57,7 +57,7 @@ impl SystemRegisters {
 
 /// The number of [`SystemRegisters`].
 const SYSTEM: usize = 9;
-/// The bytes of gdb's `g` packet that come before them.
+/// The number of bytes before them in gdb's `g` packet.
 const CORE_LEN: usize = 0x218;
 
 impl Registers {
@@ -72,7 +72,7 @@ impl Registers {
     ///
     /// # Errors
     ///
-    /// The value has another size.
+    /// The value has the wrong size.
     pub(crate) fn set(&mut self, Place { offset, len }: Place, value: &[u8]) -> Result<(), ()> {
         if value.len() != len {
             return Err(());
@@ -104,7 +104,7 @@ impl gdbstub::arch::Registers for Registers {
     }
 }
 
-/// A register, as the place of its bytes in the `g` packet.
+/// A register, given by its bytes in the `g` packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The first byte.
@@ -113,7 +113,7 @@ pub(crate) struct Place {
     pub(crate) len: usize,
 }
 
-/// The registers before [`SystemRegisters`]: how many of a size follow each other.
+/// The registers before [`SystemRegisters`]: the number of successive ones with the same size, and the size.
 const SIZES: [(usize, usize); 7] = [
     // RAX to R15, and RIP.
     (17, 8),
@@ -121,7 +121,7 @@ const SIZES: [(usize, usize); 7] = [
     (7, 4),
     // ST0 to ST7.
     (8, 10),
-    // The x87's control, status and tag words, and where its last instruction was.
+    // The x87's control, status and tag words, and the place of its last instruction.
     (8, 4),
     // XMM0 to XMM15.
     (16, 16),
@@ -145,7 +145,7 @@ impl RegId for Place {
     }
 }
 
-/// gdb's own features, in which it knows every name, and one of nvmm's with the registers that QEMU adds to the first of them.
+/// gdb's own features, in which it expects every name, and one of nvmm's with the registers that QEMU adds to gdb's first feature.
 const TARGET: &str = r#"<?xml version="1.0"?>
 <!DOCTYPE target SYSTEM "gdb-target.dtd">
 <target version="1.0">

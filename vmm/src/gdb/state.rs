@@ -1,4 +1,4 @@
-//! A vCPU's state: from KVM's registers to gdb's, and back.
+//! A vCPU's state, converted between KVM's and gdb's forms.
 
 use gdbstub_arch::x86::reg::{X86_64CoreRegs, X86SegmentRegs, X87FpuInternalRegs};
 use kvm_bindings::{kvm_regs, kvm_sregs};
@@ -28,12 +28,12 @@ pub(crate) struct State {
     pub(crate) sregs: kvm_sregs,
     /// IA32_KERNEL_GS_BASE.
     pub(crate) kernel_gs_base: u64,
-    /// The x87's and SSE's registers, as FXSAVE has them.
+    /// The x87's and SSE's registers, in FXSAVE's form.
     pub(crate) fxsave: [u8; LEGACY],
 }
 
 impl State {
-    /// gdb's form.
+    /// Converts to gdb's form.
     pub(crate) fn registers(&self) -> Registers {
         let Self { regs, sregs, kernel_gs_base, .. } = self;
         let segments = [sregs.cs, sregs.ss, sregs.ds, sregs.es, sregs.fs, sregs.gs];
@@ -75,7 +75,7 @@ impl State {
         Registers { core, system }
     }
 
-    /// The state after a debugger has changed registers. None if it wants another segment, which only the guest can load: a descriptor
+    /// The state after a debugger has changed registers. None if it sets another segment: only the guest can load one, because a descriptor
     /// belongs to it.
     pub(crate) fn with(&self, registers: &Registers) -> Option<Self> {
         let Registers { core, system } = registers;
@@ -112,7 +112,7 @@ impl State {
         Some(new)
     }
 
-    /// The x87's tag word with two bits for each physical register, where FXSAVE has one: empty or not. SDM 1, "Recreating FSAVE Format".
+    /// The x87's tag word with two bits for each physical register. FXSAVE has one bit: empty or not. SDM 1, "Recreating FSAVE Format".
     fn full_tag_word(&self) -> u32 {
         const VALID: u32 = 0;
         const ZERO: u32 = 1;
@@ -120,7 +120,7 @@ impl State {
         const EMPTY: u32 = 3;
         let top = usize::from(self.fxsave[FSW + 1] >> 3 & 7);
         (0..8).fold(0, |tags, physical| {
-            // ST0 is the physical register that the status word's TOP names.
+            // TOP in the status word is the number of the physical register that is ST0.
             let st = (physical + 8 - top) % 8;
             let [mantissa @ .., low, high] = self.bytes::<10>(ST + 16 * st);
             let (exponent, mantissa) =
@@ -154,7 +154,7 @@ impl State {
     }
 }
 
-/// FXSAVE's tag word: a bit for each physical register that is not empty.
+/// FXSAVE's tag word: a bit for each physical register, set if it is not empty.
 fn abridged_tag_word(tags: u32) -> u8 {
     (0..8).filter(|physical| tags >> (2 * physical) & 3 != 3).fold(0, |word, physical| word | 1 << physical)
 }

@@ -1,4 +1,4 @@
-//! The thread that speaks with a debugger: one at a time.
+//! The thread that communicates with a debugger, one at a time.
 
 use std::{
     fmt, io,
@@ -33,42 +33,42 @@ use super::{
 };
 use crate::link::Event;
 
-/// The longest packet, which gdb is told: so much memory goes at once, twice.
+/// The longest packet, which gdb is told: it transfers half as much memory at a time.
 const PACKET: usize = 16 << 10;
-/// So many bytes are read at a time.
+/// The number of bytes to read at a time.
 const READ: usize = 4096;
 
 type StateMachine<'a> = GdbStubStateMachine<'static, MachineTarget<'a>, Peer>;
 type Error = GdbStubError<Gone, io::Error>;
 
-/// The machine, as the stub's thread reaches it.
+/// The stub thread's connection to the machine.
 #[derive(Debug)]
 pub(super) struct Machine {
-    /// The machine's thread hears of requests here.
+    /// The channel for requests to the machine's thread.
     pub(super) events: Sender<Event>,
-    /// News of the machine, such as that it has stopped.
+    /// Notifications about the machine, such as that it has stopped.
     pub(super) told: Receiver<Told>,
-    /// Readable when it has told something.
+    /// Readable when there is a notification.
     pub(super) wake: Arc<OwnedFd>,
     /// The number of its vCPUs.
     pub(super) vcpus: u32,
 }
 
-/// The way a session ends.
+/// The ways in which a session ends.
 enum End {
-    /// The debugger has said so.
+    /// The debugger has detached.
     Detached,
-    /// The debugger wants the machine's end.
+    /// The debugger wants the machine to end.
     Killed,
     /// The connection is broken.
     Died(io::Error),
-    /// The debugger sent something other than gdb's protocol, or a part of it that nvmm does not understand.
+    /// The debugger sent something that is not gdb's protocol, or that nvmm does not understand.
     Confused(String),
     /// The machine has ended.
     Over,
 }
 
-/// Starts the thread. It drops `done` once a debugger knows of the machine's end.
+/// Starts the thread. It drops `done` once a debugger has been told of the machine's end.
 ///
 /// # Errors
 ///
@@ -79,7 +79,7 @@ pub(super) fn start(listener: Arc<Listener>, machine: Machine, done: Sender<()>)
         if let Ok(Err(error)) = served {
             log::error!("no debugger can connect any more: {error}");
         }
-        // Before anybody goes on who waits for this thread: the last owner removes the file.
+        // Before the thread that waits for this one continues: the last owner removes the file.
         drop(listener);
         drop(done);
     })?;
@@ -87,7 +87,7 @@ pub(super) fn start(listener: Arc<Listener>, machine: Machine, done: Sender<()>)
 }
 
 impl Machine {
-    /// Serves one debugger after the other until the machine has ended.
+    /// Serves one debugger after another until the machine has ended.
     fn serve(&self, listener: &Listener) -> io::Result<()> {
         loop {
             wait(&[&listener.as_fd(), &self.wake.as_fd()])?;
@@ -115,7 +115,7 @@ impl Machine {
                 End::Over => return Ok(()),
                 End::Killed => {
                     let _ = target.tell(Request::Kill);
-                    // The machine tells when it has ended.
+                    // The machine will send a notification when it has ended.
                     wait(&[&self.wake.as_fd()])?;
                     return Ok(());
                 }
@@ -130,18 +130,18 @@ impl Machine {
         }
     }
 
-    /// Makes `wake` unreadable, before what was told is looked at.
+    /// Makes `wake` unreadable, before notifications are read.
     fn awake(&self) {
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
     }
 
-    /// Returns whether the machine has ended. What it told of stops is of no use to the next debugger.
+    /// Returns whether the machine has ended. Notifications of stops are dropped: they are of no use to the next debugger.
     fn is_over(&self) -> bool {
         self.awake();
         self.told.try_iter().any(|told| matches!(told, Told::Ended(_)))
     }
 
-    /// Serves a debugger until one of the two has enough.
+    /// Serves a debugger until it or the machine ends.
     fn session(&self, peer: Peer, listener: &Listener) -> End {
         let mut target = MachineTarget::new(&self.events, self.vcpus);
         let stub = GdbStub::builder(peer).packet_buffer_size(PACKET).build();
@@ -167,7 +167,7 @@ impl Machine {
         }
     }
 
-    /// Waits for something, and does what it wants.
+    /// Waits for an event, and handles it.
     fn step<'a>(
         &self,
         mut state: StateMachine<'a>,
@@ -196,7 +196,7 @@ impl Machine {
                 state = on_byte(state, target, byte).map_err(End::of)?;
             }
         }
-        // The next one may come as soon as the last one has gone.
+        // The next one may connect as soon as the last one has gone.
         if another
             && peer(&mut state).is_some_and(|peer| !peer.has_hung_up())
             && let Ok(Some(_)) = listener.accept()
@@ -217,14 +217,14 @@ fn peer<'p>(state: &'p mut StateMachine<'_>) -> Option<&'p mut Peer> {
     }
 }
 
-/// Answers gdb's `vKill`, which gdbstub leaves unanswered: gdb would take the connection's end for an error.
+/// Answers gdb's `vKill`, which gdbstub leaves unanswered: otherwise gdb would report the end of the connection as an error.
 fn answer_kill(peer: &mut Peer) {
     if let Err(error) = peer.write_all(b"$OK#9a").and_then(|()| peer.flush()) {
         log::debug!("the debugger does not hear that the machine ends: {error}");
     }
 }
 
-/// Takes a byte of the debugger's.
+/// Handles a byte from the debugger.
 fn on_byte<'a>(
     state: StateMachine<'a>,
     target: &mut MachineTarget<'a>,
@@ -237,7 +237,7 @@ fn on_byte<'a>(
     };
     match state {
         GdbStubStateMachine::CtrlCInterrupt(gdb) => {
-            // A machine that gdb has let run tells when it has stopped.
+            // When a machine runs for gdb, it reports its stop.
             if target.tell(Request::Interrupt).is_err() {
                 log::debug!("the machine ends as the debugger interrupts it");
             }
@@ -247,7 +247,7 @@ fn on_byte<'a>(
     }
 }
 
-/// Tells the debugger, if it waits for that.
+/// Notifies the debugger, if it is waiting for that.
 fn on_told<'a>(
     state: StateMachine<'a>,
     target: &mut MachineTarget<'a>,
@@ -262,7 +262,7 @@ fn on_told<'a>(
     }
 }
 
-/// The reason in gdb's words. gdbstub's own for a step names no vCPU.
+/// The reason in gdb's form. gdbstub's own reason for a step names no vCPU.
 fn reason(Stop { vcpu, reason }: Stop) -> MultiThreadStopReason<u64> {
     let tid = tid(vcpu);
     match reason {
@@ -309,7 +309,7 @@ impl fmt::Display for End {
     }
 }
 
-/// Waits until one of them is readable. Returns which are.
+/// Waits until one of them is readable. Returns the readable ones.
 fn wait<const N: usize>(readable: &[&BorrowedFd<'_>; N]) -> io::Result<[bool; N]> {
     let mut polled = readable.map(|fd| PollFd::new(fd, PollFlags::IN));
     loop {

@@ -1,4 +1,4 @@
-//! The machine as gdbstub sees it: each of its questions becomes a request to the machine's thread.
+//! The machine for gdbstub: each of its calls becomes a request to the machine's thread.
 
 use std::sync::mpsc::{self, Sender};
 
@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{link::Event, questions::Refusal};
 
-/// An address where there is no memory: EFAULT.
+/// The error for an address without memory: EFAULT.
 const NO_MEMORY: u8 = 14;
 
 const HELP: &str = "\
@@ -52,22 +52,22 @@ pub(super) struct Gone;
 pub(super) struct MachineTarget<'a> {
     events: &'a Sender<Event>,
     vcpus: u32,
-    /// The orders that gdb is about to give.
+    /// The orders that gdb is collecting.
     orders: Orders,
 }
 
 impl<'a> MachineTarget<'a> {
-    /// A machine with so many vCPUs, whose thread hears events.
+    /// A target for a machine with this number of vCPUs, whose thread gets events.
     pub(super) fn new(events: &'a Sender<Event>, vcpus: u32) -> Self {
         Self { events, vcpus, orders: Orders::default() }
     }
 
-    /// Sends a request that has no answer.
+    /// Sends a request without an answer.
     pub(super) fn tell(&self, request: Request) -> Result<(), Gone> {
         self.events.send(Event::Debug(request)).map_err(|_| Gone)
     }
 
-    /// Asks, and waits for the answer. It can take a while: the machine may be being reset.
+    /// Sends a request, and waits for the answer. That can take a while, for example during a reset of the machine.
     pub(super) fn ask<T>(
         &self,
         request: impl FnOnce(Reply<T>) -> Request,
@@ -77,7 +77,7 @@ impl<'a> MachineTarget<'a> {
         answer.recv().map_err(|_| Gone)
     }
 
-    /// The same, for gdb, which takes no words for an answer. nvmm's user gets them.
+    /// Does the same for gdb, which can't show an error's text: it is logged.
     fn ask_for_gdb<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> TargetResult<T, Self> {
         self.ask(request).map_err(TargetError::Fatal)?.map_err(|refusal| {
             log::warn!("the debugger is refused: {refusal}");
@@ -164,7 +164,7 @@ impl SingleRegisterAccess<Tid> for MachineTarget<'_> {
     }
 }
 
-/// Signals mean nothing to a processor.
+/// Signals are ignored: they mean nothing to a processor.
 impl MultiThreadResume for MachineTarget<'_> {
     fn resume(&mut self) -> Result<(), Gone> {
         self.tell(Request::Resume(self.orders.clone()))
@@ -282,7 +282,7 @@ impl MonitorCmd for MachineTarget<'_> {
                 }
             }
             line => {
-                // gdb does not tell which vCPU it looks at.
+                // gdb does not tell which vCPU it examines.
                 let answer = self.ask(|reply| Request::Monitor(line.to_owned(), 0, reply))?;
                 let text = answer.unwrap_or_else(|refusal| refusal.to_string());
                 outputln!(out, "{}", text.trim_end());
@@ -292,13 +292,13 @@ impl MonitorCmd for MachineTarget<'_> {
     }
 }
 
-/// gdb's number of a vCPU: 0 is not one.
+/// gdb's number for a vCPU. 0 is not a valid one.
 pub(super) fn tid(vcpu: u32) -> Tid {
     let number = usize::try_from(vcpu).unwrap_or(usize::MAX).saturating_add(1);
     Tid::new(number).unwrap_or(Tid::MIN)
 }
 
-/// The vCPU that gdb means. gdb can name any.
+/// The vCPU that gdb means. gdb can send any number.
 fn vcpu(tid: Tid) -> u32 {
     u32::try_from(tid.get() - 1).unwrap_or(u32::MAX)
 }
@@ -311,7 +311,7 @@ fn watch(kind: WatchKind) -> Watch {
     }
 }
 
-/// gdb's word for an access.
+/// gdb's name for an access.
 pub(super) fn kind(on: Watch) -> WatchKind {
     match on {
         Watch::Write => WatchKind::Write,

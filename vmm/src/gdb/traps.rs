@@ -1,4 +1,4 @@
-//! The places where a vCPU stops for a debugger.
+//! The places at which a vCPU stops for a debugger.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +17,10 @@ pub(crate) const DEBUG: u32 = 1;
 /// Exception 3, #BP.
 pub(crate) const BREAKPOINT: u32 = 3;
 
-/// DR6.BS: the processor was told to take a single step. SDM 3B, "Debug Status Register (DR6)".
+/// DR6.BS: the trap was a single step. SDM 3B, "Debug Status Register (DR6)".
 const SINGLE_STEP: u64 = 1 << 14;
 
-/// An access to memory that a breakpoint register waits for, as the R/W field of DR7 has it.
+/// The accesses for which a breakpoint register waits, encoded as in the R/W field of DR7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// The execution of an instruction.
@@ -42,36 +42,36 @@ pub(crate) struct Watched {
     pub(crate) access: Access,
 }
 
-/// All that one vCPU stops at.
+/// Everything at which one vCPU stops.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traps {
-    /// The next instruction's end.
+    /// The end of the next instruction.
     pub(crate) step: bool,
     /// The breakpoint registers.
     pub(crate) registers: [Option<Watched>; REGISTERS],
-    /// Guest-physical addresses where an instruction was replaced by [`INT3`].
+    /// Guest-physical addresses at which an instruction was replaced by [`INT3`].
     pub(crate) patched: BTreeSet<u64>,
 }
 
-/// The reason why a vCPU stopped for a debugger.
+/// Reasons why a vCPU stopped for a debugger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trap {
-    /// It has taken a step.
+    /// It has made a step.
     Step,
-    /// It is at an [`INT3`] of the debugger's.
+    /// It is at one of the debugger's [`INT3`].
     Patch,
-    /// A breakpoint register of this number.
+    /// It was stopped by the breakpoint register with this number.
     Register(usize),
 }
 
 impl Traps {
-    /// Returns whether KVM has to be told of these traps, if it was last told of `before`. It is told of each step: it takes one by the trap
-    /// flag in RFLAGS, which the guest clears by POPF, IRET or SYSCALL, and KVM itself where the debugger changes RIP.
+    /// Returns whether KVM has to be given these traps, if it was last given `before`. Each step has to be set again: KVM steps with the
+    /// trap flag in RFLAGS, which the guest clears with POPF, IRET or SYSCALL, and KVM itself clears when the debugger changes RIP.
     pub(crate) fn need_setting(&self, before: &Self) -> bool {
         self.step || self != before
     }
 
-    /// KVM's form. Interrupts wait while a vCPU takes a step if `block_irq`, which Linux 5.15 and later can.
+    /// KVM's form. With `block_irq`, interrupts wait while a vCPU steps, which Linux supports since 5.15.
     pub(crate) fn control(&self, block_irq: bool) -> kvm_guest_debug {
         let mut control = 0;
         let mut arch = kvm_guest_debug_arch::default();
@@ -94,7 +94,7 @@ impl Traps {
         kvm_guest_debug { control, pad: 0, arch }
     }
 
-    /// SDM 3B, "Debug Control Register (DR7)": bit 10 is always set, and GE and the G bits switch breakpoints on.
+    /// SDM 3B, "Debug Control Register (DR7)": bit 10 is always set, and GE and the G bits enable breakpoints.
     fn dr7(&self) -> u64 {
         let fields = (0..).zip(self.registers).filter_map(|(number, watched)| {
             let Watched { len, access, .. } = watched?;
@@ -109,7 +109,7 @@ impl Traps {
         fields.fold(1 << 10 | 1 << 9, |dr7: u64, field: u64| dr7 | field)
     }
 
-    /// The trap that KVM's debug exit tells of; `physical` is the address of the instruction. None: it is the guest's own.
+    /// The trap that KVM's debug exit reports. `physical` is the address of the instruction. None if it is the guest's own.
     pub(crate) fn judge(&self, exit: &kvm_debug_exit_arch, physical: Option<u64>) -> Option<Trap> {
         if exit.exception == BREAKPOINT {
             return physical.filter(|at| self.patched.contains(at)).map(|_| Trap::Patch);
