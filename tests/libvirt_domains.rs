@@ -95,11 +95,8 @@ const REASONS: &[(&str, usize)] = &[
 /// A file's machine, with what it runs without, or all reasons against it.
 fn start(file: &Path) -> Result<Vec<String>, Vec<String>> {
     let words: [OsString; 4] = ["nvmm".into(), "--dry-run".into(), "--domain".into(), file.into()];
-    let cli = Cli::of(&words).map_err(|error| {
-        let text = error.to_string();
-        let lines = text.lines().take_while(|line| !line.is_empty());
-        lines.map(|line| line.trim_start_matches("error:").trim().to_owned()).collect::<Vec<_>>()
-    })?;
+    let cli =
+        Cli::of(&words).map_err(|error| error.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
     VmConfig::new(&cli.machine).map_err(|error| vec![format!("{:#}", cli.told.explain(error))])?;
     let missing = cli.told.notes.into_iter().filter_map(|note| match note {
         Note::Missing(line) => Some(line),

@@ -46,11 +46,13 @@ pub struct CheckArgs {
     #[arg(long)]
     json: bool,
 
-    /// What the exit status is about: running guests, or running guests that run guests
+    /// What has to work for status 0
+    ///
+    /// The question that the exit status answers: running guests, or running guests that run guests
     #[arg(long, value_name = "kvm|nested", value_enum, default_value_t, hide_possible_values = true)]
     require: Require,
 
-    /// Judge a recorded host instead: what --json printed there
+    /// Judge a recorded host: what --json printed there
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
 

@@ -61,6 +61,8 @@ Exit status:
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub struct ConsoleArgs {
+    /// The port, where --serial placed it
+    ///
     /// The port, as --serial placed it: a socket's or a pseudoterminal's path, or HOST:PORT
     #[arg(value_name = "PATH|HOST:PORT")]
     place: OsString,

@@ -75,7 +75,7 @@ enum CpuCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show the CPUID leaves and the MSRs that a guest would get, and who set what
+    /// Show the CPUID leaves and MSRs of a guest, and who set what
     Show {
         /// The CPU, as --cpu has it
         spec: String,
@@ -87,10 +87,12 @@ enum CpuCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Print a line for each leaf, as `cpuid -r` does, and for each MSR
+        /// Print each leaf as `cpuid -r` does, and each MSR
         #[arg(long, conflicts_with = "json")]
         raw: bool,
     },
+    /// Print a CPU as MODEL,+feature,-feature
+    ///
     /// Print a CPU as MODEL,+feature,-feature, which gives the same CPU again on this host
     Expand {
         /// The CPU, as --cpu has it
@@ -98,12 +100,16 @@ enum CpuCommand {
         #[command(flatten)]
         shape: Shape,
     },
+    /// Print the best CPU that several hosts can all give
+    ///
     /// Print the best CPU that several hosts can all give, for --cpu: a guest with it can move between them
     #[command(after_help = BASELINE)]
     Baseline {
-        /// The files of recorded hosts, as `nvmm cpu dump` prints them; host is the one that this is
+        /// Recorded hosts, of `nvmm cpu dump`; host is this one
         #[arg(value_name = "FILE", required = true)]
         hosts: Vec<PathBuf>,
+        /// Print JSON, also of what is left out
+        ///
         /// Print JSON, which also names what is left out, and which hosts lack it
         #[arg(long)]
         json: bool,
@@ -111,7 +117,7 @@ enum CpuCommand {
     /// Show by name what differs between two CPUs
     #[command(after_help = DIFF_STATUS)]
     Diff {
-        /// A CPU as --cpu has it, host, or the file of a recorded host (PATH.json)
+        /// A CPU as --cpu has it, host, or a recorded host (PATH.json)
         a: String,
         /// Another one
         b: String,

@@ -29,14 +29,17 @@ Examples:
   nvmm ctl vm.sock query-stats target=vcpu
   nvmm ctl vm.sock query-stats '{\"target\": \"vcpu\"}'
   nvmm ctl vm.sock info registers          as QEMU's monitor prints it
-  nvmm ctl vm.sock \"info registers -a\"    the same of all vCPUs
+  nvmm ctl vm.sock \"info registers -a\"     the same of all vCPUs
   nvmm ctl vm.sock screendump a.png        the screen's picture
   nvmm ctl vm.sock send-key ctrl-alt-f1    press keys, and let them go
   nvmm ctl vm.sock dump-guest-memory paging=off protocol=file:/tmp/vm.core
   nvmm ctl vm.sock snapshot saved          save the machine, for nvmm --restore
   nvmm ctl vm.sock migrate tcp:host:4444   move it to an nvmm with --incoming
 
-Exit status: 0; or 1 if there is no such machine, or it refuses";
+Exit status:
+  0  the machine did it
+  1  there is no such machine, or it refuses
+  2  the command line is wrong";
 
 /// The command that presses keys, for which QEMU's monitor has a short form.
 const SEND_KEY: &str = "send-key";
@@ -64,12 +67,16 @@ pub struct CtlArgs {
     /// The machine's control socket, as --qmp named it
     #[arg(value_name = "SOCKET")]
     socket: PathBuf,
+    /// A command of QMP's; help lists them
+    ///
     /// The command; without one, or with help, all are listed. One that begins with info is a line for the monitor (human-monitor-command)
     #[arg(value_name = "COMMAND")]
     command: Option<String>,
-    /// The command's arguments: a JSON object, or KEY=VALUE
+    /// Its arguments: a JSON object, or KEY=VALUE
     #[arg(value_name = "JSON|KEY=VALUE")]
     arguments: Vec<String>,
+    /// Print events, until the machine has ended
+    ///
     /// Print what happens to the machine, a line of JSON for each event, until it has ended
     #[arg(long)]
     events: bool,

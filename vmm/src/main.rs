@@ -56,14 +56,7 @@ fn main() -> ExitCode {
         nest::init::main();
     }
     let words: Vec<_> = std::env::args_os().collect();
-    let cli = Cli::of(&words).unwrap_or_else(|error| {
-        if error.kind() == clap::error::ErrorKind::Io {
-            // The line is right.
-            let _ = error.print();
-            std::process::exit(COULD_NOT.into());
-        }
-        error.exit()
-    });
+    let cli = Cli::of(&words).unwrap_or_else(|error| error.exit());
     let (command, machine, told) = (&cli.command, &cli.machine, &cli.told);
     // A machine has its own way.
     if command.is_some() || machine.dry_run {
@@ -81,7 +74,7 @@ fn main() -> ExitCode {
             disk::run(args)
         }
         Some(Command::Snapshot(args)) => snapshot::run(args),
-        Some(Command::Help(args)) => manual::run(args, &Cli::command().render_help().to_string()),
+        Some(Command::Help(args)) => manual::run(args, &mut Cli::command()),
         None if cpu::is_help(&machine.cpu) => cpu::help(&machine.kvm),
         None if machine.dry_run => dry_run(machine, told),
         None => match &machine.from_qemu {

@@ -1,6 +1,7 @@
 //! `nvmm help`: the manual's pages, which are in the program, and a search through them.
 
 mod block;
+mod option;
 mod page;
 mod search;
 mod shown;
@@ -8,7 +9,7 @@ mod shown;
 use std::fmt::Write;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, Command};
 use devices::printable::ToPrintable;
 
 use self::page::{PAGES, Page};
@@ -17,31 +18,46 @@ use crate::cpu::text::{self, Paint};
 /// The arguments of `nvmm help`.
 #[derive(Args, Debug)]
 pub struct HelpArgs {
-    /// A page, such as disks, or words to look for in all pages; without any, all options and pages are listed
-    #[arg(value_name = "PAGE|WORD")]
+    /// A page, such as disks, an option, or words to look for
+    ///
+    /// A page, such as disks, an option, such as rng or --rng, a command, such as disk info, or words to look for in all pages; without any, all
+    /// options and pages are listed
+    #[arg(value_name = "PAGE|WORD", allow_hyphen_values = true)]
     words: Vec<String>,
 }
 
-/// Prints a page of the manual, the places where the words stand, or `options` and the pages that there are.
+/// Prints a page of the manual, the text of an option of `nvmm`'s, the places where the words stand, or the options and pages that there are.
 ///
 /// # Errors
 ///
 /// No page has the words, or stdout can't be written to.
-pub fn run(args: &HelpArgs, options: &str) -> Result<u8> {
-    let paint = Paint::stdout();
-    let words = &args.words;
-    let page = if let [name] = words.as_slice() { page::named(name) } else { None };
-    let told = match page {
-        Some(page) => shown::page(page.text, paint),
-        None if words.is_empty() => format!("{options}\n{}", contents()),
-        None => search::search(words, paint),
-    };
+pub fn run(args: &HelpArgs, nvmm: &mut Command) -> Result<u8> {
+    let told = told(&args.words, nvmm, Paint::stdout());
     if told.is_empty() {
-        let words = words.join(" ").printable().to_string();
+        let words = args.words.join(" ").printable().to_string();
         anyhow::bail!("help: no place in the manual has all of '{words}'; `nvmm help` lists its pages");
     }
     text::print(&told)?;
     Ok(0)
+}
+
+fn told(words: &[String], nvmm: &mut Command, paint: Paint) -> String {
+    nvmm.build();
+    match words {
+        [] => format!("{}\n{}", nvmm.render_help(), contents()),
+        [name] => match (option::of_machine(nvmm, name, paint), page::named(name)) {
+            (option, Some(page)) => {
+                let gap = if option.is_empty() { "" } else { "\n" };
+                format!("{option}{gap}{}", shown::page(page.text, paint))
+            }
+            (option, None) if !option.is_empty() => option,
+            (_, None) => match option::of_commands(nvmm, name, paint) {
+                option if option.is_empty() => search::search(words, paint),
+                option => option,
+            },
+        },
+        _ => option::help_of(nvmm, words, paint).unwrap_or_else(|| search::search(words, paint)),
+    }
 }
 
 /// A line for each page.
@@ -60,5 +76,9 @@ fn contents() -> String {
 mod tests;
 
 #[cfg(test)]
-#[path = "manual_commands_test.rs"]
-mod commands_test;
+#[path = "manual/commands_test.rs"]
+mod commands_tests;
+
+#[cfg(test)]
+#[path = "manual/options_test.rs"]
+mod options_tests;

@@ -43,7 +43,7 @@ fn strangers_find_answers() {
         ("turn nesting on", "check"),
         ("vmx missing", "cpus"),
         ("ssh into L2", "lab"),
-        ("status 12", "options"),
+        ("status 12", "statuses"),
         ("run qcow2", "disks"),
         ("port forward", "network"),
         ("save running guest", "snapshots"),

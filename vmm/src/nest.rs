@@ -96,42 +96,60 @@ const KEPT: &str = "Levels that are kept";
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS)]
 pub struct NestArgs {
-    /// How many levels of guests to boot, each in the one before
+    /// Levels, each in the one before
+    ///
+    /// Levels of guests to boot, each in the one before
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
     levels: u32,
 
+    /// Kernel of all levels [default: the running one]
+    ///
     /// Kernel to boot at every level [default: the running one]
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
 
+    /// Its modules, or none [default: near the kernel]
+    ///
     /// Its modules, or `none` if KVM and virtio are built in [default: lib/modules/RELEASE near the kernel]
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
 
+    /// Its CPU, as a machine's --cpu has it
+    ///
     /// CPU of level 1, as a machine's --cpu has it; those above have all that theirs offers [default: host-passthrough]
     #[arg(long, help_heading = FIRST, value_name = "SPEC")]
     cpu: Option<String>,
 
+    /// Its vCPUs [default: 2, emulated 1]
+    ///
     /// vCPUs of level 1, as a machine's --smp has them; those above have one [default: 2, emulated 1]
     #[arg(long, help_heading = FIRST, value_name = "N")]
     smp: Option<String>,
 
+    /// Its memory [default: what the levels need]
+    ///
     /// Memory of level 1, as a machine's --memory has it [default: what the levels above it need]
     #[arg(long, short, help_heading = FIRST, value_name = "SIZE")]
     memory: Option<String>,
 
+    /// A disk that it only reads; repeatable
+    ///
     /// A further disk for level 1, as a machine's --disk has it; repeatable. It is not written to
     #[arg(long, help_heading = FIRST, value_name = "DISK", conflicts_with = "emulated")]
     disk: Vec<OsString>,
 
+    /// Nest in an emulated machine, without KVM
+    ///
     /// Run all of it in an emulated machine with this kind of nesting: Bochs for vmx, QEMU TCG for svm
-    #[arg(long, value_name = "vmx|svm", value_parser = one_of::<Virtualization, _>(Virtualization::ALL.map(Virtualization::name)))]
+    #[arg(long, value_name = "vmx|svm", hide_possible_values = true, value_parser = one_of::<Virtualization, _>(Virtualization::ALL.map(Virtualization::name)))]
     emulated: Option<Virtualization>,
 
     /// Further kernel parameters for every level
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     cmdline: String,
 
+    /// Count the exits that one exit becomes
+    ///
     /// Have the last level make exits of known kinds, and tell how many of each level below they become, and why
     #[arg(long, help_heading = REPORTS)]
     explain: bool,
@@ -140,18 +158,24 @@ pub struct NestArgs {
     #[arg(long, help_heading = REPORTS)]
     console: bool,
 
-    /// Give a level up when it has taken this many seconds to start the next one, or to end; emulated, without those in
-    /// which the emulator waited for a processor [default: 120, emulated svm 300, vmx 1800]
+    /// Seconds that a step may take [default: 120]
+    ///
+    /// Give a level up when it has taken this many seconds to start the next one, or to end; emulated, without those in which the emulator
+    /// waited for a processor [default: 120, emulated svm 300, vmx 1800]
     #[arg(long, value_name = "S", value_parser = |text: &str| seconds::<NonZero<u64>>(text).map(u64::from))]
     timeout: Option<u64>,
 
     #[command(flatten)]
     reports: ReportArgs,
 
+    /// Save the levels in DIR, for --from
+    ///
     /// Save the levels in DIR when the last one would run a program, for --from; none is run
     #[arg(long, help_heading = KEPT, value_name = "DIR", conflicts_with_all = ["exec", "add", "explain"])]
     keep: Option<PathBuf>,
 
+    /// Run --exec in a copy of them, without a boot
+    ///
     /// Run --exec in a copy of the levels that --keep saved in DIR, which takes no boot; as often as you like, also at the same time
     #[arg(long, help_heading = KEPT, value_name = "DIR", requires = "exec", conflicts_with_all = [
         "levels", "kernel", "modules", "cpu", "smp", "memory", "disk", "cmdline", "explain", "keep",

@@ -9,13 +9,17 @@ use super::heading::JAIL;
 /// The options of the sandbox.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SandboxArgs {
-    /// Let nvmm's threads ask the kernel for what they need and nothing else, from the guest's first instruction on: on (the default),
-    /// log, to be told of what would have been refused, or off
+    /// Refuse system calls beyond its own
+    ///
+    /// Let nvmm's threads ask the kernel for what they need and nothing else, from the guest's first instruction on: on (the default), log,
+    /// to be told of what would have been refused, or off
     #[arg(long, help_heading = JAIL, value_name = "on|log|off", value_enum, default_value_t, hide_possible_values = true)]
     pub sandbox: SandboxMode,
 
-    /// Let commands of the control socket, such as screendump and blockdev-change-medium, reach this file, or all below this directory,
-    /// and no other files; repeatable. Without it they reach what nvmm's user may. With --chroot it is in DIR
+    /// Path for the control socket's commands; repeatable
+    ///
+    /// Let commands of the control socket, such as screendump and blockdev-change-medium, reach this file, or all below this directory, and
+    /// no other files; repeatable. Without it they reach what nvmm's user may. With --chroot it is in DIR
     #[arg(long, help_heading = JAIL, value_name = "PATH")]
     pub allow_path: Vec<PathBuf>,
 }

@@ -29,17 +29,23 @@ pub enum Step {
 /// The options in the form that clap needs, in which each has a list of its own.
 #[derive(Debug, Args)]
 struct Options {
-    /// Wait until the guest prints TEXT on COM1, or what re:REGEX matches, and then type the --send that follow; repeatable, in order. Escape
-    /// sequences are left out, and line ends are \n; $ is also where the guest stops printing
+    /// Wait until COM1 prints this; repeatable
+    ///
+    /// Wait until the guest prints TEXT on COM1, or what re:REGEX matches, and then type the --send that follow; repeatable, in order.
+    /// Escape sequences are left out, and line ends are \n; $ is also where the guest stops printing
     #[arg(long, help_heading = SERIAL, value_name = "TEXT|re:REGEX")]
     expect: Vec<OsString>,
 
-    /// Type TEXT and Enter on COM1 once the --expect before it is met and the guest has stopped printing; without one, when the
-    /// machine starts. Escapes: \n, \r, \t, \xHH, \\, and \c at the end to leave Enter out
+    /// Then type this on COM1; repeatable
+    ///
+    /// Type TEXT and Enter on COM1 once the --expect before it is met and the guest has stopped printing; without one, when the machine
+    /// starts. Escapes: \n, \r, \t, \xHH, \\, and \c at the end to leave Enter out
     #[arg(long, help_heading = SERIAL, value_name = "TEXT")]
     send: Vec<OsString>,
 
-    /// How long each --expect may take while the machine runs; 0 is for ever
+    /// Time for each --expect
+    ///
+    /// The time that each --expect may take while the machine runs; 0 is for ever
     #[arg(long, help_heading = SERIAL, value_name = "SECONDS", default_value_t = TIMEOUT, requires = "expect", value_parser = seconds::<u32>)]
     expect_timeout: u32,
 }

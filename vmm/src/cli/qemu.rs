@@ -28,10 +28,7 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-use clap::{
-    Command,
-    error::{ContextKind, ContextValue},
-};
+use clap::Command;
 
 pub(super) use self::line::{command, words_of};
 use self::{
@@ -107,24 +104,6 @@ pub(super) fn translate(
     Ok(Translated { words, told })
 }
 
-/// Adds the option with two dashes to clap's error about one of a command's that has only one, as in `nvmm nest -kernel k`. It is not
-/// taken there: commands have short options of their own, and words that are a program's.
-pub(super) fn suggest_two_dashes(mut error: clap::Error, words: &[OsString], root: &Command) -> clap::Error {
-    let Some(ContextValue::String(short)) = error.get(ContextKind::InvalidArg) else { return error };
-    let mut command = root;
-    for word in words.iter().skip(1) {
-        command = command.find_subcommand(word).unwrap_or(command);
-    }
-    let longs = own_options(command);
-    let refused = words.iter().filter(|word| word.as_encoded_bytes().starts_with(short.as_bytes()));
-    let mut names = refused.filter_map(|word| word.to_str()?.strip_prefix('-')?.split('=').next());
-    if let Some((long, _)) = names.find_map(|name| longs.get_key_value(name)) {
-        error.remove(ContextKind::Suggested);
-        error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{long}")));
-    }
-    error
-}
-
 /// The name of an option: without its dashes, and without `=VALUE`.
 pub(super) fn name_of(word: &OsStr) -> Option<&str> {
     let bytes = word.as_bytes();
@@ -134,7 +113,7 @@ pub(super) fn name_of(word: &OsStr) -> Option<&str> {
 }
 
 /// The names and aliases of the options with two dashes.
-fn own_options(machine: &Command) -> Own {
+pub(super) fn own_options(machine: &Command) -> Own {
     let of_machine = machine.get_arguments().flat_map(|option| {
         let takes_value = option.get_action().takes_values();
         let aliases = option.get_all_aliases().unwrap_or_default();

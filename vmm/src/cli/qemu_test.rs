@@ -292,8 +292,8 @@ fn all_are_told_at_once_and_each_once_in_their_order() {
     let starts: Vec<_> = lines.iter().map(|line| line.split(" is QEMU's").next().unwrap()).collect();
     assert_eq!(starts, ["-fda", "-tpmdev", "-device scsi-hd", "-loadvm"]);
     let error = Cli::of(&words("-fda a -tpmdev x")).unwrap_err();
-    assert_eq!(error.exit_code(), i32::from(crate::exit::USAGE));
-    assert!(error.to_string().starts_with("error: -fda is QEMU's: "), "{error}");
+    assert_eq!(error.status(), crate::exit::USAGE);
+    assert!(error.to_string().starts_with("-fda is QEMU's: "), "{error}");
 }
 
 #[test]

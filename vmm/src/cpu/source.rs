@@ -27,6 +27,8 @@ use crate::{
 /// The options for the host.
 #[derive(Debug, clap::Args)]
 pub(super) struct HostArgs {
+    /// A recorded host, of `nvmm cpu dump`
+    ///
     /// A recorded host, as `nvmm cpu dump` prints it, instead of this one
     #[arg(long, value_name = "FILE", global = true)]
     host: Option<PathBuf>,
@@ -41,7 +43,7 @@ pub(super) struct Shape {
     /// vCPUs, as a machine's --smp has them [default: 1]
     #[arg(long, value_name = "N")]
     smp: Option<String>,
-    /// VMX or SVM, as a machine's --nested has them
+    /// VMX or SVM, as for a machine
     #[arg(long, value_name = "off|auto|on", default_value = "auto", value_parser = args::nested)]
     nested: Nested,
 }

@@ -33,6 +33,8 @@ pub struct DiskArgs {
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum DiskCommand {
+    /// Say what an image is, what its base is, what is wrong with it
+    ///
     /// Say what an image is, what it is a difference to, and what is wrong with it
     #[command(after_help = INFO_STATUS)]
     Info {
@@ -45,6 +47,8 @@ pub(super) enum DiskCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Copy an image, in another format, whole by itself
+    ///
     /// Make a copy of an image, whole by itself, in another format; what is zeros stays unallocated
     #[command(after_help = CONVERT_STATUS)]
     Convert {
@@ -59,9 +63,13 @@ pub(super) enum DiskCommand {
         /// The copy's format [default: raw]
         #[arg(short = 'O', long = "target-format", value_name = "raw|qcow2", hide_possible_values = true)]
         output: Option<Made>,
+        /// Replace a file that is there
+        ///
         /// Replace a file that is there, once the copy is whole
         #[arg(long)]
         force: bool,
+        /// Tell of every tenth of the work
+        ///
         /// Tell of every tenth of the work; on a terminal it is shown anyway, and SIGUSR1 always asks
         #[arg(long, short)]
         progress: bool,
@@ -74,12 +82,14 @@ pub(super) enum DiskCommand {
         /// The image; it must not be there
         #[arg(value_name = "PATH")]
         path: PathBuf,
-        /// Its size: bytes, or a number with K, M, G, T [default: its base's]
+        /// Bytes, or a number with K, M, G, T [default: its base's]
         #[arg(value_name = "SIZE", required_unless_present = "backing")]
         size: Option<Amount>,
         /// Its format [default: raw]
         #[arg(short, long, value_name = "raw|qcow2", hide_possible_values = true)]
         format: Option<Made>,
+        /// Its base, for qcow2
+        ///
         /// Its base, for qcow2: what is not written to it reads as that; a relative name begins at the image's folder
         #[arg(short, long, value_name = "BASE", requires = "backing_format")]
         backing: Option<OsString>,
@@ -93,9 +103,13 @@ pub(super) enum DiskCommand {
             hide_possible_values = true
         )]
         backing_format: Option<Format>,
-        /// Where the files that the base names may be, besides its own folder
+        /// Other folder for the base's files
+        ///
+        /// The folder where files that the base names may be, besides its own
         #[arg(long, value_name = "DIR", requires = "backing")]
         backing_root: Option<PathBuf>,
+        /// Cluster size [default: 64K]
+        ///
         /// Size of a cluster, for qcow2: a power of two from 512 to 2M [default: 64K]
         #[arg(long, value_name = "N")]
         cluster_size: Option<Amount>,
@@ -105,7 +119,7 @@ pub(super) enum DiskCommand {
         /// The image; nobody may be using it
         #[arg(value_name = "PATH")]
         path: PathBuf,
-        /// Its new size: bytes, or a number with K, M, G, T; +SIZE is so much more
+        /// Bytes, or a number with K, M, G, T; +SIZE is so much more
         #[arg(value_name = "SIZE")]
         size: Growth,
         #[command(flatten)]
@@ -116,6 +130,8 @@ pub(super) enum DiskCommand {
 /// The options for opening an image.
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
+    /// Its format [default: by its first bytes]
+    ///
     /// Its format [default: by its first bytes, raw if they are nothing else's]
     #[arg(
         short,
@@ -125,7 +141,9 @@ pub(super) struct SourceArgs {
         hide_possible_values = true
     )]
     pub(super) format: Option<Format>,
-    /// Where the files that it names may be, besides its own folder
+    /// Other folder for the files that it names
+    ///
+    /// The folder where files that it names may be, besides its own
     #[arg(long, value_name = "DIR")]
     pub(super) backing_root: Option<PathBuf>,
 }

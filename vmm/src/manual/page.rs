@@ -26,11 +26,8 @@ macro_rules! page {
 
 /// All pages, in the order in which they are listed.
 pub(super) const PAGES: &[Page] = &[
-    page!(
-        "options",
-        ["option", "status", "statuses", "signals"],
-        "each option of a machine, signals, exit statuses"
-    ),
+    page!("options", ["option", "signals"], "each option of a machine, and signals"),
+    page!("statuses", ["status", "exit"], "exit statuses, and what to do about each"),
     page!("check", ["nesting", "nested", "enable", "turn"], "can this host nest, and if not, what to do"),
     page!(
         "nest",

@@ -38,17 +38,21 @@ const PROGRAM: &str = "A program of your own";
 /// The options of the user's program.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExecArgs {
-    /// Run this program at the last level, and fail if it fails; its output is shown on stdout. It is static, or a script or a
-    /// dynamic program whose interpreter, loader and libraries are given by --add
+    /// Run it at the last level; its status counts
+    ///
+    /// Run this program at the last level, and fail if it fails; its output is shown on stdout. It is static, or a script or a dynamic
+    /// program whose interpreter, loader and libraries are given by --add
     #[arg(long, help_heading = PROGRAM, value_name = "FILE")]
     exec: Option<PathBuf>,
 
-    /// A file or folder for the program; a folder with all that it holds. GUEST is where the level has it, by default as the
-    /// host; repeatable
+    /// A file or folder for it; repeatable
+    ///
+    /// A file or folder for the program; a folder with all that it holds. GUEST is where the level has it, by default as the host;
+    /// repeatable
     #[arg(long, help_heading = PROGRAM, value_name = "HOST[:GUEST]", requires = "exec", value_parser = OsStringValueParser::new().try_map(|text| Add::parse(&text)))]
     add: Vec<Add>,
 
-    /// The program's arguments: all words that follow
+    /// Its arguments: all words that follow
     #[arg(long, help_heading = PROGRAM, value_name = "ARG", requires = "exec", num_args = 0.., allow_hyphen_values = true)]
     exec_args: Vec<OsString>,
 }

@@ -23,15 +23,21 @@ const SKIPPED: u8 = 77;
 /// The reports that are wanted.
 #[derive(Debug, clap::Args)]
 pub(super) struct ReportArgs {
+    /// All that the run showed, as JSON
+    ///
     /// Write all that the run showed, as JSON; `-` is standard output
     #[arg(long, help_heading = REPORTS, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// A JUnit report, for CI; - is stdout
+    ///
     /// Write a JUnit report, for CI; `-` is standard output
     #[arg(long, help_heading = REPORTS, value_name = "FILE")]
     junit: Option<PathBuf>,
 
-    /// Write a page that shows the levels as a timeline, and what each lacks that the one below has
+    /// A page with the levels as a timeline
+    ///
+    /// Write a page that shows the levels as a timeline, and what each lacks that the one below has; `-` is standard output
     #[arg(long, help_heading = REPORTS, value_name = "FILE")]
     html: Option<PathBuf>,
 }

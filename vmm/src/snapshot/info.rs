@@ -29,6 +29,13 @@ use crate::{
 /// Columns before what is told.
 const INDENT: usize = 12;
 
+/// The exit statuses in `nvmm snapshot info --help`.
+const STATUS: &str = "\
+Exit status:
+  0  this host can run it
+  1  it can't, or the snapshot is damaged
+  2  the command line is wrong";
+
 /// Snapshots of machines: what they are
 #[derive(Args, Debug)]
 pub struct SnapshotCommand {
@@ -38,7 +45,10 @@ pub struct SnapshotCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Tell what a snapshot is of, what it needs, and whether this host can run it. Exit status: 0; or 1 if it can't, or the snapshot is damaged
+    /// Tell what a snapshot is of, and if this host can run it
+    ///
+    /// Tell what a snapshot is of, what it needs, and whether this host can run it
+    #[command(after_help = STATUS)]
     Info(InfoArgs),
 }
 
@@ -53,7 +63,7 @@ struct InfoArgs {
     /// Read all of it, and check it for damage
     #[arg(long)]
     check: bool,
-    /// A recorded host, as `nvmm cpu dump` prints it, to be asked instead of this one
+    /// A recorded host, of `nvmm cpu dump`, instead of this one
     #[arg(long, value_name = "FILE")]
     host: Option<PathBuf>,
     /// KVM's device node

@@ -62,8 +62,12 @@ fn commands_of_readme_and_manual_are_right() {
     for (page, text) in fronts.into_iter().chain(pages) {
         for words in code(&text).iter().flat_map(|line| commands(line)) {
             let reads = words.iter().any(|word| READ.iter().any(|option| word == option));
-            let parsed = if reads { Cli::try_parse_from(&words) } else { Cli::of(&words) };
-            if let Err(error) = parsed.map_err(|error| error.to_string()) {
+            let parsed = if reads {
+                Cli::try_parse_from(&words).map_err(|error| error.to_string())
+            } else {
+                Cli::of(&words).map_err(|error| error.to_string())
+            };
+            if let Err(error) = parsed {
                 wrong.push_str(&format!("\n{page}: {words:?}: {error}"));
             }
             count += 1;
