@@ -67,7 +67,7 @@ fn the_command_line() {
             &["-drive", "file=x,if=virtio,format=vdi"],
             &["-drive file=x,if=virtio,format=vdi: --disk path=x,format=vdi: ", "qcow2"],
         ),
-        (&["x.raw"], &["'x.raw'", "--disk x.raw"]),
+        (&["x.raw"], &["x.raw is not expected here", "--disk x.raw"]),
     ];
     for (options, parts) in cases {
         refused(&with_kernel(&kernel, options), USAGE, parts);

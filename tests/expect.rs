@@ -201,7 +201,7 @@ fn wrong_words_are_refused() {
             "nvmm: --send \\q: give \\n, \\r, \\t, \\xHH with two hexadecimal digits, or \\\\; \\c at the end leaves Enter out\n",
         ),
         (&["--expect-timeout", "5"], "--expect <TEXT|re:REGEX>"),
-        (&["--expect", "a", "--expect-timeout", "x"], "invalid value 'x' for '--expect-timeout <SECONDS>'"),
+        (&["--expect", "a", "--expect-timeout", "x"], "--expect-timeout x: give seconds, such as 60"),
     ];
     for (words, expected) in cases {
         let output = nvmm().args(["--kernel", "/no/such/file"]).args(words).output().unwrap();

@@ -73,8 +73,8 @@ fn what_cant_be_moved_is_refused_and_goes_on() {
 fn incoming_goes_with_no_machine_of_its_own() {
     for (options, why) in [
         (&["--incoming", "x"][..], "give tcp:HOST:PORT"),
-        (&["--incoming", "unix:x", "--restore", "y"], "cannot be used with"),
-        (&["--incoming", "unix:x", "--dry-run"], "cannot be used with"),
+        (&["--incoming", "unix:x", "--restore", "y"], "can't be given with"),
+        (&["--incoming", "unix:x", "--dry-run"], "can't be given with"),
     ] {
         let output = nvmm().args(options).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
