@@ -26,6 +26,7 @@ pub(crate) const UNIT_TESTS: &[&str] = &[
     "mtools",
     "passt",
     "python3-pip",
+    "python3-yaml",
     "qemu-system-x86",
     "qemu-utils",
     "seabios",

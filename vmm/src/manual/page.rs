@@ -29,11 +29,8 @@ pub(super) const PAGES: &[Page] = &[
     page!("options", ["option", "signals"], "each option of a machine, and signals"),
     page!("statuses", ["status", "exit"], "exit statuses, and what to do about each"),
     page!("check", ["nesting", "nested", "enable", "turn"], "can this host nest, and if not, what to do"),
-    page!(
-        "nest",
-        ["proof", "exec", "ci", "junit", "keep"],
-        "prove nesting; run a program in a guest of a guest"
-    ),
+    page!("nest", ["proof", "exec", "junit", "keep"], "prove nesting; run a program in a guest of a guest"),
+    page!("ci", ["github", "gitlab", "kubernetes", "jenkins"], "jobs that prove nesting, or test in it"),
     page!("cpus", ["cpu", "vmx", "svm", "models", "missing"], "CPU models, features, libvirt's <cpu>"),
     page!("disks", ["disk", "cdrom", "images", "qcow2", "vmdk"], "disks, and `nvmm disk`"),
     page!("firmware", ["boot", "bios", "uefi"], "start a disk by its own boot loader"),
