@@ -22,6 +22,8 @@ use super::{
 
 /// The column of the marks, after the versions' names.
 const MARK: usize = 34;
+/// Columns of a model's maker, family and model.
+const AGE: usize = 16;
 
 /// The models and features, marked for a host.
 #[derive(Debug, Serialize)]
@@ -140,13 +142,14 @@ impl Listing {
         text += "host-passthrough (host, max)      all that KVM offers here\n";
         let model = self.host.as_ref().and_then(|host| host.model.as_deref());
         let nearest = model.unwrap_or("the model of the host's generation");
-        text +=
-            &format!("host-model                        {nearest}, with the features that this host has\n");
+        let nearest = format!("{nearest}, with the features that this host has");
+        text += &block("host-model", MARK, &fill(nearest.split(' '), MARK));
         for family in &self.models {
             let Family { name, vendor, family: number, model, brand, .. } = family;
             let age = format!("{vendor} {number}/{model}");
             let name = paint.bold(&format!("{name:<MARK$}"));
-            text += format!("\n{name}{age:<16}{brand}").trim_end();
+            let brand = fill(brand.split(' '), MARK + AGE).join(&format!("\n{:1$}", "", MARK + AGE));
+            text += format!("\n{name}{age:<AGE$}{brand}").trim_end();
             text.push('\n');
             for version in &family.versions {
                 text += &version.text(name_of(version.name), everything, paint);

@@ -22,7 +22,7 @@ use super::{
     fields::Owner,
     msrs::{self, State},
     source::Seen,
-    text::{Paint, block, comma, fill},
+    text::{Paint, block, comma, fill, width},
     values,
 };
 
@@ -44,6 +44,8 @@ const HOSTS: [u32; 11] = [
 const CACHES: [u32; 5] = [0x2, 0x4, 0x8000_0005, 0x8000_0006, 0x8000_001d];
 /// The width in columns of the places, without the sources.
 const PLACE: usize = 14;
+/// Columns of a leaf's address.
+const LEAF: usize = 27;
 
 /// A guest's CPU.
 #[derive(Debug, Serialize)]
@@ -148,7 +150,8 @@ impl Sheet {
         let all = self.cpuid.values().map(|leaf| &leaf.says).chain(self.msrs.values().map(|msr| &msr.says));
         let by = all.flatten().map(|entry| entry.by.to_string().len()).max().unwrap_or_default() + 2;
         for (leaf, sheet) in &self.cpuid {
-            text += &format!("\n{}  {}\n", paint.bold(&format!("{:<27}", leaf.to_string())), sheet.registers);
+            let registers = registers(&sheet.registers.to_string(), width());
+            text += &format!("\n{}  {registers}\n", paint.bold(&format!("{:<LEAF$}", leaf.to_string())));
             lines(&mut text, &sheet.says, by, paint);
         }
         for (index, sheet) in &self.msrs {
@@ -160,6 +163,17 @@ impl Sheet {
     }
 }
 
+/// The registers of a leaf, without `0x` where that makes them fit, and else in lines.
+fn registers(whole: &str, columns: usize) -> String {
+    let indent = LEAF + 2;
+    if indent + whole.len() <= columns {
+        return whole.to_owned();
+    }
+    let short = whole.replace("=0x", "=");
+    let gap = if indent + short.len() <= columns { " ".to_owned() } else { format!("\n{:indent$}", "") };
+    short.replace(" ecx", &format!("{gap}ecx"))
+}
+
 /// Formats a list so that lines end after commas.
 fn fill_commas(parts: &[&str]) -> Vec<String> {
     let last = parts.len().saturating_sub(1);
@@ -167,7 +181,7 @@ fn fill_commas(parts: &[&str]) -> Vec<String> {
     for (number, part) in parts.iter().enumerate() {
         let part = if number == last { (*part).to_owned() } else { format!("{part},") };
         match lines.last_mut() {
-            Some(line) if PLACE + line.len() + part.len() <= super::text::width() => line.push_str(&part),
+            Some(line) if PLACE + line.len() + part.len() <= width() => line.push_str(&part),
             _ => lines.push(part),
         }
     }

@@ -177,3 +177,13 @@ fn a_models_counters_are_the_hosts() {
     let counters = part(&text, "CPUID.0AH ");
     assert!(counters.iter().any(|line| line.starts_with("  EAX[7:0]    host  ")), "{counters:?}");
 }
+
+#[test]
+fn registers_fit_a_narrow_terminal() {
+    let whole = "eax=0x00830f10 ebx=0x00010800 ecx=0xf6f83203 edx=0x078bfbff";
+    assert_eq!(registers(whole, 100), whole);
+    assert_eq!(registers(whole, 80), "eax=00830f10 ebx=00010800 ecx=f6f83203 edx=078bfbff");
+    assert_eq!(registers(whole, 80).len() + LEAF + 2, 80);
+    let indent = " ".repeat(LEAF + 2);
+    assert_eq!(registers(whole, 60), format!("eax=00830f10 ebx=00010800\n{indent}ecx=f6f83203 edx=078bfbff"));
+}

@@ -1,6 +1,9 @@
 //! Text for a terminal: lines of the terminal's width, or of 100 columns, and colour if it is wanted.
 
 use std::{
+    borrow::Cow,
+    env,
+    ffi::OsString,
     io::{self, IsTerminal, Write},
     sync::OnceLock,
 };
@@ -36,9 +39,7 @@ pub(crate) struct Paint(bool);
 impl Paint {
     /// The choice for stdout: colour on a terminal, unless `NO_COLOR` is set (no-color.org).
     pub(crate) fn stdout() -> Self {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self(io::stdout().is_terminal() && !unwanted && !dumb)
+        Self(has_colour(&io::stdout()))
     }
 
     /// The choice for text that does not go to a terminal.
@@ -112,9 +113,44 @@ pub(crate) fn block(label: &str, indent: usize, lines: &[String]) -> String {
     text
 }
 
+/// Returns whether `stream` shows colour, and the user wants it.
+pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
+    let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !unwanted && !dumb
+}
+
+/// Returns whether what is written to `stream` may have signs that are not ASCII: it is no terminal, or the locale's letters are UTF-8.
+pub(crate) fn has_signs(stream: &impl IsTerminal) -> bool {
+    !stream.is_terminal() || is_utf8(["LC_ALL", "LC_CTYPE", "LANG"].map(env::var_os))
+}
+
+/// POSIX, "Internationalization Variables": the first of the three that is set and not empty counts. Without any, the letters are ASCII.
+fn is_utf8(locale: [Option<OsString>; 3]) -> bool {
+    let locale = locale.into_iter().flatten().find(|value| !value.is_empty()).unwrap_or_default();
+    let locale = locale.to_string_lossy().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// The text with letters of ASCII, as wide, for nvmm's own signs.
+pub(crate) fn in_ascii(text: &str) -> String {
+    let ascii = |sign| match sign {
+        '✓' => '+',
+        '✗' => 'x',
+        '·' => '.',
+        '…' => '~',
+        '–' | '—' => '-',
+        '’' => '\'',
+        other => other,
+    };
+    text.chars().map(ascii).collect()
+}
+
 /// Writes to stdout. A reader that has gone is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    let mut stdout = io::stdout();
+    let text = if has_signs(&stdout) { Cow::from(text) } else { Cow::from(in_ascii(text)) };
+    match stdout.write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }

@@ -21,3 +21,18 @@ fn colour_is_around_the_text() {
     assert_eq!(Paint::COLOURED.good(""), "");
     assert_eq!(Paint::PLAIN.good("runs"), "runs");
 }
+
+#[test]
+fn signs_are_for_locales_that_have_them() {
+    let is = |all: &str, ctype: &str, lang: &str| {
+        is_utf8([all, ctype, lang].map(|value| Some(OsString::from(value)).filter(|value| value != "unset")))
+    };
+    assert!(is("unset", "unset", "de_DE.UTF-8"));
+    assert!(is("", "C.utf8", "C"));
+    assert!(is("C.UTF-8", "C", "C"));
+    assert!(!is("C", "C.UTF-8", "C.UTF-8"));
+    assert!(!is("unset", "unset", "de_DE.ISO-8859-1"));
+    assert!(!is("unset", "unset", "unset"));
+    assert_eq!(in_ascii("✓ kvm · nested ✗ name…"), "+ kvm . nested x name~");
+    assert!(has_signs(&std::fs::File::open("/dev/null").unwrap()));
+}

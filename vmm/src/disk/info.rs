@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::amount::Amount;
 use crate::{
-    cpu::text::{Paint, block},
+    cpu::text::{Paint, block, width},
     lossy,
 };
 
@@ -110,7 +110,7 @@ impl Report {
             }
         }
         if self.chain.len() > 1 {
-            text.push_str(&block("chain", INDENT, &chain(&self.chain)));
+            text.push_str(&block("chain", INDENT, &chain(&self.chain, width())));
         }
         if let Some(problem) = &self.problem {
             text.push_str(&format!("\n{} {}\n", paint.bad("✗"), PrintableLines(problem)));
@@ -256,8 +256,8 @@ fn exactly(bytes: u64) -> String {
     }
 }
 
-/// A line for each image of a chain, in columns.
-fn chain(images: &[Image]) -> Vec<String> {
+/// A line for each image of a chain, in columns, or two where these don't fit.
+fn chain(images: &[Image], columns: usize) -> Vec<String> {
     let rows: Vec<_> = images
         .iter()
         .map(|image| {
@@ -270,7 +270,14 @@ fn chain(images: &[Image]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let (path, format, size) = (width(0), width(1), width(2));
     let row = |[a, b, c, d]: &[String; 4]| format!("{a:path$}  {b:format$}  {c:>size$}  {d}");
-    rows.iter().map(row).collect()
+    let lines: Vec<_> = rows.iter().map(row).collect();
+    let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
+    if INDENT + longest <= columns {
+        return lines;
+    }
+    // The path alone, and the others below it.
+    let below = |[a, b, c, d]: &[String; 4]| [a.clone(), format!("  {b:format$}  {c:>size$}  {d}")];
+    rows.iter().flat_map(below).collect()
 }
 
 #[cfg(test)]

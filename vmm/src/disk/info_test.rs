@@ -189,3 +189,16 @@ fn what_programs_read() {
     }
     "#);
 }
+
+#[test]
+fn a_chain_fits_a_narrow_terminal() {
+    let report = Report::new(Info { links: vec![overlay(), base()], wrong: None });
+    assert_eq!(
+        chain(&report.chain, 100),
+        ["vms/top.qcow2  qcow2  10 GiB  196 KiB used", "vms/base.vmdk  vmdk   20 GiB  196 KiB used"]
+    );
+    assert_eq!(
+        chain(&report.chain, 50),
+        ["vms/top.qcow2", "  qcow2  10 GiB  196 KiB used", "vms/base.vmdk", "  vmdk   20 GiB  196 KiB used"]
+    );
+}

@@ -9,12 +9,23 @@ use std::time::{Duration, Instant};
 
 use devices::threads::{self, Role};
 
-use crate::terminal;
+use crate::{cpu::text::has_signs, terminal};
 
 const TICK: Duration = Duration::from_millis(100);
 /// Events that may wait to be shown.
 const EVENTS: usize = 256;
-const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+
+/// The signs before the last line, one after the other, and the one before a line that stays.
+#[derive(Debug, Clone, Copy)]
+struct Signs {
+    turning: &'static [char],
+    done: char,
+}
+
+const SIGNS: Signs =
+    Signs { turning: &['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'], done: '·' };
+/// For a terminal without UTF-8.
+const ASCII_SIGNS: Signs = Signs { turning: &['|', '/', '-', '\\'], done: '.' };
 
 /// Shows progress on stderr, from the start of a run until it is dropped.
 #[derive(Debug)]
@@ -115,7 +126,8 @@ impl Live {
         // Bounded: whoever says more than a terminal can show has to wait for it.
         let (events, received) = mpsc::sync_channel(EVENTS);
         let thread = threads::spawn(&Role::Progress, move || {
-            let mut screen = Screen::new(start, terminal::columns());
+            let signs = if has_signs(&io::stderr()) { SIGNS } else { ASCII_SIGNS };
+            let mut screen = Screen::new(start, terminal::columns(), signs);
             loop {
                 let drawn = match received.recv_timeout(TICK) {
                     Ok(Event::Output(bytes)) => {
@@ -158,6 +170,7 @@ fn plain(event: &Event, at: Duration) -> String {
 #[derive(Debug)]
 struct Screen {
     columns: usize,
+    signs: Signs,
     turn: usize,
     current: Option<(u32, String, Instant)>,
     start: Instant,
@@ -166,8 +179,8 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(start: Instant, columns: usize) -> Self {
-        Self { columns, turn: 0, current: None, start, begun: false }
+    fn new(start: Instant, columns: usize, signs: Signs) -> Self {
+        Self { columns, signs, turn: 0, current: None, start, begun: false }
     }
 
     /// The text to write for an event.
@@ -195,13 +208,15 @@ impl Screen {
     /// The last line with its spinner, without an end.
     fn draw(&mut self, now: Instant) -> String {
         self.turn += 1;
-        let spinner = SPINNER[self.turn % SPINNER.len()];
+        let turning = self.signs.turning;
+        let spinner = turning[self.turn % turning.len()];
         self.line(spinner, now).map(|line| format!("\r\x1b[K{line}")).unwrap_or_default()
     }
 
     /// The last line as it stays.
     fn settle(&mut self, now: Instant) -> String {
-        let line = self.line('·', now).map(|line| format!("\r\x1b[K{line}\n")).unwrap_or_default();
+        let line =
+            self.line(self.signs.done, now).map(|line| format!("\r\x1b[K{line}\n")).unwrap_or_default();
         self.current = None;
         line
     }

@@ -4,7 +4,7 @@ use super::*;
 fn a_terminal_has_one_line_a_level() {
     let start = Instant::now();
     let after = |seconds| start + Duration::from_secs(seconds);
-    let mut screen = Screen::new(start, 40);
+    let mut screen = Screen::new(start, 40, SIGNS);
     assert_eq!(
         screen.take(Event::Level(0, "starting".into()), start),
         "\r\x1b[K⠙    0.0 s  level 0: starting"
@@ -22,7 +22,7 @@ fn a_terminal_has_one_line_a_level() {
 #[test]
 fn long_lines_do_not_wrap_and_text_stands_above() {
     let start = Instant::now();
-    let mut screen = Screen::new(start, 24);
+    let mut screen = Screen::new(start, 24, SIGNS);
     let line = screen.take(Event::Level(0, "a long tale".into()), start);
     assert_eq!(line.trim_start_matches("\r\x1b[K").chars().count(), 23);
     let text = screen.take(Event::Text("0 | panic".into()), start);
@@ -38,7 +38,7 @@ fn elsewhere_each_event_is_a_line() {
 #[test]
 fn what_a_program_prints_is_left_as_it_is() {
     let start = Instant::now();
-    let mut screen = Screen::new(start, 40);
+    let mut screen = Screen::new(start, 40, SIGNS);
     screen.take(Event::Level(1, "runs test".into()), start);
     // Its line stays, and nothing is drawn over the output.
     assert_eq!(screen.settle(start), "\r\x1b[K·    0.0 s  level 1: runs test\n");
@@ -48,4 +48,13 @@ fn what_a_program_prints_is_left_as_it_is() {
     assert!(next.starts_with("\n\r\x1b[K"), "{next:?}");
     assert!(!Event::Output(b"end\n".to_vec()).begins_line());
     assert!(!screen.take(Event::Level(1, "off".into()), start).contains('\n'));
+}
+
+#[test]
+fn a_terminal_without_utf_8_has_ascii() {
+    let start = Instant::now();
+    let mut screen = Screen::new(start, 40, ASCII_SIGNS);
+    let lines = screen.take(Event::Level(0, "starting".into()), start) + &screen.settle(start);
+    assert_eq!(lines, "\r\x1b[K/    0.0 s  level 0: starting\r\x1b[K.    0.0 s  level 0: starting\n");
+    assert!(lines.is_ascii());
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::fs;
 
 use anyhow::Context;
 
@@ -99,12 +99,12 @@ fn told(record: &Record, to: &(impl IsTerminal + AsFd)) -> String {
     let terminal = to.is_terminal();
     let width = terminal.then(|| rustix::termios::tcgetwinsize(to).ok()).flatten();
     let width = width.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0);
-    let colour = terminal && env::var_os("NO_COLOR").is_none();
     let table = match record.verdict {
         Verdict::Skipped { .. } if record.levels.iter().all(|level| level.up.is_none()) => String::new(),
-        _ => show::table(record, width, colour),
+        _ => show::table(record, width, text::has_colour(to)),
     };
-    format!("{table}nest: {}\n", show::summary(record))
+    let told = format!("{table}nest: {}\n", show::summary(record));
+    if text::has_signs(to) { told } else { text::in_ascii(&told) }
 }
 
 /// Writes to stderr. Nobody can be told if this fails, and the run goes on.

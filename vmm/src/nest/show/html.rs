@@ -13,8 +13,8 @@ use crate::nest::record::{LevelRecord, Record, Status, Verdict};
 
 const STYLE: &str = include_str!("page.css");
 
-/// A bar narrower than this, in hundredths of the run, has no room for its length.
-const TOO_NARROW: f64 = 6.0;
+/// A bar narrower than this, in hundredths of the run, has no room for its length on any screen.
+const TOO_NARROW: f64 = 2.0;
 
 /// The run as a document.
 #[must_use]
@@ -100,7 +100,9 @@ fn row(level: &LevelRecord, spans: &[Span], end: f64) -> String {
     for span in spans {
         let (left, width) = (100.0 * span.from / end, 100.0 * (span.to - span.from) / end);
         let narrow = width < TOO_NARROW;
-        let length = if narrow { String::new() } else { seconds(span.to - span.from) };
+        // Where it does not fit, the style has it go into a second line: a line may be broken before it.
+        let length =
+            if narrow { String::new() } else { format!("&#8203;<b>{}</b>", seconds(span.to - span.from)) };
         let _ = write!(
             text,
             "<i class=\"{}{}\" style=\"left:{left:.2}%;width:{width:.2}%\" title=\"{}\">{length}</i>",

@@ -90,3 +90,67 @@ fn the_program_s_output_is_on_the_page() {
     assert!(text.contains(line) && text.contains(output), "{text}");
     assert!(!html(&passed()).contains("<h2>Program</h2>"));
 }
+
+/// W3C's WCAG 2.2, "Relative luminance" and "Contrast ratio".
+fn contrast(one: &str, other: &str) -> f64 {
+    let luminance = |colour: &str| {
+        let digits = colour.strip_prefix('#').unwrap();
+        let digits = if digits.len() == 3 {
+            digits.chars().flat_map(|digit| [digit, digit]).collect()
+        } else {
+            digits.to_owned()
+        };
+        let part = |at: usize| {
+            let part = f64::from(u8::from_str_radix(&digits[at..at + 2], 16).unwrap()) / 255.0;
+            if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+    };
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// 4.5 is what WCAG asks of small text.
+#[test]
+fn text_is_readable_in_light_and_in_dark() {
+    let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
+    for (theme, style) in [("light", light), ("dark", dark)] {
+        let colour = |name: &str| {
+            let (_, after) = style.split_once(&format!("--{name}: ")).unwrap();
+            after.split(';').next().unwrap()
+        };
+        let rule = STYLE.split_once(".track i.entry { color: ").unwrap().1;
+        let on_entry = rule.split(';').next().unwrap();
+        let on_bars = ["boot", "kvm", "work", "program", "bad"].map(|bar| (colour("on-bar"), bar));
+        let on_page = ["text", "faint", "good", "bad", "middle"].map(|text| (colour(text), "back"));
+        for (text, back) in
+            on_bars.into_iter().chain(on_page).chain([(on_entry, "entry"), (colour("text"), "guest")])
+        {
+            let ratio = contrast(text, colour(back));
+            assert!(ratio >= 4.5, "{theme}: {text} on {back} {}: {ratio:.2}", colour(back));
+        }
+    }
+}
+
+/// A length that does not fit goes out of sight as a whole, which takes a place before it where a line may be broken.
+#[test]
+fn lengths_of_bars_are_whole_or_not_there() {
+    let page = html(&passed());
+    with_body(&page, |document| {
+        let bars = document.descendants().filter(|node| node.has_tag_name("i"));
+        let mut lengths = 0;
+        for bar in bars {
+            let texts: Vec<_> = bar.children().collect();
+            match &texts[..] {
+                [] => assert!(bar.attribute("class").unwrap().ends_with(" short")),
+                [before, length] => {
+                    assert_eq!((before.text(), length.tag_name().name()), (Some("\u{200b}"), "b"));
+                    assert!(length.text().unwrap().ends_with(" s"));
+                    lengths += 1;
+                }
+                _ => panic!("{texts:?}"),
+            }
+        }
+        assert!(lengths >= 3, "{lengths}");
+    });
+}
