@@ -20,7 +20,7 @@ mod units;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use boot_disks::BootDisks;
@@ -58,6 +58,8 @@ enum Command {
     },
     /// Make the disks that start by firmware: Debian with GRUB on an MBR disk for BIOS, and on a GPT disk for UEFI
     Disks,
+    /// Make the files of a release in target/release-files: a Debian package, an archive, man pages and completions
+    Release,
     /// Run every test: format, lints, unit tests, tiny guests, nested boots on both emulated hosts
     Test,
     /// Run single tests of an emulated host, and show what its consoles show
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Stalls { times } => stalls(times),
         Command::Training { parts } => training(&parts),
         Command::Disks => disks(),
+        Command::Release => release(),
         Command::Test => test(),
         Command::Scenario { host, words } => scenario(host, &words),
     };
@@ -131,6 +134,22 @@ fn disks() -> Result<bool> {
     let BootDisks { mbr, gpt } = BootDisks::make_or_find()?;
     println!("{}: BIOS\n{}: UEFI\nroot's password is lab", mbr.display(), gpt.display());
     Ok(true)
+}
+
+fn release() -> Result<bool> {
+    let nvmm = build::release("vmm", "nvmm")?;
+    let folder = build::root().join("target/release-files");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    // A program of its own, since it is built of all that nvmm is.
+    let mut release = build::cargo();
+    release.args(["run", "--quiet", "--package", "release", "--"]).arg(nvmm).arg(&folder);
+    let made = release.status().context("starting cargo")?.success();
+    if made {
+        println!("in {}", folder.display());
+    }
+    Ok(made)
 }
 
 /// Reads the name of a host other than this machine.

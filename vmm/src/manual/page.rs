@@ -28,6 +28,7 @@ macro_rules! page {
 pub(super) const PAGES: &[Page] = &[
     page!("options", ["option", "signals"], "each option of a machine, and signals"),
     page!("statuses", ["status", "exit"], "exit statuses, and what to do about each"),
+    page!("install", ["package", "deb", "completions", "uninstall"], "install nvmm; which files it has"),
     page!("check", ["nesting", "nested", "enable", "turn"], "can this host nest, and if not, what to do"),
     page!("nest", ["proof", "exec", "junit", "keep"], "prove nesting; run a program in a guest of a guest"),
     page!("ci", ["github", "gitlab", "kubernetes", "jenkins"], "jobs that prove nesting, or test in it"),
